@@ -1,0 +1,60 @@
+# Needs a Python >= 3.11 and GNU make >= 3.81; everything else goes into .venv.
+.DEFAULT_GOAL := help
+.PHONY: help run demo test check format lock bench drill programs clean
+
+# The first interpreter that is new enough; name another one with PYTHON=.
+PYTHON ?= $(shell for python in python3.13 python3.12 python3.11 python3; do \
+	$$python -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && echo $$python && break; done)
+BIN := .venv/bin
+INSTALL := $(BIN)/python -m pip install --quiet --require-hashes --no-deps --only-binary :all: --requirement
+COMPILE := $(BIN)/uv pip compile --quiet --universal --generate-hashes --no-header --only-binary :all:
+
+help: ## print the targets
+	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "make %-9s %s\n", $$1, $$2}' Makefile
+
+run: .venv/.run ## serve on port 8080, prices from the exchange
+	$(BIN)/gunicorn wsgi:app
+
+demo: .venv/.test ## serve on port 8080 without a network, prices from a simulated exchange
+	$(BIN)/python -m tests.simulator --walk --run $(BIN)/gunicorn wsgi:app
+
+test: .venv/.test programs ## run every test and hold the coverage floor
+	$(BIN)/python -m pytest --cov
+
+check: .venv/.test ## format, lint, types, import arrows, README against configuration
+	$(BIN)/ruff format --check && $(BIN)/ruff check && $(BIN)/mypy
+	$(BIN)/python -m pytest --quiet $(wildcard tests/test_architecture.py tests/test_readme.py)
+
+format: .venv/.test ## rewrite the code in the house format
+	$(BIN)/ruff check --fix --exit-zero && $(BIN)/ruff format
+
+lock: .venv/.test ## make both locks from pyproject.toml; UPGRADE=--upgrade takes newer versions
+	$(COMPILE) $(UPGRADE) pyproject.toml --output-file requirements.txt
+	$(COMPILE) $(UPGRADE) --group dev --constraints requirements.txt --output-file tests/requirements.txt
+
+bench: .venv/.test ## measure latency and throughput, write benchmarks/RESULTS.md
+	$(BIN)/python -m benchmarks
+
+drill: .venv/.test ## break the exchange, the network and the service on purpose, watch it recover
+	$(BIN)/python -m tests.drill
+
+programs: .venv/.test ## install the Debian programs that some tests need
+	@missing=$$($(BIN)/python -m tests.programs) && { test -z "$$missing" || .ci/apt-install $$missing || true; }
+
+clean: ## remove .venv and every cache
+	rm -rf .venv .mypy_cache .pytest_cache .ruff_cache .hypothesis .coverage .coverage.*
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +
+
+# Stamps: an install happens when a lock is newer than the last one that succeeded.
+.venv/.run: requirements.txt | .venv/bin/pip
+	$(INSTALL) $< && touch $@
+
+.venv/.test: tests/requirements.txt .venv/.run
+	$(INSTALL) $< && touch $@
+
+.venv/bin/pip:
+	@test -n "$(PYTHON)" || { echo "No Python >= 3.11 found: install one (Debian: apt-get install python3 python3-venv)" \
+		"or name it, e.g. make PYTHON=/usr/local/bin/python3.13" >&2; exit 1; }
+	@$(PYTHON) -c 'import ensurepip' 2>/dev/null || .ci/apt-install $$($(PYTHON) -c \
+		'import sys; print("python%d.%d-venv" % sys.version_info[:2])')
+	$(PYTHON) -m venv .venv
