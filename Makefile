@@ -6,7 +6,8 @@
 PYTHON ?= $(shell for python in python3.13 python3.12 python3.11 python3; do \
 	$$python -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && echo $$python && break; done)
 BIN := .venv/bin
-INSTALL := $(BIN)/python -m pip install --quiet --require-hashes --no-deps --only-binary :all: --requirement
+INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes --no-deps \
+	--only-binary :all: --requirement
 COMPILE := $(BIN)/uv pip compile --quiet --universal --generate-hashes --no-header --only-binary :all:
 
 help: ## print the targets

@@ -1,0 +1,29 @@
+"""The programs from Debian's packages that tests run, and how a test asks for one."""
+
+import os
+import shutil
+
+import pytest
+
+PACKAGES = {"nginx": "nginx-light", "redis-server": "redis-server", "promtool": "prometheus"}
+"""Program to the Debian package that brings it; `make programs` installs what is missing."""
+
+# Debian keeps daemons out of an ordinary user's path.
+SEARCH_PATH = os.pathsep.join([os.environ.get("PATH", os.defpath), "/usr/local/sbin", "/usr/sbin", "/sbin"])
+
+
+def find_program(name: str) -> str | None:
+    """The program's absolute path, or None where it is not installed."""
+    return shutil.which(name, path=SEARCH_PATH)
+
+
+def require_program(name: str) -> str:
+    """The program's absolute path; skips the test, naming the remedy, where it is not installed."""
+    path = find_program(name)
+    if path is None:
+        pytest.skip(f"{name} is not installed: sudo apt-get install {PACKAGES[name]}")
+    return path
+
+
+if __name__ == "__main__":
+    print(*(package for name, package in PACKAGES.items() if find_program(name) is None))
