@@ -1,0 +1,331 @@
+"""Imports point down only: what each room may know, read from the source without running it."""
+
+import ast
+import shutil
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from graphlib import CycleError, TopologicalSorter
+from importlib.util import resolve_name
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parent.parent
+PACKAGE = "ltp_service"
+
+# A room to the rooms that it may import. A room is a module or a package with all below it that has no
+# line of its own; it knows what is inside it, and everybody knows the bottom.
+ARROWS = {
+    "wsgi": "app",
+    "gunicorn.conf": "services",
+    "__init__": "last_prices",
+    "__main__": "cli",
+    "cli": "keys",
+    "last_prices": "wiring",
+    "app": "edge web services metrics logs wiring collectors stores keys limits",
+    "wiring": "quotes collectors fallback stores lease http_client redis_client database",
+    "edge": "limits metrics web.errors web.headers",
+    "web": "services",
+    "web.docs": "web services openapi",
+    "web.errors": "",
+    "web.headers": "",
+    "openapi": "",
+    "metrics": "services",
+    "logs": "",
+    "services": "quotes collectors.manager stores keys limits",
+    "quotes": "stores.base fallback",
+    "fallback": "stores.base http_client",
+    "collectors": "",
+    "collectors.manager": "collectors.base collectors.spawn",
+    "collectors.base": (
+        "stores.base collectors.events collectors.subscriptions collectors.backoff collectors.connection"
+    ),
+    "collectors.kraken": "collectors.base collectors.events",
+    "collectors.kraken.v1": "collectors.events",
+    "collectors.kraken.v2": "collectors.events",
+    "collectors.bybit": "collectors.base collectors.events",
+    "collectors.binance": "collectors.base collectors.events",
+    "collectors.events": "",
+    "collectors.subscriptions": "",
+    "collectors.backoff": "",
+    "collectors.connection": "",
+    "collectors.spawn": "",
+    "lease": "database redis_client",
+    "stores": "database redis_client",
+    "keys": "database redis_client",
+    "limits": "database redis_client",
+    "http_client": "",
+    "redis_client": "",
+    "database": "",
+}
+BOTTOM = (
+    "errors clock observer decimals pairs tick trade book request_id client_address request_note config"
+).split()
+
+# An outside library to the one room that may import it.
+ONLY_IMPORTER = {
+    "requests": "http_client",
+    "urllib3": "http_client",
+    "websocket": "collectors.connection",
+    "gevent": "collectors.spawn",
+    "prometheus_client": "metrics",
+    "prometheus_flask_exporter": "metrics",
+    "redis": "redis_client",
+    "sqlite3": "database",
+}
+
+# Pure rooms: values in, values out. They may not even see a clock, a log, a socket or a framework.
+PURE = (
+    "decimals pairs tick trade book client_address web.headers stores.accept quotes.freshness limits.bucket"
+    " fallback.probe collectors.events collectors.subscriptions collectors.backoff"
+    " collectors.kraken.v1 collectors.kraken.v2 collectors.bybit collectors.binance"
+).split()
+IMPURE = set("flask gevent logging redis requests socket sqlite3 threading time websocket".split())
+
+WITHOUT_FLASK = ["wiring", "last_prices"]
+"""The in-process half: neither these nor anything they load may import Flask."""
+
+
+@dataclass(frozen=True)
+class Import:
+    """One import: who, of what, and whether it hides in a function. Names inside the package lack its prefix."""
+
+    module: str
+    target: str
+    inside: bool
+    hidden: bool
+
+    def __str__(self) -> str:
+        return f"{self.module} imports {self.target}"
+
+
+def imports_at_run_time(
+    node: ast.AST, hidden: bool = False
+) -> Iterator[tuple[ast.Import | ast.ImportFrom, bool]]:
+    """Every import below the node but those that only the type checker sees; True with those in functions."""
+    for child in ast.iter_child_nodes(node):
+        if isinstance(child, ast.Import | ast.ImportFrom):
+            yield child, hidden
+        elif isinstance(child, ast.If) and "TYPE_CHECKING" in ast.unparse(child.test):
+            yield from imports_at_run_time(ast.Module(child.orelse, []), hidden)
+        else:
+            yield from imports_at_run_time(
+                child, hidden or isinstance(child, ast.FunctionDef | ast.AsyncFunctionDef)
+            )
+
+
+def targets(statement: ast.Import | ast.ImportFrom, package: str, modules: set[str]) -> Iterator[str]:
+    """The modules that the statement loads, in full; `from room import module` loads the module."""
+    if isinstance(statement, ast.Import):
+        yield from (alias.name for alias in statement.names)
+        return
+    origin = resolve_name("." * statement.level + (statement.module or ""), package)
+    for alias in statement.names:
+        name = f"{origin}.{alias.name}"
+        yield name if name in modules else origin
+
+
+def source_files(root: Path) -> Iterator[tuple[str, Path]]:
+    """The full module name and the file of everything that the service runs."""
+    for path in sorted(root.glob(f"{PACKAGE}/**/*.py")):
+        yield ".".join(path.relative_to(root).with_suffix("").parts).removesuffix(".__init__"), path
+    for path in (root / "wsgi.py", root / "gunicorn.conf.py"):
+        if path.exists():
+            yield path.stem, path
+
+
+def short(name: str) -> str:
+    """The module's name as the table has it."""
+    return "__init__" if name == PACKAGE else name.removeprefix(f"{PACKAGE}.")
+
+
+def read_imports(root: Path) -> list[Import]:
+    files = dict(source_files(root))
+    found = []
+    for module, path in files.items():
+        package = module if path.name == "__init__.py" else module.rpartition(".")[0]
+        for statement, hidden in imports_at_run_time(ast.parse(path.read_text())):
+            for name in targets(statement, package, set(files)):
+                inside = name.partition(".")[0] == PACKAGE
+                found.append(Import(short(module), short(name) if inside else name, inside, hidden))
+    return found
+
+
+def within(module: str, room: str) -> bool:
+    return module == room or module.startswith(f"{room}.")
+
+
+def room_of(module: str) -> str | None:
+    """The narrowest room of the table that holds the module."""
+    rooms = [room for room in (*ARROWS, *BOTTOM) if within(module, room)]
+    return max(rooms, key=len, default=None)
+
+
+def homeless_modules(root: Path) -> list[str]:
+    return [f"{module} is in no room" for name, _ in source_files(root) if not room_of(module := short(name))]
+
+
+def arrows_that_point_up(root: Path) -> list[str]:
+    return [str(found) for found in read_imports(root) if found.inside and not _may_import(found)]
+
+
+def _may_import(found: Import) -> bool:
+    room = room_of(found.module) or ""
+    known = [room, *ARROWS.get(room, "").split(), *BOTTOM]
+    return any(within(found.target, other) for other in known)
+
+
+def imports_of_test_code(root: Path) -> list[str]:
+    return [
+        str(found)
+        for found in read_imports(root)
+        if found.target.partition(".")[0] in {"tests", "benchmarks"}
+    ]
+
+
+def libraries_in_the_wrong_room(root: Path) -> list[str]:
+    return [
+        str(found)
+        for found in read_imports(root)
+        if (room := ONLY_IMPORTER.get(found.target.partition(".")[0]))
+        and not found.inside
+        and found.module not in {room, "gunicorn.conf"}  # its first line patches, its hooks drop metric files
+    ]
+
+
+def impure_imports_of_pure_rooms(root: Path) -> list[str]:
+    return [
+        str(found)
+        for found in read_imports(root)
+        if found.module in PURE and not found.inside and found.target.partition(".")[0] in IMPURE
+    ]
+
+
+def flask_below_the_wiring(root: Path) -> list[str]:
+    imports = read_imports(root)
+    seen, waiting = set[str](), list(WITHOUT_FLASK)
+    while waiting:
+        if (module := waiting.pop()) not in seen:
+            seen.add(module)
+            waiting += [found.target for found in imports if found.inside and found.module == module]
+    return [str(found) for found in imports if found.module in seen and within(found.target, "flask")]
+
+
+def import_cycles(root: Path) -> list[str]:
+    graph: dict[str, set[str]] = {}
+    for found in read_imports(root):
+        if found.inside:
+            graph.setdefault(found.module, set()).add(found.target)
+    try:
+        TopologicalSorter(graph).prepare()
+    except CycleError as error:
+        return [" -> ".join(reversed(error.args[1]))]
+    return []
+
+
+def imports_hidden_in_functions(root: Path) -> list[str]:
+    """Two are meant: gunicorn's hooks import after the patch; Redis is loaded where it is configured."""
+    return [
+        str(found)
+        for found in read_imports(root)
+        if found.inside
+        and found.hidden
+        and found.module != "gunicorn.conf"
+        and found.target.rpartition(".")[2] not in {"redis", "redis_client"}
+    ]
+
+
+def service_code_in_the_simulator(root: Path) -> list[str]:
+    return [
+        f"{path.relative_to(root)} imports {name}"
+        for path in sorted(root.glob("tests/simulator/**/*.py"))
+        for statement, _ in imports_at_run_time(ast.parse(path.read_text()))
+        for name in targets(statement, "tests.simulator", set())
+        if within(name, PACKAGE)
+    ]
+
+
+def test_every_module_has_a_room() -> None:
+    assert homeless_modules(ROOT) == []
+
+
+def test_imports_point_down_only() -> None:
+    assert arrows_that_point_up(ROOT) == []
+
+
+def test_imports_never_go_in_circles() -> None:
+    assert import_cycles(ROOT) == []
+
+
+def test_no_import_hides_in_a_function() -> None:
+    assert imports_hidden_in_functions(ROOT) == []
+
+
+def test_an_outside_library_is_known_to_one_room() -> None:
+    assert libraries_in_the_wrong_room(ROOT) == []
+
+
+def test_pure_rooms_see_no_clock_no_log_and_no_socket() -> None:
+    assert impure_imports_of_pure_rooms(ROOT) == []
+
+
+def test_the_in_process_half_needs_no_flask() -> None:
+    assert flask_below_the_wiring(ROOT) == []
+
+
+def test_the_service_knows_no_test_code() -> None:
+    assert imports_of_test_code(ROOT) == []
+
+
+def test_the_simulated_exchange_cannot_share_a_misreading_with_the_service() -> None:
+    assert service_code_in_the_simulator(ROOT) == []
+
+
+@pytest.mark.parametrize(
+    ("rule", "file", "line"),
+    [
+        (homeless_modules, "ltp_service/helpers.py", ""),
+        (arrows_that_point_up, "ltp_service/pairs.py", "from ltp_service.quotes import quotes"),
+        (arrows_that_point_up, "ltp_service/stores/memory.py", "import ltp_service.collectors.base"),
+        (arrows_that_point_up, "ltp_service/collectors/base.py", "from ltp_service.stores import memory"),
+        (arrows_that_point_up, "ltp_service/collectors/kraken/v1.py", "from ..connection import Connection"),
+        (arrows_that_point_up, "ltp_service/quotes/quotes.py", "from ltp_service import metrics"),
+        (arrows_that_point_up, "ltp_service/cli.py", "def main():\n    from ltp_service import app"),
+        (arrows_that_point_up, "wsgi.py", "from ltp_service import wiring"),
+        (import_cycles, "ltp_service/tick.py", "from ltp_service import tick"),
+        (imports_hidden_in_functions, "ltp_service/app.py", "def f():\n    from ltp_service import wiring"),
+        (libraries_in_the_wrong_room, "ltp_service/fallback/kraken.py", "import requests.adapters"),
+        (libraries_in_the_wrong_room, "ltp_service/web/status.py", "from prometheus_client import Gauge"),
+        (impure_imports_of_pure_rooms, "ltp_service/collectors/kraken/v2.py", "import logging"),
+        (impure_imports_of_pure_rooms, "ltp_service/quotes/freshness.py", "from time import monotonic"),
+        (flask_below_the_wiring, "ltp_service/last_prices.py", "from flask import Flask"),
+        (imports_of_test_code, "ltp_service/wiring.py", "from tests.fakes import FakeClock"),
+        (service_code_in_the_simulator, "tests/simulator/market.py", "from ltp_service.pairs import Pair"),
+    ],
+)
+def test_one_wrong_import_is_noticed(
+    rule: Callable[[Path], list[str]], file: str, line: str, tmp_path: Path
+) -> None:
+    spoiled = _copy_of_the_project(tmp_path) / file
+    spoiled.parent.mkdir(parents=True, exist_ok=True)
+    before = rule(tmp_path)
+    with spoiled.open("a") as source:
+        source.write(f"\n{line}\n")
+    assert len(rule(tmp_path)) == len(before) + 1
+
+
+def test_an_import_for_the_type_checker_only_is_no_arrow(tmp_path: Path) -> None:
+    room = tmp_path / PACKAGE / "pairs.py"
+    room.parent.mkdir()
+    room.write_text("from typing import TYPE_CHECKING\nif TYPE_CHECKING:\n    from ltp_service import app\n")
+    assert arrows_that_point_up(tmp_path) == []
+
+
+def _copy_of_the_project(to: Path) -> Path:
+    for folder in (PACKAGE, "tests/simulator"):
+        if (ROOT / folder).exists():
+            shutil.copytree(ROOT / folder, to / folder)
+    for file in ("wsgi.py", "gunicorn.conf.py"):
+        if (ROOT / file).exists():
+            shutil.copy(ROOT / file, to)
+    return to
