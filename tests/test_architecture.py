@@ -41,8 +41,9 @@ ARROWS = {
         "stores.base collectors.events collectors.subscriptions collectors.backoff collectors.connection"
     ),
     "collectors.kraken": "collectors.base collectors.events",
-    "collectors.kraken.v1": "collectors.events",
-    "collectors.kraken.v2": "collectors.events",
+    "collectors.kraken.v1": "collectors.events collectors.kraken.status",
+    "collectors.kraken.v2": "collectors.events collectors.kraken.status",
+    "collectors.kraken.status": "",
     "collectors.bybit": "collectors.base collectors.events",
     "collectors.binance": "collectors.base collectors.events",
     "collectors.events": "",
@@ -59,7 +60,8 @@ ARROWS = {
     "database": "",
 }
 BOTTOM = (
-    "errors clock observer decimals pairs tick trade book request_id client_address request_note config"
+    "errors clock observer decimals pairs tick trade book request_id client_address request_note"
+    " config setting_types"
 ).split()
 
 # An outside library to the one room that may import it.
@@ -78,7 +80,7 @@ ONLY_IMPORTER = {
 PURE = (
     "decimals pairs tick trade book client_address web.headers stores.accept quotes.freshness limits.bucket"
     " fallback.probe collectors.events collectors.subscriptions collectors.backoff"
-    " collectors.kraken.v1 collectors.kraken.v2 collectors.bybit collectors.binance"
+    " collectors.kraken.v1 collectors.kraken.v2 collectors.kraken.status collectors.bybit collectors.binance"
 ).split()
 IMPURE = set("flask gevent logging redis requests socket sqlite3 threading time websocket".split())
 
