@@ -1,0 +1,276 @@
+"""The settings: one frozen `Config`, read once, before anything is built.
+
+One name per setting: `cache_ttl` in code and in YAML (flat), `CACHE_TTL` in the environment; README.md says what
+each one means. The environment beats configs/config.<ENVIRONMENT>.yaml, which beats configs/config.yaml, which
+beats the defaults below. YAML values are read as the same texts as the environment's, without YAML's own types:
+`1:30` is not 90, `no` is not False. Blanks around a value do not count. An empty value (YAML's `null` too) is as
+if not given, except for `MAY_BE_EMPTY`, where it means "none".
+"""
+
+import os
+import re
+from collections.abc import Callable, Iterable, Mapping
+from difflib import get_close_matches
+from pathlib import Path
+from typing import Annotated, Any, Literal, get_origin
+
+import yaml
+from pydantic import Field, SecretStr, ValidationError, ValidationInfo, field_validator
+from pydantic.fields import FieldInfo
+from pydantic_core import ErrorDetails
+from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
+
+from ltp_service.errors import ConfigError
+from ltp_service.pairs import read_pair
+from ltp_service.setting_types import (
+    ENVIRONMENT_NAME,
+    AdminKey,
+    BindHost,
+    CollectorName,
+    EnvironmentName,
+    Fraction,
+    HttpUrl,
+    LogLevel,
+    Origin,
+    Rate,
+    RedisAddress,
+    RedisMaster,
+    Several,
+    SupportedPair,
+    Symbol,
+    WebSocketUrl,
+    Word,
+    seconds,
+    whole,
+)
+
+CONFIGS = Path(__file__).resolve().parent.parent / "configs"
+MAY_BE_EMPTY = frozenset({"collectors", "cors_origins", "auth_api_key", "redis_password", "redis_sentinels"})
+WATCHED_PREFIXES = ("KRAKEN_", "CACHE_", "REDIS_", "RATE_LIMIT_", "AUTH_", "LOG_", "CORS_")
+
+Text = str | tuple[str, ...]
+
+
+class Config(BaseSettings):
+    """Every setting, validated. Durations are seconds, rates per second. Built directly, it reads no environment."""
+
+    model_config = SettingsConfigDict(frozen=True, extra="forbid", hide_input_in_errors=True)
+
+    port: Annotated[int, whole(0, 65_535)] = 8080
+    host: BindHost = "0.0.0.0"  # noqa: S104 - a container has to be reachable
+    shutdown_timeout: Annotated[float, seconds("1s", "10m")] = 30.0
+    web_concurrency: Annotated[int, whole(1, 256)] = 1
+    worker_class: Word[Literal["gevent", "gevent_pywsgi", "gthread"]] = "gevent"
+
+    cache_backend: Word[Literal["memory", "redis"]] = "memory"
+    cache_ttl: Annotated[float, seconds("100ms", "1d")] = 30.0
+    stale_after: Annotated[float, seconds("100ms", "1d")] = 120.0
+
+    redis_addr: RedisAddress = "localhost:6379"
+    redis_password: SecretStr = SecretStr("")
+    redis_db: Annotated[int, whole(0, 1023)] = 0
+    redis_sentinels: Several[RedisAddress] = ()
+    redis_master: RedisMaster = "mymaster"
+
+    supported_pairs: Annotated[Several[SupportedPair], Field(min_length=1)] = tuple(
+        map(read_pair, "BTC/USD BTC/EUR BTC/CHF BTC/CAD ETH/USD LTC/USD XRP/USD".split())
+    )
+    symbols: Annotated[Several[Symbol], Field(min_length=1, max_length=200)] = (
+        "BTCUSDT",
+        "ETHUSDT",
+        "SOLUSDT",
+    )
+    collectors: Several[CollectorName] = ("bybit_trades", "binance_trades")
+    bybit_websocket_url: WebSocketUrl = "wss://stream.bybit.com/v5/public/spot"
+    binance_websocket_url: WebSocketUrl = "wss://stream.binance.com:9443/stream"
+
+    rate_limit_enabled: bool = True
+    rate_limit_capacity: Annotated[int, whole(1, 1_000_000)] = 100
+    rate_limit_refill_rate: Rate = 10.0
+    trusted_proxies: Annotated[int, whole(0, 16)] = 0
+    cors_origins: Several[Origin] = ()
+
+    log_level: LogLevel = "info"
+    log_format: Word[Literal["json", "text"]] = "json"
+    environment: EnvironmentName = "development"
+    price_divergence_limit: Fraction = 0.05
+
+    kraken_websocket_enabled: bool = True
+    kraken_websocket_url: WebSocketUrl = "wss://ws.kraken.com/v2"
+    kraken_websocket_timeout: Annotated[float, seconds("100ms", "5m")] = 30.0
+    kraken_idle_timeout: Annotated[float, seconds("100ms", "10m")] = 10.0
+    kraken_reconnect_delay: Annotated[float, seconds("10ms", "1m")] = 5.0
+    kraken_max_reconnect_tries: Annotated[int, whole(0, 100)] = 5
+    kraken_rest_url: HttpUrl = "https://api.kraken.com/0/public"
+    kraken_timeout: Annotated[float, seconds("100ms", "5m")] = 10.0
+    kraken_request_timeout: Annotated[float, seconds("100ms", "1m")] = 3.0
+    kraken_fallback_timeout: Annotated[float, seconds("0s", "10m")] = 15.0
+    kraken_max_retries: Annotated[int, whole(0, 10)] = 3
+
+    auth_api_key: AdminKey = SecretStr("")
+    auth_key_ttl: Annotated[float, seconds("1s", "3650d")] = 604_800.0
+    auth_enabled: bool = False
+    database_path: Path = Path("data/ltp.sqlite3")
+
+    @field_validator("kraken_request_timeout")
+    @classmethod
+    def _one_try_fits_the_operation(cls, value: float, info: ValidationInfo) -> float:
+        whole = info.data.get("kraken_timeout", value)
+        if value > whole:
+            raise ValueError(f"must not be longer than KRAKEN_TIMEOUT ({whole:g}s), of which it is one try")
+        return value
+
+    @field_validator("cors_origins")
+    @classmethod
+    def _any_origin_or_exact_ones(cls, value: tuple[str, ...]) -> tuple[str, ...]:
+        if "*" in value and len(value) > 1:
+            raise ValueError("must be * alone or exact origins, not both")
+        return value
+
+    @classmethod
+    def settings_customise_sources(
+        cls,
+        settings_cls: type[BaseSettings],
+        init_settings: PydanticBaseSettingsSource,
+        env_settings: PydanticBaseSettingsSource,
+        dotenv_settings: PydanticBaseSettingsSource,
+        file_secret_settings: PydanticBaseSettingsSource,
+    ) -> tuple[PydanticBaseSettingsSource, ...]:
+        return (init_settings,)
+
+
+class Layer(PydanticBaseSettingsSource):
+    """One place that settings come from: their texts by field, and how a problem names that place."""
+
+    def __init__(self, texts: Mapping[str, Text], place: Callable[[str], str]) -> None:
+        super().__init__(Config)
+        self.texts = {field: text for field, text in texts.items() if text or field in MAY_BE_EMPTY}
+        self.place = place
+
+    def get_field_value(self, field: FieldInfo, field_name: str) -> tuple[Any, str, bool]:
+        return self.texts.get(field_name), field_name, False
+
+    def __call__(self) -> dict[str, Any]:
+        return dict(self.texts)
+
+
+def load_config(environ: Mapping[str, str] | None = None, directory: Path | None = None) -> Config:
+    """Reads the environment (default: this process's) and the YAML files in `directory` (default: configs/).
+
+    Raises ConfigError with every problem: its variable or file:key, the value refused (never a secret's), the limit.
+    """
+    environ = os.environ if environ is None else environ
+    texts = {
+        field: environ[field.upper()].strip() for field in Config.model_fields if field.upper() in environ
+    }
+    problems: list[str] = []
+    files = _read_files(directory or CONFIGS, texts.get("environment", "").lower(), problems)
+    layers = (Layer(texts, str.upper), *files)
+    sources: dict[str, Any] = {"_build_sources": (layers, {})}
+    try:
+        config = Config(**sources)
+    except ValidationError as error:
+        problems += [_problem(details, layers) for details in error.errors(include_url=False)]
+    if problems:
+        raise ConfigError(problems)
+    return config
+
+
+def unknown_names(environ: Mapping[str, str]) -> list[str]:
+    """One warning for each variable that looks like one of ours and is not; their values are never shown."""
+    known = [field.upper() for field in Config.model_fields]
+    return [
+        f"{name} is not a setting and has no effect; the nearest one is {_nearest(name.upper(), known)}"
+        for name in sorted(environ)
+        if name.upper().startswith(WATCHED_PREFIXES) and name not in known
+    ]
+
+
+def _nearest(name: str, known: Iterable[str]) -> str:
+    return get_close_matches(name, known, n=1, cutoff=0.0)[0]
+
+
+def _problem(details: ErrorDetails, layers: Iterable[Layer]) -> str:
+    field = str(details["loc"][0])
+    place = next((layer.place(field) for layer in layers if field in layer.texts), field.upper())
+    value = (
+        "a value (not shown)"
+        if Config.model_fields[field].annotation is SecretStr
+        else _shown(details["input"])
+    )
+    rule = _RULES.get(details["type"], details["msg"].replace("{", "{{").replace("}", "}}"))
+    return f"{place}: {value} refused: {rule.format(**details.get('ctx', {}))}"
+
+
+_RULES = {
+    "value_error": "{error}",
+    "bool_parsing": "must be true or false",
+    "literal_error": "must be {expected}",
+    "too_short": "must name at least one",
+    "too_long": "must name at most {max_length}, not {actual_length}",
+}
+
+
+def _shown(value: object) -> str:
+    """The value, without what may be a password in an address."""
+    text = ",".join(map(str, value)) if isinstance(value, list | tuple) else str(value)
+    text = re.sub(r"(?s).*@", "***@", text)
+    return repr(re.sub(r"(?s)\?.*", "?***", text)[:80])
+
+
+def _read_files(directory: Path, environment: str, problems: list[str]) -> list[Layer]:
+    paths = [directory / "config.yaml"]
+    if not environment or re.fullmatch(ENVIRONMENT_NAME, environment, re.ASCII):
+        paths.insert(0, directory / f"config.{environment or 'development'}.yaml")
+        if environment not in {"", "development"} and not paths[0].is_file():
+            problems.append(f"ENVIRONMENT: {environment!r} refused: there is no file {paths[0]}")
+    return [_read_file(path, problems) for path in paths if path.is_file()]
+
+
+def _read_file(path: Path, problems: list[str]) -> Layer:
+    texts: dict[str, Text] = {}
+    for key, node in _entries(path, problems):
+        name = key.value if isinstance(key, yaml.ScalarNode) else "?"
+        try:
+            if name in texts:
+                raise ValueError("given twice")
+            texts[name] = _value(name, node)
+        except ValueError as error:
+            problems.append(f"{path.name}:{name}: {error} (line {key.start_mark.line + 1})")
+    return Layer(texts, lambda field: f"{path.name}:{field}")
+
+
+def _entries(path: Path, problems: list[str]) -> list[tuple[yaml.Node, yaml.Node]]:
+    """The top level of a YAML file. YAML's own error texts quote the file, a secret perhaps, so they are not used."""
+    try:
+        root = yaml.compose(path.read_text(encoding="utf-8-sig"), Loader=yaml.BaseLoader)
+    except yaml.MarkedYAMLError as error:
+        line = error.problem_mark.line + 1 if error.problem_mark else 1
+        problems.append(
+            f"{path.name}: not valid YAML at line {line}; write `key: value`, and quote unusual values"
+        )
+    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
+        problems.append(f"{path.name}: cannot be read as UTF-8 text ({type(error).__name__})")
+    else:
+        if isinstance(root, yaml.MappingNode):
+            entries: list[tuple[yaml.Node, yaml.Node]] = root.value
+            return entries
+        if root is not None:
+            problems.append(f"{path.name}: must hold `key: value` lines, nothing else")
+    return []
+
+
+def _value(field: str, node: yaml.Node) -> Text:
+    if field == "environment":
+        raise ValueError("only the environment variable ENVIRONMENT says which file is read")
+    if field not in Config.model_fields:
+        raise ValueError(f"not a setting; the nearest one is {_nearest(field.lower(), Config.model_fields)}")
+    if isinstance(node, yaml.SequenceNode) and get_origin(Config.model_fields[field].annotation) is tuple:
+        return tuple(_scalar(item) for item in node.value)
+    return _scalar(node)
+
+
+def _scalar(node: yaml.Node) -> str:
+    if not isinstance(node, yaml.ScalarNode) or node.tag != "tag:yaml.org,2002:str":
+        raise ValueError("must be one plain value; quote it when it begins with a special character")
+    return "" if node.style is None and node.value in {"~", "null", "Null", "NULL"} else node.value.strip()

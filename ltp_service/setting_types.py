@@ -1,0 +1,171 @@
+"""The kinds of values that a setting can have: a text goes in, a typed value comes out, or a refusal that says what is accepted.
+
+Values that are already typed pass through the same limits, so that code and tests may write `Config(cache_ttl=0.5)`.
+"""
+
+import re
+from collections.abc import Callable
+from ipaddress import IPv6Address, ip_address
+from typing import Annotated, Any, Literal, TypeVar
+from urllib.parse import urlsplit
+
+from pydantic import AfterValidator, BeforeValidator, SecretStr
+
+from ltp_service.errors import InvalidParameter
+from ltp_service.pairs import Pair, read_pair
+
+_NUMBER = r"[0-9]+(?:\.[0-9]+)?"
+_UNITS = {"d": 86_400, "h": 3_600, "m": 60, "s": 1, "ms": 0.001}
+_DURATION = re.compile("".join(rf"(?:({_NUMBER}){unit})?" for unit in _UNITS))
+ENVIRONMENT_NAME = "[a-z0-9][a-z0-9_-]*"
+_NAME = r"(?:[A-Za-z0-9_-]+\.)*[A-Za-z_][A-Za-z0-9_-]*"
+
+
+def _accept(what: str, read: Callable[[Any], Any]) -> BeforeValidator:
+    """A validator from `read`, which returns None for what it does not accept."""
+
+    def check(value: object) -> object:
+        if (accepted := read(value)) is None:
+            raise ValueError(f"must be {what}")
+        return accepted
+
+    return BeforeValidator(check)
+
+
+def _number(what: str, read: Callable[[str], float | None], low: float, high: float) -> BeforeValidator:
+    def bounded(value: str | float) -> float | None:
+        number = read(value) if isinstance(value, str) else value
+        return number if number is not None and low <= number <= high else None
+
+    return _accept(what, bounded)
+
+
+def _plain(text: str) -> float | None:
+    return float(text) if re.fullmatch(_NUMBER, text) else None
+
+
+def _digits(text: str) -> int | None:
+    return int(text) if re.fullmatch("[0-9]{1,18}", text) else None
+
+
+def _duration(text: str) -> float | None:
+    parts = _DURATION.fullmatch(text)
+    if not parts or not text:
+        return _plain(text)
+    amounts = zip(parts.groups(), _UNITS.values(), strict=True)
+    return round(sum(float(number) * size for number, size in amounts if number), 6)
+
+
+def _rate(text: str) -> float | None:
+    parts = re.fullmatch(rf"({_NUMBER})(?:/([smh]))?", text)
+    return float(parts[1]) / _UNITS[parts[2] or "s"] if parts else None
+
+
+def seconds(low: str, high: str) -> BeforeValidator:
+    what = f"{low} to {high}, written like 30s, 500ms, 2m, 1m30s or a bare number of seconds"
+    return _number(what, _duration, _duration(low) or 0.0, _duration(high) or 0.0)
+
+
+def whole(low: int, high: int) -> BeforeValidator:
+    return _number(f"a whole number from {low} to {high}", _digits, low, high)
+
+
+def _text(pattern: str, what: str) -> BeforeValidator:
+    return _accept(what, lambda text: text if re.fullmatch(pattern, text, re.ASCII) else None)
+
+
+def _is_url(text: str, *schemes: str) -> bool:
+    """Whether it is scheme://host[:port][/path] and nothing else."""
+    try:
+        parts = urlsplit(text)
+        named = re.fullmatch(rf"{_NAME}|[0-9.]+|[0-9a-f:]+", parts.hostname or "")
+        return bool(named) and parts.port != 0 and parts.scheme in schemes and not re.search(r"[\s@?#]", text)
+    except ValueError:  # what urlsplit and port raise for brackets and digits that make no address
+        return False
+
+
+def _url(*schemes: str) -> BeforeValidator:
+    """The closing slash is taken off, so that `…/v2/` means what `…/v2` means."""
+    forms = " or ".join(f"{scheme}://host[:port][/path]" for scheme in schemes)
+    return _accept(
+        f"{forms}, without credentials, query or fragment",
+        lambda text: text.rstrip("/") if _is_url(text, *schemes) else None,
+    )
+
+
+def _redis_address(text: str) -> str | None:
+    address = text.removesuffix("/")
+    url = address if "://" in address else f"redis://{address}"
+    return address if _is_url(url, "redis", "rediss") and re.fullmatch(r"\w+://[^/]+:[0-9]+", url) else None
+
+
+def _bind_host(text: str) -> str | None:
+    """IPv6 comes out in brackets, ready for host:port."""
+    if re.fullmatch(rf"unix:/\S+|{_NAME}", text, re.ASCII):
+        return text
+    try:
+        address = ip_address(text.removeprefix("[").removesuffix("]"))
+    except ValueError:
+        return None
+    return f"[{address}]" if isinstance(address, IPv6Address) else str(address)
+
+
+def _pair(value: Pair | str) -> Pair:
+    try:
+        return value if isinstance(value, Pair) else read_pair(value)
+    except InvalidParameter as error:
+        raise ValueError(
+            "must be a pair of two currencies written BASE/QUOTE, for example BTC/USD"
+        ) from error
+
+
+def _split(value: object) -> object:
+    return [part.strip() for part in value.split(",") if part.strip()] if isinstance(value, str) else value
+
+
+def _lower(value: object) -> object:
+    return value.lower() if isinstance(value, str) else value
+
+
+def _one_name(value: object) -> object:
+    return "warning" if value == "warn" else value
+
+
+T = TypeVar("T")
+Word = Annotated[T, BeforeValidator(_lower)]
+Several = Annotated[
+    tuple[T, ...], BeforeValidator(_split), AfterValidator(lambda items: tuple(dict.fromkeys(items)))
+]
+
+LogLevel = Word[Annotated[Literal["debug", "info", "warning", "error"], BeforeValidator(_one_name)]]
+EnvironmentName = Word[Annotated[str, _text(ENVIRONMENT_NAME, "a name of a-z, 0-9, _ and -")]]
+SupportedPair = Annotated[Pair, BeforeValidator(_pair)]
+Symbol = Annotated[str, _text("[A-Z0-9]{2,20}", "2 to 20 of A-Z and 0-9, for example BTCUSDT")]
+CollectorName = Annotated[str, _text("[a-z][a-z0-9_]*", "a collector's name, for example bybit_trades")]
+Origin = Annotated[
+    str, _text(r"https?://[a-z0-9.-]+(:\d+)?|\*", "an exact origin like https://example.org, or *")
+]
+BindHost = Annotated[str, _accept("an address, a host name or unix:/path", _bind_host)]
+WebSocketUrl = Annotated[str, _url("ws", "wss")]
+HttpUrl = Annotated[str, _url("http", "https")]
+RedisMaster = Annotated[str, _text(r"[\w.-]+", "the name that the Sentinels watch, for example mymaster")]
+RedisAddress = Annotated[
+    str,
+    _accept(
+        "host:port, redis://host:port or rediss://host:port (a password goes into REDIS_PASSWORD, a number into REDIS_DB)",
+        _redis_address,
+    ),
+]
+Rate = Annotated[
+    float, _number("0.001 to 1000000 per second, written like 10/s, 600/m or 10", _rate, 0.001, 1e6)
+]
+Fraction = Annotated[float, _number("a fraction from 0.0001 to 1", _plain, 0.0001, 1.0)]
+AdminKey = Annotated[
+    SecretStr,
+    _accept(
+        "empty, or ltp_ and 43 of A-Z a-z 0-9 _ - (`python -m ltp_service keys create` makes one)",
+        lambda key: (
+            key if isinstance(key, SecretStr) or re.fullmatch("(ltp_[A-Za-z0-9_-]{43})?", key) else None
+        ),
+    ),
+]
