@@ -1,0 +1,1 @@
+"""Last traded prices for programs that must be able to trust them."""

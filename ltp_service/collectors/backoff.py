@@ -1,0 +1,46 @@
+"""How long to wait before the next connection attempt."""
+
+from collections import deque
+from collections.abc import Callable
+
+CAP = 60.0
+"""Longest delay in seconds."""
+
+BUDGET, WINDOW = 120, 600.0
+"""Attempts per seconds that are never exceeded. Kraken's edge refuses an address after about 150 in
+10 minutes, for all of its processes together (support.kraken.com, WebSockets API 1.8)."""
+
+
+class Backoff:
+    """Full jitter over a doubling bound for the first tries, then a slow jittered pace for ever."""
+
+    def __init__(
+        self, base: float, fast_tries: int, monotonic: Callable[[], float], random: Callable[[], float]
+    ) -> None:
+        self._base = base
+        self._fast_tries = fast_tries
+        self._monotonic = monotonic
+        self._random = random
+        self._tries = 0
+        self._attempts: deque[float] = deque(maxlen=BUDGET)
+
+    def delay(self, at_least: float = 0.0) -> float:
+        """Seconds to wait before the attempt that this call books."""
+        bound = min(CAP, self._base * 2.0 ** min(self._tries, 60))
+        fast = self._tries < self._fast_tries
+        jittered = self._random() * bound if fast else (0.5 + self._random() / 2) * bound
+        self._tries += 1
+        now = self._monotonic()
+        start = now + max(jittered, at_least)
+        if len(self._attempts) == BUDGET:
+            start = max(start, self._attempts[0] + WINDOW)
+        self._attempts.append(start)
+        return start - now
+
+    def forgive(self) -> None:
+        """The attempt brought data: a connection that ends after that is not one more failure."""
+        self._tries = max(0, self._tries - 1)
+
+    def reset(self) -> None:
+        """The connection has proven itself: start over from the base."""
+        self._tries = 0

@@ -1,0 +1,70 @@
+"""What a frame of an exchange can mean."""
+
+from collections.abc import Sequence
+from decimal import Decimal
+
+import msgspec
+
+from ltp_service.stores.base import MarketStatus
+
+
+class LastTrade(msgspec.Struct, frozen=True, gc=False):
+    """The last trade of a symbol. Price as text and as number, quote currency per base unit."""
+
+    symbol: str
+    price: str
+    amount: Decimal
+    traded_at: float | None = None
+    """Exchange time in unix seconds."""
+    trade_id: int | None = None
+    snapshot: bool = False
+    """True for the state at subscription: it says nothing about when it was traded unless `traded_at` does."""
+
+
+class Acknowledged(msgspec.Struct, frozen=True):
+    """The exchange accepted one subscription."""
+
+    channel: str
+    symbol: str
+    exchange_time: float | None = None
+
+
+class Refused(msgspec.Struct, frozen=True):
+    """The exchange refused a request; channel and symbol are None where it does not say which."""
+
+    message: str
+    channel: str | None = None
+    symbol: str | None = None
+
+
+class Ended(msgspec.Struct, frozen=True):
+    """The exchange ended one subscription, asked or not."""
+
+    channel: str
+    symbol: str
+
+
+class MarketChanged(msgspec.Struct, frozen=True):
+    """Whether the exchange matches orders at all."""
+
+    status: MarketStatus
+
+
+class Invalid(msgspec.Struct, frozen=True):
+    """One value among others that cannot be believed; the others stand."""
+
+    reason: str
+    message: str
+
+
+Event = LastTrade | Acknowledged | Refused | Ended | Invalid | MarketChanged
+
+
+class Parsed(msgspec.Struct, frozen=True, gc=False):
+    """One frame: its kind (for counting) and what it means, in order."""
+
+    kind: str
+    events: Sequence[Event]
+
+
+HEARTBEAT = Parsed("heartbeat", ())

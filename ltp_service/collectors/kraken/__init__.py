@@ -1,0 +1,77 @@
+"""Kraken's feed: last trades into the price store."""
+
+import logging
+from collections.abc import Sequence
+from urllib.parse import urlsplit
+
+from ltp_service.collectors.base import Collector, Equipment
+from ltp_service.collectors.events import Acknowledged, LastTrade, MarketChanged
+from ltp_service.collectors.kraken import v1, v2
+from ltp_service.collectors.subscriptions import Subscriptions
+from ltp_service.errors import BadFrame
+from ltp_service.pairs import Pair
+from ltp_service.stores.base import Store
+from ltp_service.tick import WEBSOCKET, Tick
+
+log = logging.getLogger(__name__)
+
+CHANNELS = ("ticker", "trade")
+
+FUTURE = 60.0
+"""Seconds by which a trade may lie ahead of the exchange's clock as we know it; recorded: 0.5."""
+
+
+class KrakenCollector(Collector):
+    """Protocol v2 when the URL's path ends in /v2, else v1."""
+
+    name = "kraken"
+
+    def __init__(self, url: str, pairs: Sequence[Pair], store: Store, equipment: Equipment) -> None:
+        dialect = v2 if urlsplit(url).path.rstrip("/").endswith("/v2") else v1
+        self._pairs = {dialect.symbol_of(pair): pair for pair in pairs}
+        self._store = store
+        self._exchange_time = equipment.clock.wall() - equipment.clock.monotonic()
+        """What to add to monotonic time for the exchange's unix time."""
+        super().__init__(dialect, Subscriptions(self._pairs, CHANNELS), equipment)
+
+    def take(self, trade: LastTrade, received_at: float) -> None:
+        pair = self._pairs.get(trade.symbol)
+        if pair is None:
+            raise BadFrame(f"{trade.symbol[:40]!r} was not asked for", reason="unknown_pair")
+        tick = Tick(
+            pair,
+            trade.price,
+            trade.amount,
+            WEBSOCKET,
+            trade.traded_at,
+            trade.trade_id,
+            received_at,
+            self._happened_at(trade, received_at),
+        )
+        if self._store.put(tick) != "older":
+            self._subscriptions.hear(trade.symbol)
+
+    def confirm(self, symbols: Sequence[str], at: float) -> None:
+        self._store.confirm([self._pairs[symbol] for symbol in symbols], at, WEBSOCKET)
+
+    def market_changed(self, change: MarketChanged) -> None:
+        self._store.set_market(change.status)
+
+    def activated(self) -> None:
+        log.info("WebSocket connection established and subscribed to ticker data")
+
+    def acknowledged(self, acknowledgement: Acknowledged, now: float) -> None:
+        if acknowledgement.exchange_time is not None:
+            self._exchange_time = acknowledgement.exchange_time - now
+
+    def _happened_at(self, trade: LastTrade, received_at: float) -> float | None:
+        """The monotonic moment of a trade: a live one happens as it is told, a snapshot has an age."""
+        if trade.traded_at is None:
+            return None if trade.snapshot else received_at
+        age = received_at + self._exchange_time - trade.traded_at
+        if age < -FUTURE:
+            raise BadFrame(
+                f"{trade.symbol}: a trade {-age:.0f} s in the future; is this machine's clock right?",
+                reason="future",
+            )
+        return received_at - max(0.0, age) if trade.snapshot else received_at

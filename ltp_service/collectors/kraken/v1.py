@@ -1,0 +1,135 @@
+"""Kraken's WebSocket protocol v1, in both directions; pure.
+
+Source: docs.kraken.com/exchange/api-reference/spot-websocket-v1
+"""
+
+from collections.abc import Sequence
+from typing import Literal
+
+import msgspec
+
+from ltp_service.collectors.events import (
+    HEARTBEAT,
+    Acknowledged,
+    Ended,
+    LastTrade,
+    MarketChanged,
+    Parsed,
+    Refused,
+)
+from ltp_service.collectors.kraken.status import market_status
+from ltp_service.decimals import read_price
+from ltp_service.errors import BadFrame
+from ltp_service.pairs import kraken_v1_symbol
+
+symbol_of = kraken_v1_symbol
+
+
+class _Subscription(msgspec.Struct):
+    name: str
+
+
+class _Event(msgspec.Struct):
+    # {"channelID":993,"channelName":"trade","event":"subscriptionStatus","pair":"XMR/USD",
+    #  "status":"subscribed","subscription":{"name":"trade"}}
+    event: str = ""
+    status: str | None = None
+    pair: str | None = None
+    subscription: _Subscription | None = None
+    errorMessage: str | None = None  # noqa: N815 - Kraken's own name of the field
+
+
+class _Ticker(msgspec.Struct):
+    # "c" is the last trade; "p" is the average price, which others have published by mistake.
+    c: list[str]
+
+
+_FRAME = msgspec.json.Decoder(list[msgspec.Raw])
+_EVENT = msgspec.json.Decoder(_Event)
+_TICKER = msgspec.json.Decoder(_Ticker)
+_TRADES = msgspec.json.Decoder(list[list[str]])
+_TEXT = msgspec.json.Decoder(str)
+
+
+def subscribe(channel: str, symbols: Sequence[str], request_id: int) -> str:
+    """One request for all symbols of one channel."""
+    return _request("subscribe", channel, symbols, request_id)
+
+
+def unsubscribe(channel: str, symbols: Sequence[str], request_id: int) -> str:
+    """The opposite of `subscribe`."""
+    return _request("unsubscribe", channel, symbols, request_id)
+
+
+def ping(request_id: int) -> str:
+    """A question that the exchange answers even before any subscription."""
+    return msgspec.json.encode({"event": "ping", "reqid": request_id}).decode()
+
+
+def _request(
+    event: Literal["subscribe", "unsubscribe"], channel: str, symbols: Sequence[str], request_id: int
+) -> str:
+    request = {"event": event, "reqid": request_id, "pair": symbols, "subscription": {"name": channel}}
+    return msgspec.json.encode(request).decode()
+
+
+def parse(frame: str) -> Parsed:
+    """What a frame means. Raises BadFrame, or what msgspec raises for text of the wrong shape."""
+    if frame.startswith("["):
+        return _parse_data(frame)
+    event = _EVENT.decode(frame)
+    match event.event:
+        case "heartbeat":
+            return HEARTBEAT
+        case "subscriptionStatus":
+            return _parse_subscription(event)
+        case "systemStatus":
+            return Parsed("status", (MarketChanged(market_status(event.status)),))
+        case "error":
+            return Parsed("refusal", (Refused(event.errorMessage or "no reason given"),))
+    return Parsed("pong" if event.event == "pong" else "unknown", ())
+
+
+def _parse_subscription(event: _Event) -> Parsed:
+    channel = event.subscription.name if event.subscription else None
+    if event.status == "error" or channel is None or event.pair is None:
+        return Parsed("refusal", (Refused(event.errorMessage or "no reason given", channel, event.pair),))
+    if event.status == "unsubscribed":
+        return Parsed("end", (Ended(channel, event.pair),))
+    return Parsed("acknowledgement", (Acknowledged(channel, event.pair),))
+
+
+def _parse_data(frame: str) -> Parsed:
+    # [channelID, payload, (second payload of a two-sided book update,) channelName, pair]
+    parts = _FRAME.decode(frame)
+    if len(parts) < 4:
+        raise BadFrame("data frame of fewer than four elements", reason="shape")
+    channel = bytes(parts[-2])
+    if channel == b'"ticker"':
+        return _parse_ticker(parts[1], _TEXT.decode(parts[-1]))
+    if channel == b'"trade"':
+        return _parse_trades(parts[1], _TEXT.decode(parts[-1]))
+    return Parsed(_TEXT.decode(channel).partition("-")[0], ())
+
+
+def _parse_ticker(payload: msgspec.Raw, symbol: str) -> Parsed:
+    last = _TICKER.decode(payload).c
+    if not last:
+        raise BadFrame("ticker without a last trade", reason="shape")
+    return Parsed("ticker", (LastTrade(symbol, last[0], read_price(last[0])),))
+
+
+def _parse_trades(payload: msgspec.Raw, symbol: str) -> Parsed:
+    # [["354.04000000","0.28245396","1618678150.826417","s","m",""], …], the newest last
+    rows = _TRADES.decode(payload)
+    if not rows or len(rows[-1]) < 3:
+        raise BadFrame("trade frame without a complete row", reason="shape")
+    price, _, time = rows[-1][:3]
+    return Parsed("trade", (LastTrade(symbol, price, read_price(price), _read_time(time)),))
+
+
+def _read_time(text: str) -> float:
+    try:
+        return float(text)
+    except ValueError:
+        raise BadFrame(f"trade time {text[:40]!r} is not a number", reason="time") from None

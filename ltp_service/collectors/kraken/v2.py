@@ -1,0 +1,163 @@
+"""Kraken's WebSocket protocol v2, in both directions; pure.
+
+Source: docs.kraken.com/api/docs/websocket-v2 (status, ticker, trade, heartbeat, ping)
+"""
+
+from collections.abc import Sequence
+from datetime import datetime
+from typing import Any, Literal
+
+import msgspec
+
+from ltp_service.collectors.events import (
+    HEARTBEAT,
+    Acknowledged,
+    Ended,
+    Invalid,
+    LastTrade,
+    MarketChanged,
+    Parsed,
+    Refused,
+)
+from ltp_service.collectors.kraken.status import market_status
+from ltp_service.decimals import read_price
+from ltp_service.errors import BadFrame
+from ltp_service.pairs import kraken_v2_symbol
+
+symbol_of = kraken_v2_symbol
+
+_EARLIEST = 1262304000.0
+"""2010: an empty market has been seen with timestamps of 1970."""
+
+
+class _Result(msgspec.Struct):
+    channel: str | None = None
+    symbol: str | None = None
+
+
+class _Frame(msgspec.Struct):
+    channel: str | None = None
+    type: str | None = None
+    data: msgspec.Raw = msgspec.Raw(b"[]")
+    method: str | None = None
+    success: bool | None = None
+    result: _Result | None = None
+    error: str | None = None
+    capital_error: str | None = msgspec.field(default=None, name="Error")
+    symbol: str | None = None
+    time_out: datetime | None = None
+
+
+class _Ticker(msgspec.Struct):
+    # Numbers come bare; Raw keeps the text that a float would lose.
+    symbol: str
+    last: msgspec.Raw
+    timestamp: datetime | None = None
+
+
+class _Trade(msgspec.Struct):
+    symbol: str
+    price: msgspec.Raw
+    trade_id: int
+    timestamp: datetime
+
+
+class _Status(msgspec.Struct):
+    system: str | None = None
+
+
+_FRAME = msgspec.json.Decoder(_Frame)
+_TICKERS = msgspec.json.Decoder(list[_Ticker])
+_TRADES = msgspec.json.Decoder(list[_Trade])
+_STATUS = msgspec.json.Decoder(list[_Status])
+
+
+def subscribe(channel: str, symbols: Sequence[str], request_id: int) -> str:
+    """One request for all symbols of one channel, each answered with its present state."""
+    params = {"channel": channel, "symbol": symbols, "snapshot": True}
+    return _request("subscribe", params, request_id)
+
+
+def unsubscribe(channel: str, symbols: Sequence[str], request_id: int) -> str:
+    """The opposite of `subscribe`."""
+    return _request("unsubscribe", {"channel": channel, "symbol": symbols}, request_id)
+
+
+def ping(request_id: int) -> str:
+    """A question that the exchange answers even before any subscription."""
+    return msgspec.json.encode({"method": "ping", "req_id": request_id}).decode()
+
+
+def _request(method: Literal["subscribe", "unsubscribe"], params: dict[str, Any], request_id: int) -> str:
+    return msgspec.json.encode({"method": method, "params": params, "req_id": request_id}).decode()
+
+
+def parse(frame: str) -> Parsed:
+    """What a frame means. Raises BadFrame, or what msgspec raises for text of the wrong shape."""
+    message = _FRAME.decode(frame)
+    match message.channel:
+        case "ticker":
+            return Parsed("ticker", _parse_tickers(message))
+        case "trade":
+            return Parsed("trade", _parse_trades(message))
+        case "heartbeat":
+            return HEARTBEAT
+        case "status":
+            statuses = _STATUS.decode(message.data)
+            return Parsed("status", [MarketChanged(market_status(status.system)) for status in statuses])
+        case None:
+            return _parse_answer(message)
+    return Parsed(message.channel if message.channel in {"book", "ohlc", "instrument"} else "unknown", ())
+
+
+def _parse_answer(message: _Frame) -> Parsed:
+    if message.method == "pong":
+        return Parsed("pong", ())
+    error = message.error or message.capital_error
+    channel, symbol = (
+        (message.result.channel, message.result.symbol) if message.result else (None, message.symbol)
+    )
+    if error or message.success is False:
+        return Parsed("refusal", (Refused(error or "no reason given", channel, symbol),))
+    if channel is None or symbol is None:
+        return Parsed("unknown", ())
+    if message.method == "unsubscribe":
+        return Parsed("end", (Ended(channel, symbol),))
+    return Parsed("acknowledgement", (Acknowledged(channel, symbol, _unix(message.time_out)),))
+
+
+def _parse_tickers(message: _Frame) -> list[LastTrade | Invalid]:
+    snapshot = message.type == "snapshot"
+    return [
+        _last_trade(ticker.symbol, ticker.last, _unix(ticker.timestamp), None, snapshot)
+        for ticker in _TICKERS.decode(message.data)
+    ]
+
+
+def _parse_trades(message: _Frame) -> list[LastTrade | Invalid]:
+    # A sweep brings several trades of one symbol, a snapshot several symbols: the last of each counts.
+    newest = {trade.symbol: trade for trade in _TRADES.decode(message.data)}
+    snapshot = message.type == "snapshot"
+    return [
+        _last_trade(trade.symbol, trade.price, _unix(trade.timestamp), trade.trade_id, snapshot)
+        for trade in newest.values()
+    ]
+
+
+def _last_trade(
+    symbol: str, number: msgspec.Raw, traded_at: float | None, trade_id: int | None, snapshot: bool
+) -> LastTrade | Invalid:
+    price = bytes(number).decode("ascii", "replace")
+    try:
+        return LastTrade(symbol, price, read_price(price), traded_at, trade_id, snapshot)
+    except BadFrame as error:
+        return Invalid(error.reason, f"{symbol}: {error}")
+
+
+def _unix(moment: datetime | None) -> float | None:
+    if moment is None:
+        return None
+    if moment.tzinfo is None:
+        raise BadFrame(f"time {moment.isoformat()} without a zone", reason="time")
+    seconds = moment.timestamp()
+    return seconds if seconds > _EARLIEST else None

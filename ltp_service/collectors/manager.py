@@ -1,0 +1,91 @@
+"""Starts, watches and stops everything that runs beside the requests."""
+
+import logging
+from collections.abc import Callable, Sequence
+from threading import Event
+from typing import Protocol
+
+import msgspec
+
+from ltp_service.collectors.spawn import Task, spawn
+
+log = logging.getLogger(__name__)
+
+RESTART_DELAY = 1.0
+"""Seconds before a runner that broke is run again."""
+
+
+class Runner(Protocol):
+    """Something that runs until it is told to stop."""
+
+    @property
+    def name(self) -> str:
+        """For people and metrics."""
+
+    def run(self, stop: Event) -> None:
+        """Returns soon after `stop` is set, and not before."""
+
+
+class RunnerState(msgspec.Struct, frozen=True):
+    """Whether a runner runs."""
+
+    name: str
+    alive: bool
+    restarts: int
+    last_error: str | None
+
+
+class CollectorManager:
+    """Owner of the collectors and of the other runners, from start to stop."""
+
+    def __init__(self, runners: Sequence[Runner]) -> None:
+        self._runners = tuple(runners)
+        self._tasks: dict[str, Task] = {}
+        self._restarts: dict[str, int] = {}
+        self._errors: dict[str, str] = {}
+        self._stop = Event()
+
+    def start(self) -> None:
+        """Spawns every runner once; does no I/O and does not wait."""
+        for runner in self._runners:
+            if runner.name not in self._tasks:
+                self._tasks[runner.name] = spawn(self._watch(runner), runner.name)
+
+    def stop(self, timeout: float) -> bool:
+        """Tells every runner to stop and waits at most `timeout` seconds; True when all have ended."""
+        self._stop.set()
+        for task in reversed(self._tasks.values()):
+            task.join(timeout)
+        left = [name for name, task in self._tasks.items() if task.is_alive()]
+        log.info(
+            "stopped %d runner(s); still running: %s", len(self._tasks) - len(left), ", ".join(left) or "none"
+        )
+        return not left
+
+    def states(self) -> list[RunnerState]:
+        """One still picture per runner."""
+        return [
+            RunnerState(
+                runner.name,
+                runner.name in self._tasks and self._tasks[runner.name].is_alive(),
+                self._restarts.get(runner.name, 0),
+                self._errors.get(runner.name),
+            )
+            for runner in self._runners
+        ]
+
+    def _watch(self, runner: Runner) -> Callable[[], None]:
+        def watch() -> None:
+            while not self._stop.is_set():
+                try:
+                    runner.run(self._stop)
+                except Exception as error:  # noqa: BLE001 - the one place where a bug must not end the feed
+                    self._broke(runner, error)
+                    self._stop.wait(RESTART_DELAY)
+
+        return watch
+
+    def _broke(self, runner: Runner, error: Exception) -> None:
+        self._restarts[runner.name] = self._restarts.get(runner.name, 0) + 1
+        self._errors[runner.name] = f"{type(error).__name__}: {error}"
+        log.error("%s broke and is run again in %g s", runner.name, RESTART_DELAY, exc_info=error)

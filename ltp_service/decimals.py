@@ -1,0 +1,41 @@
+"""Prices between wire text and `Decimal`, with every digit kept."""
+
+from decimal import Decimal, InvalidOperation
+
+from ltp_service.errors import BadFrame
+
+MAX_DIGITS = 40
+"""Longest coefficient believed; Kraken's longest is below 20 digits."""
+
+MIN_EXPONENT, MAX_EXPONENT = -18, 15
+"""Powers of ten between which the leading digit of a believable price lies."""
+
+# "1e99999999" is a Decimal of one digit, and 100 MB as plain text: the text is bounded before
+# anything is computed from it.
+_MAX_TEXT = 64
+
+
+def read_price(text: str) -> Decimal:
+    """The exact value of an exchange's price text.
+
+    Raises BadFrame with reason `not_a_number`, `not_finite`, `not_positive` or `out_of_range`.
+    """
+    if len(text) > _MAX_TEXT:
+        raise BadFrame(f"price of {len(text)} characters", reason="out_of_range")
+    try:
+        price = Decimal(text)
+    except InvalidOperation:
+        raise BadFrame(f"price {text!r} is not a number", reason="not_a_number") from None
+    if not price.is_finite():
+        raise BadFrame(f"price {text!r} is not finite", reason="not_finite")
+    if price <= 0:
+        raise BadFrame(f"price {text!r} is not positive", reason="not_positive")
+    if not MIN_EXPONENT <= price.adjusted() <= MAX_EXPONENT or len(price.as_tuple().digits) > MAX_DIGITS:
+        raise BadFrame(f"price {text!r} is out of range", reason="out_of_range")
+    return price
+
+
+def plain(value: Decimal) -> str:
+    """Plain notation without an exponent or trailing zeros: `115643`, `0.0000001234`."""
+    text = format(value, "f")
+    return text.rstrip("0").rstrip(".") if "." in text else text

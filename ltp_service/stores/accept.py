@@ -1,0 +1,65 @@
+"""May this tick replace that price? A pair moves only forward in exchange time."""
+
+from ltp_service.stores.base import Outcome
+from ltp_service.tick import REST, WEBSOCKET, Price, Source, Tick
+
+REORDERING = 1.0
+"""Seconds within which a tick without exchange time may have been overtaken by a trade with one.
+
+Kraken's v1 ticker and trade channels tell of one event in two frames, and only one of them has a clock.
+"""
+
+REST_CACHE = 2.0
+"""Seconds for which Kraken's REST answers come from a cache (its Cache-Control, measured by third parties)."""
+
+
+def compare(held: Price | None, tick: Tick) -> Outcome:
+    """Whether `tick` is newer than what is held, the same trade again, or older."""
+    if held is None:
+        return "newer"
+    if tick.traded_at is None:
+        return _compare_by_arrival(held, tick)
+    if tick.traded_at < held.newest_traded_at:
+        return "older"
+    if tick.traded_at == held.newest_traded_at:
+        return _compare_by_trade_id(held.tick, tick)
+    return "newer"
+
+
+def merge(held: Price | None, tick: Tick, outcome: Outcome) -> Price:
+    """The price to hold after a tick that is not older than what was held."""
+    if held is None or outcome == "newer":
+        floor = held.newest_traded_at if held else 0.0
+        return Price(tick, tick.received_at, tick.source, max(floor, tick.traded_at or 0.0))
+    return confirmed(held, tick.received_at, tick.source)
+
+
+def confirmed(price: Price, at: float, by: Source) -> Price:
+    """The same price with evidence of the moment `at`; evidence never gets older."""
+    if at < price.confirmed_at:
+        return price
+    return Price(price.tick, at, by, price.newest_traded_at)
+
+
+def _compare_by_arrival(held: Price, tick: Tick) -> Outcome:
+    if tick.amount == held.tick.amount:
+        return "same"
+    return "newer" if tick.received_at >= _known_until(held, tick) else "older"
+
+
+def _known_until(held: Price, tick: Tick) -> float:
+    """The monotonic moment up to which what is held beats a tick of unknown age."""
+    if tick.source == REST and held.confirmed_by == WEBSOCKET:
+        return held.confirmed_at + REST_CACHE
+    if held.tick.traded_at is not None:
+        return held.tick.received_at + REORDERING
+    return held.tick.received_at
+
+
+def _compare_by_trade_id(held: Tick, tick: Tick) -> Outcome:
+    # Trades of one sweep share their time, and the ticker of that event has the time without an id.
+    if tick.trade_id is None:
+        return "same" if tick.amount == held.amount or held.trade_id is not None else "newer"
+    if held.trade_id is None or tick.trade_id > held.trade_id:
+        return "newer"
+    return "same" if tick.trade_id == held.trade_id else "older"

@@ -1,0 +1,66 @@
+"""Prices in this process."""
+
+from collections.abc import Iterable, Mapping
+from threading import Lock
+
+from cachetools import TTLCache
+
+from ltp_service.clock import Clock
+from ltp_service.pairs import Pair
+from ltp_service.stores.accept import compare, confirmed, merge
+from ltp_service.stores.base import MarketStatus, Outcome
+from ltp_service.stores.changes import Changes
+from ltp_service.tick import Price, Source, Tick
+
+MEMORY = 24 * 3600.0
+"""Seconds after its last evidence for which a price is remembered, as stale, for those who ask for such."""
+
+
+class MemoryStore:
+    """A TTLCache behind a lock for those who write, and a published view of it for those who read.
+
+    Readers never wait: a view is never changed, only replaced.
+    """
+
+    def __init__(self, clock: Clock, changes: Changes, *, capacity: int = 1000) -> None:
+        self._prices: TTLCache[Pair, Price] = TTLCache(capacity, MEMORY, timer=clock.monotonic)
+        self._changes = changes
+        self._lock = Lock()
+        self._view: Mapping[Pair, Price] = {}
+        self._market: MarketStatus = "unknown"
+
+    def put(self, tick: Tick) -> Outcome:
+        with self._lock:
+            held = self._view.get(tick.pair)
+            outcome = compare(held, tick)
+            if outcome != "older":
+                self._publish({tick.pair: merge(held, tick, outcome)})
+        if outcome == "newer":
+            self._changes.announce(tick.pair)
+        return outcome
+
+    def confirm(self, pairs: Iterable[Pair], at: float, by: Source) -> None:
+        with self._lock:
+            view = self._view
+            self._publish({pair: confirmed(view[pair], at, by) for pair in pairs if pair in view})
+
+    def set_market(self, status: MarketStatus) -> None:
+        with self._lock:
+            self._market = status
+            self._view = dict(self._view)
+
+    def market(self) -> MarketStatus:
+        return self._market
+
+    def all(self) -> Mapping[Pair, Price]:
+        return self._view
+
+    def ping(self) -> None:
+        return None
+
+    def _publish(self, news: dict[Pair, Price]) -> None:
+        self._prices.update(news)
+        view = {**self._view, **news}
+        if len(view) > len(self._prices):  # the cache forgot some: too old, or too many
+            view = dict(self._prices.items())
+        self._view = view
