@@ -54,7 +54,9 @@ Text = str | tuple[str, ...]
 class Config(BaseSettings):
     """Every setting, validated. Durations are seconds, rates per second. Built directly, it reads no environment."""
 
-    model_config = SettingsConfigDict(frozen=True, extra="forbid", hide_input_in_errors=True)
+    model_config = SettingsConfigDict(
+        frozen=True, extra="forbid", hide_input_in_errors=True, validate_default=False
+    )
 
     port: Annotated[int, whole(0, 65_535)] = 8080
     host: BindHost = "0.0.0.0"  # noqa: S104 - a container has to be reachable
@@ -198,8 +200,8 @@ def _problem(details: ErrorDetails, layers: Iterable[Layer]) -> str:
         if Config.model_fields[field].annotation is SecretStr
         else _shown(details["input"])
     )
-    rule = _RULES.get(details["type"], details["msg"].replace("{", "{{").replace("}", "}}"))
-    return f"{place}: {value} refused: {rule.format(**details.get('ctx', {}))}"
+    rule = _RULES.get(details["type"], "{msg}").format(**details.get("ctx", {}), msg=details["msg"])
+    return f"{place}: {value} refused: {rule}"
 
 
 _RULES = {

@@ -1,0 +1,444 @@
+"""Settings: where they come from, what is accepted, and how a refusal reads."""
+
+import re
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+from pydantic import ValidationError
+
+from ltp_service.config import MAY_BE_EMPTY, Config, load_config, unknown_names
+from ltp_service.errors import ConfigError
+from ltp_service.pairs import Pair
+
+KEY = "ltp_" + "aB3_-" * 8 + "xyz"
+NO_FILES = Path("/nonexistent")
+README = Path(__file__).parent.parent / "README.md"
+
+Write = Callable[..., Path]
+
+
+@pytest.fixture
+def write(tmp_path: Path) -> Write:
+    """Writes config.yaml (and, by keyword, config.<name>.yaml) and gives their folder."""
+
+    def to_folder(base: str = "", **named: str) -> Path:
+        for name, text in {
+            "config": base,
+            **{f"config.{name}": text for name, text in named.items()},
+        }.items():
+            (tmp_path / f"{name}.yaml").write_text(text, encoding="utf-8")
+        return tmp_path
+
+    return to_folder
+
+
+def load(directory: Path = NO_FILES, /, **environ: str) -> Config:
+    return load_config(environ, directory)
+
+
+def problems(directory: Path = NO_FILES, /, **environ: str) -> tuple[str, ...]:
+    with pytest.raises(ConfigError) as refused:
+        load(directory, **environ)
+    return refused.value.problems
+
+
+# --- where a value comes from
+
+
+def test_without_anything_set_every_setting_has_its_default() -> None:
+    assert load() == Config()
+
+
+def test_the_shipped_files_leave_the_defaults_of_development_as_they_are() -> None:
+    assert load_config({}) == Config()
+
+
+def test_the_shipped_production_file_is_accepted() -> None:
+    assert load_config({"ENVIRONMENT": "production"}).environment == "production"
+
+
+def test_the_environment_beats_the_named_file_which_beats_the_base_file(write: Write) -> None:
+    directory = write(
+        "port: 1001\ncache_ttl: 1s\nstale_after: 100s\nredis_db: 1",
+        staging="port: 1002\ncache_ttl: 2s",
+    )
+    config = load(directory, ENVIRONMENT="staging", PORT="1003")
+    assert (config.port, config.cache_ttl, config.stale_after, config.redis_db) == (1003, 2.0, 100.0, 1)
+    assert config.kraken_timeout == 10.0
+
+
+def test_only_the_file_of_this_environment_is_read(write: Write) -> None:
+    directory = write(development="port: 1", staging="port: 2")
+    assert load(directory).port == 1
+    assert load(directory, ENVIRONMENT="development").port == 1
+    assert load(directory, ENVIRONMENT="Staging").port == 2
+
+
+def test_a_list_replaces_the_list_of_the_layer_below(write: Write) -> None:
+    directory = write("symbols: [BTCUSDT, ETHUSDT]", development="symbols: [SOLUSDT]")
+    assert load(directory).symbols == ("SOLUSDT",)
+
+
+def test_the_process_environment_is_read_when_none_is_given(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PORT", "1234")
+    assert load_config(directory=NO_FILES).port == 1234
+
+
+def test_a_config_built_in_code_reads_no_environment(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PORT", "1234")
+    assert Config(cache_ttl=0.5).port == 8080
+
+
+def test_a_config_cannot_be_changed() -> None:
+    with pytest.raises(ValidationError, match="frozen"):
+        Config().port = 1
+
+
+def test_the_limits_hold_in_code_too() -> None:
+    with pytest.raises(ValidationError, match="must be a whole number from 0 to 65535"):
+        Config(port=70_000)
+
+
+def test_an_empty_value_is_as_if_not_given(write: Write) -> None:
+    directory = write("cache_ttl: 5s\nport:\nhost: null\nredis_db: ~\nlog_level: ''")
+    assert load(directory, CACHE_TTL="  ") == Config(cache_ttl=5.0)
+
+
+@pytest.mark.parametrize(
+    ("field", "given"),
+    [
+        ("collectors", "bybit_trades"),
+        ("cors_origins", "*"),
+        ("redis_sentinels", "a:1"),
+        ("redis_password", "secret"),
+        ("auth_api_key", KEY),
+    ],
+)
+def test_an_empty_value_means_none_where_none_makes_sense(write: Write, field: str, given: str) -> None:
+    directory = write(f"{field}: '{given}'")
+    assert len(getattr(load(directory), field)) > 0
+    assert len(getattr(load(directory, **{field.upper(): ""}), field)) == 0
+    assert field in MAY_BE_EMPTY
+
+
+# --- what is accepted
+
+
+@pytest.mark.parametrize(
+    ("name", "text", "value"),
+    [
+        ("CACHE_TTL", "30s", 30.0),
+        ("CACHE_TTL", "500ms", 0.5),
+        ("CACHE_TTL", "2m", 120.0),
+        ("CACHE_TTL", "1m30s", 90.0),
+        ("CACHE_TTL", "1h", 3600.0),
+        ("CACHE_TTL", "1.5s", 1.5),
+        ("CACHE_TTL", "12", 12.0),
+        ("CACHE_TTL", " 0.25 ", 0.25),
+        ("AUTH_KEY_TTL", "7d", 604_800.0),
+        ("AUTH_KEY_TTL", "1d12h", 129_600.0),
+        ("RATE_LIMIT_REFILL_RATE", "10/s", 10.0),
+        ("RATE_LIMIT_REFILL_RATE", "600/m", 10.0),
+        ("RATE_LIMIT_REFILL_RATE", "36/h", 0.01),
+        ("RATE_LIMIT_REFILL_RATE", "2.5", 2.5),
+        ("PORT", "010", 10),
+        ("PORT", "0", 0),
+        ("HOST", "127.0.0.1", "127.0.0.1"),
+        ("HOST", "localhost", "localhost"),
+        ("HOST", "::", "[::]"),
+        ("HOST", "[::1]", "[::1]"),
+        ("HOST", "unix:/run/ltp/ltp.sock", "unix:/run/ltp/ltp.sock"),
+        ("WORKER_CLASS", "gthread", "gthread"),
+        ("WORKER_CLASS", "gevent_pywsgi", "gevent_pywsgi"),
+        ("CACHE_BACKEND", "Redis", "redis"),
+        ("REDIS_ADDR", "cache.internal:6380", "cache.internal:6380"),
+        ("REDIS_ADDR", "10.0.0.1:6379", "10.0.0.1:6379"),
+        ("REDIS_ADDR", "redis://localhost:6379/", "redis://localhost:6379"),
+        ("REDIS_ADDR", "rediss://[::1]:6379", "rediss://[::1]:6379"),
+        ("REDIS_SENTINELS", "a:26379, b:26379", ("a:26379", "b:26379")),
+        ("SUPPORTED_PAIRS", "xbt-eur, ETHUSD,XXBTZEUR", (Pair("BTC", "EUR"), Pair("ETH", "USD"))),
+        ("SYMBOLS", "BTCUSDT,1000PEPEUSDT,BTCUSDT", ("BTCUSDT", "1000PEPEUSDT")),
+        ("COLLECTORS", "bybit_trades,", ("bybit_trades",)),
+        ("CORS_ORIGINS", "https://a.org, http://localhost:3000", ("https://a.org", "http://localhost:3000")),
+        ("CORS_ORIGINS", "*", ("*",)),
+        ("KRAKEN_WEBSOCKET_URL", "wss://ws.kraken.com/", "wss://ws.kraken.com"),
+        ("KRAKEN_WEBSOCKET_URL", "wss://ws.kraken.com/v2/", "wss://ws.kraken.com/v2"),
+        ("KRAKEN_WEBSOCKET_URL", "ws://127.0.0.1:4000/v2", "ws://127.0.0.1:4000/v2"),
+        ("KRAKEN_WEBSOCKET_URL", "ws://[::1]:4000", "ws://[::1]:4000"),
+        ("KRAKEN_REST_URL", "http://127.0.0.1:4000/0/public/", "http://127.0.0.1:4000/0/public"),
+        ("KRAKEN_REST_URL", "http://kraken_simulator:80", "http://kraken_simulator:80"),
+        ("KRAKEN_WEBSOCKET_ENABLED", "no", False),
+        ("AUTH_ENABLED", "TRUE", True),
+        ("LOG_LEVEL", "WARN", "warning"),
+        ("LOG_LEVEL", "warning", "warning"),
+        ("LOG_FORMAT", "text", "text"),
+        ("PRICE_DIVERGENCE_LIMIT", "0.1", 0.1),
+        ("DATABASE_PATH", "/var/lib/ltp/ltp.sqlite3", Path("/var/lib/ltp/ltp.sqlite3")),
+    ],
+)
+def test_a_value_is_read(name: str, text: str, value: object) -> None:
+    assert getattr(load(**{name: text}), name.lower()) == value
+
+
+def test_secrets_are_read_and_shown_nowhere() -> None:
+    environ = {"REDIS_PASSWORD": "hunter2", "AUTH_API_KEY": KEY}
+    config = load(**environ)
+    assert config.redis_password.get_secret_value() == "hunter2"
+    assert config.auth_api_key.get_secret_value() == KEY
+    assert "hunter2" not in repr(config)
+    assert KEY not in repr(config)
+
+
+# --- what is refused, and how that reads
+
+
+@pytest.mark.parametrize(
+    ("name", "text", "limit"),
+    [
+        ("PORT", "65536", "a whole number from 0 to 65535"),
+        ("PORT", "-1", "from 0 to 65535"),
+        ("PORT", "80.0", "from 0 to 65535"),
+        ("PORT", "٨٠", "from 0 to 65535"),
+        ("PORT", "9" * 5_000, "from 0 to 65535"),
+        ("WEB_CONCURRENCY", "0", "from 1 to 256"),
+        ("TRUSTED_PROXIES", "true", "from 0 to 16"),
+        ("CACHE_TTL", "99ms", "must be 100ms to 1d, written like 30s"),
+        ("CACHE_TTL", "25h", "100ms to 1d"),
+        ("CACHE_TTL", "30 s", "100ms to 1d"),
+        ("CACHE_TTL", "30s1m", "100ms to 1d"),
+        ("CACHE_TTL", "1:30", "100ms to 1d"),
+        ("CACHE_TTL", "-5s", "100ms to 1d"),
+        ("CACHE_TTL", "inf", "100ms to 1d"),
+        ("CACHE_TTL", "nan", "100ms to 1d"),
+        ("CACHE_TTL", "1e3", "100ms to 1d"),
+        ("RATE_LIMIT_REFILL_RATE", "10/d", "per second, written like 10/s, 600/m or 10"),
+        ("RATE_LIMIT_REFILL_RATE", "0", "0.001 to 1000000 per second"),
+        ("PRICE_DIVERGENCE_LIMIT", "5%", "a fraction from 0.0001 to 1"),
+        ("PRICE_DIVERGENCE_LIMIT", "0", "a fraction from 0.0001 to 1"),
+        ("HOST", "999.1.1.1", "an address, a host name or unix:/path"),
+        ("HOST", "0.0.0.0:80", "an address, a host name or unix:/path"),
+        ("HOST", "unix:ltp.sock", "an address, a host name or unix:/path"),
+        ("WORKER_CLASS", "sync", "'gevent', 'gevent_pywsgi' or 'gthread'"),
+        ("CACHE_BACKEND", "memcached", "'memory' or 'redis'"),
+        ("REDIS_ADDR", "localhost", "host:port"),
+        ("REDIS_ADDR", "localhost:0", "host:port"),
+        ("REDIS_ADDR", "localhost:70000", "host:port"),
+        ("REDIS_ADDR", "http://localhost:6379", "host:port"),
+        ("REDIS_ADDR", "redis://localhost:6379/2", "REDIS_DB"),
+        ("REDIS_SENTINELS", "a", "host:port"),
+        ("SUPPORTED_PAIRS", "BTC/USD/EUR", "BASE/QUOTE"),
+        ("SUPPORTED_PAIRS", ",", "at least one"),
+        ("SYMBOLS", "btcusdt", "2 to 20 of A-Z and 0-9"),
+        ("SYMBOLS", ",".join(f"A{number}" for number in range(201)), "at most 200, not 201"),
+        ("COLLECTORS", "Bybit Trades", "a collector's name"),
+        ("CORS_ORIGINS", "https://a.org/", "an exact origin"),
+        ("CORS_ORIGINS", "*.example.org", "an exact origin"),
+        ("CORS_ORIGINS", "*,https://a.org", "* alone or exact origins"),
+        (
+            "KRAKEN_WEBSOCKET_URL",
+            "https://ws.kraken.com",
+            "ws://host[:port][/path] or wss://host[:port][/path]",
+        ),
+        ("KRAKEN_WEBSOCKET_URL", "wss:///v2", "ws://host"),
+        ("KRAKEN_WEBSOCKET_URL", "wss://ws.kraken.com:port/v2", "ws://host"),
+        ("KRAKEN_WEBSOCKET_URL", "wss://[::1/v2", "ws://host"),
+        ("KRAKEN_REST_URL", "ftp://api.kraken.com", "http://host"),
+        ("KRAKEN_REST_URL", "https://api.kraken.com/0/public#x", "without credentials, query or fragment"),
+        ("KRAKEN_REQUEST_TIMEOUT", "20s", "not be longer than KRAKEN_TIMEOUT (10s)"),
+        ("KRAKEN_WEBSOCKET_ENABLED", "maybe", "true or false"),
+        ("LOG_LEVEL", "loud", "'debug', 'info', 'warning' or 'error'"),
+        ("ENVIRONMENT", "../../etc/passwd", "a name of a-z, 0-9, _ and -"),
+    ],
+)
+def test_a_refusal_names_the_variable_the_value_and_the_limit(name: str, text: str, limit: str) -> None:
+    (problem,) = problems(**{name: text})
+    assert problem.startswith(f"{name}: '{text[:40]}")
+    assert limit in problem
+
+
+def test_a_list_names_the_item_that_is_refused() -> None:
+    assert problems(SYMBOLS="BTCUSDT,eth,SOLUSDT,x y") == (
+        "SYMBOLS: 'eth' refused: must be 2 to 20 of A-Z and 0-9, for example BTCUSDT",
+        "SYMBOLS: 'x y' refused: must be 2 to 20 of A-Z and 0-9, for example BTCUSDT",
+    )
+
+
+def test_all_problems_of_all_places_are_reported_at_once(write: Write) -> None:
+    directory = write("cach_ttl: 30s\nport: http\nredis_db: x", staging="stale_after: 1y\nredis_db: 1")
+    found = problems(directory, ENVIRONMENT="staging", LOG_LEVEL="loud", AUTH_API_KEY="hunter2")
+    assert sorted(problem.partition(" ")[0] for problem in found) == [
+        "AUTH_API_KEY:",
+        "LOG_LEVEL:",
+        "config.staging.yaml:stale_after:",
+        "config.yaml:cach_ttl:",
+        "config.yaml:port:",
+    ]
+
+
+def test_the_error_reads_as_one_line_per_problem() -> None:
+    with pytest.raises(ConfigError) as refused:
+        load(PORT="http", LOG_FORMAT="xml")
+    assert str(refused.value).splitlines() == [
+        "configuration refused, 2 problem(s):",
+        "  PORT: 'http' refused: must be a whole number from 0 to 65535",
+        "  LOG_FORMAT: 'xml' refused: must be 'json' or 'text'",
+    ]
+
+
+@pytest.mark.parametrize(
+    "environ",
+    [
+        {"AUTH_API_KEY": "ltp_hunter2"},
+        {"AUTH_API_KEY": f"ltp_hunter2{KEY}"},
+        {"REDIS_ADDR": "redis://:hunter2@localhost:6379"},
+        {"REDIS_ADDR": "redis://user:hun@ter/hunter2@localhost:6379"},
+        {"REDIS_SENTINELS": "a:1,:hunter2@b:2"},
+        {"KRAKEN_REST_URL": "https://user:hunter2@api.kraken.com"},
+        {"KRAKEN_WEBSOCKET_URL": "wss://ws.kraken.com/v2?token=hunter2"},
+        {"CORS_ORIGINS": "*,https://user:hunter2@example.org"},
+    ],
+)
+def test_a_refusal_never_shows_a_secret(environ: dict[str, str]) -> None:
+    (problem,) = problems(**environ)
+    assert problem.startswith(f"{next(iter(environ))}: ")
+    assert "hunter2" not in problem
+
+
+def test_a_refused_admin_key_says_how_to_make_one() -> None:
+    (problem,) = problems(AUTH_API_KEY="short")
+    assert "python -m ltp_service keys create" in problem
+
+
+def test_a_named_environment_needs_its_file(write: Write) -> None:
+    directory = write()
+    assert problems(directory, ENVIRONMENT="staging") == (
+        f"ENVIRONMENT: 'staging' refused: there is no file {directory / 'config.staging.yaml'}",
+    )
+
+
+def test_one_try_over_rest_is_compared_with_the_operation_that_was_set_elsewhere(write: Write) -> None:
+    (problem,) = problems(write("kraken_request_timeout: 4s"), KRAKEN_TIMEOUT="2s")
+    assert problem == (
+        "config.yaml:kraken_request_timeout: '4s' refused: "
+        "must not be longer than KRAKEN_TIMEOUT (2s), of which it is one try"
+    )
+
+
+def test_a_shorter_operation_alone_is_accepted() -> None:
+    assert load(KRAKEN_TIMEOUT="2s").kraken_timeout == 2.0
+
+
+# --- YAML
+
+
+@pytest.mark.parametrize(
+    ("text", "field", "value"),
+    [
+        ("port: 010", "port", 10),
+        ("cache_ttl: 1m30s", "cache_ttl", 90.0),
+        ("auth_enabled: on", "auth_enabled", True),
+        ("redis_master: NO", "redis_master", "NO"),
+        ("redis_master: 1_000", "redis_master", "1_000"),
+        ("symbols: [BTCUSDT, 'ETHUSDT']", "symbols", ("BTCUSDT", "ETHUSDT")),
+        ("symbols: BTCUSDT, ETHUSDT", "symbols", ("BTCUSDT", "ETHUSDT")),
+        (
+            "supported_pairs:\n- btc-usd\n- ETH/USD",
+            "supported_pairs",
+            (Pair("BTC", "USD"), Pair("ETH", "USD")),
+        ),
+        ("cors_origins: []", "cors_origins", ()),
+        ("host: &here 127.0.0.1\nredis_master: *here", "redis_master", "127.0.0.1"),
+        ("\ufeffport: 1", "port", 1),
+    ],
+)
+def test_yaml_values_are_read_as_text(write: Write, text: str, field: str, value: object) -> None:
+    assert getattr(load(write(text)), field) == value
+
+
+@pytest.mark.parametrize(
+    ("text", "problem"),
+    [
+        ("cache_ttl: 1:30", "config.yaml:cache_ttl: '1:30' refused: must be 100ms to 1d"),
+        ("log_format: no", "config.yaml:log_format: 'no' refused: must be 'json' or 'text'"),
+        ("port: 1\nhost: a\nport: 1", "config.yaml:port: given twice (line 3)"),
+        ("cach_ttl: 30s", "config.yaml:cach_ttl: not a setting; the nearest one is cache_ttl (line 1)"),
+        ("PORT: 80", "config.yaml:PORT: not a setting; the nearest one is port (line 1)"),
+        ("<<: {port: 1}", "config.yaml:<<: not a setting"),
+        ("[port]: 1", "config.yaml:?: not a setting"),
+        ("environment: production", "config.yaml:environment: only the environment variable ENVIRONMENT"),
+        ("port: [1, 2]", "config.yaml:port: must be one plain value"),
+        ("port: {number: 1}", "config.yaml:port: must be one plain value"),
+        ("symbols: [[BTCUSDT]]", "config.yaml:symbols: must be one plain value"),
+        ("redis_password: !hunter2", "config.yaml:redis_password: must be one plain value; quote it"),
+        ("redis_password: !hunter2!x", "config.yaml: not valid YAML at line 1"),
+        ("port: 1\nredis_password: *hunter2", "config.yaml: not valid YAML at line 2"),
+        ("redis_password: 'hunter2", "config.yaml: not valid YAML at line"),
+        ("port: 1\n---\nport: 2", "config.yaml: not valid YAML at line"),
+        ("redis_password: hunter2\x07", "config.yaml: cannot be read as UTF-8 text"),
+        ("- port", "config.yaml: must hold `key: value` lines, nothing else"),
+        ("hunter2", "config.yaml: must hold `key: value` lines, nothing else"),
+    ],
+)
+def test_a_mistake_in_yaml_is_refused_by_file_and_key(write: Write, text: str, problem: str) -> None:
+    (found,) = problems(write(text))
+    assert found.startswith(problem)
+    assert "hunter2" not in found
+
+
+def test_a_file_that_is_not_utf8_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "config.yaml").write_bytes(b"host: \xff\xfe")
+    assert problems(tmp_path) == ("config.yaml: cannot be read as UTF-8 text (UnicodeDecodeError)",)
+
+
+# --- names that nobody reads
+
+
+def test_a_misspelt_variable_is_named_with_the_nearest_known_one() -> None:
+    environ = {
+        "KRAKEN_TIMOUT": "hunter2",
+        "AUTH_APIKEY": "hunter2",
+        "cache_ttl": "5s",
+        "PORT_NUMBER": "1",
+        "PATH": "",
+    }
+    assert unknown_names(environ) == [
+        "AUTH_APIKEY is not a setting and has no effect; the nearest one is AUTH_API_KEY",
+        "KRAKEN_TIMOUT is not a setting and has no effect; the nearest one is KRAKEN_TIMEOUT",
+        "cache_ttl is not a setting and has no effect; the nearest one is CACHE_TTL",
+    ]
+
+
+@pytest.mark.parametrize("prefix", ["KRAKEN", "CACHE", "REDIS", "RATE_LIMIT", "AUTH", "LOG", "CORS"])
+def test_every_watched_prefix_is_watched(prefix: str) -> None:
+    assert len(unknown_names({f"{prefix}_X": ""})) == 1
+
+
+def test_known_variables_are_no_warning() -> None:
+    assert unknown_names({field.upper(): "" for field in Config.model_fields}) == []
+
+
+# --- the README
+
+
+def documented_defaults() -> dict[str, str]:
+    """Variable → default, as the README's configuration table has them."""
+    text = README.read_text(encoding="utf-8")
+    table = text.partition("<!-- configuration -->")[2].partition("<!-- /configuration -->")[0]
+    return dict(re.findall(r"^\| `(\w+)` \| ([^|]*?) \|", table, re.MULTILINE))
+
+
+def test_the_readme_documents_every_setting_and_no_other() -> None:
+    assert sorted(documented_defaults()) == sorted(field.upper() for field in Config.model_fields)
+
+
+def test_the_readme_tells_the_defaults() -> None:
+    def read(name: str, text: str) -> Any:
+        if text != "empty":
+            return getattr(load(**{name: text}), name.lower())
+        return "" if name.lower() not in MAY_BE_EMPTY else getattr(load(**{name: ""}), name.lower())
+
+    documented = {name.lower(): read(name, text) for name, text in documented_defaults().items()}
+    assert documented == {name: getattr(Config(), name) for name in documented}
+    assert documented
