@@ -245,7 +245,7 @@ def _read_file(path: Path, problems: list[str]) -> Layer:
 def _entries(path: Path, problems: list[str]) -> list[tuple[yaml.Node, yaml.Node]]:
     """The top level of a YAML file. YAML's own error texts quote the file, a secret perhaps, so they are not used."""
     try:
-        root = yaml.compose(path.read_text(encoding="utf-8-sig"), Loader=yaml.BaseLoader)
+        root = yaml.compose(path.read_text(encoding="utf-8"), Loader=yaml.BaseLoader)
     except yaml.MarkedYAMLError as error:
         line = error.problem_mark.line + 1 if error.problem_mark else 1
         problems.append(
