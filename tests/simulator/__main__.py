@@ -1,0 +1,163 @@
+"""python -m tests.simulator: a fake Kraken (WebSocket v1 and v2, REST) with faults on command."""
+
+import argparse
+import json
+import os
+import signal
+import subprocess
+import sys
+import threading
+from pathlib import Path
+from types import FrameType
+
+from tests.simulator import faults
+from tests.simulator.control import PREFIX as CONTROL_PREFIX
+from tests.simulator.control import Control
+from tests.simulator.dialect import Dialect
+from tests.simulator.exchange import Exchange
+from tests.simulator.kraken_rest import PREFIX as REST_PREFIX
+from tests.simulator.kraken_rest import KrakenRest
+from tests.simulator.kraken_v1 import KrakenV1
+from tests.simulator.kraken_v2 import KrakenV2
+from tests.simulator.market import STANDARD_PAIRS, Market, arbitrary_pair
+from tests.simulator.replay import Player, Recording
+from tests.simulator.server import Server
+from tests.simulator.walk import Walk
+
+WALK_RATE = 5.0
+SWITCH_INTERVAL = 0.0005
+
+
+def arguments() -> argparse.ArgumentParser:
+    known = "\n".join(
+        f"  {name:16} {(function.__doc__ or '').strip()}" for name, function in faults.KNOWN.items()
+    )
+    parser = argparse.ArgumentParser(
+        prog="python -m tests.simulator",
+        description=__doc__,
+        epilog=f"faults (NAME, NAME=VALUE or NAME={{JSON}}):\n{known}",
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument("--host", default="127.0.0.1")
+    parser.add_argument("--port", type=int, default=0, help="0 (default): any free port, printed as JSON")
+    parser.add_argument("--seed", type=int, default=1, help="the same seed gives the same market")
+    parser.add_argument(
+        "--pair", action="append", default=[], metavar="BASE/QUOTE", help="a further pair; repeatable"
+    )
+    parser.add_argument(
+        "--walk",
+        nargs="?",
+        type=float,
+        const=WALK_RATE,
+        default=0.0,
+        metavar="RATE",
+        help="trades come by themselves",
+    )
+    parser.add_argument(
+        "--replay", type=Path, metavar="FILE.jsonl", help="play this recorded session to each client"
+    )
+    parser.add_argument("--speed", type=float, default=1.0, help="of the replay, 1 to 100")
+    parser.add_argument(
+        "--fault", action="append", default=[], metavar="NAME[=ARG]", help="on from the start; repeatable"
+    )
+    parser.add_argument("--protocol", choices=("v1", "v2"), default="v2", help="the URL that --run passes on")
+    parser.add_argument("--until-stdin-closes", action="store_true", help="end when standard input does")
+    parser.add_argument(
+        "--run",
+        nargs=argparse.REMAINDER,
+        metavar="COMMAND",
+        help="run COMMAND against the simulator; its exit code is ours",
+    )
+    return parser
+
+
+def main() -> int:
+    parser = arguments()
+    options = parser.parse_args()
+    sys.setswitchinterval(SWITCH_INTERVAL)
+    try:
+        server = build(options)
+    except (ValueError, OSError) as error:
+        parser.error(str(error))
+    server.start()
+    addresses = addresses_of(options.host, server.port)
+    print(json.dumps(addresses), flush=True)
+    if options.run:
+        return run_child(options.run, addresses, options.protocol)
+    return wait_for_the_end(watch_stdin=options.until_stdin_closes)
+
+
+def build(options: argparse.Namespace) -> Server:
+    """The listening server. Raises ValueError for bad options, OSError when it cannot bind or read."""
+    recording = Recording(options.replay) if options.replay else None
+    recorded = recording.pairs() if recording else ()
+    further = [arbitrary_pair(name, options.seed) for name in options.pair]
+    market = Market((*recorded, *STANDARD_PAIRS, *further), options.seed)
+    exchange = Exchange(market, options.seed)
+    if recording:
+        recording.rewind(market)
+        exchange.player = Player(recording, exchange, options.speed)
+    for text in options.fault:
+        exchange.switch_fault(*_fault(text))
+    walk = Walk(exchange)
+    walk.set_rate(options.walk)
+    v1 = KrakenV1(market, lambda: exchange.faults.any(faults.sends_trade_snapshot, "trade"))
+    dialects: dict[str, Dialect] = {"/": v1, "/v2": KrakenV2(market)}
+    routes = {REST_PREFIX: KrakenRest(exchange).answer, CONTROL_PREFIX: Control(exchange, walk).answer}
+    return Server(exchange, dialects, routes, options.host, options.port)
+
+
+def _fault(text: str) -> tuple[str, bool, faults.Arguments]:
+    name, its = faults.from_command_line(text)
+    return name, True, its
+
+
+def addresses_of(host: str, port: int) -> dict[str, str | int]:
+    return {
+        "port": port,
+        "kraken_v1": f"ws://{host}:{port}/",
+        "kraken_v2": f"ws://{host}:{port}/v2",
+        "kraken_rest": f"http://{host}:{port}/0/public",
+        "control": f"http://{host}:{port}/control",
+    }
+
+
+def run_child(command: list[str], addresses: dict[str, str | int], protocol: str) -> int:
+    """Runs the command in its own process group, passes INT and TERM on, and returns its exit code."""
+    environment = {
+        **os.environ,
+        "KRAKEN_WEBSOCKET_URL": str(addresses[f"kraken_{protocol}"]),
+        "KRAKEN_REST_URL": str(addresses["kraken_rest"]),
+    }
+    try:
+        child = subprocess.Popen(command, env=environment, process_group=0)
+    except OSError as error:
+        print(f"cannot run {command[0]}: {error.strerror}", file=sys.stderr)
+        return 127
+
+    def pass_on(number: int, _: FrameType | None) -> None:
+        child.send_signal(number)
+
+    signal.signal(signal.SIGINT, pass_on)
+    signal.signal(signal.SIGTERM, pass_on)
+    code = child.wait()
+    return code if code >= 0 else 128 - code
+
+
+def wait_for_the_end(*, watch_stdin: bool) -> int:
+    end = threading.Event()
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, lambda *_: end.set())
+    if watch_stdin:
+        threading.Thread(target=end_with_stdin, args=(end,), daemon=True).start()
+    end.wait()
+    return 0
+
+
+def end_with_stdin(end: threading.Event) -> None:
+    sys.stdin.read()
+    end.set()
+
+
+if __name__ == "__main__":
+    sys.exit(main())

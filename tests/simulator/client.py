@@ -1,0 +1,145 @@
+"""Starts the simulator as a process of its own and drives it; for tests and benchmarks, one thread each."""
+
+import http.client
+import json
+import subprocess
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Self
+from urllib.parse import urlencode
+
+PROJECT = Path(__file__).resolve().parents[2]
+STOP_SECONDS = 5.0
+REPLY_SECONDS = 60.0
+
+
+class SimulatorError(Exception):
+    """The simulator did not start, or refused a command; the message is its own."""
+
+
+class Simulator:
+    """A running simulator. Use `with Simulator.start("--walk") as simulator:`."""
+
+    def __init__(self, process: subprocess.Popen[bytes], addresses: Mapping[str, Any]) -> None:
+        self._process = process
+        self.port: int = addresses["port"]
+        self.v1_url: str = addresses["kraken_v1"]
+        self.v2_url: str = addresses["kraken_v2"]
+        self.rest_url: str = addresses["kraken_rest"]
+        self.control_url: str = addresses["control"]
+        self._door = http.client.HTTPConnection("127.0.0.1", self.port, timeout=REPLY_SECONDS)
+
+    @classmethod
+    def start(cls, *arguments: str) -> Self:
+        """Returns when it listens. Raises SimulatorError when it exits instead."""
+        command = [sys.executable, "-m", "tests.simulator", "--until-stdin-closes", *arguments]
+        process = subprocess.Popen(command, cwd=PROJECT, stdin=subprocess.PIPE, stdout=subprocess.PIPE)
+        assert process.stdout is not None
+        line = process.stdout.readline()
+        if not line:
+            raise SimulatorError(f"the simulator exited with {process.wait()}: {' '.join(command)}")
+        return cls(process, json.loads(line))
+
+    @property
+    def pid(self) -> int:
+        return self._process.pid
+
+    def stop(self) -> None:
+        """Ends the process and waits for it."""
+        self._door.close()
+        self._process.terminate()
+        try:
+            self._process.wait(STOP_SECONDS)
+        except subprocess.TimeoutExpired:
+            self._process.kill()
+            self._process.wait()
+        for pipe in (self._process.stdin, self._process.stdout):
+            if pipe is not None:
+                pipe.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.stop()
+
+    def trade(self, pair: str, price: str, **more: Any) -> dict[str, Any]:
+        """A trade now (volume, side, time, id, silent are optional): on the market and on every socket on return."""
+        return self._post("trade", {"pair": pair, "price": price, **more})
+
+    def fault(self, name: str, on: bool = True, **arguments: Any) -> dict[str, Any]:
+        return self._post("fault", {"name": name, "on": on, **arguments})
+
+    def clear(self) -> None:
+        """Ends all faults and floods."""
+        self._post("clear", {})
+
+    def cut(self, how: str = "abrupt", code: int = 1000) -> int:
+        """Drops all WebSocket connections (`abrupt`, `clean` or `reset`); returns how many."""
+        dropped: int = self._post("cut", {"how": how, "code": code})["dropped"]
+        return dropped
+
+    def send_text(self, text: str, repeat: int = 1, fragments: int = 1) -> None:
+        """One text message to every connection: `text` repeated, cut into `fragments` frames."""
+        self._post("send", {"text": text, "repeat": repeat, "fragments": fragments})
+
+    def send_binary(self, content: bytes) -> None:
+        """One binary message to every connection."""
+        self._post("send", {"binary": content.hex()})
+
+    def send_bytes(self, content: bytes) -> None:
+        """Raw bytes on every WebSocket connection's socket."""
+        self._post("send", {"hex": content.hex()})
+
+    def flood(
+        self,
+        pair: str,
+        rate: float = 0,
+        seconds: float = 1.0,
+        *,
+        channel: str = "ticker",
+        protocol: str | None = None,
+        background: bool = False,
+    ) -> int | None:
+        """`rate` frames per second (0: as fast as they are read); returns the frames sent, None in the background."""
+        arguments = {
+            "pair": pair,
+            "rate": rate,
+            "seconds": seconds,
+            "channel": channel,
+            "protocol": protocol,
+            "background": background,
+        }
+        frames: int | None = self._post("flood", arguments)["frames"]
+        return frames
+
+    def walk(self, rate: float = 5.0, on: bool = True) -> None:
+        self._post("walk", {"rate": rate, "on": on})
+
+    def market(self) -> dict[str, dict[str, Any]]:
+        """Per pair price, time, trade_id and history of [time, price]."""
+        return self._call("GET", "market", None)
+
+    def counters(self) -> dict[str, Any]:
+        return self._call("GET", "counters", None)
+
+    def wait(self, timeout: float = 5.0, **numbers: int) -> dict[str, Any]:
+        """Blocks until the counters reach `connections`, `subscriptions`, `rest_calls`, … and returns them.
+
+        Raises SimulatorError after `timeout` seconds."""
+        return self._call("GET", "wait?" + urlencode({**numbers, "timeout": timeout}), None)
+
+    def _post(self, door: str, arguments: Mapping[str, Any]) -> dict[str, Any]:
+        return self._call("POST", door, json.dumps(arguments).encode())
+
+    def _call(self, method: str, door: str, body: bytes | None) -> dict[str, Any]:
+        self._door.request(method, f"/control/{door}", body)
+        reply = self._door.getresponse()
+        content: dict[str, Any] = json.loads(reply.read())
+        if reply.status != 200:
+            raise SimulatorError(content["error"])
+        return content

@@ -1,0 +1,143 @@
+"""As many frames as the client takes, or N a second: encoded ahead, sent in batches."""
+
+import threading
+import time
+from dataclasses import dataclass, replace
+from decimal import Decimal
+
+from tests.simulator.connection import Connection
+from tests.simulator.dialect import Dialect
+from tests.simulator.exchange import Exchange
+from tests.simulator.faults import Kind, Outgoing
+from tests.simulator.kraken_v2 import rfc3339
+from tests.simulator.market import Pair, Tape, Trade
+from tests.simulator.wire import text_frame
+
+BATCH = 500
+TICK_SECONDS = 0.002
+_PRICES = 16
+_RECORDED = 200
+_BACKLOG = 1024 * 1024
+_SECOND = 1_000_000
+_MARK = b"1970-01-01T00:00:00.000000Z"
+
+
+@dataclass(frozen=True, slots=True)
+class Form:
+    """A ticker frame cut where its time goes; the frame of a dialect without a time has no tail."""
+
+    head: bytes
+    tail: bytes | None
+
+    def frame(self, moment: bytes) -> bytes:
+        return self.head if self.tail is None else self.head + moment + self.tail
+
+
+class Flood:
+    """Ticker or trade frames of one pair to its subscribers, each one a trade of the market as well.
+
+    Ticker frames are cut out of ready-made forms (over 150,000/s), trade frames written one by one."""
+
+    def __init__(self, exchange: Exchange, pair: Pair, channel: str, protocol: str | None) -> None:
+        self._exchange = exchange
+        self._pair = pair
+        self._channel = channel
+        self._protocol = protocol
+        self._stop = threading.Event()
+        self._forms: dict[str, list[Form]] = {}
+        with exchange.lock:
+            self._prices = self._make_prices(exchange.market.tapes[pair.name])
+
+    def stop(self) -> None:
+        self._stop.set()
+
+    def run(self, rate: float, seconds: float) -> int:
+        """Sends for that long, at `rate` frames per second (0: as fast as the clients read); returns the frames."""
+        started = time.monotonic()
+        sent = 0
+        while not self._stop.is_set() and (elapsed := time.monotonic() - started) < seconds:
+            due = min(int(elapsed * rate) - sent, BATCH) if rate else BATCH
+            if due > 0:
+                self._send(due)
+                sent += due
+            if not rate:
+                self._wait_for_clients()
+            elif due < BATCH:
+                self._stop.wait(TICK_SECONDS)
+        return sent
+
+    def _receivers(self) -> list[Connection]:
+        everyone = self._exchange.subscribers(self._channel, self._pair.name)
+        return [each for each in everyone if self._protocol in (None, each.dialect.name)]
+
+    def _wait_for_clients(self) -> None:
+        receivers = self._receivers()
+        if not receivers:
+            self._stop.wait(TICK_SECONDS)
+        for connection in receivers:
+            while not connection.outbox.wait_until_below(_BACKLOG, 0.1) and not self._stop.is_set():
+                pass
+
+    def _send(self, count: int) -> None:
+        exchange = self._exchange
+        with exchange.lock:
+            tape = exchange.market.tapes[self._pair.name]
+            start = _moment(exchange.market.now(), tape.last.micros, count)
+            trades = self._record(tape, start, count)
+            if not exchange.faults.let_pass(Outgoing(Kind(self._channel), self._pair.name)):
+                return
+            batches: dict[str, bytes] = {}
+            for connection in self._receivers():
+                name = connection.dialect.name
+                if name not in batches:
+                    batches[name] = self._batch(connection.dialect, start, count, trades)
+                connection.send(batches[name], count)
+
+    def _make_prices(self, tape: Tape) -> list[Trade]:
+        base = Decimal(tape.last.price)
+        return [
+            replace(tape.last, price=f"{base + self._pair.increment * number:f}", side="buy")
+            for number in range(_PRICES)
+        ]
+
+    def _record(self, tape: Tape, start: int, count: int) -> list[Trade]:
+        """The trades of this batch onto the tape; of a ticker batch the last 200 stand for all."""
+        skipped = max(0, count - _RECORDED) if self._channel == "ticker" else 0
+        first_id = tape.next_id
+        trades = [
+            replace(self._prices[number % _PRICES], micros=start + number, trade_id=first_id + number)
+            for number in range(skipped, count)
+        ]
+        for trade in trades:
+            tape.add(trade)
+        return trades
+
+    def _batch(self, dialect: Dialect, start: int, count: int, trades: list[Trade]) -> bytes:
+        if self._channel == "trade":
+            return b"".join([text_frame(dialect.trades([trade], snapshot=False)) for trade in trades])
+        forms = self._forms_for(dialect)
+        if forms[0].tail is None:
+            return b"".join([forms[number % _PRICES].head for number in range(count)])
+        second, micros = divmod(start, _SECOND)
+        stamp = rfc3339(second * _SECOND)[:-7].encode()
+        return b"".join(
+            [forms[number % _PRICES].frame(b"%b%06dZ" % (stamp, micros + number)) for number in range(count)]
+        )
+
+    def _forms_for(self, dialect: Dialect) -> list[Form]:
+        if dialect.name not in self._forms:
+            tape = self._exchange.market.tapes[self._pair.name]
+            self._forms[dialect.name] = [_form(dialect, tape, trade) for trade in self._prices]
+        return self._forms[dialect.name]
+
+
+def _form(dialect: Dialect, tape: Tape, trade: Trade) -> Form:
+    text = dialect.ticker(tape.ticker(replace(trade, micros=0)), snapshot=False)
+    head, mark, tail = text_frame(text).partition(_MARK)
+    return Form(head, tail if mark else None)
+
+
+def _moment(now: int, last: int, count: int) -> int:
+    """The first of `count` successive microseconds within one second, after `last`."""
+    start = max(now, last + 1)
+    return start if start % _SECOND + count <= _SECOND else (start // _SECOND + 1) * _SECOND
