@@ -17,23 +17,24 @@ PACKAGE = "ltp_service"
 # line of its own; it knows what is inside it, and everybody knows the bottom.
 ARROWS = {
     "wsgi": "app",
-    "gunicorn.conf": "services",
+    "gunicorn.conf": "services logs",
     "__init__": "last_prices",
     "__main__": "cli",
     "cli": "keys",
-    "last_prices": "wiring",
+    "last_prices": "wiring quotes",
     "app": "edge web services metrics logs wiring collectors stores keys limits",
     "wiring": "quotes collectors fallback stores lease http_client redis_client database",
-    "edge": "limits metrics web.errors web.headers",
-    "web": "services",
+    "edge": "limits logs metrics web.errors web.headers",
+    "web": "services quotes collectors.base",
     "web.docs": "web services openapi",
-    "web.errors": "",
+    "web.errors": "web.answers",
+    "web.answers": "",
     "web.headers": "",
     "openapi": "",
     "metrics": "services",
     "logs": "",
-    "services": "quotes collectors.manager stores keys limits",
-    "quotes": "stores.base fallback",
+    "services": "quotes collectors.base collectors.manager stores keys limits",
+    "quotes": "stores.base stores.changes fallback",
     "fallback": "stores.base http_client",
     "collectors": "",
     "collectors.manager": "collectors.base collectors.spawn",
@@ -41,9 +42,8 @@ ARROWS = {
         "stores.base collectors.events collectors.subscriptions collectors.backoff collectors.connection"
     ),
     "collectors.kraken": "collectors.base collectors.events collectors.subscriptions stores.base",
-    "collectors.kraken.v1": "collectors.events collectors.kraken.status",
-    "collectors.kraken.v2": "collectors.events collectors.kraken.status",
-    "collectors.kraken.status": "",
+    "collectors.kraken.v1": "collectors.events",
+    "collectors.kraken.v2": "collectors.events",
     "collectors.bybit": "collectors.base collectors.events collectors.subscriptions stores.base",
     "collectors.binance": "collectors.base collectors.events collectors.subscriptions stores.base",
     "collectors.events": "",
@@ -61,7 +61,7 @@ ARROWS = {
 }
 BOTTOM = (
     "errors clock observer decimals pairs tick trade book request_id client_address request_note"
-    " config setting_types"
+    " config setting_types market version"
 ).split()
 
 # An outside library to the one room that may import it.
@@ -70,6 +70,7 @@ ONLY_IMPORTER = {
     "urllib3": "http_client",
     "websocket": "collectors.connection",
     "gevent": "collectors.spawn",
+    "gunicorn": "logs",
     "prometheus_client": "metrics",
     "prometheus_flask_exporter": "metrics",
     "redis": "redis_client",
@@ -80,7 +81,7 @@ ONLY_IMPORTER = {
 PURE = (
     "decimals pairs tick trade book client_address web.headers stores.accept quotes.freshness limits.bucket"
     " fallback.probe collectors.events collectors.subscriptions collectors.backoff"
-    " collectors.kraken.v1 collectors.kraken.v2 collectors.kraken.status collectors.bybit collectors.binance"
+    " collectors.kraken.v1 collectors.kraken.v2 collectors.bybit collectors.binance"
 ).split()
 IMPURE = set("flask gevent logging redis requests socket sqlite3 threading time websocket".split())
 

@@ -5,7 +5,7 @@ from decimal import Decimal
 
 import msgspec
 
-from ltp_service.stores.base import MarketStatus
+from ltp_service.market import MarketStatus
 
 
 class LastTrade(msgspec.Struct, frozen=True, gc=False):

@@ -3,11 +3,11 @@
 from collections.abc import Iterable, Mapping
 from typing import Literal, Protocol
 
+from ltp_service.market import MarketStatus
 from ltp_service.pairs import Pair
 from ltp_service.tick import Price, Source, Tick
 
 Outcome = Literal["newer", "same", "older"]
-MarketStatus = Literal["online", "maintenance", "cancel_only", "post_only", "limit_only", "unknown"]
 
 
 class Store(Protocol):

@@ -6,9 +6,10 @@ from threading import Lock
 from cachetools import TTLCache
 
 from ltp_service.clock import Clock
+from ltp_service.market import MarketStatus
 from ltp_service.pairs import Pair
 from ltp_service.stores.accept import compare, confirmed, merge
-from ltp_service.stores.base import MarketStatus, Outcome
+from ltp_service.stores.base import Outcome
 from ltp_service.stores.changes import Changes
 from ltp_service.tick import Price, Source, Tick
 

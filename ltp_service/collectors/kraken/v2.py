@@ -19,9 +19,9 @@ from ltp_service.collectors.events import (
     Parsed,
     Refused,
 )
-from ltp_service.collectors.kraken.status import market_status
 from ltp_service.decimals import read_price
 from ltp_service.errors import BadFrame
+from ltp_service.market import market_status
 from ltp_service.pairs import kraken_v2_symbol
 
 symbol_of = kraken_v2_symbol

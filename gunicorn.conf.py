@@ -1,0 +1,80 @@
+"""How gunicorn runs the service. The patch comes first, or every TLS context and lock is broken in the workers."""
+
+import os
+
+if os.environ.get("WORKER_CLASS", "gevent").strip().lower() != "gthread":
+    from gevent import monkey
+
+    monkey.patch_all()
+
+import logging
+import sys
+import time
+from math import ceil
+from pathlib import Path
+from typing import Any
+
+from ltp_service.clock import SystemClock
+from ltp_service.config import load_config, unknown_names
+from ltp_service.errors import ConfigError
+from ltp_service.logs import ServerLog, configure
+from ltp_service.services import services_of
+
+try:
+    settings = load_config()
+except ConfigError as error:
+    sys.exit(str(error))
+
+configure(settings.log_level, settings.log_format, SystemClock().monotonic)
+
+wsgi_app = "wsgi:app"
+bind = settings.host if settings.host.startswith("unix:") else f"{settings.host}:{settings.port}"
+workers = settings.web_concurrency
+# gevent: 80-100 µs per request where gthread needs 130-400, and its ticks wait milliseconds where gthread's wait
+# seconds. gevent_pywsgi is faster still, but never closes an idle connection, so it is only for behind nginx.
+# Two seconds of keep-alive: an idle connection holds up a stopping worker for that long, and a client that sends
+# half a request holds its place for that long. deploy/nginx.conf lets go of its connections earlier.
+worker_class = settings.worker_class
+keepalive = 2
+threads = 16  # for gthread
+worker_connections = 1000
+graceful_timeout = ceil(settings.shutdown_timeout)
+timeout = 30
+preload_app = False
+worker_tmp_dir = "/dev/shm" if Path("/dev/shm").is_dir() else None  # noqa: S108 - memory, so that a slow disk never stops a heartbeat
+control_socket_disable = True
+limit_request_line = 4094
+limit_request_fields = 50
+limit_request_field_size = 8190
+forwarded_allow_ips = ""
+http_protocols = "h1"
+proc_name = "ltp_service"
+logger_class = ServerLog
+
+STOP_TIMEOUT = 4.0
+"""Seconds that a stopping worker waits for its feed."""
+
+
+def on_starting(server: Any) -> None:
+    log = logging.getLogger("ltp_service")
+    for warning in unknown_names(os.environ):
+        log.warning("%s", warning)
+    if settings.cache_backend == "memory" and settings.web_concurrency > 1:
+        log.warning(
+            "%d workers with CACHE_BACKEND=memory: each has its own feed, prices and rate limits",
+            settings.web_concurrency,
+        )
+
+
+def post_fork(server: Any, worker: Any) -> None:
+    services_of(worker.app.wsgi()).start(lambda: bool(worker.alive))
+
+
+def post_request(worker: Any, request: Any, environ: Any, response: Any) -> None:
+    # Without this a saturated worker serves some connections at the cost of the others, and of the feed.
+    time.sleep(0)
+
+
+def worker_exit(server: Any, worker: Any) -> None:
+    if worker.app.callable is not None:
+        services_of(worker.app.callable).stop(STOP_TIMEOUT)

@@ -1,0 +1,103 @@
+"""Last traded prices inside any Python program: no gunicorn, no Flask; greenlets or threads."""
+
+from collections.abc import Sequence
+from decimal import Decimal
+from threading import Lock
+from types import TracebackType
+
+from ltp_service.clock import Clock, SystemClock
+from ltp_service.config import Config, load_config
+from ltp_service.errors import PriceStale, PriceUnavailable, UnknownPair
+from ltp_service.observer import Observer
+from ltp_service.pairs import Pair, read_pair
+from ltp_service.quotes.freshness import judge
+from ltp_service.quotes.quotes import Quote
+from ltp_service.wiring import PriceParts, wire_prices
+
+STOP_TIMEOUT = 3.0
+"""Seconds that `close` waits for the feed."""
+
+
+class LastPrices:
+    """`LastPrices(pairs=["BTC/USD"]).get_current_price("XXBTZUSD")`. Safe from any thread.
+
+    The feed starts at the first question. Settings come from the environment, as for the service.
+    """
+
+    def __init__(
+        self, pairs: Sequence[str] | None = None, *, use_websocket: bool = True, config: Config | None = None
+    ) -> None:
+        settings = config or load_config()
+        wanted = tuple(map(read_pair, pairs)) if pairs is not None else settings.supported_pairs
+        self._config = settings.model_copy(
+            update={
+                "supported_pairs": wanted,
+                "kraken_websocket_enabled": use_websocket and settings.kraken_websocket_enabled,
+            }
+        )
+        self._clock: Clock = SystemClock()
+        self._monotonic = self._clock.monotonic
+        self._parts: PriceParts = wire_prices(self._config, self._clock, Observer())
+        self._store = self._parts.store
+        self._names: dict[str, Pair] = {}
+        self._started = False
+        self._closed = False
+        self._lock = Lock()
+
+    def get_current_price(self, pair: str) -> Decimal:
+        """The last traded price in quote currency per base unit, in any usual spelling of the pair.
+
+        From memory; waits at most 2 s for the first value. Raises InvalidParameter, UnknownPair,
+        PriceStale or PriceUnavailable, never returns a number that is not the price.
+        """
+        name = self._names.get(pair) or self._learn(pair)
+        price = self._store.all().get(name)
+        if price is not None and judge(price, self._monotonic(), self._config.cache_ttl, "online").servable:
+            return price.tick.amount
+        return self._ask(name)
+
+    def close(self) -> None:
+        """Ends the feed; every later question raises PriceUnavailable."""
+        with self._lock:
+            self._closed = True
+            if self._started:
+                self._parts.manager.stop(STOP_TIMEOUT)
+
+    def __enter__(self) -> "LastPrices":
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def _learn(self, text: str) -> Pair:
+        pair = read_pair(text)
+        if pair not in self._config.supported_pairs:
+            raise UnknownPair(f"{pair} was not among the pairs given to LastPrices")
+        self._start()
+        self._names[text] = pair
+        return pair
+
+    def _start(self) -> None:
+        with self._lock:
+            if not self._started and not self._closed:
+                self._parts.quotes.expect_feed()
+                self._parts.manager.start()
+                self._started = True
+
+    def _ask(self, pair: Pair) -> Decimal:
+        if self._closed:
+            raise PriceUnavailable("this LastPrices was closed")
+        (quote,) = self._parts.quotes.get([pair])
+        if quote.verdict.servable and quote.price is not None:
+            return quote.price.tick.amount
+        raise _refusal(quote, self._config.cache_ttl)
+
+
+def _refusal(quote: Quote, ttl: float) -> PriceUnavailable:
+    if quote.verdict.age is None:
+        return PriceUnavailable(f"{quote.pair}: no source has given a price yet")
+    return PriceStale(
+        f"{quote.pair}: the last evidence is {quote.verdict.age:.0f} s old, more than {ttl:g} s"
+    )

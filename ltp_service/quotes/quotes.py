@@ -1,0 +1,98 @@
+"""Answers a question about prices from what the store holds; asks a source only when there is nothing to serve."""
+
+from collections.abc import Mapping, Sequence
+from typing import Protocol
+
+import msgspec
+
+from ltp_service.clock import Clock
+from ltp_service.errors import ExchangeError
+from ltp_service.market import MarketStatus
+from ltp_service.pairs import Pair
+from ltp_service.quotes.freshness import ANY, Bound, Verdict, judge
+from ltp_service.stores.base import Store
+from ltp_service.stores.changes import Changes
+from ltp_service.tick import Price
+
+PATIENCE = 2.0
+"""Seconds after the start for which a request waits for the feed's first price."""
+
+
+class Quote(msgspec.Struct, frozen=True, gc=False):
+    """One pair's price with the verdict on it."""
+
+    pair: Pair
+    price: Price | None
+    verdict: Verdict
+
+
+class Fallback(Protocol):
+    """A second source."""
+
+    def fetch(self, pairs: Sequence[Pair]) -> None:
+        """Puts what it learns into the store. Raises ExchangeError."""
+
+
+class Quotes:
+    """The only place where a price is judged fit to be served."""
+
+    def __init__(
+        self, store: Store, changes: Changes, clock: Clock, *, ttl: float, fallback: Fallback | None
+    ) -> None:
+        self._store = store
+        self._changes = changes
+        self._clock = clock
+        self._ttl = ttl
+        self._fallback = fallback
+        self._patient_until = 0.0
+
+    def expect_feed(self) -> None:
+        """A feed starts now: the first requests may wait for it a little."""
+        self._patient_until = self._clock.monotonic() + PATIENCE
+
+    def get(self, pairs: Sequence[Pair], bound: Bound = ANY) -> list[Quote]:
+        """One quote per pair, in order. Waits only for pairs of which nothing can be served."""
+        quotes = self.look(pairs, bound)
+        if missing := _missing(quotes):
+            self._await_feed(missing)
+            quotes = self.look(pairs, bound)
+        if missing := _missing(quotes):
+            self._fetch(missing)
+            quotes = self.look(pairs, bound)
+        return quotes
+
+    def look(self, pairs: Sequence[Pair], bound: Bound = ANY) -> list[Quote]:
+        """One quote per pair from what is held now."""
+        now = self._clock.monotonic()
+        held, market = self._store.all(), self._store.market()
+        return [self._quote(pair, held, now, market, bound) for pair in pairs]
+
+    def _quote(
+        self, pair: Pair, held: Mapping[Pair, Price], now: float, market: MarketStatus, bound: Bound
+    ) -> Quote:
+        price = held.get(pair)
+        return Quote(pair, price, judge(price, now, self._ttl, market, bound))
+
+    def _await_feed(self, pairs: Sequence[Pair]) -> None:
+        with self._changes.watch(pairs) as watch:
+            while _missing(self.look(pairs)):
+                left = self._patient_until - self._clock.monotonic()
+                if left <= 0 or not watch.wait(left):
+                    return
+
+    def _fetch(self, pairs: Sequence[Pair]) -> None:
+        if self._fallback is None:
+            return
+        try:
+            self._fallback.fetch(pairs)
+        except ExchangeError:
+            return  # reported where it happened; the quotes say what is left to serve
+
+
+def _missing(quotes: Sequence[Quote]) -> list[Pair]:
+    """Pairs without a price that could be served to anybody."""
+    return [
+        quote.pair
+        for quote in quotes
+        if quote.verdict.state in ("unknown", "stale") and not quote.verdict.servable
+    ]

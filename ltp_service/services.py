@@ -1,0 +1,61 @@
+"""What was built, for the views and the gunicorn hooks."""
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import cast
+
+from flask import Flask, current_app
+
+from ltp_service.clock import Clock
+from ltp_service.collectors.base import Collector
+from ltp_service.collectors.manager import CollectorManager
+from ltp_service.config import Config
+from ltp_service.quotes.quotes import Quotes
+from ltp_service.stores.base import Store
+
+_SLOT = "ltp_service"
+
+
+@dataclass(frozen=True)
+class Services:
+    """The parts of one process."""
+
+    config: Config
+    clock: Clock
+    store: Store
+    quotes: Quotes
+    collectors: dict[str, Collector]
+    manager: CollectorManager
+    started_at: float
+    """Monotonic seconds."""
+    _serving: list[Callable[[], bool]] = field(default_factory=list)
+
+    def start(self, serving: Callable[[], bool]) -> None:
+        """Starts what runs beside the requests; `serving` turns false when the process is told to end."""
+        self._serving.append(serving)
+        if self.collectors:
+            self.quotes.expect_feed()
+        self.manager.start()
+
+    def stop(self, timeout: float) -> None:
+        """Stops it again and waits at most `timeout` seconds."""
+        self.manager.stop(timeout)
+
+    def draining(self) -> bool:
+        """True once the process was told to end."""
+        return not all(serving() for serving in self._serving)
+
+
+def attach(app: Flask, services: Services) -> None:
+    """Makes the services reachable from the app."""
+    app.extensions[_SLOT] = services
+
+
+def services_of(app: Flask) -> Services:
+    """The services of an app."""
+    return cast(Services, app.extensions[_SLOT])
+
+
+def services() -> Services:
+    """The services of the app that serves this request."""
+    return services_of(current_app)

@@ -1,0 +1,79 @@
+"""The error tree → HTTP status and JSON body; the only place that knows both."""
+
+import logging
+from typing import Any
+
+import msgspec
+from flask import Flask, Response, request
+from werkzeug.exceptions import HTTPException
+
+from ltp_service import errors
+from ltp_service.request_note import note_of
+from ltp_service.web.answers import RETRY_AFTER, json_response
+
+log = logging.getLogger(__name__)
+
+
+class _Rule(msgspec.Struct, frozen=True):
+    status: int
+    code: str
+
+
+_RULES: dict[type[Exception], _Rule] = {
+    errors.InvalidParameter: _Rule(400, "INVALID_PARAMETER"),
+    errors.UnknownPair: _Rule(400, "UNSUPPORTED_PAIR"),
+    errors.KeyMissing: _Rule(401, "API_KEY_MISSING"),
+    errors.KeyInvalid: _Rule(401, "API_KEY_INVALID"),
+    errors.NotPermitted: _Rule(403, "PERMISSION_DENIED"),
+    errors.RateLimited: _Rule(429, "RATE_LIMIT_EXCEEDED"),
+    errors.PriceStale: _Rule(503, "PRICE_STALE"),
+    errors.PriceUnavailable: _Rule(503, "ALL_PRICES_FAILED"),
+    errors.StoreUnavailable: _Rule(500, "CACHE_ERROR"),
+}
+_HTTP_CODES = {
+    404: "NOT_FOUND",
+    405: "METHOD_NOT_ALLOWED",
+    400: "INVALID_PARAMETER",
+    413: "INVALID_PARAMETER",
+}
+
+
+def error_body(code: str, message: str, request_id: str, **more: Any) -> dict[str, Any]:
+    """What every error looks like."""
+    return {"error": code, "message": message, "code": code, "request_id": request_id, **more}
+
+
+def register(app: Flask) -> None:
+    """Every error of every route becomes JSON."""
+    app.register_error_handler(errors.LtpError, _expected)
+    app.register_error_handler(HTTPException, _http)
+    app.register_error_handler(Exception, _unexpected)
+
+
+def _expected(error: errors.LtpError) -> Response:
+    rule = next((_RULES[kind] for kind in type(error).__mro__ if kind in _RULES), None)
+    if rule is None:
+        return _unexpected(error)
+    headers = {}
+    if rule.status in (429, 503):
+        headers["Retry-After"] = str(max(1, round(getattr(error, "retry_after", None) or RETRY_AFTER)))
+    return _respond(rule.status, rule.code, str(error), headers)
+
+
+def _http(error: HTTPException) -> Response:
+    status = error.code or 500
+    if 300 <= status < 400:  # a routing redirect is an answer, not an error
+        return Response(error.get_response(request.environ).data, status, error.get_headers())
+    code = _HTTP_CODES.get(status, "INVALID_PARAMETER" if status < 500 else "INTERNAL_ERROR")
+    headers = {name: value for name, value in error.get_headers() if name == "Allow"}
+    return _respond(status, code, error.description or error.name, headers)
+
+
+def _unexpected(error: Exception) -> Response:
+    log.error("request failed by our own fault", exc_info=error)
+    return _respond(500, "INTERNAL_ERROR", "This is our fault; report it with the request_id.", {})
+
+
+def _respond(status: int, code: str, message: str, headers: dict[str, str]) -> Response:
+    request_id = note_of(request.environ).request_id
+    return json_response(error_body(code, message, request_id), status, headers)

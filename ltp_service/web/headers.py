@@ -1,0 +1,79 @@
+"""What every answer says to browsers.
+
+Everything is put together once; nothing that a client sends is ever written into an answer.
+"""
+
+from collections.abc import Collection
+
+Headers = tuple[tuple[str, str], ...]
+
+ANY_ORIGIN = "*"
+
+PREFLIGHT_SECONDS = 7200
+"""How long a browser may remember a preflight; Chromium believes no longer (its kMaxPreflightCacheTimeout)."""
+
+_METHODS = "GET, HEAD, POST, DELETE"
+_REQUEST_HEADERS = "Cache-Control, Content-Type, If-None-Match, Prefer, traceparent, X-API-Key, X-Request-ID"
+_EXPOSED = "X-Request-ID, Retry-After, ETag, RateLimit-Limit, RateLimit-Remaining, RateLimit-Reset"
+
+
+def _security(policy: str) -> Headers:
+    return (
+        ("X-Content-Type-Options", "nosniff"),
+        ("Referrer-Policy", "no-referrer"),
+        ("X-Frame-Options", "DENY"),
+        ("Content-Security-Policy", policy),
+    )
+
+
+FOR_JSON = _security("default-src 'none'; frame-ancestors 'none'")
+"""Security headers of an answer that no browser should ever execute."""
+
+FOR_PAGES = _security(
+    "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; connect-src 'self';"
+    " base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
+)
+"""Security headers of a page: scripts and styles from our own files, requests to this service only."""
+
+
+class Cors:
+    """Which pages of other origins may read our answers. Never with cookies: an API key is sent on purpose.
+
+    `origins`: exact ones, as a browser writes them (`https://example.org`), or `*` alone; none closes the door.
+    """
+
+    def __init__(self, origins: Collection[str]) -> None:
+        # A shared cache gives one browser what another asked for, or a program that sent no Origin: so
+        # an answer that depends on the origin always says so, and one for everybody never depends on it.
+        exact = [origin for origin in origins if origin != ANY_ORIGIN]
+        vary: Headers = (("Vary", "Origin"),) if exact else ()
+        self._others = _readable(ANY_ORIGIN) if ANY_ORIGIN in origins else vary
+        self._answers = {origin: _readable(origin) + vary for origin in exact}
+        self._other_preflights = _askable(ANY_ORIGIN) if ANY_ORIGIN in origins else vary
+        self._preflights = {origin: _askable(origin) + vary for origin in exact}
+
+    def answer(self, origin: str | None) -> Headers:
+        """What to add to any answer but a preflight's; `origin` is the request's header."""
+        return self._answers.get(origin, self._others) if origin else self._others
+
+    def preflight(self, origin: str) -> Headers:
+        """What to add to the 204 without a body that answers a preflight; a stranger is told nothing."""
+        return self._preflights.get(origin, self._other_preflights)
+
+
+def is_preflight(method: str, origin: str | None, requested_method: str | None) -> bool:
+    """Whether a browser asks before it asks: OPTIONS with Origin and Access-Control-Request-Method."""
+    return method == "OPTIONS" and origin is not None and requested_method is not None
+
+
+def _readable(origin: str) -> Headers:
+    return (("Access-Control-Allow-Origin", origin), ("Access-Control-Expose-Headers", _EXPOSED))
+
+
+def _askable(origin: str) -> Headers:
+    return (
+        ("Access-Control-Allow-Origin", origin),
+        ("Access-Control-Allow-Methods", _METHODS),
+        ("Access-Control-Allow-Headers", _REQUEST_HEADERS),
+        ("Access-Control-Max-Age", str(PREFLIGHT_SECONDS)),
+    )

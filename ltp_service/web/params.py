@@ -1,0 +1,83 @@
+"""Query text → what the views work with; below here there are no strings."""
+
+import math
+from collections.abc import Iterable
+
+import msgspec
+from werkzeug.datastructures import Headers, MultiDict
+
+from ltp_service.errors import InvalidParameter
+from ltp_service.pairs import Pair, read_pair
+from ltp_service.quotes.freshness import Bound
+
+MAX_PAIRS = 100
+"""Pairs in one request."""
+
+MAX_TEXT = 2000
+"""Characters of all pair parameters together: a hundred long names with their commas."""
+
+_TRUE, _FALSE = frozenset({"true", "1", "yes"}), frozenset({"false", "0", "no", ""})
+
+
+class Asked(msgspec.Struct, frozen=True):
+    """The pairs of a request, in the order asked and without duplicates."""
+
+    pairs: tuple[Pair, ...]
+    everything: bool
+    """True when none was named, which means all."""
+
+
+def pairs(arguments: MultiDict[str, str], supported: tuple[Pair, ...]) -> Asked:
+    """`pair` and `pairs`, comma lists that may repeat. Raises InvalidParameter."""
+    texts = [*arguments.getlist("pair"), *arguments.getlist("pairs")]
+    if sum(map(len, texts)) > MAX_TEXT:
+        raise InvalidParameter(f"the pairs are longer than {MAX_TEXT} characters together")
+    words = [word for text in texts for word in text.split(",") if word.strip()]
+    if not words:
+        return Asked(supported, everything=True)
+    asked = tuple(dict.fromkeys(map(read_pair, words)))
+    if len(asked) > MAX_PAIRS:
+        raise InvalidParameter(f"{len(asked)} pairs asked; at most {MAX_PAIRS} in one request")
+    return Asked(asked, everything=False)
+
+
+def bound(arguments: MultiDict[str, str], headers: Headers) -> Bound:
+    """`max_age` (query, else the request's Cache-Control) and `allow_stale`. Raises InvalidParameter."""
+    allow_stale = flag(arguments, "allow_stale")
+    if "max_age" in arguments:
+        return Bound(_seconds(arguments["max_age"], "max_age"), allow_stale)
+    return Bound(_header_max_age(headers.get("Cache-Control", "")), allow_stale)
+
+
+def flag(arguments: MultiDict[str, str], name: str) -> bool:
+    """A switch that is off unless given. Raises InvalidParameter."""
+    text = arguments.get(name, "").strip().lower()
+    if text in _TRUE:
+        return True
+    if text in _FALSE:
+        return False
+    raise InvalidParameter(f"{name} is {text[:40]!r}; write true or false")
+
+
+def _header_max_age(header: str) -> float | None:
+    for directive in header.split(","):
+        name, _, value = directive.strip().partition("=")
+        # Browsers send max-age=0 on reload, and a header that cannot be read is no reason to refuse.
+        if name.lower() == "max-age" and value.strip().isdigit():
+            return float(value)
+    return None
+
+
+def _seconds(text: str, name: str) -> float:
+    try:
+        value = float(text)
+    except ValueError:
+        value = math.nan
+    if not 0 <= value < math.inf:
+        raise InvalidParameter(f"{name} is {text[:40]!r}; write seconds, 0 or more")
+    return value
+
+
+def unsupported(asked: Iterable[Pair], supported: frozenset[Pair]) -> list[Pair]:
+    """Those that are not served here."""
+    return [pair for pair in asked if pair not in supported]

@@ -1,0 +1,6 @@
+"""The WSGI application, for gunicorn: `gunicorn wsgi:app`."""
+
+from ltp_service.app import create_app
+from ltp_service.config import load_config
+
+app = create_app(load_config())
