@@ -60,6 +60,9 @@ def arguments() -> argparse.ArgumentParser:
     parser.add_argument(
         "--fault", action="append", default=[], metavar="NAME[=ARG]", help="on from the start; repeatable"
     )
+    parser.add_argument(
+        "--heartbeat", type=float, default=1.0, metavar="SECONDS", help="between two; the real one is 1"
+    )
     parser.add_argument("--protocol", choices=("v1", "v2"), default="v2", help="the URL that --run passes on")
     parser.add_argument("--until-stdin-closes", action="store_true", help="end when standard input does")
     parser.add_argument(
@@ -93,7 +96,7 @@ def build(options: argparse.Namespace) -> Server:
     recorded = recording.pairs() if recording else ()
     further = [arbitrary_pair(name, options.seed) for name in options.pair]
     market = Market((*recorded, *STANDARD_PAIRS, *further), options.seed)
-    exchange = Exchange(market, options.seed)
+    exchange = Exchange(market, options.seed, options.heartbeat)
     if recording:
         recording.rewind(market)
         exchange.player = Player(recording, exchange, options.speed)
@@ -123,24 +126,27 @@ def addresses_of(host: str, port: int) -> dict[str, str | int]:
 
 
 def run_child(command: list[str], addresses: dict[str, str | int], protocol: str) -> int:
-    """Runs the command in its own process group, passes INT and TERM on, and returns its exit code."""
+    """Runs the command in its own process group and returns its exit code; INT and TERM are passed on, HUP as TERM."""
     environment = {
         **os.environ,
         "KRAKEN_WEBSOCKET_URL": str(addresses[f"kraken_{protocol}"]),
         "KRAKEN_REST_URL": str(addresses["kraken_rest"]),
     }
+    children: list[subprocess.Popen[bytes]] = []
+
+    def pass_on(number: int, _: FrameType | None) -> None:
+        if not children:
+            sys.exit(128 + number)
+        children[0].send_signal(signal.SIGTERM if number == signal.SIGHUP else number)
+
+    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+        signal.signal(number, pass_on)
     try:
-        child = subprocess.Popen(command, env=environment, process_group=0)
+        children.append(subprocess.Popen(command, env=environment, process_group=0))
     except OSError as error:
         print(f"cannot run {command[0]}: {error.strerror}", file=sys.stderr)
         return 127
-
-    def pass_on(number: int, _: FrameType | None) -> None:
-        child.send_signal(number)
-
-    signal.signal(signal.SIGINT, pass_on)
-    signal.signal(signal.SIGTERM, pass_on)
-    code = child.wait()
+    code = children[0].wait()
     return code if code >= 0 else 128 - code
 
 

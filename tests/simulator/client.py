@@ -120,9 +120,10 @@ class Simulator:
     def walk(self, rate: float = 5.0, on: bool = True) -> None:
         self._post("walk", {"rate": rate, "on": on})
 
-    def market(self) -> dict[str, dict[str, Any]]:
-        """Per pair price, time, trade_id and history of [time, price]."""
-        return self._call("GET", "market", None)
+    def market(self, *pairs: str) -> dict[str, dict[str, Any]]:
+        """Per pair (all, when none is named) price, time, trade_id and history of [time, price], newest last."""
+        query = "?" + urlencode({"pairs": ",".join(pairs)}) if pairs else ""
+        return self._call("GET", f"market{query}", None)
 
     def counters(self) -> dict[str, Any]:
         return self._call("GET", "counters", None)

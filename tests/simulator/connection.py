@@ -22,7 +22,6 @@ from tests.simulator.wire import frame, text_frame
 
 IDLE_SECONDS = 60.0
 CLOSE_SECONDS = 2.0
-HEARTBEAT_SECONDS = 1.0
 
 Topic = tuple[str, str]
 
@@ -32,6 +31,7 @@ class Desk(Protocol):
 
     faults: Faults
     counters: Counters
+    heartbeat_seconds: float
 
     @property
     def system(self) -> str: ...
@@ -64,6 +64,7 @@ class Connection:
         self._thawed.set()
         self._closed = threading.Event()
         self._closing = False
+        self._leaving = threading.Lock()
         self._heart: threading.Thread | None = None
 
     def serve(self, head: bytes, rest: bytes) -> None:
@@ -116,6 +117,7 @@ class Connection:
         self._closing = True
         if how == "clean":
             self.outbox.send(frame(Opcode.CLOSE, struct.pack("!H", code)))
+            self.outbox.wait_until_below(1, CLOSE_SECONDS)
             self._shut(socket.SHUT_WR)
             return
         if how == "reset":
@@ -125,7 +127,7 @@ class Connection:
 
     def leave(self) -> None:
         """Takes the connection off the books; it may still be closing."""
-        if not self._closed.is_set():
+        if self._leaving.acquire(blocking=False):
             self._closed.set()
             self._thawed.set()
             self._desk.left(self)
@@ -196,11 +198,11 @@ class Connection:
         return True
 
     def _beat(self) -> None:
-        while not self._closed.wait(HEARTBEAT_SECONDS):
+        while not self._closed.wait(self._desk.heartbeat_seconds):
             self.say(self.dialect.heartbeat(), Kind.HEARTBEAT)
 
     def _shut(self, how: int) -> None:
         try:
             self._peer.shutdown(how)
         except OSError:
-            self._closed.set()
+            self._closing = True

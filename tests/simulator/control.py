@@ -136,8 +136,11 @@ class Control:
         return {"rate": rate}
 
     def _market(self, arguments: Arguments) -> object:
+        """All pairs, or those in `pairs` (comma list)."""
+        asked = arguments.get("pairs")
         with self._exchange.lock:
-            return {name: _shown(tape) for name, tape in self._exchange.market.tapes.items()}
+            tapes = self._exchange.market.tapes
+            return {name: _shown(tapes[name]) for name in (asked.split(",") if asked else tapes)}
 
     def _wait(self, arguments: Arguments) -> object:
         """`connections`, `subscribe_requests`, `rest_calls`, `pings` reached in total, `subscriptions` open at

@@ -32,8 +32,9 @@ class Player(Protocol):
 class Exchange:
     """Owns the subscriptions. `lock` guards them and the market, and makes the order on each wire the market's."""
 
-    def __init__(self, market: Market, seed: int) -> None:
+    def __init__(self, market: Market, seed: int, heartbeat_seconds: float = 1.0) -> None:
         self.market = market
+        self.heartbeat_seconds = heartbeat_seconds
         self.faults = Faults()
         self.counters = Counters()
         self.lock = threading.RLock()
@@ -137,7 +138,7 @@ class Exchange:
 
     def _answer(self, connection: Connection, wish: Wish) -> bool:
         """Acknowledges or refuses; returns whether data will come."""
-        verdict: Refused | Ignored | None = self.faults.first(faults.when_subscribing, wish.pair.name)
+        verdict = self.faults.first(faults.when_subscribing, wish.pair.name)
         if isinstance(verdict, Ignored):
             return verdict.with_data
         error = (verdict.error or wish.not_supported) if isinstance(verdict, Refused) else None

@@ -6,7 +6,6 @@ others are the fault's own arguments."""
 import inspect
 import json
 import threading
-import time
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from enum import Enum
@@ -17,6 +16,8 @@ from tests.simulator.wire import Reply, Request, json_reply
 
 Answer = TypeVar("Answer")
 Arguments = Mapping[str, Any]
+
+_never = threading.Event()
 
 
 class Kind(Enum):
@@ -227,7 +228,7 @@ def rest_garbage(
 @rest_answer
 def rest_slow(call: RestCall, seconds: float = 10.0) -> Reply | None:
     """The right answer, late."""
-    time.sleep(seconds)
+    _never.wait(seconds)
     return None
 
 
@@ -288,7 +289,7 @@ def _drip(interval: float, length: int) -> Iterator[bytes]:
     text = b'{"error":[],"result":{' + b" " * length
     for position in range(length):
         yield text[position : position + 1]
-        time.sleep(interval)
+        _never.wait(interval)
 
 
 def _padding(length: int) -> Iterator[bytes]:
@@ -350,7 +351,7 @@ class Faults:
                     return reply
         return None
 
-    def first(self, question: Question[Answer | None], subject: object) -> Answer | None:
+    def first(self, question: Question[Answer], subject: object) -> Answer | None:
         """The first answer that is not None."""
         return next((answer for answer in self.ask(question, subject) if answer is not None), None)
 

@@ -51,6 +51,8 @@ class KrakenRest:
                 result = self._methods[method](query)
         except Complaint as complaint:
             return json_reply({"error": [str(complaint)]})
+        except ValueError:
+            return json_reply({"error": ["EGeneral:Invalid arguments"]})
         return json_reply({"error": [], "result": result})
 
     def _pairs(self, query: Query) -> list[tuple[str, Pair]]:

@@ -156,8 +156,10 @@ def _acknowledged(raw: str) -> tuple[str, str]:
     content = json.loads(raw)
     if content.get("event") == "subscriptionStatus":
         return content["subscription"]["name"], _canonical(content["pair"])
-    result = content.get("result") or {}
-    return result.get("channel", ""), result.get("symbol", content.get("symbol", ""))
+    result = content.get("result")
+    if not isinstance(result, dict):
+        return "", ""
+    return result.get("channel", ""), result.get("symbol", "")
 
 
 def _observations(raw: str, moment: float | None) -> Iterator[Observation]:
