@@ -15,6 +15,7 @@ from tests.simulator.wire import text_frame
 
 BATCH = 500
 TICK_SECONDS = 0.002
+YIELD_SECONDS = 0.0001  # long enough for another thread to get the exchange's lock, which is not fair
 _PRICES = 16
 _RECORDED = 200
 _BACKLOG = 1024 * 1024
@@ -61,6 +62,7 @@ class Flood:
                 self._send(due)
                 sent += due
             if not rate:
+                self._stop.wait(YIELD_SECONDS)
                 self._wait_for_clients()
             elif due < BATCH:
                 self._stop.wait(TICK_SECONDS)
