@@ -40,6 +40,20 @@ def arguments() -> argparse.ArgumentParser:
     )
     parser.add_argument("--host", default="127.0.0.1")
     parser.add_argument("--port", type=int, default=0, help="0 (default): any free port, printed as JSON")
+    _add_behaviour(parser)
+    parser.add_argument("--protocol", choices=("v1", "v2"), default="v2", help="the URL that --run passes on")
+    parser.add_argument("--until-stdin-closes", action="store_true", help="end when standard input does")
+    parser.add_argument(
+        "--run",
+        nargs=argparse.REMAINDER,
+        metavar="COMMAND",
+        help="run COMMAND against the simulator; its exit code is ours",
+    )
+    return parser
+
+
+def _add_behaviour(parser: argparse.ArgumentParser) -> None:
+    """What the exchange does, as opposed to where it listens and what it runs."""
     parser.add_argument("--seed", type=int, default=1, help="the same seed gives the same market")
     parser.add_argument(
         "--pair", action="append", default=[], metavar="BASE/QUOTE", help="a further pair; repeatable"
@@ -63,15 +77,6 @@ def arguments() -> argparse.ArgumentParser:
     parser.add_argument(
         "--heartbeat", type=float, default=1.0, metavar="SECONDS", help="between two; the real one is 1"
     )
-    parser.add_argument("--protocol", choices=("v1", "v2"), default="v2", help="the URL that --run passes on")
-    parser.add_argument("--until-stdin-closes", action="store_true", help="end when standard input does")
-    parser.add_argument(
-        "--run",
-        nargs=argparse.REMAINDER,
-        metavar="COMMAND",
-        help="run COMMAND against the simulator; its exit code is ours",
-    )
-    return parser
 
 
 def main() -> int:
