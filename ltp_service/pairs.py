@@ -31,7 +31,7 @@ _OLD_CODE = {f"X{code}": code for code in _OLD_CRYPTO} | {f"Z{code}": code for c
 
 # Quote currencies by which a spelling without a separator is cut, longest first.
 _QUOTES = sorted(
-    {*_OLD_CODE, *_OLD_CRYPTO, *_OLD_FIAT, *_KRAKEN_CODE, "CHF", "USDT", "USDC", "DAI", "PYUSD", "EURT"},
+    {*_OLD_CRYPTO, *_OLD_FIAT, *_KRAKEN_CODE, "CHF", "USDT", "USDC", "DAI", "PYUSD", "EURT"},
     key=lambda code: (-len(code), code),
 )
 _SEPARATED = re.compile(r"([A-Za-z0-9]{1,12}|[A-Z0-9.]{1,12})[/_-]([A-Za-z0-9]{1,12})", re.ASCII)
@@ -63,9 +63,11 @@ def read_pair(text: str) -> Pair:
 
 
 def _cut(text: str) -> Pair:
-    # XXBTZUSD first: both halves in Kraken's old form, else "XXBTZ" + "USD" would match.
-    if len(text) == 8 and text[:4] in _OLD_CODE and text[4:] in _OLD_CODE:
-        return Pair(canonical_code(text[:4]), canonical_code(text[4:]))
+    # A quote in Kraken's old form follows only a base that is known (XXBTZUSD, USDTZUSD): XTZUSD and
+    # TRXXBT are XTZ and TRX, whose last letter looks like the beginning of one.
+    base, quote = text[:-4], text[-4:]
+    if quote in _OLD_CODE and (base in _OLD_CODE or base in _QUOTES):
+        return Pair(canonical_code(base), canonical_code(quote))
     for quote in _QUOTES:
         if len(quote) < len(text) - 1 and text.endswith(quote):
             return Pair(canonical_code(text[: -len(quote)]), canonical_code(quote))
