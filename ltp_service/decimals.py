@@ -1,5 +1,6 @@
 """Prices between wire text and `Decimal`, with every digit kept."""
 
+import re
 from decimal import Decimal, InvalidOperation
 
 from ltp_service.errors import BadFrame
@@ -13,6 +14,9 @@ MIN_EXPONENT, MAX_EXPONENT = -18, 15
 # "1e99999999" is a Decimal of one digit, and 100 MB as plain text: the text is bounded before
 # anything is computed from it.
 _MAX_TEXT = 64
+
+# Decimal also reads underscores, blanks around and the digits of every script; no exchange writes such.
+_WIRE_NUMBER = re.compile(r"[0-9.eE+-]+")
 
 
 def read_price(text: str) -> Decimal:
@@ -28,6 +32,8 @@ def read_price(text: str) -> Decimal:
         raise BadFrame(f"price {text!r} is not a number", reason="not_a_number") from None
     if not price.is_finite():
         raise BadFrame(f"price {text!r} is not finite", reason="not_finite")
+    if not _WIRE_NUMBER.fullmatch(text):
+        raise BadFrame(f"price {text!r} is not a number", reason="not_a_number")
     if price <= 0:
         raise BadFrame(f"price {text!r} is not positive", reason="not_positive")
     if not MIN_EXPONENT <= price.adjusted() <= MAX_EXPONENT or len(price.as_tuple().digits) > MAX_DIGITS:

@@ -1,0 +1,92 @@
+"""ltp_service.decimals"""
+
+from decimal import Decimal
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from ltp_service.decimals import MAX_DIGITS, plain, read_price
+from ltp_service.errors import BadFrame
+
+
+@pytest.mark.parametrize(
+    ("wire", "shown"),
+    [
+        ("0.00000012", "0.00000012"),
+        ("123456789.123456789", "123456789.123456789"),
+        ("115643.00000", "115643"),
+        ("159937.70000", "159937.7"),
+        ("0.0000001234", "0.0000001234"),
+        ("1.2e-7", "0.00000012"),
+        ("1E+3", "1000"),
+        ("100", "100"),
+        ("10.10", "10.1"),
+    ],
+)
+def test_a_price_comes_out_with_its_own_digits_and_without_trailing_zeros(wire: str, shown: str) -> None:
+    assert plain(read_price(wire)) == shown
+
+
+@pytest.mark.parametrize(
+    ("wire", "reason"),
+    [
+        ("", "not_a_number"),
+        ("abc", "not_a_number"),
+        ("1,5", "not_a_number"),
+        ("0x10", "not_a_number"),
+        ("1_000", "not_a_number"),
+        ("١٢٣", "not_a_number"),
+        (" 5", "not_a_number"),
+        ("5\n", "not_a_number"),
+        ("null", "not_a_number"),
+        ('"5"', "not_a_number"),
+        ("NaN", "not_finite"),
+        ("sNaN", "not_finite"),
+        ("Infinity", "not_finite"),
+        ("-Infinity", "not_finite"),
+        ("0", "not_positive"),
+        ("0.000", "not_positive"),
+        ("-0", "not_positive"),
+        ("-1", "not_positive"),
+        ("1e400", "out_of_range"),
+        ("1e99999999", "out_of_range"),
+        ("1e-99999999", "out_of_range"),
+        ("1e16", "out_of_range"),
+        ("1e-19", "out_of_range"),
+        ("1." + "1" * MAX_DIGITS, "out_of_range"),
+        ("1" * 5000, "out_of_range"),
+        ("9" * 65, "out_of_range"),
+    ],
+)
+def test_a_price_that_cannot_be_believed_is_refused_with_its_reason(wire: str, reason: str) -> None:
+    with pytest.raises(BadFrame) as refusal:
+        read_price(wire)
+
+    assert refusal.value.reason == reason
+
+
+@given(st.text(max_size=80))
+def test_any_text_is_read_or_refused_and_nothing_else_happens(text: str) -> None:
+    try:
+        price = read_price(text)
+    except BadFrame:
+        return
+    assert price > 0
+    assert Decimal(plain(price)) == price
+
+
+@given(st.integers(1, 10**20), st.integers(0, 15))
+def test_no_digit_changes_between_the_wire_and_the_answer(coefficient: int, decimals: int) -> None:
+    price = Decimal(coefficient).scaleb(-decimals)
+    wire = format(price, "f")
+    try:
+        read = read_price(wire)
+    except BadFrame:
+        assert price.adjusted() > 15
+        return
+
+    shown = plain(read)
+    assert Decimal(shown) == price
+    assert shown in (wire, wire.rstrip("0").rstrip("."))
+    assert "E" not in shown.upper()
