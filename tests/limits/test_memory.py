@@ -1,0 +1,141 @@
+import sys
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+
+import pytest
+from hypothesis import strategies as st
+from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
+
+from ltp_service.config import Config
+from ltp_service.limits import open_limiter
+from ltp_service.limits.memory import MemoryLimiter
+from tests.fakes import FakeClock
+
+
+@pytest.fixture
+def clock() -> FakeClock:
+    return FakeClock()
+
+
+def drain(limiter: MemoryLimiter, address: str) -> None:
+    while limiter.take(address).allowed:
+        pass
+
+
+def strangers(count: int) -> Iterator[str]:
+    return (f"10.{number >> 16}.{number >> 8 & 255}.{number & 255}" for number in range(count))
+
+
+def test_a_minute_of_fifty_requests_a_second_admits_seven_hundred(clock: FakeClock) -> None:
+    limiter = MemoryLimiter(100, 10.0, clock.monotonic)
+    passed = 0
+    for _ in range(60 * 50):
+        passed += limiter.take("203.0.113.9").allowed
+        clock.advance(0.02)
+    assert 699 <= passed <= 701
+
+
+def test_one_client_never_pays_for_another(clock: FakeClock) -> None:
+    limiter = MemoryLimiter(5, 1.0, clock.monotonic)
+    drain(limiter, "203.0.113.9")
+    assert limiter.take("203.0.113.10").remaining == 4
+
+
+def test_an_abuser_stays_refused_while_a_flood_of_others_comes(clock: FakeClock) -> None:
+    limiter = MemoryLimiter(100, 10.0, clock.monotonic, max_addresses=1000)
+    abusers = [f"203.0.113.{number}" for number in range(200)]
+    for abuser in abusers:
+        drain(limiter, abuser)
+    for stranger in strangers(20_000):
+        assert limiter.take(stranger).allowed
+        clock.advance(4e-6)  # 0.08 s in all, so that no one gets a token back
+    assert not any(limiter.take(abuser).allowed for abuser in abusers)
+    assert len(limiter) <= 1000
+
+
+def test_the_table_stays_as_small_as_the_clients_that_still_count(clock: FakeClock) -> None:
+    limiter = MemoryLimiter(1000, 10.0, clock.monotonic, max_addresses=100_000)
+    for number in range(50):
+        drain(limiter, f"203.0.113.{number}")  # full again after 100 s
+    for stranger in strangers(20_000):
+        limiter.take(stranger)
+        clock.advance(0.001)  # full again after 0.1 s: 100 of them count
+    assert len(limiter) <= 2 * (50 + 100)
+
+
+def test_the_table_never_holds_more_than_its_bound(clock: FakeClock) -> None:
+    limiter = MemoryLimiter(100, 0.001, clock.monotonic, max_addresses=50)
+    for stranger in strangers(500):
+        limiter.take(stranger)
+        assert len(limiter) <= 50
+
+
+def test_a_full_table_empties_when_its_clients_have_gone(clock: FakeClock) -> None:
+    limiter = MemoryLimiter(100, 10.0, clock.monotonic, max_addresses=50)
+    for stranger in strangers(500):
+        limiter.take(stranger)
+    for number in range(60):
+        clock.advance(60)
+        limiter.take(f"203.0.113.{number}")
+    assert len(limiter) <= 2
+
+
+def test_a_full_table_of_one_still_lets_everybody_in(clock: FakeClock) -> None:
+    limiter = MemoryLimiter(1, 0.001, clock.monotonic, max_addresses=1)
+    assert all(limiter.take(stranger).allowed for stranger in strangers(10))
+
+
+@pytest.fixture
+def restless_threads() -> Iterator[None]:
+    """Lets the interpreter change threads as often as it can."""
+    interval = sys.getswitchinterval()
+    sys.setswitchinterval(1e-6)
+    yield
+    sys.setswitchinterval(interval)
+
+
+@pytest.mark.usefixtures("restless_threads")
+def test_threads_together_get_no_more_than_one_thread(clock: FakeClock) -> None:
+    limiter = MemoryLimiter(4000, 0.001, clock.monotonic)
+    with ThreadPoolExecutor(4) as threads:
+        rounds = threads.map(
+            lambda _: sum(limiter.take("203.0.113.9").allowed for _ in range(2000)), range(4)
+        )
+        assert sum(rounds) == 4000
+
+
+class UnboundedModel(RuleBasedStateMachine):
+    """While no table is full, forgetting is invisible: every answer is that of a limiter which never forgets."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.clock = FakeClock()
+        self.limiter = MemoryLimiter(3, 2.0, self.clock.monotonic)
+        self.alone: dict[str, MemoryLimiter] = {}
+
+    @rule(address=st.sampled_from("abcdef"))
+    def ask(self, address: str) -> None:
+        alone = self.alone.setdefault(address, MemoryLimiter(3, 2.0, self.clock.monotonic))
+        assert self.limiter.take(address) == alone.take(address)
+
+    @rule(seconds=st.sampled_from([0.125, 0.5, 1.0, 4.0]))
+    def wait(self, seconds: float) -> None:
+        self.clock.advance(seconds)
+
+    @invariant()
+    def no_address_is_held_twice(self) -> None:
+        assert len(self.limiter) <= len(self.alone)
+
+
+test_forgetting_is_invisible = UnboundedModel.TestCase
+
+
+def test_the_settings_choose_the_limit(clock: FakeClock) -> None:
+    limiter = open_limiter(Config(rate_limit_capacity=2, rate_limit_refill_rate=0.5), clock.monotonic)
+    assert limiter is not None
+    assert [limiter.take("203.0.113.9").allowed for _ in range(3)] == [True, True, False]
+    assert limiter.take("203.0.113.9").retry_after == 2
+
+
+def test_the_settings_can_switch_the_limit_off(clock: FakeClock) -> None:
+    assert open_limiter(Config(rate_limit_enabled=False), clock.monotonic) is None
