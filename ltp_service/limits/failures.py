@@ -1,0 +1,38 @@
+"""Who has guessed wrong too often."""
+
+from collections.abc import Callable
+from math import ceil
+from threading import Lock
+
+from cachetools import TTLCache
+
+
+class FailureBudget:
+    """At most `limit` failures of an address within any `window` seconds; oldest addresses out first."""
+
+    def __init__(
+        self,
+        monotonic: Callable[[], float],
+        limit: int = 10,
+        window: float = 60.0,
+        max_addresses: int = 100_000,
+    ) -> None:
+        self._limit = limit
+        self._window = window
+        self._monotonic = monotonic
+        # The moments of the last `limit` failures: a counter could not tell when the first one lapses.
+        self._failures: TTLCache[str, tuple[float, ...]] = TTLCache(max_addresses, window, timer=monotonic)
+        self._lock = Lock()
+
+    def check(self, address: str) -> int | None:
+        """Whole seconds until the address may try again, None when it may now."""
+        with self._lock:
+            moments = self._failures.get(address, ())
+            wait = moments[0] + self._window - self._monotonic() if len(moments) == self._limit else 0.0
+        return ceil(wait) if wait > 0 else None
+
+    def failed(self, address: str) -> None:
+        """Books a failure."""
+        with self._lock:
+            moments = (*self._failures.get(address, ()), self._monotonic())
+            self._failures[address] = moments[-self._limit :]
