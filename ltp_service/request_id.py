@@ -1,0 +1,36 @@
+"""The name of a request, by which its answer, its log lines and its trace find each other."""
+
+import re
+from collections.abc import Callable
+from contextvars import ContextVar
+from itertools import count
+
+current_request_id: ContextVar[str | None] = ContextVar("current_request_id", default=None)
+"""The request being answered, for the log. To be set at the start of each one, because a greenlet serves all the
+requests of a connection; a new greenlet or thread does not inherit it."""
+
+_ACCEPTED = re.compile(r"[A-Za-z0-9._-]{8,64}")
+
+# www.w3.org/TR/trace-context: version, trace id, parent id, flags; an id of zeros only is invalid
+_TRACEPARENT = re.compile(r"00-(?!0{32})([0-9a-f]{32})-(?!0{16})[0-9a-f]{16}-[0-9a-f]{2}")
+
+
+class RequestIds:
+    """Ids of one worker. To be built after the fork: two workers that share a prefix would give the same ids."""
+
+    def __init__(self, urandom: Callable[[int], bytes]) -> None:
+        self._prefix = urandom(8).hex()
+        self._numbers = count(1)
+
+    def accept(self, given: str | None) -> str:
+        """The client's own id if it is safe to repeat in a header and a log, else a new one."""
+        if given and _ACCEPTED.fullmatch(given):
+            return given
+        return f"{self._prefix}-{next(self._numbers):x}"
+
+
+def trace_id(traceparent: str | None) -> str | None:
+    """The trace id of a W3C traceparent of version 00; None when there is none that is valid."""
+    if traceparent and (parsed := _TRACEPARENT.fullmatch(traceparent)):
+        return parsed[1]
+    return None
