@@ -10,7 +10,8 @@ Headers = tuple[tuple[str, str], ...]
 ANY_ORIGIN = "*"
 
 PREFLIGHT_SECONDS = 7200
-"""How long a browser may remember a preflight; Chromium believes no longer (its kMaxPreflightCacheTimeout)."""
+"""How long a browser may remember a preflight: the longest that Chromium believes
+(developer.mozilla.org, Access-Control-Max-Age)."""
 
 _METHODS = "GET, HEAD, POST, DELETE"
 _REQUEST_HEADERS = "Cache-Control, Content-Type, If-None-Match, Prefer, traceparent, X-API-Key, X-Request-ID"
