@@ -27,5 +27,11 @@ class Observer:
     def subscription_deaf(self, pair: Pair) -> None:
         """A subscription kept silent about a trade that another source saw."""
 
+    def trade_discarded(self, exchange: str) -> None:
+        """A trade was told before, or is older than what had to leave the store."""
+
+    def book_lost(self, exchange: str, symbol: str) -> None:
+        """An order book missed something and is out of sync."""
+
     def store_used(self, operation: str, result: str) -> None:
         """A read or write of the price store."""
