@@ -1,0 +1,184 @@
+"""An order book: a snapshot and the changes after it in, best bid and ask out; pure.
+
+Sizes in base units, prices in quote currency per base unit. Update ids are the exchange's own; they grow
+by one from change to change, or a change covers a range of them.
+"""
+
+from bisect import bisect_left, insort
+from collections.abc import Iterable, Sequence
+from decimal import Decimal
+from typing import Literal
+
+import msgspec
+
+from ltp_service.decimals import read_price
+from ltp_service.errors import BadFrame
+
+Level = tuple[Decimal, Decimal]
+"""Price and size."""
+
+Applied = Literal["applied", "old", "gap"]
+
+MAX_LEVELS = 10_000
+"""Levels kept on one side, the best ones; the longest snapshot that an exchange sends has 5,000."""
+
+_ZERO = Decimal(0)
+
+
+class BookSnapshot(msgspec.Struct, frozen=True, gc=False):
+    """A whole book, which replaces whatever was known."""
+
+    symbol: str
+    update_id: int
+    bids: Sequence[Level]
+    asks: Sequence[Level]
+    changed_at: float | None = None
+    """Exchange time in unix seconds; None where the exchange does not tell."""
+
+
+class BookChange(msgspec.Struct, frozen=True, gc=False):
+    """New sizes of some levels; size 0 deletes one, present or not."""
+
+    symbol: str
+    first_id: int
+    last_id: int
+    bids: Sequence[Level]
+    asks: Sequence[Level]
+    changed_at: float | None = None
+
+
+class BookView(msgspec.Struct, frozen=True, gc=False):
+    """A still picture of a book, best levels first."""
+
+    bids: tuple[Level, ...]
+    asks: tuple[Level, ...]
+    in_sync: bool
+    update_id: int
+    changed_at: float | None
+    """Exchange time of the last update, unix seconds."""
+    received_at: float | None
+    """Monotonic seconds of the last update; None before the first."""
+
+    @property
+    def best_bid(self) -> Level | None:
+        """The highest price at which somebody buys."""
+        return self.bids[0] if self.bids else None
+
+    @property
+    def best_ask(self) -> Level | None:
+        """The lowest price at which somebody sells."""
+        return self.asks[0] if self.asks else None
+
+
+class OrderBook:
+    """Levels of both sides. In sync from a snapshot until the first change that does not join what came before."""
+
+    def __init__(self) -> None:
+        self._bids = _Side(highest_first=True)
+        self._asks = _Side(highest_first=False)
+        self._joined = False
+        self._update_id = 0
+        self._changed_at: float | None = None
+        self._received_at: float | None = None
+
+    @property
+    def in_sync(self) -> bool:
+        """False before a snapshot, after a gap, and while the sides cross, which no matched market does."""
+        bid, ask = self._bids.best(), self._asks.best()
+        return self._joined and (bid is None or ask is None or bid < ask)
+
+    def replace(self, snapshot: BookSnapshot, received_at: float) -> None:
+        """Forgets everything for a snapshot."""
+        self._bids.replace(snapshot.bids)
+        self._asks.replace(snapshot.asks)
+        self._joined = True
+        self._note(snapshot.update_id, snapshot.changed_at, received_at)
+
+    def change(self, change: BookChange, received_at: float) -> Applied:
+        """Applies the change that follows; an old one does nothing, and one after a gap ends the sync."""
+        if not self._joined:
+            return "gap"
+        if change.last_id <= self._update_id:
+            return "old"
+        if change.first_id > self._update_id + 1:
+            self._joined = False
+            return "gap"
+        self._bids.change(change.bids)
+        self._asks.change(change.asks)
+        self._note(change.last_id, change.changed_at, received_at)
+        return "applied"
+
+    def lose(self) -> None:
+        """Whatever comes next may have missed something."""
+        self._joined = False
+
+    def view(self, depth: int) -> BookView:
+        """The best `depth` levels of each side."""
+        return BookView(
+            self._bids.top(depth),
+            self._asks.top(depth),
+            self.in_sync,
+            self._update_id,
+            self._changed_at,
+            self._received_at,
+        )
+
+    def _note(self, update_id: int, changed_at: float | None, received_at: float) -> None:
+        self._update_id = update_id
+        self._changed_at = changed_at
+        self._received_at = received_at
+
+
+class _Side:
+    """One side: sizes by price, and the prices in ascending order."""
+
+    def __init__(self, *, highest_first: bool) -> None:
+        self._highest_first = highest_first
+        self._sizes: dict[Decimal, Decimal] = {}
+        self._prices: list[Decimal] = []
+
+    def replace(self, levels: Iterable[Level]) -> None:
+        self._sizes = {price: size for price, size in levels if size}
+        self._prices = sorted(self._sizes)
+        self._trim()
+
+    def change(self, levels: Iterable[Level]) -> None:
+        for price, size in levels:
+            if size:
+                if price not in self._sizes:
+                    insort(self._prices, price)
+                self._sizes[price] = size
+            elif self._sizes.pop(price, None) is not None:
+                del self._prices[bisect_left(self._prices, price)]
+        self._trim()
+
+    def best(self) -> Decimal | None:
+        if not self._prices:
+            return None
+        return self._prices[-1 if self._highest_first else 0]
+
+    def top(self, depth: int) -> tuple[Level, ...]:
+        prices = self._prices[: -depth - 1 : -1] if self._highest_first else self._prices[:depth]
+        return tuple((price, self._sizes[price]) for price in prices)
+
+    def _trim(self) -> None:
+        surplus = len(self._prices) - MAX_LEVELS
+        if surplus > 0:
+            worst = slice(0, surplus) if self._highest_first else slice(MAX_LEVELS, None)
+            for price in self._prices[worst]:
+                del self._sizes[price]
+            del self._prices[worst]
+
+
+def read_levels(rows: Iterable[tuple[str, str]]) -> list[Level]:
+    """Levels from the wire's texts, with every digit. Raises BadFrame for what cannot be one."""
+    return [(read_price(price), _read_size(size)) for price, size in rows]
+
+
+def _read_size(text: str) -> Decimal:
+    if text and not text.strip("0.") and text.count(".") <= 1 and text != ".":
+        return _ZERO
+    try:
+        return read_price(text)
+    except BadFrame as error:
+        raise BadFrame(f"size: {error}", reason=error.reason) from None
