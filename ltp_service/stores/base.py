@@ -3,9 +3,11 @@
 from collections.abc import Iterable, Mapping
 from typing import Literal, Protocol
 
+from ltp_service.book import Applied, BookChange, BookSnapshot
 from ltp_service.market import MarketStatus
 from ltp_service.pairs import Pair
 from ltp_service.tick import Price, Source, Tick
+from ltp_service.trade import Trade
 
 Outcome = Literal["newer", "same", "older"]
 
@@ -30,3 +32,26 @@ class Store(Protocol):
 
     def ping(self) -> None:
         """Raises StoreUnavailable when the engine does not answer."""
+
+
+class TradeSink(Protocol):
+    """Where collected trades go. Safe from any thread or greenlet."""
+
+    def put(self, trade: Trade) -> bool:
+        """Takes a trade; False when it was told before or is too old to be kept."""
+
+
+class BookSink(Protocol):
+    """Where order books are kept. Safe from any thread or greenlet; moments are monotonic seconds."""
+
+    def replace(self, exchange: str, snapshot: BookSnapshot, received_at: float) -> None:
+        """The book is this one, and in sync."""
+
+    def change(self, exchange: str, change: BookChange, received_at: float) -> Applied:
+        """Applies what follows; after a `gap` the book is out of sync until it is replaced."""
+
+    def lose(self, exchange: str, symbols: Iterable[str]) -> None:
+        """Nobody follows these books any more: out of sync until they are replaced."""
+
+    def forget(self, exchange: str, symbol: str) -> None:
+        """The book is not wanted any more."""
