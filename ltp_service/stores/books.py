@@ -1,0 +1,73 @@
+"""The order books of all exchanges, as they are now."""
+
+from collections.abc import Iterable
+from threading import Lock
+
+import msgspec
+
+from ltp_service.book import Applied, BookChange, BookSnapshot, BookView, OrderBook
+
+MAX_BOOKS = 1_000
+"""Books held at once; symbols are bounded long before, so more means a mistake."""
+
+
+class BookState(msgspec.Struct, frozen=True):
+    """One book in the list of all."""
+
+    exchange: str
+    symbol: str
+    in_sync: bool
+
+
+class BookStore:
+    """The owner of every OrderBook. Safe from any thread or greenlet."""
+
+    def __init__(self) -> None:
+        self._books: dict[tuple[str, str], OrderBook] = {}
+        self._lock = Lock()
+
+    def replace(self, exchange: str, snapshot: BookSnapshot, received_at: float) -> None:
+        """The book is this one, and in sync. Raises ValueError for a book beyond MAX_BOOKS."""
+        with self._lock:
+            book = self._books.get((exchange, snapshot.symbol))
+            if book is None:
+                book = self._open(exchange, snapshot.symbol)
+            book.replace(snapshot, received_at)
+
+    def change(self, exchange: str, change: BookChange, received_at: float) -> Applied:
+        """Applies what follows; after a `gap` the book is out of sync until it is replaced."""
+        with self._lock:
+            book = self._books.get((exchange, change.symbol))
+            return book.change(change, received_at) if book else "gap"
+
+    def lose(self, exchange: str, symbols: Iterable[str]) -> None:
+        """Nobody follows these books any more: out of sync until they are replaced."""
+        with self._lock:
+            for symbol in symbols:
+                if book := self._books.get((exchange, symbol)):
+                    book.lose()
+
+    def forget(self, exchange: str, symbol: str) -> None:
+        """The book is not wanted any more."""
+        with self._lock:
+            self._books.pop((exchange, symbol), None)
+
+    def view(self, symbol: str, exchange: str, depth: int) -> BookView | None:
+        """The best `depth` levels of each side; None for a book that was never seen."""
+        with self._lock:
+            book = self._books.get((exchange, symbol))
+            return book.view(depth) if book else None
+
+    def states(self) -> list[BookState]:
+        """All books, by exchange and symbol."""
+        with self._lock:
+            return [
+                BookState(exchange, symbol, book.in_sync)
+                for (exchange, symbol), book in sorted(self._books.items(), key=lambda item: item[0])
+            ]
+
+    def _open(self, exchange: str, symbol: str) -> OrderBook:
+        if len(self._books) >= MAX_BOOKS:
+            raise ValueError(f"{len(self._books)} order books are open; {exchange} {symbol} is one too many")
+        book = self._books[exchange, symbol] = OrderBook()
+        return book
