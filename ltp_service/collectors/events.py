@@ -5,7 +5,9 @@ from decimal import Decimal
 
 import msgspec
 
+from ltp_service.book import BookChange, BookSnapshot
 from ltp_service.market import MarketStatus
+from ltp_service.trade import Side
 
 
 class LastTrade(msgspec.Struct, frozen=True, gc=False):
@@ -19,6 +21,21 @@ class LastTrade(msgspec.Struct, frozen=True, gc=False):
     trade_id: int | None = None
     snapshot: bool = False
     """True for the state at subscription: it says nothing about when it was traded unless `traded_at` does."""
+
+
+class Traded(msgspec.Struct, frozen=True, gc=False):
+    """One trade, complete. Price in quote currency per base unit, quantity in base units."""
+
+    symbol: str
+    side: Side
+    """The taker's."""
+    price: Decimal
+    quantity: Decimal
+    traded_at: float
+    """Exchange time in unix seconds."""
+    trade_id: str
+    raw: str
+    """The exchange's own text of this trade."""
 
 
 class Acknowledged(msgspec.Struct, frozen=True):
@@ -37,6 +54,14 @@ class Refused(msgspec.Struct, frozen=True):
     symbol: str | None = None
 
 
+class Answered(msgspec.Struct, frozen=True):
+    """The exchange answered a whole request; without `request_id` the oldest unanswered one."""
+
+    request_id: int | None = None
+    error: str | None = None
+    """The exchange's words when it refused."""
+
+
 class Ended(msgspec.Struct, frozen=True):
     """The exchange ended one subscription, asked or not."""
 
@@ -50,6 +75,16 @@ class MarketChanged(msgspec.Struct, frozen=True):
     status: MarketStatus
 
 
+class Leaving(msgspec.Struct, frozen=True):
+    """The exchange is about to close this connection: time for another one."""
+
+
+class Skipped(msgspec.Struct, frozen=True):
+    """Something understood that is no news by our rules, to be counted by its kind."""
+
+    kind: str
+
+
 class Invalid(msgspec.Struct, frozen=True):
     """One value among others that cannot be believed; the others stand."""
 
@@ -57,7 +92,20 @@ class Invalid(msgspec.Struct, frozen=True):
     message: str
 
 
-Event = LastTrade | Acknowledged | Refused | Ended | Invalid | MarketChanged
+Event = (
+    LastTrade
+    | Traded
+    | BookSnapshot
+    | BookChange
+    | Acknowledged
+    | Answered
+    | Refused
+    | Ended
+    | Leaving
+    | Skipped
+    | Invalid
+    | MarketChanged
+)
 
 
 class Parsed(msgspec.Struct, frozen=True, gc=False):
