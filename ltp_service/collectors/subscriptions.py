@@ -1,6 +1,8 @@
 """What was asked of an exchange for each symbol, and what came of it; pure, `now` in monotonic seconds."""
 
+from collections import deque
 from collections.abc import Iterable, Sequence
+from typing import Literal
 
 import msgspec
 
@@ -11,11 +13,20 @@ RETRY, RETRY_CAP = 60.0, 3600.0
 """Seconds until a refused symbol is asked for again, doubling up to the cap."""
 
 
+MAX_UNANSWERED = 1000
+"""Requests remembered until their answer; an exchange that answers each symbol instead never gives one."""
+
+Proof = Literal["both", "either"]
+"""What shows that a subscription works, of acknowledgement and data: `either` where the exchange tells
+nothing before the next trade, and may tell that before it acknowledges."""
+
+
 class Subscription(msgspec.Struct):
     """One symbol on one connection."""
 
     asked_at: float
     retry_at: float
+    proof: Proof = "both"
     acknowledged: dict[str, float] = {}
     """Channel → moment of the acknowledgement."""
     refusal: str | None = None
@@ -23,11 +34,14 @@ class Subscription(msgspec.Struct):
     """True once this connection delivered the symbol's present state."""
     doubted: bool = False
     """True while it is suspected to be deaf."""
+    silent: bool = False
+    """True when it was accepted and brought nothing by the deadline: quiet, or misspelt."""
 
     @property
     def proven(self) -> bool:
         """Any frame on the connection is evidence for this symbol."""
-        return self.in_step and bool(self.acknowledged) and not self.doubted
+        evidence = (self.in_step, bool(self.acknowledged))
+        return not self.doubted and (any(evidence) if self.proof == "either" else all(evidence))
 
     @property
     def label(self) -> str:
@@ -36,16 +50,19 @@ class Subscription(msgspec.Struct):
             return f"refused: {self.refusal}"
         if self.doubted:
             return "deaf"
+        if self.in_step and self.proven:
+            return "active"
         if not self.acknowledged:
             return "asked"
-        return "active" if self.in_step else "acknowledged"
+        return "silent" if self.silent else "acknowledged"
 
 
 class Subscriptions:
     """All symbols of one collector over the life of its connections."""
 
-    def __init__(self, symbols: Iterable[str], channels: Sequence[str]) -> None:
+    def __init__(self, symbols: Iterable[str], channels: Sequence[str], proof: Proof = "both") -> None:
         self.channels = tuple(channels)
+        self._proof = proof
         self._symbols = tuple(symbols)
         self._states: dict[str, Subscription] = {}
         self._refusals: dict[str, int] = {}
@@ -58,8 +75,20 @@ class Subscriptions:
 
     def begin(self, now: float) -> None:
         """A new connection, on which everything is asked for again."""
-        self._states = {symbol: Subscription(now, now + DEADLINE) for symbol in self._symbols}
+        self._states = {symbol: self._asked(now) for symbol in self._symbols}
         self._proven = None
+
+    def want(self, symbols: Iterable[str], now: float) -> tuple[list[str], list[str]]:
+        """Other symbols from now on: those to subscribe and those to unsubscribe on this connection."""
+        self._symbols = tuple(dict.fromkeys(symbols))
+        added = [symbol for symbol in self._symbols if symbol not in self._states]
+        removed = [symbol for symbol in self._states if symbol not in self._symbols]
+        for symbol in removed:
+            del self._states[symbol]
+            self._refusals.pop(symbol, None)
+        self._states.update({symbol: self._asked(now) for symbol in added})
+        self._proven = None
+        return added, removed
 
     def end(self) -> None:
         """The connection is gone, and with it all evidence."""
@@ -76,7 +105,10 @@ class Subscriptions:
 
     def refuse(self, channel: str | None, symbol: str, message: str, now: float) -> None:
         """The exchange refused; without a channel, all of them."""
-        if state := self._states.get(symbol):
+        state = self._states.get(symbol)
+        if state and state.in_step and state.proof == "either":
+            return  # it flows: the refusal says that it was asked for twice
+        if state:
             for lost in [channel] if channel else self.channels:
                 state.acknowledged.pop(lost, None)
             state.refusal = message
@@ -97,6 +129,7 @@ class Subscriptions:
         if state is not None and not (state.in_step and not state.doubted):
             state.in_step = True
             state.doubted = False
+            state.silent = False
             self._proven = None
 
     def doubt(self, symbol: str, now: float) -> None:
@@ -119,6 +152,21 @@ class Subscriptions:
             self._states[symbol].retry_at = now + DEADLINE
         return due
 
+    def settled(self) -> bool:
+        """Every symbol is proven or refused."""
+        return all(state.proven or state.refusal is not None for state in self._states.values())
+
+    def mark_silent(self, now: float) -> None:
+        """What was accepted and has brought nothing by the deadline is called silent until it does."""
+        for state in self._states.values():
+            if state.acknowledged and not state.in_step:
+                state.silent = now - max(state.acknowledged.values()) >= DEADLINE
+
+    def accepted(self, channel: str, symbol: str) -> bool:
+        """Whether the exchange accepted this subscription."""
+        state = self._states.get(symbol)
+        return state is not None and channel in state.acknowledged
+
     def state(self, symbol: str) -> Subscription | None:
         """What is known of one symbol; None while there is no connection."""
         return self._states.get(symbol)
@@ -126,3 +174,66 @@ class Subscriptions:
     def labels(self) -> dict[str, str]:
         """Symbol → one word for people."""
         return {symbol: state.label for symbol, state in self._states.items()}
+
+    def _asked(self, now: float) -> Subscription:
+        return Subscription(now, now + DEADLINE, self._proof)
+
+
+class Request(msgspec.Struct, frozen=True):
+    """One message about one channel of some symbols."""
+
+    verb: Literal["subscribe", "unsubscribe"]
+    channel: str
+    symbols: tuple[str, ...]
+
+
+class Requests:
+    """What is still to be sent within an exchange's limits, and what was sent and is not answered."""
+
+    def __init__(self, symbols_each: int | None = None, per_second: int | None = None) -> None:
+        self._symbols_each = symbols_each
+        self._per_second = per_second
+        self._waiting: deque[Request] = deque()
+        self._unanswered: dict[int, Request] = {}
+        self._sent_at: deque[float] = deque(maxlen=per_second)
+
+    def begin(self) -> None:
+        """A new connection: nothing is under way."""
+        self._waiting.clear()
+        self._unanswered.clear()
+        self._sent_at.clear()
+
+    def ask(
+        self, verb: Literal["subscribe", "unsubscribe"], channel: str, symbols: Sequence[str], each: int = 0
+    ) -> None:
+        """Queues requests of at most `each` symbols, or of as many as the exchange takes."""
+        size = each or self._symbols_each or len(symbols)
+        for start in range(0, len(symbols), max(1, size)):
+            self._waiting.append(Request(verb, channel, tuple(symbols[start : start + size])))
+
+    def next(self, request_id: int, now: float) -> Request | None:
+        """The request to send now under this id; None when there is none or the budget is used up."""
+        if not self._waiting or not self.may_send(now):
+            return None
+        request = self._unanswered[request_id] = self._waiting.popleft()
+        if len(self._unanswered) > MAX_UNANSWERED:
+            del self._unanswered[next(iter(self._unanswered))]
+        self.sent(now)
+        return request
+
+    def may_send(self, now: float) -> bool:
+        """Whether one more message is within the budget of this second."""
+        return (
+            self._per_second is None or len(self._sent_at) < self._per_second or now - self._sent_at[0] > 1.0
+        )
+
+    def sent(self, now: float) -> None:
+        """One message went out."""
+        if self._per_second is not None:
+            self._sent_at.append(now)
+
+    def answered(self, request_id: int | None) -> Request | None:
+        """The request that an answer belongs to; without an id the oldest, since answers come in order."""
+        if request_id is None:
+            request_id = next(iter(self._unanswered), None)
+        return None if request_id is None else self._unanswered.pop(request_id, None)
