@@ -21,7 +21,7 @@ ARROWS = {
     "__init__": "last_prices",
     "__main__": "cli",
     "cli": "keys",
-    "last_prices": "wiring quotes",
+    "last_prices": "wiring quotes collectors.manager",
     "app": "edge web services metrics logs wiring collectors stores keys limits",
     "wiring": "quotes collectors fallback stores lease http_client redis_client database",
     "edge": "limits logs metrics web.errors web.headers",
@@ -33,8 +33,8 @@ ARROWS = {
     "openapi": "",
     "metrics": "services",
     "logs": "",
-    "services": "quotes collectors.base collectors.manager stores keys limits",
-    "quotes": "stores.base stores.changes fallback",
+    "services": "wiring collectors.base collectors.manager stores keys limits",
+    "quotes": "stores.base stores.changes stores.journal fallback",
     "fallback": "stores.base http_client",
     "collectors": "",
     "collectors.manager": "collectors.base collectors.spawn",
@@ -44,8 +44,16 @@ ARROWS = {
     "collectors.kraken": "collectors.base collectors.events collectors.subscriptions stores.base",
     "collectors.kraken.v1": "collectors.events",
     "collectors.kraken.v2": "collectors.events",
-    "collectors.bybit": "collectors.base collectors.events collectors.subscriptions stores.base",
-    "collectors.binance": "collectors.base collectors.events collectors.subscriptions stores.base",
+    "collectors.trades": "collectors.base collectors.events collectors.subscriptions stores.base",
+    "collectors.books": "collectors.base collectors.subscriptions stores.base",
+    "collectors.bybit": (
+        "collectors.base collectors.books collectors.events collectors.subscriptions collectors.trades"
+        " stores.base"
+    ),
+    "collectors.binance": (
+        "collectors.base collectors.books collectors.events collectors.subscriptions collectors.trades"
+        " stores.base"
+    ),
     "collectors.events": "",
     "collectors.subscriptions": "",
     "collectors.backoff": "",

@@ -1,0 +1,172 @@
+"""Bybit's public v5 spot stream: trades and order books.
+
+Source: bybit-exchange.github.io/docs/v5/ws/connect, …/websocket/public/trade, …/websocket/public/orderbook
+"""
+
+from collections.abc import Sequence
+from typing import Literal
+
+import msgspec
+
+from ltp_service.book import BookChange, BookSnapshot, read_levels
+from ltp_service.collectors.base import Equipment, Terms
+from ltp_service.collectors.books import BookCollector, Repair
+from ltp_service.collectors.events import Answered, Event, Invalid, Parsed, Skipped, Traded
+from ltp_service.collectors.subscriptions import DEADLINE
+from ltp_service.collectors.trades import TradeCollector
+from ltp_service.decimals import read_price
+from ltp_service.errors import BadFrame
+from ltp_service.stores.base import BookSink, TradeSink
+from ltp_service.trade import Side
+
+URL = "wss://stream.bybit.com/v5/public/spot"
+
+TERMS = Terms(ping_every=20.0, pong_within=10.0, symbols_per_request=10)
+
+_SIDES: dict[str, Side] = {"Buy": "buy", "Sell": "sell"}
+
+
+class _Frame(msgspec.Struct):
+    topic: str | None = None
+    type: str | None = None
+    data: msgspec.Raw = msgspec.Raw(b"[]")
+    ts: int | None = None
+    cts: int | None = None
+    op: str | None = None
+    success: bool | None = None
+    ret_msg: str | None = None
+    req_id: str | int | None = None
+
+
+class _Trade(msgspec.Struct):
+    # {"i":"2290000001190010749","T":1786538700967,"p":"64103.9","v":"0.001683","S":"Sell",
+    #  "seq":112571834997,"s":"BTCUSDT","BT":false,"RPI":false}
+    identity: str = msgspec.field(name="i")
+    time: int = msgspec.field(name="T")
+    price: str = msgspec.field(name="p")
+    volume: str = msgspec.field(name="v")
+    side: Literal["Buy", "Sell"] = msgspec.field(name="S")
+    symbol: str = msgspec.field(name="s")
+    block: bool = msgspec.field(name="BT", default=False)
+
+
+class _Book(msgspec.Struct):
+    symbol: str = msgspec.field(name="s")
+    bids: list[tuple[str, str]] = msgspec.field(name="b")
+    asks: list[tuple[str, str]] = msgspec.field(name="a")
+    update: int = msgspec.field(name="u")
+
+
+_FRAME = msgspec.json.Decoder(_Frame)
+_ROWS = msgspec.json.Decoder(list[msgspec.Raw])
+_TRADE = msgspec.json.Decoder(_Trade)
+_BOOK = msgspec.json.Decoder(_Book)
+
+_KINDS = {"tickers": "ticker", "kline": "kline"}
+
+
+class Dialect:
+    """Both directions; pure."""
+
+    def subscribe(self, channel: str, symbols: Sequence[str], request_id: int) -> str:
+        """One request for at most ten symbols."""
+        return _request("subscribe", channel, symbols, request_id)
+
+    def unsubscribe(self, channel: str, symbols: Sequence[str], request_id: int) -> str:
+        """The opposite of `subscribe`."""
+        return _request("unsubscribe", channel, symbols, request_id)
+
+    def ping(self, request_id: int) -> str:
+        """Without it the exchange hangs up after ten quiet minutes, and sends nothing else on a quiet market."""
+        return msgspec.json.encode({"req_id": str(request_id), "op": "ping"}).decode()
+
+    def parse(self, frame: str) -> Parsed:
+        """What a frame means. Raises BadFrame, or what msgspec raises for text of the wrong shape."""
+        message = _FRAME.decode(frame)
+        if message.topic is None:
+            return _parse_answer(message)
+        channel = message.topic.partition(".")[0]
+        if channel == "publicTrade":
+            return Parsed("trade", [_parse_trade(row) for row in _ROWS.decode(message.data)])
+        if channel == "orderbook":
+            return Parsed("book", [_parse_book(message)])
+        return Parsed(_KINDS.get(channel, "unknown"), ())
+
+
+def _request(
+    verb: Literal["subscribe", "unsubscribe"], channel: str, symbols: Sequence[str], request_id: int
+) -> str:
+    topics = [f"{channel}.{symbol}" for symbol in symbols]
+    return msgspec.json.encode({"req_id": str(request_id), "op": verb, "args": topics}).decode()
+
+
+def _parse_answer(message: _Frame) -> Parsed:
+    # One per request; spot answers a ping with op "ping", other markets with op "pong".
+    if message.op in {"ping", "pong"} or message.ret_msg == "pong":
+        return Parsed("pong", ())
+    if message.success is None:
+        return Parsed("unknown", ())
+    # Echoed as text, absent in some refusals.
+    text = str(message.req_id or "")
+    request_id = int(text) if text.isdecimal() else None
+    if not message.success:
+        return Parsed("refusal", (Answered(request_id, message.ret_msg or "no reason given"),))
+    return Parsed("acknowledgement", (Answered(request_id),))
+
+
+def _parse_trade(row: msgspec.Raw) -> Event:
+    trade = _TRADE.decode(row)
+    if trade.block:
+        return Skipped("block_trade")  # agreed off the book: no price of this market
+    try:
+        return Traded(
+            trade.symbol,
+            _SIDES[trade.side],
+            read_price(trade.price),
+            read_price(trade.volume),
+            trade.time / 1000,
+            trade.identity,
+            bytes(row).decode(),
+        )
+    except BadFrame as error:
+        return Invalid(error.reason, f"{trade.symbol} trade {trade.identity}: {error}")
+
+
+def _parse_book(message: _Frame) -> BookSnapshot | BookChange:
+    book = _BOOK.decode(message.data)
+    bids, asks = read_levels(book.bids), read_levels(book.asks)
+    # 2023 captures have no time of the matching engine.
+    milliseconds = message.cts or message.ts
+    changed_at = None if milliseconds is None else milliseconds / 1000
+    # Update id 1 is a restart of the service: whatever it is called, it is a whole book.
+    if message.type == "snapshot" or book.update == 1:
+        return BookSnapshot(book.symbol, book.update, bids, asks, changed_at)
+    return BookChange(book.symbol, book.update, book.update, bids, asks, changed_at)
+
+
+class BybitTrades(TradeCollector):
+    """`publicTrade`: every trade, nothing on subscription."""
+
+    name, exchange, url, terms = "bybit_trades", "bybit", URL, TERMS
+    channel = "publicTrade"
+
+    def __init__(self, symbols: Sequence[str], sink: TradeSink, equipment: Equipment) -> None:
+        super().__init__(Dialect(), symbols, sink, equipment)
+
+
+class BybitBooks(BookCollector):
+    """`orderbook.50`: a snapshot on subscription, then changes every 20 ms."""
+
+    name, exchange, url, terms = "bybit_books", "bybit", URL, TERMS
+    channel = "orderbook.50"
+    patience = DEADLINE
+
+    def __init__(self, symbols: Sequence[str], sink: BookSink, equipment: Equipment) -> None:
+        super().__init__(Dialect(), symbols, sink, equipment)
+
+    def repair(self, symbol: str, repair: Repair, now: float) -> None:
+        """Only a new subscription brings a new snapshot; one that never came about is asked for anyway."""
+        state = self._subscriptions.state(symbol)
+        if state is not None and state.proven:
+            self.resubscribe(symbol)
+        repair.due_at = now + DEADLINE
