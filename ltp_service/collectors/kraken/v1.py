@@ -4,6 +4,7 @@ Source: docs.kraken.com/exchange/api-reference/spot-websocket-v1
 """
 
 from collections.abc import Sequence
+from math import nan
 from typing import Literal
 
 import msgspec
@@ -23,6 +24,9 @@ from ltp_service.market import market_status
 from ltp_service.pairs import kraken_v1_symbol
 
 symbol_of = kraken_v1_symbol
+
+_LATEST = 253402300800.0
+"""The year 10000."""
 
 
 class _Subscription(msgspec.Struct):
@@ -109,7 +113,8 @@ def _parse_data(frame: str) -> Parsed:
         return _parse_ticker(parts[1], _TEXT.decode(parts[-1]))
     if channel == b'"trade"':
         return _parse_trades(parts[1], _TEXT.decode(parts[-1]))
-    return Parsed(_TEXT.decode(channel).partition("-")[0], ())
+    name = _TEXT.decode(channel).partition("-")[0]
+    return Parsed(name if name in {"book", "spread", "ohlc"} else "unknown", ())
 
 
 def _parse_ticker(payload: msgspec.Raw, symbol: str) -> Parsed:
@@ -130,6 +135,9 @@ def _parse_trades(payload: msgspec.Raw, symbol: str) -> Parsed:
 
 def _read_time(text: str) -> float:
     try:
-        return float(text)
+        seconds = float(text)
     except ValueError:
-        raise BadFrame(f"trade time {text[:40]!r} is not a number", reason="time") from None
+        seconds = nan
+    if not 0 < seconds < _LATEST:  # false for "nan" too, which nothing would ever count as older
+        raise BadFrame(f"trade time {text[:40]!r} is no moment", reason="time")
+    return seconds

@@ -1,0 +1,244 @@
+"""ltp_service.collectors.kraken.v1"""
+
+import json
+from decimal import Decimal
+
+import msgspec
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from ltp_service.collectors.events import Acknowledged, Ended, LastTrade, MarketChanged, Refused
+from ltp_service.collectors.kraken.v1 import parse, ping, subscribe, symbol_of, unsubscribe
+from ltp_service.errors import BadFrame
+from ltp_service.pairs import Pair
+
+TICKER = (
+    '[340,{"a":["29938.60000",12,"12.41074632"],"b":["29938.50000",0,"0.08410000"],"c":["29938.70000","0.10146338"],'
+    '"v":["735.06931643","5243.60824494"],"p":["29812.62518","30272.79057"],"t":[6120,30832],'
+    '"l":["29581.10000","29328.60000"],"h":["30085.80000","31869.30000"],"o":["29790.00000","31614.50000"]},'
+    '"ticker","XBT/USD"]'
+)
+TRADES = (
+    '[993,[["354.04000000","0.28245396","1618678150.826417","s","m",""],'
+    '["353.81000000","1.71754604","1618678150.827816","s","m",""]],"trade","XMR/USD"]'
+)
+
+
+def test_a_ticker_tells_its_last_trade_and_not_the_bid_the_ask_or_the_average() -> None:
+    parsed = parse(TICKER)
+
+    assert parsed.kind == "ticker"
+    (trade,) = parsed.events
+    assert isinstance(trade, LastTrade)
+    assert (trade.symbol, trade.price, trade.amount) == ("XBT/USD", "29938.70000", Decimal("29938.7"))
+
+
+def test_a_ticker_has_no_time_and_none_is_invented() -> None:
+    (trade,) = parse(TICKER).events
+
+    assert isinstance(trade, LastTrade)
+    assert trade.traded_at is None
+    assert trade.trade_id is None
+
+
+def test_of_several_trades_in_one_frame_the_last_counts_with_its_time() -> None:
+    parsed = parse(TRADES)
+
+    assert parsed.kind == "trade"
+    assert list(parsed.events) == [
+        LastTrade("XMR/USD", "353.81000000", Decimal("353.81"), traded_at=1618678150.827816)
+    ]
+
+
+@pytest.mark.parametrize(
+    ("price", "amount"),
+    [
+        ("0.00000012", "0.00000012"),
+        ("123456789.123456789", "123456789.123456789"),
+        ("115643.00000", "115643.00000"),
+    ],
+)
+def test_every_digit_survives(price: str, amount: str) -> None:
+    (trade,) = parse(f'[1,{{"c":["{price}","1"]}},"ticker","XBT/USD"]').events
+
+    assert isinstance(trade, LastTrade)
+    assert (trade.price, str(trade.amount.normalize() + 0)) == (price, str(Decimal(amount).normalize() + 0))
+
+
+def test_an_acknowledgement_names_channel_and_pair() -> None:
+    parsed = parse(
+        '{"channelID":993,"channelName":"trade","event":"subscriptionStatus","pair":"XMR/USD",'
+        '"status":"subscribed","subscription":{"name":"trade"}}'
+    )
+
+    assert (parsed.kind, list(parsed.events)) == ("acknowledgement", [Acknowledged("trade", "XMR/USD")])
+
+
+def test_a_refusal_names_the_pair_that_was_refused() -> None:
+    parsed = parse(
+        '{"errorMessage":"Currency pair not supported LSK/XBT","event":"subscriptionStatus","pair":"LSK/XBT",'
+        '"status":"error","subscription":{"name":"ticker"}}'
+    )
+
+    assert list(parsed.events) == [Refused("Currency pair not supported LSK/XBT", "ticker", "LSK/XBT")]
+
+
+@pytest.mark.parametrize(
+    "frame",
+    [
+        '{"errorMessage":"Exceeded msg rate","event":"error","reqid":42}',
+        '{"errorMessage":"Exceeded msg rate","event":"subscriptionStatus","status":"error"}',
+    ],
+)
+def test_a_refusal_may_name_nothing(frame: str) -> None:
+    parsed = parse(frame)
+
+    assert (parsed.kind, list(parsed.events)) == ("refusal", [Refused("Exceeded msg rate")])
+
+
+def test_a_subscription_that_the_exchange_ends_is_told() -> None:
+    parsed = parse(
+        '{"channelID":1,"channelName":"ticker","event":"subscriptionStatus","pair":"XBT/USD",'
+        '"status":"unsubscribed","subscription":{"name":"ticker"}}'
+    )
+
+    assert list(parsed.events) == [Ended("ticker", "XBT/USD")]
+
+
+@pytest.mark.parametrize(
+    ("status", "known"), [("online", "online"), ("cancel_only", "cancel_only"), ("on_fire", "unknown")]
+)
+def test_the_system_status_is_told_in_known_words(status: str, known: str) -> None:
+    parsed = parse(f'{{"connectionID":18239578009413566319,"event":"systemStatus","status":"{status}"}}')
+
+    assert parsed.kind == "status"
+    assert [event.status for event in parsed.events if isinstance(event, MarketChanged)] == [known]
+
+
+@pytest.mark.parametrize(
+    ("frame", "kind"),
+    [
+        ('{"event":"heartbeat"}', "heartbeat"),
+        ('{"event":"pong","reqid":42}', "pong"),
+        ('{"event":"somethingNew"}', "unknown"),
+        ("{}", "unknown"),
+        ('[6304,{"as":[],"bs":[]},"book-25","PERP/EUR"]', "book"),
+        ('[320,{"a":[]},{"b":[],"c":"1"},"book-25","XBT/USD"]', "book"),
+        ('[341,["1"],"spread","XBT/USD"]', "spread"),
+        ('[343,["1"],"ohlc-1","XBT/USD"]', "ohlc"),
+        ('[344,["1"],"free text from outside","XBT/USD"]', "unknown"),
+    ],
+)
+def test_other_frames_are_known_by_their_kind_and_mean_nothing(frame: str, kind: str) -> None:
+    parsed = parse(frame)
+
+    assert (parsed.kind, list(parsed.events)) == (kind, [])
+
+
+@pytest.mark.parametrize(
+    ("payload", "reason"),
+    [
+        ('{"c":["0","1"]}', "not_positive"),
+        ('{"c":["-1","1"]}', "not_positive"),
+        ('{"c":["NaN","1"]}', "not_finite"),
+        ('{"c":["1e400","1"]}', "out_of_range"),
+        ('{"c":["1e99999999","1"]}', "out_of_range"),
+        (f'{{"c":["{"7" * 5000}","1"]}}', "out_of_range"),
+        ('{"c":["","1"]}', "not_a_number"),
+        ('{"c":[]}', "shape"),
+    ],
+)
+def test_a_price_that_cannot_be_believed_is_refused_with_its_reason(payload: str, reason: str) -> None:
+    with pytest.raises(BadFrame) as refusal:
+        parse(f'[340,{payload},"ticker","XBT/USD"]')
+
+    assert refusal.value.reason == reason
+
+
+@pytest.mark.parametrize(
+    "frame",
+    [
+        "[]",
+        '[1,"ticker"]',
+        '[1,[],"trade","XBT/USD"]',
+        '[1,[["1","2"]],"trade","XBT/USD"]',
+        '[1,[["1","2","soon"]],"trade","XBT/USD"]',
+    ],
+)
+def test_a_frame_of_the_wrong_shape_is_refused(frame: str) -> None:
+    with pytest.raises(BadFrame):
+        parse(frame)
+
+
+@pytest.mark.parametrize("time", ["nan", "inf", "-inf", "1e999", "-5", "0", "1e30"])
+def test_a_trade_time_that_is_no_moment_is_refused(time: str) -> None:
+    with pytest.raises(BadFrame) as refusal:
+        parse(f'[1,[["1","2","{time}"]],"trade","XBT/USD"]')
+
+    assert refusal.value.reason == "time"
+
+
+UNUSABLE = (BadFrame, ValueError, RecursionError, msgspec.MsgspecError)
+
+
+@pytest.mark.parametrize(
+    "frame",
+    [
+        "",
+        "x",
+        "null",
+        "17",
+        '{"event":17}',
+        '{"event":"heartbeat"',
+        '[340,{"c":"29938"},"ticker","XBT/USD"]',
+        '[340,{"c":[29938.6,"1"]},"ticker","XBT/USD"]',
+        '[340,{"c":[NaN,"1"]},"ticker","XBT/USD"]',
+        '[340,[],"ticker","XBT/USD"]',
+        '[340,{"c":["1","1"]},"ticker",17]',
+        '[340,{},{},17,"XBT/USD"]',
+        "[" * 20_000,
+        "[" * 20_000 + "]" * 20_000,
+        '{"event":' * 20_000,
+        '[1,{"c":' + "[" * 20_000 + "]" * 20_000 + '},"ticker","XBT/USD"]',
+    ],
+)
+def test_what_is_no_frame_raises_what_the_loop_expects(frame: str) -> None:
+    with pytest.raises(UNUSABLE):
+        parse(frame)
+
+
+json_values = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=8),
+    lambda inner: st.lists(inner, max_size=4) | st.dictionaries(st.text(max_size=6), inner, max_size=3),
+    max_leaves=12,
+)
+channels = st.sampled_from(["ticker", "trade", "book-10"])
+frames = (
+    st.text(max_size=60)
+    | json_values.map(json.dumps)
+    | st.builds(lambda payload, channel: json.dumps([1, payload, channel, "XBT/USD"]), json_values, channels)
+)
+
+
+@given(frames)
+def test_any_frame_is_understood_or_refused_as_the_loop_expects(frame: str) -> None:
+    try:
+        parsed = parse(frame)
+    except UNUSABLE:
+        return
+    for event in parsed.events:
+        if isinstance(event, LastTrade):
+            assert event.amount > 0
+
+
+def test_one_request_asks_for_all_symbols_of_a_channel() -> None:
+    assert json.loads(subscribe("ticker", ["XBT/USD", "ETH/USD"], 7)) == {
+        "event": "subscribe",
+        "reqid": 7,
+        "pair": ["XBT/USD", "ETH/USD"],
+        "subscription": {"name": "ticker"},
+    }
+    assert json.loads(unsubscribe("trade", ["XBT/USD"], 8))["event"] == "unsubscribe"
+    assert json.loads(ping(9)) == {"event": "ping", "reqid": 9}
+    assert symbol_of(Pair("BTC", "USD")) == "XBT/USD"
