@@ -4,6 +4,7 @@ from flask import Flask
 
 from ltp_service import web
 from ltp_service.clock import Clock, SystemClock
+from ltp_service.collectors.manager import CollectorManager
 from ltp_service.config import Config
 from ltp_service.edge.middleware import Edge
 from ltp_service.metrics import Metrics
@@ -15,7 +16,7 @@ def create_app(config: Config, *, clock: Clock | None = None) -> Flask:
     """The service as a WSGI application; `services_of(app).start()` sets its feed going."""
     clock = clock or SystemClock()
     metrics = Metrics()
-    parts = wire_prices(config, clock, metrics.observer)
+    prices = wire_prices(config, clock, metrics.observer)
     app = Flask(__name__)
     app.json.sort_keys = False  # type: ignore[attr-defined]
     attach(
@@ -23,10 +24,9 @@ def create_app(config: Config, *, clock: Clock | None = None) -> Flask:
         Services(
             config=config,
             clock=clock,
-            store=parts.store,
-            quotes=parts.quotes,
-            collectors=parts.collectors,
-            manager=parts.manager,
+            prices=prices,
+            collectors={prices.kraken.name: prices.kraken} if prices.kraken else {},
+            manager=CollectorManager(prices.runners),
             started_at=clock.monotonic(),
         ),
     )

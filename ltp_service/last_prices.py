@@ -6,6 +6,7 @@ from threading import Lock
 from types import TracebackType
 
 from ltp_service.clock import Clock, SystemClock
+from ltp_service.collectors.manager import CollectorManager
 from ltp_service.config import Config, load_config
 from ltp_service.errors import PriceStale, PriceUnavailable, UnknownPair
 from ltp_service.observer import Observer
@@ -39,6 +40,7 @@ class LastPrices:
         self._monotonic = self._clock.monotonic
         self._parts: PriceParts = wire_prices(self._config, self._clock, Observer())
         self._store = self._parts.store
+        self._manager = CollectorManager(self._parts.runners)
         self._names: dict[str, Pair] = {}
         self._started = False
         self._closed = False
@@ -61,7 +63,7 @@ class LastPrices:
         with self._lock:
             self._closed = True
             if self._started:
-                self._parts.manager.stop(STOP_TIMEOUT)
+                self._manager.stop(STOP_TIMEOUT)
 
     def __enter__(self) -> "LastPrices":
         return self
@@ -83,7 +85,7 @@ class LastPrices:
         with self._lock:
             if not self._started and not self._closed:
                 self._parts.quotes.expect_feed()
-                self._parts.manager.start()
+                self._manager.start()
                 self._started = True
 
     def _ask(self, pair: Pair) -> Decimal:

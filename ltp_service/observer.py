@@ -35,3 +35,21 @@ class Observer:
 
     def store_used(self, operation: str, result: str) -> None:
         """A read or write of the price store."""
+
+    def external_call(self, service: str, endpoint: str, status_code: int | None, seconds: float) -> None:
+        """One HTTP call to an exchange, with its status; None where no answer came."""
+
+    def external_retry(self, service: str, endpoint: str) -> None:
+        """The same question is about to be asked again."""
+
+    def breaker_changed(self, service: str, state: str) -> None:
+        """The circuit breaker is now `closed`, `open` or `half_open`."""
+
+    def fallback_started(self, reason: str) -> None:
+        """REST stands in for the whole feed from now on."""
+
+    def fallback_ended(self, seconds: float) -> None:
+        """The feed delivers again, after that long."""
+
+    def sources_diverged(self, pair: Pair) -> None:
+        """WebSocket and REST told prices of one moment that cannot both be right."""

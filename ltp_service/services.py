@@ -10,8 +10,7 @@ from ltp_service.clock import Clock
 from ltp_service.collectors.base import Collector
 from ltp_service.collectors.manager import CollectorManager
 from ltp_service.config import Config
-from ltp_service.quotes.quotes import Quotes
-from ltp_service.stores.base import Store
+from ltp_service.wiring import PriceParts
 
 _SLOT = "ltp_service"
 
@@ -22,8 +21,7 @@ class Services:
 
     config: Config
     clock: Clock
-    store: Store
-    quotes: Quotes
+    prices: PriceParts
     collectors: dict[str, Collector]
     manager: CollectorManager
     started_at: float
@@ -33,8 +31,8 @@ class Services:
     def start(self, serving: Callable[[], bool]) -> None:
         """Starts what runs beside the requests; `serving` turns false when the process is told to end."""
         self._serving.append(serving)
-        if self.collectors:
-            self.quotes.expect_feed()
+        if self.prices.kraken:
+            self.prices.quotes.expect_feed()
         self.manager.start()
 
     def stop(self, timeout: float) -> None:

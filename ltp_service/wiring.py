@@ -1,4 +1,4 @@
-"""Builds the price half of the service: feed, store and quotes. Shared by the HTTP service and LastPrices."""
+"""Builds the price half of the service: feed, fallback, store and quotes. Shared with LastPrices."""
 
 import random
 import time
@@ -8,19 +8,29 @@ from functools import partial
 
 from ltp_service.clock import Clock
 from ltp_service.collectors.backoff import Backoff
-from ltp_service.collectors.base import Collector, Equipment
+from ltp_service.collectors.base import Equipment
 from ltp_service.collectors.connection import Connection, WebSocketConnection
 from ltp_service.collectors.kraken import KrakenCollector
-from ltp_service.collectors.manager import CollectorManager
+from ltp_service.collectors.manager import Runner
 from ltp_service.config import Config
+from ltp_service.fallback.breaker import CircuitBreaker
+from ltp_service.fallback.kraken import KrakenRest, Patience
+from ltp_service.fallback.poll import Poll, Promise
+from ltp_service.fallback.source import Bounds, RestSource
+from ltp_service.http_client import HttpClient
 from ltp_service.observer import Observer
+from ltp_service.quotes.explain import Explainer
 from ltp_service.quotes.quotes import Quotes
 from ltp_service.stores import open_store
 from ltp_service.stores.base import Store
 from ltp_service.stores.changes import Changes
+from ltp_service.stores.journal import Journal
+from ltp_service.version import VERSION
 
 POLL = 0.5
 """Seconds for which a read waits at most: how fast silence and the order to stop are noticed."""
+
+_random = random.SystemRandom().random
 
 
 @dataclass(frozen=True)
@@ -30,27 +40,59 @@ class PriceParts:
     store: Store
     changes: Changes
     quotes: Quotes
-    collectors: dict[str, Collector]
-    manager: CollectorManager
+    explainer: Explainer
+    kraken: KrakenCollector | None
+    source: RestSource
+    breaker: CircuitBreaker
+    poll: Poll
+
+    @property
+    def runners(self) -> list[Runner]:
+        """What has to run for prices to come in."""
+        return [self.poll] if self.kraken is None else [self.kraken, self.poll]
 
 
 def wire_prices(config: Config, clock: Clock, observer: Observer) -> PriceParts:
     """Everything built and nothing started."""
-    changes = Changes()
-    store = open_store(config, clock, changes)
-    collectors: dict[str, Collector] = {}
-    if config.kraken_websocket_enabled:
-        collectors[KrakenCollector.name] = KrakenCollector(
-            config.kraken_websocket_url,
-            config.supported_pairs,
-            store,
-            _equipment(config, config.kraken_websocket_url, clock, observer),
-        )
-    quotes = Quotes(store, changes, clock, ttl=config.cache_ttl, fallback=None)
-    return PriceParts(store, changes, quotes, collectors, CollectorManager(tuple(collectors.values())))
+    changes, journal = Changes(), Journal()
+    store = open_store(config, clock, changes, journal)
+    breaker = CircuitBreaker(clock.monotonic, _random)
+    source = _rest_source(config, store, breaker, clock, observer)
+    kraken = _kraken(config, store, breaker, clock, observer) if config.kraken_websocket_enabled else None
+    promise = Promise(
+        config.supported_pairs, config.kraken_fallback_timeout, config.stale_after, config.cache_ttl
+    )
+    return PriceParts(
+        store,
+        changes,
+        Quotes(store, changes, clock, ttl=config.cache_ttl, fallback=source),
+        Explainer(journal, clock),
+        kraken,
+        source,
+        breaker,
+        Poll(source, store, kraken, promise, clock, observer),
+    )
 
 
-def _equipment(config: Config, url: str, clock: Clock, observer: Observer) -> Equipment:
+def _rest_source(
+    config: Config, store: Store, breaker: CircuitBreaker, clock: Clock, observer: Observer
+) -> RestSource:
+    patience = Patience(config.kraken_request_timeout, config.kraken_timeout, config.kraken_max_retries)
+    http = HttpClient(clock, f"ltp_service/{VERSION}")
+    return RestSource(
+        KrakenRest(config.kraken_rest_url, http, breaker, clock, observer, patience),
+        store,
+        clock,
+        observer,
+        time.sleep,
+        Bounds(config.kraken_request_timeout, config.price_divergence_limit),
+    )
+
+
+def _kraken(
+    config: Config, store: Store, breaker: CircuitBreaker, clock: Clock, observer: Observer
+) -> KrakenCollector:
+    url = config.kraken_websocket_url
     connect: Callable[[], Connection] = partial(
         WebSocketConnection, url, connect_timeout=config.kraken_websocket_timeout, poll_interval=POLL
     )
@@ -58,6 +100,9 @@ def _equipment(config: Config, url: str, clock: Clock, observer: Observer) -> Eq
         config.kraken_reconnect_delay,
         config.kraken_max_reconnect_tries,
         clock.monotonic,
-        random.SystemRandom().random,
+        _random,
+        # While REST fails too there is no price at all, and every second counts.
+        urgent=lambda: breaker.state().state != "closed",
     )
-    return Equipment(connect, backoff, clock, observer, time.sleep, config.kraken_idle_timeout)
+    equipment = Equipment(connect, backoff, clock, observer, time.sleep, config.kraken_idle_timeout)
+    return KrakenCollector(url, config.supported_pairs, store, equipment)

@@ -29,7 +29,7 @@ class Quote(msgspec.Struct, frozen=True, gc=False):
 class Fallback(Protocol):
     """A second source."""
 
-    def fetch(self, pairs: Sequence[Pair]) -> None:
+    def fetch(self, pairs: Sequence[Pair]) -> object:
         """Puts what it learns into the store. Raises ExchangeError."""
 
 

@@ -35,8 +35,12 @@ def merge(held: Price | None, tick: Tick, outcome: Outcome) -> Price:
 
 
 def confirmed(price: Price, at: float, by: Source) -> Price:
-    """The same price with evidence of the moment `at`; evidence never gets older."""
-    if at < price.confirmed_at:
+    """The same price with evidence of the moment `at`; evidence never gets older.
+
+    While the feed is alive it vouches for its prices itself, whatever REST confirms beside it.
+    """
+    beside = by == REST and price.confirmed_by == WEBSOCKET
+    if at < price.confirmed_at + (REST_CACHE if beside else 0.0):
         return price
     return Price(price.tick, at, by, price.newest_traded_at)
 

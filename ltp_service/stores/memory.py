@@ -11,6 +11,7 @@ from ltp_service.pairs import Pair
 from ltp_service.stores.accept import compare, confirmed, merge
 from ltp_service.stores.base import Outcome
 from ltp_service.stores.changes import Changes
+from ltp_service.stores.journal import Journal
 from ltp_service.tick import Price, Source, Tick
 
 MEMORY = 24 * 3600.0
@@ -23,9 +24,10 @@ class MemoryStore:
     Readers never wait: a view is never changed, only replaced.
     """
 
-    def __init__(self, clock: Clock, changes: Changes, *, capacity: int = 1000) -> None:
+    def __init__(self, clock: Clock, changes: Changes, journal: Journal, *, capacity: int = 1000) -> None:
         self._prices: TTLCache[Pair, Price] = TTLCache(capacity, MEMORY, timer=clock.monotonic)
         self._changes = changes
+        self._journal = journal
         self._lock = Lock()
         self._view: Mapping[Pair, Price] = {}
         self._market: MarketStatus = "unknown"
@@ -36,6 +38,7 @@ class MemoryStore:
             outcome = compare(held, tick)
             if outcome != "older":
                 self._publish({tick.pair: merge(held, tick, outcome)})
+        self._journal.note(tick, outcome)
         if outcome == "newer":
             self._changes.announce(tick.pair)
         return outcome

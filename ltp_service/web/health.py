@@ -46,10 +46,10 @@ def ready() -> Response:
 def _problems(parts: Services) -> dict[str, str]:
     problems = {}
     try:
-        parts.store.ping()
+        parts.prices.store.ping()
     except StoreUnavailable as error:
         problems["cache"] = str(error)
-    quotes = parts.quotes.look(parts.config.supported_pairs)
+    quotes = parts.prices.quotes.look(parts.config.supported_pairs)
     if parts.draining():
         problems["service"] = "shutting down"
     elif not any(quote.verdict.servable for quote in quotes):

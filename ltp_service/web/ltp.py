@@ -35,7 +35,7 @@ def ltp() -> Response:
     strangers = params.unsupported(asked.pairs, frozenset(supported))
     if len(strangers) == len(asked.pairs):
         raise UnknownPair(f"{', '.join(map(str, strangers))}: not served here; see /api/v1/pairs")
-    quotes = parts.quotes.get([pair for pair in asked.pairs if pair not in strangers], bound)
+    quotes = parts.prices.quotes.get([pair for pair in asked.pairs if pair not in strangers], bound)
     return _answer(parts, asked.pairs, quotes, detail=detail)
 
 
@@ -81,17 +81,26 @@ def _nothing(failed: Sequence[tuple[Pair, str]], problems: list[dict[str, str]],
 
 
 def _item(parts: Services, quote: Quote, price: Price, *, detail: bool) -> dict[str, Any]:
-    tick = price.tick
-    brief = {"pair": str(quote.pair), "amount": number(tick.amount)}
-    if not detail:
-        return brief
+    if detail:
+        return _detailed(parts, quote, price)
+    return {"pair": str(quote.pair), "amount": number(price.tick.amount)}
+
+
+def detail_of(parts: Services, quote: Quote) -> dict[str, Any] | None:
+    """All that is known of a quote; None when the pair was never seen."""
+    return _detailed(parts, quote, quote.price) if quote.price is not None else None
+
+
+def _detailed(parts: Services, quote: Quote, price: Price) -> dict[str, Any]:
     age = quote.verdict.age or 0.0
-    return brief | {
-        "price": tick.price,
+    return {
+        "pair": str(quote.pair),
+        "amount": number(price.tick.amount),
+        "price": price.tick.price,
         "state": quote.verdict.state,
         "source": price.confirmed_by,
-        "traded_at": rfc3339(tick.traded_at),
+        "traded_at": rfc3339(price.tick.traded_at),
         "confirmed_at": rfc3339(parts.clock.wall() - age),
         "age_ms": round(age * 1000),
-        "trade_id": tick.trade_id,
+        "trade_id": price.tick.trade_id,
     }

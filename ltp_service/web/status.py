@@ -6,6 +6,7 @@ from typing import Any
 from flask import Blueprint, Response
 
 from ltp_service.collectors.base import Link
+from ltp_service.pairs import Pair, kraken_v1_symbol, kraken_v2_symbol
 from ltp_service.quotes.quotes import Quote
 from ltp_service.services import Services, services
 from ltp_service.version import VERSION
@@ -13,23 +14,26 @@ from ltp_service.web.answers import json_response, rfc3339
 
 bp = Blueprint("status", __name__)
 
-IN_ORDER = frozenset({"live", "quiet"})
+IN_ORDER = frozenset({"live", "quiet", "halted"})
 
 
 @bp.get("/api/v1/status")
 def status() -> Response:
     """The feed, the pairs and the process."""
     parts = services()
-    quotes = parts.quotes.look(parts.config.supported_pairs)
-    link = parts.collectors["kraken"].link() if "kraken" in parts.collectors else None
+    quotes = parts.prices.quotes.look(parts.config.supported_pairs)
+    link = parts.prices.kraken.link() if parts.prices.kraken else None
     wall = parts.clock.wall()
     return json_response(
         {
             "status": _overall(quotes),
-            "connection": _connection(parts, quotes, link),
+            "connection": _connection(parts, link),
             "timestamp": int(wall),
             "timestamp_iso": rfc3339(wall),
-            "pairs": {str(quote.pair): _pair(quote, link) for quote in quotes},
+            "market": parts.prices.store.market(),
+            "pairs": {str(quote.pair): _pair(parts, quote, link) for quote in quotes},
+            "breaker": breaker_of(parts),
+            "divergences": divergences_of(parts),
             "reconnects": max(0, link.attempts - 1) if link else 0,
             "uptime_s": round(parts.clock.monotonic() - parts.started_at, 3),
             "version": VERSION,
@@ -39,29 +43,57 @@ def status() -> Response:
     )
 
 
+def breaker_of(parts: Services) -> dict[str, Any]:
+    """The circuit breaker before REST."""
+    state = parts.prices.breaker.state()
+    return {"state": state.state, "failures": state.failures, "retry_in_s": round(state.retry_in, 3)}
+
+
+def divergences_of(parts: Services) -> dict[str, Any]:
+    """The newest disagreement of the two sources about each pair."""
+    return {
+        str(pair): {
+            "websocket": seen.websocket,
+            "rest": seen.rest,
+            "at": rfc3339(seen.at),
+            "count": seen.count,
+        }
+        for pair, seen in parts.prices.source.divergences.items()
+    }
+
+
 def _overall(quotes: list[Quote]) -> str:
     if all(quote.verdict.state in IN_ORDER for quote in quotes):
         return "ok"
     return "degraded" if any(quote.verdict.servable for quote in quotes) else "down"
 
 
-def _connection(parts: Services, quotes: list[Quote], link: Link | None) -> dict[str, Any]:
+def _connection(parts: Services, link: Link | None) -> dict[str, Any]:
     last_frame_at = link.last_frame_at if link else None
     ago = parts.clock.monotonic() - last_frame_at if last_frame_at is not None else None
     return {
         "websocket_enabled": parts.config.kraken_websocket_enabled,
         "websocket_connected": link is not None and link.connected,
-        "fallback_mode": any(quote.verdict.state == "fallback" for quote in quotes),
-        "rest_available": False,
+        "fallback_mode": parts.prices.poll.active() or link is None,
+        "rest_available": parts.prices.breaker.state().state == "closed",
         "last_ws_update": rfc3339(parts.clock.wall() - ago) if ago is not None else None,
         "last_error": link.last_error if link else None,
+        "rest_last_error": parts.prices.poll.last_error,
     }
 
 
-def _pair(quote: Quote, link: Link | None) -> dict[str, Any]:
+def _pair(parts: Services, quote: Quote, link: Link | None) -> dict[str, Any]:
     age = quote.verdict.age
     return {
         "state": quote.verdict.state,
         "age_ms": round(age * 1000) if age is not None else None,
-        "last_error": None,
+        "last_error": _trouble(parts, quote.pair, link),
     }
+
+
+def _trouble(parts: Services, pair: Pair, link: Link | None) -> str | None:
+    labels = link.subscriptions if link else {}
+    label = labels.get(kraken_v2_symbol(pair)) or labels.get(kraken_v1_symbol(pair))
+    if label is not None and label.startswith(("refused", "deaf")):
+        return label
+    return "unknown to REST" if pair in parts.prices.source.unknown else None

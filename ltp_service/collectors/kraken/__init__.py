@@ -7,7 +7,7 @@ from urllib.parse import urlsplit
 from ltp_service.collectors.base import Collector, Equipment
 from ltp_service.collectors.events import Acknowledged, LastTrade, MarketChanged
 from ltp_service.collectors.kraken import v1, v2
-from ltp_service.collectors.subscriptions import Subscriptions
+from ltp_service.collectors.subscriptions import Subscription, Subscriptions
 from ltp_service.errors import BadFrame
 from ltp_service.pairs import Pair
 from ltp_service.stores.base import Store
@@ -32,6 +32,8 @@ class KrakenCollector(Collector):
         self._store = store
         self._exchange_time = equipment.clock.wall() - equipment.clock.monotonic()
         """What to add to monotonic time for the exchange's unix time."""
+        self._symbols = {pair: symbol for symbol, pair in self._pairs.items()}
+        self._delivered_at: dict[Pair, float] = {}
         super().__init__(dialect, Subscriptions(self._pairs, CHANNELS), equipment)
 
     def take(self, trade: LastTrade, received_at: float) -> None:
@@ -52,7 +54,9 @@ class KrakenCollector(Collector):
             self._subscriptions.hear(trade.symbol)
 
     def confirm(self, symbols: Sequence[str], at: float) -> None:
-        self._store.confirm([self._pairs[symbol] for symbol in symbols], at, WEBSOCKET)
+        pairs = [self._pairs[symbol] for symbol in symbols]
+        self._delivered_at.update(dict.fromkeys(pairs, at))
+        self._store.confirm(pairs, at, WEBSOCKET)
 
     def market_changed(self, change: MarketChanged) -> None:
         self._store.set_market(change.status)
@@ -63,6 +67,20 @@ class KrakenCollector(Collector):
     def acknowledged(self, acknowledgement: Acknowledged, now: float) -> None:
         if acknowledgement.exchange_time is not None:
             self._exchange_time = acknowledgement.exchange_time - now
+
+    # What the second source asks of the first.
+
+    def delivered_at(self, pair: Pair) -> float | None:
+        """Monotonic seconds of the newest evidence for `pair`; None when there was none."""
+        return self._delivered_at.get(pair)
+
+    def doubt(self, pair: Pair) -> None:
+        """Subscribes to `pair` anew, and takes no frame as evidence for it until it brings data."""
+        self._subscriptions.doubt(self._symbols[pair], self._clock.monotonic())
+
+    def subscription(self, pair: Pair) -> Subscription | None:
+        """How the subscription of `pair` stands; None while there is no connection."""
+        return self._subscriptions.state(self._symbols[pair])
 
     def _happened_at(self, trade: LastTrade, received_at: float) -> float | None:
         """The monotonic moment of a trade: a live one happens as it is told, a snapshot has an age."""

@@ -1,0 +1,1 @@
+"""Asking the exchange over REST where its feed does not tell."""

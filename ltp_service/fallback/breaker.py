@@ -1,0 +1,142 @@
+"""Keeps questions back from an exchange that just failed too often."""
+
+from collections.abc import Callable
+from threading import Lock
+from typing import Literal, NamedTuple
+
+from ltp_service.errors import BreakerOpen
+
+RETRY_AFTER_CAP = 3600.0
+"""Longest Retry-After believed, in seconds."""
+
+PROBE_LIFE = 60.0
+"""Seconds after which a probe without a result counts as lost; longer than any call may take."""
+
+State = Literal["closed", "open", "half_open"]
+
+
+class BreakerState(NamedTuple):
+    """A still picture of a breaker."""
+
+    state: State
+    failures: int
+    """Failures since the last success."""
+    retry_in: float
+    """Seconds until a question may pass; 0 when one may pass now."""
+
+
+class Permit:
+    """The right to one question, whose result is to be told, once. One that is never told does no harm."""
+
+    def __init__(self, settle: Callable[[bool, float | None], None]) -> None:
+        self._settle = settle
+        self._told = False
+
+    def succeeded(self) -> None:
+        """The exchange answered as it should, be it with a refusal of what was asked."""
+        self._tell(True, None)
+
+    def failed(self, retry_after: float | None = None) -> None:
+        """No usable answer. With `retry_after` the exchange itself named the seconds to keep away."""
+        self._tell(False, retry_after)
+
+    def _tell(self, success: bool, retry_after: float | None) -> None:
+        if not self._told:
+            self._told = True
+            self._settle(success, retry_after)
+
+
+class CircuitBreaker:
+    """Closed, open, half-open with exactly one probe. A state machine without I/O, safe from any thread.
+
+    `monotonic` in seconds; `random` from [0, 1). It opens after that many `failures` in a row for about
+    `open_seconds` (the upper half of it, at random), twice as long after each failed probe, at most `cap`.
+    """
+
+    def __init__(
+        self,
+        monotonic: Callable[[], float],
+        random: Callable[[], float],
+        *,
+        failures: int = 5,
+        open_seconds: float = 30.0,
+        cap: float = 300.0,
+    ) -> None:
+        self._monotonic = monotonic
+        self._random = random
+        self._limit = failures
+        self._open_seconds = open_seconds
+        self._cap = cap
+        self._lock = Lock()
+        self._state: State = "closed"
+        self._failures = 0
+        self._failed_probes = 0
+        self._until = 0.0
+        """End of the open time, or of the probe's life."""
+        self._generation = 0
+        """Grows with each transition: results of permits from before one come too late."""
+
+    def acquire(self) -> Permit:
+        """A permit for one question. Raises BreakerOpen with the seconds to wait."""
+        with self._lock:
+            if self._state != "closed":
+                self._start_probe()
+            generation = self._generation
+        return Permit(lambda success, retry_after: self._settle(generation, success, retry_after))
+
+    def state(self) -> BreakerState:
+        """Where it stands; asking changes nothing."""
+        with self._lock:
+            return BreakerState(self._state, self._failures, self._wait())
+
+    def _wait(self) -> float:
+        return 0.0 if self._state == "closed" else max(0.0, self._until - self._monotonic())
+
+    def _start_probe(self) -> None:
+        wait = self._wait()
+        if wait > 0:
+            raise BreakerOpen(
+                f"not asked: {self._failures} failures in a row, next try in {wait:.1f} s",
+                reason="breaker_open",
+                retry_after=wait,
+            )
+        self._turn("half_open", PROBE_LIFE)
+
+    def _settle(self, generation: int, success: bool, retry_after: float | None) -> None:
+        with self._lock:
+            if generation != self._generation:
+                self._stay_open(retry_after)
+            elif success:
+                self._close()
+            else:
+                self._fail(retry_after)
+
+    def _close(self) -> None:
+        self._failures = self._failed_probes = 0
+        if self._state != "closed":
+            self._turn("closed", 0.0)
+
+    def _fail(self, retry_after: float | None) -> None:
+        self._failures += 1
+        if self._state == "half_open":
+            self._failed_probes += 1
+        elif self._failures < self._limit:
+            # Told to keep away before there was a reason of our own: exactly as long as was told.
+            if retry_after is not None:
+                self._turn("open", min(retry_after, RETRY_AFTER_CAP))
+            return
+        self._turn("open", max(self._open_time(), min(retry_after or 0.0, RETRY_AFTER_CAP)))
+
+    def _open_time(self) -> float:
+        bound = min(self._cap, self._open_seconds * 2.0 ** min(self._failed_probes, 60))
+        return bound * (0.5 + self._random() / 2)
+
+    def _stay_open(self, retry_after: float | None) -> None:
+        # A late result says nothing about the state since, but a time to keep away counts while it lasts.
+        if self._state == "open" and retry_after is not None:
+            self._until = max(self._until, self._monotonic() + min(retry_after, RETRY_AFTER_CAP))
+
+    def _turn(self, state: State, seconds: float) -> None:
+        self._state = state
+        self._until = self._monotonic() + seconds
+        self._generation += 1

@@ -1,0 +1,210 @@
+"""What Kraken's public REST API answers; pure.
+
+Source: docs.kraken.com/api/docs/rest-api (get-ticker-information, get-tradable-asset-pairs, get-recent-trades,
+get-system-status) and docs.kraken.com/api/docs/guides/spot-errors
+"""
+
+from collections.abc import Iterable, Iterator, Mapping
+from typing import NamedTuple, TypeVar
+
+import msgspec
+
+from ltp_service.decimals import read_price
+from ltp_service.errors import BadFrame, ExchangeError, InvalidParameter, Rejected, Unreachable
+from ltp_service.http_client import Answer
+from ltp_service.market import MarketStatus, market_status
+from ltp_service.pairs import Pair, kraken_rest_symbol, read_pair
+from ltp_service.tick import REST, Tick
+
+UNKNOWN_PAIR = "unknown_pair"
+"""Reason of the refusal that one unknown pair earns for all that were asked with it."""
+
+THROTTLED = "throttled"
+
+_THROTTLE = 5.0
+"""Seconds to keep away after "Too many requests" without a Retry-After; asking on lengthens the block."""
+
+_BAN = 60.0
+"""The same after 429 and 403, which come from the edge and count per address."""
+
+_EARLIEST = 1262304000.0
+"""2010: an empty market has been seen with timestamps of 1970."""
+
+_THROTTLING = ("too many requests", "rate limit", "throttled")
+_FAILING = ("eservice:", "internal error")
+
+Decoded = TypeVar("Decoded")
+
+
+class Listings(NamedTuple):
+    """Every pair that REST knows, from AssetPairs."""
+
+    by_key: Mapping[str, Pair]
+    """Key of a result (`XXBTZUSD`) → pair."""
+    symbols: Mapping[Pair, str]
+    """Pair → the altname to ask for it (`XBTUSD`)."""
+
+
+class Unusable(NamedTuple):
+    """One pair's part of an answer that could not be used; `reason` is a fixed word."""
+
+    key: str
+    reason: str
+
+
+class _Envelope(msgspec.Struct):
+    error: list[str] = []
+    result: msgspec.Raw = msgspec.Raw(b"null")
+
+
+class _Ticker(msgspec.Struct):
+    c: list[str]
+    """Last trade: price, volume."""
+
+
+class _Listing(msgspec.Struct):
+    altname: str
+    wsname: str | None = None
+
+
+class _SystemStatus(msgspec.Struct):
+    status: str | None = None
+
+
+_ENVELOPE = msgspec.json.Decoder(_Envelope)
+_BY_KEY = msgspec.json.Decoder(dict[str, msgspec.Raw])
+_TICKER = msgspec.json.Decoder(_Ticker)
+_LISTINGS = msgspec.json.Decoder(dict[str, _Listing])
+_ROWS = msgspec.json.Decoder(list[list[msgspec.Raw]])
+_PRICE = msgspec.json.Decoder(str)
+_TIME: msgspec.json.Decoder[float] = msgspec.json.Decoder(float)
+_TRADE_ID = msgspec.json.Decoder(int)
+_SYSTEM_STATUS = msgspec.json.Decoder(_SystemStatus)
+
+
+def read_result(answer: Answer) -> msgspec.Raw:
+    """The JSON text of `result`. Warnings beside it are no matter.
+
+    Raises Unreachable (the exchange is down or failing), Rejected (it refused; `retry_after` set where it
+    is to be left alone) or BadFrame (not the API's JSON).
+    """
+    if answer.status != 200:
+        raise _status_error(answer)
+    if answer.content_type == "text/html":
+        raise BadFrame("a web page in place of JSON", reason="html")
+    envelope = _decoded(_ENVELOPE, answer.body)
+    errors = [error for error in envelope.error if not error.upper().startswith("W")]
+    if errors:
+        raise _named_error("; ".join(errors)[:300])
+    if bytes(envelope.result).strip() == b"null":
+        raise BadFrame("an answer without a result", reason="no_result")
+    return envelope.result
+
+
+def _status_error(answer: Answer) -> ExchangeError:
+    text = f"HTTP status {answer.status}"
+    if answer.status in {403, 429}:
+        return Rejected(text, reason=THROTTLED, retry_after=answer.retry_after or _BAN)
+    if answer.status >= 500:
+        return Unreachable(text, reason="server_error", retry_after=answer.retry_after)
+    return Rejected(text, reason="client_error")
+
+
+def _named_error(text: str) -> ExchangeError:
+    lower = text.lower()
+    if any(words in lower for words in _THROTTLING):
+        return Rejected(text, reason=THROTTLED, retry_after=_THROTTLE)
+    if "asset pair" in lower:
+        return Rejected(text, reason=UNKNOWN_PAIR)
+    if any(words in lower for words in _FAILING):
+        return Unreachable(text, reason="server_error")
+    return Rejected(text, reason="refused")
+
+
+def _decoded(decoder: msgspec.json.Decoder[Decoded], text: bytes | msgspec.Raw) -> Decoded:
+    try:
+        return decoder.decode(text)
+    except (msgspec.MsgspecError, ValueError, RecursionError) as error:
+        raise BadFrame(f"not the JSON expected: {error}", reason="malformed") from error
+
+
+def read_tickers(
+    result: msgspec.Raw, asked: Iterable[Pair], listings: Listings | None, sent_at: float
+) -> Iterator[Tick | Unusable]:
+    """One tick for each pair asked for, or why there is none. Raises BadFrame when nothing can be read.
+
+    `sent_at`, the monotonic moment of the question, is the latest of which the answer surely is evidence.
+    """
+    pairs = list(asked)
+    for key, ticker in _decoded(_BY_KEY, result).items():
+        try:
+            pair = _pair_of(key, pairs, listings)
+            last_trade = _decoded(_TICKER, ticker).c
+            if not last_trade:
+                raise BadFrame(f"{key}: no last trade", reason="missing")
+            yield _tick(pair, last_trade[0], sent_at)
+        except BadFrame as error:
+            yield Unusable(key, error.reason)
+
+
+def read_last_trade(
+    result: msgspec.Raw, pair: Pair, listings: Listings | None, sent_at: float
+) -> Tick | None:
+    """The newest of the trades in an answer of Trades, with its time and id; None where there is none."""
+    rows: list[list[msgspec.Raw]] = []
+    for key, trades in _decoded(_BY_KEY, result).items():
+        if key != "last" and _pair_of(key, [pair], listings) == pair:
+            rows = _decoded(_ROWS, trades)
+    if not rows:
+        return None
+    row = rows[-1]
+    if len(row) < 3:
+        raise BadFrame(f"{pair}: a trade of {len(row)} fields", reason="malformed")
+    seconds: float = _decoded(_TIME, row[2])
+    # The WebSocket tells microseconds, REST one digit more: the same trade must have the same time.
+    traded_at = round(seconds, 6)
+    if not traded_at > _EARLIEST:
+        raise BadFrame(f"{pair}: a trade of unix time {traded_at}", reason="time")
+    trade_id = _decoded(_TRADE_ID, row[6]) if len(row) > 6 else None
+    return _tick(pair, _decoded(_PRICE, row[0]), sent_at, traded_at, trade_id)
+
+
+def _tick(
+    pair: Pair, price: str, sent_at: float, traded_at: float | None = None, trade_id: int | None = None
+) -> Tick:
+    return Tick(pair, price, read_price(price), REST, traded_at, trade_id, sent_at, None)
+
+
+def _pair_of(key: str, asked: Iterable[Pair], listings: Listings | None) -> Pair:
+    # A result's key is Kraken's own name of the pair, whatever name was asked.
+    by_symbol = {kraken_rest_symbol(pair): pair for pair in asked}
+    listed = listings.by_key.get(key) if listings else None
+    pair = listed or by_symbol.get(key) or _read_pair(key)
+    if pair is None or pair not in by_symbol.values():
+        raise BadFrame(f"{key[:40]!r} was not asked for", reason="not_asked")
+    return pair
+
+
+def _read_pair(name: str) -> Pair | None:
+    try:
+        return read_pair(name)
+    except InvalidParameter:
+        return None
+
+
+def read_listings(result: msgspec.Raw) -> Listings:
+    """The pairs of AssetPairs; dark pools (without wsname) are left out. Raises BadFrame when there are none."""
+    by_key: dict[str, Pair] = {}
+    symbols: dict[Pair, str] = {}
+    for key, listing in _decoded(_LISTINGS, result).items():
+        if pair := _read_pair(listing.wsname or ""):
+            by_key[key] = pair
+            symbols[pair] = listing.altname
+    if not symbols:
+        raise BadFrame("AssetPairs names no pair", reason="no_result")
+    return Listings(by_key, symbols)
+
+
+def read_system_status(result: msgspec.Raw) -> MarketStatus:
+    """Whether the exchange matches orders."""
+    return market_status(_decoded(_SYSTEM_STATUS, result).status)

@@ -1,0 +1,198 @@
+"""Asks REST in the background: for the pairs that the feed does not deliver, and for those it is silent about."""
+
+import logging
+from collections.abc import Sequence
+from threading import Event
+from typing import Protocol
+
+import msgspec
+
+from ltp_service.clock import Clock
+from ltp_service.errors import ExchangeError
+from ltp_service.fallback.probe import Probe
+from ltp_service.fallback.source import RestSource
+from ltp_service.market import HALTED
+from ltp_service.observer import Observer
+from ltp_service.pairs import Pair
+from ltp_service.stores.base import Store
+from ltp_service.tick import WEBSOCKET, Tick
+
+log = logging.getLogger(__name__)
+
+LOOK = 0.25
+"""Seconds between looks at what is late."""
+
+INTERVAL = 2.0
+"""Seconds between polls while the feed is down: Kraken answers faster ones from its cache."""
+
+DISTANCE = 1.0
+"""Least seconds between any two calls."""
+
+LINK_DOWN = 0.5
+"""Seconds without a connection after which the feed counts as gone; most reconnections take less."""
+
+START = 1.5
+"""Seconds that a feed has for its first price beyond that."""
+
+SHARE = 0.5
+"""Of a price's life without evidence, after which REST is asked at the latest."""
+
+
+class Feed(Protocol):
+    """The primary source, as far as this room needs it."""
+
+    def is_connected(self) -> bool:
+        """Whether there is a connection at all."""
+
+    def delivered_at(self, pair: Pair) -> float | None:
+        """Monotonic seconds of the newest evidence for `pair`; None when there was none."""
+
+    def doubt(self, pair: Pair) -> None:
+        """Subscribe to `pair` anew: it kept silent about a trade."""
+
+    def leave(self) -> None:
+        """Drop the connection, which cannot be trusted, and make another."""
+
+
+class Promise(msgspec.Struct, frozen=True):
+    """Which pairs are served, and how long their feed may keep silent, in seconds."""
+
+    pairs: tuple[Pair, ...]
+    fallback_timeout: float
+    stale_after: float
+    ttl: float
+
+    def grace(self, *, connected: bool) -> float:
+        """Silence after which a pair is asked for over REST."""
+        usual = self.fallback_timeout if connected else LINK_DOWN
+        return min(usual, self.stale_after, SHARE * self.ttl)
+
+
+class Poll:
+    """The runner of the second source."""
+
+    name = "fallback"
+
+    def __init__(
+        self,
+        source: RestSource,
+        store: Store,
+        feed: Feed | None,
+        promise: Promise,
+        clock: Clock,
+        observer: Observer,
+    ) -> None:
+        self._source = source
+        self._store = store
+        self._feed = feed
+        self._promise = promise
+        self._pairs = promise.pairs
+        self._clock = clock
+        self._observer = observer
+        self._probe = Probe()
+        self._expected_at = clock.monotonic() + START
+        self._active_since: float | None = None
+        self._next_poll = 0.0
+        self._next_call = 0.0
+        self.last_error: str | None = None
+
+    def active(self) -> bool:
+        """True while REST stands in for the whole feed."""
+        return self._active_since is not None
+
+    def run(self, stop: Event) -> None:
+        """Looks every quarter of a second at what is to be asked."""
+        self._expected_at = self._clock.monotonic() + START
+        while not stop.wait(LOOK):
+            try:
+                self.look()
+            except ExchangeError as error:
+                self._failed(error)
+
+    def look(self) -> None:
+        """One look. Raises ExchangeError when the call that it made failed."""
+        now = self._clock.monotonic()
+        late = self._late(now)
+        self._turn(late, now)
+        self._listen()
+        if now < self._next_call:
+            return
+        if late and now >= self._next_poll:
+            self._next_poll = now + INTERVAL
+            self._poll(late, now)
+        elif pair := self._source.next_doubtful():
+            self._settle(pair, now)
+        elif due := self._probe.due([pair for pair in self._pairs if pair not in late], now):
+            self._poll(due, now)
+
+    def _late(self, now: float) -> list[Pair]:
+        feed = self._feed
+        if feed is None:
+            return list(self._pairs)
+        grace = self._promise.grace(connected=feed.is_connected())
+        return [pair for pair in self._pairs if now - (feed.delivered_at(pair) or self._expected_at) > grace]
+
+    def _listen(self) -> None:
+        for pair, price in self._store.all().items():
+            if price.tick.source == WEBSOCKET:
+                self._probe.heard(pair, price.tick.received_at)
+
+    # Which of the two sources is in charge.
+
+    def _turn(self, late: Sequence[Pair], now: float) -> None:
+        if self._feed is None:
+            return
+        all_late = len(late) == len(self._pairs)
+        if all_late and self._active_since is None:
+            self._begin(now, "silent" if self._feed.is_connected() else "disconnected")
+        elif not all_late and self._active_since is not None:
+            self._observer.fallback_ended(now - self._active_since)
+            self._active_since = None
+            log.info("WebSocket data received, switching back from REST fallback")
+
+    def _begin(self, now: float, reason: str) -> None:
+        self._active_since = now
+        self._observer.fallback_started(reason)
+        log.warning("WebSocket data unavailable, falling back to REST")
+        # Prices are fresh still, so the first call finds out whether the market is open at all.
+        self._next_poll = now + INTERVAL
+        self._ask_status(now)
+
+    # One call each.
+
+    def _poll(self, pairs: Sequence[Pair], now: float) -> None:
+        self._next_call = now + DISTANCE
+        if self._store.market() in HALTED and self.active():
+            self._source.market_status()
+        ticks = self._source.poll(pairs)
+        self.last_error = None
+        self._probe.asked(pairs, now)
+        for tick in ticks:
+            self._compare(tick)
+
+    def _compare(self, tick: Tick) -> None:
+        """A delivered pair for which REST tells another price is asked for by exchange time."""
+        price = self._store.all().get(tick.pair)
+        if price is not None and price.confirmed_by == WEBSOCKET and price.tick.amount != tick.amount:
+            self._source.doubt(tick.pair)
+
+    def _settle(self, pair: Pair, now: float) -> None:
+        self._next_call = now + DISTANCE
+        if self._source.settle(pair) == "newer" and self._feed is not None:
+            self._condemn(pair, self._feed, now)
+
+    def _condemn(self, pair: Pair, feed: Feed, now: float) -> None:
+        self._observer.subscription_deaf(pair)
+        log.warning("%s: the WebSocket kept silent about a trade; subscribing anew", pair)
+        if self._probe.deaf(pair, now):
+            feed.leave()
+        else:
+            feed.doubt(pair)
+
+    def _ask_status(self, now: float) -> None:
+        self._next_call = now + DISTANCE
+        self._source.market_status()
+
+    def _failed(self, error: ExchangeError) -> None:
+        self.last_error = str(error)
+        log.warning("REST: %s", error, extra={"once_a_minute": ("rest", error.reason)})

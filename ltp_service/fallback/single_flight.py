@@ -1,0 +1,105 @@
+"""Callers who ask at the same time share one call, and calls keep their distance."""
+
+from collections.abc import Callable, Set
+from concurrent.futures import Future
+from threading import Lock
+from typing import Generic, TypeVar
+
+from ltp_service.errors import Unreachable
+
+Item = TypeVar("Item")
+Result = TypeVar("Result")
+
+
+class _Flight(Generic[Item, Result]):
+    """One call, for all who want a part of `items`."""
+
+    def __init__(self, items: Set[Item]) -> None:
+        self.items = frozenset(items)
+        self.landing: Future[Result] = Future()
+
+    def covers(self, items: Set[Item]) -> bool:
+        return items <= self.items
+
+
+class SingleFlight(Generic[Item, Result]):
+    """Joins questions about sets of items into single calls of `ask`, at least `interval` seconds apart.
+
+    The interval runs from the end of a call to the start of the next; within it the last result, or the
+    last error, is everybody's who wants no more than was asked. No lock is held while `ask` runs.
+    """
+
+    def __init__(
+        self,
+        ask: Callable[[frozenset[Item]], Result],
+        monotonic: Callable[[], float],
+        sleep: Callable[[float], None],
+        *,
+        interval: float = 1.0,
+    ) -> None:
+        self._ask = ask
+        self._monotonic = monotonic
+        self._sleep = sleep
+        self._interval = interval
+        self._lock = Lock()
+        self._next: _Flight[Item, Result] | None = None
+        self._current: _Flight[Item, Result] | None = None
+        """The call under way, or the last one."""
+        self._ended_at = float("-inf")
+
+    def get(self, items: Set[Item]) -> Result:
+        """The result of a call that asked at least for `items`. Raises what that call raised."""
+        flight, first = self._board(items)
+        if first:
+            self._fly(flight)
+        return flight.landing.result()
+
+    def _board(self, items: Set[Item]) -> tuple[_Flight[Item, Result], bool]:
+        """The flight that serves `items`, and whether the caller is the one who has to fly it."""
+        with self._lock:
+            current = self._current
+            if current and current.covers(items) and self._is_recent(current):
+                return current, False
+            if self._next:
+                self._next.items |= items
+                return self._next, False
+            self._next = _Flight(items)
+            return self._next, True
+
+    def _is_recent(self, flight: _Flight[Item, Result]) -> bool:
+        return not flight.landing.done() or self._monotonic() < self._ended_at + self._interval
+
+    def _fly(self, flight: _Flight[Item, Result]) -> None:
+        try:
+            self._await_slot()
+            result = self._ask(self._take_off(flight))
+        except BaseException as error:
+            self._land(flight)
+            # Whoever ended this caller did not mean those who wait with it.
+            ended = Unreachable("the caller who asked for all was ended", reason="closed")
+            flight.landing.set_exception(error if isinstance(error, Exception) else ended)
+            if not isinstance(error, Exception):
+                raise
+        else:
+            self._land(flight)
+            flight.landing.set_result(result)
+
+    def _await_slot(self) -> None:
+        with self._lock:
+            before = self._current
+        if before:
+            before.landing.exception()
+            while (wait := self._ended_at + self._interval - self._monotonic()) > 0:
+                self._sleep(wait)
+
+    def _take_off(self, flight: _Flight[Item, Result]) -> frozenset[Item]:
+        with self._lock:
+            self._current, self._next = flight, None
+            return flight.items
+
+    def _land(self, flight: _Flight[Item, Result]) -> None:
+        with self._lock:
+            if self._next is flight:  # ended before it took off
+                self._next = None
+            else:
+                self._ended_at = self._monotonic()

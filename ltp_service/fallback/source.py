@@ -1,0 +1,143 @@
+"""Prices over REST, put into the store: one call at a time, whoever asks."""
+
+from collections.abc import Callable, Iterable, Sequence
+from decimal import Decimal
+from typing import Protocol
+
+import msgspec
+
+from ltp_service.clock import Clock
+from ltp_service.fallback.single_flight import SingleFlight
+from ltp_service.market import MarketStatus
+from ltp_service.observer import Observer
+from ltp_service.pairs import Pair
+from ltp_service.stores.base import Outcome, Store
+from ltp_service.tick import WEBSOCKET, Price, Tick
+
+SAME_TIME = 5.0
+"""Seconds apart within which two sources speak of the same moment."""
+
+
+class Answer(Protocol):
+    """What REST said about some pairs."""
+
+    @property
+    def ticks(self) -> list[Tick]:
+        """Without exchange time."""
+
+    @property
+    def unknown(self) -> frozenset[Pair]:
+        """Pairs that it does not know."""
+
+
+class Rest(Protocol):
+    """The REST client, as far as it is used here. Everything raises ExchangeError."""
+
+    def last_trades(self, pairs: Iterable[Pair], budget: float) -> Answer:
+        """All in one call; `budget` in seconds for everything."""
+
+    def trades(self, pair: Pair) -> Tick | None:
+        """The newest trade with its exchange time."""
+
+    def system_status(self) -> MarketStatus:
+        """Whether the exchange matches orders."""
+
+
+class Divergence(msgspec.Struct, frozen=True):
+    """Two sources disagreed about a pair at the same time."""
+
+    websocket: str
+    rest: str
+    at: float
+    """Unix seconds."""
+    count: int
+    """How often that happened so far."""
+
+
+class Bounds(msgspec.Struct, frozen=True):
+    """How long a call may take, and how far two sources may be apart."""
+
+    budget: float
+    """Seconds; no request waits longer."""
+    divergence: float
+    """A fraction of the price."""
+
+
+class RestSource:
+    """The second source. What it says never replaces what a living feed says, unless exchange time decides."""
+
+    def __init__(
+        self,
+        rest: Rest,
+        store: Store,
+        clock: Clock,
+        observer: Observer,
+        sleep: Callable[[float], None],
+        bounds: Bounds,
+    ) -> None:
+        self._rest = rest
+        self._store = store
+        self._clock = clock
+        self._observer = observer
+        self._budget = bounds.budget
+        self._limit = Decimal(str(bounds.divergence))
+        self._flight: SingleFlight[Pair, list[Tick]] = SingleFlight(self._ask, clock.monotonic, sleep)
+        self._doubtful: dict[Pair, None] = {}
+        self.divergences: dict[Pair, Divergence] = {}
+        self.unknown: frozenset[Pair] = frozenset()
+
+    def fetch(self, pairs: Sequence[Pair]) -> list[Tick]:
+        """For a request: asks for the last trades of `pairs`, but for those just found to be unknown.
+
+        Raises ExchangeError.
+        """
+        wanted = frozenset(pairs) - self.unknown
+        return self._flight.get(wanted) if wanted else []
+
+    def poll(self, pairs: Sequence[Pair]) -> list[Tick]:
+        """For the background: asks for all of them. Raises ExchangeError."""
+        return self._flight.get(frozenset(pairs))
+
+    def settle(self, pair: Pair) -> Outcome | None:
+        """Asks for the newest trade with its exchange time, which decides. Raises ExchangeError."""
+        self._doubtful.pop(pair, None)
+        tick = self._rest.trades(pair)
+        return self._store.put(tick) if tick is not None else None
+
+    def market_status(self) -> MarketStatus:
+        """Asks whether the exchange is matching and remembers it. Raises ExchangeError."""
+        status = self._rest.system_status()
+        self._store.set_market(status)
+        return status
+
+    def doubt(self, pair: Pair) -> None:
+        """The sources disagree about `pair`: its exchange time is to be asked for."""
+        self._doubtful[pair] = None
+
+    def next_doubtful(self) -> Pair | None:
+        """The pair whose sources have disagreed for longest."""
+        return next(iter(self._doubtful), None)
+
+    def _ask(self, pairs: frozenset[Pair]) -> list[Tick]:
+        answer = self._rest.last_trades(sorted(pairs), self._budget)
+        self.unknown = answer.unknown | (self.unknown - pairs)
+        held = self._store.all()
+        for tick in answer.ticks:
+            price = held.get(tick.pair)
+            if price is not None and self._diverges(price, tick):
+                self._note(price, tick)
+            else:
+                self._store.put(tick)
+        return answer.ticks
+
+    def _diverges(self, price: Price, tick: Tick) -> bool:
+        """Whether the two cannot both be right: evidence for the one is hardly older than the other."""
+        same_time = price.confirmed_by == WEBSOCKET and tick.received_at - price.confirmed_at < SAME_TIME
+        return same_time and abs(tick.amount - price.tick.amount) > self._limit * price.tick.amount
+
+    def _note(self, price: Price, tick: Tick) -> None:
+        before = self.divergences.get(tick.pair)
+        count = before.count + 1 if before else 1
+        self.divergences[tick.pair] = Divergence(price.tick.price, tick.price, self._clock.wall(), count)
+        self._observer.sources_diverged(tick.pair)
+        self.doubt(tick.pair)

@@ -1,0 +1,267 @@
+"""HTTP GET that always ends in time, whatever the other side does.
+
+requests has no total deadline: its timeout starts again with each byte, and name resolution is outside of it
+altogether. So each call runs on a thread of its own (a greenlet where the process is patched), its caller
+waits no longer than the deadline, and a call that was left behind gets its socket shut down.
+"""
+
+import ssl
+import time
+from collections.abc import Callable, Iterator, Mapping
+from concurrent.futures import Future
+from contextlib import suppress
+from contextvars import ContextVar
+from datetime import UTC
+from email.utils import parsedate_to_datetime
+from http.client import HTTPException
+from http.cookiejar import DefaultCookiePolicy
+from socket import SHUT_RDWR, gaierror, socket
+from threading import BoundedSemaphore, Lock, Thread
+from typing import Any, NamedTuple
+
+import requests
+from requests.adapters import HTTPAdapter
+from urllib3 import HTTPConnectionPool, HTTPSConnectionPool
+from urllib3.connection import HTTPConnection, HTTPSConnection
+from urllib3.exceptions import HTTPError, NameResolutionError, ProtocolError, ReadTimeoutError
+
+from ltp_service.clock import Clock
+from ltp_service.errors import Rejected, Unreachable
+
+CONCURRENCY = 16
+"""Calls at the same time, those included that were left behind and hang in name resolution."""
+
+BODY_CAP = 4 * 1024 * 1024
+"""Bytes of a body that are believed unless the caller says otherwise; Kraken's AssetPairs has 1 MB."""
+
+_PIECE = 64 * 1024
+
+_INVALID = (
+    requests.exceptions.InvalidURL,
+    requests.exceptions.InvalidSchema,
+    requests.exceptions.MissingSchema,
+)
+
+_REASONS: tuple[tuple[tuple[type[BaseException], ...], str], ...] = (
+    ((gaierror, NameResolutionError), "name_resolution"),
+    ((ssl.SSLError, requests.exceptions.SSLError), "tls"),
+    ((TimeoutError, ReadTimeoutError, requests.Timeout), "timeout"),
+    ((ConnectionRefusedError,), "refused"),
+    ((ConnectionError, HTTPException, ProtocolError, requests.exceptions.ChunkedEncodingError), "closed"),
+)
+
+
+class Answer(NamedTuple):
+    """What came back, whatever its status is (but a redirect)."""
+
+    status: int
+    content_type: str
+    """Lower case, without parameters; empty when there is none."""
+    retry_after: float | None
+    """Seconds, read from either form of the header."""
+    body: bytes
+
+
+class HttpClient:
+    """One requests.Session, safe from any thread or greenlet.
+
+    Certificates are always checked, against `ca_file` where it is given instead of the public authorities.
+    Neither proxies nor .netrc are taken from the environment, and cookies are not kept.
+    """
+
+    def __init__(self, clock: Clock, user_agent: str, *, ca_file: str | None = None) -> None:
+        self._clock = clock
+        self._slots = BoundedSemaphore(CONCURRENCY)
+        self._session = requests.Session()
+        self._session.trust_env = False
+        self._session.verify = ca_file or True
+        self._session.cookies.set_policy(DefaultCookiePolicy(allowed_domains=()))
+        # Without compression the cap on what is read is the cap on what is held.
+        self._session.headers.update({"User-Agent": user_agent, "Accept-Encoding": "identity"})
+        adapter = _Adapter(pool_maxsize=CONCURRENCY)
+        self._session.mount("https://", adapter)
+        self._session.mount("http://", adapter)
+
+    def get(
+        self, url: str, params: Mapping[str, str], deadline_seconds: float, *, body_cap: int = BODY_CAP
+    ) -> Answer:
+        """The answer, within `deadline_seconds` from now, name resolution included.
+
+        Raises Unreachable with reason `timeout`, `name_resolution`, `refused`, `tls`, `closed`, `network`,
+        `too_large` or `redirect`, and Rejected for a URL that cannot be asked.
+        """
+        started = time.monotonic()
+        if not self._slots.acquire(timeout=max(0.0, deadline_seconds)):
+            raise _late(url, deadline_seconds)
+        call = _Call(lambda: self._exchange(url, params, deadline_seconds, body_cap))
+        Thread(target=self._run, args=(call,), name="http-get", daemon=True).start()
+        try:
+            return call.answer.result(max(0.0, started + deadline_seconds - time.monotonic()))
+        except TimeoutError:
+            raise _late(url, deadline_seconds) from None
+        except (requests.RequestException, HTTPError, OSError) as error:
+            raise _translated(error, url) from error
+        finally:
+            call.leave()
+
+    def close(self) -> None:
+        """Closes the idle connections; calls under way end by their deadline."""
+        self._session.close()
+
+    def _run(self, call: "_Call") -> None:
+        _RUNNING.set(call)
+        try:
+            call.run()
+        finally:
+            self._slots.release()
+
+    def _exchange(self, url: str, params: Mapping[str, str], deadline: float, cap: int) -> Answer:
+        # Half the time for a connection, so that the second address of a name gets its chance.
+        with self._session.get(
+            url, params=params, timeout=(deadline / 2, deadline), allow_redirects=False, stream=True
+        ) as response:
+            if response.is_redirect:
+                raise Unreachable(
+                    f"{url} redirects with {response.status_code}, never followed", reason="redirect"
+                )
+            return Answer(
+                response.status_code,
+                response.headers.get("Content-Type", "").partition(";")[0].strip().lower(),
+                self._retry_after(response.headers.get("Retry-After")),
+                _read(response, cap),
+            )
+
+    def _retry_after(self, text: str | None) -> float | None:
+        if text is None:
+            return None
+        if text.strip().isdecimal():
+            return float(text)
+        try:
+            moment = parsedate_to_datetime(text)
+        except ValueError:
+            return None
+        return max(0.0, moment.replace(tzinfo=moment.tzinfo or UTC).timestamp() - self._clock.wall())
+
+
+def _read(response: requests.Response, cap: int) -> bytes:
+    announced = response.headers.get("Content-Length", "")
+    body = bytearray()
+    if not announced.isdecimal() or int(announced) <= cap:
+        # urllib3 undoes a compression that we did not ask for, piece by piece as well.
+        while piece := response.raw.read(_PIECE, decode_content=True):
+            body += piece
+            if len(body) > cap:
+                break
+        else:
+            return bytes(body)
+    response.close()
+    raise Unreachable(f"{response.url} sends more than {cap} bytes", reason="too_large")
+
+
+def _late(url: str, deadline: float) -> Unreachable:
+    return Unreachable(f"{url} did not answer within {deadline:g} s", reason="timeout")
+
+
+def _translated(error: Exception, url: str) -> Unreachable | Rejected:
+    if isinstance(error, _INVALID):
+        return Rejected(f"{url[:200]!r} cannot be asked: {error}", reason="invalid_url")
+    causes = list(_causes(error))
+    for kinds, reason in _REASONS:
+        for cause in causes:
+            if isinstance(cause, kinds):
+                return Unreachable(f"{url}: {cause}", reason=reason)
+    return Unreachable(f"{url}: {error}", reason="network")
+
+
+def _causes(error: BaseException) -> Iterator[BaseException]:
+    """The error and what it wraps: requests and urllib3 put that into `args`, `reason` or where it belongs."""
+    yield error
+    for inner in (*error.args, getattr(error, "reason", None), error.__cause__):
+        if isinstance(inner, BaseException):
+            yield from _causes(inner)
+
+
+class _Call:
+    """One GET under way, and the socket to shut down when nobody waits for it any more."""
+
+    def __init__(self, exchange: Callable[[], Answer]) -> None:
+        self.answer: Future[Answer] = Future()
+        self._exchange = exchange
+        self._lock = Lock()
+        self._socket: socket | None = None
+        self._left = False
+
+    def run(self) -> None:
+        try:
+            self.answer.set_result(self._exchange())
+        except Exception as error:  # noqa: BLE001 - it is the caller's, who raises it again
+            self.answer.set_exception(error)
+
+    def uses(self, handle: socket) -> None:
+        """From here on, leaving the call ends what happens on this socket."""
+        with self._lock:
+            self._socket = handle
+            left = self._left
+        if left:
+            _shut_down(handle)
+
+    def leave(self) -> None:
+        """The caller is gone, with or without an answer."""
+        with self._lock:
+            self._left = True
+            handle = self._socket
+        if handle and not self.answer.done():
+            _shut_down(handle)
+
+
+_RUNNING: ContextVar[_Call] = ContextVar("running call")
+
+
+def _shut_down(handle: socket) -> None:
+    with suppress(OSError):
+        handle.shutdown(SHUT_RDWR)
+
+
+class _Reachable(HTTPConnection):
+    """A connection whose socket can be shut down at any moment, from outside.
+
+    During the TLS handshake no Python object leads to the connected socket, so a duplicate is kept.
+    """
+
+    _handle: socket | None = None
+
+    def _new_conn(self) -> socket:
+        connected = super()._new_conn()
+        connected.settimeout(None)  # the time to connect is no limit of the handshake; leaving the call is
+        self._handle = connected.dup()
+        _RUNNING.get().uses(self._handle)
+        return connected
+
+    def request(self, *args: Any, **kwargs: Any) -> None:
+        if self._handle:
+            _RUNNING.get().uses(self._handle)
+        super().request(*args, **kwargs)
+
+    def close(self) -> None:
+        super().close()
+        if self._handle:
+            self._handle.close()
+            self._handle = None
+
+
+class _ReachableTls(_Reachable, HTTPSConnection):
+    """The same over TLS."""
+
+
+class _Pool(HTTPConnectionPool):
+    ConnectionCls = _Reachable
+
+
+class _TlsPool(HTTPSConnectionPool):
+    ConnectionCls = _ReachableTls
+
+
+class _Adapter(HTTPAdapter):
+    def init_poolmanager(self, *args: Any, **kwargs: Any) -> None:
+        super().init_poolmanager(*args, **kwargs)
+        self.poolmanager.pool_classes_by_scheme = {"http": _Pool, "https": _TlsPool}
