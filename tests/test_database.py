@@ -1,0 +1,408 @@
+"""The SQLite file: made when needed, shared by processes, never waited for inside SQLite, errors with a remedy."""
+
+import logging
+import os
+import sqlite3
+import threading
+import time
+from collections.abc import Generator
+from contextlib import closing, contextmanager
+from pathlib import Path
+
+import pytest
+
+from ltp_service.clock import SystemClock
+from ltp_service.database import (
+    LOCK_TIMEOUT,
+    MIGRATIONS,
+    PATIENCE,
+    PAUSE,
+    RELOAD_EVERY,
+    Database,
+    Execute,
+    Reload,
+)
+from ltp_service.errors import InvalidParameter, StoreUnavailable
+from tests.steered_clock import SteeredClock
+
+LIST = "SELECT list FROM symbols"
+
+
+@pytest.fixture
+def clock() -> SteeredClock:
+    return SteeredClock()
+
+
+@pytest.fixture
+def path(tmp_path: Path) -> Path:
+    return tmp_path / "data" / "ltp.sqlite3"
+
+
+@pytest.fixture
+def database(path: Path, clock: SteeredClock) -> Generator[Database]:
+    database = Database(path, clock, clock.sleep)
+    yield database
+    database.close()
+
+
+@pytest.fixture
+def other(path: Path, clock: SteeredClock) -> Generator[Database]:
+    """The same file, as another process opens it."""
+    other = Database(path, clock, clock.sleep)
+    yield other
+    other.close()
+
+
+def store(text: str, database: Database, *, urgent: bool = True) -> None:
+    database.write(
+        lambda execute: execute("INSERT OR REPLACE INTO symbols VALUES (1, ?)", text), urgent=urgent
+    )
+
+
+@contextmanager
+def locked(path: Path) -> Generator[sqlite3.Connection]:
+    """Another program writes for as long as this lasts."""
+    with closing(sqlite3.connect(path, isolation_level=None, check_same_thread=False)) as connection:
+        connection.execute("BEGIN IMMEDIATE")
+        yield connection
+
+
+def test_reading_makes_no_file_and_finds_nothing(database: Database, path: Path) -> None:
+    assert database.read(LIST) == []
+    assert database.data_version() == (0, 0, 0)
+    assert not path.parent.exists()
+
+
+def test_the_first_write_makes_the_file_and_its_folder(database: Database, path: Path) -> None:
+    store("BTCUSDT", database)
+    assert path.is_file()
+    assert database.read(LIST) == [("BTCUSDT",)]
+
+
+def test_the_file_is_in_wal_mode_and_at_the_newest_version(database: Database, path: Path) -> None:
+    store("BTCUSDT", database)
+    assert database.read("PRAGMA journal_mode") == [("wal",)]
+    assert database.read("PRAGMA user_version") == [(len(MIGRATIONS),)]
+
+
+def test_a_file_of_an_older_version_is_brought_up_to_date_with_its_rows_kept(
+    database: Database, path: Path
+) -> None:
+    path.parent.mkdir()
+    with closing(sqlite3.connect(path, isolation_level=None)) as old:
+        old.execute(MIGRATIONS[0])
+        old.execute("INSERT INTO api_keys VALUES ('hash', 'prefix', 'name', 'read', 1, 2, NULL, NULL)")
+        old.execute("PRAGMA user_version = 1")
+    assert database.read(LIST) == []
+    assert database.read("SELECT name FROM api_keys") == [("name",)]
+
+
+def test_a_file_of_a_newer_version_is_refused_and_left_alone(database: Database, path: Path) -> None:
+    path.parent.mkdir()
+    with closing(sqlite3.connect(path)) as newer:
+        newer.execute(f"PRAGMA user_version = {len(MIGRATIONS) + 1}")
+    before = path.read_bytes()
+    with pytest.raises(StoreUnavailable, match="newer version of the service; run that version"):
+        store("BTCUSDT", database)
+    with closing(sqlite3.connect(path)) as newer:
+        assert newer.execute("SELECT count(*) FROM sqlite_master").fetchone() == (0,)
+    assert before[60:64] == path.read_bytes()[60:64]
+
+
+def test_an_urgent_write_waits_for_the_disk_and_one_that_is_not_does_not(database: Database) -> None:
+    full, normal = 2, 1
+    store("BTCUSDT", database)
+    assert database.read("PRAGMA synchronous") == [(full,)]
+    store("ETHUSDT", database, urgent=False)
+    assert database.read("PRAGMA synchronous") == [(normal,)]
+
+
+def test_what_one_process_writes_another_reads_and_notices(database: Database, other: Database) -> None:
+    store("BTCUSDT", database)
+    before = other.data_version()
+    assert other.data_version() == before
+    store("ETHUSDT", database)
+    assert other.data_version() != before
+    assert other.read(LIST) == [("ETHUSDT",)]
+
+
+def test_the_version_tells_of_own_writes_too(database: Database) -> None:
+    store("BTCUSDT", database)
+    before = database.data_version()
+    store("ETHUSDT", database)
+    assert database.data_version() != before
+
+
+def test_the_version_is_another_one_once_the_file_exists(database: Database, other: Database) -> None:
+    before = database.data_version()
+    store("BTCUSDT", other)
+    assert database.data_version() != before
+
+
+def test_a_change_that_raises_changes_nothing(database: Database, other: Database) -> None:
+    store("BTCUSDT", database)
+
+    def change(execute: Execute) -> None:
+        execute("DELETE FROM symbols")
+        raise InvalidParameter("not this one")
+
+    with pytest.raises(InvalidParameter, match="not this one"):
+        database.write(change)
+    assert other.read(LIST) == [("BTCUSDT",)]
+    store("ETHUSDT", database)
+
+
+def test_a_locked_file_is_waited_for_outside_sqlite_until_it_is_free(
+    database: Database, path: Path, clock: SteeredClock
+) -> None:
+    store("BTCUSDT", database)
+    with locked(path) as writer:
+
+        def sleep(seconds: float) -> None:
+            clock.sleep(seconds)
+            if len(clock.slept) == 3:
+                writer.execute("ROLLBACK")
+
+        with closing(Database(path, clock, sleep)) as patient:
+            store("ETHUSDT", patient)
+    assert clock.slept == [PAUSE] * 3
+    assert database.read(LIST) == [("ETHUSDT",)]
+
+
+def test_sqlite_itself_never_waits_longer_than_a_hub_can_bear(database: Database) -> None:
+    store("BTCUSDT", database)
+    assert database.read("PRAGMA busy_timeout") == [(LOCK_TIMEOUT * 1000,)]
+    assert LOCK_TIMEOUT <= 0.02
+
+
+def test_a_file_that_stays_locked_is_an_error_after_the_patience_and_nothing_is_changed(
+    database: Database, path: Path, clock: SteeredClock
+) -> None:
+    store("BTCUSDT", database)
+    waits: list[float] = []
+
+    def sleep(seconds: float) -> None:
+        waits.append(seconds)
+        clock.advance(PATIENCE / 4)
+
+    with (
+        closing(Database(path, clock, sleep)) as waiting,
+        locked(path),
+        pytest.raises(StoreUnavailable, match=r"nothing was changed.*locked by another process; end that"),
+    ):
+        store("ETHUSDT", waiting)
+    assert waits == [PAUSE] * 4
+    assert database.read(LIST) == [("BTCUSDT",)]
+
+
+def test_a_write_that_is_not_urgent_gives_up_at_the_first_lock(
+    database: Database, path: Path, clock: SteeredClock
+) -> None:
+    store("BTCUSDT", database)
+    with locked(path), pytest.raises(StoreUnavailable, match="locked"):
+        store("ETHUSDT", database, urgent=False)
+    assert clock.slept == []
+
+
+def test_reading_goes_on_while_another_process_writes(
+    database: Database, path: Path, clock: SteeredClock
+) -> None:
+    store("BTCUSDT", database)
+    with locked(path):
+        assert database.read(LIST) == [("BTCUSDT",)]
+    assert clock.slept == []
+
+
+def test_no_lock_of_ours_is_held_while_we_wait(database: Database, path: Path, clock: SteeredClock) -> None:
+    store("BTCUSDT", database)
+    seen = []
+
+    def sleep(_: float) -> None:
+        seen.append(waiting.read(LIST))
+        clock.advance(PATIENCE)
+
+    with (
+        closing(Database(path, clock, sleep)) as waiting,
+        locked(path),
+        pytest.raises(StoreUnavailable),
+    ):
+        store("ETHUSDT", waiting)
+    assert seen == [[("BTCUSDT",)]]
+
+
+def test_threads_share_the_one_connection(database: Database) -> None:
+    store("0", database)
+
+    def count(execute: Execute) -> None:
+        [(text,)] = execute(LIST)
+        execute("UPDATE symbols SET list = ?", str(int(text) + 1))
+
+    threads = [threading.Thread(target=lambda: [database.write(count) for _ in range(20)]) for _ in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert database.read(LIST) == [("80",)]
+
+
+def test_a_full_disk_refuses_the_write_keeps_everything_and_reads_on(
+    database: Database, other: Database
+) -> None:
+    store("BTCUSDT", database)
+    [(pages,)] = database.read("PRAGMA page_count")
+    database.read(f"PRAGMA max_page_count = {pages}")
+    with pytest.raises(StoreUnavailable, match=r"nothing was changed.*the disk is full; free some space"):
+        store("X" * 100_000, database)
+    assert database.read(LIST) == other.read(LIST) == [("BTCUSDT",)]
+    database.read("PRAGMA max_page_count = 1000")
+    store("X" * 100_000, database)
+
+
+def test_a_file_that_may_not_be_written_says_so(database: Database, path: Path) -> None:
+    store("BTCUSDT", database)
+    database.close()
+    with path.open("r+b") as file:
+        file.seek(18)
+        file.write(
+            b"\x03"
+        )  # the format's write version (sqlite.org/fileformat2.html 1.3.3): read-only for today's SQLite
+    with pytest.raises(
+        StoreUnavailable, match=r"nothing was changed.*may not be written; let this user write"
+    ):
+        store("ETHUSDT", database)
+
+
+def test_a_path_that_cannot_be_used_says_so_and_comes_right_without_a_restart(
+    database: Database, path: Path
+) -> None:
+    path.parent.write_text("a file where the folder should be")
+    with pytest.raises(StoreUnavailable, match=r"cannot be used \(Not a directory\); check its path"):
+        database.read(LIST)
+    with pytest.raises(StoreUnavailable, match="nothing was changed"):
+        store("BTCUSDT", database)
+    path.parent.unlink()
+    store("BTCUSDT", database)
+
+
+def test_a_folder_in_place_of_the_file_says_so(database: Database, path: Path) -> None:
+    path.mkdir(parents=True)
+    with pytest.raises(StoreUnavailable, match="cannot be opened; let this user read and write"):
+        database.read(LIST)
+
+
+def test_a_file_that_is_no_database_says_so_and_is_left_alone(database: Database, path: Path) -> None:
+    path.parent.mkdir()
+    path.write_text("dear diary, " * 100)
+    with pytest.raises(StoreUnavailable, match="is not a SQLite database; name another file"):
+        store("BTCUSDT", database)
+    assert path.read_text() == "dear diary, " * 100
+
+
+def test_a_damaged_file_says_so(database: Database, path: Path) -> None:
+    store("BTCUSDT " * 10_000, database)
+    database.close()
+    size = path.stat().st_size
+    path.write_bytes(path.read_bytes()[:4096] + b"\xff" * (size - 4096))
+    with pytest.raises(StoreUnavailable, match="is damaged; stop the service and restore"):
+        database.read(LIST)
+
+
+def test_no_error_tells_where_the_file_is(database: Database, path: Path) -> None:
+    path.mkdir(parents=True)
+    with pytest.raises(StoreUnavailable) as refused:
+        store("BTCUSDT", database)
+    assert str(path.parent) not in str(refused.value)
+
+
+@pytest.mark.parametrize("restored", [False, True])
+def test_a_file_that_goes_away_is_never_silently_started_anew(
+    restored: bool, database: Database, path: Path
+) -> None:
+    store("BTCUSDT", database)
+    path.rename(path.with_suffix(".away"))
+    if restored:
+        path.write_bytes(b"")
+    with pytest.raises(StoreUnavailable, match="moved or replaced while in use; put it back or restart"):
+        store("ETHUSDT", database)
+    with pytest.raises(StoreUnavailable):
+        database.data_version()
+    path.with_suffix(".away").rename(path)
+    assert database.read(LIST) == [("BTCUSDT",)]
+
+
+def test_a_closed_database_opens_again_and_is_another_version(database: Database) -> None:
+    store("BTCUSDT", database)
+    before = database.data_version()
+    database.close()
+    assert database.read(LIST) == [("BTCUSDT",)]
+    assert database.data_version() != before
+
+
+def test_processes_that_start_together_migrate_once(path: Path) -> None:
+    start = threading.Barrier(8)
+    failures = []
+
+    def begin() -> None:
+        database = Database(path, SystemClock(), time.sleep)
+        start.wait()
+        try:
+            store("BTCUSDT", database)
+        except StoreUnavailable as error:
+            failures.append(error)
+        database.close()
+
+    threads = [threading.Thread(target=begin) for _ in range(8)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert failures == []
+    with closing(sqlite3.connect(path)) as connection:
+        assert connection.execute("PRAGMA integrity_check").fetchone() == ("ok",)
+
+
+def test_open_files_do_not_grow_with_failures(database: Database, path: Path) -> None:
+    path.parent.mkdir()
+    path.write_text("dear diary, " * 100)
+    before = len(os.listdir("/proc/self/fd"))  # noqa: PTH208 - only the count
+    for _ in range(20):
+        with pytest.raises(StoreUnavailable):
+            database.read(LIST)
+    assert len(os.listdir("/proc/self/fd")) == before  # noqa: PTH208 - only the count
+
+
+class ScriptedStop(threading.Event):
+    """Is set at the end of the given number of waits, which take no time."""
+
+    def __init__(self, rounds: int) -> None:
+        super().__init__()
+        self.rounds = rounds
+        self.waits: list[float | None] = []
+
+    def wait(self, timeout: float | None = None) -> bool:
+        self.waits.append(timeout)
+        return len(self.waits) > self.rounds
+
+
+def test_a_reload_refreshes_every_second_and_finishes_once() -> None:
+    calls = []
+    stop = ScriptedStop(3)
+    Reload("keys", lambda: calls.append("refresh"), lambda: calls.append("finish")).run(stop)
+    assert calls == ["refresh"] * 3 + ["finish"]
+    assert stop.waits == [RELOAD_EVERY] * 4
+    assert RELOAD_EVERY < 2
+
+
+def test_a_reload_survives_a_database_in_trouble_and_says_so_once(caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level(logging.INFO)
+    answers = iter([StoreUnavailable("disk gone"), StoreUnavailable("disk gone"), None, None])
+
+    def refresh() -> None:
+        if error := next(answers):
+            raise error
+
+    Reload("keys", refresh).run(ScriptedStop(4))
+    assert caplog.messages == [
+        "keys: what is known goes on without the database: disk gone",
+        "keys: the database answers again",
+    ]
