@@ -1,0 +1,64 @@
+"""One API key: what is kept of it, and how its text is made and hashed."""
+
+import re
+from base64 import urlsafe_b64encode
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from hashlib import sha256
+from typing import Literal
+
+Permission = Literal["read", "write", "admin"]
+KeyState = Literal["active", "expired", "revoked"]
+
+PERMISSIONS: tuple[Permission, ...] = ("read", "write", "admin")
+"""Each one includes those before it."""
+
+MARK = "ltp_"
+_TEXT = re.compile(rf"{MARK}[A-Za-z0-9_-]{{43}}")
+
+
+@dataclass(frozen=True, slots=True)
+class ApiKey:
+    """What the service keeps of a key; never its text. All times are unix seconds."""
+
+    prefix: str
+    """The 8 characters after `ltp_`: enough to name the key, too few to use it."""
+    hash: str = field(repr=False)
+    """SHA-256 of the text, in hexadecimal. With 256 random bits in the text it needs no salt."""
+    name: str
+    permission: Permission
+    created: float
+    expires: float | None
+    """None: never."""
+    revoked: float | None = None
+    last_used: float | None = None
+
+    def state(self, now: float) -> KeyState:
+        """Whether the key is good at the unix second `now`."""
+        if self.revoked is not None:
+            return "revoked"
+        return "expired" if self.expires is not None and self.expires <= now else "active"
+
+    def permits(self, permission: Permission) -> bool:
+        """Whether this key's permission includes `permission`."""
+        return PERMISSIONS.index(self.permission) >= PERMISSIONS.index(permission)
+
+
+def make_text(random_bytes: Callable[[int], bytes]) -> str:
+    """A new key's text: `ltp_` and 256 bits in 43 characters of base64url."""
+    return MARK + urlsafe_b64encode(random_bytes(32)).decode().rstrip("=")
+
+
+def is_well_formed(text: str) -> bool:
+    """Whether `text` may be a key at all."""
+    return bool(_TEXT.fullmatch(text))
+
+
+def hash_of(text: str) -> str:
+    """What a well-formed key is looked up by."""
+    return sha256(text.encode()).hexdigest()
+
+
+def prefix_of(text: str) -> str:
+    """What people call a well-formed key."""
+    return text.removeprefix(MARK)[:8]

@@ -1,0 +1,61 @@
+"""Keys in the database file."""
+
+from collections.abc import Mapping
+
+from ltp_service.database import Database, Execute, Version
+from ltp_service.keys.key import ApiKey
+
+_COLUMNS = "prefix, hash, name, permission, created, expires, revoked, last_used"
+
+
+class SqliteKeys:
+    """The table `api_keys`, one row per key."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    def version(self) -> Version:
+        return self._database.data_version()
+
+    def load(self) -> list[ApiKey]:
+        rows = self._database.read(f"SELECT {_COLUMNS} FROM api_keys ORDER BY created, rowid")  # noqa: S608 - a constant
+        return [ApiKey(*row) for row in rows]
+
+    def insert(self, key: ApiKey, *, only_first: bool) -> bool:
+        def change(execute: Execute) -> bool:
+            if only_first and execute("SELECT 1 FROM api_keys LIMIT 1"):
+                return False
+            execute(
+                f"INSERT INTO api_keys ({_COLUMNS}) VALUES (?, ?, ?, ?, ?, ?, ?, ?)",  # noqa: S608 - a constant
+                *(key.prefix, key.hash, key.name, key.permission),
+                *(key.created, key.expires, key.revoked, key.last_used),
+            )
+            return True
+
+        return self._database.write(change)
+
+    def revoke(self, key_hash: str, at: float, *, leave_admin: bool) -> bool:
+        def change(execute: Execute) -> bool:
+            if leave_admin and not execute(_OTHER_ADMIN, key_hash, at):
+                return False
+            execute("UPDATE api_keys SET revoked = ? WHERE hash = ? AND revoked IS NULL", at, key_hash)
+            return True
+
+        return self._database.write(change)
+
+    def touch(self, used: Mapping[str, float]) -> None:
+        def change(execute: Execute) -> None:
+            for key_hash, at in used.items():
+                execute(_TOUCH, at, key_hash)
+
+        self._database.write(change, urgent=False)
+
+    def close(self) -> None:
+        self._database.close()
+
+
+_OTHER_ADMIN = (
+    "SELECT 1 FROM api_keys WHERE permission = 'admin' AND revoked IS NULL"
+    " AND hash != ? AND (expires IS NULL OR expires > ?) LIMIT 1"
+)
+_TOUCH = "UPDATE api_keys SET last_used = max(ifnull(last_used, 0), ?) WHERE hash = ?"

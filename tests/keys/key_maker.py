@@ -1,0 +1,18 @@
+"""A program that makes keys until it is killed, and prints each one once the keyring acknowledged it.
+
+python -m tests.keys.key_maker DATABASE_PATH
+"""
+
+import sys
+from pathlib import Path
+
+from ltp_service.clock import SystemClock
+from ltp_service.config import Config
+from ltp_service.keys import open_keyring
+
+if __name__ == "__main__":
+    keyring = open_keyring(Config(database_path=Path(sys.argv[1])), SystemClock())
+    while True:
+        text, _ = keyring.create("made in haste", "read", 3600.0)
+        sys.stdout.write(f"{text}\n")
+        sys.stdout.flush()

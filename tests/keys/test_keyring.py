@@ -1,0 +1,517 @@
+"""Checking keys from memory, and the rules for making, listing and revoking them."""
+
+import logging
+import secrets
+import time
+from collections.abc import Callable, Generator, Hashable, Mapping
+from contextlib import closing
+from dataclasses import replace
+from itertools import count
+from pathlib import Path
+from threading import Event
+
+import pytest
+from pydantic import SecretStr
+
+from ltp_service.config import Config
+from ltp_service.database import Database
+from ltp_service.errors import InvalidParameter, KeyInvalid, KeyMissing, StoreUnavailable
+from ltp_service.keys import open_keyring
+from ltp_service.keys.key import ApiKey, hash_of
+from ltp_service.keys.keyring import LAST_USED_EVERY, LONGEST_LIFE, LONGEST_NAME, KeyReload, Keyring
+from tests.steered_clock import SteeredClock
+
+DAY = 86_400.0
+ENVIRONMENT_KEY = "ltp_" + "Env1ronm" + "e" * 35
+
+
+class MemoryKeys:
+    """A back end that several keyrings share, counts how often it is used, and breaks on demand."""
+
+    def __init__(self) -> None:
+        self.keys: dict[str, ApiKey] = {}
+        self.changes = 0
+        self.calls = 0
+        self.touched: list[dict[str, float]] = []
+        self.trouble: StoreUnavailable | None = None
+
+    def version(self) -> Hashable:
+        self._use()
+        return self.changes
+
+    def load(self) -> list[ApiKey]:
+        self._use()
+        return list(self.keys.values())
+
+    def insert(self, key: ApiKey, *, only_first: bool) -> bool:
+        self._use()
+        if only_first and self.keys:
+            return False
+        return self._keep(key)
+
+    def revoke(self, key_hash: str, at: float, *, leave_admin: bool) -> bool:
+        self._use()
+        others = [key for key in self.keys.values() if key.hash != key_hash and key.permission == "admin"]
+        if leave_admin and not [key for key in others if key.state(at) == "active"]:
+            return False
+        return self._keep(replace(self.keys[key_hash], revoked=at))
+
+    def touch(self, used: Mapping[str, float]) -> None:
+        self._use()
+        self.touched.append(dict(used))
+
+    def close(self) -> None:
+        self._use()
+
+    def _keep(self, key: ApiKey) -> bool:
+        self.keys[key.hash] = key
+        self.changes += 1
+        return True
+
+    def _use(self) -> None:
+        self.calls += 1
+        if self.trouble:
+            raise self.trouble
+
+
+@pytest.fixture
+def clock() -> SteeredClock:
+    return SteeredClock()
+
+
+@pytest.fixture
+def shared() -> MemoryKeys:
+    return MemoryKeys()
+
+
+@pytest.fixture
+def keyring(shared: MemoryKeys, clock: SteeredClock) -> Keyring:
+    return open_another(shared, clock)
+
+
+@pytest.fixture
+def elsewhere(shared: MemoryKeys, clock: SteeredClock) -> Keyring:
+    """The keyring of another process."""
+    return open_another(shared, clock)
+
+
+def open_another(shared: MemoryKeys, clock: SteeredClock, environment_key: str | None = None) -> Keyring:
+    keyring = Keyring(shared, clock, environment_key, secrets.token_bytes)
+    keyring.refresh()
+    return keyring
+
+
+def assert_refused(keyring: Keyring, text: str) -> None:
+    with pytest.raises(KeyInvalid):
+        keyring.check(text)
+
+
+def test_a_new_key_is_valid_at_once_and_says_what_it_is(keyring: Keyring, clock: SteeredClock) -> None:
+    text, key = keyring.create("dashboard", "write", DAY)
+    assert keyring.check(text) == key
+    assert (key.name, key.permission, key.prefix) == ("dashboard", "write", text[4:12])
+    assert (key.created, key.expires, key.hash) == (clock.wall(), clock.wall() + DAY, hash_of(text))
+
+
+def test_every_wrong_key_is_refused_in_the_same_words(keyring: Keyring, clock: SteeredClock) -> None:
+    expired, _ = keyring.create("expired", "read", 10.0)
+    clock.advance(10.0)
+    revoked, key = keyring.create("revoked", "read", DAY)
+    keyring.revoke(key.prefix)
+    words = set()
+    for text in ("", "ltp_short", "ltp_" + "x" * 43, expired, revoked, "\udcff"):
+        with pytest.raises(KeyInvalid) as refused:
+            keyring.check(text)
+        words.add(str(refused.value))
+    assert words == {"the API key is not valid; ask an administrator for a new one"}
+
+
+def test_a_key_expires_by_the_wall_clock(keyring: Keyring, clock: SteeredClock) -> None:
+    text, _ = keyring.create("short", "read", 10.0)
+    clock.wall_seconds += 9.9
+    keyring.check(text)
+    clock.wall_seconds += 0.1
+    assert_refused(keyring, text)
+
+
+def test_a_key_differs_from_a_valid_one_in_its_last_character_and_is_refused(keyring: Keyring) -> None:
+    text, _ = keyring.create("ops", "admin", DAY)
+    assert_refused(keyring, text[:-1] + ("A" if text[-1] != "A" else "B"))
+    assert_refused(keyring, text.swapcase())
+
+
+def test_a_hundred_thousand_guesses_are_refused_and_none_touches_the_back_end(
+    keyring: Keyring, shared: MemoryKeys
+) -> None:
+    text, _ = keyring.create("ops", "admin", DAY)
+    calls = shared.calls
+    for number in range(100_000):
+        guess = f"{text[:20]}{number:027d}"
+        try:
+            keyring.check(guess)
+        except KeyInvalid:
+            continue
+        pytest.fail(f"accepted {guess}")
+    keyring.check(text)
+    assert shared.calls == calls
+
+
+def test_a_check_costs_the_same_among_many_keys(clock: SteeredClock) -> None:
+    def cheapest_check(size: int) -> float:
+        shared = MemoryKeys()
+        keyring = open_another(shared, clock)
+        text, key = keyring.create("ops", "admin", DAY)
+        shared.keys |= {str(number): replace(key, hash=str(number)) for number in range(size)}
+        shared.changes += 1
+        keyring.refresh()
+        return min(_seconds(lambda: keyring.check(text)) for _ in range(300))
+
+    assert cheapest_check(20_000) < 10 * cheapest_check(1)
+
+
+def _seconds(call: Callable[[], object]) -> float:
+    before = time.perf_counter()
+    call()
+    return time.perf_counter() - before
+
+
+def test_another_process_knows_a_new_key_after_one_refresh(keyring: Keyring, elsewhere: Keyring) -> None:
+    text, key = keyring.create("ops", "read", DAY)
+    assert_refused(elsewhere, text)
+    elsewhere.refresh()
+    assert elsewhere.check(text) == key
+
+
+def test_another_process_refuses_a_revoked_key_after_one_refresh(
+    keyring: Keyring, elsewhere: Keyring
+) -> None:
+    text, key = keyring.create("ops", "read", DAY)
+    elsewhere.refresh()
+    keyring.revoke(key.prefix)
+    assert_refused(keyring, text)
+    elsewhere.refresh()
+    assert_refused(elsewhere, text)
+
+
+def test_the_keys_are_read_only_when_they_changed(keyring: Keyring, shared: MemoryKeys) -> None:
+    keyring.refresh()
+    calls = shared.calls
+    keyring.refresh()
+    assert shared.calls == calls + 1
+
+
+def test_a_back_end_in_trouble_leaves_the_known_keys_in_force(keyring: Keyring, shared: MemoryKeys) -> None:
+    text, _ = keyring.create("ops", "admin", DAY)
+    shared.trouble = StoreUnavailable("disk gone")
+    shared.changes += 1
+    with pytest.raises(StoreUnavailable):
+        keyring.refresh()
+    keyring.check(text)
+    assert len(keyring.list()) == 1
+
+
+def test_a_key_that_could_not_be_kept_is_not_valid(keyring: Keyring, shared: MemoryKeys) -> None:
+    shared.trouble = StoreUnavailable("disk full")
+    with pytest.raises(StoreUnavailable, match="disk full"):
+        keyring.create("ops", "admin", DAY)
+    shared.trouble = None
+    assert keyring.list() == []
+
+
+def test_a_revocation_that_could_not_be_kept_is_an_error(keyring: Keyring, shared: MemoryKeys) -> None:
+    text, key = keyring.create("ops", "read", DAY)
+    shared.trouble = StoreUnavailable("disk full")
+    with pytest.raises(StoreUnavailable, match="disk full"):
+        keyring.revoke(key.prefix)
+    keyring.check(text)
+
+
+@pytest.mark.parametrize(
+    "name", ["", " ", "a\nb", "a\x1b[31m", " padded", "x" * (LONGEST_NAME + 1), "\u2028"]
+)
+def test_a_name_that_would_spoil_a_list_is_refused(name: str, keyring: Keyring) -> None:
+    with pytest.raises(InvalidParameter, match="name must be 1 to 64 printable characters"):
+        keyring.create(name, "read", DAY)
+    keyring.create("x" * LONGEST_NAME, "read", DAY)
+
+
+@pytest.mark.parametrize("permission", ["", "root", "Admin", "read,write"])
+def test_an_unknown_permission_is_refused(permission: str, keyring: Keyring) -> None:
+    with pytest.raises(InvalidParameter, match="one of read, write, admin"):
+        keyring.create("ops", permission, DAY)
+
+
+@pytest.mark.parametrize("ttl", [0.0, -1.0, LONGEST_LIFE + 1, float("inf"), float("nan")])
+def test_a_life_without_sense_is_refused(ttl: float, keyring: Keyring) -> None:
+    with pytest.raises(InvalidParameter, match="at most 3650 days"):
+        keyring.create("ops", "read", ttl)
+
+
+def test_the_list_shows_every_key_oldest_first_with_its_state(keyring: Keyring, clock: SteeredClock) -> None:
+    keyring.create("first", "admin", 5.0)
+    clock.advance(5.0)
+    _, second = keyring.create("second", "read", DAY)
+    keyring.create("third", "write", DAY)
+    keyring.revoke(second.prefix)
+    states = [(key.name, key.state(clock.wall())) for key in keyring.list()]
+    assert states == [("first", "expired"), ("second", "revoked"), ("third", "active")]
+
+
+def test_the_list_is_an_error_while_the_keys_were_never_read(shared: MemoryKeys, clock: SteeredClock) -> None:
+    shared.trouble = StoreUnavailable("disk gone")
+    keyring = Keyring(shared, clock, None, secrets.token_bytes)
+    with pytest.raises(StoreUnavailable, match="disk gone"):
+        keyring.list()
+
+
+@pytest.mark.parametrize("given", ["{0}", "ltp_{0}", "ltp_{0:.5}", "{0:.5}"])
+def test_a_key_is_revoked_by_its_prefix_or_the_beginning_of_it(given: str, keyring: Keyring) -> None:
+    keyring.create("spare", "admin", DAY)
+    text, key = keyring.create("ops", "admin", DAY)
+    assert keyring.revoke(given.format(key.prefix)).hash == key.hash
+    assert_refused(keyring, text)
+
+
+def test_a_prefix_that_matches_several_keys_is_refused(shared: MemoryKeys, clock: SteeredClock) -> None:
+    numbers = count()
+    keyring = Keyring(shared, clock, None, lambda size: b"same start".ljust(size, bytes([next(numbers)])))
+    text, key = keyring.create("one", "read", DAY)
+    keyring.create("two", "read", DAY)
+    with pytest.raises(InvalidParameter, match="2 keys begin so"):
+        keyring.revoke(key.prefix)
+    keyring.check(text)
+
+
+def test_a_revoked_key_does_not_make_a_prefix_ambiguous(keyring: Keyring) -> None:
+    keyring.create("spare", "admin", DAY)
+    _, key = keyring.create("ops", "read", DAY)
+    keyring.revoke(key.prefix)
+    with pytest.raises(InvalidParameter, match="revoked already"):
+        keyring.revoke(key.prefix)
+
+
+@pytest.mark.parametrize("prefix", ["", "ltp_", "????????", "%"])
+def test_a_prefix_that_matches_no_key_is_refused(prefix: str, keyring: Keyring) -> None:
+    keyring.create("ops", "read", DAY)
+    with pytest.raises(InvalidParameter, match="no key begins so"):
+        keyring.revoke(prefix)
+
+
+def test_a_key_just_made_by_another_process_can_be_revoked(keyring: Keyring, elsewhere: Keyring) -> None:
+    text, key = keyring.create("ops", "read", DAY)
+    elsewhere.revoke(key.prefix)
+    assert_refused(elsewhere, text)
+
+
+def test_the_last_admin_key_cannot_be_revoked(keyring: Keyring, clock: SteeredClock) -> None:
+    keyring.create("expired admin", "admin", 1.0)
+    clock.advance(1.0)
+    keyring.create("writer", "write", DAY)
+    text, key = keyring.create("ops", "admin", DAY)
+    with pytest.raises(InvalidParameter, match="the last admin key; create another one"):
+        keyring.revoke(key.prefix)
+    keyring.check(text)
+
+
+def test_an_expired_admin_key_can_be_revoked_though_no_other_is_left(
+    keyring: Keyring, clock: SteeredClock
+) -> None:
+    _, key = keyring.create("ops", "admin", 1.0)
+    clock.advance(1.0)
+    assert keyring.revoke(key.prefix).revoked == clock.wall()
+
+
+def test_the_last_stored_admin_key_can_be_revoked_beside_auth_api_key(
+    shared: MemoryKeys, clock: SteeredClock
+) -> None:
+    keyring = open_another(shared, clock, ENVIRONMENT_KEY)
+    text, key = keyring.create("ops", "admin", DAY)
+    keyring.revoke(key.prefix)
+    assert_refused(keyring, text)
+
+
+def test_auth_api_key_is_an_admin_key_that_never_expires_and_needs_no_back_end(
+    shared: MemoryKeys, clock: SteeredClock
+) -> None:
+    shared.trouble = StoreUnavailable("disk gone")
+    keyring = Keyring(shared, clock, ENVIRONMENT_KEY, secrets.token_bytes)
+    clock.advance(100 * 365 * DAY)
+    key = keyring.check(ENVIRONMENT_KEY)
+    assert (key.permission, key.expires, key.name) == ("admin", None, "AUTH_API_KEY")
+
+
+def test_auth_api_key_is_listed_without_its_hash_and_never_stored(
+    shared: MemoryKeys, clock: SteeredClock
+) -> None:
+    keyring = open_another(shared, clock, ENVIRONMENT_KEY)
+    keyring.create("ops", "read", DAY)
+    assert [(key.name, bool(key.hash)) for key in keyring.list()] == [("AUTH_API_KEY", False), ("ops", True)]
+    assert [key.name for key in shared.keys.values()] == ["ops"]
+
+
+def test_auth_api_key_cannot_be_revoked_here(shared: MemoryKeys, clock: SteeredClock) -> None:
+    keyring = open_another(shared, clock, ENVIRONMENT_KEY)
+    with pytest.raises(InvalidParameter, match="comes from AUTH_API_KEY; take it out there"):
+        keyring.revoke("Env1ronm")
+    keyring.check(ENVIRONMENT_KEY)
+
+
+def test_the_ring_is_empty_until_the_first_key_and_never_again(keyring: Keyring, clock: SteeredClock) -> None:
+    assert keyring.empty()
+    _, key = keyring.create("ops", "read", 1.0)
+    assert not keyring.empty()
+    keyring.revoke(key.prefix)
+    clock.advance(1.0)
+    assert not keyring.empty()
+
+
+def test_the_ring_is_not_called_empty_with_auth_api_key_or_while_nobody_knows(
+    shared: MemoryKeys, clock: SteeredClock
+) -> None:
+    assert not open_another(shared, clock, ENVIRONMENT_KEY).empty()
+    assert not Keyring(shared, clock, None, secrets.token_bytes).empty()
+
+
+def test_only_one_process_makes_the_first_key(keyring: Keyring, elsewhere: Keyring) -> None:
+    keyring.create("ops", "admin", DAY, only_first=True)
+    assert elsewhere.empty()
+    with pytest.raises(KeyMissing, match="there already is an API key"):
+        elsewhere.create("intruder", "admin", DAY, only_first=True)
+
+
+def test_no_first_key_is_made_beside_auth_api_key(shared: MemoryKeys, clock: SteeredClock) -> None:
+    with pytest.raises(KeyMissing):
+        open_another(shared, clock, ENVIRONMENT_KEY).create("intruder", "admin", DAY, only_first=True)
+    assert shared.keys == {}
+
+
+def test_last_use_is_listed_at_once_and_written_behind(
+    keyring: Keyring, shared: MemoryKeys, clock: SteeredClock
+) -> None:
+    text, key = keyring.create("ops", "read", DAY)
+    clock.advance(3.0)
+    keyring.check(text)
+    keyring.follow()
+    assert keyring.list()[0].last_used == clock.wall()
+    assert shared.touched == []
+    used = clock.wall()
+    clock.advance(LAST_USED_EVERY - 3.0)
+    keyring.follow()
+    assert shared.touched == [{key.hash: used}]
+
+
+def test_last_use_is_written_only_when_it_changed(
+    keyring: Keyring, shared: MemoryKeys, clock: SteeredClock
+) -> None:
+    first, _ = keyring.create("one", "read", DAY)
+    second, key = keyring.create("two", "read", DAY)
+    for used in ([first, second], [second], []):
+        for text in used:
+            keyring.check(text)
+        keyring.write_last_used()
+        clock.advance(LAST_USED_EVERY)
+    assert [len(written) for written in shared.touched] == [2, 1]
+    assert list(shared.touched[1]) == [key.hash]
+
+
+def test_last_use_that_could_not_be_written_is_written_the_next_time(
+    keyring: Keyring, shared: MemoryKeys, clock: SteeredClock
+) -> None:
+    text, key = keyring.create("ops", "read", DAY)
+    keyring.check(text)
+    used = clock.wall()
+    shared.trouble = StoreUnavailable("locked")
+    with pytest.raises(StoreUnavailable):
+        keyring.write_last_used()
+    shared.trouble = None
+    keyring.write_last_used()
+    assert shared.touched == [{key.hash: used}]
+
+
+def test_the_use_of_auth_api_key_is_listed_and_never_written(shared: MemoryKeys, clock: SteeredClock) -> None:
+    keyring = open_another(shared, clock, ENVIRONMENT_KEY)
+    keyring.check(ENVIRONMENT_KEY)
+    keyring.write_last_used()
+    assert keyring.list()[0].last_used == clock.wall()
+    assert [used for used in shared.touched if used] == []
+
+
+def test_a_failed_check_is_no_use_of_a_key(keyring: Keyring, clock: SteeredClock) -> None:
+    text, _ = keyring.create("ops", "read", 1.0)
+    clock.advance(1.0)
+    assert_refused(keyring, text)
+    assert keyring.list()[0].last_used is None
+
+
+def test_the_reload_brings_the_newest_keys_and_writes_the_last_uses_when_it_stops(
+    keyring: Keyring, elsewhere: Keyring, shared: MemoryKeys
+) -> None:
+    text, key = keyring.create("ops", "read", DAY)
+
+    class Stop(Event):
+        waits = 0
+
+        def wait(self, timeout: float | None = None) -> bool:
+            assert timeout is not None
+            assert timeout < 2
+            self.waits += 1
+            return self.waits > 1
+
+    KeyReload(elsewhere).run(Stop())
+    elsewhere.check(text)
+    assert shared.touched == []
+    KeyReload(elsewhere).run(Stop())
+    assert list(shared.touched[0]) == [key.hash]
+    assert KeyReload(elsewhere).name == "keys"
+
+
+@pytest.fixture
+def database(tmp_path: Path, clock: SteeredClock) -> Generator[Database]:
+    with closing(Database(tmp_path / "ltp.sqlite3", clock, clock.sleep)) as database:
+        yield database
+
+
+def test_a_keyring_opens_on_the_configured_file_with_the_keys_that_are_there(
+    tmp_path: Path, clock: SteeredClock
+) -> None:
+    config = Config(database_path=tmp_path / "ltp.sqlite3")
+    with closing(open_keyring(config, clock)) as before:
+        text, key = before.create("ops", "admin", DAY)
+    with closing(open_keyring(config, clock)) as after:
+        assert after.check(text) == key
+
+
+def test_a_file_that_cannot_be_used_leaves_auth_api_key_in_force(
+    tmp_path: Path, clock: SteeredClock, caplog: pytest.LogCaptureFixture
+) -> None:
+    (tmp_path / "data").write_text("a file where the folder should be")
+    config = Config(database_path=tmp_path / "data" / "ltp.sqlite3", auth_api_key=SecretStr(ENVIRONMENT_KEY))
+    keyring = open_keyring(config, clock)
+    assert keyring.check(ENVIRONMENT_KEY).permission == "admin"
+    assert [(record.levelno, "Not a directory" in record.message) for record in caplog.records] == [
+        (logging.WARNING, True)
+    ]
+    with pytest.raises(StoreUnavailable):
+        keyring.create("ops", "admin", DAY)
+
+
+def test_opening_a_keyring_makes_no_file(tmp_path: Path, clock: SteeredClock) -> None:
+    assert open_keyring(Config(database_path=tmp_path / "data" / "ltp.sqlite3"), clock).empty()
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_full_disk_refuses_new_keys_and_leaves_all_others_in_force(
+    database: Database, tmp_path: Path, clock: SteeredClock
+) -> None:
+    config = Config(database_path=tmp_path / "ltp.sqlite3")
+    keyring = open_keyring(config, clock, database)
+    texts = [keyring.create(f"key {number}", "admin", DAY)[0] for number in range(5)]
+    [(pages,)] = database.read("PRAGMA page_count")
+    database.read(f"PRAGMA max_page_count = {pages}")
+    with pytest.raises(StoreUnavailable, match=r"nothing was changed.*the disk is full"):
+        texts.extend(keyring.create(f"more {number}", "read", DAY)[0] for number in range(1000))
+    keyring.refresh()
+    with closing(open_keyring(config, clock)) as elsewhere:
+        for text in texts:
+            assert keyring.check(text) == elsewhere.check(text)
+        assert len(elsewhere.list()) == len(keyring.list()) == len(texts)
