@@ -1,0 +1,145 @@
+"""Which symbols the trade collectors collect: changed at run time, kept in the database file."""
+
+import re
+from collections.abc import Callable, Hashable
+from threading import Lock
+from typing import Protocol
+
+from ltp_service.config import Config
+from ltp_service.database import Database, Execute, Reload, Version
+from ltp_service.errors import InvalidParameter
+
+LIMIT = 200
+"""Most symbols collected at a time."""
+
+SymbolList = tuple[str, ...]
+_SYMBOL = re.compile("[A-Z0-9]{2,20}")
+
+
+class SymbolBackEnd(Protocol):
+    """Where the list is kept. Every method may raise StoreUnavailable and has then changed nothing."""
+
+    def version(self) -> Hashable:
+        """Another value than before when the list may have changed."""
+
+    def load(self) -> SymbolList | None:
+        """The list; None before the first `update`."""
+
+    def update(
+        self, first: SymbolList, change: Callable[[SymbolList], SymbolList]
+    ) -> tuple[SymbolList, SymbolList]:
+        """The list kept so far, else `first`, and what `change` made of it, which is now kept if it is another one.
+
+        No other process comes between; `change` may run several times.
+        """
+
+
+class Symbols:
+    """The list in memory, `first` until another one is stored. Safe from any thread or greenlet."""
+
+    def __init__(self, back_end: SymbolBackEnd, first: SymbolList) -> None:
+        self._back_end = back_end
+        self._first = first
+        self._symbols = first
+        self._seen: Hashable | None = None
+        self._listeners: list[Callable[[], None]] = []
+        # Held while the file is used, so that an older reading never replaces a newer one; `all` does without.
+        self._lock = Lock()
+
+    def all(self) -> SymbolList:
+        """What is collected now, in the order it was added. A later call returns another object iff it changed."""
+        return self._symbols
+
+    def add(self, symbol: str) -> bool:
+        """Collects `symbol` from now on; False if it was so already. InvalidParameter, StoreUnavailable."""
+        if not _SYMBOL.fullmatch(symbol):
+            raise InvalidParameter("a symbol must be 2 to 20 of A-Z and 0-9, for example BTCUSDT")
+        return self._change(lambda symbols: symbols if symbol in symbols else _with(symbols, symbol))
+
+    def remove(self, symbol: str) -> bool:
+        """Collects `symbol` no longer; False if it was not collected. Raises StoreUnavailable."""
+        return self._change(lambda symbols: tuple(kept for kept in symbols if kept != symbol))
+
+    def on_change(self, listener: Callable[[], None]) -> None:
+        """From now on `listener` is called after each change, on the thread that made or noticed it."""
+        self._listeners.append(listener)
+
+    def refresh(self) -> None:
+        """Reads the list if another process changed it. Raises StoreUnavailable, and what was known stays."""
+        with self._lock:
+            version = self._back_end.version()
+            if version == self._seen:
+                return
+            stored = self._back_end.load()
+            changed = self._take(self._first if stored is None else stored)
+            self._seen = version
+        self._tell(changed)
+
+    def _change(self, change: Callable[[SymbolList], SymbolList]) -> bool:
+        with self._lock:
+            before, after = self._back_end.update(self._first, change)
+            changed = self._take(after)
+        self._tell(changed)
+        return after != before
+
+    def _take(self, symbols: SymbolList) -> bool:
+        changed = symbols != self._symbols
+        if changed:
+            self._symbols = symbols
+        return changed
+
+    def _tell(self, changed: bool) -> None:
+        if changed:
+            for listener in self._listeners:
+                listener()
+
+
+class SqliteSymbols:
+    """The table `symbols`: one row, so that a list without any symbol differs from none stored."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    def version(self) -> Version:
+        return self._database.data_version()
+
+    def load(self) -> SymbolList | None:
+        return _list_in(self._database.read)
+
+    def update(
+        self, first: SymbolList, change: Callable[[SymbolList], SymbolList]
+    ) -> tuple[SymbolList, SymbolList]:
+        def write(execute: Execute) -> tuple[SymbolList, SymbolList]:
+            stored = _list_in(execute)
+            before = first if stored is None else stored
+            after = change(before)
+            if after != before:
+                execute("INSERT OR REPLACE INTO symbols VALUES (1, ?)", " ".join(after))
+            return before, after
+
+        return self._database.write(write)
+
+
+class SymbolReload(Reload):
+    """Runner: lets this process collect what was added or removed through another one."""
+
+    def __init__(self, symbols: Symbols) -> None:
+        super().__init__("symbols", symbols.refresh)
+
+
+def open_symbols(config: Config, database: Database) -> Symbols:
+    """The symbols kept in the database, read once; a file that cannot be read leaves those of SYMBOLS at first."""
+    symbols = Symbols(SqliteSymbols(database), config.symbols)
+    SymbolReload(symbols).attempt(symbols.refresh)
+    return symbols
+
+
+def _with(symbols: SymbolList, symbol: str) -> SymbolList:
+    if len(symbols) >= LIMIT:
+        raise InvalidParameter(f"{LIMIT} symbols are collected, no more are possible; remove one first")
+    return (*symbols, symbol)
+
+
+def _list_in(read: Execute) -> SymbolList | None:
+    rows = read("SELECT list FROM symbols")
+    return tuple(rows[0][0].split()) if rows else None
