@@ -1,0 +1,8 @@
+"""python -m ltp_service."""
+
+import sys
+
+from ltp_service.cli import main
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,98 @@
+"""Commands for a terminal: parse arguments, call one method, print.
+
+Exit codes: 0 done, 1 refused or failed with one clear line on stderr, 2 wrong usage.
+"""
+
+import argparse
+import logging
+import sys
+from collections.abc import Mapping, Sequence
+from contextlib import closing
+from datetime import UTC, datetime
+from typing import Annotated
+
+from pydantic import TypeAdapter, ValidationError
+
+from ltp_service.clock import SystemClock
+from ltp_service.config import Config, load_config
+from ltp_service.errors import LtpError
+from ltp_service.keys import open_keyring
+from ltp_service.keys.key import MARK, PERMISSIONS, ApiKey
+from ltp_service.setting_types import seconds
+
+_LIFE = TypeAdapter(Annotated[float, seconds("1s", "3650d")])
+_ROW = "{:<13} {:<10} {:<8} {:<20} {:<20} {:<20} {}"
+
+
+def main(arguments: Sequence[str] | None = None, environ: Mapping[str, str] | None = None) -> int:
+    """Runs one command of this process's arguments and environment, unless others are given; returns the exit code."""
+    options = _parser().parse_args(arguments)
+    logging.getLogger(__package__).addHandler(logging.NullHandler())  # an error is told once, below
+    try:
+        options.command(load_config(environ), options)
+    except LtpError as error:
+        print(error, file=sys.stderr)
+        return 1
+    return 0
+
+
+def create(config: Config, options: argparse.Namespace) -> None:
+    """The text alone on stdout, so that a script can catch it."""
+    ttl = config.auth_key_ttl if options.expires is None else options.expires
+    with closing(open_keyring(config, SystemClock())) as keyring:
+        text, key = keyring.create(options.name, options.permission, ttl)
+    print(text)
+    print(
+        f"{key.permission} key {key.name!r}, good until {_time(key.expires)}. This is the only time it is shown;"
+        f" `keys revoke {MARK}{key.prefix}` ends it.",
+        file=sys.stderr,
+    )
+
+
+def show(config: Config, _: argparse.Namespace) -> None:
+    """One line per key."""
+    clock = SystemClock()
+    with closing(open_keyring(config, clock)) as keyring:
+        keys = keyring.list()
+    print(_ROW.format("PREFIX", "PERMISSION", "STATE", "CREATED", "EXPIRES", "LAST USED", "NAME"))
+    for key in keys:
+        print(_line(key, clock.wall()))
+
+
+def revoke(config: Config, options: argparse.Namespace) -> None:
+    """Ends one key at once here, within 2 s in every process that serves."""
+    with closing(open_keyring(config, SystemClock())) as keyring:
+        key = keyring.revoke(options.prefix)
+    print(f"revoked {MARK}{key.prefix} ({key.name})", file=sys.stderr)
+
+
+def _line(key: ApiKey, now: float) -> str:
+    times = (_time(key.created), _time(key.expires), _time(key.last_used))
+    return _ROW.format(MARK + key.prefix, key.permission, key.state(now), *times, key.name)
+
+
+def _time(at: float | None) -> str:
+    return "never" if at is None else f"{datetime.fromtimestamp(at, UTC):%Y-%m-%dT%H:%M:%SZ}"
+
+
+def _life(text: str) -> float:
+    try:
+        return _LIFE.validate_python(text)
+    except ValidationError as error:
+        raise argparse.ArgumentTypeError(error.errors()[0]["msg"]) from error
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser("python -m ltp_service", description="Administer the service.")
+    keys = parser.add_subparsers(required=True, metavar="keys").add_parser("keys", help="API keys")
+    commands = keys.add_subparsers(required=True, metavar="create|list|revoke")
+    making = commands.add_parser("create", help="make a key and print it, this once")
+    making.add_argument("--name", required=True, help="whom it is for")
+    making.add_argument("--permission", choices=PERMISSIONS, default="read", help="default: read")
+    making.add_argument("--expires", type=_life, metavar="7d", help="its life; default: AUTH_KEY_TTL")
+    making.set_defaults(command=create)
+    commands.add_parser("list", help="show all keys").set_defaults(command=show)
+    ending = commands.add_parser("revoke", help="end a key")
+    ending.add_argument("prefix", metavar="PREFIX", help="as the list shows it, for example ltp_Ab3dE6gH")
+    ending.set_defaults(command=revoke)
+    return parser

@@ -1,0 +1,205 @@
+"""python -m ltp_service: what it prints where, and how it ends."""
+
+import re
+import subprocess
+import sys
+from collections.abc import Callable
+from contextlib import closing
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+
+import pytest
+
+from ltp_service.cli import main
+from ltp_service.clock import SystemClock
+from ltp_service.config import Config
+from ltp_service.keys import open_keyring
+from ltp_service.keys.key import ApiKey, is_well_formed
+
+ROOT = Path(__file__).parent.parent
+ENVIRONMENT_KEY = "ltp_" + "-nv1ronm" + "e" * 35
+
+
+@dataclass
+class Ended:
+    """How a command ended."""
+
+    code: int
+    out: str
+    err: str
+
+
+@pytest.fixture
+def path(tmp_path: Path) -> Path:
+    return tmp_path / "ltp.sqlite3"
+
+
+@pytest.fixture
+def run(path: Path, capsys: pytest.CaptureFixture[str]) -> Callable[..., Ended]:
+    """Runs one command; settings by keyword."""
+
+    def command(*arguments: str, **environ: str) -> Ended:
+        try:
+            code = main(arguments, {"DATABASE_PATH": str(path), **environ})
+        except SystemExit as error:
+            code = int(error.code or 0)
+        return Ended(code, *capsys.readouterr())
+
+    return command
+
+
+def stored(path: Path) -> list[ApiKey]:
+    with closing(open_keyring(Config(database_path=path), SystemClock())) as keyring:
+        return keyring.list()
+
+
+def test_create_prints_the_key_alone_on_stdout_and_explains_on_stderr(
+    path: Path, run: Callable[..., Ended]
+) -> None:
+    ended = run("keys", "create", "--name", "ops", "--permission", "admin")
+    assert ended.code == 0
+    assert is_well_formed(ended.out.removesuffix("\n"))
+    assert ended.out.strip() not in ended.err
+    assert "admin key 'ops', good until" in ended.err
+    assert "the only time it is shown" in ended.err
+    with closing(open_keyring(Config(database_path=path), SystemClock())) as keyring:
+        assert keyring.check(ended.out.strip()).permission == "admin"
+
+
+@pytest.mark.parametrize(
+    ("arguments", "environ", "seconds"),
+    [
+        ([], {}, 7 * 86_400),
+        ([], {"AUTH_KEY_TTL": "2h"}, 7200),
+        (["--expires", "1h30m"], {"AUTH_KEY_TTL": "2h"}, 5400),
+        (["--expires", "7d"], {"AUTH_KEY_TTL": "2h"}, 7 * 86_400),
+    ],
+)
+def test_a_key_lives_as_long_as_asked_or_else_as_configured(
+    arguments: list[str], environ: dict[str, str], seconds: float, path: Path, run: Callable[..., Ended]
+) -> None:
+    assert run("keys", "create", "--name", "ops", *arguments, **environ).code == 0
+    [key] = stored(path)
+    assert key.expires == pytest.approx(key.created + seconds)
+
+
+def test_a_key_may_only_read_unless_more_is_asked_for(path: Path, run: Callable[..., Ended]) -> None:
+    run("keys", "create", "--name", "ops")
+    assert [key.permission for key in stored(path)] == ["read"]
+
+
+def test_list_shows_every_key_without_any_secret(run: Callable[..., Ended]) -> None:
+    first = run("keys", "create", "--name", "my dashboard", "--permission", "write").out.strip()
+    second = run("keys", "create", "--name", "old").out.strip()
+    run("keys", "revoke", second[:12])
+    ended = run("keys", "list", AUTH_API_KEY=ENVIRONMENT_KEY)
+    assert ended.code == 0
+    assert ended.err == ""
+    head, *rows = ended.out.splitlines()
+    assert head.split() == ["PREFIX", "PERMISSION", "STATE", "CREATED", "EXPIRES", "LAST", "USED", "NAME"]
+    assert [row.split()[:3] for row in rows] == [
+        ["ltp_-nv1ronm", "admin", "active"],
+        [first[:12], "write", "active"],
+        [second[:12], "read", "revoked"],
+    ]
+    assert rows[1].endswith("never                my dashboard")
+    for secret in (first, second, ENVIRONMENT_KEY):
+        assert secret[12:] not in ended.out
+    assert not re.search("[0-9a-f]{32}", ended.out)
+
+
+def test_list_shows_times_in_utc(path: Path, run: Callable[..., Ended]) -> None:
+    run("keys", "create", "--name", "ops")
+    created = datetime.fromtimestamp(stored(path)[0].created, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+    assert created in run("keys", "list").out
+
+
+def test_list_before_the_first_key_is_a_head_without_rows_and_makes_no_file(
+    path: Path, run: Callable[..., Ended]
+) -> None:
+    ended = run("keys", "list")
+    assert (ended.code, ended.out.count("\n")) == (0, 1)
+    assert not path.exists()
+
+
+def test_revoke_ends_the_key_of_the_prefix(path: Path, run: Callable[..., Ended]) -> None:
+    text = run("keys", "create", "--name", "ops").out.strip()
+    ended = run("keys", "revoke", text[4:12] if text[4] != "-" else text[:12])
+    assert (ended.code, ended.out, ended.err) == (0, "", f"revoked {text[:12]} (ops)\n")
+    assert stored(path)[0].revoked is not None
+
+
+def test_a_prefix_that_begins_with_a_dash_can_be_given_as_the_list_shows_it(
+    run: Callable[..., Ended],
+) -> None:
+    ended = run("keys", "revoke", "ltp_-nv1ronm", AUTH_API_KEY=ENVIRONMENT_KEY)
+    assert (ended.code, ended.err) == (1, "that key comes from AUTH_API_KEY; take it out there and restart\n")
+
+
+def test_the_last_admin_key_is_kept_with_one_line_that_says_why(run: Callable[..., Ended]) -> None:
+    text = run("keys", "create", "--name", "ops", "--permission", "admin").out.strip()
+    ended = run("keys", "revoke", text[:12])
+    assert (ended.code, ended.out) == (1, "")
+    assert ended.err == f"{text[:12]} is the last admin key; create another one before revoking it\n"
+
+
+@pytest.mark.parametrize("command", [["create", "--name", "ops"], ["list"], ["revoke", "ltp_abcdefgh"]])
+def test_a_database_that_cannot_be_used_is_one_clear_line(
+    command: list[str], path: Path, run: Callable[..., Ended]
+) -> None:
+    path.mkdir()
+    ended = run("keys", *command)
+    assert (ended.code, ended.out) == (1, "")
+    assert ended.err.count("\n") == 1
+    assert "(DATABASE_PATH) cannot be opened; let this user read and write" in ended.err
+
+
+def test_refused_settings_are_told_all_at_once(run: Callable[..., Ended]) -> None:
+    ended = run("keys", "list", AUTH_KEY_TTL="soon", PORT="x")
+    assert (ended.code, ended.out) == (1, "")
+    assert "AUTH_KEY_TTL: 'soon' refused" in ended.err
+    assert "PORT: 'x' refused" in ended.err
+
+
+@pytest.mark.parametrize("name", ["", "a\nb"])
+def test_a_refused_name_is_one_clear_line(name: str, run: Callable[..., Ended]) -> None:
+    ended = run("keys", "create", "--name", name)
+    assert (ended.code, ended.out) == (1, "")
+    assert ended.err == "a key's name must be 1 to 64 printable characters\n"
+
+
+@pytest.mark.parametrize(
+    ("arguments", "says"),
+    [
+        ([], "required: keys"),
+        (["keys"], "required: create|list|revoke"),
+        (["keys", "create"], "required: --name"),
+        (["keys", "create", "--name", "x", "--permission", "root"], "choose from"),
+        (["keys", "create", "--name", "x", "--expires", "soon"], "1s to 3650d, written like 30s"),
+        (["keys", "create", "--name", "x", "--expires", "0"], "1s to 3650d"),
+        (["keys", "revoke"], "required: PREFIX"),
+        (["keys", "steal"], "invalid choice"),
+    ],
+)
+def test_wrong_usage_ends_with_2_and_says_what_is_wrong(
+    arguments: list[str], says: str, path: Path, run: Callable[..., Ended]
+) -> None:
+    ended = run(*arguments)
+    assert (ended.code, ended.out) == (2, "")
+    assert says in ended.err
+    assert not path.exists()
+
+
+def test_the_module_is_a_program_with_that_exit_code(path: Path) -> None:
+    command = [sys.executable, "-m", "ltp_service", "keys", "create", "--name", "ops"]
+    done = subprocess.run(
+        command, cwd=ROOT, env={"DATABASE_PATH": str(path)}, capture_output=True, text=True, check=True
+    )
+    assert is_well_formed(done.stdout.strip())
+    path.unlink()
+    path.mkdir()
+    failed = subprocess.run(
+        command, cwd=ROOT, env={"DATABASE_PATH": str(path)}, capture_output=True, text=True, check=False
+    )
+    assert (failed.returncode, failed.stdout, failed.stderr.count("\n")) == (1, "", 1)
