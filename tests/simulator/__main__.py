@@ -22,6 +22,7 @@ from tests.simulator.kraken_v2 import KrakenV2
 from tests.simulator.market import STANDARD_PAIRS, Market, arbitrary_pair
 from tests.simulator.replay import Player, Recording
 from tests.simulator.server import Server
+from tests.simulator.switches import Arguments
 from tests.simulator.walk import Walk
 
 WALK_RATE = 5.0
@@ -115,8 +116,8 @@ def build(options: argparse.Namespace) -> Server:
     return Server(exchange, dialects, routes, options.host, options.port)
 
 
-def _fault(text: str) -> tuple[str, bool, faults.Arguments]:
-    name, its = faults.from_command_line(text)
+def _fault(text: str) -> tuple[str, bool, Arguments]:
+    name, its = faults.CATALOGUE.from_command_line(text)
     return name, True, its
 
 

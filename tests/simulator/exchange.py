@@ -11,6 +11,7 @@ from tests.simulator.counters import Counters
 from tests.simulator.dialect import Dialect, Wish
 from tests.simulator.faults import Faults, Ignored, Kind, Outgoing, Refused
 from tests.simulator.market import Market, Pair, Trade
+from tests.simulator.switches import Arguments
 from tests.simulator.wire import text_frame
 
 SNAPSHOT_TRADES = 50
@@ -211,6 +212,6 @@ class Exchange:
     def clear_faults(self) -> None:
         self.faults.clear(self)
 
-    def switch_fault(self, name: str, on: bool, arguments: faults.Arguments) -> None:
+    def switch_fault(self, name: str, on: bool, arguments: Arguments) -> None:
         """Raises ValueError naming an unknown fault or argument."""
         self.faults.switch(name, on, arguments, self)

@@ -1,21 +1,14 @@
-"""Named faults: one function each. Its name is its switch on the command line and in the control door.
+"""Kraken's faults: one function each. Its name is its switch on the command line and in the control door."""
 
-The decorator says which question the function answers; its first parameter is the subject of the question, the
-others are the fault's own arguments."""
-
-import inspect
-import json
 import threading
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from enum import Enum
-from typing import Any, Generic, Protocol, TypeVar
+from typing import Any, Protocol
 
 from tests.simulator.market import Tape, Trade
+from tests.simulator.switches import Arguments, Catalogue, Question, Switches
 from tests.simulator.wire import Reply, Request, json_reply
-
-Answer = TypeVar("Answer")
-Arguments = Mapping[str, Any]
 
 _never = threading.Event()
 
@@ -82,17 +75,6 @@ class Switchable(Protocol):
     def set_frozen(self, frozen: bool) -> None: ...
 
 
-class Question(Generic[Answer]):
-    """Something the simulator asks its faults at one place; used as the decorator of those that answer."""
-
-    def __init__(self) -> None:
-        self.functions: dict[str, Callable[..., Answer]] = {}
-
-    def __call__(self, function: Callable[..., Answer]) -> Callable[..., Answer]:
-        self.functions[function.__name__] = function
-        return function
-
-
 at_handshake: Question[Reply] = Question()
 when_opened: Question[None] = Question()
 passes: Question[bool] = Question()
@@ -100,10 +82,10 @@ when_subscribing: Question[Refused | Ignored | None] = Question()
 subscription_delay: Question[float] = Question()
 sends_trade_snapshot: Question[bool] = Question()
 snapshot_trade: Question[Trade | None] = Question()
-rest_answer: Question[Reply | None] = Question()
+rest_answer: Question[Reply | None] = Question(shared=["only"])
 rest_trade: Question[Trade | None] = Question()
 hidden_from_rest: Question[bool] = Question()
-when_switched: Question[None] = Question()
+when_switched: Question[None] = Question(subjects=2)
 
 QUESTIONS: tuple[Question[Any], ...] = (
     at_handshake,
@@ -301,106 +283,29 @@ def _padding(length: int) -> Iterator[bytes]:
         left -= 65536
 
 
-KNOWN = {name: function for question in QUESTIONS for name, function in question.functions.items()}
+CATALOGUE = Catalogue(QUESTIONS)
+KNOWN = CATALOGUE.known
 
 
-class Faults:
-    """The faults that are on. Thread safe: readers see either the old list or the new one."""
+class Faults(Switches):
+    """Kraken's faults that are on."""
 
     def __init__(self) -> None:
-        self._on: tuple[tuple[str, Arguments], ...] = ()
-        self._switching = threading.Lock()
-
-    def __bool__(self) -> bool:
-        return bool(self._on)
-
-    def active(self) -> list[dict[str, Any]]:
-        return [{"name": name, **arguments} for name, arguments in self._on]
+        super().__init__(CATALOGUE)
 
     def switch(self, name: str, on: bool, arguments: Arguments, exchange: Switchable) -> None:
-        """On replaces the same fault of the same pair; off without a pair ends all of that name.
-
-        Raises ValueError naming an unknown fault or argument."""
-        check(name, arguments, on)
-        pair = arguments.get("pair")
-        with self._switching:
-            kept = tuple(
-                (other, its) for other, its in self._on if other != name or (pair and its.get("pair") != pair)
-            )
-            self._on = (*kept, (name, arguments)) if on else kept
+        """Raises ValueError naming an unknown fault or argument."""
+        self.turn(name, on, arguments)
         if name in when_switched.functions:
             when_switched.functions[name](exchange, on, **(arguments if on else {}))
 
     def clear(self, exchange: Switchable) -> None:
-        for name in {name for name, _ in self._on}:
+        for name in self.names():
             self.switch(name, False, {}, exchange)
-
-    def ask(self, question: Question[Answer], subject: object) -> Iterator[Answer]:
-        """The answers of those faults that are on and concern the question."""
-        for name, arguments in self._on:
-            if name in question.functions:
-                yield question.functions[name](subject, **arguments)
 
     def ask_rest(self, call: RestCall) -> Reply | None:
         """The first faulty answer to a REST call; `only` in a fault's arguments limits it to one method."""
-        for name, arguments in self._on:
-            own = {key: value for key, value in arguments.items() if key != "only"}
-            if name in rest_answer.functions and arguments.get("only") in (None, call.method):
-                reply = rest_answer.functions[name](call, **own)
-                if reply is not None:
-                    return reply
-        return None
-
-    def first(self, question: Question[Answer], subject: object) -> Answer | None:
-        """The first answer that is not None."""
-        return next((answer for answer in self.ask(question, subject) if answer is not None), None)
-
-    def any(self, question: Question[bool], subject: object) -> bool:
-        return any(answer for answer in self.ask(question, subject))
+        return self.first(rest_answer, call, only=call.method)
 
     def let_pass(self, frame: Outgoing) -> bool:
-        return not self._on or all(answer for answer in self.ask(passes, frame))
-
-
-def parameters(name: str) -> list[inspect.Parameter]:
-    """The fault's own arguments, in order."""
-    skipped = 2 if name in when_switched.functions else 1
-    own = list(inspect.signature(KNOWN[name]).parameters.values())[skipped:]
-    if name in rest_answer.functions:
-        own.append(inspect.Parameter("only", inspect.Parameter.KEYWORD_ONLY, default=None))
-    return own
-
-
-def check(name: str, arguments: Arguments, on: bool = True) -> None:
-    """Raises ValueError that names the unknown fault, the unknown argument or the missing one."""
-    if name not in KNOWN:
-        raise ValueError(f"no fault is called {name!r}; there are {', '.join(sorted(KNOWN))}")
-    expected = {parameter.name: parameter for parameter in parameters(name)}
-    unknown = sorted(set(arguments) - set(expected))
-    if unknown:
-        raise ValueError(
-            f"fault {name} does not take {', '.join(unknown)}; it takes {', '.join(expected) or 'nothing'}"
-        )
-    missing = [n for n, p in expected.items() if p.default is inspect.Parameter.empty and n not in arguments]
-    if on and missing:
-        raise ValueError(f"fault {name} needs {', '.join(missing)}")
-
-
-def from_command_line(text: str) -> tuple[str, dict[str, Any]]:
-    """NAME, NAME=VALUE (of its first argument) or NAME={"argument": value, …}. Raises ValueError."""
-    name, separator, value = text.partition("=")
-    if not separator or name not in KNOWN:
-        check(name, {})
-        return name, {}
-    arguments = _parsed(value)
-    if not isinstance(arguments, dict):
-        arguments = {first.name: arguments for first in parameters(name)[:1]}
-    check(name, arguments)
-    return name, arguments
-
-
-def _parsed(value: str) -> Any:
-    try:
-        return json.loads(value)
-    except ValueError:
-        return value
+        return self.all(passes, frame)
