@@ -19,7 +19,6 @@ from ltp_service.fallback.poll import Poll, Promise
 from ltp_service.fallback.source import Bounds, RestSource
 from ltp_service.http_client import HttpClient
 from ltp_service.observer import Observer
-from ltp_service.quotes.explain import Explainer
 from ltp_service.quotes.quotes import Quotes
 from ltp_service.stores import open_store
 from ltp_service.stores.base import Store
@@ -27,7 +26,7 @@ from ltp_service.stores.changes import Changes
 from ltp_service.stores.journal import Journal
 from ltp_service.version import VERSION
 
-POLL = 0.5
+POLL = 0.2
 """Seconds for which a read waits at most: how fast silence and the order to stop are noticed."""
 
 _random = random.SystemRandom().random
@@ -40,7 +39,7 @@ class PriceParts:
     store: Store
     changes: Changes
     quotes: Quotes
-    explainer: Explainer
+    journal: Journal
     kraken: KrakenCollector | None
     source: RestSource
     breaker: CircuitBreaker
@@ -66,7 +65,7 @@ def wire_prices(config: Config, clock: Clock, observer: Observer) -> PriceParts:
         store,
         changes,
         Quotes(store, changes, clock, ttl=config.cache_ttl, fallback=source),
-        Explainer(journal, clock),
+        journal,
         kraken,
         source,
         breaker,

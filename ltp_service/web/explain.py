@@ -8,6 +8,8 @@ from ltp_service.errors import InvalidParameter, UnknownPair
 from ltp_service.pairs import Pair
 from ltp_service.quotes.quotes import Quote
 from ltp_service.services import Services, services
+from ltp_service.stores.journal import Decision
+from ltp_service.tick import REST, WEBSOCKET
 from ltp_service.web import params
 from ltp_service.web.answers import json_response, rfc3339
 from ltp_service.web.ltp import detail_of
@@ -19,6 +21,13 @@ _SETTINGS = (
     "cache_ttl stale_after kraken_idle_timeout kraken_fallback_timeout kraken_request_timeout"
     " price_divergence_limit kraken_websocket_enabled"
 ).split()
+
+
+_REASONS = {
+    "newer": "taken: newer than what was held",
+    "same": "confirmed what was held",
+    "older": "refused: not newer than what was held",
+}
 
 
 @bp.get("/api/v1/ltp/explain")
@@ -36,14 +45,19 @@ def explain() -> Response:
 
 
 def _explained(parts: Services, pair: Pair, quote: Quote) -> dict[str, Any]:
-    explainer = parts.prices.explainer
+    journal = parts.prices.journal
     return {
         "pair": str(pair),
         "served": detail_of(parts, quote),
         "state": quote.verdict.state,
         "servable": quote.verdict.servable,
         "market": parts.prices.store.market(),
-        "sources": explainer.sources(pair, quote.price),
+        "sources": {
+            source: _decision(parts, decision)
+            | {"served": quote.price is not None and quote.price.tick is decision.tick}
+            for source in (WEBSOCKET, REST)
+            if (decision := journal.newest(pair, source)) is not None
+        },
         "subscription": _subscription(parts, pair),
         "breaker": breaker_of(parts),
         "fallback": {
@@ -52,23 +66,41 @@ def _explained(parts: Services, pair: Pair, quote: Quote) -> dict[str, Any]:
             "unknown_to_rest": pair in parts.prices.source.unknown,
         },
         "divergence": divergences_of(parts).get(str(pair)),
-        "decisions": explainer.decisions(pair),
+        "decisions": [_decision(parts, decision) for decision in reversed(journal.decisions(pair))],
         "settings": {name: getattr(parts.config, name) for name in _SETTINGS},
     }
 
 
+def _decision(parts: Services, decision: Decision) -> dict[str, Any]:
+    tick = decision.tick
+    return {
+        "source": tick.source,
+        "price": tick.price,
+        "traded_at": rfc3339(tick.traded_at),
+        "trade_id": tick.trade_id,
+        "received_at": _moment(parts, tick.received_at),
+        "outcome": decision.outcome,
+        "reason": _REASONS.get(decision.outcome, decision.outcome),
+    }
+
+
 def _subscription(parts: Services, pair: Pair) -> dict[str, Any] | None:
-    if parts.prices.kraken is None:
+    kraken = parts.prices.kraken
+    if kraken is None:
         return None
-    now, wall = parts.clock.monotonic(), parts.clock.wall()
-    subscription = parts.prices.kraken.subscription(pair)
-    delivered_at = parts.prices.kraken.delivered_at(pair)
+    subscription = kraken.subscription(pair)
     return {
         "state": subscription.label if subscription else "disconnected",
         "acknowledged_at": {
-            channel: rfc3339(wall - (now - at))
+            channel: _moment(parts, at)
             for channel, at in (subscription.acknowledged.items() if subscription else ())
         },
-        "delivered_ago_s": round(now - delivered_at, 3) if delivered_at is not None else None,
-        "generation": parts.prices.kraken.link().generation,
+        "delivered_at": _moment(parts, kraken.delivered_at(pair)),
+        "generation": kraken.link().generation,
     }
+
+
+def _moment(parts: Services, monotonic: float | None) -> str | None:
+    if monotonic is None:
+        return None
+    return rfc3339(parts.clock.wall() - (parts.clock.monotonic() - monotonic))
