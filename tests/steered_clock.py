@@ -1,23 +1,14 @@
-"""A clock that stands still until a test, or a sleep, moves it."""
+"""A clock for code that sleeps: the sleep takes no time and moves the clock."""
+
+from tests.fakes import FakeClock
 
 
-class SteeredClock:
-    """Both clocks of `ltp_service.clock.Clock`, and a sleep that takes no time; `slept` holds what was asked of it."""
+class SteeredClock(FakeClock):
+    """`slept` holds what was asked of `sleep`, in seconds."""
 
-    def __init__(self, wall: float = 1_000_000.0) -> None:
-        self.monotonic_seconds = 50.0
-        self.wall_seconds = wall
+    def __init__(self) -> None:
+        super().__init__()
         self.slept: list[float] = []
-
-    def monotonic(self) -> float:
-        return self.monotonic_seconds
-
-    def wall(self) -> float:
-        return self.wall_seconds
-
-    def advance(self, seconds: float) -> None:
-        self.monotonic_seconds += seconds
-        self.wall_seconds += seconds
 
     def sleep(self, seconds: float) -> None:
         self.slept.append(seconds)

@@ -1,5 +1,6 @@
 """Who may come in: every key in memory, changed through a back end that all processes share."""
 
+import logging
 from collections.abc import Callable, Hashable, Mapping
 from dataclasses import replace
 from hmac import compare_digest
@@ -8,7 +9,7 @@ from typing import Protocol
 
 from ltp_service.clock import Clock
 from ltp_service.database import Reload
-from ltp_service.errors import InvalidParameter, KeyInvalid, KeyMissing
+from ltp_service.errors import InvalidParameter, KeyInvalid, KeyMissing, StoreUnavailable
 from ltp_service.keys.key import (
     MARK,
     PERMISSIONS,
@@ -19,6 +20,8 @@ from ltp_service.keys.key import (
     make_text,
     prefix_of,
 )
+
+log = logging.getLogger(__name__)
 
 LAST_USED_EVERY = 5.0
 """Seconds between two writings of when keys were used."""
@@ -148,7 +151,7 @@ class Keyring:
                 self._version = version
 
     def write_last_used(self) -> None:
-        """Tells the back end which keys were used since it was last told."""
+        """Tells the back end which keys were used since it was last told; what fails is told the next time."""
         self._written_at = self._clock.monotonic()
         used = {
             key_hash: at
@@ -156,8 +159,7 @@ class Keyring:
             if at != self._written.get(key_hash) and not self._is_environment(key_hash)
         }
         if used:
-            self._back_end.touch(used)
-            self._written |= used
+            self._touch(used)
 
     def follow(self) -> None:
         """One round of the reload: what others wrote, and now and then what is to be told to them."""
@@ -173,6 +175,13 @@ class Keyring:
         wanted = hash_of(text)
         key = self._index.get(wanted)
         return key if key and compare_digest(key.hash, wanted) else None
+
+    def _touch(self, used: Mapping[str, float]) -> None:
+        try:
+            self._back_end.touch(used)
+            self._written |= used
+        except StoreUnavailable as error:
+            log.debug("when %d key(s) were last used is not written yet: %s", len(used), error)
 
     def _put(self, key: ApiKey) -> None:
         with self._lock:

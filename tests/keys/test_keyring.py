@@ -128,9 +128,9 @@ def test_every_wrong_key_is_refused_in_the_same_words(keyring: Keyring, clock: S
 
 def test_a_key_expires_by_the_wall_clock(keyring: Keyring, clock: SteeredClock) -> None:
     text, _ = keyring.create("short", "read", 10.0)
-    clock.wall_seconds += 9.9
+    clock.set_wall(clock.wall() + 9.9)
     keyring.check(text)
-    clock.wall_seconds += 0.1
+    clock.set_wall(clock.wall() + 0.1)
     assert_refused(keyring, text)
 
 
@@ -421,8 +421,7 @@ def test_last_use_that_could_not_be_written_is_written_the_next_time(
     keyring.check(text)
     used = clock.wall()
     shared.trouble = StoreUnavailable("locked")
-    with pytest.raises(StoreUnavailable):
-        keyring.write_last_used()
+    keyring.write_last_used()
     shared.trouble = None
     keyring.write_last_used()
     assert shared.touched == [{key.hash: used}]
