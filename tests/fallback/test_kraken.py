@@ -1,0 +1,518 @@
+"""One question about many pairs: who is to blame, when to ask again, what counts against the exchange."""
+
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from typing import Any
+
+import msgspec
+import pytest
+
+from ltp_service.clock import SystemClock
+from ltp_service.errors import BadFrame, BreakerOpen, ExchangeError, Rejected, Unreachable
+from ltp_service.fallback.breaker import CircuitBreaker
+from ltp_service.fallback.kraken import CHUNK, FORGET_UNKNOWN, TICKER_CAP, KrakenRest, Patience
+from ltp_service.http_client import Answer, HttpClient
+from ltp_service.observer import Observer
+from ltp_service.pairs import Pair, kraken_rest_symbol, kraken_v1_symbol, read_pair
+from tests.simulator.client import Simulator
+
+URL = "http://exchange/0/public"
+
+Reply = Answer | ExchangeError
+
+
+class Clock:
+    """Both clocks stand still until somebody sleeps or a call takes its time."""
+
+    def __init__(self) -> None:
+        self.now = 5000.0
+
+    def monotonic(self) -> float:
+        return self.now
+
+    def wall(self) -> float:
+        return 1_700_000_000.0 + self.now
+
+    def sleep(self, seconds: float) -> None:
+        self.now += seconds
+
+
+class Exchange(HttpClient):
+    """Kraken as far as a batch of pairs goes: it lists `listed`, and any other pair spoils the whole answer.
+
+    `replies` come first, one per call; a None among them is the right answer. Each call takes `takes` seconds,
+    or the deadline when that is less.
+    """
+
+    def __init__(self, clock: Clock, *listed: str) -> None:
+        super().__init__(clock, "test")
+        self.clock = clock
+        self.listed = {kraken_rest_symbol(read_pair(name)): read_pair(name) for name in listed}
+        self.prices = dict.fromkeys(self.listed, "1.50")
+        self.replies: Iterator[Reply | None] = iter(())
+        self.broken: dict[str, Reply] = {}
+        self.takes = 0.1
+        self.calls: list[tuple[str, str]] = []
+        self.deadlines: list[float] = []
+        self.caps: list[int] = []
+
+    def get(
+        self, url: str, params: Mapping[str, str], deadline_seconds: float, *, body_cap: int = 0
+    ) -> Answer:
+        base, endpoint = url.rsplit("/", 1)
+        assert base == URL
+        self.calls.append((endpoint, params.get("pair", "")))
+        self.deadlines.append(deadline_seconds)
+        self.caps.append(body_cap)
+        self.clock.now += min(self.takes, deadline_seconds)
+        reply = next(self.replies, None) or self.broken.get(endpoint) or self._right_answer(endpoint, params)
+        if isinstance(reply, ExchangeError):
+            raise reply
+        return reply
+
+    def _right_answer(self, endpoint: str, params: Mapping[str, str]) -> Answer:
+        match endpoint:
+            case "AssetPairs":
+                return good(
+                    {
+                        symbol: {"altname": symbol, "wsname": kraken_v1_symbol(pair)}
+                        for symbol, pair in self.listed.items()
+                    }
+                )
+            case "SystemStatus":
+                return good({"status": "cancel_only"})
+            case "Trades":
+                row = ["2.50", "1", 1_700_000_001.5, "b", "m", "", 9]
+                return good({params["pair"]: [row], "last": "1"})
+        asked = params["pair"].split(",")
+        if not all(symbol in self.listed for symbol in asked):
+            return error("EQuery:Unknown asset pair")
+        return good({symbol: {"c": [self.prices[symbol], "1"]} for symbol in asked})
+
+    def asked(self, endpoint: str = "Ticker") -> list[str]:
+        return [pairs for name, pairs in self.calls if name == endpoint]
+
+
+def good(result: Any) -> Answer:
+    return Answer(200, "application/json", None, msgspec.json.encode({"error": [], "result": result}))
+
+
+def error(text: str) -> Answer:
+    return Answer(200, "application/json", None, msgspec.json.encode({"error": [text]}))
+
+
+def status(code: int, retry_after: float | None = None) -> Answer:
+    return Answer(code, "text/html", retry_after, b"<html>")
+
+
+def unreachable(reason: str = "timeout") -> Unreachable:
+    return Unreachable("no answer", reason=reason)
+
+
+class Reports(Observer):
+    def __init__(self) -> None:
+        self.refused: list[tuple[str, str]] = []
+        self.external: list[tuple[str, str, int | None, float]] = []
+        self.retries: list[tuple[str, str]] = []
+        self.breaker: list[tuple[str, str]] = []
+
+    def frame_refused(self, exchange: str, reason: str) -> None:
+        self.refused.append((exchange, reason))
+
+    def external_call(self, service: str, endpoint: str, status_code: int | None, seconds: float) -> None:
+        self.external.append((service, endpoint, status_code, round(seconds, 6)))
+
+    def external_retry(self, service: str, endpoint: str) -> None:
+        self.retries.append((service, endpoint))
+
+    def breaker_changed(self, service: str, state: str) -> None:
+        self.breaker.append((service, state))
+
+
+@pytest.fixture
+def clock() -> Clock:
+    return Clock()
+
+
+@pytest.fixture
+def reports() -> Reports:
+    return Reports()
+
+
+@pytest.fixture
+def breaker(clock: Clock) -> CircuitBreaker:
+    return CircuitBreaker(clock.monotonic, lambda: 1.0)
+
+
+@pytest.fixture
+def exchange(clock: Clock) -> Exchange:
+    return Exchange(clock, "BTC/USD", "ETH/USD", "DOGE/USD", "BTC/USDT")
+
+
+Make = Callable[..., KrakenRest]
+
+
+@pytest.fixture
+def make(exchange: Exchange, breaker: CircuitBreaker, clock: Clock, reports: Reports) -> Make:
+    def make(**patience: Any) -> KrakenRest:
+        settings = Patience(sleep=clock.sleep, random=lambda: 1.0)._replace(**patience)
+        return KrakenRest(URL, exchange, breaker, clock, reports, settings)
+
+    return make
+
+
+@pytest.fixture
+def rest(make: Make) -> KrakenRest:
+    return make()
+
+
+def pairs(*names: str) -> list[Pair]:
+    return [read_pair(name) for name in names]
+
+
+def prices(rest: KrakenRest, asked: Iterable[Pair]) -> dict[str, str]:
+    return {str(tick.pair): tick.price for tick in rest.last_trades(asked).ticks}
+
+
+def test_all_pairs_are_asked_for_in_one_call_by_their_altnames(rest: KrakenRest, exchange: Exchange) -> None:
+    assert prices(rest, pairs("BTC/USD", "DOGE/USD")) == {"BTC/USD": "1.50", "DOGE/USD": "1.50"}
+    assert exchange.calls == [("Ticker", "XBTUSD,XDGUSD")]
+    assert exchange.caps == [TICKER_CAP]
+
+
+def test_a_tick_is_evidence_of_the_moment_the_question_left(
+    rest: KrakenRest, exchange: Exchange, clock: Clock
+) -> None:
+    asked_at, exchange.takes = clock.now, 2.0
+    (tick,) = rest.last_trades(pairs("BTC/USD")).ticks
+    assert (tick.received_at, tick.source, tick.traded_at, tick.trade_id, tick.happened_at) == (
+        asked_at,
+        "kraken:rest",
+        None,
+        None,
+        None,
+    )
+
+
+def test_a_retried_tick_is_evidence_of_the_last_question(
+    rest: KrakenRest, exchange: Exchange, clock: Clock
+) -> None:
+    exchange.replies = iter([unreachable()])
+    asked_at = clock.now
+    (tick,) = rest.last_trades(pairs("BTC/USD")).ticks
+    assert tick.received_at == pytest.approx(asked_at + exchange.takes + 0.25)
+
+
+def test_no_pairs_are_no_call(rest: KrakenRest, exchange: Exchange) -> None:
+    assert rest.last_trades([]) == ([], frozenset())
+    assert exchange.calls == []
+
+
+def test_more_than_fifty_pairs_are_asked_for_in_chunks(make: Make, exchange: Exchange) -> None:
+    many = [Pair(f"C{number}", "USD") for number in range(2 * CHUNK + 1)]
+    exchange.listed = {kraken_rest_symbol(pair): pair for pair in many}
+    exchange.prices = dict.fromkeys(exchange.listed, "1")
+    assert len(make().last_trades(many).ticks) == len(many)
+    assert [len(asked.split(",")) for asked in exchange.asked()] == [CHUNK, CHUNK, 1]
+
+
+def test_what_one_chunk_gave_survives_the_failure_of_the_next(make: Make, exchange: Exchange) -> None:
+    many = [Pair(f"C{number}", "USD") for number in range(CHUNK + 1)]
+    exchange.listed = {kraken_rest_symbol(pair): pair for pair in many}
+    exchange.prices = dict.fromkeys(exchange.listed, "1")
+    exchange.replies = iter([None, status(404)])
+    assert len(make().last_trades(many).ticks) == CHUNK
+
+
+def test_one_unknown_pair_never_fails_the_batch(rest: KrakenRest, exchange: Exchange) -> None:
+    found = rest.last_trades(pairs("BTC/USD", "FOO/USD", "ETH/USD"))
+    assert {str(tick.pair) for tick in found.ticks} == {"BTC/USD", "ETH/USD"}
+    assert found.unknown == {Pair("FOO", "USD")}
+    assert [endpoint for endpoint, _ in exchange.calls] == ["Ticker", "AssetPairs", "Ticker"]
+
+
+def test_an_unknown_pair_is_remembered_so_that_the_next_batch_is_one_call(
+    rest: KrakenRest, exchange: Exchange
+) -> None:
+    rest.last_trades(pairs("BTC/USD", "FOO/USD"))
+    exchange.calls.clear()
+    found = rest.last_trades(pairs("BTC/USD", "FOO/USD"))
+    assert exchange.calls == [("Ticker", "XBTUSD")]
+    assert found.unknown == {Pair("FOO", "USD")}
+
+
+def test_an_unknown_pair_is_asked_for_again_after_an_hour(
+    rest: KrakenRest, exchange: Exchange, clock: Clock
+) -> None:
+    rest.last_trades(pairs("FOO/USD"))
+    exchange.listed["FOOUSD"], exchange.prices["FOOUSD"] = Pair("FOO", "USD"), "7"
+    assert prices(rest, pairs("FOO/USD")) == {}
+    clock.now += FORGET_UNKNOWN
+    assert prices(rest, pairs("FOO/USD")) == {"FOO/USD": "7"}
+
+
+def test_asset_pairs_is_fetched_once_for_hours(rest: KrakenRest, exchange: Exchange, clock: Clock) -> None:
+    for name in ("FOO/USD", "BAR/USD", "BAZ/USD"):
+        rest.last_trades(pairs("BTC/USD", name))
+        clock.now += 60
+    assert len(exchange.asked("AssetPairs")) == 1
+
+
+def test_without_asset_pairs_the_unknown_ones_are_found_by_halving(
+    rest: KrakenRest, exchange: Exchange
+) -> None:
+    exchange.broken = {"AssetPairs": status(404)}
+    found = rest.last_trades(pairs("BTC/USD", "FOO/USD", "ETH/USD", "DOGE/USD", "BAR/USD", "BTC/USDT"))
+    assert {str(tick.pair) for tick in found.ticks} == {"BTC/USD", "ETH/USD", "DOGE/USD", "BTC/USDT"}
+    assert found.unknown == {Pair("FOO", "USD"), Pair("BAR", "USD")}
+    assert len(exchange.asked("AssetPairs")) == 1
+
+
+def test_a_slow_asset_pairs_leaves_time_for_the_halving(rest: KrakenRest, exchange: Exchange) -> None:
+    exchange.broken = {"AssetPairs": unreachable()}
+    exchange.takes = 0.5
+    assert set(prices(rest, pairs("BTC/USD", "FOO/USD", "ETH/USD"))) == {"BTC/USD", "ETH/USD"}
+
+
+def test_a_listed_pair_that_is_refused_all_the_same_is_found_by_halving(
+    rest: KrakenRest, exchange: Exchange
+) -> None:
+    rest.last_trades(pairs("FOO/USD"))  # which loads the listings
+    del exchange.listed["ETHUSD"]
+    found = rest.last_trades(pairs("BTC/USD", "ETH/USD", "DOGE/USD"))
+    assert {str(tick.pair) for tick in found.ticks} == {"BTC/USD", "DOGE/USD"}
+    assert found.unknown == {Pair("ETH", "USD")}
+
+
+def test_a_bad_value_concerns_its_pair_and_is_reported(
+    rest: KrakenRest, exchange: Exchange, reports: Reports, breaker: CircuitBreaker
+) -> None:
+    exchange.prices["XBTUSD"] = "0"
+    assert prices(rest, pairs("BTC/USD", "ETH/USD")) == {"ETH/USD": "1.50"}
+    assert reports.refused == [("kraken:rest", "not_positive")]
+    assert breaker.state().failures == 0
+
+
+def test_a_network_fault_is_retried_within_the_limit(
+    rest: KrakenRest, exchange: Exchange, reports: Reports
+) -> None:
+    exchange.replies = iter([unreachable("closed"), unreachable("refused"), status(502)])
+    assert prices(rest, pairs("BTC/USD")) == {"BTC/USD": "1.50"}
+    assert reports.retries == [("kraken", "Ticker")] * 3
+    assert [call[2] for call in reports.external] == [None, None, 502, 200]
+    assert reports.external[0] == ("kraken", "Ticker", None, 0.1)
+
+
+def test_after_the_last_retry_the_fault_is_told(make: Make, exchange: Exchange) -> None:
+    exchange.broken = {"Ticker": unreachable("refused")}
+    with pytest.raises(Unreachable):
+        make(max_retries=2).last_trades(pairs("BTC/USD"))
+    assert len(exchange.calls) == 3
+
+
+def test_waits_double_under_full_jitter(make: Make, exchange: Exchange) -> None:
+    waits: list[float] = []
+    exchange.broken = {"Ticker": unreachable("refused")}
+    with pytest.raises(Unreachable):
+        make(sleep=waits.append, random=lambda: 0.5).last_trades(pairs("BTC/USD"))
+    assert waits == [0.125, 0.25, 0.5]
+
+
+def test_all_tries_share_one_time_budget(make: Make, exchange: Exchange, clock: Clock) -> None:
+    exchange.broken, exchange.takes = {"Ticker": unreachable()}, 99.0
+    begun = clock.now
+    with pytest.raises(Unreachable):
+        make(request_timeout=3.0, timeout=5.0, max_retries=9).last_trades(pairs("BTC/USD"))
+    assert clock.now - begun <= 5.0
+    assert exchange.deadlines == [3.0, pytest.approx(1.75)]
+
+
+def test_a_caller_may_have_less_time_than_the_settings_allow(
+    make: Make, exchange: Exchange, clock: Clock
+) -> None:
+    exchange.broken, exchange.takes = {"Ticker": unreachable()}, 99.0
+    begun = clock.now
+    with pytest.raises(Unreachable):
+        make().last_trades(pairs("BTC/USD"), budget=2.0)
+    assert clock.now - begun <= 2.0
+    assert exchange.deadlines == [2.0]
+
+
+@pytest.mark.parametrize(
+    "reply",
+    [
+        Answer(200, "text/html", None, b"<html>"),
+        Answer(200, "application/json", None, b"{"),
+        status(404),
+        status(429),
+        error("EGeneral:Too many requests"),
+        error("EGeneral:Invalid arguments"),
+        unreachable("too_large"),
+        unreachable("redirect"),
+        unreachable("tls"),
+    ],
+)
+def test_what_another_try_cannot_mend_is_not_retried(
+    rest: KrakenRest, exchange: Exchange, reply: Reply
+) -> None:
+    exchange.broken = {"Ticker": reply}
+    with pytest.raises(ExchangeError):
+        rest.last_trades(pairs("BTC/USD"))
+    assert len(exchange.calls) == 1
+
+
+@pytest.mark.parametrize(
+    "reply",
+    [
+        unreachable(),
+        unreachable("too_large"),
+        unreachable("redirect"),
+        unreachable("name_resolution"),
+        status(500),
+        error("EService:Unavailable"),
+        Answer(200, "text/html", None, b"<html>"),
+        Answer(200, "application/json", None, b"{"),
+    ],
+)
+def test_an_exchange_in_bad_health_opens_the_breaker(
+    make: Make, exchange: Exchange, breaker: CircuitBreaker, reports: Reports, reply: Reply
+) -> None:
+    exchange.broken = {"Ticker": reply}
+    rest = make(max_retries=0)
+    for _ in range(5):
+        with pytest.raises((Unreachable, BadFrame)):
+            rest.last_trades(pairs("BTC/USD"))
+    with pytest.raises(BreakerOpen):
+        rest.last_trades(pairs("BTC/USD"))
+    assert len(exchange.calls) == 5
+    assert reports.breaker == [("kraken", "open")]
+
+
+@pytest.mark.parametrize("reply", [status(404), error("EGeneral:Invalid arguments")])
+def test_our_own_mistakes_do_not_open_the_breaker(
+    rest: KrakenRest, exchange: Exchange, breaker: CircuitBreaker, reply: Reply
+) -> None:
+    exchange.broken = {"Ticker": reply}
+    for _ in range(6):
+        with pytest.raises(Rejected):
+            rest.last_trades(pairs("BTC/USD"))
+    assert breaker.state() == ("closed", 0, 0.0)
+
+
+def test_unknown_pairs_do_not_open_the_breaker(rest: KrakenRest, breaker: CircuitBreaker) -> None:
+    for number in range(6):
+        assert rest.last_trades([Pair(f"FOO{number}", "USD")]).ticks == []
+    assert breaker.state() == ("closed", 0, 0.0)
+
+
+@pytest.mark.parametrize(
+    ("reply", "seconds"),
+    [
+        (status(429, 600.0), 600.0),
+        (status(503, 20.0), 20.0),
+        (status(429), 60.0),
+        (error("EGeneral:Too many requests"), 5.0),
+    ],
+)
+def test_an_exchange_that_asks_for_peace_is_left_alone_without_sleeping(
+    rest: KrakenRest, exchange: Exchange, breaker: CircuitBreaker, clock: Clock, reply: Reply, seconds: float
+) -> None:
+    exchange.broken = {"Ticker": reply}
+    begun = clock.now
+    with pytest.raises(ExchangeError):
+        rest.last_trades(pairs("BTC/USD"))
+    assert clock.now - begun < 1
+    assert breaker.state().state == "open"
+    assert breaker.state().retry_in == pytest.approx(seconds, abs=1)
+    with pytest.raises(BreakerOpen):
+        rest.last_trades(pairs("BTC/USD"))
+    assert len(exchange.calls) == 1
+
+
+def test_the_probe_that_succeeds_closes_the_breaker_and_says_so(
+    make: Make, exchange: Exchange, clock: Clock, reports: Reports
+) -> None:
+    rest = make(max_retries=0)
+    exchange.replies = iter([unreachable()] * 5)
+    for _ in range(5):
+        with pytest.raises(Unreachable):
+            rest.last_trades(pairs("BTC/USD"))
+    clock.now += 30
+    assert prices(rest, pairs("BTC/USD")) == {"BTC/USD": "1.50"}
+    assert reports.breaker == [("kraken", state) for state in ("open", "half_open", "closed")]
+
+
+def test_trades_brings_time_and_id(rest: KrakenRest, exchange: Exchange) -> None:
+    tick = rest.trades(Pair("BTC", "USD"))
+    assert tick is not None
+    assert (tick.price, tick.traded_at, tick.trade_id) == ("2.50", 1_700_000_001.5, 9)
+    assert exchange.calls == [("Trades", "XBTUSD")]
+
+
+def test_the_systems_status_is_told(rest: KrakenRest) -> None:
+    assert rest.system_status() == "cancel_only"
+
+
+@pytest.fixture(scope="module")
+def simulator() -> Iterator[Simulator]:
+    with Simulator.start() as simulator:
+        yield simulator
+
+
+@pytest.fixture
+def real(simulator: Simulator) -> Iterator[KrakenRest]:
+    """Everything real but the exchange."""
+    clock = SystemClock()
+    http = HttpClient(clock, "ltp_service/test")
+    breaker = CircuitBreaker(clock.monotonic, lambda: 1.0)
+    patience = Patience(request_timeout=0.5, max_retries=0)
+    yield KrakenRest(simulator.rest_url, http, breaker, clock, Observer(), patience)
+    simulator.clear()
+    http.close()
+
+
+DEFAULT_PAIRS = pairs("BTC/USD", "BTC/EUR", "ETH/USD", "LTC/USD", "XRP/USD")
+
+
+def test_over_the_wire_every_default_pair_has_its_price(real: KrakenRest, simulator: Simulator) -> None:
+    simulator.trade("BTC/USD", "115643.0")
+    found = {tick.pair: tick.amount for tick in real.last_trades(DEFAULT_PAIRS).ticks}
+    assert set(found) == set(DEFAULT_PAIRS)
+    assert found[Pair("BTC", "USD")] == 115643
+
+
+def test_over_the_wire_an_unknown_pair_is_isolated(real: KrakenRest) -> None:
+    found = real.last_trades([*DEFAULT_PAIRS, Pair("FOO", "USD")])
+    assert len(found.ticks) == len(DEFAULT_PAIRS)
+    assert found.unknown == {Pair("FOO", "USD")}
+
+
+def test_over_the_wire_trades_and_status_are_read(real: KrakenRest, simulator: Simulator) -> None:
+    simulator.trade("ETH/USD", "3000.5")
+    tick = real.trades(Pair("ETH", "USD"))
+    assert tick is not None
+    assert tick.amount * 2 == 6001
+    assert tick.trade_id is not None
+    assert real.system_status() == "online"
+
+
+@pytest.mark.parametrize(
+    ("fault", "arguments", "reason"),
+    [
+        ("rest_drip", {}, "timeout"),
+        ("rest_huge", {}, "too_large"),
+        ("rest_huge", {"announced": True}, "too_large"),
+        ("rest_html", {}, "html"),
+        ("rest_status", {"status": 503}, "server_error"),
+        ("rest_status", {"status": 302, "location": "http://127.0.0.1:1/"}, "redirect"),
+        ("rest_error", {}, "throttled"),
+        ("rest_garbage", {}, "malformed"),
+        ("rest_refuse", {}, "closed"),
+    ],
+)
+def test_over_the_wire_each_fault_has_its_name(
+    real: KrakenRest, simulator: Simulator, fault: str, arguments: dict[str, Any], reason: str
+) -> None:
+    simulator.fault(fault, **arguments)
+    with pytest.raises(ExchangeError) as caught:
+        real.last_trades(DEFAULT_PAIRS)
+    assert caught.value.reason == reason

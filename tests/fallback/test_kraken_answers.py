@@ -1,0 +1,299 @@
+"""Kraken's REST answers, recorded ones first; what is marked synthetic is built from the documentation."""
+
+import json
+from collections.abc import Callable
+from decimal import Decimal
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import pytest
+
+from ltp_service.errors import BadFrame, ExchangeError, Rejected, Unreachable
+from ltp_service.fallback.kraken_answers import (
+    Listings,
+    Unusable,
+    read_last_trade,
+    read_listings,
+    read_result,
+    read_system_status,
+    read_tickers,
+)
+from ltp_service.http_client import Answer
+from ltp_service.pairs import Pair, read_pair
+from ltp_service.tick import Tick
+
+Recorded = Callable[[str], Path]
+
+SENT_AT = 77.0
+BTC_USDT = Pair("BTC", "USDT")
+BTC_USD = Pair("BTC", "USD")
+
+
+def answer(body: bytes | str, status: int = 200, retry_after: float | None = None) -> Answer:
+    content = body if isinstance(body, bytes) else body.encode()
+    return Answer(status, "application/json", retry_after, content)
+
+
+def result(content: Any) -> msgspec.Raw:
+    return msgspec.Raw(json.dumps(content).encode())
+
+
+def ticker(price: Any) -> dict[str, Any]:
+    return {"a": ["2", "1", "1.000"], "b": ["1", "1", "1.000"], "c": [price, "0.1"], "t": [1, 2], "o": "1"}
+
+
+def tickers(content: Any, *pairs: Pair, listings: Listings | None = None) -> list[Tick | Unusable]:
+    return list(read_tickers(result(content), pairs, listings, SENT_AT))
+
+
+def recorded_rest(recorded: Recorded) -> list[dict[str, Any]]:
+    lines = recorded("kraken/rest_ccxt_2024-03.jsonl").read_text().splitlines()
+    return [json.loads(line) for line in lines]
+
+
+@pytest.mark.parametrize(
+    ("file", "pair", "price"),
+    [
+        ("kraken/rest_nautilus_ticker.json", BTC_USDT, "105899.40000"),
+        ("kraken/rest_xchange_ticker.json", Pair("BTC", "EUR"), "560.87711"),
+    ],
+)
+def test_the_last_trade_of_a_recorded_ticker_keeps_its_text(
+    recorded: Recorded, file: str, pair: Pair, price: str
+) -> None:
+    ticks = list(read_tickers(read_result(answer(recorded(file).read_bytes())), [pair], None, SENT_AT))
+    assert ticks == [Tick(pair, price, Decimal(price), "kraken:rest", None, None, SENT_AT, None)]
+
+
+def test_a_recorded_trade_brings_its_time_and_id(recorded: Recorded) -> None:
+    body = recorded_rest(recorded)[1]["raw"]
+    tick = read_last_trade(read_result(answer(body)), BTC_USDT, None, SENT_AT)
+    assert tick == Tick(
+        BTC_USDT,
+        "73324.40000",
+        Decimal("73324.4"),
+        "kraken:rest",
+        1710327959.173347,
+        6324366,
+        SENT_AT,
+        None,
+    )
+
+
+def test_the_recorded_throttling_is_told_in_http_200(recorded: Recorded) -> None:
+    with pytest.raises(Rejected) as caught:
+        read_result(answer(recorded_rest(recorded)[2]["raw"]))
+    assert (caught.value.reason, caught.value.retry_after) == ("throttled", 5.0)
+
+
+def test_recorded_listings_name_every_pair_by_its_key(recorded: Recorded) -> None:
+    body = recorded("kraken/rest_assetpairs_2021-04-17.json").read_bytes()
+    listings = read_listings(read_result(answer(body)))
+    assert len(listings.by_key) == 304 - 11
+    assert listings.by_key["XXBTZUSD"] == BTC_USD
+    assert listings.symbols[BTC_USD] == "XBTUSD"
+    assert listings.by_key["XDGUSD"] == Pair("DOGE", "USD")
+    assert listings.by_key["USDTZUSD"] == Pair("USDT", "USD")
+
+
+def test_every_recorded_key_is_found_without_the_listings_too(recorded: Recorded) -> None:
+    listings = read_listings(
+        read_result(answer(recorded("kraken/rest_assetpairs_2021-04-17.json").read_bytes()))
+    )
+    content = {key: ticker("1.5") for key in listings.by_key}
+    found = tickers(content, *listings.symbols)
+    assert {tick.pair for tick in found if isinstance(tick, Tick)} == set(listings.symbols)
+    assert [each for each in found if isinstance(each, Unusable)] == []
+
+
+def test_a_recorded_system_status_is_read(recorded: Recorded) -> None:
+    body = recorded("kraken/rest_nautilus_system_status.json").read_bytes()
+    assert read_system_status(read_result(answer(body))) == "online"
+
+
+@pytest.mark.parametrize(("text", "status"), [("cancel_only", "cancel_only"), ("asleep", "unknown")])
+def test_a_system_status_is_one_of_the_known_words(text: str, status: str) -> None:
+    assert read_system_status(result({"status": text})) == status
+
+
+@pytest.mark.parametrize(
+    ("key", "pair"),
+    [
+        ("XXBTZUSD", "BTC/USD"),
+        ("XETHZUSD", "ETH/USD"),
+        ("XBTUSDT", "BTC/USDT"),
+        ("XDGUSD", "DOGE/USD"),
+        ("BTC/USD", "BTC/USD"),
+        ("USDTZUSD", "USDT/USD"),
+        ("XETHXXBT", "ETH/BTC"),
+        ("AIXBTUSD", "AIXBT/USD"),
+        ("SOLUSD", "SOL/USD"),
+    ],
+)
+def test_a_key_of_any_style_is_mapped_to_the_pair_that_was_asked(key: str, pair: str) -> None:
+    (tick,) = tickers({key: ticker("1")}, read_pair(pair), Pair("LTC", "EUR"))
+    assert isinstance(tick, Tick)
+    assert str(tick.pair) == pair
+
+
+def test_the_listings_decide_about_a_key_that_cannot_be_cut() -> None:
+    pair = Pair("ODD", "NAME")
+    listings = Listings({"XODDWEIRD": pair}, {pair: "ODDNAME"})
+    (tick,) = tickers({"XODDWEIRD": ticker("1")}, pair, listings=listings)
+    assert isinstance(tick, Tick)
+    assert tick.pair == pair
+
+
+@pytest.mark.parametrize("key", ["XETHZUSD", "?", ""])
+def test_a_key_that_was_not_asked_for_is_no_price(key: str) -> None:
+    assert tickers({key: ticker("1")}, BTC_USD) == [Unusable(key, "not_asked")]
+
+
+@pytest.mark.parametrize(
+    ("entry", "reason"),
+    [
+        (ticker("0"), "not_positive"),
+        (ticker("-1"), "not_positive"),
+        (ticker("NaN"), "not_finite"),
+        (ticker("1e99999999"), "out_of_range"),
+        (ticker("1,5"), "not_a_number"),
+        (ticker(""), "not_a_number"),
+        (ticker(1.5), "malformed"),
+        (ticker(None), "malformed"),
+        ({"c": []}, "missing"),
+        ({"a": ["1"]}, "malformed"),
+        (None, "malformed"),
+        ([], "malformed"),
+    ],
+)
+def test_a_bad_value_concerns_its_own_pair_only(entry: Any, reason: str) -> None:
+    found = tickers({"XXBTZUSD": entry, "XETHZUSD": ticker("2.50")}, BTC_USD, Pair("ETH", "USD"))
+    assert found[0] == Unusable("XXBTZUSD", reason)
+    assert isinstance(found[1], Tick)
+    assert found[1].price == "2.50"
+
+
+@pytest.mark.parametrize(
+    ("error", "kind", "reason"),
+    [
+        ("EQuery:Unknown asset pair", Rejected, "unknown_pair"),
+        ("Equery:Unkown asset pair", Rejected, "unknown_pair"),
+        ("Query:Unknown Asset Pair", Rejected, "unknown_pair"),
+        ("EGeneral:Too many requests", Rejected, "throttled"),
+        ("EAPI:Rate limit exceeded", Rejected, "throttled"),
+        ("EService:Throttled: 1700000000", Rejected, "throttled"),
+        ("EService:Unavailable", Unreachable, "server_error"),
+        ("EService:Busy", Unreachable, "server_error"),
+        ("EGeneral:Internal error", Unreachable, "server_error"),
+        ("EGeneral:Invalid arguments", Rejected, "refused"),
+    ],
+)
+def test_an_error_inside_http_200_is_told_by_its_words(
+    error: str, kind: type[ExchangeError], reason: str
+) -> None:
+    with pytest.raises(kind) as caught:
+        read_result(answer(json.dumps({"error": [error], "result": {}})))
+    assert caught.value.reason == reason
+
+
+def test_a_warning_does_not_spoil_the_result_beside_it() -> None:
+    text = '{"error":["WGeneral:Deprecated"],"result":{"status":"online"}}'
+    assert read_system_status(read_result(answer(text))) == "online"
+
+
+def test_a_warning_does_not_hide_an_error() -> None:
+    with pytest.raises(Rejected):
+        read_result(answer('{"error":["WGeneral:Danger","EGeneral:Invalid arguments"],"result":{}}'))
+
+
+@pytest.mark.parametrize(
+    ("status", "retry_after", "kind", "reason", "keep_away"),
+    [
+        (429, 3600.0, Rejected, "throttled", 3600.0),
+        (429, None, Rejected, "throttled", 60.0),
+        (403, None, Rejected, "throttled", 60.0),
+        (404, None, Rejected, "client_error", None),
+        (500, None, Unreachable, "server_error", None),
+        (503, 30.0, Unreachable, "server_error", 30.0),
+        (520, None, Unreachable, "server_error", None),
+    ],
+)
+def test_an_http_status_other_than_200_is_an_error(
+    status: int, retry_after: float | None, kind: type[ExchangeError], reason: str, keep_away: float | None
+) -> None:
+    with pytest.raises(kind) as caught:
+        read_result(answer("<html>", status, retry_after))
+    assert (caught.value.reason, caught.value.retry_after) == (reason, keep_away)
+
+
+def test_a_web_page_is_no_answer() -> None:
+    with pytest.raises(BadFrame) as caught:
+        read_result(Answer(200, "text/html", None, b"<html>"))
+    assert caught.value.reason == "html"
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        b"",
+        b"<html>",
+        b"[]",
+        b'{"error":[],"result":{"\xff',
+        b'{"error":"EGeneral","result":{}}',
+        b'{"error":[],"result":' + b"[" * 100_000,
+        b'{"error":[],"result":{}} more',
+    ],
+)
+def test_a_body_that_is_not_the_apis_json_is_refused(body: bytes) -> None:
+    with pytest.raises(BadFrame) as caught:
+        read_result(answer(body))
+    assert caught.value.reason == "malformed"
+
+
+@pytest.mark.parametrize("body", ['{"error":[]}', '{"error":[],"result":null}', "{}"])
+def test_an_answer_without_a_result_is_refused(body: str) -> None:
+    with pytest.raises(BadFrame) as caught:
+        read_result(answer(body))
+    assert caught.value.reason == "no_result"
+
+
+def test_the_last_row_of_several_trades_counts() -> None:
+    rows = [["1.0", "1", 1_700_000_000.1, "b", "m", "", 7], ["2.0", "1", 1_700_000_000.2, "s", "m", "", 8]]
+    tick = read_last_trade(result({"XXBTZUSD": rows, "last": "1"}), BTC_USD, None, SENT_AT)
+    assert tick is not None
+    assert (tick.price, tick.traded_at, tick.trade_id) == ("2.0", 1_700_000_000.2, 8)
+
+
+def test_a_trade_of_2013_has_no_id() -> None:
+    tick = read_last_trade(
+        result({"XXBTZUSD": [["1.0", "1", 1_381_095_255.1, "b", "m", ""]]}), BTC_USD, None, SENT_AT
+    )
+    assert tick is not None
+    assert tick.trade_id is None
+
+
+def test_a_market_without_trades_has_no_last_one() -> None:
+    assert read_last_trade(result({"XXBTZUSD": [], "last": "0"}), BTC_USD, None, SENT_AT) is None
+
+
+@pytest.mark.parametrize(
+    ("row", "reason"),
+    [
+        (["1.0", "1"], "malformed"),
+        (["0.0", "1", 1_700_000_000.1, "b", "m", "", 7], "not_positive"),
+        (["1.0", "1", 0.5, "b", "m", "", 7], "time"),
+        (["1.0", "1", "soon", "b", "m", "", 7], "malformed"),
+        (["1.0", "1", 1_700_000_000.1, "b", "m", "", "x"], "malformed"),
+        ([1.0, "1", 1_700_000_000.1, "b", "m", "", 7], "malformed"),
+    ],
+)
+def test_a_trade_that_cannot_be_believed_is_refused(row: list[Any], reason: str) -> None:
+    with pytest.raises(BadFrame) as caught:
+        read_last_trade(result({"XXBTZUSD": [row]}), BTC_USD, None, SENT_AT)
+    assert caught.value.reason == reason
+
+
+def test_listings_without_any_pair_are_no_listings() -> None:
+    with pytest.raises(BadFrame):
+        read_listings(result({"XXBTZUSD.d": {"altname": "XBTUSD.d"}}))

@@ -1,0 +1,236 @@
+"""Many callers, few calls."""
+
+import threading
+from collections.abc import Callable
+
+import pytest
+
+from ltp_service.errors import Unreachable
+from ltp_service.fallback.single_flight import SingleFlight
+
+PATIENCE = 5.0
+
+Items = frozenset[str]
+
+
+class Time:
+    """Monotonic seconds that pass by sleeping only."""
+
+    def __init__(self) -> None:
+        self.now = 0.0
+        self.slept: list[float] = []
+
+    def __call__(self) -> float:
+        return self.now
+
+    def sleep(self, seconds: float) -> None:
+        self.slept.append(seconds)
+        self.now += seconds
+
+
+class Source:
+    """What is asked: keeps the questions and waits at its gate with each, if it is told to."""
+
+    def __init__(self, time: Time) -> None:
+        self.time = time
+        self.asked: list[Items] = []
+        self.times: list[float] = []
+        self.gate = threading.Event()
+        self.gate.set()
+        self.reached = threading.Event()
+        self.error: BaseException | None = None
+
+    def __call__(self, items: Items) -> list[str]:
+        self.asked.append(items)
+        self.times.append(self.time.now)
+        self.reached.set()
+        assert self.gate.wait(PATIENCE)
+        if self.error:
+            raise self.error
+        return sorted(items)
+
+
+class Caller(threading.Thread):
+    """Asks on a thread of its own; `result` or `error` is set when it is through."""
+
+    def __init__(self, flights: SingleFlight[str, list[str]], *items: str) -> None:
+        super().__init__(daemon=True)
+        self._flights = flights
+        self._items = frozenset(items)
+        self.result: list[str] | None = None
+        self.error: BaseException | None = None
+        self.start()
+
+    def run(self) -> None:
+        try:
+            self.result = self._flights.get(self._items)
+        except BaseException as error:  # noqa: BLE001 - the test looks at it
+            self.error = error
+
+    def end(self) -> None:
+        self.join(PATIENCE)
+        assert not self.is_alive()
+
+
+@pytest.fixture
+def time() -> Time:
+    return Time()
+
+
+@pytest.fixture
+def source(time: Time) -> Source:
+    return Source(time)
+
+
+@pytest.fixture
+def flights(source: Source, time: Time) -> SingleFlight[str, list[str]]:
+    return SingleFlight(source, time, time.sleep)
+
+
+Flights = SingleFlight[str, list[str]]
+
+
+def wait_until(condition: Callable[[], bool]) -> None:
+    pause = threading.Event()
+    for _ in range(int(PATIENCE / 0.005)):
+        if condition():
+            return
+        pause.wait(0.005)
+    raise AssertionError("it never came to that")
+
+
+def held(flights: Flights, source: Source, *items: str) -> Caller:
+    """A caller whose call is under way until the gate opens."""
+    source.gate.clear()
+    source.reached.clear()
+    caller = Caller(flights, *items)
+    assert source.reached.wait(PATIENCE)
+    return caller
+
+
+def test_callers_at_the_same_time_share_one_call(flights: Flights, source: Source) -> None:
+    first = held(flights, source, "a", "b")
+    others = [Caller(flights, "a"), Caller(flights, "b"), Caller(flights, "a", "b")]
+    source.gate.set()
+    for caller in (first, *others):
+        caller.end()
+        assert caller.result == ["a", "b"]
+    assert source.asked == [{"a", "b"}]
+
+
+def test_what_the_call_under_way_does_not_cover_is_asked_for_together_afterwards(
+    flights: Flights, source: Source, time: Time
+) -> None:
+    first = held(flights, source, "a")
+    others = [Caller(flights, "b"), Caller(flights, "a", "c")]
+    wait_until(lambda: boarding(flights) == frozenset("abc"))
+    source.gate.set()
+    for caller in (first, *others):
+        caller.end()
+    assert source.asked == [{"a"}, {"a", "b", "c"}]
+    assert source.times == [0.0, 1.0]
+    assert others[0].result == ["a", "b", "c"]
+
+
+def boarding(flights: Flights) -> Items | None:
+    flight = vars(flights)["_next"]
+    return flight.items if flight else None
+
+
+def test_within_a_second_the_last_result_answers_what_it_covers(
+    flights: Flights, source: Source, time: Time
+) -> None:
+    flights.get({"a", "b"})
+    time.now += 0.9
+    assert flights.get({"b"}) == ["a", "b"]
+    assert len(source.asked) == 1
+    time.now += 0.2
+    flights.get({"b"})
+    assert source.asked == [{"a", "b"}, {"b"}]
+
+
+def test_calls_keep_a_second_of_distance(flights: Flights, source: Source, time: Time) -> None:
+    for item in "abc":
+        flights.get({item})
+    assert source.times == [0.0, 1.0, 2.0]
+
+
+def test_the_distance_runs_from_the_end_of_a_call(flights: Flights, source: Source, time: Time) -> None:
+    first = held(flights, source, "a")
+    time.now = 10.0
+    source.gate.set()
+    first.end()
+    flights.get({"b"})
+    assert source.times == [0.0, 11.0]
+
+
+def test_nobody_sleeps_when_the_last_call_is_long_ago(flights: Flights, time: Time) -> None:
+    flights.get({"a"})
+    time.now += 100
+    flights.get({"b"})
+    assert time.slept == []
+
+
+def test_an_error_is_everybodys_and_keeps_the_distance(flights: Flights, source: Source, time: Time) -> None:
+    first = held(flights, source, "a")
+    second = Caller(flights, "a")
+    source.error = Unreachable("down", reason="network")
+    source.gate.set()
+    for caller in (first, second):
+        caller.end()
+        assert caller.error is source.error
+    with pytest.raises(Unreachable):
+        flights.get({"a"})
+    assert len(source.asked) == 1
+    source.error = None
+    assert flights.get({"b"}) == ["b"]
+    assert source.times == [0.0, 1.0]
+
+
+def test_a_caller_that_is_ended_during_its_call_frees_those_who_wait(
+    flights: Flights, source: Source
+) -> None:
+    first = held(flights, source, "a")
+    second = Caller(flights, "a")
+    wait_until(second.is_alive)
+    source.error = SystemExit()
+    source.gate.set()
+    first.end()
+    second.end()
+    assert isinstance(first.error, SystemExit)
+    assert isinstance(second.error, Unreachable)
+    source.error = None
+    assert flights.get({"b"}) == ["b"]
+
+
+def test_a_caller_that_is_ended_while_it_waits_for_its_turn_frees_those_who_wait(
+    source: Source, time: Time
+) -> None:
+    asleep, end = threading.Event(), threading.Event()
+
+    def sleep(seconds: float) -> None:
+        asleep.set()
+        assert end.wait(PATIENCE)
+        raise SystemExit
+
+    flights: Flights = SingleFlight(source, time, sleep)
+    flights.get({"a"})
+    first = Caller(flights, "b")
+    assert asleep.wait(PATIENCE)
+    second = Caller(flights, "c")
+    wait_until(lambda: boarding(flights) == frozenset("bc"))
+    end.set()
+    first.end()
+    second.end()
+    assert isinstance(second.error, Unreachable)
+    time.now += 10
+    assert flights.get({"d"}) == ["d"]
+
+
+def test_a_hundred_callers_make_one_call_per_second(source: Source, time: Time) -> None:
+    flights: Flights = SingleFlight(source, time, time.sleep)
+    callers = [Caller(flights, f"{number % 7}") for number in range(100)]
+    for caller in callers:
+        caller.end()
+        assert caller.result
+    assert all(later - earlier >= 1.0 for earlier, later in zip(source.times, source.times[1:], strict=False))
