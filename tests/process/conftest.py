@@ -1,0 +1,14 @@
+"""The exchange of a whole file of tests."""
+
+from collections.abc import Iterator
+
+import pytest
+
+from tests.simulator.client import Simulator
+
+
+@pytest.fixture(scope="module")
+def simulator() -> Iterator[Simulator]:
+    """Its counters begin with the file, and only the file's services connect to it."""
+    with Simulator.start() as running:
+        yield running

@@ -1,0 +1,141 @@
+"""Clients that keep asking at a steady pace, and what became of each request."""
+
+import http.client
+import math
+import select
+import time
+from collections import Counter
+from collections.abc import Callable
+from dataclasses import dataclass
+from threading import Condition, Event, Thread
+from types import TracebackType
+from typing import Self
+
+from tests.process.answer import Answer, ask
+
+REPLY_SECONDS = 10.0
+
+Judge = Callable[[Answer], str | None]
+"""What is wrong with an answer, in a few words; None when nothing is."""
+
+
+def unless_ok(answer: Answer) -> str | None:
+    """Anything but 200 is a failure."""
+    return None if answer.status == 200 else f"HTTP {answer.status}"
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """One request."""
+
+    moment: float
+    """Monotonic seconds at which it was due."""
+    seconds: float
+    """From that moment to the whole answer: a stall counts for every request that it held up."""
+    failure: str | None
+
+
+class Load:
+    """`clients` threads that together make `rate` requests per second (0: as many as are answered).
+
+    `with Load(service.port, rate=50) as load: …`; on the way out the requests under way are waited for.
+    """
+
+    def __init__(
+        self,
+        port: int,
+        path: str = "/api/v1/ltp",
+        *,
+        rate: float,
+        clients: int = 4,
+        keep_alive: bool = True,
+        judge: Judge = unless_ok,
+    ) -> None:
+        self._port = port
+        self._path = path
+        self._interval = clients / rate if rate else 0.0
+        self._keep_alive = keep_alive
+        self._judge = judge
+        self._stop = Event()
+        self._grown = Condition()
+        self._outcomes: list[Outcome] = []
+        self._threads = [
+            Thread(target=self._run, args=(number / clients,), name=f"client {number}", daemon=True)
+            for number in range(clients)
+        ]
+
+    def __enter__(self) -> Self:
+        for thread in self._threads:
+            thread.start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._stop.set()
+        for thread in self._threads:
+            thread.join()
+
+    def outcomes(self, since: float = -math.inf, until: float = math.inf) -> list[Outcome]:
+        """The finished requests that were due in that time."""
+        with self._grown:
+            return [outcome for outcome in self._outcomes if since <= outcome.moment < until]
+
+    def failures(self) -> Counter[str]:
+        """Reason to number of requests."""
+        return Counter(outcome.failure for outcome in self.outcomes() if outcome.failure is not None)
+
+    def wait_for_more(self, requests: int, within: float = REPLY_SECONDS) -> None:
+        """Returns when that many more requests have finished. Raises TimeoutError after `within` seconds."""
+        with self._grown:
+            wanted = len(self._outcomes) + requests
+            if not self._grown.wait_for(lambda: len(self._outcomes) >= wanted, within):
+                raise TimeoutError(f"{len(self._outcomes)} of {wanted} requests finished in {within} s")
+
+    def _run(self, phase: float) -> None:
+        client = _Client(self._port, keep_alive=self._keep_alive)
+        due = time.monotonic() + phase * self._interval
+        while not self._stop.wait(max(0.0, due - time.monotonic())):
+            failure = client.failure_of(self._path, self._judge)
+            self._keep(Outcome(due, time.monotonic() - due, failure))
+            due = due + self._interval if self._interval else time.monotonic()
+        client.close()
+
+    def _keep(self, outcome: Outcome) -> None:
+        with self._grown:
+            self._outcomes.append(outcome)
+            self._grown.notify_all()
+
+
+class _Client:
+    """One client's connection, a new one for every request or kept as long as the service keeps it."""
+
+    def __init__(self, port: int, *, keep_alive: bool) -> None:
+        self._connection = http.client.HTTPConnection("127.0.0.1", port, timeout=REPLY_SECONDS)
+        self._keep_alive = keep_alive
+
+    def failure_of(self, path: str, judge: Judge) -> str | None:
+        if not self._keep_alive or self._was_ended():
+            self.close()
+        try:
+            return judge(ask(self._connection, path))
+        except (OSError, http.client.HTTPException) as error:
+            self.close()
+            return f"{type(error).__name__}: {error}"
+
+    def close(self) -> None:
+        self._connection.close()
+
+    def _was_ended(self) -> bool:
+        """True when the service closed the idle connection, as it may; every HTTP client looks before it asks."""
+        if self._connection.sock is None:
+            return False
+        poll = select.poll()
+        poll.register(self._connection.sock, select.POLLIN)
+        return bool(poll.poll(0))
+
+
+def percentile(outcomes: list[Outcome], fraction: float) -> float:
+    """Seconds that `fraction` of the requests did not exceed."""
+    ordered = sorted(outcome.seconds for outcome in outcomes)
+    return ordered[min(len(ordered) - 1, int(fraction * len(ordered)))]

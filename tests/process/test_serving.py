@@ -1,0 +1,92 @@
+"""The service at work: one gunicorn, one simulated exchange, many questions."""
+
+from collections.abc import Iterator
+
+import pytest
+
+from tests.process.load import Load, percentile
+from tests.process.service import FED, Service
+from tests.simulator.client import Simulator
+
+SECONDS_TO_ANSWER = 2.0
+"""Generous: what is starved waits much longer."""
+
+
+@pytest.fixture(scope="module")
+def service(simulator: Simulator) -> Iterator[Service]:
+    with Service.start(simulator, KRAKEN_RECONNECT_DELAY="10ms") as running:
+        yield running
+
+
+@pytest.mark.parametrize(
+    ("pair", "sent", "served"),
+    [
+        ("BTC/USD", "115643.10000", "115643.1"),
+        ("BTC/EUR", "99421.00000", "99421"),
+        ("BTC/CHF", "123456789.123456789", "123456789.123456789"),
+        ("XRP/USD", "0.00000012", "0.00000012"),
+    ],
+)
+def test_a_traded_price_is_served_digit_for_digit(
+    service: Service, simulator: Simulator, pair: str, sent: str, served: str
+) -> None:
+    others = {name: amount for name, amount in service.ltp().items() if name != pair}
+    simulator.trade(pair, sent)
+    service.wait_until_served(pair, served)
+    assert service.ltp() == others | {pair: served}
+
+
+def test_a_worker_has_exactly_one_connection_to_kraken(service: Service, simulator: Simulator) -> None:
+    assert len(service.worker_pids()) == 1
+    assert simulator.counters()["connections_open"] == 1
+    assert simulator.counters()["connections_total"] == service.messages().count(FED)
+
+
+def test_a_fed_service_is_ready(service: Service) -> None:
+    assert service.get("/health").status == 200
+    assert service.get("/ready").status == 200
+    assert service.get("/api/v1/status").json()["connection"]["websocket_connected"]
+
+
+def test_metrics_are_served_as_prometheus_reads_them(service: Service) -> None:
+    answer = service.get("/metrics")
+    assert answer.status == 200
+    assert answer.headers["content-type"].startswith("text/plain; version=")
+    assert b'btc_ltp_websocket_connection_status{exchange="kraken"} 1.0' in answer.body.splitlines()
+
+
+def test_an_unknown_path_is_answered_in_json(service: Service) -> None:
+    answer = service.get("/api/v1/nowhere", {"X-Request-ID": "asked-by-a-test"})
+    assert answer.status == 404
+    assert answer.headers["content-type"] == "application/json"
+    assert answer.json()["code"] == "NOT_FOUND"
+    assert answer.json()["request_id"] == answer.headers["x-request-id"] == "asked-by-a-test"
+
+
+def test_a_flooded_feed_leaves_time_for_requests(service: Service, simulator: Simulator) -> None:
+    before = simulator.counters()["frames_sent"]
+    simulator.flood("LTC/USD", rate=0, seconds=2.0, background=True)
+    with Load(service.port, rate=50, keep_alive=False) as load:
+        load.wait_for_more(75)
+    simulator.clear()
+    assert simulator.counters()["frames_sent"] - before > 10_000
+    assert not load.failures()
+    assert percentile(load.outcomes(), 0.9) < SECONDS_TO_ANSWER
+    simulator.trade("LTC/USD", "112.51")
+    service.wait_until_served("LTC/USD", "112.51")
+
+
+def test_saturated_http_leaves_time_for_the_feed(service: Service, simulator: Simulator) -> None:
+    with Load(service.port, "/metrics", rate=0, clients=8) as load:  # the dearest page: the clients outdo it
+        load.wait_for_more(100)
+        for cents in range(10, 20):
+            simulator.trade("ETH/USD", f"4200.{cents}1")
+            service.wait_until_served("ETH/USD", f"4200.{cents}1", SECONDS_TO_ANSWER)
+        load.wait_for_more(100)
+    assert not load.failures()
+
+
+def test_every_log_line_is_one_json_object(service: Service) -> None:
+    lines = service.log_lines()
+    assert {"HTTP request processed", FED} <= {line["message"] for line in lines}
+    assert all({"timestamp", "level", "message", "request_id", "service"} <= line.keys() for line in lines)

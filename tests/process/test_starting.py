@@ -1,0 +1,58 @@
+"""What the service says when it is started in a way that cannot work, or not yet."""
+
+import socket
+import subprocess
+from collections.abc import Iterator
+
+import pytest
+
+from tests.process.service import Service, command, environment
+from tests.simulator.client import PROJECT
+
+
+@pytest.fixture
+def closed_port() -> Iterator[int]:
+    """A loopback port that refuses connections for as long as the test runs."""
+    with socket.socket() as holder:
+        holder.bind(("127.0.0.1", 0))
+        yield holder.getsockname()[1]
+
+
+def test_impossible_settings_are_all_named_before_anything_is_bound() -> None:
+    settings = {"PORT": "99999", "CACHE_TTL": "soon", "SUPPORTED_PAIRS": "BTC"}
+    ended = subprocess.run(
+        command(),
+        cwd=PROJECT,
+        env=environment(None, settings),
+        capture_output=True,
+        text=True,
+        timeout=20,
+        check=False,
+    )
+    assert ended.returncode == 1
+    assert ended.stdout == ""
+    first, *problems = ended.stderr.splitlines()
+    assert first == "configuration refused, 3 problem(s):"
+    assert [problem.split(" refused: ")[0] for problem in problems] == [
+        "  PORT: '99999'",
+        "  CACHE_TTL: 'soon'",
+        "  SUPPORTED_PAIRS: 'BTC'",
+    ]
+
+
+def test_without_an_exchange_the_service_stays_up_and_says_what_to_do(closed_port: int) -> None:
+    nowhere = {
+        "KRAKEN_WEBSOCKET_URL": f"ws://127.0.0.1:{closed_port}/v2",
+        "KRAKEN_REST_URL": f"http://127.0.0.1:{closed_port}/0/public",
+        "KRAKEN_RECONNECT_DELAY": "10ms",
+    }
+    with Service.start(None, fed=False, **nowhere) as service:
+        service.wait_for_line("next connection attempt", count=4)
+        answer = service.get("/api/v1/ltp")
+        assert (answer.status, answer.json()["code"]) == (503, "ALL_PRICES_FAILED")
+        assert int(answer.headers["retry-after"]) > 0
+        assert (service.get("/health").status, service.get("/ready").status) == (200, 503)
+        (said,) = [line for line in service.log_lines() if "make demo" in line["message"]]
+        assert said["level"] == "warn"
+        assert said["message"].startswith("kraken: cannot be reached (")
+        assert "Connection refused" in said["message"]
