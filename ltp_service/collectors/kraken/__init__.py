@@ -50,7 +50,9 @@ class KrakenCollector(Collector):
             received_at,
             self._happened_at(trade, received_at),
         )
-        if self._store.put(tick) != "older":
+        if self._store.put(tick) == "older":
+            self._observer.frame_refused(self.name, "older")
+        else:
             self._subscriptions.hear(trade.symbol)
 
     def confirm(self, symbols: Sequence[str], at: float) -> None:
@@ -84,12 +86,15 @@ class KrakenCollector(Collector):
 
     def _happened_at(self, trade: LastTrade, received_at: float) -> float | None:
         """The monotonic moment of a trade: a live one happens as it is told, a snapshot has an age."""
+        # Protocol v1 does not say which frame is one: the first of a connection may be.
+        state = self._subscriptions.state(trade.symbol)
+        snapshot = trade.snapshot or not (state and state.in_step)
         if trade.traded_at is None:
-            return None if trade.snapshot else received_at
+            return None if snapshot else received_at
         age = received_at + self._exchange_time - trade.traded_at
         if age < -FUTURE:
             raise BadFrame(
                 f"{trade.symbol}: a trade {-age:.0f} s in the future; is this machine's clock right?",
                 reason="future",
             )
-        return received_at - max(0.0, age) if trade.snapshot else received_at
+        return received_at - max(0.0, age) if snapshot else received_at

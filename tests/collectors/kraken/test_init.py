@@ -1,0 +1,283 @@
+"""ltp_service.collectors.kraken: Kraken's frames into the store."""
+
+import json
+import logging
+from collections.abc import Sequence
+from datetime import UTC, datetime
+
+import pytest
+
+from ltp_service.collectors.base import TENDING
+from ltp_service.collectors.kraken import FUTURE, KrakenCollector
+from ltp_service.errors import BadFrame
+from ltp_service.pairs import read_pair
+from ltp_service.quotes.freshness import judge
+from ltp_service.stores.base import Store
+from tests.fakes import BTC, ETH, NOON, FakeClock, Script, Step, memory_store
+
+V1, V2 = "ws://127.0.0.1:9/", "ws://127.0.0.1:9/v2"
+
+
+def at(unix_seconds: float) -> str:
+    return datetime.fromtimestamp(unix_seconds, UTC).isoformat(timespec="microseconds").replace("+00:00", "Z")
+
+
+def v2_ack(symbol: str = "BTC/USD", time: float = NOON) -> str:
+    return json.dumps(
+        {
+            "method": "subscribe",
+            "success": True,
+            "result": {"channel": "trade", "symbol": symbol},
+            "time_out": at(time),
+        }
+    )
+
+
+def v2_trade(
+    price: str, time: float = NOON, number: int = 1, *, kind: str = "update", symbol: str = "BTC/USD"
+) -> str:
+    return (
+        f'{{"channel":"trade","type":"{kind}","data":[{{"symbol":"{symbol}","price":{price},"qty":1,'
+        f'"side":"buy","ord_type":"limit","trade_id":{number},"timestamp":"{at(time)}"}}]}}'
+    )
+
+
+def v2_ticker(price: str, symbol: str = "BTC/USD") -> str:
+    return f'{{"channel":"ticker","type":"update","data":[{{"symbol":"{symbol}","last":{price}}}]}}'
+
+
+def v1_ack(symbol: str = "XBT/USD") -> str:
+    return (
+        f'{{"event":"subscriptionStatus","pair":"{symbol}","status":"subscribed",'
+        '"subscription":{"name":"ticker"}}'
+    )
+
+
+def v1_ticker(price: str, symbol: str = "XBT/USD") -> str:
+    return f'[1,{{"c":["{price}","1"]}},"ticker","{symbol}"]'
+
+
+def v1_trade(price: str, time: float = NOON, symbol: str = "XBT/USD") -> str:
+    return f'[1,[["{price}","1","{time:.6f}","b","m",""]],"trade","{symbol}"]'
+
+
+def play(url: str, *connections: Sequence[Step] | Exception) -> tuple[Store, Script]:
+    script = Script(*connections)
+    store = memory_store(script.clock)
+    script.play(KrakenCollector(url, (BTC, ETH), store, script.equipment))
+    return store, script
+
+
+def price_of(store: Store) -> str:
+    return store.all()[BTC].tick.price
+
+
+@pytest.mark.parametrize(
+    ("url", "symbols"),
+    [
+        ("wss://ws.kraken.com", ["XBT/USD", "ETH/USD"]),
+        ("wss://ws.kraken.com/", ["XBT/USD", "ETH/USD"]),
+        ("wss://ws.kraken.com/v1", ["XBT/USD", "ETH/USD"]),
+        ("wss://ws.kraken.com/v2", ["BTC/USD", "ETH/USD"]),
+        ("wss://proxy.example/kraken/v2/", ["BTC/USD", "ETH/USD"]),
+    ],
+)
+def test_the_urls_path_decides_the_protocol_and_each_channel_is_one_request(
+    url: str, symbols: list[str]
+) -> None:
+    _, script = play(url, [])
+    requests = [json.loads(text) for text in script.sent]
+
+    asked = [(request.get("params") or request) for request in requests]
+    assert [request.get("symbol") or request.get("pair") for request in asked] == [symbols, symbols]
+    channels = [request.get("channel") or request["subscription"]["name"] for request in asked]
+    assert channels == ["ticker", "trade"]
+
+
+@pytest.mark.parametrize("price", ["0.00000012", "123456789.123456789", "115643.00000"])
+@pytest.mark.parametrize(("url", "frame"), [(V1, v1_ticker), (V1, v1_trade), (V2, v2_ticker), (V2, v2_trade)])
+def test_every_digit_of_the_wire_is_held(url: str, frame: object, price: str) -> None:
+    assert callable(frame)
+    store, _ = play(url, [frame(price)])
+
+    assert price_of(store) == price
+
+
+HOSTILE: list[tuple[Step, str]] = [
+    ("{", "malformed"),
+    ("", "malformed"),
+    ("[" * 20_000 + "]" * 20_000, "malformed"),
+    ('{"channel":' * 20_000, "malformed"),
+    ('{"channel":"ticker","data":' + "[" * 20_000 + "]" * 20_000 + "}", "malformed"),
+    ('{"channel":"ticker","data":[{"symbol":17,"last":1}]}', "malformed"),
+    ('{"channel":"ticker","data":"no list"}', "malformed"),
+    (v2_ticker("NaN"), "malformed"),
+    (v2_ticker('"NaN"'), "not_a_number"),
+    (v2_ticker("0"), "not_positive"),
+    (v2_ticker("-1"), "not_positive"),
+    (v2_ticker("1e400"), "out_of_range"),
+    (v2_ticker("1e99999999"), "out_of_range"),
+    (v2_ticker("7" * 5000), "out_of_range"),
+    (v2_ticker("5", "LTC/USD"), "unknown_pair"),
+    (v2_ticker("5", "XBT/USD"), "unknown_pair"),
+    (v2_trade("5", NOON - 100, 0), "older"),
+    (v2_trade("5", NOON + FUTURE + 1, 9), "future"),
+    (BadFrame("a binary message", reason="binary"), "binary"),
+    (BadFrame("text that is not UTF-8", reason="encoding"), "encoding"),
+]
+
+HOSTILE_V1: list[tuple[Step, str]] = [
+    ("{", "malformed"),
+    ("[" * 20_000 + "]" * 20_000, "malformed"),
+    ('[1,{"c":' + "[" * 20_000 + "]" * 20_000 + '},"ticker","XBT/USD"]', "malformed"),
+    ('[1,{"c":[5,"1"]},"ticker","XBT/USD"]', "malformed"),
+    ("[]", "shape"),
+    (v1_ticker("NaN"), "not_finite"),
+    (v1_ticker("0"), "not_positive"),
+    (v1_ticker("-1"), "not_positive"),
+    (v1_ticker("1e400"), "out_of_range"),
+    (v1_ticker("1e99999999"), "out_of_range"),
+    (v1_ticker("7" * 5000), "out_of_range"),
+    (v1_ticker("5", "LTC/USD"), "unknown_pair"),
+    (v1_ticker("5", "BTC/USD"), "unknown_pair"),
+    (v1_trade("5", NOON - 100), "older"),
+    (v1_trade("5", NOON + FUTURE + 1), "future"),
+]
+
+
+@pytest.mark.parametrize(("frame", "reason"), HOSTILE)
+def test_a_hostile_frame_is_counted_with_its_reason_and_neither_published_nor_fatal(
+    frame: Step, reason: str
+) -> None:
+    before: list[str] = []
+    store: Store = memory_store(FakeClock())
+
+    def look() -> None:
+        before.append(price_of(store))
+
+    script = Script([v2_ack(), v2_trade("100.10", NOON, 1), frame, look, v2_trade("101.20", NOON + 1, 2)])
+    store = memory_store(script.clock)
+    script.play(KrakenCollector(V2, (BTC, ETH), store, script.equipment))
+
+    assert before == ["100.10"]
+    assert price_of(store) == "101.20"
+    assert set(store.all()) == {BTC}
+    assert script.observer.refused == {reason: 1}
+    assert len(script.made) == 1
+
+
+@pytest.mark.parametrize(("frame", "reason"), HOSTILE_V1)
+def test_a_hostile_v1_frame_is_counted_with_its_reason_and_neither_published_nor_fatal(
+    frame: Step, reason: str
+) -> None:
+    store, script = play(
+        V1, [v1_ack(), v1_trade("100.10", NOON), frame], [v1_ack(), v1_trade("101.20", NOON + 1)]
+    )
+
+    assert price_of(store) == "101.20"
+    assert set(store.all()) == {BTC}
+    assert script.observer.refused == {reason: 1}
+
+
+def test_an_older_trade_after_a_reconnect_never_replaces_a_newer_one() -> None:
+    store, _ = play(
+        V2, [v2_ack(), v2_trade("100", NOON, 5)], [v2_ack(), v2_trade("90", NOON - 5, 3, kind="snapshot")]
+    )
+
+    assert price_of(store) == "100"
+
+
+def test_after_a_reconnect_nothing_is_confirmed_until_the_new_connection_is_in_step() -> None:
+    store, script = play(
+        V2,
+        [v2_ack(), v2_trade("100", NOON, 5), 1.0, '{"channel":"heartbeat"}', TENDING, None],
+        [v2_ack(), 3.0, '{"channel":"heartbeat"}', 3.0, '{"channel":"heartbeat"}', TENDING, None],
+    )
+
+    assert store.all()[BTC].confirmed_at == pytest.approx(1001.0)
+    assert script.clock.monotonic() > 1006.0
+
+
+def test_heartbeats_confirm_a_pair_in_step_and_no_other() -> None:
+    store, _ = play(
+        V2,
+        [
+            v2_ack(),
+            v2_trade("100", NOON, 5),
+            v2_trade("7", NOON, 5, symbol="ETH/USD"),
+            5.0,
+            '{"channel":"heartbeat"}',
+            TENDING,
+            None,
+        ],
+    )
+
+    assert store.all()[BTC].confirmed_at == pytest.approx(1005.0)
+    assert store.all()[ETH].confirmed_at == pytest.approx(1000.0)
+
+
+def test_the_exchanges_status_reaches_the_store() -> None:
+    store, _ = play(V2, ['{"channel":"status","type":"update","data":[{"system":"cancel_only"}]}'])
+
+    assert store.market() == "cancel_only"
+
+
+def test_a_live_trade_happens_as_it_is_told_whatever_the_machines_clock_shows() -> None:
+    yesterday = NOON - 86_400
+    frames = [v2_ack(time=yesterday), v2_trade("100", yesterday, 5), 5.0, v2_trade("101", yesterday + 2, 6)]
+    store, script = play(V2, frames)
+
+    assert store.all()[BTC].tick.happened_at == 1005.0
+    assert script.observer.refused == {}
+
+
+def test_a_snapshot_is_as_old_as_the_exchange_says() -> None:
+    store, _ = play(V2, [v2_ack(), v2_trade("100", NOON - 300, 5, kind="snapshot")])
+    price = store.all()[BTC]
+
+    assert price.tick.happened_at == pytest.approx(700.0)
+    assert judge(price, 1000.0, 30.0, "online").state == "quiet"
+
+
+def test_a_v1_ticker_at_subscription_does_not_pretend_to_be_a_trade_of_now() -> None:
+    store, _ = play(V1, [v1_ack(), v1_ticker("100.0")])
+    price = store.all()[BTC]
+
+    assert price.tick.happened_at is None
+    assert judge(price, 1000.0, 30.0, "online").state == "quiet"
+
+
+def test_a_v1_ticker_that_follows_the_first_is_a_trade_of_now() -> None:
+    store, _ = play(V1, [v1_ack(), v1_ticker("100.0"), 5.0, v1_ticker("101.0")])
+
+    assert store.all()[BTC].tick.happened_at == pytest.approx(1005.0)
+
+
+def test_a_tick_says_where_it_came_from() -> None:
+    store, _ = play(V2, [v2_trade("100.0", NOON - 1, 5)])
+    tick = store.all()[BTC].tick
+
+    assert (tick.pair, tick.source, tick.trade_id) == (BTC, "kraken:websocket", 5)
+    assert tick.traded_at == pytest.approx(NOON - 1)
+
+
+def test_operators_find_the_established_connection_in_the_log_once(caplog: pytest.LogCaptureFixture) -> None:
+    with caplog.at_level(logging.INFO):
+        play(V2, [v2_ack(), v2_trade("100", NOON, 5), 1.0, v2_trade("101", NOON, 6), 1.0, None])
+
+    line = "WebSocket connection established and subscribed to ticker data"
+    assert [record.message for record in caplog.records].count(line) == 1
+
+
+def test_symbols_of_look_alikes_stay_apart() -> None:
+    pairs = tuple(map(read_pair, ("BTC/USD", "AIXBT/USD", "TBTC/USD")))
+    for url, spelled in (
+        (V1, ("XBT/USD", "AIXBT/USD", "TBTC/USD")),
+        (V2, ("BTC/USD", "AIXBT/USD", "TBTC/USD")),
+    ):
+        frame = v1_ticker if url == V1 else v2_ticker
+        script = Script([frame(str(number), symbol) for number, symbol in enumerate(spelled, 1)])
+        store = memory_store(script.clock)
+        script.play(KrakenCollector(url, pairs, store, script.equipment))
+
+        assert [store.all()[pair].tick.price for pair in pairs] == ["1", "2", "3"]
