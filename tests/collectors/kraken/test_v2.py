@@ -1,0 +1,264 @@
+"""ltp_service.collectors.kraken.v2"""
+
+import json
+from decimal import Decimal
+
+import msgspec
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from ltp_service.collectors.events import Acknowledged, Ended, Invalid, LastTrade, MarketChanged, Refused
+from ltp_service.collectors.kraken.v2 import parse, ping, subscribe, symbol_of, unsubscribe
+from ltp_service.errors import BadFrame
+from ltp_service.pairs import Pair
+
+MOMENT = "2026-09-25T17:48:26.844359Z"
+UNIX = 1790358506.844359
+
+
+def ticker(last: str, *, kind: str = "update", time: str = f'"{MOMENT}"', symbol: str = "BTC/USD") -> str:
+    return (
+        f'{{"channel":"ticker","type":"{kind}","data":[{{"symbol":"{symbol}","bid":1.5,"ask":2.5,"last":{last},'
+        f'"vwap":3.5,"timestamp":{time}}}]}}'
+    )
+
+
+def trade(symbol: str, price: str, number: int) -> str:
+    return (
+        f'{{"symbol":"{symbol}","side":"buy","price":{price},"qty":0.1,"ord_type":"limit",'
+        f'"trade_id":{number},"timestamp":"{MOMENT}"}}'
+    )
+
+
+def trades(*rows: str, kind: str = "update") -> str:
+    return f'{{"channel":"trade","type":"{kind}","data":[{",".join(rows)}]}}'
+
+
+def test_a_ticker_tells_its_last_trade_and_when_it_was() -> None:
+    parsed = parse(ticker("83744.3"))
+
+    assert parsed.kind == "ticker"
+    assert list(parsed.events) == [LastTrade("BTC/USD", "83744.3", Decimal("83744.3"), UNIX)]
+
+
+@pytest.mark.parametrize("last", ["0.00000012", "123456789.123456789", "115643.00000", "1.2e-7", "63250"])
+def test_the_digits_of_a_bare_number_are_those_on_the_wire(last: str) -> None:
+    (event,) = parse(ticker(last)).events
+
+    assert isinstance(event, LastTrade)
+    assert event.price == last
+    assert event.amount == Decimal(last)
+
+
+def test_a_snapshot_says_that_it_is_one() -> None:
+    assert [event.snapshot for event in parse(ticker("1", kind="snapshot")).events] == [True]  # type: ignore[union-attr]
+    assert [event.snapshot for event in parse(ticker("1")).events] == [False]  # type: ignore[union-attr]
+
+
+@pytest.mark.parametrize("time", ["null", '"1970-01-01T00:00:00.000000Z"'])
+def test_a_ticker_without_a_believable_time_has_none(time: str) -> None:
+    (event,) = parse(ticker("1.5", time=time)).events
+
+    assert isinstance(event, LastTrade)
+    assert event.traded_at is None
+
+
+def test_a_time_without_a_zone_is_refused() -> None:
+    with pytest.raises(BadFrame) as refusal:
+        parse(ticker("1.5", time='"2026-09-25T17:48:26.844359"'))
+
+    assert refusal.value.reason == "time"
+
+
+def test_of_a_sweep_the_last_trade_counts_with_its_number() -> None:
+    parsed = parse(trades(trade("BTC/USD", "1.0", 7), trade("BTC/USD", "1.1", 8)))
+
+    assert parsed.kind == "trade"
+    assert list(parsed.events) == [LastTrade("BTC/USD", "1.1", Decimal("1.1"), UNIX, 8)]
+
+
+def test_a_frame_of_several_symbols_keeps_them_apart() -> None:
+    rows = (trade("BTC/USD", "1.0", 7), trade("ETH/USD", "2.0", 3), trade("BTC/USD", "1.1", 8))
+    events = parse(trades(*rows, kind="snapshot")).events
+
+    assert {(event.symbol, event.price) for event in events if isinstance(event, LastTrade)} == {
+        ("BTC/USD", "1.1"),
+        ("ETH/USD", "2.0"),
+    }
+
+
+def test_one_unbelievable_price_takes_no_other_down() -> None:
+    events = parse(trades(trade("BTC/USD", "0", 7), trade("ETH/USD", "2.0", 3))).events
+
+    assert [type(event) for event in events] == [Invalid, LastTrade]
+
+
+@pytest.mark.parametrize(
+    ("last", "reason"),
+    [
+        ("0", "not_positive"),
+        ("-1", "not_positive"),
+        ('"NaN"', "not_a_number"),
+        ('"5"', "not_a_number"),
+        ("null", "not_a_number"),
+        ("1e400", "out_of_range"),
+        ("1e99999999", "out_of_range"),
+        ("7" * 5000, "out_of_range"),
+        ("[]", "not_a_number"),
+    ],
+)
+def test_a_price_that_cannot_be_believed_is_told_with_its_reason(last: str, reason: str) -> None:
+    (event,) = parse(ticker(last)).events
+
+    assert isinstance(event, Invalid)
+    assert event.reason == reason
+
+
+def test_an_acknowledgement_names_channel_symbol_and_the_exchanges_time() -> None:
+    parsed = parse(
+        '{"method":"subscribe","req_id":1,"result":{"channel":"ticker","event_trigger":"trades","snapshot":true,'
+        f'"symbol":"BTC/USD"}},"success":true,"time_in":"{MOMENT}","time_out":"{MOMENT}"}}'
+    )
+
+    assert (parsed.kind, list(parsed.events)) == (
+        "acknowledgement",
+        [Acknowledged("ticker", "BTC/USD", UNIX)],
+    )
+
+
+def test_an_unsubscription_is_no_acknowledgement() -> None:
+    parsed = parse(
+        '{"method":"unsubscribe","result":{"channel":"ticker","symbol":"BTC/USD"},"success":true,'
+        f'"time_in":"{MOMENT}","time_out":"{MOMENT}"}}'
+    )
+
+    assert list(parsed.events) == [Ended("ticker", "BTC/USD")]
+
+
+@pytest.mark.parametrize(
+    ("frame", "refused"),
+    [
+        (
+            '{"error":"Currency pair not supported X/USD","method":"subscribe","success":false,"symbol":"X/USD"}',
+            Refused("Currency pair not supported X/USD", None, "X/USD"),
+        ),
+        (
+            '{"error":"Subscription depth not supported","method":"subscribe","success":false}',
+            Refused("Subscription depth not supported"),
+        ),
+        ('{"error":"Exceeded msg rate"}', Refused("Exceeded msg rate")),
+        ('{"Error":"Exceeded msg rate"}', Refused("Exceeded msg rate")),
+        ('{"method":"subscribe","success":false}', Refused("no reason given")),
+    ],
+)
+def test_a_refusal_is_told_in_the_exchanges_words(frame: str, refused: Refused) -> None:
+    parsed = parse(frame)
+
+    assert (parsed.kind, list(parsed.events)) == ("refusal", [refused])
+
+
+@pytest.mark.parametrize(
+    ("data", "statuses"),
+    [
+        ('[{"system":"online","connection_id":18125794168470749634}]', ["online"]),
+        ('[{"system":"post_only"}]', ["post_only"]),
+        ('[{"system":"something_new"}]', ["unknown"]),
+        ("[]", []),
+    ],
+)
+def test_the_system_status_is_told_in_known_words(data: str, statuses: list[str]) -> None:
+    parsed = parse(f'{{"channel":"status","type":"update","data":{data}}}')
+
+    assert parsed.kind == "status"
+    assert [event.status for event in parsed.events if isinstance(event, MarketChanged)] == statuses
+
+
+@pytest.mark.parametrize(
+    ("frame", "kind"),
+    [
+        ('{"channel":"heartbeat"}', "heartbeat"),
+        ('{"method":"pong","req_id":7}', "pong"),
+        ('{"channel":"book","type":"update","data":[{}]}', "book"),
+        ('{"channel":"brand_new"}', "unknown"),
+        ("{}", "unknown"),
+    ],
+)
+def test_other_frames_are_known_by_their_kind_and_mean_nothing(frame: str, kind: str) -> None:
+    parsed = parse(frame)
+
+    assert (parsed.kind, list(parsed.events)) == (kind, [])
+
+
+UNUSABLE = (BadFrame, ValueError, RecursionError, msgspec.MsgspecError)
+
+
+@pytest.mark.parametrize(
+    "frame",
+    [
+        "",
+        "x",
+        "[]",
+        "17",
+        '{"channel":17}',
+        '{"channel":"heartbeat"',
+        ticker("NaN"),
+        ticker("Infinity"),
+        ticker("01"),
+        ticker("1", time='"yesterday"'),
+        '{"channel":"ticker","data":{}}',
+        '{"channel":"ticker","data":[{"symbol":"BTC/USD"}]}',
+        '{"channel":"ticker","data":[{"last":1}]}',
+        '{"channel":"trade","data":[{"symbol":"BTC/USD","price":1,"trade_id":"7","timestamp":"x"}]}',
+        '{"channel":"status","data":[1]}',
+        '{"channel":"ticker","data":' + "[" * 20_000 + "]" * 20_000 + "}",
+        ticker("[" * 20_000 + "]" * 20_000),
+        "[" * 20_000,
+        '{"a":' * 20_000 + "1" + "}" * 20_000,
+    ],
+)
+def test_what_is_no_frame_raises_what_the_loop_expects(frame: str) -> None:
+    with pytest.raises(UNUSABLE):
+        parse(frame)
+
+
+json_values = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=8),
+    lambda inner: st.lists(inner, max_size=4) | st.dictionaries(st.text(max_size=6), inner, max_size=3),
+    max_leaves=12,
+)
+rows = st.fixed_dictionaries(
+    {},
+    optional={name: json_values for name in ("symbol", "last", "price", "trade_id", "timestamp", "system")},
+)
+frames = (
+    st.text(max_size=60)
+    | json_values.map(json.dumps)
+    | st.builds(
+        lambda channel, data: json.dumps({"channel": channel, "data": data}),
+        st.sampled_from(["ticker", "trade", "status"]),
+        st.lists(rows, max_size=3) | json_values,
+    )
+)
+
+
+@given(frames)
+def test_any_frame_is_understood_or_refused_as_the_loop_expects(frame: str) -> None:
+    try:
+        parsed = parse(frame)
+    except UNUSABLE:
+        return
+    for event in parsed.events:
+        if isinstance(event, LastTrade):
+            assert event.amount > 0
+
+
+def test_one_request_asks_for_all_symbols_of_a_channel_and_their_present_state() -> None:
+    assert json.loads(subscribe("trade", ["BTC/USD", "ETH/USD"], 7)) == {
+        "method": "subscribe",
+        "params": {"channel": "trade", "symbol": ["BTC/USD", "ETH/USD"], "snapshot": True},
+        "req_id": 7,
+    }
+    assert json.loads(unsubscribe("trade", ["BTC/USD"], 8))["method"] == "unsubscribe"
+    assert json.loads(ping(9)) == {"method": "ping", "req_id": 9}
+    assert symbol_of(Pair("BTC", "USD")) == "BTC/USD"

@@ -1,0 +1,342 @@
+"""ltp_service.collectors.base: the run loop, with a toy exchange that speaks in words."""
+
+import logging
+from collections.abc import Callable, Sequence
+from decimal import Decimal
+
+import pytest
+
+from ltp_service.collectors.base import STABLE, TENDING, TURN, Collector
+from ltp_service.collectors.events import (
+    HEARTBEAT,
+    Acknowledged,
+    Ended,
+    Event,
+    Invalid,
+    LastTrade,
+    MarketChanged,
+    Parsed,
+    Refused,
+)
+from ltp_service.collectors.subscriptions import DEADLINE, RETRY, Subscriptions
+from ltp_service.errors import BadFrame, Unreachable
+from tests.fakes import Script, Step
+
+EVENTS: dict[str, Callable[..., Event]] = {
+    "ack": lambda symbol: Acknowledged("ticker", symbol),
+    "end": lambda symbol: Ended("ticker", symbol),
+    "no": lambda symbol: Refused("not supported", "ticker", symbol),
+    "never": lambda: Refused("slow down"),
+    "trade": lambda symbol, price: LastTrade(symbol, price, Decimal(price)),
+    "invalid": lambda reason: Invalid(reason, "cannot be"),
+    "status": MarketChanged,
+}
+ERRORS: dict[str, Exception] = {
+    "bad": BadFrame("bad", reason="shape"),
+    "value": ValueError("not JSON"),
+    "deep": RecursionError("too deep"),
+}
+OPEN = ["ack A", "trade A 1", "ack B", "trade B 2"]
+
+
+class Words:
+    """A dialect whose frames are words."""
+
+    def subscribe(self, channel: str, symbols: Sequence[str], request_id: int) -> str:
+        return f"{request_id} subscribe {channel} {' '.join(symbols)}"
+
+    def unsubscribe(self, channel: str, symbols: Sequence[str], request_id: int) -> str:
+        return f"{request_id} unsubscribe {channel} {' '.join(symbols)}"
+
+    def ping(self, request_id: int) -> str:
+        return f"{request_id} ping"
+
+    def parse(self, frame: str) -> Parsed:
+        word, *details = frame.split()
+        if word in ERRORS:
+            raise ERRORS[word]
+        return Parsed(word, (EVENTS[word](*details),)) if word in EVENTS else HEARTBEAT
+
+
+class Toy(Collector):
+    """Remembers what it was told."""
+
+    name = "toy"
+
+    def __init__(self, script: Script) -> None:
+        super().__init__(Words(), Subscriptions(("A", "B"), ("ticker",)), script.equipment)
+        self.taken: list[tuple[str, str]] = []
+        self.confirmed: list[tuple[tuple[str, ...], float]] = []
+        self.statuses: list[str] = []
+        self.activations = 0
+        self.seen: list[str] = []
+
+    def take(self, trade: LastTrade, received_at: float) -> None:
+        if trade.amount == 666:
+            raise BadFrame("an evil number", reason="evil")
+        self.taken.append((trade.symbol, trade.price))
+        self._subscriptions.hear(trade.symbol)
+
+    def confirm(self, symbols: Sequence[str], at: float) -> None:
+        self.confirmed.append((tuple(symbols), at))
+
+    def market_changed(self, change: MarketChanged) -> None:
+        self.statuses.append(change.status)
+
+    def activated(self) -> None:
+        self.activations += 1
+
+
+def play(*connections: Sequence[Step] | Exception) -> tuple[Toy, Script]:
+    script = Script(*connections)
+    toy = Toy(script)
+    script.play(toy)
+    return toy, script
+
+
+def test_one_connection_subscribes_reads_and_takes_what_comes_in_order() -> None:
+    toy, script = play([*OPEN, "trade A 3"])
+
+    assert script.sent == ["1 subscribe ticker A B"]
+    assert toy.taken == [("A", "1"), ("B", "2"), ("A", "3")]
+    assert script.observer.connected == [True, False]
+    assert script.made[0].closed
+
+
+def test_a_lost_connection_is_replaced_and_everything_is_asked_for_again() -> None:
+    toy, script = play(OPEN, OPEN, OPEN)
+
+    assert script.sent == ["1 subscribe ticker A B", "2 subscribe ticker A B", "3 subscribe ticker A B"]
+    assert toy.taken == [("A", "1"), ("B", "2")] * 3
+    assert toy.link().generation == 3
+    assert all(connection.closed for connection in script.made)
+
+
+def test_no_failure_to_connect_ends_the_feed() -> None:
+    failures = [Unreachable("no route", reason="network") for _ in range(30)]
+    toy, script = play(*failures, OPEN)
+
+    assert toy.taken == [("A", "1"), ("B", "2")]
+    assert script.observer.failures.count("network") == 30
+    assert toy.link().attempts == 32
+
+
+def test_the_waits_between_attempts_grow_and_are_interrupted_by_the_order_to_stop() -> None:
+    failures = [Unreachable("no route", reason="network") for _ in range(5)]
+    _, script = play(*failures)
+
+    assert script.stop.waits == [1.0, 2.0, 4.0, 8.0, 16.0]
+
+
+def test_the_exchange_may_ask_for_a_longer_wait() -> None:
+    _, script = play(Unreachable("429", reason="handshake_status", retry_after=60.0))
+
+    assert script.stop.waits == [60.0]
+
+
+def test_a_connection_that_brought_data_starts_the_waits_over() -> None:
+    _, script = play(*[[*OPEN, TENDING, None]] * 6)
+
+    assert script.stop.waits == [1.0] * 6
+
+
+def test_a_connection_that_brought_nothing_is_a_failure() -> None:
+    _, script = play(*[["heartbeat"]] * 4)
+
+    assert script.stop.waits == [1.0, 2.0, 4.0, 8.0]
+
+
+def test_a_stable_connection_forgets_the_failures_before_it() -> None:
+    failures = [Unreachable("no route", reason="network") for _ in range(4)]
+    steady: list[Step] = [*OPEN]
+    for _ in range(int(STABLE / 5) + 2):
+        steady += [5.0, "heartbeat"]
+    _, script = play(*failures, steady, Unreachable("again", reason="network"))
+
+    assert script.stop.waits[:4] == [1.0, 2.0, 4.0, 8.0]
+    assert script.stop.waits[4:] in ([1.0, 2.0], [1.0, 1.0])
+
+
+@pytest.mark.parametrize(
+    ("frame", "reason"),
+    [
+        ("bad", "shape"),
+        ("value", "malformed"),
+        ("deep", "malformed"),
+        ("invalid future", "future"),
+        ("trade A 666", "evil"),
+        (BadFrame("bytes", reason="binary"), "binary"),
+    ],
+)
+def test_what_cannot_be_used_is_counted_and_the_next_frame_is_taken(frame: Step, reason: str) -> None:
+    toy, script = play([*OPEN, frame, "trade A 3"])
+
+    assert script.observer.refused == {reason: 1}
+    assert toy.taken == [("A", "1"), ("B", "2"), ("A", "3")]
+    assert toy.link().generation == 1
+
+
+def test_the_same_complaint_is_marked_so_that_the_log_holds_it_back(caplog: pytest.LogCaptureFixture) -> None:
+    with caplog.at_level(logging.WARNING, "ltp_service.collectors.base"):
+        play([*OPEN, "bad", "bad", "value"])
+
+    keys = [
+        getattr(record, "once_a_minute", None) for record in caplog.records if "not used" in record.message
+    ]
+    assert len(keys) == 3
+    assert keys[0] == keys[1] != keys[2]
+    assert None not in keys
+
+
+def test_frames_are_counted_by_kind() -> None:
+    _, script = play([*OPEN, "heartbeat", "heartbeat", "trade A 3"])
+
+    assert script.observer.frames == {"ack": 2, "trade": 3, "heartbeat": 2}
+
+
+def test_a_silent_connection_is_replaced_after_the_idle_timeout() -> None:
+    toy, script = play([*OPEN, 9.9, "heartbeat", 9.9, None, 0.2, "trade A 99"], OPEN)
+
+    assert "silent" in script.observer.failures
+    assert ("A", "99") not in toy.taken
+    assert toy.link().generation == 2
+
+
+def test_heartbeats_alone_keep_a_connection() -> None:
+    steps: list[Step] = [*OPEN]
+    for _ in range(20):
+        steps += [5.0, "heartbeat"]
+    _, script = play(steps)
+
+    assert script.observer.failures == ["closed", "script_over"]
+
+
+def test_an_unusable_frame_is_a_sign_of_life_too() -> None:
+    bad = BadFrame("bytes", reason="binary")
+    _, script = play([*OPEN, 9.0, bad, 9.0, bad, 9.0, "heartbeat"])
+
+    assert "silent" not in script.observer.failures
+
+
+def test_any_frame_confirms_what_was_acknowledged_and_heard_and_nothing_else() -> None:
+    toy, script = play(["ack A", "trade A 1", "ack B", TENDING, "heartbeat", TENDING, None])
+
+    assert toy.confirmed
+    assert {symbols for symbols, _ in toy.confirmed} == {("A",)}
+    assert toy.confirmed[-1][1] <= script.clock.monotonic() - TENDING
+
+
+def test_silence_confirms_nothing() -> None:
+    toy, _ = play([*OPEN, 1.0, "heartbeat", 3.0, None, 3.0, None])
+
+    assert max(at for _, at in toy.confirmed) == pytest.approx(1001.0)
+
+
+def test_a_missing_acknowledgement_is_asked_for_again_for_that_symbol_alone() -> None:
+    steps: list[Step] = ["ack A", "trade A 1"]
+    for _ in range(int(DEADLINE) + 1):
+        steps += [1.0, "heartbeat"]
+    _, script = play(steps)
+
+    assert script.sent == ["1 subscribe ticker A B", "2 subscribe ticker B"]
+
+
+def test_a_refused_symbol_is_retried_later_and_the_other_goes_on() -> None:
+    steps: list[Step] = ["ack A", "trade A 1", "no B"]
+    for _ in range(int(RETRY / 5) + 1):
+        steps += [5.0, "heartbeat"]
+    steps += ["trade A 2"]
+    toy, script = play(steps)
+
+    assert script.sent == ["1 subscribe ticker A B", "2 subscribe ticker B"]
+    assert toy.taken == [("A", "1"), ("A", "2")]
+
+
+def test_a_subscription_that_the_exchange_ends_is_asked_for_again() -> None:
+    _, script = play([*OPEN, 1.0, "end B", TENDING, "heartbeat"])
+
+    assert script.sent == ["1 subscribe ticker A B", "2 subscribe ticker B"]
+
+
+def test_a_refusal_is_shown_to_whoever_asks_about_the_link() -> None:
+    script = Script()
+    toy = Toy(script)
+    seen: list[dict[str, str]] = []
+    errors: list[str | None] = []
+
+    def look() -> None:
+        seen.append(toy.link().subscriptions)
+        errors.append(toy.link().last_error)
+
+    script = Script(["ack A", "trade A 1", "no B", look, "never", look])
+    toy = Toy(script)
+    script.play(toy)
+
+    assert seen[0] == {"A": "active", "B": "refused: not supported"}
+    assert errors == ["not supported", "slow down"]
+
+
+def test_the_states_follow_the_connection_from_stopped_to_stopped() -> None:
+    states: list[str] = []
+
+    def look() -> None:
+        states.append(toy.link().state)
+
+    script = Script([look, *OPEN, TENDING, "heartbeat", look])
+    toy = Toy(script)
+    before = toy.link()
+    script.play(toy)
+
+    assert (before.state, before.connected, before.generation) == ("stopped", False, 0)
+    assert states == ["subscribing", "active"]
+    assert toy.link().state == "stopped"
+    assert not toy.link().connected
+
+
+def test_being_active_is_told_once_per_connection() -> None:
+    toy, _ = play([*OPEN, 1.0, "heartbeat", 1.0, "heartbeat"], [*OPEN, 1.0, "heartbeat"])
+
+    assert toy.activations == 2
+
+
+def test_the_exchanges_status_is_passed_on() -> None:
+    toy, _ = play(["status maintenance", *OPEN, "status online"])
+
+    assert toy.statuses == ["maintenance", "online"]
+
+
+def test_a_flood_gives_way_to_others_after_its_turn_and_not_at_every_frame() -> None:
+    steps: list[Step] = [*OPEN]
+    for _ in range(100):
+        steps += ["trade A 3", "trade A 4", TURN / 10]
+    _, script = play(steps)
+
+    assert set(script.sleeps) == {0}
+    assert 8 <= len(script.sleeps) <= 15
+
+
+def test_the_order_to_stop_ends_the_loop_between_two_frames_and_closes_the_connection() -> None:
+    script = Script([*OPEN, lambda: script.stop.set(), "trade A 99"])
+    toy = Toy(script)
+    script.play(toy)
+
+    assert ("A", "99") not in toy.taken
+    assert script.made[0].closed
+    assert script.stop.waits == []
+    assert toy.link().state == "stopped"
+
+
+def test_a_loop_that_is_told_to_stop_before_it_starts_connects_to_nothing() -> None:
+    script = Script(OPEN)
+    script.stop.set()
+    script.play(Toy(script))
+
+    assert script.made == []
+
+
+def test_what_a_subclass_must_provide_is_missed_at_once() -> None:
+    script = Script()
+    bare = Collector(Words(), Subscriptions(("A",), ("ticker",)), script.equipment)
+
+    with pytest.raises(NotImplementedError):
+        bare.take(LastTrade("A", "1", Decimal(1)), 0.0)

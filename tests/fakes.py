@@ -1,0 +1,181 @@
+"""Stand-ins for what the service is given from outside: time, a socket, somebody who listens."""
+
+import threading
+from collections import Counter
+from collections.abc import Callable, Iterable
+from decimal import Decimal
+
+from ltp_service.collectors.backoff import Backoff
+from ltp_service.collectors.base import Collector, Equipment
+from ltp_service.collectors.connection import Connection
+from ltp_service.errors import Unreachable
+from ltp_service.observer import Observer
+from ltp_service.pairs import Pair
+from ltp_service.stores.changes import Changes
+from ltp_service.stores.journal import Journal
+from ltp_service.stores.memory import MemoryStore
+from ltp_service.tick import WEBSOCKET, Source, Tick
+
+BTC, ETH, XRP = Pair("BTC", "USD"), Pair("ETH", "USD"), Pair("XRP", "USD")
+
+NOON = 1_790_000_000.0
+"""Unix seconds that the fake clock shows at its beginning: 2026-09-21."""
+
+
+class FakeClock:
+    """Both clocks stand still until told to go on."""
+
+    def __init__(self, monotonic: float = 1000.0, wall: float = NOON) -> None:
+        self._monotonic, self._wall = monotonic, wall
+
+    def monotonic(self) -> float:
+        return self._monotonic
+
+    def wall(self) -> float:
+        return self._wall
+
+    def advance(self, seconds: float) -> None:
+        """Time passes."""
+        self._monotonic += seconds
+        self._wall += seconds
+
+    def set_wall(self, unix_seconds: float) -> None:
+        """Somebody sets the machine's clock; no time passes."""
+        self._wall = unix_seconds
+
+
+class RecordingObserver(Observer):
+    """Remembers what it hears."""
+
+    def __init__(self) -> None:
+        self.frames: Counter[str] = Counter()
+        self.refused: Counter[str] = Counter()
+        self.connected: list[bool] = []
+        self.failures: list[str] = []
+
+    def frames_received(self, exchange: str, kind: str, count: int) -> None:
+        self.frames[kind] += count
+
+    def frame_refused(self, exchange: str, reason: str) -> None:
+        self.refused[reason] += 1
+
+    def connection_changed(self, exchange: str, connected: bool) -> None:
+        self.connected.append(connected)
+
+    def connection_failed(self, exchange: str, reason: str) -> None:
+        self.failures.append(reason)
+
+
+Step = str | float | None | Exception | Callable[[], None]
+"""What a scripted connection does at one read: give a frame, let seconds pass, give nothing, fail, or act."""
+
+
+class ScriptedConnection:
+    """Plays its steps; then the other side closes it."""
+
+    def __init__(self, clock: FakeClock, steps: Iterable[Step] = ()) -> None:
+        self._clock = clock
+        self._steps = iter(tuple(steps))
+        self.sent: list[str] = []
+        self.closed = False
+
+    def send(self, text: str) -> None:
+        self.sent.append(text)
+
+    def receive(self) -> str | None:
+        for step in self._steps:
+            if step is None or isinstance(step, str):
+                return step
+            if isinstance(step, Exception):
+                raise step
+            if callable(step):
+                step()
+                return None
+            self._clock.advance(step)
+            return None
+        raise Unreachable("the script is over", reason="closed")
+
+    def close(self) -> None:
+        self.closed = True
+
+
+class ScriptedStop(threading.Event):
+    """An order to stop whose waits take no time: they are remembered, and the clock goes on."""
+
+    def __init__(self, clock: FakeClock) -> None:
+        super().__init__()
+        self._clock = clock
+        self.waits: list[float] = []
+
+    def wait(self, timeout: float | None = None) -> bool:
+        self.waits.append(timeout or 0.0)
+        self._clock.advance(timeout or 0.0)
+        return self.is_set()
+
+
+class Script:
+    """Everything a collector is given: one scripted connection or connection error after the other, then the end."""
+
+    def __init__(self, *connections: Iterable[Step] | Exception, idle_timeout: float = 10.0) -> None:
+        self.clock = FakeClock()
+        self.observer = RecordingObserver()
+        self.stop = ScriptedStop(self.clock)
+        self.sleeps: list[float] = []
+        self.made: list[ScriptedConnection] = []
+        self._planned = list(connections)
+        self._idle_timeout = idle_timeout
+
+    @property
+    def equipment(self) -> Equipment:
+        backoff = Backoff(1.0, 5, self.clock.monotonic, lambda: 1.0)
+        return Equipment(
+            self._connect, backoff, self.clock, self.observer, self.sleeps.append, self._idle_timeout
+        )
+
+    @property
+    def sent(self) -> list[str]:
+        """All requests over all connections."""
+        return [text for connection in self.made for text in connection.sent]
+
+    def play(self, collector: Collector) -> None:
+        """Runs the collector until the script is over."""
+        collector.run(self.stop)
+
+    def _connect(self) -> Connection:
+        if not self._planned:
+            self.stop.set()
+            raise Unreachable("no further connection is planned", reason="script_over")
+        planned = self._planned.pop(0)
+        if isinstance(planned, Exception):
+            raise planned
+        self.made.append(ScriptedConnection(self.clock, planned))
+        return self.made[-1]
+
+
+def memory_store(clock: FakeClock, changes: Changes | None = None, **options: int) -> MemoryStore:
+    """An empty store."""
+    return MemoryStore(clock, changes or Changes(), Journal(), **options)
+
+
+def tick(  # noqa: PLR0913 - one per field of a tick
+    price: str = "100.0",
+    pair: Pair = BTC,
+    *,
+    source: Source = WEBSOCKET,
+    traded_at: float | None = None,
+    trade_id: int | None = None,
+    received_at: float = 1000.0,
+    happened_at: float | None = None,
+) -> Tick:
+    """A tick of which only what matters has to be said."""
+    return Tick(pair, price, Decimal(price), source, traded_at, trade_id, received_at, happened_at)
+
+
+def eventually(condition: Callable[[], bool], seconds: float = 10.0) -> None:
+    """Waits until another thread or process made `condition` true; fails after `seconds`."""
+    pause = threading.Event()
+    for _ in range(int(seconds / 0.005)):
+        if condition():
+            return
+        pause.wait(0.005)
+    raise AssertionError(f"not within {seconds:g} s: {condition}")

@@ -1,0 +1,125 @@
+"""ltp_service.stores.accept"""
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from ltp_service.stores.accept import REORDERING, REST_CACHE, compare, confirmed, merge
+from ltp_service.tick import REST, WEBSOCKET, Price, Tick
+from tests.fakes import tick
+
+T = 1_790_000_000.0
+
+
+def hold(*ticks: Tick) -> Price:
+    """What is held after these ticks."""
+    price: Price | None = None
+    for one in ticks:
+        outcome = compare(price, one)
+        if outcome != "older":
+            price = merge(price, one, outcome)
+    assert price is not None
+    return price
+
+
+def test_the_first_tick_is_news() -> None:
+    assert compare(None, tick()) == "newer"
+
+
+def test_an_older_trade_never_replaces_a_newer_one() -> None:
+    assert compare(hold(tick(traded_at=T)), tick("99", traded_at=T - 0.001)) == "older"
+
+
+def test_a_newer_trade_replaces_an_older_one() -> None:
+    assert compare(hold(tick(traded_at=T)), tick("99", traded_at=T + 0.001)) == "newer"
+
+
+def test_the_same_trade_told_again_is_the_same() -> None:
+    assert compare(hold(tick(traded_at=T, trade_id=7)), tick(traded_at=T, trade_id=7)) == "same"
+
+
+def test_among_trades_of_one_moment_the_higher_id_is_newer() -> None:
+    held = hold(tick(traded_at=T, trade_id=7))
+
+    assert compare(held, tick("99", traded_at=T, trade_id=8)) == "newer"
+    assert compare(held, tick("99", traded_at=T, trade_id=6)) == "older"
+
+
+def test_the_ticker_of_a_trade_with_an_id_adds_nothing() -> None:
+    assert compare(hold(tick(traded_at=T, trade_id=7)), tick("99", traded_at=T)) == "same"
+
+
+def test_a_trade_with_an_id_completes_the_ticker_of_the_same_moment() -> None:
+    assert compare(hold(tick(traded_at=T)), tick(traded_at=T, trade_id=7)) == "newer"
+
+
+def test_of_two_tickers_of_one_moment_the_one_that_arrives_later_counts() -> None:
+    assert compare(hold(tick(traded_at=T)), tick("99", traded_at=T)) == "newer"
+    assert compare(hold(tick("99", traded_at=T)), tick("99.0", traded_at=T)) == "same"
+
+
+def test_a_tick_without_time_that_repeats_the_price_confirms_it() -> None:
+    assert compare(hold(tick("100.0")), tick("100.00", received_at=2000.0)) == "same"
+
+
+def test_a_tick_without_time_may_have_been_overtaken_by_a_trade_with_one() -> None:
+    held = hold(tick(traded_at=T, received_at=1000.0))
+
+    assert compare(held, tick("99", received_at=1000.0 + REORDERING / 2)) == "older"
+    assert compare(held, tick("99", received_at=1000.0 + REORDERING)) == "newer"
+
+
+def test_after_ticks_without_time_no_trade_older_than_the_last_timed_one_may_follow() -> None:
+    held = hold(tick(traded_at=T, received_at=1000.0), tick("99", received_at=1010.0))
+
+    assert held.tick.price == "99"
+    assert compare(held, tick("98", traded_at=T - 1, received_at=1011.0)) == "older"
+
+
+def test_a_cached_rest_answer_never_beats_what_the_feed_just_confirmed() -> None:
+    held = confirmed(hold(tick(received_at=1000.0)), 1005.0, WEBSOCKET)
+
+    assert compare(held, tick("99", source=REST, received_at=1005.0 + REST_CACHE / 2)) == "older"
+    assert compare(held, tick("99", source=REST, received_at=1005.0 + REST_CACHE)) == "newer"
+
+
+def test_evidence_never_gets_older() -> None:
+    held = hold(tick(received_at=1000.0))
+
+    assert confirmed(held, 999.0, WEBSOCKET) is held
+    assert confirmed(held, 1001.0, WEBSOCKET).confirmed_at == 1001.0
+
+
+def test_beside_a_feed_that_is_alive_rest_changes_nothing() -> None:
+    held = hold(tick(received_at=1000.0))
+
+    assert confirmed(held, 1000.0 + REST_CACHE / 2, REST) is held
+    later = confirmed(held, 1000.0 + REST_CACHE, REST)
+    assert (later.confirmed_at, later.confirmed_by) == (1000.0 + REST_CACHE, REST)
+
+
+timed = st.builds(
+    lambda offset, number, price: tick(str(price), traded_at=T + offset, trade_id=number),
+    st.integers(0, 3),
+    st.none() | st.integers(1, 4),
+    st.integers(1, 5),
+)
+
+
+@given(st.lists(timed, min_size=1, max_size=12))
+def test_exchange_time_only_moves_forward_whatever_the_order_of_arrival(ticks: list[Tick]) -> None:
+    held: Price | None = None
+    newest = 0.0
+    for one in ticks:
+        outcome = compare(held, one)
+        if outcome != "older":
+            held = merge(held, one, outcome)
+        assert held is not None
+        assert held.tick.traded_at is not None
+        assert held.tick.traded_at >= newest
+        newest = held.tick.traded_at
+    assert newest == max(one.traded_at or 0.0 for one in ticks)
+
+
+@given(st.permutations([tick(str(n), traded_at=T, trade_id=n) for n in range(1, 6)]))
+def test_trades_of_one_sweep_end_at_the_last_one_in_any_order(ticks: list[Tick]) -> None:
+    assert hold(*ticks).tick.trade_id == 5

@@ -1,0 +1,60 @@
+"""ltp_service.stores.changes"""
+
+import threading
+
+from ltp_service.stores.changes import Changes
+from tests.fakes import BTC, ETH
+
+
+def test_a_change_between_looking_and_waiting_is_not_lost() -> None:
+    changes = Changes()
+    with changes.watch([BTC]) as watch:
+        changes.announce(BTC)
+        assert watch.wait(0)
+
+
+def test_a_waiter_hears_nothing_of_other_pairs() -> None:
+    changes = Changes()
+    with changes.watch([BTC]) as watch:
+        changes.announce(ETH)
+        assert not watch.wait(0)
+
+
+def test_each_change_wakes_once() -> None:
+    changes = Changes()
+    with changes.watch([BTC]) as watch:
+        changes.announce(BTC)
+        assert watch.wait(0)
+        assert not watch.wait(0)
+        changes.announce(BTC)
+        assert watch.wait(0)
+
+
+def test_nobody_is_woken_after_leaving() -> None:
+    changes = Changes()
+    with changes.watch([BTC]) as watch:
+        pass
+    changes.announce(BTC)
+
+    assert not watch.wait(0)
+
+
+def test_all_who_wait_in_other_threads_are_woken() -> None:
+    changes = Changes()
+    listening = threading.Barrier(4)
+    woken: list[bool] = []
+
+    def wait() -> None:
+        with changes.watch([BTC, ETH]) as watch:
+            listening.wait(10)
+            woken.append(watch.wait(10))
+
+    waiters = [threading.Thread(target=wait) for _ in range(3)]
+    for thread in waiters:
+        thread.start()
+    listening.wait(10)
+    changes.announce(ETH)
+    for thread in waiters:
+        thread.join(10)
+
+    assert woken == [True, True, True]

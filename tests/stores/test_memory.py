@@ -1,0 +1,113 @@
+"""ltp_service.stores.memory"""
+
+import threading
+
+from ltp_service.pairs import Pair
+from ltp_service.stores.memory import MEMORY
+from ltp_service.tick import WEBSOCKET
+from tests.fakes import BTC, ETH, XRP, FakeClock, memory_store, tick
+
+
+def test_a_price_without_evidence_is_forgotten_after_a_day() -> None:
+    clock = FakeClock()
+    store = memory_store(clock)
+    store.put(tick("1", BTC))
+    clock.advance(MEMORY + 1)
+    store.put(tick("2", ETH, received_at=clock.monotonic()))
+
+    assert set(store.all()) == {ETH}
+
+
+def test_evidence_keeps_a_price_from_being_forgotten() -> None:
+    clock = FakeClock()
+    store = memory_store(clock)
+    store.put(tick("1", BTC))
+    clock.advance(MEMORY / 2)
+    store.confirm([BTC], clock.monotonic(), WEBSOCKET)
+    clock.advance(MEMORY / 2 + 1)
+    store.put(tick("2", ETH, received_at=clock.monotonic()))
+
+    assert set(store.all()) == {BTC, ETH}
+
+
+def test_a_forgotten_price_is_not_brought_back_by_evidence() -> None:
+    clock = FakeClock()
+    store = memory_store(clock)
+    store.put(tick("1", BTC))
+    clock.advance(MEMORY + 1)
+    store.put(tick("2", ETH, received_at=clock.monotonic()))
+    store.confirm([BTC], clock.monotonic(), WEBSOCKET)
+
+    assert BTC not in store.all()
+
+
+def test_a_full_store_lets_the_first_one_go() -> None:
+    store = memory_store(FakeClock(), capacity=2)
+    for pair in (BTC, ETH, XRP):
+        store.put(tick("1", pair))
+
+    assert set(store.all()) == {ETH, XRP}
+
+
+def test_several_writers_lose_nothing_and_readers_see_whole_prices() -> None:
+    store = memory_store(FakeClock())
+    pairs = [Pair(f"A{number}", "USD") for number in range(4)]
+    rounds, torn, start = 300, [], threading.Barrier(6)
+    written = threading.Event()
+
+    def write(pair: Pair) -> None:
+        start.wait()
+        for number in range(1, rounds + 1):
+            store.put(tick(str(number), pair, traded_at=float(number), received_at=1000.0 + number))
+            store.confirm(pairs, 1000.0 + number, WEBSOCKET)
+
+    def shared_write() -> None:
+        start.wait()
+        for number in range(1, rounds + 1):
+            store.put(tick(str(number), BTC, traded_at=float(number), trade_id=number))
+
+    def read() -> None:
+        newest: dict[Pair, float] = {}
+        start.wait()
+        while not written.is_set():
+            for pair, price in store.all().items():
+                number = price.tick.traded_at or 0.0
+                if (
+                    price.tick.pair != pair
+                    or float(price.tick.price) != number
+                    or number < newest.get(pair, 0)
+                ):
+                    torn.append((pair, price))
+                newest[pair] = number
+
+    writers = [threading.Thread(target=write, args=(pair,)) for pair in pairs]
+    writers.append(threading.Thread(target=shared_write))
+    reader = threading.Thread(target=read)
+    for thread in (*writers, reader):
+        thread.start()
+    for thread in writers:
+        thread.join(20)
+    written.set()
+    reader.join(20)
+
+    assert torn == []
+    assert {price.tick.price for price in store.all().values()} == {str(rounds)}
+    assert set(store.all()) == {BTC, *pairs}
+
+
+def test_writers_of_one_pair_end_at_the_newest_trade_whoever_came_last() -> None:
+    store = memory_store(FakeClock())
+    start = threading.Barrier(4)
+
+    def write(offset: int) -> None:
+        start.wait()
+        for number in range(offset, 800, 4):
+            store.put(tick(str(number + 1), BTC, traded_at=float(number + 1)))
+
+    writers = [threading.Thread(target=write, args=(offset,)) for offset in range(4)]
+    for thread in writers:
+        thread.start()
+    for thread in writers:
+        thread.join(20)
+
+    assert store.all()[BTC].tick.price == "800"

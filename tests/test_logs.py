@@ -1,0 +1,133 @@
+"""ltp_service.logs"""
+
+import io
+import json
+import logging
+import sys
+from collections.abc import Iterator
+from typing import Any
+
+import gunicorn.config
+import pytest
+
+from ltp_service.logs import HOLD_BACK, JsonFormatter, OnceAMinute, ServerLog, configure, envelope
+from ltp_service.request_id import current_request_id
+from ltp_service.version import VERSION
+from tests.fakes import NOON, FakeClock
+
+
+@pytest.fixture
+def root_log() -> Iterator[logging.Logger]:
+    """The root logger, put back afterwards as it was."""
+    root = logging.getLogger()
+    handlers, level = root.handlers[:], root.level
+    yield root
+    root.handlers[:] = handlers
+    root.setLevel(level)
+
+
+def record(message: str = "hello", level: int = logging.INFO, **extra: Any) -> logging.LogRecord:
+    made = logging.LogRecord("somebody.else", level, __file__, 1, message, None, None)
+    made.__dict__.update(extra)
+    return made
+
+
+def test_a_line_is_one_json_object_with_the_whole_envelope() -> None:
+    line = json.loads(envelope("info", "hello\nworld", "abcdefgh", NOON, {"a": 1}))
+
+    assert line == {
+        "timestamp": "2026-09-21T14:13:20.000Z",
+        "level": "info",
+        "message": "hello\nworld",
+        "request_id": "abcdefgh",
+        "service": "btc-ltp-service",
+        "version": VERSION,
+        "fields": {"a": 1},
+    }
+    assert b"\n" not in envelope("info", "hello\nworld", None, NOON, {})
+
+
+@pytest.mark.parametrize(
+    ("level", "word"), [(logging.WARNING, "warn"), (logging.INFO, "info"), (logging.ERROR, "error")]
+)
+def test_any_librarys_record_gets_the_same_envelope(level: int, word: str) -> None:
+    line = json.loads(JsonFormatter().format(record("x", level)))
+
+    assert line["level"] == word
+    assert line["fields"] == {"logger": "somebody.else"}
+
+
+def test_a_record_written_during_a_request_carries_its_id() -> None:
+    token = current_request_id.set("request-1234")
+    try:
+        line = json.loads(JsonFormatter().format(record()))
+    finally:
+        current_request_id.reset(token)
+
+    assert line["request_id"] == "request-1234"
+
+
+def test_an_exception_stays_inside_its_line() -> None:
+    try:
+        raise ValueError("broken")
+    except ValueError:
+        made = record(exc_info=sys.exc_info())
+    text = JsonFormatter().format(made)
+
+    assert "\n" not in text
+    assert "ValueError: broken" in json.loads(text)["fields"]["exception"]
+
+
+def test_the_same_complaint_is_held_back_for_a_minute_and_then_counted() -> None:
+    clock = FakeClock()
+    once = OnceAMinute(clock.monotonic)
+    first, repeated, other = (record(once_a_minute=key) for key in ("a", "a", "b"))
+
+    assert once.filter(first)
+    assert not once.filter(repeated)
+    assert not once.filter(repeated)
+    assert once.filter(other)
+    clock.advance(HOLD_BACK)
+    later = record(once_a_minute="a")
+    assert once.filter(later)
+    assert json.loads(JsonFormatter().format(later))["fields"]["held_back"] == 2
+
+
+def test_the_first_complaint_of_a_machine_that_just_booted_is_not_held_back() -> None:
+    assert OnceAMinute(lambda: 1.0).filter(record(once_a_minute="a"))
+
+
+def test_lines_without_a_key_are_never_held_back() -> None:
+    once = OnceAMinute(FakeClock().monotonic)
+
+    assert all(once.filter(record()) for _ in range(3))
+
+
+def test_every_logger_writes_json_to_stdout_once_configured(
+    root_log: logging.Logger, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    out = io.StringIO()
+    monkeypatch.setattr(sys, "stdout", out)
+    configure("info", "json", FakeClock().monotonic)
+    logging.getLogger("urllib3.somewhere").warning("third %s", "party")
+    logging.getLogger("urllib3.somewhere").debug("too quiet")
+
+    (line,) = out.getvalue().splitlines()
+    assert json.loads(line)["message"] == "third party"
+
+
+def test_text_style_is_for_people(root_log: logging.Logger, monkeypatch: pytest.MonkeyPatch) -> None:
+    out = io.StringIO()
+    monkeypatch.setattr(sys, "stdout", out)
+    configure("warning", "text", FakeClock().monotonic)
+    logging.getLogger("a").warning("plain words")
+
+    assert out.getvalue().rstrip().endswith("WARNING a: plain words")
+
+
+def test_gunicorn_writes_through_our_handler_and_no_access_log_of_its_own() -> None:
+    log = ServerLog(gunicorn.config.Config())
+
+    assert log.error_log.propagate
+    assert log.error_log.handlers == []
+    assert log.access(None, None, {}, None) is None

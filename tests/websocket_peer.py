@@ -1,0 +1,87 @@
+"""The other end of a WebSocket, down to the bytes: sends what no library would."""
+
+import socket
+import struct
+import threading
+from base64 import b64encode
+from collections.abc import Callable
+from hashlib import sha1
+from types import TracebackType
+from typing import Self
+
+TEXT, BINARY, CONTINUATION, CLOSE, PING = 1, 2, 0, 8, 9
+_GUID = b"258EAFA5-E914-47DA-95CA-C5AB0DC85B11"
+
+Conversation = Callable[[socket.socket], None]
+
+
+def frame(payload: bytes, opcode: int = TEXT, *, final: bool = True, length: int | None = None) -> bytes:
+    """One frame; `length` is what its header claims, if not the truth."""
+    size = len(payload) if length is None else length
+    first = opcode | (0x80 if final else 0)
+    if size < 126:
+        header = struct.pack("!BB", first, size)
+    elif size < 65536:
+        header = struct.pack("!BBH", first, 126, size)
+    else:
+        header = struct.pack("!BBQ", first, 127, size)
+    return header + payload
+
+
+def read_request(peer: socket.socket) -> bytes:
+    """The client's HTTP request up to its empty line."""
+    request = b""
+    while not request.endswith(b"\r\n\r\n"):
+        if not (piece := peer.recv(4096)):
+            break
+        request += piece
+    return request
+
+
+def shake_hands(peer: socket.socket) -> None:
+    """Accepts the upgrade."""
+    request = read_request(peer).decode()
+    key = next(
+        line.partition(":")[2].strip()
+        for line in request.splitlines()
+        if line.lower().startswith("sec-websocket-key")
+    )
+    accept = b64encode(sha1(key.encode() + _GUID).digest()).decode()  # noqa: S324 - RFC 6455 wants it
+    peer.sendall(
+        "HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
+        f"Sec-WebSocket-Accept: {accept}\r\n\r\n".encode()
+    )
+
+
+class Peer:
+    """Listens on loopback and holds one `conversation` with the first client; then hangs up."""
+
+    def __init__(self, conversation: Conversation, *, handshake: bool = True) -> None:
+        self._conversation = conversation
+        self._handshake = handshake
+        self._listener = socket.create_server(("127.0.0.1", 0))
+        self._thread = threading.Thread(target=self._run, daemon=True)
+        self.url = f"ws://127.0.0.1:{self._listener.getsockname()[1]}/"
+
+    def __enter__(self) -> Self:
+        self._thread.start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._listener.close()
+        self._thread.join(5)
+
+    def _run(self) -> None:
+        try:
+            client, _ = self._listener.accept()
+        except OSError:
+            return  # closed before anybody came
+        with client:
+            try:
+                if self._handshake:
+                    shake_hands(client)
+                self._conversation(client)
+            except OSError:
+                return  # the client left first, as some tests want it to
