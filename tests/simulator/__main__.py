@@ -13,7 +13,7 @@ from types import FrameType
 from tests.simulator import faults
 from tests.simulator.control import PREFIX as CONTROL_PREFIX
 from tests.simulator.control import Control
-from tests.simulator.dialect import Dialect
+from tests.simulator.endpoint import Endpoint
 from tests.simulator.exchange import Exchange
 from tests.simulator.kraken_rest import PREFIX as REST_PREFIX
 from tests.simulator.kraken_rest import KrakenRest
@@ -111,9 +111,9 @@ def build(options: argparse.Namespace) -> Server:
     walk = Walk(exchange)
     walk.set_rate(options.walk)
     v1 = KrakenV1(market, lambda: exchange.faults.any(faults.sends_trade_snapshot, "trade"))
-    dialects: dict[str, Dialect] = {"/": v1, "/v2": KrakenV2(market)}
+    sockets = {"/": Endpoint(exchange, v1), "/v2": Endpoint(exchange, KrakenV2(market))}
     routes = {REST_PREFIX: KrakenRest(exchange).answer, CONTROL_PREFIX: Control(exchange, walk).answer}
-    return Server(exchange, dialects, routes, options.host, options.port)
+    return Server(sockets, routes, options.host, options.port)
 
 
 def _fault(text: str) -> tuple[str, bool, Arguments]:

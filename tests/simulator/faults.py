@@ -8,7 +8,7 @@ from typing import Any, Protocol
 
 from tests.simulator.market import Tape, Trade
 from tests.simulator.switches import Arguments, Catalogue, Question, Switches
-from tests.simulator.wire import Reply, Request, json_reply
+from tests.simulator.wire import HangUp, Reply, Request, json_reply
 
 _never = threading.Event()
 
@@ -55,10 +55,6 @@ class RestCall:
 
     method: str
     request: Request
-
-
-class HangUp(Exception):
-    """Close the TCP connection without an answer."""
 
 
 class Cuttable(Protocol):

@@ -37,7 +37,7 @@ class KrakenRest:
         }
 
     def answer(self, request: Request) -> Reply:
-        """Raises faults.HangUp when the connection is to be closed instead."""
+        """Raises HangUp when the connection is to be closed instead."""
         method = request.path.removeprefix(PREFIX)
         self._exchange.counters.called(method)
         reply = self._exchange.faults.ask_rest(RestCall(method, request))

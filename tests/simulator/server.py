@@ -4,31 +4,33 @@ import contextlib
 import socket
 import threading
 from collections.abc import Callable, Mapping
+from typing import Protocol
 
-from tests.simulator import faults
-from tests.simulator.connection import Connection
-from tests.simulator.dialect import Dialect
-from tests.simulator.exchange import Exchange
-from tests.simulator.faults import HangUp
-from tests.simulator.wire import Reply, Request, RequestReader, json_reply, send_reply
+from tests.simulator.wire import HangUp, Reply, Request, RequestReader, json_reply, send_reply
 
 BACKLOG = 512
 
 
+class Endpoint(Protocol):
+    """Who serves the WebSocket clients of a path."""
+
+    def serve(self, peer: socket.socket, request: Request, rest: bytes) -> None:
+        """To its end; `rest` is what came after the handshake. Raises HangUp to close without an answer."""
+
+
 class Server:
-    """A thread per connection; `routes` maps a path's beginning to who answers."""
+    """A thread per connection; `sockets` maps a path to who serves its WebSocket clients, `routes` a path's beginning
+    to who answers."""
 
     def __init__(
         self,
-        exchange: Exchange,
-        dialects: Mapping[str, Dialect],
+        sockets: Mapping[str, Endpoint],
         routes: Mapping[str, Callable[[Request], Reply]],
         host: str,
         port: int,
     ) -> None:
         """Binds and listens; raises OSError when it cannot."""
-        self._exchange = exchange
-        self._dialects = dialects
+        self._sockets = sockets
         self._routes = routes
         self._listener = socket.create_server((host, port), backlog=BACKLOG)
         self.port: int = self._listener.getsockname()[1]
@@ -66,12 +68,8 @@ class Server:
         return json_reply({"error": f"nothing at {request.path}"}, 404)
 
     def _serve_websocket(self, peer: socket.socket, request: Request, rest: bytes) -> None:
-        dialect = self._dialects.get(request.path)
-        if dialect is None:
+        endpoint = self._sockets.get(request.path)
+        if endpoint is None:
             send_reply(peer, json_reply({"error": f"no WebSocket at {request.path}"}, 404))
             return
-        for refusal in self._exchange.faults.ask(faults.at_handshake, request):
-            send_reply(peer, refusal)
-            return
-        connection = Connection(self._exchange, peer, dialect, self._exchange.new_connection_id())
-        connection.serve(request.head, rest)
+        endpoint.serve(peer, request, rest)

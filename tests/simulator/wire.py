@@ -45,6 +45,10 @@ def json_reply(content: object, status: int = 200, headers: Mapping[str, str] | 
     return Reply(body, status, {"Content-Type": "application/json", **(headers or {})})
 
 
+class HangUp(Exception):
+    """Close the TCP connection without an answer."""
+
+
 class RequestReader:
     """Requests of one connection, one after the other."""
 

@@ -1,0 +1,25 @@
+"""Where Kraken's WebSocket clients come in."""
+
+import socket
+
+from tests.simulator import faults
+from tests.simulator.connection import Connection
+from tests.simulator.dialect import Dialect
+from tests.simulator.exchange import Exchange
+from tests.simulator.wire import Request, send_reply
+
+
+class Endpoint:
+    """One path, one dialect."""
+
+    def __init__(self, exchange: Exchange, dialect: Dialect) -> None:
+        self._exchange = exchange
+        self._dialect = dialect
+
+    def serve(self, peer: socket.socket, request: Request, rest: bytes) -> None:
+        """Raises HangUp when the connection is to be closed instead."""
+        for refusal in self._exchange.faults.ask(faults.at_handshake, request):
+            send_reply(peer, refusal)
+            return
+        connection = Connection(self._exchange, peer, self._dialect, self._exchange.new_connection_id())
+        connection.serve(request.head, rest)
