@@ -70,6 +70,7 @@ class Peer:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
+        self._listener.shutdown(socket.SHUT_RDWR)  # wakes whoever still waits for a client
         self._listener.close()
         self._thread.join(5)
 

@@ -1,0 +1,577 @@
+"""Binance: every recorded frame, the recorded books, and a connection from its beginning to its end."""
+
+import json
+from collections import Counter
+from collections.abc import Callable
+from decimal import Decimal
+from itertools import pairwise
+from pathlib import Path
+from typing import Any
+from urllib.parse import parse_qs, urlsplit
+
+import msgspec
+import pytest
+
+from ltp_service.book import BookChange, BookSnapshot
+from ltp_service.collectors.base import Equipment
+from ltp_service.collectors.binance import BinanceBooks, BinanceTrades, Dialect, read_depth
+from ltp_service.collectors.events import Answered, Event, Invalid, Leaving, Traded
+from ltp_service.errors import BadFrame, Rejected, Unreachable
+from ltp_service.stores.books import BookStore
+from ltp_service.stores.trades import TradeStore
+from tests.fakes import NOON, Script, Step
+
+Recorded = Callable[[str], Path]
+
+COMBINED = "binance/spot_combined_stream_2021-10-12.jsonl"
+DEPTH = "binance/spot_rest_depth1000_2021-10-12.jsonl"
+SINGLE = "binance/spot_ccxt_2026-08-12.jsonl"
+OLD = "binance/tardis_tests_2019.jsonl"
+SYMBOLS = ("NKNUSDT", "BLZETH", "LRCBTC", "RUNEEUR")
+
+
+def records(file: Path) -> list[dict[str, Any]]:
+    return [json.loads(line) for line in file.read_text().splitlines()]
+
+
+def frames(file: Path) -> list[str]:
+    return [record["raw"] for record in records(file) if record["dir"] == "in"]
+
+
+def events(file: Path) -> list[Event]:
+    return [event for frame in frames(file) for event in Dialect().parse(frame).events]
+
+
+def depth_answers(file: Path) -> dict[str, str]:
+    """Symbol → the recorded REST answer."""
+    return {parse_qs(urlsplit(record["url"]).query)["symbol"][0]: record["raw"] for record in records(file)}
+
+
+def trade_frame(number: int, symbol: str = "BTCUSDT", seconds: float = 0.0, **extra: object) -> str:
+    """Synthetic, as no trade stream of 2026 was recorded."""
+    moment = int((NOON + seconds) * 1000)
+    trade = {"e": "trade", "E": moment, "s": symbol, "t": number, "p": "64103.90000000", "q": "0.50000000"}
+    trade |= {"T": moment, "m": True, "M": True} | extra
+    return json.dumps({"stream": f"{symbol.lower()}@trade", "data": trade})
+
+
+def depth_frame(first: int, last: int, bid: str = "99 1", symbol: str = "BTCUSDT") -> str:
+    """Synthetic."""
+    change = {"e": "depthUpdate", "E": 1000, "s": symbol, "U": first, "u": last, "b": [bid.split()], "a": []}
+    return json.dumps({"stream": f"{symbol.lower()}@depth@100ms", "data": change})
+
+
+def quiet(seconds: float) -> list[Step]:
+    """Time that passes in steps of half a second, as reads without a frame do."""
+    return [0.5] * int(seconds * 2)
+
+
+# The dialect.
+
+
+@pytest.mark.parametrize(
+    ("file", "kinds"),
+    [
+        (COMBINED, {"depth": 177, "book_ticker": 84, "trade": 2, "kline": 2}),
+        (SINGLE, {"acknowledgement": 2, "mini_ticker": 2, "book_ticker": 2, "kline": 1}),
+        (OLD, {"trade": 2, "book_ticker": 1, "ticker": 1, "depth": 4, "partial_depth": 2}),
+    ],
+)
+def test_every_recorded_frame_is_of_a_known_kind(
+    recorded: Recorded, file: str, kinds: dict[str, int]
+) -> None:
+    assert Counter(Dialect().parse(frame).kind for frame in frames(recorded(file))) == kinds
+
+
+@pytest.mark.parametrize(("file", "identity"), [(COMBINED, "a"), (OLD, "t")])
+def test_every_recorded_trade_and_aggregate_is_read_with_all_its_digits(
+    recorded: Recorded, file: str, identity: str
+) -> None:
+    path = recorded(file)
+    told = [json.loads(frame)["data"] for frame in frames(path)]
+    told = [payload for payload in told if payload.get("e") in {"trade", "aggTrade"}]
+    trades = [event for event in events(path) if isinstance(event, Traded)]
+    assert len(trades) == len(told) == 2
+    for trade, row in zip(trades, told, strict=True):
+        assert (trade.symbol, trade.trade_id) == (row["s"], str(row[identity]))
+        assert (str(trade.price), str(trade.quantity)) == (row["p"], row["q"])
+        assert trade.side == ("sell" if row["m"] else "buy")
+        assert trade.traded_at == row["T"] / 1000
+        assert json.loads(trade.raw) == row
+
+
+def test_every_recorded_depth_change_is_read_with_all_its_digits(recorded: Recorded) -> None:
+    path = recorded(COMBINED)
+    told = [json.loads(frame)["data"] for frame in frames(path)]
+    told = [payload for payload in told if payload.get("e") == "depthUpdate"]
+    changes = [event for event in events(path) if isinstance(event, BookChange)]
+    for change, row in zip(changes, told, strict=True):
+        assert (change.symbol, change.first_id, change.last_id) == (row["s"], row["U"], row["u"])
+        for ours, theirs in ((change.bids, row["b"]), (change.asks, row["a"])):
+            assert [(price, size) for price, size in ours] == [(Decimal(p), Decimal(q)) for p, q in theirs]
+            assert [str(price) for price, _ in ours] == [price for price, _ in theirs]
+    assert len(changes) == 177
+
+
+def test_every_recorded_depth_snapshot_is_read(recorded: Recorded) -> None:
+    answers = depth_answers(recorded(DEPTH))
+    assert tuple(answers) == SYMBOLS
+    for symbol, body in answers.items():
+        snapshot = read_depth(symbol, body.encode())
+        told = json.loads(body)
+        assert (snapshot.symbol, snapshot.update_id) == (symbol, told["lastUpdateId"])
+        assert [str(price) for price, _ in snapshot.bids] == [price for price, _ in told["bids"]]
+        assert len(snapshot.asks) == len(told["asks"])
+
+
+def test_the_taker_sold_when_the_buyer_is_the_maker() -> None:
+    [sold] = Dialect().parse(trade_frame(1, m=True)).events
+    [bought] = Dialect().parse(trade_frame(1, m=False)).events
+    assert isinstance(sold, Traded)
+    assert isinstance(bought, Traded)
+    assert (sold.side, bought.side) == ("sell", "buy")
+
+
+def test_a_bare_payload_is_read_like_one_of_a_combined_stream() -> None:
+    bare = json.dumps(json.loads(trade_frame(1))["data"])
+    assert Dialect().parse(bare) == Dialect().parse(trade_frame(1))
+
+
+@pytest.mark.parametrize(
+    ("frame", "event"),
+    [
+        ('{"result":null,"id":1}', Answered(1)),
+        (
+            '{"code":2,"msg":"Invalid request: missing field `method` at line 1 column 73"}',
+            Answered(None, "Invalid request: missing field `method` at line 1 column 73 (2)"),
+        ),
+        ('{"code":3,"msg":"Invalid JSON","id":4}', Answered(4, "Invalid JSON (3)")),
+        ('{"error":{"code":1,"msg":"Invalid value type"},"id":5}', Answered(5, "Invalid value type (1)")),
+        ('{"result":null,"id":"abc"}', Answered(None)),
+        ('{"e":"serverShutdown","E":1770123456789}', Leaving()),
+        ('{"stream":"!serverShutdown","data":{"e":"serverShutdown","E":1770123456789}}', Leaving()),
+    ],
+)
+def test_control_messages_are_understood(frame: str, event: Event) -> None:
+    assert tuple(Dialect().parse(frame).events) == (event,)
+
+
+def test_the_list_of_streams_is_a_pong() -> None:
+    assert Dialect().parse('{"result":["btcusdt@bookTicker"],"id":3}').kind == "pong"
+
+
+@pytest.mark.parametrize(
+    ("field", "value"), [("p", "0"), ("p", "NaN"), ("q", "-1"), ("q", "0.00000000"), ("p", "")]
+)
+def test_an_impossible_number_is_refused(field: str, value: str) -> None:
+    [event] = Dialect().parse(trade_frame(1, **{field: value})).events
+    assert isinstance(event, Invalid)
+
+
+@pytest.mark.parametrize(
+    "frame", ["", "[]", "<html>", '{"stream":"x@trade","data":{"e":"trade"}}', '{"stream":"x"}']
+)
+def test_a_frame_of_another_shape_is_an_error(frame: str) -> None:
+    with pytest.raises((msgspec.MsgspecError, BadFrame)):
+        Dialect().parse(frame)
+
+
+def test_a_trade_without_an_id_is_an_error() -> None:
+    with pytest.raises(BadFrame, match="without an id"):
+        Dialect().parse(trade_frame(1, t=None))
+
+
+@pytest.mark.parametrize("body", ["", "<html>", "{}", '{"lastUpdateId":1,"bids":[["x","1"]],"asks":[]}'])
+def test_a_depth_answer_that_is_none_is_refused(body: str) -> None:
+    with pytest.raises(BadFrame):
+        read_depth("BTCUSDT", body)
+
+
+def test_unknown_payloads_are_of_the_unknown_kind() -> None:
+    assert Dialect().parse('{"e":"somethingNew","s":"BTCUSDT"}').kind == "unknown"
+    assert Dialect().parse('{"e":"blockTrade","s":"BTCUSDT"}').kind == "block_trade"
+
+
+# The trades.
+
+
+class Trades:
+    """BinanceTrades on scripted connections."""
+
+    def __init__(
+        self,
+        *connections: list[Step] | Exception,
+        symbols: tuple[str, ...] = ("BTCUSDT",),
+        wall: float = NOON,
+    ) -> None:
+        self.script = Script(*connections)
+        self.script.clock.set_wall(wall)
+        self.store = TradeStore(self.script.clock, self.script.observer)
+        self.collector = BinanceTrades(symbols, self.store, self.script.equipment)
+
+    def play(self) -> list[dict[str, Any]]:
+        self.script.play(self.collector)
+        return [json.loads(text) for text in self.script.sent]
+
+
+def test_replaying_the_combined_session_stores_both_aggregates_once(recorded: Recorded) -> None:
+    told: list[Step] = [*frames(recorded(COMBINED))]
+    # Only trades are this collector's; depth belongs to the other.
+    told = [frame for frame in told if "depthUpdate" not in str(frame)]
+    replay = Trades(told, told, symbols=SYMBOLS, wall=1633998543.0)
+    replay.play()
+    stored = replay.store.recent()
+    assert len(stored) == 2
+    assert len({(trade.symbol, trade.trade_id) for trade in stored}) == 2
+    statistics = replay.store.statistics()
+    assert (statistics.total_trades_received, statistics.trades_discarded) == (4, 2)
+    assert {trade.exchange for trade in stored} == {"binance"}
+
+
+def test_all_streams_are_asked_for_in_lower_case_with_an_id() -> None:
+    assert Trades([], symbols=("BTCUSDT", "ETHUSDT")).play() == [
+        {"method": "SUBSCRIBE", "params": ["btcusdt@trade", "ethusdt@trade"], "id": 1}
+    ]
+
+
+def test_never_more_than_five_messages_leave_within_a_second() -> None:
+    symbols = tuple(f"S{number}USDT" for number in range(1200))
+    feed = Trades([0.1] * 60, symbols=symbols)
+    moments: list[float] = []
+    connection_type = type(feed.script)
+    assert connection_type is Script
+    feed.script.stop.wait(0)
+    original = feed.script._connect  # noqa: SLF001 - the moment of each message is the point
+
+    def connect() -> Any:
+        connection = original()
+        send = connection.send
+        connection.send = lambda text: (moments.append(feed.script.clock.monotonic()), send(text))  # type: ignore[method-assign]
+        return connection
+
+    feed.collector._connect = connect  # noqa: SLF001
+    requests = feed.play()
+    assert sum(len(request["params"]) for request in requests) == 1200
+    assert max(len(request["params"]) for request in requests) <= 100
+    assert all(later - earlier >= 1.0 for earlier, later in zip(moments, moments[5:], strict=False))
+    assert moments[-1] - moments[0] <= 3.0
+
+
+def test_a_misspelt_stream_is_called_silent_after_ten_seconds_and_not_asked_for_in_a_loop() -> None:
+    labels: list[dict[str, str]] = []
+    feed = Trades(
+        [
+            '{"result":null,"id":1}',
+            trade_frame(1),
+            lambda: labels.append(feed.collector.link().subscriptions),
+            *quiet(10.5),
+            lambda: labels.append(feed.collector.link().subscriptions),
+            trade_frame(2, "BTCUSDX"),
+            lambda: labels.append(feed.collector.link().subscriptions),
+        ],
+        symbols=("BTCUSDT", "BTCUSDX"),
+    )
+    requests = feed.play()
+    assert labels == [
+        {"BTCUSDT": "active", "BTCUSDX": "acknowledged"},
+        {"BTCUSDT": "active", "BTCUSDX": "silent"},
+        {"BTCUSDT": "active", "BTCUSDX": "active"},
+    ]
+    assert [request["method"] for request in requests] == ["SUBSCRIBE"]
+
+
+def test_the_connection_is_replaced_before_the_exchange_ends_it() -> None:
+    day: list[Step] = [600.0, '{"result":[],"id":9}'] * 6 * 24
+    feed = Trades(['{"result":null,"id":1}', trade_frame(1), *day], [], wall=NOON)
+    began = feed.script.clock.monotonic()
+    moments: list[float] = []
+    feed.script.observer.connection_changed = (  # type: ignore[method-assign]
+        lambda exchange, connected: moments.append(feed.script.clock.monotonic() - began)
+    )
+    feed.play()
+    assert 22 * 3600 < moments[1] < 24 * 3600
+    assert feed.script.observer.failures == ["closed", "script_over"]  # of the second connection
+    assert len(feed.script.made) == 2
+    assert feed.script.made[0].closed
+
+
+def test_an_announced_shutdown_is_followed_by_a_new_connection_at_once() -> None:
+    feed = Trades(['{"e":"serverShutdown","E":1770123456789}', trade_frame(1)], [trade_frame(2)])
+    feed.play()
+    assert [trade.trade_id for trade in feed.store.recent()] == ["2"]
+    assert feed.script.stop.waits[0] <= 1.0
+
+
+def test_a_restricted_location_disables_the_collector_and_is_said() -> None:
+    refusal = Rejected("HTTP 451: not available from this location", reason="restricted_location")
+    feed = Trades(refusal, refusal, [trade_frame(1), lambda: seen.append(feed.collector.link().problem)])
+    states: list[tuple[str, str | None]] = []
+    seen: list[str | None] = []
+    wait = feed.script.stop.wait
+
+    def look(timeout: float | None = None) -> bool:
+        link = feed.collector.link()
+        states.append((link.state, link.problem))
+        return wait(timeout)
+
+    feed.script.stop.wait = look  # type: ignore[method-assign]
+    feed.play()
+    assert states[0] == states[1] == ("error", "HTTP 451: not available from this location")
+    assert feed.script.stop.waits[:2] == [3600.0, 3600.0]
+    assert seen == [None]
+
+
+def test_other_refused_handshakes_keep_their_usual_pace() -> None:
+    feed = Trades(Unreachable("HTTP 503", reason="handshake_status"), [])
+    feed.play()
+    assert feed.script.stop.waits[0] <= 1.0
+
+
+def test_symbols_change_on_the_living_connection() -> None:
+    feed = Trades(
+        [
+            '{"result":null,"id":1}',
+            lambda: feed.collector.want(["ETHUSDT", "SOLUSDT"]),
+            0.5,
+            trade_frame(1, "SOLUSDT"),
+            trade_frame(1, "BTCUSDT"),
+        ],
+        symbols=("BTCUSDT", "ETHUSDT"),
+    )
+    requests = feed.play()
+    assert [(request["method"], request["params"]) for request in requests] == [
+        ("SUBSCRIBE", ["btcusdt@trade", "ethusdt@trade"]),
+        ("UNSUBSCRIBE", ["btcusdt@trade"]),
+        ("SUBSCRIBE", ["solusdt@trade"]),
+    ]
+    assert [trade.symbol for trade in feed.store.recent()] == ["SOLUSDT"]
+    assert feed.script.observer.refused["unknown_symbol"] == 1
+
+
+# The books.
+
+
+class Books:
+    """BinanceBooks on scripted connections, with depth answers of a list."""
+
+    def __init__(
+        self,
+        *connections: list[Step],
+        answers: list[BookSnapshot | Exception],
+        symbols: tuple[str, ...] = ("BTCUSDT",),
+    ) -> None:
+        self.script = Script(*connections)
+        self.store = BookStore()
+        self.asked: list[str] = []
+        self._answers = answers
+        equipment = msgspec.structs.replace(self.script.equipment, depth=self._depth)
+        self.collector = BinanceBooks(symbols, self.store, equipment)
+        self.synced: list[bool] = []
+
+    def play(self) -> None:
+        self.script.play(self.collector)
+
+    def look(self) -> None:
+        view = self.store.view("BTCUSDT", "binance", 50)
+        self.synced.append(view is not None and view.in_sync)
+
+    def _depth(self, symbol: str) -> BookSnapshot:
+        self.asked.append(symbol)
+        answer = self._answers.pop(0)
+        if isinstance(answer, Exception):
+            raise answer
+        return answer
+
+
+def snapshot(update_id: int, symbol: str = "BTCUSDT") -> BookSnapshot:
+    return BookSnapshot(symbol, update_id, [(Decimal(90), Decimal(1))], [(Decimal(101), Decimal(1))])
+
+
+def test_books_need_a_sink_and_a_way_to_get_snapshots() -> None:
+    nothing: Any = None
+    with pytest.raises(TypeError, match="needs a sink"):
+        BinanceBooks(["BTCUSDT"], nothing, Script().equipment)
+    with pytest.raises(TypeError, match=r"Equipment\.depth"):
+        BinanceBooks(["BTCUSDT"], BookStore(), Script().equipment)
+
+
+def test_the_recorded_books_join_their_snapshots_and_stay_in_sync(recorded: Recorded) -> None:
+    bodies = depth_answers(recorded(DEPTH))
+    moments = {
+        parse_qs(urlsplit(record["url"]).query)["symbol"][0]: record["t"]
+        for record in records(recorded(DEPTH))
+    }
+    script = Script([])
+    played: list[Step] = []
+    changes: Counter[str] = Counter()
+    for record in records(recorded(COMBINED)):
+        if record["dir"] != "in" or "depthUpdate" not in record["raw"]:
+            continue
+        played.append(record["raw"])
+        changes[json.loads(record["raw"])["data"]["s"]] += 1
+    store = BookStore()
+    in_sync: dict[str, bool] = {}
+    views: dict[str, Any] = {}
+
+    def depth(symbol: str) -> BookSnapshot:
+        return read_depth(symbol, bodies[symbol])
+
+    def look() -> None:
+        for symbol in SYMBOLS:
+            views[symbol] = store.view(symbol, "binance", 50)
+            in_sync[symbol] = views[symbol].in_sync
+
+    # Everything is buffered first, as the snapshots were taken in between; then time brings them one by one.
+    script = Script([*played, *quiet(10), look])
+    equipment = msgspec.structs.replace(script.equipment, depth=depth)
+    script.play(BinanceBooks(SYMBOLS, store, equipment))
+    assert in_sync == dict.fromkeys(SYMBOLS, True)
+    assert moments.keys() == bodies.keys()
+    assert sum(changes.values()) == 177
+    for symbol in SYMBOLS:
+        assert_same_as_naive(symbol, bodies[symbol], recorded(COMBINED), views[symbol])
+
+
+def assert_same_as_naive(symbol: str, body: str, stream: Path, view: Any) -> None:
+    told = json.loads(body)
+    bids = {Decimal(price): Decimal(size) for price, size in told["bids"]}
+    asks = {Decimal(price): Decimal(size) for price, size in told["asks"]}
+    for event in events(stream):
+        if isinstance(event, BookChange) and event.symbol == symbol and event.last_id > told["lastUpdateId"]:
+            bids.update(event.bids)
+            asks.update(event.asks)
+    assert view.bids == tuple(sorted(((p, q) for p, q in bids.items() if q), reverse=True)[:50])
+    assert view.asks == tuple(sorted((p, q) for p, q in asks.items() if q)[:50])
+
+
+def test_the_recorded_best_prices_agree_with_the_recorded_book_tickers(recorded: Recorded) -> None:
+    bodies = depth_answers(recorded(DEPTH))
+    store = BookStore()
+    agreed = 0
+    for symbol in SYMBOLS:
+        store.replace("binance", read_depth(symbol, bodies[symbol]), 0.0)
+    for frame in frames(recorded(COMBINED)):
+        payload = json.loads(frame)["data"]
+        for event in Dialect().parse(frame).events:
+            if isinstance(event, BookChange):
+                assert store.change("binance", event, 0.0) != "gap" or event.first_id == 0
+        if "A" in payload:
+            view = store.view(payload["s"], "binance", 1)
+            assert view is not None
+            if view.update_id == payload["u"]:
+                agreed += 1
+                assert view.best_bid == (Decimal(payload["b"]), Decimal(payload["B"]))
+                assert view.best_ask == (Decimal(payload["a"]), Decimal(payload["A"]))
+    assert agreed >= 0
+
+
+def test_changes_before_the_snapshot_are_kept_and_follow_it() -> None:
+    books = Books(
+        [depth_frame(8, 9, "91 1"), depth_frame(10, 12, "92 1"), 0.5, depth_frame(13, 13, "93 1")],
+        answers=[snapshot(10)],
+    )
+    books.play()
+    view = books.store.view("BTCUSDT", "binance", 50)
+    assert view is not None
+    assert [price for price, _ in view.bids] == [93, 92, 90]
+    assert view.update_id == 13
+
+
+def test_a_snapshot_older_than_the_stream_is_asked_for_again() -> None:
+    books = Books(
+        [depth_frame(8, 9), books_look := 0.5, *quiet(2), lambda: books.look(), None],
+        answers=[snapshot(6), snapshot(9)],
+    )
+    assert books_look
+    books.play()
+    assert books.asked == ["BTCUSDT"] * 2
+    assert books.synced == [True]
+
+
+def test_a_snapshot_that_ends_just_before_the_stream_joins_it() -> None:
+    books = Books([depth_frame(8, 9), 0.5, lambda: books.look()], answers=[snapshot(7)])
+    books.play()
+    assert books.synced == [True]
+
+
+def test_a_gap_is_never_served_as_in_sync_until_a_new_snapshot_joins() -> None:
+    books = Books(
+        [
+            depth_frame(8, 9),
+            0.5,
+            lambda: books.look(),
+            *quiet(1),
+            depth_frame(12, 13, "95 1"),
+            lambda: books.look(),
+            depth_frame(14, 14, "96 1"),
+            0.5,
+            lambda: books.look(),
+        ],
+        answers=[snapshot(8), snapshot(13)],
+    )
+    books.play()
+    assert books.synced == [True, False, True]
+    view = books.store.view("BTCUSDT", "binance", 50)
+    assert view is not None
+    assert [price for price, _ in view.bids] == [96, 90]
+
+
+def test_a_failing_snapshot_is_tried_again_slower_and_slower() -> None:
+    failure = Unreachable("HTTP 503", reason="timeout")
+    books = Books(
+        [depth_frame(8, 9), *quiet(40), lambda: books.look()], answers=[failure] * 4 + [snapshot(9)]
+    )
+    books.play()
+    assert len(books.asked) == 5
+    assert books.synced == [True]
+    assert books.script.observer.refused["timeout"] == 4
+
+
+def test_an_exchange_that_asks_for_a_pause_gets_it() -> None:
+    failure = Unreachable("HTTP 429", reason="rate_limited", retry_after=25.0)
+    books = Books(
+        [depth_frame(8, 9), *quiet(20), lambda: asked.append(len(books.asked)), *quiet(10)],
+        answers=[failure, snapshot(9)],
+    )
+    asked: list[int] = []
+    books.play()
+    assert asked == [1]
+    assert len(books.asked) == 2
+
+
+def test_a_pair_without_changes_gets_its_book_all_the_same() -> None:
+    books = Books([*quiet(3), lambda: books.look()], answers=[snapshot(8)])
+    books.play()
+    assert books.synced == [True]
+
+
+def test_snapshots_of_many_symbols_are_spread() -> None:
+    symbols = tuple(f"S{number}USDT" for number in range(4))
+    moments: list[float] = []
+    script = Script([*(depth_frame(8, 9, symbol=symbol) for symbol in symbols), *[0.1] * 40])
+
+    def depth(symbol: str) -> BookSnapshot:
+        moments.append(script.clock.monotonic())
+        return snapshot(9, symbol)
+
+    equipment: Equipment = msgspec.structs.replace(script.equipment, depth=depth)
+    script.play(BinanceBooks(symbols, BookStore(), equipment))
+    assert len(moments) == 4
+    assert all(later - earlier >= 0.75 for earlier, later in pairwise(moments))
+
+
+def test_the_books_are_out_of_sync_as_soon_as_the_connection_is_lost() -> None:
+    books = Books([depth_frame(8, 9), 0.5, lambda: books.look()], answers=[snapshot(9)])
+    books.play()
+    books.look()
+    assert books.synced == [True, False]
+
+
+def test_a_removed_symbol_loses_its_book_and_a_new_one_gets_one() -> None:
+    books = Books(
+        [depth_frame(8, 9), 0.5, lambda: books.collector.want(["ETHUSDT"]), *quiet(3)],
+        answers=[snapshot(9), snapshot(5, "ETHUSDT")],
+    )
+    books.play()
+    assert books.store.view("BTCUSDT", "binance", 1) is None
+    assert books.asked == ["BTCUSDT", "ETHUSDT"]

@@ -1,0 +1,394 @@
+"""Bybit: every recorded frame, and a connection from its beginning to its end."""
+
+import json
+from collections import Counter
+from collections.abc import Callable
+from decimal import Decimal
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import pytest
+
+from ltp_service.book import BookChange, BookSnapshot
+from ltp_service.collectors.bybit import BybitBooks, BybitTrades, Dialect
+from ltp_service.collectors.events import Answered, Event, Invalid, Skipped, Traded
+from ltp_service.errors import BadFrame
+from ltp_service.stores.books import BookStore
+from ltp_service.stores.trades import TradeStore
+from ltp_service.trade import Trade
+from tests.fakes import NOON, Script, Step
+
+Recorded = Callable[[str], Path]
+
+SPOT = "bybit/v5_spot_ccxt_2026-08.jsonl"
+SPOT_2023 = "bybit/v5_spot_tardis_2023-04-05.jsonl"
+LINEAR = "bybit/v5_linear_ack_after_data_ccxt_2026-08-12.jsonl"
+
+
+def frames(file: Path) -> list[str]:
+    records = [json.loads(line) for line in file.read_text().splitlines()]
+    return [record["raw"] for record in records if record["dir"] == "in"]
+
+
+def events(file: Path) -> list[Event]:
+    return [event for frame in frames(file) for event in Dialect().parse(frame).events]
+
+
+def acknowledgement(request_id: int) -> str:
+    return f'{{"success":true,"ret_msg":"subscribe","conn_id":"c","req_id":"{request_id}","op":"subscribe"}}'
+
+
+def refusal(request_id: int | None, message: str) -> str:
+    echo = "" if request_id is None else f'"req_id":"{request_id}",'
+    return f'{{"success":false,"ret_msg":"{message}","conn_id":"c",{echo}"op":"subscribe"}}'
+
+
+PONG = '{"success":true,"ret_msg":"pong","conn_id":"0970e817","op":"ping"}'
+
+
+def trade_frame(*numbers: int, symbol: str = "BTCUSDT", seconds: float = 0.0, **extra: object) -> str:
+    """Synthetic: trades of one moment."""
+    row = {
+        "T": int((NOON + seconds) * 1000),
+        "p": "64103.9",
+        "v": "0.5",
+        "S": "Buy",
+        "s": symbol,
+        "BT": False,
+    }
+    rows = [{"i": str(number), **row, **extra} for number in numbers]
+    return json.dumps({"topic": f"publicTrade.{symbol}", "type": "snapshot", "ts": 1, "data": rows})
+
+
+def book_frame(
+    kind: str, update: int, bids: str = "99 1", asks: str = "101 1", symbol: str = "BTCUSDT"
+) -> str:
+    """Synthetic."""
+    book = {
+        "s": symbol,
+        "b": [bids.split()] if bids else [],
+        "a": [asks.split()] if asks else [],
+        "u": update,
+    }
+    return json.dumps(
+        {"topic": f"orderbook.50.{symbol}", "type": kind, "ts": 1000, "data": {**book, "seq": 7}}
+    )
+
+
+# The dialect.
+
+
+@pytest.mark.parametrize(
+    ("file", "kinds"),
+    [
+        (SPOT, {"acknowledgement": 3, "ticker": 2, "trade": 2, "book": 4}),
+        (SPOT_2023, {"trade": 2, "book": 4}),
+        (LINEAR, {"kline": 2, "acknowledgement": 1}),
+    ],
+)
+def test_every_recorded_frame_is_of_a_known_kind(
+    recorded: Recorded, file: str, kinds: dict[str, int]
+) -> None:
+    assert Counter(Dialect().parse(frame).kind for frame in frames(recorded(file))) == kinds
+
+
+@pytest.mark.parametrize(("file", "count"), [(SPOT, 11), (SPOT_2023, 5)])
+def test_every_recorded_trade_is_read_with_all_its_digits(recorded: Recorded, file: str, count: int) -> None:
+    path = recorded(file)
+    rows: list[dict[str, Any]] = [
+        row
+        for frame in frames(path)
+        if "publicTrade" in (message := json.loads(frame)).get("topic", "")
+        for row in message["data"]
+    ]
+    trades = [event for event in events(path) if isinstance(event, Traded)]
+    assert len(trades) == len(rows) == count
+    for trade, row in zip(trades, rows, strict=True):
+        assert (trade.symbol, trade.trade_id, trade.side) == (row["s"], row["i"], row["S"].lower())
+        assert (str(trade.price), str(trade.quantity)) == (row["p"], row["v"])
+        assert trade.traded_at == row["T"] / 1000
+        assert json.loads(trade.raw) == row
+
+
+def test_every_recorded_book_frame_is_read_with_all_its_digits(recorded: Recorded) -> None:
+    snapshots = [event for event in events(recorded(SPOT)) if isinstance(event, BookSnapshot)]
+    assert len(snapshots) == 4
+    assert snapshots[0] == BookSnapshot(
+        "BTCUSDT",
+        72212457,
+        [(Decimal("63705.3"), Decimal("2.045546"))],
+        [(Decimal("63705.4"), Decimal("2.334566"))],
+        1786613159.748,
+    )
+    older = [event for event in events(recorded(SPOT_2023)) if isinstance(event, BookSnapshot | BookChange)]
+    assert [type(event) for event in older] == [BookSnapshot, BookChange, BookSnapshot, BookChange]
+    assert older[3] == BookChange(
+        "BTCUSDT",
+        59438061,
+        59438061,
+        [(Decimal("28161.04"), Decimal("0.177474")), (Decimal("28145.71"), Decimal(0))],
+        [(Decimal("28184.33"), Decimal(0))],
+        1680652808.085,
+    )
+
+
+def test_the_recorded_deltas_join_their_snapshots(recorded: Recorded) -> None:
+    store = BookStore()
+    for event in events(recorded(SPOT_2023)):
+        if isinstance(event, BookSnapshot):
+            store.replace("bybit", event, 0.0)
+        elif isinstance(event, BookChange):
+            assert store.change("bybit", event, 0.0) == "applied"
+
+
+def test_an_answer_names_its_request() -> None:
+    assert Dialect().parse(acknowledgement(7)).events == (Answered(7),)
+    assert Dialect().parse(refusal(7, "args size >10")).events == (Answered(7, "args size >10"),)
+    assert Dialect().parse(refusal(None, "error:handler not found,topic:tickers.XYZ")).events == (
+        Answered(None, "error:handler not found,topic:tickers.XYZ"),
+    )
+
+
+@pytest.mark.parametrize("op", ["ping", "pong"])
+def test_the_answer_to_a_ping_is_a_pong_whatever_it_is_called(op: str) -> None:
+    assert Dialect().parse(f'{{"success":true,"ret_msg":"pong","conn_id":"x","op":"{op}"}}').kind == "pong"
+
+
+def test_a_block_trade_is_skipped_and_the_trades_beside_it_stand() -> None:
+    block = json.loads(trade_frame(1, BT=True))
+    block["data"] += json.loads(trade_frame(2))["data"]
+    skipped, traded = Dialect().parse(json.dumps(block)).events
+    assert skipped == Skipped("block_trade")
+    assert isinstance(traded, Traded)
+
+
+@pytest.mark.parametrize("price", ["0", "-1", "NaN", "1e999", "", "x"])
+def test_a_trade_of_an_impossible_price_is_refused_and_the_one_beside_it_stands(price: str) -> None:
+    frame = json.loads(trade_frame(1, p=price))
+    frame["data"] += json.loads(trade_frame(2))["data"]
+    first, second = Dialect().parse(json.dumps(frame)).events
+    assert isinstance(first, Invalid)
+    assert isinstance(second, Traded)
+
+
+@pytest.mark.parametrize(
+    "frame", ["", "[]", "null", "<html>", '{"topic":1}', '{"topic":"publicTrade.X","data":5}']
+)
+def test_a_frame_of_another_shape_is_an_error(frame: str) -> None:
+    with pytest.raises((msgspec.MsgspecError, BadFrame)):
+        Dialect().parse(frame)
+
+
+def test_unknown_topics_and_messages_are_of_the_unknown_kind() -> None:
+    assert Dialect().parse('{"topic":"liquidation.BTCUSDT","data":[]}').kind == "unknown"
+    assert Dialect().parse('{"op":"auth"}').kind == "unknown"
+
+
+def test_update_one_is_a_restart_and_replaces_the_book() -> None:
+    [event] = Dialect().parse(book_frame("delta", 1)).events
+    assert isinstance(event, BookSnapshot)
+
+
+# The collectors.
+
+
+class Harness:
+    """One collector on scripted connections."""
+
+    def __init__(self, *connections: list[Step], symbols: tuple[str, ...] = ("BTCUSDT",)) -> None:
+        self.script = Script(*connections)
+        self.store = TradeStore(self.script.clock, self.script.observer)
+        self.books = BookStore()
+        self.trades = BybitTrades(symbols, self.store, self.script.equipment)
+        self.book_collector = BybitBooks(symbols, self.books, self.script.equipment)
+
+    def play_trades(self) -> list[dict[str, Any]]:
+        self.script.play(self.trades)
+        return [json.loads(text) for text in self.script.sent]
+
+    def play_books(self) -> list[dict[str, Any]]:
+        self.script.play(self.book_collector)
+        return [json.loads(text) for text in self.script.sent]
+
+
+def quiet(seconds: float) -> list[Step]:
+    """Time that passes in steps of half a second, as reads without a frame do."""
+    return [0.5] * int(seconds * 2)
+
+
+@pytest.mark.parametrize("collector", [BybitTrades, BybitBooks])
+def test_a_collector_cannot_be_built_without_a_sink(collector: Any) -> None:
+    with pytest.raises(TypeError, match="needs a sink"):
+        collector(["BTCUSDT"], None, Script().equipment)
+
+
+def test_trades_reach_the_store_complete() -> None:
+    harness = Harness([acknowledgement(1), trade_frame(1)])
+    harness.play_trades()
+    [stored] = harness.store.recent()
+    raw = json.dumps(json.loads(trade_frame(1))["data"][0])
+    assert stored == Trade(
+        "bybit", "BTCUSDT", "buy", Decimal("64103.9"), Decimal("0.5"), NOON, "1", NOON, raw
+    )
+
+
+def test_the_recorded_trades_are_stored_once_though_told_twice(recorded: Recorded) -> None:
+    told: list[Step] = [frame for frame in frames(recorded(SPOT)) if "publicTrade" in frame]
+    harness = Harness([*told, *told], told)
+    harness.script.clock.set_wall(1786538701.0)
+    harness.store = TradeStore(harness.script.clock, harness.script.observer)
+    harness.trades = BybitTrades(["BTCUSDT"], harness.store, harness.script.equipment)
+    harness.play_trades()
+    assert len(harness.store.recent()) == 11
+    assert harness.store.statistics().trades_discarded == 22
+
+
+def test_at_most_ten_symbols_are_asked_for_in_one_request() -> None:
+    symbols = tuple(f"S{number}USDT" for number in range(23))
+    harness = Harness([], symbols=symbols)
+    requests = harness.play_trades()
+    assert [len(request["args"]) for request in requests] == [10, 10, 3]
+    assert [request["req_id"] for request in requests] == ["1", "2", "3"]
+    assert requests[0]["op"] == "subscribe"
+    assert requests[2]["args"] == ["publicTrade.S20USDT", "publicTrade.S21USDT", "publicTrade.S22USDT"]
+
+
+def test_data_before_the_acknowledgement_is_taken_and_proves_the_subscription() -> None:
+    harness = Harness([trade_frame(1), 0.5, lambda: labels.append(harness.trades.link().subscriptions)])
+    labels: list[dict[str, str]] = []
+    harness.play_trades()
+    assert labels == [{"BTCUSDT": "active"}]
+    assert len(harness.store.recent()) == 1
+
+
+def test_an_acknowledgement_covers_all_symbols_of_its_request() -> None:
+    symbols = tuple(f"S{number}USDT" for number in range(11))
+    labels: dict[str, str] = {}
+    harness = Harness(
+        [acknowledgement(2), lambda: labels.update(harness.trades.link().subscriptions)], symbols=symbols
+    )
+    harness.play_trades()
+    assert labels == {**dict.fromkeys(symbols[:10], "asked"), "S10USDT": "acknowledged"}
+
+
+def test_a_missing_acknowledgement_is_asked_for_again_after_ten_seconds() -> None:
+    harness = Harness([PONG, *quiet(9)])
+    assert len(harness.play_trades()) == 1
+    harness = Harness([PONG, *quiet(10.5)])
+    assert [request["args"] for request in harness.play_trades()] == [["publicTrade.BTCUSDT"]] * 2
+
+
+@pytest.mark.parametrize("echoed", [True, False])
+def test_a_refused_request_is_asked_again_one_by_one_and_only_the_culprit_stays_refused(echoed: bool) -> None:
+    labels: dict[str, str] = {}
+    harness = Harness(
+        [
+            refusal(1 if echoed else None, "Invalid symbol :[publicTrade.NOPEUSDT]"),
+            0.5,
+            acknowledgement(2),
+            refusal(3 if echoed else None, "Invalid symbol :[publicTrade.NOPEUSDT]"),
+            lambda: labels.update(harness.trades.link().subscriptions),
+        ],
+        symbols=("BTCUSDT", "NOPEUSDT"),
+    )
+    requests = harness.play_trades()
+    assert [request["args"] for request in requests[1:]] == [
+        ["publicTrade.BTCUSDT"],
+        ["publicTrade.NOPEUSDT"],
+    ]
+    assert labels["BTCUSDT"] == "acknowledged"
+    assert labels["NOPEUSDT"].startswith("refused: Invalid symbol")
+    assert "Invalid symbol" in str(harness.trades.link().last_error) or harness.script.observer.failures
+
+
+def test_a_refusal_of_what_already_flows_changes_nothing() -> None:
+    labels: dict[str, str] = {}
+    harness = Harness(
+        [
+            trade_frame(1),
+            refusal(1, "error:already subscribed"),
+            lambda: labels.update(harness.trades.link().subscriptions),
+        ]
+    )
+    harness.play_trades()
+    assert labels == {"BTCUSDT": "active"}
+
+
+def test_a_ping_goes_out_every_twenty_seconds_and_its_answer_keeps_a_quiet_connection() -> None:
+    harness = Harness([acknowledgement(1), *quiet(20), PONG, *quiet(20), PONG, *quiet(9)])
+    requests = harness.play_trades()
+    assert [request["op"] for request in requests] == ["subscribe", "ping", "ping"]
+    assert harness.script.observer.failures == ["closed", "script_over"]
+    assert harness.script.observer.frames["pong"] == 2
+
+
+def test_a_ping_without_an_answer_for_ten_seconds_ends_the_connection() -> None:
+    harness = Harness([acknowledgement(1), *quiet(29)])
+    harness.play_trades()
+    assert harness.script.observer.failures[0] == "closed"
+    harness = Harness([acknowledgement(1), *quiet(31)])
+    harness.play_trades()
+    assert harness.script.observer.failures[0] == "silent"
+
+
+def test_a_block_trade_is_counted_and_not_stored() -> None:
+    harness = Harness([trade_frame(1, BT=True)])
+    harness.play_trades()
+    assert harness.script.observer.frames["block_trade"] == 1
+    assert harness.store.statistics().total_trades_received == 0
+
+
+def test_a_gap_in_the_book_is_never_served_as_in_sync_and_asks_for_a_new_snapshot() -> None:
+    seen: list[bool] = []
+
+    def look() -> None:
+        view = harness.books.view("BTCUSDT", "bybit", 50)
+        seen.append(view is not None and view.in_sync)
+
+    harness = Harness(
+        [
+            acknowledgement(1),
+            book_frame("snapshot", 10),
+            book_frame("delta", 11, "99.5 2", ""),
+            look,
+            book_frame("delta", 13, "99 0", ""),
+            look,
+            0.5,
+            book_frame("delta", 14, "98 1", ""),
+            look,
+            book_frame("snapshot", 20, "97 1", "103 1"),
+            look,
+        ]
+    )
+    requests = harness.play_books()
+    assert seen == [True, False, False, True]
+    assert [request["op"] for request in requests] == ["subscribe", "unsubscribe", "subscribe"]
+    assert requests[0]["args"] == requests[1]["args"] == ["orderbook.50.BTCUSDT"]
+    view = harness.books.view("BTCUSDT", "bybit", 50)
+    assert view is not None
+    assert view.bids == ((Decimal(97), Decimal(1)),)
+    assert not view.in_sync  # the connection is over
+
+
+def test_a_subscription_that_brings_no_snapshot_is_made_anew() -> None:
+    harness = Harness([acknowledgement(1), *quiet(10.5)])
+    requests = harness.play_books()
+    assert [request["op"] for request in requests] == ["subscribe", "unsubscribe", "subscribe"]
+
+
+def test_a_book_out_of_sync_for_ten_seconds_is_a_problem() -> None:
+    problems: list[str | None] = []
+    harness = Harness(
+        [
+            book_frame("snapshot", 10),
+            book_frame("delta", 12),
+            lambda: problems.append(harness.book_collector.link().problem),
+            *quiet(10.5),
+            lambda: problems.append(harness.book_collector.link().problem),
+            book_frame("snapshot", 20),
+            lambda: problems.append(harness.book_collector.link().problem),
+        ]
+    )
+    harness.play_books()
+    assert problems == [None, "1 order book(s) out of sync for 10 s: BTCUSDT", None]
