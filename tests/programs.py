@@ -5,7 +5,12 @@ import shutil
 
 import pytest
 
-PACKAGES = {"nginx": "nginx-light", "redis-server": "redis-server", "promtool": "prometheus"}
+PACKAGES = {
+    "nginx": "nginx-light",
+    "redis-server": "redis-server",
+    "promtool": "prometheus",
+    "wrk": "wrk",  # for `make bench`, which has a load generator of its own where it is missing
+}
 """Program to the Debian package that brings it; `make programs` installs what is missing."""
 
 # Debian keeps daemons out of an ordinary user's path.

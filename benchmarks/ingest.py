@@ -1,0 +1,120 @@
+"""How many frames per second does one process take in, socket and store included?"""
+
+import json
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager
+from dataclasses import dataclass
+from statistics import median
+
+from benchmarks.bench import Aim, Bench, Table
+from benchmarks.keep_alive import KeepAlive
+from benchmarks.machine import cpu_seconds, on_cores
+from benchmarks.servers import Server, await_prices, gunicorn, service_environment, simulated_exchange, stop
+from benchmarks.ticks import DEADLINE, PAIR
+from tests.simulator.client import PROJECT, Simulator
+
+AIM = 60_000
+"""Frames per second."""
+
+MARK = "115777.7"
+"""The price after the flood: where it is seen, every frame before it was taken in."""
+
+
+@dataclass(frozen=True)
+class Intake:
+    """One flood."""
+
+    frames_per_second: float
+    cpu_per_frame: float
+    """Seconds."""
+
+
+Await = Callable[[], None]
+Target = Callable[[Bench, Simulator, str], AbstractContextManager[tuple[int, Await]]]
+
+
+def measure(bench: Bench) -> Table:
+    """Each protocol into the feed alone and into the whole service, in turn; a fresh process each time."""
+    cases: dict[tuple[str, str], list[Intake]] = {
+        (protocol, name): [] for name in TARGETS for protocol in ("v1", "v2")
+    }
+    for _ in range(bench.scaled(5, 1)):
+        for (protocol, name), intakes in cases.items():
+            intakes.append(_flood(bench, protocol, TARGETS[name]))
+    middle = {case: _middle(intakes) for case, intakes in cases.items()}
+    rows = [
+        (
+            f"Kraken {protocol}, {name}",
+            f"{intake.frames_per_second:,.0f}",
+            f"{intake.cpu_per_frame * 1e6:.1f}",
+        )
+        for (protocol, name), intake in middle.items()
+    ]
+    aims = [
+        Aim(f"{protocol}, {name}: at least {AIM:,} frames/s", intake.frames_per_second >= AIM)
+        for (protocol, name), intake in middle.items()
+    ]
+    return Table("Ticker frames taken in by one process", ("feed", "frames/s", "CPU µs/frame"), rows, aims)
+
+
+def _middle(intakes: list[Intake]) -> Intake:
+    return Intake(
+        median(intake.frames_per_second for intake in intakes),
+        median(intake.cpu_per_frame for intake in intakes),
+    )
+
+
+def _flood(bench: Bench, protocol: str, target: Target) -> Intake:
+    with simulated_exchange(bench) as exchange, target(bench, exchange, protocol) as (pid, await_mark):
+        cpu_before, started = cpu_seconds(pid), time.monotonic()
+        frames = exchange.flood(PAIR, 0, bench.scaled(3, 1)) or 0
+        exchange.trade(PAIR, MARK)
+        await_mark()
+        seconds, cpu = time.monotonic() - started, cpu_seconds(pid) - cpu_before
+    return Intake(frames / seconds, cpu / frames)
+
+
+@contextmanager
+def _feed_alone(bench: Bench, exchange: Simulator, protocol: str) -> Iterator[tuple[int, Await]]:
+    command = [sys.executable, "-m", "gevent.monkey", "--module", "benchmarks.feed_alone", PAIR, MARK]
+    with on_cores(bench.cores.measured):
+        process = subprocess.Popen(
+            command, cwd=PROJECT, env=service_environment(bench, exchange, protocol), stdout=subprocess.PIPE
+        )
+    assert process.stdout is not None
+    lines = process.stdout
+    try:
+        lines.readline()
+        yield process.pid, lambda: _expect(lines.readline(), b"mark\n")
+    finally:
+        stop(process)
+        lines.close()
+
+
+def _expect(line: bytes, wanted: bytes) -> None:
+    if line != wanted:
+        raise RuntimeError(f"the feed said {line!r} instead of {wanted!r}")
+
+
+@contextmanager
+def _service(bench: Bench, exchange: Simulator, protocol: str) -> Iterator[tuple[int, Await]]:
+    environment = service_environment(bench, exchange, protocol)
+    with gunicorn(bench, "wsgi:app", "gunicorn.conf.py", environment) as server:
+        await_prices(server.port)
+        yield server.worker, lambda: _await_over_http(server)
+
+
+def _await_over_http(server: Server) -> None:
+    deadline = time.monotonic() + DEADLINE
+    with KeepAlive(server.port, f"/api/v1/ltp?pair={PAIR}") as reader:
+        while time.monotonic() < deadline:
+            if json.loads(reader.get()[1])["ltp"][0]["amount"] == float(MARK):
+                return
+            time.sleep(0.01)
+    raise TimeoutError(f"the trade after the flood was not visible within {DEADLINE:g} s")
+
+
+TARGETS: dict[str, Target] = {"feed alone": _feed_alone, "in gunicorn": _service}

@@ -1,0 +1,74 @@
+"""Where a run happens: its cores, its processor, its versions."""
+
+import os
+import platform
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from importlib.metadata import version
+from pathlib import Path
+
+LIBRARIES = ("gunicorn", "gevent", "flask", "websocket-client", "msgspec", "prometheus-client", "cachetools")
+_TICKS_PER_SECOND = os.sysconf("SC_CLK_TCK")
+
+
+@dataclass(frozen=True)
+class Cores:
+    """Who runs where: what is measured on one half, what drives it on the other; all on all below four cores."""
+
+    measured: frozenset[int]
+    driving: frozenset[int]
+
+
+def split_cores() -> Cores:
+    """Halves of the cores that this process may use."""
+    available = sorted(os.sched_getaffinity(0))
+    if len(available) < 4:
+        return Cores(frozenset(available), frozenset(available))
+    half = len(available) // 2
+    return Cores(frozenset(available[:half]), frozenset(available[half:]))
+
+
+@contextmanager
+def on_cores(cores: frozenset[int]) -> Iterator[None]:
+    """Processes started inside run on these cores."""
+    before = os.sched_getaffinity(0)
+    os.sched_setaffinity(0, cores)
+    try:
+        yield
+    finally:
+        os.sched_setaffinity(0, before)
+
+
+def cpu_seconds(pid: int) -> float:
+    """Processor time, user and system, that a process and all its threads have used."""
+    fields = Path(f"/proc/{pid}/stat").read_text(encoding="utf-8").rpartition(")")[2].split()
+    return (int(fields[11]) + int(fields[12])) / _TICKS_PER_SECOND
+
+
+def children(pid: int) -> list[int]:
+    """The processes that a process has started."""
+    listed = Path(f"/proc/{pid}/task/{pid}/children").read_text(encoding="utf-8")
+    return [int(child) for child in listed.split()]
+
+
+def describe(cores: Cores, load: str) -> list[str]:
+    """Lines for the report; nothing that names a host or a path."""
+    pinned = (
+        "" if cores.measured == cores.driving else ", half of them for what is measured, half for the load"
+    )
+    return [
+        f"{datetime.now(UTC):%Y-%m-%d %H:%M} UTC",
+        f"{_processor()} ({platform.machine()}), {os.cpu_count()} cores{pinned}; {platform.system()}",
+        f"{platform.python_implementation()} {platform.python_version()}, "
+        + ", ".join(f"{library} {version(library)}" for library in LIBRARIES),
+        f"load from {load}",
+    ]
+
+
+def _processor() -> str:
+    for line in Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines():
+        if line.startswith("model name"):
+            return line.partition(":")[2].strip()
+    return platform.processor() or "unknown processor"

@@ -1,0 +1,150 @@
+"""Starts what is measured, each on a free port, and stops it by its process id."""
+
+import json
+import os
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from benchmarks.bench import Bench
+from benchmarks.keep_alive import KeepAlive
+from benchmarks.machine import children, on_cores
+from tests.simulator.client import PROJECT, Simulator
+
+START_SECONDS = 20.0
+STOP_SECONDS = 10.0
+PAIRS = 7
+"""Those that the service serves without further configuration."""
+
+_BARE = "benchmarks/bare_gunicorn.py"
+
+
+@dataclass(frozen=True)
+class Server:
+    """A running gunicorn with one worker."""
+
+    port: int
+    worker: int
+    """Process id."""
+
+
+@contextmanager
+def simulated_exchange(bench: Bench, *arguments: str) -> Iterator[Simulator]:
+    """A simulator on the driving cores, on which nothing moves by itself."""
+    with on_cores(bench.cores.driving), Simulator.start(*arguments) as simulator:
+        yield simulator
+
+
+def service_environment(bench: Bench, simulator: Simulator, protocol: str = "v2") -> dict[str, str]:
+    """Everything on; the rate limit has a bound that no load reaches."""
+    return {
+        "KRAKEN_WEBSOCKET_URL": simulator.v2_url if protocol == "v2" else simulator.v1_url,
+        "KRAKEN_REST_URL": simulator.rest_url,
+        "RATE_LIMIT_ENABLED": "true",
+        "RATE_LIMIT_CAPACITY": "1000000",
+        "RATE_LIMIT_REFILL_RATE": "1000000",
+        "COLLECTORS": "",
+        "DATABASE_PATH": str(bench.scratch / "ltp.sqlite3"),
+    }
+
+
+@contextmanager
+def service(
+    bench: Bench, simulator: Simulator, protocol: str = "v2", *, application: str = "wsgi:app"
+) -> Iterator[Server]:
+    """The service with all its pairs priced."""
+    environment = service_environment(bench, simulator, protocol)
+    with gunicorn(bench, application, "gunicorn.conf.py", environment) as server:
+        await_prices(server.port)
+        yield server
+
+
+@contextmanager
+def bare_server(bench: Bench, application: str) -> Iterator[Server]:
+    """Another application under the service's own gunicorn settings."""
+    with gunicorn(bench, application, _BARE, {}) as server:
+        yield server
+
+
+@contextmanager
+def gunicorn(
+    bench: Bench, application: str, settings: str, environment: Mapping[str, str]
+) -> Iterator[Server]:
+    """One worker on a free port, its output (the access log too) in a file."""
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        port: int = listener.getsockname()[1]
+        command = [
+            sys.executable,
+            "-m",
+            "gunicorn",
+            "-c",
+            settings,
+            "--bind",
+            f"fd://{listener.fileno()}",
+            application,
+        ]
+        log = bench.scratch / f"{port}.log"
+        with log.open("wb") as output, on_cores(bench.cores.measured):
+            process = subprocess.Popen(
+                command,
+                cwd=PROJECT,
+                env={**_neutral_environment(), **environment},
+                pass_fds=[listener.fileno()],
+                stdout=output,
+                stderr=subprocess.STDOUT,
+            )
+    try:
+        _await_answer(process, port, log)
+        yield Server(port, children(process.pid)[0])
+    finally:
+        stop(process)
+
+
+def stop(process: subprocess.Popen[bytes]) -> None:
+    """Ends a process that was started here."""
+    process.terminate()
+    try:
+        process.wait(STOP_SECONDS)
+    except subprocess.TimeoutExpired:
+        process.kill()
+        process.wait()
+
+
+def await_prices(port: int) -> None:
+    """Returns when every pair has a price. Raises TimeoutError."""
+    with KeepAlive(port, "/api/v1/ltp") as reader:
+        deadline = time.monotonic() + START_SECONDS
+        while time.monotonic() < deadline:
+            status, body = reader.get()
+            if status == 200 and len(json.loads(body)["ltp"]) == PAIRS:
+                return
+            time.sleep(0.05)
+    raise TimeoutError(f"not every pair had a price within {START_SECONDS:g} s: {body.decode()}")
+
+
+def _neutral_environment() -> dict[str, str]:
+    """This process's environment without what would change the service's settings."""
+    kept = ("PATH", "HOME", "LANG", "LC_ALL", "TMPDIR", "VIRTUAL_ENV")
+    return {name: os.environ[name] for name in kept if name in os.environ}
+
+
+def _await_answer(process: subprocess.Popen[bytes], port: int, log: Path) -> None:
+    deadline = time.monotonic() + START_SECONDS
+    while time.monotonic() < deadline:
+        if process.poll() is not None:
+            raise RuntimeError(
+                f"{process.args!r} exited with {process.returncode}: {log.read_text()[-2000:]}"
+            )
+        try:
+            with KeepAlive(port, "/health") as reader:
+                reader.get()
+        except OSError:
+            time.sleep(0.05)
+        else:
+            return
+    raise TimeoutError(f"{process.args!r} did not answer within {START_SECONDS:g} s")
