@@ -94,7 +94,7 @@ class HttpClient:
         if not self._slots.acquire(timeout=max(0.0, deadline_seconds)):
             raise _late(url, deadline_seconds)
         call = _Call(lambda: self._exchange(url, params, deadline_seconds, body_cap))
-        Thread(target=self._run, args=(call,), name="http-get", daemon=True).start()
+        self._start(call)
         try:
             return call.answer.result(max(0.0, started + deadline_seconds - time.monotonic()))
         except TimeoutError:
@@ -107,6 +107,13 @@ class HttpClient:
     def close(self) -> None:
         """Closes the idle connections; calls under way end by their deadline."""
         self._session.close()
+
+    def _start(self, call: "_Call") -> None:
+        try:
+            Thread(target=self._run, args=(call,), name="http-get", daemon=True).start()
+        except RuntimeError as error:  # the system has no thread left
+            self._slots.release()
+            raise Unreachable(f"no call without a thread: {error}", reason="network") from error
 
     def _run(self, call: "_Call") -> None:
         _RUNNING.set(call)

@@ -92,6 +92,16 @@ def test_a_good_probe_closes_it_and_forgets_everything(breaker: CircuitBreaker, 
         assert breaker.state() == ("closed", 0, 0.0)
 
 
+def test_a_good_probe_makes_the_next_open_time_short_again(breaker: CircuitBreaker, time: Time) -> None:
+    fail(breaker, 5)
+    time.now += 30
+    fail(breaker)
+    time.now += 60
+    breaker.acquire().succeeded()
+    fail(breaker, 5)
+    assert_open_for(breaker, 30)
+
+
 def test_each_failed_probe_doubles_the_open_time_up_to_five_minutes(
     breaker: CircuitBreaker, time: Time
 ) -> None:
@@ -187,12 +197,14 @@ class Model:
             return "closed"
         return "open" if self.probe_since is None else "half_open"
 
-    def may_ask(self, now: float) -> bool:
+    def wait(self, now: float) -> float:
         if self.opened is None:
-            return True
-        if self.probe_since is not None:
-            return now >= self.probe_since + PROBE_LIFE
-        return now >= self.opened[0] + self.opened[1]
+            return 0.0
+        since, seconds = self.opened if self.probe_since is None else (self.probe_since, PROBE_LIFE)
+        return max(0.0, since + seconds - now)
+
+    def may_ask(self, now: float) -> bool:
+        return self.wait(now) == 0
 
     def asked(self, now: float) -> int:
         if self.opened is not None:
@@ -275,7 +287,7 @@ class BreakerMachine(RuleBasedStateMachine):
     def agree(self) -> None:
         state = self.breaker.state()
         assert (state.state, state.failures) == (self.model.state(), self.model.failures)
-        assert (state.retry_in == 0) == self.model.may_ask(self.time.now)
+        assert state.retry_in == pytest.approx(self.model.wait(self.time.now))
 
     def _is_first(self, permit: Permit) -> bool:
         first = permit not in self.settled

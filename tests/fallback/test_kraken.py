@@ -39,8 +39,8 @@ class Clock:
 class Exchange(HttpClient):
     """Kraken as far as a batch of pairs goes: it lists `listed`, and any other pair spoils the whole answer.
 
-    `replies` come first, one per call; a None among them is the right answer. Each call takes `takes` seconds,
-    or the deadline when that is less.
+    `replies` come first, one per call; a None among them is the right answer. Each call takes `takes` seconds (a `slow`
+    endpoint its own), or the deadline when that is less.
     """
 
     def __init__(self, clock: Clock, *listed: str) -> None:
@@ -51,6 +51,7 @@ class Exchange(HttpClient):
         self.replies: Iterator[Reply | None] = iter(())
         self.broken: dict[str, Reply] = {}
         self.takes = 0.1
+        self.slow: dict[str, float] = {}
         self.calls: list[tuple[str, str]] = []
         self.deadlines: list[float] = []
         self.caps: list[int] = []
@@ -63,7 +64,7 @@ class Exchange(HttpClient):
         self.calls.append((endpoint, params.get("pair", "")))
         self.deadlines.append(deadline_seconds)
         self.caps.append(body_cap)
-        self.clock.now += min(self.takes, deadline_seconds)
+        self.clock.now += min(self.slow.get(endpoint, self.takes), deadline_seconds)
         reply = next(self.replies, None) or self.broken.get(endpoint) or self._right_answer(endpoint, params)
         if isinstance(reply, ExchangeError):
             raise reply
@@ -268,8 +269,7 @@ def test_without_asset_pairs_the_unknown_ones_are_found_by_halving(
 
 
 def test_a_slow_asset_pairs_leaves_time_for_the_halving(rest: KrakenRest, exchange: Exchange) -> None:
-    exchange.broken = {"AssetPairs": unreachable()}
-    exchange.takes = 0.5
+    exchange.broken, exchange.slow = {"AssetPairs": unreachable()}, {"AssetPairs": 99.0}
     assert set(prices(rest, pairs("BTC/USD", "FOO/USD", "ETH/USD"))) == {"BTC/USD", "ETH/USD"}
 
 

@@ -1,0 +1,525 @@
+"""Every answer and every fault ends within its deadline, the same in a patched and in an unpatched process."""
+
+import gzip
+import socket
+import ssl
+import subprocess
+import threading
+import time
+from collections.abc import Callable, Generator, Iterator
+from contextlib import contextmanager, suppress
+from email.utils import formatdate
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from ltp_service.clock import SystemClock
+from ltp_service.errors import Rejected, Unreachable
+from ltp_service.http_client import HttpClient
+
+DEADLINE = 0.25
+GRACE = 0.2
+"""Seconds by which an answer may miss its deadline."""
+
+PATIENCE = 5.0
+
+Script = Callable[[socket.socket], None]
+
+
+class Server:
+    """Runs a script for each connection; `served` counts them, `dropped` is set when a client goes away."""
+
+    def __init__(self, script: Script, tls: ssl.SSLContext | None = None) -> None:
+        self._script = script
+        self._tls = tls
+        self._listening = socket.create_server(("127.0.0.1", 0))
+        self.port: int = self._listening.getsockname()[1]
+        self.url = f"{'https' if tls else 'http'}://127.0.0.1:{self.port}/"
+        self.served = 0
+        self.dropped = threading.Event()
+        self._thread = threading.Thread(target=self._accept, daemon=True)
+        self._thread.start()
+
+    def _accept(self) -> None:
+        with suppress(OSError):
+            while True:
+                peer, _ = self._listening.accept()
+                self.served += 1
+                threading.Thread(target=self._serve, args=(peer,), daemon=True).start()
+
+    def _serve(self, peer: socket.socket) -> None:
+        with (
+            suppress(OSError),
+            peer,
+            self._tls.wrap_socket(peer, server_side=True) if self._tls else peer as wrapped,
+        ):
+            self._run(wrapped)
+
+    def _run(self, peer: socket.socket) -> None:
+        try:
+            self._script(peer)
+        except OSError:
+            self.dropped.set()
+
+    def close(self) -> None:
+        with suppress(OSError):
+            self._listening.shutdown(socket.SHUT_RDWR)
+        self._listening.close()
+        self._thread.join(PATIENCE)
+
+
+@contextmanager
+def serving(script: Script, tls: ssl.SSLContext | None = None) -> Iterator[Server]:
+    server = Server(script, tls)
+    try:
+        yield server
+    finally:
+        server.close()
+
+
+def request_of(peer: socket.socket) -> bytes:
+    """The next request's head; an OSError when there is none."""
+    head = b""
+    while b"\r\n\r\n" not in head:
+        piece = peer.recv(65536)
+        if not piece:
+            raise ConnectionResetError("the client is gone")
+        head += piece
+    return head
+
+
+def answering(body: bytes, *headers: str, status: str = "200 OK") -> Script:
+    """Keeps the connection and answers each request the same."""
+    lines = [f"HTTP/1.1 {status}", f"Content-Length: {len(body)}", *headers, "", ""]
+
+    def script(peer: socket.socket) -> None:
+        while True:
+            request_of(peer)
+            peer.sendall("\r\n".join(lines).encode() + body)
+
+    return script
+
+
+def dripping(start: bytes, drop: bytes = b"x", every: float = 0.05) -> Script:
+    """Sends the start at once and then, until the client hangs up, a little at a time."""
+
+    def script(peer: socket.socket) -> None:
+        request_of(peer)
+        peer.sendall(start)
+        drip(peer, drop, every)
+
+    return script
+
+
+def drip(peer: socket.socket, drop: bytes, every: float) -> None:
+    hung_up = threading.Event()  # never set: it only paces the drops
+    while not hung_up.wait(every):
+        peer.sendall(drop)
+
+
+def flooding(head: bytes, piece: bytes = b"x" * 65536, count: int = 3200) -> Script:
+    def script(peer: socket.socket) -> None:
+        request_of(peer)
+        peer.sendall(head)
+        for _ in range(count):
+            peer.sendall(piece)
+
+    return script
+
+
+@pytest.fixture
+def http() -> Generator[HttpClient]:
+    client = HttpClient(SystemClock(), "ltp_service/test")
+    yield client
+    client.close()
+
+
+@pytest.fixture(scope="session")
+def certificate(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Key and certificate of `localhost`, signed by itself, in one file."""
+    file = tmp_path_factory.mktemp("tls") / "localhost.pem"
+    subprocess.run(
+        "openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:prime256v1 -nodes -subj /CN=localhost -days 2"
+        f" -addext subjectAltName=DNS:localhost -keyout {file} -out {file}.crt".split(),
+        check=True,
+        capture_output=True,
+    )
+    with file.open("ab") as both:
+        both.write(Path(f"{file}.crt").read_bytes())
+    return file
+
+
+@pytest.fixture
+def tls(certificate: Path) -> ssl.SSLContext:
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(certificate)
+    return context
+
+
+def test_an_answer_comes_back_whole(http: HttpClient) -> None:
+    headers = ("Content-Type: Application/JSON; charset=utf-8", "Retry-After: 7")
+    with serving(answering(b'{"a":1}', *headers, status="429 Too Many Requests")) as server:
+        answer = http.get(server.url, {}, PATIENCE)
+    assert answer == (429, "application/json", 7.0, b'{"a":1}')
+
+
+def test_the_request_names_us_asks_for_no_compression_and_carries_the_parameters(http: HttpClient) -> None:
+    heads: list[bytes] = []
+
+    def script(peer: socket.socket) -> None:
+        heads.append(request_of(peer))
+        peer.sendall(b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n")
+
+    with serving(script) as server:
+        http.get(server.url + "Ticker", {"pair": "XBTUSD,ETHUSD"}, PATIENCE)
+    head = heads[0].decode()
+    assert head.startswith("GET /Ticker?pair=XBTUSD%2CETHUSD HTTP/1.1\r\n")
+    assert "\r\nUser-Agent: ltp_service/test\r\n" in head
+    assert "\r\nAccept-Encoding: identity\r\n" in head
+
+
+def test_calls_after_each_other_share_a_connection_and_keep_no_cookie(http: HttpClient) -> None:
+    heads: list[bytes] = []
+
+    def script(peer: socket.socket) -> None:
+        while True:
+            heads.append(request_of(peer))
+            peer.sendall(b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\nSet-Cookie: a=b\r\n\r\n{}")
+
+    with serving(script) as server:
+        for _ in range(3):
+            http.get(server.url, {}, PATIENCE)
+    assert server.served == 1
+    assert b"cookie" not in heads[-1].lower()
+
+
+def test_a_date_in_retry_after_is_read_as_seconds_from_now(http: HttpClient) -> None:
+    with serving(answering(b"", "Retry-After: " + formatdate(time.time() + 100, usegmt=True))) as server:
+        assert http.get(server.url, {}, PATIENCE).retry_after == pytest.approx(100, abs=3)
+
+
+def test_an_unreadable_retry_after_is_none(http: HttpClient) -> None:
+    with serving(answering(b"", "Retry-After: soon")) as server:
+        assert http.get(server.url, {}, PATIENCE).retry_after is None
+
+
+def silent(peer: socket.socket) -> None:
+    request_of(peer)
+    request_of(peer)
+
+
+BEGUN = b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\n"
+
+
+@pytest.mark.parametrize(
+    "script",
+    [
+        pytest.param(silent, id="nothing"),
+        pytest.param(dripping(b"H", b"T"), id="status line"),
+        pytest.param(dripping(BEGUN, b"X-Drip: drop\r\n"), id="headers"),
+        pytest.param(dripping(BEGUN + b"X-Long: "), id="one header"),
+        pytest.param(dripping(BEGUN + b"Content-Length: 100000\r\n\r\n"), id="body"),
+        pytest.param(dripping(BEGUN + b"Transfer-Encoding: chunked\r\n\r\n", b"1\r\nx\r\n"), id="chunks"),
+    ],
+)
+def test_a_drip_ends_at_the_deadline_and_its_connection_with_it(http: HttpClient, script: Script) -> None:
+    with serving(script) as server:
+        assert_ends_in_time(http, server.url)
+        assert server.dropped.wait(PATIENCE)
+
+
+def assert_ends_in_time(http: HttpClient, url: str) -> None:
+    started = time.monotonic()
+    with pytest.raises(Unreachable) as caught:
+        http.get(url, {}, DEADLINE)
+    took = time.monotonic() - started
+    assert caught.value.reason == "timeout"
+    assert DEADLINE - 0.05 <= took < DEADLINE + GRACE
+
+
+def test_a_drip_on_a_connection_that_was_used_before_ends_at_the_deadline(http: HttpClient) -> None:
+    def script(peer: socket.socket) -> None:
+        request_of(peer)
+        peer.sendall(b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n")
+        request_of(peer)
+        drip(peer, b"x", 0.05)
+
+    with serving(script) as server:
+        http.get(server.url, {}, PATIENCE)
+        assert_ends_in_time(http, server.url)
+        assert server.served == 1
+        assert server.dropped.wait(PATIENCE)
+
+
+def test_a_tls_handshake_that_drips_ends_at_the_deadline(http: HttpClient) -> None:
+    def script(peer: socket.socket) -> None:
+        peer.recv(65536)
+        peer.sendall(b"\x16\x03\x03\x40\x00\x02\x00\x3f\xfc\x03\x03")  # the start of a long ServerHello
+        drip(peer, b"\x00", 0.05)
+
+    with serving(script) as server:
+        assert_ends_in_time(http, server.url.replace("http:", "https:"))
+        assert server.dropped.wait(PATIENCE)
+
+
+def test_a_drip_over_tls_ends_at_the_deadline(tls: ssl.SSLContext, certificate: Path) -> None:
+    http = HttpClient(SystemClock(), "test", ca_file=str(certificate))
+    with serving(dripping(BEGUN), tls) as server:
+        assert_ends_in_time(http, server.url.replace("127.0.0.1", "localhost"))
+        assert server.dropped.wait(PATIENCE)
+    http.close()
+
+
+def test_a_name_that_does_not_resolve_in_time_ends_at_the_deadline(
+    http: HttpClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    answered = threading.Event()
+
+    def resolve(*_: object, **__: object) -> list[object]:
+        answered.wait(PATIENCE)
+        raise socket.gaierror("too late")
+
+    monkeypatch.setattr("socket.getaddrinfo", resolve)
+    assert_ends_in_time(http, "http://slow.invalid/")
+    answered.set()
+
+
+def test_calls_that_hang_are_bounded_in_number(http: HttpClient, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("ltp_service.http_client.CONCURRENCY", 2)
+    http = HttpClient(SystemClock(), "test")
+    released = threading.Event()
+    hanging: list[object] = []
+
+    def resolve(*_: object, **__: object) -> list[object]:
+        hanging.append(None)
+        released.wait(PATIENCE)
+        raise socket.gaierror("too late")
+
+    monkeypatch.setattr("socket.getaddrinfo", resolve)
+    for _ in range(4):
+        with pytest.raises(Unreachable, match="did not answer within"):
+            http.get("http://slow.invalid/", {}, 0.05)
+    assert len(hanging) == 2
+    released.set()
+    http.close()
+
+
+def test_a_connection_made_after_its_caller_left_is_ended(
+    http: HttpClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    left, resolve = threading.Event(), socket.getaddrinfo
+
+    def resolve_late(*arguments: Any, **more: Any) -> Any:
+        assert left.wait(PATIENCE)
+        return resolve(*arguments, **more)
+
+    monkeypatch.setattr("socket.getaddrinfo", resolve_late)
+    with serving(dripping(BEGUN)) as server:
+        assert_ends_in_time(http, server.url)
+        left.set()
+        assert server.dropped.wait(PATIENCE)
+
+
+def test_a_system_without_threads_is_no_answer(monkeypatch: pytest.MonkeyPatch) -> None:
+    def start(_: threading.Thread) -> None:
+        raise RuntimeError("can't start new thread")
+
+    monkeypatch.setattr("ltp_service.http_client.CONCURRENCY", 1)
+    http = HttpClient(SystemClock(), "test")
+    with serving(answering(b"{}")) as server:
+        with monkeypatch.context() as without_threads:
+            without_threads.setattr("ltp_service.http_client.Thread.start", start)
+            with pytest.raises(Unreachable):
+                http.get(server.url, {}, PATIENCE)
+        assert http.get(server.url, {}, PATIENCE).body == b"{}"
+    http.close()
+
+
+def test_a_call_that_ended_makes_room_for_the_next(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("ltp_service.http_client.CONCURRENCY", 1)
+    http = HttpClient(SystemClock(), "test")
+    with serving(answering(b"{}")) as server:
+        assert [http.get(server.url, {}, PATIENCE).body for _ in range(3)] == [b"{}"] * 3
+    http.close()
+
+
+def test_a_drip_of_one_byte_per_200_ms_returns_within_the_deadline_and_200_ms(http: HttpClient) -> None:
+    with serving(dripping(BEGUN + b"Content-Length: 100000\r\n\r\n", every=0.2)) as server:
+        assert_ends_in_time(http, server.url)
+
+
+GZIPPED_ZEROS = gzip.compress(bytes(20 * 1024 * 1024))
+
+
+@pytest.mark.parametrize(
+    "script",
+    [
+        pytest.param(flooding(BEGUN + b"Content-Length: 209715200\r\n\r\n"), id="announced"),
+        pytest.param(dripping(BEGUN + b"Content-Length: 209715200\r\n\r\n"), id="announced and dripped"),
+        pytest.param(
+            flooding(BEGUN + b"Transfer-Encoding: chunked\r\n\r\n", b"10000\r\n" + b"x" * 65536 + b"\r\n"),
+            id="chunked",
+        ),
+        pytest.param(flooding(BEGUN + b"\r\n"), id="until the end"),
+        pytest.param(answering(GZIPPED_ZEROS, "Content-Encoding: gzip"), id="compressed"),
+    ],
+)
+def test_200_mib_are_refused_within_100_ms(http: HttpClient, script: Script) -> None:
+    with serving(script) as server:
+        started = time.monotonic()
+        with pytest.raises(Unreachable) as caught:
+            http.get(server.url, {}, PATIENCE, body_cap=1024 * 1024)
+        assert time.monotonic() - started < 0.1
+    assert caught.value.reason == "too_large"
+
+
+def test_a_body_of_exactly_the_cap_is_taken(http: HttpClient) -> None:
+    with serving(answering(bytes(1000))) as server:
+        assert len(http.get(server.url, {}, PATIENCE, body_cap=1000).body) == 1000
+        with pytest.raises(Unreachable, match="more than 999 bytes"):
+            http.get(server.url, {}, PATIENCE, body_cap=999)
+
+
+@pytest.mark.parametrize(
+    "status", ["301 Moved", "302 Found", "307 Temporary Redirect", "308 Permanent Redirect"]
+)
+def test_a_redirect_is_never_followed(http: HttpClient, status: str) -> None:
+    with (
+        serving(answering(b"secret")) as elsewhere,
+        serving(answering(b"", f"Location: {elsewhere.url}", status=status)) as server,
+    ):
+        with pytest.raises(Unreachable) as caught:
+            http.get(server.url, {}, PATIENCE)
+        assert caught.value.reason == "redirect"
+        assert elsewhere.served == 0
+
+
+def hanging_up(peer: socket.socket) -> None:
+    request_of(peer)
+
+
+def stopping_short(peer: socket.socket) -> None:
+    request_of(peer)
+    peer.sendall(b"HTTP/1.1 200 OK\r\nContent-Length: 10\r\n\r\n{")
+
+
+@pytest.mark.parametrize("script", [hanging_up, stopping_short])
+def test_a_connection_closed_before_the_end_is_no_answer(http: HttpClient, script: Script) -> None:
+    with serving(script) as server, pytest.raises(Unreachable) as caught:
+        http.get(server.url, {}, PATIENCE)
+    assert caught.value.reason == "closed"
+
+
+def test_bytes_that_are_no_http_are_no_answer(http: HttpClient) -> None:
+    with serving(dripping(b"\x00\x01 nonsense\r\n\r\n")) as server, pytest.raises(Unreachable) as caught:
+        http.get(server.url, {}, PATIENCE)
+    assert caught.value.reason == "closed"
+
+
+def test_a_compression_that_cannot_be_undone_is_no_answer(http: HttpClient) -> None:
+    script = answering(b"not gzip", "Content-Encoding: gzip")
+    with serving(script) as server, pytest.raises(Unreachable) as caught:
+        http.get(server.url, {}, PATIENCE)
+    assert caught.value.reason == "network"
+
+
+def test_a_port_where_nobody_listens_refuses(http: HttpClient) -> None:
+    with serving(silent) as server:
+        pass
+    with pytest.raises(Unreachable) as caught:
+        http.get(server.url, {}, PATIENCE)
+    assert caught.value.reason == "refused"
+
+
+def test_a_name_that_does_not_exist_is_told_apart(http: HttpClient, monkeypatch: pytest.MonkeyPatch) -> None:
+    def resolve(*_: object, **__: object) -> list[object]:
+        raise socket.gaierror(socket.EAI_NONAME, "Name or service not known")
+
+    monkeypatch.setattr("socket.getaddrinfo", resolve)
+    with pytest.raises(Unreachable) as caught:
+        http.get("http://nowhere.invalid/", {}, PATIENCE)
+    assert caught.value.reason == "name_resolution"
+
+
+@pytest.mark.parametrize(
+    ("host", "trusted"),
+    [
+        pytest.param("localhost", False, id="signed by itself"),
+        pytest.param("127.0.0.1", True, id="another name"),
+    ],
+)
+def test_a_bad_certificate_is_refused(
+    tls: ssl.SSLContext, certificate: Path, host: str, trusted: bool
+) -> None:
+    http = HttpClient(SystemClock(), "test", ca_file=str(certificate) if trusted else None)
+    with serving(answering(b"{}"), tls) as server, pytest.raises(Unreachable) as caught:
+        http.get(server.url.replace("127.0.0.1", host), {}, PATIENCE)
+    assert caught.value.reason == "tls"
+    http.close()
+
+
+def test_a_certificate_of_the_given_authority_is_accepted(tls: ssl.SSLContext, certificate: Path) -> None:
+    http = HttpClient(SystemClock(), "test", ca_file=str(certificate))
+    with serving(answering(b"{}"), tls) as server:
+        assert http.get(server.url.replace("127.0.0.1", "localhost"), {}, PATIENCE).body == b"{}"
+    http.close()
+
+
+def test_proxies_of_the_environment_are_ignored(http: HttpClient, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("http_proxy", "http://127.0.0.1:1")
+    with serving(answering(b"{}")) as server:
+        assert http.get(server.url, {}, PATIENCE).body == b"{}"
+
+
+@pytest.mark.parametrize("url", ["ftp://127.0.0.1/", "http://", "nonsense", "http://[::1"])
+def test_a_url_that_cannot_be_asked_is_rejected(http: HttpClient, url: str) -> None:
+    with pytest.raises(Rejected) as caught:
+        http.get(url, {}, PATIENCE)
+    assert caught.value.reason == "invalid_url"
+
+
+def test_many_calls_at_once_do_not_wait_for_each_other(http: HttpClient) -> None:
+    gate = threading.Barrier(8)
+
+    def script(peer: socket.socket) -> None:
+        request_of(peer)
+        gate.wait(PATIENCE)
+        peer.sendall(b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\n{}")
+
+    bodies: list[bytes] = []
+    with serving(script) as server:
+        threads = [
+            threading.Thread(target=lambda: bodies.append(http.get(server.url, {}, PATIENCE).body))
+            for _ in range(8)
+        ]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join(PATIENCE)
+    assert bodies == [b"{}"] * 8
+
+
+def test_calls_that_end_badly_leave_no_thread_and_no_descriptor(http: HttpClient) -> None:
+    with serving(dripping(BEGUN)) as server:
+        with pytest.raises(Unreachable):
+            http.get(server.url, {}, 0.05)
+        before = descriptors()
+        for _ in range(10):
+            with pytest.raises(Unreachable):
+                http.get(server.url, {}, 0.05)
+        for thread in calls_under_way():
+            thread.join(PATIENCE)
+        assert not calls_under_way()
+        pause, deadline = threading.Event(), time.monotonic() + PATIENCE
+        while descriptors() > before and time.monotonic() < deadline:  # the server's own close a little later
+            pause.wait(0.01)
+        assert descriptors() <= before
+
+
+def calls_under_way() -> list[threading.Thread]:
+    return [thread for thread in threading.enumerate() if thread.name == "http-get"]
+
+
+def descriptors() -> int:
+    return len(list(Path("/proc/self/fd").iterdir()))
