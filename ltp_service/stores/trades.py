@@ -132,6 +132,8 @@ class TradeStore:
     # Under the lock.
 
     def _insert(self, trade: Trade) -> bool:
+        if _size(trade) > self._max_bytes:
+            return False
         key = _key(trade)
         tape = self._tapes.get(trade.symbol)
         if tape is None:

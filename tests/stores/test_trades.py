@@ -1,0 +1,274 @@
+"""The store of trades: its bounds, its order, its statistics and its speed."""
+
+import random
+import tracemalloc
+from concurrent.futures import ThreadPoolExecutor
+from decimal import Decimal
+from time import process_time
+
+import msgspec
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from ltp_service.clock import SystemClock
+from ltp_service.observer import Observer
+from ltp_service.stores.trades import MAX_BYTES, TradeStore
+from ltp_service.trade import Trade
+from tests.fakes import NOON, FakeClock
+
+
+class Listener(Observer):
+    """Counts what was discarded."""
+
+    def __init__(self) -> None:
+        self.discarded: list[str] = []
+
+    def trade_discarded(self, exchange: str) -> None:
+        self.discarded.append(exchange)
+
+
+def trade(
+    trade_id: int | str,
+    seconds: float = 0.0,
+    symbol: str = "BTCUSDT",
+    exchange: str = "binance",
+    raw: str = "{}",
+) -> Trade:
+    """A trade `seconds` after noon."""
+    at = NOON + seconds
+    return Trade(
+        exchange, symbol, "buy", Decimal("64103.90"), Decimal("0.001683"), at, str(trade_id), at, raw
+    )
+
+
+def ids(trades: list[Trade]) -> list[str]:
+    return [found.trade_id for found in trades]
+
+
+@pytest.fixture
+def clock() -> FakeClock:
+    return FakeClock()
+
+
+@pytest.fixture
+def store(clock: FakeClock) -> TradeStore:
+    return TradeStore(clock, Observer())
+
+
+def test_trades_come_newest_first_by_exchange_time(store: TradeStore) -> None:
+    for number, seconds in ((1, 0.0), (3, 2.0), (2, 1.0)):
+        assert store.put(trade(number, seconds))
+    assert ids(store.recent()) == ["3", "2", "1"]
+
+
+def test_trades_of_one_moment_come_in_the_order_of_their_numbers(store: TradeStore) -> None:
+    for number in (9, 11, 10):
+        store.put(trade(number))
+    assert ids(store.recent()) == ["11", "10", "9"]
+
+
+def test_recent_can_be_asked_for_one_symbol_one_exchange_and_a_few(store: TradeStore) -> None:
+    store.put(trade(1, 1))
+    store.put(trade(2, 2, exchange="bybit"))
+    store.put(trade(3, 3, symbol="ETHUSDT"))
+    store.put(trade(4, 4))
+    assert ids(store.recent("BTCUSDT")) == ["4", "2", "1"]
+    assert ids(store.recent(exchange="binance")) == ["4", "3", "1"]
+    assert ids(store.recent("BTCUSDT", "binance", 1)) == ["4"]
+    assert ids(store.recent(limit=2)) == ["4", "3"]
+    assert store.recent("NOPE") == []
+
+
+def test_a_duplicate_is_refused_and_told(clock: FakeClock) -> None:
+    listener = Listener()
+    store = TradeStore(clock, listener)
+    assert store.put(trade(1))
+    assert not store.put(trade(1))
+    assert listener.discarded == ["binance"]
+    assert ids(store.recent()) == ["1"]
+
+
+def test_the_same_id_of_another_exchange_or_symbol_is_another_trade(store: TradeStore) -> None:
+    assert store.put(trade(1))
+    assert store.put(trade(1, exchange="bybit"))
+    assert store.put(trade(1, symbol="ETHUSDT"))
+
+
+def test_a_duplicate_is_refused_after_disorder(store: TradeStore) -> None:
+    for number in (5, 3, 4, 1, 2):
+        assert store.put(trade(number, number))
+    for number in (1, 2, 3, 4, 5):
+        assert not store.put(trade(number, number))
+
+
+def test_a_symbol_keeps_its_newest_thousand(store: TradeStore) -> None:
+    for number in range(1500):
+        store.put(trade(number, number / 1000))
+    store.put(trade("other", symbol="ETHUSDT"))
+    assert ids(store.recent("BTCUSDT", limit=2000)) == [str(number) for number in range(1499, 499, -1)]
+    assert ids(store.recent("ETHUSDT")) == ["other"]
+
+
+def test_a_trade_that_had_to_leave_is_refused_when_it_is_told_again(store: TradeStore) -> None:
+    for number in range(1001):
+        store.put(trade(number))  # all of one moment
+    assert not store.put(trade(0))
+    assert store.statistics().current_trades_stored == 1000
+
+
+def test_ten_thousand_are_kept_in_all_and_the_oldest_leaves_first(store: TradeStore) -> None:
+    for number in range(10_500):
+        store.put(trade(number, number / 1000, symbol=f"S{number % 20}USDT"))
+    statistics = store.statistics()
+    assert statistics.current_trades_stored == 10_000
+    kept = {int(found) for found in ids(store.recent(limit=20_000))}
+    assert kept == set(range(500, 10_500))
+    assert not store.put(trade(3, 0.003, symbol="S3USDT"))
+
+
+def test_an_emptied_symbol_is_tracked_no_more_and_its_trades_are_still_known(clock: FakeClock) -> None:
+    store = TradeStore(clock, Observer(), in_all=2)
+    for number, symbol in enumerate(("AUSDT", "BUSDT", "BUSDT")):
+        store.put(trade(number, number, symbol=symbol))
+    assert store.statistics().symbols_tracked == ["BUSDT"]
+    assert not store.put(trade(0, 0, symbol="AUSDT"))
+    assert store.statistics().symbols_tracked == ["BUSDT"]
+
+
+def test_after_an_hour_a_trade_is_gone(store: TradeStore, clock: FakeClock) -> None:
+    store.put(trade(1, 0))
+    store.put(trade(2, 10))
+    clock.advance(3605)
+    assert ids(store.recent()) == ["2"]
+    assert store.last("BTCUSDT", "binance") is not None
+    clock.advance(10)
+    assert store.last("BTCUSDT", "binance") is None
+    assert store.statistics().current_trades_stored == 0
+    assert store.statistics().memory_usage == 0
+
+
+def test_a_trade_older_than_an_hour_is_not_taken(store: TradeStore) -> None:
+    assert not store.put(trade(1, -3601))
+    assert store.statistics().symbols_count == 0
+
+
+def test_a_step_of_the_wall_clock_empties_nothing(store: TradeStore, clock: FakeClock) -> None:
+    store.put(trade(1))
+    clock.set_wall(NOON + 7200)
+    assert ids(store.recent()) == ["1"]
+    assert store.put(trade(2, 1))
+
+
+def test_the_bytes_are_bounded_whatever_a_trade_weighs(clock: FakeClock) -> None:
+    store = TradeStore(clock, Observer(), max_bytes=100_000)
+    for number in range(200):
+        store.put(trade(number, number, raw="x" * 4000))
+    statistics = store.statistics()
+    assert statistics.memory_usage <= 100_000
+    assert statistics.current_trades_stored == 21
+    assert not store.put(trade("huge", 500, raw="x" * 200_000))
+    assert store.statistics().current_trades_stored == 21
+
+
+def test_the_newest_trade_of_an_exchange_is_kept_as_its_witness(store: TradeStore) -> None:
+    store.put(trade(2, 2, exchange="bybit"))
+    store.put(trade(1, 1, exchange="bybit"))
+    for number in range(1200):
+        store.put(trade(number, 10 + number / 1000))
+    witness = store.last("BTCUSDT", "bybit")
+    assert witness is not None
+    assert witness.trade_id == "2"
+    assert store.last("BTCUSDT", "kraken") is None
+    assert store.last("NOPE", "bybit") is None
+
+
+def test_the_statistics_have_the_names_of_the_contract_and_add_up(
+    store: TradeStore, clock: FakeClock
+) -> None:
+    for number in range(20):
+        store.put(trade(number))
+    store.put(trade(0))
+    store.put(trade(0, symbol="ETHUSDT"))
+    clock.advance(2)
+    statistics = msgspec.structs.asdict(store.statistics())
+    memory = statistics.pop("memory_usage")
+    assert 21 * 700 < memory < MAX_BYTES
+    assert statistics == {
+        "total_trades_received": 22,
+        "total_trades_stored": 21,
+        "trades_discarded": 1,
+        "symbols_count": 2,
+        "symbols_tracked": ["BTCUSDT", "ETHUSDT"],
+        "current_trades_stored": 21,
+        "trades_per_second": 11.0,
+        "uptime_seconds": 2.0,
+    }
+
+
+def test_the_rate_forgets_what_is_ten_seconds_old(store: TradeStore, clock: FakeClock) -> None:
+    for number in range(100):
+        clock.advance(0.1)
+        store.put(trade(number))
+    assert store.statistics().trades_per_second == pytest.approx(10.0, rel=0.15)
+    clock.advance(11)
+    assert store.statistics().trades_per_second == 0.0
+
+
+@given(st.lists(st.tuples(st.integers(0, 40), st.integers(0, 3), st.sampled_from("AB")), max_size=120))
+def test_whatever_comes_no_trade_is_stored_twice_and_every_bound_holds(
+    told: list[tuple[int, int, str]],
+) -> None:
+    store = TradeStore(FakeClock(), Observer(), per_symbol=7, in_all=10)
+    accepted = []
+    for number, exchange, symbol in told:
+        # The time belongs to the trade: told again, it is the same.
+        if store.put(trade(number, number // 3, symbol=symbol, exchange=str(exchange))):
+            accepted.append((number, exchange, symbol))
+        assert store.statistics().current_trades_stored <= 10
+        assert len(store.recent(symbol, limit=100)) <= 7
+    assert len(accepted) == len(set(accepted))
+    statistics = store.statistics()
+    assert statistics.total_trades_received == statistics.total_trades_stored + statistics.trades_discarded
+    assert statistics.current_trades_stored == len(store.recent(limit=100))
+
+
+def test_threads_that_write_and_read_at_once_lose_nothing(store: TradeStore) -> None:
+    def write(exchange: int) -> int:
+        stored = sum(store.put(trade(number, number / 10, exchange=str(exchange))) for number in range(200))
+        store.recent(exchange=str(exchange))
+        store.statistics()
+        return stored
+
+    with ThreadPoolExecutor(4) as pool:
+        assert list(pool.map(write, range(4))) == [200] * 4
+    assert store.statistics().current_trades_stored == 800
+
+
+def test_twenty_thousand_trades_a_second_need_a_fraction_of_a_core() -> None:
+    dice = random.Random(1)
+    ahead = SystemClock().wall() - NOON
+    told = [
+        trade(number, ahead + number / 20_000 + dice.random() / 1000, f"S{number % 20}")
+        for number in range(20_000)
+    ]
+    store = TradeStore(SystemClock(), Observer())
+    began = process_time()
+    for one in told:
+        store.put(one)
+    assert process_time() - began < 0.4  # 20 µs each, for the slowest machine; measured 3 to 8
+    assert store.statistics().current_trades_stored == 10_000
+
+
+def test_the_estimate_is_not_below_what_the_memory_really_holds() -> None:
+    raw = '{"e":"trade","s":"BTCUSDT"}'
+    tracemalloc.start()
+    try:
+        before = tracemalloc.get_traced_memory()[0]
+        store = TradeStore(FakeClock(), Observer())
+        for number in range(2000):
+            store.put(trade(10**10 + number, number / 1000, f"S{number % 5}", raw=f"{raw}{number}"))
+        held = tracemalloc.get_traced_memory()[0] - before
+    finally:
+        tracemalloc.stop()
+    assert held <= store.statistics().memory_usage <= 2 * held
