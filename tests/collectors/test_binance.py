@@ -2,7 +2,7 @@
 
 import json
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from decimal import Decimal
 from itertools import pairwise
 from pathlib import Path
@@ -12,10 +12,11 @@ from urllib.parse import parse_qs, urlsplit
 import msgspec
 import pytest
 
-from ltp_service.book import BookChange, BookSnapshot
+from ltp_service.book import BookChange, BookSnapshot, BookView, Level
 from ltp_service.collectors.base import Equipment
 from ltp_service.collectors.binance import BinanceBooks, BinanceTrades, Dialect, read_depth
 from ltp_service.collectors.events import Answered, Event, Invalid, Leaving, Traded
+from ltp_service.collectors.trades import TradeCollector
 from ltp_service.errors import BadFrame, Rejected, Unreachable
 from ltp_service.stores.books import BookStore
 from ltp_service.stores.trades import TradeStore
@@ -47,11 +48,11 @@ def depth_answers(file: Path) -> dict[str, str]:
     return {parse_qs(urlsplit(record["url"]).query)["symbol"][0]: record["raw"] for record in records(file)}
 
 
-def trade_frame(number: int, symbol: str = "BTCUSDT", seconds: float = 0.0, **extra: object) -> str:
+def trade_frame(number: int, symbol: str = "BTCUSDT", extra: dict[str, object] | None = None) -> str:
     """Synthetic, as no trade stream of 2026 was recorded."""
-    moment = int((NOON + seconds) * 1000)
+    moment = int(NOON * 1000)
     trade = {"e": "trade", "E": moment, "s": symbol, "t": number, "p": "64103.90000000", "q": "0.50000000"}
-    trade |= {"T": moment, "m": True, "M": True} | extra
+    trade |= {"T": moment, "m": True, "M": True} | (extra or {})
     return json.dumps({"stream": f"{symbol.lower()}@trade", "data": trade})
 
 
@@ -109,7 +110,7 @@ def test_every_recorded_depth_change_is_read_with_all_its_digits(recorded: Recor
         assert (change.symbol, change.first_id, change.last_id) == (row["s"], row["U"], row["u"])
         for ours, theirs in ((change.bids, row["b"]), (change.asks, row["a"])):
             assert [(price, size) for price, size in ours] == [(Decimal(p), Decimal(q)) for p, q in theirs]
-            assert [str(price) for price, _ in ours] == [price for price, _ in theirs]
+            assert [f"{price:f}" for price, _ in ours] == [price for price, _ in theirs]
     assert len(changes) == 177
 
 
@@ -120,13 +121,15 @@ def test_every_recorded_depth_snapshot_is_read(recorded: Recorded) -> None:
         snapshot = read_depth(symbol, body.encode())
         told = json.loads(body)
         assert (snapshot.symbol, snapshot.update_id) == (symbol, told["lastUpdateId"])
-        assert [str(price) for price, _ in snapshot.bids] == [price for price, _ in told["bids"]]
+        assert [(f"{price:f}", f"{size:f}") for price, size in snapshot.bids] == list(
+            map(tuple, told["bids"])
+        )
         assert len(snapshot.asks) == len(told["asks"])
 
 
 def test_the_taker_sold_when_the_buyer_is_the_maker() -> None:
-    [sold] = Dialect().parse(trade_frame(1, m=True)).events
-    [bought] = Dialect().parse(trade_frame(1, m=False)).events
+    [sold] = Dialect().parse(trade_frame(1, extra={"m": True})).events
+    [bought] = Dialect().parse(trade_frame(1, extra={"m": False})).events
     assert isinstance(sold, Traded)
     assert isinstance(bought, Traded)
     assert (sold.side, bought.side) == ("sell", "buy")
@@ -164,7 +167,7 @@ def test_the_list_of_streams_is_a_pong() -> None:
     ("field", "value"), [("p", "0"), ("p", "NaN"), ("q", "-1"), ("q", "0.00000000"), ("p", "")]
 )
 def test_an_impossible_number_is_refused(field: str, value: str) -> None:
-    [event] = Dialect().parse(trade_frame(1, **{field: value})).events
+    [event] = Dialect().parse(trade_frame(1, extra={field: value})).events
     assert isinstance(event, Invalid)
 
 
@@ -178,7 +181,7 @@ def test_a_frame_of_another_shape_is_an_error(frame: str) -> None:
 
 def test_a_trade_without_an_id_is_an_error() -> None:
     with pytest.raises(BadFrame, match="without an id"):
-        Dialect().parse(trade_frame(1, t=None))
+        Dialect().parse(trade_frame(1, extra={"t": None}))
 
 
 @pytest.mark.parametrize("body", ["", "<html>", "{}", '{"lastUpdateId":1,"bids":[["x","1"]],"asks":[]}'])
@@ -236,24 +239,25 @@ def test_all_streams_are_asked_for_in_lower_case_with_an_id() -> None:
 
 def test_never_more_than_five_messages_leave_within_a_second() -> None:
     symbols = tuple(f"S{number}USDT" for number in range(1200))
-    feed = Trades([0.1] * 60, symbols=symbols)
+    script = Script([0.1] * 60)
     moments: list[float] = []
-    connection_type = type(feed.script)
-    assert connection_type is Script
-    feed.script.stop.wait(0)
-    original = feed.script._connect  # noqa: SLF001 - the moment of each message is the point
 
-    def connect() -> Any:
-        connection = original()
-        send = connection.send
-        connection.send = lambda text: (moments.append(feed.script.clock.monotonic()), send(text))  # type: ignore[method-assign]
-        return connection
+    class Stopwatch(Dialect):
+        def subscribe(self, channel: str, symbols: Sequence[str], request_id: int) -> str:
+            assert len(symbols) <= 100
+            moments.append(script.clock.monotonic())
+            return super().subscribe(channel, symbols, request_id)
 
-    feed.collector._connect = connect  # noqa: SLF001
-    requests = feed.play()
-    assert sum(len(request["params"]) for request in requests) == 1200
-    assert max(len(request["params"]) for request in requests) <= 100
-    assert all(later - earlier >= 1.0 for earlier, later in zip(moments, moments[5:], strict=False))
+    class Timed(BinanceTrades):
+        def __init__(self) -> None:
+            TradeCollector.__init__(
+                self, Stopwatch(), symbols, TradeStore(script.clock, script.observer), script.equipment
+            )
+
+    script.play(Timed())
+    asked = [stream for text in script.sent for stream in json.loads(text)["params"]]
+    assert sorted(asked) == sorted(f"{symbol.lower()}@trade" for symbol in symbols)
+    assert all(moments[at + 5] - moments[at] >= 1.0 for at in range(len(moments) - 5))
     assert moments[-1] - moments[0] <= 3.0
 
 
@@ -281,7 +285,8 @@ def test_a_misspelt_stream_is_called_silent_after_ten_seconds_and_not_asked_for_
 
 
 def test_the_connection_is_replaced_before_the_exchange_ends_it() -> None:
-    day: list[Step] = [600.0, '{"result":[],"id":9}'] * 6 * 24
+    answered: list[Step] = [15.0, '{"result":[],"id":9}']
+    day = answered * 4 * 60 * 24
     feed = Trades(['{"result":null,"id":1}', trade_frame(1), *day], [], wall=NOON)
     began = feed.script.clock.monotonic()
     moments: list[float] = []
@@ -351,19 +356,23 @@ def test_symbols_change_on_the_living_connection() -> None:
 # The books.
 
 
+LOOK = "look at the book"
+"""A step: is it in sync now?"""
+
+
 class Books:
     """BinanceBooks on scripted connections, with depth answers of a list."""
 
     def __init__(
         self,
         *connections: list[Step],
-        answers: list[BookSnapshot | Exception],
+        answers: Sequence[BookSnapshot | Exception],
         symbols: tuple[str, ...] = ("BTCUSDT",),
     ) -> None:
-        self.script = Script(*connections)
+        self.script = Script(*([self.look if step == LOOK else step for step in one] for one in connections))
         self.store = BookStore()
         self.asked: list[str] = []
-        self._answers = answers
+        self._answers = list(answers)
         equipment = msgspec.structs.replace(self.script.equipment, depth=self._depth)
         self.collector = BinanceBooks(symbols, self.store, equipment)
         self.synced: list[bool] = []
@@ -397,42 +406,26 @@ def test_books_need_a_sink_and_a_way_to_get_snapshots() -> None:
 
 def test_the_recorded_books_join_their_snapshots_and_stay_in_sync(recorded: Recorded) -> None:
     bodies = depth_answers(recorded(DEPTH))
-    moments = {
-        parse_qs(urlsplit(record["url"]).query)["symbol"][0]: record["t"]
-        for record in records(recorded(DEPTH))
-    }
-    script = Script([])
-    played: list[Step] = []
-    changes: Counter[str] = Counter()
-    for record in records(recorded(COMBINED)):
-        if record["dir"] != "in" or "depthUpdate" not in record["raw"]:
-            continue
-        played.append(record["raw"])
-        changes[json.loads(record["raw"])["data"]["s"]] += 1
+    told = [frame for frame in frames(recorded(COMBINED)) if "depthUpdate" in frame]
     store = BookStore()
-    in_sync: dict[str, bool] = {}
-    views: dict[str, Any] = {}
-
-    def depth(symbol: str) -> BookSnapshot:
-        return read_depth(symbol, bodies[symbol])
-
-    def look() -> None:
-        for symbol in SYMBOLS:
-            views[symbol] = store.view(symbol, "binance", 50)
-            in_sync[symbol] = views[symbol].in_sync
-
-    # Everything is buffered first, as the snapshots were taken in between; then time brings them one by one.
-    script = Script([*played, *quiet(10), look])
-    equipment = msgspec.structs.replace(script.equipment, depth=depth)
+    views: list[BookView | None] = []
+    # All changes are kept first; then the snapshots come, which were taken in between.
+    script = Script(
+        [*told, *quiet(10), lambda: views.extend(store.view(one, "binance", 50) for one in SYMBOLS)]
+    )
+    equipment = msgspec.structs.replace(
+        script.equipment, depth=lambda symbol: read_depth(symbol, bodies[symbol])
+    )
     script.play(BinanceBooks(SYMBOLS, store, equipment))
-    assert in_sync == dict.fromkeys(SYMBOLS, True)
-    assert moments.keys() == bodies.keys()
-    assert sum(changes.values()) == 177
-    for symbol in SYMBOLS:
-        assert_same_as_naive(symbol, bodies[symbol], recorded(COMBINED), views[symbol])
+    assert script.observer.frames["depth"] == 177
+    for symbol, view in zip(SYMBOLS, views, strict=True):
+        assert view is not None
+        assert view.in_sync
+        assert (view.bids, view.asks) == naive_sides(symbol, bodies[symbol], recorded(COMBINED))
 
 
-def assert_same_as_naive(symbol: str, body: str, stream: Path, view: Any) -> None:
+def naive_sides(symbol: str, body: str, stream: Path) -> tuple[tuple[Level, ...], tuple[Level, ...]]:
+    """The best 50 levels of each side after everything that follows the snapshot."""
     told = json.loads(body)
     bids = {Decimal(price): Decimal(size) for price, size in told["bids"]}
     asks = {Decimal(price): Decimal(size) for price, size in told["asks"]}
@@ -440,29 +433,29 @@ def assert_same_as_naive(symbol: str, body: str, stream: Path, view: Any) -> Non
         if isinstance(event, BookChange) and event.symbol == symbol and event.last_id > told["lastUpdateId"]:
             bids.update(event.bids)
             asks.update(event.asks)
-    assert view.bids == tuple(sorted(((p, q) for p, q in bids.items() if q), reverse=True)[:50])
-    assert view.asks == tuple(sorted((p, q) for p, q in asks.items() if q)[:50])
+    best_bids = sorted(((price, size) for price, size in bids.items() if size), reverse=True)
+    best_asks = sorted((price, size) for price, size in asks.items() if size)
+    return tuple(best_bids[:50]), tuple(best_asks[:50])
 
 
-def test_the_recorded_best_prices_agree_with_the_recorded_book_tickers(recorded: Recorded) -> None:
-    bodies = depth_answers(recorded(DEPTH))
+def test_the_recorded_best_prices_agree_with_every_recorded_book_ticker(recorded: Recorded) -> None:
+    told = [json.loads(frame)["data"] for frame in frames(recorded(COMBINED))]
+    tickers = [payload for payload in told if "A" in payload]
     store = BookStore()
-    agreed = 0
-    for symbol in SYMBOLS:
-        store.replace("binance", read_depth(symbol, bodies[symbol]), 0.0)
-    for frame in frames(recorded(COMBINED)):
-        payload = json.loads(frame)["data"]
-        for event in Dialect().parse(frame).events:
-            if isinstance(event, BookChange):
-                assert store.change("binance", event, 0.0) != "gap" or event.first_id == 0
-        if "A" in payload:
-            view = store.view(payload["s"], "binance", 1)
+    for symbol, body in depth_answers(recorded(DEPTH)).items():
+        store.replace("binance", read_depth(symbol, body), 0.0)
+    compared = 0
+    for change in events(recorded(COMBINED)):
+        if not isinstance(change, BookChange) or store.change("binance", change, 0.0) != "applied":
+            continue
+        before = [one for one in tickers if one["s"] == change.symbol and one["u"] <= change.last_id]
+        if before:
+            compared += 1
+            view, ticker = store.view(change.symbol, "binance", 1), before[-1]
             assert view is not None
-            if view.update_id == payload["u"]:
-                agreed += 1
-                assert view.best_bid == (Decimal(payload["b"]), Decimal(payload["B"]))
-                assert view.best_ask == (Decimal(payload["a"]), Decimal(payload["A"]))
-    assert agreed >= 0
+            assert view.best_bid == (Decimal(ticker["b"]), Decimal(ticker["B"]))
+            assert view.best_ask == (Decimal(ticker["a"]), Decimal(ticker["A"]))
+    assert compared == 159
 
 
 def test_changes_before_the_snapshot_are_kept_and_follow_it() -> None:
@@ -479,17 +472,16 @@ def test_changes_before_the_snapshot_are_kept_and_follow_it() -> None:
 
 def test_a_snapshot_older_than_the_stream_is_asked_for_again() -> None:
     books = Books(
-        [depth_frame(8, 9), books_look := 0.5, *quiet(2), lambda: books.look(), None],
+        [depth_frame(8, 9), *quiet(2), LOOK, None],
         answers=[snapshot(6), snapshot(9)],
     )
-    assert books_look
     books.play()
     assert books.asked == ["BTCUSDT"] * 2
     assert books.synced == [True]
 
 
 def test_a_snapshot_that_ends_just_before_the_stream_joins_it() -> None:
-    books = Books([depth_frame(8, 9), 0.5, lambda: books.look()], answers=[snapshot(7)])
+    books = Books([depth_frame(8, 9), 0.5, LOOK], answers=[snapshot(7)])
     books.play()
     assert books.synced == [True]
 
@@ -499,13 +491,13 @@ def test_a_gap_is_never_served_as_in_sync_until_a_new_snapshot_joins() -> None:
         [
             depth_frame(8, 9),
             0.5,
-            lambda: books.look(),
+            LOOK,
             *quiet(1),
             depth_frame(12, 13, "95 1"),
-            lambda: books.look(),
+            LOOK,
             depth_frame(14, 14, "96 1"),
             0.5,
-            lambda: books.look(),
+            LOOK,
         ],
         answers=[snapshot(8), snapshot(13)],
     )
@@ -518,9 +510,8 @@ def test_a_gap_is_never_served_as_in_sync_until_a_new_snapshot_joins() -> None:
 
 def test_a_failing_snapshot_is_tried_again_slower_and_slower() -> None:
     failure = Unreachable("HTTP 503", reason="timeout")
-    books = Books(
-        [depth_frame(8, 9), *quiet(40), lambda: books.look()], answers=[failure] * 4 + [snapshot(9)]
-    )
+    alive: list[Step] = [0.5, depth_frame(10, 10)]
+    books = Books([depth_frame(8, 9), *alive * 60, LOOK], answers=[*[failure] * 4, snapshot(9)])
     books.play()
     assert len(books.asked) == 5
     assert books.synced == [True]
@@ -540,7 +531,7 @@ def test_an_exchange_that_asks_for_a_pause_gets_it() -> None:
 
 
 def test_a_pair_without_changes_gets_its_book_all_the_same() -> None:
-    books = Books([*quiet(3), lambda: books.look()], answers=[snapshot(8)])
+    books = Books([*quiet(3), LOOK], answers=[snapshot(8)])
     books.play()
     assert books.synced == [True]
 
@@ -561,7 +552,7 @@ def test_snapshots_of_many_symbols_are_spread() -> None:
 
 
 def test_the_books_are_out_of_sync_as_soon_as_the_connection_is_lost() -> None:
-    books = Books([depth_frame(8, 9), 0.5, lambda: books.look()], answers=[snapshot(9)])
+    books = Books([depth_frame(8, 9), 0.5, LOOK], answers=[snapshot(9)])
     books.play()
     books.look()
     assert books.synced == [True, False]

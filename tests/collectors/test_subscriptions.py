@@ -1,6 +1,6 @@
 """ltp_service.collectors.subscriptions"""
 
-from ltp_service.collectors.subscriptions import DEADLINE, RETRY, RETRY_CAP, Subscriptions
+from ltp_service.collectors.subscriptions import DEADLINE, RETRY, RETRY_CAP, Requests, Subscriptions
 
 
 def begun(*symbols: str) -> Subscriptions:
@@ -128,3 +128,120 @@ def test_what_was_never_asked_for_changes_nothing() -> None:
     subscriptions.doubt("X", 1.0)
 
     assert subscriptions.labels() == {"A": "asked"}
+
+
+def lenient(*symbols: str) -> Subscriptions:
+    """Of an exchange that tells nothing before the next trade."""
+    subscriptions = Subscriptions(symbols or ("A", "B"), ("trade",), "either")
+    subscriptions.begin(0.0)
+    return subscriptions
+
+
+def test_where_either_is_enough_an_acknowledgement_or_data_proves() -> None:
+    subscriptions = lenient("A", "B", "C")
+    subscriptions.acknowledge("trade", "A", 1.0)
+    subscriptions.hear("B")
+
+    assert subscriptions.proven() == ("A", "B")
+    assert subscriptions.labels() == {"A": "acknowledged", "B": "active", "C": "asked"}
+    assert subscriptions.overdue(DEADLINE) == ["C"]
+    assert not subscriptions.settled()
+
+
+def test_what_is_accepted_and_brings_nothing_is_silent_until_it_does() -> None:
+    subscriptions = lenient("A")
+    subscriptions.acknowledge("trade", "A", 1.0)
+    subscriptions.mark_silent(0.9 + DEADLINE)
+    assert subscriptions.labels() == {"A": "acknowledged"}
+    subscriptions.mark_silent(1.0 + DEADLINE)
+    assert subscriptions.labels() == {"A": "silent"}
+    assert subscriptions.overdue(1000.0) == []
+    subscriptions.hear("A")
+    assert subscriptions.labels() == {"A": "active"}
+
+
+def test_a_refusal_of_what_flows_is_no_refusal_where_either_is_enough() -> None:
+    subscriptions = lenient("A")
+    subscriptions.hear("A")
+    subscriptions.refuse("trade", "A", "already subscribed", 1.0)
+
+    assert subscriptions.labels() == {"A": "active"}
+
+
+def test_all_is_settled_when_each_symbol_is_proven_or_refused() -> None:
+    subscriptions = lenient("A", "B")
+    subscriptions.acknowledge("trade", "A", 1.0)
+    subscriptions.refuse("trade", "B", "no such symbol", 1.0)
+
+    assert subscriptions.settled()
+
+
+def test_other_symbols_change_only_the_difference() -> None:
+    subscriptions = lenient("A", "B")
+    subscriptions.hear("B")
+
+    assert subscriptions.want(["B", "C", "C"], 5.0) == (["C"], ["A"])
+    assert subscriptions.symbols == ("B", "C")
+    assert subscriptions.labels() == {"B": "active", "C": "asked"}
+    assert subscriptions.overdue(5.0 + DEADLINE) == ["C"]
+
+
+def test_requests_are_cut_to_the_size_that_the_exchange_takes() -> None:
+    requests = Requests(symbols_each=2)
+    requests.ask("subscribe", "trade", ["A", "B", "C"])
+    requests.ask("unsubscribe", "trade", [])
+    requests.ask("unsubscribe", "trade", ["D", "E"], each=1)
+    sent = [requests.next(number, 0.0) for number in range(1, 6)]
+
+    assert [request.symbols for request in sent if request] == [("A", "B"), ("C",), ("D",), ("E",)]
+    assert sent[-1] is None
+
+
+def test_without_a_limit_all_symbols_go_into_one_request() -> None:
+    requests = Requests()
+    requests.ask("subscribe", "trade", ["A", "B", "C"])
+    request = requests.next(1, 0.0)
+
+    assert request is not None
+    assert request.symbols == ("A", "B", "C")
+
+
+def test_the_budget_holds_over_every_second() -> None:
+    requests = Requests(symbols_each=1, per_second=2)
+    requests.ask("subscribe", "trade", ["A", "B", "C", "D"])
+    sent = [at for at in (0.0, 0.5, 0.9, 1.0, 1.01, 1.4, 1.51, 3.0) if requests.next(1, at)]
+
+    assert sent == [0.0, 0.5, 1.01, 1.51]
+
+
+def test_an_answer_finds_its_request_by_id_or_else_the_oldest() -> None:
+    requests = Requests(symbols_each=1)
+    requests.ask("subscribe", "trade", ["A", "B", "C"])
+    first, second, third = (requests.next(number, 0.0) for number in (1, 2, 3))
+
+    assert requests.answered(2) == second
+    assert requests.answered(2) is None
+    assert requests.answered(None) == first
+    assert requests.answered(None) == third
+    assert requests.answered(None) is None
+
+
+def test_a_new_connection_forgets_what_was_under_way() -> None:
+    requests = Requests(symbols_each=1, per_second=1)
+    requests.ask("subscribe", "trade", ["A", "B"])
+    assert requests.next(1, 0.0)
+    requests.begin()
+
+    assert requests.answered(None) is None
+    assert requests.may_send(0.0)
+    assert requests.next(2, 0.0) is None
+
+
+def test_requests_that_are_never_answered_are_forgotten_in_the_end() -> None:
+    requests = Requests(symbols_each=1)
+    requests.ask("subscribe", "trade", [str(number) for number in range(1001)])
+    for number in range(1001):
+        assert requests.next(number, 0.0)
+
+    assert requests.answered(0) is None
+    assert requests.answered(1) is not None
