@@ -10,6 +10,8 @@ from tests.simulator.client import Simulator
 
 SECONDS_TO_ANSWER = 2.0
 """Generous: what is starved waits much longer."""
+SECONDS_TO_FOLLOW = 5.0
+"""Likewise: a starved feed falls behind ever more."""
 
 
 @pytest.fixture(scope="module")
@@ -76,13 +78,15 @@ def test_a_flooded_feed_leaves_time_for_requests(service: Service, simulator: Si
     service.wait_until_served("LTC/USD", "112.51")
 
 
-def test_saturated_http_leaves_time_for_the_feed(service: Service, simulator: Simulator) -> None:
+def test_saturated_http_leaves_time_for_a_busy_feed(service: Service, simulator: Simulator) -> None:
+    simulator.flood("LTC/USD", rate=300, seconds=30, background=True)
     with Load(service.port, "/metrics", rate=0, clients=8) as load:  # the dearest page: the clients outdo it
-        load.wait_for_more(100)
+        load.wait_for_more(200)
         for cents in range(10, 20):
             simulator.trade("ETH/USD", f"4200.{cents}1")
-            service.wait_until_served("ETH/USD", f"4200.{cents}1", SECONDS_TO_ANSWER)
-        load.wait_for_more(100)
+            service.wait_until_served("ETH/USD", f"4200.{cents}1", SECONDS_TO_FOLLOW)
+        load.wait_for_more(50)
+    simulator.clear()
     assert not load.failures()
 
 
