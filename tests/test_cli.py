@@ -3,7 +3,8 @@
 import re
 import subprocess
 import sys
-from collections.abc import Callable
+import time
+from collections.abc import Callable, Generator
 from contextlib import closing
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -109,6 +110,16 @@ def test_list_shows_every_key_without_any_secret(run: Callable[..., Ended]) -> N
     assert not re.search("[0-9a-f]{32}", ended.out)
 
 
+@pytest.fixture
+def _in_tokyo(monkeypatch: pytest.MonkeyPatch) -> Generator[None]:
+    with monkeypatch.context() as patch:
+        patch.setenv("TZ", "Asia/Tokyo")
+        time.tzset()
+        yield
+    time.tzset()
+
+
+@pytest.mark.usefixtures("_in_tokyo")
 def test_list_shows_times_in_utc(path: Path, run: Callable[..., Ended]) -> None:
     run("keys", "create", "--name", "ops")
     created = datetime.fromtimestamp(stored(path)[0].created, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")

@@ -73,10 +73,12 @@ def test_reading_makes_no_file_and_finds_nothing(database: Database, path: Path)
     assert not path.parent.exists()
 
 
-def test_the_first_write_makes_the_file_and_its_folder(database: Database, path: Path) -> None:
-    store("BTCUSDT", database)
-    assert path.is_file()
-    assert database.read(LIST) == [("BTCUSDT",)]
+def test_the_first_write_makes_the_file_and_its_folders(tmp_path: Path, clock: SteeredClock) -> None:
+    path = tmp_path / "var" / "lib" / "ltp.sqlite3"
+    with closing(Database(path, clock, clock.sleep)) as database:
+        store("BTCUSDT", database)
+        assert path.is_file()
+        assert database.read(LIST) == [("BTCUSDT",)]
 
 
 def test_the_file_is_in_wal_mode_and_at_the_newest_version(database: Database, path: Path) -> None:
@@ -139,6 +141,14 @@ def test_the_version_is_another_one_once_the_file_exists(database: Database, oth
     assert database.data_version() != before
 
 
+def test_a_reader_that_was_closed_meanwhile_notices_a_write(database: Database, other: Database) -> None:
+    store("BTCUSDT", database)
+    before = other.data_version()
+    other.close()
+    store("ETHUSDT", database)
+    assert other.data_version() != before
+
+
 def test_a_change_that_raises_changes_nothing(database: Database, other: Database) -> None:
     store("BTCUSDT", database)
 
@@ -195,13 +205,14 @@ def test_a_file_that_stays_locked_is_an_error_after_the_patience_and_nothing_is_
     assert database.read(LIST) == [("BTCUSDT",)]
 
 
-def test_a_write_that_is_not_urgent_gives_up_at_the_first_lock(
+def test_a_write_that_is_not_urgent_gives_up_at_the_first_lock_before_it_begins(
     database: Database, path: Path, clock: SteeredClock
 ) -> None:
     store("BTCUSDT", database)
+    begun: list[object] = []
     with locked(path), pytest.raises(StoreUnavailable, match="locked"):
-        store("ETHUSDT", database, urgent=False)
-    assert clock.slept == []
+        database.write(begun.append, urgent=False)
+    assert begun == clock.slept == []
 
 
 def test_reading_goes_on_while_another_process_writes(
@@ -252,6 +263,8 @@ def test_a_full_disk_refuses_the_write_keeps_everything_and_reads_on(
     [(pages,)] = database.read("PRAGMA page_count")
     database.read(f"PRAGMA max_page_count = {pages}")
     with pytest.raises(StoreUnavailable, match=r"nothing was changed.*the disk is full; free some space"):
+        store("X" * 100_000, database)
+    with pytest.raises(StoreUnavailable, match="the disk is full"):
         store("X" * 100_000, database)
     assert database.read(LIST) == other.read(LIST) == [("BTCUSDT",)]
     database.read("PRAGMA max_page_count = 1000")
@@ -305,6 +318,29 @@ def test_a_damaged_file_says_so(database: Database, path: Path) -> None:
     path.write_bytes(path.read_bytes()[:4096] + b"\xff" * (size - 4096))
     with pytest.raises(StoreUnavailable, match="is damaged; stop the service and restore"):
         database.read(LIST)
+
+
+def test_a_damaged_file_that_was_mended_in_its_place_is_opened_anew(database: Database, path: Path) -> None:
+    store("BTCUSDT " * 10_000, database)
+    database.close()
+    sound = path.read_bytes()
+    before = database.data_version()
+    path.write_bytes(sound[:4096] + b"\xff" * (len(sound) - 4096))
+    with pytest.raises(StoreUnavailable, match="is damaged"):
+        database.read(LIST)
+    path.write_bytes(sound)
+    assert database.data_version() != before
+    assert database.read(LIST) == [("BTCUSDT " * 10_000,)]
+
+
+def test_the_finer_codes_of_sqlite_are_told_like_the_coarse_ones(database: Database) -> None:
+    def change(_: Execute) -> None:
+        error = sqlite3.OperationalError("disk I/O error")
+        error.sqlite_errorcode = sqlite3.SQLITE_IOERR_WRITE
+        raise error
+
+    with pytest.raises(StoreUnavailable, match="could not be read or written; look at the disk"):
+        database.write(change)
 
 
 def test_no_error_tells_where_the_file_is(database: Database, path: Path) -> None:

@@ -398,6 +398,10 @@ def test_last_use_is_listed_at_once_and_written_behind(
     clock.advance(LAST_USED_EVERY - 3.0)
     keyring.follow()
     assert shared.touched == [{key.hash: used}]
+    clock.advance(1.0)
+    keyring.check(text)
+    keyring.follow()
+    assert len(shared.touched) == 1
 
 
 def test_last_use_is_written_only_when_it_changed(

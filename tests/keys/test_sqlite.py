@@ -14,8 +14,13 @@ import pytest
 
 from ltp_service.clock import SystemClock
 from ltp_service.config import Config
+from ltp_service.database import Database
+from ltp_service.errors import StoreUnavailable
 from ltp_service.keys import open_keyring
+from ltp_service.keys.key import ApiKey
 from ltp_service.keys.keyring import Keyring
+from ltp_service.keys.sqlite import SqliteKeys
+from tests.steered_clock import SteeredClock
 
 ROOT = Path(__file__).parent.parent.parent
 LOCKED_FOR = 2.0
@@ -57,6 +62,21 @@ def send(process: subprocess.Popen[bytes], text: str = "") -> None:
 def is_silent(process: subprocess.Popen[bytes], seconds: float) -> bool:
     assert process.stdout is not None
     return not select.select([process.stdout], [], [], seconds)[0]
+
+
+def test_a_last_use_waits_for_no_lock_and_a_new_key_does(path: Path) -> None:
+    clock = SteeredClock()
+    with closing(Database(path, clock, clock.sleep)) as database:
+        keys = SqliteKeys(database)
+        keys.insert(ApiKey("a" * 8, "a" * 64, "ops", "read", 1.0, None), only_first=False)
+        with closing(sqlite3.connect(path, isolation_level=None)) as locker:
+            locker.execute("BEGIN IMMEDIATE")
+            with pytest.raises(StoreUnavailable, match="locked"):
+                keys.touch({"a" * 64: 2.0})
+            assert clock.slept == []
+            with pytest.raises(StoreUnavailable, match="locked"):
+                keys.revoke("a" * 64, 2.0, leave_admin=False)
+            assert clock.slept
 
 
 def test_a_process_killed_five_times_while_it_makes_keys_loses_none_that_it_acknowledged(

@@ -75,6 +75,8 @@ def test_a_list_without_any_symbol_stays_so(symbols: Symbols, database: Database
     restarted = Symbols(SqliteSymbols(database), FIRST)
     restarted.refresh()
     assert symbols.all() == restarted.all() == ()
+    symbols.add("XRPUSDT")
+    assert symbols.all() == ("XRPUSDT",)
 
 
 @pytest.mark.parametrize(
@@ -152,10 +154,26 @@ def test_a_change_is_told_once_here_and_once_elsewhere_after_it_is_in_force(
 
 
 def test_the_same_list_is_the_same_object_until_it_changes(symbols: Symbols) -> None:
+    symbols.add("XRPUSDT")
     before = symbols.all()
     symbols.add("BTCUSDT")
     symbols.refresh()
     assert symbols.all() is before
+
+
+def test_the_list_is_read_only_when_the_file_changed(database: Database) -> None:
+    class Counting(SqliteSymbols):
+        loads = 0
+
+        def load(self) -> tuple[str, ...] | None:
+            self.loads += 1
+            return super().load()
+
+    back_end = Counting(database)
+    symbols = Symbols(back_end, FIRST)
+    for _ in range(3):
+        symbols.refresh()
+    assert back_end.loads == 1
 
 
 def test_a_change_that_could_not_be_kept_is_not_in_force(symbols: Symbols, database: Database) -> None:
