@@ -6,9 +6,16 @@ from ltp_service import web
 from ltp_service.clock import Clock, SystemClock
 from ltp_service.collectors.manager import CollectorManager
 from ltp_service.config import Config
-from ltp_service.edge.middleware import Edge
-from ltp_service.metrics import Metrics
+from ltp_service.edge.fast_lane import FastLane
+from ltp_service.edge.middleware import Edge, EdgeParts
+from ltp_service.keys import open_keyring
+from ltp_service.keys.keyring import KeyReload
+from ltp_service.limits import open_limiter
+from ltp_service.limits.failures import FailureBudget
+from ltp_service.logs import access_log
+from ltp_service.metrics import Gauges, Metrics, serve_metrics
 from ltp_service.services import Services, attach
+from ltp_service.web.headers import Cors
 from ltp_service.wiring import wire_prices
 
 
@@ -16,21 +23,43 @@ def create_app(config: Config, *, clock: Clock | None = None) -> Flask:
     """The service as a WSGI application; `services_of(app).start()` sets its feed going."""
     clock = clock or SystemClock()
     metrics = Metrics()
-    prices = wire_prices(config, clock, metrics.observer)
-    app = Flask(__name__)
-    app.json.sort_keys = False  # type: ignore[attr-defined]
-    attach(
-        app,
-        Services(
-            config=config,
-            clock=clock,
-            prices=prices,
-            collectors={prices.kraken.name: prices.kraken} if prices.kraken else {},
-            manager=CollectorManager(prices.runners),
-            started_at=clock.monotonic(),
-        ),
+    prices = wire_prices(config, clock, metrics)
+    keyring = open_keyring(config, clock)
+    lane = (
+        None
+        if config.auth_enabled
+        else FastLane(prices.store, clock, config.cache_ttl, config.supported_pairs)
     )
+
+    def show() -> None:
+        metrics.show(services)
+        for question, count in lane.take_served() if lane else ():
+            metrics.prices_asked(question.supported, hit=True, count=count)
+
+    runners = [*prices.runners, KeyReload(keyring), Gauges(show)]
+    services = Services(
+        config=config,
+        clock=clock,
+        prices=prices,
+        collectors={prices.kraken.name: prices.kraken} if prices.kraken else {},
+        manager=CollectorManager(runners),
+        keyring=keyring,
+        key_failures=FailureBudget(clock.monotonic),
+        observer=metrics,
+        started_at=clock.monotonic(),
+    )
+    app = Flask(__name__, static_folder=None)
+    attach(app, services)
+    serve_metrics(app, metrics, show)
     web.register(app)
-    metrics.register(app)
-    app.wsgi_app = Edge(app.wsgi_app, clock)  # type: ignore[method-assign]
+    edge = EdgeParts(
+        lane=lane,
+        limiter=open_limiter(config, clock.monotonic),
+        cors=Cors(config.cors_origins),
+        clock=clock,
+        observer=metrics,
+        access_log=access_log(config.log_level, config.log_format, clock.wall),
+        trusted_proxies=config.trusted_proxies,
+    )
+    app.wsgi_app = Edge(app.wsgi_app, edge)  # type: ignore[method-assign]
     return app

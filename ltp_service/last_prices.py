@@ -62,6 +62,7 @@ class LastPrices:
         """Ends the feed; every later question raises PriceUnavailable."""
         with self._lock:
             self._closed = True
+            self._names = {}  # so that no question is answered from memory any more
             if self._started:
                 self._manager.stop(STOP_TIMEOUT)
 
@@ -78,7 +79,10 @@ class LastPrices:
         if pair not in self._config.supported_pairs:
             raise UnknownPair(f"{pair} was not among the pairs given to LastPrices")
         self._start()
-        self._names[text] = pair
+        with self._lock:
+            if self._closed:
+                raise PriceUnavailable("this LastPrices was closed")
+            self._names[text] = pair
         return pair
 
     def _start(self) -> None:
@@ -89,8 +93,6 @@ class LastPrices:
                 self._started = True
 
     def _ask(self, pair: Pair) -> Decimal:
-        if self._closed:
-            raise PriceUnavailable("this LastPrices was closed")
         (quote,) = self._parts.quotes.get([pair])
         if quote.verdict.servable and quote.price is not None:
             return quote.price.tick.amount

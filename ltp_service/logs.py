@@ -1,9 +1,12 @@
 """Log lines: one JSON object each, whoever wrote them; the same complaint at most once a minute."""
 
 import logging
+import os
 import sys
 from collections.abc import Callable, Hashable
+from contextlib import suppress
 from datetime import UTC, datetime
+from functools import lru_cache
 from typing import Any
 
 import gunicorn.glogging
@@ -20,22 +23,70 @@ _FOR_PEOPLE = "%(asctime)s %(levelname)-7s %(name)s: %(message)s"
 _encode = msgspec.json.Encoder(enc_hook=str).encode
 
 
-def envelope(
-    level: str, message: str, request_id: str | None, moment: float, fields: dict[str, Any]
-) -> bytes:
+class Line(msgspec.Struct, frozen=True, gc=False):
+    """The envelope of every log line."""
+
+    timestamp: str
+    level: str
+    message: str
+    request_id: str | None
+    service: str
+    version: str
+    fields: object
+
+
+class Answered(msgspec.Struct, frozen=True, gc=False):
+    """What is told of an answered request; never its query, its address or its key."""
+
+    http_method: str
+    http_path: str
+    http_status_code: int
+    duration_ms: float
+    cache_hit: bool | None
+    pairs_count: int | None
+    trace_id: str | None
+
+
+AccessLog = Callable[[str, Answered], None]
+
+
+def access_log(
+    level: str, style: str, wall: Callable[[], float], write: Callable[[bytes], None] | None = None
+) -> AccessLog | None:
+    """Writes one line per request; None where the level keeps them out."""
+    put = write or to_stdout
+    if logging.getLevelName(level.upper()) > logging.INFO:
+        return None
+
+    def as_json(request_id: str, answered: Answered) -> None:
+        put(envelope("info", "HTTP request processed", request_id, wall(), answered) + b"\n")
+
+    def as_text(request_id: str, answered: Answered) -> None:
+        told = f"{answered.http_method} {answered.http_path!a} {answered.http_status_code}"
+        put(f"{timestamp(wall())} INFO    {told} {answered.duration_ms} ms {request_id}\n".encode())
+
+    return as_json if style == "json" else as_text
+
+
+def to_stdout(line: bytes) -> None:
+    """Where all log lines go. A full disk costs the line, not the request."""
+    with suppress(OSError):
+        os.write(1, line)
+
+
+def timestamp(unix_seconds: float) -> str:
+    """`2026-11-21T00:46:21.123Z`."""
+    return f"{_second(int(unix_seconds))}.{int(unix_seconds * 1000) % 1000:03d}Z"
+
+
+@lru_cache(2)
+def _second(unix_seconds: int) -> str:
+    return datetime.fromtimestamp(unix_seconds, UTC).isoformat().removesuffix("+00:00")
+
+
+def envelope(level: str, message: str, request_id: str | None, moment: float, fields: object) -> bytes:
     """One line, without the line end. `moment` in unix seconds."""
-    when = datetime.fromtimestamp(moment, UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
-    return _encode(
-        {
-            "timestamp": when,
-            "level": level,
-            "message": message,
-            "request_id": request_id,
-            "service": SERVICE,
-            "version": VERSION,
-            "fields": fields,
-        }
-    )
+    return _encode(Line(timestamp(moment), level, message, request_id, SERVICE, VERSION, fields))
 
 
 class JsonFormatter(logging.Formatter):

@@ -3,6 +3,8 @@
 A part that reports is passed an Observer; whether the report becomes a metric is not its business.
 """
 
+from collections.abc import Iterable
+
 from ltp_service.pairs import Pair
 
 
@@ -53,3 +55,23 @@ class Observer:
 
     def sources_diverged(self, pair: Pair) -> None:
         """WebSocket and REST told prices of one moment that cannot both be right."""
+
+    def key_checked(self, result: str) -> None:
+        """An API key was `accepted`, `invalid`, `not_permitted` or `blocked`."""
+
+    def limited(self, allowed: bool, remaining: int) -> None:
+        """The rate limit decided about a request."""
+
+    def throttled(self, service: str) -> None:
+        """An exchange told us to ask less often."""
+
+    def refreshed(self, result: str) -> None:
+        """A refresh on demand: `success`, `partial` or `failure`."""
+
+    def answered(
+        self, method: str, route: str, status: int, seconds: float, received: int, sent: int
+    ) -> None:
+        """A request was answered; sizes in bytes of body."""
+
+    def prices_asked(self, pairs: Iterable[Pair], hit: bool, count: int) -> None:
+        """`count` requests asked for the prices of `pairs`; `hit` when memory had them."""

@@ -16,7 +16,9 @@ class RequestNote(msgspec.Struct):
     pairs: int | None = None
     """How many pairs were answered."""
     cache_hit: bool | None = None
-    """True when every answered price came from memory."""
+    """True when every asked price came from memory."""
+    page: bool = False
+    """True for what a browser shows to a person."""
 
 
 def leave(environ: dict[str, Any], note: RequestNote) -> None:

@@ -10,6 +10,9 @@ from ltp_service.clock import Clock
 from ltp_service.collectors.base import Collector
 from ltp_service.collectors.manager import CollectorManager
 from ltp_service.config import Config
+from ltp_service.keys.keyring import Keyring
+from ltp_service.limits.failures import FailureBudget
+from ltp_service.observer import Observer
 from ltp_service.wiring import PriceParts
 
 _SLOT = "ltp_service"
@@ -24,6 +27,9 @@ class Services:
     prices: PriceParts
     collectors: dict[str, Collector]
     manager: CollectorManager
+    keyring: Keyring
+    key_failures: FailureBudget
+    observer: Observer
     started_at: float
     """Monotonic seconds."""
     _serving: list[Callable[[], bool]] = field(default_factory=list)

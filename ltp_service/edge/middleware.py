@@ -1,63 +1,192 @@
-"""One thin WSGI layer in front of Flask: request id and access log for every answer, errors included."""
+"""One thin WSGI layer in front of Flask, so that every answer, whoever gives it, is numbered, limited, dressed,
+counted and logged once and in the same way."""
 
+import logging
 import os
-import sys
 from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
+from ltp_service.client_address import client_address, limit_key
 from ltp_service.clock import Clock
-from ltp_service.logs import envelope
-from ltp_service.request_id import RequestIds, current_request_id
+from ltp_service.edge.fast_lane import ROUTE, FastLane, Ready, is_known
+from ltp_service.limits import Limiter
+from ltp_service.limits.bucket import Decision
+from ltp_service.logs import AccessLog, Answered
+from ltp_service.observer import Observer
+from ltp_service.request_id import RequestIds, current_request_id, trace_id
 from ltp_service.request_note import RequestNote, leave
+from ltp_service.web.errors import encoded_error
+from ltp_service.web.headers import FOR_JSON, FOR_PAGES, Cors, is_preflight
 
 if TYPE_CHECKING:
     from _typeshed.wsgi import StartResponse, WSGIApplication
 
+log = logging.getLogger(__name__)
+
 Environ = dict[str, Any]
+Headers = list[tuple[str, str]]
+
+LIMITED = ("/api/", "/collectors/", "/auth/", "/debug/")
+"""Paths that count against the rate limit; health, readiness and metrics never do."""
+
+_METHODS = frozenset({"GET", "HEAD", "POST", "DELETE", "OPTIONS", "PUT", "PATCH"})
 
 
-def to_stdout(line: bytes) -> None:
-    """One log line where every other log line goes."""
-    sys.stdout.write(f"{line.decode()}\n")
-    sys.stdout.flush()
+@dataclass(frozen=True)
+class EdgeParts:
+    """What the edge asks."""
+
+    lane: FastLane | None
+    limiter: Limiter | None
+    cors: Cors
+    clock: Clock
+    observer: Observer
+    access_log: AccessLog | None
+    trusted_proxies: int
+    """Hops whose X-Forwarded-For is believed."""
 
 
 class Edge:
     """WSGI middleware."""
 
-    def __init__(
-        self, app: "WSGIApplication", clock: Clock, write_line: Callable[[bytes], None] = to_stdout
-    ) -> None:
+    def __init__(self, app: "WSGIApplication", parts: EdgeParts) -> None:
         self._app = app
-        self._clock = clock
-        self._write_line = write_line
+        self._lane = parts.lane
+        self._limiter = parts.limiter
+        self._cors = parts.cors
+        self._monotonic = parts.clock.monotonic
+        self._observer = parts.observer
+        self._access_log = parts.access_log
+        self._trusted_proxies = parts.trusted_proxies
         self._ids = RequestIds(os.urandom)
 
     def __call__(self, environ: Environ, start_response: "StartResponse") -> Iterable[bytes]:
-        started_at = self._clock.monotonic()
+        started_at = self._monotonic()
         request_id = self._ids.accept(environ.get("HTTP_X_REQUEST_ID"))
         current_request_id.set(request_id)
         note = RequestNote(request_id)
+        headers: Headers = [("X-Request-ID", request_id), *self._cors.answer(environ.get("HTTP_ORIGIN"))]
+        status, sent, content = self._answer(environ, note, headers)
+        headers += FOR_PAGES if note.page else FOR_JSON
+        start_response(status, headers)
+        code = int(status[:3])
+        seconds = self._monotonic() - started_at
+        method = environ["REQUEST_METHOD"]
+        self._observer.answered(
+            method if method in _METHODS else "OTHER", note.route, code, seconds, _received(environ), sent
+        )
+        if self._access_log is not None:
+            self._access_log(request_id, _answered(environ, note, code, seconds))
+        return content
+
+    def _answer(
+        self, environ: Environ, note: RequestNote, headers: Headers
+    ) -> tuple[str, int, Iterable[bytes]]:
+        """Status, bytes of body and body; what is to be said beside goes into `headers`."""
+        path = environ["PATH_INFO"]
+        if self._limiter is not None and path.startswith(LIMITED):
+            decision = self._limiter.take(self._limit_key(environ))
+            self._observer.limited(decision.allowed, decision.remaining)
+            headers += _limit_headers(decision)
+            if not decision.allowed:
+                return _refused(note, headers, decision.retry_after)
+        if path == ROUTE and self._lane is not None and (ready := self._lane.answer(environ)):
+            return _ready(environ, note, headers, ready)
+        origin = environ.get("HTTP_ORIGIN")
+        if origin and is_preflight(
+            environ["REQUEST_METHOD"], origin, environ.get("HTTP_ACCESS_CONTROL_REQUEST_METHOD")
+        ):
+            headers[1:] = self._cors.preflight(origin)
+            return "204 NO CONTENT", 0, ()
+        return self._from_flask(environ, note, headers)
+
+    def _limit_key(self, environ: Environ) -> str:
+        forwarded_for = environ.get("HTTP_X_FORWARDED_FOR")
+        return limit_key(client_address(environ["REMOTE_ADDR"], forwarded_for, self._trusted_proxies))
+
+    def _from_flask(
+        self, environ: Environ, note: RequestNote, headers: Headers
+    ) -> tuple[str, int, Iterable[bytes]]:
         leave(environ, note)
-        statuses: list[str] = []
+        begun: list[str] = []
 
-        def start(status: str, headers: list[tuple[str, str]], exc_info: Any = None) -> Any:
-            statuses.append(status)
-            headers.append(("X-Request-ID", request_id))
-            return start_response(status, headers, exc_info)
+        def start(status: str, given: Headers, exc_info: Any = None) -> Callable[[bytes], object]:
+            begun[:] = [status]
+            headers.extend(given)
+            return lambda _: None
 
-        body = self._app(environ, start)
-        self._log(environ, note, statuses[-1], started_at)
-        return body
+        try:
+            content = self._app(environ, start)
+        except Exception as error:
+            log.error("the application broke", exc_info=error)
+            begun, content = ["500 INTERNAL SERVER ERROR"], [_broken(note, headers)]
+        return begun[0], _length(headers), content
 
-    def _log(self, environ: Environ, note: RequestNote, status: str, started_at: float) -> None:
-        fields = {
-            "http_method": environ["REQUEST_METHOD"],
-            "http_path": environ["PATH_INFO"],
-            "http_status_code": int(status[:3]),
-            "duration_ms": round((self._clock.monotonic() - started_at) * 1000, 3),
-            "cache_hit": note.cache_hit,
-            "pairs_count": note.pairs,
-        }
-        line = envelope("info", "HTTP request processed", note.request_id, self._clock.wall(), fields)
-        self._write_line(line)
+
+def _ready(
+    environ: Environ, note: RequestNote, headers: Headers, ready: Ready
+) -> tuple[str, int, Iterable[bytes]]:
+    note.route, note.pairs, note.cache_hit = ROUTE, ready.pairs, not ready.failed
+    headers += ready.headers
+    if is_known(ready, environ):
+        return "304 NOT MODIFIED", 0, ()
+    if environ["REQUEST_METHOD"] == "HEAD":
+        return ready.status, 0, ()
+    return ready.status, len(ready.content), (ready.content,)
+
+
+def _received(environ: Environ) -> int:
+    length = environ.get("CONTENT_LENGTH")
+    return int(length) if length and length.isdecimal() else 0
+
+
+def _length(headers: Headers) -> int:
+    return next((int(value) for name, value in headers if name == "Content-Length"), 0)
+
+
+def _answered(environ: Environ, note: RequestNote, code: int, seconds: float) -> Answered:
+    return Answered(
+        environ["REQUEST_METHOD"],
+        environ["PATH_INFO"],
+        code,
+        round(seconds * 1000, 3),
+        note.cache_hit,
+        note.pairs,
+        trace_id(environ.get("HTTP_TRACEPARENT")),
+    )
+
+
+@lru_cache(10_000)
+def _limit_headers(decision: Decision) -> tuple[tuple[str, str], ...]:
+    return (
+        ("RateLimit-Limit", str(decision.limit)),
+        ("RateLimit-Remaining", str(decision.remaining)),
+        ("RateLimit-Reset", str(decision.reset_seconds)),
+    )
+
+
+def _refused(note: RequestNote, headers: Headers, retry_after: int) -> tuple[str, int, Iterable[bytes]]:
+    message = f"too many requests from this address; wait {retry_after} s"
+    content = encoded_error("RATE_LIMIT_EXCEEDED", message, note.request_id)
+    headers.append(("Retry-After", str(retry_after)))
+    _dress(headers, content)
+    return "429 TOO MANY REQUESTS", len(content), (content,)
+
+
+def _broken(note: RequestNote, headers: Headers) -> bytes:
+    content = encoded_error(
+        "INTERNAL_ERROR", "This is our fault; report it with the request_id.", note.request_id
+    )
+    del headers[1:]
+    _dress(headers, content)
+    return content
+
+
+def _dress(headers: Headers, content: bytes) -> None:
+    headers += [
+        ("Content-Type", "application/json"),
+        ("Content-Length", str(len(content))),
+        ("Cache-Control", "no-store"),
+    ]

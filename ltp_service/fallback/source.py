@@ -7,6 +7,7 @@ from typing import Protocol
 import msgspec
 
 from ltp_service.clock import Clock
+from ltp_service.errors import ExchangeError
 from ltp_service.fallback.single_flight import SingleFlight
 from ltp_service.market import MarketStatus
 from ltp_service.observer import Observer
@@ -97,6 +98,13 @@ class RestSource:
     def poll(self, pairs: Sequence[Pair]) -> list[Tick]:
         """For the background: asks for all of them. Raises ExchangeError."""
         return self._flight.get(frozenset(pairs))
+
+    def refresh(self, pairs: Sequence[Pair]) -> frozenset[Pair]:
+        """The pairs about which REST could be asked right now; none when it fails."""
+        try:
+            return frozenset(tick.pair for tick in self.poll(pairs))
+        except ExchangeError:
+            return frozenset()
 
     def settle(self, pair: Pair) -> Outcome | None:
         """Asks for the newest trade with its exchange time, which decides. Raises ExchangeError."""

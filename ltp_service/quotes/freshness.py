@@ -1,5 +1,6 @@
 """May this price be trusted now? The one freshness policy, asked by every way of answering; pure."""
 
+from math import inf
 from typing import Literal
 
 import msgspec
@@ -36,19 +37,19 @@ class Verdict(msgspec.Struct, frozen=True, gc=False):
 UNKNOWN = Verdict("unknown", None, servable=False)
 
 
+def servable_until(price: Price, ttl: float, bound: Bound = ANY) -> float:
+    """The monotonic moment until which `price` may be served, when no new evidence comes."""
+    longest = inf if bound.allow_stale else ttl
+    return price.confirmed_at + (longest if bound.max_age is None else min(longest, bound.max_age))
+
+
 def judge(price: Price | None, now: float, ttl: float, market: MarketStatus, bound: Bound = ANY) -> Verdict:
     """The verdict on `price` at the monotonic moment `now`; `ttl` is the longest life without evidence."""
     if price is None:
         return UNKNOWN
-    age = now - price.confirmed_at
-    age = max(age, 0.0)
-    if age > ttl:
-        return Verdict("stale", age, bound.allow_stale and _within(age, bound))
-    return Verdict(_state(price, now, market), age, _within(age, bound))
-
-
-def _within(age: float, bound: Bound) -> bool:
-    return bound.max_age is None or age <= bound.max_age
+    age = max(0.0, now - price.confirmed_at)
+    state = "stale" if now > price.confirmed_at + ttl else _state(price, now, market)
+    return Verdict(state, age, now <= servable_until(price, ttl, bound))
 
 
 def _state(price: Price, now: float, market: MarketStatus) -> State:

@@ -75,7 +75,7 @@ class Quotes:
 
     def _await_feed(self, pairs: Sequence[Pair]) -> None:
         with self._changes.watch(pairs) as watch:
-            while _missing(self.look(pairs)):
+            while watch is not None and _missing(self.look(pairs)):
                 left = self._patient_until - self._clock.monotonic()
                 if left <= 0 or not watch.wait(left):
                     return

@@ -61,6 +61,8 @@ def _known_until(held: Price, tick: Tick) -> float:
 
 
 def _compare_by_trade_id(held: Tick, tick: Tick) -> Outcome:
+    if held.traded_at is None:  # a trade that was known before a newer one without a time came
+        return "same" if tick.amount == held.amount else "older"
     # Trades of one sweep share their time, and the ticker of that event has the time without an id.
     if tick.trade_id is None:
         return "same" if tick.amount == held.amount or held.trade_id is not None else "newer"

@@ -5,11 +5,15 @@ from threading import Event, Lock
 
 from ltp_service.pairs import Pair
 
+MOST = 500
+"""Requests that may wait at the same time: half of a worker's connections."""
+
 
 class Changes:
     """Who waits for which pairs. Announcing costs nothing while nobody waits."""
 
-    def __init__(self) -> None:
+    def __init__(self, most: int = MOST) -> None:
+        self._most = most
         self._waiting: dict[Event, frozenset[Pair]] = {}
         self._lock = Lock()
 
@@ -25,10 +29,13 @@ class Changes:
         """Starts to listen at once, so that no change is lost between a look and a wait."""
         return Watch(self, frozenset(pairs))
 
-    def enter(self, event: Event, pairs: frozenset[Pair]) -> None:
-        """From now on `event` is set at each change of `pairs`."""
+    def enter(self, event: Event, pairs: frozenset[Pair]) -> bool:
+        """From now on `event` is set at each change of `pairs`; False when too many wait already."""
         with self._lock:
+            if len(self._waiting) >= self._most:
+                return False
             self._waiting[event] = pairs
+            return True
 
     def leave(self, event: Event) -> None:
         """No longer."""
@@ -44,9 +51,9 @@ class Watch:
         self._pairs = pairs
         self._event = Event()
 
-    def __enter__(self) -> "Watch":
-        self._changes.enter(self._event, self._pairs)
-        return self
+    def __enter__(self) -> "Watch | None":
+        """None when too many wait already."""
+        return self if self._changes.enter(self._event, self._pairs) else None
 
     def __exit__(self, *_: object) -> None:
         self._changes.leave(self._event)

@@ -1,8 +1,9 @@
 """The routes: one blueprint per file."""
 
-from flask import Flask
+from flask import Flask, request
 
-from ltp_service.web import errors, explain, health, ltp, pairs, status
+from ltp_service.request_note import note_of
+from ltp_service.web import auth, errors, explain, health, ltp, pairs, status
 
 
 def register(app: Flask) -> None:
@@ -10,3 +11,10 @@ def register(app: Flask) -> None:
     for module in (ltp, explain, pairs, status, health):
         app.register_blueprint(module.bp)
     errors.register(app)
+    app.before_request(_note_route)
+    auth.register(app)
+
+
+def _note_route() -> None:
+    if request.url_rule is not None:
+        note_of(request.environ).route = request.url_rule.rule

@@ -1,89 +1,144 @@
 """Last traded prices."""
 
+import re
 from collections.abc import Sequence
 from typing import Any
 
+import msgspec
 from flask import Blueprint, Response, request
 
-from ltp_service.errors import UnknownPair
+from ltp_service.errors import InvalidParameter, UnknownPair
 from ltp_service.pairs import Pair
+from ltp_service.quotes.freshness import Bound
 from ltp_service.quotes.quotes import Quote
 from ltp_service.request_note import note_of
 from ltp_service.services import Services, services
 from ltp_service.tick import Price
 from ltp_service.web import params
-from ltp_service.web.answers import RETRY_AFTER, json_response, number, rfc3339
+from ltp_service.web.answers import RETRY_AFTER, json_response, number, raw_response, rfc3339
 from ltp_service.web.errors import error_body
+from ltp_service.web.ltp_body import MESSAGES, Problem, body, etag, item, matches, problems
 
 bp = Blueprint("ltp", __name__)
 
-_MESSAGES = {
-    "UNSUPPORTED_PAIR": "Unsupported trading pair",
-    "PRICE_STALE": "The last known price is older than allowed; ask with allow_stale=true to get it all the same",
-    "PRICE_FETCH_ERROR": "No source has given a price for this pair yet; ask again in a few seconds",
-}
+LONGEST_WAIT = 30.0
+"""Seconds that a request is held for a change."""
+
+_WAIT = re.compile(r"(?:^|[,;\s])wait=([0-9]{1,4})(?:$|[,;\s])")
 
 
 @bp.get("/api/v1/ltp")
 def ltp() -> Response:
     """The last traded price of the asked pairs, or of all."""
     parts = services()
-    supported = parts.config.supported_pairs
-    asked = params.pairs(request.args, supported)
+    asked = params.pairs(request.args, parts.config.supported_pairs).pairs
     bound = params.bound(request.args, request.headers)
     detail = params.flag(request.args, "detail")
-    strangers = params.unsupported(asked.pairs, frozenset(supported))
-    if len(strangers) == len(asked.pairs):
-        raise UnknownPair(f"{', '.join(map(str, strangers))}: not served here; see /api/v1/pairs")
-    quotes = parts.prices.quotes.get([pair for pair in asked.pairs if pair not in strangers], bound)
-    return _answer(parts, asked.pairs, quotes, detail=detail)
+    supported = _supported(parts, asked)
+    answer = _answer(parts, asked, parts.prices.quotes.get(supported, bound), detail=detail)
+    if detail or answer.status_code != 304 or not (seconds := _wait_asked()):
+        return answer
+    return _after_change(parts, asked, supported, bound, seconds) or answer
+
+
+@bp.get("/api/v1/ltp/cached")
+def cached() -> Response:
+    """Only what is in memory now, without asking anybody."""
+    parts = services()
+    asked = params.pairs(request.args, parts.config.supported_pairs).pairs
+    bound = params.bound(request.args, request.headers)
+    quotes = parts.prices.quotes.look(_supported(parts, asked), bound)
+    held = [quote for quote in quotes if quote.verdict.servable]
+    return _prices(parts, held, [], detail=params.flag(request.args, "detail"))
+
+
+@bp.post("/api/v1/ltp/refresh")
+def refresh() -> Response:
+    """Asks REST for the pairs now; callers at the same time share one call."""
+    parts = services()
+    asked = params.pairs(request.args, ())
+    if asked.everything:
+        raise InvalidParameter("pairs is missing; for example pairs=BTC/USD,ETH/USD")
+    learnt = parts.prices.source.refresh(_supported(parts, asked.pairs))
+    done = [pair for pair in asked.pairs if pair in learnt]
+    failed = [
+        Problem(pair, "PRICE_FETCH_ERROR" if pair in parts.config.supported_pairs else "UNSUPPORTED_PAIR")
+        for pair in asked.pairs
+        if pair not in learnt
+    ]
+    if not done:
+        return _nothing(failed)
+    message = {"message": "Prices refreshed successfully", "pairs": [str(pair) for pair in done]}
+    if not failed:
+        return json_response(message)
+    return json_response(message | {"errors": [problem.told() for problem in failed]}, 206)
+
+
+def _supported(parts: Services, asked: Sequence[Pair]) -> list[Pair]:
+    supported = frozenset(parts.config.supported_pairs)
+    known = [pair for pair in asked if pair in supported]
+    if not known:
+        raise UnknownPair(f"{', '.join(map(str, asked))}: not served here; see /api/v1/pairs")
+    return known
 
 
 def _answer(parts: Services, asked: Sequence[Pair], quotes: Sequence[Quote], *, detail: bool) -> Response:
-    items = [
-        _item(parts, quote, quote.price, detail=detail)
-        for quote in quotes
-        if quote.price is not None and quote.verdict.servable
-    ]
-    by_pair = {quote.pair: quote for quote in quotes}
-    failed = [(pair, _code(by_pair.get(pair))) for pair in asked if not _served(by_pair.get(pair))]
+    failed = problems(asked, quotes)
     note = note_of(request.environ)
-    note.pairs, note.cache_hit = len(items), not failed
-    problems = [_problem(pair, code) for pair, code in failed]
-    if not items:
-        return _nothing(failed, problems, note.request_id)
-    if problems:
-        return json_response({"ltp": items, "errors": problems}, 206)
-    return json_response({"ltp": items}, headers={"Cache-Control": f"public, max-age={0 if detail else 1}"})
+    note.pairs, note.cache_hit = len(asked) - len(failed), not failed
+    if len(failed) == len(asked):
+        return _nothing(failed)
+    return _prices(parts, quotes, failed, detail=detail)
 
 
-def _served(quote: Quote | None) -> bool:
-    return quote is not None and quote.verdict.servable
+def _prices(parts: Services, quotes: Sequence[Quote], failed: Sequence[Problem], *, detail: bool) -> Response:
+    served = [quote for quote in quotes if quote.verdict.servable]
+    items = [
+        msgspec.json.encode(detail_of(parts, quote)) if detail else item(quote.price.tick)
+        for quote in served
+        if quote.price is not None
+    ]
+    content = body(items, failed)
+    if failed:
+        return raw_response(content, 206)
+    tag = etag(content)
+    headers = {"ETag": tag, "Cache-Control": f"public, max-age={0 if detail else 1}"}
+    if matches(request.headers.get("If-None-Match"), tag):
+        return raw_response(b"", 304, headers)
+    return raw_response(content, headers=headers)
 
 
-def _code(quote: Quote | None) -> str:
-    if quote is None:
-        return "UNSUPPORTED_PAIR"
-    return "PRICE_FETCH_ERROR" if quote.verdict.state == "unknown" else "PRICE_STALE"
-
-
-def _problem(pair: Pair, code: str) -> dict[str, str]:
-    return {"pair": str(pair), "error": "Failed to fetch price", "code": code, "message": _MESSAGES[code]}
-
-
-def _nothing(failed: Sequence[tuple[Pair, str]], problems: list[dict[str, str]], request_id: str) -> Response:
+def _nothing(failed: Sequence[Problem]) -> Response:
     code, message = "ALL_PRICES_FAILED", "No price can be served for any of the pairs asked; try again later"
     if len(failed) == 1:
-        ((pair, code),) = failed
-        message = f"{pair}: {_MESSAGES[code]}"
-    body = error_body(code, message, request_id, errors=problems)
-    return json_response(body, 503, {"Retry-After": str(RETRY_AFTER)})
+        code = failed[0].code
+        message = f"{failed[0].pair}: {MESSAGES[code]}"
+    request_id = note_of(request.environ).request_id
+    content = error_body(code, message, request_id, errors=[problem.told() for problem in failed])
+    return json_response(content, 503, {"Retry-After": str(RETRY_AFTER)})
 
 
-def _item(parts: Services, quote: Quote, price: Price, *, detail: bool) -> dict[str, Any]:
-    if detail:
-        return _detailed(parts, quote, price)
-    return {"pair": str(quote.pair), "amount": number(price.tick.amount)}
+# Long-poll: `Prefer: wait=S` (RFC 7240) beside If-None-Match.
+
+
+def _wait_asked() -> float:
+    found = _WAIT.search(request.headers.get("Prefer", ""))
+    return min(LONGEST_WAIT, float(found[1])) if found else 0.0
+
+
+def _after_change(
+    parts: Services, asked: Sequence[Pair], supported: Sequence[Pair], bound: Bound, seconds: float
+) -> Response | None:
+    """The answer as soon as it is another one, else after `seconds`; None when it cannot be waited for."""
+    ends_at = parts.clock.monotonic() + seconds
+    with parts.prices.changes.watch(supported) as watch:
+        while watch is not None and not parts.draining():
+            answer = _answer(parts, asked, parts.prices.quotes.look(supported, bound), detail=False)
+            left = ends_at - parts.clock.monotonic()
+            if answer.status_code != 304 or left <= 0:
+                return answer
+            watch.wait(min(left, 1.0))
+    return None
 
 
 def detail_of(parts: Services, quote: Quote) -> dict[str, Any] | None:

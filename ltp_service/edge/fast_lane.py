@@ -1,0 +1,144 @@
+"""Answers `GET /api/v1/ltp` ahead of Flask, from pieces rendered when a price changes.
+
+It answers only what it is sure of: every supported pair asked is servable, and nothing special was asked. All
+else goes to the Flask view, which composes the same bytes.
+"""
+
+from collections import defaultdict
+from collections.abc import Mapping
+from typing import Any
+from urllib.parse import parse_qsl
+
+import msgspec
+from werkzeug.datastructures import MultiDict
+
+from ltp_service.clock import Clock
+from ltp_service.errors import InvalidParameter
+from ltp_service.pairs import Pair
+from ltp_service.quotes.freshness import servable_until
+from ltp_service.stores.base import Store
+from ltp_service.tick import Price, Tick
+from ltp_service.web import params
+from ltp_service.web.ltp_body import Problem, body, etag, item, matches
+
+ROUTE = "/api/v1/ltp"
+
+MOST = 1000
+"""Questions remembered; all are forgotten when there are more, since whoever asks so differently asks once."""
+
+_SPECIAL = ("HTTP_CACHE_CONTROL", "HTTP_PREFER")
+_KNOWN = frozenset({"pair", "pairs"})
+
+Headers = list[tuple[str, str]]
+
+
+class Question(msgspec.Struct, frozen=True):
+    """A query that was read once."""
+
+    supported: tuple[Pair, ...]
+    failed: tuple[Problem, ...]
+
+
+class Ready(msgspec.Struct):
+    """A complete answer, good while the view is the same and the time is not over."""
+
+    view: Mapping[Pair, Price]
+    until: float
+    """Monotonic seconds."""
+    status: str
+    content: bytes
+    tag: str
+    headers: Headers
+    pairs: int
+    question: Question
+    failed: bool
+
+
+class FastLane:
+    """Ready answers by query text."""
+
+    def __init__(self, store: Store, clock: Clock, ttl: float, supported: tuple[Pair, ...]) -> None:
+        self._store = store
+        self._monotonic = clock.monotonic
+        self._ttl = ttl
+        self._supported = supported
+        self._questions: dict[str, Question | None] = {}
+        self._ready: dict[str, Ready] = {}
+        self._fragments: dict[Pair, tuple[Tick, bytes]] = {}
+        self._served: defaultdict[str, int] = defaultdict(int)
+
+    def answer(self, environ: dict[str, Any]) -> Ready | None:
+        """A complete answer, or None for whatever the Flask view has to decide."""
+        if environ["REQUEST_METHOD"] not in ("GET", "HEAD") or any(name in environ for name in _SPECIAL):
+            return None
+        query = environ["QUERY_STRING"]
+        ready = self._ready.get(query)
+        if ready is None or ready.view is not self._store.all() or self._monotonic() > ready.until:
+            ready = self._compose(query)
+            if ready is None:
+                return None
+            self._ready[query] = ready
+        self._served[query] += 1
+        return ready
+
+    def take_served(self) -> list[tuple[Question, int]]:
+        """How often each question was answered since this was last asked."""
+        served, self._served = self._served, defaultdict(int)
+        known = ((self._questions.get(query), count) for query, count in served.items())
+        return [(question, count) for question, count in known if question is not None]
+
+    def _compose(self, query: str) -> Ready | None:
+        question = self._questions[query] if query in self._questions else self._read(query)
+        if question is None:
+            return None
+        view = self._store.all()
+        prices = [price for pair in question.supported if (price := view.get(pair)) is not None]
+        until = min((servable_until(price, self._ttl) for price in prices), default=0.0)
+        if len(prices) < len(question.supported) or self._monotonic() > until:
+            return None
+        return self._render(question, prices, view, until)
+
+    def _render(
+        self, question: Question, prices: list[Price], view: Mapping[Pair, Price], until: float
+    ) -> Ready:
+        content = body([self._fragment(price.tick) for price in prices], question.failed)
+        tag = "" if question.failed else etag(content)
+        headers = [("Content-Type", "application/json"), ("Content-Length", str(len(content)))]
+        if question.failed:
+            headers.append(("Cache-Control", "no-store"))
+        else:
+            headers += [("Cache-Control", "public, max-age=1"), ("ETag", tag)]
+        status = "206 PARTIAL CONTENT" if question.failed else "200 OK"
+        return Ready(view, until, status, content, tag, headers, len(prices), question, bool(question.failed))
+
+    def _fragment(self, tick: Tick) -> bytes:
+        known = self._fragments.get(tick.pair)
+        if known is None or known[0] is not tick:
+            known = self._fragments[tick.pair] = (tick, item(tick))
+        return known[1]
+
+    def _read(self, query: str) -> Question | None:
+        if len(self._questions) >= MOST:
+            self._questions.clear()
+            self._ready.clear()
+        question = self._questions[query] = self._understand(query)
+        return question
+
+    def _understand(self, query: str) -> Question | None:
+        try:
+            arguments = MultiDict(parse_qsl(query, keep_blank_values=True, errors="strict"))
+            if not _KNOWN.issuperset(arguments):
+                return None
+            asked = params.pairs(arguments, self._supported).pairs
+        except (InvalidParameter, ValueError):
+            return None
+        failed = tuple(Problem(pair, "UNSUPPORTED_PAIR") for pair in asked if pair not in self._supported)
+        if len(failed) == len(asked):
+            return None
+        return Question(tuple(pair for pair in asked if pair in self._supported), failed)
+
+
+def is_known(ready: Ready, environ: dict[str, Any]) -> bool:
+    """Whether the client has this answer already."""
+    wanted = environ.get("HTTP_IF_NONE_MATCH")
+    return wanted is not None and bool(ready.tag) and matches(wanted, ready.tag)

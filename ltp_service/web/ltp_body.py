@@ -1,0 +1,79 @@
+"""The body of an answer about prices: the same bytes from the fast lane and from the Flask view."""
+
+from collections.abc import Sequence
+from functools import lru_cache
+from hashlib import blake2b
+
+import msgspec
+
+from ltp_service.decimals import plain
+from ltp_service.pairs import Pair
+from ltp_service.quotes.quotes import Quote
+from ltp_service.tick import Tick
+
+MESSAGES = {
+    "UNSUPPORTED_PAIR": "Unsupported trading pair",
+    "PRICE_STALE": "The last known price is older than allowed; ask with allow_stale=true to get it all the same",
+    "PRICE_FETCH_ERROR": "No source has given a price for this pair yet; ask again in a few seconds",
+}
+
+
+class Problem(msgspec.Struct, frozen=True):
+    """Why a pair is not among the prices."""
+
+    pair: Pair
+    code: str
+
+    def told(self) -> dict[str, str]:
+        """As the answer has it."""
+        return {
+            "pair": str(self.pair),
+            "error": "Failed to fetch price",
+            "code": self.code,
+            "message": MESSAGES[self.code],
+        }
+
+
+def item(tick: Tick) -> bytes:
+    """One pair's piece: `{"pair":"BTC/USD","amount":115643}`."""
+    return b'{"pair":"%b","amount":%b}' % (str(tick.pair).encode(), plain(tick.amount).encode())
+
+
+def problems(asked: Sequence[Pair], quotes: Sequence[Quote]) -> list[Problem]:
+    """What is to be said of the asked pairs that have no servable quote."""
+    by_pair = {quote.pair: quote for quote in quotes}
+    return [
+        Problem(pair, _code(quote))
+        for pair in asked
+        if (quote := by_pair.get(pair)) is None or not quote.verdict.servable
+    ]
+
+
+def body(items: Sequence[bytes], failed: Sequence[Problem]) -> bytes:
+    """A 200 or 206 from rendered items."""
+    errors = b',"errors":[%b]' % b",".join(map(_render, failed)) if failed else b""
+    return b'{"ltp":[%b]%b}' % (b",".join(items), errors)
+
+
+def etag(content: bytes) -> str:
+    """Strong: it changes exactly when the bytes do."""
+    return f'"{blake2b(content, digest_size=12).hexdigest()}"'
+
+
+def matches(if_none_match: str | None, tag: str) -> bool:
+    """Whether the client has this very answer already (RFC 9110, section 13.1.2: weak comparison)."""
+    if if_none_match is None:
+        return False
+    known = {text.strip().removeprefix("W/") for text in if_none_match.split(",")}
+    return tag in known or known == {"*"}
+
+
+def _code(quote: Quote | None) -> str:
+    if quote is None:
+        return "UNSUPPORTED_PAIR"
+    return "PRICE_FETCH_ERROR" if quote.verdict.state == "unknown" else "PRICE_STALE"
+
+
+@lru_cache(1000)
+def _render(problem: Problem) -> bytes:
+    return msgspec.json.encode(problem.told())
