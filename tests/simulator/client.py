@@ -120,10 +120,14 @@ class Simulator:
     def walk(self, rate: float = 5.0, on: bool = True) -> None:
         self._post("walk", {"rate": rate, "on": on})
 
-    def market(self, *pairs: str) -> dict[str, dict[str, Any]]:
-        """Per pair (all, when none is named) price, time, trade_id and history of [time, price], newest last."""
-        query = "?" + urlencode({"pairs": ",".join(pairs)}) if pairs else ""
-        return self._call("GET", f"market{query}", None)
+    def market(self, *pairs: str, after: float | None = None) -> dict[str, dict[str, Any]]:
+        """Per pair (all, when none is named) price, time, trade_id and history of [time, price], newest last.
+
+        The history has 200 rows; with `after` (unix seconds) all that are later, as [time, price, trade_id]."""
+        query = {"pairs": ",".join(pairs)} if pairs else {}
+        if after is not None:
+            query["after"] = str(after)
+        return self._call("GET", f"market?{urlencode(query)}", None)
 
     def counters(self) -> dict[str, Any]:
         return self._call("GET", "counters", None)

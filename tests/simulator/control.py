@@ -2,19 +2,24 @@
 
 import json
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from websockets.frames import Opcode
 
+from tests.simulator.counters import Counters
 from tests.simulator.exchange import Exchange
 from tests.simulator.faults import KNOWN
 from tests.simulator.flood import Flood
 from tests.simulator.market import Pair, Tape
+from tests.simulator.venue import Venue
+from tests.simulator.venue_control import VenueControl
+from tests.simulator.venue_faults import KNOWN as VENUE_FAULTS
 from tests.simulator.walk import Walk
-from tests.simulator.wire import Reply, Request, fragmented, json_reply
+from tests.simulator.wire import Refusal, Reply, Request, fragmented, json_reply
 
 PREFIX = "/control/"
+KRAKEN = "kraken"
 _SHOWN_HISTORY = 200
 _WAIT_SECONDS = 5.0
 _WALK_RATE = 5.0
@@ -22,20 +27,13 @@ _WALK_RATE = 5.0
 Arguments = dict[str, Any]
 
 
-class Refusal(Exception):
-    """The request was not carried out; `status` is the HTTP status."""
-
-    def __init__(self, message: str, status: int = 400) -> None:
-        super().__init__(message)
-        self.status = status
-
-
 class Control:
     """Every answer is JSON and comes when the thing is done."""
 
-    def __init__(self, exchange: Exchange, walk: Walk) -> None:
+    def __init__(self, exchange: Exchange, walk: Walk, venues: VenueControl) -> None:
         self._exchange = exchange
         self._walk = walk
+        self._venues = venues
         self._floods: list[Flood] = []
         self._doors: dict[tuple[str, str], Callable[[Arguments], object]] = {
             ("POST", "trade"): self._trade,
@@ -46,10 +44,11 @@ class Control:
             ("POST", "flood"): self._flood,
             ("POST", "walk"): self._set_walk,
             ("GET", "market"): self._market,
-            ("GET", "counters"): lambda _: exchange.counters.snapshot(),
-            ("GET", "faults"): lambda _: {"on": exchange.faults.active(), "known": sorted(KNOWN)},
+            ("GET", "counters"): lambda arguments: self._counters(arguments).snapshot(),
+            ("GET", "faults"): lambda _: {"on": self._faults_on(), "known": sorted({*KNOWN, *VENUE_FAULTS})},
             ("GET", "wait"): self._wait,
             ("GET", "health"): lambda _: {"status": "ok"},
+            **venues.doors,
         }
 
     def answer(self, request: Request) -> Reply:
@@ -92,11 +91,18 @@ class Control:
 
     def _fault(self, arguments: Arguments) -> object:
         name, on = str(arguments.pop("name")), bool(arguments.pop("on", True))
-        self._exchange.switch_fault(name, on, arguments)
-        return {"on": self._exchange.faults.active()}
+        if name in VENUE_FAULTS:
+            self._venues.switch_fault(name, on, arguments)
+        else:
+            self._exchange.switch_fault(name, on, arguments)
+        return {"on": self._faults_on()}
+
+    def _faults_on(self) -> list[dict[str, Any]]:
+        return self._exchange.faults.active() + self._venues.active()
 
     def _clear(self, arguments: Arguments) -> object:
         self._exchange.clear_faults()
+        self._venues.clear()
         for flood in self._floods:
             flood.stop()
         self._floods.clear()
@@ -106,19 +112,33 @@ class Control:
         how = arguments.get("how", "abrupt")
         if how not in ("abrupt", "clean", "reset"):
             raise Refusal(f"how={how!r} is none of abrupt, clean, reset")
-        return {"dropped": self._exchange.cut(how, int(arguments.get("code", 1000)))}
+        code = int(arguments.get("code", 1000))
+        return {"dropped": sum(each.cut(how, code) for each in self._named(arguments))}
+
+    def _named(self, arguments: Arguments) -> Sequence[Exchange | Venue]:
+        """The exchange of that name, else all."""
+        if "exchange" not in arguments:
+            return [self._exchange, *self._venues.all()]
+        return [self._exchange if arguments["exchange"] == KRAKEN else self._venues.venue(arguments)]
+
+    def _counters(self, arguments: Arguments) -> Counters:
+        """Kraken's, when no exchange is named."""
+        return self._named({"exchange": KRAKEN} | arguments)[0].counters
 
     def _send(self, arguments: Arguments) -> object:
         """`text` or `binary` (hex) in one message, `repeat` times its content, in `fragments` frames; or `hex` raw."""
         if "hex" in arguments:
-            return {"receivers": self._exchange.send_raw(bytes.fromhex(arguments["hex"]))}
+            return self._send_raw(arguments, bytes.fromhex(arguments["hex"]))
         text = arguments.get("text")
         content = bytes.fromhex(arguments["binary"]) if text is None else str(text).encode()
         opcode = Opcode.BINARY if text is None else Opcode.TEXT
         message = fragmented(
             opcode, content * int(arguments.get("repeat", 1)), int(arguments.get("fragments", 1))
         )
-        return {"receivers": self._exchange.send_raw(message)}
+        return self._send_raw(arguments, message)
+
+    def _send_raw(self, arguments: Arguments, content: bytes) -> object:
+        return {"receivers": sum(each.send_raw(content) for each in self._named(arguments))}
 
     def _flood(self, arguments: Arguments) -> object:
         pair = self._pair(arguments)
@@ -136,17 +156,20 @@ class Control:
         return {"rate": rate}
 
     def _market(self, arguments: Arguments) -> object:
-        """All pairs, or those in `pairs` (comma list)."""
-        asked = arguments.get("pairs")
+        """All pairs, or those in `pairs` (comma list); `after`: their history after that trade's time, at length."""
+        asked, after = arguments.get("pairs"), arguments.get("after")
         with self._exchange.lock:
             tapes = self._exchange.market.tapes
-            return {name: _shown(tapes[name]) for name in (asked.split(",") if asked else tapes)}
+            names = asked.split(",") if asked else tapes
+            return {name: _shown(tapes[name], None if after is None else float(after)) for name in names}
 
     def _wait(self, arguments: Arguments) -> object:
         """`connections`, `subscribe_requests`, `rest_calls`, `pings` reached in total, `subscriptions` open at
-        least, `open` connections exactly; 408 with the counters when not within `timeout` seconds."""
-        counters = self._exchange.counters
-        wanted = {name: int(value) for name, value in arguments.items() if name != "timeout"}
+        least, `open` connections exactly, of one `exchange` (kraken); 408 with the counters when not within `timeout` seconds."""
+        counters = self._counters(arguments)
+        wanted = {
+            name: int(value) for name, value in arguments.items() if name not in ("timeout", "exchange")
+        }
         tests: dict[str, Callable[[int], bool]] = {
             "connections": lambda number: counters.connections_total >= number,
             "open": lambda number: counters.connections_open == number,
@@ -154,6 +177,7 @@ class Control:
             "subscribe_requests": lambda number: counters.subscribe_requests >= number,
             "rest_calls": lambda number: counters.rest_calls.total() >= number,
             "pings": lambda number: counters.pings_received >= number,
+            "pongs": lambda number: counters.pongs_received >= number,
         }
         unknown = sorted(set(wanted) - set(tests))
         if unknown:
@@ -173,7 +197,11 @@ def _arguments(request: Request) -> Arguments:
     return content
 
 
-def _shown(tape: Tape) -> dict[str, Any]:
+def _shown(tape: Tape, after: float | None) -> dict[str, Any]:
     last = tape.last
-    history = [[trade.seconds, trade.padded_price] for trade in list(tape.trades)[-_SHOWN_HISTORY:]]
+    history: list[list[float | str]]
+    if after is None:
+        history = [[trade.seconds, trade.padded_price] for trade in list(tape.trades)[-_SHOWN_HISTORY:]]
+    else:
+        history = [[trade.seconds, trade.padded_price, trade.trade_id] for trade in tape.since(after)]
     return {"price": last.padded_price, "time": last.seconds, "trade_id": last.trade_id, "history": history}

@@ -8,11 +8,12 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from decimal import Decimal
 from functools import cached_property
+from itertools import takewhile
 from typing import Literal, TypedDict, Unpack
 
 Side = Literal["buy", "sell"]
 
-HISTORY = 1000
+HISTORY = 20_000
 STATISTICS_DECIMALS = 8
 
 _OLD_CODES = {"BTC": "XBT", "DOGE": "XDG"}
@@ -210,6 +211,10 @@ class Tape:
     @property
     def last(self) -> Trade:
         return self.trades[-1]
+
+    def since(self, seconds: float) -> list[Trade]:
+        """The trades after that time."""
+        return list(reversed(list(takewhile(lambda trade: trade.seconds > seconds, reversed(self.trades)))))
 
     def add(self, trade: Trade) -> bool:
         """Takes the trade if it can be one and is not older than the last; returns whether it did."""
