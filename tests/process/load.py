@@ -33,6 +33,11 @@ class Outcome:
     seconds: float
     """From that moment to the whole answer: a stall counts for every request that it held up."""
     failure: str | None
+    asked_at: float
+    """Monotonic seconds at which it was sent."""
+    client: int
+    answer: Answer | None = None
+    """Only when answers are kept, and one came."""
 
 
 class Load:
@@ -50,17 +55,20 @@ class Load:
         clients: int = 4,
         keep_alive: bool = True,
         judge: Judge = unless_ok,
+        keep_answers: bool = False,
     ) -> None:
         self._port = port
         self._path = path
         self._interval = clients / rate if rate else 0.0
         self._keep_alive = keep_alive
         self._judge = judge
+        self._keep_answers = keep_answers
+        self._clients = clients
         self._stop = Event()
         self._grown = Condition()
         self._outcomes: list[Outcome] = []
         self._threads = [
-            Thread(target=self._run, args=(number / clients,), name=f"client {number}", daemon=True)
+            Thread(target=self._run, args=(number,), name=f"client {number}", daemon=True)
             for number in range(clients)
         ]
 
@@ -92,12 +100,16 @@ class Load:
             if not self._grown.wait_for(lambda: len(self._outcomes) >= wanted, within):
                 raise TimeoutError(f"{len(self._outcomes)} of {wanted} requests finished in {within} s")
 
-    def _run(self, phase: float) -> None:
+    def _run(self, number: int) -> None:
         client = _Client(self._port, keep_alive=self._keep_alive)
-        due = time.monotonic() + phase * self._interval
+        due = time.monotonic() + number / self._clients * self._interval
         while not self._stop.wait(max(0.0, due - time.monotonic())):
-            failure = client.failure_of(self._path, self._judge)
-            self._keep(Outcome(due, time.monotonic() - due, failure))
+            asked_at = time.monotonic()
+            answer = client.ask(self._path)
+            seconds = time.monotonic() - due
+            failure = answer if isinstance(answer, str) else self._judge(answer)
+            kept = answer if self._keep_answers and not isinstance(answer, str) else None
+            self._keep(Outcome(due, seconds, failure, asked_at, number, kept))
             due = due + self._interval if self._interval else time.monotonic()
         client.close()
 
@@ -114,11 +126,12 @@ class _Client:
         self._connection = http.client.HTTPConnection("127.0.0.1", port, timeout=REPLY_SECONDS)
         self._keep_alive = keep_alive
 
-    def failure_of(self, path: str, judge: Judge) -> str | None:
+    def ask(self, path: str) -> Answer | str:
+        """The answer, or in a few words why there is none."""
         if not self._keep_alive or self._was_ended():
             self.close()
         try:
-            return judge(ask(self._connection, path))
+            return ask(self._connection, path)
         except (OSError, http.client.HTTPException) as error:
             self.close()
             return f"{type(error).__name__}: {error}"
