@@ -91,14 +91,20 @@ class Trial:
 
     def _watch(self, until: float) -> tuple[list[float], dict[str, float], float]:
         delays = []
-        with self._reader() as reader, KeepAlive(self.server.port, "/benchmark/ticks") as stopwatch:
-            stopwatch.get()
-            started = time.monotonic()
+        self._read_stopwatch()
+        started = time.monotonic()
+        with self._reader() as reader:
             while time.monotonic() < until:
                 delays.append(time_to_visible(self.exchange, next(self.prices), reader))
                 pause(PAUSE)
-            ticks = json.loads(stopwatch.get()[1])
+        ticks = self._read_stopwatch()
         return delays, ticks, ticks["ticks"] / (time.monotonic() - started)
+
+    def _read_stopwatch(self) -> dict[str, float]:
+        """On a connection of its own: the service closes one that is idle for some seconds."""
+        with KeepAlive(self.server.port, "/benchmark/ticks") as stopwatch:
+            ticks: dict[str, float] = json.loads(stopwatch.get()[1])
+        return ticks
 
     def _drain(self) -> None:
         """Frames keep their order: a trade that is visible has all earlier ones before it."""
