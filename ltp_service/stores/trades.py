@@ -1,7 +1,7 @@
 """Trades of the last hour, bounded in every direction.
 
 The order is exchange time everywhere, and what was traded first leaves first. So a trade that had to leave
-lies below a floor, and is recognised when an exchange tells it once more.
+is older than all that stayed, and leaves at once when an exchange tells it again.
 """
 
 import heapq
@@ -75,6 +75,7 @@ class TradeStore:
         self._order: list[_Key] = []
         """The keys of all tapes together, ascending."""
         self._floor = _BEGINNING
+        """The newest that had to leave for all: what is older may not come back into the room it left."""
         self._bytes = self._received = self._stored = 0
         self._started = self._monotonic()
         # Exchange time is compared with this: a later step of the wall clock must not empty the store.
@@ -138,7 +139,7 @@ class TradeStore:
         tape = self._tapes.get(trade.symbol)
         if tape is None:
             tape = self._tapes[trade.symbol] = _Tape()
-        elif (trade.exchange, trade.trade_id) in tape.ids or key <= tape.floor:
+        elif (trade.exchange, trade.trade_id) in tape.ids:
             return False
         tape.insert(key, trade)
         self._order.insert(_place(self._order, key), key)
@@ -149,7 +150,6 @@ class TradeStore:
         """False when the newcomer itself had to leave again."""
         tape = self._tapes[newcomer.symbol]
         if len(tape.keys) > self._per_symbol:
-            tape.floor = tape.keys[0]
             self._drop_first(tape)
         while len(self._order) > self._in_all or self._bytes > self._max_bytes:
             self._drop_oldest()
@@ -180,7 +180,7 @@ class TradeStore:
 class _Tape:
     """One symbol's trades in ascending order."""
 
-    __slots__ = ("floor", "ids", "keys", "last", "trades")
+    __slots__ = ("ids", "keys", "last", "trades")
 
     def __init__(self) -> None:
         self.keys: list[_Key] = []
@@ -188,7 +188,6 @@ class _Tape:
         self.ids: set[tuple[str, str]] = set()
         self.last: dict[str, Trade] = {}
         """The newest of each exchange, which the others cannot push out."""
-        self.floor = _BEGINNING
 
     def insert(self, key: _Key, trade: Trade) -> None:
         place = _place(self.keys, key)

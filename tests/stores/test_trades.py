@@ -171,6 +171,18 @@ def test_the_bytes_are_bounded_whatever_a_trade_weighs(clock: FakeClock) -> None
     assert store.statistics().current_trades_stored == 21
 
 
+def test_a_trade_that_left_for_a_heavier_one_does_not_come_back_into_the_room_it_left(
+    clock: FakeClock,
+) -> None:
+    store = TradeStore(clock, Observer(), max_bytes=100_000)
+    store.put(trade("light", 0))
+    store.put(trade("heavy", 1, raw="x" * 60_000))
+    store.put(trade("heavier", 2, raw="x" * 70_000))
+    assert ids(store.recent()) == ["heavier"]
+    assert not store.put(trade("light", 0))
+    assert ids(store.recent()) == ["heavier"]
+
+
 def test_the_newest_trade_of_an_exchange_is_kept_as_its_witness(store: TradeStore) -> None:
     store.put(trade(2, 2, exchange="bybit"))
     store.put(trade(1, 1, exchange="bybit"))
