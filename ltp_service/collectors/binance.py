@@ -249,7 +249,10 @@ class BinanceBooks(BookCollector):
         if change.symbol not in self._early:
             self._early[change.symbol] = deque(maxlen=BUFFER)
             repair.due_at = min(repair.due_at, now)
-        self._early[change.symbol].append(change)
+        early = self._early[change.symbol]
+        if early and change.first_id > early[-1].last_id + 1:
+            early.clear()  # no snapshot can be joined across a hole
+        early.append(change)
 
     def repair(self, symbol: str, repair: Repair, now: float) -> None:
         """Asks for a snapshot and lets the kept changes follow it, from the one that joins."""

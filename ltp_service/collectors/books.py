@@ -91,7 +91,8 @@ class BookCollector(Collector):
                 self.repair(symbol, repair, now)
 
     def problem(self, now: float) -> str | None:
-        lost = [symbol for symbol, repair in self._repairs.items() if now - repair.since >= OUT_OF_SYNC]
+        repairs = list(self._repairs.items())  # asked from another thread than the one that repairs
+        lost = [symbol for symbol, repair in repairs if now - repair.since >= OUT_OF_SYNC]
         if lost:
             return f"{len(lost)} order book(s) out of sync for {OUT_OF_SYNC:g} s: {', '.join(lost[:5])}"
         return super().problem(now)

@@ -84,9 +84,9 @@ class Subscriptions:
         added = [symbol for symbol in self._symbols if symbol not in self._states]
         removed = [symbol for symbol in self._states if symbol not in self._symbols]
         for symbol in removed:
-            del self._states[symbol]
             self._refusals.pop(symbol, None)
-        self._states.update({symbol: self._asked(now) for symbol in added})
+        # Another dictionary, because others may be reading this one.
+        self._states = {symbol: self._states.get(symbol) or self._asked(now) for symbol in self._symbols}
         self._proven = None
         return added, removed
 

@@ -356,6 +356,18 @@ def test_symbols_change_on_the_living_connection() -> None:
 # The books.
 
 
+class RecordingBooks(BookStore):
+    """Remembers which snapshots were taken."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.taken: list[int] = []
+
+    def replace(self, exchange: str, snapshot: BookSnapshot, received_at: float) -> None:
+        self.taken.append(snapshot.update_id)
+        super().replace(exchange, snapshot, received_at)
+
+
 LOOK = "look at the book"
 """A step: is it in sync now?"""
 
@@ -370,7 +382,7 @@ class Books:
         symbols: tuple[str, ...] = ("BTCUSDT",),
     ) -> None:
         self.script = Script(*([self.look if step == LOOK else step for step in one] for one in connections))
-        self.store = BookStore()
+        self.store = RecordingBooks()
         self.asked: list[str] = []
         self._answers = list(answers)
         equipment = msgspec.structs.replace(self.script.equipment, depth=self._depth)
@@ -477,6 +489,15 @@ def test_a_snapshot_older_than_the_stream_is_asked_for_again() -> None:
     )
     books.play()
     assert books.asked == ["BTCUSDT"] * 2
+    assert books.store.taken == [9]
+    assert books.synced == [True]
+
+
+def test_no_snapshot_is_joined_across_a_hole_in_the_changes_kept() -> None:
+    told: list[Step] = [depth_frame(8, 9), depth_frame(12, 13), *quiet(5), LOOK]
+    books = Books(told, answers=[Unreachable("HTTP 503", reason="timeout"), snapshot(9), snapshot(13)])
+    books.play()
+    assert books.store.taken == [13]
     assert books.synced == [True]
 
 

@@ -330,6 +330,9 @@ def test_a_ping_without_an_answer_for_ten_seconds_ends_the_connection() -> None:
     harness = Harness([acknowledgement(1), *quiet(31)])
     harness.play_trades()
     assert harness.script.observer.failures[0] == "silent"
+    harness = Harness([acknowledgement(1), *quiet(18), PONG, *quiet(13)])  # the ping at 20 s is not answered
+    harness.play_trades()
+    assert harness.script.observer.failures[0] == "silent"
 
 
 def test_a_block_trade_is_counted_and_not_stored() -> None:
@@ -375,6 +378,11 @@ def test_a_subscription_that_brings_no_snapshot_is_made_anew() -> None:
     harness = Harness([acknowledgement(1), *quiet(10.5)])
     requests = harness.play_books()
     assert [request["op"] for request in requests] == ["subscribe", "unsubscribe", "subscribe"]
+
+
+def test_a_book_that_was_never_acknowledged_is_asked_for_once_more_and_not_twice() -> None:
+    requests = Harness([PONG, *quiet(10.5)]).play_books()
+    assert [request["op"] for request in requests] == ["subscribe", "subscribe"]
 
 
 def test_a_book_out_of_sync_for_ten_seconds_is_a_problem() -> None:

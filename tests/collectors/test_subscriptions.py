@@ -186,6 +186,17 @@ def test_other_symbols_change_only_the_difference() -> None:
     assert subscriptions.overdue(5.0 + DEADLINE) == ["C"]
 
 
+def test_a_symbol_that_comes_back_has_its_refusals_forgiven() -> None:
+    subscriptions = lenient("A")
+    for _ in range(3):
+        subscriptions.refuse("trade", "A", "no such symbol", 0.0)
+    subscriptions.want([], 0.0)
+    subscriptions.want(["A"], 0.0)
+    subscriptions.refuse("trade", "A", "no such symbol", 0.0)
+
+    assert subscriptions.overdue(RETRY) == ["A"]
+
+
 def test_requests_are_cut_to_the_size_that_the_exchange_takes() -> None:
     requests = Requests(symbols_each=2)
     requests.ask("subscribe", "trade", ["A", "B", "C"])
