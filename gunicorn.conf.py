@@ -2,7 +2,8 @@
 
 import os
 
-if os.environ.get("WORKER_CLASS", "gevent").strip().lower() != "gthread":
+monkey_patched = os.environ.get("WORKER_CLASS", "gevent").strip().lower() != "gthread"
+if monkey_patched:
     from gevent import monkey
 
     monkey.patch_all()
@@ -15,15 +16,19 @@ from pathlib import Path
 from typing import Any
 
 from ltp_service.clock import SystemClock
-from ltp_service.config import load_config, unknown_names
+from ltp_service.config import keep_or_load_config, unknown_names
 from ltp_service.errors import ConfigError
 from ltp_service.logs import ServerLog, configure
 from ltp_service.services import services_of
 
 try:
-    settings = load_config()
+    settings = keep_or_load_config()
 except ConfigError as error:
     sys.exit(str(error))
+if settings.worker_class == "gthread" and monkey_patched:
+    sys.exit(
+        "worker_class: 'gthread' refused: WORKER_CLASS=gthread must come from the environment, read before any file"
+    )
 
 configure(settings.log_level, settings.log_format, SystemClock().monotonic)
 

@@ -7,6 +7,7 @@ beats the defaults below. YAML values are read as the same texts as the environm
 if not given, except for `MAY_BE_EMPTY`, where it means "none".
 """
 
+import logging
 import os
 import re
 from collections.abc import Callable, Iterable, Mapping
@@ -43,6 +44,8 @@ from ltp_service.setting_types import (
     seconds,
     whole,
 )
+
+log = logging.getLogger(__name__)
 
 CONFIGS = Path(__file__).resolve().parent.parent / "configs"
 MAY_BE_EMPTY = frozenset({"collectors", "cors_origins", "auth_api_key", "redis_password", "redis_sentinels"})
@@ -176,6 +179,24 @@ def load_config(environ: Mapping[str, str] | None = None, directory: Path | None
     if problems:
         raise ConfigError(problems)
     return config
+
+
+_accepted: list[Config] = []
+"""The settings that this process, or the one that it was forked from, runs with."""
+
+
+def keep_or_load_config() -> Config:
+    """`load_config`, but refused settings leave the ones accepted before in force, if there are any.
+
+    A reload (HUP) reads the files again in a running service, which a mistake in them must not end.
+    """
+    try:
+        _accepted[:] = [load_config()]
+    except ConfigError as error:
+        if not _accepted:
+            raise
+        log.error("the settings stay as they are: %s", error)
+    return _accepted[0]
 
 
 def unknown_names(environ: Mapping[str, str]) -> list[str]:

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from pydantic import ValidationError
 
-from ltp_service.config import MAY_BE_EMPTY, Config, load_config, unknown_names
+from ltp_service.config import MAY_BE_EMPTY, Config, keep_or_load_config, load_config, unknown_names
 from ltp_service.errors import ConfigError
 from ltp_service.pairs import Pair
 
@@ -444,3 +444,23 @@ def test_the_readme_tells_the_defaults() -> None:
     documented = {name.lower(): read(name, text) for name, text in documented_defaults().items()}
     assert documented == {name: getattr(Config(), name) for name in documented}
     assert documented
+
+
+def test_a_reload_with_a_mistake_keeps_the_settings_in_force(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr("ltp_service.config._accepted", [])
+    monkeypatch.setenv("CACHE_TTL", "45s")
+    accepted = keep_or_load_config()
+    monkeypatch.setenv("CACHE_TTL", "soon")
+
+    assert keep_or_load_config() is accepted
+    assert "CACHE_TTL: 'soon' refused" in caplog.text
+
+
+def test_the_first_settings_of_a_process_must_be_right(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("ltp_service.config._accepted", [])
+    monkeypatch.setenv("CACHE_TTL", "soon")
+
+    with pytest.raises(ConfigError, match="CACHE_TTL"):
+        keep_or_load_config()
