@@ -1,6 +1,7 @@
 """Query text → what the views work with; below here there are no strings."""
 
 import math
+import re
 from collections.abc import Iterable
 
 import msgspec
@@ -63,7 +64,7 @@ def _header_max_age(header: str) -> float | None:
     for directive in header.split(","):
         name, _, value = directive.strip().partition("=")
         # Browsers send max-age=0 on reload, and a header that cannot be read is no reason to refuse.
-        if name.lower() == "max-age" and value.strip().isdigit():
+        if name.lower() == "max-age" and re.fullmatch(r"[0-9]+", value.strip()):
             return float(value)
     return None
 

@@ -1,0 +1,103 @@
+"""ltp_service.web.params"""
+
+from contextlib import suppress
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from werkzeug.datastructures import Headers, MultiDict
+
+from ltp_service.errors import InvalidParameter
+from ltp_service.quotes.freshness import Bound
+from ltp_service.web import params
+from tests.fakes import BTC, ETH, XRP
+
+
+def query(*pairs: tuple[str, str]) -> MultiDict[str, str]:
+    return MultiDict(pairs)
+
+
+def test_both_names_and_repetitions_are_read_in_order_without_duplicates() -> None:
+    arguments = query(("pair", "XRP/USD, BTC/USD"), ("pairs", "ETH/USD,xbtusd"), ("pair", "BTC-USD"))
+
+    assert params.pairs(arguments, ()).pairs == (XRP, BTC, ETH)
+
+
+def test_nothing_named_is_everything() -> None:
+    asked = params.pairs(query(("pair", " , ,")), (BTC, ETH))
+
+    assert (asked.pairs, asked.everything) == ((BTC, ETH), True)
+    assert not params.pairs(query(("pair", "BTC/USD")), (BTC, ETH)).everything
+
+
+def test_more_than_a_hundred_pairs_are_refused() -> None:
+    hundred = ",".join(f"A{number}/USD" for number in range(100))
+
+    assert len(params.pairs(query(("pair", hundred)), ()).pairs) == 100
+    with pytest.raises(InvalidParameter):
+        params.pairs(query(("pair", f"{hundred},BTC/USD")), ())
+
+
+def test_a_query_of_unreasonable_length_is_refused_before_it_is_read() -> None:
+    with pytest.raises(InvalidParameter):
+        params.pairs(query(("pair", "BTC/USD," * 1000)), ())
+
+
+@pytest.mark.parametrize(("text", "expected"), [("0", 0.0), ("2.5", 2.5), (" 3 ", 3.0), ("1e3", 1000.0)])
+def test_max_age_is_in_seconds(text: str, expected: float) -> None:
+    assert params.bound(query(("max_age", text)), Headers()) == Bound(expected)
+
+
+@pytest.mark.parametrize("text", ["", "soon", "-1", "nan", "inf", "1e999", "1s"])
+def test_a_max_age_that_is_no_age_is_refused(text: str) -> None:
+    with pytest.raises(InvalidParameter):
+        params.bound(query(("max_age", text)), Headers())
+
+
+@pytest.mark.parametrize(
+    ("header", "expected"),
+    [
+        ("max-age=5", 5.0),
+        ("no-cache, Max-Age=5", 5.0),
+        ("no-cache", None),
+        ("max-age=soon", None),
+        ("max-age=-5", None),
+        ("max-age", None),
+        ("max-age=\u00b2", None),
+        ("s-maxage=5", None),
+        ("", None),
+    ],
+)
+def test_a_header_that_cannot_be_read_is_no_reason_to_refuse(header: str, expected: float | None) -> None:
+    assert params.bound(query(), Headers({"Cache-Control": header})).max_age == expected
+
+
+def test_the_query_beats_the_header() -> None:
+    headers = Headers({"Cache-Control": "max-age=5"})
+
+    assert params.bound(query(("max_age", "7"), ("allow_stale", "yes")), headers) == Bound(7.0, True)
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [("true", True), ("1", True), ("YES", True), ("false", False), ("0", False), ("no", False), ("", False)],
+)
+def test_a_switch_has_two_positions(text: str, expected: bool) -> None:
+    assert params.flag(query(("detail", text)), "detail") is expected
+
+
+def test_a_switch_is_off_unless_given_and_refuses_anything_else() -> None:
+    assert params.flag(query(), "detail") is False
+    with pytest.raises(InvalidParameter):
+        params.flag(query(("detail", "perhaps")), "detail")
+
+
+@given(st.text(max_size=40), st.text(max_size=40), st.text(max_size=40))
+def test_any_text_is_read_or_is_an_invalid_parameter(pair: str, max_age: str, header: str) -> None:
+    arguments = query(("pair", pair), ("max_age", max_age))
+    with suppress(InvalidParameter):
+        params.pairs(arguments, (BTC,))
+    with suppress(InvalidParameter):
+        params.bound(arguments, Headers())
+    single_line = header.replace("\n", "").replace("\r", "")
+    params.bound(query(), Headers({"Cache-Control": single_line}))
