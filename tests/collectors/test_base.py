@@ -316,7 +316,10 @@ def test_a_flood_gives_way_to_others_after_its_turn_and_not_at_every_frame() -> 
 
 
 def test_the_order_to_stop_ends_the_loop_between_two_frames_and_closes_the_connection() -> None:
-    script = Script([*OPEN, lambda: script.stop.set(), "trade A 99"])
+    def stop() -> None:
+        script.stop.set()
+
+    script = Script([*OPEN, stop, "trade A 99"])
     toy = Toy(script)
     script.play(toy)
 

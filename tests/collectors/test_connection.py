@@ -362,9 +362,9 @@ def test_a_name_that_does_not_resolve_is_unreachable() -> None:
 
 
 def test_tls_with_somebody_who_does_not_speak_it_is_unreachable() -> None:
-    with Peer(lambda peer: peer.sendall(b"no TLS here\r\n"), handshake=False) as server:
-        with pytest.raises(Unreachable) as error:
-            connect(server.url.replace("ws://", "wss://"))
+    plain = Peer(lambda peer: peer.sendall(b"no TLS here\r\n"), handshake=False)
+    with plain as server, pytest.raises(Unreachable) as error:
+        connect(server.url.replace("ws://", "wss://"))
 
     assert error.value.reason == "tls"
 

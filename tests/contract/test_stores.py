@@ -24,10 +24,9 @@ def changes() -> Changes:
     return Changes()
 
 
-@pytest.fixture(params=BACK_ENDS.values(), ids=BACK_ENDS)
+@pytest.fixture(params=list(BACK_ENDS))
 def store(request: pytest.FixtureRequest, clock: FakeClock, changes: Changes) -> Store:
-    make: MakeStore = request.param
-    return make(clock, changes)
+    return BACK_ENDS[request.param](clock, changes)
 
 
 def test_a_new_store_holds_nothing(store: Store) -> None:
@@ -123,6 +122,7 @@ def test_whoever_waits_for_a_pair_is_woken_by_a_newer_tick_of_it_alone(
 ) -> None:
     store.put(tick("1", traded_at=20.0))
     with changes.watch([BTC]) as watch:
+        assert watch
         store.put(tick("1", ETH))
         store.put(tick("1", traded_at=20.0, received_at=1001.0))
         store.put(tick("9", traded_at=10.0, received_at=1001.0))

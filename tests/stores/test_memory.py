@@ -3,8 +3,8 @@
 import threading
 
 from ltp_service.pairs import Pair
-from ltp_service.stores.memory import MEMORY
-from ltp_service.tick import WEBSOCKET
+from ltp_service.stores.memory import MEMORY, MemoryStore
+from ltp_service.tick import WEBSOCKET, Price
 from tests.fakes import BTC, ETH, XRP, FakeClock, memory_store, tick
 
 
@@ -49,40 +49,36 @@ def test_a_full_store_lets_the_first_one_go() -> None:
     assert set(store.all()) == {ETH, XRP}
 
 
+ROUNDS = 300
+PAIRS = [Pair(f"A{number}", "USD") for number in range(4)]
+
+
+def write(store: MemoryStore, pair: Pair, start: threading.Barrier) -> None:
+    """A writer of one pair that confirms all."""
+    start.wait()
+    for number in range(1, ROUNDS + 1):
+        store.put(tick(str(number), pair, traded_at=float(number), received_at=1000.0 + number))
+        store.confirm(PAIRS, 1000.0 + number, WEBSOCKET)
+
+
+def read(store: MemoryStore, torn: list[Price], start: threading.Barrier, written: threading.Event) -> None:
+    """A reader that keeps what no writer wrote, and what went back."""
+    newest: dict[Pair, float] = {}
+    start.wait()
+    while not written.is_set():
+        for pair, price in store.all().items():
+            number = price.tick.traded_at or 0.0
+            if price.tick.pair != pair or float(price.tick.price) != number or number < newest.get(pair, 0):
+                torn.append(price)
+            newest[pair] = number
+
+
 def test_several_writers_lose_nothing_and_readers_see_whole_prices() -> None:
     store = memory_store(FakeClock())
-    pairs = [Pair(f"A{number}", "USD") for number in range(4)]
-    rounds, torn, start = 300, [], threading.Barrier(6)
-    written = threading.Event()
-
-    def write(pair: Pair) -> None:
-        start.wait()
-        for number in range(1, rounds + 1):
-            store.put(tick(str(number), pair, traded_at=float(number), received_at=1000.0 + number))
-            store.confirm(pairs, 1000.0 + number, WEBSOCKET)
-
-    def shared_write() -> None:
-        start.wait()
-        for number in range(1, rounds + 1):
-            store.put(tick(str(number), BTC, traded_at=float(number), trade_id=number))
-
-    def read() -> None:
-        newest: dict[Pair, float] = {}
-        start.wait()
-        while not written.is_set():
-            for pair, price in store.all().items():
-                number = price.tick.traded_at or 0.0
-                if (
-                    price.tick.pair != pair
-                    or float(price.tick.price) != number
-                    or number < newest.get(pair, 0)
-                ):
-                    torn.append((pair, price))
-                newest[pair] = number
-
-    writers = [threading.Thread(target=write, args=(pair,)) for pair in pairs]
-    writers.append(threading.Thread(target=shared_write))
-    reader = threading.Thread(target=read)
+    start, written = threading.Barrier(len(PAIRS) + 1), threading.Event()
+    torn: list[Price] = []
+    writers = [threading.Thread(target=write, args=(store, pair, start)) for pair in PAIRS]
+    reader = threading.Thread(target=read, args=(store, torn, start, written))
     for thread in (*writers, reader):
         thread.start()
     for thread in writers:
@@ -91,8 +87,10 @@ def test_several_writers_lose_nothing_and_readers_see_whole_prices() -> None:
     reader.join(20)
 
     assert torn == []
-    assert {price.tick.price for price in store.all().values()} == {str(rounds)}
-    assert set(store.all()) == {BTC, *pairs}
+    assert {pair: price.tick.price for pair, price in store.all().items()} == dict.fromkeys(
+        PAIRS, str(ROUNDS)
+    )
+    assert {price.confirmed_at for price in store.all().values()} == {1000.0 + ROUNDS}
 
 
 def test_writers_of_one_pair_end_at_the_newest_trade_whoever_came_last() -> None:

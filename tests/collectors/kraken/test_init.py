@@ -224,7 +224,12 @@ def test_the_exchanges_status_reaches_the_store() -> None:
 
 def test_a_live_trade_happens_as_it_is_told_whatever_the_machines_clock_shows() -> None:
     yesterday = NOON - 86_400
-    frames = [v2_ack(time=yesterday), v2_trade("100", yesterday, 5), 5.0, v2_trade("101", yesterday + 2, 6)]
+    frames: list[Step] = [
+        v2_ack(time=yesterday),
+        v2_trade("100", yesterday, 5),
+        5.0,
+        v2_trade("101", yesterday + 2, 6),
+    ]
     store, script = play(V2, frames)
 
     assert store.all()[BTC].tick.happened_at == 1005.0

@@ -229,7 +229,7 @@ json_values = st.recursive(
 )
 rows = st.fixed_dictionaries(
     {},
-    optional={name: json_values for name in ("symbol", "last", "price", "trade_id", "timestamp", "system")},
+    optional=dict.fromkeys(("symbol", "last", "price", "trade_id", "timestamp", "system"), json_values),
 )
 frames = (
     st.text(max_size=60)

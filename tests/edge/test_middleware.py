@@ -1,0 +1,74 @@
+"""ltp_service.edge.middleware"""
+
+import json
+from pathlib import Path
+
+import pytest
+
+from tests.fakes import ETH
+from tests.service import FreshService
+
+
+@pytest.fixture
+def service(tmp_path: Path) -> FreshService:
+    return FreshService(tmp_path)
+
+
+def logged(captured: pytest.CaptureFixture[str]) -> list[dict[str, object]]:
+    lines = [json.loads(line) for line in captured.readouterr().out.splitlines() if line.startswith("{")]
+    return [line for line in lines if line["message"] == "HTTP request processed"]
+
+
+def test_the_clients_own_request_id_comes_back(service: FreshService) -> None:
+    assert service.get("/health", X_Request_ID="abc.DEF_123-x").headers["X-Request-ID"] == "abc.DEF_123-x"
+
+
+@pytest.mark.parametrize(
+    "given", ["", "short", "a" * 65, "with blank 123", "semi;colon123", "\u00e4\u00f6\u00fc12345"]
+)
+def test_an_id_that_is_not_safe_to_repeat_is_replaced(service: FreshService, given: str) -> None:
+    answer = service.get("/health", X_Request_ID=given)
+
+    assert answer.headers["X-Request-ID"] != given
+    assert 8 <= len(answer.headers["X-Request-ID"]) <= 64
+
+
+def test_every_request_without_an_id_gets_its_own(service: FreshService) -> None:
+    ids = [
+        service.get(path).headers["X-Request-ID"]
+        for path in ("/health", "/health", "/nothing", "/api/v1/ltp")
+    ]
+
+    assert len(set(ids)) == 4
+
+
+def test_every_request_is_logged_in_one_line(
+    service: FreshService, capfd: pytest.CaptureFixture[str]
+) -> None:
+    service.trade("100")
+    service.trade("200", ETH)
+    service.get("/api/v1/ltp?pair=BTC/USD,ETH/USD", X_Request_ID="my-request-1")
+    (line,) = logged(capfd)
+    fields = line["fields"]
+
+    assert line["request_id"] == "my-request-1"
+    assert isinstance(fields, dict)
+    assert fields["http_method"] == "GET"
+    assert fields["http_path"] == "/api/v1/ltp"
+    assert fields["http_status_code"] == 200
+    assert fields["pairs_count"] == 2
+    assert fields["cache_hit"] is True
+    assert isinstance(fields["duration_ms"], float)
+
+
+@pytest.mark.parametrize(
+    ("path", "status"), [("/nothing", 404), ("/api/v1/ltp?pair=!", 400), ("/ready", 503)]
+)
+def test_a_request_that_fails_is_logged_too(
+    service: FreshService, capfd: pytest.CaptureFixture[str], path: str, status: int
+) -> None:
+    service.get(path)
+    (line,) = logged(capfd)
+
+    assert isinstance(line["fields"], dict)
+    assert line["fields"]["http_status_code"] == status

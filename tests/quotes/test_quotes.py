@@ -1,0 +1,155 @@
+"""ltp_service.quotes.quotes"""
+
+import threading
+from collections.abc import Callable, Sequence
+
+import pytest
+
+from ltp_service.errors import Unreachable
+from ltp_service.pairs import Pair
+from ltp_service.quotes.freshness import Bound
+from ltp_service.quotes.quotes import PATIENCE, Quotes
+from ltp_service.stores.changes import Changes
+from ltp_service.tick import REST
+from tests.fakes import BTC, ETH, XRP, FakeClock, memory_store, tick
+
+
+class Room:
+    """Quotes with everything around it."""
+
+    def __init__(self, answer: Callable[[Sequence[Pair]], object] | None = None) -> None:
+        self.clock = FakeClock()
+        self.changes = Changes()
+        self.store = memory_store(self.clock, self.changes)
+        self.asked: list[list[Pair]] = []
+        self._answer = answer
+        fallback = None if answer is None else self
+        self.quotes = Quotes(self.store, self.changes, self.clock, ttl=30.0, fallback=fallback)
+
+    def fetch(self, pairs: Sequence[Pair]) -> None:
+        assert self._answer is not None
+        self.asked.append(list(pairs))
+        self._answer(pairs)
+
+    def trade(self, price: str, pair: Pair) -> None:
+        self.store.put(tick(price, pair, received_at=self.clock.monotonic()))
+
+
+def refuse(pairs: Sequence[Pair]) -> None:
+    raise Unreachable("no route", reason="network")
+
+
+def test_each_pair_gets_its_own_quote_in_the_order_asked() -> None:
+    room = Room()
+    room.trade("1", BTC)
+    room.trade("2", ETH)
+    quotes = room.quotes.get([ETH, XRP, BTC])
+
+    assert [quote.pair for quote in quotes] == [ETH, XRP, BTC]
+    assert [quote.price and quote.price.tick.price for quote in quotes] == ["2", None, "1"]
+    assert [quote.verdict.servable for quote in quotes] == [True, False, True]
+
+
+def test_what_is_at_hand_is_served_without_asking_anybody() -> None:
+    room = Room(refuse)
+    room.trade("1", BTC)
+    room.quotes.expect_feed()
+
+    assert room.quotes.get([BTC])[0].verdict.servable
+    assert room.asked == []
+
+
+def test_only_the_missing_pairs_are_asked_of_the_second_source() -> None:
+    def answer(pairs: Sequence[Pair]) -> None:
+        for pair in pairs:
+            room.store.put(tick("9", pair, source=REST))
+
+    room = Room(answer)
+    room.trade("1", BTC)
+    quotes = room.quotes.get([BTC, ETH, XRP])
+
+    assert room.asked == [[ETH, XRP]]
+    assert [quote.price and quote.price.tick.price for quote in quotes] == ["1", "9", "9"]
+
+
+def test_a_second_source_that_fails_leaves_the_rest_served() -> None:
+    room = Room(refuse)
+    room.trade("1", BTC)
+    quotes = room.quotes.get([BTC, ETH])
+
+    assert [quote.verdict.state for quote in quotes] == ["quiet", "unknown"]
+
+
+def test_a_stale_price_is_asked_for_anew() -> None:
+    room = Room(refuse)
+    room.trade("1", BTC)
+    room.clock.advance(31.0)
+
+    assert room.quotes.get([BTC])[0].verdict.state == "stale"
+    assert room.asked == [[BTC]]
+
+
+def test_a_bound_of_the_callers_own_makes_nobody_else_work() -> None:
+    room = Room(refuse)
+    room.trade("1", BTC)
+    room.clock.advance(5.0)
+
+    assert not room.quotes.get([BTC], Bound(max_age=1.0))[0].verdict.servable
+    assert room.asked == []
+
+
+def test_whoever_takes_a_stale_price_is_not_kept_waiting() -> None:
+    room = Room(refuse)
+    room.trade("1", BTC)
+    room.clock.advance(31.0)
+
+    assert room.quotes.get([BTC], Bound(allow_stale=True))[0].verdict.servable
+    assert room.asked == []
+
+
+def test_looking_asks_nobody_and_waits_for_nobody() -> None:
+    room = Room(refuse)
+    room.quotes.expect_feed()
+
+    assert room.quotes.look([BTC])[0].verdict.state == "unknown"
+    assert room.asked == []
+
+
+def test_the_first_question_after_the_start_waits_for_the_feed() -> None:
+    room = Room()
+    room.quotes.expect_feed()
+    answers: list[str] = []
+
+    def ask() -> None:
+        quotes = room.quotes.get([BTC, ETH])
+        answers.extend(quote.price.tick.price for quote in quotes if quote.price)
+
+    asker = threading.Thread(target=ask)
+    asker.start()
+    room.trade("1", BTC)
+    room.trade("2", ETH)
+    asker.join(10)
+
+    assert answers == ["1", "2"]
+
+
+def test_the_wait_for_the_feed_is_over_two_seconds_after_the_start() -> None:
+    room = Room(refuse)
+    room.quotes.expect_feed()
+    room.clock.advance(PATIENCE - 0.02)
+    room.quotes.get([BTC])
+    assert room.asked == [[BTC]]
+    room.clock.advance(0.02)
+    room.quotes.get([BTC])
+    assert room.asked == [[BTC], [BTC]]
+    assert PATIENCE == 2.0
+
+
+@pytest.mark.parametrize("status", ["maintenance", "cancel_only", "post_only"])
+def test_while_the_exchange_does_not_match_the_last_trade_is_served(status: str) -> None:
+    room = Room()
+    room.trade("1", BTC)
+    room.store.set_market(status)  # type: ignore[arg-type]
+
+    (quote,) = room.quotes.get([BTC])
+    assert (quote.verdict.state, quote.verdict.servable) == ("halted", True)

@@ -1,0 +1,57 @@
+"""The whole service in this process, with nothing started and no way out: a fresh one for each test."""
+
+import re
+from pathlib import Path
+from typing import Any
+
+from flask.testing import FlaskClient
+from werkzeug.test import TestResponse
+
+from ltp_service.app import create_app
+from ltp_service.config import Config
+from ltp_service.pairs import Pair
+from ltp_service.services import services_of
+from ltp_service.tick import WEBSOCKET
+from tests.fakes import BTC, FakeClock, tick
+
+NOWHERE = "127.0.0.1:9"
+"""Nobody listens there, so a second source is refused at once."""
+
+
+class FreshService:
+    """An app on a fake clock, and what a test does to it."""
+
+    def __init__(self, folder: Path, **settings: Any) -> None:
+        self.clock = FakeClock()
+        config = Config(
+            **{
+                "kraken_websocket_url": f"ws://{NOWHERE}/v2",
+                "kraken_rest_url": f"http://{NOWHERE}/0/public",
+                "kraken_max_retries": 0,
+                "database_path": folder / "ltp.sqlite3",
+                **settings,
+            }
+        )
+        self.app = create_app(config, clock=self.clock)
+        self.client: FlaskClient = self.app.test_client()
+        self.services = services_of(self.app)
+        self.store = self.services.prices.store
+
+    def trade(self, price: str, pair: Pair = BTC, **more: Any) -> None:
+        """A trade arrives now."""
+        now = self.clock.monotonic()
+        self.store.put(tick(price, pair, **{"received_at": now, "happened_at": now, **more}))
+
+    def heartbeat(self, *pairs: Pair) -> None:
+        """The feed is alive now, and these pairs' subscriptions with it."""
+        self.store.confirm(pairs, self.clock.monotonic(), WEBSOCKET)
+
+    def get(self, path: str, **headers: str) -> TestResponse:
+        """The answer to a GET; underscores in header names become dashes."""
+        named = {name.replace("_", "-"): value for name, value in headers.items()}
+        return self.client.get(path, headers=named)
+
+
+def amounts(answer: TestResponse) -> dict[str, str]:
+    """Pair to the digits of its amount, as they are in the body."""
+    return dict(re.findall(r'"pair":"([^"]+)","amount":([^,}]+)', answer.get_data(as_text=True)))

@@ -1,0 +1,211 @@
+"""ltp_service.last_prices: in process, over real sockets, against the simulated exchange."""
+
+import os
+import threading
+from collections.abc import Iterator
+from decimal import Decimal
+from pathlib import Path
+
+import pytest
+
+from ltp_service.clock import SystemClock
+from ltp_service.collectors.backoff import Backoff
+from ltp_service.collectors.base import Equipment
+from ltp_service.collectors.connection import WebSocketConnection
+from ltp_service.collectors.kraken import KrakenCollector
+from ltp_service.collectors.manager import CollectorManager
+from ltp_service.config import Config
+from ltp_service.errors import InvalidParameter, PriceUnavailable, UnknownPair
+from ltp_service.last_prices import LastPrices
+from ltp_service.stores.changes import Changes
+from ltp_service.stores.journal import Journal
+from ltp_service.stores.memory import MemoryStore
+from tests.fakes import BTC, RecordingObserver, eventually
+from tests.patched import run_patched
+from tests.simulator.client import Simulator
+
+
+@pytest.fixture(scope="module")
+def running() -> Iterator[Simulator]:
+    with Simulator.start() as exchange:
+        yield exchange
+
+
+@pytest.fixture
+def exchange(running: Simulator) -> Simulator:
+    running.clear()
+    return running
+
+
+def settings(exchange: Simulator, url: str, **more: object) -> Config:
+    return Config(
+        **{  # type: ignore[arg-type]
+            "kraken_websocket_url": url,
+            "kraken_rest_url": exchange.rest_url,
+            "kraken_reconnect_delay": 0.01,
+            **more,
+        }
+    )
+
+
+@pytest.fixture(params=["v1", "v2"])
+def config(request: pytest.FixtureRequest, exchange: Simulator) -> Config:
+    return settings(exchange, exchange.v1_url if request.param == "v1" else exchange.v2_url)
+
+
+def test_the_first_question_waits_for_the_feed_and_gets_the_last_trade(
+    exchange: Simulator, config: Config
+) -> None:
+    exchange.trade("BTC/USD", "115643.00000")
+    with LastPrices(["BTC/USD", "ETH/USD"], config=config) as prices:
+        assert prices.get_current_price("BTC/USD") == Decimal(115643)
+
+
+def test_a_trade_is_seen_without_asking_again(exchange: Simulator, config: Config) -> None:
+    with LastPrices(["BTC/USD"], config=config) as prices:
+        prices.get_current_price("BTC/USD")
+        exchange.trade("BTC/USD", "123456.7")
+        eventually(lambda: prices.get_current_price("XXBTZUSD") == Decimal("123456.7"))
+
+
+@pytest.mark.parametrize(
+    "spelling", ["BTC/USD", "btc-usd", "BTC_USD", "BTCUSD", "XBT/USD", "XBTUSD", "XXBTZUSD"]
+)
+def test_every_spelling_is_understood(exchange: Simulator, spelling: str) -> None:
+    exchange.trade("BTC/USD", "111111.1")
+    with LastPrices([spelling], config=settings(exchange, exchange.v2_url)) as prices:
+        eventually(lambda: prices.get_current_price(spelling) == Decimal("111111.1"))
+
+
+@pytest.mark.parametrize("protocol", ["v1", "v2"])
+def test_every_digit_survives_the_whole_way(protocol: str) -> None:
+    wire = {"AAA/USD": "0.00000012", "BBB/USD": "123456789.123456789", "CCC/USD": "115643.00000"}
+    names = [argument for pair in wire for argument in ("--pair", pair)]
+    with Simulator.start(*names) as exchange:
+        for pair, price in wire.items():
+            exchange.trade(pair, price)
+        url = exchange.v1_url if protocol == "v1" else exchange.v2_url
+        with LastPrices(list(wire), config=settings(exchange, url)) as prices:
+            for pair, price in wire.items():
+                assert prices.get_current_price(pair) == Decimal(price)
+
+
+def test_a_pair_that_was_not_given_is_unknown_and_nonsense_is_invalid(exchange: Simulator) -> None:
+    with LastPrices(["BTC/USD"], config=settings(exchange, exchange.v2_url)) as prices:
+        with pytest.raises(UnknownPair):
+            prices.get_current_price("ETH/USD")
+        with pytest.raises(InvalidParameter):
+            prices.get_current_price("nonsense!")
+
+
+def test_without_pairs_the_settings_decide(exchange: Simulator) -> None:
+    with LastPrices(config=settings(exchange, exchange.v2_url)) as prices:
+        assert prices.get_current_price("XRP/USD") > 0
+
+
+def test_nothing_is_connected_before_the_first_question(exchange: Simulator) -> None:
+    before = exchange.counters()["connections_total"]
+    prices = LastPrices(["BTC/USD"], config=settings(exchange, exchange.v2_url))
+    prices.close()
+
+    assert exchange.counters()["connections_total"] == before
+
+
+def test_after_the_end_every_question_is_refused_and_the_link_is_gone(exchange: Simulator) -> None:
+    prices = LastPrices(["BTC/USD"], config=settings(exchange, exchange.v2_url))
+    prices.get_current_price("BTC/USD")
+    prices.close()
+    prices.close()
+
+    with pytest.raises(PriceUnavailable):
+        prices.get_current_price("BTC/USD")
+    exchange.wait(open=0)
+
+
+def test_a_dead_exchange_raises_and_gives_no_number() -> None:
+    nowhere = "127.0.0.1:9"
+    config = Config(
+        kraken_websocket_url=f"ws://{nowhere}/v2",
+        kraken_rest_url=f"http://{nowhere}/0/public",
+        kraken_max_retries=0,
+    )
+    with LastPrices(["BTC/USD"], config=config) as prices, pytest.raises(PriceUnavailable):
+        prices.get_current_price("BTC/USD")
+
+
+def test_many_threads_may_ask_at_once(exchange: Simulator, config: Config) -> None:
+    exchange.trade("BTC/USD", "100000.1")
+    answers: list[Decimal] = []
+    with LastPrices(["BTC/USD"], config=config) as prices:
+        askers = [
+            threading.Thread(target=lambda: answers.append(prices.get_current_price("BTC/USD")))
+            for _ in range(16)
+        ]
+        for asker in askers:
+            asker.start()
+        for asker in askers:
+            asker.join(10)
+
+    assert answers == [Decimal("100000.1")] * 16
+
+
+def test_it_works_in_a_patched_process_too(exchange: Simulator) -> None:
+    exchange.trade("BTC/USD", "98765.4")
+    printed = run_patched(
+        """
+        import sys
+        import gevent
+        from ltp_service.config import Config
+        from ltp_service.last_prices import LastPrices
+        config = Config(kraken_websocket_url=sys.argv[1], kraken_rest_url=sys.argv[2])
+        with LastPrices(["BTC/USD"], config=config) as prices:
+            asked = [gevent.spawn(prices.get_current_price, "XXBTZUSD") for _ in range(10)]
+            gevent.joinall(asked, timeout=10, raise_error=True)
+            print({str(greenlet.value) for greenlet in asked})
+        """,
+        exchange.v2_url,
+        exchange.rest_url,
+    )
+
+    assert Decimal(printed.strip("{}'")) == Decimal("98765.4")
+
+
+def open_files() -> int:
+    return len(list(Path(f"/proc/{os.getpid()}/fd").iterdir()))
+
+
+@pytest.mark.parametrize("protocol", ["v1", "v2"])
+def test_a_link_cut_twenty_times_always_comes_back_and_leaves_nothing_behind(
+    exchange: Simulator, protocol: str
+) -> None:
+    url = exchange.v1_url if protocol == "v1" else exchange.v2_url
+    clock, observer = SystemClock(), RecordingObserver()
+    store = MemoryStore(clock, Changes(), Journal())
+    equipment = Equipment(
+        lambda: WebSocketConnection(url, connect_timeout=5.0, poll_interval=0.02),
+        Backoff(0.01, 5, clock.monotonic, lambda: 1.0),
+        clock,
+        observer,
+        lambda _: None,
+        10.0,
+    )
+    collector = KrakenCollector(url, (BTC,), store, equipment)
+    manager = CollectorManager((collector,))
+    manager.start()
+    try:
+        eventually(lambda: collector.link().state == "active")
+        threads, files = threading.active_count(), open_files()
+        for turn in range(20):
+            generation = collector.link().generation
+            exchange.cut("abrupt" if turn % 2 else "clean")
+            eventually(
+                lambda: collector.link().generation > generation and collector.link().state == "active"  # noqa: B023
+            )
+            price = f"{100_000 + turn}.5"
+            exchange.trade("BTC/USD", price)
+            eventually(lambda: store.all()[BTC].tick.amount == Decimal(price))  # noqa: B023
+        eventually(lambda: (threading.active_count(), open_files()) == (threads, files))
+        assert collector.link().generation == 21
+        assert observer.refused == {}
+    finally:
+        assert manager.stop(5.0)

@@ -1,0 +1,75 @@
+"""ltp_service.web.status"""
+
+import os
+from collections.abc import Callable
+
+from ltp_service.pairs import read_pair
+from ltp_service.tick import REST
+from ltp_service.version import VERSION
+from tests.fakes import BTC, ETH, NOON
+from tests.service import FreshService
+
+TWO = (read_pair("BTC/USD"), read_pair("ETH/USD"))
+
+MakeService = Callable[..., FreshService]
+
+
+def test_before_the_first_price_it_is_down(service: FreshService) -> None:
+    answer = service.get("/api/v1/status")
+    body = answer.get_json()
+
+    assert answer.status_code == 200
+    assert body["status"] == "down"
+    assert body["connection"]["websocket_enabled"] is True
+    assert body["connection"]["websocket_connected"] is False
+    assert body["connection"]["last_ws_update"] is None
+    assert body["pairs"]["BTC/USD"]["state"] == "unknown"
+    assert body["pairs"]["BTC/USD"]["age_ms"] is None
+
+
+def test_the_time_is_told_as_an_integer_and_in_words(service: FreshService) -> None:
+    body = service.get("/api/v1/status").get_json()
+
+    assert body["timestamp"] == int(NOON)
+    assert isinstance(body["timestamp"], int)
+    assert body["timestamp_iso"] == "2026-09-21T14:13:20.000000Z"
+
+
+def test_with_every_pair_in_order_it_is_ok(fresh_service: MakeService) -> None:
+    service = fresh_service(supported_pairs=TWO)
+    service.trade("100", BTC)
+    service.trade("200", ETH, happened_at=None)
+    service.clock.advance(1.5)
+    body = service.get("/api/v1/status").get_json()
+
+    assert body["status"] == "ok"
+    assert {pair: told["state"] for pair, told in body["pairs"].items()} == {
+        "BTC/USD": "live",
+        "ETH/USD": "quiet",
+    }
+    assert body["pairs"]["BTC/USD"]["age_ms"] == 1500
+
+
+def test_with_a_pair_missing_or_from_the_second_source_it_is_degraded(fresh_service: MakeService) -> None:
+    service = fresh_service(supported_pairs=TWO)
+    service.trade("100", BTC)
+    assert service.get("/api/v1/status").get_json()["status"] == "degraded"
+    service.trade("200", ETH, source=REST, happened_at=None)
+    assert service.get("/api/v1/status").get_json()["status"] == "degraded"
+
+
+def test_it_tells_which_process_answers_and_for_how_long_it_runs(service: FreshService) -> None:
+    service.clock.advance(12.5)
+    body = service.get("/api/v1/status").get_json()
+
+    assert body["uptime_s"] == 12.5
+    assert body["version"] == VERSION
+    assert body["worker"] == {"pid": os.getpid(), "count": 1}
+    assert body["reconnects"] == 0
+
+
+def test_without_a_websocket_it_says_so(fresh_service: MakeService) -> None:
+    connection = fresh_service(kraken_websocket_enabled=False).get("/api/v1/status").get_json()["connection"]
+
+    assert connection["websocket_enabled"] is False
+    assert connection["websocket_connected"] is False
