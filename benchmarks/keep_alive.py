@@ -6,6 +6,9 @@ from types import TracebackType
 from typing import Self
 
 _LENGTH = re.compile(rb"\r\ncontent-length: *(\d+)", re.IGNORECASE)
+_BODILESS = (b"204", b"304")
+"""Whatever length they announce: a 304's is that of the answer it stands for (RFC 9110, 8.6)."""
+
 _READ_SIZE = 65_536
 
 
@@ -24,6 +27,8 @@ def answer_length(received: bytes) -> int | None:
     end = received.find(b"\r\n\r\n")
     if end < 0:
         return None
+    if received[9:12] in _BODILESS:
+        return end + 4
     length = _LENGTH.search(received, 0, end + 2)
     return end + 4 + (int(length[1]) if length else 0)
 

@@ -2,6 +2,7 @@
 
 import os
 import platform
+import subprocess
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -64,6 +65,7 @@ def describe(cores: Cores, load: str) -> list[str]:
         f"{platform.python_implementation()} {platform.python_version()}, "
         + ", ".join(f"{library} {version(library)}" for library in LIBRARIES),
         f"load from {load}",
+        f"code at {_commit()}",
     ]
 
 
@@ -72,3 +74,12 @@ def _processor() -> str:
         if line.startswith("model name"):
             return line.partition(":")[2].strip()
     return platform.processor() or "unknown processor"
+
+
+def _commit() -> str:
+    """The commit, `-dirty` when files differ from it."""
+    command = ["git", "describe", "--always", "--dirty", "--exclude=*"]
+    described = subprocess.run(
+        command, cwd=Path(__file__).parent, capture_output=True, text=True, check=False
+    )
+    return described.stdout.strip() or "no commit"
