@@ -1,4 +1,4 @@
-"""python -m tests.simulator: a fake Kraken (WebSocket v1 and v2, REST) with faults on command."""
+"""python -m tests.simulator: a fake Kraken (WebSocket v1 and v2, REST), Bybit and Binance, with faults on command."""
 
 import argparse
 import json
@@ -7,10 +7,11 @@ import signal
 import subprocess
 import sys
 import threading
+from dataclasses import replace
 from pathlib import Path
 from types import FrameType
 
-from tests.simulator import faults
+from tests.simulator import faults, venue_faults, venues
 from tests.simulator.control import PREFIX as CONTROL_PREFIX
 from tests.simulator.control import Control
 from tests.simulator.endpoint import Endpoint
@@ -21,8 +22,10 @@ from tests.simulator.kraken_v1 import KrakenV1
 from tests.simulator.kraken_v2 import KrakenV2
 from tests.simulator.market import STANDARD_PAIRS, Market, arbitrary_pair
 from tests.simulator.replay import Player, Recording
+from tests.simulator.server import Endpoint as SocketEndpoint
 from tests.simulator.server import Server
-from tests.simulator.switches import Arguments
+from tests.simulator.venue_connection import BINANCE_TERMS
+from tests.simulator.venue_control import VenueControl
 from tests.simulator.walk import Walk
 
 WALK_RATE = 5.0
@@ -31,7 +34,8 @@ SWITCH_INTERVAL = 0.0005
 
 def arguments() -> argparse.ArgumentParser:
     known = "\n".join(
-        f"  {name:16} {(function.__doc__ or '').strip()}" for name, function in faults.KNOWN.items()
+        f"  {name:16} {(function.__doc__ or '').strip()}"
+        for name, function in (faults.KNOWN | venue_faults.KNOWN).items()
     )
     parser = argparse.ArgumentParser(
         prog="python -m tests.simulator",
@@ -42,6 +46,7 @@ def arguments() -> argparse.ArgumentParser:
     parser.add_argument("--host", default="127.0.0.1")
     parser.add_argument("--port", type=int, default=0, help="0 (default): any free port, printed as JSON")
     _add_behaviour(parser)
+    _add_binance_terms(parser)
     parser.add_argument("--protocol", choices=("v1", "v2"), default="v2", help="the URL that --run passes on")
     parser.add_argument("--until-stdin-closes", action="store_true", help="end when standard input does")
     parser.add_argument(
@@ -80,6 +85,18 @@ def _add_behaviour(parser: argparse.ArgumentParser) -> None:
     )
 
 
+def _add_binance_terms(parser: argparse.ArgumentParser) -> None:
+    real = BINANCE_TERMS
+    for name, value, help_ in (
+        ("ping", real.ping, "between two pings to a client"),
+        ("pong", real.pong, "that a client may take for its pong"),
+        ("lifetime", real.lifetime, "after which a connection is closed"),
+    ):
+        parser.add_argument(
+            f"--binance-{name}", type=float, default=value, metavar="SECONDS", help=f"{help_}; {value}"
+        )
+
+
 def main() -> int:
     parser = arguments()
     options = parser.parse_args()
@@ -106,19 +123,32 @@ def build(options: argparse.Namespace) -> Server:
     if recording:
         recording.rewind(market)
         exchange.player = Player(recording, exchange, options.speed)
+    terms = replace(
+        BINANCE_TERMS, ping=options.binance_ping, pong=options.binance_pong, lifetime=options.binance_lifetime
+    )
+    others = venues.build(options.seed, terms)
+    venue_control = VenueControl(others.by_name)
     for text in options.fault:
-        exchange.switch_fault(*_fault(text))
-    walk = Walk(exchange)
+        _switch_on(text, exchange, venue_control)
+    walk = Walk(exchange, list(others.by_name.values()))
     walk.set_rate(options.walk)
     v1 = KrakenV1(market, lambda: exchange.faults.any(faults.sends_trade_snapshot, "trade"))
-    sockets = {"/": Endpoint(exchange, v1), "/v2": Endpoint(exchange, KrakenV2(market))}
-    routes = {REST_PREFIX: KrakenRest(exchange).answer, CONTROL_PREFIX: Control(exchange, walk).answer}
-    return Server(sockets, routes, options.host, options.port)
+    sockets: dict[str, SocketEndpoint] = {
+        "/": Endpoint(exchange, v1),
+        "/v2": Endpoint(exchange, KrakenV2(market)),
+    }
+    control = Control(exchange, walk, venue_control)
+    routes = {REST_PREFIX: KrakenRest(exchange).answer, CONTROL_PREFIX: control.answer}
+    return Server(sockets | others.sockets, routes | others.routes, options.host, options.port)
 
 
-def _fault(text: str) -> tuple[str, bool, Arguments]:
-    name, its = faults.CATALOGUE.from_command_line(text)
-    return name, True, its
+def _switch_on(text: str, exchange: Exchange, venue_control: VenueControl) -> None:
+    name = text.partition("=")[0]
+    if name in venue_faults.KNOWN:
+        venue_control.switch_fault(name, True, venue_faults.CATALOGUE.from_command_line(text)[1])
+    else:
+        its = faults.CATALOGUE.from_command_line(text)[1]
+        exchange.switch_fault(name, True, its)
 
 
 def addresses_of(host: str, port: int) -> dict[str, str | int]:
@@ -127,6 +157,9 @@ def addresses_of(host: str, port: int) -> dict[str, str | int]:
         "kraken_v1": f"ws://{host}:{port}/",
         "kraken_v2": f"ws://{host}:{port}/v2",
         "kraken_rest": f"http://{host}:{port}/0/public",
+        "bybit": f"ws://{host}:{port}{venues.BYBIT_PATH}",
+        "binance": f"ws://{host}:{port}{venues.BINANCE_PATH}",
+        "binance_rest": f"http://{host}:{port}/api/v3",
         "control": f"http://{host}:{port}/control",
     }
 
@@ -137,6 +170,9 @@ def run_child(command: list[str], addresses: dict[str, str | int], protocol: str
         **os.environ,
         "KRAKEN_WEBSOCKET_URL": str(addresses[f"kraken_{protocol}"]),
         "KRAKEN_REST_URL": str(addresses["kraken_rest"]),
+        "BYBIT_WEBSOCKET_URL": str(addresses["bybit"]),
+        "BINANCE_WEBSOCKET_URL": str(addresses["binance"]),
+        "BINANCE_REST_URL": str(addresses["binance_rest"]),
     }
     children: list[subprocess.Popen[bytes]] = []
 

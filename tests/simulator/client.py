@@ -28,6 +28,9 @@ class Simulator:
         self.v1_url: str = addresses["kraken_v1"]
         self.v2_url: str = addresses["kraken_v2"]
         self.rest_url: str = addresses["kraken_rest"]
+        self.bybit_url: str = addresses["bybit"]
+        self.binance_url: str = addresses["binance"]
+        self.binance_rest_url: str = addresses["binance_rest"]
         self.control_url: str = addresses["control"]
         self._door = http.client.HTTPConnection("127.0.0.1", self.port, timeout=REPLY_SECONDS)
 
@@ -78,9 +81,10 @@ class Simulator:
         """Ends all faults and floods."""
         self._post("clear", {})
 
-    def cut(self, how: str = "abrupt", code: int = 1000) -> int:
-        """Drops all WebSocket connections (`abrupt`, `clean` or `reset`); returns how many."""
-        dropped: int = self._post("cut", {"how": how, "code": code})["dropped"]
+    def cut(self, how: str = "abrupt", code: int = 1000, exchange: str | None = None) -> int:
+        """Drops all WebSocket connections, or those of one exchange (`abrupt`, `clean` or `reset`); returns how many."""
+        only = {} if exchange is None else {"exchange": exchange}
+        dropped: int = self._post("cut", {"how": how, "code": code, **only})["dropped"]
         return dropped
 
     def send_text(self, text: str, repeat: int = 1, fragments: int = 1) -> None:
@@ -129,14 +133,54 @@ class Simulator:
             query["after"] = str(after)
         return self._call("GET", f"market?{urlencode(query)}", None)
 
-    def counters(self) -> dict[str, Any]:
-        return self._call("GET", "counters", None)
+    def counters(self, exchange: str = "kraken") -> dict[str, Any]:
+        return self._call("GET", "counters?" + urlencode({"exchange": exchange}), None)
 
-    def wait(self, timeout: float = 5.0, **numbers: int) -> dict[str, Any]:
-        """Blocks until the counters reach `connections`, `subscriptions`, `rest_calls`, … and returns them.
+    def wait(self, timeout: float = 5.0, exchange: str = "kraken", **numbers: int) -> dict[str, Any]:
+        """Blocks until the exchange's counters reach `connections`, `subscriptions`, `rest_calls`, … and returns them.
 
         Raises SimulatorError after `timeout` seconds."""
-        return self._call("GET", "wait?" + urlencode({**numbers, "timeout": timeout}), None)
+        query = urlencode({**numbers, "timeout": timeout, "exchange": exchange})
+        return self._call("GET", f"wait?{query}", None)
+
+    def exchange_trade(self, exchange: str, symbol: str, price: str, **more: Any) -> dict[str, Any]:
+        """A trade of Bybit's or Binance's now (quantity, side, time, id, block, silent are optional)."""
+        return self._post("exchange_trade", {"exchange": exchange, "symbol": symbol, "price": price, **more})
+
+    def exchange_flood(
+        self,
+        exchange: str,
+        *symbols: str,
+        rate: float = 100,
+        seconds: float = 1.0,
+        seed: int = 1,
+        background: bool = False,
+    ) -> int | None:
+        """`rate` trades per second over the symbols; returns the trades, None in the background."""
+        arguments = {
+            "exchange": exchange,
+            "symbols": symbols,
+            "rate": rate,
+            "seconds": seconds,
+            "seed": seed,
+            "background": background,
+        }
+        trades: int | None = self._post("exchange_flood", arguments)["trades"]
+        return trades
+
+    def exchange_trades(self, exchange: str, symbol: str) -> dict[str, Any]:
+        """The ids of all trades that happened: first, last, count, ranges of [first, last]; blocks apart."""
+        query = urlencode({"exchange": exchange, "symbol": symbol})
+        return self._call("GET", f"exchange_trades?{query}", None)
+
+    def change_book(self, exchange: str, symbol: str, updates: int = 1, **more: Any) -> None:
+        """Random updates of a book (gaps, rate, seed, restart, background are optional)."""
+        self._post("book", {"exchange": exchange, "symbol": symbol, "updates": updates, **more})
+
+    def book(self, exchange: str, symbol: str, depth: int = 50) -> dict[str, list[list[str]]]:
+        """The true book now: bids and asks, best first, [price, size] as texts."""
+        query = urlencode({"exchange": exchange, "symbol": symbol, "depth": depth})
+        return self._call("GET", f"book?{query}", None)
 
     def _post(self, door: str, arguments: Mapping[str, Any]) -> dict[str, Any]:
         return self._call("POST", door, json.dumps(arguments).encode())

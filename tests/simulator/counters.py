@@ -17,6 +17,7 @@ class Counters:
         self.connections_open = 0
         self.subscribe_requests = 0
         self.pings_received = 0
+        self.pongs_received = 0
         self.frames_sent = 0
         self.rest_calls: Counter[str] = Counter()
         self.rest_times: deque[float] = deque(maxlen=_KEPT_TIMES)
@@ -49,6 +50,11 @@ class Counters:
             self.pings_received += 1
             self.changed.notify_all()
 
+    def ponged(self) -> None:
+        with self.changed:
+            self.pongs_received += 1
+            self.changed.notify_all()
+
     def called(self, method: str) -> None:
         with self.changed:
             self.rest_calls[method] += 1
@@ -79,4 +85,5 @@ class Counters:
                 "rest_times": list(self.rest_times),
                 "frames_sent": self.frames_sent,
                 "pings_received": self.pings_received,
+                "pongs_received": self.pongs_received,
             }

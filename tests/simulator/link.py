@@ -59,6 +59,8 @@ class Link(ABC):
         """One frame of the client; pings are answered already."""
         if event.opcode is Opcode.PING:
             self.counters.pinged()
+        if event.opcode is Opcode.PONG:
+            self.counters.ponged()
         if event.opcode not in (Opcode.TEXT, Opcode.CONT):
             return
         self._message += event.data

@@ -2,15 +2,18 @@
 
 import threading
 import time
+from collections.abc import Sequence
 
 from tests.simulator.exchange import Exchange
+from tests.simulator.venue import Venue
 
 
 class Walk:
-    """A price walk at `rate` events per second over all pairs, while the market is open."""
+    """At `rate` per second an event of Kraken's, over all pairs while its market is open, and one of each venue's."""
 
-    def __init__(self, exchange: Exchange) -> None:
+    def __init__(self, exchange: Exchange, venues: Sequence[Venue]) -> None:
         self._exchange = exchange
+        self._venues = venues
         self._changed = threading.Condition()
         self._rate = 0.0
         self._thread: threading.Thread | None = None
@@ -39,3 +42,5 @@ class Walk:
         with self._exchange.lock:
             if self._exchange.system == "online":
                 self._exchange.publish(self._exchange.market.walk())
+        for venue in self._venues:
+            venue.walk()

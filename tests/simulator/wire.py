@@ -49,6 +49,14 @@ class HangUp(Exception):
     """Close the TCP connection without an answer."""
 
 
+class Refusal(Exception):
+    """A request was not carried out; `status` is the HTTP status."""
+
+    def __init__(self, message: str, status: int = 400) -> None:
+        super().__init__(message)
+        self.status = status
+
+
 class RequestReader:
     """Requests of one connection, one after the other."""
 

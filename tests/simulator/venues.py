@@ -1,0 +1,52 @@
+"""Bybit and Binance, built and put on their paths."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+
+from tests.simulator import binance, binance_rest, bybit, bybit_rest
+from tests.simulator.binance import Binance
+from tests.simulator.binance_rest import BinanceRest
+from tests.simulator.bybit import Bybit
+from tests.simulator.bybit_rest import BybitRest
+from tests.simulator.venue import Venue
+from tests.simulator.venue_connection import BYBIT_TERMS, Terms
+from tests.simulator.venue_faults import VenueFaults
+from tests.simulator.venue_market import VenueMarket
+from tests.simulator.wire import Reply, Request
+
+BYBIT_PATH = "/v5/public/spot"
+BINANCE_PATH = "/stream"
+
+
+@dataclass
+class Venues:
+    """By name, by WebSocket path, and what answers their REST paths."""
+
+    by_name: dict[str, Venue] = field(default_factory=dict)
+    sockets: dict[str, Venue] = field(default_factory=dict)
+    routes: dict[str, Callable[[Request], Reply]] = field(default_factory=dict)
+
+    def add(self, venue: Venue, path: str, routes: Mapping[str, Callable[[Request], Reply]]) -> None:
+        self.by_name[venue.name] = venue
+        self.sockets[path] = venue
+        self.routes.update(routes)
+
+
+def build(seed: int, binance_terms: Terms) -> Venues:
+    venues = Venues()
+    _add_bybit(venues, seed)
+    _add_binance(venues, seed, binance_terms)
+    return venues
+
+
+def _add_bybit(venues: Venues, seed: int) -> None:
+    market, faults = VenueMarket(bybit.NAME, seed, bybit.FIRST_ID), VenueFaults(bybit.NAME)
+    venue = Venue(market, Bybit(market, faults), faults, BYBIT_TERMS)
+    venues.add(venue, BYBIT_PATH, {bybit_rest.PREFIX: BybitRest(venue).answer})
+
+
+def _add_binance(venues: Venues, seed: int, terms: Terms) -> None:
+    market, faults = VenueMarket(binance.NAME, seed), VenueFaults(binance.NAME)
+    dialect = Binance(market, faults)
+    venue = Venue(market, dialect, faults, terms)
+    venues.add(venue, BINANCE_PATH, {binance_rest.PREFIX: BinanceRest(venue, dialect).answer})
