@@ -1,0 +1,344 @@
+"""The second source: whom it asks when, and who is believed."""
+
+import logging
+from collections.abc import Iterable
+from decimal import Decimal
+from itertools import pairwise
+from threading import Event
+
+import pytest
+
+from ltp_service.errors import Unreachable
+from ltp_service.fallback.kraken import RestAnswer
+from ltp_service.fallback.poll import Poll, Promise
+from ltp_service.fallback.source import Bounds, RestSource
+from ltp_service.market import MarketStatus
+from ltp_service.observer import Observer
+from ltp_service.pairs import Pair
+from ltp_service.quotes.freshness import judge
+from ltp_service.tick import REST, WEBSOCKET, Tick
+from tests.fakes import BTC, ETH, FakeClock, memory_store, tick
+
+DOWN = "WebSocket data unavailable, falling back to REST"
+BACK = "WebSocket data received, switching back from REST fallback"
+
+
+class FakeFeed:
+    """A feed that a test connects, cuts and makes deliver."""
+
+    def __init__(self) -> None:
+        self.up = True
+        self.delivered: dict[Pair, float] = {}
+        self.doubted: list[Pair] = []
+        self.left = 0
+
+    def is_connected(self) -> bool:
+        return self.up
+
+    def delivered_at(self, pair: Pair) -> float | None:
+        return self.delivered.get(pair)
+
+    def doubt(self, pair: Pair) -> None:
+        self.doubted.append(pair)
+
+    def leave(self) -> None:
+        self.left += 1
+
+
+class FakeRest:
+    """REST with prices that a test sets, and a memory of what it was asked."""
+
+    def __init__(self, clock: FakeClock) -> None:
+        self.clock = clock
+        self.prices = {BTC: "100.0", ETH: "10.0"}
+        self.trade_times: dict[Pair, float] = {}
+        self.status: MarketStatus = "online"
+        self.broken = False
+        self.asked: list[tuple[str, float]] = []
+
+    def last_trades(self, pairs: Iterable[Pair], budget: float) -> RestAnswer:
+        self._ask("Ticker")
+        return RestAnswer([self._tick(pair) for pair in pairs if pair in self.prices], frozenset())
+
+    def trades(self, pair: Pair) -> Tick | None:
+        self._ask("Trades")
+        return self._tick(pair, self.trade_times[pair])
+
+    def system_status(self) -> MarketStatus:
+        self._ask("SystemStatus")
+        return self.status
+
+    def calls(self, endpoint: str) -> int:
+        return [name for name, _ in self.asked].count(endpoint)
+
+    def _ask(self, endpoint: str) -> None:
+        self.asked.append((endpoint, self.clock.monotonic()))
+        if self.broken:
+            raise Unreachable("REST is down", reason="refused")
+
+    def _tick(self, pair: Pair, traded_at: float | None = None) -> Tick:
+        price = self.prices[pair]
+        return Tick(pair, price, Decimal(price), REST, traded_at, None, self.clock.monotonic(), None)
+
+
+class Scene:
+    """A store, a feed, REST and the poll between them, on one clock."""
+
+    def __init__(self, feed: FakeFeed | None, ttl: float = 30.0) -> None:
+        self.clock = FakeClock()
+        self.store = memory_store(self.clock)
+        self.feed = feed
+        self.rest = FakeRest(self.clock)
+        self.source = RestSource(
+            self.rest, self.store, self.clock, Observer(), self.clock.advance, Bounds(3.0, 0.05)
+        )
+        promise = Promise((BTC, ETH), fallback_timeout=15.0, stale_after=120.0, ttl=ttl)
+        self.poll = Poll(self.source, self.store, feed, promise, self.clock, Observer())
+
+    def trade(self, price: str, pair: Pair = BTC) -> None:
+        now = self.clock.monotonic()
+        self.store.put(tick(price, pair, traded_at=now, received_at=now, happened_at=now))
+
+    def deliver(self, *pairs: Pair) -> None:
+        """The feed is alive for these pairs."""
+        assert self.feed is not None
+        now = self.clock.monotonic()
+        self.feed.delivered.update(dict.fromkeys(pairs, now))
+        self.store.confirm(pairs, now, WEBSOCKET)
+
+    def pass_time(self, seconds: float, alive: Iterable[Pair] = ()) -> None:
+        """Looks four times a second, while the feed is alive for some pairs."""
+        for _ in range(round(seconds * 4)):
+            self.clock.advance(0.25)
+            if pairs := tuple(alive):
+                self.deliver(*pairs)
+            try:
+                self.poll.look()
+            except Unreachable:
+                continue
+
+    def state(self, pair: Pair = BTC) -> str:
+        price = self.store.all().get(pair)
+        return judge(price, self.clock.monotonic(), 30.0, self.store.market()).state
+
+    def amount(self, pair: Pair = BTC) -> str:
+        return self.store.all()[pair].tick.price
+
+
+@pytest.fixture
+def scene() -> Scene:
+    scene = Scene(FakeFeed())
+    scene.trade("100.0")
+    scene.trade("10.0", ETH)
+    scene.deliver(BTC, ETH)
+    return scene
+
+
+def test_while_the_feed_delivers_nobody_asks_rest(scene: Scene) -> None:
+    scene.pass_time(60, alive=(BTC, ETH))
+
+    assert scene.rest.asked == []
+
+
+def test_a_lost_feed_is_followed_by_rest_within_three_seconds(scene: Scene) -> None:
+    assert scene.feed
+    scene.feed.up = False
+    scene.rest.prices[BTC] = "101.5"
+    scene.pass_time(3)
+
+    assert (scene.amount(), scene.state()) == ("101.5", "fallback")
+
+
+def test_a_lost_feed_costs_at_most_one_call_in_two_seconds(scene: Scene) -> None:
+    assert scene.feed
+    scene.feed.up = False
+    scene.pass_time(60)
+
+    assert 28 <= len(scene.rest.asked) <= 30
+
+
+def test_each_change_of_the_source_is_logged_once(scene: Scene, caplog: pytest.LogCaptureFixture) -> None:
+    assert scene.feed
+    caplog.set_level(logging.INFO)
+    for _ in range(2):
+        scene.feed.up = False
+        scene.pass_time(20)
+        scene.feed.up = True
+        scene.deliver(BTC, ETH)
+        scene.pass_time(20, alive=(BTC, ETH))
+
+    lines = [record.getMessage() for record in caplog.records]
+    assert [line for line in lines if line in (DOWN, BACK)] == [DOWN, BACK, DOWN, BACK]
+
+
+def test_a_pair_that_is_not_delivered_follows_rest_and_the_others_stay(scene: Scene) -> None:
+    scene.rest.prices[ETH] = "11.0"
+    scene.pass_time(20, alive=(BTC,))
+
+    assert (scene.amount(ETH), scene.state(ETH)) == ("11.0", "fallback")
+    assert (scene.amount(BTC), scene.state(BTC)) == ("100.0", "live")
+
+
+def test_one_missing_pair_is_not_the_whole_feed(scene: Scene, caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level(logging.INFO)
+    scene.pass_time(20, alive=(BTC,))
+
+    assert not scene.poll.active()
+    assert DOWN not in caplog.text
+
+
+def test_rest_never_overrules_a_living_feed(scene: Scene) -> None:
+    scene.rest.prices[BTC] = "99.0"
+    scene.source.fetch([BTC])
+
+    assert scene.amount() == "100.0"
+    assert scene.state() == "live"
+
+
+def test_rest_that_agrees_leaves_a_living_feed_in_charge(scene: Scene) -> None:
+    scene.source.fetch([BTC])
+
+    assert scene.state() == "live"
+
+
+def test_a_deaf_pair_is_found_served_and_subscribed_anew_within_thirty_seconds(scene: Scene) -> None:
+    assert scene.feed
+    for _ in range(20):
+        scene.trade("100.0")
+        scene.pass_time(1, alive=(BTC, ETH))
+    scene.rest.prices[BTC] = "102.0"
+    scene.rest.trade_times[BTC] = scene.clock.monotonic() + 5
+    scene.pass_time(12.5, alive=(BTC, ETH))
+
+    assert scene.amount() == "102.0"
+    assert scene.feed.doubted == [BTC]
+    assert scene.feed.left == 0
+
+
+def test_a_pair_deaf_twice_within_a_minute_costs_the_connection(scene: Scene) -> None:
+    assert scene.feed
+    for _ in range(20):
+        scene.trade("100.0")
+        scene.pass_time(1, alive=(BTC, ETH))
+    for price in ("102.0", "103.0"):
+        scene.rest.prices[BTC] = price
+        scene.rest.trade_times[BTC] = scene.clock.monotonic() + 5
+        scene.pass_time(15, alive=(BTC, ETH))
+
+    assert scene.feed.left == 1
+
+
+def test_a_pair_quiet_for_ten_minutes_is_never_reconnected_and_stays_quiet(scene: Scene) -> None:
+    assert scene.feed
+    scene.pass_time(600, alive=(BTC, ETH))
+
+    assert scene.state() == "quiet"
+    assert (scene.feed.left, scene.feed.doubted) == (0, [])
+
+
+def test_however_many_pairs_are_silent_there_is_at_most_one_call_a_second(scene: Scene) -> None:
+    scene.pass_time(600, alive=(BTC, ETH))
+    times = [at for _, at in scene.rest.asked]
+
+    assert times
+    assert min(later - earlier for earlier, later in pairwise(times)) >= 1.0
+
+
+def test_a_late_rest_answer_about_an_older_trade_changes_nothing(scene: Scene) -> None:
+    for _ in range(20):
+        scene.trade("100.0")
+        scene.pass_time(1, alive=(BTC, ETH))
+    scene.rest.prices[BTC] = "98.0"
+    scene.rest.trade_times[BTC] = scene.clock.monotonic() - 300
+    scene.pass_time(15, alive=(BTC, ETH))
+
+    assert scene.rest.calls("Trades") >= 1
+    assert scene.amount() == "100.0"
+
+
+def test_sources_that_cannot_both_be_right_are_settled_by_exchange_time(scene: Scene) -> None:
+    assert scene.feed
+    scene.feed.up = False
+    scene.rest.prices[BTC] = "120.0"
+    scene.rest.trade_times[BTC] = scene.clock.monotonic() + 1
+    scene.pass_time(5)
+
+    assert scene.amount() == "120.0"
+    seen = scene.source.divergences[BTC]
+    assert (seen.websocket, seen.rest) == ("100.0", "120.0")
+
+
+def test_a_wild_rest_price_with_an_older_time_is_not_served(scene: Scene) -> None:
+    assert scene.feed
+    scene.feed.up = False
+    scene.rest.prices[BTC] = "120.0"
+    scene.rest.trade_times[BTC] = scene.clock.monotonic() - 500
+    scene.pass_time(4)
+
+    assert scene.amount() == "100.0"
+
+
+def test_a_lost_feed_is_asked_whether_the_market_is_open(scene: Scene) -> None:
+    assert scene.feed
+    scene.rest.status = "maintenance"
+    scene.feed.up = False
+    scene.pass_time(4)
+
+    assert scene.state() == "halted"
+    scene.rest.status = "online"
+    scene.pass_time(4)
+    assert scene.state() == "fallback"
+
+
+def test_a_broken_rest_is_told_and_asked_again(scene: Scene) -> None:
+    assert scene.feed
+    scene.feed.up = False
+    scene.rest.broken = True
+    scene.pass_time(10)
+    asked = len(scene.rest.asked)
+    scene.rest.broken = False
+    scene.pass_time(3)
+
+    assert asked >= 4
+    assert scene.state() == "fallback"
+
+
+def test_without_a_websocket_rest_is_the_source_from_the_start(caplog: pytest.LogCaptureFixture) -> None:
+    scene = Scene(None)
+    scene.pass_time(0.5)
+
+    assert scene.state() == "fallback"
+    assert DOWN not in caplog.text
+
+
+def test_a_short_life_without_evidence_is_never_outlived() -> None:
+    scene = Scene(FakeFeed(), ttl=6.0)
+    scene.trade("100.0")
+    scene.deliver(BTC, ETH)
+    scene.pass_time(6)
+
+    assert scene.clock.monotonic() - scene.store.all()[BTC].confirmed_at < 6.0
+
+
+def test_the_runner_reports_an_error_and_goes_on(caplog: pytest.LogCaptureFixture) -> None:
+    scene = Scene(None)
+    scene.rest.broken = True
+
+    class TwoLooks(Event):
+        looks = 0
+
+        def wait(self, timeout: float | None = None) -> bool:
+            scene.clock.advance(3.0)
+            self.looks += 1
+            return self.looks > 2
+
+    scene.poll.run(TwoLooks())
+
+    assert scene.rest.calls("Ticker") == 2
+    assert scene.poll.last_error == "REST is down"
+
+
+def test_a_refresh_that_fails_learns_nothing(scene: Scene) -> None:
+    scene.rest.broken = True
+
+    assert scene.source.refresh([BTC]) == frozenset()

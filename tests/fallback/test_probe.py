@@ -1,0 +1,68 @@
+"""Who is asked about, and when."""
+
+from ltp_service.fallback.probe import Probe
+from tests.fakes import BTC, ETH
+
+
+def traded_every(probe: Probe, pause: float, times: int) -> float:
+    """BTC trades that often; the moment of the last trade."""
+    for number in range(times):
+        probe.heard(BTC, number * pause)
+    return (times - 1) * pause
+
+
+def test_a_pair_that_trades_every_second_is_asked_about_after_ten_seconds_of_silence() -> None:
+    probe = Probe()
+    last = traded_every(probe, 1.0, 20)
+
+    assert probe.due([BTC], last + 9.9) == []
+    assert probe.due([BTC], last + 10.1) == [BTC]
+
+
+def test_a_slow_pair_is_given_ten_of_its_usual_pauses() -> None:
+    probe = Probe()
+    last = traded_every(probe, 8.0, 20)
+
+    assert probe.due([BTC], last + 79.0) == []
+    assert probe.due([BTC], last + 81.0) == [BTC]
+
+
+def test_nobody_is_given_more_than_two_minutes() -> None:
+    probe = Probe()
+    last = traded_every(probe, 3600.0, 5)
+
+    assert probe.due([BTC], last + 121.0) == [BTC]
+
+
+def test_a_pair_that_was_never_heard_is_asked_about_after_two_minutes() -> None:
+    probe = Probe()
+
+    assert probe.due([ETH], 0.0) == []
+    assert probe.due([ETH], 121.0) == [ETH]
+
+
+def test_the_same_trade_told_again_says_nothing_about_the_rhythm() -> None:
+    probe = Probe()
+    last = traded_every(probe, 1.0, 20)
+    for _ in range(100):
+        probe.heard(BTC, last)
+
+    assert probe.due([BTC], last + 10.1) == [BTC]
+
+
+def test_after_an_answer_the_same_silence_has_to_pass_again() -> None:
+    probe = Probe()
+    last = traded_every(probe, 1.0, 20)
+    probe.asked([BTC], last + 10.1)
+
+    assert probe.due([BTC], last + 19.0) == []
+    assert probe.due([BTC], last + 20.2) == [BTC]
+
+
+def test_only_a_second_deafness_within_a_minute_condemns_the_connection() -> None:
+    probe = Probe()
+
+    assert not probe.deaf(BTC, 0.0)
+    assert not probe.deaf(BTC, 100.0)
+    assert probe.deaf(BTC, 150.0)
+    assert not probe.deaf(BTC, 160.0)
