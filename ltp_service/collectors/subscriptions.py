@@ -119,8 +119,9 @@ class Subscriptions:
     def lose(self, channel: str, symbol: str, now: float) -> None:
         """The exchange ended a subscription that it had accepted."""
         if state := self._states.get(symbol):
+            if state.proven:  # else it was given back on purpose, and is asked for again already
+                state.retry_at = now
             state.acknowledged.pop(channel, None)
-            state.retry_at = now
             self._proven = None
 
     def hear(self, symbol: str) -> None:

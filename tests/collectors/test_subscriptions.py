@@ -1,6 +1,14 @@
 """ltp_service.collectors.subscriptions"""
 
-from ltp_service.collectors.subscriptions import DEADLINE, RETRY, RETRY_CAP, Requests, Subscriptions
+from ltp_service.collectors.subscriptions import (
+    DEADLINE,
+    MAX_UNANSWERED,
+    RETRY,
+    RETRY_CAP,
+    Request,
+    Requests,
+    Subscriptions,
+)
 
 
 def begun(*symbols: str) -> Subscriptions:
@@ -118,6 +126,82 @@ def test_a_doubted_subscription_proves_nothing_until_it_is_heard_again() -> None
     assert subscriptions.overdue(3.0) == ["A"]
     subscriptions.hear("A")
     assert subscriptions.proven() == ("A",)
+
+
+def test_giving_a_doubted_subscription_back_does_not_ask_for_it_twice() -> None:
+    subscriptions = begun("A")
+    prove(subscriptions, "A")
+    subscriptions.acknowledge("trade", "A", 1.0)
+    subscriptions.doubt("A", 3.0)
+    assert subscriptions.overdue(3.0) == ["A"]
+    subscriptions.lose("ticker", "A", 3.1)
+    subscriptions.lose("trade", "A", 3.1)
+    assert subscriptions.overdue(3.2) == []
+    assert subscriptions.overdue(3.0 + DEADLINE) == ["A"]
+
+
+def test_requests_are_cut_to_what_the_exchange_takes_and_paced() -> None:
+    requests = Requests(symbols_each=2, per_second=2)
+    requests.ask("subscribe", "trade", ("A", "B", "C", "D", "E"))
+
+    assert [requests.next(number, 0.0) for number in (1, 2)] == [
+        Request("subscribe", "trade", ("A", "B")),
+        Request("subscribe", "trade", ("C", "D")),
+    ]
+    assert requests.next(3, 0.9) is None
+    assert requests.next(3, 1.1) == Request("subscribe", "trade", ("E",))
+
+
+def test_an_answer_finds_its_request_by_number_or_in_the_order_sent() -> None:
+    requests = Requests()
+    for number, symbol in enumerate("ABC", 1):
+        requests.ask("subscribe", "trade", (symbol,))
+        requests.next(number, 0.0)
+
+    assert requests.answered(2) == Request("subscribe", "trade", ("B",))
+    assert requests.answered(2) is None
+    assert requests.answered(None) == Request("subscribe", "trade", ("A",))
+    requests.begin()
+    assert requests.answered(None) is None
+
+
+def test_unanswered_requests_take_a_bounded_place() -> None:
+    requests = Requests()
+    for number in range(MAX_UNANSWERED + 1):
+        requests.ask("subscribe", "trade", (str(number),))
+        requests.next(number, 0.0)
+
+    assert requests.answered(0) is None
+    assert requests.answered(1) is not None
+
+
+def test_symbols_may_change_while_connected() -> None:
+    subscriptions = begun("A", "B")
+    prove(subscriptions, "A")
+
+    assert subscriptions.want(("A", "C"), 5.0) == (["C"], ["B"])
+    assert subscriptions.symbols == ("A", "C")
+    assert subscriptions.labels() == {"A": "active", "C": "asked"}
+    assert subscriptions.proven() == ("A",)
+
+
+def test_what_was_accepted_and_brings_nothing_is_called_silent_until_it_does() -> None:
+    subscriptions = begun("A")
+    subscriptions.acknowledge("ticker", "A", 1.0)
+    subscriptions.mark_silent(1.0 + DEADLINE)
+    assert subscriptions.labels() == {"A": "silent"}
+    subscriptions.hear("A")
+    assert subscriptions.labels() == {"A": "active"}
+
+
+def test_everything_is_settled_when_each_symbol_is_proven_or_refused() -> None:
+    subscriptions = begun("A", "B")
+    prove(subscriptions, "A")
+    assert not subscriptions.settled()
+    subscriptions.refuse(None, "B", "no", 1.0)
+    assert subscriptions.settled()
+    assert subscriptions.accepted("ticker", "A")
+    assert not subscriptions.accepted("ticker", "B")
 
 
 def test_what_was_never_asked_for_changes_nothing() -> None:
