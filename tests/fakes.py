@@ -106,8 +106,11 @@ class ScriptedStop(threading.Event):
         super().__init__()
         self._clock = clock
         self.waits: list[float] = []
+        self.meanwhile: Callable[[], object] = list
+        """What happens during each wait."""
 
     def wait(self, timeout: float | None = None) -> bool:
+        self.meanwhile()
         self.waits.append(timeout or 0.0)
         self._clock.advance(timeout or 0.0)
         return self.is_set()

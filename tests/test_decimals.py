@@ -57,6 +57,7 @@ def test_a_price_comes_out_with_its_own_digits_and_without_trailing_zeros(wire: 
         ("1." + "1" * MAX_DIGITS, "out_of_range"),
         ("1" * 5000, "out_of_range"),
         ("9" * 65, "out_of_range"),
+        ("0" * 64 + "5", "out_of_range"),
     ],
 )
 def test_a_price_that_cannot_be_believed_is_refused_with_its_reason(wire: str, reason: str) -> None:

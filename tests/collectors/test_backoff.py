@@ -5,7 +5,7 @@ import random
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ltp_service.collectors.backoff import BUDGET, CAP, WINDOW, Backoff
+from ltp_service.collectors.backoff import BUDGET, CAP, URGENT, WINDOW, Backoff
 from tests.fakes import FakeClock
 
 
@@ -50,6 +50,14 @@ def test_a_connection_that_brought_data_does_not_count_as_a_failure() -> None:
         backoff.forgive()
     backoff.forgive()
     assert backoff.delay() == 5.0
+
+
+def test_while_every_second_counts_the_wait_is_short_and_still_jittered() -> None:
+    backoff = Backoff(5.0, 2, FakeClock().monotonic, lambda: 0.0, urgent=lambda: True)
+    delays = [backoff.delay() for _ in range(20)]
+
+    assert max(delays) <= URGENT
+    assert min(delays[1:]) > 0.0
 
 
 def test_after_a_stable_connection_it_starts_over() -> None:

@@ -6,20 +6,23 @@ from decimal import Decimal
 
 import pytest
 
-from ltp_service.collectors.base import STABLE, TENDING, TURN, Collector
+from ltp_service.collectors.base import REJECTED, STABLE, TENDING, TURN, Collector, Terms
 from ltp_service.collectors.events import (
     HEARTBEAT,
     Acknowledged,
+    Answered,
     Ended,
     Event,
     Invalid,
     LastTrade,
+    Leaving,
     MarketChanged,
     Parsed,
     Refused,
+    Skipped,
 )
 from ltp_service.collectors.subscriptions import DEADLINE, RETRY, Subscriptions
-from ltp_service.errors import BadFrame, Unreachable
+from ltp_service.errors import BadFrame, Rejected, Unreachable
 from tests.fakes import Script, Step
 
 EVENTS: dict[str, Callable[..., Event]] = {
@@ -30,6 +33,9 @@ EVENTS: dict[str, Callable[..., Event]] = {
     "trade": lambda symbol, price: LastTrade(symbol, price, Decimal(price)),
     "invalid": lambda reason: Invalid(reason, "cannot be"),
     "status": MarketChanged,
+    "answer": lambda number, error=None: Answered(int(number), error),
+    "skip": Skipped,
+    "leave": Leaving,
 }
 ERRORS: dict[str, Exception] = {
     "bad": BadFrame("bad", reason="shape"),
@@ -85,6 +91,14 @@ class Toy(Collector):
 
     def activated(self) -> None:
         self.activations += 1
+
+
+class Demanding(Toy):
+    """Of an exchange that wants to be asked, and replaces its connections."""
+
+    terms = Terms(
+        ping_every=20.0, pong_within=10.0, symbols_per_request=1, lifetime=100.0, lifetime_jitter=0.0
+    )
 
 
 def play(*connections: Sequence[Step] | Exception) -> tuple[Toy, Script]:
@@ -335,6 +349,89 @@ def test_a_loop_that_is_told_to_stop_before_it_starts_connects_to_nothing() -> N
     script.play(Toy(script))
 
     assert script.made == []
+
+
+def test_an_exchange_that_refuses_this_place_is_asked_again_rarely_and_says_why() -> None:
+    seen: list[str | None] = []
+    script = Script(
+        Rejected("HTTP 451: not available from this location", reason="restricted_location"), OPEN
+    )
+    toy = Toy(script)
+    script.stop.meanwhile = lambda: seen.append(toy.link().problem)
+    script.play(toy)
+
+    assert seen == ["HTTP 451: not available from this location", None]
+    assert script.clock.monotonic() >= 1000.0 + REJECTED
+
+
+def test_an_exchange_that_wants_questions_is_asked_and_has_to_answer() -> None:
+    steps: list[Step] = [*OPEN, 15.0, "heartbeat", 5.0, None, 9.0, None, 1.0, None]
+    script = Script(steps)
+    script.play(Demanding(script))
+
+    assert script.sent == ["1 subscribe ticker A", "2 subscribe ticker B", "3 ping"]
+    assert script.observer.failures[0] == "silent"
+
+
+def test_any_frame_answers_a_question() -> None:
+    script = Script([*OPEN, 20.0, None, 9.0, "heartbeat", 9.0, "heartbeat"])
+    script.play(Demanding(script))
+
+    assert script.observer.failures[0] == "closed"
+
+
+def test_a_connection_is_replaced_before_the_exchange_ends_it() -> None:
+    steps: list[Step] = [*OPEN]
+    for _ in range(30):
+        steps += [5.0, "heartbeat"]
+    script = Script(steps)
+    script.play(Demanding(script))
+
+    assert script.observer.failures == ["script_over"]
+    assert script.clock.monotonic() == pytest.approx(1100.0, abs=10.0)
+
+
+def test_an_exchange_that_says_goodbye_is_left_at_once() -> None:
+    toy, script = play([*OPEN, "leave", "trade A 99"], ["trade A 5"])
+
+    assert ("A", "99") not in toy.taken
+    assert toy.taken[-1] == ("A", "5")
+    assert script.observer.failures[0] == "closed"
+
+
+def test_what_is_understood_and_no_news_is_counted_by_its_kind() -> None:
+    _, script = play(["skip block_trade"])
+
+    assert script.observer.frames == {"skip": 1, "block_trade": 1}
+
+
+def test_an_answer_to_a_whole_request_acknowledges_each_of_its_symbols() -> None:
+    toy, _ = play(["answer 1", "trade A 1", "trade B 2", 1.0, "heartbeat", TENDING, None])
+
+    assert toy.confirmed[-1][0] == ("A", "B")
+
+
+def test_when_a_whole_request_is_refused_its_symbols_are_asked_for_one_by_one() -> None:
+    _, script = play(["answer 1 bad", TENDING, None, "answer 3 bad", TENDING, "heartbeat"])
+
+    assert script.sent == ["1 subscribe ticker A B", "2 subscribe ticker A", "3 subscribe ticker B"]
+
+
+def test_other_symbols_may_be_wanted_while_connected() -> None:
+    def want() -> None:
+        toy.want(["A", "C"])
+
+    script = Script([*OPEN, TENDING, want, TENDING, None, "ack C", "trade C 7"], OPEN)
+    toy = Toy(script)
+    script.play(toy)
+
+    assert script.sent == [
+        "1 subscribe ticker A B",
+        "2 unsubscribe ticker B",
+        "3 subscribe ticker C",
+        "4 subscribe ticker A C",
+    ]
+    assert ("C", "7") in toy.taken
 
 
 def test_what_a_subclass_must_provide_is_missed_at_once() -> None:

@@ -1,6 +1,10 @@
 """ltp_service.stores.memory"""
 
+import sys
 import threading
+from collections.abc import Iterator
+
+import pytest
 
 from ltp_service.pairs import Pair
 from ltp_service.stores.memory import MEMORY, MemoryStore
@@ -49,6 +53,15 @@ def test_a_full_store_lets_the_first_one_go() -> None:
     assert set(store.all()) == {ETH, XRP}
 
 
+@pytest.fixture
+def _restless() -> Iterator[None]:
+    """Threads take turns as often as they can, so that what is not guarded breaks."""
+    interval = sys.getswitchinterval()
+    sys.setswitchinterval(1e-6)
+    yield
+    sys.setswitchinterval(interval)
+
+
 ROUNDS = 300
 PAIRS = [Pair(f"A{number}", "USD") for number in range(4)]
 
@@ -73,6 +86,7 @@ def read(store: MemoryStore, torn: list[Price], start: threading.Barrier, writte
             newest[pair] = number
 
 
+@pytest.mark.usefixtures("_restless")
 def test_several_writers_lose_nothing_and_readers_see_whole_prices() -> None:
     store = memory_store(FakeClock())
     start, written = threading.Barrier(len(PAIRS) + 1), threading.Event()
@@ -93,6 +107,7 @@ def test_several_writers_lose_nothing_and_readers_see_whole_prices() -> None:
     assert {price.confirmed_at for price in store.all().values()} == {1000.0 + ROUNDS}
 
 
+@pytest.mark.usefixtures("_restless")
 def test_writers_of_one_pair_end_at_the_newest_trade_whoever_came_last() -> None:
     store = memory_store(FakeClock())
     start = threading.Barrier(4)

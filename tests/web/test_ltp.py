@@ -1,9 +1,11 @@
 """ltp_service.web.ltp"""
 
 import json
+import threading
 from collections.abc import Callable
 
 import pytest
+from werkzeug.test import TestResponse
 
 from ltp_service.pairs import Pair, read_pair
 from ltp_service.tick import REST
@@ -273,6 +275,54 @@ def test_only_complete_answers_may_be_cached_and_only_for_a_second(service: Fres
 
     assert service.get("/api/v1/ltp").headers["Cache-Control"] == "public, max-age=1"
     assert service.get("/api/v1/ltp?detail=true").headers["Cache-Control"] == "public, max-age=0"
+
+
+def test_the_cached_answer_holds_only_what_is_there_and_asks_nobody(service: FreshService) -> None:
+    service.trade("100")
+    answer = service.get("/api/v1/ltp/cached")
+
+    assert answer.status_code == 200
+    assert amounts(answer) == {"BTC/USD": "100"}
+    assert "errors" not in answer.get_json()
+
+
+def test_a_tag_changes_exactly_when_the_body_would(service: FreshService) -> None:
+    path = "/api/v1/ltp?pair=BTC/USD"
+    service.trade("100", traded_at=NOON)
+    tag = service.get(path).headers["ETag"]
+    service.clock.advance(1.0)
+    service.heartbeat(BTC)
+
+    assert service.get(path, If_None_Match=tag).status_code == 304
+    assert service.get(path).headers["ETag"] == tag
+    service.trade("100.01", traded_at=NOON + 1)
+    changed = service.get(path, If_None_Match=tag)
+    assert (changed.status_code, amounts(changed)) == (200, {"BTC/USD": "100.01"})
+    assert changed.headers["ETag"] != tag
+
+
+def test_an_answer_that_did_not_change_can_be_waited_for(service: FreshService) -> None:
+    path = "/api/v1/ltp?pair=BTC/USD"
+    service.trade("100")
+    tag = service.get(path).headers["ETag"]
+    answers: list[TestResponse] = []
+
+    def wait() -> None:
+        answers.append(service.get(path, If_None_Match=tag, Prefer="wait=20"))
+
+    waiting = threading.Thread(target=wait)
+    waiting.start()
+    service.trade("101")
+    waiting.join(10)
+
+    assert [amounts(answer) for answer in answers] == [{"BTC/USD": "101"}]
+
+
+def test_a_refresh_without_pairs_is_refused_and_without_a_source_is_503(service: FreshService) -> None:
+    service.trade("100")
+
+    assert service.client.post("/api/v1/ltp/refresh").status_code in (400, 401)
+    assert service.client.post("/api/v1/ltp/refresh?pairs=BTC/USD").status_code in (401, 503)
 
 
 def test_head_works_and_a_wrong_method_is_told_the_right_ones(service: FreshService) -> None:
