@@ -100,7 +100,7 @@ class Binance:
         parts = _STREAM.fullmatch(name)
         symbol = parts[1].upper() if parts else ""
         if parts is None or self._faults.any(hides_symbol, symbol) or self._market.find(symbol) is None:
-            return Topic(name, "unknown", name)
+            return Topic(name, "unknown", name, exists=False)
         return Topic(name, parts[2], symbol)
 
 

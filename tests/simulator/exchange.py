@@ -117,8 +117,8 @@ class Exchange:
         timer.start()
 
     def _grant(self, connection: Connection, wishes: Sequence[Wish]) -> None:
-        granted = [wish for wish in wishes if self._answer(connection, wish)]
-        with self.lock:
+        with self.lock:  # whoever reads the acknowledgement is subscribed
+            granted = [wish for wish in wishes if self._answer(connection, wish)]
             if connection.connection_id not in self._connections:
                 return
             self._send_snapshots(connection, granted)

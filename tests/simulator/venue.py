@@ -96,7 +96,7 @@ class Venue:
         with self.lock:
             ended = [connection.topics.pop(name) for name in names if name in connection.topics]
             for topic in ended:
-                del self._subscribers[topic.name][connection.connection_id]
+                self._subscribers.get(topic.name, {}).pop(connection.connection_id, None)
         for topic in ended:
             self.counters.subscribed(topic.channel, topic.symbol, -1)
 
@@ -181,9 +181,11 @@ class Venue:
             connection.release()
 
     def _grant(self, connection: VenueConnection, topics: Sequence[Topic], ack: str | None) -> None:
-        if ack is not None:
-            connection.say(ack)
-        self._join(connection, topics)
+        """Whoever reads the acknowledgement is subscribed."""
+        with self.lock:
+            if ack is not None:
+                connection.say(ack)
+            self._join(connection, topics)
 
     def _join(self, connection: VenueConnection, topics: Sequence[Topic]) -> None:
         with self.lock:
@@ -192,6 +194,8 @@ class Venue:
             new = [topic for topic in topics if topic.name not in connection.topics]
             for topic in new:
                 connection.topics[topic.name] = topic
+                if not topic.exists:
+                    continue
                 self._subscribers.setdefault(topic.name, {})[connection.connection_id] = connection
                 self._send_first(connection, topic)
         for topic in new:

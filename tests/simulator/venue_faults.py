@@ -18,11 +18,12 @@ _RESTRICTED = (
 
 @dataclass(frozen=True, slots=True)
 class Topic:
-    """A stream of a symbol by its name on the wire."""
+    """A stream of a symbol by its name on the wire; one that does not exist never has data."""
 
     name: str
     channel: str
     symbol: str
+    exists: bool = True
 
 
 class Cuttable(Protocol):
