@@ -5,6 +5,7 @@ import threading
 from collections.abc import Iterator
 from decimal import Decimal
 from pathlib import Path
+from typing import Self
 
 import pytest
 
@@ -23,6 +24,7 @@ from ltp_service.stores.memory import MemoryStore
 from tests.fakes import BTC, RecordingObserver, eventually
 from tests.patched import run_patched
 from tests.simulator.client import Simulator
+from tests.websocket_peer import frame
 
 
 @pytest.fixture(scope="module")
@@ -174,38 +176,79 @@ def open_files() -> int:
     return len(list(Path(f"/proc/{os.getpid()}/fd").iterdir()))
 
 
+class Feed:
+    """One pair's feed over a real socket, as the manager runs it."""
+
+    def __init__(self, url: str) -> None:
+        clock, self.observer = SystemClock(), RecordingObserver()
+        self.store = MemoryStore(clock, Changes(), Journal())
+        equipment = Equipment(
+            lambda: WebSocketConnection(url, connect_timeout=5.0, poll_interval=0.02),
+            Backoff(0.01, 5, clock.monotonic, lambda: 1.0),
+            clock,
+            self.observer,
+            lambda _: None,
+            10.0,
+        )
+        self.collector = KrakenCollector(url, (BTC,), self.store, equipment)
+        self._manager = CollectorManager((self.collector,))
+
+    def __enter__(self) -> Self:
+        self._manager.start()
+        self.wait_active(1)
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        assert self._manager.stop(5.0)
+
+    def wait_active(self, generation: int) -> None:
+        """Until that many connections were made and the last one delivers."""
+
+        def active() -> bool:
+            link = self.collector.link()
+            return link.generation >= generation and link.state == "active"
+
+        eventually(active)
+
+    def wait_price(self, price: str) -> None:
+        eventually(lambda: self.store.all()[BTC].tick.amount == Decimal(price))
+
+
 @pytest.mark.parametrize("protocol", ["v1", "v2"])
 def test_a_link_cut_twenty_times_always_comes_back_and_leaves_nothing_behind(
     exchange: Simulator, protocol: str
 ) -> None:
-    url = exchange.v1_url if protocol == "v1" else exchange.v2_url
-    clock, observer = SystemClock(), RecordingObserver()
-    store = MemoryStore(clock, Changes(), Journal())
-    equipment = Equipment(
-        lambda: WebSocketConnection(url, connect_timeout=5.0, poll_interval=0.02),
-        Backoff(0.01, 5, clock.monotonic, lambda: 1.0),
-        clock,
-        observer,
-        lambda _: None,
-        10.0,
-    )
-    collector = KrakenCollector(url, (BTC,), store, equipment)
-    manager = CollectorManager((collector,))
-    manager.start()
-    try:
-        eventually(lambda: collector.link().state == "active")
+    with Feed(exchange.v1_url if protocol == "v1" else exchange.v2_url) as feed:
         threads, files = threading.active_count(), open_files()
         for turn in range(20):
-            generation = collector.link().generation
             exchange.cut("abrupt" if turn % 2 else "clean")
-            eventually(
-                lambda: collector.link().generation > generation and collector.link().state == "active"  # noqa: B023
-            )
-            price = f"{100_000 + turn}.5"
-            exchange.trade("BTC/USD", price)
-            eventually(lambda: store.all()[BTC].tick.amount == Decimal(price))  # noqa: B023
+            feed.wait_active(turn + 2)
+            exchange.trade("BTC/USD", f"{100_000 + turn}.5")
+            feed.wait_price(f"{100_000 + turn}.5")
         eventually(lambda: (threading.active_count(), open_files()) == (threads, files))
-        assert collector.link().generation == 21
-        assert observer.refused == {}
-    finally:
-        assert manager.stop(5.0)
+
+        assert feed.collector.link().generation == 21
+        assert feed.observer.refused == {}
+
+
+def test_hostile_bytes_on_a_real_socket_are_counted_and_the_feed_goes_on(exchange: Simulator) -> None:
+    with Feed(exchange.v2_url) as feed:
+        exchange.trade("BTC/USD", "100000.1")
+        feed.wait_price("100000.1")
+        exchange.send_text("{")
+        exchange.send_text("[", repeat=20_000)
+        exchange.send_binary(b"\x00\xff")
+        exchange.send_bytes(frame(b"\xff\xfe"))
+        exchange.send_text('{"channel":"ticker","data":[{"symbol":"BTC/USD","last":1e99999999}]}')
+        exchange.trade("BTC/USD", "100000.2")
+        feed.wait_price("100000.2")
+        expected = {"malformed": 2, "binary": 1, "encoding": 1, "out_of_range": 1}
+        assert feed.observer.refused == expected
+        assert feed.collector.link().generation == 1
+
+        exchange.send_bytes(frame(b"", length=64 * 1024 * 1024))
+        feed.wait_active(2)
+        exchange.trade("BTC/USD", "100000.3")
+        feed.wait_price("100000.3")
+        assert feed.observer.failures == ["too_large"]
+        assert feed.observer.refused == expected
