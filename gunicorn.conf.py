@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from ltp_service.clock import SystemClock
+from ltp_service.collectors import check_collectors
 from ltp_service.config import keep_or_load_config, unknown_names
 from ltp_service.errors import ConfigError
 from ltp_service.logs import ServerLog, configure
@@ -23,6 +24,7 @@ from ltp_service.services import services_of
 
 try:
     settings = keep_or_load_config()
+    check_collectors(settings.collectors)
 except ConfigError as error:
     sys.exit(str(error))
 if settings.worker_class == "gthread" and monkey_patched:

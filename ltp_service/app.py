@@ -1,11 +1,14 @@
 """The composition root: builds every part once, top to bottom, and starts none."""
 
+import time
+
 from flask import Flask
 
 from ltp_service import web
 from ltp_service.clock import Clock, SystemClock
 from ltp_service.collectors.manager import CollectorManager
 from ltp_service.config import Config
+from ltp_service.database import Database
 from ltp_service.edge.fast_lane import FastLane
 from ltp_service.edge.middleware import Edge, EdgeParts
 from ltp_service.keys import open_keyring
@@ -15,6 +18,8 @@ from ltp_service.limits.failures import FailureBudget
 from ltp_service.logs import access_log
 from ltp_service.metrics import Gauges, Metrics, serve_metrics
 from ltp_service.services import Services, attach
+from ltp_service.stores.symbols import SymbolReload
+from ltp_service.trade_wiring import wire_trades
 from ltp_service.web.headers import Cors
 from ltp_service.wiring import wire_prices
 
@@ -23,8 +28,10 @@ def create_app(config: Config, *, clock: Clock | None = None) -> Flask:
     """The service as a WSGI application; `services_of(app).start()` sets its feed going."""
     clock = clock or SystemClock()
     metrics = Metrics()
-    prices = wire_prices(config, clock, metrics)
-    keyring = open_keyring(config, clock)
+    database = Database(config.database_path, clock, time.sleep)
+    trades = wire_trades(config, clock, metrics, database)
+    prices = wire_prices(config, clock, metrics, trades.witnesses.fresh_prices)
+    keyring = open_keyring(config, clock, database)
     lane = (
         None
         if config.auth_enabled
@@ -36,12 +43,19 @@ def create_app(config: Config, *, clock: Clock | None = None) -> Flask:
         for question, count in lane.take_served() if lane else ():
             metrics.prices_asked(question.supported, hit=True, count=count)
 
-    runners = [*prices.runners, KeyReload(keyring), Gauges(show)]
+    runners = [
+        *prices.runners,
+        *trades.collectors.values(),
+        KeyReload(keyring),
+        SymbolReload(trades.symbols),
+        Gauges(show),
+    ]
     services = Services(
         config=config,
         clock=clock,
         prices=prices,
-        collectors={prices.kraken.name: prices.kraken} if prices.kraken else {},
+        trades=trades,
+        collectors=({prices.kraken.name: prices.kraken} if prices.kraken else {}) | trades.collectors,
         manager=CollectorManager(runners),
         keyring=keyring,
         key_failures=FailureBudget(clock.monotonic),

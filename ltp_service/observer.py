@@ -75,3 +75,6 @@ class Observer:
 
     def prices_asked(self, pairs: Iterable[Pair], hit: bool, count: int) -> None:
         """`count` requests asked for the prices of `pairs`; `hit` when memory had them."""
+
+    def trade_held(self, pair: Pair) -> None:
+        """A lone trade far from all others was held back."""

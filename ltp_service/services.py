@@ -13,6 +13,7 @@ from ltp_service.config import Config
 from ltp_service.keys.keyring import Keyring
 from ltp_service.limits.failures import FailureBudget
 from ltp_service.observer import Observer
+from ltp_service.trade_wiring import TradeParts
 from ltp_service.wiring import PriceParts
 
 _SLOT = "ltp_service"
@@ -25,6 +26,7 @@ class Services:
     config: Config
     clock: Clock
     prices: PriceParts
+    trades: TradeParts
     collectors: dict[str, Collector]
     manager: CollectorManager
     keyring: Keyring

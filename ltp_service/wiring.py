@@ -2,8 +2,9 @@
 
 import random
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from decimal import Decimal
 from functools import partial
 
 from ltp_service.clock import Clock
@@ -12,6 +13,7 @@ from ltp_service.collectors.base import Equipment
 from ltp_service.collectors.connection import Connection, WebSocketConnection
 from ltp_service.collectors.kraken import KrakenCollector
 from ltp_service.collectors.manager import Runner
+from ltp_service.collectors.quarantine import Quarantine
 from ltp_service.config import Config
 from ltp_service.fallback.breaker import CircuitBreaker
 from ltp_service.fallback.kraken import KrakenRest, Patience
@@ -19,6 +21,7 @@ from ltp_service.fallback.poll import Poll, Promise
 from ltp_service.fallback.source import Bounds, RestSource
 from ltp_service.http_client import HttpClient
 from ltp_service.observer import Observer
+from ltp_service.pairs import Pair
 from ltp_service.quotes.quotes import Quotes
 from ltp_service.stores import open_store
 from ltp_service.stores.base import Store
@@ -28,6 +31,8 @@ from ltp_service.version import VERSION
 
 POLL = 0.2
 """Seconds for which a read waits at most: how fast silence and the order to stop are noticed."""
+
+PricesElsewhere = Callable[[Pair], Sequence[Decimal]]
 
 _random = random.SystemRandom().random
 
@@ -51,13 +56,26 @@ class PriceParts:
         return [self.poll] if self.kraken is None else [self.kraken, self.poll]
 
 
-def wire_prices(config: Config, clock: Clock, observer: Observer) -> PriceParts:
-    """Everything built and nothing started."""
+def nobody(_: Pair) -> Sequence[Decimal]:
+    """No other exchange is asked."""
+    return ()
+
+
+def wire_prices(
+    config: Config, clock: Clock, observer: Observer, witnesses: PricesElsewhere = nobody
+) -> PriceParts:
+    """Everything built and nothing started. `witnesses` tells what other exchanges trade a pair at."""
     changes, journal = Changes(), Journal()
     store = open_store(config, clock, changes, journal)
     breaker = CircuitBreaker(clock.monotonic, _random)
     source = _rest_source(config, store, breaker, clock, observer)
-    kraken = _kraken(config, store, breaker, clock, observer) if config.kraken_websocket_enabled else None
+    kraken = None
+    if config.kraken_websocket_enabled:
+        equipment = _equipment(config, breaker, clock, observer)
+        quarantine = Quarantine(config.price_divergence_limit, witnesses)
+        kraken = KrakenCollector(
+            config.kraken_websocket_url, config.supported_pairs, store, quarantine, equipment
+        )
     promise = Promise(
         config.supported_pairs, config.kraken_fallback_timeout, config.stale_after, config.cache_ttl
     )
@@ -88,12 +106,12 @@ def _rest_source(
     )
 
 
-def _kraken(
-    config: Config, store: Store, breaker: CircuitBreaker, clock: Clock, observer: Observer
-) -> KrakenCollector:
-    url = config.kraken_websocket_url
+def _equipment(config: Config, breaker: CircuitBreaker, clock: Clock, observer: Observer) -> Equipment:
     connect: Callable[[], Connection] = partial(
-        WebSocketConnection, url, connect_timeout=config.kraken_websocket_timeout, poll_interval=POLL
+        WebSocketConnection,
+        config.kraken_websocket_url,
+        connect_timeout=config.kraken_websocket_timeout,
+        poll_interval=POLL,
     )
     backoff = Backoff(
         config.kraken_reconnect_delay,
@@ -103,5 +121,4 @@ def _kraken(
         # While REST fails too there is no price at all, and every second counts.
         urgent=lambda: breaker.state().state != "closed",
     )
-    equipment = Equipment(connect, backoff, clock, observer, time.sleep, config.kraken_idle_timeout)
-    return KrakenCollector(url, config.supported_pairs, store, equipment)
+    return Equipment(connect, backoff, clock, observer, time.sleep, config.kraken_idle_timeout)

@@ -8,6 +8,7 @@ from decimal import Decimal
 from ltp_service.collectors.backoff import Backoff
 from ltp_service.collectors.base import Collector, Equipment
 from ltp_service.collectors.connection import Connection
+from ltp_service.collectors.quarantine import Quarantine
 from ltp_service.errors import Unreachable
 from ltp_service.observer import Observer
 from ltp_service.pairs import Pair
@@ -182,3 +183,8 @@ def eventually(condition: Callable[[], bool], seconds: float = 10.0) -> None:
             return
         pause.wait(0.005)
     raise AssertionError(f"not within {seconds:g} s: {condition}")
+
+
+def open_quarantine() -> Quarantine:
+    """One that holds nothing back."""
+    return Quarantine(1e9, lambda _: ())

@@ -17,13 +17,14 @@ PACKAGE = "ltp_service"
 # line of its own; it knows what is inside it, and everybody knows the bottom.
 ARROWS = {
     "wsgi": "app",
-    "gunicorn.conf": "services logs",
+    "gunicorn.conf": "services logs collectors",
     "__init__": "last_prices",
     "__main__": "cli",
     "cli": "keys",
     "last_prices": "wiring quotes collectors.manager",
-    "app": "edge web services metrics logs wiring collectors stores keys limits",
+    "app": "trade_wiring database edge web services metrics logs wiring collectors stores keys limits",
     "wiring": "quotes collectors fallback stores lease http_client redis_client database",
+    "trade_wiring": "wiring quotes collectors stores http_client database",
     "edge": "limits logs quotes stores.base web.errors web.headers web.params web.ltp_body",
     "web": "services quotes keys.key stores.journal collectors.base",
     "web.docs": "web services openapi",
@@ -35,7 +36,7 @@ ARROWS = {
     "openapi": "",
     "metrics": "services quotes",
     "logs": "",
-    "services": "wiring collectors.base collectors.manager stores keys limits",
+    "services": "wiring trade_wiring collectors.base collectors.manager stores keys limits",
     "quotes": "stores.base stores.changes fallback",
     "fallback": "stores.base http_client",
     "collectors": "",
@@ -43,7 +44,7 @@ ARROWS = {
     "collectors.base": (
         "stores.base collectors.events collectors.subscriptions collectors.backoff collectors.connection"
     ),
-    "collectors.kraken": "collectors.base collectors.events collectors.subscriptions stores.base",
+    "collectors.kraken": "collectors.base collectors.quarantine collectors.events collectors.subscriptions stores.base",
     "collectors.kraken.v1": "collectors.events",
     "collectors.kraken.v2": "collectors.events",
     "collectors.trades": "collectors.base collectors.events collectors.subscriptions stores.base",
@@ -58,6 +59,7 @@ ARROWS = {
     ),
     "collectors.events": "",
     "collectors.subscriptions": "",
+    "collectors.quarantine": "",
     "collectors.backoff": "",
     "collectors.connection": "",
     "collectors.spawn": "",
@@ -90,7 +92,7 @@ ONLY_IMPORTER = {
 # Pure rooms: values in, values out. They may not even see a clock, a log, a socket or a framework.
 PURE = (
     "decimals pairs tick trade book client_address web.headers stores.accept quotes.freshness limits.bucket"
-    " fallback.probe collectors.events collectors.subscriptions collectors.backoff"
+    " fallback.probe collectors.events collectors.subscriptions collectors.backoff collectors.quarantine"
     " collectors.kraken.v1 collectors.kraken.v2 collectors.bybit collectors.binance"
 ).split()
 IMPURE = set("flask gevent logging redis requests socket sqlite3 threading time websocket".split())

@@ -21,7 +21,7 @@ from ltp_service.last_prices import LastPrices
 from ltp_service.stores.changes import Changes
 from ltp_service.stores.journal import Journal
 from ltp_service.stores.memory import MemoryStore
-from tests.fakes import BTC, RecordingObserver, eventually
+from tests.fakes import BTC, RecordingObserver, eventually, open_quarantine
 from tests.patched import run_patched
 from tests.simulator.client import Simulator
 from tests.websocket_peer import frame
@@ -190,7 +190,7 @@ class Feed:
             lambda _: None,
             10.0,
         )
-        self.collector = KrakenCollector(url, (BTC,), self.store, equipment)
+        self.collector = KrakenCollector(url, (BTC,), self.store, open_quarantine(), equipment)
         self._manager = CollectorManager((self.collector,))
 
     def __enter__(self) -> Self:

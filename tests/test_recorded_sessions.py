@@ -15,7 +15,7 @@ from ltp_service.decimals import plain
 from ltp_service.errors import PriceUnavailable
 from ltp_service.last_prices import LastPrices
 from ltp_service.pairs import Pair, read_pair
-from tests.fakes import Script, Step, eventually, memory_store
+from tests.fakes import Script, Step, eventually, memory_store, open_quarantine
 from tests.service import FreshService, amounts
 from tests.simulator.client import Simulator
 
@@ -119,7 +119,11 @@ def test_after_each_recorded_frame_every_pair_shows_its_own_last_trade(recorded:
         steps.extend((frame, check(frame)))
     script = Script(steps)
     store = memory_store(script.clock)
-    script.play(KrakenCollector(f"ws://127.0.0.1:9{SESSIONS[name]}", pairs_of(name), store, script.equipment))
+    script.play(
+        KrakenCollector(
+            f"ws://127.0.0.1:9{SESSIONS[name]}", pairs_of(name), store, open_quarantine(), script.equipment
+        )
+    )
 
     assert wrong == [] or name == V2_VERBATIM  # that one joins days that lie in no order
     assert set(script.observer.refused) <= {"older"}
@@ -132,7 +136,11 @@ def test_a_replayed_session_is_served_digit_for_digit_over_http(
     service = FreshService(tmp_path, supported_pairs=pairs_of(name))
     script = Script(frames(recorded(name)))
     collector = KrakenCollector(
-        f"ws://127.0.0.1:9{SESSIONS[name]}", pairs_of(name), service.store, script.equipment
+        f"ws://127.0.0.1:9{SESSIONS[name]}",
+        pairs_of(name),
+        service.store,
+        open_quarantine(),
+        script.equipment,
     )
     script.play(collector)
     expected = {str(pair): plain(Decimal(price)) for pair, price in last_prices(recorded(name)).items()}

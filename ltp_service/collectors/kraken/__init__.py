@@ -7,6 +7,7 @@ from urllib.parse import urlsplit
 from ltp_service.collectors.base import Collector, Equipment
 from ltp_service.collectors.events import Acknowledged, LastTrade, MarketChanged
 from ltp_service.collectors.kraken import v1, v2
+from ltp_service.collectors.quarantine import Quarantine
 from ltp_service.collectors.subscriptions import Subscription, Subscriptions
 from ltp_service.errors import BadFrame
 from ltp_service.pairs import Pair
@@ -26,10 +27,18 @@ class KrakenCollector(Collector):
 
     name = "kraken"
 
-    def __init__(self, url: str, pairs: Sequence[Pair], store: Store, equipment: Equipment) -> None:
+    def __init__(
+        self,
+        url: str,
+        pairs: Sequence[Pair],
+        store: Store,
+        quarantine: Quarantine,
+        equipment: Equipment,
+    ) -> None:
         dialect = v2 if urlsplit(url).path.rstrip("/").endswith("/v2") else v1
         self._pairs = {dialect.symbol_of(pair): pair for pair in pairs}
         self._store = store
+        self._quarantine = quarantine
         self._exchange_time = equipment.clock.wall() - equipment.clock.monotonic()
         """What to add to monotonic time for the exchange's unix time."""
         self._symbols = {pair: symbol for symbol, pair in self._pairs.items()}
@@ -40,6 +49,7 @@ class KrakenCollector(Collector):
         pair = self._pairs.get(trade.symbol)
         if pair is None:
             raise BadFrame(f"{trade.symbol[:40]!r} was not asked for", reason="unknown_pair")
+        snapshot = self._is_snapshot(trade)
         tick = Tick(
             pair,
             trade.price,
@@ -48,12 +58,23 @@ class KrakenCollector(Collector):
             trade.traded_at,
             trade.trade_id,
             received_at,
-            self._happened_at(trade, received_at),
+            self._happened_at(trade, received_at, snapshot),
         )
+        if snapshot or self._quarantine.admit(tick, received_at):
+            self._serve(tick, trade.symbol, received_at)
+        else:
+            self._observer.trade_held(pair)
+
+    def _serve(self, tick: Tick, symbol: str, now: float) -> None:
         if self._store.put(tick) == "older":
             self._observer.frame_refused(self.name, "older")
         else:
-            self._subscriptions.hear(trade.symbol)
+            self._quarantine.learn(tick, now)
+            self._subscriptions.hear(symbol)
+
+    def tended(self, now: float) -> None:
+        for tick in self._quarantine.due(now):
+            self._serve(tick, self._symbols[tick.pair], now)
 
     def confirm(self, symbols: Sequence[str], at: float) -> None:
         pairs = [self._pairs[symbol] for symbol in symbols]
@@ -84,11 +105,17 @@ class KrakenCollector(Collector):
         """How the subscription of `pair` stands; None while there is no connection."""
         return self._subscriptions.state(self._symbols[pair])
 
-    def _happened_at(self, trade: LastTrade, received_at: float) -> float | None:
-        """The monotonic moment of a trade: a live one happens as it is told, a snapshot has an age."""
+    def held(self, pair: Pair) -> Tick | None:
+        """The trade of `pair` that is held back until somebody confirms it."""
+        return self._quarantine.held(pair)
+
+    def _is_snapshot(self, trade: LastTrade) -> bool:
         # Protocol v1 does not say which frame is one: the first of a connection may be.
         state = self._subscriptions.state(trade.symbol)
-        snapshot = trade.snapshot or not (state and state.in_step)
+        return trade.snapshot or not (state and state.in_step)
+
+    def _happened_at(self, trade: LastTrade, received_at: float, snapshot: bool) -> float | None:
+        """The monotonic moment of a trade: a live one happens as it is told, a snapshot has an age."""
         if trade.traded_at is None:
             return None if snapshot else received_at
         age = received_at + self._exchange_time - trade.traded_at

@@ -1,0 +1,58 @@
+"""What other exchanges say about a pair: they are shown and asked in doubt, and never served."""
+
+from decimal import Decimal
+from typing import Protocol
+
+import msgspec
+
+from ltp_service.clock import Clock
+from ltp_service.pairs import Pair, joined_symbol
+from ltp_service.trade import Trade
+
+EXCHANGES = ("bybit", "binance")
+
+FRESH = 10.0
+"""Seconds for which another exchange's last trade says something about now."""
+
+
+class Trades(Protocol):
+    """Where collected trades are."""
+
+    def last(self, symbol: str, exchange: str) -> Trade | None:
+        """The newest trade of one symbol on one exchange."""
+
+
+class Witness(msgspec.Struct, frozen=True):
+    """One exchange's last trade of the same pair."""
+
+    exchange: str
+    price: Decimal
+    age: float
+    """Seconds since it arrived, never below 0."""
+
+    def divergence(self, amount: Decimal) -> Decimal:
+        """How far this price is above `amount`, in basis points of it."""
+        return ((self.price - amount) / amount * 10_000).quantize(Decimal("0.1"))
+
+
+class Witnesses:
+    """The other exchanges, as far as they are collected."""
+
+    def __init__(self, trades: Trades, clock: Clock) -> None:
+        self._trades = trades
+        self._clock = clock
+
+    def of(self, pair: Pair) -> list[Witness]:
+        """Every exchange that traded the pair within the hour."""
+        symbol = joined_symbol(pair)
+        wall = self._clock.wall()
+        last = ((exchange, self._trades.last(symbol, exchange)) for exchange in EXCHANGES)
+        return [
+            Witness(exchange, trade.price, max(0.0, wall - trade.received_at))
+            for exchange, trade in last
+            if trade is not None
+        ]
+
+    def fresh_prices(self, pair: Pair) -> list[Decimal]:
+        """The prices that speak of now."""
+        return [witness.price for witness in self.of(pair) if witness.age <= FRESH]

@@ -1,0 +1,118 @@
+"""Builds the trade half of the service: collectors of other exchanges and what they fill."""
+
+import random
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import partial
+from typing import cast
+from urllib.parse import urlsplit
+
+from ltp_service.book import BookSnapshot
+from ltp_service.clock import Clock
+from ltp_service.collectors import COLLECTORS, check_collectors
+from ltp_service.collectors.backoff import Backoff
+from ltp_service.collectors.base import Collector, Equipment
+from ltp_service.collectors.binance import DEPTH_PATH, read_depth
+from ltp_service.collectors.connection import WebSocketConnection
+from ltp_service.collectors.trades import TradeCollector
+from ltp_service.config import Config
+from ltp_service.database import Database
+from ltp_service.errors import Unreachable
+from ltp_service.http_client import HttpClient
+from ltp_service.observer import Observer
+from ltp_service.quotes.witness import Witnesses
+from ltp_service.stores.books import BookStore
+from ltp_service.stores.symbols import Symbols, open_symbols
+from ltp_service.stores.trades import TradeStore
+from ltp_service.version import VERSION
+from ltp_service.wiring import POLL
+
+_REST_HOSTS = {
+    "stream.binance.com": "https://api.binance.com",
+    "data-stream.binance.vision": "https://data-api.binance.vision",
+}
+
+_random = random.SystemRandom().random
+
+
+@dataclass(frozen=True)
+class TradeParts:
+    """What is needed to know other exchanges' trades."""
+
+    trades: TradeStore
+    books: BookStore
+    symbols: Symbols
+    witnesses: Witnesses
+    collectors: dict[str, Collector]
+
+
+def wire_trades(config: Config, clock: Clock, observer: Observer, database: Database) -> TradeParts:
+    """Everything built and nothing started. Raises ConfigError for a collector that does not exist."""
+    check_collectors(config.collectors)
+    trades, books = TradeStore(clock, observer), BookStore()
+    symbols = open_symbols(config, database)
+    collectors: dict[str, Collector] = {
+        name: _collector(name, config, symbols, (trades, books), (clock, observer))
+        for name in config.collectors
+    }
+    symbols.on_change(lambda: _follow(collectors, symbols))
+    return TradeParts(trades, books, symbols, Witnesses(trades, clock), collectors)
+
+
+def _follow(collectors: dict[str, Collector], symbols: Symbols) -> None:
+    for collector in collectors.values():
+        collector.want(symbols.all())
+
+
+def _collector(
+    name: str,
+    config: Config,
+    symbols: Symbols,
+    sinks: tuple[TradeStore, BookStore],
+    senses: tuple[Clock, Observer],
+) -> Collector:
+    kind = COLLECTORS[name]
+    url = str(getattr(config, f"{kind.exchange}_websocket_url", kind.url))
+    trades, books = sinks
+    sink = trades if issubclass(kind, TradeCollector) else books
+    build = cast(Callable[..., Collector], kind)
+    return build(symbols.all(), sink, _equipment(config, url, *senses))
+
+
+def _equipment(config: Config, url: str, clock: Clock, observer: Observer) -> Equipment:
+    return Equipment(
+        partial(
+            WebSocketConnection, url, connect_timeout=config.kraken_websocket_timeout, poll_interval=POLL
+        ),
+        Backoff(1.0, config.kraken_max_reconnect_tries, clock.monotonic, _random),
+        clock,
+        observer,
+        time.sleep,
+        config.kraken_idle_timeout,
+        _random,
+        _depth(url, config, clock),
+    )
+
+
+def _depth(stream_url: str, config: Config, clock: Clock) -> Callable[[str], BookSnapshot]:
+    """Asks for one order book over REST. Raises ExchangeError."""
+    http = HttpClient(clock, f"ltp_service/{VERSION}")
+    url = f"{rest_url(stream_url)}{DEPTH_PATH}"
+
+    def ask(symbol: str) -> BookSnapshot:
+        answer = http.get(url, {"symbol": symbol, "limit": "1000"}, config.kraken_request_timeout)
+        if answer.status != 200:
+            raise Unreachable(
+                f"{url} answered HTTP {answer.status}", reason="http_status", retry_after=answer.retry_after
+            )
+        return read_depth(symbol, answer.body)
+
+    return ask
+
+
+def rest_url(stream_url: str) -> str:
+    """Where an exchange answers questions that tells news at `stream_url`: another host, or the same one."""
+    parts = urlsplit(stream_url)
+    same = f"{'https' if parts.scheme == 'wss' else 'http'}://{parts.netloc}"
+    return _REST_HOSTS.get(parts.hostname or "", same)

@@ -1,0 +1,111 @@
+"""Which trades are held back, and for how long."""
+
+from decimal import Decimal
+
+import pytest
+
+from ltp_service.collectors.quarantine import Quarantine
+from ltp_service.pairs import Pair
+from tests.fakes import BTC, tick
+
+
+class Market:
+    """A pair that trades at 100, and what other exchanges say."""
+
+    def __init__(self, *witnesses: str) -> None:
+        self.said = [Decimal(text) for text in witnesses]
+        self.quarantine = Quarantine(0.05, self.witnesses)
+        self.now = 1000.0
+        self.trade("100.0")
+
+    def witnesses(self, pair: Pair) -> list[Decimal]:
+        return self.said
+
+    def trade(self, price: str, after: float = 1.0, traded_at: float | None = None) -> bool:
+        self.now += after
+        return self.quarantine.admit(tick(price, traded_at=traded_at or self.now), self.now)
+
+
+def test_the_first_price_of_a_pair_passes() -> None:
+    assert Market().trade("100.0")
+
+
+@pytest.mark.parametrize("price", ["95.0", "105.0", "100.1"])
+def test_a_usual_move_passes_at_once(price: str) -> None:
+    assert Market().trade(price)
+
+
+@pytest.mark.parametrize("price", ["94.9", "105.1", "1000.0", "10.0"])
+def test_a_lone_leap_is_held(price: str) -> None:
+    market = Market()
+
+    assert not market.trade(price)
+    held = market.quarantine.held(BTC)
+    assert held
+    assert held.price == price
+
+
+def test_a_second_trade_confirms_the_leap() -> None:
+    market = Market()
+    market.trade("150.0")
+
+    assert market.trade("151.0")
+    assert market.quarantine.held(BTC) is None
+
+
+def test_the_same_print_told_by_another_channel_is_no_second_trade() -> None:
+    market = Market()
+    market.trade("150.0", traded_at=5000.0)
+
+    assert not market.trade("150.0", traded_at=5000.0)
+
+
+def test_a_return_to_the_old_price_forgets_the_leap() -> None:
+    market = Market()
+    market.trade("150.0")
+
+    assert market.trade("100.1")
+    assert market.quarantine.due(market.now + 10) == []
+
+
+def test_after_two_seconds_without_contradiction_the_leap_is_due() -> None:
+    market = Market()
+    market.trade("150.0")
+
+    assert market.quarantine.due(market.now + 1.9) == []
+    assert [held.price for held in market.quarantine.due(market.now + 2.0)] == ["150.0"]
+
+
+def test_what_was_served_after_its_time_is_the_new_measure() -> None:
+    market = Market()
+    market.trade("150.0")
+    (held,) = market.quarantine.due(market.now + 2.0)
+    market.quarantine.learn(held, market.now + 2.0)
+
+    assert market.trade("152.0", after=3.0)
+
+
+def test_a_move_that_another_exchange_shares_passes_at_once() -> None:
+    assert Market("149.0").trade("150.0")
+
+
+def test_witnesses_that_disagree_too_do_not_help() -> None:
+    assert not Market("100.0", "99.0").trade("150.0")
+
+
+def test_a_slow_climb_is_no_leap() -> None:
+    market = Market()
+    price = Decimal(100)
+    for _ in range(50):
+        price *= Decimal("1.03")
+        assert market.trade(str(price), after=20.0)
+
+
+def test_the_measure_is_the_last_minute_and_not_the_last_hour() -> None:
+    market = Market()
+    market.trade("104.0")
+    for _ in range(8):
+        market.trade("104.0", after=15.0)
+
+    assert market.trade("109.0")
+    assert not market.trade("94.0", after=0.1)
