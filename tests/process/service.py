@@ -44,7 +44,12 @@ def environment(simulator: Simulator | None, settings: Mapping[str, str]) -> dic
     at = (
         {"KRAKEN_WEBSOCKET_URL": simulator.v2_url, "KRAKEN_REST_URL": simulator.rest_url} if simulator else {}
     )
-    return ours | {"HOST": "127.0.0.1", "PORT": "0", "RATE_LIMIT_ENABLED": "false"} | at | dict(settings)
+    return (
+        ours
+        | {"HOST": "127.0.0.1", "PORT": "0", "RATE_LIMIT_ENABLED": "false", "COLLECTORS": ""}
+        | at
+        | dict(settings)
+    )
 
 
 class Service:
