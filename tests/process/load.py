@@ -36,8 +36,8 @@ class Outcome:
     asked_at: float
     """Monotonic seconds at which it was sent."""
     client: int
-    answer: Answer | None = None
-    """Only when answers are kept, and one came."""
+    answer: Answer | None
+    """None when none came."""
 
 
 class Load:
@@ -55,14 +55,12 @@ class Load:
         clients: int = 4,
         keep_alive: bool = True,
         judge: Judge = unless_ok,
-        keep_answers: bool = False,
     ) -> None:
         self._port = port
         self._path = path
         self._interval = clients / rate if rate else 0.0
         self._keep_alive = keep_alive
         self._judge = judge
-        self._keep_answers = keep_answers
         self._clients = clients
         self._stop = Event()
         self._grown = Condition()
@@ -108,7 +106,7 @@ class Load:
             answer = client.ask(self._path)
             seconds = time.monotonic() - due
             failure = answer if isinstance(answer, str) else self._judge(answer)
-            kept = answer if self._keep_answers and not isinstance(answer, str) else None
+            kept = None if isinstance(answer, str) else answer
             self._keep(Outcome(due, seconds, failure, asked_at, number, kept))
             due = due + self._interval if self._interval else time.monotonic()
         client.close()

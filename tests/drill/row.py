@@ -1,0 +1,195 @@
+"""What a row of the drill is, and the stage on which its fault happens."""
+
+import time
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from threading import Event
+from typing import Any
+
+from tests.drill.certificates import Authority
+from tests.drill.clients import Reading
+from tests.drill.proxy import Proxy
+from tests.drill.truth import Mute, Truth
+from tests.process.service import Service
+from tests.simulator.client import Simulator
+
+PAIRS = ("BTC/USD", "BTC/EUR", "BTC/CHF", "BTC/CAD", "ETH/USD", "LTC/USD", "XRP/USD")
+PACE = 0.02
+RECOVERY = 30.0
+
+
+@dataclass(frozen=True)
+class Tempo:
+    """How much time a drill takes, and the settings that go with it. Seconds."""
+
+    short: bool
+    calm: float
+    """Before the fault, and after the recovery."""
+    rate: float
+    heartbeat: float
+    idle: float
+    ttl: float
+    request: float
+    reconnect: float
+
+    def settings(self) -> dict[str, str]:
+        return {
+            "KRAKEN_IDLE_TIMEOUT": f"{self.idle}s",
+            "CACHE_TTL": f"{self.ttl}s",
+            "KRAKEN_REQUEST_TIMEOUT": f"{self.request}s",
+            "KRAKEN_RECONNECT_DELAY": f"{self.reconnect}s",
+        }
+
+    def of(self, full: float, short: float) -> float:
+        """One of the two."""
+        return short if self.short else full
+
+
+FULL = Tempo(False, 4.0, 200.0, 1.0, 10.0, 30.0, 3.0, 0.5)
+SHORT = Tempo(True, 0.6, 100.0, 0.25, 1.0, 6.0, 1.0, 0.1)
+
+
+class Stage:
+    """One running service under load, its exchange, and what may go wrong between them."""
+
+    def __init__(self, tempo: Tempo, simulator: Simulator, service: Service, truth: Truth) -> None:
+        self.tempo = tempo
+        self.simulator = simulator
+        self.service = service
+        self.feed: Proxy | None = None
+        self.rest: Proxy | None = None
+        self.authority: Authority | None = None
+        self.resolver: Path | None = None
+        self.clock: Path | None = None
+        self.problems: list[str] = []
+        self.remarks: list[str] = []
+        self.mutes: list[Mute] = []
+        self.faulty_from = self.faulty_until = 0.0
+        self.dark_from = float("inf")
+        """Monotonic seconds from which no source works."""
+        self.seen: list[Callable[[list[Reading]], None]] = []
+        """Asked about all answers once the load has ended."""
+        self.truth = truth
+        self._never = Event()
+
+    # Time.
+
+    def hold(self, seconds: float) -> None:
+        """Lets the load go on for that long."""
+        end = time.monotonic() + seconds
+        while (left := end - time.monotonic()) > 0:
+            self._never.wait(min(left, 5.0))
+            self.truth.catch_up()
+
+    def until(self, condition: Callable[[], bool], within: float, what: str) -> float:
+        """Seconds until the condition held; a problem, and `within`, when it did not."""
+        start = time.monotonic()
+        while not condition():
+            if time.monotonic() - start > within:
+                self.problems.append(f"not within {within:g} s: {what}")
+                return within
+            self._never.wait(PACE)
+        return time.monotonic() - start
+
+    @contextmanager
+    def faulty(self) -> Iterator[None]:
+        """The fault is on inside of it."""
+        self.faulty_from = time.monotonic()
+        yield
+        self.faulty_until = time.monotonic()
+
+    def another(self, **settings: str) -> Service:
+        """A second service at the same exchange, with other settings, not waited for."""
+        return Service.start(self.simulator, fed=False, **(self.tempo.settings() | settings))
+
+    # What is found out.
+
+    def check(self, right: bool, what: str) -> None:
+        """Notes a figure, and a problem when it is not right."""
+        self.remarks.append(what)
+        if not right:
+            self.problems.append(what)
+
+    def mute(self, pairs: Iterable[str], since: float, until: float | None = None) -> None:
+        """From `since` on, `pairs` may not be called live or quiet."""
+        self.mutes.append(Mute(frozenset(pairs), since, until or time.monotonic()))
+
+    def status(self) -> dict[str, Any]:
+        """The service's own view; numbers are texts."""
+        answer: dict[str, Any] = self.service.get("/api/v1/status").json()
+        return answer
+
+    def another_connection(self) -> Callable[[], bool]:
+        """Tells whether the service has connected once more since now."""
+        before = self.simulator.counters()["connections_total"]
+        return lambda: bool(self.simulator.counters()["connections_total"] > before)
+
+    def connected(self) -> bool:
+        return bool(self.status()["connection"]["websocket_connected"])
+
+    def fallback(self) -> bool:
+        return bool(self.status()["connection"]["fallback_mode"])
+
+    def fed(self) -> bool:
+        """Every pair comes from the WebSocket."""
+        status = self.status()
+        link = status["connection"]
+        return status["status"] == "ok" and link["websocket_connected"] and not link["fallback_mode"]
+
+    def served(self) -> bool:
+        """Every pair is served."""
+        return self.service.get("/api/v1/ltp").status == 200
+
+    def detail(self, pair: str) -> dict[str, Any]:
+        """One pair's item with detail; empty when it is not served."""
+        items = self.service.get(f"/api/v1/ltp?detail=true&pair={pair}").json().get("ltp") or [{}]
+        item: dict[str, Any] = items[0]
+        return item
+
+    def rest_calls(self) -> int:
+        return sum(map(int, self.simulator.counters()["rest_calls"].values()))
+
+
+Play = Callable[[Stage], None]
+
+
+@dataclass(frozen=True)
+class Row:
+    """One fault: what is played, and what the service must do about it."""
+
+    name: str
+    title: str
+    play: Play
+    settings: Mapping[str, str] = field(default_factory=dict)
+    proxied: bool = False
+    tls: bool = False
+    names: bool = False
+    """The exchange is found through name resolution."""
+    clock: bool = False
+    """The service's wall clock can be moved."""
+    walk: float = 80.0
+    """Events per second over all pairs of the simulator."""
+    unnoticed: float = 0.0
+    """Seconds by which the feed may be behind without anything that tells: deaf, or on a slow line."""
+    several_workers: bool = False
+    killed: int = 0
+    """Requests that may fail because their worker was killed."""
+    ends: bool = False
+    """The service ends: clients who find the door closed do not count."""
+    long: bool = False
+    """It has no short form: a time in it cannot be set."""
+
+
+ROWS: dict[str, Row] = {}
+
+
+def row(name: str, title: str, **conditions: Any) -> Callable[[Play], Play]:
+    """Declares the decorated function as a row of the drill."""
+
+    def declare(play: Play) -> Play:
+        ROWS[name] = Row(name, title, play, **conditions)
+        return play
+
+    return declare

@@ -1,0 +1,205 @@
+"""Runs one row from its services' start to its verdict."""
+
+import os
+import tempfile
+import time
+from collections import Counter
+from collections.abc import Callable, Mapping
+from contextlib import ExitStack
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from tests.drill.certificates import NAME, Authority
+from tests.drill.clients import Clients, Reading
+from tests.drill.machine import Holdings, holdings
+from tests.drill.proxy import Proxy
+from tests.drill.row import PAIRS, RECOVERY, Row, Stage, Tempo
+from tests.drill.truth import TRANSPORT, Truth, Wrong
+from tests.process.service import Service, ServiceError
+from tests.simulator.client import Simulator, SimulatorError
+
+HERE = Path(__file__).resolve().parent
+FAKETIME = next(map(str, Path("/usr/lib").glob("*/faketime/libfaketimeMT.so.1")), None)
+"""Debian's libfaketime, where it is installed."""
+REQUEST_LINE = "HTTP request processed"
+START_SECONDS = 15.0
+
+
+@dataclass(frozen=True)
+class Result:
+    """One line of the table. Milliseconds, seconds and MiB."""
+
+    row: Row
+    requests: int
+    failed: int
+    unavailable: int
+    """Honest 503s and 206s while no source worked; not among the failed."""
+    wrong: int
+    p99: tuple[float, float, float]
+    recovery: float
+    before: Holdings
+    after: Holdings
+    remarks: list[str]
+    problems: list[str]
+    log: list[str]
+    """What the service said, but for its requests."""
+
+    @property
+    def passed(self) -> bool:
+        return not (self.problems or self.wrong)
+
+
+def drill(row: Row, tempo: Tempo) -> Result:
+    """Plays the row. Raises what keeps the simulator or the service from starting."""
+    with ExitStack() as stack:
+        folder = Path(stack.enter_context(tempfile.TemporaryDirectory()))
+        stage = _set_stage(row, tempo, stack, folder)
+        stage.until(stage.fed, START_SECONDS, "the feed begins")
+        clients = Clients.start(stage.service.port, tempo.rate, folder / "readings")
+        stack.callback(clients.kill)
+        return _act(row, stage, clients)
+
+
+def _act(row: Row, stage: Stage, clients: Clients) -> Result:
+    stage.hold(stage.tempo.calm)
+    before = holdings(stage.service.worker_pids())
+    start = time.monotonic()
+    try:
+        row.play(stage)
+    except (ServiceError, SimulatorError, OSError) as error:
+        stage.problems.append(f"the row broke off: {error}")
+    stage.faulty_from = stage.faulty_from or start
+    stage.faulty_until = stage.faulty_until or time.monotonic()
+    ended = time.monotonic()
+    if not row.ends:
+        stage.until(stage.fed, RECOVERY, "every pair from the feed again")
+    recovered = time.monotonic()
+    recovery = 0.0 if row.ends else recovered - stage.faulty_until
+    if not row.ends:
+        stage.hold(max(0.0, stage.tempo.calm - (recovered - ended)))
+        stage.hold(stage.tempo.calm / 2)
+    after = holdings(stage.service.worker_pids())
+    readings = clients.stop()
+    stage.truth.catch_up()
+    return _verdict(row, stage, readings, recovery, (before, after))
+
+
+def _set_stage(row: Row, tempo: Tempo, stack: ExitStack, folder: Path) -> Stage:
+    simulator = stack.enter_context(
+        Simulator.start("--walk", str(row.walk), "--heartbeat", str(tempo.heartbeat))
+    )
+    feed = rest = authority = None
+    settings = tempo.settings()
+    if row.proxied or row.tls:
+        authority = Authority(folder) if row.tls else None
+        feed = stack.enter_context(Proxy(simulator.port, authority.issue() if authority else None))
+        rest = stack.enter_context(Proxy(simulator.port, authority.issue() if authority else None))
+    settings |= _addresses(row, simulator, feed, rest)
+    if authority:
+        settings["WEBSOCKET_CLIENT_CA_BUNDLE"] = str(authority.file)
+    resolver, clock = folder / "resolver", folder / "clock"
+    settings |= _resolver(resolver) if row.names else {}
+    settings |= _moved_clock(clock) if row.clock else {}
+    service = stack.enter_context(
+        Service.start(simulator, "tests.process.glass:app", fed=False, **(settings | dict(row.settings)))
+    )
+    stage = Stage(tempo, simulator, service, Truth(simulator, PAIRS))
+    stage.feed, stage.rest, stage.authority = feed, rest, authority
+    stage.resolver, stage.clock = resolver, clock
+    return stage
+
+
+def _addresses(row: Row, simulator: Simulator, feed: Proxy | None, rest: Proxy | None) -> dict[str, str]:
+    host = NAME if row.tls else "exchange.invalid" if row.names else "127.0.0.1"
+    secure = "s" if row.tls else ""
+    return {
+        "KRAKEN_WEBSOCKET_URL": f"ws{secure}://{host}:{feed.port if feed else simulator.port}/v2",
+        "KRAKEN_REST_URL": f"http{secure}://{host}:{rest.port if rest else simulator.port}/0/public",
+    }
+
+
+def _resolver(order: Path) -> dict[str, str]:
+    order.write_text("")
+    paths = [str(HERE / "resolver"), *filter(None, [os.environ.get("PYTHONPATH")])]
+    return {"PYTHONPATH": os.pathsep.join(paths), "LTP_DRILL_RESOLVER": str(order)}
+
+
+def _moved_clock(file: Path) -> dict[str, str]:
+    file.write_text("+0")
+    return {
+        "LD_PRELOAD": FAKETIME or "",
+        "FAKETIME_TIMESTAMP_FILE": str(file),
+        "FAKETIME_NO_CACHE": "1",
+        "FAKETIME_DONT_FAKE_MONOTONIC": "1",
+    }
+
+
+# The verdict.
+
+
+def _verdict(
+    row: Row, stage: Stage, readings: list[Reading], recovery: float, held: tuple[Holdings, Holdings]
+) -> Result:
+    slack = TRANSPORT if row.several_workers else 0.0
+    wrong = stage.truth.wrong(readings, stage.tempo.ttl, row.unnoticed, stage.mutes, slack)
+    for ask in stage.seen:
+        ask(readings)
+    failures = [reading for reading in readings if reading.failure and not (row.ends and _closed(reading))]
+    honest = [reading for reading in failures if _is_honest(reading, stage, recovery)]
+    failed = len(failures) - len(honest)
+    (stage.problems if failed > row.killed else stage.remarks).extend(_named(failures, honest))
+    return Result(
+        row,
+        len(readings),
+        failed,
+        len(honest),
+        len(wrong),
+        _p99s(stage, readings, recovery),
+        recovery,
+        *held,
+        stage.remarks,
+        [*stage.problems, *_examples(wrong, stage)],
+        [_said(entry) for entry in stage.service.log_lines() if entry["message"] != REQUEST_LINE],
+    )
+
+
+def _said(entry: Mapping[str, Any]) -> str:
+    return f"{entry['timestamp'][11:23]} {entry['level']:5} {entry['message']}"
+
+
+def _closed(reading: Reading) -> bool:
+    return "ConnectionRefusedError" in (reading.failure or "")
+
+
+def _is_honest(reading: Reading, stage: Stage, recovery: float) -> bool:
+    """A 503 with Retry-After, or a 206, once the prices have lived their life without a source."""
+    dark = stage.dark_from + stage.tempo.ttl - stage.tempo.heartbeat - TRANSPORT
+    in_time = dark <= reading.answered_at <= stage.faulty_until + recovery + 1.0
+    told = reading.status == 206 or (reading.status == 503 and int(reading.retry_after or 0) > 0)
+    return told and in_time
+
+
+def _named(failures: list[Reading], honest: list[Reading]) -> list[str]:
+    left = Counter(each.failure for each in failures) - Counter(each.failure for each in honest)
+    return [f"{count} x {failure}" for failure, count in left.items()]
+
+
+def _examples(wrong: list[Wrong], stage: Stage) -> list[str]:
+    return [f"{one.moment - stage.faulty_from:+.3f} s: {one.why}" for one in wrong[:5]]
+
+
+def _p99s(stage: Stage, readings: list[Reading], recovery: float) -> tuple[float, float, float]:
+    start, end = stage.faulty_from, stage.faulty_until + recovery
+    phases: tuple[Callable[[Reading], bool], ...] = (
+        lambda reading: reading.due < start,
+        lambda reading: start <= reading.due < end,
+        lambda reading: reading.due >= end,
+    )
+    before, during, after = (_p99([each for each in readings if phase(each)]) for phase in phases)
+    return before, during, after
+
+
+def _p99(readings: list[Reading]) -> float:
+    seconds = sorted(reading.answered_at - reading.due for reading in readings)
+    return 1000 * seconds[min(len(seconds) - 1, int(0.99 * len(seconds)))] if seconds else float("nan")
