@@ -275,6 +275,8 @@ def test_bybit_refuses_eleven_topics_and_a_request_with_one_unknown_symbol(
     refusal = bybit.read()
     assert (refusal["success"], refusal["req_id"]) == (False, "7")
     assert refusal["ret_msg"] == "Invalid symbol :[publicTrade.NOPEUSDT]"
+    bybit.subscribe("publicTrade.BTCUSDT", "orderbook.7.BTCUSDT")
+    assert bybit.read()["ret_msg"] == "error:handler not found,topic:orderbook.7.BTCUSDT"
     assert simulator.counters("bybit")["subscriptions"] == {}
 
 
@@ -322,6 +324,8 @@ def test_one_match_event_shares_its_sequence_and_ids_follow_each_other(
     if client.exchange == "bybit":
         assert all(len({row["seq"] for row in frame["data"]}) == 1 for frame in frames)
         assert max(len(frame["data"]) for frame in frames) > 1
+        sequences = [frame["data"][0]["seq"] for frame in frames]
+        assert sequences == sorted(set(sequences))
 
 
 def test_every_trade_of_a_flood_is_sent_and_accounted_for(simulator: Simulator, client: Client) -> None:
