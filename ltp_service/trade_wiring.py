@@ -12,7 +12,8 @@ from ltp_service.book import BookSnapshot
 from ltp_service.clock import Clock
 from ltp_service.collectors import COLLECTORS, check_collectors
 from ltp_service.collectors.backoff import Backoff
-from ltp_service.collectors.base import Collector, Equipment
+from ltp_service.collectors.base import Collector
+from ltp_service.collectors.contract import Equipment
 from ltp_service.collectors.binance import DEPTH_PATH, read_depth
 from ltp_service.collectors.connection import WebSocketConnection
 from ltp_service.collectors.trades import TradeCollector

@@ -6,8 +6,9 @@ from collections.abc import Callable, Iterable
 from decimal import Decimal
 
 from ltp_service.collectors.backoff import Backoff
-from ltp_service.collectors.base import Collector, Equipment
+from ltp_service.collectors.base import Collector
 from ltp_service.collectors.connection import Connection
+from ltp_service.collectors.contract import Equipment
 from ltp_service.collectors.quarantine import Quarantine
 from ltp_service.errors import Unreachable
 from ltp_service.observer import Observer

@@ -23,10 +23,10 @@ ARROWS = {
     "cli": "keys",
     "last_prices": "wiring quotes collectors.manager",
     "app": "trade_wiring database edge web services metrics logs wiring collectors stores keys limits",
-    "wiring": "quotes collectors fallback stores lease http_client redis_client database",
-    "trade_wiring": "wiring quotes collectors stores http_client database",
+    "wiring": "collectors.contract quotes collectors fallback stores lease http_client redis_client database",
+    "trade_wiring": "collectors.contract wiring quotes collectors stores http_client database",
     "edge": "limits logs quotes stores.base web.errors web.headers web.params web.ltp_body",
-    "web": "services quotes keys.key stores.journal collectors.base",
+    "web": "collectors.contract services quotes keys.key stores.journal collectors.base",
     "web.docs": "web services openapi",
     "web.errors": "web.answers",
     "web.answers": "",
@@ -42,13 +42,13 @@ ARROWS = {
     "collectors": "",
     "collectors.manager": "collectors.base collectors.spawn",
     "collectors.base": (
-        "stores.base collectors.events collectors.subscriptions collectors.backoff collectors.connection"
+        "collectors.contract stores.base collectors.events collectors.subscriptions collectors.backoff collectors.connection"
     ),
-    "collectors.kraken": "collectors.base collectors.quarantine collectors.events collectors.subscriptions stores.base",
+    "collectors.kraken": "collectors.contract collectors.base collectors.quarantine collectors.events collectors.subscriptions stores.base",
     "collectors.kraken.v1": "collectors.events",
     "collectors.kraken.v2": "collectors.events",
-    "collectors.trades": "collectors.base collectors.events collectors.subscriptions stores.base",
-    "collectors.books": "collectors.base collectors.subscriptions stores.base",
+    "collectors.trades": "collectors.contract collectors.base collectors.events collectors.subscriptions stores.base",
+    "collectors.books": "collectors.contract collectors.base collectors.subscriptions stores.base",
     "collectors.bybit": (
         "collectors.base collectors.books collectors.events collectors.subscriptions collectors.trades"
         " stores.base"
@@ -59,6 +59,7 @@ ARROWS = {
     ),
     "collectors.events": "",
     "collectors.subscriptions": "",
+    "collectors.contract": "collectors.backoff collectors.connection collectors.events",
     "collectors.quarantine": "",
     "collectors.backoff": "",
     "collectors.connection": "",

@@ -11,8 +11,8 @@ import pytest
 
 from ltp_service.clock import SystemClock
 from ltp_service.collectors.backoff import Backoff
-from ltp_service.collectors.base import Equipment
 from ltp_service.collectors.connection import WebSocketConnection
+from ltp_service.collectors.contract import Equipment
 from ltp_service.collectors.kraken import KrakenCollector
 from ltp_service.collectors.manager import CollectorManager
 from ltp_service.config import Config

@@ -10,8 +10,8 @@ from typing import Literal
 import msgspec
 
 from ltp_service.book import BookChange, BookSnapshot, read_levels
-from ltp_service.collectors.base import Equipment, Terms
 from ltp_service.collectors.books import BookCollector, Repair
+from ltp_service.collectors.contract import Equipment, Terms
 from ltp_service.collectors.events import Answered, Event, Invalid, Leaving, Parsed, Traded
 from ltp_service.collectors.trades import TradeCollector
 from ltp_service.decimals import read_price

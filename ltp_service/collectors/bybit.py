@@ -9,8 +9,8 @@ from typing import Literal
 import msgspec
 
 from ltp_service.book import BookChange, BookSnapshot, read_levels
-from ltp_service.collectors.base import Equipment, Terms
 from ltp_service.collectors.books import BookCollector, Repair
+from ltp_service.collectors.contract import Equipment, Terms
 from ltp_service.collectors.events import Answered, Event, Invalid, Parsed, Skipped, Traded
 from ltp_service.collectors.subscriptions import DEADLINE
 from ltp_service.collectors.trades import TradeCollector

@@ -5,7 +5,8 @@ from collections.abc import Sequence
 
 import msgspec
 
-from ltp_service.collectors.base import Collector, Dialect, Equipment
+from ltp_service.collectors.base import Collector
+from ltp_service.collectors.contract import Dialect, Equipment
 from ltp_service.collectors.events import Traded
 from ltp_service.collectors.subscriptions import Subscriptions
 from ltp_service.errors import BadFrame

@@ -5,7 +5,7 @@ from typing import Any
 
 from flask import Blueprint, Response
 
-from ltp_service.collectors.base import Link
+from ltp_service.collectors.contract import Link
 from ltp_service.pairs import Pair, kraken_v1_symbol, kraken_v2_symbol
 from ltp_service.quotes.quotes import Quote
 from ltp_service.services import Services, services

@@ -6,7 +6,8 @@ from decimal import Decimal
 
 import pytest
 
-from ltp_service.collectors.base import REJECTED, STABLE, TENDING, TURN, Collector, Terms
+from ltp_service.collectors.base import REJECTED, STABLE, TENDING, TURN, Collector
+from ltp_service.collectors.contract import Terms
 from ltp_service.collectors.events import (
     HEARTBEAT,
     Acknowledged,

@@ -13,8 +13,8 @@ import msgspec
 import pytest
 
 from ltp_service.book import BookChange, BookSnapshot, BookView, Level
-from ltp_service.collectors.base import Equipment
 from ltp_service.collectors.binance import BinanceBooks, BinanceTrades, Dialect, read_depth
+from ltp_service.collectors.contract import Equipment
 from ltp_service.collectors.events import Answered, Event, Invalid, Leaving, Traded
 from ltp_service.collectors.trades import TradeCollector
 from ltp_service.errors import BadFrame, Rejected, Unreachable

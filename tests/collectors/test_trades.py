@@ -5,7 +5,7 @@ from decimal import Decimal
 
 import pytest
 
-from ltp_service.collectors.base import Terms
+from ltp_service.collectors.contract import Terms
 from ltp_service.collectors.events import Answered, Invalid, Parsed, Traded
 from ltp_service.collectors.trades import Gap, TradeCollector
 from ltp_service.errors import BadFrame

@@ -4,7 +4,8 @@ import logging
 from collections.abc import Sequence
 from urllib.parse import urlsplit
 
-from ltp_service.collectors.base import Collector, Equipment
+from ltp_service.collectors.base import Collector
+from ltp_service.collectors.contract import Equipment
 from ltp_service.collectors.events import Acknowledged, LastTrade, MarketChanged
 from ltp_service.collectors.kraken import v1, v2
 from ltp_service.collectors.quarantine import Quarantine

@@ -1,0 +1,88 @@
+"""What a collector is given, what it speaks, what it must keep to and what it tells of itself."""
+
+import random
+from collections.abc import Callable, Sequence
+from typing import Literal, Protocol
+
+import msgspec
+
+from ltp_service.book import BookSnapshot
+from ltp_service.clock import Clock
+from ltp_service.collectors.backoff import Backoff
+from ltp_service.collectors.connection import Connection
+from ltp_service.collectors.events import Parsed
+from ltp_service.observer import Observer
+
+State = Literal["stopped", "connecting", "connected", "subscribing", "active", "reconnecting", "error"]
+
+
+class Dialect(Protocol):
+    """One exchange's language; pure. A module with these functions is a dialect."""
+
+    def subscribe(self, channel: str, symbols: Sequence[str], request_id: int) -> str:
+        """The request for one channel of some symbols."""
+
+    def unsubscribe(self, channel: str, symbols: Sequence[str], request_id: int) -> str:
+        """Its opposite."""
+
+    def ping(self, request_id: int) -> str:
+        """A question that the exchange answers at once."""
+
+    def parse(self, frame: str) -> Parsed:
+        """Raises BadFrame, ValueError, msgspec.MsgspecError or RecursionError for what cannot be used."""
+
+
+class Terms(msgspec.Struct, frozen=True):
+    """What an exchange demands of a connection; None where it demands nothing."""
+
+    ping_every: float | None = None
+    """Seconds between own questions."""
+    pong_within: float = 10.0
+    """Seconds after such a question by which some frame must have come."""
+    symbols_per_request: int | None = None
+    messages_per_second: int | None = None
+    lifetime: float | None = None
+    """Seconds after which a connection is replaced at the latest, before the exchange ends it."""
+    lifetime_jitter: float = 3600.0
+    """Seconds by which it may be replaced earlier, so that not all go at once."""
+
+    @property
+    def patience(self) -> float:
+        """Seconds for which a connection may be silent because nobody trades."""
+        return 0.0 if self.ping_every is None else self.ping_every + self.pong_within
+
+
+class Equipment(msgspec.Struct, frozen=True):
+    """What a collector is given to work with."""
+
+    connect: Callable[[], Connection]
+    """Raises ExchangeError."""
+    backoff: Backoff
+    clock: Clock
+    observer: Observer
+    sleep: Callable[[float], None]
+    """With 0 it lets others have their turn."""
+    idle_timeout: float
+    """Seconds without any frame after which a connection is given up."""
+    random: Callable[[], float] = random.random
+    """Between 0 and 1."""
+    depth: Callable[[str], BookSnapshot] | None = None
+    """The present order book of a symbol over REST, for exchanges whose stream has only changes.
+    Raises ExchangeError."""
+
+
+class Link(msgspec.Struct, frozen=True):
+    """What a collector says about itself. Moments are monotonic seconds."""
+
+    name: str
+    state: State
+    connected: bool
+    generation: int
+    """Connections made so far."""
+    attempts: int
+    last_frame_at: float | None
+    last_error: str | None
+    subscriptions: dict[str, str]
+    """Symbol → one word, or the exchange's refusal."""
+    problem: str | None = None
+    """Why this collector is of no use at present, for people."""
