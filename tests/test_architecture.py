@@ -50,11 +50,11 @@ ARROWS = {
     "collectors.trades": "collectors.contract collectors.base collectors.events collectors.subscriptions stores.base",
     "collectors.books": "collectors.contract collectors.base collectors.subscriptions stores.base",
     "collectors.bybit": (
-        "collectors.base collectors.books collectors.events collectors.subscriptions collectors.trades"
+        "collectors.contract collectors.base collectors.books collectors.events collectors.subscriptions collectors.trades"
         " stores.base"
     ),
     "collectors.binance": (
-        "collectors.base collectors.books collectors.events collectors.subscriptions collectors.trades"
+        "collectors.contract collectors.base collectors.books collectors.events collectors.subscriptions collectors.trades"
         " stores.base"
     ),
     "collectors.events": "",
