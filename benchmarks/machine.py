@@ -64,7 +64,7 @@ def describe(cores: Cores, load: str) -> list[str]:
         f"{_processor()} ({platform.machine()}), {os.cpu_count()} cores{pinned}; {platform.system()}",
         f"{platform.python_implementation()} {platform.python_version()}, "
         + ", ".join(f"{library} {version(library)}" for library in LIBRARIES),
-        f"load from {load}",
+        f"load from {load}; load average before the run {os.getloadavg()[0]:.1f}",
         f"code at {_commit()}",
     ]
 
