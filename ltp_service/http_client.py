@@ -21,6 +21,7 @@ from typing import Any, NamedTuple
 
 import requests
 from requests.adapters import HTTPAdapter
+from requests.utils import DEFAULT_CA_BUNDLE_PATH
 from urllib3 import HTTPConnectionPool, HTTPSConnectionPool
 from urllib3.connection import HTTPConnection, HTTPSConnection
 from urllib3.exceptions import HTTPError, NameResolutionError, ProtocolError, ReadTimeoutError
@@ -74,11 +75,12 @@ class HttpClient:
         self._slots = BoundedSemaphore(CONCURRENCY)
         self._session = requests.Session()
         self._session.trust_env = False
-        self._session.verify = ca_file or True
         self._session.cookies.set_policy(DefaultCookiePolicy(allowed_domains=()))
         # Without compression the cap on what is read is the cap on what is held.
         self._session.headers.update({"User-Agent": user_agent, "Accept-Encoding": "identity"})
-        adapter = _Adapter(pool_maxsize=CONCURRENCY)
+        adapter = _Adapter(
+            ssl.create_default_context(cafile=ca_file or DEFAULT_CA_BUNDLE_PATH), pool_maxsize=CONCURRENCY
+        )
         self._session.mount("https://", adapter)
         self._session.mount("http://", adapter)
 
@@ -269,6 +271,15 @@ class _TlsPool(HTTPSConnectionPool):
 
 
 class _Adapter(HTTPAdapter):
+    """Reads the authorities once: it takes 40 ms in which nobody else gets a turn, on each new connection."""
+
+    def __init__(self, trust: ssl.SSLContext, **options: Any) -> None:
+        self._trust = trust
+        super().__init__(**options)
+
     def init_poolmanager(self, *args: Any, **kwargs: Any) -> None:
-        super().init_poolmanager(*args, **kwargs)
+        super().init_poolmanager(*args, ssl_context=self._trust, **kwargs)
         self.poolmanager.pool_classes_by_scheme = {"http": _Pool, "https": _TlsPool}
+
+    def cert_verify(self, conn: Any, url: Any, verify: Any, cert: Any) -> None:
+        """Nothing to add: the context checks certificate and name."""

@@ -466,6 +466,22 @@ def test_a_certificate_of_the_given_authority_is_accepted(tls: ssl.SSLContext, c
     http.close()
 
 
+def test_the_authorities_are_read_once_for_all_connections(
+    tls: ssl.SSLContext, certificate: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    http = HttpClient(SystemClock(), "test", ca_file=str(certificate))
+    monkeypatch.setattr(ssl.SSLContext, "load_verify_locations", _read_again)
+    monkeypatch.setattr(ssl.SSLContext, "load_default_certs", _read_again)
+    for _ in range(2):
+        with serving(answering(b"{}"), tls) as server:
+            assert http.get(server.url.replace("127.0.0.1", "localhost"), {}, PATIENCE).body == b"{}"
+    http.close()
+
+
+def _read_again(*_: object, **__: object) -> None:
+    raise AssertionError("the authorities are read again")
+
+
 def test_proxies_of_the_environment_are_ignored(http: HttpClient, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("http_proxy", "http://127.0.0.1:1")
     with serving(answering(b"{}")) as server:

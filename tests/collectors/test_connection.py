@@ -1,11 +1,13 @@
 """ltp_service.collectors.connection: against bytes on a loopback socket."""
 
 import socket
+import ssl
 import struct
 import threading
 import time
 
 import pytest
+import websocket
 
 from ltp_service.collectors.connection import MAX_FRAGMENTS, MAX_MESSAGE, WebSocketConnection
 from ltp_service.errors import BadFrame, ExchangeError, Rejected, Unreachable
@@ -367,6 +369,22 @@ def test_tls_with_somebody_who_does_not_speak_it_is_unreachable() -> None:
         connect(server.url.replace("ws://", "wss://"))
 
     assert error.value.reason == "tls"
+
+
+def test_the_authorities_are_read_once_for_all_connections(monkeypatch: pytest.MonkeyPatch) -> None:
+    trusts: list[ssl.SSLContext] = []
+
+    def refuse(url: str, *, sslopt: dict[str, ssl.SSLContext], **_: object) -> None:
+        trusts.append(sslopt["context"])
+        raise ConnectionRefusedError
+
+    monkeypatch.setattr(websocket, "create_connection", refuse)
+    for _ in range(2):
+        with pytest.raises(Unreachable):
+            connect("wss://127.0.0.1/")
+
+    assert trusts[0] is trusts[1]
+    assert (trusts[0].verify_mode, trusts[0].check_hostname) == (ssl.CERT_REQUIRED, True)
 
 
 def test_a_handshake_that_never_comes_ends_with_the_timeout() -> None:
