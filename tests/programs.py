@@ -9,6 +9,8 @@ PACKAGES = {
     "nginx": "nginx-light",
     "redis-server": "redis-server",
     "promtool": "prometheus",
+    "chromium": "chromium",
+    "faketime": "faketime",  # for the fire drill's steps of the clock
     "wrk": "wrk",  # for `make bench`, which has a load generator of its own where it is missing
 }
 """Program to the Debian package that brings it; `make programs` installs what is missing."""
