@@ -29,6 +29,9 @@ class Observer:
     def subscription_deaf(self, pair: Pair) -> None:
         """A subscription kept silent about a trade that another source saw."""
 
+    def trade_stored(self, exchange: str, symbol: str) -> None:
+        """A trade was taken."""
+
     def trade_discarded(self, exchange: str) -> None:
         """A trade was told before, or is older than what had to leave the store."""
 
@@ -36,7 +39,7 @@ class Observer:
         """An order book missed something and is out of sync."""
 
     def store_used(self, operation: str, result: str) -> None:
-        """A read or write of the price store."""
+        """A read or write of the price store, both told in fixed words."""
 
     def external_call(self, service: str, endpoint: str, status_code: int | None, seconds: float) -> None:
         """One HTTP call to an exchange, with its status; None where no answer came."""
