@@ -65,10 +65,11 @@ class Collector:
         self._requests = Requests(self.terms.symbols_per_request, self.terms.messages_per_second)
         self._state: State = "stopped"
         self._generation = 0
-        self._attempts = 0
-        self._request_id = 0
+        self._attempts = self._request_id = 0
         self._last_frame_at: float | None = None
         self._last_error: str | None = None
+        self._over_by = ""
+        """Why the last attempt or connection came to its end, in one word."""
         self._rejection: str | None = None
         self._wanted: Sequence[str] | None = None
         self._asked_at = self._leave_at = 0.0
@@ -171,7 +172,10 @@ class Collector:
 
     def _attempt(self, stop: Event) -> float:
         """One connection from its beginning to its end; the least delay in seconds before the next."""
+        if self._attempts:
+            self._observer.reconnecting(self.name, self._over_by)
         self._attempts += 1
+        self._over_by = "left"
         try:
             self._read(self._open(), stop)
         except ExchangeError as error:
@@ -221,6 +225,7 @@ class Collector:
     def _failed(self, error: ExchangeError) -> None:
         self._state = "error"
         self._last_error = str(error)
+        self._over_by = error.reason
         self._observer.connection_failed(self.name, error.reason)
         if self._connection is None and not self._out_of_reach:
             self._out_of_reach = True

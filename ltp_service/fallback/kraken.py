@@ -13,6 +13,7 @@ from ltp_service.clock import Clock
 from ltp_service.errors import ExchangeError, Rejected, Unreachable
 from ltp_service.fallback.breaker import CircuitBreaker
 from ltp_service.fallback.kraken_answers import (
+    THROTTLED,
     UNKNOWN_PAIR,
     Listings,
     Unusable,
@@ -232,6 +233,8 @@ class KrakenRest:
         except Rejected as error:
             # A refusal shows an exchange in good health, unless it is told to keep away.
             permit.succeeded() if error.retry_after is None else permit.failed(error.retry_after)
+            if error.reason == THROTTLED:
+                self._observer.throttled(SERVICE)
             raise
         except ExchangeError as error:
             permit.failed(error.retry_after)

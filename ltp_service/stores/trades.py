@@ -90,7 +90,9 @@ class TradeStore:
             self._rate.count(now)
             stored = self._insert(trade) and self._keep_bounds(now, trade)
             self._stored += stored
-        if not stored:
+        if stored:
+            self._observer.trade_stored(trade.exchange, trade.symbol)
+        else:
             self._observer.trade_discarded(trade.exchange)
         return stored
 

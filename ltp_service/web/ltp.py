@@ -35,6 +35,7 @@ def ltp() -> Response:
     bound = params.bound(request.args, request.headers)
     detail = params.flag(request.args, "detail")
     supported = _supported(parts, asked)
+    _count(parts, parts.prices.quotes.look(supported, bound))
     answer = _answer(parts, asked, parts.prices.quotes.get(supported, bound), detail=detail)
     if detail or answer.status_code != 304 or not (seconds := _wait_asked()):
         return answer
@@ -48,6 +49,7 @@ def cached() -> Response:
     asked = params.pairs(request.args, parts.config.supported_pairs).pairs
     bound = params.bound(request.args, request.headers)
     quotes = parts.prices.quotes.look(_supported(parts, asked), bound)
+    _count(parts, quotes)
     held = [quote for quote in quotes if quote.verdict.servable]
     return _prices(parts, held, [], detail=params.flag(request.args, "detail"))
 
@@ -66,6 +68,7 @@ def refresh() -> Response:
         for pair in asked.pairs
         if pair not in learnt
     ]
+    parts.observer.refreshed("failure" if not done else "partial" if failed else "success")
     if not done:
         return _nothing(failed)
     message = {"message": "Prices refreshed successfully", "pairs": [str(pair) for pair in done]}
@@ -80,6 +83,14 @@ def _supported(parts: Services, asked: Sequence[Pair]) -> list[Pair]:
     if not known:
         raise UnknownPair(f"{', '.join(map(str, asked))}: not served here; see /api/v1/pairs")
     return known
+
+
+def _count(parts: Services, held: Sequence[Quote]) -> None:
+    """Reports which of the prices asked for were in memory."""
+    for hit in (True, False):
+        pairs = [quote.pair for quote in held if quote.verdict.servable is hit]
+        if pairs:
+            parts.observer.prices_asked(pairs, hit=hit, count=1)
 
 
 def _answer(parts: Services, asked: Sequence[Pair], quotes: Sequence[Quote], *, detail: bool) -> Response:
