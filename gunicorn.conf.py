@@ -9,7 +9,9 @@ if monkey_patched:
     monkey.patch_all()
 
 import logging
+import shutil
 import sys
+import tempfile
 import time
 from math import ceil
 from pathlib import Path
@@ -61,8 +63,29 @@ logger_class = ServerLog
 STOP_TIMEOUT = 4.0
 """Seconds that a stopping worker waits for its feed."""
 
+METRICS_PREFIX = "ltp_service-metrics-"
+"""Begins the name of a folder for metrics that is ours to remove."""
+
+
+def share_metrics() -> None:
+    # prometheus_client looks for this name when it is imported, which therefore happens in the workers, or later.
+    if settings.web_concurrency > 1 and not os.environ.get("PROMETHEUS_MULTIPROC_DIR"):
+        os.environ["PROMETHEUS_MULTIPROC_DIR"] = tempfile.mkdtemp(prefix=METRICS_PREFIX, dir=worker_tmp_dir)
+
+
+def metrics_folder() -> Path | None:
+    name = os.environ.get("PROMETHEUS_MULTIPROC_DIR")
+    return Path(name) if name else None
+
 
 def on_starting(server: Any) -> None:
+    share_metrics()
+    folder = metrics_folder()
+    if folder is not None and not server.master_pid:  # after USR2 the old master still counts into it
+        folder.mkdir(parents=True, exist_ok=True)
+        for kind in ("counter", "gauge", "histogram"):
+            for left_over in folder.glob(f"{kind}_*.db"):
+                left_over.unlink()
     log = logging.getLogger("ltp_service")
     for warning in unknown_names(os.environ):
         log.warning("%s", warning)
@@ -71,6 +94,10 @@ def on_starting(server: Any) -> None:
             "%d workers with CACHE_BACKEND=memory: each has its own feed, prices and rate limits",
             settings.web_concurrency,
         )
+
+
+def on_reload(server: Any) -> None:
+    share_metrics()
 
 
 def post_fork(server: Any, worker: Any) -> None:
@@ -85,3 +112,16 @@ def post_request(worker: Any, request: Any, environ: Any, response: Any) -> None
 def worker_exit(server: Any, worker: Any) -> None:
     if worker.app.callable is not None:
         services_of(worker.app.callable).stop(STOP_TIMEOUT)
+
+
+def child_exit(server: Any, worker: Any) -> None:
+    if (folder := metrics_folder()) is not None:
+        from prometheus_client.multiprocess import mark_process_dead  # noqa: PLC0415 - see share_metrics
+
+        mark_process_dead(worker.pid, str(folder))  # type: ignore[no-untyped-call]
+
+
+def on_exit(server: Any) -> None:
+    folder = metrics_folder()
+    if folder is not None and folder.name.startswith(METRICS_PREFIX) and not server.reexec_pid:
+        shutil.rmtree(folder, ignore_errors=True)
