@@ -94,6 +94,7 @@ class Poll:
         self._active_since: float | None = None
         self._next_poll = 0.0
         self._next_call = 0.0
+        self._status_due = False
         self.last_error: str | None = None
 
     def active(self) -> bool:
@@ -120,6 +121,8 @@ class Poll:
         if late and now >= self._next_poll:
             self._next_poll = now + INTERVAL
             self._poll(late, now)
+        elif self._status_due:
+            self._ask_status(now)
         elif pair := self._source.next_doubtful():
             self._settle(pair, now)
         elif due := self._probe.due([pair for pair in self._pairs if pair not in late], now):
@@ -144,19 +147,21 @@ class Poll:
             return
         all_late = len(late) == len(self._pairs)
         if all_late and self._active_since is None:
-            self._begin(now, "silent" if self._feed.is_connected() else "disconnected")
+            self._begin(now, self._feed)
         elif not all_late and self._active_since is not None:
             self._observer.fallback_ended(now - self._active_since)
             self._active_since = None
             log.info("WebSocket data received, switching back from REST fallback")
 
-    def _begin(self, now: float, reason: str) -> None:
+    def _begin(self, now: float, feed: Feed) -> None:
         self._active_since = now
-        self._observer.fallback_started(reason)
+        self._observer.fallback_started("silent" if feed.is_connected() else "disconnected")
         log.warning("WebSocket data unavailable, falling back to REST")
-        # Prices are fresh still, so the first call finds out whether the market is open at all.
-        self._next_poll = now + INTERVAL
-        self._ask_status(now)
+        # Whether the market is open at all is asked first while prices are fresh still. After a long silence
+        # they are not.
+        newest = max(feed.delivered_at(pair) or 0.0 for pair in self._pairs)
+        self._next_poll = now + INTERVAL if now - newest < INTERVAL else now
+        self._status_due = True
 
     # One call each.
 
@@ -190,6 +195,7 @@ class Poll:
             feed.doubt(pair)
 
     def _ask_status(self, now: float) -> None:
+        self._status_due = False
         self._next_call = now + DISTANCE
         self._source.market_status()
 

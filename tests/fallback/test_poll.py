@@ -149,6 +149,17 @@ def test_a_lost_feed_is_followed_by_rest_within_three_seconds(scene: Scene) -> N
     assert (scene.amount(), scene.state()) == ("101.5", "fallback")
 
 
+def test_a_feed_that_was_silent_before_it_was_given_up_is_followed_by_rest_at_once(scene: Scene) -> None:
+    assert scene.feed
+    scene.pass_time(10)
+    scene.feed.up = False
+    scene.pass_time(0.5)
+
+    assert scene.state() == "fallback"
+    scene.pass_time(2)
+    assert [name for name, _ in scene.rest.asked] == ["Ticker", "SystemStatus", "Ticker"]
+
+
 def test_a_lost_feed_costs_at_most_one_call_in_two_seconds(scene: Scene) -> None:
     assert scene.feed
     scene.feed.up = False
