@@ -3,12 +3,12 @@
 from flask import Flask, request
 
 from ltp_service.request_note import note_of
-from ltp_service.web import auth, errors, explain, health, ltp, pairs, status
+from ltp_service.web import auth, docs, errors, explain, health, ltp, pairs, status
 
 
 def register(app: Flask) -> None:
     """Puts every route and error handler onto the app."""
-    for module in (ltp, explain, pairs, status, health):
+    for module in (ltp, explain, pairs, status, health, docs):
         app.register_blueprint(module.bp)
     errors.register(app)
     app.before_request(_note_route)

@@ -1,0 +1,99 @@
+"""The route that says why a price is what it is."""
+
+from ltp_service.openapi.pieces import (
+    COUNT,
+    FLAG,
+    LIMITED,
+    MOMENT,
+    OPEN,
+    PAIR,
+    SECONDS,
+    TEXT,
+    Area,
+    Node,
+    answer,
+    json_content,
+    listing,
+    mapping,
+    maybe,
+    one_of,
+    operation,
+    query,
+    record,
+    schema,
+)
+from ltp_service.openapi.problems import LIMITED_ANYWHERE, OF_KEYS, problems, too_long
+
+
+def explanation() -> Area:
+    """`/api/v1/ltp/explain`, with what `/api/v1/status` shows of the same things."""
+    return Area("explanation", "Why this number", {"/api/v1/ltp/explain": {"get": _explain()}}, _schemas())
+
+
+def _explain() -> Node:
+    codes = ("INVALID_PARAMETER", "UNSUPPORTED_PAIR", *OF_KEYS, *LIMITED_ANYWHERE)
+    pair: Node = {"type": "string", "maxLength": 2000, "examples": ["BTC/USD"]}
+    return operation(
+        "explainPrice",
+        "The served price of one pair, both sources, the subscription, the breaker and the last decisions",
+        {"200": answer("All that is known", json_content(schema("Explanation")), LIMITED)}
+        | too_long()
+        | problems(*codes),
+        description="Needs a read key, or to be asked from the same machine without a proxy between.",
+        parameters=[
+            query("pair", pair, "Exactly one pair in any usual spelling; needed, here or as `pairs`"),
+            query("pairs", pair, "The same as `pair`"),
+        ],
+        security=OPEN,
+    )
+
+
+def _schemas() -> dict[str, Node]:
+    return {
+        "Explanation": record(_explained()),
+        "Decision": record(_decision()),
+        "SourceDecision": record(_decision() | {"served": FLAG}),
+        "Subscription": record(
+            {
+                "state": TEXT,
+                "acknowledged_at": mapping(MOMENT, "By channel"),
+                "delivered_at": maybe(MOMENT, "before the first frame about this pair"),
+                "generation": COUNT | {"description": "Connections made so far"},
+            }
+        ),
+        "Breaker": record(
+            {"state": one_of("closed", "open", "half_open"), "failures": COUNT, "retry_in_s": SECONDS}
+        ),
+        "Divergence": record({"websocket": TEXT, "rest": TEXT, "at": MOMENT, "count": COUNT}),
+        "Market": one_of("online", "maintenance", "cancel_only", "post_only", "limit_only", "unknown"),
+    }
+
+
+def _explained() -> dict[str, Node]:
+    fallback = {"active": FLAG, "last_error": maybe(TEXT, "when there was none"), "unknown_to_rest": FLAG}
+    return {
+        "pair": PAIR,
+        "served": maybe(schema("DetailedPrice"), "when the pair was never seen"),
+        "state": schema("State"),
+        "servable": FLAG,
+        "market": schema("Market"),
+        "sources": mapping(schema("SourceDecision"), "The newest tick of each source"),
+        "subscription": maybe(schema("Subscription"), "when the feed is switched off"),
+        "breaker": schema("Breaker"),
+        "fallback": record(fallback),
+        "divergence": maybe(schema("Divergence"), "when the sources have never disagreed"),
+        "decisions": listing(schema("Decision"), description="Newest first"),
+        "settings": mapping({"type": ["number", "boolean"]}, "The limits that decide; durations in seconds"),
+    }
+
+
+def _decision() -> dict[str, Node]:
+    return {
+        "source": schema("Source"),
+        "price": TEXT,
+        "traded_at": maybe(MOMENT, "where the exchange does not give it"),
+        "trade_id": maybe({"type": "integer"}, "where the exchange does not give it"),
+        "received_at": MOMENT,
+        "outcome": TEXT,
+        "reason": TEXT,
+    }

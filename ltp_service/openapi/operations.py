@@ -1,0 +1,139 @@
+"""Routes for those who run the service."""
+
+from ltp_service.openapi.pieces import (
+    COUNT,
+    FLAG,
+    LIMITED,
+    MILLISECONDS,
+    MOMENT,
+    OPEN,
+    SECONDS,
+    TEXT,
+    Area,
+    Node,
+    answer,
+    json_content,
+    listing,
+    mapping,
+    maybe,
+    one_of,
+    operation,
+    query,
+    record,
+    schema,
+)
+from ltp_service.openapi.problems import LIMITED_ANYWHERE, OF_KEYS, problems
+
+
+def operations() -> Area:
+    """`/api/v1/status`, `/health`, `/ready`, `/metrics`."""
+    return Area(
+        "operations",
+        "How the service is",
+        {
+            "/api/v1/status": {"get": _status()},
+            "/health": {"get": _health()},
+            "/ready": {"get": _ready()},
+            "/metrics": {"get": _metrics()},
+        },
+        _schemas(),
+    )
+
+
+def _status() -> Node:
+    return operation(
+        "getStatus",
+        "The feed, the pairs and the process",
+        {"200": answer("Also when the service is down", json_content(schema("Status")), LIMITED)}
+        | problems(*OF_KEYS, *LIMITED_ANYWHERE),
+        security=OPEN,
+    )
+
+
+def _health() -> Node:
+    return operation(
+        "getHealth",
+        "Liveness: 200 while the process can answer",
+        {"200": answer("Alive", json_content(schema("Health")))},
+    )
+
+
+def _ready() -> Node:
+    not_ready = answer("Not now", json_content(schema("Unready")), ("X-Request-ID", "Retry-After"))
+    return operation(
+        "getReadiness",
+        "Readiness: 200 while at least one pair can be served",
+        {"200": answer("Ready", json_content(schema("Ready"))), "503": not_ready},
+    )
+
+
+def _metrics() -> Node:
+    names = query("name[]", listing(TEXT), "Only these metrics", style="form", explode=True)
+    return operation(
+        "getMetrics",
+        "Prometheus text, the sum over all workers",
+        {"200": answer("Every metric", {"text/plain": {"schema": TEXT}})},
+        parameters=[names],
+    )
+
+
+def _schemas() -> dict[str, Node]:
+    services = {"cache": TEXT, "service": TEXT}
+    return {
+        "Status": record(_status_properties()),
+        "Connection": record(
+            {
+                "websocket_enabled": FLAG,
+                "websocket_connected": FLAG,
+                "fallback_mode": FLAG,
+                "rest_available": FLAG,
+                "last_ws_update": maybe(MOMENT, "before the first frame"),
+                "last_error": maybe(TEXT, "when there was none"),
+                "rest_last_error": maybe(TEXT, "when there was none"),
+            }
+        ),
+        "PairStatus": record(
+            {
+                "state": schema("State"),
+                "age_ms": maybe(MILLISECONDS, "when the pair was never seen"),
+                "last_error": maybe(TEXT, "when there is none"),
+            }
+        ),
+        "Task": record(
+            {"name": TEXT, "alive": FLAG, "restarts": COUNT, "last_error": maybe(TEXT, "when there was none")}
+        ),
+        "Health": record(
+            {
+                "status": {"const": "healthy"},
+                "timestamp": MOMENT,
+                "services": mapping(TEXT, "The state of each part, as information"),
+            }
+        ),
+        "Ready": record({"status": {"const": "ready"}, "timestamp": MOMENT, "services": record(services)}),
+        "Unready": record(
+            {
+                "status": {"const": "unhealthy"},
+                "timestamp": MOMENT,
+                "services": record(services),
+                "reasons": listing(TEXT, minItems=1),
+            }
+        ),
+    }
+
+
+def _status_properties() -> dict[str, Node]:
+    return {
+        "status": one_of("ok", "degraded", "down"),
+        "connection": schema("Connection"),
+        "timestamp": {"type": "integer", "description": "Unix seconds"},
+        "timestamp_iso": MOMENT,
+        "market": schema("Market"),
+        "pairs": mapping(schema("PairStatus"), "By pair"),
+        "breaker": schema("Breaker"),
+        "divergences": mapping(schema("Divergence"), "By pair"),
+        "reconnects": COUNT,
+        "uptime_s": SECONDS,
+        "version": TEXT,
+        "worker": record({"pid": COUNT, "count": COUNT}),
+        "tasks": listing(schema("Task")),
+    }

@@ -1,0 +1,53 @@
+"""Routes about this document."""
+
+from ltp_service.openapi.pieces import ALWAYS, TEXT, Area, Node, answer, json_content, operation
+from ltp_service.openapi.problems import problems
+from ltp_service.openapi.swagger import FILES, PAGE
+
+_KEPT = (*ALWAYS, "ETag", "Cache-Control")
+
+
+def pages() -> Area:
+    """`/openapi.json`, `/docs` and its files."""
+    return Area(
+        "documentation",
+        "This document",
+        {
+            "/openapi.json": {"get": _openapi()},
+            "/docs": {"get": _docs()},
+            "/docs/{name}": {"get": _file()},
+        },
+        {},
+    )
+
+
+def _openapi() -> Node:
+    content = json_content({"type": "object"})
+    return operation("getOpenApi", "This document", _kept("OpenAPI 3.1", content))
+
+
+def _docs() -> Node:
+    return operation(
+        "getDocs", "This document, to read and to try", _kept("A page", {"text/html": {"schema": TEXT}})
+    )
+
+
+def _file() -> Node:
+    name = {
+        "name": "name",
+        "in": "path",
+        "required": True,
+        "schema": {"type": "string", "enum": sorted(FILES.keys() - {PAGE})},
+    }
+    types = sorted({kind.partition(";")[0] for kind in FILES.values()})
+    content: Node = {kind: {} if kind.startswith("image/") else {"schema": TEXT} for kind in types}
+    return operation(
+        "getDocsFile",
+        "A file of the page",
+        _kept("The file", content) | problems("NOT_FOUND", headers=ALWAYS),
+        parameters=[name],
+    )
+
+
+def _kept(about: str, content: Node) -> dict[str, Node]:
+    return {"200": answer(about, content, _KEPT), "304": answer("Nothing has changed", headers=_KEPT)}

@@ -1,0 +1,106 @@
+"""The pieces of an OpenAPI document that repeat: schemas, parameters, answers."""
+
+from typing import Any, NamedTuple
+
+Node = dict[str, Any]
+"""A part of the document."""
+
+
+class Area(NamedTuple):
+    """The routes that belong together, under one tag."""
+
+    name: str
+    about: str
+    paths: dict[str, Node]
+    """Path to method to operation."""
+    schemas: dict[str, Node]
+    """What the operations refer to, by name."""
+
+
+OPEN: list[Node] = [{}, {"key": []}]
+"""Security of what needs no key, or with AUTH_ENABLED a read key."""
+KEYED: list[Node] = [{"key": []}]
+"""Security of what always needs a key."""
+
+# Schemas.
+
+NULL: Node = {"type": "null"}
+TEXT: Node = {"type": "string"}
+FLAG: Node = {"type": "boolean"}
+COUNT: Node = {"type": "integer", "minimum": 0}
+SECONDS: Node = {"type": "number", "minimum": 0, "description": "Seconds"}
+MILLISECONDS: Node = {"type": "integer", "minimum": 0}
+MOMENT: Node = {"type": "string", "format": "date-time", "examples": ["2026-11-21T00:46:21.123456Z"]}
+PAIR: Node = {"type": "string", "pattern": "^[A-Z0-9.]+/[A-Z0-9.]+$", "examples": ["BTC/USD"]}
+
+
+def record(properties: Node, **more: Any) -> Node:
+    """An object with exactly these properties."""
+    return {
+        "type": "object",
+        "properties": properties,
+        "required": list(properties),
+        "additionalProperties": False,
+        **more,
+    }
+
+
+def mapping(values: Node, about: str) -> Node:
+    """An object whose keys are names."""
+    return {"type": "object", "additionalProperties": values, "description": about}
+
+
+def listing(items: Node, **more: Any) -> Node:
+    """An array."""
+    return {"type": "array", "items": items, **more}
+
+
+def one_of(*words: str, **more: Any) -> Node:
+    """A word of a list."""
+    return {"type": "string", "enum": list(words), **more}
+
+
+def maybe(schema: Node, why_null: str) -> Node:
+    """What may be null, and when it is."""
+    return {"anyOf": [schema, NULL], "description": f"Null {why_null}"}
+
+
+def schema(name: str) -> Node:
+    """A named schema."""
+    return {"$ref": f"#/components/schemas/{name}"}
+
+
+# Parameters.
+
+
+def query(name: str, schema: Node, about: str, **more: Any) -> Node:
+    """A parameter of the query string."""
+    return {"name": name, "in": "query", "schema": schema, "description": about, **more}
+
+
+def request_header(name: str, schema: Node, about: str) -> Node:
+    """A header that a request may bring."""
+    return {"name": name, "in": "header", "schema": schema, "description": about}
+
+
+# Answers.
+
+ALWAYS = ("X-Request-ID",)
+LIMITED = (*ALWAYS, "RateLimit-Limit", "RateLimit-Remaining", "RateLimit-Reset")
+
+
+def answer(about: str, content: Node | None = None, headers: tuple[str, ...] = ALWAYS) -> Node:
+    """One answer of an operation; `content` by media type."""
+    dressed = {name: {"$ref": f"#/components/headers/{name}"} for name in headers}
+    return {"description": about, "headers": dressed} | ({"content": content} if content else {})
+
+
+def json_content(schema: Node, *examples: Any) -> Node:
+    """A JSON body, with examples named by number."""
+    named = {f"example {number}": {"value": value} for number, value in enumerate(examples, 1)}
+    return {"application/json": {"schema": schema} | ({"examples": named} if named else {})}
+
+
+def operation(name: str, summary: str, responses: dict[str, Node], **more: Any) -> Node:
+    """One method of one route; without `security` it needs no key."""
+    return {"operationId": name, "summary": summary, "responses": responses, **more}
