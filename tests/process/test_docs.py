@@ -1,0 +1,60 @@
+"""The page for people, in a real browser."""
+
+import subprocess
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from ltp_service.openapi.document import document
+from tests.process.service import Service
+from tests.programs import require_program
+from tests.simulator.client import Simulator
+
+BROWSER_SECONDS = 40.0
+
+
+@pytest.fixture(scope="module")
+def service(simulator: Simulator) -> Iterator[Service]:
+    with Service.start(simulator) as running:
+        yield running
+
+
+def open_in_chromium(url: str, profile: Path) -> tuple[str, list[str]]:
+    """The document after its scripts have run, and what the browser wrote to its console."""
+    command = [
+        require_program("chromium"),
+        "--headless",
+        "--no-sandbox",  # it refuses to run as root otherwise; all it opens is our own page
+        "--disable-gpu",
+        "--disable-dev-shm-usage",
+        "--no-first-run",
+        "--disable-background-networking",
+        "--disable-component-update",
+        "--host-resolver-rules=MAP * ~NOTFOUND , EXCLUDE 127.0.0.1",
+        f"--user-data-dir={profile}",
+        "--enable-logging=stderr",
+        "--virtual-time-budget=20000",  # milliseconds of the page's own clock, which stops while it loads
+        "--dump-dom",
+        url,
+    ]
+    done = subprocess.run(command, capture_output=True, check=True, text=True, timeout=BROWSER_SECONDS)
+    return done.stdout, [line for line in done.stderr.splitlines() if ":CONSOLE" in line]
+
+
+def test_the_page_shows_every_operation_and_breaks_no_policy(service: Service, tmp_path: Path) -> None:
+    url = f"http://127.0.0.1:{service.port}/docs#/prices/getPrices"
+    page, console = open_in_chromium(url, tmp_path)
+    shown = {
+        operation["operationId"]: f'id="operations-{operation["tags"][0]}-{operation["operationId"]}"' in page
+        for item in document()["paths"].values()
+        for operation in item.values()
+    }
+    assert shown == dict.fromkeys(shown, True)
+    assert console == []
+
+
+def test_what_breaks_a_policy_would_be_seen(service: Service, tmp_path: Path) -> None:
+    """A picture has the policy of JSON, and the page that the browser itself puts around it has inline styles."""
+    _, console = open_in_chromium(f"http://127.0.0.1:{service.port}/docs/favicon-32x32.png", tmp_path)
+    assert any("Content Security Policy" in line for line in console)
