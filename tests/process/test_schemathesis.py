@@ -1,0 +1,49 @@
+"""The running service against its own description, asked things that nobody would think of."""
+
+import os
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from ltp_service.keys.key import make_text
+from tests.process.service import Service
+from tests.simulator.client import Simulator
+
+CONFIGURATION = Path(__file__).with_name("schemathesis.toml")
+KEY = make_text(os.urandom)
+
+
+@pytest.fixture
+def service(tmp_path: Path) -> Iterator[Service]:
+    """Its prices change all the time, so that nobody waits long for a change."""
+    with (
+        Simulator.start("--walk") as simulator,
+        Service.start(
+            simulator,
+            AUTH_API_KEY=KEY,
+            DATABASE_PATH=str(tmp_path / "ltp.sqlite3"),
+            RATE_LIMIT_ENABLED="true",
+            RATE_LIMIT_CAPACITY="1000000",
+        ) as running,
+    ):
+        yield running
+
+
+@pytest.mark.timeout(120)
+def test_no_question_is_answered_otherwise_than_documented(service: Service, tmp_path: Path) -> None:
+    command = [sys.executable, "-c", "from schemathesis.cli import schemathesis; schemathesis()"]
+    options = ["--config-file", str(CONFIGURATION), "run", "--no-color", "--continue-on-failure"]
+    done = subprocess.run(
+        [*command, *options, f"http://127.0.0.1:{service.port}/openapi.json"],
+        capture_output=True,
+        check=False,
+        cwd=tmp_path,
+        env=os.environ | {"API_KEY": KEY},
+        text=True,
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert "No issues found" in done.stdout
+    assert service.get("/health").status == 200
