@@ -4,6 +4,7 @@ LtpError
 ├── ConfigError               the settings are refused (boot)
 ├── InvalidParameter          the client asked in a way that cannot be read
 ├── UnknownPair               the client asked for a pair that is not served
+├── NotFound                  the client named something that does not exist
 ├── KeyMissing, KeyInvalid, NotPermitted   the caller may not
 ├── RateLimited               the caller asks too often
 ├── PriceUnavailable          no servable price, and no source gave one
@@ -40,6 +41,10 @@ class InvalidParameter(LtpError):
 
 class UnknownPair(LtpError):
     """A well-formed pair that is not in SUPPORTED_PAIRS."""
+
+
+class NotFound(LtpError):
+    """A collector, a symbol or a key of that name does not exist."""
 
 
 class KeyMissing(LtpError):

@@ -9,7 +9,7 @@ from typing import Protocol
 
 from ltp_service.clock import Clock
 from ltp_service.database import Reload
-from ltp_service.errors import InvalidParameter, KeyInvalid, KeyMissing, StoreUnavailable
+from ltp_service.errors import InvalidParameter, KeyInvalid, KeyMissing, NotFound, StoreUnavailable
 from ltp_service.keys.key import (
     MARK,
     PERMISSIONS,
@@ -124,7 +124,8 @@ class Keyring:
     def revoke(self, prefix: str) -> ApiKey:
         """Revokes the one key whose prefix begins so, with `ltp_` or without.
 
-        Raises InvalidParameter if none or several do, or if it is the last admin key; StoreUnavailable.
+        Raises NotFound if none does, InvalidParameter if several do or if it is the last admin key;
+        StoreUnavailable.
         """
         self.refresh()
         key = self._the_one(prefix)
@@ -200,10 +201,10 @@ class Keyring:
         left = [key for key in found if key.revoked is None]
         if len(left) > 1:
             raise InvalidParameter(f"{len(left)} keys begin so; give all 8 characters of the prefix")
+        if not found:
+            raise NotFound("no key begins so; list them first")
         if not left:
-            raise InvalidParameter(
-                "that key is revoked already" if found else "no key begins so; list them first"
-            )
+            raise InvalidParameter("that key is revoked already")
         if self._is_environment(left[0].hash):
             raise InvalidParameter("that key comes from AUTH_API_KEY; take it out there and restart")
         return left[0]

@@ -22,6 +22,7 @@ class _Rule(msgspec.Struct, frozen=True):
 _RULES: dict[type[Exception], _Rule] = {
     errors.InvalidParameter: _Rule(400, "INVALID_PARAMETER"),
     errors.UnknownPair: _Rule(400, "UNSUPPORTED_PAIR"),
+    errors.NotFound: _Rule(404, "NOT_FOUND"),
     errors.KeyMissing: _Rule(401, "API_KEY_MISSING"),
     errors.KeyInvalid: _Rule(401, "API_KEY_INVALID"),
     errors.NotPermitted: _Rule(403, "PERMISSION_DENIED"),

@@ -15,7 +15,7 @@ from pydantic import SecretStr
 
 from ltp_service.config import Config
 from ltp_service.database import Database
-from ltp_service.errors import InvalidParameter, KeyInvalid, KeyMissing, StoreUnavailable
+from ltp_service.errors import InvalidParameter, KeyInvalid, KeyMissing, NotFound, StoreUnavailable
 from ltp_service.keys import open_keyring
 from ltp_service.keys.key import ApiKey, hash_of
 from ltp_service.keys.keyring import LAST_USED_EVERY, LONGEST_LIFE, LONGEST_NAME, KeyReload, Keyring
@@ -293,7 +293,7 @@ def test_a_revoked_key_does_not_make_a_prefix_ambiguous(keyring: Keyring) -> Non
 @pytest.mark.parametrize("prefix", ["", "ltp_", "????????", "%"])
 def test_a_prefix_that_matches_no_key_is_refused(prefix: str, keyring: Keyring) -> None:
     keyring.create("ops", "read", DAY)
-    with pytest.raises(InvalidParameter, match="no key begins so"):
+    with pytest.raises(NotFound, match="no key begins so"):
         keyring.revoke(prefix)
 
 
