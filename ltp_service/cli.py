@@ -9,18 +9,13 @@ import sys
 from collections.abc import Mapping, Sequence
 from contextlib import closing
 from datetime import UTC, datetime
-from typing import Annotated
-
-from pydantic import TypeAdapter, ValidationError
 
 from ltp_service.clock import SystemClock
 from ltp_service.config import Config, load_config
-from ltp_service.errors import LtpError
+from ltp_service.errors import InvalidParameter, LtpError
 from ltp_service.keys import open_keyring
-from ltp_service.keys.key import MARK, PERMISSIONS, ApiKey
-from ltp_service.setting_types import seconds
+from ltp_service.keys.key import MARK, PERMISSIONS, ApiKey, read_life
 
-_LIFE = TypeAdapter(Annotated[float, seconds("1s", "3650d")])
 _ROW = "{:<13} {:<10} {:<8} {:<20} {:<20} {:<20} {}"
 
 
@@ -77,9 +72,9 @@ def _time(at: float | None) -> str:
 
 def _life(text: str) -> float:
     try:
-        return _LIFE.validate_python(text)
-    except ValidationError as error:
-        raise argparse.ArgumentTypeError(error.errors()[0]["msg"]) from error
+        return read_life(text)
+    except InvalidParameter as error:
+        raise argparse.ArgumentTypeError(str(error)) from error
 
 
 def _parser() -> argparse.ArgumentParser:

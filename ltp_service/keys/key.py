@@ -5,7 +5,12 @@ from base64 import urlsafe_b64encode
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from hashlib import sha256
-from typing import Literal
+from typing import Annotated, Literal
+
+from pydantic import TypeAdapter, ValidationError
+
+from ltp_service.errors import InvalidParameter
+from ltp_service.setting_types import seconds
 
 Permission = Literal["read", "write", "admin"]
 KeyState = Literal["active", "expired", "revoked"]
@@ -15,6 +20,7 @@ PERMISSIONS: tuple[Permission, ...] = ("read", "write", "admin")
 
 MARK = "ltp_"
 _TEXT = re.compile(rf"{MARK}[A-Za-z0-9_-]{{43}}")
+_LIFE = TypeAdapter(Annotated[float, seconds("1s", "3650d")])
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,6 +48,14 @@ class ApiKey:
     def permits(self, permission: Permission) -> bool:
         """Whether this key's permission includes `permission`."""
         return PERMISSIONS.index(self.permission) >= PERMISSIONS.index(permission)
+
+
+def read_life(text: str) -> float:
+    """The seconds for which a key is to be good, from `7d` or the like. Raises InvalidParameter."""
+    try:
+        return _LIFE.validate_python(text)
+    except ValidationError as error:
+        raise InvalidParameter(error.errors()[0]["msg"].removeprefix("Value error, ")) from None
 
 
 def make_text(random_bytes: Callable[[int], bytes]) -> str:
