@@ -17,11 +17,14 @@ from math import ceil
 from pathlib import Path
 from typing import Any
 
+import gunicorn.util
+
 from ltp_service.clock import SystemClock
 from ltp_service.collectors import check_collectors
 from ltp_service.config import keep_or_load_config, unknown_names
 from ltp_service.errors import ConfigError
 from ltp_service.logs import ServerLog, configure
+from ltp_service.refusals import refuse
 from ltp_service.services import services_of
 
 try:
@@ -35,6 +38,8 @@ if settings.worker_class == "gthread" and monkey_patched:
     )
 
 configure(settings.log_level, settings.log_format, SystemClock().monotonic)
+
+gunicorn.util.write_error = refuse
 
 wsgi_app = "wsgi:app"
 bind = settings.host if settings.host.startswith("unix:") else f"{settings.host}:{settings.port}"

@@ -17,7 +17,8 @@ PACKAGE = "ltp_service"
 # line of its own; it knows what is inside it, and everybody knows the bottom.
 ARROWS = {
     "wsgi": "app",
-    "gunicorn.conf": "services logs collectors",
+    "gunicorn.conf": "services logs collectors refusals",
+    "refusals": "web.errors web.headers",
     "__init__": "last_prices",
     "__main__": "cli",
     "cli": "keys",
@@ -28,6 +29,8 @@ ARROWS = {
     "edge": "limits logs quotes stores.base web.errors web.headers web.params web.ltp_body",
     "web": "collectors.contract services quotes keys.key stores.journal collectors.base",
     "web.docs": "web services openapi",
+    "web.collectors": "web collectors.books collectors.trades stores.symbols",
+    "web.debug": "web collectors.spawn",
     "web.errors": "web.answers",
     "web.answers": "",
     "web.params": "quotes",
