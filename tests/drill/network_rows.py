@@ -26,10 +26,10 @@ def _nameless(stage: Stage, order: str) -> None:
         stage.simulator.cut()
         stage.hold(min(stage.tempo.of(10.0, 2.0), stage.tempo.ttl / 2))
         stage.resolver.write_text("")
-    stage.remarks.append(f"REST: {stage.status()['connection']['rest_last_error']}"[:90])
+    stage.remarks.append(f"REST: {_rest_error(stage)}"[:90])
 
 
-@row("tls", "bad certificates before the WebSocket: expired, wrong host, self-signed", tls=True)
+@row("tls", "bad certificates before the WebSocket: expired, wrong host, self-signed", tls="feed")
 def tls(stage: Stage) -> None:
     assert stage.feed is not None
     assert stage.authority is not None
@@ -52,6 +52,23 @@ def tls(stage: Stage) -> None:
         stage.feed.show(good)
     stage.check("certificate" in error.lower(), f"said: {error[-80:]}")
     stage.check(accepted == 0, f"{accepted} connections with a bad certificate")
+
+
+@row("rest_tls", "a certificate of nobody known before REST, the WebSocket gone for a while", tls="rest")
+def rest_tls(stage: Stage) -> None:
+    assert stage.rest is not None
+    with stage.faulty():
+        stage.simulator.fault("refuse")
+        stage.simulator.cut()
+        stage.until(lambda: _rest_error(stage) != "None", 5.0, "REST is tried")
+        error, accepted = _rest_error(stage), stage.rest.passed
+        stage.simulator.clear()
+    stage.check("certificate" in error.lower(), f"said: {error[-80:]}")
+    stage.check(accepted == 0, f"{accepted} connections with a bad certificate")
+
+
+def _rest_error(stage: Stage) -> str:
+    return str(stage.status()["connection"]["rest_last_error"])
 
 
 @row("clock", "the wall clock steps by one hour, forward, back and back again", clock=True)

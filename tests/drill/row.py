@@ -6,7 +6,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from threading import Event
-from typing import Any
+from typing import Any, Literal
 
 from tests.drill.certificates import Authority
 from tests.drill.clients import Reading
@@ -164,7 +164,8 @@ class Row:
     play: Play
     settings: Mapping[str, str] = field(default_factory=dict)
     proxied: bool = False
-    tls: bool = False
+    tls: Literal["", "feed", "rest"] = ""
+    """Which of the two lines speaks TLS, with a certificate that the WebSocket's client trusts and REST's does not."""
     names: bool = False
     """The exchange is found through name resolution."""
     clock: bool = False

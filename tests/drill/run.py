@@ -89,16 +89,11 @@ def _set_stage(row: Row, tempo: Tempo, stack: ExitStack, folder: Path) -> Stage:
     simulator = stack.enter_context(
         Simulator.start("--walk", str(row.walk), "--heartbeat", str(tempo.heartbeat))
     )
-    feed = rest = authority = None
-    settings = tempo.settings()
-    if row.proxied or row.tls:
-        authority = Authority(folder) if row.tls else None
-        feed = stack.enter_context(Proxy(simulator.port, authority.issue() if authority else None))
-        rest = stack.enter_context(Proxy(simulator.port, authority.issue() if authority else None))
-    settings |= _addresses(row, simulator, feed, rest)
-    if authority:
-        settings["WEBSOCKET_CLIENT_CA_BUNDLE"] = str(authority.file)
+    authority = Authority(folder) if row.tls else None
+    feed, rest = _lines(row, simulator, stack, authority)
+    settings = tempo.settings() | _addresses(row, simulator, feed, rest)
     resolver, clock = folder / "resolver", folder / "clock"
+    settings |= {"SSL_CERT_FILE": str(authority.file)} if authority else {}
     settings |= _resolver(resolver) if row.names else {}
     settings |= _moved_clock(clock) if row.clock else {}
     service = stack.enter_context(
@@ -110,12 +105,24 @@ def _set_stage(row: Row, tempo: Tempo, stack: ExitStack, folder: Path) -> Stage:
     return stage
 
 
+def _lines(
+    row: Row, simulator: Simulator, stack: ExitStack, authority: Authority | None
+) -> tuple[Proxy | None, Proxy | None]:
+    """The proxies before WebSocket and REST, where the row has them."""
+    if not (row.proxied or row.tls):
+        return None, None
+    good = authority.issue() if authority else None
+    feed = Proxy(simulator.port, good if row.tls == "feed" else None)
+    rest = Proxy(simulator.port, good if row.tls == "rest" else None)
+    return stack.enter_context(feed), stack.enter_context(rest)
+
+
 def _addresses(row: Row, simulator: Simulator, feed: Proxy | None, rest: Proxy | None) -> dict[str, str]:
     host = NAME if row.tls else "exchange.invalid" if row.names else "127.0.0.1"
-    secure = "s" if row.tls else ""
+    websocket, http = "wss" if row.tls == "feed" else "ws", "https" if row.tls == "rest" else "http"
     return {
-        "KRAKEN_WEBSOCKET_URL": f"ws{secure}://{host}:{feed.port if feed else simulator.port}/v2",
-        "KRAKEN_REST_URL": f"http{secure}://{host}:{rest.port if rest else simulator.port}/0/public",
+        "KRAKEN_WEBSOCKET_URL": f"{websocket}://{host}:{feed.port if feed else simulator.port}/v2",
+        "KRAKEN_REST_URL": f"{http}://{host}:{rest.port if rest else simulator.port}/0/public",
     }
 
 
