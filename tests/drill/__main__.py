@@ -39,11 +39,11 @@ def main() -> int:
         return soak(options.soak)
     tempo = SHORT if options.short else FULL
     rows = [ROWS[name] for name in options.only] or chosen(tempo)
-    print(heading(tempo), flush=True)
+    print(heading(tempo, options.at_once), flush=True)
     with ThreadPoolExecutor(options.at_once) as pool:
         results = list(pool.map(partial(_shown, tempo, options.log), rows))
     if not options.only:
-        write(results, tempo, readme=options.write_readme)
+        write(results, tempo, options.at_once, readme=options.write_readme)
     return 0 if all(result.passed for result in results) else 1
 
 

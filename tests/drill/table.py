@@ -1,5 +1,6 @@
 """The drill's table: on the terminal, in benchmarks/DRILL.md and between two marks in README.md."""
 
+import os
 import re
 from collections.abc import Sequence
 
@@ -21,11 +22,13 @@ COLUMNS = (
 )
 
 
-def heading(tempo: Tempo) -> str:
-    return "\n".join([_intro(tempo), "", _row(COLUMNS), _row(["---", *["---:"] * 7, "---"])])
+def heading(tempo: Tempo, at_once: int) -> str:
+    """What the table shows, and its head."""
+    return "\n".join([_intro(tempo, at_once), "", _row(COLUMNS), _row(["---", *["---:"] * 7, "---"])])
 
 
 def line(result: Result) -> str:
+    """One row."""
     before, after = result.before, result.after
     return _row(
         [
@@ -42,9 +45,9 @@ def line(result: Result) -> str:
     )
 
 
-def write(results: Sequence[Result], tempo: Tempo, *, readme: bool) -> None:
+def write(results: Sequence[Result], tempo: Tempo, at_once: int, *, readme: bool) -> None:
     """Writes the files; only a full drill is worth keeping."""
-    table = "\n".join([heading(tempo), *map(line, results)]) + "\n"
+    table = "\n".join([heading(tempo, at_once), *map(line, results)]) + "\n"
     if not tempo.short:
         (PROJECT / "benchmarks" / "DRILL.md").write_text(f"# Fire drill\n\n{table}")
     if readme:
@@ -62,11 +65,11 @@ def put_between_marks(text: str, table: str) -> str:
     return found
 
 
-def _intro(tempo: Tempo) -> str:
+def _intro(tempo: Tempo, at_once: int) -> str:
     form = "short form" if tempo.short else "full form"
     return (
-        f"Made by `make drill` ({form}): one row per fault, one gunicorn worker, {tempo.rate:g} requests/s from 8 clients"
-        f" (half of them on fresh connections, {40} % with `detail=true`), CACHE_TTL {tempo.ttl:g} s. A price is wrong when"
+        f"Made by `make drill` ({form}): one row per fault, {at_once} at a time on {os.cpu_count()} cores, one gunicorn worker, {tempo.rate:g} requests/s from 8 clients"
+        f" (half of them on fresh connections, 40 % with `detail=true`), CACHE_TTL {tempo.ttl:g} s. A price is wrong when"
         " it was not the last trade at any moment between the request, less the age that the answer admits to"
         " (CACHE_TTL for a plain answer) and 250 ms, and the answer; or when it is older than one that the same client"
         " saw before; or when it is called live or quiet after the fault had to be noticed."
