@@ -9,8 +9,8 @@ from functools import partial
 
 from ltp_service.clock import Clock
 from ltp_service.collectors.backoff import Backoff
-from ltp_service.collectors.contract import Equipment
 from ltp_service.collectors.connection import Connection, WebSocketConnection
+from ltp_service.collectors.contract import Equipment
 from ltp_service.collectors.kraken import KrakenCollector
 from ltp_service.collectors.manager import Runner
 from ltp_service.collectors.quarantine import Quarantine
