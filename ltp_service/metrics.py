@@ -190,6 +190,9 @@ class Metrics(Observer):
         self._deaf = self._counter(
             "subscription_deaf_total", "Subscriptions that kept silent about a trade.", "pair"
         )
+        self._held = self._counter(
+            "quarantined_trades_total", "Lone trades far from all others that were held back.", "pair"
+        )
         self._trades_stored = self._counter("trades_stored_total", "Trades stored.", "exchange", "symbol")
         self._trades_discarded = self._counter(
             "trades_discarded_total", "Trades not stored.", "exchange", "reason"
@@ -282,6 +285,9 @@ class Metrics(Observer):
     def trade_discarded(self, exchange: str, reason: str = "known_or_old") -> None:
         self._trades_discarded.labels(exchange, reason).inc()
 
+    def trade_held(self, pair: Pair) -> None:
+        self._held.labels(str(pair)).inc()
+
     def sources_diverged(self, pair: Pair) -> None:
         self._diverged.labels(str(pair)).inc()
 
@@ -319,6 +325,8 @@ class Metrics(Observer):
 
     def _show_quote(self, quote: Quote, wall: float) -> None:
         pair, age = str(quote.pair), quote.verdict.age
+        for rare in (self._deaf, self._diverged, self._held):
+            rare.labels(pair)  # a counter that begins with its first event shows no increase by it
         for state in _STATES:
             self._states.labels(pair, state).set(state == quote.verdict.state)
         if quote.price is not None and age is not None:

@@ -1,0 +1,364 @@
+"""ltp_service.metrics"""
+
+import math
+import threading
+from collections.abc import Mapping
+from pathlib import Path
+
+import pytest
+from prometheus_client import CollectorRegistry, Histogram
+
+from ltp_service.clock import SystemClock
+from ltp_service.collectors.kraken import KrakenCollector
+from ltp_service.errors import Rejected, Unreachable
+from ltp_service.fallback.breaker import CircuitBreaker
+from ltp_service.fallback.kraken import KrakenRest, Patience
+from ltp_service.http_client import Answer, HttpClient
+from ltp_service.metrics import MOST_SYMBOLS, MOST_WAITING, Backlog, Distribution, Gauges, Metrics
+from ltp_service.observer import Observer
+from ltp_service.stores.memory import MEMORY
+from ltp_service.tick import WEBSOCKET
+from tests.fakes import BTC, ETH, Script, ScriptedStop, memory_store, open_quarantine
+from tests.scrape import PREFIX, Scrape, promtool
+from tests.service import FreshService
+
+CONTRACT = {
+    "http_requests_total": "method path status_code",
+    "http_request_duration_seconds": "method path status_code",
+    "http_request_size_bytes": "method path",
+    "http_response_size_bytes": "method path",
+    "cache_operations_total": "operation result",
+    "cache_keys": "cache_type",
+    "cache_hits_total": "",
+    "cache_misses_total": "",
+    "external_api_requests_total": "service endpoint status_code",
+    "external_api_request_duration_seconds": "service endpoint",
+    "external_api_retries_total": "service endpoint",
+    "price_requests_total": "pair cache_result",
+    "price_refreshes_total": "result",
+    "current_prices": "pair",
+    "price_age_seconds": "pair",
+    "price_timestamp_seconds": "pair",
+    "price_state": "pair state",
+    "price_divergences_total": "pair",
+    "quarantined_trades_total": "pair",
+    "rate_limit_requests_total": "result",
+    "rate_limit_tokens_remaining": "",
+    "kraken_rate_limit_drops_total": "",
+    "application_info": "version",
+    "uptime_seconds": "",
+    "fallback_activations_total": "reason",
+    "fallback_duration_seconds": "",
+    "fallback_active": "",
+    "websocket_connection_status": "exchange",
+    "websocket_messages_total": "exchange kind",
+    "websocket_invalid_messages_total": "exchange reason",
+    "websocket_errors_total": "exchange reason",
+    "websocket_reconnection_attempts_total": "exchange reason",
+    "circuit_breaker_state": "service",
+    "subscription_deaf_total": "pair",
+    "trades_stored_total": "exchange symbol",
+    "trades_discarded_total": "exchange reason",
+    "api_key_checks_total": "result",
+}
+"""Metric to its labels, as SPEC.md has them, and two that count doubts about prices."""
+
+HISTOGRAMS = {name for name in CONTRACT if name.endswith(("_bytes", "duration_seconds", "remaining"))}
+
+
+@pytest.fixture
+def service(tmp_path: Path) -> FreshService:
+    return FreshService(tmp_path)
+
+
+def scrape(service: FreshService) -> Scrape:
+    return Scrape(service.client.get("/metrics").get_data(as_text=True))
+
+
+def hear_everything(observer: Observer) -> None:
+    """One report of every kind."""
+    observer.answered("GET", "/health", 200, 0.02, 10, 100)
+    observer.prices_asked([BTC], hit=True, count=1)
+    observer.prices_asked([ETH], hit=False, count=1)
+    observer.limited(allowed=True, remaining=99)
+    observer.key_checked("accepted")
+    observer.refreshed("success")
+    observer.frames_received("kraken", "ticker", 5)
+    observer.frame_refused("kraken", "malformed")
+    observer.connection_failed("kraken", "closed")
+    observer.reconnecting("kraken", "closed")
+    observer.subscription_deaf(BTC)
+    observer.sources_diverged(BTC)
+    observer.trade_held(BTC)
+    observer.trade_stored("bybit", "BTCUSDT")
+    observer.trade_discarded("bybit")
+    observer.external_call("kraken", "Ticker", 200, 0.1)
+    observer.external_retry("kraken", "Ticker")
+    observer.throttled("kraken")
+    observer.fallback_started("silent")
+    observer.fallback_ended(5.0)
+
+
+# The contract.
+
+
+def test_there_is_every_metric_of_the_contract_with_its_labels_and_no_other(service: FreshService) -> None:
+    service.trade("100")
+    hear_everything(service.services.observer)
+    seen = scrape(service)
+
+    assert {name: seen.labels(name) for name in CONTRACT} == {
+        name: set(labels.split()) for name, labels in CONTRACT.items()
+    }
+    assert {name.removeprefix(PREFIX) for name in seen.types()} == CONTRACT.keys()
+
+
+def test_each_metric_has_the_type_that_its_name_promises(service: FreshService) -> None:
+    def expected(name: str) -> str:
+        return "histogram" if name in HISTOGRAMS else "counter" if name.endswith("_total") else "gauge"
+
+    assert scrape(service).types() == {PREFIX + name: expected(name) for name in CONTRACT}
+
+
+def test_promtool_finds_nothing_to_say_about_a_scrape(service: FreshService) -> None:
+    service.trade("100")
+    hear_everything(service.services.observer)
+    judged = promtool("check", "metrics", text=scrape(service).text)
+
+    assert (judged.returncode, judged.stdout, judged.stderr) == (0, "", "")
+
+
+# Counting.
+
+
+def test_a_request_is_counted_with_its_route_its_seconds_and_its_sizes(service: FreshService) -> None:
+    service.client.post("/health", data=b"x" * 300)
+    service.services.observer.answered("GET", "/slow", 200, 0.3, 0, 5000)
+    seen = scrape(service)
+
+    assert seen.value("http_requests_total", method="POST", path="unmatched", status_code="405") == 1
+    assert seen.value("http_request_size_bytes_sum", method="POST") == 300
+    assert seen.value("http_request_size_bytes_bucket", method="POST", le="256.0") == 0
+    assert seen.value("http_request_size_bytes_bucket", method="POST", le="1024.0") == 1
+    assert seen.value("http_request_duration_seconds_sum", path="/slow") == pytest.approx(0.3)
+    assert seen.value("http_request_duration_seconds_bucket", path="/slow", le="0.25") == 0
+    assert seen.value("http_request_duration_seconds_bucket", path="/slow", le="0.5") == 1
+    assert seen.value("http_response_size_bytes_sum", path="/slow") == 5000
+
+
+def test_many_observations_at_once_count_like_one_by_one() -> None:
+    amounts = [0.0, 0.5, 1.0, 1.0000001, 2.0, 4.9, 5.0, 7.0, math.inf]
+    one_by_one = Histogram("amounts", "Amounts.", registry=CollectorRegistry(), buckets=(1, 2, 5))
+    at_once = Distribution("amounts", "Amounts.", registry=CollectorRegistry(), buckets=(1, 2, 5))
+    for amount in amounts:
+        one_by_one.observe(amount)
+    at_once.observe_all(amounts)
+
+    def values(histogram: Histogram) -> list[tuple[str, dict[str, str], float]]:
+        (family,) = histogram.collect()
+        return [(each.name, each.labels, each.value) for each in family.samples]
+
+    assert values(at_once) == values(one_by_one)
+
+
+def test_what_threads_add_while_others_settle_is_counted_exactly_once() -> None:
+    counted: list[int] = []
+    backlog: Backlog[int] = Backlog(counted.extend)
+    each = 5 * MOST_WAITING
+
+    def work(first: int) -> None:
+        for number in range(first, first + each):
+            backlog.add(number)
+            if number % 7 == 0:
+                backlog.settle()
+
+    threads = [threading.Thread(target=work, args=(number * each,)) for number in range(8)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    backlog.settle()
+
+    assert sorted(counted) == list(range(8 * each))
+
+
+def test_a_backlog_never_grows_beyond_its_bound() -> None:
+    sizes: list[int] = []
+    backlog: Backlog[int] = Backlog(lambda rows: sizes.append(len(rows)))
+    for number in range(3 * MOST_WAITING + 1):
+        backlog.add(number)
+
+    assert sizes == [MOST_WAITING] * 3
+
+
+def test_a_worker_that_stops_counts_what_still_waits(service: FreshService) -> None:
+    shown: list[float] = []
+    stop = ScriptedStop(service.clock)
+    stop.set()
+    Gauges(lambda: shown.append(1.0)).run(stop)
+
+    assert shown == [1.0]
+
+
+def test_a_price_from_memory_is_a_hit_however_it_is_asked_for(service: FreshService) -> None:
+    service.trade("100")
+    for path in ("?pair=BTC/USD", "?pair=BTC/USD&detail=true", "/cached?pair=BTC/USD"):
+        assert service.get(f"/api/v1/ltp{path}").status_code == 200
+    seen = scrape(service)
+
+    assert seen.value("price_requests_total", pair="BTC/USD", cache_result="hit") == 3
+    assert seen.value("cache_operations_total", operation="get", result="hit") == 3
+    assert (seen.value("cache_hits_total"), seen.value("cache_misses_total")) == (3, 0)
+
+
+def test_a_price_that_is_not_in_memory_is_a_miss(service: FreshService) -> None:
+    service.trade("100")
+    assert service.get("/api/v1/ltp?pair=BTC/USD,ETH/USD").status_code == 206
+    seen = scrape(service)
+
+    assert seen.value("price_requests_total", pair="BTC/USD", cache_result="hit") == 1
+    assert seen.value("price_requests_total", pair="ETH/USD", cache_result="miss") == 1
+    assert (seen.value("cache_hits_total"), seen.value("cache_misses_total")) == (1, 1)
+
+
+def test_a_refresh_that_reaches_nobody_is_counted_as_failed(tmp_path: Path) -> None:
+    key = "ltp_" + "a" * 43
+    service = FreshService(tmp_path, auth_api_key=key)
+    answer = service.client.post("/api/v1/ltp/refresh?pairs=BTC/USD", headers={"X-API-Key": key})
+
+    assert answer.status_code == 503
+    assert scrape(service).value("price_refreshes_total", result="failure") == 1
+    assert scrape(service).value("api_key_checks_total", result="accepted") == 1
+
+
+def test_the_rate_limit_is_counted_with_the_tokens_it_left(tmp_path: Path) -> None:
+    service = FreshService(tmp_path, rate_limit_capacity=3, rate_limit_refill_rate=0.001)
+    for _ in range(5):
+        service.get("/api/v1/pairs")
+    seen = scrape(service)
+
+    assert seen.value("rate_limit_requests_total", result="allowed") == 3
+    assert seen.value("rate_limit_requests_total", result="limited") == 2
+    assert seen.value("rate_limit_tokens_remaining_sum") == 2 + 1
+
+
+def test_another_attempt_to_connect_tells_why_the_last_one_was_over() -> None:
+    attempts: list[tuple[str, str]] = []
+    script = Script(Unreachable("no", reason="refused"), [], Unreachable("no", reason="timeout"))
+    script.observer.reconnecting = lambda exchange, reason: attempts.append((exchange, reason))  # type: ignore[method-assign]
+    store = memory_store(script.clock)
+    script.play(KrakenCollector("ws://x/v2", [BTC], store, open_quarantine(), script.equipment))
+
+    assert attempts == [("kraken", "refused"), ("kraken", "closed"), ("kraken", "timeout")]
+
+
+def test_a_call_that_the_exchange_refused_as_too_many_is_counted() -> None:
+    class Throttling(HttpClient):
+        def get(
+            self, url: str, params: Mapping[str, str], deadline_seconds: float, *, body_cap: int = 0
+        ) -> Answer:
+            return Answer(429, "text/plain", None, b"")
+
+    metrics, clock = Metrics(), SystemClock()
+    breaker = CircuitBreaker(clock.monotonic, lambda: 0.5)
+    rest = KrakenRest("http://x", Throttling(clock, "test"), breaker, clock, metrics, Patience())
+    with pytest.raises(Rejected):
+        rest.last_trades([BTC])
+
+    assert metrics.registry.get_sample_value(f"{PREFIX}kraken_rate_limit_drops_total") == 1
+
+
+# Gauges.
+
+
+def test_the_feed_is_shown_as_down_before_it_ever_was_up(service: FreshService) -> None:
+    seen = scrape(service)
+
+    assert seen.value("websocket_connection_status", exchange="kraken") == 0
+    assert seen.value("circuit_breaker_state", service="kraken") == 0
+    assert seen.value("fallback_active") == 0
+
+
+def test_a_price_is_shown_with_its_age_its_moment_and_its_one_state(service: FreshService) -> None:
+    service.trade("115643.10")
+    service.clock.advance(4.0)
+    seen = scrape(service)
+
+    assert seen.value("current_prices", pair="BTC/USD") == 115643.1
+    assert seen.value("price_age_seconds", pair="BTC/USD") == 4.0
+    assert seen.value("price_timestamp_seconds", pair="BTC/USD") == service.clock.wall() - 4.0
+    assert seen.value("price_state", pair="BTC/USD", state="live") == 1
+    assert seen.value("price_state", pair="BTC/USD") == 1
+    assert seen.value("price_state", pair="ETH/USD", state="unknown") == 1
+    assert seen.value("price_age_seconds", pair="ETH/USD") is None
+    assert seen.value("cache_keys", cache_type="price") == 1
+
+
+def test_a_price_that_was_forgotten_is_not_shown_as_if_it_stood(service: FreshService) -> None:
+    service.trade("100")
+    moment = scrape(service).value("price_timestamp_seconds", pair="BTC/USD")
+    service.clock.advance(MEMORY + 1)
+    service.trade("200", ETH)
+    seen = scrape(service)
+
+    assert math.isnan(seen.value("current_prices", pair="BTC/USD") or 0.0)
+    assert math.isnan(seen.value("price_age_seconds", pair="BTC/USD") or 0.0)
+    assert seen.value("price_state", pair="BTC/USD", state="unknown") == 1
+    assert seen.value("price_timestamp_seconds", pair="BTC/USD") == moment
+
+
+def test_a_rare_event_counts_from_zero_so_that_the_first_one_is_an_increase(service: FreshService) -> None:
+    seen = scrape(service)
+
+    for name in ("subscription_deaf_total", "price_divergences_total", "quarantined_trades_total"):
+        assert seen.value(name, pair="BTC/USD") == 0
+
+
+# Labels.
+
+SECRET = "ltp_" + "S3cr3t" * 7 + "x"
+
+
+def ask_like_an_attacker(service: FreshService, number: int) -> None:
+    text = f"evil{number}"
+    headers = {"X-Forwarded-For": f"203.0.113.{number % 256}", "X-API-Key": SECRET, "X-Request-ID": text * 3}
+    service.client.get(f"/{text}/<script>?{text}={text}", headers=headers)
+    service.client.get(f"/api/v1/ltp?pair=EVIL{number % 10}/{'USD' if number % 2 else text}", headers=headers)
+    service.client.open("/api/v1/ltp", method=text.upper(), headers=headers)
+
+
+def test_2000_unknown_pairs_paths_and_methods_make_no_series(tmp_path: Path) -> None:
+    service = FreshService(tmp_path, rate_limit_enabled=False, trusted_proxies=1, log_level="error")
+    ask_like_an_attacker(service, 0)
+    ask_like_an_attacker(service, 1)
+    scrape(service)  # which is counted when it is answered
+    before = scrape(service).samples.keys()
+    for number in range(2, 2000):
+        ask_like_an_attacker(service, number)
+    after = scrape(service)
+
+    assert after.samples.keys() == before
+    assert after.value("http_requests_total", method="OTHER") == 2000
+
+
+def test_no_label_holds_an_address_a_key_or_what_a_client_wrote(service: FreshService) -> None:
+    for number in range(20):
+        ask_like_an_attacker(service, number)
+    told = " ".join(scrape(service).label_values()).lower()
+
+    assert not [text for text in ("evil", "203.0", "127.0", "ltp_", "script") if text in told]
+
+
+def test_symbols_without_end_share_one_series() -> None:
+    metrics = Metrics()
+    for number in range(MOST_SYMBOLS + 2 * MOST_WAITING):
+        metrics.trade_stored("bybit", f"SYMBOL{number}USDT")
+    (stored,) = [each for each in metrics.registry.collect() if each.name == f"{PREFIX}trades_stored"]
+
+    assert len(stored.samples) == MOST_SYMBOLS + 1
+
+
+def test_the_price_is_the_same_number_that_is_served(service: FreshService) -> None:
+    service.trade("0.00000012", source=WEBSOCKET)
+
+    assert scrape(service).value("current_prices", pair="BTC/USD") == 1.2e-7
