@@ -13,9 +13,9 @@ from ltp_service.clock import Clock
 from ltp_service.collectors import COLLECTORS, check_collectors
 from ltp_service.collectors.backoff import Backoff
 from ltp_service.collectors.base import Collector
-from ltp_service.collectors.contract import Equipment
 from ltp_service.collectors.binance import DEPTH_PATH, read_depth
 from ltp_service.collectors.connection import WebSocketConnection
+from ltp_service.collectors.contract import Equipment
 from ltp_service.collectors.trades import TradeCollector
 from ltp_service.config import Config
 from ltp_service.database import Database
@@ -58,7 +58,8 @@ def wire_trades(config: Config, clock: Clock, observer: Observer, database: Data
         for name in config.collectors
     }
     symbols.on_change(lambda: _follow(collectors, symbols))
-    return TradeParts(trades, books, symbols, Witnesses(trades, clock), collectors)
+    exchanges = [each.exchange for each in collectors.values() if isinstance(each, TradeCollector)]
+    return TradeParts(trades, books, symbols, Witnesses(exchanges, trades, clock), collectors)
 
 
 def _follow(collectors: dict[str, Collector], symbols: Symbols) -> None:

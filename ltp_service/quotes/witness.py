@@ -1,5 +1,6 @@
 """What other exchanges say about a pair: they are shown and asked in doubt, and never served."""
 
+from collections.abc import Iterable
 from decimal import Decimal
 from typing import Protocol
 
@@ -8,8 +9,6 @@ import msgspec
 from ltp_service.clock import Clock
 from ltp_service.pairs import Pair, joined_symbol
 from ltp_service.trade import Trade
-
-EXCHANGES = ("bybit", "binance")
 
 FRESH = 10.0
 """Seconds for which another exchange's last trade says something about now."""
@@ -32,13 +31,15 @@ class Witness(msgspec.Struct, frozen=True):
 
     def divergence(self, amount: Decimal) -> Decimal:
         """How far this price is above `amount`, in basis points of it."""
-        return ((self.price - amount) / amount * 10_000).quantize(Decimal("0.1"))
+        points = (self.price - amount) / amount * 10_000
+        return Decimal(f"{points:.1f}") or Decimal(0)  # never -0.0
 
 
 class Witnesses:
-    """The other exchanges, as far as they are collected."""
+    """The exchanges whose trades are collected."""
 
-    def __init__(self, trades: Trades, clock: Clock) -> None:
+    def __init__(self, exchanges: Iterable[str], trades: Trades, clock: Clock) -> None:
+        self._exchanges = tuple(exchanges)
         self._trades = trades
         self._clock = clock
 
@@ -46,7 +47,7 @@ class Witnesses:
         """Every exchange that traded the pair within the hour."""
         symbol = joined_symbol(pair)
         wall = self._clock.wall()
-        last = ((exchange, self._trades.last(symbol, exchange)) for exchange in EXCHANGES)
+        last = ((exchange, self._trades.last(symbol, exchange)) for exchange in self._exchanges)
         return [
             Witness(exchange, trade.price, max(0.0, wall - trade.received_at))
             for exchange, trade in last
