@@ -1,11 +1,13 @@
 """Runs a function beside everything else: as a greenlet, in whatever kind of process this is."""
 
+import gc
 from collections.abc import Callable
 from threading import Thread
 from typing import Protocol
 
 import gevent
 from gevent import monkey
+from greenlet import greenlet
 
 
 class Task(Protocol):
@@ -41,6 +43,18 @@ def spawn(function: Callable[[], None], name: str) -> Task:
     thread = Thread(target=_run_hub, args=(function,), name=name, daemon=True)
     thread.start()
     return thread
+
+
+def greenlets() -> list[str]:
+    """The name of each living greenlet of this process: its own, else that of what it runs. Takes milliseconds."""
+    living = [each for each in gc.get_objects() if isinstance(each, greenlet) and not each.dead]
+    return [_name(each) for each in living]
+
+
+def _name(each: greenlet) -> str:
+    run = getattr(each, "_run", None)
+    told = vars(each).get("name") if hasattr(each, "__dict__") else None
+    return str(told or getattr(run, "__qualname__", None) or type(each).__qualname__)
 
 
 def _run_hub(function: Callable[[], None]) -> None:

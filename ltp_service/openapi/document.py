@@ -3,6 +3,8 @@
 A new area is one module here, with a function that returns an Area, and one name in AREAS.
 """
 
+from ltp_service.openapi.administration import administration
+from ltp_service.openapi.collecting import collecting
 from ltp_service.openapi.explanation import explanation
 from ltp_service.openapi.operations import operations
 from ltp_service.openapi.pages import pages
@@ -11,7 +13,7 @@ from ltp_service.openapi.prices import prices
 from ltp_service.openapi.problems import SCHEMAS, unrouted
 from ltp_service.version import VERSION
 
-AREAS = (prices, explanation, operations, pages)
+AREAS = (prices, explanation, collecting, administration, operations, pages)
 """In the order of the page."""
 
 _ABOUT = """What was the last traded price of this pair, and may I trust it now?

@@ -4,6 +4,7 @@ from ltp_service.openapi.pieces import (
     COUNT,
     FLAG,
     LIMITED,
+    MILLISECONDS,
     MOMENT,
     OPEN,
     PAIR,
@@ -64,6 +65,17 @@ def _schemas() -> dict[str, Node]:
         "Breaker": record(
             {"state": one_of("closed", "open", "half_open"), "failures": COUNT, "retry_in_s": SECONDS}
         ),
+        "Witness": record(
+            {
+                "exchange": TEXT,
+                "price": schema("Amount"),
+                "age_ms": MILLISECONDS | {"description": "Since it arrived"},
+                "divergence_bps": maybe(
+                    {"type": "number", "description": "Basis points above our price"},
+                    "when the pair was never seen",
+                ),
+            }
+        ),
         "Divergence": record({"websocket": TEXT, "rest": TEXT, "at": MOMENT, "count": COUNT}),
         "Market": one_of("online", "maintenance", "cancel_only", "post_only", "limit_only", "unknown"),
     }
@@ -79,6 +91,17 @@ def _explained() -> dict[str, Node]:
         "market": schema("Market"),
         "sources": mapping(schema("SourceDecision"), "The newest tick of each source"),
         "subscription": maybe(schema("Subscription"), "when the feed is switched off"),
+        "witnesses": listing(schema("Witness"), description="What other exchanges last traded the pair at"),
+        "quarantined": maybe(
+            record(
+                {
+                    "price": TEXT,
+                    "traded_at": maybe(MOMENT, "where the exchange does not give it"),
+                    "held_since": MOMENT,
+                }
+            ),
+            "unless a lone trade far from all others is held back, for 2 s or until a second one",
+        ),
         "breaker": schema("Breaker"),
         "fallback": record(fallback),
         "divergence": maybe(schema("Divergence"), "when the sources have never disagreed"),

@@ -154,7 +154,17 @@ def _schemas() -> dict[str, Node]:
         "Prices": record({"ltp": listing(price)}),
         "SomePrices": record({"ltp": listing(price, minItems=1), "errors": failed}),
         "Price": record({"pair": PAIR, "amount": schema("Amount")}),
-        "DetailedPrice": record(_detail()),
+        "DetailedPrice": record(
+            _detail()
+            | {
+                "witnesses": listing(
+                    schema("Witness"),
+                    minItems=1,
+                    description="What other exchanges last traded the pair at; absent where none is collected",
+                )
+            },
+            required=list(_detail()),
+        ),
         "Amount": {
             "type": "number",
             "exclusiveMinimum": 0,

@@ -84,9 +84,9 @@ def problems(*codes: str, headers: tuple[str, ...] = LIMITED) -> dict[str, Node]
 
 
 def too_long() -> dict[str, Node]:
-    """What gunicorn itself says to a request line that is longer than it reads."""
-    about = "Longer than 4094 bytes with all its parameters; from the HTTP server, so not in JSON"
-    return {"414": answer(about, {"text/html": {"schema": TEXT}}, headers=())}
+    """What gunicorn says to a request line that is longer than it reads."""
+    about = "Longer than 4094 bytes with all its parameters"
+    return {"414": answer(about, {"application/json": {"schema": schema("Error")}})}
 
 
 def _answer(status: int, codes: list[str], headers: tuple[str, ...]) -> Node:

@@ -112,6 +112,12 @@ class TradeStore:
             trade = tape.last.get(exchange) if tape else None
         return trade if trade and trade.timestamp >= self._oldest(self._monotonic()) else None
 
+    def counts(self) -> dict[str, int]:
+        """How many trades of each symbol are stored."""
+        with self._lock:
+            self._expire(self._monotonic())
+            return {symbol: len(tape.keys) for symbol, tape in sorted(self._tapes.items())}
+
     def statistics(self) -> TradeStatistics:
         """A still picture."""
         now = self._monotonic()

@@ -3,12 +3,12 @@
 from flask import Flask, request
 
 from ltp_service.request_note import note_of
-from ltp_service.web import auth, docs, errors, explain, health, ltp, pairs, status
+from ltp_service.web import auth, collectors, debug, docs, errors, explain, health, keys, ltp, pairs, status
 
 
 def register(app: Flask) -> None:
     """Puts every route and error handler onto the app."""
-    for module in (ltp, explain, pairs, status, health, docs):
+    for module in (ltp, explain, pairs, status, health, collectors, keys, debug, docs):
         app.register_blueprint(module.bp)
     errors.register(app)
     app.before_request(_note_route)

@@ -6,6 +6,7 @@ from typing import Any
 import msgspec
 from flask import Response
 
+from ltp_service.clock import Clock
 from ltp_service.decimals import plain
 
 RETRY_AFTER = 5
@@ -30,6 +31,13 @@ def raw_response(body: bytes, status: int = 200, headers: dict[str, str] | None 
 def number(value: Any) -> msgspec.Raw:
     """A Decimal as a JSON number in plain notation, with the exchange's own digits."""
     return msgspec.Raw(plain(value).encode())
+
+
+def moment(clock: Clock, monotonic: float | None) -> str | None:
+    """The time of day of a monotonic moment."""
+    if monotonic is None:
+        return None
+    return rfc3339(clock.wall() - (clock.monotonic() - monotonic))
 
 
 def rfc3339(unix_seconds: float | None) -> str | None:

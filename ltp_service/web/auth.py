@@ -26,6 +26,19 @@ ACCESS: dict[str, Access] = {
     "explain.explain": "explain",
     "pairs.pairs": "open",
     "status.status": "open",
+    "collectors.status": "open",
+    "collectors.one": "open",
+    "collectors.trades": "open",
+    "collectors.books": "open",
+    "collectors.statistics": "open",
+    "collectors.symbols": "open",
+    "collectors.add": "write",
+    "collectors.remove": "write",
+    "keys.create": "bootstrap",
+    "keys.show": "admin",
+    "keys.revoke": "admin",
+    "debug.tasks": "admin",
+    "debug.storage": "admin",
 }
 """Endpoint → who may use it. A route that is missing here keeps the service from starting."""
 

@@ -11,8 +11,8 @@ from ltp_service.services import Services, services
 from ltp_service.stores.journal import Decision
 from ltp_service.tick import REST, WEBSOCKET
 from ltp_service.web import params
-from ltp_service.web.answers import json_response, rfc3339
-from ltp_service.web.ltp import detail_of
+from ltp_service.web.answers import json_response, moment, rfc3339
+from ltp_service.web.ltp import detail_of, witnesses_of
 from ltp_service.web.status import breaker_of, divergences_of
 
 bp = Blueprint("explain", __name__)
@@ -59,6 +59,8 @@ def _explained(parts: Services, pair: Pair, quote: Quote) -> dict[str, Any]:
             if (decision := journal.newest(pair, source)) is not None
         },
         "subscription": _subscription(parts, pair),
+        "witnesses": witnesses_of(parts, quote),
+        "quarantined": _held(parts, pair),
         "breaker": breaker_of(parts),
         "fallback": {
             "active": parts.prices.poll.active(),
@@ -78,9 +80,20 @@ def _decision(parts: Services, decision: Decision) -> dict[str, Any]:
         "price": tick.price,
         "traded_at": rfc3339(tick.traded_at),
         "trade_id": tick.trade_id,
-        "received_at": _moment(parts, tick.received_at),
+        "received_at": moment(parts.clock, tick.received_at),
         "outcome": decision.outcome,
         "reason": _REASONS.get(decision.outcome, decision.outcome),
+    }
+
+
+def _held(parts: Services, pair: Pair) -> dict[str, Any] | None:
+    tick = parts.prices.kraken.held(pair) if parts.prices.kraken else None
+    if tick is None:
+        return None
+    return {
+        "price": tick.price,
+        "traded_at": rfc3339(tick.traded_at),
+        "held_since": moment(parts.clock, tick.received_at),
     }
 
 
@@ -92,15 +105,9 @@ def _subscription(parts: Services, pair: Pair) -> dict[str, Any] | None:
     return {
         "state": subscription.label if subscription else "disconnected",
         "acknowledged_at": {
-            channel: _moment(parts, at)
+            channel: moment(parts.clock, at)
             for channel, at in (subscription.acknowledged.items() if subscription else ())
         },
-        "delivered_at": _moment(parts, kraken.delivered_at(pair)),
+        "delivered_at": moment(parts.clock, kraken.delivered_at(pair)),
         "generation": kraken.link().generation,
     }
-
-
-def _moment(parts: Services, monotonic: float | None) -> str | None:
-    if monotonic is None:
-        return None
-    return rfc3339(parts.clock.wall() - (parts.clock.monotonic() - monotonic))

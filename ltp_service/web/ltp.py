@@ -105,7 +105,7 @@ def _answer(parts: Services, asked: Sequence[Pair], quotes: Sequence[Quote], *, 
 def _prices(parts: Services, quotes: Sequence[Quote], failed: Sequence[Problem], *, detail: bool) -> Response:
     served = [quote for quote in quotes if quote.verdict.servable]
     items = [
-        msgspec.json.encode(detail_of(parts, quote)) if detail else item(quote.price.tick)
+        msgspec.json.encode(_with_witnesses(parts, quote)) if detail else item(quote.price.tick)
         for quote in served
         if quote.price is not None
     ]
@@ -150,6 +150,25 @@ def _after_change(
                 return answer
             watch.wait(min(left, 1.0))
     return None
+
+
+def _with_witnesses(parts: Services, quote: Quote) -> dict[str, Any]:
+    witnesses = witnesses_of(parts, quote)
+    return (detail_of(parts, quote) or {}) | ({"witnesses": witnesses} if witnesses else {})
+
+
+def witnesses_of(parts: Services, quote: Quote) -> list[dict[str, Any]]:
+    """What other exchanges last traded the pair at: shown beside the price, never served in its place."""
+    amount = quote.price.tick.amount if quote.price else None
+    return [
+        {
+            "exchange": witness.exchange,
+            "price": number(witness.price),
+            "age_ms": round(witness.age * 1000),
+            "divergence_bps": None if amount is None else number(witness.divergence(amount)),
+        }
+        for witness in parts.trades.witnesses.of(quote.pair)
+    ]
 
 
 def detail_of(parts: Services, quote: Quote) -> dict[str, Any] | None:

@@ -17,6 +17,7 @@ MAX_PAIRS = 100
 MAX_TEXT = 2000
 """Characters of all pair parameters together: a hundred long names with their commas."""
 
+_SYMBOL = re.compile("[A-Za-z0-9]{2,20}")
 _TRUE, _FALSE = frozenset({"true", "1", "yes"}), frozenset({"false", "0", "no", ""})
 
 
@@ -58,6 +59,37 @@ def flag(arguments: MultiDict[str, str], name: str) -> bool:
     if text in _FALSE:
         return False
     raise InvalidParameter(f"{name} is {text[:40]!r}; write true or false")
+
+
+def symbol(arguments: MultiDict[str, str]) -> str | None:
+    """`symbol`; None unless given. Raises InvalidParameter."""
+    text = arguments.get("symbol", "")
+    return read_symbol(text) if text else None
+
+
+def read_symbol(text: str) -> str:
+    """A symbol in the exchanges' spelling, BTCUSDT, from upper or lower case. Raises InvalidParameter."""
+    if not _SYMBOL.fullmatch(text):
+        raise InvalidParameter(f"symbol is {text[:40]!r}; write 2 to 20 of A-Z and 0-9, for example BTCUSDT")
+    return text.upper()
+
+
+def needed_symbol(arguments: MultiDict[str, str]) -> str:
+    """The same, where there is nothing to be said without one. Raises InvalidParameter."""
+    asked = symbol(arguments)
+    if asked is None:
+        raise InvalidParameter("symbol is missing; for example symbol=BTCUSDT")
+    return asked
+
+
+def whole(arguments: MultiDict[str, str], name: str, default: int, bounds: tuple[int, int]) -> int:
+    """A whole number between two bounds, both included. Raises InvalidParameter."""
+    text = arguments.get(name, str(default))
+    low, high = bounds
+    # int() also reads signs, underscores and the digits of every script.
+    if not re.fullmatch("[0-9]{1,9}", text) or not low <= int(text) <= high:
+        raise InvalidParameter(f"{name} is {text[:40]!r}; write a whole number from {low} to {high}")
+    return int(text)
 
 
 def _header_max_age(header: str) -> float | None:

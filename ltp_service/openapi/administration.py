@@ -1,0 +1,159 @@
+"""Routes for administrators: API keys, and what goes on inside."""
+
+from ltp_service.openapi.pieces import (
+    COUNT,
+    FLAG,
+    KEYED,
+    LIMITED,
+    MOMENT,
+    OPEN,
+    TEXT,
+    Area,
+    Node,
+    answer,
+    json_content,
+    listing,
+    mapping,
+    maybe,
+    one_of,
+    operation,
+    query,
+    record,
+    schema,
+)
+from ltp_service.openapi.problems import LIMITED_ANYWHERE, OF_KEYS, problems, too_long
+
+_PERMISSION = one_of("read", "write", "admin")
+_ONCE = (*LIMITED, "Cache-Control")
+
+
+def administration() -> Area:
+    """`/auth/…` and `/debug/…`."""
+    return Area(
+        "administration",
+        "API keys and a look inside",
+        {
+            "/auth/api-keys": {"get": _list(), "post": _create()},
+            "/auth/api-keys/{prefix}": {"delete": _revoke()},
+            "/debug/tasks": {"get": _tasks()},
+            "/debug/storage": {"get": _storage()},
+        },
+        _schemas(),
+    )
+
+
+def _create() -> Node:
+    return operation(
+        "createKey",
+        "Make an API key; its text is shown this once",
+        {"201": answer("The key", json_content(schema("NewKey")), _ONCE)}
+        | too_long()
+        | problems("INVALID_PARAMETER", *OF_KEYS, *LIMITED_ANYWHERE),
+        description="Needs an admin key. While no key was ever made, this machine itself needs none, without a proxy"
+        " between; that first key has admin permission.",
+        parameters=[
+            query("name", {"type": "string", "minLength": 1, "maxLength": 64}, "For whom", required=True),
+            query("permission", _PERMISSION, "Includes those before it; `read` unless given"),
+            query(
+                "expires",
+                {"type": "string", "examples": ["7d"]},
+                "Its life, 1s to 3650d; AUTH_KEY_TTL unless given",
+            ),
+        ],
+        security=OPEN,
+    )
+
+
+def _list() -> Node:
+    return operation(
+        "getKeys",
+        "Every key ever made, oldest first, without its text",
+        {"200": answer("Perhaps none", json_content(record({"keys": listing(schema("Key"))})), LIMITED)}
+        | problems(*OF_KEYS, *LIMITED_ANYWHERE),
+        security=KEYED,
+    )
+
+
+def _revoke() -> Node:
+    prefix = {
+        "name": "prefix",
+        "in": "path",
+        "required": True,
+        "description": "As the list has it, or as much of its beginning as no other key has",
+        "schema": {"type": "string", "minLength": 1, "examples": ["ltp_Ab3dE6gH"]},
+    }
+    return operation(
+        "revokeKey",
+        "End a key: at once here, within 2 s in every process",
+        {"200": answer("The key", json_content(schema("Key")), LIMITED)}
+        | problems("INVALID_PARAMETER", "NOT_FOUND", *OF_KEYS, *LIMITED_ANYWHERE),
+        description="400 for a beginning of several keys, for a key that is revoked already, and for the last admin key.",
+        parameters=[prefix],
+        security=KEYED,
+    )
+
+
+def _tasks() -> Node:
+    return operation(
+        "getTasks",
+        "What runs beside the requests",
+        {"200": answer("This process", json_content(schema("Tasks")), LIMITED)}
+        | problems(*OF_KEYS, *LIMITED_ANYWHERE),
+        security=KEYED,
+    )
+
+
+def _storage() -> Node:
+    return operation(
+        "getStorage",
+        "What every store holds",
+        {"200": answer("This process", json_content(schema("Storage")), LIMITED)}
+        | problems(*OF_KEYS, *LIMITED_ANYWHERE),
+        security=KEYED,
+    )
+
+
+def _schemas() -> dict[str, Node]:
+    key = {
+        "prefix": TEXT,
+        "name": TEXT,
+        "permission": _PERMISSION,
+        "state": one_of("active", "expired", "revoked"),
+        "created": MOMENT,
+        "expires": maybe(MOMENT, "for AUTH_API_KEY"),
+        "revoked": maybe(MOMENT, "unless it was"),
+        "last_used": maybe(MOMENT, "before it is"),
+    }
+    running = record({"count": COUNT, "by_name": mapping(COUNT, "Most first")})
+    return {
+        "Key": record(key),
+        "NewKey": record({"key": {"type": "string", "pattern": "^ltp_[A-Za-z0-9_-]{43}$"}, **key}),
+        "Tasks": record({"runners": listing(schema("Task")), "greenlets": running, "threads": running}),
+        "Storage": record(
+            {
+                "prices": record(
+                    {"market": schema("Market"), "held": mapping(schema("HeldPrice"), "By pair")}
+                ),
+                "trades": record(
+                    {
+                        "statistics": schema("TradeStatistics"),
+                        "by_symbol": mapping(COUNT, "Trades stored of each symbol"),
+                    }
+                ),
+                "books": listing(record({"exchange": TEXT, "symbol": TEXT, "in_sync": FLAG})),
+                "symbols": listing(TEXT),
+                "journal": record({"longest": COUNT, "decisions": mapping(COUNT, "By pair")}),
+            }
+        ),
+        "HeldPrice": record(
+            {
+                "price": TEXT,
+                "source": schema("Source"),
+                "trade_id": maybe({"type": "integer"}, "where the exchange does not give it"),
+                "traded_at": maybe(MOMENT, "where the exchange does not give it"),
+                "received_at": MOMENT,
+                "confirmed_at": MOMENT,
+                "confirmed_by": schema("Source"),
+            }
+        ),
+    }
