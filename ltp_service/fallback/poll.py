@@ -132,8 +132,11 @@ class Poll:
         feed = self._feed
         if feed is None:
             return list(self._pairs)
+        # A connection that was made anew has shown nothing yet: only evidence since then ends the fallback.
+        begun = self._active_since or 0.0
         grace = self._promise.grace(connected=feed.is_connected())
-        return [pair for pair in self._pairs if now - (feed.delivered_at(pair) or self._expected_at) > grace]
+        newest = {pair: feed.delivered_at(pair) or self._expected_at for pair in self._pairs}
+        return [pair for pair, at in newest.items() if at < begun or now - at > grace]
 
     def _listen(self) -> None:
         for pair, price in self._store.all().items():

@@ -160,6 +160,23 @@ def test_a_feed_that_was_silent_before_it_was_given_up_is_followed_by_rest_at_on
     assert [name for name, _ in scene.rest.asked] == ["Ticker", "SystemStatus", "Ticker"]
 
 
+def test_a_new_connection_that_brings_nothing_does_not_end_the_fallback(
+    scene: Scene, caplog: pytest.LogCaptureFixture
+) -> None:
+    assert scene.feed
+    caplog.set_level("INFO")
+    scene.feed.up = False
+    scene.pass_time(4)
+    scene.feed.up = True
+    scene.pass_time(10)
+
+    assert scene.poll.active()
+    assert scene.state() == "fallback"
+    assert "switching back" not in caplog.text
+    scene.pass_time(1, alive=(BTC, ETH))
+    assert not scene.poll.active()
+
+
 def test_a_lost_feed_costs_at_most_one_call_in_two_seconds(scene: Scene) -> None:
     assert scene.feed
     scene.feed.up = False
