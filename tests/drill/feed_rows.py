@@ -54,9 +54,9 @@ def silent(stage: Stage) -> None:
         start = time.monotonic()
         noticed = stage.until(lambda: more() or not stage.connected(), bound + 5.0, "silence noticed")
         stage.check(noticed <= bound, f"noticed after {noticed:.1f} s")
-        stage.hold(stage.tempo.of(8.0, 1.0))
+        stage.hold(stage.tempo.of(8.0, 2.5))
         stage.simulator.clear()
-        stage.mute(PAIRS, start + bound)
+        stage.mute(PAIRS, start + stage.tempo.idle + stage.tempo.of(3.0, 1.5))
 
 
 @row("frozen", "half-open TCP: a proxy stops forwarding", proxied=True)
@@ -68,8 +68,8 @@ def frozen(stage: Stage) -> None:
         start = time.monotonic()
         noticed = stage.until(lambda: not stage.connected(), bound + 5.0, "the frozen connection noticed")
         stage.check(noticed <= bound, f"noticed after {noticed:.1f} s")
-        stage.hold(stage.tempo.of(8.0, 1.0))
-        stage.mute(PAIRS, start + bound)
+        stage.hold(stage.tempo.of(8.0, 2.5))
+        stage.mute(PAIRS, start + stage.tempo.idle + stage.tempo.of(3.0, 1.5))
         stage.feed.freeze(False)
 
 

@@ -47,8 +47,9 @@ def soak(minutes: float) -> int:
         readings = clients.stop()
         truth.catch_up()
         failed = sum(1 for reading in readings if reading.failure)
-        wrong = len(truth.wrong(readings, FULL.ttl))
-    return _report(samples[int(len(samples) * WARM_UP) :], failed, wrong, len(readings))
+        wrong = truth.wrong(readings, FULL.ttl)
+    print(*(one.why for one in wrong[:10]), sep="\n")
+    return _report(samples[int(len(samples) * WARM_UP) :], failed, len(wrong), len(readings))
 
 
 def _watch(service: Service, simulator: Simulator, truth: Truth, seconds: float) -> list[Sample]:

@@ -130,7 +130,7 @@ class Truth:
         floors[key] = max(floor, tape.times[matches[0]])
         if tape.times[matches[-1]] >= floor or tape.times[matches[-1] + 1] + slack > floor:
             return None
-        return f"{served}: older than what this reader saw before"
+        return f"{served}: older by {floor - tape.times[matches[-1]]:.3f} s than what this reader saw before"
 
 
 def _promise(served: Served, ttl: float, unnoticed: float) -> float:
