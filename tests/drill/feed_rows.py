@@ -13,6 +13,9 @@ PAIR = "BTC/USD"
 SETTLED = 0.3
 """Seconds of data after which a connection is one that worked; shorter lives are the row `flap`."""
 
+FOLLOWS = 3.0
+"""Seconds after the loss of the feed within which prices follow REST."""
+
 HABIT = 30.0
 """Seconds within which a pair that traded every second must be found deaf."""
 
@@ -54,9 +57,9 @@ def silent(stage: Stage) -> None:
         start = time.monotonic()
         noticed = stage.until(lambda: more() or not stage.connected(), bound + 5.0, "silence noticed")
         stage.check(noticed <= bound, f"noticed after {noticed:.1f} s")
-        stage.hold(stage.tempo.of(8.0, 2.5))
+        stage.hold(stage.tempo.of(8.0, 3.5))
         stage.simulator.clear()
-        stage.mute(PAIRS, start + stage.tempo.idle + stage.tempo.of(3.0, 1.5))
+        stage.mute(PAIRS, start + stage.tempo.idle + FOLLOWS)
 
 
 @row("frozen", "half-open TCP: a proxy stops forwarding", proxied=True)
@@ -68,8 +71,8 @@ def frozen(stage: Stage) -> None:
         start = time.monotonic()
         noticed = stage.until(lambda: not stage.connected(), bound + 5.0, "the frozen connection noticed")
         stage.check(noticed <= bound, f"noticed after {noticed:.1f} s")
-        stage.hold(stage.tempo.of(8.0, 2.5))
-        stage.mute(PAIRS, start + stage.tempo.idle + stage.tempo.of(3.0, 1.5))
+        stage.hold(stage.tempo.of(8.0, 3.5))
+        stage.mute(PAIRS, start + stage.tempo.idle + FOLLOWS)
         stage.feed.freeze(False)
 
 
