@@ -3,6 +3,7 @@ counted and logged once and in the same way."""
 
 import logging
 import os
+import re
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from functools import lru_cache
@@ -30,6 +31,9 @@ Headers = list[tuple[str, str]]
 
 LIMITED = ("/api/", "/collectors/", "/auth/", "/debug/")
 """Paths that count against the rate limit; health, readiness and metrics never do."""
+
+_KEY = re.compile(r"(?<=ltp_)([A-Za-z0-9_-]{8})[A-Za-z0-9_-]+")
+"""An API key with its prefix, as somebody may put it into a path by mistake."""
 
 _METHODS = frozenset({"GET", "HEAD", "POST", "DELETE", "OPTIONS", "PUT", "PATCH"})
 
@@ -149,7 +153,7 @@ def _length(headers: Headers) -> int:
 def _answered(environ: Environ, note: RequestNote, code: int, seconds: float) -> Answered:
     return Answered(
         environ["REQUEST_METHOD"],
-        environ["PATH_INFO"],
+        _KEY.sub(r"\1***", environ["PATH_INFO"]),
         code,
         round(seconds * 1000, 3),
         note.cache_hit,

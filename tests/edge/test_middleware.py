@@ -42,6 +42,16 @@ def test_every_request_without_an_id_gets_its_own(service: FreshService) -> None
     assert len(set(ids)) == 4
 
 
+def test_a_key_in_a_path_by_mistake_is_not_logged(
+    service: FreshService, capfd: pytest.CaptureFixture[str]
+) -> None:
+    service.get("/auth/api-keys/ltp_Ab3dE6gH" + "x" * 35)
+    (line,) = logged(capfd)
+
+    assert isinstance(line["fields"], dict)
+    assert line["fields"]["http_path"] == "/auth/api-keys/ltp_Ab3dE6gH***"
+
+
 def test_every_request_is_logged_in_one_line(
     service: FreshService, capfd: pytest.CaptureFixture[str]
 ) -> None:
