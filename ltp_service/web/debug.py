@@ -3,6 +3,7 @@
 import re
 from collections import Counter
 from collections.abc import Iterable
+from ipaddress import ip_address
 from threading import enumerate as living_threads
 from typing import Any
 
@@ -18,10 +19,10 @@ bp = Blueprint("debug", __name__, url_prefix="/debug")
 
 _PRIVATE = re.compile(
     r"(?<=://)[^/@\s]+(?=@)"  # user and password of a URL
-    r"|(?<=ltp_)[A-Za-z0-9_-]{8,}"
+    r"|(?<=ltp_)[A-Za-z0-9_-]{20,}"
     r"|\b\d{1,3}(?:\.\d{1,3}){3}\b"
-    r"|(?<![\w:])(?:[0-9A-Fa-f]{0,4}:){2,7}[0-9A-Fa-f]{0,4}(?![\w:])"
 )
+_MAYBE_IPV6 = re.compile(r"(?<![\w:])[0-9A-Fa-f]*:[0-9A-Fa-f]*:[0-9A-Fa-f:.]*(?![\w:])")
 
 
 @bp.get("/tasks")
@@ -71,11 +72,19 @@ def storage() -> Response:
 
 def masked(text: str | None) -> str | None:
     """Without passwords, keys and addresses that an error message may quote."""
-    return None if text is None else _PRIVATE.sub("***", text)
+    return None if text is None else _PRIVATE.sub("***", _MAYBE_IPV6.sub(_mask_address, text))
+
+
+def _mask_address(found: re.Match[str]) -> str:
+    try:
+        ip_address(found[0])
+    except ValueError:
+        return found[0]  # a time of day
+    return "***"
 
 
 def _counted(names: Iterable[str]) -> dict[str, Any]:
-    counts = Counter(_PRIVATE.sub("***", name) for name in names)
+    counts = Counter(map(masked, names))
     return {"count": counts.total(), "by_name": dict(counts.most_common())}
 
 
