@@ -1,0 +1,71 @@
+"""ltp_service.quotes.witness"""
+
+from decimal import Decimal
+
+import pytest
+
+from ltp_service.observer import Observer
+from ltp_service.pairs import Pair
+from ltp_service.quotes.witness import FRESH, Witness, Witnesses
+from ltp_service.stores.trades import TradeStore
+from ltp_service.trade import Trade
+from tests.fakes import NOON, FakeClock
+
+PAIR = Pair("BTC", "USDT")
+
+
+def trade(exchange: str, price: str, symbol: str = "BTCUSDT") -> Trade:
+    return Trade(exchange, symbol, "buy", Decimal(price), Decimal(1), NOON, price, NOON, "")
+
+
+@pytest.fixture
+def clock() -> FakeClock:
+    return FakeClock()
+
+
+@pytest.fixture
+def store(clock: FakeClock) -> TradeStore:
+    return TradeStore(clock, Observer())
+
+
+def test_every_collected_exchange_that_traded_the_pair_is_a_witness(
+    store: TradeStore, clock: FakeClock
+) -> None:
+    for each in (trade("coinville", "7"), trade("bybit", "8", "ETHUSDT"), trade("binance", "9")):
+        store.put(each)
+    clock.advance(3)
+
+    assert Witnesses(["bybit", "binance", "coinville"], store, clock).of(PAIR) == [
+        Witness("binance", Decimal(9), 3.0),
+        Witness("coinville", Decimal(7), 3.0),
+    ]
+
+
+def test_only_what_is_fresh_speaks_of_now(store: TradeStore, clock: FakeClock) -> None:
+    store.put(trade("bybit", "8"))
+    witnesses = Witnesses(["bybit"], store, clock)
+    clock.advance(FRESH)
+    assert witnesses.fresh_prices(PAIR) == [Decimal(8)]
+    clock.advance(0.1)
+    assert witnesses.fresh_prices(PAIR) == []
+
+
+def test_a_trade_from_the_future_is_not_younger_than_now(store: TradeStore, clock: FakeClock) -> None:
+    store.put(trade("bybit", "8"))
+    clock.set_wall(NOON - 5)
+
+    assert Witnesses(["bybit"], store, clock).of(PAIR)[0].age == 0.0
+
+
+@pytest.mark.parametrize(
+    ("theirs", "ours", "points"),
+    [("101", "100", "100.0"), ("99", "100", "-100.0"), ("100", "100", "0"), ("99.9999999", "100", "0")],
+)
+def test_the_divergence_is_in_basis_points_of_our_price(theirs: str, ours: str, points: str) -> None:
+    assert str(Witness("bybit", Decimal(theirs), 0.0).divergence(Decimal(ours))) == points
+
+
+def test_prices_that_are_worlds_apart_diverge_by_a_number_all_the_same() -> None:
+    apart = Witness("bybit", Decimal(999999999999999), 0.0).divergence(Decimal("0.000000000000000001"))
+
+    assert apart > Decimal(10) ** 30

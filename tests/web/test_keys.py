@@ -1,0 +1,223 @@
+"""ltp_service.web.keys"""
+
+import random
+import string
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+from werkzeug.test import TestResponse
+
+from ltp_service.errors import KeyInvalid, StoreUnavailable
+from ltp_service.keys.key import MARK
+from tests.service import FreshService
+
+MakeService = Callable[..., FreshService]
+HOME, FAR = "127.0.0.1", "198.51.100.7"
+KEYS = "/auth/api-keys"
+
+
+@pytest.fixture
+def service(tmp_path: Path) -> FreshService:
+    return FreshService(tmp_path, rate_limit_enabled=False)
+
+
+@pytest.fixture
+def admin(service: FreshService) -> str:
+    """The text of the first key."""
+    return str(ask(service, "POST", "?name=ops", peer=HOME).get_json()["key"])
+
+
+def ask(
+    service: FreshService,
+    method: str,
+    path: str = "",
+    key: str | None = None,
+    peer: str = FAR,
+    **headers: str,
+) -> TestResponse:
+    given = headers if key is None else headers | {"X-API-Key": key}
+    return service.client.open(KEYS + path, method=method, headers=given, environ_base={"REMOTE_ADDR": peer})
+
+
+def refusal(answer: TestResponse) -> tuple[int, str]:
+    return answer.status_code, answer.get_json()["code"]
+
+
+def listed(service: FreshService, admin: str) -> list[dict[str, Any]]:
+    keys: list[dict[str, Any]] = ask(service, "GET", key=admin).get_json()["keys"]
+    return keys
+
+
+def test_this_machine_makes_the_first_key_and_nobody_the_second_without_one(service: FreshService) -> None:
+    first = ask(service, "POST", "?name=ops", peer=HOME)
+
+    assert first.status_code == 201
+    assert first.get_json()["permission"] == "admin"
+    assert refusal(ask(service, "POST", "?name=more", peer=HOME)) == (401, "API_KEY_MISSING")
+
+
+@pytest.mark.parametrize(
+    ("peer", "headers"),
+    [(FAR, {}), (HOME, {"X-Forwarded-For": HOME}), (HOME, {"Origin": "http://localhost:8080"})],
+)
+def test_the_first_key_is_not_made_for_others(
+    service: FreshService, peer: str, headers: dict[str, str]
+) -> None:
+    answer = ask(service, "POST", "?name=ops", None, peer, **headers)
+
+    assert refusal(answer) == (401, "API_KEY_MISSING")
+    assert service.services.keyring.empty()
+
+
+def test_a_key_in_the_environment_closes_the_door_for_the_first_one(fresh_service: MakeService) -> None:
+    service = fresh_service(auth_api_key=MARK + "a" * 43)
+
+    assert refusal(ask(service, "POST", "?name=ops", peer=HOME)) == (401, "API_KEY_MISSING")
+
+
+def test_the_first_key_must_be_able_to_make_others(service: FreshService) -> None:
+    assert refusal(ask(service, "POST", "?name=x&permission=read", peer=HOME)) == (400, "INVALID_PARAMETER")
+
+
+def test_a_new_key_is_shown_once_stored_by_nobody_and_works(service: FreshService, admin: str) -> None:
+    made = ask(service, "POST", "?name=grafana&expires=90s", admin)
+    text = made.get_json()["key"]
+
+    assert made.status_code == 201
+    assert made.headers["Cache-Control"] == "no-store"
+    assert made.get_json() | {"key": ""} == {
+        "key": "",
+        "prefix": text[: len(MARK) + 8],
+        "name": "grafana",
+        "permission": "read",
+        "state": "active",
+        "created": "2026-09-21T14:13:20.000000Z",
+        "expires": "2026-09-21T14:14:50.000000Z",
+        "revoked": None,
+        "last_used": None,
+    }
+    assert ask(service, "GET", key=text).status_code == 403
+    assert text not in ask(service, "GET", key=admin).get_data(as_text=True)
+
+
+def test_the_list_has_no_hashes(service: FreshService, admin: str) -> None:
+    assert [set(key) for key in listed(service, admin)] == [
+        {"prefix", "name", "permission", "state", "created", "expires", "revoked", "last_used"}
+    ]
+
+
+def test_the_list_tells_when_a_key_was_last_used(service: FreshService, admin: str) -> None:
+    service.clock.advance(1)
+
+    assert listed(service, admin)[0]["last_used"] == "2026-09-21T14:13:21.000000Z"
+
+
+def test_a_new_key_lives_as_long_as_the_settings_say(fresh_service: MakeService) -> None:
+    made = ask(fresh_service(auth_key_ttl=60.0), "POST", "?name=ops", peer=HOME).get_json()
+
+    assert made["expires"] == "2026-09-21T14:14:20.000000Z"
+
+
+@pytest.mark.parametrize(
+    ("query", "says"),
+    [
+        ("", "name is missing"),
+        ("?name=", "name is missing"),
+        ("?name=" + "x" * 65, "1 to 64"),
+        ("?name=a%07b", "printable"),
+        ("?name=x&permission=root", "read, write, admin"),
+        ("?name=x&expires=soon", "expires must be 1s to 3650d"),
+        ("?name=x&expires=", "expires must be"),
+        ("?name=x&expires=0", "expires must be"),
+    ],
+)
+def test_a_key_that_cannot_be_made_is_refused_with_the_reason(
+    service: FreshService, admin: str, query: str, says: str
+) -> None:
+    answer = ask(service, "POST", query, admin)
+
+    assert refusal(answer) == (400, "INVALID_PARAMETER")
+    assert says in answer.get_json()["message"]
+
+
+def test_a_revoked_key_opens_nothing_from_now_on(service: FreshService, admin: str) -> None:
+    made = ask(service, "POST", "?name=spare&permission=admin", admin).get_json()
+    answer = ask(service, "DELETE", f"/{made['prefix']}", admin)
+
+    assert (answer.status_code, answer.get_json()["state"]) == (200, "revoked")
+    assert refusal(ask(service, "GET", key=made["key"])) == (401, "API_KEY_INVALID")
+    assert refusal(ask(service, "DELETE", f"/{made['prefix']}", admin)) == (400, "INVALID_PARAMETER")
+
+
+def test_the_last_admin_key_stays(service: FreshService, admin: str) -> None:
+    answer = ask(service, "DELETE", f"/{admin[:12]}", admin)
+
+    assert refusal(answer) == (400, "INVALID_PARAMETER")
+    assert "last admin key" in answer.get_json()["message"]
+    assert ask(service, "GET", key=admin).status_code == 200
+
+
+def test_a_prefix_of_no_key_is_not_found_and_one_of_several_is_refused(
+    service: FreshService, admin: str
+) -> None:
+    for _ in range(70):  # 64 first letters: two begin with the same one
+        ask(service, "POST", "?name=many", admin)
+    first_letters = [key["prefix"][len(MARK)] for key in listed(service, admin)]
+    shared = next(letter for letter in first_letters if first_letters.count(letter) > 1)
+
+    assert refusal(ask(service, "DELETE", "/????????", admin)) == (404, "NOT_FOUND")
+    answer = ask(service, "DELETE", f"/{shared}", admin)
+    assert refusal(answer) == (400, "INVALID_PARAMETER")
+    assert "keys begin so" in answer.get_json()["message"]
+
+
+def test_without_its_file_the_service_reads_on_and_writes_answer_an_error(
+    service: FreshService, admin: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(*_: object, **__: object) -> None:
+        raise StoreUnavailable("nothing was changed: the disk is full")
+
+    for back_end in (service.services.keyring, service.services.trades.symbols):
+        for change in ("insert", "revoke", "update"):
+            monkeypatch.setattr(getattr(back_end, "_back_end"), change, refuse, raising=False)  # noqa: B009 - a fault
+
+    assert refusal(ask(service, "POST", "?name=x", admin)) == (500, "CACHE_ERROR")
+    assert "disk is full" in ask(service, "POST", "?name=x", admin).get_json()["message"]
+    symbol = service.client.post("/collectors/symbols?symbol=XRPUSDT", headers={"X-API-Key": admin})
+    assert refusal(symbol) == (500, "CACHE_ERROR")
+    assert ask(service, "GET", key=admin).status_code == 200
+
+
+def test_a_hundred_thousand_guesses_open_nothing(service: FreshService, admin: str) -> None:
+    """Straight at the keyring, where no budget slows the guesser down: near misses of a real key, then noise."""
+    letters = string.ascii_letters + string.digits + "-_"
+    choice = random.Random(5)
+    keyring = service.services.keyring
+    accepted = 0
+    for number in range(100_000):
+        place = choice.randrange(len(MARK), len(admin))
+        guess = admin[:place] + choice.choice(letters.replace(admin[place], "")) + admin[place + 1 :]
+        if number % 2:
+            guess = MARK + "".join(choice.choices(letters, k=43))
+        try:
+            keyring.check(guess)
+        except KeyInvalid:
+            continue
+        accepted += 1
+
+    assert accepted == 0
+    assert keyring.check(admin).name == "ops"
+
+
+def test_the_failure_budget_lets_ten_guesses_a_minute_through(service: FreshService, admin: str) -> None:
+    tried = 0
+    for _ in range(3):
+        answers = [ask(service, "GET", key=MARK + "x" * 43).status_code for _ in range(200)]
+        tried += answers.count(401)
+        assert set(answers[10:]) == {429}
+        service.clock.advance(60.1)
+
+    assert tried == 30
+    assert ask(service, "GET", key=admin).status_code == 200
