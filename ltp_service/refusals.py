@@ -22,7 +22,7 @@ def refuse(sock: socket, status_int: int, reason: str, mesg: str) -> None:
 
     `mesg` is not told, because it repeats what the client sent. Raises OSError."""
     request_id = secrets.token_hex(16)
-    code = "INVALID_PARAMETER" if status_int < 500 else "INTERNAL_ERROR"
+    code = "INTERNAL_ERROR" if status_int == 500 else "INVALID_PARAMETER"
     content = encoded_error(code, _MESSAGES.get(status_int, _OTHERWISE), request_id)
     headers = [
         ("Connection", "close"),

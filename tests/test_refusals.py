@@ -24,7 +24,8 @@ def refusal(status: int, message: str) -> tuple[str, dict[str, str], bytes]:
         (400, "INVALID_PARAMETER"),
         (414, "INVALID_PARAMETER"),
         (431, "INVALID_PARAMETER"),
-        (501, "INTERNAL_ERROR"),
+        (501, "INVALID_PARAMETER"),
+        (500, "INTERNAL_ERROR"),
     ],
 )
 def test_a_request_that_cannot_be_read_is_refused_like_any_other(status: int, code: str) -> None:
