@@ -1,0 +1,110 @@
+"""Runs nginx as it is to be run for real, deploy/nginx.conf, in front of a service on a unix socket."""
+
+import http.client
+import json
+import os
+import socket
+import subprocess
+import tempfile
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from tests.process.answer import Answer, ask
+from tests.process.service import DEADLINE, Service
+from tests.programs import require_program
+from tests.simulator.client import PROJECT, Simulator
+
+CONFIGURATION = PROJECT / "deploy" / "nginx.conf"
+
+
+class Nginx:
+    """A running nginx."""
+
+    def __init__(self, folder: Path, port: int, process: subprocess.Popen[bytes]) -> None:
+        self._folder = folder
+        self._process = process
+        self.port = port
+
+    @property
+    def master_pid(self) -> int:
+        return self._process.pid
+
+    def get(self, path: str, headers: Mapping[str, str] | None = None) -> Answer:
+        """On a connection of its own."""
+        connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=DEADLINE)
+        try:
+            return ask(connection, path, headers)
+        finally:
+            connection.close()
+
+    def stop(self) -> None:
+        """Ends it and waits for it, after which all of its log is written."""
+        self._process.terminate()
+        self._process.wait(DEADLINE)
+
+    def access_log(self) -> list[dict[str, Any]]:
+        """Its lines; complete only when it was stopped. Raises ValueError for one that is not a JSON object."""
+        return [json.loads(line) for line in (self._folder / "access.log").read_bytes().splitlines()]
+
+
+@contextmanager
+def behind_nginx(simulator: Simulator, **settings: str) -> Iterator[tuple[Nginx, Service]]:
+    """nginx and, behind it, a service that answers at a port of its own too."""
+    program = require_program("nginx")
+    with own_folder() as folder:
+        binds = f"--bind 127.0.0.1:0 --bind unix:{folder}/http.sock"
+        with (
+            Service.start(
+                simulator, fed=True, GUNICORN_CMD_ARGS=binds, TRUSTED_PROXIES="1", **settings
+            ) as service,
+            running_nginx(program, folder) as nginx,
+        ):
+            yield nginx, service
+
+
+@contextmanager
+def own_folder() -> Iterator[Path]:
+    """For whatever one nginx reads and writes."""
+    with tempfile.TemporaryDirectory(prefix="ltp-nginx-") as folder:
+        Path(folder).chmod(0o755)  # for nginx's worker, which is another user where we are root
+        yield Path(folder)
+
+
+@contextmanager
+def running_nginx(program: str, folder: Path) -> Iterator[Nginx]:
+    """nginx on a free port, in front of `folder`/http.sock."""
+    with socket.create_server(("127.0.0.1", 0), backlog=4096) as listener:
+        port: int = listener.getsockname()[1]
+        listener.setblocking(False)  # nginx takes it for one of its own
+        written = folder / "nginx.conf"
+        written.write_text(placed(CONFIGURATION.read_text(), folder, port))
+        process = subprocess.Popen(
+            [program, "-c", written, "-e", folder / "error.log", "-g", "daemon off;"],
+            # As at an upgrade of nginx, which hands its sockets on; so nobody else can take the port meanwhile.
+            env={**os.environ, "NGINX": f"{listener.fileno()};"},
+            pass_fds=[listener.fileno()],
+            stdin=subprocess.DEVNULL,
+        )
+    nginx = Nginx(folder, port, process)
+    try:
+        nginx.get("/health")
+        yield nginx
+    finally:
+        nginx.stop()
+
+
+def placed(configuration: str, folder: Path, port: int) -> str:
+    """The configuration with all its places inside the folder."""
+    places = {
+        "listen 80 ": f"listen 127.0.0.1:{port} ",
+        "/run/nginx.pid": f"{folder}/nginx.pid",
+        "/run/ltp-service/": f"{folder}/",
+        "/var/cache/nginx/": f"{folder}/",
+        "/var/log/nginx/": f"{folder}/",
+    }
+    for place, ours in places.items():
+        assert place in configuration, f"deploy/nginx.conf has no {place!r}"
+        configuration = configuration.replace(place, ours)
+    return configuration
