@@ -1,0 +1,137 @@
+"""Does a flood of collected trades disturb those who ask for prices, and does the storage keep its bounds?"""
+
+import json
+import time
+from contextlib import ExitStack
+from dataclasses import dataclass
+from pathlib import Path
+from statistics import median
+from typing import Any
+
+from benchmarks.bench import Aim, Bench, Table, milliseconds
+from benchmarks.keep_alive import KeepAlive
+from benchmarks.load import Load, start_load
+from benchmarks.servers import Server, await_prices, gunicorn, service_environment, simulated_exchange
+from ltp_service.stores.trades import IN_ALL, MAX_BYTES
+from tests.simulator.client import Simulator
+
+EXCHANGES = ("bybit", "binance")
+SYMBOLS = tuple(f"{base}USDT" for base in ("BTC", "ETH", "SOL", "XRP", "LTC", "ADA"))
+RATE = 20_000
+"""Trades per second, both exchanges together."""
+
+REQUESTS = 500
+"""Per second, meanwhile."""
+
+SLOWEST = 0.020
+"""Seconds at the 99th percentile of the requests."""
+
+GROWTH = 64.0
+"""MiB by which the worker may grow while its empty storage fills: four times the storage's own bound."""
+
+SHARE = 0.95
+"""Of the trades sent that must have arrived within the time: the rest is on its way."""
+
+
+@dataclass(frozen=True)
+class Flood:
+    """One round."""
+
+    load: Load
+    received: float
+    """Trades per second."""
+    stored: int
+    discarded: int
+    held: int
+    held_bytes: int
+    grown: float
+    """MiB."""
+
+
+def measure(bench: Bench) -> Table:
+    """A fresh service each round: all its memory comes from the flood."""
+    floods = [_flood(bench) for _ in range(bench.scaled(3, 1))]
+    slowest = median(flood.load.p99 for flood in floods)
+    received = median(flood.received for flood in floods)
+    columns = (
+        *("round", "trades/s", "stored", "discarded", "held", "storage MiB", "grown MiB"),
+        *("requests/s", "HTTP p50", "HTTP p99"),
+    )
+    rows = [(str(number), *_cells(flood)) for number, flood in enumerate(floods, 1)]
+    aims = [
+        Aim(f"HTTP p99 below {milliseconds(SLOWEST)}", slowest < SLOWEST),
+        Aim(f"at least {RATE * SHARE:,.0f} trades/s arrive", received >= RATE * SHARE),
+        Aim(
+            f"at most {IN_ALL:,} trades and {MAX_BYTES / 2**20:.0f} MiB held",
+            all(flood.held <= IN_ALL and flood.held_bytes <= MAX_BYTES for flood in floods),
+        ),
+        Aim(f"the worker grows by less than {GROWTH:.0f} MiB", all(flood.grown < GROWTH for flood in floods)),
+    ]
+    title = f"{RATE:,} trades/s of Bybit and Binance into storage, {REQUESTS} requests/s"
+    return Table(title, columns, rows, aims)
+
+
+def _flood(bench: Bench) -> Flood:
+    seconds = bench.scaled(10, 2)
+    with simulated_exchange(bench) as exchange, ExitStack() as stack:
+        server = stack.enter_context(
+            gunicorn(bench, "wsgi:app", "gunicorn.conf.py", _environment(bench, exchange))
+        )
+        await_prices(server.port)
+        for name in EXCHANGES:
+            exchange.wait(exchange=name, subscriptions=len(SYMBOLS), timeout=20)
+        before, resident = _statistics(server), _resident(server.worker)
+        load = start_load(bench, server.port, "/api/v1/ltp", seconds=seconds, rate=REQUESTS)
+        started = time.monotonic()
+        for name in EXCHANGES:
+            exchange.exchange_flood(
+                name, *SYMBOLS, rate=RATE / len(EXCHANGES), seconds=seconds, background=True
+            )
+        result = load.result()
+        after, passed = _statistics(server), time.monotonic() - started
+        grown = _resident(server.worker) - resident
+    received = after["total_trades_received"] - before["total_trades_received"]
+    return Flood(
+        result,
+        received / passed,
+        after["total_trades_stored"],
+        after["trades_discarded"],
+        after["current_trades_stored"],
+        after["memory_usage"],
+        grown,
+    )
+
+
+def _environment(bench: Bench, exchange: Simulator) -> dict[str, str]:
+    return service_environment(bench, exchange) | {
+        "COLLECTORS": ",".join(f"{name}_trades" for name in EXCHANGES),
+        "SYMBOLS": ",".join(SYMBOLS),
+        "BYBIT_WEBSOCKET_URL": exchange.bybit_url,
+        "BINANCE_WEBSOCKET_URL": exchange.binance_url,
+    }
+
+
+def _statistics(server: Server) -> dict[str, Any]:
+    with KeepAlive(server.port, "/collectors/storage/stats") as reader:
+        told: dict[str, Any] = json.loads(reader.get()[1])
+    return told
+
+
+def _resident(pid: int) -> float:
+    """MiB."""
+    lines = Path(f"/proc/{pid}/status").read_text(encoding="utf-8").splitlines()
+    return next(int(line.split()[1]) for line in lines if line.startswith("VmRSS:")) / 1024
+
+
+def _cells(flood: Flood) -> tuple[str, ...]:
+    return (
+        f"{flood.received:,.0f}",
+        f"{flood.stored:,}",
+        f"{flood.discarded:,}",
+        f"{flood.held:,}",
+        f"{flood.held_bytes / 2**20:.1f}",
+        f"{flood.grown:.1f}",
+        f"{flood.load.per_second:,.0f}",
+        milliseconds(flood.load.p50),
+        milliseconds(flood.load.p99),
+    )
