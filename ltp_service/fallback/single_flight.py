@@ -52,6 +52,9 @@ class SingleFlight(Generic[Item, Result]):
         flight, first = self._board(items)
         if first:
             self._fly(flight)
+        if error := flight.landing.exception():
+            # Each raise adds to the traceback, which would keep the frames of all who were told this error.
+            raise error.with_traceback(None)
         return flight.landing.result()
 
     def _board(self, items: Set[Item]) -> tuple[_Flight[Item, Result], bool]:

@@ -187,6 +187,19 @@ def test_an_error_is_everybodys_and_keeps_the_distance(flights: Flights, source:
     assert source.times == [0.0, 1.0]
 
 
+def test_an_error_keeps_nothing_of_those_who_were_told_it(flights: Flights, source: Source) -> None:
+    source.error = Unreachable("down", reason="refused")
+    depths = [traceback_depth(flights) for _ in range(20)]
+
+    assert max(depths[1:]) == depths[1]
+
+
+def traceback_depth(flights: Flights) -> int:
+    with pytest.raises(Unreachable) as caught:
+        flights.get(frozenset("a"))
+    return len(caught.traceback)
+
+
 def test_a_caller_that_is_ended_during_its_call_frees_those_who_wait(
     flights: Flights, source: Source
 ) -> None:
