@@ -34,8 +34,8 @@ SERVICE = "kraken"
 CHUNK = 50
 """Pairs per call: Kraken's edge answers 520 to URLs with hundreds of them."""
 
-TICKER_CAP = 1024 * 1024
-"""Bytes of an answer about CHUNK pairs at most; a real one has 25 kB."""
+ANSWER_CAP = 1024 * 1024
+"""Bytes of an answer at most, but for AssetPairs; a real one about CHUNK pairs has 25 kB."""
 
 LISTINGS_LIFE = 6 * 3600.0
 """Seconds for which AssetPairs is believed."""
@@ -79,7 +79,7 @@ class _Request(NamedTuple):
     params: Mapping[str, str]
     deadline: float
     """Monotonic seconds."""
-    body_cap: int = BODY_CAP
+    body_cap: int = ANSWER_CAP
 
 
 class KrakenRest:
@@ -181,7 +181,7 @@ class KrakenRest:
         def read(result: msgspec.Raw, sent_at: float) -> list[Tick | Unusable]:
             return list(read_tickers(result, pairs, self._listings, sent_at))
 
-        found = self._ask(_Request("Ticker", params, deadline, TICKER_CAP), read)
+        found = self._ask(_Request("Ticker", params, deadline), read)
         for each in found:
             if isinstance(each, Unusable):
                 self._observer.frame_refused(REST, each.reason)
@@ -193,7 +193,9 @@ class KrakenRest:
             # One try, and none again soon: without the list it takes more calls to find the one to blame,
             # and those need the time.
             self._listed_until = now + LISTINGS_RETRY
-            request = _Request("AssetPairs", {}, min(deadline, now + self._patience.request_timeout))
+            request = _Request(
+                "AssetPairs", {}, min(deadline, now + self._patience.request_timeout), BODY_CAP
+            )
             with suppress(ExchangeError):
                 self._listings = self._ask(request, lambda result, _: read_listings(result))
                 self._listed_until = now + LISTINGS_LIFE

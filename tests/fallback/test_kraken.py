@@ -9,7 +9,7 @@ import pytest
 from ltp_service.clock import SystemClock
 from ltp_service.errors import BadFrame, BreakerOpen, ExchangeError, Rejected, Unreachable
 from ltp_service.fallback.breaker import CircuitBreaker
-from ltp_service.fallback.kraken import CHUNK, FORGET_UNKNOWN, TICKER_CAP, KrakenRest, Patience
+from ltp_service.fallback.kraken import ANSWER_CAP, CHUNK, FORGET_UNKNOWN, KrakenRest, Patience
 from ltp_service.http_client import Answer, HttpClient
 from ltp_service.observer import Observer
 from ltp_service.pairs import Pair, kraken_rest_symbol, kraken_v1_symbol, read_pair
@@ -177,7 +177,7 @@ def prices(rest: KrakenRest, asked: Iterable[Pair]) -> dict[str, str]:
 def test_all_pairs_are_asked_for_in_one_call_by_their_altnames(rest: KrakenRest, exchange: Exchange) -> None:
     assert prices(rest, pairs("BTC/USD", "DOGE/USD")) == {"BTC/USD": "1.50", "DOGE/USD": "1.50"}
     assert exchange.calls == [("Ticker", "XBTUSD,XDGUSD")]
-    assert exchange.caps == [TICKER_CAP]
+    assert exchange.caps == [ANSWER_CAP]
 
 
 def test_a_tick_is_evidence_of_the_moment_the_question_left(
@@ -448,8 +448,9 @@ def test_trades_brings_time_and_id(rest: KrakenRest, exchange: Exchange) -> None
     assert exchange.calls == [("Trades", "XBTUSD")]
 
 
-def test_the_systems_status_is_told(rest: KrakenRest) -> None:
+def test_the_systems_status_is_told(rest: KrakenRest, exchange: Exchange) -> None:
     assert rest.system_status() == "cancel_only"
+    assert exchange.caps == [ANSWER_CAP]
 
 
 @pytest.fixture(scope="module")
