@@ -349,7 +349,8 @@ class Gauges:
 
     def run(self, stop: Event) -> None:
         """Sets them every second, and a last time so that nothing counted gets lost."""
-        while not stop.wait(REFRESH):
+        # gevent 26.9 forgets whoever begins to wait between set() and its notifications: look first.
+        while not (stop.is_set() or stop.wait(REFRESH)):
             self._show()
         self._show()
 
