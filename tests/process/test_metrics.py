@@ -1,0 +1,158 @@
+"""What several workers report together: one after the other tells its story, in this order."""
+
+import os
+import re
+import signal
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.process.load import Load
+from tests.process.service import FED, Service
+from tests.scrape import Scrape, promtool
+from tests.simulator.client import Simulator
+
+REQUESTS = 300
+RELOADS = 4
+SECONDS_TO_RELOAD = 25.0
+SECONDS_TO_SCRAPE = 0.02
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Where the workers count, with what an earlier service left there."""
+    folder = tmp_path_factory.mktemp("metrics")
+    for name in ("counter_1.db", "gauge_livemax_1.db", "histogram_1.db"):
+        (folder / name).write_bytes(b"left over")
+    (folder / "notes.txt").write_text("not ours")
+    return folder
+
+
+@pytest.fixture(scope="module")
+def service(simulator: Simulator, folder: Path) -> Iterator[Service]:
+    with Service.start(
+        simulator,
+        WEB_CONCURRENCY="2",
+        PROMETHEUS_MULTIPROC_DIR=str(folder),
+        KRAKEN_RECONNECT_DELAY="10ms",
+        LOG_LEVEL="info",
+    ) as running:
+        yield running
+
+
+def scrape(service: Service) -> Scrape:
+    return Scrape(service.get("/metrics").body.decode())
+
+
+def wait_for_value(service: Service, expected: float, name: str, **labels: str) -> None:
+    """Returns when a scrape shows it: the workers tell each other once a second."""
+    service.until(
+        lambda: scrape(service).value(name, **labels) == expected, what=f"{name} {labels} == {expected}"
+    )
+
+
+def seconds_to_scrape(service: Service) -> float:
+    begun_at = time.perf_counter()
+    service.get("/metrics")
+    return time.perf_counter() - begun_at
+
+
+def reload(service: Service) -> None:
+    old, feeds = service.worker_pids(), service.messages().count(FED)
+    service.signal(signal.SIGHUP)
+    service.wait_for_line(FED, count=feeds + 2)
+    service.until(lambda: not set(old) & set(service.worker_pids()), SECONDS_TO_RELOAD, f"workers {old} end")
+
+
+def test_a_start_clears_away_what_an_earlier_service_counted(service: Service, folder: Path) -> None:
+    kinds = {path.name.rpartition("_")[0] for path in folder.glob("*.db")}
+
+    assert not list(folder.glob("*_1.db"))
+    assert {"counter", "histogram", "gauge_livemax"} <= kinds
+    assert (folder / "notes.txt").read_text() == "not ours"
+
+
+def test_the_counters_of_two_workers_add_up_to_the_requests_made(service: Service) -> None:
+    with Load(service.port, rate=0, clients=8, keep_alive=False) as load:
+        load.wait_for_more(REQUESTS)
+    made = len(load.outcomes())
+    where = {"method": "GET", "path": "/api/v1/ltp", "status_code": "200"}
+    wait_for_value(service, made, "http_requests_total", **where)
+    seen = scrape(service)
+
+    assert seen.value("http_request_duration_seconds_count", **where) == made
+    assert seen.value("http_request_duration_seconds_bucket", le="+Inf", **where) == made
+    assert seen.value("price_requests_total", pair="BTC/USD", cache_result="hit") == made
+    assert seen.value("cache_hits_total") == made * 7
+
+
+def test_promtool_finds_nothing_to_say_about_two_workers(service: Service) -> None:
+    judged = promtool("check", "metrics", text=scrape(service).text)
+
+    assert (judged.returncode, judged.stdout, judged.stderr) == (0, "", "")
+
+
+def test_gauges_of_two_workers_are_not_added_up(service: Service) -> None:
+    seen = scrape(service)
+
+    assert seen.value("websocket_connection_status", exchange="kraken") == 1
+    assert seen.value("cache_keys", cache_type="price") == 7
+    assert seen.value("application_info") == 1
+
+
+def test_a_cut_feed_is_told_as_an_error_and_an_attempt_per_worker(
+    service: Service, simulator: Simulator
+) -> None:
+    assert simulator.cut("abrupt") == 2
+    service.wait_for_line(FED, count=4)
+    wait_for_value(service, 2, "websocket_errors_total", exchange="kraken")
+    wait_for_value(service, 2, "websocket_reconnection_attempts_total", exchange="kraken")
+    wait_for_value(service, 1, "websocket_connection_status", exchange="kraken")
+
+
+def test_what_killed_workers_counted_stays_and_what_they_showed_goes(service: Service, folder: Path) -> None:
+    victims, feeds = service.worker_pids(), service.messages().count(FED)
+    before = scrape(service)
+    service.until(lambda: (scrape(service).value("uptime_seconds") or 0.0) > 2.0)
+    for victim in victims:
+        os.kill(victim, signal.SIGKILL)
+    service.wait_for_line(FED, count=feeds + 2)
+    service.until(lambda: not set(victims) & set(service.worker_pids()))
+    after = scrape(service)
+    where = {"path": "/api/v1/ltp", "status_code": "200"}
+
+    assert (after.value("uptime_seconds") or 0.0) < 2.0
+    assert after.value("http_requests_total", **where) == before.value("http_requests_total", **where)
+    assert not [path for victim in victims for path in folder.glob(f"gauge_live*_{victim}.db")]
+
+
+def test_reloads_lose_no_count_and_leave_a_scrape_fast(service: Service) -> None:
+    where = {"path": "/api/v1/ltp", "status_code": "200"}
+    before = scrape(service).value("http_requests_total", **where)
+    assert before is not None
+    for number in range(1, RELOADS + 1):
+        service.ltp()
+        wait_for_value(service, before + number, "http_requests_total", **where)
+        reload(service)
+
+    assert scrape(service).value("http_requests_total", **where) == before + RELOADS
+    assert min(seconds_to_scrape(service) for _ in range(10)) < SECONDS_TO_SCRAPE
+
+
+def test_several_workers_count_into_a_folder_of_their_own_that_goes_with_them(simulator: Simulator) -> None:
+    with Service.start(simulator, WEB_CONCURRENCY="2", PROMETHEUS_MULTIPROC_DIR="") as service:
+        service.ltp()
+        folders = {counted_into(pid) for pid in service.worker_pids()}
+        (folder,) = folders
+        assert folder.is_dir()
+        assert folder.stat().st_mode & 0o077 == 0
+    assert not folder.exists()
+
+
+def counted_into(pid: int) -> Path:
+    """The folder of the metrics that a process has mapped into its memory."""
+    found = re.search(r" (/\S+)/counter_\d+\.db$", Path(f"/proc/{pid}/maps").read_text(), re.MULTILINE)
+    assert found is not None
+    return Path(found[1])
