@@ -7,7 +7,7 @@ import time
 from collections.abc import Sequence
 from pathlib import Path
 
-from benchmarks import in_process, ingest, throughput, trades, under_load, visible
+from benchmarks import behind_nginx, in_process, ingest, throughput, trades, under_load, visible
 from benchmarks.bench import Bench, Scenario, markdown
 from benchmarks.load import load_source
 from benchmarks.machine import describe, split_cores
@@ -19,6 +19,7 @@ SCENARIOS: dict[str, Scenario] = {
     "in-process": in_process.measure,
     "throughput": throughput.measure,
     "under-load": under_load.measure,
+    "behind-nginx": behind_nginx.measure,
     "trades": trades.measure,
 }
 

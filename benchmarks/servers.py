@@ -7,7 +7,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -55,11 +55,16 @@ def service_environment(bench: Bench, simulator: Simulator, protocol: str = "v2"
 
 @contextmanager
 def service(
-    bench: Bench, simulator: Simulator, protocol: str = "v2", *, application: str = "wsgi:app"
+    bench: Bench,
+    simulator: Simulator,
+    protocol: str = "v2",
+    *,
+    application: str = "wsgi:app",
+    also_at: Path | None = None,
 ) -> Iterator[Server]:
-    """The service with all its pairs priced."""
+    """The service with all its pairs priced; `also_at` is a unix socket beside the port."""
     environment = service_environment(bench, simulator, protocol)
-    with gunicorn(bench, application, "gunicorn.conf.py", environment) as server:
+    with gunicorn(bench, application, "gunicorn.conf.py", environment, also_at=also_at) as server:
         await_prices(server.port)
         yield server
 
@@ -73,28 +78,28 @@ def bare_server(bench: Bench, application: str) -> Iterator[Server]:
 
 @contextmanager
 def gunicorn(
-    bench: Bench, application: str, settings: str, environment: Mapping[str, str]
+    bench: Bench,
+    application: str,
+    settings: str,
+    environment: Mapping[str, str],
+    *,
+    also_at: Path | None = None,
 ) -> Iterator[Server]:
     """One worker on a free port, its output (the access log too) in a file."""
-    with socket.create_server(("127.0.0.1", 0)) as listener:
-        port: int = listener.getsockname()[1]
-        command = [
-            sys.executable,
-            "-m",
-            "gunicorn",
-            "-c",
-            settings,
-            "--bind",
-            f"fd://{listener.fileno()}",
-            application,
-        ]
+    with ExitStack() as listening:
+        listeners = [listening.enter_context(socket.create_server(("127.0.0.1", 0)))]
+        port: int = listeners[0].getsockname()[1]
+        if also_at is not None:
+            listeners.append(listening.enter_context(_unix_listener(also_at)))
+        binds = [word for each in listeners for word in ("--bind", f"fd://{each.fileno()}")]
+        command = [sys.executable, "-m", "gunicorn", "-c", settings, *binds, application]
         log = bench.scratch / f"{port}.log"
         with log.open("wb") as output, on_cores(bench.cores.measured):
             process = subprocess.Popen(
                 command,
                 cwd=PROJECT,
                 env={**_neutral_environment(), **environment},
-                pass_fds=[listener.fileno()],
+                pass_fds=[each.fileno() for each in listeners],
                 stdout=output,
                 stderr=subprocess.STDOUT,
             )
@@ -103,6 +108,14 @@ def gunicorn(
         yield Server(port, children(process.pid)[0])
     finally:
         stop(process)
+
+
+def _unix_listener(path: Path) -> socket.socket:
+    listener = socket.socket(socket.AF_UNIX)
+    listener.bind(str(path))
+    path.chmod(0o777)  # nginx's worker is another user where we are root
+    listener.listen(1024)
+    return listener
 
 
 def stop(process: subprocess.Popen[bytes]) -> None:
