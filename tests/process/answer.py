@@ -19,10 +19,13 @@ class Answer(NamedTuple):
 
 
 def ask(
-    connection: http.client.HTTPConnection, path: str, headers: Mapping[str, str] | None = None
+    connection: http.client.HTTPConnection,
+    path: str,
+    headers: Mapping[str, str] | None = None,
+    method: str = "GET",
 ) -> Answer:
-    """GETs the path. Raises OSError or http.client.HTTPException when no whole answer comes."""
-    connection.request("GET", path, headers=dict(headers or {}))
+    """GETs the path, or does something else to it. Raises OSError or http.client.HTTPException when no whole answer comes."""
+    connection.request(method, path, headers=dict(headers or {}))
     response = connection.getresponse()
     body = response.read()
     return Answer(response.status, {name.lower(): value for name, value in response.getheaders()}, body)

@@ -149,9 +149,13 @@ class Service:
 
     def get(self, path: str, headers: Mapping[str, str] | None = None) -> Answer:
         """On a connection of its own."""
+        return self.send("GET", path, headers)
+
+    def send(self, method: str, path: str, headers: Mapping[str, str] | None = None) -> Answer:
+        """Any other method; the body is empty."""
         connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=DEADLINE)
         try:
-            return ask(connection, path, headers)
+            return ask(connection, path, headers, method)
         finally:
             connection.close()
 
