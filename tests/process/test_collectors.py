@@ -1,0 +1,260 @@
+"""Bybit and Binance beside Kraken, seen over HTTP."""
+
+import re
+import socket
+import time
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from datetime import datetime
+from decimal import Decimal
+from functools import partial
+from pathlib import Path
+from threading import Event
+from typing import Any
+
+import pytest
+
+from tests.process.service import Service
+from tests.simulator.client import Simulator
+
+Levels = dict[str, list[tuple[Decimal, Decimal]]]
+EXCHANGES = ("bybit", "binance")
+ADMIN = "ltp_" + "a" * 43
+KEY = {"X-API-Key": ADMIN}
+AGREE_WITHIN = 2.0
+"""Seconds until all workers know a new key."""
+HELD_AT_MOST = 2.0
+
+
+def start(simulator: Simulator, folder: Path, **more: str) -> Service:
+    settings = {
+        "COLLECTORS": "bybit_trades,binance_trades,bybit_books,binance_books",
+        "BYBIT_WEBSOCKET_URL": simulator.bybit_url,
+        "BINANCE_WEBSOCKET_URL": simulator.binance_url,
+        "SYMBOLS": "BTCUSDT",
+        "AUTH_API_KEY": ADMIN,
+        "DATABASE_PATH": str(folder / "ltp.sqlite3"),
+        **more,
+    }
+    return Service.start(simulator, "wsgi:app", fed=True, **settings)
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tmp_path_factory.mktemp("database")
+
+
+@pytest.fixture(scope="module")
+def service(simulator: Simulator, folder: Path) -> Iterator[Service]:
+    with start(simulator, folder) as running:
+        for exchange in EXCHANGES:
+            simulator.wait(exchange=exchange, subscriptions=2)  # a trade stream and a book
+        yield running
+
+
+def trades(service: Service, query: str = "") -> list[dict[str, str]]:
+    told: list[dict[str, str]] = service.get(f"/collectors/trades?{query}").json()["trades"]
+    return told
+
+
+def collector(service: Service, name: str) -> dict[str, Any]:
+    told: dict[str, Any] = service.get(f"/collectors/status/{name}").json()
+    return told
+
+
+def streams(simulator: Simulator, exchange: str, symbol: str) -> int:
+    """How many streams of the symbol are subscribed: its trades, its book."""
+    by_channel: dict[str, dict[str, int]] = simulator.counters(exchange)["subscriptions"]
+    return sum(symbols.get(symbol, 0) for symbols in by_channel.values())
+
+
+def until_subscribed(service: Service, simulator: Simulator, symbol: str, wanted: int) -> None:
+    for exchange in EXCHANGES:
+        service.until(partial(lambda name: streams(simulator, name, symbol) == wanted, exchange))
+
+
+def until_shown(service: Service, trade: dict[str, Any]) -> None:
+    """Returns when a trade that happened is among those collected."""
+    number = str(trade["trade_id"])
+    query = f"symbol={trade['symbol']}&limit=100"
+    service.until(
+        lambda: number in [row["trade_id"] for row in trades(service, query)], what=f"trade {number}"
+    )
+
+
+def test_trades_of_both_exchanges_are_shown_newest_first_with_all_digits(
+    service: Service, simulator: Simulator
+) -> None:
+    simulator.exchange_trade("bybit", "BTCUSDT", "64103.900", quantity="0.00168300")
+    simulator.exchange_trade("binance", "BTCUSDT", "123456789.12345678", quantity="12")
+    simulator.exchange_trade("bybit", "BTCUSDT", "0.00000001230", side="sell")
+    service.until(lambda: len(trades(service, "symbol=BTCUSDT")) == 3)
+    told = trades(service, "symbol=BTCUSDT")
+
+    assert [row["timestamp"] for row in told] == sorted((row["timestamp"] for row in told), reverse=True)
+    assert {(row["exchange"], row["price"], row["quantity"], row["side"]) for row in told} == {
+        ("bybit", "64103.9", "0.001683", "buy"),
+        ("binance", "123456789.12345678", "12", "buy"),
+        ("bybit", "0.0000000123", "0.01", "sell"),
+    }
+    assert all(row["price"] in row["raw"] for row in told)
+
+
+def test_a_book_in_sync_is_the_exchanges_own(service: Service, simulator: Simulator) -> None:
+    for exchange in EXCHANGES:
+        simulator.change_book(exchange, "BTCUSDT", 200)
+        true = simulator.book(exchange, "BTCUSDT", 5)
+        levels = {side: [(Decimal(price), Decimal(size)) for price, size in true[side]] for side in true}
+        service.until(partial(_is_shown, service, exchange, levels), what=f"book of {exchange}")
+
+
+def _is_shown(service: Service, exchange: str, levels: Levels) -> bool:
+    return _shown(service, exchange) == levels
+
+
+def _shown(service: Service, exchange: str) -> Levels | None:
+    books = service.get(f"/collectors/books?symbol=BTCUSDT&exchange={exchange}&depth=5").json()["books"]
+    if not books or not books[0]["in_sync"]:
+        return None
+    return {
+        side: [(Decimal(level["price"]), Decimal(level["size"])) for level in books[0][side]]
+        for side in ("bids", "asks")
+    }
+
+
+def test_a_cut_of_one_exchange_is_told_as_a_gap_and_touches_nothing_else(
+    service: Service, simulator: Simulator
+) -> None:
+    others = {
+        "kraken": simulator.counters()["connections_total"],
+        "binance": _settled(simulator, "binance")["connections_total"],
+    }
+    before = time.time()
+    simulator.cut(exchange="bybit")
+    service.until(lambda: any(gap["until"] for gap in collector(service, "bybit_trades")["gaps"]))
+    told = collector(service, "bybit_trades")
+
+    assert (told["state"] in ("active", "subscribing"), told["connected"]) == (True, True)
+    assert len(told["gaps"]) == 1
+    assert _moment(told["gaps"][0]["since"]) <= before <= _moment(told["gaps"][0]["until"])
+    assert collector(service, "binance_trades")["gaps"] == []
+    assert {name: simulator.counters(name)["connections_total"] for name in others} == others
+    assert service.get("/ready").status == 200
+
+
+def _settled(simulator: Simulator, exchange: str) -> dict[str, Any]:
+    """The counters of an exchange to which both collectors are connected."""
+    return simulator.wait(exchange=exchange, open=2, subscriptions=2)
+
+
+def _moment(text: str) -> float:
+    return datetime.fromisoformat(text).timestamp()
+
+
+def test_a_symbol_added_while_running_is_collected_without_touching_the_others_until_it_is_removed(
+    service: Service, simulator: Simulator, folder: Path
+) -> None:
+    connections = {name: _settled(simulator, name)["connections_total"] for name in EXCHANGES}
+    assert service.send("POST", "/collectors/symbols?symbol=ETHUSDT", KEY).status == 201
+    until_subscribed(service, simulator, "ETHUSDT", 2)
+    for exchange in EXCHANGES:
+        until_shown(service, simulator.exchange_trade(exchange, "ETHUSDT", "7.5"))
+    with start(simulator, folder, COLLECTORS="") as restarted:
+        assert restarted.get("/collectors/symbols").json()["symbols"] == ["BTCUSDT", "ETHUSDT"]
+
+    assert service.send("DELETE", "/collectors/symbols/ETHUSDT", KEY).status == 200
+    until_subscribed(service, simulator, "ETHUSDT", 0)
+    assert {name: simulator.counters(name)["connections_total"] for name in EXCHANGES} == connections
+    assert service.get("/collectors/symbols").json()["symbols"] == ["BTCUSDT"]
+
+
+def test_a_lone_leap_is_held_back_and_served_after_two_seconds_or_a_second_trade(
+    service: Service, simulator: Simulator
+) -> None:
+    def held() -> dict[str, str] | None:
+        told: dict[str, str] | None = service.get("/api/v1/ltp/explain?pair=ETH/USD").json()["quarantined"]
+        return told
+
+    simulator.trade("ETH/USD", "4000.50")
+    service.wait_until_served("ETH/USD", "4000.5")
+    started = time.monotonic()
+    simulator.trade("ETH/USD", "8000.00")
+    service.until(lambda: (held() or {}).get("price") == "8000.00")
+    assert service.ltp()["ETH/USD"] == "4000.5"
+    service.wait_until_served("ETH/USD", "8000")
+    assert time.monotonic() - started >= HELD_AT_MOST
+    assert held() is None
+
+    started = time.monotonic()
+    simulator.trade("ETH/USD", "16000.00")
+    service.until(lambda: held() is not None)
+    simulator.trade("ETH/USD", "16000.10")
+    service.wait_until_served("ETH/USD", "16000.1")
+    assert time.monotonic() - started < HELD_AT_MOST
+    metrics = service.get("/metrics").body.decode()
+    counted = re.search(r'^btc_ltp_quarantined_trades_total\{pair="ETH/USD"\} (\d+)', metrics, re.MULTILINE)
+    assert counted is not None
+    assert int(counted[1]) >= 2
+
+
+def test_exchanges_that_refuse_us_cost_neither_readiness_nor_prices(
+    simulator: Simulator, tmp_path: Path
+) -> None:
+    simulator.fault("restricted", exchange="bybit")
+    try:
+        with socket.socket() as closed:
+            closed.bind(("127.0.0.1", 0))
+            nowhere = f"ws://127.0.0.1:{closed.getsockname()[1]}/stream"
+            with start(simulator, tmp_path, BINANCE_WEBSOCKET_URL=nowhere) as alone:
+                alone.until(lambda: collector(alone, "bybit_trades")["state"] == "error")
+                alone.until(lambda: "refused" in str(collector(alone, "binance_trades")["last_error"]))
+                refused = collector(alone, "bybit_trades")
+                assert (alone.get("/ready").status, len(alone.ltp())) == (200, 7)
+    finally:
+        simulator.fault("restricted", on=False, exchange="bybit")
+
+    assert "451" in refused["problem"]
+    assert refused["healthy"] is False
+
+
+def test_with_a_file_that_cannot_be_written_reads_and_the_environments_key_go_on(
+    simulator: Simulator, tmp_path: Path
+) -> None:
+    (tmp_path / "occupied").write_text("not a folder")
+    with start(simulator, tmp_path / "occupied", COLLECTORS="") as stuck:
+        assert (stuck.get("/ready").status, len(stuck.ltp())) == (200, 7)
+        assert stuck.get("/collectors/symbols").json()["symbols"] == ["BTCUSDT"]
+        assert stuck.get("/debug/tasks", KEY).status == 200
+        for path in ("/auth/api-keys?name=x", "/collectors/symbols?symbol=ETHUSDT"):
+            answer = stuck.send("POST", path, KEY)
+            assert (answer.status, answer.json()["code"]) == (500, "CACHE_ERROR")
+        assert stuck.get("/collectors/symbols").json()["symbols"] == ["BTCUSDT"]
+
+
+def test_two_workers_agree_on_a_new_and_on_a_revoked_key_within_two_seconds(
+    simulator: Simulator, tmp_path: Path
+) -> None:
+    more = {"WEB_CONCURRENCY": "2", "AUTH_ENABLED": "true", "COLLECTORS": ""}
+    with start(simulator, tmp_path, **more) as pair:
+        made = pair.send("POST", "/auth/api-keys?name=reader", KEY).json()
+        Event().wait(AGREE_WITHIN)
+        reader = {"X-API-Key": made["key"]}
+        seen = set[int]()
+        with ThreadPoolExecutor(8) as clients:
+
+            def both_accept_it() -> bool:
+                answers = list(clients.map(lambda _: pair.get("/api/v1/status", reader), range(16)))
+                assert {answer.status for answer in answers} == {200}
+                seen.update(int(answer.json()["worker"]["pid"]) for answer in answers)
+                return seen == set(pair.worker_pids())
+
+            pair.until(both_accept_it)
+
+        assert pair.send("DELETE", f"/auth/api-keys/{made['prefix']}", KEY).status == 200
+        Event().wait(AGREE_WITHIN)
+        with ThreadPoolExecutor(8) as clients:
+            statuses = {
+                answer.status
+                for answer in clients.map(lambda _: pair.get("/api/v1/status", reader), range(40))
+            }
+        assert statuses <= {401, 429}
