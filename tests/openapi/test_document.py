@@ -2,6 +2,7 @@
 
 import os
 import re
+from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
@@ -11,10 +12,12 @@ from openapi_spec_validator import OpenAPIV31SpecValidator
 from werkzeug.routing import Map
 from werkzeug.test import TestResponse
 
+from ltp_service.book import BookSnapshot
 from ltp_service.keys.key import make_text
 from ltp_service.openapi.document import AREAS, document
 from ltp_service.openapi.problems import PROBLEMS
-from tests.fakes import BTC, ETH
+from ltp_service.trade import Trade
+from tests.fakes import BTC, ETH, NOON
 from tests.service import FreshService
 
 BY_THEMSELVES = {"HEAD", "OPTIONS"}
@@ -178,6 +181,17 @@ def test_the_document_names_no_address_outside() -> None:
         "/health",
         "/ready",
         "/openapi.json",
+        "/collectors/status",
+        "/collectors/status/bybit_trades",
+        "/collectors/status/nyse_trades",
+        "/collectors/trades",
+        "/collectors/trades?limit=0",
+        "/collectors/books?symbol=BTCUSDT",
+        "/collectors/books",
+        "/collectors/storage/stats",
+        "/collectors/symbols",
+        "/auth/api-keys",
+        "/debug/tasks",
     ],
 )
 @pytest.mark.parametrize("priced", [True, False], ids=["with prices", "without"])
@@ -248,6 +262,55 @@ def test_an_answer_with_more_than_was_promised_is_noticed(service: FreshService)
     assert validator(schema).is_valid(body)
     assert not validator(schema).is_valid(body | {"more": 1})
     assert not validator(schema).is_valid(body | {"timestamp": "yesterday"})
+
+
+def test_what_was_collected_is_shown_as_documented(tmp_path: Path) -> None:
+    key = make_text(os.urandom)
+    service = FreshService(
+        tmp_path,
+        auth_api_key=key,
+        supported_pairs=("BTC/USDT",),
+        collectors=("bybit_trades", "bybit_books"),
+    )
+    service.trade("115643.10", service.services.config.supported_pairs[0])
+    service.services.trades.trades.put(
+        Trade("bybit", "BTCUSDT", "sell", Decimal("115643.2"), Decimal("0.1"), NOON, "1", NOON, "{}")
+    )
+    levels = [(Decimal(1), Decimal(2))]
+    for symbol in ("BTCUSDT", "ETHUSDT"):
+        service.services.trades.books.replace("bybit", BookSnapshot(symbol, 1, levels, []), 1000.0)
+    service.services.trades.books.lose("bybit", ["ETHUSDT"])
+    answers = [
+        service.get(path, X_API_Key=key)
+        for path in (
+            *("/collectors/trades", "/collectors/books?symbol=BTCUSDT", "/collectors/books?symbol=ETHUSDT"),
+            *("/api/v1/ltp?detail=true", "/api/v1/ltp/explain?pair=BTC/USDT", "/collectors/storage/stats"),
+            *("/auth/api-keys", "/debug/tasks", "/debug/storage"),
+        )
+    ]
+    assert {answer.status_code for answer in answers} == {200}
+    for answer in answers:
+        assert_as_documented(answer)
+
+
+def test_symbols_and_keys_are_changed_as_documented(tmp_path: Path) -> None:
+    key = make_text(os.urandom)
+    service = FreshService(tmp_path, auth_api_key=key)
+    statuses = []
+    for method, path in (
+        ("POST", "/collectors/symbols?symbol=XRPUSDT"),
+        ("POST", "/collectors/symbols?symbol=XRPUSDT"),
+        ("POST", "/collectors/symbols"),
+        ("DELETE", "/collectors/symbols/XRPUSDT"),
+        ("DELETE", "/collectors/symbols/XRPUSDT"),
+        ("POST", "/auth/api-keys?name=x"),
+        ("POST", "/auth/api-keys"),
+        ("DELETE", "/auth/api-keys/--------"),
+    ):
+        answer = service.client.open(path, method=method, headers={"X-API-Key": key})
+        assert_as_documented(answer)
+        statuses.append(answer.status_code)
+    assert statuses == [201, 200, 400, 200, 404, 201, 400, 404]
 
 
 def test_two_pairs_with_prices_are_answered_as_documented(service: FreshService) -> None:
