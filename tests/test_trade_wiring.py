@@ -15,6 +15,7 @@ from ltp_service.app import create_app
 from ltp_service.collectors import COLLECTORS, check_collectors
 from ltp_service.config import Config
 from ltp_service.errors import ConfigError
+from ltp_service.pairs import read_pair
 from ltp_service.services import services_of
 from ltp_service.trade_wiring import rest_url
 from tests.fakes import eventually
@@ -103,7 +104,7 @@ def test_an_exchange_more_is_one_module_and_one_registry_line(
         app = create_app(
             Config(
                 collectors=("coinville_trades",),
-                supported_pairs=("BTC/USDT",),
+                supported_pairs=(read_pair("BTC/USDT"),),
                 kraken_websocket_url=f"ws://{NOWHERE}/v2",
                 kraken_rest_url=f"http://{NOWHERE}/0/public",
                 database_path=tmp_path / "ltp.sqlite3",
