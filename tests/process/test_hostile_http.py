@@ -308,17 +308,17 @@ def send_all(port: int, requests: Iterator[bytes]) -> set[int]:
 
 
 def series(service: Service) -> set[str]:
-    """Names with labels."""
+    """Names with labels, but for those of the exchange, which come by themselves in time."""
     lines = service.get("/metrics").body.decode().splitlines()
-    return {line.rpartition(" ")[0] for line in lines if not line.startswith("#")}
+    names = {line.rpartition(" ")[0] for line in lines if not line.startswith("#")}
+    return {name for name in names if not name.startswith(("btc_ltp_external_api", "btc_ltp_websocket"))}
 
 
 @pytest.mark.parametrize("named", UNKNOWNS.values(), ids=UNKNOWNS.keys())
 @pytest.mark.timeout(1800)
 def test_unknown_names_add_no_series(ports: Ports, named: Callable[[int], bytes]) -> None:
     pipeline(ports.direct, [named(number) for number in range(2)])
-    # The last series that comes by itself.
-    ports.service.until(lambda: any('kind="heartbeat"' in name for name in series(ports.service)))
+    series(ports.service)  # so that a scrape is among them
     before = series(ports.service)
     statuses = send_all(ports.direct, map(named, range(UNKNOWN)))
     assert statuses <= {400, 404, 405}
@@ -328,17 +328,13 @@ def test_unknown_names_add_no_series(ports: Ports, named: Callable[[int], bytes]
 
 
 @pytest.mark.timeout(1800)
-def test_a_flood_of_addresses_takes_no_more_memory_than_the_limiter_may(
-    simulator: Simulator, record_property: Callable[[str, object], None]
-) -> None:
+def test_a_flood_of_addresses_takes_no_more_memory_than_the_limiter_may(simulator: Simulator) -> None:
     with Service.start(simulator, fed=True, RATE_LIMIT_ENABLED="true", TRUSTED_PROXIES="1") as service:
         (worker,) = service.worker_pids()
         send_all(service.port, map(from_address, range(1000)))
         before = resident(worker)
         assert send_all(service.port, map(from_address, range(ADDRESSES))) == {200}
-        growth = resident(worker) - before
-        record_property("growth", f"{growth / (1 << 20):.1f} MiB for {ADDRESSES:,} addresses")
-        assert growth < GROWTH
+        assert resident(worker) - before < GROWTH
 
 
 def from_address(number: int) -> bytes:

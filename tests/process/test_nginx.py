@@ -5,6 +5,7 @@ import signal
 import socket
 import time
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
 from itertools import count
 from secrets import token_hex
@@ -147,6 +148,14 @@ def test_every_answer_has_the_id_of_its_own_request(front: Front) -> None:
     sent = [f"asked-by-a-test-{number}" for number in range(TIMES)]
     got = [front.nginx.get(LTP, {"X-Request-ID": each}).headers["x-request-id"] for each in sent]
     assert got == sent
+
+
+@pytest.mark.parametrize("path", [LTP, "/api/v1/pairs", "/metrics"])
+def test_no_header_comes_twice(front: Front, path: str) -> None:
+    for _ in range(3):
+        head = talk(front.nginx.port, request(path)).partition(b"\r\n\r\n")[0]
+        names = [line.partition(b":")[0].lower() for line in head.splitlines()[1:]]
+        assert len(names) == len(set(names))
 
 
 @pytest.mark.parametrize("wrong", ["short", "x" * 65, "with blanks inside", "semi;colon", ""])
@@ -330,6 +339,17 @@ def test_a_worker_that_is_killed_under_load_fails_no_request(front: Front, query
         front.service.until(lambda: victim not in front.service.worker_pids(), what="the worker ends")
         load.wait_for_more(50)
     assert not load.failures()
+
+
+def test_those_who_wait_outlive_the_worker_that_held_them(front: Front) -> None:
+    front.service.until(lambda: front.service.get(LTP).status == 200, what="a price")
+    (victim,) = front.service.worker_pids()
+    waiting = {"If-None-Match": front.nginx.get(LTP).headers["etag"], "Prefer": "wait=2"}
+    with ThreadPoolExecutor(20) as clients:
+        held = [clients.submit(front.nginx.get, LTP, waiting) for _ in range(20)]
+        assert {front.nginx.get("/health").status for _ in range(20)} == {200}
+        os.kill(victim, signal.SIGKILL)
+        assert {each.result().status for each in held} <= {200, 304}
 
 
 # The promise of the cache.
