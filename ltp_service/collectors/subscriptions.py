@@ -173,8 +173,8 @@ class Subscriptions:
         return self._states.get(symbol)
 
     def labels(self) -> dict[str, str]:
-        """Symbol → one word for people."""
-        return {symbol: state.label for symbol, state in self._states.items()}
+        """Symbol → one word for people. From any thread."""
+        return {symbol: state.label for symbol, state in list(self._states.items())}
 
     def _asked(self, now: float) -> Subscription:
         return Subscription(now, now + DEADLINE, self._proof)

@@ -1,5 +1,7 @@
 """ltp_service.collectors.subscriptions"""
 
+import pytest
+
 from ltp_service.collectors.subscriptions import (
     DEADLINE,
     MAX_UNANSWERED,
@@ -7,6 +9,7 @@ from ltp_service.collectors.subscriptions import (
     RETRY_CAP,
     Request,
     Requests,
+    Subscription,
     Subscriptions,
 )
 
@@ -183,6 +186,18 @@ def test_symbols_may_change_while_connected() -> None:
     assert subscriptions.symbols == ("A", "C")
     assert subscriptions.labels() == {"A": "active", "C": "asked"}
     assert subscriptions.proven() == ("A",)
+
+
+def test_symbols_may_change_while_somebody_reads_how_they_stand(monkeypatch: pytest.MonkeyPatch) -> None:
+    subscriptions = begun()
+
+    def change_meanwhile(_: Subscription) -> str:
+        subscriptions.want(("A", "B", "C"), 1.0)
+        return "changed"
+
+    monkeypatch.setattr(Subscription, "label", property(change_meanwhile))
+
+    assert subscriptions.labels() == {"A": "changed", "B": "changed"}
 
 
 def test_what_was_accepted_and_brings_nothing_is_called_silent_until_it_does() -> None:
