@@ -5,7 +5,7 @@ import threading
 import gevent
 from gevent import monkey
 
-from ltp_service.collectors.spawn import spawn
+from ltp_service.collectors.spawn import greenlets, spawn
 from tests.patched import run_patched
 
 
@@ -76,3 +76,18 @@ def test_in_a_patched_process_it_is_a_greenlet_on_the_hub_that_serves_the_reques
     )
 
     assert printed == "[True] True False"
+
+
+def test_living_greenlets_are_named_by_what_they_were_called_or_what_they_run() -> None:
+    def count_to_three() -> None:
+        gevent.sleep(0)
+
+    unnamed, named, ended = (gevent.spawn(count_to_three) for _ in range(3))
+    named.name = "the feed"
+    ended.kill()
+    names = greenlets()
+    gevent.joinall([unnamed, named])
+
+    assert names.count("the feed") == 1
+    assert sum("count_to_three" in name for name in names) == 1
+    assert sum("count_to_three" in name for name in greenlets()) == 0

@@ -80,6 +80,16 @@ def test_recent_can_be_asked_for_one_symbol_one_exchange_and_a_few(store: TradeS
     assert store.recent("NOPE") == []
 
 
+def test_the_trades_of_each_symbol_are_counted_while_they_are_kept(
+    store: TradeStore, clock: FakeClock
+) -> None:
+    for number, symbol in enumerate(("ETHUSDT", "BTCUSDT", "ETHUSDT")):
+        store.put(trade(number, symbol=symbol))
+    assert store.counts() == {"BTCUSDT": 1, "ETHUSDT": 2}
+    clock.advance(3601)
+    assert store.counts() == {}
+
+
 def test_a_duplicate_is_refused_and_told(clock: FakeClock) -> None:
     listener = Listener()
     store = TradeStore(clock, listener)

@@ -101,3 +101,22 @@ def test_any_text_is_read_or_is_an_invalid_parameter(pair: str, max_age: str, he
         params.bound(arguments, Headers())
     single_line = header.replace("\n", "").replace("\r", "")
     params.bound(query(), Headers({"Cache-Control": single_line}))
+
+
+@given(st.text())
+def test_what_is_read_as_a_symbol_or_a_number_is_one(text: str) -> None:
+    with suppress(InvalidParameter):
+        symbol = params.read_symbol(text)
+        assert symbol.isascii()
+        assert symbol.isalnum()
+        assert symbol == text.upper()
+    with suppress(InvalidParameter):
+        assert str(params.whole(query(("limit", text)), "limit", 50, (1, 100))) == text.lstrip("0")
+
+
+def test_a_whole_number_has_its_default_and_both_its_bounds() -> None:
+    assert params.whole(query(), "limit", 50, (1, 100)) == 50
+    assert [params.whole(query(("limit", text)), "limit", 50, (1, 100)) for text in ("1", "100")] == [1, 100]
+    for text in ("0", "101"):
+        with pytest.raises(InvalidParameter, match=r"limit is .* from 1 to 100"):
+            params.whole(query(("limit", text)), "limit", 50, (1, 100))
