@@ -77,6 +77,29 @@ def test_every_route_admits_just_those_whom_it_is_for(service: FreshService, hol
         assert refused != ALLOWED[holder].get(access, False), (holder, method, path, status)
 
 
+GUARDED: dict[str, set[auth.Access]] = {
+    "POST /api/v1/ltp/refresh": {"write"},
+    "GET /api/v1/ltp/explain": {"explain"},
+    "POST /collectors/symbols": {"write"},
+    "DELETE /collectors/symbols/BTCUSDT": {"write"},
+    "POST /auth/api-keys": {"bootstrap"},
+    "GET /auth/api-keys": {"admin"},
+    "DELETE /auth/api-keys/BTCUSDT": {"admin"},
+    "GET /debug/tasks": {"admin"},
+    "GET /debug/storage": {"admin"},
+}
+"""Everything that is not for anybody."""
+
+
+def test_what_is_not_for_anybody_is_guarded_as_promised(service: FreshService) -> None:
+    guarded: dict[str, set[auth.Access]] = {}
+    for path, method, access in routes(service.app):
+        if access not in ("public", "open"):
+            guarded.setdefault(f"{method} {path}", set()).add(access)
+
+    assert guarded == GUARDED
+
+
 def test_a_route_that_nobody_classified_keeps_the_service_from_starting(service: FreshService) -> None:
     app = Flask("unfinished")
     app.add_url_rule("/forgotten", "forgotten", lambda: "")

@@ -10,6 +10,7 @@ import pytest
 from werkzeug.test import TestResponse
 
 from ltp_service.book import BookChange, BookSnapshot
+from ltp_service.collectors.contract import Link
 from ltp_service.collectors.trades import Gap, TradeCollector
 from ltp_service.trade import Trade
 from tests.fakes import NOON, tick
@@ -100,6 +101,21 @@ def test_a_collector_tells_its_gaps_problem_and_last_sign_of_life_in_utc(service
         {"since": "2026-09-21T14:13:20.000000Z", "until": "2026-09-21T14:13:21.500000Z"},
         {"since": "2026-09-21T14:14:20.000000Z", "until": None},
     ]
+
+
+@pytest.mark.parametrize(
+    ("connected", "problem", "healthy"),
+    [(True, None, True), (True, "receives and has stored nothing for 11 s", False), (False, None, False)],
+)
+def test_healthy_is_connected_and_without_a_problem(
+    service: FreshService, connected: bool, problem: str | None, healthy: bool
+) -> None:
+    link = Link("kraken", "active", connected, 1, 1, service.clock.monotonic(), None, {}, problem)
+    service.services.collectors["kraken"].link = lambda: link  # type: ignore[method-assign]
+    told = service.get("/collectors/status/kraken").get_json()
+
+    assert told["healthy"] is healthy
+    assert told["last_frame_at"] == "2026-09-21T14:13:20.000000Z"
 
 
 # Trades.

@@ -77,6 +77,13 @@ def test_a_key_in_the_environment_closes_the_door_for_the_first_one(fresh_servic
     assert refusal(ask(service, "POST", "?name=ops", peer=HOME)) == (401, "API_KEY_MISSING")
 
 
+def test_a_first_key_made_elsewhere_a_moment_ago_counts(service: FreshService, tmp_path: Path) -> None:
+    ask(FreshService(tmp_path), "POST", "?name=elsewhere", peer=HOME)
+
+    assert service.services.keyring.empty()  # as far as it knows
+    assert refusal(ask(service, "POST", "?name=here", peer=HOME)) == (401, "API_KEY_MISSING")
+
+
 def test_the_first_key_must_be_able_to_make_others(service: FreshService) -> None:
     assert refusal(ask(service, "POST", "?name=x&permission=read", peer=HOME)) == (400, "INVALID_PARAMETER")
 
