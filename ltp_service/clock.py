@@ -1,6 +1,7 @@
 """Time, as everybody here receives it: through the constructor."""
 
 import time
+from functools import partial
 from typing import Protocol
 
 
@@ -14,15 +15,15 @@ class Clock(Protocol):
         """Unix seconds. For what a client sees; it may jump either way."""
 
 
-def _since_boot() -> float:
-    # CLOCK_MONOTONIC stands still while a laptop or a virtual machine is suspended, so a price
-    # confirmed before the suspension would look fresh after it. CLOCK_BOOTTIME counts that time.
-    return time.clock_gettime(time.CLOCK_BOOTTIME)
-
-
 class SystemClock:
     """The machine's clocks."""
 
     def __init__(self) -> None:
-        self.monotonic = _since_boot if hasattr(time, "CLOCK_BOOTTIME") else time.monotonic
+        # CLOCK_MONOTONIC stands still while a laptop or a virtual machine is suspended, so a price
+        # confirmed before the suspension would look fresh after it. CLOCK_BOOTTIME counts that time.
+        self.monotonic = (
+            partial(time.clock_gettime, time.CLOCK_BOOTTIME)
+            if hasattr(time, "CLOCK_BOOTTIME")
+            else time.monotonic
+        )
         self.wall = time.time

@@ -1,6 +1,6 @@
 """Last traded prices inside any Python program: no gunicorn, no Flask; greenlets or threads."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from decimal import Decimal
 from threading import Lock
 from types import TracebackType
@@ -11,12 +11,19 @@ from ltp_service.config import Config, load_config
 from ltp_service.errors import PriceStale, PriceUnavailable, UnknownPair
 from ltp_service.observer import Observer
 from ltp_service.pairs import Pair, read_pair
-from ltp_service.quotes.freshness import judge
+from ltp_service.quotes.freshness import servable_until
 from ltp_service.quotes.quotes import Quote
+from ltp_service.tick import Price
 from ltp_service.wiring import PriceParts, wire_prices
 
 STOP_TIMEOUT = 3.0
 """Seconds that `close` waits for the feed."""
+
+MOST_SPELLINGS = 1000
+"""Texts remembered with the pair that they mean."""
+
+_Answer = tuple[Mapping[Pair, Price], float, Decimal]
+"""What was held when this was the answer, until when (monotonic seconds) it may be given again, and the price."""
 
 
 class LastPrices:
@@ -42,6 +49,7 @@ class LastPrices:
         self._store = self._parts.store
         self._manager = CollectorManager(self._parts.runners)
         self._names: dict[str, Pair] = {}
+        self._answers: dict[str, _Answer] = {}
         self._started = False
         self._closed = False
         self._lock = Lock()
@@ -52,17 +60,16 @@ class LastPrices:
         From memory; waits at most 2 s for the first value. Raises InvalidParameter, UnknownPair,
         PriceStale or PriceUnavailable, never returns a number that is not the price.
         """
-        name = self._names.get(pair) or self._learn(pair)
-        price = self._store.all().get(name)
-        if price is not None and judge(price, self._monotonic(), self._config.cache_ttl, "online").servable:
-            return price.tick.amount
-        return self._ask(name)
+        answer = self._answers.get(pair)
+        if answer is not None and answer[0] is self._store.all() and self._monotonic() <= answer[1]:
+            return answer[2]
+        return self._look(pair)
 
     def close(self) -> None:
         """Ends the feed; every later question raises PriceUnavailable."""
         with self._lock:
             self._closed = True
-            self._names = {}  # so that no question is answered from memory any more
+            self._names, self._answers = {}, {}  # so that no question is answered from memory any more
             if self._started:
                 self._manager.stop(STOP_TIMEOUT)
 
@@ -74,6 +81,20 @@ class LastPrices:
     ) -> None:
         self.close()
 
+    def _look(self, text: str) -> Decimal:
+        pair = self._names.get(text) or self._learn(text)
+        view = self._store.all()
+        price = view.get(pair)
+        if price is None:
+            return self._ask(pair)
+        until = servable_until(price, self._config.cache_ttl)
+        if self._monotonic() > until:
+            return self._ask(pair)
+        with self._lock:
+            if not self._closed:
+                self._answers[text] = (view, until, price.tick.amount)
+        return price.tick.amount
+
     def _learn(self, text: str) -> Pair:
         pair = read_pair(text)
         if pair not in self._config.supported_pairs:
@@ -82,6 +103,8 @@ class LastPrices:
         with self._lock:
             if self._closed:
                 raise PriceUnavailable("this LastPrices was closed")
+            if len(self._names) >= MOST_SPELLINGS:
+                self._names, self._answers = {}, {}
             self._names[text] = pair
         return pair
 

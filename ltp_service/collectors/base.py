@@ -32,9 +32,12 @@ from ltp_service.errors import BadFrame, ExchangeError, Rejected, Unreachable
 
 log = logging.getLogger(__name__)
 
-TURN = 0.003
-"""Seconds of uninterrupted work after which others get their turn. A flooded feed must not starve the
-requests; giving way after a fixed number of frames instead starves the feed."""
+TURN, LONGEST_TURN = 0.003, 0.015
+"""Seconds of uninterrupted work after which others get their turn: as long as they had, within these bounds. A
+flooded feed must not starve the requests, nor they it; giving way after a number of frames starves the feed."""
+
+GAVE_WAY = 0.001
+"""Seconds of waiting for a frame in which others had their turn."""
 
 TENDING = 0.1
 """Seconds between looks at deadlines and between confirmations of the held prices."""
@@ -236,19 +239,24 @@ class Collector:
             log.warning("%s: %s", self.name, error, extra={"once_a_minute": (self.name, error.reason)})
 
     def _read(self, connection: Connection, stop: Event) -> None:
-        now = turn_ends = tend_at = 0.0
+        now = looked_at = self._clock.monotonic()
+        turn_ends = tend_at = now
         while not stop.is_set() and now < self._leave_at:
             frame = self._receive(connection)
             now = self._clock.monotonic()
+            if now - looked_at > GAVE_WAY:  # waiting for this frame was the others' turn
+                turn_ends = now + _turn(now - looked_at)
             if frame is not None:
                 self._last_frame_at = now
                 self._digest(frame, now)
             if now >= tend_at:
                 self._tend(connection, now)
                 tend_at = now + TENDING
+            looked_at = now
             if now >= turn_ends:
                 self._sleep(0)
-                turn_ends = self._clock.monotonic() + TURN
+                looked_at = self._clock.monotonic()
+                turn_ends = looked_at + _turn(looked_at - now)
 
     def _receive(self, connection: Connection) -> str | None:
         try:
@@ -425,3 +433,8 @@ class Collector:
         for kind, count in self._counted.items():
             self._observer.frames_received(self.name, kind, count)
         self._counted.clear()
+
+
+def _turn(seconds: float) -> float:
+    """How long the next turn may be after others had `seconds`."""
+    return min(LONGEST_TURN, max(TURN, seconds))

@@ -2,7 +2,7 @@
 
 import ssl
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from functools import cache
 from socket import SHUT_RDWR
 from threading import Timer
@@ -137,8 +137,10 @@ class _BufferedSocket(websocket.WebSocket):
             watchdog.cancel()
 
     def _give_up(self) -> None:
-        if self.sock is not None:
-            self.sock.shutdown(SHUT_RDWR)
+        socket = self.sock
+        if socket is not None:
+            with suppress(OSError):  # it may end by itself at this very moment
+                socket.shutdown(SHUT_RDWR)
 
 
 @cache

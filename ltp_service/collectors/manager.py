@@ -35,6 +35,16 @@ class RunnerState(msgspec.Struct, frozen=True):
     last_error: str | None
 
 
+class Stop(Event):
+    """An order to stop that no waiter misses.
+
+    gevent 26.9 forgets a greenlet that begins to wait between `set` and the waking of the others.
+    """
+
+    def wait(self, timeout: float | None = None) -> bool:
+        return self.is_set() or super().wait(timeout)
+
+
 class CollectorManager:
     """Owner of the collectors and of the other runners, from start to stop."""
 
@@ -43,7 +53,7 @@ class CollectorManager:
         self._tasks: dict[str, Task] = {}
         self._restarts: dict[str, int] = {}
         self._errors: dict[str, str] = {}
-        self._stop = Event()
+        self._stop = Stop()
 
     def start(self) -> None:
         """Spawns every runner once; does no I/O and does not wait."""

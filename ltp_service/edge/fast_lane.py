@@ -49,6 +49,8 @@ class Ready(msgspec.Struct):
     content: bytes
     tag: str
     headers: Headers
+    unchanged: Headers
+    """What a 304 says in place of them: nothing of a body, for which simple clients would wait."""
     pairs: int
     question: Question
     failed: bool
@@ -103,13 +105,13 @@ class FastLane:
     ) -> Ready:
         content = body([self._fragment(price.tick) for price in prices], question.failed)
         tag = "" if question.failed else etag(content)
-        headers = [("Content-Type", "application/json"), ("Content-Length", str(len(content)))]
+        caching = [("Cache-Control", "public, max-age=1"), ("ETag", tag)]
         if question.failed:
-            headers.append(("Cache-Control", "no-store"))
-        else:
-            headers += [("Cache-Control", "public, max-age=1"), ("ETag", tag)]
+            caching = [("Cache-Control", "no-store")]
+        headers = [("Content-Type", "application/json"), ("Content-Length", str(len(content))), *caching]
         status = "206 PARTIAL CONTENT" if question.failed else "200 OK"
-        return Ready(view, until, status, content, tag, headers, len(prices), question, bool(question.failed))
+        failed = bool(question.failed)
+        return Ready(view, until, status, content, tag, headers, caching, len(prices), question, failed)
 
     def _fragment(self, tick: Tick) -> bytes:
         known = self._fragments.get(tick.pair)

@@ -83,6 +83,7 @@ class Edge:
         )
         if self._access_log is not None:
             self._access_log(request_id, _answered(environ, note, code, seconds))
+        current_request_id.set(None)  # what is logged next on this connection is not about this request
         return content
 
     def _answer(
@@ -133,9 +134,10 @@ def _ready(
     environ: Environ, note: RequestNote, headers: Headers, ready: Ready
 ) -> tuple[str, int, Iterable[bytes]]:
     note.route, note.pairs, note.cache_hit = ROUTE, ready.pairs, not ready.failed
-    headers += ready.headers
     if is_known(ready, environ):
+        headers += ready.unchanged
         return "304 NOT MODIFIED", 0, ()
+    headers += ready.headers
     if environ["REQUEST_METHOD"] == "HEAD":
         return ready.status, 0, ()
     return ready.status, len(ready.content), (ready.content,)

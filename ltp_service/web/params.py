@@ -95,8 +95,9 @@ def whole(arguments: MultiDict[str, str], name: str, default: int, bounds: tuple
 def _header_max_age(header: str) -> float | None:
     for directive in header.split(","):
         name, _, value = directive.strip().partition("=")
-        # Browsers send max-age=0 on reload, and a header that cannot be read is no reason to refuse.
-        if name.lower() == "max-age" and re.fullmatch(r"[0-9]+", value.strip()):
+        # A browser's reload says max-age=0 and means "ask the origin", which it does; no price is 0 s old.
+        # A header that cannot be read is no reason to refuse.
+        if name.lower() == "max-age" and re.fullmatch("0*[1-9][0-9]*", value.strip()):
             return float(value)
     return None
 

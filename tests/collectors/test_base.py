@@ -6,7 +6,7 @@ from decimal import Decimal
 
 import pytest
 
-from ltp_service.collectors.base import REJECTED, STABLE, TENDING, TURN, Collector
+from ltp_service.collectors.base import LONGEST_TURN, REJECTED, STABLE, TENDING, TURN, Collector
 from ltp_service.collectors.contract import Terms
 from ltp_service.collectors.events import (
     HEARTBEAT,
@@ -328,6 +328,15 @@ def test_a_flood_gives_way_to_others_after_its_turn_and_not_at_every_frame() -> 
 
     assert set(script.sleeps) == {0}
     assert 8 <= len(script.sleeps) <= 15
+
+
+def test_after_others_had_a_long_turn_the_flood_gets_one_as_long() -> None:
+    steps: list[Step] = [*OPEN, "trade A 2", LONGEST_TURN]
+    for _ in range(100):
+        steps += ["trade A 3", TURN / 10]
+    _, script = play(steps)
+
+    assert 5 <= len(script.sleeps) <= 9
 
 
 def test_the_order_to_stop_ends_the_loop_between_two_frames_and_closes_the_connection() -> None:

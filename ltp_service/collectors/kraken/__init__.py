@@ -19,6 +19,9 @@ log = logging.getLogger(__name__)
 
 CHANNELS = ("ticker", "trade")
 
+DELAY = 10.0
+"""Seconds that a live trade takes at most to arrive; recorded: 0.1."""
+
 FUTURE = 60.0
 """Seconds by which a trade may lie ahead of the exchange's clock as we know it; recorded: 0.5."""
 
@@ -125,4 +128,5 @@ class KrakenCollector(Collector):
                 f"{trade.symbol}: a trade {-age:.0f} s in the future; is this machine's clock right?",
                 reason="future",
             )
-        return received_at - max(0.0, age) if snapshot else received_at
+        # A trade that took long is old whatever it is called: v1 may send the last fifty after the ticker.
+        return received_at - max(0.0, age) if snapshot or age > DELAY else received_at
