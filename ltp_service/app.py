@@ -6,16 +6,16 @@ from flask import Flask
 
 from ltp_service import web
 from ltp_service.clock import Clock, SystemClock
-from ltp_service.collectors.manager import CollectorManager
+from ltp_service.collectors.manager import CollectorManager, Runner
 from ltp_service.config import Config
 from ltp_service.database import Database
+from ltp_service.edge.access_log import open_access_log
 from ltp_service.edge.fast_lane import FastLane
 from ltp_service.edge.middleware import Edge, EdgeParts
 from ltp_service.keys import open_keyring
 from ltp_service.keys.keyring import KeyReload
 from ltp_service.limits import open_limiter
 from ltp_service.limits.failures import FailureBudget
-from ltp_service.logs import access_log
 from ltp_service.metrics import Gauges, Metrics, serve_metrics
 from ltp_service.services import Services, attach
 from ltp_service.stores.symbols import SymbolReload
@@ -43,12 +43,14 @@ def create_app(config: Config, *, clock: Clock | None = None) -> Flask:
         for question, count in lane.take_served() if lane else ():
             metrics.prices_asked(question.supported, hit=True, count=count)
 
-    runners = [
+    requests = open_access_log(config.log_level, config.log_format)
+    runners: list[Runner] = [
         *prices.runners,
         *trades.collectors.values(),
         KeyReload(keyring),
         SymbolReload(trades.symbols),
         Gauges(show),
+        *([requests] if requests else []),
     ]
     services = Services(
         config=config,
@@ -73,7 +75,7 @@ def create_app(config: Config, *, clock: Clock | None = None) -> Flask:
         cors=Cors(config.cors_origins),
         clock=clock,
         observer=metrics,
-        access_log=access_log(config.log_level, config.log_format, clock.wall),
+        access_log=requests,
         trusted_proxies=config.trusted_proxies,
     )
     app.wsgi_app = Edge(app.wsgi_app, edge)  # type: ignore[method-assign]

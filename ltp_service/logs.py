@@ -35,43 +35,10 @@ class Line(msgspec.Struct, frozen=True, gc=False):
     fields: object
 
 
-class Answered(msgspec.Struct, frozen=True, gc=False):
-    """What is told of an answered request; never its query, its address or its key."""
-
-    http_method: str
-    http_path: str
-    http_status_code: int
-    duration_ms: float
-    cache_hit: bool | None
-    pairs_count: int | None
-    trace_id: str | None
-
-
-AccessLog = Callable[[str, Answered], None]
-
-
-def access_log(
-    level: str, style: str, wall: Callable[[], float], write: Callable[[bytes], None] | None = None
-) -> AccessLog | None:
-    """Writes one line per request; None where the level keeps them out."""
-    put = write or to_stdout
-    if logging.getLevelName(level.upper()) > logging.INFO:
-        return None
-
-    def as_json(request_id: str, answered: Answered) -> None:
-        put(envelope("info", "HTTP request processed", request_id, wall(), answered) + b"\n")
-
-    def as_text(request_id: str, answered: Answered) -> None:
-        told = f"{answered.http_method} {answered.http_path!a} {answered.http_status_code}"
-        put(f"{timestamp(wall())} INFO    {told} {answered.duration_ms} ms {request_id}\n".encode())
-
-    return as_json if style == "json" else as_text
-
-
-def to_stdout(line: bytes) -> None:
-    """Where all log lines go. A full disk costs the line, not the request."""
+def to_stdout(lines: bytes) -> None:
+    """Where all log lines go. A full disk costs the lines, not the requests."""
     with suppress(OSError):
-        os.write(1, line)
+        os.write(1, lines)
 
 
 def timestamp(unix_seconds: float) -> str:

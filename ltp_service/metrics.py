@@ -7,18 +7,18 @@ nothing is computed at scrape time that another worker could not have written.
 
 from bisect import bisect_left
 from collections import Counter as Tally
-from collections import defaultdict, deque
+from collections import defaultdict
 from collections.abc import Callable, Iterable, Sequence
-from contextlib import suppress
 from functools import partial
 from math import nan
 from threading import Event
-from typing import Any, Generic, TypeVar, get_args
+from typing import Any, get_args
 
 from flask import Flask
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, disable_created_metrics
 from prometheus_flask_exporter import PrometheusMetrics
 
+from ltp_service.backlog import Backlog
 from ltp_service.observer import Observer
 from ltp_service.pairs import Pair
 from ltp_service.quotes.freshness import State
@@ -43,39 +43,10 @@ _BYTES = (64, 256, 1024, 4096, 16384, 65536, 262144, 1048576)
 _TOKENS = (0, 1, 5, 10, 25, 50, 75, 90, 100, 250, 1000)
 _STATES: tuple[State, ...] = get_args(State)
 
-Row = TypeVar("Row")
-
 
 _Answer = tuple[str, str, int, float, int, int]
 """Method, route, status, seconds, bytes received, bytes sent."""
 _Measures = tuple[float, int, int]
-
-
-class Backlog(Generic[Row]):
-    """Events that are counted together.
-
-    To write one into a metric costs 1 to 2 microseconds and a lock, to append it here a twentieth of that.
-    Any thread may add and settle at any time: each event is counted exactly once.
-    """
-
-    def __init__(self, count: Callable[[list[Row]], None]) -> None:
-        self._count = count
-        self._waiting: deque[Row] = deque()
-
-    def add(self, row: Row) -> None:
-        """Counted within a second, or as soon as MOST_WAITING wait."""
-        self._waiting.append(row)
-        if len(self._waiting) >= MOST_WAITING:
-            self.settle()
-
-    def settle(self) -> None:
-        """Counts what waits."""
-        rows: list[Row] = []
-        with suppress(IndexError):  # empty; another thread may be taking them too
-            while True:
-                rows.append(self._waiting.popleft())
-        if rows:
-            self._count(rows)
 
 
 class Distribution(Histogram):
@@ -95,9 +66,9 @@ class Metrics(Observer):
         # They double a scrape, and several workers have none.
         disable_created_metrics()  # type: ignore[no-untyped-call]
         self.registry = CollectorRegistry()
-        self._answers: Backlog[_Answer] = Backlog(self._count_answers)
-        self._decisions: Backlog[tuple[bool, int]] = Backlog(self._count_decisions)
-        self._trades: Backlog[tuple[str, str]] = Backlog(self._count_trades)
+        self._answers: Backlog[_Answer] = Backlog(self._count_answers, MOST_WAITING)
+        self._decisions: Backlog[tuple[bool, int]] = Backlog(self._count_decisions, MOST_WAITING)
+        self._trades: Backlog[tuple[str, str]] = Backlog(self._count_trades, MOST_WAITING)
         self._symbols: set[str] = set()
         self._shown: set[str] = set()
         self._http()

@@ -13,11 +13,9 @@ import pytest
 
 from ltp_service.logs import (
     HOLD_BACK,
-    Answered,
     JsonFormatter,
     OnceAMinute,
     ServerLog,
-    access_log,
     configure,
     envelope,
     timestamp,
@@ -135,47 +133,6 @@ def test_text_style_is_for_people(root_log: logging.Logger, monkeypatch: pytest.
     logging.getLogger("a").warning("plain words")
 
     assert out.getvalue().rstrip().endswith("WARNING a: plain words")
-
-
-def answered(path: str = "/api/v1/ltp") -> Answered:
-    return Answered("GET", path, 200, 0.25, True, 2, None)
-
-
-def test_a_request_is_one_line_with_its_fields() -> None:
-    lines: list[bytes] = []
-    log = access_log("info", "json", lambda: NOON, lines.append)
-    assert log is not None
-    log("request-1234", answered("/a\nb"))
-
-    (line,) = lines
-    assert line.count(b"\n") == 1
-    told = json.loads(line)
-    assert (told["message"], told["request_id"]) == ("HTTP request processed", "request-1234")
-    assert told["fields"]["http_path"] == "/a\nb"
-    assert told["fields"]["http_status_code"] == 200
-
-
-def test_a_request_in_text_style_is_one_line_whatever_its_path() -> None:
-    lines: list[bytes] = []
-    log = access_log("info", "text", lambda: NOON, lines.append)
-    assert log is not None
-    log("request-1234", answered("/a\nb\x1b[31m"))
-
-    assert lines[0].count(b"\n") == 1
-    assert b"\x1b" not in lines[0]
-    assert lines[0].startswith(b"2026-09-21T14:13:20.000Z INFO")
-
-
-def test_a_level_above_info_keeps_requests_out_of_the_log() -> None:
-    assert access_log("warning", "json", lambda: NOON) is None
-
-
-def test_request_lines_go_where_all_lines_go(capfd: pytest.CaptureFixture[str]) -> None:
-    log = access_log("info", "json", lambda: NOON)
-    assert log is not None
-    log("request-1234", answered())
-
-    assert json.loads(capfd.readouterr().out)["request_id"] == "request-1234"
 
 
 def test_a_full_disk_costs_the_line_and_not_the_request(monkeypatch: pytest.MonkeyPatch) -> None:

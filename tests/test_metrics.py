@@ -8,13 +8,14 @@ from pathlib import Path
 import pytest
 from prometheus_client import CollectorRegistry, Histogram
 
+from ltp_service.backlog import Backlog
 from ltp_service.clock import SystemClock
 from ltp_service.collectors.kraken import KrakenCollector
 from ltp_service.errors import Rejected, Unreachable
 from ltp_service.fallback.breaker import CircuitBreaker
 from ltp_service.fallback.kraken import KrakenRest, Patience
 from ltp_service.http_client import Answer, HttpClient
-from ltp_service.metrics import MOST_SYMBOLS, MOST_WAITING, Backlog, Distribution, Gauges, Metrics
+from ltp_service.metrics import MOST_SYMBOLS, MOST_WAITING, Distribution, Gauges, Metrics
 from ltp_service.observer import Observer
 from ltp_service.stores.memory import MEMORY
 from ltp_service.tick import WEBSOCKET
@@ -163,7 +164,7 @@ def test_many_observations_at_once_count_like_one_by_one() -> None:
 
 def test_what_threads_add_while_others_settle_is_counted_exactly_once() -> None:
     counted: list[int] = []
-    backlog: Backlog[int] = Backlog(counted.extend)
+    backlog: Backlog[int] = Backlog(counted.extend, MOST_WAITING)
     each = 5 * MOST_WAITING
 
     def work(first: int) -> None:
@@ -184,7 +185,7 @@ def test_what_threads_add_while_others_settle_is_counted_exactly_once() -> None:
 
 def test_a_backlog_never_grows_beyond_its_bound() -> None:
     sizes: list[int] = []
-    backlog: Backlog[int] = Backlog(lambda rows: sizes.append(len(rows)))
+    backlog: Backlog[int] = Backlog(lambda rows: sizes.append(len(rows)), MOST_WAITING)
     for number in range(3 * MOST_WAITING + 1):
         backlog.add(number)
 

@@ -3,7 +3,6 @@ counted and logged once and in the same way."""
 
 import logging
 import os
-import re
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from functools import lru_cache
@@ -11,12 +10,12 @@ from typing import TYPE_CHECKING, Any
 
 from ltp_service.client_address import client_address, limit_key
 from ltp_service.clock import Clock
+from ltp_service.edge.access_log import AccessLog
 from ltp_service.edge.fast_lane import ROUTE, FastLane, Ready, is_known
 from ltp_service.limits import Limiter
 from ltp_service.limits.bucket import Decision
-from ltp_service.logs import AccessLog, Answered
 from ltp_service.observer import Observer
-from ltp_service.request_id import RequestIds, current_request_id, trace_id
+from ltp_service.request_id import RequestIds, current_request_id
 from ltp_service.request_note import RequestNote, leave
 from ltp_service.web.errors import encoded_error
 from ltp_service.web.headers import FOR_JSON, FOR_PAGES, Cors, is_preflight
@@ -31,9 +30,6 @@ Headers = list[tuple[str, str]]
 
 LIMITED = ("/api/", "/collectors/", "/auth/", "/debug/")
 """Paths that count against the rate limit; health, readiness and metrics never do."""
-
-_KEY = re.compile(r"(?<=ltp_)([A-Za-z0-9_-]{8})[A-Za-z0-9_-]+")
-"""An API key with its prefix, as somebody may put it into a path by mistake."""
 
 _METHODS = frozenset({"GET", "HEAD", "POST", "DELETE", "OPTIONS", "PUT", "PATCH"})
 
@@ -61,6 +57,7 @@ class Edge:
         self._limiter = parts.limiter
         self._cors = parts.cors
         self._monotonic = parts.clock.monotonic
+        self._wall = parts.clock.wall
         self._observer = parts.observer
         self._access_log = parts.access_log
         self._trusted_proxies = parts.trusted_proxies
@@ -82,7 +79,11 @@ class Edge:
             method if method in _METHODS else "OTHER", note.route, code, seconds, _received(environ), sent
         )
         if self._access_log is not None:
-            self._access_log(request_id, _answered(environ, note, code, seconds))
+            traceparent = environ.get("HTTP_TRACEPARENT")
+            path, hit = environ["PATH_INFO"], note.cache_hit
+            self._access_log.add(
+                (self._wall(), request_id, method, path, code, seconds, hit, note.pairs, traceparent)
+            )
         current_request_id.set(None)  # what is logged next on this connection is not about this request
         return content
 
@@ -150,18 +151,6 @@ def _received(environ: Environ) -> int:
 
 def _length(headers: Headers) -> int:
     return next((int(value) for name, value in headers if name == "Content-Length"), 0)
-
-
-def _answered(environ: Environ, note: RequestNote, code: int, seconds: float) -> Answered:
-    return Answered(
-        environ["REQUEST_METHOD"],
-        _KEY.sub(r"\1***", environ["PATH_INFO"]),
-        code,
-        round(seconds * 1000, 3),
-        note.cache_hit,
-        note.pairs,
-        trace_id(environ.get("HTTP_TRACEPARENT")),
-    )
 
 
 @lru_cache(10_000)

@@ -46,6 +46,7 @@ def test_a_key_in_a_path_by_mistake_is_not_logged(
     service: FreshService, capfd: pytest.CaptureFixture[str]
 ) -> None:
     service.get("/auth/api-keys/ltp_Ab3dE6gH" + "x" * 35)
+    service.write_log()
     (line,) = logged(capfd)
 
     assert isinstance(line["fields"], dict)
@@ -58,6 +59,7 @@ def test_every_request_is_logged_in_one_line(
     service.trade("100")
     service.trade("200", ETH)
     service.get("/api/v1/ltp?pair=BTC/USD,ETH/USD", X_Request_ID="my-request-1")
+    service.write_log()
     (line,) = logged(capfd)
     fields = line["fields"]
 
@@ -78,6 +80,7 @@ def test_a_request_that_fails_is_logged_too(
     service: FreshService, capfd: pytest.CaptureFixture[str], path: str, status: int
 ) -> None:
     service.get(path)
+    service.write_log()
     (line,) = logged(capfd)
 
     assert isinstance(line["fields"], dict)
