@@ -20,22 +20,28 @@ from typing import Any
 import gunicorn.util
 
 from ltp_service.clock import SystemClock
-from ltp_service.collectors import check_collectors
-from ltp_service.config import keep_or_load_config, unknown_names
+from ltp_service.collectors import unknown_collectors
+from ltp_service.config import Config, keep_or_load_config, unknown_names
 from ltp_service.errors import ConfigError
 from ltp_service.logs import ServerLog, configure
 from ltp_service.refusals import refuse
 from ltp_service.services import services_of
+from ltp_service.wiring import THREADS
+
+
+def class_that_is_patched(config: Config) -> list[str]:
+    """gthread must not be patched, and the patch cannot wait for the files to be read."""
+    if config.worker_class != "gthread" or not monkey_patched:
+        return []
+    return [
+        "worker_class: 'gthread' refused: WORKER_CLASS=gthread must come from the environment, not from a file"
+    ]
+
 
 try:
-    settings = keep_or_load_config()
-    check_collectors(settings.collectors)
+    settings = keep_or_load_config(unknown_collectors, class_that_is_patched)
 except ConfigError as error:
     sys.exit(str(error))
-if settings.worker_class == "gthread" and monkey_patched:
-    sys.exit(
-        "worker_class: 'gthread' refused: WORKER_CLASS=gthread must come from the environment, read before any file"
-    )
 
 configure(settings.log_level, settings.log_format, SystemClock().monotonic)
 
@@ -50,7 +56,7 @@ workers = settings.web_concurrency
 # half a request holds its place for that long. deploy/nginx.conf lets go of its connections earlier.
 worker_class = settings.worker_class
 keepalive = 2
-threads = 16  # for gthread
+threads = THREADS  # for gthread
 worker_connections = 1000
 graceful_timeout = ceil(settings.shutdown_timeout)
 timeout = 30
@@ -65,7 +71,7 @@ http_protocols = "h1"
 proc_name = "ltp_service"
 logger_class = ServerLog
 
-STOP_TIMEOUT = 4.0
+STOP_TIMEOUT = min(4.0, settings.shutdown_timeout)
 """Seconds that a stopping worker waits for its feed."""
 
 METRICS_PREFIX = "ltp_service-metrics-"

@@ -10,7 +10,7 @@ if not given, except for `MAY_BE_EMPTY`, where it means "none".
 import logging
 import os
 import re
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from difflib import get_close_matches
 from pathlib import Path
 from typing import Annotated, Any, Literal, get_origin
@@ -125,6 +125,13 @@ class Config(BaseSettings):
             raise ValueError(f"must not be longer than KRAKEN_TIMEOUT ({whole:g}s), of which it is one try")
         return value
 
+    @field_validator("cache_backend")
+    @classmethod
+    def _one_that_exists(cls, value: str) -> str:
+        if value == "redis":
+            raise ValueError("must be memory: this version does not share prices through Redis yet")
+        return value
+
     @field_validator("cors_origins")
     @classmethod
     def _any_origin_or_exact_ones(cls, value: tuple[str, ...]) -> tuple[str, ...]:
@@ -185,13 +192,17 @@ _accepted: list[Config] = []
 """The settings that this process, or the one that it was forked from, runs with."""
 
 
-def keep_or_load_config() -> Config:
-    """`load_config`, but refused settings leave the ones accepted before in force, if there are any.
+def keep_or_load_config(*checks: Callable[[Config], Sequence[str]]) -> Config:
+    """`load_config` and more `checks`, each of which gives its problems.
 
-    A reload (HUP) reads the files again in a running service, which a mistake in them must not end.
+    Refused settings leave the ones accepted before in force, if there are any: a reload (HUP) reads the files
+    again in a running service, which a mistake in them must not end.
     """
     try:
-        _accepted[:] = [load_config()]
+        config = load_config()
+        if problems := [problem for check in checks for problem in check(config)]:
+            raise ConfigError(problems)
+        _accepted[:] = [config]
     except ConfigError as error:
         if not _accepted:
             raise

@@ -10,7 +10,7 @@ from urllib.parse import urlsplit
 
 from ltp_service.book import BookSnapshot
 from ltp_service.clock import Clock
-from ltp_service.collectors import COLLECTORS, check_collectors
+from ltp_service.collectors import COLLECTORS, unknown_collectors
 from ltp_service.collectors.backoff import Backoff
 from ltp_service.collectors.base import Collector
 from ltp_service.collectors.binance import DEPTH_PATH, read_depth
@@ -19,7 +19,7 @@ from ltp_service.collectors.contract import Equipment
 from ltp_service.collectors.trades import TradeCollector
 from ltp_service.config import Config
 from ltp_service.database import Database
-from ltp_service.errors import Unreachable
+from ltp_service.errors import ConfigError, Unreachable
 from ltp_service.http_client import HttpClient
 from ltp_service.observer import Observer
 from ltp_service.quotes.witness import Witnesses
@@ -50,7 +50,8 @@ class TradeParts:
 
 def wire_trades(config: Config, clock: Clock, observer: Observer, database: Database) -> TradeParts:
     """Everything built and nothing started. Raises ConfigError for a collector that does not exist."""
-    check_collectors(config.collectors)
+    if problems := unknown_collectors(config):
+        raise ConfigError(problems)
     trades, books = TradeStore(clock, observer), BookStore()
     symbols = open_symbols(config, database)
     collectors: dict[str, Collector] = {

@@ -34,6 +34,9 @@ POLL = 0.2
 
 PricesElsewhere = Callable[[Pair], Sequence[Decimal]]
 
+THREADS = 16
+"""Of a gthread worker."""
+
 _random = random.SystemRandom().random
 
 
@@ -65,7 +68,9 @@ def wire_prices(
     config: Config, clock: Clock, observer: Observer, witnesses: PricesElsewhere = nobody
 ) -> PriceParts:
     """Everything built and nothing started. `witnesses` tells what other exchanges trade a pair at."""
-    changes, journal = Changes(), Journal()
+    # Whoever waits for a change holds a thread where there are threads, and half of them stay free.
+    changes = Changes(THREADS // 2) if config.worker_class == "gthread" else Changes()
+    journal = Journal()
     store = open_store(config, clock, changes, journal)
     breaker = CircuitBreaker(clock.monotonic, _random)
     source = _rest_source(config, store, breaker, clock, observer)
@@ -120,5 +125,6 @@ def _equipment(config: Config, breaker: CircuitBreaker, clock: Clock, observer: 
         _random,
         # While REST fails too there is no price at all, and every second counts.
         urgent=lambda: breaker.state().state != "closed",
+        processes=config.web_concurrency,
     )
     return Equipment(connect, backoff, clock, observer, time.sleep, config.kraken_idle_timeout)

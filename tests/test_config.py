@@ -152,7 +152,7 @@ def test_an_empty_value_means_none_where_none_makes_sense(write: Write, field: s
         ("HOST", "unix:/run/ltp/ltp.sock", "unix:/run/ltp/ltp.sock"),
         ("WORKER_CLASS", "gthread", "gthread"),
         ("WORKER_CLASS", "gevent_pywsgi", "gevent_pywsgi"),
-        ("CACHE_BACKEND", "Redis", "redis"),
+        ("CACHE_BACKEND", "Memory", "memory"),
         ("REDIS_ADDR", "cache.internal:6380", "cache.internal:6380"),
         ("REDIS_ADDR", "10.0.0.1:6379", "10.0.0.1:6379"),
         ("REDIS_ADDR", "redis://localhost:6379/", "redis://localhost:6379"),
@@ -222,6 +222,7 @@ def test_secrets_are_read_and_shown_nowhere() -> None:
         ("HOST", "unix:ltp.sock", "an address, a host name or unix:/path"),
         ("WORKER_CLASS", "sync", "'gevent', 'gevent_pywsgi' or 'gthread'"),
         ("CACHE_BACKEND", "memcached", "'memory' or 'redis'"),
+        ("CACHE_BACKEND", "redis", "does not share prices through Redis yet"),
         ("REDIS_ADDR", "localhost", "host:port"),
         ("REDIS_ADDR", "localhost:0", "host:port"),
         ("REDIS_ADDR", "localhost:70000", "host:port"),
@@ -464,3 +465,13 @@ def test_the_first_settings_of_a_process_must_be_right(monkeypatch: pytest.Monke
 
     with pytest.raises(ConfigError, match="CACHE_TTL"):
         keep_or_load_config()
+
+
+def test_a_check_of_somebody_else_refuses_with_all_others(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("ltp_service.config._accepted", [])
+    accepted = keep_or_load_config()
+
+    assert keep_or_load_config(lambda config: [f"PORT: {config.port} refused"]) is accepted
+    monkeypatch.setattr("ltp_service.config._accepted", [])
+    with pytest.raises(ConfigError, match="2 problem"):
+        keep_or_load_config(lambda _: ["one"], lambda _: ["other"])

@@ -24,6 +24,8 @@ class Backoff:
         monotonic: Callable[[], float],
         random: Callable[[], float],
         urgent: Callable[[], bool] = lambda: False,
+        *,
+        processes: int = 1,
     ) -> None:
         self._base = base
         self._fast_tries = fast_tries
@@ -31,7 +33,9 @@ class Backoff:
         self._random = random
         self._urgent = urgent
         self._tries = 0
-        self._attempts: deque[float] = deque(maxlen=BUDGET)
+        self._processes = processes
+        """That share the address, and so the budget."""
+        self._attempts: deque[float] = deque(maxlen=max(1, BUDGET // processes))
 
     def delay(self, at_least: float = 0.0) -> float:
         """Seconds to wait before the attempt that this call books."""
@@ -39,7 +43,7 @@ class Backoff:
         self._tries += 1
         now = self._monotonic()
         start = now + max(jittered, at_least)
-        if len(self._attempts) == BUDGET:
+        if len(self._attempts) == self._attempts.maxlen:
             start = max(start, self._attempts[0] + WINDOW)
         self._attempts.append(start)
         return start - now
@@ -54,8 +58,9 @@ class Backoff:
 
     def _jittered(self) -> float:
         bound = min(CAP, self._base * 2.0 ** min(self._tries, 60))
-        if self._urgent() and bound > URGENT:
-            return (0.9 + self._random() / 10) * URGENT
+        urgent = URGENT * self._processes
+        if self._urgent() and bound > urgent:
+            return (0.9 + self._random() / 10) * urgent
         if self._tries < self._fast_tries:
             return self._random() * bound
         return (0.5 + self._random() / 2) * bound

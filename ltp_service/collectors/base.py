@@ -242,8 +242,12 @@ class Collector:
         now = looked_at = self._clock.monotonic()
         turn_ends = tend_at = now
         while not stop.is_set() and now < self._leave_at:
+            before = now
             frame = self._receive(connection)
             now = self._clock.monotonic()
+            if frame is not None and now - before > self._idle_timeout:
+                # This process stood still: the frame waited in a buffer and says nothing about now.
+                raise Unreachable(f"{self.name}: stalled for {now - before:.0f} s", reason="stalled")
             if now - looked_at > GAVE_WAY:  # waiting for this frame was the others' turn
                 turn_ends = now + _turn(now - looked_at)
             if frame is not None:
@@ -405,10 +409,12 @@ class Collector:
 
     def _renew(self, symbols: Sequence[str]) -> None:
         """Asks again; what was accepted and brings nothing is given back first."""
+        proven = set(self._subscriptions.proven())
         for channel in self._subscriptions.channels:
             accepted = [symbol for symbol in symbols if self._subscriptions.accepted(channel, symbol)]
-            self._requests.ask("unsubscribe", channel, accepted)
-        self._subscribe(symbols)
+            self._requests.ask("unsubscribe", channel, [name for name in accepted if name not in proven])
+            wanted = [name for name in symbols if name not in proven or name not in accepted]
+            self._requests.ask("subscribe", channel, wanted)
 
     def _subscribe(self, symbols: Sequence[str]) -> None:
         for channel in self._subscriptions.channels:

@@ -1,6 +1,7 @@
 """Starts, watches and stops everything that runs beside the requests."""
 
 import logging
+import time
 from collections.abc import Callable, Sequence
 from threading import Event
 from typing import Protocol
@@ -11,8 +12,8 @@ from ltp_service.collectors.spawn import Task, spawn
 
 log = logging.getLogger(__name__)
 
-RESTART_DELAY = 1.0
-"""Seconds before a runner that broke is run again."""
+RESTART_DELAY, LONGEST_DELAY = 1.0, 60.0
+"""Seconds before a runner that broke is run again, doubling each time: it may be connecting to somebody."""
 
 
 class Runner(Protocol):
@@ -64,8 +65,9 @@ class CollectorManager:
     def stop(self, timeout: float) -> bool:
         """Tells every runner to stop and waits at most `timeout` seconds; True when all have ended."""
         self._stop.set()
+        ends_at = time.monotonic() + timeout
         for task in reversed(self._tasks.values()):
-            task.join(timeout)
+            task.join(max(0.0, ends_at - time.monotonic()))
         left = [name for name, task in self._tasks.items() if task.is_alive()]
         log.info(
             "stopped %d runner(s); still running: %s", len(self._tasks) - len(left), ", ".join(left) or "none"
@@ -90,12 +92,15 @@ class CollectorManager:
                 try:
                     runner.run(self._stop)
                 except Exception as error:  # noqa: BLE001 - the one place where a bug must not end the feed
-                    self._broke(runner, error)
-                    self._stop.wait(RESTART_DELAY)
+                    self._stop.wait(self._broke(runner, error))
 
         return watch
 
-    def _broke(self, runner: Runner, error: Exception) -> None:
-        self._restarts[runner.name] = self._restarts.get(runner.name, 0) + 1
+    def _broke(self, runner: Runner, error: Exception) -> float:
+        """Seconds until it is run again."""
+        restarts = self._restarts.get(runner.name, 0)
+        delay = min(LONGEST_DELAY, RESTART_DELAY * 2.0 ** min(restarts, 10))
+        self._restarts[runner.name] = restarts + 1
         self._errors[runner.name] = f"{type(error).__name__}: {error}"
-        log.error("%s broke and is run again in %g s", runner.name, RESTART_DELAY, exc_info=error)
+        log.error("%s broke and is run again in %g s", runner.name, delay, exc_info=error)
+        return delay

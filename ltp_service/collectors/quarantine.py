@@ -66,8 +66,7 @@ class Quarantine:
         if seen is None or self._is_near(seen, tick.amount, now):
             self._held.pop(tick.pair, None)
         elif not self._is_confirmed(tick):
-            if tick.pair not in self._held:
-                self._held[tick.pair] = _Held(tick, now + PATIENCE)
+            self._hold(tick, now)
             return False
         self.learn(tick, now)
         return True
@@ -89,10 +88,21 @@ class Quarantine:
             del self._held[tick.pair]
         return due
 
+    def forget(self) -> None:
+        """Nobody knows any more what became of the held trades."""
+        self._held.clear()
+
     def held(self, pair: Pair) -> Tick | None:
         """The trade of `pair` that is held now."""
         held = self._held.get(pair)
         return held.tick if held else None
+
+    def _hold(self, tick: Tick, now: float) -> None:
+        held = self._held.get(tick.pair)
+        if held is None:
+            self._held[tick.pair] = _Held(tick, now + PATIENCE)
+        elif held.tick.traded_at is None or held.tick.trade_id is None:
+            held.tick = tick  # the same print, from the channel that knows its time or its id
 
     def _is_near(self, seen: _Range, amount: Decimal, now: float) -> bool:
         if now - seen.began_at >= WINDOW:

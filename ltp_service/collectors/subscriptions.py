@@ -105,6 +105,10 @@ class Subscriptions:
 
     def refuse(self, channel: str | None, symbol: str, message: str, now: float) -> None:
         """The exchange refused; without a channel, all of them."""
+        if "already subscribed" in message.lower():
+            for taken in [channel] if channel else self.channels:
+                self.acknowledge(taken, symbol, now)
+            return
         state = self._states.get(symbol)
         if state and state.in_step and state.proof == "either":
             return  # it flows: the refusal says that it was asked for twice
@@ -148,7 +152,11 @@ class Subscriptions:
 
     def overdue(self, now: float) -> list[str]:
         """The symbols to ask for again now; each is due again after the deadline."""
-        due = [symbol for symbol, state in self._states.items() if not state.proven and now >= state.retry_at]
+        due = [
+            symbol
+            for symbol, state in self._states.items()
+            if now >= state.retry_at and not self._is_complete(state)
+        ]
         for symbol in due:
             self._states[symbol].retry_at = now + DEADLINE
         return due
@@ -162,6 +170,12 @@ class Subscriptions:
         for state in self._states.values():
             if state.acknowledged and not state.in_step:
                 state.silent = now - max(state.acknowledged.values()) >= DEADLINE
+
+    def _is_complete(self, state: Subscription) -> bool:
+        """Whether nothing is left to be asked for."""
+        if not state.proven:
+            return False
+        return state.proof == "either" or len(state.acknowledged) == len(self.channels)
 
     def accepted(self, channel: str, symbol: str) -> bool:
         """Whether the exchange accepted this subscription."""

@@ -39,6 +39,9 @@ class Question(msgspec.Struct, frozen=True):
     failed: tuple[Problem, ...]
 
 
+_UNREAD = Question((), ())
+
+
 class Ready(msgspec.Struct):
     """A complete answer, good while the view is the same and the time is not over."""
 
@@ -90,7 +93,9 @@ class FastLane:
         return [(question, count) for question, count in known if question is not None]
 
     def _compose(self, query: str) -> Ready | None:
-        question = self._questions[query] if query in self._questions else self._read(query)
+        question = self._questions.get(query, _UNREAD)
+        if question is _UNREAD:
+            question = self._read(query)
         if question is None:
             return None
         view = self._store.all()

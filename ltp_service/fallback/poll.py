@@ -2,6 +2,7 @@
 
 import logging
 from collections.abc import Sequence
+from math import inf
 from threading import Event
 from typing import Protocol
 
@@ -31,6 +32,9 @@ DISTANCE = 1.0
 LINK_DOWN = 0.5
 """Seconds without a connection after which the feed counts as gone; most reconnections take less."""
 
+HALTED_AGAIN, STATUS_AGAIN = 3.0, 30.0
+"""Seconds between two questions whether the exchange is matching: while it was not, and without a feed to tell."""
+
 START = 1.5
 """Seconds that a feed has for its first price beyond that."""
 
@@ -49,6 +53,18 @@ class Feed(Protocol):
 
     def doubt(self, pair: Pair) -> None:
         """Subscribe to `pair` anew: it kept silent about a trade."""
+
+    def suspect(self, pair: Pair) -> None:
+        """Take nothing as evidence for `pair` until it is settled which source is right."""
+
+    def trust(self, pair: Pair) -> None:
+        """It is settled."""
+
+    def held(self, pair: Pair) -> Tick | None:
+        """A trade of `pair` that is held back until somebody confirms it."""
+
+    def market_told_at(self) -> float:
+        """Monotonic seconds at which the feed last told whether the exchange is matching."""
 
     def leave(self) -> None:
         """Drop the connection, which cannot be trusted, and make another."""
@@ -94,7 +110,8 @@ class Poll:
         self._active_since: float | None = None
         self._next_poll = 0.0
         self._next_call = 0.0
-        self._status_due = False
+        self._status_asked_at: float | None = None
+        """Of this fallback, or of this halt; None when it is to be asked at once."""
         self.last_error: str | None = None
 
     def active(self) -> bool:
@@ -121,10 +138,10 @@ class Poll:
         if late and now >= self._next_poll:
             self._next_poll = now + INTERVAL
             self._poll(late, now)
-        elif self._status_due:
+        elif now >= self._status_due_at():
             self._ask_status(now)
-        elif pair := self._source.next_doubtful():
-            self._settle(pair, now)
+        elif doubtful := self._source.doubtful():
+            self._settle(doubtful[0], now)
         elif due := self._probe.due([pair for pair in self._pairs if pair not in late], now):
             self._poll(due, now)
 
@@ -164,19 +181,20 @@ class Poll:
         # they are not.
         newest = max(feed.delivered_at(pair) or 0.0 for pair in self._pairs)
         self._next_poll = now + INTERVAL if now - newest < INTERVAL else now
-        self._status_due = True
+        self._status_asked_at = None
 
     # One call each.
 
     def _poll(self, pairs: Sequence[Pair], now: float) -> None:
         self._next_call = now + DISTANCE
-        if self._store.market() in HALTED and self.active():
-            self._source.market_status()
         ticks = self._source.poll(pairs)
         self.last_error = None
         self._probe.asked(pairs, now)
         for tick in ticks:
             self._compare(tick)
+        if self._feed is not None:
+            for pair in self._source.doubtful():
+                self._feed.suspect(pair)
 
     def _compare(self, tick: Tick) -> None:
         """A delivered pair for which REST tells another price is asked for by exchange time."""
@@ -186,8 +204,14 @@ class Poll:
 
     def _settle(self, pair: Pair, now: float) -> None:
         self._next_call = now + DISTANCE
-        if self._source.settle(pair) == "newer" and self._feed is not None:
-            self._condemn(pair, self._feed, now)
+        outcome = self._source.settle(pair)
+        feed = self._feed
+        if feed is None:
+            return
+        # A trade that the feed brought and holds back is no deafness; another source has just vouched for it.
+        if outcome == "newer" and feed.held(pair) is None:
+            self._condemn(pair, feed, now)
+        feed.trust(pair)
 
     def _condemn(self, pair: Pair, feed: Feed, now: float) -> None:
         self._observer.subscription_deaf(pair)
@@ -198,9 +222,21 @@ class Poll:
             feed.doubt(pair)
 
     def _ask_status(self, now: float) -> None:
-        self._status_due = False
+        self._status_asked_at = now
         self._next_call = now + DISTANCE
-        self._source.market_status()
+        status = self._source.market_status()
+        if self._feed is None or self._feed.market_told_at() <= now:
+            self._store.set_market(status)
+
+    def _status_due_at(self) -> float:
+        """When to ask whether the exchange is matching: while that is REST's to find out, or it was not."""
+        if not self.active() and self._feed is not None:
+            return inf  # the feed tells
+        if self._status_asked_at is None:
+            return 0.0
+        if self._store.market() in HALTED:
+            return self._status_asked_at + HALTED_AGAIN
+        return self._status_asked_at + (STATUS_AGAIN if self._feed is None else inf)
 
     def _failed(self, error: ExchangeError) -> None:
         self.last_error = str(error)

@@ -15,6 +15,9 @@ from ltp_service.pairs import Pair
 from ltp_service.stores.base import Outcome, Store
 from ltp_service.tick import WEBSOCKET, Price, Tick
 
+FUTURE = 60.0
+"""Seconds by which a trade's time may lie ahead of this machine's clock."""
+
 SAME_TIME = 5.0
 """Seconds apart within which two sources speak of the same moment."""
 
@@ -83,6 +86,7 @@ class RestSource:
         self._budget = bounds.budget
         self._limit = Decimal(str(bounds.divergence))
         self._flight: SingleFlight[Pair, list[Tick]] = SingleFlight(self._ask, clock.monotonic, sleep)
+        self._wall_ahead = clock.wall() - clock.monotonic()
         self._doubtful: dict[Pair, None] = {}
         self.divergences: dict[Pair, Divergence] = {}
         self.unknown: frozenset[Pair] = frozenset()
@@ -108,23 +112,28 @@ class RestSource:
 
     def settle(self, pair: Pair) -> Outcome | None:
         """Asks for the newest trade with its exchange time, which decides. Raises ExchangeError."""
-        self._doubtful.pop(pair, None)
+        self._doubtful[pair] = self._doubtful.pop(pair, None)  # the last of all, should the call fail
         tick = self._rest.trades(pair)
-        return self._store.put(tick) if tick is not None else None
+        self._doubtful.pop(pair, None)
+        if tick is None or (tick.traded_at or 0.0) > self._latest():
+            return None
+        return self._store.put(tick)
 
     def market_status(self) -> MarketStatus:
-        """Asks whether the exchange is matching and remembers it. Raises ExchangeError."""
-        status = self._rest.system_status()
-        self._store.set_market(status)
-        return status
+        """Asks whether the exchange is matching. Raises ExchangeError."""
+        return self._rest.system_status()
 
     def doubt(self, pair: Pair) -> None:
         """The sources disagree about `pair`: its exchange time is to be asked for."""
         self._doubtful[pair] = None
 
-    def next_doubtful(self) -> Pair | None:
-        """The pair whose sources have disagreed for longest."""
-        return next(iter(self._doubtful), None)
+    def doubtful(self) -> list[Pair]:
+        """The pairs whose sources disagree, longest first."""
+        return list(self._doubtful)
+
+    def _latest(self) -> float:
+        """No trade lies further ahead, in unix seconds, whichever way this machine's clock was set meanwhile."""
+        return FUTURE + max(self._clock.wall(), self._clock.monotonic() + self._wall_ahead)
 
     def _ask(self, pairs: frozenset[Pair]) -> list[Tick]:
         answer = self._rest.last_trades(sorted(pairs), self._budget)

@@ -9,6 +9,15 @@ REORDERING = 1.0
 Kraken's v1 ticker and trade channels tell of one event in two frames, and only one of them has a clock.
 """
 
+ROUNDING = 0.001
+"""Seconds; REST tells seven digits after the point and WebSocket six."""
+
+CLOCKS = 10.0
+"""Seconds by which an exchange's clock, as we know it, may differ from ours."""
+
+REST_STEP = 1.5
+"""Seconds after which another REST answer is another look: a little less than between two polls."""
+
 REST_CACHE = 2.0
 """Seconds for which Kraken's REST answers come from a cache (its Cache-Control, measured by third parties)."""
 
@@ -19,11 +28,13 @@ def compare(held: Price | None, tick: Tick) -> Outcome:
         return "newer"
     if tick.traded_at is None:
         return _compare_by_arrival(held, tick)
+    if _is_same_trade(held.tick, tick):
+        return "same"
     if tick.traded_at < held.newest_traded_at:
         return "older"
     if tick.traded_at == held.newest_traded_at:
         return _compare_by_trade_id(held.tick, tick)
-    return "newer"
+    return "older" if _is_outdated(held.tick, tick) else "newer"
 
 
 def merge(held: Price | None, tick: Tick, outcome: Outcome) -> Price:
@@ -45,6 +56,20 @@ def confirmed(price: Price, at: float, by: Source) -> Price:
     return Price(price.tick, at, by, price.newest_traded_at)
 
 
+def _is_same_trade(held: Tick, tick: Tick) -> bool:
+    """Whether two sources tell of one trade, whose time they may round differently."""
+    if tick.trade_id is None or tick.trade_id != held.trade_id:
+        return False
+    return abs((tick.traded_at or 0.0) - (held.traded_at or 0.0)) < ROUNDING
+
+
+def _is_outdated(held: Tick, tick: Tick) -> bool:
+    """Whether `tick` was traded long before a source without times told another price."""
+    if held.traded_at is not None or tick.happened_at is None or tick.amount == held.amount:
+        return False
+    return tick.happened_at < held.received_at - CLOCKS
+
+
 def _compare_by_arrival(held: Price, tick: Tick) -> Outcome:
     if tick.amount == held.tick.amount:
         return "same"
@@ -55,6 +80,8 @@ def _known_until(held: Price, tick: Tick) -> float:
     """The monotonic moment up to which what is held beats a tick of unknown age."""
     if tick.source == REST and held.confirmed_by == WEBSOCKET:
         return held.confirmed_at + REST_CACHE
+    if tick.source == REST and held.tick.source == REST:
+        return held.tick.received_at + REST_STEP
     if held.tick.traded_at is not None:
         return held.tick.received_at + REORDERING
     return held.tick.received_at

@@ -113,7 +113,8 @@ def _prices(parts: Services, quotes: Sequence[Quote], failed: Sequence[Problem],
     if failed:
         return raw_response(content, 206)
     tag = etag(content)
-    headers = {"ETag": tag, "Cache-Control": f"public, max-age={0 if detail else 1}"}
+    scope = "private" if parts.config.auth_enabled else "public"
+    headers = {"ETag": tag, "Cache-Control": f"{scope}, max-age={0 if detail else 1}"}
     if matches(request.headers.get("If-None-Match"), tag):
         return raw_response(b"", 304, headers)
     return raw_response(content, headers=headers)

@@ -13,7 +13,7 @@ from ltp_service.tick import Tick
 
 MESSAGES = {
     "UNSUPPORTED_PAIR": "Unsupported trading pair",
-    "PRICE_STALE": "The last known price is older than allowed; ask with allow_stale=true to get it all the same",
+    "PRICE_STALE": "The last evidence for this price is older than max_age or CACHE_TTL allows; ask with a longer max_age, or with allow_stale=true and none",
     "PRICE_FETCH_ERROR": "No source has given a price for this pair yet; ask again in a few seconds",
 }
 

@@ -7,6 +7,7 @@ from decimal import Decimal
 import pytest
 
 from ltp_service.collectors.base import LONGEST_TURN, REJECTED, STABLE, TENDING, TURN, Collector
+from ltp_service.collectors.connection import Connection
 from ltp_service.collectors.contract import Terms
 from ltp_service.collectors.events import (
     HEARTBEAT,
@@ -24,7 +25,7 @@ from ltp_service.collectors.events import (
 )
 from ltp_service.collectors.subscriptions import DEADLINE, RETRY, Subscriptions
 from ltp_service.errors import BadFrame, Rejected, Unreachable
-from tests.fakes import Script, Step
+from tests.fakes import Script, ScriptedConnection, Step
 
 EVENTS: dict[str, Callable[..., Event]] = {
     "ack": lambda symbol: Acknowledged("ticker", symbol),
@@ -450,3 +451,28 @@ def test_what_a_subclass_must_provide_is_missed_at_once() -> None:
 
     with pytest.raises(NotImplementedError):
         bare.take(LastTrade("A", "1", Decimal(1)), 0.0)
+
+
+def test_a_frame_that_waited_while_the_process_stood_still_confirms_nothing() -> None:
+    script = Script([*OPEN, TENDING, "heartbeat"], [*OPEN], idle_timeout=10.0)
+    pause = script.clock.advance
+
+    class Paused(ScriptedConnection):
+        reads = 0
+
+        def receive(self) -> str | None:
+            self.reads += 1
+            if self.reads == 6:
+                pause(300.0)
+            return super().receive()
+
+    def connect() -> Connection:
+        script.made.append(Paused(script.clock, [*OPEN, TENDING, "heartbeat"]))
+        return script.made[-1]
+
+    toy = Toy(script)
+    toy._connect = connect  # noqa: SLF001 - the pause has to happen inside a read
+    toy._attempt(script.stop)  # noqa: SLF001
+
+    assert script.observer.failures == ["stalled"]
+    assert all(at < 1300.0 for _, at in toy.confirmed)

@@ -109,3 +109,21 @@ def test_the_measure_is_the_last_minute_and_not_the_last_hour() -> None:
 
     assert market.trade("109.0")
     assert not market.trade("94.0", after=0.1)
+
+
+def test_the_channel_that_knows_the_time_completes_the_held_print() -> None:
+    market = Market()
+    market.quarantine.admit(tick("150.0"), market.now)
+    market.quarantine.admit(tick("150.0", traded_at=5000.0, trade_id=7), market.now)
+
+    held = market.quarantine.held(BTC)
+    assert held
+    assert (held.traded_at, held.trade_id) == (5000.0, 7)
+
+
+def test_a_connection_that_ends_takes_what_it_held_with_it() -> None:
+    market = Market()
+    market.trade("150.0")
+    market.quarantine.forget()
+
+    assert market.quarantine.due(market.now + 60) == []

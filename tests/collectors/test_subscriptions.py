@@ -68,11 +68,29 @@ def test_a_new_connection_has_to_prove_everything_again() -> None:
 def test_a_missing_acknowledgement_is_asked_for_again_after_the_deadline_for_that_symbol_alone() -> None:
     subscriptions = begun()
     prove(subscriptions, "A")
+    subscriptions.acknowledge("trade", "A", 1.0)
 
     assert subscriptions.overdue(DEADLINE - 0.1) == []
     assert subscriptions.overdue(DEADLINE) == ["B"]
     assert subscriptions.overdue(DEADLINE + 0.1) == []
     assert subscriptions.overdue(2 * DEADLINE) == ["B"]
+
+
+def test_a_channel_that_is_missing_is_asked_for_again_while_the_other_one_proves_the_symbol() -> None:
+    subscriptions = begun("A")
+    prove(subscriptions, "A")
+
+    assert subscriptions.proven() == ("A",)
+    assert subscriptions.overdue(DEADLINE) == ["A"]
+
+
+def test_already_subscribed_is_as_good_as_an_acknowledgement() -> None:
+    subscriptions = begun("A")
+    subscriptions.hear("A")
+    subscriptions.refuse(None, "A", "Already subscribed", 1.0)
+
+    assert subscriptions.proven() == ("A",)
+    assert subscriptions.overdue(DEADLINE) == []
 
 
 def test_a_refused_symbol_is_retried_ever_more_rarely_and_never_given_up() -> None:

@@ -31,6 +31,9 @@ class FakeFeed:
         self.delivered: dict[Pair, float] = {}
         self.doubted: list[Pair] = []
         self.left = 0
+        self.suspected: set[Pair] = set()
+        self.held_back: dict[Pair, Tick] = {}
+        self.market_told = 0.0
 
     def is_connected(self) -> bool:
         return self.up
@@ -40,6 +43,18 @@ class FakeFeed:
 
     def doubt(self, pair: Pair) -> None:
         self.doubted.append(pair)
+
+    def suspect(self, pair: Pair) -> None:
+        self.suspected.add(pair)
+
+    def trust(self, pair: Pair) -> None:
+        self.suspected.discard(pair)
+
+    def held(self, pair: Pair) -> Tick | None:
+        return self.held_back.get(pair)
+
+    def market_told_at(self) -> float:
+        return self.market_told
 
     def leave(self) -> None:
         self.left += 1
@@ -54,6 +69,7 @@ class FakeRest:
         self.trade_times: dict[Pair, float] = {}
         self.status: MarketStatus = "online"
         self.broken = False
+        self.trades_broken = False
         self.asked: list[tuple[str, float]] = []
 
     def last_trades(self, pairs: Iterable[Pair], budget: float) -> RestAnswer:
@@ -73,7 +89,7 @@ class FakeRest:
 
     def _ask(self, endpoint: str) -> None:
         self.asked.append((endpoint, self.clock.monotonic()))
-        if self.broken:
+        if self.broken or (self.trades_broken and endpoint == "Trades"):
             raise Unreachable("REST is down", reason="refused")
 
     def _tick(self, pair: Pair, traded_at: float | None = None) -> Tick:
@@ -103,8 +119,9 @@ class Scene:
         """The feed is alive for these pairs."""
         assert self.feed is not None
         now = self.clock.monotonic()
-        self.feed.delivered.update(dict.fromkeys(pairs, now))
-        self.store.confirm(pairs, now, WEBSOCKET)
+        believed = [pair for pair in pairs if pair not in self.feed.suspected]
+        self.feed.delivered.update(dict.fromkeys(believed, now))
+        self.store.confirm(believed, now, WEBSOCKET)
 
     def pass_time(self, seconds: float, alive: Iterable[Pair] = ()) -> None:
         """Looks four times a second, while the feed is alive for some pairs."""
@@ -370,3 +387,68 @@ def test_a_refresh_that_fails_learns_nothing(scene: Scene) -> None:
     scene.rest.broken = True
 
     assert scene.source.refresh([BTC]) == frozenset()
+
+
+def traded_for_a_while(scene: Scene) -> None:
+    """BTC trades every second, so that ten seconds of silence are suspicious."""
+    for _ in range(20):
+        scene.trade("100.0")
+        scene.pass_time(1, alive=(BTC, ETH))
+
+
+def test_a_contradicted_price_is_not_confirmed_until_the_contradiction_is_settled(scene: Scene) -> None:
+    traded_for_a_while(scene)
+    scene.rest.prices[BTC] = "102.0"
+    scene.rest.trades_broken = True
+    scene.pass_time(11, alive=(BTC, ETH))
+    contradicted_at = scene.clock.monotonic()
+    scene.pass_time(5, alive=(BTC, ETH))
+
+    assert scene.store.all()[BTC].confirmed_at <= contradicted_at
+    scene.rest.trades_broken = False
+    scene.rest.trade_times[BTC] = scene.clock.monotonic()
+    scene.pass_time(3, alive=(BTC, ETH))
+    assert scene.amount() == "102.0"
+
+
+def test_a_trade_that_the_feed_holds_back_is_no_deafness(scene: Scene) -> None:
+    assert scene.feed
+    traded_for_a_while(scene)
+    scene.feed.held_back[BTC] = tick("120.0")
+    scene.rest.prices[BTC] = "120.0"
+    scene.rest.trade_times[BTC] = scene.clock.monotonic() + 5
+    scene.pass_time(15, alive=(BTC, ETH))
+
+    assert scene.amount() == "120.0"
+    assert (scene.feed.doubted, scene.feed.left) == ([], 0)
+
+
+def test_a_trade_from_the_far_future_is_refused(scene: Scene) -> None:
+    traded_for_a_while(scene)
+    scene.rest.prices[BTC] = "102.0"
+    scene.rest.trade_times[BTC] = 4_102_444_800.0
+    scene.pass_time(15, alive=(BTC, ETH))
+
+    assert scene.amount() == "100.0"
+
+
+def test_a_late_word_about_the_market_does_not_overrule_the_feed(scene: Scene) -> None:
+    assert scene.feed
+    scene.rest.status = "maintenance"
+    scene.store.set_market("online")
+    scene.feed.market_told = scene.clock.monotonic() + 60
+    scene.feed.up = False
+    scene.pass_time(4)
+
+    assert scene.store.market() == "online"
+
+
+def test_without_a_websocket_the_exchange_is_asked_whether_it_is_matching() -> None:
+    scene = Scene(None)
+    scene.rest.status = "maintenance"
+    scene.pass_time(5)
+    assert scene.state() == "halted"
+
+    scene.rest.status = "online"
+    scene.pass_time(5)
+    assert scene.state() == "fallback"

@@ -5,7 +5,7 @@ from hypothesis import strategies as st
 
 from ltp_service.stores.accept import REORDERING, REST_CACHE, compare, confirmed, merge
 from ltp_service.tick import REST, WEBSOCKET, Price, Tick
-from tests.fakes import tick
+from tests.fakes import NOON, tick
 
 T = 1_790_000_000.0
 
@@ -123,3 +123,29 @@ def test_exchange_time_only_moves_forward_whatever_the_order_of_arrival(ticks: l
 @given(st.permutations([tick(str(n), traded_at=T, trade_id=n) for n in range(1, 6)]))
 def test_trades_of_one_sweep_end_at_the_last_one_in_any_order(ticks: list[Tick]) -> None:
     assert hold(*ticks).tick.trade_id == 5
+
+
+def test_a_snapshot_traded_long_before_rest_told_another_price_is_older() -> None:
+    held = merge(None, tick("105", source=REST, received_at=1060.0), "newer")
+    late = tick("99", traded_at=NOON + 30, received_at=1065.0, happened_at=1030.0)
+
+    assert compare(held, late) == "older"
+
+
+def test_a_trade_after_rest_told_its_price_is_newer() -> None:
+    held = merge(None, tick("105", source=REST, received_at=1060.0), "newer")
+
+    assert compare(held, tick("99", traded_at=NOON, received_at=1062.0, happened_at=1062.0)) == "newer"
+
+
+def test_an_answer_from_the_edges_cache_does_not_take_back_another() -> None:
+    held = merge(None, tick("101", source=REST, received_at=1001.1), "newer")
+
+    assert compare(held, tick("100", source=REST, received_at=1001.9)) == "older"
+    assert compare(held, tick("100", source=REST, received_at=1003.0)) == "newer"
+
+
+def test_two_sources_that_round_one_trades_time_differently_tell_of_one_trade() -> None:
+    held = merge(None, tick("100", traded_at=NOON + 0.123456, trade_id=7), "newer")
+
+    assert compare(held, tick("100", source=REST, traded_at=NOON + 0.123457, trade_id=7)) == "same"

@@ -47,6 +47,8 @@ class KrakenCollector(Collector):
         """What to add to monotonic time for the exchange's unix time."""
         self._symbols = {pair: symbol for symbol, pair in self._pairs.items()}
         self._delivered_at: dict[Pair, float] = {}
+        self._suspected: set[Pair] = set()
+        self._market_told_at = 0.0
         super().__init__(dialect, Subscriptions(self._pairs, CHANNELS), equipment)
 
     def take(self, trade: LastTrade, received_at: float) -> None:
@@ -74,18 +76,25 @@ class KrakenCollector(Collector):
             self._observer.frame_refused(self.name, "older")
         else:
             self._quarantine.learn(tick, now)
+            self._suspected.discard(tick.pair)
             self._subscriptions.hear(symbol)
 
     def tended(self, now: float) -> None:
         for tick in self._quarantine.due(now):
             self._serve(tick, self._symbols[tick.pair], now)
 
+    def disconnected(self, now: float) -> None:
+        self._quarantine.forget()
+
     def confirm(self, symbols: Sequence[str], at: float) -> None:
-        pairs = [self._pairs[symbol] for symbol in symbols]
+        # A price of which something newer may be known is confirmed by nobody.
+        named = (self._pairs[symbol] for symbol in symbols)
+        pairs = [pair for pair in named if pair not in self._suspected and not self._quarantine.held(pair)]
         self._delivered_at.update(dict.fromkeys(pairs, at))
         self._store.confirm(pairs, at, WEBSOCKET)
 
     def market_changed(self, change: MarketChanged) -> None:
+        self._market_told_at = self._clock.monotonic()
         self._store.set_market(change.status)
 
     def activated(self) -> None:
@@ -104,6 +113,18 @@ class KrakenCollector(Collector):
     def doubt(self, pair: Pair) -> None:
         """Subscribes to `pair` anew, and takes no frame as evidence for it until it brings data."""
         self._subscriptions.doubt(self._symbols[pair], self._clock.monotonic())
+
+    def suspect(self, pair: Pair) -> None:
+        """Another source contradicts: until that is settled no frame is evidence for `pair`."""
+        self._suspected.add(pair)
+
+    def trust(self, pair: Pair) -> None:
+        """It is settled."""
+        self._suspected.discard(pair)
+
+    def market_told_at(self) -> float:
+        """Monotonic seconds at which the feed last told whether the exchange is matching."""
+        return self._market_told_at
 
     def subscription(self, pair: Pair) -> Subscription | None:
         """How the subscription of `pair` stands; None while there is no connection."""
