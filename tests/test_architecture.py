@@ -17,7 +17,7 @@ PACKAGE = "ltp_service"
 # line of its own; it knows what is inside it, and everybody knows the bottom.
 ARROWS = {
     "wsgi": "app",
-    "gunicorn.conf": "services logs collectors refusals",
+    "gunicorn.conf": "services logs collectors refusals wiring",
     "refusals": "web.errors web.headers",
     "__init__": "last_prices",
     "__main__": "cli",
