@@ -22,9 +22,9 @@ demo: .venv/.test ## serve on port 8080 without a network, prices from a simulat
 test: .venv/.test programs ## run every test and hold the coverage floor
 	$(BIN)/python -m pytest --cov
 
-check: .venv/.test ## format, lint, types, import arrows, README against configuration
+check: .venv/.test ## format, lint, types, import arrows, README and image against the code
 	$(BIN)/ruff format --check && $(BIN)/ruff check && $(BIN)/mypy
-	$(BIN)/python -m pytest --quiet $(wildcard tests/test_architecture.py tests/test_readme.py)
+	$(BIN)/python -m pytest --quiet tests/test_architecture.py tests/test_config.py tests/test_dockerfile.py
 
 format: .venv/.test ## rewrite the code in the house format
 	$(BIN)/ruff check --fix --exit-zero && $(BIN)/ruff format
@@ -33,11 +33,11 @@ lock: .venv/.test ## make both locks from pyproject.toml; UPGRADE=--upgrade take
 	$(COMPILE) $(UPGRADE) pyproject.toml --output-file requirements.txt
 	$(COMPILE) $(UPGRADE) --group dev --constraints requirements.txt --output-file tests/requirements.txt
 
-bench: .venv/.test ## measure latency and throughput, write benchmarks/RESULTS.md
+bench: .venv/.test programs ## measure latency and throughput, write benchmarks/RESULTS.md
 	$(BIN)/python -m benchmarks
 
-drill: .venv/.test ## break the exchange, the network and the service on purpose, watch it recover
-	$(BIN)/python -m tests.drill
+drill: .venv/.test programs ## break the exchange, the network and the service on purpose, watch it recover
+	$(BIN)/python -m tests.drill --write-readme --at-once 2
 
 programs: .venv/.test ## install the Debian programs that some tests need
 	@missing=$$($(BIN)/python -m tests.programs) && { test -z "$$missing" || .ci/apt-install $$missing || true; }
