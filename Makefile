@@ -20,7 +20,8 @@ demo: .venv/.test ## serve on port 8080 without a network, prices from a simulat
 	$(BIN)/python -m tests.simulator --walk --run $(BIN)/gunicorn wsgi:app
 
 test: .venv/.test programs ## run every test and hold the coverage floor
-	$(BIN)/python -m pytest --cov
+	$(BIN)/python -m pytest -n 4 --dist loadfile --ignore tests/process --cov
+	$(BIN)/python -m pytest -n 4 --dist loadfile tests/process
 
 check: .venv/.test ## format, lint, types, import arrows, README and image against the code
 	$(BIN)/ruff format --check && $(BIN)/ruff check && $(BIN)/mypy

@@ -275,7 +275,7 @@ def test_metrics_are_not_for_the_outside_however_they_are_spelled(front: Front, 
 def test_one_address_cannot_take_all_connections(front: Front) -> None:
     half = b"POST /api/v1/ltp/refresh HTTP/1.1\r\nHost: x\r\nContent-Length: 9\r\n\r\n"
     with ExitStack() as open_connections:
-        for _ in range(200):
+        for _ in range(230):
             connection = open_connections.enter_context(
                 socket.create_connection(("127.0.0.1", front.nginx.port))
             )

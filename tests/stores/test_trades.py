@@ -1,17 +1,14 @@
 """The store of trades: its bounds, its order, its statistics and its speed."""
 
-import random
 import tracemalloc
 from concurrent.futures import ThreadPoolExecutor
 from decimal import Decimal
-from time import process_time
 
 import msgspec
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ltp_service.clock import SystemClock
 from ltp_service.observer import Observer
 from ltp_service.stores.trades import MAX_BYTES, TradeStore
 from ltp_service.trade import Trade
@@ -265,21 +262,6 @@ def test_threads_that_write_and_read_at_once_lose_nothing(store: TradeStore) -> 
     with ThreadPoolExecutor(4) as pool:
         assert list(pool.map(write, range(4))) == [200] * 4
     assert store.statistics().current_trades_stored == 800
-
-
-def test_twenty_thousand_trades_a_second_need_a_fraction_of_a_core() -> None:
-    dice = random.Random(1)
-    ahead = SystemClock().wall() - NOON
-    told = [
-        trade(number, ahead + number / 20_000 + dice.random() / 1000, f"S{number % 20}")
-        for number in range(20_000)
-    ]
-    store = TradeStore(SystemClock(), Observer())
-    began = process_time()
-    for one in told:
-        store.put(one)
-    assert process_time() - began < 0.4  # 20 µs each, for the slowest machine; measured 3 to 8
-    assert store.statistics().current_trades_stored == 10_000
 
 
 def test_the_estimate_is_not_below_what_the_memory_really_holds() -> None:
