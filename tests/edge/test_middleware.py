@@ -85,3 +85,41 @@ def test_a_request_that_fails_is_logged_too(
 
     assert isinstance(line["fields"], dict)
     assert line["fields"]["http_status_code"] == status
+
+
+def test_a_browser_that_asks_first_is_answered_without_a_body(tmp_path: Path) -> None:
+    service = FreshService(tmp_path, cors_origins=("https://example.org",))
+    answer = service.client.options(
+        "/api/v1/ltp", headers={"Origin": "https://example.org", "Access-Control-Request-Method": "GET"}
+    )
+
+    assert (answer.status_code, answer.data) == (204, b"")
+    assert answer.headers["Access-Control-Allow-Origin"] == "https://example.org"
+    assert "Origin" in answer.headers["Vary"]
+    assert answer.headers["X-Request-ID"]
+
+
+def test_a_stranger_who_asks_first_is_told_nothing(tmp_path: Path) -> None:
+    service = FreshService(tmp_path, cors_origins=("https://example.org",))
+    answer = service.client.options(
+        "/api/v1/ltp", headers={"Origin": "https://evil.example", "Access-Control-Request-Method": "GET"}
+    )
+
+    assert answer.status_code == 204
+    assert "Access-Control-Allow-Origin" not in answer.headers
+
+
+def test_an_application_that_breaks_still_answers(
+    service: FreshService, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    def broken(*_: object) -> None:
+        raise RuntimeError("a secret path")
+
+    monkeypatch.setattr(service.app.wsgi_app, "_app", broken)
+    answer = service.get("/api/v1/pairs")
+
+    assert answer.status_code == 500
+    assert answer.get_json()["code"] == "INTERNAL_ERROR"
+    assert answer.get_json()["request_id"] == answer.headers["X-Request-ID"]
+    assert "secret" not in answer.get_data(as_text=True)
+    assert "a secret path" in caplog.text

@@ -97,6 +97,25 @@ class FakeRest:
         return Tick(pair, price, Decimal(price), REST, traded_at, None, self.clock.monotonic(), None)
 
 
+class Listener(Observer):
+    """Remembers what is worth a metric."""
+
+    def __init__(self) -> None:
+        self.heard: list[str] = []
+
+    def fallback_started(self, reason: str) -> None:
+        self.heard.append(f"started: {reason}")
+
+    def fallback_ended(self, seconds: float) -> None:
+        self.heard.append("ended")
+
+    def subscription_deaf(self, pair: Pair) -> None:
+        self.heard.append(f"deaf: {pair}")
+
+    def sources_diverged(self, pair: Pair) -> None:
+        self.heard.append(f"diverged: {pair}")
+
+
 class Scene:
     """A store, a feed, REST and the poll between them, on one clock."""
 
@@ -105,11 +124,12 @@ class Scene:
         self.store = memory_store(self.clock)
         self.feed = feed
         self.rest = FakeRest(self.clock)
+        self.listener = Listener()
         self.source = RestSource(
-            self.rest, self.store, self.clock, Observer(), self.clock.advance, Bounds(3.0, 0.05)
+            self.rest, self.store, self.clock, self.listener, self.clock.advance, Bounds(3.0, 0.05)
         )
         promise = Promise((BTC, ETH), fallback_timeout=15.0, stale_after=120.0, ttl=ttl)
-        self.poll = Poll(self.source, self.store, feed, promise, self.clock, Observer())
+        self.poll = Poll(self.source, self.store, feed, promise, self.clock, self.listener)
 
     def trade(self, price: str, pair: Pair = BTC) -> None:
         now = self.clock.monotonic()
@@ -452,3 +472,23 @@ def test_without_a_websocket_the_exchange_is_asked_whether_it_is_matching() -> N
     scene.rest.status = "online"
     scene.pass_time(5)
     assert scene.state() == "fallback"
+
+
+def test_what_operators_watch_is_reported(scene: Scene) -> None:
+    assert scene.feed
+    traded_for_a_while(scene)
+    scene.rest.prices[BTC] = "102.0"
+    scene.rest.trade_times[BTC] = scene.clock.monotonic() + 5
+    scene.pass_time(15, alive=(BTC, ETH))
+    scene.feed.up = False
+    scene.rest.prices[ETH] = "20.0"
+    scene.rest.trade_times[ETH] = scene.clock.monotonic()
+    scene.pass_time(5)
+    scene.feed.up = True
+    scene.deliver(BTC, ETH)
+    scene.pass_time(1, alive=(BTC, ETH))
+
+    assert scene.listener.heard[0] == "deaf: BTC/USD"
+    assert "started: disconnected" in scene.listener.heard
+    assert "diverged: ETH/USD" in scene.listener.heard
+    assert scene.listener.heard[-1] == "ended"

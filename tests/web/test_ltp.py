@@ -318,6 +318,15 @@ def test_an_answer_that_did_not_change_can_be_waited_for(service: FreshService) 
     assert [amounts(answer) for answer in answers] == [{"BTC/USD": "101"}]
 
 
+def test_a_process_that_is_to_end_lets_no_request_wait(service: FreshService) -> None:
+    path = "/api/v1/ltp?pair=BTC/USD"
+    service.trade("100")
+    tag = service.get(path).headers["ETag"]
+    service.services._serving.append(lambda: False)  # noqa: SLF001 - `start` would start the feed, too
+
+    assert service.get(path, If_None_Match=tag, Prefer="wait=30").status_code == 304
+
+
 def test_a_refresh_without_pairs_is_refused_and_without_a_source_is_503(service: FreshService) -> None:
     service.trade("100")
 
