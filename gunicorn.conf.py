@@ -51,7 +51,7 @@ wsgi_app = "wsgi:app"
 bind = settings.host if settings.host.startswith("unix:") else f"{settings.host}:{settings.port}"
 workers = settings.web_concurrency
 # gevent: 80-100 µs per request where gthread needs 130-400, and its ticks wait milliseconds where gthread's wait
-# seconds. gevent_pywsgi is faster still, but never closes an idle connection, so it is only for behind nginx.
+# seconds. gevent_pywsgi is faster still, but never closes an idle connection and has no hook after a request.
 # Two seconds of keep-alive: an idle connection holds up a stopping worker for that long, and a client that sends
 # half a request holds its place for that long. deploy/nginx.conf lets go of its connections earlier.
 worker_class = settings.worker_class

@@ -65,7 +65,7 @@ class Config(BaseSettings):
     host: BindHost = "0.0.0.0"  # noqa: S104 - a container has to be reachable
     shutdown_timeout: Annotated[float, seconds("1s", "10m")] = 30.0
     web_concurrency: Annotated[int, whole(1, 256)] = 1
-    worker_class: Word[Literal["gevent", "gevent_pywsgi", "gthread"]] = "gevent"
+    worker_class: Word[Literal["gevent", "gthread"]] = "gevent"
 
     cache_backend: Word[Literal["memory", "redis"]] = "memory"
     cache_ttl: Annotated[float, seconds("100ms", "1d")] = 30.0
