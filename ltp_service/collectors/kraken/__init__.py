@@ -22,8 +22,12 @@ CHANNELS = ("ticker", "trade")
 DELAY = 10.0
 """Seconds that a live trade takes at most to arrive; recorded: 0.1."""
 
-FUTURE = 60.0
-"""Seconds by which a trade may lie ahead of the exchange's clock as we know it; recorded: 0.5."""
+FUTURE, FAR_FUTURE = 5.0, 60.0
+"""Seconds by which a trade may lie ahead of the exchange's clock: where the exchange told its time, and where it
+is reckoned from this machine's clock. Recorded: 0.5."""
+
+LAG = 2.0
+"""Seconds of delay from which on what arrives is a picture of the past: a slow reader is sent everything, late."""
 
 
 class KrakenCollector(Collector):
@@ -49,6 +53,9 @@ class KrakenCollector(Collector):
         self._delivered_at: dict[Pair, float] = {}
         self._suspected: set[Pair] = set()
         self._market_told_at = 0.0
+        self._knows_time = False
+        """True once the exchange told its own time."""
+        self._lag = self._lag_seen_at = 0.0
         super().__init__(dialect, Subscriptions(self._pairs, CHANNELS), equipment)
 
     def take(self, trade: LastTrade, received_at: float) -> None:
@@ -83,6 +90,10 @@ class KrakenCollector(Collector):
         for tick in self._quarantine.due(now):
             self._serve(tick, self._symbols[tick.pair], now)
 
+    def connected(self, now: float) -> None:
+        self._knows_time = False
+        self._lag = 0.0
+
     def disconnected(self, now: float) -> None:
         self._quarantine.forget()
 
@@ -90,8 +101,9 @@ class KrakenCollector(Collector):
         # A price of which something newer may be known is confirmed by nobody.
         named = (self._pairs[symbol] for symbol in symbols)
         pairs = [pair for pair in named if pair not in self._suspected and not self._quarantine.held(pair)]
-        self._delivered_at.update(dict.fromkeys(pairs, at))
-        self._store.confirm(pairs, at, WEBSOCKET)
+        evidence_at = at - self._lag if at - self._lag_seen_at < DELAY else at
+        self._delivered_at.update(dict.fromkeys(pairs, evidence_at))
+        self._store.confirm(pairs, evidence_at, WEBSOCKET)
 
     def market_changed(self, change: MarketChanged) -> None:
         self._market_told_at = self._clock.monotonic()
@@ -102,7 +114,10 @@ class KrakenCollector(Collector):
 
     def acknowledged(self, acknowledgement: Acknowledged, now: float) -> None:
         if acknowledgement.exchange_time is not None:
-            self._exchange_time = acknowledgement.exchange_time - now
+            told = acknowledgement.exchange_time - now
+            # A later one may have waited in a queue; none can come before it was sent.
+            self._exchange_time = max(told, self._exchange_time) if self._knows_time else told
+            self._knows_time = True
 
     # What the second source asks of the first.
 
@@ -144,10 +159,12 @@ class KrakenCollector(Collector):
         if trade.traded_at is None:
             return None if snapshot else received_at
         age = received_at + self._exchange_time - trade.traded_at
-        if age < -FUTURE:
+        if age < -(FUTURE if self._knows_time else FAR_FUTURE):
             raise BadFrame(
                 f"{trade.symbol}: a trade {-age:.0f} s in the future; is this machine's clock right?",
                 reason="future",
             )
+        if self._knows_time and not snapshot:
+            self._lag, self._lag_seen_at = (age if age > LAG else 0.0), received_at
         # A trade that took long is old whatever it is called: v1 may send the last fifty after the ticker.
         return received_at - max(0.0, age) if snapshot or age > DELAY else received_at

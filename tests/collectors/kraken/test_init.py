@@ -8,7 +8,7 @@ from datetime import UTC, datetime
 import pytest
 
 from ltp_service.collectors.base import TENDING
-from ltp_service.collectors.kraken import FUTURE, KrakenCollector
+from ltp_service.collectors.kraken import FAR_FUTURE, FUTURE, KrakenCollector
 from ltp_service.errors import BadFrame
 from ltp_service.pairs import read_pair
 from ltp_service.quotes.freshness import judge
@@ -141,7 +141,7 @@ HOSTILE_V1: list[tuple[Step, str]] = [
     (v1_ticker("5", "LTC/USD"), "unknown_pair"),
     (v1_ticker("5", "BTC/USD"), "unknown_pair"),
     (v1_trade("5", NOON - 100), "older"),
-    (v1_trade("5", NOON + FUTURE + 1), "future"),
+    (v1_trade("5", NOON + FAR_FUTURE + 1), "future"),
 ]
 
 
@@ -286,3 +286,23 @@ def test_symbols_of_look_alikes_stay_apart() -> None:
         script.play(KrakenCollector(url, pairs, store, open_quarantine(), script.equipment))
 
         assert [store.all()[pair].tick.price for pair in pairs] == ["1", "2", "3"]
+
+
+BEAT = '{"channel":"heartbeat"}'
+
+
+def test_a_feed_that_lags_confirms_no_more_than_the_past_that_it_shows() -> None:
+    late = v2_trade("101", NOON + 1.0, 9)
+    store, _ = play(V2, [v2_ack(), v2_ticker("100"), 9.0, late, 0.2, BEAT])
+
+    assert price_of(store) == "101"
+    assert store.all()[BTC].confirmed_at == pytest.approx(1009.0)
+
+
+def test_an_acknowledgement_that_waited_in_a_queue_does_not_set_the_exchanges_clock_back() -> None:
+    pauses: list[Step] = [9.0, BEAT, 9.0, BEAT, 9.0]
+    waited = v2_ack(time=NOON + 1)
+    store, script = play(V2, [v2_ack(), v2_ticker("100"), *pauses, waited, v2_trade("101", NOON + 27, 9)])
+
+    assert price_of(store) == "101"
+    assert script.observer.refused["future"] == 0
