@@ -72,8 +72,12 @@ def wire_prices(
     changes = Changes(THREADS // 2) if config.worker_class == "gthread" else Changes()
     journal = Journal()
     store = open_store(config, clock, changes, journal)
-    breaker = CircuitBreaker(clock.monotonic, _random)
+    # Without any price to serve the first sign of life counts; with one, an ailing exchange is spared.
+    breaker = CircuitBreaker(
+        clock.monotonic, _random, urgent=lambda: not quotes.can_serve(config.supported_pairs)
+    )
     source = _rest_source(config, store, breaker, clock, observer)
+    quotes = Quotes(store, changes, clock, ttl=config.cache_ttl, fallback=source)
     kraken = None
     if config.kraken_websocket_enabled:
         equipment = _equipment(config, breaker, clock, observer)
@@ -87,7 +91,7 @@ def wire_prices(
     return PriceParts(
         store,
         changes,
-        Quotes(store, changes, clock, ttl=config.cache_ttl, fallback=source),
+        quotes,
         journal,
         kraken,
         source,

@@ -12,6 +12,9 @@ RETRY_AFTER_CAP = 3600.0
 PROBE_LIFE = 60.0
 """Seconds after which a probe without a result counts as lost; longer than any call may take."""
 
+URGENT = 2.5
+"""Seconds between probes while nothing can be served: then the exchange's return must not go unnoticed."""
+
 State = Literal["closed", "open", "half_open"]
 
 
@@ -50,7 +53,8 @@ class CircuitBreaker:
     """Closed, open, half-open with exactly one probe. A state machine without I/O, safe from any thread.
 
     `monotonic` in seconds; `random` from [0, 1). It opens after that many `failures` in a row for about
-    `open_seconds` (the upper half of it, at random), twice as long after each failed probe, at most `cap`.
+    `open_seconds` (the upper half of it, at random), twice as long after each failed probe, at most `cap`;
+    while it is `urgent`, for no longer than URGENT.
     """
 
     def __init__(
@@ -61,12 +65,17 @@ class CircuitBreaker:
         failures: int = 5,
         open_seconds: float = 30.0,
         cap: float = 300.0,
+        urgent: Callable[[], bool] = lambda: False,
     ) -> None:
         self._monotonic = monotonic
         self._random = random
         self._limit = failures
         self._open_seconds = open_seconds
         self._cap = cap
+        self._urgent = urgent
+        self._opened_at = 0.0
+        self._told_until = 0.0
+        """End of the time that the exchange itself asked for, which no urgency shortens."""
         self._lock = Lock()
         self._state: State = "closed"
         self._failures = 0
@@ -90,7 +99,12 @@ class CircuitBreaker:
             return BreakerState(self._state, self._failures, self._wait())
 
     def _wait(self) -> float:
-        return 0.0 if self._state == "closed" else max(0.0, self._until - self._monotonic())
+        if self._state == "closed":
+            return 0.0
+        until = self._until
+        if self._state == "open" and self._urgent():
+            until = min(until, max(self._opened_at + URGENT, self._told_until))
+        return max(0.0, until - self._monotonic())
 
     def _start_probe(self) -> None:
         wait = self._wait()
@@ -118,6 +132,7 @@ class CircuitBreaker:
 
     def _fail(self, retry_after: float | None) -> None:
         self._failures += 1
+        self._heed(retry_after)
         if self._state == "half_open":
             self._failed_probes += 1
         elif self._failures < self._limit:
@@ -131,12 +146,19 @@ class CircuitBreaker:
         bound = min(self._cap, self._open_seconds * 2.0 ** min(self._failed_probes, 60))
         return bound * (0.5 + self._random() / 2)
 
+    def _heed(self, retry_after: float | None) -> None:
+        if retry_after is not None:
+            told = self._monotonic() + min(retry_after, RETRY_AFTER_CAP)
+            self._told_until = max(self._told_until, told)
+
     def _stay_open(self, retry_after: float | None) -> None:
         # A late result says nothing about the state since, but a time to keep away counts while it lasts.
         if self._state == "open" and retry_after is not None:
-            self._until = max(self._until, self._monotonic() + min(retry_after, RETRY_AFTER_CAP))
+            self._heed(retry_after)
+            self._until = max(self._until, self._told_until)
 
     def _turn(self, state: State, seconds: float) -> None:
         self._state = state
-        self._until = self._monotonic() + seconds
+        self._opened_at = self._monotonic()
+        self._until = self._opened_at + seconds
         self._generation += 1

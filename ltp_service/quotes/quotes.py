@@ -61,6 +61,10 @@ class Quotes:
             quotes = self.look(pairs, bound)
         return quotes
 
+    def can_serve(self, pairs: Sequence[Pair]) -> bool:
+        """Whether any of `pairs` has a price to serve now."""
+        return any(quote.verdict.servable for quote in self.look(pairs))
+
     def look(self, pairs: Sequence[Pair], bound: Bound = ANY) -> list[Quote]:
         """One quote per pair from what is held now."""
         now = self._clock.monotonic()

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from hypothesis.stateful import Bundle, RuleBasedStateMachine, invariant, precondition, rule
 
 from ltp_service.errors import BreakerOpen
-from ltp_service.fallback.breaker import PROBE_LIFE, RETRY_AFTER_CAP, CircuitBreaker, Permit
+from ltp_service.fallback.breaker import PROBE_LIFE, RETRY_AFTER_CAP, URGENT, CircuitBreaker, Permit
 
 
 class Time:
@@ -297,3 +297,25 @@ class BreakerMachine(RuleBasedStateMachine):
 
 BreakerMachine.TestCase.settings = settings(max_examples=60, stateful_step_count=40, deadline=None)
 test_the_breaker_agrees_with_its_model: Any = BreakerMachine.TestCase
+
+
+def test_while_nothing_can_be_served_the_next_probe_comes_soon(time: Time, chance: Chance) -> None:
+    dark = False
+    breaker = CircuitBreaker(time, chance, urgent=lambda: dark)
+    fail(breaker, 5)
+    assert_open_for(breaker, 30)
+    dark = True
+
+    assert_open_for(breaker, URGENT)
+    time.now += URGENT
+    fail(breaker)
+    assert_open_for(breaker, URGENT)
+    dark = False
+    assert_open_for(breaker, 60)
+
+
+def test_no_urgency_shortens_the_time_that_the_exchange_asked_for(time: Time, chance: Chance) -> None:
+    breaker = CircuitBreaker(time, chance, urgent=lambda: True)
+    breaker.acquire().failed(45.0)
+
+    assert_open_for(breaker, 45)
