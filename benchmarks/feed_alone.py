@@ -17,9 +17,9 @@ def main(pair: str, mark: str) -> None:
         prices.get_current_price(pair)
         print("ready", flush=True)
         while prices.get_current_price(pair) != Decimal(mark):
-            time.sleep(POLL)
+            time.sleep(POLL)  # asking without a pause would take the processor that is measured
         print("mark", flush=True)
-        while True:
+        while True:  # until the program that measures ends this one
             time.sleep(POLL)
 
 

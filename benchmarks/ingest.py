@@ -113,7 +113,7 @@ def _await_over_http(server: Server) -> None:
         while time.monotonic() < deadline:
             if json.loads(reader.get()[1])["ltp"][0]["amount"] == float(MARK):
                 return
-            time.sleep(0.01)
+            time.sleep(0.01)  # leaves the server to the frames
     raise TimeoutError(f"the trade after the flood was not visible within {DEADLINE:g} s")
 
 

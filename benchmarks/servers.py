@@ -136,7 +136,7 @@ def await_prices(port: int) -> None:
             status, body = reader.get()
             if status == 200 and len(json.loads(body)["ltp"]) == PAIRS:
                 return
-            time.sleep(0.05)
+            time.sleep(0.05)  # another process: there is no event to wait for
     raise TimeoutError(f"not every pair had a price within {START_SECONDS:g} s: {body.decode()}")
 
 
@@ -157,7 +157,7 @@ def _await_answer(process: subprocess.Popen[bytes], port: int, log: Path) -> Non
             with KeepAlive(port, "/health") as reader:
                 reader.get()
         except OSError:
-            time.sleep(0.05)
+            time.sleep(0.05)  # another process: there is no event to wait for
         else:
             return
     raise TimeoutError(f"{process.args!r} did not answer within {START_SECONDS:g} s")

@@ -83,7 +83,7 @@ class Trial:
             load = start_load(
                 self.bench, self.server.port, PATH, seconds=seconds, rate=stress.requests or None
             )
-        time.sleep(SETTLING)
+        time.sleep(SETTLING)  # the beginning of a load is not what is measured
         visible, ticks, per_second = self._watch(until=time.monotonic() + seconds - 2 * SETTLING)
         result = load.result() if load else None
         self._drain()

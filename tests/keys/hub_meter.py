@@ -56,7 +56,7 @@ def seconds_until_known(keyring: Keyring, text: str) -> float:
         try:
             keyring.check(text)
         except KeyInvalid:
-            time.sleep(STEP)
+            time.sleep(STEP)  # another process writes the key: nothing here can be waited for
         else:
             break
     return time.perf_counter() - before
