@@ -1,0 +1,162 @@
+"""One Redis, by its address or through Sentinels: short timeouts, no hidden retries, every failure a StoreUnavailable.
+
+The package's own defaults are five seconds and ten retries, in which a stalled server holds a caller for a minute.
+"""
+
+from collections.abc import Callable, Sequence
+from typing import Any, TypeVar
+from urllib.parse import urlsplit
+
+from redis import Redis
+from redis.backoff import NoBackoff
+from redis.exceptions import AuthenticationError, RedisError
+from redis.exceptions import ConnectionError as NoConnection
+from redis.exceptions import TimeoutError as NoAnswer
+from redis.retry import Retry
+from redis.sentinel import Sentinel
+
+from ltp_service.config import Config
+from ltp_service.errors import StoreUnavailable
+
+TIMEOUT = 0.25
+"""Seconds for a connection to be made and for an answer to come, each."""
+
+OPEN = 0.2
+"""Seconds after a failure for which nobody else tries: only the first of many callers waits for a stalled server."""
+
+HEALTH_CHECK = 15
+"""Seconds of rest after which a connection is tried before it is used."""
+
+T = TypeVar("T")
+
+Argument = str | bytes | int | float
+Script = Callable[[Sequence[str], Sequence[Argument]], Any]
+"""Keys and arguments in, what the script returned out; texts are bytes. Raises StoreUnavailable."""
+
+
+class RedisClient:
+    """Commands to one Redis. Safe from any thread or greenlet. Every method may raise StoreUnavailable."""
+
+    def __init__(self, redis: Any, name: str, monotonic: Callable[[], float]) -> None:
+        self._redis = redis
+        self._name = name
+        self._monotonic = monotonic
+        self._refused_until = 0.0
+
+    def run(self, *command: Argument) -> Any:
+        """What one command answered."""
+        return self._attempt(lambda: self._redis.execute_command(*command))
+
+    def script(self, source: str) -> Script:
+        """A Lua script, sent once and then called by its hash; Redis runs it with nothing in between."""
+        prepared = self._redis.register_script(source)
+        return lambda keys, arguments: self._attempt(lambda: prepared(keys=keys, args=arguments))
+
+    def time(self) -> float:
+        """The server's clock in unix seconds."""
+        seconds, microseconds = self._attempt(self._redis.time)
+        return float(seconds + microseconds / 1e6)
+
+    def subscribe(self, *channels: str) -> "Subscription":
+        """Listens to channels from now on, on a connection of its own."""
+        return self._attempt(lambda: Subscription(self._redis.pubsub(), channels, self.translated))
+
+    def close(self) -> None:
+        """Lets every connection go; the next use makes another."""
+        self._redis.close()
+
+    def _attempt(self, use: Callable[[], T]) -> T:
+        if self._monotonic() < self._refused_until:
+            raise StoreUnavailable(f"{self._name} did not answer just now")
+        return self.translated(use)
+
+    def translated(self, use: Callable[[], T]) -> T:
+        """`use` with its errors as StoreUnavailable; a server that does not answer is left alone for a moment."""
+        try:
+            return use()
+        except (NoConnection, NoAnswer) as error:
+            self._refused_until = self._monotonic() + OPEN
+            raise StoreUnavailable(f"{self._name} does not answer: {error}; {_remedy(error)}") from error
+        except RedisError as error:
+            raise StoreUnavailable(f"{self._name} refused: {error}; {_remedy(error)}") from error
+
+
+class Subscription:
+    """Messages of some channels, in the order they were published; what is published while it is cut is lost."""
+
+    def __init__(
+        self, pubsub: Any, channels: Sequence[str], translated: Callable[[Callable[[], Any]], Any]
+    ) -> None:
+        self._pubsub = pubsub
+        self._translated = translated
+        self._left = len(channels)
+        """Channels whose subscription is not acknowledged yet."""
+        self._pubsub.subscribe(*channels)
+        while self._left:
+            if self.receive(TIMEOUT) is None:
+                self.close()
+                raise NoAnswer("no answer to SUBSCRIBE")
+
+    def receive(self, timeout: float) -> tuple[str, bytes] | str | None:
+        """A channel with its message, the one word of anything else (`pong`), or None after `timeout` seconds.
+
+        Raises StoreUnavailable when the connection was lost, even where the package has made another one.
+        """
+        message = self._translated(lambda: self._pubsub.get_message(timeout=timeout))
+        if message is None:
+            return None
+        if message["type"] == "message":
+            return message["channel"].decode(), message["data"]
+        if message["type"] == "subscribe":
+            if not self._left:
+                raise StoreUnavailable("the subscription was cut; what was published meanwhile is lost")
+            self._left -= 1
+        return str(message["type"])
+
+    def ping(self) -> None:
+        """Asks for a `pong`. Raises StoreUnavailable."""
+        self._translated(self._pubsub.ping)
+
+    def close(self) -> None:
+        """Ends it."""
+        self._pubsub.close()
+
+
+def open_redis(config: Config, monotonic: Callable[[], float]) -> RedisClient:
+    """The Redis that the settings name; nothing is sent yet."""
+    options: dict[str, Any] = {
+        "socket_timeout": TIMEOUT,
+        "socket_connect_timeout": TIMEOUT,
+        "retry": Retry(NoBackoff(), 0),
+        "health_check_interval": HEALTH_CHECK,
+        "protocol": 2,
+        "driver_info": None,  # saves two questions on each new connection
+    }
+    own = options | {"db": config.redis_db, "password": config.redis_password.get_secret_value() or None}
+    if config.redis_sentinels:
+        addresses = [_parts(address) for address in config.redis_sentinels]
+        tls = {"ssl": True} if any(secure for _, _, secure in addresses) else {}
+        sentinel: Any = Sentinel(  # type: ignore[no-untyped-call]
+            [(host, port) for host, port, _ in addresses], sentinel_kwargs=options | tls, **own, **tls
+        )
+        name = f"Redis {config.redis_master!r} (REDIS_SENTINELS)"
+        return RedisClient(sentinel.master_for(config.redis_master), name, monotonic)
+    host, port, secure = _parts(config.redis_addr)
+    return RedisClient(
+        Redis(host, port, ssl=secure, **own), f"Redis at {host}:{port} (REDIS_ADDR)", monotonic
+    )
+
+
+def _parts(address: str) -> tuple[str, int, bool]:
+    """Host, port, and whether by TLS."""
+    parts = urlsplit(address if "://" in address else f"redis://{address}")
+    return parts.hostname or "", parts.port or 0, parts.scheme == "rediss"
+
+
+def _remedy(error: RedisError) -> str:
+    text = str(error)
+    if isinstance(error, AuthenticationError) or "NOAUTH" in text:
+        return "is REDIS_PASSWORD right?"
+    if text.startswith("OOM"):
+        return "give it more maxmemory"
+    return "is it running there, and reachable?"

@@ -1,0 +1,100 @@
+"""The client on a real Redis that is frozen, killed, cut and locked."""
+
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from ltp_service.config import Config
+from ltp_service.errors import StoreUnavailable
+from ltp_service.redis_client import OPEN, TIMEOUT, RedisClient, Subscription, open_redis
+from tests.redis_server import RedisServer
+
+WORD = "hunter2"
+
+
+@pytest.fixture
+def server(tmp_path: Path) -> Iterator[RedisServer]:
+    with RedisServer.start(tmp_path) as running:
+        yield running
+
+
+def seconds(client: RedisClient, match: str) -> float:
+    """How long a refused command took."""
+    begun = time.monotonic()
+    with pytest.raises(StoreUnavailable, match=match):
+        client.run("PING")
+    return time.monotonic() - begun
+
+
+def consume(subscription: Subscription) -> None:
+    while subscription.receive(1) is None:
+        pass
+
+
+def test_commands_scripts_and_the_servers_clock_are_answered(server: RedisServer) -> None:
+    client = server.client()
+    assert client.run("SET", "a", "1")
+    assert client.script("return {redis.call('GET', KEYS[1]), ARGV[1]}")(["a"], [2.5]) == [b"1", b"2.5"]
+    assert abs(client.time() - time.time()) < 5
+
+
+def test_a_database_number_keeps_its_keys_to_itself(server: RedisServer) -> None:
+    server.client(redis_db=3).run("SET", "a", "1")
+    assert server.client().run("GET", "a") is None
+    assert server.client(redis_db=3).run("GET", "a") == b"1"
+
+
+def test_only_the_first_of_many_callers_waits_for_a_frozen_server(server: RedisServer) -> None:
+    client = server.client()
+    client.run("PING")
+    server.freeze()
+    assert TIMEOUT <= seconds(client, "does not answer") < 1
+    assert seconds(client, "did not answer just now") < TIMEOUT / 2
+    server.thaw()
+
+
+def test_a_server_that_came_back_is_used_again(server: RedisServer) -> None:
+    clock = [0.0]
+    client = open_redis(Config(redis_addr=server.address), lambda: clock[0])
+    server.kill()
+    assert seconds(client, "does not answer.*REDIS_ADDR|REDIS_ADDR.*does not answer") < 1
+    server.restart()
+    seconds(client, "just now")
+    clock[0] += OPEN
+    assert client.run("PING")
+
+
+def test_a_missing_password_is_named_as_the_cause(tmp_path: Path) -> None:
+    with RedisServer.start(tmp_path, "--requirepass", WORD) as server:
+        seconds(server.client(), "is REDIS_PASSWORD right")
+        seconds(server.client(redis_password=WORD[::-1]), "is REDIS_PASSWORD right")
+        assert server.client(redis_password=WORD).run("PING")
+
+
+def test_a_subscriber_gets_what_is_published_in_order(server: RedisServer) -> None:
+    subscription = server.client().subscribe("a", "b")
+    others = server.client()
+    others.run("PUBLISH", "a", b"one")
+    others.run("PUBLISH", "b", b"two")
+    assert [subscription.receive(5), subscription.receive(5)] == [("a", b"one"), ("b", b"two")]
+    subscription.ping()
+    assert subscription.receive(5) == "pong"
+    assert subscription.receive(0) is None
+
+
+def test_a_subscription_that_was_cut_says_so_even_when_the_server_is_back(server: RedisServer) -> None:
+    subscription = server.client().subscribe("a")
+    server.kill()
+    server.restart()
+    with pytest.raises(StoreUnavailable):
+        consume(subscription)
+
+
+def test_a_frozen_server_takes_no_subscription(server: RedisServer) -> None:
+    client = server.client()
+    server.freeze()
+    with pytest.raises(StoreUnavailable):
+        client.subscribe("a")
+    server.thaw()
