@@ -1,8 +1,9 @@
-# The tag is not pinned by its digest, which could not be looked up where this was written. To pin it, append the
-# `@sha256:…` that `docker buildx imagetools inspect python:3.13-slim-bookworm` prints first.
-ARG PYTHON=python:3.13-slim-bookworm
+# The digest was taken from public repositories that agree on it, for no registry could be asked where this was
+# written. `docker buildx imagetools inspect` prints it first; renew it together with the tag.
+ARG PYTHON=python:3.13.14-slim-bookworm@sha256:9d7f287598e1a5a978c015ee176d8216435aaf335ed69ac3c38dd1bbb10e8d64
 
 FROM ${PYTHON} AS packages
+WORKDIR /build
 RUN python -m venv --without-pip /opt/venv
 # Before the source, so that a change of ours installs nothing anew.
 COPY requirements.txt .
@@ -11,16 +12,17 @@ RUN --mount=type=cache,target=/root/.cache/pip \
     --requirement requirements.txt
 
 FROM ${PYTHON}
-# A user who owns one folder, for the keys and the collected symbols. Everything else stays root's.
-RUN useradd --uid 10001 --no-create-home --shell /usr/sbin/nologin ltp \
-    && install --directory --owner ltp --group ltp --mode 700 /var/lib/ltp_service
+# What the user owns: a folder for the keys and the collected symbols, and one for a socket that nginx shares.
+# Everything else stays root's.
+RUN install --directory --owner 10001 --group 10001 --mode 700 /var/lib/ltp_service \
+    && install --directory --owner 10001 --group 10001 --mode 755 /run/ltp-service
 COPY --from=packages /opt/venv /opt/venv
 WORKDIR /srv/ltp_service
 COPY wsgi.py gunicorn.conf.py ./
 COPY configs configs
 COPY ltp_service ltp_service
 ENV PATH=/opt/venv/bin:$PATH PYTHONUNBUFFERED=1 PYTHONDONTWRITEBYTECODE=1 DATABASE_PATH=/var/lib/ltp_service/ltp.sqlite3
-VOLUME /var/lib/ltp_service
+VOLUME /var/lib/ltp_service /run/ltp-service
 USER 10001:10001
 EXPOSE 8080
 STOPSIGNAL SIGTERM

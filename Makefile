@@ -24,8 +24,9 @@ test: .venv/.test programs ## run every test and hold the coverage floor
 	$(BIN)/python -m pytest -n 4 --dist loadfile tests/process
 
 check: .venv/.test ## format, lint, types, import arrows, README and image against the code
-	$(BIN)/ruff format --check && $(BIN)/ruff check && $(BIN)/mypy
-	$(BIN)/python -m pytest --quiet tests/test_architecture.py tests/test_config.py tests/test_dockerfile.py
+	$(BIN)/ruff format --check && $(BIN)/ruff check && $(BIN)/mypy && $(BIN)/hadolint Dockerfile
+	$(BIN)/python -m pytest --quiet tests/test_architecture.py tests/test_config.py tests/test_dockerfile.py \
+		tests/process/test_image.py
 
 format: .venv/.test ## rewrite the code in the house format
 	$(BIN)/ruff check --fix --exit-zero && $(BIN)/ruff format

@@ -80,9 +80,17 @@ class Service:
             stderr=subprocess.STDOUT,
             text=True,
         )
+        return cls.begun(process, int(settings.get("WEB_CONCURRENCY", 1)) if fed else 0)
+
+    @classmethod
+    def begun(cls, process: subprocess.Popen[str], feeds: int) -> Self:
+        """Of a process that was started in another way. Returns when that many of its workers have begun to be fed,
+        and one answers.
+
+        Raises ServiceError when that does not happen."""
         service = cls(process)
         try:
-            service._begin(int(settings.get("WEB_CONCURRENCY", 1)) if fed else 0)
+            service._begin(feeds)
         except BaseException:
             service.stop()
             raise

@@ -1,0 +1,85 @@
+"""The image, built without Docker, run as its user."""
+
+import os
+import signal
+import subprocess
+import tempfile
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+
+import pytest
+
+from tests.dockerfile import command, final, health_check
+from tests.process.image import Image, as_user, build
+from tests.process.service import Service, environment
+from tests.simulator.client import Simulator
+
+
+@pytest.fixture(scope="module")
+def image() -> Iterator[Image]:
+    with tempfile.TemporaryDirectory(prefix="ltp-image-") as folder:
+        Path(folder).chmod(0o755)  # for the image's user
+        yield build(Path(folder))
+
+
+def settings(simulator: Simulator | None, **more: str) -> Mapping[str, str]:
+    """The tests' own, without what is of this machine."""
+    names = {"HOST", "PORT", "RATE_LIMIT_ENABLED", "COLLECTORS", "KRAKEN_WEBSOCKET_URL", "KRAKEN_REST_URL"}
+    return {name: value for name, value in environment(simulator, {}).items() if name in names} | more
+
+
+def tree(image: Image) -> set[tuple[Path, float]]:
+    """What there is, and since when, but for the volumes."""
+    return {
+        (path, path.stat(follow_symlinks=False).st_mtime)
+        for path in image.root.rglob("*")
+        if not any(path.is_relative_to(volume) for volume in image.volumes)
+    }
+
+
+def test_the_image_holds_what_the_service_needs_and_no_more(image: Image) -> None:
+    assert {each.name for each in image.directory.iterdir()} == {
+        *("configs", "gunicorn.conf.py", "ltp_service", "wsgi.py"),
+    }
+    assert not (image.root / "build").exists()
+
+
+def test_only_the_volumes_can_be_written_to_by_the_user(image: Image) -> None:
+    found = ["find", str(image.root), "-writable", "-not", "-type", "l"]
+    writable = subprocess.run(found, capture_output=True, text=True, check=True, **as_user()).stdout
+    assert sorted(map(Path, writable.splitlines())) == sorted(image.volumes)
+
+
+def test_it_serves_as_its_user_from_a_read_only_tree_and_ends_in_order(
+    image: Image, simulator: Simulator
+) -> None:
+    before = tree(image)
+    given = settings(simulator, WEB_CONCURRENCY="2")
+    with Service.begun(image.start(command(), given), feeds=2) as service:
+        assert [service.get(path).status for path in ("/health", "/ready", "/metrics")] == [200] * 3
+        assert service.ltp()
+        assert image.run(health_check(), {"PORT": str(service.port)}) == (0, "")
+        for pid in [service.master_pid, *service.worker_pids()]:
+            assert Path(f"/proc/{pid}").stat().st_uid == as_user().get("user", os.getuid())
+        service.signal(signal.Signals[final("STOPSIGNAL")])
+        assert service.wait_for_exit() == 0
+        assert image.run(health_check(), {"PORT": str(service.port)})[0] != 0
+    assert tree(image) == before
+
+
+def test_the_first_key_can_be_made_in_the_container(image: Image) -> None:
+    words = ["python", "-m", "ltp_service", "keys", "create", "--name", "ops", "--permission", "admin"]
+    code, output = image.run(words, {})
+    assert code == 0, output
+    assert "ltp_" in output
+
+
+def test_a_file_that_is_forgotten_is_noticed(image: Image) -> None:
+    check = [*command(), "--check-config"]
+    assert image.run(check, {}) == (0, "")
+    web = image.directory / "ltp_service" / "web"
+    hidden = web.rename(web.with_name("forgotten"))
+    try:
+        assert image.run(check, {})[0] != 0
+    finally:
+        hidden.rename(web)
