@@ -12,6 +12,7 @@ from ltp_service.client_address import client_address, limit_key
 from ltp_service.clock import Clock
 from ltp_service.edge.access_log import AccessLog
 from ltp_service.edge.fast_lane import ROUTE, FastLane, Ready, is_known
+from ltp_service.edge.one_send import send
 from ltp_service.limits import Limiter
 from ltp_service.limits.bucket import Decision
 from ltp_service.observer import Observer
@@ -71,19 +72,20 @@ class Edge:
         headers: Headers = [("X-Request-ID", request_id), *self._cors.answer(environ.get("HTTP_ORIGIN"))]
         status, sent, content = self._answer(environ, note, headers)
         headers += FOR_PAGES if note.page else FOR_JSON
-        start_response(status, headers)
         code = int(status[:3])
         seconds = self._monotonic() - started_at
         method = environ["REQUEST_METHOD"]
         self._observer.answered(
             method if method in _METHODS else "OTHER", note.route, code, seconds, _received(environ), sent
         )
+        moment = self._wall()
         if self._access_log is not None:
             traceparent = environ.get("HTTP_TRACEPARENT")
             path, hit = environ["PATH_INFO"], note.cache_hit
             self._access_log.add(
-                (self._wall(), request_id, method, path, code, seconds, hit, note.pairs, traceparent)
+                (moment, request_id, method, path, code, seconds, hit, note.pairs, traceparent)
             )
+        content = send(start_response, status, headers, content, moment)
         current_request_id.set(None)  # what is logged next on this connection is not about this request
         return content
 
