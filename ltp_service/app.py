@@ -21,7 +21,7 @@ from ltp_service.services import Services, attach
 from ltp_service.stores.symbols import SymbolReload
 from ltp_service.trade_wiring import wire_trades
 from ltp_service.web.headers import Cors
-from ltp_service.wiring import wire_prices
+from ltp_service.wiring import Sharing, open_redis_if_asked, wire_prices
 
 
 def create_app(config: Config, *, clock: Clock | None = None) -> Flask:
@@ -30,7 +30,9 @@ def create_app(config: Config, *, clock: Clock | None = None) -> Flask:
     metrics = Metrics()
     database = Database(config.database_path, clock, time.sleep)
     trades = wire_trades(config, clock, metrics, database)
-    prices = wire_prices(config, clock, metrics, trades.witnesses.fresh_prices)
+    redis = open_redis_if_asked(config, clock)
+    sharing = Sharing(redis, list(trades.collectors.values())) if redis else None
+    prices = wire_prices(config, clock, metrics, trades.witnesses.fresh_prices, sharing)
     keyring = open_keyring(config, clock, database)
     lane = (
         None
@@ -46,7 +48,7 @@ def create_app(config: Config, *, clock: Clock | None = None) -> Flask:
     requests = open_access_log(config.log_level, config.log_format)
     runners: list[Runner] = [
         *prices.runners,
-        *trades.collectors.values(),
+        *(() if sharing else trades.collectors.values()),
         KeyReload(keyring),
         SymbolReload(trades.symbols),
         Gauges(show),

@@ -125,13 +125,6 @@ class Config(BaseSettings):
             raise ValueError(f"must not be longer than KRAKEN_TIMEOUT ({whole:g}s), of which it is one try")
         return value
 
-    @field_validator("cache_backend")
-    @classmethod
-    def _one_that_exists(cls, value: str) -> str:
-        if value == "redis":
-            raise ValueError("must be memory: this version does not share prices through Redis yet")
-        return value
-
     @field_validator("cors_origins")
     @classmethod
     def _any_origin_or_exact_ones(cls, value: tuple[str, ...]) -> tuple[str, ...]:

@@ -6,6 +6,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
 from functools import partial
+from typing import TYPE_CHECKING
 
 from ltp_service.clock import Clock
 from ltp_service.collectors.backoff import Backoff
@@ -17,17 +18,24 @@ from ltp_service.collectors.quarantine import Quarantine
 from ltp_service.config import Config
 from ltp_service.fallback.breaker import CircuitBreaker
 from ltp_service.fallback.kraken import KrakenRest, Patience
-from ltp_service.fallback.poll import Poll, Promise
+from ltp_service.fallback.poll import Feed, Poll, Promise
 from ltp_service.fallback.source import Bounds, RestSource
+from ltp_service.fleet.feed import FleetFeed, NoFeed
 from ltp_service.http_client import HttpClient
 from ltp_service.observer import Observer
 from ltp_service.pairs import Pair
 from ltp_service.quotes.quotes import Quotes
-from ltp_service.stores import open_store
 from ltp_service.stores.base import Store
 from ltp_service.stores.changes import Changes
 from ltp_service.stores.journal import Journal
+from ltp_service.stores.memory import MemoryStore
 from ltp_service.version import VERSION
+
+if TYPE_CHECKING:
+    from ltp_service.fleet.redis import FleetParts
+    from ltp_service.fleet.relay import Topic
+    from ltp_service.redis_client import RedisClient
+    from ltp_service.stores.redis import RedisStore
 
 POLL = 0.2
 """Seconds for which a read waits at most: how fast silence and the order to stop are noticed."""
@@ -52,11 +60,26 @@ class PriceParts:
     source: RestSource
     breaker: CircuitBreaker
     poll: Poll
+    fleet: "FleetParts | None" = None
+    """This process's place among those that share prices through Redis."""
 
     @property
     def runners(self) -> list[Runner]:
         """What has to run for prices to come in."""
+        if self.fleet is not None:
+            return [*self.fleet.runners, self.poll]
         return [self.poll] if self.kraken is None else [self.kraken, self.poll]
+
+
+@dataclass(frozen=True)
+class Sharing:
+    """How this process is to share what it knows."""
+
+    redis: "RedisClient"
+    collectors: Sequence[Runner] = ()
+    """Those that run in one process of the fleet, beside Kraken's."""
+    topics: "Sequence[Topic]" = ()
+    """What those bring."""
 
 
 def nobody(_: Pair) -> Sequence[Decimal]:
@@ -64,14 +87,35 @@ def nobody(_: Pair) -> Sequence[Decimal]:
     return ()
 
 
+def open_redis_if_asked(config: Config, clock: Clock) -> "RedisClient | None":
+    """The Redis that the fleet shares; None where each process keeps to itself."""
+    if config.cache_backend != "redis":
+        return None
+    from ltp_service.redis_client import open_redis  # noqa: PLC0415 - a process of its own needs none
+
+    return open_redis(config, clock.monotonic)
+
+
+def share_if_asked(config: Config, clock: Clock) -> Sharing | None:
+    """For a process that collects nothing but prices."""
+    redis = open_redis_if_asked(config, clock)
+    return Sharing(redis) if redis else None
+
+
 def wire_prices(
-    config: Config, clock: Clock, observer: Observer, witnesses: PricesElsewhere = nobody
+    config: Config,
+    clock: Clock,
+    observer: Observer,
+    witnesses: PricesElsewhere = nobody,
+    sharing: Sharing | None = None,
 ) -> PriceParts:
     """Everything built and nothing started. `witnesses` tells what other exchanges trade a pair at."""
     # Whoever waits for a change holds a thread where there are threads, and half of them stay free.
     changes = Changes(THREADS // 2) if config.worker_class == "gthread" else Changes()
     journal = Journal()
-    store = open_store(config, clock, changes, journal)
+    local = MemoryStore(clock, changes, journal)
+    shared = _share(sharing, local, clock)
+    store: Store = shared or local
     # Without any price to serve the first sign of life counts; with one, an ailing exchange is spared.
     breaker = CircuitBreaker(
         clock.monotonic, _random, urgent=lambda: not quotes.can_serve(config.supported_pairs)
@@ -85,19 +129,38 @@ def wire_prices(
         kraken = KrakenCollector(
             config.kraken_websocket_url, config.supported_pairs, store, quarantine, equipment
         )
+    fleet = _join(sharing, shared, kraken, clock)
+    feed: Feed | None = kraken
+    if fleet is not None:
+        feed = FleetFeed(kraken or NoFeed(), fleet.store, fleet.lease.epoch, fleet.follower.in_step)
     promise = Promise(
-        config.supported_pairs, config.kraken_fallback_timeout, config.stale_after, config.cache_ttl
+        config.supported_pairs,
+        config.kraken_fallback_timeout,
+        config.stale_after,
+        config.cache_ttl,
+        config.web_concurrency,
     )
-    return PriceParts(
-        store,
-        changes,
-        quotes,
-        journal,
-        kraken,
-        source,
-        breaker,
-        Poll(source, store, kraken, promise, clock, observer),
-    )
+    poll = Poll(source, store, feed, promise, clock, observer)
+    return PriceParts(store, changes, quotes, journal, kraken, source, breaker, poll, fleet)
+
+
+def _share(sharing: Sharing | None, local: MemoryStore, clock: Clock) -> "RedisStore | None":
+    if sharing is None:
+        return None
+    from ltp_service.fleet.redis import open_shared_store  # noqa: PLC0415 - a process of its own needs none
+
+    return open_shared_store(sharing.redis, local, clock.monotonic)
+
+
+def _join(
+    sharing: Sharing | None, shared: "RedisStore | None", kraken: KrakenCollector | None, clock: Clock
+) -> "FleetParts | None":
+    if sharing is None or shared is None:
+        return None
+    from ltp_service.fleet.redis import wire_fleet  # noqa: PLC0415 - a process of its own needs none
+
+    collectors = [*([kraken] if kraken else []), *sharing.collectors]
+    return wire_fleet(sharing.redis, shared, collectors, sharing.topics, clock.monotonic)
 
 
 def _rest_source(
@@ -129,6 +192,6 @@ def _equipment(config: Config, breaker: CircuitBreaker, clock: Clock, observer: 
         _random,
         # While REST fails too there is no price at all, and every second counts.
         urgent=lambda: breaker.state().state != "closed",
-        processes=config.web_concurrency,
+        processes=1 if config.cache_backend == "redis" else config.web_concurrency,
     )
     return Equipment(connect, backoff, clock, observer, time.sleep, config.kraken_idle_timeout)

@@ -222,7 +222,6 @@ def test_secrets_are_read_and_shown_nowhere() -> None:
         ("HOST", "unix:ltp.sock", "an address, a host name or unix:/path"),
         ("WORKER_CLASS", "sync", "'gevent' or 'gthread'"),
         ("CACHE_BACKEND", "memcached", "'memory' or 'redis'"),
-        ("CACHE_BACKEND", "redis", "does not share prices through Redis yet"),
         ("REDIS_ADDR", "localhost", "host:port"),
         ("REDIS_ADDR", "localhost:0", "host:port"),
         ("REDIS_ADDR", "localhost:70000", "host:port"),

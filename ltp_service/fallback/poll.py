@@ -45,6 +45,9 @@ SHARE = 0.5
 class Feed(Protocol):
     """The primary source, as far as this room needs it."""
 
+    def is_here(self) -> bool:
+        """Whether this process feeds itself, and so has to watch the feed; else another one does."""
+
     def is_connected(self) -> bool:
         """Whether there is a connection at all."""
 
@@ -77,6 +80,8 @@ class Promise(msgspec.Struct, frozen=True):
     fallback_timeout: float
     stale_after: float
     ttl: float
+    processes: int = 1
+    """Of this machine, each of which polls when none of them is told anything: they share what one may ask."""
 
     def grace(self, *, connected: bool) -> float:
         """Silence after which a pair is asked for over REST."""
@@ -136,14 +141,23 @@ class Poll:
         if now < self._next_call:
             return
         if late and now >= self._next_poll:
-            self._next_poll = now + INTERVAL
+            self._next_poll = now + self._interval()
             self._poll(late, now)
         elif now >= self._status_due_at():
             self._ask_status(now)
         elif doubtful := self._source.doubtful():
             self._settle(doubtful[0], now)
-        elif due := self._probe.due([pair for pair in self._pairs if pair not in late], now):
+        elif self._is_watched() and (
+            due := self._probe.due([pair for pair in self._pairs if pair not in late], now)
+        ):
             self._poll(due, now)
+
+    def _is_watched(self) -> bool:
+        """Whether it is on this process to find out what the feed keeps silent about."""
+        return self._feed is None or self._feed.is_here()
+
+    def _interval(self) -> float:
+        return INTERVAL if self._is_watched() else INTERVAL * self._promise.processes
 
     def _late(self, now: float) -> list[Pair]:
         feed = self._feed

@@ -56,6 +56,20 @@ def confirmed(price: Price, at: float, by: Source) -> Price:
     return Price(price.tick, at, by, price.newest_traded_at)
 
 
+def adopted(held: Price | None, told: Price) -> Price:
+    """The price to hold when the process that owns the feed tells what it holds: it has decided already.
+
+    Only what it cannot have known speaks against it: a later trade, or a later look while nobody heard from it.
+    """
+    if held is None:
+        return told
+    if told.newest_traded_at < held.newest_traded_at or told.confirmed_at < held.tick.received_at:
+        return held
+    if told.confirmed_at < held.confirmed_at and told.tick.amount == held.tick.amount:
+        return Price(told.tick, held.confirmed_at, held.confirmed_by, told.newest_traded_at)
+    return told
+
+
 def _is_same_trade(held: Tick, tick: Tick) -> bool:
     """Whether two sources tell of one trade, whose time they may round differently."""
     if tick.trade_id is None or tick.trade_id != held.trade_id:

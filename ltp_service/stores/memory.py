@@ -8,7 +8,7 @@ from cachetools import TTLCache
 from ltp_service.clock import Clock
 from ltp_service.market import MarketStatus
 from ltp_service.pairs import Pair
-from ltp_service.stores.accept import compare, confirmed, merge
+from ltp_service.stores.accept import adopted, compare, confirmed, merge
 from ltp_service.stores.base import Outcome
 from ltp_service.stores.changes import Changes
 from ltp_service.stores.journal import Journal
@@ -47,6 +47,17 @@ class MemoryStore:
         with self._lock:
             view = self._view
             self._publish({pair: confirmed(view[pair], at, by) for pair in pairs if pair in view})
+
+    def adopt(self, told: Iterable[Price]) -> None:
+        """Prices as the owner of the feed holds them, with its evidence."""
+        with self._lock:
+            view = self._view
+            news = {price.tick.pair: adopted(view.get(price.tick.pair), price) for price in told}
+            self._publish(news)
+        for pair, price in news.items():
+            if (held := view.get(pair)) is None or held.tick.amount != price.tick.amount:
+                self._journal.note(price.tick, "newer")
+                self._changes.announce(pair)
 
     def set_market(self, status: MarketStatus) -> None:
         with self._lock:

@@ -34,6 +34,10 @@ class FakeFeed:
         self.suspected: set[Pair] = set()
         self.held_back: dict[Pair, Tick] = {}
         self.market_told = 0.0
+        self.here = True
+
+    def is_here(self) -> bool:
+        return self.here
 
     def is_connected(self) -> bool:
         return self.up

@@ -121,6 +121,10 @@ class KrakenCollector(Collector):
 
     # What the second source asks of the first.
 
+    def is_here(self) -> bool:
+        """This is the process that feeds itself."""
+        return True
+
     def delivered_at(self, pair: Pair) -> float | None:
         """Monotonic seconds of the newest evidence for `pair`; None when there was none."""
         return self._delivered_at.get(pair)

@@ -1,0 +1,1 @@
+"""Which of many processes feeds them all, and how the others learn what it knows."""

@@ -1,0 +1,92 @@
+"""The fleet's one feed, as the fallback of each process sees it."""
+
+from collections.abc import Callable
+from typing import Protocol
+
+from ltp_service.fallback.poll import Feed
+from ltp_service.pairs import Pair
+from ltp_service.tick import Tick
+
+
+class Told(Protocol):
+    """What the owner told of each pair."""
+
+    def told_at(self, pair: Pair) -> float | None:
+        """Monotonic seconds of the newest evidence; None when none came."""
+
+
+class NoFeed:
+    """In the place of a collector where the WebSocket is switched off."""
+
+    def is_here(self) -> bool:
+        return True
+
+    def is_connected(self) -> bool:
+        return False
+
+    def delivered_at(self, pair: Pair) -> float | None:
+        return None
+
+    def doubt(self, pair: Pair) -> None:
+        return None
+
+    def suspect(self, pair: Pair) -> None:
+        return None
+
+    def trust(self, pair: Pair) -> None:
+        return None
+
+    def held(self, pair: Pair) -> Tick | None:
+        return None
+
+    def market_told_at(self) -> float:
+        return 0.0
+
+    def leave(self) -> None:
+        return None
+
+
+class FleetFeed:
+    """This process's own collector while it owns the feeds, else what the owner tells. Only an owner asks it for more."""
+
+    def __init__(
+        self, own: Feed, told: Told, epoch: Callable[[], int | None], in_step: Callable[[], bool]
+    ) -> None:
+        self._own = own
+        self._told = told
+        self._epoch = epoch
+        self._in_step = in_step
+
+    def _leads(self) -> bool:
+        return self._epoch() is not None
+
+    def is_here(self) -> bool:
+        return self._leads()
+
+    def is_connected(self) -> bool:
+        return self._own.is_connected() if self._leads() else self._in_step()
+
+    def delivered_at(self, pair: Pair) -> float | None:
+        told_at = self._told.told_at(pair)
+        own = self._own.delivered_at(pair) if self._leads() else None
+        return max((at for at in (told_at, own) if at is not None), default=None)
+
+    def doubt(self, pair: Pair) -> None:
+        if self._leads():
+            self._own.doubt(pair)
+
+    def suspect(self, pair: Pair) -> None:
+        if self._leads():
+            self._own.suspect(pair)
+
+    def trust(self, pair: Pair) -> None:
+        self._own.trust(pair)
+
+    def held(self, pair: Pair) -> Tick | None:
+        return self._own.held(pair) if self._leads() else None
+
+    def market_told_at(self) -> float:
+        return self._own.market_told_at()
+
+    def leave(self) -> None:
+        self._own.leave()

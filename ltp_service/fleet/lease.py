@@ -1,0 +1,159 @@
+"""Who feeds the fleet: the one process that holds a lease in Redis, and nobody when that is in doubt."""
+
+import logging
+from collections.abc import Callable, Sequence
+from threading import Event
+
+import msgspec
+
+from ltp_service.collectors.manager import CollectorManager, Runner, RunnerState
+from ltp_service.errors import StoreUnavailable
+from ltp_service.redis_client import RedisClient
+from ltp_service.stores.redis import EPOCH
+
+log = logging.getLogger(__name__)
+
+LEASE = "ltp:lease"
+"""Redis key: the present owner, for as long as it renews its claim."""
+
+LIFE = 5.0
+"""Seconds for which a claim holds."""
+
+LOOK = 0.25
+"""Seconds between two looks whether the lease is free."""
+
+STEP = 0.05
+"""Seconds between two looks at doubts, while this process owns the feeds."""
+
+END = 1.0
+"""Seconds that the collectors have to end."""
+
+# Only the first claim of a tenure gives a new number: one that was answered too late to be believed is taken up
+# again. The clock goes into the number so that a Redis that lost everything gives no number twice.
+_CLAIM = """
+local owner = redis.call('GET', KEYS[1])
+local epoch = tonumber(redis.call('GET', KEYS[2]) or '0')
+if owner and owner ~= ARGV[1] then return {0, owner, epoch} end
+if not owner or epoch == 0 then
+  local time = redis.call('TIME')
+  epoch = math.max(epoch + 1, time[1] * 1000 + math.floor(time[2] / 1000))
+  redis.call('SET', KEYS[2], string.format('%.0f', epoch))
+end
+redis.call('SET', KEYS[1], ARGV[1], 'PX', ARGV[2])
+return {1, ARGV[1], epoch}
+"""
+_RENEW = """
+if redis.call('GET', KEYS[1]) ~= ARGV[1] or redis.call('GET', KEYS[2]) ~= ARGV[3] then return 0 end
+return redis.call('PEXPIRE', KEYS[1], ARGV[2])
+"""
+_RELEASE = "if redis.call('GET', KEYS[1]) == ARGV[1] then return redis.call('DEL', KEYS[1]) end"
+
+
+class Claim(msgspec.Struct, frozen=True):
+    """Who owned the feeds when Redis last told."""
+
+    owner: str | None
+    epoch: int
+
+
+class Lease:
+    """Runner: runs the collectors while this process owns them."""
+
+    name = "lease"
+
+    def __init__(
+        self,
+        client: RedisClient,
+        me: str,
+        collectors: Sequence[Runner],
+        ready: Callable[[], bool],
+        begin: Callable[[], None],
+        monotonic: Callable[[], float],
+    ) -> None:
+        self._claim, self._renew, self._release = map(client.script, (_CLAIM, _RENEW, _RELEASE))
+        self._me = me
+        self._collectors = collectors
+        self._ready = ready
+        self._begin = begin
+        self._monotonic = monotonic
+        self._running: CollectorManager | None = None
+        self._epoch: int | None = None
+        self._doubted = False
+        self.last_seen = Claim(None, 0)
+
+    def epoch(self) -> int | None:
+        """The number of this process's tenure; None while it owns nothing."""
+        return self._epoch
+
+    def doubt(self) -> None:
+        """Somebody had reason to believe that this process owns nothing any more."""
+        self._doubted = True
+
+    def collectors(self) -> list[RunnerState]:
+        """Those that run because of this lease."""
+        return self._running.states() if self._running else []
+
+    def run(self, stop: Event) -> None:
+        while not stop.is_set():
+            asked_at = self._monotonic()
+            epoch = self._ask()
+            if epoch is None:
+                stop.wait(LOOK)
+            else:
+                self._lead(epoch, asked_at, stop)
+
+    def _ask(self) -> int | None:
+        """The number of a new tenure; None when another process owns the feeds, or nobody can tell."""
+        if not self._ready():  # who does not hear what the last owner told must not speak after it
+            return None
+        try:
+            granted, owner, epoch = self._claim((LEASE, EPOCH), (self._me, int(LIFE * 1000)))
+        except StoreUnavailable:
+            return None  # the follower reports it
+        self.last_seen = Claim(owner.decode(), epoch)
+        return int(epoch) if granted else None
+
+    def _lead(self, epoch: int, asked_at: float, stop: Event) -> None:
+        log.info("this process feeds the fleet from now on (epoch %d)", epoch)
+        self._doubted = False
+        self._epoch = epoch
+        self._begin()
+        self._running = CollectorManager(self._collectors)
+        self._running.start()
+        try:
+            reason = self._hold(epoch, asked_at, stop)
+        finally:
+            self._epoch = None
+            self._end(self._running, stop)
+            self._running = None
+        log.warning("this process feeds the fleet no longer: %s", reason)
+
+    def _hold(self, epoch: int, renewed_at: float, stop: Event) -> str:
+        """Returns at once when there is any doubt, with its cause."""
+        while not stop.wait(STEP):
+            now = self._monotonic()
+            if now - renewed_at >= LIFE:
+                return f"it stood still for {now - renewed_at:.1f} s"
+            if not self._doubted and now - renewed_at < LIFE / 3:
+                continue
+            self._doubted = False
+            try:
+                if not self._renew((LEASE, EPOCH), (self._me, int(LIFE * 1000), epoch)):
+                    return "another process took over"
+            except StoreUnavailable as error:
+                return str(error)
+            renewed_at = now
+        return "it was told to stop"
+
+    def _end(self, collectors: CollectorManager, stop: Event) -> None:
+        while not collectors.stop(END) and not stop.is_set():
+            log.warning("waiting for the collectors to end before the lease is asked for again")
+        if stop.is_set():
+            self._let_go()
+
+    def _let_go(self) -> None:
+        """So that another process needs not wait for the claim to lapse."""
+        try:
+            self._release((LEASE,), (self._me,))
+        except StoreUnavailable as error:
+            log.info("the lease lapses within %g s: %s", LIFE, error)
