@@ -7,9 +7,10 @@ from functools import partial
 
 from tests.drill.row import FULL, SHORT, Row, Tempo
 from tests.drill.rows import ROWS
-from tests.drill.run import FAKETIME, Result, drill
+from tests.drill.run import Result, drill, playable
 from tests.drill.soak import soak
 from tests.drill.table import heading, line, write
+from tests.programs import PACKAGES
 
 
 def arguments() -> argparse.ArgumentParser:
@@ -50,9 +51,9 @@ def main() -> int:
 def chosen(tempo: Tempo) -> list[Row]:
     """The rows for that tempo that can be played on this machine."""
     fitting = [each for each in ROWS.values() if not (tempo.short and each.long)]
-    if FAKETIME is None:
-        print("without the row of the clock: sudo apt-get install faketime", file=sys.stderr)
-    return [each for each in fitting if FAKETIME or not each.clock]
+    for program in {each.program for each in fitting if each.program and not playable(each)}:
+        print(f"without the rows that need it: sudo apt-get install {PACKAGES[program]}", file=sys.stderr)
+    return list(filter(playable, fitting))
 
 
 def _shown(tempo: Tempo, with_log: bool, each: Row) -> Result:

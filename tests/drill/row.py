@@ -12,6 +12,7 @@ from tests.drill.certificates import Authority
 from tests.drill.clients import Reading
 from tests.drill.proxy import Proxy
 from tests.drill.truth import Mute, Truth
+from tests.process.nginx import Nginx
 from tests.process.service import Service
 from tests.simulator.client import Simulator
 
@@ -63,6 +64,7 @@ class Stage:
         self.authority: Authority | None = None
         self.resolver: Path | None = None
         self.clock: Path | None = None
+        self.nginx: Nginx | None = None
         self.problems: list[str] = []
         self.remarks: list[str] = []
         self.mutes: list[Mute] = []
@@ -175,12 +177,17 @@ class Row:
     unnoticed: float = 0.0
     """Seconds by which the feed may be behind without anything that tells: deaf, or on a slow line."""
     several_workers: bool = False
-    killed: int = 0
-    """Requests that may fail because their worker was killed."""
+    behind_nginx: bool = False
+    """The load comes through deploy/nginx.conf, as for real; the stage still asks the service itself."""
     ends: bool = False
     """The service ends: clients who find the door closed do not count."""
     long: bool = False
     """It has no short form: a time in it cannot be set."""
+
+    @property
+    def program(self) -> str | None:
+        """What has to be installed for it."""
+        return "nginx" if self.behind_nginx else "faketime" if self.clock else None
 
 
 ROWS: dict[str, Row] = {}

@@ -16,7 +16,9 @@ from tests.drill.machine import Holdings, holdings
 from tests.drill.proxy import Proxy
 from tests.drill.row import PAIRS, RECOVERY, Row, Stage, Tempo
 from tests.drill.truth import TRANSPORT, Truth, Wrong
+from tests.process.nginx import own_folder, reachable, running_nginx
 from tests.process.service import Service, ServiceError
+from tests.programs import find_program, require_program
 from tests.simulator.client import Simulator, SimulatorError
 
 HERE = Path(__file__).resolve().parent
@@ -50,13 +52,19 @@ class Result:
         return not (self.problems or self.wrong)
 
 
+def playable(row: Row) -> bool:
+    """Whether the program that the row needs is installed."""
+    return row.program is None or find_program(row.program) is not None
+
+
 def drill(row: Row, tempo: Tempo) -> Result:
     """Plays the row. Raises what keeps the simulator or the service from starting."""
     with ExitStack() as stack:
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory()))
         stage = _set_stage(row, tempo, stack, folder)
         stage.until(stage.fed, START_SECONDS, "the feed begins")
-        clients = Clients.start(stage.service.port, tempo.rate, folder / "readings")
+        port = stage.nginx.port if stage.nginx else stage.service.port
+        clients = Clients.start(port, tempo.rate, folder / "readings")
         stack.callback(clients.kill)
         return _act(row, stage, clients)
 
@@ -96,12 +104,15 @@ def _set_stage(row: Row, tempo: Tempo, stack: ExitStack, folder: Path) -> Stage:
     settings |= {"SSL_CERT_FILE": str(authority.file)} if authority else {}
     settings |= _resolver(resolver) if row.names else {}
     settings |= _moved_clock(clock) if row.clock else {}
+    front = stack.enter_context(own_folder()) if row.behind_nginx else None
+    settings |= reachable(front) if front else {}
     service = stack.enter_context(
         Service.start(simulator, "tests.process.glass:app", fed=False, **(settings | dict(row.settings)))
     )
     stage = Stage(tempo, simulator, service, Truth(simulator, PAIRS))
     stage.feed, stage.rest, stage.authority = feed, rest, authority
     stage.resolver, stage.clock = resolver, clock
+    stage.nginx = stack.enter_context(running_nginx(require_program("nginx"), front)) if front else None
     return stage
 
 
@@ -155,7 +166,7 @@ def _verdict(
     failures = [reading for reading in readings if reading.failure and not (row.ends and _closed(reading))]
     honest = [reading for reading in failures if _is_honest(reading, stage, recovery)]
     failed = len(failures) - len(honest)
-    (stage.problems if failed > row.killed else stage.remarks).extend(_named(failures, honest))
+    stage.problems.extend(_named(failures, honest))
     return Result(
         row,
         len(readings),

@@ -4,25 +4,33 @@ import os
 import signal
 
 from tests.drill.row import Stage, row
+from tests.process.load import Load
 from tests.process.service import DEADLINE
 
-IN_FLIGHT = 8
-"""The clients: each can lose the request that a killed worker was answering."""
+ALONGSIDE = 50.0
+"""Requests per second of those who ask the service itself while it is killed."""
 
 
-@row("kill", "worker killed (SIGKILL)", several_workers=True, killed=IN_FLIGHT * 6)
+@row("kill", "worker killed (SIGKILL), through nginx", several_workers=True, behind_nginx=True)
 def kill(stage: Stage) -> None:
-    kills = int(stage.tempo.of(6, 1))
-    with stage.faulty():
+    """Nobody but who asked it can ask again for what a worker did not live to answer, and nginx does."""
+    assert stage.nginx is not None
+    kills = int(stage.tempo.of(12, 1))
+    with stage.faulty(), Load(stage.service.port, rate=ALONGSIDE) as direct:
         for _ in range(kills):
             (worker,) = stage.service.worker_pids()
             os.kill(worker, signal.SIGKILL)
             stage.until(lambda worker=worker: _replaced(stage, worker), 10.0, "another worker")  # type: ignore[misc]
             stage.until(stage.fed, 10.0, "fed again")
             stage.hold(stage.tempo.of(2.0, 0.2))
-    stage.remarks.append(f"{kills} kills")
+    stage.remarks.append(
+        f"{kills} kills; {stage.nginx.left_unanswered()} requests unanswered, asked again by nginx"
+    )
+    lost, asked = direct.failures().total(), len(direct.outcomes())
+    stage.check(lost <= kills or stage.tempo.short, f"{lost} of {asked:,} that came past nginx lost")
 
 
+@row("reload_nginx", "SIGHUP under load, 10 times, through nginx", several_workers=True, behind_nginx=True)
 @row("reload", "SIGHUP under load, 10 times", several_workers=True)
 def reload(stage: Stage) -> None:
     with stage.faulty():

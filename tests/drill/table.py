@@ -69,7 +69,8 @@ def _intro(tempo: Tempo, at_once: int) -> str:
     form = "short form" if tempo.short else "full form"
     return (
         f"Made by `make drill` ({form}): one row per fault, {at_once} at a time on {os.cpu_count()} cores, one gunicorn worker, {tempo.rate:g} requests/s from 8 clients"
-        f" (half of them on fresh connections, 40 % with `detail=true`), CACHE_TTL {tempo.ttl:g} s. A price is wrong when"
+        f" (half of them on fresh connections, 40 % with `detail=true`), CACHE_TTL {tempo.ttl:g} s. They ask gunicorn itself, or deploy/nginx.conf before it where the row says"
+        " “through nginx”. A price is wrong when"
         " it was not the last trade at any moment between the request, less the age that the answer admits to"
         " (CACHE_TTL for a plain answer) and 250 ms, and the answer; or when it is older than one that the same client"
         " saw before; or when it is called live or quiet after the fault had to be noticed."

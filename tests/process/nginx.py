@@ -3,6 +3,7 @@
 import http.client
 import json
 import os
+import re
 import socket
 import subprocess
 import tempfile
@@ -17,6 +18,12 @@ from tests.programs import require_program
 from tests.simulator.client import PROJECT, Simulator
 
 CONFIGURATION = PROJECT / "deploy" / "nginx.conf"
+
+_LEFT = re.compile(
+    r"^(\S+ \S+) .* (\*\d+) .* while (?:sending request to|reading response header from) upstream",
+    re.MULTILINE,
+)
+"""The second and the client's connection; a request that meets several dead connections has a line for each."""
 
 
 class Nginx:
@@ -48,20 +55,28 @@ class Nginx:
         """Its lines; complete only when it was stopped. Raises ValueError for one that is not a JSON object."""
         return [json.loads(line) for line in (self._folder / "access.log").read_bytes().splitlines()]
 
+    def left_unanswered(self) -> int:
+        """Requests for which nginx had to ask once more, as a worker ended over them."""
+        log = (self._folder / "error.log").read_text(errors="replace")
+        return len(set(_LEFT.findall(log)))
+
 
 @contextmanager
 def behind_nginx(simulator: Simulator, **settings: str) -> Iterator[tuple[Nginx, Service]]:
     """nginx and, behind it, a service that answers at a port of its own too."""
     program = require_program("nginx")
-    with own_folder() as folder:
-        binds = f"--bind 127.0.0.1:0 --bind unix:{folder}/http.sock"
-        with (
-            Service.start(
-                simulator, fed=True, GUNICORN_CMD_ARGS=binds, TRUSTED_PROXIES="1", **settings
-            ) as service,
-            running_nginx(program, folder) as nginx,
-        ):
-            yield nginx, service
+    with (
+        own_folder() as folder,
+        Service.start(simulator, fed=True, **reachable(folder), **settings) as service,
+        running_nginx(program, folder) as nginx,
+    ):
+        yield nginx, service
+
+
+def reachable(folder: Path) -> dict[str, str]:
+    """The settings of a service that answers both at a port and to the nginx of that folder."""
+    binds = f"--bind 127.0.0.1:0 --bind unix:{folder}/http.sock"
+    return {"GUNICORN_CMD_ARGS": binds, "TRUSTED_PROXIES": "1"}
 
 
 @contextmanager

@@ -7,7 +7,7 @@ import pytest
 
 from tests.drill.row import SHORT
 from tests.drill.rows import ROWS
-from tests.drill.run import FAKETIME, Result, drill
+from tests.drill.run import Result, drill, playable
 from tests.programs import require_program
 
 LANES = 5
@@ -25,7 +25,7 @@ NAMES = [
 def results() -> Iterator[dict[str, Future[Result]]]:
     """All rows under way."""
     pool = ThreadPoolExecutor(LANES)
-    yield {name: pool.submit(drill, ROWS[name], SHORT) for name in NAMES if FAKETIME or not ROWS[name].clock}
+    yield {name: pool.submit(drill, ROWS[name], SHORT) for name in NAMES if playable(ROWS[name])}
     pool.shutdown(cancel_futures=True)
 
 
@@ -34,7 +34,7 @@ def results() -> Iterator[dict[str, Future[Result]]]:
 def test_no_price_is_wrong_and_no_request_fails_that_need_not(
     name: str, results: dict[str, Future[Result]]
 ) -> None:
-    if ROWS[name].clock:
-        require_program("faketime")
+    if program := ROWS[name].program:
+        require_program(program)
     result = results[name].result()
     assert result.passed, "\n".join([*result.problems, *result.log])

@@ -344,12 +344,14 @@ def test_a_worker_that_is_killed_under_load_fails_no_request(front: Front, query
 def test_those_who_wait_outlive_the_worker_that_held_them(front: Front) -> None:
     front.service.until(lambda: front.service.get(LTP).status == 200, what="a price")
     (victim,) = front.service.worker_pids()
+    unanswered = front.nginx.left_unanswered()
     waiting = {"If-None-Match": front.nginx.get(LTP).headers["etag"], "Prefer": "wait=2"}
     with ThreadPoolExecutor(20) as clients:
         held = [clients.submit(front.nginx.get, LTP, waiting) for _ in range(20)]
         assert {front.nginx.get("/health").status for _ in range(20)} == {200}
         os.kill(victim, signal.SIGKILL)
         assert {each.result().status for each in held} <= {200, 304}
+    assert front.nginx.left_unanswered() > unanswered
 
 
 # The promise of the cache.
