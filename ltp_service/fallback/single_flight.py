@@ -26,20 +26,23 @@ class SingleFlight(Generic[Item, Result]):
     """Joins questions about sets of items into single calls of `ask`, at least `interval` seconds apart.
 
     The interval runs from the end of a call to the start of the next; within it the last result, or the
-    last error, is everybody's who wants no more than was asked. No lock is held while `ask` runs.
+    last error, is everybody's who wants no more than was asked. `ask` is told how many seconds it has, at most
+    `budget`; whoever asks waits for no longer than a budget and an interval. No lock is held while `ask` runs.
     """
 
     def __init__(
         self,
-        ask: Callable[[frozenset[Item]], Result],
+        ask: Callable[[frozenset[Item], float], Result],
         monotonic: Callable[[], float],
         sleep: Callable[[float], None],
         *,
+        budget: float,
         interval: float = 1.0,
     ) -> None:
         self._ask = ask
         self._monotonic = monotonic
         self._sleep = sleep
+        self._budget = budget
         self._interval = interval
         self._lock = Lock()
         self._next: _Flight[Item, Result] | None = None
@@ -48,11 +51,12 @@ class SingleFlight(Generic[Item, Result]):
         self._ended_at = float("-inf")
 
     def get(self, items: Set[Item]) -> Result:
-        """The result of a call that asked at least for `items`. Raises what that call raised."""
+        """The result of a call that asked at least for `items`. Raises what that call raised, or Unreachable."""
+        deadline = self._monotonic() + self._budget + self._interval
         flight, first = self._board(items)
         if first:
-            self._fly(flight)
-        if error := flight.landing.exception():
+            self._fly(flight, deadline)
+        if error := self._outcome(flight, deadline):
             # Each raise adds to the traceback, which would keep the frames of all who were told this error.
             raise error.with_traceback(None)
         return flight.landing.result()
@@ -72,10 +76,11 @@ class SingleFlight(Generic[Item, Result]):
     def _is_recent(self, flight: _Flight[Item, Result]) -> bool:
         return not flight.landing.done() or self._monotonic() < self._ended_at + self._interval
 
-    def _fly(self, flight: _Flight[Item, Result]) -> None:
+    def _fly(self, flight: _Flight[Item, Result], deadline: float) -> None:
         try:
-            self._await_slot()
-            result = self._ask(self._take_off(flight))
+            self._await_slot(deadline)
+            left = min(self._budget, deadline - self._monotonic())
+            result = self._ask(self._take_off(flight), left)
         except BaseException as error:
             self._land(flight)
             # Whoever ended this caller did not mean those who wait with it.
@@ -87,13 +92,23 @@ class SingleFlight(Generic[Item, Result]):
             self._land(flight)
             flight.landing.set_result(result)
 
-    def _await_slot(self) -> None:
+    def _await_slot(self, deadline: float) -> None:
         with self._lock:
             before = self._current
         if before:
-            before.landing.exception()
+            self._outcome(before, deadline)
+            # The exchange would be blamed for a call that was given too little time.
+            if self._ended_at + self._interval > deadline - self._budget / 2:
+                raise _late("no time is left to ask: the call before took too long")
             while (wait := self._ended_at + self._interval - self._monotonic()) > 0:
                 self._sleep(wait)
+
+    def _outcome(self, flight: _Flight[Item, Result], deadline: float) -> BaseException | None:
+        """The error of a call, once it has ended. Raises Unreachable at the deadline."""
+        try:
+            return flight.landing.exception(max(0.0, deadline - self._monotonic()))
+        except TimeoutError:
+            raise _late("the call under way takes too long") from None
 
     def _take_off(self, flight: _Flight[Item, Result]) -> frozenset[Item]:
         with self._lock:
@@ -106,3 +121,7 @@ class SingleFlight(Generic[Item, Result]):
                 self._next = None
             else:
                 self._ended_at = self._monotonic()
+
+
+def _late(why: str) -> Unreachable:
+    return Unreachable(why, reason="timeout")

@@ -62,7 +62,7 @@ class Bounds(msgspec.Struct, frozen=True):
     """How long a call may take, and how far two sources may be apart."""
 
     budget: float
-    """Seconds; no request waits longer."""
+    """Seconds of one call; a request waits no longer than for that and the pause between two calls."""
     divergence: float
     """A fraction of the price."""
 
@@ -83,9 +83,10 @@ class RestSource:
         self._store = store
         self._clock = clock
         self._observer = observer
-        self._budget = bounds.budget
         self._limit = Decimal(str(bounds.divergence))
-        self._flight: SingleFlight[Pair, list[Tick]] = SingleFlight(self._ask, clock.monotonic, sleep)
+        self._flight: SingleFlight[Pair, list[Tick]] = SingleFlight(
+            self._ask, clock.monotonic, sleep, budget=bounds.budget
+        )
         self._wall_ahead = clock.wall() - clock.monotonic()
         self._doubtful: dict[Pair, None] = {}
         self.divergences: dict[Pair, Divergence] = {}
@@ -135,8 +136,8 @@ class RestSource:
         """No trade lies further ahead, in unix seconds, whichever way this machine's clock was set meanwhile."""
         return FUTURE + max(self._clock.wall(), self._clock.monotonic() + self._wall_ahead)
 
-    def _ask(self, pairs: frozenset[Pair]) -> list[Tick]:
-        answer = self._rest.last_trades(sorted(pairs), self._budget)
+    def _ask(self, pairs: frozenset[Pair], budget: float) -> list[Tick]:
+        answer = self._rest.last_trades(sorted(pairs), budget)
         self.unknown = answer.unknown | (self.unknown - pairs)
         held = self._store.all()
         for tick in answer.ticks:

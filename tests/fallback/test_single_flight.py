@@ -9,6 +9,7 @@ from ltp_service.errors import Unreachable
 from ltp_service.fallback.single_flight import SingleFlight
 
 PATIENCE = 5.0
+BUDGET = 3.0
 
 Items = frozenset[str]
 
@@ -35,13 +36,15 @@ class Source:
         self.time = time
         self.asked: list[Items] = []
         self.times: list[float] = []
+        self.budgets: list[float] = []
         self.gate = threading.Event()
         self.gate.set()
         self.reached = threading.Event()
         self.error: BaseException | None = None
 
-    def __call__(self, items: Items) -> list[str]:
+    def __call__(self, items: Items, budget: float) -> list[str]:
         self.asked.append(items)
+        self.budgets.append(budget)
         self.times.append(self.time.now)
         self.reached.set()
         assert self.gate.wait(PATIENCE)
@@ -84,7 +87,7 @@ def source(time: Time) -> Source:
 
 @pytest.fixture
 def flights(source: Source, time: Time) -> SingleFlight[str, list[str]]:
-    return SingleFlight(source, time, time.sleep)
+    return SingleFlight(source, time, time.sleep, budget=BUDGET)
 
 
 Flights = SingleFlight[str, list[str]]
@@ -226,7 +229,7 @@ def test_a_caller_that_is_ended_while_it_waits_for_its_turn_frees_those_who_wait
         assert end.wait(PATIENCE)
         raise SystemExit
 
-    flights: Flights = SingleFlight(source, time, sleep)
+    flights: Flights = SingleFlight(source, time, sleep, budget=BUDGET)
     flights.get({"a"})
     first = Caller(flights, "b")
     assert asleep.wait(PATIENCE)
@@ -241,9 +244,68 @@ def test_a_caller_that_is_ended_while_it_waits_for_its_turn_frees_those_who_wait
 
 
 def test_a_hundred_callers_make_one_call_per_second(source: Source, time: Time) -> None:
-    flights: Flights = SingleFlight(source, time, time.sleep)
+    flights: Flights = SingleFlight(source, time, time.sleep, budget=BUDGET)
     callers = [Caller(flights, f"{number % 7}") for number in range(100)]
     for caller in callers:
         caller.end()
         assert caller.result
     assert all(later - earlier >= 1.0 for earlier, later in zip(source.times, source.times[1:], strict=False))
+
+
+# Nobody waits for longer than for one call and the pause before it.
+
+
+@pytest.fixture
+def hasty(source: Source, time: Time) -> Flights:
+    """A hundredth of a second is all that its callers have."""
+    return SingleFlight(source, time, time.sleep, budget=0.01, interval=0.0)
+
+
+@pytest.mark.parametrize("item", ["a", "b"], ids=["asked for", "not asked for"])
+def test_a_call_that_hangs_holds_nobody_beyond_the_deadline(
+    hasty: Flights, source: Source, item: str
+) -> None:
+    first = held(hasty, source, "a")
+    with pytest.raises(Unreachable) as refused:
+        hasty.get({item})
+    assert refused.value.reason == "timeout"
+    source.gate.set()
+    first.end()
+    assert first.result == ["a"]
+    assert source.asked == [{"a"}]
+
+
+def test_who_gave_up_leaves_the_way_free(hasty: Flights, source: Source) -> None:
+    first = held(hasty, source, "a")
+    with pytest.raises(Unreachable):
+        hasty.get({"b"})
+    source.gate.set()
+    first.end()
+    assert hasty.get({"b"}) == ["b"]
+
+
+def waited_for(seconds: float, flights: Flights, source: Source, time: Time) -> Caller:
+    """A caller who had to wait for that long until another call ended, and is through."""
+    first = held(flights, source, "a")
+    second = Caller(flights, "b")
+    wait_until(lambda: boarding(flights) == frozenset("b"))
+    time.now += seconds
+    source.gate.set()
+    first.end()
+    second.end()
+    return second
+
+
+def test_a_call_has_what_is_left_of_the_time(flights: Flights, source: Source, time: Time) -> None:
+    assert waited_for(1.0, flights, source, time).result == ["b"]
+    assert source.budgets == [BUDGET, BUDGET - 1.0]
+
+
+def test_a_call_that_would_have_too_little_time_is_not_made(
+    flights: Flights, source: Source, time: Time
+) -> None:
+    refused = waited_for(BUDGET / 2 + 0.1, flights, source, time).error
+    assert isinstance(refused, Unreachable)
+    assert refused.reason == "timeout"
+    assert source.asked == [{"a"}]
+    assert time.slept == []
