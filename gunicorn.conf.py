@@ -66,7 +66,10 @@ control_socket_disable = True
 limit_request_line = 4094
 limit_request_fields = 50
 limit_request_field_size = 8190
-forwarded_allow_ips = ""
+# Nobody's headers change the scheme or the path, not even those of a unix socket; so nobody's address has to be looked at.
+secure_scheme_headers: dict[str, str] = {}
+forwarder_headers = ""
+forwarded_allow_ips = "*"
 http_protocols = "h1"
 proc_name = "ltp_service"
 logger_class = ServerLog

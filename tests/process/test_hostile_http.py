@@ -172,6 +172,8 @@ ABUSES: dict[str, tuple[bytes, int, int]] = {
     "backslashes": (request("/api\\v1\\pairs"), 404, 404),
     "NUL in path": (request("/health%00"), 404, 400),
     "raw bytes in path": (request("/\udcff"), 400, 400),
+    "two schemes": (request("/health", "X-Forwarded-Proto: https", "X-Forwarded-SSL: off"), 200, 200),
+    "a prefix of the path": (request(LTP, "SCRIPT_NAME: /api"), 200, 200),
     "absolute form": (request("http://evil.example/health"), 200, 200),
     "authority form": (request("evil.example:80", method="CONNECT"), 404, 400),
     "asterisk form": (request("*"), 400, 400),
