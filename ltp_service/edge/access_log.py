@@ -76,4 +76,4 @@ def _as_text(row: Row) -> bytes:
 
 
 def _masked(path: str) -> str:
-    return _KEY.sub(r"\1***", path)
+    return _KEY.sub(r"\1***", path) if "ltp_" in path else path

@@ -29,6 +29,8 @@ KNOWN = {
 }
 """What gunicorn 27 keeps about an answer, as far as it is read or written here."""
 
+_PRINTABLE = bytes(range(0x20, 0x7F))
+
 _NAME = re.compile(r"[A-Za-z0-9-]+")
 _OF_THE_SERVER = {
     "connection",
@@ -96,11 +98,12 @@ def _head(response: Any, status: str, headers: Headers, moment: float) -> bytes 
         else "Connection: keep-alive",
     ]
     lines += [_beginnings[name] + value for name, value in headers]
-    text = "".join(lines)
-    if not (text.isascii() and text.isprintable()):
-        return None
     lines += ("", "")
-    return "\r\n".join(lines).encode("ascii")
+    text = "\r\n".join(lines)
+    if not text.isascii():
+        return None
+    head = text.encode()
+    return head if head.translate(None, _PRINTABLE) == b"\r\n" * (len(lines) - 1) else None
 
 
 def _is_framed(response: Any, status: str, head: bytes, body: bytes) -> bool:
