@@ -25,8 +25,9 @@ test: .venv/.test programs ## run every test and hold the coverage floor
 
 check: .venv/.test ## format, lint, types, import arrows, README and image against the code
 	$(BIN)/ruff format --check && $(BIN)/ruff check && $(BIN)/mypy && $(BIN)/hadolint Dockerfile
+	$(BIN)/check-jsonschema --quiet --builtin-schema vendor.compose-spec docker-compose.yml
 	$(BIN)/python -m pytest --quiet tests/test_architecture.py tests/test_config.py tests/test_dockerfile.py \
-		tests/process/test_image.py
+		tests/test_docker_compose.py tests/test_deploy_kubernetes.py tests/test_deploy_systemd.py tests/process/test_image.py
 
 format: .venv/.test ## rewrite the code in the house format
 	$(BIN)/ruff check --fix --exit-zero && $(BIN)/ruff format

@@ -8,6 +8,7 @@ import pytest
 PACKAGES = {
     "nginx": "nginx-light",
     "redis-server": "redis-server",
+    "systemd-analyze": "systemd",
     "promtool": "prometheus",
     "chromium": "chromium",
     "faketime": "faketime",  # for the fire drill's steps of the clock

@@ -1,0 +1,29 @@
+"""What the tests of every way to deploy the service ask for."""
+
+from collections.abc import Mapping
+from math import ceil
+from pathlib import Path
+
+from ltp_service.config import Config, load_config
+from tests.dockerfile import environment, final
+
+LONGEST_FEED_STOP = 4
+"""Seconds; STOP_TIMEOUT in gunicorn.conf.py."""
+
+IMAGE_ENVIRONMENT = environment(final("ENV"))
+
+
+def config_of(environ: Mapping[str, str]) -> Config:
+    """The settings that it gives. Raises ConfigError for a refused value, AssertionError for a name that is none."""
+    known = {field.upper() for field in Config.model_fields}
+    assert {name for name in environ if not name.startswith("PYTHON")} <= known
+    return load_config(environ)
+
+
+def longest_end(config: Config) -> int:
+    """Seconds that the service takes to end at most."""
+    return ceil(config.shutdown_timeout) + LONGEST_FEED_STOP
+
+
+def volumes_of_the_image() -> list[Path]:
+    return [Path(name) for name in final("VOLUME").split()]

@@ -1,0 +1,41 @@
+"""deploy/systemd: the unit against the service; tests/process/test_systemd.py has systemd and gunicorn judge it."""
+
+import shlex
+from pathlib import Path
+
+from tests.conftest import ROOT
+from tests.deployed import config_of, longest_end
+from tests.systemd import SERVICE, environment, start_command
+
+CONFIGURATION = (ROOT / "deploy" / "nginx.conf").read_text()
+
+
+def test_every_setting_is_one_of_the_services_and_its_value_accepted() -> None:
+    config = config_of(environment())
+    assert config.trusted_proxies == 1
+    assert config.database_path.parent == Path("/var/lib") / SERVICE["StateDirectory"][0]
+
+
+def test_it_starts_what_make_installs_in_the_folder_of_the_project() -> None:
+    program, *arguments = start_command()
+    (folder,) = SERVICE["WorkingDirectory"]
+    assert program == f"{folder}/.venv/bin/gunicorn"
+    assert arguments[-1] == "wsgi:app"
+
+
+def test_nginx_and_prometheus_find_it() -> None:
+    socket = f"unix:/run/{SERVICE['RuntimeDirectory'][0]}/http.sock"
+    assert socket in start_command()
+    assert f"server {socket} " in CONFIGURATION
+    targets = (ROOT / "deploy" / "prometheus" / "targets.yml").read_text()
+    assert start_command()[2] in targets
+
+
+def test_it_may_end_in_order_and_is_started_again_for_ever() -> None:
+    assert int(SERVICE["TimeoutStopSec"][0]) > longest_end(config_of(environment()))
+    assert SERVICE["Restart"] == ["on-failure"]
+    assert SERVICE["KillMode"] == ["mixed"]
+
+
+def test_a_reload_is_the_signal_that_gunicorn_reloads_at() -> None:
+    assert shlex.split(SERVICE["ExecReload"][0])[1:] == ["-HUP", "$MAINPID"]
