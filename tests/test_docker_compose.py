@@ -7,29 +7,16 @@ from typing import Any
 import pytest
 import yaml
 
+from tests.compose import FILE, SERVICES, mounts, settings
 from tests.conftest import ROOT
 from tests.deployed import config_of, longest_end, volumes_of_the_image
 
-FILE = yaml.safe_load((ROOT / "docker-compose.yml").read_text())
-SERVICES: dict[str, dict[str, Any]] = FILE["services"]
 LTP = SERVICES["ltp"]
 NGINX = SERVICES["nginx"]
 SOCKET = "/run/ltp-service"
 CONFIGURATION = (ROOT / "deploy" / "nginx.conf").read_text()
 
 each_service = pytest.mark.parametrize("service", SERVICES.values(), ids=SERVICES)
-
-
-def settings() -> dict[str, str]:
-    """As Compose gives them, with a value for each that has to be chosen."""
-    given: dict[str, str] = LTP["environment"]
-    return {name: re.sub(r"\$\{\w+(:-|:\?.*)\}", "", value) for name, value in given.items()}
-
-
-def mounts(service: dict[str, Any]) -> dict[str, str]:
-    """Place in the container → what is there: a path of the project or a volume."""
-    parts = [text.split(":") for text in service.get("volumes", [])]
-    return {place: source for source, place, *_ in parts}
 
 
 # The service.

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.compose import SERVICES
 from tests.dockerfile import command, final, health_check
 from tests.process.image import Image, as_user, build
 from tests.process.service import Service, environment
@@ -66,6 +67,17 @@ def test_it_serves_as_its_user_from_a_read_only_tree_and_ends_in_order(
         assert service.wait_for_exit() == 0
         assert image.run(health_check(), {"PORT": str(service.port)})[0] != 0
     assert tree(image) == before
+
+
+def test_composes_command_gives_nginx_a_socket_and_prometheus_a_port(
+    image: Image, simulator: Simulator
+) -> None:
+    http = image.root / "run/ltp-service/http.sock"
+    places = {"0.0.0.0:8080": "127.0.0.1:0", "unix:/run/ltp-service/http.sock": f"unix:{http}"}
+    words = [places.get(word, word) for word in SERVICES["ltp"]["command"]]
+    with Service.begun(image.start(words, settings(simulator)), feeds=1) as service:
+        assert service.get("/metrics").status == 200
+        assert http.stat().st_mode & 0o777 == 0o777  # nginx is another user
 
 
 def test_the_first_key_can_be_made_in_the_container(image: Image) -> None:
