@@ -16,7 +16,8 @@ from ltp_service.keys import open_keyring
 from ltp_service.keys.keyring import KeyReload
 from ltp_service.limits import open_limiter
 from ltp_service.limits.failures import FailureBudget
-from ltp_service.metrics import Gauges, Metrics, serve_metrics
+from ltp_service.metrics.counting import Metrics
+from ltp_service.metrics.serving import Gauges, serve_metrics
 from ltp_service.services import Services, attach
 from ltp_service.stores.symbols import SymbolReload
 from ltp_service.trade_wiring import wire_trades

@@ -15,7 +15,9 @@ from ltp_service.errors import Rejected, Unreachable
 from ltp_service.fallback.breaker import CircuitBreaker
 from ltp_service.fallback.kraken import KrakenRest, Patience
 from ltp_service.http_client import Answer, HttpClient
-from ltp_service.metrics import MOST_SYMBOLS, MOST_WAITING, Distribution, Gauges, Metrics
+from ltp_service.metrics.counting import MOST_SYMBOLS, MOST_WAITING, Metrics
+from ltp_service.metrics.series import Distribution
+from ltp_service.metrics.serving import Gauges
 from ltp_service.observer import Observer
 from ltp_service.stores.memory import MEMORY
 from ltp_service.tick import WEBSOCKET
