@@ -30,11 +30,11 @@ def create_app(config: Config, *, clock: Clock | None = None) -> Flask:
     clock = clock or SystemClock()
     metrics = Metrics()
     database = Database(config.database_path, clock, time.sleep)
-    trades = wire_trades(config, clock, metrics, database)
     redis = open_redis_if_asked(config, clock)
+    trades = wire_trades(config, clock, metrics, database, redis)
     sharing = Sharing(redis, list(trades.collectors.values())) if redis else None
     prices = wire_prices(config, clock, metrics, trades.witnesses.fresh_prices, sharing)
-    keyring = open_keyring(config, clock, database)
+    keyring = open_keyring(config, clock, database, redis)
     lane = (
         None
         if config.auth_enabled

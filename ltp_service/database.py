@@ -194,11 +194,11 @@ class Reload:
             step()
         except StoreUnavailable as error:
             if not self._failing:
-                log.warning("%s: what is known goes on without the database: %s", self.name, error)
+                log.warning("%s: what is known goes on without the others: %s", self.name, error)
             self._failing = True
         else:
             if self._failing:
-                log.info("%s: the database answers again", self.name)
+                log.info("%s: in step with the others again", self.name)
             self._failing = False
 
 

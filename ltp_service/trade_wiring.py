@@ -5,7 +5,7 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
-from typing import cast
+from typing import TYPE_CHECKING, cast
 from urllib.parse import urlsplit
 
 from ltp_service.book import BookSnapshot
@@ -24,10 +24,13 @@ from ltp_service.http_client import HttpClient
 from ltp_service.observer import Observer
 from ltp_service.quotes.witness import Witnesses
 from ltp_service.stores.books import BookStore
-from ltp_service.stores.symbols import Symbols, open_symbols
+from ltp_service.stores.symbols import SqliteSymbols, SymbolBackEnd, Symbols, open_symbols
 from ltp_service.stores.trades import TradeStore
 from ltp_service.version import VERSION
 from ltp_service.wiring import POLL
+
+if TYPE_CHECKING:
+    from ltp_service.redis_client import RedisClient
 
 _REST_HOSTS = {
     "stream.binance.com": "https://api.binance.com",
@@ -48,12 +51,18 @@ class TradeParts:
     collectors: dict[str, Collector]
 
 
-def wire_trades(config: Config, clock: Clock, observer: Observer, database: Database) -> TradeParts:
+def wire_trades(
+    config: Config,
+    clock: Clock,
+    observer: Observer,
+    database: Database,
+    redis: "RedisClient | None" = None,
+) -> TradeParts:
     """Everything built and nothing started. Raises ConfigError for a collector that does not exist."""
     if problems := unknown_collectors(config):
         raise ConfigError(problems)
     trades, books = TradeStore(clock, observer), BookStore()
-    symbols = open_symbols(config, database)
+    symbols = open_symbols(config, _redis_symbols(redis) if redis else SqliteSymbols(database))
     collectors: dict[str, Collector] = {
         name: _collector(name, config, symbols, (trades, books), (clock, observer))
         for name in config.collectors
@@ -61,6 +70,12 @@ def wire_trades(config: Config, clock: Clock, observer: Observer, database: Data
     symbols.on_change(lambda: _follow(collectors, symbols))
     exchanges = [each.exchange for each in collectors.values() if isinstance(each, TradeCollector)]
     return TradeParts(trades, books, symbols, Witnesses(exchanges, trades, clock), collectors)
+
+
+def _redis_symbols(redis: "RedisClient") -> SymbolBackEnd:
+    from ltp_service.stores.redis_symbols import RedisSymbols  # noqa: PLC0415 - a process of its own needs none
+
+    return RedisSymbols(redis)
 
 
 def _follow(collectors: dict[str, Collector], symbols: Symbols) -> None:

@@ -68,10 +68,11 @@ ARROWS = {
     "collectors.connection": "",
     "collectors.spawn": "",
     "fleet": "stores collectors.manager fallback.poll redis_client",
-    "stores": "database redis_client",
-    "keys": "database redis_client",
+    "stores": "database redis_client redis_hash",
+    "keys": "database redis_client redis_hash",
     "limits": "database redis_client",
     "http_client": "",
+    "redis_hash": "redis_client",
     "redis_client": "",
     "database": "",
 }
@@ -252,7 +253,7 @@ def imports_hidden_in_functions(root: Path) -> list[str]:
         if found.inside
         and found.hidden
         and found.module != "gunicorn.conf"
-        and found.target.rpartition(".")[2] not in {"redis", "redis_client"}
+        and found.target.rpartition(".")[2].partition("_")[0] != "redis"
     ]
 
 

@@ -17,6 +17,7 @@ from ltp_service.clock import SystemClock
 from ltp_service.config import Config
 from ltp_service.keys import open_keyring
 from ltp_service.keys.key import ApiKey, is_well_formed
+from tests.redis_server import RedisServer
 
 ROOT = Path(__file__).parent.parent
 ENVIRONMENT_KEY = "ltp_" + "-nv1ronm" + "e" * 35
@@ -164,6 +165,22 @@ def test_a_database_that_cannot_be_used_is_one_clear_line(
     assert (ended.code, ended.out) == (1, "")
     assert ended.err.count("\n") == 1
     assert "(DATABASE_PATH) cannot be opened; let this user read and write" in ended.err
+
+
+def test_the_keys_are_those_in_redis_where_the_settings_say_so(
+    path: Path, tmp_path: Path, run: Callable[..., Ended]
+) -> None:
+    with RedisServer.start(tmp_path) as server:
+        where = {"CACHE_BACKEND": "redis", "REDIS_ADDR": server.address}
+        text = run("keys", "create", "--name", "ops", **where).out.strip()
+        assert run("keys", "revoke", text[:12], **where).code == 0
+        [_, row] = run("keys", "list", **where).out.splitlines()
+        assert row.split()[:3] == [text[:12], "read", "revoked"]
+        server.kill()
+        ended = run("keys", "list", **where)
+    assert (ended.code, ended.out, ended.err.count("\n")) == (1, "", 1)
+    assert "(REDIS_ADDR) does not answer" in ended.err or "did not answer just now" in ended.err
+    assert not path.exists()
 
 
 def test_refused_settings_are_told_all_at_once(run: Callable[..., Ended]) -> None:

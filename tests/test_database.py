@@ -439,6 +439,6 @@ def test_a_reload_survives_a_database_in_trouble_and_says_so_once(caplog: pytest
 
     Reload("keys", refresh).run(ScriptedStop(4))
     assert caplog.messages == [
-        "keys: what is known goes on without the database: disk gone",
-        "keys: the database answers again",
+        "keys: what is known goes on without the others: disk gone",
+        "keys: in step with the others again",
     ]

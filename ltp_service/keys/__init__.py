@@ -2,19 +2,36 @@
 
 import secrets
 import time
+from typing import TYPE_CHECKING
 
 from ltp_service.clock import Clock
 from ltp_service.config import Config
 from ltp_service.database import Database
-from ltp_service.keys.keyring import KeyReload, Keyring
+from ltp_service.keys.keyring import KeyBackEnd, KeyReload, Keyring
 from ltp_service.keys.sqlite import SqliteKeys
 
+if TYPE_CHECKING:
+    from ltp_service.redis_client import RedisClient
 
-def open_keyring(config: Config, clock: Clock, database: Database | None = None) -> Keyring:
-    """The keys of DATABASE_PATH, read once; a file that cannot be read leaves AUTH_API_KEY alone at first."""
-    database = database or Database(config.database_path, clock, time.sleep)
+
+def open_keyring(
+    config: Config, clock: Clock, database: Database | None = None, redis: "RedisClient | None" = None
+) -> Keyring:
+    """The keys of DATABASE_PATH or of Redis, read once; what cannot be read leaves AUTH_API_KEY alone at first."""
+    back_end = _redis(config, clock, redis) if config.cache_backend == "redis" else None
     keyring = Keyring(
-        SqliteKeys(database), clock, config.auth_api_key.get_secret_value() or None, secrets.token_bytes
+        back_end or SqliteKeys(database or Database(config.database_path, clock, time.sleep)),
+        clock,
+        config.auth_api_key.get_secret_value() or None,
+        secrets.token_bytes,
     )
     KeyReload(keyring).attempt(keyring.refresh)
     return keyring
+
+
+def _redis(config: Config, clock: Clock, redis: "RedisClient | None") -> KeyBackEnd:
+    # Inside, because a process of its own needs none of it.
+    from ltp_service.keys.redis import RedisKeys  # noqa: PLC0415
+    from ltp_service.redis_client import open_redis  # noqa: PLC0415
+
+    return RedisKeys(redis or open_redis(config, clock.monotonic))

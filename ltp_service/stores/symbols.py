@@ -1,4 +1,4 @@
-"""Which symbols the trade collectors collect: changed at run time, kept in the database file."""
+"""Which symbols the trade collectors collect: changed at run time, kept in the database file or in Redis."""
 
 import re
 from collections.abc import Callable, Hashable
@@ -52,7 +52,7 @@ class Symbols:
 
     def add(self, symbol: str) -> bool:
         """Collects `symbol` from now on; False if it was so already. InvalidParameter, StoreUnavailable."""
-        if not _SYMBOL.fullmatch(symbol):
+        if not is_symbol(symbol):
             raise InvalidParameter("a symbol must be 2 to 20 of A-Z and 0-9, for example BTCUSDT")
         return self._change(lambda symbols: symbols if symbol in symbols else _with(symbols, symbol))
 
@@ -127,11 +127,16 @@ class SymbolReload(Reload):
         super().__init__("symbols", symbols.refresh)
 
 
-def open_symbols(config: Config, database: Database) -> Symbols:
-    """The symbols kept in the database, read once; a file that cannot be read leaves those of SYMBOLS at first."""
-    symbols = Symbols(SqliteSymbols(database), config.symbols)
+def open_symbols(config: Config, back_end: SymbolBackEnd) -> Symbols:
+    """The symbols that are kept, read once; what cannot be read leaves those of SYMBOLS at first."""
+    symbols = Symbols(back_end, config.symbols)
     SymbolReload(symbols).attempt(symbols.refresh)
     return symbols
+
+
+def is_symbol(text: str) -> bool:
+    """Whether an exchange may call something so."""
+    return bool(_SYMBOL.fullmatch(text))
 
 
 def _with(symbols: SymbolList, symbol: str) -> SymbolList:

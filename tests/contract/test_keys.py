@@ -1,7 +1,7 @@
 """What every back end of the keyring promises. A new one joins with one line in BACK_ENDS."""
 
 from collections.abc import Callable, Generator
-from contextlib import closing
+from contextlib import AbstractContextManager, closing, contextmanager
 from dataclasses import replace
 from pathlib import Path
 
@@ -10,35 +10,51 @@ import pytest
 from ltp_service.database import Database
 from ltp_service.keys.key import ApiKey, Permission
 from ltp_service.keys.keyring import KeyBackEnd
+from ltp_service.keys.redis import RedisKeys
 from ltp_service.keys.sqlite import SqliteKeys
+from tests.redis_server import RedisServer
 from tests.steered_clock import SteeredClock
 
 NOW = 1_000.0
 
 
-def sqlite_keys(folder: Path) -> KeyBackEnd:
+Open = Callable[[], KeyBackEnd]
+
+
+@contextmanager
+def sqlite_keys(folder: Path) -> Generator[Open]:
     clock = SteeredClock()
-    return SqliteKeys(Database(folder / "ltp.sqlite3", clock, clock.sleep))
+    yield lambda: SqliteKeys(Database(folder / "ltp.sqlite3", clock, clock.sleep))
 
 
-BACK_ENDS: dict[str, Callable[[Path], KeyBackEnd]] = {"sqlite": sqlite_keys}
+@contextmanager
+def redis_keys(folder: Path) -> Generator[Open]:
+    with RedisServer.start(folder) as server:
+        yield lambda: RedisKeys(server.client())
+
+
+BACK_ENDS: dict[str, Callable[[Path], AbstractContextManager[Open]]] = {
+    "sqlite": sqlite_keys,
+    "redis": redis_keys,
+}
 
 
 @pytest.fixture(params=BACK_ENDS)
-def open_back_end(request: pytest.FixtureRequest) -> Callable[[Path], KeyBackEnd]:
-    return BACK_ENDS[request.param]
+def open_back_end(request: pytest.FixtureRequest, tmp_path: Path) -> Generator[Open]:
+    with BACK_ENDS[request.param](tmp_path) as opens:
+        yield opens
 
 
 @pytest.fixture
-def keys(open_back_end: Callable[[Path], KeyBackEnd], tmp_path: Path) -> Generator[KeyBackEnd]:
-    with closing(open_back_end(tmp_path)) as keys:
+def keys(open_back_end: Open) -> Generator[KeyBackEnd]:
+    with closing(open_back_end()) as keys:
         yield keys
 
 
 @pytest.fixture
-def others(open_back_end: Callable[[Path], KeyBackEnd], tmp_path: Path) -> Generator[KeyBackEnd]:
+def others(open_back_end: Open) -> Generator[KeyBackEnd]:
     """The same keys in another process."""
-    with closing(open_back_end(tmp_path)) as others:
+    with closing(open_back_end()) as others:
         yield others
 
 

@@ -2,43 +2,72 @@
 
 import logging
 from collections.abc import Callable, Generator
-from contextlib import closing
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack, closing, contextmanager
 from pathlib import Path
+from unittest.mock import patch
 
 import pytest
 
 from ltp_service.config import Config
 from ltp_service.database import Database
 from ltp_service.errors import InvalidParameter, StoreUnavailable
-from ltp_service.stores.symbols import LIMIT, SqliteSymbols, SymbolReload, Symbols, open_symbols
+from ltp_service.stores.redis_symbols import RedisSymbols
+from ltp_service.stores.symbols import (
+    LIMIT,
+    SqliteSymbols,
+    SymbolBackEnd,
+    SymbolReload,
+    Symbols,
+    open_symbols,
+)
+from tests.redis_server import RedisServer
 from tests.steered_clock import SteeredClock
 
 FIRST = ("BTCUSDT", "ETHUSDT")
 
 
-@pytest.fixture
-def path(tmp_path: Path) -> Path:
-    return tmp_path / "ltp.sqlite3"
+Open = Callable[[], SymbolBackEnd]
 
 
 @pytest.fixture
-def database(path: Path) -> Generator[Database]:
+def database(tmp_path: Path) -> Generator[Database]:
     clock = SteeredClock()
-    with closing(Database(path, clock, clock.sleep)) as database:
+    with closing(Database(tmp_path / "ltp.sqlite3", clock, clock.sleep)) as database:
         yield database
 
 
-@pytest.fixture
-def symbols(database: Database) -> Symbols:
-    return Symbols(SqliteSymbols(database), FIRST)
-
-
-@pytest.fixture
-def elsewhere(path: Path) -> Generator[Symbols]:
-    """The symbols in another process, started with another setting."""
+@contextmanager
+def in_sqlite(folder: Path) -> Generator[Open]:
     clock = SteeredClock()
-    with closing(Database(path, clock, clock.sleep)) as database:
-        yield Symbols(SqliteSymbols(database), ("SOLUSDT",))
+    with ExitStack() as files:
+        yield lambda: SqliteSymbols(
+            files.enter_context(closing(Database(folder / "ltp.sqlite3", clock, clock.sleep)))
+        )
+
+
+@contextmanager
+def in_redis(folder: Path) -> Generator[Open]:
+    with RedisServer.start(folder) as server:
+        yield lambda: RedisSymbols(server.client())
+
+
+@pytest.fixture(params=[in_sqlite, in_redis])
+def open_back_end(request: pytest.FixtureRequest, tmp_path: Path) -> Generator[Open]:
+    """Each call opens the same list, as another process would."""
+    with request.param(tmp_path) as opens:
+        yield opens
+
+
+@pytest.fixture
+def symbols(open_back_end: Open) -> Symbols:
+    return Symbols(open_back_end(), FIRST)
+
+
+@pytest.fixture
+def elsewhere(open_back_end: Open) -> Symbols:
+    """The symbols in another process, started with another setting."""
+    return Symbols(open_back_end(), ("SOLUSDT",))
 
 
 def fill_the_disk(database: Database) -> None:
@@ -46,11 +75,18 @@ def fill_the_disk(database: Database) -> None:
     database.read(f"PRAGMA max_page_count = {pages}")
 
 
-def test_the_setting_is_the_first_content_while_nothing_is_stored(symbols: Symbols, path: Path) -> None:
+def test_the_setting_is_the_first_content_while_nothing_is_stored(
+    symbols: Symbols, open_back_end: Open
+) -> None:
     assert symbols.all() == FIRST
     symbols.refresh()
     assert symbols.all() == FIRST
-    assert not path.exists()
+    assert open_back_end().load() is None
+
+
+def test_asking_for_the_list_makes_no_file(database: Database, tmp_path: Path) -> None:
+    Symbols(SqliteSymbols(database), FIRST).refresh()
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_a_symbol_added_is_collected_last_and_kept(symbols: Symbols, elsewhere: Symbols) -> None:
@@ -61,18 +97,18 @@ def test_a_symbol_added_is_collected_last_and_kept(symbols: Symbols, elsewhere: 
 
 
 def test_a_symbol_removed_is_collected_no_longer_though_the_setting_names_it(
-    symbols: Symbols, database: Database
+    symbols: Symbols, open_back_end: Open
 ) -> None:
     assert symbols.remove("BTCUSDT")
-    restarted = Symbols(SqliteSymbols(database), FIRST)
+    restarted = Symbols(open_back_end(), FIRST)
     restarted.refresh()
     assert symbols.all() == restarted.all() == ("ETHUSDT",)
 
 
-def test_a_list_without_any_symbol_stays_so(symbols: Symbols, database: Database) -> None:
+def test_a_list_without_any_symbol_stays_so(symbols: Symbols, open_back_end: Open) -> None:
     for symbol in FIRST:
         symbols.remove(symbol)
-    restarted = Symbols(SqliteSymbols(database), FIRST)
+    restarted = Symbols(open_back_end(), FIRST)
     restarted.refresh()
     assert symbols.all() == restarted.all() == ()
     symbols.add("XRPUSDT")
@@ -161,22 +197,31 @@ def test_the_same_list_is_the_same_object_until_it_changes(symbols: Symbols) -> 
     assert symbols.all() is before
 
 
-def test_the_list_is_read_only_when_the_file_changed(database: Database) -> None:
-    class Counting(SqliteSymbols):
-        loads = 0
-
-        def load(self) -> tuple[str, ...] | None:
-            self.loads += 1
-            return super().load()
-
-    back_end = Counting(database)
-    symbols = Symbols(back_end, FIRST)
-    for _ in range(3):
-        symbols.refresh()
-    assert back_end.loads == 1
+def test_the_list_is_read_only_when_it_changed(open_back_end: Open, elsewhere: Symbols) -> None:
+    back_end = open_back_end()
+    with patch.object(back_end, "load", wraps=back_end.load) as load:
+        symbols = Symbols(back_end, FIRST)
+        elsewhere.add("XRPUSDT")
+        for _ in range(3):
+            symbols.refresh()
+    assert load.call_count == 1
 
 
-def test_a_change_that_could_not_be_kept_is_not_in_force(symbols: Symbols, database: Database) -> None:
+def test_processes_that_change_the_list_at_once_lose_no_change(open_back_end: Open) -> None:
+    def add(worker: int) -> None:
+        symbols = Symbols(open_back_end(), FIRST)
+        for number in range(10):
+            symbols.add(f"W{worker}N{number}")
+
+    with ThreadPoolExecutor(3) as threads:
+        list(threads.map(add, range(3)))
+    kept = open_back_end().load()
+    assert kept is not None
+    assert len(kept) == len(FIRST) + 30
+
+
+def test_a_change_that_could_not_be_kept_is_not_in_force(database: Database) -> None:
+    symbols = Symbols(SqliteSymbols(database), FIRST)
     symbols.add("XRPUSDT")
     fill_the_disk(database)
     told = []
@@ -192,9 +237,9 @@ def test_a_change_that_could_not_be_kept_is_not_in_force(symbols: Symbols, datab
 
 def test_symbols_open_with_what_is_stored_or_else_with_the_setting(database: Database) -> None:
     config = Config(symbols=("BTCUSDT",))
-    assert open_symbols(config, database).all() == ("BTCUSDT",)
-    open_symbols(config, database).add("ETHUSDT")
-    assert open_symbols(config, database).all() == ("BTCUSDT", "ETHUSDT")
+    assert open_symbols(config, SqliteSymbols(database)).all() == ("BTCUSDT",)
+    open_symbols(config, SqliteSymbols(database)).add("ETHUSDT")
+    assert open_symbols(config, SqliteSymbols(database)).all() == ("BTCUSDT", "ETHUSDT")
 
 
 def test_a_file_that_cannot_be_used_leaves_the_setting_in_force(
@@ -202,7 +247,7 @@ def test_a_file_that_cannot_be_used_leaves_the_setting_in_force(
 ) -> None:
     clock = SteeredClock()
     database = Database(tmp_path, clock, clock.sleep)
-    symbols = open_symbols(Config(symbols=FIRST), database)
+    symbols = open_symbols(Config(symbols=FIRST), SqliteSymbols(database))
     assert symbols.all() == FIRST
     assert [record.levelno for record in caplog.records] == [logging.WARNING]
     with pytest.raises(StoreUnavailable):
