@@ -47,7 +47,8 @@ def spawn(function: Callable[[], None], name: str) -> Task:
 
 def greenlets() -> list[str]:
     """The name of each living greenlet of this process: its own, else that of what it runs. Takes milliseconds."""
-    living = [each for each in gc.get_objects() if isinstance(each, greenlet) and not each.dead]
+    # By its type: `isinstance` asks the object itself, and a weak reference whose object is gone does not answer.
+    living = [each for each in gc.get_objects() if issubclass(type(each), greenlet) and not each.dead]
     return [_name(each) for each in living]
 
 
