@@ -22,7 +22,7 @@ from ltp_service.services import Services, attach
 from ltp_service.stores.symbols import SymbolReload
 from ltp_service.trade_wiring import wire_trades
 from ltp_service.web.headers import Cors
-from ltp_service.wiring import Sharing, open_redis_if_asked, wire_prices
+from ltp_service.wiring import Sharing, open_line_if_asked, wire_prices
 
 
 def create_app(config: Config, *, clock: Clock | None = None) -> Flask:
@@ -30,9 +30,10 @@ def create_app(config: Config, *, clock: Clock | None = None) -> Flask:
     clock = clock or SystemClock()
     metrics = Metrics()
     database = Database(config.database_path, clock, time.sleep)
-    redis = open_redis_if_asked(config, clock)
-    trades = wire_trades(config, clock, metrics, database, redis)
-    sharing = Sharing(redis, list(trades.collectors.values())) if redis else None
+    line = open_line_if_asked(config, clock)
+    redis = line.client if line else None
+    trades = wire_trades(config, clock, metrics, database, line)
+    sharing = Sharing(line, list(trades.collectors.values()), trades.topics) if line else None
     prices = wire_prices(config, clock, metrics, trades.witnesses.fresh_prices, sharing)
     keyring = open_keyring(config, clock, database, redis)
     lane = (

@@ -14,7 +14,7 @@ from ltp_service.pairs import Pair, read_pair
 from ltp_service.quotes.freshness import servable_until
 from ltp_service.quotes.quotes import Quote
 from ltp_service.tick import Price
-from ltp_service.wiring import PriceParts, share_if_asked, wire_prices
+from ltp_service.wiring import PriceParts, Sharing, open_line_if_asked, wire_prices
 
 STOP_TIMEOUT = 3.0
 """Seconds that `close` waits for the feed."""
@@ -45,8 +45,9 @@ class LastPrices:
         )
         self._clock: Clock = SystemClock()
         self._monotonic = self._clock.monotonic
+        line = open_line_if_asked(self._config, self._clock)
         self._parts: PriceParts = wire_prices(
-            self._config, self._clock, Observer(), sharing=share_if_asked(self._config, self._clock)
+            self._config, self._clock, Observer(), sharing=Sharing(line) if line else None
         )
         self._store = self._parts.store
         self._manager = CollectorManager(self._parts.runners)

@@ -8,7 +8,8 @@ from flask import Flask, current_app
 
 from ltp_service.clock import Clock
 from ltp_service.collectors.base import Collector
-from ltp_service.collectors.manager import CollectorManager
+from ltp_service.collectors.contract import Link
+from ltp_service.collectors.manager import CollectorManager, RunnerState
 from ltp_service.config import Config
 from ltp_service.keys.keyring import Keyring
 from ltp_service.limits.failures import FailureBudget
@@ -46,6 +47,17 @@ class Services:
     def stop(self, timeout: float) -> None:
         """Stops it again and waits at most `timeout` seconds."""
         self.manager.stop(timeout)
+
+    def links(self) -> dict[str, Link]:
+        """Every collector as it is now, in whichever process of the fleet it runs."""
+        own = {name: collector.link() for name, collector in self.collectors.items()}
+        fleet = self.prices.fleet
+        return own if fleet is None or fleet.leads() else {name: fleet.seen(own[name]) for name in own}
+
+    def tasks(self) -> list[RunnerState]:
+        """Everything that runs beside the requests."""
+        fleet = self.prices.fleet
+        return self.manager.states() + (fleet.lease.collectors() if fleet else [])
 
     def draining(self) -> bool:
         """True once the process was told to end."""

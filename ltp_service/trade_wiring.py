@@ -2,10 +2,10 @@
 
 import random
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
-from typing import TYPE_CHECKING, cast
+from typing import TYPE_CHECKING, NamedTuple, cast
 from urllib.parse import urlsplit
 
 from ltp_service.book import BookSnapshot
@@ -23,6 +23,7 @@ from ltp_service.errors import ConfigError, Unreachable
 from ltp_service.http_client import HttpClient
 from ltp_service.observer import Observer
 from ltp_service.quotes.witness import Witnesses
+from ltp_service.stores.base import BookSink, TradeSink
 from ltp_service.stores.books import BookStore
 from ltp_service.stores.symbols import SqliteSymbols, SymbolBackEnd, Symbols, open_symbols
 from ltp_service.stores.trades import TradeStore
@@ -31,6 +32,7 @@ from ltp_service.wiring import POLL
 
 if TYPE_CHECKING:
     from ltp_service.redis_client import RedisClient
+    from ltp_service.stores.topic import Line, Topic
 
 _REST_HOSTS = {
     "stream.binance.com": "https://api.binance.com",
@@ -49,27 +51,41 @@ class TradeParts:
     symbols: Symbols
     witnesses: Witnesses
     collectors: dict[str, Collector]
+    topics: "Sequence[Topic]" = ()
+    """What is shared with the other processes of a fleet."""
 
 
 def wire_trades(
-    config: Config,
-    clock: Clock,
-    observer: Observer,
-    database: Database,
-    redis: "RedisClient | None" = None,
+    config: Config, clock: Clock, observer: Observer, database: Database, line: "Line | None" = None
 ) -> TradeParts:
     """Everything built and nothing started. Raises ConfigError for a collector that does not exist."""
     if problems := unknown_collectors(config):
         raise ConfigError(problems)
     trades, books = TradeStore(clock, observer), BookStore()
-    symbols = open_symbols(config, _redis_symbols(redis) if redis else SqliteSymbols(database))
+    sinks = _Sinks(trades, books) if line is None else _shared_sinks(trades, books, line)
+    symbols = open_symbols(config, _redis_symbols(line.client) if line else SqliteSymbols(database))
     collectors: dict[str, Collector] = {
-        name: _collector(name, config, symbols, (trades, books), (clock, observer))
-        for name in config.collectors
+        name: _collector(name, config, symbols, sinks, (clock, observer)) for name in config.collectors
     }
     symbols.on_change(lambda: _follow(collectors, symbols))
     exchanges = [each.exchange for each in collectors.values() if isinstance(each, TradeCollector)]
-    return TradeParts(trades, books, symbols, Witnesses(exchanges, trades, clock), collectors)
+    return TradeParts(trades, books, symbols, Witnesses(exchanges, trades, clock), collectors, sinks.topics)
+
+
+class _Sinks(NamedTuple):
+    """Where the collectors put what they learn."""
+
+    trades: TradeSink
+    books: BookSink
+    topics: "Sequence[Topic]" = ()
+
+
+def _shared_sinks(trades: TradeStore, books: BookStore, line: "Line") -> _Sinks:
+    from ltp_service.stores.shared_books import SharedBooks  # noqa: PLC0415 - a process of its own needs none
+    from ltp_service.stores.shared_trades import SharedTrades  # noqa: PLC0415
+
+    shared_trades, shared_books = SharedTrades(trades, line), SharedBooks(books, line)
+    return _Sinks(shared_trades, shared_books, (shared_trades, shared_books))
 
 
 def _redis_symbols(redis: "RedisClient") -> SymbolBackEnd:
@@ -87,13 +103,12 @@ def _collector(
     name: str,
     config: Config,
     symbols: Symbols,
-    sinks: tuple[TradeStore, BookStore],
+    sinks: "_Sinks",
     senses: tuple[Clock, Observer],
 ) -> Collector:
     kind = COLLECTORS[name]
     url = str(getattr(config, f"{kind.exchange}_websocket_url", kind.url))
-    trades, books = sinks
-    sink = trades if issubclass(kind, TradeCollector) else books
+    sink = sinks.trades if issubclass(kind, TradeCollector) else sinks.books
     build = cast(Callable[..., Collector], kind)
     return build(symbols.all(), sink, _equipment(config, url, *senses))
 

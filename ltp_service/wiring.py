@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 from ltp_service.clock import Clock
 from ltp_service.collectors.backoff import Backoff
+from ltp_service.collectors.base import Collector
 from ltp_service.collectors.connection import Connection, WebSocketConnection
 from ltp_service.collectors.contract import Equipment
 from ltp_service.collectors.kraken import KrakenCollector
@@ -33,9 +34,8 @@ from ltp_service.version import VERSION
 
 if TYPE_CHECKING:
     from ltp_service.fleet.redis import FleetParts
-    from ltp_service.fleet.relay import Topic
-    from ltp_service.redis_client import RedisClient
     from ltp_service.stores.redis import RedisStore
+    from ltp_service.stores.topic import Line, Topic
 
 POLL = 0.2
 """Seconds for which a read waits at most: how fast silence and the order to stop are noticed."""
@@ -73,10 +73,10 @@ class PriceParts:
 
 @dataclass(frozen=True)
 class Sharing:
-    """How this process is to share what it knows."""
+    """What this process shares with others."""
 
-    redis: "RedisClient"
-    collectors: Sequence[Runner] = ()
+    line: "Line"
+    collectors: Sequence[Collector] = ()
     """Those that run in one process of the fleet, beside Kraken's."""
     topics: "Sequence[Topic]" = ()
     """What those bring."""
@@ -87,19 +87,13 @@ def nobody(_: Pair) -> Sequence[Decimal]:
     return ()
 
 
-def open_redis_if_asked(config: Config, clock: Clock) -> "RedisClient | None":
-    """The Redis that the fleet shares; None where each process keeps to itself."""
+def open_line_if_asked(config: Config, clock: Clock) -> "Line | None":
+    """What connects this process with its fleet; None where each process keeps to itself."""
     if config.cache_backend != "redis":
         return None
-    from ltp_service.redis_client import open_redis  # noqa: PLC0415 - a process of its own needs none
+    from ltp_service.stores.topic import open_line  # noqa: PLC0415 - a process of its own needs none
 
-    return open_redis(config, clock.monotonic)
-
-
-def share_if_asked(config: Config, clock: Clock) -> Sharing | None:
-    """For a process that collects nothing but prices."""
-    redis = open_redis_if_asked(config, clock)
-    return Sharing(redis) if redis else None
+    return open_line(config, clock.monotonic)
 
 
 def wire_prices(
@@ -114,7 +108,7 @@ def wire_prices(
     changes = Changes(THREADS // 2) if config.worker_class == "gthread" else Changes()
     journal = Journal()
     local = MemoryStore(clock, changes, journal)
-    shared = _share(sharing, local, clock)
+    shared = _share(sharing, local)
     store: Store = shared or local
     # Without any price to serve the first sign of life counts; with one, an ailing exchange is spared.
     breaker = CircuitBreaker(
@@ -144,12 +138,12 @@ def wire_prices(
     return PriceParts(store, changes, quotes, journal, kraken, source, breaker, poll, fleet)
 
 
-def _share(sharing: Sharing | None, local: MemoryStore, clock: Clock) -> "RedisStore | None":
+def _share(sharing: Sharing | None, local: MemoryStore) -> "RedisStore | None":
     if sharing is None:
         return None
-    from ltp_service.fleet.redis import open_shared_store  # noqa: PLC0415 - a process of its own needs none
+    from ltp_service.stores.redis import RedisStore  # noqa: PLC0415 - a process of its own needs none
 
-    return open_shared_store(sharing.redis, local, clock.monotonic)
+    return RedisStore(local, sharing.line)
 
 
 def _join(
@@ -160,7 +154,7 @@ def _join(
     from ltp_service.fleet.redis import wire_fleet  # noqa: PLC0415 - a process of its own needs none
 
     collectors = [*([kraken] if kraken else []), *sharing.collectors]
-    return wire_fleet(sharing.redis, shared, collectors, sharing.topics, clock.monotonic)
+    return wire_fleet(sharing.line, shared, collectors, sharing.topics, clock)
 
 
 def _rest_source(

@@ -29,7 +29,7 @@ ARROWS = {
     "edge": "limits logs quotes stores.base web.errors web.headers web.params web.ltp_body",
     "web": "collectors.contract services quotes keys.key stores.journal collectors.base",
     "web.docs": "web services openapi",
-    "web.collectors": "web services collectors.base collectors.books collectors.trades stores.symbols",
+    "web.collectors": "web services collectors.books collectors.contract collectors.trades stores.symbols",
     "web.debug": "web services stores.journal collectors.spawn",
     "web.errors": "web.answers",
     "web.answers": "",
@@ -39,7 +39,7 @@ ARROWS = {
     "openapi": "",
     "metrics": "services quotes",
     "logs": "",
-    "services": "wiring trade_wiring collectors.base collectors.manager stores keys limits",
+    "services": "wiring trade_wiring collectors.base collectors.contract collectors.manager stores keys limits",
     "quotes": "stores.base stores.changes fallback",
     "fallback": "stores.base http_client",
     "collectors": "",
@@ -67,7 +67,7 @@ ARROWS = {
     "collectors.backoff": "",
     "collectors.connection": "",
     "collectors.spawn": "",
-    "fleet": "stores collectors.manager fallback.poll redis_client",
+    "fleet": "stores collectors.base collectors.contract collectors.manager fallback.poll redis_client",
     "stores": "database redis_client redis_hash",
     "keys": "database redis_client redis_hash",
     "limits": "database redis_client",
@@ -102,6 +102,12 @@ PURE = (
     " collectors.kraken.v1 collectors.kraken.v2 collectors.bybit collectors.binance"
 ).split()
 IMPURE = set("flask gevent logging redis requests socket sqlite3 threading time websocket".split())
+
+OF_A_FLEET = (
+    "redis_client redis_hash fleet.redis stores.redis stores.redis_symbols stores.topic stores.shared_trades stores.shared_books"
+    " keys.redis limits.redis"
+).split()
+"""What a process of its own never loads: it needs no Redis, and the package takes 8 MB and a sixteenth of a second."""
 
 WITHOUT_FLASK = ["wiring", "last_prices"]
 """The in-process half: neither these nor anything they load may import Flask."""
@@ -253,7 +259,7 @@ def imports_hidden_in_functions(root: Path) -> list[str]:
         if found.inside
         and found.hidden
         and found.module != "gunicorn.conf"
-        and found.target.rpartition(".")[2].partition("_")[0] != "redis"
+        and short(found.target) not in OF_A_FLEET
     ]
 
 

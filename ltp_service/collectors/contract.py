@@ -71,6 +71,13 @@ class Equipment(msgspec.Struct, frozen=True):
     Raises ExchangeError."""
 
 
+class Gap(msgspec.Struct, frozen=True):
+    """Between these unix seconds trades may be missing; `until` is None while that lasts."""
+
+    since: float
+    until: float | None = None
+
+
 class Link(msgspec.Struct, frozen=True):
     """What a collector says about itself. Moments are monotonic seconds."""
 
@@ -86,3 +93,5 @@ class Link(msgspec.Struct, frozen=True):
     """Symbol → one word, or the exchange's refusal."""
     problem: str | None = None
     """Why this collector is of no use at present, for people."""
+    gaps: tuple[Gap, ...] | None = None
+    """When trades may have been missed, oldest first; None for a collector of something else."""

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 import msgspec
 
 from ltp_service.collectors.base import Collector
-from ltp_service.collectors.contract import Dialect, Equipment
+from ltp_service.collectors.contract import Dialect, Equipment, Gap, Link
 from ltp_service.collectors.events import Traded
 from ltp_service.collectors.subscriptions import Subscriptions
 from ltp_service.errors import BadFrame
@@ -24,13 +24,6 @@ GAPS = 100
 
 LATENCY = 1.0
 """Seconds that a trade may need to arrive: a cut loses those that were on their way, too."""
-
-
-class Gap(msgspec.Struct, frozen=True):
-    """Between these unix seconds trades may be missing; `until` is None while that lasts."""
-
-    since: float
-    until: float | None = None
 
 
 class TradeCollector(Collector):
@@ -93,9 +86,12 @@ class TradeCollector(Collector):
             return f"receives and has stored nothing for {now - since:.0f} s"
         return super().problem(now)
 
-    def gaps(self) -> list[Gap]:
+    def gaps(self) -> tuple[Gap, ...]:
         """The newest cuts of the feed, oldest first."""
-        return list(self._gaps)
+        return tuple(self._gaps)
+
+    def link(self) -> Link:
+        return msgspec.structs.replace(super().link(), gaps=self.gaps())
 
     def _complete(self, trade: Traded, received_at: float) -> Trade:
         return Trade(

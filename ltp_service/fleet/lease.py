@@ -9,7 +9,7 @@ import msgspec
 from ltp_service.collectors.manager import CollectorManager, Runner, RunnerState
 from ltp_service.errors import StoreUnavailable
 from ltp_service.redis_client import RedisClient
-from ltp_service.stores.redis import EPOCH
+from ltp_service.stores.topic import EPOCH
 
 log = logging.getLogger(__name__)
 

@@ -2,18 +2,22 @@
 
 import os
 import socket
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
-from threading import Event
 from uuid import uuid4
 
+import msgspec
+
+from ltp_service.clock import Clock
+from ltp_service.collectors.base import Collector
+from ltp_service.collectors.contract import Link
 from ltp_service.collectors.manager import Runner
 from ltp_service.fleet.lease import Lease
-from ltp_service.fleet.relay import Follower, Publisher, Topic
-from ltp_service.redis_client import RedisClient
-from ltp_service.stores.memory import MemoryStore
+from ltp_service.fleet.links import Links
+from ltp_service.fleet.owner import Owner
+from ltp_service.fleet.relay import Follower, Publisher
 from ltp_service.stores.redis import RedisStore
-from ltp_service.stores.shared_clock import SharedClock
+from ltp_service.stores.topic import Line, Topic
 
 
 @dataclass(frozen=True)
@@ -24,39 +28,45 @@ class FleetParts:
     lease: Lease
     follower: Follower
     publisher: Publisher
+    links: Links
+    owner: Owner
 
     @property
     def runners(self) -> list[Runner]:
         """What has to run; the lease runs the collectors."""
         return [self.follower, self.publisher, self.lease]
 
+    def leads(self) -> bool:
+        """Whether this process feeds the fleet."""
+        return self.lease.epoch() is not None
 
-def open_shared_store(client: RedisClient, local: MemoryStore, monotonic: Callable[[], float]) -> RedisStore:
-    """A store that shares its prices once the fleet's runners run."""
-    return RedisStore(local, client, SharedClock(client.time, monotonic), Event())
+    def seen(self, own: Link) -> Link:
+        """A collector as its owner sees it; this process's own, which does not run, while nobody tells."""
+        told = self.links.told(own.name) or own
+        if told.gaps is None:
+            return told
+        return msgspec.structs.replace(told, gaps=(*told.gaps, *self.owner.gaps()))
 
 
 def wire_fleet(
-    client: RedisClient,
-    store: RedisStore,
-    collectors: Sequence[Runner],
-    topics: Sequence[Topic],
-    monotonic: Callable[[], float],
+    line: Line, store: RedisStore, collectors: Sequence[Collector], topics: Sequence[Topic], clock: Clock
 ) -> FleetParts:
     """Everything built and nothing started.
 
     `collectors` run in one process of the fleet; `topics` tell what they bring beside prices.
     """
-    everything: list[Topic] = [store, *topics]
+    links = Links(collectors, line)
+    everything: list[Topic] = [store, links, *topics]
 
     def begin() -> None:
         for topic in everything:
             topic.restart()
 
-    follower = Follower(client, everything, store.clock.measure, monotonic)
-    lease = Lease(client, _me(), collectors, follower.in_step, begin, monotonic)
-    publisher = Publisher(everything, store.news, lease.epoch, lease.doubt)
-    return FleetParts(store, lease, follower, publisher)
+    owner = Owner(clock.wall() - clock.monotonic())
+    follower = Follower(line.client, everything, line.clock.measure, owner, clock.monotonic)
+    lease = Lease(line.client, _me(), collectors, follower.in_step, begin, clock.monotonic)
+    publisher = Publisher(everything, line.news, lease.epoch, lease.doubt)
+    return FleetParts(store, lease, follower, publisher, links, owner)
 
 
 def _me() -> str:

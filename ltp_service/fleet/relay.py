@@ -3,12 +3,13 @@
 import logging
 from collections.abc import Callable, Sequence
 from threading import Event
-from typing import Protocol
 
 import msgspec
 
 from ltp_service.errors import StoreUnavailable
+from ltp_service.fleet.owner import Owner
 from ltp_service.redis_client import RedisClient, Subscription
+from ltp_service.stores.topic import Topic
 
 log = logging.getLogger(__name__)
 
@@ -24,24 +25,6 @@ MEASURE = 1.0
 
 AGAIN = 0.1
 """Seconds between two attempts to listen."""
-
-
-class Topic(Protocol):
-    """One kind of news. Whatever talks to Redis here may raise StoreUnavailable."""
-
-    channel: str
-
-    def load(self) -> None:
-        """Reads everything there is, in place of what was missed."""
-
-    def take(self, message: bytes) -> None:
-        """What the owner told. Raises ValueError or msgspec.MsgspecError for what cannot be read."""
-
-    def tell(self, epoch: int) -> bool:
-        """Tells what is new since the last call; False when this tenure is over."""
-
-    def restart(self) -> None:
-        """This process begins to tell: everything it holds is new."""
 
 
 class Publisher:
@@ -92,9 +75,11 @@ class Follower:
         client: RedisClient,
         topics: Sequence[Topic],
         measure: Callable[[], None],
+        owner: Owner,
         monotonic: Callable[[], float],
     ) -> None:
         self._client = client
+        self._owner = owner
         self._topics = {topic.channel: topic for topic in topics}
         self._measure = measure
         self._monotonic = monotonic
@@ -116,13 +101,17 @@ class Follower:
         subscription = self._client.subscribe(*self._topics)
         try:
             # What is published from now on waits in the socket; what was before is read whole.
+            self._measure()
             for topic in self._topics.values():
                 topic.load()
+            self._owner.heard(max(topic.epoch for topic in self._topics.values()), self._monotonic())
             self._found()
             self._hear(subscription, stop)
         finally:
             self._in_step = False
             subscription.close()
+            if self._owner.cut():
+                self._tell_loss()
 
     def _hear(self, subscription: Subscription, stop: Event) -> None:
         heard_at = asked_at = measured_at = self._monotonic()
@@ -132,7 +121,9 @@ class Follower:
             if message is not None:
                 heard_at = now
             if isinstance(message, tuple):
-                self._take(*message)
+                self._take(*message, now)
+            elif self._owner.lost(now):
+                self._tell_loss()
             if now - heard_at >= SILENCE:
                 if heard_at < asked_at:
                     raise StoreUnavailable(f"nothing came from Redis for {now - heard_at:.1f} s")
@@ -142,11 +133,17 @@ class Follower:
                 self._measure()
                 measured_at = now
 
-    def _take(self, channel: str, message: bytes) -> None:
+    def _take(self, channel: str, message: bytes, now: float) -> None:
         try:
             self._topics[channel].take(message)
         except (msgspec.MsgspecError, ValueError, KeyError) as error:
             log.warning("a bulletin cannot be read: %s", error, extra={"once_a_minute": ("redis", channel)})
+        else:
+            self._owner.heard(self._topics[channel].epoch, now)
+
+    def _tell_loss(self) -> None:
+        for topic in self._topics.values():
+            topic.lost()
 
     def _found(self) -> None:
         self._in_step = True

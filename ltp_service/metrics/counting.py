@@ -154,8 +154,8 @@ class Metrics(Observer):
         self._series.cache_keys.labels("price").set(len(parts.prices.store.all()))
         self._series.breaker.labels("kraken").set(_BREAKER[parts.prices.breaker.state().state])
         self._series.fallback.set(parts.prices.poll.active())
-        for name, collector in parts.collectors.items():
-            self._series.connected.labels(name).set(collector.is_connected())
+        for name, link in parts.links().items():
+            self._series.connected.labels(name).set(link.connected)
         wall = parts.clock.wall()
         for quote in parts.prices.quotes.look(parts.config.supported_pairs):
             self._show_quote(quote, wall)

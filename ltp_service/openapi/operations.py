@@ -102,6 +102,14 @@ def _schemas() -> dict[str, Node]:
         "Task": record(
             {"name": TEXT, "alive": FLAG, "restarts": COUNT, "last_error": maybe(TEXT, "when there was none")}
         ),
+        "Fleet": record(
+            {
+                "role": one_of("owner", "follower"),
+                "in_step": FLAG,
+                "owner": maybe(TEXT, "before Redis told"),
+                "epoch": COUNT,
+            }
+        ),
         "Health": record(
             {
                 "status": {"const": "healthy"},
@@ -135,5 +143,6 @@ def _status_properties() -> dict[str, Node]:
         "uptime_s": SECONDS,
         "version": TEXT,
         "worker": record({"pid": COUNT, "count": COUNT}),
+        "fleet": maybe(schema("Fleet"), "where each process keeps to itself"),
         "tasks": listing(schema("Task")),
     }

@@ -5,8 +5,8 @@ from typing import Any
 from flask import Blueprint, Response, request
 
 from ltp_service.book import BookView, Level
-from ltp_service.collectors.base import Collector
 from ltp_service.collectors.books import BookCollector
+from ltp_service.collectors.contract import Link
 from ltp_service.collectors.trades import TradeCollector
 from ltp_service.errors import InvalidParameter, NotFound
 from ltp_service.services import Services, services
@@ -26,19 +26,17 @@ MAX_DEPTH = 50
 def status() -> Response:
     """Every collector by its name."""
     parts = services()
-    return json_response(
-        {"collectors": {name: _told(parts, each) for name, each in parts.collectors.items()}}
-    )
+    return json_response({"collectors": {name: _told(parts, link) for name, link in parts.links().items()}})
 
 
 @bp.get("/status/<name>")
 def one(name: str) -> Response:
     """One collector."""
     parts = services()
-    collector = parts.collectors.get(name)
-    if collector is None:
+    link = parts.links().get(name)
+    if link is None:
         raise NotFound(f"no such collector runs here; there are {', '.join(parts.collectors) or 'none'}")
-    return json_response(_told(parts, collector))
+    return json_response(_told(parts, link))
 
 
 @bp.get("/trades")
@@ -108,9 +106,8 @@ def _exchanges(parts: Services, *kinds: type[TradeCollector] | type[BookCollecto
     return list(dict.fromkeys(found))
 
 
-def _told(parts: Services, collector: Collector) -> dict[str, Any]:
-    link = collector.link()
-    told = {
+def _told(parts: Services, link: Link) -> dict[str, Any]:
+    told: dict[str, Any] = {
         "name": link.name,
         "state": link.state,
         "healthy": link.connected and link.problem is None,
@@ -122,10 +119,8 @@ def _told(parts: Services, collector: Collector) -> dict[str, Any]:
         "problem": link.problem,
         "subscriptions": link.subscriptions,
     }
-    if isinstance(collector, TradeCollector):
-        told["gaps"] = [
-            {"since": rfc3339(gap.since), "until": rfc3339(gap.until)} for gap in collector.gaps()
-        ]
+    if link.gaps is not None:
+        told["gaps"] = [{"since": rfc3339(gap.since), "until": rfc3339(gap.until)} for gap in link.gaps]
     return told
 
 

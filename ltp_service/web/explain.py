@@ -13,7 +13,7 @@ from ltp_service.tick import REST, WEBSOCKET
 from ltp_service.web import params
 from ltp_service.web.answers import json_response, moment, rfc3339
 from ltp_service.web.ltp import detail_of, witnesses_of
-from ltp_service.web.status import breaker_of, divergences_of
+from ltp_service.web.status import breaker_of, divergences_of, label_of
 
 bp = Blueprint("explain", __name__)
 
@@ -98,16 +98,18 @@ def _held(parts: Services, pair: Pair) -> dict[str, Any] | None:
 
 
 def _subscription(parts: Services, pair: Pair) -> dict[str, Any] | None:
-    kraken = parts.prices.kraken
+    kraken, fleet = parts.prices.kraken, parts.prices.fleet
     if kraken is None:
         return None
+    link = parts.links()[kraken.name]
     subscription = kraken.subscription(pair)
+    told_at = fleet.store.told_at(pair) if fleet else None
     return {
-        "state": subscription.label if subscription else "disconnected",
+        "state": label_of(link, pair) or "disconnected",
         "acknowledged_at": {
             channel: moment(parts.clock, at)
             for channel, at in (subscription.acknowledged.items() if subscription else ())
         },
-        "delivered_at": moment(parts.clock, kraken.delivered_at(pair)),
-        "generation": kraken.link().generation,
+        "delivered_at": moment(parts.clock, kraken.delivered_at(pair) or told_at),
+        "generation": link.generation,
     }

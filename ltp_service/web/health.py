@@ -15,7 +15,9 @@ bp = Blueprint("health", __name__)
 def health() -> Response:
     """Liveness: 200 while the process can answer. Exchanges appear as information only."""
     parts = services()
-    link = {name: collector.link().state for name, collector in parts.collectors.items()}
+    link: dict[str, str] = {name: link.state for name, link in parts.links().items()}
+    if parts.prices.fleet is not None:
+        link["redis"] = "in step" if parts.prices.fleet.follower.in_step() else "out of reach"
     body = {
         "status": "healthy",
         "timestamp": rfc3339(parts.clock.wall()),

@@ -22,7 +22,7 @@ def status() -> Response:
     """The feed, the pairs and the process."""
     parts = services()
     quotes = parts.prices.quotes.look(parts.config.supported_pairs)
-    link = parts.prices.kraken.link() if parts.prices.kraken else None
+    link = parts.links().get("kraken")
     wall = parts.clock.wall()
     return json_response(
         {
@@ -38,9 +38,24 @@ def status() -> Response:
             "uptime_s": round(parts.clock.monotonic() - parts.started_at, 3),
             "version": VERSION,
             "worker": {"pid": os.getpid(), "count": parts.config.web_concurrency},
-            "tasks": parts.manager.states(),
+            "fleet": _fleet(parts),
+            "tasks": parts.tasks(),
         }
     )
+
+
+def _fleet(parts: Services) -> dict[str, Any] | None:
+    """This process's place among those that share prices through Redis; None where it keeps to itself."""
+    fleet = parts.prices.fleet
+    if fleet is None:
+        return None
+    seen = fleet.lease.last_seen
+    return {
+        "role": "owner" if fleet.leads() else "follower",
+        "in_step": fleet.follower.in_step(),
+        "owner": seen.owner,
+        "epoch": seen.epoch,
+    }
 
 
 def breaker_of(parts: Services) -> dict[str, Any]:
@@ -91,9 +106,14 @@ def _pair(parts: Services, quote: Quote, link: Link | None) -> dict[str, Any]:
     }
 
 
-def _trouble(parts: Services, pair: Pair, link: Link | None) -> str | None:
+def label_of(link: Link | None, pair: Pair) -> str | None:
+    """One word on the subscription of `pair`; None while there is none."""
     labels = link.subscriptions if link else {}
-    label = labels.get(kraken_v2_symbol(pair)) or labels.get(kraken_v1_symbol(pair))
+    return labels.get(kraken_v2_symbol(pair)) or labels.get(kraken_v1_symbol(pair))
+
+
+def _trouble(parts: Services, pair: Pair, link: Link | None) -> str | None:
+    label = label_of(link, pair)
     if label is not None and label.startswith(("refused", "deaf")):
         return label
     return "unknown to REST" if pair in parts.prices.source.unknown else None

@@ -5,9 +5,9 @@ from decimal import Decimal
 
 import pytest
 
-from ltp_service.collectors.contract import Terms
+from ltp_service.collectors.contract import Gap, Terms
 from ltp_service.collectors.events import Answered, Invalid, Parsed, Traded
-from ltp_service.collectors.trades import Gap, TradeCollector
+from ltp_service.collectors.trades import TradeCollector
 from ltp_service.errors import BadFrame
 from ltp_service.stores.trades import TradeStore
 from ltp_service.trade import Trade

@@ -5,10 +5,10 @@ from collections.abc import Callable
 import pytest
 
 from ltp_service.config import Config
-from ltp_service.fleet.redis import open_shared_store
-from ltp_service.redis_client import open_redis
 from ltp_service.stores.base import Store
 from ltp_service.stores.changes import Changes
+from ltp_service.stores.redis import RedisStore
+from ltp_service.stores.topic import open_line
 from ltp_service.tick import REST, WEBSOCKET
 from tests.fakes import BTC, ETH, XRP, FakeClock, memory_store, tick
 
@@ -17,8 +17,8 @@ MakeStore = Callable[[FakeClock, Changes], Store]
 
 def redis_store(clock: FakeClock, changes: Changes) -> Store:
     """Its own copy answers: no Redis listens at that address."""
-    client = open_redis(Config(redis_addr="127.0.0.1:1"), clock.monotonic)
-    return open_shared_store(client, memory_store(clock, changes), clock.monotonic)
+    line = open_line(Config(redis_addr="127.0.0.1:1"), clock.monotonic)
+    return RedisStore(memory_store(clock, changes), line)
 
 
 BACK_ENDS: dict[str, MakeStore] = {"memory": memory_store, "redis": redis_store}

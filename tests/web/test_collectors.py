@@ -10,8 +10,8 @@ import pytest
 from werkzeug.test import TestResponse
 
 from ltp_service.book import BookChange, BookSnapshot
-from ltp_service.collectors.contract import Link
-from ltp_service.collectors.trades import Gap, TradeCollector
+from ltp_service.collectors.contract import Gap, Link
+from ltp_service.collectors.trades import TradeCollector
 from ltp_service.trade import Trade
 from tests.fakes import NOON, tick
 from tests.service import FreshService
@@ -91,7 +91,7 @@ def test_one_collector_is_found_by_its_name_and_no_other(service: FreshService) 
 def test_a_collector_tells_its_gaps_problem_and_last_sign_of_life_in_utc(service: FreshService) -> None:
     collector = service.services.collectors["bybit_trades"]
     assert isinstance(collector, TradeCollector)
-    collector.gaps = lambda: [Gap(NOON, NOON + 1.5), Gap(NOON + 60)]  # type: ignore[method-assign]
+    collector.gaps = lambda: (Gap(NOON, NOON + 1.5), Gap(NOON + 60))  # type: ignore[method-assign]
     collector.problem = lambda now: "receives and has stored nothing for 11 s"  # type: ignore[method-assign]
     told = service.get("/collectors/status/bybit_trades").get_json()
 
