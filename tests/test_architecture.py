@@ -45,8 +45,14 @@ ARROWS = {
     "collectors": "",
     "collectors.manager": "collectors.base collectors.spawn",
     "collectors.base": (
-        "collectors.contract stores.base collectors.events collectors.subscriptions collectors.backoff collectors.connection"
+        "collectors.contract collectors.asking collectors.hooks collectors.reading collectors.subscriptions"
+        " collectors.backoff collectors.connection"
     ),
+    "collectors.reading": (
+        "collectors.contract collectors.asking collectors.events collectors.hooks collectors.subscriptions"
+    ),
+    "collectors.asking": "collectors.contract collectors.connection collectors.subscriptions",
+    "collectors.hooks": "collectors.events",
     "collectors.kraken": "collectors.contract collectors.base collectors.quarantine collectors.events collectors.subscriptions stores.base",
     "collectors.kraken.v1": "collectors.events",
     "collectors.kraken.v2": "collectors.events",

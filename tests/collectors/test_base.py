@@ -193,7 +193,7 @@ def test_what_cannot_be_used_is_counted_and_the_next_frame_is_taken(frame: Step,
 
 
 def test_the_same_complaint_is_marked_so_that_the_log_holds_it_back(caplog: pytest.LogCaptureFixture) -> None:
-    with caplog.at_level(logging.WARNING, "ltp_service.collectors.base"):
+    with caplog.at_level(logging.WARNING, "ltp_service.collectors.reading"):
         play([*OPEN, "bad", "bad", "value"])
 
     keys = [
