@@ -1,0 +1,121 @@
+"""Order books through a real Redis: whole, with their age, and gone when nobody follows them."""
+
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+from decimal import Decimal
+from pathlib import Path
+
+import pytest
+
+from ltp_service.book import BookChange, BookSnapshot, BookView
+from ltp_service.config import Config
+from ltp_service.stores.books import BookStore
+from ltp_service.stores.shared_books import DEPTH, SharedBooks
+from ltp_service.stores.topic import EPOCH, open_line
+from tests.redis_server import RedisServer
+
+
+@dataclass(frozen=True)
+class Process:
+    """One process's books, and its line to the fleet."""
+
+    shared: SharedBooks
+    store: BookStore
+
+    def view(self) -> BookView | None:
+        return self.store.view("BTCUSDT", "bybit", 5)
+
+
+@pytest.fixture
+def server(tmp_path: Path) -> Iterator[RedisServer]:
+    with RedisServer.start(tmp_path) as running:
+        running.client().run("SET", EPOCH, 7)
+        yield running
+
+
+def process(server: RedisServer) -> Process:
+    store = BookStore()
+    line = open_line(Config(redis_addr=server.address), time.monotonic)
+    line.clock.measure()
+    return Process(SharedBooks(store, line), store)
+
+
+def levels(*prices: str) -> list[tuple[Decimal, Decimal]]:
+    return [(Decimal(price), Decimal("1.50")) for price in prices]
+
+
+def snapshot(bids: int = 2) -> BookSnapshot:
+    return BookSnapshot(
+        "BTCUSDT", 10, levels(*(str(100 - number) for number in range(bids))), levels("101.10"), 5.0
+    )
+
+
+def tell(owner: Process, other: Process) -> None:
+    assert owner.shared.tell(7)
+    other.shared.load()
+
+
+def test_a_book_is_shared_as_it_stands(server: RedisServer) -> None:
+    owner, other = process(server), process(server)
+    now = time.monotonic()
+    owner.shared.replace("bybit", snapshot(), now - 3)
+    tell(owner, other)
+    own, told = owner.view(), other.view()
+    assert own is not None
+    assert told is not None
+    assert (told.bids, told.asks, told.in_sync, told.changed_at) == (own.bids, own.asks, True, 5.0)
+    assert told.received_at is not None
+    assert now - 3.2 < told.received_at <= now - 3  # older by the way to Redis, never younger
+
+    owner.shared.change("bybit", BookChange("BTCUSDT", 11, 11, levels("100.50"), []), now)
+    tell(owner, other)
+    told = other.view()
+    assert told is not None
+    assert told.best_bid == (Decimal("100.50"), Decimal("1.50"))
+
+
+def test_only_as_many_levels_are_told_as_anybody_may_ask_for(server: RedisServer) -> None:
+    owner, other = process(server), process(server)
+    owner.shared.replace("bybit", snapshot(bids=90), time.monotonic())
+    tell(owner, other)
+    view = other.store.view("BTCUSDT", "bybit", 1000)
+    assert view is not None
+    assert len(view.bids) == DEPTH
+
+
+@pytest.mark.parametrize("how", ["gap", "lost", "forgotten"])
+def test_a_book_that_its_owner_lost_is_lost_everywhere(server: RedisServer, how: str) -> None:
+    owner, other = process(server), process(server)
+    owner.shared.replace("bybit", snapshot(), time.monotonic())
+    tell(owner, other)
+    if how == "gap":
+        owner.shared.change("bybit", BookChange("BTCUSDT", 50, 50, [], []), time.monotonic())
+    elif how == "lost":
+        owner.shared.lose("bybit", ["BTCUSDT"])
+    else:
+        owner.shared.forget("bybit", "BTCUSDT")
+    tell(owner, other)
+    view = other.view()
+    assert view is not None
+    assert not view.in_sync
+
+
+def test_a_book_of_which_nobody_tells_any_more_is_out_of_sync(server: RedisServer) -> None:
+    owner, other = process(server), process(server)
+    owner.shared.replace("bybit", snapshot(), time.monotonic())
+    tell(owner, other)
+    other.shared.lost()
+    view = other.view()
+    assert view is not None
+    assert not view.in_sync
+
+
+def test_a_new_owner_does_not_tell_what_it_was_told(server: RedisServer) -> None:
+    owner, other = process(server), process(server)
+    owner.shared.replace("bybit", snapshot(), time.monotonic())
+    tell(owner, other)
+    other.shared.restart()
+    view = other.view()
+    assert view is not None
+    assert not view.in_sync
