@@ -74,10 +74,14 @@ def in_one(start_response: Any, status: str, headers: list[tuple[str, str]], con
     return send(start_response, status, headers, content, NOON)
 
 
-def answered(way: Way, request: bytes, *answer: Any) -> tuple[bytes, bool, str | None]:
+def answered(
+    way: Way, request: bytes, *answer: Any, stopping: bool = False
+) -> tuple[bytes, bool, str | None]:
     """Bytes on the wire, whether the connection is closed, and the status that is logged; as a worker does it."""
     wire = Wire()
     response = gunicorns(request, wire)
+    if stopping:
+        response.force_close()
     for piece in way(response.start_response, *answer):
         response.write(piece)
     response.close()
@@ -90,15 +94,18 @@ def noon(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("gunicorn.util.http_date", lambda: formatdate(NOON, usegmt=True))
 
 
-@given(requests, statuses, bodies, st.lists(st.tuples(names, values), max_size=3), st.booleans())
+@given(
+    requests, statuses, bodies, st.lists(st.tuples(names, values), max_size=3), st.booleans(), st.booleans()
+)
 def test_one_send_and_gunicorns_way_give_the_same_bytes(
-    request: bytes, status: str, body: bytes, more: list[tuple[str, str]], sized: bool
+    request: bytes, status: str, body: bytes, more: list[tuple[str, str]], sized: bool, stopping: bool
 ) -> None:
     length = [("Content-Length", str(len(body)))] if sized else []
     bodiless = request.startswith(b"HEAD") or status.startswith(("204", "304")) or not body
     answer = (status, [*length, *more], () if bodiless else (body,))
 
-    assert answered(in_one, request, *answer) == answered(standard, request, *answer)
+    in_one_send = answered(in_one, request, *answer, stopping=stopping)
+    assert in_one_send == answered(standard, request, *answer, stopping=stopping)
 
 
 def test_head_and_body_leave_together() -> None:
