@@ -64,8 +64,7 @@ def start_load(
     wrk = find_program("wrk")
     command = _own(port, path, seconds, headers or {}, rate)
     read = _read_own
-    # wrk waits for the body of a 304 with a Content-Length, which never comes.
-    if wrk and rate is None and "If-None-Match" not in (headers or {}):
+    if wrk and rate is None:
         command, read = _wrk(wrk, port, path, seconds, headers or {}), read_wrk
     with on_cores(bench.cores.driving):
         process = subprocess.Popen(command, cwd=PROJECT, stdout=subprocess.PIPE, text=True)
