@@ -1,16 +1,13 @@
 """What the tests of every way to deploy the service ask for."""
 
+import re
 from collections.abc import Mapping
 from math import ceil
 from pathlib import Path
 
 from ltp_service.config import Config, load_config
-from tests.dockerfile import environment, final
-
-LONGEST_FEED_STOP = 4
-"""Seconds; STOP_TIMEOUT in gunicorn.conf.py."""
-
-IMAGE_ENVIRONMENT = environment(final("ENV"))
+from tests.conftest import ROOT
+from tests.dockerfile import final
 
 
 def config_of(environ: Mapping[str, str]) -> Config:
@@ -21,8 +18,10 @@ def config_of(environ: Mapping[str, str]) -> Config:
 
 
 def longest_end(config: Config) -> int:
-    """Seconds that the service takes to end at most."""
-    return ceil(config.shutdown_timeout) + LONGEST_FEED_STOP
+    """Seconds that the service takes to end at most: the requests first, then the feed."""
+    text = (ROOT / "gunicorn.conf.py").read_text()
+    (feed,) = re.findall(r"^STOP_TIMEOUT = min\(([\d.]+),", text, re.MULTILINE)
+    return ceil(config.shutdown_timeout + float(feed))
 
 
 def volumes_of_the_image() -> list[Path]:

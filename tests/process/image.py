@@ -90,7 +90,7 @@ class Image:
         self.root.mkdir()
         self._stage = text.partition(" AS ")[2]
         self.directory = self.root
-        self.environ = {"PATH": os.pathsep.join([str(self._base), os.defpath]), "HOME": "/"}
+        self.environ = {"PATH": os.pathsep.join([str(self._base), os.defpath])}
 
     def _workdir(self, text: str) -> None:
         self.directory = Path(self.inside(text))
@@ -122,7 +122,7 @@ class Image:
         return subprocess.Popen(
             words,
             cwd=self.directory,
-            env={**self.environ, **settings},
+            env={"HOME": "/", **self.environ, **settings},
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
@@ -140,10 +140,12 @@ class Image:
         script = re.sub(r"--mount=\S+ ", "", text)
         if os.getuid() != 0:  # then nothing can be given to another user, and stays ours
             script = re.sub(r"--(owner|group) \d+ ", "", script)
+        # For pip's index, cache and proxy.
+        machine = {name: value for name, value in os.environ.items() if not name.startswith("PYTHON")}
         done = subprocess.run(
             ["/bin/sh", "-c", self.inside(script)],
             cwd=self.directory,
-            env=self.environ,
+            env={**machine, **self.environ},
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
             text=True,
