@@ -20,8 +20,9 @@ from ltp_service.openapi.pieces import (
     query,
     record,
     schema,
+    success,
 )
-from ltp_service.openapi.problems import LIMITED_ANYWHERE, OF_KEYS, problems, too_long
+from ltp_service.openapi.problems import refusals, too_long
 
 _PERMISSION = one_of("read", "write", "admin")
 _ONCE = (*LIMITED, "Cache-Control")
@@ -48,7 +49,7 @@ def _create() -> Node:
         "Make an API key; its text is shown this once",
         {"201": answer("The key", json_content(schema("NewKey")), _ONCE)}
         | too_long()
-        | problems("INVALID_PARAMETER", *OF_KEYS, *LIMITED_ANYWHERE),
+        | refusals("INVALID_PARAMETER"),
         description="Needs an admin key. While no key was ever made, this machine itself needs none, without a proxy"
         " between; that first key has admin permission.",
         parameters=[
@@ -68,8 +69,7 @@ def _list() -> Node:
     return operation(
         "getKeys",
         "Every key ever made, oldest first, without its text",
-        {"200": answer("Perhaps none", json_content(record({"keys": listing(schema("Key"))})), LIMITED)}
-        | problems(*OF_KEYS, *LIMITED_ANYWHERE),
+        success("Perhaps none", record({"keys": listing(schema("Key"))})) | refusals(),
         security=KEYED,
     )
 
@@ -85,8 +85,7 @@ def _revoke() -> Node:
     return operation(
         "revokeKey",
         "End a key: at once here, within 2 s in every process",
-        {"200": answer("The key", json_content(schema("Key")), LIMITED)}
-        | problems("INVALID_PARAMETER", "NOT_FOUND", *OF_KEYS, *LIMITED_ANYWHERE),
+        success("The key", schema("Key")) | refusals("INVALID_PARAMETER", "NOT_FOUND"),
         description="400 for a beginning of several keys, for a key that is revoked already, and for the last admin key.",
         parameters=[prefix],
         security=KEYED,
@@ -97,8 +96,7 @@ def _tasks() -> Node:
     return operation(
         "getTasks",
         "What runs beside the requests",
-        {"200": answer("This process", json_content(schema("Tasks")), LIMITED)}
-        | problems(*OF_KEYS, *LIMITED_ANYWHERE),
+        success("This process", schema("Tasks")) | refusals(),
         security=KEYED,
     )
 
@@ -107,8 +105,7 @@ def _storage() -> Node:
     return operation(
         "getStorage",
         "What every store holds",
-        {"200": answer("This process", json_content(schema("Storage")), LIMITED)}
-        | problems(*OF_KEYS, *LIMITED_ANYWHERE),
+        success("This process", schema("Storage")) | refusals(),
         security=KEYED,
     )
 

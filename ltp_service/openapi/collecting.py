@@ -22,8 +22,9 @@ from ltp_service.openapi.pieces import (
     query,
     record,
     schema,
+    success,
 )
-from ltp_service.openapi.problems import LIMITED_ANYWHERE, OF_KEYS, problems, too_long
+from ltp_service.openapi.problems import refusals, too_long
 
 _SYMBOL: Node = {"type": "string", "pattern": "^[A-Za-z0-9]{2,20}$", "examples": ["BTCUSDT"]}
 _COLLECTOR: Node = {"type": "string", "minLength": 1, "examples": ["bybit_trades"]}
@@ -54,8 +55,7 @@ def _status() -> Node:
     return operation(
         "getCollectors",
         "What each collector does",
-        {"200": answer("Every collector of this process", json_content(body), LIMITED)}
-        | problems(*OF_KEYS, *LIMITED_ANYWHERE),
+        success("Every collector of this process", body) | refusals(),
         security=OPEN,
     )
 
@@ -64,8 +64,7 @@ def _one() -> Node:
     return operation(
         "getCollector",
         "What one collector does",
-        {"200": answer("The collector", json_content(schema("Collector")), LIMITED)}
-        | problems("NOT_FOUND", *OF_KEYS, *LIMITED_ANYWHERE),
+        success("The collector", schema("Collector")) | refusals("NOT_FOUND"),
         parameters=[_in_path("name", _COLLECTOR)],
         security=OPEN,
     )
@@ -76,9 +75,9 @@ def _trades() -> Node:
     return operation(
         "getTrades",
         "The newest trades first, by the exchanges' time",
-        {"200": answer("Perhaps none", json_content(record({"trades": listing(schema("Trade"))})), LIMITED)}
+        success("Perhaps none", record({"trades": listing(schema("Trade"))}))
         | too_long()
-        | problems("INVALID_PARAMETER", *OF_KEYS, *LIMITED_ANYWHERE),
+        | refusals("INVALID_PARAMETER"),
         parameters=[
             query("symbol", _SYMBOL | {"pattern": "^([A-Za-z0-9]{2,20})?$"}, "Absent or empty: all symbols"),
             query("exchange", _EXCHANGE, "One that is collected here; absent: all"),
@@ -93,9 +92,7 @@ def _books() -> Node:
     return operation(
         "getBooks",
         "The order books of one symbol, one per exchange",
-        {"200": answer("Those that were ever received", json_content(_book_list()), LIMITED)}
-        | too_long()
-        | problems("INVALID_PARAMETER", *OF_KEYS, *LIMITED_ANYWHERE),
+        success("Those that were ever received", _book_list()) | too_long() | refusals("INVALID_PARAMETER"),
         description="A book that is out of sync says so and has no prices at all: no bids, no asks.",
         parameters=[
             query("symbol", _SYMBOL, "Needed", required=True),
@@ -114,8 +111,7 @@ def _statistics() -> Node:
     return operation(
         "getTradeStatistics",
         "The counters of the trade storage since the start, and its present state",
-        {"200": answer("This process", json_content(schema("TradeStatistics")), LIMITED)}
-        | problems(*OF_KEYS, *LIMITED_ANYWHERE),
+        success("This process", schema("TradeStatistics")) | refusals(),
         security=OPEN,
     )
 
@@ -124,8 +120,7 @@ def _symbols() -> Node:
     return operation(
         "getSymbols",
         "The symbols collected, in the order they were added",
-        {"200": answer("All", json_content(schema("Symbols")), LIMITED)}
-        | problems(*OF_KEYS, *LIMITED_ANYWHERE),
+        success("All", schema("Symbols")) | refusals(),
         security=OPEN,
     )
 
@@ -137,7 +132,7 @@ def _add() -> Node:
         "Collect a symbol from now on, also after a restart",
         {"200": answer("It is collected already", content, LIMITED), "201": answer("Added", content, LIMITED)}
         | too_long()
-        | problems("INVALID_PARAMETER", *OF_KEYS, *LIMITED_ANYWHERE),
+        | refusals("INVALID_PARAMETER"),
         description="Needs a write key. Nothing but this symbol is subscribed anew. At most 200 are collected.",
         parameters=[query("symbol", _SYMBOL, "Needed", required=True)],
         security=KEYED,
@@ -148,8 +143,7 @@ def _remove() -> Node:
     return operation(
         "removeSymbol",
         "Collect a symbol no longer",
-        {"200": answer("Removed", json_content(schema("Symbols")), LIMITED)}
-        | problems("INVALID_PARAMETER", "NOT_FOUND", *OF_KEYS, *LIMITED_ANYWHERE),
+        success("Removed", schema("Symbols")) | refusals("INVALID_PARAMETER", "NOT_FOUND"),
         description="Needs a write key.",
         parameters=[_in_path("symbol", _SYMBOL)],
         security=KEYED,

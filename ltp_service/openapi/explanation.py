@@ -3,7 +3,6 @@
 from ltp_service.openapi.pieces import (
     COUNT,
     FLAG,
-    LIMITED,
     MILLISECONDS,
     MOMENT,
     OPEN,
@@ -12,8 +11,6 @@ from ltp_service.openapi.pieces import (
     TEXT,
     Area,
     Node,
-    answer,
-    json_content,
     listing,
     mapping,
     maybe,
@@ -22,8 +19,9 @@ from ltp_service.openapi.pieces import (
     query,
     record,
     schema,
+    success,
 )
-from ltp_service.openapi.problems import LIMITED_ANYWHERE, OF_KEYS, problems, too_long
+from ltp_service.openapi.problems import refusals, too_long
 
 
 def explanation() -> Area:
@@ -32,14 +30,13 @@ def explanation() -> Area:
 
 
 def _explain() -> Node:
-    codes = ("INVALID_PARAMETER", "UNSUPPORTED_PAIR", *OF_KEYS, *LIMITED_ANYWHERE)
     pair: Node = {"type": "string", "maxLength": 2000, "examples": ["BTC/USD"]}
     return operation(
         "explainPrice",
         "The served price of one pair, both sources, the subscription, the breaker and the last decisions",
-        {"200": answer("All that is known", json_content(schema("Explanation")), LIMITED)}
+        success("All that is known", schema("Explanation"))
         | too_long()
-        | problems(*codes),
+        | refusals("INVALID_PARAMETER", "UNSUPPORTED_PAIR"),
         description="Needs a read key, or to be asked from the same machine without a proxy between.",
         parameters=[
             query("pair", pair, "Exactly one pair in any usual spelling; needed, here or as `pairs`"),

@@ -3,7 +3,6 @@
 from ltp_service.openapi.pieces import (
     COUNT,
     FLAG,
-    LIMITED,
     MILLISECONDS,
     MOMENT,
     OPEN,
@@ -21,8 +20,9 @@ from ltp_service.openapi.pieces import (
     query,
     record,
     schema,
+    success,
 )
-from ltp_service.openapi.problems import LIMITED_ANYWHERE, OF_KEYS, problems
+from ltp_service.openapi.problems import refusals
 
 
 def operations() -> Area:
@@ -44,8 +44,7 @@ def _status() -> Node:
     return operation(
         "getStatus",
         "The feed, the pairs and the process",
-        {"200": answer("Also when the service is down", json_content(schema("Status")), LIMITED)}
-        | problems(*OF_KEYS, *LIMITED_ANYWHERE),
+        success("Also when the service is down", schema("Status")) | refusals(),
         security=OPEN,
     )
 

@@ -101,6 +101,11 @@ def json_content(schema: Node, *examples: Any) -> Node:
     return {"application/json": {"schema": schema} | ({"examples": named} if named else {})}
 
 
+def success(about: str, schema: Node) -> dict[str, Node]:
+    """200 with that JSON, within the rate limit."""
+    return {"200": answer(about, json_content(schema), LIMITED)}
+
+
 def operation(name: str, summary: str, responses: dict[str, Node], **more: Any) -> Node:
     """One method of one route; without `security` it needs no key."""
     return {"operationId": name, "summary": summary, "responses": responses, **more}

@@ -19,8 +19,9 @@ from ltp_service.openapi.pieces import (
     record,
     request_header,
     schema,
+    success,
 )
-from ltp_service.openapi.problems import LIMITED_ANYWHERE, OF_A_PAIR, OF_KEYS, problems, too_long
+from ltp_service.openapi.problems import OF_A_PAIR, refusals, too_long
 
 _CACHED = (*LIMITED, "ETag", "Cache-Control")
 _EXAMPLE = {"ltp": [{"pair": "BTC/USD", "amount": 115643.1}]}
@@ -57,12 +58,11 @@ def _ltp() -> Node:
         ),
         "304": answer("Nothing has changed", headers=_CACHED),
     }
-    codes = ("INVALID_PARAMETER", *OF_KEYS, "ALL_PRICES_FAILED", *OF_A_PAIR, *LIMITED_ANYWHERE)
     wait = "`wait=S` with If-None-Match: the answer comes when it is another one, at the latest after 30 s"
     return operation(
         "getPrices",
         "The last traded price of the asked pairs, or of all",
-        answers | too_long() | problems(*codes),
+        answers | too_long() | refusals("INVALID_PARAMETER", "ALL_PRICES_FAILED", *OF_A_PAIR),
         parameters=[*_asking(), request_header("Prefer", {"type": "string"}, wait)],
         security=OPEN,
     )
@@ -78,7 +78,7 @@ def _cached() -> Node:
     return operation(
         "getCachedPrices",
         "Only what is in memory now; nobody is asked",
-        answers | too_long() | problems("INVALID_PARAMETER", "UNSUPPORTED_PAIR", *OF_KEYS, *LIMITED_ANYWHERE),
+        answers | too_long() | refusals("INVALID_PARAMETER", "UNSUPPORTED_PAIR"),
         parameters=_asking(),
         security=OPEN,
     )
@@ -98,7 +98,7 @@ def _refresh() -> Node:
     return operation(
         "refreshPrices",
         "Ask the exchange over REST now",
-        answers | too_long() | problems(*codes, *OF_KEYS, *LIMITED_ANYWHERE),
+        answers | too_long() | refusals(*codes),
         description="Needs a write key. At most one call per second goes out, whoever asks; who asks meanwhile"
         " shares it.",
         parameters=[
@@ -113,8 +113,7 @@ def _pairs() -> Node:
     return operation(
         "getPairs",
         "The pairs served, in the order of the configuration",
-        {"200": answer("All pairs, with Kraken's name for each", json_content(schema("Pairs")), LIMITED)}
-        | problems(*OF_KEYS, *LIMITED_ANYWHERE),
+        success("All pairs, with Kraken's name for each", schema("Pairs")) | refusals(),
         security=OPEN,
     )
 

@@ -83,6 +83,11 @@ def problems(*codes: str, headers: tuple[str, ...] = LIMITED) -> dict[str, Node]
     return {str(status): _answer(status, group, headers) for status, group in sorted(by_status.items())}
 
 
+def refusals(*codes: str) -> dict[str, Node]:
+    """These, and what every route within the rate limit may answer that can need a key."""
+    return problems(*codes, *OF_KEYS, *LIMITED_ANYWHERE)
+
+
 def too_long() -> dict[str, Node]:
     """What gunicorn says to a request line that is longer than it reads."""
     about = "Longer than 4094 bytes with all its parameters"
