@@ -16,15 +16,14 @@ from urllib.parse import urlsplit
 
 import pytest
 from websockets.exceptions import ConnectionClosed, InvalidMessage, InvalidStatus
-from websockets.sync.client import ClientConnection, connect
+from websockets.sync.client import connect
 
 from tests.simulator.client import PROJECT, Simulator, SimulatorError
 from tests.simulator.faults import KNOWN
 from tests.simulator.market import STANDARD_PAIRS
+from tests.simulator_reader import DEADLINE, SILENCE, Reader
 
 RECORDED = PROJECT.parent / "shared" / "recorded" / "kraken"
-DEADLINE = 5.0
-SILENCE = 0.15
 
 needs_recordings = pytest.mark.skipif(
     not RECORDED.is_dir(),
@@ -32,11 +31,8 @@ needs_recordings = pytest.mark.skipif(
 )
 
 
-class Client:
-    """A client on one path; frames are read in order, each once."""
-
-    def __init__(self, connection: ClientConnection) -> None:
-        self.socket = connection
+class Client(Reader):
+    """A client on one of Kraken's paths."""
 
     def subscribe_v1(self, *pairs: str, channel: str = "ticker") -> None:
         self.send({"event": "subscribe", "pair": list(pairs), "subscription": {"name": channel}})
@@ -45,43 +41,12 @@ class Client:
         params = {"channel": channel, "symbol": list(symbols), **more}
         self.send({"method": "subscribe", "params": params, "req_id": 5})
 
-    def send(self, message: object) -> None:
-        self.socket.send(json.dumps(message))
-
-    def read(self, timeout: float = DEADLINE) -> str:
-        text = self.socket.recv(timeout)
-        assert isinstance(text, str)
-        return text
-
-    def find(self, wanted: Callable[[Any], bool]) -> Any:
-        """The next frame that is wanted; those before it are dropped."""
-        end = time.monotonic() + DEADLINE
-        while True:
-            frame = json.loads(self.read(end - time.monotonic()))
-            if wanted(frame):
-                return frame
-
     def reads(self, part: str) -> bool:
         """Whether one of the next frames contains that text."""
         end = time.monotonic() + DEADLINE
-        while part not in (text := self.read(end - time.monotonic())):
+        while part not in (text := self.text(end - time.monotonic())):
             assert text
         return True
-
-    def hears_nothing(self) -> bool:
-        try:
-            self.read(SILENCE)
-        except TimeoutError:
-            return True
-        return False
-
-    def close_code(self) -> int:
-        """Reads to the end; 1006 when there was no close frame."""
-        while True:
-            try:
-                self.read()
-            except ConnectionClosed as ended:
-                return ended.rcvd.code if ended.rcvd else 1006
 
 
 @contextmanager
@@ -332,8 +297,8 @@ def test_a_v2_trade_snapshot_shows_several_symbols_in_one_frame(simulator: Simul
 
 
 def test_connection_ids_exceed_63_bits(v1: Client, v2: Client) -> None:
-    assert json.loads(v1.read())["connectionID"] > 2**63
-    assert json.loads(v2.read())["data"][0]["connection_id"] > 2**63
+    assert json.loads(v1.text())["connectionID"] > 2**63
+    assert json.loads(v2.text())["data"][0]["connection_id"] > 2**63
 
 
 def test_a_silent_trade_moves_the_market_and_no_socket(simulator: Simulator, v2: Client) -> None:
@@ -390,16 +355,16 @@ def test_a_cut_ends_every_connection_with_its_code(
 
 def test_raw_text_binary_and_bytes_arrive_as_sent(simulator: Simulator, v1: Client) -> None:
     simulator.wait(open=1)
-    v1.read()
+    v1.text()
     simulator.send_text("{broken")
-    assert v1.read() == "{broken"
+    assert v1.text() == "{broken"
     simulator.send_text("x", repeat=300_000, fragments=1000)
-    assert v1.read() == "x" * 300_000
+    assert v1.text() == "x" * 300_000
     simulator.send_binary(b"\x00\xff")
     assert v1.socket.recv(DEADLINE) == b"\x00\xff"
     simulator.send_bytes(b"\x81\x02\xff\xff")
     with pytest.raises(ConnectionClosed):
-        v1.read()
+        v1.text()
 
 
 def test_a_hundred_connections_hear_the_same_trade(simulator: Simulator) -> None:
@@ -476,7 +441,7 @@ def test_heartbeats_only_sends_no_data(lively: Simulator) -> None:
         client.subscribe_v2("BTC/USD")
         client.find(is_method("subscribe", "ticker"))
         lively.trade("BTC/USD", "1.5")
-        assert [client.read() for _ in range(2)] == ['{"channel":"heartbeat"}'] * 2
+        assert [client.text() for _ in range(2)] == ['{"channel":"heartbeat"}'] * 2
 
 
 def test_no_heartbeats_sends_data_only(lively: Simulator) -> None:
@@ -495,7 +460,7 @@ def test_heartbeats_come_by_themselves_from_the_first_subscription_on(lively: Si
         assert client.hears_nothing()
         client.subscribe_v1("XBT/USD")
         client.find(is_data("ticker"))
-        assert [client.read() for _ in range(2)] == ['{"event":"heartbeat"}'] * 2
+        assert [client.text() for _ in range(2)] == ['{"event":"heartbeat"}'] * 2
 
 
 def test_a_deaf_pair_is_acknowledged_and_moves_in_rest_only(simulator: Simulator, v1: Client) -> None:
@@ -648,7 +613,7 @@ def test_a_replay_plays_the_recorded_texts_and_the_market_follows(channel: str) 
     with Simulator.start("--replay", str(path), "--speed", "100") as simulator:
         with joined(simulator.v1_url) as client:
             client.socket.send(request)
-            assert [client.read() for _ in frames] == frames
+            assert [client.text() for _ in frames] == frames
         market = simulator.market()
     last = {frame[-1]: frame[1] for frame in map(json.loads, frames) if isinstance(frame, list)}
     for wsname, payload in last.items():

@@ -15,15 +15,14 @@ from typing import Any
 from urllib.parse import urlsplit
 
 import pytest
-from websockets.exceptions import ConnectionClosed, InvalidStatus
+from websockets.exceptions import InvalidStatus
 from websockets.sync.client import ClientConnection, connect
 
 from tests.simulator.client import PROJECT, Simulator, SimulatorError
 from tests.simulator.venue_faults import KNOWN
+from tests.simulator_reader import DEADLINE, Reader
 
 RECORDED = PROJECT.parent / "shared" / "recorded"
-DEADLINE = 5.0
-SILENCE = 0.1
 BOTH = ("bybit", "binance")
 
 needs_recordings = pytest.mark.skipif(
@@ -34,12 +33,12 @@ needs_recordings = pytest.mark.skipif(
 Frame = dict[str, Any]
 
 
-class Client:
-    """A client of one exchange; frames are read in order, each once."""
+class Client(Reader):
+    """A client of one exchange."""
 
     def __init__(self, exchange: str, connection: ClientConnection) -> None:
+        super().__init__(connection)
         self.exchange = exchange
-        self.socket = connection
 
     def subscribe(self, *topics: str, number: int = 1) -> None:
         if self.exchange == "bybit":
@@ -50,39 +49,14 @@ class Client:
     def subscribe_to_trades(self, symbol: str = "BTCUSDT") -> None:
         self.subscribe(trades_of(self.exchange, symbol))
 
-    def send(self, message: object) -> None:
-        self.socket.send(json.dumps(message))
-
     def read(self, timeout: float = DEADLINE) -> Frame:
-        frame = json.loads(self.socket.recv(timeout))
+        frame = json.loads(self.text(timeout))
         assert isinstance(frame, dict)
-        return frame
-
-    def find(self, wanted: Callable[[Frame], bool]) -> Frame:
-        """The next frame that is wanted; those before it are dropped."""
-        end = time.monotonic() + DEADLINE
-        while not wanted(frame := self.read(end - time.monotonic())):
-            assert time.monotonic() < end
         return frame
 
     def trade_ids(self) -> list[int]:
         """Of the next message with trades."""
         return ids(self.find(is_trade))
-
-    def hears_nothing(self) -> bool:
-        try:
-            self.read(SILENCE)
-        except TimeoutError:
-            return True
-        return False
-
-    def close_code(self) -> int:
-        """Reads to the end; 1006 when there was no close frame."""
-        while True:
-            try:
-                self.read()
-            except ConnectionClosed as ended:
-                return ended.rcvd.code if ended.rcvd else 1006
 
 
 def url_of(simulator: Simulator, exchange: str) -> str:
