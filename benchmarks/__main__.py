@@ -7,7 +7,17 @@ import time
 from collections.abc import Sequence
 from pathlib import Path
 
-from benchmarks import behind_nginx, in_process, ingest, throughput, trades, under_load, visible
+from benchmarks import (
+    behind_nginx,
+    fleet,
+    fleet_visible,
+    in_process,
+    ingest,
+    throughput,
+    trades,
+    under_load,
+    visible,
+)
 from benchmarks.bench import Bench, Scenario, markdown
 from benchmarks.load import load_source
 from benchmarks.machine import describe, split_cores
@@ -21,6 +31,8 @@ SCENARIOS: dict[str, Scenario] = {
     "under-load": under_load.measure,
     "behind-nginx": behind_nginx.measure,
     "trades": trades.measure,
+    "fleet": fleet.measure,
+    "fleet-visible": fleet_visible.measure,
 }
 
 

@@ -41,18 +41,18 @@ class KeepAlive:
         self._socket = socket.create_connection(("127.0.0.1", port), timeout=20)
         self._socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
 
-    def get(self) -> tuple[int, bytes]:
-        """Status and body of the next answer."""
-        header, body = self._exchange()
+    def get(self, path: str | None = None) -> tuple[int, bytes]:
+        """Status and body of the next answer; another path than usual may be asked for."""
+        header, body = self._exchange(request(path, {}) if path else self._request)
         return int(header[9:12]), body
 
     def header(self, name: str) -> str | None:
         """A header of the next answer."""
-        found = re.search(rf"\r\n{name}: *([^\r]*)".encode(), self._exchange()[0], re.IGNORECASE)
+        found = re.search(rf"\r\n{name}: *([^\r]*)".encode(), self._exchange(self._request)[0], re.IGNORECASE)
         return found[1].decode() if found else None
 
-    def _exchange(self) -> tuple[bytes, bytes]:
-        self._socket.sendall(self._request)
+    def _exchange(self, question: bytes) -> tuple[bytes, bytes]:
+        self._socket.sendall(question)
         received = b""
         while (length := answer_length(received)) is None or len(received) < length:
             piece = self._socket.recv(_READ_SIZE)
@@ -62,10 +62,14 @@ class KeepAlive:
         header, _, body = received.partition(b"\r\n\r\n")
         return header, body
 
+    def close(self) -> None:
+        """Hangs up."""
+        self._socket.close()
+
     def __enter__(self) -> Self:
         return self
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        self._socket.close()
+        self.close()

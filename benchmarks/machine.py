@@ -10,7 +10,16 @@ from datetime import UTC, datetime
 from importlib.metadata import version
 from pathlib import Path
 
-LIBRARIES = ("gunicorn", "gevent", "flask", "websocket-client", "msgspec", "prometheus-client", "cachetools")
+LIBRARIES = (
+    "gunicorn",
+    "gevent",
+    "flask",
+    "websocket-client",
+    "msgspec",
+    "prometheus-client",
+    "cachetools",
+    "redis",
+)
 _TICKS_PER_SECOND = os.sysconf("SC_CLK_TCK")
 
 

@@ -26,11 +26,16 @@ _BARE = "benchmarks/bare_gunicorn.py"
 
 @dataclass(frozen=True)
 class Server:
-    """A running gunicorn with one worker."""
+    """A running gunicorn."""
 
     port: int
-    worker: int
-    """Process id."""
+    workers: tuple[int, ...]
+    """Process ids."""
+
+    @property
+    def worker(self) -> int:
+        """The only one, or the first."""
+        return self.workers[0]
 
 
 @contextmanager
@@ -61,9 +66,10 @@ def service(
     *,
     application: str = "wsgi:app",
     also_at: Path | None = None,
+    settings: Mapping[str, str] | None = None,
 ) -> Iterator[Server]:
     """The service with all its pairs priced; `also_at` is a unix socket beside the port."""
-    environment = service_environment(bench, simulator, protocol)
+    environment = service_environment(bench, simulator, protocol) | dict(settings or {})
     with gunicorn(bench, application, "gunicorn.conf.py", environment, also_at=also_at) as server:
         await_prices(server.port)
         yield server
@@ -85,7 +91,7 @@ def gunicorn(
     *,
     also_at: Path | None = None,
 ) -> Iterator[Server]:
-    """One worker on a free port, its output (the access log too) in a file."""
+    """One worker, unless the environment says otherwise, on a free port; its output (the access log too) in a file."""
     with ExitStack() as listening:
         listeners = [listening.enter_context(socket.create_server(("127.0.0.1", 0)))]
         port: int = listeners[0].getsockname()[1]
@@ -105,7 +111,7 @@ def gunicorn(
             )
     try:
         _await_answer(process, port, log)
-        yield Server(port, children(process.pid)[0])
+        yield Server(port, tuple(children(process.pid)))
     finally:
         stop(process)
 

@@ -26,16 +26,22 @@ def prices() -> Iterator[str]:
         yield str(_BASE + _STEP * (number % _CYCLE))
 
 
-def time_to_visible(simulator: Simulator, price: str, reader: KeepAlive) -> float:
-    """Seconds from the exchange's own time of a trade to the end of the first answer that shows it.
+def time_to_visible(simulator: Simulator, price: str, *readers: KeepAlive) -> float:
+    """Seconds from the exchange's own time of a trade to the end of the first answer that shows it, on every reader.
 
     Both clocks are this machine's. Raises TimeoutError when it never shows."""
     traded_at: float = simulator.trade(PAIR, price)["time"]
+    left = list(readers)
     while time.time() < traded_at + DEADLINE:
-        status, body = reader.get()
-        if status == 200 and json.loads(body)["ltp"][0]["amount"] == float(price):
+        left = [reader for reader in left if not _shows(reader, price)]
+        if not left:
             return time.time() - traded_at
     raise TimeoutError(f"a trade at {price} was not visible within {DEADLINE:g} s")
+
+
+def _shows(reader: KeepAlive, price: str) -> bool:
+    status, body = reader.get()
+    return status == 200 and bool(json.loads(body)["ltp"][0]["amount"] == float(price))
 
 
 def pause(mean: float) -> None:

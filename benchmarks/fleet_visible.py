@@ -1,0 +1,68 @@
+"""How long after a trade does the last worker of a fleet show it?"""
+
+import json
+from collections.abc import Sequence
+from contextlib import ExitStack
+
+from benchmarks.bench import Aim, Bench, Table, milliseconds, percentile
+from benchmarks.fleet import settings_of
+from benchmarks.keep_alive import KeepAlive
+from benchmarks.machine import on_cores
+from benchmarks.servers import Server, service, simulated_exchange
+from benchmarks.ticks import PAIR, pause, prices, time_to_visible
+from tests.redis_server import RedisServer
+from tests.simulator.client import Simulator
+
+AIM = 0.020
+"""Seconds at the median, on the farthest worker."""
+
+PAUSE = 0.010
+"""Seconds between ticks."""
+
+MOST_ATTEMPTS = 200
+"""Connections after which every worker has answered one."""
+
+
+def measure(bench: Bench) -> Table:
+    """Two gunicorns with two workers each, one Redis; the four are asked in turn until all show the trade."""
+    with ExitStack() as running:
+        exchange = running.enter_context(simulated_exchange(bench))
+        with on_cores(bench.cores.driving):
+            redis = running.enter_context(RedisServer.start(bench.scratch))
+        servers = [
+            running.enter_context(service(bench, exchange, settings=settings_of(2, redis))) for _ in range(2)
+        ]
+        readers = [
+            running.enter_context(_reader_of(server, worker))
+            for server in servers
+            for worker in server.workers
+        ]
+        delays = _delays(bench, exchange, readers)
+        connections = exchange.counters()["connections_total"]
+    cells = (str(len(delays)), *(milliseconds(percentile(delays, at)) for at in (50, 99, 100)))
+    aims = [
+        Aim(f"under {milliseconds(AIM)} at the median", percentile(delays, 50) < AIM),
+        Aim("one connection to the exchange", connections == 1),
+    ]
+    columns = ("fleet", "ticks", "median", "p99", "max")
+    return Table(
+        "Tick to visible on the farthest of four workers", columns, [("2 gunicorns x 2", *cells)], aims
+    )
+
+
+def _delays(bench: Bench, exchange: Simulator, readers: Sequence[KeepAlive]) -> list[float]:
+    delays, price = [], prices()
+    for _ in range(bench.scaled(500, 20)):
+        pause(PAUSE)
+        delays.append(time_to_visible(exchange, next(price), *readers))
+    return delays
+
+
+def _reader_of(server: Server, worker: int) -> KeepAlive:
+    """A connection that a certain worker accepted. Raises TimeoutError."""
+    for _ in range(MOST_ATTEMPTS):
+        reader = KeepAlive(server.port, f"/api/v1/ltp?pair={PAIR}")
+        if json.loads(reader.get("/api/v1/status")[1])["worker"]["pid"] == worker:
+            return reader
+        reader.close()
+    raise TimeoutError(f"worker {worker} accepted none of {MOST_ATTEMPTS} connections")
