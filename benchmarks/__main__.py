@@ -13,6 +13,7 @@ from benchmarks import (
     fleet_visible,
     in_process,
     ingest,
+    relay,
     throughput,
     trades,
     under_load,
@@ -33,6 +34,7 @@ SCENARIOS: dict[str, Scenario] = {
     "trades": trades.measure,
     "fleet": fleet.measure,
     "fleet-visible": fleet_visible.measure,
+    "relay": relay.measure,
 }
 
 

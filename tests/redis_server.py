@@ -43,6 +43,11 @@ class RedisServer:
         """Ours, as the service would open it."""
         return open_redis(Config.model_validate({"redis_addr": self.address} | settings), time.monotonic)
 
+    @property
+    def pid(self) -> int:
+        """The server's process."""
+        return self._process.pid
+
     def freeze(self) -> None:
         """It accepts connections and answers nothing."""
         self._process.send_signal(signal.SIGSTOP)

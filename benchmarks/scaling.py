@@ -1,0 +1,120 @@
+"""python -m benchmarks.scaling: how many readers per second a fleet carries, reckoned from what was measured.
+
+It prints the table of docs/SCALING.md; a test holds the two together.
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from math import ceil
+
+BUSY = 0.70
+"""Of a core, above which answers begin to wait for each other."""
+
+QUESTIONS = 50
+"""Different ones that are asked all the time: `pair=…` in some spellings."""
+
+NGINX_CORES, NETWORK = 4, 1_000
+"""What one usual machine in front has; megabits per second."""
+
+
+@dataclass(frozen=True)
+class Figures:
+    """From benchmarks/RESULTS.md; seconds of one core unless said otherwise."""
+
+    request: float = 120e-6
+    """A worker's, per answer of all 7 pairs."""
+    cached: float = 16e-6
+    """nginx's, per answer from its micro-cache."""
+    answer: int = 1_100
+    """Bytes of such an answer with its head."""
+    bulletins: float = 165.0
+    """Per second at most, whatever the trades per second."""
+    bulletin: float = 100e-6
+    """Redis', for a bulletin that nobody hears."""
+    delivery: float = 20e-6
+    """Redis', more for each worker that hears it."""
+    presence: float = 0.0008
+    """Redis', per second and worker: leases, clocks, keys and symbols asked for."""
+    hearing: float = 0.042
+    """A worker's, per second, to hear that many bulletins."""
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What so many readers per second need."""
+
+    readers: int
+    way: str
+    workers: int
+    worker: float
+    """Of a core, each."""
+    nginx: float
+    """Cores."""
+    redis: float
+    """Of its one core."""
+    megabits: float
+    """Per second."""
+
+    @property
+    def first(self) -> str:
+        """What saturates first when there are more readers."""
+        used = {
+            "worker CPU": self.worker / BUSY,
+            f"nginx ({NGINX_CORES} cores)": self.nginx / NGINX_CORES / BUSY,
+            "Redis": self.redis / BUSY,
+            f"network ({NETWORK:,} Mbit/s)": self.megabits / NETWORK,
+        }
+        return max(used, key=used.__getitem__)
+
+
+def direct(readers: int, figures: Figures) -> Plan:
+    """Every reader asks a worker."""
+    workers = ceil(readers * figures.request / (BUSY - figures.hearing))
+    busy = readers * figures.request / workers + figures.hearing
+    return Plan(
+        readers, "direct", workers, busy, 0.0, redis_busy(workers, figures), _megabits(readers, figures)
+    )
+
+
+def cached(readers: int, figures: Figures) -> Plan:
+    """nginx answers, and asks a worker for each of so many different questions twice a second."""
+    asked = min(readers, 2 * QUESTIONS)
+    behind = direct(asked, figures)
+    nginx = (readers - asked) * figures.cached
+    return replace(behind, readers=readers, way="nginx", nginx=nginx, megabits=_megabits(readers, figures))
+
+
+def redis_busy(workers: int, figures: Figures) -> float:
+    """Of Redis' one core, with so many workers."""
+    told = figures.bulletins * (figures.bulletin + workers * figures.delivery)
+    return told + workers * figures.presence
+
+
+def most_workers(figures: Figures) -> int:
+    """With which Redis is busy."""
+    per_worker = figures.bulletins * figures.delivery + figures.presence
+    return int((BUSY - figures.bulletins * figures.bulletin) / per_worker)
+
+
+def table(figures: Figures) -> Iterator[str]:
+    """Markdown, line by line."""
+    yield "| readers/s | way | workers | each busy | nginx cores | Redis busy | Mbit/s | saturates first |"
+    yield "|----------:|-----|--------:|----------:|------------:|-----------:|-------:|-----------------|"
+    for readers in (10, 1_000, 100_000):
+        for plan in (direct(readers, figures), cached(readers, figures)):
+            yield (
+                f"| {plan.readers:,} | {plan.way} | {plan.workers} | {plan.worker:.0%} | {plan.nginx:.1f}"
+                f" | {plan.redis:.1%} | {plan.megabits:,.1f} | {plan.first} |"
+            )
+    most = most_workers(figures)
+    limit = most * (BUSY - figures.hearing) / figures.request
+    yield ""
+    yield f"One Redis is busy with {most} workers, which answer {limit:,.0f} readers/s directly."
+
+
+def _megabits(readers: int, figures: Figures) -> float:
+    return readers * figures.answer * 8 / 1e6
+
+
+if __name__ == "__main__":
+    print(*table(Figures()), sep="\n")
