@@ -28,6 +28,9 @@ STEP = 0.05
 END = 1.0
 """Seconds that the collectors have to end."""
 
+SHORT, LONGEST_PAUSE = 10.0, 30.0
+"""Seconds below which a tenure is too short to be repeated at once, again and again: an exchange counts connections."""
+
 # Only the first claim of a tenure gives a new number: one that was answered too late to be believed is taken up
 # again. The clock goes into the number so that a Redis that lost everything gives no number twice.
 _CLAIM = """
@@ -94,13 +97,17 @@ class Lease:
         return self._running.states() if self._running else []
 
     def run(self, stop: Event) -> None:
+        in_a_row = 0
         while not stop.is_set():
             asked_at = self._monotonic()
             epoch = self._ask()
             if epoch is None:
                 stop.wait(LOOK)
-            else:
-                self._lead(epoch, asked_at, stop)
+                continue
+            self._lead(epoch, asked_at, stop)
+            in_a_row = in_a_row + 1 if self._monotonic() - asked_at < SHORT else 0
+            if in_a_row > 1:
+                stop.wait(min(LONGEST_PAUSE, LOOK * 2.0 ** min(in_a_row, 10)))
 
     def _ask(self) -> int | None:
         """The number of a new tenure; None when another process owns the feeds, or nobody can tell."""

@@ -103,8 +103,8 @@ class Topic:
             self.give_back(fields)
             raise
         if outcome == b"late":
+            self.give_back(fields)
             self._clock.measure()
-            self.restart()
         return bool(outcome != b"fenced")
 
     def load(self) -> None:
