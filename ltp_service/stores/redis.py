@@ -113,8 +113,9 @@ class RedisStore(Topic):
             self._changed.update(pairs)
 
     def _take_market(self, market: str) -> None:
-        if market != self.market():
-            self._local.set_market(market_status(market))
+        status = market_status(market)
+        if status not in ("unknown", self.market()):  # who has not heard yet knows less than we do
+            self._local.set_market(status)
 
     def _readable(self, text: bytes) -> Price | None:
         """The price in our time; None for one that this version cannot read or that comes from the future."""
