@@ -23,7 +23,7 @@ from ltp_service.stores.memory import MEMORY
 from ltp_service.tick import WEBSOCKET
 from tests.fakes import BTC, ETH, Script, ScriptedStop, memory_store, open_quarantine
 from tests.scrape import PREFIX, Scrape, promtool
-from tests.service import FreshService
+from tests.service import NOWHERE, FreshService
 
 CONTRACT = {
     "http_requests_total": "method path status_code",
@@ -63,8 +63,9 @@ CONTRACT = {
     "trades_stored_total": "exchange symbol",
     "trades_discarded_total": "exchange reason",
     "api_key_checks_total": "result",
+    "fleet_processes": "role",
 }
-"""Metric to its labels, as SPEC.md has them, and two that count doubts about prices."""
+"""Metric to its labels, as SPEC.md has them, and three more: two count doubts about prices, one shows the fleet."""
 
 HISTOGRAMS = {name for name in CONTRACT if name.endswith(("_bytes", "duration_seconds", "remaining"))}
 
@@ -105,12 +106,16 @@ def hear_everything(observer: Observer) -> None:
 # The contract.
 
 
-def test_there_is_every_metric_of_the_contract_with_its_labels_and_no_other(service: FreshService) -> None:
+def test_there_is_every_metric_of_the_contract_with_its_labels_and_no_other(
+    service: FreshService, tmp_path: Path
+) -> None:
     service.trade("100")
     hear_everything(service.services.observer)
     seen = scrape(service)
+    of_a_fleet = scrape(FreshService(tmp_path, cache_backend="redis", redis_addr=NOWHERE))
 
-    assert {name: seen.labels(name) for name in CONTRACT} == {
+    assert of_a_fleet.labels("fleet_processes") == {"role"}
+    assert {name: seen.labels(name) for name in CONTRACT} | {"fleet_processes": {"role"}} == {
         name: set(labels.split()) for name, labels in CONTRACT.items()
     }
     assert {name.removeprefix(PREFIX) for name in seen.types()} == CONTRACT.keys()
@@ -280,6 +285,17 @@ def test_the_feed_is_shown_as_down_before_it_ever_was_up(service: FreshService) 
     assert seen.value("websocket_connection_status", exchange="kraken") == 0
     assert seen.value("circuit_breaker_state", service="kraken") == 0
     assert seen.value("fallback_active") == 0
+
+
+def test_a_process_of_a_fleet_shows_its_role_and_one_of_its_own_shows_none(
+    service: FreshService, tmp_path: Path
+) -> None:
+    alone = scrape(service)
+    cut_off = scrape(FreshService(tmp_path, cache_backend="redis", redis_addr=NOWHERE))
+    roles = ("owner", "follower", "out_of_step")
+
+    assert [alone.value("fleet_processes", role=role) for role in roles] == [None, None, None]
+    assert [cut_off.value("fleet_processes", role=role) for role in roles] == [0.0, 0.0, 1.0]
 
 
 def test_a_price_is_shown_with_its_age_its_moment_and_its_one_state(service: FreshService) -> None:

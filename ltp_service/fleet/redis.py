@@ -40,6 +40,12 @@ class FleetParts:
         """Whether this process feeds the fleet."""
         return self.lease.epoch() is not None
 
+    def role(self) -> str:
+        """`owner`, `follower`, or `out_of_step` when it hears nobody."""
+        if self.leads():
+            return "owner"
+        return "follower" if self.follower.in_step() else "out_of_step"
+
     def seen(self, own: Link) -> Link:
         """A collector as its owner sees it; this process's own, which does not run, while nobody tells."""
         told = self.links.told(own.name) or own

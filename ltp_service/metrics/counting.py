@@ -23,6 +23,7 @@ MOST_SYMBOLS = 500
 """Collected symbols with series of their own; symbols come and go while the service runs."""
 
 _BREAKER = {"closed": 0, "open": 1, "half_open": 2}
+_ROLES = ("owner", "follower", "out_of_step")
 _STATES: tuple[State, ...] = get_args(State)
 
 
@@ -156,9 +157,16 @@ class Metrics(Observer):
         self._series.fallback.set(parts.prices.poll.active())
         for name, link in parts.links().items():
             self._series.connected.labels(name).set(link.connected)
+        self._show_fleet(parts)
         wall = parts.clock.wall()
         for quote in parts.prices.quotes.look(parts.config.supported_pairs):
             self._show_quote(quote, wall)
+
+    def _show_fleet(self, parts: Services) -> None:
+        fleet = parts.prices.fleet
+        if fleet is not None:
+            for role in _ROLES:
+                self._series.fleet.labels(role).set(role == fleet.role())
 
     def _show_quote(self, quote: Quote, wall: float) -> None:
         pair, age = str(quote.pair), quote.verdict.age

@@ -45,6 +45,9 @@ class Series:
     def _highest(self, name: str, text: str, *labels: str) -> Gauge:
         return Gauge(PREFIX + name, text, labels, registry=self._registry, multiprocess_mode="livemax")
 
+    def _number(self, name: str, text: str, *labels: str) -> Gauge:
+        return Gauge(PREFIX + name, text, labels, registry=self._registry, multiprocess_mode="livesum")
+
     def _histogram(self, name: str, text: str, buckets: Iterable[float], *labels: str) -> Distribution:
         return Distribution(PREFIX + name, text, labels, registry=self._registry, buckets=tuple(buckets))
 
@@ -133,4 +136,5 @@ class Series:
         self.keys = self._counter("api_key_checks_total", "API keys checked.", "result")
         self.info = self._highest("application_info", "1; the version is the label.", "version")
         self.info.labels(VERSION).set(1)
+        self.fleet = self._number("fleet_processes", "Processes that share prices, by what they do.", "role")
         self.uptime = self._highest("uptime_seconds", "Seconds since the worker started.")
