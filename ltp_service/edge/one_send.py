@@ -32,16 +32,10 @@ KNOWN = {
 _PRINTABLE = bytes(range(0x20, 0x7F))
 
 _NAME = re.compile(r"[A-Za-z0-9-]+")
-_OF_THE_SERVER = {
-    "connection",
-    "keep-alive",
-    "transfer-encoding",
-    "trailer",
-    "te",
-    "upgrade",
-    "server",
-    "date",
-}
+_OF_THE_SERVER = frozenset(
+    "connection keep-alive proxy-authenticate proxy-authorization te trailer trailers transfer-encoding upgrade"
+    " server date".split()
+)
 """Fields that gunicorn sets or drops by itself."""
 
 
@@ -68,8 +62,8 @@ def send(
     if type(content) is tuple and len(content) < 2 and _is_gunicorns(response):
         body: bytes = content[0] if content and response.req.method != "HEAD" else b""
         head = _head(response, status, headers, moment)
-        if head is not None and _is_framed(response, status, head, body):
-            _begin(response, status, headers, len(body))
+        if head is not None and _is_framed(response, code := int(status[:3]), head, body):
+            _begin(response, status, code, headers, len(body))
             _put(response.sock, head + body)
             return ()
     start_response(status, headers)
@@ -106,11 +100,11 @@ def _head(response: Any, status: str, headers: Headers, moment: float) -> bytes 
     return head if head.translate(None, _PRINTABLE) == b"\r\n" * (len(lines) - 1) else None
 
 
-def _is_framed(response: Any, status: str, head: bytes, body: bytes) -> bool:
+def _is_framed(response: Any, code: int, head: bytes, body: bytes) -> bool:
     """Whether the client will know where the answer ends without chunks and without an end of the connection."""
-    if status.startswith(("1", "204")):
+    if code < 200 or code == 204:
         return False
-    if response.req.method == "HEAD" or status.startswith("304"):
+    if code == 304 or response.req.method == "HEAD":
         return not body
     return b"\r\nContent-Length: %d\r\n" % len(body) in head
 
@@ -120,10 +114,10 @@ def _date(second: int) -> str:
     return formatdate(second, usegmt=True)
 
 
-def _begin(response: Any, status: str, headers: Headers, length: int) -> None:
+def _begin(response: Any, status: str, code: int, headers: Headers, length: int) -> None:
     """Leaves it as gunicorn would have: it goes on to decide about the connection and to log."""
     response.status = status
-    response.status_code = int(status[:3])
+    response.status_code = code
     response.headers = headers
     response.headers_sent = True
     response.response_length = response.sent = length
