@@ -35,6 +35,7 @@ def create_app(config: Config, *, clock: Clock | None = None) -> Flask:
     trades = wire_trades(config, clock, metrics, database, line)
     sharing = Sharing(line, list(trades.collectors.values()), trades.topics) if line else None
     prices = wire_prices(config, clock, metrics, trades.witnesses.fresh_prices, sharing)
+    limiter, limit_runners = open_limiter(config, clock.monotonic, redis)
     keyring = open_keyring(config, clock, database, redis)
     lane = (
         None
@@ -53,6 +54,7 @@ def create_app(config: Config, *, clock: Clock | None = None) -> Flask:
         *(() if sharing else trades.collectors.values()),
         KeyReload(keyring),
         SymbolReload(trades.symbols),
+        *limit_runners,
         Gauges(show),
         *([requests] if requests else []),
     ]
@@ -75,7 +77,7 @@ def create_app(config: Config, *, clock: Clock | None = None) -> Flask:
     web.register(app)
     edge = EdgeParts(
         lane=lane,
-        limiter=open_limiter(config, clock.monotonic),
+        limiter=limiter,
         cors=Cors(config.cors_origins),
         clock=clock,
         observer=metrics,

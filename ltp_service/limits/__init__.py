@@ -1,11 +1,15 @@
 """How often may a client ask?"""
 
 from collections.abc import Callable
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
 from ltp_service.config import Config
+from ltp_service.database import Reload
 from ltp_service.limits.bucket import Decision
 from ltp_service.limits.memory import MemoryLimiter
+
+if TYPE_CHECKING:
+    from ltp_service.redis_client import RedisClient
 
 
 class Limiter(Protocol):
@@ -15,8 +19,19 @@ class Limiter(Protocol):
         """Spends one token of the address (its `limit_key`), if it has one."""
 
 
-def open_limiter(config: Config, monotonic: Callable[[], float]) -> Limiter | None:
-    """The limiter that the settings ask for; None when they ask for none."""
+def open_limiter(
+    config: Config, monotonic: Callable[[], float], redis: "RedisClient | None" = None
+) -> tuple[Limiter | None, list[Reload]]:
+    """The limiter that the settings ask for, None when they ask for none, and what must run beside it."""
     if not config.rate_limit_enabled:
-        return None
-    return MemoryLimiter(config.rate_limit_capacity, config.rate_limit_refill_rate, monotonic)
+        return None, []
+    capacity, refill_rate = config.rate_limit_capacity, config.rate_limit_refill_rate
+    if redis is None:
+        return MemoryLimiter(capacity, refill_rate, monotonic), []
+    from ltp_service.limits.redis import (  # noqa: PLC0415 - a process of its own needs none
+        LimitExchange,
+        SharedLimiter,
+    )
+
+    limiter = SharedLimiter(capacity, refill_rate, monotonic, redis)
+    return limiter, [LimitExchange(limiter)]

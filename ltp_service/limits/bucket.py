@@ -4,7 +4,7 @@ from math import ceil
 from typing import NamedTuple
 
 State = tuple[float, float]
-"""Tokens that were left, and the monotonic second at which they were counted."""
+"""Tokens that were left, and the monotonic second at which they were counted. Below 0 is a debt."""
 
 
 class Decision(NamedTuple):
@@ -40,6 +40,10 @@ class TokenBucket:
                 return state, Decision(False, capacity, 0, reset, retry)
         tokens -= 1.0
         return (tokens, now), Decision(True, capacity, int(tokens), ceil((capacity - tokens) / rate), 0)
+
+    def missing(self, state: State, now: float) -> float:
+        """Tokens between what the state is worth now and a full bucket."""
+        return max(0.0, self._capacity - state[0] - (now - state[1]) * self._refill_rate)
 
     def full_at(self, state: State) -> float:
         """The monotonic second from which on this state is equal to no state."""

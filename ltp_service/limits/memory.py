@@ -32,24 +32,27 @@ class MemoryLimiter:
     def take(self, address: str) -> Decision:
         """Spends one token of the address, if it has one."""
         with self._lock:
-            now = self._monotonic()
-            state = self._states.get(address)
-            if state is None:
-                self._make_room(now)
-                self._queue.append(address)
-            self._states[address], decision = self._bucket.take(state, now)
-        return decision
+            return self._take(address)
 
     def __len__(self) -> int:
         """Addresses remembered now."""
         return len(self._states)
+
+    def _take(self, address: str) -> Decision:
+        now = self._monotonic()
+        state = self._states.get(address)
+        if state is None:
+            self._make_room(now)
+            self._queue.append(address)
+        self._states[address], decision = self._bucket.take(state, now)
+        return decision
 
     def _make_room(self, now: float) -> None:
         states, queue, full_at = self._states, self._queue, self._bucket.full_at
         for _ in range(min(LOOKS, len(queue))):
             address = queue.popleft()
             if full_at(states[address]) <= now:
-                del states[address]
+                self._forget(address)
             else:
                 queue.append(address)
         if len(states) >= self._max_addresses:
@@ -59,6 +62,9 @@ class MemoryLimiter:
         # Never simply the oldest: that may be an abuser, to whom a new bucket would be a present.
         oldest = [self._queue.popleft() for _ in range(min(CANDIDATES, len(self._queue)))]
         fullest = min(oldest, key=lambda address: self._bucket.full_at(self._states[address]))
-        del self._states[fullest]
+        self._forget(fullest)
         oldest.remove(fullest)
         self._queue.extend(oldest)
+
+    def _forget(self, address: str) -> None:
+        del self._states[address]

@@ -131,11 +131,14 @@ test_forgetting_is_invisible = UnboundedModel.TestCase
 
 
 def test_the_settings_choose_the_limit(clock: FakeClock) -> None:
-    limiter = open_limiter(Config(rate_limit_capacity=2, rate_limit_refill_rate=0.5), clock.monotonic)
+    limiter, runners = open_limiter(
+        Config(rate_limit_capacity=2, rate_limit_refill_rate=0.5), clock.monotonic
+    )
     assert limiter is not None
+    assert runners == []
     assert [limiter.take("203.0.113.9").allowed for _ in range(3)] == [True, True, False]
     assert limiter.take("203.0.113.9").retry_after == 2
 
 
 def test_the_settings_can_switch_the_limit_off(clock: FakeClock) -> None:
-    assert open_limiter(Config(rate_limit_enabled=False), clock.monotonic) is None
+    assert open_limiter(Config(rate_limit_enabled=False), clock.monotonic) == (None, [])
