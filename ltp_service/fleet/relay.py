@@ -102,8 +102,8 @@ class Follower:
         try:
             # What is published from now on waits in the socket; what was before is read whole.
             self._measure()
-            for topic in self._topics.values():
-                topic.load()
+            for channel, topic in self._topics.items():
+                self._read(channel, topic.load)
             self._owner.heard(max(topic.epoch for topic in self._topics.values()), self._monotonic())
             self._found()
             self._hear(subscription, stop)
@@ -134,12 +134,18 @@ class Follower:
                 measured_at = now
 
     def _take(self, channel: str, message: bytes, now: float) -> None:
+        topic = self._topics[channel]
+        if self._read(channel, lambda: topic.take(message)):
+            self._owner.heard(topic.epoch, now)
+
+    def _read(self, channel: str, read: Callable[[], None]) -> bool:
+        """False when what was told cannot be read, which must not keep this process from what comes next."""
         try:
-            self._topics[channel].take(message)
+            read()
         except (msgspec.MsgspecError, ValueError, KeyError) as error:
-            log.warning("a bulletin cannot be read: %s", error, extra={"once_a_minute": ("redis", channel)})
-        else:
-            self._owner.heard(self._topics[channel].epoch, now)
+            log.warning("%s cannot be read: %s", channel, error, extra={"once_a_minute": ("redis", channel)})
+            return False
+        return True
 
     def _tell_loss(self) -> None:
         for topic in self._topics.values():

@@ -99,7 +99,8 @@ class RedisStore(Topic):
         return prices | {MARKET: _encode(self.market())}
 
     def give_back(self, fields: Fields) -> None:
-        self._note(read_pair(field) for field in fields if field != MARKET)
+        # Not these alone: where a clock was set, the moments of all others that Redis holds are wrong too.
+        self._note(self.all())
 
     def learn(self, fields: Fields) -> None:
         told = [price for field in fields if field != MARKET and (price := self._readable(fields[field]))]

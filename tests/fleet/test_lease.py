@@ -1,12 +1,13 @@
 """ltp_service.fleet.lease: several processes that ask one real Redis who feeds the fleet."""
 
 from collections.abc import Callable, Generator, Iterator
+from itertools import pairwise
 from pathlib import Path
 from threading import Event
 
 import pytest
 
-from ltp_service.fleet.lease import LEASE, LIFE, Lease
+from ltp_service.fleet.lease import LEASE, LIFE, LONGEST_PAUSE, Lease
 from ltp_service.redis_client import OPEN
 from ltp_service.stores.topic import EPOCH
 from tests.fakes import FakeClock, ScriptedStop, eventually
@@ -219,6 +220,7 @@ def test_after_a_doubt_the_same_process_goes_on_with_the_same_number(
 
     def leading() -> Script:
         epochs.append(one.lease.epoch() or 0)
+        assert one.leads()
         server.freeze()
         one.lease.doubt()
         yield
@@ -226,6 +228,7 @@ def test_after_a_doubt_the_same_process_goes_on_with_the_same_number(
         Event().wait(2 * OPEN)  # the client leaves a server alone that did not answer
         yield
         epochs.append(one.lease.epoch() or 0)
+        assert one.leads()
 
     one.play(leading)
     assert epochs[0] == epochs[1] > 0
@@ -253,10 +256,12 @@ def test_a_lost_number_ends_the_tenure_and_the_next_has_a_higher_one(
 
     def leading() -> Script:
         epochs.append(one.lease.epoch() or 0)
+        assert one.leads()
         server.client().run("DEL", EPOCH)
         one.lease.doubt()
         yield
         epochs.append(one.lease.epoch() or 0)
+        assert one.leads()
 
     one.play(leading)
     assert epochs[1] > epochs[0]
@@ -267,9 +272,10 @@ def test_who_stood_still_for_the_life_of_a_claim_does_not_ask_but_gives_up(
     one: Process, caplog: pytest.LogCaptureFixture
 ) -> None:
     def leading() -> Script:
+        assert one.leads()
         one.clock.advance(LIFE)
         yield
-        yield
+        assert one.leads()
 
     one.play(leading)
     assert any("stood still for 5" in message for message in caplog.messages)
@@ -287,6 +293,28 @@ def test_who_does_not_hear_the_owner_does_not_want_to_be_one(server: RedisServer
 def test_without_redis_nobody_feeds_the_fleet(server: RedisServer, one: Process) -> None:
     server.kill()
     assert one.ask() is None
+
+
+def test_tenures_that_end_again_and_again_follow_each_other_ever_more_slowly(
+    server: RedisServer, one: Process
+) -> None:
+    begun: list[float] = []
+
+    def leading() -> Script:
+        while len(begun) < 6:
+            assert one.leads()
+            begun.append(one.clock.monotonic())
+            tenure = one.begun
+            server.client().run("DEL", LEASE)
+            one.lease.doubt()
+            while one.begun == tenure:
+                yield
+
+    one.play(leading)
+    pauses = [later - earlier for earlier, later in pairwise(begun)]
+    assert pauses[0] < 1
+    assert pauses == sorted(pauses)
+    assert 2 < pauses[-1] < LONGEST_PAUSE
 
 
 def test_the_next_tenure_begins_only_when_the_collectors_of_the_last_have_ended(

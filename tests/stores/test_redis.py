@@ -291,7 +291,6 @@ def test_a_server_whose_clock_was_set_is_measured_and_told_everything_anew(
 
         assert owner.store.tell(FIRST)
         assert other.hears_nothing()
-        assert owner.news.is_set()
         assert owner.store.tell(FIRST)
         other.hear()
         assert 0 <= other.age() < SOON
