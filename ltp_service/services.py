@@ -50,9 +50,9 @@ class Services:
 
     def links(self) -> dict[str, Link]:
         """Every collector as it is now, in whichever process of the fleet it runs."""
-        own = {name: collector.link() for name, collector in self.collectors.items()}
+        links = {name: collector.link() for name, collector in self.collectors.items()}
         fleet = self.prices.fleet
-        return own if fleet is None or fleet.leads() else {name: fleet.seen(own[name]) for name in own}
+        return links if fleet is None else {name: fleet.seen(link) for name, link in links.items()}
 
     def tasks(self) -> list[RunnerState]:
         """Everything that runs beside the requests."""

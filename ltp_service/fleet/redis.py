@@ -10,7 +10,7 @@ import msgspec
 
 from ltp_service.clock import Clock
 from ltp_service.collectors.base import Collector
-from ltp_service.collectors.contract import Link
+from ltp_service.collectors.contract import Gap, Link
 from ltp_service.collectors.manager import Runner
 from ltp_service.fleet.lease import Lease
 from ltp_service.fleet.links import Links
@@ -47,11 +47,15 @@ class FleetParts:
         return "follower" if self.follower.in_step() else "out_of_step"
 
     def seen(self, own: Link) -> Link:
-        """A collector as its owner sees it; this process's own, which does not run, while nobody tells."""
-        told = self.links.told(own.name) or own
-        if told.gaps is None:
-            return told
-        return msgspec.structs.replace(told, gaps=(*told.gaps, *self.owner.gaps()))
+        """A collector as its owner sees it; this process's own, which does not run, while nobody tells.
+
+        What this process missed while others collected is among the gaps.
+        """
+        told = None if self.leads() else self.links.told(own.name)
+        link = told or own
+        if link.gaps is None:
+            return link
+        return msgspec.structs.replace(link, gaps=tuple(sorted((*link.gaps, *self.owner.gaps()), key=_since)))
 
 
 def wire_fleet(
@@ -73,6 +77,10 @@ def wire_fleet(
     lease = Lease(line.client, _me(), collectors, follower.in_step, begin, clock.monotonic)
     publisher = Publisher(everything, line.news, lease.epoch, lease.doubt)
     return FleetParts(store, lease, follower, publisher, links, owner)
+
+
+def _since(gap: Gap) -> float:
+    return gap.since
 
 
 def _me() -> str:
