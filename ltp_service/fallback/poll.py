@@ -88,6 +88,10 @@ class Promise(msgspec.Struct, frozen=True):
         usual = self.fallback_timeout if connected else LINK_DOWN
         return min(usual, self.stale_after, SHARE * self.ttl)
 
+    def shared(self, interval: float) -> float:
+        """Time between two polls of one process among several, of which no price may die."""
+        return max(interval, min(interval * self.processes, SHARE * self.ttl))
+
 
 class Poll:
     """The runner of the second source."""
@@ -157,7 +161,7 @@ class Poll:
         return self._feed is None or self._feed.is_here()
 
     def _interval(self) -> float:
-        return INTERVAL if self._is_watched() else INTERVAL * self._promise.processes
+        return INTERVAL if self._is_watched() else self._promise.shared(INTERVAL)
 
     def _late(self, now: float) -> list[Pair]:
         feed = self._feed

@@ -123,7 +123,7 @@ class Listener(Observer):
 class Scene:
     """A store, a feed, REST and the poll between them, on one clock."""
 
-    def __init__(self, feed: FakeFeed | None, ttl: float = 30.0) -> None:
+    def __init__(self, feed: FakeFeed | None, ttl: float = 30.0, processes: int = 1) -> None:
         self.clock = FakeClock()
         self.store = memory_store(self.clock)
         self.feed = feed
@@ -132,7 +132,7 @@ class Scene:
         self.source = RestSource(
             self.rest, self.store, self.clock, self.listener, self.clock.advance, Bounds(3.0, 0.05)
         )
-        promise = Promise((BTC, ETH), fallback_timeout=15.0, stale_after=120.0, ttl=ttl)
+        promise = Promise((BTC, ETH), fallback_timeout=15.0, stale_after=120.0, ttl=ttl, processes=processes)
         self.poll = Poll(self.source, self.store, feed, promise, self.clock, self.listener)
 
     def trade(self, price: str, pair: Pair = BTC) -> None:
@@ -496,3 +496,75 @@ def test_what_operators_watch_is_reported(scene: Scene) -> None:
     assert "started: disconnected" in scene.listener.heard
     assert "diverged: ETH/USD" in scene.listener.heard
     assert scene.listener.heard[-1] == "ended"
+
+
+# One of several processes that share a feed.
+
+
+def follower(processes: int = 4, ttl: float = 30.0) -> Scene:
+    """A process that is fed by another one."""
+    feed = FakeFeed()
+    feed.here = False
+    scene = Scene(feed, ttl, processes)
+    scene.trade("100.0")
+    scene.trade("10.0", ETH)
+    scene.deliver(BTC, ETH)
+    return scene
+
+
+def test_who_is_fed_by_another_process_never_asks_what_the_feed_keeps_silent_about() -> None:
+    scene = follower()
+    scene.pass_time(120, alive=(BTC, ETH))
+    assert not scene.rest.asked
+
+    assert scene.feed is not None
+    scene.feed.here = True
+    scene.pass_time(60, alive=(BTC, ETH))
+    assert scene.rest.calls("Ticker")
+
+
+def test_processes_that_nobody_feeds_share_what_one_may_ask() -> None:
+    scene = follower(processes=4)
+    assert scene.feed is not None
+    scene.feed.up = False
+    scene.pass_time(80)
+    assert 8 <= scene.rest.calls("Ticker") <= 11
+
+    alone = follower(processes=1)
+    assert alone.feed is not None
+    alone.feed.up = False
+    alone.pass_time(80)
+    assert 36 <= alone.rest.calls("Ticker") <= 41
+
+
+def test_the_one_that_feeds_the_others_asks_for_all_of_them() -> None:
+    scene = follower(processes=4)
+    assert scene.feed is not None
+    scene.feed.here, scene.feed.up = True, False
+    scene.pass_time(80)
+    assert 36 <= scene.rest.calls("Ticker") <= 41
+
+
+def test_however_many_processes_share_no_price_outlives_its_life() -> None:
+    scene = follower(processes=32, ttl=6.0)
+    assert scene.feed is not None
+    scene.feed.up = False
+    scene.pass_time(10)
+    for _ in range(60):
+        scene.pass_time(1)
+        oldest = min(price.confirmed_at for price in scene.store.all().values())
+        assert scene.clock.monotonic() - oldest <= 6.0
+
+
+def test_a_follower_is_back_when_the_owner_tells_again(caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level(logging.INFO)
+    scene = follower()
+    assert scene.feed is not None
+    scene.feed.up = False
+    scene.pass_time(5)
+    assert scene.poll.active()
+    scene.feed.up = True
+    scene.pass_time(1, alive=(BTC, ETH))
+    assert not scene.poll.active()
+    assert scene.feed.doubted == []
+    assert [message for message in caplog.messages if "WebSocket data" in message] == [DOWN, BACK]

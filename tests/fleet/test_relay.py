@@ -190,14 +190,16 @@ class Listener:
         self.topic, self.second = Words(server), Words(server, "seconds")
         self.owner = Owner(0.0)
         self.measured = 0
+        self.asks_for_the_time = True
         self.follower = Follower(
             server.client(), [self.topic, self.second], self._measure, self.owner, time.monotonic
         )
 
     def _measure(self) -> None:
-        self.topic.clock.measure()
-        self.second.clock.measure()
         self.measured += 1
+        if self.asks_for_the_time:
+            self.topic.clock.measure()
+            self.second.clock.measure()
 
     def in_step(self) -> bool:
         return self.follower.in_step()
@@ -223,6 +225,7 @@ def test_what_was_told_before_one_listened_is_read_whole(server: RedisServer, sp
     with running(listener.follower):
         eventually(listener.in_step)
         assert listener.topic.learned == {"a": b"1"}
+        assert listener.measured == 1
     assert not listener.in_step()
 
 
@@ -254,10 +257,12 @@ def test_what_was_told_while_nobody_listened_is_read_after_the_return(
 def test_a_server_that_stands_still_is_noticed_soon_and_listened_to_when_it_goes_on(
     server: RedisServer, listener: Listener, speaker: Words, caplog: pytest.LogCaptureFixture
 ) -> None:
+    listener.asks_for_the_time = False  # which would notice it as well
     server.freeze()
     eventually(lambda: not listener.in_step(), OUT_OF_STEP)
     server.thaw()
     eventually(listener.in_step, OUT_OF_STEP)
+    listener.asks_for_the_time = True
     speaker.say("a")
     eventually(lambda: "a" in listener.topic.learned)
     assert any("out of step with the fleet" in message for message in caplog.messages)

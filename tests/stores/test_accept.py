@@ -3,7 +3,7 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ltp_service.stores.accept import REORDERING, REST_CACHE, compare, confirmed, merge
+from ltp_service.stores.accept import REORDERING, REST_CACHE, adopted, compare, confirmed, merge
 from ltp_service.tick import REST, WEBSOCKET, Price, Tick
 from tests.fakes import NOON, tick
 
@@ -149,3 +149,69 @@ def test_two_sources_that_round_one_trades_time_differently_tell_of_one_trade() 
     held = merge(None, tick("100", traded_at=NOON + 0.123456, trade_id=7), "newer")
 
     assert compare(held, tick("100", source=REST, traded_at=NOON + 0.123457, trade_id=7)) == "same"
+
+
+# What another process tells.
+
+
+def price(text: str, traded_at: float, at: float, received_at: float | None = None) -> Price:
+    """Traded and received at those moments, with evidence of `at`."""
+    received = at if received_at is None else received_at
+    return confirmed(hold(tick(text, traded_at=traded_at, received_at=received)), at, WEBSOCKET)
+
+
+def test_what_is_told_first_is_held() -> None:
+    told = price("1", T, 1000.0)
+    assert adopted(None, told) is told
+
+
+def test_what_the_owner_tells_takes_the_place_of_what_was_held() -> None:
+    told = price("2", T + 1, 1001.0)
+    assert adopted(price("1", T, 1000.0), told) is told
+
+
+def test_evidence_of_the_owner_is_taken_over() -> None:
+    told = price("1", T, 1009.0, received_at=1000.0)
+    assert adopted(price("1", T, 1000.0), told) is told
+
+
+def test_a_later_trade_is_not_given_up_for_what_the_owner_tells() -> None:
+    held = price("2", T + 1, 1000.0)
+    assert adopted(held, price("1", T, 1009.0)) is held
+
+
+def test_a_later_look_is_not_given_up_for_what_the_owner_knew_before() -> None:
+    held = hold(tick("2", source=REST, received_at=1005.0))
+    assert adopted(held, hold(tick("1", source=REST, received_at=1000.0))) is held
+    later = hold(tick("1", source=REST, received_at=1005.0))
+    assert adopted(held, later) is later
+
+
+def test_newer_evidence_for_the_same_price_is_kept() -> None:
+    held = confirmed(price("100.0", T, 1000.0), 1009.0, REST)
+    told = price("100.00", T, 1004.0, received_at=1000.0)
+    kept = adopted(held, told)
+    assert kept.tick is told.tick
+    assert (kept.confirmed_at, kept.confirmed_by) == (1009.0, REST)
+
+
+def test_newer_evidence_for_another_price_is_not() -> None:
+    held = confirmed(price("100.0", T, 1000.0), 1009.0, REST)
+    told = price("101.0", T + 1, 1004.0)
+    assert adopted(held, told) is told
+
+
+@given(
+    st.lists(
+        st.builds(price, st.sampled_from("12"), st.integers(0, 5).map(T.__add__), st.floats(1000, 1010)),
+        min_size=1,
+        max_size=12,
+    )
+)
+def test_whatever_the_owner_tells_nothing_goes_back_in_exchange_time(told: list[Price]) -> None:
+    held: Price | None = None
+    newest = 0.0
+    for one in told:
+        held = adopted(held, one)
+        assert held.newest_traded_at >= newest
+        newest = held.newest_traded_at
