@@ -1,0 +1,210 @@
+"""A fleet as it is deployed: several services of several workers each, one Redis, one exchange."""
+
+import http.client
+import os
+import signal
+import time
+from collections.abc import Callable, Mapping
+from contextlib import ExitStack
+from threading import Event
+from types import TracebackType
+from typing import Any, NamedTuple, Self
+
+from tests.process.answer import Answer, ask
+from tests.process.load import Load, Outcome, percentile
+from tests.process.service import DEADLINE, Service
+from tests.simulator.client import Simulator
+
+WORKERS = 2
+"""Of each service."""
+
+_PACE = 0.005
+_TRIES = 500
+"""Connections in which each worker of a service takes one."""
+
+_never = Event()
+
+
+class FleetError(Exception):
+    """The fleet did not do what it was waited for."""
+
+
+class Seat(NamedTuple):
+    """A kept connection to one certain worker; it closes what is idle for two seconds."""
+
+    service: Service
+    pid: int
+    connection: http.client.HTTPConnection
+
+    def get(self, path: str) -> Answer:
+        return ask(self.connection, path)
+
+    def place(self) -> dict[str, Any]:
+        """What the worker says about its place in the fleet."""
+        place: dict[str, Any] = self.get("/api/v1/status").json()["fleet"]
+        return place
+
+    def amount(self, pair: str) -> str | None:
+        items = self.get(f"/api/v1/ltp?pair={pair}").json().get("ltp") or [{}]
+        amount: str | None = items[0].get("amount")
+        return amount
+
+
+class Fleet:
+    """Use `with Fleet(simulator, 2, REDIS_ADDR=…) as fleet:`; every worker is in step then, and one feeds them all."""
+
+    def __init__(self, simulator: Simulator, services: int, **settings: str) -> None:
+        self._simulator = simulator
+        self._settings = {"CACHE_BACKEND": "redis", "WEB_CONCURRENCY": str(WORKERS)} | settings
+        self._first = services
+        self._stack = ExitStack()
+        self.services: list[Service] = []
+
+    def __enter__(self) -> Self:
+        try:
+            for _ in range(self._first):
+                self.join()
+            self.until_led()
+        except BaseException:
+            self._stack.close()
+            raise
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._stack.close()
+
+    def join(self) -> Service:
+        """One more service, that answers but may not be in step yet."""
+        service = self._stack.enter_context(Service.start(self._simulator, fed=False, **self._settings))
+        self.services.append(service)
+        return service
+
+    def seats(self) -> list[Seat]:
+        """One connection to every worker; they close with the fleet."""
+        return [seat for service in self.services for seat in self._seats_of(service)]
+
+    def _seats_of(self, service: Service) -> list[Seat]:
+        found: dict[int, Seat] = {}
+        for _ in range(_TRIES):
+            if len(found) == WORKERS:
+                return list(found.values())
+            connection = http.client.HTTPConnection("127.0.0.1", service.port, timeout=DEADLINE)
+            pid = int(ask(connection, "/api/v1/status").json()["worker"]["pid"])
+            if pid in found:
+                connection.close()
+            else:
+                found[pid] = Seat(service, pid, connection)
+                self._stack.callback(connection.close)
+        raise FleetError(f"{len(found)} of {WORKERS} workers answered in {_TRIES} connections")
+
+    def owner(self) -> Seat:
+        """Who feeds the fleet. Raises FleetError when that is not exactly one worker."""
+        owners = [seat for seat in self.seats() if seat.place()["role"] == "owner"]
+        if len(owners) != 1:
+            raise FleetError(f"{len(owners)} workers believe that they feed the fleet")
+        return owners[0]
+
+    def until_led(self, within: float = DEADLINE) -> float:
+        """Seconds until every worker is in step and one of them feeds all."""
+
+        def led() -> bool:
+            places = [seat.place() for seat in self.seats()]
+            owners = [place for place in places if place["role"] == "owner"]
+            agreed = len({(place["owner"], place["epoch"]) for place in places}) == 1
+            return agreed and all(place["in_step"] for place in places) and len(owners) == 1
+
+        return until(led, within, "one owner, and everybody in step with it")
+
+    def until_served(self, pair: str, amount: str, within: float = DEADLINE) -> float:
+        """Seconds until every worker serves the pair at that amount."""
+        seats = self.seats()
+        return until(
+            lambda: all(seat.amount(pair) == amount for seat in seats),
+            within,
+            f"{pair} at {amount} everywhere",
+        )
+
+    def until_in_step(self, pair: str, amount: str, within: float) -> float:
+        """Seconds until a trade of now is served everywhere, because one owner tells all others."""
+        begun = time.monotonic()
+        self.until_led(within)
+        self._simulator.trade(pair, amount)
+        self.until_served(pair, amount, begun + within - time.monotonic())
+        return time.monotonic() - begun
+
+    def kill(self, service: Service) -> None:
+        """SIGKILL for the master and all its workers at once: as when the machine dies."""
+        self.services.remove(service)
+        for pid in (service.master_pid, *service.worker_pids()):
+            os.kill(pid, signal.SIGKILL)
+
+
+def until(condition: Callable[[], bool], within: float, what: str) -> float:
+    """Seconds until the condition held. Raises FleetError."""
+    begun = time.monotonic()
+    while not condition():
+        if time.monotonic() - begun > within:
+            raise FleetError(f"not within {within:.2f} s: {what}")
+        _never.wait(_PACE)
+    return time.monotonic() - begun
+
+
+def hold(seconds: float) -> None:
+    """Lets the load go on for that long."""
+    _never.wait(seconds)
+
+
+class Clients:
+    """Somebody who asks every service of a fleet, 100 requests per second in all."""
+
+    def __init__(self, services: list[Service], rate: float = 100.0) -> None:
+        self._loads = [
+            Load(service.port, "/api/v1/ltp?detail=true", rate=rate / len(services)) for service in services
+        ]
+        self._stack = ExitStack()
+
+    def __enter__(self) -> Self:
+        for load in self._loads:
+            self._stack.enter_context(load)
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._stack.close()
+
+    def failures(self) -> Mapping[str, int]:
+        """Reason to number of requests."""
+        return {reason: count for load in self._loads for reason, count in load.failures().items()}
+
+    def outcomes(self, since: float = 0.0) -> list[Outcome]:
+        """The finished requests that were due from that moment on."""
+        return [outcome for load in self._loads for outcome in load.outcomes(since)]
+
+    def p99(self, since: float, until: float) -> float:
+        """Milliseconds, of the requests that were due in that time."""
+        outcomes = [outcome for load in self._loads for outcome in load.outcomes(since, until)]
+        return 1000 * percentile(outcomes, 0.99)
+
+    def steps_back(self) -> list[str]:
+        """Where somebody on one connection saw a pair go back in exchange time."""
+        return [
+            step
+            for load in self._loads
+            for client in {outcome.client for outcome in load.outcomes()}
+            for step in _steps_back([each for each in load.outcomes() if each.client == client])
+        ]
+
+
+def _steps_back(outcomes: list[Outcome]) -> list[str]:
+    newest: dict[str, int] = {}
+    steps = []
+    for outcome in outcomes:
+        for item in outcome.answer.json()["ltp"] if outcome.answer and not outcome.failure else ():
+            trade_id = int(item["trade_id"] or 0)
+            if 0 < trade_id < newest.get(item["pair"], 0):
+                steps.append(f"{item}: trade {newest[item['pair']]} was served before")
+            newest[item["pair"]] = max(trade_id, newest.get(item["pair"], 0))
+    return steps

@@ -1,0 +1,155 @@
+"""Two services of two workers each on one Redis: one feed, and no request that waits for the network."""
+
+import logging
+import os
+import re
+import signal
+import statistics
+import time
+from collections.abc import Iterator
+
+import pytest
+
+from ltp_service.redis_client import Subscription
+from tests.process.fleet import WORKERS, Clients, Fleet, hold, until
+from tests.redis_server import RedisServer
+from tests.simulator.client import Simulator
+
+log = logging.getLogger(__name__)
+"""What was measured, for those who ask: `--log-cli-level=info`."""
+
+PAIR = "BTC/USD"
+TAKEN_OVER = 7.0
+"""Seconds: the life of a lease and two more."""
+
+
+@pytest.fixture(scope="module")
+def redis(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RedisServer]:
+    with RedisServer.start(tmp_path_factory.mktemp("redis")) as running:
+        yield running
+
+
+@pytest.fixture(scope="module")
+def fleet(simulator: Simulator, redis: RedisServer) -> Iterator[Fleet]:
+    with Fleet(simulator, 2, REDIS_ADDR=redis.address) as running:
+        yield running
+
+
+def test_four_workers_in_two_services_have_one_connection_to_the_exchange(
+    simulator: Simulator, fleet: Fleet
+) -> None:
+    places = [seat.place() for seat in fleet.seats()]
+    assert len(places) == 2 * WORKERS
+    assert sorted(place["role"] for place in places) == ["follower", "follower", "follower", "owner"]
+    assert len({(place["owner"], place["epoch"]) for place in places}) == 1
+    counters = simulator.counters()
+    assert (counters["connections_open"], counters["connections_total"]) == (1, 1)
+
+
+def test_a_trade_is_served_by_the_farthest_worker_within_milliseconds(
+    simulator: Simulator, fleet: Fleet
+) -> None:
+    owner = fleet.owner()
+    farthest = next(seat for seat in fleet.seats() if seat.service is not owner.service)
+    took = []
+    for number in range(60):
+        amount = f"{110000 + number}.1"
+        begun = time.monotonic()
+        simulator.trade(PAIR, amount)
+        while farthest.amount(PAIR) != amount:
+            assert time.monotonic() - begun < 2
+        took.append(1000 * (time.monotonic() - begun))
+    log.info("tick to GET: median %.1f ms, worst %.1f ms", statistics.median(took), max(took))
+    assert statistics.median(took) < 100
+
+
+def test_evidence_reaches_every_worker(fleet: Fleet) -> None:
+    hold(1.2)  # more than one heartbeat
+    for seat in fleet.seats():
+        ages = [int(item["age_ms"]) for item in seat.get("/api/v1/ltp?detail=true").json()["ltp"]]
+        assert max(ages) < 2500
+
+
+def test_a_frozen_redis_is_noticed_by_no_client_and_all_are_in_step_a_second_after(
+    simulator: Simulator, redis: RedisServer, fleet: Fleet
+) -> None:
+    with Clients(fleet.services) as clients:
+        begun = time.monotonic()
+        hold(2)
+        frozen = time.monotonic()
+        redis.freeze()
+        hold(3)
+        redis.thaw()
+        thawed = time.monotonic()
+        took = fleet.until_in_step(PAIR, "111111.1", 5)
+    assert not clients.failures()
+    assert not clients.steps_back()
+    before, during = clients.p99(begun, frozen), clients.p99(frozen, thawed)
+    log.info("frozen: p99 %.1f ms before, %.1f ms during; in step after %.2f s", before, during, took)
+    assert during < 300
+    assert took < 3
+    simulator.wait(open=1)
+
+
+def test_a_redis_that_was_killed_and_comes_back_empty_is_noticed_by_no_client(
+    simulator: Simulator, redis: RedisServer, fleet: Fleet
+) -> None:
+    with Clients(fleet.services) as clients:
+        hold(0.5)
+        killed = time.monotonic()
+        redis.kill()
+        hold(2)
+        back = time.monotonic()
+        redis.restart()
+        started = time.monotonic() - back
+        took = fleet.until_in_step(PAIR, "111111.2", 5)
+    assert not clients.failures()
+    assert not clients.steps_back()
+    log.info(
+        "killed: p99 %.1f ms during; Redis began in %.2f s, in step %.2f s later",
+        clients.p99(killed, back),
+        started,
+        took,
+    )
+    assert clients.p99(killed, back) < 300
+    assert took < 3
+    simulator.wait(open=1)
+
+
+def test_an_owner_that_stood_still_finds_its_writes_refused(
+    simulator: Simulator, redis: RedisServer, fleet: Fleet
+) -> None:
+    epochs: list[int] = []
+    subscription = redis.client().subscribe("ltp:prices")
+    old = fleet.owner()
+    until(lambda: _next_epoch(subscription, epochs) > 0, 2, "a bulletin of the first owner")
+    begun = time.monotonic()
+    os.kill(old.pid, signal.SIGSTOP)
+    try:
+        simulator.walk(rate=50)
+        until(
+            lambda: _next_epoch(subscription, epochs) > epochs[0], TAKEN_OVER, "a bulletin of another owner"
+        )
+        took = time.monotonic() - begun
+    finally:
+        os.kill(old.pid, signal.SIGCONT)
+    end = time.monotonic() + 2
+    while time.monotonic() < end:
+        _next_epoch(subscription, epochs)
+    simulator.walk(on=False)
+    log.info("paused: another fed after %.1f s", took)
+    assert epochs == sorted(epochs)
+    assert len(set(epochs)) == 2
+    assert fleet.owner().pid != old.pid
+    fleet.until_in_step(PAIR, "111111.3", 5)
+    simulator.wait(open=1)
+
+
+def _next_epoch(subscription: Subscription, epochs: list[int]) -> int:
+    """Of the newest bulletin, which is added to those seen."""
+    message = subscription.receive(0.2)
+    if isinstance(message, tuple):
+        found = re.match(rb"[\d.]+ \[(\d+),", message[1])
+        assert found is not None, message
+        epochs.append(int(found[1]))
+    return epochs[-1] if epochs else 0

@@ -1,0 +1,95 @@
+"""What a fleet survives that does not leave its Redis in place, and how it may reach it."""
+
+import logging
+import time
+from functools import partial
+from pathlib import Path
+
+from tests.drill.certificates import NAME, Authority
+from tests.process.fleet import Clients, Fleet, hold, until
+from tests.process.sentinels import Sentinels
+from tests.redis_server import RedisServer, free_port
+from tests.simulator.client import Simulator
+
+log = logging.getLogger(__name__)
+"""What was measured, for those who ask: `--log-cli-level=info`."""
+
+PAIR = "BTC/USD"
+TAKEN_OVER = 7.0
+"""Seconds: the life of a lease and two more."""
+
+
+def test_when_the_owners_whole_service_is_killed_another_one_feeds_and_no_client_notices(
+    simulator: Simulator, tmp_path: Path
+) -> None:
+    with RedisServer.start(tmp_path) as redis, Fleet(simulator, 2, REDIS_ADDR=redis.address) as fleet:
+        simulator.walk(rate=100)
+        for _ in range(2):
+            epoch = int(fleet.owner().place()["epoch"])
+            dying = fleet.owner().service
+            with Clients([service for service in fleet.services if service is not dying]) as clients:
+                hold(0.5)
+                fleet.kill(dying)
+                took = until(partial(_led_anew, fleet, epoch), TAKEN_OVER, "another owner")
+                fleet.until_in_step("XRP/USD", "2.91734", 2)
+                hold(0.5)
+            log.info("owner killed: another fed after %.1f s, %d requests", took, len(clients.outcomes()))
+            assert not clients.failures()
+            assert not clients.steps_back()
+            simulator.wait(open=1)
+            fleet.join()
+            fleet.until_led()
+        simulator.walk(on=False)
+
+
+def _led_anew(fleet: Fleet, epoch: int) -> bool:
+    places = [seat.place() for seat in fleet.seats()]
+    return any(place["role"] == "owner" and int(place["epoch"]) > epoch for place in places)
+
+
+def test_a_failover_by_sentinels_is_noticed_by_no_client(simulator: Simulator, tmp_path: Path) -> None:
+    with (
+        Sentinels.start(tmp_path) as sentinels,
+        Fleet(simulator, 2, **sentinels.settings()) as fleet,
+        Clients(fleet.services) as clients,
+    ):
+        simulator.walk(rate=100)
+        hold(0.5)
+        killed = time.monotonic()
+        switched = sentinels.fail_over()
+        took = fleet.until_in_step("XRP/USD", "2.91733", 8)
+        simulator.walk(on=False)
+        back = time.monotonic()
+        hold(0.5)
+    log.info(
+        "failover: promoted %.1f s after the kill, in step %.2f s later; p99 %.1f ms",
+        switched,
+        took,
+        clients.p99(killed, back),
+    )
+    assert not clients.failures()
+    assert not clients.steps_back()
+    assert clients.p99(killed, back) < 300
+    assert took < 4
+
+
+def test_a_redis_behind_a_password_and_tls_is_as_good(simulator: Simulator, tmp_path: Path) -> None:
+    authority = Authority(tmp_path)
+    authority.issue()
+    port = free_port()
+    tls = (
+        *("--tls-port", str(port), "--tls-auth-clients", "no", "--requirepass", "hunter2"),
+        *("--tls-cert-file", str(tmp_path / f"{NAME}-good.pem")),
+        *("--tls-key-file", str(tmp_path / f"{NAME}-good.key"), "--tls-ca-cert-file", str(authority.file)),
+    )
+    with (
+        RedisServer.start(tmp_path, *tls),
+        Fleet(
+            simulator,
+            1,
+            REDIS_ADDR=f"rediss://{NAME}:{port}",
+            REDIS_PASSWORD="hunter2",  # noqa: S106 - the test's own
+            SSL_CERT_FILE=str(authority.file),
+        ) as fleet,
+    ):
+        fleet.until_in_step(PAIR, "111111.5", 5)
