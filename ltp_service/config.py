@@ -11,20 +11,17 @@ import logging
 import os
 import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from difflib import get_close_matches
 from pathlib import Path
-from typing import Annotated, Any, Literal, get_origin
+from typing import Annotated, Any, Literal
 
-import yaml
 from pydantic import Field, SecretStr, ValidationError, ValidationInfo, field_validator
-from pydantic.fields import FieldInfo
 from pydantic_core import ErrorDetails
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
 
 from ltp_service.errors import ConfigError
 from ltp_service.pairs import read_pair
+from ltp_service.setting_layers import Layer, nearest, read_files
 from ltp_service.setting_types import (
-    ENVIRONMENT_NAME,
     AdminKey,
     BindHost,
     CollectorName,
@@ -48,10 +45,7 @@ from ltp_service.setting_types import (
 log = logging.getLogger(__name__)
 
 CONFIGS = Path(__file__).resolve().parent.parent / "configs"
-MAY_BE_EMPTY = frozenset({"collectors", "cors_origins", "auth_api_key", "redis_password", "redis_sentinels"})
 WATCHED_PREFIXES = ("KRAKEN_", "CACHE_", "REDIS_", "RATE_LIMIT_", "AUTH_", "LOG_", "CORS_")
-
-Text = str | tuple[str, ...]
 
 
 class Config(BaseSettings):
@@ -144,21 +138,6 @@ class Config(BaseSettings):
         return (init_settings,)
 
 
-class Layer(PydanticBaseSettingsSource):
-    """One place that settings come from: their texts by field, and how a problem names that place."""
-
-    def __init__(self, texts: Mapping[str, Text], place: Callable[[str], str]) -> None:
-        super().__init__(Config)
-        self.texts = {field: text for field, text in texts.items() if text or field in MAY_BE_EMPTY}
-        self.place = place
-
-    def get_field_value(self, field: FieldInfo, field_name: str) -> tuple[Any, str, bool]:
-        return self.texts.get(field_name), field_name, False
-
-    def __call__(self) -> dict[str, Any]:
-        return dict(self.texts)
-
-
 def load_config(environ: Mapping[str, str] | None = None, directory: Path | None = None) -> Config:
     """Reads the environment (default: this process's) and the YAML files in `directory` (default: configs/).
 
@@ -169,8 +148,8 @@ def load_config(environ: Mapping[str, str] | None = None, directory: Path | None
         field: environ[field.upper()].strip() for field in Config.model_fields if field.upper() in environ
     }
     problems: list[str] = []
-    files = _read_files(directory or CONFIGS, texts.get("environment", "").lower(), problems)
-    layers = (Layer(texts, str.upper), *files)
+    files = read_files(Config, directory or CONFIGS, texts.get("environment", "").lower(), problems)
+    layers = (Layer(Config, texts, str.upper), *files)
     sources: dict[str, Any] = {"_build_sources": (layers, {})}
     try:
         config = Config(**sources)
@@ -207,14 +186,10 @@ def unknown_names(environ: Mapping[str, str]) -> list[str]:
     """One warning for each variable that looks like one of ours and is not; their values are never shown."""
     known = [field.upper() for field in Config.model_fields]
     return [
-        f"{name} is not a setting and has no effect; the nearest one is {_nearest(name.upper(), known)}"
+        f"{name} is not a setting and has no effect; the nearest one is {nearest(name.upper(), known)}"
         for name in sorted(environ)
         if name.upper().startswith(WATCHED_PREFIXES) and name not in known
     ]
-
-
-def _nearest(name: str, known: Iterable[str]) -> str:
-    return get_close_matches(name, known, n=1, cutoff=0.0)[0]
 
 
 def _problem(details: ErrorDetails, layers: Iterable[Layer]) -> str:
@@ -243,61 +218,3 @@ def _shown(value: object) -> str:
     text = ",".join(map(str, value)) if isinstance(value, list | tuple) else str(value)
     text = re.sub(r"(?s).*@", "***@", text)
     return repr(re.sub(r"(?s)\?.*", "?***", text)[:80])
-
-
-def _read_files(directory: Path, environment: str, problems: list[str]) -> list[Layer]:
-    paths = [directory / "config.yaml"]
-    if not environment or re.fullmatch(ENVIRONMENT_NAME, environment, re.ASCII):
-        paths.insert(0, directory / f"config.{environment or 'development'}.yaml")
-        if environment not in {"", "development"} and not paths[0].is_file():
-            problems.append(f"ENVIRONMENT: {environment!r} refused: there is no file {paths[0]}")
-    return [_read_file(path, problems) for path in paths if path.is_file()]
-
-
-def _read_file(path: Path, problems: list[str]) -> Layer:
-    texts: dict[str, Text] = {}
-    for key, node in _entries(path, problems):
-        name = key.value if isinstance(key, yaml.ScalarNode) else "?"
-        try:
-            if name in texts:
-                raise ValueError("given twice")
-            texts[name] = _value(name, node)
-        except ValueError as error:
-            problems.append(f"{path.name}:{name}: {error} (line {key.start_mark.line + 1})")
-    return Layer(texts, lambda field: f"{path.name}:{field}")
-
-
-def _entries(path: Path, problems: list[str]) -> list[tuple[yaml.Node, yaml.Node]]:
-    """The top level of a YAML file. YAML's own error texts quote the file, a secret perhaps, so they are not used."""
-    try:
-        root = yaml.compose(path.read_text(encoding="utf-8"), Loader=yaml.BaseLoader)
-    except yaml.MarkedYAMLError as error:
-        line = error.problem_mark.line + 1 if error.problem_mark else 1
-        problems.append(
-            f"{path.name}: not valid YAML at line {line}; write `key: value`, and quote unusual values"
-        )
-    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
-        problems.append(f"{path.name}: cannot be read as UTF-8 text ({type(error).__name__})")
-    else:
-        if isinstance(root, yaml.MappingNode):
-            entries: list[tuple[yaml.Node, yaml.Node]] = root.value
-            return entries
-        if root is not None:
-            problems.append(f"{path.name}: must hold `key: value` lines, nothing else")
-    return []
-
-
-def _value(field: str, node: yaml.Node) -> Text:
-    if field == "environment":
-        raise ValueError("only the environment variable ENVIRONMENT says which file is read")
-    if field not in Config.model_fields:
-        raise ValueError(f"not a setting; the nearest one is {_nearest(field.lower(), Config.model_fields)}")
-    if isinstance(node, yaml.SequenceNode) and get_origin(Config.model_fields[field].annotation) is tuple:
-        return tuple(_scalar(item) for item in node.value)
-    return _scalar(node)
-
-
-def _scalar(node: yaml.Node) -> str:
-    if not isinstance(node, yaml.ScalarNode) or node.tag != "tag:yaml.org,2002:str":
-        raise ValueError("must be one plain value; quote it when it begins with a special character")
-    return "" if node.style is None and node.value in {"~", "null", "Null", "NULL"} else node.value.strip()

@@ -84,7 +84,7 @@ ARROWS = {
 }
 BOTTOM = (
     "errors clock observer decimals pairs tick trade book request_id client_address request_note"
-    " config setting_types market version backlog"
+    " config setting_layers setting_types market version backlog"
 ).split()
 
 # An outside library to the one room that may import it.
