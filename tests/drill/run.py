@@ -16,6 +16,7 @@ from tests.drill.machine import Holdings, holdings
 from tests.drill.proxy import Proxy
 from tests.drill.row import PAIRS, RECOVERY, Row, Stage, Tempo
 from tests.drill.truth import TRANSPORT, Truth, Wrong
+from tests.process.load import UNHEARD
 from tests.process.nginx import own_folder, reachable, running_nginx
 from tests.process.service import Service, ServiceError
 from tests.programs import find_program, require_program
@@ -187,7 +188,8 @@ def _said(entry: Mapping[str, Any]) -> str:
 
 
 def _closed(reading: Reading) -> bool:
-    return "ConnectionRefusedError" in (reading.failure or "")
+    """At the door of a service that ends: refused, or taken by the system for a listener that was just being closed."""
+    return (reading.failure or "").startswith(("ConnectionRefusedError", UNHEARD))
 
 
 def _is_honest(reading: Reading, stage: Stage, recovery: float) -> bool:

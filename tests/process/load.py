@@ -15,6 +15,9 @@ from tests.process.answer import Answer, ask
 
 REPLY_SECONDS = 10.0
 
+UNHEARD = "ConnectionResetError before anything came"
+"""A failure on a new connection, which may have waited in the queue of a listener that closed: nobody accepted it."""
+
 Judge = Callable[[Answer], str | None]
 """What is wrong with an answer, in a few words; None when nothing is."""
 
@@ -128,11 +131,13 @@ class _Client:
         """The answer, or in a few words why there is none."""
         if not self._keep_alive or self._was_ended():
             self.close()
+        fresh = self._connection.sock is None
         try:
             return ask(self._connection, path)
         except (OSError, http.client.HTTPException) as error:
             self.close()
-            return f"{type(error).__name__}: {error}"
+            unheard = fresh and type(error) is ConnectionResetError  # one that was accepted ends otherwise
+            return f"{UNHEARD if unheard else type(error).__name__}: {error}"
 
     def close(self) -> None:
         self._connection.close()
