@@ -11,9 +11,12 @@ from typing import Any, Literal
 from tests.drill.certificates import Authority
 from tests.drill.clients import Reading
 from tests.drill.proxy import Proxy
-from tests.drill.truth import Mute, Truth
+from tests.drill.truth import TRANSPORT, Mute, Truth
+from tests.process.fleet import Fleet
 from tests.process.nginx import Nginx
+from tests.process.sentinels import Sentinels
 from tests.process.service import Service
+from tests.redis_server import RedisServer
 from tests.simulator.client import Simulator
 
 PAIRS = ("BTC/USD", "BTC/EUR", "BTC/CHF", "BTC/CAD", "ETH/USD", "LTC/USD", "XRP/USD")
@@ -65,6 +68,9 @@ class Stage:
         self.resolver: Path | None = None
         self.clock: Path | None = None
         self.nginx: Nginx | None = None
+        self.fleet: Fleet | None = None
+        self.redis: RedisServer | None = None
+        self.sentinels: Sentinels | None = None
         self.problems: list[str] = []
         self.remarks: list[str] = []
         self.mutes: list[Mute] = []
@@ -177,8 +183,12 @@ class Row:
     unnoticed: float = 0.0
     """Seconds by which the feed may be behind without anything that tells: deaf, or on a slow line."""
     several_workers: bool = False
+    apart: float = TRANSPORT
+    """Seconds by which they may be behind each other: an answer comes from one, and the next from another."""
     behind_nginx: bool = False
     """The load comes through deploy/nginx.conf, as for real; the stage still asks the service itself."""
+    fleet: Literal["", "redis", "sentinels"] = ""
+    """Another service beside it, and what the two share."""
     ends: bool = False
     """The service ends: clients who find the door closed do not count."""
     long: bool = False
@@ -187,6 +197,8 @@ class Row:
     @property
     def program(self) -> str | None:
         """What has to be installed for it."""
+        if self.fleet:
+            return "redis-server"
         return "nginx" if self.behind_nginx else "faketime" if self.clock else None
 
 

@@ -16,10 +16,13 @@ from tests.drill.machine import Holdings, holdings
 from tests.drill.proxy import Proxy
 from tests.drill.row import PAIRS, RECOVERY, Row, Stage, Tempo
 from tests.drill.truth import TRANSPORT, Truth, Wrong
+from tests.process.fleet import Fleet, membership
 from tests.process.load import UNHEARD
 from tests.process.nginx import own_folder, reachable, running_nginx
+from tests.process.sentinels import Sentinels
 from tests.process.service import Service, ServiceError
 from tests.programs import find_program, require_program
+from tests.redis_server import RedisServer
 from tests.simulator.client import Simulator, SimulatorError
 
 HERE = Path(__file__).resolve().parent
@@ -107,14 +110,36 @@ def _set_stage(row: Row, tempo: Tempo, stack: ExitStack, folder: Path) -> Stage:
     settings |= _moved_clock(clock) if row.clock else {}
     front = stack.enter_context(own_folder()) if row.behind_nginx else None
     settings |= reachable(front) if front else {}
+    shared, shared_settings = _shared(row, stack, folder)
+    settings |= shared_settings
     service = stack.enter_context(
         Service.start(simulator, "tests.process.glass:app", fed=False, **(settings | dict(row.settings)))
     )
     stage = Stage(tempo, simulator, service, Truth(simulator, PAIRS))
     stage.feed, stage.rest, stage.authority = feed, rest, authority
     stage.resolver, stage.clock = resolver, clock
+    if shared is not None:
+        stage.redis, stage.sentinels = _either(shared)
+        stage.fleet = stack.enter_context(Fleet(simulator, 1, settings, beside=service))
     stage.nginx = stack.enter_context(running_nginx(require_program("nginx"), front)) if front else None
     return stage
+
+
+def _shared(
+    row: Row, stack: ExitStack, folder: Path
+) -> tuple[RedisServer | Sentinels | None, Mapping[str, str]]:
+    """What the services of a fleet share, and the settings by which they find it."""
+    if not row.fleet:
+        return None, {}
+    if row.fleet == "sentinels":
+        sentinels = stack.enter_context(Sentinels.start(folder))
+        return sentinels, membership(sentinels.settings())
+    redis = stack.enter_context(RedisServer.start(folder))
+    return redis, membership({"REDIS_ADDR": redis.address})
+
+
+def _either(shared: RedisServer | Sentinels) -> tuple[RedisServer | None, Sentinels | None]:
+    return (shared, None) if isinstance(shared, RedisServer) else (None, shared)
 
 
 def _lines(
@@ -160,7 +185,7 @@ def _moved_clock(file: Path) -> dict[str, str]:
 def _verdict(
     row: Row, stage: Stage, readings: list[Reading], recovery: float, held: tuple[Holdings, Holdings]
 ) -> Result:
-    slack = TRANSPORT if row.several_workers else 0.0
+    slack = row.apart if row.several_workers else 0.0
     wrong = stage.truth.wrong(readings, stage.tempo.ttl, row.unnoticed, stage.mutes, slack)
     for ask in stage.seen:
         ask(readings)

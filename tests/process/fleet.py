@@ -12,7 +12,7 @@ from typing import Any, NamedTuple, Self
 
 from tests.process.answer import Answer, ask
 from tests.process.load import Load, Outcome, percentile
-from tests.process.service import DEADLINE, Service
+from tests.process.service import DEADLINE, Service, ServiceError
 from tests.simulator.client import Simulator
 
 WORKERS = 2
@@ -21,16 +21,18 @@ WORKERS = 2
 _PACE = 0.005
 _TRIES = 500
 """Connections in which each worker of a service takes one."""
+_FRESH = 1.0
+"""Seconds for which found workers are not looked for again."""
 
 _never = Event()
 
 
-class FleetError(Exception):
+class FleetError(ServiceError):
     """The fleet did not do what it was waited for."""
 
 
 class Seat(NamedTuple):
-    """A kept connection to one certain worker; it closes what is idle for two seconds."""
+    """A kept connection to one certain worker, that is closed after two idle seconds."""
 
     service: Service
     pid: int
@@ -51,14 +53,22 @@ class Seat(NamedTuple):
 
 
 class Fleet:
-    """Use `with Fleet(simulator, 2, REDIS_ADDR=…) as fleet:`; every worker is in step then, and one feeds them all."""
+    """Use `with Fleet(simulator, 2, {"REDIS_ADDR": …}) as fleet:`; every worker is in step then, and one feeds them all."""
 
-    def __init__(self, simulator: Simulator, services: int, **settings: str) -> None:
+    def __init__(
+        self,
+        simulator: Simulator,
+        services: int,
+        settings: Mapping[str, str],
+        beside: Service | None = None,
+    ) -> None:
+        """Starts so many services, `beside` one that belongs to the fleet already."""
         self._simulator = simulator
-        self._settings = {"CACHE_BACKEND": "redis", "WEB_CONCURRENCY": str(WORKERS)} | settings
+        self._settings = membership(settings)
         self._first = services
         self._stack = ExitStack()
-        self.services: list[Service] = []
+        self._found: dict[Service, tuple[float, list[Seat]]] = {}
+        self.services = [beside] if beside else []
 
     def __enter__(self) -> Self:
         try:
@@ -82,22 +92,20 @@ class Fleet:
         return service
 
     def seats(self) -> list[Seat]:
-        """One connection to every worker; they close with the fleet."""
+        """One connection to every worker; those of an earlier call may be closed."""
         return [seat for service in self.services for seat in self._seats_of(service)]
 
     def _seats_of(self, service: Service) -> list[Seat]:
-        found: dict[int, Seat] = {}
-        for _ in range(_TRIES):
-            if len(found) == WORKERS:
-                return list(found.values())
-            connection = http.client.HTTPConnection("127.0.0.1", service.port, timeout=DEADLINE)
-            pid = int(ask(connection, "/api/v1/status").json()["worker"]["pid"])
-            if pid in found:
-                connection.close()
-            else:
-                found[pid] = Seat(service, pid, connection)
-                self._stack.callback(connection.close)
-        raise FleetError(f"{len(found)} of {WORKERS} workers answered in {_TRIES} connections")
+        found_at, seats = self._found.get(service, (0.0, []))
+        if time.monotonic() - found_at < _FRESH:
+            return seats
+        for seat in seats:
+            seat.connection.close()
+        seats = _find(service)
+        self._found[service] = time.monotonic(), seats
+        for seat in seats:
+            self._stack.callback(seat.connection.close)
+        return seats
 
     def owner(self) -> Seat:
         """Who feeds the fleet. Raises FleetError when that is not exactly one worker."""
@@ -127,9 +135,13 @@ class Fleet:
         )
 
     def until_in_step(self, pair: str, amount: str, within: float) -> float:
-        """Seconds until a trade of now is served everywhere, because one owner tells all others."""
+        """Seconds until a trade of now is served everywhere, because one owner tells all others.
+
+        Nothing else is traded from then on.
+        """
         begun = time.monotonic()
         self.until_led(within)
+        self._simulator.walk(on=False)
         self._simulator.trade(pair, amount)
         self.until_served(pair, amount, begun + within - time.monotonic())
         return time.monotonic() - begun
@@ -139,6 +151,26 @@ class Fleet:
         self.services.remove(service)
         for pid in (service.master_pid, *service.worker_pids()):
             os.kill(pid, signal.SIGKILL)
+
+
+def membership(settings: Mapping[str, str]) -> dict[str, str]:
+    """The settings of a service that belongs to a fleet."""
+    return {"CACHE_BACKEND": "redis", "WEB_CONCURRENCY": str(WORKERS), **settings}
+
+
+def _find(service: Service) -> list[Seat]:
+    found: dict[int, Seat] = {}
+    for _ in range(_TRIES):
+        connection = http.client.HTTPConnection("127.0.0.1", service.port, timeout=DEADLINE)
+        pid = int(ask(connection, "/api/v1/status").json()["worker"]["pid"])
+        if pid in found:
+            connection.close()
+            continue
+        connection.auto_open = 0  # another connection might end at another worker
+        found[pid] = Seat(service, pid, connection)
+        if len(found) == WORKERS:
+            return list(found.values())
+    raise FleetError(f"{len(found)} of {WORKERS} workers answered in {_TRIES} connections")
 
 
 def until(condition: Callable[[], bool], within: float, what: str) -> float:

@@ -31,7 +31,7 @@ def redis(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RedisServer]:
 
 @pytest.fixture(scope="module")
 def fleet(simulator: Simulator, redis: RedisServer) -> Iterator[Fleet]:
-    with Fleet(simulator, 2, REDIS_ADDR=redis.address) as running:
+    with Fleet(simulator, 2, {"REDIS_ADDR": redis.address}) as running:
         yield running
 
 
@@ -116,7 +116,7 @@ def test_a_redis_that_was_killed_and_comes_back_empty_is_noticed_by_no_client(
     simulator.wait(open=1)
 
 
-def test_an_owner_that_stood_still_finds_its_writes_refused(
+def test_no_word_of_an_owner_that_stood_still_follows_one_of_its_successor(
     simulator: Simulator, redis: RedisServer, fleet: Fleet
 ) -> None:
     epochs: list[int] = []

@@ -22,9 +22,9 @@ TAKEN_OVER = 7.0
 def test_when_the_owners_whole_service_is_killed_another_one_feeds_and_no_client_notices(
     simulator: Simulator, tmp_path: Path
 ) -> None:
-    with RedisServer.start(tmp_path) as redis, Fleet(simulator, 2, REDIS_ADDR=redis.address) as fleet:
-        simulator.walk(rate=100)
+    with RedisServer.start(tmp_path) as redis, Fleet(simulator, 2, {"REDIS_ADDR": redis.address}) as fleet:
         for _ in range(2):
+            simulator.walk(rate=100)
             epoch = int(fleet.owner().place()["epoch"])
             dying = fleet.owner().service
             with Clients([service for service in fleet.services if service is not dying]) as clients:
@@ -39,7 +39,6 @@ def test_when_the_owners_whole_service_is_killed_another_one_feeds_and_no_client
             simulator.wait(open=1)
             fleet.join()
             fleet.until_led()
-        simulator.walk(on=False)
 
 
 def _led_anew(fleet: Fleet, epoch: int) -> bool:
@@ -50,7 +49,7 @@ def _led_anew(fleet: Fleet, epoch: int) -> bool:
 def test_a_failover_by_sentinels_is_noticed_by_no_client(simulator: Simulator, tmp_path: Path) -> None:
     with (
         Sentinels.start(tmp_path) as sentinels,
-        Fleet(simulator, 2, **sentinels.settings()) as fleet,
+        Fleet(simulator, 2, sentinels.settings()) as fleet,
         Clients(fleet.services) as clients,
     ):
         simulator.walk(rate=100)
@@ -58,7 +57,6 @@ def test_a_failover_by_sentinels_is_noticed_by_no_client(simulator: Simulator, t
         killed = time.monotonic()
         switched = sentinels.fail_over()
         took = fleet.until_in_step("XRP/USD", "2.91733", 8)
-        simulator.walk(on=False)
         back = time.monotonic()
         hold(0.5)
     log.info(
@@ -87,9 +85,11 @@ def test_a_redis_behind_a_password_and_tls_is_as_good(simulator: Simulator, tmp_
         Fleet(
             simulator,
             1,
-            REDIS_ADDR=f"rediss://{NAME}:{port}",
-            REDIS_PASSWORD="hunter2",  # noqa: S106 - the test's own
-            SSL_CERT_FILE=str(authority.file),
+            {
+                "REDIS_ADDR": f"rediss://{NAME}:{port}",
+                "REDIS_PASSWORD": "hunter2",
+                "SSL_CERT_FILE": str(authority.file),
+            },
         ) as fleet,
     ):
         fleet.until_in_step(PAIR, "111111.5", 5)

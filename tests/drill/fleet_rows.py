@@ -1,0 +1,150 @@
+"""What is done to the Redis that a fleet shares, and to the one that feeds it.
+
+Their short forms are tests of their own, beside tests/process/fleet.py.
+"""
+
+from functools import partial
+
+from ltp_service.fallback.poll import INTERVAL
+from ltp_service.fleet.lease import LEASE, SHORT
+from ltp_service.stores.accept import REST_CACHE
+from tests.drill.clients import Reading
+from tests.drill.row import Row, Stage, row
+from tests.process.fleet import WORKERS, Fleet, until
+from tests.process.service import DEADLINE, Service, ServiceError
+
+SLOWEST = 0.3
+"""Seconds for 99 of 100 requests while it lasts."""
+
+BACK, FAILED_OVER = 1.0, 4.0
+"""Seconds from Redis's return, and from a replica's promotion, to a trade that is served everywhere."""
+
+TAKEN_OVER = 7.0
+"""Seconds from an owner's death to a trade that is served everywhere: the life of a lease and two more."""
+
+FROZEN, AWAY = 30.0, 5.0
+KILLS = 10
+
+ON_THEIR_OWN = INTERVAL * WORKERS + REST_CACHE
+"""Seconds by which workers may be apart that hear nothing from each other and ask REST in turn."""
+WALK = Row.walk
+"""Events per second, which stop for the trade that is waited for."""
+
+
+@row(
+    "redis_frozen",
+    "Redis frozen (SIGSTOP) 30 s, 2 x 2 workers",
+    fleet="redis",
+    several_workers=True,
+    apart=ON_THEIR_OWN,
+    long=True,
+)
+def frozen(stage: Stage) -> None:
+    assert stage.redis is not None
+    with stage.faulty():
+        stage.redis.freeze()
+        stage.hold(FROZEN)
+        stage.redis.thaw()
+    _judge(stage, BACK)
+
+
+@row(
+    "redis_killed",
+    "Redis killed, empty 5 s later, 2 x 2 workers",
+    fleet="redis",
+    several_workers=True,
+    apart=ON_THEIR_OWN,
+    long=True,
+)
+def killed(stage: Stage) -> None:
+    assert stage.redis is not None
+    with stage.faulty():
+        stage.redis.kill()
+        stage.hold(AWAY)
+        stage.redis.restart()
+    _judge(stage, BACK)
+
+
+@row(
+    "redis_failover",
+    "Sentinel failover, 2 x 2 workers",
+    fleet="sentinels",
+    several_workers=True,
+    apart=ON_THEIR_OWN,
+    long=True,
+)
+def failover(stage: Stage) -> None:
+    assert stage.sentinels is not None
+    with stage.faulty():
+        took = stage.sentinels.fail_over()
+    stage.remarks.append(f"promoted after {took:.1f} s")
+    _judge(stage, FAILED_OVER)
+
+
+@row(
+    "owner_killed",
+    "owner of the feed killed (SIGKILL, all its workers), 10 times",
+    fleet="redis",
+    several_workers=True,
+    long=True,
+)
+def owner_killed(stage: Stage) -> None:
+    """The clients ask the service beside it, which has to take over."""
+    assert stage.fleet is not None
+    took, connections = [], set()
+    with stage.faulty():
+        for _ in range(KILLS):
+            (victim,) = (service for service in stage.fleet.services if service is not stage.service)
+            _hand_over(stage, stage.fleet, victim)
+            stage.fleet.kill(victim)
+            took.append(stage.fleet.until_in_step(*_TRADE, 2 * TAKEN_OVER))
+            stage.simulator.walk(WALK)
+            connections.add(_connections(stage))
+            stage.fleet.join()
+            stage.fleet.until_led()
+    slowest = max(took)
+    stage.check(connections == {1}, "one connection to the exchange")
+    stage.check(slowest <= TAKEN_OVER, f"taken over after {min(took):.1f} to {slowest:.1f} s")
+    stage.seen.append(partial(_was_fast, stage))
+
+
+_TRADE = ("XRP/USD", "2.91733")
+
+
+def _judge(stage: Stage, within: float) -> None:
+    assert stage.fleet is not None
+    took = stage.fleet.until_in_step(*_TRADE, DEADLINE)
+    stage.simulator.walk(WALK)
+    stage.check(took <= within, f"everybody in step {took:.2f} s after")
+    stage.check(_connections(stage) == 1, "one connection to the exchange")
+    stage.seen.append(partial(_was_fast, stage))
+
+
+def _was_fast(stage: Stage, readings: list[Reading]) -> None:
+    spent = sorted(
+        each.answered_at - each.due for each in readings if stage.faulty_from <= each.due < stage.faulty_until
+    )
+    p99 = spent[int(0.99 * len(spent))]
+    stage.check(p99 <= SLOWEST, f"99 of 100 requests within {1000 * p99:.0f} ms")
+
+
+def _connections(stage: Stage) -> int:
+    return int(stage.simulator.counters()["connections_open"])
+
+
+def _hand_over(stage: Stage, fleet: Fleet, heir: Service) -> None:
+    """Takes the lease from whoever has it, until the heir has it; not sooner than a process may want it again."""
+    assert stage.redis is not None
+    for _ in range(20):
+        if (owner := fleet.owner()).service is heir:
+            return
+        stage.hold(SHORT)
+        stage.redis.client().run("DEL", LEASE)
+        until(partial(_is_another, fleet, owner.pid), DEADLINE, "another owner")
+        fleet.until_led()
+    raise ServiceError("the lease never went to the service that was to be killed")
+
+
+def _is_another(fleet: Fleet, pid: int) -> bool:
+    owners = [seat.pid for seat in fleet.seats() if seat.place()["role"] == "owner"]
+    return len(owners) == 1 and owners != [pid]
