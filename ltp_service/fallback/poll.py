@@ -227,7 +227,9 @@ class Poll:
         if feed is None:
             return
         # A trade that the feed brought and holds back is no deafness; another source has just vouched for it.
-        if outcome == "newer" and feed.held(pair) is None:
+        # A feed that is elsewhere or cut kept silent about nothing.
+        speaks = feed.is_here() and feed.is_connected()
+        if outcome == "newer" and speaks and feed.held(pair) is None:
             self._condemn(pair, feed, now)
         feed.trust(pair)
 

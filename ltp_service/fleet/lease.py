@@ -28,8 +28,9 @@ STEP = 0.05
 END = 1.0
 """Seconds that the collectors have to end."""
 
-SHORT, LONGEST_PAUSE = 10.0, 30.0
-"""Seconds below which a tenure is too short to be repeated at once, again and again: an exchange counts connections."""
+SHORT, LONGEST_PAUSE = 10.0, 2.0
+"""Seconds below which a tenure is too short to be repeated at once, again and again, for an exchange counts
+connections; and for how long, so that a fleet of such processes does not stay without an owner."""
 
 # Only the first claim of a tenure gives a new number: one that was answered too late to be believed is taken up
 # again. The clock goes into the number so that a Redis that lost everything gives no number twice.

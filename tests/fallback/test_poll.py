@@ -297,6 +297,21 @@ def test_a_pair_deaf_twice_within_a_minute_costs_the_connection(scene: Scene) ->
     assert scene.feed.left == 1
 
 
+@pytest.mark.parametrize("away", ["cut", "elsewhere"])
+def test_a_feed_that_is_cut_or_elsewhere_is_not_blamed_for_its_silence(scene: Scene, away: str) -> None:
+    assert scene.feed
+    for _ in range(20):
+        scene.trade("100.0")
+        scene.pass_time(1, alive=(BTC, ETH))
+    scene.feed.up, scene.feed.here = away != "cut", away != "elsewhere"
+    scene.rest.prices[BTC] = "110.0"
+    scene.rest.trade_times[BTC] = scene.clock.monotonic() + 5
+    scene.pass_time(30)
+
+    assert scene.amount() == "110.0"
+    assert (scene.feed.doubted, scene.feed.left) == ([], 0)
+
+
 def test_a_pair_quiet_for_ten_minutes_is_never_reconnected_and_stays_quiet(scene: Scene) -> None:
     assert scene.feed
     scene.pass_time(600, alive=(BTC, ETH))
