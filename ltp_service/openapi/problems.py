@@ -29,7 +29,7 @@ class Problem(NamedTuple):
 PROBLEMS = {
     "INVALID_PARAMETER": Problem(400, "max_age is 'soon'; write seconds, 0 or more"),
     "UNSUPPORTED_PAIR": Problem(400, "DOGE/USD: not served here; see /api/v1/pairs"),
-    "API_KEY_MISSING": Problem(401, "this route needs a write key in the X-API-Key header"),
+    "API_KEY_MISSING": Problem(401, "this route needs a key with write permission in the X-API-Key header"),
     "API_KEY_INVALID": Problem(401, "the API key is unknown, expired or revoked"),
     "PERMISSION_DENIED": Problem(403, "this route needs write permission; the key has read"),
     "NOT_FOUND": Problem(404, "The requested URL was not found on the server."),

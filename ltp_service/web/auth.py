@@ -75,7 +75,7 @@ def _guard() -> None:
     if text is not None:
         _check(parts, text, _NEEDED[access])
     elif not _needs_no_key(parts, access):
-        raise KeyMissing(f"this route needs a {_NEEDED[access]} key in the X-API-Key header")
+        raise KeyMissing(f"this route needs a key with {_NEEDED[access]} permission in the X-API-Key header")
 
 
 def _needs_no_key(parts: Services, access: Access) -> bool:
