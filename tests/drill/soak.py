@@ -17,8 +17,8 @@ from tests.simulator.client import Simulator
 RATE = 100.0
 CUT_EVERY = 30.0
 SAMPLE_EVERY = 5.0
-WARM_UP = 0.3
-"""Of the whole time: caches fill, the allocator finds its size."""
+WARM_UP, WARM_UP_CUT_EVERY = 120.0, 0.8
+"""Seconds before anything is measured: caches fill, and the allocator finds its size. That takes some hundred cuts."""
 
 RSS_SLOPE = 1.0
 """MiB per hour."""
@@ -43,27 +43,30 @@ def soak(minutes: float) -> int:
         service.until(lambda: service.get("/ready").status == 200)
         truth = Truth(simulator, PAIRS)
         clients = Clients.start(service.port, RATE, Path(folder) / "readings")
-        samples = _watch(service, simulator, truth, minutes * 60)
+        _watch(service, simulator, truth, WARM_UP, WARM_UP_CUT_EVERY)
+        samples = _watch(service, simulator, truth, minutes * 60, CUT_EVERY)
         readings = clients.stop()
         truth.catch_up()
         failed = sum(1 for reading in readings if reading.failure)
         wrong = truth.wrong(readings, FULL.ttl)
     print(*(one.why for one in wrong[:10]), sep="\n")
-    return _report(samples[int(len(samples) * WARM_UP) :], failed, len(wrong), len(readings))
+    return _report(samples, failed, len(wrong), len(readings))
 
 
-def _watch(service: Service, simulator: Simulator, truth: Truth, seconds: float) -> list[Sample]:
+def _watch(
+    service: Service, simulator: Simulator, truth: Truth, seconds: float, cut_every: float
+) -> list[Sample]:
     pace, samples = Event(), list[Sample]()
     start = time.monotonic()
-    cut_at = start + CUT_EVERY
+    cut_at = start + cut_every
     while (now := time.monotonic()) - start < seconds:
         if now >= cut_at:
             simulator.cut("abrupt")
-            cut_at += CUT_EVERY
+            cut_at += cut_every
         else:
             samples.append(_sample(service, now - start))
         truth.catch_up()
-        pace.wait(SAMPLE_EVERY)
+        pace.wait(min(SAMPLE_EVERY, cut_every))
     return samples
 
 

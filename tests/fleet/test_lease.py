@@ -314,7 +314,9 @@ def test_tenures_that_end_again_and_again_follow_each_other_ever_more_slowly(
     pauses = [later - earlier for earlier, later in pairwise(begun)]
     assert pauses[0] < 1
     assert pauses[0] < pauses[1] < pauses[2]
-    assert LONGEST_PAUSE <= pauses[-1] < LONGEST_PAUSE + 1  # so that a fleet of such processes has an owner in time
+    assert (
+        LONGEST_PAUSE <= pauses[-1] < LONGEST_PAUSE + 1
+    )  # so that a fleet of such processes has an owner in time
 
 
 def test_the_next_tenure_begins_only_when_the_collectors_of_the_last_have_ended(
