@@ -74,6 +74,8 @@ def _intro(tempo: Tempo, at_once: int) -> str:
         " it was not the last trade at any moment between the request, less the age that the answer admits to"
         " (CACHE_TTL for a plain answer) and 250 ms, and the answer; or when it is older than one that the same client"
         " saw before; or when it is called live or quiet after the fault had to be noticed."
+        " Workers that lost their Redis ask REST each by itself and may be some seconds apart (the rows of a fleet allow"
+        " it); the same worker never goes back."
         " Anything but 200 is failed, except for 503 and 206 when no source has worked for CACHE_TTL."
     )
 
