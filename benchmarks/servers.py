@@ -111,9 +111,19 @@ def gunicorn(
             )
     try:
         _await_answer(process, port, log)
-        yield Server(port, tuple(children(process.pid)))
+        yield Server(port, _await_workers(process.pid, int(environment.get("WEB_CONCURRENCY", "1"))))
     finally:
         stop(process)
+
+
+def _await_workers(master: int, count: int) -> tuple[int, ...]:
+    """The process ids of all workers; the first answer may come before the last one is there. Raises TimeoutError."""
+    deadline = time.monotonic() + START_SECONDS
+    while len(workers := children(master)) != count:
+        if time.monotonic() > deadline:
+            raise TimeoutError(f"{len(workers)} workers instead of {count} after {START_SECONDS:g} s")
+        time.sleep(0.05)  # another process: there is no event to wait for
+    return tuple(workers)
 
 
 def _unix_listener(path: Path) -> socket.socket:
