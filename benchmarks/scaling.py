@@ -21,9 +21,9 @@ NGINX_CORES, NETWORK = 4, 1_000
 class Figures:
     """From benchmarks/RESULTS.md; seconds of one core unless said otherwise."""
 
-    request: float = 120e-6
+    request: float = 125e-6
     """A worker's, per answer of all 7 pairs."""
-    cached: float = 16e-6
+    cached: float = 18e-6
     """nginx's, per answer from its micro-cache."""
     answer: int = 1_100
     """Bytes of such an answer with its head."""
@@ -35,7 +35,7 @@ class Figures:
     """Redis', more for each worker that hears it."""
     presence: float = 0.0008
     """Redis', per second and worker: leases, clocks, keys and symbols asked for."""
-    hearing: float = 0.042
+    hearing: float = 0.066
     """A worker's, per second, to hear that many bulletins."""
 
 
