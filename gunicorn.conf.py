@@ -120,7 +120,7 @@ def post_fork(server: Any, worker: Any) -> None:
 
 def post_request(worker: Any, request: Any, environ: Any, response: Any) -> None:
     # Without this a saturated worker serves some connections at the cost of the others, and of the feed.
-    time.sleep(0)
+    time.sleep(0)  # gives way to the other greenlets, waits for nothing
 
 
 def worker_exit(server: Any, worker: Any) -> None:

@@ -5,6 +5,7 @@ Prints `ready` at the first price and `mark` when the price is MARK, then waits 
 import sys
 import time
 from decimal import Decimal
+from threading import Event
 
 from ltp_service import LastPrices
 
@@ -19,8 +20,7 @@ def main(pair: str, mark: str) -> None:
         while prices.get_current_price(pair) != Decimal(mark):
             time.sleep(POLL)  # asking without a pause would take the processor that is measured
         print("mark", flush=True)
-        while True:  # until the program that measures ends this one
-            time.sleep(POLL)
+        Event().wait()  # until the program that measures ends this one
 
 
 if __name__ == "__main__":

@@ -7,8 +7,8 @@ from statistics import median
 
 from benchmarks.bench import Aim, Bench, Table
 from benchmarks.load import CONNECTIONS, start_load
-from benchmarks.machine import cpu_seconds, on_cores
-from benchmarks.servers import Server, service, simulated_exchange
+from benchmarks.machine import cpu_seconds
+from benchmarks.servers import Server, service, shared_redis, simulated_exchange
 from tests.redis_server import RedisServer
 
 PATH = "/api/v1/ltp"
@@ -44,8 +44,7 @@ def measure(bench: Bench) -> Table:
     """All cases round by round, all features on, nothing coming in."""
     with ExitStack() as running:
         exchange = running.enter_context(simulated_exchange(bench))
-        with on_cores(bench.cores.driving):
-            redis = running.enter_context(RedisServer.start(bench.scratch))
+        redis = running.enter_context(shared_redis(bench))
         cases = [
             Case(workers, shared, running.enter_context(service(bench, exchange, settings=settings)))
             for workers in WORKERS[: bench.scaled(3, 2)]

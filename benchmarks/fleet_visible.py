@@ -7,10 +7,8 @@ from contextlib import ExitStack
 from benchmarks.bench import Aim, Bench, Table, milliseconds, percentile
 from benchmarks.fleet import settings_of
 from benchmarks.keep_alive import KeepAlive
-from benchmarks.machine import on_cores
-from benchmarks.servers import Server, service, simulated_exchange
+from benchmarks.servers import Server, service, shared_redis, simulated_exchange
 from benchmarks.ticks import PAIR, pause, prices, time_to_visible
-from tests.redis_server import RedisServer
 from tests.simulator.client import Simulator
 
 AIM = 0.020
@@ -27,8 +25,7 @@ def measure(bench: Bench) -> Table:
     """Two gunicorns with two workers each, one Redis; the four are asked in turn until all show the trade."""
     with ExitStack() as running:
         exchange = running.enter_context(simulated_exchange(bench))
-        with on_cores(bench.cores.driving):
-            redis = running.enter_context(RedisServer.start(bench.scratch))
+        redis = running.enter_context(shared_redis(bench))
         servers = [
             running.enter_context(service(bench, exchange, settings=settings_of(2, redis))) for _ in range(2)
         ]

@@ -7,8 +7,8 @@ from dataclasses import dataclass
 
 from benchmarks.bench import Bench, Table
 from benchmarks.fleet import settings_of
-from benchmarks.machine import cpu_seconds, on_cores
-from benchmarks.servers import Server, service, simulated_exchange
+from benchmarks.machine import cpu_seconds
+from benchmarks.servers import Server, service, shared_redis, simulated_exchange
 from benchmarks.ticks import PAIR, prices
 from tests.redis_server import RedisServer
 from tests.simulator.client import Simulator
@@ -42,8 +42,7 @@ def measure(bench: Bench) -> Table:
 def _running(bench: Bench, workers: int) -> Iterator[Fleet]:
     with ExitStack() as running:
         exchange = running.enter_context(simulated_exchange(bench))
-        with on_cores(bench.cores.driving):
-            redis = running.enter_context(RedisServer.start(bench.scratch))
+        redis = running.enter_context(shared_redis(bench))
         server = running.enter_context(service(bench, exchange, settings=settings_of(workers, redis)))
         yield Fleet(server, redis, exchange)
 
@@ -65,8 +64,12 @@ def _trade(exchange: Simulator, rate: int, seconds: int) -> None:
     price, began = prices(), time.monotonic()
     for number in range(rate * seconds):
         exchange.trade(PAIR, next(price))
-        time.sleep(max(0.0, began + (number + 1) / rate - time.monotonic()))
-    time.sleep(max(0.0, began + seconds - time.monotonic()))
+        _sleep_until(began + (number + 1) / rate)
+    _sleep_until(began + seconds)
+
+
+def _sleep_until(moment: float) -> None:
+    time.sleep(max(0.0, moment - time.monotonic()))  # keeps the pace of the trades, which is what is varied
 
 
 def _bulletins(redis: RedisServer) -> int:

@@ -6,7 +6,7 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,10 +14,13 @@ from pathlib import Path
 from benchmarks.bench import Bench
 from benchmarks.keep_alive import KeepAlive
 from benchmarks.machine import children, on_cores
+from tests.redis_server import RedisServer
 from tests.simulator.client import PROJECT, Simulator
 
 START_SECONDS = 20.0
 STOP_SECONDS = 10.0
+LOOK = 0.05
+"""Seconds between looks at another process."""
 PAIRS = 7
 """Those that the service serves without further configuration."""
 
@@ -43,6 +46,13 @@ def simulated_exchange(bench: Bench, *arguments: str) -> Iterator[Simulator]:
     """A simulator on the driving cores, on which nothing moves by itself."""
     with on_cores(bench.cores.driving), Simulator.start(*arguments) as simulator:
         yield simulator
+
+
+@contextmanager
+def shared_redis(bench: Bench) -> Iterator[RedisServer]:
+    """A Redis on the driving cores, empty."""
+    with on_cores(bench.cores.driving), RedisServer.start(bench.scratch) as redis:
+        yield redis
 
 
 def service_environment(bench: Bench, simulator: Simulator, protocol: str = "v2") -> dict[str, str]:
@@ -118,12 +128,17 @@ def gunicorn(
 
 def _await_workers(master: int, count: int) -> tuple[int, ...]:
     """The process ids of all workers; the first answer may come before the last one is there. Raises TimeoutError."""
+    _until(lambda: len(children(master)) == count, f"there were not {count} workers")
+    return tuple(children(master))
+
+
+def _until(happened: Callable[[], bool], otherwise: str) -> None:
+    """Looks again and again, for nobody tells what another process does. Raises TimeoutError."""
     deadline = time.monotonic() + START_SECONDS
-    while len(workers := children(master)) != count:
+    while not happened():
         if time.monotonic() > deadline:
-            raise TimeoutError(f"{len(workers)} workers instead of {count} after {START_SECONDS:g} s")
-        time.sleep(0.05)  # another process: there is no event to wait for
-    return tuple(workers)
+            raise TimeoutError(f"{otherwise} within {START_SECONDS:g} s")
+        time.sleep(LOOK)  # leaves the processor to whoever is starting
 
 
 def _unix_listener(path: Path) -> socket.socket:
@@ -146,14 +161,13 @@ def stop(process: subprocess.Popen[bytes]) -> None:
 
 def await_prices(port: int) -> None:
     """Returns when every pair has a price. Raises TimeoutError."""
+
+    def priced() -> bool:
+        status, body = reader.get()
+        return status == 200 and len(json.loads(body)["ltp"]) == PAIRS
+
     with KeepAlive(port, "/api/v1/ltp") as reader:
-        deadline = time.monotonic() + START_SECONDS
-        while time.monotonic() < deadline:
-            status, body = reader.get()
-            if status == 200 and len(json.loads(body)["ltp"]) == PAIRS:
-                return
-            time.sleep(0.05)  # another process: there is no event to wait for
-    raise TimeoutError(f"not every pair had a price within {START_SECONDS:g} s: {body.decode()}")
+        _until(priced, "not every pair had a price")
 
 
 def _neutral_environment() -> dict[str, str]:
@@ -163,8 +177,9 @@ def _neutral_environment() -> dict[str, str]:
 
 
 def _await_answer(process: subprocess.Popen[bytes], port: int, log: Path) -> None:
-    deadline = time.monotonic() + START_SECONDS
-    while time.monotonic() < deadline:
+    """Raises RuntimeError when it ended instead, TimeoutError when it is too slow."""
+
+    def answers() -> bool:
         if process.poll() is not None:
             raise RuntimeError(
                 f"{process.args!r} exited with {process.returncode}: {log.read_text()[-2000:]}"
@@ -173,7 +188,7 @@ def _await_answer(process: subprocess.Popen[bytes], port: int, log: Path) -> Non
             with KeepAlive(port, "/health") as reader:
                 reader.get()
         except OSError:
-            time.sleep(0.05)  # another process: there is no event to wait for
-        else:
-            return
-    raise TimeoutError(f"{process.args!r} did not answer within {START_SECONDS:g} s")
+            return False
+        return True
+
+    _until(answers, f"{process.args!r} did not answer")

@@ -46,4 +46,4 @@ def _shows(reader: KeepAlive, price: str) -> bool:
 
 def pause(mean: float) -> None:
     """So many seconds on average, out of step with everything that happens at intervals."""
-    time.sleep(random.uniform(0.5, 1.5) * mean)
+    time.sleep(random.uniform(0.5, 1.5) * mean)  # the pause is the measurement's own, nothing is waited for
