@@ -126,10 +126,10 @@ class Edge:
             return lambda _: None
 
         try:
-            content = self._app(environ, start)
+            content = _whole(self._app(environ, start))
         except Exception as error:
             log.error("the application broke", exc_info=error)
-            begun, content = ["500 INTERNAL SERVER ERROR"], [_broken(note, headers)]
+            begun, content = ["500 INTERNAL SERVER ERROR"], (_broken(note, headers),)
         return begun[0], _length(headers), content
 
 
@@ -144,6 +144,15 @@ def _ready(
     if environ["REQUEST_METHOD"] == "HEAD":
         return ready.status, 0, ()
     return ready.status, len(ready.content), (ready.content,)
+
+
+def _whole(content: Iterable[bytes]) -> tuple[bytes, ...]:
+    """In one piece: a worker killed between two of them would leave half an answer, which no proxy asks for again."""
+    try:
+        return (b"".join(content),)
+    finally:
+        if close := getattr(content, "close", None):
+            close()
 
 
 def _received(environ: Environ) -> int:

@@ -1,6 +1,7 @@
 """ltp_service.edge.middleware"""
 
 import json
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -123,3 +124,30 @@ def test_an_application_that_breaks_still_answers(
     assert answer.get_json()["request_id"] == answer.headers["X-Request-ID"]
     assert "secret" not in answer.get_data(as_text=True)
     assert "a secret path" in caplog.text
+
+
+def test_an_application_that_breaks_after_it_began_to_answer_answers_once(
+    service: FreshService, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    class Broken(Iterator[bytes]):
+        closed = False
+
+        def __next__(self) -> bytes:
+            raise RuntimeError
+
+        def close(self) -> None:
+            self.closed = True
+
+    content = Broken()
+
+    def application(_: object, start_response: Callable[..., object]) -> Broken:
+        start_response("200 OK", [("Content-Length", "7"), ("X-Begun", "yes")])
+        return content
+
+    monkeypatch.setattr(service.app.wsgi_app, "_app", application)
+    answer = service.get("/api/v1/pairs")
+
+    assert answer.status_code == 500
+    assert answer.get_json()["code"] == "INTERNAL_ERROR"
+    assert "X-Begun" not in answer.headers
+    assert content.closed

@@ -1,7 +1,7 @@
 """The service, which to a request with `X-Standard-Way` answers as to a server that it does not know.
 
-So both ways can be compared on one process with one set of prices. `GET /sent` counts the answers that had left when
-the application returned."""
+So both ways can be compared on one process with one set of prices. `GET /sent` counts the other answers that had left
+when the application returned."""
 
 from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any
@@ -21,7 +21,8 @@ def either_way(environ: dict[str, Any], start_response: "StartResponse") -> Iter
             environ, lambda status, headers, exc_info=None: start_response(status, headers, exc_info)
         )
     content = _edge(environ, start_response)
-    _sent.append(start_response.__self__.headers_sent)  # type: ignore[attr-defined]
+    if environ["PATH_INFO"] != "/sent":
+        _sent.append(start_response.__self__.headers_sent)  # type: ignore[attr-defined]
     return content
 
 

@@ -103,9 +103,14 @@ def test_both_ways_refuse_in_the_same_words(strict: Service, method: str) -> Non
         (f"HEAD {LTP} HTTP/1.1", []),
         (f"GET {LTP} HTTP/1.1", ["If-None-Match: *"]),
         (f"GET {LTP} HTTP/1.0", ["Connection: keep-alive"]),
+        (f"GET {LTP}?detail=true HTTP/1.1", []),
+        (f"HEAD {LTP}?detail=true HTTP/1.1", []),
+        ("GET /api/v1/status HTTP/1.1", []),
+        ("GET /nowhere HTTP/1.1", []),
+        ("GET /metrics HTTP/1.1", []),
     ],
 )
-def test_a_ready_answer_leaves_in_one_send_and_the_connection_stays(
+def test_an_answer_leaves_in_one_send_and_the_connection_stays(
     service: Service, first: str, lines: list[str]
 ) -> None:
     sent_before = service.get("/sent").json()["answers"]
