@@ -17,9 +17,6 @@ class Observer:
     def frame_refused(self, exchange: str, reason: str) -> None:
         """A frame, or one value in it, that could not be used."""
 
-    def connection_changed(self, exchange: str, connected: bool) -> None:
-        """The link came up or went down."""
-
     def connection_failed(self, exchange: str, reason: str) -> None:
         """A connection attempt or a connection ended with an error."""
 
@@ -35,20 +32,11 @@ class Observer:
     def trade_discarded(self, exchange: str) -> None:
         """A trade was told before, or is older than what had to leave the store."""
 
-    def book_lost(self, exchange: str, symbol: str) -> None:
-        """An order book missed something and is out of sync."""
-
-    def store_used(self, operation: str, result: str) -> None:
-        """A read or write of the price store, both told in fixed words."""
-
     def external_call(self, service: str, endpoint: str, status_code: int | None, seconds: float) -> None:
         """One HTTP call to an exchange, with its status; None where no answer came."""
 
     def external_retry(self, service: str, endpoint: str) -> None:
         """The same question is about to be asked again."""
-
-    def breaker_changed(self, service: str, state: str) -> None:
-        """The circuit breaker is now `closed`, `open` or `half_open`."""
 
     def fallback_started(self, reason: str) -> None:
         """REST stands in for the whole feed from now on."""

@@ -52,7 +52,6 @@ class RecordingObserver(Observer):
     def __init__(self) -> None:
         self.frames: Counter[str] = Counter()
         self.refused: Counter[str] = Counter()
-        self.connected: list[bool] = []
         self.failures: list[str] = []
 
     def frames_received(self, exchange: str, kind: str, count: int) -> None:
@@ -60,9 +59,6 @@ class RecordingObserver(Observer):
 
     def frame_refused(self, exchange: str, reason: str) -> None:
         self.refused[reason] += 1
-
-    def connection_changed(self, exchange: str, connected: bool) -> None:
-        self.connected.append(connected)
 
     def connection_failed(self, exchange: str, reason: str) -> None:
         self.failures.append(reason)

@@ -660,14 +660,14 @@ def test_the_walk_trades_and_moves_books_on_both_exchanges() -> None:
 
 
 def test_run_gives_the_child_the_addresses_of_all_exchanges() -> None:
-    names = ("KRAKEN_WEBSOCKET_URL", "BYBIT_WEBSOCKET_URL", "BINANCE_WEBSOCKET_URL", "BINANCE_REST_URL")
+    names = ("KRAKEN_WEBSOCKET_URL", "BYBIT_WEBSOCKET_URL", "BINANCE_WEBSOCKET_URL")
     child = f"import os; print(*(os.environ[name] for name in {names}))"
     command = [sys.executable, "-m", "tests.simulator", "--run", sys.executable, "-c", child]
     lines = subprocess.run(
         command, cwd=PROJECT, capture_output=True, text=True, check=True
     ).stdout.splitlines()
     addresses = json.loads(lines[0])
-    assert lines[1].split() == [addresses[key] for key in ("kraken_v2", "bybit", "binance", "binance_rest")]
+    assert lines[1].split() == [addresses[key] for key in ("kraken_v2", "bybit", "binance")]
     assert urlsplit(addresses["bybit"]).path == "/v5/public/spot"
     assert urlsplit(addresses["binance"]).path == "/stream"
 

@@ -135,7 +135,6 @@ class Collector(Hooks):
         self._rejection = None
         self._generation += 1
         self._state = "connected"
-        self._observer.connection_changed(self.name, connected=True)
         now = self._clock.monotonic()
         self._last_frame_at = self._asked_at = now
         self._leave_at = self._end_of_life(now)
@@ -162,7 +161,6 @@ class Collector(Hooks):
             self._useful_since = None
         self.disconnected(self._clock.monotonic())
         self._subscriptions.end()
-        self._observer.connection_changed(self.name, connected=False)
 
     def _failed(self, error: ExchangeError) -> None:
         self._state = "error"

@@ -68,7 +68,6 @@ class BookCollector(Collector):
         """Something was missed: the book is repaired at the next look, unless that is under way."""
         if symbol not in self._repairs:
             self._repairs[symbol] = Repair(now, now)
-            self._observer.book_lost(self.exchange, symbol)
 
     # The life of a connection.
 

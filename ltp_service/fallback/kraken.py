@@ -103,7 +103,6 @@ class KrakenRest:
         self._clock = clock
         self._observer = observer
         self._patience = patience
-        self._breaker_state = "closed"
         self._listings: Listings | None = None
         self._listed_until = float("-inf")
         self._unknown_until: dict[Pair, float] = {}
@@ -229,7 +228,6 @@ class KrakenRest:
         if sent_at >= request.deadline:
             raise Unreachable(f"no time left to ask for {request.endpoint}", reason="timeout")
         permit = self._breaker.acquire()
-        self._report_breaker()
         try:
             value = read(read_result(self._get(request, sent_at)), sent_at)
         except Rejected as error:
@@ -244,8 +242,6 @@ class KrakenRest:
         else:
             permit.succeeded()
             return value
-        finally:
-            self._report_breaker()
 
     def _get(self, request: _Request, now: float) -> Answer:
         status: int | None = None
@@ -260,9 +256,3 @@ class KrakenRest:
             return answer
         finally:
             self._observer.external_call(SERVICE, request.endpoint, status, self._clock.monotonic() - now)
-
-    def _report_breaker(self) -> None:
-        state = self._breaker.state().state
-        if state != self._breaker_state:
-            self._breaker_state = state
-            self._observer.breaker_changed(SERVICE, state)

@@ -94,10 +94,7 @@ class Metrics(Observer):
             self._series.price_requests.labels(str(pair), result).inc(count)
             asked += count
         (self._series.cache_hits if hit else self._series.cache_misses).inc(asked)
-        self.store_used("get", result, asked)
-
-    def store_used(self, operation: str, result: str, count: int = 1) -> None:
-        self._series.cache_operations.labels(operation, result).inc(count)
+        self._series.cache_operations.labels("get", result).inc(asked)
 
     def key_checked(self, result: str) -> None:
         self._series.keys.labels(result).inc()
@@ -120,8 +117,8 @@ class Metrics(Observer):
     def subscription_deaf(self, pair: Pair) -> None:
         self._series.deaf.labels(str(pair)).inc()
 
-    def trade_discarded(self, exchange: str, reason: str = "known_or_old") -> None:
-        self._series.trades_discarded.labels(exchange, reason).inc()
+    def trade_discarded(self, exchange: str) -> None:
+        self._series.trades_discarded.labels(exchange, "known_or_old").inc()
 
     def trade_held(self, pair: Pair) -> None:
         self._series.held.labels(str(pair)).inc()

@@ -31,12 +31,7 @@ _RULES: dict[type[Exception], _Rule] = {
     errors.PriceUnavailable: _Rule(503, "ALL_PRICES_FAILED"),
     errors.StoreUnavailable: _Rule(500, "CACHE_ERROR"),
 }
-_HTTP_CODES = {
-    404: "NOT_FOUND",
-    405: "METHOD_NOT_ALLOWED",
-    400: "INVALID_PARAMETER",
-    413: "INVALID_PARAMETER",
-}
+_HTTP_CODES = {404: "NOT_FOUND", 405: "METHOD_NOT_ALLOWED"}
 
 
 def error_body(code: str, message: str, request_id: str, **more: Any) -> dict[str, Any]:

@@ -2,7 +2,6 @@
 
 import math
 import re
-from collections.abc import Iterable
 
 import msgspec
 from werkzeug.datastructures import Headers, MultiDict
@@ -110,8 +109,3 @@ def _seconds(text: str, name: str) -> float:
     if not 0 <= value < math.inf:
         raise InvalidParameter(f"{name} is {text[:40]!r}; write seconds, 0 or more")
     return value
-
-
-def unsupported(asked: Iterable[Pair], supported: frozenset[Pair]) -> list[Pair]:
-    """Those that are not served here."""
-    return [pair for pair in asked if pair not in supported]

@@ -114,7 +114,6 @@ class Reports(Observer):
         self.refused: list[tuple[str, str]] = []
         self.external: list[tuple[str, str, int | None, float]] = []
         self.retries: list[tuple[str, str]] = []
-        self.breaker: list[tuple[str, str]] = []
 
     def frame_refused(self, exchange: str, reason: str) -> None:
         self.refused.append((exchange, reason))
@@ -124,9 +123,6 @@ class Reports(Observer):
 
     def external_retry(self, service: str, endpoint: str) -> None:
         self.retries.append((service, endpoint))
-
-    def breaker_changed(self, service: str, state: str) -> None:
-        self.breaker.append((service, state))
 
 
 @pytest.fixture
@@ -374,7 +370,7 @@ def test_what_another_try_cannot_mend_is_not_retried(
     ],
 )
 def test_an_exchange_in_bad_health_opens_the_breaker(
-    make: Make, exchange: Exchange, breaker: CircuitBreaker, reports: Reports, reply: Reply
+    make: Make, exchange: Exchange, breaker: CircuitBreaker, reply: Reply
 ) -> None:
     exchange.broken = {"Ticker": reply}
     rest = make(max_retries=0)
@@ -384,7 +380,7 @@ def test_an_exchange_in_bad_health_opens_the_breaker(
     with pytest.raises(BreakerOpen):
         rest.last_trades(pairs("BTC/USD"))
     assert len(exchange.calls) == 5
-    assert reports.breaker == [("kraken", "open")]
+    assert breaker.state().state == "open"
 
 
 @pytest.mark.parametrize("reply", [status(404), error("EGeneral:Invalid arguments")])
@@ -428,17 +424,18 @@ def test_an_exchange_that_asks_for_peace_is_left_alone_without_sleeping(
     assert len(exchange.calls) == 1
 
 
-def test_the_probe_that_succeeds_closes_the_breaker_and_says_so(
-    make: Make, exchange: Exchange, clock: Clock, reports: Reports
+def test_the_probe_that_succeeds_closes_the_breaker(
+    make: Make, exchange: Exchange, clock: Clock, breaker: CircuitBreaker
 ) -> None:
     rest = make(max_retries=0)
     exchange.replies = iter([unreachable()] * 5)
     for _ in range(5):
         with pytest.raises(Unreachable):
             rest.last_trades(pairs("BTC/USD"))
+    assert breaker.state().state == "open"
     clock.now += 30
     assert prices(rest, pairs("BTC/USD")) == {"BTC/USD": "1.50"}
-    assert reports.breaker == [("kraken", state) for state in ("open", "half_open", "closed")]
+    assert breaker.state().state == "closed"
 
 
 def test_trades_brings_time_and_id(rest: KrakenRest, exchange: Exchange) -> None:

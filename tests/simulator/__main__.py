@@ -172,7 +172,6 @@ def run_child(command: list[str], addresses: dict[str, str | int], protocol: str
         "KRAKEN_REST_URL": str(addresses["kraken_rest"]),
         "BYBIT_WEBSOCKET_URL": str(addresses["bybit"]),
         "BINANCE_WEBSOCKET_URL": str(addresses["binance"]),
-        "BINANCE_REST_URL": str(addresses["binance_rest"]),
     }
     children: list[subprocess.Popen[bytes]] = []
 

@@ -30,8 +30,6 @@ class Simulator:
         self.rest_url: str = addresses["kraken_rest"]
         self.bybit_url: str = addresses["bybit"]
         self.binance_url: str = addresses["binance"]
-        self.binance_rest_url: str = addresses["binance_rest"]
-        self.control_url: str = addresses["control"]
         self._door = http.client.HTTPConnection("127.0.0.1", self.port, timeout=REPLY_SECONDS)
 
     @classmethod
