@@ -4,16 +4,17 @@ import http.client
 import json
 import os
 import re
+import signal
 import socket
 import subprocess
 import tempfile
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import Any
 
 from tests.process.answer import Answer, ask
-from tests.process.service import DEADLINE, Service
+from tests.process.service import DEADLINE, Service, children_of
 from tests.programs import require_program
 from tests.simulator.client import PROJECT, Simulator
 
@@ -40,16 +41,29 @@ class Nginx:
 
     def get(self, path: str, headers: Mapping[str, str] | None = None) -> Answer:
         """On a connection of its own."""
-        connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=DEADLINE)
-        try:
+        with closing(self.connection()) as connection:
             return ask(connection, path, headers)
-        finally:
-            connection.close()
+
+    def connection(self) -> http.client.HTTPConnection:
+        """A new one, to be closed."""
+        return http.client.HTTPConnection("127.0.0.1", self.port, timeout=DEADLINE)
 
     def stop(self) -> None:
         """Ends it and waits for it, after which all of its log is written."""
         self._process.terminate()
         self._process.wait(DEADLINE)
+
+    @contextmanager
+    def paused(self) -> Iterator[None]:
+        """It reads and writes nothing meanwhile; the system goes on to take in what it is sent."""
+        workers = children_of(self._process.pid)
+        for worker in workers:
+            os.kill(worker, signal.SIGSTOP)
+        try:
+            yield
+        finally:
+            for worker in workers:
+                os.kill(worker, signal.SIGCONT)
 
     def access_log(self) -> list[dict[str, Any]]:
         """Its lines; complete only when it was stopped. Raises ValueError for one that is not a JSON object."""

@@ -121,9 +121,7 @@ class Service:
 
     def worker_pids(self) -> list[int]:
         """The master's children, oldest first."""
-        return sorted(
-            int(path.name) for path in Path("/proc").glob("[0-9]*") if _parent(path) == self.master_pid
-        )
+        return children_of(self.master_pid)
 
     def signal(self, number: signal.Signals) -> None:
         """To the master."""
@@ -238,6 +236,11 @@ class Service:
         with self._news:
             last = "\n  ".join(self._lines[-20:])
         return ServiceError(f"{what}; its last lines:\n  {last}")
+
+
+def children_of(pid: int) -> list[int]:
+    """The processes it started that have not ended, oldest first."""
+    return sorted(int(path.name) for path in Path("/proc").glob("[0-9]*") if _parent(path) == pid)
 
 
 def _parent(process: Path) -> int | None:

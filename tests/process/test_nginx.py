@@ -6,14 +6,14 @@ import socket
 import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import ExitStack
+from contextlib import ExitStack, closing
 from itertools import count
 from secrets import token_hex
 from typing import Any, NamedTuple
 
 import pytest
 
-from tests.process.answer import Answer
+from tests.process.answer import Answer, ask
 from tests.process.load import Load, Outcome
 from tests.process.nginx import Nginx, behind_nginx, own_folder, running_nginx
 from tests.process.raw import answers, request, talk
@@ -25,6 +25,8 @@ LTP = "/api/v1/ltp"
 PAGE = "https://page.example"
 TIMES = 10
 """Requests in a row, which take much less than half a second: so two half seconds at most."""
+KEPT = 60
+"""Connections at once, so that some process of nginx keeps more of them than it tries."""
 READER_SECONDS = float(os.environ.get("LTP_READER_SECONDS", "5"))
 """60 for the promise in full."""
 OLDEST = 1.0
@@ -352,6 +354,23 @@ def test_those_who_wait_outlive_the_worker_that_held_them(front: Front) -> None:
         os.kill(victim, signal.SIGKILL)
         assert {each.result().status for each in held} <= {200, 304}
     assert front.nginx.left_unanswered() > unanswered
+
+
+def test_a_worker_that_leaves_many_kept_connections_behind_fails_no_request(front: Front) -> None:
+    front.service.until(lambda: front.service.get(LTP).status == 200, what="a price")
+    (victim,) = front.service.worker_pids()
+    waiting = {"If-None-Match": front.nginx.get(LTP).headers["etag"], "Prefer": "wait=1"}
+    with ExitStack() as stack, ThreadPoolExecutor(KEPT) as clients:
+        connections = [stack.enter_context(closing(front.nginx.connection())) for _ in range(KEPT)]
+        assert {each.status for each in clients.map(lambda each: ask(each, LTP, waiting), connections)} == {
+            304
+        }
+        with front.nginx.paused():
+            for each in connections:
+                each.request("GET", f"{LTP}?max_age=30")
+            os.kill(victim, signal.SIGKILL)
+            front.service.until(lambda: victim not in front.service.worker_pids(), what="the worker ends")
+        assert {each.getresponse().status for each in connections} == {200}
 
 
 # The promise of the cache.
