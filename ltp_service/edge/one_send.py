@@ -29,6 +29,10 @@ KNOWN = {
 }
 """What gunicorn 27 keeps about an answer, as far as it is read or written here."""
 
+LARGEST = 65_536
+"""Bytes of a body that is joined with its head. The larger ones are files, of which a client that does not read would
+hold a copy each."""
+
 _PRINTABLE = bytes(range(0x20, 0x7F))
 
 _NAME = re.compile(r"[A-Za-z0-9-]+")
@@ -61,7 +65,7 @@ def send(
     response: Any = getattr(start_response, "__self__", None)
     if type(content) is tuple and len(content) < 2 and _is_gunicorns(response):
         body: bytes = content[0] if content and response.req.method != "HEAD" else b""
-        head = _head(response, status, headers, moment)
+        head = _head(response, status, headers, moment) if len(body) <= LARGEST else None
         if head is not None and _is_framed(response, code := int(status[:3]), head, body):
             _begin(response, status, code, headers, len(body))
             _put(response.sock, head + body)

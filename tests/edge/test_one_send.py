@@ -13,7 +13,7 @@ from gunicorn.util import hop_headers
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ltp_service.edge.one_send import KNOWN, send
+from ltp_service.edge.one_send import KNOWN, LARGEST, send
 from tests.fakes import NOON
 
 BODY = b'{"ltp":[]}'
@@ -157,8 +157,12 @@ def test_a_status_of_two_lines_is_refused() -> None:
         ("200 OK", [*JSON, ("X-Name", "\u00e4")], (BODY,)),
         ("304 NOT MODIFIED", JSON, (BODY,)),
         ("204 NO CONTENT", [], ()),
+        ("200 OK", [("Content-Length", str(LARGEST + 1))], (bytes(LARGEST + 1),)),
     ],
-    ids=["no length", "too short", "two pieces", "a list", "not ASCII", "a body where none may be", "204"],
+    ids=[
+        *("no length", "too short", "two pieces", "a list", "not ASCII", "a body where none may be", "204"),
+        "large",
+    ],
 )
 def test_what_is_not_simple_is_left_to_gunicorn(
     status: str, headers: list[tuple[str, str]], content: Any
