@@ -154,6 +154,16 @@ def test_a_request_is_counted_with_its_route_its_seconds_and_its_sizes(service: 
     assert seen.value("http_response_size_bytes_sum", path="/slow") == 5000
 
 
+def test_an_answer_without_its_body_counts_no_bytes_of_it(service: FreshService) -> None:
+    service.trade("100")
+    for path in ("/api/v1/pairs", "/api/v1/ltp?pair=BTC/USD"):
+        assert int(service.client.head(path).headers["Content-Length"]) > 0
+    seen = scrape(service)
+
+    assert seen.value("http_response_size_bytes_sum", method="HEAD", path="/api/v1/pairs") == 0
+    assert seen.value("http_response_size_bytes_sum", method="HEAD", path="/api/v1/ltp") == 0
+
+
 def test_many_observations_at_once_count_like_one_by_one() -> None:
     amounts = [0.0, 0.5, 1.0, 1.0000001, 2.0, 4.9, 5.0, 7.0, math.inf]
     one_by_one = Histogram("amounts", "Amounts.", registry=CollectorRegistry(), buckets=(1, 2, 5))

@@ -129,8 +129,8 @@ class Edge:
             content = _whole(self._app(environ, start))
         except Exception as error:
             log.error("the application broke", exc_info=error)
-            begun, content = ["500 INTERNAL SERVER ERROR"], (_broken(note, headers),)
-        return begun[0], _length(headers), content
+            begun, content = ["500 INTERNAL SERVER ERROR"], _broken(note, headers)
+        return begun[0], len(content), (content,)
 
 
 def _ready(
@@ -146,10 +146,10 @@ def _ready(
     return ready.status, len(ready.content), (ready.content,)
 
 
-def _whole(content: Iterable[bytes]) -> tuple[bytes, ...]:
+def _whole(content: Iterable[bytes]) -> bytes:
     """In one piece: a worker killed between two of them would leave half an answer, which no proxy asks for again."""
     try:
-        return (b"".join(content),)
+        return b"".join(content)
     finally:
         if close := getattr(content, "close", None):
             close()
@@ -158,10 +158,6 @@ def _whole(content: Iterable[bytes]) -> tuple[bytes, ...]:
 def _received(environ: Environ) -> int:
     length = environ.get("CONTENT_LENGTH")
     return int(length) if length and length.isdecimal() else 0
-
-
-def _length(headers: Headers) -> int:
-    return next((int(value) for name, value in headers if name == "Content-Length"), 0)
 
 
 @lru_cache(10_000)
