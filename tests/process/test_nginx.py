@@ -143,6 +143,12 @@ def test_a_repeated_parameter_is_not_taken_for_its_first_value(front: Front) -> 
     assert [item["pair"] for item in both] == ["BTC/USD", "ETH/USD"]
 
 
+def test_no_pair_has_a_name_that_gets_the_answer_about_all(front: Front) -> None:
+    for name in ("all", "-", "%2A"):
+        front.nginx.get(LTP)
+        assert front.nginx.get(f"{LTP}?pair={name}").status == front.service.get(f"{LTP}?pair={name}").status
+
+
 # Whose answer it is.
 
 
