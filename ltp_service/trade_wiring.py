@@ -5,7 +5,7 @@ import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
-from typing import TYPE_CHECKING, NamedTuple, cast
+from typing import TYPE_CHECKING, NamedTuple
 from urllib.parse import urlsplit
 
 from ltp_service.book import BookSnapshot
@@ -103,14 +103,15 @@ def _collector(
     name: str,
     config: Config,
     symbols: Symbols,
-    sinks: "_Sinks",
+    sinks: _Sinks,
     senses: tuple[Clock, Observer],
 ) -> Collector:
     kind = COLLECTORS[name]
     url = str(getattr(config, f"{kind.exchange}_websocket_url", kind.url))
-    sink = sinks.trades if issubclass(kind, TradeCollector) else sinks.books
-    build = cast(Callable[..., Collector], kind)
-    return build(symbols.all(), sink, _equipment(config, url, *senses))
+    equipment = _equipment(config, url, *senses)
+    if issubclass(kind, TradeCollector):
+        return kind(symbols.all(), sinks.trades, equipment)
+    return kind(symbols.all(), sinks.books, equipment)
 
 
 def _equipment(config: Config, url: str, clock: Clock, observer: Observer) -> Equipment:

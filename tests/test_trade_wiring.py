@@ -24,15 +24,12 @@ from tests.websocket_peer import Peer, frame
 COINVILLE = '''
 """Coinville's public stream: {"trade": 7, "symbol": "BTCUSDT", "price": "64103.90", "size": "0.5", "at": 1.5}"""
 
-from collections.abc import Sequence
-
 import msgspec
 
-from ltp_service.collectors.contract import Equipment
 from ltp_service.collectors.events import Parsed, Traded
+from ltp_service.collectors.subscriptions import Request
 from ltp_service.collectors.trades import TradeCollector
 from ltp_service.decimals import read_price
-from ltp_service.stores.base import TradeSink
 
 
 class _Trade(msgspec.Struct):
@@ -44,11 +41,8 @@ class _Trade(msgspec.Struct):
 
 
 class Dialect:
-    def subscribe(self, channel: str, symbols: Sequence[str], request_id: int) -> str:
-        return f"subscribe {' '.join(symbols)}"
-
-    def unsubscribe(self, channel: str, symbols: Sequence[str], request_id: int) -> str:
-        return f"unsubscribe {' '.join(symbols)}"
+    def write(self, request: Request, request_id: int) -> str:
+        return f"{request.verb} {' '.join(request.symbols)}"
 
     def ping(self, request_id: int) -> str:
         return "ping"
@@ -60,10 +54,8 @@ class Dialect:
 
 
 class CoinvilleTrades(TradeCollector):
-    name, exchange, url, channel = "coinville_trades", "coinville", "URL", "trades"
-
-    def __init__(self, symbols: Sequence[str], sink: TradeSink, equipment: Equipment) -> None:
-        super().__init__(Dialect(), symbols, sink, equipment)
+    name, exchange, url = "coinville_trades", "coinville", "URL"
+    dialect, channel = Dialect(), "trades"
 '''
 """All that an exchange needs beside its registry line."""
 

@@ -52,8 +52,7 @@ class Asking:
         """As much of what is asked as the exchange takes now."""
         while request := self._requests.next(self._request_id + 1, now):
             self._request_id += 1
-            write = self._dialect.subscribe if request.verb == "subscribe" else self._dialect.unsubscribe
-            connection.send(write(request.channel, request.symbols, self._request_id))
+            connection.send(self._dialect.write(request, self._request_id))
 
     def ping(self, connection: Connection, now: float) -> bool:
         """Asks for a sign of life; False when the exchange takes no message now."""

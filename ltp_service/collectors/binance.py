@@ -5,7 +5,6 @@ Source: github.com/binance/binance-spot-api-docs, web-socket-streams.md and rest
 
 from collections import deque
 from collections.abc import Sequence
-from typing import Literal
 
 import msgspec
 
@@ -13,10 +12,11 @@ from ltp_service.book import BookChange, BookSnapshot, read_levels
 from ltp_service.collectors.books import BookCollector, Repair
 from ltp_service.collectors.contract import Equipment, Terms
 from ltp_service.collectors.events import Answered, Event, Invalid, Leaving, Parsed, Traded
+from ltp_service.collectors.subscriptions import Request
 from ltp_service.collectors.trades import TradeCollector
 from ltp_service.decimals import read_price
 from ltp_service.errors import BadFrame, ExchangeError
-from ltp_service.stores.base import BookSink, TradeSink
+from ltp_service.stores.base import BookSink
 
 URL = "wss://stream.binance.com:9443/stream"
 
@@ -115,13 +115,12 @@ _KINDS = {
 class Dialect:
     """Both directions; pure."""
 
-    def subscribe(self, channel: str, symbols: Sequence[str], request_id: int) -> str:
-        """One request. A stream that does not exist is accepted like any other, and stays silent."""
-        return _request("SUBSCRIBE", channel, symbols, request_id)
-
-    def unsubscribe(self, channel: str, symbols: Sequence[str], request_id: int) -> str:
-        """The opposite of `subscribe`."""
-        return _request("UNSUBSCRIBE", channel, symbols, request_id)
+    def write(self, request: Request, request_id: int) -> str:
+        """A stream that does not exist is accepted like any other, and stays silent."""
+        # Lower case in the names of streams, upper case in what they send.
+        streams = [f"{symbol.lower()}@{request.channel}" for symbol in request.symbols]
+        text = {"method": request.verb.upper(), "params": streams, "id": request_id}
+        return msgspec.json.encode(text).decode()
 
     def ping(self, request_id: int) -> str:
         """There is no text that means nothing but this: which streams are subscribed?"""
@@ -134,14 +133,6 @@ class Dialect:
             return _parse_answer(message)
         payload = message.data if message.stream is not None else msgspec.Raw(frame.encode())
         return _parse_payload(payload)
-
-
-def _request(
-    method: Literal["SUBSCRIBE", "UNSUBSCRIBE"], channel: str, symbols: Sequence[str], request_id: int
-) -> str:
-    # Lower case in the names of streams, upper case in what they send.
-    streams = [f"{symbol.lower()}@{channel}" for symbol in symbols]
-    return msgspec.json.encode({"method": method, "params": streams, "id": request_id}).decode()
 
 
 def _parse_answer(message: _Envelope) -> Parsed:
@@ -209,21 +200,18 @@ class BinanceTrades(TradeCollector):
     """`@trade`: every trade, nothing on subscription."""
 
     name, exchange, url, terms = "binance_trades", "binance", URL, TERMS
-    channel = "trade"
-
-    def __init__(self, symbols: Sequence[str], sink: TradeSink, equipment: Equipment) -> None:
-        super().__init__(Dialect(), symbols, sink, equipment)
+    dialect, channel = Dialect(), "trade"
 
 
 class BinanceBooks(BookCollector):
     """`@depth@100ms`: only changes; the book that they change comes over REST."""
 
     name, exchange, url, terms = "binance_books", "binance", URL, TERMS
-    channel = "depth@100ms"
+    dialect, channel = Dialect(), "depth@100ms"
     patience = 1.5  # a snapshot that is older than the first change would be of no use
 
     def __init__(self, symbols: Sequence[str], sink: BookSink, equipment: Equipment) -> None:
-        super().__init__(Dialect(), symbols, sink, equipment)
+        super().__init__(symbols, sink, equipment)
         if equipment.depth is None:
             raise TypeError(f"{self.name} needs a way to get depth snapshots: Equipment.depth")
         self._depth = equipment.depth

@@ -31,16 +31,15 @@ class BookCollector(Collector):
     """As the sink knows it."""
     url: str
     """The exchange's public endpoint."""
+    dialect: Dialect
     channel: str
     patience: float
     """Seconds to wait for what the exchange sends unasked before a repair."""
 
-    def __init__(
-        self, dialect: Dialect, symbols: Sequence[str], sink: BookSink, equipment: Equipment
-    ) -> None:
+    def __init__(self, symbols: Sequence[str], sink: BookSink, equipment: Equipment) -> None:
         if not callable(getattr(sink, "replace", None)):
             raise TypeError(f"{self.name} needs a sink for its order books, not {sink!r}")
-        super().__init__(dialect, Subscriptions(symbols, [self.channel], "either"), equipment)
+        super().__init__(self.dialect, Subscriptions(symbols, [self.channel], "either"), equipment)
         self._sink = sink
         self._repairs: dict[str, Repair] = {}
 

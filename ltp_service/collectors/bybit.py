@@ -3,20 +3,18 @@
 Source: bybit-exchange.github.io/docs/v5/ws/connect, …/websocket/public/trade, …/websocket/public/orderbook
 """
 
-from collections.abc import Sequence
 from typing import Literal
 
 import msgspec
 
 from ltp_service.book import BookChange, BookSnapshot, read_levels
 from ltp_service.collectors.books import BookCollector, Repair
-from ltp_service.collectors.contract import Equipment, Terms
+from ltp_service.collectors.contract import Terms
 from ltp_service.collectors.events import Answered, Event, Invalid, Parsed, Skipped, Traded
-from ltp_service.collectors.subscriptions import DEADLINE
+from ltp_service.collectors.subscriptions import DEADLINE, Request
 from ltp_service.collectors.trades import TradeCollector
 from ltp_service.decimals import read_price
 from ltp_service.errors import BadFrame
-from ltp_service.stores.base import BookSink, TradeSink
 from ltp_service.trade import Side
 
 URL = "wss://stream.bybit.com/v5/public/spot"
@@ -68,13 +66,10 @@ _KINDS = {"tickers": "ticker", "kline": "kline"}
 class Dialect:
     """Both directions; pure."""
 
-    def subscribe(self, channel: str, symbols: Sequence[str], request_id: int) -> str:
-        """One request for at most ten symbols."""
-        return _request("subscribe", channel, symbols, request_id)
-
-    def unsubscribe(self, channel: str, symbols: Sequence[str], request_id: int) -> str:
-        """The opposite of `subscribe`."""
-        return _request("unsubscribe", channel, symbols, request_id)
+    def write(self, request: Request, request_id: int) -> str:
+        """For at most ten symbols."""
+        topics = [f"{request.channel}.{symbol}" for symbol in request.symbols]
+        return msgspec.json.encode({"req_id": str(request_id), "op": request.verb, "args": topics}).decode()
 
     def ping(self, request_id: int) -> str:
         """Without it the exchange hangs up after ten quiet minutes, and sends nothing else on a quiet market."""
@@ -91,13 +86,6 @@ class Dialect:
         if channel == "orderbook":
             return Parsed("book", [_parse_book(message)])
         return Parsed(_KINDS.get(channel, "unknown"), ())
-
-
-def _request(
-    verb: Literal["subscribe", "unsubscribe"], channel: str, symbols: Sequence[str], request_id: int
-) -> str:
-    topics = [f"{channel}.{symbol}" for symbol in symbols]
-    return msgspec.json.encode({"req_id": str(request_id), "op": verb, "args": topics}).decode()
 
 
 def _parse_answer(message: _Frame) -> Parsed:
@@ -148,21 +136,15 @@ class BybitTrades(TradeCollector):
     """`publicTrade`: every trade, nothing on subscription."""
 
     name, exchange, url, terms = "bybit_trades", "bybit", URL, TERMS
-    channel = "publicTrade"
-
-    def __init__(self, symbols: Sequence[str], sink: TradeSink, equipment: Equipment) -> None:
-        super().__init__(Dialect(), symbols, sink, equipment)
+    dialect, channel = Dialect(), "publicTrade"
 
 
 class BybitBooks(BookCollector):
     """`orderbook.50`: a snapshot on subscription, then changes every 20 ms."""
 
     name, exchange, url, terms = "bybit_books", "bybit", URL, TERMS
-    channel = "orderbook.50"
+    dialect, channel = Dialect(), "orderbook.50"
     patience = DEADLINE
-
-    def __init__(self, symbols: Sequence[str], sink: BookSink, equipment: Equipment) -> None:
-        super().__init__(Dialect(), symbols, sink, equipment)
 
     def repair(self, symbol: str, repair: Repair, now: float) -> None:
         """Only a new subscription brings a new snapshot; one that never came about is asked for anyway."""

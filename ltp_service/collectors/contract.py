@@ -1,7 +1,7 @@
 """What a collector is given, what it speaks, what it must keep to and what it tells of itself."""
 
 import random
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from typing import Literal, Protocol
 
 import msgspec
@@ -11,6 +11,7 @@ from ltp_service.clock import Clock
 from ltp_service.collectors.backoff import Backoff
 from ltp_service.collectors.connection import Connection
 from ltp_service.collectors.events import Parsed
+from ltp_service.collectors.subscriptions import Request
 from ltp_service.observer import Observer
 
 State = Literal["stopped", "connecting", "connected", "subscribing", "active", "reconnecting", "error"]
@@ -19,11 +20,8 @@ State = Literal["stopped", "connecting", "connected", "subscribing", "active", "
 class Dialect(Protocol):
     """One exchange's language; pure. A module with these functions is a dialect."""
 
-    def subscribe(self, channel: str, symbols: Sequence[str], request_id: int) -> str:
-        """The request for one channel of some symbols."""
-
-    def unsubscribe(self, channel: str, symbols: Sequence[str], request_id: int) -> str:
-        """Its opposite."""
+    def write(self, request: Request, request_id: int) -> str:
+        """The text that asks for it."""
 
     def ping(self, request_id: int) -> str:
         """A question that the exchange answers at once."""

@@ -33,14 +33,13 @@ class TradeCollector(Collector):
     """As it stands in each trade."""
     url: str
     """The exchange's public endpoint."""
+    dialect: Dialect
     channel: str
 
-    def __init__(
-        self, dialect: Dialect, symbols: Sequence[str], sink: TradeSink, equipment: Equipment
-    ) -> None:
+    def __init__(self, symbols: Sequence[str], sink: TradeSink, equipment: Equipment) -> None:
         if not callable(getattr(sink, "put", None)):
             raise TypeError(f"{self.name} needs a sink for its trades, not {sink!r}")
-        super().__init__(dialect, Subscriptions(symbols, [self.channel], "either"), equipment)
+        super().__init__(self.dialect, Subscriptions(symbols, [self.channel], "either"), equipment)
         self._sink = sink
         self._fruitless_since: float | None = None
         self._arrived_at = 0.0

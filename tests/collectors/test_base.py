@@ -23,7 +23,7 @@ from ltp_service.collectors.events import (
     Refused,
     Skipped,
 )
-from ltp_service.collectors.subscriptions import DEADLINE, RETRY, Subscriptions
+from ltp_service.collectors.subscriptions import DEADLINE, RETRY, Request, Subscriptions
 from ltp_service.errors import BadFrame, Rejected, Unreachable
 from tests.fakes import Script, ScriptedConnection, Step
 
@@ -50,11 +50,8 @@ OPEN = ["ack A", "trade A 1", "ack B", "trade B 2"]
 class Words:
     """A dialect whose frames are words."""
 
-    def subscribe(self, channel: str, symbols: Sequence[str], request_id: int) -> str:
-        return f"{request_id} subscribe {channel} {' '.join(symbols)}"
-
-    def unsubscribe(self, channel: str, symbols: Sequence[str], request_id: int) -> str:
-        return f"{request_id} unsubscribe {channel} {' '.join(symbols)}"
+    def write(self, request: Request, request_id: int) -> str:
+        return f"{request_id} {request.verb} {request.channel} {' '.join(request.symbols)}"
 
     def ping(self, request_id: int) -> str:
         return f"{request_id} ping"

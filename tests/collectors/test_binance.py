@@ -16,7 +16,7 @@ from ltp_service.book import BookChange, BookSnapshot, BookView, Level
 from ltp_service.collectors.binance import BinanceBooks, BinanceTrades, Dialect, read_depth
 from ltp_service.collectors.contract import Equipment
 from ltp_service.collectors.events import Answered, Event, Invalid, Leaving, Traded
-from ltp_service.collectors.trades import TradeCollector
+from ltp_service.collectors.subscriptions import Request
 from ltp_service.errors import BadFrame, Rejected, Unreachable
 from ltp_service.stores.books import BookStore
 from ltp_service.stores.trades import TradeStore
@@ -243,18 +243,15 @@ def test_never_more_than_five_messages_leave_within_a_second() -> None:
     moments: list[float] = []
 
     class Stopwatch(Dialect):
-        def subscribe(self, channel: str, symbols: Sequence[str], request_id: int) -> str:
-            assert len(symbols) <= 100
+        def write(self, request: Request, request_id: int) -> str:
+            assert len(request.symbols) <= 100
             moments.append(script.clock.monotonic())
-            return super().subscribe(channel, symbols, request_id)
+            return super().write(request, request_id)
 
     class Timed(BinanceTrades):
-        def __init__(self) -> None:
-            TradeCollector.__init__(
-                self, Stopwatch(), symbols, TradeStore(script.clock, script.observer), script.equipment
-            )
+        dialect = Stopwatch()
 
-    script.play(Timed())
+    script.play(Timed(symbols, TradeStore(script.clock, script.observer), script.equipment))
     asked = [stream for text in script.sent for stream in json.loads(text)["params"]]
     assert sorted(asked) == sorted(f"{symbol.lower()}@trade" for symbol in symbols)
     assert all(moments[at + 5] - moments[at] >= 1.0 for at in range(len(moments) - 5))

@@ -1,12 +1,12 @@
 """What all trade collectors share, shown on an exchange that does not exist."""
 
-from collections.abc import Sequence
 from decimal import Decimal
 
 import pytest
 
 from ltp_service.collectors.contract import Gap, Terms
 from ltp_service.collectors.events import Answered, Invalid, Parsed, Traded
+from ltp_service.collectors.subscriptions import Request
 from ltp_service.collectors.trades import TradeCollector
 from ltp_service.errors import BadFrame
 from ltp_service.stores.trades import TradeStore
@@ -17,11 +17,8 @@ from tests.fakes import NOON, Script, Step
 class Dialect:
     """`trade 7 0.5` is trade 7, traded 0.5 s after noon; `ok 1` answers request 1; `bad` is no frame at all."""
 
-    def subscribe(self, channel: str, symbols: Sequence[str], request_id: int) -> str:
-        return f"subscribe {' '.join(symbols)}"
-
-    def unsubscribe(self, channel: str, symbols: Sequence[str], request_id: int) -> str:
-        return f"unsubscribe {' '.join(symbols)}"
+    def write(self, request: Request, request_id: int) -> str:
+        return f"{request.verb} {' '.join(request.symbols)}"
 
     def ping(self, request_id: int) -> str:
         return "ping"
@@ -44,7 +41,7 @@ class MadeUpTrades(TradeCollector):
     """The least that an exchange needs."""
 
     name, exchange, url, channel = "made_up_trades", "made_up", "wss://made.up", "trades"
-    terms = Terms(ping_every=20.0)
+    dialect, terms = Dialect(), Terms(ping_every=20.0)
 
 
 LOOK = "look at the collector"
@@ -57,7 +54,7 @@ class Feed:
     def __init__(self, *connections: list[Step]) -> None:
         self.script = Script(*([self.look if step == LOOK else step for step in one] for one in connections))
         self.store = TradeStore(self.script.clock, self.script.observer)
-        self.collector = MadeUpTrades(Dialect(), ["AB"], self.store, self.script.equipment)
+        self.collector = MadeUpTrades(["AB"], self.store, self.script.equipment)
         self.problems: list[str | None] = []
 
     def play(self) -> "Feed":

@@ -3,9 +3,7 @@
 Source: docs.kraken.com/exchange/api-reference/spot-websocket-v1
 """
 
-from collections.abc import Sequence
 from math import nan
-from typing import Literal
 
 import msgspec
 
@@ -18,6 +16,7 @@ from ltp_service.collectors.events import (
     Parsed,
     Refused,
 )
+from ltp_service.collectors.subscriptions import Request
 from ltp_service.decimals import read_price
 from ltp_service.errors import BadFrame
 from ltp_service.market import market_status
@@ -55,26 +54,20 @@ _TRADES = msgspec.json.Decoder(list[list[str]])
 _TEXT = msgspec.json.Decoder(str)
 
 
-def subscribe(channel: str, symbols: Sequence[str], request_id: int) -> str:
-    """One request for all symbols of one channel."""
-    return _request("subscribe", channel, symbols, request_id)
-
-
-def unsubscribe(channel: str, symbols: Sequence[str], request_id: int) -> str:
-    """The opposite of `subscribe`."""
-    return _request("unsubscribe", channel, symbols, request_id)
+def write(request: Request, request_id: int) -> str:
+    """The text that asks for it."""
+    text = {
+        "event": request.verb,
+        "reqid": request_id,
+        "pair": request.symbols,
+        "subscription": {"name": request.channel},
+    }
+    return msgspec.json.encode(text).decode()
 
 
 def ping(request_id: int) -> str:
     """A question that the exchange answers even before any subscription."""
     return msgspec.json.encode({"event": "ping", "reqid": request_id}).decode()
-
-
-def _request(
-    event: Literal["subscribe", "unsubscribe"], channel: str, symbols: Sequence[str], request_id: int
-) -> str:
-    request = {"event": event, "reqid": request_id, "pair": symbols, "subscription": {"name": channel}}
-    return msgspec.json.encode(request).decode()
 
 
 def parse(frame: str) -> Parsed:

@@ -3,9 +3,7 @@
 Source: docs.kraken.com/api/docs/websocket-v2 (status, ticker, trade, heartbeat, ping)
 """
 
-from collections.abc import Sequence
 from datetime import datetime
-from typing import Any, Literal
 
 import msgspec
 
@@ -19,6 +17,7 @@ from ltp_service.collectors.events import (
     Parsed,
     Refused,
 )
+from ltp_service.collectors.subscriptions import Request
 from ltp_service.decimals import read_price
 from ltp_service.errors import BadFrame
 from ltp_service.market import market_status
@@ -72,24 +71,17 @@ _TRADES = msgspec.json.Decoder(list[_Trade])
 _STATUS = msgspec.json.Decoder(list[_Status])
 
 
-def subscribe(channel: str, symbols: Sequence[str], request_id: int) -> str:
-    """One request for all symbols of one channel, each answered with its present state."""
-    params = {"channel": channel, "symbol": symbols, "snapshot": True}
-    return _request("subscribe", params, request_id)
-
-
-def unsubscribe(channel: str, symbols: Sequence[str], request_id: int) -> str:
-    """The opposite of `subscribe`."""
-    return _request("unsubscribe", {"channel": channel, "symbol": symbols}, request_id)
+def write(request: Request, request_id: int) -> str:
+    """The text that asks for it; a new subscription is answered with each symbol's present state."""
+    params: dict[str, object] = {"channel": request.channel, "symbol": request.symbols}
+    if request.verb == "subscribe":
+        params["snapshot"] = True
+    return msgspec.json.encode({"method": request.verb, "params": params, "req_id": request_id}).decode()
 
 
 def ping(request_id: int) -> str:
     """A question that the exchange answers even before any subscription."""
     return msgspec.json.encode({"method": "ping", "req_id": request_id}).decode()
-
-
-def _request(method: Literal["subscribe", "unsubscribe"], params: dict[str, Any], request_id: int) -> str:
-    return msgspec.json.encode({"method": method, "params": params, "req_id": request_id}).decode()
 
 
 def parse(frame: str) -> Parsed:

@@ -9,7 +9,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from ltp_service.collectors.events import Acknowledged, Ended, LastTrade, MarketChanged, Refused
-from ltp_service.collectors.kraken.v1 import parse, ping, subscribe, symbol_of, unsubscribe
+from ltp_service.collectors.kraken.v1 import parse, ping, symbol_of, write
+from ltp_service.collectors.subscriptions import Request
 from ltp_service.errors import BadFrame
 from ltp_service.pairs import Pair
 
@@ -233,12 +234,12 @@ def test_any_frame_is_understood_or_refused_as_the_loop_expects(frame: str) -> N
 
 
 def test_one_request_asks_for_all_symbols_of_a_channel() -> None:
-    assert json.loads(subscribe("ticker", ["XBT/USD", "ETH/USD"], 7)) == {
+    assert json.loads(write(Request("subscribe", "ticker", ("XBT/USD", "ETH/USD")), 7)) == {
         "event": "subscribe",
         "reqid": 7,
         "pair": ["XBT/USD", "ETH/USD"],
         "subscription": {"name": "ticker"},
     }
-    assert json.loads(unsubscribe("trade", ["XBT/USD"], 8))["event"] == "unsubscribe"
+    assert json.loads(write(Request("unsubscribe", "trade", ("XBT/USD",)), 8))["event"] == "unsubscribe"
     assert json.loads(ping(9)) == {"event": "ping", "reqid": 9}
     assert symbol_of(Pair("BTC", "USD")) == "XBT/USD"

@@ -9,7 +9,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from ltp_service.collectors.events import Acknowledged, Ended, Invalid, LastTrade, MarketChanged, Refused
-from ltp_service.collectors.kraken.v2 import parse, ping, subscribe, symbol_of, unsubscribe
+from ltp_service.collectors.kraken.v2 import parse, ping, symbol_of, write
+from ltp_service.collectors.subscriptions import Request
 from ltp_service.errors import BadFrame
 from ltp_service.pairs import Pair
 
@@ -254,11 +255,11 @@ def test_any_frame_is_understood_or_refused_as_the_loop_expects(frame: str) -> N
 
 
 def test_one_request_asks_for_all_symbols_of_a_channel_and_their_present_state() -> None:
-    assert json.loads(subscribe("trade", ["BTC/USD", "ETH/USD"], 7)) == {
+    assert json.loads(write(Request("subscribe", "trade", ("BTC/USD", "ETH/USD")), 7)) == {
         "method": "subscribe",
         "params": {"channel": "trade", "symbol": ["BTC/USD", "ETH/USD"], "snapshot": True},
         "req_id": 7,
     }
-    assert json.loads(unsubscribe("trade", ["BTC/USD"], 8))["method"] == "unsubscribe"
+    assert json.loads(write(Request("unsubscribe", "trade", ("BTC/USD",)), 8))["method"] == "unsubscribe"
     assert json.loads(ping(9)) == {"method": "ping", "req_id": 9}
     assert symbol_of(Pair("BTC", "USD")) == "BTC/USD"
