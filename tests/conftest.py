@@ -1,11 +1,13 @@
 """What every test may ask for, and the rule that nothing is skipped unseen."""
 
 import os
-from collections.abc import Callable, Generator
+from collections.abc import Callable, Generator, Iterator
 from pathlib import Path
 from typing import TypeVar
 
 import pytest
+
+from tests.redis_server import RedisServer
 
 Report = TypeVar("Report", pytest.TestReport, pytest.CollectReport)
 
@@ -28,6 +30,13 @@ def recorded() -> Callable[[str], Path]:
         return file
 
     return find
+
+
+@pytest.fixture
+def server(tmp_path: Path) -> Iterator[RedisServer]:
+    """A Redis of the test's own."""
+    with RedisServer.start(tmp_path) as running:
+        yield running
 
 
 @pytest.hookimpl(wrapper=True)

@@ -1,7 +1,6 @@
 """The client on a real Redis that is frozen, killed, cut and locked."""
 
 import time
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -12,12 +11,6 @@ from ltp_service.redis_client import OPEN, TIMEOUT, RedisClient, Subscription, o
 from tests.redis_server import RedisServer
 
 WORD = "hunter2"
-
-
-@pytest.fixture
-def server(tmp_path: Path) -> Iterator[RedisServer]:
-    with RedisServer.start(tmp_path) as running:
-        yield running
 
 
 def seconds(client: RedisClient, match: str) -> float:

@@ -1,20 +1,12 @@
 """A hash in a real Redis that several clients change at once."""
 
-from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from pathlib import Path
 
 import pytest
 
 from ltp_service.errors import StoreUnavailable
 from ltp_service.redis_hash import ATTEMPTS, RedisHash, Texts
 from tests.redis_server import RedisServer
-
-
-@pytest.fixture
-def server(tmp_path: Path) -> Iterator[RedisServer]:
-    with RedisServer.start(tmp_path) as running:
-        yield running
 
 
 def shared(server: RedisServer) -> RedisHash:

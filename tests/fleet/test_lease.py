@@ -1,8 +1,7 @@
 """ltp_service.fleet.lease: several processes that ask one real Redis who feeds the fleet."""
 
-from collections.abc import Callable, Generator, Iterator
+from collections.abc import Callable, Generator
 from itertools import pairwise
-from pathlib import Path
 from threading import Event
 
 import pytest
@@ -81,12 +80,6 @@ class Process:
     def leads(self) -> bool:
         eventually(lambda: self.collector.running == (self.lease.epoch() is not None))
         return self.collector.running
-
-
-@pytest.fixture
-def server(tmp_path: Path) -> Iterator[RedisServer]:
-    with RedisServer.start(tmp_path) as running:
-        yield running
 
 
 @pytest.fixture

@@ -1,8 +1,6 @@
 """The owner's collectors, as other processes see them."""
 
 import time
-from collections.abc import Iterator
-from pathlib import Path
 
 import pytest
 
@@ -26,10 +24,9 @@ class FakeCollector:
 
 
 @pytest.fixture
-def server(tmp_path: Path) -> Iterator[RedisServer]:
-    with RedisServer.start(tmp_path) as running:
-        running.client().run("SET", EPOCH, 7)
-        yield running
+def server(server: RedisServer) -> RedisServer:
+    server.client().run("SET", EPOCH, 7)
+    return server
 
 
 def links(server: RedisServer, *collectors: FakeCollector, ahead: float = 0.0) -> Links:

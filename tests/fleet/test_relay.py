@@ -4,7 +4,6 @@ import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from pathlib import Path
 from threading import Event, Thread
 
 import pytest
@@ -21,10 +20,9 @@ OUT_OF_STEP = 2.0
 
 
 @pytest.fixture
-def server(tmp_path: Path) -> Iterator[RedisServer]:
-    with RedisServer.start(tmp_path) as running:
-        running.client().run("SET", EPOCH, 7)
-        yield running
+def server(server: RedisServer) -> RedisServer:
+    server.client().run("SET", EPOCH, 7)
+    return server
 
 
 class Words(Topic):

@@ -1,6 +1,5 @@
 """Keys in a real Redis that is frozen, emptied and filled with something else."""
 
-from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -18,12 +17,6 @@ from tests.steered_clock import SteeredClock
 
 DAY = 86_400.0
 KEY = ApiKey("a" * 8, "a" * 64, "ops", "admin", 1.0, None)
-
-
-@pytest.fixture
-def server(tmp_path: Path) -> Iterator[RedisServer]:
-    with RedisServer.start(tmp_path) as running:
-        yield running
 
 
 @pytest.fixture

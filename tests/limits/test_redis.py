@@ -2,7 +2,7 @@
 
 import logging
 import threading
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -20,12 +20,6 @@ from tests.redis_server import RedisServer
 
 CLIENT = "203.0.113.9"
 KEY = f"ltp:limit:{CLIENT}"
-
-
-@pytest.fixture
-def server(tmp_path: Path) -> Iterator[RedisServer]:
-    with RedisServer.start(tmp_path) as running:
-        yield running
 
 
 class Fleet:

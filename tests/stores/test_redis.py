@@ -1,8 +1,6 @@
 """ltp_service.stores.redis: two processes of a fleet and one real server between them."""
 
 import time
-from collections.abc import Iterator
-from pathlib import Path
 from threading import Event
 from typing import Any
 
@@ -81,10 +79,9 @@ class Process:
 
 
 @pytest.fixture
-def server(tmp_path: Path) -> Iterator[RedisServer]:
-    with RedisServer.start(tmp_path) as running:
-        begin(running.client(), FIRST)
-        yield running
+def server(server: RedisServer) -> RedisServer:
+    begin(server.client(), FIRST)
+    return server
 
 
 @pytest.fixture

@@ -1,6 +1,5 @@
 """The collected symbols in a real Redis in trouble; what holds in peace is in test_symbols.py."""
 
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -14,12 +13,6 @@ from ltp_service.stores.symbols import Symbols
 from tests.redis_server import RedisServer
 
 FIRST = ("BTCUSDT", "ETHUSDT")
-
-
-@pytest.fixture
-def server(tmp_path: Path) -> Iterator[RedisServer]:
-    with RedisServer.start(tmp_path) as running:
-        yield running
 
 
 def test_a_change_that_could_not_be_kept_is_not_in_force(server: RedisServer) -> None:

@@ -1,10 +1,8 @@
 """Order books through a real Redis: whole, with their age, and gone when nobody follows them."""
 
 import time
-from collections.abc import Iterator
 from dataclasses import dataclass
 from decimal import Decimal
-from pathlib import Path
 
 import pytest
 
@@ -23,15 +21,16 @@ class Process:
     shared: SharedBooks
     store: BookStore
 
-    def view(self) -> BookView | None:
-        return self.store.view("BTCUSDT", "bybit", 5)
+    def view(self) -> BookView:
+        view = self.store.view("BTCUSDT", "bybit", 5)
+        assert view is not None
+        return view
 
 
 @pytest.fixture
-def server(tmp_path: Path) -> Iterator[RedisServer]:
-    with RedisServer.start(tmp_path) as running:
-        running.client().run("SET", EPOCH, 7)
-        yield running
+def server(server: RedisServer) -> RedisServer:
+    server.client().run("SET", EPOCH, 7)
+    return server
 
 
 def process(server: RedisServer) -> Process:
@@ -56,23 +55,27 @@ def tell(owner: Process, other: Process) -> None:
     other.shared.load()
 
 
+def both_holding_one(server: RedisServer) -> tuple[Process, Process]:
+    """The owner and another one, which was told."""
+    owner, other = process(server), process(server)
+    owner.shared.replace("bybit", snapshot(), time.monotonic())
+    tell(owner, other)
+    return owner, other
+
+
 def test_a_book_is_shared_as_it_stands(server: RedisServer) -> None:
     owner, other = process(server), process(server)
     now = time.monotonic()
     owner.shared.replace("bybit", snapshot(), now - 3)
     tell(owner, other)
     own, told = owner.view(), other.view()
-    assert own is not None
-    assert told is not None
     assert (told.bids, told.asks, told.in_sync, told.changed_at) == (own.bids, own.asks, True, 5.0)
     assert told.received_at is not None
     assert now - 3.2 < told.received_at <= now - 3  # older by the way to Redis, never younger
 
     owner.shared.change("bybit", BookChange("BTCUSDT", 11, 11, levels("100.50"), []), now)
     tell(owner, other)
-    told = other.view()
-    assert told is not None
-    assert told.best_bid == (Decimal("100.50"), Decimal("1.50"))
+    assert other.view().best_bid == (Decimal("100.50"), Decimal("1.50"))
 
 
 def test_only_as_many_levels_are_told_as_anybody_may_ask_for(server: RedisServer) -> None:
@@ -86,9 +89,7 @@ def test_only_as_many_levels_are_told_as_anybody_may_ask_for(server: RedisServer
 
 @pytest.mark.parametrize("how", ["gap", "lost", "forgotten"])
 def test_a_book_that_its_owner_lost_is_lost_everywhere(server: RedisServer, how: str) -> None:
-    owner, other = process(server), process(server)
-    owner.shared.replace("bybit", snapshot(), time.monotonic())
-    tell(owner, other)
+    owner, other = both_holding_one(server)
     if how == "gap":
         owner.shared.change("bybit", BookChange("BTCUSDT", 50, 50, [], []), time.monotonic())
     elif how == "lost":
@@ -96,26 +97,16 @@ def test_a_book_that_its_owner_lost_is_lost_everywhere(server: RedisServer, how:
     else:
         owner.shared.forget("bybit", "BTCUSDT")
     tell(owner, other)
-    view = other.view()
-    assert view is not None
-    assert not view.in_sync
+    assert not other.view().in_sync
 
 
 def test_a_book_of_which_nobody_tells_any_more_is_out_of_sync(server: RedisServer) -> None:
-    owner, other = process(server), process(server)
-    owner.shared.replace("bybit", snapshot(), time.monotonic())
-    tell(owner, other)
+    _, other = both_holding_one(server)
     other.shared.lost()
-    view = other.view()
-    assert view is not None
-    assert not view.in_sync
+    assert not other.view().in_sync
 
 
 def test_a_new_owner_does_not_tell_what_it_was_told(server: RedisServer) -> None:
-    owner, other = process(server), process(server)
-    owner.shared.replace("bybit", snapshot(), time.monotonic())
-    tell(owner, other)
+    _, other = both_holding_one(server)
     other.shared.restart()
-    view = other.view()
-    assert view is not None
-    assert not view.in_sync
+    assert not other.view().in_sync

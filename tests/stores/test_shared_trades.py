@@ -1,10 +1,8 @@
 """Trades through a real Redis: what one process collects, the others show."""
 
 import time
-from collections.abc import Iterator
 from dataclasses import dataclass
 from decimal import Decimal
-from pathlib import Path
 
 import pytest
 
@@ -31,10 +29,9 @@ class Process:
 
 
 @pytest.fixture
-def server(tmp_path: Path) -> Iterator[RedisServer]:
-    with RedisServer.start(tmp_path) as running:
-        running.client().run("SET", EPOCH, 7)
-        yield running
+def server(server: RedisServer) -> RedisServer:
+    server.client().run("SET", EPOCH, 7)
+    return server
 
 
 def process(server: RedisServer) -> Process:
