@@ -30,15 +30,10 @@ ON_THEIR_OWN = INTERVAL * WORKERS + REST_CACHE
 WALK = Row.walk
 """Events per second, which stop for the trade that is waited for."""
 
+of_a_fleet = partial(row, several_workers=True, long=True)
 
-@row(
-    "redis_frozen",
-    "Redis frozen (SIGSTOP) 30 s, 2 x 2 workers",
-    fleet="redis",
-    several_workers=True,
-    apart=ON_THEIR_OWN,
-    long=True,
-)
+
+@of_a_fleet("redis_frozen", "Redis frozen (SIGSTOP) 30 s, 2 x 2 workers", fleet="redis", apart=ON_THEIR_OWN)
 def frozen(stage: Stage) -> None:
     assert stage.redis is not None
     with stage.faulty():
@@ -48,14 +43,7 @@ def frozen(stage: Stage) -> None:
     _judge(stage, BACK)
 
 
-@row(
-    "redis_killed",
-    "Redis killed, empty 5 s later, 2 x 2 workers",
-    fleet="redis",
-    several_workers=True,
-    apart=ON_THEIR_OWN,
-    long=True,
-)
+@of_a_fleet("redis_killed", "Redis killed, empty 5 s later, 2 x 2 workers", fleet="redis", apart=ON_THEIR_OWN)
 def killed(stage: Stage) -> None:
     assert stage.redis is not None
     with stage.faulty():
@@ -65,14 +53,7 @@ def killed(stage: Stage) -> None:
     _judge(stage, BACK)
 
 
-@row(
-    "redis_failover",
-    "Sentinel failover, 2 x 2 workers",
-    fleet="sentinels",
-    several_workers=True,
-    apart=ON_THEIR_OWN,
-    long=True,
-)
+@of_a_fleet("redis_failover", "Sentinel failover, 2 x 2 workers", fleet="sentinels", apart=ON_THEIR_OWN)
 def failover(stage: Stage) -> None:
     assert stage.sentinels is not None
     with stage.faulty():
@@ -81,13 +62,7 @@ def failover(stage: Stage) -> None:
     _judge(stage, FAILED_OVER)
 
 
-@row(
-    "owner_killed",
-    "owner of the feed killed (SIGKILL, all its workers), 10 times",
-    fleet="redis",
-    several_workers=True,
-    long=True,
-)
+@of_a_fleet("owner_killed", "owner of the feed killed (SIGKILL, all its workers), 10 times", fleet="redis")
 def owner_killed(stage: Stage) -> None:
     """The clients ask the service beside it, which has to take over."""
     assert stage.fleet is not None
