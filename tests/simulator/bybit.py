@@ -1,6 +1,5 @@
 """Bybit v5 public spot: one acknowledgement per request without the topics' names, ids as text, its own ping."""
 
-import json
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
@@ -10,7 +9,7 @@ from tests.simulator.order_book import Level
 from tests.simulator.venue_dialect import Message, VenueClient, Wanted
 from tests.simulator.venue_faults import Topic, VenueFaults, hides_pong, hides_symbol
 from tests.simulator.venue_market import Listing, Print, VenueMarket
-from tests.simulator.wire import compact
+from tests.simulator.wire import compact, read_object
 
 NAME = "bybit"
 MOST_ARGS = 10
@@ -33,7 +32,7 @@ class Bybit:
         """Nothing is said before the client speaks."""
 
     def receive(self, client: VenueClient, text: str) -> None:
-        request = _parsed(text)
+        request = read_object(text)
         match request.get("op"):
             case "ping":
                 client.counters.pinged()
@@ -105,14 +104,6 @@ class Bybit:
         if parts is None or (parts[2] and int(parts[2]) not in DEPTHS):
             return None
         return Topic(name, parts[1], parts[3])
-
-
-def _parsed(text: str) -> dict[str, Any]:
-    try:
-        request = json.loads(text)
-    except (ValueError, RecursionError):
-        return {}
-    return request if isinstance(request, dict) else {}
 
 
 def _answer(client: VenueClient, request: dict[str, Any], op: str, message: str, success: bool = True) -> str:

@@ -7,9 +7,9 @@ from typing import Protocol
 
 from tests.simulator import faults
 from tests.simulator.connection import Connection, Topic
-from tests.simulator.counters import Counters
 from tests.simulator.dialect import Dialect, Wish
 from tests.simulator.faults import Faults, Ignored, Kind, Outgoing, Refused
+from tests.simulator.links import Links
 from tests.simulator.market import Market, Pair, Trade
 from tests.simulator.switches import Arguments
 from tests.simulator.wire import text_frame
@@ -30,19 +30,16 @@ class Player(Protocol):
     def start(self, connection: Connection) -> None: ...
 
 
-class Exchange:
-    """Owns the subscriptions. `lock` guards them and the market, and makes the order on each wire the market's."""
+class Exchange(Links[Connection]):
+    """Owns the subscriptions and the market."""
 
     def __init__(self, market: Market, seed: int, heartbeat_seconds: float = 1.0) -> None:
+        super().__init__()
         self.market = market
         self.heartbeat_seconds = heartbeat_seconds
         self.faults = Faults()
-        self.counters = Counters()
-        self.lock = threading.RLock()
         self.player: Player | None = None
         self._system = "online"
-        self._frozen = False
-        self._connections: dict[int, Connection] = {}
         self._played: set[int] = set()
         self._choice = random.Random(seed)
 
@@ -60,42 +57,16 @@ class Exchange:
         with self.lock:
             return 2**63 + self._choice.getrandbits(62)
 
-    def connections(self) -> list[Connection]:
-        with self.lock:
-            return list(self._connections.values())
-
     def set_system(self, system: str) -> None:
         with self.lock:
             self._system = system
             for connection in self.connections():
                 connection.say(connection.dialect.status(system, connection.connection_id), Kind.STATUS)
 
-    def set_frozen(self, frozen: bool) -> None:
-        with self.lock:
-            self._frozen = frozen
-            for connection in self.connections():
-                connection.freeze(frozen)
-
-    def entered(self, connection: Connection) -> None:
-        with self.lock:
-            self._connections[connection.connection_id] = connection
-            connection.freeze(self._frozen)
-        self.counters.opened()
-
-    def left(self, connection: Connection) -> None:
-        with self.lock:
-            del self._connections[connection.connection_id]
-            self._played.discard(connection.connection_id)
-            for topic in list(connection.topics):
-                self.unsubscribe(connection, topic)
-        self.counters.closed()
-
-    def cut(self, how: str, code: int) -> int:
-        """Drops all connections; returns how many."""
-        dropped = self.connections()
-        for connection in dropped:
-            connection.cut(how, code)
-        return len(dropped)
+    def forget(self, client: Connection) -> None:
+        self._played.discard(client.connection_id)
+        for topic in list(client.topics):
+            self.unsubscribe(client, topic)
 
     def unsubscribe(self, connection: Connection, topic: Topic) -> bool:
         """Whether there was such a subscription."""
@@ -119,7 +90,7 @@ class Exchange:
     def _grant(self, connection: Connection, wishes: Sequence[Wish]) -> None:
         with self.lock:  # whoever reads the acknowledgement is subscribed
             granted = [wish for wish in wishes if self._answer(connection, wish)]
-            if connection.connection_id not in self._connections:
+            if not self.is_connected(connection):
                 return
             self._send_snapshots(connection, granted)
             for wish in granted:
@@ -172,11 +143,7 @@ class Exchange:
 
     def subscribers(self, channel: str, pair: str) -> list[Connection]:
         with self.lock:
-            return [
-                connection
-                for connection in self._connections.values()
-                if (channel, pair) in connection.topics
-            ]
+            return [each for each in self.connections() if (channel, pair) in each.topics]
 
     def publish(self, trades: Sequence[Trade], *, silent: bool = False) -> None:
         """Prints the trades of one event of one pair: onto the tape, then to the subscribers of both channels."""
@@ -201,13 +168,6 @@ class Exchange:
             if name not in frames:
                 frames[name] = text_frame(write(connection.dialect))
             connection.send(frames[name])
-
-    def send_raw(self, content: bytes) -> int:
-        """The same bytes to every connection; returns to how many."""
-        receivers = self.connections()
-        for connection in receivers:
-            connection.send(content)
-        return len(receivers)
 
     def clear_faults(self) -> None:
         self.faults.clear(self)

@@ -1,6 +1,5 @@
 """Kraken WebSocket v1: events are objects, data are arrays, numbers are strings, names are XBT/USD."""
 
-import json
 import re
 import zlib
 from collections.abc import Callable, Sequence
@@ -10,7 +9,7 @@ from typing import Any
 from tests.simulator.dialect import Client, Wish
 from tests.simulator.faults import Kind
 from tests.simulator.market import Market, Pair, Ticker, Trade, plain
-from tests.simulator.wire import compact
+from tests.simulator.wire import compact, read_object
 
 VERSION = "1.9.1"
 CHANNELS = ("ticker", "trade")
@@ -59,7 +58,7 @@ class KrakenV1:
         return [list(history) for history in histories]
 
     def receive(self, client: Client, text: str) -> None:
-        request = _parsed(text)
+        request = read_object(text)
         match request.get("event"):
             case "ping":
                 client.ping_received()
@@ -117,14 +116,6 @@ class KrakenV1:
         channel = str(subscription.get("name")) if isinstance(subscription, dict) else ""
         names = request.get("pair")
         return [(channel, str(name)) for name in names] if isinstance(names, list) else []
-
-
-def _parsed(text: str) -> dict[str, Any]:
-    try:
-        request = json.loads(text)
-    except (ValueError, RecursionError):
-        return {}
-    return request if isinstance(request, dict) else {}
 
 
 def _request_id(request: dict[str, Any]) -> dict[str, Any]:

@@ -1,6 +1,5 @@
 """Kraken WebSocket v2: always objects, bare numbers, names are BTC/USD, acknowledgements per symbol."""
 
-import json
 import re
 import time
 from collections.abc import Callable, Sequence
@@ -10,7 +9,7 @@ from typing import Any
 from tests.simulator.dialect import Client, Wish
 from tests.simulator.faults import Kind
 from tests.simulator.market import Market, Ticker, Trade, plain
-from tests.simulator.wire import compact
+from tests.simulator.wire import compact, read_object
 
 VERSION = "2.0.10"
 CHANNELS = ("ticker", "trade")
@@ -58,7 +57,7 @@ class KrakenV2:
 
     def receive(self, client: Client, text: str) -> None:
         stamps = {"time_in": self._now()}
-        request = _parsed(text)
+        request = read_object(text)
         match request.get("method"):
             case "ping":
                 client.ping_received()
@@ -150,14 +149,6 @@ def rfc3339(micros: int) -> str:
 
 def _type(snapshot: bool) -> str:
     return "snapshot" if snapshot else "update"
-
-
-def _parsed(text: str) -> dict[str, Any]:
-    try:
-        request = json.loads(text)
-    except (ValueError, RecursionError):
-        return {}
-    return request if isinstance(request, dict) else {}
 
 
 def _request_id(request: dict[str, Any]) -> dict[str, Any]:

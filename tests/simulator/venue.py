@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterable, Sequence
 from itertools import count
 
 from tests.simulator import venue_faults
-from tests.simulator.counters import Counters
+from tests.simulator.links import Links
 from tests.simulator.order_book import Level
 from tests.simulator.switches import Arguments
 from tests.simulator.venue_connection import Terms, VenueConnection
@@ -18,18 +18,15 @@ from tests.simulator.venue_market import Listing, Print, VenueMarket
 from tests.simulator.wire import Request, send_reply, text_frame
 
 
-class Venue:
-    """Owns the subscriptions. `lock` guards them and the market, and makes the order on each wire the market's."""
+class Venue(Links[VenueConnection]):
+    """Owns the subscriptions and the market."""
 
     def __init__(self, market: VenueMarket, dialect: VenueDialect, faults: VenueFaults, terms: Terms) -> None:
+        super().__init__()
         self.market = market
         self.dialect = dialect
         self.faults = faults
-        self.counters = Counters()
-        self.lock = threading.RLock()
         self._terms = terms
-        self._frozen = False
-        self._connections: dict[str, VenueConnection] = {}
         self._subscribers: dict[str, dict[str, VenueConnection]] = {}
         self._skipped: dict[str, int] = {}
         self._numbers = count(1)
@@ -49,35 +46,8 @@ class Venue:
         connection = VenueConnection(self, peer, self._new_connection_id(), request.query, self._terms)
         connection.serve(request.head, rest)
 
-    def connections(self) -> list[VenueConnection]:
-        with self.lock:
-            return list(self._connections.values())
-
-    def entered(self, connection: VenueConnection) -> None:
-        with self.lock:
-            self._connections[connection.connection_id] = connection
-            connection.freeze(self._frozen)
-        self.counters.opened()
-
-    def left(self, connection: VenueConnection) -> None:
-        with self.lock:
-            del self._connections[connection.connection_id]
-            self.unsubscribe(connection, list(connection.topics))
-        self.counters.closed()
-
-    def cut(self, how: str, code: int) -> int:
-        """Drops all connections; returns how many."""
-        dropped = self.connections()
-        for connection in dropped:
-            connection.cut(how, code)
-        return len(dropped)
-
-    def send_raw(self, content: bytes) -> int:
-        """The same bytes to every connection; returns to how many."""
-        receivers = self.connections()
-        for connection in receivers:
-            connection.send(content)
-        return len(receivers)
+    def forget(self, client: VenueConnection) -> None:
+        self.unsubscribe(client, list(client.topics))
 
     def subscribe(self, connection: VenueConnection, topics: Sequence[Topic], ack: str | None) -> None:
         """Acknowledges and grants, in the order and at the time that faults leave."""
@@ -149,12 +119,6 @@ class Venue:
             self.trade(listing, self._choice.choice((1, 1, 1, 2, 3)))
             self.change_book(listing, 2)
 
-    def set_frozen(self, frozen: bool) -> None:
-        with self.lock:
-            self._frozen = frozen
-            for connection in self.connections():
-                connection.freeze(frozen)
-
     def skip_update(self, symbol: str) -> None:
         with self.lock:
             self._skipped[symbol] = self._skipped.get(symbol, 0) + 1
@@ -189,7 +153,7 @@ class Venue:
 
     def _join(self, connection: VenueConnection, topics: Sequence[Topic]) -> None:
         with self.lock:
-            if connection.connection_id not in self._connections:
+            if not self.is_connected(connection):
                 return
             new = [topic for topic in topics if topic.name not in connection.topics]
             for topic in new:

@@ -161,3 +161,12 @@ def fragmented(opcode: Opcode, payload: bytes, count: int) -> bytes:
 
 def compact(content: Any) -> str:
     return json.dumps(content, separators=(",", ":"))
+
+
+def read_object(text: str) -> dict[str, Any]:
+    """A client's JSON object; empty for anything else."""
+    try:
+        request = json.loads(text)
+    except (ValueError, RecursionError):
+        return {}
+    return request if isinstance(request, dict) else {}
