@@ -37,10 +37,12 @@ Script = Callable[[Sequence[str], Sequence[Argument]], Any]
 class RedisClient:
     """Commands to one Redis. Safe from any thread or greenlet. Every method may raise StoreUnavailable."""
 
-    def __init__(self, redis: Any, name: str, monotonic: Callable[[], float]) -> None:
+    def __init__(self, redis: Any, name: str, monotonic: Callable[[], float], database: int) -> None:
         self._redis = redis
         self._name = name
         self._monotonic = monotonic
+        self.database = database
+        """Its number, by which keys are apart and channels are not (redis.io/docs/latest/develop/pubsub)."""
         self._refused_until = 0.0
 
     def run(self, *command: Argument) -> Any:
@@ -140,11 +142,10 @@ def open_redis(config: Config, monotonic: Callable[[], float]) -> RedisClient:
             [(host, port) for host, port, _ in addresses], sentinel_kwargs=options | tls, **own, **tls
         )
         name = f"Redis {config.redis_master!r} (REDIS_SENTINELS)"
-        return RedisClient(sentinel.master_for(config.redis_master), name, monotonic)
+        return RedisClient(sentinel.master_for(config.redis_master), name, monotonic, config.redis_db)
     host, port, secure = _parts(config.redis_addr)
-    return RedisClient(
-        Redis(host, port, ssl=secure, **own), f"Redis at {host}:{port} (REDIS_ADDR)", monotonic
-    )
+    name = f"Redis at {host}:{port} (REDIS_ADDR)"
+    return RedisClient(Redis(host, port, ssl=secure, **own), name, monotonic, config.redis_db)
 
 
 def _parts(address: str) -> tuple[str, int, bool]:

@@ -22,9 +22,9 @@ if redis.call('GET', KEYS[1]) ~= ARGV[1] then return 'fenced' end
 local time = redis.call('TIME')
 local now = time[1] + time[2] / 1e6
 if math.abs(now - ARGV[2]) > tonumber(ARGV[3]) then return 'late' end
-for field = 6, #ARGV, 2 do redis.call('HSET', KEYS[2], ARGV[field], ARGV[field + 1]) end
+for field = 7, #ARGV, 2 do redis.call('HSET', KEYS[2], ARGV[field], ARGV[field + 1]) end
 redis.call('EXPIRE', KEYS[2], ARGV[4])
-redis.call('PUBLISH', KEYS[2], string.format('%.6f ', now) .. ARGV[5])
+redis.call('PUBLISH', ARGV[5], string.format('%.6f ', now) .. ARGV[6])
 return 'ok'
 """
 # Written long after it was sent (a frozen server reads its backlog when it wakes up) it would look young: `late`.
@@ -61,8 +61,9 @@ class Topic:
     """Fields that one process tells and every other has a copy of. A subclass knows what they mean."""
 
     def __init__(self, name: str, line: Line) -> None:
-        self.channel = f"ltp:{name}"
         self._client, self._clock, self._news = line
+        self._key = f"ltp:{name}"
+        self.channel = f"{self._key}@{self._client.database}"
         self._tell = self._client.script(_TELL)
         self.epoch = 0
         """The tenure of which this process heard last."""
@@ -110,7 +111,7 @@ class Topic:
     def load(self) -> None:
         """Reads everything there is, in place of what was missed."""
         self.epoch = int(self._client.run("GET", EPOCH) or 0)
-        held: Mapping[bytes, bytes] = self._client.run("HGETALL", self.channel)
+        held: Mapping[bytes, bytes] = self._client.run("HGETALL", self._key)
         self.learn({name.decode(): text for name, text in held.items()})
 
     def take(self, message: bytes) -> None:
@@ -128,5 +129,5 @@ class Topic:
     def _write(self, epoch: int, fields: Fields) -> object:
         bulletin = _Bulletin(epoch, {name: msgspec.Raw(text) for name, text in fields.items()})
         flat = [part for field in fields.items() for part in field]
-        now = self._clock.now()
-        return self._tell((EPOCH, self.channel), (epoch, now, TOLERANCE, MEMORY, _encode(bulletin), *flat))
+        settings = (epoch, self._clock.now(), TOLERANCE, MEMORY, self.channel)
+        return self._tell((EPOCH, self._key), (*settings, _encode(bulletin), *flat))

@@ -152,7 +152,7 @@ def test_news_do_not_wait_and_evidence_waits_for_a_moment_at_most(server: RedisS
 
 
 def test_a_burst_of_news_goes_out_in_few_bulletins(server: RedisServer, ready: Ready) -> None:
-    subscription = server.client().subscribe("ltp:words")
+    subscription = server.client().subscribe("ltp:words@0")
     begun = time.monotonic()
     with running(ready.publisher):
         while time.monotonic() - begun < 20 * AT_LEAST:
@@ -292,7 +292,7 @@ def test_a_bulletin_that_cannot_be_read_is_reported_and_the_next_one_taken(
     server: RedisServer, listener: Listener, speaker: Words, caplog: pytest.LogCaptureFixture
 ) -> None:
     for message in (b"", b"1.5", b"soon [7,{}]", b"1.5 [7,{}", b"1.5 [7,[]]", b"\xff [7,{}]"):
-        server.client().run("PUBLISH", "ltp:words", message)
+        server.client().run("PUBLISH", "ltp:words@0", message)
     speaker.say("garbage")
     speaker.say("a")
     eventually(lambda: "a" in listener.topic.learned)

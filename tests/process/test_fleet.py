@@ -120,7 +120,7 @@ def test_no_word_of_an_owner_that_stood_still_follows_one_of_its_successor(
     simulator: Simulator, redis: RedisServer, fleet: Fleet
 ) -> None:
     epochs: list[int] = []
-    subscription = redis.client().subscribe("ltp:prices")
+    subscription = redis.client().subscribe("ltp:prices@0")
     old = fleet.owner()
     until(lambda: _next_epoch(subscription, epochs) > 0, 2, "a bulletin of the first owner")
     begun = time.monotonic()

@@ -29,8 +29,8 @@ SOON = 0.2
 class Process:
     """One process of a fleet, with a monotonic clock that shows `ahead` seconds more than the test's."""
 
-    def __init__(self, server: RedisServer, ahead: float = 0.0) -> None:
-        self.client = server.client()
+    def __init__(self, server: RedisServer, ahead: float = 0.0, database: int = 0) -> None:
+        self.client = server.client(redis_db=database)
         self._ahead = ahead
         self.changes = Changes()
         self.off = 0.0
@@ -356,6 +356,17 @@ def test_a_price_from_redis_never_goes_back_in_exchange_time(owner: Process, oth
     assert other.price() == "2"
     other.reload()
     assert other.price() == "2"
+
+
+def test_fleets_in_two_databases_of_one_redis_do_not_hear_each_other(
+    server: RedisServer, owner: Process
+) -> None:
+    other = Process(server, database=1)
+    begin(other.client, SECOND)
+    other.trade("2")
+    assert other.store.tell(SECOND)
+    other.hear()
+    assert owner.hears_nothing()
 
 
 def test_a_process_does_not_listen_to_itself(owner: Process) -> None:
