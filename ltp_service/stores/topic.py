@@ -94,10 +94,10 @@ class Topic:
 
     def tell(self, epoch: int) -> bool:
         """Tells what is new; False when another process owns the feeds."""
+        self._own_epoch = epoch
         fields = self.take_news()
         if not fields:
             return True
-        self._own_epoch = epoch
         try:
             outcome = self._write(epoch, fields)
         except StoreUnavailable:
@@ -109,8 +109,10 @@ class Topic:
         return bool(outcome != b"fenced")
 
     def load(self) -> None:
-        """Reads everything there is, in place of what was missed."""
+        """Reads everything there is, in place of what was missed; who told it himself has missed nothing."""
         self.epoch = int(self._client.run("GET", EPOCH) or 0)
+        if self.epoch == self._own_epoch:
+            return
         held: Mapping[bytes, bytes] = self._client.run("HGETALL", self._key)
         self.learn({name.decode(): text for name, text in held.items()})
 

@@ -106,6 +106,16 @@ def test_a_book_of_which_nobody_tells_any_more_is_out_of_sync(server: RedisServe
     assert not other.view().in_sync
 
 
+def test_an_owner_keeps_its_whole_book_when_it_listens_anew(server: RedisServer) -> None:
+    owner = process(server)
+    owner.shared.replace("bybit", snapshot(bids=90), time.monotonic())
+    assert owner.shared.tell(7)
+    owner.shared.load()
+    view = owner.store.view("BTCUSDT", "bybit", 1000)
+    assert view is not None
+    assert len(view.bids) == 90
+
+
 def test_a_new_owner_does_not_tell_what_it_was_told(server: RedisServer) -> None:
     _, other = both_holding_one(server)
     other.shared.restart()
