@@ -8,6 +8,10 @@ from collections.abc import Callable
 TOLERANCE = 0.5
 """Seconds by which the server's clock may be off from where it was expected before it is measured anew."""
 
+PAUSE = 0.1
+"""Seconds between two measurings because of words that seem old: who has much to catch up on would never do so, if
+each word cost a question. Read with the wrong clock these look older still, and so do no harm."""
+
 
 class SharedClock:
     """The server's unix seconds and this process's monotonic seconds, as far apart as last measured."""
@@ -17,12 +21,14 @@ class SharedClock:
         self.monotonic = monotonic
         self._least = self._most = 0.0
         """What is to be added to the server's time for ours lies between these."""
+        self._measured_at = -PAUSE
 
     def measure(self) -> None:
         """Asks the server for its time. Raises StoreUnavailable."""
         asked_at = self.monotonic()
         told = self._server_time()
-        self._least, self._most = asked_at - told, self.monotonic() - told
+        self._measured_at = self.monotonic()
+        self._least, self._most = asked_at - told, self._measured_at - told
 
     def shared(self, moment: float) -> float:
         """Our monotonic moment by the server's clock, or a little earlier."""
@@ -36,6 +42,8 @@ class SharedClock:
         """The server's moment by our monotonic clock, or a little earlier."""
         return moment + self._least
 
-    def agrees(self, told_at: float) -> bool:
-        """Whether the server told `told_at`, its own time, about now."""
-        return abs(self.own(told_at) - self.monotonic()) <= TOLERANCE
+    def is_doubted(self, told_at: float) -> bool:
+        """Whether it should be measured anew, for the server did not tell `told_at`, its own time, about now."""
+        now = self.monotonic()
+        ahead = self.own(told_at) - now
+        return ahead > TOLERANCE or (ahead < -TOLERANCE and now - self._measured_at >= PAUSE)

@@ -119,7 +119,7 @@ class Topic:
     def take(self, message: bytes) -> None:
         """What another process told."""
         told_at, _, text = message.partition(b" ")
-        if not self._clock.agrees(float(told_at)):
+        if self._clock.is_doubted(float(told_at)):
             self._clock.measure()
         bulletin = _decode(text)
         if bulletin.epoch < self.epoch:

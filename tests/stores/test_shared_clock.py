@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ltp_service.stores.shared_clock import TOLERANCE, SharedClock
+from ltp_service.stores.shared_clock import PAUSE, TOLERANCE, SharedClock
 
 seconds = st.floats(-1e6, 1e6)
 delays = st.floats(0, 5)
@@ -59,21 +59,40 @@ def test_now_is_the_servers_time_or_a_little_earlier() -> None:
     assert measured(time, -3600.0, 0.1, 0.2).now() == pytest.approx(7200.0 + 0.3 - 0.2)
 
 
-def test_a_word_of_now_agrees_and_one_from_a_backlog_does_not() -> None:
+def test_a_word_of_now_raises_no_doubt_and_one_from_a_backlog_does() -> None:
     time = Time()
     clock = measured(time, 50.0)
     told_at = time.now + time.server
-    assert clock.agrees(told_at)
+    assert not clock.is_doubted(told_at)
     time.now += TOLERANCE * 1.1
-    assert not clock.agrees(told_at)
+    assert clock.is_doubted(told_at)
 
 
-def test_a_server_whose_clock_was_set_disagrees_until_it_is_measured_anew() -> None:
+def test_a_long_backlog_is_read_without_a_question_for_each_word() -> None:
+    time = Time()
+    clock = measured(time, 50.0)
+    told_at = time.now + time.server
+    time.now += 2 * TOLERANCE
+    clock.measure()
+    assert not clock.is_doubted(told_at)
+    time.now += 2 * PAUSE
+    assert clock.is_doubted(told_at)
+
+
+def test_a_server_whose_clock_was_set_is_doubted_until_it_is_measured_anew() -> None:
     time = Time()
     clock = measured(time, 50.0)
     for step in (3600.0, -3600.0):
         time.server += step
-        assert not clock.agrees(time.now + time.server)
+        time.now += 2 * PAUSE
+        assert clock.is_doubted(time.now + time.server)
         clock.measure()
-        assert clock.agrees(time.now + time.server)
-        assert clock.now() == time.now + time.server
+        assert not clock.is_doubted(time.now + time.server)
+        assert clock.now() == pytest.approx(time.now + time.server)
+
+
+def test_a_clock_that_was_set_ahead_is_doubted_at_once_for_its_words_would_look_younger() -> None:
+    time = Time()
+    clock = measured(time, 50.0)
+    time.server += 3600.0
+    assert clock.is_doubted(time.now + time.server)
