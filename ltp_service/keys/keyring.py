@@ -81,8 +81,16 @@ class Keyring:
         self._publish({})
 
     def check(self, text: str) -> ApiKey:
-        """The key of this text. Raises KeyInvalid in the same words whatever is wrong. Never touches the file."""
-        key = self._find(text) if is_well_formed(text) else None
+        """The key of this text. Raises KeyInvalid in the same words whatever is wrong. Never touches the file.
+
+        StoreUnavailable for what may be a key while none was ever read.
+        """
+        well_formed = is_well_formed(text)
+        key = self._find(text) if well_formed else None
+        if key is None and well_formed and self._version is None:
+            raise StoreUnavailable(
+                "the API keys could not be read yet; try again, or see the log for the cause"
+            )
         now = self._clock.wall()
         if key is None or key.state(now) != "active":
             raise KeyInvalid("the API key is not valid; ask an administrator for a new one")

@@ -210,6 +210,19 @@ def test_a_back_end_in_trouble_leaves_the_known_keys_in_force(keyring: Keyring, 
     assert len(keyring.list()) == 1
 
 
+def test_nobody_is_told_that_his_key_is_wrong_while_the_keys_were_never_read(
+    keyring: Keyring, shared: MemoryKeys, clock: SteeredClock
+) -> None:
+    text, key = keyring.create("ops", "admin", DAY)
+    begun = Keyring(shared, clock, ENVIRONMENT_KEY, secrets.token_bytes)
+    assert begun.check(ENVIRONMENT_KEY).permission == "admin"
+    assert_refused(begun, "nonsense")
+    with pytest.raises(StoreUnavailable, match="could not be read yet"):
+        begun.check(text)
+    begun.refresh()
+    assert begun.check(text) == key
+
+
 def test_a_key_that_could_not_be_kept_is_not_valid(keyring: Keyring, shared: MemoryKeys) -> None:
     shared.trouble = StoreUnavailable("disk full")
     with pytest.raises(StoreUnavailable, match="disk full"):
