@@ -8,9 +8,12 @@ from ltp_service.openapi.pieces import (
     MOMENT,
     OPEN,
     TEXT,
+    TRADE_ID,
+    TRADED_AT,
     Area,
     Node,
     answer,
+    in_path,
     json_content,
     listing,
     mapping,
@@ -75,13 +78,11 @@ def _list() -> Node:
 
 
 def _revoke() -> Node:
-    prefix = {
-        "name": "prefix",
-        "in": "path",
-        "required": True,
-        "description": "As the list has it, or as much of its beginning as no other key has",
-        "schema": {"type": "string", "minLength": 1, "examples": ["ltp_Ab3dE6gH"]},
-    }
+    prefix = in_path(
+        "prefix",
+        {"type": "string", "minLength": 1, "examples": ["ltp_Ab3dE6gH"]},
+        description="As the list has it, or as much of its beginning as no other key has",
+    )
     return operation(
         "revokeKey",
         "End a key: at once here, within 2 s in every process",
@@ -126,31 +127,28 @@ def _schemas() -> dict[str, Node]:
         "Key": record(key),
         "NewKey": record({"key": {"type": "string", "pattern": "^ltp_[A-Za-z0-9_-]{43}$"}, **key}),
         "Tasks": record({"runners": listing(schema("Task")), "greenlets": running, "threads": running}),
-        "Storage": record(
-            {
-                "prices": record(
-                    {"market": schema("Market"), "held": mapping(schema("HeldPrice"), "By pair")}
-                ),
-                "trades": record(
-                    {
-                        "statistics": schema("TradeStatistics"),
-                        "by_symbol": mapping(COUNT, "Trades stored of each symbol"),
-                    }
-                ),
-                "books": listing(record({"exchange": TEXT, "symbol": TEXT, "in_sync": FLAG})),
-                "symbols": listing(TEXT),
-                "journal": record({"longest": COUNT, "decisions": mapping(COUNT, "By pair")}),
-            }
-        ),
+        "Storage": record(_stored()),
         "HeldPrice": record(
             {
                 "price": TEXT,
                 "source": schema("Source"),
-                "trade_id": maybe({"type": "integer"}, "where the exchange does not give it"),
-                "traded_at": maybe(MOMENT, "where the exchange does not give it"),
+                "trade_id": TRADE_ID,
+                "traded_at": TRADED_AT,
                 "received_at": MOMENT,
                 "confirmed_at": MOMENT,
                 "confirmed_by": schema("Source"),
             }
         ),
+    }
+
+
+def _stored() -> dict[str, Node]:
+    held = mapping(schema("HeldPrice"), "By pair")
+    by_symbol = mapping(COUNT, "Trades stored of each symbol")
+    return {
+        "prices": record({"market": schema("Market"), "held": held}),
+        "trades": record({"statistics": schema("TradeStatistics"), "by_symbol": by_symbol}),
+        "books": listing(record({"exchange": TEXT, "symbol": TEXT, "in_sync": FLAG})),
+        "symbols": listing(TEXT),
+        "journal": record({"longest": COUNT, "decisions": mapping(COUNT, "By pair")}),
     }

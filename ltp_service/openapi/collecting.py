@@ -10,9 +10,11 @@ from ltp_service.openapi.pieces import (
     OPEN,
     SECONDS,
     TEXT,
+    TRADED_AT,
     Area,
     Node,
     answer,
+    in_path,
     json_content,
     listing,
     mapping,
@@ -65,7 +67,7 @@ def _one() -> Node:
         "getCollector",
         "What one collector does",
         success("The collector", schema("Collector")) | refusals("NOT_FOUND"),
-        parameters=[_in_path("name", _COLLECTOR)],
+        parameters=[in_path("name", _COLLECTOR)],
         security=OPEN,
     )
 
@@ -92,7 +94,9 @@ def _books() -> Node:
     return operation(
         "getBooks",
         "The order books of one symbol, one per exchange",
-        success("Those that were ever received", _book_list()) | too_long() | refusals("INVALID_PARAMETER"),
+        success("Those that were ever received", record({"books": listing(schema("Book"))}))
+        | too_long()
+        | refusals("INVALID_PARAMETER"),
         description="A book that is out of sync says so and has no prices at all: no bids, no asks.",
         parameters=[
             query("symbol", _SYMBOL, "Needed", required=True),
@@ -101,10 +105,6 @@ def _books() -> Node:
         ],
         security=OPEN,
     )
-
-
-def _book_list() -> Node:
-    return record({"books": listing(schema("Book"))})
 
 
 def _statistics() -> Node:
@@ -145,17 +145,12 @@ def _remove() -> Node:
         "Collect a symbol no longer",
         success("Removed", schema("Symbols")) | refusals("INVALID_PARAMETER", "NOT_FOUND"),
         description="Needs a write key.",
-        parameters=[_in_path("symbol", _SYMBOL)],
+        parameters=[in_path("symbol", _SYMBOL)],
         security=KEYED,
     )
 
 
-def _in_path(name: str, kind: Node) -> Node:
-    return {"name": name, "in": "path", "required": True, "schema": kind}
-
-
 def _schemas() -> dict[str, Node]:
-    level = record({"price": _POSITIVE, "size": _POSITIVE})
     return {
         "Collector": _collector(),
         "Trade": record(
@@ -171,7 +166,7 @@ def _schemas() -> dict[str, Node]:
                 "raw": {"type": "string", "description": "The exchange's own text of this trade"},
             }
         ),
-        "Level": level,
+        "Level": record({"price": _POSITIVE, "size": _POSITIVE}),
         "Book": record(
             {
                 "exchange": TEXT,
@@ -181,7 +176,7 @@ def _schemas() -> dict[str, Node]:
                 "best_ask": maybe(schema("Level"), "when out of sync, or when nobody sells"),
                 "bids": listing(schema("Level"), description="Highest first"),
                 "asks": listing(schema("Level"), description="Lowest first"),
-                "changed_at": maybe(MOMENT, "where the exchange does not give it"),
+                "changed_at": TRADED_AT,
                 "received_at": maybe(MOMENT, "before the first update"),
                 "age_ms": maybe(MILLISECONDS, "before the first update"),
             }

@@ -9,6 +9,8 @@ from ltp_service.openapi.pieces import (
     PAIR,
     SECONDS,
     TEXT,
+    TRADE_ID,
+    TRADED_AT,
     Area,
     Node,
     listing,
@@ -90,13 +92,7 @@ def _explained() -> dict[str, Node]:
         "subscription": maybe(schema("Subscription"), "when the feed is switched off"),
         "witnesses": listing(schema("Witness"), description="What other exchanges last traded the pair at"),
         "quarantined": maybe(
-            record(
-                {
-                    "price": TEXT,
-                    "traded_at": maybe(MOMENT, "where the exchange does not give it"),
-                    "held_since": MOMENT,
-                }
-            ),
+            record({"price": TEXT, "traded_at": TRADED_AT, "held_since": MOMENT}),
             "unless a lone trade far from all others is held back, for 2 s or until a second one",
         ),
         "breaker": schema("Breaker"),
@@ -111,8 +107,8 @@ def _decision() -> dict[str, Node]:
     return {
         "source": schema("Source"),
         "price": TEXT,
-        "traded_at": maybe(MOMENT, "where the exchange does not give it"),
-        "trade_id": maybe({"type": "integer"}, "where the exchange does not give it"),
+        "traded_at": TRADED_AT,
+        "trade_id": TRADE_ID,
         "received_at": MOMENT,
         "outcome": TEXT,
         "reason": TEXT,

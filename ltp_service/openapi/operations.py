@@ -77,7 +77,6 @@ def _metrics() -> Node:
 
 
 def _schemas() -> dict[str, Node]:
-    services = {"cache": TEXT, "service": TEXT}
     return {
         "Status": record(_status_properties()),
         "Connection": record(
@@ -109,23 +108,17 @@ def _schemas() -> dict[str, Node]:
                 "epoch": COUNT,
             }
         ),
-        "Health": record(
-            {
-                "status": {"const": "healthy"},
-                "timestamp": MOMENT,
-                "services": mapping(TEXT, "The state of each part, as information"),
-            }
-        ),
-        "Ready": record({"status": {"const": "ready"}, "timestamp": MOMENT, "services": record(services)}),
-        "Unready": record(
-            {
-                "status": {"const": "unhealthy"},
-                "timestamp": MOMENT,
-                "services": record(services),
-                "reasons": listing(TEXT, minItems=1),
-            }
-        ),
+        "Health": _probe("healthy", mapping(TEXT, "The state of each part, as information")),
+        "Ready": _probe("ready", _CHECKED),
+        "Unready": _probe("unhealthy", _CHECKED, reasons=listing(TEXT, minItems=1)),
     }
+
+
+_CHECKED = record({"cache": TEXT, "service": TEXT})
+
+
+def _probe(status: str, services: Node, **more: Node) -> Node:
+    return record({"status": {"const": status}, "timestamp": MOMENT, "services": services, **more})
 
 
 def _status_properties() -> dict[str, Node]:

@@ -1,6 +1,16 @@
 """Routes about this document."""
 
-from ltp_service.openapi.pieces import ALWAYS, TEXT, Area, Node, answer, json_content, operation
+from ltp_service.openapi.pieces import (
+    ALWAYS,
+    TEXT,
+    Area,
+    Node,
+    answer,
+    in_path,
+    json_content,
+    one_of,
+    operation,
+)
 from ltp_service.openapi.problems import problems
 from ltp_service.openapi.swagger import FILES, PAGE
 
@@ -33,19 +43,14 @@ def _docs() -> Node:
 
 
 def _file() -> Node:
-    name = {
-        "name": "name",
-        "in": "path",
-        "required": True,
-        "schema": {"type": "string", "enum": sorted(FILES.keys() - {PAGE})},
-    }
+    names = one_of(*sorted(FILES.keys() - {PAGE}))
     types = sorted({kind.partition(";")[0] for kind in FILES.values()})
     content: Node = {kind: {} if kind.startswith("image/") else {"schema": TEXT} for kind in types}
     return operation(
         "getDocsFile",
         "A file of the page",
         _kept("The file", content) | problems("NOT_FOUND", headers=ALWAYS),
-        parameters=[name],
+        parameters=[in_path("name", names)],
     )
 
 

@@ -65,6 +65,10 @@ def maybe(schema: Node, why_null: str) -> Node:
     return {"anyOf": [schema, NULL], "description": f"Null {why_null}"}
 
 
+TRADED_AT = maybe(MOMENT, "where the exchange does not give it")
+TRADE_ID = maybe({"type": "integer"}, "where the exchange does not give it")
+
+
 def schema(name: str) -> Node:
     """A named schema."""
     return {"$ref": f"#/components/schemas/{name}"}
@@ -76,6 +80,11 @@ def schema(name: str) -> Node:
 def query(name: str, schema: Node, about: str, **more: Any) -> Node:
     """A parameter of the query string."""
     return {"name": name, "in": "query", "schema": schema, "description": about, **more}
+
+
+def in_path(name: str, schema: Node, **more: Any) -> Node:
+    """A part of the path."""
+    return {"name": name, "in": "path", "required": True, "schema": schema, **more}
 
 
 def request_header(name: str, schema: Node, about: str) -> Node:
