@@ -3,13 +3,13 @@
 import secrets
 from socket import socket
 
-from ltp_service.web.errors import encoded_error
+from ltp_service.web.errors import OUR_FAULT, encoded_error
 from ltp_service.web.headers import FOR_JSON
 
 _MESSAGES = {
     414: "The request line is too long; ask for fewer pairs.",
     431: "The headers are too large or too many.",
-    500: "This is our fault; report it with the request_id.",
+    500: OUR_FAULT,
     501: "This transfer coding is not known here; send a Content-Length.",
 }
 _OTHERWISE = "This is not a valid HTTP request."

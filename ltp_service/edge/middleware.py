@@ -18,7 +18,7 @@ from ltp_service.limits.bucket import Decision
 from ltp_service.observer import Observer
 from ltp_service.request_id import RequestIds, current_request_id
 from ltp_service.request_note import RequestNote, leave
-from ltp_service.web.errors import encoded_error
+from ltp_service.web.errors import OUR_FAULT, encoded_error
 from ltp_service.web.headers import FOR_JSON, FOR_PAGES, Cors, is_preflight
 
 if TYPE_CHECKING:
@@ -178,9 +178,7 @@ def _refused(note: RequestNote, headers: Headers, retry_after: int) -> tuple[str
 
 
 def _broken(note: RequestNote, headers: Headers) -> bytes:
-    content = encoded_error(
-        "INTERNAL_ERROR", "This is our fault; report it with the request_id.", note.request_id
-    )
+    content = encoded_error("INTERNAL_ERROR", OUR_FAULT, note.request_id)
     del headers[1:]
     _dress(headers, content)
     return content

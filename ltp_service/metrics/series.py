@@ -33,7 +33,8 @@ class Series:
         self._registry = registry
         self._http()
         self._prices()
-        self._sources()
+        self._rest()
+        self._feed()
         self._guards()
 
     def _counter(self, name: str, text: str, *labels: str) -> Counter:
@@ -81,7 +82,7 @@ class Series:
             "price_divergences_total", "WebSocket and REST told prices that cannot both be right.", "pair"
         )
 
-    def _sources(self) -> None:
+    def _rest(self) -> None:
         self.calls = self._counter(
             "external_api_requests_total", "HTTP calls to exchanges.", "service", "endpoint", "status_code"
         )
@@ -106,6 +107,8 @@ class Series:
             "fallback_duration_seconds", "Seconds for which REST stood in.", (1, 5, 15, 60, 300, 900, 3600)
         )
         self.fallback = self._highest("fallback_active", "1 while REST stands in for the feed.")
+
+    def _feed(self) -> None:
         self.connected = self._highest("websocket_connection_status", "1 while connected.", "exchange")
         self.frames = self._counter("websocket_messages_total", "Frames received.", "exchange", "kind")
         self.refused = self._counter(

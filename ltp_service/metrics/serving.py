@@ -23,8 +23,7 @@ class Gauges:
 
     def run(self, stop: Event) -> None:
         """Sets them every second, and a last time so that nothing counted gets lost."""
-        # gevent 26.9 forgets whoever begins to wait between set() and its notifications: look first.
-        while not (stop.is_set() or stop.wait(REFRESH)):
+        while not stop.wait(REFRESH):
             self._show()
         self._show()
 

@@ -13,6 +13,8 @@ from ltp_service.web.answers import RETRY_AFTER, json_response
 
 log = logging.getLogger(__name__)
 
+OUR_FAULT = "This is our fault; report it with the request_id."
+
 
 class _Rule(msgspec.Struct, frozen=True):
     status: int
@@ -72,7 +74,7 @@ def _http(error: HTTPException) -> Response:
 
 def _unexpected(error: Exception) -> Response:
     log.error("request failed by our own fault", exc_info=error)
-    return _respond(500, "INTERNAL_ERROR", "This is our fault; report it with the request_id.", {})
+    return _respond(500, "INTERNAL_ERROR", OUR_FAULT, {})
 
 
 def _respond(status: int, code: str, message: str, headers: dict[str, str]) -> Response:

@@ -10,7 +10,7 @@ from ltp_service.pairs import Pair, kraken_v1_symbol, kraken_v2_symbol
 from ltp_service.quotes.quotes import Quote
 from ltp_service.services import Services, services
 from ltp_service.version import VERSION
-from ltp_service.web.answers import json_response, rfc3339
+from ltp_service.web.answers import json_response, moment, rfc3339
 
 bp = Blueprint("status", __name__)
 
@@ -84,14 +84,12 @@ def _overall(quotes: list[Quote]) -> str:
 
 
 def _connection(parts: Services, link: Link | None) -> dict[str, Any]:
-    last_frame_at = link.last_frame_at if link else None
-    ago = parts.clock.monotonic() - last_frame_at if last_frame_at is not None else None
     return {
         "websocket_enabled": parts.config.kraken_websocket_enabled,
         "websocket_connected": link is not None and link.connected,
         "fallback_mode": parts.prices.poll.active() or link is None,
         "rest_available": parts.prices.breaker.state().state == "closed",
-        "last_ws_update": rfc3339(parts.clock.wall() - ago) if ago is not None else None,
+        "last_ws_update": moment(parts.clock, link.last_frame_at) if link else None,
         "last_error": link.last_error if link else None,
         "rest_last_error": parts.prices.poll.last_error,
     }
