@@ -67,7 +67,7 @@ class Topic:
         self._tell = self._client.script(_TELL)
         self.epoch = 0
         """The tenure of which this process heard last."""
-        self._own_epoch = 0
+        self._own_epoch: int | None = None
 
     # What a subclass adds.
 

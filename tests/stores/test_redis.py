@@ -396,6 +396,15 @@ def test_a_newcomer_reads_everything_there_is_with_its_true_age(server: RedisSer
     assert newcomer.store.market() == "cancel_only"
 
 
+def test_a_newcomer_reads_everything_even_where_the_epoch_was_lost(
+    server: RedisServer, owner: Process
+) -> None:
+    owner.trade("1")
+    owner.store.tell(FIRST)
+    owner.client.run("DEL", EPOCH)
+    assert Process(server).price() == "1"
+
+
 def test_prices_are_forgotten_by_redis_when_a_process_would_forget_them(owner: Process) -> None:
     owner.trade("1")
     owner.store.tell(FIRST)
