@@ -4,14 +4,15 @@ from collections.abc import Iterator
 
 import pytest
 
-from tests.process.load import Load, percentile
+from tests.process.load import Load
 from tests.process.service import FED, Service
 from tests.simulator.client import Simulator
 
 SECONDS_TO_ANSWER = 2.0
-"""Generous: what is starved waits much longer."""
+"""Generous: what is starved waits for the end of the flood."""
 SECONDS_TO_FOLLOW = 5.0
 """Likewise: a starved feed falls behind ever more."""
+SECONDS_OF_FLOOD = 30.0
 
 
 @pytest.fixture(scope="module")
@@ -67,13 +68,15 @@ def test_an_unknown_path_is_answered_in_json(service: Service) -> None:
 
 def test_a_flooded_feed_leaves_time_for_requests(service: Service, simulator: Simulator) -> None:
     before = simulator.counters()["frames_sent"]
-    simulator.flood("LTC/USD", rate=0, seconds=2.0, background=True)
+    simulator.flood("LTC/USD", rate=0, seconds=SECONDS_OF_FLOOD, background=True)
     with Load(service.port, rate=50, keep_alive=False) as load:
-        load.wait_for_more(75)
+        load.wait_for_more(75, within=SECONDS_OF_FLOOD / 2)
     simulator.clear()
     assert simulator.counters()["frames_sent"] - before > 10_000
     assert not load.failures()
-    assert percentile(load.outcomes(), 0.9) < SECONDS_TO_ANSWER
+    # From when each was sent: a queue of 50/s at a service that has less to give says nothing about turns.
+    waits = sorted(each.moment + each.seconds - each.asked_at for each in load.outcomes())
+    assert waits[int(0.9 * len(waits))] < SECONDS_TO_ANSWER
     simulator.trade("LTC/USD", "112.51")
     service.wait_until_served("LTC/USD", "112.51")
 
