@@ -11,6 +11,7 @@ from prometheus_client import CollectorRegistry, Histogram
 from ltp_service.backlog import Backlog
 from ltp_service.clock import SystemClock
 from ltp_service.collectors.kraken import KrakenCollector
+from ltp_service.edge.middleware import MOST_RECEIVED
 from ltp_service.errors import Rejected, Unreachable
 from ltp_service.fallback.breaker import CircuitBreaker
 from ltp_service.fallback.kraken import KrakenRest, Patience
@@ -152,6 +153,15 @@ def test_a_request_is_counted_with_its_route_its_seconds_and_its_sizes(service: 
     assert seen.value("http_request_duration_seconds_bucket", path="/slow", le="0.25") == 0
     assert seen.value("http_request_duration_seconds_bucket", path="/slow", le="0.5") == 1
     assert seen.value("http_response_size_bytes_sum", path="/slow") == 5000
+
+
+def test_a_body_larger_than_any_number_spoils_no_count(service: FreshService) -> None:
+    service.client.get("/health", environ_overrides={"CONTENT_LENGTH": "9" * 400})
+    service.client.get("/ready")
+    seen = scrape(service)
+
+    assert seen.value("http_requests_total", path="/ready") == 1
+    assert seen.value("http_request_size_bytes_sum", path="/health") == MOST_RECEIVED
 
 
 def test_an_answer_without_its_body_counts_no_bytes_of_it(service: FreshService) -> None:

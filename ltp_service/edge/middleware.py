@@ -32,6 +32,9 @@ Headers = list[tuple[str, str]]
 LIMITED = ("/api/", "/collectors/", "/auth/", "/debug/")
 """Paths that count against the rate limit; health, readiness and metrics never do."""
 
+MOST_RECEIVED = 1 << 20
+"""Bytes counted of one request. A client may announce more than a counter can hold, and nobody here reads it."""
+
 _METHODS = frozenset({"GET", "HEAD", "POST", "DELETE", "OPTIONS", "PUT", "PATCH"})
 
 
@@ -157,7 +160,7 @@ def _whole(content: Iterable[bytes]) -> bytes:
 
 def _received(environ: Environ) -> int:
     length = environ.get("CONTENT_LENGTH")
-    return int(length) if length and length.isdecimal() else 0
+    return min(int(length), MOST_RECEIVED) if length and length.isdecimal() else 0
 
 
 @lru_cache(10_000)
