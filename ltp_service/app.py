@@ -83,6 +83,7 @@ def create_app(config: Config, *, clock: Clock | None = None) -> Flask:
         observer=metrics,
         access_log=requests,
         trusted_proxies=config.trusted_proxies,
+        routes=frozenset(rule.rule for rule in app.url_map.iter_rules()),
     )
     app.wsgi_app = Edge(app.wsgi_app, edge)  # type: ignore[method-assign]
     return app

@@ -155,6 +155,19 @@ def test_a_request_is_counted_with_its_route_its_seconds_and_its_sizes(service: 
     assert seen.value("http_response_size_bytes_sum", path="/slow") == 5000
 
 
+def test_what_is_refused_or_asked_first_counts_for_the_route_that_was_meant(tmp_path: Path) -> None:
+    service = FreshService(tmp_path, rate_limit_capacity=1)
+    asking = {"Origin": "https://example.org", "Access-Control-Request-Method": "GET"}
+    service.client.options("/api/v1/ltp", headers=asking)
+    for path in ("/api/v1/ltp", "/api/v1/nowhere"):
+        assert service.get(path).status_code == 429
+    seen = scrape(service)
+
+    assert seen.value("http_requests_total", path="/api/v1/ltp", status_code="204") == 1
+    assert seen.value("http_requests_total", path="/api/v1/ltp", status_code="429") == 1
+    assert seen.value("http_requests_total", path="unmatched", status_code="429") == 1
+
+
 def test_a_body_larger_than_any_number_spoils_no_count(service: FreshService) -> None:
     service.client.get("/health", environ_overrides={"CONTENT_LENGTH": "9" * 400})
     service.client.get("/ready")

@@ -50,6 +50,8 @@ class EdgeParts:
     access_log: AccessLog | None
     trusted_proxies: int
     """Hops whose X-Forwarded-For is believed."""
+    routes: frozenset[str]
+    """The application's rules, for what is answered before it is asked."""
 
 
 class Edge:
@@ -65,6 +67,7 @@ class Edge:
         self._observer = parts.observer
         self._access_log = parts.access_log
         self._trusted_proxies = parts.trusted_proxies
+        self._routes = parts.routes
         self._ids = RequestIds(os.urandom)
 
     def __call__(self, environ: Environ, start_response: "StartResponse") -> Iterable[bytes]:
@@ -102,6 +105,7 @@ class Edge:
             self._observer.limited(decision.allowed, decision.remaining)
             headers += _limit_headers(decision)
             if not decision.allowed:
+                self._note_route(note, path)
                 return _refused(note, headers, decision.retry_after)
         if path == ROUTE and self._lane is not None and (ready := self._lane.answer(environ)):
             return _ready(environ, note, headers, ready)
@@ -109,9 +113,14 @@ class Edge:
         if origin and is_preflight(
             environ["REQUEST_METHOD"], origin, environ.get("HTTP_ACCESS_CONTROL_REQUEST_METHOD")
         ):
+            self._note_route(note, path)
             headers[1:] = self._cors.preflight(origin)
             return "204 NO CONTENT", 0, ()
         return self._from_flask(environ, note, headers)
+
+    def _note_route(self, note: RequestNote, path: str) -> None:
+        if path in self._routes:  # what has a name in it stays unmatched: it would have to be asked of Flask
+            note.route = path
 
     def _limit_key(self, environ: Environ) -> str:
         forwarded_for = environ.get("HTTP_X_FORWARDED_FOR")
