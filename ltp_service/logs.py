@@ -19,7 +19,6 @@ SERVICE = "btc-ltp-service"
 HOLD_BACK = 60.0
 """Seconds for which a repeated complaint is only counted."""
 
-_FOR_PEOPLE = "%(asctime)s %(levelname)-7s %(name)s: %(message)s"
 _encode = msgspec.json.Encoder(enc_hook=str).encode
 
 
@@ -70,6 +69,16 @@ class JsonFormatter(logging.Formatter):
         return line.decode()
 
 
+class TextFormatter(logging.Formatter):
+    """The same for people; a trace follows on lines of its own."""
+
+    def formatMessage(self, record: logging.LogRecord) -> str:  # noqa: N802 - logging's name for it
+        line = f"{timestamp(record.created)} {record.levelname:7} {record.name}: {record.message}"
+        if held_back := getattr(record, "held_back", 0):
+            line += f" ({held_back} more held back)"
+        return f"{line} {request_id}" if (request_id := current_request_id.get()) else line
+
+
 class OnceAMinute(logging.Filter):
     """Holds back records whose `once_a_minute` key was logged within a minute, and counts them."""
 
@@ -106,6 +115,6 @@ class ServerLog(gunicorn.glogging.Logger):
 def configure(level: str, style: str, monotonic: Callable[[], float]) -> None:
     """One handler on stdout for every logger of the process."""
     handler = logging.StreamHandler(sys.stdout)
-    handler.setFormatter(JsonFormatter() if style == "json" else logging.Formatter(_FOR_PEOPLE))
+    handler.setFormatter(JsonFormatter() if style == "json" else TextFormatter())
     handler.addFilter(OnceAMinute(monotonic))
     logging.basicConfig(level=level.upper(), handlers=[handler], force=True)

@@ -16,6 +16,7 @@ from ltp_service.logs import (
     JsonFormatter,
     OnceAMinute,
     ServerLog,
+    TextFormatter,
     configure,
     envelope,
     timestamp,
@@ -132,7 +133,19 @@ def test_text_style_is_for_people(root_log: logging.Logger, monkeypatch: pytest.
     configure("warning", "text", FakeClock().monotonic)
     logging.getLogger("a").warning("plain words")
 
-    assert out.getvalue().rstrip().endswith("WARNING a: plain words")
+    assert out.getvalue().endswith("Z WARNING a: plain words\n")
+
+
+def test_text_has_the_clock_the_request_and_the_count_that_json_has() -> None:
+    made = record(created=NOON, held_back=2)
+    token = current_request_id.set("request-1234")
+    try:
+        line = TextFormatter().format(made)
+    finally:
+        current_request_id.reset(token)
+
+    assert line.startswith(f"{timestamp(NOON)} ")
+    assert line.endswith(" (2 more held back) request-1234")
 
 
 def test_a_full_disk_costs_the_line_and_not_the_request(monkeypatch: pytest.MonkeyPatch) -> None:
