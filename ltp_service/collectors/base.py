@@ -32,7 +32,8 @@ STABLE = 60.0
 """Seconds of useful data after which a connection counts as a success."""
 
 REJECTED = 3600.0
-"""Seconds before an exchange that refuses this place is asked again: the answer will be the same."""
+"""Seconds before an exchange that refuses this place is asked again: the answer will be the same. No exchange is
+left alone for longer, whatever it asks for."""
 
 
 class Collector(Hooks):
@@ -124,7 +125,7 @@ class Collector(Hooks):
         except ExchangeError as error:
             self._failed(error)
             self._rejection = str(error) if isinstance(error, Rejected) else None
-            return max(error.retry_after or 0.0, REJECTED if self._rejection else 0.0)
+            return REJECTED if self._rejection else min(error.retry_after or 0.0, REJECTED)
         finally:
             self._close()
         return 0.0

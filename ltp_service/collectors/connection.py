@@ -185,7 +185,7 @@ def _refused_handshake(error: websocket.WebSocketBadStatusException, url: str) -
         return Rejected(f"{text}: not available from this location", reason="restricted_location")
     retry_after = (error.resp_headers or {}).get("retry-after", "")
     # Refused by the exchange's edge: staying away for a minute is the least that ends it.
-    wait = max(60.0, float(retry_after) if retry_after.isdigit() else 0.0) if status in (403, 429) else None
+    wait = max(60.0, float(retry_after) if retry_after.isdecimal() else 0.0) if status in (403, 429) else None
     return Unreachable(text, reason="handshake_status", retry_after=wait)
 
 

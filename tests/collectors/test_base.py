@@ -146,6 +146,13 @@ def test_the_exchange_may_ask_for_a_longer_wait() -> None:
     assert script.stop.waits == [60.0]
 
 
+@pytest.mark.parametrize("seconds", [86_400.0, 1e50, float("inf")])
+def test_no_exchange_is_left_alone_for_longer_than_an_hour(seconds: float) -> None:
+    _, script = play(Unreachable("429", reason="handshake_status", retry_after=seconds))
+
+    assert script.stop.waits == [3600.0]
+
+
 def test_a_connection_that_brought_data_starts_the_waits_over() -> None:
     _, script = play(*[[*OPEN, TENDING, None]] * 6)
 

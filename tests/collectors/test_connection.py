@@ -300,7 +300,13 @@ def test_a_refused_handshake_is_worth_another_try(status: int) -> None:
 
 @pytest.mark.parametrize("status", [403, 429])
 @pytest.mark.parametrize(
-    ("header", "wait"), [(b"", 60.0), (b"Retry-After: 7\r\n", 60.0), (b"Retry-After: 300\r\n", 300.0)]
+    ("header", "wait"),
+    [
+        (b"", 60.0),
+        (b"Retry-After: 7\r\n", 60.0),
+        (b"Retry-After: 300\r\n", 300.0),
+        ("Retry-After: ²\r\n".encode(), 60.0),
+    ],
 )
 def test_an_exchanges_edge_that_refuses_is_left_alone_for_a_while(
     status: int, header: bytes, wait: float
