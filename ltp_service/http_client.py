@@ -147,7 +147,7 @@ class HttpClient:
             return float(text)
         try:
             moment = parsedate_to_datetime(text)
-        except ValueError:
+        except (ValueError, OverflowError):
             return None
         return max(0.0, moment.replace(tzinfo=moment.tzinfo or UTC).timestamp() - self._clock.wall())
 
@@ -155,7 +155,7 @@ class HttpClient:
 def _read(response: requests.Response, cap: int) -> bytes:
     announced = response.headers.get("Content-Length", "")
     body = bytearray()
-    if not announced.isdecimal() or int(announced) <= cap:
+    if not announced.isdecimal() or float(announced) <= cap:
         # urllib3 undoes a compression that we did not ask for, piece by piece as well.
         while piece := response.raw.read(_PIECE, decode_content=True):
             body += piece

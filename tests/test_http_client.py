@@ -199,9 +199,18 @@ def test_a_date_in_retry_after_is_read_as_seconds_from_now(http: HttpClient) -> 
         assert http.get(server.url, {}, PATIENCE).retry_after == pytest.approx(100, abs=3)
 
 
-def test_an_unreadable_retry_after_is_none(http: HttpClient) -> None:
-    with serving(answering(b"", "Retry-After: soon")) as server:
+@pytest.mark.parametrize("text", ["soon", "-5", "Mon, 01 Jan 2035 00:00:00 +99999999999999999999"])
+def test_an_unreadable_retry_after_is_none(http: HttpClient, text: str) -> None:
+    with serving(answering(b"", f"Retry-After: {text}")) as server:
         assert http.get(server.url, {}, PATIENCE).retry_after is None
+
+
+def test_a_length_of_thousands_of_digits_is_too_large_and_no_error_of_ours(http: HttpClient) -> None:
+    with (
+        serving(dripping(BEGUN + b"Content-Length: " + b"9" * 5000 + b"\r\n\r\n")) as server,
+        pytest.raises(Unreachable, match="more than"),
+    ):
+        http.get(server.url, {}, PATIENCE)
 
 
 def silent(peer: socket.socket) -> None:
