@@ -9,7 +9,13 @@ from urllib.parse import urlsplit
 
 from redis import Redis
 from redis.backoff import NoBackoff
-from redis.exceptions import AuthenticationError, RedisError
+from redis.exceptions import (
+    AuthenticationError,
+    OutOfMemoryError,
+    ReadOnlyError,
+    RedisError,
+    ResponseError,
+)
 from redis.exceptions import ConnectionError as NoConnection
 from redis.exceptions import TimeoutError as NoAnswer
 from redis.retry import Retry
@@ -158,6 +164,12 @@ def _remedy(error: RedisError) -> str:
     text = str(error)
     if isinstance(error, AuthenticationError) or "NOAUTH" in text:
         return "is REDIS_PASSWORD right?"
-    if text.startswith("OOM"):
+    if isinstance(error, OutOfMemoryError):
         return "give it more maxmemory"
+    if isinstance(error, ReadOnlyError):
+        return "does REDIS_ADDR name a replica instead of its master?"
+    if "WRONGTYPE" in text:
+        return "does another program use the same keys? Give this one a REDIS_DB of its own"
+    if isinstance(error, ResponseError):
+        return "its own log may say more"
     return "is it running there, and reachable?"

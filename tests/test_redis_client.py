@@ -66,6 +66,23 @@ def test_a_missing_password_is_named_as_the_cause(tmp_path: Path) -> None:
         assert server.client(redis_password=WORD).run("PING")
 
 
+@pytest.mark.parametrize(
+    ("trouble", "remedy"),
+    [
+        (("CONFIG", "SET", "maxmemory", "1mb"), "give it more maxmemory"),
+        (("REPLICAOF", "127.0.0.1", "1"), "a replica instead of its master"),
+        (("SET", "list", "of another program"), "Give this one a REDIS_DB of its own"),
+        (("CONFIG", "SET", "min-replicas-to-write", "1"), "its own log may say more"),
+    ],
+)
+def test_a_server_that_refuses_is_not_looked_for_in_the_network(
+    server: RedisServer, trouble: tuple[str, ...], remedy: str
+) -> None:
+    server.client().run(*trouble)
+    with pytest.raises(StoreUnavailable, match=remedy):
+        server.client().script("return redis.call('LPUSH', KEYS[1], 'a')")(["list"], [])
+
+
 def test_a_subscriber_gets_what_is_published_in_order(server: RedisServer) -> None:
     subscription = server.client().subscribe("a", "b")
     others = server.client()

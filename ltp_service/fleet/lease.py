@@ -36,7 +36,7 @@ connections; and for how long, so that a fleet of such processes does not stay w
 # again. The clock goes into the number so that a Redis that lost everything gives no number twice.
 _CLAIM = """
 local owner = redis.call('GET', KEYS[1])
-local epoch = tonumber(redis.call('GET', KEYS[2]) or '0')
+local epoch = tonumber(redis.call('GET', KEYS[2]) or '') or 0
 if owner and owner ~= ARGV[1] then return {0, owner, epoch} end
 if not owner or epoch == 0 then
   local time = redis.call('TIME')
@@ -116,9 +116,14 @@ class Lease:
             return None
         try:
             granted, owner, epoch = self._claim((LEASE, EPOCH), (self._me, int(LIFE * 1000)))
-        except StoreUnavailable:
-            return None  # the follower reports it
-        self.last_seen = Claim(owner.decode(), epoch)
+        except StoreUnavailable as error:
+            log.warning(
+                "whether the fleet needs an owner is not known: %s",
+                error,
+                extra={"once_a_minute": ("redis", "claim")},
+            )
+            return None
+        self.last_seen = Claim(owner.decode(errors="replace"), epoch)
         return int(epoch) if granted else None
 
     def _lead(self, epoch: int, asked_at: float, stop: Event) -> None:

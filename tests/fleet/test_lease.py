@@ -183,6 +183,25 @@ def test_a_clock_that_was_set_back_gives_no_smaller_number(server: RedisServer, 
     assert one.ask() == tomorrow + 1
 
 
+def test_an_epoch_that_is_no_number_keeps_no_fleet_without_an_owner(server: RedisServer, one: Process) -> None:
+    server.client().run("SET", EPOCH, "garbage")
+    assert (one.ask() or 0) > 0
+
+
+def test_a_claim_that_redis_refuses_is_reported(
+    server: RedisServer, one: Process, caplog: pytest.LogCaptureFixture
+) -> None:
+    server.client().run("REPLICAOF", "127.0.0.1", "1")
+    assert one.ask() is None
+    assert any("needs an owner is not known" in message for message in caplog.messages)
+
+
+def test_an_owner_of_any_name_is_an_owner(server: RedisServer, one: Process) -> None:
+    server.client().run("SET", LEASE, b"\xff")
+    assert one.ask() is None
+    assert one.lease.last_seen.owner == "\N{REPLACEMENT CHARACTER}"
+
+
 def test_a_claim_whose_answer_never_came_is_taken_up_again_with_its_number(
     server: RedisServer, one: Process
 ) -> None:
