@@ -1,10 +1,7 @@
 """Builds the trade half of the service: collectors of other exchanges and what they fill."""
 
-import random
-import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from functools import partial
 from typing import TYPE_CHECKING, NamedTuple
 from urllib.parse import urlsplit
 
@@ -14,8 +11,6 @@ from ltp_service.collectors import COLLECTORS, unknown_collectors
 from ltp_service.collectors.backoff import Backoff
 from ltp_service.collectors.base import Collector
 from ltp_service.collectors.binance import DEPTH_PATH, read_depth
-from ltp_service.collectors.connection import WebSocketConnection
-from ltp_service.collectors.contract import Equipment
 from ltp_service.collectors.trades import TradeCollector
 from ltp_service.config import Config
 from ltp_service.database import Database
@@ -28,7 +23,7 @@ from ltp_service.stores.books import BookStore
 from ltp_service.stores.symbols import SqliteSymbols, SymbolBackEnd, Symbols, open_symbols
 from ltp_service.stores.trades import TradeStore
 from ltp_service.version import VERSION
-from ltp_service.wiring import POLL
+from ltp_service.wiring import RANDOM, equip
 
 if TYPE_CHECKING:
     from ltp_service.redis_client import RedisClient
@@ -38,8 +33,6 @@ _REST_HOSTS = {
     "stream.binance.com": "https://api.binance.com",
     "data-stream.binance.vision": "https://data-api.binance.vision",
 }
-
-_random = random.SystemRandom().random
 
 
 @dataclass(frozen=True)
@@ -65,7 +58,7 @@ def wire_trades(
     sinks = _Sinks(trades, books) if line is None else _shared_sinks(trades, books, line)
     symbols = open_symbols(config, _redis_symbols(line.client) if line else SqliteSymbols(database))
     collectors: dict[str, Collector] = {
-        name: _collector(name, config, symbols, sinks, (clock, observer)) for name in config.collectors
+        name: _collector(name, config, symbols, sinks, clock, observer) for name in config.collectors
     }
     symbols.on_change(lambda: _follow(collectors, symbols))
     exchanges = [each.exchange for each in collectors.values() if isinstance(each, TradeCollector)]
@@ -100,33 +93,15 @@ def _follow(collectors: dict[str, Collector], symbols: Symbols) -> None:
 
 
 def _collector(
-    name: str,
-    config: Config,
-    symbols: Symbols,
-    sinks: _Sinks,
-    senses: tuple[Clock, Observer],
+    name: str, config: Config, symbols: Symbols, sinks: _Sinks, clock: Clock, observer: Observer
 ) -> Collector:
     kind = COLLECTORS[name]
     url = str(getattr(config, f"{kind.exchange}_websocket_url", kind.url))
-    equipment = _equipment(config, url, *senses)
+    backoff = Backoff(1.0, config.kraken_max_reconnect_tries, clock.monotonic, RANDOM)
     if issubclass(kind, TradeCollector):
-        return kind(symbols.all(), sinks.trades, equipment)
-    return kind(symbols.all(), sinks.books, equipment)
-
-
-def _equipment(config: Config, url: str, clock: Clock, observer: Observer) -> Equipment:
-    return Equipment(
-        partial(
-            WebSocketConnection, url, connect_timeout=config.kraken_websocket_timeout, poll_interval=POLL
-        ),
-        Backoff(1.0, config.kraken_max_reconnect_tries, clock.monotonic, _random),
-        clock,
-        observer,
-        time.sleep,
-        config.kraken_idle_timeout,
-        _random,
-        _depth(url, config, clock),
-    )
+        return kind(symbols.all(), sinks.trades, equip(config, url, backoff, clock, observer))
+    depth = _depth(url, config, clock)
+    return kind(symbols.all(), sinks.books, equip(config, url, backoff, clock, observer, depth))
 
 
 def _depth(stream_url: str, config: Config, clock: Clock) -> Callable[[str], BookSnapshot]:

@@ -8,10 +8,11 @@ from decimal import Decimal
 from functools import partial
 from typing import TYPE_CHECKING
 
+from ltp_service.book import BookSnapshot
 from ltp_service.clock import Clock
 from ltp_service.collectors.backoff import Backoff
 from ltp_service.collectors.base import Collector
-from ltp_service.collectors.connection import Connection, WebSocketConnection
+from ltp_service.collectors.connection import WebSocketConnection
 from ltp_service.collectors.contract import Equipment
 from ltp_service.collectors.kraken import KrakenCollector
 from ltp_service.collectors.manager import Runner
@@ -45,7 +46,7 @@ PricesElsewhere = Callable[[Pair], Sequence[Decimal]]
 THREADS = 16
 """Of a gthread worker."""
 
-_random = random.SystemRandom().random
+RANDOM = random.SystemRandom().random
 
 
 @dataclass(frozen=True)
@@ -112,13 +113,13 @@ def wire_prices(
     store: Store = shared or local
     # Without any price to serve the first sign of life counts; with one, an ailing exchange is spared.
     breaker = CircuitBreaker(
-        clock.monotonic, _random, urgent=lambda: not quotes.can_serve(config.supported_pairs)
+        clock.monotonic, RANDOM, urgent=lambda: not quotes.can_serve(config.supported_pairs)
     )
     source = _rest_source(config, store, breaker, clock, observer)
     quotes = Quotes(store, changes, clock, ttl=config.cache_ttl, fallback=source)
     kraken = None
     if config.kraken_websocket_enabled:
-        equipment = _equipment(config, breaker, clock, observer)
+        equipment = _kraken_equipment(config, breaker, clock, observer)
         quarantine = Quarantine(config.price_divergence_limit, witnesses)
         kraken = KrakenCollector(
             config.kraken_websocket_url, config.supported_pairs, store, quarantine, equipment
@@ -172,20 +173,30 @@ def _rest_source(
     )
 
 
-def _equipment(config: Config, breaker: CircuitBreaker, clock: Clock, observer: Observer) -> Equipment:
-    connect: Callable[[], Connection] = partial(
-        WebSocketConnection,
-        config.kraken_websocket_url,
-        connect_timeout=config.kraken_websocket_timeout,
-        poll_interval=POLL,
-    )
+def _kraken_equipment(config: Config, breaker: CircuitBreaker, clock: Clock, observer: Observer) -> Equipment:
     backoff = Backoff(
         config.kraken_reconnect_delay,
         config.kraken_max_reconnect_tries,
         clock.monotonic,
-        _random,
+        RANDOM,
         # While REST fails too there is no price at all, and every second counts.
         urgent=lambda: breaker.state().state != "closed",
         processes=1 if config.cache_backend == "redis" else config.web_concurrency,
     )
-    return Equipment(connect, backoff, clock, observer, time.sleep, config.kraken_idle_timeout)
+    return equip(config, config.kraken_websocket_url, backoff, clock, observer)
+
+
+def equip(
+    config: Config,
+    url: str,
+    backoff: Backoff,
+    clock: Clock,
+    observer: Observer,
+    depth: Callable[[str], BookSnapshot] | None = None,
+) -> Equipment:
+    """What a collector of the stream at `url` is given."""
+    connect = partial(
+        WebSocketConnection, url, connect_timeout=config.kraken_websocket_timeout, poll_interval=POLL
+    )
+    idle_timeout = config.kraken_idle_timeout
+    return Equipment(connect, backoff, clock, observer, time.sleep, idle_timeout, RANDOM, depth)
