@@ -37,9 +37,9 @@ def truth() -> Truth:
     return known
 
 
-def reading(ago: float, *served: Served, reader: int = 0) -> Reading:
+def reading(ago: float, *served: Served) -> Reading:
     moment = time.monotonic() - ago
-    return Reading(reader, moment, moment, moment + 0.001, None, 200, None, list(served))
+    return Reading(0, moment, moment, moment + 0.001, None, 200, None, list(served))
 
 
 def plain(amount: str) -> Served:

@@ -118,11 +118,11 @@ def drip(peer: socket.socket, drop: bytes, every: float) -> None:
         peer.sendall(drop)
 
 
-def flooding(head: bytes, piece: bytes = b"x" * 65536, count: int = 3200) -> Script:
+def flooding(head: bytes, piece: bytes = b"x" * 65536) -> Script:
     def script(peer: socket.socket) -> None:
         request_of(peer)
         peer.sendall(head)
-        for _ in range(count):
+        for _ in range(3200):
             peer.sendall(piece)
 
     return script

@@ -96,8 +96,8 @@ def v2(simulator: Simulator) -> Iterator[Client]:
         yield client
 
 
-def rest(simulator: Simulator, question: str, timeout: float = DEADLINE) -> tuple[int, bytes]:
-    connection = http.client.HTTPConnection("127.0.0.1", simulator.port, timeout=timeout)
+def rest(simulator: Simulator, question: str) -> tuple[int, bytes]:
+    connection = http.client.HTTPConnection("127.0.0.1", simulator.port, timeout=DEADLINE)
     try:
         connection.request("GET", f"{urlsplit(simulator.rest_url).path}/{question}")
         reply = connection.getresponse()

@@ -9,9 +9,9 @@ from ltp_service.collectors.backoff import BUDGET, CAP, URGENT, WINDOW, Backoff
 from tests.fakes import FakeClock
 
 
-def at_most(base: float = 5.0, tries: int = 5, clock: FakeClock | None = None) -> Backoff:
+def at_most(base: float) -> Backoff:
     """A back-off whose jitter always gives the bound."""
-    return Backoff(base, tries, (clock or FakeClock()).monotonic, lambda: 1.0)
+    return Backoff(base, 5, FakeClock().monotonic, lambda: 1.0)
 
 
 def test_the_bound_doubles_from_the_base_up_to_the_cap() -> None:

@@ -47,33 +47,22 @@ def refusal(request_id: int | None, message: str) -> str:
 PONG = '{"success":true,"ret_msg":"pong","conn_id":"0970e817","op":"ping"}'
 
 
-def trade_frame(*numbers: int, symbol: str = "BTCUSDT", seconds: float = 0.0, **extra: object) -> str:
+def trade_frame(*numbers: int, **extra: object) -> str:
     """Synthetic: trades of one moment."""
-    row = {
-        "T": int((NOON + seconds) * 1000),
-        "p": "64103.9",
-        "v": "0.5",
-        "S": "Buy",
-        "s": symbol,
-        "BT": False,
-    }
+    row = {"T": int(NOON * 1000), "p": "64103.9", "v": "0.5", "S": "Buy", "s": "BTCUSDT", "BT": False}
     rows = [{"i": str(number), **row, **extra} for number in numbers]
-    return json.dumps({"topic": f"publicTrade.{symbol}", "type": "snapshot", "ts": 1, "data": rows})
+    return json.dumps({"topic": "publicTrade.BTCUSDT", "type": "snapshot", "ts": 1, "data": rows})
 
 
-def book_frame(
-    kind: str, update: int, bids: str = "99 1", asks: str = "101 1", symbol: str = "BTCUSDT"
-) -> str:
+def book_frame(kind: str, update: int, bids: str = "99 1", asks: str = "101 1") -> str:
     """Synthetic."""
     book = {
-        "s": symbol,
+        "s": "BTCUSDT",
         "b": [bids.split()] if bids else [],
         "a": [asks.split()] if asks else [],
         "u": update,
     }
-    return json.dumps(
-        {"topic": f"orderbook.50.{symbol}", "type": kind, "ts": 1000, "data": {**book, "seq": 7}}
-    )
+    return json.dumps({"topic": "orderbook.50.BTCUSDT", "type": kind, "ts": 1000, "data": {**book, "seq": 7}})
 
 
 # The dialect.

@@ -20,8 +20,8 @@ def begun(*symbols: str) -> Subscriptions:
     return subscriptions
 
 
-def prove(subscriptions: Subscriptions, symbol: str, now: float = 1.0) -> None:
-    subscriptions.acknowledge("ticker", symbol, now)
+def prove(subscriptions: Subscriptions, symbol: str) -> None:
+    subscriptions.acknowledge("ticker", symbol, 1.0)
     subscriptions.hear(symbol)
 
 

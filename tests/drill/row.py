@@ -120,9 +120,9 @@ class Stage:
         if not right:
             self.problems.append(what)
 
-    def mute(self, pairs: Iterable[str], since: float, until: float | None = None) -> None:
-        """From `since` on, `pairs` may not be called live or quiet."""
-        self.mutes.append(Mute(frozenset(pairs), since, until or time.monotonic()))
+    def mute(self, pairs: Iterable[str], since: float) -> None:
+        """From `since` until now `pairs` may not have been called live or quiet."""
+        self.mutes.append(Mute(frozenset(pairs), since, time.monotonic()))
 
     def status(self) -> dict[str, Any]:
         """The service's own view; numbers are texts."""

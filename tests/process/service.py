@@ -185,13 +185,13 @@ class Service:
     def messages(self) -> list[str]:
         return [line["message"] for line in self.log_lines()]
 
-    def wait_for_line(self, text: str, *, count: int = 1, within: float = DEADLINE) -> dict[str, Any]:
+    def wait_for_line(self, text: str, *, count: int = 1) -> dict[str, Any]:
         """The line that completes `count` lines with that text in the message. Raises ServiceError."""
 
         def found() -> list[dict[str, Any]]:
             return [line for line in self.log_lines() if text in line["message"]]
 
-        self.until(lambda: len(found()) >= count or self._silent, within, f"{count} x {text!r} in the log")
+        self.until(lambda: len(found()) >= count or self._silent, what=f"{count} x {text!r} in the log")
         lines = found()
         if len(lines) < count:
             raise self._failed(f"it ended without {count} x {text!r} in its log")

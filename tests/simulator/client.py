@@ -98,24 +98,10 @@ class Simulator:
         self._post("send", {"hex": content.hex()})
 
     def flood(
-        self,
-        pair: str,
-        rate: float = 0,
-        seconds: float = 1.0,
-        *,
-        channel: str = "ticker",
-        protocol: str | None = None,
-        background: bool = False,
+        self, pair: str, rate: float = 0, seconds: float = 1.0, *, background: bool = False
     ) -> int | None:
-        """`rate` frames per second (0: as fast as they are read); returns the frames sent, None in the background."""
-        arguments = {
-            "pair": pair,
-            "rate": rate,
-            "seconds": seconds,
-            "channel": channel,
-            "protocol": protocol,
-            "background": background,
-        }
+        """`rate` ticker frames per second (0: as fast as they are read); returns the frames sent, None in the background."""
+        arguments = {"pair": pair, "rate": rate, "seconds": seconds, "background": background}
         frames: int | None = self._post("flood", arguments)["frames"]
         return frames
 

@@ -141,8 +141,7 @@ class Control:
         return {"receivers": sum(each.send_raw(content) for each in self._named(arguments))}
 
     def _flood(self, arguments: Arguments) -> object:
-        pair = self._pair(arguments)
-        flood = Flood(self._exchange, pair, arguments.get("channel", "ticker"), arguments.get("protocol"))
+        flood = Flood(self._exchange, self._pair(arguments))
         self._floods.append(flood)
         rate, seconds = float(arguments.get("rate", 0)), float(arguments.get("seconds", 1))
         if arguments.get("background"):

@@ -35,15 +35,13 @@ class Form:
 
 
 class Flood:
-    """Ticker or trade frames of one pair to its subscribers, each one a trade of the market as well.
+    """Ticker frames of one pair to its subscribers, each one a trade of the market as well.
 
-    Ticker frames are cut out of ready-made forms (over 150,000/s), trade frames written one by one."""
+    They are cut out of ready-made forms: over 150,000/s."""
 
-    def __init__(self, exchange: Exchange, pair: Pair, channel: str, protocol: str | None) -> None:
+    def __init__(self, exchange: Exchange, pair: Pair) -> None:
         self._exchange = exchange
         self._pair = pair
-        self._channel = channel
-        self._protocol = protocol
         self._stop = threading.Event()
         self._forms: dict[str, list[Form]] = {}
         with exchange.lock:
@@ -69,8 +67,7 @@ class Flood:
         return sent
 
     def _receivers(self) -> list[Connection]:
-        everyone = self._exchange.subscribers(self._channel, self._pair.name)
-        return [each for each in everyone if self._protocol in (None, each.dialect.name)]
+        return self._exchange.subscribers("ticker", self._pair.name)
 
     def _wait_for_clients(self) -> None:
         receivers = self._receivers()
@@ -85,14 +82,14 @@ class Flood:
         with exchange.lock:
             tape = exchange.market.tapes[self._pair.name]
             start = _moment(exchange.market.now(), tape.last.micros, count)
-            trades = self._record(tape, start, count)
-            if not exchange.faults.let_pass(Outgoing(Kind(self._channel), self._pair.name)):
+            self._record(tape, start, count)
+            if not exchange.faults.let_pass(Outgoing(Kind.TICKER, self._pair.name)):
                 return
             batches: dict[str, bytes] = {}
             for connection in self._receivers():
                 name = connection.dialect.name
                 if name not in batches:
-                    batches[name] = self._batch(connection.dialect, start, count, trades)
+                    batches[name] = self._batch(connection.dialect, start, count)
                 connection.send(batches[name], count)
 
     def _make_prices(self, tape: Tape) -> list[Trade]:
@@ -102,21 +99,14 @@ class Flood:
             for number in range(_PRICES)
         ]
 
-    def _record(self, tape: Tape, start: int, count: int) -> list[Trade]:
-        """The trades of this batch onto the tape; of a ticker batch the last 200 stand for all."""
-        skipped = max(0, count - _RECORDED) if self._channel == "ticker" else 0
+    def _record(self, tape: Tape, start: int, count: int) -> None:
+        """The trades of this batch onto the tape, on which the last 200 stand for all."""
         first_id = tape.next_id
-        trades = [
-            replace(self._prices[number % _PRICES], micros=start + number, trade_id=first_id + number)
-            for number in range(skipped, count)
-        ]
-        for trade in trades:
-            tape.add(trade)
-        return trades
+        for number in range(max(0, count - _RECORDED), count):
+            trade = self._prices[number % _PRICES]
+            tape.add(replace(trade, micros=start + number, trade_id=first_id + number))
 
-    def _batch(self, dialect: Dialect, start: int, count: int, trades: list[Trade]) -> bytes:
-        if self._channel == "trade":
-            return b"".join([text_frame(dialect.trades([trade], snapshot=False)) for trade in trades])
+    def _batch(self, dialect: Dialect, start: int, count: int) -> bytes:
         forms = self._forms_for(dialect)
         if forms[0].tail is None:
             return b"".join([forms[number % _PRICES].head for number in range(count)])

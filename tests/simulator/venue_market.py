@@ -86,32 +86,17 @@ class Listing:
         whole, rest = divmod(ticks, 10**self.decimals)
         return f"{whole}.{rest:0{self.decimals}d}"
 
-    def event(
-        self,
-        now: int,
-        count: int,
-        price: str | None = None,
-        quantity: str | None = None,
-        side: Side | None = None,
-    ) -> list[Print]:
-        """One match event of `count` trades at one price, on the tape. `now` in ms; what is not given is made up."""
-        side = side or ("buy" if self._choice.random() < 0.5 else "sell")
-        text = price or self._walk(side)
+    def event(self, now: int, count: int) -> list[Print]:
+        """One match event of `count` trades at one made-up price, on the tape. `now` in ms."""
+        side: Side = "buy" if self._choice.random() < 0.5 else "sell"
+        text = self._walk(side)
         first = self.next_id
         self.next_id += count
         self.sequence += self._choice.randint(1, 30)
         self.last_millis = millis = max(now, self.last_millis)
         choose = self._choice.random
         prints = [
-            Print(
-                self.symbol,
-                text,
-                quantity or f"{choose() + 0.0001:.5f}",
-                side,
-                millis,
-                first + number,
-                self.sequence,
-            )
+            Print(self.symbol, text, f"{choose() + 0.0001:.5f}", side, millis, first + number, self.sequence)
             for number in range(count)
         ]
         self._record(prints)

@@ -22,12 +22,12 @@ def at(unix_seconds: float) -> str:
     return datetime.fromtimestamp(unix_seconds, UTC).isoformat(timespec="microseconds").replace("+00:00", "Z")
 
 
-def v2_ack(symbol: str = "BTC/USD", time: float = NOON) -> str:
+def v2_ack(time: float = NOON) -> str:
     return json.dumps(
         {
             "method": "subscribe",
             "success": True,
-            "result": {"channel": "trade", "symbol": symbol},
+            "result": {"channel": "trade", "symbol": "BTC/USD"},
             "time_out": at(time),
         }
     )
@@ -46,9 +46,9 @@ def v2_ticker(price: str, symbol: str = "BTC/USD") -> str:
     return f'{{"channel":"ticker","type":"update","data":[{{"symbol":"{symbol}","last":{price}}}]}}'
 
 
-def v1_ack(symbol: str = "XBT/USD") -> str:
+def v1_ack() -> str:
     return (
-        f'{{"event":"subscriptionStatus","pair":"{symbol}","status":"subscribed",'
+        '{"event":"subscriptionStatus","pair":"XBT/USD","status":"subscribed",'
         '"subscription":{"name":"ticker"}}'
     )
 
@@ -57,8 +57,8 @@ def v1_ticker(price: str, symbol: str = "XBT/USD") -> str:
     return f'[1,{{"c":["{price}","1"]}},"ticker","{symbol}"]'
 
 
-def v1_trade(price: str, time: float = NOON, symbol: str = "XBT/USD") -> str:
-    return f'[1,[["{price}","1","{time:.6f}","b","m",""]],"trade","{symbol}"]'
+def v1_trade(price: str, time: float = NOON) -> str:
+    return f'[1,[["{price}","1","{time:.6f}","b","m",""]],"trade","XBT/USD"]'
 
 
 def play(url: str, *connections: Sequence[Step] | Exception) -> tuple[Store, Script]:

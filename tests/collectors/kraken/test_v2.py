@@ -18,9 +18,9 @@ MOMENT = "2026-09-25T17:48:26.844359Z"
 UNIX = 1790358506.844359
 
 
-def ticker(last: str, *, kind: str = "update", time: str = f'"{MOMENT}"', symbol: str = "BTC/USD") -> str:
+def ticker(last: str, *, kind: str = "update", time: str = f'"{MOMENT}"') -> str:
     return (
-        f'{{"channel":"ticker","type":"{kind}","data":[{{"symbol":"{symbol}","bid":1.5,"ask":2.5,"last":{last},'
+        f'{{"channel":"ticker","type":"{kind}","data":[{{"symbol":"BTC/USD","bid":1.5,"ask":2.5,"last":{last},'
         f'"vwap":3.5,"timestamp":{time}}}]}}'
     )
 
