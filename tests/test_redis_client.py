@@ -69,7 +69,7 @@ def test_a_missing_password_is_named_as_the_cause(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("trouble", "remedy"),
     [
-        (("CONFIG", "SET", "maxmemory", "1mb"), "give it more maxmemory"),
+        (("CONFIG", "SET", "maxmemory", "1"), "give it more maxmemory"),
         (("REPLICAOF", "127.0.0.1", "1"), "a replica instead of its master"),
         (("SET", "list", "of another program"), "Give this one a REDIS_DB of its own"),
         (("CONFIG", "SET", "min-replicas-to-write", "1"), "its own log may say more"),
