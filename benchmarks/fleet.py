@@ -3,11 +3,10 @@
 from collections.abc import Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
-from statistics import median
 
 from benchmarks.bench import Aim, Bench, Table
-from benchmarks.load import CONNECTIONS, start_load
-from benchmarks.machine import cpu_seconds
+from benchmarks.cost import Cost, Question, costs
+from benchmarks.load import CONNECTIONS
 from benchmarks.servers import Server, service, shared_redis, simulated_exchange
 from tests.redis_server import RedisServer
 
@@ -31,15 +30,6 @@ class Case:
         return f"{self.workers} x {'redis' if self.shared else 'memory'}"
 
 
-@dataclass(frozen=True)
-class Cost:
-    """What a case came to."""
-
-    per_second: float
-    cpu: float
-    """Seconds per request, of all workers together."""
-
-
 def measure(bench: Bench) -> Table:
     """All cases round by round, all features on, nothing coming in."""
     with ExitStack() as running:
@@ -51,13 +41,14 @@ def measure(bench: Bench) -> Table:
             for shared in (False, True)
             for settings in [settings_of(workers, redis if shared else None)]
         ]
-        costs = _costs(bench, cases)
+        questions = [Question(case.server.port, case.server.workers, PATH) for case in cases]
+        found = costs(bench, questions, bench.scaled(7, 1))
     rows = [
-        (case.name, f"{cost.per_second:,.0f}", f"{cost.cpu * 1e6:.0f}", _beside(case, costs))
-        for case, cost in zip(cases, costs, strict=True)
+        (case.name, f"{cost.per_second:,.0f}", f"{cost.cpu * 1e6:.0f}", _beside(case, found))
+        for case, cost in zip(cases, found, strict=True)
     ]
     title = f"A fleet on one machine: workers x back end, {CONNECTIONS} keep-alive connections, {PATH}"
-    return Table(title, ("case", "requests/s", "CPU µs/request", "x memory"), rows, _aims(cases, costs))
+    return Table(title, ("case", "requests/s", "CPU µs/request", "x memory"), rows, _aims(cases, found))
 
 
 def settings_of(workers: int, redis: RedisServer | None) -> dict[str, str]:
@@ -66,31 +57,14 @@ def settings_of(workers: int, redis: RedisServer | None) -> dict[str, str]:
     return {"WEB_CONCURRENCY": str(workers)} | shared
 
 
-def _costs(bench: Bench, cases: Sequence[Case]) -> list[Cost]:
-    measured: list[list[Cost]] = [[] for _ in cases]
-    for _ in range(bench.scaled(7, 1)):
-        for case, costs in zip(cases, measured, strict=True):
-            costs.append(_cost(bench, case))
-    return [
-        Cost(median(cost.per_second for cost in costs), median(cost.cpu for cost in costs))
-        for costs in measured
-    ]
-
-
-def _cost(bench: Bench, case: Case) -> Cost:
-    before = sum(map(cpu_seconds, case.server.workers))
-    load = start_load(bench, case.server.port, PATH, seconds=bench.scaled(3, 1)).result()
-    return Cost(load.per_second, (sum(map(cpu_seconds, case.server.workers)) - before) / load.requests)
-
-
-def _beside(case: Case, costs: Sequence[Cost]) -> str:
+def _beside(case: Case, found: Sequence[Cost]) -> str:
     """The CPU of a request beside that of as many workers without Redis."""
-    memory, redis = costs[2 * WORKERS.index(case.workers) :][:2]
+    memory, redis = found[2 * WORKERS.index(case.workers) :][:2]
     return f"{(redis if case.shared else memory).cpu / memory.cpu:.2f}"
 
 
-def _aims(cases: Sequence[Case], costs: Sequence[Cost]) -> list[Aim]:
-    pairs = zip(cases[::2], costs[::2], costs[1::2], strict=True)
+def _aims(cases: Sequence[Case], found: Sequence[Cost]) -> list[Aim]:
+    pairs = zip(cases[::2], found[::2], found[1::2], strict=True)
     return [
         Aim(
             f"{case.workers} worker(s): a read costs the same within {SLACK:.0%}",

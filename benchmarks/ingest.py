@@ -6,8 +6,8 @@ import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
-from dataclasses import dataclass
 from statistics import median
+from typing import NamedTuple
 
 from benchmarks.bench import Aim, Bench, Table
 from benchmarks.keep_alive import KeepAlive
@@ -23,8 +23,7 @@ MARK = "115777.7"
 """The price after the flood: where it is seen, every frame before it was taken in."""
 
 
-@dataclass(frozen=True)
-class Intake:
+class Intake(NamedTuple):
     """One flood."""
 
     frames_per_second: float
@@ -44,7 +43,7 @@ def measure(bench: Bench) -> Table:
     for _ in range(bench.scaled(5, 1)):
         for (protocol, name), intakes in cases.items():
             intakes.append(_flood(bench, protocol, TARGETS[name]))
-    middle = {case: _middle(intakes) for case, intakes in cases.items()}
+    middle = {case: Intake(*map(median, zip(*intakes, strict=True))) for case, intakes in cases.items()}
     rows = [
         (
             f"Kraken {protocol}, {name}",
@@ -58,13 +57,6 @@ def measure(bench: Bench) -> Table:
         for (protocol, name), intake in middle.items()
     ]
     return Table("Ticker frames taken in by one process", ("feed", "frames/s", "CPU µs/frame"), rows, aims)
-
-
-def _middle(intakes: list[Intake]) -> Intake:
-    return Intake(
-        median(intake.frames_per_second for intake in intakes),
-        median(intake.cpu_per_frame for intake in intakes),
-    )
 
 
 def _flood(bench: Bench, protocol: str, target: Target) -> Intake:

@@ -183,7 +183,9 @@ def test_a_clock_that_was_set_back_gives_no_smaller_number(server: RedisServer, 
     assert one.ask() == tomorrow + 1
 
 
-def test_an_epoch_that_is_no_number_keeps_no_fleet_without_an_owner(server: RedisServer, one: Process) -> None:
+def test_an_epoch_that_is_no_number_keeps_no_fleet_without_an_owner(
+    server: RedisServer, one: Process
+) -> None:
     server.client().run("SET", EPOCH, "garbage")
     assert (one.ask() or 0) > 0
 
