@@ -35,7 +35,7 @@ def ltp() -> Response:
     bound = params.bound(request.args, request.headers)
     detail = params.flag(request.args, "detail")
     supported = _supported(parts, asked)
-    _count(parts, parts.prices.quotes.look(supported, bound))
+    _count(parts, asked, parts.prices.quotes.look(supported, bound))
     answer = _answer(parts, asked, parts.prices.quotes.get(supported, bound), detail=detail)
     if detail or answer.status_code != 304 or not (seconds := _wait_asked()):
         return answer
@@ -49,8 +49,9 @@ def cached() -> Response:
     asked = params.pairs(request.args, parts.config.supported_pairs).pairs
     bound = params.bound(request.args, request.headers)
     quotes = parts.prices.quotes.look(_supported(parts, asked), bound)
-    _count(parts, quotes)
+    _count(parts, asked, quotes)
     held = [quote for quote in quotes if quote.verdict.servable]
+    note_of(request.environ).pairs = len(held)
     return _prices(parts, held, [], detail=params.flag(request.args, "detail"))
 
 
@@ -85,8 +86,9 @@ def _supported(parts: Services, asked: Sequence[Pair]) -> list[Pair]:
     return known
 
 
-def _count(parts: Services, held: Sequence[Quote]) -> None:
+def _count(parts: Services, asked: Sequence[Pair], held: Sequence[Quote]) -> None:
     """Reports which of the prices asked for were in memory."""
+    note_of(request.environ).cache_hit = sum(quote.verdict.servable for quote in held) == len(asked)
     for hit in (True, False):
         pairs = [quote.pair for quote in held if quote.verdict.servable is hit]
         if pairs:
@@ -95,8 +97,7 @@ def _count(parts: Services, held: Sequence[Quote]) -> None:
 
 def _answer(parts: Services, asked: Sequence[Pair], quotes: Sequence[Quote], *, detail: bool) -> Response:
     failed = problems(asked, quotes)
-    note = note_of(request.environ)
-    note.pairs, note.cache_hit = len(asked) - len(failed), not failed
+    note_of(request.environ).pairs = len(asked) - len(failed)
     if len(failed) == len(asked):
         return _nothing(failed)
     return _prices(parts, quotes, failed, detail=detail)

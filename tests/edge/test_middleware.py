@@ -75,6 +75,27 @@ def test_every_request_is_logged_in_one_line(
 
 
 @pytest.mark.parametrize(
+    ("path", "hit", "pairs"),
+    [("/api/v1/ltp?pair=BTC/USD", False, 1), ("/api/v1/ltp/cached", False, 0), ("/health", None, None)],
+)
+def test_a_price_that_had_to_be_fetched_is_logged_as_no_hit(
+    service: FreshService,
+    capfd: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+    path: str,
+    hit: bool | None,
+    pairs: int | None,
+) -> None:
+    monkeypatch.setattr(service.services.prices.source, "fetch", lambda _: service.trade("100"))
+    assert service.get(path).status_code == 200
+    service.write_log()
+    (line,) = logged(capfd)
+
+    assert isinstance(line["fields"], dict)
+    assert (line["fields"]["cache_hit"], line["fields"]["pairs_count"]) == (hit, pairs)
+
+
+@pytest.mark.parametrize(
     ("path", "status"), [("/nothing", 404), ("/api/v1/ltp?pair=!", 400), ("/ready", 503)]
 )
 def test_a_request_that_fails_is_logged_too(
