@@ -31,13 +31,16 @@ class Gauges:
 def serve_metrics(app: Flask, metrics: Metrics, show: Callable[[], None]) -> None:
     """`GET /metrics`: the sum or the newest over all workers, without hooks on other requests."""
 
-    def fresh(view: Callable[..., Any]) -> Callable[..., Any]:
-        def prometheus_metrics() -> Any:
-            show()
-            return view()
+    def prometheus_metrics() -> Any:
+        show()
+        # Of what a client may want otherwise, in `name[]` or Accept, the exporter breaks at some.
+        content, content_type = exporter.generate_metrics()
+        return content, 200, {"Content-Type": content_type}
 
-        return prometheus_metrics
-
-    PrometheusMetrics(
-        app, path="/metrics", registry=metrics.registry, export_defaults=False, metrics_decorator=fresh
+    exporter = PrometheusMetrics(
+        app,
+        path="/metrics",
+        registry=metrics.registry,
+        export_defaults=False,
+        metrics_decorator=lambda _: prometheus_metrics,
     )

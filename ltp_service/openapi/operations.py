@@ -17,7 +17,6 @@ from ltp_service.openapi.pieces import (
     maybe,
     one_of,
     operation,
-    query,
     record,
     schema,
     success,
@@ -67,12 +66,10 @@ def _ready() -> Node:
 
 
 def _metrics() -> Node:
-    names = query("name[]", listing(TEXT), "Only these metrics", style="form", explode=True)
     return operation(
         "getMetrics",
         "Prometheus text, the sum over all workers",
         {"200": answer("Every metric", {"text/plain": {"schema": TEXT}})},
-        parameters=[names],
     )
 
 
