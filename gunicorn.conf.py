@@ -10,6 +10,7 @@ if monkey_patched:
 
 import logging
 import shutil
+import signal
 import sys
 import tempfile
 import time
@@ -114,7 +115,24 @@ def on_reload(server: Any) -> None:
     share_metrics()
 
 
+ENDING = (signal.SIGTERM, signal.SIGINT, signal.SIGQUIT)
+
+
+def obey_from_now_on(server: Any, worker: Any) -> None:
+    """A new worker has the master's way with signals, which only queues them, until the application is loaded: told to
+    end meanwhile, it would stay until it is killed."""
+
+    def end(*_: object) -> None:
+        worker.alive = False
+
+    for number in ENDING:
+        signal.signal(number, end)
+    if not set(ENDING).isdisjoint(server.wait_for_signals(0)):  # what came sooner still
+        end()
+
+
 def post_fork(server: Any, worker: Any) -> None:
+    obey_from_now_on(server, worker)
     services_of(worker.app.wsgi()).start(lambda: bool(worker.alive))
 
 

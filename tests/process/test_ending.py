@@ -1,12 +1,15 @@
 """The end of the service: soon, in order, with nothing left running."""
 
 import http.client
+import os
 import re
 import signal
 from contextlib import closing
 
+import pytest
+
 from tests.process.answer import ask
-from tests.process.service import Service
+from tests.process.service import DEADLINE, Service
 from tests.simulator.client import Simulator
 
 IN_TIME = 5.0
@@ -33,6 +36,20 @@ def test_term_ends_the_service_in_time_though_a_client_holds_a_connection(simula
 def test_int_ends_the_service_in_time(simulator: Simulator) -> None:
     with Service.start(simulator) as service:
         assert_ends_in_order(service, simulator, signal.SIGINT)
+
+
+@pytest.mark.parametrize("worker_class", ["gevent", "gthread"])
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_a_worker_that_still_starts_ends_with_the_others(
+    simulator: Simulator, number: signal.Signals, worker_class: str
+) -> None:
+    with Service.start(simulator, WORKER_CLASS=worker_class) as service:
+        (victim,) = service.worker_pids()
+        os.kill(victim, signal.SIGKILL)
+        service.wait_for_line("Booting worker with pid", count=2)
+        service.signal(number)
+        assert service.wait_for_exit(DEADLINE) == 0
+        simulator.wait(open=0)
 
 
 def test_two_workers_each_have_one_feed_and_say_so_once(simulator: Simulator) -> None:
