@@ -40,7 +40,7 @@ bench: .venv/.test programs ## measure latency and throughput, write benchmarks/
 	$(BIN)/python -m benchmarks
 
 drill: .venv/.test programs ## break the exchange, the network and the service on purpose, watch it recover
-	$(BIN)/python -m tests.drill --write-readme --at-once 2
+	$(BIN)/python -m tests.drill --at-once 2
 
 programs: .venv/.test ## install the Debian programs that some tests need
 	@missing=$$($(BIN)/python -m tests.programs) && { test -z "$$missing" || .ci/apt-install $$missing || true; }

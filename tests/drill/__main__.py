@@ -1,4 +1,4 @@
-"""python -m tests.drill: break everything on purpose, print one table, write it to benchmarks/DRILL.md."""
+"""python -m tests.drill: break everything on purpose, print one table, and put that of a full drill into README.md."""
 
 import argparse
 import sys
@@ -30,7 +30,6 @@ def arguments() -> argparse.ArgumentParser:
     parser.add_argument(
         "--soak", type=float, metavar="MINUTES", help="cuts for that long instead of the rows"
     )
-    parser.add_argument("--write-readme", action="store_true", help="put the table into README.md too")
     return parser
 
 
@@ -43,8 +42,8 @@ def main() -> int:
     print(heading(tempo, options.at_once), flush=True)
     with ThreadPoolExecutor(options.at_once) as pool:
         results = list(pool.map(partial(_shown, tempo, options.log), rows))
-    if not options.only:
-        write(results, tempo, options.at_once, readme=options.write_readme)
+    if not options.only and not options.short:
+        write(results, tempo, options.at_once)
     return 0 if all(result.passed for result in results) else 1
 
 

@@ -1,4 +1,4 @@
-"""The drill's table: on the terminal, in benchmarks/DRILL.md and between two marks in README.md."""
+"""The drill's table: on the terminal, and between two marks in README.md."""
 
 import os
 import re
@@ -45,14 +45,11 @@ def line(result: Result) -> str:
     )
 
 
-def write(results: Sequence[Result], tempo: Tempo, at_once: int, *, readme: bool) -> None:
-    """Writes the files; only a full drill is worth keeping."""
+def write(results: Sequence[Result], tempo: Tempo, at_once: int) -> None:
+    """Puts the table into README.md."""
     table = "\n".join([heading(tempo, at_once), *map(line, results)]) + "\n"
-    if not tempo.short:
-        (PROJECT / "benchmarks" / "DRILL.md").write_text(f"# Fire drill\n\n{table}")
-    if readme:
-        file = PROJECT / "README.md"
-        file.write_text(put_between_marks(file.read_text(), table))
+    file = PROJECT / "README.md"
+    file.write_text(put_between_marks(file.read_text(), table))
 
 
 def put_between_marks(text: str, table: str) -> str:
