@@ -43,8 +43,9 @@ LISTINGS_LIFE = 6 * 3600.0
 LISTINGS_RETRY = 60.0
 """Seconds until it is asked for again when it could not be had."""
 
-FORGET_UNKNOWN = 3600.0
-"""Seconds after which an unknown pair is asked for again."""
+UNKNOWN_AGAIN, FORGET_UNKNOWN = 5.0, 3600.0
+"""Seconds after which an unknown pair is asked for again, doubling from the one to the other: an ailing exchange has
+refused pairs that it knows."""
 
 _RETRY_BASE, _RETRY_CAP = 0.25, 2.0
 """Seconds: full jitter over a bound that doubles from the one to the other."""
@@ -72,6 +73,13 @@ class RestAnswer(NamedTuple):
     ticks: list[Tick]
     unknown: frozenset[Pair]
     """Pairs that REST does not know."""
+
+
+class _Blame(NamedTuple):
+    """An unknown pair is not asked for until a monotonic moment, which was `wait` seconds ahead."""
+
+    until: float
+    wait: float
 
 
 class _Request(NamedTuple):
@@ -105,7 +113,7 @@ class KrakenRest:
         self._patience = patience
         self._listings: Listings | None = None
         self._listed_until = float("-inf")
-        self._unknown_until: dict[Pair, float] = {}
+        self._blamed: dict[Pair, _Blame] = {}
 
     def last_trades(self, pairs: Iterable[Pair], budget: float | None = None) -> RestAnswer:
         """The last trade of each pair, in one call as a rule; within `budget` seconds where somebody waits.
@@ -160,15 +168,21 @@ class KrakenRest:
         listings = self._list_pairs(deadline)
         unlisted = [pair for pair in chunk if listings and pair not in listings.symbols]
         blamed = unlisted or (chunk if len(chunk) == 1 else [])
-        self._unknown_until |= dict.fromkeys(blamed, self._clock.monotonic() + FORGET_UNKNOWN)
+        self._blamed |= {pair: self._blame(pair) for pair in blamed}
         if blamed:
             rest = [pair for pair in chunk if pair not in blamed]
             return [rest] if rest else []
         middle = len(chunk) // 2
         return [chunk[:middle], chunk[middle:]]
 
+    def _blame(self, pair: Pair) -> _Blame:
+        before = self._blamed.get(pair)
+        wait = min(FORGET_UNKNOWN, 2 * before.wait) if before else UNKNOWN_AGAIN
+        return _Blame(self._clock.monotonic() + wait, wait)
+
     def _is_unknown(self, pair: Pair) -> bool:
-        return self._clock.monotonic() < self._unknown_until.get(pair, float("-inf"))
+        blame = self._blamed.get(pair)
+        return blame is not None and self._clock.monotonic() < blame.until
 
     def _symbol(self, pair: Pair) -> str:
         listed = self._listings.symbols.get(pair) if self._listings else None
@@ -184,6 +198,8 @@ class KrakenRest:
         for each in found:
             if isinstance(each, Unusable):
                 self._observer.frame_refused(REST, each.reason)
+            else:
+                self._blamed.pop(each.pair, None)
         return [each for each in found if isinstance(each, Tick)]
 
     def _list_pairs(self, deadline: float) -> Listings | None:

@@ -1,6 +1,7 @@
 """One question about many pairs: who is to blame, when to ask again, what counts against the exchange."""
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
+from itertools import pairwise
 from typing import Any
 
 import msgspec
@@ -9,7 +10,7 @@ import pytest
 from ltp_service.clock import SystemClock
 from ltp_service.errors import BadFrame, BreakerOpen, ExchangeError, Rejected, Unreachable
 from ltp_service.fallback.breaker import CircuitBreaker
-from ltp_service.fallback.kraken import ANSWER_CAP, CHUNK, FORGET_UNKNOWN, KrakenRest, Patience
+from ltp_service.fallback.kraken import ANSWER_CAP, CHUNK, FORGET_UNKNOWN, UNKNOWN_AGAIN, KrakenRest, Patience
 from ltp_service.http_client import Answer, HttpClient
 from ltp_service.observer import Observer
 from ltp_service.pairs import Pair, kraken_rest_symbol, kraken_v1_symbol, read_pair
@@ -237,14 +238,29 @@ def test_an_unknown_pair_is_remembered_so_that_the_next_batch_is_one_call(
     assert found.unknown == {Pair("FOO", "USD")}
 
 
-def test_an_unknown_pair_is_asked_for_again_after_an_hour(
+def test_a_pair_that_was_refused_for_a_moment_is_asked_for_again_within_seconds(
     rest: KrakenRest, exchange: Exchange, clock: Clock
 ) -> None:
-    rest.last_trades(pairs("FOO/USD"))
-    exchange.listed["FOOUSD"], exchange.prices["FOOUSD"] = Pair("FOO", "USD"), "7"
-    assert prices(rest, pairs("FOO/USD")) == {}
-    clock.now += FORGET_UNKNOWN
-    assert prices(rest, pairs("FOO/USD")) == {"FOO/USD": "7"}
+    for _ in range(2):
+        exchange.replies = iter([error("EQuery:Unknown asset pair")])
+        assert prices(rest, pairs("BTC/USD")) == {}
+        clock.now += UNKNOWN_AGAIN
+        assert prices(rest, pairs("BTC/USD")) == {"BTC/USD": "1.50"}
+
+
+def test_a_pair_that_stays_unknown_is_asked_for_ever_less_often_down_to_once_an_hour(
+    rest: KrakenRest, exchange: Exchange, clock: Clock
+) -> None:
+    asked_at: list[float] = []
+    while clock.now < 5000.0 + 6 * FORGET_UNKNOWN:
+        before = len(exchange.asked())
+        rest.last_trades(pairs("FOO/USD"))
+        asked_at += [clock.now] * (len(exchange.asked()) - before)
+        clock.now += UNKNOWN_AGAIN / 2
+    waits = [later - earlier for earlier, later in pairwise(asked_at)]
+    assert waits[0] < 2 * UNKNOWN_AGAIN
+    assert all(later > earlier - UNKNOWN_AGAIN for earlier, later in pairwise(waits))
+    assert waits[-1] == pytest.approx(FORGET_UNKNOWN, abs=UNKNOWN_AGAIN)
 
 
 def test_asset_pairs_is_fetched_once_for_hours(rest: KrakenRest, exchange: Exchange, clock: Clock) -> None:
