@@ -42,6 +42,8 @@ def merge(held: Price | None, tick: Tick, outcome: Outcome) -> Price:
     if held is None or outcome == "newer":
         floor = held.newest_traded_at if held else 0.0
         return Price(tick, tick.received_at, tick.source, max(floor, tick.traded_at or 0.0))
+    if _dates(tick, held.tick):
+        held = Price(tick, held.confirmed_at, held.confirmed_by, held.newest_traded_at)
     return confirmed(held, tick.received_at, tick.source)
 
 
@@ -75,6 +77,11 @@ def _is_same_trade(held: Tick, tick: Tick) -> bool:
     if tick.trade_id is None or tick.trade_id != held.trade_id:
         return False
     return abs((tick.traded_at or 0.0) - (held.traded_at or 0.0)) < ROUNDING
+
+
+def _dates(tick: Tick, held: Tick) -> bool:
+    """Whether the same trade told again is known to be of a moment, as REST does not tell it."""
+    return held.happened_at is None and tick.happened_at is not None and held.trade_id == tick.trade_id
 
 
 def _is_outdated(held: Tick, tick: Tick) -> bool:

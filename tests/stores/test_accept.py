@@ -75,6 +75,16 @@ def test_after_ticks_without_time_no_trade_older_than_the_last_timed_one_may_fol
     assert compare(held, tick("98", traded_at=T - 1, received_at=1011.0)) == "older"
 
 
+def test_a_trade_that_rest_told_first_gets_its_moment_from_the_feed() -> None:
+    told = tick(source=REST, traded_at=T, trade_id=7)
+    dated = hold(told, tick(traded_at=T, trade_id=7, received_at=1001.0, happened_at=998.0))
+    untimed = hold(tick(source=REST), tick(received_at=1001.0, happened_at=1001.0))
+
+    assert (dated.tick.happened_at, dated.confirmed_at, dated.confirmed_by) == (998.0, 1001.0, WEBSOCKET)
+    assert untimed.tick.happened_at == 1001.0
+    assert hold(told, tick(traded_at=T, happened_at=998.0)).tick.trade_id == 7
+
+
 def test_a_cached_rest_answer_never_beats_what_the_feed_just_confirmed() -> None:
     held = confirmed(hold(tick(received_at=1000.0)), 1005.0, WEBSOCKET)
 
