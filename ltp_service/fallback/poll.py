@@ -16,7 +16,7 @@ from ltp_service.market import HALTED
 from ltp_service.observer import Observer
 from ltp_service.pairs import Pair
 from ltp_service.stores.base import Store
-from ltp_service.tick import WEBSOCKET, Tick
+from ltp_service.tick import WEBSOCKET, Price, Tick
 
 log = logging.getLogger(__name__)
 
@@ -150,7 +150,7 @@ class Poll:
         elif now >= self._status_due_at():
             self._ask_status(now)
         elif doubtful := self._source.doubtful():
-            self._settle(doubtful[0], now)
+            self._settle(doubtful[0], late, now)
         elif self._is_watched() and (
             due := self._probe.due([pair for pair in self._pairs if pair not in late], now)
         ):
@@ -220,18 +220,23 @@ class Poll:
         if price is not None and price.confirmed_by == WEBSOCKET and price.tick.amount != tick.amount:
             self._source.doubt(tick.pair)
 
-    def _settle(self, pair: Pair, now: float) -> None:
+    def _settle(self, pair: Pair, late: Sequence[Pair], now: float) -> None:
         self._next_call = now + DISTANCE
+        held = self._store.all().get(pair)
         outcome = self._source.settle(pair)
         feed = self._feed
         if feed is None:
             return
         # A trade that the feed brought and holds back is no deafness; another source has just vouched for it.
-        # A feed that is elsewhere or cut kept silent about nothing.
-        speaks = feed.is_here() and feed.is_connected()
-        if outcome == "newer" and speaks and feed.held(pair) is None:
+        # A feed that is elsewhere, or cut and not in step since, kept silent about nothing.
+        speaks = feed.is_here() and feed.is_connected() and pair not in late
+        if outcome == "newer" and speaks and feed.held(pair) is None and self._differs(held, pair):
             self._condemn(pair, feed, now)
         feed.trust(pair)
+
+    def _differs(self, held: Price | None, pair: Pair) -> bool:
+        """Whether `pair` has another price than `held`: a time for the same one is news, but contradicts nobody."""
+        return held is None or self._store.all()[pair].tick.amount != held.tick.amount
 
     def _condemn(self, pair: Pair, feed: Feed, now: float) -> None:
         self._observer.subscription_deaf(pair)

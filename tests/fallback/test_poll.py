@@ -312,6 +312,35 @@ def test_a_feed_that_is_cut_or_elsewhere_is_not_blamed_for_its_silence(scene: Sc
     assert (scene.feed.doubted, scene.feed.left) == ([], 0)
 
 
+def test_a_feed_that_was_cut_is_not_blamed_for_what_was_traded_meanwhile(scene: Scene) -> None:
+    assert scene.feed
+    scene.feed.up = False
+    scene.rest.prices[BTC] = "110.0"
+    scene.rest.trade_times[BTC] = scene.clock.monotonic() + 0.5
+    while BTC not in scene.source.doubtful():
+        scene.pass_time(0.25)
+    scene.feed.up = True
+    scene.pass_time(3)
+
+    assert scene.rest.calls("Trades") == 1
+    assert scene.amount() == "110.0"
+    assert (scene.feed.doubted, scene.feed.left) == ([], 0)
+
+
+def test_a_feed_that_tells_the_price_before_it_is_settled_is_not_deaf(scene: Scene) -> None:
+    assert scene.feed
+    scene.rest.prices[BTC] = "101.0"
+    scene.rest.trade_times[BTC] = scene.clock.monotonic() + 119
+    while BTC not in scene.source.doubtful():
+        scene.pass_time(0.25, alive=(BTC, ETH))
+    now = scene.clock.monotonic()
+    scene.store.put(tick("101.0", received_at=now, happened_at=now))
+    scene.pass_time(3, alive=(BTC, ETH))
+
+    assert scene.rest.calls("Trades") == 1
+    assert (scene.feed.doubted, scene.feed.left) == ([], 0)
+
+
 def test_a_pair_quiet_for_ten_minutes_is_never_reconnected_and_stays_quiet(scene: Scene) -> None:
     assert scene.feed
     scene.pass_time(600, alive=(BTC, ETH))
