@@ -67,7 +67,7 @@ control_socket_disable = True
 limit_request_line = 4094
 limit_request_fields = 50
 limit_request_field_size = 8190
-# Nobody's headers change the scheme or the path, not even those of a unix socket; so nobody's address has to be looked at.
+# No header changes the scheme or the path, whoever sends it: so gunicorn need not ask which address it came from.
 secure_scheme_headers: dict[str, str] = {}
 forwarder_headers = ""
 forwarded_allow_ips = "*"

@@ -22,8 +22,8 @@ _REMEMBERED = 4096
 def client_address(peer: str, forwarded_for: str | None, trusted_hops: int) -> str:
     """The client's address without a port: plain IPv4, or IPv6 in its shortest form.
 
-    `peer` is REMOTE_ADDR, `forwarded_for` all lines of X-Forwarded-For joined by commas. The peer's own
-    address is the answer when the header has fewer values than there are trusted hops, or no address in that place.
+    `peer` is REMOTE_ADDR, `forwarded_for` all lines of X-Forwarded-For joined by commas. Where the header has fewer
+    values than there are trusted hops, or no address in that place, the answer is the peer's own address.
     """
     if trusted_hops and forwarded_for:
         values = forwarded_for.rsplit(",", trusted_hops)

@@ -43,7 +43,7 @@ def nearest(name: str, known: Iterable[str]) -> str:
 def read_files(
     settings: type[BaseSettings], directory: Path, environment: str, problems: list[str]
 ) -> list[Layer]:
-    """The YAML files of this environment, the most particular one first; what is wrong with them goes into `problems`."""
+    """The YAML files of this environment, its own first; what is wrong with them goes into `problems`."""
     paths = [directory / "config.yaml"]
     if not environment or re.fullmatch(ENVIRONMENT_NAME, environment, re.ASCII):
         paths.insert(0, directory / f"config.{environment or 'development'}.yaml")

@@ -58,7 +58,7 @@ class Collector(Hooks):
         self._last_frame_at: float | None = None
         self._last_error: str | None = None
         self._over_by = ""
-        """Why the last attempt or connection came to its end, in one word."""
+        """Why the last attempt or connection ended, in one word."""
         self._rejection: str | None = None
         self._wanted: Sequence[str] | None = None
         self._asked_at = self._leave_at = 0.0

@@ -58,7 +58,7 @@ class Hooks:
     def activated(self) -> None:
         """The first price of this connection is in step with the exchange."""
 
-    # What the loop itself makes of it.
+    # What the loop itself provides.
 
     def leave(self) -> None:
         """Ends the present connection soon; another one follows. From any thread."""

@@ -12,13 +12,12 @@ DEADLINE = 10.0
 RETRY, RETRY_CAP = 60.0, 3600.0
 """Seconds until a refused symbol is asked for again, doubling up to the cap."""
 
-
 MAX_UNANSWERED = 1000
 """Requests remembered until their answer; an exchange that answers each symbol instead never gives one."""
 
 Proof = Literal["both", "either"]
-"""What shows that a subscription works, of acknowledgement and data: `either` where the exchange tells
-nothing before the next trade, and may tell that before it acknowledges."""
+"""Whether it takes both, acknowledgement and data, to show that a subscription works. `either` is enough where an
+exchange sends nothing before the next trade, which may come before the acknowledgement."""
 
 
 class Subscription(msgspec.Struct):

@@ -24,7 +24,7 @@ from ltp_service.web.ltp_body import Problem, body, etag, item, matches
 ROUTE = "/api/v1/ltp"
 
 MOST = 1000
-"""Questions remembered; all are forgotten when there are more, since whoever asks so differently asks once."""
+"""Questions remembered. When there are more, all are forgotten: so many different ones are not asked again."""
 
 _KNOWN = frozenset({"pair", "pairs"})
 

@@ -29,7 +29,7 @@ class BreakerState(NamedTuple):
 
 
 class Permit:
-    """The right to one question, whose result is to be told, once. One that is never told does no harm."""
+    """The right to ask one question. Its result is to be told, once; if it never is, that does no harm."""
 
     def __init__(self, settle: Callable[[bool, float | None], None]) -> None:
         self._settle = settle
@@ -52,9 +52,9 @@ class Permit:
 class CircuitBreaker:
     """Closed, open, half-open with exactly one probe. A state machine without I/O, safe from any thread.
 
-    `monotonic` in seconds; `random` from [0, 1). It opens after that many `failures` in a row for about
-    `open_seconds` (the upper half of it, at random), twice as long after each failed probe, at most `cap`;
-    while it is `urgent`, for no longer than URGENT.
+    `monotonic` in seconds; `random` from [0, 1). After so many `failures` in a row it opens for a random time in
+    the upper half of `open_seconds`, and for twice as long after each failed probe, up to `cap`; while it is
+    `urgent`, for no longer than URGENT.
     """
 
     def __init__(

@@ -36,10 +36,10 @@ HALTED_AGAIN, STATUS_AGAIN = 3.0, 30.0
 """Seconds between two questions whether the exchange is matching: while it was not, and without a feed to tell."""
 
 START = 1.5
-"""Seconds that a feed has for its first price beyond that."""
+"""Seconds, beyond the usual silence, that a feed has for its first price."""
 
 SHARE = 0.5
-"""Of a price's life without evidence, after which REST is asked at the latest."""
+"""Part of the time that a price lives without evidence, after which REST is asked at the latest."""
 
 
 class Feed(Protocol):
@@ -81,7 +81,7 @@ class Promise(msgspec.Struct, frozen=True):
     stale_after: float
     ttl: float
     processes: int = 1
-    """Of this machine, each of which polls when none of them is told anything: they share what one may ask."""
+    """On this machine. While nobody tells them anything each one polls, and together they ask as often as one."""
 
     def grace(self, *, connected: bool) -> float:
         """Silence after which a pair is asked for over REST."""
@@ -89,7 +89,7 @@ class Promise(msgspec.Struct, frozen=True):
         return min(usual, self.stale_after, SHARE * self.ttl)
 
     def shared(self, interval: float) -> float:
-        """Time between two polls of one process among several, of which no price may die."""
+        """Seconds between two polls of one process among several; short enough for every price to survive."""
         return max(interval, min(interval * self.processes, SHARE * self.ttl))
 
 
@@ -157,7 +157,7 @@ class Poll:
             self._poll(due, now)
 
     def _is_watched(self) -> bool:
-        """Whether it is on this process to find out what the feed keeps silent about."""
+        """Whether this process is the one to find out what the feed keeps silent about."""
         return self._feed is None or self._feed.is_here()
 
     def _interval(self) -> float:

@@ -25,8 +25,8 @@ class _Flight(Generic[Item, Result]):
 class SingleFlight(Generic[Item, Result]):
     """Joins questions about sets of items into single calls of `ask`, at least `interval` seconds apart.
 
-    The interval runs from the end of a call to the start of the next; within it the last result, or the
-    last error, is everybody's who wants no more than was asked. `ask` is told how many seconds it has, at most
+    The interval runs from the end of a call to the start of the next; within it whoever wants no more than
+    was asked gets the last result, or the last error. `ask` is told how many seconds it has, at most
     `budget`; whoever asks waits for no longer than a budget and an interval. No lock is held while `ask` runs.
     """
 

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 def open_keyring(
     config: Config, clock: Clock, database: Database | None = None, redis: "RedisClient | None" = None
 ) -> Keyring:
-    """The keys of DATABASE_PATH or of Redis, read once; what cannot be read leaves AUTH_API_KEY alone at first."""
+    """The keys of DATABASE_PATH or of Redis, read once; while they cannot be read, AUTH_API_KEY is the only one."""
     back_end = _redis(config, clock, redis) if config.cache_backend == "redis" else None
     keyring = Keyring(
         back_end or SqliteKeys(database or Database(config.database_path, clock, time.sleep)),

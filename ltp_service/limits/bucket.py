@@ -8,7 +8,7 @@ State = tuple[float, float]
 
 
 class Decision(NamedTuple):
-    """May this request pass, and what to tell the client. Seconds are whole and rounded up, as headers want them."""
+    """Whether this request may pass, and what to tell the client; seconds are rounded up, as headers want them."""
 
     allowed: bool
     limit: int

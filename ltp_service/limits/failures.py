@@ -10,7 +10,7 @@ from cachetools import TTLCache
 class FailureBudget:
     """At most `limit` failures of an address within any `window` seconds; oldest addresses out first.
 
-    In each process alone, in a fleet too: a key has 256 bits, so that a few guesses more help nobody.
+    Each process counts alone, in a fleet too: a key has 256 bits, so a few more guesses help nobody.
     """
 
     def __init__(

@@ -1,0 +1,1 @@
+"""What is answered: a price, and how far it may be trusted."""

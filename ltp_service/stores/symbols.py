@@ -128,7 +128,7 @@ class SymbolReload(Reload):
 
 
 def open_symbols(config: Config, back_end: SymbolBackEnd) -> Symbols:
-    """The symbols that are kept, read once; what cannot be read leaves those of SYMBOLS at first."""
+    """The symbols that are kept, read once; while they cannot be read, those of SYMBOLS are collected."""
     symbols = Symbols(back_end, config.symbols)
     SymbolReload(symbols).attempt(symbols.refresh)
     return symbols
