@@ -33,6 +33,8 @@ OPEN = 0.2
 HEALTH_CHECK = 15
 """Seconds of rest after which a connection is tried before it is used."""
 
+_SILENCE = (NoConnection, NoAnswer)
+
 T = TypeVar("T")
 
 Argument = str | bytes | int | float
@@ -74,19 +76,23 @@ class RedisClient:
         self._redis.close()
 
     def _attempt(self, use: Callable[[], T]) -> T:
+        """A server that does not answer is left alone for a moment."""
         if self._monotonic() < self._refused_until:
             raise StoreUnavailable(f"{self._name} did not answer just now")
-        return self.translated(use)
+        try:
+            return self.translated(use)
+        except StoreUnavailable as error:
+            if isinstance(error.__cause__, _SILENCE):
+                self._refused_until = self._monotonic() + OPEN
+            raise
 
     def translated(self, use: Callable[[], T]) -> T:
-        """`use` with its errors as StoreUnavailable; a server that does not answer is left alone for a moment."""
+        """`use` with its errors as StoreUnavailable."""
         try:
             return use()
-        except (NoConnection, NoAnswer) as error:
-            self._refused_until = self._monotonic() + OPEN
-            raise StoreUnavailable(f"{self._name} does not answer: {error}; {_remedy(error)}") from error
         except RedisError as error:
-            raise StoreUnavailable(f"{self._name} refused: {error}; {_remedy(error)}") from error
+            problem = "does not answer" if isinstance(error, _SILENCE) else "refused"
+            raise StoreUnavailable(f"{self._name} {problem}: {error}; {_remedy(error)}") from error
 
 
 class Subscription:

@@ -102,6 +102,15 @@ def test_a_subscription_that_was_cut_says_so_even_when_the_server_is_back(server
         consume(subscription)
 
 
+def test_a_subscription_that_was_cut_keeps_nobody_from_a_server_that_answers(server: RedisServer) -> None:
+    client = server.client()
+    subscription = client.subscribe("a")
+    client.run("CLIENT", "KILL", "TYPE", "pubsub")
+    with pytest.raises(StoreUnavailable):
+        consume(subscription)
+    assert client.run("PING")
+
+
 def test_a_frozen_server_takes_no_subscription(server: RedisServer) -> None:
     client = server.client()
     server.freeze()
