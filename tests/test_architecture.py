@@ -51,11 +51,11 @@ ARROWS = {
     "collectors.reading": (
         "collectors.contract collectors.asking collectors.events collectors.hooks collectors.subscriptions"
     ),
-    "collectors.asking": "collectors.contract collectors.connection collectors.subscriptions",
+    "collectors.asking": "collectors.contract collectors.connection collectors.events collectors.subscriptions",
     "collectors.hooks": "collectors.events",
     "collectors.kraken": "collectors.contract collectors.base collectors.quarantine collectors.events collectors.subscriptions stores.base",
-    "collectors.kraken.v1": "collectors.events collectors.subscriptions",
-    "collectors.kraken.v2": "collectors.events collectors.subscriptions",
+    "collectors.kraken.v1": "collectors.events",
+    "collectors.kraken.v2": "collectors.events",
     "collectors.trades": "collectors.contract collectors.base collectors.events collectors.subscriptions stores.base",
     "collectors.books": "collectors.contract collectors.base collectors.subscriptions stores.base",
     "collectors.bybit": (
@@ -68,7 +68,7 @@ ARROWS = {
     ),
     "collectors.events": "",
     "collectors.subscriptions": "",
-    "collectors.contract": "collectors.backoff collectors.connection collectors.events collectors.subscriptions",
+    "collectors.contract": "collectors.backoff collectors.connection collectors.events",
     "collectors.quarantine": "",
     "collectors.backoff": "",
     "collectors.connection": "",

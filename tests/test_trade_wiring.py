@@ -26,8 +26,7 @@ COINVILLE = '''
 
 import msgspec
 
-from ltp_service.collectors.events import Parsed, Traded
-from ltp_service.collectors.subscriptions import Request
+from ltp_service.collectors.events import Parsed, Request, Traded
 from ltp_service.collectors.trades import TradeCollector
 from ltp_service.decimals import read_price
 

@@ -11,8 +11,7 @@ import msgspec
 from ltp_service.book import BookChange, BookSnapshot, read_levels
 from ltp_service.collectors.books import BookCollector, Repair
 from ltp_service.collectors.contract import Equipment, Terms
-from ltp_service.collectors.events import Answered, Event, Invalid, Leaving, Parsed, Traded
-from ltp_service.collectors.subscriptions import Request
+from ltp_service.collectors.events import Answered, Event, Invalid, Leaving, Parsed, Request, Traded
 from ltp_service.collectors.trades import TradeCollector
 from ltp_service.decimals import read_price
 from ltp_service.errors import BadFrame, ExchangeError

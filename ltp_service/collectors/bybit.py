@@ -10,8 +10,8 @@ import msgspec
 from ltp_service.book import BookChange, BookSnapshot, read_levels
 from ltp_service.collectors.books import BookCollector, Repair
 from ltp_service.collectors.contract import Terms
-from ltp_service.collectors.events import Answered, Event, Invalid, Parsed, Skipped, Traded
-from ltp_service.collectors.subscriptions import DEADLINE, Request
+from ltp_service.collectors.events import Answered, Event, Invalid, Parsed, Request, Skipped, Traded
+from ltp_service.collectors.subscriptions import DEADLINE
 from ltp_service.collectors.trades import TradeCollector
 from ltp_service.decimals import read_price
 from ltp_service.errors import BadFrame

@@ -10,8 +10,7 @@ from ltp_service.book import BookSnapshot
 from ltp_service.clock import Clock
 from ltp_service.collectors.backoff import Backoff
 from ltp_service.collectors.connection import Connection
-from ltp_service.collectors.events import Parsed
-from ltp_service.collectors.subscriptions import Request
+from ltp_service.collectors.events import Parsed, Request
 from ltp_service.observer import Observer
 
 State = Literal["stopped", "connecting", "connected", "subscribing", "active", "reconnecting", "error"]

@@ -1,13 +1,24 @@
-"""What a frame of an exchange can mean."""
+"""What an exchange is asked, and what a frame of it can mean."""
 
 from collections.abc import Sequence
 from decimal import Decimal
+from typing import Literal
 
 import msgspec
 
 from ltp_service.book import BookChange, BookSnapshot
 from ltp_service.market import MarketStatus
 from ltp_service.trade import Side
+
+Verb = Literal["subscribe", "unsubscribe"]
+
+
+class Request(msgspec.Struct, frozen=True):
+    """One message about one channel of some symbols."""
+
+    verb: Verb
+    channel: str
+    symbols: tuple[str, ...]
 
 
 class LastTrade(msgspec.Struct, frozen=True, gc=False):

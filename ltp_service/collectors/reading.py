@@ -19,11 +19,12 @@ from ltp_service.collectors.events import (
     MarketChanged,
     Parsed,
     Refused,
+    Request,
     Skipped,
     Traded,
 )
 from ltp_service.collectors.hooks import Hooks
-from ltp_service.collectors.subscriptions import Request, Subscriptions
+from ltp_service.collectors.subscriptions import Subscriptions
 from ltp_service.errors import BadFrame
 from ltp_service.observer import Observer
 

@@ -1,6 +1,5 @@
 """What was asked of an exchange for each symbol, and what came of it; pure, `now` in monotonic seconds."""
 
-from collections import deque
 from collections.abc import Iterable, Sequence
 from typing import Literal
 
@@ -11,9 +10,6 @@ DEADLINE = 10.0
 
 RETRY, RETRY_CAP = 60.0, 3600.0
 """Seconds until a refused symbol is asked for again, doubling up to the cap."""
-
-MAX_UNANSWERED = 1000
-"""Requests remembered until their answer; an exchange that answers each symbol instead never gives one."""
 
 Proof = Literal["both", "either"]
 """Whether it takes both, acknowledgement and data, to show that a subscription works. `either` is enough where an
@@ -191,63 +187,3 @@ class Subscriptions:
 
     def _asked(self, now: float) -> Subscription:
         return Subscription(now, now + DEADLINE, self._proof)
-
-
-class Request(msgspec.Struct, frozen=True):
-    """One message about one channel of some symbols."""
-
-    verb: Literal["subscribe", "unsubscribe"]
-    channel: str
-    symbols: tuple[str, ...]
-
-
-class Requests:
-    """What is still to be sent within an exchange's limits, and what was sent and is not answered."""
-
-    def __init__(self, symbols_each: int | None = None, per_second: int | None = None) -> None:
-        self._symbols_each = symbols_each
-        self._per_second = per_second
-        self._waiting: deque[Request] = deque()
-        self._unanswered: dict[int, Request] = {}
-        self._sent_at: deque[float] = deque(maxlen=per_second)
-
-    def begin(self) -> None:
-        """A new connection: nothing is under way."""
-        self._waiting.clear()
-        self._unanswered.clear()
-        self._sent_at.clear()
-
-    def ask(
-        self, verb: Literal["subscribe", "unsubscribe"], channel: str, symbols: Sequence[str], each: int = 0
-    ) -> None:
-        """Queues requests of at most `each` symbols, or of as many as the exchange takes."""
-        size = each or self._symbols_each or len(symbols)
-        for start in range(0, len(symbols), max(1, size)):
-            self._waiting.append(Request(verb, channel, tuple(symbols[start : start + size])))
-
-    def next(self, request_id: int, now: float) -> Request | None:
-        """The request to send now under this id; None when there is none or the budget is used up."""
-        if not self._waiting or not self.may_send(now):
-            return None
-        request = self._unanswered[request_id] = self._waiting.popleft()
-        if len(self._unanswered) > MAX_UNANSWERED:
-            del self._unanswered[next(iter(self._unanswered))]
-        self.sent(now)
-        return request
-
-    def may_send(self, now: float) -> bool:
-        """Whether one more message is within the budget of this second."""
-        return (
-            self._per_second is None or len(self._sent_at) < self._per_second or now - self._sent_at[0] > 1.0
-        )
-
-    def sent(self, now: float) -> None:
-        """One message went out."""
-        if self._per_second is not None:
-            self._sent_at.append(now)
-
-    def answered(self, request_id: int | None) -> Request | None:
-        """The request that an answer belongs to; without an id the oldest, since answers come in order."""
-        if request_id is None:
-            request_id = next(iter(self._unanswered), None)
-        return None if request_id is None else self._unanswered.pop(request_id, None)

@@ -21,9 +21,10 @@ from ltp_service.collectors.events import (
     MarketChanged,
     Parsed,
     Refused,
+    Request,
     Skipped,
 )
-from ltp_service.collectors.subscriptions import DEADLINE, RETRY, Request, Subscriptions
+from ltp_service.collectors.subscriptions import DEADLINE, RETRY, Subscriptions
 from ltp_service.errors import BadFrame, Rejected, Unreachable
 from tests.fakes import Script, ScriptedConnection, Step
 

@@ -2,16 +2,7 @@
 
 import pytest
 
-from ltp_service.collectors.subscriptions import (
-    DEADLINE,
-    MAX_UNANSWERED,
-    RETRY,
-    RETRY_CAP,
-    Request,
-    Requests,
-    Subscription,
-    Subscriptions,
-)
+from ltp_service.collectors.subscriptions import DEADLINE, RETRY, RETRY_CAP, Subscription, Subscriptions
 
 
 def begun(*symbols: str) -> Subscriptions:
@@ -161,51 +152,6 @@ def test_giving_a_doubted_subscription_back_does_not_ask_for_it_twice() -> None:
     assert subscriptions.overdue(3.0 + DEADLINE) == ["A"]
 
 
-def test_requests_are_cut_to_what_the_exchange_takes_and_paced() -> None:
-    requests = Requests(symbols_each=2, per_second=2)
-    requests.ask("subscribe", "trade", ("A", "B", "C", "D", "E"))
-
-    assert [requests.next(number, 0.0) for number in (1, 2)] == [
-        Request("subscribe", "trade", ("A", "B")),
-        Request("subscribe", "trade", ("C", "D")),
-    ]
-    assert requests.next(3, 0.9) is None
-    assert requests.next(3, 1.1) == Request("subscribe", "trade", ("E",))
-
-
-def test_an_answer_finds_its_request_by_number_or_in_the_order_sent() -> None:
-    requests = Requests()
-    for number, symbol in enumerate("ABC", 1):
-        requests.ask("subscribe", "trade", (symbol,))
-        requests.next(number, 0.0)
-
-    assert requests.answered(2) == Request("subscribe", "trade", ("B",))
-    assert requests.answered(2) is None
-    assert requests.answered(None) == Request("subscribe", "trade", ("A",))
-    requests.begin()
-    assert requests.answered(None) is None
-
-
-def test_unanswered_requests_take_a_bounded_place() -> None:
-    requests = Requests()
-    for number in range(MAX_UNANSWERED + 1):
-        requests.ask("subscribe", "trade", (str(number),))
-        requests.next(number, 0.0)
-
-    assert requests.answered(0) is None
-    assert requests.answered(1) is not None
-
-
-def test_symbols_may_change_while_connected() -> None:
-    subscriptions = begun("A", "B")
-    prove(subscriptions, "A")
-
-    assert subscriptions.want(("A", "C"), 5.0) == (["C"], ["B"])
-    assert subscriptions.symbols == ("A", "C")
-    assert subscriptions.labels() == {"A": "active", "C": "asked"}
-    assert subscriptions.proven() == ("A",)
-
-
 def test_symbols_may_change_while_somebody_reads_how_they_stand(monkeypatch: pytest.MonkeyPatch) -> None:
     subscriptions = begun()
 
@@ -216,15 +162,6 @@ def test_symbols_may_change_while_somebody_reads_how_they_stand(monkeypatch: pyt
     monkeypatch.setattr(Subscription, "label", property(change_meanwhile))
 
     assert subscriptions.labels() == {"A": "changed", "B": "changed"}
-
-
-def test_what_was_accepted_and_brings_nothing_is_called_silent_until_it_does() -> None:
-    subscriptions = begun("A")
-    subscriptions.acknowledge("ticker", "A", 1.0)
-    subscriptions.mark_silent(1.0 + DEADLINE)
-    assert subscriptions.labels() == {"A": "silent"}
-    subscriptions.hear("A")
-    assert subscriptions.labels() == {"A": "active"}
 
 
 def test_everything_is_settled_when_each_symbol_is_proven_or_refused() -> None:
@@ -285,14 +222,6 @@ def test_a_refusal_of_what_flows_is_no_refusal_where_either_is_enough() -> None:
     assert subscriptions.labels() == {"A": "active"}
 
 
-def test_all_is_settled_when_each_symbol_is_proven_or_refused() -> None:
-    subscriptions = lenient("A", "B")
-    subscriptions.acknowledge("trade", "A", 1.0)
-    subscriptions.refuse("trade", "B", "no such symbol", 1.0)
-
-    assert subscriptions.settled()
-
-
 def test_other_symbols_change_only_the_difference() -> None:
     subscriptions = lenient("A", "B")
     subscriptions.hear("B")
@@ -300,6 +229,7 @@ def test_other_symbols_change_only_the_difference() -> None:
     assert subscriptions.want(["B", "C", "C"], 5.0) == (["C"], ["A"])
     assert subscriptions.symbols == ("B", "C")
     assert subscriptions.labels() == {"B": "active", "C": "asked"}
+    assert subscriptions.proven() == ("B",)
     assert subscriptions.overdue(5.0 + DEADLINE) == ["C"]
 
 
@@ -312,64 +242,3 @@ def test_a_symbol_that_comes_back_has_its_refusals_forgiven() -> None:
     subscriptions.refuse("trade", "A", "no such symbol", 0.0)
 
     assert subscriptions.overdue(RETRY) == ["A"]
-
-
-def test_requests_are_cut_to_the_size_that_the_exchange_takes() -> None:
-    requests = Requests(symbols_each=2)
-    requests.ask("subscribe", "trade", ["A", "B", "C"])
-    requests.ask("unsubscribe", "trade", [])
-    requests.ask("unsubscribe", "trade", ["D", "E"], each=1)
-    sent = [requests.next(number, 0.0) for number in range(1, 6)]
-
-    assert [request.symbols for request in sent if request] == [("A", "B"), ("C",), ("D",), ("E",)]
-    assert sent[-1] is None
-
-
-def test_without_a_limit_all_symbols_go_into_one_request() -> None:
-    requests = Requests()
-    requests.ask("subscribe", "trade", ["A", "B", "C"])
-    request = requests.next(1, 0.0)
-
-    assert request is not None
-    assert request.symbols == ("A", "B", "C")
-
-
-def test_the_budget_holds_over_every_second() -> None:
-    requests = Requests(symbols_each=1, per_second=2)
-    requests.ask("subscribe", "trade", ["A", "B", "C", "D"])
-    sent = [at for at in (0.0, 0.5, 0.9, 1.0, 1.01, 1.4, 1.51, 3.0) if requests.next(1, at)]
-
-    assert sent == [0.0, 0.5, 1.01, 1.51]
-
-
-def test_an_answer_finds_its_request_by_id_or_else_the_oldest() -> None:
-    requests = Requests(symbols_each=1)
-    requests.ask("subscribe", "trade", ["A", "B", "C"])
-    first, second, third = (requests.next(number, 0.0) for number in (1, 2, 3))
-
-    assert requests.answered(2) == second
-    assert requests.answered(2) is None
-    assert requests.answered(None) == first
-    assert requests.answered(None) == third
-    assert requests.answered(None) is None
-
-
-def test_a_new_connection_forgets_what_was_under_way() -> None:
-    requests = Requests(symbols_each=1, per_second=1)
-    requests.ask("subscribe", "trade", ["A", "B"])
-    assert requests.next(1, 0.0)
-    requests.begin()
-
-    assert requests.answered(None) is None
-    assert requests.may_send(0.0)
-    assert requests.next(2, 0.0) is None
-
-
-def test_requests_that_are_never_answered_are_forgotten_in_the_end() -> None:
-    requests = Requests(symbols_each=1)
-    requests.ask("subscribe", "trade", [str(number) for number in range(1001)])
-    for number in range(1001):
-        assert requests.next(number, 0.0)
-
-    assert requests.answered(0) is None
-    assert requests.answered(1) is not None

@@ -5,8 +5,7 @@ from decimal import Decimal
 import pytest
 
 from ltp_service.collectors.contract import Gap, Terms
-from ltp_service.collectors.events import Answered, Invalid, Parsed, Traded
-from ltp_service.collectors.subscriptions import Request
+from ltp_service.collectors.events import Answered, Invalid, Parsed, Request, Traded
 from ltp_service.collectors.trades import TradeCollector
 from ltp_service.errors import BadFrame
 from ltp_service.stores.trades import TradeStore

@@ -16,8 +16,8 @@ from ltp_service.collectors.events import (
     MarketChanged,
     Parsed,
     Refused,
+    Request,
 )
-from ltp_service.collectors.subscriptions import Request
 from ltp_service.decimals import read_price
 from ltp_service.errors import BadFrame
 from ltp_service.market import market_status

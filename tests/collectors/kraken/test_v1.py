@@ -8,9 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ltp_service.collectors.events import Acknowledged, Ended, LastTrade, MarketChanged, Refused
+from ltp_service.collectors.events import Acknowledged, Ended, LastTrade, MarketChanged, Refused, Request
 from ltp_service.collectors.kraken.v1 import parse, ping, symbol_of, write
-from ltp_service.collectors.subscriptions import Request
 from ltp_service.errors import BadFrame
 from ltp_service.pairs import Pair
 

@@ -8,9 +8,16 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ltp_service.collectors.events import Acknowledged, Ended, Invalid, LastTrade, MarketChanged, Refused
+from ltp_service.collectors.events import (
+    Acknowledged,
+    Ended,
+    Invalid,
+    LastTrade,
+    MarketChanged,
+    Refused,
+    Request,
+)
 from ltp_service.collectors.kraken.v2 import parse, ping, symbol_of, write
-from ltp_service.collectors.subscriptions import Request
 from ltp_service.errors import BadFrame
 from ltp_service.pairs import Pair
 
