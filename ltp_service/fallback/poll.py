@@ -29,6 +29,9 @@ INTERVAL = 2.0
 DISTANCE = 1.0
 """Least seconds between any two calls."""
 
+HEARTBEAT = 1.5
+"""Seconds within which a connection that is alive shows it; Kraken's heartbeats were recorded up to 1.16 s apart."""
+
 LINK_DOWN = 0.5
 """Seconds without a connection after which the feed counts as gone; most reconnections take less."""
 
@@ -85,8 +88,8 @@ class Promise(msgspec.Struct, frozen=True):
 
     def grace(self, *, connected: bool) -> float:
         """Silence after which a pair is asked for over REST."""
-        usual = self.fallback_timeout if connected else LINK_DOWN
-        return min(usual, self.stale_after, SHARE * self.ttl)
+        asked = min(self.fallback_timeout, self.stale_after)
+        return min(max(asked, HEARTBEAT) if connected else LINK_DOWN, SHARE * self.ttl)
 
     def shared(self, interval: float) -> float:
         """Seconds between two polls of one process among several; short enough for every price to survive."""

@@ -123,7 +123,9 @@ class Listener(Observer):
 class Scene:
     """A store, a feed, REST and the poll between them, on one clock."""
 
-    def __init__(self, feed: FakeFeed | None, ttl: float = 30.0, processes: int = 1) -> None:
+    def __init__(
+        self, feed: FakeFeed | None, ttl: float = 30.0, processes: int = 1, fallback_timeout: float = 15.0
+    ) -> None:
         self.clock = FakeClock()
         self.store = memory_store(self.clock)
         self.feed = feed
@@ -132,7 +134,7 @@ class Scene:
         self.source = RestSource(
             self.rest, self.store, self.clock, self.listener, self.clock.advance, Bounds(3.0, 0.05)
         )
-        promise = Promise((BTC, ETH), fallback_timeout=15.0, stale_after=120.0, ttl=ttl, processes=processes)
+        promise = Promise((BTC, ETH), fallback_timeout, stale_after=120.0, ttl=ttl, processes=processes)
         self.poll = Poll(self.source, self.store, feed, promise, self.clock, self.listener)
 
     def trade(self, price: str, pair: Pair = BTC) -> None:
@@ -178,6 +180,17 @@ def scene() -> Scene:
 def test_while_the_feed_delivers_nobody_asks_rest(scene: Scene) -> None:
     scene.pass_time(60, alive=(BTC, ETH))
 
+    assert scene.rest.asked == []
+
+
+def test_a_feed_that_shows_itself_every_second_is_not_given_up_however_short_the_timeout() -> None:
+    scene = Scene(FakeFeed(), fallback_timeout=0.0)
+    scene.trade("100.0")
+    for _ in range(60):
+        scene.deliver(BTC, ETH)
+        scene.pass_time(1)
+
+    assert scene.listener.heard == []
     assert scene.rest.asked == []
 
 
