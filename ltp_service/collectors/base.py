@@ -61,7 +61,7 @@ class Collector(Hooks):
         """Why the last attempt or connection ended, in one word."""
         self._rejection: str | None = None
         self._wanted: Sequence[str] | None = None
-        self._asked_at = self._leave_at = 0.0
+        self._opened_at = self._asked_at = self._leave_at = 0.0
         self._useful_since: float | None = None
         self._out_of_reach = False
         """An attempt to connect failed, and no connection has been useful since."""
@@ -137,7 +137,7 @@ class Collector(Hooks):
         self._generation += 1
         self._state = "connected"
         now = self._clock.monotonic()
-        self._last_frame_at = self._asked_at = now
+        self._opened_at = self._asked_at = now
         self._leave_at = self._end_of_life(now)
         self._subscriptions.begin(now)
         self.connected(now)
@@ -211,7 +211,7 @@ class Collector(Hooks):
     # Now and then.
 
     def _tend(self, connection: Connection, now: float) -> None:
-        last_frame_at = self._last_frame_at or now
+        last_frame_at = self._alive_at()
         if now - last_frame_at >= self._idle_timeout:
             raise Unreachable(f"{self.name}: no frame for {self._idle_timeout:g} s", reason="silent")
         self._ping(connection, last_frame_at, now)
@@ -224,6 +224,10 @@ class Collector(Hooks):
         self.tended(now)
         self._asking.send(connection, now)
         self._reading.report()
+
+    def _alive_at(self) -> float:
+        """The last sign of life: the newest frame, or the present connection's beginning."""
+        return max(self._opened_at, self._last_frame_at or 0.0)
 
     def _ping(self, connection: Connection, last_frame_at: float, now: float) -> None:
         every, within = self.terms.ping_every, self.terms.pong_within

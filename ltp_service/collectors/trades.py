@@ -71,8 +71,7 @@ class TradeCollector(Collector):
 
     def disconnected(self, now: float) -> None:
         if not self._gaps or self._gaps[-1].until is not None:
-            silent = now - (self._last_frame_at or now)
-            self._gaps.append(Gap(self._clock.wall() - silent - LATENCY))
+            self._gaps.append(Gap(self._clock.wall() - (now - self._alive_at()) - LATENCY))
 
     def tended(self, now: float) -> None:
         self._subscriptions.mark_silent(now)

@@ -141,6 +141,13 @@ def test_the_waits_between_attempts_grow_and_are_interrupted_by_the_order_to_sto
     assert script.stop.waits == [1.0, 2.0, 4.0, 8.0, 16.0]
 
 
+def test_connections_that_bring_nothing_are_no_frames() -> None:
+    toy, script = play([30.0, None], [*OPEN, 30.0, None], [30.0, None])
+
+    assert len(script.made) == 3
+    assert toy.link().last_frame_at == pytest.approx(1031.0)
+
+
 def test_the_exchange_may_ask_for_a_longer_wait() -> None:
     _, script = play(Unreachable("429", reason="handshake_status", retry_after=60.0))
 
