@@ -35,6 +35,9 @@ HEARTBEAT = 1.5
 LINK_DOWN = 0.5
 """Seconds without a connection after which the feed counts as gone; most reconnections take less."""
 
+UNSETTLED = 5.0
+"""Seconds after which a doubt that could not be settled is tried again: other pairs' turns come between."""
+
 HALTED_AGAIN, STATUS_AGAIN = 3.0, 30.0
 """Seconds between two questions whether the exchange is matching: while it was not, and without a feed to tell."""
 
@@ -121,7 +124,7 @@ class Poll:
         self._expected_at = clock.monotonic() + START
         self._active_since: float | None = None
         self._next_poll = 0.0
-        self._next_call = 0.0
+        self._next_call = self._next_settlement = 0.0
         self._status_asked_at: float | None = None
         """Of this fallback, or of this halt; None when it is to be asked at once."""
         self.last_error: str | None = None
@@ -152,7 +155,7 @@ class Poll:
             self._poll(late, now)
         elif now >= self._status_due_at():
             self._ask_status(now)
-        elif doubtful := self._source.doubtful():
+        elif now >= self._next_settlement and (doubtful := self._source.doubtful()):
             self._settle(doubtful[0], late, now)
         elif self._is_watched() and (
             due := self._probe.due([pair for pair in self._pairs if pair not in late], now)
@@ -225,8 +228,10 @@ class Poll:
 
     def _settle(self, pair: Pair, late: Sequence[Pair], now: float) -> None:
         self._next_call = now + DISTANCE
+        self._next_settlement = now + UNSETTLED
         held = self._store.all().get(pair)
         outcome = self._source.settle(pair)
+        self._next_settlement = 0.0
         feed = self._feed
         if feed is None:
             return

@@ -354,6 +354,22 @@ def test_a_feed_that_tells_the_price_before_it_is_settled_is_not_deaf(scene: Sce
     assert (scene.feed.doubted, scene.feed.left) == ([], 0)
 
 
+def test_a_doubt_that_cannot_be_settled_leaves_other_pairs_their_turn(scene: Scene) -> None:
+    assert scene.feed
+    for _ in range(20):
+        scene.trade("100.0")
+        scene.trade("10.0", ETH)
+        scene.pass_time(1, alive=(BTC, ETH))
+    scene.source.doubt(BTC)
+    scene.feed.suspect(BTC)
+    scene.rest.trades_broken = True
+    scene.rest.prices[ETH] = "11.0"
+    scene.pass_time(30, alive=(BTC, ETH))
+
+    assert set(scene.source.doubtful()) == {BTC, ETH}
+    assert scene.feed.suspected == {BTC, ETH}
+
+
 def test_a_pair_quiet_for_ten_minutes_is_never_reconnected_and_stays_quiet(scene: Scene) -> None:
     assert scene.feed
     scene.pass_time(600, alive=(BTC, ETH))
