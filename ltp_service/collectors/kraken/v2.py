@@ -48,9 +48,9 @@ class _Frame(msgspec.Struct):
 
 
 class _Ticker(msgspec.Struct):
-    # Numbers come bare; Raw keeps the text that a float would lose.
+    # Numbers come bare; Raw keeps the text that a float would lose. A pair without a trade for a day may have none.
     symbol: str
-    last: msgspec.Raw
+    last: msgspec.Raw = msgspec.Raw(b"null")
     timestamp: datetime | None = None
 
 

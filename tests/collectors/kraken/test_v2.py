@@ -102,6 +102,13 @@ def test_one_unbelievable_price_takes_no_other_down() -> None:
     assert [type(event) for event in events] == [Invalid, LastTrade]
 
 
+def test_a_pair_without_a_last_trade_takes_no_other_down() -> None:
+    rows = '[{"symbol":"BTC/USD","bid":1},{"symbol":"ETH/USD","last":2.0}]'
+    events = parse(f'{{"channel":"ticker","type":"snapshot","data":{rows}}}').events
+
+    assert [type(event) for event in events] == [Invalid, LastTrade]
+
+
 @pytest.mark.parametrize(
     ("last", "reason"),
     [
@@ -215,7 +222,6 @@ UNUSABLE = (BadFrame, ValueError, RecursionError, msgspec.MsgspecError)
         ticker("01"),
         ticker("1", time='"yesterday"'),
         '{"channel":"ticker","data":{}}',
-        '{"channel":"ticker","data":[{"symbol":"BTC/USD"}]}',
         '{"channel":"ticker","data":[{"last":1}]}',
         '{"channel":"trade","data":[{"symbol":"BTC/USD","price":1,"trade_id":"7","timestamp":"x"}]}',
         '{"channel":"status","data":[1]}',
