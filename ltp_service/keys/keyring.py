@@ -28,6 +28,9 @@ LAST_USED_EVERY = 5.0
 
 LONGEST_NAME = 64
 
+_CHANGED_HERE = "changed here"
+"""No back end's version: everything is read again, even where the change was lost at once."""
+
 LONGEST_LIFE = 3650 * 86_400.0
 """Seconds."""
 
@@ -156,7 +159,9 @@ class Keyring:
         with self._lock:
             version = self._back_end.version()
             if version != self._version:
-                self._publish({key.hash: key for key in self._back_end.load()})
+                keys = {key.hash: key for key in self._back_end.load()}
+                self._revoke_again(keys)
+                self._publish(keys)
                 self._version = version
 
     def write_last_used(self) -> None:
@@ -195,6 +200,17 @@ class Keyring:
     def _put(self, key: ApiKey) -> None:
         with self._lock:
             self._publish({**self._index, key.hash: key})
+            if self._version is not None:
+                self._version = _CHANGED_HERE
+
+    def _revoke_again(self, keys: dict[str, ApiKey]) -> None:
+        """For a back end that lost a revocation: a Redis that came back from the disk, or its replica."""
+        for known in self._index.values():
+            loaded = keys.get(known.hash)
+            if loaded is not None and loaded.revoked is None and known.revoked is not None:
+                log.warning("the revocation of %s%s was lost, and is made again", MARK, known.prefix)
+                self._back_end.revoke(known.hash, known.revoked, leave_admin=False)
+                keys[known.hash] = known
 
     def _publish(self, keys: Mapping[str, ApiKey]) -> None:
         own = {self._environment.hash: self._environment} if self._environment else {}

@@ -111,6 +111,23 @@ def test_keys_that_redis_has_lost_are_good_no_longer(
         keyring.check(text)
 
 
+def test_a_revocation_that_redis_has_lost_is_made_again(
+    server: RedisServer, config: Config, clock: SteeredClock
+) -> None:
+    keyring = open_keyring(config, clock)
+    text, key = keyring.create("ops", "read", DAY)
+    server.client().run("SAVE")
+    keyring.revoke(key.prefix)
+    server.kill()
+    server.restart()
+    assert open_keyring(config, clock).check(text) == key
+    clock.advance(OPEN)
+    keyring.refresh()
+    for each in (keyring, open_keyring(config, clock)):
+        with pytest.raises(KeyInvalid):
+            each.check(text)
+
+
 @pytest.mark.parametrize(
     ("field", "text"),
     [
