@@ -28,6 +28,7 @@ from ltp_service.setting_types import (
     EnvironmentName,
     Fraction,
     HttpUrl,
+    KeyLife,
     LogLevel,
     Origin,
     Rate,
@@ -41,6 +42,7 @@ from ltp_service.setting_types import (
     seconds,
     whole,
 )
+from ltp_service.trade import MOST_SYMBOLS
 
 log = logging.getLogger(__name__)
 
@@ -74,7 +76,7 @@ class Config(BaseSettings):
     supported_pairs: Annotated[Several[SupportedPair], Field(min_length=1)] = tuple(
         map(read_pair, "BTC/USD BTC/EUR BTC/CHF BTC/CAD ETH/USD LTC/USD XRP/USD".split())
     )
-    symbols: Annotated[Several[Symbol], Field(min_length=1, max_length=200)] = (
+    symbols: Annotated[Several[Symbol], Field(min_length=1, max_length=MOST_SYMBOLS)] = (
         "BTCUSDT",
         "ETHUSDT",
         "SOLUSDT",
@@ -107,7 +109,7 @@ class Config(BaseSettings):
     kraken_max_retries: Annotated[int, whole(0, 10)] = 3
 
     auth_api_key: AdminKey = SecretStr("")
-    auth_key_ttl: Annotated[float, seconds("1s", "3650d")] = 604_800.0
+    auth_key_ttl: KeyLife = 604_800.0
     auth_enabled: bool = False
     database_path: Path = Path("data/ltp.sqlite3")
 

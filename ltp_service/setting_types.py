@@ -13,6 +13,7 @@ from pydantic import AfterValidator, BeforeValidator, SecretStr
 
 from ltp_service.errors import InvalidParameter
 from ltp_service.pairs import Pair, read_pair
+from ltp_service.trade import SYMBOL_RULE, is_symbol
 
 _NUMBER = r"[0-9]+(?:\.[0-9]+)?"
 _UNITS = {"d": 86_400, "h": 3_600, "m": 60, "s": 1, "ms": 0.001}
@@ -140,7 +141,7 @@ Several = Annotated[
 LogLevel = Word[Annotated[Literal["debug", "info", "warning", "error"], BeforeValidator(_one_name)]]
 EnvironmentName = Word[Annotated[str, _text(ENVIRONMENT_NAME, "a name of a-z, 0-9, _ and -")]]
 SupportedPair = Annotated[Pair, BeforeValidator(_pair)]
-Symbol = Annotated[str, _text("[A-Z0-9]{2,20}", "2 to 20 of A-Z and 0-9, for example BTCUSDT")]
+Symbol = Annotated[str, _accept(SYMBOL_RULE, lambda text: text if is_symbol(text) else None)]
 CollectorName = Annotated[str, _text("[a-z][a-z0-9_]*", "a collector's name, for example bybit_trades")]
 Origin = Annotated[
     str, _text(r"https?://[a-z0-9.-]+(:\d+)?|\*", "an exact origin like https://example.org, or *")
@@ -160,6 +161,7 @@ Rate = Annotated[
     float, _number("0.001 to 1000000 per second, written like 10/s, 600/m or 10", _rate, 0.001, 1e6)
 ]
 Fraction = Annotated[float, _number("a fraction from 0.0001 to 1", _plain, 0.0001, 1.0)]
+KeyLife = Annotated[float, seconds("1s", "3650d")]
 AdminKey = Annotated[
     SecretStr,
     _accept(

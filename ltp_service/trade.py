@@ -1,11 +1,23 @@
-"""One trade on an exchange whose trades are collected."""
+"""One trade on an exchange whose trades are collected, and the symbols that it may be of."""
 
+import re
 from decimal import Decimal
 from typing import Literal
 
 import msgspec
 
 Side = Literal["buy", "sell"]
+
+MOST_SYMBOLS = 200
+"""Symbols collected at a time."""
+
+SYMBOL_RULE = "2 to 20 of A-Z and 0-9, for example BTCUSDT"
+_SYMBOL = re.compile("[A-Z0-9]{2,20}")
+
+
+def is_symbol(text: str) -> bool:
+    """Whether an exchange may call something so."""
+    return bool(_SYMBOL.fullmatch(text))
 
 
 class Trade(msgspec.Struct, frozen=True, gc=False):

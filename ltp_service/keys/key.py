@@ -5,12 +5,12 @@ from base64 import urlsafe_b64encode
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from hashlib import sha256
-from typing import Annotated, Literal
+from typing import Literal
 
 from pydantic import TypeAdapter, ValidationError
 
 from ltp_service.errors import InvalidParameter
-from ltp_service.setting_types import seconds
+from ltp_service.setting_types import KeyLife
 
 Permission = Literal["read", "write", "admin"]
 KeyState = Literal["active", "expired", "revoked"]
@@ -20,7 +20,7 @@ PERMISSIONS: tuple[Permission, ...] = ("read", "write", "admin")
 
 MARK = "ltp_"
 _TEXT = re.compile(rf"{MARK}[A-Za-z0-9_-]{{43}}")
-_LIFE = TypeAdapter(Annotated[float, seconds("1s", "3650d")])
+_LIFE = TypeAdapter(KeyLife)
 
 
 @dataclass(frozen=True, slots=True)

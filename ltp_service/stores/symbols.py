@@ -1,6 +1,5 @@
 """Which symbols the trade collectors collect: changed at run time, kept in the database file or in Redis."""
 
-import re
 from collections.abc import Callable, Hashable
 from threading import Lock
 from typing import Protocol
@@ -8,12 +7,9 @@ from typing import Protocol
 from ltp_service.config import Config
 from ltp_service.database import Database, Execute, Reload, Version
 from ltp_service.errors import InvalidParameter
-
-LIMIT = 200
-"""Most symbols collected at a time."""
+from ltp_service.trade import MOST_SYMBOLS, SYMBOL_RULE, is_symbol
 
 SymbolList = tuple[str, ...]
-_SYMBOL = re.compile("[A-Z0-9]{2,20}")
 
 
 class SymbolBackEnd(Protocol):
@@ -53,7 +49,7 @@ class Symbols:
     def add(self, symbol: str) -> bool:
         """Collects `symbol` from now on; False if it was so already. InvalidParameter, StoreUnavailable."""
         if not is_symbol(symbol):
-            raise InvalidParameter("a symbol must be 2 to 20 of A-Z and 0-9, for example BTCUSDT")
+            raise InvalidParameter(f"a symbol must be {SYMBOL_RULE}")
         return self._change(lambda symbols: symbols if symbol in symbols else _with(symbols, symbol))
 
     def remove(self, symbol: str) -> bool:
@@ -134,14 +130,11 @@ def open_symbols(config: Config, back_end: SymbolBackEnd) -> Symbols:
     return symbols
 
 
-def is_symbol(text: str) -> bool:
-    """Whether an exchange may call something so."""
-    return bool(_SYMBOL.fullmatch(text))
-
-
 def _with(symbols: SymbolList, symbol: str) -> SymbolList:
-    if len(symbols) >= LIMIT:
-        raise InvalidParameter(f"{LIMIT} symbols are collected, no more are possible; remove one first")
+    if len(symbols) >= MOST_SYMBOLS:
+        raise InvalidParameter(
+            f"{MOST_SYMBOLS} symbols are collected, no more are possible; remove one first"
+        )
     return (*symbols, symbol)
 
 

@@ -10,8 +10,7 @@ from ltp_service.collectors.contract import Link
 from ltp_service.collectors.trades import TradeCollector
 from ltp_service.errors import InvalidParameter, NotFound
 from ltp_service.services import Services, services
-from ltp_service.stores.symbols import LIMIT
-from ltp_service.trade import Trade
+from ltp_service.trade import MOST_SYMBOLS, Trade
 from ltp_service.web import params
 from ltp_service.web.answers import json_response, moment, number, rfc3339
 
@@ -90,7 +89,7 @@ def remove(symbol: str) -> Response:
 
 
 def _symbols(parts: Services, status: int = 200) -> Response:
-    return json_response({"symbols": parts.trades.symbols.all(), "limit": LIMIT}, status)
+    return json_response({"symbols": parts.trades.symbols.all(), "limit": MOST_SYMBOLS}, status)
 
 
 def _exchange(parts: Services) -> str | None:

@@ -9,6 +9,7 @@ from werkzeug.datastructures import Headers, MultiDict
 from ltp_service.errors import InvalidParameter
 from ltp_service.pairs import Pair, read_pair
 from ltp_service.quotes.freshness import Bound
+from ltp_service.trade import SYMBOL_RULE, is_symbol
 
 MAX_PAIRS = 100
 """Pairs in one request."""
@@ -16,7 +17,6 @@ MAX_PAIRS = 100
 MAX_TEXT = 2000
 """Characters of all pair parameters together: a hundred long names with their commas."""
 
-_SYMBOL = re.compile("[A-Za-z0-9]{2,20}")
 _TRUE, _FALSE = frozenset({"true", "1", "yes"}), frozenset({"false", "0", "no", ""})
 
 
@@ -68,8 +68,8 @@ def symbol(arguments: MultiDict[str, str]) -> str | None:
 
 def read_symbol(text: str) -> str:
     """A symbol in the exchanges' spelling, BTCUSDT, from upper or lower case. Raises InvalidParameter."""
-    if not _SYMBOL.fullmatch(text):
-        raise InvalidParameter(f"symbol is {text[:40]!r}; write 2 to 20 of A-Z and 0-9, for example BTCUSDT")
+    if not text.isascii() or not is_symbol(text.upper()):
+        raise InvalidParameter(f"symbol is {text[:40]!r}; write {SYMBOL_RULE}")
     return text.upper()
 
 
