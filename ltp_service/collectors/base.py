@@ -25,6 +25,10 @@ flooded feed must not starve the requests, nor they it; giving way after a numbe
 GAVE_WAY = 0.001
 """Seconds of waiting for a frame in which others had their turn."""
 
+LONGEST_ALONE = 2 * LONGEST_TURN
+"""Seconds after which they get one in any case: where processor time is scarce, what looks like waiting may have been
+this process waiting for its own."""
+
 TENDING = 0.1
 """Seconds between looks at deadlines and between confirmations of the held prices."""
 
@@ -178,7 +182,7 @@ class Collector(Hooks):
 
     def _read(self, connection: Connection, stop: Event) -> None:
         now = looked_at = self._clock.monotonic()
-        turn_ends = tend_at = now
+        turn_ends = tend_at = gave_way_at = now
         while not stop.is_set() and now < self._leave_at:
             before = now
             frame = self._receive(connection)
@@ -195,9 +199,9 @@ class Collector(Hooks):
                 self._tend(connection, now)
                 tend_at = now + TENDING
             looked_at = now
-            if now >= turn_ends:
+            if now >= min(turn_ends, gave_way_at + LONGEST_ALONE):
                 self._sleep(0)
-                looked_at = self._clock.monotonic()
+                looked_at = gave_way_at = self._clock.monotonic()
                 turn_ends = looked_at + _turn(looked_at - now)
 
     def _receive(self, connection: Connection) -> str | None:

@@ -6,7 +6,16 @@ from decimal import Decimal
 
 import pytest
 
-from ltp_service.collectors.base import LONGEST_TURN, REJECTED, STABLE, TENDING, TURN, Collector
+from ltp_service.collectors.base import (
+    GAVE_WAY,
+    LONGEST_ALONE,
+    LONGEST_TURN,
+    REJECTED,
+    STABLE,
+    TENDING,
+    TURN,
+    Collector,
+)
 from ltp_service.collectors.connection import Connection
 from ltp_service.collectors.contract import Terms
 from ltp_service.collectors.events import (
@@ -349,6 +358,15 @@ def test_after_others_had_a_long_turn_the_flood_gets_one_as_long() -> None:
     _, script = play(steps)
 
     assert 5 <= len(script.sleeps) <= 9
+
+
+def test_a_flood_gives_way_though_it_looks_as_if_each_frame_was_waited_for() -> None:
+    steps: list[Step] = [*OPEN]
+    for _ in range(100):
+        steps += ["trade A 3", 2 * GAVE_WAY]
+    _, script = play(steps)
+
+    assert 5 <= len(script.sleeps) <= 100 * 2 * GAVE_WAY / LONGEST_ALONE + 1
 
 
 def test_the_order_to_stop_ends_the_loop_between_two_frames_and_closes_the_connection() -> None:
