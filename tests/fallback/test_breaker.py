@@ -9,14 +9,7 @@ from hypothesis.stateful import Bundle, RuleBasedStateMachine, invariant, precon
 
 from ltp_service.errors import BreakerOpen
 from ltp_service.fallback.breaker import PROBE_LIFE, RETRY_AFTER_CAP, URGENT, CircuitBreaker, Permit
-
-
-class Time:
-    def __init__(self) -> None:
-        self.now = 1000.0
-
-    def __call__(self) -> float:
-        return self.now
+from tests.fakes import FakeClock
 
 
 class Chance:
@@ -30,8 +23,8 @@ class Chance:
 
 
 @pytest.fixture
-def time() -> Time:
-    return Time()
+def clock() -> FakeClock:
+    return FakeClock()
 
 
 @pytest.fixture
@@ -40,8 +33,8 @@ def chance() -> Chance:
 
 
 @pytest.fixture
-def breaker(time: Time, chance: Chance) -> CircuitBreaker:
-    return CircuitBreaker(time, chance)
+def breaker(clock: FakeClock, chance: Chance) -> CircuitBreaker:
+    return CircuitBreaker(clock.monotonic, chance)
 
 
 def fail(breaker: CircuitBreaker, times: int = 1) -> None:
@@ -72,11 +65,11 @@ def test_a_success_between_failures_starts_the_count_again(breaker: CircuitBreak
     assert breaker.state() == ("closed", 4, 0.0)
 
 
-def test_after_the_open_time_exactly_one_probe_passes(breaker: CircuitBreaker, time: Time) -> None:
+def test_after_the_open_time_exactly_one_probe_passes(breaker: CircuitBreaker, clock: FakeClock) -> None:
     fail(breaker, 5)
-    time.now += 29.9
+    clock.advance(29.9)
     assert_open_for(breaker, 0.1)
-    time.now += 0.2
+    clock.advance(0.2)
     breaker.acquire()
     assert breaker.state().state == "half_open"
     with pytest.raises(BreakerOpen) as caught:
@@ -84,31 +77,31 @@ def test_after_the_open_time_exactly_one_probe_passes(breaker: CircuitBreaker, t
     assert caught.value.retry_after == pytest.approx(PROBE_LIFE)
 
 
-def test_a_good_probe_closes_it_and_forgets_everything(breaker: CircuitBreaker, time: Time) -> None:
+def test_a_good_probe_closes_it_and_forgets_everything(breaker: CircuitBreaker, clock: FakeClock) -> None:
     for _ in range(2):
         fail(breaker, 5)
-        time.now += 30
+        clock.advance(30)
         breaker.acquire().succeeded()
         assert breaker.state() == ("closed", 0, 0.0)
 
 
-def test_a_good_probe_makes_the_next_open_time_short_again(breaker: CircuitBreaker, time: Time) -> None:
+def test_a_good_probe_makes_the_next_open_time_short_again(breaker: CircuitBreaker, clock: FakeClock) -> None:
     fail(breaker, 5)
-    time.now += 30
+    clock.advance(30)
     fail(breaker)
-    time.now += 60
+    clock.advance(60)
     breaker.acquire().succeeded()
     fail(breaker, 5)
     assert_open_for(breaker, 30)
 
 
 def test_each_failed_probe_doubles_the_open_time_up_to_five_minutes(
-    breaker: CircuitBreaker, time: Time
+    breaker: CircuitBreaker, clock: FakeClock
 ) -> None:
     fail(breaker, 5)
     for seconds in (30, 60, 120, 240, 300, 300):
         assert_open_for(breaker, seconds)
-        time.now += seconds
+        clock.advance(seconds)
         fail(breaker)
 
 
@@ -118,22 +111,22 @@ def test_the_open_time_lies_by_chance_in_the_upper_half(breaker: CircuitBreaker,
     assert_open_for(breaker, 15)
 
 
-def test_a_probe_that_never_tells_makes_room_for_another(breaker: CircuitBreaker, time: Time) -> None:
+def test_a_probe_that_never_tells_makes_room_for_another(breaker: CircuitBreaker, clock: FakeClock) -> None:
     fail(breaker, 5)
-    time.now += 30
+    clock.advance(30)
     lost = breaker.acquire()
-    time.now += PROBE_LIFE
+    clock.advance(PROBE_LIFE)
     breaker.acquire()
     lost.succeeded()
     assert breaker.state().state == "half_open"
 
 
-def test_results_from_before_a_transition_change_nothing(breaker: CircuitBreaker, time: Time) -> None:
+def test_results_from_before_a_transition_change_nothing(breaker: CircuitBreaker, clock: FakeClock) -> None:
     early = [breaker.acquire() for _ in range(3)]
     fail(breaker, 5)
     early[0].succeeded()
     assert breaker.state().state == "open"
-    time.now += 30
+    clock.advance(30)
     probe = breaker.acquire()
     early[1].failed()
     assert breaker.state().state == "half_open"
@@ -149,10 +142,10 @@ def test_a_result_counts_once(breaker: CircuitBreaker) -> None:
     assert breaker.state().failures == 1
 
 
-def test_retry_after_opens_it_at_once_for_that_long(breaker: CircuitBreaker, time: Time) -> None:
+def test_retry_after_opens_it_at_once_for_that_long(breaker: CircuitBreaker, clock: FakeClock) -> None:
     breaker.acquire().failed(retry_after=7)
     assert_open_for(breaker, 7)
-    time.now += 7
+    clock.advance(7)
     breaker.acquire().succeeded()
     assert breaker.state().state == "closed"
 
@@ -168,9 +161,9 @@ def test_retry_after_never_shortens_the_open_time(breaker: CircuitBreaker) -> No
     assert_open_for(breaker, 30)
 
 
-def test_a_probe_with_retry_after_keeps_it_open_that_long(breaker: CircuitBreaker, time: Time) -> None:
+def test_a_probe_with_retry_after_keeps_it_open_that_long(breaker: CircuitBreaker, clock: FakeClock) -> None:
     fail(breaker, 5)
-    time.now += 30
+    clock.advance(30)
     breaker.acquire().failed(retry_after=600)
     assert_open_for(breaker, 600)
 
@@ -245,18 +238,20 @@ class BreakerMachine(RuleBasedStateMachine):
 
     def __init__(self) -> None:
         super().__init__()
-        self.time = Time()
+        self.clock = FakeClock()
         self.chance = Chance()
-        self.breaker = CircuitBreaker(self.time, self.chance, failures=3, open_seconds=10.0, cap=40.0)
+        self.breaker = CircuitBreaker(
+            self.clock.monotonic, self.chance, failures=3, open_seconds=10.0, cap=40.0
+        )
         self.model = Model()
         self.settled: set[Permit] = set()
 
-    @precondition(lambda self: self.model.may_ask(self.time.now))
+    @precondition(lambda self: self.model.may_ask(self.clock.monotonic()))
     @rule(target=permits)
     def ask(self) -> tuple[Permit, int]:
-        return self.breaker.acquire(), self.model.asked(self.time.now)
+        return self.breaker.acquire(), self.model.asked(self.clock.monotonic())
 
-    @precondition(lambda self: not self.model.may_ask(self.time.now))
+    @precondition(lambda self: not self.model.may_ask(self.clock.monotonic()))
     @rule()
     def ask_in_vain(self) -> None:
         with pytest.raises(BreakerOpen) as caught:
@@ -277,17 +272,17 @@ class BreakerMachine(RuleBasedStateMachine):
         self.chance.next = chance
         permit[0].failed(told)
         if self._is_first(permit[0]):
-            self.model.bad(permit[1], self.time.now, chance, told)
+            self.model.bad(permit[1], self.clock.monotonic(), chance, told)
 
     @rule(seconds=st.sampled_from([0.5, 5.0, 10.0, 40.0, 60.0, 3600.0]))
     def wait(self, seconds: float) -> None:
-        self.time.now += seconds
+        self.clock.advance(seconds)
 
     @invariant()
     def agree(self) -> None:
         state = self.breaker.state()
         assert (state.state, state.failures) == (self.model.state(), self.model.failures)
-        assert state.retry_in == pytest.approx(self.model.wait(self.time.now))
+        assert state.retry_in == pytest.approx(self.model.wait(self.clock.monotonic()))
 
     def _is_first(self, permit: Permit) -> bool:
         first = permit not in self.settled
@@ -299,23 +294,23 @@ BreakerMachine.TestCase.settings = settings(max_examples=60, stateful_step_count
 test_the_breaker_agrees_with_its_model: Any = BreakerMachine.TestCase
 
 
-def test_while_nothing_can_be_served_the_next_probe_comes_soon(time: Time, chance: Chance) -> None:
+def test_while_nothing_can_be_served_the_next_probe_comes_soon(clock: FakeClock, chance: Chance) -> None:
     dark = False
-    breaker = CircuitBreaker(time, chance, urgent=lambda: dark)
+    breaker = CircuitBreaker(clock.monotonic, chance, urgent=lambda: dark)
     fail(breaker, 5)
     assert_open_for(breaker, 30)
     dark = True
 
     assert_open_for(breaker, URGENT)
-    time.now += URGENT
+    clock.advance(URGENT)
     fail(breaker)
     assert_open_for(breaker, URGENT)
     dark = False
     assert_open_for(breaker, 60)
 
 
-def test_no_urgency_shortens_the_time_that_the_exchange_asked_for(time: Time, chance: Chance) -> None:
-    breaker = CircuitBreaker(time, chance, urgent=lambda: True)
+def test_no_urgency_shortens_the_time_that_the_exchange_asked_for(clock: FakeClock, chance: Chance) -> None:
+    breaker = CircuitBreaker(clock.monotonic, chance, urgent=lambda: True)
     breaker.acquire().failed(45.0)
 
     assert_open_for(breaker, 45)

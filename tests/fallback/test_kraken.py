@@ -15,26 +15,11 @@ from ltp_service.http_client import Answer, HttpClient
 from ltp_service.observer import Observer
 from ltp_service.pairs import Pair, kraken_rest_symbol, kraken_v1_symbol, read_pair
 from tests.simulator.client import Simulator
+from tests.steered_clock import SteeredClock
 
 URL = "http://exchange/0/public"
 
 Reply = Answer | ExchangeError
-
-
-class Clock:
-    """Both clocks stand still until somebody sleeps or a call takes its time."""
-
-    def __init__(self) -> None:
-        self.now = 5000.0
-
-    def monotonic(self) -> float:
-        return self.now
-
-    def wall(self) -> float:
-        return 1_700_000_000.0 + self.now
-
-    def sleep(self, seconds: float) -> None:
-        self.now += seconds
 
 
 class Exchange(HttpClient):
@@ -44,7 +29,7 @@ class Exchange(HttpClient):
     endpoint its own), or the deadline when that is less.
     """
 
-    def __init__(self, clock: Clock, *listed: str) -> None:
+    def __init__(self, clock: SteeredClock, *listed: str) -> None:
         super().__init__(clock, "test")
         self.clock = clock
         self.listed = {kraken_rest_symbol(read_pair(name)): read_pair(name) for name in listed}
@@ -65,7 +50,7 @@ class Exchange(HttpClient):
         self.calls.append((endpoint, params.get("pair", "")))
         self.deadlines.append(deadline_seconds)
         self.caps.append(body_cap)
-        self.clock.now += min(self.slow.get(endpoint, self.takes), deadline_seconds)
+        self.clock.advance(min(self.slow.get(endpoint, self.takes), deadline_seconds))
         reply = next(self.replies, None) or self.broken.get(endpoint) or self._right_answer(endpoint, params)
         if isinstance(reply, ExchangeError):
             raise reply
@@ -127,8 +112,8 @@ class Reports(Observer):
 
 
 @pytest.fixture
-def clock() -> Clock:
-    return Clock()
+def clock() -> SteeredClock:
+    return SteeredClock()
 
 
 @pytest.fixture
@@ -137,12 +122,12 @@ def reports() -> Reports:
 
 
 @pytest.fixture
-def breaker(clock: Clock) -> CircuitBreaker:
+def breaker(clock: SteeredClock) -> CircuitBreaker:
     return CircuitBreaker(clock.monotonic, lambda: 1.0)
 
 
 @pytest.fixture
-def exchange(clock: Clock) -> Exchange:
+def exchange(clock: SteeredClock) -> Exchange:
     return Exchange(clock, "BTC/USD", "ETH/USD", "DOGE/USD", "BTC/USDT")
 
 
@@ -150,7 +135,7 @@ Make = Callable[..., KrakenRest]
 
 
 @pytest.fixture
-def make(exchange: Exchange, breaker: CircuitBreaker, clock: Clock, reports: Reports) -> Make:
+def make(exchange: Exchange, breaker: CircuitBreaker, clock: SteeredClock, reports: Reports) -> Make:
     def make(**patience: Any) -> KrakenRest:
         settings = Patience(sleep=clock.sleep, random=lambda: 1.0)._replace(**patience)
         return KrakenRest(URL, exchange, breaker, clock, reports, settings)
@@ -178,9 +163,9 @@ def test_all_pairs_are_asked_for_in_one_call_by_their_altnames(rest: KrakenRest,
 
 
 def test_a_tick_is_evidence_of_the_moment_the_question_left(
-    rest: KrakenRest, exchange: Exchange, clock: Clock
+    rest: KrakenRest, exchange: Exchange, clock: SteeredClock
 ) -> None:
-    asked_at, exchange.takes = clock.now, 2.0
+    asked_at, exchange.takes = clock.monotonic(), 2.0
     (tick,) = rest.last_trades(pairs("BTC/USD")).ticks
     assert (tick.received_at, tick.source, tick.traded_at, tick.trade_id, tick.happened_at) == (
         asked_at,
@@ -192,10 +177,10 @@ def test_a_tick_is_evidence_of_the_moment_the_question_left(
 
 
 def test_a_retried_tick_is_evidence_of_the_last_question(
-    rest: KrakenRest, exchange: Exchange, clock: Clock
+    rest: KrakenRest, exchange: Exchange, clock: SteeredClock
 ) -> None:
     exchange.replies = iter([unreachable()])
-    asked_at = clock.now
+    asked_at = clock.monotonic()
     (tick,) = rest.last_trades(pairs("BTC/USD")).ticks
     assert tick.received_at == pytest.approx(asked_at + exchange.takes + 0.25)
 
@@ -239,34 +224,37 @@ def test_an_unknown_pair_is_remembered_so_that_the_next_batch_is_one_call(
 
 
 def test_a_pair_that_was_refused_for_a_moment_is_asked_for_again_within_seconds(
-    rest: KrakenRest, exchange: Exchange, clock: Clock
+    rest: KrakenRest, exchange: Exchange, clock: SteeredClock
 ) -> None:
     for _ in range(2):
         exchange.replies = iter([error("EQuery:Unknown asset pair")])
         assert prices(rest, pairs("BTC/USD")) == {}
-        clock.now += UNKNOWN_AGAIN
+        clock.advance(UNKNOWN_AGAIN)
         assert prices(rest, pairs("BTC/USD")) == {"BTC/USD": "1.50"}
 
 
 def test_a_pair_that_stays_unknown_is_asked_for_ever_less_often_down_to_once_an_hour(
-    rest: KrakenRest, exchange: Exchange, clock: Clock
+    rest: KrakenRest, exchange: Exchange, clock: SteeredClock
 ) -> None:
     asked_at: list[float] = []
-    while clock.now < 5000.0 + 6 * FORGET_UNKNOWN:
+    begun = clock.monotonic()
+    while clock.monotonic() < begun + 6 * FORGET_UNKNOWN:
         before = len(exchange.asked())
         rest.last_trades(pairs("FOO/USD"))
-        asked_at += [clock.now] * (len(exchange.asked()) - before)
-        clock.now += UNKNOWN_AGAIN / 2
+        asked_at += [clock.monotonic()] * (len(exchange.asked()) - before)
+        clock.advance(UNKNOWN_AGAIN / 2)
     waits = [later - earlier for earlier, later in pairwise(asked_at)]
     assert waits[0] < 2 * UNKNOWN_AGAIN
     assert all(later > earlier - UNKNOWN_AGAIN for earlier, later in pairwise(waits))
     assert waits[-1] == pytest.approx(FORGET_UNKNOWN, abs=UNKNOWN_AGAIN)
 
 
-def test_asset_pairs_is_fetched_once_for_hours(rest: KrakenRest, exchange: Exchange, clock: Clock) -> None:
+def test_asset_pairs_is_fetched_once_for_hours(
+    rest: KrakenRest, exchange: Exchange, clock: SteeredClock
+) -> None:
     for name in ("FOO/USD", "BAR/USD", "BAZ/USD"):
         rest.last_trades(pairs("BTC/USD", name))
-        clock.now += 60
+        clock.advance(60)
     assert len(exchange.asked("AssetPairs")) == 1
 
 
@@ -329,23 +317,23 @@ def test_waits_double_under_full_jitter(make: Make, exchange: Exchange) -> None:
     assert waits == [0.125, 0.25, 0.5]
 
 
-def test_all_tries_share_one_time_budget(make: Make, exchange: Exchange, clock: Clock) -> None:
+def test_all_tries_share_one_time_budget(make: Make, exchange: Exchange, clock: SteeredClock) -> None:
     exchange.broken, exchange.takes = {"Ticker": unreachable()}, 99.0
-    begun = clock.now
+    begun = clock.monotonic()
     with pytest.raises(Unreachable):
         make(request_timeout=3.0, timeout=5.0, max_retries=9).last_trades(pairs("BTC/USD"))
-    assert clock.now - begun <= 5.0
+    assert clock.monotonic() - begun <= 5.0
     assert exchange.deadlines == [3.0, pytest.approx(1.75)]
 
 
 def test_a_caller_may_have_less_time_than_the_settings_allow(
-    make: Make, exchange: Exchange, clock: Clock
+    make: Make, exchange: Exchange, clock: SteeredClock
 ) -> None:
     exchange.broken, exchange.takes = {"Ticker": unreachable()}, 99.0
-    begun = clock.now
+    begun = clock.monotonic()
     with pytest.raises(Unreachable):
         make().last_trades(pairs("BTC/USD"), budget=2.0)
-    assert clock.now - begun <= 2.0
+    assert clock.monotonic() - begun <= 2.0
     assert exchange.deadlines == [2.0]
 
 
@@ -426,13 +414,18 @@ def test_unknown_pairs_do_not_open_the_breaker(rest: KrakenRest, breaker: Circui
     ],
 )
 def test_an_exchange_that_asks_for_peace_is_left_alone_without_sleeping(
-    rest: KrakenRest, exchange: Exchange, breaker: CircuitBreaker, clock: Clock, reply: Reply, seconds: float
+    rest: KrakenRest,
+    exchange: Exchange,
+    breaker: CircuitBreaker,
+    clock: SteeredClock,
+    reply: Reply,
+    seconds: float,
 ) -> None:
     exchange.broken = {"Ticker": reply}
-    begun = clock.now
+    begun = clock.monotonic()
     with pytest.raises(ExchangeError):
         rest.last_trades(pairs("BTC/USD"))
-    assert clock.now - begun < 1
+    assert clock.monotonic() - begun < 1
     assert breaker.state().state == "open"
     assert breaker.state().retry_in == pytest.approx(seconds, abs=1)
     with pytest.raises(BreakerOpen):
@@ -441,7 +434,7 @@ def test_an_exchange_that_asks_for_peace_is_left_alone_without_sleeping(
 
 
 def test_the_probe_that_succeeds_closes_the_breaker(
-    make: Make, exchange: Exchange, clock: Clock, breaker: CircuitBreaker
+    make: Make, exchange: Exchange, clock: SteeredClock, breaker: CircuitBreaker
 ) -> None:
     rest = make(max_retries=0)
     exchange.replies = iter([unreachable()] * 5)
@@ -449,7 +442,7 @@ def test_the_probe_that_succeeds_closes_the_breaker(
         with pytest.raises(Unreachable):
             rest.last_trades(pairs("BTC/USD"))
     assert breaker.state().state == "open"
-    clock.now += 30
+    clock.advance(30)
     assert prices(rest, pairs("BTC/USD")) == {"BTC/USD": "1.50"}
     assert breaker.state().state == "closed"
 

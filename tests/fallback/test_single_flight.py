@@ -7,6 +7,7 @@ import pytest
 
 from ltp_service.errors import Unreachable
 from ltp_service.fallback.single_flight import SingleFlight
+from tests.steered_clock import SteeredClock
 
 PATIENCE = 5.0
 BUDGET = 3.0
@@ -14,26 +15,12 @@ BUDGET = 3.0
 Items = frozenset[str]
 
 
-class Time:
-    """Monotonic seconds that pass by sleeping only."""
-
-    def __init__(self) -> None:
-        self.now = 0.0
-        self.slept: list[float] = []
-
-    def __call__(self) -> float:
-        return self.now
-
-    def sleep(self, seconds: float) -> None:
-        self.slept.append(seconds)
-        self.now += seconds
-
-
 class Source:
     """What is asked: keeps the questions and waits at its gate with each, if it is told to."""
 
-    def __init__(self, time: Time) -> None:
-        self.time = time
+    def __init__(self, clock: SteeredClock) -> None:
+        self._clock = clock
+        self._begun = clock.monotonic()
         self.asked: list[Items] = []
         self.times: list[float] = []
         self.budgets: list[float] = []
@@ -45,7 +32,7 @@ class Source:
     def __call__(self, items: Items, budget: float) -> list[str]:
         self.asked.append(items)
         self.budgets.append(budget)
-        self.times.append(self.time.now)
+        self.times.append(self._clock.monotonic() - self._begun)
         self.reached.set()
         assert self.gate.wait(PATIENCE)
         if self.error:
@@ -76,18 +63,18 @@ class Caller(threading.Thread):
 
 
 @pytest.fixture
-def time() -> Time:
-    return Time()
+def clock() -> SteeredClock:
+    return SteeredClock()
 
 
 @pytest.fixture
-def source(time: Time) -> Source:
-    return Source(time)
+def source(clock: SteeredClock) -> Source:
+    return Source(clock)
 
 
 @pytest.fixture
-def flights(source: Source, time: Time) -> SingleFlight[str, list[str]]:
-    return SingleFlight(source, time, time.sleep, budget=BUDGET)
+def flights(source: Source, clock: SteeredClock) -> SingleFlight[str, list[str]]:
+    return SingleFlight(source, clock.monotonic, clock.sleep, budget=BUDGET)
 
 
 Flights = SingleFlight[str, list[str]]
@@ -122,7 +109,7 @@ def test_callers_at_the_same_time_share_one_call(flights: Flights, source: Sourc
 
 
 def test_what_the_call_under_way_does_not_cover_is_asked_for_together_afterwards(
-    flights: Flights, source: Source, time: Time
+    flights: Flights, source: Source, clock: SteeredClock
 ) -> None:
     first = held(flights, source, "a")
     others = [Caller(flights, "b"), Caller(flights, "a", "c")]
@@ -141,40 +128,44 @@ def boarding(flights: Flights) -> Items | None:
 
 
 def test_within_a_second_the_last_result_answers_what_it_covers(
-    flights: Flights, source: Source, time: Time
+    flights: Flights, source: Source, clock: SteeredClock
 ) -> None:
     flights.get({"a", "b"})
-    time.now += 0.9
+    clock.advance(0.9)
     assert flights.get({"b"}) == ["a", "b"]
     assert len(source.asked) == 1
-    time.now += 0.2
+    clock.advance(0.2)
     flights.get({"b"})
     assert source.asked == [{"a", "b"}, {"b"}]
 
 
-def test_calls_keep_a_second_of_distance(flights: Flights, source: Source, time: Time) -> None:
+def test_calls_keep_a_second_of_distance(flights: Flights, source: Source, clock: SteeredClock) -> None:
     for item in "abc":
         flights.get({item})
     assert source.times == [0.0, 1.0, 2.0]
 
 
-def test_the_distance_runs_from_the_end_of_a_call(flights: Flights, source: Source, time: Time) -> None:
+def test_the_distance_runs_from_the_end_of_a_call(
+    flights: Flights, source: Source, clock: SteeredClock
+) -> None:
     first = held(flights, source, "a")
-    time.now = 10.0
+    clock.advance(10.0)
     source.gate.set()
     first.end()
     flights.get({"b"})
     assert source.times == [0.0, 11.0]
 
 
-def test_nobody_sleeps_when_the_last_call_is_long_ago(flights: Flights, time: Time) -> None:
+def test_nobody_sleeps_when_the_last_call_is_long_ago(flights: Flights, clock: SteeredClock) -> None:
     flights.get({"a"})
-    time.now += 100
+    clock.advance(100)
     flights.get({"b"})
-    assert time.slept == []
+    assert clock.slept == []
 
 
-def test_an_error_is_everybodys_and_keeps_the_distance(flights: Flights, source: Source, time: Time) -> None:
+def test_an_error_is_everybodys_and_keeps_the_distance(
+    flights: Flights, source: Source, clock: SteeredClock
+) -> None:
     first = held(flights, source, "a")
     second = Caller(flights, "a")
     source.error = Unreachable("down", reason="network")
@@ -220,7 +211,7 @@ def test_a_caller_that_is_ended_during_its_call_frees_those_who_wait(
 
 
 def test_a_caller_that_is_ended_while_it_waits_for_its_turn_frees_those_who_wait(
-    source: Source, time: Time
+    source: Source, clock: SteeredClock
 ) -> None:
     asleep, end = threading.Event(), threading.Event()
 
@@ -229,7 +220,7 @@ def test_a_caller_that_is_ended_while_it_waits_for_its_turn_frees_those_who_wait
         assert end.wait(PATIENCE)
         raise SystemExit
 
-    flights: Flights = SingleFlight(source, time, sleep, budget=BUDGET)
+    flights: Flights = SingleFlight(source, clock.monotonic, sleep, budget=BUDGET)
     flights.get({"a"})
     first = Caller(flights, "b")
     assert asleep.wait(PATIENCE)
@@ -239,12 +230,12 @@ def test_a_caller_that_is_ended_while_it_waits_for_its_turn_frees_those_who_wait
     first.end()
     second.end()
     assert isinstance(second.error, Unreachable)
-    time.now += 10
+    clock.advance(10)
     assert flights.get({"d"}) == ["d"]
 
 
-def test_a_hundred_callers_make_one_call_per_second(source: Source, time: Time) -> None:
-    flights: Flights = SingleFlight(source, time, time.sleep, budget=BUDGET)
+def test_a_hundred_callers_make_one_call_per_second(source: Source, clock: SteeredClock) -> None:
+    flights: Flights = SingleFlight(source, clock.monotonic, clock.sleep, budget=BUDGET)
     callers = [Caller(flights, f"{number % 7}") for number in range(100)]
     for caller in callers:
         caller.end()
@@ -256,9 +247,9 @@ def test_a_hundred_callers_make_one_call_per_second(source: Source, time: Time) 
 
 
 @pytest.fixture
-def hasty(source: Source, time: Time) -> Flights:
+def hasty(source: Source, clock: SteeredClock) -> Flights:
     """A hundredth of a second is all that its callers have."""
-    return SingleFlight(source, time, time.sleep, budget=0.01, interval=0.0)
+    return SingleFlight(source, clock.monotonic, clock.sleep, budget=0.01, interval=0.0)
 
 
 @pytest.mark.parametrize("item", ["a", "b"], ids=["asked for", "not asked for"])
@@ -284,28 +275,28 @@ def test_who_gave_up_leaves_the_way_free(hasty: Flights, source: Source) -> None
     assert hasty.get({"b"}) == ["b"]
 
 
-def waited_for(seconds: float, flights: Flights, source: Source, time: Time) -> Caller:
+def waited_for(seconds: float, flights: Flights, source: Source, clock: SteeredClock) -> Caller:
     """A caller who had to wait for that long until another call ended, and is through."""
     first = held(flights, source, "a")
     second = Caller(flights, "b")
     wait_until(lambda: boarding(flights) == frozenset("b"))
-    time.now += seconds
+    clock.advance(seconds)
     source.gate.set()
     first.end()
     second.end()
     return second
 
 
-def test_a_call_has_what_is_left_of_the_time(flights: Flights, source: Source, time: Time) -> None:
-    assert waited_for(1.0, flights, source, time).result == ["b"]
+def test_a_call_has_what_is_left_of_the_time(flights: Flights, source: Source, clock: SteeredClock) -> None:
+    assert waited_for(1.0, flights, source, clock).result == ["b"]
     assert source.budgets == [BUDGET, BUDGET - 1.0]
 
 
 def test_a_call_that_would_have_too_little_time_is_not_made(
-    flights: Flights, source: Source, time: Time
+    flights: Flights, source: Source, clock: SteeredClock
 ) -> None:
-    refused = waited_for(BUDGET / 2 + 0.1, flights, source, time).error
+    refused = waited_for(BUDGET / 2 + 0.1, flights, source, clock).error
     assert isinstance(refused, Unreachable)
     assert refused.reason == "timeout"
     assert source.asked == [{"a"}]
-    assert time.slept == []
+    assert clock.slept == []

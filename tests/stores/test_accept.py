@@ -7,8 +7,6 @@ from ltp_service.stores.accept import REORDERING, REST_CACHE, adopted, compare, 
 from ltp_service.tick import REST, WEBSOCKET, Price, Tick
 from tests.fakes import NOON, tick
 
-T = 1_790_000_000.0
-
 
 def hold(*ticks: Tick) -> Price:
     """What is held after these ticks."""
@@ -26,35 +24,35 @@ def test_the_first_tick_is_news() -> None:
 
 
 def test_an_older_trade_never_replaces_a_newer_one() -> None:
-    assert compare(hold(tick(traded_at=T)), tick("99", traded_at=T - 0.001)) == "older"
+    assert compare(hold(tick(traded_at=NOON)), tick("99", traded_at=NOON - 0.001)) == "older"
 
 
 def test_a_newer_trade_replaces_an_older_one() -> None:
-    assert compare(hold(tick(traded_at=T)), tick("99", traded_at=T + 0.001)) == "newer"
+    assert compare(hold(tick(traded_at=NOON)), tick("99", traded_at=NOON + 0.001)) == "newer"
 
 
 def test_the_same_trade_told_again_is_the_same() -> None:
-    assert compare(hold(tick(traded_at=T, trade_id=7)), tick(traded_at=T, trade_id=7)) == "same"
+    assert compare(hold(tick(traded_at=NOON, trade_id=7)), tick(traded_at=NOON, trade_id=7)) == "same"
 
 
 def test_among_trades_of_one_moment_the_higher_id_is_newer() -> None:
-    held = hold(tick(traded_at=T, trade_id=7))
+    held = hold(tick(traded_at=NOON, trade_id=7))
 
-    assert compare(held, tick("99", traded_at=T, trade_id=8)) == "newer"
-    assert compare(held, tick("99", traded_at=T, trade_id=6)) == "older"
+    assert compare(held, tick("99", traded_at=NOON, trade_id=8)) == "newer"
+    assert compare(held, tick("99", traded_at=NOON, trade_id=6)) == "older"
 
 
 def test_the_ticker_of_a_trade_with_an_id_adds_nothing() -> None:
-    assert compare(hold(tick(traded_at=T, trade_id=7)), tick("99", traded_at=T)) == "same"
+    assert compare(hold(tick(traded_at=NOON, trade_id=7)), tick("99", traded_at=NOON)) == "same"
 
 
 def test_a_trade_with_an_id_completes_the_ticker_of_the_same_moment() -> None:
-    assert compare(hold(tick(traded_at=T)), tick(traded_at=T, trade_id=7)) == "newer"
+    assert compare(hold(tick(traded_at=NOON)), tick(traded_at=NOON, trade_id=7)) == "newer"
 
 
 def test_of_two_tickers_of_one_moment_the_one_that_arrives_later_counts() -> None:
-    assert compare(hold(tick(traded_at=T)), tick("99", traded_at=T)) == "newer"
-    assert compare(hold(tick("99", traded_at=T)), tick("99.0", traded_at=T)) == "same"
+    assert compare(hold(tick(traded_at=NOON)), tick("99", traded_at=NOON)) == "newer"
+    assert compare(hold(tick("99", traded_at=NOON)), tick("99.0", traded_at=NOON)) == "same"
 
 
 def test_a_tick_without_time_that_repeats_the_price_confirms_it() -> None:
@@ -62,27 +60,27 @@ def test_a_tick_without_time_that_repeats_the_price_confirms_it() -> None:
 
 
 def test_a_tick_without_time_may_have_been_overtaken_by_a_trade_with_one() -> None:
-    held = hold(tick(traded_at=T, received_at=1000.0))
+    held = hold(tick(traded_at=NOON, received_at=1000.0))
 
     assert compare(held, tick("99", received_at=1000.0 + REORDERING / 2)) == "older"
     assert compare(held, tick("99", received_at=1000.0 + REORDERING)) == "newer"
 
 
 def test_after_ticks_without_time_no_trade_older_than_the_last_timed_one_may_follow() -> None:
-    held = hold(tick(traded_at=T, received_at=1000.0), tick("99", received_at=1010.0))
+    held = hold(tick(traded_at=NOON, received_at=1000.0), tick("99", received_at=1010.0))
 
     assert held.tick.price == "99"
-    assert compare(held, tick("98", traded_at=T - 1, received_at=1011.0)) == "older"
+    assert compare(held, tick("98", traded_at=NOON - 1, received_at=1011.0)) == "older"
 
 
 def test_a_trade_that_rest_told_first_gets_its_moment_from_the_feed() -> None:
-    told = tick(source=REST, traded_at=T, trade_id=7)
-    dated = hold(told, tick(traded_at=T, trade_id=7, received_at=1001.0, happened_at=998.0))
+    told = tick(source=REST, traded_at=NOON, trade_id=7)
+    dated = hold(told, tick(traded_at=NOON, trade_id=7, received_at=1001.0, happened_at=998.0))
     untimed = hold(tick(source=REST), tick(received_at=1001.0, happened_at=1001.0))
 
     assert (dated.tick.happened_at, dated.confirmed_at, dated.confirmed_by) == (998.0, 1001.0, WEBSOCKET)
     assert untimed.tick.happened_at == 1001.0
-    assert hold(told, tick(traded_at=T, happened_at=998.0)).tick.trade_id == 7
+    assert hold(told, tick(traded_at=NOON, happened_at=998.0)).tick.trade_id == 7
 
 
 def test_a_cached_rest_answer_never_beats_what_the_feed_just_confirmed() -> None:
@@ -108,7 +106,7 @@ def test_beside_a_feed_that_is_alive_rest_changes_nothing() -> None:
 
 
 timed = st.builds(
-    lambda offset, number, price: tick(str(price), traded_at=T + offset, trade_id=number),
+    lambda offset, number, price: tick(str(price), traded_at=NOON + offset, trade_id=number),
     st.integers(0, 3),
     st.none() | st.integers(1, 4),
     st.integers(1, 5),
@@ -130,7 +128,7 @@ def test_exchange_time_only_moves_forward_whatever_the_order_of_arrival(ticks: l
     assert newest == max(one.traded_at or 0.0 for one in ticks)
 
 
-@given(st.permutations([tick(str(n), traded_at=T, trade_id=n) for n in range(1, 6)]))
+@given(st.permutations([tick(str(n), traded_at=NOON, trade_id=n) for n in range(1, 6)]))
 def test_trades_of_one_sweep_end_at_the_last_one_in_any_order(ticks: list[Tick]) -> None:
     assert hold(*ticks).tick.trade_id == 5
 
@@ -171,23 +169,23 @@ def price(text: str, traded_at: float, at: float, received_at: float | None = No
 
 
 def test_what_is_told_first_is_held() -> None:
-    told = price("1", T, 1000.0)
+    told = price("1", NOON, 1000.0)
     assert adopted(None, told) is told
 
 
 def test_what_the_owner_tells_takes_the_place_of_what_was_held() -> None:
-    told = price("2", T + 1, 1001.0)
-    assert adopted(price("1", T, 1000.0), told) is told
+    told = price("2", NOON + 1, 1001.0)
+    assert adopted(price("1", NOON, 1000.0), told) is told
 
 
 def test_evidence_of_the_owner_is_taken_over() -> None:
-    told = price("1", T, 1009.0, received_at=1000.0)
-    assert adopted(price("1", T, 1000.0), told) is told
+    told = price("1", NOON, 1009.0, received_at=1000.0)
+    assert adopted(price("1", NOON, 1000.0), told) is told
 
 
 def test_a_later_trade_is_not_given_up_for_what_the_owner_tells() -> None:
-    held = price("2", T + 1, 1000.0)
-    assert adopted(held, price("1", T, 1009.0)) is held
+    held = price("2", NOON + 1, 1000.0)
+    assert adopted(held, price("1", NOON, 1009.0)) is held
 
 
 def test_a_later_look_is_not_given_up_for_what_the_owner_knew_before() -> None:
@@ -198,22 +196,22 @@ def test_a_later_look_is_not_given_up_for_what_the_owner_knew_before() -> None:
 
 
 def test_newer_evidence_for_the_same_price_is_kept() -> None:
-    held = confirmed(price("100.0", T, 1000.0), 1009.0, REST)
-    told = price("100.00", T, 1004.0, received_at=1000.0)
+    held = confirmed(price("100.0", NOON, 1000.0), 1009.0, REST)
+    told = price("100.00", NOON, 1004.0, received_at=1000.0)
     kept = adopted(held, told)
     assert kept.tick is told.tick
     assert (kept.confirmed_at, kept.confirmed_by) == (1009.0, REST)
 
 
 def test_newer_evidence_for_another_price_is_not() -> None:
-    held = confirmed(price("100.0", T, 1000.0), 1009.0, REST)
-    told = price("101.0", T + 1, 1004.0)
+    held = confirmed(price("100.0", NOON, 1000.0), 1009.0, REST)
+    told = price("101.0", NOON + 1, 1004.0)
     assert adopted(held, told) is told
 
 
 @given(
     st.lists(
-        st.builds(price, st.sampled_from("12"), st.integers(0, 5).map(T.__add__), st.floats(1000, 1010)),
+        st.builds(price, st.sampled_from("12"), st.integers(0, 5).map(NOON.__add__), st.floats(1000, 1010)),
         min_size=1,
         max_size=12,
     )
