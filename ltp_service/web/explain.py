@@ -9,7 +9,7 @@ from ltp_service.pairs import Pair
 from ltp_service.quotes.quotes import Quote
 from ltp_service.services import Services, services
 from ltp_service.stores.journal import Decision
-from ltp_service.tick import REST, WEBSOCKET
+from ltp_service.tick import REST, WEBSOCKET, Price
 from ltp_service.web import params
 from ltp_service.web.answers import json_response, moment, rfc3339
 from ltp_service.web.ltp import detail_of, witnesses_of
@@ -54,7 +54,7 @@ def _explained(parts: Services, pair: Pair, quote: Quote) -> dict[str, Any]:
         "market": parts.prices.store.market(),
         "sources": {
             source: _decision(parts, decision)
-            | {"served": quote.price is not None and quote.price.tick is decision.tick}
+            | {"served": quote.price is not None and _is_served(quote.price, decision)}
             for source in (WEBSOCKET, REST)
             if (decision := journal.newest(pair, source)) is not None
         },
@@ -71,6 +71,13 @@ def _explained(parts: Services, pair: Pair, quote: Quote) -> dict[str, Any]:
         "decisions": [_decision(parts, decision) for decision in reversed(journal.decisions(pair))],
         "settings": {name: getattr(parts.config, name) for name in _SETTINGS},
     }
+
+
+def _is_served(price: Price, decision: Decision) -> bool:
+    """Whether a source's newest tick is the one held, or keeps it alive."""
+    tick = decision.tick
+    confirms = decision.outcome == "same" and tick.source == price.confirmed_by
+    return tick is price.tick or (confirms and tick.amount == price.tick.amount)
 
 
 def _decision(parts: Services, decision: Decision) -> dict[str, Any]:
