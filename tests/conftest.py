@@ -8,6 +8,7 @@ from typing import TypeVar
 import pytest
 
 from tests.redis_server import RedisServer
+from tests.steered_clock import SteeredClock
 
 Report = TypeVar("Report", pytest.TestReport, pytest.CollectReport)
 
@@ -30,6 +31,12 @@ def recorded() -> Callable[[str], Path]:
         return file
 
     return find
+
+
+@pytest.fixture
+def clock() -> SteeredClock:
+    """Time that only the test, or a sleep on it, makes pass."""
+    return SteeredClock()
 
 
 @pytest.fixture

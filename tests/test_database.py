@@ -29,11 +29,6 @@ LIST = "SELECT list FROM symbols"
 
 
 @pytest.fixture
-def clock() -> SteeredClock:
-    return SteeredClock()
-
-
-@pytest.fixture
 def path(tmp_path: Path) -> Path:
     return tmp_path / "data" / "ltp.sqlite3"
 

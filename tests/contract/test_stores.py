@@ -25,11 +25,6 @@ BACK_ENDS: dict[str, MakeStore] = {"memory": memory_store, "redis": redis_store}
 
 
 @pytest.fixture
-def clock() -> FakeClock:
-    return FakeClock()
-
-
-@pytest.fixture
 def changes() -> Changes:
     return Changes()
 

@@ -23,11 +23,6 @@ class Chance:
 
 
 @pytest.fixture
-def clock() -> FakeClock:
-    return FakeClock()
-
-
-@pytest.fixture
 def chance() -> Chance:
     return Chance()
 

@@ -112,11 +112,6 @@ class Reports(Observer):
 
 
 @pytest.fixture
-def clock() -> SteeredClock:
-    return SteeredClock()
-
-
-@pytest.fixture
 def reports() -> Reports:
     return Reports()
 

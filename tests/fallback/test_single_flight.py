@@ -63,11 +63,6 @@ class Caller(threading.Thread):
 
 
 @pytest.fixture
-def clock() -> SteeredClock:
-    return SteeredClock()
-
-
-@pytest.fixture
 def source(clock: SteeredClock) -> Source:
     return Source(clock)
 

@@ -75,11 +75,6 @@ class MemoryKeys:
 
 
 @pytest.fixture
-def clock() -> SteeredClock:
-    return SteeredClock()
-
-
-@pytest.fixture
 def shared() -> MemoryKeys:
     return MemoryKeys()
 

@@ -20,11 +20,6 @@ KEY = ApiKey("a" * 8, "a" * 64, "ops", "admin", 1.0, None)
 
 
 @pytest.fixture
-def clock() -> SteeredClock:
-    return SteeredClock()
-
-
-@pytest.fixture
 def config(server: RedisServer, tmp_path: Path) -> Config:
     return Config(cache_backend="redis", redis_addr=server.address, database_path=tmp_path / "none")
 

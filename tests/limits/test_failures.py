@@ -1,12 +1,5 @@
-import pytest
-
 from ltp_service.limits.failures import FailureBudget
 from tests.fakes import FakeClock
-
-
-@pytest.fixture
-def clock() -> FakeClock:
-    return FakeClock()
 
 
 def fail(budget: FailureBudget, address: str, times: int) -> None:

@@ -12,11 +12,6 @@ from ltp_service.limits.memory import MemoryLimiter
 from tests.fakes import FakeClock
 
 
-@pytest.fixture
-def clock() -> FakeClock:
-    return FakeClock()
-
-
 def drain(limiter: MemoryLimiter, address: str) -> None:
     while limiter.take(address).allowed:
         pass

@@ -19,11 +19,6 @@ def trade(exchange: str, price: str, symbol: str = "BTCUSDT") -> Trade:
 
 
 @pytest.fixture
-def clock() -> FakeClock:
-    return FakeClock()
-
-
-@pytest.fixture
 def store(clock: FakeClock) -> TradeStore:
     return TradeStore(clock, Observer())
 

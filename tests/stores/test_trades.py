@@ -44,11 +44,6 @@ def ids(trades: list[Trade]) -> list[str]:
 
 
 @pytest.fixture
-def clock() -> FakeClock:
-    return FakeClock()
-
-
-@pytest.fixture
 def store(clock: FakeClock) -> TradeStore:
     return TradeStore(clock, Observer())
 
