@@ -1,6 +1,5 @@
 """Last traded prices."""
 
-import re
 from collections.abc import Sequence
 from typing import Any
 
@@ -21,11 +20,6 @@ from ltp_service.web.ltp_body import MESSAGES, Problem, body, etag, item, matche
 
 bp = Blueprint("ltp", __name__)
 
-LONGEST_WAIT = 30.0
-"""Seconds that a request is held for a change."""
-
-_WAIT = re.compile(r"(?:^|[,;\s])wait=([0-9]{1,4})(?:$|[,;\s])")
-
 
 @bp.get("/api/v1/ltp")
 def ltp() -> Response:
@@ -37,7 +31,7 @@ def ltp() -> Response:
     supported = _supported(parts, asked)
     _count(parts, asked, parts.prices.quotes.look(supported, bound))
     answer = _answer(parts, asked, parts.prices.quotes.get(supported, bound), detail=detail)
-    if detail or answer.status_code != 304 or not (seconds := _wait_asked()):
+    if detail or answer.status_code != 304 or not (seconds := params.wait(request.headers)):
         return answer
     return _after_change(parts, asked, supported, bound, seconds) or answer
 
@@ -132,11 +126,6 @@ def _nothing(failed: Sequence[Problem]) -> Response:
 
 
 # Long-poll: `Prefer: wait=S` (RFC 7240) beside If-None-Match.
-
-
-def _wait_asked() -> float:
-    found = _WAIT.search(request.headers.get("Prefer", ""))
-    return min(LONGEST_WAIT, float(found[1])) if found else 0.0
 
 
 def _after_change(

@@ -17,6 +17,11 @@ MAX_PAIRS = 100
 MAX_TEXT = 2000
 """Characters of all pair parameters together: a hundred long names with their commas."""
 
+LONGEST_WAIT = 30.0
+"""Seconds that a request is held for a change."""
+
+_WAIT = re.compile(r"""(?i)(?:^|[,;])\s*wait\s*=\s*("?)([0-9]{1,4})\1\s*(?:$|[,;])""")
+
 _TRUE, _FALSE = frozenset({"true", "1", "yes"}), frozenset({"false", "0", "no", ""})
 
 
@@ -48,6 +53,12 @@ def bound(arguments: MultiDict[str, str], headers: Headers) -> Bound:
     if "max_age" in arguments:
         return Bound(_seconds(arguments["max_age"], "max_age"), allow_stale)
     return Bound(_header_max_age(headers.get("Cache-Control", "")), allow_stale)
+
+
+def wait(headers: Headers) -> float:
+    """Seconds to wait for a change, from `Prefer: wait=S` (RFC 7240); 0 unless asked."""
+    found = _WAIT.search(headers.get("Prefer", ""))
+    return min(LONGEST_WAIT, float(found[2])) if found else 0.0
 
 
 def flag(arguments: MultiDict[str, str], name: str) -> bool:
@@ -103,7 +114,8 @@ def _header_max_age(header: str) -> float | None:
 
 def _seconds(text: str, name: str) -> float:
     try:
-        value = float(text)
+        # float() also reads underscores and the digits of every script.
+        value = float(text) if text.isascii() and "_" not in text else math.nan
     except ValueError:
         value = math.nan
     if not 0 <= value < math.inf:

@@ -48,7 +48,7 @@ def test_max_age_is_in_seconds(text: str, expected: float) -> None:
     assert params.bound(query(("max_age", text)), Headers()) == Bound(expected)
 
 
-@pytest.mark.parametrize("text", ["", "soon", "-1", "nan", "inf", "1e999", "1s"])
+@pytest.mark.parametrize("text", ["", "soon", "-1", "nan", "inf", "1e999", "1s", "1_0", "\u0663"])
 def test_a_max_age_that_is_no_age_is_refused(text: str) -> None:
     with pytest.raises(InvalidParameter):
         params.bound(query(("max_age", text)), Headers())
@@ -70,6 +70,25 @@ def test_a_max_age_that_is_no_age_is_refused(text: str) -> None:
 )
 def test_a_header_that_cannot_be_read_is_no_reason_to_refuse(header: str, expected: float | None) -> None:
     assert params.bound(query(), Headers({"Cache-Control": header})).max_age == expected
+
+
+@pytest.mark.parametrize(
+    ("header", "expected"),
+    [
+        ("wait=5", 5.0),
+        ("respond-async, wait=5", 5.0),
+        ("Wait = 5; x=y", 5.0),
+        ('wait="5"', 5.0),
+        ("wait=600", params.LONGEST_WAIT),
+        ("wait=soon", 0.0),
+        ("wait=-5", 0.0),
+        ('wait="5', 0.0),
+        ("await=5", 0.0),
+        ("", 0.0),
+    ],
+)
+def test_a_change_is_waited_for_as_long_as_preferred_and_bearable(header: str, expected: float) -> None:
+    assert params.wait(Headers({"Prefer": header})) == expected
 
 
 def test_the_query_beats_the_header() -> None:
