@@ -80,8 +80,9 @@ def _is_same_trade(held: Tick, tick: Tick) -> bool:
 
 
 def _dates(tick: Tick, held: Tick) -> bool:
-    """Whether the same trade told again is known to be of a moment, as REST does not tell it."""
-    return held.happened_at is None and tick.happened_at is not None and held.trade_id == tick.trade_id
+    """Whether the same trade told again has a time, as REST does not tell it."""
+    timed = tick.traded_at is not None and tick.happened_at is not None
+    return timed and held.happened_at is None and held.trade_id == tick.trade_id
 
 
 def _is_outdated(held: Tick, tick: Tick) -> bool:
