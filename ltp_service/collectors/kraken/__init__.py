@@ -55,6 +55,9 @@ class KrakenCollector(Collector):
         self._market_told_at = 0.0
         self._knows_time = False
         """True once the exchange told its own time."""
+        self._connected_at = 0.0
+        self._unsure = 0.0
+        """Seconds by which the exchange's time may be ahead of what it told: for how long that was under way."""
         self._lag = self._lag_seen_at = 0.0
         super().__init__(dialect, Subscriptions(self._pairs, CHANNELS), equipment)
 
@@ -92,6 +95,7 @@ class KrakenCollector(Collector):
 
     def connected(self, now: float) -> None:
         self._knows_time = False
+        self._connected_at = now
         self._lag = 0.0
 
     def disconnected(self, now: float) -> None:
@@ -114,10 +118,16 @@ class KrakenCollector(Collector):
 
     def acknowledged(self, acknowledgement: Acknowledged, now: float) -> None:
         if acknowledgement.exchange_time is not None:
-            told = acknowledgement.exchange_time - now
-            # A later one may have waited in a queue; none can come before it was sent.
-            self._exchange_time = max(told, self._exchange_time) if self._knows_time else told
-            self._knows_time = True
+            self._learn_time(acknowledgement.exchange_time - now, now)
+
+    def _learn_time(self, told: float, now: float) -> None:
+        # It was told after we asked, and may have waited in a queue since; the one that waited least is right.
+        if not self._knows_time:
+            self._exchange_time, self._unsure = told, now - self._connected_at
+        elif told > self._exchange_time:
+            self._unsure -= min(self._unsure, told - self._exchange_time)
+            self._exchange_time = told
+        self._knows_time = True
 
     # What the second source asks of the first.
 
@@ -163,7 +173,7 @@ class KrakenCollector(Collector):
         if trade.traded_at is None:
             return None if snapshot else received_at
         age = received_at + self._exchange_time - trade.traded_at
-        if age < -(FUTURE if self._knows_time else FAR_FUTURE):
+        if age < -(FUTURE + self._unsure if self._knows_time else FAR_FUTURE):
             raise BadFrame(
                 f"{trade.symbol}: a trade {-age:.0f} s in the future; is this machine's clock right?",
                 reason="future",

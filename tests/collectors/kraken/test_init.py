@@ -306,3 +306,14 @@ def test_an_acknowledgement_that_waited_in_a_queue_does_not_set_the_exchanges_cl
 
     assert price_of(store) == "101"
     assert script.observer.refused["future"] == 0
+
+
+def test_a_first_acknowledgement_that_waited_makes_no_trade_one_of_the_future() -> None:
+    waited, waited_less = v2_ack(time=NOON + 0.1), v2_ack(time=NOON + 6.0)
+    store, script = play(V2, [7.0, waited, v2_ticker("100"), v2_trade("101", NOON + 7.0, 9)])
+
+    assert price_of(store) == "101"
+    assert script.observer.refused["future"] == 0
+    for acknowledged in ([waited], [waited, waited_less]):
+        store, script = play(V2, [7.0, *acknowledged, v2_ticker("100"), v2_trade("101", NOON + 12.2, 9)])
+        assert (price_of(store), script.observer.refused["future"]) == ("100", 1)
