@@ -3,6 +3,7 @@
 import logging
 from collections.abc import Callable, Sequence
 from threading import Event
+from typing import NamedTuple
 
 import msgspec
 
@@ -32,6 +33,9 @@ SHORT, LONGEST_PAUSE = 10.0, 2.0
 """Seconds below which a tenure is too short to be repeated at once, again and again, for an exchange counts
 connections; and for how long, so that a fleet of such processes does not stay without an owner."""
 
+IN_VAIN = 20.0
+"""Seconds in which nothing came from any exchange, so that a process elsewhere may have better luck."""
+
 # Only the first claim of a tenure gives a new number: one that was answered too late to be believed is taken up
 # again. The clock goes into the number so that a Redis that lost everything gives no number twice.
 _CLAIM = """
@@ -60,6 +64,15 @@ class Claim(msgspec.Struct, frozen=True):
     epoch: int
 
 
+class Signs(NamedTuple):
+    """How a process fares."""
+
+    in_step: Callable[[], bool]
+    """Whether it hears what an owner tells."""
+    heard_at: Callable[[], float]
+    """Monotonic seconds at which anything last came from any exchange."""
+
+
 class Lease:
     """Runner: runs the collectors while this process owns them."""
 
@@ -70,19 +83,20 @@ class Lease:
         client: RedisClient,
         me: str,
         collectors: Sequence[Runner],
-        ready: Callable[[], bool],
+        signs: Signs,
         begin: Callable[[], None],
         monotonic: Callable[[], float],
     ) -> None:
         self._claim, self._renew, self._release = map(client.script, (_CLAIM, _RENEW, _RELEASE))
         self._me = me
         self._collectors = collectors
-        self._ready = ready
+        self._signs = signs
         self._begin = begin
         self._monotonic = monotonic
         self._running: CollectorManager | None = None
         self._epoch: int | None = None
         self._doubted = False
+        self._in_vain = False
         self.last_seen = Claim(None, 0)
 
     def epoch(self) -> int | None:
@@ -106,13 +120,15 @@ class Lease:
                 stop.wait(LOOK)
                 continue
             self._lead(epoch, asked_at, stop)
+            if self._in_vain:
+                stop.wait(LIFE)
             in_a_row = in_a_row + 1 if self._monotonic() - asked_at < SHORT else 0
             if in_a_row > 1:
                 stop.wait(min(LONGEST_PAUSE, LOOK * 2.0 ** min(in_a_row, 10)))
 
     def _ask(self) -> int | None:
         """The number of a new tenure; None when another process owns the feeds, or nobody can tell."""
-        if not self._ready():  # who does not hear what the last owner told must not speak after it
+        if not self._signs.in_step():  # who does not hear what the last owner told must not speak after it
             return None
         try:
             granted, owner, epoch = self._claim((LEASE, EPOCH), (self._me, int(LIFE * 1000)))
@@ -128,7 +144,7 @@ class Lease:
 
     def _lead(self, epoch: int, asked_at: float, stop: Event) -> None:
         log.info("this process feeds the fleet from now on (epoch %d)", epoch)
-        self._doubted = False
+        self._doubted = self._in_vain = False
         self._epoch = epoch
         self._begin()
         self._running = CollectorManager(self._collectors)
@@ -143,6 +159,7 @@ class Lease:
 
     def _hold(self, epoch: int, renewed_at: float, stop: Event) -> str:
         """Returns at once when there is any doubt, with its cause."""
+        begun = renewed_at
         while not stop.wait(STEP):
             now = self._monotonic()
             if now - renewed_at >= LIFE:
@@ -150,6 +167,9 @@ class Lease:
             if not self._doubted and now - renewed_at < LIFE / 3:
                 continue
             self._doubted = False
+            self._in_vain = now - max(begun, self._signs.heard_at()) >= IN_VAIN
+            if self._in_vain:
+                return f"nothing came from any exchange for {IN_VAIN:g} s"
             try:
                 if not self._renew((LEASE, EPOCH), (self._me, int(LIFE * 1000), epoch)):
                     return "another process took over"
@@ -161,7 +181,7 @@ class Lease:
     def _end(self, collectors: CollectorManager, stop: Event) -> None:
         while not collectors.stop(END) and not stop.is_set():
             log.warning("waiting for the collectors to end before the lease is asked for again")
-        if stop.is_set():
+        if stop.is_set() or self._in_vain:
             self._let_go()
 
     def _let_go(self) -> None:

@@ -12,7 +12,7 @@ from ltp_service.clock import Clock
 from ltp_service.collectors.base import Collector
 from ltp_service.collectors.contract import Gap, Link
 from ltp_service.collectors.manager import Runner
-from ltp_service.fleet.lease import Lease
+from ltp_service.fleet.lease import Lease, Signs
 from ltp_service.fleet.links import Links
 from ltp_service.fleet.owner import Owner
 from ltp_service.fleet.relay import Follower, Publisher
@@ -72,9 +72,15 @@ def wire_fleet(
         for topic in everything:
             topic.restart()
 
+    def heard_at() -> float:
+        frames = (each.link().last_frame_at for each in collectors)
+        evidence = (price.confirmed_at for price in store.all().values())
+        return max((at for at in (*frames, *evidence) if at is not None), default=0.0)
+
     owner = Owner(clock.wall() - clock.monotonic())
     follower = Follower(line.client, everything, line.clock.measure, owner, clock.monotonic)
-    lease = Lease(line.client, _me(), collectors, follower.in_step, begin, clock.monotonic)
+    signs = Signs(follower.in_step, heard_at)
+    lease = Lease(line.client, _me(), collectors, signs, begin, clock.monotonic)
     publisher = Publisher(everything, line.news, lease.epoch, lease.doubt)
     return FleetParts(store, lease, follower, publisher, links, owner)
 

@@ -6,7 +6,7 @@ from threading import Event
 
 import pytest
 
-from ltp_service.fleet.lease import LEASE, LIFE, LONGEST_PAUSE, Lease
+from ltp_service.fleet.lease import IN_VAIN, LEASE, LIFE, LONGEST_PAUSE, Lease, Signs
 from ltp_service.redis_client import OPEN
 from ltp_service.stores.topic import EPOCH
 from tests.fakes import FakeClock, ScriptedStop, eventually
@@ -39,12 +39,17 @@ class Process:
         self.clock = FakeClock()
         self.collector = collector or Collector()
         self.in_step = True
+        self.heard_at: float | None = None
+        """When the last word came from an exchange; None is now, always."""
         self.begun = 0
         self.lease = Lease(
             server.client(),
             name,
             [self.collector],
-            lambda: self.in_step,
+            Signs(
+                lambda: self.in_step,
+                lambda: self.clock.monotonic() if self.heard_at is None else self.heard_at,
+            ),
             self._begin,
             self.clock.monotonic,
         )
@@ -302,6 +307,23 @@ def test_who_does_not_hear_the_owner_does_not_want_to_be_one(server: RedisServer
     assert owner(server) is None
     one.in_step = True
     assert one.ask() is not None
+
+
+def test_who_hears_no_exchange_leaves_the_feeds_to_others_for_a_while(
+    server: RedisServer, one: Process, other: Process, caplog: pytest.LogCaptureFixture
+) -> None:
+    def leading() -> Script:
+        assert one.leads()
+        one.heard_at = begun = one.clock.monotonic()
+        while one.lease.epoch() is not None:
+            yield
+        assert IN_VAIN <= one.clock.monotonic() - begun <= IN_VAIN + LIFE / 3 + LIFE + 1
+        assert other.ask() is not None
+        while one.lease.epoch() is None:
+            yield
+
+    one.play(leading)
+    assert any("nothing came from any exchange for 20 s" in message for message in caplog.messages)
 
 
 def test_without_redis_nobody_feeds_the_fleet(server: RedisServer, one: Process) -> None:
