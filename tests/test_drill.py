@@ -1,18 +1,24 @@
 """tests.drill: the drill itself must be able to fail, so it is shown wrong answers."""
 
+import os
 import socket
+import subprocess
+import sys
 import time
 from collections.abc import Iterator
+from contextlib import ExitStack
 from typing import Any
 
 import pytest
 
 from tests.drill.clients import Reading, Served
 from tests.drill.proxy import Proxy
+from tests.drill.run_queue import RunQueue
 from tests.drill.table import END, START, put_between_marks
-from tests.drill.truth import Mute, Truth
+from tests.drill.truth import TRANSPORT, Mute, Truth
+from tests.process.fleet import until
 from tests.process.load import Load
-from tests.process.service import Service
+from tests.process.service import DEADLINE, Service
 from tests.simulator.client import Simulator
 
 PAIR = "BTC/USD"
@@ -76,6 +82,33 @@ def test_a_plain_price_is_right_for_as_long_as_prices_may_live(truth: Truth) -> 
 def test_a_price_with_detail_is_held_to_its_own_age(truth: Truth) -> None:
     assert not wrong(truth, reading(8, detailed("101", 2.1, 2, "fallback")))
     assert wrong(truth, reading(8, detailed("101", 1.0, 2, "fallback"))) == 1
+
+
+def test_a_price_may_be_late_by_what_its_programs_waited_for_a_processor() -> None:
+    asked: list[float] = []
+
+    def waited(since: float, until: float) -> float:
+        asked.append(until - since)
+        return 1.0
+
+    truth = Truth(Market(), [PAIR], waited)
+    truth.catch_up()
+    assert not wrong(truth, reading(8, detailed("101", 1.0, 2)))
+    assert wrong(truth, reading(8, detailed("101", 0.5, 2))) == 1
+    assert asked[0] == pytest.approx(1.0 + TRANSPORT + 0.001)
+
+
+def test_of_two_programs_on_one_processor_each_waits() -> None:
+    core = min(os.sched_getaffinity(0))
+    alone = f"import os; os.sched_setaffinity(0, [{core}])\nwhile True: pass"
+    begun = time.monotonic()
+    with ExitStack() as stack:
+        busy = [stack.enter_context(subprocess.Popen([sys.executable, "-c", alone])) for _ in range(2)]
+        for program in busy:
+            stack.callback(program.kill)
+        run_queue = stack.enter_context(RunQueue(busy[0].pid))
+        until(lambda: run_queue.waited(begun, time.monotonic()) > 0.2, DEADLINE, "a wait of 0.2 s")
+        assert run_queue.waited(begun, time.monotonic()) < time.monotonic() - begun
 
 
 def test_a_right_price_of_another_trade_is_wrong(truth: Truth) -> None:

@@ -15,6 +15,7 @@ from tests.drill.clients import Clients, Reading
 from tests.drill.machine import Holdings, holdings
 from tests.drill.proxy import Proxy
 from tests.drill.row import PAIRS, RECOVERY, Row, Stage, Tempo
+from tests.drill.run_queue import RunQueue
 from tests.drill.truth import TRANSPORT, Truth, Wrong
 from tests.process.fleet import Fleet, membership
 from tests.process.load import UNHEARD
@@ -115,7 +116,8 @@ def _set_stage(row: Row, tempo: Tempo, stack: ExitStack, folder: Path) -> Stage:
     service = stack.enter_context(
         Service.start(simulator, "tests.process.glass:app", fed=False, **(settings | dict(row.settings)))
     )
-    stage = Stage(tempo, simulator, service, Truth(simulator, PAIRS))
+    run_queue = stack.enter_context(RunQueue(simulator.pid, service.master_pid))
+    stage = Stage(tempo, simulator, service, Truth(simulator, PAIRS, run_queue.waited))
     stage.feed, stage.rest, stage.authority = feed, rest, authority
     stage.resolver, stage.clock = resolver, clock
     if shared is not None:

@@ -2,7 +2,7 @@
 
 import time
 from bisect import bisect_right
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from decimal import Decimal
 from typing import Any, Protocol
@@ -10,7 +10,8 @@ from typing import Any, Protocol
 from tests.drill.clients import Reading, Served
 
 TRANSPORT = 0.25
-"""Seconds that an honest price may lose on its way: exchange to service, service to client."""
+"""Seconds that an honest price may lose on its way, exchange to service, service to client, besides those for which
+the machine had no processor for them."""
 
 REST = "kraken:rest"
 PROVEN = frozenset({"live", "quiet"})
@@ -53,6 +54,10 @@ class Wrong:
     why: str
 
 
+Waited = Callable[[float, float], float]
+"""How long, between two monotonic moments, the programs on the way were ready to run and got no processor."""
+
+
 class Market(Protocol):
     """The simulator, as far as it is asked here."""
 
@@ -62,8 +67,11 @@ class Market(Protocol):
 class Truth:
     """The market's whole history, fetched while it is written."""
 
-    def __init__(self, simulator: Market, pairs: Iterable[str]) -> None:
+    def __init__(
+        self, simulator: Market, pairs: Iterable[str], waited: Waited = lambda since, until: 0.0
+    ) -> None:
         self._simulator = simulator
+        self._waited = waited
         self._tapes = {pair: _Tape() for pair in pairs}
         self._unix = time.time() - time.monotonic()
         """What to add to monotonic seconds."""
@@ -107,7 +115,9 @@ class Truth:
         ]
 
     def _range(self, reading: Reading, promise: float) -> tuple[float, float]:
-        return self._unix + reading.asked_at - promise - TRANSPORT, self._unix + reading.answered_at
+        earliest = reading.asked_at - promise - TRANSPORT
+        earliest -= self._waited(earliest, reading.answered_at)
+        return self._unix + earliest, self._unix + reading.answered_at
 
     def _fault(self, reading: Reading, served: Served, promise: float) -> str | None:
         if self._tapes[served.pair].matches(served, *self._range(reading, promise)):
