@@ -19,8 +19,6 @@ WORKERS = 2
 """Of each service."""
 
 _PACE = 0.005
-_TRIES = 500
-"""Connections in which each worker of a service takes one."""
 _FRESH = 1.0
 """Seconds for which found workers are not looked for again."""
 
@@ -160,7 +158,8 @@ def membership(settings: Mapping[str, str]) -> dict[str, str]:
 
 def _find(service: Service) -> list[Seat]:
     found: dict[int, Seat] = {}
-    for _ in range(_TRIES):
+    begun = time.monotonic()
+    while time.monotonic() - begun < DEADLINE:  # a worker may take its time to begin
         connection = http.client.HTTPConnection("127.0.0.1", service.port, timeout=DEADLINE)
         pid = int(ask(connection, "/api/v1/status").json()["worker"]["pid"])
         if pid in found:
@@ -170,7 +169,7 @@ def _find(service: Service) -> list[Seat]:
         found[pid] = Seat(service, pid, connection)
         if len(found) == WORKERS:
             return list(found.values())
-    raise FleetError(f"{len(found)} of {WORKERS} workers answered in {_TRIES} connections")
+    raise FleetError(f"{len(found)} of {WORKERS} workers answered within {DEADLINE:g} s")
 
 
 def until(condition: Callable[[], bool], within: float, what: str) -> float:
