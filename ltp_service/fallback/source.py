@@ -88,7 +88,8 @@ class RestSource:
             self._ask, clock.monotonic, sleep, budget=bounds.budget
         )
         self._wall_ahead = clock.wall() - clock.monotonic()
-        self._doubtful: dict[Pair, None] = {}
+        self._doubtful: dict[Pair, float] = {}
+        """Pair → the monotonic moment at which its sources disagreed; longest undecided first."""
         self.divergences: dict[Pair, Divergence] = {}
         self.unknown: frozenset[Pair] = frozenset()
 
@@ -113,7 +114,7 @@ class RestSource:
 
     def settle(self, pair: Pair) -> Outcome | None:
         """Asks for the newest trade with its exchange time, which decides. Raises ExchangeError."""
-        self._doubtful[pair] = self._doubtful.pop(pair, None)  # the last of all, should the call fail
+        self.doubt(pair)  # the last of all, should the call fail
         tick = self._rest.trades(pair)
         self._doubtful.pop(pair, None)
         if tick is None or (tick.traded_at or 0.0) > self._latest():
@@ -126,10 +127,16 @@ class RestSource:
 
     def doubt(self, pair: Pair) -> None:
         """The sources disagree about `pair`: its exchange time is to be asked for."""
-        self._doubtful[pair] = None
+        self._doubtful.pop(pair, None)
+        self._doubtful[pair] = self._clock.monotonic()
 
     def doubtful(self) -> list[Pair]:
-        """The pairs whose sources disagree, longest first."""
+        """The pairs whose sources disagree, longest first; a trade that the feed brought since has decided."""
+        held = self._store.all()
+        for pair, since in list(self._doubtful.items()):
+            tick = held[pair].tick if pair in held else None
+            if tick and tick.source == WEBSOCKET and tick.received_at > since:
+                self._doubtful.pop(pair, None)
         return list(self._doubtful)
 
     def _latest(self) -> float:

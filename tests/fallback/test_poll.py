@@ -340,17 +340,32 @@ def test_a_feed_that_was_cut_is_not_blamed_for_what_was_traded_meanwhile(scene: 
     assert (scene.feed.doubted, scene.feed.left) == ([], 0)
 
 
-def test_a_feed_that_tells_the_price_before_it_is_settled_is_not_deaf(scene: Scene) -> None:
+def test_a_feed_whose_price_only_gets_a_time_is_not_deaf(scene: Scene) -> None:
+    assert scene.feed
+    scene.clock.advance(5)
+    now = scene.clock.monotonic()
+    scene.store.put(tick("101.0", received_at=now, happened_at=now))
+    while BTC not in scene.source.doubtful():
+        scene.pass_time(0.25, alive=(BTC, ETH))
+    scene.rest.prices[BTC], scene.rest.trade_times[BTC] = "101.0", now
+    scene.pass_time(3, alive=(BTC, ETH))
+
+    assert scene.rest.calls("Trades") == 1
+    assert (scene.feed.doubted, scene.feed.left) == ([], 0)
+
+
+def test_a_feed_that_tells_a_trade_in_time_decides_a_doubt_by_itself(scene: Scene) -> None:
     assert scene.feed
     scene.rest.prices[BTC] = "101.0"
     scene.rest.trade_times[BTC] = scene.clock.monotonic() + 119
     while BTC not in scene.source.doubtful():
         scene.pass_time(0.25, alive=(BTC, ETH))
+    scene.clock.advance(0.1)
     now = scene.clock.monotonic()
     scene.store.put(tick("101.0", received_at=now, happened_at=now))
     scene.pass_time(3, alive=(BTC, ETH))
 
-    assert scene.rest.calls("Trades") == 1
+    assert scene.rest.calls("Trades") == 0
     assert (scene.feed.doubted, scene.feed.left) == ([], 0)
 
 
