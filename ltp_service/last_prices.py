@@ -36,7 +36,9 @@ class LastPrices:
         self, pairs: Sequence[str] | None = None, *, use_websocket: bool = True, config: Config | None = None
     ) -> None:
         settings = config or load_config()
-        wanted = tuple(map(read_pair, pairs)) if pairs is not None else settings.supported_pairs
+        wanted = (
+            tuple(dict.fromkeys(map(read_pair, pairs))) if pairs is not None else settings.supported_pairs
+        )
         self._config = settings.model_copy(
             update={
                 "supported_pairs": wanted,

@@ -135,6 +135,13 @@ def test_a_dead_exchange_raises_and_gives_no_number() -> None:
         prices.get_current_price("BTC/USD")
 
 
+def test_a_pair_that_was_given_twice_is_one(exchange: Simulator, caplog: pytest.LogCaptureFixture) -> None:
+    twice = ["BTC/USD", "XBTUSD"]
+    with LastPrices(twice, config=settings(exchange, "ws://127.0.0.1:9/v2")) as prices:
+        prices.get_current_price("BTC/USD")
+        eventually(lambda: "falling back to REST" in caplog.text)
+
+
 def test_many_threads_may_ask_at_once(exchange: Simulator, config: Config) -> None:
     exchange.trade("BTC/USD", "100000.1")
     answers: list[Decimal] = []

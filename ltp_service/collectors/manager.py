@@ -13,7 +13,8 @@ from ltp_service.collectors.spawn import Task, spawn
 log = logging.getLogger(__name__)
 
 RESTART_DELAY, LONGEST_DELAY = 1.0, 60.0
-"""Seconds before a runner that broke is run again, doubling each time: it may be connecting to somebody."""
+"""Seconds before a runner that broke is run again, doubling each time until it ran for longer than that: it may be
+connecting to somebody."""
 
 
 class Runner(Protocol):
@@ -49,8 +50,9 @@ class Stop(Event):
 class CollectorManager:
     """Owner of the collectors and of the other runners, from start to stop."""
 
-    def __init__(self, runners: Sequence[Runner]) -> None:
+    def __init__(self, runners: Sequence[Runner], monotonic: Callable[[], float] = time.monotonic) -> None:
         self._runners = tuple(runners)
+        self._monotonic = monotonic
         self._tasks: dict[str, Task] = {}
         self._restarts: dict[str, int] = {}
         self._errors: dict[str, str] = {}
@@ -65,9 +67,9 @@ class CollectorManager:
     def stop(self, timeout: float) -> bool:
         """Tells every runner to stop and waits at most `timeout` seconds; True when all have ended."""
         self._stop.set()
-        ends_at = time.monotonic() + timeout
+        ends_at = self._monotonic() + timeout
         for task in reversed(self._tasks.values()):
-            task.join(max(0.0, ends_at - time.monotonic()))
+            task.join(max(0.0, ends_at - self._monotonic()))
         left = [name for name, task in self._tasks.items() if task.is_alive()]
         log.info(
             "stopped %d runner(s); still running: %s", len(self._tasks) - len(left), ", ".join(left) or "none"
@@ -88,19 +90,21 @@ class CollectorManager:
 
     def _watch(self, runner: Runner) -> Callable[[], None]:
         def watch() -> None:
+            delay = RESTART_DELAY
             while not self._stop.is_set():
+                begun_at = self._monotonic()
                 try:
                     runner.run(self._stop)
                 except Exception as error:  # noqa: BLE001 - the one place where a bug must not end the feed
-                    self._stop.wait(self._broke(runner, error))
+                    if self._monotonic() - begun_at > LONGEST_DELAY:
+                        delay = RESTART_DELAY
+                    self._broke(runner, error, delay)
+                    self._stop.wait(delay)
+                    delay = min(LONGEST_DELAY, 2 * delay)
 
         return watch
 
-    def _broke(self, runner: Runner, error: Exception) -> float:
-        """Seconds until it is run again."""
-        restarts = self._restarts.get(runner.name, 0)
-        delay = min(LONGEST_DELAY, RESTART_DELAY * 2.0 ** min(restarts, 10))
-        self._restarts[runner.name] = restarts + 1
+    def _broke(self, runner: Runner, error: Exception, delay: float) -> None:
+        self._restarts[runner.name] = self._restarts.get(runner.name, 0) + 1
         self._errors[runner.name] = f"{type(error).__name__}: {error}"
         log.error("%s broke and is run again in %g s", runner.name, delay, exc_info=error)
-        return delay

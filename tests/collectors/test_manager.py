@@ -1,6 +1,7 @@
 """ltp_service.collectors.manager"""
 
 import logging
+import re
 import threading
 from threading import Event
 
@@ -8,7 +9,7 @@ import pytest
 
 from ltp_service.collectors import manager as manager_module
 from ltp_service.collectors.manager import CollectorManager
-from tests.fakes import eventually
+from tests.fakes import FakeClock, eventually
 
 
 class Waiting:
@@ -92,6 +93,27 @@ def test_a_bug_in_a_runner_does_not_end_it_and_is_told(caplog: pytest.LogCapture
     assert (state.restarts, state.last_error, state.alive) == (3, "RuntimeError: a bug", True)
     assert (other.restarts, other.last_error) == (0, None)
     assert sum("breaking broke" in record.message for record in caplog.records) == 3
+    assert manager.stop(5.0)
+
+
+def test_a_runner_that_ran_for_long_is_not_punished_for_how_it_began(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    clock = FakeClock()
+
+    class Settling(Breaking):
+        def run(self, stop: Event) -> None:
+            if self.times == 1:
+                clock.advance(2 * manager_module.LONGEST_DELAY)
+            super().run(stop)
+
+    runner = Settling(times=4)
+    manager = CollectorManager((runner,), clock.monotonic)
+    manager.start()
+    assert runner.started.wait(5)
+
+    delays = [re.findall(r"in (\S+) s", record.message) for record in caplog.records]
+    assert delays == [["0.01"], ["0.02"], ["0.04"], ["0.01"]]
     assert manager.stop(5.0)
 
 
