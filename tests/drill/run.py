@@ -116,8 +116,7 @@ def _set_stage(row: Row, tempo: Tempo, stack: ExitStack, folder: Path) -> Stage:
     service = stack.enter_context(
         Service.start(simulator, "tests.process.glass:app", fed=False, **(settings | dict(row.settings)))
     )
-    run_queue = stack.enter_context(RunQueue(simulator.pid, service.master_pid))
-    stage = Stage(tempo, simulator, service, Truth(simulator, PAIRS, run_queue.waited))
+    stage = Stage(tempo, simulator, service, _truth(tempo, simulator, service, stack))
     stage.feed, stage.rest, stage.authority = feed, rest, authority
     stage.resolver, stage.clock = resolver, clock
     if shared is not None:
@@ -125,6 +124,13 @@ def _set_stage(row: Row, tempo: Tempo, stack: ExitStack, folder: Path) -> Stage:
         stage.fleet = stack.enter_context(Fleet(simulator, 1, settings, beside=service))
     stage.nginx = stack.enter_context(running_nginx(require_program("nginx"), front)) if front else None
     return stage
+
+
+def _truth(tempo: Tempo, simulator: Simulator, service: Service, stack: ExitStack) -> Truth:
+    """The short form runs among other tests, which take the processor from it; the full one excuses nothing."""
+    if not tempo.short:
+        return Truth(simulator, PAIRS)
+    return Truth(simulator, PAIRS, stack.enter_context(RunQueue(simulator.pid, service.master_pid)).waited)
 
 
 def _shared(

@@ -69,7 +69,7 @@ def _intro(tempo: Tempo, at_once: int) -> str:
         f" (half of them on fresh connections, 40 % with `detail=true`), CACHE_TTL {tempo.ttl:g} s. They ask gunicorn itself, or deploy/nginx.conf before it where the row says"
         " “through nginx”. A price is wrong when"
         " it was not the last trade at any moment between the request, less the age that the answer admits to"
-        " (CACHE_TTL for a plain answer), 250 ms and the time for which exchange and service got no processor, and the answer; or when it is older than one that the same client"
+        " (CACHE_TTL for a plain answer) and 250 ms, and the answer; or when it is older than one that the same client"
         " saw before; or when it is called live or quiet after the fault had to be noticed."
         " Workers that lost their Redis ask REST each by itself and may be some seconds apart (the rows of a fleet allow"
         " it); the same worker never goes back."
