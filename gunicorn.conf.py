@@ -118,21 +118,22 @@ def on_reload(server: Any) -> None:
 ENDING = (signal.SIGTERM, signal.SIGINT, signal.SIGQUIT)
 
 
-def obey_from_now_on(server: Any, worker: Any) -> None:
-    """A new worker has the master's way with signals, which only queues them, until the application is loaded: told to
-    end meanwhile, it would stay until it is killed."""
+def pre_fork(server: Any, worker: Any) -> None:
+    # A new worker has the master's way with signals, which only queues them, until the application is loaded, and
+    # Python drops what comes during the fork: told to end in that time, it would stay until it is killed.
+    signal.pthread_sigmask(signal.SIG_BLOCK, ENDING)
 
+
+os.register_at_fork(after_in_parent=lambda: signal.pthread_sigmask(signal.SIG_UNBLOCK, ENDING))
+
+
+def post_fork(server: Any, worker: Any) -> None:
     def end(*_: object) -> None:
         worker.alive = False
 
     for number in ENDING:
         signal.signal(number, end)
-    if not set(ENDING).isdisjoint(server.wait_for_signals(0)):  # what came sooner still
-        end()
-
-
-def post_fork(server: Any, worker: Any) -> None:
-    obey_from_now_on(server, worker)
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, ENDING)
     services_of(worker.app.wsgi()).start(lambda: bool(worker.alive))
 
 
