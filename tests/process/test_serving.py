@@ -94,6 +94,8 @@ def test_saturated_http_leaves_time_for_a_busy_feed(service: Service, simulator:
 
 
 def test_every_log_line_is_one_json_object(service: Service) -> None:
+    service.get("/health")
+    service.wait_for_line("HTTP request processed")
     lines = service.log_lines()
     assert {"HTTP request processed", FED} <= {line["message"] for line in lines}
     assert all({"timestamp", "level", "message", "request_id", "service"} <= line.keys() for line in lines)
