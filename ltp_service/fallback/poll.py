@@ -125,6 +125,9 @@ class Poll:
         self._active_since: float | None = None
         self._next_poll = 0.0
         self._next_call = self._next_settlement = 0.0
+        self._told: dict[Pair, Price] = {}
+        """What a feed in step vouched for when REST contradicted it. It may be late before that is settled, for
+        nothing it sends is evidence meanwhile, and REST is followed then."""
         self._status_asked_at: float | None = None
         """Of this fallback, or of this halt; None when it is to be asked at once."""
         self.last_error: str | None = None
@@ -148,11 +151,13 @@ class Poll:
         late = self._late(now)
         self._turn(late, now)
         self._listen()
+        if self._feed is not None and not self._feed.is_connected():
+            self._told.clear()  # what it is to say next, it could not say before
         if now < self._next_call:
             return
         if late and now >= self._next_poll:
             self._next_poll = now + self._interval()
-            self._poll(late, now)
+            self._poll(late, now, in_step=False)
         elif now >= self._status_due_at():
             self._ask_status(now)
         elif now >= self._next_settlement and (doubtful := self._source.doubtful()):
@@ -160,7 +165,7 @@ class Poll:
         elif self._is_watched() and (
             due := self._probe.due([pair for pair in self._pairs if pair not in late], now)
         ):
-            self._poll(due, now)
+            self._poll(due, now, in_step=True)
 
     def _is_watched(self) -> bool:
         """Whether this process is the one to find out what the feed keeps silent about."""
@@ -209,42 +214,45 @@ class Poll:
 
     # One call each.
 
-    def _poll(self, pairs: Sequence[Pair], now: float) -> None:
+    def _poll(self, pairs: Sequence[Pair], now: float, *, in_step: bool) -> None:
         self._next_call = now + DISTANCE
         ticks = self._source.poll(pairs)
         self.last_error = None
         self._probe.asked(pairs, now)
         for tick in ticks:
-            self._compare(tick)
+            self._compare(tick, in_step=in_step)
         if self._feed is not None:
             for pair in self._source.doubtful():
                 self._feed.suspect(pair)
 
-    def _compare(self, tick: Tick) -> None:
+    def _compare(self, tick: Tick, *, in_step: bool) -> None:
         """A delivered pair for which REST tells another price is asked for by exchange time."""
         price = self._store.all().get(tick.pair)
         if price is not None and price.confirmed_by == WEBSOCKET and price.tick.amount != tick.amount:
             self._source.doubt(tick.pair)
+            if in_step:
+                self._told[tick.pair] = price
 
     def _settle(self, pair: Pair, late: Sequence[Pair], now: float) -> None:
         self._next_call = now + DISTANCE
         self._next_settlement = now + UNSETTLED
-        held = self._store.all().get(pair)
+        told = self._told.get(pair) or (None if pair in late else self._store.all().get(pair))
         outcome = self._source.settle(pair)
         self._next_settlement = 0.0
+        self._told.pop(pair, None)
         feed = self._feed
         if feed is None:
             return
         # A trade that the feed brought and holds back is no deafness; another source has just vouched for it.
         # A feed that is elsewhere, or cut and not in step since, kept silent about nothing.
-        speaks = feed.is_here() and feed.is_connected() and pair not in late
-        if outcome == "newer" and speaks and feed.held(pair) is None and self._differs(held, pair):
+        speaks = feed.is_here() and feed.is_connected() and feed.held(pair) is None
+        if outcome == "newer" and speaks and told is not None and self._differs(told):
             self._condemn(pair, feed, now)
         feed.trust(pair)
 
-    def _differs(self, held: Price | None, pair: Pair) -> bool:
-        """Whether `pair` has another price than `held`: a time for the same one is news, but contradicts nobody."""
-        return held is None or self._store.all()[pair].tick.amount != held.tick.amount
+    def _differs(self, told: Price) -> bool:
+        """Whether the price is another one now: a time for the same one is news, but contradicts nobody."""
+        return self._store.all()[told.tick.pair].tick.amount != told.tick.amount
 
     def _condemn(self, pair: Pair, feed: Feed, now: float) -> None:
         self._observer.subscription_deaf(pair)

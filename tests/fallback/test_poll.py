@@ -310,6 +310,22 @@ def test_a_pair_deaf_twice_within_a_minute_costs_the_connection(scene: Scene) ->
     assert scene.feed.left == 1
 
 
+def test_a_deaf_pair_is_subscribed_anew_though_it_takes_long_to_settle_the_doubt(scene: Scene) -> None:
+    assert scene.feed
+    for _ in range(20):
+        scene.trade("100.0")
+        scene.pass_time(1, alive=(BTC, ETH))
+    scene.rest.prices[BTC] = "102.0"
+    scene.rest.trade_times[BTC] = scene.clock.monotonic() + 5
+    scene.rest.trades_broken = True
+    scene.pass_time(40, alive=(BTC, ETH))
+
+    assert (scene.amount(), scene.state(), scene.feed.doubted) == ("102.0", "fallback", [])
+    scene.rest.trades_broken = False
+    scene.pass_time(7, alive=(BTC, ETH))
+    assert scene.feed.doubted == [BTC]
+
+
 @pytest.mark.parametrize("away", ["cut", "elsewhere"])
 def test_a_feed_that_is_cut_or_elsewhere_is_not_blamed_for_its_silence(scene: Scene, away: str) -> None:
     assert scene.feed
