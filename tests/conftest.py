@@ -26,7 +26,7 @@ def recorded() -> Callable[[str], Path]:
     def find(path: str) -> Path:
         file = RECORDED / path
         if not file.exists():
-            # They stay outside the project; with CI=true a skip is a failure (below).
+            # They stay outside the project, so a clone may be without them; with CI=true a skip is a failure (below).
             pytest.skip(f"no recorded session {path}: put the recordings into ../shared/recorded")
         return file
 

@@ -42,6 +42,7 @@ def public_python() -> Path:
             new_enough = [path, "-c", "import sys, venv; sys.exit(sys.version_info < (3, 11))"]
             if subprocess.run(new_enough, check=False, timeout=SECONDS, **as_user()).returncode == 0:
                 return Path(path)
+    # One that only root may run, as in root's home, cannot be the image's: that is this machine, not the project.
     pytest.skip("no Python >= 3.11 that every user may run: install Debian's python3")
 
 
