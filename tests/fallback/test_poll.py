@@ -160,6 +160,12 @@ class Scene:
             except Unreachable:
                 continue
 
+    def trade_every_second(self) -> None:
+        """For so long that a longer silence of BTC is unusual."""
+        for _ in range(20):
+            self.trade("100.0")
+            self.pass_time(1, alive=(BTC, ETH))
+
     def state(self, pair: Pair = BTC) -> str:
         price = self.store.all().get(pair)
         return judge(price, self.clock.monotonic(), 30.0, self.store.market()).state
@@ -285,9 +291,7 @@ def test_rest_that_agrees_leaves_a_living_feed_in_charge(scene: Scene) -> None:
 
 def test_a_deaf_pair_is_found_served_and_subscribed_anew_within_thirty_seconds(scene: Scene) -> None:
     assert scene.feed
-    for _ in range(20):
-        scene.trade("100.0")
-        scene.pass_time(1, alive=(BTC, ETH))
+    scene.trade_every_second()
     scene.rest.prices[BTC] = "102.0"
     scene.rest.trade_times[BTC] = scene.clock.monotonic() + 5
     scene.pass_time(12.5, alive=(BTC, ETH))
@@ -299,9 +303,7 @@ def test_a_deaf_pair_is_found_served_and_subscribed_anew_within_thirty_seconds(s
 
 def test_a_pair_deaf_twice_within_a_minute_costs_the_connection(scene: Scene) -> None:
     assert scene.feed
-    for _ in range(20):
-        scene.trade("100.0")
-        scene.pass_time(1, alive=(BTC, ETH))
+    scene.trade_every_second()
     for price in ("102.0", "103.0"):
         scene.rest.prices[BTC] = price
         scene.rest.trade_times[BTC] = scene.clock.monotonic() + 5
@@ -312,9 +314,7 @@ def test_a_pair_deaf_twice_within_a_minute_costs_the_connection(scene: Scene) ->
 
 def test_a_deaf_pair_is_subscribed_anew_though_it_takes_long_to_settle_the_doubt(scene: Scene) -> None:
     assert scene.feed
-    for _ in range(20):
-        scene.trade("100.0")
-        scene.pass_time(1, alive=(BTC, ETH))
+    scene.trade_every_second()
     scene.rest.prices[BTC] = "102.0"
     scene.rest.trade_times[BTC] = scene.clock.monotonic() + 5
     scene.rest.trades_broken = True
@@ -329,9 +329,7 @@ def test_a_deaf_pair_is_subscribed_anew_though_it_takes_long_to_settle_the_doubt
 @pytest.mark.parametrize("away", ["cut", "elsewhere"])
 def test_a_feed_that_is_cut_or_elsewhere_is_not_blamed_for_its_silence(scene: Scene, away: str) -> None:
     assert scene.feed
-    for _ in range(20):
-        scene.trade("100.0")
-        scene.pass_time(1, alive=(BTC, ETH))
+    scene.trade_every_second()
     scene.feed.up, scene.feed.here = away != "cut", away != "elsewhere"
     scene.rest.prices[BTC] = "110.0"
     scene.rest.trade_times[BTC] = scene.clock.monotonic() + 5
@@ -418,9 +416,7 @@ def test_however_many_pairs_are_silent_there_is_at_most_one_call_a_second(scene:
 
 
 def test_a_late_rest_answer_about_an_older_trade_changes_nothing(scene: Scene) -> None:
-    for _ in range(20):
-        scene.trade("100.0")
-        scene.pass_time(1, alive=(BTC, ETH))
+    scene.trade_every_second()
     scene.rest.prices[BTC] = "98.0"
     scene.rest.trade_times[BTC] = scene.clock.monotonic() - 300
     scene.pass_time(15, alive=(BTC, ETH))
@@ -519,9 +515,7 @@ def test_a_refresh_that_fails_learns_nothing(scene: Scene) -> None:
 
 def traded_for_a_while(scene: Scene) -> None:
     """BTC trades every second, so that ten seconds of silence are suspicious."""
-    for _ in range(20):
-        scene.trade("100.0")
-        scene.pass_time(1, alive=(BTC, ETH))
+    scene.trade_every_second()
 
 
 def test_a_contradicted_price_is_not_confirmed_until_the_contradiction_is_settled(scene: Scene) -> None:
