@@ -158,7 +158,7 @@ def memory_store(clock: FakeClock, changes: Changes | None = None, **options: in
     return MemoryStore(clock, changes or Changes(), Journal(), **options)
 
 
-def tick(  # noqa: PLR0913 - one per field of a tick
+def tick(
     price: str = "100.0",
     pair: Pair = BTC,
     *,

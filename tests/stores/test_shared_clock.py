@@ -40,7 +40,7 @@ def measured(time: Time, own: float, there: float = 0.0, back: float = 0.0) -> S
 
 
 @given(seconds, seconds, seconds, delays, delays, delays, delays)
-def test_a_moment_never_looks_younger_in_another_process_and_older_only_by_the_ways(  # noqa: PLR0917, PLR0913 - hours and ways
+def test_a_moment_never_looks_younger_in_another_process_and_older_only_by_the_ways(
     server: float, one: float, other: float, a: float, b: float, c: float, d: float
 ) -> None:
     time = Time()
