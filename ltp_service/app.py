@@ -7,11 +7,13 @@ from flask import Flask
 from ltp_service import web
 from ltp_service.clock import Clock, SystemClock
 from ltp_service.collectors.manager import CollectorManager, Runner
+from ltp_service.collectors.spawn import socket_rounds
 from ltp_service.config import Config
 from ltp_service.database import Database
 from ltp_service.edge.access_log import open_access_log
 from ltp_service.edge.fast_lane import FastLane
 from ltp_service.edge.middleware import Edge, EdgeParts
+from ltp_service.edge.turns import Turns
 from ltp_service.keys import open_keyring
 from ltp_service.keys.keyring import KeyReload
 from ltp_service.limits import open_limiter
@@ -75,6 +77,7 @@ def create_app(config: Config, *, clock: Clock | None = None) -> Flask:
     attach(app, services)
     serve_metrics(app, metrics, show)
     web.register(app)
+    rounds = socket_rounds()
     edge = EdgeParts(
         lane=lane,
         limiter=limiter,
@@ -84,6 +87,7 @@ def create_app(config: Config, *, clock: Clock | None = None) -> Flask:
         access_log=requests,
         trusted_proxies=config.trusted_proxies,
         routes=frozenset(rule.rule for rule in app.url_map.iter_rules()),
+        turns=Turns(rounds, clock.monotonic, time.sleep) if rounds else None,
     )
     app.wsgi_app = Edge(app.wsgi_app, edge)  # type: ignore[method-assign]
     return app

@@ -23,7 +23,7 @@ ARROWS = {
     "__main__": "cli",
     "cli": "keys",
     "last_prices": "wiring quotes collectors.manager",
-    "app": "trade_wiring database edge web services metrics logs wiring collectors stores keys limits",
+    "app": "collectors.spawn trade_wiring database edge web services metrics logs wiring collectors stores keys limits",
     "wiring": "collectors.contract quotes collectors fallback stores fleet http_client redis_client",
     "trade_wiring": "collectors.contract wiring quotes collectors stores http_client database",
     "edge": "limits logs quotes stores.base web.errors web.headers web.params web.ltp_body",

@@ -25,6 +25,10 @@ flooded feed must not starve the requests, nor they it; giving way after a numbe
 GAVE_WAY = 0.001
 """Seconds of waiting for a frame in which others had their turn."""
 
+GIVE_WAY = 1e-6
+"""Seconds of sleep in which others get their turn. With 0 gevent would run what is ready, up to fifty times, before it
+looks at any socket: new requests would wait for fifty turns."""
+
 LONGEST_ALONE = 2 * LONGEST_TURN
 """Seconds after which they get one in any case: where processor time is scarce, what looks like waiting may have been
 this process waiting for its own."""
@@ -200,7 +204,7 @@ class Collector(Hooks):
                 tend_at = now + TENDING
             looked_at = now
             if now >= min(turn_ends, gave_way_at + LONGEST_ALONE):
-                self._sleep(0)
+                self._sleep(GIVE_WAY)
                 looked_at = gave_way_at = self._clock.monotonic()
                 turn_ends = looked_at + _turn(looked_at - now)
 

@@ -45,6 +45,13 @@ def spawn(function: Callable[[], None], name: str) -> Task:
     return thread
 
 
+def socket_rounds() -> Callable[[], int] | None:
+    """Tells how often this thread's hub has looked at its sockets; None in an unpatched process, which has threads."""
+    if not monkey.is_module_patched("threading"):
+        return None
+    return lambda: gevent.get_hub().loop.iteration
+
+
 def greenlets() -> list[str]:
     """The name of each living greenlet of this process: its own, else that of what it runs. Takes milliseconds."""
     # By its type: `isinstance` asks the object itself, and a weak reference whose object is gone does not answer.

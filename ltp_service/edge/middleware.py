@@ -13,6 +13,7 @@ from ltp_service.clock import Clock
 from ltp_service.edge.access_log import AccessLog
 from ltp_service.edge.fast_lane import ROUTE, FastLane, Ready, is_known
 from ltp_service.edge.one_send import send
+from ltp_service.edge.turns import Turns
 from ltp_service.limits import Limiter
 from ltp_service.limits.bucket import Decision
 from ltp_service.observer import Observer
@@ -52,6 +53,8 @@ class EdgeParts:
     """Hops whose X-Forwarded-For is believed."""
     routes: frozenset[str]
     """The application's rules, for what is answered before it is asked."""
+    turns: Turns | None
+    """None where each request has a thread of its own."""
 
 
 class Edge:
@@ -68,6 +71,7 @@ class Edge:
         self._access_log = parts.access_log
         self._trusted_proxies = parts.trusted_proxies
         self._routes = parts.routes
+        self._turns = parts.turns
         self._ids = RequestIds(os.urandom)
 
     def __call__(self, environ: Environ, start_response: "StartResponse") -> Iterable[bytes]:
@@ -129,6 +133,8 @@ class Edge:
     def _from_flask(
         self, environ: Environ, note: RequestNote, headers: Headers
     ) -> tuple[str, int, Iterable[bytes]]:
+        if self._turns is not None:
+            self._turns.wait()
         leave(environ, note)
         begun: list[str] = []
 

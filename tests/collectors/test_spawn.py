@@ -3,6 +3,7 @@
 import threading
 
 import gevent
+import pytest
 from gevent import monkey
 
 from ltp_service.collectors.spawn import greenlets, spawn
@@ -91,3 +92,52 @@ def test_living_greenlets_are_named_by_what_they_were_called_or_what_they_run() 
     assert names.count("the feed") == 1
     assert sum("count_to_three" in name for name in names) == 1
     assert sum("count_to_three" in name for name in greenlets()) == 0
+
+
+BUSY = """
+import os, socket, sys, time
+import gevent
+from ltp_service.clock import SystemClock
+from ltp_service.collectors.base import GIVE_WAY
+from ltp_service.collectors.spawn import socket_rounds
+from ltp_service.edge.turns import TURN, Turns
+
+rounds = socket_rounds()
+turns = Turns(rounds, SystemClock().monotonic, time.sleep)
+here, there = socket.socketpair()
+done, heard = [], []
+
+def listen():
+    while True:
+        heard.append(len(done) - int(here.recv(10)))
+
+def work(give_way):
+    for _ in range(40):
+        give_way()
+        end = time.monotonic() + TURN / 2
+        while time.monotonic() < end:
+            pass
+        done.append(None)
+        if len(done) % 10 == 1:
+            os.write(there.fileno(), b"%d" % len(done))
+
+def request():
+    time.sleep(0)  # as after each request
+    turns.wait()
+
+gevent.spawn(listen)
+if sys.argv[1] == "feed":
+    gevent.joinall([gevent.spawn(work, lambda: time.sleep(GIVE_WAY))])
+else:
+    gevent.joinall([gevent.spawn(work, request) for _ in range(4)])
+print(max(heard), len(heard))
+"""
+
+
+@pytest.mark.parametrize("at_work", ["feed", "requests"])
+def test_what_a_socket_holds_is_heard_after_a_turn_of_others(at_work: str) -> None:
+    """Without a look at the sockets gevent runs fifty pieces of work that are ready."""
+    latest, heard = map(int, run_patched(BUSY, at_work).split())
+
+    assert heard >= 3
+    assert latest <= 4
