@@ -75,7 +75,7 @@ def create_app(config: Config, *, clock: Clock | None = None) -> Flask:
     app = Flask(__name__, static_folder=None)
     app.url_map.merge_slashes = False  # a path that is not ours is a 404, not a redirect with a page of HTML
     attach(app, services)
-    serve_metrics(app, metrics, show)
+    serve_metrics(app, metrics, show, clock.monotonic)
     web.register(app)
     rounds = socket_rounds()
     edge = EdgeParts(

@@ -1,5 +1,6 @@
 """ltp_service.metrics"""
 
+import gzip
 import math
 import threading
 from collections.abc import Mapping
@@ -18,7 +19,7 @@ from ltp_service.fallback.kraken import KrakenRest, Patience
 from ltp_service.http_client import Answer, HttpClient
 from ltp_service.metrics.counting import MOST_SYMBOLS, MOST_WAITING, Metrics
 from ltp_service.metrics.series import Distribution
-from ltp_service.metrics.serving import Gauges
+from ltp_service.metrics.serving import REFRESH, Gauges
 from ltp_service.observer import Observer
 from ltp_service.stores.memory import MEMORY
 from ltp_service.tick import WEBSOCKET
@@ -379,14 +380,40 @@ def ask_like_an_attacker(service: FreshService, number: int) -> None:
     service.client.open("/api/v1/ltp", method=text.upper(), headers=headers)
 
 
+def test_the_text_is_made_once_a_second_for_all_who_ask(service: FreshService) -> None:
+    service.trade("115643")
+    first = scrape(service)
+    service.trade("115644")
+    service.clock.advance(REFRESH - 0.01)
+    in_the_same_second = scrape(service)
+    service.clock.advance(0.01)
+    after = scrape(service)
+
+    assert in_the_same_second.text == first.text
+    assert after.value("current_prices", pair="BTC/USD") == 115644
+
+
+def test_a_client_that_takes_gzip_gets_the_same_text_compressed(service: FreshService) -> None:
+    plain = service.get("/metrics")
+    compressed = service.get("/metrics", Accept_Encoding="gzip")
+
+    assert "Content-Encoding" not in plain.headers
+    assert compressed.headers["Content-Encoding"] == "gzip"
+    assert plain.headers["Vary"] == compressed.headers["Vary"] == "Accept-Encoding"
+    assert gzip.decompress(compressed.get_data()) == plain.get_data()
+    assert len(compressed.get_data()) < len(plain.get_data()) / 4
+
+
 def test_2000_unknown_pairs_paths_and_methods_make_no_series(tmp_path: Path) -> None:
     service = FreshService(tmp_path, rate_limit_enabled=False, trusted_proxies=1, log_level="error")
     ask_like_an_attacker(service, 0)
     ask_like_an_attacker(service, 1)
     scrape(service)  # which is counted when it is answered
+    service.clock.advance(REFRESH)
     before = scrape(service).samples.keys()
     for number in range(2, 2000):
         ask_like_an_attacker(service, number)
+    service.clock.advance(REFRESH)
     after = scrape(service)
 
     assert after.samples.keys() == before

@@ -1,16 +1,21 @@
 """`GET /metrics`, and what keeps a worker's gauges true when another one is asked."""
 
+import gzip
 from collections.abc import Callable
-from threading import Event
+from math import inf
+from threading import Event, Lock
 from typing import Any
 
-from flask import Flask
+from flask import Flask, request
 from prometheus_flask_exporter import PrometheusMetrics
 
 from ltp_service.metrics.counting import Metrics
 
 REFRESH = 1.0
-"""Seconds between two settings of the gauges."""
+"""Seconds between two settings of the gauges, and for which one text is given to all who ask."""
+
+FAST = 1
+"""Gzip's level: a third of the time of the usual one, for a tenth more bytes."""
 
 
 class Gauges:
@@ -28,14 +33,53 @@ class Gauges:
         self._show()
 
 
-def serve_metrics(app: Flask, metrics: Metrics, show: Callable[[], None]) -> None:
+class Exposition:
+    """The text that Prometheus reads, made at most once every REFRESH seconds, however many ask for it.
+
+    Making it takes milliseconds of processor time, in which no price is served and no frame is read.
+    """
+
+    def __init__(self, make: Callable[[], tuple[str, str]], monotonic: Callable[[], float]) -> None:
+        self._make = make
+        self._monotonic = monotonic
+        self._lock = Lock()
+        self._made_at = -inf
+        self._content = self._compressed = b""
+        self._content_type = ""
+
+    def answer(self, *, compressed: bool) -> tuple[bytes, str]:
+        """The text, gzipped if asked, and its content type."""
+        with self._lock:
+            now = self._monotonic()
+            if now - self._made_at >= REFRESH:
+                text, self._content_type = self._make()
+                self._content, self._compressed = text.encode(), b""
+                self._made_at = now
+            if not compressed:
+                return self._content, self._content_type
+            if not self._compressed:
+                self._compressed = gzip.compress(self._content, FAST)
+            return self._compressed, self._content_type
+
+
+def serve_metrics(
+    app: Flask, metrics: Metrics, show: Callable[[], None], monotonic: Callable[[], float]
+) -> None:
     """`GET /metrics`: the sum or the newest over all workers, without hooks on other requests."""
 
-    def prometheus_metrics() -> Any:
+    def make() -> tuple[str, str]:
         show()
         # Of what a client may want otherwise, in `name[]` or Accept, the exporter breaks at some.
         content, content_type = exporter.generate_metrics()
-        return content, 200, {"Content-Type": content_type}
+        return content, content_type
+
+    exposition = Exposition(make, monotonic)
+
+    def prometheus_metrics() -> Any:
+        compressed = bool(request.accept_encodings["gzip"])
+        content, content_type = exposition.answer(compressed=compressed)
+        headers = {"Content-Type": content_type, "Vary": "Accept-Encoding"}
+        return content, 200, headers | ({"Content-Encoding": "gzip"} if compressed else {})
 
     exporter = PrometheusMetrics(
         app,
