@@ -13,6 +13,7 @@ from ltp_service.clock import Clock
 from ltp_service.edge.access_log import AccessLog
 from ltp_service.edge.fast_lane import ROUTE, FastLane, Ready, is_known
 from ltp_service.edge.one_send import send
+from ltp_service.edge.path import normal_path
 from ltp_service.edge.turns import Turns
 from ltp_service.limits import Limiter
 from ltp_service.limits.bucket import Decision
@@ -103,7 +104,7 @@ class Edge:
         self, environ: Environ, note: RequestNote, headers: Headers
     ) -> tuple[str, int, Iterable[bytes]]:
         """Status, bytes of body and body; what is to be said beside goes into `headers`."""
-        path = environ["PATH_INFO"]
+        path = environ["PATH_INFO"] = normal_path(environ["PATH_INFO"])
         if self._limiter is not None and path.startswith(LIMITED):
             decision = self._limiter.take(self._limit_key(environ))
             self._observer.limited(decision.allowed, decision.remaining)
