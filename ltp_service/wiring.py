@@ -14,6 +14,7 @@ from ltp_service.collectors.backoff import Backoff
 from ltp_service.collectors.base import Collector
 from ltp_service.collectors.connection import WebSocketConnection
 from ltp_service.collectors.contract import Equipment
+from ltp_service.collectors.dialing import Dialer
 from ltp_service.collectors.kraken import KrakenCollector
 from ltp_service.collectors.manager import Runner
 from ltp_service.collectors.quarantine import Quarantine
@@ -195,8 +196,7 @@ def equip(
     depth: Callable[[str], BookSnapshot] | None = None,
 ) -> Equipment:
     """What a collector of the stream at `url` is given."""
-    connect = partial(
-        WebSocketConnection, url, connect_timeout=config.kraken_websocket_timeout, poll_interval=POLL
-    )
+    dialer = Dialer(url, timeout=config.kraken_websocket_timeout)
+    connect = partial(WebSocketConnection, dialer, poll_interval=POLL)
     idle_timeout = config.kraken_idle_timeout
     return Equipment(connect, backoff, clock, observer, time.sleep, idle_timeout, RANDOM, depth)

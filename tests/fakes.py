@@ -142,7 +142,7 @@ class Script:
         """Runs the collector until the script is over."""
         collector.run(self.stop)
 
-    def _connect(self) -> Connection:
+    def _connect(self, _stop: threading.Event) -> Connection:
         if not self._planned:
             self.stop.set()
             raise Unreachable("no further connection is planned", reason="script_over")

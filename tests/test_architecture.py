@@ -71,7 +71,9 @@ ARROWS = {
     "collectors.contract": "collectors.backoff collectors.connection collectors.events",
     "collectors.quarantine": "",
     "collectors.backoff": "",
-    "collectors.connection": "",
+    "collectors.connection": "collectors.dialing",
+    "collectors.dialing": "collectors.handshake",
+    "collectors.handshake": "",
     "collectors.spawn": "",
     "fleet": "stores collectors.base collectors.contract collectors.manager fallback.poll redis_client",
     "stores": "database redis_client redis_hash",
@@ -105,7 +107,7 @@ ONLY_IMPORTER = {
 PURE = (
     "decimals pairs tick trade book client_address web.headers stores.accept quotes.freshness limits.bucket"
     " fallback.probe collectors.events collectors.subscriptions collectors.backoff collectors.quarantine"
-    " collectors.kraken.v1 collectors.kraken.v2 collectors.bybit collectors.binance"
+    " collectors.kraken.v1 collectors.kraken.v2 collectors.bybit collectors.binance collectors.handshake"
 ).split()
 IMPURE = set("flask gevent logging redis requests socket sqlite3 threading time websocket".split())
 

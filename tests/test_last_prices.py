@@ -4,6 +4,7 @@ import os
 import threading
 from collections.abc import Iterator
 from decimal import Decimal
+from functools import partial
 from pathlib import Path
 from typing import Self
 
@@ -13,6 +14,7 @@ from ltp_service.clock import SystemClock
 from ltp_service.collectors.backoff import Backoff
 from ltp_service.collectors.connection import WebSocketConnection
 from ltp_service.collectors.contract import Equipment
+from ltp_service.collectors.dialing import Dialer
 from ltp_service.collectors.kraken import KrakenCollector
 from ltp_service.collectors.manager import CollectorManager
 from ltp_service.config import Config
@@ -190,7 +192,7 @@ class Feed:
         clock, self.observer = SystemClock(), RecordingObserver()
         self.store = MemoryStore(clock, Changes(), Journal())
         equipment = Equipment(
-            lambda: WebSocketConnection(url, connect_timeout=5.0, poll_interval=0.02),
+            partial(WebSocketConnection, Dialer(url, timeout=5.0), poll_interval=0.02),
             Backoff(0.01, 5, clock.monotonic, lambda: 1.0),
             clock,
             self.observer,

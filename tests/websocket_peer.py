@@ -9,7 +9,7 @@ from hashlib import sha1
 from types import TracebackType
 from typing import Self
 
-TEXT, BINARY, CONTINUATION, CLOSE, PING = 1, 2, 0, 8, 9
+TEXT, BINARY, CONTINUATION, CLOSE, PING, PONG = 1, 2, 0, 8, 9, 10
 _GUID = b"258EAFA5-E914-47DA-95CA-C5AB0DC85B11"
 
 Conversation = Callable[[socket.socket], None]
@@ -38,19 +38,23 @@ def read_request(peer: socket.socket) -> bytes:
     return request
 
 
+def upgrade_answer(request: bytes, headers: bytes = b"") -> bytes:
+    """Accepts this request; `headers` are added to the necessary ones."""
+    key = next(
+        line.partition(b":")[2].strip()
+        for line in request.splitlines()
+        if line.lower().startswith(b"sec-websocket-key")
+    )
+    accept = b64encode(sha1(key + _GUID).digest())  # noqa: S324 - RFC 6455 wants it
+    return (
+        b"HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
+        b"Sec-WebSocket-Accept: " + accept + b"\r\n" + headers + b"\r\n"
+    )
+
+
 def shake_hands(peer: socket.socket) -> None:
     """Accepts the upgrade."""
-    request = read_request(peer).decode()
-    key = next(
-        line.partition(":")[2].strip()
-        for line in request.splitlines()
-        if line.lower().startswith("sec-websocket-key")
-    )
-    accept = b64encode(sha1(key.encode() + _GUID).digest()).decode()  # noqa: S324 - RFC 6455 wants it
-    peer.sendall(
-        "HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
-        f"Sec-WebSocket-Accept: {accept}\r\n\r\n".encode()
-    )
+    peer.sendall(upgrade_answer(read_request(peer)))
 
 
 class Peer:
@@ -59,9 +63,9 @@ class Peer:
     def __init__(self, conversation: Conversation, *, handshake: bool = True) -> None:
         self._conversation = conversation
         self._handshake = handshake
-        self._listener = socket.create_server(("127.0.0.1", 0))
+        self.listener = socket.create_server(("127.0.0.1", 0))
         self._thread = threading.Thread(target=self._run, daemon=True)
-        self.url = f"ws://127.0.0.1:{self._listener.getsockname()[1]}/"
+        self.url = f"ws://127.0.0.1:{self.listener.getsockname()[1]}/"
 
     def __enter__(self) -> Self:
         self._thread.start()
@@ -70,13 +74,13 @@ class Peer:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        self._listener.shutdown(socket.SHUT_RDWR)  # wakes whoever still waits for a client
-        self._listener.close()
+        self.listener.shutdown(socket.SHUT_RDWR)  # wakes whoever still waits for a client
+        self.listener.close()
         self._thread.join(5)
 
     def _run(self) -> None:
         try:
-            client, _ = self._listener.accept()
+            client, _ = self.listener.accept()
         except OSError:
             return  # closed before anybody came
         with client:

@@ -129,18 +129,24 @@ class Collector(Hooks):
         self._attempts += 1
         self._over_by = "left"
         try:
-            self._read(self._open(), stop)
+            self._read(self._open(stop), stop)
         except ExchangeError as error:
+            if error.reason == "stopped":
+                return 0.0
             self._failed(error)
             self._rejection = str(error) if isinstance(error, Rejected) else None
             return REJECTED if self._rejection else min(error.retry_after or 0.0, REJECTED)
+        except Exception as error:
+            self._state = "error"
+            self._last_error = f"{type(error).__name__}: {error}"
+            raise
         finally:
             self._close()
         return 0.0
 
-    def _open(self) -> Connection:
+    def _open(self, stop: Event) -> Connection:
         self._state = "connecting"
-        self._connection = connection = self._connect()
+        self._connection = connection = self._connect(stop)
         self._rejection = None
         self._generation += 1
         self._state = "connected"

@@ -1,12 +1,10 @@
 """One WebSocket connection: text out, text in, errors in our own words."""
 
-import ssl
-from collections.abc import Iterator
-from contextlib import contextmanager, suppress
-from functools import cache
-from socket import SHUT_RDWR
-from threading import Timer
-from typing import Any, Protocol
+import time
+from collections.abc import Callable
+from socket import socket
+from threading import Event
+from typing import Protocol
 
 import websocket
 from websocket import ABNF
@@ -15,7 +13,8 @@ from websocket import ABNF
 # offers no seam for a buffer or a size limit but this method.
 from websocket._abnf import frame_buffer
 
-from ltp_service.errors import BadFrame, Rejected, Unreachable
+from ltp_service.collectors.dialing import Dialer, translate
+from ltp_service.errors import BadFrame, ExchangeError, Unreachable
 
 MAX_MESSAGE = 1024 * 1024
 """Bytes; the largest honest frame (a full order book) has some 200 kB."""
@@ -25,6 +24,9 @@ MAX_FRAGMENTS = 100
 
 _READ_SIZE = 64 * 1024
 
+_SIGNS_OF_LIFE = (ABNF.OPCODE_PING, ABNF.OPCODE_PONG)
+"""They show that somebody is there, and nothing about the data that we came for."""
+
 
 class Connection(Protocol):
     """What a collector needs of a connection."""
@@ -33,9 +35,9 @@ class Connection(Protocol):
         """Raises Unreachable."""
 
     def receive(self) -> str | None:
-        """The next text message, or None when none came within the polling interval.
+        """The next text message, or None when none was whole within the polling interval.
 
-        Raises Unreachable when the connection is over, BadFrame for a message that is not text.
+        What trickles in makes it no longer, and pings are no message. Raises Unreachable when the connection is over, BadFrame for a message that is not text.
         """
 
     def close(self) -> None:
@@ -43,41 +45,37 @@ class Connection(Protocol):
 
 
 class WebSocketConnection:
-    """A client connection over websocket-client."""
+    """A client connection over websocket-client, from its first frame on."""
 
-    def __init__(self, url: str, *, connect_timeout: float, poll_interval: float) -> None:
-        with _mapped(url):
-            self._socket = websocket.create_connection(
-                url,
-                timeout=connect_timeout,
-                class_=_BufferedSocket,
-                skip_utf8_validation=True,
-                enable_multithread=False,
-                fire_cont_frame=True,
-                redirect_limit=0,
-                http_no_proxy=["*"],
-                suppress_origin=True,
-                sslopt={"context": _trust()} if url.startswith("wss:") else None,
-            )
-            self._socket.settimeout(poll_interval)
-        self._url = url
+    def __init__(self, dialer: Dialer, stop: Event, *, poll_interval: float) -> None:
+        """Dials. Raises Unreachable, also soon after `stop` is set, and Rejected."""
+        opened, received = dialer.dial(stop)
+        self._socket = _BufferedSocket(opened, received, poll_interval)
+        self._url = dialer.url
         self._parts: list[bytes] = []
         self._parts_opcode = ABNF.OPCODE_TEXT
 
     def send(self, text: str) -> None:
-        with _mapped(self._url):
+        try:
             self._socket.send(text)
+        except Exception as error:
+            raise _translated(error, self._url) from error
 
     def receive(self) -> str | None:
         try:
-            opcode, frame = self._socket.recv_data_frame()
+            self._socket.frame_buffer.ends_at = None
+            opcode, frame = self._socket.recv_data_frame(control_frame=True)
             while not frame.fin:
                 self._keep(opcode, frame.data)
-                opcode, frame = self._socket.recv_data_frame()
+                opcode, frame = self._socket.recv_data_frame(control_frame=True)
         except websocket.WebSocketTimeoutException:
             return None
-        except (OSError, websocket.WebSocketException) as error:
-            raise _translate(error, self._url) from error
+        except ExchangeError:
+            raise
+        except Exception as error:
+            raise _translated(error, self._url) from error
+        if opcode in _SIGNS_OF_LIFE:
+            return None
         if opcode == ABNF.OPCODE_CLOSE:
             raise Unreachable(
                 f"{self._url} closed the connection{_close_reason(frame.data)}", reason="closed"
@@ -104,89 +102,61 @@ class WebSocketConnection:
 class _BufferedFrames(frame_buffer):
     """Frames cut from large reads. A timeout in the middle of a frame loses nothing."""
 
-    def __init__(self, *arguments: Any) -> None:
-        super().__init__(*arguments)
-        self._read = b""
+    def __init__(self, receive: Callable[[int], bytes], received: bytes, patience: float) -> None:
+        super().__init__(receive, True)
+        self._read = received
         self._at = 0
+        self._patience = patience
+        self.ends_at: float | None = None
+        """When the present look at the socket is over, whatever trickles in. None begins a new one."""
 
     def recv_strict(self, bufsize: int) -> bytes:
         if bufsize > MAX_MESSAGE:
             raise websocket.WebSocketPayloadException(f"a frame of {bufsize} bytes")
         end = self._at + bufsize
         while end > len(self._read):
+            self._check()
             self._read = self._read[self._at :] + self.recv(_READ_SIZE)
             self._at, end = 0, bufsize
         piece = self._read[self._at : end]
         self._at = end
         return piece
 
+    def _check(self) -> None:
+        now = time.monotonic()
+        if self.ends_at is None:
+            self.ends_at = now + self._patience
+        elif now >= self.ends_at:
+            raise websocket.WebSocketTimeoutException("the frame is not whole yet")
+
 
 class _BufferedSocket(websocket.WebSocket):
-    def __init__(self, **options: Any) -> None:
-        super().__init__(**options)
-        self.frame_buffer = _BufferedFrames(self._recv, True)
+    """The library's framing on a socket that is open already."""
 
-    def connect(self, url: str, **options: Any) -> None:
-        # The timeout of a socket bounds each read, and the handshake reads byte by byte.
-        watchdog = Timer(self.gettimeout() or 0, self._give_up)
-        watchdog.daemon = True
-        watchdog.start()
+    def __init__(self, opened: socket, received: bytes, poll_interval: float) -> None:
+        super().__init__(enable_multithread=False, fire_cont_frame=True, skip_utf8_validation=True)
+        self.frame_buffer: _BufferedFrames = _BufferedFrames(self._recv, received, poll_interval)
+        self.sock = opened
+        self.connected = True
+        self.settimeout(poll_interval)
+
+    def send(self, payload: bytes | str, opcode: int = ABNF.OPCODE_TEXT) -> int:
         try:
-            super().connect(url, **options)  # type: ignore[no-untyped-call]
-        finally:
-            watchdog.cancel()
-
-    def _give_up(self) -> None:
-        socket = self.sock
-        if socket is not None:
-            with suppress(OSError):  # it may end by itself at this very moment
-                socket.shutdown(SHUT_RDWR)
+            return super().send(payload, opcode)
+        except websocket.WebSocketTimeoutException as error:
+            # Half a frame may have gone out. And a pong is sent while reading, where a timeout means silence.
+            raise websocket.WebSocketConnectionClosedException("it does not read what is sent") from error
 
 
-@cache
-def _trust() -> ssl.SSLContext:
-    """The public authorities. Reading them takes 40 ms in which nobody else gets a turn: once is enough."""
-    return ssl.create_default_context()
-
-
-@contextmanager
-def _mapped(url: str) -> Iterator[None]:
-    try:
-        yield
-    except (OSError, websocket.WebSocketException) as error:
-        raise _translate(error, url) from error
-
-
-def _translate(error: Exception, url: str) -> Unreachable | Rejected:
-    if isinstance(error, websocket.WebSocketBadStatusException):
-        return _refused_handshake(error, url)
+def _translated(error: Exception, url: str) -> Unreachable:
+    """Whatever the library raises; what it raises by mistake ends a connection, and not the collector."""
     if isinstance(error, websocket.WebSocketPayloadException):
         return _too_large(url)
-    return Unreachable(f"{url}: {str(error) or type(error).__name__}", reason=_reason(error))
-
-
-def _reason(error: Exception) -> str:
-    known: tuple[tuple[type[Exception], str], ...] = (
-        (websocket.WebSocketTimeoutException, "timeout"),
-        (TimeoutError, "timeout"),
-        (websocket.WebSocketAddressException, "name_resolution"),
-        (websocket.WebSocketConnectionClosedException, "closed"),
-        (websocket.WebSocketException, "protocol"),
-        (ssl.SSLError, "tls"),
-        (ConnectionRefusedError, "refused"),
-    )
-    return next((reason for kind, reason in known if isinstance(error, kind)), "network")
-
-
-def _refused_handshake(error: websocket.WebSocketBadStatusException, url: str) -> Unreachable | Rejected:
-    status = error.status_code
-    text = f"{url} answered the handshake with HTTP {status}"
-    if status == 451:
-        return Rejected(f"{text}: not available from this location", reason="restricted_location")
-    retry_after = (error.resp_headers or {}).get("retry-after", "")
-    # Refused by the exchange's edge: staying away for a minute is the least that ends it.
-    wait = max(60.0, float(retry_after) if retry_after.isdecimal() else 0.0) if status in (403, 429) else None
-    return Unreachable(text, reason="handshake_status", retry_after=wait)
+    if isinstance(error, websocket.WebSocketConnectionClosedException):
+        return Unreachable(f"{url}: {error}", reason="closed")
+    if isinstance(error, OSError):
+        return translate(error, url)
+    return Unreachable(f"{url}: {type(error).__name__}: {error}", reason="protocol")
 
 
 def _too_large(url: str) -> Unreachable:

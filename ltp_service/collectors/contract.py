@@ -2,6 +2,7 @@
 
 import random
 from collections.abc import Callable
+from threading import Event
 from typing import Literal, Protocol
 
 import msgspec
@@ -52,8 +53,8 @@ class Terms(msgspec.Struct, frozen=True):
 class Equipment(msgspec.Struct, frozen=True):
     """What a collector is given to work with."""
 
-    connect: Callable[[], Connection]
-    """Raises ExchangeError."""
+    connect: Callable[[Event], Connection]
+    """Raises ExchangeError; with reason `stopped` soon after the event is set."""
     backoff: Backoff
     clock: Clock
     observer: Observer

@@ -1,6 +1,7 @@
 """ltp_service.collectors.base: the run loop, with a toy exchange that speaks in words."""
 
 import logging
+import threading
 from collections.abc import Callable, Sequence
 from decimal import Decimal
 
@@ -496,7 +497,7 @@ def test_a_frame_that_waited_while_the_process_stood_still_confirms_nothing() ->
                 pause(300.0)
             return super().receive()
 
-    def connect() -> Connection:
+    def connect(_stop: threading.Event) -> Connection:
         script.made.append(Paused(script.clock, [*OPEN, TENDING, "heartbeat"]))
         return script.made[-1]
 
@@ -506,3 +507,33 @@ def test_a_frame_that_waited_while_the_process_stood_still_confirms_nothing() ->
 
     assert script.observer.failures == ["stalled"]
     assert all(at < 1300.0 for _, at in toy.confirmed)
+
+
+def test_a_bug_ends_the_run_and_is_told_by_the_collector_itself() -> None:
+    class Broken(Exception):
+        """Not one of ours."""
+
+    def connect(_stop: threading.Event) -> Connection:
+        raise Broken("Illegal key '__cf@bm'")
+
+    script = Script()
+    toy = Toy(script)
+    toy._connect = connect  # noqa: SLF001 - no connection of ours raises anything but our own errors
+    with pytest.raises(Broken):
+        script.play(toy)
+
+    assert (toy.link().state, toy.link().last_error) == ("error", "Broken: Illegal key '__cf@bm'")
+
+
+def test_what_the_order_to_stop_interrupts_is_no_failure() -> None:
+    script = Script()
+    toy = Toy(script)
+
+    def connect(stop: threading.Event) -> Connection:
+        stop.set()
+        raise Unreachable("told to stop", reason="stopped")
+
+    toy._connect = connect  # noqa: SLF001 - as a dialer does while it is stopped
+    script.play(toy)
+
+    assert (toy.link().state, toy.link().last_error, script.observer.failures) == ("stopped", None, [])

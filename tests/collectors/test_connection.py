@@ -1,32 +1,42 @@
 """ltp_service.collectors.connection: against bytes on a loopback socket."""
 
 import socket
-import ssl
 import struct
 import threading
 import time
+from contextlib import suppress
+from functools import partial
+from itertools import chain, repeat
 
 import pytest
 import websocket
 
+from ltp_service.clock import SystemClock
+from ltp_service.collectors.backoff import Backoff
+from ltp_service.collectors.bybit import BybitTrades
 from ltp_service.collectors.connection import MAX_FRAGMENTS, MAX_MESSAGE, WebSocketConnection
-from ltp_service.errors import BadFrame, ExchangeError, Rejected, Unreachable
+from ltp_service.collectors.contract import Equipment, Terms
+from ltp_service.collectors.dialing import Dialer
+from ltp_service.errors import BadFrame, ExchangeError, Unreachable
+from ltp_service.observer import Observer
+from ltp_service.stores.trades import TradeStore
+from tests.fakes import RecordingObserver, eventually
 from tests.simulator.client import Simulator
 from tests.websocket_peer import (
     BINARY,
     CLOSE,
     CONTINUATION,
     PING,
+    PONG,
     TEXT,
     Conversation,
     Peer,
     frame,
-    read_request,
 )
 
 
-def connect(url: str, *, timeout: float = 5.0, poll: float = 5.0) -> WebSocketConnection:
-    return WebSocketConnection(url, connect_timeout=timeout, poll_interval=poll)
+def connect(url: str, *, poll: float = 5.0) -> WebSocketConnection:
+    return WebSocketConnection(Dialer(url, timeout=60.0), threading.Event(), poll_interval=poll)
 
 
 def received(*frames: bytes, count: int = 1) -> list[str | None]:
@@ -60,18 +70,6 @@ def sends(*pieces: bytes) -> Conversation:
 
 def _wait(event: threading.Event) -> None:
     event.wait(5)
-
-
-def refused(answer: bytes, *, timeout: float = 5.0) -> ExchangeError:
-    """How the connection fails when the handshake is answered with these bytes."""
-
-    def reply(peer: socket.socket) -> None:
-        read_request(peer)
-        peer.sendall(answer)
-
-    with Peer(reply, handshake=False) as server, pytest.raises(ExchangeError) as error:
-        connect(server.url, timeout=timeout)
-    return error.value
 
 
 def test_text_comes_out_as_it_was_sent() -> None:
@@ -125,7 +123,7 @@ def test_a_ping_between_fragments_is_answered_and_disturbs_nothing() -> None:
 
     with Peer(talk) as server:
         connection = connect(server.url)
-        assert connection.receive() == "ab"
+        assert next_text(connection) == "ab"
         connection.close()
 
     assert answers[0][0] == 0x8A  # a pong, in one frame
@@ -290,143 +288,6 @@ def test_closing_never_raises_however_often_and_whoever_closed_first() -> None:
         connection.close()
 
 
-@pytest.mark.parametrize("status", [400, 404, 500, 502, 520])
-def test_a_refused_handshake_is_worth_another_try(status: int) -> None:
-    error = refused(b"HTTP/1.1 %d No\r\nContent-Length: 0\r\n\r\n" % status)
-
-    assert (type(error), error.reason, error.retry_after) == (Unreachable, "handshake_status", None)
-    assert str(status) in str(error)
-
-
-@pytest.mark.parametrize("status", [403, 429])
-@pytest.mark.parametrize(
-    ("header", "wait"),
-    [
-        (b"", 60.0),
-        (b"Retry-After: 7\r\n", 60.0),
-        (b"Retry-After: 300\r\n", 300.0),
-        ("Retry-After: ²\r\n".encode(), 60.0),
-    ],
-)
-def test_an_exchanges_edge_that_refuses_is_left_alone_for_a_while(
-    status: int, header: bytes, wait: float
-) -> None:
-    error = refused(b"HTTP/1.1 %d No\r\n%sContent-Length: 0\r\n\r\n" % (status, header))
-
-    assert (error.reason, error.retry_after) == ("handshake_status", wait)
-
-
-def test_a_location_that_is_not_served_is_a_rejection() -> None:
-    error = refused(b"HTTP/1.1 451 No\r\nContent-Length: 0\r\n\r\n")
-
-    assert (type(error), error.reason) == (Rejected, "restricted_location")
-
-
-@pytest.mark.parametrize(
-    "answer",
-    [
-        b"",
-        b"\r\n",
-        b"SSH-2.0-OpenSSH_9.2\r\n",
-        b"HTTP/1.1\r\n\r\n",
-        b"HTTP/1.1 abc No\r\n\r\n",
-        b"HTTP/1.1 101 Switching\r\n\r\n",
-        b"HTTP/1.1 101 Switching\r\nUpgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Accept: no\r\n\r\n",
-        b"HTTP/1.1 200 OK\r\nno colon here\r\n\r\n",
-        b"HTTP/1.1 500 No\r\nContent-Length: 99999999999999\r\n\r\n",
-        b"HTTP/1.1 500 No\r\nContent-Length: -5\r\n\r\n",
-        b"HTTP/1.1 500 No\r\nContent-Length: many\r\n\r\n",
-        b"\xff\xfe\xfd\r\n\r\n",
-        b"\x16\x03\x01\x00\x05hello\r\n\r\n",
-    ],
-)
-def test_whatever_answers_the_handshake_the_failure_is_one_of_ours(answer: bytes) -> None:
-    assert isinstance(refused(answer), Unreachable)
-
-
-def test_a_redirection_is_not_followed() -> None:
-    followed = threading.Event()
-    with Peer(lambda peer: followed.set(), handshake=False) as elsewhere:
-        error = refused(f"HTTP/1.1 302 Moved\r\nLocation: {elsewhere.url}\r\n\r\n".encode())
-
-    assert type(error) is Unreachable
-    assert not followed.is_set()
-
-
-def test_nobody_at_the_address_is_unreachable() -> None:
-    with socket.create_server(("127.0.0.1", 0)) as listener:
-        port = listener.getsockname()[1]
-    with pytest.raises(Unreachable) as error:
-        connect(f"ws://127.0.0.1:{port}/")
-
-    assert error.value.reason == "refused"
-
-
-def test_a_name_that_does_not_resolve_is_unreachable() -> None:
-    with pytest.raises(Unreachable) as error:
-        connect("ws://nowhere.invalid/")
-
-    assert error.value.reason == "name_resolution"
-
-
-def test_tls_with_somebody_who_does_not_speak_it_is_unreachable() -> None:
-    plain = Peer(lambda peer: peer.sendall(b"no TLS here\r\n"), handshake=False)
-    with plain as server, pytest.raises(Unreachable) as error:
-        connect(server.url.replace("ws://", "wss://"))
-
-    assert error.value.reason == "tls"
-
-
-def test_the_authorities_are_read_once_for_all_connections(monkeypatch: pytest.MonkeyPatch) -> None:
-    trusts: list[ssl.SSLContext] = []
-
-    def refuse(url: str, *, sslopt: dict[str, ssl.SSLContext], **_: object) -> None:
-        trusts.append(sslopt["context"])
-        raise ConnectionRefusedError
-
-    monkeypatch.setattr(websocket, "create_connection", refuse)
-    for _ in range(2):
-        with pytest.raises(Unreachable):
-            connect("wss://127.0.0.1/")
-
-    assert trusts[0] is trusts[1]
-    assert (trusts[0].verify_mode, trusts[0].check_hostname) == (ssl.CERT_REQUIRED, True)
-
-
-def test_a_handshake_that_never_comes_ends_with_the_timeout() -> None:
-    done = threading.Event()
-    with Peer(lambda peer: _wait(done), handshake=False) as server:
-        with pytest.raises(Unreachable):
-            connect(server.url, timeout=0.1)
-        done.set()
-
-
-def test_a_handshake_that_drips_ends_with_the_timeout_all_the_same() -> None:
-    done = threading.Event()
-
-    def drip(peer: socket.socket) -> None:
-        while not done.wait(0.02):
-            peer.sendall(b"X")
-
-    started = time.monotonic()
-    with Peer(drip, handshake=False) as server:
-        with pytest.raises(Unreachable):
-            connect(server.url, timeout=0.2)
-        done.set()
-
-    assert time.monotonic() - started < 2
-
-
-def test_connections_that_fail_leave_no_thread_behind() -> None:
-    before = set(threading.enumerate())
-    for _ in range(5):
-        refused(b"HTTP/1.1 500 No\r\nContent-Length: 0\r\n\r\n", timeout=30.0)
-    for thread in set(threading.enumerate()) - before:
-        thread.join(2)
-
-    assert set(threading.enumerate()) <= before
-
-
 def test_it_talks_with_another_librarys_server() -> None:
     with Simulator.start() as exchange:
         connection = connect(exchange.v2_url)
@@ -438,3 +299,127 @@ def test_it_talks_with_another_librarys_server() -> None:
             connection.receive()
         assert "1001" in str(error.value)
         connection.close()
+
+
+def drips(*pieces: bytes, every: float = 0.01) -> tuple[Conversation, threading.Event]:
+    """Sends the pieces one after the other, the last one for ever, until the event is set or the client leaves."""
+    done = threading.Event()
+
+    def talk(peer: socket.socket) -> None:
+        for piece in chain(pieces, repeat(pieces[-1])):
+            if done.wait(every):
+                return
+            peer.sendall(piece)
+
+    return talk, done
+
+
+@pytest.mark.parametrize(
+    "pieces",
+    [[frame(b"", PING)], [frame(b"", PONG)], [frame(b"", length=60_000), b"x"], [frame(b"x", final=False)]],
+    ids=["pings and nothing else", "pongs", "a frame byte by byte", "a first fragment and no second"],
+)
+def test_what_is_no_message_ends_a_look_at_the_socket_all_the_same(pieces: list[bytes]) -> None:
+    talk, done = drips(*pieces, frame(b"", PING)) if pieces[0][0] == TEXT else drips(*pieces)
+    with Peer(talk) as server:
+        connection = connect(server.url, poll=0.05)
+        for _ in range(5):
+            assert connection.receive() is None
+        done.set()
+        connection.close()
+
+
+def test_pings_are_answered_between_looks() -> None:
+    seen = threading.Event()
+
+    def talk(peer: socket.socket) -> None:
+        peer.sendall(frame(b"hello", PING))
+        if peer.recv(100)[0] == 0x8A:
+            seen.set()
+        peer.sendall(frame(b"next"))
+
+    with Peer(talk) as server:
+        connection = connect(server.url)
+        assert next_text(connection) == "next"
+        connection.close()
+
+    assert seen.is_set()
+
+
+def test_a_peer_that_floods_pings_and_reads_no_answer_is_left() -> None:
+    """A pong that went out by half would garble all that follows it."""
+    done = threading.Event()
+
+    def talk(peer: socket.socket) -> None:
+        peer.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+        with suppress(OSError):
+            while not done.is_set():
+                peer.sendall(frame(b"x" * 125, PING) * 100)
+
+    with Peer(talk) as server:
+        connection = connect(server.url, poll=0.1)
+        with pytest.raises(Unreachable) as error:
+            next_text(connection)
+        done.set()
+        connection.close()
+
+    assert error.value.reason == "closed"
+
+
+def test_whatever_the_library_raises_ends_the_connection_in_our_words(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    class Surprise(Exception):
+        """An error of a kind that no list of kinds has."""
+
+    def surprise(*_: object, **__: object) -> None:
+        raise Surprise("Illegal key")
+
+    with Peer(sends(frame(b"x"))) as server:
+        connection = connect(server.url)
+        monkeypatch.setattr(websocket.WebSocket, "recv_data_frame", surprise)
+        with pytest.raises(Unreachable) as error:
+            connection.receive()
+        connection.close()
+
+    assert (error.value.reason, "Surprise: Illegal key" in str(error.value)) == ("protocol", True)
+
+
+SILENT = 0.5
+
+
+@pytest.mark.parametrize(
+    "pieces",
+    [[frame(b"", PING)], [frame(b"", length=60_000), b"x"]],
+    ids=["pings and nothing else", "a frame byte by byte"],
+)
+@pytest.mark.parametrize("ending", ["silent", "stop"])
+def test_a_collector_gives_up_a_line_that_only_trickles_and_obeys_the_order_to_stop_under_it(
+    pieces: list[bytes], ending: str
+) -> None:
+    talk, done = drips(*pieces)
+    with Peer(talk) as server:
+        equipment = Equipment(
+            partial(WebSocketConnection, Dialer(server.url, timeout=60.0), poll_interval=0.05),
+            Backoff(60.0, 5, time.monotonic, lambda: 1.0),
+            SystemClock(),
+            RecordingObserver(),
+            time.sleep,
+            SILENT if ending == "silent" else 3600.0,
+        )
+        collector = BybitTrades(["BTCUSDT"], TradeStore(SystemClock(), Observer()), equipment)
+        collector.terms = Terms()  # no pings of its own, which would make it more patient
+        collector._idle_timeout = equipment.idle_timeout  # noqa: SLF001
+        stop = threading.Event()
+        thread = threading.Thread(target=collector.run, args=(stop,), daemon=True)
+        thread.start()
+        eventually(lambda: collector.link().connected or collector.link().last_error is not None)
+        if ending == "silent":
+            eventually(lambda: collector.link().last_error is not None, 60.0)
+            assert "no frame" in (collector.link().last_error or "")
+        stop.set()
+        thread.join(60.0)
+        done.set()
+
+    assert not thread.is_alive()
+    assert collector.link().state == "stopped"

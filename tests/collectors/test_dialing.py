@@ -1,0 +1,523 @@
+"""ltp_service.collectors.dialing: whatever the other side of a real socket does on the way to a WebSocket."""
+
+import socket
+import ssl
+import subprocess
+import threading
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack, contextmanager, suppress
+from datetime import UTC, datetime, timedelta
+from email.utils import format_datetime
+from pathlib import Path
+
+import pytest
+
+from ltp_service.collectors.dialing import Address, Dialer, in_turn
+from ltp_service.errors import ExchangeError, Rejected, Unreachable
+from tests.patched import run_patched
+from tests.websocket_peer import Conversation, Peer, read_request, shake_hands, upgrade_answer
+
+NEVER = threading.Event()
+
+HANG = 60.0
+"""Seconds that a dial may take where it should end by its own deadline; a guard, and no promise."""
+
+
+def dial(dialer: Dialer, stop: threading.Event = NEVER) -> bytes:
+    """Opens a WebSocket and closes it; what came after the handshake."""
+    opened, received = dialer.dial(stop)
+    opened.close()
+    return received
+
+
+def failure(dialer: Dialer, stop: threading.Event = NEVER) -> ExchangeError:
+    """How it fails."""
+    with pytest.raises(ExchangeError) as error:
+        dial(dialer, stop)
+    return error.value
+
+
+def refused(answer: bytes, *, timeout: float = HANG) -> ExchangeError:
+    """How it fails when the handshake is answered with these bytes."""
+
+    def reply(peer: socket.socket) -> None:
+        read_request(peer)
+        peer.sendall(answer)
+
+    with Peer(reply, handshake=False) as server:
+        return failure(Dialer(server.url, timeout=timeout))
+
+
+def accepted(headers: bytes) -> bool:
+    """Whether the handshake succeeds with these headers beside the necessary ones."""
+
+    def reply(peer: socket.socket) -> None:
+        peer.sendall(upgrade_answer(read_request(peer), headers))
+
+    with Peer(reply, handshake=False) as server:
+        return dial(Dialer(server.url, timeout=HANG)) == b""
+
+
+def at(*listeners: socket.socket) -> list[Address]:
+    """What a name server would tell of them, in this order."""
+    return [
+        (each.family, socket.SOCK_STREAM, socket.IPPROTO_TCP, "", each.getsockname()) for each in listeners
+    ]
+
+
+@contextmanager
+def swallowing(host: str = "::1") -> Iterator[socket.socket]:
+    """An address that answers no SYN: its queue is full, and nothing is taken from it."""
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    with ExitStack() as stack:
+        listener = stack.enter_context(socket.socket(family))
+        listener.bind((host, 0))
+        listener.listen(0)
+        for _ in range(3):
+            filler = stack.enter_context(socket.socket(family))
+            filler.setblocking(False)
+            with suppress(BlockingIOError):
+                filler.connect(listener.getsockname())
+        probe = stack.enter_context(socket.socket(family))
+        probe.settimeout(0.2)
+        with pytest.raises(TimeoutError):
+            probe.connect(listener.getsockname())
+        yield listener
+
+
+# Addresses.
+
+
+def test_an_address_that_swallows_syns_does_not_keep_from_the_one_beside_it() -> None:
+    with swallowing() as dead, Peer(lambda _: None) as server:
+        dialer = Dialer(server.url, timeout=HANG, resolve=lambda _, __: at(dead, server.listener))
+        started = time.monotonic()
+        dial(dialer)
+
+    assert time.monotonic() - started < HANG / 2  # it neither waited for its deadline nor for the kernel's
+
+
+def test_it_is_the_same_in_a_process_that_gevent_has_patched() -> None:
+    """The sockets, the selectors and the thread that looks up names are other ones there."""
+    with swallowing() as dead, Peer(lambda _: None) as server:
+        told = run_patched(
+            """
+            import sys, threading
+            from socket import AF_INET, AF_INET6, IPPROTO_TCP, SOCK_STREAM
+            from ltp_service.collectors.dialing import Dialer
+
+            dead, good = int(sys.argv[1]), int(sys.argv[2])
+            rows = [
+                (AF_INET6, SOCK_STREAM, IPPROTO_TCP, "", ("::1", dead, 0, 0)),
+                (AF_INET, SOCK_STREAM, IPPROTO_TCP, "", ("127.0.0.1", good)),
+            ]
+            dialer = Dialer(f"ws://exchange.test:{good}/", timeout=20.0, resolve=lambda *_: rows)
+            opened, received = dialer.dial(threading.Event())
+            print(opened.getpeername()[0], type(opened).__module__)
+            """,
+            str(dead.getsockname()[1]),
+            str(server.listener.getsockname()[1]),
+        )
+
+    assert told == "127.0.0.1 gevent._socket3"
+
+
+def test_an_address_that_refuses_costs_no_waiting() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as closed:
+        rows = at(closed)
+    with Peer(lambda _: None) as server:
+        assert dial(Dialer(server.url, timeout=HANG, resolve=lambda *_: [*rows, *at(server.listener)])) == b""
+
+
+def test_when_no_address_answers_the_first_ones_error_is_told_with_all_of_them() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as closed:
+        rows = at(closed)
+    lost: Address = (socket.AF_INET, socket.SOCK_STREAM, socket.IPPROTO_TCP, "", ("255.255.255.255", 9))
+    error = failure(Dialer("ws://exchange.test/", timeout=HANG, resolve=lambda *_: [*rows, lost]))
+
+    assert error.reason == "refused"
+    assert "exchange.test (127.0.0.1, 255.255.255.255)" in str(error)
+
+
+def test_a_name_without_an_address_is_unreachable() -> None:
+    assert failure(Dialer("ws://exchange.test/", timeout=HANG, resolve=lambda *_: [])).reason == "network"
+
+
+def test_an_address_that_takes_connections_and_says_nothing_is_tried_last_from_then_on() -> None:
+    """A racing TCP cannot tell it from a good one: a path that loses large packets, a host whose server is dead."""
+    asked: list[str] = []
+
+    def silent(peer: socket.socket) -> None:
+        asked.append("silent")
+        saying_nothing(peer)
+
+    with Peer(silent, handshake=False) as dead, Peer(lambda _: asked.append("good")) as server:
+        rows = at(dead.listener, server.listener)
+        dialer = Dialer(server.url, timeout=2.0, resolve=lambda *_: rows)
+        assert failure(dialer).reason == "timeout"
+        dial(dialer)
+
+    assert asked == ["silent", "good"]
+
+
+def test_the_families_take_turns() -> None:
+    def row(host: str) -> Address:
+        return (socket.AF_INET6 if ":" in host else socket.AF_INET, 1, 6, "", (host, 443))
+
+    hosts = ["::1", "::2", "::3", "1.1.1.1", "2.2.2.2"]
+
+    assert [each[4][0] for each in in_turn(map(row, hosts))] == ["::1", "1.1.1.1", "::2", "2.2.2.2", "::3"]
+
+
+def test_the_sockets_of_the_race_are_closed() -> None:
+    with swallowing() as dead, Peer(lambda _: None) as server:
+        before = len(list(Path("/proc/self/fd").iterdir()))
+        dial(Dialer(server.url, timeout=HANG, resolve=lambda *_: at(dead, server.listener)))
+        after = len(list(Path("/proc/self/fd").iterdir()))
+
+    assert after <= before + 1  # the peer's own end may still be there
+
+
+# One deadline for everything.
+
+
+def dripping(piece: bytes, *, first: bytes = b"", every: float = 0.02) -> Conversation:
+    """Answers the first bytes with `first`, and then with one piece after the other."""
+
+    def drip(peer: socket.socket) -> None:
+        peer.recv(65536)
+        peer.sendall(first)
+        with suppress(OSError):
+            while not NEVER.wait(every):
+                peer.sendall(piece)
+
+    return drip
+
+
+def saying_nothing(peer: socket.socket) -> None:
+    """Reads until the client leaves."""
+    while peer.recv(65536):
+        pass
+
+
+SERVER_HELLO = b"\x16\x03\x03\x40\x00\x02"
+"""The beginning of a record of 16 kB that holds a ServerHello."""
+
+STUCK: dict[str, tuple[str, Conversation]] = {
+    "a byte of ServerHello at a time": ("wss", dripping(b"\x00", first=SERVER_HELLO)),
+    "no ServerHello": ("wss", saying_nothing),
+    "a byte of handshake at a time": ("ws", dripping(b"X", first=b"HTTP/1.1 101 Switching\r\nX-A: ")),
+    "headers without an end": ("ws", dripping(b"X-A: b\r\n", first=b"HTTP/1.1 101 Switching\r\n")),
+    "no handshake": ("ws", saying_nothing),
+}
+
+
+@pytest.mark.parametrize("stuck", STUCK)
+def test_a_way_that_stays_stuck_ends_with_the_deadline_and_says_where(stuck: str) -> None:
+    scheme, conversation = STUCK[stuck]
+    with Peer(conversation, handshake=False) as server:
+        error = failure(Dialer(server.url.replace("ws", scheme, 1), timeout=0.3))
+
+    assert error.reason == "timeout"
+    assert ("TLS handshake" if scheme == "wss" else "WebSocket handshake") in str(error)
+    assert "not within 0.3 s" in str(error)
+
+
+def test_addresses_that_all_swallow_syns_end_with_the_deadline() -> None:
+    with swallowing() as first, swallowing("127.0.0.2") as second:
+        error = failure(Dialer("ws://exchange.test/", timeout=0.5, resolve=lambda *_: at(first, second)))
+
+    assert (error.reason, "connecting to exchange.test (::1, 127.0.0.2)" in str(error)) == ("timeout", True)
+
+
+class Hanging:
+    """A name server that does not answer until it is told to."""
+
+    def __init__(self, addresses: Sequence[Address] = ()) -> None:
+        self.asked = 0
+        self.answer = threading.Event()
+        self._addresses = addresses
+
+    def __call__(self, host: str, port: int) -> Sequence[Address]:
+        self.asked += 1
+        self.answer.wait(HANG)
+        return self._addresses
+
+
+def test_a_name_server_that_hangs_ends_with_the_deadline_and_is_not_asked_again_meanwhile() -> None:
+    with Peer(lambda _: None) as server:
+        names = Hanging(at(server.listener))
+        dialer = Dialer(server.url, timeout=0.1, resolve=names)
+        errors = [failure(dialer) for _ in range(3)]
+        assert names.asked == 1
+        names.answer.set()
+        assert dial(Dialer(server.url, timeout=HANG, resolve=names)) == b""
+
+    assert {error.reason for error in errors} == {"timeout"}
+    assert "looking up 127.0.0.1" in str(errors[0])
+
+
+@pytest.mark.parametrize("stuck", [*STUCK, "a name server that hangs", "SYNs swallowed"])
+def test_the_order_to_stop_is_obeyed_wherever_the_way_is_stuck(stuck: str) -> None:
+    scheme, conversation = STUCK.get(stuck, ("ws", lambda _: None))
+    stop = threading.Event()
+    with swallowing() as dead, Peer(conversation, handshake=False) as server:
+        dialer = Dialer(server.url.replace("ws", scheme, 1), timeout=2 * HANG)
+        names = Hanging()
+        if stuck == "a name server that hangs":
+            dialer = Dialer(server.url, timeout=2 * HANG, resolve=names)
+        if stuck == "SYNs swallowed":
+            dialer = Dialer(server.url, timeout=2 * HANG, resolve=lambda *_: at(dead))
+        threading.Timer(0.2, stop.set).start()
+        started = time.monotonic()
+        error = failure(dialer, stop)
+        names.answer.set()
+
+    assert error.reason == "stopped"
+    assert time.monotonic() - started < HANG
+
+
+# The handshake.
+
+
+@pytest.mark.parametrize(
+    "headers",
+    [
+        b"Set-Cookie: __cf@bm=abc; path=/\r\n",
+        b"Set-Cookie: a,b=1\r\n",
+        b"Set-Cookie: \xff\xfe=\x00; domain=[]\r\n",
+        b"Set-Cookie: a=b; expires=never\r\nSet-Cookie: a=b\r\n",
+        b"Sec-WebSocket-Protocol: something\r\n",
+        b"no colon at all\r\n",
+        b"Content-Length: 5\r\n",
+        b"Date: yesterday\r\n",
+        b"X: " + b"y" * 30_000 + b"\r\n",
+    ],
+)
+def test_no_header_beside_the_necessary_ones_matters(headers: bytes) -> None:
+    assert accepted(headers)
+
+
+def test_what_follows_the_handshake_in_the_same_packet_is_kept() -> None:
+    def reply(peer: socket.socket) -> None:
+        peer.sendall(upgrade_answer(read_request(peer)) + b"\x81\x02hi")
+
+    with Peer(reply, handshake=False) as server:
+        assert dial(Dialer(server.url, timeout=HANG)) == b"\x81\x02hi"
+
+
+def test_the_handshake_asks_for_what_the_url_says() -> None:
+    seen: list[bytes] = []
+
+    def reply(peer: socket.socket) -> None:
+        seen.append(read_request(peer))
+        peer.sendall(upgrade_answer(seen[0]))
+
+    with Peer(reply, handshake=False) as server:
+        dial(Dialer(f"{server.url}stream?streams=a/b", timeout=HANG))
+
+    first, *headers = seen[0].decode().splitlines()
+    assert first == "GET /stream?streams=a/b HTTP/1.1"
+    assert f"Host: {server.url.split('/')[2]}" in headers
+
+
+def date(seconds: int) -> bytes:
+    """An HTTP date that long after one that a wrong clock may show."""
+    return format_datetime(
+        datetime(2031, 5, 6, tzinfo=UTC) + timedelta(seconds=seconds), usegmt=True
+    ).encode()
+
+
+@pytest.mark.parametrize(
+    ("status", "header", "wait"),
+    [
+        (503, b"Retry-After: 120\r\n", 120.0),
+        (429, b"Date: " + date(0) + b"\r\nRetry-After: " + date(300) + b"\r\n", 300.0),
+        (503, b"Date: " + date(0) + b"\r\nRetry-After: " + date(300) + b"\r\n", 300.0),
+        (503, b"Date: " + date(0) + b"\r\nRetry-After: " + date(-300) + b"\r\n", 0.0),
+        (503, b"Retry-After: soon\r\n", None),
+        (500, b"", None),
+    ],
+)
+def test_a_wish_to_be_left_alone_is_heard_as_seconds_and_as_a_date(
+    status: int, header: bytes, wait: float | None
+) -> None:
+    error = refused(b"HTTP/1.1 %d No\r\n%sContent-Length: 0\r\n\r\n" % (status, header))
+
+    assert (error.reason, error.retry_after) == ("handshake_status", wait)
+
+
+def test_a_date_alone_is_compared_with_this_machines_clock() -> None:
+    until = format_datetime(datetime.now(UTC) + timedelta(seconds=300), usegmt=True).encode()
+    error = refused(b"HTTP/1.1 503 No\r\nRetry-After: " + until + b"\r\n\r\n")
+
+    assert error.retry_after is not None
+    assert 200 < error.retry_after <= 300
+
+
+@pytest.mark.parametrize("status", [429, 403, 502, 451])
+def test_a_status_is_told_although_its_body_never_ends(status: int) -> None:
+    error = refused(
+        b"HTTP/1.1 %d No\r\nContent-Length: 100\r\nRetry-After: 90\r\n\r\nshort" % status, timeout=HANG
+    )
+
+    assert f"HTTP {status}" in str(error)
+    assert error.retry_after == (None if status == 451 else 90.0)
+
+
+def test_who_does_not_speak_http_is_told_at_its_first_bytes() -> None:
+    def greet(peer: socket.socket) -> None:
+        peer.sendall(b"SSH-2.0-OpenSSH_9.2\r\n")
+        peer.recv(65536)
+        peer.recv(65536)
+
+    with Peer(greet, handshake=False) as server:
+        error = failure(Dialer(server.url, timeout=HANG))
+
+    assert (error.reason, "SSH-2.0" in str(error)) == ("protocol", True)
+
+
+def test_an_answer_whose_head_never_ends_is_bounded() -> None:
+    error = refused(b"HTTP/1.1 101 Switching\r\nX: " + b"y" * 200_000)
+
+    assert (error.reason, "head" in str(error)) == ("protocol", True)
+
+
+# TLS.
+
+
+@pytest.fixture(scope="module")
+def certificate(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Key and certificate of `localhost`, signed by itself, in one file."""
+    file = tmp_path_factory.mktemp("tls") / "localhost.pem"
+    subprocess.run(
+        "openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:prime256v1 -nodes -subj /CN=localhost -days 2"
+        f" -addext subjectAltName=DNS:localhost -keyout {file} -out {file}.crt".split(),
+        check=True,
+        capture_output=True,
+    )
+    with file.open("ab") as both:
+        both.write(Path(f"{file}.crt").read_bytes())
+    return file
+
+
+def secured(certificate: Path) -> Conversation:
+    """Accepts the upgrade over TLS."""
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(certificate)
+
+    def talk(peer: socket.socket) -> None:
+        with context.wrap_socket(peer, server_side=True) as wrapped:
+            shake_hands(wrapped)
+
+    return talk
+
+
+def test_a_websocket_over_tls_is_opened(certificate: Path) -> None:
+    trust = ssl.create_default_context(cafile=certificate)
+    with Peer(secured(certificate), handshake=False) as server:
+        url = f"wss://localhost:{server.listener.getsockname()[1]}/"
+        assert dial(Dialer(url, timeout=HANG, trust=trust, resolve=lambda *_: at(server.listener))) == b""
+
+
+def test_a_certificate_of_another_name_or_authority_is_refused(certificate: Path) -> None:
+    trust = ssl.create_default_context(cafile=certificate)
+    for host, trusted in (("exchange.test", trust), ("localhost", None)):
+        with Peer(secured(certificate), handshake=False) as server:
+            url = f"wss://{host}:{server.listener.getsockname()[1]}/"
+            dialer = Dialer(url, timeout=HANG, trust=trusted, resolve=lambda *_: at(server.listener))
+            error = failure(dialer)
+        assert (error.reason, "CERTIFICATE_VERIFY_FAILED" in str(error)) == ("tls", True)
+
+
+@pytest.mark.parametrize("status", [400, 404, 500, 502, 520])
+def test_a_refused_handshake_is_worth_another_try(status: int) -> None:
+    error = refused(b"HTTP/1.1 %d No\r\nContent-Length: 0\r\n\r\n" % status)
+
+    assert (type(error), error.reason, error.retry_after) == (Unreachable, "handshake_status", None)
+    assert str(status) in str(error)
+
+
+@pytest.mark.parametrize("status", [403, 429])
+@pytest.mark.parametrize(
+    ("header", "wait"),
+    [
+        (b"", 60.0),
+        (b"Retry-After: 7\r\n", 60.0),
+        (b"Retry-After: 300\r\n", 300.0),
+        ("Retry-After: ²\r\n".encode(), 60.0),
+    ],
+)
+def test_an_exchanges_edge_that_refuses_is_left_alone_for_a_while(
+    status: int, header: bytes, wait: float
+) -> None:
+    error = refused(b"HTTP/1.1 %d No\r\n%sContent-Length: 0\r\n\r\n" % (status, header))
+
+    assert (error.reason, error.retry_after) == ("handshake_status", wait)
+
+
+def test_a_location_that_is_not_served_is_a_rejection() -> None:
+    error = refused(b"HTTP/1.1 451 No\r\nContent-Length: 0\r\n\r\n")
+
+    assert (type(error), error.reason) == (Rejected, "restricted_location")
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [
+        b"",
+        b"\r\n",
+        b"SSH-2.0-OpenSSH_9.2\r\n",
+        b"HTTP/1.1\r\n\r\n",
+        b"HTTP/1.1 abc No\r\n\r\n",
+        b"HTTP/1.1 101 Switching\r\n\r\n",
+        b"HTTP/1.1 101 Switching\r\nUpgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Accept: no\r\n\r\n",
+        b"HTTP/1.1 200 OK\r\nno colon here\r\n\r\n",
+        b"HTTP/1.1 500 No\r\nContent-Length: 99999999999999\r\n\r\n",
+        b"HTTP/1.1 500 No\r\nContent-Length: -5\r\n\r\n",
+        b"HTTP/1.1 500 No\r\nContent-Length: many\r\n\r\n",
+        b"\xff\xfe\xfd\r\n\r\n",
+        b"\x16\x03\x01\x00\x05hello\r\n\r\n",
+    ],
+)
+def test_whatever_answers_the_handshake_the_failure_is_one_of_ours(answer: bytes) -> None:
+    assert isinstance(refused(answer), Unreachable)
+
+
+def test_a_redirection_is_not_followed() -> None:
+    followed = threading.Event()
+    with Peer(lambda peer: followed.set(), handshake=False) as elsewhere:
+        error = refused(f"HTTP/1.1 302 Moved\r\nLocation: {elsewhere.url}\r\n\r\n".encode())
+
+    assert type(error) is Unreachable
+    assert not followed.is_set()
+
+
+def test_nobody_at_the_address_is_unreachable() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        port = listener.getsockname()[1]
+    error = failure(Dialer(f"ws://127.0.0.1:{port}/", timeout=HANG))
+
+    assert error.reason == "refused"
+
+
+def test_a_name_that_does_not_resolve_is_unreachable() -> None:
+    error = failure(Dialer("ws://nowhere.invalid/", timeout=HANG))
+
+    assert error.reason == "name_resolution"
+
+
+def test_tls_with_somebody_who_does_not_speak_it_is_unreachable() -> None:
+    with Peer(lambda peer: peer.sendall(b"no TLS here\r\n"), handshake=False) as server:
+        assert failure(Dialer(server.url.replace("ws:", "wss:"), timeout=HANG)).reason == "tls"
+
+
+def test_connections_that_fail_leave_no_thread_behind() -> None:
+    before = set(threading.enumerate())
+    for _ in range(5):
+        refused(b"HTTP/1.1 500 No\r\nContent-Length: 0\r\n\r\n", timeout=30.0)
+    for thread in set(threading.enumerate()) - before:
+        thread.join(2)
+
+    assert set(threading.enumerate()) <= before
