@@ -29,6 +29,7 @@ ARROWS = {
     "edge": "limits logs quotes stores.base web.errors web.headers web.params web.ltp_body",
     "web": "collectors.contract services quotes keys.key stores.journal collectors.base",
     "web.docs": "web services openapi",
+    "web.questions": "web openapi",
     "web.collectors": "web services collectors.books collectors.contract collectors.trades",
     "web.debug": "web services stores.journal collectors.spawn",
     "web.errors": "web.answers",

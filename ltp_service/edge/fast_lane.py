@@ -26,7 +26,8 @@ ROUTE = "/api/v1/ltp"
 MOST = 1000
 """Questions remembered. When there are more, all are forgotten: so many different ones are not asked again."""
 
-_KNOWN = frozenset({"pair", "pairs"})
+_KNOWN = frozenset(params.PAIR_NAMES)
+_NO_BODY = (None, "0", "")
 
 Headers = list[tuple[str, str]]
 
@@ -73,8 +74,13 @@ class FastLane:
 
     def answer(self, environ: dict[str, Any]) -> Ready | None:
         """A complete answer, or None for whatever the Flask view has to decide."""
-        special = "HTTP_CACHE_CONTROL" in environ or "HTTP_PREFER" in environ
-        if special or environ["REQUEST_METHOD"] not in ("GET", "HEAD"):
+        if (
+            "HTTP_CACHE_CONTROL" in environ
+            or "HTTP_PREFER" in environ
+            or "HTTP_TRANSFER_ENCODING" in environ
+            or environ.get("CONTENT_LENGTH") not in _NO_BODY
+            or environ["REQUEST_METHOD"] not in ("GET", "HEAD")
+        ):
             return None
         query = environ["QUERY_STRING"]
         ready = self._ready.get(query)

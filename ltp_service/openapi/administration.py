@@ -50,9 +50,7 @@ def _create() -> Node:
     return operation(
         "createKey",
         "Make an API key; its text is shown this once",
-        {"201": answer("The key", json_content(schema("NewKey")), _ONCE)}
-        | too_long()
-        | refusals("INVALID_PARAMETER"),
+        {"201": answer("The key", json_content(schema("NewKey")), _ONCE)} | too_long() | refusals(),
         description="Needs an admin key. While no key was ever made, this machine itself needs none, without a proxy"
         " between; that first key has admin permission.",
         parameters=[
@@ -86,7 +84,7 @@ def _revoke() -> Node:
     return operation(
         "revokeKey",
         "End a key: at once here, within 2 s in every process",
-        success("The key", schema("Key")) | refusals("INVALID_PARAMETER", "NOT_FOUND"),
+        success("The key", schema("Key")) | refusals("NOT_FOUND"),
         description="400 for a beginning of several keys, for a key that is revoked already, and for the last admin key.",
         parameters=[prefix],
         security=KEYED,

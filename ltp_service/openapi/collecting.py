@@ -77,9 +77,7 @@ def _trades() -> Node:
     return operation(
         "getTrades",
         "The newest trades first, by the exchanges' time",
-        success("Perhaps none", record({"trades": listing(schema("Trade"))}))
-        | too_long()
-        | refusals("INVALID_PARAMETER"),
+        success("Perhaps none", record({"trades": listing(schema("Trade"))})) | too_long() | refusals(),
         parameters=[
             query("symbol", _SYMBOL | {"pattern": "^([A-Za-z0-9]{2,20})?$"}, "Absent or empty: all symbols"),
             query("exchange", _EXCHANGE, "One that is collected here; absent: all"),
@@ -96,7 +94,7 @@ def _books() -> Node:
         "The order books of one symbol, one per exchange",
         success("Those that were ever received", record({"books": listing(schema("Book"))}))
         | too_long()
-        | refusals("INVALID_PARAMETER"),
+        | refusals(),
         description="A book that is out of sync says so and has no prices at all: no bids, no asks.",
         parameters=[
             query("symbol", _SYMBOL, "Needed", required=True),
@@ -132,7 +130,7 @@ def _add() -> Node:
         "Collect a symbol from now on, also after a restart",
         {"200": answer("It is collected already", content, LIMITED), "201": answer("Added", content, LIMITED)}
         | too_long()
-        | refusals("INVALID_PARAMETER"),
+        | refusals(),
         description="Needs a write key. Nothing but this symbol is subscribed anew. At most 200 are collected.",
         parameters=[query("symbol", _SYMBOL, "Needed", required=True)],
         security=KEYED,
@@ -143,7 +141,7 @@ def _remove() -> Node:
     return operation(
         "removeSymbol",
         "Collect a symbol no longer",
-        success("Removed", schema("Symbols")) | refusals("INVALID_PARAMETER", "NOT_FOUND"),
+        success("Removed", schema("Symbols")) | refusals("NOT_FOUND"),
         description="Needs a write key.",
         parameters=[in_path("symbol", _SYMBOL)],
         security=KEYED,

@@ -19,7 +19,8 @@ AREAS = (prices, explanation, collecting, administration, operations, pages)
 _ABOUT = """What was the last traded price of this pair, and may I trust it now?
 
 `HEAD` works wherever `GET` does. A route that does not exist is 404, a method that it does not have 405; these two are
-among the responses below `components`. Every error is an `Error`, and its `code` does not change."""
+among the responses below `components`. A parameter that a route does not know is 400, and so is one that comes twice
+where it is no list; `pair[]` means `pair`. On `/health` and `/ready` all parameters are ignored. No route reads a body. Every error is an `Error`, and its `code` does not change."""
 
 _HEADERS: dict[str, Node] = {
     "X-Request-ID": {
@@ -39,6 +40,18 @@ _HEADERS: dict[str, Node] = {
     "RateLimit-Remaining": {"description": "Requests that may come now", "schema": COUNT},
     "RateLimit-Reset": {"description": "Seconds until all may come at once again", "schema": COUNT},
 }
+
+
+def query_parameters() -> dict[tuple[str, str], tuple[str, ...]]:
+    """The names that may stand in the query, by method and path, in the order of the document."""
+    return {
+        (method.upper(), path): tuple(
+            parameter["name"] for parameter in operation.get("parameters", ()) if parameter["in"] == "query"
+        )
+        for area in AREAS
+        for path, item in area().paths.items()
+        for method, operation in item.items()
+    }
 
 
 def document() -> Node:

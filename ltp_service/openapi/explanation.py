@@ -36,9 +36,7 @@ def _explain() -> Node:
     return operation(
         "explainPrice",
         "The served price of one pair, both sources, the subscription, the breaker and the last decisions",
-        success("All that is known", schema("Explanation"))
-        | too_long()
-        | refusals("INVALID_PARAMETER", "UNSUPPORTED_PAIR"),
+        success("All that is known", schema("Explanation")) | too_long() | refusals("UNSUPPORTED_PAIR"),
         description="Needs a read key, or to be asked from the same machine without a proxy between.",
         parameters=[
             query("pair", pair, "Exactly one pair in any usual spelling; needed, here or as `pairs`"),

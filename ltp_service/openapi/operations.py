@@ -1,6 +1,7 @@
 """Routes for those who run the service."""
 
 from ltp_service.openapi.pieces import (
+    ALWAYS,
     COUNT,
     FLAG,
     MILLISECONDS,
@@ -17,11 +18,12 @@ from ltp_service.openapi.pieces import (
     maybe,
     one_of,
     operation,
+    query,
     record,
     schema,
     success,
 )
-from ltp_service.openapi.problems import refusals
+from ltp_service.openapi.problems import OF_THE_QUESTION, problems, refusals
 
 
 def operations() -> Area:
@@ -69,7 +71,9 @@ def _metrics() -> Node:
     return operation(
         "getMetrics",
         "Prometheus text, the sum over all workers",
-        {"200": answer("Every metric", {"text/plain": {"schema": TEXT}})},
+        {"200": answer("Every metric", {"text/plain": {"schema": TEXT}})}
+        | problems(*OF_THE_QUESTION, headers=ALWAYS),
+        parameters=[query("name[]", listing(TEXT), "Ignored: every metric is always told")],
     )
 
 

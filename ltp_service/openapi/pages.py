@@ -11,7 +11,7 @@ from ltp_service.openapi.pieces import (
     one_of,
     operation,
 )
-from ltp_service.openapi.problems import problems
+from ltp_service.openapi.problems import OF_THE_QUESTION, problems
 from ltp_service.openapi.swagger import FILES, PAGE
 
 _KEPT = (*ALWAYS, "ETag", "Cache-Control")
@@ -55,4 +55,5 @@ def _file() -> Node:
 
 
 def _kept(about: str, content: Node) -> dict[str, Node]:
-    return {"200": answer(about, content, _KEPT), "304": answer("Nothing has changed", headers=_KEPT)}
+    answers = {"200": answer(about, content, _KEPT), "304": answer("Nothing has changed", headers=_KEPT)}
+    return answers | problems(*OF_THE_QUESTION, headers=ALWAYS)

@@ -63,7 +63,7 @@ def _ltp() -> Node:
     return operation(
         "getPrices",
         "The last traded price of the asked pairs, or of all",
-        answers | too_long() | refusals("INVALID_PARAMETER", "ALL_PRICES_FAILED", *OF_A_PAIR),
+        answers | too_long() | refusals("ALL_PRICES_FAILED", *OF_A_PAIR),
         parameters=[*_asking(), request_header("Prefer", {"type": "string"}, wait)],
         security=OPEN,
     )
@@ -79,7 +79,7 @@ def _cached() -> Node:
     return operation(
         "getCachedPrices",
         "Only what is in memory now; nobody is asked",
-        answers | too_long() | refusals("INVALID_PARAMETER", "UNSUPPORTED_PAIR"),
+        answers | too_long() | refusals("UNSUPPORTED_PAIR"),
         parameters=_asking(),
         security=OPEN,
     )
@@ -95,7 +95,7 @@ def _refresh() -> Node:
             LIMITED,
         ),
     }
-    codes = ("INVALID_PARAMETER", "UNSUPPORTED_PAIR", "ALL_PRICES_FAILED", "PRICE_FETCH_ERROR")
+    codes = ("UNSUPPORTED_PAIR", "ALL_PRICES_FAILED", "PRICE_FETCH_ERROR")
     return operation(
         "refreshPrices",
         "Ask the exchange over REST now",
@@ -128,8 +128,8 @@ def _asking() -> list[Node]:
         query(
             "pair",
             _PAIR_LIST,
-            "Comma list of at most 100 pairs in any usual spelling (BTC/USD, btc-usd, XXBTZUSD); may repeat;"
-            " absent or empty means all",
+            "Comma list of at most 100 pairs in any usual spelling (BTC/USD, btc-usd, XXBTZUSD); may repeat, also"
+            " as `pair[]`; absent or empty means all",
         ),
         query("pairs", _PAIR_LIST, "The same as `pair`"),
         query(

@@ -46,6 +46,7 @@ PROBLEMS = {
     ),
 }
 
+OF_THE_QUESTION = ("INVALID_PARAMETER",)
 OF_A_PAIR = ("UNSUPPORTED_PAIR", "PRICE_STALE", "PRICE_FETCH_ERROR")
 ANYWHERE = ("CACHE_ERROR", "INTERNAL_ERROR")
 OF_KEYS = ("API_KEY_MISSING", "API_KEY_INVALID", "PERMISSION_DENIED")
@@ -85,7 +86,7 @@ def problems(*codes: str, headers: tuple[str, ...] = LIMITED) -> dict[str, Node]
 
 def refusals(*codes: str) -> dict[str, Node]:
     """These, and what every route within the rate limit may answer that can need a key."""
-    return problems(*codes, *OF_KEYS, *LIMITED_ANYWHERE)
+    return problems(*OF_THE_QUESTION, *codes, *OF_KEYS, *LIMITED_ANYWHERE)
 
 
 def too_long() -> dict[str, Node]:

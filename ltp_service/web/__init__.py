@@ -3,7 +3,20 @@
 from flask import Flask, request
 
 from ltp_service.request_note import note_of
-from ltp_service.web import auth, collectors, debug, docs, errors, explain, health, keys, ltp, pairs, status
+from ltp_service.web import (
+    auth,
+    collectors,
+    debug,
+    docs,
+    errors,
+    explain,
+    health,
+    keys,
+    ltp,
+    pairs,
+    questions,
+    status,
+)
 
 
 def register(app: Flask) -> None:
@@ -13,6 +26,7 @@ def register(app: Flask) -> None:
     errors.register(app)
     app.before_request(_note_route)
     auth.register(app)
+    questions.register(app)
 
 
 def _note_route() -> None:

@@ -11,6 +11,9 @@ from ltp_service.pairs import Pair, read_pair
 from ltp_service.quotes.freshness import Bound
 from ltp_service.trade import SYMBOL_RULE, is_symbol
 
+PAIR_NAMES = ("pair", "pair[]", "pairs", "pairs[]")
+"""Two names for the same list, and as axios, jQuery and PHP spell the name of a list."""
+
 MAX_PAIRS = 100
 """Pairs in one request."""
 
@@ -35,7 +38,7 @@ class Asked(msgspec.Struct, frozen=True):
 
 def pairs(arguments: MultiDict[str, str], supported: tuple[Pair, ...]) -> Asked:
     """`pair` and `pairs`, comma lists that may repeat. Raises InvalidParameter."""
-    texts = [*arguments.getlist("pair"), *arguments.getlist("pairs")]
+    texts = [text for name in PAIR_NAMES for text in arguments.getlist(name)]
     if sum(map(len, texts)) > MAX_TEXT:
         raise InvalidParameter(f"the pairs are longer than {MAX_TEXT} characters together")
     words = [word for text in texts for word in text.split(",") if word.strip()]

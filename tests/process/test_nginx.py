@@ -98,7 +98,10 @@ def test_head_is_answered_from_the_cache_and_spoils_it_for_nobody(front: Front) 
         ("?allow_stale=true", 200),
         ("?detail=true", 200),
         ("?pair=BTC/USD&pair=ETH/USD", 200),
-        ("?_=1", 200),
+        ("?pair[]=ETH/USD", 200),
+        ("?pair%5B%5D=ETH/USD", 200),
+        ("?symbol=ETH/USD", 400),
+        ("?_=1", 400),
         ("?pair=BTC/USD,AAA/BBB", 206),
         ("?pair=AAA/BBB", 400),
         ("?pair=x", 400),
@@ -129,6 +132,16 @@ def test_a_header_that_may_change_the_answer_leads_past_the_cache(
     found, asked = ask_often(front, LTP, **{name: value})
     assert {answer.status for answer in found} == {200}
     assert asked == TIMES
+
+
+def test_a_question_in_a_body_leads_past_the_cache_and_is_refused(front: Front) -> None:
+    front.nginx.get(LTP)
+    whole = request(LTP, "Content-Length: 12", body="pair=ETH/USD")
+    in_pieces = request(LTP, "Transfer-Encoding: chunked", body="c\r\npair=ETH/USD\r\n0\r\n\r\n")
+    for sent in (whole, in_pieces):
+        for port in (front.nginx.port, front.service.port):
+            (answer,) = answers(talk(port, sent))
+            assert (answer.status, "reads no body" in answer.json()["message"]) == (400, True)
 
 
 def test_each_question_has_its_own_answer(front: Front) -> None:
