@@ -24,10 +24,22 @@ class Bench:
 
 @dataclass(frozen=True)
 class Aim:
-    """A promise, and whether this run kept it."""
+    """A promise, and whether this run kept it. A figure is judged beside a calibration of the same run: machines differ."""
 
     text: str
     kept: bool
+
+
+def at_most(times: float, what: str, value: float, beside: str, calibration: float) -> Aim:
+    """`value` is at most so many times what the same machine needed for `beside` in the same run."""
+    ratio = value / calibration
+    return Aim(f"{what}: {ratio:.2f} x {beside}, at most {times:g} x", ratio <= times)
+
+
+def at_least(times: float, what: str, value: float, beside: str, calibration: float) -> Aim:
+    """`value` is at least so many times what the same machine managed of `beside` in the same run."""
+    ratio = value / calibration
+    return Aim(f"{what}: {ratio:.2f} x {beside}, at least {times:g} x", ratio >= times)
 
 
 @dataclass(frozen=True)

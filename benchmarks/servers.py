@@ -128,11 +128,11 @@ def gunicorn(
 
 def _await_workers(master: int, count: int) -> tuple[int, ...]:
     """The process ids of all workers; the first answer may come before the last one is there. Raises TimeoutError."""
-    _until(lambda: len(children(master)) == count, f"there were not {count} workers")
+    until(lambda: len(children(master)) == count, f"there were not {count} workers")
     return tuple(children(master))
 
 
-def _until(happened: Callable[[], bool], otherwise: str) -> None:
+def until(happened: Callable[[], bool], otherwise: str) -> None:
     """Looks again and again, for nobody tells what another process does. Raises TimeoutError."""
     deadline = time.monotonic() + START_SECONDS
     while not happened():
@@ -167,7 +167,7 @@ def await_prices(port: int) -> None:
         return status == 200 and len(json.loads(body)["ltp"]) == PAIRS
 
     with KeepAlive(port, "/api/v1/ltp") as reader:
-        _until(priced, "not every pair had a price")
+        until(priced, "not every pair had a price")
 
 
 def _neutral_environment() -> dict[str, str]:
@@ -191,4 +191,4 @@ def _await_answer(process: subprocess.Popen[bytes], port: int, log: Path) -> Non
             return False
         return True
 
-    _until(answers, f"{process.args!r} did not answer")
+    until(answers, f"{process.args!r} did not answer")

@@ -39,6 +39,13 @@ def time_to_visible(simulator: Simulator, price: str, *readers: KeepAlive) -> fl
     raise TimeoutError(f"a trade at {price} was not visible within {DEADLINE:g} s")
 
 
+def time_beside(simulator: Simulator, price: str, reader: KeepAlive) -> float:
+    """Seconds from the exchange's own time of a trade to the end of an answer that has nothing to do with it."""
+    traded_at: float = simulator.trade(PAIR, price)["time"]
+    reader.get()
+    return time.time() - traded_at
+
+
 def _shows(reader: KeepAlive, price: str) -> bool:
     status, body = reader.get()
     return status == 200 and bool(json.loads(body)["ltp"][0]["amount"] == float(price))
