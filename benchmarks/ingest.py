@@ -7,6 +7,7 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
 from functools import partial
+from pathlib import Path
 from statistics import median
 from typing import NamedTuple
 
@@ -33,7 +34,7 @@ class Intake(NamedTuple):
 
 
 Await = Callable[[], None]
-Target = Callable[[Bench, Simulator, str], AbstractContextManager[tuple[int, Await]]]
+Target = Callable[[Bench, Simulator, str, Path], AbstractContextManager[tuple[int, Await]]]
 
 
 def measure(bench: Bench) -> Table:
@@ -43,7 +44,7 @@ def measure(bench: Bench) -> Table:
     }
     for _ in range(bench.scaled(5, 1)):
         for (protocol, name), intakes in cases.items():
-            intakes.append(_flood(bench, protocol, TARGETS[name]))
+            intakes.append(flood(bench, protocol, TARGETS[name]))
     middle = {case: Intake(*map(median, zip(*intakes, strict=True))) for case, intakes in cases.items()}
     rows = [
         (
@@ -61,8 +62,15 @@ def measure(bench: Bench) -> Table:
     return Table("Ticker frames taken in by one process", ("feed", "frames/s", "CPU µs/frame"), rows, aims)
 
 
-def _flood(bench: Bench, protocol: str, target: Target) -> Intake:
-    with simulated_exchange(bench) as exchange, target(bench, exchange, protocol) as (pid, await_mark):
+def flood(bench: Bench, protocol: str, target: Target, checkout: Path = PROJECT) -> Intake:
+    """One flood of tickers of one pair into the code of a checkout."""
+    with (
+        simulated_exchange(bench) as exchange,
+        target(bench, exchange, protocol, checkout) as (
+            pid,
+            await_mark,
+        ),
+    ):
         cpu_before, started = cpu_seconds(pid), time.monotonic()
         frames = exchange.flood(PAIR, 0, bench.scaled(3, 1)) or 0
         exchange.trade(PAIR, MARK)
@@ -72,12 +80,14 @@ def _flood(bench: Bench, protocol: str, target: Target) -> Intake:
 
 
 @contextmanager
-def _program(module: str, bench: Bench, exchange: Simulator, protocol: str) -> Iterator[tuple[int, Await]]:
+def _program(
+    module: str, bench: Bench, exchange: Simulator, protocol: str, checkout: Path
+) -> Iterator[tuple[int, Await]]:
     """A program that says `ready` and later `mark`."""
     command = [sys.executable, "-m", "gevent.monkey", "--module", module, PAIR, MARK]
     with on_cores(bench.cores.measured):
         process = subprocess.Popen(
-            command, cwd=PROJECT, env=service_environment(bench, exchange, protocol), stdout=subprocess.PIPE
+            command, cwd=checkout, env=service_environment(bench, exchange, protocol), stdout=subprocess.PIPE
         )
     assert process.stdout is not None
     lines = process.stdout
@@ -95,9 +105,9 @@ def _expect(line: bytes, wanted: bytes) -> None:
 
 
 @contextmanager
-def _service(bench: Bench, exchange: Simulator, protocol: str) -> Iterator[tuple[int, Await]]:
+def _service(bench: Bench, exchange: Simulator, protocol: str, checkout: Path) -> Iterator[tuple[int, Await]]:
     environment = service_environment(bench, exchange, protocol)
-    with gunicorn(bench, "wsgi:app", "gunicorn.conf.py", environment) as server:
+    with gunicorn(bench, "wsgi:app", "gunicorn.conf.py", environment, checkout=checkout) as server:
         await_prices(server.port)
         yield server.worker, lambda: _await_over_http(server)
 

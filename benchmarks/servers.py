@@ -77,10 +77,13 @@ def service(
     application: str = "wsgi:app",
     also_at: Path | None = None,
     settings: Mapping[str, str] | None = None,
+    checkout: Path = PROJECT,
 ) -> Iterator[Server]:
     """The service with all its pairs priced; `also_at` is a unix socket beside the port."""
     environment = service_environment(bench, simulator, protocol) | dict(settings or {})
-    with gunicorn(bench, application, "gunicorn.conf.py", environment, also_at=also_at) as server:
+    with gunicorn(
+        bench, application, "gunicorn.conf.py", environment, also_at=also_at, checkout=checkout
+    ) as server:
         await_prices(server.port)
         yield server
 
@@ -100,6 +103,7 @@ def gunicorn(
     environment: Mapping[str, str],
     *,
     also_at: Path | None = None,
+    checkout: Path = PROJECT,
 ) -> Iterator[Server]:
     """One worker, unless the environment says otherwise, on a free port; its output (the access log too) in a file."""
     with ExitStack() as listening:
@@ -113,7 +117,7 @@ def gunicorn(
         with log.open("wb") as output, on_cores(bench.cores.measured):
             process = subprocess.Popen(
                 command,
-                cwd=PROJECT,
+                cwd=checkout,
                 env={**_neutral_environment(), **environment},
                 pass_fds=[each.fileno() for each in listeners],
                 stdout=output,

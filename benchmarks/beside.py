@@ -1,0 +1,112 @@
+"""python -m benchmarks.beside CHECKOUT: is this code slower than another checkout of it? Both in turn, in one run."""
+
+import argparse
+import sys
+import tempfile
+from collections.abc import Sequence
+from contextlib import ExitStack
+from pathlib import Path
+from statistics import median
+
+from benchmarks.bench import Bench, Table, at_most, markdown
+from benchmarks.cost import Question, costs
+from benchmarks.ingest import TARGETS, flood
+from benchmarks.keep_alive import KeepAlive
+from benchmarks.load import load_source
+from benchmarks.machine import describe, split_cores
+from benchmarks.servers import service, simulated_exchange
+from benchmarks.ticks import PAIR, pause, prices, time_to_visible
+from tests.simulator.client import PROJECT
+
+SLACK = 1.05
+"""Times the other's figure that no row may exceed."""
+
+HERE, THERE = "this code", "the other"
+
+PATHS = {
+    "all 7 pairs": "/api/v1/ltp",
+    "one pair": f"/api/v1/ltp?pair={PAIR}",
+    "detail": "/api/v1/ltp?detail=true",
+    "status": "/api/v1/status",
+    "health": "/health",
+}
+
+PAUSE = 0.003
+"""Seconds between ticks."""
+
+
+def main() -> None:
+    """Prints one table; exits with 1 when a row is slower."""
+    parser = argparse.ArgumentParser(prog="python -m benchmarks.beside", description=__doc__)
+    parser.add_argument("checkout", type=Path, help="folder of the other checkout")
+    parser.add_argument("--quick", action="store_true", help="one short round, which shows that it works")
+    options = parser.parse_args()
+    cores = split_cores()
+    print("\n".join(f"- {line}" for line in describe(cores, load_source())), flush=True)
+    with tempfile.TemporaryDirectory(prefix="ltp-bench-") as scratch:
+        bench = Bench(cores, Path(scratch), options.quick)
+        table = compare(bench, {HERE: PROJECT, THERE: options.checkout.resolve()})
+    print(markdown(table))
+    sys.exit(0 if all(aim.kept for aim in table.aims) else 1)
+
+
+def compare(bench: Bench, checkouts: dict[str, Path]) -> Table:
+    """Each figure of both."""
+    figures = _requests(bench, checkouts) | _ticks(bench, checkouts) | _frames(bench, checkouts)
+    rows = [
+        (name, f"{here * 1e6:.1f}", f"{there * 1e6:.1f}", f"{here / there:.3f}")
+        for name, (here, there) in figures.items()
+    ]
+    aims = [at_most(SLACK, name, here, THERE, there) for name, (here, there) in figures.items()]
+    return Table("Two checkouts in turn", ("µs", HERE, THERE, "ratio"), rows, aims)
+
+
+Figures = dict[str, tuple[float, float]]
+"""Name → seconds here and there."""
+
+
+def _requests(bench: Bench, checkouts: dict[str, Path]) -> Figures:
+    with ExitStack() as running:
+        exchange = running.enter_context(simulated_exchange(bench))
+        servers = [
+            running.enter_context(service(bench, exchange, checkout=checkout))
+            for checkout in checkouts.values()
+        ]
+        names = [f"{name}, CPU per request" for name in PATHS]
+        questions = [
+            Question(server.port, server.workers, path) for path in PATHS.values() for server in servers
+        ]
+        found = costs(bench, questions, bench.scaled(7, 1))
+    return {name: (found[2 * n].cpu, found[2 * n + 1].cpu) for n, name in enumerate(names)}
+
+
+def _ticks(bench: Bench, checkouts: dict[str, Path]) -> Figures:
+    delays: list[list[float]] = [[], []]
+    with ExitStack() as running:
+        exchange = running.enter_context(simulated_exchange(bench))
+        readers = [
+            running.enter_context(KeepAlive(server.port, f"/api/v1/ltp?pair={PAIR}"))
+            for checkout in checkouts.values()
+            for server in [running.enter_context(service(bench, exchange, checkout=checkout))]
+        ]
+        price = prices()
+        for _ in range(bench.scaled(500, 20)):
+            for taken, reader in zip(delays, readers, strict=True):
+                pause(PAUSE)
+                taken.append(time_to_visible(exchange, next(price), reader))
+    return {"tick → GET, median": (median(delays[0]), median(delays[1]))}
+
+
+def _frames(bench: Bench, checkouts: dict[str, Path]) -> Figures:
+    figures: Figures = {}
+    for protocol in ("v1", "v2"):
+        taken: Sequence[list[float]] = [[], []]
+        for _ in range(bench.scaled(7, 1)):
+            for cpu, checkout in zip(taken, checkouts.values(), strict=True):
+                cpu.append(flood(bench, protocol, TARGETS["feed alone"], checkout).cpu_per_frame)
+        figures[f"Kraken {protocol}, CPU per frame"] = (median(taken[0]), median(taken[1]))
+    return figures
+
+
+if __name__ == "__main__":
+    main()
