@@ -75,6 +75,8 @@ class Keyring:
         self._random_bytes = random_bytes
         self._environment = _environment_key(environment_key, clock.wall()) if environment_key else None
         self._index: Mapping[str, ApiKey] = {}
+        self._had_keys = False
+        """Once true, always true: a back end that lost its keys must not let the next caller make the first one."""
         self._version: Hashable | None = None
         # Held while the file is read, so that an older reading never replaces a newer one; `check` does without.
         self._lock = Lock()
@@ -84,16 +86,14 @@ class Keyring:
         self._publish({})
 
     def check(self, text: str) -> ApiKey:
-        """The key of this text. Raises KeyInvalid in the same words whatever is wrong. Never touches the file.
+        """The key of this text. Raises KeyInvalid in the same words whatever is wrong.
 
-        StoreUnavailable for what may be a key while none was ever read.
+        A known key is checked from memory. An unknown one may have been made by another process a moment ago, so
+        the back end is asked once whether anything changed: StoreUnavailable when it cannot tell.
         """
-        well_formed = is_well_formed(text)
-        key = self._find(text) if well_formed else None
-        if key is None and well_formed and self._version is None:
-            raise StoreUnavailable(
-                "the API keys could not be read yet; try again, or see the log for the cause"
-            )
+        key = None
+        if is_well_formed(text):
+            key = self._find(text) or self._find_made_elsewhere(text)
         now = self._clock.wall()
         if key is None or key.state(now) != "active":
             raise KeyInvalid("the API key is not valid; ask an administrator for a new one")
@@ -118,7 +118,7 @@ class Keyring:
             created=now,
             expires=now + _checked_life(ttl),
         )
-        if (only_first and self._environment) or not self._back_end.insert(key, only_first=only_first):
+        if (only_first and self._had_keys) or not self._back_end.insert(key, only_first=only_first):
             raise KeyMissing("there already is an API key; use one that may administer keys")
         self._put(key)
         return text, key
@@ -151,8 +151,15 @@ class Keyring:
         return revoked
 
     def empty(self) -> bool:
-        """True when it is certain that no key was ever made, of whatever state, and none comes from AUTH_API_KEY."""
-        return self._version is not None and not self._index
+        """True when it is certain that no key was ever made, of whatever state, and none comes from AUTH_API_KEY.
+
+        Keys that this process knew and that the back end has lost since still count.
+        """
+        return self._version is not None and not self._had_keys
+
+    def known(self) -> bool:
+        """Whether the keys were ever read; until then `empty` cannot tell."""
+        return self._version is not None
 
     def refresh(self) -> None:
         """Reads the keys if anybody changed them. Raises StoreUnavailable, and what was known stays."""
@@ -190,6 +197,15 @@ class Keyring:
         key = self._index.get(wanted)
         return key if key and compare_digest(key.hash, wanted) else None
 
+    def _find_made_elsewhere(self, text: str) -> ApiKey | None:
+        try:
+            self.refresh()
+        except StoreUnavailable as error:
+            raise StoreUnavailable(
+                f"an API key that is not known here cannot be checked now: {error}"
+            ) from error
+        return self._find(text)
+
     def _touch(self, used: Mapping[str, float]) -> None:
         try:
             self._back_end.touch(used)
@@ -215,6 +231,7 @@ class Keyring:
     def _publish(self, keys: Mapping[str, ApiKey]) -> None:
         own = {self._environment.hash: self._environment} if self._environment else {}
         self._index = {**own, **keys, **own}
+        self._had_keys = self._had_keys or bool(self._index)
 
     def _is_environment(self, key_hash: str) -> bool:
         return self._environment is not None and key_hash == self._environment.hash

@@ -80,8 +80,15 @@ def _guard() -> None:
 
 def _needs_no_key(parts: Services, access: Access) -> bool:
     if access == "bootstrap":
-        return is_local() and parts.keyring.empty()
+        return is_local() and _is_without_keys(parts)
     return access == "explain" and is_local()
+
+
+def _is_without_keys(parts: Services) -> bool:
+    """Raises StoreUnavailable, with the cause, where nothing tells whether there are keys."""
+    if not parts.keyring.known():
+        parts.keyring.refresh()
+    return parts.keyring.empty()
 
 
 def _check(parts: Services, text: str, needed: Permission) -> None:
@@ -89,12 +96,15 @@ def _check(parts: Services, text: str, needed: Permission) -> None:
     address = limit_key(
         client_address(request.remote_addr or "", forwarded_for, parts.config.trusted_proxies)
     )
-    if (wait := parts.key_failures.check(address)) is not None:
-        parts.observer.key_checked("blocked")
-        raise RateLimited("too many wrong API keys from this address; wait before the next one", wait)
     try:
         key = parts.keyring.check(text)
     except KeyInvalid:
+        # Only a wrong key is held against its address: others behind the same address may have right ones.
+        if (wait := parts.key_failures.check(address)) is not None:
+            parts.observer.key_checked("blocked")
+            raise RateLimited(
+                "too many wrong API keys from this address; wait before the next one", wait
+            ) from None
         parts.key_failures.failed(address)
         parts.observer.key_checked("invalid")
         raise

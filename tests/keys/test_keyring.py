@@ -135,19 +135,28 @@ def test_a_key_differs_from_a_valid_one_in_its_last_character_and_is_refused(key
     assert_refused(keyring, text.swapcase())
 
 
-def test_a_hundred_thousand_guesses_are_refused_and_none_touches_the_back_end(
-    keyring: Keyring, shared: MemoryKeys
+def test_ten_thousand_guesses_are_refused_and_read_no_key_again(
+    keyring: Keyring, shared: MemoryKeys, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     text, _ = keyring.create("ops", "admin", DAY)
-    calls = shared.calls
-    for number in range(100_000):
+    keyring.refresh()
+    monkeypatch.setattr(shared, "load", lambda: pytest.fail("the keys were read though none was made"))
+    for number in range(10_000):
         guess = f"{text[:20]}{number:027d}"
         try:
             keyring.check(guess)
         except KeyInvalid:
             continue
         pytest.fail(f"accepted {guess}")
+
+
+def test_a_known_key_and_what_can_be_none_never_touch_the_back_end(
+    keyring: Keyring, shared: MemoryKeys
+) -> None:
+    text, _ = keyring.create("ops", "admin", DAY)
+    calls = shared.calls
     keyring.check(text)
+    assert_refused(keyring, "nonsense")
     assert shared.calls == calls
 
 
@@ -170,11 +179,18 @@ def _seconds(call: Callable[[], object]) -> float:
     return time.perf_counter() - before
 
 
-def test_another_process_knows_a_new_key_after_one_refresh(keyring: Keyring, elsewhere: Keyring) -> None:
+def test_another_process_knows_a_new_key_at_its_first_use(keyring: Keyring, elsewhere: Keyring) -> None:
     text, key = keyring.create("ops", "read", DAY)
-    assert_refused(elsewhere, text)
-    elsewhere.refresh()
     assert elsewhere.check(text) == key
+
+
+def test_an_unknown_key_is_not_called_wrong_while_the_back_end_cannot_tell(
+    keyring: Keyring, elsewhere: Keyring, shared: MemoryKeys
+) -> None:
+    text, _ = keyring.create("ops", "read", DAY)
+    shared.trouble = StoreUnavailable("disk gone")
+    with pytest.raises(StoreUnavailable, match="cannot be checked now: disk gone"):
+        elsewhere.check(text)
 
 
 def test_another_process_refuses_a_revoked_key_after_one_refresh(
@@ -212,9 +228,10 @@ def test_nobody_is_told_that_his_key_is_wrong_while_the_keys_were_never_read(
     begun = Keyring(shared, clock, ENVIRONMENT_KEY, secrets.token_bytes)
     assert begun.check(ENVIRONMENT_KEY).permission == "admin"
     assert_refused(begun, "nonsense")
-    with pytest.raises(StoreUnavailable, match="could not be read yet"):
+    shared.trouble = StoreUnavailable("disk gone")
+    with pytest.raises(StoreUnavailable, match="disk gone"):
         begun.check(text)
-    begun.refresh()
+    shared.trouble = None
     assert begun.check(text) == key
 
 
@@ -378,6 +395,19 @@ def test_the_ring_is_not_called_empty_with_auth_api_key_or_while_nobody_knows(
 ) -> None:
     assert not open_another(shared, clock, ENVIRONMENT_KEY).empty()
     assert not Keyring(shared, clock, None, secrets.token_bytes).empty()
+
+
+def test_keys_that_the_back_end_has_lost_do_not_make_the_ring_empty_again(
+    keyring: Keyring, shared: MemoryKeys
+) -> None:
+    keyring.create("ops", "admin", DAY)
+    shared.keys.clear()
+    shared.changes += 1
+    keyring.refresh()
+    assert not keyring.empty()
+    with pytest.raises(KeyMissing):
+        keyring.create("intruder", "admin", DAY, only_first=True)
+    assert shared.keys == {}
 
 
 def test_only_one_process_makes_the_first_key(keyring: Keyring, elsewhere: Keyring) -> None:

@@ -231,6 +231,26 @@ def test_with_a_file_that_cannot_be_written_reads_and_the_environments_key_go_on
         assert stuck.get("/collectors/symbols").json()["symbols"] == ["BTCUSDT"]
 
 
+def test_a_key_is_good_in_each_of_two_workers_as_soon_as_it_is_made(
+    simulator: Simulator, tmp_path: Path
+) -> None:
+    more = {"WEB_CONCURRENCY": "2", "AUTH_ENABLED": "true", "COLLECTORS": ""}
+    seen = set[int]()
+    with start(simulator, tmp_path, **more) as pair, ThreadPoolExecutor(8) as clients:
+
+        def both_accept_a_new_key() -> bool:
+            made = pair.send("POST", "/auth/api-keys?name=reader", KEY).json()
+            key = {"X-API-Key": made["key"]}
+            answers = list(clients.map(lambda _: pair.get("/api/v1/status", key), range(8)))
+            assert {answer.status for answer in answers} == {200}
+            seen.update(int(answer.json()["worker"]["pid"]) for answer in answers)
+            return seen == set(pair.worker_pids())
+
+        for _ in range(10):
+            both_accept_a_new_key()
+        pair.until(both_accept_a_new_key)
+
+
 def test_two_workers_agree_on_a_new_and_on_a_revoked_key_within_two_seconds(
     simulator: Simulator, tmp_path: Path
 ) -> None:

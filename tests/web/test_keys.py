@@ -84,6 +84,17 @@ def test_a_first_key_made_elsewhere_a_moment_ago_counts(service: FreshService, t
     assert refusal(ask(service, "POST", "?name=here", peer=HOME)) == (401, "API_KEY_MISSING")
 
 
+def test_a_store_that_cannot_be_read_is_told_with_its_cause_to_who_asks_for_the_first_key(
+    fresh_service: MakeService, tmp_path: Path
+) -> None:
+    (tmp_path / "a file").touch()
+    service = fresh_service(database_path=tmp_path / "a file" / "ltp.sqlite3")
+    answer = ask(service, "POST", "?name=ops", peer=HOME)
+
+    assert refusal(answer) == (500, "CACHE_ERROR")
+    assert "DATABASE_PATH" in answer.get_json()["message"]
+
+
 def test_the_first_key_must_be_able_to_make_others(service: FreshService) -> None:
     assert refusal(ask(service, "POST", "?name=x&permission=read", peer=HOME)) == (400, "INVALID_PARAMETER")
 
