@@ -101,6 +101,8 @@ class Invalid(msgspec.Struct, frozen=True):
 
     reason: str
     message: str
+    symbol: str | None = None
+    """Whose value it is, where that can be read: what is known of it may be wrong from now on."""
 
 
 Event = (

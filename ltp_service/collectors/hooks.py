@@ -30,6 +30,9 @@ class Hooks:
     def wasted(self, now: float) -> None:
         """Something arrived that could not be used."""
 
+    def contradicted(self, symbol: str, now: float) -> None:
+        """Something arrived about this symbol that could not be used: what is known of it may be wrong."""
+
     def connected(self, now: float) -> None:
         """A new connection, on which nothing is subscribed yet."""
 

@@ -99,6 +99,8 @@ class Reading:
                 self._subscriptions.lose(event.channel, event.symbol, now)
             case Invalid():
                 self.refuse(event.reason, event.message)
+                if event.symbol is not None:
+                    self._collector.contradicted(event.symbol, now)
             case Skipped():
                 self._counted[event.kind] += 1
             case Leaving():

@@ -45,7 +45,7 @@ EVENTS: dict[str, Callable[..., Event]] = {
     "no": lambda symbol: Refused("not supported", "ticker", symbol),
     "never": lambda: Refused("slow down"),
     "trade": lambda symbol, price: LastTrade(symbol, price, Decimal(price)),
-    "invalid": lambda reason: Invalid(reason, "cannot be"),
+    "invalid": lambda reason, symbol=None: Invalid(reason, "cannot be", symbol),
     "status": MarketChanged,
     "answer": lambda number, error=None: Answered(int(number), error),
     "skip": Skipped,
@@ -102,6 +102,9 @@ class Toy(Collector):
 
     def activated(self) -> None:
         self.activations += 1
+
+    def contradicted(self, symbol: str, now: float) -> None:
+        self.seen.append(f"contradicted {symbol}")
 
 
 class Demanding(Toy):
@@ -537,3 +540,10 @@ def test_what_the_order_to_stop_interrupts_is_no_failure() -> None:
     script.play(toy)
 
     assert (toy.link().state, toy.link().last_error, script.observer.failures) == ("stopped", None, [])
+
+
+def test_the_symbol_of_a_value_that_cannot_be_used_is_told() -> None:
+    toy, script = play([*OPEN, "invalid shape A", "invalid shape"])
+
+    assert script.observer.refused["shape"] == 2
+    assert [seen for seen in toy.seen if seen.startswith("contradicted")] == ["contradicted A"]

@@ -224,6 +224,26 @@ def test_a_way_that_stays_stuck_ends_with_the_deadline_and_says_where(stuck: str
     assert "not within 0.3 s" in str(error)
 
 
+def test_a_server_hello_that_drips_ends_with_the_deadline_in_a_patched_process_too() -> None:
+    """There each read of the TLS handshake may last as long as the socket's timeout says, one after the other."""
+    with Peer(dripping(b"\x00", first=SERVER_HELLO), handshake=False) as server:
+        told = run_patched(
+            """
+            import sys, threading
+            from ltp_service.collectors.dialing import Dialer
+            from ltp_service.errors import Unreachable
+
+            try:
+                Dialer(sys.argv[1], timeout=0.3).dial(threading.Event())
+            except Unreachable as error:
+                print(error.reason, "TLS handshake" in str(error))
+            """,
+            server.url.replace("ws", "wss", 1),
+        )
+
+    assert told == "timeout True"
+
+
 def test_addresses_that_all_swallow_syns_end_with_the_deadline() -> None:
     with swallowing() as first, swallowing("127.0.0.2") as second:
         error = failure(Dialer("ws://exchange.test/", timeout=0.5, resolve=lambda *_: at(first, second)))
