@@ -64,8 +64,9 @@ class RecordingObserver(Observer):
         self.failures.append(reason)
 
 
-Step = str | float | None | Exception | Callable[[], None]
-"""What a scripted connection does at one read: give a frame, let seconds pass, give nothing, fail, or act."""
+Step = str | list[str] | float | None | Exception | Callable[[], None]
+"""What a scripted connection does at one read: give a frame or several in one piece, let seconds pass, give nothing,
+fail, or act."""
 
 
 class ScriptedConnection:
@@ -74,16 +75,24 @@ class ScriptedConnection:
     def __init__(self, clock: FakeClock, steps: Iterable[Step] = ()) -> None:
         self._clock = clock
         self._steps = iter(tuple(steps))
+        self._received: list[str] = []
         self.sent: list[str] = []
         self.closed = False
 
     def send(self, text: str) -> None:
         self.sent.append(text)
 
+    def take_received(self) -> list[str]:
+        received, self._received = self._received, []
+        return received
+
     def receive(self) -> str | None:
         for step in self._steps:
             if step is None or isinstance(step, str):
                 return step
+            if isinstance(step, list):
+                first, *self._received = step
+                return first
             if isinstance(step, Exception):
                 raise step
             if callable(step):

@@ -204,7 +204,7 @@ class Collector(Hooks):
                 turn_ends = now + _turn(now - looked_at)
             if frame is not None:
                 self._last_frame_at = now
-                self._reading.digest(frame, now)
+                self._digest(frame, connection.take_received(), now)
             if now >= tend_at:
                 self._tend(connection, now)
                 tend_at = now + TENDING
@@ -213,6 +213,17 @@ class Collector(Hooks):
                 self._sleep(GIVE_WAY)
                 looked_at = gave_way_at = self._clock.monotonic()
                 turn_ends = looked_at + _turn(looked_at - now)
+
+    def _digest(self, frame: str, received: list[str], now: float) -> None:
+        """One frame, and those that came right behind it."""
+        if not received:
+            self._reading.digest(frame, now)
+            return
+        frames = [frame, *received]
+        newest = self.without_superseded(frames)
+        self._reading.skip(len(frames) - len(newest))
+        for each in newest:
+            self._reading.digest(each, now)
 
     def _receive(self, connection: Connection) -> str | None:
         try:

@@ -24,6 +24,9 @@ MAX_FRAGMENTS = 100
 
 _READ_SIZE = 64 * 1024
 
+_WHOLE_TEXT = 0x80 | ABNF.OPCODE_TEXT
+"""First byte of a frame that is a message of its own, without extensions."""
+
 _SIGNS_OF_LIFE = (ABNF.OPCODE_PING, ABNF.OPCODE_PONG)
 """They show that somebody is there, and nothing about the data that we came for."""
 
@@ -39,6 +42,9 @@ class Connection(Protocol):
 
         What trickles in makes it no longer, and pings are no message. Raises Unreachable when the connection is over, BadFrame for a message that is not text.
         """
+
+    def take_received(self) -> list[str]:
+        """The text messages that follow and have been received whole already, in order; never waits."""
 
     def close(self) -> None:
         """Ends it at once; never raises."""
@@ -87,6 +93,9 @@ class WebSocketConnection:
             return _text(opcode, data)
         return _text(opcode, frame.data)
 
+    def take_received(self) -> list[str]:
+        return [] if self._parts else self._socket.frame_buffer.take_whole_texts()
+
     def close(self) -> None:
         self._socket.abort()  # type: ignore[no-untyped-call]
         self._socket.shutdown()  # type: ignore[no-untyped-call]
@@ -122,12 +131,41 @@ class _BufferedFrames(frame_buffer):
         self._at = end
         return piece
 
+    def take_whole_texts(self) -> list[str]:
+        """The plain text frames at the beginning of what was read; called between two frames.
+
+        A burst has hundreds of them, and the library needs several times as long for each. What is not plain is
+        left to it.
+        """
+        texts: list[str] = []
+        read, at = self._read, self._at
+        while (begin := _begin_of_text(read, at)) is not None:
+            length = read[at + 1] if begin == at + 2 else int.from_bytes(read[at + 2 : begin])
+            end = begin + length
+            if end > len(read):
+                break
+            try:
+                texts.append(read[begin:end].decode())
+            except UnicodeDecodeError:
+                break
+            at = end
+        self._at = at
+        return texts
+
     def _check(self) -> None:
         now = time.monotonic()
         if self.ends_at is None:
             self.ends_at = now + self._patience
         elif now >= self.ends_at:
             raise websocket.WebSocketTimeoutException("the frame is not whole yet")
+
+
+def _begin_of_text(read: bytes, at: int) -> int | None:
+    """Where the payload begins of a whole, unmasked text message of less than 64 KiB (RFC 6455, 5.2); else None."""
+    if len(read) < at + 4 or read[at] != _WHOLE_TEXT:
+        return None
+    length = read[at + 1]
+    return at + 2 if length < 126 else at + 4 if length == 126 else None
 
 
 class _BufferedSocket(websocket.WebSocket):

@@ -27,6 +27,10 @@ class Hooks:
         """A change of an order book arrived. Raises BadFrame when it cannot be believed."""
         raise NotImplementedError
 
+    def without_superseded(self, frames: list[str]) -> list[str]:
+        """Of frames that arrived together, those that have to be read, in order."""
+        return frames
+
     def wasted(self, now: float) -> None:
         """Something arrived that could not be used."""
 

@@ -63,6 +63,11 @@ class Reading:
             self._counted[parsed.kind] += 1
             self._follow(parsed, now)
 
+    def skip(self, frames: int) -> None:
+        """So many frames are not read, because later ones say what is in them."""
+        if frames:
+            self._counted["superseded"] += frames
+
     def _follow(self, parsed: Parsed, now: float) -> None:
         for event in parsed.events:
             try:

@@ -423,3 +423,43 @@ def test_a_collector_gives_up_a_line_that_only_trickles_and_obeys_the_order_to_s
 
     assert not thread.is_alive()
     assert collector.link().state == "stopped"
+
+
+def in_bursts(*frames: bytes) -> list[list[str]]:
+    """What each read of these frames brings, up to the message `end`; a message that is no text is told as such."""
+    bursts: list[list[str]] = []
+    with Peer(lambda peer: peer.sendall(b"".join(frames) + frame(b"end"))) as server:
+        connection = connect(server.url)
+        while not bursts or bursts[-1][-1] != "end":
+            try:
+                text = connection.receive()
+            except BadFrame as error:
+                text = error.reason
+            bursts.append([text or "", *connection.take_received()])
+        connection.close()
+    return bursts
+
+
+def test_what_was_received_whole_behind_a_message_is_taken_in_order_and_without_another_read() -> None:
+    texts = ["first", "", "\u20ac" * 40, "x" * 125, "y" * 126, "z" * 65_535, *map(str, range(500))]
+    bursts = in_bursts(*(frame(text.encode()) for text in texts))
+
+    assert [text for burst in bursts for text in burst] == [*texts, "end"]
+    assert len(bursts) < len(texts) / 10
+
+
+@pytest.mark.parametrize(
+    ("odd", "told"),
+    [
+        (frame(b"x", BINARY), "binary"),
+        (frame(b"\xff"), "encoding"),
+        (frame(b"hello", PING), ""),
+        (frame(b"a", final=False) + frame(b"b", CONTINUATION), "ab"),
+        (frame(b"w" * 70_000), "w" * 70_000),
+    ],
+    ids=["binary", "not UTF-8", "ping", "fragments", "large"],
+)
+def test_what_is_not_plain_in_a_burst_keeps_its_place(odd: bytes, told: str) -> None:
+    bursts = in_bursts(frame(b"before"), frame(b"just before"), odd, frame(b"after"))
+
+    assert [text for burst in bursts for text in burst] == ["before", "just before", told, "after", "end"]

@@ -44,6 +44,7 @@ class KrakenCollector(Collector):
         equipment: Equipment,
     ) -> None:
         dialect = v2 if urlsplit(url).path.rstrip("/").endswith("/v2") else v1
+        self._ticker_of = dialect.ticker_of
         self._pairs = {dialect.symbol_of(pair): pair for pair in pairs}
         self._store = store
         self._quarantine = quarantine
@@ -60,6 +61,16 @@ class KrakenCollector(Collector):
         """Seconds by which the exchange's time may be ahead of what it told: for how long that was under way."""
         self._lag = self._lag_seen_at = 0.0
         super().__init__(dialect, Subscriptions(self._pairs, CHANNELS), equipment)
+
+    def without_superseded(self, frames: list[str]) -> list[str]:
+        """Without the tickers that a later one of the same pair replaces, so that a burst is read in time."""
+        tickers = list(map(self._ticker_of, frames))
+        last = {symbol: place for place, symbol in enumerate(tickers) if symbol is not None}
+        return [
+            frame
+            for place, (frame, symbol) in enumerate(zip(frames, tickers, strict=True))
+            if symbol is None or last[symbol] == place
+        ]
 
     def take(self, trade: LastTrade, received_at: float) -> None:
         pair = self._pairs.get(trade.symbol)

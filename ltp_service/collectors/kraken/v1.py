@@ -24,6 +24,9 @@ from ltp_service.pairs import kraken_v1_symbol
 
 symbol_of = kraken_v1_symbol
 
+_TICKER_TAIL = 40
+"""Characters at the end of a frame that hold its channel and its symbol."""
+
 _LATEST = 253402300800.0
 """The year 10000."""
 
@@ -68,6 +71,17 @@ def write(request: Request, request_id: int) -> str:
 def ping(request_id: int) -> str:
     """A question that the exchange answers even before any subscription."""
     return msgspec.json.encode({"event": "ping", "reqid": request_id}).decode()
+
+
+def ticker_of(frame: str) -> str | None:
+    """The symbol, where the frame is a ticker; None for all others.
+
+    It is told from the end of the text, because a burst holds hundreds of tickers of which one is read.
+    """
+    if not frame.startswith("[") or not frame.endswith('"]'):
+        return None
+    before, found, symbol = frame[-_TICKER_TAIL:-2].rpartition('"ticker","')
+    return symbol if found and before.endswith(",") else None
 
 
 def parse(frame: str) -> Parsed:

@@ -65,6 +65,8 @@ class _Status(msgspec.Struct):
     system: str | None = None
 
 
+_TICKER_UPDATE = '{"channel":"ticker","type":"update","data":[{"symbol":"'
+
 _FRAME = msgspec.json.Decoder(_Frame)
 _TICKERS = msgspec.json.Decoder(list[_Ticker])
 _TRADES = msgspec.json.Decoder(list[_Trade])
@@ -100,6 +102,16 @@ def parse(frame: str) -> Parsed:
         case None:
             return _parse_answer(message)
     return Parsed(message.channel if message.channel in {"book", "ohlc", "instrument"} else "unknown", ())
+
+
+def ticker_of(frame: str) -> str | None:
+    """The symbol, where the frame is an update of that ticker and of nothing else; None for all others.
+
+    It is told from the text, because a burst holds hundreds of tickers of which one is read.
+    """
+    if not frame.startswith(_TICKER_UPDATE) or frame.count('"symbol"') != 1:
+        return None
+    return frame[len(_TICKER_UPDATE) : frame.find('"', len(_TICKER_UPDATE))]
 
 
 def _parse_answer(message: _Frame) -> Parsed:
