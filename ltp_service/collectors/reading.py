@@ -103,13 +103,16 @@ class Reading:
             case Ended():
                 self._subscriptions.lose(event.channel, event.symbol, now)
             case Invalid():
-                self.refuse(event.reason, event.message)
-                if event.symbol is not None:
-                    self._collector.contradicted(event.symbol, now)
+                self._disbelieve(event, now)
             case Skipped():
                 self._counted[event.kind] += 1
             case Leaving():
                 self._collector.leave()
+
+    def _disbelieve(self, value: Invalid, now: float) -> None:
+        self.refuse(value.reason, value.message)
+        if value.symbol is not None:
+            self._collector.contradicted(value.symbol, now)
 
     def _answered(self, answer: Answered, now: float) -> None:
         request = self._asking.answered(answer.request_id)
