@@ -17,6 +17,7 @@ from ltp_service.stores.changes import Changes
 from ltp_service.stores.journal import Journal
 from ltp_service.stores.memory import MemoryStore
 from ltp_service.tick import WEBSOCKET, Source, Tick
+from tests.deadline import DEADLINE
 
 BTC, ETH, XRP = Pair("BTC", "USD"), Pair("ETH", "USD"), Pair("XRP", "USD")
 
@@ -181,7 +182,7 @@ def tick(
     return Tick(pair, price, Decimal(price), source, traded_at, trade_id, received_at, happened_at)
 
 
-def eventually(condition: Callable[[], bool], seconds: float = 10.0) -> None:
+def eventually(condition: Callable[[], bool], seconds: float = DEADLINE) -> None:
     """Waits until another thread or process made `condition` true; fails after `seconds`."""
     pause = threading.Event()
     for _ in range(int(seconds / 0.005)):

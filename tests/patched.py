@@ -5,6 +5,8 @@ import sys
 from pathlib import Path
 from textwrap import dedent
 
+from tests.deadline import DEADLINE
+
 PROJECT = Path(__file__).resolve().parent.parent
 
 
@@ -16,7 +18,7 @@ def run_patched(code: str, *arguments: str) -> str:
         cwd=PROJECT,
         capture_output=True,
         text=True,
-        timeout=30,
+        timeout=DEADLINE,
         check=False,
     )
     assert done.returncode == 0, done.stderr

@@ -10,10 +10,8 @@ from pathlib import Path
 
 from ltp_service.config import Config
 from ltp_service.redis_client import RedisClient, open_redis
+from tests.deadline import DEADLINE
 from tests.programs import require_program
-
-DEADLINE = 10.0
-"""Seconds for a server to begin or end."""
 
 _PACE = 0.01
 

@@ -8,7 +8,8 @@ from typing import Any
 from websockets.exceptions import ConnectionClosed
 from websockets.sync.client import ClientConnection
 
-DEADLINE = 5.0
+from tests.deadline import DEADLINE
+
 SILENCE = 0.1
 """Seconds without a frame after which none is expected."""
 

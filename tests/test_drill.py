@@ -11,6 +11,7 @@ from typing import Any
 
 import pytest
 
+from tests.deadline import DEADLINE
 from tests.drill.clients import Reading, Served
 from tests.drill.proxy import Proxy
 from tests.drill.run_queue import RunQueue
@@ -18,7 +19,7 @@ from tests.drill.table import END, START, put_between_marks
 from tests.drill.truth import TRANSPORT, Mute, Truth
 from tests.process.fleet import until
 from tests.process.load import Load
-from tests.process.service import DEADLINE, Service
+from tests.process.service import Service
 from tests.simulator.client import Simulator
 
 PAIR = "BTC/USD"

@@ -23,6 +23,7 @@ from ltp_service.last_prices import LastPrices
 from ltp_service.stores.changes import Changes
 from ltp_service.stores.journal import Journal
 from ltp_service.stores.memory import MemoryStore
+from tests.deadline import DEADLINE
 from tests.fakes import BTC, RecordingObserver, eventually, open_quarantine
 from tests.patched import run_patched
 from tests.simulator.client import Simulator
@@ -155,7 +156,7 @@ def test_many_threads_may_ask_at_once(exchange: Simulator, config: Config) -> No
         for asker in askers:
             asker.start()
         for asker in askers:
-            asker.join(10)
+            asker.join(DEADLINE)
 
     assert answers == [Decimal("100000.1")] * 16
 

@@ -18,10 +18,11 @@ import pytest
 from websockets.exceptions import ConnectionClosed, InvalidMessage, InvalidStatus
 from websockets.sync.client import connect
 
+from tests.deadline import DEADLINE
 from tests.simulator.client import PROJECT, Simulator, SimulatorError
 from tests.simulator.faults import KNOWN
 from tests.simulator.market import STANDARD_PAIRS
-from tests.simulator_reader import DEADLINE, SILENCE, Reader
+from tests.simulator_reader import SILENCE, Reader
 
 RECORDED = PROJECT.parent / "shared" / "recorded" / "kraken"
 

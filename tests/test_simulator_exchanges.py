@@ -18,9 +18,10 @@ import pytest
 from websockets.exceptions import InvalidStatus
 from websockets.sync.client import ClientConnection, connect
 
+from tests.deadline import DEADLINE
 from tests.simulator.client import PROJECT, Simulator, SimulatorError
 from tests.simulator.venue_faults import KNOWN
-from tests.simulator_reader import DEADLINE, Reader
+from tests.simulator_reader import Reader
 
 RECORDED = PROJECT.parent / "shared" / "recorded"
 BOTH = ("bybit", "binance")

@@ -17,6 +17,7 @@ from ltp_service.config import Config
 from ltp_service.pairs import read_pair
 from ltp_service.services import services_of
 from ltp_service.trade_wiring import rest_url
+from tests.deadline import DEADLINE
 from tests.fakes import eventually
 from tests.service import NOWHERE
 from tests.websocket_peer import Peer, frame
@@ -80,7 +81,7 @@ def sells_bitcoin(until: threading.Event) -> Callable[[socket.socket], None]:
         for number in (1, 2):
             text = '{"trade":%d,"symbol":"BTCUSDT","price":"64103.90","size":"0.50","at":%d}'
             client.sendall(frame((text % (number, TRADED + number)).encode()))
-        until.wait(10)
+        until.wait(DEADLINE)
 
     return conversation
 
@@ -113,7 +114,7 @@ def test_an_exchange_more_is_one_module_and_one_registry_line(
         finally:
             stop.set()
             end.set()
-            feed.join(10)
+            feed.join(DEADLINE)
 
     assert '"trade_id":"2"' in told
     assert '"price":64103.9,"quantity":0.5' in told

@@ -9,6 +9,8 @@ from hashlib import sha1
 from types import TracebackType
 from typing import Self
 
+from tests.deadline import DEADLINE
+
 TEXT, BINARY, CONTINUATION, CLOSE, PING, PONG = 1, 2, 0, 8, 9, 10
 _GUID = b"258EAFA5-E914-47DA-95CA-C5AB0DC85B11"
 
@@ -76,7 +78,7 @@ class Peer:
     ) -> None:
         self.listener.shutdown(socket.SHUT_RDWR)  # wakes whoever still waits for a client
         self.listener.close()
-        self._thread.join(5)
+        self._thread.join(DEADLINE)
 
     def _run(self) -> None:
         try:

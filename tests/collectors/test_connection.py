@@ -20,6 +20,7 @@ from ltp_service.collectors.dialing import Dialer
 from ltp_service.errors import BadFrame, ExchangeError, Unreachable
 from ltp_service.observer import Observer
 from ltp_service.stores.trades import TradeStore
+from tests.deadline import DEADLINE
 from tests.fakes import RecordingObserver, eventually
 from tests.simulator.client import Simulator
 from tests.websocket_peer import (
@@ -69,7 +70,7 @@ def sends(*pieces: bytes) -> Conversation:
 
 
 def _wait(event: threading.Event) -> None:
-    event.wait(5)
+    event.wait(DEADLINE)
 
 
 def test_text_comes_out_as_it_was_sent() -> None:
@@ -232,7 +233,7 @@ def test_a_timeout_in_the_middle_of_a_frame_loses_nothing(cut: int) -> None:
 
     def talk(peer: socket.socket) -> None:
         peer.sendall(message[:cut])
-        timed_out.wait(5)
+        timed_out.wait(DEADLINE)
         peer.sendall(message[cut:])
 
     with Peer(talk) as server:
@@ -248,7 +249,7 @@ def test_a_timeout_between_two_fragments_loses_nothing() -> None:
 
     def talk(peer: socket.socket) -> None:
         peer.sendall(frame(b"one ", final=False))
-        timed_out.wait(5)
+        timed_out.wait(DEADLINE)
         peer.sendall(frame(b"two", CONTINUATION) + frame(b"next"))
 
     with Peer(talk) as server:
@@ -418,7 +419,7 @@ def test_a_collector_gives_up_a_line_that_only_trickles_and_obeys_the_order_to_s
             eventually(lambda: collector.link().last_error is not None, 60.0)
             assert "no frame" in (collector.link().last_error or "")
         stop.set()
-        thread.join(60.0)
+        thread.join(DEADLINE)
         done.set()
 
     assert not thread.is_alive()

@@ -15,6 +15,7 @@ import pytest
 
 from ltp_service.collectors.dialing import Address, Dialer, in_turn
 from ltp_service.errors import ExchangeError, Rejected, Unreachable
+from tests.deadline import DEADLINE
 from tests.patched import run_patched
 from tests.websocket_peer import Conversation, Peer, read_request, shake_hands, upgrade_answer
 
@@ -538,6 +539,6 @@ def test_connections_that_fail_leave_no_thread_behind() -> None:
     for _ in range(5):
         refused(b"HTTP/1.1 500 No\r\nContent-Length: 0\r\n\r\n", timeout=30.0)
     for thread in set(threading.enumerate()) - before:
-        thread.join(2)
+        thread.join(DEADLINE)
 
     assert set(threading.enumerate()) <= before

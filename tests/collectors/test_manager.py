@@ -9,6 +9,7 @@ import pytest
 
 from ltp_service.collectors import manager as manager_module
 from ltp_service.collectors.manager import CollectorManager
+from tests.deadline import DEADLINE
 from tests.fakes import FakeClock, eventually
 
 
@@ -24,7 +25,7 @@ class Waiting:
     def run(self, stop: Event) -> None:
         self.runs += 1
         self.started.set()
-        stop.wait(30)
+        stop.wait(DEADLINE)
         self.ended.set()
 
 
@@ -66,7 +67,7 @@ def test_every_runner_runs_once_until_it_is_told_to_stop() -> None:
     manager.start()
     manager.start()
 
-    assert all(runner.started.wait(5) for runner in runners)
+    assert all(runner.started.wait(DEADLINE) for runner in runners)
     assert all(state.alive for state in manager.states())
     assert manager.stop(5.0)
     assert all(runner.ended.is_set() and runner.runs == 1 for runner in runners)
@@ -87,7 +88,7 @@ def test_a_bug_in_a_runner_does_not_end_it_and_is_told(caplog: pytest.LogCapture
     manager = CollectorManager((runner, Waiting()))
     with caplog.at_level(logging.ERROR):
         manager.start()
-        assert runner.started.wait(5)
+        assert runner.started.wait(DEADLINE)
     (state, other) = manager.states()
 
     assert (state.restarts, state.last_error, state.alive) == (3, "RuntimeError: a bug", True)
@@ -110,7 +111,7 @@ def test_a_runner_that_ran_for_long_is_not_punished_for_how_it_began(
     runner = Settling(times=4)
     manager = CollectorManager((runner,), clock.monotonic)
     manager.start()
-    assert runner.started.wait(5)
+    assert runner.started.wait(DEADLINE)
 
     delays = [re.findall(r"in (\S+) s", record.message) for record in caplog.records]
     assert delays == [["0.01"], ["0.02"], ["0.04"], ["0.01"]]
@@ -121,7 +122,7 @@ def test_a_runner_that_does_not_end_is_named_and_holds_nobody_up(caplog: pytest.
     stubborn = Stubborn()
     manager = CollectorManager((stubborn,))
     manager.start()
-    assert stubborn.started.wait(5)
+    assert stubborn.started.wait(DEADLINE)
     with caplog.at_level(logging.INFO):
         assert not manager.stop(0.05)
 

@@ -7,6 +7,7 @@ import pytest
 from gevent import monkey
 
 from ltp_service.collectors.spawn import greenlets, spawn
+from tests.deadline import DEADLINE
 from tests.patched import run_patched
 
 
@@ -19,7 +20,7 @@ def test_in_an_unpatched_process_it_runs_on_a_native_thread_with_a_hub_of_its_ow
         seen.extend((threading.current_thread().name, gevent.get_hub(), is_greenlet))
 
     task = spawn(look, "the feed")
-    task.join(5)
+    task.join(DEADLINE)
 
     assert not task.is_alive()
     name, hub, is_greenlet = seen
@@ -32,28 +33,28 @@ def test_nobody_has_to_run_a_hub_for_it() -> None:
     done = threading.Event()
     task = spawn(done.set, "the feed")
 
-    assert done.wait(5)
-    task.join(5)
+    assert done.wait(DEADLINE)
+    task.join(DEADLINE)
 
 
 def test_it_can_be_waited_for_with_a_limit() -> None:
     let_go = threading.Event()
 
     def wait() -> None:
-        let_go.wait(10)
+        let_go.wait(DEADLINE)
 
     task = spawn(wait, "the feed")
     task.join(0.02)
     assert task.is_alive()
     let_go.set()
-    task.join(5)
+    task.join(DEADLINE)
     assert not task.is_alive()
 
 
 def test_no_thread_is_left_behind() -> None:
     before = threading.active_count()
     for _ in range(20):
-        spawn(lambda: None, "the feed").join(5)
+        spawn(lambda: None, "the feed").join(DEADLINE)
 
     assert threading.active_count() == before
 
@@ -66,12 +67,12 @@ def test_in_a_patched_process_it_is_a_greenlet_on_the_hub_that_serves_the_reques
         hub, go, hubs = gevent.get_hub(), threading.Event(), []
         def feed():
             hubs.append(gevent.get_hub() is hub)
-            go.wait(5)
+            go.wait(60)
         task = spawn(feed, "the feed")
         task.join(0.01)
         print(hubs, task.is_alive(), end=" ")
         go.set()
-        task.join(5)
+        task.join(60)
         print(task.is_alive())
         """
     )

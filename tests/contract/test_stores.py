@@ -10,6 +10,7 @@ from ltp_service.stores.changes import Changes
 from ltp_service.stores.redis import RedisStore
 from ltp_service.stores.topic import open_line
 from ltp_service.tick import REST, WEBSOCKET
+from tests.deadline import DEADLINE
 from tests.fakes import BTC, ETH, XRP, FakeClock, memory_store, tick
 
 MakeStore = Callable[[FakeClock, Changes], Store]
@@ -133,4 +134,4 @@ def test_whoever_waits_for_a_pair_is_woken_by_a_newer_tick_of_it_alone(
         store.put(tick("9", traded_at=10.0, received_at=1001.0))
         assert not watch.wait(0)
         store.put(tick("2", traded_at=21.0, received_at=1002.0))
-        assert watch.wait(5)
+        assert watch.wait(DEADLINE)

@@ -8,10 +8,11 @@ from functools import partial
 from ltp_service.fallback.poll import INTERVAL
 from ltp_service.fleet.lease import LEASE, SHORT
 from ltp_service.stores.accept import REST_CACHE
+from tests.deadline import DEADLINE
 from tests.drill.clients import Reading
 from tests.drill.row import Row, Stage, row
 from tests.process.fleet import WORKERS, Fleet, until
-from tests.process.service import DEADLINE, Service, ServiceError
+from tests.process.service import Service, ServiceError
 
 SLOWEST = 0.3
 """Seconds for 99 of 100 requests while it lasts."""

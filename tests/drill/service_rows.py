@@ -3,9 +3,9 @@
 import os
 import signal
 
+from tests.deadline import DEADLINE
 from tests.drill.row import Stage, row
 from tests.process.load import Load
-from tests.process.service import DEADLINE
 
 ALONGSIDE = 50.0
 """Requests per second of those who ask the service itself while it is killed."""

@@ -7,9 +7,9 @@ import pytest
 
 from ltp_service.errors import Unreachable
 from ltp_service.fallback.single_flight import SingleFlight
+from tests.deadline import DEADLINE as PATIENCE
 from tests.steered_clock import SteeredClock
 
-PATIENCE = 5.0
 BUDGET = 3.0
 
 Items = frozenset[str]

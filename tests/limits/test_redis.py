@@ -15,6 +15,7 @@ from ltp_service.limits.bucket import Decision
 from ltp_service.limits.redis import BATCH, EVERY, LimitExchange, SharedLimiter
 from ltp_service.redis_client import OPEN, RedisClient, open_redis
 from ltp_service.services import services_of
+from tests.deadline import DEADLINE
 from tests.fakes import FakeClock, eventually
 from tests.redis_server import RedisServer
 
@@ -369,7 +370,7 @@ def test_the_runner_brings_processes_in_step_in_real_time_and_ends_when_told(ser
     finally:
         stop.set()
         for runner in runners:
-            runner.join(5)
+            runner.join(DEADLINE)
     assert not any(runner.is_alive() for runner in runners)
 
 

@@ -10,9 +10,10 @@ from threading import Event
 from types import TracebackType
 from typing import Any, NamedTuple, Self
 
+from tests.deadline import DEADLINE
 from tests.process.answer import Answer, ask
 from tests.process.load import Load, Outcome, percentile
-from tests.process.service import DEADLINE, Service, ServiceError
+from tests.process.service import Service, ServiceError
 from tests.simulator.client import Simulator
 
 WORKERS = 2

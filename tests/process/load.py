@@ -11,9 +11,8 @@ from threading import Condition, Event, Thread
 from types import TracebackType
 from typing import Self
 
+from tests.deadline import DEADLINE
 from tests.process.answer import Answer, ask
-
-REPLY_SECONDS = 10.0
 
 UNHEARD = "ConnectionResetError before anything came"
 """A failure on a new connection, which may have waited in the queue of a listener that closed: nobody accepted it."""
@@ -94,7 +93,7 @@ class Load:
         """Reason to number of requests."""
         return Counter(outcome.failure for outcome in self.outcomes() if outcome.failure is not None)
 
-    def wait_for_more(self, requests: int, within: float = REPLY_SECONDS) -> None:
+    def wait_for_more(self, requests: int, within: float = DEADLINE) -> None:
         """Returns when that many more requests have finished. Raises TimeoutError after `within` seconds."""
         with self._grown:
             wanted = len(self._outcomes) + requests
@@ -124,7 +123,7 @@ class _Client:
     """One client's connection, a new one for every request or kept as long as the service keeps it."""
 
     def __init__(self, port: int, *, keep_alive: bool) -> None:
-        self._connection = http.client.HTTPConnection("127.0.0.1", port, timeout=REPLY_SECONDS)
+        self._connection = http.client.HTTPConnection("127.0.0.1", port, timeout=DEADLINE)
         self._keep_alive = keep_alive
 
     def ask(self, path: str) -> Answer | str:

@@ -13,8 +13,9 @@ from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import Any
 
+from tests.deadline import DEADLINE
 from tests.process.answer import Answer, ask
-from tests.process.service import DEADLINE, Service, children_of
+from tests.process.service import Service, children_of
 from tests.programs import require_program
 from tests.simulator.client import PROJECT, Simulator
 

@@ -5,9 +5,8 @@ import socket
 from collections.abc import Sequence
 from contextlib import suppress
 
+from tests.deadline import DEADLINE
 from tests.process.answer import Answer
-
-REPLY_SECONDS = 10.0
 
 
 def request(
@@ -20,7 +19,7 @@ def request(
 
 def talk(port: int, sent: bytes) -> bytes:
     """All that comes back until the other side closes. Raises TimeoutError when it never does."""
-    with socket.create_connection(("127.0.0.1", port), REPLY_SECONDS) as connection:
+    with socket.create_connection(("127.0.0.1", port), DEADLINE) as connection:
         received: list[bytes] = []
         # Whoever refuses early resets the connection while we still send, or before we have read.
         with suppress(ConnectionError):
@@ -51,7 +50,7 @@ def answers(received: bytes) -> list[Answer]:
 def pipeline(port: int, requests: Sequence[bytes]) -> list[int]:
     """The statuses of requests that are sent at once on one connection; each must leave it open."""
     received = b""
-    with socket.create_connection(("127.0.0.1", port), REPLY_SECONDS) as connection:
+    with socket.create_connection(("127.0.0.1", port), DEADLINE) as connection:
         connection.sendall(b"".join(requests))
         while received.count(b"HTTP/1.1 ") < len(requests):
             piece = connection.recv(1 << 20)

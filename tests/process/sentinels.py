@@ -9,9 +9,10 @@ from typing import Any
 from ltp_service.config import Config
 from ltp_service.errors import StoreUnavailable
 from ltp_service.redis_client import open_redis
+from tests.deadline import DEADLINE
 from tests.process.fleet import until
 from tests.programs import require_program
-from tests.redis_server import DEADLINE, RedisServer, free_port
+from tests.redis_server import RedisServer, free_port
 
 MASTER = "prices"
 DOWN_AFTER = 1.0

@@ -16,11 +16,9 @@ from types import TracebackType
 from typing import Any, Self
 
 from ltp_service.config import Config
+from tests.deadline import DEADLINE
 from tests.process.answer import Answer, ask
 from tests.simulator.client import PROJECT, Simulator
-
-DEADLINE = 20.0
-"""Seconds for whatever should happen soon, on a machine that is busy with other things too."""
 
 FED = "WebSocket connection established and subscribed to ticker data"
 """The line that a worker logs when its feed has begun."""

@@ -7,11 +7,10 @@ from pathlib import Path
 import pytest
 
 from ltp_service.openapi.document import document
+from tests.deadline import DEADLINE
 from tests.process.service import Service
 from tests.programs import require_program
 from tests.simulator.client import Simulator
-
-BROWSER_SECONDS = 40.0
 
 
 @pytest.fixture(scope="module")
@@ -38,7 +37,7 @@ def open_in_chromium(url: str, profile: Path) -> tuple[str, list[str]]:
         "--dump-dom",
         url,
     ]
-    done = subprocess.run(command, capture_output=True, check=True, text=True, timeout=BROWSER_SECONDS)
+    done = subprocess.run(command, capture_output=True, check=True, text=True, timeout=DEADLINE)
     return done.stdout, [line for line in done.stderr.splitlines() if ":CONSOLE" in line]
 
 

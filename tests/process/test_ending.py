@@ -8,8 +8,9 @@ from contextlib import closing
 
 import pytest
 
+from tests.deadline import DEADLINE
 from tests.process.answer import ask
-from tests.process.service import DEADLINE, Service
+from tests.process.service import Service
 from tests.simulator.client import Simulator
 
 IN_TIME = 5.0

@@ -8,7 +8,8 @@ from threading import Thread
 
 import pytest
 
-from tests.process.raw import REPLY_SECONDS, answers, talk
+from tests.deadline import DEADLINE
+from tests.process.raw import answers, talk
 from tests.process.service import Service
 from tests.simulator.client import Simulator
 
@@ -114,7 +115,7 @@ def test_an_answer_leaves_in_one_send_and_the_connection_stays(
     service: Service, first: str, lines: list[str]
 ) -> None:
     sent_before = service.get("/sent").json()["answers"]
-    with socket.create_connection(("127.0.0.1", service.port), REPLY_SECONDS) as connection:
+    with socket.create_connection(("127.0.0.1", service.port), DEADLINE) as connection:
         connection.sendall(head(first, ASKED, *lines))
         answer = connection.recv(1 << 16)
         connection.sendall(head(f"GET {LTP} HTTP/1.1", ASKED, CLOSE, "X-Standard-Way: yes"))
@@ -139,7 +140,7 @@ def test_a_slow_reader_gets_every_byte(service: Service) -> None:
     expected = service.get(LTP).body
     with socket.socket() as connection:
         connection.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
-        connection.settimeout(REPLY_SECONDS)
+        connection.settimeout(DEADLINE)
         connection.connect(("127.0.0.1", service.port))
         asking = Thread(target=connection.sendall, args=(asked,))
         asking.start()
@@ -153,7 +154,7 @@ def test_a_slow_reader_gets_every_byte(service: Service) -> None:
 def test_a_client_that_leaves_is_no_error(service: Service) -> None:
     before = len(complaints(service))
     for _ in range(50):
-        with socket.create_connection(("127.0.0.1", service.port), REPLY_SECONDS) as connection:
+        with socket.create_connection(("127.0.0.1", service.port), DEADLINE) as connection:
             connection.sendall(head(f"GET {LTP} HTTP/1.1", ASKED) * 100)
             # The kernel answers whatever comes with a reset.
             connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))

@@ -32,7 +32,7 @@ def service(tmp_path: Path) -> Iterator[Service]:
         yield running
 
 
-@pytest.mark.timeout(120)
+@pytest.mark.timeout(600)
 def test_no_question_is_answered_otherwise_than_documented(service: Service, tmp_path: Path) -> None:
     command = [sys.executable, "-c", "from schemathesis.cli import schemathesis; schemathesis()"]
     options = ["--config-file", str(CONFIGURATION), "run", "--no-color", "--continue-on-failure"]

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 
 import pytest
 
+from tests.deadline import DEADLINE
 from tests.process.service import Service, command, environment
 from tests.simulator.client import PROJECT
 
@@ -26,7 +27,7 @@ def test_impossible_settings_are_all_named_before_anything_is_bound() -> None:
         env=environment(None, settings),
         capture_output=True,
         text=True,
-        timeout=20,
+        timeout=DEADLINE,
         check=False,
     )
     assert ended.returncode == 1

@@ -9,7 +9,8 @@ from pathlib import Path
 import pytest
 
 from tests.conftest import ROOT
-from tests.process.service import DEADLINE, Service
+from tests.deadline import DEADLINE
+from tests.process.service import Service
 from tests.process.service import environment as environ_of
 from tests.programs import require_program
 from tests.simulator.client import Simulator

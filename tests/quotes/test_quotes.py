@@ -11,6 +11,7 @@ from ltp_service.quotes.freshness import Bound
 from ltp_service.quotes.quotes import PATIENCE, Quotes
 from ltp_service.stores.changes import Changes
 from ltp_service.tick import REST
+from tests.deadline import DEADLINE
 from tests.fakes import BTC, ETH, XRP, FakeClock, memory_store, tick
 
 
@@ -128,7 +129,7 @@ def test_the_first_question_after_the_start_waits_for_the_feed() -> None:
     asker.start()
     room.trade("1", BTC)
     room.trade("2", ETH)
-    asker.join(10)
+    asker.join(DEADLINE)
 
     assert answers == ["1", "2"]
 

@@ -11,8 +11,8 @@ from typing import Any, Self
 from urllib.parse import urlencode
 
 PROJECT = Path(__file__).resolve().parents[2]
-STOP_SECONDS = 5.0
-REPLY_SECONDS = 60.0
+STOP_SECONDS = 60.0
+REPLY_SECONDS = 90.0
 
 
 class SimulatorError(Exception):
@@ -120,7 +120,7 @@ class Simulator:
     def counters(self, exchange: str = "kraken") -> dict[str, Any]:
         return self._call("GET", "counters?" + urlencode({"exchange": exchange}), None)
 
-    def wait(self, timeout: float = 5.0, exchange: str = "kraken", **numbers: int) -> dict[str, Any]:
+    def wait(self, timeout: float = 60.0, exchange: str = "kraken", **numbers: int) -> dict[str, Any]:
         """Blocks until the exchange's counters reach `connections`, `subscriptions`, `rest_calls`, … and returns them.
 
         Raises SimulatorError after `timeout` seconds."""

@@ -3,6 +3,7 @@
 import threading
 
 from ltp_service.stores.changes import Changes
+from tests.deadline import DEADLINE
 from tests.fakes import BTC, ETH
 
 
@@ -58,15 +59,15 @@ def test_all_who_wait_in_other_threads_are_woken() -> None:
     def wait() -> None:
         with changes.watch([BTC, ETH]) as watch:
             assert watch
-            listening.wait(10)
-            woken.append(watch.wait(10))
+            listening.wait(DEADLINE)
+            woken.append(watch.wait(DEADLINE))
 
     waiters = [threading.Thread(target=wait) for _ in range(3)]
     for thread in waiters:
         thread.start()
-    listening.wait(10)
+    listening.wait(DEADLINE)
     changes.announce(ETH)
     for thread in waiters:
-        thread.join(10)
+        thread.join(DEADLINE)
 
     assert woken == [True, True, True]

@@ -9,6 +9,7 @@ import pytest
 from ltp_service.pairs import Pair
 from ltp_service.stores.memory import MEMORY, MemoryStore
 from ltp_service.tick import WEBSOCKET, Price
+from tests.deadline import DEADLINE
 from tests.fakes import BTC, ETH, XRP, FakeClock, memory_store, tick
 
 
@@ -96,9 +97,9 @@ def test_several_writers_lose_nothing_and_readers_see_whole_prices() -> None:
     for thread in (*writers, reader):
         thread.start()
     for thread in writers:
-        thread.join(20)
+        thread.join(DEADLINE)
     written.set()
-    reader.join(20)
+    reader.join(DEADLINE)
 
     assert torn == []
     assert {pair: price.tick.price for pair, price in store.all().items()} == dict.fromkeys(
@@ -121,6 +122,6 @@ def test_writers_of_one_pair_end_at_the_newest_trade_whoever_came_last() -> None
     for thread in writers:
         thread.start()
     for thread in writers:
-        thread.join(20)
+        thread.join(DEADLINE)
 
     assert store.all()[BTC].tick.price == "800"

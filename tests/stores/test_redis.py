@@ -15,6 +15,7 @@ from ltp_service.stores.redis import RedisStore
 from ltp_service.stores.shared_clock import TOLERANCE, SharedClock
 from ltp_service.stores.topic import EPOCH, MEMORY, Line
 from ltp_service.tick import REST, WEBSOCKET, Price
+from tests.deadline import DEADLINE, generous
 from tests.fakes import BTC, ETH, XRP, FakeClock, eventually, memory_store, tick
 from tests.redis_server import RedisServer
 
@@ -23,7 +24,7 @@ PRICES = "ltp:prices"
 FIRST, SECOND = 7, 8
 """Two tenures."""
 
-SOON = 0.2
+SOON = generous()
 """Seconds by which evidence may look older after its way through Redis."""
 
 
@@ -205,7 +206,7 @@ def test_whoever_waits_for_a_pair_is_woken_by_what_another_process_tells(
     with other.changes.watch([BTC]) as watch:
         assert watch
         other.hear()
-        assert watch.wait(5)
+        assert watch.wait(DEADLINE)
 
 
 # Who may write.

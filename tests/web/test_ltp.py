@@ -9,6 +9,7 @@ from werkzeug.test import TestResponse
 
 from ltp_service.pairs import Pair, read_pair
 from ltp_service.tick import REST
+from tests.deadline import DEADLINE
 from tests.fakes import BTC, ETH, NOON, XRP
 from tests.service import FreshService, amounts
 
@@ -313,7 +314,7 @@ def test_an_answer_that_did_not_change_can_be_waited_for(service: FreshService) 
     waiting = threading.Thread(target=wait)
     waiting.start()
     service.trade("101")
-    waiting.join(10)
+    waiting.join(DEADLINE)
 
     assert [amounts(answer) for answer in answers] == [{"BTC/USD": "101"}]
 
