@@ -320,7 +320,8 @@ def series(service: Service) -> set[str]:
 @pytest.mark.timeout(1800)
 def test_unknown_names_add_no_series(ports: Ports, named: Callable[[int], bytes]) -> None:
     pipeline(ports.direct, [named(number) for number in range(2)])
-    series(ports.service)  # so that a scrape is among them
+    # So that a scrape is among them: the text is made once a second.
+    ports.service.until(lambda: "/metrics" in str(series(ports.service)), what="a scrape in a scrape")
     before = series(ports.service)
     statuses = send_all(ports.direct, map(named, range(UNKNOWN)))
     assert statuses <= {400, 404, 405}
