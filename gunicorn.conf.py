@@ -115,6 +115,8 @@ def on_reload(server: Any) -> None:
     share_metrics()
 
 
+LOCAL = ("127.0.0.1", "::1", "0.0.0.0", "::")  # noqa: S104 - compared with, not bound
+
 ENDING = (signal.SIGTERM, signal.SIGINT, signal.SIGQUIT)
 
 
@@ -134,7 +136,17 @@ def post_fork(server: Any, worker: Any) -> None:
     for number in ENDING:
         signal.signal(number, end)
     signal.pthread_sigmask(signal.SIG_UNBLOCK, ENDING)
-    services_of(worker.app.wsgi()).start(lambda: bool(worker.alive))
+    services = services_of(worker.app.wsgi())
+    services.start(lambda: bool(worker.alive))
+    if worker.age == 1:
+        services.first_key.announce(local_port(worker.sockets))
+
+
+def local_port(sockets: list[Any]) -> int | None:
+    """Where a program on this machine reaches one of these over TCP."""
+    addresses = (each.getsockname() for each in sockets)
+    ports = (address[1] for address in addresses if isinstance(address, tuple) and address[0] in LOCAL)
+    return next(ports, None)
 
 
 def post_request(worker: Any, request: Any, environ: Any, response: Any) -> None:

@@ -1,5 +1,6 @@
 """The composition root: builds every part once, top to bottom, and starts none."""
 
+import secrets
 import time
 
 from flask import Flask
@@ -15,6 +16,7 @@ from ltp_service.edge.fast_lane import FastLane
 from ltp_service.edge.middleware import Edge, EdgeParts
 from ltp_service.edge.turns import Turns
 from ltp_service.keys import open_keyring
+from ltp_service.keys.first_key import FirstKey
 from ltp_service.keys.keyring import KeyReload
 from ltp_service.limits import open_limiter
 from ltp_service.limits.failures import FailureBudget
@@ -68,6 +70,7 @@ def create_app(config: Config, *, clock: Clock | None = None) -> Flask:
         collectors=({prices.kraken.name: prices.kraken} if prices.kraken else {}) | trades.collectors,
         manager=CollectorManager(runners),
         keyring=keyring,
+        first_key=FirstKey(keyring, config.database_path, secrets.token_bytes),
         key_failures=FailureBudget(clock.monotonic),
         observer=metrics,
         started_at=clock.monotonic(),

@@ -14,6 +14,7 @@ from ltp_service.clock import SystemClock
 from ltp_service.config import Config, load_config
 from ltp_service.errors import InvalidParameter, LtpError
 from ltp_service.keys import open_keyring
+from ltp_service.keys.first_key import token_path, withdraw
 from ltp_service.keys.key import MARK, PERMISSIONS, ApiKey, read_life
 
 _ROW = "{:<13} {:<10} {:<8} {:<20} {:<20} {:<20} {}"
@@ -36,6 +37,7 @@ def create(config: Config, options: argparse.Namespace) -> None:
     ttl = config.auth_key_ttl if options.expires is None else options.expires
     with closing(open_keyring(config, SystemClock())) as keyring:
         text, key = keyring.create(options.name, options.permission, ttl)
+    withdraw(token_path(config.database_path))
     print(text)
     print(
         f"{key.permission} key {key.name!r}, good until {_time(key.expires)}. This is the only time it is shown;"

@@ -5,6 +5,7 @@ header is counted from the right, and no other header (X-Real-IP, Forwarded) is 
 """
 
 import re
+from collections.abc import Iterable
 from functools import lru_cache
 from ipaddress import IPv6Address, IPv6Network
 
@@ -15,6 +16,31 @@ _OCTET = "(?:25[0-5]|2[0-4][0-9]|1[0-9][0-9]|[1-9]?[0-9])"
 _PORT = "(?::[0-9]{1,5})?"
 _IPV4 = re.compile(rf"({_OCTET}(?:\.{_OCTET}){{3}}){_PORT}")
 _BRACKETED = re.compile(rf"\[([^]]*)\]{_PORT}")
+_LOOPBACK_HOST = re.compile(rf"(?i:localhost|127(?:\.{_OCTET}){{3}}|\[::1\]){_PORT}")
+_NOT_DIRECT = (
+    *(
+        "origin",
+        "forwarded",
+        "via",
+        "x-forwarded",
+        "x-real-ip",
+        "x-original-",
+        "x-proxy",
+        "client-ip",
+        "x-client-ip",
+    ),
+    *(
+        "x-cluster-client-ip",
+        "true-client-ip",
+        "cf-",
+        "fastly-",
+        "fly-",
+        "x-envoy-",
+        "x-amzn-",
+        "x-cloud-trace-",
+    ),
+)
+"""How the names of those headers begin that only a page or a proxy sends."""
 _LONGEST = 64
 _REMEMBERED = 4096
 
@@ -37,16 +63,23 @@ def limit_key(address: str) -> str:
     return _network(address) if ":" in address else address
 
 
-def is_direct_loopback(peer: str, *proxy_headers: str | None) -> bool:
-    """Whether somebody on this machine asks without a proxy between.
+def is_direct_loopback(peer: str, host: str | None, header_names: Iterable[str]) -> bool:
+    """Whether a program on this machine asks, without a proxy or a page of another site between, as far as can be seen.
 
-    `proxy_headers`: X-Forwarded-For and whatever else a proxy may add, None where it did not come. A unix
-    socket does not count: its usual peer is a proxy, which speaks for strangers.
+    `host` is the Host header, `header_names` those of all headers. A page whose name was made to point here asks with
+    that name as Host. A unix socket does not count: its usual peer is a proxy, which speaks for strangers. Nor does
+    another address than 127.0.0.1, which programs have unless they bind themselves: the sidecars of a mesh do
+    (127.0.0.6). A proxy that adds nothing and passes on a Host that says localhost is not seen; so this alone may
+    open nothing that matters.
     """
-    if any(header is not None for header in proxy_headers):
+    if _read(peer) not in ("127.0.0.1", "::1") or not is_loopback_host(host or ""):
         return False
-    address = _read(peer) or UNNAMED
-    return address == "::1" or address.startswith("127.")
+    return not any(name.lower().startswith(_NOT_DIRECT) for name in header_names)
+
+
+def is_loopback_host(host: str) -> bool:
+    """Whether a Host header names this machine: localhost, 127.0.0.0/8 or [::1], with any port or none."""
+    return bool(len(host) <= _LONGEST and _LOOPBACK_HOST.fullmatch(host))
 
 
 def _read(text: str) -> str | None:

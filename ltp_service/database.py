@@ -5,8 +5,10 @@ longer wait is ours, between attempts, through the injected sleep and with no lo
 """
 
 import logging
+import os
 import sqlite3
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 from threading import Event, Lock
 from typing import Any, TypeVar
@@ -149,6 +151,7 @@ class Database:
         return self._open()
 
     def _open(self) -> sqlite3.Connection:
+        _keep_private(self._path)
         connection = sqlite3.connect(
             self._path, timeout=LOCK_TIMEOUT, isolation_level=None, check_same_thread=False
         )
@@ -200,6 +203,20 @@ class Reload:
             if self._failing:
                 log.info("%s: in step with the others again", self.name)
             self._failing = False
+
+
+def _keep_private(path: Path) -> None:
+    """For its owner alone, whatever the umask: new ones, and those of older versions. SQLite gives its journals the
+    same permissions as the file."""
+    # Where it cannot be made, SQLite says what is wrong.
+    with suppress(OSError):
+        file = os.open(path, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600)
+        os.fchmod(file, 0o600)
+        os.close(file)
+    for each in (path, *(path.with_name(f"{path.name}-{journal}") for journal in ("wal", "shm"))):
+        with suppress(OSError):  # there is none, or its owner is another user
+            if (mode := each.stat().st_mode) & 0o077:
+                each.chmod(mode & 0o700)
 
 
 def _identity(path: Path) -> tuple[int, int] | None:

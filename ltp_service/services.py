@@ -11,6 +11,7 @@ from ltp_service.collectors.base import Collector
 from ltp_service.collectors.contract import Link
 from ltp_service.collectors.manager import CollectorManager, RunnerState
 from ltp_service.config import Config
+from ltp_service.keys.first_key import FirstKey
 from ltp_service.keys.keyring import Keyring
 from ltp_service.limits.failures import FailureBudget
 from ltp_service.observer import Observer
@@ -31,6 +32,7 @@ class Services:
     collectors: dict[str, Collector]
     manager: CollectorManager
     keyring: Keyring
+    first_key: FirstKey
     key_failures: FailureBudget
     observer: Observer
     started_at: float

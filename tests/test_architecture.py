@@ -30,6 +30,7 @@ ARROWS = {
     "web": "collectors.contract services quotes keys.key stores.journal collectors.base",
     "web.docs": "web services openapi",
     "web.questions": "web openapi",
+    "web.auth": "web services keys",
     "web.collectors": "web services collectors.books collectors.contract collectors.trades",
     "web.debug": "web services stores.journal collectors.spawn",
     "web.errors": "web.answers",

@@ -144,20 +144,80 @@ def test_the_limits_count_an_ipv6_customer_once() -> None:
     assert limit_key("2001:db8:1:3::1") != limit_key("2001:db8:1:2::1")
 
 
-@pytest.mark.parametrize("peer", ["127.0.0.1", "127.8.9.10", "::1", "::ffff:127.0.0.1"])
-def test_a_program_on_this_machine_is_direct(peer: str) -> None:
-    assert is_direct_loopback(peer, None)
-    assert is_direct_loopback(peer, None, None, None)
+OURS = ("Host", "User-Agent", "Accept", "X-Request-ID", "traceparent", "X-Bootstrap-Token")
+
+
+@pytest.mark.parametrize("peer", ["127.0.0.1", "::1", "::ffff:127.0.0.1"])
+@pytest.mark.parametrize(
+    "host",
+    ["localhost", "LocalHost:8080", "127.0.0.1", "127.0.0.1:8080", "127.8.9.10:1", "[::1]", "[::1]:8080"],
+)
+def test_a_program_on_this_machine_is_direct(peer: str, host: str) -> None:
+    assert is_direct_loopback(peer, host, OURS)
 
 
 @pytest.mark.parametrize(
-    "peer", ["", "203.0.113.9", "128.0.0.1", "::", "::2", "127.0.0.1.example", "1.127.0.0"]
+    "peer",
+    [
+        "",
+        "203.0.113.9",
+        "127.0.0.6",
+        "127.8.9.10",
+        "128.0.0.1",
+        "::",
+        "::2",
+        "127.0.0.1.example",
+        "1.127.0.0",
+    ],
 )
 def test_nobody_else_is_direct(peer: str) -> None:
-    assert not is_direct_loopback(peer, None)
+    assert not is_direct_loopback(peer, "localhost", OURS)
 
 
-@pytest.mark.parametrize("header", ["203.0.113.9", "127.0.0.1", ""])
-def test_whoever_came_through_a_proxy_is_not_direct(header: str) -> None:
-    assert not is_direct_loopback("127.0.0.1", header)
-    assert not is_direct_loopback("127.0.0.1", None, header)
+@pytest.mark.parametrize(
+    "host",
+    [
+        *(None, "", "evil.example", "localhost.evil.example", "evil.example:8080", "localhost@evil.example"),
+        *(
+            "127.0.0.1.evil.example",
+            "127.1",
+            "2130706433",
+            "0x7f.0.0.1",
+            "127.0.0.256",
+            "128.0.0.1",
+            "0.0.0.1",
+        ),
+        *(
+            "::1",
+            "[::1",
+            "[::2]",
+            "[::1].evil.example",
+            "localhost:",
+            "localhost:x",
+            "localhost\n",
+            " localhost",
+        ),
+        *("localhost,localhost", "localhost:8080:8080", "l\u014fcalhost", "127.0.0.\u0661"),
+    ],
+)
+def test_a_name_that_was_made_to_point_here_is_not_direct(host: str | None) -> None:
+    assert not is_direct_loopback("127.0.0.1", host, OURS)
+
+
+@pytest.mark.parametrize(
+    "header",
+    [
+        *(
+            "X-Forwarded-For",
+            "x-forwarded-host",
+            "X-Forwarded-Proto",
+            "X-Real-IP",
+            "Forwarded",
+            "Via",
+            "Origin",
+        ),
+        *("X-Envoy-External-Address", "CF-Connecting-IP", "True-Client-IP", "X-Original-Forwarded-For"),
+    ],
+)
+def test_whoever_came_through_a_proxy_or_a_page_is_not_direct(header: str) -> None:
+    assert not is_direct_loopback("127.0.0.1", "localhost", (*OURS, header))

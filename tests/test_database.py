@@ -3,6 +3,7 @@
 import logging
 import os
 import sqlite3
+import stat
 import threading
 import time
 from collections.abc import Generator
@@ -74,6 +75,33 @@ def test_the_first_write_makes_the_file_and_its_folders(tmp_path: Path, clock: S
         store("BTCUSDT", database)
         assert path.is_file()
         assert database.read(LIST) == [("BTCUSDT",)]
+
+
+@pytest.mark.parametrize("umask", [0o000, 0o022, 0o277])
+def test_the_file_and_its_journals_are_for_their_owner_alone_whatever_the_umask(
+    database: Database, path: Path, umask: int
+) -> None:
+    path.parent.mkdir()
+    before = os.umask(umask)
+    try:
+        store("BTCUSDT", database)
+    finally:
+        os.umask(before)
+
+    modes = {file.name: stat.S_IMODE(file.stat().st_mode) for file in path.parent.iterdir()}
+    assert modes == {f"{path.name}{journal}": 0o600 for journal in ("", "-wal", "-shm")}
+
+
+def test_a_file_that_others_could_read_is_closed_to_them_and_one_that_may_not_be_written_stays_so(
+    database: Database, path: Path
+) -> None:
+    path.parent.mkdir()
+    for mode, kept in ((0o664, 0o600), (0o444, 0o400)):
+        path.touch()
+        path.chmod(mode)
+        database.read(LIST)
+        database.close()
+        assert stat.S_IMODE(path.stat().st_mode) == kept
 
 
 def test_the_file_is_in_wal_mode_and_at_the_newest_version(database: Database, path: Path) -> None:

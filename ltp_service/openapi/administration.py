@@ -22,6 +22,7 @@ from ltp_service.openapi.pieces import (
     operation,
     query,
     record,
+    request_header,
     schema,
     success,
 )
@@ -51,8 +52,8 @@ def _create() -> Node:
         "createKey",
         "Make an API key; its text is shown this once",
         {"201": answer("The key", json_content(schema("NewKey")), _ONCE)} | too_long() | refusals(),
-        description="Needs an admin key. While no key was ever made, this machine itself needs none, without a proxy"
-        " between; that first key has admin permission.",
+        description="Needs an admin key. While no key was ever made, this machine itself needs the one-time token that the"
+        " service's log tells, and no proxy between; that first key has admin permission.",
         parameters=[
             query("name", {"type": "string", "minLength": 1, "maxLength": 64}, "For whom", required=True),
             query("permission", _PERMISSION, "Includes those before it; `read` unless given"),
@@ -61,6 +62,7 @@ def _create() -> Node:
                 {"type": "string", "examples": ["7d"]},
                 "Its life, 1s to 3650d; AUTH_KEY_TTL unless given",
             ),
+            request_header("X-Bootstrap-Token", TEXT, "For the first key: the one-time token"),
         ],
         security=OPEN,
     )

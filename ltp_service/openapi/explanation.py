@@ -37,7 +37,7 @@ def _explain() -> Node:
         "explainPrice",
         "The served price of one pair, both sources, the subscription, the breaker and the last decisions",
         success("All that is known", schema("Explanation")) | too_long() | refusals("UNSUPPORTED_PAIR"),
-        description="Needs a read key, or to be asked from the same machine without a proxy between.",
+        description="Needs a read key, or to be asked from the same machine, without a proxy between, while TRUSTED_PROXIES is 0.",
         parameters=[
             query("pair", pair, "Exactly one pair in any usual spelling; needed, here or as `pairs`"),
             query("pairs", pair, "The same as `pair`"),

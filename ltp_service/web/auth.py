@@ -6,12 +6,13 @@ from flask import Flask, request
 
 from ltp_service.client_address import client_address, is_direct_loopback, limit_key
 from ltp_service.errors import KeyInvalid, KeyMissing, NotPermitted, RateLimited
+from ltp_service.keys.first_key import HEADER
 from ltp_service.keys.key import Permission
 from ltp_service.services import Services, services
 
 Access = Literal["public", "open", "explain", "bootstrap", "write", "admin"]
 """public: always. open: everybody, or read keys when AUTH_ENABLED. explain: read keys, or this machine.
-bootstrap: admin keys, or this machine while there is no key at all."""
+bootstrap: admin keys, or this machine with the one-time token while there is no key at all."""
 
 ACCESS: dict[str, Access] = {
     "health.health": "public",
@@ -49,7 +50,6 @@ _NEEDED: dict[Access, Permission] = {
     "write": "write",
     "admin": "admin",
 }
-_PROXY_HEADERS = ("X-Forwarded-For", "X-Real-IP", "Forwarded", "Via")
 
 
 def register(app: Flask) -> None:
@@ -61,9 +61,12 @@ def register(app: Flask) -> None:
 
 
 def is_local() -> bool:
-    """Whether the request comes from this machine without a proxy or a web page between."""
-    headers = [request.headers.get(name) for name in (*_PROXY_HEADERS, "Origin")]
-    return is_direct_loopback(request.remote_addr or "", *headers)
+    """Whether the request comes from this machine without a proxy or a web page between, as far as can be seen."""
+    # nginx speaks HTTP/1.0 to what is behind it unless told otherwise, and no program that the owner runs does.
+    modern = request.environ.get("SERVER_PROTOCOL") != "HTTP/1.0"
+    return modern and is_direct_loopback(
+        request.remote_addr or "", request.headers.get("Host"), request.headers.keys()
+    )
 
 
 def _guard() -> None:
@@ -74,14 +77,15 @@ def _guard() -> None:
     text = request.headers.get("X-API-Key")
     if text is not None:
         _check(parts, text, _NEEDED[access])
-    elif not _needs_no_key(parts, access):
+    elif access == "bootstrap" and is_local() and _is_without_keys(parts):
+        _check_token(parts)
+    elif not (access == "explain" and _may_be_explained_to(parts)):
         raise KeyMissing(f"this route needs a key with {_NEEDED[access]} permission in the X-API-Key header")
 
 
-def _needs_no_key(parts: Services, access: Access) -> bool:
-    if access == "bootstrap":
-        return is_local() and _is_without_keys(parts)
-    return access == "explain" and is_local()
+def _may_be_explained_to(parts: Services) -> bool:
+    # Where a proxy is configured, a peer on this machine is that proxy, whether it adds its header or not.
+    return parts.config.trusted_proxies == 0 and is_local()
 
 
 def _is_without_keys(parts: Services) -> bool:
@@ -91,24 +95,45 @@ def _is_without_keys(parts: Services) -> bool:
     return parts.keyring.empty()
 
 
+def _check_token(parts: Services) -> None:
+    text = request.headers.get(HEADER)
+    if text is None:
+        parts.first_key.offer(int(request.environ["SERVER_PORT"]))
+        raise KeyMissing(
+            f"no API key exists yet: send the one-time token that this service's log tells in {HEADER},"
+            " or run: python -m ltp_service keys create --name ops --permission admin"
+        )
+    if not parts.first_key.is_token(text):
+        _count_guess(parts)
+        raise KeyInvalid(
+            f"{HEADER} is not the one-time token; it is in the log and in the file that the log names"
+        )
+
+
 def _check(parts: Services, text: str, needed: Permission) -> None:
-    forwarded_for = request.headers.get("X-Forwarded-For")
-    address = limit_key(
-        client_address(request.remote_addr or "", forwarded_for, parts.config.trusted_proxies)
-    )
     try:
         key = parts.keyring.check(text)
     except KeyInvalid:
-        # Only a wrong key is held against its address: others behind the same address may have right ones.
-        if (wait := parts.key_failures.check(address)) is not None:
-            parts.observer.key_checked("blocked")
-            raise RateLimited(
-                "too many wrong API keys from this address; wait before the next one", wait
-            ) from None
-        parts.key_failures.failed(address)
-        parts.observer.key_checked("invalid")
+        _count_guess(parts)
         raise
     if not key.permits(needed):
         parts.observer.key_checked("not_permitted")
         raise NotPermitted(f"this route needs {needed} permission; the key has {key.permission}")
     parts.observer.key_checked("accepted")
+
+
+def _count_guess(parts: Services) -> None:
+    """Raises RateLimited after too many.
+
+    Only a wrong key is held against its address: others behind the same address may have right ones."""
+    forwarded_for = request.headers.get("X-Forwarded-For")
+    address = limit_key(
+        client_address(request.remote_addr or "", forwarded_for, parts.config.trusted_proxies)
+    )
+    if (wait := parts.key_failures.check(address)) is not None:
+        parts.observer.key_checked("blocked")
+        raise RateLimited(
+            "too many wrong API keys from this address; wait before the next one", wait
+        ) from None
+    parts.key_failures.failed(address)
+    parts.observer.key_checked("invalid")

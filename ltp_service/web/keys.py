@@ -16,7 +16,7 @@ bp = Blueprint("keys", __name__, url_prefix="/auth/api-keys")
 def create() -> Response:
     """A new key. Its text is in this answer and nowhere else."""
     parts = services()
-    # The guard lets nobody in without a key but this machine, and only while there is none.
+    # The guard lets nobody in without a key but who has the one-time token, and only while there is none.
     first = "X-API-Key" not in request.headers
     permission = request.args.get("permission", "admin" if first else "read")
     if first and permission != "admin":
@@ -24,6 +24,8 @@ def create() -> Response:
     expires = request.args.get("expires")
     life = parts.config.auth_key_ttl if expires is None else _life(expires)
     text, key = parts.keyring.create(_name(), permission, life, only_first=first)
+    if first:
+        parts.first_key.done()
     return json_response({"key": text, **_told(key, parts.clock.wall())}, 201)
 
 

@@ -8,7 +8,7 @@ import signal
 import socket
 import subprocess
 import tempfile
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import Any
@@ -103,13 +103,15 @@ def own_folder() -> Iterator[Path]:
 
 
 @contextmanager
-def running_nginx(program: str, folder: Path) -> Iterator[Nginx]:
-    """nginx on a free port, in front of `folder`/http.sock."""
+def running_nginx(
+    program: str, folder: Path, configured: Callable[[Path, int], str] | None = None
+) -> Iterator[Nginx]:
+    """nginx on a free port, in front of `folder`/http.sock; or as `configured` for the folder and the port."""
     with socket.create_server(("127.0.0.1", 0), backlog=4096) as listener:
         port: int = listener.getsockname()[1]
         listener.setblocking(False)  # nginx takes it for one of its own
         written = folder / "nginx.conf"
-        written.write_text(placed(CONFIGURATION.read_text(), folder, port))
+        written.write_text(configured(folder, port) if configured else shipped(folder, port))
         process = subprocess.Popen(
             [program, "-c", written, "-e", folder / "error.log", "-g", "daemon off;"],
             # As at an upgrade of nginx, which hands its sockets on; so nobody else can take the port meanwhile.
@@ -125,8 +127,9 @@ def running_nginx(program: str, folder: Path) -> Iterator[Nginx]:
         nginx.stop()
 
 
-def placed(configuration: str, folder: Path, port: int) -> str:
-    """The configuration with all its places inside the folder."""
+def shipped(folder: Path, port: int) -> str:
+    """deploy/nginx.conf with all its places inside the folder."""
+    configuration = CONFIGURATION.read_text()
     places = {
         "listen 80 ": f"listen 127.0.0.1:{port} ",
         "/run/nginx.pid": f"{folder}/nginx.pid",

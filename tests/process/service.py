@@ -7,9 +7,11 @@ import re
 import signal
 import subprocess
 import sys
+import tempfile
 import time
 from collections.abc import Callable, Mapping
 from contextlib import suppress
+from functools import cache
 from pathlib import Path
 from threading import Condition, Thread
 from types import TracebackType
@@ -36,8 +38,15 @@ def command(app: str = "wsgi:app") -> list[str]:
     return [sys.executable, "-m", "gunicorn", app]
 
 
+@cache
+def _scratch() -> tempfile.TemporaryDirectory[str]:
+    """Goes away with this process."""
+    return tempfile.TemporaryDirectory(prefix="ltp-tests-")
+
+
 def environment(simulator: Simulator | None, settings: Mapping[str, str]) -> dict[str, str]:
-    """Ours without any setting that happens to be in it, then the test's: a free loopback port, no rate limit."""
+    """Ours without any setting that happens to be in it, then the test's: a free loopback port, no rate limit, no file
+    in the project."""
     names = {field.upper() for field in Config.model_fields} | {"GUNICORN_CMD_ARGS"}
     ours = {name: value for name, value in os.environ.items() if name.upper() not in names}
     at = (
@@ -46,6 +55,7 @@ def environment(simulator: Simulator | None, settings: Mapping[str, str]) -> dic
     return (
         ours
         | {"HOST": "127.0.0.1", "PORT": "0", "RATE_LIMIT_ENABLED": "false", "COLLECTORS": ""}
+        | {"DATABASE_PATH": f"{_scratch().name}/ltp.sqlite3"}
         | at
         | dict(settings)
     )

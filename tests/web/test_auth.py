@@ -129,15 +129,35 @@ def test_this_machine_may_ask_why_without_a_key(service: FreshService) -> None:
     assert ask(service, "/api/v1/ltp/explain?pair=BTC/USD", peer="127.0.0.1") == 200
 
 
-@pytest.mark.parametrize("header", ["X-Forwarded-For", "X-Real-IP", "Forwarded", "Via", "Origin"])
-def test_what_came_through_a_proxy_or_a_page_is_not_this_machine(service: FreshService, header: str) -> None:
+def explain_here(service: FreshService, **headers: str) -> int:
+    """The status of asking from this machine without a key."""
     answer = service.client.get(
         "/api/v1/ltp/explain?pair=BTC/USD",
-        headers={header: "127.0.0.1"},
-        environ_base={"REMOTE_ADDR": "127.0.0.1"},
+        headers={name.replace("_", "-"): value for name, value in headers.items()},
+        environ_base={"REMOTE_ADDR": "127.0.0.1", "SERVER_PROTOCOL": "HTTP/1.1"},
     )
+    return answer.status_code
 
-    assert answer.status_code == 401
+
+@pytest.mark.parametrize("header", ["X_Forwarded_For", "X_Real_IP", "Forwarded", "Via", "Origin"])
+def test_what_came_through_a_proxy_or_a_page_is_not_this_machine(service: FreshService, header: str) -> None:
+    assert explain_here(service, **{header: "127.0.0.1"}) == 401
+
+
+@pytest.mark.parametrize(
+    ("host", "status"),
+    [("localhost:8080", 200), ("127.0.0.1", 200), ("[::1]:8080", 200), ("rebound.example:8080", 401)],
+)
+def test_a_page_whose_name_was_made_to_point_here_is_not_this_machine(
+    service: FreshService, host: str, status: int
+) -> None:
+    assert explain_here(service, Host=host) == status
+
+
+def test_where_a_proxy_is_configured_its_machine_is_nobody(tmp_path: Path) -> None:
+    service = FreshService(tmp_path, trusted_proxies=1, rate_limit_enabled=False)
+
+    assert explain_here(service, Host="localhost") == 401
 
 
 def test_ten_wrong_keys_close_the_door_for_a_minute_to_wrong_ones_only(service: FreshService) -> None:

@@ -10,6 +10,7 @@ import pytest
 from werkzeug.test import TestResponse
 
 from ltp_service.errors import KeyInvalid, StoreUnavailable
+from ltp_service.keys.first_key import HEADER
 from ltp_service.keys.key import MARK
 from tests.service import FreshService
 
@@ -26,7 +27,7 @@ def service(tmp_path: Path) -> FreshService:
 @pytest.fixture
 def admin(service: FreshService) -> str:
     """The text of the first key."""
-    return str(ask(service, "POST", "?name=ops", peer=HOME).get_json()["key"])
+    return str(first(service).get_json()["key"])
 
 
 def ask(
@@ -41,6 +42,17 @@ def ask(
     return service.client.open(KEYS + path, method=method, headers=given, environ_base={"REMOTE_ADDR": peer})
 
 
+def token(service: FreshService) -> str:
+    """What the owner of the machine reads in the file."""
+    service.services.first_key.offer(8080)
+    return service.services.first_key.path.read_text().strip()
+
+
+def first(service: FreshService, query: str = "?name=ops", peer: str = HOME, **headers: str) -> TestResponse:
+    """Asks for the first key with the token."""
+    return ask(service, "POST", query, peer=peer, **{HEADER: token(service), **headers})
+
+
 def refusal(answer: TestResponse) -> tuple[int, str]:
     return answer.status_code, answer.get_json()["code"]
 
@@ -50,38 +62,79 @@ def listed(service: FreshService, admin: str) -> list[dict[str, Any]]:
     return keys
 
 
-def test_this_machine_makes_the_first_key_and_nobody_the_second_without_one(service: FreshService) -> None:
-    first = ask(service, "POST", "?name=ops", peer=HOME)
+def test_who_has_the_token_makes_the_first_key_once(service: FreshService) -> None:
+    given = token(service)
+    made = ask(service, "POST", "?name=ops", peer=HOME, **{HEADER: given})
 
-    assert first.status_code == 201
-    assert first.get_json()["permission"] == "admin"
-    assert refusal(ask(service, "POST", "?name=more", peer=HOME)) == (401, "API_KEY_MISSING")
+    assert made.status_code == 201
+    assert made.get_json()["permission"] == "admin"
+    assert not service.services.first_key.path.exists()
+    again = ask(service, "POST", "?name=more", peer=HOME, **{HEADER: given})
+    assert refusal(again) == (401, "API_KEY_MISSING")
+
+
+def test_this_machine_without_the_token_is_told_where_it_is(
+    service: FreshService, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level("INFO")
+    answer = ask(service, "POST", "?name=ops", peer=HOME)
+
+    assert refusal(answer) == (401, "API_KEY_MISSING")
+    assert HEADER in answer.get_json()["message"]
+    given = token(service)
+    assert given not in answer.get_data(as_text=True)
+    assert f"{HEADER}: {given}" in caplog.text
+    assert "/auth/api-keys?name=ops" in caplog.text
+    assert service.services.keyring.empty()
+
+
+@pytest.mark.parametrize("wrong", ["", "x", "x" * 43, "\xe4" * 43])
+def test_a_wrong_token_opens_nothing_and_counts_as_a_guess(service: FreshService, wrong: str) -> None:
+    given = token(service)
+    guesses = [ask(service, "POST", "?name=ops", peer=HOME, **{HEADER: wrong}) for _ in range(11)]
+
+    assert [refusal(guess) for guess in guesses] == [(401, "API_KEY_INVALID")] * 10 + [
+        (429, "RATE_LIMIT_EXCEEDED")
+    ]
+    assert service.services.keyring.empty()
+    assert ask(service, "POST", "?name=ops", peer=HOME, **{HEADER: given}).status_code == 201
+
+
+def test_a_question_that_cannot_be_read_does_not_use_the_token_up(service: FreshService) -> None:
+    assert refusal(first(service, "")) == (400, "INVALID_PARAMETER")
+    assert refusal(first(service, "?name=x&role=admin")) == (400, "INVALID_PARAMETER")
+    assert first(service).status_code == 201
 
 
 @pytest.mark.parametrize(
     ("peer", "headers"),
-    [(FAR, {}), (HOME, {"X-Forwarded-For": HOME}), (HOME, {"Origin": "http://localhost:8080"})],
+    [
+        (FAR, {}),
+        ("127.0.0.6", {}),
+        ("", {}),
+        (HOME, {"X-Forwarded-For": HOME}),
+        (HOME, {"Origin": "http://localhost:8080"}),
+        (HOME, {"Host": "ltp.example.org"}),
+    ],
 )
-def test_the_first_key_is_not_made_for_others(
+def test_even_with_the_token_the_first_key_is_for_this_machine(
     service: FreshService, peer: str, headers: dict[str, str]
 ) -> None:
-    answer = ask(service, "POST", "?name=ops", None, peer, **headers)
-
-    assert refusal(answer) == (401, "API_KEY_MISSING")
+    assert refusal(first(service, peer=peer, **headers)) == (401, "API_KEY_MISSING")
     assert service.services.keyring.empty()
 
 
 def test_a_key_in_the_environment_closes_the_door_for_the_first_one(fresh_service: MakeService) -> None:
     service = fresh_service(auth_api_key=MARK + "a" * 43)
 
-    assert refusal(ask(service, "POST", "?name=ops", peer=HOME)) == (401, "API_KEY_MISSING")
+    assert refusal(first(service)) == (401, "API_KEY_MISSING")
 
 
 def test_a_first_key_made_elsewhere_a_moment_ago_counts(service: FreshService, tmp_path: Path) -> None:
-    ask(FreshService(tmp_path), "POST", "?name=elsewhere", peer=HOME)
+    first(FreshService(tmp_path))
 
     assert service.services.keyring.empty()  # as far as it knows
-    assert refusal(ask(service, "POST", "?name=here", peer=HOME)) == (401, "API_KEY_MISSING")
+    assert refusal(first(service, "?name=here")) == (401, "API_KEY_MISSING")
 
 
 def test_a_store_that_cannot_be_read_is_told_with_its_cause_to_who_asks_for_the_first_key(
@@ -96,7 +149,7 @@ def test_a_store_that_cannot_be_read_is_told_with_its_cause_to_who_asks_for_the_
 
 
 def test_the_first_key_must_be_able_to_make_others(service: FreshService) -> None:
-    assert refusal(ask(service, "POST", "?name=x&permission=read", peer=HOME)) == (400, "INVALID_PARAMETER")
+    assert refusal(first(service, "?name=x&permission=read")) == (400, "INVALID_PARAMETER")
 
 
 def test_a_new_key_is_shown_once_stored_by_nobody_and_works(service: FreshService, admin: str) -> None:
@@ -133,7 +186,7 @@ def test_the_list_tells_when_a_key_was_last_used(service: FreshService, admin: s
 
 
 def test_a_new_key_lives_as_long_as_the_settings_say(fresh_service: MakeService) -> None:
-    made = ask(fresh_service(auth_key_ttl=60.0), "POST", "?name=ops", peer=HOME).get_json()
+    made = first(fresh_service(auth_key_ttl=60.0)).get_json()
 
     assert made["expires"] == "2026-09-21T14:14:20.000000Z"
 
