@@ -6,6 +6,7 @@ LtpError
 ├── UnknownPair               the client asked for a pair that is not served
 ├── NotFound                  the client named something that does not exist
 ├── KeyMissing, KeyInvalid, NotPermitted   the caller may not
+├── PreconditionFailed        the answer is not the one that If-Match names
 ├── RateLimited               the caller asks too often
 ├── PriceUnavailable          no servable price, and no source gave one
 │   └── PriceStale            there is a price, but older than the caller or the service allows
@@ -57,6 +58,10 @@ class KeyInvalid(LtpError):
 
 class NotPermitted(LtpError):
     """The API key is valid but lacks the permission."""
+
+
+class PreconditionFailed(LtpError):
+    """If-Match names no answer that could be given now."""
 
 
 class RateLimited(LtpError):

@@ -77,6 +77,7 @@ class FastLane:
         if (
             "HTTP_CACHE_CONTROL" in environ
             or "HTTP_PREFER" in environ
+            or "HTTP_IF_MATCH" in environ
             or "HTTP_TRANSFER_ENCODING" in environ
             or environ.get("CONTENT_LENGTH") not in _NO_BODY
             or environ["REQUEST_METHOD"] not in ("GET", "HEAD")

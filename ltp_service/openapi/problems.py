@@ -34,6 +34,9 @@ PROBLEMS = {
     "PERMISSION_DENIED": Problem(403, "this route needs write permission; the key has read"),
     "NOT_FOUND": Problem(404, "The requested URL was not found on the server."),
     "METHOD_NOT_ALLOWED": Problem(405, "The method is not allowed for the requested URL.", ("Allow",)),
+    "PRECONDITION_FAILED": Problem(
+        412, "no ETag in If-Match is that of the answer now; ask without If-Match for the new one"
+    ),
     "RATE_LIMIT_EXCEEDED": Problem(429, "too many requests from this address; wait 1 s", ("Retry-After",)),
     "CACHE_ERROR": Problem(500, "the store of prices does not answer"),
     "INTERNAL_ERROR": Problem(500, "This is our fault; report it with the request_id."),
@@ -46,7 +49,7 @@ PROBLEMS = {
     ),
 }
 
-OF_THE_QUESTION = ("INVALID_PARAMETER",)
+OF_THE_QUESTION = ("INVALID_PARAMETER", "PRECONDITION_FAILED")
 OF_A_PAIR = ("UNSUPPORTED_PAIR", "PRICE_STALE", "PRICE_FETCH_ERROR")
 ANYWHERE = ("CACHE_ERROR", "INTERNAL_ERROR")
 OF_KEYS = ("API_KEY_MISSING", "API_KEY_INVALID", "PERMISSION_DENIED")

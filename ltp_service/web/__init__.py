@@ -14,6 +14,7 @@ from ltp_service.web import (
     keys,
     ltp,
     pairs,
+    preconditions,
     questions,
     status,
 )
@@ -27,6 +28,7 @@ def register(app: Flask) -> None:
     app.before_request(_note_route)
     auth.register(app)
     questions.register(app)
+    preconditions.register(app)
 
 
 def _note_route() -> None:

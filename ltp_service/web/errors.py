@@ -28,6 +28,7 @@ _RULES: dict[type[Exception], _Rule] = {
     errors.KeyMissing: _Rule(401, "API_KEY_MISSING"),
     errors.KeyInvalid: _Rule(401, "API_KEY_INVALID"),
     errors.NotPermitted: _Rule(403, "PERMISSION_DENIED"),
+    errors.PreconditionFailed: _Rule(412, "PRECONDITION_FAILED"),
     errors.RateLimited: _Rule(429, "RATE_LIMIT_EXCEEDED"),
     errors.PriceStale: _Rule(503, "PRICE_STALE"),
     errors.PriceUnavailable: _Rule(503, "ALL_PRICES_FAILED"),
@@ -48,12 +49,13 @@ def encoded_error(code: str, message: str, request_id: str) -> bytes:
 
 def register(app: Flask) -> None:
     """Every error of every route becomes JSON."""
-    app.register_error_handler(errors.LtpError, _expected)
+    app.register_error_handler(errors.LtpError, answer_to)
     app.register_error_handler(HTTPException, _http)
     app.register_error_handler(Exception, _unexpected)
 
 
-def _expected(error: errors.LtpError) -> Response:
+def answer_to(error: errors.LtpError) -> Response:
+    """What is said in place of an answer."""
     rule = next((_RULES[kind] for kind in type(error).__mro__ if kind in _RULES), None)
     if rule is None:
         return _unexpected(error)

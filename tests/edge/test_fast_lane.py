@@ -130,6 +130,11 @@ def test_freshness_is_decided_at_each_request(service: FreshService) -> None:
         {"QUERY_STRING": "pair=ETH/USD"},
         {"HTTP_CACHE_CONTROL": "max-age=1"},
         {"HTTP_PREFER": "wait=5"},
+        {"HTTP_IF_MATCH": "*"},
+        {"HTTP_IF_MATCH": ""},
+        {"HTTP_TRANSFER_ENCODING": "chunked"},
+        {"CONTENT_LENGTH": "12"},
+        {"QUERY_STRING": "pair=BTC/USD&symbol=BTC/USD"},
         {"REQUEST_METHOD": "POST"},
     ],
 )
@@ -137,6 +142,13 @@ def test_whatever_is_special_is_left_to_flask(service: FreshService, special: di
     service.trade("100.0")
 
     assert lane_of(service).answer(environ("pair=BTC/USD") | special) is None
+
+
+@pytest.mark.parametrize("query", ["pair[]=BTC/USD", "pairs%5B%5D=BTC/USD", "p%61ir=BTC/USD"])
+def test_a_list_is_understood_as_clients_spell_lists(service: FreshService, query: str) -> None:
+    service.trade("100.0")
+
+    assert lane_of(service).answer(environ(query, CONTENT_LENGTH="0"))
 
 
 def test_a_flood_of_different_questions_is_forgotten(service: FreshService) -> None:
