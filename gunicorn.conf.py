@@ -24,7 +24,7 @@ from ltp_service.clock import SystemClock
 from ltp_service.collectors import unknown_collectors
 from ltp_service.config import Config, keep_or_load_config, unknown_names
 from ltp_service.errors import ConfigError
-from ltp_service.logs import ServerLog, configure
+from ltp_service.logs import STDERR, STDOUT, ServerLog, configure, finish, take_over_streams
 from ltp_service.refusals import refuse
 from ltp_service.services import services_of
 from ltp_service.wiring import THREADS
@@ -45,6 +45,7 @@ except ConfigError as error:
     sys.exit(str(error))
 
 configure(settings.log_level, settings.log_format, SystemClock().monotonic)
+take_over_streams()
 
 gunicorn.util.write_error = refuse
 
@@ -77,6 +78,9 @@ logger_class = ServerLog
 
 STOP_TIMEOUT = min(4.0, settings.shutdown_timeout)
 """Seconds that a stopping worker waits for its feed."""
+
+LAST_LINES = 0.5
+"""Seconds that a process that ends waits for a reader of its log that is only slow."""
 
 METRICS_PREFIX = "ltp_service-metrics-"
 """Begins the name of a folder for metrics that is ours to remove."""
@@ -126,7 +130,13 @@ def pre_fork(server: Any, worker: Any) -> None:
     signal.pthread_sigmask(signal.SIG_BLOCK, ENDING)
 
 
-os.register_at_fork(after_in_parent=lambda: signal.pthread_sigmask(signal.SIG_UNBLOCK, ENDING))
+def after_fork_here() -> None:
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, ENDING)
+    for writer in (STDOUT, STDERR):
+        writer.hand_over()
+
+
+os.register_at_fork(after_in_parent=after_fork_here)
 
 
 def post_fork(server: Any, worker: Any) -> None:
@@ -157,6 +167,7 @@ def post_request(worker: Any, request: Any, environ: Any, response: Any) -> None
 def worker_exit(server: Any, worker: Any) -> None:
     if worker.app.callable is not None:
         services_of(worker.app.callable).stop(STOP_TIMEOUT)
+    finish(LAST_LINES)
 
 
 def child_exit(server: Any, worker: Any) -> None:
@@ -170,3 +181,4 @@ def on_exit(server: Any) -> None:
     folder = metrics_folder()
     if folder is not None and folder.name.startswith(METRICS_PREFIX) and not server.reexec_pid:
         shutil.rmtree(folder, ignore_errors=True)
+    finish(LAST_LINES)

@@ -20,6 +20,7 @@ from ltp_service.keys.first_key import FirstKey
 from ltp_service.keys.keyring import KeyReload
 from ltp_service.limits import open_limiter
 from ltp_service.limits.failures import FailureBudget
+from ltp_service.logs import LateLines
 from ltp_service.metrics.counting import Metrics
 from ltp_service.metrics.serving import Gauges, serve_metrics
 from ltp_service.services import Services, attach
@@ -61,6 +62,7 @@ def create_app(config: Config, *, clock: Clock | None = None) -> Flask:
         *limit_runners,
         Gauges(show),
         *([requests] if requests else []),
+        LateLines(metrics),
     ]
     services = Services(
         config=config,

@@ -1,23 +1,32 @@
 """Log lines: one JSON object each, whoever wrote them; the same complaint at most once a minute."""
 
 import logging
-import os
 import sys
-from collections.abc import Callable, Hashable
-from contextlib import suppress
+from collections.abc import Callable, Hashable, Sequence
 from datetime import UTC, datetime
 from functools import lru_cache
+from threading import Event
 from typing import Any
 
 import gunicorn.glogging
 import msgspec
 
+from ltp_service.line_writer import LONGEST, LineWriter, as_text
+from ltp_service.observer import Observer
 from ltp_service.request_id import current_request_id
 from ltp_service.version import VERSION
 
 SERVICE = "btc-ltp-service"
 HOLD_BACK = 60.0
 """Seconds for which a repeated complaint is only counted."""
+
+SETTLE = 0.2
+"""Seconds between two attempts to write what a slow reader did not take."""
+
+STDOUT, STDERR = LineWriter(1), LineWriter(2)
+"""Where all lines go, of the access log too."""
+
+log = logging.getLogger(__name__)
 
 _encode = msgspec.json.Encoder(enc_hook=str).encode
 
@@ -34,12 +43,6 @@ class Line(msgspec.Struct, frozen=True, gc=False):
     fields: object
 
 
-def to_stdout(lines: bytes) -> None:
-    """Where all log lines go. A full disk costs the lines, not the requests."""
-    with suppress(OSError):
-        os.write(1, lines)
-
-
 def timestamp(unix_seconds: float) -> str:
     """`2026-11-21T00:46:21.123Z`."""
     return f"{_second(int(unix_seconds))}.{int(unix_seconds * 1000) % 1000:03d}Z"
@@ -51,8 +54,28 @@ def _second(unix_seconds: int) -> str:
 
 
 def envelope(level: str, message: str, request_id: str | None, moment: float, fields: object) -> bytes:
-    """One line, without the line end. `moment` in unix seconds."""
-    return _encode(Line(timestamp(moment), level, message, request_id, SERVICE, VERSION, fields))
+    """One line, without the line end, shorter than LONGEST. `moment` in unix seconds."""
+    at = timestamp(moment)
+    line = _encode(Line(at, level, message, request_id, SERVICE, VERSION, fields))
+    if len(line) < LONGEST:
+        return line
+    for most in _SHORTER:
+        less = {name: _cut(text, most) for name, text in msgspec.to_builtins(fields, enc_hook=str).items()}
+        line = _encode(Line(at, level, _cut(message, most), request_id, SERVICE, VERSION, less))
+        if len(line) < LONGEST:
+            break
+    return line
+
+
+_SHORTER = (2000, 500, 60)
+"""Characters left of each text of a line that is too long; a control character takes six bytes."""
+
+
+def _cut(value: Any, most: int) -> Any:
+    """A long text without its middle: a trace begins with where it was and ends with what it was."""
+    if not isinstance(value, str) or len(value) <= most:
+        return value
+    return f"{value[: most // 4]} [{len(value) - most} characters left out] {value[-(most - most // 4) :]}"
 
 
 class JsonFormatter(logging.Formatter):
@@ -112,9 +135,62 @@ class ServerLog(gunicorn.glogging.Logger):
         return None
 
 
-def configure(level: str, style: str, monotonic: Callable[[], float]) -> None:
+class LineHandler(logging.Handler):
+    """Every record, as whole lines."""
+
+    def __init__(self, writer: LineWriter) -> None:
+        super().__init__()
+        self._writer = writer
+
+    def emit(self, record: logging.LogRecord) -> None:
+        try:
+            self._writer.write(f"{self.format(record)}\n".encode(errors="backslashreplace"))
+        except Exception:  # noqa: BLE001 - logging's own way: a record that cannot be formatted ends nothing
+            self.handleError(record)
+
+
+class LateLines:
+    """Runner: writes what a slow reader did not take at once, and tells how many lines were dropped."""
+
+    name = "late_lines"
+
+    def __init__(self, observer: Observer, writers: Sequence[LineWriter] = (STDOUT, STDERR)) -> None:
+        self._observer = observer
+        self._writers = writers
+        self._counted = 0
+        self._told = 0
+
+    def run(self, stop: Event) -> None:
+        while not stop.wait(SETTLE):
+            self.look()
+
+    def look(self) -> None:
+        """One round."""
+        for writer in self._writers:
+            writer.settle()
+        dropped = sum(writer.dropped for writer in self._writers)
+        if dropped > self._counted:
+            self._observer.log_lines_dropped(dropped - self._counted)
+            self._counted = dropped
+        elif dropped > self._told and not any(writer.is_behind() for writer in self._writers):
+            lost, self._told = dropped - self._told, dropped
+            log.warning("%d log line(s) were dropped, because their reader did not read them", lost)
+
+
+def finish(timeout: float) -> None:
+    """The last lines of a process, for a reader that is only slow."""
+    for writer in (STDOUT, STDERR):
+        writer.finish(timeout)
+
+
+def configure(level: str, style: str, monotonic: Callable[[], float], writer: LineWriter = STDOUT) -> None:
     """One handler on stdout for every logger of the process."""
-    handler = logging.StreamHandler(sys.stdout)
+    handler = LineHandler(writer)
     handler.setFormatter(JsonFormatter() if style == "json" else TextFormatter())
     handler.addFilter(OnceAMinute(monotonic))
     logging.basicConfig(level=level.upper(), handlers=[handler], force=True)
+
+
+def take_over_streams() -> None:
+    """What `print`, a broken greenlet or a warning writes must not block the process either."""
+    sys.stdout, sys.stderr = as_text(STDOUT), as_text(STDERR)

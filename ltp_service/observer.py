@@ -50,6 +50,9 @@ class Observer:
     def key_checked(self, result: str) -> None:
         """An API key was `accepted`, `invalid`, `not_permitted` or `blocked`."""
 
+    def log_lines_dropped(self, count: int) -> None:
+        """Log lines were lost, because their reader did not read them."""
+
     def limited(self, allowed: bool, remaining: int) -> None:
         """The rate limit decided about a request."""
 

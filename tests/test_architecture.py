@@ -88,7 +88,7 @@ ARROWS = {
 }
 BOTTOM = (
     "errors clock observer decimals pairs tick trade book request_id client_address request_note"
-    " config setting_layers setting_types market version backlog proxies"
+    " config setting_layers setting_types market version backlog proxies line_writer"
 ).split()
 
 # An outside library to the one room that may import it.

@@ -1,6 +1,5 @@
 """ltp_service.logs"""
 
-import io
 import json
 import logging
 import os
@@ -11,17 +10,19 @@ from typing import Any
 import gunicorn.config
 import pytest
 
+from ltp_service.line_writer import LONGEST, LineWriter
 from ltp_service.logs import (
     HOLD_BACK,
     JsonFormatter,
+    LateLines,
     OnceAMinute,
     ServerLog,
     TextFormatter,
     configure,
     envelope,
     timestamp,
-    to_stdout,
 )
+from ltp_service.observer import Observer
 from ltp_service.request_id import current_request_id
 from ltp_service.version import VERSION
 from tests.fakes import NOON, FakeClock
@@ -115,25 +116,21 @@ def test_lines_without_a_key_are_never_held_back() -> None:
 
 
 def test_every_logger_writes_json_to_stdout_once_configured(
-    root_log: logging.Logger, monkeypatch: pytest.MonkeyPatch
+    root_log: logging.Logger, capfd: pytest.CaptureFixture[str]
 ) -> None:
-    out = io.StringIO()
-    monkeypatch.setattr(sys, "stdout", out)
-    configure("info", "json", FakeClock().monotonic)
+    configure("info", "json", FakeClock().monotonic, LineWriter(1))
     logging.getLogger("urllib3.somewhere").warning("third %s", "party")
     logging.getLogger("urllib3.somewhere").debug("too quiet")
 
-    (line,) = out.getvalue().splitlines()
+    (line,) = capfd.readouterr().out.splitlines()
     assert json.loads(line)["message"] == "third party"
 
 
-def test_text_style_is_for_people(root_log: logging.Logger, monkeypatch: pytest.MonkeyPatch) -> None:
-    out = io.StringIO()
-    monkeypatch.setattr(sys, "stdout", out)
-    configure("warning", "text", FakeClock().monotonic)
+def test_text_style_is_for_people(root_log: logging.Logger, capfd: pytest.CaptureFixture[str]) -> None:
+    configure("warning", "text", FakeClock().monotonic, LineWriter(1))
     logging.getLogger("a").warning("plain words")
 
-    assert out.getvalue().endswith("Z WARNING a: plain words\n")
+    assert capfd.readouterr().out.endswith("Z WARNING a: plain words\n")
 
 
 def test_text_has_the_clock_the_request_and_the_count_that_json_has() -> None:
@@ -148,12 +145,58 @@ def test_text_has_the_clock_the_request_and_the_count_that_json_has() -> None:
     assert line.endswith(" (2 more held back) request-1234")
 
 
-def test_a_full_disk_costs_the_line_and_not_the_request(monkeypatch: pytest.MonkeyPatch) -> None:
-    def full(*_: object) -> int:
-        raise OSError(28, "No space left on device")
+@pytest.mark.parametrize(
+    "fields", [{"exception": "\x01" * 50_000}, {"a": "x" * 5_000, "b": "y" * 5_000, "n": 1}]
+)
+@pytest.mark.parametrize("message", ["short", "é" * 9_000])
+def test_a_line_is_never_longer_than_a_pipe_takes_at_once(message: str, fields: dict[str, Any]) -> None:
+    line = envelope("error", message, "request-1234", NOON, fields)
 
-    monkeypatch.setattr(os, "write", full)
-    to_stdout(b"line")
+    assert len(line) < LONGEST
+    assert json.loads(line)["fields"].keys() == fields.keys()
+
+
+def test_a_long_trace_keeps_its_end() -> None:
+    made = record(exc_text="x" * 10_000 + "ValueError: broken")
+    made.exc_info = (ValueError, ValueError("broken"), None)
+    line = json.loads(JsonFormatter().format(made))
+
+    assert line["fields"]["exception"].endswith("ValueError: broken")
+    assert line["message"] == "hello"
+
+
+class Listener(Observer):
+    """Adds up what is reported."""
+
+    dropped = 0
+
+    def log_lines_dropped(self, count: int) -> None:
+        self.dropped += count
+
+
+def test_dropped_lines_are_counted_at_once_and_told_when_the_reader_is_back(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    reader, end = os.pipe()
+    writer, listener = LineWriter(end), Listener()
+    late = LateLines(listener, [writer])
+    while not writer.dropped:
+        writer.write(b"x" * 4000 + b"\n")
+    writer.write(b"one\nmore\n")
+    late.look()
+    late.look()
+
+    assert listener.dropped == writer.dropped == 3
+    assert not caplog.records
+    os.set_blocking(reader, False)
+    while writer.is_behind():
+        os.read(reader, 1 << 16)
+        late.look()
+    late.look()
+    assert "3 log line(s) were dropped" in caplog.text
+    assert listener.dropped == 3
+    for descriptor in (reader, end):
+        os.close(descriptor)
 
 
 @pytest.mark.parametrize(

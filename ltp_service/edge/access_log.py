@@ -8,14 +8,14 @@ from threading import Event
 import msgspec
 
 from ltp_service.backlog import Backlog
-from ltp_service.logs import envelope, timestamp, to_stdout
+from ltp_service.logs import STDOUT, envelope, timestamp
 from ltp_service.request_id import trace_id
 
 FLUSH = 0.1
 """Seconds after which a line is written at the latest. A killed worker loses no more than that."""
 
 MOST_WAITING = 100
-"""Lines written at once: less than a pipe holds."""
+"""Lines written together: less than a pipe holds."""
 
 _KEY = re.compile(r"(?<=ltp_)([A-Za-z0-9_-]{8})[A-Za-z0-9_-]+")
 """An API key with its prefix, as somebody may put it into a path by mistake."""
@@ -41,7 +41,7 @@ class AccessLog:
 
     name = "access_log"
 
-    def __init__(self, style: str, write: Callable[[bytes], None] = to_stdout) -> None:
+    def __init__(self, style: str, write: Callable[[bytes], None] = STDOUT.write) -> None:
         self._tell = _as_json if style == "json" else _as_text
         self._write = write
         self._backlog: Backlog[Row] = Backlog(self._put, MOST_WAITING)

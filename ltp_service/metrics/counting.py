@@ -99,6 +99,9 @@ class Metrics(Observer):
     def key_checked(self, result: str) -> None:
         self._series.keys.labels(result).inc()
 
+    def log_lines_dropped(self, count: int) -> None:
+        self._series.log_dropped.inc(count)
+
     def refreshed(self, result: str) -> None:
         self._series.refreshes.labels(result).inc()
 

@@ -137,6 +137,9 @@ class Series:
             "rate_limit_tokens_remaining", "Tokens left to a client after its request.", _TOKENS
         )
         self.keys = self._counter("api_key_checks_total", "API keys checked.", "result")
+        self.log_dropped = self._counter(
+            "log_lines_dropped_total", "Log lines lost, because their reader did not read them."
+        )
         self.info = self._highest("application_info", "1; the version is the label.", "version")
         self.info.labels(VERSION).set(1)
         self.fleet = self._number("fleet_processes", "Processes that share prices, by what they do.", "role")

@@ -6,6 +6,7 @@ from threading import Event
 import pytest
 
 from ltp_service.edge.access_log import MOST_WAITING, AccessLog, Row, open_access_log
+from ltp_service.line_writer import LineWriter
 from tests.fakes import NOON
 
 
@@ -98,7 +99,7 @@ def test_a_level_above_info_keeps_requests_out_of_the_log() -> None:
 
 
 def test_lines_go_where_all_lines_go(capfd: pytest.CaptureFixture[str]) -> None:
-    log = AccessLog("json")
+    log = AccessLog("json", LineWriter(1).write)
     for _ in range(MOST_WAITING):
         log.add(row())
 

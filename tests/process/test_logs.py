@@ -1,0 +1,157 @@
+"""A log whose reader stops reading, before a real gunicorn: `gunicorn wsgi:app | sleep 1000`."""
+
+import http.client
+import json
+import os
+import pty
+import signal
+import socket
+import subprocess
+from collections.abc import Callable, Iterator
+from contextlib import closing, contextmanager, suppress
+from pathlib import Path
+from threading import Thread
+from time import monotonic, sleep
+
+import pytest
+
+from tests.process import chatty
+from tests.process.answer import Answer, ask
+from tests.process.service import DEADLINE, children_of, command, environment
+from tests.scrape import Scrape
+from tests.simulator.client import PROJECT, Simulator
+
+REQUESTS = 1000
+"""Each leaves 6 KB: several times what a pipe and the workers' memory of late lines hold."""
+
+Ends = tuple[int, int]
+
+
+def a_pipe() -> Ends:
+    return os.pipe()
+
+
+def a_terminal() -> Ends:
+    return pty.openpty()
+
+
+def a_socket() -> Ends:
+    ours, theirs = socket.socketpair()
+    return ours.detach(), theirs.detach()
+
+
+class UnixConnection(http.client.HTTPConnection):
+    """HTTP over a unix socket, as nobody can read the port from the log."""
+
+    def __init__(self, path: Path) -> None:
+        super().__init__("localhost", timeout=DEADLINE)
+        self._path = path
+
+    def connect(self) -> None:
+        self.sock = socket.socket(socket.AF_UNIX)
+        self.sock.settimeout(DEADLINE)
+        self.sock.connect(str(self._path))
+
+
+class Unread:
+    """A running service with two workers, whose log is not read until `read` is called."""
+
+    def __init__(self, folder: Path, process: subprocess.Popen[bytes], reader: int) -> None:
+        self._socket = folder / "http.sock"
+        self._reader = reader
+        self._text = b""
+        self.process = process
+
+    def get(self, path: str) -> Answer:
+        with closing(UnixConnection(self._socket)) as connection:
+            return ask(connection, path)
+
+    def until(self, condition: Callable[[], bool], what: str) -> None:
+        end = monotonic() + DEADLINE
+        while not condition():
+            assert monotonic() < end, f"not within {DEADLINE} s: {what}"
+            sleep(0.02)  # nothing tells
+
+    def answers(self) -> bool:
+        with suppress(OSError, http.client.HTTPException):
+            return self.get("/health").status == 200
+        return False
+
+    def dropped(self) -> float:
+        return Scrape(self.get("/metrics").body.decode()).value("log_lines_dropped_total") or 0.0
+
+    def read(self) -> Thread:
+        """The reader reads again, to the end."""
+
+        def follow() -> None:
+            with suppress(OSError):  # how a terminal ends
+                while piece := os.read(self._reader, 1 << 16):
+                    self._text += piece
+
+        thread = Thread(target=follow)
+        thread.start()
+        return thread
+
+    def lines(self) -> list[bytes]:
+        return self._text.replace(b"\r\n", b"\n").splitlines()
+
+    def told(self, text: str) -> bool:
+        return text.encode() in self._text
+
+
+@contextmanager
+def unread(simulator: Simulator, folder: Path, ends: Ends) -> Iterator[Unread]:
+    reader, log = ends
+    settings = {"WEB_CONCURRENCY": "2", "HOST": f"unix:{folder}/http.sock", "PORT": ""}
+    process = subprocess.Popen(
+        command("tests.process.chatty:app"),
+        cwd=PROJECT,
+        env=environment(simulator, settings),
+        stdin=subprocess.DEVNULL,
+        stdout=log,
+        stderr=log,
+    )
+    os.close(log)
+    service = Unread(folder, process, reader)
+    try:
+        service.until(service.answers, "an answer")
+        yield service
+    finally:
+        workers = children_of(process.pid)
+        process.kill()
+        for worker in workers:
+            with suppress(ProcessLookupError):
+                os.kill(worker, signal.SIGKILL)
+        process.wait()
+        os.close(reader)
+
+
+@pytest.mark.timeout(180)
+@pytest.mark.parametrize("ends", [a_pipe, a_terminal, a_socket])
+def test_a_reader_that_stops_reading_costs_lines_and_no_request(
+    simulator: Simulator, tmp_path: Path, ends: Callable[[], Ends]
+) -> None:
+    with unread(simulator, tmp_path, ends()) as service:
+        assert {service.get("/health").status for _ in range(REQUESTS)} == {200}
+        service.until(lambda: service.dropped() > 0, "a line that is dropped and counted")
+        (victim, *_) = old = children_of(service.process.pid)
+        os.kill(victim, signal.SIGKILL)
+        service.until(lambda: bool(set(children_of(service.process.pid)) - set(old)), "a new worker")
+
+        reading = service.read()
+        service.until(lambda: service.told("log line(s) were dropped"), "a word about what was dropped")
+        service.process.terminate()
+        assert service.process.wait(DEADLINE) == 0
+        reading.join()
+        assert service.told("Shutting down: Master")
+        for line in service.lines() if ends is not a_terminal else ():  # which takes parts of lines
+            assert line == chatty.LINE.encode() or isinstance(json.loads(line), dict), line
+
+
+@pytest.mark.timeout(180)
+def test_term_is_obeyed_while_nobody_reads_the_log(simulator: Simulator, tmp_path: Path) -> None:
+    with unread(simulator, tmp_path, a_pipe()) as service:
+        for _ in range(REQUESTS):
+            service.get("/health")
+        service.process.terminate()
+        assert service.process.wait(DEADLINE) == 0
