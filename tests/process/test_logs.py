@@ -15,9 +15,10 @@ from time import monotonic, sleep
 
 import pytest
 
+from tests.deadline import DEADLINE
 from tests.process import chatty
 from tests.process.answer import Answer, ask
-from tests.process.service import DEADLINE, children_of, command, environment
+from tests.process.service import children_of, command, environment
 from tests.scrape import Scrape
 from tests.simulator.client import PROJECT, Simulator
 
