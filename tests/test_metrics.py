@@ -65,9 +65,11 @@ CONTRACT = {
     "trades_stored_total": "exchange symbol",
     "trades_discarded_total": "exchange reason",
     "api_key_checks_total": "result",
+    "log_lines_dropped_total": "",
     "fleet_processes": "role",
 }
-"""Metric to its labels, as SPEC.md has them, and three more: two count doubts about prices, one shows the fleet."""
+"""Metric to its labels, as SPEC.md has them, and four more: two count doubts about prices, one shows the fleet, one
+counts lost log lines."""
 
 HISTOGRAMS = {name for name in CONTRACT if name.endswith(("_bytes", "duration_seconds", "remaining"))}
 
