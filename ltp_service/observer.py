@@ -29,8 +29,11 @@ class Observer:
     def trade_stored(self, exchange: str, symbol: str) -> None:
         """A trade was taken."""
 
-    def trade_discarded(self, exchange: str) -> None:
-        """A trade was told before, or is older than what had to leave the store."""
+    def trade_discarded(self, exchange: str, reason: str) -> None:
+        """A trade was not stored: told before, or older than what is kept."""
+
+    def trades_missed(self, exchange: str, count: int) -> None:
+        """The numbers of an exchange's trades have a hole of so many."""
 
     def external_call(self, service: str, endpoint: str, status_code: int | None, seconds: float) -> None:
         """One HTTP call to an exchange, with its status; None where no answer came."""

@@ -54,6 +54,10 @@ class RecordingObserver(Observer):
         self.frames: Counter[str] = Counter()
         self.refused: Counter[str] = Counter()
         self.failures: list[str] = []
+        self.missed: Counter[str] = Counter()
+
+    def trades_missed(self, exchange: str, count: int) -> None:
+        self.missed[exchange] += count
 
     def frames_received(self, exchange: str, kind: str, count: int) -> None:
         self.frames[kind] += count

@@ -88,7 +88,7 @@ ARROWS = {
 }
 BOTTOM = (
     "errors clock observer decimals pairs tick trade book request_id client_address request_note"
-    " config setting_layers setting_types market version backlog proxies line_writer"
+    " exchange_time config setting_layers setting_types market version backlog proxies line_writer"
 ).split()
 
 # An outside library to the one room that may import it.
@@ -107,7 +107,7 @@ ONLY_IMPORTER = {
 
 # Pure rooms: values in, values out. They may not even see a clock, a log, a socket or a framework.
 PURE = (
-    "decimals pairs tick trade book proxies client_address web.headers stores.accept quotes.freshness limits.bucket"
+    "decimals pairs tick trade book exchange_time proxies client_address web.headers stores.accept quotes.freshness limits.bucket"
     " fallback.probe collectors.events collectors.subscriptions collectors.backoff collectors.quarantine"
     " collectors.kraken.v1 collectors.kraken.v2 collectors.bybit collectors.binance collectors.handshake"
 ).split()

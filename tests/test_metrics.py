@@ -64,6 +64,7 @@ CONTRACT = {
     "subscription_deaf_total": "pair",
     "trades_stored_total": "exchange symbol",
     "trades_discarded_total": "exchange reason",
+    "trades_missed_total": "exchange",
     "api_key_checks_total": "result",
     "log_lines_dropped_total": "",
     "fleet_processes": "role",
@@ -99,7 +100,8 @@ def hear_everything(observer: Observer) -> None:
     observer.sources_diverged(BTC)
     observer.trade_held(BTC)
     observer.trade_stored("bybit", "BTCUSDT")
-    observer.trade_discarded("bybit")
+    observer.trade_discarded("bybit", "duplicate")
+    observer.trades_missed("binance", 3)
     observer.external_call("kraken", "Ticker", 200, 0.1)
     observer.external_retry("kraken", "Ticker")
     observer.throttled("kraken")

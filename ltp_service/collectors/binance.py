@@ -37,6 +37,9 @@ SNAPSHOT_PACE = 0.75
 RETRY, RETRY_CAP = 1.0, 60.0
 """Seconds before a snapshot is asked for again, doubling up to the cap."""
 
+_MICROSECONDS = 10**14
+"""A stamp from here on is one: as milliseconds it would be in the year 5138."""
+
 BUFFER = 2_000
 """Changes kept of one symbol until its snapshot comes; at ten a second, three minutes."""
 
@@ -172,9 +175,10 @@ def _parse_trade(payload: msgspec.Raw, event: str) -> Event:
             "sell" if trade.buyer_is_maker else "buy",
             read_price(trade.price),
             read_price(trade.quantity),
-            trade.time / 1000,
+            _seconds(trade.time),
             str(trade_id),
             bytes(payload).decode(),
+            trade_id,
         )
     except BadFrame as error:
         return Invalid(error.reason, f"{trade.symbol} {event} {trade_id}: {error}")
@@ -183,7 +187,12 @@ def _parse_trade(payload: msgspec.Raw, event: str) -> Event:
 def _parse_depth(payload: msgspec.Raw) -> BookChange:
     depth = _DEPTH.decode(payload)
     bids, asks = read_levels(depth.bids), read_levels(depth.asks)
-    return BookChange(depth.symbol, depth.first, depth.last, bids, asks, depth.time / 1000)
+    return BookChange(depth.symbol, depth.first, depth.last, bids, asks, _seconds(depth.time))
+
+
+def _seconds(stamp: int) -> float:
+    """Unix seconds, from milliseconds or, with `timeUnit=MICROSECOND` in the URL, from microseconds."""
+    return stamp / (1_000 if stamp < _MICROSECONDS else 1_000_000)
 
 
 def read_depth(symbol: str, body: bytes | str) -> BookSnapshot:

@@ -3,7 +3,7 @@
 Source: bybit-exchange.github.io/docs/v5/ws/connect, …/websocket/public/trade, …/websocket/public/orderbook
 """
 
-from typing import Literal
+from typing import Any, Literal
 
 import msgspec
 
@@ -28,8 +28,8 @@ class _Frame(msgspec.Struct):
     topic: str | None = None
     type: str | None = None
     data: msgspec.Raw = msgspec.Raw(b"[]")
-    ts: int | None = None
-    cts: int | None = None
+    ts: Any = None
+    cts: Any = None
     op: str | None = None
     success: bool | None = None
     ret_msg: str | None = None
@@ -103,7 +103,10 @@ def _parse_answer(message: _Frame) -> Parsed:
 
 
 def _parse_trade(row: msgspec.Raw) -> Event:
-    trade = _TRADE.decode(row)
+    try:
+        trade = _TRADE.decode(row)
+    except (msgspec.MsgspecError, ValueError) as error:  # the rows beside it are as good as ever
+        return Invalid("malformed", f"a trade that cannot be read: {error}")
     if trade.block:
         return Skipped("block_trade")  # agreed off the book: no price of this market
     try:
@@ -124,12 +127,15 @@ def _parse_book(message: _Frame) -> BookSnapshot | BookChange:
     book = _BOOK.decode(message.data)
     bids, asks = read_levels(book.bids), read_levels(book.asks)
     # 2023 captures have no time of the matching engine.
-    milliseconds = message.cts or message.ts
-    changed_at = None if milliseconds is None else milliseconds / 1000
+    changed_at = _seconds(message.cts) or _seconds(message.ts)
     # Update id 1 is a restart of the service: whatever it is called, it is a whole book.
     if message.type == "snapshot" or book.update == 1:
         return BookSnapshot(book.symbol, book.update, bids, asks, changed_at)
     return BookChange(book.symbol, book.update, book.update, bids, asks, changed_at)
+
+
+def _seconds(milliseconds: Any) -> float | None:
+    return milliseconds / 1000 if type(milliseconds) is int else None
 
 
 class BybitTrades(TradeCollector):

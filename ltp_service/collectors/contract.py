@@ -74,6 +74,10 @@ class Gap(msgspec.Struct, frozen=True):
 
     since: float
     until: float | None = None
+    symbol: str | None = None
+    """None: of every symbol."""
+    missing: int | None = None
+    """How many; None where the exchange's numbering does not tell."""
 
 
 class Link(msgspec.Struct, frozen=True):

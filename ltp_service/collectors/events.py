@@ -47,6 +47,8 @@ class Traded(msgspec.Struct, frozen=True, gc=False):
     trade_id: str
     raw: str
     """The exchange's own text of this trade."""
+    number: int | None = None
+    """Its place in the symbol's unbroken numbering; None where the exchange has none."""
 
 
 class Acknowledged(msgspec.Struct, frozen=True):

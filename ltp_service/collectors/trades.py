@@ -1,5 +1,6 @@
 """A collector whose product are trades."""
 
+import logging
 from collections import deque
 from collections.abc import Sequence
 
@@ -10,17 +11,20 @@ from ltp_service.collectors.contract import Dialect, Equipment, Gap, Link
 from ltp_service.collectors.events import Traded
 from ltp_service.collectors.subscriptions import Subscriptions
 from ltp_service.errors import BadFrame
+from ltp_service.exchange_time import FUTURE, ExchangeTime
 from ltp_service.stores.base import TradeSink
 from ltp_service.trade import Trade
 
-FUTURE = 60.0
-"""Seconds by which a trade may lie ahead of this machine's clock; recorded: 0.5."""
+log = logging.getLogger(__name__)
 
 FRUITLESS = 10.0
 """Seconds of arrivals without one stored trade after which a collector is of no use."""
 
 GAPS = 100
 """Gaps remembered."""
+
+RENUMBERED = 1_000_000
+"""Numbers that two trades in a row are apart when the exchange must have begun to number anew."""
 
 LATENCY = 1.0
 """Seconds that a trade may need to arrive: a cut loses those that were on their way, too."""
@@ -44,19 +48,24 @@ class TradeCollector(Collector):
         self._fruitless_since: float | None = None
         self._arrived_at = 0.0
         self._gaps: deque[Gap] = deque(maxlen=GAPS)
+        self._cut_since: float | None = None
+        self._exchange_time = ExchangeTime()
+        self._newest: dict[str, Traded] = {}
+        """Of each symbol the trade with the highest number."""
 
     def traded(self, trade: Traded, received_at: float) -> None:
-        wall = self._clock.wall()
         if self._subscriptions.state(trade.symbol) is None:
             raise BadFrame(f"{trade.symbol[:40]!r} was not asked for", reason="unknown_symbol")
-        if trade.traded_at - wall > FUTURE:
+        self._exchange_time.learn(trade.traded_at, received_at)
+        ahead = trade.traded_at - self._now(received_at)
+        if ahead > FUTURE:
             raise BadFrame(
-                f"{trade.symbol}: a trade {trade.traded_at - wall:.0f} s in the future; "
-                "is this machine's clock right?",
-                reason="future",
+                f"{trade.symbol}: a trade {ahead:.0f} s ahead of the exchange's own clock", reason="future"
             )
         self._subscriptions.hear(trade.symbol)
-        if self._sink.put(self._complete(trade, wall)):
+        if trade.number is not None:
+            self._count(trade, trade.number)
+        if self._sink.put(self._complete(trade, self._clock.wall())):
             self._fruitless_since = None
         else:
             self.wasted(received_at)
@@ -68,15 +77,21 @@ class TradeCollector(Collector):
 
     def connected(self, now: float) -> None:
         self._fruitless_since = None
+        self._exchange_time.begin()
 
     def disconnected(self, now: float) -> None:
-        if not self._gaps or self._gaps[-1].until is not None:
-            self._gaps.append(Gap(self._clock.wall() - (now - self._alive_at()) - LATENCY))
+        if self._cut_since is None:
+            self._cut_since = self._now(self._alive_at()) - LATENCY
+
+    def symbols_changed(self, added: Sequence[str], removed: Sequence[str], now: float) -> None:
+        for symbol in removed:
+            self._newest.pop(symbol, None)
 
     def tended(self, now: float) -> None:
         self._subscriptions.mark_silent(now)
-        if self._gaps and self._gaps[-1].until is None and self._subscriptions.settled():
-            self._gaps[-1] = Gap(self._gaps[-1].since, self._clock.wall())
+        if self._cut_since is not None and self._subscriptions.settled():
+            self._gaps.append(Gap(self._cut_since, self._now(now)))
+            self._cut_since = None
 
     def problem(self, now: float) -> str | None:
         since = self._fruitless_since
@@ -85,11 +100,43 @@ class TradeCollector(Collector):
         return super().problem(now)
 
     def gaps(self) -> tuple[Gap, ...]:
-        """The newest cuts of the feed, oldest first."""
-        return tuple(self._gaps)
+        """The newest cuts of the feed and holes in an exchange's numbers, in the order of their ends."""
+        cut = () if self._cut_since is None else (Gap(self._cut_since),)
+        return (*self._gaps, *cut)
 
     def link(self) -> Link:
         return msgspec.structs.replace(super().link(), gaps=self.gaps())
+
+    def _now(self, now: float) -> float:
+        """The exchange's unix time at a monotonic moment; this machine's until the exchange told its own."""
+        known = self._exchange_time.at(now)
+        return known if known is not None else self._clock.wall() - (self._clock.monotonic() - now)
+
+    def _count(self, trade: Traded, number: int) -> None:
+        """Tells a hole between this trade and the newest one before it."""
+        newest = self._newest.get(trade.symbol)
+        if newest is None or newest.number is None:
+            self._newest[trade.symbol] = trade
+            return
+        step = number - newest.number
+        if step == 1:
+            self._newest[trade.symbol] = trade
+        elif step > 1 or step < -RENUMBERED:
+            self._newest[trade.symbol] = trade
+            self._missed(newest, trade, step - 1 if 1 < step <= RENUMBERED else None)
+
+    def _missed(self, before: Traded, after: Traded, count: int | None) -> None:
+        self._gaps.append(Gap(before.traded_at, after.traded_at, after.symbol, count))
+        self._observer.trades_missed(self.exchange, count or 1)
+        log.warning(
+            "%s: %s trade(s) of %s are missing between %s and %s",
+            self.name,
+            "unknown many" if count is None else count,
+            after.symbol,
+            before.trade_id,
+            after.trade_id,
+            extra={"once_a_minute": (self.name, "missed", after.symbol)},
+        )
 
     def _complete(self, trade: Traded, received_at: float) -> Trade:
         return Trade(

@@ -120,8 +120,11 @@ class Metrics(Observer):
     def subscription_deaf(self, pair: Pair) -> None:
         self._series.deaf.labels(str(pair)).inc()
 
-    def trade_discarded(self, exchange: str) -> None:
-        self._series.trades_discarded.labels(exchange, "known_or_old").inc()
+    def trade_discarded(self, exchange: str, reason: str) -> None:
+        self._series.trades_discarded.labels(exchange, reason).inc()
+
+    def trades_missed(self, exchange: str, count: int) -> None:
+        self._series.trades_missed.labels(exchange).inc(count)
 
     def trade_held(self, pair: Pair) -> None:
         self._series.held.labels(str(pair)).inc()

@@ -130,6 +130,9 @@ class Series:
         self.trades_discarded = self._counter(
             "trades_discarded_total", "Trades not stored.", "exchange", "reason"
         )
+        self.trades_missed = self._counter(
+            "trades_missed_total", "Trades that an exchange numbered and that never arrived.", "exchange"
+        )
 
     def _guards(self) -> None:
         self.limits = self._counter("rate_limit_requests_total", "Requests that the limit saw.", "result")

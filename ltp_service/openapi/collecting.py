@@ -185,7 +185,14 @@ def _schemas() -> dict[str, Node]:
 
 
 def _collector() -> Node:
-    gap = record({"since": MOMENT, "until": maybe(MOMENT, "while it lasts")})
+    gap = record(
+        {
+            "since": MOMENT,
+            "until": maybe(MOMENT, "while it lasts"),
+            "symbol": maybe(TEXT, "when it concerns every symbol"),
+            "missing": maybe(COUNT, "where the exchange does not number its trades"),
+        }
+    )
     properties = {
         "name": TEXT,
         "state": one_of(
@@ -211,6 +218,7 @@ def _counted() -> dict[str, Node]:
         "total_trades_received": COUNT,
         "total_trades_stored": COUNT,
         "trades_discarded": COUNT,
+        "discarded_by_reason": mapping(COUNT, "Of those: `duplicate`, `too_old`, `left`, `too_large`"),
         "symbols_count": COUNT,
         "symbols_tracked": listing(TEXT),
         "current_trades_stored": COUNT,

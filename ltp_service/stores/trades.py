@@ -1,19 +1,22 @@
 """Trades of the last hour, bounded in every direction.
 
-The order is exchange time everywhere, and what was traded first leaves first. So a trade that had to leave
-is older than all that stayed, and leaves at once when an exchange tells it again.
+Read in the order of exchange time. What arrived first leaves first, so that a trade always finds room: an exchange
+whose trades arrive late is not pushed out by another one's. A trade that had to leave is refused when it is told again.
 """
 
 import heapq
 from bisect import bisect_left
+from collections import Counter, OrderedDict, defaultdict, deque
 from collections.abc import Iterable
-from itertools import chain, islice
+from itertools import chain, count, islice
 from sys import getsizeof
 from threading import Lock
+from typing import Literal
 
 import msgspec
 
 from ltp_service.clock import Clock
+from ltp_service.exchange_time import FUTURE, ExchangeTime
 from ltp_service.observer import Observer
 from ltp_service.trade import Trade
 
@@ -24,18 +27,24 @@ MAX_AGE = 3600.0
 """Seconds of exchange time."""
 
 MAX_BYTES = 16 * 1024 * 1024
-"""Bound of the estimated memory; 10,000 trades with texts of 200 characters take some 10 MB."""
+"""Bound of the estimated memory; 10,000 trades with texts of 200 characters take some 11 MB."""
 
 RATE_WINDOW = 10
 """Seconds over which `trades_per_second` is an average."""
 
-_OVERHEAD = 700
-"""Bytes of one stored trade beside its raw text: its objects, its key and its places. Measured: 580."""
+_OVERHEAD = 850
+"""Bytes of one stored trade beside its raw text: its objects, its key and its places. Measured: 720."""
 
-_Key = tuple[float, int, str, str, str]
-"""Exchange time; the trade id, numbers in their order; exchange; symbol. Unique."""
+MAX_FLOORS = 2_000
+"""Symbols on exchanges of which is known what had to leave."""
 
-_BEGINNING: _Key = (0.0, 0, "", "", "")
+_Key = tuple[float, int, str, str]
+"""Exchange time; the trade id, numbers in their order; exchange. Unique within a symbol."""
+
+_BEGINNING: _Key = (0.0, 0, "", "")
+
+Refusal = Literal["duplicate", "too_old", "left", "too_large"]
+"""Told before; older than an hour; not newer than what had to leave; larger than all that may be held."""
 
 
 class TradeStatistics(msgspec.Struct, frozen=True):
@@ -44,7 +53,7 @@ class TradeStatistics(msgspec.Struct, frozen=True):
     total_trades_received: int
     total_trades_stored: int
     trades_discarded: int
-    """Refused: told before, or older than what had to leave."""
+    """Refused, for one of the reasons below."""
     symbols_count: int
     symbols_tracked: list[str]
     current_trades_stored: int
@@ -53,6 +62,7 @@ class TradeStatistics(msgspec.Struct, frozen=True):
     uptime_seconds: float
     memory_usage: int
     """Bytes, estimated."""
+    discarded_by_reason: dict[str, int]
 
 
 class TradeStore:
@@ -72,14 +82,16 @@ class TradeStore:
         self._per_symbol, self._in_all, self._max_bytes = per_symbol, in_all, max_bytes
         self._lock = Lock()
         self._tapes: dict[str, _Tape] = {}
-        self._order: list[_Key] = []
-        """The keys of all tapes together, ascending."""
-        self._floor = _BEGINNING
-        """The newest that had to leave for all: what is older may not come back into the room it left."""
+        self._arrivals: OrderedDict[int, _Tape] = OrderedDict()
+        """The tape of each trade, in the order of arrival."""
+        self._numbers = count()
+        self._floors: dict[tuple[str, str], _Key] = {}
+        """By exchange and symbol the newest that had to leave."""
         self._bytes = self._received = self._stored = 0
+        self._discarded: Counter[str] = Counter()
         self._started = self._monotonic()
-        # Exchange time is compared with this: a later step of the wall clock must not empty the store.
-        self._wall_ahead = clock.wall() - self._started
+        self._times: defaultdict[str, ExchangeTime] = defaultdict(lambda: ExchangeTime(trusting=True))
+        """Each exchange's own clock, which says how old its trades are."""
         self._rate = _Rate(self._started)
 
     def put(self, trade: Trade) -> bool:
@@ -88,29 +100,35 @@ class TradeStore:
         with self._lock:
             self._received += 1
             self._rate.count(now)
-            stored = self._insert(trade) and self._keep_bounds(now, trade)
-            self._stored += stored
-        if stored:
+            self._times[trade.exchange].learn(trade.timestamp, now)
+            refusal = self._refusal(trade, now)
+            if refusal is None:
+                self._stored += 1
+                self._insert(trade)
+                self._keep_bounds(now)
+            else:
+                self._discarded[refusal] += 1
+        if refusal is None:
             self._observer.trade_stored(trade.exchange, trade.symbol)
         else:
-            self._observer.trade_discarded(trade.exchange)
-        return stored
+            self._observer.trade_discarded(trade.exchange, refusal)
+        return refusal is None
 
     def recent(self, symbol: str | None = None, exchange: str | None = None, limit: int = 50) -> list[Trade]:
         """At most `limit` trades, the newest of exchange time first."""
         with self._lock:
-            tapes = self._tapes.values() if symbol is None else [self._tapes.get(symbol, _Tape())]
+            tapes = self._tapes.values() if symbol is None else [self._tapes.get(symbol, _Tape(symbol))]
             copies = [tape.trades[-limit:] if exchange is None else tape.trades[:] for tape in tapes]
-        oldest = self._oldest(self._monotonic())
+        now = self._monotonic()
         newest = chain.from_iterable(_newest(trades, exchange, limit) for trades in copies)
-        return heapq.nlargest(limit, (trade for trade in newest if trade.timestamp >= oldest), key=_key)
+        return heapq.nlargest(limit, (trade for trade in newest if self._is_recent(trade, now)), key=_key)
 
     def last(self, symbol: str, exchange: str) -> Trade | None:
         """The newest trade of one symbol on one exchange within the hour."""
         with self._lock:
             tape = self._tapes.get(symbol)
             trade = tape.last.get(exchange) if tape else None
-        return trade if trade and trade.timestamp >= self._oldest(self._monotonic()) else None
+        return trade if trade and self._is_recent(trade, self._monotonic()) else None
 
     def counts(self) -> dict[str, int]:
         """How many trades of each symbol are stored."""
@@ -129,87 +147,105 @@ class TradeStore:
                 self._received - self._stored,
                 len(self._tapes),
                 sorted(self._tapes),
-                len(self._order),
+                len(self._arrivals),
                 self._rate.per_second(now),
                 now - self._started,
                 self._bytes,
+                dict(sorted(self._discarded.items())),
             )
 
-    def _oldest(self, now: float) -> float:
-        return now + self._wall_ahead - MAX_AGE
+    def _is_recent(self, trade: Trade, now: float) -> bool:
+        at_the_exchange = self._times[trade.exchange].at(now)
+        return at_the_exchange is not None and -FUTURE <= at_the_exchange - trade.timestamp <= MAX_AGE
 
     # Under the lock.
 
-    def _insert(self, trade: Trade) -> bool:
-        if _size(trade) > self._max_bytes:
-            return False
-        key = _key(trade)
+    def _refusal(self, trade: Trade, now: float) -> Refusal | None:
+        tape = self._tapes.get(trade.symbol)
+        if tape is not None and (trade.exchange, trade.trade_id) in tape.ids:
+            return "duplicate"
+        if not self._is_recent(trade, now):
+            return "too_old"
+        if _key(trade) <= self._floors.get((trade.exchange, trade.symbol), _BEGINNING):
+            return "left"
+        return "too_large" if _size(trade) > self._max_bytes else None
+
+    def _insert(self, trade: Trade) -> None:
         tape = self._tapes.get(trade.symbol)
         if tape is None:
-            tape = self._tapes[trade.symbol] = _Tape()
-        elif (trade.exchange, trade.trade_id) in tape.ids:
-            return False
-        tape.insert(key, trade)
-        self._order.insert(_place(self._order, key), key)
+            tape = self._tapes[trade.symbol] = _Tape(trade.symbol)
+        number = next(self._numbers)
+        tape.insert(number, trade)
+        self._arrivals[number] = tape
         self._bytes += _size(trade)
-        return True
-
-    def _keep_bounds(self, now: float, newcomer: Trade) -> bool:
-        """False when the newcomer itself had to leave again."""
-        tape = self._tapes[newcomer.symbol]
         if len(tape.keys) > self._per_symbol:
             self._drop_first(tape)
-        while len(self._order) > self._in_all or self._bytes > self._max_bytes:
-            self._drop_oldest()
+
+    def _keep_bounds(self, now: float) -> None:
+        while len(self._arrivals) > self._in_all or self._bytes > self._max_bytes:
+            self._drop_first(next(iter(self._arrivals.values())))
         self._expire(now)
-        while self._order and self._order[0] <= self._floor:
-            self._drop_oldest()
-        return (newcomer.exchange, newcomer.trade_id) in tape.ids
 
     def _expire(self, now: float) -> None:
-        oldest = self._oldest(now)
-        while self._order and self._order[0][0] < oldest:
-            self._drop_oldest()
-
-    def _drop_oldest(self) -> None:
-        key = self._order[0]
-        self._floor = max(self._floor, key)
-        tape = self._tapes[key[4]]
-        self._drop_first(tape)
-        if not tape.keys:
-            del self._tapes[key[4]]
+        while self._arrivals:
+            tape = next(iter(self._arrivals.values()))
+            if self._is_recent(tape.first(), now):
+                return
+            self._drop_first(tape)
 
     def _drop_first(self, tape: "_Tape") -> None:
-        key, trade = tape.pop()
-        del self._order[_place(self._order, key)]
+        """Of this tape the trade that arrived first."""
+        number, key, trade = tape.pop()
+        del self._arrivals[number]
         self._bytes -= _size(trade)
+        self._raise_floor((trade.exchange, trade.symbol), key)
+        if not tape.keys:
+            del self._tapes[tape.symbol]
+
+    def _raise_floor(self, of: tuple[str, str], key: _Key) -> None:
+        known = self._times[of[0]].at(self._monotonic())
+        if known is not None and key[0] > known + FUTURE:
+            return  # a time that cannot be must not keep out all that come after it
+        self._floors[of] = max(key, self._floors.get(of, _BEGINNING))
+        if len(self._floors) > MAX_FLOORS:
+            del self._floors[next(iter(self._floors))]
 
 
 class _Tape:
     """One symbol's trades in ascending order."""
 
-    __slots__ = ("ids", "keys", "last", "trades")
+    __slots__ = ("arrived", "ids", "keys", "last", "symbol", "trades")
 
-    def __init__(self) -> None:
+    def __init__(self, symbol: str) -> None:
+        self.symbol = symbol
         self.keys: list[_Key] = []
         self.trades: list[Trade] = []
+        self.arrived: deque[tuple[int, Trade]] = deque()
         self.ids: set[tuple[str, str]] = set()
         self.last: dict[str, Trade] = {}
         """The newest of each exchange, which the others cannot push out."""
 
-    def insert(self, key: _Key, trade: Trade) -> None:
+    def insert(self, number: int, trade: Trade) -> None:
+        key = _key(trade)
         place = _place(self.keys, key)
         self.keys.insert(place, key)
         self.trades.insert(place, trade)
+        self.arrived.append((number, trade))
         self.ids.add((trade.exchange, trade.trade_id))
         last = self.last.get(trade.exchange)
         if last is None or key > _key(last):
             self.last[trade.exchange] = trade
 
-    def pop(self) -> tuple[_Key, Trade]:
-        trade = self.trades.pop(0)
+    def first(self) -> Trade:
+        """The one that arrived first."""
+        return self.arrived[0][1]
+
+    def pop(self) -> tuple[int, _Key, Trade]:
+        number, trade = self.arrived.popleft()
+        place = _place(self.keys, _key(trade))
+        del self.trades[place]
         self.ids.remove((trade.exchange, trade.trade_id))
-        return self.keys.pop(0), trade
+        return number, self.keys.pop(place), trade
 
 
 class _Rate:
@@ -238,7 +274,7 @@ class _Rate:
 
 
 def _key(trade: Trade) -> _Key:
-    return (trade.timestamp, len(trade.trade_id), trade.trade_id, trade.exchange, trade.symbol)
+    return (trade.timestamp, len(trade.trade_id), trade.trade_id, trade.exchange)
 
 
 def _newest(trades: list[Trade], exchange: str | None, limit: int) -> Iterable[Trade]:

@@ -6,7 +6,7 @@ from flask import Blueprint, Response, request
 
 from ltp_service.book import BookView, Level
 from ltp_service.collectors.books import BookCollector
-from ltp_service.collectors.contract import Link
+from ltp_service.collectors.contract import Gap, Link
 from ltp_service.collectors.trades import TradeCollector
 from ltp_service.errors import InvalidParameter, NotFound
 from ltp_service.services import Services, services
@@ -119,8 +119,17 @@ def _told(parts: Services, link: Link) -> dict[str, Any]:
         "subscriptions": link.subscriptions,
     }
     if link.gaps is not None:
-        told["gaps"] = [{"since": rfc3339(gap.since), "until": rfc3339(gap.until)} for gap in link.gaps]
+        told["gaps"] = [_gap(gap) for gap in link.gaps]
     return told
+
+
+def _gap(gap: Gap) -> dict[str, Any]:
+    return {
+        "since": rfc3339(gap.since),
+        "until": rfc3339(gap.until),
+        "symbol": gap.symbol,
+        "missing": gap.missing,
+    }
 
 
 def _trade(trade: Trade) -> dict[str, Any]:

@@ -230,6 +230,44 @@ def test_replaying_the_combined_session_stores_both_aggregates_once(recorded: Re
     assert {trade.exchange for trade in stored} == {"binance"}
 
 
+@pytest.mark.parametrize("wrong", [0.0, 70.0, -70.0, 600.0, -600.0])
+def test_whatever_this_machines_clock_shows_trades_are_stored(wrong: float) -> None:
+    replay = Trades([trade_frame(1), trade_frame(2)], wall=NOON + wrong)
+    replay.play()
+    assert [trade.trade_id for trade in replay.store.recent()] == ["2", "1"]
+    assert replay.script.observer.refused == {}
+
+
+def test_a_stream_of_microseconds_is_understood() -> None:
+    """`timeUnit=MICROSECOND` in the URL makes all times so."""
+    told: dict[str, object] = {"E": 1_790_000_000_123_789, "T": 1_790_000_000_123_456}
+    replay = Trades([trade_frame(1, extra=told), trade_frame(2)])
+    replay.play()
+    stored = replay.store.recent()
+    assert {trade.trade_id: trade.timestamp for trade in stored} == {"1": NOON + 0.123456, "2": NOON}
+
+    depth = json.loads(depth_frame(1, 2))
+    depth["data"]["E"] = told["E"]
+    (change,) = Dialect().parse(json.dumps(depth)).events
+    assert isinstance(change, BookChange)
+    assert change.changed_at == NOON + 0.123789
+
+
+def test_a_hole_in_the_numbers_of_the_trades_is_told_and_none_where_there_is_none() -> None:
+    replay = Trades([trade_frame(1), trade_frame(2), trade_frame(7), trade_frame(8)])
+    replay.play()
+    assert [gap.missing for gap in replay.collector.gaps() if gap.symbol == "BTCUSDT"] == [4]
+    assert replay.script.observer.missed == {"binance": 4}
+
+
+@pytest.mark.parametrize("wrong", [{"t": None}, {"p": None}, {"p": 5}, {"T": "soon"}, {"m": None}], ids=str)
+def test_a_trade_with_a_wrong_field_costs_itself_alone(wrong: dict[str, object]) -> None:
+    replay = Trades([trade_frame(1), trade_frame(2, extra=wrong), trade_frame(3)])
+    replay.play()
+    assert [trade.trade_id for trade in replay.store.recent()] == ["3", "1"]
+    assert sum(replay.script.observer.refused.values()) == 1
+
+
 def test_all_streams_are_asked_for_in_lower_case_with_an_id() -> None:
     assert Trades([], symbols=("BTCUSDT", "ETHUSDT")).play() == [
         {"method": "SUBSCRIBE", "params": ["btcusdt@trade", "ethusdt@trade"], "id": 1}

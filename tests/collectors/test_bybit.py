@@ -162,6 +162,35 @@ def test_a_trade_of_an_impossible_price_is_refused_and_the_one_beside_it_stands(
 
 
 @pytest.mark.parametrize(
+    "wrong",
+    [
+        *({"i": None}, {"T": None}, {"T": "soon"}, {"p": 64103.9}, {"p": None}, {"v": []}, {"S": "Hold"}),
+        *({"s": 5}, {"BT": "no"}),
+    ],
+    ids=str,
+)
+def test_a_row_with_a_wrong_field_costs_itself_alone(wrong: dict[str, object]) -> None:
+    frame = json.loads(trade_frame(1, 2, 3))
+    frame["data"][1] |= wrong
+    first, second, third = Dialect().parse(json.dumps(frame)).events
+    assert isinstance(second, Invalid)
+    assert [isinstance(each, Traded) for each in (first, third)] == [True, True]
+
+
+@pytest.mark.parametrize("stamp", [None, "now", 1.5, [], 0])
+def test_what_stands_beside_the_rows_does_not_matter_to_them(stamp: object) -> None:
+    frame = json.loads(trade_frame(1)) | {"ts": stamp, "cts": stamp}
+    assert isinstance(Dialect().parse(json.dumps(frame)).events[0], Traded)
+
+
+def test_a_row_that_is_no_object_costs_itself_alone() -> None:
+    frame = json.loads(trade_frame(1))
+    frame["data"] += [None, 5, "x"]
+    kinds = [type(each) for each in Dialect().parse(json.dumps(frame)).events]
+    assert kinds == [Traded, Invalid, Invalid, Invalid]
+
+
+@pytest.mark.parametrize(
     "frame", ["", "[]", "null", "<html>", '{"topic":1}', '{"topic":"publicTrade.X","data":5}']
 )
 def test_a_frame_of_another_shape_is_an_error(frame: str) -> None:

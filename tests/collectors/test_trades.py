@@ -1,5 +1,6 @@
 """What all trade collectors share, shown on an exchange that does not exist."""
 
+from collections.abc import Callable
 from decimal import Decimal
 
 import pytest
@@ -14,7 +15,8 @@ from tests.fakes import NOON, Script, Step
 
 
 class Dialect:
-    """`trade 7 0.5` is trade 7, traded 0.5 s after noon; `ok 1` answers request 1; `bad` is no frame at all."""
+    """`trade 7 0.5` is trade 7, traded 0.5 s after noon; `numbered 7 0.5` is the same on an exchange whose trades are
+    numbered without a hole; `ok 1` answers request 1; `bad` is no frame at all."""
 
     def write(self, request: Request, request_id: int) -> str:
         return f"{request.verb} {' '.join(request.symbols)}"
@@ -27,6 +29,10 @@ class Dialect:
             case ["trade", number, seconds]:
                 at = NOON + float(seconds)
                 return Parsed("trade", [Traded("AB", "buy", Decimal(1), Decimal(2), at, number, frame)])
+            case ["numbered", number, seconds]:
+                at, place = NOON + float(seconds), int(number)
+                trade = Traded("AB", "buy", Decimal(1), Decimal(2), at, number, frame, place)
+                return Parsed("trade", [trade])
             case ["ok", number]:
                 return Parsed("acknowledgement", [Answered(int(number))])
             case ["invalid"]:
@@ -64,6 +70,12 @@ class Feed:
         self.problems.append(self.collector.link().problem)
 
 
+def every_second(frame: str, seconds: int) -> list[Step]:
+    """The frame again and again."""
+    step: list[Step] = [frame, 1.0]
+    return step * seconds
+
+
 def test_a_made_up_exchange_feeds_the_store() -> None:
     feed = Feed(["ok 1", "trade 7 0"]).play()
     assert feed.store.recent() == [
@@ -71,16 +83,79 @@ def test_a_made_up_exchange_feeds_the_store() -> None:
     ]
 
 
-def test_a_trade_half_a_second_in_the_future_is_taken_and_one_of_an_hour_is_not() -> None:
-    feed = Feed(["trade 1 0.5", "trade 2 3600"]).play()
-    assert [trade.trade_id for trade in feed.store.recent()] == ["1"]
+def test_a_trade_an_hour_ahead_of_the_others_is_refused_and_costs_itself_alone() -> None:
+    feed = Feed(["trade 1 0.5", 1.0, "trade 2 3600", 1.0, "trade 3 2.5"]).play()
+    assert [trade.trade_id for trade in feed.store.recent()] == ["3", "1"]
     assert feed.script.observer.refused["future"] == 1
 
 
-def every_second(frame: str, seconds: int) -> list[Step]:
-    """The frame again and again."""
-    step: list[Step] = [frame, 1.0]
-    return step * seconds
+@pytest.mark.parametrize("wrong", [-70.0, 70.0, 600.0, -600.0, 5 * 3600.0, -5 * 3600.0, 1e8])
+def test_whatever_this_machines_clock_shows_no_trade_is_refused_and_the_hour_is_an_hour(wrong: float) -> None:
+    feed = Feed(
+        [
+            "trade 1 0",
+            5.0,
+            "trade 2 5",
+            *every_second("pong", 3590),
+            lambda: seen.append([trade.trade_id for trade in feed.store.recent()]),
+            *every_second("pong", 20),
+            lambda: seen.append([trade.trade_id for trade in feed.store.recent()]),
+        ]
+    )
+    seen: list[list[str]] = []
+    feed.script.clock.set_wall(NOON + wrong)
+    feed.play()
+
+    assert feed.script.observer.refused == {}
+    assert seen == [["2", "1"], []]
+
+
+def test_an_exchange_whose_clock_really_is_elsewhere_after_a_sleep_of_this_machine_is_followed() -> None:
+    feed = Feed(["trade 1 0", "trade 2 0", "trade 3 7200", "trade 4 7200"]).play()
+    assert [trade.trade_id for trade in feed.store.recent()] == ["4"]
+
+
+def test_a_hole_in_an_exchanges_numbers_is_told_with_its_place_and_size(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    feed = Feed(["ok 1", "numbered 7 0", "numbered 8 1", "numbered 12 3", "numbered 13 4"]).play()
+
+    assert feed.collector.gaps()[0] == Gap(NOON + 1, NOON + 3, "AB", 3)
+    assert feed.script.observer.missed == {"made_up": 3}
+    assert "3 trade(s) of AB are missing between 8 and 12" in caplog.text
+
+
+def test_a_hole_across_a_cut_is_told_beside_the_cut_and_none_where_nothing_was_missed() -> None:
+    cut = ["ok 1", "numbered 7 0"]
+    feed = Feed([*cut], ["ok 2", "numbered 8 3"], ["ok 3", "numbered 11 9"]).play()
+
+    assert [gap.missing for gap in feed.collector.gaps() if gap.symbol] == [2]
+    assert feed.script.observer.missed == {"made_up": 2}
+
+
+@pytest.mark.parametrize(
+    "numbers", [[7, 8, 8, 9], [7, 9, 8, 10], [7], [10, 5, 11]], ids=["twice", "late", "one", "old"]
+)
+def test_trades_told_twice_or_late_are_no_further_hole(numbers: list[int]) -> None:
+    feed = Feed(["ok 1", *(f"numbered {number} {number}" for number in numbers)]).play()
+
+    assert feed.script.observer.missed == ({"made_up": 1} if numbers == [7, 9, 8, 10] else {})
+
+
+def test_a_new_numbering_is_a_hole_of_unknown_size_and_is_followed_from_then_on() -> None:
+    feed = Feed(["ok 1", "numbered 5000000 0", "numbered 1 1", "numbered 2 2", "numbered 4 3"]).play()
+
+    assert [gap.missing for gap in feed.collector.gaps() if gap.symbol] == [None, 1]
+
+
+def test_a_symbol_that_was_not_wanted_for_a_while_has_no_hole_from_then() -> None:
+    def wanting(symbols: list[str]) -> Callable[[], None]:
+        return lambda: feed.collector.want(symbols)
+
+    feed = Feed(["ok 1", "numbered 7 0", wanting([]), 0.2, wanting(["AB"]), 0.2, "numbered 50 9"])
+    feed.play()
+
+    assert feed.script.observer.missed == {}
 
 
 @pytest.mark.parametrize("useless", ["trade 1 0", "invalid", "bad"])

@@ -21,8 +21,8 @@ class Listener(Observer):
     def __init__(self) -> None:
         self.discarded: list[str] = []
 
-    def trade_discarded(self, exchange: str) -> None:
-        self.discarded.append(exchange)
+    def trade_discarded(self, exchange: str, reason: str) -> None:
+        self.discarded.append(f"{exchange} {reason}")
 
 
 def trade(
@@ -87,7 +87,7 @@ def test_a_duplicate_is_refused_and_told(clock: FakeClock) -> None:
     store = TradeStore(clock, listener)
     assert store.put(trade(1))
     assert not store.put(trade(1))
-    assert listener.discarded == ["binance"]
+    assert listener.discarded == ["binance duplicate"]
     assert ids(store.recent()) == ["1"]
 
 
@@ -140,8 +140,9 @@ def test_an_emptied_symbol_is_tracked_no_more_and_its_trades_are_still_known(clo
 
 def test_after_an_hour_a_trade_is_gone(store: TradeStore, clock: FakeClock) -> None:
     store.put(trade(1, 0))
+    clock.advance(10)
     store.put(trade(2, 10))
-    clock.advance(3605)
+    clock.advance(3595)
     assert ids(store.recent()) == ["2"]
     assert store.last("BTCUSDT", "binance") is not None
     clock.advance(10)
@@ -151,8 +152,60 @@ def test_after_an_hour_a_trade_is_gone(store: TradeStore, clock: FakeClock) -> N
 
 
 def test_a_trade_older_than_an_hour_is_not_taken(store: TradeStore) -> None:
-    assert not store.put(trade(1, -3601))
-    assert store.statistics().symbols_count == 0
+    store.put(trade(2))
+    assert not store.put(trade(1, -3601, symbol="ETHUSDT"))
+    assert store.statistics().discarded_by_reason == {"too_old": 1}
+    assert store.statistics().symbols_tracked == ["BTCUSDT"]
+
+
+def test_a_trade_that_shows_an_impossible_time_once_the_exchanges_clock_is_known_is_not_shown(
+    store: TradeStore, clock: FakeClock
+) -> None:
+    store.put(trade(1, 1e9))
+    for number in (2, 3):
+        clock.advance(1)
+        store.put(trade(number, number))
+    store.put(trade(4, 4))
+    assert "1" not in ids(store.recent())
+    assert "4" in ids(store.recent())
+
+
+def test_an_exchange_that_is_late_keeps_its_trades_beside_one_that_fills_the_storage(
+    clock: FakeClock,
+) -> None:
+    """20,000 trades a second fill it in half of one: all that was older was refused, 45,040 of 200,000."""
+    store = TradeStore(clock, Observer(), per_symbol=100, in_all=200)
+    refused = 0
+    for number in range(3000):
+        clock.advance(0.001)
+        refused += not store.put(trade(number, number / 1000, exchange="binance"))
+        refused += not store.put(trade(number, number / 1000 - 2.0, exchange="bybit"))
+    kept = store.recent(limit=500)
+    assert refused == 0
+    assert {found.exchange for found in kept} == {"binance", "bybit"}
+    assert len(kept) == 100
+    assert store.last("BTCUSDT", "bybit") == trade(2999, 0.999, exchange="bybit")
+
+
+@pytest.mark.parametrize(
+    ("told_again", "reason"),
+    [
+        (trade(1999, 1.999), "duplicate"),
+        (trade(3, 0.003), "left"),
+        (trade("old", -4000.0), "too_old"),
+        (trade("huge", 3.0, raw="x" * MAX_BYTES), "too_large"),
+    ],
+)
+def test_each_trade_refused_is_counted_with_its_reason(
+    clock: FakeClock, told_again: Trade, reason: str
+) -> None:
+    listener = Listener()
+    store = TradeStore(clock, listener)
+    for number in range(2000):
+        store.put(trade(number, number / 1000))
+    assert not store.put(told_again)
+    assert store.statistics().discarded_by_reason == {reason: 1}
+    assert listener.discarded == [f"binance {reason}"]
 
 
 def test_a_step_of_the_wall_clock_empties_nothing(store: TradeStore, clock: FakeClock) -> None:
@@ -168,9 +221,9 @@ def test_the_bytes_are_bounded_whatever_a_trade_weighs(clock: FakeClock) -> None
         store.put(trade(number, number, raw="x" * 4000))
     statistics = store.statistics()
     assert statistics.memory_usage <= 100_000
-    assert statistics.current_trades_stored == 21
+    assert statistics.current_trades_stored == 20
     assert not store.put(trade("huge", 500, raw="x" * 200_000))
-    assert store.statistics().current_trades_stored == 21
+    assert store.statistics().current_trades_stored == 20
 
 
 def test_a_trade_that_left_for_a_heavier_one_does_not_come_back_into_the_room_it_left(
@@ -217,6 +270,7 @@ def test_the_statistics_have_the_names_of_the_contract_and_add_up(
         "current_trades_stored": 21,
         "trades_per_second": 11.0,
         "uptime_seconds": 2.0,
+        "discarded_by_reason": {"duplicate": 1},
     }
 
 

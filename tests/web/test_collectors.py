@@ -21,7 +21,7 @@ WRITER = "ltp_" + "w" * 43
 
 STATISTICS = (
     "total_trades_received total_trades_stored trades_discarded symbols_count symbols_tracked current_trades_stored"
-    " trades_per_second uptime_seconds memory_usage"
+    " trades_per_second uptime_seconds memory_usage discarded_by_reason"
 ).split()
 
 
@@ -91,15 +91,20 @@ def test_one_collector_is_found_by_its_name_and_no_other(service: FreshService) 
 def test_a_collector_tells_its_gaps_problem_and_last_sign_of_life_in_utc(service: FreshService) -> None:
     collector = service.services.collectors["bybit_trades"]
     assert isinstance(collector, TradeCollector)
-    collector.gaps = lambda: (Gap(NOON, NOON + 1.5), Gap(NOON + 60))  # type: ignore[method-assign]
+    collector.gaps = lambda: (Gap(NOON, NOON + 1.5, "BTCUSDT", 3), Gap(NOON + 60))  # type: ignore[method-assign]
     collector.problem = lambda now: "receives and has stored nothing for 11 s"  # type: ignore[method-assign]
     told = service.get("/collectors/status/bybit_trades").get_json()
 
     assert told["healthy"] is False
     assert told["problem"] == "receives and has stored nothing for 11 s"
     assert told["gaps"] == [
-        {"since": "2026-09-21T14:13:20.000000Z", "until": "2026-09-21T14:13:21.500000Z"},
-        {"since": "2026-09-21T14:14:20.000000Z", "until": None},
+        {
+            "since": "2026-09-21T14:13:20.000000Z",
+            "until": "2026-09-21T14:13:21.500000Z",
+            "symbol": "BTCUSDT",
+            "missing": 3,
+        },
+        {"since": "2026-09-21T14:14:20.000000Z", "until": None, "symbol": None, "missing": None},
     ]
 
 
@@ -259,6 +264,7 @@ def test_the_storage_tells_exactly_the_promised_numbers(service: FreshService) -
 
     assert list(told) == STATISTICS
     assert [told[name] for name in STATISTICS[:6]] == [3, 2, 1, 2, ["BTCUSDT", "ETHUSDT"], 2]
+    assert told["discarded_by_reason"] == {"duplicate": 1}
 
 
 def test_a_symbol_is_added_once_and_removed_once(service: FreshService) -> None:
