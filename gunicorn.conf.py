@@ -172,9 +172,9 @@ def worker_exit(server: Any, worker: Any) -> None:
 
 def child_exit(server: Any, worker: Any) -> None:
     if (folder := metrics_folder()) is not None:
-        from prometheus_client.multiprocess import mark_process_dead  # noqa: PLC0415 - see share_metrics
+        from ltp_service.metrics.merged import forget  # noqa: PLC0415 - see share_metrics
 
-        mark_process_dead(worker.pid, str(folder))  # type: ignore[no-untyped-call]
+        forget(worker.pid, folder)
 
 
 def on_exit(server: Any) -> None:

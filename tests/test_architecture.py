@@ -17,7 +17,7 @@ PACKAGE = "ltp_service"
 # line of its own; it knows what is inside it, and everybody knows the bottom.
 ARROWS = {
     "wsgi": "app",
-    "gunicorn.conf": "services logs collectors refusals wiring",
+    "gunicorn.conf": "services logs collectors refusals wiring metrics.merged",
     "refusals": "web.errors web.headers",
     "__init__": "last_prices",
     "__main__": "cli",
@@ -40,6 +40,7 @@ ARROWS = {
     "web.headers": "",
     "openapi": "",
     "metrics": "services quotes",
+    "metrics.merged": "",
     "logs": "",
     "services": "wiring trade_wiring collectors.base collectors.contract collectors.manager stores keys limits",
     "quotes": "stores.base stores.changes fallback",

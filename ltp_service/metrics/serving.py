@@ -1,15 +1,19 @@
 """`GET /metrics`, and what keeps a worker's gauges true when another one is asked."""
 
 import gzip
+import os
 from collections.abc import Callable
 from math import inf
 from threading import Event, Lock
 from typing import Any
 
 from flask import Flask, request
+from prometheus_client import CollectorRegistry
+from prometheus_client.exposition import choose_encoder
 from prometheus_flask_exporter import PrometheusMetrics
 
 from ltp_service.metrics.counting import Metrics
+from ltp_service.metrics.merged import MergedFiles
 
 REFRESH = 1.0
 """Seconds between two settings of the gauges, and for which one text is given to all who ask."""
@@ -69,9 +73,13 @@ def serve_metrics(
 
     def make() -> tuple[str, str]:
         show()
+        registry = metrics.registry
+        if "PROMETHEUS_MULTIPROC_DIR" in os.environ:
+            registry = CollectorRegistry()
+            MergedFiles(registry)  # type: ignore[no-untyped-call]
         # Of what a client may want otherwise, in `name[]` or Accept, the exporter breaks at some.
-        content, content_type = exporter.generate_metrics()
-        return content, content_type
+        encode, content_type = choose_encoder("")
+        return encode(registry).decode(), content_type
 
     exposition = Exposition(make, monotonic)
 
@@ -81,7 +89,7 @@ def serve_metrics(
         headers = {"Content-Type": content_type, "Vary": "Accept-Encoding"}
         return content, 200, headers | ({"Content-Encoding": "gzip"} if compressed else {})
 
-    exporter = PrometheusMetrics(
+    PrometheusMetrics(
         app,
         path="/metrics",
         registry=metrics.registry,

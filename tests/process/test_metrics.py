@@ -142,6 +142,42 @@ def test_what_killed_workers_counted_stays_and_what_they_showed_goes(service: Se
     assert not [path for victim in victims for path in folder.glob(f"gauge_live*_{victim}.db")]
 
 
+def test_a_file_that_cannot_be_read_costs_its_own_numbers_and_no_others(
+    service: Service, folder: Path
+) -> None:
+    where = {"path": "/api/v1/ltp", "status_code": "200"}
+    before = scrape(service).value("http_requests_total", **where)
+    whole = next(folder.glob("histogram_*.db")).read_bytes()
+    broken = {
+        "counter_1000001.db": b"",
+        "gauge_livemax_1000002.db": b"\xff" * 100,
+        "histogram_1000003.db": whole[:100],
+        "counter_1000004.db": b"\x40\0\0\0\0\0\0\0\x04\0\0\0null    " + bytes(40),
+    }
+    for name, content in broken.items():
+        (folder / name).write_bytes(content)
+
+    def told() -> int:
+        assert service.get("/metrics").status == 200
+        return sum("the numbers in it are lost" in message for message in service.messages())
+
+    service.until(lambda: told() >= len(broken), what="a word about each broken file")
+    assert scrape(service).value("http_requests_total", **where) == before
+    for name in broken:
+        (folder / name).unlink()
+
+
+def test_the_unreadable_file_of_a_worker_that_died_goes_with_it(service: Service, folder: Path) -> None:
+    (victim, _), feeds = service.worker_pids(), service.messages().count(FED)
+    file = folder / f"counter_{victim}.db"
+    os.truncate(file, 0)  # which kills who counts into it, or we do
+    os.kill(victim, signal.SIGKILL)
+    service.until(lambda: not file.exists(), what="the file goes")
+    service.wait_for_line(FED, count=feeds + 1)
+
+    assert service.get("/metrics").status == 200
+
+
 def test_reloads_lose_no_count_and_leave_a_scrape_fast(service: Service) -> None:
     where = {"path": "/api/v1/ltp", "status_code": "200"}
     before = scrape(service).value("http_requests_total", **where)
