@@ -52,6 +52,15 @@ def proxy_for(url: str, environ: Mapping[str, str]) -> Proxy | None:
     return _read(name, value)
 
 
+def described(url: str, environ: Mapping[str, str]) -> str:
+    """How `url` is reached, in one line without secrets: `direct`, the proxy, or why there is none to be used."""
+    try:
+        proxy = proxy_for(url, environ)
+    except Rejected as error:
+        return f"refused: {error}"
+    return "direct" if proxy is None else str(proxy)
+
+
 def _named(variable: str, environ: Mapping[str, str]) -> tuple[str, str]:
     name, value = _lookup(variable, environ)
     return (name, value) if value else _lookup("all_proxy", environ)

@@ -3,7 +3,7 @@
 import pytest
 
 from ltp_service.errors import Rejected
-from ltp_service.proxies import Proxy, proxy_for
+from ltp_service.proxies import Proxy, described, proxy_for
 
 REST = "https://api.kraken.com/0/public"
 SOCKET = "wss://ws.kraken.com/v2"
@@ -114,3 +114,12 @@ def test_what_is_no_proxy_is_refused_and_never_passed_over(value: str) -> None:
 
 def test_a_refused_proxy_is_no_matter_where_it_is_not_needed() -> None:
     assert shown(REST, all_proxy="socks5://proxy:1080", no_proxy="kraken.com") is None
+
+
+def test_how_a_url_is_reached_is_told_without_secrets() -> None:
+    assert described(SOCKET, {}) == "direct"
+    assert described(SOCKET, {"https_proxy": "http://anna:s3cret@proxy:3128"}) == "http://***@proxy:3128"
+    assert described(SOCKET, {"https_proxy": "socks5://anna:s3cret@proxy:1080"}).startswith(
+        "refused: https_proxy names a socks5 proxy, and SOCKS is not supported"
+    )
+    assert "s3cret" not in described(SOCKET, {"https_proxy": "socks5://anna:s3cret@proxy:1080"})

@@ -13,7 +13,7 @@ import ssl
 import time
 from base64 import b64encode
 from collections import deque
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import Future, wait
 from functools import cache
 from itertools import chain, zip_longest
@@ -23,6 +23,7 @@ from urllib.parse import urlsplit
 
 from ltp_service.collectors import handshake
 from ltp_service.errors import Rejected, Unreachable
+from ltp_service.proxies import Proxy, proxy_for
 
 LOOK = 0.05
 """Seconds between looks at the deadline and at the order to stop."""
@@ -58,8 +59,11 @@ class Dialer:
         timeout: float,
         trust: ssl.SSLContext | None = None,
         resolve: Resolve = resolve,
+        environ: Mapping[str, str] = os.environ,
     ) -> None:
+        """`environ` names the proxies."""
         self.url = url
+        self._environ = environ
         self._parts = urlsplit(url)
         self._host = self._parts.hostname or ""
         self._port = self._parts.port or (443 if self._parts.scheme == "wss" else 80)
@@ -77,8 +81,13 @@ class Dialer:
         Raises Unreachable, also within LOOK of `stop` being set, and Rejected.
         """
         attempt = _Attempt(self.url, self._timeout, stop)
+        proxy = self._proxy()
         try:
-            opened = self._connect(attempt)
+            if proxy is None:
+                opened = self._connect(self._host, self._port, attempt)
+            else:
+                opened = self._connect(proxy.host, proxy.port, attempt)
+                self._tunnel(opened, proxy, attempt)
             opened = self._secure(opened, attempt)
             return opened, self._shake_hands(opened, attempt)
         except BaseException as error:
@@ -91,8 +100,17 @@ class Dialer:
 
     # The steps.
 
-    def _connect(self, attempt: "_Attempt") -> socket.socket:
-        host, port = self._host, self._port
+    def _proxy(self) -> Proxy | None:
+        proxy = proxy_for(self.url, self._environ)
+        if proxy is not None and proxy.scheme != "http":
+            raise Rejected(
+                f"{self.url}: the proxy {proxy} is reached over TLS, which is not supported for a WebSocket:"
+                f" give one like http://{proxy.host}:3128, or list {self._host} in no_proxy",
+                reason="proxy",
+            )
+        return proxy
+
+    def _connect(self, host: str, port: int, attempt: "_Attempt") -> socket.socket:
         attempt.step = f"looking up {host}"
         addresses = self._sorted(self._look_up(host, port, attempt))
         attempt.step = f"connecting to {host} ({', '.join(str(each[4][0]) for each in addresses)})"
@@ -113,6 +131,20 @@ class Dialer:
     def _sorted(self, addresses: Sequence[Address]) -> list[Address]:
         self._broken.intersection_update(address[4] for address in addresses)
         return sorted(in_turn(addresses), key=lambda address: address[4] in self._broken)
+
+    def _tunnel(self, opened: socket.socket, proxy: Proxy, attempt: "_Attempt") -> None:
+        attempt.step = f"asking the proxy {proxy} for a tunnel"
+        credentials = (proxy.username, proxy.password) if proxy.username or proxy.password else None
+        request = handshake.connect_request(self._host, self._port, credentials)
+        answer, surplus = attempt.ask(opened, request)
+        if not 200 <= answer.status < 300:
+            remedy = ": are user name and password in its variable?" if answer.status == 407 else ""
+            raise Unreachable(
+                f"{self.url}: the proxy {proxy} answered CONNECT with HTTP {answer.status}{remedy}",
+                reason="proxy",
+            )
+        if surplus:
+            raise ValueError("it sent more than its answer")
 
     def _secure(self, opened: socket.socket, attempt: "_Attempt") -> socket.socket:
         if self._parts.scheme != "wss":

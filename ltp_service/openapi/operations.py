@@ -89,6 +89,10 @@ def _schemas() -> dict[str, Node]:
                 "last_ws_update": maybe(MOMENT, "before the first frame"),
                 "last_error": maybe(TEXT, "when there was none"),
                 "rest_last_error": maybe(TEXT, "when there was none"),
+                "websocket_reached": TEXT
+                | {"description": "`direct`, or the proxy between, without its password"},
+                "rest_reached": TEXT
+                | {"description": "`direct`, or the proxy between, without its password"},
             }
         ),
         "PairStatus": record(

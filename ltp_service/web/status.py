@@ -7,6 +7,7 @@ from flask import Blueprint, Response
 
 from ltp_service.collectors.contract import Link
 from ltp_service.pairs import Pair, kraken_v1_symbol, kraken_v2_symbol
+from ltp_service.proxies import described
 from ltp_service.quotes.quotes import Quote
 from ltp_service.services import Services, services
 from ltp_service.version import VERSION
@@ -92,6 +93,8 @@ def _connection(parts: Services, link: Link | None) -> dict[str, Any]:
         "last_ws_update": moment(parts.clock, link.last_frame_at) if link else None,
         "last_error": link.last_error if link else None,
         "rest_last_error": parts.prices.poll.last_error,
+        "websocket_reached": described(parts.config.kraken_websocket_url, os.environ),
+        "rest_reached": described(parts.config.kraken_rest_url, os.environ),
     }
 
 

@@ -405,6 +405,95 @@ def test_an_answer_whose_head_never_ends_is_bounded() -> None:
     assert (error.reason, "head" in str(error)) == ("protocol", True)
 
 
+# Proxies.
+
+
+def proxying(
+    then: Conversation, seen: list[bytes], answer: bytes = b"HTTP/1.1 200 Connected\r\n\r\n"
+) -> Conversation:
+    """Answers CONNECT, and is the exchange behind it."""
+
+    def talk(peer: socket.socket) -> None:
+        seen.append(read_request(peer))
+        peer.sendall(answer)
+        then(peer)
+
+    return talk
+
+
+def environment(server: Peer, userinfo: str = "", **more: str) -> dict[str, str]:
+    """The variables of a machine behind this proxy."""
+    proxy = f"http://{userinfo}127.0.0.1:{server.listener.getsockname()[1]}"
+    return {"http_proxy": proxy, "https_proxy": proxy, **more}
+
+
+@pytest.mark.parametrize("scheme", ["ws", "wss"])
+@pytest.mark.parametrize(
+    ("userinfo", "expected"),
+    [("", None), ("anna:s%40cret@", b"Basic YW5uYTpzQGNyZXQ="), ("anna@", b"Basic YW5uYTo=")],
+)
+def test_a_proxy_of_the_environment_is_asked_for_a_tunnel(
+    scheme: str, userinfo: str, expected: bytes | None, certificate: Path
+) -> None:
+    seen: list[bytes] = []
+    exchange = secured(certificate) if scheme == "wss" else shake_hands
+    with Peer(proxying(exchange, seen), handshake=False) as proxy:
+        dialer = Dialer(
+            f"{scheme}://localhost/",
+            timeout=HANG,
+            trust=ssl.create_default_context(cafile=certificate),
+            environ=environment(proxy, userinfo),
+        )
+        assert dial(dialer) == b""
+
+    first, *headers = seen[0].split(b"\r\n")
+    port = b"443" if scheme == "wss" else b"80"
+    assert first == b"CONNECT localhost:" + port + b" HTTP/1.1"
+    told = [line.partition(b": ")[2] for line in headers if line.lower().startswith(b"proxy-authorization")]
+    assert told == ([] if expected is None else [expected])
+
+
+def test_what_no_proxy_names_is_reached_directly() -> None:
+    with Peer(lambda _: None) as server:
+        environ = {"http_proxy": "http://127.0.0.1:9", "no_proxy": "example.com, 127.0.0.0/8"}
+        assert dial(Dialer(server.url, timeout=HANG, environ=environ)) == b""
+
+
+@pytest.mark.parametrize(
+    ("answer", "words"),
+    [
+        (b"HTTP/1.1 407 Who are you\r\nContent-Length: 9\r\n\r\n", "HTTP 407: are user name and password"),
+        (b"HTTP/1.1 503 No\r\n\r\n", "answered CONNECT with HTTP 503"),
+    ],
+)
+def test_a_proxy_that_refuses_is_told_without_its_password(answer: bytes, words: str) -> None:
+    with Peer(proxying(lambda _: None, [], answer), handshake=False) as proxy:
+        error = failure(
+            Dialer("ws://exchange.test/", timeout=HANG, environ=environment(proxy, "anna:secret@"))
+        )
+
+    assert (type(error), error.reason, words in str(error)) == (Unreachable, "proxy", True)
+    assert "secret" not in str(error)
+    assert "***@127.0.0.1" in str(error)
+
+
+def test_a_proxy_that_hangs_ends_with_the_deadline_and_says_where() -> None:
+    with Peer(saying_nothing, handshake=False) as proxy:
+        error = failure(Dialer("ws://exchange.test/", timeout=0.3, environ=environment(proxy)))
+
+    assert (error.reason, "asking the proxy" in str(error)) == ("timeout", True)
+
+
+@pytest.mark.parametrize(
+    "proxy", ["socks5://127.0.0.1:1080", "socks5h://127.0.0.1:1080", "https://127.0.0.1:443"]
+)
+def test_a_proxy_of_another_kind_is_refused_with_the_remedy(proxy: str) -> None:
+    error = failure(Dialer("wss://exchange.test/", timeout=HANG, environ={"https_proxy": proxy}))
+
+    assert (type(error), error.reason) == (Rejected, "proxy")
+    assert "give one like http://" in str(error)
+
+
 # TLS.
 
 

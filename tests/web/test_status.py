@@ -3,6 +3,8 @@
 import os
 from collections.abc import Callable
 
+import pytest
+
 from ltp_service.pairs import read_pair
 from ltp_service.tick import REST
 from ltp_service.version import VERSION
@@ -66,6 +68,22 @@ def test_it_tells_which_process_answers_and_for_how_long_it_runs(service: FreshS
     assert body["version"] == VERSION
     assert body["worker"] == {"pid": os.getpid(), "count": 1}
     assert body["reconnects"] == 0
+
+
+def test_it_tells_how_the_exchange_is_reached(
+    fresh_service: MakeService, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    urls = {"kraken_websocket_url": "wss://ws.kraken.com/v2", "kraken_rest_url": "https://api.kraken.com"}
+    service = fresh_service(**urls)
+
+    def reached() -> tuple[str, str]:
+        told = service.get("/api/v1/status").get_json()["connection"]
+        return told["websocket_reached"], told["rest_reached"]
+
+    assert reached() == ("direct", "direct")
+    monkeypatch.setenv("https_proxy", "http://anna:s3cret@proxy.test:3128")
+    monkeypatch.setenv("no_proxy", "api.kraken.com")
+    assert reached() == ("http://***@proxy.test:3128", "direct")
 
 
 def test_without_a_websocket_it_says_so(fresh_service: MakeService) -> None:
