@@ -5,6 +5,7 @@ altogether. So each call runs on a thread of its own (a greenlet where the proce
 waits no longer than the deadline, and a call that was left behind gets its socket shut down.
 """
 
+import os
 import ssl
 import time
 from collections.abc import Callable, Iterator, Mapping
@@ -28,6 +29,7 @@ from urllib3.exceptions import HTTPError, NameResolutionError, ProtocolError, Re
 
 from ltp_service.clock import Clock
 from ltp_service.errors import Rejected, Unreachable
+from ltp_service.proxies import Proxy, proxy_for
 
 CONCURRENCY = 16
 """Calls at the same time, those included that were left behind and hang in name resolution."""
@@ -36,6 +38,11 @@ BODY_CAP = 4 * 1024 * 1024
 """Bytes of a body that are believed unless the caller says otherwise; Kraken's AssetPairs has 1 MB."""
 
 _PIECE = 64 * 1024
+
+_ASKED_THE_SERVER = {"MISS", "EXPIRED", "BYPASS", "DYNAMIC"}
+"""Cloudflare's words for an answer that did not come from its cache."""
+
+_UNCACHED = {"no-store", "no-cache"}
 
 _INVALID = (
     requests.exceptions.InvalidURL,
@@ -61,17 +68,30 @@ class Answer(NamedTuple):
     retry_after: float | None
     """Seconds, read from either form of the header."""
     body: bytes
+    """Empty unless the status is 200: the page that comes with an error is not needed, and may never end."""
+    date: float | None = None
+    """When the server says that it answered, in unix seconds of its own clock."""
+    cached_for: float | None = None
+    """Seconds that the answer may have lain in a cache at most; None where the headers do not say."""
 
 
 class HttpClient:
     """One requests.Session, safe from any thread or greenlet.
 
     Certificates are always checked, against `ca_file` where it is given instead of the public authorities.
-    Neither proxies nor .netrc are taken from the environment, and cookies are not kept.
+    `environ` says which proxy to go through (proxies.py); .netrc is not read, and cookies are not kept.
     """
 
-    def __init__(self, clock: Clock, user_agent: str, *, ca_file: str | None = None) -> None:
+    def __init__(
+        self,
+        clock: Clock,
+        user_agent: str,
+        *,
+        ca_file: str | None = None,
+        environ: Mapping[str, str] = os.environ,
+    ) -> None:
         self._clock = clock
+        self._environ = environ
         self._slots = BoundedSemaphore(CONCURRENCY)
         self._session = requests.Session()
         self._session.trust_env = False
@@ -89,8 +109,8 @@ class HttpClient:
     ) -> Answer:
         """The answer, within `deadline_seconds` from now, name resolution included.
 
-        Raises Unreachable with reason `timeout`, `name_resolution`, `refused`, `tls`, `closed`, `network`,
-        `too_large` or `redirect`, and Rejected for a URL that cannot be asked.
+        Raises Unreachable with reason `timeout`, `name_resolution`, `refused`, `tls`, `closed`, `network`, `proxy`,
+        `too_large` or `redirect`, and Rejected for a URL or a proxy that cannot be asked.
         """
         started = time.monotonic()
         if not self._slots.acquire(timeout=max(0.0, deadline_seconds)):
@@ -125,31 +145,86 @@ class HttpClient:
             self._slots.release()
 
     def _exchange(self, url: str, params: Mapping[str, str], deadline: float, cap: int) -> Answer:
+        proxy = self._proxy(url)
         # Half the time for a connection, so that the second address of a name gets its chance.
-        with self._session.get(
-            url, params=params, timeout=(deadline / 2, deadline), allow_redirects=False, stream=True
-        ) as response:
+        timeout = (deadline / 2, deadline)
+        try:
+            response = self._session.get(
+                url,
+                params=params,
+                timeout=timeout,
+                allow_redirects=False,
+                stream=True,
+                proxies={"all": proxy.url} if proxy else None,
+            )
+        except requests.exceptions.ProxyError as error:
+            raise Unreachable(
+                f"{url} through the proxy {proxy}: {_innermost(error)}", reason="proxy"
+            ) from error
+        with response:
             if response.is_redirect:
                 raise Unreachable(
                     f"{url} redirects with {response.status_code}, never followed", reason="redirect"
                 )
+            headers = response.headers
+            date = _moment(headers.get("Date"))
             return Answer(
                 response.status_code,
-                response.headers.get("Content-Type", "").partition(";")[0].strip().lower(),
-                self._retry_after(response.headers.get("Retry-After")),
-                _read(response, cap),
+                headers.get("Content-Type", "").partition(";")[0].strip().lower(),
+                self._retry_after(headers.get("Retry-After"), date),
+                _read(response, cap) if response.status_code == 200 else b"",
+                date,
+                _cached_for(headers),
             )
 
-    def _retry_after(self, text: str | None) -> float | None:
+    def _proxy(self, url: str) -> Proxy | None:
+        try:
+            return proxy_for(url, self._environ)
+        except ValueError as error:
+            raise Rejected(f"{url[:200]!r} cannot be asked: {error}", reason="invalid_url") from error
+
+    def _retry_after(self, text: str | None, date: float | None) -> float | None:
         if text is None:
             return None
         if text.strip().isdecimal():
             return float(text)
-        try:
-            moment = parsedate_to_datetime(text)
-        except (ValueError, OverflowError):
-            return None
-        return max(0.0, moment.replace(tzinfo=moment.tzinfo or UTC).timestamp() - self._clock.wall())
+        until = _moment(text)
+        # Both moments by the server's clock, where it tells its own: this machine's may be wrong by hours.
+        return None if until is None else max(0.0, until - (self._clock.wall() if date is None else date))
+
+
+def _moment(text: str | None) -> float | None:
+    """An HTTP date in unix seconds; None for what is no date."""
+    if text is None:
+        return None
+    try:
+        moment = parsedate_to_datetime(text)
+        return moment.replace(tzinfo=moment.tzinfo or UTC).timestamp()
+    except (ValueError, OverflowError):
+        return None
+
+
+def _cached_for(headers: Mapping[str, str]) -> float | None:
+    age = headers.get("Age", "").strip()
+    if age.isdecimal() and float(age) > 0:
+        return float(age) + 1.0  # whole seconds, rounded down
+    if headers.get("CF-Cache-Status", "").strip().upper() in _ASKED_THE_SERVER:
+        return 0.0
+    if age.isdecimal():
+        return 1.0
+    rules = _directives(headers.get("Cache-Control", ""))
+    if not _UNCACHED.isdisjoint(rules):
+        return 0.0
+    lifetime = rules.get("s-maxage") or rules.get("max-age", "")
+    if not lifetime.isdecimal():
+        return None
+    beyond = rules.get("stale-while-revalidate", "")
+    return float(lifetime) + (float(beyond) if beyond.isdecimal() else 0.0)
+
+
+def _directives(cache_control: str) -> dict[str, str]:
+    parts = (part.partition("=") for part in cache_control.lower().split(","))
+    return {name.strip(): value.strip().strip('"') for name, _, value in parts}
 
 
 def _read(response: requests.Response, cap: int) -> bytes:
@@ -180,6 +255,11 @@ def _translated(error: Exception, url: str) -> Unreachable | Rejected:
             if isinstance(cause, kinds):
                 return Unreachable(f"{url}: {cause}", reason=reason)
     return Unreachable(f"{url}: {error}", reason="network")
+
+
+def _innermost(error: BaseException) -> BaseException:
+    """What really happened, without the address of the proxy, which may hold a password."""
+    return [*_causes(error)][-1]
 
 
 def _causes(error: BaseException) -> Iterator[BaseException]:
@@ -280,6 +360,13 @@ class _Adapter(HTTPAdapter):
     def init_poolmanager(self, *args: Any, **kwargs: Any) -> None:
         super().init_poolmanager(*args, ssl_context=self._trust, **kwargs)
         self.poolmanager.pool_classes_by_scheme = {"http": _Pool, "https": _TlsPool}
+
+    def proxy_manager_for(self, proxy: str, **options: Any) -> Any:
+        manager = super().proxy_manager_for(
+            proxy, ssl_context=self._trust, proxy_ssl_context=self._trust, **options
+        )
+        manager.pool_classes_by_scheme = {"http": _Pool, "https": _TlsPool}
+        return manager
 
     def cert_verify(self, conn: Any, url: Any, verify: Any, cert: Any) -> None:
         """Nothing to add: the context checks certificate and name."""

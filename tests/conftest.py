@@ -16,6 +16,11 @@ for _name in [name for name in os.environ if name.lower() in ("http_proxy", "htt
 
 Report = TypeVar("Report", pytest.TestReport, pytest.CollectReport)
 
+# Everything here speaks to this machine alone, wherever its owner goes through a proxy.
+for _name in ("http_proxy", "https_proxy", "all_proxy", "no_proxy"):
+    os.environ.pop(_name, None)
+    os.environ.pop(_name.upper(), None)
+
 ROOT = Path(__file__).resolve().parent.parent
 RECORDED = ROOT.parent / "shared" / "recorded"
 

@@ -164,10 +164,31 @@ def tls(certificate: Path) -> ssl.SSLContext:
 
 
 def test_an_answer_comes_back_whole(http: HttpClient) -> None:
-    headers = ("Content-Type: Application/JSON; charset=utf-8", "Retry-After: 7")
-    with serving(answering(b'{"a":1}', *headers, status="429 Too Many Requests")) as server:
+    headers = (
+        "Content-Type: Application/JSON; charset=utf-8",
+        "Retry-After: 7",
+        "Date: Mon, 21 Sep 2026 14:13:20 GMT",
+    )
+    with serving(answering(b'{"a":1}', *headers)) as server:
         answer = http.get(server.url, {}, PATIENCE)
-    assert answer == (429, "application/json", 7.0, b'{"a":1}')
+    assert answer == Answer(200, "application/json", 7.0, b'{"a":1}', 1_790_000_000.0, None)
+
+
+@pytest.mark.parametrize("end", [b"x" * 10, b""])
+def test_an_error_keeps_its_status_and_its_retry_after_whatever_becomes_of_its_body(
+    http: HttpClient, end: bytes
+) -> None:
+    head = b"HTTP/1.1 503 Service Unavailable\r\nRetry-After: 7\r\nContent-Length: 1000\r\n\r\n"
+
+    def script(peer: socket.socket) -> None:
+        request_of(peer)
+        peer.sendall(head + end)
+        if end:
+            drip(peer, b"x", 0.05)
+
+    with serving(script) as server:
+        answer = http.get(server.url, {}, PATIENCE)
+    assert answer == Answer(503, "", 7.0, b"")
 
 
 def test_the_request_names_us_asks_for_no_compression_and_carries_the_parameters(http: HttpClient) -> None:
@@ -203,6 +224,39 @@ def test_calls_after_each_other_share_a_connection_and_keep_no_cookie(http: Http
 def test_a_date_in_retry_after_is_read_as_seconds_from_now(http: HttpClient) -> None:
     with serving(answering(b"", "Retry-After: " + formatdate(time.time() + 100, usegmt=True))) as server:
         assert http.get(server.url, {}, PATIENCE).retry_after == pytest.approx(100, abs=3)
+
+
+def test_a_date_in_retry_after_counts_from_the_servers_own_date(http: HttpClient) -> None:
+    now = time.time() - 600  # by this machine's clock it is long over
+    dates = ("Date: " + formatdate(now, usegmt=True), "Retry-After: " + formatdate(now + 100, usegmt=True))
+    with serving(answering(b"", *dates, status="503 Service Unavailable")) as server:
+        assert http.get(server.url, {}, PATIENCE).retry_after == 100.0
+
+
+@pytest.mark.parametrize(
+    ("headers", "seconds"),
+    [
+        ((), None),
+        (("Cache-Control: public",), None),
+        (("Cache-Control: public, max-age=2",), 2.0),
+        (("Cache-Control: max-age=2, s-maxage=10",), 10.0),
+        (("Cache-Control: max-age=2, stale-while-revalidate=8",), 10.0),
+        (("Cache-Control: no-store",), 0.0),
+        (("Cache-Control: max-age=2, no-cache",), 0.0),
+        (("Cache-Control: max-age=soon",), None),
+        (("CF-Cache-Status: HIT", "Cache-Control: max-age=2", "Age: 1"), 2.0),
+        (("CF-Cache-Status: HIT", "Cache-Control: max-age=2", "Age: 0"), 1.0),
+        (("CF-Cache-Status: MISS", "Cache-Control: max-age=2"), 0.0),
+        (("CF-Cache-Status: MISS", "Age: 5"), 6.0),
+        (("CF-Cache-Status: HIT", "Cache-Control: max-age=2"), 2.0),
+        (("Age: old",), None),
+    ],
+)
+def test_the_headers_tell_how_long_an_answer_may_have_lain_in_a_cache(
+    http: HttpClient, headers: tuple[str, ...], seconds: float | None
+) -> None:
+    with serving(answering(b"", *headers)) as server:
+        assert http.get(server.url, {}, PATIENCE).cached_for == seconds
 
 
 @pytest.mark.parametrize("text", ["soon", "-5", "Mon, 01 Jan 2035 00:00:00 +99999999999999999999"])
@@ -522,10 +576,101 @@ def _read_again(*_: object, **__: object) -> None:
     raise AssertionError("the authorities are read again")
 
 
-def test_proxies_of_the_environment_are_ignored(http: HttpClient, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("http_proxy", "http://127.0.0.1:1")
-    with serving(answering(b"{}")) as server:
+@contextmanager
+def asking(certificate: Path | None = None, **environ: str) -> Iterator[HttpClient]:
+    """A client that finds these variables in its environment."""
+    ca_file = str(certificate) if certificate else None
+    client = HttpClient(SystemClock(), "test", ca_file=ca_file, environ=environ)
+    yield client
+    client.close()
+
+
+class Tunnels:
+    """An HTTP proxy: connects to the target of a CONNECT and passes everything on. `heads` is what it was asked."""
+
+    def __init__(self) -> None:
+        self.heads: list[str] = []
+
+    def __call__(self, peer: socket.socket) -> None:
+        head = request_of(peer).decode()
+        self.heads.append(head)
+        host, port = head.split(" ")[1].rsplit(":", 1)
+        with socket.create_connection((host, int(port)), PATIENCE) as target:
+            peer.sendall(b"HTTP/1.1 200 Connection established\r\n\r\n")
+            back = threading.Thread(target=_pass_on, args=(target, peer), daemon=True)
+            back.start()
+            _pass_on(peer, target)
+            back.join(PATIENCE)
+
+
+def _pass_on(source: socket.socket, sink: socket.socket) -> None:
+    with suppress(OSError):
+        while piece := source.recv(65536):
+            sink.sendall(piece)
+        sink.shutdown(socket.SHUT_WR)
+
+
+def test_a_plain_url_is_asked_of_the_proxy_with_its_credentials() -> None:
+    heads: list[bytes] = []
+
+    def script(peer: socket.socket) -> None:
+        heads.append(request_of(peer))
+        peer.sendall(b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\n{}")
+
+    with serving(script) as proxy, asking(http_proxy=f"http://me:secret@127.0.0.1:{proxy.port}") as http:
+        assert http.get("http://exchange.example/0/public", {"a": "b"}, PATIENCE).body == b"{}"
+    head = heads[0].decode()
+    assert head.startswith("GET http://exchange.example/0/public?a=b HTTP/1.1\r\n")
+    assert "\r\nProxy-Authorization: Basic bWU6c2VjcmV0\r\n" in head
+
+
+def test_an_encrypted_url_goes_through_a_tunnel_and_its_certificate_is_checked(
+    tls: ssl.SSLContext, certificate: Path
+) -> None:
+    tunnels = Tunnels()
+    with serving(tunnels) as proxy, serving(answering(b"{}"), tls) as server:
+        url = server.url.replace("127.0.0.1", "localhost")
+        with asking(certificate, https_proxy=f"127.0.0.1:{proxy.port}") as http:
+            assert http.get(url, {}, PATIENCE).body == b"{}"
+        with asking(https_proxy=f"127.0.0.1:{proxy.port}") as http, pytest.raises(Unreachable) as caught:
+            http.get(url, {}, PATIENCE)
+    assert caught.value.reason == "tls"
+    assert tunnels.heads[0].startswith(f"CONNECT localhost:{server.port} HTTP/1.")
+
+
+def test_what_no_proxy_lists_is_asked_directly() -> None:
+    with (
+        serving(answering(b"{}")) as server,
+        asking(http_proxy="127.0.0.1:1", no_proxy="127.0.0.0/8") as http,
+    ):
         assert http.get(server.url, {}, PATIENCE).body == b"{}"
+
+
+def test_a_proxy_that_refuses_is_named_without_its_password(tls: ssl.SSLContext) -> None:
+    refusing = answering(b"", status="407 Proxy Authentication Required")
+    with serving(refusing) as proxy, asking(https_proxy=f"http://me:secret@127.0.0.1:{proxy.port}") as http:
+        with pytest.raises(Unreachable, match="407 Proxy Authentication Required") as caught:
+            http.get("https://exchange.example/", {}, PATIENCE)
+        assert caught.value.reason == "proxy"
+        assert f"through the proxy http://***@127.0.0.1:{proxy.port}" in str(caught.value)
+        assert "secret" not in str(caught.value)
+
+
+def test_a_proxy_where_nobody_listens_is_told_from_an_exchange_where_nobody_listens() -> None:
+    with asking(http_proxy="127.0.0.1:1") as http, pytest.raises(Unreachable, match="refused") as caught:
+        http.get("http://exchange.example/", {}, PATIENCE)
+    assert caught.value.reason == "proxy"
+
+
+def test_a_socks_proxy_is_refused_and_nothing_is_asked_directly() -> None:
+    with (
+        serving(answering(b"{}")) as server,
+        asking(all_proxy="socks5://127.0.0.1:1080") as http,
+        pytest.raises(Rejected, match="SOCKS is not supported") as caught,
+    ):
+        http.get(server.url, {}, PATIENCE)
+    assert caught.value.reason == "proxy"
+    assert server.served == 0
 
 
 @pytest.mark.parametrize("url", ["ftp://127.0.0.1/", "http://", "nonsense", "http://[::1"])

@@ -50,7 +50,9 @@ refused pairs that it knows."""
 _RETRY_BASE, _RETRY_CAP = 0.25, 2.0
 """Seconds: full jitter over a bound that doubles from the one to the other."""
 
-_WORTH_ANOTHER_TRY = frozenset({"timeout", "name_resolution", "refused", "closed", "network", "server_error"})
+_WORTH_ANOTHER_TRY = frozenset(
+    {"timeout", "name_resolution", "refused", "closed", "network", "proxy", "server_error"}
+)
 
 Read = TypeVar("Read")
 
@@ -232,6 +234,7 @@ class KrakenRest:
                 if (
                     tries >= self._patience.max_retries
                     or error.reason not in _WORTH_ANOTHER_TRY
+                    or error.retry_after is not None
                     or not in_time
                 ):
                     raise

@@ -4,6 +4,7 @@ Source: docs.kraken.com/api/docs/rest-api (get-ticker-information, get-tradable-
 get-system-status) and docs.kraken.com/api/docs/guides/spot-errors
 """
 
+import re
 from collections.abc import Iterable, Iterator, Mapping
 from typing import NamedTuple, TypeVar
 
@@ -25,12 +26,25 @@ _THROTTLE = 5.0
 """Seconds to keep away after "Too many requests" without a Retry-After; asking on lengthens the block."""
 
 _BAN = 60.0
-"""The same after 429 and 403, which come from the edge and count per address."""
+"""The same after 429 and 403, which come from the edge and count per address, and after a lockout."""
 
 _EARLIEST = 1262304000.0
 """2010: an empty market has been seen with timestamps of 1970."""
 
-_THROTTLING = ("too many requests", "rate limit", "throttled")
+_THROTTLING = (
+    "too many",
+    "rate limit",
+    "limit exceeded",
+    "exceeded msg rate",
+    "throttled",
+    "lockout",
+    "locked out",
+)
+"""Words of any error class (EAPI, EGeneral, EService, EOrder) that ask to be left alone."""
+
+_THROTTLED_UNTIL = re.compile(r"throttled:\s*(\d{9,12})\b")
+"""EService names the unix second at which it will answer again."""
+
 _FAILING = ("eservice:", "internal error")
 
 Decoded = TypeVar("Decoded")
@@ -95,7 +109,7 @@ def read_result(answer: Answer) -> msgspec.Raw:
     envelope = _decoded(_ENVELOPE, answer.body)
     errors = [error for error in envelope.error if not error.upper().startswith("W")]
     if errors:
-        raise _named_error("; ".join(errors)[:300])
+        raise _named_error("; ".join(errors)[:300], answer.date)
     if bytes(envelope.result).strip() == b"null":
         raise BadFrame("an answer without a result", reason="no_result")
     return envelope.result
@@ -110,15 +124,22 @@ def _status_error(answer: Answer) -> ExchangeError:
     return Rejected(text, reason="client_error")
 
 
-def _named_error(text: str) -> ExchangeError:
+def _named_error(text: str, date: float | None) -> ExchangeError:
     lower = text.lower()
     if any(words in lower for words in _THROTTLING):
-        return Rejected(text, reason=THROTTLED, retry_after=_THROTTLE)
+        return Rejected(text, reason=THROTTLED, retry_after=_keep_away(lower, date))
     if "asset pair" in lower:
         return Rejected(text, reason=UNKNOWN_PAIR)
     if any(words in lower for words in _FAILING):
         return Unreachable(text, reason="server_error")
     return Rejected(text, reason="refused")
+
+
+def _keep_away(text: str, date: float | None) -> float:
+    if "lock" in text:
+        return _BAN
+    until = _THROTTLED_UNTIL.search(text)
+    return max(_THROTTLE, int(until[1]) - date) if until and date is not None else _THROTTLE
 
 
 def _decoded(decoder: msgspec.json.Decoder[Decoded], text: bytes | msgspec.Raw) -> Decoded:

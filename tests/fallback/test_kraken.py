@@ -406,6 +406,8 @@ def test_unknown_pairs_do_not_open_the_breaker(rest: KrakenRest, breaker: Circui
         (status(503, 20.0), 20.0),
         (status(429), 60.0),
         (error("EGeneral:Too many requests"), 5.0),
+        (error("EGeneral:Temporary lockout"), 60.0),
+        (status(503, 7200.0), 3600.0),
     ],
 )
 def test_an_exchange_that_asks_for_peace_is_left_alone_without_sleeping(
@@ -417,10 +419,9 @@ def test_an_exchange_that_asks_for_peace_is_left_alone_without_sleeping(
     seconds: float,
 ) -> None:
     exchange.broken = {"Ticker": reply}
-    begun = clock.monotonic()
-    with pytest.raises(ExchangeError):
+    with pytest.raises((Rejected, Unreachable)):
         rest.last_trades(pairs("BTC/USD"))
-    assert clock.monotonic() - begun < 1
+    assert clock.slept == []
     assert breaker.state().state == "open"
     assert breaker.state().retry_in == pytest.approx(seconds, abs=1)
     with pytest.raises(BreakerOpen):

@@ -182,7 +182,12 @@ def test_a_bad_value_concerns_its_own_pair_only(entry: Any, reason: str) -> None
         ("Query:Unknown Asset Pair", Rejected, "unknown_pair"),
         ("EGeneral:Too many requests", Rejected, "throttled"),
         ("EAPI:Rate limit exceeded", Rejected, "throttled"),
+        ("EOrder:Rate limit exceeded", Rejected, "throttled"),
+        ("EGeneral:Temporary lockout", Rejected, "throttled"),
+        ("EAPI:Too many invalid requests", Rejected, "throttled"),
+        ("EGeneral:Exceeded msg rate", Rejected, "throttled"),
         ("EService:Throttled: 1700000000", Rejected, "throttled"),
+        ("EAPI:Invalid key", Rejected, "refused"),
         ("EService:Unavailable", Unreachable, "server_error"),
         ("EService:Busy", Unreachable, "server_error"),
         ("EGeneral:Internal error", Unreachable, "server_error"),
@@ -195,6 +200,26 @@ def test_an_error_inside_http_200_is_told_by_its_words(
     with pytest.raises(kind) as caught:
         read_result(answer(json.dumps({"error": [error], "result": {}})))
     assert caught.value.reason == reason
+
+
+@pytest.mark.parametrize(
+    ("error", "seconds"),
+    [
+        ("EGeneral:Too many requests", 5.0),
+        ("EAPI:Rate limit exceeded", 5.0),
+        ("EGeneral:Temporary lockout", 60.0),
+        ("EService:Throttled: 1790000040", 40.0),
+        ("EService:Throttled: 1790000001", 5.0),
+        ("EService:Throttled: soon", 5.0),
+    ],
+)
+def test_an_exchange_that_asks_for_peace_is_told_by_the_seconds_to_keep_away(
+    error: str, seconds: float
+) -> None:
+    body = json.dumps({"error": [error]}).encode()
+    with pytest.raises(Rejected) as caught:
+        read_result(Answer(200, "application/json", None, body, date=1_790_000_000.0))
+    assert caught.value.retry_after == seconds
 
 
 def test_a_warning_does_not_spoil_the_result_beside_it() -> None:
