@@ -7,7 +7,12 @@ if monkey_patched:
     from gevent import monkey
 
     monkey.patch_all()
+else:
+    from gunicorn.workers import gthread
 
+    vars(gthread)["STOP_KEEPALIVE_LINGER"] = 0.25  # seconds, as edge.worker's GRACE
+
+import gc
 import logging
 import shutil
 import signal
@@ -54,9 +59,9 @@ bind = settings.host if settings.host.startswith("unix:") else f"{settings.host}
 workers = settings.web_concurrency
 # gevent: 80-100 µs per request where gthread needs 130-400, and its ticks wait milliseconds where gthread's wait
 # seconds. gevent_pywsgi is faster still, but never closes an idle connection and has no hook after a request.
-# Two seconds of keep-alive: an idle connection holds up a stopping worker for that long, and a client that sends
-# half a request holds its place for that long. deploy/nginx.conf lets go of its connections earlier.
-worker_class = settings.worker_class
+# Two seconds of keep-alive: a client that sends half a request holds its place, and a stopping worker, for that
+# long. deploy/nginx.conf lets go of its connections earlier.
+worker_class = "gthread" if settings.worker_class == "gthread" else "ltp_service.edge.worker.Worker"
 keepalive = 2
 threads = THREADS  # for gthread
 worker_connections = 1000
@@ -168,6 +173,13 @@ def worker_exit(server: Any, worker: Any) -> None:
     if worker.app.callable is not None:
         services_of(worker.app.callable).stop(STOP_TIMEOUT)
     finish(LAST_LINES)
+    leave_the_garbage()
+
+
+def leave_the_garbage() -> None:
+    """Python looks through every object at its exit, which takes longer than all the rest; the system frees them anyway."""
+    gc.freeze()
+    gc.disable()
 
 
 def child_exit(server: Any, worker: Any) -> None:
@@ -182,3 +194,4 @@ def on_exit(server: Any) -> None:
     if folder is not None and folder.name.startswith(METRICS_PREFIX) and not server.reexec_pid:
         shutil.rmtree(folder, ignore_errors=True)
     finish(LAST_LINES)
+    leave_the_garbage()

@@ -92,14 +92,14 @@ BOTTOM = (
     " exchange_time config setting_layers setting_types market version backlog proxies line_writer"
 ).split()
 
-# An outside library to the one room that may import it.
+# An outside library to the rooms that may import it.
 ONLY_IMPORTER = {
     "requests": "http_client",
     "urllib3": "http_client",
     "websocket": "collectors.connection",
-    "gevent": "collectors.spawn",
+    "gevent": "collectors.spawn edge.worker",
     "greenlet": "collectors.spawn",
-    "gunicorn": "logs",
+    "gunicorn": "logs edge.worker",
     "prometheus_client": "metrics",
     "prometheus_flask_exporter": "metrics",
     "redis": "redis_client",
@@ -225,9 +225,9 @@ def libraries_in_the_wrong_room(root: Path) -> list[str]:
     return [
         str(found)
         for found in read_imports(root)
-        if (room := ONLY_IMPORTER.get(found.target.partition(".")[0]))
+        if (rooms := ONLY_IMPORTER.get(found.target.partition(".")[0]))
         and not found.inside
-        and not within(found.module, room)
+        and not any(within(found.module, room) for room in rooms.split())
         and found.module != "gunicorn.conf"  # its first line patches, its hooks drop metric files
     ]
 

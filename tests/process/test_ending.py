@@ -1,40 +1,63 @@
-"""The end of the service: soon, in order, with nothing left running."""
+"""The end of the service: in order, with nothing left running. How soon it comes is seen by `make drill`."""
 
 import http.client
 import os
 import re
 import signal
+import socket
 from contextlib import closing
 
 import pytest
 
-from tests.deadline import DEADLINE
 from tests.process.answer import ask
 from tests.process.service import Service
 from tests.simulator.client import Simulator
 
-IN_TIME = 5.0
+PATIENT = {"GUNICORN_CMD_ARGS": "--keep-alive 600", "SHUTDOWN_TIMEOUT": "300s"}
+"""Who waits for an idle client would do so for longer than any test may take."""
+LTP = "/api/v1/ltp"
 JOINED = re.compile(r"stopped [1-9]\d* runner\(s\); still running: none")
 
 
 def assert_ends_in_order(service: Service, simulator: Simulator, number: signal.Signals) -> None:
     workers = service.worker_pids()
     service.signal(number)
-    assert service.wait_for_exit(IN_TIME) == 0
+    assert service.wait_for_exit() == 0
     assert len(list(filter(JOINED.fullmatch, service.messages()))) == len(workers)
     simulator.wait(open=0)
 
 
-def test_term_ends_the_service_in_time_though_a_client_holds_a_connection(simulator: Simulator) -> None:
+@pytest.mark.parametrize("worker_class", ["gevent", "gthread"])
+def test_term_closes_an_idle_connection_and_waits_for_no_next_request(
+    simulator: Simulator, worker_class: str
+) -> None:
     with (
-        Service.start(simulator) as service,
+        Service.start(simulator, fed=True, WORKER_CLASS=worker_class, **PATIENT) as service,
         closing(http.client.HTTPConnection("127.0.0.1", service.port)) as idle,
     ):
         assert ask(idle, "/health").status == 200
         assert_ends_in_order(service, simulator, signal.SIGTERM)
+        assert idle.sock.recv(1) == b""
 
 
-def test_int_ends_the_service_in_time(simulator: Simulator) -> None:
+def test_term_waits_for_the_requests_that_are_under_way(simulator: Simulator) -> None:
+    with (
+        Service.start(simulator, fed=True, **PATIENT) as service,
+        closing(http.client.HTTPConnection("127.0.0.1", service.port)) as waiting,
+        socket.create_connection(("127.0.0.1", service.port)) as sending,
+    ):
+        tag = ask(waiting, LTP).headers["etag"]
+        waiting.request("GET", LTP, headers={"If-None-Match": tag, "Prefer": "wait=3"})
+        sending.sendall(b"GET /health HTTP/1.1\r\nHost: x\r\n")
+        service.until(lambda: service.get(LTP).status == 200, what="all of this has arrived")
+        service.signal(signal.SIGTERM)
+        assert waiting.getresponse().status == 304
+        sending.sendall(b"\r\n")
+        assert sending.recv(100).startswith(b"HTTP/1.1 200 OK\r\n")
+        assert service.wait_for_exit() == 0
+
+
+def test_int_ends_the_service(simulator: Simulator) -> None:
     with Service.start(simulator) as service:
         assert_ends_in_order(service, simulator, signal.SIGINT)
 
@@ -49,7 +72,7 @@ def test_a_worker_that_still_starts_ends_with_the_others(
         os.kill(victim, signal.SIGKILL)
         service.wait_for_line("Booting worker with pid", count=2)
         service.signal(number)
-        assert service.wait_for_exit(DEADLINE) == 0
+        assert service.wait_for_exit() == 0
         simulator.wait(open=0)
 
 
