@@ -30,6 +30,7 @@ from ltp_service.pairs import Pair
 from ltp_service.quotes.quotes import Quotes
 from ltp_service.stores.base import Store
 from ltp_service.stores.changes import Changes
+from ltp_service.stores.doubts import Doubts
 from ltp_service.stores.journal import Journal
 from ltp_service.stores.memory import MemoryStore
 from ltp_service.version import VERSION
@@ -116,14 +117,15 @@ def wire_prices(
     breaker = CircuitBreaker(
         clock.monotonic, RANDOM, urgent=lambda: not quotes.can_serve(config.supported_pairs)
     )
-    source = _rest_source(config, store, breaker, clock, observer)
+    doubts = Doubts()
+    source = _rest_source(config, store, breaker, clock, observer, doubts)
     quotes = Quotes(store, changes, clock, ttl=config.cache_ttl, fallback=source)
     kraken = None
     if config.kraken_websocket_enabled:
         equipment = _kraken_equipment(config, breaker, clock, observer)
         quarantine = Quarantine(config.price_divergence_limit, witnesses)
         kraken = KrakenCollector(
-            config.kraken_websocket_url, config.supported_pairs, store, quarantine, equipment
+            config.kraken_websocket_url, config.supported_pairs, store, quarantine, equipment, doubts
         )
     fleet = _join(sharing, shared, kraken, clock)
     feed: Feed | None = kraken
@@ -136,7 +138,7 @@ def wire_prices(
         config.cache_ttl,
         config.web_concurrency,
     )
-    poll = Poll(source, store, feed, promise, clock, observer)
+    poll = Poll(source, store, feed, promise, clock, observer, doubts)
     return PriceParts(store, changes, quotes, journal, kraken, source, breaker, poll, fleet)
 
 
@@ -160,7 +162,12 @@ def _join(
 
 
 def _rest_source(
-    config: Config, store: Store, breaker: CircuitBreaker, clock: Clock, observer: Observer
+    config: Config,
+    store: Store,
+    breaker: CircuitBreaker,
+    clock: Clock,
+    observer: Observer,
+    doubts: Doubts,
 ) -> RestSource:
     patience = Patience(config.kraken_request_timeout, config.kraken_timeout, config.kraken_max_retries)
     http = HttpClient(clock, f"ltp_service/{VERSION}")
@@ -171,6 +178,7 @@ def _rest_source(
         observer,
         time.sleep,
         Bounds(config.kraken_request_timeout, config.price_divergence_limit),
+        doubts,
     )
 
 

@@ -44,7 +44,7 @@ ARROWS = {
     "logs": "",
     "services": "wiring trade_wiring collectors.base collectors.contract collectors.manager stores keys limits",
     "quotes": "stores.base stores.changes fallback",
-    "fallback": "stores.base http_client",
+    "fallback": "stores.base stores.doubts http_client",
     "collectors": "",
     "collectors.manager": "collectors.base collectors.spawn",
     "collectors.base": (
@@ -56,7 +56,7 @@ ARROWS = {
     ),
     "collectors.asking": "collectors.contract collectors.connection collectors.events collectors.subscriptions",
     "collectors.hooks": "collectors.events",
-    "collectors.kraken": "collectors.contract collectors.base collectors.quarantine collectors.events collectors.subscriptions stores.base",
+    "collectors.kraken": "collectors.contract collectors.base collectors.quarantine collectors.events collectors.subscriptions stores.base stores.doubts",
     "collectors.kraken.v1": "collectors.events",
     "collectors.kraken.v2": "collectors.events",
     "collectors.trades": "collectors.contract collectors.base collectors.events collectors.subscriptions stores.base",
@@ -108,7 +108,7 @@ ONLY_IMPORTER = {
 
 # Pure rooms: values in, values out. They may not even see a clock, a log, a socket or a framework.
 PURE = (
-    "decimals pairs tick trade book exchange_time proxies client_address web.headers stores.accept quotes.freshness limits.bucket"
+    "decimals pairs tick trade book exchange_time proxies client_address web.headers stores.accept stores.doubts quotes.freshness limits.bucket"
     " fallback.probe collectors.events collectors.subscriptions collectors.backoff collectors.quarantine"
     " collectors.kraken.v1 collectors.kraken.v2 collectors.bybit collectors.binance collectors.handshake"
 ).split()

@@ -21,6 +21,7 @@ from ltp_service.config import Config
 from ltp_service.errors import InvalidParameter, PriceUnavailable, UnknownPair
 from ltp_service.last_prices import LastPrices
 from ltp_service.stores.changes import Changes
+from ltp_service.stores.doubts import Doubts
 from ltp_service.stores.journal import Journal
 from ltp_service.stores.memory import MemoryStore
 from tests.deadline import DEADLINE
@@ -200,7 +201,7 @@ class Feed:
             lambda _: None,
             10.0,
         )
-        self.collector = KrakenCollector(url, (BTC,), self.store, open_quarantine(), equipment)
+        self.collector = KrakenCollector(url, (BTC,), self.store, open_quarantine(), equipment, Doubts())
         self._manager = CollectorManager((self.collector,))
 
     def __enter__(self) -> Self:

@@ -21,6 +21,7 @@ from ltp_service.metrics.counting import MOST_SYMBOLS, MOST_WAITING, Metrics
 from ltp_service.metrics.series import Distribution
 from ltp_service.metrics.serving import REFRESH, Gauges
 from ltp_service.observer import Observer
+from ltp_service.stores.doubts import Doubts
 from ltp_service.stores.memory import MEMORY
 from ltp_service.tick import WEBSOCKET
 from tests.fakes import BTC, ETH, Script, ScriptedStop, memory_store, open_quarantine
@@ -293,7 +294,7 @@ def test_another_attempt_to_connect_tells_why_the_last_one_was_over() -> None:
     script = Script(Unreachable("no", reason="refused"), [], Unreachable("no", reason="timeout"))
     script.observer.reconnecting = lambda exchange, reason: attempts.append((exchange, reason))  # type: ignore[method-assign]
     store = memory_store(script.clock)
-    script.play(KrakenCollector("ws://x/v2", [BTC], store, open_quarantine(), script.equipment))
+    script.play(KrakenCollector("ws://x/v2", [BTC], store, open_quarantine(), script.equipment, Doubts()))
 
     assert attempts == [("kraken", "refused"), ("kraken", "closed"), ("kraken", "timeout")]
 

@@ -15,6 +15,7 @@ from ltp_service.decimals import plain
 from ltp_service.errors import PriceUnavailable
 from ltp_service.last_prices import LastPrices
 from ltp_service.pairs import Pair, read_pair
+from ltp_service.stores.doubts import Doubts
 from tests.fakes import Script, Step, eventually, memory_store, open_quarantine
 from tests.service import FreshService, amounts
 from tests.simulator.client import Simulator
@@ -121,7 +122,12 @@ def test_after_each_recorded_frame_every_pair_shows_its_own_last_trade(recorded:
     store = memory_store(script.clock)
     script.play(
         KrakenCollector(
-            f"ws://127.0.0.1:9{SESSIONS[name]}", pairs_of(name), store, open_quarantine(), script.equipment
+            f"ws://127.0.0.1:9{SESSIONS[name]}",
+            pairs_of(name),
+            store,
+            open_quarantine(),
+            script.equipment,
+            Doubts(),
         )
     )
 
@@ -141,6 +147,7 @@ def test_a_replayed_session_is_served_digit_for_digit_over_http(
         service.store,
         open_quarantine(),
         script.equipment,
+        Doubts(),
     )
     script.play(collector)
     expected = {str(pair): plain(Decimal(price)) for pair, price in last_prices(recorded(name)).items()}

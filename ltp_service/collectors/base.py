@@ -87,13 +87,17 @@ class Collector(Hooks):
             self._attempts,
             self._last_frame_at,
             self._last_error,
-            self._subscriptions.labels(),
+            self.labels(),
             self.problem(self._clock.monotonic()),
         )
 
     def is_connected(self) -> bool:
         """Whether there is a connection now."""
         return self._connection is not None
+
+    def labels(self) -> dict[str, str]:
+        """Symbol → one word for people on its subscription."""
+        return self._subscriptions.labels()
 
     def problem(self, now: float) -> str | None:
         return self._rejection

@@ -27,8 +27,6 @@ class Subscription(msgspec.Struct):
     refusal: str | None = None
     in_step: bool = False
     """True once this connection delivered the symbol's present state."""
-    doubted: bool = False
-    """True while it is suspected to be deaf."""
     silent: bool = False
     """True when it was accepted and brought nothing by the deadline: quiet, or misspelt."""
 
@@ -36,15 +34,13 @@ class Subscription(msgspec.Struct):
     def proven(self) -> bool:
         """Any frame on the connection is evidence for this symbol."""
         evidence = (self.in_step, bool(self.acknowledged))
-        return not self.doubted and (any(evidence) if self.proof == "either" else all(evidence))
+        return any(evidence) if self.proof == "either" else all(evidence)
 
     @property
     def label(self) -> str:
         """One word for people, or the exchange's refusal."""
         if self.refusal is not None:
             return f"refused: {self.refusal}"
-        if self.doubted:
-            return "deaf"
         if self.in_step and self.proven:
             return "active"
         if not self.acknowledged:
@@ -126,16 +122,14 @@ class Subscriptions:
     def hear(self, symbol: str) -> None:
         """Data came that is not behind what is known."""
         state = self._states.get(symbol)
-        if state is not None and not (state.in_step and not state.doubted):
+        if state is not None and not state.in_step:
             state.in_step = True
-            state.doubted = False
-            state.silent = False
             self._proven = None
 
-    def doubt(self, symbol: str, now: float) -> None:
-        """Another source saw a trade that this subscription kept silent about."""
+    def renew(self, symbol: str, now: float) -> None:
+        """To be asked for anew: another source saw a trade that this subscription kept silent about."""
         if state := self._states.get(symbol):
-            state.doubted = True
+            state.in_step = False
             state.retry_at = now
             self._proven = None
 

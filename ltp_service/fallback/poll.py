@@ -16,6 +16,7 @@ from ltp_service.market import HALTED
 from ltp_service.observer import Observer
 from ltp_service.pairs import Pair
 from ltp_service.stores.base import Store
+from ltp_service.stores.doubts import Doubts
 from ltp_service.tick import WEBSOCKET, Price, Tick
 
 log = logging.getLogger(__name__)
@@ -60,14 +61,8 @@ class Feed(Protocol):
     def delivered_at(self, pair: Pair) -> float | None:
         """Monotonic seconds of the newest evidence for `pair`; None when there was none."""
 
-    def doubt(self, pair: Pair) -> None:
+    def renew(self, pair: Pair) -> None:
         """Subscribe to `pair` anew: it kept silent about a trade."""
-
-    def suspect(self, pair: Pair) -> None:
-        """Take nothing as evidence for `pair` until it is settled which source is right."""
-
-    def trust(self, pair: Pair) -> None:
-        """It is settled."""
 
     def held(self, pair: Pair) -> Tick | None:
         """A trade of `pair` that is held back until somebody confirms it."""
@@ -112,7 +107,9 @@ class Poll:
         promise: Promise,
         clock: Clock,
         observer: Observer,
+        doubts: Doubts,
     ) -> None:
+        self._doubts = doubts
         self._source = source
         self._store = store
         self._feed = feed
@@ -125,9 +122,6 @@ class Poll:
         self._active_since: float | None = None
         self._next_poll = 0.0
         self._next_call = self._next_settlement = 0.0
-        self._told: dict[Pair, Price] = {}
-        """What a feed in step vouched for when REST contradicted it. It may be late before that is settled, for
-        nothing it sends is evidence meanwhile, and REST is followed then."""
         self._status_asked_at: float | None = None
         """Of this fallback, or of this halt; None when it is to be asked at once."""
         self.last_error: str | None = None
@@ -152,7 +146,7 @@ class Poll:
         self._turn(late, now)
         self._listen()
         if self._feed is not None and not self._feed.is_connected():
-            self._told.clear()  # what it is to say next, it could not say before
+            self._doubts.excuse()
         if now < self._next_call:
             return
         if late and now >= self._next_poll:
@@ -160,7 +154,7 @@ class Poll:
             self._poll(late, now, in_step=False)
         elif now >= self._status_due_at():
             self._ask_status(now)
-        elif now >= self._next_settlement and (doubtful := self._source.doubtful()):
+        elif now >= self._next_settlement and (doubtful := self._doubts.unsettled(self._store.all())):
             self._settle(doubtful[0], late, now)
         elif self._is_watched() and (
             due := self._probe.due([pair for pair in self._pairs if pair not in late], now)
@@ -221,25 +215,21 @@ class Poll:
         self._probe.asked(pairs, now)
         for tick in ticks:
             self._compare(tick, in_step=in_step)
-        if self._feed is not None:
-            for pair in self._source.doubtful():
-                self._feed.suspect(pair)
 
     def _compare(self, tick: Tick, *, in_step: bool) -> None:
         """A delivered pair for which REST tells another price is asked for by exchange time."""
         price = self._store.all().get(tick.pair)
         if price is not None and price.confirmed_by == WEBSOCKET and price.tick.amount != tick.amount:
-            self._source.doubt(tick.pair)
-            if in_step:
-                self._told[tick.pair] = price
+            vouched = price if in_step else None
+            self._doubts.open(tick.pair, "disputed", self._clock.monotonic(), vouched)
 
     def _settle(self, pair: Pair, late: Sequence[Pair], now: float) -> None:
         self._next_call = now + DISTANCE
         self._next_settlement = now + UNSETTLED
-        told = self._told.get(pair) or (None if pair in late else self._store.all().get(pair))
+        doubt = self._doubts.about(pair)
+        told = (doubt and doubt.vouched) or (None if pair in late else self._store.all().get(pair))
         outcome = self._source.settle(pair)
         self._next_settlement = 0.0
-        self._told.pop(pair, None)
         feed = self._feed
         if feed is None:
             return
@@ -248,7 +238,6 @@ class Poll:
         speaks = feed.is_here() and feed.is_connected() and feed.held(pair) is None
         if outcome == "newer" and speaks and told is not None and self._differs(told):
             self._condemn(pair, feed, now)
-        feed.trust(pair)
 
     def _differs(self, told: Price) -> bool:
         """Whether the price is another one now: a time for the same one is news, but contradicts nobody."""
@@ -257,10 +246,11 @@ class Poll:
     def _condemn(self, pair: Pair, feed: Feed, now: float) -> None:
         self._observer.subscription_deaf(pair)
         log.warning("%s: the WebSocket kept silent about a trade; subscribing anew", pair)
-        if self._probe.deaf(pair, now):
+        self._probe.deaf(pair, now)
+        if self._doubts.condemn(pair, now):
             feed.leave()
         else:
-            feed.doubt(pair)
+            feed.renew(pair)
 
     def _ask_status(self, now: float) -> None:
         self._status_asked_at = now

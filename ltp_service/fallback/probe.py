@@ -19,15 +19,11 @@ FACTOR = 10.0
 WEIGHT = 0.2
 """Of the newest pause in the mean."""
 
-AGAIN = 60.0
-"""Seconds within which a second deafness of the same pair condemns the connection."""
-
 
 class _Rhythm(msgspec.Struct):
     heard_at: float
     next_at: float
     mean: float | None = None
-    deaf_at: float | None = None
 
     def patience(self) -> float:
         if self.mean is None:
@@ -69,10 +65,6 @@ class Probe:
             if rhythm := self._rhythms.get(pair):
                 rhythm.next_at = now + rhythm.patience()
 
-    def deaf(self, pair: Pair, now: float) -> bool:
-        """`pair` traded while its subscription kept silent; True when that happened a minute ago already."""
-        rhythm = self._rhythms.setdefault(pair, _Rhythm(now, now + LONGEST))
-        again = rhythm.deaf_at is not None and now - rhythm.deaf_at <= AGAIN
-        rhythm.deaf_at = None if again else now
-        rhythm.next_at = now + SHORTEST
-        return again
+    def deaf(self, pair: Pair, now: float) -> None:
+        """`pair` traded while its subscription kept silent: it is to be asked about again soon."""
+        self._rhythms.setdefault(pair, _Rhythm(now, now + LONGEST)).next_at = now + SHORTEST

@@ -13,6 +13,7 @@ from ltp_service.market import MarketStatus
 from ltp_service.observer import Observer
 from ltp_service.pairs import Pair
 from ltp_service.stores.base import Outcome, Store
+from ltp_service.stores.doubts import Doubts
 from ltp_service.tick import WEBSOCKET, Price, Tick
 
 FUTURE = 60.0
@@ -78,6 +79,7 @@ class RestSource:
         observer: Observer,
         sleep: Callable[[float], None],
         bounds: Bounds,
+        doubts: Doubts,
     ) -> None:
         self._rest = rest
         self._store = store
@@ -88,8 +90,7 @@ class RestSource:
             self._ask, clock.monotonic, sleep, budget=bounds.budget
         )
         self._wall_ahead = clock.wall() - clock.monotonic()
-        self._doubtful: dict[Pair, float] = {}
-        """Pair → the monotonic moment at which its sources disagreed; longest undecided first."""
+        self._doubts = doubts
         self.divergences: dict[Pair, Divergence] = {}
         self.unknown: frozenset[Pair] = frozenset()
 
@@ -114,9 +115,9 @@ class RestSource:
 
     def settle(self, pair: Pair) -> Outcome | None:
         """Asks for the newest trade with its exchange time, which decides. Raises ExchangeError."""
-        self.doubt(pair)  # the last of all, should the call fail
+        self._doubts.asked(pair, self._clock.monotonic())
         tick = self._rest.trades(pair)
-        self._doubtful.pop(pair, None)
+        self._doubts.settle(pair)
         if tick is None or (tick.traded_at or 0.0) > self._latest():
             return None
         return self._store.put(tick)
@@ -124,20 +125,6 @@ class RestSource:
     def market_status(self) -> MarketStatus:
         """Asks whether the exchange is matching. Raises ExchangeError."""
         return self._rest.system_status()
-
-    def doubt(self, pair: Pair) -> None:
-        """The sources disagree about `pair`: its exchange time is to be asked for."""
-        self._doubtful.pop(pair, None)
-        self._doubtful[pair] = self._clock.monotonic()
-
-    def doubtful(self) -> list[Pair]:
-        """The pairs whose sources disagree, longest first; a trade that the feed brought since has decided."""
-        held = self._store.all()
-        for pair, since in list(self._doubtful.items()):
-            tick = held[pair].tick if pair in held else None
-            if tick and tick.source == WEBSOCKET and tick.received_at > since:
-                self._doubtful.pop(pair, None)
-        return list(self._doubtful)
 
     def _latest(self) -> float:
         """No trade lies further ahead, in unix seconds, whichever way this machine's clock was set meanwhile."""
@@ -165,4 +152,4 @@ class RestSource:
         count = before.count + 1 if before else 1
         self.divergences[tick.pair] = Divergence(price.tick.price, tick.price, self._clock.wall(), count)
         self._observer.sources_diverged(tick.pair)
-        self.doubt(tick.pair)
+        self._doubts.open(tick.pair, "disputed", self._clock.monotonic())

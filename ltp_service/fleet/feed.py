@@ -27,13 +27,7 @@ class NoFeed:
     def delivered_at(self, pair: Pair) -> float | None:
         return None
 
-    def doubt(self, pair: Pair) -> None:
-        return None
-
-    def suspect(self, pair: Pair) -> None:
-        return None
-
-    def trust(self, pair: Pair) -> None:
+    def renew(self, pair: Pair) -> None:
         return None
 
     def held(self, pair: Pair) -> Tick | None:
@@ -71,16 +65,9 @@ class FleetFeed:
         own = self._own.delivered_at(pair) if self._leads() else None
         return max((at for at in (told_at, own) if at is not None), default=None)
 
-    def doubt(self, pair: Pair) -> None:
+    def renew(self, pair: Pair) -> None:
         if self._leads():
-            self._own.doubt(pair)
-
-    def suspect(self, pair: Pair) -> None:
-        if self._leads():
-            self._own.suspect(pair)
-
-    def trust(self, pair: Pair) -> None:
-        self._own.trust(pair)
+            self._own.renew(pair)
 
     def held(self, pair: Pair) -> Tick | None:
         return self._own.held(pair) if self._leads() else None

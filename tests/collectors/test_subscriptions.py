@@ -129,22 +129,22 @@ def test_one_of_two_channels_is_enough_until_both_are_lost() -> None:
     assert subscriptions.overdue(2.0) == ["A"]
 
 
-def test_a_doubted_subscription_proves_nothing_until_it_is_heard_again() -> None:
+def test_a_subscription_asked_for_anew_proves_nothing_until_it_is_heard_again() -> None:
     subscriptions = begun("A")
     prove(subscriptions, "A")
-    subscriptions.doubt("A", 3.0)
+    subscriptions.renew("A", 3.0)
     assert subscriptions.proven() == ()
-    assert subscriptions.labels() == {"A": "deaf"}
+    assert subscriptions.labels() == {"A": "acknowledged"}
     assert subscriptions.overdue(3.0) == ["A"]
     subscriptions.hear("A")
     assert subscriptions.proven() == ("A",)
 
 
-def test_giving_a_doubted_subscription_back_does_not_ask_for_it_twice() -> None:
+def test_giving_back_a_subscription_asked_for_anew_does_not_ask_for_it_twice() -> None:
     subscriptions = begun("A")
     prove(subscriptions, "A")
     subscriptions.acknowledge("trade", "A", 1.0)
-    subscriptions.doubt("A", 3.0)
+    subscriptions.renew("A", 3.0)
     assert subscriptions.overdue(3.0) == ["A"]
     subscriptions.lose("ticker", "A", 3.1)
     subscriptions.lose("trade", "A", 3.1)
@@ -179,7 +179,7 @@ def test_what_was_never_asked_for_changes_nothing() -> None:
     prove(subscriptions, "X")
     subscriptions.refuse(None, "X", "no", 1.0)
     subscriptions.lose("ticker", "X", 1.0)
-    subscriptions.doubt("X", 1.0)
+    subscriptions.renew("X", 1.0)
 
     assert subscriptions.labels() == {"A": "asked"}
 

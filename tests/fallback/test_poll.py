@@ -16,6 +16,7 @@ from ltp_service.market import MarketStatus
 from ltp_service.observer import Observer
 from ltp_service.pairs import Pair
 from ltp_service.quotes.freshness import judge
+from ltp_service.stores.doubts import Doubts
 from ltp_service.tick import REST, WEBSOCKET, Tick
 from tests.fakes import BTC, ETH, FakeClock, memory_store, tick
 
@@ -29,9 +30,8 @@ class FakeFeed:
     def __init__(self) -> None:
         self.up = True
         self.delivered: dict[Pair, float] = {}
-        self.doubted: list[Pair] = []
+        self.renewed: list[Pair] = []
         self.left = 0
-        self.suspected: set[Pair] = set()
         self.held_back: dict[Pair, Tick] = {}
         self.market_told = 0.0
         self.here = True
@@ -45,14 +45,8 @@ class FakeFeed:
     def delivered_at(self, pair: Pair) -> float | None:
         return self.delivered.get(pair)
 
-    def doubt(self, pair: Pair) -> None:
-        self.doubted.append(pair)
-
-    def suspect(self, pair: Pair) -> None:
-        self.suspected.add(pair)
-
-    def trust(self, pair: Pair) -> None:
-        self.suspected.discard(pair)
+    def renew(self, pair: Pair) -> None:
+        self.renewed.append(pair)
 
     def held(self, pair: Pair) -> Tick | None:
         return self.held_back.get(pair)
@@ -131,11 +125,18 @@ class Scene:
         self.feed = feed
         self.rest = FakeRest(self.clock)
         self.listener = Listener()
+        self.doubts = Doubts()
         self.source = RestSource(
-            self.rest, self.store, self.clock, self.listener, self.clock.advance, Bounds(3.0, 0.05)
+            self.rest,
+            self.store,
+            self.clock,
+            self.listener,
+            self.clock.advance,
+            Bounds(3.0, 0.05),
+            self.doubts,
         )
         promise = Promise((BTC, ETH), fallback_timeout, stale_after=120.0, ttl=ttl, processes=processes)
-        self.poll = Poll(self.source, self.store, feed, promise, self.clock, self.listener)
+        self.poll = Poll(self.source, self.store, feed, promise, self.clock, self.listener, self.doubts)
 
     def trade(self, price: str, pair: Pair = BTC) -> None:
         now = self.clock.monotonic()
@@ -145,7 +146,7 @@ class Scene:
         """The feed is alive for these pairs."""
         assert self.feed is not None
         now = self.clock.monotonic()
-        believed = [pair for pair in pairs if pair not in self.feed.suspected]
+        believed = [pair for pair in pairs if pair not in self.doubts]
         self.feed.delivered.update(dict.fromkeys(believed, now))
         self.store.confirm(believed, now, WEBSOCKET)
 
@@ -297,7 +298,7 @@ def test_a_deaf_pair_is_found_served_and_subscribed_anew_within_thirty_seconds(s
     scene.pass_time(12.5, alive=(BTC, ETH))
 
     assert scene.amount() == "102.0"
-    assert scene.feed.doubted == [BTC]
+    assert scene.feed.renewed == [BTC]
     assert scene.feed.left == 0
 
 
@@ -320,10 +321,10 @@ def test_a_deaf_pair_is_subscribed_anew_though_it_takes_long_to_settle_the_doubt
     scene.rest.trades_broken = True
     scene.pass_time(40, alive=(BTC, ETH))
 
-    assert (scene.amount(), scene.state(), scene.feed.doubted) == ("102.0", "fallback", [])
+    assert (scene.amount(), scene.state(), scene.feed.renewed) == ("102.0", "fallback", [])
     scene.rest.trades_broken = False
     scene.pass_time(7, alive=(BTC, ETH))
-    assert scene.feed.doubted == [BTC]
+    assert scene.feed.renewed == [BTC]
 
 
 @pytest.mark.parametrize("away", ["cut", "elsewhere"])
@@ -336,7 +337,7 @@ def test_a_feed_that_is_cut_or_elsewhere_is_not_blamed_for_its_silence(scene: Sc
     scene.pass_time(30)
 
     assert scene.amount() == "110.0"
-    assert (scene.feed.doubted, scene.feed.left) == ([], 0)
+    assert (scene.feed.renewed, scene.feed.left) == ([], 0)
 
 
 def test_a_feed_that_was_cut_is_not_blamed_for_what_was_traded_meanwhile(scene: Scene) -> None:
@@ -344,14 +345,14 @@ def test_a_feed_that_was_cut_is_not_blamed_for_what_was_traded_meanwhile(scene: 
     scene.feed.up = False
     scene.rest.prices[BTC] = "110.0"
     scene.rest.trade_times[BTC] = scene.clock.monotonic() + 0.5
-    while BTC not in scene.source.doubtful():
+    while BTC not in scene.doubts:
         scene.pass_time(0.25)
     scene.feed.up = True
     scene.pass_time(3)
 
     assert scene.rest.calls("Trades") == 1
     assert scene.amount() == "110.0"
-    assert (scene.feed.doubted, scene.feed.left) == ([], 0)
+    assert (scene.feed.renewed, scene.feed.left) == ([], 0)
 
 
 def test_a_feed_whose_price_only_gets_a_time_is_not_deaf(scene: Scene) -> None:
@@ -359,20 +360,20 @@ def test_a_feed_whose_price_only_gets_a_time_is_not_deaf(scene: Scene) -> None:
     scene.clock.advance(5)
     now = scene.clock.monotonic()
     scene.store.put(tick("101.0", received_at=now, happened_at=now))
-    while BTC not in scene.source.doubtful():
+    while BTC not in scene.doubts:
         scene.pass_time(0.25, alive=(BTC, ETH))
     scene.rest.prices[BTC], scene.rest.trade_times[BTC] = "101.0", now
     scene.pass_time(3, alive=(BTC, ETH))
 
     assert scene.rest.calls("Trades") == 1
-    assert (scene.feed.doubted, scene.feed.left) == ([], 0)
+    assert (scene.feed.renewed, scene.feed.left) == ([], 0)
 
 
 def test_a_feed_that_tells_a_trade_in_time_decides_a_doubt_by_itself(scene: Scene) -> None:
     assert scene.feed
     scene.rest.prices[BTC] = "101.0"
     scene.rest.trade_times[BTC] = scene.clock.monotonic() + 119
-    while BTC not in scene.source.doubtful():
+    while BTC not in scene.doubts:
         scene.pass_time(0.25, alive=(BTC, ETH))
     scene.clock.advance(0.1)
     now = scene.clock.monotonic()
@@ -380,7 +381,7 @@ def test_a_feed_that_tells_a_trade_in_time_decides_a_doubt_by_itself(scene: Scen
     scene.pass_time(3, alive=(BTC, ETH))
 
     assert scene.rest.calls("Trades") == 0
-    assert (scene.feed.doubted, scene.feed.left) == ([], 0)
+    assert (scene.feed.renewed, scene.feed.left) == ([], 0)
 
 
 def test_a_doubt_that_cannot_be_settled_leaves_other_pairs_their_turn(scene: Scene) -> None:
@@ -389,14 +390,13 @@ def test_a_doubt_that_cannot_be_settled_leaves_other_pairs_their_turn(scene: Sce
         scene.trade("100.0")
         scene.trade("10.0", ETH)
         scene.pass_time(1, alive=(BTC, ETH))
-    scene.source.doubt(BTC)
-    scene.feed.suspect(BTC)
+    scene.doubts.open(BTC, "disputed", scene.clock.monotonic())
     scene.rest.trades_broken = True
     scene.rest.prices[ETH] = "11.0"
     scene.pass_time(30, alive=(BTC, ETH))
 
-    assert set(scene.source.doubtful()) == {BTC, ETH}
-    assert scene.feed.suspected == {BTC, ETH}
+    assert BTC in scene.doubts
+    assert ETH in scene.doubts
 
 
 def test_a_pair_quiet_for_ten_minutes_is_never_reconnected_and_stays_quiet(scene: Scene) -> None:
@@ -404,7 +404,7 @@ def test_a_pair_quiet_for_ten_minutes_is_never_reconnected_and_stays_quiet(scene
     scene.pass_time(600, alive=(BTC, ETH))
 
     assert scene.state() == "quiet"
-    assert (scene.feed.left, scene.feed.doubted) == (0, [])
+    assert (scene.feed.left, scene.feed.renewed) == (0, [])
 
 
 def test_however_many_pairs_are_silent_there_is_at_most_one_call_a_second(scene: Scene) -> None:
@@ -542,7 +542,7 @@ def test_a_trade_that_the_feed_holds_back_is_no_deafness(scene: Scene) -> None:
     scene.pass_time(15, alive=(BTC, ETH))
 
     assert scene.amount() == "120.0"
-    assert (scene.feed.doubted, scene.feed.left) == ([], 0)
+    assert (scene.feed.renewed, scene.feed.left) == ([], 0)
 
 
 def test_a_trade_from_the_far_future_is_refused(scene: Scene) -> None:
@@ -664,5 +664,5 @@ def test_a_follower_is_back_when_the_owner_tells_again(caplog: pytest.LogCapture
     scene.feed.up = True
     scene.pass_time(1, alive=(BTC, ETH))
     assert not scene.poll.active()
-    assert scene.feed.doubted == []
+    assert scene.feed.renewed == []
     assert [message for message in caplog.messages if "WebSocket data" in message] == [DOWN, BACK]

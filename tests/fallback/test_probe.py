@@ -57,12 +57,3 @@ def test_after_an_answer_the_same_silence_has_to_pass_again() -> None:
 
     assert probe.due([BTC], last + 19.0) == []
     assert probe.due([BTC], last + 20.2) == [BTC]
-
-
-def test_only_a_second_deafness_within_a_minute_condemns_the_connection() -> None:
-    probe = Probe()
-
-    assert not probe.deaf(BTC, 0.0)
-    assert not probe.deaf(BTC, 100.0)
-    assert probe.deaf(BTC, 150.0)
-    assert not probe.deaf(BTC, 160.0)

@@ -22,14 +22,8 @@ class OwnFeed(NoFeed):
     def delivered_at(self, pair: Pair) -> float | None:
         return self.delivered.get(pair)
 
-    def doubt(self, pair: Pair) -> None:
-        self.asked.append(f"doubt {pair}")
-
-    def suspect(self, pair: Pair) -> None:
-        self.asked.append(f"suspect {pair}")
-
-    def trust(self, pair: Pair) -> None:
-        self.asked.append(f"trust {pair}")
+    def renew(self, pair: Pair) -> None:
+        self.asked.append(f"renew {pair}")
 
     def held(self, pair: Pair) -> Tick | None:
         return tick("1", pair)
@@ -99,24 +93,21 @@ def test_a_new_owner_goes_by_what_it_was_told_until_its_own_collector_delivers(p
 def test_only_an_owner_can_do_something_about_a_pair(place: Place) -> None:
     for epoch in (None, 7):
         place.epoch = epoch
-        place.feed.doubt(BTC)
-        place.feed.suspect(BTC)
+        place.feed.renew(BTC)
         assert (place.feed.held(BTC) is not None) == (epoch is not None)
-    assert place.own.asked == ["doubt BTC/USD", "suspect BTC/USD"]
+    assert place.own.asked == ["renew BTC/USD"]
 
 
-def test_what_was_suspected_before_the_lease_was_lost_can_still_be_trusted(place: Place) -> None:
-    place.feed.trust(BTC)
+def test_a_connection_can_be_left_after_the_lease_was_lost(place: Place) -> None:
     place.feed.leave()
-    assert place.own.asked == ["trust BTC/USD", "leave"]
+    assert place.own.asked == ["leave"]
     assert place.feed.market_told_at() == 5.0
 
 
 def test_where_the_websocket_is_switched_off_the_owner_has_nothing_but_rest(place: Place) -> None:
     nothing = NoFeed()
     place.feed = FleetFeed(nothing, place, lambda: 7, lambda: True)
-    for act in (nothing.doubt, nothing.suspect, nothing.trust):
-        act(BTC)
+    nothing.renew(BTC)
     nothing.leave()
     assert nothing.is_here()
     assert not place.feed.is_connected()

@@ -13,6 +13,7 @@ from ltp_service.collectors.subscriptions import Subscription, Subscriptions
 from ltp_service.errors import BadFrame
 from ltp_service.pairs import Pair
 from ltp_service.stores.base import Store
+from ltp_service.stores.doubts import Doubts
 from ltp_service.tick import WEBSOCKET, Tick
 
 log = logging.getLogger(__name__)
@@ -42,6 +43,7 @@ class KrakenCollector(Collector):
         store: Store,
         quarantine: Quarantine,
         equipment: Equipment,
+        doubts: Doubts,
     ) -> None:
         dialect = v2 if urlsplit(url).path.rstrip("/").endswith("/v2") else v1
         self._ticker_of = dialect.ticker_of
@@ -52,7 +54,7 @@ class KrakenCollector(Collector):
         """What to add to monotonic time for the exchange's unix time."""
         self._symbols = {pair: symbol for symbol, pair in self._pairs.items()}
         self._delivered_at: dict[Pair, float] = {}
-        self._suspected: set[Pair] = set()
+        self._doubts = doubts
         self._market_told_at = 0.0
         self._knows_time = False
         """True once the exchange told its own time."""
@@ -97,7 +99,7 @@ class KrakenCollector(Collector):
             self._observer.frame_refused(self.name, "older")
         else:
             self._quarantine.learn(tick, now)
-            self._suspected.discard(tick.pair)
+            self._doubts.settle(tick.pair)
             self._subscriptions.hear(symbol)
 
     def tended(self, now: float) -> None:
@@ -115,7 +117,7 @@ class KrakenCollector(Collector):
     def confirm(self, symbols: Sequence[str], at: float) -> None:
         # A price of which something newer may be known is confirmed by nobody.
         named = (self._pairs[symbol] for symbol in symbols)
-        pairs = [pair for pair in named if pair not in self._suspected and not self._quarantine.held(pair)]
+        pairs = [pair for pair in named if pair not in self._doubts and not self._quarantine.held(pair)]
         evidence_at = at - self._lag if at - self._lag_seen_at < DELAY else at
         self._delivered_at.update(dict.fromkeys(pairs, evidence_at))
         self._store.confirm(pairs, evidence_at, WEBSOCKET)
@@ -150,17 +152,15 @@ class KrakenCollector(Collector):
         """Monotonic seconds of the newest evidence for `pair`; None when there was none."""
         return self._delivered_at.get(pair)
 
-    def doubt(self, pair: Pair) -> None:
+    def renew(self, pair: Pair) -> None:
         """Subscribes to `pair` anew, and takes no frame as evidence for it until it brings data."""
-        self._subscriptions.doubt(self._symbols[pair], self._clock.monotonic())
+        now = self._clock.monotonic()
+        self._doubts.open(pair, "deaf", now)
+        self._subscriptions.renew(self._symbols[pair], now)
 
-    def suspect(self, pair: Pair) -> None:
-        """Another source contradicts: until that is settled no frame is evidence for `pair`."""
-        self._suspected.add(pair)
-
-    def trust(self, pair: Pair) -> None:
-        """It is settled."""
-        self._suspected.discard(pair)
+    def labels(self) -> dict[str, str]:
+        deaf = {self._symbols[pair]: "deaf" for pair in self._doubts.deaf()}
+        return self._subscriptions.labels() | deaf
 
     def market_told_at(self) -> float:
         """Monotonic seconds at which the feed last told whether the exchange is matching."""

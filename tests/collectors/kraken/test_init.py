@@ -13,6 +13,7 @@ from ltp_service.errors import BadFrame
 from ltp_service.pairs import read_pair
 from ltp_service.quotes.freshness import judge
 from ltp_service.stores.base import Store
+from ltp_service.stores.doubts import Doubts
 from tests.fakes import BTC, ETH, NOON, FakeClock, Script, Step, memory_store, open_quarantine
 
 V1, V2 = "ws://127.0.0.1:9/", "ws://127.0.0.1:9/v2"
@@ -64,7 +65,7 @@ def v1_trade(price: str, time: float = NOON) -> str:
 def play(url: str, *connections: Sequence[Step] | Exception) -> tuple[Store, Script]:
     script = Script(*connections)
     store = memory_store(script.clock)
-    script.play(KrakenCollector(url, (BTC, ETH), store, open_quarantine(), script.equipment))
+    script.play(KrakenCollector(url, (BTC, ETH), store, open_quarantine(), script.equipment, Doubts()))
     return store, script
 
 
@@ -157,7 +158,7 @@ def test_a_hostile_frame_is_counted_with_its_reason_and_neither_published_nor_fa
 
     script = Script([v2_ack(), v2_trade("100.10", NOON, 1), frame, look, v2_trade("101.20", NOON + 1, 2)])
     store = memory_store(script.clock)
-    script.play(KrakenCollector(V2, (BTC, ETH), store, open_quarantine(), script.equipment))
+    script.play(KrakenCollector(V2, (BTC, ETH), store, open_quarantine(), script.equipment, Doubts()))
 
     assert before == ["100.10"]
     assert price_of(store) == "101.20"
@@ -283,7 +284,7 @@ def test_symbols_of_look_alikes_stay_apart() -> None:
         frame = v1_ticker if url == V1 else v2_ticker
         script = Script([frame(str(number), symbol) for number, symbol in enumerate(spelled, 1)])
         store = memory_store(script.clock)
-        script.play(KrakenCollector(url, pairs, store, open_quarantine(), script.equipment))
+        script.play(KrakenCollector(url, pairs, store, open_quarantine(), script.equipment, Doubts()))
 
         assert [store.all()[pair].tick.price for pair in pairs] == ["1", "2", "3"]
 
