@@ -27,6 +27,8 @@ class Tick(msgspec.Struct, frozen=True, gc=False):
     """Monotonic seconds."""
     happened_at: float | None
     """Monotonic seconds of the trade itself; None where nothing tells how old it was on arrival."""
+    told_at: float | None = None
+    """Exchange time of the ticker that told it, in unix seconds: it orders tickers, and is no time of a trade."""
 
 
 class Price(msgspec.Struct, frozen=True, gc=False):
@@ -37,4 +39,6 @@ class Price(msgspec.Struct, frozen=True, gc=False):
     """Monotonic seconds of the newest evidence."""
     confirmed_by: Source
     newest_traded_at: float
-    """The highest exchange time accepted so far (0 when none came): no older trade may follow."""
+    """Exchange time of the newest trade accepted so far (0 when none came): no older trade may follow."""
+    newest_trade_id: int | None = None
+    """Its id; None where it had none."""

@@ -28,10 +28,14 @@ class LastTrade(msgspec.Struct, frozen=True, gc=False):
     price: str
     amount: Decimal
     traded_at: float | None = None
-    """Exchange time in unix seconds."""
+    """Exchange time of the trade in unix seconds; None from a ticker, which does not tell it."""
     trade_id: int | None = None
     snapshot: bool = False
     """True for the state at subscription: it says nothing about when it was traded unless `traded_at` does."""
+    told_at: float | None = None
+    """Exchange time of a ticker's frame in unix seconds: the trade is no younger, and may be much older."""
+    earlier: tuple[Decimal, ...] = ()
+    """Amounts of the other trades of the same frame that were made at other moments."""
 
 
 class Traded(msgspec.Struct, frozen=True, gc=False):

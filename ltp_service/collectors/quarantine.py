@@ -3,7 +3,7 @@
 A real jump is confirmed within moments, by the next trade or by another exchange. A mistaken print is not.
 """
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from decimal import Decimal
 
 import msgspec
@@ -60,13 +60,16 @@ class Quarantine:
         self._ranges: dict[Pair, _Range] = {}
         self._held: dict[Pair, _Held] = {}
 
-    def admit(self, tick: Tick, now: float) -> bool:
-        """True when `tick` may be served; False when it is held, to be asked for with `due`."""
+    def admit(self, tick: Tick, now: float, earlier: Sequence[Decimal] = ()) -> bool:
+        """True when `tick` may be served; False when it is held, to be asked for with `due`.
+
+        `earlier` are the amounts of trades of other moments that were told with it.
+        """
         seen = self._ranges.get(tick.pair)
         if seen is None or self._is_near(seen, tick.amount, now):
-            self._held.pop(tick.pair, None)
-        elif not self._is_confirmed(tick):
-            self._hold(tick, now)
+            self._release(tick)
+        elif not self._is_confirmed(tick, earlier):
+            self._hold(tick)
             return False
         self.learn(tick, now)
         return True
@@ -79,7 +82,7 @@ class Quarantine:
             self._ranges[tick.pair] = _Range(now, amount, amount, amount, amount, amount)
         else:
             seen.widen(amount)
-        self._held.pop(tick.pair, None)
+        self._release(tick)
 
     def due(self, now: float) -> list[Tick]:
         """The trades held until now, which nothing contradicted; they are held no longer."""
@@ -97,12 +100,19 @@ class Quarantine:
         held = self._held.get(pair)
         return held.tick if held else None
 
-    def _hold(self, tick: Tick, now: float) -> None:
+    def _hold(self, tick: Tick) -> None:
         held = self._held.get(tick.pair)
         if held is None:
-            self._held[tick.pair] = _Held(tick, now + PATIENCE)
-        elif held.tick.traded_at is None or held.tick.trade_id is None:
-            held.tick = tick  # the same print, from the channel that knows its time or its id
+            self._held[tick.pair] = _Held(tick, tick.received_at + PATIENCE)
+        elif held.tick.traded_at is None or _is_later(tick, held.tick):
+            held.tick = (
+                tick  # the same print, from the channel that knows its time, or a later part of its sweep
+            )
+
+    def _release(self, tick: Tick) -> None:
+        """`tick` speaks against the trade held of its pair, unless it is older than that."""
+        if self._held and (held := self._held.get(tick.pair)) and not _is_later(held.tick, tick):
+            del self._held[tick.pair]
 
     def _is_near(self, seen: _Range, amount: Decimal, now: float) -> bool:
         if now - seen.began_at >= WINDOW:
@@ -110,12 +120,13 @@ class Quarantine:
         low, high = min(seen.low, seen.before_low), max(seen.high, seen.before_high)
         return low - low * self._limit <= amount <= high + high * self._limit
 
-    def _is_confirmed(self, tick: Tick) -> bool:
+    def _is_confirmed(self, tick: Tick, earlier: Sequence[Decimal]) -> bool:
         """Whether this is a second trade, or a price that another exchange shares."""
         held = self._held.get(tick.pair)
         if held is not None and not _is_same_print(held.tick, tick):
             return True
-        return any(abs(price - tick.amount) <= self._limit * price for price in self._witnesses(tick.pair))
+        vouching = (*earlier, *self._witnesses(tick.pair))
+        return any(abs(price - tick.amount) <= self._limit * price for price in vouching)
 
 
 def _is_same_print(held: Tick, tick: Tick) -> bool:
@@ -123,3 +134,10 @@ def _is_same_print(held: Tick, tick: Tick) -> bool:
     if held.traded_at is not None and tick.traded_at is not None:
         return held.traded_at == tick.traded_at
     return held.amount == tick.amount
+
+
+def _is_later(tick: Tick, than: Tick) -> bool:
+    """Whether both have a time, and `tick` was traded after the other."""
+    if tick.traded_at is None or than.traded_at is None:
+        return False
+    return (tick.traded_at, tick.trade_id or 0) > (than.traded_at, than.trade_id or 0)

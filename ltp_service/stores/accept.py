@@ -4,13 +4,14 @@ from ltp_service.stores.base import Outcome
 from ltp_service.tick import REST, WEBSOCKET, Price, Source, Tick
 
 REORDERING = 1.0
-"""Seconds within which a tick without exchange time may have been overtaken by a trade with one.
+"""Seconds within which one source's tick without exchange time may have been overtaken by the other's trade with one.
 
-Kraken's v1 ticker and trade channels tell of one event in two frames, and only one of them has a clock.
+Within one source the order of arrival counts: the feed lets its tickers wait for its trades.
 """
 
-ROUNDING = 0.001
-"""Seconds; REST tells seven digits after the point and WebSocket six."""
+RENUMBERED = 60.0
+"""Seconds: a lower trade id with a time so much later shows that the exchange began to count anew. Ids come before
+times, as a time can be wrong by some seconds."""
 
 CLOCKS = 10.0
 """Seconds by which an exchange's clock, as we know it, may differ from ours."""
@@ -28,22 +29,23 @@ def compare(held: Price | None, tick: Tick) -> Outcome:
         return "newer"
     if tick.traded_at is None:
         return _compare_by_arrival(held, tick)
-    if _is_same_trade(held.tick, tick):
-        return "same"
-    if tick.traded_at < held.newest_traded_at:
-        return "older"
-    if tick.traded_at == held.newest_traded_at:
-        return _compare_by_trade_id(held.tick, tick)
-    return "older" if _is_outdated(held.tick, tick) else "newer"
+    outcome = _compare_trades(held, tick, tick.traded_at)
+    if held.tick.traded_at is not None:
+        return outcome
+    if outcome == "same":  # a trade that was known before a newer one without a time came
+        return "same" if tick.amount == held.tick.amount else "older"
+    return "older" if _is_outdated(held.tick, tick, tick.traded_at) else outcome
 
 
 def merge(held: Price | None, tick: Tick, outcome: Outcome) -> Price:
     """The price to hold after a tick that is not older than what was held."""
     if held is None or outcome == "newer":
-        floor = held.newest_traded_at if held else 0.0
-        return Price(tick, tick.received_at, tick.source, max(floor, tick.traded_at or 0.0))
+        if tick.traded_at is not None:
+            return Price(tick, tick.received_at, tick.source, tick.traded_at, tick.trade_id)
+        known_at, known_id = (held.newest_traded_at, held.newest_trade_id) if held else (0.0, None)
+        return Price(tick, tick.received_at, tick.source, known_at, known_id)
     if _dates(tick, held.tick):
-        held = Price(tick, held.confirmed_at, held.confirmed_by, held.newest_traded_at)
+        held = Price(tick, held.confirmed_at, held.confirmed_by, held.newest_traded_at, held.newest_trade_id)
     return confirmed(held, tick.received_at, tick.source)
 
 
@@ -55,7 +57,7 @@ def confirmed(price: Price, at: float, by: Source) -> Price:
     beside = by == REST and price.confirmed_by == WEBSOCKET
     if at < price.confirmed_at + (REST_CACHE if beside else 0.0):
         return price
-    return Price(price.tick, at, by, price.newest_traded_at)
+    return Price(price.tick, at, by, price.newest_traded_at, price.newest_trade_id)
 
 
 def adopted(held: Price | None, told: Price) -> Price:
@@ -65,18 +67,38 @@ def adopted(held: Price | None, told: Price) -> Price:
     """
     if held is None:
         return told
-    if told.newest_traded_at < held.newest_traded_at or told.confirmed_at < held.tick.received_at:
+    order = _compare_moments(
+        held.newest_traded_at, held.newest_trade_id, told.newest_traded_at, told.newest_trade_id
+    )
+    if order == "older" or told.confirmed_at < held.tick.received_at:
         return held
     if told.confirmed_at < held.confirmed_at and told.tick.amount == held.tick.amount:
-        return Price(told.tick, held.confirmed_at, held.confirmed_by, told.newest_traded_at)
+        return Price(
+            told.tick, held.confirmed_at, held.confirmed_by, told.newest_traded_at, told.newest_trade_id
+        )
     return told
 
 
-def _is_same_trade(held: Tick, tick: Tick) -> bool:
-    """Whether two sources tell of one trade, whose time they may round differently."""
-    if tick.trade_id is None or tick.trade_id != held.trade_id:
-        return False
-    return abs((tick.traded_at or 0.0) - (held.traded_at or 0.0)) < ROUNDING
+def _compare_trades(held: Price, tick: Tick, traded_at: float) -> Outcome:
+    """Whether `tick`, made at `traded_at`, is newer than the newest trade known."""
+    order = _compare_moments(held.newest_traded_at, held.newest_trade_id, traded_at, tick.trade_id)
+    if order != "same" or tick.trade_id == held.newest_trade_id is not None:
+        return order
+    # Of one moment, and one of them without an id.
+    if held.newest_trade_id is None and (tick.trade_id is not None or tick.amount != held.tick.amount):
+        return "newer"
+    return "same"
+
+
+def _compare_moments(
+    known_at: float, known_id: int | None, traded_at: float, trade_id: int | None
+) -> Outcome:
+    """How a trade stands to a known one; `same` where nothing tells them apart."""
+    if trade_id is None or known_id is None:
+        return "same" if traded_at == known_at else "newer" if traded_at > known_at else "older"
+    if trade_id > known_id or traded_at > known_at + RENUMBERED:
+        return "newer"
+    return "same" if trade_id == known_id else "older"
 
 
 def _dates(tick: Tick, held: Tick) -> bool:
@@ -85,11 +107,15 @@ def _dates(tick: Tick, held: Tick) -> bool:
     return timed and held.happened_at is None and held.trade_id == tick.trade_id
 
 
-def _is_outdated(held: Tick, tick: Tick) -> bool:
-    """Whether `tick` was traded long before a source without times told another price."""
-    if held.traded_at is not None or tick.happened_at is None or tick.amount == held.amount:
+def _is_outdated(held: Tick, tick: Tick, traded_at: float) -> bool:
+    """Whether `tick` was traded before a source without the trade's time told another price."""
+    if tick.amount == held.amount:
         return False
-    return tick.happened_at < held.received_at - CLOCKS
+    if held.told_at is not None and traded_at < held.told_at:
+        return True
+    return (
+        held.source == REST and tick.happened_at is not None and tick.happened_at < held.received_at - CLOCKS
+    )
 
 
 def _compare_by_arrival(held: Price, tick: Tick) -> Outcome:
@@ -104,17 +130,6 @@ def _known_until(held: Price, tick: Tick) -> float:
         return held.confirmed_at + REST_CACHE
     if tick.source == REST and held.tick.source == REST:
         return held.tick.received_at + REST_STEP
-    if held.tick.traded_at is not None:
+    if held.tick.traded_at is not None and tick.source != held.tick.source:
         return held.tick.received_at + REORDERING
     return held.tick.received_at
-
-
-def _compare_by_trade_id(held: Tick, tick: Tick) -> Outcome:
-    if held.traded_at is None:  # a trade that was known before a newer one without a time came
-        return "same" if tick.amount == held.amount else "older"
-    # Trades of one sweep share their time, and the ticker of that event has the time without an id.
-    if tick.trade_id is None:
-        return "same" if tick.amount == held.amount or held.trade_id is not None else "newer"
-    if held.trade_id is None or tick.trade_id > held.trade_id:
-        return "newer"
-    return "same" if tick.trade_id == held.trade_id else "older"

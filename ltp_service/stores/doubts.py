@@ -8,8 +8,9 @@ import msgspec
 from ltp_service.pairs import Pair
 from ltp_service.tick import WEBSOCKET, Price
 
-Reason = Literal["disputed", "deaf"]
-"""`disputed`: REST told another price. `deaf`: the feed kept silent about a trade, and is subscribed to anew."""
+Reason = Literal["disputed", "contested", "deaf"]
+"""`disputed`: REST told another price. `contested`: the feed's own channels tell different prices. `deaf`: the feed
+kept silent about a trade, and is subscribed to anew."""
 
 AGAIN = 60.0
 """Seconds within which a second deafness of the same pair condemns the connection."""

@@ -35,6 +35,8 @@ class _Shared(msgspec.Struct, array_like=True, frozen=True):
     confirmed_at: float
     confirmed_by: Source
     newest_traded_at: float
+    newest_trade_id: int | None = None
+    told_at: float | None = None
 
 
 _encode = msgspec.json.Encoder().encode
@@ -144,6 +146,8 @@ class RedisStore(Topic):
             shared(price.confirmed_at),
             price.confirmed_by,
             price.newest_traded_at,
+            price.newest_trade_id,
+            tick.told_at,
         )
 
     def _own(self, shared: _Shared) -> Price:
@@ -157,5 +161,12 @@ class RedisStore(Topic):
             shared.trade_id,
             own(shared.received_at),
             None if shared.happened_at is None else own(shared.happened_at),
+            shared.told_at,
         )
-        return Price(tick, own(shared.confirmed_at), shared.confirmed_by, shared.newest_traded_at)
+        return Price(
+            tick,
+            own(shared.confirmed_at),
+            shared.confirmed_by,
+            shared.newest_traded_at,
+            shared.newest_trade_id,
+        )

@@ -23,7 +23,8 @@ class Market:
 
     def trade(self, price: str, after: float = 1.0, traded_at: float | None = None) -> bool:
         self.now += after
-        return self.quarantine.admit(tick(price, traded_at=traded_at or self.now), self.now)
+        told = tick(price, traded_at=traded_at or self.now, received_at=self.now)
+        return self.quarantine.admit(told, self.now)
 
 
 def test_the_first_price_of_a_pair_passes() -> None:

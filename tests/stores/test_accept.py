@@ -1,9 +1,20 @@
 """ltp_service.stores.accept"""
 
+import msgspec
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ltp_service.stores.accept import REORDERING, REST_CACHE, adopted, compare, confirmed, merge
+from ltp_service.stores.accept import (
+    CLOCKS,
+    RENUMBERED,
+    REORDERING,
+    REST_CACHE,
+    REST_STEP,
+    adopted,
+    compare,
+    confirmed,
+    merge,
+)
 from ltp_service.tick import REST, WEBSOCKET, Price, Tick
 from tests.fakes import NOON, tick
 
@@ -59,11 +70,18 @@ def test_a_tick_without_time_that_repeats_the_price_confirms_it() -> None:
     assert compare(hold(tick("100.0")), tick("100.00", received_at=2000.0)) == "same"
 
 
-def test_a_tick_without_time_may_have_been_overtaken_by_a_trade_with_one() -> None:
-    held = hold(tick(traded_at=NOON, received_at=1000.0))
+def test_a_tick_without_time_may_have_been_overtaken_by_a_trade_that_the_other_source_told() -> None:
+    held = hold(tick(traded_at=NOON, received_at=1000.0, source=REST))
 
     assert compare(held, tick("99", received_at=1000.0 + REORDERING / 2)) == "older"
     assert compare(held, tick("99", received_at=1000.0 + REORDERING)) == "newer"
+
+
+def test_a_ticker_that_waited_for_its_trade_replaces_an_earlier_trade_of_the_same_feed() -> None:
+    held = hold(tick(traded_at=NOON, received_at=1000.0))
+
+    assert compare(held, tick("99", received_at=1000.0 - 0.1)) == "older"
+    assert compare(held, tick("99", received_at=1000.0 + REORDERING / 2)) == "newer"
 
 
 def test_after_ticks_without_time_no_trade_older_than_the_last_timed_one_may_follow() -> None:
@@ -105,27 +123,82 @@ def test_beside_a_feed_that_is_alive_rest_changes_nothing() -> None:
     assert (later.confirmed_at, later.confirmed_by) == (1000.0 + REST_CACHE, REST)
 
 
-timed = st.builds(
-    lambda offset, number, price: tick(str(price), traded_at=NOON + offset, trade_id=number),
-    st.integers(0, 3),
-    st.none() | st.integers(1, 4),
-    st.integers(1, 5),
-)
+def number_of(told: Tick) -> int:
+    """The number of a trade that was told with one."""
+    assert told.trade_id is not None
+    return told.trade_id
 
 
-@given(st.lists(timed, min_size=1, max_size=12))
-def test_exchange_time_only_moves_forward_whatever_the_order_of_arrival(ticks: list[Tick]) -> None:
+def moment_of(told: Tick) -> float:
+    """The time of a trade that was told with one."""
+    assert told.traded_at is not None
+    return told.traded_at
+
+
+stamps = st.lists(st.floats(-4.5, 4.5), min_size=1, max_size=6)
+
+
+@given(stamps, st.data())
+def test_trades_with_ids_end_at_the_last_one_whatever_their_times_and_the_order_of_arrival(
+    wrong_by: list[float], data: st.DataObject
+) -> None:
+    told = [
+        tick(str(number + 1), traded_at=NOON + number + wrong, trade_id=number)
+        for number, wrong in enumerate(wrong_by)
+    ]
+    newest = -1
     held: Price | None = None
-    newest = 0.0
-    for one in ticks:
+    for one in data.draw(st.permutations(told + told)):
         outcome = compare(held, one)
+        assert outcome == (
+            "newer" if number_of(one) > newest else "same" if one.trade_id == newest else "older"
+        )
         if outcome != "older":
             held = merge(held, one, outcome)
+        newest = max(newest, number_of(one))
         assert held is not None
-        assert held.tick.traded_at is not None
-        assert held.tick.traded_at >= newest
-        newest = held.tick.traded_at
-    assert newest == max(one.traded_at or 0.0 for one in ticks)
+        assert held.tick.trade_id == newest
+
+
+@given(st.lists(st.integers(0, 5), min_size=1, max_size=12))
+def test_trades_without_ids_only_move_forward_in_exchange_time_whatever_the_order_of_arrival(
+    moments: list[int],
+) -> None:
+    told = [tick(str(moment + 1), traded_at=NOON + moment) for moment in moments]
+    for number in range(1, len(told) + 1):
+        assert moment_of(hold(*told[:number]).tick) == NOON + max(moments[:number])
+
+
+def test_a_trade_stamped_ahead_of_the_others_does_not_keep_them_out() -> None:
+    held = hold(tick(traded_at=NOON + 4.5, trade_id=7))
+
+    assert compare(held, tick("99", traded_at=NOON + 0.1, trade_id=8)) == "newer"
+    assert compare(held, tick("99", traded_at=NOON + 4.6, trade_id=6)) == "older"
+    assert compare(hold(held.tick, tick("99", traded_at=NOON, trade_id=8)), held.tick) == "older"
+
+
+def test_ids_that_begin_anew_are_told_by_their_times() -> None:
+    held = hold(tick(traded_at=NOON, trade_id=7))
+
+    assert compare(held, tick("99", traded_at=NOON + RENUMBERED, trade_id=1)) == "older"
+    assert compare(held, tick("99", traded_at=NOON + RENUMBERED + 0.1, trade_id=1)) == "newer"
+    assert compare(held, tick("99", traded_at=NOON + RENUMBERED + 0.1, trade_id=7)) == "newer"
+
+
+def test_the_id_of_the_newest_trade_is_remembered_beyond_a_ticker() -> None:
+    held = hold(tick(traded_at=NOON + 4.5, trade_id=7), tick("99", received_at=1010.0))
+
+    assert compare(held, tick("98", traded_at=NOON + 5.0, trade_id=6, received_at=1011.0)) == "older"
+    assert compare(held, tick("100.0", traded_at=NOON + 4.5, trade_id=7, received_at=1011.0)) == "older"
+    assert compare(held, tick("98", traded_at=NOON + 0.1, trade_id=8, received_at=1011.0)) == "newer"
+
+
+def test_a_trade_from_before_a_tickers_own_time_is_older_unless_it_is_that_tickers_trade() -> None:
+    held = hold(msgspec.structs.replace(tick("99"), told_at=NOON))
+
+    assert compare(held, tick("98", traded_at=NOON - 0.1, trade_id=7)) == "older"
+    assert compare(held, tick("98", traded_at=NOON, trade_id=7)) == "newer"
+    assert compare(held, tick("99", traded_at=NOON - 1800.0, trade_id=7)) == "newer"
 
 
 @given(st.permutations([tick(str(n), traded_at=NOON, trade_id=n) for n in range(1, 6)]))
@@ -135,9 +208,11 @@ def test_trades_of_one_sweep_end_at_the_last_one_in_any_order(ticks: list[Tick])
 
 def test_a_snapshot_traded_long_before_rest_told_another_price_is_older() -> None:
     held = merge(None, tick("105", source=REST, received_at=1060.0), "newer")
-    late = tick("99", traded_at=NOON + 30, received_at=1065.0, happened_at=1030.0)
+    late = tick("99", traded_at=NOON + 30, received_at=1065.0, happened_at=1060.0 - CLOCKS - 0.1)
+    by_the_clocks = tick("99", traded_at=NOON + 30, received_at=1065.0, happened_at=1060.0 - CLOCKS + 0.1)
 
     assert compare(held, late) == "older"
+    assert compare(held, by_the_clocks) == "newer"
 
 
 def test_a_trade_after_rest_told_its_price_is_newer() -> None:
@@ -149,8 +224,8 @@ def test_a_trade_after_rest_told_its_price_is_newer() -> None:
 def test_an_answer_from_the_edges_cache_does_not_take_back_another() -> None:
     held = merge(None, tick("101", source=REST, received_at=1001.1), "newer")
 
-    assert compare(held, tick("100", source=REST, received_at=1001.9)) == "older"
-    assert compare(held, tick("100", source=REST, received_at=1003.0)) == "newer"
+    assert compare(held, tick("100", source=REST, received_at=1001.1 + REST_STEP - 0.1)) == "older"
+    assert compare(held, tick("100", source=REST, received_at=1001.1 + REST_STEP)) == "newer"
 
 
 def test_two_sources_that_round_one_trades_time_differently_tell_of_one_trade() -> None:

@@ -115,15 +115,17 @@ def in_own_time(price: Price, offset: float) -> Price:
         received_at=one.received_at + offset,
         happened_at=happened_at,
     )
-    return Price(moved, price.confirmed_at + offset, price.confirmed_by, price.newest_traded_at)
+    moved = msgspec.structs.replace(moved, told_at=one.told_at)
+    return msgspec.structs.replace(price, tick=moved, confirmed_at=price.confirmed_at + offset)
 
 
 def assert_same(told: Price, held: Price) -> None:
     """But for moments, which may look a little older."""
     assert told.tick.amount == held.tick.amount
-    for name in ("pair", "price", "source", "traded_at", "trade_id"):
+    for name in ("pair", "price", "source", "traded_at", "trade_id", "told_at"):
         assert getattr(told.tick, name) == getattr(held.tick, name)
-    assert (told.confirmed_by, told.newest_traded_at) == (held.confirmed_by, held.newest_traded_at)
+    for name in ("confirmed_by", "newest_traded_at", "newest_trade_id"):
+        assert getattr(told, name) == getattr(held, name)
     assert 0 <= held.confirmed_at - told.confirmed_at < SOON
     assert 0 <= held.tick.received_at - told.tick.received_at < SOON
     assert (told.tick.happened_at is None) == (held.tick.happened_at is None)
@@ -136,13 +138,14 @@ def test_what_one_holds_the_other_holds_digit_for_digit(owner: Process, other: P
         tick("115643.10000", traded_at=1790000000.123457, trade_id=2**53, received_at=now, happened_at=now)
     )
     owner.store.put(tick("0.000000012300", ETH, source=REST, received_at=now - 5))
+    owner.store.put(msgspec.structs.replace(tick("0.5", XRP, received_at=now), told_at=1790000000.5))
     owner.store.confirm([ETH], now - 2, REST)
     owner.store.set_market("maintenance")
     assert owner.store.tell(FIRST)
     other.hear()
 
     assert other.store.market() == "maintenance"
-    assert set(other.store.all()) == {BTC, ETH}
+    assert set(other.store.all()) == {BTC, ETH, XRP}
     for pair, held in owner.store.all().items():
         assert_same(other.store.all()[pair], in_own_time(held, 3 * 3600.0))
 

@@ -8,6 +8,7 @@ from ltp_service.collectors.base import Collector
 from ltp_service.collectors.contract import Equipment
 from ltp_service.collectors.events import Acknowledged, LastTrade, MarketChanged
 from ltp_service.collectors.kraken import v1, v2
+from ltp_service.collectors.kraken.tickers import Tickers, servable
 from ltp_service.collectors.quarantine import Quarantine
 from ltp_service.collectors.subscriptions import Subscription, Subscriptions
 from ltp_service.errors import BadFrame
@@ -55,6 +56,7 @@ class KrakenCollector(Collector):
         self._symbols = {pair: symbol for symbol, pair in self._pairs.items()}
         self._delivered_at: dict[Pair, float] = {}
         self._doubts = doubts
+        self._tickers = Tickers()
         self._market_told_at = 0.0
         self._knows_time = False
         """True once the exchange told its own time."""
@@ -88,23 +90,56 @@ class KrakenCollector(Collector):
             trade.trade_id,
             received_at,
             self._happened_at(trade, received_at, snapshot),
+            self._told_at(trade, received_at),
         )
-        if snapshot or self._quarantine.admit(tick, received_at):
-            self._serve(tick, trade.symbol, received_at)
+        if tick.traded_at is None:
+            self._take_ticker(tick, received_at, snapshot=snapshot)
+        elif snapshot or self._quarantine.admit(tick, received_at, trade.earlier):
+            self._take_trade(tick, trade, received_at, snapshot=snapshot)
         else:
+            self._tickers.traded(tick, trade.earlier)
             self._observer.trade_held(pair)
 
-    def _serve(self, tick: Tick, symbol: str, now: float) -> None:
+    def _take_trade(self, tick: Tick, trade: LastTrade, now: float, *, snapshot: bool) -> None:
+        held = self._store.all().get(tick.pair)
+        is_news = self._serve(tick, now)
+        self._tickers.traded(tick, trade.earlier, is_news=is_news)
+        if (snapshot or not is_news) and held and _is_other_ticker(held.tick, tick):
+            self._doubts.open(tick.pair, "contested", now)
+
+    def _take_ticker(self, tick: Tick, now: float, *, snapshot: bool) -> None:
+        held = self._store.all().get(tick.pair)
+        alone = not self._subscriptions.accepted("trade", self._symbols[tick.pair])
+        decision = self._tickers.judge(tick, held, snapshot=snapshot, alone=alone)
+        if decision == "serve":
+            self._serve_ticker(servable(tick, snapshot=snapshot), now, snapshot=snapshot)
+        elif decision == "older":
+            self._observer.frame_refused(self.name, "older")
+
+    def _serve_ticker(self, tick: Tick, now: float, *, snapshot: bool) -> None:
+        if snapshot or self._quarantine.admit(tick, now):
+            self._serve(tick, now)
+        else:
+            self._observer.trade_held(tick.pair)
+
+    def _serve(self, tick: Tick, now: float) -> bool:
+        """Whether `tick` is not older than what is held."""
         if self._store.put(tick) == "older":
             self._observer.frame_refused(self.name, "older")
-        else:
-            self._quarantine.learn(tick, now)
-            self._doubts.settle(tick.pair)
-            self._subscriptions.hear(symbol)
+            return False
+        self._quarantine.learn(tick, now)
+        self._doubts.settle(tick.pair)
+        self._subscriptions.hear(self._symbols[tick.pair])
+        return True
 
     def tended(self, now: float) -> None:
+        for tick, is_doubtful in self._tickers.due(now):
+            if is_doubtful:
+                self._doubts.open(tick.pair, "contested", now)
+            else:
+                self._serve_ticker(tick, now, snapshot=False)
         for tick in self._quarantine.due(now):
-            self._serve(tick, self._symbols[tick.pair], now)
+            self._serve(tick, now)
 
     def connected(self, now: float) -> None:
         self._knows_time = False
@@ -113,14 +148,20 @@ class KrakenCollector(Collector):
 
     def disconnected(self, now: float) -> None:
         self._quarantine.forget()
+        self._tickers.forget()
 
     def confirm(self, symbols: Sequence[str], at: float) -> None:
         # A price of which something newer may be known is confirmed by nobody.
         named = (self._pairs[symbol] for symbol in symbols)
-        pairs = [pair for pair in named if pair not in self._doubts and not self._quarantine.held(pair)]
+        pairs = [pair for pair in named if not self._is_contested(pair)]
         evidence_at = at - self._lag if at - self._lag_seen_at < DELAY else at
         self._delivered_at.update(dict.fromkeys(pairs, evidence_at))
         self._store.confirm(pairs, evidence_at, WEBSOCKET)
+
+    def _is_contested(self, pair: Pair) -> bool:
+        """Whether another trade than the one served may be the last."""
+        held_back = self._quarantine.held(pair) is not None
+        return held_back or pair in self._doubts or self._tickers.is_waiting(pair)
 
     def market_changed(self, change: MarketChanged) -> None:
         self._market_told_at = self._clock.monotonic()
@@ -179,10 +220,16 @@ class KrakenCollector(Collector):
         state = self._subscriptions.state(trade.symbol)
         return trade.snapshot or not (state and state.in_step)
 
+    def _told_at(self, trade: LastTrade, received_at: float) -> float | None:
+        """The time of a ticker, which is no later than now by the exchange's own clock."""
+        if trade.told_at is None or not self._knows_time:
+            return trade.told_at
+        return min(trade.told_at, received_at + self._exchange_time + self._unsure)
+
     def _happened_at(self, trade: LastTrade, received_at: float, snapshot: bool) -> float | None:
         """The monotonic moment of a trade: a live one happens as it is told, a snapshot has an age."""
         if trade.traded_at is None:
-            return None if snapshot else received_at
+            return None
         age = received_at + self._exchange_time - trade.traded_at
         if age < -(FUTURE + self._unsure if self._knows_time else FAR_FUTURE):
             raise BadFrame(
@@ -193,3 +240,8 @@ class KrakenCollector(Collector):
             self._lag, self._lag_seen_at = (age if age > LAG else 0.0), received_at
         # A trade that took long is old whatever it is called: v1 may send the last fifty after the ticker.
         return received_at - max(0.0, age) if snapshot or age > DELAY else received_at
+
+
+def _is_other_ticker(held: Tick, trade: Tick) -> bool:
+    """Whether a ticker is held that told another price."""
+    return held.source == WEBSOCKET and held.traded_at is None and held.amount != trade.amount

@@ -4,6 +4,7 @@ Source: docs.kraken.com/exchange/api-reference/spot-websocket-v1
 """
 
 from math import nan
+from operator import itemgetter
 
 import msgspec
 
@@ -132,12 +133,17 @@ def _parse_ticker(payload: msgspec.Raw, symbol: str) -> Parsed:
 
 
 def _parse_trades(payload: msgspec.Raw, symbol: str) -> Parsed:
-    # [["354.04000000","0.28245396","1618678150.826417","s","m",""], …], the newest last
+    # [["354.04000000","0.28245396","1618678150.826417","s","m",""], …]
     rows = _TRADES.decode(payload)
-    if not rows or len(rows[-1]) < 3:
+    if not rows or any(len(row) < 3 for row in rows):
         raise BadFrame("trade frame without a complete row", reason="shape")
-    price, _, time = rows[-1][:3]
-    return Parsed("trade", (LastTrade(symbol, price, read_price(price), _read_time(time)),))
+    timed = [(_read_time(row[2]), row[0]) for row in rows]
+    if timed[0][0] <= timed[-1][0]:
+        timed.reverse()
+    # max takes the first of equals. Only the direction of the frame tells trades of one moment apart.
+    traded_at, price = max(timed, key=itemgetter(0))
+    earlier = tuple(read_price(text) for time, text in timed if time != traded_at)
+    return Parsed("trade", (LastTrade(symbol, price, read_price(price), traded_at, earlier=earlier),))
 
 
 def _read_time(text: str) -> float:

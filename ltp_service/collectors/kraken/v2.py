@@ -3,7 +3,9 @@
 Source: docs.kraken.com/api/docs/websocket-v2 (status, ticker, trade, heartbeat, ping)
 """
 
+from collections.abc import Sequence
 from datetime import datetime
+from operator import attrgetter
 
 import msgspec
 
@@ -71,6 +73,7 @@ _FRAME = msgspec.json.Decoder(_Frame)
 _TICKERS = msgspec.json.Decoder(list[_Ticker])
 _TRADES = msgspec.json.Decoder(list[_Trade])
 _STATUS = msgspec.json.Decoder(list[_Status])
+_TRADE_ID = attrgetter("trade_id")
 
 
 def write(request: Request, request_id: int) -> str:
@@ -133,27 +136,52 @@ def _parse_answer(message: _Frame) -> Parsed:
 def _parse_tickers(message: _Frame) -> list[LastTrade | Invalid]:
     snapshot = message.type == "snapshot"
     return [
-        _last_trade(ticker.symbol, ticker.last, _unix(ticker.timestamp), None, snapshot)
+        _ticked(ticker.symbol, ticker.last, _unix(ticker.timestamp), snapshot=snapshot)
         for ticker in _TICKERS.decode(message.data)
     ]
 
 
 def _parse_trades(message: _Frame) -> list[LastTrade | Invalid]:
-    # A sweep brings several trades of one symbol, a snapshot several symbols: the last of each counts.
-    newest = {trade.symbol: trade for trade in _TRADES.decode(message.data)}
+    # A sweep brings several trades of one symbol, a snapshot several symbols: the newest of each counts.
+    rows = _TRADES.decode(message.data)
     snapshot = message.type == "snapshot"
+    if len(rows) == 1:
+        return [_traded(rows[0], snapshot=snapshot)]
+    by_symbol: dict[str, list[_Trade]] = {}
+    for row in rows:
+        by_symbol.setdefault(row.symbol, []).append(row)
     return [
-        _last_trade(trade.symbol, trade.price, _unix(trade.timestamp), trade.trade_id, snapshot)
-        for trade in newest.values()
+        _traded(max(of_one, key=_TRADE_ID), [] if snapshot else of_one, snapshot=snapshot)
+        for of_one in by_symbol.values()
     ]
 
 
-def _last_trade(
-    symbol: str, number: msgspec.Raw, traded_at: float | None, trade_id: int | None, snapshot: bool
+def _traded(trade: _Trade, rows: Sequence[_Trade] = (), *, snapshot: bool) -> LastTrade | Invalid:
+    """The event of `trade`, which stands among `rows` of its symbol."""
+    price = bytes(trade.price).decode("ascii", "replace")
+    try:
+        others = [row for row in rows if row.timestamp != trade.timestamp]
+        earlier = tuple(read_price(bytes(row.price).decode("ascii", "replace")) for row in others)
+        return LastTrade(
+            trade.symbol,
+            price,
+            read_price(price),
+            _unix(trade.timestamp),
+            trade.trade_id,
+            snapshot,
+            None,
+            earlier,
+        )
+    except BadFrame as error:
+        return Invalid(error.reason, f"{trade.symbol}: {error}")
+
+
+def _ticked(
+    symbol: str, number: msgspec.Raw, told_at: float | None, *, snapshot: bool
 ) -> LastTrade | Invalid:
     price = bytes(number).decode("ascii", "replace")
     try:
-        return LastTrade(symbol, price, read_price(price), traded_at, trade_id, snapshot)
+        return LastTrade(symbol, price, read_price(price), None, None, snapshot, told_at)
     except BadFrame as error:
         return Invalid(error.reason, f"{symbol}: {error}")
 

@@ -51,9 +51,14 @@ def test_what_is_no_ticker_is_read_in_any_case_on_v1(frame: str) -> None:
     assert v1.ticker_of(frame) is None
 
 
+def numbered(price: str, time: float) -> str:
+    """A trade whose number goes up with its time."""
+    return v2_trade(price, time, 1 + int(time - NOON))
+
+
 @pytest.mark.parametrize(
     ("url", "ack", "ticker", "trade", "eth"),
-    [(V1, v1_ack(), v1_ticker, v1_trade, "ETH/USD"), (V2, v2_ack(), v2_ticker, v2_trade, "ETH/USD")],
+    [(V1, v1_ack(), v1_ticker, v1_trade, "ETH/USD"), (V2, v2_ack(), v2_ticker, numbered, "ETH/USD")],
     ids=["v1", "v2"],
 )
 def test_of_a_burst_the_newest_ticker_of_each_pair_is_read_and_every_trade(

@@ -253,12 +253,6 @@ def test_a_v1_ticker_at_subscription_does_not_pretend_to_be_a_trade_of_now() -> 
     assert judge(price, 1000.0, 30.0, "online").state == "quiet"
 
 
-def test_a_v1_ticker_that_follows_the_first_is_a_trade_of_now() -> None:
-    store, _ = play(V1, [v1_ack(), v1_ticker("100.0"), 5.0, v1_ticker("101.0")])
-
-    assert store.all()[BTC].tick.happened_at == pytest.approx(1005.0)
-
-
 def test_a_tick_says_where_it_came_from() -> None:
     store, _ = play(V2, [v2_trade("100.0", NOON - 1, 5)])
     tick = store.all()[BTC].tick

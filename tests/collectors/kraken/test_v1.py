@@ -42,12 +42,18 @@ def test_a_ticker_has_no_time_and_none_is_invented() -> None:
     assert trade.trade_id is None
 
 
-def test_of_several_trades_in_one_frame_the_last_counts_with_its_time() -> None:
+def test_of_several_trades_in_one_frame_the_newest_counts_with_its_time() -> None:
     parsed = parse(TRADES)
 
     assert parsed.kind == "trade"
     assert list(parsed.events) == [
-        LastTrade("XMR/USD", "353.81000000", Decimal("353.81"), traded_at=1618678150.827816)
+        LastTrade(
+            "XMR/USD",
+            "353.81000000",
+            Decimal("353.81"),
+            traded_at=1618678150.827816,
+            earlier=(Decimal("354.04"),),
+        )
     ]
 
 

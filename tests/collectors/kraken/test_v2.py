@@ -43,11 +43,11 @@ def trades(*rows: str, kind: str = "update") -> str:
     return f'{{"channel":"trade","type":"{kind}","data":[{",".join(rows)}]}}'
 
 
-def test_a_ticker_tells_its_last_trade_and_when_it_was() -> None:
+def test_a_ticker_tells_its_last_trade_and_its_own_time_which_is_none_of_a_trade() -> None:
     parsed = parse(ticker("83744.3"))
 
     assert parsed.kind == "ticker"
-    assert list(parsed.events) == [LastTrade("BTC/USD", "83744.3", Decimal("83744.3"), UNIX)]
+    assert list(parsed.events) == [LastTrade("BTC/USD", "83744.3", Decimal("83744.3"), told_at=UNIX)]
 
 
 @pytest.mark.parametrize("last", ["0.00000012", "123456789.123456789", "115643.00000", "1.2e-7", "63250"])
@@ -69,7 +69,7 @@ def test_a_ticker_without_a_believable_time_has_none(time: str) -> None:
     (event,) = parse(ticker("1.5", time=time)).events
 
     assert isinstance(event, LastTrade)
-    assert event.traded_at is None
+    assert event.told_at is None
 
 
 def test_a_time_without_a_zone_is_refused() -> None:

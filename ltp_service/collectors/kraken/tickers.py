@@ -1,0 +1,137 @@
+"""Which tickers may be served; pure, moments in monotonic seconds.
+
+Kraken tells of each trade twice: on the trade channel with its time, on the ticker channel without. The two
+overtake each other, and a ticker alone cannot say which of two trades is the newer one. So a ticker that tells
+another price than the one held waits for the trade. Only when the trade channel stays silent is it served.
+"""
+
+from collections import deque
+from collections.abc import Sequence
+from decimal import Decimal
+from typing import Literal
+
+import msgspec
+
+from ltp_service.pairs import Pair
+from ltp_service.tick import Price, Tick
+
+PATIENCE = 1.0
+"""Seconds within which the trade channel tells what the ticker channel told, and the other way round."""
+
+REMEMBERED = 16
+"""Trades of a pair that are remembered, so that their tickers are known when they come late."""
+
+Decision = Literal["serve", "wait", "older"]
+
+
+class _Waiting(msgspec.Struct):
+    tick: Tick
+    snapshot: bool
+    until: float
+
+
+class Tickers:
+    """The newest ticker of each pair, beside what the trade channel told."""
+
+    def __init__(self) -> None:
+        self._waiting: dict[Pair, _Waiting] = {}
+        self._unanswered: set[Pair] = set()
+        """Pairs whose trade channel kept silent about a ticker: their tickers wait no more until it speaks."""
+        self._told_at: dict[Pair, float] = {}
+        self._trades: dict[Pair, deque[tuple[float, Decimal]]] = {}
+
+    def judge(self, tick: Tick, held: Price | None, *, snapshot: bool, alone: bool) -> Decision:
+        """What to do with a ticker that has just arrived, where `held` is served now.
+
+        `alone`: the exchange did not accept a subscription of the trade channel.
+        """
+        if not snapshot and self._is_late(tick):
+            return "older"
+        if held is None or held.tick.amount == tick.amount:
+            self._waiting.pop(tick.pair, None)
+            return "serve"
+        if _is_before(tick, held.tick):
+            return "older"
+        if tick.pair in self._unanswered or (alone and tick.pair not in self._trades):
+            return "serve"
+        waiting = self._waiting.get(tick.pair)
+        if waiting is None:
+            self._waiting[tick.pair] = _Waiting(tick, snapshot, tick.received_at + PATIENCE)
+        else:
+            waiting.tick, waiting.snapshot = tick, snapshot
+        return "wait"
+
+    def traded(self, tick: Tick, earlier: Sequence[Decimal] = (), *, is_news: bool = True) -> None:
+        """The trade channel told `tick`, and trades of `earlier` amounts with it; news unless a newer one is known."""
+        trades = self._trades.get(tick.pair)
+        if trades is None:
+            trades = self._trades[tick.pair] = deque(maxlen=REMEMBERED)
+        for amount in earlier:
+            trades.append((tick.received_at, amount))
+        trades.append((tick.received_at, tick.amount))
+        if is_news:
+            self._unanswered.discard(tick.pair)
+            if self._waiting:
+                self._answer(tick)
+
+    def _answer(self, tick: Tick) -> None:
+        waiting = self._waiting.get(tick.pair)
+        if waiting is None:
+            return
+        if waiting.tick.amount == tick.amount or _is_before(waiting.tick, tick):
+            del self._waiting[tick.pair]
+        else:  # it speaks, and may not have come to that ticker's trade yet
+            waiting.until = tick.received_at + PATIENCE
+
+    def is_waiting(self, pair: Pair) -> bool:
+        """Whether a ticker told another price for `pair` than the one that is served."""
+        return pair in self._waiting
+
+    def due(self, now: float) -> list[tuple[Tick, bool]]:
+        """The tickers for which no trade came, each with whether that leaves a doubt instead of a price."""
+        if not self._waiting:
+            return []
+        due = [waiting for waiting in self._waiting.values() if now >= waiting.until]
+        for waiting in due:
+            del self._waiting[waiting.tick.pair]
+        judged = [
+            (servable(waiting.tick, snapshot=waiting.snapshot), self._is_doubtful(waiting)) for waiting in due
+        ]
+        self._unanswered.update(tick.pair for tick, is_doubtful in judged if not is_doubtful)
+        return judged
+
+    def forget(self) -> None:
+        """The connection is over; the next one tells the present state of everything."""
+        self._waiting.clear()
+        self._unanswered.clear()
+        self._told_at.clear()
+        self._trades.clear()
+
+    def _is_late(self, tick: Tick) -> bool:
+        """Whether a newer ticker came before."""
+        if tick.told_at is None:
+            return False
+        if tick.told_at < self._told_at.get(tick.pair, 0.0):
+            return True
+        self._told_at[tick.pair] = tick.told_at
+        return False
+
+    def _is_doubtful(self, waiting: _Waiting) -> bool:
+        """Whether a trade of just before had this price, so that the ticker may only have come late, or the present
+        state is told differently by the two channels.
+        """
+        tick = waiting.tick
+        trades = self._trades.get(tick.pair, ())
+        since = tick.received_at - PATIENCE
+        late = any(at >= since and amount == tick.amount for at, amount in trades)
+        return late or (waiting.snapshot and bool(trades))
+
+
+def servable(ticker: Tick, *, snapshot: bool) -> Tick:
+    """As it may be served. The time of a snapshot is that of the subscription: any trade told later may be its own."""
+    return msgspec.structs.replace(ticker, told_at=None) if snapshot and ticker.told_at else ticker
+
+
+def _is_before(ticker: Tick, trade: Tick) -> bool:
+    """Whether the ticker's own time says that it does not know of that trade."""
+    return ticker.told_at is not None and trade.traded_at is not None and ticker.told_at < trade.traded_at

@@ -1,0 +1,402 @@
+"""Which trade replaces which, told by two channels of which each may be late: never back, and at last the newest."""
+
+import json
+from collections.abc import Sequence
+from datetime import UTC, datetime
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from ltp_service.collectors.kraken import KrakenCollector
+from ltp_service.collectors.quarantine import Quarantine
+from ltp_service.quotes.freshness import State, judge
+from ltp_service.stores.doubts import Doubts
+from ltp_service.tick import Price
+from tests.fakes import BTC, NOON, Script, Step, memory_store, open_quarantine
+
+V1, V2 = "ws://127.0.0.1:9/", "ws://127.0.0.1:9/v2"
+
+BEGUN = 1000.0
+"""Monotonic seconds at which a scripted connection begins; the exchange's clock shows NOON then."""
+
+
+def at(seconds: float) -> str:
+    """A moment so long after the connection began."""
+    moment = datetime.fromtimestamp(NOON + seconds, UTC)
+    return moment.isoformat(timespec="microseconds").replace("+00:00", "Z")
+
+
+def ack(channel: str) -> str:
+    result = {"channel": channel, "symbol": "BTC/USD"}
+    return json.dumps({"method": "subscribe", "success": True, "result": result, "time_out": at(0)})
+
+
+def row(price: str, number: int, seconds: float) -> str:
+    return (
+        f'{{"symbol":"BTC/USD","side":"buy","price":{price},"qty":1,"ord_type":"limit",'
+        f'"trade_id":{number},"timestamp":"{at(seconds)}"}}'
+    )
+
+
+def trades(*rows: str, kind: str = "update") -> str:
+    return f'{{"channel":"trade","type":"{kind}","data":[{",".join(rows)}]}}'
+
+
+def trade(price: str, number: int, seconds: float) -> str:
+    return trades(row(price, number, seconds))
+
+
+def ticker(price: str, seconds: float, kind: str = "update") -> str:
+    data = f'{{"symbol":"BTC/USD","last":{price},"timestamp":"{at(seconds)}"}}'
+    return f'{{"channel":"ticker","type":"{kind}","data":[{data}]}}'
+
+
+def v1_ack(channel: str) -> str:
+    subscription = {"name": channel}
+    event = {"event": "subscriptionStatus", "pair": "XBT/USD", "status": "subscribed"}
+    return json.dumps(event | {"subscription": subscription})
+
+
+def v1_ticker(price: str) -> str:
+    return f'[1,{{"c":["{price}","1"]}},"ticker","XBT/USD"]'
+
+
+def v1_trades(*rows: tuple[str, float]) -> str:
+    listed = [[price, "1", f"{NOON + seconds:.6f}", "b", "m", ""] for price, seconds in rows]
+    return json.dumps([1, listed, "trade", "XBT/USD"])
+
+
+def v1_trade(price: str, seconds: float) -> str:
+    return v1_trades((price, seconds))
+
+
+V1_ACKS = [v1_ack("ticker"), v1_ack("trade")]
+V2_ACKS = [ack("ticker"), ack("trade")]
+
+
+class Played:
+    """One connection after the other, and what was served after each step."""
+
+    def __init__(self, url: str, *connections: Sequence[Step], quarantine: Quarantine | None = None) -> None:
+        self.prices: list[str] = []
+        """Each price served, once in a row."""
+        script = Script(*([step for one in steps for step in (one, self._look)] for steps in connections))
+        self._store = memory_store(script.clock)
+        self._monotonic = script.clock.monotonic
+        self.refused = script.observer.refused
+        self.doubts = Doubts()
+        self.ended_at = BEGUN
+        script.play(
+            KrakenCollector(
+                url, (BTC,), self._store, quarantine or open_quarantine(), script.equipment, self.doubts
+            )
+        )
+
+    @property
+    def price(self) -> Price:
+        return self._store.all()[BTC]
+
+    @property
+    def told(self) -> tuple[str, int | None, float | None]:
+        """Price, id and seconds since the beginning of the trade that is served at last."""
+        tick = self.price.tick
+        moment = None if tick.traded_at is None else round(tick.traded_at - NOON, 6)
+        return tick.price, tick.trade_id, moment
+
+    @property
+    def state(self) -> State:
+        return judge(self.price, self.ended_at, 30.0, "online").state
+
+    def _look(self) -> None:
+        held = self._store.all().get(BTC)
+        if held is not None and self.prices[-1:] != [held.tick.price]:
+            self.prices.append(held.tick.price)
+        self.ended_at = self._monotonic()
+
+
+BEAT = '{"channel":"heartbeat"}'
+V1_BEAT = '{"event":"heartbeat"}'
+
+
+def beats(seconds: int, frame: str = V1_BEAT) -> list[Step]:
+    """So many seconds in which nothing but heartbeats arrives."""
+    return [step for _ in range(seconds * 5) for step in (0.2, frame)]
+
+
+# Row d.
+
+
+def test_v1_trades_that_follow_two_tickers_never_take_the_price_back() -> None:
+    played = Played(
+        V1,
+        [
+            *V1_ACKS,
+            v1_trade("99", 0.0),
+            v1_ticker("99"),
+            5.0,
+            v1_ticker("100"),
+            0.03,
+            v1_ticker("101"),
+            0.03,
+            v1_trade("100", 5.0),
+            0.3,
+            v1_trade("101", 5.03),
+            *beats(3),
+        ],
+    )
+
+    assert played.prices == ["99", "100", "101"]
+    assert played.told == ("101", None, 5.03)
+
+
+# The other half of row e: which price is served when the trade channel is deaf.
+
+
+def test_a_v1_ticker_whose_trade_does_not_come_is_served_after_a_second_and_is_a_doubt_until_then() -> None:
+    frames: list[Step] = [*V1_ACKS, v1_trade("99", 0.0), v1_ticker("99"), 0.4, v1_ticker("100")]
+    played = Played(V1, [*frames, 0.2, V1_BEAT, 0.2, V1_BEAT])
+    assert (played.told, played.price.confirmed_at) == (("99", None, 0.0), BEGUN)
+
+    played = Played(V1, [*frames, *beats(2)])
+    assert played.told == ("100", None, None)
+    assert played.price.confirmed_at > BEGUN + 1.4
+
+
+def test_once_the_trade_channel_has_kept_silent_tickers_wait_no_more_until_it_speaks() -> None:
+    frames: list[Step] = [*V2_ACKS, trade("99", 1, 0.0), 0.4, ticker("100", 0.4), *beats(2, BEAT)]
+    played = Played(V2, [*frames, ticker("101", 2.4)])
+    assert played.told == ("101", None, None)
+
+    played = Played(V2, [*frames, trade("101", 3, 2.4), ticker("102", 2.5), 0.2])
+    assert played.told == ("101", 3, 2.4)
+
+
+def test_a_late_v1_ticker_of_a_trade_before_the_last_is_not_served_and_leaves_a_doubt() -> None:
+    frames: list[Step] = [*V1_ACKS, v1_trade("99", 0.0), 5.0, v1_trade("100", 5.0), v1_trade("101", 5.1)]
+    played = Played(V1, [*frames, v1_ticker("101"), v1_ticker("100"), *beats(3)])
+
+    assert played.prices == ["99", "100", "101"]
+    assert played.doubts.unsettled({}) == [BTC]
+    assert played.price.confirmed_at < BEGUN + 5.2
+
+
+def test_a_ticker_that_the_exchange_dates_before_the_last_trade_or_ticker_tells_nothing_new() -> None:
+    frames: list[Step] = [*V2_ACKS, trade("100", 7, 5.0), ticker("99", 4.9), *beats(2, BEAT)]
+    assert Played(V2, frames).told == ("100", 7, 5.0)
+
+    tickers: list[Step] = [6.0, ticker("101", 6.0), ticker("102", 5.9), *beats(2, BEAT)]
+    assert Played(V2, [*V2_ACKS, trade("100", 7, 0.0), *tickers]).prices == ["100", "101"]
+
+
+def test_a_ticker_stamped_far_ahead_does_not_keep_later_ones_out() -> None:
+    frames: list[Step] = [*V2_ACKS, trade("100", 7, 0.0), ticker("100", 4.5), 1.0, ticker("101", 1.0)]
+
+    assert Played(V2, [*frames, *beats(2, BEAT)]).prices == ["100", "101"]
+
+
+def test_without_a_trade_channel_tickers_are_served_at_once() -> None:
+    played = Played(V2, [ack("ticker"), ticker("99", 0.0), ticker("100", 0.1)])
+
+    assert played.prices == ["99", "100"]
+
+
+def test_trades_that_come_long_after_a_later_ticker_was_served_do_not_take_the_price_back() -> None:
+    frames: list[Step] = [*V2_ACKS, trade("99", 1, 0.0), 0.5, ticker("102", 0.5), *beats(3, BEAT)]
+    played = Played(V2, [*frames, trade("100", 2, 0.3), trade("101", 3, 0.4), trade("102", 4, 0.5)])
+
+    assert played.prices == ["99", "102"]
+    assert played.told == ("102", 4, 0.5)
+
+
+# Row i.
+
+
+@pytest.mark.parametrize("ticker_first", [True, False])
+def test_a_ticker_snapshot_of_now_beside_a_trade_of_half_an_hour_ago_is_a_quiet_market(
+    ticker_first: bool,
+) -> None:
+    snapshots = [ticker("100", 0.0, "snapshot"), trades(row("100", 7, -1800.0), kind="snapshot")]
+    played = Played(V2, [*V2_ACKS, *(snapshots if ticker_first else snapshots[::-1]), *beats(1, BEAT)])
+
+    assert played.told == ("100", 7, -1800.0)
+    assert played.state == "quiet"
+    assert played.refused == {}
+
+
+@pytest.mark.parametrize("ticker_first", [True, False])
+def test_of_two_snapshots_that_disagree_the_trade_counts_and_a_doubt_is_left(ticker_first: bool) -> None:
+    snapshots = [ticker("99", 0.0, "snapshot"), trades(row("100", 7, -1800.0), kind="snapshot")]
+    played = Played(V2, [*V2_ACKS, *(snapshots if ticker_first else snapshots[::-1]), *beats(2, BEAT)])
+
+    assert played.told == ("100", 7, -1800.0)
+    assert played.doubts.unsettled({}) == [BTC]
+    assert played.price.confirmed_at == BEGUN
+
+
+def test_a_ticker_makes_no_price_live() -> None:
+    told: list[Step] = [ack("ticker"), ticker("99", 0.0), 1.0, ticker("100", 1.0), BEAT]
+    told_v1: list[Step] = [v1_ack("ticker"), v1_ticker("99"), 1.0, v1_ticker("100"), V1_BEAT]
+    for url, frames in ((V2, told), (V1, told_v1)):
+        played = Played(url, frames)
+        assert played.price.tick.price == "100"
+        assert (played.price.tick.traded_at, played.price.tick.happened_at) == (None, None)
+        assert played.state != "live"
+
+
+# Row j.
+
+
+def test_rows_that_stand_newest_first_are_ordered_by_their_ids() -> None:
+    history = [row(f"{100 + number}", number, number - 60.0) for number in range(50)]
+    for rows in (history, history[::-1]):
+        played = Played(V2, [*V2_ACKS, trades(*rows, kind="snapshot")])
+        assert played.told == ("149", 49, -11.0)
+        assert Played(V2, [*V2_ACKS, trades(*rows)]).told == ("149", 49, -11.0)
+
+
+def test_of_two_rows_of_one_moment_the_higher_id_is_newer() -> None:
+    sweep = [row("100", 7, 0.0), row("101", 8, 0.0)]
+
+    assert Played(V2, [*V2_ACKS, trades(*sweep)]).told == ("101", 8, 0.0)
+    assert Played(V2, [*V2_ACKS, trades(*sweep[::-1])]).told == ("101", 8, 0.0)
+
+
+def test_v1_rows_that_stand_newest_first_are_ordered_by_their_times() -> None:
+    history = [(f"{100 + number}", number - 60.0) for number in range(50)]
+
+    for rows in (history, history[::-1]):
+        assert Played(V1, [*V1_ACKS, v1_trades(*rows)]).told == ("149", None, -11.0)
+
+
+def test_of_v1_rows_of_one_moment_the_one_at_the_newer_end_of_the_frame_counts() -> None:
+    sweep = [("100", -1.0), ("101", 0.0), ("102", 0.0)]
+
+    assert Played(V1, [*V1_ACKS, v1_trades(*sweep)]).told == ("102", None, 0.0)
+    assert Played(V1, [*V1_ACKS, v1_trades(*sweep[::-1])]).told == ("102", None, 0.0)
+    assert Played(V1, [*V1_ACKS, v1_trades(*sweep[1:])]).told == ("102", None, 0.0)
+
+
+# Row k.
+
+
+def test_a_trade_stamped_ahead_of_the_others_does_not_keep_later_ones_out() -> None:
+    played = Played(
+        V2, [*V2_ACKS, trade("100", 7, 4.5), 0.1, trade("101", 8, 0.1), 0.1, trade("102", 9, 0.2)]
+    )
+    assert (played.prices, played.told) == (["100", "101", "102"], ("102", 9, 0.2))
+
+    played = Played(V2, [*V2_ACKS, trades(row("100", 7, 4.5), row("101", 8, 0.1))])
+    assert played.told == ("101", 8, 0.1)
+
+
+# Row l.
+
+
+def watched() -> Quarantine:
+    return Quarantine(0.05, lambda _: ())
+
+
+@pytest.mark.parametrize("between", [[], [v1_ticker("150")]])
+def test_a_second_v1_trade_at_the_price_of_a_held_print_releases_it(between: list[Step]) -> None:
+    frames: list[Step] = [*V1_ACKS, v1_trade("100", 0.0), v1_ticker("100"), 5.0]
+    held: list[Step] = [v1_trade("150", 5.0), *between]
+    played = Played(V1, [*frames, *held], quarantine=watched())
+    assert played.told == ("100", None, 0.0)
+
+    played = Played(V1, [*frames, *held, 0.002, v1_trade("150", 5.002)], quarantine=watched())
+    assert played.told == ("150", None, 5.002)
+
+
+def test_two_trades_of_one_frame_at_two_moments_confirm_each_other() -> None:
+    frames: list[Step] = [*V1_ACKS, v1_trade("100", 0.0), 5.0, v1_trades(("150", 5.0), ("151", 5.002))]
+    assert Played(V1, frames, quarantine=watched()).told == ("151", None, 5.002)
+
+    frames = [*V2_ACKS, trade("100", 1, 0.0), trades(row("150", 2, 1.0), row("151", 3, 1.002))]
+    assert Played(V2, frames, quarantine=watched()).told == ("151", 3, 1.002)
+
+    sweep: list[Step] = [*V2_ACKS, trade("100", 1, 0.0), trades(row("150", 2, 1.0), row("151", 3, 1.0))]
+    assert Played(V2, sweep, quarantine=watched()).told == ("100", 1, 0.0)
+
+
+# The whole kind: any interleaving of the two channels, each late by up to half a second by itself.
+
+moves = st.lists(st.tuples(st.floats(0.0, 0.4), st.integers(-2, 2)), min_size=1, max_size=8)
+delays = st.lists(st.floats(0.0, 0.45), min_size=16, max_size=16)
+
+
+class Market:
+    """True trades, each with a price of its own unless it repeats the last one."""
+
+    def __init__(self, told: Sequence[tuple[float, int]]) -> None:
+        self.rows: list[tuple[str, int, float]] = [("100", 1, 0.0)]
+        moment = 2.0
+        for pause, move in told:
+            moment = round(moment + 0.001 + pause, 6)
+            price = str(int(self.rows[-1][0]) + move)
+            self.rows.append((price, len(self.rows) + 1, moment))
+
+    def steps(self, url: str, late: Sequence[float], twice: Sequence[int]) -> list[Step]:
+        """Frames in the order of their arrival: each channel in order of its own, with the pauses between them."""
+        arriving: list[tuple[float, str]] = []
+        for shift, tell in ((0, _trade_frame), (8, _ticker_frame)):
+            last = 0.0
+            for number, one in enumerate(self.rows[1:]):
+                last = max(last, one[2] + late[shift + number])
+                arriving += [(last, tell(url, one))] * (2 if shift + number in twice else 1)
+        steps: list[Step] = []
+        now = 0.0
+        for moment, frame in sorted(arriving):
+            steps += [moment - now, frame]
+            now = moment
+        return steps
+
+
+def _trade_frame(url: str, one: tuple[str, int, float]) -> str:
+    return trade(*one) if url == V2 else v1_trade(one[0], one[2])
+
+
+def _ticker_frame(url: str, one: tuple[str, int, float]) -> str:
+    return ticker(one[0], one[2]) if url == V2 else v1_ticker(one[0])
+
+
+def goes_forward(prices: Sequence[str], true: Sequence[str]) -> bool:
+    """Whether `prices` can be read off the true ones from left to right."""
+    rest = iter(true)
+    return all(price in rest for price in prices)
+
+
+@pytest.mark.parametrize("url", [V1, V2])
+@given(moves, delays, st.lists(st.integers(0, 15), max_size=4))
+def test_however_the_two_channels_interleave_the_price_never_goes_back_and_ends_at_the_newest(
+    url: str, told: list[tuple[float, int]], late: list[float], twice: list[int]
+) -> None:
+    market = Market(told)
+    first = market.rows[0]
+    begin: list[Step] = [
+        *(V2_ACKS if url == V2 else V1_ACKS),
+        _trade_frame(url, first),
+        _ticker_frame(url, first),
+    ]
+    end = beats(2, BEAT if url == V2 else V1_BEAT)
+    played = Played(url, [*begin, *market.steps(url, late, twice), *end])
+
+    assert goes_forward(played.prices, [price for price, _, _ in market.rows])
+    price, number, moment = market.rows[-1]
+    assert played.told == (price, number if url == V2 else None, moment)
+    assert played.price.confirmed_at > BEGUN + moment
+
+
+@pytest.mark.parametrize("deaf", ["trade", "ticker"])
+@given(moves, delays)
+def test_while_one_of_the_channels_is_deaf_the_other_is_served(
+    deaf: str, told: list[tuple[float, int]], late: list[float]
+) -> None:
+    market = Market(told)
+    begin: list[Step] = [*V2_ACKS, _trade_frame(V2, market.rows[0]), _ticker_frame(V2, market.rows[0])]
+    frames = market.steps(V2, late, ())
+    heard: list[Step] = [BEAT if isinstance(step, str) and f'"{deaf}"' in step else step for step in frames]
+    played = Played(V2, [*begin, *heard, *beats(2, BEAT)])
+
+    assert goes_forward(played.prices, [price for price, _, _ in market.rows])
+    assert played.price.tick.price == market.rows[-1][0]
