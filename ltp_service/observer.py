@@ -32,6 +32,9 @@ class Observer:
     def trade_discarded(self, exchange: str, reason: str) -> None:
         """A trade was not stored: told before, or older than what is kept."""
 
+    def book_deaf(self, exchange: str) -> None:
+        """A subscription kept silent about changes of an order book."""
+
     def trades_missed(self, exchange: str, count: int) -> None:
         """The numbers of an exchange's trades have a hole of so many."""
 

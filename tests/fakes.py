@@ -55,6 +55,10 @@ class RecordingObserver(Observer):
         self.refused: Counter[str] = Counter()
         self.failures: list[str] = []
         self.missed: Counter[str] = Counter()
+        self.deaf: Counter[str] = Counter()
+
+    def book_deaf(self, exchange: str) -> None:
+        self.deaf[exchange] += 1
 
     def trades_missed(self, exchange: str, count: int) -> None:
         self.missed[exchange] += count

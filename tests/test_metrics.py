@@ -66,6 +66,7 @@ CONTRACT = {
     "trades_stored_total": "exchange symbol",
     "trades_discarded_total": "exchange reason",
     "trades_missed_total": "exchange",
+    "books_deaf_total": "exchange",
     "api_key_checks_total": "result",
     "log_lines_dropped_total": "",
     "fleet_processes": "role",
@@ -103,6 +104,7 @@ def hear_everything(observer: Observer) -> None:
     observer.trade_stored("bybit", "BTCUSDT")
     observer.trade_discarded("bybit", "duplicate")
     observer.trades_missed("binance", 3)
+    observer.book_deaf("bybit")
     observer.external_call("kraken", "Ticker", 200, 0.1)
     observer.external_retry("kraken", "Ticker")
     observer.throttled("kraken")

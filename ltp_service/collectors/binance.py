@@ -5,6 +5,7 @@ Source: github.com/binance/binance-spot-api-docs, web-socket-streams.md and rest
 
 from collections import deque
 from collections.abc import Sequence
+from typing import Any
 
 import msgspec
 
@@ -12,6 +13,7 @@ from ltp_service.book import BookChange, BookSnapshot, read_levels
 from ltp_service.collectors.books import BookCollector, Repair
 from ltp_service.collectors.contract import Equipment, Terms
 from ltp_service.collectors.events import Answered, Event, Invalid, Leaving, Parsed, Request, Traded
+from ltp_service.collectors.subscriptions import DEADLINE
 from ltp_service.collectors.trades import TradeCollector
 from ltp_service.decimals import read_price
 from ltp_service.errors import BadFrame, ExchangeError
@@ -62,6 +64,7 @@ class _Envelope(msgspec.Struct):
 
 class _Kind(msgspec.Struct):
     event: str | None = msgspec.field(name="e", default=None)
+    symbol: Any = msgspec.field(name="s", default=None)
     best_ask_quantity: str | None = msgspec.field(name="A", default=None)
     last_update: int | None = msgspec.field(name="lastUpdateId", default=None)
 
@@ -154,7 +157,7 @@ def _parse_payload(payload: msgspec.Raw) -> Parsed:
         case "trade" | "aggTrade":
             return Parsed("trade", (_parse_trade(payload, kind.event),))
         case "depthUpdate":
-            return Parsed("depth", (_parse_depth(payload),))
+            return Parsed("depth", (_parse_depth(payload, kind.symbol),))
         case "serverShutdown":
             return Parsed("shutdown", (Leaving(),))
         case None if kind.best_ask_quantity is not None:
@@ -184,9 +187,15 @@ def _parse_trade(payload: msgspec.Raw, event: str) -> Event:
         return Invalid(error.reason, f"{trade.symbol} {event} {trade_id}: {error}")
 
 
-def _parse_depth(payload: msgspec.Raw) -> BookChange:
-    depth = _DEPTH.decode(payload)
-    bids, asks = read_levels(depth.bids), read_levels(depth.asks)
+def _parse_depth(payload: msgspec.Raw, symbol: object) -> Event:
+    named = symbol if isinstance(symbol, str) else None
+    try:
+        depth = _DEPTH.decode(payload)
+        bids, asks = read_levels(depth.bids), read_levels(depth.asks)
+    except BadFrame as error:
+        return Invalid(error.reason, f"depth of {named}: {error}", named)
+    except (msgspec.MsgspecError, ValueError) as error:
+        return Invalid("malformed", f"depth of {named}: {error}", named)
     return BookChange(depth.symbol, depth.first, depth.last, bids, asks, _seconds(depth.time))
 
 
@@ -263,9 +272,19 @@ class BinanceBooks(BookCollector):
             self._no_snapshot(error, now)
             return
         early = self._early.get(symbol, ())
+        if repair.doubted and not early and self._is_behind(snapshot):
+            self._pulses[symbol].update_id = snapshot.update_id
+            self.was_deaf(symbol, now)
+            self.resubscribe(symbol)
+            repair.due_at = now + DEADLINE  # or with the first change that the stream brings
+            return
         if early and early[0].first_id > snapshot.update_id + 1:
             return  # older than the stream: ask again
         self._join(snapshot, tuple(early), self._clock.monotonic())
+
+    def _is_behind(self, snapshot: BookSnapshot) -> bool:
+        """Whether the exchange has changes that the stream kept silent about."""
+        return snapshot.update_id > self._pulses[snapshot.symbol].update_id
 
     def _no_snapshot(self, error: ExchangeError, now: float) -> None:
         self._last_error = str(error)

@@ -1,5 +1,6 @@
 """A collector whose product are order books."""
 
+import logging
 from collections.abc import Sequence
 
 import msgspec
@@ -11,8 +12,31 @@ from ltp_service.collectors.subscriptions import Subscriptions
 from ltp_service.errors import BadFrame
 from ltp_service.stores.base import BookSink
 
+log = logging.getLogger(__name__)
+
 OUT_OF_SYNC = 10.0
 """Seconds without a usable book after which that is a problem to be told."""
+
+SHORTEST, LONGEST = 5.0, 120.0
+"""Seconds between which lies how long a book may be silent before it is doubted."""
+
+FACTOR = 3.0
+"""Times the longest pause of the last while that a book may be silent."""
+
+REMEMBERED = 600.0
+"""Seconds in which a long pause fades."""
+
+YOUNG = 30.0
+"""Seconds of watching a book before its pauses are a habit."""
+
+AGAIN = 60.0
+"""Seconds within which a second deafness of the same book condemns the connection."""
+
+STOOD_STILL = 1.0
+"""Seconds between two looks from which on it was this process that was silent, and not the exchange."""
+
+PACE = 1.0
+"""Seconds between two repairs of the same book."""
 
 
 class Repair(msgspec.Struct):
@@ -22,6 +46,41 @@ class Repair(msgspec.Struct):
     due_at: float
     """When to do something about it."""
     tries: int = 0
+    doubted: bool = False
+    """True when nothing is known to be missing: the book was silent for too long."""
+
+
+class Pulse(msgspec.Struct):
+    """How often a book changes. Moments are monotonic seconds."""
+
+    began_at: float
+    silent_since: float
+    update_id: int
+    """Of the newest state that is known."""
+    longest: float = YOUNG / FACTOR
+    """The longest pause of late, in seconds."""
+    changes: int = 0
+    deaf_at: float | None = None
+    repaired_at: float = 0.0
+
+    def beat(self, update_id: int, now: float) -> None:
+        """A change arrived."""
+        pause = now - self.silent_since
+        if not self.changes:
+            self.began_at, self.longest = now, 0.0
+        else:
+            self.longest = max(pause, self.longest * (1.0 - min(1.0, pause / REMEMBERED)))
+        self.changes += 1
+        self.silent_since = now
+        self.update_id = max(update_id, self.update_id)
+
+    def is_suspicious(self, now: float) -> bool:
+        """Whether it is silent for longer than is its habit."""
+        silence = now - self.silent_since
+        if silence < SHORTEST:
+            return False
+        habit = max(FACTOR * self.longest, YOUNG - (self.silent_since - self.began_at))
+        return silence >= min(LONGEST, habit)
 
 
 class BookCollector(Collector):
@@ -42,6 +101,8 @@ class BookCollector(Collector):
         super().__init__(self.dialect, Subscriptions(symbols, [self.channel], "either"), equipment)
         self._sink = sink
         self._repairs: dict[str, Repair] = {}
+        self._pulses: dict[str, Pulse] = {}
+        self._looked_at = 0.0
 
     # What a subclass adds.
 
@@ -54,23 +115,76 @@ class BookCollector(Collector):
     def book_replaced(self, snapshot: BookSnapshot, received_at: float) -> None:
         self._expect(snapshot.symbol)
         self._sink.replace(self.exchange, snapshot, received_at)
-        self._repairs.pop(snapshot.symbol, None)
+        self._settle(snapshot, self._repairs.pop(snapshot.symbol, None), received_at)
         self._subscriptions.hear(snapshot.symbol)
 
     def book_changed(self, change: BookChange, received_at: float) -> None:
         self._expect(change.symbol)
         self._subscriptions.hear(change.symbol)
+        pulse = self._pulses.get(change.symbol)
+        if pulse is not None:
+            pulse.beat(change.last_id, received_at)
+        if repair := self._repairs.get(change.symbol):
+            repair.doubted = False  # it is heard; what it missed is a gap like any other
         if self._sink.change(self.exchange, change, received_at) == "gap":
             self.out_of_sync(change.symbol, received_at)
+
+    def contradicted(self, symbol: str, now: float) -> None:
+        if self._subscriptions.state(symbol) is not None:
+            self._sink.lose(self.exchange, [symbol])
+            self.out_of_sync(symbol, now)
 
     def out_of_sync(self, symbol: str, now: float) -> None:
         """Something was missed: the book is repaired at the next look, unless that is under way."""
         if symbol not in self._repairs:
-            self._repairs[symbol] = Repair(now, now)
+            pulse = self._pulses.get(symbol)
+            self._repairs[symbol] = Repair(now, max(now, pulse.repaired_at + PACE) if pulse else now)
+
+    # A subscription may be deaf while the others are not.
+
+    def _settle(self, snapshot: BookSnapshot, repair: Repair | None, now: float) -> None:
+        symbol = snapshot.symbol
+        pulse = self._pulses.get(symbol)
+        if pulse is None:
+            self._pulses[symbol] = Pulse(now, now, snapshot.update_id)
+            return
+        if repair is not None and repair.doubted:
+            if snapshot.update_id != pulse.update_id:
+                self.was_deaf(symbol, now)
+            # Silent or deaf, the same silence is not worth another question so soon.
+            pulse.longest = max(pulse.longest, now - pulse.silent_since)
+        pulse.update_id = snapshot.update_id
+        pulse.silent_since = pulse.repaired_at = now
+
+    def was_deaf(self, symbol: str, now: float) -> None:
+        """The exchange has changes of this book that the connection kept silent about."""
+        log.warning(
+            "%s: %s was deaf and is subscribed anew",
+            self.name,
+            symbol,
+            extra={"once_a_minute": (self.name, "deaf", symbol)},
+        )
+        self._observer.book_deaf(self.exchange)
+        pulse = self._pulses[symbol]
+        if pulse.deaf_at is not None and now - pulse.deaf_at <= AGAIN:
+            self.leave()
+        pulse.deaf_at = now
+
+    def _doubt(self, now: float) -> None:
+        """Books that are silent for too long are out of sync until a snapshot settles it."""
+        stood_still = now - self._looked_at > STOOD_STILL
+        for symbol, pulse in self._pulses.items():
+            if stood_still:
+                pulse.silent_since = max(pulse.silent_since, now)
+            elif symbol not in self._repairs and pulse.is_suspicious(now):
+                self._sink.lose(self.exchange, [symbol])
+                self._repairs[symbol] = Repair(now, now, doubted=True)
+        self._looked_at = now
 
     # The life of a connection.
 
     def connected(self, now: float) -> None:
+        self._pulses = {}
         self._repairs = {symbol: Repair(now, now + self.patience) for symbol in self._subscriptions.symbols}
 
     def disconnected(self, now: float) -> None:
@@ -81,10 +195,12 @@ class BookCollector(Collector):
         for symbol in removed:
             self._sink.forget(self.exchange, symbol)
             self._repairs.pop(symbol, None)
+            self._pulses.pop(symbol, None)
         self._repairs.update({symbol: Repair(now, now + self.patience) for symbol in added})
 
     def tended(self, now: float) -> None:
         self._subscriptions.mark_silent(now)
+        self._doubt(now)
         for symbol, repair in list(self._repairs.items()):
             if now >= repair.due_at:
                 self.repair(symbol, repair, now)

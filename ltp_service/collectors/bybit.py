@@ -21,6 +21,9 @@ URL = "wss://stream.bybit.com/v5/public/spot"
 
 TERMS = Terms(ping_every=20.0, pong_within=10.0, symbols_per_request=10)
 
+TRIES = 2
+"""Subscriptions of a deaf book before the connection is replaced."""
+
 _SIDES: dict[str, Side] = {"Buy": "buy", "Sell": "sell"}
 
 
@@ -84,7 +87,7 @@ class Dialect:
         if channel == "publicTrade":
             return Parsed("trade", [_parse_trade(row) for row in _ROWS.decode(message.data)])
         if channel == "orderbook":
-            return Parsed("book", [_parse_book(message)])
+            return Parsed("book", [_parse_book(message, message.topic.rpartition(".")[2])])
         return Parsed(_KINDS.get(channel, "unknown"), ())
 
 
@@ -123,9 +126,14 @@ def _parse_trade(row: msgspec.Raw) -> Event:
         return Invalid(error.reason, f"{trade.symbol} trade {trade.identity}: {error}")
 
 
-def _parse_book(message: _Frame) -> BookSnapshot | BookChange:
-    book = _BOOK.decode(message.data)
-    bids, asks = read_levels(book.bids), read_levels(book.asks)
+def _parse_book(message: _Frame, symbol: str) -> Event:
+    try:
+        book = _BOOK.decode(message.data)
+        bids, asks = read_levels(book.bids), read_levels(book.asks)
+    except BadFrame as error:
+        return Invalid(error.reason, f"book of {symbol}: {error}", symbol)
+    except (msgspec.MsgspecError, ValueError) as error:
+        return Invalid("malformed", f"book of {symbol}: {error}", symbol)
     # 2023 captures have no time of the matching engine.
     changed_at = _seconds(message.cts) or _seconds(message.ts)
     # Update id 1 is a restart of the service: whatever it is called, it is a whole book.
@@ -158,3 +166,6 @@ class BybitBooks(BookCollector):
         if state is not None and state.proven:
             self.resubscribe(symbol)
         repair.due_at = now + DEADLINE
+        repair.tries += 1
+        if repair.doubted and repair.tries > TRIES:
+            self.leave()  # it brought this book before, and brings it no more

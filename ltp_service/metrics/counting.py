@@ -123,6 +123,9 @@ class Metrics(Observer):
     def trade_discarded(self, exchange: str, reason: str) -> None:
         self._series.trades_discarded.labels(exchange, reason).inc()
 
+    def book_deaf(self, exchange: str) -> None:
+        self._series.books_deaf.labels(exchange).inc()
+
     def trades_missed(self, exchange: str, count: int) -> None:
         self._series.trades_missed.labels(exchange).inc(count)
 

@@ -130,6 +130,9 @@ class Series:
         self.trades_discarded = self._counter(
             "trades_discarded_total", "Trades not stored.", "exchange", "reason"
         )
+        self.books_deaf = self._counter(
+            "books_deaf_total", "Order books whose subscription kept silent about changes.", "exchange"
+        )
         self.trades_missed = self._counter(
             "trades_missed_total", "Trades that an exchange numbered and that never arrived.", "exchange"
         )

@@ -617,3 +617,80 @@ def test_a_removed_symbol_loses_its_book_and_a_new_one_gets_one() -> None:
     books.play()
     assert books.store.view("BTCUSDT", "binance", 1) is None
     assert books.asked == ["BTCUSDT", "ETHUSDT"]
+
+
+BOTH = ("BTCUSDT", "ETHUSDT")
+
+
+def changing(*symbols: str, first: int, seconds: float) -> list[Step]:
+    """Each book changes twice a second."""
+    steps: list[Step] = []
+    for number in range(first, first + int(2 * seconds)):
+        steps += [depth_frame(number, number, symbol=symbol) for symbol in symbols]
+        steps.append(0.5)
+    return steps
+
+
+class Deafness(Books):
+    """Two books that change twice a second for a minute; then only the other one goes on."""
+
+    def __init__(self, *steps: Step, answers: list[BookSnapshot | Exception]) -> None:
+        both = changing(*BOTH, first=9, seconds=60)
+        super().__init__(
+            [*both, *steps], answers=[snapshot(9), snapshot(9, "ETHUSDT"), *answers], symbols=BOTH
+        )
+
+
+def others(seconds: float) -> list[Step]:
+    return changing("ETHUSDT", first=129, seconds=seconds)
+
+
+def test_a_book_that_is_silent_while_others_move_is_deaf_when_the_exchange_has_newer_changes() -> None:
+    books = Deafness(LOOK, *others(8), LOOK, answers=[snapshot(500)])
+    books.play()
+
+    assert books.synced == [True, False]
+    assert books.asked == [*BOTH, "BTCUSDT"]
+    assert books.script.observer.deaf == {"binance": 1}
+    methods = [json.loads(text)["method"] for text in books.script.sent]
+    assert methods.count("UNSUBSCRIBE") == 1
+
+
+def test_a_deaf_book_is_in_sync_again_with_the_first_change_and_a_snapshot() -> None:
+    back: list[Step] = [depth_frame(501, 502), 0.5, 0.5, 0.5]
+    books = Deafness(*others(8), LOOK, *back, LOOK, answers=[snapshot(500), snapshot(501)])
+    books.play()
+
+    assert books.synced == [False, True]
+
+
+def test_a_book_that_is_silent_because_nothing_changes_is_in_sync_after_the_question() -> None:
+    last = 9 + 119
+    books = Deafness(*others(8), LOOK, answers=[snapshot(last)])
+    books.play()
+
+    assert books.synced == [True]
+    assert books.script.observer.deaf == {}
+
+
+def test_a_doubt_that_cannot_be_settled_never_becomes_trust() -> None:
+    failure = Unreachable("HTTP 503", reason="timeout")
+    books = Deafness(*others(60), LOOK, answers=[failure] * 40)
+    books.play()
+
+    assert books.synced == [False]
+
+
+@pytest.mark.parametrize(
+    "wrong", [{"b": [["x", "1"]]}, {"b": [[None, "1"]]}, {"u": None}, {"E": "soon"}], ids=str
+)
+def test_a_change_that_cannot_be_used_puts_its_own_book_out_of_sync_at_once(wrong: dict[str, object]) -> None:
+    bad = json.loads(depth_frame(10, 10))
+    bad["data"] |= wrong
+    books = Books(
+        [depth_frame(9, 9), 0.5, LOOK, json.dumps(bad), LOOK, *quiet(3), LOOK],
+        answers=[snapshot(9), snapshot(10)],
+    )
+    books.play()
+
+    assert books.synced == [True, False, True]

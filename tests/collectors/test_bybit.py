@@ -227,7 +227,8 @@ class Harness:
 
     def play_books(self) -> list[dict[str, Any]]:
         self.script.play(self.book_collector)
-        return [json.loads(text) for text in self.script.sent]
+        told = [json.loads(text) for text in self.script.sent]
+        return [request for request in told if request["op"] != "ping"]
 
 
 def quiet(seconds: float) -> list[Step]:
@@ -418,3 +419,159 @@ def test_a_book_out_of_sync_for_ten_seconds_is_a_problem() -> None:
     )
     harness.play_books()
     assert problems == [None, "1 order book(s) out of sync for 10 s: BTCUSDT", None]
+
+
+class Deafness(Harness):
+    """A connection with two books; of each the moments at which it was in sync are seen."""
+
+    def __init__(self, *steps: Step) -> None:
+        super().__init__(
+            [
+                acknowledgement(1),
+                book_of("ETHUSDT", "snapshot", 1),
+                book_of("BTCUSDT", "snapshot", 1),
+                *steps,
+            ],
+            symbols=("BTCUSDT", "ETHUSDT"),
+        )
+
+    def in_sync(self, symbol: str = "BTCUSDT") -> bool:
+        view = self.books.view(symbol, "bybit", 1)
+        return view is not None and view.in_sync
+
+
+def book_of(symbol: str, kind: str, update: int) -> str:
+    return book_frame(kind, update).replace("BTCUSDT", symbol)
+
+
+def changing(*symbols: str, seconds: float, first: int = 2) -> list[Step]:
+    """Each book changes twice a second."""
+    steps: list[Step] = []
+    for number in range(first, first + int(seconds * 2)):
+        steps += [book_of(symbol, "delta", number) for symbol in symbols]
+        steps.append(0.5)
+    return steps
+
+
+def test_a_book_that_is_silent_for_longer_than_its_habit_while_others_move_is_out_of_sync_and_asked_anew() -> (
+    None
+):
+    seen: list[tuple[bool, bool]] = []
+
+    def look() -> None:
+        seen.append((harness.in_sync(), harness.in_sync("ETHUSDT")))
+
+    harness = Deafness(
+        *changing("BTCUSDT", "ETHUSDT", seconds=60),
+        look,
+        *changing("ETHUSDT", seconds=4, first=122),
+        look,
+        *changing("ETHUSDT", seconds=2, first=130),
+        look,
+        book_of("BTCUSDT", "snapshot", 500),
+        look,
+    )
+    requests = harness.play_books()
+
+    assert seen == [(True, True), (True, True), (False, True), (True, True)]
+    assert [(request["op"], request["args"]) for request in requests[1:]] == [
+        ("unsubscribe", ["orderbook.50.BTCUSDT"]),
+        ("subscribe", ["orderbook.50.BTCUSDT"]),
+    ]
+    assert harness.script.observer.deaf == {"bybit": 1}
+
+
+def test_a_book_that_is_as_quiet_as_ever_stays_in_sync() -> None:
+    seen: list[bool] = []
+
+    def look() -> None:
+        seen.append(harness.in_sync())
+
+    slow: list[Step] = []
+    for number in range(30):
+        slow += [
+            book_of("BTCUSDT", "delta", 2 + number),
+            *changing("ETHUSDT", seconds=20, first=2 + 40 * number),
+        ]
+        slow.append(look)
+    harness = Deafness(*slow)
+    harness.play_books()
+
+    assert seen == [True] * 30
+    assert harness.script.observer.deaf == {}
+
+
+def test_a_book_that_turns_out_to_be_still_is_asked_about_more_and_more_rarely_and_is_not_called_deaf() -> (
+    None
+):
+    def answer() -> list[Step]:
+        return [book_of("BTCUSDT", "snapshot", 121)]
+
+    harness = Deafness(
+        *changing("BTCUSDT", "ETHUSDT", seconds=60),
+        *changing("ETHUSDT", seconds=6, first=122),
+        *answer(),
+        *changing("ETHUSDT", seconds=20, first=134),
+        *answer(),
+        *changing("ETHUSDT", seconds=50, first=174),
+    )
+    requests = harness.play_books()
+
+    assert [request["op"] for request in requests].count("unsubscribe") == 2
+    assert harness.script.observer.deaf == {}
+
+
+def test_a_book_that_is_deaf_twice_within_a_minute_condemns_the_connection() -> None:
+    harness = Deafness(
+        *changing("BTCUSDT", "ETHUSDT", seconds=60),
+        *changing("ETHUSDT", seconds=6, first=122),
+        book_of("BTCUSDT", "snapshot", 500),
+        *changing("ETHUSDT", seconds=30, first=134),
+        book_of("BTCUSDT", "snapshot", 900),
+        *[0.5] * 4,
+        lambda: pytest.fail("the connection was kept"),
+    )
+    harness.play_books()
+
+    assert harness.script.observer.deaf == {"bybit": 2}
+
+
+def test_a_deaf_book_that_no_subscription_brings_back_condemns_the_connection() -> None:
+    harness = Deafness(
+        *changing("BTCUSDT", "ETHUSDT", seconds=60),
+        *changing("ETHUSDT", seconds=40, first=122),
+        lambda: pytest.fail("the connection was kept"),
+    )
+    requests = harness.play_books()
+
+    assert [request["op"] for request in requests].count("unsubscribe") >= 2
+
+
+def test_silence_while_this_process_stood_still_says_nothing() -> None:
+    seen: list[bool] = []
+    harness = Deafness(
+        *changing("BTCUSDT", "ETHUSDT", seconds=60),
+        9.0,
+        book_of("ETHUSDT", "delta", 122),
+        0.2,
+        lambda: seen.append(harness.in_sync()),
+    )
+    harness.play_books()
+
+    assert seen == [True]
+
+
+@pytest.mark.parametrize(
+    "wrong", [{"b": [["x", "1"]]}, {"b": [["99", None]]}, {"u": None}, {"a": 5}], ids=str
+)
+def test_a_change_that_cannot_be_used_puts_its_own_book_out_of_sync_at_once(wrong: dict[str, object]) -> None:
+    bad = json.loads(book_of("BTCUSDT", "delta", 2))
+    bad["data"] |= wrong
+    seen: list[tuple[bool, bool]] = []
+    harness = Deafness(
+        json.dumps(bad), lambda: seen.append((harness.in_sync(), harness.in_sync("ETHUSDT"))), 0.5
+    )
+    requests = harness.play_books()
+
+    assert seen == [(False, True)]
+    assert [request["op"] for request in requests] == ["subscribe", "unsubscribe", "subscribe"]
