@@ -9,7 +9,6 @@ from datetime import datetime
 from decimal import Decimal
 from functools import partial
 from pathlib import Path
-from threading import Event
 from typing import Any
 
 import pytest
@@ -21,8 +20,6 @@ Levels = dict[str, list[tuple[Decimal, Decimal]]]
 EXCHANGES = ("bybit", "binance")
 ADMIN = "ltp_" + "a" * 43
 KEY = {"X-API-Key": ADMIN}
-AGREE_WITHIN = 2.0
-"""Seconds until all workers know a new key."""
 HELD_AT_MOST = 2.0
 
 
@@ -185,12 +182,13 @@ def test_a_lone_leap_is_held_back_and_served_after_two_seconds_or_a_second_trade
     assert time.monotonic() - started >= HELD_AT_MOST
     assert held() is None
 
-    started = time.monotonic()
     simulator.trade("ETH/USD", "16000.00")
-    service.until(lambda: held() is not None)
+    service.until(
+        lambda: held() is not None or service.ltp()["ETH/USD"] == "16000", what="held, or its time over"
+    )
     simulator.trade("ETH/USD", "16000.10")
     service.wait_until_served("ETH/USD", "16000.1")
-    assert time.monotonic() - started < HELD_AT_MOST
+    assert held() is None
     metrics = service.get("/metrics").body.decode()
     counted = re.search(r'^btc_ltp_quarantined_trades_total\{pair="ETH/USD"\} (\d+)', metrics, re.MULTILINE)
     assert counted is not None
@@ -251,30 +249,27 @@ def test_a_key_is_good_in_each_of_two_workers_as_soon_as_it_is_made(
         pair.until(both_accept_a_new_key)
 
 
-def test_two_workers_agree_on_a_new_and_on_a_revoked_key_within_two_seconds(
-    simulator: Simulator, tmp_path: Path
-) -> None:
+def test_two_workers_agree_on_a_new_and_on_a_revoked_key(simulator: Simulator, tmp_path: Path) -> None:
     more = {"WEB_CONCURRENCY": "2", "AUTH_ENABLED": "true", "COLLECTORS": ""}
     with start(simulator, tmp_path, **more) as pair:
         made = pair.send("POST", "/auth/api-keys?name=reader", KEY).json()
-        Event().wait(AGREE_WITHIN)
         reader = {"X-API-Key": made["key"]}
         seen = set[int]()
         with ThreadPoolExecutor(8) as clients:
 
             def both_accept_it() -> bool:
                 answers = list(clients.map(lambda _: pair.get("/api/v1/status", reader), range(16)))
-                assert {answer.status for answer in answers} == {200}
+                assert {answer.status for answer in answers} == {200}  # from the first moment on
                 seen.update(int(answer.json()["worker"]["pid"]) for answer in answers)
                 return seen == set(pair.worker_pids())
 
             pair.until(both_accept_it)
 
         assert pair.send("DELETE", f"/auth/api-keys/{made['prefix']}", KEY).status == 200
-        Event().wait(AGREE_WITHIN)
         with ThreadPoolExecutor(8) as clients:
-            statuses = {
-                answer.status
-                for answer in clients.map(lambda _: pair.get("/api/v1/status", reader), range(40))
-            }
-        assert statuses <= {401, 429}
+
+            def both_refuse_it() -> bool:
+                answers = clients.map(lambda _: pair.get("/api/v1/status", reader), range(40))
+                return {answer.status for answer in answers} <= {401, 429}
+
+            pair.until(both_refuse_it)

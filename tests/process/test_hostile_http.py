@@ -1,9 +1,7 @@
 """What nobody means well by, on the wire: straight to the service, and through nginx."""
 
 import json
-import os
 import re
-import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from ipaddress import IPv4Address
@@ -13,6 +11,7 @@ from typing import NamedTuple
 
 import pytest
 
+from tests.deadline import IN_FULL
 from tests.process.answer import Answer
 from tests.process.nginx import behind_nginx
 from tests.process.raw import answers, pipeline, request, talk
@@ -22,7 +21,6 @@ from tests.test_client_address import SPOOFS, Lines
 
 LTP = "/api/v1/ltp"
 KEY = "ltp_" + "S" * 43
-IN_FULL = "LTP_HOSTILE_IN_FULL" in os.environ
 UNKNOWN = 100_000 if IN_FULL else 2_000
 ADDRESSES = 1_000_000 if IN_FULL else 10_000
 GROWTH = (60 if IN_FULL else 12) << 20
@@ -325,9 +323,7 @@ def test_unknown_names_add_no_series(ports: Ports, named: Callable[[int], bytes]
     before = series(ports.service)
     statuses = send_all(ports.direct, map(named, range(UNKNOWN)))
     assert statuses <= {400, 404, 405}
-    begun = time.monotonic()
     assert series(ports.service) == before
-    assert time.monotonic() - begun < 1.0
 
 
 @pytest.mark.timeout(1800)
