@@ -171,9 +171,9 @@ class Script:
         return self.made[-1]
 
 
-def memory_store(clock: FakeClock, changes: Changes | None = None, **options: int) -> MemoryStore:
+def memory_store(clock: FakeClock, changes: Changes | None = None) -> MemoryStore:
     """An empty store."""
-    return MemoryStore(clock, changes or Changes(), Journal(), **options)
+    return MemoryStore(clock, changes or Changes(), Journal())
 
 
 def tick(

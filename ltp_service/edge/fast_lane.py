@@ -24,7 +24,8 @@ from ltp_service.web.ltp_body import Problem, body, etag, item, matches
 ROUTE = "/api/v1/ltp"
 
 MOST = 1000
-"""Questions remembered. When there are more, all are forgotten: so many different ones are not asked again."""
+"""Questions remembered beside one for each pair. When there are more, all are forgotten: so many different ones are
+not asked again."""
 
 _KNOWN = frozenset(params.PAIR_NAMES)
 _NO_BODY = (None, "0", "")
@@ -67,6 +68,7 @@ class FastLane:
         self._monotonic = clock.monotonic
         self._ttl = ttl
         self._supported = supported
+        self._most = MOST + len(supported)
         self._questions: dict[str, Question | None] = {}
         self._ready: dict[str, Ready] = {}
         self._fragments: dict[Pair, tuple[Tick, bytes]] = {}
@@ -132,7 +134,7 @@ class FastLane:
         return known[1]
 
     def _read(self, query: str) -> Question | None:
-        if len(self._questions) >= MOST:
+        if len(self._questions) >= self._most:
             self._questions.clear()
             self._ready.clear()
         question = self._questions[query] = self._understand(query)

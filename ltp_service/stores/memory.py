@@ -1,6 +1,7 @@
 """Prices in this process."""
 
 from collections.abc import Iterable, Mapping
+from math import inf
 from threading import Lock
 
 from cachetools import TTLCache
@@ -21,11 +22,12 @@ MEMORY = 24 * 3600.0
 class MemoryStore:
     """A TTLCache behind a lock for those who write, and a published view of it for those who read.
 
-    Readers never wait: a view is never changed, only replaced.
+    Readers never wait: a view is never changed, only replaced. There is room for every pair: the settings say how
+    many there are, and nothing else is ever put here.
     """
 
-    def __init__(self, clock: Clock, changes: Changes, journal: Journal, *, capacity: int = 1000) -> None:
-        self._prices: TTLCache[Pair, Price] = TTLCache(capacity, MEMORY, timer=clock.monotonic)
+    def __init__(self, clock: Clock, changes: Changes, journal: Journal) -> None:
+        self._prices: TTLCache[Pair, Price] = TTLCache(inf, MEMORY, timer=clock.monotonic)
         self._changes = changes
         self._journal = journal
         self._lock = Lock()
@@ -76,6 +78,6 @@ class MemoryStore:
     def _publish(self, news: dict[Pair, Price]) -> None:
         self._prices.update(news)
         view = {**self._view, **news}
-        if len(view) > len(self._prices):  # the cache forgot some: too old, or too many
+        if len(view) > len(self._prices):  # the cache forgot some, which were too old
             view = dict(self._prices.items())
         self._view = view

@@ -128,3 +128,59 @@ def test_a_connection_that_ends_takes_what_it_held_with_it() -> None:
     market.quarantine.forget()
 
     assert market.quarantine.due(market.now + 60) == []
+
+
+def test_a_price_of_the_last_minute_still_counts_after_half_of_it() -> None:
+    market = Market()
+    market.trade("104.0", after=4.0)
+    market.trade("104.0", after=40.0)
+
+    assert market.trade("95.5", after=0.1)
+
+
+def test_a_price_of_more_than_a_minute_ago_counts_no_more() -> None:
+    market = Market()
+    market.trade("104.0", after=4.0)
+    market.trade("104.0", after=60.0)
+
+    assert not market.trade("95.5", after=0.1)
+
+
+def test_another_exchanges_price_is_the_measure_of_how_near_is_near() -> None:
+    assert Market("142.0").trade("149.1")
+    assert not Market("142.0").trade("149.2")
+
+
+def test_a_ticker_never_takes_the_place_of_a_held_trade() -> None:
+    market = Market()
+    market.quarantine.admit(tick("150.0", traded_at=5000.0), market.now)
+    assert not market.quarantine.admit(tick("150.0"), market.now)
+
+    assert market.quarantine.admit(tick("150.0", traded_at=5000.002), market.now)
+
+
+def test_of_a_sweep_the_last_trade_is_held() -> None:
+    market = Market()
+    for number, price in ((7, "150.0"), (8, "151.0"), (6, "149.0")):
+        assert not market.quarantine.admit(tick(price, traded_at=5000.0, trade_id=number), market.now)
+
+    held = market.quarantine.held(BTC)
+    assert held
+    assert (held.price, held.trade_id) == ("151.0", 8)
+
+
+def test_a_trade_from_before_the_held_one_does_not_speak_against_it() -> None:
+    market = Market()
+    market.quarantine.admit(tick("150.0", traded_at=5000.0), market.now)
+
+    assert market.quarantine.admit(tick("100.1", traded_at=4999.9), market.now)
+    assert market.quarantine.held(BTC)
+    assert market.quarantine.admit(tick("100.1", traded_at=5000.1), market.now)
+    assert market.quarantine.held(BTC) is None
+
+
+def test_trades_told_together_confirm_each_other() -> None:
+    market = Market()
+
+    assert not market.quarantine.admit(tick("150.0", traded_at=5000.0), market.now, [Decimal("100.0")])
+    assert Market().quarantine.admit(tick("150.0", traded_at=5000.0), market.now, [Decimal("151.0")])

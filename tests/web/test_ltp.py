@@ -151,6 +151,17 @@ def test_a_hundred_pairs_may_be_asked_at_once(service: FreshService) -> None:
     assert service.get("/api/v1/ltp?pair=" + ",".join(names)).status_code == 206
 
 
+def test_every_one_of_fifteen_hundred_pairs_is_served(fresh_service: MakeService) -> None:
+    pairs = tuple(Pair(f"A{number}", "USD") for number in range(1500))
+    service = fresh_service(supported_pairs=pairs)
+    for pair in pairs:
+        service.trade("100", pair)
+    answer = service.get("/api/v1/ltp")
+
+    assert answer.status_code == 200
+    assert len(amounts(answer)) == 1500
+
+
 def test_without_any_price_the_answer_is_503_with_a_time_to_come_back(service: FreshService) -> None:
     answer = service.get("/api/v1/ltp")
     body = answer.get_json()
