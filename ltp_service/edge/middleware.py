@@ -104,7 +104,9 @@ class Edge:
         self, environ: Environ, note: RequestNote, headers: Headers
     ) -> tuple[str, int, Iterable[bytes]]:
         """Status, bytes of body and body; what is to be said beside goes into `headers`."""
-        path = environ["PATH_INFO"] = normal_path(environ["PATH_INFO"])
+        path = environ["PATH_INFO"]
+        if path != ROUTE:  # nearly all are this one, and it is normal
+            path = environ["PATH_INFO"] = normal_path(path)
         if self._limiter is not None and path.startswith(LIMITED):
             decision = self._limiter.take(self._limit_key(environ))
             self._observer.limited(decision.allowed, decision.remaining)
