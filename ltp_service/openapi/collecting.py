@@ -80,7 +80,7 @@ def _trades() -> Node:
         success("Perhaps none", record({"trades": listing(schema("Trade"))})) | too_long() | refusals(),
         parameters=[
             query("symbol", _SYMBOL | {"pattern": "^([A-Za-z0-9]{2,20})?$"}, "Absent or empty: all symbols"),
-            query("exchange", _EXCHANGE, "One that is collected here; absent: all"),
+            query("exchange", _EXCHANGE, "One that is collected here; absent or empty: all"),
             query("limit", limit, "At most so many"),
         ],
         security=OPEN,
@@ -98,7 +98,7 @@ def _books() -> Node:
         description="A book that is out of sync says so and has no prices at all: no bids, no asks.",
         parameters=[
             query("symbol", _SYMBOL, "Needed", required=True),
-            query("exchange", _EXCHANGE, "One that is collected here; absent: all"),
+            query("exchange", _EXCHANGE, "One that is collected here; absent or empty: all"),
             query("depth", depth, "Levels on each side, the best ones"),
         ],
         security=OPEN,

@@ -30,6 +30,8 @@ _SAME = (
 )
 """Words for the same thing elsewhere."""
 
+_KEYS = frozenset({"apikey", "xapikey", "key", "token", "accesstoken", "auth"})
+
 
 def register(app: Flask) -> None:
     """Checks the query of every request to every route against what the OpenAPI document says of it."""
@@ -73,6 +75,8 @@ def nearest(name: str, known: Sequence[str]) -> str | None:
 
 
 def _unknown(name: str, known: Sequence[str]) -> str:
+    if _letters(name) in _KEYS:
+        return f"{name[:40]!r} is no parameter: a key goes into the X-API-Key header, for a URL is written into logs"
     if not known:
         return f"this route takes no parameters, and {name[:40]!r} was given; leave it out"
     meant = nearest(name, known)

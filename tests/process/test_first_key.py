@@ -21,6 +21,7 @@ from tests.process.nginx import own_folder, running_nginx
 from tests.process.raw import answers, request, talk
 from tests.process.service import Service
 from tests.programs import require_program
+from tests.redis_server import RedisServer
 from tests.simulator.client import Simulator
 
 MAKE = "/auth/api-keys?name=stranger"
@@ -157,6 +158,28 @@ def test_the_line_of_the_log_makes_the_first_key_once(simulator: Simulator, tmp_
         modes |= {each.name: stat.S_IMODE(each.stat().st_mode) for each in database.parent.iterdir()}
         assert {database.name, f"{database.name}-wal", f"{database.name}-shm"} < modes.keys()
         assert set(modes.values()) == {0o600}, modes
+
+
+def test_an_emptied_redis_opens_no_door(simulator: Simulator, server: RedisServer, tmp_path: Path) -> None:
+    settings = {
+        "CACHE_BACKEND": "redis",
+        "REDIS_ADDR": server.address,
+        "DATABASE_PATH": str(tmp_path / "ltp.sqlite3"),
+    }
+    with Service.start(simulator, fed=True, **settings) as service:
+        token = token_of(service)
+        key = told(service.port, MAKE, f"{HEADER}: {token}", host=FROM_WITHIN).json()["key"]
+        listed = ("/auth/api-keys", f"X-API-Key: {key}")
+        assert told(service.port, *listed, method="GET").status == 200
+        server.client().run("FLUSHALL")
+        service.until(lambda: told(service.port, *listed, method="GET").status == 401, what="no key")
+        for lines in ((), (f"{HEADER}: {token}",)):
+            assert told(service.port, MAKE, *lines, host=FROM_WITHIN).status == 401
+        assert not list(tmp_path.glob("*first-key"))
+    with Service.start(simulator, fed=True, **settings) as service:
+        assert token_of(service) != token
+        for lines in ((), (f"{HEADER}: {token}",)):
+            assert told(service.port, MAKE, *lines, host=FROM_WITHIN).status == 401
 
 
 def test_with_a_key_no_token_is_made(simulator: Simulator, tmp_path: Path) -> None:

@@ -85,6 +85,14 @@ def test_a_misspelt_parameter_is_refused_with_the_one_that_was_meant(
     assert f"did you mean {meant}?" in refusal(ask(service, target, method))
 
 
+@pytest.mark.parametrize("name", ["api_key", "apikey", "X-API-Key", "key", "token"])
+def test_a_key_in_the_query_is_refused_and_not_repeated(service: FreshService, name: str) -> None:
+    message = refusal(ask(service, f"{LTP}?{name}={KEY}"))
+
+    assert "X-API-Key header" in message
+    assert KEY not in message
+
+
 def test_what_is_like_nothing_is_told_what_there_is(service: FreshService) -> None:
     assert "It takes symbol, exchange, limit" in refusal(ask(service, f"{TRADES}?zzz=1"))
     assert "takes no parameters" in refusal(ask(service, "/api/v1/pairs?pair=ETH/USD"))
