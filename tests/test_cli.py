@@ -16,6 +16,7 @@ from ltp_service.cli import main
 from ltp_service.clock import SystemClock
 from ltp_service.config import Config
 from ltp_service.keys import open_keyring
+from ltp_service.keys.first_key import token_path
 from ltp_service.keys.key import ApiKey, is_well_formed
 from tests.redis_server import RedisServer
 
@@ -67,6 +68,15 @@ def test_create_prints_the_key_alone_on_stdout_and_explains_on_stderr(
     assert "the only time it is shown" in ended.err
     with closing(open_keyring(Config(database_path=path), SystemClock())) as keyring:
         assert keyring.check(ended.out.strip()).permission == "admin"
+
+
+def test_create_needs_no_token_and_leaves_none_that_could_make_a_first_key(
+    path: Path, run: Callable[..., Ended]
+) -> None:
+    token_path(path).write_text("x" * 43)
+
+    assert run("keys", "create", "--name", "ops", "--permission", "admin").code == 0
+    assert not token_path(path).exists()
 
 
 @pytest.mark.parametrize(

@@ -100,13 +100,14 @@ def _check_token(parts: Services) -> None:
     if text is None:
         parts.first_key.offer(int(request.environ["SERVER_PORT"]))
         raise KeyMissing(
-            f"no API key exists yet: send the one-time token that this service's log tells in {HEADER},"
-            " or run: python -m ltp_service keys create --name ops --permission admin"
+            f"no API key exists yet: send {HEADER} with the one-time token, which the log tells and the file beside"
+            " the database has that ends in -first-key, or run: python -m ltp_service keys create --name ops"
+            " --permission admin"
         )
     if not parts.first_key.is_token(text):
         _count_guess(parts)
         raise KeyInvalid(
-            f"{HEADER} is not the one-time token; it is in the log and in the file that the log names"
+            f"{HEADER} is not the one-time token; that is in the file beside the database that ends in -first-key"
         )
 
 

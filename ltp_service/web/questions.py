@@ -3,6 +3,7 @@
 import re
 from collections.abc import Mapping, Sequence
 from difflib import get_close_matches
+from functools import cache
 
 from flask import Flask, request
 from werkzeug.datastructures import MultiDict
@@ -88,6 +89,7 @@ def _letters(name: str) -> str:
     return re.sub("[^a-z0-9]", "", name.lower())
 
 
+@cache
 def _documented(rule: str) -> str:
     """A rule of Flask's as OpenAPI spells it."""
     return re.sub(r"<(?:\w+:)?(\w+)>", r"{\1}", rule)
