@@ -19,6 +19,7 @@ from http.cookiejar import DefaultCookiePolicy
 from socket import SHUT_RDWR, gaierror, socket
 from threading import BoundedSemaphore, Lock, Thread
 from typing import Any, NamedTuple
+from urllib.parse import urlencode
 
 import requests
 from requests.adapters import HTTPAdapter
@@ -151,7 +152,7 @@ class HttpClient:
         try:
             response = self._session.get(
                 url,
-                params=params,
+                params=urlencode(params, safe=","),
                 timeout=timeout,
                 allow_redirects=False,
                 stream=True,

@@ -201,7 +201,7 @@ def test_the_request_names_us_asks_for_no_compression_and_carries_the_parameters
     with serving(script) as server:
         http.get(server.url + "Ticker", {"pair": "XBTUSD,ETHUSD"}, PATIENCE)
     head = heads[0].decode()
-    assert head.startswith("GET /Ticker?pair=XBTUSD%2CETHUSD HTTP/1.1\r\n")
+    assert head.startswith("GET /Ticker?pair=XBTUSD,ETHUSD HTTP/1.1\r\n")
     assert "\r\nUser-Agent: ltp_service/test\r\n" in head
     assert "\r\nAccept-Encoding: identity\r\n" in head
 

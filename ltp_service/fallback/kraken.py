@@ -2,7 +2,6 @@
 
 import random
 import time
-from collections import deque
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import suppress
 from typing import NamedTuple, TypeVar
@@ -11,6 +10,7 @@ import msgspec
 
 from ltp_service.clock import Clock
 from ltp_service.errors import ExchangeError, Rejected, Unreachable
+from ltp_service.exchange_time import ExchangeTime
 from ltp_service.fallback.breaker import CircuitBreaker
 from ltp_service.fallback.kraken_answers import (
     THROTTLED,
@@ -23,6 +23,7 @@ from ltp_service.fallback.kraken_answers import (
     read_system_status,
     read_tickers,
 )
+from ltp_service.fallback.pace import Pace
 from ltp_service.http_client import BODY_CAP, Answer, HttpClient
 from ltp_service.market import MarketStatus
 from ltp_service.observer import Observer
@@ -31,24 +32,24 @@ from ltp_service.tick import REST, Tick
 
 SERVICE = "kraken"
 
-CHUNK = 50
-"""Pairs per call: Kraken's edge answers 520 to URLs with hundreds of them."""
+LONGEST_QUERY = 2000
+"""Bytes of the pairs in one URL, some 250 of them: Kraken's edge answers 520 to much longer ones."""
 
 ANSWER_CAP = 1024 * 1024
-"""Bytes of an answer at most, but for AssetPairs; a real one about CHUNK pairs has 25 kB."""
+"""Bytes of an answer at most, but for AssetPairs; a real one about 250 pairs has 120 kB."""
 
-LISTINGS_LIFE = 6 * 3600.0
-"""Seconds for which AssetPairs is believed."""
+CACHE = 2.0
+"""Seconds for which an answer may have lain in Kraken's cache when its headers do not tell (measured by others)."""
 
-LISTINGS_RETRY = 60.0
-"""Seconds until it is asked for again when it could not be had."""
+LISTINGS_AGAIN = 60.0
+"""Seconds until AssetPairs, which has 1 MB, is asked for again when a pair is refused."""
 
 UNKNOWN_AGAIN, FORGET_UNKNOWN = 5.0, 3600.0
 """Seconds after which an unknown pair is asked for again, doubling from the one to the other: an ailing exchange has
 refused pairs that it knows."""
 
 _RETRY_BASE, _RETRY_CAP = 0.25, 2.0
-"""Seconds: full jitter over a bound that doubles from the one to the other."""
+"""Seconds beyond the turn: full jitter over a bound that doubles from the one to the other."""
 
 _WORTH_ANOTHER_TRY = frozenset(
     {"timeout", "name_resolution", "refused", "closed", "network", "proxy", "server_error"}
@@ -75,6 +76,8 @@ class RestAnswer(NamedTuple):
     ticks: list[Tick]
     unknown: frozenset[Pair]
     """Pairs that REST does not know."""
+    asked: frozenset[Pair] = frozenset()
+    """Those about which there is an answer: one call may not have room for all."""
 
 
 class _Blame(NamedTuple):
@@ -113,41 +116,56 @@ class KrakenRest:
         self._clock = clock
         self._observer = observer
         self._patience = patience
+        self._pace = Pace(clock.monotonic, patience.sleep)
+        self._exchange_time = ExchangeTime()
         self._listings: Listings | None = None
-        self._listed_until = float("-inf")
+        self._listed_at = float("-inf")
         self._blamed: dict[Pair, _Blame] = {}
+        self._suspected: dict[Pair, int] = {}
+        """Pairs that were refused together, to how many of them are asked for in one call from now on."""
 
     def last_trades(self, pairs: Iterable[Pair], budget: float | None = None) -> RestAnswer:
-        """The last trade of each pair, in one call as a rule; within `budget` seconds where somebody waits.
+        """The last trades of the first of `pairs`, as many as have room in one call.
 
-        A pair that REST does not know or a value that cannot be used concerns that pair alone. Raises
-        ExchangeError when nothing was learnt: Unreachable, Rejected, BadFrame or BreakerOpen.
+        It takes more calls only to find the pair that made Kraken refuse all; `budget` in seconds is for all of them,
+        from the first one on. A pair that REST does not know or a value that cannot be used concerns that pair alone.
+        Raises ExchangeError when nothing was learnt: Unreachable, Rejected, BadFrame or BreakerOpen.
         """
         deadline = self._deadline(budget)
-        asked = list(dict.fromkeys(pairs))
-        wanted = [pair for pair in asked if not self._is_unknown(pair)]
-        waiting = deque(wanted[start : start + CHUNK] for start in range(0, len(wanted), CHUNK))
+        wanted = list(dict.fromkeys(pairs))
+        pending = self._fitting(wanted)
         ticks: list[Tick] = []
-        while waiting:
+        asked: set[Pair] = set()
+        while pending:
+            batch = self._batch(pending)
             try:
-                self._ask_chunk(waiting, ticks, deadline)
-            except ExchangeError:
-                if not ticks:
+                ticks += self._tickers(batch, deadline)
+                asked.update(batch)
+            except ExchangeError as error:
+                if not self._knows_better(error, batch, deadline):
+                    if ticks:
+                        break
                     raise
-                break
-        return RestAnswer(ticks, frozenset(filter(self._is_unknown, asked)))
+            pending = [pair for pair in pending if pair not in asked and not self._is_unknown(pair)]
+        return RestAnswer(ticks, frozenset(filter(self._is_unknown, wanted)), frozenset(asked))
 
     def trades(self, pair: Pair) -> Tick | None:
         """The newest trade of a pair with its exchange time and id; None where there never was one.
 
         Raises ExchangeError.
         """
-        params = {"pair": self._symbol(pair), "count": "1"}
+        deadline = self._deadline()
 
-        def read(result: msgspec.Raw, sent_at: float) -> Tick | None:
-            return read_last_trade(result, pair, self._listings, sent_at)
+        def read(result: msgspec.Raw, as_of: float) -> Tick | None:
+            return read_last_trade(result, pair, self._listings, as_of)
 
-        return self._ask(_Request("Trades", params, self._deadline()), read)
+        symbol = self._symbol(pair)
+        try:
+            return self._ask(_Request("Trades", {"pair": symbol, "count": "1"}, deadline), read)
+        except Rejected as refusal:
+            if refusal.reason == UNKNOWN_PAIR:
+                self._look_up([pair], deadline)
+            raise
 
     def system_status(self) -> MarketStatus:
         """Whether the exchange matches orders. Raises ExchangeError."""
@@ -156,26 +174,56 @@ class KrakenRest:
 
     # One unknown pair fails all that are asked with it, and the refusal does not name it.
 
-    def _ask_chunk(self, waiting: deque[list[Pair]], ticks: list[Tick], deadline: float) -> None:
-        chunk = waiting.popleft()
-        try:
-            ticks += self._tickers(chunk, deadline)
-        except Rejected as refusal:
-            if refusal.reason != UNKNOWN_PAIR:
-                raise
-            waiting.extendleft(reversed(self._narrowed(chunk, deadline)))
+    def _fitting(self, pairs: Iterable[Pair]) -> list[Pair]:
+        """The first of `pairs` that are worth asking for, as many as have room in one URL."""
+        fitting: list[Pair] = []
+        room = LONGEST_QUERY
+        for pair in pairs:
+            if self._is_unknown(pair):
+                continue
+            room -= len(self._symbol(pair)) + 1
+            if room < 0:
+                break
+            fitting.append(pair)
+        return fitting
 
-    def _narrowed(self, chunk: list[Pair], deadline: float) -> list[list[Pair]]:
-        """What to ask for in place of a chunk that was refused; the pairs to blame are remembered."""
-        listings = self._list_pairs(deadline)
-        unlisted = [pair for pair in chunk if listings and pair not in listings.symbols]
-        blamed = unlisted or (chunk if len(chunk) == 1 else [])
+    def _batch(self, pairs: Sequence[Pair]) -> list[Pair]:
+        """Those to ask for together: no suspect beside one that is none."""
+        most = self._suspected.get(pairs[0])
+        alike = [pair for pair in pairs if (pair in self._suspected) == (most is not None)]
+        return alike[:most]
+
+    def _knows_better(self, error: ExchangeError, batch: Sequence[Pair], deadline: float) -> bool:
+        """Whether it is worth while to go on: some pair is to blame, and there is time to ask without it."""
+        if error.reason != UNKNOWN_PAIR:
+            return False
+        self._narrow(batch, deadline)
+        return self._pace.free_at() < deadline
+
+    def _narrow(self, batch: Sequence[Pair], deadline: float) -> None:
+        """Finds out more about a batch that was refused; the pairs to blame are remembered."""
+        if self._look_up(batch, deadline):
+            return
+        unlisted = [pair for pair in batch if self._listings and pair not in self._listings.symbols]
+        blamed = unlisted or (batch if len(batch) == 1 else [])
         self._blamed |= {pair: self._blame(pair) for pair in blamed}
-        if blamed:
-            rest = [pair for pair in chunk if pair not in blamed]
-            return [rest] if rest else []
-        middle = len(chunk) // 2
-        return [chunk[:middle], chunk[middle:]]
+        if not blamed:
+            self._suspected |= dict.fromkeys(batch, (len(batch) + 1) // 2)
+
+    def _look_up(self, pairs: Sequence[Pair], deadline: float) -> bool:
+        """Asks which pairs there are, unless that was done just now. True when one of `pairs` has another name now."""
+        now = self._clock.monotonic()
+        if now < self._listed_at + LISTINGS_AGAIN:
+            return False
+        # One try, and none again soon: without the list it takes more calls to find the one to blame, and those
+        # need the time.
+        self._listed_at = now
+        names = list(map(self._symbol, pairs))
+        until = min(deadline, self._pace.free_at() + self._patience.request_timeout)
+        request = _Request("AssetPairs", {}, until, BODY_CAP)
+        with suppress(ExchangeError):
+            self._listings = self._ask(request, lambda result, _: read_listings(result))
+        return names != list(map(self._symbol, pairs))
 
     def _blame(self, pair: Pair) -> _Blame:
         before = self._blamed.get(pair)
@@ -193,10 +241,12 @@ class KrakenRest:
     def _tickers(self, pairs: Sequence[Pair], deadline: float) -> list[Tick]:
         params = {"pair": ",".join(map(self._symbol, pairs))}
 
-        def read(result: msgspec.Raw, sent_at: float) -> list[Tick | Unusable]:
-            return list(read_tickers(result, pairs, self._listings, sent_at))
+        def read(result: msgspec.Raw, as_of: float) -> list[Tick | Unusable]:
+            return list(read_tickers(result, pairs, self._listings, as_of))
 
         found = self._ask(_Request("Ticker", params, deadline), read)
+        for pair in pairs:
+            self._suspected.pop(pair, None)
         for each in found:
             if isinstance(each, Unusable):
                 self._observer.frame_refused(REST, each.reason)
@@ -204,24 +254,11 @@ class KrakenRest:
                 self._blamed.pop(each.pair, None)
         return [each for each in found if isinstance(each, Tick)]
 
-    def _list_pairs(self, deadline: float) -> Listings | None:
-        now = self._clock.monotonic()
-        if now >= self._listed_until:
-            # One try, and none again soon: without the list it takes more calls to find the one to blame,
-            # and those need the time.
-            self._listed_until = now + LISTINGS_RETRY
-            request = _Request(
-                "AssetPairs", {}, min(deadline, now + self._patience.request_timeout), BODY_CAP
-            )
-            with suppress(ExchangeError):
-                self._listings = self._ask(request, lambda result, _: read_listings(result))
-                self._listed_until = now + LISTINGS_LIFE
-        return self._listings
-
     # One question: tries, time budget, breaker.
 
     def _deadline(self, budget: float | None = None) -> float:
-        return self._clock.monotonic() + min(self._patience.timeout, budget or self._patience.timeout)
+        # It counts from the turn of the first call: the exchange is not to blame for the wait until then.
+        return self._pace.free_at() + min(self._patience.timeout, budget or self._patience.timeout)
 
     def _ask(self, request: _Request, read: Callable[[msgspec.Raw, float], Read]) -> Read:
         tries = 0
@@ -229,26 +266,25 @@ class KrakenRest:
             try:
                 return self._try(request, read)
             except Unreachable as error:
-                delay = self._patience.random() * min(_RETRY_CAP, _RETRY_BASE * 2.0**tries)
-                in_time = self._clock.monotonic() + delay < request.deadline
+                jitter = self._patience.random() * min(_RETRY_CAP, _RETRY_BASE * 2.0**tries)
+                again_at = self._pace.free_at() + jitter
                 if (
                     tries >= self._patience.max_retries
                     or error.reason not in _WORTH_ANOTHER_TRY
                     or error.retry_after is not None
-                    or not in_time
+                    or again_at >= request.deadline
                 ):
                     raise
             tries += 1
             self._observer.external_retry(SERVICE, request.endpoint)
-            self._patience.sleep(delay)
+            self._patience.sleep(again_at - self._clock.monotonic())
 
     def _try(self, request: _Request, read: Callable[[msgspec.Raw, float], Read]) -> Read:
+        permit = self._pace.take_turn(request.deadline, self._breaker.acquire)
         sent_at = self._clock.monotonic()
-        if sent_at >= request.deadline:
-            raise Unreachable(f"no time left to ask for {request.endpoint}", reason="timeout")
-        permit = self._breaker.acquire()
         try:
-            value = read(read_result(self._get(request, sent_at)), sent_at)
+            answer = self._get(request, sent_at)
+            value = read(read_result(answer), self._as_of(answer, sent_at))
         except Rejected as error:
             # A refusal shows an exchange in good health, unless it is told to keep away.
             permit.succeeded() if error.retry_after is None else permit.failed(error.retry_after)
@@ -275,3 +311,11 @@ class KrakenRest:
             return answer
         finally:
             self._observer.external_call(SERVICE, request.endpoint, status, self._clock.monotonic() - now)
+
+    def _as_of(self, answer: Answer, sent_at: float) -> float:
+        """The newest monotonic moment of which an answer surely is evidence: caches on the way age it."""
+        cached_for = CACHE if answer.cached_for is None else answer.cached_for
+        if answer.date is not None:
+            self._exchange_time.learn(answer.date, self._clock.monotonic())
+            cached_for = max(cached_for, (self._exchange_time.at(sent_at) or answer.date) - answer.date)
+        return sent_at - cached_for

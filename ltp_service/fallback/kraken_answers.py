@@ -150,11 +150,11 @@ def _decoded(decoder: msgspec.json.Decoder[Decoded], text: bytes | msgspec.Raw) 
 
 
 def read_tickers(
-    result: msgspec.Raw, asked: Iterable[Pair], listings: Listings | None, sent_at: float
+    result: msgspec.Raw, asked: Iterable[Pair], listings: Listings | None, as_of: float
 ) -> Iterator[Tick | Unusable]:
     """One tick for each pair asked for, or why there is none. Raises BadFrame when nothing can be read.
 
-    `sent_at`, the monotonic moment of the question, is the latest of which the answer surely is evidence.
+    `as_of` is the latest monotonic moment of which the answer surely is evidence.
     """
     pairs = list(asked)
     for key, ticker in _decoded(_BY_KEY, result).items():
@@ -163,14 +163,12 @@ def read_tickers(
             last_trade = _decoded(_TICKER, ticker).c
             if not last_trade:
                 raise BadFrame(f"{key}: no last trade", reason="missing")
-            yield _tick(pair, last_trade[0], sent_at)
+            yield _tick(pair, last_trade[0], as_of)
         except BadFrame as error:
             yield Unusable(key, error.reason)
 
 
-def read_last_trade(
-    result: msgspec.Raw, pair: Pair, listings: Listings | None, sent_at: float
-) -> Tick | None:
+def read_last_trade(result: msgspec.Raw, pair: Pair, listings: Listings | None, as_of: float) -> Tick | None:
     """The newest of the trades in an answer of Trades, with its time and id; None where there is none."""
     rows: list[list[msgspec.Raw]] = []
     for key, trades in _decoded(_BY_KEY, result).items():
@@ -187,13 +185,13 @@ def read_last_trade(
     if not traded_at > _EARLIEST:
         raise BadFrame(f"{pair}: a trade of unix time {traded_at}", reason="time")
     trade_id = _decoded(_TRADE_ID, row[6]) if len(row) > 6 else None
-    return _tick(pair, _decoded(_PRICE, row[0]), sent_at, traded_at, trade_id)
+    return _tick(pair, _decoded(_PRICE, row[0]), as_of, traded_at, trade_id)
 
 
 def _tick(
-    pair: Pair, price: str, sent_at: float, traded_at: float | None = None, trade_id: int | None = None
+    pair: Pair, price: str, as_of: float, traded_at: float | None = None, trade_id: int | None = None
 ) -> Tick:
-    return Tick(pair, price, read_price(price), REST, traded_at, trade_id, sent_at, None)
+    return Tick(pair, price, read_price(price), REST, traded_at, trade_id, as_of, None)
 
 
 def _pair_of(key: str, asked: Iterable[Pair], listings: Listings | None) -> Pair:

@@ -1,6 +1,7 @@
 """One question about many pairs: who is to blame, when to ask again, what counts against the exchange."""
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import suppress
 from itertools import pairwise
 from typing import Any
 
@@ -10,7 +11,18 @@ import pytest
 from ltp_service.clock import SystemClock
 from ltp_service.errors import BadFrame, BreakerOpen, ExchangeError, Rejected, Unreachable
 from ltp_service.fallback.breaker import CircuitBreaker
-from ltp_service.fallback.kraken import ANSWER_CAP, CHUNK, FORGET_UNKNOWN, UNKNOWN_AGAIN, KrakenRest, Patience
+from ltp_service.fallback.kraken import (
+    ANSWER_CAP,
+    CACHE,
+    FORGET_UNKNOWN,
+    LISTINGS_AGAIN,
+    LONGEST_QUERY,
+    UNKNOWN_AGAIN,
+    KrakenRest,
+    Patience,
+    RestAnswer,
+)
+from ltp_service.fallback.pace import DISTANCE
 from ltp_service.http_client import Answer, HttpClient
 from ltp_service.observer import Observer
 from ltp_service.pairs import Pair, kraken_rest_symbol, kraken_v1_symbol, read_pair
@@ -157,18 +169,36 @@ def test_all_pairs_are_asked_for_in_one_call_by_their_altnames(rest: KrakenRest,
     assert exchange.caps == [ANSWER_CAP]
 
 
-def test_a_tick_is_evidence_of_the_moment_the_question_left(
-    rest: KrakenRest, exchange: Exchange, clock: SteeredClock
+LAST = {"XBTUSD": {"c": ["1.50", "1"]}}
+
+
+@pytest.mark.parametrize(("cached_for", "age"), [(None, CACHE), (0.0, 0.0), (1.0, 1.0), (11.0, 11.0)])
+def test_a_tick_is_evidence_of_the_moment_before_which_no_cache_can_have_kept_it(
+    rest: KrakenRest, exchange: Exchange, clock: SteeredClock, cached_for: float | None, age: float
 ) -> None:
     asked_at, exchange.takes = clock.monotonic(), 2.0
+    exchange.replies = iter([good(LAST)._replace(cached_for=cached_for)])
     (tick,) = rest.last_trades(pairs("BTC/USD")).ticks
     assert (tick.received_at, tick.source, tick.traded_at, tick.trade_id, tick.happened_at) == (
-        asked_at,
+        asked_at - age,
         "kraken:rest",
         None,
         None,
         None,
     )
+
+
+def test_an_answer_with_an_older_date_than_others_is_as_old_as_that(
+    rest: KrakenRest, exchange: Exchange, clock: SteeredClock
+) -> None:
+    ahead = 5_000.0  # of this machine's clocks, which are not asked
+    for age in (0.0, 10.0, 0.0):
+        date = clock.monotonic() + exchange.takes + ahead - age
+        exchange.replies = iter([good(LAST)._replace(date=date, cached_for=0.0)])
+        asked_at = clock.monotonic()
+        (tick,) = rest.last_trades(pairs("BTC/USD")).ticks
+        assert asked_at - tick.received_at == pytest.approx(max(0.0, age - exchange.takes))
+        clock.advance(2)
 
 
 def test_a_retried_tick_is_evidence_of_the_last_question(
@@ -177,28 +207,51 @@ def test_a_retried_tick_is_evidence_of_the_last_question(
     exchange.replies = iter([unreachable()])
     asked_at = clock.monotonic()
     (tick,) = rest.last_trades(pairs("BTC/USD")).ticks
-    assert tick.received_at == pytest.approx(asked_at + exchange.takes + 0.25)
+    assert tick.received_at == asked_at + DISTANCE + 0.25 - CACHE
 
 
 def test_no_pairs_are_no_call(rest: KrakenRest, exchange: Exchange) -> None:
-    assert rest.last_trades([]) == ([], frozenset())
+    assert rest.last_trades([]) == RestAnswer([], frozenset())
     assert exchange.calls == []
 
 
-def test_more_than_fifty_pairs_are_asked_for_in_chunks(make: Make, exchange: Exchange) -> None:
-    many = [Pair(f"C{number}", "USD") for number in range(2 * CHUNK + 1)]
+def listing(exchange: Exchange, count: int) -> list[Pair]:
+    many = [Pair(f"C{number:03}", "USD") for number in range(count)]
     exchange.listed = {kraken_rest_symbol(pair): pair for pair in many}
     exchange.prices = dict.fromkeys(exchange.listed, "1")
-    assert len(make().last_trades(many).ticks) == len(many)
-    assert [len(asked.split(",")) for asked in exchange.asked()] == [CHUNK, CHUNK, 1]
+    return many
 
 
-def test_what_one_chunk_gave_survives_the_failure_of_the_next(make: Make, exchange: Exchange) -> None:
-    many = [Pair(f"C{number}", "USD") for number in range(CHUNK + 1)]
-    exchange.listed = {kraken_rest_symbol(pair): pair for pair in many}
-    exchange.prices = dict.fromkeys(exchange.listed, "1")
-    exchange.replies = iter([None, status(404)])
-    assert len(make().last_trades(many).ticks) == CHUNK
+def test_one_call_asks_for_as_many_of_the_first_pairs_as_have_room_in_a_url(
+    rest: KrakenRest, exchange: Exchange
+) -> None:
+    many = listing(exchange, 1000)
+    answer = rest.last_trades(many)
+    (asked,) = exchange.asked()
+    assert LONGEST_QUERY - 10 < len(asked) <= LONGEST_QUERY
+    room = len(asked.split(","))
+    assert room >= 200
+    assert [tick.pair for tick in answer.ticks] == many[:room]
+    assert answer.asked == set(many[:room])
+
+
+def test_the_search_for_an_unknown_pair_goes_on_where_time_ended_it(
+    rest: KrakenRest, exchange: Exchange, clock: SteeredClock
+) -> None:
+    many = listing(exchange, 200)
+    bad = many[77]
+    del exchange.listed[kraken_rest_symbol(bad)]
+    exchange.broken = {"AssetPairs": status(404)}
+    told: set[Pair] = set()
+    unknown: frozenset[Pair] = frozenset()
+    for _ in range(10):
+        with suppress(Rejected):
+            answer = rest.last_trades([pair for pair in many if pair not in told], budget=3.0)
+            told |= {tick.pair for tick in answer.ticks}
+            unknown = answer.unknown
+    assert told == set(many) - {bad}
+    assert unknown == {bad}
+    assert len(exchange.asked()) < 20
 
 
 def test_one_unknown_pair_never_fails_the_batch(rest: KrakenRest, exchange: Exchange) -> None:
@@ -244,13 +297,52 @@ def test_a_pair_that_stays_unknown_is_asked_for_ever_less_often_down_to_once_an_
     assert waits[-1] == pytest.approx(FORGET_UNKNOWN, abs=UNKNOWN_AGAIN)
 
 
-def test_asset_pairs_is_fetched_once_for_hours(
+def test_asset_pairs_is_fetched_at_most_once_a_minute(
     rest: KrakenRest, exchange: Exchange, clock: SteeredClock
 ) -> None:
-    for name in ("FOO/USD", "BAR/USD", "BAZ/USD"):
-        rest.last_trades(pairs("BTC/USD", name))
-        clock.advance(60)
-    assert len(exchange.asked("AssetPairs")) == 1
+    begun = clock.monotonic()
+    for number in range(40):
+        rest.last_trades(pairs("BTC/USD", f"FOO{number}/USD"))
+    minutes = (clock.monotonic() - begun) / LISTINGS_AGAIN
+    assert 1 <= len(exchange.asked("AssetPairs")) <= 1 + minutes
+
+
+def test_a_listed_pair_that_was_renamed_is_asked_for_by_its_new_name(
+    rest: KrakenRest, exchange: Exchange, clock: SteeredClock
+) -> None:
+    rest.last_trades(pairs("FOO/USD"))  # which loads the listings
+    clock.advance(LISTINGS_AGAIN)
+    exchange.listed["BTCUSD"] = exchange.listed.pop("XBTUSD")
+    exchange.prices["BTCUSD"] = "2.50"
+    found = rest.last_trades(pairs("BTC/USD", "ETH/USD"))
+    assert {str(tick.pair): tick.price for tick in found.ticks} == {"BTC/USD": "2.50", "ETH/USD": "1.50"}
+    assert found.unknown == frozenset()
+
+
+def test_a_renamed_pair_is_found_again_within_two_minutes_of_the_last_list(
+    rest: KrakenRest, exchange: Exchange, clock: SteeredClock
+) -> None:
+    rest.last_trades(pairs("FOO/USD"))
+    exchange.listed["BTCUSD"] = exchange.listed.pop("XBTUSD")
+    exchange.prices["BTCUSD"] = "2.50"
+    begun = clock.monotonic()
+    while not rest.last_trades(pairs("BTC/USD")).ticks:
+        clock.advance(2)
+        assert clock.monotonic() < begun + 120
+
+
+def test_a_renamed_pair_is_found_by_the_question_for_its_trades_too(
+    rest: KrakenRest, exchange: Exchange, clock: SteeredClock
+) -> None:
+    rest.last_trades(pairs("FOO/USD"))
+    clock.advance(LISTINGS_AGAIN)
+    exchange.broken = {"Trades": error("EQuery:Unknown asset pair")}
+    exchange.listed["BTCUSD"] = exchange.listed.pop("XBTUSD")
+    with pytest.raises(Rejected):
+        rest.trades(Pair("BTC", "USD"))
+    exchange.broken = {}
+    rest.trades(Pair("BTC", "USD"))
+    assert exchange.asked("Trades") == ["XBTUSD", "BTCUSD"]
 
 
 def test_without_asset_pairs_the_unknown_ones_are_found_by_halving(
@@ -304,12 +396,13 @@ def test_after_the_last_retry_the_fault_is_told(make: Make, exchange: Exchange) 
     assert len(exchange.calls) == 3
 
 
-def test_waits_double_under_full_jitter(make: Make, exchange: Exchange) -> None:
-    waits: list[float] = []
-    exchange.broken = {"Ticker": unreachable("refused")}
+def test_waits_beyond_the_turn_double_under_full_jitter(
+    make: Make, exchange: Exchange, clock: SteeredClock
+) -> None:
+    exchange.broken, exchange.takes = {"Ticker": unreachable("refused")}, 0.0
     with pytest.raises(Unreachable):
-        make(sleep=waits.append, random=lambda: 0.5).last_trades(pairs("BTC/USD"))
-    assert waits == [0.125, 0.25, 0.5]
+        make(random=lambda: 0.5).last_trades(pairs("BTC/USD"))
+    assert clock.slept == [DISTANCE + 0.125, DISTANCE + 0.25, DISTANCE + 0.5]
 
 
 def test_all_tries_share_one_time_budget(make: Make, exchange: Exchange, clock: SteeredClock) -> None:
