@@ -1,0 +1,129 @@
+"""Plays one seed: the service's own parts between a market and readers of chance."""
+
+import random
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from decimal import Decimal
+from functools import partial
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import msgspec
+
+from ltp_service import app as application
+from ltp_service import wiring
+from ltp_service.config import Config
+from ltp_service.fallback.kraken import Patience
+from ltp_service.pairs import read_pair
+from ltp_service.services import services_of
+from tests.drill.chance.behaviour import Behaviour, draw
+from tests.drill.chance.exchange import Exchange
+from tests.drill.chance.market import PAUSES, Tape
+from tests.drill.chance.schedule import Schedule, Stop
+from tests.drill.chance.truth import Finding, Reader
+
+SECONDS = 600.0
+"""Of each seed."""
+
+QUIET = 200.0
+"""Seconds at the end in which nothing goes wrong, and after which every price is right."""
+
+MOST_CALLS_PER_SECOND = 1.0
+"""Of REST, over any ten seconds."""
+
+
+@dataclass(frozen=True)
+class Played:
+    """What came of a seed."""
+
+    seed: int
+    behaviour: Behaviour
+    answers: int
+    findings: list[Finding]
+
+
+def play(seed: int, seconds: float = SECONDS, behaviour: Behaviour | None = None) -> Played:
+    """One seed; the same seed plays the same."""
+    chance = random.Random(seed)
+    behaviour = behaviour or draw(seconds, QUIET, chance)
+    tapes = {pair: Tape(pair, seconds, chance) for pair in PAUSES}
+    schedule = Schedule(lambda now: behaviour.skew if now < behaviour.skew_jumps_at else 0.0)
+    exchange = Exchange(schedule, tapes, behaviour, chance)
+    reader = Reader(tapes, behaviour)
+    findings: list[Finding] = []
+    answers = 0
+    with _service(schedule, exchange, behaviour, chance) as app:
+        parts = services_of(app)
+        stop = Stop(schedule)
+        for runner in (parts.prices.kraken, parts.prices.poll):
+            assert runner is not None
+            schedule.start(partial(runner.run, stop))
+        parts.prices.quotes.expect_feed()
+        client = app.test_client()
+
+        def ask() -> None:
+            nonlocal answers
+            body = msgspec.json.decode(client.get("/api/v1/ltp/cached?detail=true").get_data(), type=_Answer)
+            answers += len(body.ltp)
+            for item in body.ltp:
+                findings.extend(reader.judge(schedule.now, schedule.exchange_time(), item))
+            schedule.at(schedule.now + chance.uniform(0.1, 1.4), ask)
+
+        schedule.at(0.5, ask)
+        schedule.run(seconds)
+        findings.extend(_unrecovered(client, tapes, schedule))
+        schedule.close()
+    return Played(seed, behaviour, answers, findings)
+
+
+class _Answer(msgspec.Struct):
+    ltp: list[dict[str, Any]]
+
+
+def _unrecovered(client: Any, tapes: dict[str, Tape], schedule: Schedule) -> Iterator[Finding]:
+    """What is not right though nothing was wrong for a while."""
+    body = msgspec.json.decode(client.get("/api/v1/ltp/cached?detail=true").get_data(), type=_Answer)
+    said = {str(item["pair"]): item for item in body.ltp}
+    for pair, tape in tapes.items():
+        right = tape.place(schedule.exchange_time() - 2.0)
+        if pair not in said:
+            yield Finding(schedule.now, pair, "no price, though nothing is wrong", {})
+        elif (tape.find(Decimal(str(said[pair]["price"]))) or 0) < right:
+            yield Finding(schedule.now, pair, "not the last trade, though nothing is wrong", said[pair])
+
+
+@contextmanager
+def _service(
+    schedule: Schedule, exchange: Exchange, behaviour: Behaviour, chance: random.Random
+) -> Iterator[Any]:
+    """The whole application, with the play's socket, HTTP client, clock, sleep and randomness."""
+    path = "/v2" if behaviour.protocol == "v2" else "/"
+    stand_ins = {
+        "WebSocketConnection": lambda dialer, stop, **options: exchange.connect(dialer, stop),
+        "Dialer": lambda *_, **__: None,
+        "HttpClient": lambda *_, **__: exchange,
+        "Patience": partial(Patience, sleep=schedule.sleep, random=chance.random),
+        "time": SimpleNamespace(sleep=schedule.sleep),
+        "RANDOM": chance.random,
+    }
+    kept = {name: getattr(wiring, name) for name in stand_ins if hasattr(wiring, name)}
+    for name in kept:
+        setattr(wiring, name, stand_ins[name])
+    try:
+        with tempfile.TemporaryDirectory(prefix="ltp-chance-") as folder:
+            config = Config(
+                kraken_websocket_url=f"ws://exchange.invalid{path}",
+                kraken_rest_url="http://exchange.invalid/0/public",
+                supported_pairs=tuple(map(read_pair, PAUSES)),
+                collectors=(),
+                rate_limit_enabled=False,
+                log_level="error",
+                database_path=Path(folder) / "ltp.sqlite3",
+            )
+            yield application.create_app(config, clock=schedule)
+    finally:
+        for name, own in kept.items():
+            setattr(wiring, name, own)
