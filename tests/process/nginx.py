@@ -9,7 +9,7 @@ import socket
 import subprocess
 import tempfile
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import closing, contextmanager
+from contextlib import ExitStack, closing, contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +18,8 @@ from tests.process.answer import Answer, ask
 from tests.process.service import Service, children_of
 from tests.programs import require_program
 from tests.simulator.client import PROJECT, Simulator
+
+HAS_IPV6 = Path("/proc/net/if_inet6").exists() and "lo" in Path("/proc/net/if_inet6").read_text().split()
 
 CONFIGURATION = PROJECT / "deploy" / "nginx.conf"
 
@@ -107,16 +109,17 @@ def running_nginx(
     program: str, folder: Path, configured: Callable[[Path, int], str] | None = None
 ) -> Iterator[Nginx]:
     """nginx on a free port, in front of `folder`/http.sock; or as `configured` for the folder and the port."""
-    with socket.create_server(("127.0.0.1", 0), backlog=4096) as listener:
-        port: int = listener.getsockname()[1]
-        listener.setblocking(False)  # nginx takes it for one of its own
+    with ExitStack() as stack:
+        listeners = _listeners(stack)
+        port: int = listeners[0].getsockname()[1]
+        numbers = [listener.fileno() for listener in listeners]
         written = folder / "nginx.conf"
         written.write_text(configured(folder, port) if configured else shipped(folder, port))
         process = subprocess.Popen(
             [program, "-c", written, "-e", folder / "error.log", "-g", "daemon off;"],
             # As at an upgrade of nginx, which hands its sockets on; so nobody else can take the port meanwhile.
-            env={**os.environ, "NGINX": f"{listener.fileno()};"},
-            pass_fds=[listener.fileno()],
+            env={**os.environ, "NGINX": "".join(f"{number};" for number in numbers)},
+            pass_fds=numbers,
             stdin=subprocess.DEVNULL,
         )
     nginx = Nginx(folder, port, process)
@@ -127,11 +130,29 @@ def running_nginx(
         nginx.stop()
 
 
+def _listeners(stack: ExitStack) -> list[socket.socket]:
+    """One port, on 127.0.0.1 and, where there is IPv6, on ::1."""
+    while True:
+        listeners = [socket.create_server(("127.0.0.1", 0), backlog=4096)]
+        try:
+            if HAS_IPV6:
+                port = listeners[0].getsockname()[1]
+                listeners.append(socket.create_server(("::1", port), family=socket.AF_INET6, backlog=4096))
+        except OSError:  # somebody else has it there
+            listeners[0].close()
+            continue
+        for listener in listeners:
+            listener.setblocking(False)  # nginx takes them for some of its own
+            stack.enter_context(listener)
+        return listeners
+
+
 def shipped(folder: Path, port: int) -> str:
     """deploy/nginx.conf with all its places inside the folder."""
     configuration = CONFIGURATION.read_text()
     places = {
         "listen 80 ": f"listen 127.0.0.1:{port} ",
+        "listen [::]:80 ": f"listen [::1]:{port} " if HAS_IPV6 else "# ",
         "/run/nginx.pid": f"{folder}/nginx.pid",
         "/run/ltp-service/": f"{folder}/",
         "/var/cache/nginx/": f"{folder}/",

@@ -1,5 +1,6 @@
 """deploy/nginx.conf before a real nginx and a real service."""
 
+import http.client
 import os
 import signal
 import socket
@@ -13,9 +14,10 @@ from typing import Any, NamedTuple
 
 import pytest
 
+from tests.deadline import DEADLINE
 from tests.process.answer import Answer, ask
 from tests.process.load import Load, Outcome
-from tests.process.nginx import Nginx, behind_nginx, own_folder, running_nginx
+from tests.process.nginx import HAS_IPV6, Nginx, behind_nginx, own_folder, running_nginx
 from tests.process.raw import answers, request, talk
 from tests.process.service import Service
 from tests.programs import require_program
@@ -71,6 +73,12 @@ def was_asked(service: Service) -> set[str]:
 
     service.until(lambda: last in ids(), what="the request in the log")
     return ids()
+
+
+def test_it_is_reached_over_ipv6_too(front: Front) -> None:
+    host = "::1" if HAS_IPV6 else "127.0.0.1"
+    with closing(http.client.HTTPConnection(host, front.nginx.port, timeout=DEADLINE)) as connection:
+        assert ask(connection, "/health").status == 200
 
 
 # What is kept.
