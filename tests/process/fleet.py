@@ -1,6 +1,7 @@
 """A fleet as it is deployed: several services of several workers each, one Redis, one exchange."""
 
 import http.client
+import math
 import os
 import signal
 import time
@@ -211,14 +212,22 @@ class Clients:
         """Reason to number of requests."""
         return {reason: count for load in self._loads for reason, count in load.failures().items()}
 
-    def outcomes(self, since: float = 0.0) -> list[Outcome]:
-        """The finished requests that were due from that moment on."""
-        return [outcome for load in self._loads for outcome in load.outcomes(since)]
+    def outcomes(self, since: float = 0.0, until: float = math.inf) -> list[Outcome]:
+        """The finished requests that were due in that time."""
+        return [outcome for load in self._loads for outcome in load.outcomes(since, until)]
 
     def p99(self, since: float, until: float) -> float:
         """Milliseconds, of the requests that were due in that time."""
-        outcomes = [outcome for load in self._loads for outcome in load.outcomes(since, until)]
-        return 1000 * percentile(outcomes, 0.99)
+        return 1000 * percentile(self.outcomes(since, until), 0.99)
+
+    def assert_none_waits(
+        self, before: tuple[float, float], during: tuple[float, float], network: float
+    ) -> None:
+        """Half of the requests of a time of trouble are as fast as if nobody waited `network` seconds for an answer.
+
+        `make drill` says how fast 99 of 100 are, on a machine of its own."""
+        usual, then = (percentile(self.outcomes(*each), 0.5) for each in (before, during))
+        assert then < network + usual
 
     def steps_back(self) -> list[str]:
         """Where somebody on one connection saw a pair go back in exchange time."""

@@ -5,6 +5,8 @@ import time
 from functools import partial
 from pathlib import Path
 
+from ltp_service.redis_client import TIMEOUT
+from tests.deadline import DEADLINE, IN_FULL
 from tests.drill.certificates import NAME, Authority
 from tests.process.fleet import Clients, Fleet, hold, until
 from tests.process.sentinels import Sentinels
@@ -15,30 +17,30 @@ log = logging.getLogger(__name__)
 """What was measured, for those who ask: `--log-cli-level=info`."""
 
 PAIR = "BTC/USD"
-TAKEN_OVER = 7.0
-"""Seconds: the life of a lease and two more."""
+KILLS = 2 if IN_FULL else 1
 
 
 def test_when_the_owners_whole_service_is_killed_another_one_feeds_and_no_client_notices(
     simulator: Simulator, tmp_path: Path
 ) -> None:
     with RedisServer.start(tmp_path) as redis, Fleet(simulator, 2, {"REDIS_ADDR": redis.address}) as fleet:
-        for _ in range(2):
+        for _ in range(KILLS):
             simulator.walk(rate=100)
             epoch = int(fleet.owner().place()["epoch"])
             dying = fleet.owner().service
             with Clients([service for service in fleet.services if service is not dying]) as clients:
                 hold(0.5)
                 fleet.kill(dying)
-                took = until(partial(_led_anew, fleet, epoch), TAKEN_OVER, "another owner")
-                fleet.until_in_step("XRP/USD", "2.91734", 2)
+                took = until(partial(_led_anew, fleet, epoch), DEADLINE, "another owner")
+                fleet.until_in_step("XRP/USD", "2.91734", DEADLINE)
                 hold(0.5)
             log.info("owner killed: another fed after %.1f s, %d requests", took, len(clients.outcomes()))
             assert not clients.failures()
             assert not clients.steps_back()
             simulator.wait(open=1)
-            fleet.join()
-            fleet.until_led()
+            if IN_FULL:
+                fleet.join()
+                fleet.until_led()
 
 
 def _led_anew(fleet: Fleet, epoch: int) -> bool:
@@ -53,10 +55,11 @@ def test_a_failover_by_sentinels_is_noticed_by_no_client(simulator: Simulator, t
         Clients(fleet.services) as clients,
     ):
         simulator.walk(rate=100)
-        hold(0.5)
+        begun = time.monotonic()
+        hold(1)
         killed = time.monotonic()
         switched = sentinels.fail_over()
-        took = fleet.until_in_step("XRP/USD", "2.91733", 8)
+        took = fleet.until_in_step("XRP/USD", "2.91733", DEADLINE)
         back = time.monotonic()
         hold(0.5)
     log.info(
@@ -67,8 +70,7 @@ def test_a_failover_by_sentinels_is_noticed_by_no_client(simulator: Simulator, t
     )
     assert not clients.failures()
     assert not clients.steps_back()
-    assert clients.p99(killed, back) < 300
-    assert took < 4
+    clients.assert_none_waits((begun, killed), (killed, back), TIMEOUT)
 
 
 def test_a_redis_behind_a_password_and_tls_is_as_good(simulator: Simulator, tmp_path: Path) -> None:
@@ -92,4 +94,4 @@ def test_a_redis_behind_a_password_and_tls_is_as_good(simulator: Simulator, tmp_
             },
         ) as fleet,
     ):
-        fleet.until_in_step(PAIR, "111111.5", 5)
+        fleet.until_in_step(PAIR, "111111.5", DEADLINE)

@@ -1,11 +1,11 @@
 """The rate limit of two services of two workers each on one Redis: that of one bucket."""
 
 import logging
-import os
 from collections.abc import Iterator
 
 import pytest
 
+from tests.deadline import IN_FULL
 from tests.process.answer import Answer
 from tests.process.fleet import WORKERS, hold, membership
 from tests.process.load import Load
@@ -16,8 +16,7 @@ from tests.simulator.client import Simulator
 log = logging.getLogger(__name__)
 """What was measured, for those who ask: `--log-cli-level=info`."""
 
-LIMIT_SECONDS = float(os.environ.get("LTP_LIMIT_SECONDS", "6"))
-"""60 for the promise in full."""
+LIMIT_SECONDS = 60.0 if IN_FULL else 6.0
 SERVICES = 2
 RATE = 50.0
 """Requests per second, to all services."""
