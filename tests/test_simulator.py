@@ -2,6 +2,7 @@
 
 import http.client
 import json
+import re
 import signal
 import socket
 import subprocess
@@ -10,6 +11,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
@@ -22,6 +24,7 @@ from tests.deadline import DEADLINE
 from tests.simulator.client import PROJECT, Simulator, SimulatorError
 from tests.simulator.faults import KNOWN
 from tests.simulator.market import STANDARD_PAIRS
+from tests.simulator.venue_faults import KNOWN as VENUE_FAULTS
 from tests.simulator_reader import SILENCE, Reader
 
 RECORDED = PROJECT.parent / "shared" / "recorded" / "kraken"
@@ -586,9 +589,245 @@ def test_an_unknown_fault_or_argument_is_refused_by_name(simulator: Simulator) -
         simulator.fault("deaf_pair")
 
 
+def trade_row(client: Client) -> Any:
+    return client.find(is_channel("trade", "update"))["data"][0]
+
+
+def subscribed_v2(client: Client, *symbols: str, channel: str = "trade", snapshot: bool = False) -> None:
+    client.subscribe_v2(*symbols, channel=channel, snapshot=snapshot)
+    for _ in symbols:
+        client.find(is_method("subscribe", channel))
+
+
+def subscribed_v1(client: Client, *pairs: str, channel: str = "trade") -> None:
+    client.subscribe_v1(*pairs, channel=channel)
+    for _ in pairs:
+        client.find(is_event("subscriptionStatus"))
+
+
+def test_a_wrong_type_quotes_v2_prices_and_bares_those_of_v1(
+    simulator: Simulator, v1: Client, v2: Client
+) -> None:
+    simulator.fault("wrong_type", pair="BTC/USD", channel="trade")
+    subscribed_v2(v2, "BTC/USD", "ETH/USD")
+    subscribed_v1(v1, "XBT/USD")
+    simulator.trade("BTC/USD", "118000.0")
+    simulator.trade("ETH/USD", "4100.5")
+    assert v2.reads('"price":"118000.0"')
+    assert v2.reads('"price":4100.5')
+    assert v1.reads("[[118000.0,")
+
+
+def test_a_wrong_type_of_one_pair_leaves_its_neighbour_in_the_same_snapshot(
+    simulator: Simulator, v2: Client
+) -> None:
+    simulator.fault("wrong_type", pair="ETH/USD")
+    subscribed_v2(v2, "BTC/USD", "ETH/USD", snapshot=True)
+    types = {row["symbol"]: type(row["price"]) for row in v2.find(is_channel("trade", "snapshot"))["data"]}
+    assert types == {"BTC/USD": float, "ETH/USD": str}
+
+
+def test_wrong_names_are_those_of_the_other_protocol(simulator: Simulator, v1: Client, v2: Client) -> None:
+    simulator.fault("wrong_names", pair="BTC/USD")
+    subscribed_v1(v1, "XBT/USD")
+    subscribed_v2(v2, "BTC/USD")
+    simulator.trade("BTC/USD", "118000.0")
+    assert v1.find(is_data("trade"))[-1] == "BTC/USD"
+    assert trade_row(v2)["symbol"] == "XBT/USD"
+
+
+def test_a_null_row_follows_the_good_one(simulator: Simulator, v1: Client, v2: Client) -> None:
+    simulator.fault("null_row")
+    subscribed_v1(v1, "XBT/USD")
+    subscribed_v2(v2, "BTC/USD")
+    trade = simulator.trade("BTC/USD", "118000.0")
+    assert [row["trade_id"] for row in v2.find(is_channel("trade", "update"))["data"]] == [
+        trade["trade_id"],
+        None,
+    ]
+    assert [row[0] for row in v1.find(is_data("trade"))[1]] == ["118000.0", None]
+
+
+def test_acks_behind_tell_an_earlier_time(simulator: Simulator, v2: Client) -> None:
+    simulator.fault("acks_behind", seconds=3600)
+    v2.subscribe_v2("BTC/USD")
+    told = datetime.fromisoformat(v2.find(is_method("subscribe", "ticker"))["time_out"])
+    assert 3590 < time.time() - told.timestamp() < 3660
+
+
+def test_late_data_comes_late_in_order_between_punctual_heartbeats(lively: Simulator) -> None:
+    with joined(lively.v1_url) as client:
+        subscribed_v1(client, "XBT/USD")
+        lively.fault("late_data", seconds=0.3, pair="BTC/USD")
+        started = time.monotonic()
+        lively.trade("BTC/USD", "118000.0")
+        lively.trade("BTC/USD", "118001.0")
+        frames = [json.loads(client.text()) for _ in range(4)]
+        assert [is_event("heartbeat")(frame) for frame in frames] == [True] * 4
+        prices = [client.find(is_data("trade"))[1][0][0] for _ in range(2)]
+        assert time.monotonic() - started >= 0.3
+        assert prices == ["118000.0", "118001.0"]
+
+
+def test_disorder_lets_younger_data_overtake(simulator: Simulator, v2: Client) -> None:
+    simulator.fault("disorder", seconds=0.2)
+    subscribed_v2(v2, "BTC/USD")
+    sent = [simulator.trade("BTC/USD", "118000.0")["trade_id"] for _ in range(20)]
+    got = [trade_row(v2)["trade_id"] for _ in sent]
+    assert sorted(got) == sent
+    assert got != sent
+
+
+def test_duplicates_come_again(simulator: Simulator, v2: Client) -> None:
+    simulator.fault("duplicates", times=2)
+    subscribed_v2(v2, "BTC/USD")
+    number = simulator.trade("BTC/USD", "118000.0")["trade_id"]
+    assert [trade_row(v2)["trade_id"] for _ in range(3)] == [number] * 3
+
+
+def test_newest_first_turns_a_snapshot_round_and_equal_times_levels_it(simulator: Simulator) -> None:
+    for _ in range(3):
+        simulator.trade("BTC/USD", "118000.0")
+    simulator.fault("newest_first")
+    simulator.fault("equal_times")
+    with joined(simulator.v2_url) as client:
+        client.subscribe_v2("BTC/USD", channel="trade", snapshot=True)
+        rows = client.find(is_channel("trade", "snapshot"))["data"]
+    numbers = [row["trade_id"] for row in rows]
+    assert numbers == sorted(numbers, reverse=True)
+    assert len({row["timestamp"] for row in rows}) == 1
+
+
+def test_a_trade_stamped_ahead_keeps_its_true_time_in_rest(simulator: Simulator, v2: Client) -> None:
+    subscribed_v2(v2, "BTC/USD")
+    simulator.fault("stamped_ahead", seconds=4.5)
+    trade = simulator.trade("BTC/USD", "118000.0")
+    told = datetime.fromisoformat(trade_row(v2)["timestamp"]).timestamp()
+    assert told - trade["time"] == pytest.approx(4.5, abs=0.001)
+    assert float(result(simulator, "Trades?pair=XBTUSD")["XXBTZUSD"][-1][2]) == pytest.approx(trade["time"])
+
+
+def test_a_deaf_channel_is_silent_while_the_other_goes_on(simulator: Simulator, v2: Client) -> None:
+    simulator.fault("deaf_channel", channel="trade", pair="BTC/USD")
+    for channel in ("trade", "ticker"):
+        subscribed_v2(v2, "BTC/USD", channel=channel)
+    simulator.trade("BTC/USD", "118000.0")
+    assert json.loads(v2.text())["channel"] == "ticker"
+
+
+def test_a_ticker_stamped_now_shows_a_trade_of_half_an_hour_ago(simulator: Simulator, v2: Client) -> None:
+    simulator.restart("BTC/USD", age=1800)
+    simulator.fault("ticker_stamped_now", pair="BTC/USD")
+    v2.subscribe_v2("BTC/USD")
+    ticker = v2.find(is_channel("ticker", "snapshot"))["data"][0]
+    subscribed_v2(v2, "BTC/USD", snapshot=True)
+    trade = v2.find(is_channel("trade", "snapshot"))["data"][0]
+    apart = datetime.fromisoformat(ticker["timestamp"]) - datetime.fromisoformat(trade["timestamp"])
+    assert apart.total_seconds() >= 1800
+
+
+def test_a_pair_s_status_is_pushed_on_the_instrument_channel_and_told_by_asset_pairs(
+    simulator: Simulator, v2: Client
+) -> None:
+    v2.send({"method": "subscribe", "params": {"channel": "instrument", "snapshot": True}})
+    states = {
+        pair["symbol"]: pair["status"]
+        for pair in v2.find(is_channel("instrument", "snapshot"))["data"]["pairs"]
+    }
+    assert states["BTC/USD"] == "online"
+    simulator.fault("pair_status", pair="BTC/USD", status="cancel_only")
+    changed = v2.find(is_channel("instrument", "update"))["data"]["pairs"]
+    assert [(pair["symbol"], pair["status"]) for pair in changed] == [("BTC/USD", "cancel_only")]
+    assert result(simulator, "AssetPairs?pair=XBTUSD")["XXBTZUSD"]["status"] == "cancel_only"
+    simulator.fault("pair_status", on=False, pair="BTC/USD")
+    assert v2.find(is_channel("instrument", "update"))["data"]["pairs"][0]["status"] == "online"
+
+
+def test_a_delisted_pair_is_refused_everywhere(simulator: Simulator, v2: Client) -> None:
+    simulator.fault("pair_status", pair="BTC/USD", status="delisted")
+    assert "XXBTZUSD" not in result(simulator, "AssetPairs")
+    assert json.loads(rest(simulator, "Ticker?pair=XBTUSD")[1])["error"] == ["EQuery:Unknown asset pair"]
+    v2.subscribe_v2("BTC/USD")
+    assert v2.find(is_method("subscribe", success=False))["error"] == "Currency pair not supported BTC/USD"
+
+
+def test_an_odd_status_says_nothing_of_the_true_state(simulator: Simulator, v1: Client, v2: Client) -> None:
+    simulator.fault("odd_status")
+    status = v2.find(lambda frame: frame["channel"] == "status" and "system" not in frame["data"][0])
+    assert status["data"][0]["api_version"] == "v2"
+    simulator.fault("odd_status", system="napping")
+    assert v1.find(lambda frame: frame.get("status") == "napping")["event"] == "systemStatus"
+
+
+def test_a_renamed_pair_is_known_by_its_new_altname_alone(simulator: Simulator) -> None:
+    simulator.fault("renamed", pair="BTC/USD", altname="BTCUSD")
+    assert json.loads(rest(simulator, "Ticker?pair=XBTUSD")[1])["error"] == ["EQuery:Unknown asset pair"]
+    assert list(result(simulator, "Ticker?pair=BTCUSD")) == ["XXBTZUSD"]
+    assert result(simulator, "AssetPairs")["XXBTZUSD"]["altname"] == "BTCUSD"
+
+
+def test_rest_cached_answers_the_same_again_from_edges_of_different_ages(simulator: Simulator) -> None:
+    def price() -> str:
+        return str(result(simulator, "Ticker?pair=XBTUSD")["XXBTZUSD"]["c"][0])
+
+    simulator.fault("rest_cached", seconds=60, edges=2)
+    for text in ("118000.0", "118001.0", "118002.0"):
+        simulator.trade("BTC/USD", text)
+        if text != "118002.0":
+            assert price() == text
+    assert [price() for _ in range(4)] == ["118000.0", "118001.0"] * 2
+
+
+def test_cookies_are_in_the_handshake_s_answer(simulator: Simulator) -> None:
+    simulator.fault("cookies", header="a,b=1")
+    with joined(simulator.v2_url) as client:
+        assert client.socket.response is not None
+        assert client.socket.response.headers["Set-Cookie"] == "a,b=1"
+
+
+def test_pings_only_sends_no_text(lively: Simulator) -> None:
+    lively.fault("pings_only", interval=0.01)
+    with joined(lively.v2_url) as client:
+        client.find(is_channel("status", "update"))
+        client.subscribe_v2("BTC/USD")
+        assert lively.wait(pongs=3)["subscribe_requests"] >= 1
+        assert client.hears_nothing()
+
+
+def test_drip_frame_sends_one_frame_a_byte_at_a_time(simulator: Simulator) -> None:
+    simulator.fault("drip_frame", interval=0.01, length=20)
+    with joined(simulator.v2_url) as client:
+        client.find(is_channel("status", "update"))
+        started = time.monotonic()
+        assert client.text() == " " * 20
+        assert time.monotonic() - started >= 0.1
+
+
+def test_a_refusal_may_have_a_date_and_a_body_that_ends_early(simulator: Simulator) -> None:
+    simulator.fault("refuse", status=429, retry_after=60, as_date=True, short_body=True)
+    with socket.create_connection(("127.0.0.1", simulator.port), timeout=DEADLINE) as peer:
+        peer.sendall(b"GET /v2 HTTP/1.1\r\nHost: x\r\nUpgrade: websocket\r\n\r\n")
+        reply = b"".join(iter(lambda: peer.recv(65536), b""))
+    head, _, body = reply.partition(b"\r\n\r\n")
+    length = re.search(rb"Content-Length: (\d+)", head)
+    assert head.startswith(b"HTTP/1.1 429")
+    assert re.search(rb"Retry-After: \w{3}, .* GMT", head)
+    assert length is not None
+    assert len(body) < int(length[1])
+
+
+def test_the_exchanges_clock_is_ahead_of_ours_on_request() -> None:
+    with Simulator.start("--clock-ahead", "600") as running:
+        ahead = running.trade("BTC/USD", "118000.0")["time"] - time.time()
+        assert 590 < ahead < 610
+        assert int(result(running, "Time")["unixtime"]) - time.time() > 590
+        assert running.exchange_trade("binance", "BTCUSDT", "118000")["time"] - time.time() > 590
+
+
 def test_every_fault_has_a_test_that_names_it() -> None:
     text = Path(__file__).read_text()
     assert [name for name in KNOWN if f'fault("{name}"' not in text] == []
+    assert not set(KNOWN) & set(VENUE_FAULTS)
 
 
 def test_waiting_in_vain_says_what_was_reached(simulator: Simulator) -> None:

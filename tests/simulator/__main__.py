@@ -7,11 +7,12 @@ import signal
 import subprocess
 import sys
 import threading
+import time
 from dataclasses import replace
 from pathlib import Path
 from types import FrameType
 
-from tests.simulator import faults, venue_faults, venues
+from tests.simulator import faults, questions, venue_faults, venues
 from tests.simulator.control import PREFIX as CONTROL_PREFIX
 from tests.simulator.control import Control
 from tests.simulator.endpoint import Endpoint
@@ -81,6 +82,13 @@ def _add_behaviour(parser: argparse.ArgumentParser) -> None:
         "--fault", action="append", default=[], metavar="NAME[=ARG]", help="on from the start; repeatable"
     )
     parser.add_argument(
+        "--clock-ahead",
+        type=float,
+        default=0.0,
+        metavar="SECONDS",
+        help="of the exchanges' clocks before this machine's; negative: behind",
+    )
+    parser.add_argument(
         "--heartbeat", type=float, default=1.0, metavar="SECONDS", help="between two; the real one is 1"
     )
 
@@ -118,7 +126,9 @@ def build(options: argparse.Namespace) -> Server:
     recording = Recording(options.replay) if options.replay else None
     recorded = recording.pairs() if recording else ()
     further = [arbitrary_pair(name, options.seed) for name in options.pair]
-    market = Market((*recorded, *STANDARD_PAIRS, *further), options.seed)
+    ahead = options.clock_ahead
+    clock = (lambda: time.time() + ahead) if ahead else time.time
+    market = Market((*recorded, *STANDARD_PAIRS, *further), options.seed, clock)
     exchange = Exchange(market, options.seed, options.heartbeat)
     if recording:
         recording.rewind(market)
@@ -126,19 +136,19 @@ def build(options: argparse.Namespace) -> Server:
     terms = replace(
         BINANCE_TERMS, ping=options.binance_ping, pong=options.binance_pong, lifetime=options.binance_lifetime
     )
-    others = venues.build(options.seed, terms)
+    others = venues.build(options.seed, terms, clock)
     venue_control = VenueControl(others.by_name)
     for text in options.fault:
         _switch_on(text, exchange, venue_control)
     walk = Walk(exchange, list(others.by_name.values()))
     walk.set_rate(options.walk)
-    v1 = KrakenV1(market, lambda: exchange.faults.any(faults.sends_trade_snapshot, "trade"))
+    v1 = KrakenV1(market, lambda: exchange.faults.any(questions.sends_trade_snapshot, "trade"))
     sockets: dict[str, SocketEndpoint] = {
         "/": Endpoint(exchange, v1),
-        "/v2": Endpoint(exchange, KrakenV2(market)),
+        "/v2": Endpoint(exchange, KrakenV2(market, clock)),
     }
     control = Control(exchange, walk, venue_control)
-    routes = {REST_PREFIX: KrakenRest(exchange).answer, CONTROL_PREFIX: control.answer}
+    routes = {REST_PREFIX: KrakenRest(exchange, clock).answer, CONTROL_PREFIX: control.answer}
     return Server(sockets | others.sockets, routes | others.routes, options.host, options.port)
 
 

@@ -72,6 +72,10 @@ class Simulator:
         """A trade now (volume, side, time, id, silent are optional): on the market and on every socket on return."""
         return self._post("trade", {"pair": pair, "price": price, **more})
 
+    def restart(self, pair: str, age: float) -> dict[str, Any]:
+        """Makes the pair's history one trade that old (in seconds), at its start price."""
+        return self._post("restart", {"pair": pair, "age": age})
+
     def fault(self, name: str, on: bool = True, **arguments: Any) -> dict[str, Any]:
         return self._post("fault", {"name": name, "on": on, **arguments})
 

@@ -5,13 +5,16 @@ import threading
 from collections.abc import Sequence
 from typing import Protocol
 
-from tests.simulator import faults
+from websockets.frames import Opcode
+
+from tests.simulator import questions
 from tests.simulator.counters import Counters
 from tests.simulator.dialect import Dialect, Wish
-from tests.simulator.faults import Faults, Kind, Outgoing
+from tests.simulator.faults import Faults
 from tests.simulator.link import Link
 from tests.simulator.market import Pair
-from tests.simulator.wire import text_frame
+from tests.simulator.questions import Kind
+from tests.simulator.wire import frame, frame_head
 
 IDLE_SECONDS = 60.0
 
@@ -35,6 +38,12 @@ class Desk(Protocol):
 
     def unsubscribe(self, connection: "Connection", topic: Topic) -> bool: ...
 
+    def deliver(
+        self, connections: Sequence["Connection"], kind: Kind, pair: str | None, text: str
+    ) -> None: ...
+
+    def follow_instruments(self, connection: "Connection", ack: str, snapshot: bool) -> None: ...
+
     def entered(self, connection: "Connection") -> None: ...
 
     def left(self, connection: "Connection") -> None: ...
@@ -50,6 +59,7 @@ class Connection(Link):
         self.topics: set[Topic] = set()
         self._desk = desk
         self._heart: threading.Thread | None = None
+        self._hushed = False
 
     def entering(self) -> None:
         self._desk.entered(self)
@@ -60,7 +70,7 @@ class Connection(Link):
     def opened(self) -> None:
         if self._desk.greets:
             self.say(self.dialect.status(self._desk.system, self.connection_id), Kind.STATUS)
-        for _ in self._desk.faults.ask(faults.when_opened, self):
+        for _ in self._desk.faults.ask(questions.when_opened, self):
             pass
 
     def take_text(self, text: str) -> None:
@@ -71,8 +81,26 @@ class Connection(Link):
 
     def say(self, text: str, kind: Kind, pair: str | None = None) -> None:
         """Sends a text frame unless a fault swallows it."""
-        if self._desk.faults.let_pass(Outgoing(kind, pair)):
-            self.send(text_frame(text))
+        self._desk.deliver([self], kind, pair, text)
+
+    def send(self, content: bytes, frames: int = 1) -> None:
+        if not self._hushed:
+            super().send(content, frames)
+
+    def only_ping(self, interval: float) -> None:
+        """From now on the protocol's pings alone are sent."""
+        self._hushed = True
+        while not self.wait_closed(interval):
+            self.outbox.send(frame(Opcode.PING, b""))
+
+    def drip(self, interval: float, length: int) -> None:
+        """From now on one text frame is sent, a byte per interval."""
+        self._hushed = True
+        self.outbox.send(frame_head(Opcode.TEXT, length))
+        for _ in range(length):
+            if self.wait_closed(interval):
+                return
+            self.outbox.send(b" ")
 
     def subscribe(self, wishes: Sequence[Wish]) -> None:
         self.counters.asked_to_subscribe()
@@ -80,6 +108,9 @@ class Connection(Link):
 
     def unsubscribe(self, channel: str, pair: Pair) -> bool:
         return self._desk.unsubscribe(self, (channel, pair.name))
+
+    def follow_instruments(self, ack: str, snapshot: bool) -> None:
+        self._desk.follow_instruments(self, ack, snapshot)
 
     def ping_received(self) -> None:
         self.counters.pinged()

@@ -37,6 +37,7 @@ class Control:
         self._floods: list[Flood] = []
         self._doors: dict[tuple[str, str], Callable[[Arguments], object]] = {
             ("POST", "trade"): self._trade,
+            ("POST", "restart"): self._restart,
             ("POST", "fault"): self._fault,
             ("POST", "clear"): self._clear,
             ("POST", "cut"): self._cut,
@@ -88,6 +89,15 @@ class Control:
             "time": trade.seconds,
             "trade_id": trade.trade_id,
         }
+
+    def _restart(self, arguments: Arguments) -> object:
+        """The pair's history is one trade at its start price, `age` seconds ago."""
+        exchange = self._exchange
+        with exchange.lock:
+            pair = self._pair(arguments)
+            exchange.market.restart(pair, exchange.market.now() - round(float(arguments["age"]) * 1_000_000))
+            last = exchange.market.tapes[pair.name].last
+        return {"pair": pair.name, "price": last.price, "time": last.seconds, "trade_id": last.trade_id}
 
     def _fault(self, arguments: Arguments) -> object:
         name, on = str(arguments.pop("name")), bool(arguments.pop("on", True))

@@ -4,8 +4,8 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
-from tests.simulator.faults import Kind
 from tests.simulator.market import Pair, Ticker, Trade
+from tests.simulator.questions import Kind
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,6 +29,8 @@ class Client(Protocol):
 
     def unsubscribe(self, channel: str, pair: Pair) -> bool: ...
 
+    def follow_instruments(self, ack: str, snapshot: bool) -> None: ...
+
     def ping_received(self) -> None: ...
 
 
@@ -44,6 +46,9 @@ class Dialect(Protocol):
     def ticker(self, ticker: Ticker, *, snapshot: bool) -> str: ...
 
     def trades(self, trades: Sequence[Trade], *, snapshot: bool) -> str: ...
+
+    def instruments(self, statuses: Sequence[tuple[Pair, str]], *, snapshot: bool) -> str | None:
+        """Each pair and its state; None where the dialect has no such channel."""
 
     def first_trades(self, histories: Sequence[Sequence[Trade]]) -> list[list[Trade]]:
         """The rows of each trade snapshot frame for the histories of several pairs."""

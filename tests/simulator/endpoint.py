@@ -2,7 +2,7 @@
 
 import socket
 
-from tests.simulator import faults
+from tests.simulator import questions
 from tests.simulator.connection import Connection
 from tests.simulator.dialect import Dialect
 from tests.simulator.exchange import Exchange
@@ -18,8 +18,10 @@ class Endpoint:
 
     def serve(self, peer: socket.socket, request: Request, rest: bytes) -> None:
         """Raises HangUp when the connection is to be closed instead."""
-        for refusal in self._exchange.faults.ask(faults.at_handshake, request):
+        for refusal in self._exchange.faults.ask(questions.at_handshake, request):
             send_reply(peer, refusal)
             return
         connection = Connection(self._exchange, peer, self._dialect, self._exchange.new_connection_id())
+        for headers in self._exchange.faults.ask(questions.handshake_headers, request):
+            connection.handshake_headers.extend(headers)
         connection.serve(request.head, rest)

@@ -1,66 +1,45 @@
-"""Kraken's faults: one function each. Its name is its switch on the command line and in the control door."""
+"""Kraken's faults: one function each. Its name is its switch on the command line and in the control door.
+
+Those of single frames are in frame_faults, those of REST in rest_faults; here are the connection's and the market's."""
 
 import threading
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
-from enum import Enum
-from typing import Any, Protocol
+from collections.abc import Callable
+from typing import Protocol
 
+from tests.simulator import frame_faults, rest_faults
 from tests.simulator.market import Tape, Trade
-from tests.simulator.switches import Arguments, Catalogue, Question, Switches
-from tests.simulator.wire import HangUp, Reply, Request, json_reply
-
-_never = threading.Event()
-
-
-class Kind(Enum):
-    """What a frame is about."""
-
-    STATUS = "status"
-    ACK = "ack"
-    PONG = "pong"
-    HEARTBEAT = "heartbeat"
-    TICKER = "ticker"
-    TRADE = "trade"
-
-
-DATA = frozenset({Kind.TICKER, Kind.TRADE})
-
-
-@dataclass(frozen=True, slots=True)
-class Outgoing:
-    """A frame about to be sent; `pair` is canonical and only known for acknowledgements and data."""
-
-    kind: Kind
-    pair: str | None = None
+from tests.simulator.questions import (
+    ALL,
+    Caching,
+    Ignored,
+    Outgoing,
+    Refused,
+    RestCall,
+    at_handshake,
+    handshake_headers,
+    passes,
+    rest_answer,
+    rest_caching,
+    rewrites,
+    sends_trade_snapshot,
+    snapshot_trade,
+    subscription_delay,
+    when_opened,
+    when_subscribing,
+    when_switched,
+)
+from tests.simulator.switches import Arguments, Catalogue, Switches
+from tests.simulator.wire import HangUp, Reply, Request, error_page
 
 
-@dataclass(frozen=True, slots=True)
-class Refused:
-    """The subscription is answered with an error; no text means the exchange's usual one."""
-
-    error: str | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class Ignored:
-    """The subscription is never answered; its data may come nevertheless."""
-
-    with_data: bool = False
-
-
-@dataclass(frozen=True, slots=True)
-class RestCall:
-    """A REST request, `method` being Ticker, Trades, …"""
-
-    method: str
-    request: Request
-
-
-class Cuttable(Protocol):
+class Breakable(Protocol):
     """A WebSocket connection, as far as faults touch it."""
 
     def cut(self, how: str = "abrupt", code: int = 1000) -> None: ...
+
+    def only_ping(self, interval: float) -> None: ...
+
+    def drip(self, interval: float, length: int) -> None: ...
 
 
 class Switchable(Protocol):
@@ -68,74 +47,56 @@ class Switchable(Protocol):
 
     def set_system(self, system: str) -> None: ...
 
+    def say_status(self, system: str | None) -> None: ...
+
+    def set_pair_status(self, pair: str, status: str | None) -> None: ...
+
     def set_frozen(self, frozen: bool) -> None: ...
 
 
-at_handshake: Question[Reply] = Question()
-when_opened: Question[None] = Question()
-passes: Question[bool] = Question()
-when_subscribing: Question[Refused | Ignored | None] = Question()
-subscription_delay: Question[float] = Question()
-sends_trade_snapshot: Question[bool] = Question()
-snapshot_trade: Question[Trade | None] = Question()
-rest_answer: Question[Reply | None] = Question(shared=["only"])
-rest_trade: Question[Trade | None] = Question()
-hidden_from_rest: Question[bool] = Question()
-when_switched: Question[None] = Question(subjects=2)
-
-QUESTIONS: tuple[Question[Any], ...] = (
-    at_handshake,
-    when_opened,
-    passes,
-    when_subscribing,
-    subscription_delay,
-    sends_trade_snapshot,
-    snapshot_trade,
-    rest_answer,
-    rest_trade,
-    hidden_from_rest,
-    when_switched,
-)
-
-
 @at_handshake
-def refuse(request: Request, status: int | None = None, retry_after: int | None = None) -> Reply:
-    """Closes each new connection, or answers its handshake with an HTTP status."""
+def refuse(
+    request: Request,
+    status: int | None = None,
+    retry_after: int | None = None,
+    as_date: bool = False,
+    short_body: bool = False,
+) -> Reply:
+    """Closes each new connection, or answers its handshake with an HTTP status, and `retry_after` seconds
+    (as a date with `as_date`); with `short_body` the body ends before its announced length."""
     if status is None:
         raise HangUp
-    return _page(status, {} if retry_after is None else {"Retry-After": str(retry_after)})
+    page = error_page(status, retry_after, as_date=as_date)
+    if not short_body:
+        return page
+    assert isinstance(page.body, bytes)
+    return Reply([page.body], status, {**page.headers, "Content-Length": str(len(page.body) + 100)})
+
+
+@handshake_headers
+def cookies(request: Request, header: str = "__cf@bm=abc; path=/") -> list[tuple[str, str]]:
+    """The handshake's answer has that Set-Cookie header."""
+    return [("Set-Cookie", header)]
 
 
 @when_opened
-def cut_after(connection: Cuttable, seconds: float = 1.0, how: str = "abrupt", code: int = 1001) -> None:
+def cut_after(connection: Breakable, seconds: float = 1.0, how: str = "abrupt", code: int = 1001) -> None:
     """Drops each new connection after that time."""
-    timer = threading.Timer(seconds, connection.cut, (how, code))
-    timer.daemon = True
-    timer.start()
+    _later(seconds, lambda: connection.cut(how, code))
 
 
-@passes
-def silence(frame: Outgoing) -> bool:
-    """Status and acknowledgements, then no text frame at all; the protocol's own pongs are still sent."""
-    return frame.kind in (Kind.STATUS, Kind.ACK)
+@when_opened
+def pings_only(connection: Breakable, interval: float = 0.05, after: float = 0.0) -> None:
+    """Each new connection, after that time, has the protocol's pings and nothing else."""
+    _later(after, lambda: connection.only_ping(interval))
 
 
-@passes
-def heartbeats_only(frame: Outgoing) -> bool:
-    """Everything but data."""
-    return frame.kind not in DATA
-
-
-@passes
-def no_heartbeats(frame: Outgoing) -> bool:
-    """Everything but heartbeats."""
-    return frame.kind is not Kind.HEARTBEAT
-
-
-@passes
-def deaf_pair(frame: Outgoing, pair: str) -> bool:
-    """The pair is acknowledged and its data never comes, while the market moves on (REST shows it)."""
-    return frame.pair != pair or frame.kind not in DATA
+@when_opened
+def drip_frame(
+    connection: Breakable, interval: float = 0.05, length: int = 60_000, after: float = 0.0
+) -> None:
+    """Each new connection, after that time, has one text frame of that length, a byte per interval."""
+    _later(after, lambda: connection.drip(interval, length))
 
 
 @when_switched
@@ -148,6 +109,20 @@ def freeze(exchange: Switchable, on: bool) -> None:
 def status(exchange: Switchable, on: bool, system: str = "maintenance") -> None:
     """The engine's state, pushed at once; online again when switched off."""
     exchange.set_system(system if on else "online")
+
+
+@when_switched
+def odd_status(exchange: Switchable, on: bool, system: str | None = None) -> None:
+    """One status frame without the engine's state, or with that word; the true state is another and stays."""
+    if on:
+        exchange.say_status(system)
+
+
+@when_switched
+def pair_status(exchange: Switchable, on: bool, pair: str, status: str = "cancel_only") -> None:
+    """The pair's own state in v2's instrument channel, pushed at once, and in AssetPairs (delisted: it is not there,
+    and refused everywhere); online again when switched off with the pair."""
+    exchange.set_pair_status(pair, status if on else None)
 
 
 @when_subscribing
@@ -180,106 +155,15 @@ def old_snapshot(tape: Tape) -> Trade | None:
     return tape.older()
 
 
-@rest_answer
-def rest_status(
-    call: RestCall, status: int = 500, retry_after: int | None = None, location: str | None = None
-) -> Reply | None:
-    """An HTTP status with an HTML page, or a redirect."""
-    headers = {} if retry_after is None else {"Retry-After": str(retry_after)}
-    return _page(status, headers | ({"Location": location} if location else {}))
+def _later(seconds: float, act: Callable[[], None]) -> None:
+    timer = threading.Timer(seconds, act)
+    timer.daemon = True
+    timer.start()
 
 
-@rest_answer
-def rest_html(call: RestCall, status: int = 200) -> Reply | None:
-    """Cloudflare's page in place of JSON."""
-    return _page(status, {})
-
-
-@rest_answer
-def rest_garbage(
-    call: RestCall, body: str = "7b226572726f72223a5b5d2c22726573756c74223a7b22ff"
-) -> Reply | None:
-    """Bytes (`body` in hex) that are called JSON and are not."""
-    return Reply(bytes.fromhex(body), 200, {"Content-Type": "application/json"})
-
-
-@rest_answer
-def rest_slow(call: RestCall, seconds: float = 10.0) -> Reply | None:
-    """The right answer, late."""
-    _never.wait(seconds)
-    return None
-
-
-@rest_answer
-def rest_drip(call: RestCall, interval: float = 0.2, length: int = 100_000) -> Reply | None:
-    """One byte per interval."""
-    return Reply(
-        _drip(interval, length), 200, {"Content-Type": "application/json", "Content-Length": str(length)}
-    )
-
-
-@rest_answer
-def rest_huge(
-    call: RestCall,
-    bytes: int = 209_715_200,  # noqa: A002 - the name is the switch's argument
-    announced: bool = False,
-) -> Reply | None:
-    """A very long JSON body, chunked, or with its length announced."""
-    headers = {"Content-Type": "application/json"} | ({"Content-Length": str(bytes)} if announced else {})
-    return Reply(_padding(bytes), 200, headers)
-
-
-@rest_answer
-def rest_error(call: RestCall, error: str = "EGeneral:Too many requests") -> Reply | None:
-    """An error inside HTTP 200."""
-    return json_reply({"error": [error]})
-
-
-@rest_answer
-def rest_refuse(call: RestCall) -> Reply | None:
-    """The connection is closed without an answer."""
-    raise HangUp
-
-
-@rest_trade
-def rest_stale(tape: Tape, pair: str, price: str | None = None) -> Trade | None:
-    """REST shows an older trade of the pair, with that price text if given."""
-    if tape.pair.name != pair:
-        return None
-    old = tape.older()
-    return (
-        old if price is None else Trade(old.pair, price, old.volume, old.side, old.micros, old.trade_id, True)
-    )
-
-
-@hidden_from_rest
-def unknown_pair(asked: str, pair: str) -> bool:
-    """REST does not know the pair: a whole Ticker request with it fails."""
-    return asked == pair
-
-
-def _page(status: int, headers: Mapping[str, str]) -> Reply:
-    body = b"<!DOCTYPE html><html><head><title>api.kraken.com</title></head><body>cloudflare</body></html>"
-    return Reply(body, status, {"Content-Type": "text/html; charset=UTF-8", **headers})
-
-
-def _drip(interval: float, length: int) -> Iterator[bytes]:
-    text = b'{"error":[],"result":{' + b" " * length
-    for position in range(length):
-        yield text[position : position + 1]
-        _never.wait(interval)
-
-
-def _padding(length: int) -> Iterator[bytes]:
-    opening = b'{"error":[],"result":{"padding":"'
-    yield opening[:length]
-    left = length - len(opening)
-    while left > 0:
-        yield b"x" * min(left, 65536)
-        left -= 65536
-
-
-CATALOGUE = Catalogue(QUESTIONS)
+PARTS = (frame_faults, rest_faults)
+"""Imported for the faults that they declare."""
+CATALOGUE = Catalogue(ALL)
 KNOWN = CATALOGUE.known
 
 
@@ -291,9 +175,11 @@ class Faults(Switches):
 
     def switch(self, name: str, on: bool, arguments: Arguments, exchange: Switchable) -> None:
         """Raises ValueError naming an unknown fault or argument."""
-        self.turn(name, on, arguments)
-        if name in when_switched.functions:
-            when_switched.functions[name](exchange, on, **(arguments if on else {}))
+        ended = self.turn(name, on, arguments)
+        if name not in when_switched.functions:
+            return
+        for its in [arguments] if on else ended:
+            when_switched.functions[name](exchange, on, **its)
 
     def clear(self, exchange: Switchable) -> None:
         for name in self.names():
@@ -303,5 +189,11 @@ class Faults(Switches):
         """The first faulty answer to a REST call; `only` in a fault's arguments limits it to one method."""
         return self.first(rest_answer, call, only=call.method)
 
+    def rest_cache(self, call: RestCall) -> Caching | None:
+        return self.first(rest_caching, call, only=call.method)
+
     def let_pass(self, frame: Outgoing) -> bool:
         return self.all(passes, frame)
+
+    def rewritten(self, frame: Outgoing) -> Outgoing:
+        return self.fold(rewrites, frame)

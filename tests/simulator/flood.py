@@ -8,10 +8,9 @@ from decimal import Decimal
 from tests.simulator.connection import Connection
 from tests.simulator.dialect import Dialect
 from tests.simulator.exchange import Exchange
-from tests.simulator.faults import Kind, Outgoing
-from tests.simulator.kraken_v2 import rfc3339
 from tests.simulator.market import Pair, Tape, Trade
-from tests.simulator.wire import text_frame
+from tests.simulator.questions import Kind, Outgoing
+from tests.simulator.wire import rfc3339, text_frame
 
 BATCH = 500
 TICK_SECONDS = 0.002

@@ -1,15 +1,16 @@
 """Kraken's public REST API: errors in HTTP 200, keys that are not the names asked, whole requests that fail."""
 
 import time
+from collections import Counter
 from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
 from email.utils import formatdate
 from typing import Any
 
-from tests.simulator import faults
-from tests.simulator.exchange import Exchange
-from tests.simulator.faults import RestCall
+from tests.simulator import questions
+from tests.simulator.exchange import DELISTED, Exchange
 from tests.simulator.market import Pair, Tape, Trade, plain
+from tests.simulator.questions import Caching, RestCall
 from tests.simulator.wire import Reply, Request, json_reply
 
 PREFIX = "/0/public/"
@@ -28,6 +29,8 @@ class KrakenRest:
     def __init__(self, exchange: Exchange, clock: Callable[[], float] = time.time) -> None:
         self._exchange = exchange
         self._clock = clock
+        self._asked: Counter[str] = Counter()
+        self._held: dict[tuple[str, int], tuple[float, Reply]] = {}
         self._methods: dict[str, Callable[[Query], object]] = {
             "Ticker": self._ticker,
             "Trades": self._trades,
@@ -40,8 +43,27 @@ class KrakenRest:
         """Raises HangUp when the connection is to be closed instead."""
         method = request.path.removeprefix(PREFIX)
         self._exchange.counters.called(method)
-        reply = self._exchange.faults.ask_rest(RestCall(method, request))
-        return reply or self._right_answer(method, request.query)
+        call = RestCall(method, request)
+        reply = self._exchange.faults.ask_rest(call)
+        if reply is not None:
+            return reply
+        caching = self._exchange.faults.rest_cache(call)
+        if caching is None:
+            return self._right_answer(method, request.query)
+        return self._cached(method, request.query, caching)
+
+    def _cached(self, method: str, query: Query, caching: Caching) -> Reply:
+        """From the next cache in turn, which asks anew when what it has is too old."""
+        now = self._clock()
+        question = f"{method} {sorted(query.items())}"
+        with self._exchange.lock:
+            turn = self._asked[question]
+            self._asked[question] += 1
+            place = (question, turn % caching.edges)
+            held = self._held.get(place)
+            if held is None or now - held[0] >= caching.seconds:
+                held = self._held[place] = now, self._right_answer(method, query)
+            return held[1]
 
     def _right_answer(self, method: str, query: Query) -> Reply:
         if method not in self._methods:
@@ -63,20 +85,27 @@ class KrakenRest:
         return [self._named(name) for name in asked.split(",")]
 
     def _named(self, name: str) -> tuple[str, Pair]:
-        pair = self._exchange.market.pair_by_rest_name(name)
-        if pair is None or self._is_hidden(pair):
+        pair = self._exchange.market.pair_by_rest_name(name) or self._renamed(name)
+        if pair is None or self._is_hidden(pair) or (name == pair.altname != self._altname(pair)):
             raise Complaint("EQuery:Unknown asset pair")
         return (name if "/" in name else pair.rest_key), pair
 
+    def _renamed(self, name: str) -> Pair | None:
+        return next((tape.pair for tape in self._tapes() if self._altname(tape.pair) == name), None)
+
+    def _altname(self, pair: Pair) -> str:
+        return self._exchange.faults.first(questions.rest_name, pair.name) or pair.altname
+
     def _is_hidden(self, pair: Pair) -> bool:
-        return self._exchange.faults.any(faults.hidden_from_rest, pair.name)
+        delisted = self._exchange.pair_status(pair.name) == DELISTED
+        return delisted or self._exchange.faults.any(questions.hidden_from_rest, pair.name)
 
     def _tapes(self) -> list[Tape]:
         return [tape for tape in self._exchange.market.tapes.values() if not self._is_hidden(tape.pair)]
 
     def _last(self, pair: Pair) -> Trade | None:
         tape = self._exchange.market.tapes[pair.name]
-        return self._exchange.faults.first(faults.rest_trade, tape)
+        return self._exchange.faults.first(questions.rest_trade, tape)
 
     def _ticker(self, query: Query) -> object:
         return {key: self._ticker_entry(pair) for key, pair in self._pairs(query)}
@@ -115,7 +144,12 @@ class KrakenRest:
         return later[:count] if since else later[-count:]
 
     def _asset_pairs(self, query: Query) -> object:
-        return {pair.rest_key: _listing(pair, self._exchange.system) for _, pair in self._pairs(query)}
+        return {pair.rest_key: self._listing(pair) for _, pair in self._pairs(query)}
+
+    def _listing(self, pair: Pair) -> dict[str, Any]:
+        system = self._exchange.system
+        status = self._exchange.pair_status(pair.name) or ("online" if system == "maintenance" else system)
+        return _listing(pair, self._altname(pair), status)
 
     def _system_status(self, query: Query) -> object:
         now = datetime.fromtimestamp(self._clock(), UTC)
@@ -138,10 +172,10 @@ def _trade_row(trade: Trade) -> list[object]:
     return [price, trade.volume, trade.seconds, side, order_type, "", trade.trade_id]
 
 
-def _listing(pair: Pair, system: str) -> dict[str, Any]:
+def _listing(pair: Pair, altname: str, status: str) -> dict[str, Any]:
     base, quote = pair.asset_keys
     return {
-        "altname": pair.altname,
+        "altname": altname,
         "wsname": pair.wsname,
         "aclass_base": "currency",
         "base": base,
@@ -162,5 +196,5 @@ def _listing(pair: Pair, system: str) -> dict[str, Any]:
         "ordermin": "0.0001",
         "costmin": "0.5",
         "tick_size": f"{pair.increment:f}",
-        "status": "online" if system == "maintenance" else system,
+        "status": status,
     }

@@ -7,8 +7,8 @@ from decimal import Decimal
 from typing import Any
 
 from tests.simulator.dialect import Client, Wish
-from tests.simulator.faults import Kind
 from tests.simulator.market import Market, Pair, Ticker, Trade, plain
+from tests.simulator.questions import Kind
 from tests.simulator.wire import compact, read_object
 
 VERSION = "1.9.1"
@@ -53,6 +53,9 @@ class KrakenV1:
             for trade in trades
         ]
         return compact([_channel_id(pair, "trade"), rows, "trade", pair.wsname])
+
+    def instruments(self, statuses: Sequence[tuple[Pair, str]], *, snapshot: bool) -> str | None:
+        return None
 
     def first_trades(self, histories: Sequence[Sequence[Trade]]) -> list[list[Trade]]:
         return [list(history) for history in histories]

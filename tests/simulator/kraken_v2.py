@@ -3,18 +3,16 @@
 import re
 import time
 from collections.abc import Callable, Sequence
-from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from tests.simulator.dialect import Client, Wish
-from tests.simulator.faults import Kind
-from tests.simulator.market import Market, Ticker, Trade, plain
-from tests.simulator.wire import compact, read_object
+from tests.simulator.market import Market, Pair, Ticker, Trade, plain
+from tests.simulator.questions import Kind
+from tests.simulator.wire import compact, read_object, rfc3339
 
 VERSION = "2.0.10"
 CHANNELS = ("ticker", "trade")
 PRIVATE_CHANNELS = ("executions", "balances", "level3")
-_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _PRIVATE = "Private data and trading are unavailable on this endpoint. Try ws-auth.kraken.com"
 
 Stamps = dict[str, str]
@@ -50,6 +48,10 @@ class KrakenV2:
         entries = ",".join(map(_trade_entry, trades))
         return f'{{"channel":"trade","type":"{_type(snapshot)}","data":[{entries}]}}'
 
+    def instruments(self, statuses: Sequence[tuple[Pair, str]], *, snapshot: bool) -> str | None:
+        entries = ",".join(_instrument_entry(pair, status) for pair, status in statuses)
+        return f'{{"channel":"instrument","type":"{_type(snapshot)}","data":{{"assets":[],"pairs":[{entries}]}}}}'
+
     def first_trades(self, histories: Sequence[Sequence[Trade]]) -> list[list[Trade]]:
         """One frame with the rows of all pairs (a capture of 2026-05-14 shows two symbols in one)."""
         rows = [trade for history in histories for trade in history]
@@ -72,6 +74,11 @@ class KrakenV2:
 
     def _subscription(self, client: Client, request: dict[str, Any], stamps: Stamps) -> None:
         parameters = request.get("params")
+        if isinstance(parameters, dict) and parameters.get("channel") == "instrument":
+            snapshot = bool(parameters.get("snapshot", True))
+            result = {"channel": "instrument", "snapshot": snapshot}
+            client.follow_instruments(self._ack(request, result, stamps), snapshot)
+            return
         complaint = _complaint(parameters)
         if complaint or not isinstance(parameters, dict):
             client.say(self._refusal(request, None, complaint or "Malformed request", stamps), Kind.ACK)
@@ -141,12 +148,6 @@ class KrakenV2:
         return rfc3339(int(self._clock() * 1_000_000))
 
 
-def rfc3339(micros: int) -> str:
-    """UTC with six decimals."""
-    moment = _EPOCH + timedelta(microseconds=micros)
-    return moment.strftime("%Y-%m-%dT%H:%M:%S.%fZ")
-
-
 def _type(snapshot: bool) -> str:
     return "snapshot" if snapshot else "update"
 
@@ -181,6 +182,16 @@ def _ticker_entry(ticker: Ticker) -> str:
         f'"volume":{ticker.volume:.8f},"vwap":{ticker.average:.{places}f},"low":{plain(ticker.low, places)},'
         f'"high":{plain(ticker.high, places)},"change":{change:.{places}f},"change_pct":{percent:.2f},'
         f'"trades":{ticker.count},"timestamp":"{rfc3339(ticker.last.micros)}"}}'
+    )
+
+
+def _instrument_entry(pair: Pair, status: str) -> str:
+    step = f"1e-{pair.decimals:02d}"
+    return (
+        f'{{"symbol":"{pair.name}","base":"{pair.base}","quote":"{pair.quote}","status":"{status}",'
+        f'"qty_precision":8,"qty_increment":1e-08,"price_precision":{pair.decimals},"cost_precision":5,'
+        f'"marginable":false,"has_index":true,"cost_min":0.50,"tick_size":{step},"price_increment":{step},'
+        f'"qty_min":0.00010000}}'
     )
 
 

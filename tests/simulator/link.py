@@ -34,6 +34,7 @@ class Link(ABC):
         self._closed = threading.Event()
         self._closing = False
         self._leaving = threading.Lock()
+        self.handshake_headers: list[tuple[str, str]] = []
 
     @abstractmethod
     def entering(self) -> None:
@@ -121,7 +122,10 @@ class Link(ABC):
         self._protocol.receive_data(head)
         for event in self._protocol.events_received():
             if isinstance(event, Handshake):
-                self._protocol.send_response(self._protocol.accept(event))
+                response = self._protocol.accept(event)
+                for name, value in self.handshake_headers:
+                    response.headers[name] = value
+                self._protocol.send_response(response)
         self._flush_protocol()
         return self._protocol.handshake_exc is None and not self._closed.is_set()
 

@@ -33,6 +33,11 @@ _LETTERED_PAIRS = frozenset(
 _PLAUSIBLE_PRICE = re.compile(r"\d{1,30}(\.\d{1,30})?([eE][+-]?\d{1,2})?")
 
 
+def old_name(name: str) -> str:
+    """XBT/USD of BTC/USD: the name in v1."""
+    return "/".join(_OLD_CODES.get(code, code) for code in name.split("/"))
+
+
 def _asset_key(code: str) -> str:
     if code in _X_ASSETS:
         return f"X{code}"
@@ -55,7 +60,7 @@ class Pair:
 
     @cached_property
     def wsname(self) -> str:
-        return f"{_OLD_CODES.get(self.base, self.base)}/{_OLD_CODES.get(self.quote, self.quote)}"
+        return old_name(self.name)
 
     @cached_property
     def altname(self) -> str:

@@ -11,8 +11,8 @@ from typing import Any
 
 from tests.simulator.connection import Connection
 from tests.simulator.exchange import Exchange
-from tests.simulator.faults import Kind
 from tests.simulator.market import Market, Pair
+from tests.simulator.questions import Kind
 
 SPACING_SECONDS = 0.05
 _NEW_CODES = {"XBT": "BTC", "XDG": "DOGE"}

@@ -95,19 +95,21 @@ class Switches:
     def names(self) -> set[str]:
         return {name for name, _ in self._on}
 
-    def turn(self, name: str, on: bool, arguments: Arguments) -> None:
+    def turn(self, name: str, on: bool, arguments: Arguments) -> list[Arguments]:
         """On replaces the same fault of the same target; off without a target ends all of that name.
 
-        Raises ValueError naming an unknown fault or argument."""
+        Returns the arguments of those that ended. Raises ValueError naming an unknown fault or argument."""
         self._catalogue.check(name, arguments, on)
         targets = {key: arguments[key] for key in _TARGETS if arguments.get(key)}
         with self._switching:
-            kept = tuple(
-                (other, its)
-                for other, its in self._on
-                if other != name or any(its.get(key) != value for key, value in targets.items())
-            )
+            ended = [
+                each
+                for each in self._on
+                if each[0] == name and all(each[1].get(key) == value for key, value in targets.items())
+            ]
+            kept = tuple(each for each in self._on if each not in ended)
             self._on = (*kept, (name, arguments)) if on else kept
+        return [its for _, its in ended]
 
     def ask(self, question: Question[Answer], subject: object, **where: object) -> Iterator[Answer]:
         """The answers of those faults that are on and concern the question.
@@ -120,6 +122,13 @@ class Switches:
                 continue
             own = {key: value for key, value in arguments.items() if key not in question.shared}
             yield question.functions[name](subject, **own)
+
+    def fold(self, question: Question[Answer], subject: Answer) -> Answer:
+        """The subject after each fault that is on has made another of it, in the order of switching on."""
+        for name, arguments in self._on:
+            if name in question.functions:
+                subject = question.functions[name](subject, **arguments)
+        return subject
 
     def first(self, question: Question[Answer], subject: object, **where: object) -> Answer | None:
         """The first answer that is not None."""

@@ -32,21 +32,22 @@ class Venues:
         self.routes.update(routes)
 
 
-def build(seed: int, binance_terms: Terms) -> Venues:
+def build(seed: int, binance_terms: Terms, clock: Callable[[], float]) -> Venues:
     venues = Venues()
-    _add_bybit(venues, seed)
-    _add_binance(venues, seed, binance_terms)
+    bybit_market = VenueMarket(bybit.NAME, seed, bybit.FIRST_ID, clock)
+    _add_bybit(venues, bybit_market)
+    _add_binance(venues, VenueMarket(binance.NAME, seed, clock=clock), binance_terms)
     return venues
 
 
-def _add_bybit(venues: Venues, seed: int) -> None:
-    market, faults = VenueMarket(bybit.NAME, seed, bybit.FIRST_ID), VenueFaults(bybit.NAME)
+def _add_bybit(venues: Venues, market: VenueMarket) -> None:
+    faults = VenueFaults(bybit.NAME)
     venue = Venue(market, Bybit(market, faults), faults, BYBIT_TERMS)
     venues.add(venue, BYBIT_PATH, {bybit_rest.PREFIX: BybitRest(venue).answer})
 
 
-def _add_binance(venues: Venues, seed: int, terms: Terms) -> None:
-    market, faults = VenueMarket(binance.NAME, seed), VenueFaults(binance.NAME)
+def _add_binance(venues: Venues, market: VenueMarket, terms: Terms) -> None:
+    faults = VenueFaults(binance.NAME)
     dialect = Binance(market, faults)
     venue = Venue(market, dialect, faults, terms)
     venues.add(venue, BINANCE_PATH, {binance_rest.PREFIX: BinanceRest(venue, dialect).answer})

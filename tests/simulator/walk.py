@@ -40,7 +40,8 @@ class Walk:
 
     def _step(self) -> None:
         with self._exchange.lock:
-            if self._exchange.system == "online":
-                self._exchange.publish(self._exchange.market.walk())
+            event = self._exchange.market.walk()
+            if self._exchange.is_matching(event[0].pair.name):
+                self._exchange.publish(event)
         for venue in self._venues:
             venue.walk()

@@ -3,8 +3,11 @@
 import json
 import socket
 import struct
+import time
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from email.utils import formatdate
 from http import HTTPStatus
 from typing import Any
 from urllib.parse import parse_qsl, urlsplit
@@ -12,6 +15,7 @@ from urllib.parse import parse_qsl, urlsplit
 from websockets.frames import Opcode
 
 _HEAD_LIMIT = 64 * 1024
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,6 +47,16 @@ def json_reply(content: object, status: int = 200, headers: Mapping[str, str] | 
     """Compact JSON, in the exchange's content type."""
     body = json.dumps(content, separators=(",", ":")).encode()
     return Reply(body, status, {"Content-Type": "application/json", **(headers or {})})
+
+
+def error_page(status: int, retry_after: int | None = None, *, as_date: bool = False) -> Reply:
+    """Cloudflare's page; `retry_after` in seconds, told as a date if wanted."""
+    body = b"<!DOCTYPE html><html><head><title>api.kraken.com</title></head><body>cloudflare</body></html>"
+    headers = {"Content-Type": "text/html; charset=UTF-8"}
+    if retry_after is not None:
+        date = formatdate(time.time() + retry_after, usegmt=True)
+        headers["Retry-After"] = date if as_date else str(retry_after)
+    return Reply(body, status, headers)
 
 
 class HangUp(Exception):
@@ -135,13 +149,17 @@ def _head(status: int, headers: Mapping[str, str]) -> bytes:
 
 def frame(opcode: Opcode, payload: bytes, *, final: bool = True) -> bytes:
     """One unmasked WebSocket frame (RFC 6455, 5.2)."""
+    return frame_head(opcode, len(payload), final=final) + payload
+
+
+def frame_head(opcode: Opcode, length: int, *, final: bool = True) -> bytes:
+    """What comes before that many bytes."""
     first = (0x80 if final else 0) | opcode
-    length = len(payload)
     if length < 126:
-        return struct.pack("!BB", first, length) + payload
+        return struct.pack("!BB", first, length)
     if length < 65536:
-        return struct.pack("!BBH", first, 126, length) + payload
-    return struct.pack("!BBQ", first, 127, length) + payload
+        return struct.pack("!BBH", first, 126, length)
+    return struct.pack("!BBQ", first, 127, length)
 
 
 def text_frame(text: str) -> bytes:
@@ -170,3 +188,9 @@ def read_object(text: str) -> dict[str, Any]:
     except (ValueError, RecursionError):
         return {}
     return request if isinstance(request, dict) else {}
+
+
+def rfc3339(micros: int) -> str:
+    """UTC with six decimals."""
+    moment = _EPOCH + timedelta(microseconds=micros)
+    return moment.strftime("%Y-%m-%dT%H:%M:%S.%fZ")
