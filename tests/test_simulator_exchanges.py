@@ -2,6 +2,7 @@
 
 import http.client
 import json
+import re
 import subprocess
 import sys
 import threading
@@ -679,6 +680,52 @@ def test_waiting_ends_when_the_exchanges_number_is_reached(simulator: Simulator)
     timer.start()
     assert simulator.wait(exchange="binance", rest_calls=calls + 1)["rest_calls"]["depth"] >= 1
     timer.join()
+
+
+@pytest.mark.parametrize("exchange", BOTH)
+def test_a_null_trade_follows_each_good_trade(simulator: Simulator, exchange: str) -> None:
+    with joined(simulator, exchange) as client:
+        client.subscribe_to_trades()
+        client.find(is_ack)
+        simulator.fault("null_trade", exchange=exchange)
+        number = simulator.exchange_trade(exchange, "BTCUSDT", "118000")["trade_id"]
+        texts = client.text() + (client.text() if exchange == "binance" else "")
+    told = re.findall(r'"(?:i|t)":"?(\w+)', texts)
+    assert told == [str(number), "null"]
+
+
+def test_microseconds_have_three_digits_more(simulator: Simulator, binance: Client) -> None:
+    binance.subscribe_to_trades()
+    binance.find(is_ack)
+    simulator.fault("microseconds", exchange="binance")
+    trade = simulator.exchange_trade("binance", "BTCUSDT", "118000")
+    assert binance.find(is_trade)["data"]["T"] == round(trade["time"] * 1000) * 1000
+
+
+def test_lost_trades_leave_holes_in_the_ids(simulator: Simulator, binance: Client) -> None:
+    binance.subscribe_to_trades()
+    binance.find(is_ack)
+    simulator.fault("lost_trades", every=3)
+    sent = [simulator.exchange_trade("binance", "BTCUSDT", "118000")["trade_id"] for _ in range(6)]
+    got = [binance.trade_ids()[0] for _ in range(4)]
+    assert set(got) < set(sent)
+    assert simulator.exchange_trades("binance", "BTCUSDT")["last"] == sent[-1]
+
+
+@pytest.mark.parametrize("exchange", BOTH)
+def test_a_deaf_book_is_silent_while_another_moves(simulator: Simulator, exchange: str) -> None:
+    books = {
+        symbol: f"orderbook.50.{symbol}" if exchange == "bybit" else f"{symbol.lower()}@depth@100ms"
+        for symbol in ("BTCUSDT", "ETHUSDT")
+    }
+    with joined(simulator, exchange) as client:
+        simulator.fault("deaf_book", symbol="BTCUSDT")
+        client.subscribe(*books.values())
+        client.find(is_ack)
+        for symbol in books:
+            simulator.change_book(exchange, symbol, updates=5)
+        text = client.text()
+        assert books["ETHUSDT"] in text
 
 
 def test_every_fault_of_these_exchanges_has_a_test_that_names_it() -> None:

@@ -13,7 +13,7 @@ from tests.simulator.order_book import Level
 from tests.simulator.switches import Arguments
 from tests.simulator.venue_connection import Terms, VenueConnection
 from tests.simulator.venue_dialect import Message, VenueDialect
-from tests.simulator.venue_faults import Topic, VenueFaults
+from tests.simulator.venue_faults import Numbered, Topic, VenueFaults
 from tests.simulator.venue_market import Listing, Print, VenueMarket
 from tests.simulator.wire import Request, send_reply, text_frame
 
@@ -31,6 +31,7 @@ class Venue(Links[VenueConnection]):
         self._skipped: dict[str, int] = {}
         self._numbers = count(1)
         self._events = count()
+        self._published = count(1)
         self._choice = random.Random(market.venue)
 
     @property
@@ -75,7 +76,10 @@ class Venue(Links[VenueConnection]):
 
     def publish(self, event: Sequence[Print]) -> None:
         """Sends one match event that is on the tape already."""
-        topic, texts = self.dialect.trades(event)
+        topic, good = self.dialect.trades(event)
+        if self.faults.any(venue_faults.loses, Numbered(next(self._published), topic)):
+            return
+        texts = self.faults.fold(venue_faults.texts, good)
         copies = 1 + sum(self.faults.ask(venue_faults.trade_copies, topic))
         with self.lock:
             content = b"".join(map(text_frame, texts)) * copies
@@ -171,8 +175,9 @@ class Venue(Links[VenueConnection]):
             connection.deliver(text_frame(text))
 
     def _send_book(self, messages: Iterable[Message]) -> None:
-        for topic, text in messages:
-            self._deliver(topic, text_frame(text), 1)
+        for topic, good in messages:
+            for text in self.faults.fold(venue_faults.texts, [good]):
+                self._deliver(topic, text_frame(text), 1)
 
     def _deliver(self, topic: Topic, content: bytes, frames: int) -> None:
         with self.lock:

@@ -1,5 +1,6 @@
 """The faults of Bybit and Binance: one function each, as Kraken's. `exchange` limits any of them to one venue."""
 
+import re
 import threading
 from dataclasses import dataclass
 from typing import Any, Protocol
@@ -10,6 +11,7 @@ from tests.simulator.wire import Reply, Request, json_reply
 SHARED = ("exchange",)
 
 _never = threading.Event()
+_MILLISECONDS = re.compile(r'(?<="[TE]":)\d{13}(?!\d)|(?<="ts":)\d{13}(?!\d)|(?<="cts":)\d{13}(?!\d)')
 _RESTRICTED = (
     "Service unavailable from a restricted location according to 'b. Eligibility' in "
     "https://www.binance.com/en/terms. Please contact customer service if you believe you received this message in error."
@@ -24,6 +26,18 @@ class Topic:
     channel: str
     symbol: str
     exists: bool = True
+
+    @property
+    def is_book(self) -> bool:
+        return self.channel.startswith(("depth", "orderbook"))
+
+
+@dataclass(frozen=True, slots=True)
+class Numbered:
+    """The trade event of that number, counted from 1 over all symbols of the venue."""
+
+    number: int
+    topic: Topic
 
 
 class Cuttable(Protocol):
@@ -53,6 +67,8 @@ stream_passes: Question[bool] = Question(shared=SHARED)
 hides_symbol: Question[bool] = Question(shared=SHARED)
 hides_pong: Question[bool] = Question(shared=SHARED)
 adds_block: Question[bool] = Question(shared=SHARED)
+texts: Question[list[str]] = Question(shared=SHARED)
+loses: Question[bool] = Question(shared=SHARED)
 trade_copies: Question[int] = Question(shared=SHARED)
 trade_delay: Question[float] = Question(shared=SHARED)
 rest_answer: Question[Reply | None] = Question(shared=SHARED)
@@ -67,6 +83,8 @@ QUESTIONS: tuple[Question[Any], ...] = (
     hides_symbol,
     hides_pong,
     adds_block,
+    texts,
+    loses,
     trade_copies,
     trade_delay,
     rest_answer,
@@ -105,6 +123,38 @@ def data_before_ack(asked: str, seconds: float = 1.0) -> float:
 def silent_stream(topic: Topic, symbol: str | None = None, channel: str | None = None) -> bool:
     """The streams of that symbol (of that channel) are acknowledged and stay silent; without either, all are."""
     return symbol not in (None, topic.symbol) or channel not in (None, topic.channel)
+
+
+@stream_passes
+def deaf_book(topic: Topic, symbol: str | None = None) -> bool:
+    """The book (of the symbol) is acknowledged and has no updates; its trades and the other books go on."""
+    return not topic.is_book or symbol not in (None, topic.symbol)
+
+
+@texts
+def null_trade(messages: list[str], symbol: str | None = None) -> list[str]:
+    """After each good trade (of the symbol) comes a row (Bybit) or a message (Binance) whose id is null."""
+    named = r"\w+" if symbol is None else symbol
+    row = re.compile(r'\{"i":"\d+"([^{}]*"s":"' + named + r'"[^{}]*\})')
+    with_rows = [row.sub(r'\g<0>,{"i":null\1', text) for text in messages]
+    event = re.compile(r'("e":"trade"[^{}]*"s":"' + named + r'"[^{}]*"t":)\d+')
+    return [
+        each
+        for text in with_rows
+        for each in ([text, event.sub(r"\1null", text)] if event.search(text) else [text])
+    ]
+
+
+@texts
+def microseconds(messages: list[str]) -> list[str]:
+    """Times are in microseconds, as Binance sends them to those who ask for it."""
+    return [_MILLISECONDS.sub(r"\g<0>000", text) for text in messages]
+
+
+@loses
+def lost_trades(event: Numbered, every: int = 3, symbol: str | None = None) -> bool:
+    """Every so many trade events get lost on their way: their ids are missing."""
+    return event.number % every == 0 and symbol in (None, event.topic.symbol)
 
 
 @hides_symbol
