@@ -1,9 +1,11 @@
-"""Last traded prices inside any Python program: no gunicorn, no Flask; greenlets or threads."""
+"""Last traded prices inside any Python program: no gunicorn, no Flask; greenlets or threads, forked or not."""
 
+import os
 from collections.abc import Mapping, Sequence
 from decimal import Decimal
 from threading import Lock
 from types import TracebackType
+from weakref import WeakSet
 
 from ltp_service.clock import Clock, SystemClock
 from ltp_service.collectors.manager import CollectorManager
@@ -29,7 +31,8 @@ _Answer = tuple[Mapping[Pair, Price], float, Decimal]
 class LastPrices:
     """`LastPrices(pairs=["BTC/USD"]).get_current_price("XXBTZUSD")`. Safe from any thread.
 
-    The feed starts at the first question. Settings come from the environment, as for the service.
+    The feed starts at the first question. Settings come from the environment, as for the service. A process that was
+    forked from this one begins anew: its first question starts a feed of its own.
     """
 
     def __init__(
@@ -47,6 +50,12 @@ class LastPrices:
         )
         self._clock: Clock = SystemClock()
         self._monotonic = self._clock.monotonic
+        self._closed = False
+        self._begin()
+        _living.add(self)
+
+    def _begin(self) -> None:
+        """Everything that belongs to one process, with nothing started."""
         line = open_line_if_asked(self._config, self._clock)
         self._parts: PriceParts = wire_prices(
             self._config, self._clock, Observer(), sharing=Sharing(line) if line else None
@@ -56,8 +65,14 @@ class LastPrices:
         self._names: dict[str, Pair] = {}
         self._answers: dict[str, _Answer] = {}
         self._started = False
-        self._closed = False
         self._lock = Lock()
+
+    def _begin_in_child(self) -> None:
+        # Threads stay behind in the parent, greenlets come along; the connection is the parent's in both cases.
+        self._manager.abandon()
+        if self._parts.kraken is not None:
+            self._parts.kraken.abandon()
+        self._begin()
 
     def get_current_price(self, pair: str) -> Decimal:
         """The last traded price in quote currency per base unit, in any usual spelling of the pair.
@@ -133,3 +148,14 @@ def _refusal(quote: Quote, ttl: float) -> PriceUnavailable:
     return PriceStale(
         f"{quote.pair}: the last evidence is {quote.verdict.age:.0f} s old, more than {ttl:g} s"
     )
+
+
+_living: "WeakSet[LastPrices]" = WeakSet()
+
+
+def _begin_in_child() -> None:
+    for prices in list(_living):
+        prices._begin_in_child()  # noqa: SLF001 - of this module
+
+
+os.register_at_fork(after_in_child=_begin_in_child)

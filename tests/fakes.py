@@ -114,6 +114,9 @@ class ScriptedConnection:
     def close(self) -> None:
         self.closed = True
 
+    def abandon(self) -> None:
+        self.closed = True
+
 
 class ScriptedStop(threading.Event):
     """An order to stop whose waits take no time: they are remembered, and the clock goes on."""

@@ -91,6 +91,12 @@ class Collector(Hooks):
             self.problem(self._clock.monotonic()),
         )
 
+    def abandon(self) -> None:
+        """In a forked process: lets go of the connection, which is the parent's, without ending it."""
+        connection, self._connection = self._connection, None
+        if connection is not None:
+            connection.abandon()
+
     def is_connected(self) -> bool:
         """Whether there is a connection now."""
         return self._connection is not None

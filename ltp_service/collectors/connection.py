@@ -49,6 +49,9 @@ class Connection(Protocol):
     def close(self) -> None:
         """Ends it at once; never raises."""
 
+    def abandon(self) -> None:
+        """Closes this process's copy of a connection that another one goes on with; never raises."""
+
 
 class WebSocketConnection:
     """A client connection over websocket-client, from its first frame on."""
@@ -95,6 +98,10 @@ class WebSocketConnection:
 
     def take_received(self) -> list[str]:
         return [] if self._parts else self._socket.frame_buffer.take_whole_texts()
+
+    def abandon(self) -> None:
+        # This only closes. `abort` would tell the other side, and that would be the end for the other process, too.
+        self._socket.shutdown()  # type: ignore[no-untyped-call]
 
     def close(self) -> None:
         self._socket.abort()  # type: ignore[no-untyped-call]

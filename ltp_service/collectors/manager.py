@@ -8,7 +8,7 @@ from typing import Protocol
 
 import msgspec
 
-from ltp_service.collectors.spawn import Task, spawn
+from ltp_service.collectors.spawn import Task, abandon, spawn
 
 log = logging.getLogger(__name__)
 
@@ -75,6 +75,12 @@ class CollectorManager:
             "stopped %d runner(s); still running: %s", len(self._tasks) - len(left), ", ".join(left) or "none"
         )
         return not left
+
+    def abandon(self) -> None:
+        """In a forked process: what runs belongs to the parent, and nothing of it goes on here."""
+        for task in self._tasks.values():
+            abandon(task)
+        self._tasks = {}
 
     def states(self) -> list[RunnerState]:
         """One still picture per runner."""

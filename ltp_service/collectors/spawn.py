@@ -31,6 +31,9 @@ class _Greenlet:
     def is_alive(self) -> bool:
         return not self._greenlet.dead
 
+    def kill(self) -> None:
+        self._greenlet.kill(block=False)
+
 
 def spawn(function: Callable[[], None], name: str) -> Task:
     """Starts `function`, which must not raise, and returns what to join.
@@ -43,6 +46,12 @@ def spawn(function: Callable[[], None], name: str) -> Task:
     thread = Thread(target=_run_hub, args=(function,), name=name, daemon=True)
     thread.start()
     return thread
+
+
+def abandon(task: Task) -> None:
+    """In a forked process: ends the copy of a greenlet, before it runs again. Of a thread there is no copy."""
+    if isinstance(task, _Greenlet):
+        task.kill()
 
 
 def socket_rounds() -> Callable[[], int] | None:
