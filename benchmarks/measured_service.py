@@ -1,7 +1,7 @@
 """The service with a stopwatch at its price store: `GET /benchmark/ticks` tells how late ticks were taken in.
 
 The answer covers the time since the previous one: {"ticks", "p50", "p99"} in seconds, from the exchange's time of
-the trade to the end of its storing."""
+the trade or of the ticker to the end of its storing."""
 
 import time
 from array import array
@@ -23,8 +23,8 @@ def _time(store: Store) -> None:
 
     def timed(tick: Tick) -> Outcome:
         outcome = put(tick)
-        if tick.traded_at is not None:
-            _delays.append(time.time() - tick.traded_at)
+        if told_at := tick.traded_at or tick.told_at:
+            _delays.append(time.time() - told_at)
         return outcome
 
     store.put = timed  # type: ignore[method-assign]
