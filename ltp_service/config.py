@@ -20,7 +20,7 @@ from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, Settings
 
 from ltp_service.errors import ConfigError
 from ltp_service.pairs import read_pair
-from ltp_service.setting_layers import Layer, nearest, read_files
+from ltp_service.setting_layers import Layer, advice, is_one_edit_away, read_files
 from ltp_service.setting_types import (
     AdminKey,
     BindHost,
@@ -185,13 +185,35 @@ def keep_or_load_config(*checks: Callable[[Config], Sequence[str]]) -> Config:
 
 
 def unknown_names(environ: Mapping[str, str]) -> list[str]:
-    """One warning for each variable that looks like one of ours and is not; their values are never shown."""
+    """One warning for each variable that seems to be meant for us and is not a setting; values are never shown."""
     known = [field.upper() for field in Config.model_fields]
     return [
-        f"{name} is not a setting and has no effect; the nearest one is {nearest(name.upper(), known)}"
+        f"{name} is not a setting and has no effect; {_advice(name, known)}"
         for name in sorted(environ)
-        if name.upper().startswith(WATCHED_PREFIXES) and name not in known
+        if name not in known
+        and not _OF_A_PLATFORM.search(f"{name}={environ[name]}")
+        and _is_meant_for_us(name.upper(), known)
     ]
+
+
+_FORMER_NAMES = {"BUSINESS_SUPPORTED_PAIRS": "SUPPORTED_PAIRS"}
+"""Of a service that this one replaces."""
+
+_OF_A_PLATFORM = re.compile(r"_SERVICE_(HOST|PORT)(_\w+)?=|_PORT_\d+_(TCP|UDP)(_\w+)?=|_PORT=(tcp|udp)://")
+"""What Kubernetes and Docker set in a container beside a service called, say, redis."""
+
+
+def _is_meant_for_us(name: str, known: Iterable[str]) -> bool:
+    return (
+        name in _FORMER_NAMES
+        or name.startswith(WATCHED_PREFIXES)
+        or any(name == each or is_one_edit_away(name, each) for each in known)
+    )
+
+
+def _advice(name: str, known: Iterable[str]) -> str:
+    former = _FORMER_NAMES.get(name.upper())
+    return f"it is called {former} here" if former else advice(name, known)
 
 
 def _problem(details: ErrorDetails, layers: Iterable[Layer]) -> str:

@@ -35,9 +35,31 @@ class Layer(PydanticBaseSettingsSource):
         return dict(self.texts)
 
 
-def nearest(name: str, known: Iterable[str]) -> str:
-    """The known name that `name` may have been meant to be."""
-    return get_close_matches(name, known, n=1, cutoff=0.0)[0]
+def is_one_edit_away(name: str, other: str) -> bool:
+    """Whether one letter too many, too few or another one, or two in the wrong order, make the difference."""
+    if name == other:
+        return False
+    same = next(
+        (place for place, (a, b) in enumerate(zip(name, other, strict=False)) if a != b),
+        min(len(name), len(other)),
+    )
+    rest, right = name[same:], other[same:]
+    swapped = rest[:2] == right[1::-1] and rest[2:] == right[2:]
+    return swapped or rest[1:] == right[1:] or rest[1:] == right or rest == right[1:]
+
+
+def advice(name: str, known: Iterable[str]) -> str:
+    """What to write in place of `name`, or which settings there are of its kind; the case does not count."""
+    names = {each.lower(): each for each in known}
+    lower = name.lower()
+    near = [each for each in names if each == lower or is_one_edit_away(lower, each)]
+    # Of those that begin with another word none was meant.
+    kind = [each for each in names if each.partition("_")[0] == lower.partition("_")[0]]
+    if found := near or get_close_matches(lower, kind, n=1, cutoff=0.7):
+        return f"the nearest one is {names[found[0]]}"
+    if kind:
+        return f"those that begin so are {', '.join(names[each] for each in kind)}"
+    return "README.md lists all"
 
 
 def read_files(
@@ -89,7 +111,7 @@ def _value(known: Fields, field: str, node: yaml.Node) -> Text:
     if field == "environment":
         raise ValueError("only the environment variable ENVIRONMENT says which file is read")
     if field not in known:
-        raise ValueError(f"not a setting; the nearest one is {nearest(field.lower(), known)}")
+        raise ValueError(f"not a setting; {advice(field, known)}")
     if isinstance(node, yaml.SequenceNode) and get_origin(known[field].annotation) is tuple:
         return tuple(_scalar(item) for item in node.value)
     return _scalar(node)

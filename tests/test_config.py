@@ -367,6 +367,11 @@ def test_yaml_values_are_read_as_text(write: Write, text: str, field: str, value
         ("port: 1\nhost: a\nport: 1", "config.yaml:port: given twice (line 3)"),
         ("cach_ttl: 30s", "config.yaml:cach_ttl: not a setting; the nearest one is cache_ttl (line 1)"),
         ("PORT: 80", "config.yaml:PORT: not a setting; the nearest one is port (line 1)"),
+        (
+            "auth_paths_open: x",
+            "config.yaml:auth_paths_open: not a setting; those that begin so are auth_api_key,",
+        ),
+        ("zzz: x", "config.yaml:zzz: not a setting; README.md lists all (line 1)"),
         ("<<: {port: 1}", "config.yaml:<<: not a setting"),
         ("[port]: 1", "config.yaml:?: not a setting"),
         ("environment: production", "config.yaml:environment: only the environment variable ENVIRONMENT"),
@@ -411,6 +416,50 @@ def test_a_misspelt_variable_is_named_with_the_nearest_known_one() -> None:
         "KRAKEN_TIMOUT is not a setting and has no effect; the nearest one is KRAKEN_TIMEOUT",
         "cache_ttl is not a setting and has no effect; the nearest one is CACHE_TTL",
     ]
+
+
+@pytest.mark.parametrize("field", Config.model_fields)
+def test_every_variable_one_edit_away_is_named_with_the_right_one(field: str) -> None:
+    name = field.upper()
+    middle = len(name) // 2
+    typed = [
+        name[:middle] + name[middle + 1 :],
+        name[:middle] + "Q" + name[middle:],
+        name[:middle] + "Q" + name[middle + 1 :],
+        name[1] + name[0] + name[2:],
+        f"{name}S",
+        name.lower(),
+    ]
+    for wrong in typed:
+        (warning,) = unknown_names({wrong: "secret"})
+        assert warning == f"{wrong} is not a setting and has no effect; the nearest one is {name}"
+
+
+def test_the_name_that_another_service_had_for_a_setting_is_known() -> None:
+    (warning,) = unknown_names({"BUSINESS_SUPPORTED_PAIRS": "BTC/USD"})
+    assert warning.endswith("has no effect; it is called SUPPORTED_PAIRS here")
+
+
+def test_a_port_of_redis_by_itself_is_a_mistake() -> None:
+    (warning,) = unknown_names({"REDIS_PORT": "6379"})
+    assert "REDIS_ADDR" in warning
+
+
+def test_a_name_that_is_like_none_is_answered_with_those_of_its_kind() -> None:
+    (warning,) = unknown_names({"AUTH_UNAUTH_PATHS": "/health"})
+    assert warning.endswith("those that begin so are AUTH_API_KEY, AUTH_KEY_TTL, AUTH_ENABLED")
+
+
+@pytest.mark.parametrize(
+    "name",
+    "PATH HOME HOSTNAME USER LOGNAME SHELL PWD OLDPWD TERM LANG LC_ALL TZ SHLVL MAIL EDITOR DISPLAY XDG_RUNTIME_DIR"
+    " VIRTUAL_ENV PYTHONPATH PYTHONUNBUFFERED GUNICORN_CMD_ARGS PROMETHEUS_MULTIPROC_DIR INVOCATION_ID JOURNAL_STREAM"
+    " POSTGRES_USER POSTGRES_PASSWORD POSTGRES_DB DATABASE_URL KUBERNETES_SERVICE_HOST KUBERNETES_PORT"
+    " REDIS_SERVICE_HOST REDIS_SERVICE_PORT REDIS_PORT REDIS_PORT_6379_TCP REDIS_PORT_6379_TCP_ADDR"
+    " REDIS_SERVICE_PORT_TLS http_proxy HTTPS_PROXY no_proxy SSL_CERT_FILE GRAFANA_PASSWORD HTTP_PORT CI COLUMNS".split(),
+)
+def test_what_others_set_is_no_warning(name: str) -> None:
+    assert unknown_names({name: "tcp://10.0.0.1:6379"}) == []
 
 
 @pytest.mark.parametrize("prefix", ["KRAKEN", "CACHE", "REDIS", "RATE_LIMIT", "AUTH", "LOG", "CORS"])
