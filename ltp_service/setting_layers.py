@@ -54,11 +54,12 @@ def advice(name: str, known: Iterable[str]) -> str:
     lower = name.lower()
     near = [each for each in names if each == lower or is_one_edit_away(lower, each)]
     # Of those that begin with another word none was meant.
-    kind = [each for each in names if each.partition("_")[0] == lower.partition("_")[0]]
-    if found := near or get_close_matches(lower, kind, n=1, cutoff=0.7):
+    first, _, rest = lower.partition("_")
+    kind = {other: each for each in names for begin, _, other in [each.partition("_")] if begin == first}
+    if found := near or [kind[each] for each in get_close_matches(rest, kind, n=1, cutoff=0.6)]:
         return f"the nearest one is {names[found[0]]}"
     if kind:
-        return f"those that begin so are {', '.join(names[each] for each in kind)}"
+        return f"those that begin so are {', '.join(names[each] for each in kind.values())}"
     return "README.md lists all"
 
 
