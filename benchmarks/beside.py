@@ -5,6 +5,7 @@ import sys
 import tempfile
 from collections.abc import Sequence
 from contextlib import ExitStack
+from itertools import product
 from pathlib import Path
 from statistics import median
 
@@ -30,6 +31,9 @@ PATHS = {
     "status": "/api/v1/status",
     "health": "/health",
 }
+
+ONE_BY_ONE = 400
+"""Frames per second that come so slowly that each is read alone."""
 
 PAUSE = 0.003
 """Seconds between ticks."""
@@ -99,12 +103,16 @@ def _ticks(bench: Bench, checkouts: dict[str, Path]) -> Figures:
 
 def _frames(bench: Bench, checkouts: dict[str, Path]) -> Figures:
     figures: Figures = {}
-    for protocol in ("v1", "v2"):
+    ways = {"one by one": ONE_BY_ONE, "in bursts": 0}
+    for protocol, (name, rate) in product(("v1", "v2"), ways.items()):
         taken: Sequence[list[float]] = [[], []]
         for _ in range(bench.scaled(7, 1)):
             for cpu, checkout in zip(taken, checkouts.values(), strict=True):
-                cpu.append(flood(bench, protocol, TARGETS["feed alone"], checkout).cpu_per_frame)
-        figures[f"Kraken {protocol}, CPU per frame"] = (median(taken[0]), median(taken[1]))
+                intake = flood(
+                    bench, protocol, TARGETS["feed alone"], checkout, rate=rate, seconds=bench.scaled(4, 1)
+                )
+                cpu.append(intake.cpu_per_frame)
+        figures[f"Kraken {protocol}, CPU per frame, {name}"] = (median(taken[0]), median(taken[1]))
     return figures
 
 

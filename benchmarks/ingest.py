@@ -62,8 +62,10 @@ def measure(bench: Bench) -> Table:
     return Table("Ticker frames taken in by one process", ("feed", "frames/s", "CPU µs/frame"), rows, aims)
 
 
-def flood(bench: Bench, protocol: str, target: Target, checkout: Path = PROJECT) -> Intake:
-    """One flood of tickers of one pair into the code of a checkout."""
+def flood(
+    bench: Bench, protocol: str, target: Target, checkout: Path = PROJECT, *, rate: int = 0, seconds: int = 0
+) -> Intake:
+    """One flood of tickers of one pair into the code of a checkout: as many as it takes, or `rate` per second."""
     with (
         simulated_exchange(bench) as exchange,
         target(bench, exchange, protocol, checkout) as (
@@ -72,11 +74,11 @@ def flood(bench: Bench, protocol: str, target: Target, checkout: Path = PROJECT)
         ),
     ):
         cpu_before, started = cpu_seconds(pid), time.monotonic()
-        frames = exchange.flood(PAIR, 0, bench.scaled(3, 1)) or 0
+        frames = exchange.flood(PAIR, rate, seconds or bench.scaled(3, 1)) or 0
         exchange.trade(PAIR, MARK)
         await_mark()
-        seconds, cpu = time.monotonic() - started, cpu_seconds(pid) - cpu_before
-    return Intake(frames / seconds, cpu / frames)
+        took, cpu = time.monotonic() - started, cpu_seconds(pid) - cpu_before
+    return Intake(frames / took, cpu / frames)
 
 
 @contextmanager
