@@ -16,14 +16,16 @@ from ltp_service.fallback.kraken_answers import (
     THROTTLED,
     UNKNOWN_PAIR,
     Listings,
+    Told,
     Unusable,
-    read_last_trade,
     read_listings,
     read_result,
     read_system_status,
     read_tickers,
+    read_trades,
 )
 from ltp_service.fallback.pace import Pace
+from ltp_service.fallback.sequence import Detail, Trades
 from ltp_service.http_client import BODY_CAP, Answer, HttpClient
 from ltp_service.market import MarketStatus
 from ltp_service.observer import Observer
@@ -47,6 +49,9 @@ LISTINGS_AGAIN = 60.0
 UNKNOWN_AGAIN, FORGET_UNKNOWN = 5.0, 3600.0
 """Seconds after which an unknown pair is asked for again, doubling from the one to the other: an ailing exchange has
 refused pairs that it knows."""
+
+ROWS = "100"
+"""Newest trades asked for: enough to find among them what Ticker tells, of some seconds."""
 
 _RETRY_BASE, _RETRY_CAP = 0.25, 2.0
 """Seconds beyond the turn: full jitter over a bound that doubles from the one to the other."""
@@ -78,6 +83,8 @@ class RestAnswer(NamedTuple):
     """Pairs that REST does not know."""
     asked: frozenset[Pair] = frozenset()
     """Those about which there is an answer: one call may not have room for all."""
+    details: Mapping[Pair, Detail] = {}
+    """What orders the answers about a pair."""
 
 
 class _Blame(NamedTuple):
@@ -134,34 +141,39 @@ class KrakenRest:
         deadline = self._deadline(budget)
         wanted = list(dict.fromkeys(pairs))
         pending = self._fitting(wanted)
-        ticks: list[Tick] = []
+        told: list[Told] = []
         asked: set[Pair] = set()
         while pending:
             batch = self._batch(pending)
             try:
-                ticks += self._tickers(batch, deadline)
+                told += self._tickers(batch, deadline)
                 asked.update(batch)
             except ExchangeError as error:
                 if not self._knows_better(error, batch, deadline):
-                    if ticks:
+                    if told:
                         break
                     raise
             pending = [pair for pair in pending if pair not in asked and not self._is_unknown(pair)]
-        return RestAnswer(ticks, frozenset(filter(self._is_unknown, wanted)), frozenset(asked))
+        return RestAnswer(
+            [each.tick for each in told],
+            frozenset(filter(self._is_unknown, wanted)),
+            frozenset(asked),
+            {each.tick.pair: each.detail for each in told},
+        )
 
-    def trades(self, pair: Pair) -> Tick | None:
-        """The newest trade of a pair with its exchange time and id; None where there never was one.
+    def trades(self, pair: Pair) -> Trades | None:
+        """The newest trades of a pair, the very newest with its time and id; None where there never was one.
 
         Raises ExchangeError.
         """
         deadline = self._deadline()
 
-        def read(result: msgspec.Raw, as_of: float) -> Tick | None:
-            return read_last_trade(result, pair, self._listings, as_of)
+        def read(result: msgspec.Raw, as_of: float) -> Trades | None:
+            return read_trades(result, pair, self._listings, as_of)
 
         symbol = self._symbol(pair)
         try:
-            return self._ask(_Request("Trades", {"pair": symbol, "count": "1"}, deadline), read)
+            return self._ask(_Request("Trades", {"pair": symbol, "count": ROWS}, deadline), read)
         except Rejected as refusal:
             if refusal.reason == UNKNOWN_PAIR:
                 self._look_up([pair], deadline)
@@ -238,10 +250,10 @@ class KrakenRest:
         listed = self._listings.symbols.get(pair) if self._listings else None
         return listed or kraken_rest_symbol(pair)
 
-    def _tickers(self, pairs: Sequence[Pair], deadline: float) -> list[Tick]:
+    def _tickers(self, pairs: Sequence[Pair], deadline: float) -> list[Told]:
         params = {"pair": ",".join(map(self._symbol, pairs))}
 
-        def read(result: msgspec.Raw, as_of: float) -> list[Tick | Unusable]:
+        def read(result: msgspec.Raw, as_of: float) -> list[Told | Unusable]:
             return list(read_tickers(result, pairs, self._listings, as_of))
 
         found = self._ask(_Request("Ticker", params, deadline), read)
@@ -251,8 +263,8 @@ class KrakenRest:
             if isinstance(each, Unusable):
                 self._observer.frame_refused(REST, each.reason)
             else:
-                self._blamed.pop(each.pair, None)
-        return [each for each in found if isinstance(each, Tick)]
+                self._blamed.pop(each.tick.pair, None)
+        return [each for each in found if isinstance(each, Told)]
 
     # One question: tries, time budget, breaker.
 

@@ -5,13 +5,15 @@ get-system-status) and docs.kraken.com/api/docs/guides/spot-errors
 """
 
 import re
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from decimal import Decimal
 from typing import NamedTuple, TypeVar
 
 import msgspec
 
 from ltp_service.decimals import read_price
 from ltp_service.errors import BadFrame, ExchangeError, InvalidParameter, Rejected, Unreachable
+from ltp_service.fallback.sequence import NOTHING, Detail, Progress, Row, Trades
 from ltp_service.http_client import Answer
 from ltp_service.market import MarketStatus, market_status
 from ltp_service.pairs import Pair, kraken_rest_symbol, read_pair
@@ -66,6 +68,13 @@ class Unusable(NamedTuple):
     reason: str
 
 
+class Told(NamedTuple):
+    """One pair's part of an answer of Ticker. The tick has no exchange time."""
+
+    tick: Tick
+    detail: Detail
+
+
 class _Envelope(msgspec.Struct):
     error: list[str] = []
     result: msgspec.Raw = msgspec.Raw(b"null")
@@ -74,6 +83,10 @@ class _Envelope(msgspec.Struct):
 class _Ticker(msgspec.Struct):
     c: list[str]
     """Last trade: price, volume."""
+    t: msgspec.Raw = msgspec.Raw(b"null")
+    """Number of trades: today, last 24 hours."""
+    v: msgspec.Raw = msgspec.Raw(b"null")
+    """Volume: today, last 24 hours."""
 
 
 class _Listing(msgspec.Struct):
@@ -85,12 +98,16 @@ class _SystemStatus(msgspec.Struct):
     status: str | None = None
 
 
+_VOLUME = re.compile(r"[0-9]{1,20}(\.[0-9]{1,20})?")
+
 _ENVELOPE = msgspec.json.Decoder(_Envelope)
 _BY_KEY = msgspec.json.Decoder(dict[str, msgspec.Raw])
+_COUNTS = msgspec.json.Decoder(list[int])
+_VOLUMES = msgspec.json.Decoder(list[str])
 _TICKER = msgspec.json.Decoder(_Ticker)
 _LISTINGS = msgspec.json.Decoder(dict[str, _Listing])
 _ROWS = msgspec.json.Decoder(list[list[msgspec.Raw]])
-_PRICE = msgspec.json.Decoder(str)
+_TEXT = msgspec.json.Decoder(str)
 _TIME: msgspec.json.Decoder[float] = msgspec.json.Decoder(float)
 _TRADE_ID = msgspec.json.Decoder(int)
 _SYSTEM_STATUS = msgspec.json.Decoder(_SystemStatus)
@@ -151,8 +168,8 @@ def _decoded(decoder: msgspec.json.Decoder[Decoded], text: bytes | msgspec.Raw) 
 
 def read_tickers(
     result: msgspec.Raw, asked: Iterable[Pair], listings: Listings | None, as_of: float
-) -> Iterator[Tick | Unusable]:
-    """One tick for each pair asked for, or why there is none. Raises BadFrame when nothing can be read.
+) -> Iterator[Told | Unusable]:
+    """The last trade of each pair asked for, or why there is none. Raises BadFrame when nothing can be read.
 
     `as_of` is the latest monotonic moment of which the answer surely is evidence.
     """
@@ -160,23 +177,58 @@ def read_tickers(
     for key, ticker in _decoded(_BY_KEY, result).items():
         try:
             pair = _pair_of(key, pairs, listings)
-            last_trade = _decoded(_TICKER, ticker).c
-            if not last_trade:
+            entry = _decoded(_TICKER, ticker)
+            if not entry.c:
                 raise BadFrame(f"{key}: no last trade", reason="missing")
-            yield _tick(pair, last_trade[0], as_of)
+            yield Told(_tick(pair, entry.c[0], as_of), _detail(entry))
         except BadFrame as error:
             yield Unusable(key, error.reason)
 
 
-def read_last_trade(result: msgspec.Raw, pair: Pair, listings: Listings | None, as_of: float) -> Tick | None:
-    """The newest of the trades in an answer of Trades, with its time and id; None where there is none."""
+def _detail(entry: _Ticker) -> Detail:
+    """What orders an answer among others; a price is a price without it."""
+    try:
+        last = _volume(entry.c[1])
+        return Detail(last, Progress(_COUNTS.decode(entry.t)[0], _volume(_VOLUMES.decode(entry.v)[0])))
+    except (msgspec.MsgspecError, BadFrame, IndexError):
+        return NOTHING
+
+
+def _volume(text: str) -> Decimal:
+    if not _VOLUME.fullmatch(text):
+        raise BadFrame(f"volume {text[:40]!r} is not a number", reason="malformed")
+    return Decimal(text)
+
+
+def read_trades(result: msgspec.Raw, pair: Pair, listings: Listings | None, as_of: float) -> Trades | None:
+    """The newest trades in an answer of Trades, the very newest with its time and id; None where there are none."""
     rows: list[list[msgspec.Raw]] = []
     for key, trades in _decoded(_BY_KEY, result).items():
         if key != "last" and _pair_of(key, [pair], listings) == pair:
             rows = _decoded(_ROWS, trades)
-    if not rows:
+    told: list[_Trade] = []
+    for row in rows:
+        try:
+            told.append(_trade(row, pair))
+        except BadFrame as error:
+            if row is rows[-1] and not told:
+                raise error from None
+    if not told:
         return None
-    row = rows[-1]
+    told.sort(key=lambda trade: (trade.traded_at, trade.trade_id or 0))
+    newest = told[-1]
+    tick = _tick(pair, newest.price, as_of, newest.traded_at, newest.trade_id)
+    return Trades(tick, tuple(trade.row for trade in told))
+
+
+class _Trade(NamedTuple):
+    price: str
+    row: Row
+    traded_at: float
+    trade_id: int | None
+
+
+def _trade(row: Sequence[msgspec.Raw], pair: Pair) -> _Trade:
     if len(row) < 3:
         raise BadFrame(f"{pair}: a trade of {len(row)} fields", reason="malformed")
     seconds: float = _decoded(_TIME, row[2])
@@ -184,8 +236,9 @@ def read_last_trade(result: msgspec.Raw, pair: Pair, listings: Listings | None, 
     traded_at = round(seconds, 6)
     if not traded_at > _EARLIEST:
         raise BadFrame(f"{pair}: a trade of unix time {traded_at}", reason="time")
+    price = _decoded(_TEXT, row[0])
     trade_id = _decoded(_TRADE_ID, row[6]) if len(row) > 6 else None
-    return _tick(pair, _decoded(_PRICE, row[0]), as_of, traded_at, trade_id)
+    return _Trade(price, Row(read_price(price), _volume(_decoded(_TEXT, row[1]))), traded_at, trade_id)
 
 
 def _tick(

@@ -36,8 +36,8 @@ HEARTBEAT = 1.5
 LINK_DOWN = 0.5
 """Seconds without a connection after which the feed counts as gone; most reconnections take less."""
 
-UNSETTLED = 5.0
-"""Seconds after which a doubt that could not be settled is tried again: other pairs' turns come between."""
+UNSETTLED = 2.0
+"""Seconds after which a question about a doubt that failed is asked again: other pairs' turns come between."""
 
 HALTED_AGAIN, STATUS_AGAIN = 3.0, 30.0
 """Seconds between two questions whether the exchange is matching: while it was not, and without a feed to tell."""
@@ -149,12 +149,14 @@ class Poll:
             self._doubts.excuse()
         if now < self._next_call:
             return
-        if late and now >= self._next_poll:
+        doubtful = self._doubts.unsettled(self._store.all()) if now >= self._next_settlement else []
+        # A doubt is asked about first, and no poll waits for longer than for another one.
+        if late and now >= self._next_poll + (INTERVAL if doubtful else 0.0):
             self._next_poll = now + self._interval()
             self._poll(late, now, in_step=False)
         elif now >= self._status_due_at():
             self._ask_status(now)
-        elif now >= self._next_settlement and (doubtful := self._doubts.unsettled(self._store.all())):
+        elif doubtful:
             self._settle(doubtful[0], late, now)
         elif self._is_watched() and (
             due := self._probe.due([pair for pair in self._pairs if pair not in late], now)
@@ -203,7 +205,7 @@ class Poll:
         # Whether the market is open at all is asked first while prices are fresh still. After a long silence
         # they are not.
         newest = max(feed.delivered_at(pair) or 0.0 for pair in self._pairs)
-        self._next_poll = now + INTERVAL if now - newest < INTERVAL else now
+        self._next_poll = now + DISTANCE if now - newest < INTERVAL else now
         self._status_asked_at = None
 
     # One call each.

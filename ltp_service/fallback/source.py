@@ -1,13 +1,15 @@
 """Prices over REST, put into the store: one call at a time, whoever asks."""
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping
 from decimal import Decimal
+from math import inf
 from typing import Protocol
 
 import msgspec
 
 from ltp_service.clock import Clock
 from ltp_service.errors import ExchangeError
+from ltp_service.fallback.sequence import NOTHING, Detail, Sequence, Trades
 from ltp_service.fallback.single_flight import SingleFlight
 from ltp_service.market import MarketStatus
 from ltp_service.observer import Observer
@@ -34,15 +36,23 @@ class Answer(Protocol):
     def unknown(self) -> frozenset[Pair]:
         """Pairs that it does not know."""
 
+    @property
+    def asked(self) -> frozenset[Pair]:
+        """Pairs about which it is an answer."""
+
+    @property
+    def details(self) -> Mapping[Pair, Detail]:
+        """What orders the answers about a pair."""
+
 
 class Rest(Protocol):
     """The REST client, as far as it is used here. Everything raises ExchangeError."""
 
     def last_trades(self, pairs: Iterable[Pair], budget: float) -> Answer:
-        """All in one call; `budget` in seconds for everything."""
+        """Of the first of `pairs`, as many as one call has room for; `budget` in seconds for everything."""
 
-    def trades(self, pair: Pair) -> Tick | None:
-        """The newest trade with its exchange time."""
+    def trades(self, pair: Pair) -> Trades | None:
+        """The newest trades, the very newest with its exchange time."""
 
     def system_status(self) -> MarketStatus:
         """Whether the exchange matches orders."""
@@ -91,10 +101,12 @@ class RestSource:
         )
         self._wall_ahead = clock.wall() - clock.monotonic()
         self._doubts = doubts
+        self._sequence = Sequence()
+        self._asked_at: dict[Pair, float] = {}
         self.divergences: dict[Pair, Divergence] = {}
         self.unknown: frozenset[Pair] = frozenset()
 
-    def fetch(self, pairs: Sequence[Pair]) -> list[Tick]:
+    def fetch(self, pairs: Collection[Pair]) -> list[Tick]:
         """For a request: asks for the last trades of `pairs`, but for those just found to be unknown.
 
         Raises ExchangeError.
@@ -102,11 +114,11 @@ class RestSource:
         wanted = frozenset(pairs) - self.unknown
         return self._flight.get(wanted) if wanted else []
 
-    def poll(self, pairs: Sequence[Pair]) -> list[Tick]:
+    def poll(self, pairs: Collection[Pair]) -> list[Tick]:
         """For the background: asks for all of them. Raises ExchangeError."""
         return self._flight.get(frozenset(pairs))
 
-    def refresh(self, pairs: Sequence[Pair]) -> frozenset[Pair]:
+    def refresh(self, pairs: Collection[Pair]) -> frozenset[Pair]:
         """The pairs about which REST could be asked right now; none when it fails."""
         try:
             return frozenset(tick.pair for tick in self.poll(pairs))
@@ -116,11 +128,18 @@ class RestSource:
     def settle(self, pair: Pair) -> Outcome | None:
         """Asks for the newest trade with its exchange time, which decides. Raises ExchangeError."""
         self._doubts.asked(pair, self._clock.monotonic())
-        tick = self._rest.trades(pair)
-        self._doubts.settle(pair)
-        if tick is None or (tick.traded_at or 0.0) > self._latest():
+        trades = self._rest.trades(pair)
+        if trades is None or (trades.newest.traded_at or 0.0) > self._latest():
+            self._doubts.settle(pair)
             return None
-        return self._store.put(tick)
+        held = self._store.all().get(pair)
+        if self._sequence.is_overtaken(held, trades):
+            return "older"
+        self._doubts.settle(pair)
+        outcome = self._store.put(trades.newest)
+        if outcome == "newer":
+            self._sequence.apply_trades(trades, self._clock.monotonic())
+        return outcome
 
     def market_status(self) -> MarketStatus:
         """Asks whether the exchange is matching. Raises ExchangeError."""
@@ -131,16 +150,50 @@ class RestSource:
         return FUTURE + max(self._clock.wall(), self._clock.monotonic() + self._wall_ahead)
 
     def _ask(self, pairs: frozenset[Pair], budget: float) -> list[Tick]:
-        answer = self._rest.last_trades(sorted(pairs), budget)
+        answer = self._rest.last_trades(self._by_need(pairs), budget)
         self.unknown = answer.unknown | (self.unknown - pairs)
+        now = self._clock.monotonic()
+        self._asked_at |= dict.fromkeys(answer.asked, now)
         held = self._store.all()
         for tick in answer.ticks:
-            price = held.get(tick.pair)
-            if price is not None and self._diverges(price, tick):
-                self._note(price, tick)
-            else:
-                self._store.put(tick)
+            self._take(held.get(tick.pair), tick, now, answer.details.get(tick.pair, NOTHING))
         return answer.ticks
+
+    def _by_need(self, pairs: Iterable[Pair]) -> list[Pair]:
+        """Oldest evidence first; whatever was asked about without success waits for its next turn like all others."""
+        held = self._store.all()
+
+        def known_at(pair: Pair) -> float:
+            evidence = held[pair].confirmed_at if pair in held else -inf
+            return max(evidence, self._asked_at.get(pair, -inf))
+
+        return sorted(pairs, key=lambda pair: (known_at(pair), pair))
+
+    def _take(self, price: Price | None, tick: Tick, now: float, detail: Detail) -> None:
+        """Puts what Ticker told into the store, unless it may be older than what is held."""
+        if price is not None and self._diverges(price, tick):
+            self._note(price, tick)
+        match self._sequence.order(price, tick, now, detail):
+            case "newer":
+                # What is newer than the price held is evidence of a moment no older than that of its evidence.
+                since = tick.received_at if price is None else max(tick.received_at, price.confirmed_at)
+                tick = msgspec.structs.replace(tick, received_at=since)
+                outcome = self._store.put(tick)
+                if outcome != "older":
+                    now_held = price.tick if price is not None and outcome == "same" else tick
+                    self._sequence.apply(now_held, now, detail)
+                    self._settle_order(tick.pair)
+            case "same":
+                self._store.put(tick)
+                self._settle_order(tick.pair)
+            case "unknown" if price is not None:
+                feeds = price.confirmed_by == WEBSOCKET
+                self._doubts.open(tick.pair, "disputed" if feeds else "unordered", now)
+
+    def _settle_order(self, pair: Pair) -> None:
+        doubt = self._doubts.about(pair)
+        if doubt is not None and doubt.reason == "unordered":
+            self._doubts.settle(pair)
 
     def _diverges(self, price: Price, tick: Tick) -> bool:
         """Whether the two cannot both be right: evidence for the one is hardly older than the other."""
@@ -152,4 +205,3 @@ class RestSource:
         count = before.count + 1 if before else 1
         self.divergences[tick.pair] = Divergence(price.tick.price, tick.price, self._clock.wall(), count)
         self._observer.sources_diverged(tick.pair)
-        self._doubts.open(tick.pair, "disputed", self._clock.monotonic())

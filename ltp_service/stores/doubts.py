@@ -8,8 +8,8 @@ import msgspec
 from ltp_service.pairs import Pair
 from ltp_service.tick import WEBSOCKET, Price
 
-Reason = Literal["disputed", "contested", "deaf"]
-"""`disputed`: REST told another price. `contested`: the feed's own channels tell different prices. `deaf`: the feed
+Reason = Literal["unordered", "disputed", "contested", "deaf"]
+"""`unordered`: REST told another price than before, and its time alone tells which came last. `disputed`: REST told another price. `contested`: the feed's own channels tell different prices. `deaf`: the feed
 kept silent about a trade, and is subscribed to anew."""
 
 AGAIN = 60.0

@@ -5,9 +5,9 @@ Their short forms are tests of their own, beside tests/process/fleet.py.
 
 from functools import partial
 
+from ltp_service.fallback.kraken import CACHE
 from ltp_service.fallback.poll import INTERVAL
 from ltp_service.fleet.lease import LEASE, SHORT
-from ltp_service.stores.accept import REST_CACHE
 from tests.deadline import DEADLINE
 from tests.drill.clients import Reading
 from tests.drill.row import Row, Stage, row
@@ -26,7 +26,7 @@ TAKEN_OVER = 7.0
 FROZEN, AWAY = 30.0, 5.0
 KILLS = 10
 
-ON_THEIR_OWN = INTERVAL * WORKERS + REST_CACHE
+ON_THEIR_OWN = INTERVAL * WORKERS + CACHE
 """Seconds by which workers may be apart that hear nothing from each other and ask REST in turn."""
 WALK = Row.walk
 """Events per second, which stop for the trade that is waited for."""

@@ -537,8 +537,9 @@ def test_the_probe_that_succeeds_closes_the_breaker(
 
 
 def test_trades_brings_time_and_id(rest: KrakenRest, exchange: Exchange) -> None:
-    tick = rest.trades(Pair("BTC", "USD"))
-    assert tick is not None
+    trades = rest.trades(Pair("BTC", "USD"))
+    assert trades is not None
+    tick = trades.newest
     assert (tick.price, tick.traded_at, tick.trade_id) == ("2.50", 1_700_000_001.5, 9)
     assert exchange.calls == [("Trades", "XBTUSD")]
 
@@ -584,10 +585,10 @@ def test_over_the_wire_an_unknown_pair_is_isolated(real: KrakenRest) -> None:
 
 def test_over_the_wire_trades_and_status_are_read(real: KrakenRest, simulator: Simulator) -> None:
     simulator.trade("ETH/USD", "3000.5")
-    tick = real.trades(Pair("ETH", "USD"))
-    assert tick is not None
-    assert tick.amount * 2 == 6001
-    assert tick.trade_id is not None
+    trades = real.trades(Pair("ETH", "USD"))
+    assert trades is not None
+    assert trades.newest.amount * 2 == 6001
+    assert trades.newest.trade_id is not None
     assert real.system_status() == "online"
 
 

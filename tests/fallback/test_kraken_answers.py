@@ -12,13 +12,15 @@ import pytest
 from ltp_service.errors import BadFrame, ExchangeError, Rejected, Unreachable
 from ltp_service.fallback.kraken_answers import (
     Listings,
+    Told,
     Unusable,
-    read_last_trade,
     read_listings,
     read_result,
     read_system_status,
     read_tickers,
+    read_trades,
 )
+from ltp_service.fallback.sequence import NOTHING, Detail, Progress, Trades
 from ltp_service.http_client import Answer
 from ltp_service.pairs import Pair, read_pair
 from ltp_service.tick import Tick
@@ -44,7 +46,8 @@ def ticker(price: Any) -> dict[str, Any]:
 
 
 def tickers(content: Any, *pairs: Pair, listings: Listings | None = None) -> list[Tick | Unusable]:
-    return list(read_tickers(result(content), pairs, listings, SENT_AT))
+    found = read_tickers(result(content), pairs, listings, SENT_AT)
+    return [each.tick if isinstance(each, Told) else each for each in found]
 
 
 def recorded_rest(recorded: Recorded) -> list[dict[str, Any]]:
@@ -62,14 +65,16 @@ def recorded_rest(recorded: Recorded) -> list[dict[str, Any]]:
 def test_the_last_trade_of_a_recorded_ticker_keeps_its_text(
     recorded: Recorded, file: str, pair: Pair, price: str
 ) -> None:
-    ticks = list(read_tickers(read_result(answer(recorded(file).read_bytes())), [pair], None, SENT_AT))
-    assert ticks == [Tick(pair, price, Decimal(price), "kraken:rest", None, None, SENT_AT, None)]
+    (told,) = read_tickers(read_result(answer(recorded(file).read_bytes())), [pair], None, SENT_AT)
+    assert isinstance(told, Told)
+    assert [told.tick] == [Tick(pair, price, Decimal(price), "kraken:rest", None, None, SENT_AT, None)]
 
 
 def test_a_recorded_trade_brings_its_time_and_id(recorded: Recorded) -> None:
     body = recorded_rest(recorded)[1]["raw"]
-    tick = read_last_trade(read_result(answer(body)), BTC_USDT, None, SENT_AT)
-    assert tick == Tick(
+    trades = read_trades(read_result(answer(body)), BTC_USDT, None, SENT_AT)
+    assert trades is not None
+    assert trades.newest == Tick(
         BTC_USDT,
         "73324.40000",
         Decimal("73324.4"),
@@ -283,23 +288,56 @@ def test_an_answer_without_a_result_is_refused(body: str) -> None:
     assert caught.value.reason == "no_result"
 
 
-def test_the_last_row_of_several_trades_counts() -> None:
-    rows = [["1.0", "1", 1_700_000_000.1, "b", "m", "", 7], ["2.0", "1", 1_700_000_000.2, "s", "m", "", 8]]
-    tick = read_last_trade(result({"XXBTZUSD": rows, "last": "1"}), BTC_USD, None, SENT_AT)
-    assert tick is not None
-    assert (tick.price, tick.traded_at, tick.trade_id) == ("2.0", 1_700_000_000.2, 8)
+def trades_of(*rows: list[Any]) -> Trades | None:
+    return read_trades(result({"XXBTZUSD": rows, "last": "1"}), BTC_USD, None, SENT_AT)
+
+
+OLDER = ["1.0", "0.5", 1_700_000_000.1, "b", "m", "", 7]
+NEWER = ["2.0", "0.25", 1_700_000_000.1, "s", "m", "", 8]
+
+
+@pytest.mark.parametrize(
+    "rows", [(OLDER, NEWER), (NEWER, OLDER), (OLDER, ["3.0", "1"], NEWER), (NEWER, ["3.0", "1"])]
+)
+def test_the_newest_by_time_and_id_counts_wherever_it_stands_and_a_bad_row_costs_itself(
+    rows: tuple[list[Any]],
+) -> None:
+    trades = trades_of(*rows)
+    assert trades is not None
+    assert (trades.newest.price, trades.newest.traded_at, trades.newest.trade_id) == (
+        "2.0",
+        1_700_000_000.1,
+        8,
+    )
+    assert trades.rows[-1] == (Decimal(2), Decimal("0.25"))
 
 
 def test_a_trade_of_2013_has_no_id() -> None:
-    tick = read_last_trade(
-        result({"XXBTZUSD": [["1.0", "1", 1_381_095_255.1, "b", "m", ""]]}), BTC_USD, None, SENT_AT
-    )
-    assert tick is not None
-    assert tick.trade_id is None
+    trades = trades_of(["1.0", "1", 1_381_095_255.1, "b", "m", ""])
+    assert trades is not None
+    assert trades.newest.trade_id is None
 
 
 def test_a_market_without_trades_has_no_last_one() -> None:
-    assert read_last_trade(result({"XXBTZUSD": [], "last": "0"}), BTC_USD, None, SENT_AT) is None
+    assert trades_of() is None
+
+
+def test_a_ticker_tells_how_far_the_day_has_come() -> None:
+    entry = {"c": ["2", "0.5"], "t": [7, 70], "v": ["12.5", "125"]}
+    (told,) = read_tickers(result({"XXBTZUSD": entry}), [BTC_USD], None, SENT_AT)
+    assert isinstance(told, Told)
+    assert told.detail == Detail(Decimal("0.5"), Progress(7, Decimal("12.5")))
+
+
+@pytest.mark.parametrize(
+    "change",
+    [{"t": "7"}, {"t": []}, {"v": [12.5]}, {"v": ["much"]}, {"v": ["-1"]}, {"c": ["2"]}, {"c": ["2", "1e9"]}],
+)
+def test_a_price_is_a_price_though_nothing_tells_how_far_the_day_has_come(change: dict[str, Any]) -> None:
+    entry = {"c": ["2", "0.5"], "t": [7, 70], "v": ["12.5", "125"]} | change
+    (told,) = read_tickers(result({"XXBTZUSD": entry}), [BTC_USD], None, SENT_AT)
+    assert isinstance(told, Told)
+    assert (told.tick.price, told.detail) == ("2", NOTHING)
 
 
 @pytest.mark.parametrize(
@@ -315,7 +353,7 @@ def test_a_market_without_trades_has_no_last_one() -> None:
 )
 def test_a_trade_that_cannot_be_believed_is_refused(row: list[Any], reason: str) -> None:
     with pytest.raises(BadFrame) as caught:
-        read_last_trade(result({"XXBTZUSD": [row]}), BTC_USD, None, SENT_AT)
+        trades_of(row)
     assert caught.value.reason == reason
 
 

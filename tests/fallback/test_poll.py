@@ -11,6 +11,7 @@ import pytest
 from ltp_service.errors import Unreachable
 from ltp_service.fallback.kraken import RestAnswer
 from ltp_service.fallback.poll import Poll, Promise
+from ltp_service.fallback.sequence import Detail, Progress, Trades
 from ltp_service.fallback.source import Bounds, RestSource
 from ltp_service.market import MarketStatus
 from ltp_service.observer import Observer
@@ -65,6 +66,7 @@ class FakeRest:
         self.clock = clock
         self.prices = {BTC: "100.0", ETH: "10.0"}
         self.trade_times: dict[Pair, float] = {}
+        self.details: dict[Pair, Detail] = {}
         self.status: MarketStatus = "online"
         self.broken = False
         self.trades_broken = False
@@ -72,11 +74,13 @@ class FakeRest:
 
     def last_trades(self, pairs: Iterable[Pair], budget: float) -> RestAnswer:
         self._ask("Ticker")
-        return RestAnswer([self._tick(pair) for pair in pairs if pair in self.prices], frozenset())
+        known = [pair for pair in pairs if pair in self.prices]
+        ticks = [self._tick(pair) for pair in known]
+        return RestAnswer(ticks, frozenset(), frozenset(known), self.details)
 
-    def trades(self, pair: Pair) -> Tick | None:
+    def trades(self, pair: Pair) -> Trades | None:
         self._ask("Trades")
-        return self._tick(pair, self.trade_times[pair])
+        return Trades(self._tick(pair, self.trade_times.get(pair, self.clock.monotonic())), ())
 
     def system_status(self) -> MarketStatus:
         self._ask("SystemStatus")
@@ -210,6 +214,45 @@ def test_a_lost_feed_is_followed_by_rest_within_three_seconds(scene: Scene) -> N
     assert (scene.amount(), scene.state()) == ("101.5", "fallback")
 
 
+def test_into_a_fallback_no_cache_of_rest_takes_a_price_back(scene: Scene) -> None:
+    assert scene.feed
+    scene.trade("115010.1")
+    scene.feed.up = False
+    scene.rest.prices[BTC], scene.rest.trade_times[BTC] = "115005.5", scene.clock.monotonic() - 3
+    for _ in range(60):
+        scene.pass_time(0.25)
+        assert scene.amount() == "115010.1"
+    scene.rest.prices[BTC], scene.rest.trade_times[BTC] = "115020.0", scene.clock.monotonic()
+    scene.pass_time(3)
+    assert (scene.amount(), scene.state()) == ("115020.0", "fallback")
+
+
+def test_inside_a_fallback_caches_that_take_turns_never_take_a_price_back() -> None:
+    scene = Scene(None)
+    seen = []
+    for second in range(60):
+        behind = 8 if second // 2 % 2 else 0  # every second answer comes from a cache 8 s old
+        trades = second + 100 - behind
+        scene.rest.prices[BTC] = f"{trades}.5"
+        scene.rest.details[BTC] = Detail(Decimal(1), Progress(trades, Decimal(trades)))
+        scene.pass_time(1)
+        seen.append(float(scene.amount()))
+    assert seen == sorted(seen)
+    assert seen[-1] > 150
+    assert scene.rest.calls("Trades") == 0
+
+
+def test_where_nothing_orders_rests_answers_time_and_id_do() -> None:
+    scene = Scene(None)
+    scene.pass_time(3)
+    scene.rest.prices[BTC], scene.rest.trades_broken = "99.0", True
+    scene.pass_time(10)
+    assert scene.amount() == "100.0"
+    scene.rest.trades_broken = False
+    scene.pass_time(15)
+    assert scene.amount() == "99.0"
+
+
 def test_a_feed_that_was_silent_before_it_was_given_up_is_followed_by_rest_at_once(scene: Scene) -> None:
     assert scene.feed
     scene.pass_time(10)
@@ -243,7 +286,7 @@ def test_a_lost_feed_costs_at_most_one_call_in_two_seconds(scene: Scene) -> None
     scene.feed.up = False
     scene.pass_time(60)
 
-    assert 28 <= len(scene.rest.asked) <= 30
+    assert 29 <= len(scene.rest.asked) <= 31
 
 
 def test_each_change_of_the_source_is_logged_once(scene: Scene, caplog: pytest.LogCaptureFixture) -> None:

@@ -1,21 +1,21 @@
 """ltp_service.stores.accept"""
 
 import msgspec
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from ltp_service.stores.accept import (
+    BESIDE,
     CLOCKS,
     RENUMBERED,
     REORDERING,
-    REST_CACHE,
-    REST_STEP,
     adopted,
     compare,
     confirmed,
     merge,
 )
-from ltp_service.tick import REST, WEBSOCKET, Price, Tick
+from ltp_service.tick import REST, WEBSOCKET, Price, Source, Tick
 from tests.fakes import NOON, tick
 
 
@@ -101,11 +101,12 @@ def test_a_trade_that_rest_told_first_gets_its_moment_from_the_feed() -> None:
     assert hold(told, tick(traded_at=NOON, happened_at=998.0)).tick.trade_id == 7
 
 
-def test_a_cached_rest_answer_never_beats_what_the_feed_just_confirmed() -> None:
-    held = confirmed(hold(tick(received_at=1000.0)), 1005.0, WEBSOCKET)
+@pytest.mark.parametrize("source", [REST, WEBSOCKET])
+def test_what_rest_knew_before_the_newest_evidence_never_replaces_a_price(source: Source) -> None:
+    held = confirmed(hold(tick(source=source, received_at=1000.0)), 1005.0, source)
 
-    assert compare(held, tick("99", source=REST, received_at=1005.0 + REST_CACHE / 2)) == "older"
-    assert compare(held, tick("99", source=REST, received_at=1005.0 + REST_CACHE)) == "newer"
+    assert compare(held, tick("99", source=REST, received_at=1004.9)) == "older"
+    assert compare(held, tick("99", source=REST, received_at=1005.0)) == "newer"
 
 
 def test_evidence_never_gets_older() -> None:
@@ -118,9 +119,9 @@ def test_evidence_never_gets_older() -> None:
 def test_beside_a_feed_that_is_alive_rest_changes_nothing() -> None:
     held = hold(tick(received_at=1000.0))
 
-    assert confirmed(held, 1000.0 + REST_CACHE / 2, REST) is held
-    later = confirmed(held, 1000.0 + REST_CACHE, REST)
-    assert (later.confirmed_at, later.confirmed_by) == (1000.0 + REST_CACHE, REST)
+    assert confirmed(held, 1000.0 + BESIDE / 2, REST) is held
+    later = confirmed(held, 1000.0 + BESIDE, REST)
+    assert (later.confirmed_at, later.confirmed_by) == (1000.0 + BESIDE, REST)
 
 
 def number_of(told: Tick) -> int:
@@ -219,13 +220,6 @@ def test_a_trade_after_rest_told_its_price_is_newer() -> None:
     held = merge(None, tick("105", source=REST, received_at=1060.0), "newer")
 
     assert compare(held, tick("99", traded_at=NOON, received_at=1062.0, happened_at=1062.0)) == "newer"
-
-
-def test_an_answer_from_the_edges_cache_does_not_take_back_another() -> None:
-    held = merge(None, tick("101", source=REST, received_at=1001.1), "newer")
-
-    assert compare(held, tick("100", source=REST, received_at=1001.1 + REST_STEP - 0.1)) == "older"
-    assert compare(held, tick("100", source=REST, received_at=1001.1 + REST_STEP)) == "newer"
 
 
 def test_two_sources_that_round_one_trades_time_differently_tell_of_one_trade() -> None:
