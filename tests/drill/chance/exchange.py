@@ -5,15 +5,16 @@ import heapq
 import json
 import random
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from datetime import UTC, datetime
 from functools import partial
-from itertools import count
+from itertools import count, groupby
 from threading import Event
 from typing import Any
 
 from ltp_service.errors import Unreachable
 from ltp_service.http_client import Answer
-from tests.drill.chance.behaviour import Behaviour
+from tests.drill.chance.behaviour import Behaviour, Fault
 from tests.drill.chance.market import Deal, Tape
 from tests.drill.chance.schedule import Actor, Schedule
 
@@ -38,12 +39,12 @@ class Session:
     def __init__(self, exchange: "Exchange") -> None:
         self._exchange = exchange
         self._schedule = exchange.schedule
-        self._queue: list[tuple[float, int, str]] = []
+        self._queue: list[tuple[float, int, str, float | None]] = []
         self._number = count()
         self._last_due = 0.0
         self._reader: Actor | None = None
-        self._spoke_at = exchange.schedule.now
         self.subscribed: set[tuple[str, str]] = set()
+        self.follows_instruments = False
         self.open = True
 
     # What the service does with it.
@@ -57,7 +58,7 @@ class Session:
         until = self._schedule.now + POLL
         while True:
             if self._queue and self._queue[0][0] <= self._schedule.now:
-                return heapq.heappop(self._queue)[2]
+                return self._take()
             if not self.open:
                 raise Unreachable("closed", reason="closed")
             if self._schedule.now >= until:
@@ -69,12 +70,17 @@ class Session:
     def take_received(self) -> list[str]:
         taken = []
         while self._queue and self._queue[0][0] <= self._schedule.now:
-            taken.append(heapq.heappop(self._queue)[2])
+            taken.append(self._take())
         return taken
+
+    def _take(self) -> str:
+        text, lag_of = heapq.heappop(self._queue)[2:]
+        self._exchange.delivered(text, lag_of)
+        return text
 
     def close(self) -> None:
         self.open = False
-        self._exchange.sessions.discard(self)
+        self._exchange.sessions.pop(self, None)
 
     # What the exchange does with it.
 
@@ -84,8 +90,12 @@ class Session:
         if self._reader is not None:
             self._schedule.at(self._schedule.now, self._reader.waker())
 
-    def push(self, text: str, late: float = 0.0, *, beside: bool = False) -> None:
-        """Arrives after the line's latency and `late` seconds; `beside` all that comes in order."""
+    def push(
+        self, text: str, late: float = 0.0, *, beside: bool = False, traded_at: float | None = None
+    ) -> None:
+        """Arrives after the line's latency and `late` seconds; `beside` all that comes in order.
+
+        `traded_at`: the exchange moment of a live trade, by which the service can tell how late it is."""
         behaviour, now = self._exchange.behaviour, self._schedule.now
         if behaviour.now("silent", now):
             return
@@ -94,21 +104,19 @@ class Session:
         due = now + behaviour.latency + late
         if not beside:
             due = self._last_due = max(due, self._last_due)
-        heapq.heappush(self._queue, (due, next(self._number), text))
+        heapq.heappush(self._queue, (due, next(self._number), text, traded_at))
         if self._reader is not None:
             self._schedule.at(due, self._reader.waker())
-        self._spoke_at = now
 
     def beat(self) -> None:
-        """A heartbeat, where nothing else was said for a second."""
+        """A heartbeat, each second."""
         if not self.open:
             return
-        if self._schedule.now - self._spoke_at >= 0.9:
-            v2 = self._exchange.behaviour.protocol == "v2"
-            self.push(
-                '{"channel":"heartbeat"}' if v2 else '{"event":"heartbeat"}',
-                beside=bool(self._exchange.behaviour.now("late_data", self._schedule.now)),
-            )
+        v2 = self._exchange.behaviour.protocol == "v2"
+        self.push(
+            '{"channel":"heartbeat"}' if v2 else '{"event":"heartbeat"}',
+            beside=bool(self._exchange.behaviour.now("late_data", self._schedule.now)),
+        )
         self._schedule.at(self._schedule.now + 1.0, self.beat)
 
 
@@ -121,18 +129,72 @@ class Exchange:
         self.schedule = schedule
         self.tapes = tapes
         self.behaviour = behaviour
-        self.sessions: set[Session] = set()
+        self.sessions: dict[Session, None] = {}
         self.calls: list[tuple[float, str]] = []
+        self.lag = (-1e9, 0.0)
+        """When the service last took a live trade, and how old that was."""
+        self.events: list[tuple[float, str]] = []
+        """What reached the service, and when."""
         self._chance = chance
-        self._caches: list[dict[str, tuple[float, dict[str, Any]]]] = [{} for _ in range(behaviour.edges)]
+        self._caches: list[dict[str, tuple[float, Any]]] = [{} for _ in range(behaviour.edges)]
         for tape in tapes.values():
-            for place, deal in enumerate(tape.deals):
-                moment = deal.moment - schedule.exchange_time()
+            for moment, deals in groupby(tape.deals, key=lambda deal: deal.moment - schedule.exchange_time()):
                 if moment > 0:
-                    schedule.at(moment, partial(self._trade, tape, place))
+                    schedule.at(moment, partial(self._trade, list(deals)))
         for fault in behaviour.faults:
-            if fault.kind == "cut":
-                schedule.at(fault.begin, self._cut)
+            schedule.at(fault.begin, partial(self._begin, fault))
+            schedule.at(fault.end, partial(self._end, fault))
+        if behaviour.odd_status:
+            schedule.at(behaviour.odd_status, self._say_odd_status)
+
+    def delivered(self, text: str, traded_at: float | None) -> None:
+        """The service has read that frame."""
+        now = self.schedule.now
+        self.events.append((now, text))
+        if traded_at is not None:
+            self.lag = (now, self.schedule.exchange_time() - traded_at)
+
+    # What begins and ends.
+
+    def _begin(self, fault: Fault) -> None:
+        self.events.append((self.schedule.now, f"--- {fault} begins"))
+        if fault.kind == "cut":
+            for session in list(self.sessions):
+                session.cut()
+        self._tell_state(fault, fault.word)
+
+    def _end(self, fault: Fault) -> None:
+        self.events.append((self.schedule.now, f"--- {fault} ends"))
+        self._tell_state(fault, "online")
+
+    def _tell_state(self, fault: Fault, state: str) -> None:
+        for session in list(self.sessions):
+            if fault.kind == "halt":
+                session.push(self._status(state))
+            if fault.kind in ("pair_halt", "delisted") and session.follows_instruments:
+                told = "delisted" if fault.kind == "delisted" and state != "online" else state
+                session.push(_instruments("update", {str(fault.pair): told}))
+
+    def _say_odd_status(self) -> None:
+        odd = "" if self._chance.random() < 0.5 else "napping"
+        for session in list(self.sessions):
+            session.push(self._status(odd))
+        self.schedule.at(self.schedule.now + self.behaviour.odd_status, self._say_odd_status)
+
+    def _status(self, state: str) -> str:
+        """A frame about the engine; without its state when that is empty."""
+        if self.behaviour.protocol == "v2":
+            told = f'"system":"{state}",' if state else ""
+            return f'{{"channel":"status","type":"update","data":[{{{told}"api_version":"v2","connection_id":1,"version":"2.0.9"}}]}}'
+        told = f'"status":"{state}",' if state else ""
+        return f'{{"connectionID":1,"event":"systemStatus",{told}"version":"1.9.1"}}'
+
+    def _state_of(self, pair: str) -> str:
+        fault = self.behaviour.now("pair_halt", self.schedule.now, pair)
+        return fault.word if fault else "online"
+
+    def _lists(self, pair: str) -> bool:
+        return not self.behaviour.now("delisted", self.schedule.now, pair)
 
     # WebSocket.
 
@@ -142,18 +204,18 @@ class Exchange:
         if self.behaviour.now("cut", now):
             raise Unreachable("refused", reason="refused")
         session = Session(self)
-        self.sessions.add(session)
-        v2 = self.behaviour.protocol == "v2"
-        session.push(
-            '{"channel":"status","type":"update","data":[{"system":"online","api_version":"v2","connection_id":1,"version":"2.0.9"}]}'
-            if v2
-            else '{"connectionID":1,"event":"systemStatus","status":"online","version":"1.9.1"}'
-        )
+        self.sessions[session] = None
+        self.events.append((now, "connected"))
+        halt = self.behaviour.now("halt", now)
+        session.push(self._status(halt.word if halt else "online"))
         self.schedule.at(now + 1.0, session.beat)
         return session
 
     def hear(self, session: Session, request: dict[str, Any]) -> None:
         """A request, which is answered after a while."""
+        self.events.append((self.schedule.now, f"> {json.dumps(request)}"))
+        if self.behaviour.now("no_ack", self.schedule.now):
+            return
         if self.behaviour.protocol == "v2":
             self._hear_v2(session, request)
         else:
@@ -171,6 +233,11 @@ class Exchange:
         for symbol in parameters.get("symbol", []):
             if method == "unsubscribe":
                 session.subscribed.discard((channel, symbol))
+            elif self._refuses(symbol):
+                session.push(
+                    f'{{"method":"{method}","success":false,"error":"Currency pair not supported {symbol}","symbol":"{symbol}",{stamps}}}'
+                )
+                continue
             session.push(
                 f'{{"method":"{method}","success":true,"result":{{"channel":"{channel}","symbol":"{symbol}"}},{stamps}}}'
             )
@@ -178,14 +245,13 @@ class Exchange:
                 session.subscribed.add((channel, symbol))
                 self._snapshot(session, channel, symbol)
         if channel == "instrument":
-            pairs = [{"symbol": pair, "status": "online"} for pair in self.tapes]
+            session.follows_instruments = method == "subscribe"
             session.push(
                 f'{{"method":"{method}","success":true,"result":{{"channel":"instrument"}},{stamps}}}'
             )
             session.push(
-                json.dumps(
-                    {"channel": "instrument", "type": "snapshot", "data": {"assets": [], "pairs": pairs}},
-                    separators=(",", ":"),
+                _instruments(
+                    "snapshot", {pair: self._state_of(pair) for pair in self.tapes if self._lists(pair)}
                 )
             )
 
@@ -198,6 +264,12 @@ class Exchange:
         status = "subscribed" if event == "subscribe" else "unsubscribed"
         for wsname in request["pair"]:
             pair = next(pair for pair in self.tapes if V1.get(pair, pair) == wsname)
+            if event == "subscribe" and self._refuses(pair):
+                session.push(
+                    f'{{"errorMessage":"Currency pair not supported {wsname}","event":"subscriptionStatus","pair":"{wsname}",'
+                    f'"status":"error","subscription":{{"name":"{channel}"}}}}'
+                )
+                continue
             session.push(
                 json.dumps(
                     {
@@ -226,75 +298,105 @@ class Exchange:
         if channel == "ticker":
             session.push(self._ticker(tape.deals[place], snapshot=True))
         elif channel == "trade":
-            rows = tape.deals[max(0, place - SNAPSHOT + 1) : place + 1]
+            rows: Sequence[Deal] = tape.deals[max(0, place - SNAPSHOT + 1) : place + 1]
+            if self.behaviour.now("newest_first", self.schedule.now):
+                rows = rows[::-1]
             session.push(self._trades(rows, snapshot=True))
 
-    def _trade(self, tape: Tape, place: int) -> None:
-        deal, behaviour, now = tape.deals[place], self.behaviour, self.schedule.now
+    def _trade(self, deals: Sequence[Deal]) -> None:
+        """Trades of one pair and one moment."""
+        behaviour, now, pair = self.behaviour, self.schedule.now, deals[0].pair
         late = fault.size if (fault := behaviour.now("late_data", now)) else 0.0
         channels = ["ticker", "trade"]
         self._chance.shuffle(channels)
+        told = self._as_told(deals)
         for session in list(self.sessions):
             for channel in channels:
-                if (channel, tape.pair) not in session.subscribed or self._is_deaf(channel, tape.pair):
+                if (channel, pair) not in session.subscribed or self._is_deaf(channel, pair):
                     continue
+                is_trade = channel == "trade"
                 frame = (
-                    self._ticker(deal, snapshot=False)
-                    if channel == "ticker"
-                    else self._trades([deal], snapshot=False)
+                    self._trades(told, snapshot=False)
+                    if is_trade
+                    else self._ticker(deals[-1], snapshot=False)
                 )
+                traded_at = deals[-1].moment if is_trade else None
                 for _ in range(2 if behaviour.now("told_twice", now) else 1):
                     if behaviour.now("reordered", now):
-                        session.push(frame, late + self._chance.uniform(0.0, 0.4), beside=True)
+                        session.push(
+                            frame, late + self._chance.uniform(0.0, 0.4), beside=True, traded_at=traded_at
+                        )
                     else:
-                        session.push(frame, late, beside=late > 0)
+                        session.push(frame, late, beside=late > 0, traded_at=traded_at)
+
+    def _as_told(self, deals: Sequence[Deal]) -> Sequence[Deal]:
+        """The rows of a frame as the trade channel has them."""
+        now, pair = self.schedule.now, deals[0].pair
+        if self.behaviour.now("newest_first", now):
+            deals = deals[::-1]
+        ahead = self.behaviour.now("ahead", now, pair)
+        if ahead and deals[-1].number % 3 == 0:
+            return [replace(deal, moment=deal.moment + ahead.size) for deal in deals]
+        return deals
+
+    def _refuses(self, pair: str) -> bool:
+        return not self._lists(pair) or self.behaviour.now("refused", self.schedule.now, pair) is not None
 
     def _is_deaf(self, channel: str, pair: str) -> bool:
         now = self.schedule.now
         kinds = ("deaf", "deaf_trades" if channel == "trade" else "deaf_tickers")
         return any(self.behaviour.now(kind, now, pair) for kind in kinds)
 
-    def _cut(self) -> None:
-        for session in list(self.sessions):
-            session.cut()
+    def _is_unusable(self, channel: str, pair: str) -> Fault | None:
+        now = self.schedule.now
+        kinds = ("unusable", "unusable_trades" if channel == "trade" else "unusable_tickers")
+        return next((fault for kind in kinds if (fault := self.behaviour.now(kind, now, pair))), None)
 
-    def _number(self, deal: Deal) -> str:
+    def _number(self, channel: str, deal: Deal) -> str:
         """The price as a number; quoted where the pair's frames cannot be used."""
-        return (
-            f'"{deal.price}"' if self.behaviour.now("unusable", self.schedule.now, deal.pair) else deal.price
-        )
+        return f'"{deal.price}"' if self._is_unusable(channel, deal.pair) else deal.price
 
     def _ticker(self, deal: Deal, *, snapshot: bool) -> str:
         if self.behaviour.protocol == "v2":
             kind = "snapshot" if snapshot else "update"
-            moment = self.schedule.exchange_time() if snapshot else deal.moment
+            stamped_now = snapshot and self.behaviour.stamps_snapshots
+            moment = self.schedule.exchange_time() if stamped_now else deal.moment
             return (
                 f'{{"channel":"ticker","type":"{kind}","data":[{{"symbol":"{deal.pair}","bid":1.5,"bid_qty":1.0,"ask":2.5,'
-                f'"ask_qty":1.0,"last":{self._number(deal)},"volume":1.0,"vwap":1.0,"low":1.0,"high":1.0,"change":0.0,'
-                f'"change_pct":0.0,"timestamp":"{rfc3339(moment)}"}}]}}'
+                f'"ask_qty":1.0,"last":{self._number("ticker", deal)},"volume":1.0,"vwap":1.0,"low":1.0,"high":1.0,'
+                f'"change":0.0,"change_pct":0.0,"timestamp":"{rfc3339(moment)}"}}]}}'
             )
-        price = deal.price
-        symbol = self._v1_symbol(deal.pair)
-        return f'[340,{{"a":["1.5",1,"1.5"],"b":["1.4",1,"1.4"],"c":["{price}","0.1"],"v":["1","2"],"p":["1","2"],"t":[1,2],"l":["1","1"],"h":["1","1"],"o":["1","1"]}},"ticker","{symbol}"]'
+        symbol, text = self._v1("ticker", deal)
+        return (
+            f'[340,{{"a":["1.5",1,"1.5"],"b":["1.4",1,"1.4"],"c":[{text},"0.1"],"v":["1","2"],"p":["1","2"],"t":[1,2],'
+            f'"l":["1","1"],"h":["1","1"],"o":["1","1"]}},"ticker","{symbol}"]'
+        )
 
     def _trades(self, deals: Sequence[Deal], *, snapshot: bool) -> str:
+        bad = self.behaviour.now("null_row", self.schedule.now, deals[0].pair) is not None
         if self.behaviour.protocol == "v2":
-            rows = ",".join(
-                f'{{"symbol":"{deal.pair}","side":"{deal.side}","price":{self._number(deal)},"qty":{deal.quantity},'
-                f'"ord_type":"limit","trade_id":{deal.number},"timestamp":"{rfc3339(deal.moment)}"}}'
-                for deal in deals
-            )
-            return f'{{"channel":"trade","type":"{"snapshot" if snapshot else "update"}","data":[{rows}]}}'
-        rows = ",".join(
-            f'["{deal.price}","{deal.quantity}","{deal.moment:.6f}","b","l",""]' for deal in deals
-        )
-        return f'[337,[{rows}],"trade","{self._v1_symbol(deals[0].pair)}"]'
+            rows = [self._v2_row(deal, str(deal.number)) for deal in deals]
+            rows += [self._v2_row(deal, "null") for deal in deals[-1:] if bad]
+            return f'{{"channel":"trade","type":"{"snapshot" if snapshot else "update"}","data":[{",".join(rows)}]}}'
+        named = [(deal, *self._v1("trade", deal)) for deal in deals]
+        rows = [f'[{text},"{deal.quantity}","{deal.moment:.6f}","b","l",""]' for deal, _, text in named]
+        rows += [f'[null,"1.0","{deals[-1].moment:.6f}","b","l",""]'] if bad else []
+        return f'[337,[{",".join(rows)}],"trade","{named[0][1]}"]'
 
-    def _v1_symbol(self, pair: str) -> str:
-        """Where frames cannot be used they name the pair by a spelling that was not subscribed."""
-        if self.behaviour.now("unusable", self.schedule.now, pair):
-            return "BTC/USD" if pair == "BTC/USD" else pair.replace("/", "")
-        return V1.get(pair, pair)
+    def _v2_row(self, deal: Deal, number: str) -> str:
+        return (
+            f'{{"symbol":"{deal.pair}","side":"{deal.side}","price":{self._number("trade", deal)},"qty":{deal.quantity},'
+            f'"ord_type":"limit","trade_id":{number},"timestamp":"{rfc3339(deal.moment)}"}}'
+        )
+
+    def _v1(self, channel: str, deal: Deal) -> tuple[str, str]:
+        """The symbol and the price's text; one of them is wrong where the pair's frames cannot be used."""
+        symbol, fault = V1.get(deal.pair, deal.pair), self._is_unusable(channel, deal.pair)
+        if fault is None:
+            return symbol, f'"{deal.price}"'
+        if fault.word:
+            return symbol, deal.price
+        return (deal.pair if symbol != deal.pair else deal.pair.replace("/", "")), f'"{deal.price}"'
 
     # REST.
 
@@ -304,6 +406,7 @@ class Exchange:
         """As the service's HTTP client has it."""
         now, method = self.schedule.now, url.rpartition("/")[2]
         self.calls.append((now, method))
+        self.events.append((now, f"REST > {method} {dict(params)}"))
         takes = self._chance.uniform(0.02, 0.2) + (2.5 if self.behaviour.now("rest_slow", now) else 0.0)
         if takes > deadline_seconds:
             self.schedule.sleep(deadline_seconds)
@@ -311,37 +414,51 @@ class Exchange:
         self.schedule.sleep(takes / 2)
         answer = self._answer(method, params)
         self.schedule.sleep(takes / 2)
+        self.events.append((self.schedule.now, f"REST < {answer.status} {answer.body.decode()}"))
         return answer
 
     def _answer(self, method: str, params: Mapping[str, str]) -> Answer:
         now = self.schedule.now
         if self.behaviour.now("rest_down", now):
             return Answer(503, "text/html", None, b"")
+        if error := self.behaviour.now("rest_error", now):
+            text = "EGeneral:Temporary lockout" if error.word else "EGeneral:Too many requests"
+            return _json({"error": [text]}, self.schedule.exchange_time())
         cache = self._chance.choice(self._caches)
         key = f"{method}?{sorted(params.items())}"
         made_at, result = cache.get(key, (-1e9, {}))
         if now - made_at >= self.behaviour.cache:
             made_at, result = cache[key] = now, self._result(method, params)
-        body = json.dumps({"error": [], "result": result}).encode()
+        if result is None:
+            return _json({"error": ["EQuery:Unknown asset pair"]}, self.schedule.exchange_time())
         age = now - made_at
         date = self.schedule.exchange_time() - (age if self.behaviour.tells_age else 0.0)
-        return Answer(200, "application/json", None, body, date, age if self.behaviour.tells_age else None)
+        return _json({"error": [], "result": result}, date, age if self.behaviour.tells_age else None)
 
     def _result(self, method: str, params: Mapping[str, str]) -> Any:
         moment = self.schedule.exchange_time()
         if method == "SystemStatus":
-            return {"status": "online", "timestamp": "2026-01-01T00:00:00Z"}
+            halt = self.behaviour.now("halt", self.schedule.now)
+            return {"status": halt.word if halt else "online", "timestamp": "2026-01-01T00:00:00Z"}
         if method == "AssetPairs":
             return {
-                KEYS[pair]: {"altname": ALTNAMES[pair], "wsname": V1.get(pair, pair), "status": "online"}
+                KEYS[pair]: {
+                    "altname": self._altname(pair),
+                    "wsname": V1.get(pair, pair),
+                    "status": self._state_of(pair),
+                }
                 for pair in self.tapes
+                if self._lists(pair)
             }
+        names = params["pair"].split(",")
         pairs = [
             pair
-            for name in params["pair"].split(",")
+            for name in names
             for pair in KEYS
-            if name in (ALTNAMES[pair], KEYS[pair])
+            if name in (self._altname(pair), KEYS[pair]) and self._lists(pair)
         ]
+        if len(pairs) < len(names):
+            return None
         if method == "Ticker":
             return {KEYS[pair]: {"c": [self.tapes[pair].last(moment).price, "0.1"]} for pair in pairs}
         (pair,) = pairs
@@ -353,5 +470,19 @@ class Exchange:
         ]
         return {KEYS[pair]: rows, "last": "0"}
 
+    def _altname(self, pair: str) -> str:
+        renamed = self.behaviour.now("renamed", self.schedule.now, pair)
+        return f"{ALTNAMES[pair]}2" if renamed else ALTNAMES[pair]
+
     def close(self) -> None:
         """Nothing to close."""
+
+
+def _json(content: object, date: float, cached_for: float | None = None) -> Answer:
+    return Answer(200, "application/json", None, json.dumps(content).encode(), date, cached_for)
+
+
+def _instruments(kind: str, states: Mapping[str, str]) -> str:
+    pairs = [{"symbol": pair, "status": state} for pair, state in states.items()]
+    content = {"channel": "instrument", "type": kind, "data": {"assets": [], "pairs": pairs}}
+    return json.dumps(content, separators=(",", ":"))

@@ -1,5 +1,6 @@
 """Plays one seed: the service's own parts between a market and readers of chance."""
 
+import json
 import random
 import tempfile
 from collections.abc import Iterator
@@ -11,8 +12,6 @@ from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
-import msgspec
-
 from ltp_service import app as application
 from ltp_service import wiring
 from ltp_service.config import Config
@@ -23,7 +22,7 @@ from tests.drill.chance.behaviour import Behaviour, draw
 from tests.drill.chance.exchange import Exchange
 from tests.drill.chance.market import PAUSES, Tape
 from tests.drill.chance.schedule import Schedule, Stop
-from tests.drill.chance.truth import Finding, Reader
+from tests.drill.chance.truth import ROUNDING, TTL, Finding, Reader
 
 SECONDS = 600.0
 """Of each seed."""
@@ -31,8 +30,12 @@ SECONDS = 600.0
 QUIET = 200.0
 """Seconds at the end in which nothing goes wrong, and after which every price is right."""
 
-MOST_CALLS_PER_SECOND = 1.0
-"""Of REST, over any ten seconds."""
+CALLS, DISTANCE = 10, 1.0
+"""So many calls of REST take at least so many seconds each."""
+
+WITH_DETAIL = "detail=true"
+QUESTIONS = {WITH_DETAIL: TTL, "": TTL, "max_age=3": 3.0}
+"""Question → seconds within which evidence must be that is not told."""
 
 
 @dataclass(frozen=True)
@@ -43,16 +46,20 @@ class Played:
     behaviour: Behaviour
     answers: int
     findings: list[Finding]
+    events: list[tuple[float, str]]
+    """What reached the service, and when."""
 
 
 def play(seed: int, seconds: float = SECONDS, behaviour: Behaviour | None = None) -> Played:
     """One seed; the same seed plays the same."""
     chance = random.Random(seed)
     behaviour = behaviour or draw(seconds, QUIET, chance)
-    tapes = {pair: Tape(pair, seconds, chance) for pair in PAUSES}
+    tapes = {pair: Tape(pair, seconds, chance, partial(_is_open, behaviour, pair)) for pair in PAUSES}
     schedule = Schedule(lambda now: behaviour.skew if now < behaviour.skew_jumps_at else 0.0)
     exchange = Exchange(schedule, tapes, behaviour, chance)
-    reader = Reader(tapes, behaviour)
+    questions = [
+        (question, promised, Reader(tapes, behaviour, exchange)) for question, promised in QUESTIONS.items()
+    ]
     findings: list[Finding] = []
     answers = 0
     with _service(schedule, exchange, behaviour, chance) as app:
@@ -66,33 +73,53 @@ def play(seed: int, seconds: float = SECONDS, behaviour: Behaviour | None = None
 
         def ask() -> None:
             nonlocal answers
-            body = msgspec.json.decode(client.get("/api/v1/ltp/cached?detail=true").get_data(), type=_Answer)
-            answers += len(body.ltp)
-            for item in body.ltp:
-                findings.extend(reader.judge(schedule.now, schedule.exchange_time(), item))
+            for question, promised, reader in questions:
+                items = _asked(client, question)
+                answers += len(items)
+                for item in items.values():
+                    findings.extend(reader.judge(schedule.now, schedule.exchange_time(), item, promised))
+                if question == WITH_DETAIL:
+                    for pair in tapes:
+                        findings.extend(reader.expect(schedule.now, pair, items.get(pair)))
             schedule.at(schedule.now + chance.uniform(0.1, 1.4), ask)
 
         schedule.at(0.5, ask)
         schedule.run(seconds)
         findings.extend(_unrecovered(client, tapes, schedule))
+        findings.extend(_overasked(exchange.calls))
         schedule.close()
-    return Played(seed, behaviour, answers, findings)
+    return Played(seed, behaviour, answers, findings, exchange.events)
 
 
-class _Answer(msgspec.Struct):
-    ltp: list[dict[str, Any]]
+def _asked(client: Any, question: str) -> dict[str, dict[str, Any]]:
+    """The items of the answer, by pair; numbers are not rounded."""
+    body = json.loads(client.get(f"/api/v1/ltp/cached?{question}").get_data(), parse_float=str)
+    return {str(item["pair"]): item for item in body.get("ltp", [])}
+
+
+def _is_open(behaviour: Behaviour, pair: str, moment: float) -> bool:
+    return behaviour.halted(moment, pair) is None
 
 
 def _unrecovered(client: Any, tapes: dict[str, Tape], schedule: Schedule) -> Iterator[Finding]:
     """What is not right though nothing was wrong for a while."""
-    body = msgspec.json.decode(client.get("/api/v1/ltp/cached?detail=true").get_data(), type=_Answer)
-    said = {str(item["pair"]): item for item in body.ltp}
+    said = _asked(client, WITH_DETAIL)
+    now = schedule.exchange_time()
     for pair, tape in tapes.items():
-        right = tape.place(schedule.exchange_time() - 2.0)
+        right = tape.place(now - 2.0)
         if pair not in said:
             yield Finding(schedule.now, pair, "no price, though nothing is wrong", {})
-        elif (tape.find(Decimal(str(said[pair]["price"]))) or 0) < right:
+        elif (tape.find(Decimal(str(said[pair]["amount"])), now) or [0])[-1] < right:
             yield Finding(schedule.now, pair, "not the last trade, though nothing is wrong", said[pair])
+
+
+def _overasked(calls: list[tuple[float, str]]) -> Iterator[Finding]:
+    """Where REST was asked more often than is polite."""
+    for (since, _), (until, what) in zip(calls, calls[CALLS:], strict=False):
+        if until - since < CALLS * DISTANCE - ROUNDING:
+            yield Finding(
+                until, "", f"over-asked: {CALLS + 1} calls in {until - since:.2f} s, last {what}", {}
+            )
 
 
 @contextmanager
