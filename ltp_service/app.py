@@ -10,7 +10,7 @@ from ltp_service.clock import Clock, SystemClock
 from ltp_service.collectors.manager import CollectorManager, Runner
 from ltp_service.collectors.spawn import socket_rounds
 from ltp_service.config import Config
-from ltp_service.database import Database
+from ltp_service.database import Database, DatabaseWatch
 from ltp_service.edge.access_log import open_access_log
 from ltp_service.edge.fast_lane import FastLane
 from ltp_service.edge.middleware import Edge, EdgeParts
@@ -35,6 +35,8 @@ def create_app(config: Config, *, clock: Clock | None = None) -> Flask:
     clock = clock or SystemClock()
     metrics = Metrics()
     database = Database(config.database_path, clock, time.sleep)
+    # With Redis nothing is kept in the file.
+    watch = DatabaseWatch(database) if config.cache_backend == "memory" else None
     line = open_line_if_asked(config, clock)
     redis = line.client if line else None
     trades = wire_trades(config, clock, metrics, database, line)
@@ -63,6 +65,7 @@ def create_app(config: Config, *, clock: Clock | None = None) -> Flask:
         Gauges(show),
         *([requests] if requests else []),
         LateLines(metrics),
+        *([watch] if watch else []),
     ]
     services = Services(
         config=config,
@@ -73,6 +76,7 @@ def create_app(config: Config, *, clock: Clock | None = None) -> Flask:
         manager=CollectorManager(runners),
         keyring=keyring,
         first_key=FirstKey(keyring, config.database_path, secrets.token_bytes),
+        database=watch,
         key_failures=FailureBudget(clock.monotonic),
         observer=metrics,
         started_at=clock.monotonic(),

@@ -121,6 +121,13 @@ class Config(BaseSettings):
             raise ValueError(f"must not be longer than KRAKEN_TIMEOUT ({whole:g}s), of which it is one try")
         return value
 
+    @field_validator("database_path")
+    @classmethod
+    def _names_a_file(cls, value: Path) -> Path:
+        if not value.name:
+            raise ValueError("must name a file, for example data/ltp.sqlite3")
+        return value
+
     @field_validator("cors_origins")
     @classmethod
     def _any_origin_or_exact_ones(cls, value: tuple[str, ...]) -> tuple[str, ...]:

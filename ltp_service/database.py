@@ -9,7 +9,9 @@ import os
 import sqlite3
 from collections.abc import Callable
 from contextlib import suppress
+from functools import partial
 from pathlib import Path
+from tempfile import TemporaryFile
 from threading import Event, Lock
 from typing import Any, TypeVar
 
@@ -26,6 +28,9 @@ PAUSE = 0.02
 
 PATIENCE = 5.0
 """Seconds after which a file that stays locked is an error."""
+
+LOOK_EVERY = 30.0
+"""Seconds between two looks whether the file can be used."""
 
 RELOAD_EVERY = 1.0
 """Seconds between two looks at what other processes wrote."""
@@ -93,6 +98,19 @@ class Database:
         """Another value than before when anybody wrote, this process included."""
         return self._patiently(self._version, PATIENCE)
 
+    def check(self) -> None:
+        """Returns where something could be kept, and makes no file. Raises StoreUnavailable with the cause."""
+        use = (
+            partial(self._transact, lambda _: None, urgent=False)
+            if _exists(self._path)
+            else self._try_the_folder
+        )
+        try:
+            self._patiently(use, 0.0)
+        except StoreUnavailable as error:
+            if not (isinstance(error.__cause__, sqlite3.Error) and _code(error.__cause__) in _LOCKED):
+                raise  # and one that is locked is in use
+
     def close(self) -> None:
         """Lets the file go; the next use opens it again."""
         with self._lock:
@@ -149,6 +167,12 @@ class Database:
     def _create(self) -> sqlite3.Connection:
         self._path.parent.mkdir(parents=True, exist_ok=True)
         return self._open()
+
+    def _try_the_folder(self) -> None:
+        """Folders that do not exist are made with the file, so the nearest one that does is tried."""
+        folder = next(parent for parent in self._path.absolute().parents if parent.exists())
+        with TemporaryFile(dir=folder):
+            return
 
     def _open(self) -> sqlite3.Connection:
         _keep_private(self._path)
@@ -217,6 +241,42 @@ def _keep_private(path: Path) -> None:
         with suppress(OSError):  # there is none, or its owner is another user
             if (mode := each.stat().st_mode) & 0o077:
                 each.chmod(mode & 0o700)
+
+
+class DatabaseWatch:
+    """Runner: knows whether the database file can be used, and tells the log when that changes."""
+
+    name = "database"
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+        self.problem: str | None = None
+        """Why nothing can be kept; None when it can."""
+        self.look()
+
+    def run(self, stop: Event) -> None:
+        while not stop.wait(LOOK_EVERY):
+            self.look()
+
+    def look(self) -> None:
+        """One look."""
+        try:
+            self._database.check()
+        except StoreUnavailable as error:
+            if self.problem is None:
+                log.error("no API key and no symbol can be kept: %s", error)
+            self.problem = str(error)
+        else:
+            if self.problem is not None:
+                log.info("API keys and symbols can be kept again")
+            self.problem = None
+
+
+def _exists(path: Path) -> bool:
+    try:
+        return path.exists()
+    except OSError:  # a name that is too long, or a folder that may not be entered: the attempt tells
+        return False
 
 
 def _identity(path: Path) -> tuple[int, int] | None:

@@ -11,6 +11,7 @@ from ltp_service.collectors.base import Collector
 from ltp_service.collectors.contract import Link
 from ltp_service.collectors.manager import CollectorManager, RunnerState
 from ltp_service.config import Config
+from ltp_service.database import DatabaseWatch
 from ltp_service.keys.first_key import FirstKey
 from ltp_service.keys.keyring import Keyring
 from ltp_service.limits.failures import FailureBudget
@@ -33,6 +34,8 @@ class Services:
     manager: CollectorManager
     keyring: Keyring
     first_key: FirstKey
+    database: DatabaseWatch | None
+    """None where nothing is kept in a file."""
     key_failures: FailureBudget
     observer: Observer
     started_at: float

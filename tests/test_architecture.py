@@ -42,7 +42,7 @@ ARROWS = {
     "metrics": "services quotes",
     "metrics.merged": "",
     "logs": "",
-    "services": "wiring trade_wiring collectors.base collectors.contract collectors.manager stores keys limits",
+    "services": "database wiring trade_wiring collectors.base collectors.contract collectors.manager stores keys limits",
     "quotes": "stores.base stores.changes fallback",
     "fallback": "stores.base stores.doubts http_client",
     "collectors": "",

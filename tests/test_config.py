@@ -204,6 +204,8 @@ def test_secrets_are_read_and_shown_nowhere() -> None:
         ("PORT", "٨٠", "from 0 to 65535"),
         ("PORT", "9" * 5_000, "from 0 to 65535"),
         ("WEB_CONCURRENCY", "0", "from 1 to 256"),
+        ("DATABASE_PATH", "/", "must name a file"),
+        ("DATABASE_PATH", ".", "must name a file"),
         ("TRUSTED_PROXIES", "true", "from 0 to 16"),
         ("CACHE_TTL", "99ms", "must be 100ms to 1d, written like 30s"),
         ("CACHE_TTL", "25h", "100ms to 1d"),

@@ -20,6 +20,7 @@ from ltp_service.database import (
     PAUSE,
     RELOAD_EVERY,
     Database,
+    DatabaseWatch,
     Execute,
     Reload,
 )
@@ -464,4 +465,54 @@ def test_a_reload_survives_a_database_in_trouble_and_says_so_once(caplog: pytest
     assert caplog.messages == [
         "keys: what is known goes on without the others: disk gone",
         "keys: in step with the others again",
+    ]
+
+
+# Whether anything can be kept, before anything has to be.
+
+
+def test_a_check_makes_neither_file_nor_folder(database: Database, path: Path) -> None:
+    database.check()
+    assert not path.parent.exists()
+    assert not list(path.parent.parent.iterdir())
+
+
+@pytest.mark.parametrize("place", ["/proc/x", "/proc/x/ltp.sqlite3", "/dev/null/ltp.sqlite3", "/proc"])
+def test_a_check_tells_of_a_place_where_nothing_can_be_kept(place: str, clock: SteeredClock) -> None:
+    with (
+        closing(Database(Path(place), clock, clock.sleep)) as database,
+        pytest.raises(StoreUnavailable, match="the database file"),
+    ):
+        database.check()
+
+
+def test_a_check_leaves_a_file_that_another_process_writes_to_in_peace(
+    database: Database, path: Path, clock: SteeredClock
+) -> None:
+    store("BTCUSDT", database)
+    now = clock.monotonic()
+    with locked(path):
+        database.check()
+    assert clock.monotonic() == now
+
+
+def test_a_watch_tells_once_when_the_file_cannot_be_used_and_once_when_it_can_again(
+    tmp_path: Path, clock: SteeredClock, caplog: pytest.LogCaptureFixture
+) -> None:
+    (tmp_path / "data").write_text("not a folder")
+    with (
+        caplog.at_level(logging.INFO),
+        closing(Database(tmp_path / "data" / "x", clock, clock.sleep)) as broken,
+    ):
+        watch = DatabaseWatch(broken)
+        watch.look()
+        problems = [watch.problem]
+        (tmp_path / "data").unlink()
+        watch.look()
+        watch.look()
+        problems.append(watch.problem)
+    assert [problem is None for problem in problems] == [False, True]
+    assert [(record.levelname, record.getMessage().partition(":")[0]) for record in caplog.records] == [
+        ("ERROR", "no API key and no symbol can be kept"),
+        ("INFO", "API keys and symbols can be kept again"),
     ]

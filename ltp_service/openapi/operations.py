@@ -119,7 +119,7 @@ def _schemas() -> dict[str, Node]:
     }
 
 
-_CHECKED = record({"cache": TEXT, "service": TEXT})
+_CHECKED = record({"cache": TEXT, "service": TEXT, "database": TEXT}, required=["cache", "service"])
 
 
 def _probe(status: str, services: Node, **more: Node) -> Node:
@@ -141,5 +141,9 @@ def _status_properties() -> dict[str, Node]:
         "version": TEXT,
         "worker": record({"pid": COUNT, "count": COUNT}),
         "fleet": maybe(schema("Fleet"), "where each process keeps to itself"),
+        "database": maybe(
+            record({"usable": FLAG, "error": maybe(TEXT, "while it is usable")}),
+            "where keys are kept in Redis",
+        ),
         "tasks": listing(schema("Task")),
     }

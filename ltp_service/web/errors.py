@@ -59,6 +59,8 @@ def answer_to(error: errors.LtpError) -> Response:
     rule = next((_RULES[kind] for kind in type(error).__mro__ if kind in _RULES), None)
     if rule is None:
         return _unexpected(error)
+    if isinstance(error, errors.StoreUnavailable):
+        log.error("%s", error, extra={"once_a_minute": ("store", str(error))})
     headers = {}
     if rule.status in (429, 503):
         headers["Retry-After"] = str(max(1, round(getattr(error, "retry_after", None) or RETRY_AFTER)))

@@ -38,6 +38,9 @@ def ready() -> Response:
             name: f"error: {problems[name]}" if name in problems else "ready" for name in ("cache", "service")
         },
     }
+    if parts.database is not None:  # information: prices are served without it
+        problem = parts.database.problem
+        body["services"]["database"] = f"error: {problem}" if problem else "ready"
     if problems:
         return json_response(
             body | {"reasons": list(problems.values())}, 503, {"Retry-After": str(RETRY_AFTER)}

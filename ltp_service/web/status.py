@@ -40,6 +40,7 @@ def status() -> Response:
             "version": VERSION,
             "worker": {"pid": os.getpid(), "count": parts.config.web_concurrency},
             "fleet": _fleet(parts),
+            "database": _database(parts),
             "tasks": parts.tasks(),
         }
     )
@@ -57,6 +58,13 @@ def _fleet(parts: Services) -> dict[str, Any] | None:
         "owner": seen.owner,
         "epoch": seen.epoch,
     }
+
+
+def _database(parts: Services) -> dict[str, Any] | None:
+    """Whether API keys and symbols can be kept in the database file; None where they are in Redis."""
+    if parts.database is None:
+        return None
+    return {"usable": parts.database.problem is None, "error": parts.database.problem}
 
 
 def breaker_of(parts: Services) -> dict[str, Any]:

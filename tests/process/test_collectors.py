@@ -220,12 +220,19 @@ def test_with_a_file_that_cannot_be_written_reads_and_the_environments_key_go_on
 ) -> None:
     (tmp_path / "occupied").write_text("not a folder")
     with start(simulator, tmp_path / "occupied", COLLECTORS="") as stuck:
-        assert (stuck.get("/ready").status, len(stuck.ltp())) == (200, 7)
+        told = stuck.wait_for_line("no API key and no symbol can be kept: the database file (DATABASE_PATH)")
+        assert told["level"] == "error"
+        ready = stuck.get("/ready")
+        assert (ready.status, len(stuck.ltp())) == (200, 7)
+        assert ready.json()["services"]["database"].startswith("error: the database file (DATABASE_PATH)")
+        assert stuck.get("/api/v1/status").json()["database"]["usable"] is False
         assert stuck.get("/collectors/symbols").json()["symbols"] == ["BTCUSDT"]
         assert stuck.get("/debug/tasks", KEY).status == 200
         for path in ("/auth/api-keys?name=x", "/collectors/symbols?symbol=ETHUSDT"):
             answer = stuck.send("POST", path, KEY)
             assert (answer.status, answer.json()["code"]) == (500, "CACHE_ERROR")
+            assert "DATABASE_PATH" in answer.json()["message"]
+        assert stuck.wait_for_line("nothing was changed")["level"] == "error"
         assert stuck.get("/collectors/symbols").json()["symbols"] == ["BTCUSDT"]
 
 

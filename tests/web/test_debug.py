@@ -47,6 +47,7 @@ def test_every_runner_of_the_service_is_among_the_tasks(service: FreshService) -
             "gauges",
             "access_log",
             "late_lines",
+            "database",
         )
     ]
     assert not any(runner["alive"] for runner in told["runners"])

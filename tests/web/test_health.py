@@ -40,7 +40,7 @@ def test_one_servable_pair_makes_it_ready(service: FreshService) -> None:
     assert answer.get_json() == {
         "status": "ready",
         "timestamp": "2026-09-21T14:13:20.000000Z",
-        "services": {"cache": "ready", "service": "ready"},
+        "services": {"cache": "ready", "service": "ready", "database": "ready"},
     }
 
 
