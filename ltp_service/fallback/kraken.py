@@ -15,6 +15,7 @@ from ltp_service.fallback.breaker import CircuitBreaker
 from ltp_service.fallback.kraken_answers import (
     THROTTLED,
     UNKNOWN_PAIR,
+    Evidence,
     Listings,
     Told,
     Unusable,
@@ -168,8 +169,8 @@ class KrakenRest:
         """
         deadline = self._deadline()
 
-        def read(result: msgspec.Raw, as_of: float) -> Trades | None:
-            return read_trades(result, pair, self._listings, as_of)
+        def read(result: msgspec.Raw, evidence: Evidence) -> Trades | None:
+            return read_trades(result, pair, self._listings, evidence.at)
 
         symbol = self._symbol(pair)
         try:
@@ -253,8 +254,8 @@ class KrakenRest:
     def _tickers(self, pairs: Sequence[Pair], deadline: float) -> list[Told]:
         params = {"pair": ",".join(map(self._symbol, pairs))}
 
-        def read(result: msgspec.Raw, as_of: float) -> list[Told | Unusable]:
-            return list(read_tickers(result, pairs, self._listings, as_of))
+        def read(result: msgspec.Raw, evidence: Evidence) -> list[Told | Unusable]:
+            return list(read_tickers(result, pairs, self._listings, evidence))
 
         found = self._ask(_Request("Ticker", params, deadline), read)
         for pair in pairs:
@@ -272,7 +273,7 @@ class KrakenRest:
         # It counts from the turn of the first call: the exchange is not to blame for the wait until then.
         return self._pace.free_at() + min(self._patience.timeout, budget or self._patience.timeout)
 
-    def _ask(self, request: _Request, read: Callable[[msgspec.Raw, float], Read]) -> Read:
+    def _ask(self, request: _Request, read: Callable[[msgspec.Raw, Evidence], Read]) -> Read:
         tries = 0
         while True:
             try:
@@ -291,12 +292,12 @@ class KrakenRest:
             self._observer.external_retry(SERVICE, request.endpoint)
             self._patience.sleep(again_at - self._clock.monotonic())
 
-    def _try(self, request: _Request, read: Callable[[msgspec.Raw, float], Read]) -> Read:
+    def _try(self, request: _Request, read: Callable[[msgspec.Raw, Evidence], Read]) -> Read:
         permit = self._pace.take_turn(request.deadline, self._breaker.acquire)
         sent_at = self._clock.monotonic()
         try:
             answer = self._get(request, sent_at)
-            value = read(read_result(answer), self._as_of(answer, sent_at))
+            value = read(read_result(answer), self._evidence(answer, sent_at))
         except Rejected as error:
             # A refusal shows an exchange in good health, unless it is told to keep away.
             permit.succeeded() if error.retry_after is None else permit.failed(error.retry_after)
@@ -324,10 +325,10 @@ class KrakenRest:
         finally:
             self._observer.external_call(SERVICE, request.endpoint, status, self._clock.monotonic() - now)
 
-    def _as_of(self, answer: Answer, sent_at: float) -> float:
-        """The newest monotonic moment of which an answer surely is evidence: caches on the way age it."""
+    def _evidence(self, answer: Answer, sent_at: float) -> Evidence:
+        """Of which moment an answer to the question of `sent_at` surely is evidence: caches on the way age it."""
         cached_for = CACHE if answer.cached_for is None else answer.cached_for
         if answer.date is not None:
             self._exchange_time.learn(answer.date, self._clock.monotonic())
             cached_for = max(cached_for, (self._exchange_time.at(sent_at) or answer.date) - answer.date)
-        return sent_at - cached_for
+        return Evidence(sent_at - cached_for, answer.cached_for is not None)

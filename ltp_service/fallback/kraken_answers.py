@@ -68,6 +68,15 @@ class Unusable(NamedTuple):
     reason: str
 
 
+class Evidence(NamedTuple):
+    """Of which moment an answer is evidence."""
+
+    at: float
+    """The newest monotonic moment before which no cache can have kept it."""
+    dated: bool = False
+    """The answer itself tells how old it is at most."""
+
+
 class Told(NamedTuple):
     """One pair's part of an answer of Ticker. The tick has no exchange time."""
 
@@ -167,12 +176,9 @@ def _decoded(decoder: msgspec.json.Decoder[Decoded], text: bytes | msgspec.Raw) 
 
 
 def read_tickers(
-    result: msgspec.Raw, asked: Iterable[Pair], listings: Listings | None, as_of: float
+    result: msgspec.Raw, asked: Iterable[Pair], listings: Listings | None, evidence: Evidence
 ) -> Iterator[Told | Unusable]:
-    """The last trade of each pair asked for, or why there is none. Raises BadFrame when nothing can be read.
-
-    `as_of` is the latest monotonic moment of which the answer surely is evidence.
-    """
+    """The last trade of each pair asked for, or why there is none. Raises BadFrame when nothing can be read."""
     pairs = list(asked)
     for key, ticker in _decoded(_BY_KEY, result).items():
         try:
@@ -180,7 +186,7 @@ def read_tickers(
             entry = _decoded(_TICKER, ticker)
             if not entry.c:
                 raise BadFrame(f"{key}: no last trade", reason="missing")
-            yield Told(_tick(pair, entry.c[0], as_of), _detail(entry))
+            yield Told(_tick(pair, entry.c[0], evidence.at), _detail(entry)._replace(dated=evidence.dated))
         except BadFrame as error:
             yield Unusable(key, error.reason)
 

@@ -15,6 +15,9 @@ from ltp_service.tick import WEBSOCKET, Price, Tick
 LONGEST_CACHE = 20.0
 """Seconds: no cache is believed to hand out an answer for longer. Recorded: 2."""
 
+TOLD = 1.0
+"""Seconds by which an answer is believed to be newer whose headers tell how old it is at most."""
+
 Order = Literal["newer", "same", "older", "unknown"]
 
 
@@ -32,6 +35,8 @@ class Detail(NamedTuple):
     volume: Decimal | None
     """Of the last trade, base units."""
     progress: Progress | None
+    dated: bool = False
+    """The answer's headers tell how old it is at most."""
 
 
 class Row(NamedTuple):
@@ -71,7 +76,7 @@ class Sequence:
     def order(self, held: Price | None, tick: Tick, now: float, detail: Detail) -> Order:
         """How the last trade that Ticker tells stands to the one held; `unknown` where only its time and id can tell."""
         self._told[tick.pair] = _Applied(tick, now, detail)
-        if held is None or tick.received_at >= held.confirmed_at + LONGEST_CACHE:
+        if held is None or tick.received_at >= held.confirmed_at + (TOLD if detail.dated else LONGEST_CACHE):
             return "newer"
         same_price = tick.amount == held.tick.amount
         applied = self._applied.get(tick.pair)

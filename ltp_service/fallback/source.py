@@ -25,6 +25,10 @@ SAME_TIME = 5.0
 """Seconds apart within which two sources speak of the same moment."""
 
 
+AGAIN = 2.0
+"""Seconds after an answer about a pair in which a request does not ask again: it would come from a cache."""
+
+
 class Answer(Protocol):
     """What REST said about some pairs."""
 
@@ -107,11 +111,12 @@ class RestSource:
         self.unknown: frozenset[Pair] = frozenset()
 
     def fetch(self, pairs: Collection[Pair]) -> list[Tick]:
-        """For a request: asks for the last trades of `pairs`, but for those just found to be unknown.
+        """For a request: asks for the last trades of `pairs`, but for those about which there was an answer just now.
 
         Raises ExchangeError.
         """
-        wanted = frozenset(pairs) - self.unknown
+        long_ago = self._clock.monotonic() - AGAIN
+        wanted = frozenset(pair for pair in pairs if self._asked_at.get(pair, -inf) < long_ago) - self.unknown
         return self._flight.get(wanted) if wanted else []
 
     def poll(self, pairs: Collection[Pair]) -> list[Tick]:

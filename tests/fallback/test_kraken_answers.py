@@ -11,6 +11,7 @@ import pytest
 
 from ltp_service.errors import BadFrame, ExchangeError, Rejected, Unreachable
 from ltp_service.fallback.kraken_answers import (
+    Evidence,
     Listings,
     Told,
     Unusable,
@@ -46,7 +47,7 @@ def ticker(price: Any) -> dict[str, Any]:
 
 
 def tickers(content: Any, *pairs: Pair, listings: Listings | None = None) -> list[Tick | Unusable]:
-    found = read_tickers(result(content), pairs, listings, SENT_AT)
+    found = read_tickers(result(content), pairs, listings, Evidence(SENT_AT))
     return [each.tick if isinstance(each, Told) else each for each in found]
 
 
@@ -65,7 +66,7 @@ def recorded_rest(recorded: Recorded) -> list[dict[str, Any]]:
 def test_the_last_trade_of_a_recorded_ticker_keeps_its_text(
     recorded: Recorded, file: str, pair: Pair, price: str
 ) -> None:
-    (told,) = read_tickers(read_result(answer(recorded(file).read_bytes())), [pair], None, SENT_AT)
+    (told,) = read_tickers(read_result(answer(recorded(file).read_bytes())), [pair], None, Evidence(SENT_AT))
     assert isinstance(told, Told)
     assert [told.tick] == [Tick(pair, price, Decimal(price), "kraken:rest", None, None, SENT_AT, None)]
 
@@ -324,7 +325,7 @@ def test_a_market_without_trades_has_no_last_one() -> None:
 
 def test_a_ticker_tells_how_far_the_day_has_come() -> None:
     entry = {"c": ["2", "0.5"], "t": [7, 70], "v": ["12.5", "125"]}
-    (told,) = read_tickers(result({"XXBTZUSD": entry}), [BTC_USD], None, SENT_AT)
+    (told,) = read_tickers(result({"XXBTZUSD": entry}), [BTC_USD], None, Evidence(SENT_AT))
     assert isinstance(told, Told)
     assert told.detail == Detail(Decimal("0.5"), Progress(7, Decimal("12.5")))
 
@@ -335,7 +336,7 @@ def test_a_ticker_tells_how_far_the_day_has_come() -> None:
 )
 def test_a_price_is_a_price_though_nothing_tells_how_far_the_day_has_come(change: dict[str, Any]) -> None:
     entry = {"c": ["2", "0.5"], "t": [7, 70], "v": ["12.5", "125"]} | change
-    (told,) = read_tickers(result({"XXBTZUSD": entry}), [BTC_USD], None, SENT_AT)
+    (told,) = read_tickers(result({"XXBTZUSD": entry}), [BTC_USD], None, Evidence(SENT_AT))
     assert isinstance(told, Told)
     assert (told.tick.price, told.detail) == ("2", NOTHING)
 

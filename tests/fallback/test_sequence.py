@@ -5,7 +5,16 @@ from decimal import Decimal
 import msgspec
 import pytest
 
-from ltp_service.fallback.sequence import LONGEST_CACHE, NOTHING, Detail, Progress, Row, Sequence, Trades
+from ltp_service.fallback.sequence import (
+    LONGEST_CACHE,
+    NOTHING,
+    TOLD,
+    Detail,
+    Progress,
+    Row,
+    Sequence,
+    Trades,
+)
 from ltp_service.stores.accept import merge
 from ltp_service.tick import REST, Price, Tick
 from tests.fakes import NOON, tick
@@ -78,6 +87,13 @@ def test_no_cache_is_believed_to_be_older_than_twenty_seconds(sequence: Sequence
     before, after = NOW + LONGEST_CACHE - 0.1, NOW + LONGEST_CACHE
     assert sequence.order(HELD, told("99", before), before, day(1, "1")) == "older"
     assert sequence.order(HELD, told("99", after), after, day(1, "1")) == "newer"  # midnight
+
+
+def test_an_answer_that_tells_its_age_is_ordered_by_it(sequence: Sequence) -> None:
+    dated = NOTHING._replace(dated=True)
+    before, after = NOW + TOLD - 0.1, NOW + TOLD
+    assert sequence.order(HELD, told("101", before), before + 5, dated) == "unknown"
+    assert sequence.order(HELD, told("101", after), after + 5, dated) == "newer"
 
 
 def test_what_ticker_told_is_found_among_the_newest_trades_and_counts_from_there(sequence: Sequence) -> None:

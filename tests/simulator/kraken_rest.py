@@ -3,6 +3,7 @@
 import time
 from collections import Counter
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from datetime import UTC, datetime
 from email.utils import formatdate
 from typing import Any
@@ -15,6 +16,9 @@ from tests.simulator.wire import Reply, Request, json_reply
 
 PREFIX = "/0/public/"
 _TRADES_PAGE = 1000
+
+_UNCACHED = {"Cache-Control": "public, max-age=2", "CF-Cache-Status": "MISS"}
+"""What Kraken's edge says of an answer that it asked the exchange for."""
 
 Query = Mapping[str, str]
 
@@ -49,7 +53,8 @@ class KrakenRest:
             return reply
         caching = self._exchange.faults.rest_cache(call)
         if caching is None:
-            return self._right_answer(method, request.query)
+            answer = self._right_answer(method, request.query)
+            return replace(answer, headers={**answer.headers, **_UNCACHED})
         return self._cached(method, request.query, caching)
 
     def _cached(self, method: str, query: Query, caching: Caching) -> Reply:
@@ -117,9 +122,10 @@ class KrakenRest:
             "a": [plain(ticker.ask, places), str(int(ticker.ask_volume)), f"{int(ticker.ask_volume)}.000"],
             "b": [plain(ticker.bid, places), str(int(ticker.bid_volume)), f"{int(ticker.bid_volume)}.000"],
             "c": [ticker.last.padded_price, ticker.last.volume],
-            "v": [f"{ticker.volume / 2:.8f}", f"{ticker.volume:.8f}"],
+            "v": [f"{ticker.volume:.8f}"]
+            * 2,  # the day is as good as over: each trade adds all of itself to both
             "p": [f"{ticker.average:.{places}f}"] * 2,
-            "t": [ticker.count // 2, ticker.count],
+            "t": [ticker.count] * 2,
             "l": [plain(ticker.low, places)] * 2,
             "h": [plain(ticker.high, places)] * 2,
             "o": plain(ticker.opening, places),
