@@ -32,16 +32,23 @@ class ExchangeTime:
         """This machine may have slept: what is told next counts as the first."""
         self._trust = _UNKNOWN
 
-    def learn(self, told: float, now: float) -> None:
-        """A message that the exchange wrote at `told`, unix seconds, arrived."""
+    def learn(self, told: float, now: float) -> float:
+        """A message that the exchange wrote at `told`, unix seconds, arrived: by how many seconds it lies ahead of
+        what is known, this message included. Below 0: it is that old."""
         ahead = told - now
-        if self._ahead is None or self._trust == _UNKNOWN:
+        known = self._ahead
+        if known is None or self._trust == _UNKNOWN:
             self._ahead, self._trust, self._agreed = ahead, _TOLD_ONCE, 0
-        elif -FUTURE <= ahead - self._ahead <= FUTURE:
+            return 0.0
+        difference = ahead - known
+        if -FUTURE <= difference <= FUTURE:
             self._trust, self._agreed = _TOLD_TWICE, 0
-            self._ahead = max(self._ahead, ahead)
-        elif self._is_agreed(ahead, ahead < self._ahead):
-            self._ahead, self._trust, self._agreed = ahead, _TOLD_TWICE, 0
+            if difference <= 0.0:
+                return difference
+        elif not self._is_agreed(ahead, difference < 0.0):
+            return difference
+        self._ahead, self._trust, self._agreed = ahead, _TOLD_TWICE, 0
+        return 0.0
 
     def at(self, now: float) -> float | None:
         """The exchange's unix time; None before it told any."""

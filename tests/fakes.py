@@ -91,8 +91,8 @@ class ScriptedConnection:
     def send(self, text: str) -> None:
         self.sent.append(text)
 
-    def take_received(self) -> list[str]:
-        received, self._received = self._received, []
+    def take_received(self, at_most: int) -> list[str]:
+        received, self._received = self._received[:at_most], self._received[at_most:]
         return received
 
     def receive(self) -> str | None:

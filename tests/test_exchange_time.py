@@ -55,3 +55,10 @@ def test_after_a_pause_of_this_machine_the_next_time_counts_as_the_first() -> No
     assert time.at(53.0) == NOON + 3
     time.learn(NOON + 7200.0, 54.0)
     assert time.at(54.0) == NOON + 7200.0
+
+
+def test_each_time_is_told_how_far_it_lies_ahead_of_what_is_known() -> None:
+    time = ExchangeTime()
+    ahead = [time.learn(NOON + seconds, 50.0) for seconds in (0.0, 0.5, 0.25, 3600.0, -100.0)]
+
+    assert ahead == [0.0, 0.0, -0.25, 3599.5, -100.5]

@@ -29,9 +29,13 @@ GIVE_WAY = 1e-6
 """Seconds of sleep in which others get their turn. With 0 gevent would run what is ready, up to fifty times, before it
 looks at any socket: new requests would wait for fifty turns."""
 
-LONGEST_ALONE = 2 * LONGEST_TURN
-"""Seconds after which they get one in any case: where processor time is scarce, what looks like waiting may have been
-this process waiting for its own."""
+ALONE = 2
+"""Longest turns after which they get one in any case: where processor time is scarce, what looks like waiting may have
+been this process waiting for its own."""
+
+ASIDE_TURN, ASIDE_BURST = 0.001, 20
+"""Seconds and frames of a feed on which no price depends: beside requests and the price's own feed it takes the rest.
+Two floods with turns as long as the others' leave requests every third one."""
 
 TENDING = 0.1
 """Seconds between looks at deadlines and between confirmations of the held prices."""
@@ -48,6 +52,10 @@ class Collector(Hooks):
     """The run loop and the state. What arrives goes to the hooks, of which a subclass provides some."""
 
     terms = Terms()
+    longest_turn = LONGEST_TURN
+    """Seconds: as long as others had, and no longer than this."""
+    burst = 1_000
+    """Frames that are taken from one read before anything else gets a turn."""
 
     def __init__(self, dialect: Dialect, subscriptions: Subscriptions, equipment: Equipment) -> None:
         self._subscriptions = subscriptions
@@ -211,18 +219,18 @@ class Collector(Hooks):
                 # This process stood still: the frame waited in a buffer and says nothing about now.
                 raise Unreachable(f"{self.name}: stalled for {now - before:.0f} s", reason="stalled")
             if now - looked_at > GAVE_WAY:  # waiting for this frame was the others' turn
-                turn_ends = now + _turn(now - looked_at)
+                turn_ends = now + self._turn(now - looked_at)
             if frame is not None:
                 self._last_frame_at = now
-                self._digest(frame, connection.take_received(), now)
+                self._digest(frame, connection.take_received(self.burst), now)
             if now >= tend_at:
                 self._tend(connection, now)
                 tend_at = now + TENDING
             looked_at = now
-            if now >= min(turn_ends, gave_way_at + LONGEST_ALONE):
+            if now >= min(turn_ends, gave_way_at + ALONE * self.longest_turn):
                 self._sleep(GIVE_WAY)
                 looked_at = gave_way_at = self._clock.monotonic()
-                turn_ends = looked_at + _turn(looked_at - now)
+                turn_ends = looked_at + self._turn(looked_at - now)
 
     def _digest(self, frame: str, received: list[str], now: float) -> None:
         """One frame, and those that came right behind it."""
@@ -296,7 +304,6 @@ class Collector(Hooks):
         self._asking.unsubscribe([symbol])
         self._asking.subscribe([symbol])
 
-
-def _turn(seconds: float) -> float:
-    """How long the next turn may be after others had `seconds`."""
-    return min(LONGEST_TURN, max(TURN, seconds))
+    def _turn(self, seconds: float) -> float:
+        """How long the next turn may be after others had `seconds`."""
+        return min(self.longest_turn, max(TURN, seconds))

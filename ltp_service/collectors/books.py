@@ -6,7 +6,7 @@ from collections.abc import Sequence
 import msgspec
 
 from ltp_service.book import BookChange, BookSnapshot
-from ltp_service.collectors.base import Collector
+from ltp_service.collectors.base import ASIDE_BURST, ASIDE_TURN, Collector
 from ltp_service.collectors.contract import Dialect, Equipment
 from ltp_service.collectors.subscriptions import Subscriptions
 from ltp_service.errors import BadFrame
@@ -94,6 +94,7 @@ class BookCollector(Collector):
     channel: str
     patience: float
     """Seconds to wait for what the exchange sends unasked before a repair."""
+    longest_turn, burst = ASIDE_TURN, ASIDE_BURST
 
     def __init__(self, symbols: Sequence[str], sink: BookSink, equipment: Equipment) -> None:
         if not callable(getattr(sink, "replace", None)):

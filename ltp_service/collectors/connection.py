@@ -40,10 +40,11 @@ class Connection(Protocol):
     def receive(self) -> str | None:
         """The next text message, or None when none was whole within the polling interval.
 
-        What trickles in makes it no longer, and pings are no message. Raises Unreachable when the connection is over, BadFrame for a message that is not text.
+        What trickles in makes it no longer, and pings are no message. Raises Unreachable when the connection is over,
+        BadFrame for a message that is not text.
         """
 
-    def take_received(self) -> list[str]:
+    def take_received(self, at_most: int) -> list[str]:
         """The text messages that follow and have been received whole already, in order; never waits."""
 
     def close(self) -> None:
@@ -96,8 +97,8 @@ class WebSocketConnection:
             return _text(opcode, data)
         return _text(opcode, frame.data)
 
-    def take_received(self) -> list[str]:
-        return [] if self._parts else self._socket.frame_buffer.take_whole_texts()
+    def take_received(self, at_most: int) -> list[str]:
+        return [] if self._parts else self._socket.frame_buffer.take_whole_texts(at_most)
 
     def abandon(self) -> None:
         # This only closes. `abort` would tell the other side, and that would be the end for the other process, too.
@@ -138,7 +139,7 @@ class _BufferedFrames(frame_buffer):
         self._at = end
         return piece
 
-    def take_whole_texts(self) -> list[str]:
+    def take_whole_texts(self, at_most: int) -> list[str]:
         """The plain text frames at the beginning of what was read; called between two frames.
 
         A burst has hundreds of them, and the library needs several times as long for each. What is not plain is
@@ -146,7 +147,7 @@ class _BufferedFrames(frame_buffer):
         """
         texts: list[str] = []
         read, at = self._read, self._at
-        while (begin := _begin_of_text(read, at)) is not None:
+        while len(texts) < at_most and (begin := _begin_of_text(read, at)) is not None:
             length = read[at + 1] if begin == at + 2 else int.from_bytes(read[at + 2 : begin])
             end = begin + length
             if end > len(read):

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 import msgspec
 
-from ltp_service.collectors.base import Collector
+from ltp_service.collectors.base import ASIDE_BURST, ASIDE_TURN, Collector
 from ltp_service.collectors.contract import Dialect, Equipment, Gap, Link
 from ltp_service.collectors.events import Traded
 from ltp_service.collectors.subscriptions import Subscriptions
@@ -39,6 +39,7 @@ class TradeCollector(Collector):
     """The exchange's public endpoint."""
     dialect: Dialect
     channel: str
+    longest_turn, burst = ASIDE_TURN, ASIDE_BURST
 
     def __init__(self, symbols: Sequence[str], sink: TradeSink, equipment: Equipment) -> None:
         if not callable(getattr(sink, "put", None)):
@@ -56,8 +57,7 @@ class TradeCollector(Collector):
     def traded(self, trade: Traded, received_at: float) -> None:
         if self._subscriptions.state(trade.symbol) is None:
             raise BadFrame(f"{trade.symbol[:40]!r} was not asked for", reason="unknown_symbol")
-        self._exchange_time.learn(trade.traded_at, received_at)
-        ahead = trade.traded_at - self._now(received_at)
+        ahead = self._exchange_time.learn(trade.traded_at, received_at)
         if ahead > FUTURE:
             raise BadFrame(
                 f"{trade.symbol}: a trade {ahead:.0f} s ahead of the exchange's own clock", reason="future"

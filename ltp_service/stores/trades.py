@@ -35,13 +35,14 @@ RATE_WINDOW = 10
 _OVERHEAD = 850
 """Bytes of one stored trade beside its raw text: its objects, its key and its places. Measured: 720."""
 
+EXPIRY = 1.0
+"""Seconds between looks for what is too old; who reads is not shown it in any case."""
+
 MAX_FLOORS = 2_000
 """Symbols on exchanges of which is known what had to leave."""
 
 _Key = tuple[float, int, str, str]
 """Exchange time; the trade id, numbers in their order; exchange. Unique within a symbol."""
-
-_BEGINNING: _Key = (0.0, 0, "", "")
 
 Refusal = Literal["duplicate", "too_old", "left", "too_large"]
 """Told before; older than an hour; not newer than what had to leave; larger than all that may be held."""
@@ -92,20 +93,22 @@ class TradeStore:
         self._started = self._monotonic()
         self._times: defaultdict[str, ExchangeTime] = defaultdict(lambda: ExchangeTime(trusting=True))
         """Each exchange's own clock, which says how old its trades are."""
+        self._expire_at = 0.0
         self._rate = _Rate(self._started)
 
     def put(self, trade: Trade) -> bool:
         """Takes a trade; False when it was told before or is too old to be kept."""
-        now = self._monotonic()
+        now, key = self._monotonic(), _key(trade)
         with self._lock:
             self._received += 1
             self._rate.count(now)
-            self._times[trade.exchange].learn(trade.timestamp, now)
-            refusal = self._refusal(trade, now)
+            age = -self._times[trade.exchange].learn(trade.timestamp, now)
+            refusal = self._refusal(trade, key, age)
             if refusal is None:
                 self._stored += 1
-                self._insert(trade)
-                self._keep_bounds(now)
+                self._insert(trade, key, now)
+                if now >= self._expire_at:
+                    self._expire(now)
             else:
                 self._discarded[refusal] += 1
         if refusal is None:
@@ -160,55 +163,52 @@ class TradeStore:
 
     # Under the lock.
 
-    def _refusal(self, trade: Trade, now: float) -> Refusal | None:
+    def _refusal(self, trade: Trade, key: _Key, age: float) -> Refusal | None:
         tape = self._tapes.get(trade.symbol)
         if tape is not None and (trade.exchange, trade.trade_id) in tape.ids:
             return "duplicate"
-        if not self._is_recent(trade, now):
+        if not -FUTURE <= age <= MAX_AGE:
             return "too_old"
-        if _key(trade) <= self._floors.get((trade.exchange, trade.symbol), _BEGINNING):
+        floor = self._floors.get((trade.exchange, trade.symbol))
+        if floor is not None and key <= floor:
             return "left"
         return "too_large" if _size(trade) > self._max_bytes else None
 
-    def _insert(self, trade: Trade) -> None:
+    def _insert(self, trade: Trade, key: _Key, now: float) -> None:
         tape = self._tapes.get(trade.symbol)
         if tape is None:
             tape = self._tapes[trade.symbol] = _Tape(trade.symbol)
         number = next(self._numbers)
-        tape.insert(number, trade)
+        tape.insert(number, key, trade)
         self._arrivals[number] = tape
         self._bytes += _size(trade)
         if len(tape.keys) > self._per_symbol:
-            self._drop_first(tape)
-
-    def _keep_bounds(self, now: float) -> None:
+            self._drop_first(tape, now)
         while len(self._arrivals) > self._in_all or self._bytes > self._max_bytes:
-            self._drop_first(next(iter(self._arrivals.values())))
-        self._expire(now)
+            self._drop_first(next(iter(self._arrivals.values())), now)
 
     def _expire(self, now: float) -> None:
+        self._expire_at = now + EXPIRY
         while self._arrivals:
             tape = next(iter(self._arrivals.values()))
             if self._is_recent(tape.first(), now):
                 return
-            self._drop_first(tape)
+            self._drop_first(tape, now)
 
-    def _drop_first(self, tape: "_Tape") -> None:
+    def _drop_first(self, tape: "_Tape", now: float) -> None:
         """Of this tape the trade that arrived first."""
         number, key, trade = tape.pop()
         del self._arrivals[number]
         self._bytes -= _size(trade)
-        self._raise_floor((trade.exchange, trade.symbol), key)
+        place = (trade.exchange, trade.symbol)
+        floor = self._floors.get(place)
+        # A time that cannot be must not keep out all that come after it.
+        if (floor is None or key > floor) and key[0] <= (self._times[trade.exchange].at(now) or 0.0) + FUTURE:
+            self._floors[place] = key
+            if len(self._floors) > MAX_FLOORS:
+                del self._floors[next(iter(self._floors))]
         if not tape.keys:
             del self._tapes[tape.symbol]
-
-    def _raise_floor(self, of: tuple[str, str], key: _Key) -> None:
-        known = self._times[of[0]].at(self._monotonic())
-        if known is not None and key[0] > known + FUTURE:
-            return  # a time that cannot be must not keep out all that come after it
-        self._floors[of] = max(key, self._floors.get(of, _BEGINNING))
-        if len(self._floors) > MAX_FLOORS:
-            del self._floors[next(iter(self._floors))]
 
 
 class _Tape:
@@ -220,17 +220,16 @@ class _Tape:
         self.symbol = symbol
         self.keys: list[_Key] = []
         self.trades: list[Trade] = []
-        self.arrived: deque[tuple[int, Trade]] = deque()
+        self.arrived: deque[tuple[int, _Key, Trade]] = deque()
         self.ids: set[tuple[str, str]] = set()
         self.last: dict[str, Trade] = {}
         """The newest of each exchange, which the others cannot push out."""
 
-    def insert(self, number: int, trade: Trade) -> None:
-        key = _key(trade)
+    def insert(self, number: int, key: _Key, trade: Trade) -> None:
         place = _place(self.keys, key)
         self.keys.insert(place, key)
         self.trades.insert(place, trade)
-        self.arrived.append((number, trade))
+        self.arrived.append((number, key, trade))
         self.ids.add((trade.exchange, trade.trade_id))
         last = self.last.get(trade.exchange)
         if last is None or key > _key(last):
@@ -238,14 +237,14 @@ class _Tape:
 
     def first(self) -> Trade:
         """The one that arrived first."""
-        return self.arrived[0][1]
+        return self.arrived[0][2]
 
     def pop(self) -> tuple[int, _Key, Trade]:
-        number, trade = self.arrived.popleft()
-        place = _place(self.keys, _key(trade))
-        del self.trades[place]
+        number, key, trade = self.arrived.popleft()
+        place = _place(self.keys, key)
+        del self.keys[place], self.trades[place]
         self.ids.remove((trade.exchange, trade.trade_id))
-        return number, self.keys.pop(place), trade
+        return number, key, trade
 
 
 class _Rate:

@@ -8,9 +8,11 @@ from decimal import Decimal
 import pytest
 
 from ltp_service.collectors.base import (
+    ALONE,
+    ASIDE_BURST,
+    ASIDE_TURN,
     GAVE_WAY,
     GIVE_WAY,
-    LONGEST_ALONE,
     LONGEST_TURN,
     REJECTED,
     STABLE,
@@ -365,13 +367,51 @@ def test_after_others_had_a_long_turn_the_flood_gets_one_as_long() -> None:
     assert 5 <= len(script.sleeps) <= 9
 
 
+def test_a_feed_that_stands_aside_gives_way_after_a_short_turn_whatever_others_had() -> None:
+    class Aside(Toy):
+        longest_turn, burst = ASIDE_TURN, ASIDE_BURST
+
+    steps: list[Step] = [*OPEN, "trade A 2", LONGEST_TURN]
+    for _ in range(100):
+        steps += ["trade A 3", TURN / 10]
+    script = Script(steps)
+    script.play(Aside(script))
+
+    assert 100 * (TURN / 10) / (ASIDE_TURN + TURN / 10) - 1 <= len(script.sleeps) <= 100
+
+
+def test_of_one_read_no_more_frames_are_taken_in_one_go_than_a_burst_has() -> None:
+    taken: list[int] = []
+
+    class Aside(Toy):
+        burst = 50
+
+    script = Script([*OPEN, [f"trade A {number}" for number in range(1, 121)], None, None, None])
+    toy = Aside(script)
+    take = ScriptedConnection.take_received
+
+    class Counting(ScriptedConnection):
+        def take_received(self, at_most: int) -> list[str]:
+            received = take(self, at_most)
+            taken.append(len(received))
+            return received
+
+    def connect(_stop: threading.Event) -> Connection:
+        return Counting(script.clock, [[f"trade A {number}" for number in range(1, 121)]])
+
+    toy._connect = connect  # noqa: SLF001 - what is read in one go is seen at the connection alone
+    toy._attempt(script.stop)  # noqa: SLF001
+
+    assert max(taken) == 50
+
+
 def test_a_flood_gives_way_though_it_looks_as_if_each_frame_was_waited_for() -> None:
     steps: list[Step] = [*OPEN]
     for _ in range(100):
         steps += ["trade A 3", 2 * GAVE_WAY]
     _, script = play(steps)
 
-    assert 5 <= len(script.sleeps) <= 100 * 2 * GAVE_WAY / LONGEST_ALONE + 1
+    assert 5 <= len(script.sleeps) <= 100 * 2 * GAVE_WAY / (ALONE * LONGEST_TURN) + 1
 
 
 def test_the_order_to_stop_ends_the_loop_between_two_frames_and_closes_the_connection() -> None:

@@ -436,7 +436,7 @@ def in_bursts(*frames: bytes) -> list[list[str]]:
                 text = connection.receive()
             except BadFrame as error:
                 text = error.reason
-            bursts.append([text or "", *connection.take_received()])
+            bursts.append([text or "", *connection.take_received(10_000)])
         connection.close()
     return bursts
 

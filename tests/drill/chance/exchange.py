@@ -67,9 +67,9 @@ class Session:
             self._reader.sleep(min(until, self._queue[0][0] if self._queue else until))
             self._reader = None
 
-    def take_received(self) -> list[str]:
-        taken = []
-        while self._queue and self._queue[0][0] <= self._schedule.now:
+    def take_received(self, at_most: int) -> list[str]:
+        taken: list[str] = []
+        while len(taken) < at_most and self._queue and self._queue[0][0] <= self._schedule.now:
             taken.append(self._take())
         return taken
 
