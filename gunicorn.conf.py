@@ -16,14 +16,17 @@ import gc
 import logging
 import shutil
 import signal
+import socket
 import sys
 import tempfile
 import time
+from collections.abc import Iterable
 from math import ceil
 from pathlib import Path
 from typing import Any
 
 import gunicorn.util
+from gunicorn.systemd import listen_fds
 
 from ltp_service.clock import SystemClock
 from ltp_service.collectors import unknown_collectors
@@ -102,7 +105,35 @@ def metrics_folder() -> Path | None:
     return Path(name) if name else None
 
 
+def refuse_a_socket_in_use(addresses: Iterable[Any]) -> None:
+    """gunicorn would take the socket's name away from a service that runs, which then never ends and serves nobody."""
+    for address in addresses:
+        if isinstance(address, str) and is_answered(address):
+            logging.getLogger("ltp_service").error(
+                "unix:%s is in use: another instance listens there; end it first, or give this one another HOST",
+                address,
+            )
+            sys.exit(1)
+
+
+def is_answered(path: str) -> bool:
+    """Whether a program listens at that unix socket."""
+    with socket.socket(socket.AF_UNIX) as asking:
+        asking.settimeout(1.0)
+        try:
+            asking.connect(path)
+        except (ConnectionRefusedError, FileNotFoundError):
+            return False
+        except (BlockingIOError, TimeoutError):  # so many wait there that it cannot even say so
+            return True
+        except OSError:  # gunicorn finds out what is wrong with the place
+            return False
+        return True
+
+
 def on_starting(server: Any) -> None:
+    if not server.master_pid and not listen_fds(unset_environment=False):
+        refuse_a_socket_in_use(server.cfg.address)
     share_metrics()
     folder = metrics_folder()
     if folder is not None and not server.master_pid:  # after USR2 the old master still counts into it

@@ -34,6 +34,7 @@ from ltp_service.setting_types import (
     Rate,
     RedisAddress,
     RedisMaster,
+    RedisUser,
     Several,
     SupportedPair,
     Symbol,
@@ -68,6 +69,7 @@ class Config(BaseSettings):
     stale_after: Annotated[float, seconds("100ms", "1d")] = 120.0
 
     redis_addr: RedisAddress = "localhost:6379"
+    redis_username: RedisUser = ""
     redis_password: SecretStr = SecretStr("")
     redis_db: Annotated[int, whole(0, 1023)] = 0
     redis_sentinels: Several[RedisAddress] = ()

@@ -11,6 +11,7 @@ from redis import Redis
 from redis.backoff import NoBackoff
 from redis.exceptions import (
     AuthenticationError,
+    NoPermissionError,
     OutOfMemoryError,
     ReadOnlyError,
     RedisError,
@@ -146,7 +147,11 @@ def open_redis(config: Config, monotonic: Callable[[], float]) -> RedisClient:
         "protocol": 2,
         "driver_info": None,  # saves two questions on each new connection
     }
-    own = options | {"db": config.redis_db, "password": config.redis_password.get_secret_value() or None}
+    own = options | {
+        "db": config.redis_db,
+        "username": config.redis_username or None,
+        "password": config.redis_password.get_secret_value() or None,
+    }
     if config.redis_sentinels:
         addresses = [_parts(address) for address in config.redis_sentinels]
         tls = {"ssl": True} if any(secure for _, _, secure in addresses) else {}
@@ -166,16 +171,23 @@ def _parts(address: str) -> tuple[str, int, bool]:
     return parts.hostname or "", parts.port or 0, parts.scheme == "rediss"
 
 
+_REMEDIES: tuple[tuple[type[RedisError], str], ...] = (
+    (AuthenticationError, "are REDIS_USERNAME and REDIS_PASSWORD right?"),
+    (NoPermissionError, "let REDIS_USERNAME do that: docs/SCALING.md has its rights"),
+    (OutOfMemoryError, "give it more maxmemory"),
+    (ReadOnlyError, "does REDIS_ADDR name a replica instead of its master?"),
+)
+
+
 def _remedy(error: RedisError) -> str:
-    text = str(error)
-    if isinstance(error, AuthenticationError) or "NOAUTH" in text:
-        return "is REDIS_PASSWORD right?"
-    if isinstance(error, OutOfMemoryError):
-        return "give it more maxmemory"
-    if isinstance(error, ReadOnlyError):
-        return "does REDIS_ADDR name a replica instead of its master?"
-    if "WRONGTYPE" in text:
+    if "NOAUTH" in str(error):
+        return _REMEDIES[0][1]
+    if "WRONGTYPE" in str(error):
         return "does another program use the same keys? Give this one a REDIS_DB of its own"
-    if isinstance(error, ResponseError):
-        return "its own log may say more"
-    return "is it running there, and reachable?"
+    known = (remedy for kind, remedy in _REMEDIES if isinstance(error, kind))
+    other = (
+        "its own log may say more"
+        if isinstance(error, ResponseError)
+        else "is it running there, and reachable?"
+    )
+    return next(known, other)

@@ -12,7 +12,9 @@ from pydantic_settings import BaseSettings, PydanticBaseSettingsSource
 
 from ltp_service.setting_types import ENVIRONMENT_NAME
 
-MAY_BE_EMPTY = frozenset({"collectors", "cors_origins", "auth_api_key", "redis_password", "redis_sentinels"})
+MAY_BE_EMPTY = frozenset(
+    {"collectors", "cors_origins", "auth_api_key", "redis_username", "redis_password", "redis_sentinels"}
+)
 
 Text = str | tuple[str, ...]
 Fields = Mapping[str, FieldInfo]

@@ -150,6 +150,7 @@ BindHost = Annotated[str, _accept("an address, a host name or unix:/path", _bind
 WebSocketUrl = Annotated[str, _url("ws", "wss")]
 HttpUrl = Annotated[str, _url("http", "https")]
 RedisMaster = Annotated[str, _text(r"[\w.-]+", "the name that the Sentinels watch, for example mymaster")]
+RedisUser = Annotated[str, _text(r"[^\s:@/]*", "the name of a user in Redis' ACL, or empty")]
 RedisAddress = Annotated[
     str,
     _accept(

@@ -8,6 +8,7 @@ import pytest
 from ltp_service.config import Config
 from ltp_service.errors import StoreUnavailable
 from ltp_service.redis_client import OPEN, TIMEOUT, RedisClient, Subscription, open_redis
+from tests.conftest import ROOT
 from tests.deadline import DEADLINE, generous
 from tests.redis_server import RedisServer
 
@@ -64,8 +65,8 @@ def test_a_server_that_came_back_is_used_again(server: RedisServer) -> None:
 
 def test_a_missing_password_is_named_as_the_cause(tmp_path: Path) -> None:
     with RedisServer.start(tmp_path, "--requirepass", WORD) as server:
-        seconds(server.client(), "is REDIS_PASSWORD right")
-        seconds(server.client(redis_password=WORD[::-1]), "is REDIS_PASSWORD right")
+        seconds(server.client(), "are REDIS_USERNAME and REDIS_PASSWORD right")
+        seconds(server.client(redis_password=WORD[::-1]), "are REDIS_USERNAME and REDIS_PASSWORD right")
         assert server.client(redis_password=WORD).run("PING")
 
 
@@ -120,3 +121,19 @@ def test_a_frozen_server_takes_no_subscription(server: RedisServer) -> None:
     with pytest.raises(StoreUnavailable):
         client.subscribe("a")
     server.thaw()
+
+
+RIGHTS = "ACL SETUSER ltp on >PASSWORD ~ltp:* &ltp:* +@all -@admin -@dangerous"
+"""As docs/SCALING.md has them."""
+
+
+def test_a_user_of_redis_acl_is_let_in_by_name_and_told_what_it_may_not_do(server: RedisServer) -> None:
+    assert f"`{RIGHTS}`" in " ".join((ROOT / "docs" / "SCALING.md").read_text().split())
+    server.client().run(*RIGHTS.replace("PASSWORD", WORD).split())
+    client = server.client(redis_username="ltp", redis_password=WORD)
+
+    assert client.run("SET", "ltp:a", "1")
+    with pytest.raises(StoreUnavailable, match=r"let REDIS_USERNAME do that: docs/SCALING\.md"):
+        client.run("SET", "another program's", "1")
+    with pytest.raises(StoreUnavailable, match="are REDIS_USERNAME and REDIS_PASSWORD right"):
+        server.client(redis_username="nobody", redis_password=WORD).run("PING")

@@ -1,14 +1,17 @@
 """What the service says when it is started in a way that cannot work, or not yet."""
 
+import json
 import socket
 import subprocess
 from collections.abc import Iterator
+from contextlib import closing
+from pathlib import Path
 
 import pytest
 
 from tests.deadline import DEADLINE
 from tests.process.service import Service, command, environment
-from tests.simulator.client import PROJECT
+from tests.simulator.client import PROJECT, Simulator
 
 
 @pytest.fixture
@@ -57,3 +60,36 @@ def test_without_an_exchange_the_service_stays_up_and_says_what_to_do(closed_por
         assert said["level"] == "warn"
         assert said["message"].startswith("kraken: cannot be reached (")
         assert "Connection refused" in said["message"]
+
+
+def test_a_second_instance_on_the_same_unix_socket_is_refused_and_the_first_serves_on(
+    simulator: Simulator, tmp_path: Path
+) -> None:
+    socket_path = tmp_path / "http.sock"
+    binds = f"--bind 127.0.0.1:0 --bind unix:{socket_path}"
+    with Service.start(simulator, GUNICORN_CMD_ARGS=binds) as first:
+        second = subprocess.run(
+            command(),
+            cwd=PROJECT,
+            env=environment(simulator, {"HOST": f"unix:{socket_path}"}),
+            capture_output=True,
+            text=True,
+            timeout=DEADLINE,
+            check=False,
+        )
+        assert second.returncode == 1
+        told = json.loads(second.stdout.splitlines()[-1])
+        assert (told["level"], told["message"].partition(":")[0]) == ("error", "unix")
+        assert "another instance listens there" in told["message"]
+        with closing(socket.socket(socket.AF_UNIX)) as asking:
+            asking.connect(str(socket_path))
+        assert first.get("/health").status == 200
+
+
+def test_a_socket_that_a_killed_instance_left_behind_is_taken(simulator: Simulator, tmp_path: Path) -> None:
+    socket_path = tmp_path / "http.sock"
+    with closing(socket.socket(socket.AF_UNIX)) as left_behind:
+        left_behind.bind(str(socket_path))
+    binds = f"--bind 127.0.0.1:0 --bind unix:{socket_path}"
+    with Service.start(simulator, GUNICORN_CMD_ARGS=binds) as service:
+        assert service.get("/health").status == 200
