@@ -5,6 +5,7 @@ from collections import Counter
 from collections.abc import Callable, Iterable
 from decimal import Decimal
 
+from ltp_service.clock import Clock
 from ltp_service.collectors.backoff import Backoff
 from ltp_service.collectors.base import Collector
 from ltp_service.collectors.connection import Connection
@@ -174,7 +175,7 @@ class Script:
         return self.made[-1]
 
 
-def memory_store(clock: FakeClock, changes: Changes | None = None) -> MemoryStore:
+def memory_store(clock: Clock, changes: Changes | None = None) -> MemoryStore:
     """An empty store."""
     return MemoryStore(clock, changes or Changes(), Journal())
 

@@ -212,11 +212,20 @@ class Poll:
 
     def _poll(self, pairs: Sequence[Pair], now: float, *, in_step: bool) -> None:
         self._next_call = now + DISTANCE
-        ticks = self._source.poll(pairs)
-        self.last_error = None
-        self._probe.asked(pairs, now)
-        for tick in ticks:
+        answer = self._source.poll(pairs)
+        self._probe.asked(answer.asked | self._source.unknown, now)
+        self.last_error = self._overdue(pairs)
+        for tick in answer.ticks:
             self._compare(tick, in_step=in_step)
+
+    def _overdue(self, pairs: Sequence[Pair]) -> str | None:
+        """What is left to tell when a call succeeded, and prices got too old all the same."""
+        held, oldest = self._store.all(), self._clock.monotonic() - self._promise.ttl
+        overdue = [pair for pair in pairs if pair not in held or held[pair].confirmed_at < oldest]
+        if not overdue:
+            return None
+        why = self._source.errors.get(overdue[0], "unknown to REST")
+        return f"{len(overdue)} pairs are without evidence for CACHE_TTL; {overdue[0]}: {why}"
 
     def _compare(self, tick: Tick, *, in_step: bool) -> None:
         """A delivered pair for which REST tells another price is asked for by exchange time."""

@@ -3,7 +3,7 @@
 from collections.abc import Callable, Collection, Iterable, Mapping
 from decimal import Decimal
 from math import inf
-from typing import Protocol
+from typing import NamedTuple, Protocol
 
 import msgspec
 
@@ -62,6 +62,14 @@ class Rest(Protocol):
         """Whether the exchange matches orders."""
 
 
+class Polled(NamedTuple):
+    """What a call brought."""
+
+    ticks: list[Tick]
+    asked: frozenset[Pair]
+    """The pairs about which there is an answer."""
+
+
 class Divergence(msgspec.Struct, frozen=True):
     """Two sources disagreed about a pair at the same time."""
 
@@ -100,7 +108,7 @@ class RestSource:
         self._clock = clock
         self._observer = observer
         self._limit = Decimal(str(bounds.divergence))
-        self._flight: SingleFlight[Pair, list[Tick]] = SingleFlight(
+        self._flight: SingleFlight[Pair, Polled] = SingleFlight(
             self._ask, clock.monotonic, sleep, budget=bounds.budget
         )
         self._wall_ahead = clock.wall() - clock.monotonic()
@@ -109,24 +117,27 @@ class RestSource:
         self._asked_at: dict[Pair, float] = {}
         self.divergences: dict[Pair, Divergence] = {}
         self.unknown: frozenset[Pair] = frozenset()
+        self.errors: dict[Pair, str] = {}
+        """Why a pair could not be refreshed when that was last wanted."""
 
-    def fetch(self, pairs: Collection[Pair]) -> list[Tick]:
+    def fetch(self, pairs: Collection[Pair]) -> None:
         """For a request: asks for the last trades of `pairs`, but for those about which there was an answer just now.
 
         Raises ExchangeError.
         """
         long_ago = self._clock.monotonic() - AGAIN
         wanted = frozenset(pair for pair in pairs if self._asked_at.get(pair, -inf) < long_ago) - self.unknown
-        return self._flight.get(wanted) if wanted else []
+        if wanted:
+            self._flight.get(wanted)
 
-    def poll(self, pairs: Collection[Pair]) -> list[Tick]:
-        """For the background: asks for all of them. Raises ExchangeError."""
+    def poll(self, pairs: Collection[Pair]) -> Polled:
+        """For the background: asks for as many as one call has room for, oldest evidence first. Raises ExchangeError."""
         return self._flight.get(frozenset(pairs))
 
     def refresh(self, pairs: Collection[Pair]) -> frozenset[Pair]:
         """The pairs about which REST could be asked right now; none when it fails."""
         try:
-            return frozenset(tick.pair for tick in self.poll(pairs))
+            return frozenset(tick.pair for tick in self.poll(pairs).ticks)
         except ExchangeError:
             return frozenset()
 
@@ -154,15 +165,30 @@ class RestSource:
         """No trade lies further ahead, in unix seconds, whichever way this machine's clock was set meanwhile."""
         return FUTURE + max(self._clock.wall(), self._clock.monotonic() + self._wall_ahead)
 
-    def _ask(self, pairs: frozenset[Pair], budget: float) -> list[Tick]:
-        answer = self._rest.last_trades(self._by_need(pairs), budget)
+    def _ask(self, pairs: frozenset[Pair], budget: float) -> Polled:
+        try:
+            answer = self._rest.last_trades(self._by_need(pairs), budget)
+        except ExchangeError as error:
+            self.errors |= dict.fromkeys(pairs, f"REST: {error}")
+            raise
         self.unknown = answer.unknown | (self.unknown - pairs)
         now = self._clock.monotonic()
         self._asked_at |= dict.fromkeys(answer.asked, now)
+        self._tell(pairs, answer)
         held = self._store.all()
         for tick in answer.ticks:
             self._take(held.get(tick.pair), tick, now, answer.details.get(tick.pair, NOTHING))
-        return answer.ticks
+        return Polled(answer.ticks, answer.asked)
+
+    def _tell(self, pairs: Iterable[Pair], answer: Answer) -> None:
+        told = {tick.pair for tick in answer.ticks}
+        for pair in pairs:
+            if pair in told or pair in answer.unknown:
+                self.errors.pop(pair, None)
+            elif pair in answer.asked:
+                self.errors[pair] = "REST: no price in the answer that can be used"
+            else:
+                self.errors[pair] = f"REST: not its turn yet; one call asks for {len(answer.asked)} pairs"
 
     def _by_need(self, pairs: Iterable[Pair]) -> list[Pair]:
         """Oldest evidence first; whatever was asked about without success waits for its next turn like all others."""
@@ -192,6 +218,9 @@ class RestSource:
                 self._store.put(tick)
                 self._settle_order(tick.pair)
             case "unknown" if price is not None:
+                self.errors[tick.pair] = (
+                    f"REST: tells {tick.price}, and has to tell which of the two was traded last"
+                )
                 feeds = price.confirmed_by == WEBSOCKET
                 self._doubts.open(tick.pair, "disputed" if feeds else "unordered", now)
 

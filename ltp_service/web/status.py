@@ -111,7 +111,7 @@ def _pair(parts: Services, quote: Quote, link: Link | None) -> dict[str, Any]:
     return {
         "state": quote.verdict.state,
         "age_ms": round(age * 1000) if age is not None else None,
-        "last_error": _trouble(parts, quote.pair, link),
+        "last_error": _trouble(parts, quote, link),
     }
 
 
@@ -121,8 +121,11 @@ def label_of(link: Link | None, pair: Pair) -> str | None:
     return labels.get(kraken_v2_symbol(pair)) or labels.get(kraken_v1_symbol(pair))
 
 
-def _trouble(parts: Services, pair: Pair, link: Link | None) -> str | None:
-    label = label_of(link, pair)
+def _trouble(parts: Services, quote: Quote, link: Link | None) -> str | None:
+    label = label_of(link, quote.pair)
     if label is not None and label.startswith(("refused", "deaf")):
         return label
-    return "unknown to REST" if pair in parts.prices.source.unknown else None
+    source = parts.prices.source
+    if quote.pair in source.unknown:
+        return "unknown to REST"
+    return None if quote.verdict.state in IN_ORDER else source.errors.get(quote.pair)

@@ -1,0 +1,246 @@
+"""How often REST is asked, by everything that asks it together, and that no pair is forgotten."""
+
+import time
+from collections import Counter
+from collections.abc import Iterator, Mapping
+from decimal import Decimal
+from itertools import pairwise
+from threading import Event, Thread
+
+import msgspec
+import pytest
+
+from ltp_service.clock import SystemClock
+from ltp_service.errors import ExchangeError, Unreachable
+from ltp_service.fallback.breaker import CircuitBreaker
+from ltp_service.fallback.kraken import KrakenRest, Patience
+from ltp_service.fallback.pace import DISTANCE, Pace
+from ltp_service.fallback.poll import INTERVAL, LOOK, Poll, Promise
+from ltp_service.fallback.source import Bounds, RestSource
+from ltp_service.http_client import Answer, HttpClient
+from ltp_service.observer import Observer
+from ltp_service.pairs import Pair, kraken_rest_symbol
+from ltp_service.stores.doubts import Doubts
+from tests.fakes import memory_store
+from tests.fallback.test_poll import FakeFeed
+from tests.simulator.client import Simulator
+from tests.steered_clock import SteeredClock
+
+URL = "http://exchange/0/public"
+TTL = 30.0
+
+
+def many(count: int) -> tuple[Pair, ...]:
+    return tuple(Pair(f"C{number:03}", "USD") for number in range(count))
+
+
+class Exchange(HttpClient):
+    """REST that answers everything after `takes` seconds, and counts. `prices` change whenever a test likes."""
+
+    def __init__(self, clock: SteeredClock) -> None:
+        super().__init__(clock, "test")
+        self.clock = clock
+        self.takes = 0.1
+        self.fails = False
+        self.price = "1.5"
+        self.refused: set[str] = set()
+        self.moments: list[float] = []
+        self.endpoints: Counter[str] = Counter()
+
+    def get(
+        self, url: str, params: Mapping[str, str], deadline_seconds: float, *, body_cap: int = 0
+    ) -> Answer:
+        self.moments.append(self.clock.monotonic())
+        endpoint = url.rsplit("/", 1)[1]
+        self.endpoints[endpoint] += 1
+        self.clock.advance(min(self.takes, deadline_seconds))
+        if self.fails or self.takes > deadline_seconds:
+            raise Unreachable("no answer", reason="timeout")
+        return Answer(200, "application/json", None, msgspec.json.encode(self._body(endpoint, params)))
+
+    def _body(self, endpoint: str, params: Mapping[str, str]) -> object:
+        names = params.get("pair", "").split(",")
+        if self.refused.intersection(names):
+            return {"error": ["EQuery:Unknown asset pair"]}
+        if endpoint == "AssetPairs":
+            return {"error": ["EGeneral:Internal error"]}
+        if endpoint == "SystemStatus":
+            return {"error": [], "result": {"status": "online"}}
+        if endpoint == "Trades":
+            row = [self.price, "1", 1_790_000_000.5 + len(self.moments), "b", "m", "", len(self.moments)]
+            return {"error": [], "result": {names[0]: [row], "last": "1"}}
+        return {"error": [], "result": {name: {"c": [self.price, "1"]} for name in names}}
+
+
+class Scene:
+    """Everything between the poll and the wire, on one clock. Without a feed unless one is given."""
+
+    def __init__(self, pairs: tuple[Pair, ...], feed: FakeFeed | None = None) -> None:
+        self.pairs = pairs
+        self.clock = SteeredClock()
+        self.exchange = Exchange(self.clock)
+        self.store = memory_store(self.clock)
+        doubts, observer = Doubts(), Observer()
+        breaker = CircuitBreaker(self.clock.monotonic, lambda: 1.0, failures=1000)
+        patience = Patience(sleep=self.clock.sleep, random=lambda: 0.5)
+        rest = KrakenRest(URL, self.exchange, breaker, self.clock, observer, patience)
+        bounds = Bounds(patience.request_timeout, 0.05)
+        self.source = RestSource(rest, self.store, self.clock, observer, self.clock.sleep, bounds, doubts)
+        promise = Promise(pairs, 15.0, stale_after=120.0, ttl=TTL)
+        self.poll = Poll(self.source, self.store, feed, promise, self.clock, observer, doubts)
+
+    def pass_time(self, seconds: float) -> None:
+        """As the runner of the poll does it."""
+        end = self.clock.monotonic() + seconds
+        while self.clock.monotonic() < end:
+            self.clock.advance(LOOK)
+            try:
+                self.poll.look()
+            except ExchangeError as error:
+                self.poll.last_error = str(error)
+
+    def ages(self) -> dict[Pair, float]:
+        now, held = self.clock.monotonic(), self.store.all()
+        return {pair: now - held[pair].confirmed_at for pair in self.pairs if pair in held}
+
+    def assert_paced(self) -> None:
+        gaps = [later - earlier for earlier, later in pairwise(self.exchange.moments)]
+        assert min(gaps) >= DISTANCE - 1e-6
+
+
+@pytest.mark.parametrize(("count", "takes"), [(7, 0.1), (60, 0.1), (200, 0.9), (1000, 0.1)])
+def test_without_a_feed_one_call_in_two_seconds_keeps_every_pair(count: int, takes: float) -> None:
+    scene = Scene(many(count))
+    scene.exchange.takes = takes
+    scene.pass_time(30)
+    before = scene.exchange.endpoints["Ticker"]
+    scene.pass_time(60)
+
+    assert scene.exchange.endpoints["Ticker"] - before <= 60 / INTERVAL + 1
+    scene.assert_paced()
+    ages = scene.ages()
+    assert len(ages) == count
+    assert max(ages.values()) < TTL
+    assert scene.poll.last_error is None
+    assert scene.source.errors.keys() <= set(scene.pairs)
+
+
+@pytest.mark.parametrize("count", [7, 60, 200, 1000])
+def test_silent_pairs_are_probed_at_most_once_a_second_and_in_turn(count: int) -> None:
+    feed = FakeFeed()
+    scene = Scene(many(count), feed)
+    for _ in range(300):
+        feed.delivered = dict.fromkeys(scene.pairs, scene.clock.monotonic())
+        scene.pass_time(1)
+
+    scene.assert_paced()
+    assert 0 < len(scene.exchange.moments) < 300 / 10
+    assert set(scene.store.all()) == set(scene.pairs)
+
+
+@pytest.mark.parametrize("count", [7, 60, 200, 1000])
+def test_an_exchange_that_fails_is_asked_no_faster(count: int) -> None:
+    scene = Scene(many(count))
+    scene.exchange.fails = True
+    scene.pass_time(60)
+
+    scene.assert_paced()
+    assert scene.poll.last_error == "no answer"
+    assert scene.source.errors == dict.fromkeys(scene.pairs, "REST: no answer")
+
+
+def test_prices_that_nothing_orders_are_asked_for_by_time_and_the_others_are_kept() -> None:
+    scene = Scene(many(7))
+    for step in range(60):
+        scene.exchange.price = f"{step + 1}.5"
+        scene.pass_time(1)
+
+    scene.assert_paced()
+    assert max(scene.ages().values()) < TTL
+    assert min(price.tick.amount for price in scene.store.all().values()) > Decimal(40)
+
+
+def test_a_search_for_the_pair_to_blame_keeps_the_pace_and_the_others_their_prices() -> None:
+    scene = Scene(many(200))
+    scene.exchange.refused = {kraken_rest_symbol(scene.pairs[77])}
+    scene.pass_time(120)
+
+    scene.assert_paced()
+    assert set(scene.ages()) == set(scene.pairs) - {scene.pairs[77]}
+    assert max(scene.ages().values()) < TTL
+    assert scene.source.unknown == {scene.pairs[77]}
+
+
+def test_what_cannot_be_kept_is_told_with_the_reason_of_each_pair() -> None:
+    scene = Scene(many(7))
+    scene.pass_time(5)
+    scene.exchange.takes = 2.9
+    scene.exchange.price = "0"
+    scene.pass_time(40)
+
+    assert scene.poll.last_error is not None
+    assert scene.poll.last_error.startswith(
+        "7 pairs are without evidence for CACHE_TTL; C000/USD: REST: no price"
+    )
+    assert set(scene.source.errors) == set(scene.pairs)
+
+
+def test_while_pairs_wait_for_their_turn_that_is_told() -> None:
+    scene = Scene(many(1000))
+    scene.pass_time(1)
+
+    assert scene.poll.last_error is not None
+    waiting = [pair for pair in scene.pairs if pair not in scene.store.all()]
+    assert waiting
+    assert all("not its turn yet" in scene.source.errors[pair] for pair in waiting)
+
+
+def test_a_request_waits_for_its_turn_and_no_longer(clock: SteeredClock) -> None:
+    pace = Pace(clock.monotonic, clock.sleep)
+    pace.take_turn(clock.monotonic() + 1, list)
+    assert clock.slept == []
+    clock.advance(0.25)
+    pace.take_turn(clock.monotonic() + 1, list)
+    assert clock.slept == [0.75]
+    with pytest.raises(Unreachable):
+        pace.take_turn(clock.monotonic() + 0.5, list)
+
+
+def test_a_turn_that_is_not_permitted_is_left_to_the_next(clock: SteeredClock) -> None:
+    pace = Pace(clock.monotonic, clock.sleep)
+
+    def refuse() -> None:
+        raise Unreachable("the breaker is open", reason="breaker_open")
+
+    with pytest.raises(Unreachable, match="breaker"):
+        pace.take_turn(clock.monotonic() + 1, refuse)
+    assert pace.free_at() == clock.monotonic()
+
+
+@pytest.fixture
+def simulator() -> Iterator[Simulator]:
+    with Simulator.start(*(f"--pair={pair}" for pair in many(200))) as simulator:
+        yield simulator
+
+
+def test_over_the_wire_two_hundred_pairs_are_kept_at_that_pace(simulator: Simulator) -> None:
+    simulator.fault("rest_slow", seconds=0.9)
+    pairs, clock = many(200), SystemClock()
+    store, doubts, observer = memory_store(clock), Doubts(), Observer()
+    http = HttpClient(clock, "ltp_service/test")
+    breaker = CircuitBreaker(clock.monotonic, lambda: 1.0)
+    rest = KrakenRest(simulator.rest_url, http, breaker, clock, observer, Patience())
+    source = RestSource(rest, store, clock, observer, time.sleep, Bounds(3.0, 0.05), doubts)
+    poll = Poll(source, store, None, Promise(pairs, 15.0, 120.0, TTL), clock, observer, doubts)
+    stop = Event()
+    runner = Thread(target=poll.run, args=(stop,))
+    begun = clock.monotonic()
+    runner.start()
+    Event().wait(5)
+    stop.set()
+    runner.join()
+    took = clock.monotonic() - begun
+    http.close()
+
+    assert set(store.all()) == set(pairs)
+    assert simulator.counters()["rest_calls"]["Ticker"] <= took / INTERVAL + 1
