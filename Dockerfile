@@ -26,7 +26,7 @@ VOLUME /var/lib/ltp_service /run/ltp-service
 USER 10001:10001
 EXPOSE 8080
 STOPSIGNAL SIGTERM
-# Alive is not ready: a dead exchange must not restart the container. Never through a proxy of the environment.
-HEALTHCHECK --interval=10s --timeout=3s --start-period=30s --retries=3 CMD ["python", "-c", "import os; from urllib.request import ProxyHandler, build_opener; build_opener(ProxyHandler({})).open(f\"http://127.0.0.1:{os.environ.get('PORT') or 8080}/health\", timeout=2)"]
+# Alive is not ready: a dead exchange must not restart the container. Follows HOST and PORT, a unix socket too.
+HEALTHCHECK --interval=10s --timeout=3s --start-period=30s --retries=3 CMD ["python", "-P", "ltp_service/health_check.py"]
 # gunicorn finds gunicorn.conf.py in the working directory, and is process 1: TERM reaches it.
 CMD ["gunicorn", "wsgi:app"]

@@ -21,6 +21,7 @@ ARROWS = {
     "refusals": "web.errors web.headers",
     "__init__": "last_prices",
     "__main__": "cli",
+    "health_check": "",
     "cli": "keys",
     "last_prices": "wiring quotes collectors.manager",
     "app": "collectors.spawn trade_wiring database edge web services metrics logs wiring collectors stores keys limits",

@@ -2,16 +2,20 @@
 
 import os
 import re
+import socket
 import subprocess
 import sys
 from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path, PurePosixPath
+from socketserver import TCPServer
 from threading import Thread
 
 import pytest
 
+from ltp_service import health_check as health_check_program
 from tests.conftest import ROOT
+from tests.deadline import DEADLINE
 from tests.dockerfile import STEPS, copied_sources, environment, files_of, final, health_check, is_let_through
 
 
@@ -65,7 +69,13 @@ def test_both_stages_begin_from_one_python_that_cannot_change() -> None:
 def run(*command: str, **environ: str) -> subprocess.CompletedProcess[str]:
     path = os.pathsep.join([str(Path(sys.executable).parent), os.defpath])
     return subprocess.run(
-        command, env={"PATH": path} | environ, capture_output=True, text=True, timeout=30, check=False
+        command,
+        cwd=ROOT,
+        env={"PATH": path} | environ,
+        capture_output=True,
+        text=True,
+        timeout=DEADLINE,
+        check=False,
     )
 
 
@@ -97,6 +107,57 @@ def test_the_health_check_asks_the_service_past_any_proxy(
     monkeypatch.setattr(_Health, "status", status)
     checked = run(*health_check(), PORT=str(health.server_port), http_proxy="http://127.0.0.1:9")
     assert (checked.returncode == 0) is healthy, checked.stderr
+
+
+def test_the_health_check_follows_the_address_that_the_service_binds(health: HTTPServer) -> None:
+    port = str(health.server_port)
+    for host, healthy in (
+        ("0.0.0.0", True),  # noqa: S104 - asked, not bound
+        ("127.0.0.1", True),
+        ("localhost", True),
+        ("127.0.0.2", False),
+        ("[::1]", False),
+    ):
+        assert (run(*health_check(), HOST=host, PORT=port).returncode == 0) is healthy, host
+
+
+class _UnixServer(HTTPServer):
+    address_family = socket.AF_UNIX
+
+    def server_bind(self) -> None:
+        TCPServer.server_bind(self)
+
+    def get_request(self) -> tuple[socket.socket, tuple[str, int]]:
+        return super().get_request()[0], ("127.0.0.1", 0)
+
+
+def test_the_health_check_follows_a_unix_socket(tmp_path: Path) -> None:
+    path = str(tmp_path / "http.sock")
+    with _UnixServer(path, _Health) as server:  # type: ignore[arg-type]
+        thread = Thread(target=server.serve_forever, args=(0.01,))
+        thread.start()
+        checked = run(*health_check(), HOST=f"unix:{path}")
+        server.shutdown()
+        thread.join()
+    assert checked.returncode == 0, checked.stderr
+    assert run(*health_check(), HOST=f"unix:{path}").returncode == 1
+
+
+def test_the_health_check_reads_the_files_that_the_service_reads(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "config.yaml").write_text("port: 1234\nhost: example.org")
+    (tmp_path / "config.production.yaml").write_text("port: '4321'")
+    monkeypatch.setattr(health_check_program, "CONFIGS", tmp_path)
+    for name in ("HOST", "PORT", "ENVIRONMENT"):
+        monkeypatch.delenv(name, raising=False)
+    seen = []
+    for environment_name, port in (("", ""), ("production", ""), ("production", "99")):
+        monkeypatch.setenv("ENVIRONMENT", environment_name)
+        monkeypatch.setenv("PORT", port)
+        asked = health_check_program.connection()
+        seen.append((asked.host, asked.port))
+    assert seen == [("example.org", 1234), ("example.org", 4321), ("example.org", 99)]
 
 
 def test_the_health_check_fails_where_nothing_listens() -> None:
