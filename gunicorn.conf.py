@@ -146,7 +146,8 @@ def on_starting(server: Any) -> None:
         log.warning("%s", warning)
     if settings.cache_backend == "memory" and settings.web_concurrency > 1:
         log.warning(
-            "%d workers with CACHE_BACKEND=memory: each has its own feed, prices and rate limits",
+            "%d workers with CACHE_BACKEND=memory: each has its own feed, prices and rate limits, and a client that"
+            " meets another worker may see a price go back; CACHE_BACKEND=redis or WEB_CONCURRENCY=1 mends that",
             settings.web_concurrency,
         )
 

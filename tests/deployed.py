@@ -11,10 +11,13 @@ from tests.dockerfile import final
 
 
 def config_of(environ: Mapping[str, str]) -> Config:
-    """The settings that it gives. Raises ConfigError for a refused value, AssertionError for a name that is none."""
+    """The settings that it gives. Raises ConfigError for a refused value, AssertionError for a name that is none, and
+    for several workers that would each have their own prices."""
     known = {field.upper() for field in Config.model_fields}
     assert {name for name in environ if not name.startswith("PYTHON")} <= known
-    return load_config(environ)
+    config = load_config(environ)
+    assert config.web_concurrency == 1 or config.cache_backend == "redis"
+    return config
 
 
 def longest_end(config: Config) -> int:

@@ -84,6 +84,7 @@ def test_two_workers_each_have_one_feed_and_say_so_once(simulator: Simulator) ->
         assert unknown.startswith("KRAKEN_WEBSOCKET_URI is not a setting")
         assert unknown.endswith("the nearest one is KRAKEN_WEBSOCKET_URL")
         assert alone.startswith("2 workers with CACHE_BACKEND=memory: each has its own feed")
+        assert alone.endswith("may see a price go back; CACHE_BACKEND=redis or WEB_CONCURRENCY=1 mends that")
         assert_ends_in_order(service, simulator, signal.SIGTERM)
 
 
