@@ -136,6 +136,7 @@ def wire_prices(
         config.kraken_fallback_timeout,
         config.stale_after,
         config.cache_ttl,
+        config.kraken_websocket_enabled,
         config.web_concurrency,
     )
     poll = Poll(source, store, feed, promise, clock, observer, doubts)

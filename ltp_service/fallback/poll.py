@@ -81,6 +81,8 @@ class Promise(msgspec.Struct, frozen=True):
     fallback_timeout: float
     stale_after: float
     ttl: float
+    websocket: bool = True
+    """Whether there is to be a feed at all; else REST is no fallback but the source."""
     processes: int = 1
     """On this machine. While nobody tells them anything each one polls, and together they ask as often as one."""
 
@@ -188,7 +190,7 @@ class Poll:
     # Which of the two sources is in charge.
 
     def _turn(self, late: Sequence[Pair], now: float) -> None:
-        if self._feed is None:
+        if self._feed is None or not self._promise.websocket:
             return
         all_late = len(late) == len(self._pairs)
         if all_late and self._active_since is None:
@@ -272,13 +274,14 @@ class Poll:
 
     def _status_due_at(self) -> float:
         """When to ask whether the exchange is matching: while that is REST's to find out, or it was not."""
-        if not self.active() and self._feed is not None:
+        alone = self._feed is None or not self._promise.websocket
+        if not self._is_watched() or not (alone or self.active()):
             return inf  # the feed tells
         if self._status_asked_at is None:
             return 0.0
         if self._store.market() in HALTED:
             return self._status_asked_at + HALTED_AGAIN
-        return self._status_asked_at + (STATUS_AGAIN if self._feed is None else inf)
+        return self._status_asked_at + (STATUS_AGAIN if alone else inf)
 
     def _failed(self, error: ExchangeError) -> None:
         self.last_error = str(error)

@@ -17,6 +17,9 @@ bp = Blueprint("status", __name__)
 
 IN_ORDER = frozenset({"live", "quiet", "halted"})
 
+REST_ALONE = IN_ORDER | {"fallback"}
+"""Where the WebSocket is switched off: then REST stands in for nothing, it is the source."""
+
 
 @bp.get("/api/v1/status")
 def status() -> Response:
@@ -27,7 +30,7 @@ def status() -> Response:
     wall = parts.clock.wall()
     return json_response(
         {
-            "status": _overall(quotes),
+            "status": _overall(parts, quotes),
             "connection": _connection(parts, link),
             "timestamp": int(wall),
             "timestamp_iso": rfc3339(wall),
@@ -86,8 +89,9 @@ def divergences_of(parts: Services) -> dict[str, Any]:
     }
 
 
-def _overall(quotes: list[Quote]) -> str:
-    if all(quote.verdict.state in IN_ORDER for quote in quotes):
+def _overall(parts: Services, quotes: list[Quote]) -> str:
+    in_order = IN_ORDER if parts.config.kraken_websocket_enabled else REST_ALONE
+    if all(quote.verdict.state in in_order for quote in quotes):
         return "ok"
     return "degraded" if any(quote.verdict.servable for quote in quotes) else "down"
 
@@ -96,7 +100,7 @@ def _connection(parts: Services, link: Link | None) -> dict[str, Any]:
     return {
         "websocket_enabled": parts.config.kraken_websocket_enabled,
         "websocket_connected": link is not None and link.connected,
-        "fallback_mode": parts.prices.poll.active() or link is None,
+        "fallback_mode": parts.prices.poll.active(),
         "rest_available": parts.prices.breaker.state().state == "closed",
         "last_ws_update": moment(parts.clock, link.last_frame_at) if link else None,
         "last_error": link.last_error if link else None,

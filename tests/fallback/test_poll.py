@@ -122,7 +122,12 @@ class Scene:
     """A store, a feed, REST and the poll between them, on one clock."""
 
     def __init__(
-        self, feed: FakeFeed | None, ttl: float = 30.0, processes: int = 1, fallback_timeout: float = 15.0
+        self,
+        feed: FakeFeed | None,
+        ttl: float = 30.0,
+        processes: int = 1,
+        fallback_timeout: float = 15.0,
+        websocket: bool = True,
     ) -> None:
         self.clock = FakeClock()
         self.store = memory_store(self.clock)
@@ -139,7 +144,7 @@ class Scene:
             Bounds(3.0, 0.05),
             self.doubts,
         )
-        promise = Promise((BTC, ETH), fallback_timeout, stale_after=120.0, ttl=ttl, processes=processes)
+        promise = Promise((BTC, ETH), fallback_timeout, 120.0, ttl, websocket, processes)
         self.poll = Poll(self.source, self.store, feed, promise, self.clock, self.listener, self.doubts)
 
     def trade(self, price: str, pair: Pair = BTC) -> None:
@@ -521,6 +526,25 @@ def test_without_a_websocket_rest_is_the_source_from_the_start(caplog: pytest.Lo
 
     assert scene.state() == "fallback"
     assert DOWN not in caplog.text
+
+
+@pytest.mark.parametrize("in_a_fleet", [False, True])
+def test_rest_alone_is_no_fallback_and_asks_for_the_state_of_the_market(
+    in_a_fleet: bool, caplog: pytest.LogCaptureFixture
+) -> None:
+    scene = Scene(FakeFeed() if in_a_fleet else None, websocket=False)
+    if scene.feed:
+        scene.feed.up = False
+    scene.rest.status = "maintenance"
+    scene.pass_time(5)
+
+    assert not scene.poll.active()
+    assert (scene.listener.heard, caplog.text) == ([], "")
+    assert scene.state() == "halted"
+    scene.rest.status = "online"
+    scene.pass_time(5)
+    assert scene.state() == "fallback"
+    assert scene.rest.calls("Ticker") >= 4
 
 
 def test_a_short_life_without_evidence_is_never_outlived() -> None:

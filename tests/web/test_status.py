@@ -86,8 +86,31 @@ def test_it_tells_how_the_exchange_is_reached(
     assert reached() == ("http://***@proxy.test:3128", "direct")
 
 
-def test_without_a_websocket_it_says_so(fresh_service: MakeService) -> None:
-    connection = fresh_service(kraken_websocket_enabled=False).get("/api/v1/status").get_json()["connection"]
+def test_rest_alone_is_a_mode_of_its_own_and_in_order_while_it_works(fresh_service: MakeService) -> None:
+    service = fresh_service(supported_pairs=TWO, kraken_websocket_enabled=False)
+    for pair in TWO:
+        service.trade("100", pair, source=REST, happened_at=None)
+    body = service.get("/api/v1/status").get_json()
 
-    assert connection["websocket_enabled"] is False
-    assert connection["websocket_connected"] is False
+    assert body["status"] == "ok"
+    assert body["connection"]["websocket_enabled"] is False
+    assert body["connection"]["websocket_connected"] is False
+    assert body["connection"]["fallback_mode"] is False
+    assert {told["state"] for told in body["pairs"].values()} == {"fallback"}
+    service.clock.advance(31)
+    assert service.get("/api/v1/status").get_json()["status"] == "down"
+
+
+def test_a_pair_that_rest_cannot_refresh_says_why_until_the_feed_delivers_it(
+    fresh_service: MakeService,
+) -> None:
+    service = fresh_service(supported_pairs=TWO)
+    service.services.prices.source.errors[BTC] = "REST: no answer"
+
+    def told() -> str | None:
+        error: str | None = service.get("/api/v1/status").get_json()["pairs"]["BTC/USD"]["last_error"]
+        return error
+
+    assert told() == "REST: no answer"
+    service.trade("100", BTC)
+    assert told() is None
