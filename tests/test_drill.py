@@ -7,6 +7,9 @@ import sys
 import time
 from collections.abc import Iterator
 from contextlib import ExitStack
+from dataclasses import replace
+from functools import partial
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -14,6 +17,8 @@ import pytest
 from tests.deadline import DEADLINE
 from tests.drill.clients import Reading, Served
 from tests.drill.proxy import Proxy
+from tests.drill.row import SHORT, Row, Stage, in_turn
+from tests.drill.rows import ROWS
 from tests.drill.run_queue import RunQueue
 from tests.drill.table import END, START, put_between_marks
 from tests.drill.truth import TRANSPORT, Mute, Truth
@@ -23,6 +28,7 @@ from tests.process.service import Service
 from tests.simulator.client import Simulator
 
 PAIR = "BTC/USD"
+TESTS = Path(__file__).resolve().parent
 TTL = 5.0
 
 
@@ -230,3 +236,34 @@ def test_the_table_replaces_what_stood_between_its_marks() -> None:
     assert put_between_marks(text, "new\n") == f"before\n{START}\nnew\n{END}\nafter\n"
     with pytest.raises(ValueError, match=START):
         put_between_marks("no marks", "new\n")
+
+
+def test_a_row_that_is_left_to_other_tests_names_them() -> None:
+    assert not [
+        each.name for each in ROWS.values() if each.elsewhere and not (TESTS / each.elsewhere).is_file()
+    ]
+
+
+def test_rows_that_need_different_services_cannot_share_one() -> None:
+    with pytest.raises(ValueError, match="need different services"):
+        in_turn([replace(ROWS["no_ack"], beside="one"), replace(ROWS["frozen"], beside="one")])
+
+
+def test_what_is_wrong_in_one_of_several_rows_is_said_with_its_name() -> None:
+    stage = Stage(SHORT, None, None, None)  # type: ignore[arg-type]  # all that its rows do is to complain
+    stage.fed = lambda: True  # type: ignore[method-assign]
+    rows = [Row(name, name, partial(_complain, name)) for name in ("one", "other")]
+
+    in_turn(rows).play(stage)
+
+    assert stage.problems == ["one: of one", "other: of other"]
+
+
+def _complain(name: str, stage: Stage) -> None:
+    stage.problems.append(f"of {name}")
+
+
+def test_seconds_in_which_the_programs_waited_for_a_processor_do_not_count() -> None:
+    stage = Stage(SHORT, None, None, None, lambda since, until: 5.0)  # type: ignore[arg-type]
+    assert stage.since(time.monotonic() - 7.0) == pytest.approx(2.0, abs=1.0)
+    assert stage.until(lambda: True, 1.0, "nothing") == 0.0

@@ -1,4 +1,4 @@
-"""200 requests per second from a process of their own: `python -m tests.drill.clients PORT RATE FILE`.
+"""200 requests per second from a process of their own: `python -m tests.drill.clients PORT RATE FILE PATIENCE`.
 
 Ends when standard input does, and then writes one line of JSON per request.
 """
@@ -58,8 +58,8 @@ class Clients:
         self._file = file
 
     @classmethod
-    def start(cls, port: int, rate: float, file: Path) -> Self:
-        command = [sys.executable, "-m", "tests.drill.clients", str(port), str(rate), str(file)]
+    def start(cls, port: int, rate: float, file: Path, patience: float = 10.0) -> Self:
+        command = [sys.executable, "-m", "tests.drill.clients", *map(str, (port, rate, file, patience))]
         process = subprocess.Popen(
             command, cwd=PROJECT, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
         )
@@ -107,8 +107,11 @@ def _served(answer: Answer) -> list[list[str | None]]:
     return [[item.get(key) for key in keys] for item in answer.json()["ltp"]]
 
 
-def main(port: int, rate: float, file: Path) -> None:
-    loads = [Load(port, path, rate=rate * share, clients=2, keep_alive=kept) for share, path, kept in PARTS]
+def main(port: int, rate: float, file: Path, patience: float) -> None:
+    loads = [
+        Load(port, path, rate=rate * share, clients=2, keep_alive=kept, patience=patience)
+        for share, path, kept in PARTS
+    ]
     with ExitStack() as stack:
         for load in loads:
             stack.enter_context(load)
@@ -119,4 +122,4 @@ def main(port: int, rate: float, file: Path) -> None:
 
 
 if __name__ == "__main__":
-    main(int(sys.argv[1]), float(sys.argv[2]), Path(sys.argv[3]))
+    main(int(sys.argv[1]), float(sys.argv[2]), Path(sys.argv[3]), float(sys.argv[4]))

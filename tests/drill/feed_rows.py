@@ -9,6 +9,7 @@ from tests.drill.row import PAIRS, Stage, row
 
 CODES = ((1000, "clean"), (1001, "clean"), (1012, "clean"), (0, "abrupt"), (0, "reset"))
 FAST = {"KRAKEN_RECONNECT_DELAY": "50ms", "KRAKEN_MAX_RECONNECT_TRIES": "20"}
+FRAMES = {"settings": FAST, "beside": "frames"}
 PAIR = "BTC/USD"
 SETTLED = 0.3
 """Seconds of data after which a connection is one that worked; shorter lives are the row `flap`."""
@@ -20,7 +21,12 @@ HABIT = 30.0
 """Seconds within which a pair that traded every second must be found deaf."""
 
 
-@row("cut", "socket cut 100 times: 1000, 1001, 1012, FIN, RST", settings=FAST)
+@row(
+    "cut",
+    "socket cut 100 times: 1000, 1001, 1012, FIN, RST",
+    settings=FAST,
+    elsewhere="process/test_reconnecting.py",
+)
 def cut(stage: Stage) -> None:
     number, gaps = int(stage.tempo.of(100, 10)), []
     with stage.faulty():
@@ -29,13 +35,13 @@ def cut(stage: Stage) -> None:
             cut_at = time.monotonic()
             stage.until(lambda: stage.simulator.counters()["connections_open"] == 0, 1.0, "the cut")
             stage.until(stage.fed, 10.0, "the feed is back after a cut")
-            gaps.append(time.monotonic() - cut_at)
+            gaps.append(stage.since(cut_at))
             stage.hold(SETTLED)
     gaps.sort()
     stage.check(gaps[-1] < 6.0, f"{number} cuts, gap p50 {gaps[number // 2]:.2f} s, max {gaps[-1]:.2f} s")
 
 
-@row("flap", "each new connection closed at once")
+@row("flap", "each new connection closed at once", elsewhere="collectors/test_base.py")
 def flap(stage: Stage) -> None:
     before = stage.simulator.counters()["connections_total"]
     with stage.faulty():
@@ -57,12 +63,12 @@ def silent(stage: Stage) -> None:
         start = time.monotonic()
         noticed = stage.until(lambda: more() or not stage.connected(), bound + 5.0, "silence noticed")
         stage.check(noticed <= bound, f"noticed after {noticed:.1f} s")
-        stage.hold(stage.tempo.of(8.0, 3.5))
+        stage.hold(stage.tempo.of(8.0, 4.0))
         stage.simulator.clear()
-        stage.mute(PAIRS, start + stage.tempo.idle + FOLLOWS)
+        stage.mute(PAIRS, start, stage.tempo.idle + FOLLOWS)
 
 
-@row("frozen", "half-open TCP: a proxy stops forwarding", proxied=True)
+@row("frozen", "half-open TCP: a proxy stops forwarding", proxied=True, beside="line")
 def frozen(stage: Stage) -> None:
     assert stage.feed is not None
     bound = stage.tempo.idle + 1.0
@@ -71,12 +77,18 @@ def frozen(stage: Stage) -> None:
         start = time.monotonic()
         noticed = stage.until(lambda: not stage.connected(), bound + 5.0, "the frozen connection noticed")
         stage.check(noticed <= bound, f"noticed after {noticed:.1f} s")
-        stage.hold(stage.tempo.of(8.0, 3.5))
-        stage.mute(PAIRS, start + stage.tempo.idle + FOLLOWS)
+        stage.hold(stage.tempo.of(8.0, 4.0))
+        stage.mute(PAIRS, start, stage.tempo.idle + FOLLOWS)
         stage.feed.freeze(False)
 
 
-@row("slow_line", "every piece 300 ms late", proxied=True, unnoticed=0.8)
+@row(
+    "slow_line",
+    "every piece 300 ms late",
+    proxied=True,
+    unnoticed=0.8,
+    elsewhere="collectors/kraken/test_init.py",
+)
 def slow_line(stage: Stage) -> None:
     assert stage.feed is not None
     with stage.faulty():
@@ -85,7 +97,7 @@ def slow_line(stage: Stage) -> None:
         stage.feed.delay(0.0)
 
 
-@row("corrupt", "every seventh byte spoilt on the line", proxied=True)
+@row("corrupt", "every seventh byte spoilt on the line", proxied=True, beside="line")
 def corrupt(stage: Stage) -> None:
     assert stage.feed is not None
     with stage.faulty():
@@ -95,7 +107,7 @@ def corrupt(stage: Stage) -> None:
         stage.feed.cut()
 
 
-@row("deaf_all", "heartbeats without data", unnoticed=HABIT, walk=200.0)
+@row("deaf_all", "heartbeats without data", unnoticed=HABIT, walk=200.0, elsewhere="fallback/test_poll.py")
 def deaf_all(stage: Stage) -> None:
     with stage.faulty():
         stage.simulator.fault("heartbeats_only")
@@ -107,7 +119,7 @@ def deaf_all(stage: Stage) -> None:
         )
         stage.check(noticed <= HABIT, f"all pairs on REST after {noticed:.1f} s")
         stage.hold(stage.tempo.of(5.0, 0.5))
-        stage.mute(PAIRS, start + HABIT)
+        stage.mute(PAIRS, start, HABIT)
         stage.simulator.clear()
         stage.simulator.cut()
 
@@ -124,7 +136,7 @@ def deaf_pair(stage: Stage) -> None:
         stage.check(noticed <= HABIT, f"on REST after {noticed:.1f} s")
         stage.check(others == {"kraken:websocket"}, f"the others from {', '.join(map(str, others))}")
         stage.hold(stage.tempo.of(5.0, 0.5))
-        stage.mute([PAIR], start + HABIT)
+        stage.mute([PAIR], start, HABIT)
         stage.simulator.clear()
         stage.simulator.cut()
 
@@ -133,12 +145,12 @@ def _others(stage: Stage) -> set[str | None]:
     return {stage.detail(pair).get("source") for pair in PAIRS if pair != PAIR}
 
 
-@row("no_ack", "one pair's subscription lost", walk=200.0)
+@row("no_ack", "one pair's subscription lost", walk=200.0, beside="subscriptions")
 def no_ack(stage: Stage) -> None:
     _without(stage, "no_ack")
 
 
-@row("refused", "one pair's subscription refused", walk=200.0)
+@row("refused", "one pair's subscription refused", walk=200.0, beside="subscriptions")
 def refused(stage: Stage) -> None:
     _without(stage, "refuse_pair")
 
@@ -157,17 +169,17 @@ def _without(stage: Stage, fault: str) -> None:
         stage.simulator.cut()
 
 
-@row("huge_frame", "a frame of 64 MiB", settings=FAST)
+@row("huge_frame", "a frame of 64 MiB", **FRAMES)
 def huge_frame(stage: Stage) -> None:
     _unbearable(stage, lambda: stage.simulator.send_text("x" * 1024, repeat=65_536))
 
 
-@row("endless_frame", "a frame that claims 2^62 bytes", settings=FAST)
+@row("endless_frame", "a frame that claims 2^62 bytes", **FRAMES)
 def endless_frame(stage: Stage) -> None:
     _unbearable(stage, lambda: stage.simulator.send_bytes(struct.pack("!BBQ", 0x81, 127, 2**62)))
 
 
-@row("fragments", "a message of 1000 fragments", settings=FAST)
+@row("fragments", "a message of 1000 fragments", **FRAMES)
 def fragments(stage: Stage) -> None:
     _unbearable(stage, lambda: stage.simulator.send_text("y" * 10_000, fragments=1000))
 
@@ -202,7 +214,7 @@ MALFORMED = (
 )
 
 
-@row("malformed", "10,000 malformed frames")
+@row("malformed", "10,000 malformed frames", **FRAMES)
 def malformed(stage: Stage) -> None:
     connections = stage.simulator.counters()["connections_total"]
     with stage.faulty():
@@ -231,7 +243,7 @@ BAD_PRICES = (
 )
 
 
-@row("bad_values", "impossible prices on the wire")
+@row("bad_values", "impossible prices on the wire", **FRAMES)
 def bad_values(stage: Stage) -> None:
     with stage.faulty():
         for price in islice(cycle(BAD_PRICES), int(stage.tempo.of(1_000, 60))):
@@ -251,7 +263,7 @@ def _trade(price: str, stamp: str, trade_id: int) -> str:
     )
 
 
-@row("disorder", "old and repeated trades, old snapshots after cuts", settings=FAST)
+@row("disorder", "old and repeated trades, old snapshots after cuts", **FRAMES)
 def disorder(stage: Stage) -> None:
     with stage.faulty():
         stage.simulator.fault("old_snapshot")

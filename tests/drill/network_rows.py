@@ -8,12 +8,12 @@ from tests.drill.row import Stage, row
 BAD_CERTIFICATES = ("expired", "wrong host", "self-signed")
 
 
-@row("dns_failure", "the exchange's name is not found", names=True)
+@row("dns_failure", "the exchange's name is not found", names=True, beside="names")
 def dns_failure(stage: Stage) -> None:
     _nameless(stage, "fail")
 
 
-@row("dns_slow", "the name server answers after 10 s, with a failure", names=True)
+@row("dns_slow", "the name server answers after 10 s, with a failure", names=True, beside="names")
 def dns_slow(stage: Stage) -> None:
     _nameless(stage, "10")
 
@@ -55,7 +55,12 @@ def tls(stage: Stage) -> None:
     stage.check(accepted == 0, f"{accepted} connections with a bad certificate")
 
 
-@row("rest_tls", "a certificate of nobody known before REST, the WebSocket gone for a while", tls="rest")
+@row(
+    "rest_tls",
+    "a certificate of nobody known before REST, the WebSocket gone for a while",
+    tls="rest",
+    elsewhere="test_http_client.py",
+)
 def rest_tls(stage: Stage) -> None:
     assert stage.rest is not None
     with stage.faulty():

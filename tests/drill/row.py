@@ -1,17 +1,19 @@
 """What a row of the drill is, and the stage on which its fault happens."""
 
 import time
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from functools import partial
 from pathlib import Path
 from threading import Event
 from typing import Any, Literal
 
+from tests.deadline import DEADLINE
 from tests.drill.certificates import Authority
 from tests.drill.clients import Reading
 from tests.drill.proxy import Proxy
-from tests.drill.truth import TRANSPORT, Mute, Truth
+from tests.drill.truth import TRANSPORT, Mute, Truth, Waited, never_waited
 from tests.process.fleet import Fleet
 from tests.process.nginx import Nginx
 from tests.process.sentinels import Sentinels
@@ -37,6 +39,8 @@ class Tempo:
     ttl: float
     request: float
     reconnect: float
+    patience: float
+    """Of each client, for an answer."""
 
     def settings(self) -> dict[str, str]:
         return {
@@ -51,14 +55,21 @@ class Tempo:
         return short if self.short else full
 
 
-FULL = Tempo(False, 4.0, 200.0, 1.0, 10.0, 30.0, 3.0, 0.5)
-SHORT = Tempo(True, 0.6, 100.0, 0.25, 1.0, 6.0, 1.0, 0.1)
+FULL = Tempo(False, 4.0, 200.0, 1.0, 10.0, 30.0, 3.0, 0.5, 10.0)
+SHORT = Tempo(True, 0.6, 100.0, 0.25, 3.0, 8.0, 1.0, 0.1, DEADLINE)
 
 
 class Stage:
     """One running service under load, its exchange, and what may go wrong between them."""
 
-    def __init__(self, tempo: Tempo, simulator: Simulator, service: Service, truth: Truth) -> None:
+    def __init__(
+        self,
+        tempo: Tempo,
+        simulator: Simulator,
+        service: Service,
+        truth: Truth,
+        waited: Waited = never_waited,
+    ) -> None:
         self.tempo = tempo
         self.simulator = simulator
         self.service = service
@@ -80,6 +91,7 @@ class Stage:
         self.seen: list[Callable[[list[Reading]], None]] = []
         """Asked about all answers once the load has ended."""
         self.truth = truth
+        self._waited = waited
         self._never = Event()
 
     # Time.
@@ -91,15 +103,20 @@ class Stage:
             self._never.wait(min(left, 5.0))
             self.truth.catch_up()
 
+    def since(self, moment: float) -> float:
+        """Seconds, without those in which the programs waited for a processor."""
+        now = time.monotonic()
+        return max(0.0, now - moment - self._waited(moment, now))
+
     def until(self, condition: Callable[[], bool], within: float, what: str) -> float:
-        """Seconds until the condition held; a problem, and `within`, when it did not."""
+        """Seconds as in `since` until the condition held; a problem, and `within`, when it did not."""
         start = time.monotonic()
         while not condition():
-            if time.monotonic() - start > within:
+            if self.since(start) > within or time.monotonic() - start > within + DEADLINE:
                 self.problems.append(f"not within {within:g} s: {what}")
                 return within
             self._never.wait(PACE)
-        return time.monotonic() - start
+        return self.since(start)
 
     @contextmanager
     def faulty(self) -> Iterator[None]:
@@ -120,8 +137,9 @@ class Stage:
         if not right:
             self.problems.append(what)
 
-    def mute(self, pairs: Iterable[str], since: float) -> None:
-        """From `since` until now `pairs` may not have been called live or quiet."""
+    def mute(self, pairs: Iterable[str], start: float, noticed: float) -> None:
+        """From `noticed` seconds after `start` until now `pairs` may not have been called live or quiet."""
+        since = start + noticed + self._waited(start, start + noticed)
         self.mutes.append(Mute(frozenset(pairs), since, time.monotonic()))
 
     def status(self) -> dict[str, Any]:
@@ -156,8 +174,10 @@ class Stage:
         item: dict[str, Any] = items[0]
         return item
 
-    def rest_calls(self) -> int:
-        return sum(map(int, self.simulator.counters()["rest_calls"].values()))
+    def rest_calls(self, *only: str) -> int:
+        """All that the exchange was asked, or only for these."""
+        counted = self.simulator.counters()["rest_calls"]
+        return sum(int(number) for name, number in counted.items() if not only or name in only)
 
 
 Play = Callable[[Stage], None]
@@ -193,6 +213,10 @@ class Row:
     """The service ends: clients who find the door closed do not count."""
     long: bool = False
     """It has no short form: a time in it cannot be set."""
+    elsewhere: str = ""
+    """The tests that show the same in less time, so that `make test` plays the row only in full."""
+    beside: str = ""
+    """Rows with the same word need the same service: in their short form one is enough for all."""
 
     @property
     def program(self) -> str | None:
@@ -200,6 +224,24 @@ class Row:
         if self.fleet:
             return "redis-server"
         return "nginx" if self.behind_nginx else "faketime" if self.clock else None
+
+
+def in_turn(rows: Sequence[Row]) -> Row:
+    """All of them as one, on one service. Raises ValueError where they need different ones."""
+    first = rows[0]
+    title = "; ".join(each.title for each in rows)
+    whole = replace(first, name=first.beside, title=title, play=partial(_play_in_turn, rows))
+    if any(replace(each, name=whole.name, title=title, play=whole.play) != whole for each in rows):
+        raise ValueError(f"the rows of {whole.name!r} need different services")
+    return whole
+
+
+def _play_in_turn(rows: Sequence[Row], stage: Stage) -> None:
+    for each in rows:
+        known = len(stage.problems)
+        each.play(stage)
+        stage.until(stage.fed, RECOVERY, "every pair from the feed again")
+        stage.problems[known:] = [f"{each.name}: {problem}" for problem in stage.problems[known:]]
 
 
 ROWS: dict[str, Row] = {}

@@ -10,13 +10,14 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from tests.deadline import DEADLINE
 from tests.drill.certificates import NAME, Authority
 from tests.drill.clients import Clients, Reading
 from tests.drill.machine import Holdings, holdings
 from tests.drill.proxy import Proxy
 from tests.drill.row import PAIRS, RECOVERY, Row, Stage, Tempo
 from tests.drill.run_queue import RunQueue
-from tests.drill.truth import TRANSPORT, Truth, Wrong
+from tests.drill.truth import TRANSPORT, Truth, Waited, Wrong, never_waited
 from tests.process.fleet import Fleet, membership
 from tests.process.load import UNHEARD
 from tests.process.nginx import own_folder, reachable, running_nginx
@@ -30,7 +31,7 @@ HERE = Path(__file__).resolve().parent
 FAKETIME = next(map(str, Path("/usr/lib").glob("*/faketime/libfaketimeMT.so.1")), None)
 """Debian's libfaketime, where it is installed."""
 REQUEST_LINE = "HTTP request processed"
-START_SECONDS = 15.0
+START_SECONDS = DEADLINE
 
 
 @dataclass(frozen=True)
@@ -69,7 +70,7 @@ def drill(row: Row, tempo: Tempo) -> Result:
         stage = _set_stage(row, tempo, stack, folder)
         stage.until(stage.fed, START_SECONDS, "the feed begins")
         port = stage.nginx.port if stage.nginx else stage.service.port
-        clients = Clients.start(port, tempo.rate, folder / "readings")
+        clients = Clients.start(port, tempo.rate, folder / "readings", tempo.patience)
         stack.callback(clients.kill)
         return _act(row, stage, clients)
 
@@ -116,7 +117,8 @@ def _set_stage(row: Row, tempo: Tempo, stack: ExitStack, folder: Path) -> Stage:
     service = stack.enter_context(
         Service.start(simulator, "tests.process.glass:app", fed=False, **(settings | dict(row.settings)))
     )
-    stage = Stage(tempo, simulator, service, _truth(tempo, simulator, service, stack))
+    waited = _waited(tempo, simulator, service, stack)
+    stage = Stage(tempo, simulator, service, Truth(simulator, PAIRS, waited), waited)
     stage.feed, stage.rest, stage.authority = feed, rest, authority
     stage.resolver, stage.clock = resolver, clock
     if shared is not None:
@@ -126,11 +128,11 @@ def _set_stage(row: Row, tempo: Tempo, stack: ExitStack, folder: Path) -> Stage:
     return stage
 
 
-def _truth(tempo: Tempo, simulator: Simulator, service: Service, stack: ExitStack) -> Truth:
+def _waited(tempo: Tempo, simulator: Simulator, service: Service, stack: ExitStack) -> Waited:
     """The short form runs among other tests, which take the processor from it; the full one excuses nothing."""
     if not tempo.short:
-        return Truth(simulator, PAIRS)
-    return Truth(simulator, PAIRS, stack.enter_context(RunQueue(simulator.pid, service.master_pid)).waited)
+        return never_waited
+    return stack.enter_context(RunQueue(simulator.pid, service.master_pid)).waited
 
 
 def _shared(

@@ -1,20 +1,30 @@
 """What is done to the service itself."""
 
+import http.client
 import os
 import signal
+from contextlib import closing
 
-from tests.deadline import DEADLINE
 from tests.drill.row import Stage, row
+from tests.process.answer import ask
 from tests.process.load import Load
 
 ALONGSIDE = 50.0
 """Requests per second of those who ask the service itself while it is killed."""
 
+RELOADED = {"several_workers": True, "elsewhere": "process/test_signals.py"}
+
 CLIENTS = 4
 """Of them; each can lose the one request that is under way."""
 
 
-@row("kill", "worker killed (SIGKILL), through nginx", several_workers=True, behind_nginx=True)
+@row(
+    "kill",
+    "worker killed (SIGKILL), through nginx",
+    several_workers=True,
+    behind_nginx=True,
+    elsewhere="process/test_nginx.py",
+)
 def kill(stage: Stage) -> None:
     """Nobody but who asked it can ask again for what a worker did not live to answer, and nginx does."""
     assert stage.nginx is not None
@@ -35,8 +45,8 @@ def kill(stage: Stage) -> None:
     )
 
 
-@row("reload_nginx", "SIGHUP under load, 10 times, through nginx", several_workers=True, behind_nginx=True)
-@row("reload", "SIGHUP under load, 10 times", several_workers=True)
+@row("reload_nginx", "SIGHUP under load, 10 times, through nginx", behind_nginx=True, **RELOADED)
+@row("reload", "SIGHUP under load, 10 times", **RELOADED)
 def reload(stage: Stage) -> None:
     with stage.faulty():
         for _ in range(int(stage.tempo.of(10, 2))):
@@ -51,10 +61,12 @@ def _replaced(stage: Stage, worker: int) -> bool:
     return len(workers) == 1 and worker not in workers
 
 
-@row("terminate", "SIGTERM under load", ends=True)
+@row("terminate", "SIGTERM under load and with an idle client", ends=True, elsewhere="process/test_ending.py")
 def terminate(stage: Stage) -> None:
-    with stage.faulty():
-        stage.service.signal(signal.SIGTERM)
-        code = stage.service.wait_for_exit(DEADLINE)
-    took = stage.faulty_until - stage.faulty_from
-    stage.check(code == 0 and took <= 5.0, f"exit {code} after {took:.1f} s")
+    with closing(http.client.HTTPConnection("127.0.0.1", stage.service.port)) as idle:
+        ask(idle, "/health")
+        with stage.faulty():
+            stage.service.signal(signal.SIGTERM)
+            code = stage.service.wait_for_exit()
+            took = stage.since(stage.faulty_from)
+    stage.check(code == 0 and took <= 3.0, f"exit {code} after {took:.1f} s")

@@ -58,6 +58,11 @@ Waited = Callable[[float, float], float]
 """How long, between two monotonic moments, the programs on the way were ready to run and got no processor."""
 
 
+def never_waited(since: float, until: float) -> float:
+    """Excuses nothing."""
+    return 0.0
+
+
 class Market(Protocol):
     """The simulator, as far as it is asked here."""
 
@@ -67,9 +72,7 @@ class Market(Protocol):
 class Truth:
     """The market's whole history, fetched while it is written."""
 
-    def __init__(
-        self, simulator: Market, pairs: Iterable[str], waited: Waited = lambda since, until: 0.0
-    ) -> None:
+    def __init__(self, simulator: Market, pairs: Iterable[str], waited: Waited = never_waited) -> None:
         self._simulator = simulator
         self._waited = waited
         self._tapes = {pair: _Tape() for pair in pairs}

@@ -57,6 +57,7 @@ class Load:
         clients: int = 4,
         keep_alive: bool = True,
         judge: Judge = unless_ok,
+        patience: float = DEADLINE,
     ) -> None:
         self._port = port
         self._path = path
@@ -64,6 +65,7 @@ class Load:
         self._keep_alive = keep_alive
         self._judge = judge
         self._clients = clients
+        self._patience = patience
         self._stop = Event()
         self._grown = Condition()
         self._outcomes: list[Outcome] = []
@@ -101,7 +103,7 @@ class Load:
                 raise TimeoutError(f"{len(self._outcomes)} of {wanted} requests finished in {within} s")
 
     def _run(self, number: int) -> None:
-        client = _Client(self._port, keep_alive=self._keep_alive)
+        client = _Client(self._port, self._patience, keep_alive=self._keep_alive)
         due = time.monotonic() + number / self._clients * self._interval
         while not self._stop.wait(max(0.0, due - time.monotonic())):
             asked_at = time.monotonic()
@@ -122,8 +124,8 @@ class Load:
 class _Client:
     """One client's connection, a new one for every request or kept as long as the service keeps it."""
 
-    def __init__(self, port: int, *, keep_alive: bool) -> None:
-        self._connection = http.client.HTTPConnection("127.0.0.1", port, timeout=DEADLINE)
+    def __init__(self, port: int, patience: float, *, keep_alive: bool) -> None:
+        self._connection = http.client.HTTPConnection("127.0.0.1", port, timeout=patience)
         self._keep_alive = keep_alive
 
     def ask(self, path: str) -> Answer | str:

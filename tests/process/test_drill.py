@@ -1,23 +1,38 @@
-"""Every fault of the fire drill in its short form, a few of them at the same time."""
+"""The faults of the fire drill in their short form, a few of them at the same time."""
 
+import os
+from collections.abc import Iterator
 from concurrent.futures import Future, ThreadPoolExecutor, wait
+from itertools import groupby
 
 import pytest
 
-from tests.drill.row import SHORT
+from tests.deadline import IN_FULL
+from tests.drill.row import SHORT, Row, in_turn
 from tests.drill.rows import ROWS
 from tests.drill.run import Result, drill, playable
 from tests.programs import require_program
 
-LANES = 5
-"""Rows at the same time: they wait more than they work."""
+LANES = os.cpu_count() or 1
+"""Rows at the same time."""
 
-LONGEST_FIRST = ("deaf_all", "deaf_pair", "dns_slow", "dark_websocket", "cut")
+LONGEST_FIRST = ("deaf_all", "deaf_pair", "rest", "dark_websocket")
 
-NAMES = [
-    *LONGEST_FIRST,
-    *(each.name for each in ROWS.values() if not each.long and each.name not in LONGEST_FIRST),
-]
+
+def played() -> Iterator[Row]:
+    """Each row by itself in full; else without those that other tests show too, and some on one service."""
+    rows = [each for each in ROWS.values() if not each.long]
+    if IN_FULL:
+        yield from rows
+        return
+    for service, beside in groupby(sorted(rows, key=lambda each: each.beside), lambda each: each.beside):
+        if service:
+            yield in_turn(list(beside))
+        else:
+            yield from (each for each in beside if not each.elsewhere)
+
+
+PLAYED = {each.name: each for each in sorted(played(), key=lambda each: each.name not in LONGEST_FIRST)}
 
 
 @pytest.fixture(scope="module")
@@ -26,19 +41,19 @@ def results() -> dict[str, Future[Result]]:
     starts in that moment fails with "Bad address"."""
     pool = ThreadPoolExecutor(LANES)
     try:
-        played = {name: pool.submit(drill, ROWS[name], SHORT) for name in NAMES if playable(ROWS[name])}
-        wait(played.values())
+        results = {name: pool.submit(drill, row, SHORT) for name, row in PLAYED.items() if playable(row)}
+        wait(results.values())
     finally:
         pool.shutdown(cancel_futures=True)
-    return played
+    return results
 
 
-@pytest.mark.timeout(300)
-@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.timeout(3600 if IN_FULL else 900)
+@pytest.mark.parametrize("name", PLAYED)
 def test_no_price_is_wrong_and_no_request_fails_that_need_not(
     name: str, results: dict[str, Future[Result]]
 ) -> None:
-    if program := ROWS[name].program:
+    if program := PLAYED[name].program:
         require_program(program)
     result = results[name].result()
     assert result.passed, "\n".join([*result.problems, *result.log])
