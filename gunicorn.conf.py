@@ -185,6 +185,7 @@ def post_fork(server: Any, worker: Any) -> None:
     signal.pthread_sigmask(signal.SIG_UNBLOCK, ENDING)
     services = services_of(worker.app.wsgi())
     services.start(lambda: bool(worker.alive))
+    worker.told_to_end = services.told_to_end
     if worker.age == 1:
         services.first_key.announce(local_port(worker.sockets))
 

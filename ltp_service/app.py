@@ -8,11 +8,12 @@ from flask import Flask
 from ltp_service import web
 from ltp_service.clock import Clock, SystemClock
 from ltp_service.collectors.manager import CollectorManager, Runner
-from ltp_service.collectors.spawn import socket_rounds
+from ltp_service.collectors.spawn import socket_rounds, when_readable
 from ltp_service.config import Config
 from ltp_service.database import Database, DatabaseWatch
 from ltp_service.edge.access_log import open_access_log
 from ltp_service.edge.fast_lane import FastLane
+from ltp_service.edge.long_polls import LongPolls
 from ltp_service.edge.middleware import Edge, EdgeParts
 from ltp_service.edge.turns import Turns
 from ltp_service.keys import open_keyring
@@ -44,15 +45,12 @@ def create_app(config: Config, *, clock: Clock | None = None) -> Flask:
     prices = wire_prices(config, clock, metrics, trades.witnesses.fresh_prices, sharing)
     limiter, limit_runners = open_limiter(config, clock.monotonic, redis)
     keyring = open_keyring(config, clock, database, redis)
-    lane = (
-        None
-        if config.auth_enabled
-        else FastLane(prices.store, clock, config.cache_ttl, config.supported_pairs)
-    )
+    scope = "private" if config.auth_enabled else "public"
+    lane = FastLane(prices.store, clock, config.cache_ttl, config.supported_pairs, scope)
 
     def show() -> None:
         metrics.show(services)
-        for question, count in lane.take_served() if lane else ():
+        for question, count in lane.take_served():
             metrics.prices_asked(question.supported, hit=True, count=count)
 
     requests = open_access_log(config.log_level, config.log_format)
@@ -81,6 +79,8 @@ def create_app(config: Config, *, clock: Clock | None = None) -> Flask:
         observer=metrics,
         started_at=clock.monotonic(),
     )
+    long_polls = LongPolls(prices.changes, clock.monotonic, services.draining, when_readable())
+    services.at_the_end(long_polls.end)
     app = Flask(__name__, static_folder=None)
     app.url_map.merge_slashes = False  # a path that is not ours is a 404, not a redirect with a page of HTML
     attach(app, services)
@@ -89,6 +89,8 @@ def create_app(config: Config, *, clock: Clock | None = None) -> Flask:
     rounds = socket_rounds()
     edge = EdgeParts(
         lane=lane,
+        lane_is_open=not config.auth_enabled,
+        long_polls=long_polls,
         limiter=limiter,
         cors=Cors(config.cors_origins),
         clock=clock,

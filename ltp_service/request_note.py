@@ -17,6 +17,8 @@ class RequestNote(msgspec.Struct):
     """How many pairs were answered."""
     cache_hit: bool | None = None
     """True when every asked price came from memory."""
+    waited: float = 0.0
+    """Seconds for which it was held because nothing had changed: nobody had to work or wait for them."""
     page: bool = False
     """True for what a browser shows to a person."""
 

@@ -41,6 +41,7 @@ class Services:
     started_at: float
     """Monotonic seconds."""
     _serving: list[Callable[[], bool]] = field(default_factory=list)
+    _at_the_end: list[Callable[[], None]] = field(default_factory=list)
 
     def start(self, serving: Callable[[], bool]) -> None:
         """Starts what runs beside the requests; `serving` turns false when the process is told to end."""
@@ -63,6 +64,15 @@ class Services:
         """Everything that runs beside the requests."""
         fleet = self.prices.fleet
         return self.manager.states() + (fleet.lease.collectors() if fleet else [])
+
+    def at_the_end(self, act: Callable[[], None]) -> None:
+        """Has `act` called once the process was told to end, where the worker tells of that at once."""
+        self._at_the_end.append(act)
+
+    def told_to_end(self) -> None:
+        """The process was told to end; requests under way may finish."""
+        for act in self._at_the_end:
+            act()
 
     def draining(self) -> bool:
         """True once the process was told to end."""

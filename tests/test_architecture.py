@@ -27,7 +27,7 @@ ARROWS = {
     "app": "collectors.spawn trade_wiring database edge web services metrics logs wiring collectors stores keys limits",
     "wiring": "collectors.contract quotes collectors fallback stores fleet http_client redis_client",
     "trade_wiring": "collectors.contract wiring quotes collectors stores http_client database",
-    "edge": "limits logs quotes stores.base web.errors web.headers web.params web.ltp_body",
+    "edge": "limits logs quotes stores.base stores.changes web.answers web.errors web.headers web.params web.ltp_body",
     "web": "collectors.contract services quotes keys.key stores.journal collectors.base",
     "web.docs": "web services openapi",
     "web.questions": "web openapi",

@@ -61,6 +61,28 @@ def socket_rounds() -> Callable[[], int] | None:
     return lambda: gevent.get_hub().loop.iteration
 
 
+def when_readable() -> Callable[[int, Callable[[], None]], Callable[[], None]] | None:
+    """Has a function called, in the hub, once a file descriptor can be read, and gives what ends that; None in an
+    unpatched process, which has threads.
+    """
+    return _when_readable if monkey.is_module_patched("threading") else None
+
+
+def _when_readable(handle: int, tell: Callable[[], None]) -> Callable[[], None]:
+    watcher = gevent.get_hub().loop.io(handle, 1)  # reading; the socket's own watcher stays as it is
+
+    def told() -> None:
+        watcher.stop()  # a socket that can be read would tell so for ever
+        tell()
+
+    def end() -> None:
+        watcher.stop()
+        watcher.close()
+
+    watcher.start(told)
+    return end
+
+
 def greenlets() -> list[str]:
     """The name of each living greenlet of this process: its own, else that of what it runs. Takes milliseconds."""
     # By its type: `isinstance` asks the object itself, and a weak reference whose object is gone does not answer.

@@ -63,11 +63,16 @@ class Ready(msgspec.Struct):
 class FastLane:
     """Ready answers by query text."""
 
-    def __init__(self, store: Store, clock: Clock, ttl: float, supported: tuple[Pair, ...]) -> None:
+    def __init__(
+        self, store: Store, clock: Clock, ttl: float, supported: tuple[Pair, ...], scope: str = "public"
+    ) -> None:
+        """`scope` says who may keep an answer: `public` caches, or only `private` ones."""
         self._store = store
         self._monotonic = clock.monotonic
         self._ttl = ttl
         self._supported = supported
+        self._cache_control = f"{scope}, max-age=1"
+        self._watched: dict[str, frozenset[Pair]] = {}
         self._most = MOST + len(supported)
         self._questions: dict[str, Question | None] = {}
         self._ready: dict[str, Ready] = {}
@@ -95,6 +100,23 @@ class FastLane:
         self._served[query] += 1
         return ready
 
+    def watched(self, query: str) -> frozenset[Pair]:
+        """The pairs that an answer to `query` may tell of: the same object for the same query, because it is looked
+        for by all who wait.
+        """
+        watched = self._watched.get(query)
+        if watched is None:
+            if len(self._watched) >= self._most:
+                self._watched.clear()
+            watched = self._watched[query] = frozenset(self._asked(query)) & frozenset(self._supported)
+        return watched
+
+    def _asked(self, query: str) -> tuple[Pair, ...]:
+        try:
+            return params.pairs(MultiDict(parse_qsl(query, keep_blank_values=True)), self._supported).pairs
+        except (InvalidParameter, ValueError):
+            return ()
+
     def take_served(self) -> list[tuple[Question, int]]:
         """How often each question was answered since this was last asked."""
         served, self._served = self._served, defaultdict(int)
@@ -119,7 +141,7 @@ class FastLane:
     ) -> Ready:
         content = body([self._fragment(price.tick) for price in prices], question.failed)
         tag = "" if question.failed else etag(content)
-        caching = [("Cache-Control", "public, max-age=1"), ("ETag", tag)]
+        caching = [("Cache-Control", self._cache_control), ("ETag", tag)]
         if question.failed:
             caching = [("Cache-Control", "no-store")]
         headers = [("Content-Type", "application/json"), ("Content-Length", str(len(content))), *caching]

@@ -6,6 +6,7 @@ import os
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from functools import lru_cache
+from math import inf
 from typing import TYPE_CHECKING, Any
 
 from ltp_service.client_address import client_address, limit_key
@@ -13,6 +14,7 @@ from ltp_service.clock import Clock
 from ltp_service.edge.access_log import AccessLog
 from ltp_service.edge.cache_turn import HEADER, Turn, read_turn
 from ltp_service.edge.fast_lane import ROUTE, FastLane, Ready, is_known
+from ltp_service.edge.long_polls import LongPolls
 from ltp_service.edge.one_send import send
 from ltp_service.edge.path import normal_path
 from ltp_service.edge.turns import Turns
@@ -21,6 +23,8 @@ from ltp_service.limits.bucket import Decision
 from ltp_service.observer import Observer
 from ltp_service.request_id import RequestIds, current_request_id
 from ltp_service.request_note import RequestNote, leave
+from ltp_service.web import params
+from ltp_service.web.answers import RETRY_AFTER
 from ltp_service.web.errors import OUR_FAULT, encoded_error
 from ltp_service.web.headers import FOR_JSON, FOR_PAGES, Cors, is_preflight
 
@@ -45,7 +49,10 @@ _METHODS = frozenset({"GET", "HEAD", "POST", "DELETE", "OPTIONS", "PUT", "PATCH"
 class EdgeParts:
     """What the edge asks."""
 
-    lane: FastLane | None
+    lane: FastLane
+    lane_is_open: bool
+    """Whether everybody may have its answers; else Flask checks the key first."""
+    long_polls: LongPolls
     limiter: Limiter | None
     cors: Cors
     clock: Clock
@@ -65,6 +72,8 @@ class Edge:
     def __init__(self, app: "WSGIApplication", parts: EdgeParts) -> None:
         self._app = app
         self._lane = parts.lane
+        self._open_lane = parts.lane if parts.lane_is_open else None
+        self._long_polls = parts.long_polls
         self._limiter = parts.limiter
         self._cors = parts.cors
         self._monotonic = parts.clock.monotonic
@@ -85,7 +94,7 @@ class Edge:
         status, sent, content = self._answer(environ, note, headers)
         headers += FOR_PAGES if note.page else FOR_JSON
         code = int(status[:3])
-        seconds = self._monotonic() - started_at
+        seconds = self._monotonic() - started_at - note.waited
         method = environ["REQUEST_METHOD"]
         self._observer.answered(
             method if method in _METHODS else "OTHER", note.route, code, seconds, _received(environ), sent
@@ -145,7 +154,43 @@ class Edge:
     def _routed(
         self, environ: Environ, note: RequestNote, headers: Headers, path: str
     ) -> tuple[str, int, Iterable[bytes]]:
-        if path == ROUTE and self._lane is not None and (ready := self._lane.answer(environ)):
+        if path == ROUTE and "HTTP_PREFER" in environ:
+            return self._answer_changed(environ, note, headers)
+        return self._answer_now(environ, note, headers, path)
+
+    def _answer_changed(
+        self, environ: Environ, note: RequestNote, headers: Headers
+    ) -> tuple[str, int, Iterable[bytes]]:
+        """The answer as soon as it is another one than the client has, or when it waited long enough."""
+        seconds = params.wait(environ.pop("HTTP_PREFER"))
+        told = len(headers)
+        answer = self._answer_now(environ, note, headers, ROUTE)
+        if not (seconds and answer[0].startswith("304")):
+            return answer
+        pairs = self._lane.watched(environ["QUERY_STRING"])
+        client = environ.get("gunicorn.socket")
+        begun_at = self._monotonic()
+        with self._long_polls.hold(self._limit_key(environ), pairs, client, seconds) as held:
+            if held is None:
+                del headers[told:]
+                return _no_place(note, headers)
+            until = self._monotonic()
+            while answer[0].startswith("304") and held.wait(until):
+                del headers[told:]
+                ready = self._lane.answer(environ)
+                until = inf if ready is None else ready.until
+                answer = (
+                    self._from_flask(environ, note, headers)
+                    if ready is None
+                    else _ready(environ, note, headers, ready)
+                )
+        note.waited = self._monotonic() - begun_at
+        return answer
+
+    def _answer_now(
+        self, environ: Environ, note: RequestNote, headers: Headers, path: str
+    ) -> tuple[str, int, Iterable[bytes]]:
+        if path == ROUTE and self._open_lane is not None and (ready := self._open_lane.answer(environ)):
             return _ready(environ, note, headers, ready)
         origin = environ.get("HTTP_ORIGIN")
         if origin and is_preflight(
@@ -227,6 +272,14 @@ def _refused(note: RequestNote, headers: Headers, retry_after: int) -> tuple[str
     headers.append(("Retry-After", str(retry_after)))
     _dress(headers, content)
     return "429 TOO MANY REQUESTS", len(content), (content,)
+
+
+def _no_place(note: RequestNote, headers: Headers) -> tuple[str, int, Iterable[bytes]]:
+    message = "too many requests wait for a change already; ask without Prefer, or again later"
+    content = encoded_error("TOO_MANY_WAITING", message, note.request_id)
+    headers.append(("Retry-After", str(RETRY_AFTER)))
+    _dress(headers, content)
+    return "503 SERVICE UNAVAILABLE", len(content), (content,)
 
 
 def _broken(note: RequestNote, headers: Headers) -> bytes:

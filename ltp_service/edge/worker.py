@@ -3,6 +3,7 @@
 gunicorn leaves a kept connection the whole keep-alive time for a next request, and ends only after that.
 """
 
+from collections.abc import Callable
 from types import FrameType
 from typing import Any, Literal, Self
 
@@ -20,6 +21,8 @@ class Worker(GeventWorker):
         super().__init__(*args, **kwargs)
         self._waiting: dict[Any, _Wait] = {}
         """The greenlets of connections that wait for a request."""
+        self.told_to_end: Callable[[], None] = lambda: None
+        """Called when it was, for the requests that wait for something else."""
 
     def timeout_ctx(self) -> "_Wait":  # type: ignore[override]  # the stubs believe that it returns nothing
         kept = getattr(gevent.getcurrent(), "kept", False)
@@ -27,6 +30,7 @@ class Worker(GeventWorker):
 
     def handle_exit(self, sig: int, frame: FrameType | None) -> None:
         super().handle_exit(sig, frame)
+        gevent.spawn(self.told_to_end)
         gevent.spawn_later(GRACE, self._close_idle, dict(self._waiting))
 
     def _close_idle(self, idle: "dict[Any, _Wait]") -> None:

@@ -63,7 +63,7 @@ def _ltp() -> Node:
     return operation(
         "getPrices",
         "The last traded price of the asked pairs, or of all",
-        answers | too_long() | refusals("ALL_PRICES_FAILED", *OF_A_PAIR),
+        answers | too_long() | refusals("ALL_PRICES_FAILED", "TOO_MANY_WAITING", *OF_A_PAIR),
         parameters=[*_asking(), request_header("Prefer", {"type": "string"}, wait)],
         security=OPEN,
     )

@@ -44,6 +44,11 @@ PROBLEMS = {
         503, "No price can be served for any of the pairs asked; try again later", ("Retry-After",)
     ),
     "PRICE_STALE": Problem(503, "BTC/USD: The last known price is older than allowed", ("Retry-After",)),
+    "TOO_MANY_WAITING": Problem(
+        503,
+        "too many requests wait for a change already; ask without Prefer, or again later",
+        ("Retry-After",),
+    ),
     "PRICE_FETCH_ERROR": Problem(
         503, "BTC/USD: No source has given a price for this pair yet", ("Retry-After",)
     ),

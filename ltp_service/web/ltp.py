@@ -8,7 +8,6 @@ from flask import Blueprint, Response, request
 
 from ltp_service.errors import InvalidParameter, UnknownPair
 from ltp_service.pairs import Pair
-from ltp_service.quotes.freshness import Bound
 from ltp_service.quotes.quotes import Quote
 from ltp_service.request_note import note_of
 from ltp_service.services import Services, services
@@ -30,10 +29,7 @@ def ltp() -> Response:
     detail = params.flag(request.args, "detail")
     supported = _supported(parts, asked)
     _count(parts, asked, parts.prices.quotes.look(supported, bound))
-    answer = _answer(parts, asked, parts.prices.quotes.get(supported, bound), detail=detail)
-    if detail or answer.status_code != 304 or not (seconds := params.wait(request.headers)):
-        return answer
-    return _after_change(parts, asked, supported, bound, seconds) or answer
+    return _answer(parts, asked, parts.prices.quotes.get(supported, bound), detail=detail)
 
 
 @bp.get("/api/v1/ltp/cached")
@@ -123,24 +119,6 @@ def _nothing(failed: Sequence[Problem]) -> Response:
     request_id = note_of(request.environ).request_id
     content = error_body(code, message, request_id, errors=[problem.told() for problem in failed])
     return json_response(content, 503, {"Retry-After": str(RETRY_AFTER)})
-
-
-# Long-poll: `Prefer: wait=S` (RFC 7240) beside If-None-Match.
-
-
-def _after_change(
-    parts: Services, asked: Sequence[Pair], supported: Sequence[Pair], bound: Bound, seconds: float
-) -> Response | None:
-    """The answer as soon as it is another one, else after `seconds`; None when it cannot be waited for."""
-    ends_at = parts.clock.monotonic() + seconds
-    with parts.prices.changes.watch(supported) as watch:
-        while watch is not None and not parts.draining():
-            answer = _answer(parts, asked, parts.prices.quotes.look(supported, bound), detail=False)
-            left = ends_at - parts.clock.monotonic()
-            if answer.status_code != 304 or left <= 0:
-                return answer
-            watch.wait(min(left, 1.0))
-    return None
 
 
 def _with_witnesses(parts: Services, quote: Quote) -> dict[str, Any]:

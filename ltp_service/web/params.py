@@ -58,9 +58,9 @@ def bound(arguments: MultiDict[str, str], headers: Headers) -> Bound:
     return Bound(_header_max_age(headers.get("Cache-Control", "")), allow_stale)
 
 
-def wait(headers: Headers) -> float:
+def wait(prefer: str) -> float:
     """Seconds to wait for a change, from `Prefer: wait=S` (RFC 7240); 0 unless asked."""
-    found = _WAIT.search(headers.get("Prefer", ""))
+    found = _WAIT.search(prefer)
     return min(LONGEST_WAIT, float(found[2])) if found else 0.0
 
 

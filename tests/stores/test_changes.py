@@ -34,13 +34,35 @@ def test_each_change_wakes_once() -> None:
         assert watch.wait(0)
 
 
-def test_nobody_is_woken_after_leaving() -> None:
+def test_a_change_after_the_last_has_left_finds_nothing_to_wake() -> None:
     changes = Changes()
     with changes.watch([BTC]) as watch:
         assert watch
     changes.announce(BTC)
+    with changes.watch([BTC]) as later:
+        assert later
+        assert not later.wait(0)
 
-    assert not watch.wait(0)
+
+def test_each_who_waits_for_the_same_is_told_of_each_change() -> None:
+    changes = Changes()
+    with changes.watch([BTC]) as one, changes.watch([BTC]) as other:
+        assert one
+        assert other
+        changes.announce(BTC)
+        assert one.wait(0)
+        changes.announce(BTC)
+        assert (one.wait(0), other.wait(0), other.wait(0)) == (True, True, False)
+
+
+def test_a_wait_that_is_interrupted_ends_without_a_change() -> None:
+    changes = Changes()
+    with changes.watch([BTC]) as watch:
+        assert watch
+        threading.Timer(0.05, watch.interrupt).start()
+        assert not watch.wait(DEADLINE)
+        changes.announce(BTC)
+        assert watch.wait(0)
 
 
 def test_only_so_many_may_wait_at_once_and_places_are_given_back() -> None:

@@ -88,7 +88,7 @@ def test_a_header_that_cannot_be_read_is_no_reason_to_refuse(header: str, expect
     ],
 )
 def test_a_change_is_waited_for_as_long_as_preferred_and_bearable(header: str, expected: float) -> None:
-    assert params.wait(Headers({"Prefer": header})) == expected
+    assert params.wait(header) == expected
 
 
 def test_the_query_beats_the_header() -> None:
