@@ -1,12 +1,20 @@
 """Wakes the requests that wait for a pair's next value."""
 
-from collections.abc import Collection
+import time
+from collections.abc import Callable, Collection
 from threading import Event, Lock
 
 from ltp_service.pairs import Pair
 
 MOST = 500
 """Requests that may wait at the same time: half of a worker's connections."""
+
+AT_ONCE = 8
+"""Who are woken together. The others follow one by one, so that hundreds who wait for the same do not keep a worker
+from its sockets."""
+
+SHORTEST_SLEEP = 1e-6
+"""Seconds. With 0 gevent runs what is ready and looks at no socket."""
 
 
 class _Group:
@@ -16,31 +24,46 @@ class _Group:
         self.pairs = pairs
         self.changes = 0
         self.members = 0
-        self.asleep: set[Event] = set()
+        self.asleep: dict[Event, None] = {}
+        """Who have slept longest come first."""
 
 
 class Changes:
     """Who waits for which pairs. Announcing costs nothing while all are awake, however many they are."""
 
-    def __init__(self, most: int = MOST) -> None:
+    def __init__(self, most: int = MOST, sleep: Callable[[float], None] = time.sleep) -> None:
         self.most = most
+        self._sleep = sleep
         self._members = 0
         self._groups: dict[frozenset[Pair], _Group] = {}
+        self._due: dict[Event, None] = {}
+        """Whom a change concerns and who are not woken yet, in order."""
+        self._woken: set[Event] = set()
+        """Those who are, and have not told the next."""
         self._lock = Lock()
 
     def announce(self, pair: Pair) -> None:
         """Wakes all who wait for `pair`."""
         if not self._groups:
             return
-        woken: list[Event] = []
         with self._lock:
             for group in self._groups.values():
                 if pair in group.pairs:
                     group.changes += 1
-                    woken += group.asleep
+                    self._due |= group.asleep
                     group.asleep.clear()
+            woken = self._next()
         for event in woken:
             event.set()
+
+    def _next(self) -> list[Event]:
+        """Whom to wake now; called with the lock held."""
+        free = AT_ONCE - len(self._woken)
+        woken = [event for event, _ in zip(self._due, range(free), strict=False)] if free > 0 else []
+        for event in woken:
+            del self._due[event]
+        self._woken.update(woken)
+        return woken
 
     def watch(self, pairs: Collection[Pair]) -> "Watch":
         """Starts to listen at once, so that no change is lost between a look and a wait."""
@@ -73,14 +96,28 @@ class Changes:
         with self._lock:
             if group.changes != seen:
                 return False
-            group.asleep.add(event)
+            group.asleep[event] = None
             return True
 
     def wake_up(self, group: _Group, event: Event) -> int:
         """No longer; how many changes there have been."""
         with self._lock:
-            group.asleep.discard(event)
-            return group.changes
+            group.asleep.pop(event, None)
+            self._due.pop(event, None)
+            tells_the_next = event in self._woken
+        if tells_the_next:
+            try:
+                self._sleep(SHORTEST_SLEEP)
+            finally:
+                self._tell_the_next(event)
+        return group.changes
+
+    def _tell_the_next(self, event: Event) -> None:
+        with self._lock:
+            self._woken.discard(event)
+            woken = self._next()
+        for each in woken:
+            each.set()
 
 
 class Watch:
@@ -109,10 +146,13 @@ class Watch:
         """True at the next change, False when `seconds` are over or somebody interrupts first."""
         if self._group is None:
             raise RuntimeError("wait is for those who entered")
-        if self._changes.fall_asleep(self._group, self._event, self._seen):
-            self._event.wait(seconds)
-        before, self._seen = self._seen, self._changes.wake_up(self._group, self._event)
-        self._event.clear()
+        before = self._seen
+        try:
+            if self._changes.fall_asleep(self._group, self._event, before):
+                self._event.wait(seconds)
+        finally:
+            self._seen = self._changes.wake_up(self._group, self._event)
+            self._event.clear()
         return self._seen != before
 
     def interrupt(self) -> None:

@@ -2,9 +2,9 @@
 
 import threading
 
-from ltp_service.stores.changes import Changes
+from ltp_service.stores.changes import AT_ONCE, Changes
 from tests.deadline import DEADLINE
-from tests.fakes import BTC, ETH
+from tests.fakes import BTC, ETH, eventually
 
 
 def test_a_change_between_looking_and_waiting_is_not_lost() -> None:
@@ -93,3 +93,54 @@ def test_all_who_wait_in_other_threads_are_woken() -> None:
         thread.join(DEADLINE)
 
     assert woken == [True, True, True]
+
+
+def test_of_many_who_wait_a_few_are_woken_at_once_and_each_wakes_the_next() -> None:
+    pauses: list[float] = []
+    changes = Changes(sleep=pauses.append)
+    ready = threading.Barrier(51)
+    woken: list[bool] = []
+
+    def wait() -> None:
+        with changes.watch([BTC]) as watch:
+            assert watch
+            ready.wait(DEADLINE)
+            woken.append(watch.wait(DEADLINE))
+
+    waiters = [threading.Thread(target=wait) for _ in range(50)]
+    for thread in waiters:
+        thread.start()
+    ready.wait(DEADLINE)
+    eventually(lambda: len(changes._groups[frozenset([BTC])].asleep) == 50)  # noqa: SLF001
+    changes.announce(BTC)
+    assert len(changes._woken) <= AT_ONCE  # noqa: SLF001
+    for thread in waiters:
+        thread.join(DEADLINE)
+
+    assert woken == [True] * 50
+    assert len(pauses) == 50
+
+
+def test_who_was_to_be_woken_and_has_given_up_does_not_keep_the_others_asleep() -> None:
+    changes = Changes()
+    woken: list[bool] = []
+
+    def wait(seconds: float) -> None:
+        with changes.watch([BTC]) as watch:
+            assert watch
+            woken.append(watch.wait(seconds))
+
+    for _ in range(5):
+        waiters = [
+            threading.Thread(target=wait, args=(0.0 if number % 2 else DEADLINE,)) for number in range(40)
+        ]
+        for thread in waiters:
+            thread.start()
+        while any(thread.is_alive() for thread in waiters):
+            changes.announce(BTC)
+        for thread in waiters:
+            thread.join(DEADLINE)
+
+    assert len(woken) == 200
+    assert changes._due == {}  # noqa: SLF001
+    assert changes._woken == set()  # noqa: SLF001
