@@ -9,7 +9,6 @@ from dataclasses import replace
 from datetime import UTC, datetime
 from functools import partial
 from itertools import count, groupby
-from threading import Event
 from typing import Any
 
 from ltp_service.errors import Unreachable
@@ -198,7 +197,8 @@ class Exchange:
 
     # WebSocket.
 
-    def connect(self, _dialer: object, _stop: Event, **_: object) -> Session:
+    def connect(self) -> Session:
+        """As the service's connection is made. Raises Unreachable."""
         self.schedule.sleep(3 * self.behaviour.latency)
         now = self.schedule.now
         if self.behaviour.now("cut", now):

@@ -129,7 +129,7 @@ def _service(
     """The whole application, with the play's socket, HTTP client, clock, sleep and randomness."""
     path = "/v2" if behaviour.protocol == "v2" else "/"
     stand_ins = {
-        "WebSocketConnection": lambda dialer, stop, **options: exchange.connect(dialer, stop),
+        "WebSocketConnection": lambda *_, **__: exchange.connect(),
         "Dialer": lambda *_, **__: None,
         "HttpClient": lambda *_, **__: exchange,
         "Patience": partial(Patience, sleep=schedule.sleep, random=chance.random),
