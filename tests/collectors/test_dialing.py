@@ -5,8 +5,8 @@ import ssl
 import subprocess
 import threading
 import time
-from collections.abc import Iterator, Sequence
-from contextlib import ExitStack, contextmanager, suppress
+from collections.abc import Sequence
+from contextlib import suppress
 from datetime import UTC, datetime, timedelta
 from email.utils import format_datetime
 from pathlib import Path
@@ -17,6 +17,7 @@ from ltp_service.collectors.dialing import Address, Dialer, in_turn
 from ltp_service.errors import ExchangeError, Rejected, Unreachable
 from tests.deadline import DEADLINE
 from tests.patched import run_patched
+from tests.swallowing import swallowing
 from tests.websocket_peer import Conversation, Peer, read_request, shake_hands, upgrade_answer
 
 NEVER = threading.Event()
@@ -65,26 +66,6 @@ def at(*listeners: socket.socket) -> list[Address]:
     return [
         (each.family, socket.SOCK_STREAM, socket.IPPROTO_TCP, "", each.getsockname()) for each in listeners
     ]
-
-
-@contextmanager
-def swallowing(host: str = "::1") -> Iterator[socket.socket]:
-    """An address that answers no SYN: its queue is full, and nothing is taken from it."""
-    family = socket.AF_INET6 if ":" in host else socket.AF_INET
-    with ExitStack() as stack:
-        listener = stack.enter_context(socket.socket(family))
-        listener.bind((host, 0))
-        listener.listen(0)
-        for _ in range(3):
-            filler = stack.enter_context(socket.socket(family))
-            filler.setblocking(False)
-            with suppress(BlockingIOError):
-                filler.connect(listener.getsockname())
-        probe = stack.enter_context(socket.socket(family))
-        probe.settimeout(0.2)
-        with pytest.raises(TimeoutError):
-            probe.connect(listener.getsockname())
-        yield listener
 
 
 # Addresses.
@@ -246,7 +227,7 @@ def test_a_server_hello_that_drips_ends_with_the_deadline_in_a_patched_process_t
 
 
 def test_addresses_that_all_swallow_syns_end_with_the_deadline() -> None:
-    with swallowing() as first, swallowing("127.0.0.2") as second:
+    with swallowing() as first, swallowing(host="127.0.0.2") as second:
         error = failure(Dialer("ws://exchange.test/", timeout=0.5, resolve=lambda *_: at(first, second)))
 
     assert (error.reason, "connecting to exchange.test (::1, 127.0.0.2)" in str(error)) == ("timeout", True)

@@ -4,6 +4,10 @@ import ssl
 import time
 
 from tests.drill.row import Stage, row
+from tests.swallowing import swallowing
+
+STAGGER, STATE = 0.25, 1.0
+"""Seconds that an address has before the next one is tried beside it, and for the handshake and the first prices."""
 
 BAD_CERTIFICATES = ("expired", "wrong host", "self-signed")
 
@@ -103,3 +107,21 @@ def _check_clocks(stage: Stage, step: int) -> None:
     stage.check(abs(moved - step) < 5, f"{moved:+.0f} s: {status['status']}")
     if not stage.fed() or not 0 < float(status["uptime_s"]) < 600:
         stage.problems.append(f"{step:+d} s: status {status['status']}, uptime {status['uptime_s']} s")
+
+
+@row("swallowed", "an address that swallows SYNs beside the good one (AAAA and A)", names=True, long=True)
+def swallowed(stage: Stage) -> None:
+    """The addresses are raced: the dead one costs each connection a moment."""
+    assert stage.resolver is not None
+    bound = stage.tempo.reconnect + STAGGER + STATE
+    with stage.faulty(), swallowing(stage.simulator.port):
+        stage.resolver.write_text("both")
+        took = []
+        for _ in range(int(stage.tempo.of(10, 2))):
+            more = stage.another_connection()
+            stage.simulator.cut()
+            stage.until(more, bound + 10.0, "another connection")
+            took.append(stage.until(stage.fed, bound + 10.0, "the feed is back"))
+            stage.hold(0.3)
+        stage.resolver.write_text("")
+    stage.check(max(took) <= bound, f"the feed is back {max(took):.1f} s after the cut at most")

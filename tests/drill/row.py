@@ -194,6 +194,10 @@ class Row:
     proxied: bool = False
     tls: Literal["", "feed", "rest"] = ""
     """Which of the two lines speaks TLS, with a certificate that the WebSocket's client trusts and REST's does not."""
+    exchange: tuple[str, ...] = ()
+    """Further pairs that it lists."""
+    ahead: float = 0.0
+    """Seconds by which the exchange's clock is before this machine's; negative: behind."""
     names: bool = False
     """The exchange is found through name resolution."""
     clock: bool = False

@@ -1,9 +1,18 @@
 """All rows, in the order of the table."""
 
-from tests.drill import feed_rows, fleet_rows, network_rows, rest_rows, service_rows
+from tests.drill import (
+    cache_rows,
+    crowd_rows,
+    doubt_rows,
+    feed_rows,
+    fleet_rows,
+    network_rows,
+    rest_rows,
+    service_rows,
+)
 from tests.drill.row import ROWS
 
-ROOMS = (feed_rows, rest_rows, network_rows, service_rows, fleet_rows)
+ROOMS = (feed_rows, doubt_rows, rest_rows, cache_rows, network_rows, service_rows, crowd_rows, fleet_rows)
 """Their import declares the rows."""
 
 __all__ = ["ROWS"]

@@ -101,7 +101,7 @@ def _act(row: Row, stage: Stage, clients: Clients) -> Result:
 
 def _set_stage(row: Row, tempo: Tempo, stack: ExitStack, folder: Path) -> Stage:
     simulator = stack.enter_context(
-        Simulator.start("--walk", str(row.walk), "--heartbeat", str(tempo.heartbeat))
+        Simulator.start("--walk", str(row.walk), "--heartbeat", str(tempo.heartbeat), *_market(row))
     )
     authority = Authority(folder) if row.tls else None
     feed, rest = _lines(row, simulator, stack, authority)
@@ -119,6 +119,7 @@ def _set_stage(row: Row, tempo: Tempo, stack: ExitStack, folder: Path) -> Stage:
     )
     waited = _waited(tempo, simulator, service, stack)
     stage = Stage(tempo, simulator, service, Truth(simulator, PAIRS, waited), waited)
+    stage.truth.ahead = row.ahead
     stage.feed, stage.rest, stage.authority = feed, rest, authority
     stage.resolver, stage.clock = resolver, clock
     if shared is not None:
@@ -126,6 +127,11 @@ def _set_stage(row: Row, tempo: Tempo, stack: ExitStack, folder: Path) -> Stage:
         stage.fleet = stack.enter_context(Fleet(simulator, 1, settings, beside=service))
     stage.nginx = stack.enter_context(running_nginx(require_program("nginx"), front)) if front else None
     return stage
+
+
+def _market(row: Row) -> list[str]:
+    pairs = [argument for pair in row.exchange for argument in ("--pair", pair)]
+    return [*pairs, "--clock-ahead", str(row.ahead)]
 
 
 def _waited(tempo: Tempo, simulator: Simulator, service: Service, stack: ExitStack) -> Waited:

@@ -78,6 +78,8 @@ class Truth:
         self._tapes = {pair: _Tape() for pair in pairs}
         self._unix = time.time() - time.monotonic()
         """What to add to monotonic seconds."""
+        self.ahead = 0.0
+        """Seconds by which the exchange's clock is before ours."""
 
     def catch_up(self) -> None:
         """Call it before the simulator forgets, and once at the end."""
@@ -117,10 +119,23 @@ class Truth:
             or (why := self._regress(reading, served, _promise(served, ttl, unnoticed), floors, slack))
         ]
 
+    def lateness(self, readings: Iterable[Reading]) -> list[float]:
+        """Of each price with detail: seconds, at least, from the trade that replaced it to the request; 0 for a last trade."""
+        late = []
+        for reading in readings:
+            asked = self._unix + self.ahead + reading.asked_at
+            for served in (each for each in reading.served if each.state in PROVEN):
+                tape = self._tapes[served.pair]
+                places = tape.matches(served, 0.0, asked) or [len(tape.times) - 1]
+                replaced = tape.times[places[-1] + 1] if places[-1] + 1 < len(tape.times) else asked
+                late.append(max(0.0, asked - replaced))
+        return late
+
     def _range(self, reading: Reading, promise: float) -> tuple[float, float]:
         earliest = reading.asked_at - promise - TRANSPORT
         earliest -= self._waited(earliest, reading.answered_at)
-        return self._unix + earliest, self._unix + reading.answered_at
+        unix = self._unix + self.ahead
+        return unix + earliest, unix + reading.answered_at
 
     def _fault(self, reading: Reading, served: Served, promise: float) -> str | None:
         if self._tapes[served.pair].matches(served, *self._range(reading, promise)):

@@ -203,8 +203,9 @@ class Reader:
         habit = min(LONGEST, max(SHORTEST, FACTOR * UNEVEN * PAUSES[pair])) + ASKING
         since = now - fault.begin
         match fault.kind:
-            case "deaf" if fault.touches(now, pair, after=habit):
-                # Where a cache hides its age, REST may tell an old price once more.
+            case "deaf" | "silent" if fault.touches(now, pair, after=habit):
+                # Where a cache hides its age, REST may tell an old price once more. A silence is too short to be
+                # noticed, or ends with the connection, and what it swallowed is never told.
                 return min(since, habit * (2.0 if self._untold_cache() else 1.0))
             case "late" | "late_data" if fault.touches(now, pair, after=fault.size + 0.5):
                 # Nothing tells it but the time of a trade that came late.

@@ -2,7 +2,7 @@
 
 Python imports this module before anything else, so before gevent patches the standard library, and it stands where
 both of them ask the system. What to do is read, at each question, from the file that LTP_DRILL_RESOLVER names:
-nothing, `fail`, or a number of seconds to wait before failing, as an unreachable name server does.
+nothing, `fail`, `both` (::1 comes before 127.0.0.1), or a number of seconds to wait before failing, as an unreachable name server does.
 """
 
 import _socket
@@ -21,8 +21,11 @@ def getaddrinfo(host: Any, *arguments: Any, **options: Any) -> Any:
     if not name.endswith(".invalid"):
         return _ask_system(host, *arguments, **options)
     order = Path(os.environ["LTP_DRILL_RESOLVER"]).read_text()
+    good = _ask_system("127.0.0.1", *arguments, **options)
+    if order == "both":
+        return [*_ask_system("::1", *arguments, **options), *good]
     if not order:
-        return _ask_system("127.0.0.1", *arguments, **options)
+        return good
     if order != "fail":
         _sleep(float(order))
     raise _socket.gaierror(_socket.EAI_AGAIN, "Temporary failure in name resolution")
