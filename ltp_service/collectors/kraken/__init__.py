@@ -90,7 +90,7 @@ class KrakenCollector(Collector):
             trade.trade_id,
             received_at,
             self._happened_at(trade, received_at, snapshot),
-            self._told_at(trade, received_at),
+            None if trade.told_at is None else self._told_at(trade.told_at, received_at),
         )
         if tick.traded_at is None:
             self._take_ticker(tick, received_at, snapshot=snapshot)
@@ -101,11 +101,13 @@ class KrakenCollector(Collector):
             self._observer.trade_held(pair)
 
     def _take_trade(self, tick: Tick, trade: LastTrade, now: float, *, snapshot: bool) -> None:
-        held = self._store.all().get(tick.pair)
+        before = self._store.all()
         is_news = self._serve(tick, now)
         self._tickers.traded(tick, trade.earlier, is_news=is_news)
-        if (snapshot or not is_news) and held and _is_other_ticker(held.tick, tick):
-            self._doubts.open(tick.pair, "contested", now)
+        if snapshot or not is_news:
+            held = before.get(tick.pair)
+            if held is not None and _is_other_ticker(held.tick, tick):
+                self._doubts.open(tick.pair, "contested", now)
 
     def _take_ticker(self, tick: Tick, now: float, *, snapshot: bool) -> None:
         held = self._store.all().get(tick.pair)
@@ -220,11 +222,11 @@ class KrakenCollector(Collector):
         state = self._subscriptions.state(trade.symbol)
         return trade.snapshot or not (state and state.in_step)
 
-    def _told_at(self, trade: LastTrade, received_at: float) -> float | None:
+    def _told_at(self, told_at: float, received_at: float) -> float:
         """The time of a ticker, which is no later than now by the exchange's own clock."""
-        if trade.told_at is None or not self._knows_time:
-            return trade.told_at
-        return min(trade.told_at, received_at + self._exchange_time + self._unsure)
+        if not self._knows_time:
+            return told_at
+        return min(told_at, received_at + self._exchange_time + self._unsure)
 
     def _happened_at(self, trade: LastTrade, received_at: float, snapshot: bool) -> float | None:
         """The monotonic moment of a trade: a live one happens as it is told, a snapshot has an age."""

@@ -66,13 +66,12 @@ class Tickers:
         trades = self._trades.get(tick.pair)
         if trades is None:
             trades = self._trades[tick.pair] = deque(maxlen=REMEMBERED)
-        for amount in earlier:
-            trades.append((tick.received_at, amount))
+        if earlier:
+            trades.extend((tick.received_at, amount) for amount in earlier)
         trades.append((tick.received_at, tick.amount))
-        if is_news:
+        if is_news and (self._waiting or self._unanswered):
             self._unanswered.discard(tick.pair)
-            if self._waiting:
-                self._answer(tick)
+            self._answer(tick)
 
     def _answer(self, tick: Tick) -> None:
         waiting = self._waiting.get(tick.pair)

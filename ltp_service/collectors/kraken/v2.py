@@ -3,8 +3,10 @@
 Source: docs.kraken.com/api/docs/websocket-v2 (status, ticker, trade, heartbeat, ping)
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
+from contextlib import suppress
 from datetime import datetime
+from decimal import Decimal
 from operator import attrgetter
 
 import msgspec
@@ -146,34 +148,34 @@ def _parse_trades(message: _Frame) -> list[LastTrade | Invalid]:
     rows = _TRADES.decode(message.data)
     snapshot = message.type == "snapshot"
     if len(rows) == 1:
-        return [_traded(rows[0], snapshot=snapshot)]
+        return [_traded(rows[0], (), snapshot)]
     by_symbol: dict[str, list[_Trade]] = {}
     for row in rows:
         by_symbol.setdefault(row.symbol, []).append(row)
     return [
-        _traded(max(of_one, key=_TRADE_ID), [] if snapshot else of_one, snapshot=snapshot)
+        _traded(max(of_one, key=_TRADE_ID), () if snapshot else of_one, snapshot)
         for of_one in by_symbol.values()
     ]
 
 
-def _traded(trade: _Trade, rows: Sequence[_Trade] = (), *, snapshot: bool) -> LastTrade | Invalid:
+def _traded(trade: _Trade, rows: Sequence[_Trade], snapshot: bool) -> LastTrade | Invalid:
     """The event of `trade`, which stands among `rows` of its symbol."""
     price = bytes(trade.price).decode("ascii", "replace")
     try:
-        others = [row for row in rows if row.timestamp != trade.timestamp]
-        earlier = tuple(read_price(bytes(row.price).decode("ascii", "replace")) for row in others)
-        return LastTrade(
-            trade.symbol,
-            price,
-            read_price(price),
-            _unix(trade.timestamp),
-            trade.trade_id,
-            snapshot,
-            None,
-            earlier,
-        )
+        amount, traded_at = read_price(price), _unix(trade.timestamp)
     except BadFrame as error:
         return Invalid(error.reason, f"{trade.symbol}: {error}")
+    earlier = _amounts(row for row in rows if row.timestamp != trade.timestamp) if rows else ()
+    return LastTrade(trade.symbol, price, amount, traded_at, trade.trade_id, snapshot, None, earlier)
+
+
+def _amounts(rows: Iterable[_Trade]) -> tuple[Decimal, ...]:
+    """Of those that can be read; the others cost the newest one nothing."""
+    amounts = []
+    for row in rows:
+        with suppress(BadFrame):
+            amounts.append(read_price(bytes(row.price).decode("ascii", "replace")))
+    return tuple(amounts)
 
 
 def _ticked(

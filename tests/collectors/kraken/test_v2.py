@@ -102,6 +102,15 @@ def test_one_unbelievable_price_takes_no_other_down() -> None:
     assert [type(event) for event in events] == [Invalid, LastTrade]
 
 
+def test_an_earlier_trade_of_the_frame_that_cannot_be_read_costs_the_newest_nothing() -> None:
+    later = trade("BTC/USD", "1.1", 9).replace("844359Z", "844360Z")
+    rows = (trade("BTC/USD", "-1", 7), trade("BTC/USD", "1.0", 8), later)
+    (event,) = parse(trades(*rows)).events
+
+    assert isinstance(event, LastTrade)
+    assert (event.price, event.trade_id, event.earlier) == ("1.1", 9, (Decimal("1.0"),))
+
+
 def test_a_pair_without_a_last_trade_takes_no_other_down() -> None:
     rows = '[{"symbol":"BTC/USD","bid":1},{"symbol":"ETH/USD","last":2.0}]'
     events = parse(f'{{"channel":"ticker","type":"snapshot","data":{rows}}}').events
