@@ -80,9 +80,9 @@ def adopted(held: Price | None, told: Price) -> Price:
 def _compare_trades(held: Price, tick: Tick, traded_at: float) -> Outcome:
     """Whether `tick`, made at `traded_at`, is newer than the newest trade known."""
     order = _compare_moments(held.newest_traded_at, held.newest_trade_id, traded_at, tick.trade_id)
-    if order != "same" or tick.trade_id == held.newest_trade_id is not None:
+    if order != "same":
         return order
-    # Of one moment, and one of them without an id.
+    # Of one moment, and one of them without an id, or the same.
     if held.newest_trade_id is None and (tick.trade_id is not None or tick.amount != held.tick.amount):
         return "newer"
     return "same"

@@ -8,6 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from ltp_service.collectors.base import TENDING
 from ltp_service.collectors.kraken import KrakenCollector
 from ltp_service.collectors.quarantine import Quarantine
 from ltp_service.quotes.freshness import State, judge
@@ -400,3 +401,65 @@ def test_while_one_of_the_channels_is_deaf_the_other_is_served(
 
     assert goes_forward(played.prices, [price for price, _, _ in market.rows])
     assert played.price.tick.price == market.rows[-1][0]
+
+
+# The edges of what a ticker is told apart by.
+
+
+def test_a_ticker_snapshot_stamped_ahead_does_not_keep_later_tickers_out() -> None:
+    snapshot = ticker("99", 4.0, "snapshot")
+    played = Played(V2, [*V2_ACKS, trade("99", 1, 0.0), 5.0, snapshot, ticker("100", 3.9), *beats(2, BEAT)])
+
+    assert played.prices == ["99", "100"]
+
+
+def test_a_trade_channel_that_speaks_without_an_acknowledgement_is_waited_for() -> None:
+    frames: list[Step] = [ack("ticker"), trade("99", 1, 0.0), 1.0, ticker("100", 1.0), 0.2]
+
+    assert Played(V2, frames).prices == ["99"]
+
+
+def test_a_late_ticker_of_a_trade_that_shared_its_frame_with_a_later_one_is_known_as_such() -> None:
+    frames: list[Step] = [*V1_ACKS, v1_trade("99", 0.0), 5.0, v1_trades(("100", 5.0), ("101", 5.1))]
+    played = Played(V1, [*frames, v1_ticker("101"), v1_ticker("100"), *beats(2)])
+
+    assert played.prices == ["99", "101"]
+    assert played.doubts.unsettled({}) == [BTC]
+
+
+def test_a_ticker_that_the_trade_channel_is_past_leaves_no_doubt() -> None:
+    frames: list[Step] = [*V2_ACKS, trade("99", 1, 0.0), 1.0, ticker("100", 1.0), 0.2, trade("101", 3, 1.1)]
+    played = Played(V2, [*frames, 0.4, BEAT, TENDING, None])
+
+    assert played.prices == ["99", "101"]
+    assert played.price.confirmed_at == pytest.approx(BEGUN + 1.6)
+
+
+def test_a_ticker_waits_on_while_its_trade_channel_speaks_of_what_was_before() -> None:
+    late: list[Step] = [
+        step
+        for pause, price, moment in ((0.5, "100", 1.1), (0.7, "101", 1.2), (0.2, "102", 1.3))
+        for step in (pause, v1_trade(price, moment))
+    ]
+    frames: list[Step] = [*V1_ACKS, v1_trade("99", 0.0), 2.0, v1_ticker("103"), *late, 0.4]
+    played = Played(V1, [*frames, v1_trade("103", 1.4), *beats(2)])
+
+    assert played.prices == ["99", "100", "101", "102", "103"]
+
+
+def test_a_price_that_returns_after_a_while_is_news_from_the_ticker_alone() -> None:
+    frames: list[Step] = [*V1_ACKS, v1_trade("100", 0.0), 3.0, v1_trade("101", 3.0), v1_ticker("101"), 5.0]
+
+    assert Played(V1, [*frames, v1_ticker("100"), *beats(2)]).prices == ["100", "101", "100"]
+
+
+def test_of_a_tickers_and_a_trades_one_moment_the_ticker_may_tell_of_a_later_part() -> None:
+    frames: list[Step] = [*V2_ACKS, trade("100", 1, 0.0), ticker("101", 0.0), *beats(2, BEAT)]
+
+    assert Played(V2, frames).prices == ["100", "101"]
+
+
+def test_of_two_tickers_of_one_moment_the_later_one_counts() -> None:
+    frames: list[Step] = [*V2_ACKS, trade("99", 1, 0.0), 1.0, ticker("100", 1.0), ticker("101", 1.0)]
+
+    assert Played(V2, [*frames, *beats(2, BEAT)]).prices == ["99", "101"]
