@@ -28,6 +28,8 @@ class _Waiting(msgspec.Struct):
     tick: Tick
     snapshot: bool
     until: float
+    contradicted: bool = False
+    """Whether the trade channel has told something else since."""
 
 
 class Tickers:
@@ -58,7 +60,7 @@ class Tickers:
         if waiting is None:
             self._waiting[tick.pair] = _Waiting(tick, snapshot, tick.received_at + PATIENCE)
         else:
-            waiting.tick, waiting.snapshot = tick, snapshot
+            waiting.tick, waiting.snapshot, waiting.contradicted = tick, snapshot, False
         return "wait"
 
     def traded(self, tick: Tick, earlier: Sequence[Decimal] = (), *, is_news: bool = True) -> None:
@@ -79,8 +81,8 @@ class Tickers:
             return
         if waiting.tick.amount == tick.amount or _is_before(waiting.tick, tick):
             del self._waiting[tick.pair]
-        else:  # it speaks, and may not have come to that ticker's trade yet
-            waiting.until = tick.received_at + PATIENCE
+        else:  # perhaps it has not come to that ticker's trade yet
+            waiting.contradicted = True
 
     def is_waiting(self, pair: Pair) -> bool:
         """Whether a ticker told another price for `pair` than the one that is served."""
@@ -116,14 +118,14 @@ class Tickers:
         return False
 
     def _is_doubtful(self, waiting: _Waiting) -> bool:
-        """Whether a trade of just before had this price, so that the ticker may only have come late, or the present
-        state is told differently by the two channels.
+        """Whether it may only have come late, as a trade of just before had this price; or the trade channel speaks,
+        and tells something else.
         """
         tick = waiting.tick
         trades = self._trades.get(tick.pair, ())
         since = tick.received_at - PATIENCE
         late = any(at >= since and amount == tick.amount for at, amount in trades)
-        return late or (waiting.snapshot and bool(trades))
+        return late or waiting.contradicted or (waiting.snapshot and bool(trades))
 
 
 def servable(ticker: Tick, *, snapshot: bool) -> Tick:

@@ -435,7 +435,16 @@ def test_a_ticker_that_the_trade_channel_is_past_leaves_no_doubt() -> None:
     assert played.price.confirmed_at == pytest.approx(BEGUN + 1.6)
 
 
-def test_a_ticker_waits_on_while_its_trade_channel_speaks_of_what_was_before() -> None:
+def test_a_ticker_whose_trade_channel_tells_something_else_leaves_a_doubt() -> None:
+    frames: list[Step] = [*V1_ACKS, v1_trade("99", 0.0), 2.0, v1_ticker("103"), 0.5, v1_trade("100", 1.1)]
+    played = Played(V1, [*frames, *beats(3)])
+
+    assert played.prices == ["99", "100"]
+    assert played.doubts.unsettled({}) == [BTC]
+    assert played.price.confirmed_at == BEGUN + 2.5
+
+
+def test_a_ticker_far_ahead_of_a_late_trade_channel_never_takes_the_price_back() -> None:
     late: list[Step] = [
         step
         for pause, price, moment in ((0.5, "100", 1.1), (0.7, "101", 1.2), (0.2, "102", 1.3))
