@@ -1,6 +1,6 @@
 # Needs a Python >= 3.11 and GNU make >= 3.81; everything else goes into .venv.
 .DEFAULT_GOAL := help
-.PHONY: help run demo test check format lock bench drill programs clean
+.PHONY: help run demo test test-unit test-process coverage check format lock bench drill programs clean
 
 # The first interpreter that is new enough; name another one with PYTHON=.
 PYTHON ?= $(shell for python in python3.13 python3.12 python3.11 python3; do \
@@ -8,10 +8,12 @@ PYTHON ?= $(shell for python in python3.13 python3.12 python3.11 python3; do \
 BIN := .venv/bin
 INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes --no-deps \
 	--only-binary :all: --requirement
+# As many at once as there are cores; FULL=1 for the long forms.
+TEST := LTP_IN_FULL=$(FULL) $(BIN)/python -m pytest --numprocesses auto --dist loadfile
 COMPILE := $(BIN)/uv pip compile --quiet --universal --generate-hashes --no-header --only-binary :all:
 
 help: ## print the targets
-	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "make %-9s %s\n", $$1, $$2}' Makefile
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "make %-12s %s\n", $$1, $$2}' Makefile
 
 run: .venv/.run ## serve on port 8080, prices from the exchange
 	$(BIN)/gunicorn wsgi:app
@@ -19,9 +21,16 @@ run: .venv/.run ## serve on port 8080, prices from the exchange
 demo: .venv/.test ## serve on port 8080 without a network, prices from a simulated exchange
 	$(BIN)/python -m tests.simulator --walk --run $(BIN)/gunicorn wsgi:app
 
-test: .venv/.test programs ## run every test and hold the coverage floor
-	$(BIN)/python -m pytest -n 4 --dist loadfile --ignore tests/process --cov
-	$(BIN)/python -m pytest -n 4 --dist loadfile tests/process
+test: test-unit test-process ## run every test; FULL=1 for the long forms
+
+test-unit: .venv/.test programs ## run the tests that start no gunicorn: the inner loop
+	$(TEST) --ignore tests/process
+
+test-process: .venv/.test programs ## run the tests that start gunicorn, nginx, Redis, a browser
+	$(TEST) tests/process
+
+coverage: .venv/.test programs ## run the tests of test-unit and hold the coverage floor
+	$(TEST) --ignore tests/process --cov
 
 check: .venv/.test ## format, lint, types, import arrows, README and image against the code
 	$(BIN)/ruff format --check && $(BIN)/ruff check && $(BIN)/mypy && $(BIN)/hadolint Dockerfile
@@ -40,7 +49,7 @@ bench: .venv/.test programs ## measure latency and throughput, write benchmarks/
 	$(BIN)/python -m benchmarks
 
 drill: .venv/.test programs ## break the exchange, the network and the service on purpose, watch it recover
-	$(BIN)/python -m tests.drill --at-once 2
+	$(BIN)/python -m tests.drill --at-once $$($(BIN)/python -c 'import os; print(os.cpu_count())')
 
 programs: .venv/.test ## install the Debian programs that some tests need
 	@missing=$$($(BIN)/python -m tests.programs) && { test -z "$$missing" || .ci/apt-install $$missing || true; }

@@ -11,6 +11,7 @@ PACKAGES = {
     "systemd-analyze": "systemd",
     "promtool": "prometheus",
     "chromium": "chromium",
+    "openssl": "openssl",
     "faketime": "faketime",  # for the fire drill's steps of the clock
     "wrk": "wrk",  # for `make bench`, which has a load generator of its own where it is missing
 }

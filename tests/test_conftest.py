@@ -41,6 +41,11 @@ def test_elsewhere_a_skip_is_a_skip_that_gives_its_reason(tmp_path: Path) -> Non
     assert "no nginx" in result.stdout
 
 
+def test_recordings_that_are_not_at_hand_are_no_failure_under_ci(tmp_path: Path) -> None:
+    source = "import pytest\ndef test_it(recorded):\n    recorded('nothing/such.jsonl')\n"
+    assert run_pytest(tmp_path, source, {"CI": "true"}).returncode == 0
+
+
 def test_an_expected_failure_stays_one_under_ci(tmp_path: Path) -> None:
     source = "import pytest\n@pytest.mark.xfail(reason='known')\ndef test_it():\n    assert False\n"
     assert run_pytest(tmp_path, source, {"CI": "true"}).returncode == 0

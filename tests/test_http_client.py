@@ -21,6 +21,7 @@ from ltp_service.errors import Rejected, Unreachable
 from ltp_service.http_client import Answer, HttpClient
 from tests.deadline import DEADLINE as PATIENCE
 from tests.deadline import generous
+from tests.programs import require_program
 
 DEADLINE = 0.25
 """Seconds for a call that ends badly."""
@@ -146,7 +147,7 @@ def certificate(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Key and certificate of `localhost`, signed by itself, in one file."""
     file = tmp_path_factory.mktemp("tls") / "localhost.pem"
     subprocess.run(
-        "openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:prime256v1 -nodes -subj /CN=localhost -days 2"
+        f"{require_program('openssl')} req -x509 -newkey ec -pkeyopt ec_paramgen_curve:prime256v1 -nodes -subj /CN=localhost -days 2"
         f" -addext subjectAltName=DNS:localhost -keyout {file} -out {file}.crt".split(),
         check=True,
         capture_output=True,

@@ -20,6 +20,7 @@ import pytest
 from websockets.exceptions import ConnectionClosed, InvalidMessage, InvalidStatus
 from websockets.sync.client import connect
 
+from tests.conftest import NOT_AT_HAND
 from tests.deadline import DEADLINE
 from tests.simulator.client import PROJECT, Simulator, SimulatorError
 from tests.simulator.faults import KNOWN
@@ -31,7 +32,7 @@ RECORDED = PROJECT.parent / "shared" / "recorded" / "kraken"
 
 needs_recordings = pytest.mark.skipif(
     not RECORDED.is_dir(),
-    reason=f"the recorded sessions are not at {RECORDED}: put them there to run this test",
+    reason=f"{NOT_AT_HAND}: no {RECORDED}",
 )
 
 

@@ -19,6 +19,7 @@ import pytest
 from websockets.exceptions import InvalidStatus
 from websockets.sync.client import ClientConnection, connect
 
+from tests.conftest import NOT_AT_HAND
 from tests.deadline import DEADLINE
 from tests.simulator.client import PROJECT, Simulator, SimulatorError
 from tests.simulator.venue_faults import KNOWN
@@ -29,7 +30,7 @@ BOTH = ("bybit", "binance")
 
 needs_recordings = pytest.mark.skipif(
     not RECORDED.is_dir(),
-    reason=f"the recorded sessions are not at {RECORDED}: put them there to run this test",
+    reason=f"{NOT_AT_HAND}: no {RECORDED}",
 )
 
 Frame = dict[str, Any]

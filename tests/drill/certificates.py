@@ -4,6 +4,8 @@ import ssl
 import subprocess
 from pathlib import Path
 
+from tests.programs import require_program
+
 NAME = "localhost"
 _DATES = {True: ("20200101000000Z", "20200102000000Z"), False: ("20200101000000Z", "20491231000000Z")}
 
@@ -71,4 +73,4 @@ class Authority:
 
 
 def _openssl(*arguments: str) -> None:
-    subprocess.run(["openssl", *arguments], check=True, capture_output=True)
+    subprocess.run([require_program("openssl"), *arguments], check=True, capture_output=True)

@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from ltp_service.keys.key import make_text
+from tests.deadline import IN_FULL
 from tests.process.service import Service
 from tests.simulator.client import Simulator
 
@@ -36,6 +37,7 @@ def service(tmp_path: Path) -> Iterator[Service]:
 def test_no_question_is_answered_otherwise_than_documented(service: Service, tmp_path: Path) -> None:
     command = [sys.executable, "-c", "from schemathesis.cli import schemathesis; schemathesis()"]
     options = ["--config-file", str(CONFIGURATION), "run", "--no-color", "--continue-on-failure"]
+    options += ["--max-examples", "150"] if IN_FULL else []
     done = subprocess.run(
         [*command, *options, f"http://127.0.0.1:{service.port}/openapi.json"],
         capture_output=True,
