@@ -44,6 +44,7 @@ class Exchange(HttpClient):
         self.fails = False
         self.price = "1.5"
         self.refused: set[str] = set()
+        self.unusable: set[str] = set()
         self.moments: list[float] = []
         self.endpoints: Counter[str] = Counter()
 
@@ -69,7 +70,10 @@ class Exchange(HttpClient):
         if endpoint == "Trades":
             row = [self.price, "1", 1_790_000_000.5 + len(self.moments), "b", "m", "", len(self.moments)]
             return {"error": [], "result": {names[0]: [row], "last": "1"}}
-        return {"error": [], "result": {name: {"c": [self.price, "1"]} for name in names}}
+        return {"error": [], "result": {name: {"c": [self._price(name), "1"]} for name in names}}
+
+    def _price(self, name: str) -> str:
+        return "0" if name in self.unusable else self.price
 
 
 class Scene:
@@ -169,6 +173,15 @@ def test_a_search_for_the_pair_to_blame_keeps_the_pace_and_the_others_their_pric
     assert set(scene.ages()) == set(scene.pairs) - {scene.pairs[77]}
     assert max(scene.ages().values()) < TTL
     assert scene.source.unknown == {scene.pairs[77]}
+
+
+def test_pairs_without_a_usable_price_take_no_turn_from_the_others() -> None:
+    scene = Scene(many(400))
+    scene.exchange.unusable = set(map(kraken_rest_symbol, scene.pairs[:300]))
+    scene.pass_time(60)
+
+    assert set(scene.ages()) == set(scene.pairs[300:])
+    assert max(scene.ages().values()) < TTL
 
 
 def test_what_cannot_be_kept_is_told_with_the_reason_of_each_pair() -> None:

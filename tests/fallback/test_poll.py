@@ -10,8 +10,8 @@ import pytest
 
 from ltp_service.errors import Unreachable
 from ltp_service.fallback.kraken import RestAnswer
-from ltp_service.fallback.poll import Poll, Promise
-from ltp_service.fallback.sequence import Detail, Progress, Trades
+from ltp_service.fallback.poll import DISTANCE, INTERVAL, Poll, Promise
+from ltp_service.fallback.sequence import Detail, Progress, Row, Trades
 from ltp_service.fallback.source import Bounds, RestSource
 from ltp_service.market import MarketStatus
 from ltp_service.observer import Observer
@@ -67,6 +67,8 @@ class FakeRest:
         self.prices = {BTC: "100.0", ETH: "10.0"}
         self.trade_times: dict[Pair, float] = {}
         self.details: dict[Pair, Detail] = {}
+        self.rows: dict[Pair, list[Row]] = {}
+        self.cached_for = 0.0
         self.status: MarketStatus = "online"
         self.broken = False
         self.trades_broken = False
@@ -80,7 +82,9 @@ class FakeRest:
 
     def trades(self, pair: Pair) -> Trades | None:
         self._ask("Trades")
-        return Trades(self._tick(pair, self.trade_times.get(pair, self.clock.monotonic())), ())
+        return Trades(
+            self._tick(pair, self.trade_times.get(pair, self.clock.monotonic())), self.rows.get(pair, ())
+        )
 
     def system_status(self) -> MarketStatus:
         self._ask("SystemStatus")
@@ -96,7 +100,8 @@ class FakeRest:
 
     def _tick(self, pair: Pair, traded_at: float | None = None) -> Tick:
         price = self.prices[pair]
-        return Tick(pair, price, Decimal(price), REST, traded_at, None, self.clock.monotonic(), None)
+        as_of = self.clock.monotonic() - self.cached_for
+        return Tick(pair, price, Decimal(price), REST, traded_at, None, as_of, None)
 
 
 class Listener(Observer):
@@ -245,6 +250,46 @@ def test_inside_a_fallback_caches_that_take_turns_never_take_a_price_back() -> N
     assert seen == sorted(seen)
     assert seen[-1] > 150
     assert scene.rest.calls("Trades") == 0
+
+
+def tells(scene: Scene, price: str, trades: int, volume: str = "1") -> None:
+    """REST's Ticker, when the day has had so many trades."""
+    scene.rest.prices[BTC] = price
+    scene.rest.details[BTC] = Detail(Decimal(volume), Progress(trades, Decimal(trades)))
+
+
+def test_a_price_that_is_known_to_be_newer_is_taken_from_an_older_cache_too() -> None:
+    scene = Scene(None)
+    tells(scene, "100.0", 7)
+    scene.pass_time(2)
+    known_at = scene.store.all()[BTC].confirmed_at
+    tells(scene, "101.0", 8)
+    scene.rest.cached_for = 3.0
+    scene.pass_time(2)
+
+    assert scene.amount() == "101.0"
+    assert scene.store.all()[BTC].confirmed_at >= known_at
+
+
+def test_a_price_between_two_that_are_equal_is_not_taken_after_the_second() -> None:
+    scene = Scene(None)
+    for price, trades in (("100.0", 10), ("100.0", 20), ("99.0", 15)):
+        tells(scene, price, trades)
+        scene.pass_time(2)
+
+    assert (scene.amount(), scene.rest.calls("Trades")) == ("100.0", 0)
+
+
+def test_once_a_trade_has_its_place_the_days_progress_orders_what_follows(scene: Scene) -> None:
+    assert scene.feed
+    scene.feed.up = False
+    tells(scene, "101.0", 20, volume="0.5")
+    scene.rest.rows[BTC] = [Row(Decimal(100), Decimal(3)), Row(Decimal(101), Decimal("0.5"))]
+    scene.pass_time(4)
+    assert (scene.amount(), scene.rest.calls("Trades")) == ("101.0", 1)
+    tells(scene, "102.0", 21)
+    scene.pass_time(2)
+    assert (scene.amount(), scene.rest.calls("Trades")) == ("102.0", 1)
 
 
 def test_where_nothing_orders_rests_answers_time_and_id_do() -> None:
@@ -401,6 +446,20 @@ def test_a_feed_that_was_cut_is_not_blamed_for_what_was_traded_meanwhile(scene: 
     assert scene.rest.calls("Trades") == 1
     assert scene.amount() == "110.0"
     assert (scene.feed.renewed, scene.feed.left) == ([], 0)
+
+
+def test_a_feed_that_was_cut_before_the_doubt_was_settled_is_not_blamed(scene: Scene) -> None:
+    assert scene.feed
+    scene.trade_every_second()
+    scene.rest.prices[BTC], scene.rest.trades_broken = "102.0", True
+    scene.pass_time(12, alive=(BTC, ETH))
+    assert BTC in scene.doubts
+    scene.feed.up = False
+    scene.pass_time(1)
+    scene.feed.up, scene.rest.trades_broken = True, False
+    scene.pass_time(5)
+
+    assert (scene.amount(), scene.feed.renewed) == ("102.0", [])
 
 
 def test_a_feed_whose_price_only_gets_a_time_is_not_deaf(scene: Scene) -> None:
@@ -708,6 +767,24 @@ def test_the_one_that_feeds_the_others_asks_for_all_of_them() -> None:
     scene.feed.here, scene.feed.up = True, False
     scene.pass_time(80)
     assert 36 <= scene.rest.calls("Ticker") <= 41
+
+
+def test_no_process_asks_faster_than_one_alone_however_short_a_price_lives() -> None:
+    promise = Promise((BTC,), 15.0, stale_after=120.0, ttl=3.0, processes=8)
+    assert promise.shared(INTERVAL) == INTERVAL
+
+
+@pytest.mark.parametrize("status", ["online", "maintenance"])
+def test_polls_doubts_and_questions_about_the_market_keep_a_second_of_distance(status: MarketStatus) -> None:
+    scene = Scene(None)
+    scene.rest.status = status
+    for step in range(240):
+        scene.rest.prices = {BTC: f"{step + 1}.5", ETH: f"{step + 1}.25"}
+        scene.pass_time(0.25)
+
+    assert {name for name, _ in scene.rest.asked} == {"Ticker", "Trades", "SystemStatus"}
+    moments = [at for _, at in scene.rest.asked]
+    assert min(later - earlier for earlier, later in pairwise(moments)) >= DISTANCE
 
 
 def test_however_many_processes_share_no_price_outlives_its_life() -> None:

@@ -1,6 +1,6 @@
 """Who is asked about, and when."""
 
-from ltp_service.fallback.probe import Probe
+from ltp_service.fallback.probe import SHORTEST, Probe
 from tests.fakes import BTC, ETH
 
 
@@ -57,3 +57,12 @@ def test_after_an_answer_the_same_silence_has_to_pass_again() -> None:
 
     assert probe.due([BTC], last + 19.0) == []
     assert probe.due([BTC], last + 20.2) == [BTC]
+
+
+def test_after_a_deafness_even_a_slow_pair_is_asked_about_again_soon() -> None:
+    probe = Probe()
+    last = traded_every(probe, 60.0, 5)
+    probe.deaf(BTC, last)
+
+    assert probe.due([BTC], last + SHORTEST - 0.1) == []
+    assert probe.due([BTC], last + SHORTEST) == [BTC]
