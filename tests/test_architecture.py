@@ -4,6 +4,7 @@ import ast
 import shutil
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from functools import cache
 from graphlib import CycleError, TopologicalSorter
 from importlib.util import resolve_name
 from pathlib import Path
@@ -138,6 +139,12 @@ class Import:
         return f"{self.module} imports {self.target}"
 
 
+@cache
+def statements(source: str) -> list[tuple[ast.Import | ast.ImportFrom, bool]]:
+    """Of one file, read once for all rules."""
+    return list(imports_at_run_time(ast.parse(source)))
+
+
 def imports_at_run_time(
     node: ast.AST, hidden: bool = False
 ) -> Iterator[tuple[ast.Import | ast.ImportFrom, bool]]:
@@ -183,7 +190,7 @@ def read_imports(root: Path) -> list[Import]:
     found = []
     for module, path in files.items():
         package = module if path.name == "__init__.py" else module.rpartition(".")[0]
-        for statement, hidden in imports_at_run_time(ast.parse(path.read_text())):
+        for statement, hidden in statements(path.read_text()):
             for name in targets(statement, package, set(files)):
                 inside = name.partition(".")[0] == PACKAGE
                 found.append(Import(short(module), short(name) if inside else name, inside, hidden))
