@@ -104,6 +104,7 @@ def test_without_a_trusted_proxy_only_the_peer_counts(lines: Lines) -> None:
         ("fe80::1%eth0", "fe80::1"),
         ("::ffff:1.2.3.4", "1.2.3.4"),
         ("[::ffff:102:304]:80", "1.2.3.4"),
+        ("fe80::1%" + "e" * 56, "fe80::1"),
     ],
 )
 def test_one_address_has_one_spelling(seen: str, address: str) -> None:
@@ -116,7 +117,7 @@ def test_one_address_has_one_spelling(seen: str, address: str) -> None:
     [
         *("", ",", "unknown", "_hidden", "01.2.3.4", "1.2.3", "1.2.3.256", "1.2.3.4:", "1.2.3.4:123456"),
         *("1.2.3.4.5", "[1.2.3.4]", "[::1", "::1]", "[::1]80", "2001:db8::1::2", "1.2.3.4\n", "1.2.3.4 5"),
-        *("\u0661.2.3.4", " " * 100 + "1.2.3.4"),
+        *("\u0661.2.3.4", " " * 100 + "1.2.3.4", "fe80::1%" + "e" * 57),
     ],
 )
 def test_what_is_no_address_leaves_the_peer(seen: str) -> None:

@@ -22,6 +22,10 @@ from ltp_service.errors import BadFrame
         ("1E+3", "1000"),
         ("100", "100"),
         ("10.10", "10.1"),
+        ("1e-18", "0.000000000000000001"),
+        ("9e15", "9000000000000000"),
+        ("1." + "1" * (MAX_DIGITS - 1), "1." + "1" * (MAX_DIGITS - 1)),
+        ("0" * 63 + "5", "5"),
     ],
 )
 def test_a_price_comes_out_with_its_own_digits_and_without_trailing_zeros(wire: str, shown: str) -> None:

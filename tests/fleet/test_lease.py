@@ -3,6 +3,7 @@
 from collections.abc import Callable, Generator
 from itertools import pairwise
 from threading import Event
+from typing import Any
 
 import pytest
 
@@ -145,6 +146,29 @@ def test_a_claim_is_renewed_every_third_of_its_life(server: RedisServer, one: Pr
         assert client.run("PTTL", LEASE) > 1000 * (LIFE - 1)
 
     one.play(leading)
+
+
+def test_the_life_of_a_claim_counts_from_before_the_question(
+    one: Process, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked: list[float] = []
+    renew = one.lease._renew  # noqa: SLF001 - the answer has to take its time
+
+    def answered_late(keys: Any, arguments: Any) -> Any:
+        asked.append(one.clock.monotonic())
+        answer = renew(keys, arguments)
+        one.clock.advance(LIFE / 2)
+        return answer
+
+    def leading() -> Script:
+        assert one.leads()
+        monkeypatch.setattr(one.lease, "_renew", answered_late)
+        one.clock.advance(LIFE / 3)
+        yield
+        yield  # half of the life of the claim is over when the answer comes, so it is renewed at once
+
+    one.play(leading)
+    assert len(asked) == 2
 
 
 def test_a_process_that_ends_in_order_leaves_the_lease_to_the_next(

@@ -289,6 +289,17 @@ def test_the_list_is_an_error_while_the_keys_were_never_read(shared: MemoryKeys,
         keyring.list()
 
 
+def test_a_key_made_before_any_was_read_does_not_hide_the_others(
+    keyring: Keyring, shared: MemoryKeys, clock: SteeredClock
+) -> None:
+    keyring.create("ops", "admin", DAY)
+    unread = Keyring(shared, clock, None, secrets.token_bytes)
+    clock.advance(1.0)
+    unread.create("dashboard", "read", DAY)
+    assert not unread.known()
+    assert {key.name for key in unread.list()} == {"ops", "dashboard"}
+
+
 @pytest.mark.parametrize("given", ["{0}", "ltp_{0}", "ltp_{0:.5}", "{0:.5}"])
 def test_a_key_is_revoked_by_its_prefix_or_the_beginning_of_it(given: str, keyring: Keyring) -> None:
     keyring.create("spare", "admin", DAY)
@@ -363,6 +374,16 @@ def test_auth_api_key_is_an_admin_key_that_never_expires_and_needs_no_back_end(
     clock.advance(100 * 365 * DAY)
     key = keyring.check(ENVIRONMENT_KEY)
     assert (key.permission, key.expires, key.name) == ("admin", None, "AUTH_API_KEY")
+
+
+def test_auth_api_key_is_what_it_is_whatever_was_stored_of_the_same_text(
+    shared: MemoryKeys, clock: SteeredClock
+) -> None:
+    text = ENVIRONMENT_KEY
+    stored = ApiKey(text[4:12], hash_of(text), "old", "read", clock.wall(), None)
+    shared.insert(replace(stored, revoked=clock.wall()), only_first=False)
+    keyring = open_another(shared, clock, text)
+    assert keyring.check(text).permission == "admin"
 
 
 def test_auth_api_key_is_listed_without_its_hash_and_never_stored(

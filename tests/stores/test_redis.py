@@ -201,6 +201,16 @@ def test_a_trade_is_news_that_does_not_wait_and_evidence_is_not(owner: Process) 
     assert owner.news.is_set()
 
 
+def test_a_price_that_is_told_again_is_evidence_that_travels(owner: Process, other: Process) -> None:
+    owner.trade("1", seconds_ago=20, traded_at=1.0)
+    owner.store.tell(FIRST)
+    other.hear()
+    owner.trade("1", traded_at=1.0)
+    assert owner.store.tell(FIRST)
+    other.hear()
+    assert 0 <= other.age() < 20
+
+
 def test_whoever_waits_for_a_pair_is_woken_by_what_another_process_tells(
     owner: Process, other: Process
 ) -> None:
@@ -318,12 +328,17 @@ def _is_doubted(process: Process) -> bool:
     return process.clock.is_doubted(process.client.time())
 
 
-def test_a_price_that_seems_to_come_from_the_future_is_left_out(owner: Process, other: Process) -> None:
-    owner.trade("1", seconds_ago=-60)
-    owner.store.put(tick("2", ETH, received_at=owner.now()))
+@pytest.mark.parametrize(("ahead", "believed"), [(0.9 * TOLERANCE, True), (1.1 * TOLERANCE, False)])
+def test_a_price_that_seems_to_come_from_the_future_is_left_out(
+    owner: Process, other: Process, monkeypatch: pytest.MonkeyPatch, ahead: float, believed: bool
+) -> None:
+    owner.trade("1")
     owner.store.tell(FIRST)
-    other.hear()
-    assert set(other.store.all()) == {ETH}
+    (fields,) = [{"BTC/USD": owner.client.run("HGET", PRICES, "BTC/USD")}]
+    confirmed_at = other.clock.own(owner.clock.shared(owner.store.all()[BTC].confirmed_at))
+    monkeypatch.setattr(other.clock, "monotonic", lambda: confirmed_at - ahead)
+    other.store.learn(fields)
+    assert (BTC in other.store.all()) == believed
 
 
 def test_what_could_not_be_told_is_told_when_redis_is_back(
