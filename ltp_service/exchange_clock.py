@@ -1,0 +1,88 @@
+"""What time it is at the exchange of the last prices, to a fraction of a second; pure, `now` in monotonic seconds.
+
+It is learnt from what the exchange sends. This machine's own clock has no part in it: it may be wrong by hours.
+Everything is written before it arrives, so that the largest difference to the time of arrival is the nearest.
+"""
+
+FUTURE = 5.0
+"""Seconds by which a time may lie ahead of what is known and is still believed. Recorded: 0.5."""
+
+EXACT = 0.25
+"""Seconds of a delay that is none: Kraken's trades take 0.03 to 0.11 s, and a little more when there are many."""
+
+SINKS = 1e-4
+"""Seconds per second by which what is known sinks, so that a monotonic clock that runs fast makes nothing late."""
+
+
+class ExchangeClock:
+    """One message far from what is known may be wrong; two in a row that agree are not."""
+
+    def __init__(self) -> None:
+        self._ahead: float | None = None
+        """What to add to monotonic time for the exchange's unix time: no less than that."""
+        self._learnt_at = 0.0
+        self._unsure = 0.0
+        """Seconds by which it may be more than that: for how long what told it may have been under way."""
+        self._messages = 0
+        """How many messages of their own moment agree with it, up to two. Without one it may be far too low."""
+        self._other: float | None = None
+        """What the last message said that did not agree."""
+
+    def answered(self, told: float, asked_at: float, now: float) -> None:
+        """The exchange wrote `told`, unix seconds, in an answer to what it was asked at `asked_at`."""
+        ahead = self._at(now)
+        if ahead is None or not self._messages or told - asked_at < ahead - FUTURE:
+            self._set(told - now, now, now - asked_at)
+            self._messages = 1
+        elif told - now > ahead:
+            self._set(told - now, now, min(self._unsure - (told - now - ahead), now - asked_at))
+
+    def heard(self, told: float, now: float) -> bool:
+        """The exchange wrote `told` in a message of its own moment, which arrives; False when that cannot be."""
+        ahead = self._at(now)
+        if ahead is None or not self._messages:
+            self.happened(told, now)
+            self._messages = 1
+            return True
+        beyond = told - now - ahead
+        if beyond > EXACT:
+            return self._is_agreed(told - now, now) or beyond <= FUTURE + self._unsure
+        if beyond < -FUTURE and self._messages < 2:
+            return self._is_agreed(told - now, now) or True  # late, unless what is known was too much
+        self._messages, self._other = 2, None
+        if beyond > 0:
+            self._set(told - now, now, self._unsure - beyond)
+        return True
+
+    def happened(self, told: float, now: float) -> bool:
+        """Something that happened at `told`, any time ago, is known at `now`; False when that cannot be."""
+        ahead = self._at(now)
+        if ahead is None or not self._messages:
+            self._set(told - now if ahead is None else max(told - now, ahead), now, 0.0)
+            return True
+        beyond = told - now - ahead
+        if beyond > EXACT:
+            return self._is_agreed(told - now, now) or beyond <= FUTURE + self._unsure
+        if beyond > 0:
+            self._set(told - now, now, self._unsure - beyond)
+        return True
+
+    def age(self, told: float, now: float) -> float | None:
+        """For how many seconds `told` has been past; None while too little is known."""
+        ahead = self._at(now)
+        return max(0.0, now + ahead - told) if ahead is not None and self._messages else None
+
+    def _at(self, now: float) -> float | None:
+        return None if self._ahead is None else self._ahead - SINKS * (now - self._learnt_at)
+
+    def _set(self, ahead: float, now: float, unsure: float) -> None:
+        self._ahead, self._learnt_at, self._unsure = ahead, now, max(0.0, unsure)
+
+    def _is_agreed(self, ahead: float, now: float) -> bool:
+        """Whether the last message that did not agree said the same; then it is believed."""
+        other, self._other = self._other, ahead
+        if other is None or abs(ahead - other) > FUTURE:
+            return False
+        self._set(min(ahead, other), now, 0.0)
+        self._messages, self._other = 1, None
+        return True
