@@ -25,8 +25,8 @@ class ExchangeClock:
         """Seconds by which it may be more than that: for how long what told it may have been under way."""
         self._messages = 0
         """How many messages of their own moment agree with it, up to two. Without one it may be far too low."""
-        self._other: float | None = None
-        """What the last message said that did not agree."""
+        self._other: tuple[float, float] | None = None
+        """What the last message told that did not agree, and when."""
 
     def answered(self, told: float, asked_at: float, now: float) -> None:
         """The exchange wrote `told`, unix seconds, in an answer to what it was asked at `asked_at`."""
@@ -46,9 +46,10 @@ class ExchangeClock:
             return True
         beyond = told - now - ahead
         if beyond > EXACT:
-            return self._is_agreed(told - now, now) or beyond <= FUTURE + self._unsure
+            return self._is_seconded(told, now) or beyond <= FUTURE + self._unsure
         if beyond < -FUTURE and self._messages < 2:
-            return self._is_agreed(told - now, now) or True  # late, unless what is known was too much
+            self._is_seconded(told, now)
+            return True  # late, unless what is known was too much
         self._messages, self._other = 2, None
         if beyond > 0:
             self._set(told - now, now, self._unsure - beyond)
@@ -62,10 +63,15 @@ class ExchangeClock:
             return True
         beyond = told - now - ahead
         if beyond > EXACT:
-            return self._is_agreed(told - now, now) or beyond <= FUTURE + self._unsure
+            return self._is_agreed(told, now) or beyond <= FUTURE + self._unsure
         if beyond > 0:
             self._set(told - now, now, self._unsure - beyond)
         return True
+
+    def no_later(self, told: float, now: float) -> float:
+        """`told`, or the latest moment that it can be at the exchange by now."""
+        ahead = self._at(now)
+        return told if ahead is None or not self._messages else min(told, now + ahead + self._unsure)
 
     def age(self, told: float, now: float) -> float | None:
         """For how many seconds `told` has been past; None while too little is known."""
@@ -78,11 +84,20 @@ class ExchangeClock:
     def _set(self, ahead: float, now: float, unsure: float) -> None:
         self._ahead, self._learnt_at, self._unsure = ahead, now, max(0.0, unsure)
 
-    def _is_agreed(self, ahead: float, now: float) -> bool:
+    def _is_seconded(self, told: float, now: float) -> bool:
+        """Whether the last message that did not agree told of another trade and said the same; else this is the last."""
+        if self._other is not None and self._other[0] != told and self._is_agreed(told, now):
+            return True
+        self._other = told, now
+        return False
+
+    def _is_agreed(self, told: float, now: float) -> bool:
         """Whether the last message that did not agree said the same; then it is believed."""
-        other, self._other = self._other, ahead
-        if other is None or abs(ahead - other) > FUTURE:
+        if self._other is None:
             return False
-        self._set(min(ahead, other), now, 0.0)
+        before = self._other[0] - self._other[1]
+        if abs(told - now - before) > FUTURE:
+            return False
+        self._set(min(told - now, before), now, 0.0)
         self._messages, self._other = 1, None
         return True

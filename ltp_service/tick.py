@@ -29,6 +29,13 @@ class Tick(msgspec.Struct, frozen=True, gc=False):
     """Monotonic seconds of the trade itself; None where nothing tells how old it was on arrival."""
     told_at: float | None = None
     """Exchange time of the ticker that told it, in unix seconds: it orders tickers, and is no time of a trade."""
+    delay: float = 0.0
+    """Seconds for which it was under way or in a cache: it is evidence of a moment that much before `received_at`."""
+
+    @property
+    def evidence_at(self) -> float:
+        """The monotonic moment of which this is evidence."""
+        return self.received_at - self.delay
 
 
 class Price(msgspec.Struct, frozen=True, gc=False):

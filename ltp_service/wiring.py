@@ -19,6 +19,7 @@ from ltp_service.collectors.kraken import KrakenCollector
 from ltp_service.collectors.manager import Runner
 from ltp_service.collectors.quarantine import Quarantine
 from ltp_service.config import Config
+from ltp_service.exchange_clock import ExchangeClock
 from ltp_service.fallback.breaker import CircuitBreaker
 from ltp_service.fallback.kraken import KrakenRest, Patience
 from ltp_service.fallback.poll import Feed, Poll, Promise
@@ -117,15 +118,21 @@ def wire_prices(
     breaker = CircuitBreaker(
         clock.monotonic, RANDOM, urgent=lambda: not quotes.can_serve(config.supported_pairs)
     )
-    doubts = Doubts()
-    source = _rest_source(config, store, breaker, clock, observer, doubts)
+    doubts, exchange_clock = Doubts(), ExchangeClock()
+    source = _rest_source(config, store, breaker, clock, observer, doubts, exchange_clock)
     quotes = Quotes(store, changes, clock, ttl=config.cache_ttl, fallback=source)
     kraken = None
     if config.kraken_websocket_enabled:
         equipment = _kraken_equipment(config, breaker, clock, observer)
         quarantine = Quarantine(config.price_divergence_limit, witnesses)
         kraken = KrakenCollector(
-            config.kraken_websocket_url, config.supported_pairs, store, quarantine, equipment, doubts
+            config.kraken_websocket_url,
+            config.supported_pairs,
+            store,
+            quarantine,
+            equipment,
+            doubts,
+            exchange_clock,
         )
     fleet = _join(sharing, shared, kraken, clock)
     feed: Feed | None = kraken
@@ -169,6 +176,7 @@ def _rest_source(
     clock: Clock,
     observer: Observer,
     doubts: Doubts,
+    exchange_clock: ExchangeClock,
 ) -> RestSource:
     patience = Patience(config.kraken_request_timeout, config.kraken_timeout, config.kraken_max_retries)
     http = HttpClient(clock, f"ltp_service/{VERSION}")
@@ -180,6 +188,7 @@ def _rest_source(
         time.sleep,
         Bounds(config.kraken_request_timeout, config.price_divergence_limit),
         doubts,
+        exchange_clock,
     )
 
 

@@ -46,7 +46,7 @@ ARROWS = {
     "logs": "",
     "services": "database wiring trade_wiring collectors.base collectors.contract collectors.manager stores keys limits",
     "quotes": "stores.base stores.changes fallback",
-    "fallback": "stores.base stores.doubts http_client",
+    "fallback": "stores.accept stores.base stores.doubts http_client",
     "collectors": "",
     "collectors.manager": "collectors.base collectors.spawn",
     "collectors.base": (
@@ -91,7 +91,7 @@ ARROWS = {
 }
 BOTTOM = (
     "errors clock observer decimals pairs tick trade book request_id client_address request_note"
-    " exchange_time config setting_layers setting_types market version backlog proxies line_writer"
+    " exchange_time exchange_clock config setting_layers setting_types market version backlog proxies line_writer"
 ).split()
 
 # An outside library to the rooms that may import it.

@@ -98,6 +98,14 @@ def test_a_trade_that_rest_tells_agrees_with_the_one_refused() -> None:
     assert clock.heard(NOON + 3, 3.0)
 
 
+def test_what_is_told_twice_of_one_trade_agrees_with_nothing(clock: ExchangeClock) -> None:
+    assert not clock.heard(NOON + 3602, 2.0)
+    assert not clock.heard(NOON + 3602, 3.0)
+    assert not clock.happened(NOON + 9000, 4.0)
+    assert not clock.happened(NOON + 9000, 6.0)
+    assert age(clock, 6, 6.0) == 0.0
+
+
 def test_a_new_connections_answer_sets_a_clock_right_that_was_too_high(clock: ExchangeClock) -> None:
     clock.answered(NOON - 3600 + 9, 9.0, 9.1)
     assert age(clock, -3600 + 9, 9.1) == pytest.approx(0.1, abs=0.11)

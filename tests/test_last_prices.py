@@ -19,6 +19,7 @@ from ltp_service.collectors.kraken import KrakenCollector
 from ltp_service.collectors.manager import CollectorManager
 from ltp_service.config import Config
 from ltp_service.errors import InvalidParameter, PriceUnavailable, UnknownPair
+from ltp_service.exchange_clock import ExchangeClock
 from ltp_service.last_prices import LastPrices
 from ltp_service.stores.changes import Changes
 from ltp_service.stores.doubts import Doubts
@@ -201,7 +202,9 @@ class Feed:
             lambda _: None,
             10.0,
         )
-        self.collector = KrakenCollector(url, (BTC,), self.store, open_quarantine(), equipment, Doubts())
+        self.collector = KrakenCollector(
+            url, (BTC,), self.store, open_quarantine(), equipment, Doubts(), ExchangeClock()
+        )
         self._manager = CollectorManager((self.collector,))
 
     def __enter__(self) -> Self:

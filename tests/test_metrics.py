@@ -14,6 +14,7 @@ from ltp_service.clock import SystemClock
 from ltp_service.collectors.kraken import KrakenCollector
 from ltp_service.edge.middleware import MOST_RECEIVED
 from ltp_service.errors import Rejected, Unreachable
+from ltp_service.exchange_clock import ExchangeClock
 from ltp_service.fallback.breaker import CircuitBreaker
 from ltp_service.fallback.kraken import KrakenRest, Patience
 from ltp_service.http_client import Answer, HttpClient
@@ -297,7 +298,11 @@ def test_another_attempt_to_connect_tells_why_the_last_one_was_over() -> None:
     script = Script(Unreachable("no", reason="refused"), [], Unreachable("no", reason="timeout"))
     script.observer.reconnecting = lambda exchange, reason: attempts.append((exchange, reason))  # type: ignore[method-assign]
     store = memory_store(script.clock)
-    script.play(KrakenCollector("ws://x/v2", [BTC], store, open_quarantine(), script.equipment, Doubts()))
+    script.play(
+        KrakenCollector(
+            "ws://x/v2", [BTC], store, open_quarantine(), script.equipment, Doubts(), ExchangeClock()
+        )
+    )
 
     assert attempts == [("kraken", "refused"), ("kraken", "closed"), ("kraken", "timeout")]
 

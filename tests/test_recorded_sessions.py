@@ -13,6 +13,7 @@ from ltp_service.collectors.kraken import KrakenCollector, v1, v2
 from ltp_service.config import Config
 from ltp_service.decimals import plain
 from ltp_service.errors import PriceUnavailable
+from ltp_service.exchange_clock import ExchangeClock
 from ltp_service.last_prices import LastPrices
 from ltp_service.pairs import Pair, read_pair
 from ltp_service.stores.doubts import Doubts
@@ -60,6 +61,17 @@ def frames(file: Path) -> list[str]:
     """What the client received."""
     records = map(json.loads, file.read_text().splitlines())
     return [record["raw"] for record in records if record["dir"] == "in"]
+
+
+def with_pauses(file: Path) -> Iterator[str | float]:
+    """What the client received, each frame at its time where the session has times."""
+    before: float | None = None
+    for record in map(json.loads, file.read_text().splitlines()):
+        if record["dir"] == "in":
+            if before is not None:
+                yield record["t"] - before
+            before = record.get("t")
+            yield record["raw"]
 
 
 def told(frame: str) -> Iterator[tuple[Pair, str]]:
@@ -116,8 +128,8 @@ def test_after_each_recorded_frame_every_pair_shows_its_own_last_trade(recorded:
 
         return look
 
-    for frame in frames(recorded(name)):
-        steps.extend((frame, check(frame)))
+    for step in with_pauses(recorded(name)):
+        steps.extend((step, check(step)) if isinstance(step, str) else (step,))
     script = Script(steps)
     store = memory_store(script.clock)
     script.play(
@@ -128,6 +140,7 @@ def test_after_each_recorded_frame_every_pair_shows_its_own_last_trade(recorded:
             open_quarantine(),
             script.equipment,
             Doubts(),
+            ExchangeClock(),
         )
     )
 
@@ -140,7 +153,7 @@ def test_a_replayed_session_is_served_digit_for_digit_over_http(
     recorded: Find, tmp_path: Path, name: str
 ) -> None:
     service = FreshService(tmp_path, supported_pairs=pairs_of(name))
-    script = Script(frames(recorded(name)))
+    script = Script(with_pauses(recorded(name)))
     collector = KrakenCollector(
         f"ws://127.0.0.1:9{SESSIONS[name]}",
         pairs_of(name),
@@ -148,6 +161,7 @@ def test_a_replayed_session_is_served_digit_for_digit_over_http(
         open_quarantine(),
         script.equipment,
         Doubts(),
+        ExchangeClock(),
     )
     script.play(collector)
     expected = {str(pair): plain(Decimal(price)) for pair, price in last_prices(recorded(name)).items()}

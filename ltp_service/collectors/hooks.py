@@ -34,6 +34,9 @@ class Hooks:
     def wasted(self, now: float) -> None:
         """Something arrived that could not be used."""
 
+    def unreadable(self, frame: str, now: float) -> None:
+        """A frame arrived of which nothing could be read: what is known of all that it names may be wrong."""
+
     def contradicted(self, symbol: str, now: float) -> None:
         """Something arrived about this symbol that could not be used: what is known of it may be wrong."""
 

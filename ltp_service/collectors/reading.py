@@ -57,8 +57,10 @@ class Reading:
             parsed = self._dialect.parse(frame)
         except BadFrame as error:
             self.refuse(error.reason, error)
+            self._collector.unreadable(frame, now)
         except (msgspec.MsgspecError, ValueError, RecursionError) as error:
             self.refuse("malformed", error)
+            self._collector.unreadable(frame, now)
         else:
             self._counted[parsed.kind] += 1
             self._follow(parsed, now)
@@ -77,6 +79,8 @@ class Reading:
                     self._learn(event, now)
             except BadFrame as error:
                 self.refuse(error.reason, error)
+                if type(event) is LastTrade:
+                    self._collector.contradicted(event.symbol, now)
 
     def _learn(self, event: object, now: float) -> None:
         match event:

@@ -151,19 +151,18 @@ class Poll:
             self._doubts.excuse()
         if now < self._next_call:
             return
-        doubtful = self._doubts.unsettled(self._store.all()) if now >= self._next_settlement else []
+        doubtful = self._doubts.unsettled(self._store.all(), now) if now >= self._next_settlement else []
+        followed = self._followed(late, doubtful)
         # A doubt is asked about first, and no poll waits for longer than for another one.
-        if late and now >= self._next_poll + (INTERVAL if doubtful else 0.0):
+        if followed and now >= self._next_poll + (INTERVAL if doubtful else 0.0):
             self._next_poll = now + self._interval()
-            self._poll(late, now, in_step=False)
+            self._poll(followed, now, in_step=self._silent(followed, now))
         elif now >= self._status_due_at():
             self._ask_status(now)
         elif doubtful:
             self._settle(doubtful[0], late, now)
-        elif self._is_watched() and (
-            due := self._probe.due([pair for pair in self._pairs if pair not in late], now)
-        ):
-            self._poll(due, now, in_step=True)
+        elif silent := self._silent(late, now):
+            self._poll([], now, in_step=silent)
 
     def _is_watched(self) -> bool:
         """Whether this process is the one to find out what the feed keeps silent about."""
@@ -181,6 +180,19 @@ class Poll:
         grace = self._promise.grace(connected=feed.is_connected())
         newest = {pair: feed.delivered_at(pair) or self._expected_at for pair in self._pairs}
         return [pair for pair, at in newest.items() if at < begun or now - at > grace]
+
+    def _silent(self, others: Sequence[Pair], now: float) -> list[Pair]:
+        """Beside `others`, the pairs about which the feed has been silent for longer than is their habit."""
+        if not self._is_watched():
+            return []
+        return self._probe.due([pair for pair in self._pairs if pair not in others], now)
+
+    def _followed(self, late: Sequence[Pair], doubtful: Sequence[Pair]) -> list[Pair]:
+        """The pairs whose price comes from REST: those that are late, and those in doubt. A single new doubt is asked
+        about by exchange time at once.
+        """
+        pairs = [*late, *self._doubts.without_answer(), *(doubtful if len(doubtful) > 1 else ())]
+        return list(dict.fromkeys(pairs))
 
     def _listen(self) -> None:
         for pair, price in self._store.all().items():
@@ -212,13 +224,14 @@ class Poll:
 
     # One call each.
 
-    def _poll(self, pairs: Sequence[Pair], now: float, *, in_step: bool) -> None:
+    def _poll(self, pairs: Sequence[Pair], now: float, *, in_step: Sequence[Pair]) -> None:
+        """Asks about `pairs` and about those that the feed delivers in step, as it seems."""
         self._next_call = now + DISTANCE
-        answer = self._source.poll(pairs)
+        answer = self._source.poll([*pairs, *in_step])
         self._probe.asked(answer.asked | self._source.unknown, now)
         self.last_error = self._overdue(pairs)
         for tick in answer.ticks:
-            self._compare(tick, in_step=in_step)
+            self._compare(tick, in_step=tick.pair in in_step)
 
     def _overdue(self, pairs: Sequence[Pair]) -> str | None:
         """What is left to tell when a call succeeded, and prices got too old all the same."""
@@ -233,14 +246,21 @@ class Poll:
         """A delivered pair for which REST tells another price is asked for by exchange time."""
         price = self._store.all().get(tick.pair)
         if price is not None and price.confirmed_by == WEBSOCKET and price.tick.amount != tick.amount:
-            vouched = price if in_step else None
-            self._doubts.open(tick.pair, "disputed", self._clock.monotonic(), vouched)
+            now = self._clock.monotonic()
+            self._doubts.open(
+                tick.pair,
+                "disputed",
+                now,
+                price,
+                vouched=in_step,
+                evidence_at=tick.evidence_at,
+                claim=tick.amount,
+            )
 
     def _settle(self, pair: Pair, late: Sequence[Pair], now: float) -> None:
         self._next_call = now + DISTANCE
         self._next_settlement = now + UNSETTLED
-        doubt = self._doubts.about(pair)
-        told = (doubt and doubt.vouched) or (None if pair in late else self._store.all().get(pair))
+        told = self._told(pair, late)
         outcome = self._source.settle(pair)
         self._next_settlement = 0.0
         feed = self._feed
@@ -252,6 +272,13 @@ class Poll:
         if outcome == "newer" and speaks and told is not None and self._differs(told):
             self._condemn(pair, feed, now)
 
+    def _told(self, pair: Pair, late: Sequence[Pair]) -> Price | None:
+        """What a feed in step vouches for, or did when REST disputed it; None where it has not kept silent."""
+        doubt = self._doubts.about(pair)
+        if doubt is None or doubt.reason == "unusable":
+            return None
+        return doubt.vouched or (None if pair in late else self._store.all().get(pair))
+
     def _differs(self, told: Price) -> bool:
         """Whether the price is another one now: a time for the same one is news, but contradicts nobody."""
         return self._store.all()[told.tick.pair].tick.amount != told.tick.amount
@@ -260,6 +287,7 @@ class Poll:
         self._observer.subscription_deaf(pair)
         log.warning("%s: the WebSocket kept silent about a trade; subscribing anew", pair)
         self._probe.deaf(pair, now)
+        self._doubts.open(pair, "deaf", now)
         if self._doubts.condemn(pair, now):
             feed.leave()
         else:

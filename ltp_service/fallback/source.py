@@ -9,17 +9,15 @@ import msgspec
 
 from ltp_service.clock import Clock
 from ltp_service.errors import ExchangeError
+from ltp_service.exchange_clock import ExchangeClock
 from ltp_service.fallback.sequence import NOTHING, Detail, Sequence, Trades
 from ltp_service.fallback.single_flight import SingleFlight
 from ltp_service.market import MarketStatus
 from ltp_service.observer import Observer
 from ltp_service.pairs import Pair
 from ltp_service.stores.base import Outcome, Store
-from ltp_service.stores.doubts import Doubts
-from ltp_service.tick import WEBSOCKET, Price, Tick
-
-FUTURE = 60.0
-"""Seconds by which a trade's time may lie ahead of this machine's clock."""
+from ltp_service.stores.doubts import Doubts, Reason
+from ltp_service.tick import REST, WEBSOCKET, Price, Tick
 
 SAME_TIME = 5.0
 """Seconds apart within which two sources speak of the same moment."""
@@ -102,6 +100,7 @@ class RestSource:
         sleep: Callable[[float], None],
         bounds: Bounds,
         doubts: Doubts,
+        exchange_clock: ExchangeClock,
     ) -> None:
         self._rest = rest
         self._store = store
@@ -111,10 +110,10 @@ class RestSource:
         self._flight: SingleFlight[Pair, Polled] = SingleFlight(
             self._ask, clock.monotonic, sleep, budget=bounds.budget
         )
-        self._wall_ahead = clock.wall() - clock.monotonic()
         self._doubts = doubts
         self._sequence = Sequence()
         self._asked_at: dict[Pair, float] = {}
+        self._exchange_clock = exchange_clock
         self.divergences: dict[Pair, Divergence] = {}
         self.unknown: frozenset[Pair] = frozenset()
         self.errors: dict[Pair, str] = {}
@@ -142,28 +141,40 @@ class RestSource:
             return frozenset()
 
     def settle(self, pair: Pair) -> Outcome | None:
-        """Asks for the newest trade with its exchange time, which decides. Raises ExchangeError."""
+        """Asks for the newest trade with its exchange time, which decides; None where it tells none that can be used.
+
+        The doubt about `pair` is settled when the answer is newer than what raised it. Raises ExchangeError.
+        """
         self._doubts.asked(pair, self._clock.monotonic())
         trades = self._rest.trades(pair)
-        if trades is None or (trades.newest.traded_at or 0.0) > self._latest():
-            self._doubts.settle(pair)
+        if trades is None or not self._is_believable(trades.newest):
             return None
-        held = self._store.all().get(pair)
-        if self._sequence.is_overtaken(held, trades):
-            return "older"
-        self._doubts.settle(pair)
-        outcome = self._store.put(trades.newest)
+        trades = trades._replace(newest=self._dated(trades.newest))
+        tick, held = trades.newest, self._store.all().get(pair)
+        overtaken = self._sequence.is_overtaken(held, trades) or _is_overtaken(held, tick)
+        outcome = "older" if overtaken else self._store.put(tick)
         if outcome == "newer":
             self._sequence.apply_trades(trades, self._clock.monotonic())
+        if not overtaken:
+            self._doubts.answered(tick, outcome)
         return outcome
 
     def market_status(self) -> MarketStatus:
         """Asks whether the exchange is matching. Raises ExchangeError."""
         return self._rest.system_status()
 
-    def _latest(self) -> float:
-        """No trade lies further ahead, in unix seconds, whichever way this machine's clock was set meanwhile."""
-        return FUTURE + max(self._clock.wall(), self._clock.monotonic() + self._wall_ahead)
+    def _is_believable(self, tick: Tick) -> bool:
+        """Whether the exchange can have made that trade by now, as its own clock shows."""
+        now = self._clock.monotonic()
+        if tick.traded_at is not None and self._exchange_clock.happened(tick.traded_at, now):
+            return True
+        self._observer.frame_refused(REST, "future")
+        return False
+
+    def _dated(self, tick: Tick) -> Tick:
+        """With the monotonic moment of the trade, where the exchange's clock is known."""
+        age = None if tick.traded_at is None else self._exchange_clock.age(tick.traded_at, tick.received_at)
+        return tick if age is None else msgspec.structs.replace(tick, happened_at=tick.received_at - age)
 
     def _ask(self, pairs: frozenset[Pair], budget: float) -> Polled:
         try:
@@ -222,7 +233,10 @@ class RestSource:
                     f"REST: tells {tick.price}, and has to tell which of the two was traded last"
                 )
                 feeds = price.confirmed_by == WEBSOCKET
-                self._doubts.open(tick.pair, "disputed" if feeds else "unordered", now)
+                reason: Reason = "disputed" if feeds else "unordered"
+                self._doubts.open(
+                    tick.pair, reason, now, price, evidence_at=tick.evidence_at, claim=tick.amount
+                )
 
     def _settle_order(self, pair: Pair) -> None:
         doubt = self._doubts.about(pair)
@@ -239,3 +253,12 @@ class RestSource:
         count = before.count + 1 if before else 1
         self.divergences[tick.pair] = Divergence(price.tick.price, tick.price, self._clock.wall(), count)
         self._observer.sources_diverged(tick.pair)
+
+
+def _is_overtaken(held: Price | None, tick: Tick) -> bool:
+    """Whether the feed told another price, without a time, after what REST knew: nothing tells which came last."""
+    if held is None or held.tick.source != WEBSOCKET or held.tick.traded_at is not None:
+        return False
+    if held.tick.amount == tick.amount or tick.evidence_at >= held.tick.received_at:
+        return False
+    return tick.happened_at is None or tick.happened_at <= held.tick.received_at

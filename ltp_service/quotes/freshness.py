@@ -48,14 +48,18 @@ def judge(price: Price | None, now: float, ttl: float, market: MarketStatus, bou
     if price is None:
         return UNKNOWN
     age = max(0.0, now - price.confirmed_at)
-    state = "stale" if now > price.confirmed_at + ttl else _state(price, now, market)
+    state = "stale" if now > price.confirmed_at + ttl else _state(price, market)
     return Verdict(state, age, now <= servable_until(price, ttl, bound))
 
 
-def _state(price: Price, now: float, market: MarketStatus) -> State:
+def _state(price: Price, market: MarketStatus) -> State:
+    """The state at the moment of the evidence: what is not known yet is neither `live` nor `quiet`."""
     if market in HALTED:
         return "halted"
     if price.confirmed_by == REST:
         return "fallback"
-    happened_at = price.tick.happened_at
-    return "live" if happened_at is not None and now - happened_at <= LIVE else "quiet"
+    tick = price.tick
+    if tick.happened_at is None:
+        # The feed told it without a time: it is quiet once nothing followed for long, and till then REST is asked.
+        return "quiet" if price.confirmed_at - tick.received_at > LIVE else "fallback"
+    return "live" if price.confirmed_at - tick.happened_at <= LIVE else "quiet"

@@ -39,12 +39,12 @@ def merge(held: Price | None, tick: Tick, outcome: Outcome) -> Price:
     """The price to hold after a tick that is not older than what was held."""
     if held is None or outcome == "newer":
         if tick.traded_at is not None:
-            return Price(tick, tick.received_at, tick.source, tick.traded_at, tick.trade_id)
+            return Price(tick, tick.evidence_at, tick.source, tick.traded_at, tick.trade_id)
         known_at, known_id = (held.newest_traded_at, held.newest_trade_id) if held else (0.0, None)
-        return Price(tick, tick.received_at, tick.source, known_at, known_id)
+        return Price(tick, tick.evidence_at, tick.source, known_at, known_id)
     if _dates(tick, held.tick):
         held = Price(tick, held.confirmed_at, held.confirmed_by, held.newest_traded_at, held.newest_trade_id)
-    return confirmed(held, tick.received_at, tick.source)
+    return confirmed(held, tick.evidence_at, tick.source)
 
 
 def confirmed(price: Price, at: float, by: Source) -> Price:

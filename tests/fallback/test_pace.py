@@ -12,6 +12,7 @@ import pytest
 
 from ltp_service.clock import SystemClock
 from ltp_service.errors import ExchangeError, Unreachable
+from ltp_service.exchange_clock import ExchangeClock
 from ltp_service.fallback.breaker import CircuitBreaker
 from ltp_service.fallback.kraken import KrakenRest, Patience
 from ltp_service.fallback.pace import DISTANCE, Pace
@@ -89,7 +90,9 @@ class Scene:
         patience = Patience(sleep=self.clock.sleep, random=lambda: 0.5)
         rest = KrakenRest(URL, self.exchange, breaker, self.clock, observer, patience)
         bounds = Bounds(patience.request_timeout, 0.05)
-        self.source = RestSource(rest, self.store, self.clock, observer, self.clock.sleep, bounds, doubts)
+        self.source = RestSource(
+            rest, self.store, self.clock, observer, self.clock.sleep, bounds, doubts, ExchangeClock()
+        )
         promise = Promise(pairs, 15.0, stale_after=120.0, ttl=TTL)
         self.poll = Poll(self.source, self.store, feed, promise, self.clock, observer, doubts)
 
@@ -243,7 +246,7 @@ def test_over_the_wire_two_hundred_pairs_are_kept_at_that_pace(simulator: Simula
     http = HttpClient(clock, "ltp_service/test")
     breaker = CircuitBreaker(clock.monotonic, lambda: 1.0)
     rest = KrakenRest(simulator.rest_url, http, breaker, clock, observer, Patience())
-    source = RestSource(rest, store, clock, observer, time.sleep, Bounds(3.0, 0.05), doubts)
+    source = RestSource(rest, store, clock, observer, time.sleep, Bounds(3.0, 0.05), doubts, ExchangeClock())
     poll = Poll(source, store, None, Promise(pairs, 15.0, 120.0, TTL), clock, observer, doubts)
     stop = Event()
     runner = Thread(target=poll.run, args=(stop,))

@@ -9,6 +9,7 @@ from threading import Event
 import pytest
 
 from ltp_service.errors import Unreachable
+from ltp_service.exchange_clock import ExchangeClock
 from ltp_service.fallback.kraken import RestAnswer
 from ltp_service.fallback.poll import DISTANCE, INTERVAL, Poll, Promise
 from ltp_service.fallback.sequence import Detail, Progress, Row, Trades
@@ -139,7 +140,7 @@ class Scene:
         self.feed = feed
         self.rest = FakeRest(self.clock)
         self.listener = Listener()
-        self.doubts = Doubts()
+        self.doubts, self.exchange_clock = Doubts(), ExchangeClock()
         self.source = RestSource(
             self.rest,
             self.store,
@@ -148,12 +149,14 @@ class Scene:
             self.clock.advance,
             Bounds(3.0, 0.05),
             self.doubts,
+            self.exchange_clock,
         )
         promise = Promise((BTC, ETH), fallback_timeout, 120.0, ttl, websocket, processes)
         self.poll = Poll(self.source, self.store, feed, promise, self.clock, self.listener, self.doubts)
 
     def trade(self, price: str, pair: Pair = BTC) -> None:
         now = self.clock.monotonic()
+        self.exchange_clock.heard(now, now)
         self.store.put(tick(price, pair, traded_at=now, received_at=now, happened_at=now))
 
     def deliver(self, *pairs: Pair) -> None:
@@ -402,6 +405,7 @@ def test_a_pair_deaf_twice_within_a_minute_costs_the_connection(scene: Scene) ->
         scene.rest.prices[BTC] = price
         scene.rest.trade_times[BTC] = scene.clock.monotonic() + 5
         scene.pass_time(15, alive=(BTC, ETH))
+        scene.doubts.settle(BTC)  # the subscription made anew tells its present state
 
     assert scene.feed.left == 1
 

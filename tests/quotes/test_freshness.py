@@ -28,9 +28,10 @@ def price(confirmed: float = 0.0, happened: float | None = 0.0, by: Source = WEB
         (price(happened=LIVE), "online", "live"),
         (price(happened=LIVE + 0.001), "online", "quiet"),
         (price(happened=86_400), "online", "quiet"),
-        (price(happened=None), "online", "quiet"),
-        (price(confirmed=TTL), "online", "live"),
-        (price(confirmed=TTL, happened=LIVE + 1), "online", "quiet"),
+        (price(happened=None), "online", "fallback"),
+        (price(confirmed=TTL, happened=TTL), "online", "live"),
+        (price(confirmed=TTL, happened=TTL + LIVE), "online", "live"),
+        (price(confirmed=TTL, happened=TTL + LIVE + 0.001), "online", "quiet"),
         (price(confirmed=TTL + 0.001), "online", "stale"),
         (price(confirmed=86_400, happened=86_400), "online", "stale"),
         (price(by=REST), "online", "fallback"),
@@ -109,7 +110,9 @@ def test_the_state_says_what_both_clocks_say(
 
     if state == "live":
         assert happened_at is not None
-        assert now - happened_at <= LIVE
+        assert held.confirmed_at - happened_at <= LIVE
+    if state == "quiet":
+        assert held.confirmed_at - (happened_at or held.tick.received_at) > LIVE
     if state in ("live", "quiet"):
         assert market not in HALTED
         assert held.confirmed_by == WEBSOCKET

@@ -78,7 +78,7 @@ def test_a_second_source_that_fails_leaves_the_rest_served() -> None:
     room.trade("1", BTC)
     quotes = room.quotes.get([BTC, ETH])
 
-    assert [quote.verdict.state for quote in quotes] == ["quiet", "unknown"]
+    assert [quote.verdict.state for quote in quotes] == ["fallback", "unknown"]
 
 
 def test_a_stale_price_is_asked_for_anew() -> None:

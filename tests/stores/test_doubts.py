@@ -20,14 +20,15 @@ def test_of_several_doubts_the_one_unasked_for_longest_comes_first() -> None:
     doubts.open(ETH, "disputed", 2.0)
     doubts.asked(BTC, 3.0)
 
-    assert doubts.unsettled({}) == [ETH, BTC]
+    assert doubts.unsettled({}, 3.5) == [ETH]
+    assert doubts.unsettled({}, 5.0) == [ETH, BTC]
 
 
 def test_a_doubt_stays_as_old_as_it_is_when_it_is_raised_again() -> None:
     doubts = Doubts()
     vouched = Price(tick("1"), 0.0, WEBSOCKET, 0.0)
     doubts.open(BTC, "disputed", 1.0)
-    doubts.open(BTC, "disputed", 2.0, vouched)
+    doubts.open(BTC, "disputed", 2.0, vouched, vouched=True)
     doubts.open(BTC, "disputed", 3.0)
 
     doubt = doubts.about(BTC)

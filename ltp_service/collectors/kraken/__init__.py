@@ -1,6 +1,7 @@
 """Kraken's feed: last trades into the price store."""
 
 import logging
+import re
 from collections.abc import Sequence
 from urllib.parse import urlsplit
 
@@ -11,8 +12,9 @@ from ltp_service.collectors.kraken import v1, v2
 from ltp_service.collectors.kraken.tickers import Tickers, servable
 from ltp_service.collectors.quarantine import Quarantine
 from ltp_service.collectors.subscriptions import Subscription, Subscriptions
-from ltp_service.errors import BadFrame
-from ltp_service.pairs import Pair
+from ltp_service.errors import BadFrame, InvalidParameter
+from ltp_service.exchange_clock import EXACT, ExchangeClock
+from ltp_service.pairs import Pair, read_pair
 from ltp_service.stores.base import Store
 from ltp_service.stores.doubts import Doubts
 from ltp_service.tick import WEBSOCKET, Tick
@@ -21,15 +23,10 @@ log = logging.getLogger(__name__)
 
 CHANNELS = ("ticker", "trade")
 
-DELAY = 10.0
-"""Seconds that a live trade takes at most to arrive; recorded: 0.1."""
+MOST_TEXT = 65536
+"""Characters of an unreadable frame in which names of pairs are looked for."""
 
-FUTURE, FAR_FUTURE = 5.0, 60.0
-"""Seconds by which a trade may lie ahead of the exchange's clock: where the exchange told its time, and where it
-is reckoned from this machine's clock. Recorded: 0.5."""
-
-LAG = 2.0
-"""Seconds of delay from which on what arrives is a picture of the past: a slow reader is sent everything, late."""
+_QUOTED = re.compile(r'"([A-Za-z0-9/_.-]{4,25})"')
 
 
 class KrakenCollector(Collector):
@@ -45,25 +42,25 @@ class KrakenCollector(Collector):
         quarantine: Quarantine,
         equipment: Equipment,
         doubts: Doubts,
+        exchange_clock: ExchangeClock,
     ) -> None:
         dialect = v2 if urlsplit(url).path.rstrip("/").endswith("/v2") else v1
         self._ticker_of = dialect.ticker_of
         self._pairs = {dialect.symbol_of(pair): pair for pair in pairs}
         self._store = store
         self._quarantine = quarantine
-        self._exchange_time = equipment.clock.wall() - equipment.clock.monotonic()
-        """What to add to monotonic time for the exchange's unix time."""
         self._symbols = {pair: symbol for symbol, pair in self._pairs.items()}
         self._delivered_at: dict[Pair, float] = {}
         self._doubts = doubts
         self._tickers = Tickers()
         self._market_told_at = 0.0
-        self._knows_time = False
-        """True once the exchange told its own time."""
+        self._exchange_clock = exchange_clock
         self._connected_at = 0.0
-        self._unsure = 0.0
-        """Seconds by which the exchange's time may be ahead of what it told: for how long that was under way."""
-        self._lag = self._lag_seen_at = 0.0
+        self._lag = 0.0
+        """Seconds by which what arrives is late: a slow reader is sent everything, and reads a picture of the past."""
+        self._marks_snapshots = dialect is v2
+        self._traded: set[Pair] = set()
+        """Pairs of which the trade channel has told something on this connection."""
         super().__init__(dialect, Subscriptions(self._pairs, CHANNELS), equipment)
 
     def without_superseded(self, frames: list[str]) -> list[str]:
@@ -89,8 +86,9 @@ class KrakenCollector(Collector):
             trade.traded_at,
             trade.trade_id,
             received_at,
-            self._happened_at(trade, received_at, snapshot),
-            None if trade.told_at is None else self._told_at(trade.told_at, received_at),
+            None if trade.traded_at is None else self._date(pair, trade.traded_at, received_at, snapshot),
+            None if trade.told_at is None else self._exchange_clock.no_later(trade.told_at, received_at),
+            self._lag,
         )
         if tick.traded_at is None:
             self._take_ticker(tick, received_at, snapshot=snapshot)
@@ -102,12 +100,12 @@ class KrakenCollector(Collector):
 
     def _take_trade(self, tick: Tick, trade: LastTrade, now: float, *, snapshot: bool) -> None:
         before = self._store.all()
-        is_news = self._serve(tick, now)
+        is_news = self._serve(tick, now, snapshot=snapshot)
         self._tickers.traded(tick, trade.earlier, is_news=is_news)
         if snapshot or not is_news:
             held = before.get(tick.pair)
             if held is not None and _is_other_ticker(held.tick, tick):
-                self._doubts.open(tick.pair, "contested", now)
+                self._doubts.open(tick.pair, "contested", now, held)
 
     def _take_ticker(self, tick: Tick, now: float, *, snapshot: bool) -> None:
         held = self._store.all().get(tick.pair)
@@ -120,33 +118,35 @@ class KrakenCollector(Collector):
 
     def _serve_ticker(self, tick: Tick, now: float, *, snapshot: bool) -> None:
         if snapshot or self._quarantine.admit(tick, now):
-            self._serve(tick, now)
+            self._serve(tick, now, snapshot=snapshot)
         else:
             self._observer.trade_held(tick.pair)
 
-    def _serve(self, tick: Tick, now: float) -> bool:
+    def _serve(self, tick: Tick, now: float, *, snapshot: bool = False) -> bool:
         """Whether `tick` is not older than what is held."""
-        if self._store.put(tick) == "older":
+        outcome = self._store.put(tick)
+        if outcome == "older":
             self._observer.frame_refused(self.name, "older")
             return False
         self._quarantine.learn(tick, now)
-        self._doubts.settle(tick.pair)
+        if outcome == "newer" or snapshot:
+            self._doubts.settle(tick.pair)
         self._subscriptions.hear(self._symbols[tick.pair])
         return True
 
     def tended(self, now: float) -> None:
         for tick, is_doubtful in self._tickers.due(now):
             if is_doubtful:
-                self._doubts.open(tick.pair, "contested", now)
+                self._doubts.open(tick.pair, "contested", now, self._store.all().get(tick.pair))
             else:
                 self._serve_ticker(tick, now, snapshot=False)
         for tick in self._quarantine.due(now):
             self._serve(tick, now)
 
     def connected(self, now: float) -> None:
-        self._knows_time = False
         self._connected_at = now
         self._lag = 0.0
+        self._traded.clear()
 
     def disconnected(self, now: float) -> None:
         self._quarantine.forget()
@@ -156,7 +156,7 @@ class KrakenCollector(Collector):
         # A price of which something newer may be known is confirmed by nobody.
         named = (self._pairs[symbol] for symbol in symbols)
         pairs = [pair for pair in named if not self._is_contested(pair)]
-        evidence_at = at - self._lag if at - self._lag_seen_at < DELAY else at
+        evidence_at = at - self._lag
         self._delivered_at.update(dict.fromkeys(pairs, evidence_at))
         self._store.confirm(pairs, evidence_at, WEBSOCKET)
 
@@ -174,16 +174,26 @@ class KrakenCollector(Collector):
 
     def acknowledged(self, acknowledgement: Acknowledged, now: float) -> None:
         if acknowledgement.exchange_time is not None:
-            self._learn_time(acknowledgement.exchange_time - now, now)
+            self._exchange_clock.answered(acknowledgement.exchange_time, self._connected_at, now)
 
-    def _learn_time(self, told: float, now: float) -> None:
-        # It was told after we asked, and may have waited in a queue since; the one that waited least is right.
-        if not self._knows_time:
-            self._exchange_time, self._unsure = told, now - self._connected_at
-        elif told > self._exchange_time:
-            self._unsure -= min(self._unsure, told - self._exchange_time)
-            self._exchange_time = told
-        self._knows_time = True
+    # What cannot be used.
+
+    def unreadable(self, frame: str, now: float) -> None:
+        text = frame[:MOST_TEXT].replace("\\/", "/")
+        for name in dict.fromkeys(_QUOTED.findall(text)):
+            self.contradicted(name, now)
+
+    def contradicted(self, symbol: str, now: float) -> None:
+        if pair := self._pairs.get(symbol) or self._spelled(symbol):
+            self._doubts.open(pair, "unusable", now, self._store.all().get(pair))
+
+    def _spelled(self, name: str) -> Pair | None:
+        """The pair that is served here and spelled that way, whatever way it is."""
+        try:
+            pair = read_pair(name)
+        except InvalidParameter:
+            return None
+        return pair if pair in self._symbols else None
 
     # What the second source asks of the first.
 
@@ -196,10 +206,8 @@ class KrakenCollector(Collector):
         return self._delivered_at.get(pair)
 
     def renew(self, pair: Pair) -> None:
-        """Subscribes to `pair` anew, and takes no frame as evidence for it until it brings data."""
-        now = self._clock.monotonic()
-        self._doubts.open(pair, "deaf", now)
-        self._subscriptions.renew(self._symbols[pair], now)
+        """Subscribes to `pair` anew: it is in doubt until that brings data."""
+        self._subscriptions.renew(self._symbols[pair], self._clock.monotonic())
 
     def labels(self) -> dict[str, str]:
         deaf = {self._symbols[pair]: "deaf" for pair in self._doubts.deaf()}
@@ -222,26 +230,19 @@ class KrakenCollector(Collector):
         state = self._subscriptions.state(trade.symbol)
         return trade.snapshot or not (state and state.in_step)
 
-    def _told_at(self, told_at: float, received_at: float) -> float:
-        """The time of a ticker, which is no later than now by the exchange's own clock."""
-        if not self._knows_time:
-            return told_at
-        return min(told_at, received_at + self._exchange_time + self._unsure)
-
-    def _happened_at(self, trade: LastTrade, received_at: float, snapshot: bool) -> float | None:
-        """The monotonic moment of a trade: a live one happens as it is told, a snapshot has an age."""
-        if trade.traded_at is None:
-            return None
-        age = received_at + self._exchange_time - trade.traded_at
-        if age < -(FUTURE + self._unsure if self._knows_time else FAR_FUTURE):
-            raise BadFrame(
-                f"{trade.symbol}: a trade {-age:.0f} s in the future; is this machine's clock right?",
-                reason="future",
-            )
-        if self._knows_time and not snapshot:
-            self._lag, self._lag_seen_at = (age if age > LAG else 0.0), received_at
-        # A trade that took long is old whatever it is called: v1 may send the last fifty after the ticker.
-        return received_at - max(0.0, age) if snapshot or age > DELAY else received_at
+    def _date(self, pair: Pair, traded_at: float, received_at: float, snapshot: bool) -> float | None:
+        """The monotonic moment of a trade; None while too little is known of the exchange's clock."""
+        clock = self._exchange_clock
+        # Protocol v1 may send the last fifty trades after a ticker, as if they were news.
+        live = not snapshot and (self._marks_snapshots or pair in self._traded)
+        if not self._marks_snapshots:
+            self._traded.add(pair)
+        if not (clock.heard if live else clock.happened)(traded_at, received_at):
+            raise BadFrame(f"{pair}: a trade of the future, by the exchange's own clock", reason="future")
+        age = clock.age(traded_at, received_at)
+        if live:
+            self._lag = age if age is not None and age > EXACT else 0.0
+        return None if age is None else received_at - age
 
 
 def _is_other_ticker(held: Tick, trade: Tick) -> bool:

@@ -4,7 +4,7 @@ Source: docs.kraken.com/exchange/api-reference/spot-websocket-v1
 """
 
 from math import nan
-from operator import itemgetter
+from operator import attrgetter
 
 import msgspec
 
@@ -12,6 +12,7 @@ from ltp_service.collectors.events import (
     HEARTBEAT,
     Acknowledged,
     Ended,
+    Invalid,
     LastTrade,
     MarketChanged,
     Parsed,
@@ -27,6 +28,8 @@ symbol_of = kraken_v1_symbol
 
 _TICKER_TAIL = 40
 """Characters at the end of a frame that hold its channel and its symbol."""
+
+_TIME = attrgetter("traded_at")
 
 _LATEST = 253402300800.0
 """The year 10000."""
@@ -54,7 +57,8 @@ class _Ticker(msgspec.Struct):
 _FRAME = msgspec.json.Decoder(list[msgspec.Raw])
 _EVENT = msgspec.json.Decoder(_Event)
 _TICKER = msgspec.json.Decoder(_Ticker)
-_TRADES = msgspec.json.Decoder(list[list[str]])
+_ROWS = msgspec.json.Decoder(list[msgspec.Raw])
+_TRADE = msgspec.json.Decoder(list[str])
 _TEXT = msgspec.json.Decoder(str)
 
 
@@ -96,7 +100,8 @@ def parse(frame: str) -> Parsed:
         case "subscriptionStatus":
             return _parse_subscription(event)
         case "systemStatus":
-            return Parsed("status", (MarketChanged(market_status(event.status)),))
+            status = market_status(event.status)
+            return Parsed("status", () if status == "unknown" else (MarketChanged(status),))
         case "error":
             return Parsed("refusal", (Refused(event.errorMessage or "no reason given"),))
     return Parsed("pong" if event.event == "pong" else "unknown", ())
@@ -134,16 +139,37 @@ def _parse_ticker(payload: msgspec.Raw, symbol: str) -> Parsed:
 
 def _parse_trades(payload: msgspec.Raw, symbol: str) -> Parsed:
     # [["354.04000000","0.28245396","1618678150.826417","s","m",""], …]
-    rows = _TRADES.decode(payload)
-    if not rows or any(len(row) < 3 for row in rows):
-        raise BadFrame("trade frame without a complete row", reason="shape")
-    timed = [(_read_time(row[2]), row[0]) for row in rows]
-    if timed[0][0] <= timed[-1][0]:
-        timed.reverse()
+    trades: list[LastTrade] = []
+    unusable: list[Invalid] = []
+    for row in _ROWS.decode(payload):
+        try:
+            trades.append(_read_trade(row, symbol))
+        except BadFrame as error:
+            unusable.append(Invalid(error.reason, f"{symbol}: {error}", symbol))
+        except (msgspec.MsgspecError, ValueError) as error:
+            unusable.append(Invalid("malformed", f"{symbol}: {error}", symbol))
+    if not trades and not unusable:
+        raise BadFrame("trade frame without a row", reason="shape")
+    return Parsed("trade", [*([_newest(trades)] if trades else ()), *unusable])
+
+
+def _read_trade(row: msgspec.Raw, symbol: str) -> LastTrade:
+    fields = _TRADE.decode(row)
+    if len(fields) < 3:
+        raise BadFrame("a trade of fewer than three fields", reason="shape")
+    return LastTrade(symbol, fields[0], read_price(fields[0]), _read_time(fields[2]))
+
+
+def _newest(trades: list[LastTrade]) -> LastTrade:
+    """The newest trade of a frame, with the amounts of those of other moments."""
+    if len(trades) == 1:
+        return trades[0]
+    if _TIME(trades[0]) <= _TIME(trades[-1]):
+        trades.reverse()
     # max takes the first of equals. Only the direction of the frame tells trades of one moment apart.
-    traded_at, price = max(timed, key=itemgetter(0))
-    earlier = tuple(read_price(text) for time, text in timed if time != traded_at)
-    return Parsed("trade", (LastTrade(symbol, price, read_price(price), traded_at, earlier=earlier),))
+    newest = max(trades, key=_TIME)
+    earlier = tuple(trade.amount for trade in trades if trade.traded_at != newest.traded_at)
+    return msgspec.structs.replace(newest, earlier=earlier)
 
 
 def _read_time(text: str) -> float:

@@ -3,11 +3,10 @@
 Source: docs.kraken.com/api/docs/websocket-v2 (status, ticker, trade, heartbeat, ping)
 """
 
-from collections.abc import Iterable, Sequence
-from contextlib import suppress
+from collections.abc import Sequence
 from datetime import datetime
-from decimal import Decimal
 from operator import attrgetter
+from typing import TypeVar
 
 import msgspec
 
@@ -54,7 +53,7 @@ class _Frame(msgspec.Struct):
 class _Ticker(msgspec.Struct):
     # Numbers come bare; Raw keeps the text that a float would lose. A pair without a trade for a day may have none.
     symbol: str
-    last: msgspec.Raw = msgspec.Raw(b"null")
+    last: msgspec.Raw = msgspec.Raw()
     timestamp: datetime | None = None
 
 
@@ -65,6 +64,10 @@ class _Trade(msgspec.Struct):
     timestamp: datetime
 
 
+class _Named(msgspec.Struct):
+    symbol: str
+
+
 class _Status(msgspec.Struct):
     system: str | None = None
 
@@ -72,10 +75,16 @@ class _Status(msgspec.Struct):
 _TICKER_UPDATE = '{"channel":"ticker","type":"update","data":[{"symbol":"'
 
 _FRAME = msgspec.json.Decoder(_Frame)
+_TICKER = msgspec.json.Decoder(_Ticker)
 _TICKERS = msgspec.json.Decoder(list[_Ticker])
+_TRADE = msgspec.json.Decoder(_Trade)
 _TRADES = msgspec.json.Decoder(list[_Trade])
+_ROWS = msgspec.json.Decoder(list[msgspec.Raw])
+_NAMED = msgspec.json.Decoder(_Named)
 _STATUS = msgspec.json.Decoder(list[_Status])
 _TRADE_ID = attrgetter("trade_id")
+
+Row = TypeVar("Row")
 
 
 def write(request: Request, request_id: int) -> str:
@@ -102,8 +111,8 @@ def parse(frame: str) -> Parsed:
         case "heartbeat":
             return HEARTBEAT
         case "status":
-            statuses = _STATUS.decode(message.data)
-            return Parsed("status", [MarketChanged(market_status(status.system)) for status in statuses])
+            told = (market_status(status.system) for status in _STATUS.decode(message.data))
+            return Parsed("status", [MarketChanged(status) for status in told if status != "unknown"])
         case None:
             return _parse_answer(message)
     return Parsed(message.channel if message.channel in {"book", "ohlc", "instrument"} else "unknown", ())
@@ -137,55 +146,79 @@ def _parse_answer(message: _Frame) -> Parsed:
 
 def _parse_tickers(message: _Frame) -> list[LastTrade | Invalid]:
     snapshot = message.type == "snapshot"
-    return [
-        _ticked(ticker.symbol, ticker.last, _unix(ticker.timestamp), snapshot=snapshot)
-        for ticker in _TICKERS.decode(message.data)
-    ]
+    tickers, unusable = _rows(_TICKERS, _TICKER, message.data)
+    return [*(_ticked(ticker, snapshot=snapshot) for ticker in tickers), *unusable]
 
 
 def _parse_trades(message: _Frame) -> list[LastTrade | Invalid]:
     # A sweep brings several trades of one symbol, a snapshot several symbols: the newest of each counts.
-    rows = _TRADES.decode(message.data)
+    rows, unusable = _rows(_TRADES, _TRADE, message.data)
     snapshot = message.type == "snapshot"
-    if len(rows) == 1:
-        return [_traded(rows[0], (), snapshot)]
-    by_symbol: dict[str, list[_Trade]] = {}
-    for row in rows:
-        by_symbol.setdefault(row.symbol, []).append(row)
-    return [
-        _traded(max(of_one, key=_TRADE_ID), () if snapshot else of_one, snapshot)
-        for of_one in by_symbol.values()
-    ]
+    trades = [_traded(row, snapshot=snapshot) for row in rows]
+    if len(trades) == 1 and not unusable:
+        return trades
+    by_symbol: dict[str, list[LastTrade]] = {}
+    for trade in trades:
+        if isinstance(trade, LastTrade):
+            by_symbol.setdefault(trade.symbol, []).append(trade)
+        else:
+            unusable.append(trade)
+    return [*(_newest(of_one, snapshot=snapshot) for of_one in by_symbol.values()), *unusable]
 
 
-def _traded(trade: _Trade, rows: Sequence[_Trade], snapshot: bool) -> LastTrade | Invalid:
-    """The event of `trade`, which stands among `rows` of its symbol."""
+def _rows(
+    all_of: msgspec.json.Decoder[list[Row]], one_of: msgspec.json.Decoder[Row], data: msgspec.Raw
+) -> tuple[list[Row], list[Invalid]]:
+    """The rows that can be read, and the others. Raises what msgspec raises when there are no rows at all."""
+    try:
+        return all_of.decode(data), []
+    except (msgspec.MsgspecError, ValueError):
+        rows: list[Row] = []
+        unusable: list[Invalid] = []
+        for text in _ROWS.decode(data):
+            try:
+                rows.append(one_of.decode(text))
+            except (msgspec.MsgspecError, ValueError) as error:
+                unusable.append(Invalid("malformed", str(error), _name_of(text)))
+        return rows, unusable
+
+
+def _name_of(row: msgspec.Raw) -> str:
+    """The symbol of a row, or its whole text where that cannot be read."""
+    try:
+        return _NAMED.decode(row).symbol
+    except (msgspec.MsgspecError, ValueError):
+        return bytes(row).decode("utf-8", "replace")
+
+
+def _newest(trades: Sequence[LastTrade], *, snapshot: bool) -> LastTrade:
+    """The newest of one symbol's trades, with the amounts of those of other moments unless they are history."""
+    newest = max(trades, key=_TRADE_ID)
+    if snapshot or len(trades) == 1:
+        return newest
+    earlier = tuple(trade.amount for trade in trades if trade.traded_at != newest.traded_at)
+    return msgspec.structs.replace(newest, earlier=earlier)
+
+
+def _traded(trade: _Trade, *, snapshot: bool) -> LastTrade | Invalid:
     price = bytes(trade.price).decode("ascii", "replace")
     try:
-        amount, traded_at = read_price(price), _unix(trade.timestamp)
+        traded_at = _unix(trade.timestamp)
+        if traded_at is None:
+            raise BadFrame("a trade of before 2010", reason="time")
+        return LastTrade(trade.symbol, price, read_price(price), traded_at, trade.trade_id, snapshot)
     except BadFrame as error:
-        return Invalid(error.reason, f"{trade.symbol}: {error}")
-    earlier = _amounts(row for row in rows if row.timestamp != trade.timestamp) if rows else ()
-    return LastTrade(trade.symbol, price, amount, traded_at, trade.trade_id, snapshot, None, earlier)
+        return Invalid(error.reason, f"{trade.symbol}: {error}", trade.symbol)
 
 
-def _amounts(rows: Iterable[_Trade]) -> tuple[Decimal, ...]:
-    """Of those that can be read; the others cost the newest one nothing."""
-    amounts = []
-    for row in rows:
-        with suppress(BadFrame):
-            amounts.append(read_price(bytes(row.price).decode("ascii", "replace")))
-    return tuple(amounts)
-
-
-def _ticked(
-    symbol: str, number: msgspec.Raw, told_at: float | None, *, snapshot: bool
-) -> LastTrade | Invalid:
-    price = bytes(number).decode("ascii", "replace")
+def _ticked(ticker: _Ticker, *, snapshot: bool) -> LastTrade | Invalid:
+    price = bytes(ticker.last).decode("ascii", "replace")
     try:
-        return LastTrade(symbol, price, read_price(price), None, None, snapshot, told_at)
+        told_at = _unix(ticker.timestamp)
+        return LastTrade(ticker.symbol, price, read_price(price), None, None, snapshot, told_at)
     except BadFrame as error:
-        return Invalid(error.reason, f"{symbol}: {error}")
+        # Without a last trade it says nothing; with one that cannot be used it says that there is one.
+        return Invalid(error.reason, f"{ticker.symbol}: {error}", ticker.symbol if price else None)
 
 
 def _unix(moment: datetime | None) -> float | None:

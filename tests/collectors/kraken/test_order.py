@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from ltp_service.collectors.base import TENDING
 from ltp_service.collectors.kraken import KrakenCollector
 from ltp_service.collectors.quarantine import Quarantine
+from ltp_service.exchange_clock import ExchangeClock
 from ltp_service.quotes.freshness import State, judge
 from ltp_service.stores.doubts import Doubts
 from ltp_service.tick import Price
@@ -90,7 +91,13 @@ class Played:
         self.ended_at = BEGUN
         script.play(
             KrakenCollector(
-                url, (BTC,), self._store, quarantine or open_quarantine(), script.equipment, self.doubts
+                url,
+                (BTC,),
+                self._store,
+                quarantine or open_quarantine(),
+                script.equipment,
+                self.doubts,
+                ExchangeClock(),
             )
         )
 
@@ -178,7 +185,7 @@ def test_a_late_v1_ticker_of_a_trade_before_the_last_is_not_served_and_leaves_a_
     played = Played(V1, [*frames, v1_ticker("101"), v1_ticker("100"), *beats(3)])
 
     assert played.prices == ["99", "100", "101"]
-    assert played.doubts.unsettled({}) == [BTC]
+    assert played.doubts.unsettled({}, played.ended_at) == [BTC]
     assert played.price.confirmed_at < BEGUN + 5.2
 
 
@@ -231,7 +238,7 @@ def test_of_two_snapshots_that_disagree_the_trade_counts_and_a_doubt_is_left(tic
     played = Played(V2, [*V2_ACKS, *(snapshots if ticker_first else snapshots[::-1]), *beats(2, BEAT)])
 
     assert played.told == ("100", 7, -1800.0)
-    assert played.doubts.unsettled({}) == [BTC]
+    assert played.doubts.unsettled({}, played.ended_at) == [BTC]
     assert played.price.confirmed_at == BEGUN
 
 
@@ -424,7 +431,7 @@ def test_a_late_ticker_of_a_trade_that_shared_its_frame_with_a_later_one_is_know
     played = Played(V1, [*frames, v1_ticker("101"), v1_ticker("100"), *beats(2)])
 
     assert played.prices == ["99", "101"]
-    assert played.doubts.unsettled({}) == [BTC]
+    assert played.doubts.unsettled({}, played.ended_at) == [BTC]
 
 
 def test_a_ticker_that_the_trade_channel_is_past_leaves_no_doubt() -> None:
@@ -440,8 +447,8 @@ def test_a_ticker_whose_trade_channel_tells_something_else_leaves_a_doubt() -> N
     played = Played(V1, [*frames, *beats(3)])
 
     assert played.prices == ["99", "100"]
-    assert played.doubts.unsettled({}) == [BTC]
-    assert played.price.confirmed_at == BEGUN + 2.5
+    assert played.doubts.unsettled({}, played.ended_at) == [BTC]
+    assert played.price.confirmed_at == pytest.approx(BEGUN + 1.1, abs=0.01)  # that late it came
 
 
 def test_a_ticker_far_ahead_of_a_late_trade_channel_never_takes_the_price_back() -> None:
