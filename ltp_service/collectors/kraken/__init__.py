@@ -3,6 +3,7 @@
 import logging
 import re
 from collections.abc import Sequence
+from decimal import Decimal
 from urllib.parse import urlsplit
 
 from ltp_service.collectors.base import Collector
@@ -92,11 +93,18 @@ class KrakenCollector(Collector):
         )
         if tick.traded_at is None:
             self._take_ticker(tick, received_at, snapshot=snapshot)
-        elif snapshot or self._quarantine.admit(tick, received_at, trade.earlier):
+        elif snapshot or self._admits(tick, received_at, trade.earlier):
             self._take_trade(tick, trade, received_at, snapshot=snapshot)
         else:
             self._tickers.traded(tick, trade.earlier)
             self._observer.trade_held(pair)
+
+    def _admits(self, tick: Tick, now: float, earlier: Sequence[Decimal] = ()) -> bool:
+        """Whether the quarantine lets `tick` pass."""
+        held = self._quarantine.held(tick.pair)
+        if held is not None and self._store.all()[tick.pair].tick.amount == held.amount:
+            self._quarantine.learn(held, now)  # REST has told it meanwhile: it is no lone print any more
+        return self._quarantine.admit(tick, now, earlier)
 
     def _take_trade(self, tick: Tick, trade: LastTrade, now: float, *, snapshot: bool) -> None:
         before = self._store.all()
@@ -117,7 +125,7 @@ class KrakenCollector(Collector):
             self._observer.frame_refused(self.name, "older")
 
     def _serve_ticker(self, tick: Tick, now: float, *, snapshot: bool) -> None:
-        if snapshot or self._quarantine.admit(tick, now):
+        if snapshot or self._admits(tick, now):
             self._serve(tick, now, snapshot=snapshot)
         else:
             self._observer.trade_held(tick.pair)

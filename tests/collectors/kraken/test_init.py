@@ -9,13 +9,15 @@ import pytest
 
 from ltp_service.collectors.base import TENDING
 from ltp_service.collectors.kraken import KrakenCollector
+from ltp_service.collectors.quarantine import Quarantine
 from ltp_service.errors import BadFrame
 from ltp_service.exchange_clock import FUTURE, ExchangeClock
 from ltp_service.pairs import read_pair
 from ltp_service.quotes.freshness import judge
 from ltp_service.stores.base import Store
 from ltp_service.stores.doubts import Doubts
-from tests.fakes import BTC, ETH, NOON, FakeClock, Script, Step, memory_store, open_quarantine
+from ltp_service.tick import REST
+from tests.fakes import BTC, ETH, NOON, FakeClock, Script, Step, memory_store, open_quarantine, tick
 
 V1, V2 = "ws://127.0.0.1:9/", "ws://127.0.0.1:9/v2"
 
@@ -323,3 +325,25 @@ def test_a_first_acknowledgement_that_waited_makes_no_trade_one_of_the_future() 
     for acknowledged in ([waited], [waited, waited_less]):
         store, script = play(V2, [7.0, *acknowledged, v2_ticker("100"), v2_trade("101", NOON + 12.2, 9)])
         assert (price_of(store), script.observer.refused["future"]) == ("100", 1)
+
+
+def test_a_print_that_rest_has_told_meanwhile_lets_no_other_pass() -> None:
+    def rest_tells() -> None:
+        store.put(tick("120", source=REST, received_at=script.clock.monotonic()))
+
+    far = v2_trade("150", NOON + 2.2, 3)
+    steps: list[Step] = [
+        v2_ack(),
+        v2_trade("100", NOON, 1),
+        2.0,
+        v2_trade("120", NOON + 2, 2),
+        0.1,
+        rest_tells,
+        far,
+    ]
+    script = Script(steps)
+    store = memory_store(script.clock)
+    quarantine = Quarantine(0.05, lambda _: ())
+    script.play(KrakenCollector(V2, (BTC,), store, quarantine, script.equipment, Doubts(), ExchangeClock()))
+
+    assert price_of(store) == "120"
