@@ -121,8 +121,13 @@ def nginx(service: HeldService, folder: Path) -> Iterator[Nginx]:
 
 @contextmanager
 def paused(process: int) -> Iterator[None]:
+    """Returns once it has stopped: until then it would take a connection and keep it."""
     os.kill(process, signal.SIGSTOP)
     try:
+        end = time.monotonic() + DEADLINE
+        while Path(f"/proc/{process}/stat").read_text().rpartition(")")[2].split()[0] != "T":
+            assert time.monotonic() < end, "it did not stop"
+            time.sleep(0.001)
         yield
     finally:
         os.kill(process, signal.SIGCONT)
