@@ -15,8 +15,10 @@ def explained(service: FreshService) -> Any:
     return answer.get_json()
 
 
-def rest_tells(service: FreshService, price: str) -> None:
-    service.trade(price, source=REST, happened_at=None)
+def rest_tells(service: FreshService, price: str, age: float = 0.0) -> None:
+    """An answer that comes from a cache in which it lay for `age` seconds."""
+    at = service.clock.monotonic() - age
+    service.trade(price, source=REST, happened_at=None, received_at=at)
 
 
 def served(service: FreshService) -> dict[str, bool]:
@@ -54,7 +56,7 @@ def test_rest_is_served_from_the_answer_that_keeps_a_price_alive(service: FreshS
 
 def test_a_source_that_was_refused_is_not_served(service: FreshService) -> None:
     service.trade("100.5", traded_at=NOON)
-    rest_tells(service, "99.5")
+    rest_tells(service, "99.5", age=1.0)
     told = explained(service)
 
     assert served(service) == {WEBSOCKET: True, REST: False}

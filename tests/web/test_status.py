@@ -40,7 +40,7 @@ def test_the_time_is_told_as_an_integer_and_in_words(service: FreshService) -> N
 def test_with_every_pair_in_order_it_is_ok(fresh_service: MakeService) -> None:
     service = fresh_service(supported_pairs=TWO)
     service.trade("100", BTC)
-    service.trade("200", ETH, happened_at=None)
+    service.trade("200", ETH, happened_at=service.clock.monotonic() - 61)
     service.clock.advance(1.5)
     body = service.get("/api/v1/status").get_json()
 
