@@ -24,7 +24,7 @@ demo: .venv/.test ## serve on port 8080 without a network, prices from a simulat
 test: test-unit test-process ## run every test; FULL=1 for the long forms
 
 test-unit: .venv/.test programs ## run the tests that start no gunicorn: the inner loop
-	$(TEST) --ignore tests/process
+	$(TEST) --ignore tests/process $(if $(filter true,$(CI)),--cov)
 
 test-process: .venv/.test programs ## run the tests that start gunicorn, nginx, Redis, a browser
 	$(TEST) tests/process
