@@ -116,6 +116,9 @@ class KrakenCollector(Collector):
                 self._doubts.open(tick.pair, "contested", now, held)
 
     def _take_ticker(self, tick: Tick, now: float, *, snapshot: bool) -> None:
+        held_back = self._quarantine.held(tick.pair)
+        if held_back is not None and held_back.amount == tick.amount:
+            return  # the ticker of the print that is held back already
         held = self._store.all().get(tick.pair)
         alone = not self._subscriptions.accepted("trade", self._symbols[tick.pair])
         decision = self._tickers.judge(tick, held, snapshot=snapshot, alone=alone)

@@ -347,3 +347,15 @@ def test_a_print_that_rest_has_told_meanwhile_lets_no_other_pass() -> None:
     script.play(KrakenCollector(V2, (BTC,), store, quarantine, script.equipment, Doubts(), ExchangeClock()))
 
     assert price_of(store) == "120"
+
+
+def test_the_ticker_of_a_print_that_is_held_back_raises_no_doubt() -> None:
+    far: list[Step] = [v2_trade("120", NOON + 2, 2), 0.01, v2_ticker("120")]
+    beats: list[Step] = [step for _ in range(15) for step in (0.1, BEAT)]
+    script = Script([v2_ack(), v2_trade("100", NOON, 1), 2.0, *far, *beats])
+    store, doubts = memory_store(script.clock), Doubts()
+    quarantine = Quarantine(0.05, lambda _: ())
+    script.play(KrakenCollector(V2, (BTC,), store, quarantine, script.equipment, doubts, ExchangeClock()))
+
+    assert price_of(store) == "100"
+    assert BTC not in doubts
