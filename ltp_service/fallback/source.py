@@ -173,8 +173,9 @@ class RestSource:
 
     def _dated(self, tick: Tick) -> Tick:
         """With the monotonic moment of the trade, where the exchange's clock is known."""
-        age = None if tick.traded_at is None else self._exchange_clock.age(tick.traded_at, tick.received_at)
-        return tick if age is None else msgspec.structs.replace(tick, happened_at=tick.received_at - age)
+        now = self._clock.monotonic()
+        age = None if tick.traded_at is None else self._exchange_clock.age(tick.traded_at, now)
+        return tick if age is None else msgspec.structs.replace(tick, happened_at=now - age)
 
     def _ask(self, pairs: frozenset[Pair], budget: float) -> Polled:
         try:

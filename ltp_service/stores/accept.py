@@ -13,7 +13,7 @@ RENUMBERED = 60.0
 """Seconds: a lower trade id with a time so much later shows that the exchange began to count anew. Ids come before
 times, as a time can be wrong by some seconds."""
 
-CLOCKS = 10.0
+CLOCKS = 1.0
 """Seconds by which an exchange's clock, as we know it, may differ from ours."""
 
 BESIDE = 1.5
