@@ -107,7 +107,7 @@ class LastPrices:
         price = view.get(pair)
         if price is None:
             return self._ask(pair)
-        until = servable_until(price, self._config.cache_ttl)
+        until = servable_until(price, self._config.cache_ttl, self._store.market_of(pair))
         if self._monotonic() > until:
             return self._ask(pair)
         with self._lock:

@@ -26,6 +26,10 @@ class Asking:
         self._requests.begin()
         self.subscribe(self._subscriptions.symbols)
 
+    def follow(self, channel: str) -> None:
+        """Asks for a channel that takes no symbols."""
+        self._requests.follow(channel)
+
     def renew(self, symbols: Sequence[str]) -> None:
         """Asks again; what was accepted and brings nothing is given back first."""
         proven = set(self._subscriptions.proven())
@@ -90,6 +94,10 @@ class Requests:
         size = each or self._symbols_each or len(symbols)
         for start in range(0, len(symbols), max(1, size)):
             self._waiting.append(Request(verb, channel, tuple(symbols[start : start + size])))
+
+    def follow(self, channel: str) -> None:
+        """Queues a request without symbols."""
+        self._waiting.append(Request("subscribe", channel, ()))
 
     def next(self, request_id: int, now: float) -> Request | None:
         """The request to send now under this id; None when there is none or the budget is used up."""

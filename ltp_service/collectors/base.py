@@ -172,9 +172,9 @@ class Collector(Hooks):
         self._opened_at = self._asked_at = now
         self._leave_at = self._end_of_life(now)
         self._subscriptions.begin(now)
+        self._asking.begin()
         self.connected(now)
         self._state = "subscribing"
-        self._asking.begin()
         self._asking.send(connection, now)
         return connection
 

@@ -16,8 +16,8 @@ from websocket._abnf import frame_buffer
 from ltp_service.collectors.dialing import Dialer, translate
 from ltp_service.errors import BadFrame, ExchangeError, Unreachable
 
-MAX_MESSAGE = 1024 * 1024
-"""Bytes; the largest honest frame (a full order book) has some 200 kB."""
+MAX_MESSAGE = 4 * 1024 * 1024
+"""Bytes; the largest honest frame (Kraken's list of 1,450 pairs) has nearly a megabyte."""
 
 MAX_FRAGMENTS = 100
 """Pieces of one message."""

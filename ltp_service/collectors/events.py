@@ -92,6 +92,14 @@ class MarketChanged(msgspec.Struct, frozen=True):
     status: MarketStatus
 
 
+class PairsListed(msgspec.Struct, frozen=True):
+    """Whether the exchange matches orders of single symbols."""
+
+    statuses: dict[str, MarketStatus]
+    complete: bool
+    """Whether they are all that it lists."""
+
+
 class Leaving(msgspec.Struct, frozen=True):
     """The exchange is about to close this connection: time for another one."""
 
@@ -124,6 +132,7 @@ Event = (
     | Skipped
     | Invalid
     | MarketChanged
+    | PairsListed
 )
 
 

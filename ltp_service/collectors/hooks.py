@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 
 from ltp_service.book import BookChange, BookSnapshot
-from ltp_service.collectors.events import Acknowledged, LastTrade, MarketChanged, Traded
+from ltp_service.collectors.events import Acknowledged, LastTrade, MarketChanged, PairsListed, Traded
 
 
 class Hooks:
@@ -61,6 +61,9 @@ class Hooks:
 
     def market_changed(self, change: MarketChanged) -> None:
         """The exchange told whether it is matching."""
+
+    def pairs_listed(self, listed: PairsListed, now: float) -> None:
+        """The exchange told whether it is matching orders of single symbols."""
 
     def acknowledged(self, acknowledgement: Acknowledged, now: float) -> None:
         """A subscription was accepted."""

@@ -17,6 +17,7 @@ from ltp_service.collectors.events import (
     LastTrade,
     Leaving,
     MarketChanged,
+    PairsListed,
     Parsed,
     Refused,
     Request,
@@ -92,6 +93,8 @@ class Reading:
                 self._collector.book_replaced(event, now)
             case MarketChanged():
                 self._collector.market_changed(event)
+            case PairsListed():
+                self._collector.pairs_listed(event, now)
             case _:
                 self._note(event, now)
 

@@ -131,7 +131,10 @@ class FastLane:
             return None
         view = self._store.all()
         prices = [price for pair in question.supported if (price := view.get(pair)) is not None]
-        until = min((servable_until(price, self._ttl) for price in prices), default=0.0)
+        market_of = self._store.market_of
+        until = min(
+            (servable_until(price, self._ttl, market_of(price.tick.pair)) for price in prices), default=0.0
+        )
         if len(prices) < len(question.supported) or self._monotonic() > until:
             return None
         return self._render(question, prices, view, until)

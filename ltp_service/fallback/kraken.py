@@ -44,6 +44,8 @@ ANSWER_CAP = 1024 * 1024
 CACHE = 2.0
 """Seconds for which an answer may have lain in Kraken's cache when its headers do not tell (measured by others)."""
 
+NO_LISTINGS: Mapping[Pair, MarketStatus] = {}
+
 LISTINGS_AGAIN = 60.0
 """Seconds until AssetPairs, which has 1 MB, is asked for again when a pair is refused."""
 
@@ -170,7 +172,8 @@ class KrakenRest:
         deadline = self._deadline()
 
         def read(result: msgspec.Raw, evidence: Evidence) -> Trades | None:
-            return read_trades(result, pair, self._listings, evidence.at)
+            trades = read_trades(result, pair, self._listings, evidence.at)
+            return trades and trades._replace(dated=evidence.dated)
 
         symbol = self._symbol(pair)
         try:
@@ -179,6 +182,17 @@ class KrakenRest:
             if refusal.reason == UNKNOWN_PAIR:
                 self._look_up([pair], deadline)
             raise
+
+    def listed(self) -> Mapping[Pair, MarketStatus]:
+        """Every pair of the last list that REST gave, with its status; another object after another list."""
+        return self._listings.statuses if self._listings else NO_LISTINGS
+
+    def ask_listings(self) -> None:
+        """Asks for the list of pairs, once. Raises ExchangeError."""
+        self._listed_at = self._clock.monotonic()
+        until = self._pace.free_at() + self._patience.request_timeout
+        request = _Request("AssetPairs", {}, until, BODY_CAP)
+        self._listings = self._try(request, lambda result, _: read_listings(result))
 
     def system_status(self) -> MarketStatus:
         """Whether the exchange matches orders. Raises ExchangeError."""

@@ -59,6 +59,8 @@ class Listings(NamedTuple):
     """Key of a result (`XXBTZUSD`) → pair."""
     symbols: Mapping[Pair, str]
     """Pair → the altname to ask for it (`XBTUSD`)."""
+    statuses: Mapping[Pair, MarketStatus] = {}
+    """Whether the orders of a pair are matched."""
 
 
 class Unusable(NamedTuple):
@@ -101,6 +103,7 @@ class _Ticker(msgspec.Struct):
 class _Listing(msgspec.Struct):
     altname: str
     wsname: str | None = None
+    status: str | None = None
 
 
 class _SystemStatus(msgspec.Struct):
@@ -274,13 +277,15 @@ def read_listings(result: msgspec.Raw) -> Listings:
     """The pairs of AssetPairs; dark pools (without wsname) are left out. Raises BadFrame when there are none."""
     by_key: dict[str, Pair] = {}
     symbols: dict[Pair, str] = {}
+    statuses: dict[Pair, MarketStatus] = {}
     for key, listing in _decoded(_LISTINGS, result).items():
         if pair := _read_pair(listing.wsname or ""):
             by_key[key] = pair
             symbols[pair] = listing.altname
+            statuses[pair] = market_status(listing.status)
     if not symbols:
         raise BadFrame("AssetPairs names no pair", reason="no_result")
-    return Listings(by_key, symbols)
+    return Listings(by_key, symbols, statuses)
 
 
 def read_system_status(result: msgspec.Raw) -> MarketStatus:

@@ -12,7 +12,7 @@ from ltp_service.clock import Clock
 from ltp_service.errors import ExchangeError
 from ltp_service.fallback.probe import Probe
 from ltp_service.fallback.source import RestSource
-from ltp_service.market import HALTED
+from ltp_service.market import DELISTED, HALTED
 from ltp_service.observer import Observer
 from ltp_service.pairs import Pair
 from ltp_service.stores.base import Store
@@ -38,6 +38,12 @@ LINK_DOWN = 0.5
 
 UNSETTLED = 2.0
 """Seconds after which a question about a doubt that failed is asked again: other pairs' turns come between."""
+
+LISTINGS_AGAIN, LISTINGS_IN_DOUBT = 600.0, 60.0
+"""Seconds between two questions which pairs are listed, and where a doubt came up since the last."""
+
+LISTINGS_FIRST = 5.0
+"""Seconds after the start until the first: prices come first."""
 
 HALTED_AGAIN, STATUS_AGAIN = 3.0, 30.0
 """Seconds between two questions whether the exchange is matching: while it was not, and without a feed to tell."""
@@ -69,6 +75,9 @@ class Feed(Protocol):
 
     def market_told_at(self) -> float:
         """Monotonic seconds at which the feed last told whether the exchange is matching."""
+
+    def tells_market_of(self, pair: Pair) -> bool:
+        """Whether the feed itself tells if the orders of `pair` are matched."""
 
     def leave(self) -> None:
         """Drop the connection, which cannot be trusted, and make another."""
@@ -124,6 +133,8 @@ class Poll:
         self._active_since: float | None = None
         self._next_poll = 0.0
         self._next_call = self._next_settlement = 0.0
+        self._listings_due_at = clock.monotonic() + LISTINGS_FIRST
+        self._listings_asked_at = 0.0
         self._status_asked_at: float | None = None
         """Of this fallback, or of this halt; None when it is to be asked at once."""
         self.last_error: str | None = None
@@ -135,6 +146,7 @@ class Poll:
     def run(self, stop: Event) -> None:
         """Looks every quarter of a second at what is to be asked."""
         self._expected_at = self._clock.monotonic() + START
+        self._listings_due_at = self._clock.monotonic() + LISTINGS_FIRST
         while not stop.wait(LOOK):
             try:
                 self.look()
@@ -144,6 +156,9 @@ class Poll:
     def look(self) -> None:
         """One look. Raises ExchangeError when the call that it made failed."""
         now = self._clock.monotonic()
+        self._take_listings()
+        if self._doubts.newest_since > self._listings_asked_at:
+            self._listings_due_at = min(self._listings_due_at, self._listings_asked_at + LISTINGS_IN_DOUBT)
         late = self._late(now)
         self._turn(late, now)
         self._listen()
@@ -151,7 +166,7 @@ class Poll:
             self._doubts.excuse()
         if now < self._next_call:
             return
-        doubtful = self._doubts.unsettled(self._store.all(), now) if now >= self._next_settlement else []
+        doubtful = self._unsettled(now) if now >= self._next_settlement else []
         followed = self._followed(late, doubtful)
         # A doubt is asked about first, and no poll waits for longer than for another one.
         if followed and now >= self._next_poll + (INTERVAL if doubtful else 0.0):
@@ -159,6 +174,8 @@ class Poll:
             self._poll(followed, now, in_step=self._silent(followed, now))
         elif now >= self._status_due_at():
             self._ask_status(now)
+        elif now >= self._listings_due_at and not self._doubts.has_unasked():
+            self._ask_listings(now)
         elif doubtful:
             self._settle(doubtful[0], late, now)
         elif silent := self._silent(late, now):
@@ -180,6 +197,10 @@ class Poll:
         grace = self._promise.grace(connected=feed.is_connected())
         newest = {pair: feed.delivered_at(pair) or self._expected_at for pair in self._pairs}
         return [pair for pair, at in newest.items() if at < begun or now - at > grace]
+
+    def _unsettled(self, now: float) -> list[Pair]:
+        pairs = self._doubts.unsettled(self._store.all(), now)
+        return [pair for pair in pairs if self._store.market_of(pair) != DELISTED]
 
     def _silent(self, others: Sequence[Pair], now: float) -> list[Pair]:
         """Beside `others`, the pairs about which the feed has been silent for longer than is their habit."""
@@ -297,8 +318,26 @@ class Poll:
         self._status_asked_at = now
         self._next_call = now + DISTANCE
         status = self._source.market_status()
-        if self._feed is None or self._feed.market_told_at() <= now:
+        if status != "unknown" and (self._feed is None or self._feed.market_told_at() <= now):
             self._store.set_market(status)
+
+    def _ask_listings(self, now: float) -> None:
+        self._listings_asked_at = now
+        self._listings_due_at = now + LISTINGS_IN_DOUBT
+        if not self._is_watched():
+            return  # the one that feeds this process tells
+        self._next_call = now + DISTANCE
+        self._source.ask_listings()
+        self._listings_due_at = now + LISTINGS_AGAIN
+        self._take_listings()
+
+    def _take_listings(self) -> None:
+        """What REST's list says of the pairs of which the feed says nothing."""
+        listed = self._source.new_listings()
+        if any(pair in listed for pair in self._pairs):  # else it is no list of this exchange
+            feed = self._feed
+            pairs = [pair for pair in self._pairs if feed is None or not feed.tells_market_of(pair)]
+            self._store.set_pair_markets({pair: listed.get(pair, DELISTED) for pair in pairs})
 
     def _status_due_at(self) -> float:
         """When to ask whether the exchange is matching: while that is REST's to find out, or it was not."""

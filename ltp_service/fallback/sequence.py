@@ -53,6 +53,8 @@ class Trades(NamedTuple):
     """With exchange time and id."""
     rows: Rows[Row]
     """Oldest first; the last one is `newest`."""
+    dated: bool = False
+    """The answer's headers tell how old it is at most."""
 
 
 NOTHING = Detail(None, None)

@@ -10,7 +10,7 @@ import msgspec
 from ltp_service.clock import Clock
 from ltp_service.errors import ExchangeError
 from ltp_service.exchange_clock import ExchangeClock
-from ltp_service.fallback.sequence import NOTHING, Detail, Sequence, Trades
+from ltp_service.fallback.sequence import LONGEST_CACHE, NOTHING, Detail, Sequence, Trades
 from ltp_service.fallback.single_flight import SingleFlight
 from ltp_service.market import MarketStatus
 from ltp_service.observer import Observer
@@ -58,6 +58,12 @@ class Rest(Protocol):
 
     def system_status(self) -> MarketStatus:
         """Whether the exchange matches orders."""
+
+    def ask_listings(self) -> None:
+        """Which pairs the exchange lists, to be had from `listed`."""
+
+    def listed(self) -> Mapping[Pair, MarketStatus]:
+        """The pairs of the last list, with their statuses; the same object until there is another list."""
 
 
 class Polled(NamedTuple):
@@ -112,6 +118,7 @@ class RestSource:
         )
         self._doubts = doubts
         self._sequence = Sequence()
+        self._listed: Mapping[Pair, MarketStatus] | None = None
         self._asked_at: dict[Pair, float] = {}
         self._exchange_clock = exchange_clock
         self.divergences: dict[Pair, Divergence] = {}
@@ -156,12 +163,22 @@ class RestSource:
         if outcome == "newer":
             self._sequence.apply_trades(trades, self._clock.monotonic())
         if not overtaken:
-            self._doubts.answered(tick, outcome)
+            surely_at = tick.evidence_at - (0.0 if trades.dated else LONGEST_CACHE)
+            self._doubts.answered(tick, outcome, surely_at)
         return outcome
 
     def market_status(self) -> MarketStatus:
         """Asks whether the exchange is matching. Raises ExchangeError."""
         return self._rest.system_status()
+
+    def ask_listings(self) -> None:
+        """Asks which pairs the exchange lists, and whether it matches their orders. Raises ExchangeError."""
+        self._rest.ask_listings()
+
+    def new_listings(self) -> Mapping[Pair, MarketStatus]:
+        """The list of pairs, where there is another one than when this was last asked; else nothing."""
+        before, self._listed = self._listed, self._rest.listed()
+        return {} if self._listed is before else self._listed
 
     def _is_believable(self, tick: Tick) -> bool:
         """Whether the exchange can have made that trade by now, as its own clock shows."""

@@ -36,6 +36,9 @@ class NoFeed:
     def market_told_at(self) -> float:
         return 0.0
 
+    def tells_market_of(self, pair: Pair) -> bool:
+        return False
+
     def leave(self) -> None:
         return None
 
@@ -74,6 +77,9 @@ class FleetFeed:
 
     def market_told_at(self) -> float:
         return self._own.market_told_at()
+
+    def tells_market_of(self, pair: Pair) -> bool:
+        return self._own.tells_market_of(pair)
 
     def leave(self) -> None:
         self._own.leave()

@@ -5,7 +5,7 @@ from typing import Literal
 
 import msgspec
 
-from ltp_service.market import HALTED, MarketStatus
+from ltp_service.market import DELISTED, HALTED, MarketStatus
 from ltp_service.tick import REST, Price
 
 State = Literal["live", "quiet", "fallback", "halted", "stale", "unknown"]
@@ -37,9 +37,14 @@ class Verdict(msgspec.Struct, frozen=True, gc=False):
 UNKNOWN = Verdict("unknown", None, servable=False)
 
 
-def servable_until(price: Price, ttl: float, bound: Bound = ANY) -> float:
+def servable_until(price: Price, ttl: float, market: MarketStatus, bound: Bound = ANY) -> float:
     """The monotonic moment until which `price` may be served, when no new evidence comes."""
-    longest = inf if bound.allow_stale else ttl
+    if bound.allow_stale:
+        longest = inf
+    elif market == DELISTED:
+        return -inf
+    else:
+        longest = ttl
     return price.confirmed_at + (longest if bound.max_age is None else min(longest, bound.max_age))
 
 
@@ -48,8 +53,10 @@ def judge(price: Price | None, now: float, ttl: float, market: MarketStatus, bou
     if price is None:
         return UNKNOWN
     age = max(0.0, now - price.confirmed_at)
-    state = "stale" if now > price.confirmed_at + ttl else _state(price, market)
-    return Verdict(state, age, now <= servable_until(price, ttl, bound))
+    stale = now > price.confirmed_at + ttl or market == DELISTED
+    return Verdict(
+        "stale" if stale else _state(price, market), age, now <= servable_until(price, ttl, market, bound)
+    )
 
 
 def _state(price: Price, market: MarketStatus) -> State:

@@ -1,13 +1,13 @@
 """Answers a question about prices from what the store holds; asks a source only when there is nothing to serve."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import Protocol
 
 import msgspec
 
 from ltp_service.clock import Clock
 from ltp_service.errors import ExchangeError
-from ltp_service.market import MarketStatus
+from ltp_service.market import DELISTED, MarketStatus
 from ltp_service.pairs import Pair
 from ltp_service.quotes.freshness import ANY, Bound, Verdict, judge
 from ltp_service.stores.base import Store
@@ -24,6 +24,8 @@ class Quote(msgspec.Struct, frozen=True, gc=False):
     pair: Pair
     price: Price | None
     verdict: Verdict
+    market: MarketStatus = "unknown"
+    """What the exchange says about matching this pair's orders."""
 
 
 class Fallback(Protocol):
@@ -68,14 +70,13 @@ class Quotes:
     def look(self, pairs: Sequence[Pair], bound: Bound = ANY) -> list[Quote]:
         """One quote per pair from what is held now."""
         now = self._clock.monotonic()
-        held, market = self._store.all(), self._store.market()
-        return [self._quote(pair, held, now, market, bound) for pair in pairs]
+        held, market_of = self._store.all(), self._store.market_of
+        return [self._quote(pair, held.get(pair), now, market_of(pair), bound) for pair in pairs]
 
     def _quote(
-        self, pair: Pair, held: Mapping[Pair, Price], now: float, market: MarketStatus, bound: Bound
+        self, pair: Pair, price: Price | None, now: float, market: MarketStatus, bound: Bound
     ) -> Quote:
-        price = held.get(pair)
-        return Quote(pair, price, judge(price, now, self._ttl, market, bound))
+        return Quote(pair, price, judge(price, now, self._ttl, market, bound), market)
 
     def _await_feed(self, pairs: Sequence[Pair]) -> None:
         with self._changes.watch(pairs) as watch:
@@ -94,9 +95,11 @@ class Quotes:
 
 
 def _missing(quotes: Sequence[Quote]) -> list[Pair]:
-    """Pairs without a price that could be served to anybody."""
+    """Pairs without a price that could be served to anybody, and that some source may tell."""
     return [
         quote.pair
         for quote in quotes
-        if quote.verdict.state in ("unknown", "stale") and not quote.verdict.servable
+        if quote.verdict.state in ("unknown", "stale")
+        and not quote.verdict.servable
+        and quote.market != DELISTED
     ]

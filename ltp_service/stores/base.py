@@ -27,6 +27,12 @@ class Store(Protocol):
     def market(self) -> MarketStatus:
         """The exchange's last word about itself; `unknown` before the first."""
 
+    def set_pair_markets(self, statuses: Mapping[Pair, MarketStatus]) -> None:
+        """What the exchange says about some pairs; an `unknown` word changes nothing but that a pair is listed."""
+
+    def market_of(self, pair: Pair) -> MarketStatus:
+        """What counts for `pair`: its own status, or the exchange's."""
+
     def all(self) -> Mapping[Pair, Price]:
         """Everything held, as one unchanging view: a later call returns another object iff something changed."""
 

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from decimal import Decimal
+from math import inf
 from typing import Literal
 
 import msgspec
@@ -49,6 +50,8 @@ class Doubts:
         self._open: dict[Pair, Doubt] = {}
         """The one that was asked about least recently comes first."""
         self._deaf_at: dict[Pair, float] = {}
+        self.newest_since = -inf
+        """When the newest doubt of all began, settled or not."""
 
     def __contains__(self, pair: object) -> bool:
         return pair in self._open
@@ -76,6 +79,7 @@ class Doubts:
         spoken_at = now if evidence_at is None else evidence_at
         if doubt is None:
             doubt = self._open[pair] = Doubt(reason, now, spoken_at, held.tick if held else None)
+            self.newest_since = now
         doubt.newest_at = max(doubt.newest_at, spoken_at)
         if reason in ("deaf", "unusable") and doubt.reason != "deaf":
             doubt.reason = reason
@@ -88,14 +92,21 @@ class Doubts:
         """It is known what the last trade is."""
         self._open.pop(pair, None)
 
-    def answered(self, tick: Tick, outcome: Outcome) -> None:
-        """REST told its newest trade, and `outcome` is how that stands to the price held."""
+    def answered(self, tick: Tick, outcome: Outcome, surely_at: float) -> None:
+        """REST told its newest trade, and `outcome` is how it stands to the price held.
+
+        `surely_at`: the answer is no older than that, whatever cache it comes from.
+        """
         doubt = self._open.get(tick.pair)
-        if doubt is None or doubt.reason == "deaf":
-            return
-        # The other price that REST told was that of this trade, old or new.
-        explained = doubt.reason in ("disputed", "unordered") and doubt.claim == tick.amount
-        if explained or (outcome != "older" and tick.evidence_at >= doubt.newest_at):
+        match doubt:
+            case None | Doubt(reason="deaf"):
+                return
+            case Doubt(reason="unusable"):  # nothing else tells of the trade that may have been in that frame
+                settled = outcome != "older" and surely_at >= doubt.newest_at
+            case _:
+                explained = doubt.claim == tick.amount  # the other price was that of this trade, old or new
+                settled = explained or (outcome != "older" and tick.evidence_at >= doubt.newest_at)
+        if settled:
             self.settle(tick.pair)
 
     def asked(self, pair: Pair, now: float) -> None:
@@ -114,6 +125,10 @@ class Doubts:
             for pair, doubt in self._open.items()
             if doubt.reason != "deaf" and (doubt.asked_at is None or now - doubt.asked_at >= ASK_AGAIN)
         ]
+
+    def has_unasked(self) -> bool:
+        """Whether there is a doubt about which REST was never asked."""
+        return any(doubt.asked_at is None and doubt.reason != "deaf" for doubt in self._open.values())
 
     def without_answer(self) -> list[Pair]:
         """The pairs about which REST was asked and that are in doubt all the same."""

@@ -7,7 +7,7 @@ from threading import Lock
 from cachetools import TTLCache
 
 from ltp_service.clock import Clock
-from ltp_service.market import MarketStatus
+from ltp_service.market import DELISTED, MarketStatus, prevailing
 from ltp_service.pairs import Pair
 from ltp_service.stores.accept import adopted, compare, confirmed, merge
 from ltp_service.stores.base import Outcome
@@ -33,6 +33,7 @@ class MemoryStore:
         self._lock = Lock()
         self._view: Mapping[Pair, Price] = {}
         self._market: MarketStatus = "unknown"
+        self._pair_markets: dict[Pair, MarketStatus] = {}
 
     def put(self, tick: Tick) -> Outcome:
         with self._lock:
@@ -68,6 +69,25 @@ class MemoryStore:
 
     def market(self) -> MarketStatus:
         return self._market
+
+    def set_pair_markets(self, statuses: Mapping[Pair, MarketStatus]) -> None:
+        with self._lock:
+            before = self._pair_markets
+            news = {
+                pair: status
+                for pair, status in statuses.items()
+                if status != before.get(pair, "unknown") and (status != "unknown" or before[pair] == DELISTED)
+            }
+            if news:
+                self._pair_markets = before | news
+                self._view = dict(self._view)
+
+    def market_of(self, pair: Pair) -> MarketStatus:
+        return prevailing(self._market, self._pair_markets.get(pair, "unknown"))
+
+    def pair_markets(self) -> Mapping[Pair, MarketStatus]:
+        """What the exchange last said about each pair."""
+        return self._pair_markets
 
     def all(self) -> Mapping[Pair, Price]:
         return self._view

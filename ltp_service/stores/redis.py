@@ -1,7 +1,7 @@
 """Prices that a fleet of processes shares: each one reads its own copy, one of them tells the others what is new."""
 
 import logging
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from threading import Lock
 
 import msgspec
@@ -20,6 +20,9 @@ log = logging.getLogger(__name__)
 
 MARKET = "market"
 """The field that tells whether the exchange is matching; the others are pairs."""
+
+PAIR_MARKETS = "pair_markets"
+"""The field that tells the same of pairs."""
 
 
 class _Shared(msgspec.Struct, array_like=True, frozen=True):
@@ -42,6 +45,7 @@ class _Shared(msgspec.Struct, array_like=True, frozen=True):
 _encode = msgspec.json.Encoder().encode
 _decode = msgspec.json.Decoder(_Shared).decode
 _decode_market = msgspec.json.Decoder(str).decode
+_decode_pair_markets = msgspec.json.Decoder(dict[str, str]).decode
 
 
 class RedisStore(Topic):
@@ -55,6 +59,7 @@ class RedisStore(Topic):
         self._told_at: dict[Pair, float] = {}
         self.all = local.all
         self.market = local.market
+        self.market_of = local.market_of
 
     # What every store does.
 
@@ -75,6 +80,13 @@ class RedisStore(Topic):
         self._local.set_market(status)
         self._note(self.all())
         self._news.set()
+
+    def set_pair_markets(self, statuses: Mapping[Pair, MarketStatus]) -> None:
+        before = self._local.pair_markets()
+        self._local.set_pair_markets(statuses)
+        if self._local.pair_markets() is not before:
+            self._note(self.all())
+            self._news.set()
 
     def ping(self) -> None:
         # The copy at hand answers, whatever becomes of Redis; a probe that failed with it would end the whole fleet.
@@ -98,18 +110,23 @@ class RedisStore(Topic):
             return {}
         held = self.all()
         prices = {str(pair): _encode(self._shared(held[pair])) for pair in changed if pair in held}
-        return prices | {MARKET: _encode(self.market())}
+        own = {str(pair): status for pair, status in self._local.pair_markets().items()}
+        return prices | {MARKET: _encode(self.market())} | ({PAIR_MARKETS: _encode(own)} if own else {})
 
     def give_back(self, fields: Fields) -> None:
         # Not these alone: where a clock was set, the moments of all others that Redis holds are wrong too.
         self._note(self.all())
 
     def learn(self, fields: Fields) -> None:
-        told = [price for field in fields if field != MARKET and (price := self._readable(fields[field]))]
+        pairs = fields.keys() - {MARKET, PAIR_MARKETS}
+        told = [price for field in pairs if (price := self._readable(fields[field]))]
         self._told_at.update((price.tick.pair, price.confirmed_at) for price in told)
         self._local.adopt(told)
         if MARKET in fields:
             self._take_market(_decode_market(fields[MARKET]))
+        if PAIR_MARKETS in fields:
+            own = _decode_pair_markets(fields[PAIR_MARKETS])
+            self._local.set_pair_markets({read_pair(pair): market_status(own[pair]) for pair in own})
 
     def _note(self, pairs: Iterable[Pair]) -> None:
         with self._lock:

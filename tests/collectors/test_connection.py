@@ -133,7 +133,7 @@ def test_a_ping_between_fragments_is_answered_and_disturbs_nothing() -> None:
 @pytest.mark.parametrize(
     "pieces",
     [
-        [frame(b"x" * 600_000, final=False), frame(b"x" * 600_000, CONTINUATION)],
+        [frame(b"x" * (MAX_MESSAGE // 2 + 1), final=False), frame(b"x" * (MAX_MESSAGE // 2), CONTINUATION)],
         [frame(b"x", final=False), *[frame(b"x", CONTINUATION, final=False)] * MAX_FRAGMENTS],
     ],
     ids=["too large together", "too many"],

@@ -135,3 +135,26 @@ def test_whoever_waits_for_a_pair_is_woken_by_a_newer_tick_of_it_alone(
         assert not watch.wait(0)
         store.put(tick("2", traded_at=21.0, received_at=1002.0))
         assert watch.wait(DEADLINE)
+
+
+def test_a_pair_may_stand_still_while_the_exchange_does_not(store: Store) -> None:
+    store.put(tick("1"))
+    store.set_market("online")
+    before = store.all()
+    store.set_pair_markets({BTC: "cancel_only", ETH: "online"})
+
+    assert (store.market_of(BTC), store.market_of(ETH), store.market_of(XRP)) == (
+        "cancel_only",
+        "online",
+        "online",
+    )
+    assert store.all() is not before  # so that whoever has rendered an answer renders another
+    store.set_pair_markets({BTC: "online"})
+    assert store.market_of(BTC) == "online"
+
+
+def test_a_word_about_a_pair_that_is_not_known_says_only_that_the_pair_is_listed(store: Store) -> None:
+    store.set_pair_markets({BTC: "cancel_only", ETH: "delisted"})
+    store.set_pair_markets(dict.fromkeys((BTC, ETH, XRP), "unknown"))
+
+    assert (store.market_of(BTC), store.market_of(ETH)) == ("cancel_only", "unknown")

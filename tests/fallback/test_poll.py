@@ -36,6 +36,7 @@ class FakeFeed:
         self.left = 0
         self.held_back: dict[Pair, Tick] = {}
         self.market_told = 0.0
+        self.tells: set[Pair] = set()
         self.here = True
 
     def is_here(self) -> bool:
@@ -56,6 +57,9 @@ class FakeFeed:
     def market_told_at(self) -> float:
         return self.market_told
 
+    def tells_market_of(self, pair: Pair) -> bool:
+        return pair in self.tells
+
     def leave(self) -> None:
         self.left += 1
 
@@ -70,10 +74,15 @@ class FakeRest:
         self.details: dict[Pair, Detail] = {}
         self.rows: dict[Pair, list[Row]] = {}
         self.cached_for = 0.0
+        self.dated = True
         self.status: MarketStatus = "online"
         self.broken = False
         self.trades_broken = False
         self.asked: list[tuple[str, float]] = []
+        """But for the list of pairs."""
+        self.lists: dict[Pair, MarketStatus] = {BTC: "online", ETH: "online"}
+        self.listed_at: list[float] = []
+        self._listed: dict[Pair, MarketStatus] = {}
 
     def last_trades(self, pairs: Iterable[Pair], budget: float) -> RestAnswer:
         self._ask("Ticker")
@@ -83,9 +92,22 @@ class FakeRest:
 
     def trades(self, pair: Pair) -> Trades | None:
         self._ask("Trades")
+        if pair not in self.prices:
+            return None
         return Trades(
-            self._tick(pair, self.trade_times.get(pair, self.clock.monotonic())), self.rows.get(pair, ())
+            self._tick(pair, self.trade_times.get(pair, self.clock.monotonic())),
+            self.rows.get(pair, ()),
+            dated=self.dated,
         )
+
+    def ask_listings(self) -> None:
+        self.listed_at.append(self.clock.monotonic())
+        if self.broken:
+            raise Unreachable("REST is down", reason="refused")
+        self._listed = dict(self.lists)
+
+    def listed(self) -> dict[Pair, MarketStatus]:
+        return self._listed
 
     def system_status(self) -> MarketStatus:
         self._ask("SystemStatus")
@@ -186,7 +208,7 @@ class Scene:
 
     def state(self, pair: Pair = BTC) -> str:
         price = self.store.all().get(pair)
-        return judge(price, self.clock.monotonic(), 30.0, self.store.market()).state
+        return judge(price, self.clock.monotonic(), 30.0, self.store.market_of(pair)).state
 
     def amount(self, pair: Pair = BTC) -> str:
         return self.store.all()[pair].tick.price
@@ -724,6 +746,157 @@ def test_what_operators_watch_is_reported(scene: Scene) -> None:
     assert "started: disconnected" in scene.listener.heard
     assert "diverged: ETH/USD" in scene.listener.heard
     assert scene.listener.heard[-1] == "ended"
+
+
+# A frame that could not be used, and the market of one pair.
+
+
+def contradict(scene: Scene, pair: Pair = BTC) -> None:
+    """The feed sent something about `pair` that cannot be used."""
+    now = scene.clock.monotonic()
+    scene.doubts.open(pair, "unusable", now, scene.store.all().get(pair))
+
+
+def test_a_frame_that_cannot_be_used_makes_rest_tell_the_price_within_two_seconds(scene: Scene) -> None:
+    contradict(scene)
+    scene.rest.prices[BTC] = "118000.0"
+    scene.rest.trade_times[BTC] = scene.clock.monotonic() + 1
+    scene.pass_time(2, alive=(BTC, ETH))
+
+    assert (scene.amount(), scene.state()) == ("118000.0", "live")
+    assert (scene.amount(ETH), scene.state(ETH)) == ("10.0", "live")
+    assert BTC not in scene.doubts
+    assert scene.feed
+    assert (scene.feed.renewed, scene.feed.left) == ([], 0)
+
+
+def test_several_of_them_are_asked_about_in_one_call(scene: Scene) -> None:
+    scene.clock.advance(1)
+    for pair in (BTC, ETH):
+        contradict(scene, pair)
+        scene.rest.trade_times[pair] = scene.clock.monotonic()
+    scene.pass_time(1.5, alive=())
+
+    assert scene.rest.calls("Ticker") == 1
+
+
+def test_a_running_fallback_asks_about_it_within_two_seconds_too(scene: Scene) -> None:
+    assert scene.feed
+    scene.feed.up = False
+    scene.pass_time(9)
+    contradict(scene)
+    scene.rest.trade_times[BTC] = scene.clock.monotonic()
+    scene.pass_time(2)
+
+    assert scene.rest.calls("Trades") == 1
+
+
+def test_nothing_makes_a_doubt_trust_while_rest_cannot_settle_it(scene: Scene) -> None:
+    contradict(scene)
+    begun = scene.clock.monotonic()
+    scene.rest.broken = True
+    scene.pass_time(29, alive=(BTC, ETH))
+
+    assert scene.store.all()[BTC].confirmed_at == begun
+    assert scene.state(ETH) == "live"
+    scene.pass_time(2, alive=(BTC, ETH))
+    assert scene.state() == "stale"
+    scene.rest.broken = False
+    scene.rest.trade_times[BTC] = scene.clock.monotonic()
+    scene.pass_time(4, alive=(BTC, ETH))
+    assert scene.state() == "live"
+
+
+@pytest.mark.parametrize("told", ["none", "future", "older"])
+def test_an_answer_that_tells_nothing_of_now_settles_nothing(scene: Scene, told: str) -> None:
+    contradict(scene)
+    begun = scene.clock.monotonic()
+    scene.rest.trade_times[BTC] = begun + {"none": 0, "future": 3600, "older": -5}[told]
+    scene.rest.prices[BTC] = "99.0"
+    if told == "none":
+        del scene.rest.prices[BTC]
+    scene.pass_time(20, alive=(BTC, ETH))
+
+    assert BTC in scene.doubts
+    assert scene.rest.calls("Trades") > 2
+
+
+def test_an_answer_as_old_as_the_frame_settles_nothing_and_the_next_one_does(scene: Scene) -> None:
+    scene.rest.cached_for = 2.0
+    scene.pass_time(5, alive=(BTC, ETH))
+    contradict(scene)
+    scene.rest.trade_times[BTC] = 1000.0
+    scene.pass_time(1, alive=(BTC, ETH))
+    assert (scene.rest.calls("Trades"), BTC in scene.doubts) == (1, True)
+
+    scene.pass_time(3, alive=(BTC, ETH))
+    assert (scene.rest.calls("Trades"), BTC in scene.doubts) == (2, False)
+
+
+def test_an_answer_of_unknown_age_is_believed_and_settles_nothing_for_as_long_as_a_cache_may_keep_it(
+    scene: Scene,
+) -> None:
+    scene.rest.dated = False
+    contradict(scene)
+    scene.rest.trade_times[BTC] = 1000.0
+    scene.pass_time(19, alive=(BTC, ETH))
+    assert (scene.state(), BTC in scene.doubts) == ("fallback", True)
+
+    scene.pass_time(3, alive=(BTC, ETH))
+    assert (scene.state(), BTC in scene.doubts) == ("live", False)
+
+
+def test_a_pair_that_only_rest_knows_to_stand_still_is_halted(scene: Scene) -> None:
+    scene.rest.lists[BTC] = "cancel_only"
+    scene.pass_time(6, alive=(BTC, ETH))
+
+    assert (scene.state(), scene.state(ETH)) == ("halted", "live")
+    scene.rest.lists[BTC] = "online"
+    scene.pass_time(590, alive=(BTC, ETH))
+    assert scene.state() == "halted"
+    scene.pass_time(15, alive=(BTC, ETH))
+    assert scene.state() == "quiet"
+    assert len(scene.rest.listed_at) == 2
+
+
+def test_a_pair_that_is_not_listed_any_more_is_stale_at_once(scene: Scene) -> None:
+    del scene.rest.lists[BTC]
+    scene.pass_time(6, alive=(BTC, ETH))
+
+    assert (scene.state(), scene.state(ETH)) == ("stale", "live")
+
+
+def test_a_list_without_any_pair_that_is_served_is_no_list(scene: Scene) -> None:
+    scene.rest.lists = {Pair("XMR", "EUR"): "online"}
+    scene.pass_time(6, alive=(BTC, ETH))
+
+    assert scene.state() == "live"
+
+
+def test_what_the_feed_tells_of_a_pair_counts_before_rests_list(scene: Scene) -> None:
+    assert scene.feed
+    scene.feed.tells = {BTC}
+    scene.rest.lists = {ETH: "post_only"}
+    scene.pass_time(6, alive=(BTC, ETH))
+
+    assert (scene.state(), scene.state(ETH)) == ("live", "halted")
+
+
+def test_a_doubt_makes_rest_list_the_pairs_again_and_prices_come_first(scene: Scene) -> None:
+    scene.pass_time(100, alive=(BTC, ETH))
+    contradict(scene)
+    scene.rest.trade_times[BTC] = scene.clock.monotonic()
+    scene.pass_time(1, alive=(BTC, ETH))
+    assert (scene.rest.calls("Trades"), len(scene.rest.listed_at)) == (1, 1)
+    scene.pass_time(2, alive=(BTC, ETH))
+    assert len(scene.rest.listed_at) == 2
+
+
+def test_a_list_that_cannot_be_had_is_asked_for_after_a_minute(scene: Scene) -> None:
+    scene.rest.broken = True
+    scene.pass_time(70, alive=(BTC, ETH))
+
+    assert len(scene.rest.listed_at) == 2
 
 
 # One of several processes that share a feed.

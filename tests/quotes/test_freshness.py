@@ -40,7 +40,12 @@ def price(confirmed: float = 0.0, happened: float | None = 0.0, by: Source = WEB
         (price(), "cancel_only", "halted"),
         (price(), "post_only", "halted"),
         (price(by=REST), "maintenance", "halted"),
+        (price(), "work_in_progress", "halted"),
+        (price(), "reduce_only", "live"),
+        (price(), "delisted", "stale"),
+        (price(by=REST), "delisted", "stale"),
         (price(confirmed=TTL + 1), "maintenance", "stale"),
+        (None, "delisted", "unknown"),
         (None, "online", "unknown"),
         (None, "maintenance", "unknown"),
     ],
@@ -97,7 +102,7 @@ def test_no_price_is_served_beyond_its_evidence(
         assert not verdict.servable
     if bound.max_age is not None and verdict.age > bound.max_age:
         assert not verdict.servable
-    assert verdict.servable == (now <= servable_until(held, ttl, bound))
+    assert verdict.servable == (now <= servable_until(held, ttl, market, bound))
 
 
 @given(prices, seconds, lives, markets)

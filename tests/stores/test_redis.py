@@ -141,10 +141,12 @@ def test_what_one_holds_the_other_holds_digit_for_digit(owner: Process, other: P
     owner.store.put(msgspec.structs.replace(tick("0.5", XRP, received_at=now), told_at=1790000000.5))
     owner.store.confirm([ETH], now - 2, REST)
     owner.store.set_market("maintenance")
+    owner.store.set_pair_markets({ETH: "delisted", XRP: "online"})
     assert owner.store.tell(FIRST)
     other.hear()
 
     assert other.store.market() == "maintenance"
+    assert (other.store.market_of(BTC), other.store.market_of(ETH)) == ("maintenance", "delisted")
     assert set(other.store.all()) == {BTC, ETH, XRP}
     for pair, held in owner.store.all().items():
         assert_same(other.store.all()[pair], in_own_time(held, 3 * 3600.0))

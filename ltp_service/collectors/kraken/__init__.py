@@ -4,15 +4,16 @@ import logging
 import re
 from collections.abc import Sequence
 from decimal import Decimal
+from math import inf
 from urllib.parse import urlsplit
 
 from ltp_service.collectors.base import Collector
 from ltp_service.collectors.contract import Equipment
-from ltp_service.collectors.events import Acknowledged, LastTrade, MarketChanged
+from ltp_service.collectors.events import Acknowledged, LastTrade, MarketChanged, PairsListed
 from ltp_service.collectors.kraken import v1, v2
 from ltp_service.collectors.kraken.tickers import Tickers, servable
 from ltp_service.collectors.quarantine import Quarantine
-from ltp_service.collectors.subscriptions import Subscription, Subscriptions
+from ltp_service.collectors.subscriptions import DEADLINE, Subscription, Subscriptions
 from ltp_service.errors import BadFrame, InvalidParameter
 from ltp_service.exchange_clock import EXACT, ExchangeClock
 from ltp_service.pairs import Pair, read_pair
@@ -59,7 +60,10 @@ class KrakenCollector(Collector):
         self._connected_at = 0.0
         self._lag = 0.0
         """Seconds by which what arrives is late: a slow reader is sent everything, and reads a picture of the past."""
-        self._marks_snapshots = dialect is v2
+        self._is_v2 = dialect is v2
+        self._listings_due_at = inf
+        self._listed: set[Pair] = set()
+        """Pairs of which this connection has told whether their orders are matched."""
         self._traded: set[Pair] = set()
         """Pairs of which the trade channel has told something on this connection."""
         super().__init__(dialect, Subscriptions(self._pairs, CHANNELS), equipment)
@@ -146,6 +150,8 @@ class KrakenCollector(Collector):
         return True
 
     def tended(self, now: float) -> None:
+        if now >= self._listings_due_at:
+            self._follow_listings(now)
         for tick, is_doubtful in self._tickers.due(now):
             if is_doubtful:
                 self._doubts.open(tick.pair, "contested", now, self._store.all().get(tick.pair))
@@ -158,8 +164,12 @@ class KrakenCollector(Collector):
         self._connected_at = now
         self._lag = 0.0
         self._traded.clear()
+        self._listed.clear()
+        self._follow_listings(now)
 
     def disconnected(self, now: float) -> None:
+        self._listed.clear()
+        self._listings_due_at = inf
         self._quarantine.forget()
         self._tickers.forget()
 
@@ -175,6 +185,23 @@ class KrakenCollector(Collector):
         """Whether another trade than the one served may be the last."""
         held_back = self._quarantine.held(pair) is not None
         return held_back or pair in self._doubts or self._tickers.is_waiting(pair)
+
+    def _follow_listings(self, now: float) -> None:
+        if self._is_v2:
+            self._listings_due_at = now + DEADLINE
+            self._asking.follow(v2.LISTINGS)
+
+    def pairs_listed(self, listed: PairsListed, now: float) -> None:
+        self._listings_due_at = inf
+        statuses = {
+            pair: listed.statuses[symbol] for symbol, pair in self._pairs.items() if symbol in listed.statuses
+        }
+        self._listed.update(statuses)
+        self._store.set_pair_markets(statuses)
+        if listed.complete and statuses:
+            held = self._store.all()
+            for pair in self._symbols.keys() - statuses.keys():
+                self._doubts.open(pair, "contested", now, held.get(pair))  # REST knows whether it is listed
 
     def market_changed(self, change: MarketChanged) -> None:
         self._market_told_at = self._clock.monotonic()
@@ -228,6 +255,10 @@ class KrakenCollector(Collector):
         """Monotonic seconds at which the feed last told whether the exchange is matching."""
         return self._market_told_at
 
+    def tells_market_of(self, pair: Pair) -> bool:
+        """Whether the present connection tells if the orders of `pair` are matched."""
+        return pair in self._listed
+
     def subscription(self, pair: Pair) -> Subscription | None:
         """How the subscription of `pair` stands; None while there is no connection."""
         return self._subscriptions.state(self._symbols[pair])
@@ -245,8 +276,8 @@ class KrakenCollector(Collector):
         """The monotonic moment of a trade; None while too little is known of the exchange's clock."""
         clock = self._exchange_clock
         # Protocol v1 may send the last fifty trades after a ticker, as if they were news.
-        live = not snapshot and (self._marks_snapshots or pair in self._traded)
-        if not self._marks_snapshots:
+        live = not snapshot and (self._is_v2 or pair in self._traded)
+        if not self._is_v2:
             self._traded.add(pair)
         if not (clock.heard if live else clock.happened)(traded_at, received_at):
             raise BadFrame(f"{pair}: a trade of the future, by the exchange's own clock", reason="future")

@@ -17,6 +17,7 @@ from ltp_service.collectors.events import (
     Invalid,
     LastTrade,
     MarketChanged,
+    PairsListed,
     Parsed,
     Refused,
     Request,
@@ -27,6 +28,9 @@ from ltp_service.market import market_status
 from ltp_service.pairs import kraken_v2_symbol
 
 symbol_of = kraken_v2_symbol
+
+LISTINGS = "instrument"
+"""The channel that tells of each pair whether its orders are matched; it takes no symbols."""
 
 _EARLIEST = 1262304000.0
 """2010: an empty market has been seen with timestamps of 1970."""
@@ -68,6 +72,15 @@ class _Named(msgspec.Struct):
     symbol: str
 
 
+class _Instruments(msgspec.Struct):
+    pairs: msgspec.Raw = msgspec.Raw(b"[]")
+
+
+class _Instrument(msgspec.Struct):
+    symbol: str
+    status: str
+
+
 class _Status(msgspec.Struct):
     system: str | None = None
 
@@ -80,6 +93,9 @@ _TICKERS = msgspec.json.Decoder(list[_Ticker])
 _TRADE = msgspec.json.Decoder(_Trade)
 _TRADES = msgspec.json.Decoder(list[_Trade])
 _ROWS = msgspec.json.Decoder(list[msgspec.Raw])
+_INSTRUMENTS = msgspec.json.Decoder(_Instruments)
+_INSTRUMENT = msgspec.json.Decoder(_Instrument)
+_LISTED = msgspec.json.Decoder(list[_Instrument])
 _NAMED = msgspec.json.Decoder(_Named)
 _STATUS = msgspec.json.Decoder(list[_Status])
 _TRADE_ID = attrgetter("trade_id")
@@ -89,7 +105,9 @@ Row = TypeVar("Row")
 
 def write(request: Request, request_id: int) -> str:
     """The text that asks for it; a new subscription is answered with each symbol's present state."""
-    params: dict[str, object] = {"channel": request.channel, "symbol": request.symbols}
+    params: dict[str, object] = {"channel": request.channel}
+    if request.symbols:
+        params["symbol"] = request.symbols
     if request.verb == "subscribe":
         params["snapshot"] = True
     return msgspec.json.encode({"method": request.verb, "params": params, "req_id": request_id}).decode()
@@ -110,12 +128,11 @@ def parse(frame: str) -> Parsed:
             return Parsed("trade", _parse_trades(message))
         case "heartbeat":
             return HEARTBEAT
-        case "status":
-            told = (market_status(status.system) for status in _STATUS.decode(message.data))
-            return Parsed("status", [MarketChanged(status) for status in told if status != "unknown"])
+        case "status" | "instrument":
+            return _parse_state(message)
         case None:
             return _parse_answer(message)
-    return Parsed(message.channel if message.channel in {"book", "ohlc", "instrument"} else "unknown", ())
+    return Parsed(message.channel if message.channel in {"book", "ohlc"} else "unknown", ())
 
 
 def ticker_of(frame: str) -> str | None:
@@ -137,6 +154,8 @@ def _parse_answer(message: _Frame) -> Parsed:
     )
     if error or message.success is False:
         return Parsed("refusal", (Refused(error or "no reason given", channel, symbol),))
+    if channel == LISTINGS:
+        return Parsed("acknowledgement", ())
     if channel is None or symbol is None:
         return Parsed("unknown", ())
     if message.method == "unsubscribe":
@@ -164,6 +183,19 @@ def _parse_trades(message: _Frame) -> list[LastTrade | Invalid]:
         else:
             unusable.append(trade)
     return [*(_newest(of_one, snapshot=snapshot) for of_one in by_symbol.values()), *unusable]
+
+
+def _parse_state(message: _Frame) -> Parsed:
+    if message.channel == LISTINGS:
+        return Parsed(LISTINGS, _parse_instruments(message))
+    told = (market_status(status.system) for status in _STATUS.decode(message.data))
+    return Parsed("status", [MarketChanged(status) for status in told if status != "unknown"])
+
+
+def _parse_instruments(message: _Frame) -> list[PairsListed | Invalid]:
+    listed, unusable = _rows(_LISTED, _INSTRUMENT, _INSTRUMENTS.decode(message.data).pairs)
+    statuses = {each.symbol: market_status(each.status) for each in listed}
+    return [PairsListed(statuses, message.type == "snapshot" and not unusable), *unusable]
 
 
 def _rows(
