@@ -15,6 +15,7 @@ import time
 from _socket import MSG_DONTWAIT, socket  # gevent's own would set O_NONBLOCK
 from collections import deque
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from functools import partial
 from select import PIPE_BUF
 from threading import Lock
@@ -176,18 +177,21 @@ def _open(descriptor: int) -> _Opened:
         return _Opened(lambda piece: reader.send(piece, MSG_DONTWAIT), LONGEST, reader.close)
     if not (stat.S_ISFIFO(mode) or stat.S_ISCHR(mode)):
         return shared
-    try:
-        own = os.open(f"/proc/self/fd/{descriptor}", os.O_WRONLY | os.O_NONBLOCK | os.O_NOCTTY | os.O_CLOEXEC)
-    except OSError:  # of another user, or there is no /proc
-        return _Opened(partial(_write_if_half_empty, descriptor), LONGEST, lambda: None)
-    return _Opened(partial(os.write, own), LONGEST, partial(os.close, own))
+    names = [f"/proc/self/fd/{descriptor}"]
+    if os.isatty(descriptor):
+        names.append(os.ttyname(descriptor))
+    for name in names:
+        with suppress(OSError):  # of another user, or there is no /proc
+            own = os.open(name, os.O_WRONLY | os.O_NONBLOCK | os.O_NOCTTY | os.O_CLOEXEC)
+            return _Opened(partial(os.write, own), LONGEST, partial(os.close, own))
+    return _Opened(partial(_write_if_half_empty, descriptor), LONGEST, lambda: None)
 
 
 def _write_if_half_empty(descriptor: int, piece: bytes) -> int:
     """For a pipe that cannot be opened again: half of it is left for those who look at the same time."""
     try:
         size = fcntl.fcntl(descriptor, fcntl.F_GETPIPE_SZ)
-    except OSError:  # a terminal that cannot be opened
+    except OSError:  # a terminal of another user
         return os.write(descriptor, piece)
     held = int.from_bytes(fcntl.ioctl(descriptor, termios.FIONREAD, bytes(4)), "little")
     if 2 * held > size:

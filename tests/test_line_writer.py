@@ -117,6 +117,25 @@ def test_two_processes_never_mix_their_lines() -> None:
         os.close(descriptor)
 
 
+def test_a_terminal_is_opened_by_its_name_where_proc_does_not_let_us(monkeypatch: pytest.MonkeyPatch) -> None:
+    opened = os.open
+
+    def refused(name: str, flags: int) -> int:
+        if name.startswith("/proc/"):
+            raise PermissionError(name)
+        return opened(name, flags)
+
+    monkeypatch.setattr("ltp_service.line_writer.os.open", refused)
+    reader, end = pty.openpty()
+    os.set_blocking(reader, False)
+    writer = to(end)
+    while not writer.dropped:
+        writer.write(line(400))
+    assert set(everything(reader, writer)) == {line(400)}
+    for descriptor in (reader, end):
+        os.close(descriptor)
+
+
 def test_a_pipe_that_cannot_be_opened_again_blocks_nobody_either(monkeypatch: pytest.MonkeyPatch) -> None:
     def refuse(*_: object) -> int:
         raise PermissionError(errno.EACCES, "of another user")
