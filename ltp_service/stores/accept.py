@@ -58,6 +58,13 @@ def confirmed(price: Price, at: float, by: Source) -> Price:
     return Price(price.tick, at, by, price.newest_traded_at, price.newest_trade_id)
 
 
+def withdrawn(price: Price, after: float) -> Price:
+    """The same price without the feed's evidence of moments after `after`."""
+    if price.confirmed_by != WEBSOCKET or price.confirmed_at <= after:
+        return price
+    return Price(price.tick, after, WEBSOCKET, price.newest_traded_at, price.newest_trade_id)
+
+
 def adopted(held: Price | None, told: Price) -> Price:
     """The price to hold when the process that owns the feed tells what it holds: it has decided already.
 

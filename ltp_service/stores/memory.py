@@ -9,7 +9,7 @@ from cachetools import TTLCache
 from ltp_service.clock import Clock
 from ltp_service.market import DELISTED, MarketStatus, prevailing
 from ltp_service.pairs import Pair
-from ltp_service.stores.accept import adopted, compare, confirmed, merge
+from ltp_service.stores.accept import adopted, compare, confirmed, merge, withdrawn
 from ltp_service.stores.base import Outcome
 from ltp_service.stores.changes import Changes
 from ltp_service.stores.journal import Journal
@@ -50,6 +50,11 @@ class MemoryStore:
         with self._lock:
             view = self._view
             self._publish({pair: confirmed(view[pair], at, by) for pair in pairs if pair in view})
+
+    def withdraw(self, after: float) -> None:
+        with self._lock:
+            view = self._view
+            self._publish({pair: withdrawn(price, after) for pair, price in view.items()})
 
     def adopt(self, told: Iterable[Price]) -> None:
         """Prices as the owner of the feed holds them, with its evidence."""

@@ -76,6 +76,10 @@ class RedisStore(Topic):
         self._local.confirm(pairs, at, by)
         self._note(pairs)
 
+    def withdraw(self, after: float) -> None:
+        self._local.withdraw(after)
+        self._note(self.all())
+
     def set_market(self, status: MarketStatus) -> None:
         self._local.set_market(status)
         self._note(self.all())

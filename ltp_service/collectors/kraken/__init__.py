@@ -25,6 +25,9 @@ log = logging.getLogger(__name__)
 
 CHANNELS = ("ticker", "trade")
 
+LONGEST_LAG = 60.0
+"""Seconds: a trade that is told later than that is an odd one, and says nothing about the others."""
+
 MOST_TEXT = 65536
 """Characters of an unreadable frame in which names of pairs are looked for."""
 
@@ -283,8 +286,19 @@ class KrakenCollector(Collector):
             raise BadFrame(f"{pair}: a trade of the future, by the exchange's own clock", reason="future")
         age = clock.age(traded_at, received_at)
         if live:
-            self._lag = age if age is not None and age > EXACT else 0.0
+            self._learn_lag(age if age is not None and age > EXACT else 0.0, received_at)
         return None if age is None else received_at - age
+
+    def _learn_lag(self, lag: float, now: float) -> None:
+        """What arrives is `lag` seconds late; so was what came before it, and what it confirmed."""
+        if lag > LONGEST_LAG:
+            return
+        if lag > self._lag + EXACT:
+            self._store.withdraw(now - lag)
+            self._delivered_at.update(
+                {pair: now - lag for pair, at in self._delivered_at.items() if at > now - lag}
+            )
+        self._lag = lag
 
 
 def _is_other_ticker(held: Tick, trade: Tick) -> bool:

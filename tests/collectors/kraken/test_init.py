@@ -8,7 +8,7 @@ from datetime import UTC, datetime
 import pytest
 
 from ltp_service.collectors.base import TENDING
-from ltp_service.collectors.kraken import KrakenCollector
+from ltp_service.collectors.kraken import LONGEST_LAG, KrakenCollector
 from ltp_service.collectors.quarantine import Quarantine
 from ltp_service.errors import BadFrame
 from ltp_service.exchange_clock import FUTURE, ExchangeClock
@@ -359,3 +359,13 @@ def test_the_ticker_of_a_print_that_is_held_back_raises_no_doubt() -> None:
 
     assert price_of(store) == "100"
     assert BTC not in doubts
+
+
+def test_a_late_trade_of_one_pair_shows_that_nothing_was_known_of_the_others_either() -> None:
+    acks: list[Step] = [v2_ack(), v2_ack().replace("BTC", "ETH")]
+    trades: list[Step] = [v2_trade("100", NOON, 1), v2_trade("7", NOON, 1, symbol="ETH/USD")]
+    beats: list[Step] = [step for _ in range(8) for step in (1.0, BEAT)]
+    for late, confirmed_at in ((NOON + 1, 1001.0), (NOON - LONGEST_LAG, 1007.0)):
+        store, _ = play(V2, [*acks, *trades, *beats, v2_trade("101", late, 2)])
+
+        assert store.all()[ETH].confirmed_at == pytest.approx(confirmed_at, abs=0.01)
