@@ -11,6 +11,7 @@ from collections.abc import Callable
 from contextlib import suppress
 from functools import partial
 from pathlib import Path
+from stat import S_ISREG
 from tempfile import TemporaryFile
 from threading import Event, Lock
 from typing import Any, TypeVar
@@ -239,7 +240,8 @@ def _keep_private(path: Path) -> None:
         os.close(file)
     for each in (path, *(path.with_name(f"{path.name}-{journal}") for journal in ("wal", "shm"))):
         with suppress(OSError):  # there is none, or its owner is another user
-            if (mode := each.stat().st_mode) & 0o077:
+            mode = each.stat().st_mode
+            if S_ISREG(mode) and mode & 0o077:  # /dev/null is everybody's
                 each.chmod(mode & 0o700)
 
 

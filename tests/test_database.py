@@ -2,6 +2,7 @@
 
 import logging
 import os
+import socket
 import sqlite3
 import stat
 import threading
@@ -466,6 +467,17 @@ def test_a_reload_survives_a_database_in_trouble_and_says_so_once(caplog: pytest
         "keys: what is known goes on without the others: disk gone",
         "keys: in step with the others again",
     ]
+
+
+def test_what_is_no_file_keeps_its_permissions(tmp_path: Path, clock: SteeredClock) -> None:
+    """DATABASE_PATH=/dev/null, as root, must not close it to everybody else; a socket stands for it here."""
+    place = tmp_path / "no file"
+    with socket.socket(socket.AF_UNIX) as holder, closing(Database(place, clock, clock.sleep)) as database:
+        holder.bind(str(place))
+        place.chmod(0o666)
+        with pytest.raises(StoreUnavailable):
+            store("BTCUSDT", database)
+        assert stat.S_IMODE(place.stat().st_mode) == 0o666
 
 
 # Whether anything can be kept, before anything has to be.
