@@ -40,7 +40,7 @@ class Session:
         self._schedule = exchange.schedule
         self._queue: list[tuple[float, int, str, float | None]] = []
         self._number = count()
-        self._last_due = 0.0
+        self._last_due = self._last_data_due = 0.0
         self._reader: Actor | None = None
         self.subscribed: set[tuple[str, str]] = set()
         self.follows_instruments = False
@@ -89,6 +89,17 @@ class Session:
         if self._reader is not None:
             self._schedule.at(self._schedule.now, self._reader.waker())
 
+    def push_data(self, text: str, traded_at: float | None) -> None:
+        """News of the market: in order, unless the line makes disorder."""
+        behaviour, now = self._exchange.behaviour, self._schedule.now
+        late = fault.size if (fault := behaviour.now("late_data", now)) else 0.0
+        if behaviour.now("reordered", now):
+            self.push(text, late + self._exchange.chance.uniform(0.0, 0.4), beside=True, traded_at=traded_at)
+            return
+        # What waits does not delay the heartbeats, but all news after it.
+        due = self._last_data_due = max(now + late, self._last_data_due)
+        self.push(text, due - now, beside=due > now, traded_at=traded_at)
+
     def push(
         self, text: str, late: float = 0.0, *, beside: bool = False, traded_at: float | None = None
     ) -> None:
@@ -134,7 +145,7 @@ class Exchange:
         """When the service last took a live trade, and how old that was."""
         self.events: list[tuple[float, str]] = []
         """What reached the service, and when."""
-        self._chance = chance
+        self.chance = chance
         self._caches: list[dict[str, tuple[float, Any]]] = [{} for _ in range(behaviour.edges)]
         for tape in tapes.values():
             for moment, deals in groupby(tape.deals, key=lambda deal: deal.moment - schedule.exchange_time()):
@@ -175,7 +186,7 @@ class Exchange:
                 session.push(_instruments("update", {str(fault.pair): told}))
 
     def _say_odd_status(self) -> None:
-        odd = "" if self._chance.random() < 0.5 else "napping"
+        odd = "" if self.chance.random() < 0.5 else "napping"
         for session in list(self.sessions):
             session.push(self._status(odd))
         self.schedule.at(self.schedule.now + self.behaviour.odd_status, self._say_odd_status)
@@ -305,10 +316,9 @@ class Exchange:
 
     def _trade(self, deals: Sequence[Deal]) -> None:
         """Trades of one pair and one moment."""
-        behaviour, now, pair = self.behaviour, self.schedule.now, deals[0].pair
-        late = fault.size if (fault := behaviour.now("late_data", now)) else 0.0
+        pair = deals[0].pair
         channels = ["ticker", "trade"]
-        self._chance.shuffle(channels)
+        self.chance.shuffle(channels)
         told = self._as_told(deals)
         for session in list(self.sessions):
             for channel in channels:
@@ -321,13 +331,8 @@ class Exchange:
                     else self._ticker(deals[-1], snapshot=False)
                 )
                 traded_at = deals[-1].moment if is_trade else None
-                for _ in range(2 if behaviour.now("told_twice", now) else 1):
-                    if behaviour.now("reordered", now):
-                        session.push(
-                            frame, late + self._chance.uniform(0.0, 0.4), beside=True, traded_at=traded_at
-                        )
-                    else:
-                        session.push(frame, late, beside=late > 0, traded_at=traded_at)
+                for _ in range(2 if self.behaviour.now("told_twice", self.schedule.now) else 1):
+                    session.push_data(frame, traded_at)
 
     def _as_told(self, deals: Sequence[Deal]) -> Sequence[Deal]:
         """The rows of a frame as the trade channel has them."""
@@ -407,7 +412,7 @@ class Exchange:
         now, method = self.schedule.now, url.rpartition("/")[2]
         self.calls.append((now, method))
         self.events.append((now, f"REST > {method} {dict(params)}"))
-        takes = self._chance.uniform(0.02, 0.2) + (2.5 if self.behaviour.now("rest_slow", now) else 0.0)
+        takes = self.chance.uniform(0.02, 0.2) + (2.5 if self.behaviour.now("rest_slow", now) else 0.0)
         if takes > deadline_seconds:
             self.schedule.sleep(deadline_seconds)
             raise Unreachable(f"{url}: not within {deadline_seconds:g} s", reason="timeout")
@@ -424,7 +429,7 @@ class Exchange:
         if error := self.behaviour.now("rest_error", now):
             text = "EGeneral:Temporary lockout" if error.word else "EGeneral:Too many requests"
             return _json({"error": [text]}, self.schedule.exchange_time())
-        cache = self._chance.choice(self._caches)
+        cache = self.chance.choice(self._caches)
         key = f"{method}?{sorted(params.items())}"
         made_at, result = cache.get(key, (-1e9, {}))
         if now - made_at >= self.behaviour.cache:

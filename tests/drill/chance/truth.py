@@ -159,7 +159,7 @@ class Reader:
         pair, state = str(item["pair"]), item["state"]
         if state == "live" and old[1] > LIVE + item["age_ms"] / 1000 + tolerance + self._ahead(pair):
             yield f"live, {old[1]:.1f} s after the trade"
-        if state == "quiet" and old[0] < LIVE - 1.0:
+        if state == "quiet" and old[0] < LIVE - 1.0 - self._ahead(pair):
             yield f"quiet, {old[0]:.1f} s after the trade"
         halted = self.behaviour.halted(now, pair)
         if halted is not None and state in ("live", "quiet") and self._was_told(halted, now):
@@ -212,6 +212,8 @@ class Reader:
                 at, lag = self.exchange.lag
                 known = now - at <= LAG_COUNTS and lag >= fault.size
                 return 0.5 if known else fault.size + 0.5
+            case "unusable" | "unusable_trades" | "null_row" if fault.touches(now, pair, after=ASKING):
+                return self._untold_cache()  # what REST told has settled it, older than anything says
             case "reordered" if fault.touches(now, pair, after=0.5):
                 return 0.5
             case "ahead" if self.behaviour.protocol == "v1" and fault.touches(now, pair, after=fault.size):
