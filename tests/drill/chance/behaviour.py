@@ -87,6 +87,8 @@ class Behaviour:
     """A v2 ticker snapshot has the time of the subscription, else that of the trade."""
     odd_status: float = 0.0
     """Seconds between two status frames that do not tell the engine's state; 0: there are none."""
+    midnight: float = 1e9
+    """Moment at which REST begins to count the day's trades and volume anew."""
     faults: tuple[Fault, ...] = field(default=())
 
     def now(self, kind: str, moment: float, pair: str | None = None) -> Fault | None:
@@ -107,7 +109,7 @@ class Behaviour:
         return (
             f"{self.protocol}, latency {self.latency}, skew {self.skew:g} until {self.skew_jumps_at:g}, cache "
             f"{self.cache:g} x {self.edges} age {self.tells_age}, snapshots {self.trade_snapshots} "
-            f"{self.stamps_snapshots}, odd status {self.odd_status:g}; {faults}"
+            f"{self.stamps_snapshots}, odd status {self.odd_status:g}, midnight {self.midnight:g}; {faults}"
         )
 
 
@@ -125,6 +127,7 @@ def draw(seconds: float, quiet: float, chance: random.Random) -> Behaviour:
         trade_snapshots=chance.random() < 0.5,
         stamps_snapshots=chance.random() < 0.7,
         odd_status=chance.choice((0.0, 0.0, 7.0)),
+        midnight=chance.choice((1e9, 1e9, 1e9, chance.uniform(0.0, seconds))),
         faults=tuple(sorted(faults, key=lambda fault: fault.begin)),
     )
 

@@ -465,7 +465,7 @@ class Exchange:
         if len(pairs) < len(names):
             return None
         if method == "Ticker":
-            return {KEYS[pair]: {"c": [self.tapes[pair].last(moment).price, "0.1"]} for pair in pairs}
+            return {KEYS[pair]: self._rest_ticker(self.tapes[pair], moment) for pair in pairs}
         (pair,) = pairs
         tape = self.tapes[pair]
         place, asked = tape.place(moment), int(params.get("count", "1000"))
@@ -474,6 +474,16 @@ class Exchange:
             for deal in tape.deals[max(0, place - asked + 1) : place + 1]
         ]
         return {KEYS[pair]: rows, "last": "0"}
+
+    def _rest_ticker(self, tape: Tape, moment: float) -> dict[str, Any]:
+        last, begin = tape.last(moment), moment - self.schedule.now
+        trades, volume = tape.day(moment, begin + self.behaviour.midnight)
+        trades_24h, volume_24h = tape.day(moment, 1e12)
+        return {
+            "c": [last.price, last.quantity],
+            "t": [trades, trades_24h],
+            "v": [f"{volume:.8f}", f"{volume_24h:.8f}"],
+        }
 
     def _altname(self, pair: str) -> str:
         renamed = self.behaviour.now("renamed", self.schedule.now, pair)

@@ -5,6 +5,7 @@ from bisect import bisect_right
 from collections.abc import Callable
 from dataclasses import dataclass
 from decimal import Decimal
+from itertools import accumulate
 
 from tests.fakes import NOON
 
@@ -51,6 +52,7 @@ class Tape:
             if is_open(moment):
                 moment = self._print(moment)
         self.moments = [deal.moment for deal in self.deals]
+        self._volumes = [Decimal(0), *accumulate(Decimal(deal.quantity) for deal in self.deals)]
         self._by_price = {Decimal(deal.price): place for place, deal in enumerate(self.deals)}
 
     def _pause(self) -> float:
@@ -75,8 +77,13 @@ class Tape:
         return moment
 
     def _add(self, moment: float, price: str) -> None:
-        number = len(self.deals)
-        self.deals.append(Deal(self.pair, self._first + number, round(NOON + moment, 6), price))
+        number, quantity = (
+            len(self.deals),
+            f"{self._chance.choice((0.5, self._chance.uniform(0.0001, 2))):.8f}",
+        )
+        self.deals.append(
+            Deal(self.pair, self._first + number, round(NOON + moment, 6), price, quantity=quantity)
+        )
 
     def place(self, moment: float) -> int:
         """Of the last trade at an exchange moment."""
@@ -85,6 +92,12 @@ class Tape:
     def last(self, moment: float) -> Deal:
         """The last trade at an exchange moment."""
         return self.deals[self.place(moment)]
+
+    def day(self, moment: float, midnight: float) -> tuple[int, Decimal]:
+        """Number of trades and volume since midnight, or since the tape's beginning, until an exchange moment."""
+        begin = self.place(midnight) + 1 if midnight <= moment else 0
+        end = self.place(moment) + 1
+        return end - begin, self._volumes[end] - self._volumes[begin]
 
     def find(self, amount: Decimal, moment: float) -> list[int]:
         """The places of the trades at this price until that moment, in order; at least one, if there ever is any."""
