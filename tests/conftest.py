@@ -32,7 +32,7 @@ settings.register_profile(
     "ours",
     deadline=None,  # how long an example takes is no promise
     max_examples=100 if IN_FULL else 30,
-    derandomize=os.environ.get("CI") == "true",
+    derandomize=not IN_FULL,  # new examples are looked for in full alone: no gate is red by chance
     database=None,
 )
 settings.load_profile("ours")
