@@ -128,28 +128,40 @@ class Edge:
     ) -> tuple[str, int, Iterable[bytes]]:
         """For nginx's micro-cache: an answer in its turn, or the word to look into the cache again."""
         told = len(headers)
-        # Who waited gets no price here, and so pays nothing.
-        status, sent, content = (
-            self._routed(environ, note, headers, ROUTE)
-            if turn.waited
-            else self._limited(environ, note, headers, ROUTE)
-        )
-        if status == "200 OK" and (turn.waited or self._wall() >= turn.ends_at):
+        if turn.waited:
+            answer = self._routed(environ, note, headers, ROUTE)
+            if answer[0] != "200 OK":  # which the cache does not keep: it costs a token as without a cache
+                given = headers[told:]
+                del headers[told:]
+                if refusal := self._refusal(environ, note, headers, ROUTE):
+                    return refusal
+                headers += given
+        else:
+            answer = self._limited(environ, note, headers, ROUTE)
+        if answer[0] == "200 OK" and (turn.waited or self._wall() >= turn.ends_at):
+            # Who waited gets no price here, and so pays nothing.
             headers[told:] = [("X-Accel-Redirect", f"{ROUTE}?{environ['QUERY_STRING']}")]
             return "204 NO CONTENT", 0, ()
-        return status, sent, content
+        return answer
 
     def _limited(
         self, environ: Environ, note: RequestNote, headers: Headers, path: str
     ) -> tuple[str, int, Iterable[bytes]]:
-        if self._limiter is not None and path.startswith(LIMITED):
-            decision = self._limiter.take(self._limit_key(environ))
-            self._observer.limited(decision.allowed, decision.remaining)
-            headers += _limit_headers(decision)
-            if not decision.allowed:
-                self._note_route(note, path)
-                return _refused(note, headers, decision.retry_after)
-        return self._routed(environ, note, headers, path)
+        return self._refusal(environ, note, headers, path) or self._routed(environ, note, headers, path)
+
+    def _refusal(
+        self, environ: Environ, note: RequestNote, headers: Headers, path: str
+    ) -> tuple[str, int, Iterable[bytes]] | None:
+        """What a client is told that has no token left; None when it had one, which is taken."""
+        if self._limiter is None or not path.startswith(LIMITED):
+            return None
+        decision = self._limiter.take(self._limit_key(environ))
+        self._observer.limited(decision.allowed, decision.remaining)
+        headers += _limit_headers(decision)
+        if decision.allowed:
+            return None
+        self._note_route(note, path)
+        return _refused(note, headers, decision.retry_after)
 
     def _routed(
         self, environ: Environ, note: RequestNote, headers: Headers, path: str

@@ -57,6 +57,16 @@ def test_what_the_cache_does_not_keep_passes(service: FreshService, query: str) 
     assert service.get(f"/api/v1/ltp{query}", X_Asked_At=asked(service, waited=0.1)).status_code in (206, 400)
 
 
+@pytest.mark.parametrize(("query", "status"), [("?pair=BTC/USD,AAA/BBB", 206), ("?pair=x", 400)])
+def test_what_the_cache_does_not_keep_costs_who_waited_a_token(
+    service: FreshService, query: str, status: int
+) -> None:
+    answers = [service.get(f"/api/v1/ltp{query}", X_Asked_At=asked(service, waited=0.1)) for _ in range(4)]
+
+    assert [answer.status_code for answer in answers] == [status, status, 429, 429]
+    assert [answer.headers["RateLimit-Remaining"] for answer in answers] == ["1", "0", "0", "0"]
+
+
 def test_nobody_is_believed_without_a_proxy_that_is_trusted(tmp_path: Path) -> None:
     direct = FreshService(tmp_path)
     direct.trade("100.0")
