@@ -9,7 +9,6 @@ import os
 import sqlite3
 from collections.abc import Callable
 from contextlib import suppress
-from functools import partial
 from pathlib import Path
 from stat import S_ISREG
 from tempfile import TemporaryFile
@@ -101,13 +100,8 @@ class Database:
 
     def check(self) -> None:
         """Returns where something could be kept, and makes no file. Raises StoreUnavailable with the cause."""
-        use = (
-            partial(self._transact, lambda _: None, urgent=False)
-            if _exists(self._path)
-            else self._try_the_folder
-        )
         try:
-            self._patiently(use, 0.0)
+            self._patiently(self._try, 0.0)
         except StoreUnavailable as error:
             if not (isinstance(error.__cause__, sqlite3.Error) and _code(error.__cause__) in _LOCKED):
                 raise  # and one that is locked is in use
@@ -168,6 +162,13 @@ class Database:
     def _create(self) -> sqlite3.Connection:
         self._path.parent.mkdir(parents=True, exist_ok=True)
         return self._open()
+
+    def _try(self) -> None:
+        # A name that is too long is told here, by the system.
+        if _identity(self._path):
+            self._transact(lambda _: None, urgent=False)
+        else:
+            self._try_the_folder()
 
     def _try_the_folder(self) -> None:
         """Folders that do not exist are made with the file, so the nearest one that does is tried."""
@@ -272,13 +273,6 @@ class DatabaseWatch:
             if self.problem is not None:
                 log.info("API keys and symbols can be kept again")
             self.problem = None
-
-
-def _exists(path: Path) -> bool:
-    try:
-        return path.exists()
-    except OSError:  # a name that is too long, or a folder that may not be entered: the attempt tells
-        return False
 
 
 def _identity(path: Path) -> tuple[int, int] | None:

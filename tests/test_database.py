@@ -489,7 +489,9 @@ def test_a_check_makes_neither_file_nor_folder(database: Database, path: Path) -
     assert not list(path.parent.parent.iterdir())
 
 
-@pytest.mark.parametrize("place", ["/proc/x", "/proc/x/ltp.sqlite3", "/dev/null/ltp.sqlite3", "/proc"])
+@pytest.mark.parametrize(
+    "place", ["/proc/x", "/proc/x/ltp.sqlite3", "/dev/null/ltp.sqlite3", "/proc", "x" * 300, "x" * 300 + "/y"]
+)
 def test_a_check_tells_of_a_place_where_nothing_can_be_kept(place: str, clock: SteeredClock) -> None:
     with (
         closing(Database(Path(place), clock, clock.sleep)) as database,
