@@ -95,14 +95,35 @@ METRICS_PREFIX = "ltp_service-metrics-"
 
 
 def share_metrics() -> None:
-    # prometheus_client looks for this name when it is imported, which therefore happens in the workers, or later.
-    if settings.web_concurrency > 1 and not os.environ.get("PROMETHEUS_MULTIPROC_DIR"):
+    # prometheus_client looks for this name when it is imported, which therefore happens in the workers, or later. An
+    # empty one would be the folder in which the service was started.
+    if not os.environ.get("PROMETHEUS_MULTIPROC_DIR"):
+        os.environ.pop("PROMETHEUS_MULTIPROC_DIR", None)
+    if settings.web_concurrency > 1 and "PROMETHEUS_MULTIPROC_DIR" not in os.environ:
         os.environ["PROMETHEUS_MULTIPROC_DIR"] = tempfile.mkdtemp(prefix=METRICS_PREFIX, dir=worker_tmp_dir)
 
 
 def metrics_folder() -> Path | None:
     name = os.environ.get("PROMETHEUS_MULTIPROC_DIR")
     return Path(name) if name else None
+
+
+def begin_metrics(folder: Path) -> None:
+    """Makes the folder, and removes what an earlier service counted into it."""
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        for kind in ("counter", "gauge", "histogram"):
+            for left_over in folder.glob(f"{kind}_*.db"):
+                left_over.unlink()
+        with tempfile.TemporaryFile(dir=folder):  # as every worker makes files there
+            return
+    except OSError as error:
+        logging.getLogger("ltp_service").error(
+            "PROMETHEUS_MULTIPROC_DIR: %s cannot be used (%s); name a folder that this user may write, or none",
+            folder,
+            error.strerror,
+        )
+        sys.exit(1)
 
 
 def refuse_a_socket_in_use(addresses: Iterable[Any]) -> None:
@@ -137,10 +158,7 @@ def on_starting(server: Any) -> None:
     share_metrics()
     folder = metrics_folder()
     if folder is not None and not server.master_pid:  # after USR2 the old master still counts into it
-        folder.mkdir(parents=True, exist_ok=True)
-        for kind in ("counter", "gauge", "histogram"):
-            for left_over in folder.glob(f"{kind}_*.db"):
-                left_over.unlink()
+        begin_metrics(folder)
     log = logging.getLogger("ltp_service")
     for warning in unknown_names(os.environ):
         log.warning("%s", warning)

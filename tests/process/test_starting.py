@@ -93,3 +93,31 @@ def test_a_socket_that_a_killed_instance_left_behind_is_taken(simulator: Simulat
     binds = f"--bind 127.0.0.1:0 --bind unix:{socket_path}"
     with Service.start(simulator, GUNICORN_CMD_ARGS=binds) as service:
         assert service.get("/health").status == 200
+
+
+@pytest.mark.parametrize("workers", ["1", "2"])
+def test_a_folder_for_metrics_that_cannot_be_used_is_named_before_anything_is_bound(
+    tmp_path: Path, workers: str
+) -> None:
+    file = tmp_path / "file"
+    file.touch()
+    ended = subprocess.run(
+        command(),
+        cwd=PROJECT,
+        env=environment(None, {"PROMETHEUS_MULTIPROC_DIR": str(file), "WEB_CONCURRENCY": workers}),
+        capture_output=True,
+        text=True,
+        timeout=DEADLINE,
+        check=False,
+    )
+    assert ended.returncode == 1
+    said = [json.loads(line)["message"] for line in ended.stdout.splitlines()]
+    assert said[-1].startswith(f"PROMETHEUS_MULTIPROC_DIR: {file} cannot be used (File exists)")
+    assert ended.stderr == ""
+
+
+def test_an_empty_name_of_a_folder_for_metrics_is_none(simulator: Simulator) -> None:
+    before = set(PROJECT.glob("*.db"))
+    with Service.start(simulator, PROMETHEUS_MULTIPROC_DIR="") as service:
+        assert service.get("/metrics").status == 200
+    assert set(PROJECT.glob("*.db")) == before
