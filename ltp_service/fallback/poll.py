@@ -40,7 +40,8 @@ UNSETTLED = 2.0
 """Seconds after which a question about a doubt that failed is asked again: other pairs' turns come between."""
 
 LISTINGS_AGAIN, LISTINGS_IN_DOUBT = 600.0, 60.0
-"""Seconds between two questions which pairs are listed, and where a doubt came up since the last."""
+"""Seconds between two questions which pairs are listed and traded, and where a doubt came up since the last, or a pair
+was not traded by it."""
 
 LISTINGS_FIRST = 5.0
 """Seconds after the start until the first: prices come first."""
@@ -156,7 +157,7 @@ class Poll:
     def look(self) -> None:
         """One look. Raises ExchangeError when the call that it made failed."""
         now = self._clock.monotonic()
-        self._take_listings()
+        self._take_listings(now)
         if self._doubts.newest_since > self._listings_asked_at:
             self._listings_due_at = min(self._listings_due_at, self._listings_asked_at + LISTINGS_IN_DOUBT)
         late = self._late(now)
@@ -174,7 +175,7 @@ class Poll:
             self._poll(followed, now, in_step=self._silent(followed, now))
         elif now >= self._status_due_at():
             self._ask_status(now)
-        elif now >= self._listings_due_at and not self._doubts.has_unasked():
+        elif now >= self._listings_due_at and not any(map(self._doubts.is_unasked, doubtful)):
             self._ask_listings(now)
         elif doubtful:
             self._settle(doubtful[0], late, now)
@@ -329,15 +330,17 @@ class Poll:
         self._next_call = now + DISTANCE
         self._source.ask_listings()
         self._listings_due_at = now + LISTINGS_AGAIN
-        self._take_listings()
+        self._take_listings(now)
 
-    def _take_listings(self) -> None:
+    def _take_listings(self, now: float) -> None:
         """What REST's list says of the pairs of which the feed says nothing."""
         listed = self._source.new_listings()
         if any(pair in listed for pair in self._pairs):  # else it is no list of this exchange
             feed = self._feed
             pairs = [pair for pair in self._pairs if feed is None or not feed.tells_market_of(pair)]
             self._store.set_pair_markets({pair: listed.get(pair, DELISTED) for pair in pairs})
+            if any(self._store.market_of(pair) in {DELISTED, *HALTED} for pair in pairs):
+                self._listings_due_at = min(self._listings_due_at, now + LISTINGS_IN_DOUBT)
 
     def _status_due_at(self) -> float:
         """When to ask whether the exchange is matching: while that is REST's to find out, or it was not."""

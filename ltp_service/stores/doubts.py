@@ -126,9 +126,10 @@ class Doubts:
             if doubt.reason != "deaf" and (doubt.asked_at is None or now - doubt.asked_at >= ASK_AGAIN)
         ]
 
-    def has_unasked(self) -> bool:
-        """Whether there is a doubt about which REST was never asked."""
-        return any(doubt.asked_at is None and doubt.reason != "deaf" for doubt in self._open.values())
+    def is_unasked(self, pair: Pair) -> bool:
+        """Whether there is a doubt about `pair` about which REST was never asked."""
+        doubt = self._open.get(pair)
+        return doubt is not None and doubt.asked_at is None
 
     def without_answer(self) -> list[Pair]:
         """The pairs about which REST was asked and that are in doubt all the same."""

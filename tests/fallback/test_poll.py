@@ -11,7 +11,7 @@ import pytest
 from ltp_service.errors import Unreachable
 from ltp_service.exchange_clock import ExchangeClock
 from ltp_service.fallback.kraken import RestAnswer
-from ltp_service.fallback.poll import DISTANCE, INTERVAL, Poll, Promise
+from ltp_service.fallback.poll import DISTANCE, INTERVAL, LISTINGS_IN_DOUBT, Poll, Promise
 from ltp_service.fallback.sequence import Detail, Progress, Row, Trades
 from ltp_service.fallback.source import Bounds, RestSource
 from ltp_service.market import MarketStatus
@@ -852,10 +852,10 @@ def test_a_pair_that_only_rest_knows_to_stand_still_is_halted(scene: Scene) -> N
 
     assert (scene.state(), scene.state(ETH)) == ("halted", "live")
     scene.rest.lists[BTC] = "online"
-    scene.pass_time(590, alive=(BTC, ETH))
+    scene.pass_time(LISTINGS_IN_DOUBT - 3, alive=(BTC, ETH))
     assert scene.state() == "halted"
-    scene.pass_time(15, alive=(BTC, ETH))
-    assert scene.state() == "quiet"
+    scene.pass_time(5, alive=(BTC, ETH))
+    assert scene.state() in ("live", "quiet")
     assert len(scene.rest.listed_at) == 2
 
 
@@ -890,6 +890,18 @@ def test_a_doubt_makes_rest_list_the_pairs_again_and_prices_come_first(scene: Sc
     assert (scene.rest.calls("Trades"), len(scene.rest.listed_at)) == (1, 1)
     scene.pass_time(2, alive=(BTC, ETH))
     assert len(scene.rest.listed_at) == 2
+
+
+def test_a_doubt_about_a_pair_that_is_not_listed_does_not_keep_it_from_being_found_again(
+    scene: Scene,
+) -> None:
+    del scene.rest.lists[BTC]
+    scene.pass_time(6, alive=(BTC, ETH))
+    contradict(scene)
+    scene.rest.lists[BTC] = "online"
+    scene.pass_time(LISTINGS_IN_DOUBT + 2, alive=(BTC, ETH))
+
+    assert scene.state() not in ("stale", "halted")
 
 
 def test_a_list_that_cannot_be_had_is_asked_for_after_a_minute(scene: Scene) -> None:
