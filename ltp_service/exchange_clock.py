@@ -37,23 +37,25 @@ class ExchangeClock:
         elif told - now > ahead:
             self._set(told - now, now, min(self._unsure - (told - now - ahead), now - asked_at))
 
-    def heard(self, told: float, now: float) -> bool:
-        """The exchange wrote `told` in a message of its own moment, which arrives; False when that cannot be."""
-        ahead = self._at(now)
-        if ahead is None or not self._messages:
+    def heard(self, told: float, now: float) -> float | None:
+        """The exchange wrote `told` in a message of its own moment, which arrives: for how many seconds it was under
+        way; None when it cannot be.
+        """
+        if self._ahead is None or not self._messages:
             self.happened(told, now)
             self._messages = 1
-            return True
-        beyond = told - now - ahead
-        if beyond > EXACT:
-            return self._is_seconded(told, now) or beyond <= FUTURE + self._unsure
-        if beyond < -FUTURE and self._messages < 2:
-            self._is_seconded(told, now)
-            return True  # late, unless what is known was too much
+            return self.age(told, now)
+        delay = now - told + self._ahead - SINKS * (now - self._learnt_at)
+        if delay < -EXACT:
+            return 0.0 if self._is_seconded(told, now) or -delay <= FUTURE + self._unsure else None
+        if delay > FUTURE and self._messages < 2:
+            # It is late, unless what is known was too much.
+            return self.age(told, now) if self._is_seconded(told, now) else delay
         self._messages, self._other = 2, None
-        if beyond > 0:
-            self._set(told - now, now, self._unsure - beyond)
-        return True
+        if delay >= 0:
+            return delay
+        self._set(told - now, now, self._unsure + delay)
+        return 0.0
 
     def happened(self, told: float, now: float) -> bool:
         """Something that happened at `told`, any time ago, is known at `now`; False when that cannot be."""

@@ -92,6 +92,12 @@ class Doubts:
         """It is known what the last trade is."""
         self._open.pop(pair, None)
 
+    def heard(self, tick: Tick) -> None:
+        """The feed brought a newer trade, or the present state on a new subscription."""
+        doubt = self._open.get(tick.pair)
+        if doubt is not None and tick.received_at >= doubt.newest_at:
+            self.settle(tick.pair)
+
     def answered(self, tick: Tick, outcome: Outcome, surely_at: float) -> None:
         """REST told its newest trade, and `outcome` is how it stands to the price held.
 

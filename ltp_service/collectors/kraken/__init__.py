@@ -148,7 +148,7 @@ class KrakenCollector(Collector):
             return False
         self._quarantine.learn(tick, now)
         if outcome == "newer" or snapshot:
-            self._doubts.settle(tick.pair)
+            self._doubts.heard(tick)
         self._subscriptions.hear(self._symbols[tick.pair])
         return True
 
@@ -277,17 +277,19 @@ class KrakenCollector(Collector):
 
     def _date(self, pair: Pair, traded_at: float, received_at: float, snapshot: bool) -> float | None:
         """The monotonic moment of a trade; None while too little is known of the exchange's clock."""
-        clock = self._exchange_clock
         # Protocol v1 may send the last fifty trades after a ticker, as if they were news.
         live = not snapshot and (self._is_v2 or pair in self._traded)
-        if not self._is_v2:
-            self._traded.add(pair)
-        if not (clock.heard if live else clock.happened)(traded_at, received_at):
-            raise BadFrame(f"{pair}: a trade of the future, by the exchange's own clock", reason="future")
-        age = clock.age(traded_at, received_at)
         if live:
-            self._learn_lag(age if age is not None and age > EXACT else 0.0, received_at)
-        return None if age is None else received_at - age
+            age = self._exchange_clock.heard(traded_at, received_at)
+            if age is not None:
+                self._learn_lag(age if age > EXACT else 0.0, received_at)
+                return received_at - age
+        else:
+            self._traded.add(pair)
+            if self._exchange_clock.happened(traded_at, received_at):
+                age = self._exchange_clock.age(traded_at, received_at)
+                return None if age is None else received_at - age
+        raise BadFrame(f"{pair}: a trade of the future, by the exchange's own clock", reason="future")
 
     def _learn_lag(self, lag: float, now: float) -> None:
         """What arrives is `lag` seconds late; so was what came before it, and what it confirmed."""

@@ -59,6 +59,7 @@ _EVENT = msgspec.json.Decoder(_Event)
 _TICKER = msgspec.json.Decoder(_Ticker)
 _ROWS = msgspec.json.Decoder(list[msgspec.Raw])
 _TRADE = msgspec.json.Decoder(list[str])
+_TRADES = msgspec.json.Decoder(list[list[str]])
 _TEXT = msgspec.json.Decoder(str)
 
 
@@ -139,22 +140,30 @@ def _parse_ticker(payload: msgspec.Raw, symbol: str) -> Parsed:
 
 def _parse_trades(payload: msgspec.Raw, symbol: str) -> Parsed:
     # [["354.04000000","0.28245396","1618678150.826417","s","m",""], …]
+    try:
+        trades = [_read_trade(row, symbol) for row in _TRADES.decode(payload)]
+    except (BadFrame, msgspec.MsgspecError, ValueError):
+        return Parsed("trade", _each_trade(payload, symbol))
+    if not trades:
+        raise BadFrame("trade frame without a row", reason="shape")
+    return Parsed("trade", (trades[0] if len(trades) == 1 else _newest(trades),))
+
+
+def _each_trade(payload: msgspec.Raw, symbol: str) -> list[LastTrade | Invalid]:
+    """The newest of the rows that can be used, and each of the others."""
     trades: list[LastTrade] = []
     unusable: list[Invalid] = []
     for row in _ROWS.decode(payload):
         try:
-            trades.append(_read_trade(row, symbol))
+            trades.append(_read_trade(_TRADE.decode(row), symbol))
         except BadFrame as error:
             unusable.append(Invalid(error.reason, f"{symbol}: {error}", symbol))
         except (msgspec.MsgspecError, ValueError) as error:
             unusable.append(Invalid("malformed", f"{symbol}: {error}", symbol))
-    if not trades and not unusable:
-        raise BadFrame("trade frame without a row", reason="shape")
-    return Parsed("trade", [*([_newest(trades)] if trades else ()), *unusable])
+    return [*([_newest(trades)] if trades else ()), *unusable]
 
 
-def _read_trade(row: msgspec.Raw, symbol: str) -> LastTrade:
-    fields = _TRADE.decode(row)
+def _read_trade(fields: list[str], symbol: str) -> LastTrade:
     if len(fields) < 3:
         raise BadFrame("a trade of fewer than three fields", reason="shape")
     return LastTrade(symbol, fields[0], read_price(fields[0]), _read_time(fields[2]))
@@ -162,8 +171,6 @@ def _read_trade(row: msgspec.Raw, symbol: str) -> LastTrade:
 
 def _newest(trades: list[LastTrade]) -> LastTrade:
     """The newest trade of a frame, with the amounts of those of other moments."""
-    if len(trades) == 1:
-        return trades[0]
     if _TIME(trades[0]) <= _TIME(trades[-1]):
         trades.reverse()
     # max takes the first of equals. Only the direction of the frame tells trades of one moment apart.
