@@ -75,6 +75,10 @@ class ExchangeClock:
         ahead = self._at(now)
         return told if ahead is None or not self._messages else min(told, now + ahead + self._unsure)
 
+    def is_known(self) -> bool:
+        """Whether ages can be told."""
+        return self._messages > 0
+
     def age(self, told: float, now: float) -> float | None:
         """For how many seconds `told` has been past; None while too little is known."""
         ahead = self._at(now)

@@ -39,6 +39,9 @@ LINK_DOWN = 0.5
 UNSETTLED = 2.0
 """Seconds after which a question about a doubt that failed is asked again: other pairs' turns come between."""
 
+DATED_AGAIN = 60.0
+"""Seconds between two attempts to find out when a trade was made; by then it is known to be quiet."""
+
 LISTINGS_AGAIN, LISTINGS_IN_DOUBT = 600.0, 60.0
 """Seconds between two questions which pairs are listed and traded, and where a doubt came up since the last, or a pair
 was not traded by it."""
@@ -136,6 +139,7 @@ class Poll:
         self._next_call = self._next_settlement = 0.0
         self._listings_due_at = clock.monotonic() + LISTINGS_FIRST
         self._listings_asked_at = 0.0
+        self._dated_at: dict[Pair, float] = {}
         self._status_asked_at: float | None = None
         """Of this fallback, or of this halt; None when it is to be asked at once."""
         self.last_error: str | None = None
@@ -181,6 +185,10 @@ class Poll:
             self._settle(doubtful[0], late, now)
         elif silent := self._silent(late, now):
             self._poll([], now, in_step=silent)
+        elif self._is_watched() and self._source.can_date() and (undated := self._undated(now)):
+            self._next_call = now + DISTANCE
+            self._dated_at[undated.tick.pair] = now
+            self._source.date(undated)
 
     def _is_watched(self) -> bool:
         """Whether this process is the one to find out what the feed keeps silent about."""
@@ -208,6 +216,14 @@ class Poll:
         if not self._is_watched():
             return []
         return self._probe.due([pair for pair in self._pairs if pair not in others], now)
+
+    def _undated(self, now: float) -> Price | None:
+        """A price that the feed vouches for without a time: whether its market is quiet is not known."""
+        for pair, price in self._store.all().items():
+            undated = price.tick.happened_at is None and price.confirmed_by == WEBSOCKET
+            if undated and now - self._dated_at.get(pair, -inf) >= DATED_AGAIN:
+                return price
+        return None
 
     def _followed(self, late: Sequence[Pair], doubtful: Sequence[Pair]) -> list[Pair]:
         """The pairs whose price comes from REST: those that are late, and those in doubt. A single new doubt is asked

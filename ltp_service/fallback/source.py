@@ -167,6 +167,17 @@ class RestSource:
             self._doubts.answered(tick, outcome, surely_at)
         return outcome
 
+    def date(self, price: Price) -> None:
+        """Finds out when the trade of `price` was made, of which the feed did not tell. Raises ExchangeError."""
+        if price.tick.traded_at is None:
+            self.settle(price.tick.pair)
+        else:
+            self._store.put(self._dated(price.tick))
+
+    def can_date(self) -> bool:
+        """Whether the exchange's clock is known."""
+        return self._exchange_clock.is_known()
+
     def market_status(self) -> MarketStatus:
         """Asks whether the exchange is matching. Raises ExchangeError."""
         return self._rest.system_status()

@@ -911,6 +911,48 @@ def test_a_list_that_cannot_be_had_is_asked_for_after_a_minute(scene: Scene) -> 
     assert len(scene.rest.listed_at) == 2
 
 
+# When a trade was made of which the feed tells no time.
+
+
+def test_a_trade_that_the_feed_does_not_date_is_dated_by_rest(scene: Scene) -> None:
+    scene.trade("10.0", ETH)
+    now = scene.clock.monotonic()
+    scene.store.put(tick("101.0", received_at=now + 2))
+    scene.clock.advance(2)
+    scene.deliver(BTC, ETH)
+    assert scene.state() == "fallback"
+    scene.rest.prices[BTC], scene.rest.trade_times[BTC] = "101.0", now + 1
+    scene.pass_time(2, alive=(BTC, ETH))
+
+    assert scene.rest.calls("Trades") == 1
+    assert scene.state() == "live"
+    assert scene.store.all()[BTC].tick.happened_at == pytest.approx(now + 1, abs=0.01)
+
+
+def test_a_trade_that_has_an_exchange_time_is_dated_without_rest_once_the_clock_is_known() -> None:
+    scene = Scene(FakeFeed())
+    scene.store.put(tick("100.0", traded_at=900.0))
+    scene.deliver(BTC, ETH)
+    scene.pass_time(2, alive=(BTC, ETH))
+    assert scene.state() == "fallback"
+
+    scene.trade("10.0", ETH)
+    scene.pass_time(2, alive=(BTC, ETH))
+    assert scene.rest.asked == []
+    assert scene.state() == "quiet"
+
+
+def test_a_trade_that_cannot_be_dated_is_asked_about_once_a_minute(scene: Scene) -> None:
+    scene.store.put(tick("101.0", received_at=1001.0))
+    scene.rest.trades_broken = True
+    scene.pass_time(59, alive=(BTC, ETH))
+
+    assert scene.rest.calls("Trades") == 1
+    assert scene.state() == "fallback"
+    scene.pass_time(4, alive=(BTC, ETH))
+    assert scene.state() == "quiet"
+
+
 # One of several processes that share a feed.
 
 
