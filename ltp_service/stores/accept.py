@@ -77,7 +77,8 @@ def adopted(held: Price | None, told: Price) -> Price:
     )
     if order == "older" or told.confirmed_at < held.tick.received_at:
         return held
-    if told.confirmed_at < held.confirmed_at and told.tick.amount == held.tick.amount:
+    looked = held.confirmed_by == REST and told.confirmed_at < held.confirmed_at
+    if looked and told.tick.amount == held.tick.amount:
         return Price(
             told.tick, held.confirmed_at, held.confirmed_by, told.newest_traded_at, told.newest_trade_id
         )
