@@ -16,6 +16,7 @@ from ltp_service.collectors.quarantine import Quarantine
 from ltp_service.collectors.subscriptions import DEADLINE, Subscription, Subscriptions
 from ltp_service.errors import BadFrame, InvalidParameter
 from ltp_service.exchange_clock import EXACT, ExchangeClock
+from ltp_service.market import DELISTED
 from ltp_service.pairs import Pair, read_pair
 from ltp_service.stores.base import Store
 from ltp_service.stores.doubts import Doubts
@@ -216,6 +217,11 @@ class KrakenCollector(Collector):
     def acknowledged(self, acknowledgement: Acknowledged, now: float) -> None:
         if acknowledgement.exchange_time is not None:
             self._exchange_clock.answered(acknowledgement.exchange_time, self._connected_at, now)
+        pair = self._pairs.get(acknowledgement.symbol)
+        if pair is not None and not self._is_v2 and self._store.market_of(pair) == DELISTED:
+            self._store.set_pair_markets(
+                {pair: "unknown"}
+            )  # protocol v1 tells in no other way that it is back
 
     # What cannot be used.
 
