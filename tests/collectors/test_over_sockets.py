@@ -73,6 +73,10 @@ class Feed:
     def ids(self) -> list[str]:
         return [trade.trade_id for trade in reversed(self.trades.recent("BTCUSDT"))]
 
+    def is_subscribed(self) -> bool:
+        told = self.collector.link().subscriptions
+        return len(told) == len(SYMBOLS) and set(told.values()) <= {"acknowledged", "active"}
+
     def in_sync(self, symbol: str) -> bool:
         view = self.books.view(symbol, self.name, 1)
         return view is not None and view.in_sync
@@ -84,10 +88,7 @@ def feeding(kind: type[TradeCollector] | type[BookCollector], exchange: Simulato
     manager = CollectorManager((feed.collector,))
     manager.start()
     try:
-        eventually(
-            lambda: set(feed.collector.link().subscriptions.values()) <= {"acknowledged", "active"}, 60.0
-        )
-        eventually(lambda: feed.collector.link().connected, 60.0)
+        eventually(feed.is_subscribed, 60.0)
         yield feed
     finally:
         assert manager.stop(60.0)
