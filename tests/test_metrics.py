@@ -59,6 +59,7 @@ CONTRACT = {
     "fallback_duration_seconds": "",
     "fallback_active": "",
     "websocket_connection_status": "exchange",
+    "websocket_lag_seconds": "exchange",
     "websocket_messages_total": "exchange kind",
     "websocket_invalid_messages_total": "exchange reason",
     "websocket_errors_total": "exchange reason",
@@ -73,8 +74,8 @@ CONTRACT = {
     "log_lines_dropped_total": "",
     "fleet_processes": "role",
 }
-"""Metric to its labels, as SPEC.md has them, and four more: two count doubts about prices, one shows the fleet, one
-counts lost log lines."""
+"""Metric to its labels, as SPEC.md has them, and five more: two count doubts about prices, one shows the fleet, one
+counts lost log lines, one shows how late the feed is."""
 
 HISTOGRAMS = {name for name in CONTRACT if name.endswith(("_bytes", "duration_seconds", "remaining"))}
 

@@ -163,6 +163,8 @@ class Metrics(Observer):
         self._series.fallback.set(parts.prices.poll.active())
         for name, link in parts.links().items():
             self._series.connected.labels(name).set(link.connected)
+        if (kraken := parts.prices.kraken) is not None:
+            self._series.lag.labels(kraken.name).set(kraken.lag())
         self._show_fleet(parts)
         wall = parts.clock.wall()
         for quote in parts.prices.quotes.look(parts.config.supported_pairs):

@@ -110,6 +110,11 @@ class Series:
 
     def _feed(self) -> None:
         self.connected = self._highest("websocket_connection_status", "1 while connected.", "exchange")
+        self.lag = self._highest(
+            "websocket_lag_seconds",
+            "By how much a feed's data are late, by the exchange's own clock.",
+            "exchange",
+        )
         self.frames = self._counter("websocket_messages_total", "Frames received.", "exchange", "kind")
         self.refused = self._counter(
             "websocket_invalid_messages_total", "Frames or values not used.", "exchange", "reason"

@@ -87,6 +87,8 @@ def _schemas() -> dict[str, Node]:
                 "fallback_mode": FLAG,
                 "rest_available": FLAG,
                 "last_ws_update": maybe(MOMENT, "before the first frame"),
+                "feed_lag_ms": maybe(COUNT, "without a feed of its own")
+                | {"description": "By how much what the feed sends is late; the prices' ages count it"},
                 "last_error": maybe(TEXT, "when there was none"),
                 "rest_last_error": maybe(TEXT, "when there was none"),
                 "websocket_reached": TEXT

@@ -103,6 +103,7 @@ def _connection(parts: Services, link: Link | None) -> dict[str, Any]:
         "fallback_mode": parts.prices.poll.active(),
         "rest_available": parts.prices.breaker.state().state == "closed",
         "last_ws_update": moment(parts.clock, link.last_frame_at) if link else None,
+        "feed_lag_ms": round(1000 * parts.prices.kraken.lag()) if parts.prices.kraken else None,
         "last_error": link.last_error if link else None,
         "rest_last_error": parts.prices.poll.last_error,
         "websocket_reached": described(parts.config.kraken_websocket_url, os.environ),

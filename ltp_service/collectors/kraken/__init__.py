@@ -248,6 +248,10 @@ class KrakenCollector(Collector):
         """This is the process that feeds itself."""
         return True
 
+    def lag(self) -> float:
+        """Seconds by which what arrives is late, by the exchange's own clock; 0 below a quarter of a second."""
+        return self._lag
+
     def delivered_at(self, pair: Pair) -> float | None:
         """Monotonic seconds of the newest evidence for `pair`; None when there was none."""
         return self._delivered_at.get(pair)
