@@ -22,9 +22,10 @@ EXPOSURE = "20"
 
 @pytest.fixture
 def installed(tmp_path: Path) -> Path:
-    """The unit as if this project were in the folder that it names."""
-    unit = tmp_path / UNIT.name
-    unit.write_text(UNIT.read_text().replace(SERVICE["WorkingDirectory"][0], str(ROOT)))
+    """The unit as if this project were in the folder that it names; a unit's paths have no blanks."""
+    unit, project = tmp_path / UNIT.name, tmp_path / "project"
+    project.symlink_to(ROOT)
+    unit.write_text(UNIT.read_text().replace(SERVICE["WorkingDirectory"][0], str(project)))
     return unit
 
 
