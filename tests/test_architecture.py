@@ -99,7 +99,7 @@ ONLY_IMPORTER = {
     "requests": "http_client",
     "urllib3": "http_client",
     "websocket": "collectors.connection",
-    "gevent": "collectors.spawn edge.worker",
+    "gevent": "collectors.spawn edge.long_polls edge.worker",
     "greenlet": "collectors.spawn",
     "gunicorn": "logs edge.worker",
     "prometheus_client": "metrics",

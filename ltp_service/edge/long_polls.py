@@ -4,12 +4,14 @@ Who waits costs nothing until then. A place is free again as soon as its client 
 address never have all places.
 """
 
-import _socket  # a socket as the system has it, whatever was patched: it is only looked at
 from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from math import inf
+from select import POLLERR, POLLHUP, POLLRDHUP
 from typing import Any
+
+from gevent import monkey
 
 from ltp_service.pairs import Pair
 from ltp_service.stores.changes import Changes, Watch
@@ -88,7 +90,7 @@ class LongPolls:
             yield
         else:
             held.longest = inf
-            stop = self._when_readable(client.fileno(), lambda: held.look_at(client))
+            stop = self._when_readable(client.fileno(), lambda: held.heard(client))
             try:
                 yield
             finally:
@@ -131,20 +133,22 @@ class Held:
         """Has it see again why it should wait no longer."""
         self._watch.interrupt()
 
+    def heard(self, client: Any) -> None:
+        """There is something to read: that the client has closed, or its next request. Behind that nothing tells of its
+        end any more, so it is looked at from now on."""
+        self.client, self.longest = client, LOOK
+        self.look_at(client)
+        self._watch.interrupt()
+
     def look_at(self, client: Any) -> None:
-        """Whether the client has closed its connection. What else it sends is its next request."""
+        """Whether the client has closed its connection."""
         if _is_gone(client):
             self._gone = True
             self._watch.interrupt()
 
 
 def _is_gone(client: Any) -> bool:
-    handle = _socket.socket(fileno=client.fileno())
-    try:
-        return handle.recv(1, _socket.MSG_PEEK | _socket.MSG_DONTWAIT) == b""
-    except BlockingIOError:
-        return False
-    except OSError:
-        return True
-    finally:
-        handle.detach()
+    # The system's own poll, whatever was patched: it returns at once.
+    poll = monkey.get_original("select", "poll")()
+    poll.register(client.fileno(), POLLRDHUP)
+    return any(events & (POLLRDHUP | POLLHUP | POLLERR) for _, events in poll.poll(0))

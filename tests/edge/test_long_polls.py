@@ -150,6 +150,23 @@ def test_a_client_that_sends_its_next_request_already_is_still_there(pipe: Pipe)
         assert held.wait(inf)
 
 
+@pytest.mark.parametrize("threads", [False, True])
+def test_a_client_that_goes_after_its_next_request_gives_its_place_back(
+    pipe: Pipe, sleeps: Sleeps, threads: bool
+) -> None:
+    client, worker = pipe
+    room = Room(threads=threads)
+    asked = sleeps(room)
+    with room.polls.hold("a", PAIRS, worker, 30) as held:
+        assert held
+        client.send(b"GET ")
+        for tell in room.watched.values():
+            tell()
+        client.close()
+        assert not held.wait(inf)
+    assert asked == [LOOK]
+
+
 def test_a_process_that_is_told_to_end_lets_go_of_all_who_wait(pipe: Pipe) -> None:
     room = Room()
     with room.polls.hold("a", PAIRS, pipe[1], 30) as held:
