@@ -22,7 +22,7 @@ from tests.drill.chance.behaviour import Behaviour, draw
 from tests.drill.chance.exchange import Exchange
 from tests.drill.chance.market import PAUSES, Tape
 from tests.drill.chance.schedule import Schedule, Stop
-from tests.drill.chance.truth import ROUNDING, TTL, Finding, Reader
+from tests.drill.chance.truth import HELD, LOOK, ROUNDING, TTL, Finding, Reader
 
 SECONDS = 600.0
 """Of each seed."""
@@ -106,7 +106,7 @@ def _unrecovered(client: Any, tapes: dict[str, Tape], schedule: Schedule) -> Ite
     said = _asked(client, WITH_DETAIL)
     now = schedule.exchange_time()
     for pair, tape in tapes.items():
-        right = tape.place(now - 2.0)
+        right = tape.place(now - HELD - LOOK)
         if pair not in said:
             yield Finding(schedule.now, pair, "no price, though nothing is wrong", {})
         elif (tape.find(Decimal(str(said[pair]["amount"])), now) or [0])[-1] < right:

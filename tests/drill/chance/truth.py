@@ -55,6 +55,9 @@ OLDEST = 1.0 + HELD + 2.0
 STAND_IN = 10.0
 """Seconds for which REST's word may stand then, once it settled a doubt."""
 
+LISTED = 600.0
+"""Seconds between two looks at the exchange's list of pairs."""
+
 TOLD = 1.0
 """Seconds after which a state that the exchange has told is known, besides the line's own."""
 
@@ -100,9 +103,9 @@ class Reader:
 
     def expect(self, now: float, pair: str, said: Mapping[str, Any] | None) -> Iterator[Finding]:
         """Where nothing has been wrong for long, there is a price, and it comes from the feed."""
-        last = max((fault.end for fault in self.behaviour.faults if fault.begin <= now), default=0.0)
+        since = max((self._over(fault) for fault in self.behaviour.faults if fault.begin <= now), default=0.0)
         jump = self.behaviour.skew_jumps_at
-        is_calm = now - max(last, jump if jump <= now else 0.0) >= CALM
+        is_calm = now - max(since, jump if jump <= now else 0.0) >= CALM
         if said is not None and said["state"] in ("live", "quiet"):
             self._proven_at[pair] = now
         if not is_calm:
@@ -113,6 +116,11 @@ class Reader:
             yield Finding(now, pair, f"{said['state']} for long, though nothing is wrong", said)
         elif said["age_ms"] > OLDEST * 1000:
             yield Finding(now, pair, "old evidence, though nothing is wrong", said)
+
+    def _over(self, fault: Fault) -> float:
+        """When the service can know that it is over: v1 does not tell of single pairs, and the list is asked for seldom."""
+        untold = fault.kind in ("pair_halt", "delisted") and self.behaviour.protocol == "v1"
+        return fault.end + (LISTED if untold else 0.0)
 
     def _order(self, pair: str, places: list[int]) -> Iterator[str]:
         seen = self._seen.get(pair, 0)
