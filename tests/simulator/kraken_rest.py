@@ -10,6 +10,7 @@ from typing import Any
 
 from tests.simulator import questions
 from tests.simulator.exchange import DELISTED, Exchange
+from tests.simulator.later import Later
 from tests.simulator.market import Pair, Tape, Trade, plain
 from tests.simulator.questions import Caching, RestCall
 from tests.simulator.wire import Reply, Request, json_reply
@@ -34,7 +35,8 @@ class KrakenRest:
         self._exchange = exchange
         self._clock = clock
         self._asked: Counter[str] = Counter()
-        self._held: dict[tuple[str, int], tuple[float, Reply]] = {}
+        self._held: dict[tuple[str, int], Reply] = {}
+        self._later = Later()
         self._methods: dict[str, Callable[[Query], object]] = {
             "Ticker": self._ticker,
             "Trades": self._trades,
@@ -55,20 +57,27 @@ class KrakenRest:
         if caching is None:
             answer = self._right_answer(method, request.query)
             return replace(answer, headers={**answer.headers, **_UNCACHED})
-        return self._cached(method, request.query, caching)
+        return self._cached(call, caching)
 
-    def _cached(self, method: str, query: Query, caching: Caching) -> Reply:
-        """From the next cache in turn, which asks anew when what it has is too old."""
-        now = self._clock()
-        question = f"{method} {sorted(query.items())}"
+    def _cached(self, call: RestCall, caching: Caching) -> Reply:
+        """From the next cache in turn. Others ask the same, so that an answer may be of any age that a cache allows."""
+        question = f"{call.method} {sorted(call.request.query.items())}"
         with self._exchange.lock:
             turn = self._asked[question]
             self._asked[question] += 1
-            place = (question, turn % caching.edges)
-            held = self._held.get(place)
-            if held is None or now - held[0] >= caching.seconds:
-                held = self._held[place] = now, self._right_answer(method, query)
-            return held[1]
+            if turn == 0:
+                for edge in range(caching.edges):
+                    self._fill((question, edge), call, caching, (edge + 1) / caching.edges)
+            return self._held[question, turn % caching.edges]
+
+    def _fill(self, place: tuple[str, int], call: RestCall, caching: Caching, part: float = 1.0) -> None:
+        """Asks anew, and again after that part of a cache's life, as long as there is one."""
+        with self._exchange.lock:
+            if self._exchange.faults.rest_cache(call) != caching:
+                self._asked.pop(place[0], None)
+                return
+            self._held[place] = self._right_answer(call.method, call.request.query)
+        self._later.after(part * caching.seconds, lambda: self._fill(place, call, caching))
 
     def _right_answer(self, method: str, query: Query) -> Reply:
         if method not in self._methods:

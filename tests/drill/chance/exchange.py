@@ -146,7 +146,7 @@ class Exchange:
         self.events: list[tuple[float, str]] = []
         """What reached the service, and when."""
         self.chance = chance
-        self._caches: list[dict[str, tuple[float, Any]]] = [{} for _ in range(behaviour.edges)]
+        self._phases = [self.chance.uniform(0.0, behaviour.cache) for _ in range(behaviour.edges)]
         for tape in tapes.values():
             for moment, deals in groupby(tape.deals, key=lambda deal: deal.moment - schedule.exchange_time()):
                 if moment > 0:
@@ -429,19 +429,17 @@ class Exchange:
         if error := self.behaviour.now("rest_error", now):
             text = "EGeneral:Temporary lockout" if error.word else "EGeneral:Too many requests"
             return _json({"error": [text]}, self.schedule.exchange_time())
-        cache = self.chance.choice(self._caches)
-        key = f"{method}?{sorted(params.items())}"
-        made_at, result = cache.get(key, (-1e9, {}))
-        if now - made_at >= self.behaviour.cache:
-            made_at, result = cache[key] = now, self._result(method, params)
+        # Others ask the same, so that an answer may be of any age that the cache allows.
+        period = self.behaviour.cache
+        age = (now - self.chance.choice(self._phases)) % period if period else 0.0
+        result = self._result(method, params, self.schedule.exchange_time() - age)
         if result is None:
             return _json({"error": ["EQuery:Unknown asset pair"]}, self.schedule.exchange_time())
-        age = now - made_at
         date = self.schedule.exchange_time() - (age if self.behaviour.tells_age else 0.0)
         return _json({"error": [], "result": result}, date, age if self.behaviour.tells_age else None)
 
-    def _result(self, method: str, params: Mapping[str, str]) -> Any:
-        moment = self.schedule.exchange_time()
+    def _result(self, method: str, params: Mapping[str, str], moment: float) -> Any:
+        """As of an exchange moment."""
         if method == "SystemStatus":
             halt = self.behaviour.now("halt", self.schedule.now)
             return {"status": halt.word if halt else "online", "timestamp": "2026-01-01T00:00:00Z"}
@@ -476,7 +474,7 @@ class Exchange:
         return {KEYS[pair]: rows, "last": "0"}
 
     def _rest_ticker(self, tape: Tape, moment: float) -> dict[str, Any]:
-        last, begin = tape.last(moment), moment - self.schedule.now
+        last, begin = tape.last(moment), self.schedule.exchange_time() - self.schedule.now
         trades, volume = tape.day(moment, begin + self.behaviour.midnight)
         trades_24h, volume_24h = tape.day(moment, 1e12)
         return {
