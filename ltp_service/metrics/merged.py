@@ -14,7 +14,8 @@ class MergedFiles(MultiProcessCollector):
     """All files of the folder. One that cannot be read costs its own numbers and no others."""
 
     def collect(self) -> Iterable[Metric]:
-        files = sorted(Path(self._path).glob("*.db"))
+        # To open a pipe would wait for who writes to it, and stop the process.
+        files = sorted(file for file in Path(self._path).glob("*.db") if file.is_file())
         try:
             return _merge(files)
         except Exception:  # noqa: BLE001 - a broken file breaks the library in any way
@@ -25,7 +26,7 @@ def forget(process: int, folder: Path) -> None:
     """Clears up after a worker that ended: what it showed, and what nobody can read. What it counted stays."""
     mark_process_dead(process, str(folder))  # type: ignore[no-untyped-call]
     for file in folder.glob(f"*_{process}.db"):
-        if not _is_readable(file):
+        if file.is_file() and not _is_readable(file):
             file.unlink(missing_ok=True)
 
 

@@ -144,6 +144,8 @@ def test_a_file_that_cannot_be_read_costs_its_own_numbers_and_no_others(
     }
     for name, content in broken.items():
         (folder / name).write_bytes(content)
+    pipe = folder / "counter_1000005.db"
+    os.mkfifo(pipe)
 
     def told() -> int:
         assert service.get("/metrics").status == 200
@@ -151,8 +153,8 @@ def test_a_file_that_cannot_be_read_costs_its_own_numbers_and_no_others(
 
     service.until(lambda: told() >= len(broken), what="a word about each broken file")
     assert scrape(service).value("http_requests_total", **where) == before
-    for name in broken:
-        (folder / name).unlink()
+    for file in (pipe, *map(folder.joinpath, broken)):
+        file.unlink()
 
 
 def test_the_unreadable_file_of_a_worker_that_died_goes_with_it(service: Service, folder: Path) -> None:
