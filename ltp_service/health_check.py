@@ -16,6 +16,7 @@ CONFIGS = Path(__file__).resolve().parent.parent / "configs"
 SECONDS = 2.0
 
 _EVERYWHERE = {"0.0.0.0": "127.0.0.1", "::": "::1"}  # noqa: S104 - asked, not bound
+_NOTHING = frozenset({"", "~", "null", "Null", "NULL"})
 
 
 class UnixConnection(HTTPConnection):
@@ -34,12 +35,18 @@ class UnixConnection(HTTPConnection):
 def setting(name: str, default: str) -> str:
     """As the service reads it: the environment, else the file of ENVIRONMENT, else config.yaml."""
     environment = os.environ.get("ENVIRONMENT", "").strip().lower() or "development"
-    texts = [os.environ.get(name.upper(), "")]
-    for file in (CONFIGS / f"config.{environment}.yaml", CONFIGS / "config.yaml"):
-        if file.is_file():
-            found = yaml.load(file.read_text("utf-8"), Loader=yaml.BaseLoader) or {}  # noqa: S506 - texts only
-            texts.append(str(found.get(name, "")))
-    return next((text.strip() for text in texts if text.strip()), default)
+    files = (CONFIGS / f"config.{environment}.yaml", CONFIGS / "config.yaml")
+    texts = [os.environ.get(name.upper(), ""), *(str(_read(file).get(name, "")) for file in files)]
+    return next((text.strip() for text in texts if text.strip() not in _NOTHING), default)
+
+
+def _read(file: Path) -> dict[str, object]:
+    """Empty for a file that cannot be read: a service that runs has refused it at a reload, and goes on as it was."""
+    try:
+        found = yaml.load(file.read_text("utf-8"), Loader=yaml.BaseLoader)  # noqa: S506 - texts only
+    except (OSError, ValueError, yaml.YAMLError):
+        return {}
+    return found if isinstance(found, dict) else {}
 
 
 def connection() -> HTTPConnection:

@@ -160,6 +160,19 @@ def test_the_health_check_reads_the_files_that_the_service_reads(
     assert seen == [("example.org", 1234), ("example.org", 4321), ("example.org", 99)]
 
 
+@pytest.mark.parametrize("content", [b"port: [", b"- 1\n", b"\xff", b"port: null\nhost: ~\n", b"port:\n"])
+def test_the_health_check_takes_a_file_that_says_nothing_as_none(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, content: bytes
+) -> None:
+    """A mistake in a file that is reloaded leaves the service as it was, so it must not make it seem dead."""
+    (tmp_path / "config.yaml").write_bytes(content)
+    monkeypatch.setattr(health_check_program, "CONFIGS", tmp_path)
+    for name in ("HOST", "PORT", "ENVIRONMENT"):
+        monkeypatch.delenv(name, raising=False)
+    asked = health_check_program.connection()
+    assert (asked.host, asked.port) == ("127.0.0.1", 8080)
+
+
 def test_the_health_check_fails_where_nothing_listens() -> None:
     with HTTPServer(("127.0.0.1", 0), _Health) as gone:
         port = gone.server_port
