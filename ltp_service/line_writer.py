@@ -44,6 +44,10 @@ class LineWriter:
         self._opened: _Opened | None = None
         self._most = _WHOLE
         self._waiting: deque[bytes] = deque()
+        self._begun = False
+        """Whether a part of the first piece is written."""
+        self._torn = False
+        """Whether the rest of a piece was lost, so that the next line needs a line end before it."""
         self._turn = Lock()
         self._process = os.getpid()
 
@@ -64,12 +68,7 @@ class LineWriter:
         if not self._turn.acquire(blocking=False):
             return  # another thread is at it
         try:
-            while self._waiting:
-                piece = self._waiting[0]
-                written = self._attempt(piece)
-                if written < len(piece):
-                    self._waiting[0] = piece[written:]
-                    return
+            while self._waiting and self._attempt(self._waiting[0]):
                 self._waiting.popleft()
         finally:
             self._turn.release()
@@ -101,19 +100,32 @@ class LineWriter:
         if self._process != os.getpid():
             self._process = os.getpid()
             self._waiting.clear()
+            self._begun = self._torn = False
             self._turn = Lock()
         if self._opened is None:
             self._opened = _open(self.descriptor)
             self._most = self._opened.most
 
-    def _attempt(self, piece: bytes) -> int:
+    def _attempt(self, piece: bytes) -> bool:
+        """Whether it is done with: written, or lost."""
+        if self._opened is None:
+            return False
+        if self._torn:
+            piece = b"\n" + piece
         try:
-            return self._opened.put(piece) if self._opened else 0
+            written = self._opened.put(piece)
         except BlockingIOError:
-            return 0
+            return False
         except OSError:  # the reader is gone, or the disk is full
-            self.dropped += piece.count(b"\n")
-            return len(piece)
+            self.dropped += self._waiting[0].count(b"\n")
+            self._torn = self._torn or self._begun
+            self._begun = False
+            return True
+        self._torn = False
+        self._begun = written < len(piece)
+        if self._begun:
+            self._waiting[0] = piece[written:]
+        return not self._begun
 
 
 class _Opened(NamedTuple):

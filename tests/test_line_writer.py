@@ -3,6 +3,7 @@
 import errno
 import os
 import pty
+import resource
 import socket
 import sys
 from collections.abc import Callable, Generator
@@ -160,6 +161,23 @@ def test_a_file_gets_every_line_where_others_write_too(tmp_path: Path) -> None:
         file.write(b"after\n")
 
     assert (tmp_path / "log").read_bytes() == b"before\n" + b"x" * 3 * LONGEST + b"\nafter\n"
+
+
+def test_a_line_after_one_that_a_full_disk_cut_off_stands_alone(tmp_path: Path) -> None:
+    with (tmp_path / "log").open("ab", buffering=0) as file:
+        writer = to(file.fileno())
+        soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+        resource.setrlimit(resource.RLIMIT_FSIZE, (8, hard))  # stands for the disk's end
+        try:
+            for line in (b"first\n", b"second\n", b"third\n"):
+                writer.write(line)
+        finally:
+            resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+        for line in (b"fourth\n", b"fifth\n"):
+            writer.write(line)
+
+    assert (tmp_path / "log").read_bytes().splitlines() == [b"first", b"se", b"fourth", b"fifth"]
+    assert writer.dropped == 2
 
 
 def test_a_full_disk_costs_the_lines_and_counts_them() -> None:
