@@ -242,3 +242,22 @@ def test_a_symbol_that_comes_back_has_its_refusals_forgiven() -> None:
     subscriptions.refuse("trade", "A", "no such symbol", 0.0)
 
     assert subscriptions.overdue(RETRY) == ["A"]
+
+
+def test_a_symbol_in_step_that_takes_both_proofs_loses_one_by_a_refusal() -> None:
+    subscriptions = begun("A")
+    prove(subscriptions, "A")
+    subscriptions.refuse("ticker", "A", "no longer", 1.0)
+
+    assert subscriptions.proven() == ()
+    assert subscriptions.labels() == {"A": "refused: no longer"}
+
+
+def test_a_symbol_is_silent_from_the_deadline_after_its_last_acknowledgement_on() -> None:
+    subscriptions = begun("A")
+    subscriptions.acknowledge("ticker", "A", 0.0)
+    subscriptions.acknowledge("trade", "A", 5.0)
+    subscriptions.mark_silent(DEADLINE)
+    assert subscriptions.labels() == {"A": "acknowledged"}
+    subscriptions.mark_silent(5.0 + DEADLINE)
+    assert subscriptions.labels() == {"A": "silent"}

@@ -911,6 +911,25 @@ def test_a_list_that_cannot_be_had_is_asked_for_after_a_minute(scene: Scene) -> 
     assert len(scene.rest.listed_at) == 2
 
 
+@pytest.mark.parametrize(
+    ("cached_for", "after_ticker", "price"), [(5.0, -3.0, "101.0"), (0.0, -3.0, "99.0"), (5.0, 1.0, "99.0")]
+)
+def test_a_ticker_is_not_replaced_by_a_trade_that_may_be_older(
+    scene: Scene, cached_for: float, after_ticker: float, price: str
+) -> None:
+    scene.pass_time(20, alive=(BTC, ETH))
+    scene.trade("10.5", ETH)
+    now = scene.clock.monotonic()
+    scene.store.put(tick("101.0", received_at=now))
+    contradict(scene)
+    scene.rest.cached_for, scene.rest.prices[BTC] = cached_for, "99.0"
+    scene.rest.trade_times[BTC] = now + after_ticker
+    scene.pass_time(1.5, alive=(BTC, ETH))
+
+    assert scene.rest.calls("Trades") == 1
+    assert scene.amount() == price
+
+
 # When a trade was made of which the feed tells no time.
 
 

@@ -1,7 +1,12 @@
 """ltp_service.stores.doubts"""
 
+from decimal import Decimal
+
+import pytest
+
+from ltp_service.stores.base import Outcome
 from ltp_service.stores.doubts import Doubts
-from ltp_service.tick import WEBSOCKET, Price
+from ltp_service.tick import REST, WEBSOCKET, Price, Tick
 from tests.fakes import BTC, ETH, tick
 
 
@@ -38,3 +43,81 @@ def test_a_doubt_stays_as_old_as_it_is_when_it_is_raised_again() -> None:
     assert doubt.vouched is None
     doubts.settle(BTC)
     assert BTC not in doubts
+
+
+def told(price: str, at: float) -> Tick:
+    """REST's newest trade, as of that moment."""
+    return tick(price, source=REST, traded_at=1.0, received_at=at)
+
+
+def test_a_later_frame_that_cannot_be_used_needs_a_later_answer() -> None:
+    doubts = Doubts()
+    doubts.open(BTC, "unusable", 1.0)
+    doubts.open(BTC, "unusable", 5.0)
+    doubts.answered(told("1", 4.0), "same", 4.0)
+    assert BTC in doubts
+    doubts.answered(told("1", 5.0), "older", 5.0)
+    assert BTC in doubts
+    doubts.answered(told("1", 5.0), "same", 5.0)
+    assert BTC not in doubts
+
+
+@pytest.mark.parametrize(
+    ("outcome", "price", "at", "settled"),
+    [
+        ("older", "7", 1.0, True),
+        ("older", "8", 9.0, False),
+        ("same", "9", 9.0, True),
+        ("same", "9", 4.0, False),
+        ("newer", "10", 9.0, True),
+        ("newer", "7", 4.0, True),
+    ],
+)
+def test_a_dispute_ends_with_the_other_price_explained_or_with_a_later_answer(
+    outcome: Outcome, price: str, at: float, settled: bool
+) -> None:
+    doubts = Doubts()
+    doubts.open(BTC, "disputed", 6.0, evidence_at=5.0, claim=Decimal(7))
+    doubts.answered(told(price, at), outcome, 0.0)
+
+    assert (BTC not in doubts) is settled
+
+
+def test_an_explained_dispute_explains_no_frame_that_could_not_be_used() -> None:
+    doubts = Doubts()
+    doubts.open(BTC, "disputed", 1.0, claim=Decimal(7))
+    doubts.open(BTC, "unusable", 2.0)
+    doubts.answered(told("7", 1.0), "newer", 1.0)
+
+    assert BTC in doubts
+
+
+def test_rest_does_not_settle_that_a_subscription_is_deaf() -> None:
+    doubts = Doubts()
+    doubts.open(BTC, "disputed", 1.0, claim=Decimal(7))
+    doubts.open(BTC, "deaf", 2.0)
+    doubts.open(BTC, "unusable", 3.0)
+    doubts.answered(told("7", 9.0), "newer", 9.0)
+
+    assert doubts.deaf() == [BTC]
+    assert doubts.unsettled({}, 9.0) == []
+    doubts.heard(tick("8", received_at=2.5))
+    assert BTC in doubts
+    doubts.heard(tick("8", received_at=3.0))
+    assert BTC not in doubts
+
+
+def test_only_another_trade_that_another_process_brought_since_settles_a_doubt_here() -> None:
+    doubts = Doubts()
+    before = Price(tick("1", trade_id=5), 0.0, WEBSOCKET, 0.0)
+    doubts.open(BTC, "disputed", 1.0, before)
+    for late in (
+        tick("1", trade_id=5, received_at=2.0),
+        tick("2", trade_id=6, received_at=1.0),
+        tick("2", trade_id=6, received_at=2.0, source=REST),
+    ):
+        assert doubts.unsettled({BTC: Price(late, 2.0, WEBSOCKET, 0.0)}, 2.0) == [BTC]
+
+    assert (
+        doubts.unsettled({BTC: Price(tick("1", trade_id=6, received_at=2.0), 2.0, WEBSOCKET, 0.0)}, 2.0) == []
+    )

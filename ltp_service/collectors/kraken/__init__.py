@@ -233,6 +233,8 @@ class KrakenCollector(Collector):
     def contradicted(self, symbol: str, now: float) -> None:
         if pair := self._pairs.get(symbol) or self._spelled(symbol):
             self._doubts.open(pair, "unusable", now, self._store.all().get(pair))
+        elif '"' in symbol:  # a whole row
+            self.unreadable(symbol, now)
 
     def _spelled(self, name: str) -> Pair | None:
         """The pair that is served here and spelled that way, whatever way it is."""

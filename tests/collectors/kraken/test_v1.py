@@ -177,6 +177,14 @@ def test_a_price_that_cannot_be_believed_is_refused_with_its_reason(payload: str
     assert refusal.value.reason == reason
 
 
+@pytest.mark.parametrize("frame", ['[1,{"c":["1","1"]},"ticker"]', '[{"c":["1","1"]},"ticker","XBT/USD"]'])
+def test_a_data_frame_of_three_elements_is_refused_for_its_shape(frame: str) -> None:
+    with pytest.raises(BadFrame) as refusal:
+        parse(frame)
+
+    assert refusal.value.reason == "shape"
+
+
 @pytest.mark.parametrize(
     "frame",
     [

@@ -1,0 +1,281 @@
+"""ltp_service.collectors.kraken: what a frame that cannot be used does to the price that it may have replaced."""
+
+import json
+
+import pytest
+
+from ltp_service.collectors.base import TENDING
+from ltp_service.collectors.kraken import KrakenCollector
+from ltp_service.collectors.quarantine import Quarantine
+from ltp_service.errors import BadFrame
+from ltp_service.exchange_clock import EXACT, FUTURE, ExchangeClock
+from ltp_service.pairs import Pair
+from ltp_service.stores.doubts import Doubts
+from ltp_service.stores.memory import MemoryStore
+from tests.collectors.kraken.test_order import (
+    BEAT,
+    BEGUN,
+    V1,
+    V1_ACKS,
+    V1_BEAT,
+    V2,
+    V2_ACKS,
+    beats,
+    row,
+    ticker,
+    trade,
+    trades,
+    v1_ticker,
+    v1_trade,
+    v1_trades,
+)
+from tests.fakes import BTC, ETH, Script, Step, memory_store, open_quarantine
+
+
+class Fed:
+    """A collector that was fed some steps, one connection after the other."""
+
+    def __init__(self, url: str, *connections: list[Step], quarantine: Quarantine | None = None) -> None:
+        self.script = Script(*connections)
+        self.store: MemoryStore = memory_store(self.script.clock)
+        self.doubts = Doubts()
+        self.collector = KrakenCollector(
+            url,
+            (BTC, ETH),
+            self.store,
+            quarantine or open_quarantine(),
+            self.script.equipment,
+            self.doubts,
+            ExchangeClock(),
+        )
+        self.script.play(self.collector)
+
+    @property
+    def price(self) -> str:
+        return self.store.all()[BTC].tick.price
+
+    @property
+    def confirmed_at(self) -> float:
+        """Seconds after the beginning."""
+        return self.store.all()[BTC].confirmed_at - BEGUN
+
+    @property
+    def reason(self) -> str | None:
+        doubt = self.doubts.about(BTC)
+        return None if doubt is None else doubt.reason
+
+
+IN_STEP = [*V2_ACKS, trade("100", 1, 0.0)]
+V1_IN_STEP = [*V1_ACKS, v1_trade("99", -1.0), v1_trade("100", 0.0)]
+
+UNUSABLE = [
+    trade('"101"', 2, 1.0),
+    trade("101", 2, 1.0).replace(':2,"', ':null,"'),
+    trade("101", 2, 1.0).replace("BTC/USD", "XBT/USD"),
+    trade("101", 2, 1.0).replace("BTC/USD", "XBTUSD"),
+    trade("101", 2, 1.0).replace("BTC/USD", "btc-usd"),
+    trade("101", 2, FUTURE + 2.0),
+    trade("101", 2, 1.0)[:-9],
+    trade("101", 2, 1.0).replace('"symbol"', '"pair"'),
+    trade("101", 2, 1.0).replace("BTC/USD", "BTC\\/USD")[:-9],
+    ticker('"101"', 1.0),
+    ticker("null", 1.0),
+    ticker("0", 1.0),
+    '{"channel":"ticker","type":"update","data":{"symbol":"BTC/USD","last":101}}',
+]
+
+V1_UNUSABLE = [
+    v1_ticker("NaN"),
+    v1_ticker("101").replace('"101"', "101"),
+    v1_ticker("101").replace("XBT", "BTC"),
+    v1_trade("101", FUTURE + 2.0),
+    v1_trade("101", 1.0).replace("XBT/USD", "BTC/USD"),
+    v1_trade("101", 1.0).replace("XBT/USD", "XXBTZUSD"),
+    '[1,[["101","1","soon"]],"trade","XBT/USD"]',
+    '["trade","XBT/USD"]',
+    '[1,[],"trade","XBT/USD"]',
+    '[1,{"c":[]},"ticker","XBT\\/USD"]',
+]
+
+
+@pytest.mark.parametrize("frame", UNUSABLE)
+def test_a_frame_that_names_the_pair_and_cannot_be_used_ends_its_evidence(frame: str) -> None:
+    fed = Fed(V2, [*IN_STEP, 1.0, frame, *beats(5, BEAT)])
+
+    assert (fed.price, fed.reason) == ("100", "unusable")
+    assert fed.confirmed_at < 1.0
+
+
+@pytest.mark.parametrize("frame", V1_UNUSABLE)
+def test_it_is_the_same_on_v1(frame: str) -> None:
+    fed = Fed(V1, [*V1_IN_STEP, 1.0, frame, *beats(5, V1_BEAT)])
+
+    assert (fed.price, fed.reason) == ("100", "unusable")
+    assert fed.confirmed_at < 1.0
+
+
+@pytest.mark.parametrize(
+    "frame",
+    [
+        trade("7", 2, 1.0).replace("BTC/USD", "LTC/USD"),
+        trade('"7"', 2, 1.0).replace("BTC/USD", "AIXBT/USD"),
+        '{"channel":"ticker","type":"update","data":[{"symbol":"BTC/USD","bid":1}]}',
+        '{"error":"Currency pair not supported BTC/USD","success":false}',
+        '{"channel":"book","data":[{"symbol":"BTC/USD"}]}',
+        "{",
+    ],
+)
+def test_a_frame_about_nothing_that_is_served_casts_no_doubt(frame: str) -> None:
+    fed = Fed(V2, [*IN_STEP, 1.0, frame, *beats(2, BEAT)])
+
+    assert fed.reason is None
+    assert fed.confirmed_at > 2.5
+
+
+def test_another_pair_keeps_its_evidence() -> None:
+    eth = trade("7", 1, 0.0).replace("BTC/USD", "ETH/USD")
+    acks = [text.replace("BTC/USD", "ETH/USD") for text in V2_ACKS]
+    fed = Fed(V2, [*IN_STEP, *acks, eth, 1.0, UNUSABLE[0], *beats(5, BEAT)])
+
+    assert fed.store.all()[ETH].confirmed_at > BEGUN + 5.5
+    assert ETH not in fed.doubts
+
+
+def test_a_newer_trade_settles_it_and_the_same_trade_told_again_does_not() -> None:
+    same: list[Step] = [*IN_STEP, 1.0, UNUSABLE[0], 0.1, trade("100", 1, 0.0), *beats(2, BEAT)]
+    assert Fed(V2, same).reason == "unusable"
+
+    newer = Fed(V2, [*same, trade("102", 3, 3.1), *beats(2, BEAT)])
+    assert (newer.price, newer.reason) == ("102", None)
+    assert newer.confirmed_at > 4.5
+
+
+def test_the_present_state_on_a_new_connection_settles_it() -> None:
+    again = trades(row("100", 1, 0.0), kind="snapshot")
+    fed = Fed(V2, [*IN_STEP, 1.0, UNUSABLE[0], *beats(1, BEAT)], [*V2_ACKS, again, *beats(2, BEAT)])
+
+    assert fed.reason is None
+
+
+def test_a_good_row_beside_a_bad_one_is_served_and_leaves_the_doubt() -> None:
+    rows = (row("101", 2, 1.0), row('"102"', 3, 1.1))
+    for frame in (trades(*rows), trades(*rows[::-1])):
+        fed = Fed(V2, [*IN_STEP, 1.1, frame, *beats(2, BEAT)])
+
+        assert (fed.price, fed.reason) == ("101", "unusable")
+
+
+def test_a_trade_that_was_held_back_before_the_frame_does_not_settle_it() -> None:
+    careful = Quarantine(0.05, lambda _: ())
+    fed = Fed(
+        V2, [*IN_STEP, 1.0, trade("200", 2, 1.0), 0.5, UNUSABLE[0], *beats(3, BEAT)], quarantine=careful
+    )
+
+    assert (fed.price, fed.reason) == ("200", "unusable")
+
+
+@pytest.mark.parametrize("lag", [0.0, EXACT - 0.05, EXACT + 0.05, 3.0])
+def test_the_feeds_lag_counts_from_a_quarter_of_a_second_on(lag: float) -> None:
+    frames: list[Step] = [*IN_STEP, 1.0, trade("101", 2, 1.0), 9.0, trade("102", 3, 10.0 - lag), TENDING]
+    counted = lag if lag > EXACT else 0.0
+    fed = Fed(V2, [*frames, BEAT])
+
+    assert fed.confirmed_at == pytest.approx(10.0 - counted, abs=0.01)
+    assert fed.collector.lag() == pytest.approx(counted, abs=0.01)
+
+
+def test_the_lag_stays_until_a_trade_shows_another_one() -> None:
+    late: list[Step] = [*IN_STEP, 1.0, trade("101", 2, 1.0), 9.0, trade("102", 3, 7.0), *beats(30, BEAT)]
+    assert Fed(V2, late).confirmed_at == pytest.approx(40.0 - 3.0, abs=0.3)
+
+    in_time = [*late, trade("103", 4, 40.0), TENDING, BEAT]
+    assert Fed(V2, in_time).confirmed_at == pytest.approx(40.0, abs=0.3)
+
+
+def test_v1_history_that_comes_after_the_ticker_is_no_lag() -> None:
+    history = v1_trades(("98", -25.0), ("100", -20.0))
+    other = '[1,[["7","1","1790000000.000000","b","m",""]],"trade","ETH/USD"]'
+    eth: list[Step] = [other, other.replace("1790000000.0", "1790000000.1").replace('"7"', '"8"')]
+    fed = Fed(V1, [*eth, *V1_ACKS, v1_ticker("100"), history, *beats(2)])
+
+    assert fed.collector.lag() == 0.0
+    assert fed.confirmed_at > 1.5
+
+
+def test_what_cannot_be_read_as_text_names_nothing() -> None:
+    fed = Fed(V2, [*IN_STEP, 1.0, BadFrame("a binary message", reason="binary"), *beats(2, BEAT)])
+
+    assert fed.reason is None
+
+
+# The market of one pair.
+
+
+def listings(kind: str = "update", **statuses: str) -> str:
+    pairs = [{"symbol": symbol.replace("_", "/"), "status": word} for symbol, word in statuses.items()]
+    return json.dumps({"channel": "instrument", "type": kind, "data": {"assets": [], "pairs": pairs}})
+
+
+def asked(fed: Fed) -> int:
+    return sum('"instrument"' in text for text in fed.script.sent)
+
+
+def test_the_status_of_each_pair_is_asked_for_once_and_followed() -> None:
+    both = listings("snapshot", BTC_USD="online", ETH_USD="post_only", XMR_EUR="online")
+    fed = Fed(V2, [*V2_ACKS, both, listings(BTC_USD="cancel_only"), *beats(12, BEAT)])
+
+    assert asked(fed) == 1
+    assert (fed.store.market_of(BTC), fed.store.market_of(ETH)) == ("cancel_only", "post_only")
+    assert fed.store.market_of(Pair("XMR", "EUR")) == "unknown"
+
+
+def test_a_list_that_does_not_come_is_asked_for_again() -> None:
+    assert asked(Fed(V2, [*V2_ACKS, *beats(9, BEAT)])) == 1
+    assert asked(Fed(V2, [*V2_ACKS, *beats(22, BEAT)])) == 3
+
+
+def test_protocol_v1_has_no_such_list() -> None:
+    assert asked(Fed(V1, [*V1_ACKS, *beats(12, BEAT)])) == 0
+
+
+@pytest.mark.parametrize(
+    ("frame", "reason"),
+    [
+        (listings("snapshot", ETH_USD="online"), "contested"),
+        (listings("update", ETH_USD="online"), None),
+        (listings("snapshot", XMR_EUR="online"), None),
+        (listings("snapshot"), None),
+    ],
+)
+def test_a_pair_that_a_complete_list_leaves_out_is_in_doubt(frame: str, reason: str | None) -> None:
+    fed = Fed(V2, [*IN_STEP, frame, 1.0, None])
+
+    assert fed.reason == reason
+    assert fed.store.market_of(BTC) == "unknown"
+
+
+def test_a_row_of_the_list_that_cannot_be_used_is_a_doubt_about_that_pair_alone() -> None:
+    frame = listings("snapshot", ETH_USD="cancel_only", BTC_USD="online").replace('"online"', "17")
+    fed = Fed(V2, [*IN_STEP, frame, 1.0, None])
+
+    assert fed.reason == "unusable"
+    assert fed.store.market_of(ETH) == "cancel_only"
+
+
+def test_a_word_about_a_pair_that_is_not_known_ends_no_halt() -> None:
+    fed = Fed(V2, [*V2_ACKS, listings(BTC_USD="cancel_only"), listings(BTC_USD="napping")])
+
+    assert fed.store.market_of(BTC) == "cancel_only"
+
+
+def test_a_v1_subscription_that_is_accepted_shows_that_the_pair_is_listed_again() -> None:
+    fed = Fed(V1, [])
+    fed.store.set_pair_markets({BTC: "delisted"})
+    again = Script([*V1_ACKS])
+    again.play(
+        KrakenCollector(
+            V1, (BTC, ETH), fed.store, open_quarantine(), again.equipment, fed.doubts, ExchangeClock()
+        )
+    )
+
+    assert fed.store.market_of(BTC) == "unknown"
