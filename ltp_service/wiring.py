@@ -64,6 +64,7 @@ class PriceParts:
     source: RestSource
     breaker: CircuitBreaker
     poll: Poll
+    doubts: Doubts
     fleet: "FleetParts | None" = None
     """This process's place among those that share prices through Redis."""
 
@@ -147,7 +148,7 @@ def wire_prices(
         config.web_concurrency,
     )
     poll = Poll(source, store, feed, promise, clock, observer, doubts)
-    return PriceParts(store, changes, quotes, journal, kraken, source, breaker, poll, fleet)
+    return PriceParts(store, changes, quotes, journal, kraken, source, breaker, poll, doubts, fleet)
 
 
 def _share(sharing: Sharing | None, local: MemoryStore) -> "RedisStore | None":

@@ -40,7 +40,7 @@ ARROWS = {
     "web.params": "quotes",
     "web.ltp_body": "quotes",
     "web.headers": "",
-    "openapi": "",
+    "openapi": "stores.doubts",
     "metrics": "services quotes",
     "metrics.merged": "",
     "logs": "",

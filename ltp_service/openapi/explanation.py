@@ -1,5 +1,8 @@
 """The route that says why a price is what it is."""
 
+from typing import get_args
+
+from ltp_service.market import MarketStatus
 from ltp_service.openapi.pieces import (
     COUNT,
     FLAG,
@@ -24,6 +27,7 @@ from ltp_service.openapi.pieces import (
     success,
 )
 from ltp_service.openapi.problems import refusals, too_long
+from ltp_service.stores.doubts import Reason
 
 
 def explanation() -> Area:
@@ -74,7 +78,7 @@ def _schemas() -> dict[str, Node]:
             }
         ),
         "Divergence": record({"websocket": TEXT, "rest": TEXT, "at": MOMENT, "count": COUNT}),
-        "Market": one_of("online", "maintenance", "cancel_only", "post_only", "limit_only", "unknown"),
+        "Market": one_of(*get_args(MarketStatus)),
     }
 
 
@@ -86,6 +90,16 @@ def _explained() -> dict[str, Node]:
         "state": schema("State"),
         "servable": FLAG,
         "market": schema("Market"),
+        "doubt": maybe(
+            record(
+                {
+                    "reason": one_of(*get_args(Reason)),
+                    "since": MOMENT,
+                    "rest_asked_at": maybe(MOMENT, "before the first question about it"),
+                }
+            ),
+            "unless the price may be wrong, so that nothing that the feed sends is evidence for it",
+        ),
         "sources": mapping(schema("SourceDecision"), "The newest tick of each source"),
         "subscription": maybe(schema("Subscription"), "when the feed is switched off"),
         "witnesses": listing(schema("Witness"), description="What other exchanges last traded the pair at"),

@@ -51,7 +51,8 @@ def _explained(parts: Services, pair: Pair, quote: Quote) -> dict[str, Any]:
         "served": detail_of(parts, quote),
         "state": quote.verdict.state,
         "servable": quote.verdict.servable,
-        "market": parts.prices.store.market(),
+        "market": quote.market,
+        "doubt": _doubt(parts, pair),
         "sources": {
             source: _decision(parts, decision)
             | {"served": quote.price is not None and _is_served(quote.price, decision)}
@@ -90,6 +91,18 @@ def _decision(parts: Services, decision: Decision) -> dict[str, Any]:
         "received_at": moment(parts.clock, tick.received_at),
         "outcome": decision.outcome,
         "reason": _REASONS.get(decision.outcome, decision.outcome),
+    }
+
+
+def _doubt(parts: Services, pair: Pair) -> dict[str, Any] | None:
+    """Why nothing that the feed sends is evidence for the price now."""
+    doubt = parts.prices.doubts.about(pair)
+    if doubt is None:
+        return None
+    return {
+        "reason": doubt.reason,
+        "since": moment(parts.clock, doubt.since),
+        "rest_asked_at": moment(parts.clock, doubt.asked_at),
     }
 
 

@@ -6,6 +6,7 @@ from typing import Any
 from flask import Blueprint, Response
 
 from ltp_service.collectors.contract import Link
+from ltp_service.market import DELISTED
 from ltp_service.pairs import Pair, kraken_v1_symbol, kraken_v2_symbol
 from ltp_service.proxies import described
 from ltp_service.quotes.quotes import Quote
@@ -127,6 +128,8 @@ def label_of(link: Link | None, pair: Pair) -> str | None:
 
 
 def _trouble(parts: Services, quote: Quote, link: Link | None) -> str | None:
+    if quote.market == DELISTED:
+        return "not listed by the exchange any more"
     label = label_of(link, quote.pair)
     if label is not None and label.startswith(("refused", "deaf")):
         return label

@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 
 from ltp_service.tick import REST, WEBSOCKET
-from tests.fakes import NOON
+from tests.fakes import BTC, NOON
 from tests.service import FreshService
 
 
@@ -78,3 +78,20 @@ def test_the_last_twenty_decisions_are_told_the_newest_first(service: FreshServi
     assert [decision["price"] for decision in explained(service)["decisions"]] == [
         f"{price}" for price in range(124, 104, -1)
     ]
+
+
+def test_a_doubt_about_the_price_is_told_with_its_reason(service: FreshService) -> None:
+    service.trade("100.5", traded_at=NOON)
+    assert explained(service)["doubt"] is None
+    doubts = service.services.prices.doubts
+    doubts.open(BTC, "unusable", service.clock.monotonic())
+    doubt = explained(service)["doubt"]
+    assert (doubt["reason"], doubt["rest_asked_at"]) == ("unusable", None)
+    assert doubt["since"] == explained(service)["served"]["confirmed_at"]
+
+
+def test_the_market_of_the_pair_itself_is_told(service: FreshService) -> None:
+    service.store.set_market("online")
+    service.store.set_pair_markets({BTC: "cancel_only"})
+
+    assert explained(service)["market"] == "cancel_only"

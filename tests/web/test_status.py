@@ -123,3 +123,18 @@ def test_how_late_the_feed_is_can_be_read(service: FreshService) -> None:
 
     assert service.get("/api/v1/status").get_json()["connection"]["feed_lag_ms"] == 1250
     assert b'btc_ltp_websocket_lag_seconds{exchange="kraken"} 1.25' in service.get("/metrics").get_data()
+
+
+def test_a_pair_that_is_not_listed_any_more_is_stale_and_said_so(fresh_service: MakeService) -> None:
+    service = fresh_service(supported_pairs=TWO)
+    service.trade("100", BTC)
+    service.trade("200", ETH)
+    service.store.set_pair_markets({ETH: "delisted"})
+    body = service.get("/api/v1/status").get_json()
+
+    assert body["status"] == "degraded"
+    assert body["pairs"]["ETH/USD"]["state"] == "stale"
+    assert body["pairs"]["ETH/USD"]["last_error"] == "not listed by the exchange any more"
+    answer = service.get("/api/v1/ltp?pair=ETH/USD")
+    assert (answer.status_code, answer.get_json()["errors"][0]["code"]) == (503, "PRICE_STALE")
+    assert service.get("/api/v1/ltp?pair=ETH/USD&allow_stale=true").status_code == 200
