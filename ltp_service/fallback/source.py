@@ -158,12 +158,12 @@ class RestSource:
             return None
         trades = trades._replace(newest=self._dated(trades.newest))
         tick, held = trades.newest, self._store.all().get(pair)
-        overtaken = self._sequence.is_overtaken(held, trades) or _is_overtaken(held, tick)
+        surely_at = tick.evidence_at - (0.0 if trades.dated else LONGEST_CACHE)
+        overtaken = self._sequence.is_overtaken(held, trades) or _is_overtaken(held, tick, surely_at)
         outcome = "older" if overtaken else self._store.put(tick)
         if outcome == "newer":
             self._sequence.apply_trades(trades, self._clock.monotonic())
         if not overtaken:
-            surely_at = tick.evidence_at - (0.0 if trades.dated else LONGEST_CACHE)
             self._doubts.answered(tick, outcome, surely_at)
         return outcome
 
@@ -284,10 +284,12 @@ class RestSource:
         self._observer.sources_diverged(tick.pair)
 
 
-def _is_overtaken(held: Price | None, tick: Tick) -> bool:
-    """Whether the feed told another price, without a time, after what REST knew: nothing tells which came last."""
+def _is_overtaken(held: Price | None, tick: Tick, surely_at: float) -> bool:
+    """Whether the feed told another price, without a time, after what REST surely knew at the monotonic `surely_at`:
+    nothing tells which came last.
+    """
     if held is None or held.tick.source != WEBSOCKET or held.tick.traded_at is not None:
         return False
-    if held.tick.amount == tick.amount or tick.evidence_at >= held.tick.received_at:
+    if held.tick.amount == tick.amount or surely_at >= held.tick.received_at:
         return False
     return tick.happened_at is None or tick.happened_at <= held.tick.received_at

@@ -697,6 +697,19 @@ def test_a_trade_that_the_feed_holds_back_is_no_deafness(scene: Scene) -> None:
     assert (scene.feed.renewed, scene.feed.left) == ([], 0)
 
 
+def test_an_answer_that_may_come_from_a_cache_takes_back_no_ticker_of_the_feed() -> None:
+    scene = Scene(FakeFeed())
+    now = scene.clock.monotonic()
+    scene.exchange_clock.answered(now, now, now)
+    scene.store.put(tick("101.0", received_at=now))
+    scene.rest.dated = False
+    scene.rest.trade_times[BTC] = now - 18
+    scene.clock.advance(2.5)
+
+    assert scene.source.settle(BTC) == "older"
+    assert scene.amount() == "101.0"
+
+
 def test_a_trade_from_the_far_future_is_refused(scene: Scene) -> None:
     traded_for_a_while(scene)
     scene.rest.prices[BTC] = "102.0"

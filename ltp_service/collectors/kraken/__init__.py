@@ -260,6 +260,7 @@ class KrakenCollector(Collector):
 
     def renew(self, pair: Pair) -> None:
         """Subscribes to `pair` anew: it is in doubt until that brings data."""
+        self._traded.discard(pair)
         self._subscriptions.renew(self._symbols[pair], self._clock.monotonic())
 
     def labels(self) -> dict[str, str]:
@@ -283,9 +284,11 @@ class KrakenCollector(Collector):
         return self._quarantine.held(pair)
 
     def _is_snapshot(self, trade: LastTrade) -> bool:
-        # Protocol v1 does not say which frame is one: the first of a connection may be.
+        # Protocol v1 does not say which frame is one: the first of a channel may be.
         state = self._subscriptions.state(trade.symbol)
-        return trade.snapshot or not (state and state.in_step)
+        if trade.snapshot or (state and state.in_step):
+            return trade.snapshot
+        return trade.traded_at is None or self._pairs[trade.symbol] not in self._traded
 
     def _date(self, pair: Pair, traded_at: float, received_at: float, snapshot: bool) -> float | None:
         """The monotonic moment of a trade; None while too little is known of the exchange's clock."""
