@@ -11,6 +11,7 @@ from ltp_service.clock import Clock, SystemClock
 from ltp_service.collectors.manager import CollectorManager
 from ltp_service.config import Config, load_config
 from ltp_service.errors import PriceStale, PriceUnavailable, UnknownPair
+from ltp_service.market import DELISTED
 from ltp_service.observer import Observer
 from ltp_service.pairs import Pair, read_pair
 from ltp_service.quotes.freshness import servable_until
@@ -143,6 +144,8 @@ class LastPrices:
 
 
 def _refusal(quote: Quote, ttl: float) -> PriceUnavailable:
+    if quote.market == DELISTED:
+        return PriceStale(f"{quote.pair}: the exchange does not list it any more")
     if quote.verdict.age is None:
         return PriceUnavailable(f"{quote.pair}: no source has given a price yet")
     return PriceStale(

@@ -18,7 +18,7 @@ from ltp_service.collectors.dialing import Dialer
 from ltp_service.collectors.kraken import KrakenCollector
 from ltp_service.collectors.manager import CollectorManager
 from ltp_service.config import Config
-from ltp_service.errors import InvalidParameter, PriceUnavailable, UnknownPair
+from ltp_service.errors import InvalidParameter, PriceStale, PriceUnavailable, UnknownPair
 from ltp_service.exchange_clock import ExchangeClock
 from ltp_service.last_prices import LastPrices
 from ltp_service.stores.changes import Changes
@@ -127,6 +127,22 @@ def test_after_the_end_every_question_is_refused_and_the_link_is_gone(exchange: 
     with pytest.raises(PriceUnavailable):
         prices.get_current_price("BTC/USD")
     exchange.wait(open=0)
+
+
+def test_a_pair_that_the_exchange_does_not_list_any_more_raises_and_says_so(exchange: Simulator) -> None:
+    with LastPrices(["BTC/USD", "ETH/USD"], config=settings(exchange, exchange.v2_url)) as prices:
+        prices.get_current_price("BTC/USD")
+        exchange.fault("pair_status", pair="BTC/USD", status="delisted")
+
+        def refused() -> str:
+            try:
+                prices.get_current_price("BTC/USD")
+            except PriceStale as error:
+                return str(error)
+            return ""
+
+        eventually(lambda: refused() == "BTC/USD: the exchange does not list it any more")
+        assert prices.get_current_price("ETH/USD") > 0
 
 
 def test_a_dead_exchange_raises_and_gives_no_number() -> None:
