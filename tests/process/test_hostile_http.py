@@ -2,6 +2,7 @@
 
 import json
 import re
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from ipaddress import IPv4Address
@@ -11,7 +12,7 @@ from typing import NamedTuple
 
 import pytest
 
-from tests.deadline import IN_FULL
+from tests.deadline import DEADLINE, IN_FULL
 from tests.process.answer import Answer
 from tests.process.nginx import behind_nginx
 from tests.process.raw import answers, pipeline, request, talk
@@ -307,9 +308,26 @@ def send_all(port: int, requests: Iterator[bytes]) -> set[int]:
     return statuses
 
 
+def fresh_scrape(service: Service) -> list[str]:
+    """The lines of a text that is made after this call, with a scrape in it: one text is given for a second."""
+
+    def made() -> tuple[float, list[str]]:
+        lines = service.get("/metrics").body.decode().splitlines()
+        (uptime,) = (line for line in lines if line.startswith("btc_ltp_uptime_seconds "))
+        return float(uptime.rpartition(" ")[2]), lines
+
+    earlier, lines = made()
+    newest = earlier
+    end = time.monotonic() + DEADLINE
+    while newest <= earlier:
+        assert time.monotonic() < end, "the text is never made again"
+        newest, lines = made()
+    return lines
+
+
 def series(service: Service) -> set[str]:
     """Names with labels, but for those of the exchange, which come by themselves in time."""
-    lines = service.get("/metrics").body.decode().splitlines()
+    lines = fresh_scrape(service)
     names = {line.rpartition(" ")[0] for line in lines if not line.startswith("#")}
     return {name for name in names if not name.startswith(("btc_ltp_external_api", "btc_ltp_websocket"))}
 
@@ -318,8 +336,6 @@ def series(service: Service) -> set[str]:
 @pytest.mark.timeout(1800)
 def test_unknown_names_add_no_series(ports: Ports, named: Callable[[int], bytes]) -> None:
     pipeline(ports.direct, [named(number) for number in range(2)])
-    # So that a scrape is among them: the text is made once a second.
-    ports.service.until(lambda: "/metrics" in str(series(ports.service)), what="a scrape in a scrape")
     before = series(ports.service)
     statuses = send_all(ports.direct, map(named, range(UNKNOWN)))
     assert statuses <= {400, 404, 405}
