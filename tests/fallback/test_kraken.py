@@ -26,6 +26,7 @@ from ltp_service.fallback.pace import DISTANCE
 from ltp_service.http_client import Answer, HttpClient
 from ltp_service.observer import Observer
 from ltp_service.pairs import Pair, kraken_rest_symbol, kraken_v1_symbol, read_pair
+from tests.deadline import DEADLINE
 from tests.simulator.client import Simulator
 from tests.steered_clock import SteeredClock
 
@@ -561,7 +562,7 @@ def real(simulator: Simulator) -> Iterator[KrakenRest]:
     clock = SystemClock()
     http = HttpClient(clock, "ltp_service/test")
     breaker = CircuitBreaker(clock.monotonic, lambda: 1.0)
-    patience = Patience(request_timeout=0.5, max_retries=0)
+    patience = Patience(request_timeout=DEADLINE, timeout=DEADLINE, max_retries=0)
     yield KrakenRest(simulator.rest_url, http, breaker, clock, Observer(), patience)
     simulator.clear()
     http.close()
@@ -595,7 +596,6 @@ def test_over_the_wire_trades_and_status_are_read(real: KrakenRest, simulator: S
 @pytest.mark.parametrize(
     ("fault", "arguments", "reason"),
     [
-        ("rest_drip", {}, "timeout"),
         ("rest_huge", {}, "too_large"),
         ("rest_huge", {"announced": True}, "too_large"),
         ("rest_html", {}, "html"),
@@ -613,3 +613,12 @@ def test_over_the_wire_each_fault_has_its_name(
     with pytest.raises(ExchangeError) as caught:
         real.last_trades(DEFAULT_PAIRS)
     assert caught.value.reason == reason
+
+
+def test_over_the_wire_an_answer_that_drips_ends_with_the_budget(
+    real: KrakenRest, simulator: Simulator
+) -> None:
+    simulator.fault("rest_drip")
+    with pytest.raises(Unreachable) as caught:
+        real.last_trades(DEFAULT_PAIRS, budget=0.5)
+    assert caught.value.reason == "timeout"
