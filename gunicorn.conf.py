@@ -216,8 +216,9 @@ def local_port(sockets: list[Any]) -> int | None:
 
 
 def post_request(worker: Any, request: Any, environ: Any, response: Any) -> None:
-    # Without this a saturated worker serves some connections at the cost of the others, and of the feed.
-    time.sleep(0)  # gives way to the other greenlets, waits for nothing
+    # Without this a saturated worker serves some connections at the cost of the others. It looks at no socket; that
+    # the feed has its turn is the matter of ltp_service/edge/turns.py.
+    time.sleep(0)  # gives way to the greenlets that are ready, waits for nothing
 
 
 def worker_exit(server: Any, worker: Any) -> None:

@@ -152,6 +152,6 @@ def test_a_deaf_book_is_not_in_sync_while_the_other_one_is(
         for symbol in SYMBOLS:
             exchange.change_book(feed.name, symbol, updates=6_000, rate=50, background=True)
         eventually(lambda: feed.in_sync("BTCUSDT") and feed.in_sync("ETHUSDT"), 60.0)
-        time.sleep(1.5)  # its habit
+        time.sleep(1.5)  # longer than YOUNG: only then has a book a habit, which nothing outside shows
         exchange.fault("deaf_book", symbol="BTCUSDT")
         eventually(lambda: feed.in_sync("ETHUSDT") and not feed.in_sync("BTCUSDT"), 60.0)

@@ -123,7 +123,7 @@ def work(give_way):
             os.write(there.fileno(), b"%d" % len(done))
 
 def request():
-    time.sleep(0)  # as after each request
+    time.sleep(0)  # what gunicorn.conf.py does after each request: it looks at no socket
     turns.wait()
 
 gevent.spawn(listen)
