@@ -105,5 +105,13 @@ class BadFrame(ExchangeError):
     """A message that cannot be used; `reason` says which rule it broke."""
 
 
+class NoText(BadFrame):
+    """A message that is no text in UTF-8."""
+
+    def __init__(self, message: str, *, reason: str, content: bytes) -> None:
+        super().__init__(message, reason=reason)
+        self.content = content
+
+
 class BreakerOpen(ExchangeError):
     """The circuit breaker keeps the question back; `retry_after` in seconds."""

@@ -14,7 +14,7 @@ from ltp_service.collectors.contract import Dialect, Equipment, Link, State, Ter
 from ltp_service.collectors.hooks import Hooks
 from ltp_service.collectors.reading import Reading
 from ltp_service.collectors.subscriptions import Subscriptions
-from ltp_service.errors import BadFrame, ExchangeError, Rejected, Unreachable
+from ltp_service.errors import BadFrame, ExchangeError, NoText, Rejected, Unreachable
 
 log = logging.getLogger(__name__)
 
@@ -248,7 +248,9 @@ class Collector(Hooks):
             return connection.receive()
         except BadFrame as error:
             self._reading.refuse(error.reason, error)
-            self._last_frame_at = self._clock.monotonic()
+            self._last_frame_at = now = self._clock.monotonic()
+            if isinstance(error, NoText):
+                self.unreadable(error.content.decode(errors="replace"), now)
             return None
 
     # Now and then.

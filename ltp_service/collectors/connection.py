@@ -14,7 +14,7 @@ from websocket import ABNF
 from websocket._abnf import frame_buffer
 
 from ltp_service.collectors.dialing import Dialer, translate
-from ltp_service.errors import BadFrame, ExchangeError, Unreachable
+from ltp_service.errors import ExchangeError, NoText, Unreachable
 
 MAX_MESSAGE = 4 * 1024 * 1024
 """Bytes; the largest honest frame (Kraken's list of 1,450 pairs) has nearly a megabyte."""
@@ -217,8 +217,8 @@ def _close_reason(data: bytes) -> str:
 
 def _text(opcode: int, data: bytes) -> str:
     if opcode != ABNF.OPCODE_TEXT:
-        raise BadFrame("a binary message", reason="binary")
+        raise NoText("a binary message", reason="binary", content=data)
     try:
         return data.decode()
     except UnicodeDecodeError:
-        raise BadFrame("text that is not UTF-8", reason="encoding") from None
+        raise NoText("text that is not UTF-8", reason="encoding", content=data) from None

@@ -154,6 +154,8 @@ def _parse_answer(message: _Frame) -> Parsed:
     )
     if error or message.success is False:
         return Parsed("refusal", (Refused(error or "no reason given", channel, symbol),))
+    if message.method is None and bytes(message.data) != b"[]":
+        raise BadFrame("data of no channel", reason="shape")
     if channel == LISTINGS:
         return Parsed("acknowledgement", ())
     if channel is None or symbol is None:

@@ -7,7 +7,7 @@ import pytest
 from ltp_service.collectors.base import TENDING
 from ltp_service.collectors.kraken import KrakenCollector
 from ltp_service.collectors.quarantine import Quarantine
-from ltp_service.errors import BadFrame
+from ltp_service.errors import NoText
 from ltp_service.exchange_clock import EXACT, FUTURE, ExchangeClock
 from ltp_service.pairs import Pair
 from ltp_service.stores.doubts import Doubts
@@ -82,6 +82,7 @@ UNUSABLE = [
     ticker("null", 1.0),
     ticker("0", 1.0),
     '{"channel":"ticker","type":"update","data":{"symbol":"BTC/USD","last":101}}',
+    '{"type":"update","data":[{"symbol":"BTC/USD","last":101}]}',
 ]
 
 V1_UNUSABLE = [
@@ -202,10 +203,13 @@ def test_v1_history_that_comes_after_the_ticker_is_no_lag() -> None:
     assert fed.confirmed_at > 1.5
 
 
-def test_what_cannot_be_read_as_text_names_nothing() -> None:
-    fed = Fed(V2, [*IN_STEP, 1.0, BadFrame("a binary message", reason="binary"), *beats(2, BEAT)])
+@pytest.mark.parametrize("before", [b"", b"\xff", b"\x00"])
+def test_what_is_no_text_may_name_a_pair_all_the_same(before: bytes) -> None:
+    for content, reason in ((trade("101", 2, 1.0).encode(), "unusable"), (b'{"a":1}', None)):
+        broken = NoText("no text", reason="encoding", content=before + content)
+        fed = Fed(V2, [*IN_STEP, 1.0, broken, *beats(2, BEAT)])
 
-    assert fed.reason is None
+        assert fed.reason == reason
 
 
 # The market of one pair.
