@@ -215,7 +215,8 @@ class Poll:
         """Beside `others`, the pairs about which the feed has been silent for longer than is their habit."""
         if not self._is_watched():
             return []
-        return self._probe.due([pair for pair in self._pairs if pair not in others], now)
+        known = frozenset(others)
+        return self._probe.due([pair for pair in self._pairs if pair not in known], now)
 
     def _undated(self, now: float) -> Price | None:
         """A price that the feed vouches for without a time: whether its market is quiet is not known."""
@@ -268,8 +269,9 @@ class Poll:
         answer = self._source.poll([*pairs, *in_step])
         self._probe.asked(answer.asked | self._source.unknown, now)
         self.last_error = self._overdue(pairs)
+        delivered = frozenset(in_step)
         for tick in answer.ticks:
-            self._compare(tick, in_step=tick.pair in in_step)
+            self._compare(tick, in_step=tick.pair in delivered)
 
     def _overdue(self, pairs: Sequence[Pair]) -> str | None:
         """What is left to tell when a call succeeded, and prices got too old all the same."""
