@@ -4,6 +4,10 @@ import time
 from functools import partial
 from typing import Protocol
 
+SHORTEST_SLEEP = 1e-6
+"""Seconds of sleep in which others get their turn. With 0 gevent runs what is ready, up to fifty times, before it looks
+at any socket: new requests and the feed's frames would wait for fifty turns."""
+
 
 class Clock(Protocol):
     """Two clocks with two jobs."""

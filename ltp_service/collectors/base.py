@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from math import inf
 from threading import Event
 
+from ltp_service.clock import SHORTEST_SLEEP
 from ltp_service.collectors.asking import Asking
 from ltp_service.collectors.connection import Connection
 from ltp_service.collectors.contract import Dialect, Equipment, Link, State, Terms
@@ -24,10 +25,6 @@ flooded feed must not starve the requests, nor they it; giving way after a numbe
 
 GAVE_WAY = 0.001
 """Seconds of waiting for a frame in which others had their turn."""
-
-GIVE_WAY = 1e-6
-"""Seconds of sleep in which others get their turn. With 0 gevent would run what is ready, up to fifty times, before it
-looks at any socket: new requests would wait for fifty turns."""
 
 ALONE = 2
 """Longest turns after which they get one in any case: where processor time is scarce, what looks like waiting may have
@@ -228,7 +225,7 @@ class Collector(Hooks):
                 tend_at = now + TENDING
             looked_at = now
             if now >= min(turn_ends, gave_way_at + ALONE * self.longest_turn):
-                self._sleep(GIVE_WAY)
+                self._sleep(SHORTEST_SLEEP)
                 looked_at = gave_way_at = self._clock.monotonic()
                 turn_ends = looked_at + self._turn(looked_at - now)
 

@@ -6,11 +6,10 @@ answers without a pause are always ready, so the feed's frames would wait in the
 
 from collections.abc import Callable
 
+from ltp_service.clock import SHORTEST_SLEEP
+
 TURN = 0.010
 """Seconds of requests between two looks at the sockets. One request more may begin just before the end."""
-
-SHORTEST_SLEEP = 1e-6
-"""Seconds. With 0 gevent runs what is ready and looks at no socket."""
 
 
 class Turns:

@@ -4,6 +4,7 @@ import time
 from collections.abc import Callable, Collection
 from threading import Event, Lock
 
+from ltp_service.clock import SHORTEST_SLEEP
 from ltp_service.pairs import Pair
 
 MOST = 500
@@ -12,9 +13,6 @@ MOST = 500
 AT_ONCE = 8
 """Who are woken together. The others follow one by one, so that hundreds who wait for the same do not keep a worker
 from its sockets."""
-
-SHORTEST_SLEEP = 1e-6
-"""Seconds. With 0 gevent runs what is ready and looks at no socket."""
 
 
 class _Group:

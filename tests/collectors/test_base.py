@@ -7,12 +7,12 @@ from decimal import Decimal
 
 import pytest
 
+from ltp_service.clock import SHORTEST_SLEEP
 from ltp_service.collectors.base import (
     ALONE,
     ASIDE_BURST,
     ASIDE_TURN,
     GAVE_WAY,
-    GIVE_WAY,
     LONGEST_TURN,
     REJECTED,
     STABLE,
@@ -354,7 +354,7 @@ def test_a_flood_gives_way_to_others_after_its_turn_and_not_at_every_frame() -> 
         steps += ["trade A 3", "trade A 4", TURN / 10]
     _, script = play(steps)
 
-    assert set(script.sleeps) == {GIVE_WAY}
+    assert set(script.sleeps) == {SHORTEST_SLEEP}
     assert 8 <= len(script.sleeps) <= 15
 
 

@@ -98,8 +98,7 @@ def test_living_greenlets_are_named_by_what_they_were_called_or_what_they_run() 
 BUSY = """
 import os, socket, sys, time
 import gevent
-from ltp_service.clock import SystemClock
-from ltp_service.collectors.base import GIVE_WAY
+from ltp_service.clock import SHORTEST_SLEEP, SystemClock
 from ltp_service.collectors.spawn import socket_rounds
 from ltp_service.edge.turns import TURN, Turns
 
@@ -128,7 +127,7 @@ def request():
 
 gevent.spawn(listen)
 if sys.argv[1] == "feed":
-    gevent.joinall([gevent.spawn(work, lambda: time.sleep(GIVE_WAY))])
+    gevent.joinall([gevent.spawn(work, lambda: time.sleep(SHORTEST_SLEEP))])
 else:
     gevent.joinall([gevent.spawn(work, request) for _ in range(4)])
 print(max(heard), len(heard))
