@@ -68,8 +68,8 @@ class KrakenCollector(Collector):
         self._listings_due_at = inf
         self._listed: set[Pair] = set()
         """Pairs of which this connection has told whether their orders are matched."""
-        self._traded: set[Pair] = set()
-        """Pairs of which the trade channel has told something on this connection."""
+        self._traded: dict[Pair, float] = {}
+        """Unix seconds of the newest trade that the trade channel told since the exchange accepted the subscription."""
         super().__init__(dialect, Subscriptions(self._pairs, CHANNELS), equipment)
 
     def without_superseded(self, frames: list[str]) -> list[str]:
@@ -218,10 +218,12 @@ class KrakenCollector(Collector):
         if acknowledgement.exchange_time is not None:
             self._exchange_clock.answered(acknowledgement.exchange_time, self._connected_at, now)
         pair = self._pairs.get(acknowledgement.symbol)
-        if pair is not None and not self._is_v2 and self._store.market_of(pair) == DELISTED:
-            self._store.set_pair_markets(
-                {pair: "unknown"}
-            )  # protocol v1 tells in no other way that it is back
+        if pair is None or self._is_v2:
+            return
+        if acknowledgement.channel == "trade":
+            self._traded.pop(pair, None)
+        if self._store.market_of(pair) == DELISTED:  # protocol v1 tells in no other way that it is back
+            self._store.set_pair_markets({pair: "unknown"})
 
     # What cannot be used.
 
@@ -260,7 +262,6 @@ class KrakenCollector(Collector):
 
     def renew(self, pair: Pair) -> None:
         """Subscribes to `pair` anew: it is in doubt until that brings data."""
-        self._traded.discard(pair)
         self._subscriptions.renew(self._symbols[pair], self._clock.monotonic())
 
     def labels(self) -> dict[str, str]:
@@ -292,19 +293,21 @@ class KrakenCollector(Collector):
 
     def _date(self, pair: Pair, traded_at: float, received_at: float, snapshot: bool) -> float | None:
         """The monotonic moment of a trade; None while too little is known of the exchange's clock."""
+        newest = self._traded.get(pair)
         # Protocol v1 may send the last fifty trades after a ticker, as if they were news.
-        live = not snapshot and (self._is_v2 or pair in self._traded)
-        if live:
+        is_news = not snapshot and (self._is_v2 if newest is None else traded_at > newest)
+        if is_news:  # one that is told again, or too late, does not show how late the line is
             age = self._exchange_clock.heard(traded_at, received_at)
-            if age is not None:
-                self._learn_lag(age if age > EXACT else 0.0, received_at)
-                return received_at - age
+            possible = age is not None
         else:
-            self._traded.add(pair)
-            if self._exchange_clock.happened(traded_at, received_at):
-                age = self._exchange_clock.age(traded_at, received_at)
-                return None if age is None else received_at - age
-        raise BadFrame(f"{pair}: a trade of the future, by the exchange's own clock", reason="future")
+            possible = self._exchange_clock.happened(traded_at, received_at)
+            age = self._exchange_clock.age(traded_at, received_at)
+        if not possible:
+            raise BadFrame(f"{pair}: a trade of the future, by the exchange's own clock", reason="future")
+        self._traded[pair] = traded_at if newest is None else max(newest, traded_at)
+        if is_news and age is not None:
+            self._learn_lag(age if age > EXACT else 0.0, received_at)
+        return None if age is None else received_at - age
 
     def _learn_lag(self, lag: float, now: float) -> None:
         """What arrives is `lag` seconds late; so was what came before it, and what it confirmed."""

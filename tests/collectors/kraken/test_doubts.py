@@ -32,11 +32,17 @@ from tests.collectors.kraken.test_order import (
 from tests.fakes import BTC, ETH, Script, Step, memory_store, open_quarantine
 
 
+def renewed() -> None:
+    """The step at which BTC/USD is subscribed to anew."""
+
+
 class Fed:
     """A collector that was fed some steps, one connection after the other."""
 
     def __init__(self, url: str, *connections: list[Step], quarantine: Quarantine | None = None) -> None:
-        self.script = Script(*connections)
+        self.script = Script(
+            *([self._renew if step is renewed else step for step in steps] for steps in connections)
+        )
         self.store: MemoryStore = memory_store(self.script.clock)
         self.doubts = Doubts()
         self.collector = KrakenCollector(
@@ -49,6 +55,9 @@ class Fed:
             ExchangeClock(),
         )
         self.script.play(self.collector)
+
+    def _renew(self) -> None:
+        self.collector.renew(BTC)
 
     @property
     def price(self) -> str:
@@ -193,6 +202,14 @@ def test_the_lag_stays_until_a_trade_shows_another_one() -> None:
     assert Fed(V2, in_time).confirmed_at == pytest.approx(40.0, abs=0.3)
 
 
+@pytest.mark.parametrize("again", [("100", 1, 0.0), ("99", 0, -3.0)], ids=["the same", "an older one"])
+def test_a_trade_that_is_told_again_shows_no_lag(again: tuple[str, int, float]) -> None:
+    fed = Fed(V2, [*IN_STEP, *beats(9, BEAT), trade(*again), TENDING, BEAT])
+
+    assert fed.collector.lag() == 0.0
+    assert fed.confirmed_at == pytest.approx(9.0, abs=0.3)
+
+
 def test_v1_history_that_comes_after_the_ticker_is_no_lag() -> None:
     history = v1_trades(("98", -25.0), ("100", -20.0))
     other = '[1,[["7","1","1790000000.000000","b","m",""]],"trade","ETH/USD"]'
@@ -201,6 +218,14 @@ def test_v1_history_that_comes_after_the_ticker_is_no_lag() -> None:
 
     assert fed.collector.lag() == 0.0
     assert fed.confirmed_at > 1.5
+
+
+def test_v1_a_trade_of_the_old_subscription_tells_the_lag_and_history_of_the_new_one_does_not() -> None:
+    late: list[Step] = [*V1_IN_STEP, *beats(10), renewed, v1_trade("101", 2.0), TENDING, BEAT]
+    assert Fed(V1, late).collector.lag() == pytest.approx(8.0, abs=0.3)
+
+    history = [V1_ACKS[1], v1_trade("100", 0.0), TENDING, BEAT]
+    assert Fed(V1, [*V1_IN_STEP, *beats(10), renewed, *history]).collector.lag() == 0.0
 
 
 @pytest.mark.parametrize("before", [b"", b"\xff", b"\x00"])
