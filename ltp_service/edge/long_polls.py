@@ -47,6 +47,10 @@ class LongPolls:
         self._by_address: Counter[str] = Counter()
         self._held: set[Held] = set()
 
+    def queue(self) -> None:
+        """Before a first look: where hundreds ask again as soon as they are answered, other requests go between."""
+        self._changes.queue()
+
     @contextmanager
     def hold(
         self, address: str, pairs: frozenset[Pair], client: Any, seconds: float

@@ -176,6 +176,8 @@ class Edge:
         """The answer as soon as it is another one than the client has, or when it waited long enough."""
         seconds = params.wait(environ.pop("HTTP_PREFER"))
         told = len(headers)
+        if seconds:
+            self._long_polls.queue()
         answer = self._answer_now(environ, note, headers, ROUTE)
         if not (seconds and answer[0].startswith("304")):
             return answer

@@ -63,6 +63,19 @@ class Changes:
         self._woken.update(woken)
         return woken
 
+    def queue(self) -> None:
+        """Lets those go first who were woken or came before: clients that ask again at once are as many."""
+        event = Event()
+        with self._lock:
+            self._due[event] = None
+            woken = self._next()
+        for each in woken:
+            each.set()
+        try:
+            event.wait()
+        finally:
+            self._make_way(event)
+
     def watch(self, pairs: Collection[Pair]) -> "Watch":
         """Starts to listen at once, so that no change is lost between a look and a wait."""
         return Watch(self, pairs if isinstance(pairs, frozenset) else frozenset(pairs))
@@ -101,6 +114,12 @@ class Changes:
         """No longer; how many changes there have been."""
         with self._lock:
             group.asleep.pop(event, None)
+        self._make_way(event)
+        return group.changes
+
+    def _make_way(self, event: Event) -> None:
+        """Lets the worker look at its sockets, then wakes the next; nothing for an event that was not woken."""
+        with self._lock:
             self._due.pop(event, None)
             tells_the_next = event in self._woken
         if tells_the_next:
@@ -108,7 +127,6 @@ class Changes:
                 self._sleep(SHORTEST_SLEEP)
             finally:
                 self._tell_the_next(event)
-        return group.changes
 
     def _tell_the_next(self, event: Event) -> None:
         with self._lock:

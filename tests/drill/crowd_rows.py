@@ -49,11 +49,16 @@ def _follows(stage: Stage, readings: list[Reading]) -> None:
     stage.check(p99 <= FOLLOWS, f"a tick was served {1000 * p99:.0f} ms late at p99")
 
 
-@row("long_polls", f"{WAITERS} requests wait for one of 19 pairs, 100 ticks a second", walk=100.0, long=True)
+@row(
+    "long_polls",
+    f"{WAITERS} requests wait for 19 pairs with detail, 100 ticks a second",
+    walk=100.0,
+    long=True,
+)
 def long_polls(stage: Stage) -> None:
     port = stage.service.port
     with stage.faulty():
-        with Loopers(port, "/api/v1/ltp?pair=BTC/USD", WAITERS, wait=30.0) as crowd:
+        with Loopers(port, "/api/v1/ltp?detail=true", WAITERS, wait=30.0) as crowd:
             stage.hold(5.0)
             with Load(port, "/health", rate=20.0, clients=2) as health:
                 stage.hold(20.0)

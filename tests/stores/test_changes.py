@@ -144,3 +144,32 @@ def test_who_was_to_be_woken_and_has_given_up_does_not_keep_the_others_asleep() 
     assert len(woken) == 200
     assert changes._due == {}  # noqa: SLF001
     assert changes._woken == set()  # noqa: SLF001
+
+
+def test_a_first_look_goes_behind_those_that_came_before_and_no_more_than_a_few_go_at_once() -> None:
+    gate, began = threading.Event(), threading.Semaphore(0)
+    looked: list[None] = []
+
+    def sleep(_: float) -> None:
+        began.release()
+        gate.wait(DEADLINE)
+
+    changes = Changes(sleep=sleep)
+
+    def look() -> None:
+        changes.queue()
+        looked.append(None)
+
+    clients = [threading.Thread(target=look) for _ in range(3 * AT_ONCE)]
+    for client in clients:
+        client.start()
+    for _ in range(AT_ONCE):
+        assert began.acquire(timeout=DEADLINE)
+    eventually(lambda: len(changes._due) == 2 * AT_ONCE)  # noqa: SLF001
+    assert looked == []
+
+    gate.set()
+    for client in clients:
+        client.join(DEADLINE)
+    assert len(looked) == 3 * AT_ONCE
+    assert (changes._due, changes._woken) == ({}, set())  # noqa: SLF001

@@ -224,7 +224,7 @@ def test_v1_a_trade_of_the_old_subscription_tells_the_lag_and_history_of_the_new
     late: list[Step] = [*V1_IN_STEP, *beats(10), renewed, v1_trade("101", 2.0), TENDING, BEAT]
     assert Fed(V1, late).collector.lag() == pytest.approx(8.0, abs=0.3)
 
-    history = [V1_ACKS[1], v1_trade("100", 0.0), TENDING, BEAT]
+    history: list[Step] = [V1_ACKS[1], v1_trade("100", 0.0), TENDING, BEAT]
     assert Fed(V1, [*V1_IN_STEP, *beats(10), renewed, *history]).collector.lag() == 0.0
 
 
