@@ -3,6 +3,7 @@
 import json
 from collections.abc import Sequence
 from datetime import UTC, datetime
+from operator import itemgetter
 
 import pytest
 from hypothesis import given
@@ -354,7 +355,7 @@ class Market:
                 arriving += [(last, tell(url, one))] * (2 if shift + number in twice else 1)
         steps: list[Step] = []
         now = 0.0
-        for moment, frame in sorted(arriving):
+        for moment, frame in sorted(arriving, key=itemgetter(0)):  # each channel stays in order
             steps += [moment - now, frame]
             now = moment
         return steps
