@@ -4,7 +4,7 @@ import sys
 
 from wsgi import app
 
-LINE = "x" * 3000
+LINE = "x" * 1000
 
 
 @app.before_request

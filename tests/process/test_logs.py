@@ -22,8 +22,8 @@ from tests.process.service import children_of, command, environment
 from tests.scrape import Scrape
 from tests.simulator.client import PROJECT, Simulator
 
-REQUESTS = 1000
-"""Each leaves 6 KB: several times what a pipe and the workers' memory of late lines hold."""
+REQUESTS = 100
+"""Each leaves two long lines."""
 
 Ends = tuple[int, int]
 
@@ -60,7 +60,7 @@ class Unread:
     def __init__(self, folder: Path, process: subprocess.Popen[bytes], reader: int) -> None:
         self._socket = folder / "http.sock"
         self._reader = reader
-        self._text = b""
+        self._text = bytearray()
         self.process = process
 
     def get(self, path: str) -> Answer:
@@ -78,6 +78,16 @@ class Unread:
             return self.get("/health").status == 200
         return False
 
+    def overflow(self) -> None:
+        """Asks until a line more is dropped and counted."""
+        before = self.dropped()
+
+        def is_dropped() -> bool:
+            assert {self.get("/health").status for _ in range(REQUESTS)} == {200}
+            return self.dropped() > before
+
+        self.until(is_dropped, "a line that is dropped and counted")
+
     def dropped(self) -> float:
         return Scrape(self.get("/metrics").body.decode()).value("log_lines_dropped_total") or 0.0
 
@@ -94,7 +104,7 @@ class Unread:
         return thread
 
     def lines(self) -> list[bytes]:
-        return self._text.replace(b"\r\n", b"\n").splitlines()
+        return bytes(self._text).replace(b"\r\n", b"\n").splitlines()
 
     def told(self, text: str) -> bool:
         return text.encode() in self._text
@@ -133,11 +143,11 @@ def test_a_reader_that_stops_reading_costs_lines_and_no_request(
     simulator: Simulator, tmp_path: Path, ends: Callable[[], Ends]
 ) -> None:
     with unread(simulator, tmp_path, ends()) as service:
-        assert {service.get("/health").status for _ in range(REQUESTS)} == {200}
-        service.until(lambda: service.dropped() > 0, "a line that is dropped and counted")
+        service.overflow()
         (victim, *_) = old = children_of(service.process.pid)
         os.kill(victim, signal.SIGKILL)
         service.until(lambda: bool(set(children_of(service.process.pid)) - set(old)), "a new worker")
+        service.overflow()  # the dead one cannot tell what it dropped
 
         reading = service.read()
         service.until(lambda: service.told("log line(s) were dropped"), "a word about what was dropped")
@@ -152,7 +162,6 @@ def test_a_reader_that_stops_reading_costs_lines_and_no_request(
 @pytest.mark.timeout(180)
 def test_term_is_obeyed_while_nobody_reads_the_log(simulator: Simulator, tmp_path: Path) -> None:
     with unread(simulator, tmp_path, a_pipe()) as service:
-        for _ in range(REQUESTS):
-            service.get("/health")
+        service.overflow()
         service.process.terminate()
         assert service.process.wait(DEADLINE) == 0

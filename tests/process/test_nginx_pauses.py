@@ -24,7 +24,7 @@ from ltp_service.app import create_app
 from ltp_service.clock import SystemClock
 from ltp_service.config import Config
 from ltp_service.services import services_of
-from tests.deadline import DEADLINE
+from tests.deadline import DEADLINE, IN_FULL
 from tests.fakes import BTC, tick
 from tests.process.answer import ask
 from tests.process.nginx import Nginx, own_folder, running_nginx, shipped
@@ -32,7 +32,7 @@ from tests.process.service import children_of
 from tests.programs import require_program
 
 QUESTION = "/api/v1/ltp?pair=BTC/USD"
-ROUNDS = 8
+ROUNDS = 8 if IN_FULL else 4
 PAUSE = 0.15
 """Seconds, longer than nginx's proxy_cache_lock_timeout."""
 

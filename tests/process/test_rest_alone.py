@@ -17,7 +17,7 @@ def simulator() -> Iterator[Simulator]:
 
 @pytest.fixture
 def service(simulator: Simulator) -> Iterator[Service]:
-    settings = {"KRAKEN_WEBSOCKET_ENABLED": "false", "KRAKEN_MAX_RETRIES": "0", "CACHE_TTL": "5s"}
+    settings = {"KRAKEN_WEBSOCKET_ENABLED": "false", "KRAKEN_MAX_RETRIES": "0", "CACHE_TTL": "3s"}
     with Service.start(simulator, fed=False, **settings) as service:
         yield service
 
