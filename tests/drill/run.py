@@ -118,7 +118,7 @@ def _set_stage(row: Row, tempo: Tempo, stack: ExitStack, folder: Path) -> Stage:
         Service.start(simulator, "tests.process.glass:app", fed=False, **(settings | dict(row.settings)))
     )
     waited = _waited(tempo, simulator, service, stack)
-    stage = Stage(tempo, simulator, service, Truth(simulator, PAIRS, waited), waited)
+    stage = Stage(tempo, simulator, service, Truth(simulator, PAIRS, waited, tempo.transport), waited)
     stage.truth.ahead = row.ahead
     stage.feed, stage.rest, stage.authority = feed, rest, authority
     stage.resolver, stage.clock = resolver, clock

@@ -72,9 +72,16 @@ class Market(Protocol):
 class Truth:
     """The market's whole history, fetched while it is written."""
 
-    def __init__(self, simulator: Market, pairs: Iterable[str], waited: Waited = never_waited) -> None:
+    def __init__(
+        self,
+        simulator: Market,
+        pairs: Iterable[str],
+        waited: Waited = never_waited,
+        transport: float = TRANSPORT,
+    ) -> None:
         self._simulator = simulator
         self._waited = waited
+        self._transport = transport
         self._tapes = {pair: _Tape() for pair in pairs}
         self._unix = time.time() - time.monotonic()
         """What to add to monotonic seconds."""
@@ -132,7 +139,7 @@ class Truth:
         return late
 
     def _range(self, reading: Reading, promise: float) -> tuple[float, float]:
-        earliest = reading.asked_at - promise - TRANSPORT
+        earliest = reading.asked_at - promise - self._transport
         earliest -= self._waited(earliest, reading.answered_at)
         unix = self._unix + self.ahead
         return unix + earliest, unix + reading.answered_at
