@@ -14,85 +14,34 @@ import pytest
 ROOT = Path(__file__).resolve().parent.parent
 PACKAGE = "ltp_service"
 
-# A room to the rooms that it may import. A room is a module or a package with all below it that has no
-# line of its own; it knows what is inside it, and everybody knows the bottom.
-ARROWS = {
-    "wsgi": "app",
-    "gunicorn.conf": "services logs collectors refusals wiring metrics.merged",
-    "refusals": "web.errors web.headers",
-    "__init__": "last_prices",
-    "__main__": "cli",
-    "health_check": "",
-    "cli": "keys",
-    "last_prices": "wiring quotes collectors.manager",
-    "app": "collectors.spawn trade_wiring database edge web services metrics logs wiring collectors stores keys limits",
-    "wiring": "collectors.contract quotes collectors fallback stores fleet http_client redis_client",
-    "trade_wiring": "collectors.contract wiring quotes collectors stores http_client database",
-    "edge": "limits logs quotes stores.base stores.changes web.answers web.errors web.headers web.params web.ltp_body",
-    "web": "collectors.contract services quotes keys.key stores.journal collectors.base",
-    "web.docs": "web services openapi",
-    "web.questions": "web openapi",
-    "web.auth": "web services keys",
-    "web.collectors": "web services collectors.books collectors.contract collectors.trades",
-    "web.debug": "web services stores.journal collectors.spawn",
-    "web.errors": "web.answers",
-    "web.answers": "",
-    "web.params": "quotes",
-    "web.ltp_body": "quotes",
-    "web.headers": "",
-    "openapi": "stores.doubts",
-    "metrics": "services quotes",
-    "metrics.merged": "",
-    "logs": "",
-    "services": "database wiring trade_wiring collectors.base collectors.contract collectors.manager stores keys limits",
-    "quotes": "stores.base stores.changes fallback",
-    "fallback": "stores.accept stores.base stores.doubts http_client",
-    "collectors": "",
-    "collectors.manager": "collectors.base collectors.spawn",
-    "collectors.base": (
-        "collectors.contract collectors.asking collectors.hooks collectors.reading collectors.subscriptions"
-        " collectors.backoff collectors.connection"
-    ),
-    "collectors.reading": (
-        "collectors.contract collectors.asking collectors.events collectors.hooks collectors.subscriptions"
-    ),
-    "collectors.asking": "collectors.contract collectors.connection collectors.events collectors.subscriptions",
-    "collectors.hooks": "collectors.events",
-    "collectors.kraken": "collectors.contract collectors.base collectors.quarantine collectors.events collectors.subscriptions stores.base stores.doubts",
-    "collectors.kraken.v1": "collectors.events",
-    "collectors.kraken.v2": "collectors.events",
-    "collectors.trades": "collectors.contract collectors.base collectors.events collectors.subscriptions stores.base",
-    "collectors.books": "collectors.contract collectors.base collectors.subscriptions stores.base",
-    "collectors.bybit": (
-        "collectors.contract collectors.base collectors.books collectors.events collectors.subscriptions collectors.trades"
-        " stores.base"
-    ),
-    "collectors.binance": (
-        "collectors.contract collectors.base collectors.books collectors.events collectors.subscriptions collectors.trades"
-        " stores.base"
-    ),
-    "collectors.events": "",
-    "collectors.subscriptions": "",
-    "collectors.contract": "collectors.backoff collectors.connection collectors.events",
-    "collectors.quarantine": "",
-    "collectors.backoff": "",
-    "collectors.connection": "collectors.dialing",
-    "collectors.dialing": "collectors.handshake",
-    "collectors.handshake": "",
-    "collectors.spawn": "",
-    "fleet": "stores collectors.base collectors.contract collectors.manager fallback.poll redis_client",
-    "stores": "database redis_client redis_hash",
-    "keys": "database redis_client redis_hash",
-    "limits": "database redis_client",
-    "http_client": "",
-    "redis_hash": "redis_client",
-    "redis_client": "",
-    "database": "",
-}
-BOTTOM = (
-    "errors clock observer decimals pairs tick trade book request_id client_address request_note"
-    " exchange_time exchange_clock config setting_layers setting_types market version backlog proxies line_writer"
+ROOMS = (
+    "gunicorn.conf wsgi app __main__ cli http metrics __init__ last_prices assembly redis exchanges rest feed collected"
+    " keys limits prices runtime settings domain version"
 ).split()
+"""From the top down: a room may import those after it. A room is a package, or a module beside it."""
+
+MOVING = {
+    "cli": "health_check",
+    "http": "edge web openapi client_address request_note refusals",
+    "assembly": "wiring trade_wiring services keys.__init__ limits.__init__",
+    "redis": (
+        "redis_client redis_hash fleet stores.redis stores.redis_symbols stores.shared_books stores.shared_clock"
+        " stores.shared_trades stores.topic keys.redis limits.redis"
+    ),
+    "exchanges": "collectors.__init__ collectors.kraken collectors.bybit collectors.binance fallback.kraken"
+    " fallback.kraken_answers",
+    "rest": "http_client fallback",
+    "feed": "collectors",
+    "collected": "stores.books stores.trades stores.symbols",
+    "prices": "stores quotes collectors.quarantine",
+    "runtime": "clock collectors.spawn collectors.manager database backlog request_id logs line_writer observer proxies",
+    "settings": "config setting_layers setting_types",
+    "domain": "errors pairs decimals market tick trade book exchange_clock exchange_time",
+}
+"""The modules that are on their way into a room."""
+
+MOST_FLOORS = 12
+"""Rooms above one another, from one that imports to one that imports nothing."""
 
 # An outside library to the rooms that may import it.
 ONLY_IMPORTER = {
@@ -202,9 +151,11 @@ def within(module: str, room: str) -> bool:
 
 
 def room_of(module: str) -> str | None:
-    """The narrowest room of the table that holds the module."""
-    rooms = [room for room in (*ARROWS, *BOTTOM) if within(module, room)]
-    return max(rooms, key=len, default=None)
+    """The narrowest room that holds the module."""
+    parts = {part: room for room, moving in MOVING.items() for part in moving.split()}
+    parts |= {room: room for room in ROOMS}
+    holding = [part for part in parts if within(module, part) or part == f"{module}.__init__"]
+    return parts[max(holding, key=len)] if holding else None
 
 
 def homeless_modules(root: Path) -> list[str]:
@@ -216,9 +167,23 @@ def arrows_that_point_up(root: Path) -> list[str]:
 
 
 def _may_import(found: Import) -> bool:
-    room = room_of(found.module) or ""
-    known = [room, *ARROWS.get(room, "").split(), *BOTTOM]
-    return any(within(found.target, other) for other in known)
+    importer, imported = room_of(found.module), room_of(found.target)
+    return importer in ROOMS and imported in ROOMS and ROOMS.index(importer) <= ROOMS.index(imported)
+
+
+def floors(root: Path) -> int:
+    """The longest way down, in rooms of the package."""
+    below: dict[str, set[str]] = {}
+    for found in read_imports(root):
+        importer, imported = room_of(found.module), room_of(found.target)
+        if found.inside and importer and imported and importer != imported:
+            below.setdefault(importer, set()).add(imported)
+
+    @cache
+    def height(room: str) -> int:
+        return 1 + max(map(height, below.get(room, ())), default=0)
+
+    return max(map(height, below))
 
 
 def imports_of_test_code(root: Path) -> list[str]:
@@ -305,6 +270,10 @@ def test_imports_point_down_only() -> None:
     assert_holds(arrows_that_point_up)
 
 
+def test_the_house_is_no_higher_than_it_has_to_be() -> None:
+    assert floors(ROOT) <= MOST_FLOORS
+
+
 def test_imports_never_go_in_circles() -> None:
     assert_holds(import_cycles)
 
@@ -339,11 +308,11 @@ def test_the_simulated_exchange_cannot_share_a_misreading_with_the_service() -> 
         (homeless_modules, "ltp_service/helpers.py", ""),
         (arrows_that_point_up, "ltp_service/pairs.py", "from ltp_service.quotes import quotes"),
         (arrows_that_point_up, "ltp_service/stores/memory.py", "import ltp_service.collectors.base"),
-        (arrows_that_point_up, "ltp_service/collectors/base.py", "from ltp_service.stores import memory"),
-        (arrows_that_point_up, "ltp_service/collectors/kraken/v1.py", "from ..connection import Connection"),
+        (arrows_that_point_up, "ltp_service/collectors/base.py", "from ltp_service.fallback import poll"),
+        (arrows_that_point_up, "ltp_service/collectors/reading.py", "from .kraken import v2"),
         (arrows_that_point_up, "ltp_service/quotes/quotes.py", "from ltp_service import metrics"),
         (arrows_that_point_up, "ltp_service/cli.py", "def main():\n    from ltp_service import app"),
-        (arrows_that_point_up, "wsgi.py", "from ltp_service import wiring"),
+        (arrows_that_point_up, "ltp_service/config.py", "from ltp_service.clock import Clock"),
         (import_cycles, "ltp_service/tick.py", "from ltp_service import tick"),
         (imports_hidden_in_functions, "ltp_service/app.py", "def f():\n    from ltp_service import wiring"),
         (libraries_in_the_wrong_room, "ltp_service/fallback/kraken.py", "import requests.adapters"),
