@@ -8,7 +8,7 @@ import sys
 
 import websocket
 
-from ltp_service.pairs import kraken_v1_symbol, kraken_v2_symbol, read_pair
+from ltp_service.domain.pairs import kraken_v1_symbol, kraken_v2_symbol, read_pair
 
 
 def main(pair: str, mark: str) -> None:

@@ -12,7 +12,7 @@ from datetime import UTC, datetime
 
 from ltp_service.clock import SystemClock
 from ltp_service.config import Config, load_config
-from ltp_service.errors import InvalidParameter, LtpError
+from ltp_service.domain.errors import InvalidParameter, LtpError
 from ltp_service.keys import open_keyring
 from ltp_service.keys.first_key import token_path, withdraw
 from ltp_service.keys.key import MARK, PERMISSIONS, ApiKey, read_life

@@ -18,8 +18,9 @@ from pydantic import Field, SecretStr, ValidationError, ValidationInfo, field_va
 from pydantic_core import ErrorDetails
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
 
-from ltp_service.errors import ConfigError
-from ltp_service.pairs import read_pair
+from ltp_service.domain.errors import ConfigError
+from ltp_service.domain.pairs import read_pair
+from ltp_service.domain.trade import MOST_SYMBOLS
 from ltp_service.setting_layers import Layer, advice, is_one_edit_away, read_files
 from ltp_service.setting_types import (
     AdminKey,
@@ -43,7 +44,6 @@ from ltp_service.setting_types import (
     seconds,
     whole,
 )
-from ltp_service.trade import MOST_SYMBOLS
 
 log = logging.getLogger(__name__)
 

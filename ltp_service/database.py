@@ -16,7 +16,7 @@ from threading import Event, Lock
 from typing import Any, TypeVar
 
 from ltp_service.clock import Clock
-from ltp_service.errors import StoreUnavailable
+from ltp_service.domain.errors import StoreUnavailable
 
 log = logging.getLogger(__name__)
 

@@ -29,7 +29,7 @@ from urllib3.connection import HTTPConnection, HTTPSConnection
 from urllib3.exceptions import HTTPError, NameResolutionError, ProtocolError, ReadTimeoutError
 
 from ltp_service.clock import Clock
-from ltp_service.errors import Rejected, Unreachable
+from ltp_service.domain.errors import Rejected, Unreachable
 from ltp_service.proxies import Proxy, proxy_for
 
 CONCURRENCY = 16

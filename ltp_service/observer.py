@@ -5,7 +5,7 @@ A part that reports is passed an Observer; whether the report becomes a metric i
 
 from collections.abc import Iterable
 
-from ltp_service.pairs import Pair
+from ltp_service.domain.pairs import Pair
 
 
 class Observer:

@@ -10,7 +10,7 @@ from ipaddress import IPv4Address, IPv6Address, ip_address, ip_network
 from typing import NamedTuple
 from urllib.parse import SplitResult, unquote, urlsplit
 
-from ltp_service.errors import Rejected
+from ltp_service.domain.errors import Rejected
 
 _PORTS = {"http": 80, "ws": 80, "https": 443, "wss": 443}
 

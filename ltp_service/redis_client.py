@@ -23,7 +23,7 @@ from redis.retry import Retry
 from redis.sentinel import Sentinel
 
 from ltp_service.config import Config
-from ltp_service.errors import StoreUnavailable
+from ltp_service.domain.errors import StoreUnavailable
 
 TIMEOUT = 0.25
 """Seconds for a connection to be made and for an answer to come, each."""

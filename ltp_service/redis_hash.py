@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Mapping
 
-from ltp_service.errors import StoreUnavailable
+from ltp_service.domain.errors import StoreUnavailable
 from ltp_service.redis_client import TIMEOUT, RedisClient
 
 ATTEMPTS = 20

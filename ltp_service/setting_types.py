@@ -11,9 +11,9 @@ from urllib.parse import urlsplit
 
 from pydantic import AfterValidator, BeforeValidator, SecretStr
 
-from ltp_service.errors import InvalidParameter
-from ltp_service.pairs import Pair, read_pair
-from ltp_service.trade import SYMBOL_RULE, is_symbol
+from ltp_service.domain.errors import InvalidParameter
+from ltp_service.domain.pairs import Pair, read_pair
+from ltp_service.domain.trade import SYMBOL_RULE, is_symbol
 
 _NUMBER = r"[0-9]+(?:\.[0-9]+)?"
 _UNITS = {"d": 86_400, "h": 3_600, "m": 60, "s": 1, "ms": 0.001}

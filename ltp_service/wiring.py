@@ -8,7 +8,6 @@ from decimal import Decimal
 from functools import partial
 from typing import TYPE_CHECKING
 
-from ltp_service.book import BookSnapshot
 from ltp_service.clock import Clock
 from ltp_service.collectors.backoff import Backoff
 from ltp_service.collectors.base import Collector
@@ -19,7 +18,9 @@ from ltp_service.collectors.kraken import KrakenCollector
 from ltp_service.collectors.manager import Runner
 from ltp_service.collectors.quarantine import Quarantine
 from ltp_service.config import Config
-from ltp_service.exchange_clock import ExchangeClock
+from ltp_service.domain.book import BookSnapshot
+from ltp_service.domain.exchange_clock import ExchangeClock
+from ltp_service.domain.pairs import Pair
 from ltp_service.fallback.breaker import CircuitBreaker
 from ltp_service.fallback.kraken import KrakenRest, Patience
 from ltp_service.fallback.poll import Feed, Poll, Promise
@@ -27,7 +28,6 @@ from ltp_service.fallback.source import Bounds, RestSource
 from ltp_service.fleet.feed import FleetFeed, NoFeed
 from ltp_service.http_client import HttpClient
 from ltp_service.observer import Observer
-from ltp_service.pairs import Pair
 from ltp_service.quotes.quotes import Quotes
 from ltp_service.stores.base import Store
 from ltp_service.stores.changes import Changes

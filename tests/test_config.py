@@ -9,8 +9,8 @@ import pytest
 from pydantic import ValidationError
 
 from ltp_service.config import Config, keep_or_load_config, load_config, unknown_names
-from ltp_service.errors import ConfigError
-from ltp_service.pairs import Pair
+from ltp_service.domain.errors import ConfigError
+from ltp_service.domain.pairs import Pair
 from ltp_service.setting_layers import MAY_BE_EMPTY
 
 KEY = "ltp_" + "aB3_-" * 8 + "xyz"

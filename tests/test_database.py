@@ -25,7 +25,7 @@ from ltp_service.database import (
     Execute,
     Reload,
 )
-from ltp_service.errors import InvalidParameter, StoreUnavailable
+from ltp_service.domain.errors import InvalidParameter, StoreUnavailable
 from tests.steered_clock import SteeredClock
 
 LIST = "SELECT list FROM symbols"

@@ -17,7 +17,7 @@ from typing import Any, ClassVar
 import pytest
 
 from ltp_service.clock import SystemClock
-from ltp_service.errors import Rejected, Unreachable
+from ltp_service.domain.errors import Rejected, Unreachable
 from ltp_service.http_client import Answer, HttpClient
 from tests.deadline import DEADLINE as PATIENCE
 from tests.deadline import generous

@@ -18,8 +18,8 @@ from ltp_service.collectors.dialing import Dialer
 from ltp_service.collectors.kraken import KrakenCollector
 from ltp_service.collectors.manager import CollectorManager
 from ltp_service.config import Config
-from ltp_service.errors import InvalidParameter, PriceStale, PriceUnavailable, UnknownPair
-from ltp_service.exchange_clock import ExchangeClock
+from ltp_service.domain.errors import InvalidParameter, PriceStale, PriceUnavailable, UnknownPair
+from ltp_service.domain.exchange_clock import ExchangeClock
 from ltp_service.last_prices import LastPrices
 from ltp_service.stores.changes import Changes
 from ltp_service.stores.doubts import Doubts

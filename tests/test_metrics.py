@@ -12,9 +12,10 @@ from prometheus_client import CollectorRegistry, Histogram
 from ltp_service.backlog import Backlog
 from ltp_service.clock import SystemClock
 from ltp_service.collectors.kraken import KrakenCollector
+from ltp_service.domain.errors import Rejected, Unreachable
+from ltp_service.domain.exchange_clock import ExchangeClock
+from ltp_service.domain.tick import WEBSOCKET
 from ltp_service.edge.middleware import MOST_RECEIVED
-from ltp_service.errors import Rejected, Unreachable
-from ltp_service.exchange_clock import ExchangeClock
 from ltp_service.fallback.breaker import CircuitBreaker
 from ltp_service.fallback.kraken import KrakenRest, Patience
 from ltp_service.http_client import Answer, HttpClient
@@ -24,7 +25,6 @@ from ltp_service.metrics.serving import REFRESH, Gauges
 from ltp_service.observer import Observer
 from ltp_service.stores.doubts import Doubts
 from ltp_service.stores.memory import MEMORY
-from ltp_service.tick import WEBSOCKET
 from tests.deadline import IN_FULL
 from tests.fakes import BTC, ETH, Script, ScriptedStop, memory_store, open_quarantine
 from tests.scrape import PREFIX, Scrape, promtool

@@ -2,7 +2,7 @@
 
 import pytest
 
-from ltp_service.errors import Rejected
+from ltp_service.domain.errors import Rejected
 from ltp_service.proxies import Proxy, described, proxy_for
 
 REST = "https://api.kraken.com/0/public"

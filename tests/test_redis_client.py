@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from ltp_service.config import Config
-from ltp_service.errors import StoreUnavailable
+from ltp_service.domain.errors import StoreUnavailable
 from ltp_service.redis_client import OPEN, TIMEOUT, RedisClient, Subscription, open_redis
 from tests.conftest import ROOT
 from tests.deadline import DEADLINE, generous

@@ -5,7 +5,7 @@ from contextlib import suppress
 
 import pytest
 
-from ltp_service.errors import StoreUnavailable
+from ltp_service.domain.errors import StoreUnavailable
 from ltp_service.redis_hash import ATTEMPTS, RedisHash, Texts
 from tests.redis_server import RedisServer
 

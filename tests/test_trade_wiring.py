@@ -14,7 +14,7 @@ import pytest
 from ltp_service.app import create_app
 from ltp_service.collectors import COLLECTORS, unknown_collectors
 from ltp_service.config import Config
-from ltp_service.pairs import read_pair
+from ltp_service.domain.pairs import read_pair
 from ltp_service.services import services_of
 from ltp_service.trade_wiring import rest_url
 from tests.deadline import DEADLINE
@@ -29,7 +29,7 @@ import msgspec
 
 from ltp_service.collectors.events import Parsed, Request, Traded
 from ltp_service.collectors.trades import TradeCollector
-from ltp_service.decimals import read_price
+from ltp_service.domain.decimals import read_price
 
 
 class _Trade(msgspec.Struct):

@@ -15,7 +15,7 @@ from ltp_service.collectors.contract import Dialect, Equipment, Link, State, Ter
 from ltp_service.collectors.hooks import Hooks
 from ltp_service.collectors.reading import Reading
 from ltp_service.collectors.subscriptions import Subscriptions
-from ltp_service.errors import BadFrame, ExchangeError, NoText, Rejected, Unreachable
+from ltp_service.domain.errors import BadFrame, ExchangeError, NoText, Rejected, Unreachable
 
 log = logging.getLogger(__name__)
 

@@ -14,7 +14,7 @@ from websocket import ABNF
 from websocket._abnf import frame_buffer
 
 from ltp_service.collectors.dialing import Dialer, translate
-from ltp_service.errors import ExchangeError, NoText, Unreachable
+from ltp_service.domain.errors import ExchangeError, NoText, Unreachable
 
 MAX_MESSAGE = 4 * 1024 * 1024
 """Bytes; the largest honest frame (Kraken's list of 1,450 pairs) has nearly a megabyte."""

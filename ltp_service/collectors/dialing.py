@@ -22,7 +22,7 @@ from typing import TypeVar
 from urllib.parse import urlsplit
 
 from ltp_service.collectors import handshake
-from ltp_service.errors import Rejected, Unreachable
+from ltp_service.domain.errors import Rejected, Unreachable
 from ltp_service.proxies import Proxy, proxy_for
 
 LOOK = 0.05

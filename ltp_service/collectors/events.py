@@ -6,9 +6,9 @@ from typing import Literal
 
 import msgspec
 
-from ltp_service.book import BookChange, BookSnapshot
-from ltp_service.market import MarketStatus
-from ltp_service.trade import Side
+from ltp_service.domain.book import BookChange, BookSnapshot
+from ltp_service.domain.market import MarketStatus
+from ltp_service.domain.trade import Side
 
 Verb = Literal["subscribe", "unsubscribe"]
 

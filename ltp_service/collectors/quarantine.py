@@ -8,8 +8,8 @@ from decimal import Decimal
 
 import msgspec
 
-from ltp_service.pairs import Pair
-from ltp_service.tick import Tick
+from ltp_service.domain.pairs import Pair
+from ltp_service.domain.tick import Tick
 
 PATIENCE = 2.0
 """Seconds that a lone trade is held at most."""

@@ -5,7 +5,6 @@ from collections import Counter
 
 import msgspec
 
-from ltp_service.book import BookChange, BookSnapshot
 from ltp_service.clock import Clock
 from ltp_service.collectors.asking import Asking
 from ltp_service.collectors.contract import Dialect
@@ -26,7 +25,8 @@ from ltp_service.collectors.events import (
 )
 from ltp_service.collectors.hooks import Hooks
 from ltp_service.collectors.subscriptions import Subscriptions
-from ltp_service.errors import BadFrame
+from ltp_service.domain.book import BookChange, BookSnapshot
+from ltp_service.domain.errors import BadFrame
 from ltp_service.observer import Observer
 
 log = logging.getLogger(__name__)

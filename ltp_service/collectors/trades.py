@@ -10,10 +10,10 @@ from ltp_service.collectors.base import ASIDE_BURST, ASIDE_TURN, Collector
 from ltp_service.collectors.contract import Dialect, Equipment, Gap, Link
 from ltp_service.collectors.events import Traded
 from ltp_service.collectors.subscriptions import Subscriptions
-from ltp_service.errors import BadFrame
-from ltp_service.exchange_time import FUTURE, ExchangeTime
+from ltp_service.domain.errors import BadFrame
+from ltp_service.domain.exchange_time import FUTURE, ExchangeTime
+from ltp_service.domain.trade import Trade
 from ltp_service.stores.base import TradeSink
-from ltp_service.trade import Trade
 
 log = logging.getLogger(__name__)
 

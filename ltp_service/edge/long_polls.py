@@ -13,7 +13,7 @@ from typing import Any
 
 from gevent import monkey
 
-from ltp_service.pairs import Pair
+from ltp_service.domain.pairs import Pair
 from ltp_service.stores.changes import Changes, Watch
 
 SHARE = 0.8

@@ -4,7 +4,7 @@ from collections.abc import Callable
 from threading import Lock
 from typing import Literal, NamedTuple
 
-from ltp_service.errors import BreakerOpen
+from ltp_service.domain.errors import BreakerOpen
 
 RETRY_AFTER_CAP = 3600.0
 """Longest Retry-After believed, in seconds."""

@@ -9,8 +9,11 @@ from typing import NamedTuple, TypeVar
 import msgspec
 
 from ltp_service.clock import Clock
-from ltp_service.errors import ExchangeError, Rejected, Unreachable
-from ltp_service.exchange_time import ExchangeTime
+from ltp_service.domain.errors import ExchangeError, Rejected, Unreachable
+from ltp_service.domain.exchange_time import ExchangeTime
+from ltp_service.domain.market import MarketStatus
+from ltp_service.domain.pairs import Pair, kraken_rest_symbol
+from ltp_service.domain.tick import REST, Tick
 from ltp_service.fallback.breaker import CircuitBreaker
 from ltp_service.fallback.kraken_answers import (
     THROTTLED,
@@ -28,10 +31,7 @@ from ltp_service.fallback.kraken_answers import (
 from ltp_service.fallback.pace import Pace
 from ltp_service.fallback.sequence import Detail, Trades
 from ltp_service.http_client import BODY_CAP, Answer, HttpClient
-from ltp_service.market import MarketStatus
 from ltp_service.observer import Observer
-from ltp_service.pairs import Pair, kraken_rest_symbol
-from ltp_service.tick import REST, Tick
 
 SERVICE = "kraken"
 

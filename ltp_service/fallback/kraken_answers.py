@@ -11,13 +11,13 @@ from typing import NamedTuple, TypeVar
 
 import msgspec
 
-from ltp_service.decimals import read_price
-from ltp_service.errors import BadFrame, ExchangeError, InvalidParameter, Rejected, Unreachable
+from ltp_service.domain.decimals import read_price
+from ltp_service.domain.errors import BadFrame, ExchangeError, InvalidParameter, Rejected, Unreachable
+from ltp_service.domain.market import MarketStatus, market_status
+from ltp_service.domain.pairs import Pair, kraken_rest_symbol, read_pair
+from ltp_service.domain.tick import REST, Tick
 from ltp_service.fallback.sequence import NOTHING, Detail, Progress, Row, Trades
 from ltp_service.http_client import Answer
-from ltp_service.market import MarketStatus, market_status
-from ltp_service.pairs import Pair, kraken_rest_symbol, read_pair
-from ltp_service.tick import REST, Tick
 
 UNKNOWN_PAIR = "unknown_pair"
 """Reason of the refusal that one unknown pair earns for all that were asked with it."""

@@ -4,7 +4,7 @@ from collections.abc import Callable
 from threading import Lock
 from typing import TypeVar
 
-from ltp_service.errors import Unreachable
+from ltp_service.domain.errors import Unreachable
 
 DISTANCE = 1.0
 """Least seconds from the start of one call to the start of the next: Kraken says that one call a second is safe."""

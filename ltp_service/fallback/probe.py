@@ -8,7 +8,7 @@ from collections.abc import Iterable
 
 import msgspec
 
-from ltp_service.pairs import Pair
+from ltp_service.domain.pairs import Pair
 
 SHORTEST, LONGEST = 10.0, 120.0
 """Seconds of silence between which a pair's habit lies."""

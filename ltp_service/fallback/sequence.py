@@ -9,8 +9,8 @@ from collections.abc import Sequence as Rows
 from decimal import Decimal
 from typing import Literal, NamedTuple
 
-from ltp_service.pairs import Pair
-from ltp_service.tick import WEBSOCKET, Price, Tick
+from ltp_service.domain.pairs import Pair
+from ltp_service.domain.tick import WEBSOCKET, Price, Tick
 
 LONGEST_CACHE = 20.0
 """Seconds: no cache is believed to hand out an answer for longer. Recorded: 2."""

@@ -5,7 +5,7 @@ from concurrent.futures import Future
 from threading import Lock
 from typing import Generic, TypeVar
 
-from ltp_service.errors import Unreachable
+from ltp_service.domain.errors import Unreachable
 
 Item = TypeVar("Item")
 Result = TypeVar("Result")

@@ -8,16 +8,16 @@ from typing import NamedTuple, Protocol
 import msgspec
 
 from ltp_service.clock import Clock
-from ltp_service.errors import ExchangeError
-from ltp_service.exchange_clock import ExchangeClock
+from ltp_service.domain.errors import ExchangeError
+from ltp_service.domain.exchange_clock import ExchangeClock
+from ltp_service.domain.market import MarketStatus
+from ltp_service.domain.pairs import Pair
+from ltp_service.domain.tick import REST, WEBSOCKET, Price, Tick
 from ltp_service.fallback.sequence import LONGEST_CACHE, NOTHING, Detail, Sequence, Trades
 from ltp_service.fallback.single_flight import SingleFlight
-from ltp_service.market import MarketStatus
 from ltp_service.observer import Observer
-from ltp_service.pairs import Pair
 from ltp_service.stores.base import Outcome, Store
 from ltp_service.stores.doubts import Doubts, Reason
-from ltp_service.tick import REST, WEBSOCKET, Price, Tick
 
 SAME_TIME = 5.0
 """Seconds apart within which two sources speak of the same moment."""

@@ -3,9 +3,9 @@
 from collections.abc import Callable
 from typing import Protocol
 
+from ltp_service.domain.pairs import Pair
+from ltp_service.domain.tick import Tick
 from ltp_service.fallback.poll import Feed
-from ltp_service.pairs import Pair
-from ltp_service.tick import Tick
 
 
 class Told(Protocol):

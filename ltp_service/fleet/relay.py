@@ -6,7 +6,7 @@ from threading import Event
 
 import msgspec
 
-from ltp_service.errors import StoreUnavailable
+from ltp_service.domain.errors import StoreUnavailable
 from ltp_service.fleet.owner import Owner
 from ltp_service.redis_client import RedisClient, Subscription
 from ltp_service.stores.topic import Topic

@@ -9,7 +9,7 @@ from typing import Literal
 
 from pydantic import TypeAdapter, ValidationError
 
-from ltp_service.errors import InvalidParameter
+from ltp_service.domain.errors import InvalidParameter
 from ltp_service.setting_types import KeyLife
 
 Permission = Literal["read", "write", "admin"]

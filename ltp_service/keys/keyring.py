@@ -9,7 +9,7 @@ from typing import Protocol
 
 from ltp_service.clock import Clock
 from ltp_service.database import Reload
-from ltp_service.errors import InvalidParameter, KeyInvalid, KeyMissing, NotFound, StoreUnavailable
+from ltp_service.domain.errors import InvalidParameter, KeyInvalid, KeyMissing, NotFound, StoreUnavailable
 from ltp_service.keys.key import (
     MARK,
     PERMISSIONS,

@@ -5,7 +5,7 @@ from dataclasses import replace
 
 import msgspec
 
-from ltp_service.errors import StoreUnavailable
+from ltp_service.domain.errors import StoreUnavailable
 from ltp_service.keys.key import ApiKey
 from ltp_service.redis_client import RedisClient
 from ltp_service.redis_hash import RedisHash, Texts

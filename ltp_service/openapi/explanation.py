@@ -2,7 +2,7 @@
 
 from typing import get_args
 
-from ltp_service.market import MarketStatus
+from ltp_service.domain.market import MarketStatus
 from ltp_service.openapi.pieces import (
     COUNT,
     FLAG,

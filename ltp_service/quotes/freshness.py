@@ -5,8 +5,8 @@ from typing import Literal
 
 import msgspec
 
-from ltp_service.market import DELISTED, HALTED, MarketStatus
-from ltp_service.tick import REST, Price
+from ltp_service.domain.market import DELISTED, HALTED, MarketStatus
+from ltp_service.domain.tick import REST, Price
 
 State = Literal["live", "quiet", "fallback", "halted", "stale", "unknown"]
 

@@ -3,11 +3,11 @@
 from collections.abc import Iterable, Mapping
 from typing import Literal, Protocol
 
-from ltp_service.book import Applied, BookChange, BookSnapshot
-from ltp_service.market import MarketStatus
-from ltp_service.pairs import Pair
-from ltp_service.tick import Price, Source, Tick
-from ltp_service.trade import Trade
+from ltp_service.domain.book import Applied, BookChange, BookSnapshot
+from ltp_service.domain.market import MarketStatus
+from ltp_service.domain.pairs import Pair
+from ltp_service.domain.tick import Price, Source, Tick
+from ltp_service.domain.trade import Trade
 
 Outcome = Literal["newer", "same", "older"]
 

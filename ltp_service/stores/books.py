@@ -5,7 +5,7 @@ from threading import Lock
 
 import msgspec
 
-from ltp_service.book import Applied, BookChange, BookSnapshot, BookView, OrderBook
+from ltp_service.domain.book import Applied, BookChange, BookSnapshot, BookView, OrderBook
 
 MAX_BOOKS = 1_000
 """Books held at once; symbols are bounded long before, so more means a mistake."""

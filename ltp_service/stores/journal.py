@@ -4,8 +4,8 @@ from collections import deque
 
 import msgspec
 
-from ltp_service.pairs import Pair
-from ltp_service.tick import Source, Tick
+from ltp_service.domain.pairs import Pair
+from ltp_service.domain.tick import Source, Tick
 
 LENGTH = 20
 """Decisions kept per pair."""

@@ -7,13 +7,13 @@ from threading import Lock
 from cachetools import TTLCache
 
 from ltp_service.clock import Clock
-from ltp_service.market import DELISTED, MarketStatus, prevailing
-from ltp_service.pairs import Pair
+from ltp_service.domain.market import DELISTED, MarketStatus, prevailing
+from ltp_service.domain.pairs import Pair
+from ltp_service.domain.tick import Price, Source, Tick
 from ltp_service.stores.accept import adopted, compare, confirmed, merge, withdrawn
 from ltp_service.stores.base import Outcome
 from ltp_service.stores.changes import Changes
 from ltp_service.stores.journal import Journal
-from ltp_service.tick import Price, Source, Tick
 
 MEMORY = 24 * 3600.0
 """Seconds after its last evidence for which a price is remembered, as stale, for those who ask for such."""

@@ -6,15 +6,15 @@ from threading import Lock
 
 import msgspec
 
-from ltp_service.decimals import read_price
-from ltp_service.errors import LtpError
-from ltp_service.market import MarketStatus, market_status
-from ltp_service.pairs import Pair, read_pair
+from ltp_service.domain.decimals import read_price
+from ltp_service.domain.errors import LtpError
+from ltp_service.domain.market import MarketStatus, market_status
+from ltp_service.domain.pairs import Pair, read_pair
+from ltp_service.domain.tick import Price, Source, Tick
 from ltp_service.stores.base import Outcome
 from ltp_service.stores.memory import MemoryStore
 from ltp_service.stores.shared_clock import TOLERANCE
 from ltp_service.stores.topic import Fields, Line, Topic
-from ltp_service.tick import Price, Source, Tick
 
 log = logging.getLogger(__name__)
 

@@ -5,7 +5,7 @@ from threading import Lock
 
 import msgspec
 
-from ltp_service.book import Applied, BookChange, BookSnapshot, Level
+from ltp_service.domain.book import Applied, BookChange, BookSnapshot, Level
 from ltp_service.stores.books import BookStore
 from ltp_service.stores.topic import Fields, Line, Topic
 

@@ -5,9 +5,9 @@ from threading import Lock
 
 import msgspec
 
+from ltp_service.domain.trade import Trade
 from ltp_service.stores.base import TradeSink
 from ltp_service.stores.topic import Fields, Line, Topic
-from ltp_service.trade import Trade
 
 MOST = 10_000
 """Trades that wait to be told; as many as a store holds, so that older ones are of no use to anybody."""

@@ -6,8 +6,8 @@ from typing import Protocol
 
 from ltp_service.config import Config
 from ltp_service.database import Database, Execute, Reload, Version
-from ltp_service.errors import InvalidParameter
-from ltp_service.trade import MOST_SYMBOLS, SYMBOL_RULE, is_symbol
+from ltp_service.domain.errors import InvalidParameter
+from ltp_service.domain.trade import MOST_SYMBOLS, SYMBOL_RULE, is_symbol
 
 SymbolList = tuple[str, ...]
 

@@ -16,9 +16,9 @@ from typing import Literal
 import msgspec
 
 from ltp_service.clock import Clock
-from ltp_service.exchange_time import FUTURE, ExchangeTime
+from ltp_service.domain.exchange_time import FUTURE, ExchangeTime
+from ltp_service.domain.trade import Trade
 from ltp_service.observer import Observer
-from ltp_service.trade import Trade
 
 PER_SYMBOL = 1_000
 IN_ALL = 10_000

@@ -7,7 +7,7 @@ import msgspec
 from flask import Response
 
 from ltp_service.clock import Clock
-from ltp_service.decimals import plain
+from ltp_service.domain.decimals import plain
 
 RETRY_AFTER = 5
 """Seconds after which a caller who got nothing may expect more."""

@@ -5,7 +5,7 @@ from typing import Literal
 from flask import Flask, request
 
 from ltp_service.client_address import client_address, is_direct_loopback, limit_key
-from ltp_service.errors import KeyInvalid, KeyMissing, NotPermitted, RateLimited
+from ltp_service.domain.errors import KeyInvalid, KeyMissing, NotPermitted, RateLimited
 from ltp_service.keys.first_key import HEADER
 from ltp_service.keys.key import Permission
 from ltp_service.services import Services, services

@@ -7,7 +7,7 @@ import msgspec
 from flask import Flask, Response, request
 from werkzeug.exceptions import HTTPException
 
-from ltp_service import errors
+from ltp_service.domain import errors
 from ltp_service.request_note import note_of
 from ltp_service.web.answers import RETRY_AFTER, json_response
 

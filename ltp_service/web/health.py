@@ -4,7 +4,7 @@ from typing import Any
 
 from flask import Blueprint, Response
 
-from ltp_service.errors import StoreUnavailable
+from ltp_service.domain.errors import StoreUnavailable
 from ltp_service.services import Services, services
 from ltp_service.web.answers import RETRY_AFTER, json_response, rfc3339
 

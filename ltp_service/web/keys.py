@@ -4,7 +4,7 @@ from typing import Any
 
 from flask import Blueprint, Response, request
 
-from ltp_service.errors import InvalidParameter
+from ltp_service.domain.errors import InvalidParameter
 from ltp_service.keys.key import MARK, ApiKey, read_life
 from ltp_service.services import services
 from ltp_service.web.answers import json_response, rfc3339

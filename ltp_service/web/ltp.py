@@ -6,12 +6,12 @@ from typing import Any
 import msgspec
 from flask import Blueprint, Response, request
 
-from ltp_service.errors import InvalidParameter, UnknownPair
-from ltp_service.pairs import Pair
+from ltp_service.domain.errors import InvalidParameter, UnknownPair
+from ltp_service.domain.pairs import Pair
+from ltp_service.domain.tick import Price
 from ltp_service.quotes.quotes import Quote
 from ltp_service.request_note import note_of
 from ltp_service.services import Services, services
-from ltp_service.tick import Price
 from ltp_service.web import params
 from ltp_service.web.answers import RETRY_AFTER, json_response, number, raw_response, rfc3339
 from ltp_service.web.errors import error_body

@@ -6,10 +6,10 @@ from hashlib import blake2b
 
 import msgspec
 
-from ltp_service.decimals import plain
-from ltp_service.pairs import Pair
+from ltp_service.domain.decimals import plain
+from ltp_service.domain.pairs import Pair
+from ltp_service.domain.tick import Tick
 from ltp_service.quotes.quotes import Quote
-from ltp_service.tick import Tick
 
 MESSAGES = {
     "UNSUPPORTED_PAIR": "Unsupported trading pair",

@@ -2,7 +2,7 @@
 
 from flask import Blueprint, Response
 
-from ltp_service.pairs import kraken_v1_symbol
+from ltp_service.domain.pairs import kraken_v1_symbol
 from ltp_service.services import services
 from ltp_service.web.answers import json_response
 

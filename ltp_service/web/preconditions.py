@@ -2,7 +2,7 @@
 
 from flask import Flask, Response, request
 
-from ltp_service.errors import PreconditionFailed
+from ltp_service.domain.errors import PreconditionFailed
 from ltp_service.web.errors import answer_to
 from ltp_service.web.questions import PROBES
 

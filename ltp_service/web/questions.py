@@ -8,7 +8,7 @@ from functools import cache
 from flask import Flask, request
 from werkzeug.datastructures import MultiDict
 
-from ltp_service.errors import InvalidParameter
+from ltp_service.domain.errors import InvalidParameter
 from ltp_service.openapi.document import query_parameters
 from ltp_service.web.params import PAIR_NAMES
 

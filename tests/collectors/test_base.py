@@ -38,7 +38,7 @@ from ltp_service.collectors.events import (
     Skipped,
 )
 from ltp_service.collectors.subscriptions import DEADLINE, RETRY, Subscriptions
-from ltp_service.errors import BadFrame, Rejected, Unreachable
+from ltp_service.domain.errors import BadFrame, Rejected, Unreachable
 from tests.fakes import Script, ScriptedConnection, Step
 
 EVENTS: dict[str, Callable[..., Event]] = {

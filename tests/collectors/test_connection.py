@@ -17,7 +17,7 @@ from ltp_service.collectors.bybit import BybitTrades
 from ltp_service.collectors.connection import MAX_FRAGMENTS, MAX_MESSAGE, WebSocketConnection
 from ltp_service.collectors.contract import Equipment, Terms
 from ltp_service.collectors.dialing import Dialer
-from ltp_service.errors import BadFrame, ExchangeError, Unreachable
+from ltp_service.domain.errors import BadFrame, ExchangeError, Unreachable
 from ltp_service.observer import Observer
 from ltp_service.stores.trades import TradeStore
 from tests.deadline import DEADLINE

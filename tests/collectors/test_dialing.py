@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 
 from ltp_service.collectors.dialing import Address, Dialer, in_turn
-from ltp_service.errors import ExchangeError, Rejected, Unreachable
+from ltp_service.domain.errors import ExchangeError, Rejected, Unreachable
 from tests.deadline import DEADLINE
 from tests.patched import run_patched
 from tests.swallowing import swallowing
@@ -213,7 +213,7 @@ def test_a_server_hello_that_drips_ends_with_the_deadline_in_a_patched_process_t
             """
             import sys, threading
             from ltp_service.collectors.dialing import Dialer
-            from ltp_service.errors import Unreachable
+            from ltp_service.domain.errors import Unreachable
 
             try:
                 Dialer(sys.argv[1], timeout=0.3).dial(threading.Event())

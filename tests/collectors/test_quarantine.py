@@ -5,7 +5,7 @@ from decimal import Decimal
 import pytest
 
 from ltp_service.collectors.quarantine import Quarantine
-from ltp_service.pairs import Pair
+from ltp_service.domain.pairs import Pair
 from tests.fakes import BTC, tick
 
 

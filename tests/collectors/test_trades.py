@@ -8,9 +8,9 @@ import pytest
 from ltp_service.collectors.contract import Gap, Terms
 from ltp_service.collectors.events import Answered, Invalid, Parsed, Request, Traded
 from ltp_service.collectors.trades import TradeCollector
-from ltp_service.errors import BadFrame
+from ltp_service.domain.errors import BadFrame
+from ltp_service.domain.trade import Trade
 from ltp_service.stores.trades import TradeStore
-from ltp_service.trade import Trade
 from tests.fakes import NOON, Script, Step
 
 

@@ -5,11 +5,11 @@ from collections.abc import Callable
 import pytest
 
 from ltp_service.config import Config
+from ltp_service.domain.tick import REST, WEBSOCKET
 from ltp_service.stores.base import Store
 from ltp_service.stores.changes import Changes
 from ltp_service.stores.redis import RedisStore
 from ltp_service.stores.topic import open_line
-from ltp_service.tick import REST, WEBSOCKET
 from tests.deadline import DEADLINE
 from tests.fakes import BTC, ETH, XRP, FakeClock, memory_store, tick
 

@@ -8,8 +8,8 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from ltp_service.domain.pairs import Pair
 from ltp_service.edge.fast_lane import FastLane
-from ltp_service.pairs import Pair
 from tests.fakes import BTC, ETH, XRP
 from tests.service import FreshService
 

@@ -9,7 +9,8 @@ import msgspec
 import pytest
 
 from ltp_service.clock import SystemClock
-from ltp_service.errors import BadFrame, BreakerOpen, ExchangeError, Rejected, Unreachable
+from ltp_service.domain.errors import BadFrame, BreakerOpen, ExchangeError, Rejected, Unreachable
+from ltp_service.domain.pairs import Pair, kraken_rest_symbol, kraken_v1_symbol, read_pair
 from ltp_service.fallback.breaker import CircuitBreaker
 from ltp_service.fallback.kraken import (
     ANSWER_CAP,
@@ -25,7 +26,6 @@ from ltp_service.fallback.kraken import (
 from ltp_service.fallback.pace import DISTANCE
 from ltp_service.http_client import Answer, HttpClient
 from ltp_service.observer import Observer
-from ltp_service.pairs import Pair, kraken_rest_symbol, kraken_v1_symbol, read_pair
 from tests.deadline import DEADLINE
 from tests.simulator.client import Simulator
 from tests.steered_clock import SteeredClock

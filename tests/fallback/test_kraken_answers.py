@@ -9,7 +9,9 @@ from typing import Any
 import msgspec
 import pytest
 
-from ltp_service.errors import BadFrame, ExchangeError, Rejected, Unreachable
+from ltp_service.domain.errors import BadFrame, ExchangeError, Rejected, Unreachable
+from ltp_service.domain.pairs import Pair, read_pair
+from ltp_service.domain.tick import Tick
 from ltp_service.fallback.kraken_answers import (
     Evidence,
     Listings,
@@ -23,8 +25,6 @@ from ltp_service.fallback.kraken_answers import (
 )
 from ltp_service.fallback.sequence import NOTHING, Detail, Progress, Trades
 from ltp_service.http_client import Answer
-from ltp_service.pairs import Pair, read_pair
-from ltp_service.tick import Tick
 
 Recorded = Callable[[str], Path]
 

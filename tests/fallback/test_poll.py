@@ -8,18 +8,18 @@ from threading import Event
 
 import pytest
 
-from ltp_service.errors import Unreachable
-from ltp_service.exchange_clock import ExchangeClock
+from ltp_service.domain.errors import Unreachable
+from ltp_service.domain.exchange_clock import ExchangeClock
+from ltp_service.domain.market import MarketStatus
+from ltp_service.domain.pairs import Pair
+from ltp_service.domain.tick import REST, WEBSOCKET, Tick
 from ltp_service.fallback.kraken import RestAnswer
 from ltp_service.fallback.poll import DISTANCE, INTERVAL, LISTINGS_IN_DOUBT, Poll, Promise
 from ltp_service.fallback.sequence import Detail, Progress, Row, Trades
 from ltp_service.fallback.source import Bounds, RestSource
-from ltp_service.market import MarketStatus
 from ltp_service.observer import Observer
-from ltp_service.pairs import Pair
 from ltp_service.quotes.freshness import judge
 from ltp_service.stores.doubts import Doubts
-from ltp_service.tick import REST, WEBSOCKET, Tick
 from tests.fakes import BTC, ETH, FakeClock, memory_store, tick
 
 DOWN = "WebSocket data unavailable, falling back to REST"

@@ -5,6 +5,7 @@ from decimal import Decimal
 import msgspec
 import pytest
 
+from ltp_service.domain.tick import REST, Price, Tick
 from ltp_service.fallback.sequence import (
     LONGEST_CACHE,
     NOTHING,
@@ -16,7 +17,6 @@ from ltp_service.fallback.sequence import (
     Trades,
 )
 from ltp_service.stores.accept import merge
-from ltp_service.tick import REST, Price, Tick
 from tests.fakes import NOON, tick
 
 NOW = 1000.0

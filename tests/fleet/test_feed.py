@@ -2,9 +2,9 @@
 
 import pytest
 
+from ltp_service.domain.pairs import Pair
+from ltp_service.domain.tick import Tick
 from ltp_service.fleet.feed import FleetFeed, NoFeed
-from ltp_service.pairs import Pair
-from ltp_service.tick import Tick
 from tests.fakes import BTC, ETH, tick
 
 

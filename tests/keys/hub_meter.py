@@ -17,7 +17,7 @@ from gevent.fileobject import FileObjectThread
 
 from ltp_service.clock import SystemClock
 from ltp_service.config import Config
-from ltp_service.errors import KeyInvalid
+from ltp_service.domain.errors import KeyInvalid
 from ltp_service.keys import open_keyring
 from ltp_service.keys.keyring import KeyReload, Keyring
 

@@ -15,7 +15,7 @@ import pytest
 from ltp_service.clock import SystemClock
 from ltp_service.config import Config
 from ltp_service.database import Database
-from ltp_service.errors import StoreUnavailable
+from ltp_service.domain.errors import StoreUnavailable
 from ltp_service.keys import open_keyring
 from ltp_service.keys.key import ApiKey
 from ltp_service.keys.keyring import Keyring

@@ -10,7 +10,7 @@ import pytest
 
 from ltp_service.app import create_app
 from ltp_service.config import Config
-from ltp_service.errors import StoreUnavailable
+from ltp_service.domain.errors import StoreUnavailable
 from ltp_service.limits.bucket import Decision
 from ltp_service.limits.redis import BATCH, EVERY, LimitExchange, SharedLimiter
 from ltp_service.redis_client import OPEN, RedisClient, open_redis

@@ -12,11 +12,11 @@ from openapi_spec_validator import OpenAPIV31SpecValidator
 from werkzeug.routing import Map
 from werkzeug.test import TestResponse
 
-from ltp_service.book import BookSnapshot
+from ltp_service.domain.book import BookSnapshot
+from ltp_service.domain.trade import Trade
 from ltp_service.keys.key import make_text
 from ltp_service.openapi.document import AREAS, document
 from ltp_service.openapi.problems import PROBLEMS
-from ltp_service.trade import Trade
 from tests.fakes import BTC, ETH, NOON
 from tests.service import FreshService
 

@@ -4,9 +4,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ltp_service.market import HALTED, MarketStatus
+from ltp_service.domain.market import HALTED, MarketStatus
+from ltp_service.domain.tick import REST, WEBSOCKET, Price, Source
 from ltp_service.quotes.freshness import LIVE, UNKNOWN, Bound, State, judge, servable_until
-from ltp_service.tick import REST, WEBSOCKET, Price, Source
 from tests.fakes import tick
 
 TTL = 30.0

@@ -5,12 +5,12 @@ from collections.abc import Callable, Sequence
 
 import pytest
 
-from ltp_service.errors import Unreachable
-from ltp_service.pairs import Pair
+from ltp_service.domain.errors import Unreachable
+from ltp_service.domain.pairs import Pair
+from ltp_service.domain.tick import REST
 from ltp_service.quotes.freshness import Bound
 from ltp_service.quotes.quotes import PATIENCE, Quotes
 from ltp_service.stores.changes import Changes
-from ltp_service.tick import REST
 from tests.deadline import DEADLINE
 from tests.fakes import BTC, ETH, XRP, FakeClock, memory_store, tick
 

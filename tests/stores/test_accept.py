@@ -5,6 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from ltp_service.domain.tick import REST, WEBSOCKET, Price, Source, Tick
 from ltp_service.stores.accept import (
     BESIDE,
     CLOCKS,
@@ -15,7 +16,6 @@ from ltp_service.stores.accept import (
     confirmed,
     merge,
 )
-from ltp_service.tick import REST, WEBSOCKET, Price, Source, Tick
 from tests.fakes import NOON, tick
 
 

@@ -4,7 +4,7 @@ from decimal import Decimal
 
 import pytest
 
-from ltp_service.book import BookChange, BookSnapshot
+from ltp_service.domain.book import BookChange, BookSnapshot
 from ltp_service.stores import books
 from ltp_service.stores.books import BookState, BookStore
 

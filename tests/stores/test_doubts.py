@@ -4,9 +4,9 @@ from decimal import Decimal
 
 import pytest
 
+from ltp_service.domain.tick import REST, WEBSOCKET, Price, Tick
 from ltp_service.stores.base import Outcome
 from ltp_service.stores.doubts import Doubts
-from ltp_service.tick import REST, WEBSOCKET, Price, Tick
 from tests.fakes import BTC, ETH, tick
 
 

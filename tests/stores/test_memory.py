@@ -6,9 +6,9 @@ from collections.abc import Iterator
 
 import pytest
 
-from ltp_service.pairs import Pair
+from ltp_service.domain.pairs import Pair
+from ltp_service.domain.tick import WEBSOCKET, Price
 from ltp_service.stores.memory import MEMORY, MemoryStore
-from ltp_service.tick import WEBSOCKET, Price
 from tests.deadline import DEADLINE
 from tests.fakes import BTC, ETH, FakeClock, memory_store, tick
 

@@ -8,13 +8,13 @@ from typing import Any
 import msgspec
 import pytest
 
-from ltp_service.errors import StoreUnavailable
+from ltp_service.domain.errors import StoreUnavailable
+from ltp_service.domain.tick import REST, WEBSOCKET, Price
 from ltp_service.redis_client import RedisClient
 from ltp_service.stores.changes import Changes
 from ltp_service.stores.redis import RedisStore
 from ltp_service.stores.shared_clock import TOLERANCE, SharedClock
 from ltp_service.stores.topic import EPOCH, MEMORY, Line
-from ltp_service.tick import REST, WEBSOCKET, Price
 from tests.deadline import DEADLINE, generous
 from tests.fakes import BTC, ETH, XRP, FakeClock, eventually, memory_store, tick
 from tests.redis_server import RedisServer

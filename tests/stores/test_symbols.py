@@ -11,7 +11,8 @@ import pytest
 
 from ltp_service.config import Config
 from ltp_service.database import Database
-from ltp_service.errors import InvalidParameter, StoreUnavailable
+from ltp_service.domain.errors import InvalidParameter, StoreUnavailable
+from ltp_service.domain.trade import MOST_SYMBOLS
 from ltp_service.stores.redis_symbols import RedisSymbols
 from ltp_service.stores.symbols import (
     SqliteSymbols,
@@ -20,7 +21,6 @@ from ltp_service.stores.symbols import (
     Symbols,
     open_symbols,
 )
-from ltp_service.trade import MOST_SYMBOLS
 from tests.redis_server import RedisServer
 from tests.steered_clock import SteeredClock
 

@@ -9,9 +9,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from ltp_service.domain.trade import Trade
 from ltp_service.observer import Observer
 from ltp_service.stores.trades import MAX_BYTES, TradeStore
-from ltp_service.trade import Trade
 from tests.fakes import NOON, FakeClock
 
 

@@ -6,8 +6,8 @@ from threading import Event, Thread
 
 import pytest
 
-from ltp_service.book import BookSnapshot
 from ltp_service.collectors.manager import RunnerState
+from ltp_service.domain.book import BookSnapshot
 from ltp_service.web.debug import masked
 from tests.fakes import NOON
 from tests.service import FreshService

@@ -5,7 +5,7 @@ import logging
 import pytest
 from flask import Response
 
-from ltp_service import errors
+from ltp_service.domain import errors
 from tests.service import FreshService
 
 EXPECTED = [

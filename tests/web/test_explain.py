@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from ltp_service.tick import REST, WEBSOCKET
+from ltp_service.domain.tick import REST, WEBSOCKET
 from tests.fakes import BTC, NOON
 from tests.service import FreshService
 

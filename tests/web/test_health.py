@@ -4,7 +4,7 @@ from collections.abc import Callable
 
 import pytest
 
-from ltp_service.errors import StoreUnavailable
+from ltp_service.domain.errors import StoreUnavailable
 from tests.fakes import BTC
 from tests.service import FreshService
 

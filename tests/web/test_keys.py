@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from werkzeug.test import TestResponse
 
-from ltp_service.errors import KeyInvalid, StoreUnavailable
+from ltp_service.domain.errors import KeyInvalid, StoreUnavailable
 from ltp_service.keys.first_key import HEADER
 from ltp_service.keys.key import MARK
 from tests.deadline import IN_FULL

@@ -7,8 +7,8 @@ from collections.abc import Callable
 import pytest
 from werkzeug.test import TestResponse
 
-from ltp_service.pairs import Pair, read_pair
-from ltp_service.tick import REST
+from ltp_service.domain.pairs import Pair, read_pair
+from ltp_service.domain.tick import REST
 from tests.deadline import DEADLINE
 from tests.fakes import BTC, ETH, NOON, XRP
 from tests.service import FreshService, amounts

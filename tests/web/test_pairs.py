@@ -2,7 +2,7 @@
 
 from collections.abc import Callable
 
-from ltp_service.pairs import read_pair
+from ltp_service.domain.pairs import read_pair
 from tests.service import FreshService
 
 

@@ -5,8 +5,8 @@ from collections.abc import Callable
 
 import pytest
 
-from ltp_service.pairs import read_pair
-from ltp_service.tick import REST
+from ltp_service.domain.pairs import read_pair
+from ltp_service.domain.tick import REST
 from ltp_service.version import VERSION
 from tests.fakes import BTC, ETH, NOON
 from tests.service import FreshService

@@ -12,8 +12,8 @@ from typing import Literal
 
 import msgspec
 
-from ltp_service.pairs import Pair
-from ltp_service.tick import Price, Tick
+from ltp_service.domain.pairs import Pair
+from ltp_service.domain.tick import Price, Tick
 
 PATIENCE = 1.0
 """Seconds within which the trade channel tells what the ticker channel told, and the other way round."""

@@ -19,10 +19,10 @@ from ltp_service.collectors.events import (
     Refused,
     Request,
 )
-from ltp_service.decimals import read_price
-from ltp_service.errors import BadFrame
-from ltp_service.market import market_status
-from ltp_service.pairs import kraken_v1_symbol
+from ltp_service.domain.decimals import read_price
+from ltp_service.domain.errors import BadFrame
+from ltp_service.domain.market import market_status
+from ltp_service.domain.pairs import kraken_v1_symbol
 
 symbol_of = kraken_v1_symbol
 

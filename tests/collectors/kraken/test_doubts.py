@@ -7,9 +7,9 @@ import pytest
 from ltp_service.collectors.base import TENDING
 from ltp_service.collectors.kraken import KrakenCollector
 from ltp_service.collectors.quarantine import Quarantine
-from ltp_service.errors import NoText
-from ltp_service.exchange_clock import EXACT, FUTURE, ExchangeClock
-from ltp_service.pairs import Pair
+from ltp_service.domain.errors import NoText
+from ltp_service.domain.exchange_clock import EXACT, FUTURE, ExchangeClock
+from ltp_service.domain.pairs import Pair
 from ltp_service.stores.doubts import Doubts
 from ltp_service.stores.memory import MemoryStore
 from tests.collectors.kraken.test_order import (

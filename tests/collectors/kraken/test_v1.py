@@ -18,8 +18,8 @@ from ltp_service.collectors.events import (
     Request,
 )
 from ltp_service.collectors.kraken.v1 import parse, ping, symbol_of, write
-from ltp_service.errors import BadFrame
-from ltp_service.pairs import Pair
+from ltp_service.domain.errors import BadFrame
+from ltp_service.domain.pairs import Pair
 
 TICKER = (
     '[340,{"a":["29938.60000",12,"12.41074632"],"b":["29938.50000",0,"0.08410000"],"c":["29938.70000","0.10146338"],'

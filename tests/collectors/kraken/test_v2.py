@@ -18,8 +18,8 @@ from ltp_service.collectors.events import (
     Request,
 )
 from ltp_service.collectors.kraken.v2 import parse, ping, symbol_of, write
-from ltp_service.errors import BadFrame
-from ltp_service.pairs import Pair
+from ltp_service.domain.errors import BadFrame
+from ltp_service.domain.pairs import Pair
 
 MOMENT = "2026-09-25T17:48:26.844359Z"
 UNIX = 1790358506.844359

@@ -11,7 +11,7 @@ from functools import partial
 from itertools import count, groupby
 from typing import Any
 
-from ltp_service.errors import Unreachable
+from ltp_service.domain.errors import Unreachable
 from ltp_service.http_client import Answer
 from tests.drill.chance.behaviour import Behaviour, Fault
 from tests.drill.chance.market import Deal, Tape

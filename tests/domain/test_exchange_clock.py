@@ -1,8 +1,8 @@
-"""ltp_service.exchange_clock: to a fraction of a second, whatever this machine's clock shows."""
+"""ltp_service.domain.exchange_clock: to a fraction of a second, whatever this machine's clock shows."""
 
 import pytest
 
-from ltp_service.exchange_clock import FUTURE, ExchangeClock
+from ltp_service.domain.exchange_clock import FUTURE, ExchangeClock
 from tests.fakes import NOON
 
 

@@ -5,7 +5,7 @@ from typing import Literal
 
 import msgspec
 
-from ltp_service.pairs import Pair
+from ltp_service.domain.pairs import Pair
 
 Source = Literal["kraken:websocket", "kraken:rest"]
 WEBSOCKET: Source = "kraken:websocket"

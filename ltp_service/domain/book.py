@@ -11,8 +11,8 @@ from typing import Literal
 
 import msgspec
 
-from ltp_service.decimals import read_price
-from ltp_service.errors import BadFrame
+from ltp_service.domain.decimals import read_price
+from ltp_service.domain.errors import BadFrame
 
 Level = tuple[Decimal, Decimal]
 """Price and size."""

@@ -1,8 +1,8 @@
-"""ltp_service.exchange_time: learnt from what an exchange sends, whatever this machine's clock shows."""
+"""ltp_service.domain.exchange_time: learnt from what an exchange sends, whatever this machine's clock shows."""
 
 import pytest
 
-from ltp_service.exchange_time import ExchangeTime
+from ltp_service.domain.exchange_time import ExchangeTime
 from tests.fakes import NOON
 
 

@@ -1,4 +1,4 @@
-"""ltp_service.pairs"""
+"""ltp_service.domain.pairs"""
 
 import json
 from collections.abc import Callable
@@ -8,8 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ltp_service.errors import InvalidParameter
-from ltp_service.pairs import (
+from ltp_service.domain.errors import InvalidParameter
+from ltp_service.domain.pairs import (
     Pair,
     canonical_code,
     joined_symbol,

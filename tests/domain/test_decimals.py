@@ -1,4 +1,4 @@
-"""ltp_service.decimals"""
+"""ltp_service.domain.decimals"""
 
 from decimal import Decimal
 
@@ -6,8 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ltp_service.decimals import MAX_DIGITS, plain, read_price
-from ltp_service.errors import BadFrame
+from ltp_service.domain.decimals import MAX_DIGITS, plain, read_price
+from ltp_service.domain.errors import BadFrame
 
 
 @pytest.mark.parametrize(

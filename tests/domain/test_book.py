@@ -9,9 +9,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ltp_service import book
-from ltp_service.book import BookChange, BookSnapshot, Level, OrderBook, read_levels
-from ltp_service.errors import BadFrame
+from ltp_service.domain import book
+from ltp_service.domain.book import BookChange, BookSnapshot, Level, OrderBook, read_levels
+from ltp_service.domain.errors import BadFrame
 from tests.deadline import IN_FULL
 
 

@@ -1,8 +1,8 @@
-"""ltp_service.market"""
+"""ltp_service.domain.market"""
 
 import pytest
 
-from ltp_service.market import MarketStatus, market_status, prevailing
+from ltp_service.domain.market import MarketStatus, market_status, prevailing
 
 
 @pytest.mark.parametrize(

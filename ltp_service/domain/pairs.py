@@ -7,7 +7,7 @@ Source of the codes: docs.kraken.com/api/docs/rest-api/get-tradable-asset-pairs
 import re
 from typing import NamedTuple
 
-from ltp_service.errors import InvalidParameter
+from ltp_service.domain.errors import InvalidParameter
 
 
 class Pair(NamedTuple):

@@ -3,7 +3,7 @@
 import re
 from decimal import Decimal, InvalidOperation
 
-from ltp_service.errors import BadFrame
+from ltp_service.domain.errors import BadFrame
 
 MAX_DIGITS = 40
 """Longest coefficient believed; Kraken's longest is below 20 digits."""
