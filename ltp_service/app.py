@@ -9,7 +9,6 @@ from ltp_service import web
 from ltp_service.clock import Clock, SystemClock
 from ltp_service.collectors.manager import CollectorManager, Runner
 from ltp_service.collectors.spawn import socket_rounds, when_readable
-from ltp_service.config import Config
 from ltp_service.database import Database, DatabaseWatch
 from ltp_service.edge.access_log import open_access_log
 from ltp_service.edge.fast_lane import FastLane
@@ -25,6 +24,7 @@ from ltp_service.logs import LateLines
 from ltp_service.metrics.counting import Metrics
 from ltp_service.metrics.serving import Gauges, serve_metrics
 from ltp_service.services import Services, attach
+from ltp_service.settings.config import Config
 from ltp_service.stores.symbols import SymbolReload
 from ltp_service.trade_wiring import wire_trades
 from ltp_service.web.headers import Cors

@@ -9,7 +9,6 @@ from weakref import WeakSet
 
 from ltp_service.clock import Clock, SystemClock
 from ltp_service.collectors.manager import CollectorManager
-from ltp_service.config import Config, load_config
 from ltp_service.domain.errors import PriceStale, PriceUnavailable, UnknownPair
 from ltp_service.domain.market import DELISTED
 from ltp_service.domain.pairs import Pair, read_pair
@@ -17,6 +16,7 @@ from ltp_service.domain.tick import Price
 from ltp_service.observer import Observer
 from ltp_service.quotes.freshness import servable_until
 from ltp_service.quotes.quotes import Quote
+from ltp_service.settings.config import Config, load_config
 from ltp_service.wiring import PriceParts, Sharing, open_line_if_asked, wire_prices
 
 STOP_TIMEOUT = 3.0

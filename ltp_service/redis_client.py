@@ -22,8 +22,8 @@ from redis.exceptions import TimeoutError as NoAnswer
 from redis.retry import Retry
 from redis.sentinel import Sentinel
 
-from ltp_service.config import Config
 from ltp_service.domain.errors import StoreUnavailable
+from ltp_service.settings.config import Config
 
 TIMEOUT = 0.25
 """Seconds for a connection to be made and for an answer to come, each."""

@@ -17,7 +17,6 @@ from ltp_service.collectors.dialing import Dialer
 from ltp_service.collectors.kraken import KrakenCollector
 from ltp_service.collectors.manager import Runner
 from ltp_service.collectors.quarantine import Quarantine
-from ltp_service.config import Config
 from ltp_service.domain.book import BookSnapshot
 from ltp_service.domain.exchange_clock import ExchangeClock
 from ltp_service.domain.pairs import Pair
@@ -29,6 +28,7 @@ from ltp_service.fleet.feed import FleetFeed, NoFeed
 from ltp_service.http_client import HttpClient
 from ltp_service.observer import Observer
 from ltp_service.quotes.quotes import Quotes
+from ltp_service.settings.config import Config
 from ltp_service.stores.base import Store
 from ltp_service.stores.changes import Changes
 from ltp_service.stores.doubts import Doubts

@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from math import ceil
 from pathlib import Path
 
-from ltp_service.config import Config, load_config
+from ltp_service.settings.config import Config, load_config
 from tests.conftest import ROOT
 from tests.dockerfile import final
 

@@ -14,10 +14,10 @@ import pytest
 
 from ltp_service.cli import main
 from ltp_service.clock import SystemClock
-from ltp_service.config import Config
 from ltp_service.keys import open_keyring
 from ltp_service.keys.first_key import token_path
 from ltp_service.keys.key import ApiKey, is_well_formed
+from ltp_service.settings.config import Config
 from tests.redis_server import RedisServer
 
 ROOT = Path(__file__).parent.parent

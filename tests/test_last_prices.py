@@ -17,10 +17,10 @@ from ltp_service.collectors.contract import Equipment
 from ltp_service.collectors.dialing import Dialer
 from ltp_service.collectors.kraken import KrakenCollector
 from ltp_service.collectors.manager import CollectorManager
-from ltp_service.config import Config
 from ltp_service.domain.errors import InvalidParameter, PriceStale, PriceUnavailable, UnknownPair
 from ltp_service.domain.exchange_clock import ExchangeClock
 from ltp_service.last_prices import LastPrices
+from ltp_service.settings.config import Config
 from ltp_service.stores.changes import Changes
 from ltp_service.stores.doubts import Doubts
 from ltp_service.stores.journal import Journal
@@ -185,7 +185,7 @@ def test_it_works_in_a_patched_process_too(exchange: Simulator) -> None:
         """
         import sys
         import gevent
-        from ltp_service.config import Config
+        from ltp_service.settings.config import Config
         from ltp_service.last_prices import LastPrices
         config = Config(kraken_websocket_url=sys.argv[1], kraken_rest_url=sys.argv[2])
         with LastPrices(["BTC/USD"], config=config) as prices:

@@ -52,7 +52,7 @@ def program(how: str, url: str, rest_url: str, *, patched: bool) -> str:
     {PATCH if patched else ""}
     import os, time
     from decimal import Decimal
-    from ltp_service.config import Config
+    from ltp_service.settings.config import Config
     from ltp_service.last_prices import LastPrices
 
     config = Config(kraken_websocket_url={url!r}, kraken_rest_url={rest_url!r}, kraken_fallback_timeout=25.0)

@@ -10,12 +10,12 @@ from types import ModuleType
 import pytest
 
 from ltp_service.collectors.kraken import KrakenCollector, v1, v2
-from ltp_service.config import Config
 from ltp_service.domain.decimals import plain
 from ltp_service.domain.errors import PriceUnavailable
 from ltp_service.domain.exchange_clock import ExchangeClock
 from ltp_service.domain.pairs import Pair, read_pair
 from ltp_service.last_prices import LastPrices
+from ltp_service.settings.config import Config
 from ltp_service.stores.doubts import Doubts
 from tests.fakes import Script, Step, eventually, memory_store, open_quarantine
 from tests.service import FreshService, amounts

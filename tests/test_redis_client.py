@@ -5,9 +5,9 @@ from pathlib import Path
 
 import pytest
 
-from ltp_service.config import Config
 from ltp_service.domain.errors import StoreUnavailable
 from ltp_service.redis_client import OPEN, TIMEOUT, RedisClient, Subscription, open_redis
+from ltp_service.settings.config import Config
 from tests.conftest import ROOT
 from tests.deadline import DEADLINE, generous
 from tests.redis_server import RedisServer

@@ -4,7 +4,7 @@ from ltp_service.collectors.binance import BinanceBooks, BinanceTrades
 from ltp_service.collectors.books import BookCollector
 from ltp_service.collectors.bybit import BybitBooks, BybitTrades
 from ltp_service.collectors.trades import TradeCollector
-from ltp_service.config import Config
+from ltp_service.settings.config import Config
 
 COLLECTORS: dict[str, type[TradeCollector] | type[BookCollector]] = {
     "bybit_trades": BybitTrades,

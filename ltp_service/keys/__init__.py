@@ -5,10 +5,10 @@ import time
 from typing import TYPE_CHECKING
 
 from ltp_service.clock import Clock
-from ltp_service.config import Config
 from ltp_service.database import Database
 from ltp_service.keys.keyring import KeyBackEnd, KeyReload, Keyring
 from ltp_service.keys.sqlite import SqliteKeys
+from ltp_service.settings.config import Config
 
 if TYPE_CHECKING:
     from ltp_service.redis_client import RedisClient

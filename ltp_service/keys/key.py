@@ -10,7 +10,7 @@ from typing import Literal
 from pydantic import TypeAdapter, ValidationError
 
 from ltp_service.domain.errors import InvalidParameter
-from ltp_service.setting_types import KeyLife
+from ltp_service.settings.types import KeyLife
 
 Permission = Literal["read", "write", "admin"]
 KeyState = Literal["active", "expired", "revoked"]

@@ -6,9 +6,9 @@ from typing import NamedTuple
 
 import msgspec
 
-from ltp_service.config import Config
 from ltp_service.domain.errors import StoreUnavailable
 from ltp_service.redis_client import RedisClient, open_redis
+from ltp_service.settings.config import Config
 from ltp_service.stores.shared_clock import TOLERANCE, SharedClock
 
 EPOCH = "ltp:epoch"

@@ -5,8 +5,8 @@ import time
 import pytest
 
 from ltp_service.collectors.contract import Gap, Link
-from ltp_service.config import Config
 from ltp_service.fleet.links import Links
+from ltp_service.settings.config import Config
 from ltp_service.stores.topic import EPOCH, open_line
 from tests.redis_server import RedisServer
 

@@ -4,9 +4,9 @@ from threading import Event
 from types import SimpleNamespace
 from typing import Any
 
-from ltp_service.config import Config
 from ltp_service.fleet.redis import wire_fleet
 from ltp_service.redis_client import open_redis
+from ltp_service.settings.config import Config
 from ltp_service.stores.redis import RedisStore
 from ltp_service.stores.shared_clock import SharedClock
 from ltp_service.stores.topic import Line

@@ -7,8 +7,8 @@ import sys
 from pathlib import Path
 
 from ltp_service.clock import SystemClock
-from ltp_service.config import Config
 from ltp_service.keys import open_keyring
+from ltp_service.settings.config import Config
 
 if __name__ == "__main__":
     keyring = open_keyring(Config(database_path=Path(sys.argv[1])), SystemClock())

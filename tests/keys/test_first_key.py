@@ -9,10 +9,10 @@ from pathlib import Path
 
 import pytest
 
-from ltp_service.config import Config
 from ltp_service.keys import open_keyring
 from ltp_service.keys.first_key import HEADER, FirstKey
 from ltp_service.keys.keyring import Keyring
+from ltp_service.settings.config import Config
 from tests.steered_clock import SteeredClock
 
 

@@ -5,13 +5,13 @@ from pathlib import Path
 
 import pytest
 
-from ltp_service.config import Config
 from ltp_service.domain.errors import KeyInvalid, KeyMissing, StoreUnavailable
 from ltp_service.keys import open_keyring
 from ltp_service.keys.key import ApiKey
 from ltp_service.keys.keyring import Keyring
 from ltp_service.keys.redis import HASH, RedisKeys
 from ltp_service.redis_client import OPEN
+from ltp_service.settings.config import Config
 from tests.redis_server import RedisServer
 from tests.steered_clock import SteeredClock
 

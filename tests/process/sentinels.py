@@ -6,9 +6,9 @@ from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any
 
-from ltp_service.config import Config
 from ltp_service.domain.errors import StoreUnavailable
 from ltp_service.redis_client import open_redis
+from ltp_service.settings.config import Config
 from tests.deadline import DEADLINE
 from tests.process.fleet import until
 from tests.programs import require_program

@@ -17,7 +17,7 @@ from threading import Condition, Thread
 from types import TracebackType
 from typing import Any, Self
 
-from ltp_service.config import Config
+from ltp_service.settings.config import Config
 from tests.deadline import DEADLINE
 from tests.process.answer import Answer, ask
 from tests.simulator.client import PROJECT, Simulator

@@ -22,8 +22,8 @@ import pytest
 
 from ltp_service.app import create_app
 from ltp_service.clock import SystemClock
-from ltp_service.config import Config
 from ltp_service.services import services_of
+from ltp_service.settings.config import Config
 from tests.deadline import DEADLINE, IN_FULL
 from tests.fakes import BTC, tick
 from tests.process.answer import ask

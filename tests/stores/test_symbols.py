@@ -9,10 +9,10 @@ from unittest.mock import patch
 
 import pytest
 
-from ltp_service.config import Config
 from ltp_service.database import Database
 from ltp_service.domain.errors import InvalidParameter, StoreUnavailable
 from ltp_service.domain.trade import MOST_SYMBOLS
+from ltp_service.settings.config import Config
 from ltp_service.stores.redis_symbols import RedisSymbols
 from ltp_service.stores.symbols import (
     SqliteSymbols,

@@ -14,10 +14,10 @@ from typing import Any
 
 from ltp_service import app as application
 from ltp_service import wiring
-from ltp_service.config import Config
 from ltp_service.domain.pairs import read_pair
 from ltp_service.fallback.kraken import Patience
 from ltp_service.services import services_of
+from ltp_service.settings.config import Config
 from tests.drill.chance.behaviour import Behaviour, draw
 from tests.drill.chance.exchange import Exchange
 from tests.drill.chance.market import PAUSES, Tape

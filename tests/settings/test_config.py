@@ -8,14 +8,14 @@ from typing import Any
 import pytest
 from pydantic import ValidationError
 
-from ltp_service.config import Config, keep_or_load_config, load_config, unknown_names
 from ltp_service.domain.errors import ConfigError
 from ltp_service.domain.pairs import Pair
-from ltp_service.setting_layers import MAY_BE_EMPTY
+from ltp_service.settings.config import Config, keep_or_load_config, load_config, unknown_names
+from ltp_service.settings.layers import MAY_BE_EMPTY
 
 KEY = "ltp_" + "aB3_-" * 8 + "xyz"
 NO_FILES = Path("/nonexistent")
-README = Path(__file__).parent.parent / "README.md"
+README = Path(__file__).parent.parent.parent / "README.md"
 
 Write = Callable[..., Path]
 
@@ -501,7 +501,7 @@ def test_the_readme_tells_the_defaults() -> None:
 def test_a_reload_with_a_mistake_keeps_the_settings_in_force(
     monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    monkeypatch.setattr("ltp_service.config._accepted", [])
+    monkeypatch.setattr("ltp_service.settings.config._accepted", [])
     monkeypatch.setenv("CACHE_TTL", "45s")
     accepted = keep_or_load_config()
     monkeypatch.setenv("CACHE_TTL", "soon")
@@ -511,7 +511,7 @@ def test_a_reload_with_a_mistake_keeps_the_settings_in_force(
 
 
 def test_the_first_settings_of_a_process_must_be_right(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("ltp_service.config._accepted", [])
+    monkeypatch.setattr("ltp_service.settings.config._accepted", [])
     monkeypatch.setenv("CACHE_TTL", "soon")
 
     with pytest.raises(ConfigError, match="CACHE_TTL"):
@@ -519,10 +519,10 @@ def test_the_first_settings_of_a_process_must_be_right(monkeypatch: pytest.Monke
 
 
 def test_a_check_of_somebody_else_refuses_with_all_others(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("ltp_service.config._accepted", [])
+    monkeypatch.setattr("ltp_service.settings.config._accepted", [])
     accepted = keep_or_load_config()
 
     assert keep_or_load_config(lambda config: [f"PORT: {config.port} refused"]) is accepted
-    monkeypatch.setattr("ltp_service.config._accepted", [])
+    monkeypatch.setattr("ltp_service.settings.config._accepted", [])
     with pytest.raises(ConfigError, match="2 problem"):
         keep_or_load_config(lambda _: ["one"], lambda _: ["other"])

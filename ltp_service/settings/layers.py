@@ -10,7 +10,7 @@ import yaml
 from pydantic.fields import FieldInfo
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource
 
-from ltp_service.setting_types import ENVIRONMENT_NAME
+from ltp_service.settings.types import ENVIRONMENT_NAME
 
 MAY_BE_EMPTY = frozenset(
     {"collectors", "cors_origins", "auth_api_key", "redis_username", "redis_password", "redis_sentinels"}

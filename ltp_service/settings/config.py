@@ -21,8 +21,8 @@ from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, Settings
 from ltp_service.domain.errors import ConfigError
 from ltp_service.domain.pairs import read_pair
 from ltp_service.domain.trade import MOST_SYMBOLS
-from ltp_service.setting_layers import Layer, advice, is_one_edit_away, read_files
-from ltp_service.setting_types import (
+from ltp_service.settings.layers import Layer, advice, is_one_edit_away, read_files
+from ltp_service.settings.types import (
     AdminKey,
     BindHost,
     CollectorName,
@@ -47,7 +47,7 @@ from ltp_service.setting_types import (
 
 log = logging.getLogger(__name__)
 
-CONFIGS = Path(__file__).resolve().parent.parent / "configs"
+CONFIGS = Path(__file__).resolve().parent.parent.parent / "configs"
 WATCHED_PREFIXES = ("KRAKEN_", "CACHE_", "REDIS_", "RATE_LIMIT_", "AUTH_", "LOG_", "CORS_")
 
 

@@ -1,0 +1,1 @@
+"""What can be set, and from where: environment, .env, YAML."""
