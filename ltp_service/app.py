@@ -6,10 +6,6 @@ import time
 from flask import Flask
 
 from ltp_service import web
-from ltp_service.clock import Clock, SystemClock
-from ltp_service.collectors.manager import CollectorManager, Runner
-from ltp_service.collectors.spawn import socket_rounds, when_readable
-from ltp_service.database import Database, DatabaseWatch
 from ltp_service.edge.access_log import open_access_log
 from ltp_service.edge.fast_lane import FastLane
 from ltp_service.edge.long_polls import LongPolls
@@ -20,9 +16,13 @@ from ltp_service.keys.first_key import FirstKey
 from ltp_service.keys.keyring import KeyReload
 from ltp_service.limits import open_limiter
 from ltp_service.limits.failures import FailureBudget
-from ltp_service.logs import LateLines
 from ltp_service.metrics.counting import Metrics
 from ltp_service.metrics.serving import Gauges, serve_metrics
+from ltp_service.runtime.clock import Clock, SystemClock
+from ltp_service.runtime.database import Database, DatabaseWatch
+from ltp_service.runtime.logs import LateLines
+from ltp_service.runtime.runners import CollectorManager, Runner
+from ltp_service.runtime.spawn import socket_rounds, when_readable
 from ltp_service.services import Services, attach
 from ltp_service.settings.config import Config
 from ltp_service.stores.symbols import SymbolReload

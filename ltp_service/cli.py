@@ -10,11 +10,11 @@ from collections.abc import Mapping, Sequence
 from contextlib import closing
 from datetime import UTC, datetime
 
-from ltp_service.clock import SystemClock
 from ltp_service.domain.errors import InvalidParameter, LtpError
 from ltp_service.keys import open_keyring
 from ltp_service.keys.first_key import token_path, withdraw
 from ltp_service.keys.key import MARK, PERMISSIONS, ApiKey, read_life
+from ltp_service.runtime.clock import SystemClock
 from ltp_service.settings.config import Config, load_config
 
 _ROW = "{:<13} {:<10} {:<8} {:<20} {:<20} {:<20} {}"

@@ -28,9 +28,9 @@ from urllib3 import HTTPConnectionPool, HTTPSConnectionPool
 from urllib3.connection import HTTPConnection, HTTPSConnection
 from urllib3.exceptions import HTTPError, NameResolutionError, ProtocolError, ReadTimeoutError
 
-from ltp_service.clock import Clock
 from ltp_service.domain.errors import Rejected, Unreachable
-from ltp_service.proxies import Proxy, proxy_for
+from ltp_service.runtime.clock import Clock
+from ltp_service.runtime.proxies import Proxy, proxy_for
 
 CONCURRENCY = 16
 """Calls at the same time, those included that were left behind and hang in name resolution."""

@@ -7,15 +7,15 @@ from threading import Lock
 from types import TracebackType
 from weakref import WeakSet
 
-from ltp_service.clock import Clock, SystemClock
-from ltp_service.collectors.manager import CollectorManager
 from ltp_service.domain.errors import PriceStale, PriceUnavailable, UnknownPair
 from ltp_service.domain.market import DELISTED
 from ltp_service.domain.pairs import Pair, read_pair
 from ltp_service.domain.tick import Price
-from ltp_service.observer import Observer
 from ltp_service.quotes.freshness import servable_until
 from ltp_service.quotes.quotes import Quote
+from ltp_service.runtime.clock import Clock, SystemClock
+from ltp_service.runtime.observer import Observer
+from ltp_service.runtime.runners import CollectorManager
 from ltp_service.settings.config import Config, load_config
 from ltp_service.wiring import PriceParts, Sharing, open_line_if_asked, wire_prices
 

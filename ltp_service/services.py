@@ -6,15 +6,15 @@ from typing import cast
 
 from flask import Flask, current_app
 
-from ltp_service.clock import Clock
 from ltp_service.collectors.base import Collector
 from ltp_service.collectors.contract import Link
-from ltp_service.collectors.manager import CollectorManager, RunnerState
-from ltp_service.database import DatabaseWatch
 from ltp_service.keys.first_key import FirstKey
 from ltp_service.keys.keyring import Keyring
 from ltp_service.limits.failures import FailureBudget
-from ltp_service.observer import Observer
+from ltp_service.runtime.clock import Clock
+from ltp_service.runtime.database import DatabaseWatch
+from ltp_service.runtime.observer import Observer
+from ltp_service.runtime.runners import CollectorManager, RunnerState
 from ltp_service.settings.config import Config
 from ltp_service.trade_wiring import TradeParts
 from ltp_service.wiring import PriceParts

@@ -5,18 +5,18 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, NamedTuple
 from urllib.parse import urlsplit
 
-from ltp_service.clock import Clock
 from ltp_service.collectors import COLLECTORS, unknown_collectors
 from ltp_service.collectors.backoff import Backoff
 from ltp_service.collectors.base import Collector
 from ltp_service.collectors.binance import DEPTH_PATH, read_depth
 from ltp_service.collectors.trades import TradeCollector
-from ltp_service.database import Database
 from ltp_service.domain.book import BookSnapshot
 from ltp_service.domain.errors import ConfigError, Unreachable
 from ltp_service.http_client import HttpClient
-from ltp_service.observer import Observer
 from ltp_service.quotes.witness import Witnesses
+from ltp_service.runtime.clock import Clock
+from ltp_service.runtime.database import Database
+from ltp_service.runtime.observer import Observer
 from ltp_service.settings.config import Config
 from ltp_service.stores.base import BookSink, TradeSink
 from ltp_service.stores.books import BookStore

@@ -8,14 +8,12 @@ from decimal import Decimal
 from functools import partial
 from typing import TYPE_CHECKING
 
-from ltp_service.clock import Clock
 from ltp_service.collectors.backoff import Backoff
 from ltp_service.collectors.base import Collector
 from ltp_service.collectors.connection import WebSocketConnection
 from ltp_service.collectors.contract import Equipment
 from ltp_service.collectors.dialing import Dialer
 from ltp_service.collectors.kraken import KrakenCollector
-from ltp_service.collectors.manager import Runner
 from ltp_service.collectors.quarantine import Quarantine
 from ltp_service.domain.book import BookSnapshot
 from ltp_service.domain.exchange_clock import ExchangeClock
@@ -26,8 +24,10 @@ from ltp_service.fallback.poll import Feed, Poll, Promise
 from ltp_service.fallback.source import Bounds, RestSource
 from ltp_service.fleet.feed import FleetFeed, NoFeed
 from ltp_service.http_client import HttpClient
-from ltp_service.observer import Observer
 from ltp_service.quotes.quotes import Quotes
+from ltp_service.runtime.clock import Clock
+from ltp_service.runtime.observer import Observer
+from ltp_service.runtime.runners import Runner
 from ltp_service.settings.config import Config
 from ltp_service.stores.base import Store
 from ltp_service.stores.changes import Changes

@@ -5,7 +5,6 @@ from collections import Counter
 from collections.abc import Callable, Iterable
 from decimal import Decimal
 
-from ltp_service.clock import Clock
 from ltp_service.collectors.backoff import Backoff
 from ltp_service.collectors.base import Collector
 from ltp_service.collectors.connection import Connection
@@ -14,7 +13,8 @@ from ltp_service.collectors.quarantine import Quarantine
 from ltp_service.domain.errors import Unreachable
 from ltp_service.domain.pairs import Pair
 from ltp_service.domain.tick import WEBSOCKET, Source, Tick
-from ltp_service.observer import Observer
+from ltp_service.runtime.clock import Clock
+from ltp_service.runtime.observer import Observer
 from ltp_service.stores.changes import Changes
 from ltp_service.stores.journal import Journal
 from ltp_service.stores.memory import MemoryStore

@@ -8,13 +8,13 @@ from typing import Self
 
 import pytest
 
-from ltp_service.clock import SystemClock
-from ltp_service.collectors.manager import CollectorManager
 from ltp_service.domain.decimals import plain
 from ltp_service.domain.pairs import Pair
 from ltp_service.domain.tick import REST, WEBSOCKET
-from ltp_service.observer import Observer
 from ltp_service.quotes.quotes import Quote
+from ltp_service.runtime.clock import SystemClock
+from ltp_service.runtime.observer import Observer
+from ltp_service.runtime.runners import CollectorManager
 from ltp_service.settings.config import Config
 from ltp_service.wiring import wire_prices
 from tests.deadline import DEADLINE

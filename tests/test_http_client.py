@@ -16,9 +16,9 @@ from typing import Any, ClassVar
 
 import pytest
 
-from ltp_service.clock import SystemClock
 from ltp_service.domain.errors import Rejected, Unreachable
 from ltp_service.http_client import Answer, HttpClient
+from ltp_service.runtime.clock import SystemClock
 from tests.deadline import DEADLINE as PATIENCE
 from tests.deadline import generous
 from tests.programs import require_program

@@ -10,16 +10,16 @@ from typing import Self
 
 import pytest
 
-from ltp_service.clock import SystemClock
 from ltp_service.collectors.backoff import Backoff
 from ltp_service.collectors.connection import WebSocketConnection
 from ltp_service.collectors.contract import Equipment
 from ltp_service.collectors.dialing import Dialer
 from ltp_service.collectors.kraken import KrakenCollector
-from ltp_service.collectors.manager import CollectorManager
 from ltp_service.domain.errors import InvalidParameter, PriceStale, PriceUnavailable, UnknownPair
 from ltp_service.domain.exchange_clock import ExchangeClock
 from ltp_service.last_prices import LastPrices
+from ltp_service.runtime.clock import SystemClock
+from ltp_service.runtime.runners import CollectorManager
 from ltp_service.settings.config import Config
 from ltp_service.stores.changes import Changes
 from ltp_service.stores.doubts import Doubts

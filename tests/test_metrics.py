@@ -9,8 +9,6 @@ from pathlib import Path
 import pytest
 from prometheus_client import CollectorRegistry, Histogram
 
-from ltp_service.backlog import Backlog
-from ltp_service.clock import SystemClock
 from ltp_service.collectors.kraken import KrakenCollector
 from ltp_service.domain.errors import Rejected, Unreachable
 from ltp_service.domain.exchange_clock import ExchangeClock
@@ -22,7 +20,9 @@ from ltp_service.http_client import Answer, HttpClient
 from ltp_service.metrics.counting import MOST_SYMBOLS, MOST_WAITING, Metrics
 from ltp_service.metrics.series import Distribution
 from ltp_service.metrics.serving import REFRESH, Gauges
-from ltp_service.observer import Observer
+from ltp_service.runtime.backlog import Backlog
+from ltp_service.runtime.clock import SystemClock
+from ltp_service.runtime.observer import Observer
 from ltp_service.stores.doubts import Doubts
 from ltp_service.stores.memory import MEMORY
 from tests.deadline import IN_FULL

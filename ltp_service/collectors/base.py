@@ -8,7 +8,6 @@ from collections.abc import Sequence
 from math import inf
 from threading import Event
 
-from ltp_service.clock import SHORTEST_SLEEP
 from ltp_service.collectors.asking import Asking
 from ltp_service.collectors.connection import Connection
 from ltp_service.collectors.contract import Dialect, Equipment, Link, State, Terms
@@ -16,6 +15,7 @@ from ltp_service.collectors.hooks import Hooks
 from ltp_service.collectors.reading import Reading
 from ltp_service.collectors.subscriptions import Subscriptions
 from ltp_service.domain.errors import BadFrame, ExchangeError, NoText, Rejected, Unreachable
+from ltp_service.runtime.clock import SHORTEST_SLEEP
 
 log = logging.getLogger(__name__)
 

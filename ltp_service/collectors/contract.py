@@ -7,12 +7,12 @@ from typing import Literal, Protocol
 
 import msgspec
 
-from ltp_service.clock import Clock
 from ltp_service.collectors.backoff import Backoff
 from ltp_service.collectors.connection import Connection
 from ltp_service.collectors.events import Parsed, Request
 from ltp_service.domain.book import BookSnapshot
-from ltp_service.observer import Observer
+from ltp_service.runtime.clock import Clock
+from ltp_service.runtime.observer import Observer
 
 State = Literal["stopped", "connecting", "connected", "subscribing", "active", "reconnecting", "error"]
 

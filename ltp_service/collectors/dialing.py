@@ -23,7 +23,7 @@ from urllib.parse import urlsplit
 
 from ltp_service.collectors import handshake
 from ltp_service.domain.errors import Rejected, Unreachable
-from ltp_service.proxies import Proxy, proxy_for
+from ltp_service.runtime.proxies import Proxy, proxy_for
 
 LOOK = 0.05
 """Seconds between looks at the deadline and at the order to stop."""

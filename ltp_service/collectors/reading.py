@@ -5,7 +5,6 @@ from collections import Counter
 
 import msgspec
 
-from ltp_service.clock import Clock
 from ltp_service.collectors.asking import Asking
 from ltp_service.collectors.contract import Dialect
 from ltp_service.collectors.events import (
@@ -27,7 +26,8 @@ from ltp_service.collectors.hooks import Hooks
 from ltp_service.collectors.subscriptions import Subscriptions
 from ltp_service.domain.book import BookChange, BookSnapshot
 from ltp_service.domain.errors import BadFrame
-from ltp_service.observer import Observer
+from ltp_service.runtime.clock import Clock
+from ltp_service.runtime.observer import Observer
 
 log = logging.getLogger(__name__)
 

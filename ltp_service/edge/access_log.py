@@ -7,9 +7,9 @@ from threading import Event
 
 import msgspec
 
-from ltp_service.backlog import Backlog
-from ltp_service.logs import STDOUT, envelope, timestamp
-from ltp_service.request_id import trace_id
+from ltp_service.runtime.backlog import Backlog
+from ltp_service.runtime.logs import STDOUT, envelope, timestamp
+from ltp_service.runtime.request_id import trace_id
 
 FLUSH = 0.1
 """Seconds after which a line is written at the latest. A killed worker loses no more than that."""

@@ -10,7 +10,6 @@ from math import inf
 from typing import TYPE_CHECKING, Any
 
 from ltp_service.client_address import client_address, limit_key
-from ltp_service.clock import Clock
 from ltp_service.edge.access_log import AccessLog
 from ltp_service.edge.cache_turn import HEADER, Turn, read_turn
 from ltp_service.edge.fast_lane import ROUTE, FastLane, Ready, is_known
@@ -20,9 +19,10 @@ from ltp_service.edge.path import normal_path
 from ltp_service.edge.turns import Turns
 from ltp_service.limits import Limiter
 from ltp_service.limits.bucket import Decision
-from ltp_service.observer import Observer
-from ltp_service.request_id import RequestIds, current_request_id
 from ltp_service.request_note import RequestNote, leave
+from ltp_service.runtime.clock import Clock
+from ltp_service.runtime.observer import Observer
+from ltp_service.runtime.request_id import RequestIds, current_request_id
 from ltp_service.web import params
 from ltp_service.web.answers import RETRY_AFTER
 from ltp_service.web.errors import OUR_FAULT, encoded_error

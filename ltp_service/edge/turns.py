@@ -6,7 +6,7 @@ answers without a pause are always ready, so the feed's frames would wait in the
 
 from collections.abc import Callable
 
-from ltp_service.clock import SHORTEST_SLEEP
+from ltp_service.runtime.clock import SHORTEST_SLEEP
 
 TURN = 0.010
 """Seconds of requests between two looks at the sockets. One request more may begin just before the end."""

@@ -8,7 +8,6 @@ from typing import NamedTuple, TypeVar
 
 import msgspec
 
-from ltp_service.clock import Clock
 from ltp_service.domain.errors import ExchangeError, Rejected, Unreachable
 from ltp_service.domain.exchange_time import ExchangeTime
 from ltp_service.domain.market import MarketStatus
@@ -31,7 +30,8 @@ from ltp_service.fallback.kraken_answers import (
 from ltp_service.fallback.pace import Pace
 from ltp_service.fallback.sequence import Detail, Trades
 from ltp_service.http_client import BODY_CAP, Answer, HttpClient
-from ltp_service.observer import Observer
+from ltp_service.runtime.clock import Clock
+from ltp_service.runtime.observer import Observer
 
 SERVICE = "kraken"
 

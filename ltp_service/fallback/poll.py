@@ -8,14 +8,14 @@ from typing import Protocol
 
 import msgspec
 
-from ltp_service.clock import Clock
 from ltp_service.domain.errors import ExchangeError
 from ltp_service.domain.market import DELISTED, HALTED
 from ltp_service.domain.pairs import Pair
 from ltp_service.domain.tick import WEBSOCKET, Price, Tick
 from ltp_service.fallback.probe import Probe
 from ltp_service.fallback.source import RestSource
-from ltp_service.observer import Observer
+from ltp_service.runtime.clock import Clock
+from ltp_service.runtime.observer import Observer
 from ltp_service.stores.base import Store
 from ltp_service.stores.doubts import Doubts
 

@@ -7,7 +7,6 @@ from typing import NamedTuple, Protocol
 
 import msgspec
 
-from ltp_service.clock import Clock
 from ltp_service.domain.errors import ExchangeError
 from ltp_service.domain.exchange_clock import ExchangeClock
 from ltp_service.domain.market import MarketStatus
@@ -15,7 +14,8 @@ from ltp_service.domain.pairs import Pair
 from ltp_service.domain.tick import REST, WEBSOCKET, Price, Tick
 from ltp_service.fallback.sequence import LONGEST_CACHE, NOTHING, Detail, Sequence, Trades
 from ltp_service.fallback.single_flight import SingleFlight
-from ltp_service.observer import Observer
+from ltp_service.runtime.clock import Clock
+from ltp_service.runtime.observer import Observer
 from ltp_service.stores.base import Outcome, Store
 from ltp_service.stores.doubts import Doubts, Reason
 

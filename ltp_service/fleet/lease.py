@@ -7,9 +7,9 @@ from typing import NamedTuple
 
 import msgspec
 
-from ltp_service.collectors.manager import CollectorManager, Runner, RunnerState
 from ltp_service.domain.errors import StoreUnavailable
 from ltp_service.redis_client import RedisClient
+from ltp_service.runtime.runners import CollectorManager, Runner, RunnerState
 from ltp_service.stores.topic import EPOCH
 
 log = logging.getLogger(__name__)

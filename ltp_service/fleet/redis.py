@@ -8,14 +8,14 @@ from uuid import uuid4
 
 import msgspec
 
-from ltp_service.clock import Clock
 from ltp_service.collectors.base import Collector
 from ltp_service.collectors.contract import Gap, Link
-from ltp_service.collectors.manager import Runner
 from ltp_service.fleet.lease import Lease, Signs
 from ltp_service.fleet.links import Links
 from ltp_service.fleet.owner import Owner
 from ltp_service.fleet.relay import Follower, Publisher
+from ltp_service.runtime.clock import Clock
+from ltp_service.runtime.runners import Runner
 from ltp_service.stores.redis import RedisStore
 from ltp_service.stores.topic import Line, Topic
 

@@ -4,10 +4,10 @@ import secrets
 import time
 from typing import TYPE_CHECKING
 
-from ltp_service.clock import Clock
-from ltp_service.database import Database
 from ltp_service.keys.keyring import KeyBackEnd, KeyReload, Keyring
 from ltp_service.keys.sqlite import SqliteKeys
+from ltp_service.runtime.clock import Clock
+from ltp_service.runtime.database import Database
 from ltp_service.settings.config import Config
 
 if TYPE_CHECKING:

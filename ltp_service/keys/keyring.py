@@ -7,8 +7,6 @@ from hmac import compare_digest
 from threading import Lock
 from typing import Protocol
 
-from ltp_service.clock import Clock
-from ltp_service.database import Reload
 from ltp_service.domain.errors import InvalidParameter, KeyInvalid, KeyMissing, NotFound, StoreUnavailable
 from ltp_service.keys.key import (
     MARK,
@@ -20,6 +18,8 @@ from ltp_service.keys.key import (
     make_text,
     prefix_of,
 )
+from ltp_service.runtime.clock import Clock
+from ltp_service.runtime.database import Reload
 
 log = logging.getLogger(__name__)
 

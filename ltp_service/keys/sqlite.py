@@ -2,8 +2,8 @@
 
 from collections.abc import Mapping
 
-from ltp_service.database import Database, Execute, Version
 from ltp_service.keys.key import ApiKey
+from ltp_service.runtime.database import Database, Execute, Version
 
 _COLUMNS = "prefix, hash, name, permission, created, expires, revoked, last_used"
 

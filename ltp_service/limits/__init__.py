@@ -3,9 +3,9 @@
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Protocol
 
-from ltp_service.database import Reload
 from ltp_service.limits.bucket import Decision
 from ltp_service.limits.memory import MemoryLimiter
+from ltp_service.runtime.database import Reload
 from ltp_service.settings.config import Config
 
 if TYPE_CHECKING:

@@ -5,10 +5,10 @@ from itertools import islice
 from math import ceil
 from threading import Event
 
-from ltp_service.database import Reload
 from ltp_service.limits.bucket import Decision
 from ltp_service.limits.memory import MemoryLimiter
 from ltp_service.redis_client import TIMEOUT, RedisClient
+from ltp_service.runtime.database import Reload
 
 EVERY = 0.05
 """Seconds between two exchanges."""

@@ -5,12 +5,12 @@ from typing import Protocol
 
 import msgspec
 
-from ltp_service.clock import Clock
 from ltp_service.domain.errors import ExchangeError
 from ltp_service.domain.market import DELISTED, MarketStatus
 from ltp_service.domain.pairs import Pair
 from ltp_service.domain.tick import Price
 from ltp_service.quotes.freshness import ANY, Bound, Verdict, judge
+from ltp_service.runtime.clock import Clock
 from ltp_service.stores.base import Store
 from ltp_service.stores.changes import Changes
 

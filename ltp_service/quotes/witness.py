@@ -6,9 +6,9 @@ from typing import Protocol
 
 import msgspec
 
-from ltp_service.clock import Clock
 from ltp_service.domain.pairs import Pair, joined_symbol
 from ltp_service.domain.trade import Trade
+from ltp_service.runtime.clock import Clock
 
 FRESH = 10.0
 """Seconds for which another exchange's last trade says something about now."""

@@ -4,8 +4,8 @@ import time
 from collections.abc import Callable, Collection
 from threading import Event, Lock
 
-from ltp_service.clock import SHORTEST_SLEEP
 from ltp_service.domain.pairs import Pair
+from ltp_service.runtime.clock import SHORTEST_SLEEP
 
 MOST = 500
 """Requests that may wait at the same time: half of a worker's connections."""

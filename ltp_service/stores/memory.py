@@ -6,10 +6,10 @@ from threading import Lock
 
 from cachetools import TTLCache
 
-from ltp_service.clock import Clock
 from ltp_service.domain.market import DELISTED, MarketStatus, prevailing
 from ltp_service.domain.pairs import Pair
 from ltp_service.domain.tick import Price, Source, Tick
+from ltp_service.runtime.clock import Clock
 from ltp_service.stores.accept import adopted, compare, confirmed, merge, withdrawn
 from ltp_service.stores.base import Outcome
 from ltp_service.stores.changes import Changes

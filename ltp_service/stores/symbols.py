@@ -4,9 +4,9 @@ from collections.abc import Callable, Hashable
 from threading import Lock
 from typing import Protocol
 
-from ltp_service.database import Database, Execute, Reload, Version
 from ltp_service.domain.errors import InvalidParameter
 from ltp_service.domain.trade import MOST_SYMBOLS, SYMBOL_RULE, is_symbol
+from ltp_service.runtime.database import Database, Execute, Reload, Version
 from ltp_service.settings.config import Config
 
 SymbolList = tuple[str, ...]

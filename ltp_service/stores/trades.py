@@ -15,10 +15,10 @@ from typing import Literal
 
 import msgspec
 
-from ltp_service.clock import Clock
 from ltp_service.domain.exchange_time import FUTURE, ExchangeTime
 from ltp_service.domain.trade import Trade
-from ltp_service.observer import Observer
+from ltp_service.runtime.clock import Clock
+from ltp_service.runtime.observer import Observer
 
 PER_SYMBOL = 1_000
 IN_ALL = 10_000

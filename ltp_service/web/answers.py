@@ -6,8 +6,8 @@ from typing import Any
 import msgspec
 from flask import Response
 
-from ltp_service.clock import Clock
 from ltp_service.domain.decimals import plain
+from ltp_service.runtime.clock import Clock
 
 RETRY_AFTER = 5
 """Seconds after which a caller who got nothing may expect more."""

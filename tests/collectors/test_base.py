@@ -7,7 +7,6 @@ from decimal import Decimal
 
 import pytest
 
-from ltp_service.clock import SHORTEST_SLEEP
 from ltp_service.collectors.base import (
     ALONE,
     ASIDE_BURST,
@@ -39,6 +38,7 @@ from ltp_service.collectors.events import (
 )
 from ltp_service.collectors.subscriptions import DEADLINE, RETRY, Subscriptions
 from ltp_service.domain.errors import BadFrame, Rejected, Unreachable
+from ltp_service.runtime.clock import SHORTEST_SLEEP
 from tests.fakes import Script, ScriptedConnection, Step
 
 EVENTS: dict[str, Callable[..., Event]] = {

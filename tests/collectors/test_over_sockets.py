@@ -7,7 +7,6 @@ from functools import partial
 
 import pytest
 
-from ltp_service.clock import SystemClock
 from ltp_service.collectors import books as books_module
 from ltp_service.collectors.backoff import Backoff
 from ltp_service.collectors.base import Collector
@@ -17,9 +16,10 @@ from ltp_service.collectors.bybit import BybitBooks, BybitTrades
 from ltp_service.collectors.connection import WebSocketConnection
 from ltp_service.collectors.contract import Equipment
 from ltp_service.collectors.dialing import Dialer
-from ltp_service.collectors.manager import CollectorManager
 from ltp_service.collectors.trades import TradeCollector
 from ltp_service.http_client import HttpClient
+from ltp_service.runtime.clock import SystemClock
+from ltp_service.runtime.runners import CollectorManager
 from ltp_service.stores.books import BookStore
 from ltp_service.stores.trades import TradeStore
 from ltp_service.trade_wiring import rest_url

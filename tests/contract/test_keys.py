@@ -7,11 +7,11 @@ from pathlib import Path
 
 import pytest
 
-from ltp_service.database import Database
 from ltp_service.keys.key import ApiKey, Permission
 from ltp_service.keys.keyring import KeyBackEnd
 from ltp_service.keys.redis import RedisKeys
 from ltp_service.keys.sqlite import SqliteKeys
+from ltp_service.runtime.database import Database
 from tests.redis_server import RedisServer
 from tests.steered_clock import SteeredClock
 

@@ -6,7 +6,7 @@ from threading import Event
 import pytest
 
 from ltp_service.edge.access_log import MOST_WAITING, AccessLog, Row, open_access_log
-from ltp_service.line_writer import LineWriter
+from ltp_service.runtime.line_writer import LineWriter
 from tests.fakes import NOON
 
 

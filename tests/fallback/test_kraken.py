@@ -8,7 +8,6 @@ from typing import Any
 import msgspec
 import pytest
 
-from ltp_service.clock import SystemClock
 from ltp_service.domain.errors import BadFrame, BreakerOpen, ExchangeError, Rejected, Unreachable
 from ltp_service.domain.pairs import Pair, kraken_rest_symbol, kraken_v1_symbol, read_pair
 from ltp_service.fallback.breaker import CircuitBreaker
@@ -25,7 +24,8 @@ from ltp_service.fallback.kraken import (
 )
 from ltp_service.fallback.pace import DISTANCE
 from ltp_service.http_client import Answer, HttpClient
-from ltp_service.observer import Observer
+from ltp_service.runtime.clock import SystemClock
+from ltp_service.runtime.observer import Observer
 from tests.deadline import DEADLINE
 from tests.simulator.client import Simulator
 from tests.steered_clock import SteeredClock

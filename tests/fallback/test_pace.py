@@ -10,7 +10,6 @@ from threading import Event, Thread
 import msgspec
 import pytest
 
-from ltp_service.clock import SystemClock
 from ltp_service.domain.errors import ExchangeError, Unreachable
 from ltp_service.domain.exchange_clock import ExchangeClock
 from ltp_service.domain.pairs import Pair, kraken_rest_symbol
@@ -20,7 +19,8 @@ from ltp_service.fallback.pace import DISTANCE, Pace
 from ltp_service.fallback.poll import INTERVAL, LOOK, Poll, Promise
 from ltp_service.fallback.source import Bounds, RestSource
 from ltp_service.http_client import Answer, HttpClient
-from ltp_service.observer import Observer
+from ltp_service.runtime.clock import SystemClock
+from ltp_service.runtime.observer import Observer
 from ltp_service.stores.doubts import Doubts
 from tests.fakes import memory_store
 from tests.fallback.test_poll import FakeFeed

@@ -15,10 +15,10 @@ from threading import Event, Thread
 
 from gevent.fileobject import FileObjectThread
 
-from ltp_service.clock import SystemClock
 from ltp_service.domain.errors import KeyInvalid
 from ltp_service.keys import open_keyring
 from ltp_service.keys.keyring import KeyReload, Keyring
+from ltp_service.runtime.clock import SystemClock
 from ltp_service.settings.config import Config
 
 STEP = 0.002

@@ -12,13 +12,13 @@ from pathlib import Path
 
 import pytest
 
-from ltp_service.clock import SystemClock
-from ltp_service.database import Database
 from ltp_service.domain.errors import StoreUnavailable
 from ltp_service.keys import open_keyring
 from ltp_service.keys.key import ApiKey
 from ltp_service.keys.keyring import Keyring
 from ltp_service.keys.sqlite import SqliteKeys
+from ltp_service.runtime.clock import SystemClock
+from ltp_service.runtime.database import Database
 from ltp_service.settings.config import Config
 from tests.steered_clock import SteeredClock
 

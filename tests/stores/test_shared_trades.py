@@ -6,10 +6,10 @@ from decimal import Decimal
 
 import pytest
 
-from ltp_service.clock import SystemClock
 from ltp_service.domain.errors import StoreUnavailable
 from ltp_service.domain.trade import Trade
-from ltp_service.observer import Observer
+from ltp_service.runtime.clock import SystemClock
+from ltp_service.runtime.observer import Observer
 from ltp_service.settings.config import Config
 from ltp_service.stores.shared_trades import MOST, SharedTrades
 from ltp_service.stores.topic import EPOCH, open_line

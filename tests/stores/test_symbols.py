@@ -9,9 +9,9 @@ from unittest.mock import patch
 
 import pytest
 
-from ltp_service.database import Database
 from ltp_service.domain.errors import InvalidParameter, StoreUnavailable
 from ltp_service.domain.trade import MOST_SYMBOLS
+from ltp_service.runtime.database import Database
 from ltp_service.settings.config import Config
 from ltp_service.stores.redis_symbols import RedisSymbols
 from ltp_service.stores.symbols import (

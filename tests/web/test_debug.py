@@ -6,8 +6,8 @@ from threading import Event, Thread
 
 import pytest
 
-from ltp_service.collectors.manager import RunnerState
 from ltp_service.domain.book import BookSnapshot
+from ltp_service.runtime.runners import RunnerState
 from ltp_service.web.debug import masked
 from tests.fakes import NOON
 from tests.service import FreshService
@@ -105,7 +105,7 @@ def test_the_stores_show_what_they_hold(service: FreshService) -> None:
         ("peer [2001:db8::7]:4711", "peer [***]:4711"),
         ("from ::1", "from ***"),
         ("at 12:30:05 UTC, ConnectionError: no route", "at 12:30:05 UTC, ConnectionError: no route"),
-        ("ltp_service/clock.py", "ltp_service/clock.py"),
+        ("ltp_service/runtime/clock.py", "ltp_service/runtime/clock.py"),
         (None, None),
     ],
 )

@@ -5,7 +5,7 @@ from threading import Thread
 
 import pytest
 
-from ltp_service.request_id import RequestIds, current_request_id, trace_id
+from ltp_service.runtime.request_id import RequestIds, current_request_id, trace_id
 
 TRACE = "4bf92f3577b34da6a3ce929d0e0e4736"
 PARENT = "00f067aa0ba902b7"

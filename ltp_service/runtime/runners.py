@@ -8,7 +8,7 @@ from typing import Protocol
 
 import msgspec
 
-from ltp_service.collectors.spawn import Task, abandon, spawn
+from ltp_service.runtime.spawn import Task, abandon, spawn
 
 log = logging.getLogger(__name__)
 

@@ -1,4 +1,4 @@
-"""ltp_service.logs"""
+"""ltp_service.runtime.logs"""
 
 import json
 import logging
@@ -10,8 +10,8 @@ from typing import Any
 import gunicorn.config
 import pytest
 
-from ltp_service.line_writer import LONGEST, LineWriter
-from ltp_service.logs import (
+from ltp_service.runtime.line_writer import LONGEST, LineWriter
+from ltp_service.runtime.logs import (
     HOLD_BACK,
     JsonFormatter,
     LateLines,
@@ -22,8 +22,8 @@ from ltp_service.logs import (
     envelope,
     timestamp,
 )
-from ltp_service.observer import Observer
-from ltp_service.request_id import current_request_id
+from ltp_service.runtime.observer import Observer
+from ltp_service.runtime.request_id import current_request_id
 from ltp_service.version import VERSION
 from tests.fakes import NOON, FakeClock
 

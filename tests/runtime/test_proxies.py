@@ -3,7 +3,7 @@
 import pytest
 
 from ltp_service.domain.errors import Rejected
-from ltp_service.proxies import Proxy, described, proxy_for
+from ltp_service.runtime.proxies import Proxy, described, proxy_for
 
 REST = "https://api.kraken.com/0/public"
 SOCKET = "wss://ws.kraken.com/v2"

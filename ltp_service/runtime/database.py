@@ -15,8 +15,8 @@ from tempfile import TemporaryFile
 from threading import Event, Lock
 from typing import Any, TypeVar
 
-from ltp_service.clock import Clock
 from ltp_service.domain.errors import StoreUnavailable
+from ltp_service.runtime.clock import Clock
 
 log = logging.getLogger(__name__)
 

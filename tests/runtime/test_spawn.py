@@ -1,4 +1,4 @@
-"""ltp_service.collectors.spawn"""
+"""ltp_service.runtime.spawn"""
 
 import threading
 
@@ -6,7 +6,7 @@ import gevent
 import pytest
 from gevent import monkey
 
-from ltp_service.collectors.spawn import greenlets, spawn
+from ltp_service.runtime.spawn import greenlets, spawn
 from tests.deadline import DEADLINE
 from tests.patched import run_patched
 
@@ -63,7 +63,7 @@ def test_in_a_patched_process_it_is_a_greenlet_on_the_hub_that_serves_the_reques
     printed = run_patched(
         """
         import threading, gevent
-        from ltp_service.collectors.spawn import spawn
+        from ltp_service.runtime.spawn import spawn
         hub, go, hubs = gevent.get_hub(), threading.Event(), []
         def feed():
             hubs.append(gevent.get_hub() is hub)
@@ -98,8 +98,8 @@ def test_living_greenlets_are_named_by_what_they_were_called_or_what_they_run() 
 BUSY = """
 import os, socket, sys, time
 import gevent
-from ltp_service.clock import SHORTEST_SLEEP, SystemClock
-from ltp_service.collectors.spawn import socket_rounds
+from ltp_service.runtime.clock import SHORTEST_SLEEP, SystemClock
+from ltp_service.runtime.spawn import socket_rounds
 from ltp_service.edge.turns import TURN, Turns
 
 rounds = socket_rounds()

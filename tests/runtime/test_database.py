@@ -13,8 +13,9 @@ from pathlib import Path
 
 import pytest
 
-from ltp_service.clock import SystemClock
-from ltp_service.database import (
+from ltp_service.domain.errors import InvalidParameter, StoreUnavailable
+from ltp_service.runtime.clock import SystemClock
+from ltp_service.runtime.database import (
     LOCK_TIMEOUT,
     MIGRATIONS,
     PATIENCE,
@@ -25,7 +26,6 @@ from ltp_service.database import (
     Execute,
     Reload,
 )
-from ltp_service.domain.errors import InvalidParameter, StoreUnavailable
 from tests.steered_clock import SteeredClock
 
 LIST = "SELECT list FROM symbols"

@@ -11,8 +11,8 @@ from pathlib import Path
 
 import pytest
 
-from ltp_service import line_writer
-from ltp_service.line_writer import LONGEST, MOST_WAITING, LineWriter, as_text, pieces
+from ltp_service.runtime import line_writer
+from ltp_service.runtime.line_writer import LONGEST, MOST_WAITING, LineWriter, as_text, pieces
 
 Pair = tuple[int, int]
 """Where it is read and where it is written."""
@@ -126,7 +126,7 @@ def test_a_terminal_is_opened_by_its_name_where_proc_does_not_let_us(monkeypatch
             raise PermissionError(name)
         return opened(name, flags)
 
-    monkeypatch.setattr("ltp_service.line_writer.os.open", refused)
+    monkeypatch.setattr("ltp_service.runtime.line_writer.os.open", refused)
     reader, end = pty.openpty()
     os.set_blocking(reader, False)
     writer = to(end)

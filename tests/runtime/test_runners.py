@@ -1,4 +1,4 @@
-"""ltp_service.collectors.manager"""
+"""ltp_service.runtime.runners"""
 
 import logging
 import re
@@ -7,8 +7,8 @@ from threading import Event
 
 import pytest
 
-from ltp_service.collectors import manager as manager_module
-from ltp_service.collectors.manager import CollectorManager
+from ltp_service.runtime import runners as manager_module
+from ltp_service.runtime.runners import CollectorManager
 from tests.deadline import DEADLINE
 from tests.fakes import FakeClock, eventually
 

@@ -11,9 +11,9 @@ from typing import Any
 import gunicorn.glogging
 import msgspec
 
-from ltp_service.line_writer import LONGEST, LineWriter, as_text
-from ltp_service.observer import Observer
-from ltp_service.request_id import current_request_id
+from ltp_service.runtime.line_writer import LONGEST, LineWriter, as_text
+from ltp_service.runtime.observer import Observer
+from ltp_service.runtime.request_id import current_request_id
 from ltp_service.version import VERSION
 
 SERVICE = "btc-ltp-service"

@@ -1,10 +1,10 @@
-"""ltp_service.clock"""
+"""ltp_service.runtime.clock"""
 
 import time
 
 import pytest
 
-from ltp_service.clock import SystemClock
+from ltp_service.runtime.clock import SystemClock
 
 
 def test_the_monotonic_clock_never_goes_back() -> None:
