@@ -11,8 +11,8 @@ from ltp_service.domain.errors import PriceStale, PriceUnavailable, UnknownPair
 from ltp_service.domain.market import DELISTED
 from ltp_service.domain.pairs import Pair, read_pair
 from ltp_service.domain.tick import Price
-from ltp_service.quotes.freshness import servable_until
-from ltp_service.quotes.quotes import Quote
+from ltp_service.prices.freshness import servable_until
+from ltp_service.prices.quotes import Quote
 from ltp_service.runtime.clock import Clock, SystemClock
 from ltp_service.runtime.observer import Observer
 from ltp_service.runtime.runners import CollectorManager

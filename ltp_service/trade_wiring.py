@@ -13,12 +13,12 @@ from ltp_service.collectors.trades import TradeCollector
 from ltp_service.domain.book import BookSnapshot
 from ltp_service.domain.errors import ConfigError, Unreachable
 from ltp_service.http_client import HttpClient
-from ltp_service.quotes.witness import Witnesses
+from ltp_service.prices.store import BookSink, TradeSink
+from ltp_service.prices.witness import Witnesses
 from ltp_service.runtime.clock import Clock
 from ltp_service.runtime.database import Database
 from ltp_service.runtime.observer import Observer
 from ltp_service.settings.config import Config
-from ltp_service.stores.base import BookSink, TradeSink
 from ltp_service.stores.books import BookStore
 from ltp_service.stores.symbols import SqliteSymbols, SymbolBackEnd, Symbols, open_symbols
 from ltp_service.stores.trades import TradeStore

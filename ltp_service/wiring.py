@@ -14,7 +14,6 @@ from ltp_service.collectors.connection import WebSocketConnection
 from ltp_service.collectors.contract import Equipment
 from ltp_service.collectors.dialing import Dialer
 from ltp_service.collectors.kraken import KrakenCollector
-from ltp_service.collectors.quarantine import Quarantine
 from ltp_service.domain.book import BookSnapshot
 from ltp_service.domain.exchange_clock import ExchangeClock
 from ltp_service.domain.pairs import Pair
@@ -24,16 +23,17 @@ from ltp_service.fallback.poll import Feed, Poll, Promise
 from ltp_service.fallback.source import Bounds, RestSource
 from ltp_service.fleet.feed import FleetFeed, NoFeed
 from ltp_service.http_client import HttpClient
-from ltp_service.quotes.quotes import Quotes
+from ltp_service.prices.changes import Changes
+from ltp_service.prices.doubts import Doubts
+from ltp_service.prices.journal import Journal
+from ltp_service.prices.memory import MemoryStore
+from ltp_service.prices.quarantine import Quarantine
+from ltp_service.prices.quotes import Quotes
+from ltp_service.prices.store import Store
 from ltp_service.runtime.clock import Clock
 from ltp_service.runtime.observer import Observer
 from ltp_service.runtime.runners import Runner
 from ltp_service.settings.config import Config
-from ltp_service.stores.base import Store
-from ltp_service.stores.changes import Changes
-from ltp_service.stores.doubts import Doubts
-from ltp_service.stores.journal import Journal
-from ltp_service.stores.memory import MemoryStore
 from ltp_service.version import VERSION
 
 if TYPE_CHECKING:

@@ -9,15 +9,15 @@ from ltp_service.collectors.backoff import Backoff
 from ltp_service.collectors.base import Collector
 from ltp_service.collectors.connection import Connection
 from ltp_service.collectors.contract import Equipment
-from ltp_service.collectors.quarantine import Quarantine
 from ltp_service.domain.errors import Unreachable
 from ltp_service.domain.pairs import Pair
 from ltp_service.domain.tick import WEBSOCKET, Source, Tick
+from ltp_service.prices.changes import Changes
+from ltp_service.prices.journal import Journal
+from ltp_service.prices.memory import MemoryStore
+from ltp_service.prices.quarantine import Quarantine
 from ltp_service.runtime.clock import Clock
 from ltp_service.runtime.observer import Observer
-from ltp_service.stores.changes import Changes
-from ltp_service.stores.journal import Journal
-from ltp_service.stores.memory import MemoryStore
 from tests.deadline import DEADLINE
 
 BTC, ETH, XRP = Pair("BTC", "USD"), Pair("ETH", "USD"), Pair("XRP", "USD")

@@ -32,9 +32,7 @@ MOVING = {
     " fallback.kraken_answers",
     "rest": "http_client fallback",
     "feed": "collectors",
-    "collected": "stores.books stores.trades stores.symbols",
-    "prices": "stores quotes collectors.quarantine",
-    "runtime": "         ",
+    "collected": "stores stores.books stores.trades stores.symbols",
 }
 """The modules that are on their way into a room."""
 
@@ -57,8 +55,8 @@ ONLY_IMPORTER = {
 
 # Pure rooms: values in, values out. They may not even see a clock, a log, a socket or a framework.
 PURE = (
-    "domain.decimals domain.pairs domain.tick domain.trade domain.book domain.exchange_time runtime.proxies client_address web.headers stores.accept stores.doubts quotes.freshness limits.bucket"
-    " fallback.probe collectors.events collectors.subscriptions collectors.backoff collectors.quarantine"
+    "domain.decimals domain.pairs domain.tick domain.trade domain.book domain.exchange_time runtime.proxies client_address web.headers prices.accept prices.doubts prices.freshness limits.bucket"
+    " fallback.probe collectors.events collectors.subscriptions collectors.backoff prices.quarantine"
     " collectors.kraken.v1 collectors.kraken.v2 collectors.bybit collectors.binance collectors.handshake"
 ).split()
 IMPURE = set("flask gevent logging redis requests socket sqlite3 threading time websocket".split())
@@ -305,10 +303,10 @@ def test_the_simulated_exchange_cannot_share_a_misreading_with_the_service() -> 
     [
         (homeless_modules, "ltp_service/helpers.py", ""),
         (arrows_that_point_up, "ltp_service/domain/pairs.py", "from ltp_service.quotes import quotes"),
-        (arrows_that_point_up, "ltp_service/stores/memory.py", "import ltp_service.collectors.base"),
+        (arrows_that_point_up, "ltp_service/prices/memory.py", "import ltp_service.collectors.base"),
         (arrows_that_point_up, "ltp_service/collectors/base.py", "from ltp_service.fallback import poll"),
         (arrows_that_point_up, "ltp_service/collectors/reading.py", "from .kraken import v2"),
-        (arrows_that_point_up, "ltp_service/quotes/quotes.py", "from ltp_service import metrics"),
+        (arrows_that_point_up, "ltp_service/prices/quotes.py", "from ltp_service import metrics"),
         (arrows_that_point_up, "ltp_service/cli.py", "def main():\n    from ltp_service import app"),
         (
             arrows_that_point_up,
@@ -320,7 +318,7 @@ def test_the_simulated_exchange_cannot_share_a_misreading_with_the_service() -> 
         (libraries_in_the_wrong_room, "ltp_service/fallback/kraken.py", "import requests.adapters"),
         (libraries_in_the_wrong_room, "ltp_service/web/status.py", "from prometheus_client import Gauge"),
         (impure_imports_of_pure_rooms, "ltp_service/collectors/kraken/v2.py", "import logging"),
-        (impure_imports_of_pure_rooms, "ltp_service/quotes/freshness.py", "from time import monotonic"),
+        (impure_imports_of_pure_rooms, "ltp_service/prices/freshness.py", "from time import monotonic"),
         (flask_below_the_wiring, "ltp_service/last_prices.py", "from flask import Flask"),
         (imports_of_test_code, "ltp_service/wiring.py", "from tests.fakes import FakeClock"),
         (

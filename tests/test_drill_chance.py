@@ -8,9 +8,8 @@ from typing import Any
 
 import pytest
 
-from ltp_service.quotes import freshness
-from ltp_service.stores import memory
-from ltp_service.stores.doubts import Doubts
+from ltp_service.prices import freshness, memory
+from ltp_service.prices.doubts import Doubts
 from tests.deadline import IN_FULL
 from tests.drill.chance.behaviour import Behaviour, Fault
 from tests.drill.chance.exchange import Exchange

@@ -11,7 +11,7 @@ import pytest
 from ltp_service.domain.decimals import plain
 from ltp_service.domain.pairs import Pair
 from ltp_service.domain.tick import REST, WEBSOCKET
-from ltp_service.quotes.quotes import Quote
+from ltp_service.prices.quotes import Quote
 from ltp_service.runtime.clock import SystemClock
 from ltp_service.runtime.observer import Observer
 from ltp_service.runtime.runners import CollectorManager

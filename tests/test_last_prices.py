@@ -18,13 +18,13 @@ from ltp_service.collectors.kraken import KrakenCollector
 from ltp_service.domain.errors import InvalidParameter, PriceStale, PriceUnavailable, UnknownPair
 from ltp_service.domain.exchange_clock import ExchangeClock
 from ltp_service.last_prices import LastPrices
+from ltp_service.prices.changes import Changes
+from ltp_service.prices.doubts import Doubts
+from ltp_service.prices.journal import Journal
+from ltp_service.prices.memory import MemoryStore
 from ltp_service.runtime.clock import SystemClock
 from ltp_service.runtime.runners import CollectorManager
 from ltp_service.settings.config import Config
-from ltp_service.stores.changes import Changes
-from ltp_service.stores.doubts import Doubts
-from ltp_service.stores.journal import Journal
-from ltp_service.stores.memory import MemoryStore
 from tests.deadline import DEADLINE
 from tests.fakes import BTC, RecordingObserver, eventually, open_quarantine
 from tests.patched import run_patched

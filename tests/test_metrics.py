@@ -20,11 +20,11 @@ from ltp_service.http_client import Answer, HttpClient
 from ltp_service.metrics.counting import MOST_SYMBOLS, MOST_WAITING, Metrics
 from ltp_service.metrics.series import Distribution
 from ltp_service.metrics.serving import REFRESH, Gauges
+from ltp_service.prices.doubts import Doubts
+from ltp_service.prices.memory import MEMORY
 from ltp_service.runtime.backlog import Backlog
 from ltp_service.runtime.clock import SystemClock
 from ltp_service.runtime.observer import Observer
-from ltp_service.stores.doubts import Doubts
-from ltp_service.stores.memory import MEMORY
 from tests.deadline import IN_FULL
 from tests.fakes import BTC, ETH, Script, ScriptedStop, memory_store, open_quarantine
 from tests.scrape import PREFIX, Scrape, promtool

@@ -15,8 +15,8 @@ from ltp_service.domain.errors import PriceUnavailable
 from ltp_service.domain.exchange_clock import ExchangeClock
 from ltp_service.domain.pairs import Pair, read_pair
 from ltp_service.last_prices import LastPrices
+from ltp_service.prices.doubts import Doubts
 from ltp_service.settings.config import Config
-from ltp_service.stores.doubts import Doubts
 from tests.fakes import Script, Step, eventually, memory_store, open_quarantine
 from tests.service import FreshService, amounts
 from tests.simulator.client import Simulator

@@ -17,7 +17,7 @@ from ltp_service.collectors.trades import TradeCollector
 from ltp_service.domain.book import BookChange, BookSnapshot, read_levels
 from ltp_service.domain.decimals import read_price
 from ltp_service.domain.errors import BadFrame, ExchangeError
-from ltp_service.stores.base import BookSink
+from ltp_service.prices.store import BookSink
 
 URL = "wss://stream.binance.com:9443/stream"
 

@@ -10,7 +10,7 @@ from ltp_service.collectors.contract import Dialect, Equipment
 from ltp_service.collectors.subscriptions import Subscriptions
 from ltp_service.domain.book import BookChange, BookSnapshot
 from ltp_service.domain.errors import BadFrame
-from ltp_service.stores.base import BookSink
+from ltp_service.prices.store import BookSink
 
 log = logging.getLogger(__name__)
 

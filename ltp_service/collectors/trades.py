@@ -13,7 +13,7 @@ from ltp_service.collectors.subscriptions import Subscriptions
 from ltp_service.domain.errors import BadFrame
 from ltp_service.domain.exchange_time import FUTURE, ExchangeTime
 from ltp_service.domain.trade import Trade
-from ltp_service.stores.base import TradeSink
+from ltp_service.prices.store import TradeSink
 
 log = logging.getLogger(__name__)
 

@@ -15,9 +15,9 @@ from werkzeug.datastructures import MultiDict
 from ltp_service.domain.errors import InvalidParameter
 from ltp_service.domain.pairs import Pair
 from ltp_service.domain.tick import Price, Tick
-from ltp_service.quotes.freshness import servable_until
+from ltp_service.prices.freshness import servable_until
+from ltp_service.prices.store import Store
 from ltp_service.runtime.clock import Clock
-from ltp_service.stores.base import Store
 from ltp_service.web import params
 from ltp_service.web.ltp_body import Problem, body, etag, item, matches
 

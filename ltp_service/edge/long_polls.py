@@ -14,7 +14,7 @@ from typing import Any
 from gevent import monkey
 
 from ltp_service.domain.pairs import Pair
-from ltp_service.stores.changes import Changes, Watch
+from ltp_service.prices.changes import Changes, Watch
 
 SHARE = 0.8
 """Part of all places that the clients of one address may have: a proxy that is not trusted is one, too."""

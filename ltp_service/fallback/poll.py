@@ -14,10 +14,10 @@ from ltp_service.domain.pairs import Pair
 from ltp_service.domain.tick import WEBSOCKET, Price, Tick
 from ltp_service.fallback.probe import Probe
 from ltp_service.fallback.source import RestSource
+from ltp_service.prices.doubts import Doubts
+from ltp_service.prices.store import Store
 from ltp_service.runtime.clock import Clock
 from ltp_service.runtime.observer import Observer
-from ltp_service.stores.base import Store
-from ltp_service.stores.doubts import Doubts
 
 log = logging.getLogger(__name__)
 

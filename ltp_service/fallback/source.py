@@ -14,10 +14,10 @@ from ltp_service.domain.pairs import Pair
 from ltp_service.domain.tick import REST, WEBSOCKET, Price, Tick
 from ltp_service.fallback.sequence import LONGEST_CACHE, NOTHING, Detail, Sequence, Trades
 from ltp_service.fallback.single_flight import SingleFlight
+from ltp_service.prices.doubts import Doubts, Reason
+from ltp_service.prices.store import Outcome, Store
 from ltp_service.runtime.clock import Clock
 from ltp_service.runtime.observer import Observer
-from ltp_service.stores.base import Outcome, Store
-from ltp_service.stores.doubts import Doubts, Reason
 
 SAME_TIME = 5.0
 """Seconds apart within which two sources speak of the same moment."""

@@ -10,8 +10,8 @@ from prometheus_client import CollectorRegistry, disable_created_metrics
 
 from ltp_service.domain.pairs import Pair
 from ltp_service.metrics.series import Series
-from ltp_service.quotes.freshness import State
-from ltp_service.quotes.quotes import Quote
+from ltp_service.prices.freshness import State
+from ltp_service.prices.quotes import Quote
 from ltp_service.runtime.backlog import Backlog
 from ltp_service.runtime.observer import Observer
 from ltp_service.services import Services

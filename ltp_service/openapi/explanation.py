@@ -27,7 +27,7 @@ from ltp_service.openapi.pieces import (
     success,
 )
 from ltp_service.openapi.problems import refusals, too_long
-from ltp_service.stores.doubts import Reason
+from ltp_service.prices.doubts import Reason
 
 
 def explanation() -> Area:

@@ -11,8 +11,8 @@ from ltp_service.domain.errors import LtpError
 from ltp_service.domain.market import MarketStatus, market_status
 from ltp_service.domain.pairs import Pair, read_pair
 from ltp_service.domain.tick import Price, Source, Tick
-from ltp_service.stores.base import Outcome
-from ltp_service.stores.memory import MemoryStore
+from ltp_service.prices.memory import MemoryStore
+from ltp_service.prices.store import Outcome
 from ltp_service.stores.shared_clock import TOLERANCE
 from ltp_service.stores.topic import Fields, Line, Topic
 

@@ -6,7 +6,7 @@ from threading import Lock
 import msgspec
 
 from ltp_service.domain.trade import Trade
-from ltp_service.stores.base import TradeSink
+from ltp_service.prices.store import TradeSink
 from ltp_service.stores.topic import Fields, Line, Topic
 
 MOST = 10_000

@@ -10,9 +10,9 @@ from typing import Any
 from flask import Blueprint, Response
 
 from ltp_service.domain.tick import Price
+from ltp_service.prices.journal import LENGTH
 from ltp_service.runtime.spawn import greenlets
 from ltp_service.services import Services, services
-from ltp_service.stores.journal import LENGTH
 from ltp_service.web.answers import json_response, moment, rfc3339
 
 bp = Blueprint("debug", __name__, url_prefix="/debug")

@@ -7,9 +7,9 @@ from flask import Blueprint, Response, request
 from ltp_service.domain.errors import InvalidParameter, UnknownPair
 from ltp_service.domain.pairs import Pair
 from ltp_service.domain.tick import REST, WEBSOCKET, Price
-from ltp_service.quotes.quotes import Quote
+from ltp_service.prices.journal import Decision
+from ltp_service.prices.quotes import Quote
 from ltp_service.services import Services, services
-from ltp_service.stores.journal import Decision
 from ltp_service.web import params
 from ltp_service.web.answers import json_response, moment, rfc3339
 from ltp_service.web.ltp import detail_of, witnesses_of

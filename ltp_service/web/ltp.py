@@ -9,7 +9,7 @@ from flask import Blueprint, Response, request
 from ltp_service.domain.errors import InvalidParameter, UnknownPair
 from ltp_service.domain.pairs import Pair
 from ltp_service.domain.tick import Price
-from ltp_service.quotes.quotes import Quote
+from ltp_service.prices.quotes import Quote
 from ltp_service.request_note import note_of
 from ltp_service.services import Services, services
 from ltp_service.web import params

@@ -9,7 +9,7 @@ import msgspec
 from ltp_service.domain.decimals import plain
 from ltp_service.domain.pairs import Pair
 from ltp_service.domain.tick import Tick
-from ltp_service.quotes.quotes import Quote
+from ltp_service.prices.quotes import Quote
 
 MESSAGES = {
     "UNSUPPORTED_PAIR": "Unsupported trading pair",

@@ -9,7 +9,7 @@ from werkzeug.datastructures import Headers, MultiDict
 from ltp_service.domain.errors import InvalidParameter
 from ltp_service.domain.pairs import Pair, read_pair
 from ltp_service.domain.trade import SYMBOL_RULE, is_symbol
-from ltp_service.quotes.freshness import Bound
+from ltp_service.prices.freshness import Bound
 
 PAIR_NAMES = ("pair", "pair[]", "pairs", "pairs[]")
 """Two names for the same list, and as axios, jQuery and PHP spell the name of a list."""

@@ -5,9 +5,9 @@ from collections.abc import Callable
 import pytest
 
 from ltp_service.domain.tick import REST, WEBSOCKET
+from ltp_service.prices.changes import Changes
+from ltp_service.prices.store import Store
 from ltp_service.settings.config import Config
-from ltp_service.stores.base import Store
-from ltp_service.stores.changes import Changes
 from ltp_service.stores.redis import RedisStore
 from ltp_service.stores.topic import open_line
 from tests.deadline import DEADLINE

@@ -13,7 +13,7 @@ import pytest
 from werkzeug.test import TestResponse
 
 from ltp_service.edge.long_polls import LOOK, SHARE, LongPolls
-from ltp_service.stores.changes import Changes, Watch
+from ltp_service.prices.changes import Changes, Watch
 from ltp_service.web.ltp_body import Problem, body
 from tests.deadline import DEADLINE
 from tests.fakes import BTC, ETH, NOON, FakeClock, eventually

@@ -19,9 +19,9 @@ from ltp_service.fallback.pace import DISTANCE, Pace
 from ltp_service.fallback.poll import INTERVAL, LOOK, Poll, Promise
 from ltp_service.fallback.source import Bounds, RestSource
 from ltp_service.http_client import Answer, HttpClient
+from ltp_service.prices.doubts import Doubts
 from ltp_service.runtime.clock import SystemClock
 from ltp_service.runtime.observer import Observer
-from ltp_service.stores.doubts import Doubts
 from tests.fakes import memory_store
 from tests.fallback.test_poll import FakeFeed
 from tests.simulator.client import Simulator

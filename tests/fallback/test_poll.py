@@ -17,9 +17,9 @@ from ltp_service.fallback.kraken import RestAnswer
 from ltp_service.fallback.poll import DISTANCE, INTERVAL, LISTINGS_IN_DOUBT, Poll, Promise
 from ltp_service.fallback.sequence import Detail, Progress, Row, Trades
 from ltp_service.fallback.source import Bounds, RestSource
-from ltp_service.quotes.freshness import judge
+from ltp_service.prices.doubts import Doubts
+from ltp_service.prices.freshness import judge
 from ltp_service.runtime.observer import Observer
-from ltp_service.stores.doubts import Doubts
 from tests.fakes import BTC, ETH, FakeClock, memory_store, tick
 
 DOWN = "WebSocket data unavailable, falling back to REST"

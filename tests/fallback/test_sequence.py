@@ -16,7 +16,7 @@ from ltp_service.fallback.sequence import (
     Sequence,
     Trades,
 )
-from ltp_service.stores.accept import merge
+from ltp_service.prices.accept import merge
 from tests.fakes import NOON, tick
 
 NOW = 1000.0

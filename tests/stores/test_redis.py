@@ -10,8 +10,8 @@ import pytest
 
 from ltp_service.domain.errors import StoreUnavailable
 from ltp_service.domain.tick import REST, WEBSOCKET, Price
+from ltp_service.prices.changes import Changes
 from ltp_service.redis_client import RedisClient
-from ltp_service.stores.changes import Changes
 from ltp_service.stores.redis import RedisStore
 from ltp_service.stores.shared_clock import TOLERANCE, SharedClock
 from ltp_service.stores.topic import EPOCH, MEMORY, Line

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from werkzeug.datastructures import Headers, MultiDict
 
 from ltp_service.domain.errors import InvalidParameter
-from ltp_service.quotes.freshness import Bound
+from ltp_service.prices.freshness import Bound
 from ltp_service.web import params
 from tests.fakes import BTC, ETH, XRP
 

@@ -6,12 +6,12 @@ import pytest
 
 from ltp_service.collectors.base import TENDING
 from ltp_service.collectors.kraken import KrakenCollector
-from ltp_service.collectors.quarantine import Quarantine
 from ltp_service.domain.errors import NoText
 from ltp_service.domain.exchange_clock import EXACT, FUTURE, ExchangeClock
 from ltp_service.domain.pairs import Pair
-from ltp_service.stores.doubts import Doubts
-from ltp_service.stores.memory import MemoryStore
+from ltp_service.prices.doubts import Doubts
+from ltp_service.prices.memory import MemoryStore
+from ltp_service.prices.quarantine import Quarantine
 from tests.collectors.kraken.test_order import (
     BEAT,
     BEGUN,

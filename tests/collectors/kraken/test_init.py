@@ -9,14 +9,14 @@ import pytest
 
 from ltp_service.collectors.base import TENDING
 from ltp_service.collectors.kraken import LONGEST_LAG, KrakenCollector
-from ltp_service.collectors.quarantine import Quarantine
 from ltp_service.domain.errors import BadFrame
 from ltp_service.domain.exchange_clock import FUTURE, ExchangeClock
 from ltp_service.domain.pairs import read_pair
 from ltp_service.domain.tick import REST
-from ltp_service.quotes.freshness import judge
-from ltp_service.stores.base import Store
-from ltp_service.stores.doubts import Doubts
+from ltp_service.prices.doubts import Doubts
+from ltp_service.prices.freshness import judge
+from ltp_service.prices.quarantine import Quarantine
+from ltp_service.prices.store import Store
 from tests.fakes import BTC, ETH, NOON, FakeClock, Script, Step, memory_store, open_quarantine, tick
 
 V1, V2 = "ws://127.0.0.1:9/", "ws://127.0.0.1:9/v2"

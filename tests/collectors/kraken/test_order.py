@@ -11,11 +11,11 @@ from hypothesis import strategies as st
 
 from ltp_service.collectors.base import TENDING
 from ltp_service.collectors.kraken import KrakenCollector
-from ltp_service.collectors.quarantine import Quarantine
 from ltp_service.domain.exchange_clock import ExchangeClock
 from ltp_service.domain.tick import Price
-from ltp_service.quotes.freshness import State, judge
-from ltp_service.stores.doubts import Doubts
+from ltp_service.prices.doubts import Doubts
+from ltp_service.prices.freshness import State, judge
+from ltp_service.prices.quarantine import Quarantine
 from tests.fakes import BTC, NOON, Script, Step, memory_store, open_quarantine
 
 V1, V2 = "ws://127.0.0.1:9/", "ws://127.0.0.1:9/v2"

@@ -4,8 +4,8 @@ from decimal import Decimal
 
 import pytest
 
-from ltp_service.collectors.quarantine import Quarantine
 from ltp_service.domain.pairs import Pair
+from ltp_service.prices.quarantine import Quarantine
 from tests.fakes import BTC, tick
 
 

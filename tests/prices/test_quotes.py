@@ -1,4 +1,4 @@
-"""ltp_service.quotes.quotes"""
+"""ltp_service.prices.quotes"""
 
 import threading
 from collections.abc import Callable, Sequence
@@ -8,9 +8,9 @@ import pytest
 from ltp_service.domain.errors import Unreachable
 from ltp_service.domain.pairs import Pair
 from ltp_service.domain.tick import REST
-from ltp_service.quotes.freshness import Bound
-from ltp_service.quotes.quotes import PATIENCE, Quotes
-from ltp_service.stores.changes import Changes
+from ltp_service.prices.changes import Changes
+from ltp_service.prices.freshness import Bound
+from ltp_service.prices.quotes import PATIENCE, Quotes
 from tests.deadline import DEADLINE
 from tests.fakes import BTC, ETH, XRP, FakeClock, memory_store, tick
 

@@ -1,7 +1,7 @@
 """May this tick replace that price? A pair moves only forward in exchange time."""
 
 from ltp_service.domain.tick import REST, WEBSOCKET, Price, Source, Tick
-from ltp_service.stores.base import Outcome
+from ltp_service.prices.store import Outcome
 
 REORDERING = 1.0
 """Seconds within which one source's tick without exchange time may have been overtaken by the other's trade with one.

@@ -1,8 +1,8 @@
-"""ltp_service.stores.changes"""
+"""ltp_service.prices.changes"""
 
 import threading
 
-from ltp_service.stores.changes import AT_ONCE, Changes
+from ltp_service.prices.changes import AT_ONCE, Changes
 from tests.deadline import DEADLINE
 from tests.fakes import BTC, ETH, eventually
 

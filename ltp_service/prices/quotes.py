@@ -9,10 +9,10 @@ from ltp_service.domain.errors import ExchangeError
 from ltp_service.domain.market import DELISTED, MarketStatus
 from ltp_service.domain.pairs import Pair
 from ltp_service.domain.tick import Price
-from ltp_service.quotes.freshness import ANY, Bound, Verdict, judge
+from ltp_service.prices.changes import Changes
+from ltp_service.prices.freshness import ANY, Bound, Verdict, judge
+from ltp_service.prices.store import Store
 from ltp_service.runtime.clock import Clock
-from ltp_service.stores.base import Store
-from ltp_service.stores.changes import Changes
 
 PATIENCE = 2.0
 """Seconds after the start for which a request waits for the feed's first price."""

@@ -1,12 +1,12 @@
-"""ltp_service.stores.doubts"""
+"""ltp_service.prices.doubts"""
 
 from decimal import Decimal
 
 import pytest
 
 from ltp_service.domain.tick import REST, WEBSOCKET, Price, Tick
-from ltp_service.stores.base import Outcome
-from ltp_service.stores.doubts import Doubts
+from ltp_service.prices.doubts import Doubts
+from ltp_service.prices.store import Outcome
 from tests.fakes import BTC, ETH, tick
 
 

@@ -1,4 +1,4 @@
-"""ltp_service.stores.memory"""
+"""ltp_service.prices.memory"""
 
 import sys
 import threading
@@ -8,7 +8,7 @@ import pytest
 
 from ltp_service.domain.pairs import Pair
 from ltp_service.domain.tick import WEBSOCKET, Price
-from ltp_service.stores.memory import MEMORY, MemoryStore
+from ltp_service.prices.memory import MEMORY, MemoryStore
 from tests.deadline import DEADLINE
 from tests.fakes import BTC, ETH, FakeClock, memory_store, tick
 

@@ -1,4 +1,4 @@
-"""ltp_service.stores.accept"""
+"""ltp_service.prices.accept"""
 
 import msgspec
 import pytest
@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from ltp_service.domain.tick import REST, WEBSOCKET, Price, Source, Tick
-from ltp_service.stores.accept import (
+from ltp_service.prices.accept import (
     BESIDE,
     CLOCKS,
     RENUMBERED,

@@ -9,7 +9,7 @@ import msgspec
 
 from ltp_service.domain.pairs import Pair
 from ltp_service.domain.tick import WEBSOCKET, Price, Tick
-from ltp_service.stores.base import Outcome
+from ltp_service.prices.store import Outcome
 
 Reason = Literal["unordered", "unusable", "disputed", "contested", "deaf"]
 """`unordered`: REST told two prices, and only their times tell which came last. `unusable`: the feed sent something

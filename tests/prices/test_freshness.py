@@ -1,4 +1,4 @@
-"""ltp_service.quotes.freshness"""
+"""ltp_service.prices.freshness"""
 
 import pytest
 from hypothesis import given
@@ -6,7 +6,7 @@ from hypothesis import strategies as st
 
 from ltp_service.domain.market import HALTED, MarketStatus
 from ltp_service.domain.tick import REST, WEBSOCKET, Price, Source
-from ltp_service.quotes.freshness import LIVE, UNKNOWN, Bound, State, judge, servable_until
+from ltp_service.prices.freshness import LIVE, UNKNOWN, Bound, State, judge, servable_until
 from tests.fakes import tick
 
 TTL = 30.0

@@ -1,4 +1,4 @@
-"""ltp_service.quotes.witness"""
+"""ltp_service.prices.witness"""
 
 from decimal import Decimal
 
@@ -6,7 +6,7 @@ import pytest
 
 from ltp_service.domain.pairs import Pair
 from ltp_service.domain.trade import Trade
-from ltp_service.quotes.witness import FRESH, Witness, Witnesses
+from ltp_service.prices.witness import FRESH, Witness, Witnesses
 from ltp_service.runtime.observer import Observer
 from ltp_service.stores.trades import TradeStore
 from tests.fakes import NOON, FakeClock

@@ -1,1 +1,0 @@
-"""What is answered: a price, and how far it may be trusted."""
