@@ -12,7 +12,7 @@ from benchmarks.bench import Aim, Bench, Table, at_least, at_most, milliseconds
 from benchmarks.keep_alive import KeepAlive
 from benchmarks.load import Load, start_load
 from benchmarks.servers import Server, await_prices, gunicorn, service_environment, simulated_exchange
-from ltp_service.stores.trades import IN_ALL, MAX_BYTES
+from ltp_service.collected.trades import IN_ALL, MAX_BYTES
 from tests.simulator.client import Simulator
 
 EXCHANGES = ("bybit", "binance")

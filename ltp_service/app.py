@@ -6,6 +6,7 @@ import time
 from flask import Flask
 
 from ltp_service import web
+from ltp_service.collected.symbols import SymbolReload
 from ltp_service.edge.access_log import open_access_log
 from ltp_service.edge.fast_lane import FastLane
 from ltp_service.edge.long_polls import LongPolls
@@ -25,7 +26,6 @@ from ltp_service.runtime.runners import CollectorManager, Runner
 from ltp_service.runtime.spawn import socket_rounds, when_readable
 from ltp_service.services import Services, attach
 from ltp_service.settings.config import Config
-from ltp_service.stores.symbols import SymbolReload
 from ltp_service.trade_wiring import wire_trades
 from ltp_service.web.headers import Cors
 from ltp_service.wiring import Sharing, open_line_if_asked, wire_prices

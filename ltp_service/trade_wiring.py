@@ -5,6 +5,9 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, NamedTuple
 from urllib.parse import urlsplit
 
+from ltp_service.collected.books import BookStore
+from ltp_service.collected.symbols import SqliteSymbols, SymbolBackEnd, Symbols, open_symbols
+from ltp_service.collected.trades import TradeStore
 from ltp_service.collectors import COLLECTORS, unknown_collectors
 from ltp_service.collectors.backoff import Backoff
 from ltp_service.collectors.base import Collector
@@ -19,9 +22,6 @@ from ltp_service.runtime.clock import Clock
 from ltp_service.runtime.database import Database
 from ltp_service.runtime.observer import Observer
 from ltp_service.settings.config import Config
-from ltp_service.stores.books import BookStore
-from ltp_service.stores.symbols import SqliteSymbols, SymbolBackEnd, Symbols, open_symbols
-from ltp_service.stores.trades import TradeStore
 from ltp_service.version import VERSION
 from ltp_service.wiring import RANDOM, equip
 

@@ -32,7 +32,7 @@ MOVING = {
     " fallback.kraken_answers",
     "rest": "http_client fallback",
     "feed": "collectors",
-    "collected": "stores stores.books stores.trades stores.symbols",
+    "collected": "stores",
 }
 """The modules that are on their way into a room."""
 

@@ -2,11 +2,11 @@
 
 from collections.abc import Callable
 
+from ltp_service.collected.symbols import SymbolList
 from ltp_service.domain.errors import StoreUnavailable
 from ltp_service.domain.trade import is_symbol
 from ltp_service.redis_client import RedisClient
 from ltp_service.redis_hash import RedisHash, Texts
-from ltp_service.stores.symbols import SymbolList
 
 HASH = "ltp:symbols"
 _LIST = "list"

@@ -5,8 +5,8 @@ from threading import Lock
 
 import msgspec
 
+from ltp_service.collected.books import BookStore
 from ltp_service.domain.book import Applied, BookChange, BookSnapshot, Level
-from ltp_service.stores.books import BookStore
 from ltp_service.stores.topic import Fields, Line, Topic
 
 DEPTH = 50

@@ -11,6 +11,7 @@ from itertools import chain, repeat
 import pytest
 import websocket
 
+from ltp_service.collected.trades import TradeStore
 from ltp_service.collectors.backoff import Backoff
 from ltp_service.collectors.bybit import BybitTrades
 from ltp_service.collectors.connection import MAX_FRAGMENTS, MAX_MESSAGE, WebSocketConnection
@@ -19,7 +20,6 @@ from ltp_service.collectors.dialing import Dialer
 from ltp_service.domain.errors import BadFrame, ExchangeError, Unreachable
 from ltp_service.runtime.clock import SystemClock
 from ltp_service.runtime.observer import Observer
-from ltp_service.stores.trades import TradeStore
 from tests.deadline import DEADLINE
 from tests.fakes import RecordingObserver, eventually
 from tests.simulator.client import Simulator

@@ -7,6 +7,8 @@ from functools import partial
 
 import pytest
 
+from ltp_service.collected.books import BookStore
+from ltp_service.collected.trades import TradeStore
 from ltp_service.collectors import books as books_module
 from ltp_service.collectors.backoff import Backoff
 from ltp_service.collectors.base import Collector
@@ -20,8 +22,6 @@ from ltp_service.collectors.trades import TradeCollector
 from ltp_service.http_client import HttpClient
 from ltp_service.runtime.clock import SystemClock
 from ltp_service.runtime.runners import CollectorManager
-from ltp_service.stores.books import BookStore
-from ltp_service.stores.trades import TradeStore
 from ltp_service.trade_wiring import rest_url
 from tests.fakes import RecordingObserver, eventually
 from tests.simulator.client import Simulator

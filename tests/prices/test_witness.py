@@ -4,11 +4,11 @@ from decimal import Decimal
 
 import pytest
 
+from ltp_service.collected.trades import TradeStore
 from ltp_service.domain.pairs import Pair
 from ltp_service.domain.trade import Trade
 from ltp_service.prices.witness import FRESH, Witness, Witnesses
 from ltp_service.runtime.observer import Observer
-from ltp_service.stores.trades import TradeStore
 from tests.fakes import NOON, FakeClock
 
 PAIR = Pair("BTC", "USDT")

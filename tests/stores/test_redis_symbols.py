@@ -5,11 +5,11 @@ from pathlib import Path
 import pytest
 
 from ltp_service.app import create_app
+from ltp_service.collected.symbols import Symbols
 from ltp_service.domain.errors import StoreUnavailable
 from ltp_service.services import services_of
 from ltp_service.settings.config import Config
 from ltp_service.stores.redis_symbols import HASH, RedisSymbols
-from ltp_service.stores.symbols import Symbols
 from tests.redis_server import RedisServer
 
 FIRST = ("BTCUSDT", "ETHUSDT")

@@ -6,9 +6,9 @@ from decimal import Decimal
 
 import pytest
 
+from ltp_service.collected.books import BookStore
 from ltp_service.domain.book import BookChange, BookSnapshot, BookView
 from ltp_service.settings.config import Config
-from ltp_service.stores.books import BookStore
 from ltp_service.stores.shared_books import DEPTH, SharedBooks
 from ltp_service.stores.topic import EPOCH, open_line
 from tests.redis_server import RedisServer

@@ -6,6 +6,7 @@ from decimal import Decimal
 
 import pytest
 
+from ltp_service.collected.trades import TradeStore
 from ltp_service.domain.errors import StoreUnavailable
 from ltp_service.domain.trade import Trade
 from ltp_service.runtime.clock import SystemClock
@@ -13,7 +14,6 @@ from ltp_service.runtime.observer import Observer
 from ltp_service.settings.config import Config
 from ltp_service.stores.shared_trades import MOST, SharedTrades
 from ltp_service.stores.topic import EPOCH, open_line
-from ltp_service.stores.trades import TradeStore
 from tests.redis_server import RedisServer
 
 

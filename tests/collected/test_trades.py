@@ -9,9 +9,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from ltp_service.collected.trades import MAX_BYTES, TradeStore
 from ltp_service.domain.trade import Trade
 from ltp_service.runtime.observer import Observer
-from ltp_service.stores.trades import MAX_BYTES, TradeStore
 from tests.fakes import NOON, FakeClock
 
 

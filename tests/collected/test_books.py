@@ -4,9 +4,9 @@ from decimal import Decimal
 
 import pytest
 
+from ltp_service.collected import books
+from ltp_service.collected.books import BookState, BookStore
 from ltp_service.domain.book import BookChange, BookSnapshot
-from ltp_service.stores import books
-from ltp_service.stores.books import BookState, BookStore
 
 BID, ASK = (Decimal(99), Decimal(1)), (Decimal(101), Decimal(2))
 

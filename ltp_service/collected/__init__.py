@@ -1,0 +1,1 @@
+"""Trades, order books and symbols of the exchanges beside Kraken."""
