@@ -6,8 +6,8 @@ from typing import cast
 
 from flask import Flask, current_app
 
-from ltp_service.collectors.base import Collector
-from ltp_service.collectors.contract import Link
+from ltp_service.feed.contract import Link
+from ltp_service.feed.loop import Collector
 from ltp_service.keys.first_key import FirstKey
 from ltp_service.keys.keyring import Keyring
 from ltp_service.limits.failures import FailureBudget

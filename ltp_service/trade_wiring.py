@@ -9,12 +9,12 @@ from ltp_service.collected.books import BookStore
 from ltp_service.collected.symbols import SqliteSymbols, SymbolBackEnd, Symbols, open_symbols
 from ltp_service.collected.trades import TradeStore
 from ltp_service.collectors import COLLECTORS, unknown_collectors
-from ltp_service.collectors.backoff import Backoff
-from ltp_service.collectors.base import Collector
 from ltp_service.collectors.binance import DEPTH_PATH, read_depth
-from ltp_service.collectors.trades import TradeCollector
 from ltp_service.domain.book import BookSnapshot
 from ltp_service.domain.errors import ConfigError, Unreachable
+from ltp_service.feed.backoff import Backoff
+from ltp_service.feed.loop import Collector
+from ltp_service.feed.trades import TradeCollector
 from ltp_service.http_client import HttpClient
 from ltp_service.prices.store import BookSink, TradeSink
 from ltp_service.prices.witness import Witnesses

@@ -8,11 +8,6 @@ from decimal import Decimal
 from functools import partial
 from typing import TYPE_CHECKING
 
-from ltp_service.collectors.backoff import Backoff
-from ltp_service.collectors.base import Collector
-from ltp_service.collectors.connection import WebSocketConnection
-from ltp_service.collectors.contract import Equipment
-from ltp_service.collectors.dialing import Dialer
 from ltp_service.collectors.kraken import KrakenCollector
 from ltp_service.domain.book import BookSnapshot
 from ltp_service.domain.exchange_clock import ExchangeClock
@@ -21,6 +16,11 @@ from ltp_service.fallback.breaker import CircuitBreaker
 from ltp_service.fallback.kraken import KrakenRest, Patience
 from ltp_service.fallback.poll import Feed, Poll, Promise
 from ltp_service.fallback.source import Bounds, RestSource
+from ltp_service.feed.backoff import Backoff
+from ltp_service.feed.connection import WebSocketConnection
+from ltp_service.feed.contract import Equipment
+from ltp_service.feed.dialing import Dialer
+from ltp_service.feed.loop import Collector
 from ltp_service.fleet.feed import FleetFeed, NoFeed
 from ltp_service.http_client import HttpClient
 from ltp_service.prices.changes import Changes

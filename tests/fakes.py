@@ -5,13 +5,13 @@ from collections import Counter
 from collections.abc import Callable, Iterable
 from decimal import Decimal
 
-from ltp_service.collectors.backoff import Backoff
-from ltp_service.collectors.base import Collector
-from ltp_service.collectors.connection import Connection
-from ltp_service.collectors.contract import Equipment
 from ltp_service.domain.errors import Unreachable
 from ltp_service.domain.pairs import Pair
 from ltp_service.domain.tick import WEBSOCKET, Source, Tick
+from ltp_service.feed.backoff import Backoff
+from ltp_service.feed.connection import Connection
+from ltp_service.feed.contract import Equipment
+from ltp_service.feed.loop import Collector
 from ltp_service.prices.changes import Changes
 from ltp_service.prices.journal import Journal
 from ltp_service.prices.memory import MemoryStore

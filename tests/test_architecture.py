@@ -28,10 +28,9 @@ MOVING = {
         "redis_client redis_hash fleet stores.redis stores.redis_symbols stores.shared_books stores.shared_clock"
         " stores.shared_trades stores.topic keys.redis limits.redis"
     ),
-    "exchanges": "collectors.__init__ collectors.kraken collectors.bybit collectors.binance fallback.kraken"
+    "exchanges": "collectors collectors.__init__ collectors.kraken collectors.bybit collectors.binance fallback.kraken"
     " fallback.kraken_answers",
     "rest": "http_client fallback",
-    "feed": "collectors",
     "collected": "stores",
 }
 """The modules that are on their way into a room."""
@@ -43,7 +42,7 @@ MOST_FLOORS = 12
 ONLY_IMPORTER = {
     "requests": "http_client",
     "urllib3": "http_client",
-    "websocket": "collectors.connection",
+    "websocket": "feed.connection",
     "gevent": "runtime.spawn edge.long_polls edge.worker",
     "greenlet": "runtime.spawn",
     "gunicorn": "runtime.logs edge.worker",
@@ -56,8 +55,8 @@ ONLY_IMPORTER = {
 # Pure rooms: values in, values out. They may not even see a clock, a log, a socket or a framework.
 PURE = (
     "domain.decimals domain.pairs domain.tick domain.trade domain.book domain.exchange_time runtime.proxies client_address web.headers prices.accept prices.doubts prices.freshness limits.bucket"
-    " fallback.probe collectors.events collectors.subscriptions collectors.backoff prices.quarantine"
-    " collectors.kraken.v1 collectors.kraken.v2 collectors.bybit collectors.binance collectors.handshake"
+    " fallback.probe feed.messages feed.subscriptions feed.backoff prices.quarantine"
+    " collectors.kraken.v1 collectors.kraken.v2 collectors.bybit collectors.binance feed.handshake"
 ).split()
 IMPURE = set("flask gevent logging redis requests socket sqlite3 threading time websocket".split())
 
@@ -303,9 +302,9 @@ def test_the_simulated_exchange_cannot_share_a_misreading_with_the_service() -> 
     [
         (homeless_modules, "ltp_service/helpers.py", ""),
         (arrows_that_point_up, "ltp_service/domain/pairs.py", "from ltp_service.quotes import quotes"),
-        (arrows_that_point_up, "ltp_service/prices/memory.py", "import ltp_service.collectors.base"),
-        (arrows_that_point_up, "ltp_service/collectors/base.py", "from ltp_service.fallback import poll"),
-        (arrows_that_point_up, "ltp_service/collectors/reading.py", "from .kraken import v2"),
+        (arrows_that_point_up, "ltp_service/prices/memory.py", "import ltp_service.feed.loop"),
+        (arrows_that_point_up, "ltp_service/feed/loop.py", "from ltp_service.fallback import poll"),
+        (arrows_that_point_up, "ltp_service/feed/reading.py", "from ltp_service.collectors.kraken import v2"),
         (arrows_that_point_up, "ltp_service/prices/quotes.py", "from ltp_service import metrics"),
         (arrows_that_point_up, "ltp_service/cli.py", "def main():\n    from ltp_service import app"),
         (

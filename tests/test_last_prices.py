@@ -10,13 +10,13 @@ from typing import Self
 
 import pytest
 
-from ltp_service.collectors.backoff import Backoff
-from ltp_service.collectors.connection import WebSocketConnection
-from ltp_service.collectors.contract import Equipment
-from ltp_service.collectors.dialing import Dialer
 from ltp_service.collectors.kraken import KrakenCollector
 from ltp_service.domain.errors import InvalidParameter, PriceStale, PriceUnavailable, UnknownPair
 from ltp_service.domain.exchange_clock import ExchangeClock
+from ltp_service.feed.backoff import Backoff
+from ltp_service.feed.connection import WebSocketConnection
+from ltp_service.feed.contract import Equipment
+from ltp_service.feed.dialing import Dialer
 from ltp_service.last_prices import LastPrices
 from ltp_service.prices.changes import Changes
 from ltp_service.prices.doubts import Doubts

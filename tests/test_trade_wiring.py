@@ -27,8 +27,8 @@ COINVILLE = '''
 
 import msgspec
 
-from ltp_service.collectors.events import Parsed, Request, Traded
-from ltp_service.collectors.trades import TradeCollector
+from ltp_service.feed.messages import Parsed, Request, Traded
+from ltp_service.feed.trades import TradeCollector
 from ltp_service.domain.decimals import read_price
 
 

@@ -9,14 +9,14 @@ from typing import Any
 
 import msgspec
 
-from ltp_service.collectors.books import BookCollector, Repair
-from ltp_service.collectors.contract import Equipment, Terms
-from ltp_service.collectors.events import Answered, Event, Invalid, Leaving, Parsed, Request, Traded
-from ltp_service.collectors.subscriptions import DEADLINE
-from ltp_service.collectors.trades import TradeCollector
 from ltp_service.domain.book import BookChange, BookSnapshot, read_levels
 from ltp_service.domain.decimals import read_price
 from ltp_service.domain.errors import BadFrame, ExchangeError
+from ltp_service.feed.books import BookCollector, Repair
+from ltp_service.feed.contract import Equipment, Terms
+from ltp_service.feed.messages import Answered, Event, Invalid, Leaving, Parsed, Request, Traded
+from ltp_service.feed.subscriptions import DEADLINE
+from ltp_service.feed.trades import TradeCollector
 from ltp_service.prices.store import BookSink
 
 URL = "wss://stream.binance.com:9443/stream"

@@ -7,15 +7,15 @@ from typing import Any, Literal
 
 import msgspec
 
-from ltp_service.collectors.books import BookCollector, Repair
-from ltp_service.collectors.contract import Terms
-from ltp_service.collectors.events import Answered, Event, Invalid, Parsed, Request, Skipped, Traded
-from ltp_service.collectors.subscriptions import DEADLINE
-from ltp_service.collectors.trades import TradeCollector
 from ltp_service.domain.book import BookChange, BookSnapshot, read_levels
 from ltp_service.domain.decimals import read_price
 from ltp_service.domain.errors import BadFrame
 from ltp_service.domain.trade import Side
+from ltp_service.feed.books import BookCollector, Repair
+from ltp_service.feed.contract import Terms
+from ltp_service.feed.messages import Answered, Event, Invalid, Parsed, Request, Skipped, Traded
+from ltp_service.feed.subscriptions import DEADLINE
+from ltp_service.feed.trades import TradeCollector
 
 URL = "wss://stream.bybit.com/v5/public/spot"
 

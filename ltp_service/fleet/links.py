@@ -5,7 +5,7 @@ from typing import Protocol
 
 import msgspec
 
-from ltp_service.collectors.contract import Link
+from ltp_service.feed.contract import Link
 from ltp_service.stores.topic import Fields, Line, Topic
 
 EVERY = 0.5

@@ -2,7 +2,7 @@
 
 from collections import deque
 
-from ltp_service.collectors.contract import Gap
+from ltp_service.feed.contract import Gap
 
 SILENCE = 2.0
 """Seconds without a bulletin after which nobody is believed to feed the fleet; an owner tells something twice a second."""

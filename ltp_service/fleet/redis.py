@@ -8,8 +8,8 @@ from uuid import uuid4
 
 import msgspec
 
-from ltp_service.collectors.base import Collector
-from ltp_service.collectors.contract import Gap, Link
+from ltp_service.feed.contract import Gap, Link
+from ltp_service.feed.loop import Collector
 from ltp_service.fleet.lease import Lease, Signs
 from ltp_service.fleet.links import Links
 from ltp_service.fleet.owner import Owner

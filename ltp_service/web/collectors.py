@@ -4,12 +4,12 @@ from typing import Any
 
 from flask import Blueprint, Response, request
 
-from ltp_service.collectors.books import BookCollector
-from ltp_service.collectors.contract import Gap, Link
-from ltp_service.collectors.trades import TradeCollector
 from ltp_service.domain.book import BookView, Level
 from ltp_service.domain.errors import InvalidParameter, NotFound
 from ltp_service.domain.trade import MOST_SYMBOLS, Trade
+from ltp_service.feed.books import BookCollector
+from ltp_service.feed.contract import Gap, Link
+from ltp_service.feed.trades import TradeCollector
 from ltp_service.services import Services, services
 from ltp_service.web import params
 from ltp_service.web.answers import json_response, moment, number, rfc3339

@@ -5,9 +5,9 @@ from typing import Any
 
 from flask import Blueprint, Response
 
-from ltp_service.collectors.contract import Link
 from ltp_service.domain.market import DELISTED
 from ltp_service.domain.pairs import Pair, kraken_v1_symbol, kraken_v2_symbol
+from ltp_service.feed.contract import Link
 from ltp_service.prices.quotes import Quote
 from ltp_service.runtime.proxies import described
 from ltp_service.services import Services, services

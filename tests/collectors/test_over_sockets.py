@@ -9,16 +9,16 @@ import pytest
 
 from ltp_service.collected.books import BookStore
 from ltp_service.collected.trades import TradeStore
-from ltp_service.collectors import books as books_module
-from ltp_service.collectors.backoff import Backoff
-from ltp_service.collectors.base import Collector
 from ltp_service.collectors.binance import DEPTH_PATH, BinanceBooks, BinanceTrades, read_depth
-from ltp_service.collectors.books import BookCollector
 from ltp_service.collectors.bybit import BybitBooks, BybitTrades
-from ltp_service.collectors.connection import WebSocketConnection
-from ltp_service.collectors.contract import Equipment
-from ltp_service.collectors.dialing import Dialer
-from ltp_service.collectors.trades import TradeCollector
+from ltp_service.feed import books as books_module
+from ltp_service.feed.backoff import Backoff
+from ltp_service.feed.books import BookCollector
+from ltp_service.feed.connection import WebSocketConnection
+from ltp_service.feed.contract import Equipment
+from ltp_service.feed.dialing import Dialer
+from ltp_service.feed.loop import Collector
+from ltp_service.feed.trades import TradeCollector
 from ltp_service.http_client import HttpClient
 from ltp_service.runtime.clock import SystemClock
 from ltp_service.runtime.runners import CollectorManager

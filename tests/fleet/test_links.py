@@ -4,7 +4,7 @@ import time
 
 import pytest
 
-from ltp_service.collectors.contract import Gap, Link
+from ltp_service.feed.contract import Gap, Link
 from ltp_service.fleet.links import Links
 from ltp_service.settings.config import Config
 from ltp_service.stores.topic import EPOCH, open_line

@@ -1,6 +1,6 @@
 """Who hears an owner, who hears none, and what may be missing after it."""
 
-from ltp_service.collectors.contract import Gap
+from ltp_service.feed.contract import Gap
 from ltp_service.fleet.owner import LATENCY, SILENCE, Owner
 
 AHEAD = 1_000_000.0

@@ -9,10 +9,10 @@ from typing import Any
 import pytest
 from werkzeug.test import TestResponse
 
-from ltp_service.collectors.contract import Gap, Link
-from ltp_service.collectors.trades import TradeCollector
 from ltp_service.domain.book import BookChange, BookSnapshot
 from ltp_service.domain.trade import Trade
+from ltp_service.feed.contract import Gap, Link
+from ltp_service.feed.trades import TradeCollector
 from tests.fakes import NOON, tick
 from tests.service import FreshService
 

@@ -8,7 +8,11 @@ from operator import attrgetter
 
 import msgspec
 
-from ltp_service.collectors.events import (
+from ltp_service.domain.decimals import read_price
+from ltp_service.domain.errors import BadFrame
+from ltp_service.domain.market import market_status
+from ltp_service.domain.pairs import kraken_v1_symbol
+from ltp_service.feed.messages import (
     HEARTBEAT,
     Acknowledged,
     Ended,
@@ -19,10 +23,6 @@ from ltp_service.collectors.events import (
     Refused,
     Request,
 )
-from ltp_service.domain.decimals import read_price
-from ltp_service.domain.errors import BadFrame
-from ltp_service.domain.market import market_status
-from ltp_service.domain.pairs import kraken_v1_symbol
 
 symbol_of = kraken_v1_symbol
 

@@ -10,7 +10,11 @@ from typing import TypeVar
 
 import msgspec
 
-from ltp_service.collectors.events import (
+from ltp_service.domain.decimals import read_price
+from ltp_service.domain.errors import BadFrame
+from ltp_service.domain.market import market_status
+from ltp_service.domain.pairs import kraken_v2_symbol
+from ltp_service.feed.messages import (
     HEARTBEAT,
     Acknowledged,
     Ended,
@@ -22,10 +26,6 @@ from ltp_service.collectors.events import (
     Refused,
     Request,
 )
-from ltp_service.domain.decimals import read_price
-from ltp_service.domain.errors import BadFrame
-from ltp_service.domain.market import market_status
-from ltp_service.domain.pairs import kraken_v2_symbol
 
 symbol_of = kraken_v2_symbol
 

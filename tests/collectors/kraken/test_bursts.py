@@ -5,8 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from ltp_service.collectors.events import LastTrade
 from ltp_service.collectors.kraken import v1, v2
+from ltp_service.feed.messages import LastTrade
 from tests.collectors.kraken.test_init import (
     V1,
     V2,

@@ -4,11 +4,11 @@ import json
 
 import pytest
 
-from ltp_service.collectors.base import TENDING
 from ltp_service.collectors.kraken import KrakenCollector
 from ltp_service.domain.errors import NoText
 from ltp_service.domain.exchange_clock import EXACT, FUTURE, ExchangeClock
 from ltp_service.domain.pairs import Pair
+from ltp_service.feed.loop import TENDING
 from ltp_service.prices.doubts import Doubts
 from ltp_service.prices.memory import MemoryStore
 from ltp_service.prices.quarantine import Quarantine

@@ -8,7 +8,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ltp_service.collectors.events import (
+from ltp_service.collectors.kraken.v1 import parse, ping, symbol_of, write
+from ltp_service.domain.errors import BadFrame
+from ltp_service.domain.pairs import Pair
+from ltp_service.feed.messages import (
     Acknowledged,
     Ended,
     Invalid,
@@ -17,9 +20,6 @@ from ltp_service.collectors.events import (
     Refused,
     Request,
 )
-from ltp_service.collectors.kraken.v1 import parse, ping, symbol_of, write
-from ltp_service.domain.errors import BadFrame
-from ltp_service.domain.pairs import Pair
 
 TICKER = (
     '[340,{"a":["29938.60000",12,"12.41074632"],"b":["29938.50000",0,"0.08410000"],"c":["29938.70000","0.10146338"],'

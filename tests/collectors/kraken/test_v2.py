@@ -8,7 +8,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ltp_service.collectors.events import (
+from ltp_service.collectors.kraken.v2 import parse, ping, symbol_of, write
+from ltp_service.domain.errors import BadFrame
+from ltp_service.domain.pairs import Pair
+from ltp_service.feed.messages import (
     Acknowledged,
     Ended,
     Invalid,
@@ -17,9 +20,6 @@ from ltp_service.collectors.events import (
     Refused,
     Request,
 )
-from ltp_service.collectors.kraken.v2 import parse, ping, symbol_of, write
-from ltp_service.domain.errors import BadFrame
-from ltp_service.domain.pairs import Pair
 
 MOMENT = "2026-09-25T17:48:26.844359Z"
 UNIX = 1790358506.844359

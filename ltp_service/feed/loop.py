@@ -8,13 +8,13 @@ from collections.abc import Sequence
 from math import inf
 from threading import Event
 
-from ltp_service.collectors.asking import Asking
-from ltp_service.collectors.connection import Connection
-from ltp_service.collectors.contract import Dialect, Equipment, Link, State, Terms
-from ltp_service.collectors.hooks import Hooks
-from ltp_service.collectors.reading import Reading
-from ltp_service.collectors.subscriptions import Subscriptions
 from ltp_service.domain.errors import BadFrame, ExchangeError, NoText, Rejected, Unreachable
+from ltp_service.feed.connection import Connection
+from ltp_service.feed.contract import Dialect, Equipment, Link, State, Terms
+from ltp_service.feed.hooks import Hooks
+from ltp_service.feed.reading import Reading
+from ltp_service.feed.requests import Asking
+from ltp_service.feed.subscriptions import Subscriptions
 from ltp_service.runtime.clock import SHORTEST_SLEEP
 
 log = logging.getLogger(__name__)

@@ -1,6 +1,6 @@
-"""ltp_service.collectors.asking"""
+"""ltp_service.feed.requests"""
 
-from ltp_service.collectors.asking import MAX_UNANSWERED, Requests
+from ltp_service.feed.requests import MAX_UNANSWERED, Requests
 
 
 def test_unanswered_requests_take_a_bounded_place() -> None:

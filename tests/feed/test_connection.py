@@ -1,4 +1,4 @@
-"""ltp_service.collectors.connection: against bytes on a loopback socket."""
+"""ltp_service.feed.connection: against bytes on a loopback socket."""
 
 import socket
 import struct
@@ -12,12 +12,12 @@ import pytest
 import websocket
 
 from ltp_service.collected.trades import TradeStore
-from ltp_service.collectors.backoff import Backoff
 from ltp_service.collectors.bybit import BybitTrades
-from ltp_service.collectors.connection import MAX_FRAGMENTS, MAX_MESSAGE, WebSocketConnection
-from ltp_service.collectors.contract import Equipment, Terms
-from ltp_service.collectors.dialing import Dialer
 from ltp_service.domain.errors import BadFrame, ExchangeError, Unreachable
+from ltp_service.feed.backoff import Backoff
+from ltp_service.feed.connection import MAX_FRAGMENTS, MAX_MESSAGE, WebSocketConnection
+from ltp_service.feed.contract import Equipment, Terms
+from ltp_service.feed.dialing import Dialer
 from ltp_service.runtime.clock import SystemClock
 from ltp_service.runtime.observer import Observer
 from tests.deadline import DEADLINE

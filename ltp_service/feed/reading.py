@@ -5,9 +5,11 @@ from collections import Counter
 
 import msgspec
 
-from ltp_service.collectors.asking import Asking
-from ltp_service.collectors.contract import Dialect
-from ltp_service.collectors.events import (
+from ltp_service.domain.book import BookChange, BookSnapshot
+from ltp_service.domain.errors import BadFrame
+from ltp_service.feed.contract import Dialect
+from ltp_service.feed.hooks import Hooks
+from ltp_service.feed.messages import (
     Acknowledged,
     Answered,
     Ended,
@@ -22,10 +24,8 @@ from ltp_service.collectors.events import (
     Skipped,
     Traded,
 )
-from ltp_service.collectors.hooks import Hooks
-from ltp_service.collectors.subscriptions import Subscriptions
-from ltp_service.domain.book import BookChange, BookSnapshot
-from ltp_service.domain.errors import BadFrame
+from ltp_service.feed.requests import Asking
+from ltp_service.feed.subscriptions import Subscriptions
 from ltp_service.runtime.clock import Clock
 from ltp_service.runtime.observer import Observer
 

@@ -1,4 +1,4 @@
-"""ltp_service.collectors.base: the run loop, with a toy exchange that speaks in words."""
+"""ltp_service.feed.loop: the run loop, with a toy exchange that speaks in words."""
 
 import logging
 import threading
@@ -7,7 +7,10 @@ from decimal import Decimal
 
 import pytest
 
-from ltp_service.collectors.base import (
+from ltp_service.domain.errors import BadFrame, Rejected, Unreachable
+from ltp_service.feed.connection import Connection
+from ltp_service.feed.contract import Terms
+from ltp_service.feed.loop import (
     ALONE,
     ASIDE_BURST,
     ASIDE_TURN,
@@ -19,9 +22,7 @@ from ltp_service.collectors.base import (
     TURN,
     Collector,
 )
-from ltp_service.collectors.connection import Connection
-from ltp_service.collectors.contract import Terms
-from ltp_service.collectors.events import (
+from ltp_service.feed.messages import (
     HEARTBEAT,
     Acknowledged,
     Answered,
@@ -36,8 +37,7 @@ from ltp_service.collectors.events import (
     Request,
     Skipped,
 )
-from ltp_service.collectors.subscriptions import DEADLINE, RETRY, Subscriptions
-from ltp_service.domain.errors import BadFrame, Rejected, Unreachable
+from ltp_service.feed.subscriptions import DEADLINE, RETRY, Subscriptions
 from ltp_service.runtime.clock import SHORTEST_SLEEP
 from tests.fakes import Script, ScriptedConnection, Step
 
@@ -220,7 +220,7 @@ def test_what_cannot_be_used_is_counted_and_the_next_frame_is_taken(frame: Step,
 
 
 def test_the_same_complaint_is_marked_so_that_the_log_holds_it_back(caplog: pytest.LogCaptureFixture) -> None:
-    with caplog.at_level(logging.WARNING, "ltp_service.collectors.reading"):
+    with caplog.at_level(logging.WARNING, "ltp_service.feed.reading"):
         play([*OPEN, "bad", "bad", "value"])
 
     keys = [

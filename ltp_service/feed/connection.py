@@ -13,8 +13,8 @@ from websocket import ABNF
 # offers no seam for a buffer or a size limit but this method.
 from websocket._abnf import frame_buffer
 
-from ltp_service.collectors.dialing import Dialer, translate
 from ltp_service.domain.errors import ExchangeError, NoText, Unreachable
+from ltp_service.feed.dialing import Dialer, translate
 
 MAX_MESSAGE = 4 * 1024 * 1024
 """Bytes; the largest honest frame (Kraken's list of 1,450 pairs) has nearly a megabyte."""

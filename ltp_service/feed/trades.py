@@ -6,13 +6,13 @@ from collections.abc import Sequence
 
 import msgspec
 
-from ltp_service.collectors.base import ASIDE_BURST, ASIDE_TURN, Collector
-from ltp_service.collectors.contract import Dialect, Equipment, Gap, Link
-from ltp_service.collectors.events import Traded
-from ltp_service.collectors.subscriptions import Subscriptions
 from ltp_service.domain.errors import BadFrame
 from ltp_service.domain.exchange_time import FUTURE, ExchangeTime
 from ltp_service.domain.trade import Trade
+from ltp_service.feed.contract import Dialect, Equipment, Gap, Link
+from ltp_service.feed.loop import ASIDE_BURST, ASIDE_TURN, Collector
+from ltp_service.feed.messages import Traded
+from ltp_service.feed.subscriptions import Subscriptions
 from ltp_service.prices.store import TradeSink
 
 log = logging.getLogger(__name__)

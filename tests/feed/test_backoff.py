@@ -1,11 +1,11 @@
-"""ltp_service.collectors.backoff"""
+"""ltp_service.feed.backoff"""
 
 import random
 
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ltp_service.collectors.backoff import BUDGET, CAP, URGENT, WINDOW, Backoff
+from ltp_service.feed.backoff import BUDGET, CAP, URGENT, WINDOW, Backoff
 from tests.fakes import FakeClock
 
 

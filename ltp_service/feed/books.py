@@ -5,11 +5,11 @@ from collections.abc import Sequence
 
 import msgspec
 
-from ltp_service.collectors.base import ASIDE_BURST, ASIDE_TURN, Collector
-from ltp_service.collectors.contract import Dialect, Equipment
-from ltp_service.collectors.subscriptions import Subscriptions
 from ltp_service.domain.book import BookChange, BookSnapshot
 from ltp_service.domain.errors import BadFrame
+from ltp_service.feed.contract import Dialect, Equipment
+from ltp_service.feed.loop import ASIDE_BURST, ASIDE_TURN, Collector
+from ltp_service.feed.subscriptions import Subscriptions
 from ltp_service.prices.store import BookSink
 
 log = logging.getLogger(__name__)

@@ -1,8 +1,8 @@
-"""ltp_service.collectors.subscriptions"""
+"""ltp_service.feed.subscriptions"""
 
 import pytest
 
-from ltp_service.collectors.subscriptions import DEADLINE, RETRY, RETRY_CAP, Subscription, Subscriptions
+from ltp_service.feed.subscriptions import DEADLINE, RETRY, RETRY_CAP, Subscription, Subscriptions
 
 
 def begun(*symbols: str) -> Subscriptions:

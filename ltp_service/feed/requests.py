@@ -3,10 +3,10 @@
 from collections import deque
 from collections.abc import Sequence
 
-from ltp_service.collectors.connection import Connection
-from ltp_service.collectors.contract import Dialect, Terms
-from ltp_service.collectors.events import Request, Verb
-from ltp_service.collectors.subscriptions import Subscriptions
+from ltp_service.feed.connection import Connection
+from ltp_service.feed.contract import Dialect, Terms
+from ltp_service.feed.messages import Request, Verb
+from ltp_service.feed.subscriptions import Subscriptions
 
 MAX_UNANSWERED = 1000
 """Requests remembered until their answer; an exchange that answers each symbol instead never gives one."""

@@ -1,4 +1,4 @@
-"""ltp_service.collectors.dialing: whatever the other side of a real socket does on the way to a WebSocket."""
+"""ltp_service.feed.dialing: whatever the other side of a real socket does on the way to a WebSocket."""
 
 import socket
 import ssl
@@ -13,8 +13,8 @@ from pathlib import Path
 
 import pytest
 
-from ltp_service.collectors.dialing import Address, Dialer, in_turn
 from ltp_service.domain.errors import ExchangeError, Rejected, Unreachable
+from ltp_service.feed.dialing import Address, Dialer, in_turn
 from tests.deadline import DEADLINE
 from tests.patched import run_patched
 from tests.swallowing import swallowing
@@ -87,7 +87,7 @@ def test_it_is_the_same_in_a_process_that_gevent_has_patched() -> None:
             """
             import sys, threading
             from socket import AF_INET, AF_INET6, IPPROTO_TCP, SOCK_STREAM
-            from ltp_service.collectors.dialing import Dialer
+            from ltp_service.feed.dialing import Dialer
 
             dead, good = int(sys.argv[1]), int(sys.argv[2])
             rows = [
@@ -212,7 +212,7 @@ def test_a_server_hello_that_drips_ends_with_the_deadline_in_a_patched_process_t
         told = run_patched(
             """
             import sys, threading
-            from ltp_service.collectors.dialing import Dialer
+            from ltp_service.feed.dialing import Dialer
             from ltp_service.domain.errors import Unreachable
 
             try:

@@ -21,8 +21,8 @@ from threading import Event, Thread
 from typing import TypeVar
 from urllib.parse import urlsplit
 
-from ltp_service.collectors import handshake
 from ltp_service.domain.errors import Rejected, Unreachable
+from ltp_service.feed import handshake
 from ltp_service.runtime.proxies import Proxy, proxy_for
 
 LOOK = 0.05

@@ -2,8 +2,8 @@
 
 from collections.abc import Sequence
 
-from ltp_service.collectors.events import Acknowledged, LastTrade, MarketChanged, PairsListed, Traded
 from ltp_service.domain.book import BookChange, BookSnapshot
+from ltp_service.feed.messages import Acknowledged, LastTrade, MarketChanged, PairsListed, Traded
 
 
 class Hooks:

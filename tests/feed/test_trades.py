@@ -6,11 +6,11 @@ from decimal import Decimal
 import pytest
 
 from ltp_service.collected.trades import TradeStore
-from ltp_service.collectors.contract import Gap, Terms
-from ltp_service.collectors.events import Answered, Invalid, Parsed, Request, Traded
-from ltp_service.collectors.trades import TradeCollector
 from ltp_service.domain.errors import BadFrame
 from ltp_service.domain.trade import Trade
+from ltp_service.feed.contract import Gap, Terms
+from ltp_service.feed.messages import Answered, Invalid, Parsed, Request, Traded
+from ltp_service.feed.trades import TradeCollector
 from tests.fakes import NOON, Script, Step
 
 

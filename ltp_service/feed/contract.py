@@ -7,10 +7,10 @@ from typing import Literal, Protocol
 
 import msgspec
 
-from ltp_service.collectors.backoff import Backoff
-from ltp_service.collectors.connection import Connection
-from ltp_service.collectors.events import Parsed, Request
 from ltp_service.domain.book import BookSnapshot
+from ltp_service.feed.backoff import Backoff
+from ltp_service.feed.connection import Connection
+from ltp_service.feed.messages import Parsed, Request
 from ltp_service.runtime.clock import Clock
 from ltp_service.runtime.observer import Observer
 

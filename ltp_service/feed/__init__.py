@@ -1,0 +1,1 @@
+"""One connection to an exchange, for ever: dialing, subscribing, reading, beginning anew."""
