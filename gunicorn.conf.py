@@ -29,7 +29,7 @@ import gunicorn.util
 from gunicorn.systemd import listen_fds
 
 from ltp_service.runtime.clock import SystemClock
-from ltp_service.collectors import unknown_collectors
+from ltp_service.exchanges.registry import unknown_collectors
 from ltp_service.settings.config import Config, keep_or_load_config, unknown_names
 from ltp_service.domain.errors import ConfigError
 from ltp_service.runtime.logs import STDERR, STDOUT, ServerLog, configure, finish, take_over_streams

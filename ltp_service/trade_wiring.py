@@ -8,10 +8,10 @@ from urllib.parse import urlsplit
 from ltp_service.collected.books import BookStore
 from ltp_service.collected.symbols import SqliteSymbols, SymbolBackEnd, Symbols, open_symbols
 from ltp_service.collected.trades import TradeStore
-from ltp_service.collectors import COLLECTORS, unknown_collectors
-from ltp_service.collectors.binance import DEPTH_PATH, read_depth
 from ltp_service.domain.book import BookSnapshot
 from ltp_service.domain.errors import ConfigError, Unreachable
+from ltp_service.exchanges.binance import DEPTH_PATH, read_depth
+from ltp_service.exchanges.registry import COLLECTORS, unknown_collectors
 from ltp_service.feed.backoff import Backoff
 from ltp_service.feed.loop import Collector
 from ltp_service.feed.trades import TradeCollector

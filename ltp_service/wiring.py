@@ -8,12 +8,12 @@ from decimal import Decimal
 from functools import partial
 from typing import TYPE_CHECKING
 
-from ltp_service.collectors.kraken import KrakenCollector
 from ltp_service.domain.book import BookSnapshot
 from ltp_service.domain.exchange_clock import ExchangeClock
 from ltp_service.domain.pairs import Pair
+from ltp_service.exchanges.kraken import KrakenCollector
+from ltp_service.exchanges.kraken_rest import KrakenRest, Patience
 from ltp_service.fallback.breaker import CircuitBreaker
-from ltp_service.fallback.kraken import KrakenRest, Patience
 from ltp_service.fallback.poll import Feed, Poll, Promise
 from ltp_service.fallback.source import Bounds, RestSource
 from ltp_service.feed.backoff import Backoff

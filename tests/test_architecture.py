@@ -28,8 +28,6 @@ MOVING = {
         "redis_client redis_hash fleet stores.redis stores.redis_symbols stores.shared_books stores.shared_clock"
         " stores.shared_trades stores.topic keys.redis limits.redis"
     ),
-    "exchanges": "collectors collectors.__init__ collectors.kraken collectors.bybit collectors.binance fallback.kraken"
-    " fallback.kraken_answers",
     "rest": "http_client fallback",
     "collected": "stores",
 }
@@ -56,7 +54,7 @@ ONLY_IMPORTER = {
 PURE = (
     "domain.decimals domain.pairs domain.tick domain.trade domain.book domain.exchange_time runtime.proxies client_address web.headers prices.accept prices.doubts prices.freshness limits.bucket"
     " fallback.probe feed.messages feed.subscriptions feed.backoff prices.quarantine"
-    " collectors.kraken.v1 collectors.kraken.v2 collectors.bybit collectors.binance feed.handshake"
+    " exchanges.kraken_v1 exchanges.kraken_v2 exchanges.bybit exchanges.binance feed.handshake"
 ).split()
 IMPURE = set("flask gevent logging redis requests socket sqlite3 threading time websocket".split())
 
@@ -304,7 +302,7 @@ def test_the_simulated_exchange_cannot_share_a_misreading_with_the_service() -> 
         (arrows_that_point_up, "ltp_service/domain/pairs.py", "from ltp_service.quotes import quotes"),
         (arrows_that_point_up, "ltp_service/prices/memory.py", "import ltp_service.feed.loop"),
         (arrows_that_point_up, "ltp_service/feed/loop.py", "from ltp_service.fallback import poll"),
-        (arrows_that_point_up, "ltp_service/feed/reading.py", "from ltp_service.collectors.kraken import v2"),
+        (arrows_that_point_up, "ltp_service/feed/reading.py", "from ltp_service.exchanges.kraken import v2"),
         (arrows_that_point_up, "ltp_service/prices/quotes.py", "from ltp_service import metrics"),
         (arrows_that_point_up, "ltp_service/cli.py", "def main():\n    from ltp_service import app"),
         (
@@ -314,9 +312,9 @@ def test_the_simulated_exchange_cannot_share_a_misreading_with_the_service() -> 
         ),
         (import_cycles, "ltp_service/domain/tick.py", "from ltp_service.domain import tick"),
         (imports_hidden_in_functions, "ltp_service/app.py", "def f():\n    from ltp_service import wiring"),
-        (libraries_in_the_wrong_room, "ltp_service/fallback/kraken.py", "import requests.adapters"),
+        (libraries_in_the_wrong_room, "ltp_service/exchanges/kraken_rest.py", "import requests.adapters"),
         (libraries_in_the_wrong_room, "ltp_service/web/status.py", "from prometheus_client import Gauge"),
-        (impure_imports_of_pure_rooms, "ltp_service/collectors/kraken/v2.py", "import logging"),
+        (impure_imports_of_pure_rooms, "ltp_service/exchanges/kraken_v2.py", "import logging"),
         (impure_imports_of_pure_rooms, "ltp_service/prices/freshness.py", "from time import monotonic"),
         (flask_below_the_wiring, "ltp_service/last_prices.py", "from flask import Flask"),
         (imports_of_test_code, "ltp_service/wiring.py", "from tests.fakes import FakeClock"),

@@ -10,9 +10,9 @@ from typing import Self
 
 import pytest
 
-from ltp_service.collectors.kraken import KrakenCollector
 from ltp_service.domain.errors import InvalidParameter, PriceStale, PriceUnavailable, UnknownPair
 from ltp_service.domain.exchange_clock import ExchangeClock
+from ltp_service.exchanges.kraken import KrakenCollector
 from ltp_service.feed.backoff import Backoff
 from ltp_service.feed.connection import WebSocketConnection
 from ltp_service.feed.contract import Equipment

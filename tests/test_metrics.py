@@ -9,13 +9,13 @@ from pathlib import Path
 import pytest
 from prometheus_client import CollectorRegistry, Histogram
 
-from ltp_service.collectors.kraken import KrakenCollector
 from ltp_service.domain.errors import Rejected, Unreachable
 from ltp_service.domain.exchange_clock import ExchangeClock
 from ltp_service.domain.tick import WEBSOCKET
 from ltp_service.edge.middleware import MOST_RECEIVED
+from ltp_service.exchanges.kraken import KrakenCollector
+from ltp_service.exchanges.kraken_rest import KrakenRest, Patience
 from ltp_service.fallback.breaker import CircuitBreaker
-from ltp_service.fallback.kraken import KrakenRest, Patience
 from ltp_service.http_client import Answer, HttpClient
 from ltp_service.metrics.counting import MOST_SYMBOLS, MOST_WAITING, Metrics
 from ltp_service.metrics.series import Distribution

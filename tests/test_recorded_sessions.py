@@ -9,11 +9,13 @@ from types import ModuleType
 
 import pytest
 
-from ltp_service.collectors.kraken import KrakenCollector, v1, v2
 from ltp_service.domain.decimals import plain
 from ltp_service.domain.errors import PriceUnavailable
 from ltp_service.domain.exchange_clock import ExchangeClock
 from ltp_service.domain.pairs import Pair, read_pair
+from ltp_service.exchanges import kraken_v1 as v1
+from ltp_service.exchanges import kraken_v2 as v2
+from ltp_service.exchanges.kraken import KrakenCollector
 from ltp_service.last_prices import LastPrices
 from ltp_service.prices.doubts import Doubts
 from ltp_service.settings.config import Config

@@ -12,8 +12,8 @@ from types import ModuleType
 import pytest
 
 from ltp_service.app import create_app
-from ltp_service.collectors import COLLECTORS, unknown_collectors
 from ltp_service.domain.pairs import read_pair
+from ltp_service.exchanges.registry import COLLECTORS, unknown_collectors
 from ltp_service.services import services_of
 from ltp_service.settings.config import Config
 from ltp_service.trade_wiring import rest_url

@@ -5,7 +5,7 @@ Their short forms are tests of their own, beside tests/process/fleet.py.
 
 from functools import partial
 
-from ltp_service.fallback.kraken import CACHE
+from ltp_service.exchanges.kraken_rest import CACHE
 from ltp_service.fallback.poll import INTERVAL
 from ltp_service.fleet.lease import LEASE, SHORT
 from tests.deadline import DEADLINE

@@ -13,8 +13,8 @@ import pytest
 from ltp_service.domain.errors import ExchangeError, Unreachable
 from ltp_service.domain.exchange_clock import ExchangeClock
 from ltp_service.domain.pairs import Pair, kraken_rest_symbol
+from ltp_service.exchanges.kraken_rest import KrakenRest, Patience
 from ltp_service.fallback.breaker import CircuitBreaker
-from ltp_service.fallback.kraken import KrakenRest, Patience
 from ltp_service.fallback.pace import DISTANCE, Pace
 from ltp_service.fallback.poll import INTERVAL, LOOK, Poll, Promise
 from ltp_service.fallback.source import Bounds, RestSource

@@ -13,7 +13,7 @@ from ltp_service.domain.exchange_clock import ExchangeClock
 from ltp_service.domain.market import MarketStatus
 from ltp_service.domain.pairs import Pair
 from ltp_service.domain.tick import REST, WEBSOCKET, Tick
-from ltp_service.fallback.kraken import RestAnswer
+from ltp_service.exchanges.kraken_rest import RestAnswer
 from ltp_service.fallback.poll import DISTANCE, INTERVAL, LISTINGS_IN_DOUBT, Poll, Promise
 from ltp_service.fallback.sequence import Detail, Progress, Row, Trades
 from ltp_service.fallback.source import Bounds, RestSource

@@ -12,8 +12,8 @@ import pytest
 import websocket
 
 from ltp_service.collected.trades import TradeStore
-from ltp_service.collectors.bybit import BybitTrades
 from ltp_service.domain.errors import BadFrame, ExchangeError, Unreachable
+from ltp_service.exchanges.bybit import BybitTrades
 from ltp_service.feed.backoff import Backoff
 from ltp_service.feed.connection import MAX_FRAGMENTS, MAX_MESSAGE, WebSocketConnection
 from ltp_service.feed.contract import Equipment, Terms

@@ -15,7 +15,7 @@ from typing import Any
 from ltp_service import app as application
 from ltp_service import wiring
 from ltp_service.domain.pairs import read_pair
-from ltp_service.fallback.kraken import Patience
+from ltp_service.exchanges.kraken_rest import Patience
 from ltp_service.services import services_of
 from ltp_service.settings.config import Config
 from tests.drill.chance.behaviour import Behaviour, draw

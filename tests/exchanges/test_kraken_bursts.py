@@ -5,9 +5,10 @@ from pathlib import Path
 
 import pytest
 
-from ltp_service.collectors.kraken import v1, v2
+from ltp_service.exchanges import kraken_v1 as v1
+from ltp_service.exchanges import kraken_v2 as v2
 from ltp_service.feed.messages import LastTrade
-from tests.collectors.kraken.test_init import (
+from tests.exchanges.test_kraken import (
     V1,
     V2,
     play,

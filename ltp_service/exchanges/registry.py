@@ -1,7 +1,7 @@
 """The exchanges beside Kraken whose trades and order books are collected."""
 
-from ltp_service.collectors.binance import BinanceBooks, BinanceTrades
-from ltp_service.collectors.bybit import BybitBooks, BybitTrades
+from ltp_service.exchanges.binance import BinanceBooks, BinanceTrades
+from ltp_service.exchanges.bybit import BybitBooks, BybitTrades
 from ltp_service.feed.books import BookCollector
 from ltp_service.feed.trades import TradeCollector
 from ltp_service.settings.config import Config

@@ -1,4 +1,4 @@
-"""ltp_service.collectors.kraken: Kraken's frames into the store."""
+"""ltp_service.exchanges.kraken: Kraken's frames into the store."""
 
 import json
 import logging
@@ -7,11 +7,11 @@ from datetime import UTC, datetime
 
 import pytest
 
-from ltp_service.collectors.kraken import LONGEST_LAG, KrakenCollector
 from ltp_service.domain.errors import BadFrame
 from ltp_service.domain.exchange_clock import FUTURE, ExchangeClock
 from ltp_service.domain.pairs import read_pair
 from ltp_service.domain.tick import REST
+from ltp_service.exchanges.kraken import LONGEST_LAG, KrakenCollector
 from ltp_service.feed.loop import TENDING
 from ltp_service.prices.doubts import Doubts
 from ltp_service.prices.freshness import judge

@@ -9,8 +9,8 @@ import pytest
 
 from ltp_service.collected.books import BookStore
 from ltp_service.collected.trades import TradeStore
-from ltp_service.collectors.binance import DEPTH_PATH, BinanceBooks, BinanceTrades, read_depth
-from ltp_service.collectors.bybit import BybitBooks, BybitTrades
+from ltp_service.exchanges.binance import DEPTH_PATH, BinanceBooks, BinanceTrades, read_depth
+from ltp_service.exchanges.bybit import BybitBooks, BybitTrades
 from ltp_service.feed import books as books_module
 from ltp_service.feed.backoff import Backoff
 from ltp_service.feed.books import BookCollector

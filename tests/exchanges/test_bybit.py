@@ -12,10 +12,10 @@ import pytest
 
 from ltp_service.collected.books import BookStore
 from ltp_service.collected.trades import TradeStore
-from ltp_service.collectors.bybit import BybitBooks, BybitTrades, Dialect
 from ltp_service.domain.book import BookChange, BookSnapshot
 from ltp_service.domain.errors import BadFrame
 from ltp_service.domain.trade import Trade
+from ltp_service.exchanges.bybit import BybitBooks, BybitTrades, Dialect
 from ltp_service.feed.messages import Answered, Event, Invalid, Skipped, Traded
 from tests.fakes import NOON, Script, Step
 

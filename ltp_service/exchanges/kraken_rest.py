@@ -13,8 +13,7 @@ from ltp_service.domain.exchange_time import ExchangeTime
 from ltp_service.domain.market import MarketStatus
 from ltp_service.domain.pairs import Pair, kraken_rest_symbol
 from ltp_service.domain.tick import REST, Tick
-from ltp_service.fallback.breaker import CircuitBreaker
-from ltp_service.fallback.kraken_answers import (
+from ltp_service.exchanges.kraken_rest_answers import (
     THROTTLED,
     UNKNOWN_PAIR,
     Evidence,
@@ -27,6 +26,7 @@ from ltp_service.fallback.kraken_answers import (
     read_tickers,
     read_trades,
 )
+from ltp_service.fallback.breaker import CircuitBreaker
 from ltp_service.fallback.pace import Pace
 from ltp_service.fallback.sequence import Detail, Trades
 from ltp_service.http_client import BODY_CAP, Answer, HttpClient

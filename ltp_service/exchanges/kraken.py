@@ -7,13 +7,14 @@ from decimal import Decimal
 from math import inf
 from urllib.parse import urlsplit
 
-from ltp_service.collectors.kraken import v1, v2
-from ltp_service.collectors.kraken.tickers import Tickers, servable
 from ltp_service.domain.errors import BadFrame, InvalidParameter
 from ltp_service.domain.exchange_clock import EXACT, ExchangeClock
 from ltp_service.domain.market import DELISTED
 from ltp_service.domain.pairs import Pair, read_pair
 from ltp_service.domain.tick import WEBSOCKET, Tick
+from ltp_service.exchanges import kraken_v1 as v1
+from ltp_service.exchanges import kraken_v2 as v2
+from ltp_service.exchanges.kraken_tickers import Tickers, servable
 from ltp_service.feed.contract import Equipment
 from ltp_service.feed.loop import Collector
 from ltp_service.feed.messages import Acknowledged, LastTrade, MarketChanged, PairsListed

@@ -12,7 +12,7 @@ import pytest
 from ltp_service.domain.errors import BadFrame, ExchangeError, Rejected, Unreachable
 from ltp_service.domain.pairs import Pair, read_pair
 from ltp_service.domain.tick import Tick
-from ltp_service.fallback.kraken_answers import (
+from ltp_service.exchanges.kraken_rest_answers import (
     Evidence,
     Listings,
     Told,

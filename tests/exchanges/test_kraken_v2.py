@@ -1,4 +1,4 @@
-"""ltp_service.collectors.kraken.v2"""
+"""ltp_service.exchanges.kraken_v2"""
 
 import json
 from decimal import Decimal
@@ -8,9 +8,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ltp_service.collectors.kraken.v2 import parse, ping, symbol_of, write
 from ltp_service.domain.errors import BadFrame
 from ltp_service.domain.pairs import Pair
+from ltp_service.exchanges.kraken_v2 import parse, ping, symbol_of, write
 from ltp_service.feed.messages import (
     Acknowledged,
     Ended,

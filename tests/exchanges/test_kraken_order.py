@@ -9,9 +9,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ltp_service.collectors.kraken import KrakenCollector
 from ltp_service.domain.exchange_clock import ExchangeClock
 from ltp_service.domain.tick import Price
+from ltp_service.exchanges.kraken import KrakenCollector
 from ltp_service.feed.loop import TENDING
 from ltp_service.prices.doubts import Doubts
 from ltp_service.prices.freshness import State, judge

@@ -10,8 +10,7 @@ import pytest
 
 from ltp_service.domain.errors import BadFrame, BreakerOpen, ExchangeError, Rejected, Unreachable
 from ltp_service.domain.pairs import Pair, kraken_rest_symbol, kraken_v1_symbol, read_pair
-from ltp_service.fallback.breaker import CircuitBreaker
-from ltp_service.fallback.kraken import (
+from ltp_service.exchanges.kraken_rest import (
     ANSWER_CAP,
     CACHE,
     FORGET_UNKNOWN,
@@ -22,6 +21,7 @@ from ltp_service.fallback.kraken import (
     Patience,
     RestAnswer,
 )
+from ltp_service.fallback.breaker import CircuitBreaker
 from ltp_service.fallback.pace import DISTANCE
 from ltp_service.http_client import Answer, HttpClient
 from ltp_service.runtime.clock import SystemClock

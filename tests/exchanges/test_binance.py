@@ -14,9 +14,9 @@ import pytest
 
 from ltp_service.collected.books import BookStore
 from ltp_service.collected.trades import TradeStore
-from ltp_service.collectors.binance import BinanceBooks, BinanceTrades, Dialect, read_depth
 from ltp_service.domain.book import BookChange, BookSnapshot, BookView, Level
 from ltp_service.domain.errors import BadFrame, Rejected, Unreachable
+from ltp_service.exchanges.binance import BinanceBooks, BinanceTrades, Dialect, read_depth
 from ltp_service.feed.contract import Equipment
 from ltp_service.feed.messages import Answered, Event, Invalid, Leaving, Request, Traded
 from tests.fakes import NOON, Script, Step

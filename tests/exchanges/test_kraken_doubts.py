@@ -1,18 +1,18 @@
-"""ltp_service.collectors.kraken: what a frame that cannot be used does to the price that it may have replaced."""
+"""ltp_service.exchanges.kraken: what a frame that cannot be used does to the price that it may have replaced."""
 
 import json
 
 import pytest
 
-from ltp_service.collectors.kraken import KrakenCollector
 from ltp_service.domain.errors import NoText
 from ltp_service.domain.exchange_clock import EXACT, FUTURE, ExchangeClock
 from ltp_service.domain.pairs import Pair
+from ltp_service.exchanges.kraken import KrakenCollector
 from ltp_service.feed.loop import TENDING
 from ltp_service.prices.doubts import Doubts
 from ltp_service.prices.memory import MemoryStore
 from ltp_service.prices.quarantine import Quarantine
-from tests.collectors.kraken.test_order import (
+from tests.exchanges.test_kraken_order import (
     BEAT,
     BEGUN,
     V1,
