@@ -15,9 +15,9 @@ from ltp_service.exchanges.registry import COLLECTORS, unknown_collectors
 from ltp_service.feed.backoff import Backoff
 from ltp_service.feed.loop import Collector
 from ltp_service.feed.trades import TradeCollector
-from ltp_service.http_client import HttpClient
 from ltp_service.prices.store import BookSink, TradeSink
 from ltp_service.prices.witness import Witnesses
+from ltp_service.rest.http_client import HttpClient
 from ltp_service.runtime.clock import Clock
 from ltp_service.runtime.database import Database
 from ltp_service.runtime.observer import Observer

@@ -13,16 +13,12 @@ from ltp_service.domain.exchange_clock import ExchangeClock
 from ltp_service.domain.pairs import Pair
 from ltp_service.exchanges.kraken import KrakenCollector
 from ltp_service.exchanges.kraken_rest import KrakenRest, Patience
-from ltp_service.fallback.breaker import CircuitBreaker
-from ltp_service.fallback.poll import Feed, Poll, Promise
-from ltp_service.fallback.source import Bounds, RestSource
 from ltp_service.feed.backoff import Backoff
 from ltp_service.feed.connection import WebSocketConnection
 from ltp_service.feed.contract import Equipment
 from ltp_service.feed.dialing import Dialer
 from ltp_service.feed.loop import Collector
 from ltp_service.fleet.feed import FleetFeed, NoFeed
-from ltp_service.http_client import HttpClient
 from ltp_service.prices.changes import Changes
 from ltp_service.prices.doubts import Doubts
 from ltp_service.prices.journal import Journal
@@ -30,6 +26,10 @@ from ltp_service.prices.memory import MemoryStore
 from ltp_service.prices.quarantine import Quarantine
 from ltp_service.prices.quotes import Quotes
 from ltp_service.prices.store import Store
+from ltp_service.rest.breaker import CircuitBreaker
+from ltp_service.rest.http_client import HttpClient
+from ltp_service.rest.poll import Feed, Poll, Promise
+from ltp_service.rest.source import Bounds, RestSource
 from ltp_service.runtime.clock import Clock
 from ltp_service.runtime.observer import Observer
 from ltp_service.runtime.runners import Runner

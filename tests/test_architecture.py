@@ -28,7 +28,6 @@ MOVING = {
         "redis_client redis_hash fleet stores.redis stores.redis_symbols stores.shared_books stores.shared_clock"
         " stores.shared_trades stores.topic keys.redis limits.redis"
     ),
-    "rest": "http_client fallback",
     "collected": "stores",
 }
 """The modules that are on their way into a room."""
@@ -38,8 +37,8 @@ MOST_FLOORS = 12
 
 # An outside library to the rooms that may import it.
 ONLY_IMPORTER = {
-    "requests": "http_client",
-    "urllib3": "http_client",
+    "requests": "rest.http_client",
+    "urllib3": "rest.http_client",
     "websocket": "feed.connection",
     "gevent": "runtime.spawn edge.long_polls edge.worker",
     "greenlet": "runtime.spawn",
@@ -53,7 +52,7 @@ ONLY_IMPORTER = {
 # Pure rooms: values in, values out. They may not even see a clock, a log, a socket or a framework.
 PURE = (
     "domain.decimals domain.pairs domain.tick domain.trade domain.book domain.exchange_time runtime.proxies client_address web.headers prices.accept prices.doubts prices.freshness limits.bucket"
-    " fallback.probe feed.messages feed.subscriptions feed.backoff prices.quarantine"
+    " rest.probe feed.messages feed.subscriptions feed.backoff prices.quarantine"
     " exchanges.kraken_v1 exchanges.kraken_v2 exchanges.bybit exchanges.binance feed.handshake"
 ).split()
 IMPURE = set("flask gevent logging redis requests socket sqlite3 threading time websocket".split())
@@ -301,7 +300,7 @@ def test_the_simulated_exchange_cannot_share_a_misreading_with_the_service() -> 
         (homeless_modules, "ltp_service/helpers.py", ""),
         (arrows_that_point_up, "ltp_service/domain/pairs.py", "from ltp_service.quotes import quotes"),
         (arrows_that_point_up, "ltp_service/prices/memory.py", "import ltp_service.feed.loop"),
-        (arrows_that_point_up, "ltp_service/feed/loop.py", "from ltp_service.fallback import poll"),
+        (arrows_that_point_up, "ltp_service/feed/loop.py", "from ltp_service.rest import poll"),
         (arrows_that_point_up, "ltp_service/feed/reading.py", "from ltp_service.exchanges.kraken import v2"),
         (arrows_that_point_up, "ltp_service/prices/quotes.py", "from ltp_service import metrics"),
         (arrows_that_point_up, "ltp_service/cli.py", "def main():\n    from ltp_service import app"),

@@ -15,13 +15,13 @@ from ltp_service.domain.tick import WEBSOCKET
 from ltp_service.edge.middleware import MOST_RECEIVED
 from ltp_service.exchanges.kraken import KrakenCollector
 from ltp_service.exchanges.kraken_rest import KrakenRest, Patience
-from ltp_service.fallback.breaker import CircuitBreaker
-from ltp_service.http_client import Answer, HttpClient
 from ltp_service.metrics.counting import MOST_SYMBOLS, MOST_WAITING, Metrics
 from ltp_service.metrics.series import Distribution
 from ltp_service.metrics.serving import REFRESH, Gauges
 from ltp_service.prices.doubts import Doubts
 from ltp_service.prices.memory import MEMORY
+from ltp_service.rest.breaker import CircuitBreaker
+from ltp_service.rest.http_client import Answer, HttpClient
 from ltp_service.runtime.backlog import Backlog
 from ltp_service.runtime.clock import SystemClock
 from ltp_service.runtime.observer import Observer

@@ -26,10 +26,10 @@ from ltp_service.exchanges.kraken_rest_answers import (
     read_tickers,
     read_trades,
 )
-from ltp_service.fallback.breaker import CircuitBreaker
-from ltp_service.fallback.pace import Pace
-from ltp_service.fallback.sequence import Detail, Trades
-from ltp_service.http_client import BODY_CAP, Answer, HttpClient
+from ltp_service.rest.breaker import CircuitBreaker
+from ltp_service.rest.http_client import BODY_CAP, Answer, HttpClient
+from ltp_service.rest.pace import Pace
+from ltp_service.rest.sequence import Detail, Trades
 from ltp_service.runtime.clock import Clock
 from ltp_service.runtime.observer import Observer
 

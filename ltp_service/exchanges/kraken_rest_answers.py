@@ -16,8 +16,8 @@ from ltp_service.domain.errors import BadFrame, ExchangeError, InvalidParameter,
 from ltp_service.domain.market import MarketStatus, market_status
 from ltp_service.domain.pairs import Pair, kraken_rest_symbol, read_pair
 from ltp_service.domain.tick import REST, Tick
-from ltp_service.fallback.sequence import NOTHING, Detail, Progress, Row, Trades
-from ltp_service.http_client import Answer
+from ltp_service.rest.http_client import Answer
+from ltp_service.rest.sequence import NOTHING, Detail, Progress, Row, Trades
 
 UNKNOWN_PAIR = "unknown_pair"
 """Reason of the refusal that one unknown pair earns for all that were asked with it."""

@@ -5,7 +5,7 @@ from typing import Protocol
 
 from ltp_service.domain.pairs import Pair
 from ltp_service.domain.tick import Tick
-from ltp_service.fallback.poll import Feed
+from ltp_service.rest.poll import Feed
 
 
 class Told(Protocol):

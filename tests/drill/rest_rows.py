@@ -5,8 +5,8 @@ from collections.abc import Callable
 from functools import partial
 from typing import Any
 
-from ltp_service.fallback.poll import DISTANCE, INTERVAL
 from ltp_service.feed.backoff import URGENT
+from ltp_service.rest.poll import DISTANCE, INTERVAL
 from tests.drill.clients import Reading
 from tests.drill.machine import holdings
 from tests.drill.row import Stage, row

@@ -21,9 +21,9 @@ from ltp_service.exchanges.kraken_rest import (
     Patience,
     RestAnswer,
 )
-from ltp_service.fallback.breaker import CircuitBreaker
-from ltp_service.fallback.pace import DISTANCE
-from ltp_service.http_client import Answer, HttpClient
+from ltp_service.rest.breaker import CircuitBreaker
+from ltp_service.rest.http_client import Answer, HttpClient
+from ltp_service.rest.pace import DISTANCE
 from ltp_service.runtime.clock import SystemClock
 from ltp_service.runtime.observer import Observer
 from tests.deadline import DEADLINE

@@ -23,8 +23,8 @@ from ltp_service.exchanges.kraken_rest_answers import (
     read_tickers,
     read_trades,
 )
-from ltp_service.fallback.sequence import NOTHING, Detail, Progress, Trades
-from ltp_service.http_client import Answer
+from ltp_service.rest.http_client import Answer
+from ltp_service.rest.sequence import NOTHING, Detail, Progress, Trades
 
 Recorded = Callable[[str], Path]
 

@@ -19,7 +19,7 @@ from ltp_service.feed.contract import Equipment
 from ltp_service.feed.dialing import Dialer
 from ltp_service.feed.loop import Collector
 from ltp_service.feed.trades import TradeCollector
-from ltp_service.http_client import HttpClient
+from ltp_service.rest.http_client import HttpClient
 from ltp_service.runtime.clock import SystemClock
 from ltp_service.runtime.runners import CollectorManager
 from ltp_service.trade_wiring import rest_url

@@ -12,7 +12,7 @@ from itertools import count, groupby
 from typing import Any
 
 from ltp_service.domain.errors import Unreachable
-from ltp_service.http_client import Answer
+from ltp_service.rest.http_client import Answer
 from tests.drill.chance.behaviour import Behaviour, Fault
 from tests.drill.chance.market import Deal, Tape
 from tests.drill.chance.schedule import Actor, Schedule

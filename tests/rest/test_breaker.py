@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from hypothesis.stateful import Bundle, RuleBasedStateMachine, invariant, precondition, rule
 
 from ltp_service.domain.errors import BreakerOpen
-from ltp_service.fallback.breaker import PROBE_LIFE, RETRY_AFTER_CAP, URGENT, CircuitBreaker, Permit
+from ltp_service.rest.breaker import PROBE_LIFE, RETRY_AFTER_CAP, URGENT, CircuitBreaker, Permit
 from tests.fakes import FakeClock
 
 

@@ -17,7 +17,7 @@ from typing import Any, ClassVar
 import pytest
 
 from ltp_service.domain.errors import Rejected, Unreachable
-from ltp_service.http_client import Answer, HttpClient
+from ltp_service.rest.http_client import Answer, HttpClient
 from ltp_service.runtime.clock import SystemClock
 from tests.deadline import DEADLINE as PATIENCE
 from tests.deadline import generous
@@ -356,7 +356,7 @@ def test_a_name_that_does_not_resolve_in_time_ends_at_the_deadline(
 
 
 def test_calls_that_hang_are_bounded_in_number(http: HttpClient, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("ltp_service.http_client.CONCURRENCY", 2)
+    monkeypatch.setattr("ltp_service.rest.http_client.CONCURRENCY", 2)
     http = HttpClient(SystemClock(), "test")
     released = threading.Event()
     hanging: list[object] = []
@@ -395,11 +395,11 @@ def test_a_system_without_threads_is_no_answer(monkeypatch: pytest.MonkeyPatch) 
     def start(_: threading.Thread) -> None:
         raise RuntimeError("can't start new thread")
 
-    monkeypatch.setattr("ltp_service.http_client.CONCURRENCY", 1)
+    monkeypatch.setattr("ltp_service.rest.http_client.CONCURRENCY", 1)
     http = HttpClient(SystemClock(), "test")
     with serving(answering(b"{}")) as server:
         with monkeypatch.context() as without_threads:
-            without_threads.setattr("ltp_service.http_client.Thread.start", start)
+            without_threads.setattr("ltp_service.rest.http_client.Thread.start", start)
             with pytest.raises(Unreachable):
                 http.get(server.url, {}, PATIENCE)
         assert http.get(server.url, {}, PATIENCE).body == b"{}"
@@ -407,7 +407,7 @@ def test_a_system_without_threads_is_no_answer(monkeypatch: pytest.MonkeyPatch) 
 
 
 def test_a_call_that_ended_makes_room_for_the_next(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("ltp_service.http_client.CONCURRENCY", 1)
+    monkeypatch.setattr("ltp_service.rest.http_client.CONCURRENCY", 1)
     http = HttpClient(SystemClock(), "test")
     with serving(answering(b"{}")) as server:
         assert [http.get(server.url, {}, PATIENCE).body for _ in range(3)] == [b"{}"] * 3
@@ -461,9 +461,9 @@ class Waits(Future[Answer]):
 def test_a_caller_waits_for_what_is_left_of_its_deadline(
     http: HttpClient, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("ltp_service.http_client.Future", Waits)
+    monkeypatch.setattr("ltp_service.rest.http_client.Future", Waits)
     moments = iter([100.0, 100.1])
-    monkeypatch.setattr("ltp_service.http_client.time", SimpleNamespace(monotonic=lambda: next(moments)))
+    monkeypatch.setattr("ltp_service.rest.http_client.time", SimpleNamespace(monotonic=lambda: next(moments)))
     with serving(silent) as server, pytest.raises(Unreachable, match=r"did not answer within 0\.25 s"):
         http.get(server.url, {}, DEADLINE)
     assert Waits.asked == [pytest.approx(DEADLINE - 0.1)]

@@ -12,10 +12,10 @@ from ltp_service.domain.exchange_clock import ExchangeClock
 from ltp_service.domain.market import MarketStatus
 from ltp_service.domain.pairs import Pair
 from ltp_service.domain.tick import REST, WEBSOCKET, Price, Tick
-from ltp_service.fallback.sequence import LONGEST_CACHE, NOTHING, Detail, Sequence, Trades
-from ltp_service.fallback.single_flight import SingleFlight
 from ltp_service.prices.doubts import Doubts, Reason
 from ltp_service.prices.store import Outcome, Store
+from ltp_service.rest.sequence import LONGEST_CACHE, NOTHING, Detail, Sequence, Trades
+from ltp_service.rest.single_flight import SingleFlight
 from ltp_service.runtime.clock import Clock
 from ltp_service.runtime.observer import Observer
 

@@ -14,16 +14,16 @@ from ltp_service.domain.errors import ExchangeError, Unreachable
 from ltp_service.domain.exchange_clock import ExchangeClock
 from ltp_service.domain.pairs import Pair, kraken_rest_symbol
 from ltp_service.exchanges.kraken_rest import KrakenRest, Patience
-from ltp_service.fallback.breaker import CircuitBreaker
-from ltp_service.fallback.pace import DISTANCE, Pace
-from ltp_service.fallback.poll import INTERVAL, LOOK, Poll, Promise
-from ltp_service.fallback.source import Bounds, RestSource
-from ltp_service.http_client import Answer, HttpClient
 from ltp_service.prices.doubts import Doubts
+from ltp_service.rest.breaker import CircuitBreaker
+from ltp_service.rest.http_client import Answer, HttpClient
+from ltp_service.rest.pace import DISTANCE, Pace
+from ltp_service.rest.poll import INTERVAL, LOOK, Poll, Promise
+from ltp_service.rest.source import Bounds, RestSource
 from ltp_service.runtime.clock import SystemClock
 from ltp_service.runtime.observer import Observer
 from tests.fakes import memory_store
-from tests.fallback.test_poll import FakeFeed
+from tests.rest.test_poll import FakeFeed
 from tests.simulator.client import Simulator
 from tests.steered_clock import SteeredClock
 

@@ -6,7 +6,8 @@ import msgspec
 import pytest
 
 from ltp_service.domain.tick import REST, Price, Tick
-from ltp_service.fallback.sequence import (
+from ltp_service.prices.accept import merge
+from ltp_service.rest.sequence import (
     LONGEST_CACHE,
     NOTHING,
     TOLD,
@@ -16,7 +17,6 @@ from ltp_service.fallback.sequence import (
     Sequence,
     Trades,
 )
-from ltp_service.prices.accept import merge
 from tests.fakes import NOON, tick
 
 NOW = 1000.0

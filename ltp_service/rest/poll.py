@@ -12,10 +12,10 @@ from ltp_service.domain.errors import ExchangeError
 from ltp_service.domain.market import DELISTED, HALTED
 from ltp_service.domain.pairs import Pair
 from ltp_service.domain.tick import WEBSOCKET, Price, Tick
-from ltp_service.fallback.probe import Probe
-from ltp_service.fallback.source import RestSource
 from ltp_service.prices.doubts import Doubts
 from ltp_service.prices.store import Store
+from ltp_service.rest.probe import Probe
+from ltp_service.rest.source import RestSource
 from ltp_service.runtime.clock import Clock
 from ltp_service.runtime.observer import Observer
 

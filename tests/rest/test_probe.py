@@ -1,6 +1,6 @@
 """Who is asked about, and when."""
 
-from ltp_service.fallback.probe import SHORTEST, Probe
+from ltp_service.rest.probe import SHORTEST, Probe
 from tests.fakes import BTC, ETH
 
 

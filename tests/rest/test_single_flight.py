@@ -6,7 +6,7 @@ from collections.abc import Callable
 import pytest
 
 from ltp_service.domain.errors import Unreachable
-from ltp_service.fallback.single_flight import SingleFlight
+from ltp_service.rest.single_flight import SingleFlight
 from tests.deadline import DEADLINE as PATIENCE
 from tests.steered_clock import SteeredClock
 

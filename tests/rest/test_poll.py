@@ -14,11 +14,11 @@ from ltp_service.domain.market import MarketStatus
 from ltp_service.domain.pairs import Pair
 from ltp_service.domain.tick import REST, WEBSOCKET, Tick
 from ltp_service.exchanges.kraken_rest import RestAnswer
-from ltp_service.fallback.poll import DISTANCE, INTERVAL, LISTINGS_IN_DOUBT, Poll, Promise
-from ltp_service.fallback.sequence import Detail, Progress, Row, Trades
-from ltp_service.fallback.source import Bounds, RestSource
 from ltp_service.prices.doubts import Doubts
 from ltp_service.prices.freshness import judge
+from ltp_service.rest.poll import DISTANCE, INTERVAL, LISTINGS_IN_DOUBT, Poll, Promise
+from ltp_service.rest.sequence import Detail, Progress, Row, Trades
+from ltp_service.rest.source import Bounds, RestSource
 from ltp_service.runtime.observer import Observer
 from tests.fakes import BTC, ETH, FakeClock, memory_store, tick
 

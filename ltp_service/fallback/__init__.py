@@ -1,1 +1,0 @@
-"""Asking the exchange over REST where its feed does not tell."""

@@ -1,0 +1,1 @@
+"""Asking an exchange where its feed does not tell."""
