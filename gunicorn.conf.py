@@ -33,7 +33,7 @@ from ltp_service.exchanges.registry import unknown_collectors
 from ltp_service.settings.config import Config, keep_or_load_config, unknown_names
 from ltp_service.domain.errors import ConfigError
 from ltp_service.runtime.logs import STDERR, STDOUT, ServerLog, configure, finish, take_over_streams
-from ltp_service.refusals import refuse
+from ltp_service.http.refusals import refuse
 from ltp_service.services import services_of
 from ltp_service.wiring import THREADS
 
@@ -64,7 +64,7 @@ workers = settings.web_concurrency
 # seconds. gevent_pywsgi is faster still, but never closes an idle connection and has no hook after a request.
 # Two seconds of keep-alive: a client that sends half a request holds its place, and a stopping worker, for that
 # long. deploy/nginx.conf lets go of its connections earlier.
-worker_class = "gthread" if settings.worker_class == "gthread" else "ltp_service.edge.worker.Worker"
+worker_class = "gthread" if settings.worker_class == "gthread" else "ltp_service.http.worker.Worker"
 keepalive = 2
 threads = THREADS  # for gthread
 worker_connections = 1000
@@ -217,7 +217,7 @@ def local_port(sockets: list[Any]) -> int | None:
 
 def post_request(worker: Any, request: Any, environ: Any, response: Any) -> None:
     # Without this a saturated worker serves some connections at the cost of the others. It looks at no socket; that
-    # the feed has its turn is the matter of ltp_service/edge/turns.py.
+    # the feed has its turn is the matter of ltp_service/http/turns.py.
     time.sleep(0)  # gives way to the greenlets that are ready, waits for nothing
 
 

@@ -5,13 +5,14 @@ import time
 
 from flask import Flask
 
-from ltp_service import web
 from ltp_service.collected.symbols import SymbolReload
-from ltp_service.edge.access_log import open_access_log
-from ltp_service.edge.fast_lane import FastLane
-from ltp_service.edge.long_polls import LongPolls
-from ltp_service.edge.middleware import Edge, EdgeParts
-from ltp_service.edge.turns import Turns
+from ltp_service.http import views as web
+from ltp_service.http.access_log import open_access_log
+from ltp_service.http.edge import Edge, EdgeParts
+from ltp_service.http.fast_lane import FastLane
+from ltp_service.http.headers import Cors
+from ltp_service.http.long_polls import LongPolls
+from ltp_service.http.turns import Turns
 from ltp_service.keys import open_keyring
 from ltp_service.keys.first_key import FirstKey
 from ltp_service.keys.keyring import KeyReload
@@ -27,7 +28,6 @@ from ltp_service.runtime.spawn import socket_rounds, when_readable
 from ltp_service.services import Services, attach
 from ltp_service.settings.config import Config
 from ltp_service.trade_wiring import wire_trades
-from ltp_service.web.headers import Cors
 from ltp_service.wiring import Sharing, open_line_if_asked, wire_prices
 
 

@@ -22,7 +22,6 @@ ROOMS = (
 
 MOVING = {
     "cli": "health_check",
-    "http": "edge web openapi client_address request_note refusals",
     "assembly": "wiring trade_wiring services keys.__init__ limits.__init__",
     "redis": (
         "redis_client redis_hash fleet stores.redis stores.redis_symbols stores.shared_books stores.shared_clock"
@@ -40,9 +39,9 @@ ONLY_IMPORTER = {
     "requests": "rest.http_client",
     "urllib3": "rest.http_client",
     "websocket": "feed.connection",
-    "gevent": "runtime.spawn edge.long_polls edge.worker",
+    "gevent": "runtime.spawn http.long_polls http.worker",
     "greenlet": "runtime.spawn",
-    "gunicorn": "runtime.logs edge.worker",
+    "gunicorn": "runtime.logs http.worker",
     "prometheus_client": "metrics",
     "prometheus_flask_exporter": "metrics",
     "redis": "redis_client",
@@ -51,7 +50,7 @@ ONLY_IMPORTER = {
 
 # Pure rooms: values in, values out. They may not even see a clock, a log, a socket or a framework.
 PURE = (
-    "domain.decimals domain.pairs domain.tick domain.trade domain.book domain.exchange_time runtime.proxies client_address web.headers prices.accept prices.doubts prices.freshness limits.bucket"
+    "domain.decimals domain.pairs domain.tick domain.trade domain.book domain.exchange_time runtime.proxies http.client_address http.headers prices.accept prices.doubts prices.freshness limits.bucket"
     " rest.probe feed.messages feed.subscriptions feed.backoff prices.quarantine"
     " exchanges.kraken_v1 exchanges.kraken_v2 exchanges.bybit exchanges.binance feed.handshake"
 ).split()
@@ -312,7 +311,11 @@ def test_the_simulated_exchange_cannot_share_a_misreading_with_the_service() -> 
         (import_cycles, "ltp_service/domain/tick.py", "from ltp_service.domain import tick"),
         (imports_hidden_in_functions, "ltp_service/app.py", "def f():\n    from ltp_service import wiring"),
         (libraries_in_the_wrong_room, "ltp_service/exchanges/kraken_rest.py", "import requests.adapters"),
-        (libraries_in_the_wrong_room, "ltp_service/web/status.py", "from prometheus_client import Gauge"),
+        (
+            libraries_in_the_wrong_room,
+            "ltp_service/http/views/status.py",
+            "from prometheus_client import Gauge",
+        ),
         (impure_imports_of_pure_rooms, "ltp_service/exchanges/kraken_v2.py", "import logging"),
         (impure_imports_of_pure_rooms, "ltp_service/prices/freshness.py", "from time import monotonic"),
         (flask_below_the_wiring, "ltp_service/last_prices.py", "from flask import Flask"),

@@ -12,9 +12,9 @@ from prometheus_client import CollectorRegistry, Histogram
 from ltp_service.domain.errors import Rejected, Unreachable
 from ltp_service.domain.exchange_clock import ExchangeClock
 from ltp_service.domain.tick import WEBSOCKET
-from ltp_service.edge.middleware import MOST_RECEIVED
 from ltp_service.exchanges.kraken import KrakenCollector
 from ltp_service.exchanges.kraken_rest import KrakenRest, Patience
+from ltp_service.http.edge import MOST_RECEIVED
 from ltp_service.metrics.counting import MOST_SYMBOLS, MOST_WAITING, Metrics
 from ltp_service.metrics.series import Distribution
 from ltp_service.metrics.serving import REFRESH, Gauges

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from ltp_service.openapi.document import document
+from ltp_service.http.openapi.document import document
 from tests.deadline import DEADLINE
 from tests.process.service import Service
 from tests.programs import require_program

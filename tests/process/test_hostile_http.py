@@ -13,12 +13,12 @@ from typing import NamedTuple
 import pytest
 
 from tests.deadline import DEADLINE, IN_FULL
+from tests.http.test_client_address import SPOOFS, Lines
 from tests.process.answer import Answer
 from tests.process.nginx import behind_nginx
 from tests.process.raw import answers, pipeline, request, talk
 from tests.process.service import Service
 from tests.simulator.client import Simulator
-from tests.test_client_address import SPOOFS, Lines
 
 LTP = "/api/v1/ltp"
 KEY = "ltp_" + "S" * 43

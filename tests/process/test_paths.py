@@ -6,7 +6,7 @@ from itertools import count
 
 import pytest
 
-from ltp_service.openapi.document import document
+from ltp_service.http.openapi.document import document
 from tests.process.answer import Answer
 from tests.process.nginx import Nginx, behind_nginx
 from tests.process.raw import answers, request, talk

@@ -100,7 +100,7 @@ import os, socket, sys, time
 import gevent
 from ltp_service.runtime.clock import SHORTEST_SLEEP, SystemClock
 from ltp_service.runtime.spawn import socket_rounds
-from ltp_service.edge.turns import TURN, Turns
+from ltp_service.http.turns import TURN, Turns
 
 rounds = socket_rounds()
 turns = Turns(rounds, SystemClock().monotonic, time.sleep)

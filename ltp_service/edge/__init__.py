@@ -1,1 +1,0 @@
-"""What every answer passes on its way out, whoever gave it."""

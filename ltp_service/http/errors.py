@@ -1,0 +1,86 @@
+"""The error tree → HTTP status and JSON body; the only place that knows both."""
+
+import logging
+from typing import Any
+
+import msgspec
+from flask import Flask, Response, request
+from werkzeug.exceptions import HTTPException
+
+from ltp_service.domain import errors
+from ltp_service.http.answers import RETRY_AFTER, json_response
+from ltp_service.http.request_note import note_of
+
+log = logging.getLogger(__name__)
+
+OUR_FAULT = "This is our fault; report it with the request_id."
+
+
+class _Rule(msgspec.Struct, frozen=True):
+    status: int
+    code: str
+
+
+_RULES: dict[type[Exception], _Rule] = {
+    errors.InvalidParameter: _Rule(400, "INVALID_PARAMETER"),
+    errors.UnknownPair: _Rule(400, "UNSUPPORTED_PAIR"),
+    errors.NotFound: _Rule(404, "NOT_FOUND"),
+    errors.KeyMissing: _Rule(401, "API_KEY_MISSING"),
+    errors.KeyInvalid: _Rule(401, "API_KEY_INVALID"),
+    errors.NotPermitted: _Rule(403, "PERMISSION_DENIED"),
+    errors.PreconditionFailed: _Rule(412, "PRECONDITION_FAILED"),
+    errors.RateLimited: _Rule(429, "RATE_LIMIT_EXCEEDED"),
+    errors.PriceStale: _Rule(503, "PRICE_STALE"),
+    errors.PriceUnavailable: _Rule(503, "ALL_PRICES_FAILED"),
+    errors.StoreUnavailable: _Rule(500, "CACHE_ERROR"),
+}
+_HTTP_CODES = {404: "NOT_FOUND", 405: "METHOD_NOT_ALLOWED"}
+
+
+def error_body(code: str, message: str, request_id: str, **more: Any) -> dict[str, Any]:
+    """What every error looks like."""
+    return {"error": code, "message": message, "code": code, "request_id": request_id, **more}
+
+
+def encoded_error(code: str, message: str, request_id: str) -> bytes:
+    """The same, for those who answer without Flask."""
+    return msgspec.json.encode(error_body(code, message, request_id))
+
+
+def register(app: Flask) -> None:
+    """Every error of every route becomes JSON."""
+    app.register_error_handler(errors.LtpError, answer_to)
+    app.register_error_handler(HTTPException, _http)
+    app.register_error_handler(Exception, _unexpected)
+
+
+def answer_to(error: errors.LtpError) -> Response:
+    """What is said in place of an answer."""
+    rule = next((_RULES[kind] for kind in type(error).__mro__ if kind in _RULES), None)
+    if rule is None:
+        return _unexpected(error)
+    if isinstance(error, errors.StoreUnavailable):
+        log.error("%s", error, extra={"once_a_minute": ("store", str(error))})
+    headers = {}
+    if rule.status in (429, 503):
+        headers["Retry-After"] = str(max(1, round(getattr(error, "retry_after", None) or RETRY_AFTER)))
+    return _respond(rule.status, rule.code, str(error), headers)
+
+
+def _http(error: HTTPException) -> Response:
+    status = error.code or 500
+    if 300 <= status < 400:  # a routing redirect is an answer, not an error
+        return Response(error.get_response(request.environ).data, status, error.get_headers())
+    code = _HTTP_CODES.get(status, "INVALID_PARAMETER" if status < 500 else "INTERNAL_ERROR")
+    headers = {name: value for name, value in error.get_headers() if name == "Allow"}
+    return _respond(status, code, error.description or error.name, headers)
+
+
+def _unexpected(error: Exception) -> Response:
+    log.error("request failed by our own fault", exc_info=error)
+    return _respond(500, "INTERNAL_ERROR", OUR_FAULT, {})
+
+
+def _respond(status: int, code: str, message: str, headers: dict[str, str]) -> Response:
+    request_id = note_of(request.environ).request_id
+    return json_response(error_body(code, message, request_id), status, headers)

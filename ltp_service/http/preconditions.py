@@ -1,0 +1,59 @@
+"""If-Match (RFC 9110, section 13.1.1): only if the answer still is the one that the client holds."""
+
+from flask import Flask, Response, request
+
+from ltp_service.domain.errors import PreconditionFailed
+from ltp_service.http.errors import answer_to
+from ltp_service.http.questions import PROBES
+
+_READS = ("GET", "HEAD", "OPTIONS")
+
+
+def register(app: Flask) -> None:
+    """Every route obeys it but the probes, which are asked nothing."""
+    app.before_request(_refuse_change)
+    app.after_request(_compare)
+
+
+def holds(if_match: str, tag: str | None) -> bool:
+    """Whether `if_match` names the ETag of what is there: `*` whatever it is, else the strong tag itself in a list.
+
+    `tag` is None for what has none. A weak tag matches nothing."""
+    if if_match.strip() == "*":
+        return True
+    return tag is not None and tag in [text.strip() for text in if_match.split(",")]
+
+
+def _refuse_change() -> None:
+    """What can be changed has no ETag, so no list of them matches; and it must not be changed first."""
+    wanted = _wanted()
+    if wanted is not None and request.method not in _READS:
+        _check(wanted, None)
+
+
+def _compare(response: Response) -> Response:
+    wanted = _wanted()
+    if wanted is None or request.method not in _READS or not _would_be_given(response):
+        return response
+    try:
+        _check(wanted, response.headers.get("ETag"))
+    except PreconditionFailed as error:
+        return answer_to(error)
+    return response
+
+
+def _wanted() -> str | None:
+    rule = request.url_rule
+    return None if rule is None or rule.rule in PROBES else request.headers.get("If-Match")
+
+
+def _check(wanted: str, tag: str | None) -> None:
+    if not holds(wanted, tag):
+        raise PreconditionFailed(
+            "no ETag in If-Match is that of the answer now; ask without If-Match for the new one"
+        )
+
+
+def _would_be_given(response: Response) -> bool:
+    """An error is told whatever was expected; 304 is another way to give an answer."""
+    return 200 <= response.status_code < 300 or response.status_code == 304

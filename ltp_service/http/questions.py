@@ -1,0 +1,95 @@
+"""A question that a route does not know is refused: its answer would be to another question."""
+
+import re
+from collections.abc import Mapping, Sequence
+from difflib import get_close_matches
+from functools import cache
+
+from flask import Flask, request
+from werkzeug.datastructures import MultiDict
+
+from ltp_service.domain.errors import InvalidParameter
+from ltp_service.http.openapi.document import query_parameters
+from ltp_service.http.params import PAIR_NAMES
+
+PROBES = frozenset({"/health", "/ready"})
+"""Here every parameter is ignored. Load balancers add their own, against caches for example; there is nothing that it
+could ask, and a refusal would take a healthy process out of service."""
+
+_LISTS = frozenset({*PAIR_NAMES, "name[]"})
+"""What may be given several times."""
+
+_SAME = (
+    "pair pairs symbol symbols base quote market ticker instrument product currency asset coin",
+    "limit depth count size levels number",
+    "exchange exchanges venue source",
+    "max_age ttl age",
+    "detail details verbose full",
+    "expires expiry expiration ttl life",
+    "permission permissions role scope",
+    "name label title",
+)
+"""Words for the same thing elsewhere."""
+
+_KEYS = frozenset({"apikey", "xapikey", "key", "token", "accesstoken", "auth"})
+
+
+def register(app: Flask) -> None:
+    """Checks the query of every request to every route against what the OpenAPI document says of it."""
+    known = query_parameters()
+
+    def check() -> None:
+        rule = request.url_rule
+        if rule is None or rule.rule in PROBES or request.method == "OPTIONS":
+            return
+        method = "GET" if request.method == "HEAD" else request.method
+        names = known.get((method, _documented(rule.rule)), ())
+        if request.content_length or "Transfer-Encoding" in request.headers:
+            where = "write its parameters into the query" if names else "send none"
+            raise InvalidParameter(f"this route reads no body; {where}")
+        check_query(request.args, names)
+
+    app.before_request(check)
+
+
+def check_query(arguments: MultiDict[str, str], known: Sequence[str]) -> None:
+    """Raises InvalidParameter for the first parameter that is not `known`, or that comes twice and is no list."""
+    for name in arguments:
+        values = arguments.getlist(name)
+        if name not in known and not (name in PAIR_NAMES and name.removesuffix("[]") in known):
+            raise InvalidParameter(_unknown(name, known))
+        if len(values) > 1 and name not in _LISTS:
+            raise InvalidParameter(f"{name} is given {len(values)} times; give it once")
+
+
+def nearest(name: str, known: Sequence[str]) -> str | None:
+    """The known parameter that was most likely meant by `name`; None when nothing is like it."""
+    by_letters: Mapping[str, str] = {_letters(each): each for each in reversed(known)}
+    wanted = _letters(name.partition("[")[0])
+    if wanted in by_letters:
+        return by_letters[wanted]
+    for words in map(str.split, _SAME):
+        if wanted in words and (found := [each for each in words if each in known]):
+            return found[0]
+    close = get_close_matches(wanted, by_letters, 1)
+    return by_letters[close[0]] if close else None
+
+
+def _unknown(name: str, known: Sequence[str]) -> str:
+    if _letters(name) in _KEYS:
+        return f"{name[:40]!r} is no parameter: a key goes into the X-API-Key header, for a URL is written into logs"
+    if not known:
+        return f"this route takes no parameters, and {name[:40]!r} was given; leave it out"
+    meant = nearest(name, known)
+    hint = f"; did you mean {meant}?" if meant else "."
+    return f"this route knows no parameter {name[:40]!r}{hint} It takes {', '.join(known)}"
+
+
+def _letters(name: str) -> str:
+    return re.sub("[^a-z0-9]", "", name.lower())
+
+
+@cache
+def _documented(rule: str) -> str:
+    """A rule of Flask's as OpenAPI spells it."""
+    return re.sub(r"<(?:\w+:)?(\w+)>", r"{\1}", rule)

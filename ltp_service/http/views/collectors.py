@@ -1,0 +1,170 @@
+"""What the collectors do, and what they have collected."""
+
+from typing import Any
+
+from flask import Blueprint, Response, request
+
+from ltp_service.domain.book import BookView, Level
+from ltp_service.domain.errors import InvalidParameter, NotFound
+from ltp_service.domain.trade import MOST_SYMBOLS, Trade
+from ltp_service.feed.books import BookCollector
+from ltp_service.feed.contract import Gap, Link
+from ltp_service.feed.trades import TradeCollector
+from ltp_service.http import params
+from ltp_service.http.answers import json_response, moment, number, rfc3339
+from ltp_service.services import Services, services
+
+bp = Blueprint("collectors", __name__, url_prefix="/collectors")
+
+MAX_TRADES = 100
+MAX_DEPTH = 50
+"""Levels on each side."""
+
+
+@bp.get("/status")
+def status() -> Response:
+    """Every collector by its name."""
+    parts = services()
+    return json_response({"collectors": {name: _told(parts, link) for name, link in parts.links().items()}})
+
+
+@bp.get("/status/<name>")
+def one(name: str) -> Response:
+    """One collector."""
+    parts = services()
+    link = parts.links().get(name)
+    if link is None:
+        raise NotFound(f"no such collector runs here; there are {', '.join(parts.collectors) or 'none'}")
+    return json_response(_told(parts, link))
+
+
+@bp.get("/trades")
+def trades() -> Response:
+    """The newest trades first, of one symbol or exchange or of all."""
+    parts = services()
+    limit = params.whole(request.args, "limit", 50, (1, MAX_TRADES))
+    symbol, exchange = params.symbol(request.args), _exchange(parts)
+    recent = parts.trades.trades.recent(symbol, exchange, limit)
+    return json_response({"trades": [_trade(trade) for trade in recent]})
+
+
+@bp.get("/books")
+def books() -> Response:
+    """The order books of one symbol, one per exchange."""
+    parts = services()
+    depth = params.whole(request.args, "depth", 10, (1, MAX_DEPTH))
+    symbol, exchange = params.needed_symbol(request.args), _exchange(parts)
+    exchanges = [exchange] if exchange else _exchanges(parts, BookCollector)
+    views = [(name, parts.trades.books.view(symbol, name, depth)) for name in exchanges]
+    return json_response({"books": [_book(parts, name, symbol, view) for name, view in views if view]})
+
+
+@bp.get("/storage/stats")
+def statistics() -> Response:
+    """The counters of the trade storage."""
+    return json_response(services().trades.trades.statistics())
+
+
+@bp.get("/symbols")
+def symbols() -> Response:
+    """What is collected, in the order it was added."""
+    return _symbols(services())
+
+
+@bp.post("/symbols")
+def add() -> Response:
+    """Collects a symbol from now on: 201, or 200 when it is collected already."""
+    parts = services()
+    added = parts.trades.symbols.add(params.needed_symbol(request.args))
+    return _symbols(parts, 201 if added else 200)
+
+
+@bp.delete("/symbols/<symbol>")
+def remove(symbol: str) -> Response:
+    """Collects a symbol no longer."""
+    parts = services()
+    if not parts.trades.symbols.remove(params.read_symbol(symbol)):
+        raise NotFound("that symbol is not collected; see /collectors/symbols")
+    return _symbols(parts)
+
+
+def _symbols(parts: Services, status: int = 200) -> Response:
+    return json_response({"symbols": parts.trades.symbols.all(), "limit": MOST_SYMBOLS}, status)
+
+
+def _exchange(parts: Services) -> str | None:
+    exchange = request.args.get("exchange", "").lower()
+    known = _exchanges(parts, TradeCollector, BookCollector)
+    if exchange and exchange not in known:
+        raise InvalidParameter(f"exchange must be one that is collected here: {', '.join(known) or 'none'}")
+    return exchange or None
+
+
+def _exchanges(parts: Services, *kinds: type[TradeCollector] | type[BookCollector]) -> list[str]:
+    found = (each.exchange for each in parts.trades.collectors.values() if isinstance(each, kinds))
+    return list(dict.fromkeys(found))
+
+
+def _told(parts: Services, link: Link) -> dict[str, Any]:
+    told: dict[str, Any] = {
+        "name": link.name,
+        "state": link.state,
+        "healthy": link.connected and link.problem is None,
+        "connected": link.connected,
+        "generation": link.generation,
+        "attempts": link.attempts,
+        "last_frame_at": moment(parts.clock, link.last_frame_at),
+        "last_error": link.last_error,
+        "problem": link.problem,
+        "subscriptions": link.subscriptions,
+    }
+    if link.gaps is not None:
+        told["gaps"] = [_gap(gap) for gap in link.gaps]
+    return told
+
+
+def _gap(gap: Gap) -> dict[str, Any]:
+    return {
+        "since": rfc3339(gap.since),
+        "until": rfc3339(gap.until),
+        "symbol": gap.symbol,
+        "missing": gap.missing,
+    }
+
+
+def _trade(trade: Trade) -> dict[str, Any]:
+    return {
+        "exchange": trade.exchange,
+        "symbol": trade.symbol,
+        "side": trade.side,
+        "price": number(trade.price),
+        "quantity": number(trade.quantity),
+        "timestamp": rfc3339(trade.timestamp),
+        "trade_id": trade.trade_id,
+        "received_at": rfc3339(trade.received_at),
+        "raw": trade.raw,
+    }
+
+
+def _book(parts: Services, exchange: str, symbol: str, view: BookView) -> dict[str, Any]:
+    """A book out of sync may have missed anything, so it has no prices at all."""
+    bids = [_level(level) for level in view.bids if view.in_sync]
+    asks = [_level(level) for level in view.asks if view.in_sync]
+    age = parts.clock.monotonic() - view.received_at if view.received_at is not None else None
+    return {
+        "exchange": exchange,
+        "symbol": symbol,
+        "in_sync": view.in_sync,
+        "best_bid": bids[0] if bids else None,
+        "best_ask": asks[0] if asks else None,
+        "bids": bids,
+        "asks": asks,
+        "changed_at": rfc3339(view.changed_at),
+        "received_at": moment(parts.clock, view.received_at),
+        "age_ms": None if age is None else round(max(0.0, age) * 1000),
+    }
+
+
+def _level(level: Level) -> dict[str, Any]:
+    price, size = level
+    return {"price": number(price), "size": number(size)}

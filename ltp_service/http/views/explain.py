@@ -1,0 +1,135 @@
+"""Why this number: everything that went into one pair's answer."""
+
+from typing import Any
+
+from flask import Blueprint, Response, request
+
+from ltp_service.domain.errors import InvalidParameter, UnknownPair
+from ltp_service.domain.pairs import Pair
+from ltp_service.domain.tick import REST, WEBSOCKET, Price
+from ltp_service.http import params
+from ltp_service.http.answers import json_response, moment, rfc3339
+from ltp_service.http.views.ltp import detail_of, witnesses_of
+from ltp_service.http.views.status import breaker_of, divergences_of, label_of
+from ltp_service.prices.journal import Decision
+from ltp_service.prices.quotes import Quote
+from ltp_service.services import Services, services
+
+bp = Blueprint("explain", __name__)
+
+_SETTINGS = (
+    "cache_ttl stale_after kraken_idle_timeout kraken_fallback_timeout kraken_request_timeout"
+    " price_divergence_limit kraken_websocket_enabled"
+).split()
+
+
+_REASONS = {
+    "newer": "taken: newer than what was held",
+    "same": "confirmed what was held",
+    "older": "refused: not newer than what was held",
+}
+
+
+@bp.get("/api/v1/ltp/explain")
+def explain() -> Response:
+    """The served price of one pair, both sources, the subscription, the breaker and the last decisions."""
+    parts = services()
+    asked = params.pairs(request.args, ())
+    if len(asked.pairs) != 1:
+        raise InvalidParameter("explain takes exactly one pair, for example pair=BTC/USD")
+    (pair,) = asked.pairs
+    if pair not in parts.config.supported_pairs:
+        raise UnknownPair(f"{pair}: not served here; see /api/v1/pairs")
+    (quote,) = parts.prices.quotes.look([pair])
+    return json_response(_explained(parts, pair, quote))
+
+
+def _explained(parts: Services, pair: Pair, quote: Quote) -> dict[str, Any]:
+    journal = parts.prices.journal
+    return {
+        "pair": str(pair),
+        "served": detail_of(parts, quote),
+        "state": quote.verdict.state,
+        "servable": quote.verdict.servable,
+        "market": quote.market,
+        "doubt": _doubt(parts, pair),
+        "sources": {
+            source: _decision(parts, decision)
+            | {"served": quote.price is not None and _is_served(quote.price, decision)}
+            for source in (WEBSOCKET, REST)
+            if (decision := journal.newest(pair, source)) is not None
+        },
+        "subscription": _subscription(parts, pair),
+        "witnesses": witnesses_of(parts, quote),
+        "quarantined": _held(parts, pair),
+        "breaker": breaker_of(parts),
+        "fallback": {
+            "active": parts.prices.poll.active(),
+            "last_error": parts.prices.poll.last_error,
+            "unknown_to_rest": pair in parts.prices.source.unknown,
+        },
+        "divergence": divergences_of(parts).get(str(pair)),
+        "decisions": [_decision(parts, decision) for decision in reversed(journal.decisions(pair))],
+        "settings": {name: getattr(parts.config, name) for name in _SETTINGS},
+    }
+
+
+def _is_served(price: Price, decision: Decision) -> bool:
+    """Whether a source's newest tick is the one held, or keeps it alive."""
+    tick = decision.tick
+    confirms = decision.outcome == "same" and tick.source == price.confirmed_by
+    return tick is price.tick or (confirms and tick.amount == price.tick.amount)
+
+
+def _decision(parts: Services, decision: Decision) -> dict[str, Any]:
+    tick = decision.tick
+    return {
+        "source": tick.source,
+        "price": tick.price,
+        "traded_at": rfc3339(tick.traded_at),
+        "trade_id": tick.trade_id,
+        "received_at": moment(parts.clock, tick.received_at),
+        "outcome": decision.outcome,
+        "reason": _REASONS.get(decision.outcome, decision.outcome),
+    }
+
+
+def _doubt(parts: Services, pair: Pair) -> dict[str, Any] | None:
+    """Why nothing that the feed sends is evidence for the price now."""
+    doubt = parts.prices.doubts.about(pair)
+    if doubt is None:
+        return None
+    return {
+        "reason": doubt.reason,
+        "since": moment(parts.clock, doubt.since),
+        "rest_asked_at": moment(parts.clock, doubt.asked_at),
+    }
+
+
+def _held(parts: Services, pair: Pair) -> dict[str, Any] | None:
+    tick = parts.prices.kraken.held(pair) if parts.prices.kraken else None
+    if tick is None:
+        return None
+    return {
+        "price": tick.price,
+        "traded_at": rfc3339(tick.traded_at),
+        "held_since": moment(parts.clock, tick.received_at),
+    }
+
+
+def _subscription(parts: Services, pair: Pair) -> dict[str, Any] | None:
+    kraken, fleet = parts.prices.kraken, parts.prices.fleet
+    if kraken is None:
+        return None
+    link = parts.links()[kraken.name]
+    subscription = kraken.subscription(pair)
+    told_at = fleet.store.told_at(pair) if fleet else None
+    return {
+        "state": label_of(link, pair) or "disconnected",
+        "acknowledged_at": {
+            channel: moment(parts.clock, at)
+            for channel, at in (subscription.acknowledged.items() if subscription else ())
+        },
+        "delivered_at": moment(parts.clock, kraken.delivered_at(pair) or told_at),
+        "generation": link.generation,
+    }

@@ -1,0 +1,62 @@
+"""Is the process alive, and may traffic be sent to it?"""
+
+from typing import Any
+
+from flask import Blueprint, Response
+
+from ltp_service.domain.errors import StoreUnavailable
+from ltp_service.http.answers import RETRY_AFTER, json_response, rfc3339
+from ltp_service.services import Services, services
+
+bp = Blueprint("health", __name__)
+
+
+@bp.get("/health")
+def health() -> Response:
+    """Liveness: 200 while the process can answer. Exchanges appear as information only."""
+    parts = services()
+    link: dict[str, str] = {name: link.state for name, link in parts.links().items()}
+    if parts.prices.fleet is not None:
+        link["redis"] = "in step" if parts.prices.fleet.follower.in_step() else "out of reach"
+    body = {
+        "status": "healthy",
+        "timestamp": rfc3339(parts.clock.wall()),
+        "services": {"service": "running", **link},
+    }
+    return json_response(body)
+
+
+@bp.get("/ready")
+def ready() -> Response:
+    """Readiness: 200 when the store answers and at least one pair can be served."""
+    parts = services()
+    problems = _problems(parts)
+    body: dict[str, Any] = {
+        "status": "unhealthy" if problems else "ready",
+        "timestamp": rfc3339(parts.clock.wall()),
+        "services": {
+            name: f"error: {problems[name]}" if name in problems else "ready" for name in ("cache", "service")
+        },
+    }
+    if parts.database is not None:  # information: prices are served without it
+        problem = parts.database.problem
+        body["services"]["database"] = f"error: {problem}" if problem else "ready"
+    if problems:
+        return json_response(
+            body | {"reasons": list(problems.values())}, 503, {"Retry-After": str(RETRY_AFTER)}
+        )
+    return json_response(body)
+
+
+def _problems(parts: Services) -> dict[str, str]:
+    problems = {}
+    try:
+        parts.prices.store.ping()
+    except StoreUnavailable as error:
+        problems["cache"] = str(error)
+    quotes = parts.prices.quotes.look(parts.config.supported_pairs)
+    if parts.draining():
+        problems["service"] = "shutting down"
+    elif not any(quote.verdict.servable for quote in quotes):
+        problems["service"] = "no pair has a price that can be served"
+    return problems

@@ -1,0 +1,72 @@
+"""API keys, administered over HTTP."""
+
+from typing import Any
+
+from flask import Blueprint, Response, request
+
+from ltp_service.domain.errors import InvalidParameter
+from ltp_service.http.answers import json_response, rfc3339
+from ltp_service.keys.key import MARK, ApiKey, read_life
+from ltp_service.services import services
+
+bp = Blueprint("keys", __name__, url_prefix="/auth/api-keys")
+
+
+@bp.post("")
+def create() -> Response:
+    """A new key. Its text is in this answer and nowhere else."""
+    parts = services()
+    # The guard lets nobody in without a key but who has the one-time token, and only while there is none.
+    first = "X-API-Key" not in request.headers
+    permission = request.args.get("permission", "admin" if first else "read")
+    if first and permission != "admin":
+        raise InvalidParameter("the first key must have admin permission, or nobody could make another one")
+    expires = request.args.get("expires")
+    life = parts.config.auth_key_ttl if expires is None else _life(expires)
+    text, key = parts.keyring.create(_name(), permission, life, only_first=first)
+    if first:
+        parts.first_key.done()
+    return json_response({"key": text, **_told(key, parts.clock.wall())}, 201)
+
+
+@bp.get("")
+def show() -> Response:
+    """Every key ever made, oldest first, without what it could be used with."""
+    parts = services()
+    now = parts.clock.wall()
+    return json_response({"keys": [_told(key, now) for key in parts.keyring.list()]})
+
+
+@bp.delete("/<prefix>")
+def revoke(prefix: str) -> Response:
+    """Ends the one key that begins so."""
+    parts = services()
+    key = parts.keyring.revoke(prefix)
+    return json_response(_told(key, parts.clock.wall()))
+
+
+def _name() -> str:
+    name = request.args.get("name", "").strip()
+    if not name:
+        raise InvalidParameter("name is missing: whom the key is for, for example name=grafana")
+    return name
+
+
+def _life(text: str) -> float:
+    try:
+        return read_life(text)
+    except InvalidParameter as error:
+        raise InvalidParameter(f"expires {error}") from None
+
+
+def _told(key: ApiKey, now: float) -> dict[str, Any]:
+    return {
+        "prefix": f"{MARK}{key.prefix}",
+        "name": key.name,
+        "permission": key.permission,
+        "state": key.state(now),
+        "created": rfc3339(key.created),
+        "expires": rfc3339(key.expires),
+        "revoked": rfc3339(key.revoked),
+        "last_used": rfc3339(key.last_used),
+    }

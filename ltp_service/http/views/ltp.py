@@ -1,0 +1,160 @@
+"""Last traded prices."""
+
+from collections.abc import Sequence
+from typing import Any
+
+import msgspec
+from flask import Blueprint, Response, request
+
+from ltp_service.domain.errors import InvalidParameter, UnknownPair
+from ltp_service.domain.pairs import Pair
+from ltp_service.domain.tick import Price
+from ltp_service.http import params
+from ltp_service.http.answers import RETRY_AFTER, json_response, number, raw_response, rfc3339
+from ltp_service.http.errors import error_body
+from ltp_service.http.ltp_body import MESSAGES, Problem, body, etag, item, matches, problems
+from ltp_service.http.request_note import note_of
+from ltp_service.prices.quotes import Quote
+from ltp_service.services import Services, services
+
+bp = Blueprint("ltp", __name__)
+
+
+@bp.get("/api/v1/ltp")
+def ltp() -> Response:
+    """The last traded price of the asked pairs, or of all."""
+    parts = services()
+    asked = params.pairs(request.args, parts.config.supported_pairs).pairs
+    bound = params.bound(request.args, request.headers)
+    detail = params.flag(request.args, "detail")
+    supported = _supported(parts, asked)
+    _count(parts, asked, parts.prices.quotes.look(supported, bound))
+    return _answer(parts, asked, parts.prices.quotes.get(supported, bound), detail=detail)
+
+
+@bp.get("/api/v1/ltp/cached")
+def cached() -> Response:
+    """Only what is in memory now, without asking anybody."""
+    parts = services()
+    asked = params.pairs(request.args, parts.config.supported_pairs).pairs
+    bound = params.bound(request.args, request.headers)
+    quotes = parts.prices.quotes.look(_supported(parts, asked), bound)
+    _count(parts, asked, quotes)
+    held = [quote for quote in quotes if quote.verdict.servable]
+    note_of(request.environ).pairs = len(held)
+    return _prices(parts, held, [], detail=params.flag(request.args, "detail"))
+
+
+@bp.post("/api/v1/ltp/refresh")
+def refresh() -> Response:
+    """Asks REST for the pairs now; callers at the same time share one call."""
+    parts = services()
+    asked = params.pairs(request.args, ())
+    if asked.everything:
+        raise InvalidParameter("pairs is missing; for example pairs=BTC/USD,ETH/USD")
+    learnt = parts.prices.source.refresh(_supported(parts, asked.pairs))
+    done = [pair for pair in asked.pairs if pair in learnt]
+    failed = [
+        Problem(pair, "PRICE_FETCH_ERROR" if pair in parts.config.supported_pairs else "UNSUPPORTED_PAIR")
+        for pair in asked.pairs
+        if pair not in learnt
+    ]
+    parts.observer.refreshed("failure" if not done else "partial" if failed else "success")
+    if not done:
+        return _nothing(failed)
+    message = {"message": "Prices refreshed successfully", "pairs": [str(pair) for pair in done]}
+    if not failed:
+        return json_response(message)
+    return json_response(message | {"errors": [problem.told() for problem in failed]}, 206)
+
+
+def _supported(parts: Services, asked: Sequence[Pair]) -> list[Pair]:
+    supported = frozenset(parts.config.supported_pairs)
+    known = [pair for pair in asked if pair in supported]
+    if not known:
+        raise UnknownPair(f"{', '.join(map(str, asked))}: not served here; see /api/v1/pairs")
+    return known
+
+
+def _count(parts: Services, asked: Sequence[Pair], held: Sequence[Quote]) -> None:
+    """Reports which of the prices asked for were in memory."""
+    note_of(request.environ).cache_hit = sum(quote.verdict.servable for quote in held) == len(asked)
+    for hit in (True, False):
+        pairs = [quote.pair for quote in held if quote.verdict.servable is hit]
+        if pairs:
+            parts.observer.prices_asked(pairs, hit=hit, count=1)
+
+
+def _answer(parts: Services, asked: Sequence[Pair], quotes: Sequence[Quote], *, detail: bool) -> Response:
+    failed = problems(asked, quotes)
+    note_of(request.environ).pairs = len(asked) - len(failed)
+    if len(failed) == len(asked):
+        return _nothing(failed)
+    return _prices(parts, quotes, failed, detail=detail)
+
+
+def _prices(parts: Services, quotes: Sequence[Quote], failed: Sequence[Problem], *, detail: bool) -> Response:
+    served = [quote for quote in quotes if quote.verdict.servable]
+    items = [
+        msgspec.json.encode(_with_witnesses(parts, quote)) if detail else item(quote.price.tick)
+        for quote in served
+        if quote.price is not None
+    ]
+    content = body(items, failed)
+    if failed:
+        return raw_response(content, 206)
+    tag = etag(content)
+    scope = "private" if parts.config.auth_enabled else "public"
+    headers = {"ETag": tag, "Cache-Control": f"{scope}, max-age={0 if detail else 1}"}
+    if matches(request.headers.get("If-None-Match"), tag):
+        return raw_response(b"", 304, headers)
+    return raw_response(content, headers=headers)
+
+
+def _nothing(failed: Sequence[Problem]) -> Response:
+    code, message = "ALL_PRICES_FAILED", "No price can be served for any of the pairs asked; try again later"
+    if len(failed) == 1:
+        code = failed[0].code
+        message = f"{failed[0].pair}: {MESSAGES[code]}"
+    request_id = note_of(request.environ).request_id
+    content = error_body(code, message, request_id, errors=[problem.told() for problem in failed])
+    return json_response(content, 503, {"Retry-After": str(RETRY_AFTER)})
+
+
+def _with_witnesses(parts: Services, quote: Quote) -> dict[str, Any]:
+    witnesses = witnesses_of(parts, quote)
+    return (detail_of(parts, quote) or {}) | ({"witnesses": witnesses} if witnesses else {})
+
+
+def witnesses_of(parts: Services, quote: Quote) -> list[dict[str, Any]]:
+    """What other exchanges last traded the pair at: shown beside the price, never served in its place."""
+    amount = quote.price.tick.amount if quote.price else None
+    return [
+        {
+            "exchange": witness.exchange,
+            "price": number(witness.price),
+            "age_ms": round(witness.age * 1000),
+            "divergence_bps": None if amount is None else number(witness.divergence(amount)),
+        }
+        for witness in parts.trades.witnesses.of(quote.pair)
+    ]
+
+
+def detail_of(parts: Services, quote: Quote) -> dict[str, Any] | None:
+    """All that is known of a quote; None when the pair was never seen."""
+    return _detailed(parts, quote, quote.price) if quote.price is not None else None
+
+
+def _detailed(parts: Services, quote: Quote, price: Price) -> dict[str, Any]:
+    age = quote.verdict.age or 0.0
+    return {
+        "pair": str(quote.pair),
+        "amount": number(price.tick.amount),
+        "price": price.tick.price,
+        "state": quote.verdict.state,
+        "source": price.confirmed_by,
+        "traded_at": rfc3339(price.tick.traded_at),
+        "confirmed_at": rfc3339(parts.clock.wall() - age),
+        "age_ms": round(age * 1000),
+        "trade_id": price.tick.trade_id,
+    }

@@ -1,0 +1,18 @@
+"""Which pairs are served."""
+
+from flask import Blueprint, Response
+
+from ltp_service.domain.pairs import kraken_v1_symbol
+from ltp_service.http.answers import json_response
+from ltp_service.services import services
+
+bp = Blueprint("pairs", __name__)
+
+
+@bp.get("/api/v1/pairs")
+def pairs() -> Response:
+    """All pairs in configuration order, with Kraken's name for each."""
+    served = services().config.supported_pairs
+    return json_response(
+        {"pairs": [{"pair": str(pair), "kraken": kraken_v1_symbol(pair)} for pair in served]}
+    )

@@ -1,0 +1,139 @@
+"""How the service is, for people and dashboards."""
+
+import os
+from typing import Any
+
+from flask import Blueprint, Response
+
+from ltp_service.domain.market import DELISTED
+from ltp_service.domain.pairs import Pair, kraken_v1_symbol, kraken_v2_symbol
+from ltp_service.feed.contract import Link
+from ltp_service.http.answers import json_response, moment, rfc3339
+from ltp_service.prices.quotes import Quote
+from ltp_service.runtime.proxies import described
+from ltp_service.services import Services, services
+from ltp_service.version import VERSION
+
+bp = Blueprint("status", __name__)
+
+IN_ORDER = frozenset({"live", "quiet", "halted"})
+
+REST_ALONE = IN_ORDER | {"fallback"}
+"""Where the WebSocket is switched off: then REST stands in for nothing, it is the source."""
+
+
+@bp.get("/api/v1/status")
+def status() -> Response:
+    """The feed, the pairs and the process."""
+    parts = services()
+    quotes = parts.prices.quotes.look(parts.config.supported_pairs)
+    link = parts.links().get("kraken")
+    wall = parts.clock.wall()
+    return json_response(
+        {
+            "status": _overall(parts, quotes),
+            "connection": _connection(parts, link),
+            "timestamp": int(wall),
+            "timestamp_iso": rfc3339(wall),
+            "market": parts.prices.store.market(),
+            "pairs": {str(quote.pair): _pair(parts, quote, link) for quote in quotes},
+            "breaker": breaker_of(parts),
+            "divergences": divergences_of(parts),
+            "reconnects": max(0, link.attempts - 1) if link else 0,
+            "uptime_s": round(parts.clock.monotonic() - parts.started_at, 3),
+            "version": VERSION,
+            "worker": {"pid": os.getpid(), "count": parts.config.web_concurrency},
+            "fleet": _fleet(parts),
+            "database": _database(parts),
+            "tasks": parts.tasks(),
+        }
+    )
+
+
+def _fleet(parts: Services) -> dict[str, Any] | None:
+    """This process's place among those that share prices through Redis; None where it keeps to itself."""
+    fleet = parts.prices.fleet
+    if fleet is None:
+        return None
+    seen = fleet.lease.last_seen
+    return {
+        "role": "owner" if fleet.leads() else "follower",
+        "in_step": fleet.follower.in_step(),
+        "owner": seen.owner,
+        "epoch": seen.epoch,
+    }
+
+
+def _database(parts: Services) -> dict[str, Any] | None:
+    """Whether API keys and symbols can be kept in the database file; None where they are in Redis."""
+    if parts.database is None:
+        return None
+    return {"usable": parts.database.problem is None, "error": parts.database.problem}
+
+
+def breaker_of(parts: Services) -> dict[str, Any]:
+    """The circuit breaker before REST."""
+    state = parts.prices.breaker.state()
+    return {"state": state.state, "failures": state.failures, "retry_in_s": round(state.retry_in, 3)}
+
+
+def divergences_of(parts: Services) -> dict[str, Any]:
+    """The newest disagreement of the two sources about each pair."""
+    return {
+        str(pair): {
+            "websocket": seen.websocket,
+            "rest": seen.rest,
+            "at": rfc3339(seen.at),
+            "count": seen.count,
+        }
+        for pair, seen in parts.prices.source.divergences.items()
+    }
+
+
+def _overall(parts: Services, quotes: list[Quote]) -> str:
+    in_order = IN_ORDER if parts.config.kraken_websocket_enabled else REST_ALONE
+    if all(quote.verdict.state in in_order for quote in quotes):
+        return "ok"
+    return "degraded" if any(quote.verdict.servable for quote in quotes) else "down"
+
+
+def _connection(parts: Services, link: Link | None) -> dict[str, Any]:
+    return {
+        "websocket_enabled": parts.config.kraken_websocket_enabled,
+        "websocket_connected": link is not None and link.connected,
+        "fallback_mode": parts.prices.poll.active(),
+        "rest_available": parts.prices.breaker.state().state == "closed",
+        "last_ws_update": moment(parts.clock, link.last_frame_at) if link else None,
+        "feed_lag_ms": round(1000 * parts.prices.kraken.lag()) if parts.prices.kraken else None,
+        "last_error": link.last_error if link else None,
+        "rest_last_error": parts.prices.poll.last_error,
+        "websocket_reached": described(parts.config.kraken_websocket_url, os.environ),
+        "rest_reached": described(parts.config.kraken_rest_url, os.environ),
+    }
+
+
+def _pair(parts: Services, quote: Quote, link: Link | None) -> dict[str, Any]:
+    age = quote.verdict.age
+    return {
+        "state": quote.verdict.state,
+        "age_ms": round(age * 1000) if age is not None else None,
+        "last_error": _trouble(parts, quote, link),
+    }
+
+
+def label_of(link: Link | None, pair: Pair) -> str | None:
+    """One word on the subscription of `pair`; None while there is none."""
+    labels = link.subscriptions if link else {}
+    return labels.get(kraken_v2_symbol(pair)) or labels.get(kraken_v1_symbol(pair))
+
+
+def _trouble(parts: Services, quote: Quote, link: Link | None) -> str | None:
+    if quote.market == DELISTED:
+        return "not listed by the exchange any more"
+    label = label_of(link, quote.pair)
+    if label is not None and label.startswith(("refused", "deaf")):
+        return label
+    source = parts.prices.source
+    if quote.pair in source.unknown:
+        return "unknown to REST"
+    return None if quote.verdict.state in IN_ORDER else source.errors.get(quote.pair)

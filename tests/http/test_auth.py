@@ -1,0 +1,207 @@
+"""Who may use which route."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from flask import Flask
+
+from ltp_service.http import auth
+from ltp_service.keys.key import Permission
+from ltp_service.services import services_of
+from tests.service import FreshService
+
+FAR = "198.51.100.7"
+UNKNOWN_KEY = "ltp_" + "x" * 43
+
+
+@pytest.fixture
+def service(tmp_path: Path) -> FreshService:
+    service = FreshService(tmp_path, rate_limit_enabled=False)
+    service.trade("100.0")
+    return service
+
+
+def ask(
+    service: FreshService, path: str, key: str | None = None, method: str = "GET", peer: str = FAR
+) -> int:
+    headers = {} if key is None else {"X-API-Key": key}
+    answer = service.client.open(path, method=method, headers=headers, environ_base={"REMOTE_ADDR": peer})
+    return answer.status_code
+
+
+def key_for(service: FreshService, permission: Permission, life: float = 3600.0) -> str:
+    text, _ = service.services.keyring.create("test", permission, life)
+    return text
+
+
+def routes(app: Flask) -> Iterator[tuple[str, str, auth.Access]]:
+    """Path, method and access of every route, with its parameters filled in."""
+    for rule in app.url_map.iter_rules():
+        for method in sorted((rule.methods or set()) - {"HEAD", "OPTIONS"}):
+            path = rule.rule
+            for name in rule.arguments:
+                converter = next(part for part in (f"<path:{name}>", f"<{name}>") if part in path)
+                path = path.replace(converter, "BTCUSDT")
+            yield path, method, auth.ACCESS[rule.endpoint]
+
+
+ALLOWED: dict[str, dict[auth.Access, bool]] = {
+    "none": {"public": True, "open": True},
+    "read": {"public": True, "open": True, "explain": True},
+    "write": {"public": True, "open": True, "explain": True, "write": True},
+    "admin": dict.fromkeys(("public", "open", "explain", "write", "admin", "bootstrap"), True),
+    "expired": {"public": True, "open": True},
+    "revoked": {"public": True, "open": True},
+    "malformed": {"public": True, "open": True},
+    "unknown": {"public": True, "open": True},
+}
+
+
+@pytest.mark.parametrize("holder", ALLOWED)
+def test_every_route_admits_just_those_whom_it_is_for(service: FreshService, holder: str) -> None:
+    keyring = service.services.keyring
+    key_for(service, "admin")
+    texts = {permission: key_for(service, permission) for permission in ("read", "write", "admin")}
+    expired = key_for(service, "admin", 1.0)
+    revoked = key_for(service, "admin")
+    keyring.revoke(revoked.removeprefix("ltp_")[:8])
+    service.clock.advance(2)
+    service.heartbeat(*service.services.config.supported_pairs)
+    keys = {**texts, "expired": expired, "revoked": revoked, "malformed": "nonsense", "unknown": UNKNOWN_KEY}
+
+    for number, (path, method, access) in enumerate(routes(service.app)):
+        # Each route from another address, or the failures would add up to a refusal.
+        status = ask(service, path, keys.get(holder), method, peer=f"198.51.100.{number}")
+        refused = status in (401, 403, 429)
+        assert refused != ALLOWED[holder].get(access, False), (holder, method, path, status)
+
+
+GUARDED: dict[str, set[auth.Access]] = {
+    "POST /api/v1/ltp/refresh": {"write"},
+    "GET /api/v1/ltp/explain": {"explain"},
+    "POST /collectors/symbols": {"write"},
+    "DELETE /collectors/symbols/BTCUSDT": {"write"},
+    "POST /auth/api-keys": {"bootstrap"},
+    "GET /auth/api-keys": {"admin"},
+    "DELETE /auth/api-keys/BTCUSDT": {"admin"},
+    "GET /debug/tasks": {"admin"},
+    "GET /debug/storage": {"admin"},
+}
+"""Everything that is not for anybody."""
+
+
+def test_what_is_not_for_anybody_is_guarded_as_promised(service: FreshService) -> None:
+    guarded: dict[str, set[auth.Access]] = {}
+    for path, method, access in routes(service.app):
+        if access not in ("public", "open"):
+            guarded.setdefault(f"{method} {path}", set()).add(access)
+
+    assert guarded == GUARDED
+
+
+def test_a_route_that_nobody_classified_keeps_the_service_from_starting(service: FreshService) -> None:
+    app = Flask("unfinished")
+    app.add_url_rule("/forgotten", "forgotten", lambda: "")
+
+    with pytest.raises(RuntimeError, match="forgotten"):
+        auth.register(app)
+
+
+def test_reads_need_a_key_when_the_house_is_closed(tmp_path: Path) -> None:
+    service = FreshService(tmp_path, auth_enabled=True, rate_limit_enabled=False)
+    service.trade("100.0")
+    reader = key_for(service, "read")
+
+    assert ask(service, "/api/v1/ltp?pair=BTC/USD") == 401
+    assert ask(service, "/api/v1/ltp?pair=BTC/USD", reader) == 200
+    assert ask(service, "/health") == 200
+
+
+def test_the_key_from_the_environment_is_an_admin_key(tmp_path: Path) -> None:
+    text = "ltp_" + "a" * 43
+    service = FreshService(tmp_path, auth_api_key=text, rate_limit_enabled=False)
+
+    assert ask(service, "/api/v1/ltp/explain?pair=BTC/USD", text) == 200
+
+
+def test_this_machine_may_ask_why_without_a_key(service: FreshService) -> None:
+    assert ask(service, "/api/v1/ltp/explain?pair=BTC/USD", peer="127.0.0.1") == 200
+
+
+def explain_here(service: FreshService, **headers: str) -> int:
+    """The status of asking from this machine without a key."""
+    answer = service.client.get(
+        "/api/v1/ltp/explain?pair=BTC/USD",
+        headers={name.replace("_", "-"): value for name, value in headers.items()},
+        environ_base={"REMOTE_ADDR": "127.0.0.1", "SERVER_PROTOCOL": "HTTP/1.1"},
+    )
+    return answer.status_code
+
+
+@pytest.mark.parametrize("header", ["X_Forwarded_For", "X_Real_IP", "Forwarded", "Via", "Origin"])
+def test_what_came_through_a_proxy_or_a_page_is_not_this_machine(service: FreshService, header: str) -> None:
+    assert explain_here(service, **{header: "127.0.0.1"}) == 401
+
+
+@pytest.mark.parametrize(
+    ("host", "status"),
+    [("localhost:8080", 200), ("127.0.0.1", 200), ("[::1]:8080", 200), ("rebound.example:8080", 401)],
+)
+def test_a_page_whose_name_was_made_to_point_here_is_not_this_machine(
+    service: FreshService, host: str, status: int
+) -> None:
+    assert explain_here(service, Host=host) == status
+
+
+def test_where_a_proxy_is_configured_its_machine_is_nobody(tmp_path: Path) -> None:
+    service = FreshService(tmp_path, trusted_proxies=1, rate_limit_enabled=False)
+
+    assert explain_here(service, Host="localhost") == 401
+
+
+def test_ten_wrong_keys_close_the_door_for_a_minute_to_wrong_ones_only(service: FreshService) -> None:
+    reader = key_for(service, "read")
+    path = "/api/v1/ltp/explain?pair=BTC/USD"
+    wrong = [ask(service, path, UNKNOWN_KEY) for _ in range(11)]
+
+    assert wrong == [401] * 10 + [429]
+    assert ask(service, path, reader) == 200
+    assert ask(service, path, UNKNOWN_KEY) == 429
+    service.clock.advance(61)
+    assert ask(service, path, UNKNOWN_KEY) == 401
+
+
+def test_a_key_made_by_another_worker_is_accepted_at_once_and_as_often_as_it_is_used(
+    service: FreshService, tmp_path: Path
+) -> None:
+    key_for(service, "admin")
+    fresh = key_for(FreshService(tmp_path), "read")
+
+    assert [ask(service, "/api/v1/ltp/explain?pair=BTC/USD", fresh) for _ in range(40)] == [200] * 40
+
+
+def test_the_refusal_of_too_many_keys_says_when_to_come_back(service: FreshService) -> None:
+    for _ in range(10):
+        ask(service, "/api/v1/ltp/explain?pair=BTC/USD", UNKNOWN_KEY)
+    answer = service.client.get(
+        "/api/v1/ltp/explain?pair=BTC/USD",
+        headers={"X-API-Key": UNKNOWN_KEY},
+        environ_base={"REMOTE_ADDR": FAR},
+    )
+
+    assert answer.get_json()["code"] == "RATE_LIMIT_EXCEEDED"
+    assert int(answer.headers["Retry-After"]) in range(55, 61)
+
+
+def test_wrong_keys_of_others_cost_nothing(service: FreshService) -> None:
+    for _ in range(10):
+        ask(service, "/api/v1/ltp/explain?pair=BTC/USD", UNKNOWN_KEY)
+
+    assert (
+        ask(service, "/api/v1/ltp/explain?pair=BTC/USD", key_for(service, "read"), peer="203.0.113.9") == 200
+    )
+
+
+def test_services_are_found_through_the_app(service: FreshService) -> None:
+    assert services_of(service.app) is service.services
