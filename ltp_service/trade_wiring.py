@@ -26,8 +26,8 @@ from ltp_service.version import VERSION
 from ltp_service.wiring import RANDOM, equip
 
 if TYPE_CHECKING:
-    from ltp_service.redis_client import RedisClient
-    from ltp_service.stores.topic import Line, Topic
+    from ltp_service.redis.client import RedisClient
+    from ltp_service.redis.topic import Line, Topic
 
 _REST_HOSTS = {
     "stream.binance.com": "https://api.binance.com",
@@ -74,15 +74,15 @@ class _Sinks(NamedTuple):
 
 
 def _shared_sinks(trades: TradeStore, books: BookStore, line: "Line") -> _Sinks:
-    from ltp_service.stores.shared_books import SharedBooks  # noqa: PLC0415 - a process of its own needs none
-    from ltp_service.stores.shared_trades import SharedTrades  # noqa: PLC0415
+    from ltp_service.redis.books import SharedBooks  # noqa: PLC0415 - a process of its own needs none
+    from ltp_service.redis.trades import SharedTrades  # noqa: PLC0415
 
     shared_trades, shared_books = SharedTrades(trades, line), SharedBooks(books, line)
     return _Sinks(shared_trades, shared_books, (shared_trades, shared_books))
 
 
 def _redis_symbols(redis: "RedisClient") -> SymbolBackEnd:
-    from ltp_service.stores.redis_symbols import RedisSymbols  # noqa: PLC0415 - a process of its own needs none
+    from ltp_service.redis.symbols import RedisSymbols  # noqa: PLC0415 - a process of its own needs none
 
     return RedisSymbols(redis)
 

@@ -18,7 +18,6 @@ from ltp_service.feed.connection import WebSocketConnection
 from ltp_service.feed.contract import Equipment
 from ltp_service.feed.dialing import Dialer
 from ltp_service.feed.loop import Collector
-from ltp_service.fleet.feed import FleetFeed, NoFeed
 from ltp_service.prices.changes import Changes
 from ltp_service.prices.doubts import Doubts
 from ltp_service.prices.journal import Journal
@@ -26,6 +25,7 @@ from ltp_service.prices.memory import MemoryStore
 from ltp_service.prices.quarantine import Quarantine
 from ltp_service.prices.quotes import Quotes
 from ltp_service.prices.store import Store
+from ltp_service.redis.feed import FleetFeed, NoFeed
 from ltp_service.rest.breaker import CircuitBreaker
 from ltp_service.rest.http_client import HttpClient
 from ltp_service.rest.poll import Feed, Poll, Promise
@@ -37,9 +37,9 @@ from ltp_service.settings.config import Config
 from ltp_service.version import VERSION
 
 if TYPE_CHECKING:
-    from ltp_service.fleet.redis import FleetParts
-    from ltp_service.stores.redis import RedisStore
-    from ltp_service.stores.topic import Line, Topic
+    from ltp_service.redis.fleet import FleetParts
+    from ltp_service.redis.prices import RedisStore
+    from ltp_service.redis.topic import Line, Topic
 
 POLL = 0.2
 """Seconds for which a read waits at most: how fast silence and the order to stop are noticed."""
@@ -96,7 +96,7 @@ def open_line_if_asked(config: Config, clock: Clock) -> "Line | None":
     """What connects this process with its fleet; None where each process keeps to itself."""
     if config.cache_backend != "redis":
         return None
-    from ltp_service.stores.topic import open_line  # noqa: PLC0415 - a process of its own needs none
+    from ltp_service.redis.topic import open_line  # noqa: PLC0415 - a process of its own needs none
 
     return open_line(config, clock.monotonic)
 
@@ -154,7 +154,7 @@ def wire_prices(
 def _share(sharing: Sharing | None, local: MemoryStore) -> "RedisStore | None":
     if sharing is None:
         return None
-    from ltp_service.stores.redis import RedisStore  # noqa: PLC0415 - a process of its own needs none
+    from ltp_service.redis.prices import RedisStore  # noqa: PLC0415 - a process of its own needs none
 
     return RedisStore(local, sharing.line)
 
@@ -164,7 +164,7 @@ def _join(
 ) -> "FleetParts | None":
     if sharing is None or shared is None:
         return None
-    from ltp_service.fleet.redis import wire_fleet  # noqa: PLC0415 - a process of its own needs none
+    from ltp_service.redis.fleet import wire_fleet  # noqa: PLC0415 - a process of its own needs none
 
     collectors = [*([kraken] if kraken else []), *sharing.collectors]
     return wire_fleet(sharing.line, shared, collectors, sharing.topics, clock)

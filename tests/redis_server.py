@@ -8,7 +8,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
-from ltp_service.redis_client import RedisClient, open_redis
+from ltp_service.redis.client import RedisClient, open_redis
 from ltp_service.settings.config import Config
 from tests.deadline import DEADLINE
 from tests.programs import require_program

@@ -23,11 +23,6 @@ ROOMS = (
 MOVING = {
     "cli": "health_check",
     "assembly": "wiring trade_wiring services keys.__init__ limits.__init__",
-    "redis": (
-        "redis_client redis_hash fleet stores.redis stores.redis_symbols stores.shared_books stores.shared_clock"
-        " stores.shared_trades stores.topic keys.redis limits.redis"
-    ),
-    "collected": "stores",
 }
 """The modules that are on their way into a room."""
 
@@ -44,7 +39,7 @@ ONLY_IMPORTER = {
     "gunicorn": "runtime.logs http.worker",
     "prometheus_client": "metrics",
     "prometheus_flask_exporter": "metrics",
-    "redis": "redis_client",
+    "redis": "redis.client",
     "sqlite3": "runtime.database",
 }
 
@@ -57,8 +52,8 @@ PURE = (
 IMPURE = set("flask gevent logging redis requests socket sqlite3 threading time websocket".split())
 
 OF_A_FLEET = (
-    "redis_client redis_hash fleet.redis stores.redis stores.redis_symbols stores.topic stores.shared_trades stores.shared_books"
-    " keys.redis limits.redis"
+    "redis.client redis.hash redis.fleet redis.prices redis.symbols redis.topic redis.trades redis.books"
+    " redis.keys redis.limits"
 ).split()
 """What a process of its own never loads: it needs no Redis, and the package takes 8 MB and a sixteenth of a second."""
 

@@ -11,7 +11,7 @@ from ltp_service.runtime.database import Database
 from ltp_service.settings.config import Config
 
 if TYPE_CHECKING:
-    from ltp_service.redis_client import RedisClient
+    from ltp_service.redis.client import RedisClient
 
 
 def open_keyring(
@@ -31,7 +31,7 @@ def open_keyring(
 
 def _redis(config: Config, clock: Clock, redis: "RedisClient | None") -> KeyBackEnd:
     # Inside, because a process of its own needs none of it.
-    from ltp_service.keys.redis import RedisKeys  # noqa: PLC0415
-    from ltp_service.redis_client import open_redis  # noqa: PLC0415
+    from ltp_service.redis.client import open_redis  # noqa: PLC0415
+    from ltp_service.redis.keys import RedisKeys  # noqa: PLC0415
 
     return RedisKeys(redis or open_redis(config, clock.monotonic))

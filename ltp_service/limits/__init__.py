@@ -9,7 +9,7 @@ from ltp_service.runtime.database import Reload
 from ltp_service.settings.config import Config
 
 if TYPE_CHECKING:
-    from ltp_service.redis_client import RedisClient
+    from ltp_service.redis.client import RedisClient
 
 
 class Limiter(Protocol):
@@ -28,7 +28,7 @@ def open_limiter(
     capacity, refill_rate = config.rate_limit_capacity, config.rate_limit_refill_rate
     if redis is None:
         return MemoryLimiter(capacity, refill_rate, monotonic), []
-    from ltp_service.limits.redis import (  # noqa: PLC0415 - a process of its own needs none
+    from ltp_service.redis.limits import (  # noqa: PLC0415 - a process of its own needs none
         LimitExchange,
         SharedLimiter,
     )

@@ -18,9 +18,9 @@ from ltp_service.collected.symbols import (
 )
 from ltp_service.domain.errors import InvalidParameter, StoreUnavailable
 from ltp_service.domain.trade import MOST_SYMBOLS
+from ltp_service.redis.symbols import RedisSymbols
 from ltp_service.runtime.database import Database
 from ltp_service.settings.config import Config
-from ltp_service.stores.redis_symbols import RedisSymbols
 from tests.redis_server import RedisServer
 from tests.steered_clock import SteeredClock
 

@@ -9,8 +9,8 @@ import pytest
 
 from ltp_service.keys.key import ApiKey, Permission
 from ltp_service.keys.keyring import KeyBackEnd
-from ltp_service.keys.redis import RedisKeys
 from ltp_service.keys.sqlite import SqliteKeys
+from ltp_service.redis.keys import RedisKeys
 from ltp_service.runtime.database import Database
 from tests.redis_server import RedisServer
 from tests.steered_clock import SteeredClock

@@ -7,9 +7,9 @@ import pytest
 from ltp_service.domain.tick import REST, WEBSOCKET
 from ltp_service.prices.changes import Changes
 from ltp_service.prices.store import Store
+from ltp_service.redis.prices import RedisStore
+from ltp_service.redis.topic import open_line
 from ltp_service.settings.config import Config
-from ltp_service.stores.redis import RedisStore
-from ltp_service.stores.topic import open_line
 from tests.deadline import DEADLINE
 from tests.fakes import BTC, ETH, XRP, FakeClock, memory_store, tick
 

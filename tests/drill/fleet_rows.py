@@ -6,7 +6,7 @@ Their short forms are tests of their own, beside tests/process/fleet.py.
 from functools import partial
 
 from ltp_service.exchanges.kraken_rest import CACHE
-from ltp_service.fleet.lease import LEASE, SHORT
+from ltp_service.redis.lease import LEASE, SHORT
 from ltp_service.rest.poll import INTERVAL
 from tests.deadline import DEADLINE
 from tests.drill.clients import Reading

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from ltp_service.domain.errors import StoreUnavailable
-from ltp_service.redis_client import open_redis
+from ltp_service.redis.client import open_redis
 from ltp_service.settings.config import Config
 from tests.deadline import DEADLINE
 from tests.process.fleet import until

@@ -11,7 +11,7 @@ from functools import partial
 
 import pytest
 
-from ltp_service.redis_client import TIMEOUT, Subscription
+from ltp_service.redis.client import TIMEOUT, Subscription
 from tests.deadline import DEADLINE
 from tests.process.fleet import WORKERS, Clients, Fleet, Seat, hold, until
 from tests.redis_server import RedisServer

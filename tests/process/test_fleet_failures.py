@@ -5,7 +5,7 @@ import time
 from functools import partial
 from pathlib import Path
 
-from ltp_service.redis_client import TIMEOUT
+from ltp_service.redis.client import TIMEOUT
 from tests.deadline import DEADLINE, IN_FULL
 from tests.drill.certificates import NAME, Authority
 from tests.process.fleet import Clients, Fleet, hold, until

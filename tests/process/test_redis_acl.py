@@ -5,9 +5,9 @@ from pathlib import Path
 import pytest
 
 from tests.process.service import Service
+from tests.redis.test_client import RIGHTS, WORD
 from tests.redis_server import RedisServer
 from tests.simulator.client import Simulator
-from tests.test_redis_client import RIGHTS, WORD
 
 ADMIN = "ltp_" + "a" * 43
 

@@ -1,1 +1,0 @@
-"""Which of many processes feeds them all, and how the others learn what it knows."""

@@ -1,0 +1,105 @@
+"""Order books that a fleet shares: the process that follows them tells the others how they stand."""
+
+from collections.abc import Iterable
+from threading import Lock
+
+import msgspec
+
+from ltp_service.collected.books import BookStore
+from ltp_service.domain.book import Applied, BookChange, BookSnapshot, Level
+from ltp_service.redis.topic import Fields, Line, Topic
+
+DEPTH = 50
+"""Levels told of each side: as many as anybody may ask for."""
+
+
+class _Shared(msgspec.Struct, array_like=True, frozen=True):
+    """A book on its way; without levels when nobody follows it or it is out of sync."""
+
+    update_id: int
+    bids: tuple[Level, ...]
+    asks: tuple[Level, ...]
+    changed_at: float | None
+    received_at: float | None
+    """Unix seconds of the Redis server; None when it is out of sync."""
+
+
+_encode = msgspec.json.Encoder(decimal_format="string").encode
+_decode = msgspec.json.Decoder(_Shared).decode
+
+
+class SharedBooks(Topic):
+    """A sink that keeps each book in this process and tells the others of its best levels, a few times a second."""
+
+    def __init__(self, local: BookStore, line: Line) -> None:
+        super().__init__("books", line)
+        self._local = local
+        self._changed: set[str] = set()
+        self._told_of: set[str] = set()
+        self._lock = Lock()
+
+    # What every sink of books does.
+
+    def replace(self, exchange: str, snapshot: BookSnapshot, received_at: float) -> None:
+        self._local.replace(exchange, snapshot, received_at)
+        self._note(exchange, snapshot.symbol)
+
+    def change(self, exchange: str, change: BookChange, received_at: float) -> Applied:
+        applied = self._local.change(exchange, change, received_at)
+        self._note(exchange, change.symbol)
+        return applied
+
+    def lose(self, exchange: str, symbols: Iterable[str]) -> None:
+        for symbol in symbols:
+            self._local.lose(exchange, (symbol,))
+            self._note(exchange, symbol)
+
+    def forget(self, exchange: str, symbol: str) -> None:
+        self._local.forget(exchange, symbol)
+        self._note(exchange, symbol)
+
+    # What the fleet needs.
+
+    def restart(self) -> None:
+        self.lost()
+        for state in self._local.states():
+            self._note(state.exchange, state.symbol)
+
+    def take_news(self) -> Fields:
+        with self._lock:
+            changed, self._changed = self._changed, set()
+        return {name: _encode(self._shared(name)) for name in changed}
+
+    def give_back(self, fields: Fields) -> None:
+        with self._lock:
+            self._changed.update(fields)
+
+    def learn(self, fields: Fields) -> None:
+        self._told_of.update(fields)
+        for name, text in fields.items():
+            exchange, _, symbol = name.partition("/")
+            told = _decode(text)
+            if told.received_at is None:
+                self._local.lose(exchange, (symbol,))
+            else:
+                snapshot = BookSnapshot(symbol, told.update_id, told.bids, told.asks, told.changed_at)
+                self._local.replace(exchange, snapshot, self._clock.own(told.received_at))
+
+    def lost(self) -> None:
+        for name in self._told_of:
+            exchange, _, symbol = name.partition("/")
+            self._local.lose(exchange, (symbol,))
+        self._told_of.clear()
+
+    def _note(self, exchange: str, symbol: str) -> None:
+        with self._lock:
+            self._changed.add(f"{exchange}/{symbol}")
+
+    def _shared(self, name: str) -> _Shared:
+        exchange, _, symbol = name.partition("/")
+        view = self._local.view(symbol, exchange, DEPTH)
+        if view is None or not view.in_sync or view.received_at is None:
+            return _Shared(0, (), (), None, None)
+        return _Shared(
+            view.update_id, view.bids, view.asks, view.changed_at, self._clock.shared(view.received_at)
+        )

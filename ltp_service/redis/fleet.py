@@ -1,0 +1,94 @@
+"""Builds what a process needs to be one of a fleet; loaded only where the settings ask for Redis."""
+
+import os
+import socket
+from collections.abc import Sequence
+from dataclasses import dataclass
+from uuid import uuid4
+
+import msgspec
+
+from ltp_service.feed.contract import Gap, Link
+from ltp_service.feed.loop import Collector
+from ltp_service.redis.lease import Lease, Signs
+from ltp_service.redis.links import Links
+from ltp_service.redis.owner import Owner
+from ltp_service.redis.prices import RedisStore
+from ltp_service.redis.relay import Follower, Publisher
+from ltp_service.redis.topic import Line, Topic
+from ltp_service.runtime.clock import Clock
+from ltp_service.runtime.runners import Runner
+
+
+@dataclass(frozen=True)
+class FleetParts:
+    """One process's place in the fleet."""
+
+    store: RedisStore
+    lease: Lease
+    follower: Follower
+    publisher: Publisher
+    links: Links
+    owner: Owner
+
+    @property
+    def runners(self) -> list[Runner]:
+        """What has to run; the lease runs the collectors."""
+        return [self.follower, self.publisher, self.lease]
+
+    def leads(self) -> bool:
+        """Whether this process feeds the fleet."""
+        return self.lease.epoch() is not None
+
+    def role(self) -> str:
+        """`owner`, `follower`, or `out_of_step` when it hears nobody."""
+        if self.leads():
+            return "owner"
+        return "follower" if self.follower.in_step() else "out_of_step"
+
+    def seen(self, own: Link) -> Link:
+        """A collector as its owner sees it; this process's own, which does not run, while nobody tells.
+
+        What this process missed while others collected is among the gaps.
+        """
+        told = None if self.leads() else self.links.told(own.name)
+        link = told or own
+        if link.gaps is None:
+            return link
+        return msgspec.structs.replace(link, gaps=tuple(sorted((*link.gaps, *self.owner.gaps()), key=_since)))
+
+
+def wire_fleet(
+    line: Line, store: RedisStore, collectors: Sequence[Collector], topics: Sequence[Topic], clock: Clock
+) -> FleetParts:
+    """Everything built and nothing started.
+
+    `collectors` run in one process of the fleet; `topics` tell what they bring beside prices.
+    """
+    links = Links(collectors, line)
+    everything: list[Topic] = [store, links, *topics]
+
+    def begin() -> None:
+        for topic in everything:
+            topic.restart()
+
+    def heard_at() -> float:
+        frames = (each.link().last_frame_at for each in collectors)
+        evidence = (price.confirmed_at for price in store.all().values())
+        return max((at for at in (*frames, *evidence) if at is not None), default=0.0)
+
+    owner = Owner(clock.wall() - clock.monotonic())
+    follower = Follower(line.client, everything, line.clock.measure, owner, clock.monotonic)
+    signs = Signs(follower.in_step, heard_at)
+    lease = Lease(line.client, _me(), collectors, signs, begin, clock.monotonic)
+    publisher = Publisher(everything, line.news, lease.epoch, lease.doubt)
+    return FleetParts(store, lease, follower, publisher, links, owner)
+
+
+def _since(gap: Gap) -> float:
+    return gap.since
+
+
+def _me() -> str:
+    """A name that no other process has, and that people can read."""
+    return f"{socket.gethostname()}:{os.getpid()}:{uuid4().hex[:8]}"

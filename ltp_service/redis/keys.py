@@ -1,0 +1,86 @@
+"""Keys in Redis."""
+
+from collections.abc import Mapping
+from dataclasses import replace
+
+import msgspec
+
+from ltp_service.domain.errors import StoreUnavailable
+from ltp_service.keys.key import ApiKey
+from ltp_service.redis.client import RedisClient
+from ltp_service.redis.hash import RedisHash, Texts
+
+HASH = "ltp:keys"
+
+
+class RedisKeys:
+    """The hash `ltp:keys`: one JSON object per key, by the key's hash."""
+
+    def __init__(self, redis: RedisClient) -> None:
+        self._hash = RedisHash(redis, HASH)
+
+    def version(self) -> bytes:
+        return self._hash.version()
+
+    def load(self) -> list[ApiKey]:
+        return sorted(_keys_in(self._hash.load()).values(), key=lambda key: (key.created, key.hash))
+
+    def insert(self, key: ApiKey, *, only_first: bool) -> bool:
+        done = False
+
+        def change(texts: Texts) -> Texts:
+            nonlocal done
+            done = not (only_first and texts)
+            return _texts(key) if done else {}
+
+        self._hash.change(change)
+        return done
+
+    def revoke(self, key_hash: str, at: float, *, leave_admin: bool) -> bool:
+        done = False
+
+        def change(texts: Texts) -> Texts:
+            nonlocal done
+            keys = _keys_in(texts)
+            key = keys.pop(key_hash, None)
+            done = not leave_admin or any(
+                other.permission == "admin" and other.state(at) == "active" for other in keys.values()
+            )
+            return _texts(replace(key, revoked=at)) if done and key and key.revoked is None else {}
+
+        self._hash.change(change)
+        return done
+
+    def touch(self, used: Mapping[str, float]) -> None:
+        def change(texts: Texts) -> Texts:
+            keys = [key for key in _keys_in(texts).values() if used.get(key.hash, 0) > (key.last_used or 0)]
+            return _texts(*(replace(key, last_used=used[key.hash]) for key in keys))
+
+        self._hash.change(change)
+
+    def close(self) -> None:
+        self._hash.close()
+
+
+def _texts(*keys: ApiKey) -> Texts:
+    return {key.hash: msgspec.json.encode(key) for key in keys}
+
+
+def _keys_in(texts: Texts) -> dict[str, ApiKey]:
+    return {name: _key_in(name, text) for name, text in texts.items()}
+
+
+def _key_in(name: str, text: bytes) -> ApiKey:
+    try:
+        key = msgspec.json.decode(text, type=ApiKey)
+    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+        raise _unreadable(name, str(error)) from error
+    if key.hash != name:
+        raise _unreadable(name, "it is another key")
+    return key
+
+
+def _unreadable(name: str, reason: str) -> StoreUnavailable:
+    return StoreUnavailable(
+        f"field {name[:12]!r} of {HASH} in Redis is no API key ({reason}); delete that field or restore a backup"
+    )

@@ -1,0 +1,66 @@
+"""How the fleet's collectors are, as their owner sees them, in every process that asks."""
+
+from collections.abc import Callable, Iterable
+from typing import Protocol
+
+import msgspec
+
+from ltp_service.feed.contract import Link
+from ltp_service.redis.topic import Fields, Line, Topic
+
+EVERY = 0.5
+"""Seconds between two bulletins, which also show that there is an owner."""
+
+_encode = msgspec.json.Encoder().encode
+_decode = msgspec.json.Decoder(Link).decode
+
+
+class Linked(Protocol):
+    """A collector, as far as its link goes."""
+
+    def link(self) -> Link:
+        """A still picture of it."""
+
+
+class Links(Topic):
+    """The owner's collectors by name. Moments are monotonic seconds of the process that asks."""
+
+    def __init__(self, collectors: Iterable[Linked], line: Line) -> None:
+        super().__init__("links", line)
+        self._collectors = tuple(collectors)
+        self._told: dict[str, Link] = {}
+        self._next = 0.0
+
+    def told(self, name: str) -> Link | None:
+        """What the owner told of a collector; None while nobody tells."""
+        return self._told.get(name)
+
+    def restart(self) -> None:
+        self._next = 0.0
+
+    def load(self) -> None:
+        # What an owner told that has gone since would look as if it were there; one that is there tells soon.
+        return None
+
+    def take_news(self) -> Fields:
+        now = self._clock.monotonic()
+        if now < self._next:
+            return {}
+        self._next = now + EVERY
+        links = [each.link() for each in self._collectors]
+        return {link.name: _encode(_moved(link, self._clock.shared)) for link in links}
+
+    def give_back(self, fields: Fields) -> None:
+        self._next = 0.0
+
+    def learn(self, fields: Fields) -> None:
+        links = [_decode(text) for text in fields.values()]
+        self._told |= {link.name: _moved(link, self._clock.own) for link in links}
+
+    def lost(self) -> None:
+        self._told = {}
+
+
+def _moved(link: Link, move: Callable[[float], float]) -> Link:
+    at = link.last_frame_at
+    return msgspec.structs.replace(link, last_frame_at=None if at is None else move(at))

@@ -1,0 +1,62 @@
+"""Trades that a fleet shares: the process that collects them tells the others."""
+
+from collections import defaultdict
+from threading import Lock
+
+import msgspec
+
+from ltp_service.domain.trade import Trade
+from ltp_service.prices.store import TradeSink
+from ltp_service.redis.topic import Fields, Line, Topic
+
+MOST = 10_000
+"""Trades that wait to be told; as many as a store holds, so that older ones are of no use to anybody."""
+
+_encode = msgspec.json.Encoder(decimal_format="string").encode
+_decode = msgspec.json.Decoder(list[Trade]).decode
+
+
+class SharedTrades(Topic):
+    """A sink that keeps each trade in this process and tells it to the others, by exchange and symbol.
+
+    Redis holds the last batch of each: who comes later knows the last price at once, and the rest from then on.
+    """
+
+    def __init__(self, local: TradeSink, line: Line) -> None:
+        super().__init__("trades", line)
+        self._local = local
+        self._waiting: defaultdict[str, list[Trade]] = defaultdict(list)
+        self._count = 0
+        self._lock = Lock()
+
+    def put(self, trade: Trade) -> bool:
+        """Takes a trade; False when it was told before or is too old to be kept."""
+        stored = self._local.put(trade)
+        if stored and self._count < MOST:
+            with self._lock:
+                self._waiting[f"{trade.exchange}/{trade.symbol}"].append(trade)
+                self._count += 1
+        return stored
+
+    def restart(self) -> None:
+        self._take()
+
+    def take_news(self) -> Fields:
+        return {name: _encode(trades) for name, trades in self._take().items()}
+
+    def give_back(self, fields: Fields) -> None:
+        with self._lock:
+            for name, text in fields.items():
+                trades = _decode(text)
+                self._waiting[name][:0] = trades
+                self._count += len(trades)
+
+    def learn(self, fields: Fields) -> None:
+        for text in fields.values():
+            for trade in _decode(text):
+                self._local.put(trade)
+
+    def _take(self) -> dict[str, list[Trade]]:
+        with self._lock:
+            waiting, self._waiting, self._count = self._waiting, defaultdict(list), 0
+        return waiting

@@ -1,1 +1,0 @@
-"""What both halves of the service know: prices, trades, books."""

@@ -1,0 +1,29 @@
+"""ltp_service.redis.fleet: what the parts of a fleet are told of each other."""
+
+from threading import Event
+from types import SimpleNamespace
+from typing import Any
+
+from ltp_service.redis.client import open_redis
+from ltp_service.redis.clock import SharedClock
+from ltp_service.redis.fleet import wire_fleet
+from ltp_service.redis.prices import RedisStore
+from ltp_service.redis.topic import Line
+from ltp_service.settings.config import Config
+from tests.fakes import FakeClock, memory_store, tick
+
+
+def test_a_frame_or_a_price_from_anywhere_is_a_word_from_an_exchange() -> None:
+    clock = FakeClock()
+    client = open_redis(Config(redis_addr="127.0.0.1:1"), clock.monotonic)
+    line = Line(client, SharedClock(client.time, clock.monotonic), Event())
+    store = RedisStore(memory_store(clock), line)
+    link = SimpleNamespace(last_frame_at=None)
+    collector: Any = SimpleNamespace(link=lambda: link)
+    heard_at = wire_fleet(line, store, [collector], [], clock).lease._signs.heard_at  # noqa: SLF001
+
+    assert heard_at() == 0.0
+    store.put(tick("1", received_at=clock.monotonic()))
+    assert heard_at() == clock.monotonic()
+    link.last_frame_at = clock.monotonic() + 1
+    assert heard_at() == link.last_frame_at

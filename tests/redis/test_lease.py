@@ -1,0 +1,404 @@
+"""ltp_service.redis.lease: several processes that ask one real Redis who feeds the fleet."""
+
+from collections.abc import Callable, Generator
+from itertools import pairwise
+from threading import Event
+from typing import Any
+
+import pytest
+
+from ltp_service.redis.client import OPEN
+from ltp_service.redis.lease import IN_VAIN, LEASE, LIFE, LONGEST_PAUSE, Lease, Signs
+from ltp_service.redis.topic import EPOCH
+from tests.fakes import FakeClock, ScriptedStop, eventually
+from tests.redis_server import RedisServer
+
+Script = Generator[None]
+"""What happens to a process; between two steps it looks once at its lease."""
+
+
+class Collector:
+    """Runs or does not."""
+
+    name = "kraken"
+
+    def __init__(self) -> None:
+        self.running = False
+        self.starts = 0
+
+    def run(self, stop: Event) -> None:
+        self.running = True
+        self.starts += 1
+        stop.wait()
+        self.running = False
+
+
+class Process:
+    """One of the fleet. Its clock goes on only while it waits."""
+
+    def __init__(self, server: RedisServer, name: str, collector: Collector | None = None) -> None:
+        self.clock = FakeClock()
+        self.collector = collector or Collector()
+        self.in_step = True
+        self.heard_at: float | None = None
+        """When the last word came from an exchange; None is now, always."""
+        self.begun = 0
+        self.lease = Lease(
+            server.client(),
+            name,
+            [self.collector],
+            Signs(
+                lambda: self.in_step,
+                lambda: self.clock.monotonic() if self.heard_at is None else self.heard_at,
+            ),
+            self._begin,
+            self.clock.monotonic,
+        )
+
+    def _begin(self) -> None:
+        self.begun += 1
+
+    def play(self, script: Callable[[], Script]) -> None:
+        """Runs the lease; it is told to stop when the script is over."""
+        stop = ScriptedStop(self.clock)
+        steps = script()
+
+        def step() -> None:
+            try:
+                next(steps)
+            except StopIteration:
+                stop.set()
+
+        stop.meanwhile = step
+        self.lease.run(stop)
+
+    def ask(self) -> int | None:
+        """Looks once and ends; the number of the tenure that it had meanwhile."""
+        granted = []
+
+        def once() -> Script:
+            granted.append(self.lease.epoch())
+            yield
+
+        self.play(once)
+        return granted[0]
+
+    def leads(self) -> bool:
+        eventually(lambda: self.collector.running == (self.lease.epoch() is not None))
+        return self.collector.running
+
+
+@pytest.fixture
+def one(server: RedisServer) -> Process:
+    return Process(server, "one")
+
+
+@pytest.fixture
+def other(server: RedisServer) -> Process:
+    return Process(server, "other")
+
+
+def owner(server: RedisServer) -> str | None:
+    name = server.client().run("GET", LEASE)
+    return name.decode() if name else None
+
+
+def lapse(server: RedisServer) -> None:
+    """As time would do."""
+    server.client().run("DEL", LEASE)
+
+
+def test_one_process_feeds_the_fleet_and_the_others_know_which(
+    server: RedisServer, one: Process, other: Process
+) -> None:
+    def leading() -> Script:
+        assert one.leads()
+        assert owner(server) == "one"
+        assert one.begun == 1
+        assert other.ask() is None
+        assert not other.collector.starts
+        assert other.lease.last_seen.owner == "one"
+        assert other.lease.last_seen.epoch == one.lease.epoch()
+        yield
+
+    one.play(leading)
+
+
+def test_what_runs_because_of_the_lease_is_told(one: Process) -> None:
+    def leading() -> Script:
+        assert [(state.name, state.alive) for state in one.lease.collectors()] == [("kraken", True)]
+        yield
+
+    assert one.lease.collectors() == []
+    one.play(leading)
+    assert one.lease.collectors() == []
+
+
+def test_a_claim_is_renewed_every_third_of_its_life(server: RedisServer, one: Process) -> None:
+    client = server.client()
+
+    def leading() -> Script:
+        client.run("PEXPIRE", LEASE, 1000)
+        while one.clock.monotonic() < 1000 + LIFE / 3:
+            assert client.run("PTTL", LEASE) <= 1000
+            yield
+        yield
+        assert client.run("PTTL", LEASE) > 1000 * (LIFE - 1)
+
+    one.play(leading)
+
+
+def test_the_life_of_a_claim_counts_from_before_the_question(
+    one: Process, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked: list[float] = []
+    renew = one.lease._renew  # noqa: SLF001 - the answer has to take its time
+
+    def answered_late(keys: Any, arguments: Any) -> Any:
+        asked.append(one.clock.monotonic())
+        answer = renew(keys, arguments)
+        one.clock.advance(LIFE / 2)
+        return answer
+
+    def leading() -> Script:
+        assert one.leads()
+        monkeypatch.setattr(one.lease, "_renew", answered_late)
+        one.clock.advance(LIFE / 3)
+        yield
+        yield  # half of the life of the claim is over when the answer comes, so it is renewed at once
+
+    one.play(leading)
+    assert len(asked) == 2
+
+
+def test_a_process_that_ends_in_order_leaves_the_lease_to_the_next(
+    server: RedisServer, one: Process, other: Process
+) -> None:
+    first = one.ask() or 0
+    assert not one.collector.running
+    assert owner(server) is None
+    second = other.ask() or 0
+    assert second > first > 0
+
+
+def test_the_lease_of_a_dead_process_goes_to_another_with_a_higher_number(
+    server: RedisServer, one: Process, other: Process
+) -> None:
+    epochs: list[int] = []
+
+    def leading() -> Script:
+        epochs.append(one.lease.epoch() or 0)
+        assert other.ask() is None
+        lapse(server)
+        epochs.append(other.ask() or 0)
+        yield
+
+    one.play(leading)
+    assert epochs[1] > epochs[0]
+
+
+def test_a_redis_that_lost_everything_gives_no_number_twice(
+    server: RedisServer, one: Process, other: Process
+) -> None:
+    first = one.ask() or 0
+    server.client().run("FLUSHALL")
+    second = other.ask() or 0
+    assert second > first > 0
+
+
+def test_a_clock_that_was_set_back_gives_no_smaller_number(server: RedisServer, one: Process) -> None:
+    tomorrow = 10**13
+    server.client().run("SET", EPOCH, tomorrow)
+    assert one.ask() == tomorrow + 1
+
+
+def test_an_epoch_that_is_no_number_keeps_no_fleet_without_an_owner(
+    server: RedisServer, one: Process
+) -> None:
+    server.client().run("SET", EPOCH, "garbage")
+    assert (one.ask() or 0) > 0
+
+
+def test_a_claim_that_redis_refuses_is_reported(
+    server: RedisServer, one: Process, caplog: pytest.LogCaptureFixture
+) -> None:
+    server.client().run("REPLICAOF", "127.0.0.1", "1")
+    assert one.ask() is None
+    assert any("needs an owner is not known" in message for message in caplog.messages)
+
+
+def test_an_owner_of_any_name_is_an_owner(server: RedisServer, one: Process) -> None:
+    server.client().run("SET", LEASE, b"\xff")
+    assert one.ask() is None
+    assert one.lease.last_seen.owner == "\N{REPLACEMENT CHARACTER}"
+
+
+def test_a_claim_whose_answer_never_came_is_taken_up_again_with_its_number(
+    server: RedisServer, one: Process
+) -> None:
+    claimed = one.lease._claim((LEASE, EPOCH), ("one", 5000))  # noqa: SLF001 - as Redis did while nobody heard it
+    assert one.ask() == claimed[2]
+
+
+def test_a_lease_is_given_up_at_once_when_it_cannot_be_renewed(
+    server: RedisServer, one: Process, caplog: pytest.LogCaptureFixture
+) -> None:
+    def leading() -> Script:
+        assert one.leads()
+        server.freeze()
+        one.lease.doubt()
+        yield
+        assert not one.leads()
+        assert one.lease.epoch() is None
+        server.thaw()
+
+    one.play(leading)
+    assert any("no longer" in message and "does not answer" in message for message in caplog.messages)
+
+
+def test_after_a_doubt_the_same_process_goes_on_with_the_same_number(
+    server: RedisServer, one: Process
+) -> None:
+    epochs: list[int] = []
+
+    def leading() -> Script:
+        epochs.append(one.lease.epoch() or 0)
+        assert one.leads()
+        server.freeze()
+        one.lease.doubt()
+        yield
+        server.thaw()
+        Event().wait(2 * OPEN)  # the client leaves a server alone that did not answer
+        yield
+        epochs.append(one.lease.epoch() or 0)
+        assert one.leads()
+
+    one.play(leading)
+    assert epochs[0] == epochs[1] > 0
+    assert one.collector.starts == one.begun == 2
+
+
+def test_a_lease_that_another_has_is_given_up_at_the_first_hint(server: RedisServer, one: Process) -> None:
+    seen = []
+
+    def leading() -> Script:
+        server.client().run("SET", LEASE, "other")
+        one.lease.doubt()  # the publisher was fenced
+        yield
+        seen.append(one.lease.epoch())
+
+    one.play(leading)
+    assert seen == [None]
+    assert owner(server) == "other"
+
+
+def test_a_lost_number_ends_the_tenure_and_the_next_has_a_higher_one(
+    server: RedisServer, one: Process
+) -> None:
+    epochs: list[int] = []
+
+    def leading() -> Script:
+        epochs.append(one.lease.epoch() or 0)
+        assert one.leads()
+        server.client().run("DEL", EPOCH)
+        one.lease.doubt()
+        yield
+        epochs.append(one.lease.epoch() or 0)
+        assert one.leads()
+
+    one.play(leading)
+    assert epochs[1] > epochs[0]
+    assert one.collector.starts == 2
+
+
+def test_who_stood_still_for_the_life_of_a_claim_does_not_ask_but_gives_up(
+    one: Process, caplog: pytest.LogCaptureFixture
+) -> None:
+    def leading() -> Script:
+        assert one.leads()
+        one.clock.advance(LIFE)
+        yield
+        assert one.leads()
+
+    one.play(leading)
+    assert any("stood still for 5" in message for message in caplog.messages)
+    assert one.collector.starts == 2
+
+
+def test_who_does_not_hear_the_owner_does_not_want_to_be_one(server: RedisServer, one: Process) -> None:
+    one.in_step = False
+    assert one.ask() is None
+    assert owner(server) is None
+    one.in_step = True
+    assert one.ask() is not None
+
+
+def test_who_hears_no_exchange_leaves_the_feeds_to_others_for_a_while(
+    server: RedisServer, one: Process, other: Process, caplog: pytest.LogCaptureFixture
+) -> None:
+    def leading() -> Script:
+        assert one.leads()
+        one.heard_at = begun = one.clock.monotonic()
+        while one.lease.epoch() is not None:
+            yield
+        assert IN_VAIN <= one.clock.monotonic() - begun <= IN_VAIN + LIFE / 3 + LIFE + 1
+        assert other.ask() is not None
+        while one.lease.epoch() is None:
+            yield
+
+    one.play(leading)
+    assert any("nothing came from any exchange for 20 s" in message for message in caplog.messages)
+
+
+def test_without_redis_nobody_feeds_the_fleet(server: RedisServer, one: Process) -> None:
+    server.kill()
+    assert one.ask() is None
+
+
+def test_tenures_that_end_again_and_again_follow_each_other_ever_more_slowly(
+    server: RedisServer, one: Process
+) -> None:
+    begun: list[float] = []
+
+    def leading() -> Script:
+        while len(begun) < 6:
+            assert one.leads()
+            begun.append(one.clock.monotonic())
+            tenure = one.begun
+            server.client().run("DEL", LEASE)
+            one.lease.doubt()
+            while one.begun == tenure:
+                yield
+
+    one.play(leading)
+    pauses = [later - earlier for earlier, later in pairwise(begun)]
+    assert pauses[0] < 1
+    assert pauses[0] < pauses[1] < pauses[2]
+    assert (
+        LONGEST_PAUSE <= pauses[-1] < LONGEST_PAUSE + 1
+    )  # so that a fleet of such processes has an owner in time
+
+
+def test_the_next_tenure_begins_only_when_the_collectors_of_the_last_have_ended(
+    server: RedisServer, caplog: pytest.LogCaptureFixture
+) -> None:
+    overlaps = []
+
+    class Slow(Collector):
+        def run(self, stop: Event) -> None:
+            overlaps.append(self.running)
+            self.running = True
+            stop.wait()
+            eventually(lambda: "waiting for the collectors to end" in caplog.text)
+            self.running = False
+
+    one = Process(server, "one", Slow())
+
+    def leading() -> Script:
+        eventually(lambda: one.collector.running)
+        one.clock.advance(LIFE)
+        yield
+        eventually(lambda: one.collector.running)
+
+    one.play(leading)
+    assert overlaps == [False, False]

@@ -1,0 +1,46 @@
+"""Who hears an owner, who hears none, and what may be missing after it."""
+
+from ltp_service.feed.contract import Gap
+from ltp_service.redis.owner import LATENCY, SILENCE, Owner
+
+AHEAD = 1_000_000.0
+
+
+def test_a_steady_owner_leaves_no_gap_and_is_never_lost() -> None:
+    owner = Owner(AHEAD)
+    for moment in range(10):
+        owner.heard(7, moment)
+        assert not owner.lost(moment + SILENCE / 2)
+    assert owner.gaps() == ()
+
+
+def test_a_silent_owner_is_lost_once_and_leaves_a_gap_until_the_next_word() -> None:
+    owner = Owner(AHEAD)
+    owner.heard(7, 100.0)
+    assert [owner.lost(100.0 + SILENCE), owner.lost(110.0)] == [True, False]
+    assert owner.gaps() == ()
+    owner.heard(8, 120.0)
+    assert owner.gaps() == (Gap(AHEAD + 100.0 - LATENCY, AHEAD + 120.0 + LATENCY),)
+
+
+def test_another_owner_leaves_a_gap_however_fast_it_took_over() -> None:
+    owner = Owner(AHEAD)
+    owner.heard(7, 100.0)
+    owner.heard(8, 100.5)
+    assert owner.gaps() == (Gap(AHEAD + 100.0 - LATENCY, AHEAD + 100.5 + LATENCY),)
+
+
+def test_a_process_that_was_cut_off_has_a_gap_of_its_own() -> None:
+    owner = Owner(AHEAD)
+    owner.heard(7, 100.0)
+    assert [owner.cut(), owner.cut()] == [True, False]
+    owner.heard(7, 100.2)
+    assert len(owner.gaps()) == 1
+
+
+def test_nothing_is_lost_of_which_nothing_was_heard() -> None:
+    owner = Owner(AHEAD)
+    assert not owner.cut()
+    assert not owner.lost(1e6)
+    owner.heard(7, 1e6)
+    assert owner.gaps() == ()
