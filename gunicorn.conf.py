@@ -34,8 +34,8 @@ from ltp_service.settings.config import Config, keep_or_load_config, unknown_nam
 from ltp_service.domain.errors import ConfigError
 from ltp_service.runtime.logs import STDERR, STDOUT, ServerLog, configure, finish, take_over_streams
 from ltp_service.http.refusals import refuse
-from ltp_service.services import services_of
-from ltp_service.wiring import THREADS
+from ltp_service.assembly.services import services_of
+from ltp_service.assembly.prices import THREADS
 
 
 def class_that_is_patched(config: Config) -> list[str]:

@@ -9,9 +9,9 @@ from typing import Any
 
 from benchmarks.bench import percentile
 from ltp_service.app import create_app
+from ltp_service.assembly.services import services_of
 from ltp_service.domain.tick import Tick
 from ltp_service.prices.store import Outcome, Store
-from ltp_service.services import services_of
 from ltp_service.settings.config import load_config
 
 app = create_app(load_config())

@@ -5,6 +5,11 @@ import time
 
 from flask import Flask
 
+from ltp_service.assembly.collected import wire_trades
+from ltp_service.assembly.keys import open_keyring
+from ltp_service.assembly.limits import open_limiter
+from ltp_service.assembly.prices import Sharing, open_line_if_asked, wire_prices
+from ltp_service.assembly.services import Services, attach
 from ltp_service.collected.symbols import SymbolReload
 from ltp_service.http import views as web
 from ltp_service.http.access_log import open_access_log
@@ -13,10 +18,8 @@ from ltp_service.http.fast_lane import FastLane
 from ltp_service.http.headers import Cors
 from ltp_service.http.long_polls import LongPolls
 from ltp_service.http.turns import Turns
-from ltp_service.keys import open_keyring
 from ltp_service.keys.first_key import FirstKey
 from ltp_service.keys.keyring import KeyReload
-from ltp_service.limits import open_limiter
 from ltp_service.limits.failures import FailureBudget
 from ltp_service.metrics.counting import Metrics
 from ltp_service.metrics.serving import Gauges, serve_metrics
@@ -25,10 +28,7 @@ from ltp_service.runtime.database import Database, DatabaseWatch
 from ltp_service.runtime.logs import LateLines
 from ltp_service.runtime.runners import CollectorManager, Runner
 from ltp_service.runtime.spawn import socket_rounds, when_readable
-from ltp_service.services import Services, attach
 from ltp_service.settings.config import Config
-from ltp_service.trade_wiring import wire_trades
-from ltp_service.wiring import Sharing, open_line_if_asked, wire_prices
 
 
 def create_app(config: Config, *, clock: Clock | None = None) -> Flask:

@@ -10,8 +10,8 @@ from collections.abc import Mapping, Sequence
 from contextlib import closing
 from datetime import UTC, datetime
 
+from ltp_service.assembly.keys import open_keyring
 from ltp_service.domain.errors import InvalidParameter, LtpError
-from ltp_service.keys import open_keyring
 from ltp_service.keys.first_key import token_path, withdraw
 from ltp_service.keys.key import MARK, PERMISSIONS, ApiKey, read_life
 from ltp_service.runtime.clock import SystemClock

@@ -7,6 +7,7 @@ from threading import Lock
 from types import TracebackType
 from weakref import WeakSet
 
+from ltp_service.assembly.prices import PriceParts, Sharing, open_line_if_asked, wire_prices
 from ltp_service.domain.errors import PriceStale, PriceUnavailable, UnknownPair
 from ltp_service.domain.market import DELISTED
 from ltp_service.domain.pairs import Pair, read_pair
@@ -17,7 +18,6 @@ from ltp_service.runtime.clock import Clock, SystemClock
 from ltp_service.runtime.observer import Observer
 from ltp_service.runtime.runners import CollectorManager
 from ltp_service.settings.config import Config, load_config
-from ltp_service.wiring import PriceParts, Sharing, open_line_if_asked, wire_prices
 
 STOP_TIMEOUT = 3.0
 """Seconds that `close` waits for the feed."""

@@ -8,10 +8,10 @@ from flask.testing import FlaskClient
 from werkzeug.test import TestResponse
 
 from ltp_service.app import create_app
+from ltp_service.assembly.services import services_of
 from ltp_service.domain.pairs import Pair
 from ltp_service.domain.tick import WEBSOCKET
 from ltp_service.http.edge import Edge
-from ltp_service.services import services_of
 from ltp_service.settings.config import Config
 from tests.fakes import BTC, FakeClock, tick
 

@@ -22,7 +22,6 @@ ROOMS = (
 
 MOVING = {
     "cli": "health_check",
-    "assembly": "wiring trade_wiring services keys.__init__ limits.__init__",
 }
 """The modules that are on their way into a room."""
 
@@ -57,7 +56,7 @@ OF_A_FLEET = (
 ).split()
 """What a process of its own never loads: it needs no Redis, and the package takes 8 MB and a sixteenth of a second."""
 
-WITHOUT_FLASK = ["wiring", "last_prices"]
+WITHOUT_FLASK = ["assembly.prices", "last_prices"]
 """The in-process half: neither these nor anything they load may import Flask."""
 
 
@@ -304,7 +303,11 @@ def test_the_simulated_exchange_cannot_share_a_misreading_with_the_service() -> 
             "from ltp_service.runtime.clock import Clock",
         ),
         (import_cycles, "ltp_service/domain/tick.py", "from ltp_service.domain import tick"),
-        (imports_hidden_in_functions, "ltp_service/app.py", "def f():\n    from ltp_service import wiring"),
+        (
+            imports_hidden_in_functions,
+            "ltp_service/app.py",
+            "def f():\n    from ltp_service.assembly import prices",
+        ),
         (libraries_in_the_wrong_room, "ltp_service/exchanges/kraken_rest.py", "import requests.adapters"),
         (
             libraries_in_the_wrong_room,
@@ -314,7 +317,7 @@ def test_the_simulated_exchange_cannot_share_a_misreading_with_the_service() -> 
         (impure_imports_of_pure_rooms, "ltp_service/exchanges/kraken_v2.py", "import logging"),
         (impure_imports_of_pure_rooms, "ltp_service/prices/freshness.py", "from time import monotonic"),
         (flask_below_the_wiring, "ltp_service/last_prices.py", "from flask import Flask"),
-        (imports_of_test_code, "ltp_service/wiring.py", "from tests.fakes import FakeClock"),
+        (imports_of_test_code, "ltp_service/assembly/prices.py", "from tests.fakes import FakeClock"),
         (
             service_code_in_the_simulator,
             "tests/simulator/market.py",

@@ -12,8 +12,8 @@ from pathlib import Path
 
 import pytest
 
+from ltp_service.assembly.keys import open_keyring
 from ltp_service.cli import main
-from ltp_service.keys import open_keyring
 from ltp_service.keys.first_key import token_path
 from ltp_service.keys.key import ApiKey, is_well_formed
 from ltp_service.runtime.clock import SystemClock

@@ -8,6 +8,7 @@ from typing import Self
 
 import pytest
 
+from ltp_service.assembly.prices import wire_prices
 from ltp_service.domain.decimals import plain
 from ltp_service.domain.pairs import Pair
 from ltp_service.domain.tick import REST, WEBSOCKET
@@ -16,7 +17,6 @@ from ltp_service.runtime.clock import SystemClock
 from ltp_service.runtime.observer import Observer
 from ltp_service.runtime.runners import CollectorManager
 from ltp_service.settings.config import Config
-from ltp_service.wiring import wire_prices
 from tests.deadline import DEADLINE
 from tests.fakes import BTC, ETH, eventually
 from tests.simulator.client import Simulator

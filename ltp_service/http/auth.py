@@ -4,11 +4,11 @@ from typing import Literal
 
 from flask import Flask, request
 
+from ltp_service.assembly.services import Services, services
 from ltp_service.domain.errors import KeyInvalid, KeyMissing, NotPermitted, RateLimited
 from ltp_service.http.client_address import client_address, is_direct_loopback, limit_key
 from ltp_service.keys.first_key import HEADER
 from ltp_service.keys.key import Permission
-from ltp_service.services import Services, services
 
 Access = Literal["public", "open", "explain", "bootstrap", "write", "admin"]
 """public: always. open: everybody, or read keys when AUTH_ENABLED. explain: read keys, or this machine.

@@ -9,6 +9,7 @@ from functools import lru_cache
 from math import inf
 from typing import TYPE_CHECKING, Any
 
+from ltp_service.assembly.limits import Limiter
 from ltp_service.http import params
 from ltp_service.http.access_log import AccessLog
 from ltp_service.http.answers import RETRY_AFTER
@@ -22,7 +23,6 @@ from ltp_service.http.long_polls import LongPolls
 from ltp_service.http.path import normal_path
 from ltp_service.http.request_note import RequestNote, leave
 from ltp_service.http.turns import Turns
-from ltp_service.limits import Limiter
 from ltp_service.limits.bucket import Decision
 from ltp_service.runtime.clock import Clock
 from ltp_service.runtime.observer import Observer

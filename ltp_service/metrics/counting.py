@@ -8,13 +8,13 @@ from typing import get_args
 
 from prometheus_client import CollectorRegistry, disable_created_metrics
 
+from ltp_service.assembly.services import Services
 from ltp_service.domain.pairs import Pair
 from ltp_service.metrics.series import Series
 from ltp_service.prices.freshness import State
 from ltp_service.prices.quotes import Quote
 from ltp_service.runtime.backlog import Backlog
 from ltp_service.runtime.observer import Observer
-from ltp_service.services import Services
 
 MOST_WAITING = 256
 """Events that wait to be counted; so many are counted in a fraction of a millisecond."""

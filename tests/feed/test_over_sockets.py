@@ -7,6 +7,7 @@ from functools import partial
 
 import pytest
 
+from ltp_service.assembly.collected import rest_url
 from ltp_service.collected.books import BookStore
 from ltp_service.collected.trades import TradeStore
 from ltp_service.exchanges.binance import DEPTH_PATH, BinanceBooks, BinanceTrades, read_depth
@@ -22,7 +23,6 @@ from ltp_service.feed.trades import TradeCollector
 from ltp_service.rest.http_client import HttpClient
 from ltp_service.runtime.clock import SystemClock
 from ltp_service.runtime.runners import CollectorManager
-from ltp_service.trade_wiring import rest_url
 from tests.fakes import RecordingObserver, eventually
 from tests.simulator.client import Simulator
 

@@ -6,9 +6,9 @@ from pathlib import Path
 import pytest
 from flask import Flask
 
+from ltp_service.assembly.services import services_of
 from ltp_service.http import auth
 from ltp_service.keys.key import Permission
-from ltp_service.services import services_of
 from tests.service import FreshService
 
 FAR = "198.51.100.7"

@@ -15,8 +15,8 @@ from threading import Event, Thread
 
 from gevent.fileobject import FileObjectThread
 
+from ltp_service.assembly.keys import open_keyring
 from ltp_service.domain.errors import KeyInvalid
-from ltp_service.keys import open_keyring
 from ltp_service.keys.keyring import KeyReload, Keyring
 from ltp_service.runtime.clock import SystemClock
 from ltp_service.settings.config import Config

@@ -13,8 +13,8 @@ from threading import Event
 import pytest
 from pydantic import SecretStr
 
+from ltp_service.assembly.keys import open_keyring
 from ltp_service.domain.errors import InvalidParameter, KeyInvalid, KeyMissing, NotFound, StoreUnavailable
-from ltp_service.keys import open_keyring
 from ltp_service.keys.key import ApiKey, hash_of
 from ltp_service.keys.keyring import LAST_USED_EVERY, LONGEST_LIFE, LONGEST_NAME, KeyReload, Keyring
 from ltp_service.runtime.database import Database

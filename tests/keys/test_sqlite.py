@@ -12,8 +12,8 @@ from pathlib import Path
 
 import pytest
 
+from ltp_service.assembly.keys import open_keyring
 from ltp_service.domain.errors import StoreUnavailable
-from ltp_service.keys import open_keyring
 from ltp_service.keys.key import ApiKey
 from ltp_service.keys.keyring import Keyring
 from ltp_service.keys.sqlite import SqliteKeys

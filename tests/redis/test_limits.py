@@ -9,11 +9,11 @@ from typing import Any
 import pytest
 
 from ltp_service.app import create_app
+from ltp_service.assembly.services import services_of
 from ltp_service.domain.errors import StoreUnavailable
 from ltp_service.limits.bucket import Decision
 from ltp_service.redis.client import OPEN, RedisClient, open_redis
 from ltp_service.redis.limits import BATCH, EVERY, LimitExchange, SharedLimiter
-from ltp_service.services import services_of
 from ltp_service.settings.config import Config
 from tests.deadline import DEADLINE
 from tests.fakes import FakeClock, eventually

@@ -9,11 +9,11 @@ from typing import Any
 
 from flask import Blueprint, Response
 
+from ltp_service.assembly.services import Services, services
 from ltp_service.domain.tick import Price
 from ltp_service.http.answers import json_response, moment, rfc3339
 from ltp_service.prices.journal import LENGTH
 from ltp_service.runtime.spawn import greenlets
-from ltp_service.services import Services, services
 
 bp = Blueprint("debug", __name__, url_prefix="/debug")
 

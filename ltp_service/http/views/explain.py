@@ -4,6 +4,7 @@ from typing import Any
 
 from flask import Blueprint, Response, request
 
+from ltp_service.assembly.services import Services, services
 from ltp_service.domain.errors import InvalidParameter, UnknownPair
 from ltp_service.domain.pairs import Pair
 from ltp_service.domain.tick import REST, WEBSOCKET, Price
@@ -13,7 +14,6 @@ from ltp_service.http.views.ltp import detail_of, witnesses_of
 from ltp_service.http.views.status import breaker_of, divergences_of, label_of
 from ltp_service.prices.journal import Decision
 from ltp_service.prices.quotes import Quote
-from ltp_service.services import Services, services
 
 bp = Blueprint("explain", __name__)
 

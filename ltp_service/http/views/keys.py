@@ -4,10 +4,10 @@ from typing import Any
 
 from flask import Blueprint, Response, request
 
+from ltp_service.assembly.services import services
 from ltp_service.domain.errors import InvalidParameter
 from ltp_service.http.answers import json_response, rfc3339
 from ltp_service.keys.key import MARK, ApiKey, read_life
-from ltp_service.services import services
 
 bp = Blueprint("keys", __name__, url_prefix="/auth/api-keys")
 

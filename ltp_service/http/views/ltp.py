@@ -6,6 +6,7 @@ from typing import Any
 import msgspec
 from flask import Blueprint, Response, request
 
+from ltp_service.assembly.services import Services, services
 from ltp_service.domain.errors import InvalidParameter, UnknownPair
 from ltp_service.domain.pairs import Pair
 from ltp_service.domain.tick import Price
@@ -15,7 +16,6 @@ from ltp_service.http.errors import error_body
 from ltp_service.http.ltp_body import MESSAGES, Problem, body, etag, item, matches, problems
 from ltp_service.http.request_note import note_of
 from ltp_service.prices.quotes import Quote
-from ltp_service.services import Services, services
 
 bp = Blueprint("ltp", __name__)
 

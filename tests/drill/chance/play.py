@@ -13,10 +13,10 @@ from types import SimpleNamespace
 from typing import Any
 
 from ltp_service import app as application
-from ltp_service import wiring
+from ltp_service.assembly import prices as wiring
+from ltp_service.assembly.services import services_of
 from ltp_service.domain.pairs import read_pair
 from ltp_service.exchanges.kraken_rest import Patience
-from ltp_service.services import services_of
 from ltp_service.settings.config import Config
 from tests.drill.chance.behaviour import Behaviour, draw
 from tests.drill.chance.exchange import Exchange

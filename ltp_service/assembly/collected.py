@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, NamedTuple
 from urllib.parse import urlsplit
 
+from ltp_service.assembly.prices import RANDOM, equip
 from ltp_service.collected.books import BookStore
 from ltp_service.collected.symbols import SqliteSymbols, SymbolBackEnd, Symbols, open_symbols
 from ltp_service.collected.trades import TradeStore
@@ -23,7 +24,6 @@ from ltp_service.runtime.database import Database
 from ltp_service.runtime.observer import Observer
 from ltp_service.settings.config import Config
 from ltp_service.version import VERSION
-from ltp_service.wiring import RANDOM, equip
 
 if TYPE_CHECKING:
     from ltp_service.redis.client import RedisClient

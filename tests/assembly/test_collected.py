@@ -1,4 +1,4 @@
-"""ltp_service.trade_wiring: from a registry line to trades over HTTP."""
+"""ltp_service.assembly.collected: from a registry line to trades over HTTP."""
 
 import importlib.util
 import socket
@@ -12,11 +12,11 @@ from types import ModuleType
 import pytest
 
 from ltp_service.app import create_app
+from ltp_service.assembly.collected import rest_url
+from ltp_service.assembly.services import services_of
 from ltp_service.domain.pairs import read_pair
 from ltp_service.exchanges.registry import COLLECTORS, unknown_collectors
-from ltp_service.services import services_of
 from ltp_service.settings.config import Config
-from ltp_service.trade_wiring import rest_url
 from tests.deadline import DEADLINE
 from tests.fakes import eventually
 from tests.service import NOWHERE

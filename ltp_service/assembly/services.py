@@ -6,6 +6,8 @@ from typing import cast
 
 from flask import Flask, current_app
 
+from ltp_service.assembly.collected import TradeParts
+from ltp_service.assembly.prices import PriceParts
 from ltp_service.feed.contract import Link
 from ltp_service.feed.loop import Collector
 from ltp_service.keys.first_key import FirstKey
@@ -16,8 +18,6 @@ from ltp_service.runtime.database import DatabaseWatch
 from ltp_service.runtime.observer import Observer
 from ltp_service.runtime.runners import CollectorManager, RunnerState
 from ltp_service.settings.config import Config
-from ltp_service.trade_wiring import TradeParts
-from ltp_service.wiring import PriceParts
 
 _SLOT = "ltp_service"
 
