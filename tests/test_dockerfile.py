@@ -13,7 +13,7 @@ from threading import Thread
 
 import pytest
 
-from ltp_service import health_check as health_check_program
+from ltp_service.cli import health_check as health_check_program
 from tests.conftest import ROOT
 from tests.deadline import DEADLINE
 from tests.dockerfile import STEPS, copied_sources, environment, files_of, final, health_check, is_let_through

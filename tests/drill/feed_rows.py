@@ -41,7 +41,7 @@ def cut(stage: Stage) -> None:
     stage.check(gaps[-1] < 6.0, f"{number} cuts, gap p50 {gaps[number // 2]:.2f} s, max {gaps[-1]:.2f} s")
 
 
-@row("flap", "each new connection closed at once", elsewhere="collectors/test_base.py")
+@row("flap", "each new connection closed at once", elsewhere="feed/test_loop.py")
 def flap(stage: Stage) -> None:
     before = stage.simulator.counters()["connections_total"]
     with stage.faulty():
@@ -87,7 +87,7 @@ def frozen(stage: Stage) -> None:
     "every piece 300 ms late",
     proxied=True,
     unnoticed=0.8,
-    elsewhere="collectors/kraken/test_init.py",
+    elsewhere="exchanges/test_kraken.py",
 )
 def slow_line(stage: Stage) -> None:
     assert stage.feed is not None
@@ -107,7 +107,7 @@ def corrupt(stage: Stage) -> None:
         stage.feed.cut()
 
 
-@row("deaf_all", "heartbeats without data", unnoticed=HABIT, walk=200.0, elsewhere="fallback/test_poll.py")
+@row("deaf_all", "heartbeats without data", unnoticed=HABIT, walk=200.0, elsewhere="rest/test_poll.py")
 def deaf_all(stage: Stage) -> None:
     with stage.faulty():
         stage.simulator.fault("heartbeats_only")

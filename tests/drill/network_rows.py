@@ -63,7 +63,7 @@ def tls(stage: Stage) -> None:
     "rest_tls",
     "a certificate of nobody known before REST, the WebSocket gone for a while",
     tls="rest",
-    elsewhere="test_http_client.py",
+    elsewhere="rest/test_http_client.py",
 )
 def rest_tls(stage: Stage) -> None:
     assert stage.rest is not None

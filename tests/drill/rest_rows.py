@@ -155,7 +155,7 @@ def dark_rest(stage: Stage) -> None:
 @row(
     "cold_drip",
     "no price yet, WebSocket gone, REST drips: how long one request takes",
-    elsewhere="test_http_client.py",
+    elsewhere="rest/test_http_client.py",
 )
 def cold_drip(stage: Stage) -> None:
     _cold(stage, "rest_drip", stage.tempo.request + 0.2)
@@ -164,7 +164,7 @@ def cold_drip(stage: Stage) -> None:
 @row(
     "cold_huge",
     "no price yet, WebSocket gone, REST sends 200 MiB: how long one request takes",
-    elsewhere="test_http_client.py",
+    elsewhere="rest/test_http_client.py",
 )
 def cold_huge(stage: Stage) -> None:
     _cold(stage, "rest_huge", stage.tempo.of(0.1, 0.5))

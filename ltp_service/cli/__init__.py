@@ -23,7 +23,7 @@ _ROW = "{:<13} {:<10} {:<8} {:<20} {:<20} {:<20} {}"
 def main(arguments: Sequence[str] | None = None, environ: Mapping[str, str] | None = None) -> int:
     """Runs one command of this process's arguments and environment, unless others are given; returns the exit code."""
     options = _parser().parse_args(arguments)
-    logging.getLogger(__package__).addHandler(logging.NullHandler())  # an error is told once, below
+    logging.getLogger("ltp_service").addHandler(logging.NullHandler())  # an error is told once, below
     try:
         options.command(load_config(environ), options)
     except LtpError as error:

@@ -1,6 +1,6 @@
 """Asks the service of this machine whether it is alive, where HOST and PORT say that it listens: exit code 0 if so.
 
-For a container's health check: `python -P ltp_service/health_check.py`. It imports nothing of the package, which
+For a container's health check: `python -P ltp_service/cli/health_check.py`. It imports nothing of the package, which
 would cost half a second of processor time at each look.
 """
 
@@ -12,7 +12,7 @@ from pathlib import Path
 
 import yaml
 
-CONFIGS = Path(__file__).resolve().parent.parent / "configs"
+CONFIGS = Path(__file__).resolve().parent.parent.parent / "configs"
 SECONDS = 2.0
 
 _EVERYWHERE = {"0.0.0.0": "127.0.0.1", "::": "::1"}  # noqa: S104 - asked, not bound
