@@ -285,7 +285,11 @@ def test_the_simulated_exchange_cannot_share_a_misreading_with_the_service() -> 
         (arrows_that_point_up, "ltp_service/domain/pairs.py", "from ltp_service.quotes import quotes"),
         (arrows_that_point_up, "ltp_service/prices/memory.py", "import ltp_service.feed.loop"),
         (arrows_that_point_up, "ltp_service/feed/loop.py", "from ltp_service.rest import poll"),
-        (arrows_that_point_up, "ltp_service/feed/reading.py", "from ltp_service.exchanges.kraken import v2"),
+        (
+            arrows_that_point_up,
+            "ltp_service/feed/subscriptions.py",
+            "from ltp_service.exchanges.kraken import v2",
+        ),
         (arrows_that_point_up, "ltp_service/prices/quotes.py", "from ltp_service import metrics"),
         (arrows_that_point_up, "ltp_service/cli/__init__.py", "def main():\n    from ltp_service import app"),
         (

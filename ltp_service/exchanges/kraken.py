@@ -16,7 +16,7 @@ from ltp_service.exchanges import kraken_v1 as v1
 from ltp_service.exchanges import kraken_v2 as v2
 from ltp_service.exchanges.kraken_tickers import Tickers, servable
 from ltp_service.feed.contract import Equipment
-from ltp_service.feed.loop import Collector
+from ltp_service.feed.loop import Collector, Handler
 from ltp_service.feed.messages import Acknowledged, LastTrade, MarketChanged, PairsListed
 from ltp_service.feed.subscriptions import DEADLINE, Subscription, Subscriptions
 from ltp_service.prices.doubts import Doubts
@@ -71,7 +71,12 @@ class KrakenCollector(Collector):
         """Pairs of which this connection has told whether their orders are matched."""
         self._traded: dict[Pair, float] = {}
         """Unix seconds of the newest trade that the trade channel told since the exchange accepted the subscription."""
-        super().__init__(dialect, Subscriptions(self._pairs, CHANNELS), equipment)
+        handlers: dict[type, Handler] = {
+            LastTrade: self.take,
+            MarketChanged: self.market_changed,
+            PairsListed: self.pairs_listed,
+        }
+        super().__init__(dialect, Subscriptions(self._pairs, CHANNELS), equipment, handlers)
 
     def without_superseded(self, frames: list[str]) -> list[str]:
         """Without the tickers that a later one of the same pair replaces, so that a burst is read in time."""
@@ -208,14 +213,15 @@ class KrakenCollector(Collector):
             for pair in self._symbols.keys() - statuses.keys():
                 self._doubts.open(pair, "contested", now, held.get(pair))  # REST knows whether it is listed
 
-    def market_changed(self, change: MarketChanged) -> None:
-        self._market_told_at = self._clock.monotonic()
+    def market_changed(self, change: MarketChanged, now: float) -> None:
+        self._market_told_at = now
         self._store.set_market(change.status)
 
     def activated(self) -> None:
         log.info("WebSocket connection established and subscribed to ticker data")
 
-    def acknowledged(self, acknowledgement: Acknowledged, now: float) -> None:
+    def _acknowledged(self, acknowledgement: Acknowledged, now: float) -> None:
+        super()._acknowledged(acknowledgement, now)
         if acknowledgement.exchange_time is not None:
             self._exchange_clock.answered(acknowledgement.exchange_time, self._connected_at, now)
         pair = self._pairs.get(acknowledgement.symbol)

@@ -8,7 +8,7 @@ import msgspec
 from ltp_service.domain.book import BookChange, BookSnapshot
 from ltp_service.domain.errors import BadFrame
 from ltp_service.feed.contract import Dialect, Equipment
-from ltp_service.feed.loop import ASIDE_BURST, ASIDE_TURN, Collector
+from ltp_service.feed.loop import ASIDE_BURST, ASIDE_TURN, Collector, Handler
 from ltp_service.feed.subscriptions import Subscriptions
 from ltp_service.prices.store import BookSink
 
@@ -99,7 +99,8 @@ class BookCollector(Collector):
     def __init__(self, symbols: Sequence[str], sink: BookSink, equipment: Equipment) -> None:
         if not callable(getattr(sink, "replace", None)):
             raise TypeError(f"{self.name} needs a sink for its order books, not {sink!r}")
-        super().__init__(self.dialect, Subscriptions(symbols, [self.channel], "either"), equipment)
+        handlers: dict[type, Handler] = {BookSnapshot: self.book_replaced, BookChange: self.book_changed}
+        super().__init__(self.dialect, Subscriptions(symbols, [self.channel], "either"), equipment, handlers)
         self._sink = sink
         self._repairs: dict[str, Repair] = {}
         self._pulses: dict[str, Pulse] = {}

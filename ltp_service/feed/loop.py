@@ -4,15 +4,28 @@ connect → subscribe → read → parse → take → (on any failure) wait → 
 """
 
 import logging
-from collections.abc import Sequence
+from collections import Counter
+from collections.abc import Callable, Mapping, Sequence
 from math import inf
 from threading import Event
+from typing import Any
+
+import msgspec
 
 from ltp_service.domain.errors import BadFrame, ExchangeError, NoText, Rejected, Unreachable
 from ltp_service.feed.connection import Connection
 from ltp_service.feed.contract import Dialect, Equipment, Link, State, Terms
-from ltp_service.feed.hooks import Hooks
-from ltp_service.feed.reading import Reading
+from ltp_service.feed.messages import (
+    Acknowledged,
+    Answered,
+    Ended,
+    Invalid,
+    LastTrade,
+    Leaving,
+    Refused,
+    Request,
+    Skipped,
+)
 from ltp_service.feed.requests import Asking
 from ltp_service.feed.subscriptions import Subscriptions
 from ltp_service.runtime.clock import SHORTEST_SLEEP
@@ -45,16 +58,32 @@ REJECTED = 3600.0
 left alone for longer, whatever it asks for."""
 
 
-class Collector(Hooks):
-    """The run loop and the state. What arrives goes to the hooks, of which a subclass provides some."""
+Handler = Callable[[Any, float], None]
+"""Takes one event and the monotonic moment at which it arrived. Raises BadFrame when it cannot be believed."""
 
+
+class Collector:
+    """The run loop, its state, and what an exchange says about requests and subscriptions.
+
+    A subclass adds the handlers of the events that it is there for, and overrides what else concerns it.
+    """
+
+    name: str
     terms = Terms()
     longest_turn = LONGEST_TURN
     """Seconds: as long as others had, and no longer than this."""
     burst = 1_000
     """Frames that are taken from one read before anything else gets a turn."""
 
-    def __init__(self, dialect: Dialect, subscriptions: Subscriptions, equipment: Equipment) -> None:
+    def __init__(
+        self,
+        dialect: Dialect,
+        subscriptions: Subscriptions,
+        equipment: Equipment,
+        handlers: Mapping[type, Handler],
+    ) -> None:
+        """`handlers`: what becomes of the events of the product that is collected."""
+        self._parse = dialect.parse
         self._subscriptions = subscriptions
         self._connect = equipment.connect
         self._backoff = equipment.backoff
@@ -64,7 +93,18 @@ class Collector(Hooks):
         self._idle_timeout = max(equipment.idle_timeout, self.terms.patience)
         self._random = equipment.random
         self._asking = Asking(dialect, subscriptions, self.terms)
-        self._reading = Reading(self, dialect, subscriptions, self._asking, self._clock, self._observer)
+        self._handlers: dict[type, Handler] = {
+            Acknowledged: self._acknowledged,
+            Answered: self._answered,
+            Refused: self._refused,
+            Ended: self._ended,
+            Invalid: self._disbelieve,
+            Skipped: self._skip,
+            Leaving: lambda *_: self.leave(),
+            **handlers,
+        }
+        self._counted: Counter[str] = Counter()
+        """Frames by kind, since the observer was told of them."""
         self._state: State = "stopped"
         self._generation = 0
         self._attempts = 0
@@ -111,17 +151,49 @@ class Collector(Hooks):
         return self._subscriptions.labels()
 
     def problem(self, now: float) -> str | None:
+        """Why this collector is of no use at present; None when it is."""
         return self._rejection
 
     def leave(self) -> None:
+        """Ends the present connection soon; another one follows. From any thread."""
         self._leave_at = 0.0
-
-    def complain(self, message: str) -> None:
-        self._last_error = message
 
     def want(self, symbols: Sequence[str]) -> None:
         """Other symbols from now on. From any thread; only what changes is subscribed or unsubscribed."""
         self._wanted = tuple(symbols)
+
+    # What a product may add.
+
+    def without_superseded(self, frames: list[str]) -> list[str]:
+        """Of frames that arrived together, those that have to be read, in order."""
+        return frames
+
+    def wasted(self, now: float) -> None:
+        """Something arrived that could not be used."""
+
+    def unreadable(self, frame: str, now: float) -> None:
+        """A frame arrived of which nothing could be read: what is known of all that it names may be wrong."""
+
+    def contradicted(self, symbol: str, now: float) -> None:
+        """Something arrived about this symbol that could not be used: what is known of it may be wrong."""
+
+    def connected(self, now: float) -> None:
+        """A new connection, on which nothing is subscribed yet."""
+
+    def disconnected(self, now: float) -> None:
+        """The connection is over."""
+
+    def symbols_changed(self, added: Sequence[str], removed: Sequence[str], now: float) -> None:
+        """The collector follows these symbols from now on, and those no longer."""
+
+    def tended(self, now: float) -> None:
+        """The time to look after what is overdue, ten times a second while connected."""
+
+    def confirm(self, symbols: Sequence[str], at: float) -> None:
+        """The connection was alive at `at`, and these symbols' subscriptions with it."""
+
+    def activated(self) -> None:
+        """The first price of this connection is in step with the exchange."""
 
     # The loop.
 
@@ -181,7 +253,7 @@ class Collector(Hooks):
         return now + self.terms.lifetime - self.terms.lifetime_jitter * self._random()
 
     def _close(self) -> None:
-        self._reading.report()
+        self._report()
         if self._connection is None:
             return
         self._connection.close()
@@ -219,7 +291,7 @@ class Collector(Hooks):
                 turn_ends = now + self._turn(now - looked_at)
             if frame is not None:
                 self._last_frame_at = now
-                self._digest(frame, connection.take_received(self.burst), now)
+                self._digest([frame, *connection.take_received(self.burst)], now)
             if now >= tend_at:
                 self._tend(connection, now)
                 tend_at = now + TENDING
@@ -229,26 +301,99 @@ class Collector(Hooks):
                 looked_at = gave_way_at = self._clock.monotonic()
                 turn_ends = looked_at + self._turn(looked_at - now)
 
-    def _digest(self, frame: str, received: list[str], now: float) -> None:
-        """One frame, and those that came right behind it."""
-        if not received:
-            self._reading.digest(frame, now)
-            return
-        frames = [frame, *received]
-        newest = self.without_superseded(frames)
-        self._reading.skip(len(frames) - len(newest))
-        for each in newest:
-            self._reading.digest(each, now)
-
     def _receive(self, connection: Connection) -> str | None:
         try:
             return connection.receive()
         except BadFrame as error:
-            self._reading.refuse(error.reason, error)
+            self._refuse(error.reason, error)
             self._last_frame_at = now = self._clock.monotonic()
             if isinstance(error, NoText):
                 self.unreadable(error.content.decode(errors="replace"), now)
             return None
+
+    # What the exchange says.
+
+    def _digest(self, frames: list[str], now: float) -> None:
+        """Frames that arrived together at `now`; never raises for what is in them."""
+        if len(frames) > 1:
+            newest = self.without_superseded(frames)
+            if len(newest) < len(frames):
+                self._counted["superseded"] += len(frames) - len(newest)
+            frames = newest
+        for frame in frames:
+            try:
+                parsed = self._parse(frame)
+            except (BadFrame, msgspec.MsgspecError, ValueError, RecursionError) as error:
+                self._refuse(error.reason if isinstance(error, BadFrame) else "malformed", error)
+                self.unreadable(frame, now)
+                continue
+            self._counted[parsed.kind] += 1
+            for event in parsed.events:
+                try:
+                    self._handlers[type(event)](event, now)
+                except BadFrame as error:
+                    self._refuse(error.reason, error)
+                    if type(event) is LastTrade:
+                        self.contradicted(event.symbol, now)
+
+    def _acknowledged(self, accepted: Acknowledged, now: float) -> None:
+        self._subscriptions.acknowledge(accepted.channel, accepted.symbol, now)
+
+    def _answered(self, answer: Answered, now: float) -> None:
+        request = self._asking.answered(answer.request_id)
+        if answer.error is not None:
+            self._refused_request(request, answer.error, now)
+        elif request is not None and request.verb == "subscribe":
+            for symbol in request.symbols:
+                self._subscriptions.acknowledge(request.channel, symbol, now)
+
+    def _refused_request(self, request: Request | None, message: str, now: float) -> None:
+        if request is None or request.verb == "unsubscribe":
+            self._refused(Refused(message), now)
+        elif len(request.symbols) == 1:
+            self._refused(Refused(message, request.channel, request.symbols[0]), now)
+        else:  # one of them is to blame, and the answer does not say which
+            self._asking.one_by_one(request)
+
+    def _refused(self, refusal: Refused, now: float) -> None:
+        self._last_error = refusal.message
+        if refusal.symbol is not None:
+            self._subscriptions.refuse(refusal.channel, refusal.symbol, refusal.message, now)
+        log.warning(
+            "%s refused a request: %s",
+            self.name,
+            refusal.message,
+            extra={"once_a_minute": (self.name, "refused", refusal.symbol)},
+        )
+
+    def _ended(self, subscription: Ended, now: float) -> None:
+        self._subscriptions.lose(subscription.channel, subscription.symbol, now)
+
+    def _disbelieve(self, value: Invalid, now: float) -> None:
+        self._refuse(value.reason, value.message)
+        if value.symbol is not None:
+            self.contradicted(value.symbol, now)
+
+    def _skip(self, part: Skipped, now: float) -> None:
+        self._counted[part.kind] += 1
+
+    def _refuse(self, reason: str, cause: object) -> None:
+        """Something that arrived cannot be used."""
+        self.wasted(self._clock.monotonic())
+        self._observer.frame_refused(self.name, reason)
+        log.warning(
+            "%s: frame not used (%s): %s",
+            self.name,
+            reason,
+            str(cause)[:200],
+            extra={"once_a_minute": (self.name, "frame", reason)},
+        )
+
+    def _report(self) -> None:
+        """Tells the observer what was counted since the last time."""
+        for kind, count in self._counted.items():
+            self._observer.frames_received(self.name, kind, count)
+        self._counted.clear()
 
     # Now and then.
 
@@ -265,7 +410,7 @@ class Collector(Hooks):
         self._change_symbols(now)
         self.tended(now)
         self._asking.send(connection, now)
-        self._reading.report()
+        self._report()
 
     def _alive_at(self) -> float:
         """The last sign of life: the newest frame, or the present connection's beginning."""

@@ -44,7 +44,9 @@ class TradeCollector(Collector):
     def __init__(self, symbols: Sequence[str], sink: TradeSink, equipment: Equipment) -> None:
         if not callable(getattr(sink, "put", None)):
             raise TypeError(f"{self.name} needs a sink for its trades, not {sink!r}")
-        super().__init__(self.dialect, Subscriptions(symbols, [self.channel], "either"), equipment)
+        super().__init__(
+            self.dialect, Subscriptions(symbols, [self.channel], "either"), equipment, {Traded: self.traded}
+        )
         self._sink = sink
         self._fruitless_since: float | None = None
         self._arrived_at = 0.0

@@ -21,6 +21,7 @@ from ltp_service.feed.loop import (
     TENDING,
     TURN,
     Collector,
+    Handler,
 )
 from ltp_service.feed.messages import (
     HEARTBEAT,
@@ -83,7 +84,8 @@ class Toy(Collector):
     name = "toy"
 
     def __init__(self, script: Script) -> None:
-        super().__init__(Words(), Subscriptions(("A", "B"), ("ticker",)), script.equipment)
+        handlers: dict[type, Handler] = {LastTrade: self.take, MarketChanged: self.market_changed}
+        super().__init__(Words(), Subscriptions(("A", "B"), ("ticker",)), script.equipment, handlers)
         self.taken: list[tuple[str, str]] = []
         self.confirmed: list[tuple[tuple[str, ...], float]] = []
         self.statuses: list[str] = []
@@ -99,7 +101,7 @@ class Toy(Collector):
     def confirm(self, symbols: Sequence[str], at: float) -> None:
         self.confirmed.append((tuple(symbols), at))
 
-    def market_changed(self, change: MarketChanged) -> None:
+    def market_changed(self, change: MarketChanged, now: float) -> None:
         self.statuses.append(change.status)
 
     def activated(self) -> None:
@@ -519,12 +521,13 @@ def test_other_symbols_may_be_wanted_while_connected() -> None:
     assert ("C", "7") in toy.taken
 
 
-def test_what_a_subclass_must_provide_is_missed_at_once() -> None:
-    script = Script()
-    bare = Collector(Words(), Subscriptions(("A",), ("ticker",)), script.equipment)
+def test_an_event_that_a_collector_does_not_take_is_missed_at_once() -> None:
+    script = Script(["trade A 1"])
+    bare = Collector(Words(), Subscriptions(("A",), ("ticker",)), script.equipment, {})
+    bare.name = "bare"
 
-    with pytest.raises(NotImplementedError):
-        bare.take(LastTrade("A", "1", Decimal(1)), 0.0)
+    with pytest.raises(KeyError):
+        script.play(bare)
 
 
 def test_a_frame_that_waited_while_the_process_stood_still_confirms_nothing() -> None:
