@@ -25,10 +25,9 @@ from ltp_service.prices.memory import MemoryStore
 from ltp_service.prices.quarantine import Quarantine
 from ltp_service.prices.quotes import Quotes
 from ltp_service.prices.store import Store
-from ltp_service.redis.feed import FleetFeed, NoFeed
 from ltp_service.rest.breaker import CircuitBreaker
 from ltp_service.rest.http_client import HttpClient
-from ltp_service.rest.poll import Feed, Poll, Promise
+from ltp_service.rest.poll import Feed, NoFeed, Poll, Promise
 from ltp_service.rest.source import Bounds, RestSource
 from ltp_service.runtime.clock import Clock
 from ltp_service.runtime.observer import Observer
@@ -136,9 +135,7 @@ def wire_prices(
             exchange_clock,
         )
     fleet = _join(sharing, shared, kraken, clock)
-    feed: Feed | None = kraken
-    if fleet is not None:
-        feed = FleetFeed(kraken or NoFeed(), fleet.store, fleet.lease.epoch, fleet.follower.in_step)
+    feed = kraken if fleet is None else _feed_of(fleet, kraken)
     promise = Promise(
         config.supported_pairs,
         config.kraken_fallback_timeout,
@@ -168,6 +165,12 @@ def _join(
 
     collectors = [*([kraken] if kraken else []), *sharing.collectors]
     return wire_fleet(sharing.line, shared, collectors, sharing.topics, clock)
+
+
+def _feed_of(fleet: "FleetParts", own: KrakenCollector | None) -> Feed:
+    from ltp_service.redis.feed import FleetFeed  # noqa: PLC0415 - a process of its own needs none
+
+    return FleetFeed(own or NoFeed(), fleet.store.told_at, fleet.lease.epoch, fleet.follower.in_step)
 
 
 def _rest_source(

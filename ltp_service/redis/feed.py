@@ -1,56 +1,25 @@
 """The fleet's one feed, as the fallback of each process sees it."""
 
 from collections.abc import Callable
-from typing import Protocol
 
 from ltp_service.domain.pairs import Pair
 from ltp_service.domain.tick import Tick
 from ltp_service.rest.poll import Feed
 
 
-class Told(Protocol):
-    """What the owner told of each pair."""
-
-    def told_at(self, pair: Pair) -> float | None:
-        """Monotonic seconds of the newest evidence; None when none came."""
-
-
-class NoFeed:
-    """In the place of a collector where the WebSocket is switched off."""
-
-    def is_here(self) -> bool:
-        return True
-
-    def is_connected(self) -> bool:
-        return False
-
-    def delivered_at(self, pair: Pair) -> float | None:
-        return None
-
-    def renew(self, pair: Pair) -> None:
-        return None
-
-    def held(self, pair: Pair) -> Tick | None:
-        return None
-
-    def market_told_at(self) -> float:
-        return 0.0
-
-    def tells_market_of(self, pair: Pair) -> bool:
-        return False
-
-    def leave(self) -> None:
-        return None
-
-
 class FleetFeed:
     """This process's own collector while it owns the feeds, else what the owner tells. Only an owner asks it for more."""
 
     def __init__(
-        self, own: Feed, told: Told, epoch: Callable[[], int | None], in_step: Callable[[], bool]
+        self,
+        own: Feed,
+        told_at: Callable[[Pair], float | None],
+        epoch: Callable[[], int | None],
+        in_step: Callable[[], bool],
     ) -> None:
+        """`told_at`: monotonic seconds of the newest evidence that the owner told of a pair; None when none came."""
         self._own = own
-        self._told = told
+        self._told_at = told_at
         self._epoch = epoch
         self._in_step = in_step
 
@@ -64,7 +33,7 @@ class FleetFeed:
         return self._own.is_connected() if self._leads() else self._in_step()
 
     def delivered_at(self, pair: Pair) -> float | None:
-        told_at = self._told.told_at(pair)
+        told_at = self._told_at(pair)
         own = self._own.delivered_at(pair) if self._leads() else None
         return max((at for at in (told_at, own) if at is not None), default=None)
 

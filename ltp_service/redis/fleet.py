@@ -65,7 +65,7 @@ def wire_fleet(
 
     `collectors` run in one process of the fleet; `topics` tell what they bring beside prices.
     """
-    links = Links(collectors, line)
+    links = Links([each.link for each in collectors], line)
     everything: list[Topic] = [store, links, *topics]
 
     def begin() -> None:

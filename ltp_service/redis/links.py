@@ -1,7 +1,6 @@
 """How the fleet's collectors are, as their owner sees them, in every process that asks."""
 
 from collections.abc import Callable, Iterable
-from typing import Protocol
 
 import msgspec
 
@@ -15,19 +14,12 @@ _encode = msgspec.json.Encoder().encode
 _decode = msgspec.json.Decoder(Link).decode
 
 
-class Linked(Protocol):
-    """A collector, as far as its link goes."""
-
-    def link(self) -> Link:
-        """A still picture of it."""
-
-
 class Links(Topic):
     """The owner's collectors by name. Moments are monotonic seconds of the process that asks."""
 
-    def __init__(self, collectors: Iterable[Linked], line: Line) -> None:
+    def __init__(self, links: Iterable[Callable[[], Link]], line: Line) -> None:
         super().__init__("links", line)
-        self._collectors = tuple(collectors)
+        self._links = tuple(links)
         self._told: dict[str, Link] = {}
         self._next = 0.0
 
@@ -47,7 +39,7 @@ class Links(Topic):
         if now < self._next:
             return {}
         self._next = now + EVERY
-        links = [each.link() for each in self._collectors]
+        links = [link() for link in self._links]
         return {link.name: _encode(_moved(link, self._clock.shared)) for link in links}
 
     def give_back(self, fields: Fields) -> None:

@@ -87,6 +87,34 @@ class Feed(Protocol):
         """Drop the connection, which cannot be trusted, and make another."""
 
 
+class NoFeed:
+    """In the place of a collector where the WebSocket is switched off."""
+
+    def is_here(self) -> bool:
+        return True
+
+    def is_connected(self) -> bool:
+        return False
+
+    def delivered_at(self, pair: Pair) -> float | None:
+        return None
+
+    def renew(self, pair: Pair) -> None:
+        return None
+
+    def held(self, pair: Pair) -> Tick | None:
+        return None
+
+    def market_told_at(self) -> float:
+        return 0.0
+
+    def tells_market_of(self, pair: Pair) -> bool:
+        return False
+
+    def leave(self) -> None:
+        return None
+
+
 class Promise(msgspec.Struct, frozen=True):
     """Which pairs are served, and how long their feed may keep silent, in seconds."""
 

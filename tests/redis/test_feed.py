@@ -4,7 +4,8 @@ import pytest
 
 from ltp_service.domain.pairs import Pair
 from ltp_service.domain.tick import Tick
-from ltp_service.redis.feed import FleetFeed, NoFeed
+from ltp_service.redis.feed import FleetFeed
+from ltp_service.rest.poll import NoFeed
 from tests.fakes import BTC, ETH, tick
 
 
@@ -43,7 +44,7 @@ class Place:
         self.told: dict[Pair, float] = {}
         self.epoch: int | None = None
         self.in_step = True
-        self.feed = FleetFeed(self.own, self, lambda: self.epoch, lambda: self.in_step)
+        self.feed = FleetFeed(self.own, self.told_at, lambda: self.epoch, lambda: self.in_step)
 
     def told_at(self, pair: Pair) -> float | None:
         return self.told.get(pair)
@@ -106,7 +107,7 @@ def test_a_connection_can_be_left_after_the_lease_was_lost(place: Place) -> None
 
 def test_where_the_websocket_is_switched_off_the_owner_has_nothing_but_rest(place: Place) -> None:
     nothing = NoFeed()
-    place.feed = FleetFeed(nothing, place, lambda: 7, lambda: True)
+    place.feed = FleetFeed(nothing, place.told_at, lambda: 7, lambda: True)
     nothing.renew(BTC)
     nothing.leave()
     assert nothing.is_here()

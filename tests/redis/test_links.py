@@ -33,7 +33,7 @@ def links(server: RedisServer, *collectors: FakeCollector, ahead: float = 0.0) -
     """Of a process whose monotonic clock is `ahead` of the test's."""
     line = open_line(Config(redis_addr=server.address), lambda: time.monotonic() + ahead)
     line.clock.measure()
-    return Links(collectors, line)
+    return Links([each.link for each in collectors], line)
 
 
 def take(server: RedisServer, owner: Links, other: Links) -> None:
