@@ -35,7 +35,7 @@ coverage: .venv/.test programs ## run the tests of test-unit and hold the covera
 check: .venv/.test ## format, lint, types, import arrows, pages and image against the code
 	$(BIN)/ruff format --check && $(BIN)/ruff check && $(BIN)/mypy && $(BIN)/hadolint Dockerfile
 	$(BIN)/check-jsonschema --quiet --builtin-schema vendor.compose-spec docker-compose.yml
-	$(BIN)/python -m pytest --quiet tests/test_architecture.py tests/test_settings_page.py \
+	$(BIN)/python -m pytest --quiet tests/test_architecture.py tests/test_settings_page.py tests/test_docs_pages.py \
 		tests/test_dockerfile.py tests/test_docker_compose.py tests/test_deploy_kubernetes.py tests/test_deploy_systemd.py \
 		tests/process/test_image.py
 
