@@ -1,6 +1,6 @@
 # Needs a Python >= 3.11 and GNU make >= 3.81; everything else goes into .venv.
 .DEFAULT_GOAL := help
-.PHONY: help run demo test test-unit test-process coverage check format lock bench drill programs clean
+.PHONY: help run demo test test-unit test-process coverage check format docs lock bench drill programs clean
 
 # The first interpreter that is new enough; name another one with PYTHON=.
 PYTHON ?= $(shell for python in python3.13 python3.12 python3.11 python3; do \
@@ -32,14 +32,18 @@ test-process: .venv/.test programs ## run the tests that start gunicorn, nginx, 
 coverage: .venv/.test programs ## run the tests of test-unit and hold the coverage floor
 	$(TEST) --ignore tests/process --cov
 
-check: .venv/.test ## format, lint, types, import arrows, README and image against the code
+check: .venv/.test ## format, lint, types, import arrows, pages and image against the code
 	$(BIN)/ruff format --check && $(BIN)/ruff check && $(BIN)/mypy && $(BIN)/hadolint Dockerfile
 	$(BIN)/check-jsonschema --quiet --builtin-schema vendor.compose-spec docker-compose.yml
-	$(BIN)/python -m pytest --quiet tests/test_architecture.py tests/settings/test_config.py tests/test_dockerfile.py \
-		tests/test_docker_compose.py tests/test_deploy_kubernetes.py tests/test_deploy_systemd.py tests/process/test_image.py
+	$(BIN)/python -m pytest --quiet tests/test_architecture.py tests/test_settings_page.py tests/test_docs_pages.py \
+		tests/test_dockerfile.py tests/test_docker_compose.py tests/test_deploy_kubernetes.py tests/test_deploy_systemd.py \
+		tests/process/test_image.py
 
 format: .venv/.test ## rewrite the code in the house format
 	$(BIN)/ruff check --fix --exit-zero && $(BIN)/ruff format
+
+docs: .venv/.test ## write the tables of docs/settings.md from the settings
+	$(BIN)/python -m tests.settings_page
 
 lock: .venv/.test ## make both locks from pyproject.toml; UPGRADE=--upgrade takes newer versions
 	$(COMPILE) $(UPGRADE) pyproject.toml --output-file requirements.txt

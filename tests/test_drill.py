@@ -20,7 +20,6 @@ from tests.drill.proxy import Proxy
 from tests.drill.row import SHORT, Row, Stage, in_turn
 from tests.drill.rows import ROWS
 from tests.drill.run_queue import RunQueue
-from tests.drill.table import END, START, put_between_marks
 from tests.drill.truth import TRANSPORT, Mute, Truth
 from tests.process.fleet import until
 from tests.process.load import Load
@@ -229,13 +228,6 @@ def test_the_market_tells_its_history_after_a_moment() -> None:
         second = simulator.trade(PAIR, "115000.2")
         history = simulator.market(PAIR, after=first["time"])[PAIR]["history"]
     assert history == [[second["time"], "115000.2", second["trade_id"]]]
-
-
-def test_the_table_replaces_what_stood_between_its_marks() -> None:
-    text = f"before\n{START}\nold\n{END}\nafter\n"
-    assert put_between_marks(text, "new\n") == f"before\n{START}\nnew\n{END}\nafter\n"
-    with pytest.raises(ValueError, match=START):
-        put_between_marks("no marks", "new\n")
 
 
 def test_a_row_that_is_left_to_other_tests_names_them() -> None:

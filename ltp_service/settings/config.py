@@ -1,10 +1,10 @@
 """The settings: one frozen `Config`, read once, before anything is built.
 
-One name per setting: `cache_ttl` in code and in YAML (flat), `CACHE_TTL` in the environment; README.md says what
-each one means. The environment beats configs/config.<ENVIRONMENT>.yaml, which beats configs/config.yaml, which
-beats the defaults below. YAML values are read as the same texts as the environment's, without YAML's own types:
-`1:30` is not 90, `no` is not False. Blanks around a value do not count. An empty value (YAML's `null` too) is as
-if not given, except for `MAY_BE_EMPTY`, where it means "none".
+One name per setting: `cache_ttl` in code and in YAML (flat), `CACHE_TTL` in the environment. The text below each field
+says what it means, and docs/settings.md shows it. The environment beats configs/config.<ENVIRONMENT>.yaml, which beats
+configs/config.yaml, which beats the defaults below. YAML values are read as the same texts as the environment's, without
+YAML's own types: `1:30` is not 90, `no` is not False. Blanks around a value do not count. An empty value (YAML's `null`
+too) is as if not given, except for `MAY_BE_EMPTY`, where it means "none".
 """
 
 import logging
@@ -59,61 +59,118 @@ class Config(BaseSettings):
     )
 
     port: Annotated[int, whole(0, 65_535)] = 8080
+    """The TCP port to listen on. 0 takes any free one."""
     host: BindHost = "0.0.0.0"  # noqa: S104 - a container has to be reachable
+    """The address or host name to bind. `unix:/path` listens on a socket for nginx instead, without `PORT`."""
     shutdown_timeout: Annotated[float, seconds("1s", "10m")] = 30.0
+    """The longest time that running requests have to end after TERM."""
     web_concurrency: Annotated[int, whole(1, 256)] = 1
+    """The number of worker processes. More than one needs `CACHE_BACKEND=redis`. With `memory` each worker has its own
+    feed, prices and rate limits, and a client that meets another worker may see a price go back."""
     worker_class: Word[Literal["gevent", "gthread"]] = "gevent"
+    """`gevent` answers in greenlets. `gthread` answers in threads, without gevent's patch, and only the environment can
+    choose it, not a file."""
 
     cache_backend: Word[Literal["memory", "redis"]] = "memory"
+    """`memory` is for one process, which has its own feed and prices. `redis` gives a fleet of processes one feed, see
+    [SCALING.md](SCALING.md)."""
     cache_ttl: Annotated[float, seconds("100ms", "1d")] = 30.0
+    """The longest life of a price without evidence that it still is the last trade."""
     stale_after: Annotated[float, seconds("100ms", "1d")] = 120.0
+    """A pair without evidence for this long is asked over REST, even if `KRAKEN_FALLBACK_TIMEOUT` is longer."""
 
     redis_addr: RedisAddress = "localhost:6379"
+    """The address of Redis. `rediss` means TLS."""
     redis_username: RedisUser = ""
+    """The user in Redis' access control list (ACL). Empty means the user `default`."""
     redis_password: SecretStr = SecretStr("")
+    """The password of that user. It is a secret: set it in the environment."""
     redis_db: Annotated[int, whole(0, 1023)] = 0
+    """The number of the database in Redis. Each fleet needs its own."""
     redis_sentinels: Several[RedisAddress] = ()
+    """The Sentinels, which know where the master is. `REDIS_ADDR` is not used then."""
     redis_master: RedisMaster = "mymaster"
+    """The name under which the Sentinels watch the master."""
 
     supported_pairs: Annotated[Several[SupportedPair], Field(min_length=1)] = tuple(
         map(read_pair, "BTC/USD BTC/EUR BTC/CHF BTC/CAD ETH/USD LTC/USD XRP/USD".split())
     )
+    """The pairs that are served. Answers keep this order."""
     symbols: Annotated[Several[Symbol], Field(min_length=1, max_length=MOST_SYMBOLS)] = (
         "BTCUSDT",
         "ETHUSDT",
         "SOLUSDT",
     )
+    """What the collectors collect until the list is changed over HTTP, at most 200 symbols."""
     collectors: Several[CollectorName] = ("bybit_trades", "binance_trades")
+    """The collectors that run: `bybit_trades`, `binance_trades`, `bybit_books`, `binance_books`. Set and empty means
+    none."""
     bybit_websocket_url: WebSocketUrl = "wss://stream.bybit.com/v5/public/spot"
+    """Bybit's feed."""
     binance_websocket_url: WebSocketUrl = "wss://stream.binance.com:9443/stream"
+    """Binance's feed."""
 
     rate_limit_enabled: bool = True
+    """Whether each client address has one token bucket: in each process, or with `CACHE_BACKEND=redis` for the whole
+    fleet."""
     rate_limit_capacity: Annotated[int, whole(1, 1_000_000)] = 100
+    """The number of requests that a client may make at once."""
     rate_limit_refill_rate: Rate = 10.0
+    """The number of requests that a client may make in the long run."""
     trusted_proxies: Annotated[int, whole(0, 16)] = 0
+    """The number of proxies before the service whose `X-Forwarded-For` is believed. It must stay 0 where clients reach
+    the port directly, because they could name any address."""
     cors_origins: Several[Origin] = ()
+    """The origins whose pages may read the answers. `*` alone means all origins."""
 
     log_level: LogLevel = "info"
+    """The lowest level that is logged. `warn` means `warning`."""
     log_format: Word[Literal["json", "text"]] = "json"
+    """`json` writes one object per line, `text` is for people."""
     environment: EnvironmentName = "development"
+    """The name in `configs/config.<ENVIRONMENT>.yaml`. It is read as a variable only, not from a file."""
     price_divergence_limit: Fraction = 0.05
+    """The fraction by which the prices of WebSocket and REST may differ before that counts as a divergence. A lone trade
+    that leaves the prices of the last minute by more than this fraction is held back."""
 
     kraken_websocket_enabled: bool = True
+    """`false` serves prices from REST alone. The status is `ok` while REST works, and the alert `LtpRestAloneDown` fires
+    when it does not."""
     kraken_websocket_url: WebSocketUrl = "wss://ws.kraken.com/v2"
+    """Kraken's feed. A path that ends in `/v2` speaks protocol v2, any other path v1."""
     kraken_websocket_timeout: Annotated[float, seconds("100ms", "5m")] = 30.0
+    """The longest time to connect: name lookup, TCP, proxy, TLS and handshake together. It holds for Bybit and Binance
+    too."""
     kraken_idle_timeout: Annotated[float, seconds("100ms", "10m")] = 10.0
+    """A connection without any frame for this long is replaced. It holds for Bybit and Binance too, but with 30 s at
+    least."""
     kraken_reconnect_delay: Annotated[float, seconds("10ms", "1m")] = 5.0
+    """The base of the back-off between attempts to connect."""
     kraken_max_reconnect_tries: Annotated[int, whole(0, 100)] = 5
+    """The number of fast attempts to connect. After them the service tries slowly, for ever. It holds for Bybit and
+    Binance too."""
     kraken_rest_url: HttpUrl = "https://api.kraken.com/0/public"
+    """Kraken's REST API."""
     kraken_timeout: Annotated[float, seconds("100ms", "5m")] = 10.0
+    """The longest time of one REST operation, with its retries."""
     kraken_request_timeout: Annotated[float, seconds("100ms", "1m")] = 3.0
+    """The longest time of one try, in total. It must not be longer than `KRAKEN_TIMEOUT`."""
     kraken_fallback_timeout: Annotated[float, seconds("0s", "10m")] = 15.0
+    """A pair without evidence from the connected feed for this long comes from REST. More than half of `CACHE_TTL` counts
+    as that half. Without a connection half a second is enough."""
     kraken_max_retries: Annotated[int, whole(0, 10)] = 3
+    """The number of tries after the first one."""
 
     auth_api_key: AdminKey = SecretStr("")
+    """An admin key. It is a secret: set it in the environment."""
     auth_key_ttl: KeyLife = 604_800.0
+    """The life of a new key."""
     auth_enabled: bool = False
+    """`true` makes reads need a key too."""
     database_path: Path = Path("data/ltp.sqlite3")
+    """The SQLite file for keys and collected symbols. A file that cannot be used is an error in the log, in `/ready` and
+    in the status, and costs no price. With `CACHE_BACKEND=redis` keys and symbols are in Redis, which should then write
+    to its disk."""
 
     @field_validator("kraken_request_timeout")
     @classmethod

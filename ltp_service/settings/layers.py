@@ -62,7 +62,7 @@ def advice(name: str, known: Iterable[str]) -> str:
         return f"the nearest one is {names[found[0]]}"
     if kind:
         return f"those that begin so are {', '.join(names[each] for each in kind.values())}"
-    return "README.md lists all"
+    return "docs/settings.md lists all"
 
 
 def read_files(

@@ -1,4 +1,4 @@
-"""python -m tests.drill: break everything on purpose, print one table, and put that of a full drill into README.md."""
+"""python -m tests.drill: break everything on purpose, print one table, and put that of a full drill into docs/fire-drill.md."""
 
 import argparse
 import sys

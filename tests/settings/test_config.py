@@ -1,9 +1,7 @@
 """Settings: where they come from, what is accepted, and how a refusal reads."""
 
-import re
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 import pytest
 from pydantic import ValidationError
@@ -15,7 +13,6 @@ from ltp_service.settings.layers import MAY_BE_EMPTY
 
 KEY = "ltp_" + "aB3_-" * 8 + "xyz"
 NO_FILES = Path("/nonexistent")
-README = Path(__file__).parent.parent.parent / "README.md"
 
 Write = Callable[..., Path]
 
@@ -373,7 +370,7 @@ def test_yaml_values_are_read_as_text(write: Write, text: str, field: str, value
             "auth_paths_open: x",
             "config.yaml:auth_paths_open: not a setting; those that begin so are auth_api_key,",
         ),
-        ("zzz: x", "config.yaml:zzz: not a setting; README.md lists all (line 1)"),
+        ("zzz: x", "config.yaml:zzz: not a setting; docs/settings.md lists all (line 1)"),
         ("<<: {port: 1}", "config.yaml:<<: not a setting"),
         ("[port]: 1", "config.yaml:?: not a setting"),
         ("environment: production", "config.yaml:environment: only the environment variable ENVIRONMENT"),
@@ -473,29 +470,7 @@ def test_known_variables_are_no_warning() -> None:
     assert unknown_names({field.upper(): "" for field in Config.model_fields}) == []
 
 
-# --- the README
-
-
-def documented_defaults() -> dict[str, str]:
-    """Variable → default, as the README's configuration table has them."""
-    text = README.read_text(encoding="utf-8")
-    table = text.partition("<!-- configuration -->")[2].partition("<!-- /configuration -->")[0]
-    return dict(re.findall(r"^\| `(\w+)` \| ([^|]*?) \|", table, re.MULTILINE))
-
-
-def test_the_readme_documents_every_setting_and_no_other() -> None:
-    assert sorted(documented_defaults()) == sorted(field.upper() for field in Config.model_fields)
-
-
-def test_the_readme_tells_the_defaults() -> None:
-    def read(name: str, text: str) -> Any:
-        if text != "empty":
-            return getattr(load(**{name: text}), name.lower())
-        return "" if name.lower() not in MAY_BE_EMPTY else getattr(load(**{name: ""}), name.lower())
-
-    documented = {name.lower(): read(name, text) for name, text in documented_defaults().items()}
-    assert documented == {name: getattr(Config(), name) for name in documented}
-    assert documented
+# --- a reload
 
 
 def test_a_reload_with_a_mistake_keeps_the_settings_in_force(
