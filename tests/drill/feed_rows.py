@@ -124,7 +124,13 @@ def deaf_all(stage: Stage) -> None:
         stage.simulator.cut()
 
 
-@row("deaf_pair", "one pair deaf, the others heard", unnoticed=HABIT, walk=200.0)
+@row(
+    "deaf_pair",
+    "one pair deaf, the others heard",
+    unnoticed=HABIT,
+    walk=200.0,
+    elsewhere="rest/test_poll.py",
+)
 def deaf_pair(stage: Stage) -> None:
     with stage.faulty():
         stage.simulator.fault("deaf_pair", pair=PAIR)
