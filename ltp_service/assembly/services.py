@@ -1,7 +1,9 @@
 """What was built, for the views and the gunicorn hooks."""
 
+import os
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import cast
 
 from flask import Flask, current_app
@@ -16,6 +18,7 @@ from ltp_service.limits.failures import FailureBudget
 from ltp_service.runtime.clock import Clock
 from ltp_service.runtime.database import DatabaseWatch
 from ltp_service.runtime.observer import Observer
+from ltp_service.runtime.proxies import described
 from ltp_service.runtime.runners import CollectorManager, RunnerState
 from ltp_service.settings.config import Config
 
@@ -53,6 +56,13 @@ class Services:
     def stop(self, timeout: float) -> None:
         """Stops it again and waits at most `timeout` seconds."""
         self.manager.stop(timeout)
+
+    @cached_property
+    def ways(self) -> tuple[str, str]:
+        """How the exchange's WebSocket and REST are reached: directly, or through which proxy."""
+        urls = self.config.kraken_websocket_url, self.config.kraken_rest_url
+        websocket, rest = (described(url, os.environ) for url in urls)
+        return websocket, rest
 
     def links(self) -> dict[str, Link]:
         """Every collector as it is now, in whichever process of the fleet it runs."""

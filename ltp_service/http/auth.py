@@ -2,7 +2,7 @@
 
 from typing import Literal
 
-from flask import Flask, request
+from flask import Flask, Request, request
 
 from ltp_service.assembly.services import Services, services
 from ltp_service.domain.errors import KeyInvalid, KeyMissing, NotPermitted, RateLimited
@@ -52,12 +52,11 @@ _NEEDED: dict[Access, Permission] = {
 }
 
 
-def register(app: Flask) -> None:
-    """Guards every route of the app. Raises RuntimeError for a route that nobody classified."""
+def refuse_unclassified(app: Flask) -> None:
+    """Raises RuntimeError for a route that ACCESS does not name."""
     forgotten = {rule.endpoint for rule in app.url_map.iter_rules()} - ACCESS.keys() - {"static"}
     if forgotten:
-        raise RuntimeError(f"web/auth.py does not say who may use {', '.join(sorted(forgotten))}")
-    app.before_request(_guard)
+        raise RuntimeError(f"http/auth.py does not say who may use {', '.join(sorted(forgotten))}")
 
 
 def is_local() -> bool:
@@ -69,8 +68,9 @@ def is_local() -> bool:
     )
 
 
-def _guard() -> None:
-    access = ACCESS.get(request.endpoint or "", "public")
+def guard(asked: Request) -> None:
+    """Raises KeyMissing, KeyInvalid or what else keeps the client from this route."""
+    access = ACCESS.get(asked.endpoint or "", "public")
     parts = services()
     if access == "public" or (access == "open" and not parts.config.auth_enabled):
         return

@@ -1,6 +1,8 @@
 """If-Match (RFC 9110, section 13.1.1): only if the answer still is the one that the client holds."""
 
-from flask import Flask, Response, request
+from functools import partial
+
+from flask import Request, Response, after_this_request
 
 from ltp_service.domain.errors import PreconditionFailed
 from ltp_service.http.errors import answer_to
@@ -9,10 +11,15 @@ from ltp_service.http.questions import PROBES
 _READS = ("GET", "HEAD", "OPTIONS")
 
 
-def register(app: Flask) -> None:
-    """Every route obeys it but the probes, which are asked nothing."""
-    app.before_request(_refuse_change)
-    app.after_request(_compare)
+def check(asked: Request) -> None:
+    """Every route obeys it but the probes, which are asked nothing. Raises PreconditionFailed."""
+    wanted = asked.environ.get("HTTP_IF_MATCH")
+    if wanted is None or asked.url_rule is None or asked.url_rule.rule in PROBES:
+        return
+    if asked.method in _READS:
+        after_this_request(partial(_compare, wanted))
+    else:  # what can be changed has no ETag, so no list of them matches; and it must not be changed first
+        _expect(wanted, None)
 
 
 def holds(if_match: str, tag: str | None) -> bool:
@@ -24,30 +31,17 @@ def holds(if_match: str, tag: str | None) -> bool:
     return tag is not None and tag in [text.strip() for text in if_match.split(",")]
 
 
-def _refuse_change() -> None:
-    """What can be changed has no ETag, so no list of them matches; and it must not be changed first."""
-    wanted = _wanted()
-    if wanted is not None and request.method not in _READS:
-        _check(wanted, None)
-
-
-def _compare(response: Response) -> Response:
-    wanted = _wanted()
-    if wanted is None or request.method not in _READS or not _would_be_given(response):
+def _compare(wanted: str, response: Response) -> Response:
+    if not _would_be_given(response):
         return response
     try:
-        _check(wanted, response.headers.get("ETag"))
+        _expect(wanted, response.headers.get("ETag"))
     except PreconditionFailed as error:
         return answer_to(error)
     return response
 
 
-def _wanted() -> str | None:
-    rule = request.url_rule
-    return None if rule is None or rule.rule in PROBES else request.headers.get("If-Match")
-
-
-def _check(wanted: str, tag: str | None) -> None:
+def _expect(wanted: str, tag: str | None) -> None:
     if not holds(wanted, tag):
         raise PreconditionFailed(
             "no ETag in If-Match is that of the answer now; ask without If-Match for the new one"

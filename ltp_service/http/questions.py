@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 from difflib import get_close_matches
 from functools import cache
 
-from flask import Flask, request
+from flask import Request
 from werkzeug.datastructures import MultiDict
 
 from ltp_service.domain.errors import InvalidParameter
@@ -31,25 +31,29 @@ _SAME = (
 )
 """Words for the same thing elsewhere."""
 
+_NO_BODY = (None, "", "0")
+
 _KEYS = frozenset({"apikey", "xapikey", "key", "token", "accesstoken", "auth"})
 
 
-def register(app: Flask) -> None:
-    """Checks the query of every request to every route against what the OpenAPI document says of it."""
-    known = query_parameters()
+def check(asked: Request) -> None:
+    """Checks the query of any request to any route against what the OpenAPI document says of it. Raises InvalidParameter."""
+    rule, environ = asked.url_rule, asked.environ
+    has_body = environ.get("CONTENT_LENGTH") not in _NO_BODY or "HTTP_TRANSFER_ENCODING" in environ
+    if rule is None or not (environ["QUERY_STRING"] or has_body):
+        return  # nearly all are that plain
+    if rule.rule in PROBES or asked.method == "OPTIONS":
+        return
+    method = "GET" if asked.method == "HEAD" else asked.method
+    names = _known().get((method, _documented(rule.rule)), ())
+    if has_body:
+        where = "write its parameters into the query" if names else "send none"
+        raise InvalidParameter(f"this route reads no body; {where}")
+    check_query(asked.args, names)
 
-    def check() -> None:
-        rule = request.url_rule
-        if rule is None or rule.rule in PROBES or request.method == "OPTIONS":
-            return
-        method = "GET" if request.method == "HEAD" else request.method
-        names = known.get((method, _documented(rule.rule)), ())
-        if request.content_length or "Transfer-Encoding" in request.headers:
-            where = "write its parameters into the query" if names else "send none"
-            raise InvalidParameter(f"this route reads no body; {where}")
-        check_query(request.args, names)
 
-    app.before_request(check)
+_known = cache(query_parameters)
+"""Route and method to the parameters, read once."""
 
 
 def check_query(arguments: MultiDict[str, str], known: Sequence[str]) -> None:

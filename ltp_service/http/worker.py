@@ -3,9 +3,10 @@
 gunicorn leaves a kept connection the whole keep-alive time for a next request, and ends only after that.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from types import FrameType
-from typing import Any, Literal, Self
+from typing import Any
+from weakref import WeakSet
 
 import gevent
 from gunicorn.workers.ggevent import GeventWorker
@@ -19,49 +20,32 @@ class Worker(GeventWorker):
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
-        self._waiting: dict[Any, _Wait] = {}
-        """The greenlets of connections that wait for a request."""
+        self._connections: WeakSet[Any] = WeakSet()
+        """The greenlets of the connections. Each has a `wait`: the time in which its next request has to arrive."""
+        self._keepalive: float = self.cfg.keepalive
         self.told_to_end: Callable[[], None] = lambda: None
         """Called when it was, for the requests that wait for something else."""
 
-    def timeout_ctx(self) -> "_Wait":  # type: ignore[override]  # the stubs believe that it returns nothing
-        kept = getattr(gevent.getcurrent(), "kept", False)
-        return _Wait(GRACE if kept and not self.alive else self.cfg.keepalive, kept, self._waiting)
+    def timeout_ctx(self) -> gevent.Timeout:  # type: ignore[override]  # the stubs believe that it returns nothing
+        greenlet: Any = gevent.getcurrent()
+        kept = hasattr(greenlet, "wait")
+        if not kept:
+            self._connections.add(greenlet)
+        wait = gevent.Timeout(GRACE if kept and not self.alive else self._keepalive, False)  # type: ignore[arg-type]  # likewise
+        greenlet.kept, greenlet.wait = kept, wait
+        return wait
 
     def handle_exit(self, sig: int, frame: FrameType | None) -> None:
         super().handle_exit(sig, frame)
         gevent.spawn(self.told_to_end)
-        gevent.spawn_later(GRACE, self._close_idle, dict(self._waiting))
+        idle = [(greenlet, greenlet.wait) for greenlet in self._connections if greenlet.kept]
+        gevent.spawn_later(GRACE, self._close_idle, idle)
 
-    def _close_idle(self, idle: "dict[Any, _Wait]") -> None:
-        """Of those, the kept ones that still wait for the same request."""
-        for greenlet, wait in idle.items():
-            if wait.kept:
-                gevent.get_hub().loop.run_callback(self._end, greenlet, wait)
+    def _close_idle(self, idle: Sequence[tuple[Any, gevent.Timeout]]) -> None:
+        for greenlet, wait in idle:
+            gevent.get_hub().loop.run_callback(self._end, greenlet, wait)
 
-    def _end(self, greenlet: Any, wait: "_Wait") -> None:
+    def _end(self, greenlet: Any, wait: gevent.Timeout) -> None:
         # Runs in the hub, so nothing can come between the look and the throw.
-        if self._waiting.get(greenlet) is wait:
-            greenlet.throw(wait)
-
-
-class _Wait(gevent.Timeout):
-    """The time in which a request has to arrive; to its greenlet, being thrown is like running out."""
-
-    def __init__(self, seconds: float, kept: bool, waiting: "dict[Any, _Wait]") -> None:
-        super().__init__(seconds)
-        self._waiting = waiting
-        self.kept = kept
-        """Whether its connection has brought a request before."""
-
-    def __enter__(self) -> Self:
-        greenlet: Any = gevent.getcurrent()
-        greenlet.kept = True
-        self._waiting[greenlet] = self
-        self.start()
-        return self
-
-    def __exit__(self, kind: Any, error: Any, trace: Any) -> Literal[True] | None:
-        del self._waiting[gevent.getcurrent()]
-        self.close()
-        return True if error is self else None  # gunicorn goes on without a request, and closes
+        if greenlet.wait is wait and wait.pending:
+            greenlet.throw(wait)  # as if its time had run out: gunicorn goes on without a request, and closes

@@ -105,7 +105,7 @@ def test_a_route_that_nobody_classified_keeps_the_service_from_starting(service:
     app.add_url_rule("/forgotten", "forgotten", lambda: "")
 
     with pytest.raises(RuntimeError, match="forgotten"):
-        auth.register(app)
+        auth.refuse_unclassified(app)
 
 
 def test_reads_need_a_key_when_the_house_is_closed(tmp_path: Path) -> None:

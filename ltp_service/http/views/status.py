@@ -11,7 +11,6 @@ from ltp_service.domain.pairs import Pair, kraken_v1_symbol, kraken_v2_symbol
 from ltp_service.feed.contract import Link
 from ltp_service.http.answers import json_response, moment, rfc3339
 from ltp_service.prices.quotes import Quote
-from ltp_service.runtime.proxies import described
 from ltp_service.version import VERSION
 
 bp = Blueprint("status", __name__)
@@ -98,6 +97,7 @@ def _overall(parts: Services, quotes: list[Quote]) -> str:
 
 
 def _connection(parts: Services, link: Link | None) -> dict[str, Any]:
+    websocket_reached, rest_reached = parts.ways
     return {
         "websocket_enabled": parts.config.kraken_websocket_enabled,
         "websocket_connected": link is not None and link.connected,
@@ -107,8 +107,8 @@ def _connection(parts: Services, link: Link | None) -> dict[str, Any]:
         "feed_lag_ms": round(1000 * parts.prices.kraken.lag()) if parts.prices.kraken else None,
         "last_error": link.last_error if link else None,
         "rest_last_error": parts.prices.poll.last_error,
-        "websocket_reached": described(parts.config.kraken_websocket_url, os.environ),
-        "rest_reached": described(parts.config.kraken_rest_url, os.environ),
+        "websocket_reached": websocket_reached,
+        "rest_reached": rest_reached,
     }
 
 

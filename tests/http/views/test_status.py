@@ -74,10 +74,9 @@ def test_it_tells_how_the_exchange_is_reached(
     fresh_service: MakeService, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     urls = {"kraken_websocket_url": "wss://ws.kraken.com/v2", "kraken_rest_url": "https://api.kraken.com"}
-    service = fresh_service(**urls)
 
     def reached() -> tuple[str, str]:
-        told = service.get("/api/v1/status").get_json()["connection"]
+        told = fresh_service(**urls).get("/api/v1/status").get_json()["connection"]
         return told["websocket_reached"], told["rest_reached"]
 
     assert reached() == ("direct", "direct")
