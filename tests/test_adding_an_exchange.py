@@ -1,0 +1,147 @@
+"""docs/adding-an-exchange.md: its blocks of code, put together and run, so that the page cannot rot."""
+
+import json
+import re
+import sys
+from types import ModuleType
+from typing import Any
+
+import pytest
+
+from ltp_service.feed.messages import Answered, Traded
+from ltp_service.settings.config import Config
+from tests.conftest import ROOT
+from tests.simulator import venues
+from tests.simulator.counters import Counters
+from tests.simulator.venue_faults import Topic
+from tests.simulator.venue_market import VenueMarket
+
+PAGE = (ROOT / "docs" / "adding-an-exchange.md").read_text(encoding="utf-8")
+BLOCK = re.compile(r"^```python\n# (\S+)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
+"""One block of code: the file that it belongs to, and the code."""
+
+EXCHANGE = "ltp_service/exchanges/coinhall.py"
+REGISTRY = "ltp_service/exchanges/registry.py"
+ITS_TEST = "tests/exchanges/test_coinhall.py"
+SIMULATED = "tests/simulator/coinhall.py"
+VENUES = "tests/simulator/venues.py"
+
+
+def code(file: str) -> str:
+    """What the page puts into this file."""
+    return "".join(text for path, text in BLOCK.findall(PAGE) if path == file)
+
+
+def load(monkeypatch: pytest.MonkeyPatch, file: str, source: str, **names: object) -> ModuleType:
+    """The file as a module that the others can import until the test ends."""
+    module = ModuleType(file.removesuffix(".py").replace("/", "."))
+    vars(module).update(names)
+    monkeypatch.setitem(sys.modules, module.__name__, module)
+    exec(compile(source, f"{file} of the page", "exec"), vars(module))  # noqa: S102 - the page's own code
+    return module
+
+
+@pytest.fixture
+def exchange(monkeypatch: pytest.MonkeyPatch) -> Any:
+    """The module of the exchange, which the others on the page import."""
+    return load(monkeypatch, EXCHANGE, code(EXCHANGE))
+
+
+def test_every_block_of_code_names_one_of_the_five_files() -> None:
+    blocks = BLOCK.findall(PAGE)
+    assert len(blocks) == PAGE.count("```python")
+    assert {path for path, _ in blocks} == {EXCHANGE, REGISTRY, ITS_TEST, SIMULATED, VENUES}
+
+
+@pytest.mark.usefixtures("exchange")
+def test_the_tests_on_the_page_pass(monkeypatch: pytest.MonkeyPatch) -> None:
+    module = load(monkeypatch, ITS_TEST, code(ITS_TEST))
+    tests = [value for name, value in vars(module).items() if name.startswith("test_")]
+    assert len(tests) == code(ITS_TEST).count("\ndef test_") > 0
+    for test in tests:
+        test()
+
+
+def test_the_frames_on_the_page_are_read_as_it_says(exchange: Any) -> None:
+    dialect = exchange.Dialect()
+    frames = re.findall(r"^\| (it [\w ]+) \| `(.*)` \|$", PAGE, re.MULTILINE)
+    read = {meaning: dialect.parse(frame) for meaning, frame in frames}
+    assert read["it accepts"].events == (Answered(1),)
+    assert read["it refuses"].events == (Answered(1, "no such symbol: NOPE"),)
+    assert [type(event) for event in read["it tells trades"].events] == [Traded]
+    assert read["it gives one"].kind == "pong"
+    assert len(read) == 4
+
+
+def test_the_registry_takes_the_two_lines(exchange: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    imported, entry = (line for line in code(REGISTRY).splitlines() if line)
+    source, places = re.subn(
+        r"^COLLECTORS\b.*\{$",
+        lambda opening: f"{opening[0]}\n{entry}",
+        (ROOT / REGISTRY).read_text(encoding="utf-8"),
+        flags=re.MULTILINE,
+    )
+    assert places == 1
+    registry: Any = load(monkeypatch, "with_coinhall.py", f"{imported}\n{source}")
+    assert registry.COLLECTORS["coinhall_trades"] is exchange.CoinhallTrades
+    assert registry.unknown_collectors(Config(collectors=("coinhall_trades", "bybit_trades"))) == []
+
+
+class Client:
+    """A client of the simulated exchange, which keeps what it is told."""
+
+    connection_id = "1"
+
+    def __init__(self) -> None:
+        self.counters = Counters()
+        self.topics: dict[str, Topic] = {}
+        self.told: list[str] = []
+
+    def say(self, text: str) -> None:
+        self.told.append(text)
+
+    def subscribe(self, topics: list[Topic], ack: str) -> None:
+        self.topics.update((topic.name, topic) for topic in topics)
+        self.told.append(ack)
+
+    def unsubscribe(self, names: list[str]) -> None:
+        for name in names:
+            self.topics.pop(name, None)
+
+
+def test_the_simulated_exchange_understands_the_service_and_is_understood(
+    exchange: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    simulated: Any = load(monkeypatch, SIMULATED, code(SIMULATED))
+    market, client, dialect = VenueMarket("coinhall", 1), Client(), exchange.Dialect()
+    theirs = simulated.Coinhall(market)
+    request = exchange.Request("subscribe", "trades", ("BTCUSDT",))
+
+    theirs.receive(client, dialect.write(request, 1))
+    theirs.receive(client, dialect.write(exchange.Request("subscribe", "trades", ("NOPE",)), 2))
+    theirs.receive(client, dialect.ping(3))
+    assert [dialect.parse(text).kind for text in client.told] == ["acknowledgement", "refusal", "pong"]
+
+    listing = market.find("BTCUSDT")
+    assert listing is not None
+    event = listing.event(market.now(), 3)
+    topic, texts = theirs.trades(event)
+    assert topic.name in client.topics
+    trades = [trade for text in texts for trade in dialect.parse(text).events]
+    assert [(trade.number, str(trade.price), trade.side) for trade in trades] == [
+        (told.trade_id, told.price, told.side) for told in event
+    ]
+    assert [json.loads(trade.raw)["ms"] / 1000 for trade in trades] == [trade.traded_at for trade in trades]
+
+    theirs.receive(client, dialect.write(exchange.Request("unsubscribe", "trades", ("BTCUSDT",)), 4))
+    assert client.topics == {}
+
+
+def test_the_simulated_exchange_gets_its_path(monkeypatch: pytest.MonkeyPatch) -> None:
+    simulated = load(monkeypatch, SIMULATED, code(SIMULATED))
+    names = {name: value for name, value in vars(venues).items() if not name.startswith("__")}
+    module: Any = load(monkeypatch, "with_path.py", code(VENUES), **names, coinhall=simulated)
+    found = venues.Venues()
+    module._add_coinhall(found, VenueMarket("coinhall", 1))  # noqa: SLF001 - as the page names it
+    assert list(found.sockets) == ["/coinhall"]
+    assert found.by_name["coinhall"].name == "coinhall"
