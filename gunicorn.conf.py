@@ -10,7 +10,7 @@ if monkey_patched:
 else:
     from gunicorn.workers import gthread
 
-    vars(gthread)["STOP_KEEPALIVE_LINGER"] = 0.25  # seconds, as edge.worker's GRACE
+    vars(gthread)["STOP_KEEPALIVE_LINGER"] = 0.25  # seconds, as GRACE in http.worker
 
 import gc
 import logging

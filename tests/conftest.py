@@ -12,13 +12,9 @@ from tests.deadline import IN_FULL
 from tests.redis_server import RedisServer
 from tests.steered_clock import SteeredClock
 
-# A proxy of the machine stands before its simulated exchanges, too; a test that means one names it.
-for _name in [name for name in os.environ if name.lower() in ("http_proxy", "https_proxy", "all_proxy")]:
-    del os.environ[_name]
-
 Report = TypeVar("Report", pytest.TestReport, pytest.CollectReport)
 
-# Everything here speaks to this machine alone, wherever its owner goes through a proxy.
+# Everything here speaks to this machine alone. A test that means a proxy names it.
 for _name in ("http_proxy", "https_proxy", "all_proxy", "no_proxy"):
     os.environ.pop(_name, None)
     os.environ.pop(_name.upper(), None)

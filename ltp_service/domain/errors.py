@@ -17,7 +17,7 @@ LtpError
     ├── BadFrame              the exchange sent what cannot be used
     └── BreakerOpen           not asked at all: it failed too often just now
 
-Only web/errors.py knows HTTP statuses.
+Only http/errors.py knows HTTP statuses.
 """
 
 from collections.abc import Sequence
