@@ -10,6 +10,12 @@ FUTURE = 5.0
 EXACT = 0.25
 """Seconds of a delay that is none: Kraken's trades take 0.03 to 0.11 s, and a little more when there are many."""
 
+NEAR = 0.5
+"""Seconds by which messages may differ that agree with what was known before a step ahead."""
+
+WAY_BACK = 3
+"""Such messages in a row that take the step back: it was made by trades that were stamped ahead."""
+
 SINKS = 1e-4
 """Seconds per second by which what is known sinks, so that a monotonic clock that runs fast makes nothing late."""
 
@@ -27,6 +33,10 @@ class ExchangeClock:
         """How many messages of their own moment agree with it, up to two. Without one it may be far too low."""
         self._other: tuple[float, float] | None = None
         """What the last message told that did not agree, and when."""
+        self._before: float | None = None
+        """What was known before the last step ahead."""
+        self._back = 0
+        """Messages in a row that agree with that."""
 
     def answered(self, told: float, asked_at: float, now: float) -> None:
         """The exchange wrote `told`, unix seconds, in an answer to what it was asked at `asked_at`."""
@@ -45,6 +55,8 @@ class ExchangeClock:
             self.happened(told, now)
             self._messages = 1
             return self.age(told, now)
+        if self._is_step_back(told - now):
+            self._set(told - now, now, self._unsure)
         delay = now - told + self._ahead - SINKS * (now - self._learnt_at)
         if delay < -EXACT:
             return 0.0 if self._is_seconded(told, now) or -delay <= FUTURE + self._unsure else None
@@ -104,6 +116,18 @@ class ExchangeClock:
         before = self._other[0] - self._other[1]
         if abs(told - now - before) > FUTURE:
             return False
+        known = self._at(now)
         self._set(min(told - now, before), now, 0.0)
         self._messages, self._other = 1, None
+        self._before, self._back = (known, 0) if known is not None and told - now > known else (None, 0)
+        return True
+
+    def _is_step_back(self, ahead: float) -> bool:
+        """Whether so many messages agree with what was known before the last step ahead that it was wrong."""
+        if self._before is None:
+            return False
+        self._back = self._back + 1 if abs(ahead - self._before) <= NEAR else 0
+        if self._back < WAY_BACK:
+            return False
+        self._before = None
         return True

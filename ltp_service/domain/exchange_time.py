@@ -6,6 +6,10 @@ This machine's own clock has no part in it: it may be wrong by hours.
 FUTURE = 60.0
 """Seconds by which something may lie ahead of what is known of its exchange's clock; recorded: 0.1."""
 
+STEP = 2.0
+"""Seconds by which one message may move what is known forward; a longer step has to be seconded. Recorded: 0.1, and
+HTTP's Date has whole seconds."""
+
 _AGREED = 2
 """Times in a row that must disagree with what is known, and agree with one another, before they are believed."""
 
@@ -18,8 +22,11 @@ _UNKNOWN, _TOLD_ONCE, _TOLD_TWICE = 0, 1, 2
 class ExchangeTime:
     """One exchange's clock. What was told arrived later, so that the newest of all is the nearest."""
 
-    def __init__(self, *, trusting: bool = False) -> None:
-        """`trusting`: what lies far ahead was judged by another one already, and is believed at once."""
+    def __init__(self, *, trusting: bool = False, latest: float = FUTURE) -> None:
+        """`trusting`: what lies far ahead was judged by another one already, and is believed at once.
+        `latest`: seconds for which a message may be under way; later ones in a row show that the clock is ahead."""
+        self._latest = latest
+        self._trusting = trusting
         self._agreed_ahead = 1 if trusting else _AGREED
         self._ahead: float | None = None
         """What to add to monotonic time for the exchange's unix time."""
@@ -41,7 +48,7 @@ class ExchangeTime:
             self._ahead, self._trust, self._agreed = ahead, _TOLD_ONCE, 0
             return 0.0
         difference = ahead - known
-        if -FUTURE <= difference <= FUTURE:
+        if -self._latest <= difference <= (FUTURE if self._trusting else STEP):
             self._trust, self._agreed = _TOLD_TWICE, 0
             if difference <= 0.0:
                 return difference

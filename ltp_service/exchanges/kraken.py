@@ -14,7 +14,7 @@ from ltp_service.domain.pairs import Pair, read_pair
 from ltp_service.domain.tick import WEBSOCKET, Tick
 from ltp_service.exchanges import kraken_v1 as v1
 from ltp_service.exchanges import kraken_v2 as v2
-from ltp_service.exchanges.kraken_tickers import Tickers, servable
+from ltp_service.exchanges.kraken_tickers import PATIENCE, Tickers, servable
 from ltp_service.feed.contract import Equipment
 from ltp_service.feed.loop import Collector, Handler
 from ltp_service.feed.messages import Acknowledged, LastTrade, MarketChanged, PairsListed
@@ -27,11 +27,8 @@ log = logging.getLogger(__name__)
 
 CHANNELS = ("ticker", "trade")
 
-LONGEST_LAG = 60.0
-"""Seconds: a trade that is told later than that is an odd one, and says nothing about the others."""
-
 MOST_TEXT = 65536
-"""Characters of an unreadable frame in which names of pairs are looked for."""
+"""Characters of an unreadable frame in which every spelling of a pair is looked for; beyond that, the exchange's own."""
 
 _QUOTED = re.compile(r'"([A-Za-z0-9/_.-]{4,25})"')
 
@@ -64,7 +61,11 @@ class KrakenCollector(Collector):
         self._exchange_clock = exchange_clock
         self._connected_at = 0.0
         self._lag = 0.0
-        """Seconds by which what arrives is late: a slow reader is sent everything, and reads a picture of the past."""
+        """Seconds by which the whole line is late: a slow reader is sent everything, and reads a picture of the past."""
+        self._lag_shown_at: float | None = None
+        """When the last trade showed it; None before the first."""
+        self._lags: dict[Pair, float] = {}
+        """Seconds by which the last live trade of each pair was late: one pair may lag while the line does not."""
         self._is_v2 = dialect is v2
         self._listings_due_at = inf
         self._listed: set[Pair] = set()
@@ -103,7 +104,7 @@ class KrakenCollector(Collector):
             received_at,
             None if trade.traded_at is None else self._date(pair, trade.traded_at, received_at, snapshot),
             None if trade.told_at is None else self._exchange_clock.no_later(trade.told_at, received_at),
-            self._lag,
+            self._lag_of(pair),
         )
         if tick.traded_at is None:
             self._take_ticker(tick, received_at, snapshot=snapshot)
@@ -134,12 +135,19 @@ class KrakenCollector(Collector):
         if held_back is not None and held_back.amount == tick.amount:
             return  # the ticker of the print that is held back already
         held = self._store.all().get(tick.pair)
-        alone = not self._subscriptions.accepted("trade", self._symbols[tick.pair])
+        alone = self._is_without_trades(tick.pair, now)
         decision = self._tickers.judge(tick, held, snapshot=snapshot, alone=alone)
         if decision == "serve":
             self._serve_ticker(servable(tick, snapshot=snapshot), now, snapshot=snapshot)
         elif decision == "older":
             self._observer.frame_refused(self.name, "older")
+
+    def _is_without_trades(self, pair: Pair, now: float) -> bool:
+        """Whether the exchange has not accepted a subscription of the trade channel, though there was time."""
+        state = self._subscriptions.state(self._symbols[pair])
+        if state is None or "trade" in state.acknowledged:
+            return False
+        return state.refusal is not None or now - max(state.asked_at, self._connected_at) >= PATIENCE
 
     def _serve_ticker(self, tick: Tick, now: float, *, snapshot: bool) -> None:
         if snapshot or self._admits(tick, now):
@@ -172,7 +180,8 @@ class KrakenCollector(Collector):
 
     def connected(self, now: float) -> None:
         self._connected_at = now
-        self._lag = 0.0
+        self._lag, self._lag_shown_at = 0.0, None
+        self._lags.clear()
         self._traded.clear()
         self._listed.clear()
         self._follow_listings(now)
@@ -187,9 +196,15 @@ class KrakenCollector(Collector):
         # A price of which something newer may be known is confirmed by nobody.
         named = (self._pairs[symbol] for symbol in symbols)
         pairs = [pair for pair in named if not self._is_contested(pair)]
-        evidence_at = at - self._lag
-        self._delivered_at.update(dict.fromkeys(pairs, evidence_at))
-        self._store.confirm(pairs, evidence_at, WEBSOCKET)
+        by_lag: dict[float, list[Pair]] = {}
+        for pair in pairs:
+            by_lag.setdefault(self._lag_of(pair), []).append(pair)
+        for lag, late in by_lag.items():
+            self._delivered_at.update(dict.fromkeys(late, at - lag))
+            self._store.confirm(late, at - lag, WEBSOCKET)
+
+    def _lag_of(self, pair: Pair) -> float:
+        return max(self._lag, self._lags.get(pair, 0.0))
 
     def _is_contested(self, pair: Pair) -> bool:
         """Whether another trade than the one served may be the last."""
@@ -235,8 +250,13 @@ class KrakenCollector(Collector):
     # What cannot be used.
 
     def unreadable(self, frame: str, now: float) -> None:
-        text = frame[:MOST_TEXT].replace("\\/", "/")
-        for name in dict.fromkeys(_QUOTED.findall(text)):
+        text = frame.replace("\\/", "/")
+        names = (
+            _QUOTED.findall(text)
+            if len(text) <= MOST_TEXT
+            else [name for name in self._pairs if name in text]
+        )
+        for name in dict.fromkeys(names):
             self.contradicted(name, now)
 
     def contradicted(self, symbol: str, now: float) -> None:
@@ -260,8 +280,8 @@ class KrakenCollector(Collector):
         return True
 
     def lag(self) -> float:
-        """Seconds by which what arrives is late, by the exchange's own clock; 0 below a quarter of a second."""
-        return self._lag
+        """Seconds by which what arrives is late, of the latest pair; 0 below a quarter of a second."""
+        return max(self._lag, max(self._lags.values(), default=0.0))
 
     def delivered_at(self, pair: Pair) -> float | None:
         """Monotonic seconds of the newest evidence for `pair`; None when there was none."""
@@ -313,19 +333,28 @@ class KrakenCollector(Collector):
             raise BadFrame(f"{pair}: a trade of the future, by the exchange's own clock", reason="future")
         self._traded[pair] = traded_at if newest is None else max(newest, traded_at)
         if is_news and age is not None:
-            self._learn_lag(age if age > EXACT else 0.0, received_at)
+            self._learn_lag(pair, age if age > EXACT else 0.0, received_at)
         return None if age is None else received_at - age
 
-    def _learn_lag(self, lag: float, now: float) -> None:
-        """What arrives is `lag` seconds late; so was what came before it, and what it confirmed."""
-        if lag > LONGEST_LAG:
-            return
-        if lag > self._lag + EXACT:
-            self._store.withdraw(now - lag)
-            self._delivered_at.update(
-                {pair: now - lag for pair, at in self._delivered_at.items() if at > now - lag}
-            )
-        self._lag = lag
+    def _learn_lag(self, pair: Pair, lag: float, now: float) -> None:
+        """A trade of `pair` arrives `lag` seconds late; so did what came before it, and what that confirmed.
+
+        The line itself cannot be later than it was at the last trade of any pair and the time since. What is beyond
+        that is the pair's own, until its next trade shows another lag.
+        """
+        known, shown_at = self._lag_of(pair), self._lag_shown_at
+        line = lag if shown_at is None else min(lag, self._lag + now - shown_at)
+        if line > self._lag + EXACT:
+            self._withdraw(list(self._symbols), now - line)
+        if lag > known + EXACT:
+            self._withdraw([pair], now - lag)
+        self._lag, self._lag_shown_at = line, now
+        self._lags[pair] = lag
+
+    def _withdraw(self, pairs: Sequence[Pair], after: float) -> None:
+        self._store.withdraw(pairs, after)
+        late = {pair: after for pair in pairs if self._delivered_at.get(pair, after) > after}
+        self._delivered_at.update(late)
 
 
 def _is_other_ticker(held: Tick, trade: Tick) -> bool:

@@ -29,7 +29,7 @@ from ltp_service.exchanges.kraken_rest_answers import (
 from ltp_service.rest.breaker import CircuitBreaker
 from ltp_service.rest.http_client import BODY_CAP, Answer, HttpClient
 from ltp_service.rest.pace import Pace
-from ltp_service.rest.sequence import Detail, Trades
+from ltp_service.rest.sequence import LONGEST_CACHE, Detail, Trades
 from ltp_service.runtime.clock import Clock
 from ltp_service.runtime.observer import Observer
 
@@ -64,6 +64,9 @@ _WORTH_ANOTHER_TRY = frozenset(
 )
 
 Read = TypeVar("Read")
+
+DAY, DAY_IS_YOUNG = 86400.0, LONGEST_CACHE + 5.0
+"""Seconds of a day, and of its beginning in which the counts of the day before may still be told."""
 
 
 class Patience(NamedTuple):
@@ -127,7 +130,7 @@ class KrakenRest:
         self._observer = observer
         self._patience = patience
         self._pace = Pace(clock.monotonic, patience.sleep)
-        self._exchange_time = ExchangeTime()
+        self._exchange_time = ExchangeTime(latest=LONGEST_CACHE)
         self._listings: Listings | None = None
         self._listed_at = float("-inf")
         self._blamed: dict[Pair, _Blame] = {}
@@ -345,4 +348,6 @@ class KrakenRest:
         if answer.date is not None:
             self._exchange_time.learn(answer.date, self._clock.monotonic())
             cached_for = max(cached_for, (self._exchange_time.at(sent_at) or answer.date) - answer.date)
-        return Evidence(sent_at - cached_for, answer.cached_for is not None)
+        exchange_time = self._exchange_time.at(sent_at)
+        is_young = exchange_time is not None and exchange_time % DAY < DAY_IS_YOUNG
+        return Evidence(sent_at - cached_for, answer.cached_for is not None, is_young)

@@ -77,6 +77,8 @@ class Evidence(NamedTuple):
     """The newest monotonic moment before which no cache can have kept it."""
     dated: bool = False
     """The answer itself tells how old it is at most."""
+    day_is_young: bool = False
+    """UTC's day at the exchange has just begun: a cache may still tell how far the day before had come."""
 
 
 class Told(NamedTuple):
@@ -189,7 +191,11 @@ def read_tickers(
             entry = _decoded(_TICKER, ticker)
             if not entry.c:
                 raise BadFrame(f"{key}: no last trade", reason="missing")
-            yield Told(_tick(pair, entry.c[0], evidence.at), _detail(entry)._replace(dated=evidence.dated))
+            detail = _detail(entry)
+            progress = None if evidence.day_is_young else detail.progress
+            yield Told(
+                _tick(pair, entry.c[0], evidence.at), detail._replace(dated=evidence.dated, progress=progress)
+            )
         except BadFrame as error:
             yield Unusable(key, error.reason)
 

@@ -18,7 +18,7 @@ from ltp_service.domain.tick import Price, Tick
 PATIENCE = 1.0
 """Seconds within which the trade channel tells what the ticker channel told, and the other way round."""
 
-REMEMBERED = 16
+REMEMBERED = 128
 """Trades of a pair that are remembered, so that their tickers are known when they come late."""
 
 Decision = Literal["serve", "wait", "older"]

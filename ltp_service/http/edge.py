@@ -39,6 +39,9 @@ Headers = list[tuple[str, str]]
 LIMITED = ("/api/", "/collectors/", "/auth/", "/debug/")
 """Paths that count against the rate limit; health, readiness and metrics never do."""
 
+AGED_AGAIN = 1.0
+"""Seconds between two looks at an answer that a client wants only while its evidence is young."""
+
 MOST_RECEIVED = 1 << 20
 """Bytes counted of one request. A client may announce more than a counter can hold, and nobody here reads it."""
 
@@ -190,16 +193,25 @@ class Edge:
                 return _no_place(note, headers)
             until = self._monotonic()
             while answer[0].startswith("304") and held.wait(until):
-                del headers[told:]
-                ready = self._lane.answer(environ)
-                until = inf if ready is None else ready.until
-                answer = (
-                    self._from_flask(environ, note, headers)
-                    if ready is None
-                    else _ready(environ, note, headers, ready)
-                )
+                answer, until = self._look(environ, note, headers, told)
+            if answer[0].startswith("304") and until == inf and self._monotonic() >= begun_at + seconds:
+                answer, _ = self._look(
+                    environ, note, headers, told
+                )  # time alone may have made it another one
         note.waited = self._monotonic() - begun_at
         return answer
+
+    def _look(
+        self, environ: Environ, note: RequestNote, headers: Headers, told: int
+    ) -> tuple[tuple[str, int, Iterable[bytes]], float]:
+        """The answer now, and the monotonic moment from which on it may be another one without a trade."""
+        del headers[told:]
+        ready = self._lane.answer(environ)
+        if ready is not None:
+            return _ready(environ, note, headers, ready), ready.until
+        is_aged = "max_age" in environ["QUERY_STRING"] or "HTTP_CACHE_CONTROL" in environ
+        until = self._monotonic() + AGED_AGAIN if is_aged else inf
+        return self._from_flask(environ, note, headers), until
 
     def _answer_now(
         self, environ: Environ, note: RequestNote, headers: Headers, path: str

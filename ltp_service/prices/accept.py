@@ -59,7 +59,8 @@ def confirmed(price: Price, at: float, by: Source) -> Price:
 
 
 def withdrawn(price: Price, after: float) -> Price:
-    """The same price without the feed's evidence of moments after `after`."""
+    """The same price without the feed's evidence of moments after `after`; it was the last trade when it was made."""
+    after = max(after, price.tick.happened_at or after)
     if price.confirmed_by != WEBSOCKET or price.confirmed_at <= after:
         return price
     return Price(price.tick, after, WEBSOCKET, price.newest_traded_at, price.newest_trade_id)
@@ -75,7 +76,7 @@ def adopted(held: Price | None, told: Price) -> Price:
     order = _compare_moments(
         held.newest_traded_at, held.newest_trade_id, told.newest_traded_at, told.newest_trade_id
     )
-    if order == "older" or told.confirmed_at < held.tick.received_at:
+    if order == "older" or told.confirmed_at < held.tick.evidence_at:
         return held
     looked = held.confirmed_by == REST and told.confirmed_at < held.confirmed_at
     if looked and told.tick.amount == held.tick.amount:

@@ -51,10 +51,10 @@ class MemoryStore:
             view = self._view
             self._publish({pair: confirmed(view[pair], at, by) for pair in pairs if pair in view})
 
-    def withdraw(self, after: float) -> None:
+    def withdraw(self, pairs: Iterable[Pair], after: float) -> None:
         with self._lock:
             view = self._view
-            self._publish({pair: withdrawn(price, after) for pair, price in view.items()})
+            self._publish({pair: withdrawn(view[pair], after) for pair in pairs if pair in view})
 
     def adopt(self, told: Iterable[Price]) -> None:
         """Prices as the owner of the feed holds them, with its evidence."""

@@ -21,7 +21,7 @@ class Store(Protocol):
     def confirm(self, pairs: Iterable[Pair], at: float, by: Source) -> None:
         """Evidence, at the monotonic moment `at`, that the held prices of `pairs` are still the last trades."""
 
-    def withdraw(self, after: float) -> None:
+    def withdraw(self, pairs: Iterable[Pair], after: float) -> None:
         """What the feed confirmed for moments after the monotonic `after` was wrong: what it sent was older than that."""
 
     def set_market(self, status: MarketStatus) -> None:

@@ -76,9 +76,10 @@ class RedisStore(Topic):
         self._local.confirm(pairs, at, by)
         self._note(pairs)
 
-    def withdraw(self, after: float) -> None:
-        self._local.withdraw(after)
-        self._note(self.all())
+    def withdraw(self, pairs: Iterable[Pair], after: float) -> None:
+        pairs = tuple(pairs)
+        self._local.withdraw(pairs, after)
+        self._note(pairs)
 
     def set_market(self, status: MarketStatus) -> None:
         self._local.set_market(status)

@@ -52,6 +52,9 @@ LISTINGS_FIRST = 5.0
 HALTED_AGAIN, STATUS_AGAIN = 3.0, 30.0
 """Seconds between two questions whether the exchange is matching: while it was not, and without a feed to tell."""
 
+STATUS_CACHED = 2.0
+"""Seconds for which Kraken's REST answers from a cache; recorded."""
+
 START = 1.5
 """Seconds, beyond the usual silence, that a feed has for its first price."""
 
@@ -365,7 +368,9 @@ class Poll:
         self._status_asked_at = now
         self._next_call = now + DISTANCE
         status = self._source.market_status()
-        if status != "unknown" and (self._feed is None or self._feed.market_told_at() <= now):
+        # From a cache it may be of a moment before the feed told.
+        is_news = self._feed is None or now >= self._feed.market_told_at() + STATUS_CACHED
+        if status != "unknown" and is_news:
             self._store.set_market(status)
 
     def _ask_listings(self, now: float) -> None:
@@ -397,7 +402,7 @@ class Poll:
             return 0.0
         if self._store.market() in HALTED:
             return self._status_asked_at + HALTED_AGAIN
-        return self._status_asked_at + (STATUS_AGAIN if alone else inf)
+        return self._status_asked_at + STATUS_AGAIN
 
     def _failed(self, error: ExchangeError) -> None:
         self.last_error = str(error)

@@ -127,3 +127,15 @@ def test_a_monotonic_clock_that_runs_fast_makes_nothing_late(clock: ExchangeCloc
         local = 60 * minute * 1.00009
         assert clock.heard(NOON + 60 * minute, local) is not None
         assert age(clock, 60 * minute, local) <= 0.01
+
+
+@pytest.mark.parametrize("ahead", [2.0, 4.5, 40.0])
+def test_two_trades_stamped_ahead_make_the_others_late_for_a_moment_alone(ahead: float) -> None:
+    clock = ExchangeClock()
+    for second in (0.0, 1.0, 2.0, 3.0, 4.0):
+        clock.heard(NOON + second, 100.0 + second)
+    for second in (5.0, 5.1):
+        clock.heard(NOON + second + ahead, 100.0 + second)
+    ages = [clock.heard(NOON + second, 100.0 + second) for second in range(6, 12)]
+
+    assert all(age is not None and age < 0.1 for age in ages[2:])

@@ -62,3 +62,21 @@ def test_each_time_is_told_how_far_it_lies_ahead_of_what_is_known() -> None:
     ahead = [time.learn(NOON + seconds, 50.0) for seconds in (0.0, 0.5, 0.25, 3600.0, -100.0)]
 
     assert ahead == [0.0, 0.0, -0.25, 3599.5, -100.5]
+
+
+def test_one_time_a_little_ahead_is_not_believed_and_does_not_stay() -> None:
+    assert learnt((0.0, 50.0), (1.0, 51.0), (47.0, 52.0), (3.0, 53.0)) == pytest.approx(50.0)
+    assert learnt((0.0, 50.0), (1.9, 50.0)) == pytest.approx(51.9)
+
+
+def test_a_clock_that_two_took_ahead_comes_back_when_all_are_later_than_anything_can_be() -> None:
+    time = ExchangeTime(latest=20.0)
+    for told, now in (
+        (0.0, 50.0),
+        (46.0, 51.0),
+        (47.0, 52.0),
+        *((float(second), 50.0 + second) for second in range(3, 13)),
+    ):
+        time.learn(NOON + told, now)
+
+    assert time.at(62.0) == NOON + 12.0

@@ -210,6 +210,47 @@ def test_a_trade_that_is_told_again_shows_no_lag(again: tuple[str, int, float]) 
     assert fed.confirmed_at == pytest.approx(9.0, abs=0.3)
 
 
+@pytest.mark.parametrize("length", [1_000, 200_000])
+def test_a_long_frame_that_cannot_be_read_names_its_pair_wherever(length: int) -> None:
+    broken = trade("101", 2, 1.0)[:-9].replace('"data":[{', f'"x":"{"y" * length}","data":[{{')
+    assert Fed(V2, [*IN_STEP, 1.0, broken, *beats(2, BEAT)]).reason == "unusable"
+
+
+OTHER = "ETH/USD"
+
+
+def two_pairs(late: float) -> list[Step]:
+    """BTC/USD `late` seconds late, ETH/USD punctual, for ten seconds."""
+    steps: list[Step] = [*V2_ACKS, *(each.replace("BTC/USD", OTHER) for each in V2_ACKS)]
+    for second in range(1, 10):
+        steps += [0.9, trade(str(100 + second), second, second - late)]
+        steps += [0.1, trade("7", second, float(second)).replace("BTC/USD", OTHER), BEAT]
+    return steps
+
+
+def test_one_pair_that_is_late_is_late_alone_and_stays_so_until_its_next_trade() -> None:
+    fed = Fed(V2, [*two_pairs(8.0), TENDING, BEAT])
+    assert fed.confirmed_at == pytest.approx(9.1 - 7.9, abs=0.3)
+    assert fed.store.all()[ETH].confirmed_at - BEGUN == pytest.approx(9.1, abs=0.3)
+    assert fed.collector.lag() == pytest.approx(7.9, abs=0.1)
+
+    fed = Fed(V2, [*two_pairs(8.0), trade("200", 99, 9.0), TENDING, BEAT])
+    assert fed.confirmed_at == pytest.approx(9.1, abs=0.3)
+
+
+def test_a_lag_of_more_than_a_minute_counts_like_any_other() -> None:
+    steps = [*two_pairs(0.0), *beats(80, BEAT), trade("101", 99, 15.0), TENDING, BEAT]
+    assert Fed(V2, steps).confirmed_at == pytest.approx(15.0, abs=0.5)
+
+
+def test_a_late_trade_of_another_pair_takes_no_evidence_of_the_trade_itself() -> None:
+    late = [trade("7", number, at).replace("BTC/USD", OTHER) for number, at in ((1, 0.0), (2, 1.0))]
+    eth: list[Step] = [*(each.replace("BTC/USD", OTHER) for each in V2_ACKS), late[0]]
+    fed = Fed(V2, [*IN_STEP, *eth, *beats(9, BEAT), trade("101", 2, 8.8), late[1]])
+
+    assert fed.confirmed_at >= 8.8
+
+
 def test_v1_history_that_comes_after_the_ticker_is_no_lag() -> None:
     history = v1_trades(("98", -25.0), ("100", -20.0))
     other = '[1,[["7","1","1790000000.000000","b","m",""]],"trade","ETH/USD"]'

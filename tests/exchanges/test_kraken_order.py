@@ -204,10 +204,10 @@ def test_a_ticker_stamped_far_ahead_does_not_keep_later_ones_out() -> None:
     assert Played(V2, [*frames, *beats(2, BEAT)]).prices == ["100", "101"]
 
 
-def test_without_a_trade_channel_tickers_are_served_at_once() -> None:
-    played = Played(V2, [ack("ticker"), ticker("99", 0.0), ticker("100", 0.1)])
-
-    assert played.prices == ["99", "100"]
+def test_tickers_are_served_at_once_where_the_trade_channel_is_not_accepted_within_a_second() -> None:
+    early: list[Step] = [ack("ticker"), ticker("99", 0.0), 0.5, ticker("100", 0.5)]
+    assert Played(V2, early).prices == ["99"]
+    assert Played(V2, [ack("ticker"), ticker("99", 0.0), 1.0, ticker("100", 1.0)]).prices == ["99", "100"]
 
 
 def test_trades_that_come_long_after_a_later_ticker_was_served_do_not_take_the_price_back() -> None:

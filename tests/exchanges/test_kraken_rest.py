@@ -202,6 +202,18 @@ def test_an_answer_with_an_older_date_than_others_is_as_old_as_that(
         clock.advance(2)
 
 
+@pytest.mark.parametrize(
+    ("after_midnight", "counts"), [(-5.0, True), (1.0, False), (24.0, False), (26.0, True)]
+)
+def test_just_after_midnight_the_counts_of_the_day_order_nothing(
+    rest: KrakenRest, exchange: Exchange, after_midnight: float, counts: bool
+) -> None:
+    day = {"XXBTZUSD": {"c": ["2", "0.5"], "t": [7, 70], "v": ["12.5", "125"]}}
+    exchange.replies = iter([good(day)._replace(date=86400.0 * 20_000 + after_midnight)])
+    (detail,) = rest.last_trades(pairs("BTC/USD")).details.values()
+    assert (detail.progress is not None) is counts
+
+
 def test_a_retried_tick_is_evidence_of_the_last_question(
     rest: KrakenRest, exchange: Exchange, clock: SteeredClock
 ) -> None:

@@ -329,6 +329,11 @@ def test_a_ticker_tells_how_far_the_day_has_come() -> None:
     assert isinstance(told, Told)
     assert told.detail == Detail(Decimal("0.5"), Progress(7, Decimal("12.5")))
 
+    midnight = Evidence(SENT_AT, day_is_young=True)
+    (told,) = read_tickers(result({"XXBTZUSD": entry}), [BTC_USD], None, midnight)
+    assert isinstance(told, Told)
+    assert told.detail == Detail(Decimal("0.5"), None)
+
 
 @pytest.mark.parametrize(
     "change",

@@ -247,6 +247,17 @@ def test_a_price_that_may_no_longer_be_served_is_told_at_that_moment(service: Fr
     assert waiting.answer().status_code == 503
 
 
+@pytest.mark.parametrize(("question", "seconds"), [("&max_age=4", 5.0), ("&detail=true", 31.0)])
+def test_what_time_alone_makes_another_answer_is_told(
+    service: FreshService, question: str, seconds: float
+) -> None:
+    service.trade("100")
+    waiting = Waiting(service, f"{PATH}{question}")
+    service.clock.advance(seconds)
+
+    assert waiting.answer().status_code == 503
+
+
 def test_where_reads_need_a_key_a_change_is_waited_for_all_the_same(tmp_path: Path) -> None:
     key = "ltp_" + "a" * 43
     service = FreshService(tmp_path, auth_enabled=True, auth_api_key=key)

@@ -15,6 +15,7 @@ from ltp_service.prices.accept import (
     compare,
     confirmed,
     merge,
+    withdrawn,
 )
 from tests.fakes import NOON, tick
 
@@ -250,6 +251,19 @@ def test_what_the_owner_tells_takes_the_place_of_what_was_held() -> None:
 def test_evidence_of_the_owner_is_taken_over() -> None:
     told = price("1", NOON, 1009.0, received_at=1000.0)
     assert adopted(price("1", NOON, 1000.0), told) is told
+
+
+def test_evidence_of_an_owner_whose_feed_is_late_is_taken_over() -> None:
+    late = msgspec.structs.replace(tick("2", traded_at=NOON + 1, received_at=1010.0), delay=6.0)
+    held = hold(late)
+    told = msgspec.structs.replace(held, confirmed_at=1005.0)
+    assert adopted(held, told) is told
+
+
+def test_evidence_that_is_withdrawn_ends_no_sooner_than_the_trade_itself() -> None:
+    held = confirmed(hold(tick("2", received_at=1010.0, happened_at=1009.9)), 1015.0, WEBSOCKET)
+    assert withdrawn(held, 990.0).confirmed_at == 1009.9
+    assert withdrawn(held, 1012.0).confirmed_at == 1012.0
 
 
 def test_a_later_trade_is_not_given_up_for_what_the_owner_tells() -> None:

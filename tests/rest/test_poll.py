@@ -356,12 +356,12 @@ def test_a_new_connection_that_brings_nothing_does_not_end_the_fallback(
     assert not scene.poll.active()
 
 
-def test_a_lost_feed_costs_at_most_one_call_in_two_seconds(scene: Scene) -> None:
+def test_a_lost_feed_costs_one_poll_in_two_seconds(scene: Scene) -> None:
     assert scene.feed
     scene.feed.up = False
     scene.pass_time(60)
 
-    assert 29 <= len(scene.rest.asked) <= 31
+    assert 29 <= len(scene.rest.asked) - 2 <= 31  # beside the polls: whether the exchange is matching
 
 
 def test_each_change_of_the_source_is_logged_once(scene: Scene, caplog: pytest.LogCaptureFixture) -> None:
@@ -728,6 +728,29 @@ def test_a_late_word_about_the_market_does_not_overrule_the_feed(scene: Scene) -
     scene.pass_time(4)
 
     assert scene.store.market() == "online"
+
+
+def test_a_word_about_the_market_from_a_cache_does_not_overrule_what_the_feed_said_last(scene: Scene) -> None:
+    assert scene.feed
+    scene.store.set_market("maintenance")
+    scene.feed.market_told = scene.clock.monotonic()
+    scene.feed.up = False
+    scene.pass_time(1.5)
+    assert scene.rest.status == "online"
+    assert scene.store.market() == "maintenance"
+
+    scene.pass_time(5)
+    assert scene.store.market() == "online"
+
+
+def test_while_the_feed_is_gone_a_maintenance_that_begins_is_seen(scene: Scene) -> None:
+    assert scene.feed
+    scene.feed.up = False
+    scene.pass_time(5)
+    scene.rest.status = "maintenance"
+    scene.pass_time(31)
+
+    assert scene.store.market() == "maintenance"
 
 
 def test_without_a_websocket_the_exchange_is_asked_whether_it_is_matching() -> None:
