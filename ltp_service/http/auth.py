@@ -21,6 +21,8 @@ ACCESS: dict[str, Access] = {
     "docs.openapi": "public",
     "docs.page": "public",
     "docs.file": "public",
+    "docs.swagger": "public",
+    "docs.swagger_file": "public",
     "ltp.ltp": "open",
     "ltp.cached": "open",
     "ltp.refresh": "write",

@@ -36,6 +36,7 @@ _HEADERS: dict[str, Node] = {
         "description": "Seconds after which to ask again",
         "schema": {"type": "integer", "minimum": 1},
     },
+    "Location": {"required": True, "description": "Where it is, relative to this path", "schema": TEXT},
     "Allow": {"required": True, "description": "The methods that the route has", "schema": TEXT},
     "RateLimit-Limit": {"description": "Requests that may come at once", "schema": COUNT},
     "RateLimit-Remaining": {"description": "Requests that may come now", "schema": COUNT},

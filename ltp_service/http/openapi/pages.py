@@ -12,13 +12,13 @@ from ltp_service.http.openapi.pieces import (
     operation,
 )
 from ltp_service.http.openapi.problems import OF_THE_QUESTION, problems
-from ltp_service.http.openapi.swagger import FILES, PAGE
+from ltp_service.http.openapi.swagger import FILES, INDEX, PAGE
 
 _KEPT = (*ALWAYS, "ETag", "Cache-Control")
 
 
 def pages() -> Area:
-    """`/openapi.json`, `/docs` and its files."""
+    """`/openapi.json`, `/docs` and its files, and what leads there."""
     return Area(
         "documentation",
         "This document",
@@ -26,6 +26,8 @@ def pages() -> Area:
             "/openapi.json": {"get": _openapi()},
             "/docs": {"get": _docs()},
             "/docs/{name}": {"get": _file()},
+            "/swagger": {"get": _swagger()},
+            "/swagger/{name}": {"get": _swagger_file()},
         },
         {},
     )
@@ -38,20 +40,46 @@ def _openapi() -> Node:
 
 def _docs() -> Node:
     return operation(
-        "getDocs", "This document, to read and to try", _kept("A page", {"text/html": {"schema": TEXT}})
+        "getDocs",
+        "This document, to read and to try",
+        _kept("A page", {"text/html": {"schema": TEXT}}) | _leads("Asked with a slash at the end: the page"),
     )
 
 
 def _file() -> Node:
-    names = one_of(*sorted(FILES.keys() - {PAGE}))
+    names = one_of(*sorted((FILES.keys() - {PAGE}) | {INDEX}))
     types = sorted({kind.partition(";")[0] for kind in FILES.values()})
     content: Node = {kind: {} if kind.startswith("image/") else {"schema": TEXT} for kind in types}
     return operation(
         "getDocsFile",
         "A file of the page",
-        _kept("The file", content) | problems("NOT_FOUND", headers=ALWAYS),
+        _kept("The file", content)
+        | _leads(f"The page, where {INDEX} is asked")
+        | problems("NOT_FOUND", headers=ALWAYS),
         parameters=[in_path("name", names)],
     )
+
+
+def _swagger() -> Node:
+    return operation(
+        "getSwagger",
+        "Leads to `/docs`",
+        _leads("The page") | problems(*OF_THE_QUESTION, headers=ALWAYS),
+    )
+
+
+def _swagger_file() -> Node:
+    name: Node = {"type": "string", "pattern": "^[A-Za-z0-9_-][A-Za-z0-9_./-]*$", "examples": ["index.html"]}
+    return operation(
+        "getSwaggerFile",
+        "Leads to `/docs`, or to `/openapi.json` from a name that ends in .json",
+        _leads("The page or this document") | problems(*OF_THE_QUESTION, headers=ALWAYS),
+        parameters=[in_path("name", name)],
+    )
+
+
+def _leads(about: str) -> dict[str, Node]:
+    return {"301": answer(about, headers=(*ALWAYS, "Location", "Cache-Control"))}
 
 
 def _kept(about: str, content: Node) -> dict[str, Node]:

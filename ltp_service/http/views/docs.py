@@ -9,7 +9,7 @@ from werkzeug.exceptions import NotFound
 from ltp_service.http.answers import raw_response
 from ltp_service.http.ltp_body import etag, matches
 from ltp_service.http.openapi.document import document
-from ltp_service.http.openapi.swagger import FILES, FOLDER, PAGE
+from ltp_service.http.openapi.swagger import FILES, FOLDER, INDEX, PAGE
 from ltp_service.http.request_note import note_of
 
 bp = Blueprint("docs", __name__)
@@ -29,16 +29,39 @@ def openapi() -> Response:
 @bp.get("/docs")
 def page() -> Response:
     """Swagger UI on that document, without a request to anybody else."""
-    note_of(request.environ).page = True
+    note = note_of(request.environ)
+    if not note.asked.endswith("/docs"):  # the page's links are relative: below /docs/ they would miss
+        return _lead_to("docs")
+    note.page = True
     return _kept(_file(PAGE), FILES[PAGE], _MINUTES)
 
 
 @bp.get("/docs/<name>")
 def file(name: str) -> Response:
     """A file of the page."""
+    if name == INDEX:
+        return _lead_to("docs")
     if name not in FILES or name == PAGE:
         raise NotFound
     return _kept(_file(name), FILES[name], _MINUTES if name == "start.js" else _DAY)
+
+
+@bp.get("/swagger")
+def swagger() -> Response:
+    """Where other services have this page."""
+    return _lead_to("docs")
+
+
+@bp.get("/swagger/<path:name>")
+def swagger_file(name: str) -> Response:
+    """A page below it, or the document, as swaggo calls it."""
+    return _lead_to("openapi.json" if name.endswith(".json") else "docs")
+
+
+def _lead_to(name: str) -> Response:
+    """To a route at the root: relative, because a proxy may serve all this below a path of its own."""
+    up = "../" * (note_of(request.environ).asked.count("/") - 1)
+    return raw_response(b"", 301, {"Location": f"{up}{name}", "Cache-Control": _MINUTES})
 
 
 def _kept(content: bytes, content_type: str, cache_control: str) -> Response:
