@@ -19,6 +19,7 @@ ACCESS: dict[str, Access] = {
     "health.ready": "public",
     "prometheus_metrics": "public",
     "docs.openapi": "public",
+    "docs.favicon": "public",
     "docs.page": "public",
     "docs.file": "public",
     "docs.swagger": "public",

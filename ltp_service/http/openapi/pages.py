@@ -1,5 +1,6 @@
 """Routes about this document."""
 
+from ltp_service.http.icon import MEDIA_TYPE
 from ltp_service.http.openapi.pieces import (
     ALWAYS,
     TEXT,
@@ -23,6 +24,7 @@ def pages() -> Area:
         "documentation",
         "This document",
         {
+            "/favicon.ico": {"get": _favicon()},
             "/openapi.json": {"get": _openapi()},
             "/docs": {"get": _docs()},
             "/docs/{name}": {"get": _file()},
@@ -31,6 +33,10 @@ def pages() -> Area:
         },
         {},
     )
+
+
+def _favicon() -> Node:
+    return operation("getFavicon", "The icon of this service", _kept("The icon", {MEDIA_TYPE: {}}))
 
 
 def _openapi() -> Node:

@@ -7,6 +7,7 @@ from msgspec import json
 from werkzeug.exceptions import NotFound
 
 from ltp_service.http.answers import raw_response
+from ltp_service.http.icon import MEDIA_TYPE, icon
 from ltp_service.http.ltp_body import etag, matches
 from ltp_service.http.openapi.document import document
 from ltp_service.http.openapi.swagger import FILES, FOLDER, INDEX, PAGE
@@ -17,7 +18,7 @@ bp = Blueprint("docs", __name__)
 _MINUTES = "public, max-age=300"
 """For what changes with our releases."""
 _DAY = "public, max-age=86400"
-"""For what changes with a release of Swagger UI."""
+"""For what hardly ever changes: Swagger UI's files, and the icon."""
 
 
 @bp.get("/openapi.json")
@@ -44,6 +45,12 @@ def file(name: str) -> Response:
     if name not in FILES or name == PAGE:
         raise NotFound
     return _kept(_file(name), FILES[name], _MINUTES if name == "start.js" else _DAY)
+
+
+@bp.get("/favicon.ico")
+def favicon() -> Response:
+    """What browsers ask for by themselves."""
+    return _kept(_icon(), MEDIA_TYPE, _DAY)
 
 
 @bp.get("/swagger")
@@ -82,4 +89,5 @@ def _file(name: str) -> bytes:
     return (FOLDER / name).read_bytes()
 
 
+_icon = cache(icon)
 _tag = cache(etag)
