@@ -18,6 +18,7 @@ ACCESS: dict[str, Access] = {
     "health.health": "public",
     "health.ready": "public",
     "prometheus_metrics": "public",
+    "root.root": "public",
     "docs.openapi": "public",
     "docs.favicon": "public",
     "docs.page": "public",

@@ -21,6 +21,7 @@ ROUTES = [
     (method.upper(), re.sub(r"\{(\w+)\}", lambda found: NAMES[found[1]], path))
     for path, item in document()["paths"].items()
     for method in item
+    if path != "/"  # every spelling of which is another one's beginning
 ]
 
 

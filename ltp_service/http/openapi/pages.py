@@ -11,6 +11,7 @@ from ltp_service.http.openapi.pieces import (
     json_content,
     one_of,
     operation,
+    record,
 )
 from ltp_service.http.openapi.problems import OF_THE_QUESTION, problems
 from ltp_service.http.openapi.swagger import FILES, INDEX, PAGE
@@ -19,11 +20,12 @@ _KEPT = (*ALWAYS, "ETag", "Cache-Control")
 
 
 def pages() -> Area:
-    """`/openapi.json`, `/docs` and its files, and what leads there."""
+    """`/`, `/openapi.json`, `/docs` and its files, and what leads there."""
     return Area(
         "documentation",
-        "This document",
+        "What this is, and this document",
         {
+            "/": {"get": _root()},
             "/favicon.ico": {"get": _favicon()},
             "/openapi.json": {"get": _openapi()},
             "/docs": {"get": _docs()},
@@ -32,6 +34,17 @@ def pages() -> Area:
             "/swagger/{name}": {"get": _swagger_file()},
         },
         {},
+    )
+
+
+def _root() -> Node:
+    links = dict.fromkeys(("docs", "openapi", "ltp", "status", "health", "metrics"), TEXT)
+    body = record({"name": TEXT, "version": TEXT, "links": record(links)})
+    return operation(
+        "getRoot",
+        "What this is and where to go",
+        {"200": answer("Name, version and links", json_content(body))}
+        | problems(*OF_THE_QUESTION, headers=ALWAYS),
     )
 
 

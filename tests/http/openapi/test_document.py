@@ -180,6 +180,7 @@ def test_the_document_names_no_address_outside() -> None:
         "/api/v1/status",
         "/health",
         "/ready",
+        "/",
         "/openapi.json",
         "/docs/index.html",
         "/swagger",
