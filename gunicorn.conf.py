@@ -32,7 +32,7 @@ from ltp_service.runtime.clock import SystemClock
 from ltp_service.exchanges.registry import unknown_collectors
 from ltp_service.settings.config import Config, keep_or_load_config, unknown_names
 from ltp_service.domain.errors import ConfigError
-from ltp_service.runtime.logs import STDERR, STDOUT, ServerLog, configure, finish, take_over_streams
+from ltp_service.runtime.logs import STDERR, STDOUT, ServerLog, configure, finish, style_of, take_over_streams
 from ltp_service.http.listening import where_it_listens
 from ltp_service.http.refusals import refuse
 from ltp_service.assembly.services import services_of
@@ -53,7 +53,7 @@ try:
 except ConfigError as error:
     sys.exit(str(error))
 
-configure(settings.log_level, settings.log_format, SystemClock().monotonic)
+configure(settings.log_level, style_of(settings.log_format), SystemClock().monotonic)
 take_over_streams()
 
 gunicorn.util.write_error = refuse

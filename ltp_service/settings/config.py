@@ -94,7 +94,7 @@ class Config(BaseSettings):
     cors_origins: Several[Origin] = ()
 
     log_level: LogLevel = "info"
-    log_format: Word[Literal["json", "text"]] = "json"
+    log_format: Word[Literal["auto", "json", "text"]] = "auto"
     environment: EnvironmentName = "development"
     price_divergence_limit: Fraction = 0.05
 
