@@ -1,5 +1,8 @@
 """The one spelling of a path that the limiter, the key check, the metrics and the router are asked with."""
 
+import re
+from functools import cache
+
 
 def normal_path(path: str) -> str:
     """PATH_INFO, whose escapes the server has resolved, with one leading slash, no empty and no dot segments.
@@ -16,3 +19,9 @@ def normal_path(path: str) -> str:
         elif part not in ("", "."):
             segments.append(part)
     return f"/{'/'.join(segments)}"
+
+
+@cache
+def documented(rule: str) -> str:
+    """A rule of Flask's as OpenAPI spells it."""
+    return re.sub(r"<(?:\w+:)?(\w+)>", r"{\1}", rule)

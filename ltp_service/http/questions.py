@@ -3,7 +3,6 @@
 import re
 from collections.abc import Mapping, Sequence
 from difflib import get_close_matches
-from functools import cache
 
 from flask import Flask, request
 from werkzeug.datastructures import MultiDict
@@ -11,6 +10,7 @@ from werkzeug.datastructures import MultiDict
 from ltp_service.domain.errors import InvalidParameter
 from ltp_service.http.openapi.document import query_parameters
 from ltp_service.http.params import PAIR_NAMES
+from ltp_service.http.path import documented
 
 PROBES = frozenset({"/health", "/ready"})
 """Here every parameter is ignored. Load balancers add their own, against caches for example; there is nothing that it
@@ -43,7 +43,7 @@ def register(app: Flask) -> None:
         if rule is None or rule.rule in PROBES or request.method == "OPTIONS":
             return
         method = "GET" if request.method == "HEAD" else request.method
-        names = known.get((method, _documented(rule.rule)), ())
+        names = known.get((method, documented(rule.rule)), ())
         if request.content_length or "Transfer-Encoding" in request.headers:
             where = "write its parameters into the query" if names else "send none"
             raise InvalidParameter(f"this route reads no body; {where}")
@@ -87,9 +87,3 @@ def _unknown(name: str, known: Sequence[str]) -> str:
 
 def _letters(name: str) -> str:
     return re.sub("[^a-z0-9]", "", name.lower())
-
-
-@cache
-def _documented(rule: str) -> str:
-    """A rule of Flask's as OpenAPI spells it."""
-    return re.sub(r"<(?:\w+:)?(\w+)>", r"{\1}", rule)

@@ -32,8 +32,14 @@ PROBLEMS = {
     "API_KEY_MISSING": Problem(401, "this route needs a key with write permission in the X-API-Key header"),
     "API_KEY_INVALID": Problem(401, "the API key is unknown, expired or revoked"),
     "PERMISSION_DENIED": Problem(403, "this route needs write permission; the key has read"),
-    "NOT_FOUND": Problem(404, "The requested URL was not found on the server."),
-    "METHOD_NOT_ALLOWED": Problem(405, "The method is not allowed for the requested URL.", ("Allow",)),
+    "NOT_FOUND": Problem(
+        404, "no route has this path; the nearest one is /api/v1/ltp. /docs describes every route"
+    ),
+    "METHOD_NOT_ALLOWED": Problem(
+        405,
+        "this route takes GET, HEAD, OPTIONS; ask with one of these. /docs describes every route",
+        ("Allow",),
+    ),
     "PRECONDITION_FAILED": Problem(
         412, "no ETag in If-Match is that of the answer now; ask without If-Match for the new one"
     ),

@@ -4,8 +4,8 @@ from functools import cache
 
 from flask import Blueprint, Response, request
 from msgspec import json
-from werkzeug.exceptions import NotFound
 
+from ltp_service.domain.errors import NotFound
 from ltp_service.http.answers import raw_response
 from ltp_service.http.icon import MEDIA_TYPE, icon
 from ltp_service.http.ltp_body import etag, matches
@@ -43,7 +43,7 @@ def file(name: str) -> Response:
     if name == INDEX:
         return _lead_to("docs")
     if name not in FILES or name == PAGE:
-        raise NotFound
+        raise NotFound("the page has no such file; it is at /docs itself")
     return _kept(_file(name), FILES[name], _MINUTES if name == "start.js" else _DAY)
 
 
