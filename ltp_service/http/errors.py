@@ -15,6 +15,10 @@ from ltp_service.http.request_note import note_of
 
 log = logging.getLogger(__name__)
 
+CHALLENGE = 'ApiKey realm="ltp_service", header="X-API-Key"'
+"""What a 401 must say (RFC 9110, section 11.6.1). The scheme is our own: with a registered one a browser would ask
+for a password."""
+
 OUR_FAULT = "This is our fault; report it with the request_id."
 
 
@@ -64,6 +68,8 @@ def answer_to(error: errors.LtpError) -> Response:
     if isinstance(error, errors.StoreUnavailable):
         log.error("%s", error, extra={"once_a_minute": ("store", str(error))})
     headers = {}
+    if rule.status == 401:
+        headers["WWW-Authenticate"] = CHALLENGE
     if rule.status in (429, 503):
         headers["Retry-After"] = str(max(1, round(getattr(error, "retry_after", None) or RETRY_AFTER)))
     return _respond(rule.status, rule.code, str(error), headers)

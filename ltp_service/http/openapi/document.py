@@ -38,6 +38,11 @@ _HEADERS: dict[str, Node] = {
     },
     "Location": {"required": True, "description": "Where it is, relative to this path", "schema": TEXT},
     "Allow": {"required": True, "description": "The methods that the route has", "schema": TEXT},
+    "WWW-Authenticate": {
+        "required": True,
+        "description": "Names the header that the key goes into",
+        "schema": TEXT,
+    },
     "RateLimit-Limit": {"description": "Requests that may come at once", "schema": COUNT},
     "RateLimit-Remaining": {"description": "Requests that may come now", "schema": COUNT},
     "RateLimit-Reset": {"description": "Seconds until all may come at once again", "schema": COUNT},

@@ -29,8 +29,10 @@ class Problem(NamedTuple):
 PROBLEMS = {
     "INVALID_PARAMETER": Problem(400, "max_age is 'soon'; write seconds, 0 or more"),
     "UNSUPPORTED_PAIR": Problem(400, "DOGE/USD: not served here; see /api/v1/pairs"),
-    "API_KEY_MISSING": Problem(401, "this route needs a key with write permission in the X-API-Key header"),
-    "API_KEY_INVALID": Problem(401, "the API key is unknown, expired or revoked"),
+    "API_KEY_MISSING": Problem(
+        401, "this route needs a key with write permission in the X-API-Key header", ("WWW-Authenticate",)
+    ),
+    "API_KEY_INVALID": Problem(401, "the API key is unknown, expired or revoked", ("WWW-Authenticate",)),
     "PERMISSION_DENIED": Problem(403, "this route needs write permission; the key has read"),
     "NOT_FOUND": Problem(
         404, "no route has this path; the nearest one is /api/v1/ltp. /docs describes every route"
