@@ -3,6 +3,7 @@
 from ltp_service.http.icon import MEDIA_TYPE
 from ltp_service.http.openapi.pieces import (
     ALWAYS,
+    PUBLIC,
     TEXT,
     Area,
     Node,
@@ -45,16 +46,30 @@ def _root() -> Node:
         "What this is and where to go",
         {"200": answer("Name, version and links", json_content(body))}
         | problems(*OF_THE_QUESTION, headers=ALWAYS),
+        description="Needs no key and no place in the rate limit.",
+        security=PUBLIC,
     )
 
 
 def _favicon() -> Node:
-    return operation("getFavicon", "The icon of this service", _kept("The icon", {MEDIA_TYPE: {}}))
+    return operation(
+        "getFavicon",
+        "The icon of this service",
+        _kept("The icon", {MEDIA_TYPE: {}}),
+        description="What browsers ask for by themselves.",
+        security=PUBLIC,
+    )
 
 
 def _openapi() -> Node:
     content = json_content({"type": "object"})
-    return operation("getOpenApi", "This document", _kept("OpenAPI 3.1", content))
+    return operation(
+        "getOpenApi",
+        "This document",
+        _kept("OpenAPI 3.1", content),
+        description="For programs, such as generators of clients.",
+        security=PUBLIC,
+    )
 
 
 def _docs() -> Node:
@@ -62,6 +77,8 @@ def _docs() -> Node:
         "getDocs",
         "This document, to read and to try",
         _kept("A page", {"text/html": {"schema": TEXT}}) | _leads("Asked with a slash at the end: the page"),
+        description="Swagger UI, served from here: it needs no internet.",
+        security=PUBLIC,
     )
 
 
@@ -75,6 +92,8 @@ def _file() -> Node:
         _kept("The file", content)
         | _leads(f"The page, where {INDEX} is asked")
         | problems("NOT_FOUND", headers=ALWAYS),
+        description="Scripts, styles and licences.",
+        security=PUBLIC,
         parameters=[in_path("name", names)],
     )
 
@@ -84,15 +103,19 @@ def _swagger() -> Node:
         "getSwagger",
         "Leads to `/docs`",
         _leads("The page") | problems(*OF_THE_QUESTION, headers=ALWAYS),
+        description="For those who look where other services have the page.",
+        security=PUBLIC,
     )
 
 
 def _swagger_file() -> Node:
-    name: Node = {"type": "string", "pattern": "^[A-Za-z0-9_-][A-Za-z0-9_./-]*$", "examples": ["index.html"]}
+    name: Node = {"type": "string", "minLength": 1, "examples": ["index.html"]}
     return operation(
         "getSwaggerFile",
         "Leads to `/docs`, or to `/openapi.json` from a name that ends in .json",
         _leads("The page or this document") | problems(*OF_THE_QUESTION, headers=ALWAYS),
+        description="For those who look where other services have the page.",
+        security=PUBLIC,
         parameters=[in_path("name", name)],
     )
 

@@ -112,7 +112,10 @@ def too_long() -> dict[str, Node]:
 
 
 def _answer(status: int, codes: list[str], headers: tuple[str, ...]) -> Node:
-    content = {"schema": schema("Error"), "examples": {code: {"value": _example(code)} for code in codes}}
+    content = {
+        "schema": schema("Error"),
+        "examples": {code: {"summary": PROBLEMS[code].message, "value": _example(code)} for code in codes},
+    }
     more = tuple(name for name in PROBLEMS[codes[0]].headers if name not in headers)
     about = f"{HTTPStatus(status).phrase}: {', '.join(codes)}"
     return answer(about, {"application/json": content}, headers + more)
