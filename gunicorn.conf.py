@@ -32,7 +32,8 @@ from ltp_service.runtime.clock import SystemClock
 from ltp_service.exchanges.registry import unknown_collectors
 from ltp_service.settings.config import Config, keep_or_load_config, unknown_names
 from ltp_service.domain.errors import ConfigError
-from ltp_service.runtime.logs import STDERR, STDOUT, ServerLog, configure, finish, take_over_streams
+from ltp_service.runtime.logs import STDERR, STDOUT, ServerLog, configure, finish, style_of, take_over_streams
+from ltp_service.http.listening import where_it_listens
 from ltp_service.http.refusals import refuse
 from ltp_service.assembly.services import services_of
 from ltp_service.assembly.prices import THREADS
@@ -52,7 +53,7 @@ try:
 except ConfigError as error:
     sys.exit(str(error))
 
-configure(settings.log_level, settings.log_format, SystemClock().monotonic)
+configure(settings.log_level, style_of(settings.log_format), SystemClock().monotonic)
 take_over_streams()
 
 gunicorn.util.write_error = refuse
@@ -168,6 +169,14 @@ def on_starting(server: Any) -> None:
             " meets another worker may see a price go back; CACHE_BACKEND=redis or WEB_CONCURRENCY=1 mends that",
             settings.web_concurrency,
         )
+
+
+def when_ready(server: Any) -> None:
+    # gunicorn calls this in the master alone, and not for a reload.
+    # With GUNICORN_CMD_ARGS=--reuse-port each worker binds for itself, later.
+    addresses = [listener.getsockname() for listener in server.LISTENERS] or server.cfg.address
+    told = where_it_listens(addresses, "https" if server.cfg.is_ssl else "http")
+    logging.getLogger("ltp_service").info("%s", told)
 
 
 def on_reload(server: Any) -> None:

@@ -25,7 +25,7 @@ from ltp_service.metrics.counting import Metrics
 from ltp_service.metrics.serving import Gauges, serve_metrics
 from ltp_service.runtime.clock import Clock, SystemClock
 from ltp_service.runtime.database import Database, DatabaseWatch
-from ltp_service.runtime.logs import LateLines
+from ltp_service.runtime.logs import LateLines, style_of
 from ltp_service.runtime.runners import CollectorManager, Runner
 from ltp_service.runtime.spawn import socket_rounds, when_readable
 from ltp_service.settings.config import Config
@@ -53,7 +53,7 @@ def create_app(config: Config, *, clock: Clock | None = None) -> Flask:
         for question, count in lane.take_served():
             metrics.prices_asked(question.supported, hit=True, count=count)
 
-    requests = open_access_log(config.log_level, config.log_format)
+    requests = open_access_log(config.log_level, style_of(config.log_format))
     runners: list[Runner] = [
         *prices.runners,
         *(() if sharing else trades.collectors.values()),

@@ -11,6 +11,8 @@ PACKAGES = {
     "systemd-analyze": "systemd",
     "promtool": "prometheus",
     "chromium": "chromium",
+    "node": "nodejs",  # for the clients that are generated from our document
+    "npm": "npm",
     "openssl": "openssl",
     "faketime": "faketime",  # for the fire drill's steps of the clock
     "wrk": "wrk",  # for `make bench`, which has a load generator of its own where it is missing

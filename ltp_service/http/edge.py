@@ -119,6 +119,7 @@ class Edge:
         """Status, bytes of body and body; what is to be said beside goes into `headers`."""
         path = environ["PATH_INFO"]
         if path != ROUTE:  # nearly all are this one, and it is normal
+            note.asked = path
             path = environ["PATH_INFO"] = normal_path(path)
         if HEADER in environ and path == ROUTE and self._trusted_proxies:
             turn = read_turn(environ[HEADER])

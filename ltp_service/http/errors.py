@@ -4,14 +4,20 @@ import logging
 from typing import Any
 
 import msgspec
-from flask import Flask, Response, request
-from werkzeug.exceptions import HTTPException
+from flask import Flask, Response, current_app, request
+from werkzeug.exceptions import HTTPException, MethodNotAllowed
 
 from ltp_service.domain import errors
 from ltp_service.http.answers import RETRY_AFTER, json_response
+from ltp_service.http.nearest_route import nearest_route
+from ltp_service.http.path import documented
 from ltp_service.http.request_note import note_of
 
 log = logging.getLogger(__name__)
+
+CHALLENGE = 'ApiKey realm="ltp_service", header="X-API-Key"'
+"""What a 401 must say (RFC 9110, section 11.6.1). The scheme is our own: with a registered one a browser would ask
+for a password."""
 
 OUR_FAULT = "This is our fault; report it with the request_id."
 
@@ -62,6 +68,8 @@ def answer_to(error: errors.LtpError) -> Response:
     if isinstance(error, errors.StoreUnavailable):
         log.error("%s", error, extra={"once_a_minute": ("store", str(error))})
     headers = {}
+    if rule.status == 401:
+        headers["WWW-Authenticate"] = CHALLENGE
     if rule.status in (429, 503):
         headers["Retry-After"] = str(max(1, round(getattr(error, "retry_after", None) or RETRY_AFTER)))
     return _respond(rule.status, rule.code, str(error), headers)
@@ -73,7 +81,20 @@ def _http(error: HTTPException) -> Response:
         return Response(error.get_response(request.environ).data, status, error.get_headers())
     code = _HTTP_CODES.get(status, "INVALID_PARAMETER" if status < 500 else "INTERNAL_ERROR")
     headers = {name: value for name, value in error.get_headers() if name == "Allow"}
-    return _respond(status, code, error.description or error.name, headers)
+    return _respond(status, code, _what_to_do(error), headers)
+
+
+def _what_to_do(error: HTTPException) -> str:
+    """Repeats nothing that the client sent."""
+    if isinstance(error, MethodNotAllowed):
+        methods = ", ".join(sorted(error.valid_methods or ()))
+        return f"this route takes {methods}; ask with one of these. /docs describes every route"
+    if error.code != 404:
+        return error.description or error.name
+    routes = [documented(rule.rule) for rule in current_app.url_map.iter_rules()]
+    nearest = nearest_route(request.path, routes)
+    hint = f"; the nearest one is {nearest}" if nearest else ""
+    return f"no route has this path{hint}. /docs describes every route"
 
 
 def _unexpected(error: Exception) -> Response:

@@ -1,20 +1,27 @@
 """The one spelling of a path that the limiter, the key check, the metrics and the router are asked with."""
 
+import re
+from functools import cache
+
 
 def normal_path(path: str) -> str:
     """PATH_INFO, whose escapes the server has resolved, with one leading slash, no empty and no dot segments.
 
     So `//api/v1/pairs` and `/x/../api/./v1/pairs` are `/api/v1/pairs`, as nginx reads them (RFC 3986, section 5.2.4).
-    A `..` above the root is dropped. A slash at the end stays: no route of ours has one.
+    A `..` above the root is dropped, and so is a slash at the end: `/api/v1/ltp/` is `/api/v1/ltp`.
     """
-    if path.startswith("/") and "//" not in path and "/." not in path:
+    if path.startswith("/") and "//" not in path and "/." not in path and not path.endswith("/"):
         return path
     segments: list[str] = []
-    parts = path.split("/")
-    for part in parts:
+    for part in path.split("/"):
         if part == "..":
             del segments[-1:]
         elif part not in ("", "."):
             segments.append(part)
-    end = "/" if segments and parts[-1] in ("", ".", "..") else ""
-    return f"/{'/'.join(segments)}{end}"
+    return f"/{'/'.join(segments)}"
+
+
+@cache
+def documented(rule: str) -> str:
+    """A rule of Flask's as OpenAPI spells it."""
+    return re.sub(r"<(?:\w+:)?(\w+)>", r"{\1}", rule)

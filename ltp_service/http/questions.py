@@ -11,6 +11,7 @@ from werkzeug.datastructures import MultiDict
 from ltp_service.domain.errors import InvalidParameter
 from ltp_service.http.openapi.document import query_parameters
 from ltp_service.http.params import PAIR_NAMES
+from ltp_service.http.path import documented
 
 PROBES = frozenset({"/health", "/ready"})
 """Here every parameter is ignored. Load balancers add their own, against caches for example; there is nothing that it
@@ -45,7 +46,7 @@ def check(asked: Request) -> None:
     if rule.rule in PROBES or asked.method == "OPTIONS":
         return
     method = "GET" if asked.method == "HEAD" else asked.method
-    names = _known().get((method, _documented(rule.rule)), ())
+    names = _known().get((method, documented(rule.rule)), ())
     if has_body:
         where = "write its parameters into the query" if names else "send none"
         raise InvalidParameter(f"this route reads no body; {where}")
@@ -91,9 +92,3 @@ def _unknown(name: str, known: Sequence[str]) -> str:
 
 def _letters(name: str) -> str:
     return re.sub("[^a-z0-9]", "", name.lower())
-
-
-@cache
-def _documented(rule: str) -> str:
-    """A rule of Flask's as OpenAPI spells it."""
-    return re.sub(r"<(?:\w+:)?(\w+)>", r"{\1}", rule)

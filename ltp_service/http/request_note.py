@@ -13,6 +13,8 @@ class RequestNote(msgspec.Struct):
     request_id: str
     route: str = "unmatched"
     """The route's rule, never the raw path."""
+    asked: str = ""
+    """The path as it came, where that may differ from its normal form."""
     pairs: int | None = None
     """How many pairs were answered."""
     cache_hit: bool | None = None

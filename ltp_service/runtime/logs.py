@@ -1,6 +1,7 @@
 """Log lines: one JSON object each, whoever wrote them; the same complaint at most once a minute."""
 
 import logging
+import os
 import sys
 from collections.abc import Callable, Hashable, Sequence
 from datetime import UTC, datetime
@@ -181,6 +182,13 @@ def finish(timeout: float) -> None:
     """The last lines of a process, for a reader that is only slow."""
     for writer in (STDOUT, STDERR):
         writer.finish(timeout)
+
+
+def style_of(log_format: str, descriptor: int = STDOUT.descriptor) -> str:
+    """`json` or `text`; what `auto` means depends on who reads: a person at a terminal, or a program."""
+    if log_format != "auto":
+        return log_format
+    return "text" if os.isatty(descriptor) else "json"
 
 
 def configure(level: str, style: str, monotonic: Callable[[], float], writer: LineWriter = STDOUT) -> None:

@@ -125,8 +125,9 @@ class Config(BaseSettings):
 
     log_level: LogLevel = "info"
     """The lowest level that is logged. `warn` means `warning`."""
-    log_format: Word[Literal["json", "text"]] = "json"
-    """`json` writes one object per line, `text` is for people."""
+    log_format: Word[Literal["auto", "json", "text"]] = "auto"
+    """`json` writes one object per line, `text` is for people. `auto` is text where standard output is a terminal, else
+    JSON."""
     environment: EnvironmentName = "development"
     """The name in `configs/config.<ENVIRONMENT>.yaml`. It is read as a variable only, not from a file."""
     price_divergence_limit: Fraction = 0.05

@@ -118,6 +118,25 @@ def test_reads_need_a_key_when_the_house_is_closed(tmp_path: Path) -> None:
     assert ask(service, "/health") == 200
 
 
+@pytest.mark.parametrize("key", [None, UNKNOWN_KEY, "nonsense"])
+def test_who_is_refused_for_the_key_is_told_which_header_it_goes_into(
+    service: FreshService, key: str | None
+) -> None:
+    headers = {} if key is None else {"X-API-Key": key}
+    answer = service.client.get("/debug/tasks", headers=headers)
+
+    assert answer.status_code == 401
+    assert answer.headers["WWW-Authenticate"] == 'ApiKey realm="ltp_service", header="X-API-Key"'
+    assert "WWW-Authenticate" not in service.get("/api/v1/pairs").headers
+
+
+def test_a_key_that_may_not_is_no_reason_to_ask_for_one(service: FreshService) -> None:
+    answer = service.client.get("/debug/tasks", headers={"X-API-Key": key_for(service, "read")})
+
+    assert answer.status_code == 403
+    assert "WWW-Authenticate" not in answer.headers
+
+
 def test_the_key_from_the_environment_is_an_admin_key(tmp_path: Path) -> None:
     text = "ltp_" + "a" * 43
     service = FreshService(tmp_path, auth_api_key=text, rate_limit_enabled=False)

@@ -1,6 +1,7 @@
 """ltp_service.http.edge"""
 
 import json
+import re
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -172,3 +173,45 @@ def test_an_application_that_breaks_after_it_began_to_answer_answers_once(
     assert answer.get_json()["code"] == "INTERNAL_ERROR"
     assert "X-Begun" not in answer.headers
     assert content.closed
+
+
+def counted(service: FreshService) -> set[str]:
+    """The routes that the request counter knows."""
+    return set(
+        re.findall(r'http_requests_total\{[^}]*path="([^"]*)"', service.get("/metrics").get_data(True))
+    )
+
+
+@pytest.mark.parametrize(
+    "path", ["/api/v1/ltp", "/api/v1/pairs", "/collectors/status/bybit_trades", "/health", "/docs/start.js"]
+)
+def test_a_slash_at_the_end_changes_no_answer(service: FreshService, path: str) -> None:
+    for pair in service.services.config.supported_pairs:
+        service.trade("100", pair)
+    plain, slashed = service.get(path), service.get(f"{path}/")
+
+    assert plain.status_code == slashed.status_code == 200
+    assert plain.get_data() == slashed.get_data()
+
+
+def test_the_fast_lane_answers_with_a_slash_at_the_end_too(
+    service: FreshService, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def never(*_: object) -> None:
+        raise AssertionError("Flask was asked")
+
+    monkeypatch.setattr(service.app.wsgi_app, "_app", never)
+    service.trade("115643.1")
+    answer = service.get("/api/v1/ltp/?pair=BTC/USD")
+
+    assert answer.get_data(as_text=True) == '{"ltp":[{"pair":"BTC/USD","amount":115643.1}]}'
+
+
+def test_a_slash_at_the_end_is_limited_and_guarded_and_counted_alike(tmp_path: Path) -> None:
+    service = FreshService(tmp_path, auth_enabled=True, rate_limit_capacity=2)
+    service.trade("100")
+    answers = [service.get(path) for path in ("/api/v1/ltp/", "/debug/tasks/", "/api/v1/pairs/")]
+
+    assert [answer.status_code for answer in answers] == [401, 401, 429]
+    assert counted(service) >= {"/api/v1/ltp", "/debug/tasks", "/api/v1/pairs"}
+    assert not [path for path in counted(service) if path.endswith("/")]

@@ -79,6 +79,32 @@ def test_an_unknown_route_is_json_and_repeats_nothing_of_it(service: FreshServic
     assert answer.content_type == "application/json"
 
 
+@pytest.mark.parametrize(
+    ("path", "message"),
+    [
+        ("/ltp", "no route has this path; the nearest one is /api/v1/ltp. /docs describes every route"),
+        (
+            "/collectors/symbol/BTCUSDT",
+            "no route has this path; the nearest one is /collectors/symbols. /docs describes every route",
+        ),
+        ("/zzz", "no route has this path. /docs describes every route"),
+        ("/docs/zzz", "the page has no such file; it is at /docs itself"),
+    ],
+)
+def test_an_unknown_route_says_which_one_may_be_meant(service: FreshService, path: str, message: str) -> None:
+    answer = service.get(path)
+
+    assert (answer.status_code, answer.get_json()["message"]) == (404, message)
+
+
+def test_a_wrong_method_says_which_ones_are_taken(service: FreshService) -> None:
+    reads, writes = service.client.post("/api/v1/pairs"), service.get("/api/v1/ltp/refresh")
+
+    assert "takes GET, HEAD, OPTIONS; ask with one of these" in reads.get_json()["message"]
+    assert "takes OPTIONS, POST; ask with one of these" in writes.get_json()["message"]
+    assert sorted(writes.headers["Allow"].split(", ")) == ["OPTIONS", "POST"]
+
+
 @pytest.mark.parametrize("path", ["/api/v1/ltp", "/api/v1/pairs", "/api/v1/status", "/health", "/ready"])
 def test_a_wrong_method_is_405_with_the_right_ones(service: FreshService, path: str) -> None:
     answer = service.client.patch(path)

@@ -4,6 +4,7 @@ import http.client
 import json
 import os
 import pty
+import re
 import signal
 import socket
 import subprocess
@@ -26,6 +27,9 @@ REQUESTS = 100
 """Each leaves two long lines."""
 
 Ends = tuple[int, int]
+
+TEXT, JSON = re.compile(rb"\d{4}-\d\d-\d\dT[0-9:.]+Z [A-Z]+ "), re.compile(rb"\{.*\}$")
+"""How a line looks to a person, and to a program."""
 
 
 def a_pipe() -> Ends:
@@ -111,9 +115,10 @@ class Unread:
 
 
 @contextmanager
-def unread(simulator: Simulator, folder: Path, ends: Ends) -> Iterator[Unread]:
+def unread(simulator: Simulator, folder: Path, ends: Ends, log_format: str = "json") -> Iterator[Unread]:
     reader, log = ends
     settings = {"WEB_CONCURRENCY": "2", "HOST": f"unix:{folder}/http.sock", "PORT": ""}
+    settings["LOG_FORMAT"] = log_format
     process = subprocess.Popen(
         command("tests.process.chatty:app"),
         cwd=PROJECT,
@@ -165,3 +170,21 @@ def test_term_is_obeyed_while_nobody_reads_the_log(simulator: Simulator, tmp_pat
         service.overflow()
         service.process.terminate()
         assert service.process.wait(DEADLINE) == 0
+
+
+@pytest.mark.parametrize(
+    ("ends", "begins"), [(a_terminal, TEXT), (a_pipe, JSON)], ids=["a terminal", "a pipe"]
+)
+def test_a_terminal_reads_text_and_a_pipe_json_unless_told_otherwise(
+    simulator: Simulator, tmp_path: Path, ends: Callable[[], Ends], begins: re.Pattern[bytes]
+) -> None:
+    with unread(simulator, tmp_path, ends(), log_format="") as service:
+        reading = service.read()
+        assert service.get("/docs").status == 200
+        service.process.terminate()
+        assert service.process.wait(DEADLINE) == 0
+        reading.join()
+    lines = [line for line in service.lines() if line != chatty.LINE.encode()]
+    assert any(b"serving at" in line for line in lines)
+    assert any(b"/docs" in line and b"200" in line for line in lines)
+    assert [line for line in lines if not begins.match(line)] == []

@@ -85,7 +85,9 @@ def test_it_is_reached_over_ipv6_too(front: Front) -> None:
 # What is kept.
 
 
-@pytest.mark.parametrize("query", ["", "?pair=BTC/USD", "?pairs=BTC%2FUSD,ETH%2fUSD", "?pair=xbtusd"])
+@pytest.mark.parametrize(
+    "query", ["", "?pair=BTC/USD", "?pairs=BTC%2FUSD,ETH%2fUSD", "?pair=xbtusd", "/?pair=BTC/EUR"]
+)
 def test_a_plain_question_is_answered_from_the_cache(front: Front, query: str) -> None:
     found, asked = ask_often(front, LTP + query)
     assert {answer.status for answer in found} == {200}

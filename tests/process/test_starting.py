@@ -1,6 +1,7 @@
 """What the service says when it is started in a way that cannot work, or not yet."""
 
 import json
+import signal
 import socket
 import subprocess
 from collections.abc import Iterator
@@ -10,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from tests.deadline import DEADLINE
-from tests.process.service import Service, command, environment
+from tests.process.service import FED, Service, command, environment
 from tests.simulator.client import PROJECT, Simulator
 
 
@@ -60,6 +61,20 @@ def test_without_an_exchange_the_service_stays_up_and_says_what_to_do(closed_por
         assert said["level"] == "warn"
         assert said["message"].startswith("kraken: cannot be reached (")
         assert "Connection refused" in said["message"]
+
+
+def test_it_says_once_where_it_listens_and_where_to_read_about_it(
+    simulator: Simulator, tmp_path: Path
+) -> None:
+    socket_path = tmp_path / "http.sock"
+    binds = f"--bind 127.0.0.1:0 --bind unix:{socket_path}"
+    with Service.start(simulator, GUNICORN_CMD_ARGS=binds, WEB_CONCURRENCY="2") as service:
+        root = f"http://127.0.0.1:{service.port}"
+        service.signal(signal.SIGHUP)
+        service.wait_for_line(FED, count=4)
+        (said,) = [line for line in service.log_lines() if line["message"].startswith("serving at")]
+        assert service.get("/docs").status == 200
+    assert said["message"] == f"serving at {root}, unix:{socket_path}; the API is described at {root}/docs"
 
 
 def test_a_second_instance_on_the_same_unix_socket_is_refused_and_the_first_serves_on(

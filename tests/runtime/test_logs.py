@@ -3,6 +3,7 @@
 import json
 import logging
 import os
+import pty
 import sys
 from collections.abc import Iterator
 from typing import Any
@@ -20,6 +21,7 @@ from ltp_service.runtime.logs import (
     TextFormatter,
     configure,
     envelope,
+    style_of,
     timestamp,
 )
 from ltp_service.runtime.observer import Observer
@@ -131,6 +133,18 @@ def test_text_style_is_for_people(root_log: logging.Logger, capfd: pytest.Captur
     logging.getLogger("a").warning("plain words")
 
     assert capfd.readouterr().out.endswith("Z WARNING a: plain words\n")
+
+
+def test_a_terminal_gets_text_and_everything_else_json_unless_the_setting_says() -> None:
+    reader, terminal = pty.openpty()
+    end, pipe = os.pipe()
+    try:
+        assert [style_of(each, terminal) for each in ("auto", "json", "text")] == ["text", "json", "text"]
+        assert [style_of(each, pipe) for each in ("auto", "json", "text")] == ["json", "json", "text"]
+    finally:
+        for each in (reader, terminal, end, pipe):
+            os.close(each)
+    assert style_of("auto", terminal) == "json"  # a closed one
 
 
 def test_text_has_the_clock_the_request_and_the_count_that_json_has() -> None:

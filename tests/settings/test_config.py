@@ -172,6 +172,7 @@ def test_an_empty_value_means_none_where_none_makes_sense(write: Write, field: s
         ("LOG_LEVEL", "WARN", "warning"),
         ("LOG_LEVEL", "warning", "warning"),
         ("LOG_FORMAT", "text", "text"),
+        ("LOG_FORMAT", "Auto", "auto"),
         ("PRICE_DIVERGENCE_LIMIT", "0.1", 0.1),
         ("DATABASE_PATH", "/var/lib/ltp/ltp.sqlite3", Path("/var/lib/ltp/ltp.sqlite3")),
     ],
@@ -283,7 +284,7 @@ def test_the_error_reads_as_one_line_per_problem() -> None:
     assert str(refused.value).splitlines() == [
         "configuration refused, 2 problem(s):",
         "  PORT: 'http' refused: must be a whole number from 0 to 65535",
-        "  LOG_FORMAT: 'xml' refused: must be 'json' or 'text'",
+        "  LOG_FORMAT: 'xml' refused: must be 'auto', 'json' or 'text'",
     ]
 
 
@@ -362,7 +363,7 @@ def test_yaml_values_are_read_as_text(write: Write, text: str, field: str, value
     ("text", "problem"),
     [
         ("cache_ttl: 1:30", "config.yaml:cache_ttl: '1:30' refused: must be 100ms to 1d"),
-        ("log_format: no", "config.yaml:log_format: 'no' refused: must be 'json' or 'text'"),
+        ("log_format: no", "config.yaml:log_format: 'no' refused: must be 'auto', 'json' or 'text'"),
         ("port: 1\nhost: a\nport: 1", "config.yaml:port: given twice (line 3)"),
         ("cach_ttl: 30s", "config.yaml:cach_ttl: not a setting; the nearest one is cache_ttl (line 1)"),
         ("PORT: 80", "config.yaml:PORT: not a setting; the nearest one is port (line 1)"),

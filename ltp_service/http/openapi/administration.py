@@ -53,7 +53,7 @@ def _create() -> Node:
         "Make an API key; its text is shown this once",
         {"201": answer("The key", json_content(schema("NewKey")), _ONCE)} | too_long() | refusals(),
         description="Needs an admin key. While no key was ever made, this machine itself needs the one-time token that the"
-        " service's log tells, and no proxy between; that first key has admin permission.",
+        " service's log tells, and no proxy between; that first key has admin permission. Its parameters stand in the query; a body is refused with 400.",
         parameters=[
             query("name", {"type": "string", "minLength": 1, "maxLength": 64}, "For whom", required=True),
             query("permission", _PERMISSION, "Includes those before it; `read` unless given"),
@@ -73,6 +73,7 @@ def _list() -> Node:
         "getKeys",
         "Every key ever made, oldest first, without its text",
         success("Perhaps none", record({"keys": listing(schema("Key"))})) | refusals(),
+        description="Needs an admin key. Expired and revoked ones stay in the list.",
         security=KEYED,
     )
 
@@ -87,7 +88,7 @@ def _revoke() -> Node:
         "revokeKey",
         "End a key: at once here, within 2 s in every process",
         success("The key", schema("Key")) | refusals("NOT_FOUND"),
-        description="400 for a beginning of several keys, for a key that is revoked already, and for the last admin key.",
+        description="Needs an admin key. 400 for a beginning of several keys, for a key that is revoked already, and for the last admin key.",
         parameters=[prefix],
         security=KEYED,
     )
@@ -98,6 +99,7 @@ def _tasks() -> Node:
         "getTasks",
         "What runs beside the requests",
         success("This process", schema("Tasks")) | refusals(),
+        description="Needs an admin key. The runners with their restarts, and how many greenlets and threads there are.",
         security=KEYED,
     )
 
@@ -107,6 +109,7 @@ def _storage() -> Node:
         "getStorage",
         "What every store holds",
         success("This process", schema("Storage")) | refusals(),
+        description="Needs an admin key. Prices, trades, books, symbols and the journal of decisions.",
         security=KEYED,
     )
 

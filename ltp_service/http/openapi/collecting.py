@@ -58,6 +58,7 @@ def _status() -> Node:
         "getCollectors",
         "What each collector does",
         success("Every collector of this process", body) | refusals(),
+        description="Connection, subscriptions and the last error of each; trade collectors also say when trades may have been missed.",
         security=OPEN,
     )
 
@@ -67,6 +68,7 @@ def _one() -> Node:
         "getCollector",
         "What one collector does",
         success("The collector", schema("Collector")) | refusals("NOT_FOUND"),
+        description="The same as in the list; 404 names those that run here.",
         parameters=[in_path("name", _COLLECTOR)],
         security=OPEN,
     )
@@ -78,6 +80,7 @@ def _trades() -> Node:
         "getTrades",
         "The newest trades first, by the exchanges' time",
         success("Perhaps none", record({"trades": listing(schema("Trade"))})) | too_long() | refusals(),
+        description="Of one symbol or exchange, or of all. They are kept in memory for an hour at most.",
         parameters=[
             query("symbol", _SYMBOL | {"pattern": "^([A-Za-z0-9]{2,20})?$"}, "Absent or empty: all symbols"),
             query("exchange", _EXCHANGE, "One that is collected here; absent or empty: all"),
@@ -110,6 +113,7 @@ def _statistics() -> Node:
         "getTradeStatistics",
         "The counters of the trade storage since the start, and its present state",
         success("This process", schema("TradeStatistics")) | refusals(),
+        description="How many trades came, were stored and were discarded, and for which reason.",
         security=OPEN,
     )
 
@@ -119,6 +123,7 @@ def _symbols() -> Node:
         "getSymbols",
         "The symbols collected, in the order they were added",
         success("All", schema("Symbols")) | refusals(),
+        description="One list for all exchanges; `limit` says how many there may be.",
         security=OPEN,
     )
 
@@ -131,7 +136,7 @@ def _add() -> Node:
         {"200": answer("It is collected already", content, LIMITED), "201": answer("Added", content, LIMITED)}
         | too_long()
         | refusals(),
-        description="Needs a write key. Nothing but this symbol is subscribed anew. At most 200 are collected.",
+        description="Needs a write key. Nothing but this symbol is subscribed anew. At most 200 are collected. Its parameters stand in the query; a body is refused with 400.",
         parameters=[query("symbol", _SYMBOL, "Needed", required=True)],
         security=KEYED,
     )

@@ -20,8 +20,8 @@ _ABOUT = """What was the last traded price of this pair, and may I trust it now?
 
 `HEAD` works wherever `GET` does. A route that does not exist is 404, a method that it does not have 405; these two are
 among the responses below `components`. A parameter that a route does not know is 400, and so is one that comes twice
-where it is no list; `pair[]` means `pair`. On `/health` and `/ready` all parameters are ignored. No route reads
-a body. `If-Match` is obeyed everywhere: 412 when it fails. Every error is an `Error`, and its `code` does not change."""
+where it is no list; `pair[]` means `pair`. On `/health` and `/ready` all parameters are ignored. No route reads a body:
+parameters of POST too stand in the query, and a body is refused with 400, so that none is left unread. `If-Match` is obeyed everywhere: 412 when it fails. Every error is an `Error`, and its `code` does not change."""
 
 _HEADERS: dict[str, Node] = {
     "X-Request-ID": {
@@ -36,7 +36,13 @@ _HEADERS: dict[str, Node] = {
         "description": "Seconds after which to ask again",
         "schema": {"type": "integer", "minimum": 1},
     },
+    "Location": {"required": True, "description": "Where it is, relative to this path", "schema": TEXT},
     "Allow": {"required": True, "description": "The methods that the route has", "schema": TEXT},
+    "WWW-Authenticate": {
+        "required": True,
+        "description": "Names the header that the key goes into",
+        "schema": TEXT,
+    },
     "RateLimit-Limit": {"description": "Requests that may come at once", "schema": COUNT},
     "RateLimit-Remaining": {"description": "Requests that may come now", "schema": COUNT},
     "RateLimit-Reset": {"description": "Seconds until all may come at once again", "schema": COUNT},

@@ -7,6 +7,7 @@ from ltp_service.http.openapi.pieces import (
     MILLISECONDS,
     MOMENT,
     OPEN,
+    PUBLIC,
     SECONDS,
     TEXT,
     Area,
@@ -46,6 +47,7 @@ def _status() -> Node:
         "getStatus",
         "The feed, the pairs and the process",
         success("Also when the service is down", schema("Status")) | refusals(),
+        description="200 whatever the state is: `status` says `ok`, `degraded` or `down`, and the rest says why.",
         security=OPEN,
     )
 
@@ -55,6 +57,8 @@ def _health() -> Node:
         "getHealth",
         "Liveness: 200 while the process can answer",
         {"200": answer("Alive", json_content(schema("Health")))},
+        description="Exchanges and Redis are shown, and decide nothing: a dead exchange is no reason for a restart.",
+        security=PUBLIC,
     )
 
 
@@ -64,6 +68,8 @@ def _ready() -> Node:
         "getReadiness",
         "Readiness: 200 while at least one pair can be served",
         {"200": answer("Ready", json_content(schema("Ready"))), "503": not_ready},
+        description="503 also from the moment that the process was told to end.",
+        security=PUBLIC,
     )
 
 
@@ -73,6 +79,8 @@ def _metrics() -> Node:
         "Prometheus text, the sum over all workers",
         {"200": answer("Every metric", {"text/plain": {"schema": TEXT}})}
         | problems(*OF_THE_QUESTION, headers=ALWAYS),
+        description="For Prometheus. Our names begin with `btc_ltp_`.",
+        security=PUBLIC,
         parameters=[query("name[]", listing(TEXT), "Ignored: every metric is always told")],
     )
 

@@ -1,5 +1,6 @@
 """The pieces of an OpenAPI document that repeat: schemas, parameters, answers."""
 
+import re
 from typing import Any, NamedTuple
 
 Node = dict[str, Any]
@@ -17,6 +18,8 @@ class Area(NamedTuple):
     """What the operations refer to, by name."""
 
 
+PUBLIC: list[Node] = []
+"""Security of what never needs a key."""
 OPEN: list[Node] = [{}, {"key": []}]
 """Security of what needs no key, or with AUTH_ENABLED a read key."""
 KEYED: list[Node] = [{"key": []}]
@@ -104,9 +107,12 @@ def answer(about: str, content: Node | None = None, headers: tuple[str, ...] = A
     return {"description": about, "headers": dressed} | ({"content": content} if content else {})
 
 
-def json_content(schema: Node, *examples: Any) -> Node:
-    """A JSON body, with examples named by number."""
-    named = {f"example {number}": {"value": value} for number, value in enumerate(examples, 1)}
+def json_content(schema: Node, examples: dict[str, Any] | None = None) -> Node:
+    """A JSON body, with examples by their names."""
+    named = {
+        re.sub("[^a-z0-9]+", "-", name.lower()): {"summary": name, "value": value}
+        for name, value in (examples or {}).items()
+    }
     return {"application/json": {"schema": schema} | ({"examples": named} if named else {})}
 
 
@@ -115,6 +121,15 @@ def success(about: str, schema: Node) -> dict[str, Node]:
     return {"200": answer(about, json_content(schema), LIMITED)}
 
 
-def operation(name: str, summary: str, responses: dict[str, Node], **more: Any) -> Node:
-    """One method of one route; without `security` it needs no key."""
-    return {"operationId": name, "summary": summary, "responses": responses, **more}
+def operation(
+    name: str,
+    summary: str,
+    responses: dict[str, Node],
+    *,
+    description: str,
+    security: list[Node],
+    **more: Any,
+) -> Node:
+    """One method of one route. `security` is one of PUBLIC, OPEN and KEYED."""
+    told = {"operationId": name, "summary": summary, "description": description, "security": security}
+    return told | {"responses": responses, **more}

@@ -1,6 +1,7 @@
 """Routes that give prices."""
 
 from ltp_service.http.openapi.pieces import (
+    FLAG,
     KEYED,
     LIMITED,
     MILLISECONDS,
@@ -26,6 +27,21 @@ from ltp_service.http.openapi.problems import OF_A_PAIR, refusals, too_long
 
 _CACHED = (*LIMITED, "ETag", "Cache-Control")
 _EXAMPLE = {"ltp": [{"pair": "BTC/USD", "amount": 115643.1}]}
+_DETAILED = {
+    "ltp": [
+        {
+            "pair": "BTC/USD",
+            "amount": 115643.1,
+            "price": "115643.10",
+            "state": "live",
+            "source": "kraken:websocket",
+            "traded_at": "2026-11-21T01:00:03.218000Z",
+            "confirmed_at": "2026-11-21T01:00:03.402113Z",
+            "age_ms": 12,
+            "trade_id": 4711,
+        }
+    ]
+}
 _FAILED = {
     "pair": "DOGE/USD",
     "error": "Failed to fetch price",
@@ -51,10 +67,14 @@ def prices() -> Area:
 
 def _ltp() -> Node:
     answers = {
-        "200": answer("Every asked pair", json_content(schema("Prices"), _EXAMPLE), _CACHED),
+        "200": answer(
+            "Every asked pair",
+            json_content(schema("Prices"), {"One pair": _EXAMPLE, "With detail=true": _DETAILED}),
+            _CACHED,
+        ),
         "206": answer(
             "Some of the asked pairs",
-            json_content(schema("SomePrices"), _EXAMPLE | {"errors": [_FAILED]}),
+            json_content(schema("SomePrices"), {"One of two pairs": _EXAMPLE | {"errors": [_FAILED]}}),
             (*LIMITED, "Cache-Control"),
         ),
         "304": answer("Nothing has changed", headers=_CACHED),
@@ -64,6 +84,8 @@ def _ltp() -> Node:
         "getPrices",
         "The last traded price of the asked pairs, or of all",
         answers | too_long() | refusals("ALL_PRICES_FAILED", "TOO_MANY_WAITING", *OF_A_PAIR),
+        description="200 when every asked pair has a price, 206 when some do; then `errors` says why the others have"
+        " none. A price that was not confirmed for too long is an error, unless `allow_stale` is true.",
         parameters=[*_asking(), request_header("Prefer", {"type": "string"}, wait)],
         security=OPEN,
     )
@@ -72,7 +94,9 @@ def _ltp() -> Node:
 def _cached() -> Node:
     answers = {
         "200": answer(
-            "What can be served from memory, perhaps nothing", json_content(schema("Prices")), _CACHED
+            "What can be served from memory, perhaps nothing",
+            json_content(schema("Prices"), {"One pair": _EXAMPLE, "Nothing in memory": {"ltp": []}}),
+            _CACHED,
         ),
         "304": answer("Nothing has changed", headers=_CACHED),
     }
@@ -80,6 +104,7 @@ def _cached() -> Node:
         "getCachedPrices",
         "Only what is in memory now; nobody is asked",
         answers | too_long() | refusals("UNSUPPORTED_PAIR"),
+        description="A pair without a price that may be served is left out.",
         parameters=_asking(),
         security=OPEN,
     )
@@ -88,10 +113,10 @@ def _cached() -> Node:
 def _refresh() -> Node:
     done = {"message": "Prices refreshed successfully", "pairs": ["BTC/USD"]}
     answers = {
-        "200": answer("Every asked pair", json_content(schema("Refreshed"), done), LIMITED),
+        "200": answer("Every asked pair", json_content(schema("Refreshed"), {"One pair": done}), LIMITED),
         "206": answer(
             "Some of the asked pairs",
-            json_content(schema("SomeRefreshed"), done | {"errors": [_FAILED]}),
+            json_content(schema("SomeRefreshed"), {"One of two pairs": done | {"errors": [_FAILED]}}),
             LIMITED,
         ),
     }
@@ -100,8 +125,8 @@ def _refresh() -> Node:
         "refreshPrices",
         "Ask the exchange over REST now",
         answers | too_long() | refusals(*codes),
-        description="Needs a write key. At most one call per second goes out, whoever asks; who asks meanwhile"
-        " shares it.",
+        description="Needs a write key. At most one call per second goes out, and callers at the same time share"
+        " it. Its parameters stand in the query; a body is refused with 400.",
         parameters=[
             query("pairs", _PAIR_LIST, "Comma list of at most 100 pairs; needed, here or as `pair`"),
             query("pair", _PAIR_LIST, "The same as `pairs`"),
@@ -115,6 +140,7 @@ def _pairs() -> Node:
         "getPairs",
         "The pairs served, in the order of the configuration",
         success("All pairs, with Kraken's name for each", schema("Pairs")) | refusals(),
+        description="In BASE/QUOTE, as prices are told; questions may spell them otherwise.",
         security=OPEN,
     )
 
@@ -123,7 +149,7 @@ _PAIR_LIST: Node = {"type": "string", "maxLength": 2000, "examples": ["BTC/USD,E
 
 
 def _asking() -> list[Node]:
-    switch = one_of("true", "false", "1", "0", "yes", "no", "", default="false")
+    switch = FLAG | {"default": False}
     return [
         query(
             "pair",
@@ -138,7 +164,11 @@ def _asking() -> list[Node]:
             "Seconds since `confirmed_at` that a price may be old; PRICE_STALE where it is older",
         ),
         query("allow_stale", switch, "Serve also what nobody has confirmed for too long"),
-        query("detail", switch, "Say where each number comes from and how sure it is"),
+        query(
+            "detail",
+            switch,
+            "Say where each number comes from and how sure it is: each price is a DetailedPrice",
+        ),
         request_header("Cache-Control", {"type": "string"}, "`max-age=S` is max_age, which goes before it"),
         request_header(
             "If-None-Match", {"type": "string"}, "ETags already held: 304 while nothing has changed"
@@ -148,7 +178,8 @@ def _asking() -> list[Node]:
 
 def _schemas() -> dict[str, Node]:
     message: Node = {"const": "Prices refreshed successfully"}
-    price = {"anyOf": [schema("Price"), schema("DetailedPrice")]}
+    # Generated clients try one after the other, and every DetailedPrice has what a Price has.
+    price = {"anyOf": [schema("DetailedPrice"), schema("Price")]}
     failed = listing(schema("PairError"), minItems=1)
     return {
         "Prices": record({"ltp": listing(price)}),

@@ -29,11 +29,19 @@ class Problem(NamedTuple):
 PROBLEMS = {
     "INVALID_PARAMETER": Problem(400, "max_age is 'soon'; write seconds, 0 or more"),
     "UNSUPPORTED_PAIR": Problem(400, "DOGE/USD: not served here; see /api/v1/pairs"),
-    "API_KEY_MISSING": Problem(401, "this route needs a key with write permission in the X-API-Key header"),
-    "API_KEY_INVALID": Problem(401, "the API key is unknown, expired or revoked"),
+    "API_KEY_MISSING": Problem(
+        401, "this route needs a key with write permission in the X-API-Key header", ("WWW-Authenticate",)
+    ),
+    "API_KEY_INVALID": Problem(401, "the API key is unknown, expired or revoked", ("WWW-Authenticate",)),
     "PERMISSION_DENIED": Problem(403, "this route needs write permission; the key has read"),
-    "NOT_FOUND": Problem(404, "The requested URL was not found on the server."),
-    "METHOD_NOT_ALLOWED": Problem(405, "The method is not allowed for the requested URL.", ("Allow",)),
+    "NOT_FOUND": Problem(
+        404, "no route has this path; the nearest one is /api/v1/ltp. /docs describes every route"
+    ),
+    "METHOD_NOT_ALLOWED": Problem(
+        405,
+        "this route takes GET, HEAD, OPTIONS; ask with one of these. /docs describes every route",
+        ("Allow",),
+    ),
     "PRECONDITION_FAILED": Problem(
         412, "no ETag in If-Match is that of the answer now; ask without If-Match for the new one"
     ),
@@ -104,7 +112,10 @@ def too_long() -> dict[str, Node]:
 
 
 def _answer(status: int, codes: list[str], headers: tuple[str, ...]) -> Node:
-    content = {"schema": schema("Error"), "examples": {code: {"value": _example(code)} for code in codes}}
+    content = {
+        "schema": schema("Error"),
+        "examples": {code: {"summary": PROBLEMS[code].message, "value": _example(code)} for code in codes},
+    }
     more = tuple(name for name in PROBLEMS[codes[0]].headers if name not in headers)
     about = f"{HTTPStatus(status).phrase}: {', '.join(codes)}"
     return answer(about, {"application/json": content}, headers + more)

@@ -4,12 +4,13 @@ from functools import cache
 
 from flask import Blueprint, Response, request
 from msgspec import json
-from werkzeug.exceptions import NotFound
 
+from ltp_service.domain.errors import NotFound
 from ltp_service.http.answers import raw_response
+from ltp_service.http.icon import MEDIA_TYPE, icon
 from ltp_service.http.ltp_body import etag, matches
 from ltp_service.http.openapi.document import document
-from ltp_service.http.openapi.swagger import FILES, FOLDER, PAGE
+from ltp_service.http.openapi.swagger import FILES, FOLDER, INDEX, PAGE
 from ltp_service.http.request_note import note_of
 
 bp = Blueprint("docs", __name__)
@@ -17,7 +18,7 @@ bp = Blueprint("docs", __name__)
 _MINUTES = "public, max-age=300"
 """For what changes with our releases."""
 _DAY = "public, max-age=86400"
-"""For what changes with a release of Swagger UI."""
+"""For what hardly ever changes: Swagger UI's files, and the icon."""
 
 
 @bp.get("/openapi.json")
@@ -29,16 +30,45 @@ def openapi() -> Response:
 @bp.get("/docs")
 def page() -> Response:
     """Swagger UI on that document, without a request to anybody else."""
-    note_of(request.environ).page = True
+    note = note_of(request.environ)
+    if not note.asked.endswith("/docs"):  # the page's links are relative: below /docs/ they would miss
+        return _lead_to("docs")
+    note.page = True
     return _kept(_file(PAGE), FILES[PAGE], _MINUTES)
 
 
 @bp.get("/docs/<name>")
 def file(name: str) -> Response:
     """A file of the page."""
+    if name == INDEX:
+        return _lead_to("docs")
     if name not in FILES or name == PAGE:
-        raise NotFound
+        raise NotFound("the page has no such file; it is at /docs itself")
     return _kept(_file(name), FILES[name], _MINUTES if name == "start.js" else _DAY)
+
+
+@bp.get("/favicon.ico")
+def favicon() -> Response:
+    """What browsers ask for by themselves."""
+    return _kept(_icon(), MEDIA_TYPE, _DAY)
+
+
+@bp.get("/swagger")
+def swagger() -> Response:
+    """Where other services have this page."""
+    return _lead_to("docs")
+
+
+@bp.get("/swagger/<path:name>")
+def swagger_file(name: str) -> Response:
+    """A page below it, or the document, as swaggo calls it."""
+    return _lead_to("openapi.json" if name.endswith(".json") else "docs")
+
+
+def _lead_to(name: str) -> Response:
+    """To a route at the root: relative, because a proxy may serve all this below a path of its own."""
+    up = "../" * (note_of(request.environ).asked.count("/") - 1)
+    return raw_response(b"", 301, {"Location": f"{up}{name}", "Cache-Control": _MINUTES})
 
 
 def _kept(content: bytes, content_type: str, cache_control: str) -> Response:
@@ -59,4 +89,5 @@ def _file(name: str) -> bytes:
     return (FOLDER / name).read_bytes()
 
 
+_icon = cache(icon)
 _tag = cache(etag)

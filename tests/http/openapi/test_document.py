@@ -14,8 +14,10 @@ from werkzeug.test import TestResponse
 
 from ltp_service.domain.book import BookSnapshot
 from ltp_service.domain.trade import Trade
+from ltp_service.http.auth import ACCESS
 from ltp_service.http.openapi.document import AREAS, document
 from ltp_service.http.openapi.problems import PROBLEMS
+from ltp_service.http.path import documented as documented_path
 from ltp_service.keys.key import make_text
 from tests.fakes import BTC, ETH, NOON
 from tests.service import FreshService
@@ -44,7 +46,7 @@ def documented() -> set[tuple[str, str]]:
 def routed(routes: Map) -> set[tuple[str, str]]:
     """Method and path of every route, in the spelling of the document."""
     return {
-        (method, re.sub(r"<(?:\w+:)?(\w+)>", r"{\1}", rule.rule))
+        (method, documented_path(rule.rule))
         for rule in routes.iter_rules()
         for method in (rule.methods or set()) - BY_THEMSELVES
     }
@@ -156,6 +158,78 @@ def test_every_example_is_what_its_schema_says() -> None:
         validator(schema).validate(value)
 
 
+def operations() -> list[tuple[str, str, dict[str, Any]]]:
+    """Method, path and operation."""
+    found = document()["paths"].items()
+    return [(method, path, operation) for path, item in found for method, operation in item.items()]
+
+
+def test_every_operation_has_a_summary_and_a_description_and_says_who_may_use_it() -> None:
+    for _, path, operation in operations():
+        assert operation["summary"], path
+        assert operation["description"].endswith("."), path
+        assert operation["security"] in ([], [{}, {"key": []}], [{"key": []}]), path
+
+
+def test_what_never_needs_a_key_says_so(service: FreshService) -> None:
+    open_paths = {path for _, path, operation in operations() if operation["security"] == []}
+    public = {
+        documented_path(rule.rule)
+        for rule in service.app.url_map.iter_rules()
+        if ACCESS[rule.endpoint] == "public"
+    }
+
+    assert open_paths == public
+    assert {"/", "/health", "/ready", "/metrics", "/docs", "/openapi.json"} <= public
+
+
+def test_every_example_has_a_name() -> None:
+    examples = [
+        example
+        for _, _, operation in operations()
+        for response in operation["responses"].values()
+        for media in response.get("content", {}).values()
+        for example in media.get("examples", {}).values()
+    ]
+
+    assert examples
+    assert all(example["summary"] for example in examples)
+
+
+def test_a_switch_is_a_boolean() -> None:
+    switches = {
+        (path, parameter["name"]): parameter["schema"]
+        for _, path, operation in operations()
+        for parameter in operation.get("parameters", ())
+        if parameter["name"] in ("detail", "allow_stale")
+    }
+
+    assert {path for path, _ in switches} == {"/api/v1/ltp", "/api/v1/ltp/cached"}
+    assert all(schema == {"type": "boolean", "default": False} for schema in switches.values())
+
+
+def test_a_client_that_tries_one_schema_after_the_other_begins_with_the_detailed_price() -> None:
+    items = document()["components"]["schemas"]["Prices"]["properties"]["ltp"]["items"]
+    detailed, plain = map(resolved, items["anyOf"])
+
+    assert plain["properties"].keys() < detailed["properties"].keys()
+    assert set(plain["required"]) < set(detailed["required"])
+
+
+def test_an_operation_that_posts_says_that_a_body_is_refused(tmp_path: Path) -> None:
+    key = make_text(os.urandom)
+    service = FreshService(tmp_path, auth_api_key=key)
+    posted = [(path, operation) for method, path, operation in operations() if method == "post"]
+
+    assert posted
+    for path, operation in posted:
+        assert "a body is refused with 400" in operation["description"]
+        assert "requestBody" not in operation
+        answer = service.client.post(path, json={"pairs": ["BTC/USD"]}, headers={"X-API-Key": key})
+        assert (answer.status_code, "reads no body" in answer.get_json()["message"]) == (400, True), path
+    assert "a body is refused with 400" in document()["info"]["description"]
+
+
 def test_the_document_names_no_address_outside() -> None:
     assert not re.search(r"https?:|//", str(document()))
 
@@ -180,7 +254,11 @@ def test_the_document_names_no_address_outside() -> None:
         "/api/v1/status",
         "/health",
         "/ready",
+        "/",
         "/openapi.json",
+        "/docs/index.html",
+        "/swagger",
+        "/swagger/index.html",
         "/collectors/status",
         "/collectors/status/bybit_trades",
         "/collectors/status/nyse_trades",

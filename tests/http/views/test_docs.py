@@ -3,6 +3,7 @@
 import json
 import re
 from hashlib import sha256
+from urllib.parse import urljoin
 
 import pytest
 
@@ -61,12 +62,37 @@ def test_two_files_never_share_an_etag(service: FreshService) -> None:
 
 
 @pytest.mark.parametrize(
-    "name", ["nothing", PAGE, "MANIFEST.json", "__init__.py", "../document.py", "..%2fdocument.py", ""]
+    "name", ["nothing", PAGE, "MANIFEST.json", "__init__.py", "../document.py", "..%2fdocument.py"]
 )
 def test_no_other_file_is_served(service: FreshService, name: str) -> None:
     answer = service.get(f"/docs/{name}")
     assert answer.status_code == 404
     assert answer.get_json()["code"] == "NOT_FOUND"
+
+
+@pytest.mark.parametrize(
+    ("path", "leads_to"),
+    [
+        ("/docs/", "/docs"),
+        ("/docs/.", "/docs"),
+        ("/docs/index.html", "/docs"),
+        ("/swagger", "/docs"),
+        ("/swagger/", "/docs"),
+        ("/swagger/index.html", "/docs"),
+        ("/swagger/ui/index.html/", "/docs"),
+        ("/swagger/doc.json", "/openapi.json"),
+    ],
+)
+def test_where_others_have_the_page_leads_to_it_below_any_path(
+    service: FreshService, path: str, leads_to: str
+) -> None:
+    answer = service.get(path)
+    location = answer.headers["Location"]
+    assert answer.status_code == 301
+    assert answer.get_data() == b""
+    for root in ("", "/prices"):  # the second as a proxy may have it
+        assert urljoin(f"http://host{root}{path}", location) == f"http://host{root}{leads_to}"
+    assert service.get(leads_to).status_code == 200
 
 
 def test_swagger_ui_is_as_it_was_published() -> None:

@@ -4,6 +4,8 @@ from pathlib import Path
 
 FOLDER = Path(__file__).parent
 PAGE = "page.html"
+INDEX = "index.html"
+"""Where others have the page: not a file here, it leads to the page."""
 
 FILES = {
     PAGE: "text/html; charset=utf-8",
