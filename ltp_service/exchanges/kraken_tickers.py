@@ -49,10 +49,15 @@ class Tickers:
         """
         if not snapshot and self._is_late(tick):
             return "older"
-        if held is None or held.tick.amount == tick.amount:
+        awaits = snapshot and not alone and tick.pair not in self._trades
+        if held is None or (
+            held.tick.amount == tick.amount and not (awaits and held.tick.trade_id is not None)
+        ):
             self._waiting.pop(tick.pair, None)
-            return "serve"
-        if _is_before(tick, held.tick):
+            return (
+                "serve"  # after a cut another trade may have had this price, and a trade with an id will tell
+            )
+        if held.tick.amount != tick.amount and _is_before(tick, held.tick):
             return "older"
         if tick.pair in self._unanswered or (alone and tick.pair not in self._trades):
             return "serve"

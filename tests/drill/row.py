@@ -23,7 +23,8 @@ from tests.simulator.client import Simulator
 
 PAIRS = ("BTC/USD", "BTC/EUR", "BTC/CHF", "BTC/CAD", "ETH/USD", "LTC/USD", "XRP/USD")
 PACE = 0.02
-RECOVERY = 30.0
+RECOVERY = 65.0
+"""Seconds within which the feed is back: the longest pause between two attempts is a minute."""
 
 
 @dataclass(frozen=True)

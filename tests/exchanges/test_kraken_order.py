@@ -204,6 +204,18 @@ def test_a_ticker_stamped_far_ahead_does_not_keep_later_ones_out() -> None:
     assert Played(V2, [*frames, *beats(2, BEAT)]).prices == ["100", "101"]
 
 
+def test_after_a_cut_a_ticker_of_the_same_price_waits_for_the_trade_that_it_may_be_of() -> None:
+    acks = [ack("ticker"), ack("trade")]
+    first: list[Step] = [*acks, trade("100", 7, 0.0), BEAT]
+    again: list[Step] = [*acks, ticker("100", 5.0, "snapshot"), TENDING, BEAT]
+    unsaid = Played(V2, first, again)
+    assert (unsaid.price.tick.trade_id, unsaid.price.confirmed_at) == (7, BEGUN)
+
+    told = Played(V2, first, [*again, trades(row("100", 9, 3.0), kind="snapshot"), TENDING, BEAT])
+    assert told.price.tick.trade_id == 9
+    assert told.price.confirmed_at > BEGUN + 1.0
+
+
 def test_tickers_are_served_at_once_where_the_trade_channel_is_not_accepted_within_a_second() -> None:
     early: list[Step] = [ack("ticker"), ticker("99", 0.0), 0.5, ticker("100", 0.5)]
     assert Played(V2, early).prices == ["99"]
