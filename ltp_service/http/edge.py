@@ -233,7 +233,9 @@ class Edge:
             note.route = path
 
     def _limit_key(self, environ: Environ) -> str:
-        forwarded_for = environ.get("HTTP_X_FORWARDED_FOR")
+        forwarded_for = environ.get("HTTP_X_FORWARDED_FOR") if self._trusted_proxies else None
+        if forwarded_for is None:
+            return _key_of_peer(environ["REMOTE_ADDR"])
         return limit_key(client_address(environ["REMOTE_ADDR"], forwarded_for, self._trusted_proxies))
 
     def _from_flask(
@@ -282,6 +284,11 @@ def _whole(content: Iterable[bytes]) -> bytes:
 def _received(environ: Environ) -> int:
     length = environ.get("CONTENT_LENGTH")
     return min(int(length), MOST_RECEIVED) if length and length.isdecimal() else 0
+
+
+@lru_cache(10_000)
+def _key_of_peer(peer: str) -> str:
+    return limit_key(client_address(peer, None, 0))
 
 
 @lru_cache(10_000)
