@@ -169,7 +169,8 @@ def test_what_is_asked_in_a_body_is_not_overlooked(
 
 
 def test_a_misspelt_question_without_a_key_is_told_of_the_key_alone(service: FreshService) -> None:
-    assert service.client.post(f"{REFRESH}?symbol=BTC/USD").status_code == 401
+    far = {"REMOTE_ADDR": "198.51.100.7"}
+    assert service.client.post(f"{REFRESH}?symbol=BTC/USD", environ_base=far).status_code == 401
 
 
 def test_prometheus_may_name_metrics_and_is_told_them_all(service: FreshService) -> None:

@@ -1,7 +1,6 @@
 """Routes that give prices."""
 
 from ltp_service.http.openapi.pieces import (
-    KEYED,
     LIMITED,
     MILLISECONDS,
     MOMENT,
@@ -100,13 +99,14 @@ def _refresh() -> Node:
         "refreshPrices",
         "Ask the exchange over REST now",
         answers | too_long() | refusals(*codes),
-        description="Needs a write key. At most one call per second goes out, whoever asks; who asks meanwhile"
-        " shares it.",
+        description="Needs a write key, or a program on the same machine that asks it by a loopback address and Host"
+        " (`localhost`): without a proxy between, not from a web page, and while TRUSTED_PROXIES is 0. At most one call"
+        " per second goes out; requests that come meanwhile share it.",
         parameters=[
             query("pairs", _PAIR_LIST, "Comma list of at most 100 pairs; needed, here or as `pair`"),
             query("pair", _PAIR_LIST, "The same as `pairs`"),
         ],
-        security=KEYED,
+        security=OPEN,
     )
 
 

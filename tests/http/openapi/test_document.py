@@ -229,11 +229,19 @@ def test_a_refresh_without_a_key_or_a_source_is_answered_as_documented(tmp_path:
     service = FreshService(tmp_path, auth_api_key=key)
     path = "/api/v1/ltp/refresh?pairs=BTC/USD"
     statuses = []
-    for headers in ({}, {"X-API-Key": "ltp_wrong"}, {"X-API-Key": key}):
+    for headers in ({"Via": "1.1 proxy"}, {"X-API-Key": "ltp_wrong"}, {"X-API-Key": key}, {}):
         answer = service.client.post(path, headers=headers)
         assert_as_documented(answer)
         statuses.append(answer.status_code)
-    assert statuses == [401, 401, 503]
+    assert statuses == [401, 401, 503, 503]
+
+
+def test_a_route_that_a_program_on_this_machine_may_use_says_so_and_needs_no_key_everywhere() -> None:
+    for method, path in (("POST", "/api/v1/ltp/refresh"), ("GET", "/api/v1/ltp/explain")):
+        operation = operation_of(method, path)
+        assert {} in operation["security"]
+        assert "same machine" in operation["description"]
+        assert "TRUSTED_PROXIES is 0" in operation["description"]
 
 
 def test_one_request_too_many_is_answered_as_documented(tmp_path: Path) -> None:
