@@ -9,7 +9,8 @@ from flask import Flask, request
 from werkzeug.datastructures import MultiDict
 
 from ltp_service.domain.errors import InvalidParameter
-from ltp_service.http.openapi.document import query_parameters
+from ltp_service.http.openapi.document import body_readers, query_parameters
+from ltp_service.http.pairs_body import has_body
 from ltp_service.http.params import PAIR_NAMES
 
 PROBES = frozenset({"/health", "/ready"})
@@ -35,16 +36,19 @@ _KEYS = frozenset({"apikey", "xapikey", "key", "token", "accesstoken", "auth"})
 
 
 def register(app: Flask) -> None:
-    """Checks the query of every request to every route against what the OpenAPI document says of it."""
+    """Checks the query of every request to every route against what the OpenAPI document says of it, and refuses a body
+    where it describes none."""
     known = query_parameters()
+    readers = body_readers()
 
     def check() -> None:
         rule = request.url_rule
         if rule is None or rule.rule in PROBES or request.method == "OPTIONS":
             return
         method = "GET" if request.method == "HEAD" else request.method
-        names = known.get((method, _documented(rule.rule)), ())
-        if request.content_length or "Transfer-Encoding" in request.headers:
+        route = (method, _documented(rule.rule))
+        names = known.get(route, ())
+        if route not in readers and has_body(request):
             where = "write its parameters into the query" if names else "send none"
             raise InvalidParameter(f"this route reads no body; {where}")
         check_query(request.args, names)

@@ -156,6 +156,25 @@ def test_every_example_is_what_its_schema_says() -> None:
         validator(schema).validate(value)
 
 
+def test_the_body_of_a_refresh_is_described_with_examples_that_fit() -> None:
+    (media,) = operation_of("POST", "/api/v1/ltp/refresh")["requestBody"]["content"].values()
+    examples = [example["value"]["pairs"] for example in media["examples"].values()]
+
+    assert [type(pairs) for pairs in examples] == [list, str]
+    for pairs in examples:
+        validator(media["schema"]).validate({"pairs": pairs})
+    others: list[object] = [
+        {},
+        {"pairs": []},
+        {"pairs": ""},
+        {"pairs": [1]},
+        {"pair": ["BTC/USD"]},
+        ["BTC/USD"],
+    ]
+    for body in others:
+        assert not validator(media["schema"]).is_valid(body)
+
+
 def test_the_document_names_no_address_outside() -> None:
     assert not re.search(r"https?:|//", str(document()))
 
