@@ -118,11 +118,13 @@ def test_reads_need_a_key_when_the_house_is_closed(tmp_path: Path) -> None:
     assert ask(service, "/health") == 200
 
 
-def test_the_key_from_the_environment_is_an_admin_key(tmp_path: Path) -> None:
-    text = "ltp_" + "a" * 43
+@pytest.mark.parametrize("text", ["ltp_" + "a" * 43, "correct-horse/battery+staple=", "p$ss,word:\"x'~#" * 3])
+def test_the_key_from_the_environment_is_an_admin_key(tmp_path: Path, text: str) -> None:
     service = FreshService(tmp_path, auth_api_key=text, rate_limit_enabled=False)
 
     assert ask(service, "/api/v1/ltp/explain?pair=BTC/USD", text) == 200
+    assert ask(service, "/debug/tasks", text) == 200
+    assert ask(service, "/debug/tasks", text[:-1]) == 401
 
 
 def test_this_machine_may_ask_why_without_a_key(service: FreshService) -> None:

@@ -85,7 +85,12 @@ def document() -> Node:
             "responses": unrouted(),
             "headers": _HEADERS,
             "securitySchemes": {
-                "key": {"type": "apiKey", "in": "header", "name": "X-API-Key", "description": "`ltp_…`"}
+                "key": {
+                    "type": "apiKey",
+                    "in": "header",
+                    "name": "X-API-Key",
+                    "description": "`ltp_…`, or AUTH_API_KEY",
+                }
             },
         },
     }
