@@ -121,6 +121,18 @@ def test_list_shows_every_key_without_any_secret(run: Callable[..., Ended]) -> N
     assert not re.search("[0-9a-f]{32}", ended.out)
 
 
+def test_list_shows_nothing_of_a_key_that_an_operator_chose(run: Callable[..., Ended]) -> None:
+    chosen = "correct-horse/battery+staple="
+    ended = run("keys", "list", AUTH_API_KEY=chosen)
+    assert ended.out.splitlines()[1].split()[:3] == ["AUTH_API_KEY", "admin", "active"]
+    assert chosen[:4] not in ended.out
+    refused = run("keys", "revoke", "AUTH_API_KEY", AUTH_API_KEY=chosen)
+    assert (refused.code, refused.err) == (
+        1,
+        "that key comes from AUTH_API_KEY; take it out there and restart\n",
+    )
+
+
 @pytest.fixture
 def _in_tokyo(monkeypatch: pytest.MonkeyPatch) -> Generator[None]:
     with monkeypatch.context() as patch:

@@ -13,7 +13,7 @@ from datetime import UTC, datetime
 from ltp_service.assembly.keys import open_keyring
 from ltp_service.domain.errors import InvalidParameter, LtpError
 from ltp_service.keys.first_key import token_path, withdraw
-from ltp_service.keys.key import MARK, PERMISSIONS, ApiKey, read_life
+from ltp_service.keys.key import PERMISSIONS, ApiKey, read_life
 from ltp_service.runtime.clock import SystemClock
 from ltp_service.settings.config import Config, load_config
 
@@ -41,7 +41,7 @@ def create(config: Config, options: argparse.Namespace) -> None:
     print(text)
     print(
         f"{key.permission} key {key.name!r}, good until {_time(key.expires)}. This is the only time it is shown;"
-        f" `keys revoke {MARK}{key.prefix}` ends it.",
+        f" `keys revoke {key.shown}` ends it.",
         file=sys.stderr,
     )
 
@@ -60,12 +60,12 @@ def revoke(config: Config, options: argparse.Namespace) -> None:
     """Ends one key at once here, within 2 s in every process that serves."""
     with closing(open_keyring(config, SystemClock())) as keyring:
         key = keyring.revoke(options.prefix)
-    print(f"revoked {MARK}{key.prefix} ({key.name})", file=sys.stderr)
+    print(f"revoked {key.shown} ({key.name})", file=sys.stderr)
 
 
 def _line(key: ApiKey, now: float) -> str:
     times = (_time(key.created), _time(key.expires), _time(key.last_used))
-    return _ROW.format(MARK + key.prefix, key.permission, key.state(now), *times, key.name)
+    return _ROW.format(key.shown, key.permission, key.state(now), *times, key.name)
 
 
 def _time(at: float | None) -> str:

@@ -10,8 +10,9 @@ from ltp_service.http.client_address import client_address, is_direct_loopback, 
 from ltp_service.keys.first_key import HEADER
 from ltp_service.keys.key import Permission
 
-Access = Literal["public", "open", "explain", "bootstrap", "write", "admin"]
+Access = Literal["public", "open", "explain", "refresh", "bootstrap", "write", "admin"]
 """public: always. open: everybody, or read keys when AUTH_ENABLED. explain: read keys, or this machine.
+refresh: write keys, or a program on this machine that is no browser.
 bootstrap: admin keys, or this machine with the one-time token while there is no key at all."""
 
 ACCESS: dict[str, Access] = {
@@ -27,7 +28,7 @@ ACCESS: dict[str, Access] = {
     "docs.swagger_file": "public",
     "ltp.ltp": "open",
     "ltp.cached": "open",
-    "ltp.refresh": "write",
+    "ltp.refresh": "refresh",
     "explain.explain": "explain",
     "pairs.pairs": "open",
     "status.status": "open",
@@ -50,6 +51,7 @@ ACCESS: dict[str, Access] = {
 _NEEDED: dict[Access, Permission] = {
     "open": "read",
     "explain": "read",
+    "refresh": "write",
     "bootstrap": "admin",
     "write": "write",
     "admin": "admin",
@@ -83,13 +85,35 @@ def guard(asked: Request) -> None:
         _check(parts, text, _NEEDED[access])
     elif access == "bootstrap" and is_local() and _is_without_keys(parts):
         _check_token(parts)
-    elif not (access == "explain" and _may_be_explained_to(parts)):
-        raise KeyMissing(f"this route needs a key with {_NEEDED[access]} permission in the X-API-Key header")
+    elif not _needs_no_key(parts, access):
+        other_way = _ASK_HERE if access == "refresh" else ""
+        raise KeyMissing(
+            f"this route needs a key with {_NEEDED[access]} permission in the X-API-Key header{other_way}"
+        )
 
 
-def _may_be_explained_to(parts: Services) -> bool:
+_ASK_HERE = (
+    "; without a key it answers only a program on this machine that asks localhost, without a proxy between and while"
+    " TRUSTED_PROXIES is 0"
+)
+
+
+def _needs_no_key(parts: Services, access: Access) -> bool:
+    """Whether a request from this machine may use the route without a key."""
     # Where a proxy is configured, a peer on this machine is that proxy, whether it adds its header or not.
-    return parts.config.trusted_proxies == 0 and is_local()
+    if parts.config.trusted_proxies or not is_local():
+        return False
+    return access == "explain" or (access == "refresh" and not _is_from_a_page())
+
+
+def _is_from_a_page() -> bool:
+    """Whether a browser made the request for a page.
+
+    Browsers say so in Sec-Fetch-Site, also where they send no Origin; `none` stands for what the user typed
+    (www.w3.org/TR/fetch-metadata). A page can send a form to localhost without asking first, so Origin and the Host
+    alone do not guard a request that changes something.
+    """
+    return request.headers.get("Sec-Fetch-Site", "none").strip().lower() != "none"
 
 
 def _is_without_keys(parts: Services) -> bool:

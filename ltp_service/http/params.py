@@ -2,6 +2,7 @@
 
 import math
 import re
+from collections.abc import Sequence
 
 import msgspec
 from werkzeug.datastructures import Headers, MultiDict
@@ -38,16 +39,19 @@ class Asked(msgspec.Struct, frozen=True):
 
 def pairs(arguments: MultiDict[str, str], supported: tuple[Pair, ...]) -> Asked:
     """`pair` and `pairs`, comma lists that may repeat. Raises InvalidParameter."""
-    texts = [text for name in PAIR_NAMES for text in arguments.getlist(name)]
+    asked = listed([text for name in PAIR_NAMES for text in arguments.getlist(name)])
+    return Asked(asked or supported, everything=not asked)
+
+
+def listed(texts: Sequence[str]) -> tuple[Pair, ...]:
+    """The pairs of comma lists, in their order and without duplicates. Raises InvalidParameter."""
     if sum(map(len, texts)) > MAX_TEXT:
         raise InvalidParameter(f"the pairs are longer than {MAX_TEXT} characters together")
     words = [word for text in texts for word in text.split(",") if word.strip()]
-    if not words:
-        return Asked(supported, everything=True)
-    asked = tuple(dict.fromkeys(map(read_pair, words)))
-    if len(asked) > MAX_PAIRS:
-        raise InvalidParameter(f"{len(asked)} pairs asked; at most {MAX_PAIRS} in one request")
-    return Asked(asked, everything=False)
+    named = tuple(dict.fromkeys(map(read_pair, words)))
+    if len(named) > MAX_PAIRS:
+        raise InvalidParameter(f"{len(named)} pairs asked; at most {MAX_PAIRS} in one request")
+    return named
 
 
 def bound(arguments: MultiDict[str, str], headers: Headers) -> Bound:

@@ -9,7 +9,8 @@ from flask import Request
 from werkzeug.datastructures import MultiDict
 
 from ltp_service.domain.errors import InvalidParameter
-from ltp_service.http.openapi.document import query_parameters
+from ltp_service.http.openapi.document import body_readers, query_parameters
+from ltp_service.http.pairs_body import has_body
 from ltp_service.http.params import PAIR_NAMES
 from ltp_service.http.path import documented
 
@@ -38,23 +39,26 @@ _KEYS = frozenset({"apikey", "xapikey", "key", "token", "accesstoken", "auth"})
 
 
 def check(asked: Request) -> None:
-    """Checks the query of any request to any route against what the OpenAPI document says of it. Raises InvalidParameter."""
+    """Checks the query of any request to any route against what the OpenAPI document says of it, and refuses a body
+    where it describes none. Raises InvalidParameter."""
     rule, environ = asked.url_rule, asked.environ
-    has_body = environ.get("CONTENT_LENGTH") not in _NO_BODY or "HTTP_TRANSFER_ENCODING" in environ
-    if rule is None or not (environ["QUERY_STRING"] or has_body):
+    is_plain = environ.get("CONTENT_LENGTH") in _NO_BODY and "HTTP_TRANSFER_ENCODING" not in environ
+    if rule is None or (is_plain and not environ["QUERY_STRING"]):
         return  # nearly all are that plain
     if rule.rule in PROBES or asked.method == "OPTIONS":
         return
-    method = "GET" if asked.method == "HEAD" else asked.method
-    names = _known().get((method, documented(rule.rule)), ())
-    if has_body:
+    route = ("GET" if asked.method == "HEAD" else asked.method, documented(rule.rule))
+    names = _known().get(route, ())
+    if route not in _readers() and has_body(asked):
         where = "write its parameters into the query" if names else "send none"
         raise InvalidParameter(f"this route reads no body; {where}")
     check_query(asked.args, names)
 
 
 _known = cache(query_parameters)
-"""Route and method to the parameters, read once."""
+"""Method and route to the parameters, read once."""
+
+_readers = cache(body_readers)
 
 
 def check_query(arguments: MultiDict[str, str], known: Sequence[str]) -> None:

@@ -19,6 +19,10 @@ PERMISSIONS: tuple[Permission, ...] = ("read", "write", "admin")
 """Each one includes those before it."""
 
 MARK = "ltp_"
+
+FROM_ENVIRONMENT = "AUTH_API_KEY"
+"""The name of the key that comes from this setting."""
+
 _TEXT = re.compile(rf"{MARK}[A-Za-z0-9_-]{{43}}")
 _LIFE = TypeAdapter(KeyLife)
 
@@ -28,7 +32,8 @@ class ApiKey:
     """What the service keeps of a key; never its text. All times are unix seconds."""
 
     prefix: str
-    """The 8 characters after `ltp_`: enough to name the key, too few to use it."""
+    """The 8 characters after `ltp_`: enough to name the key, too few to use it. Empty for an AUTH_API_KEY that is the
+    operator's own text, of which any part may help to guess the rest."""
     hash: str = field(repr=False)
     """SHA-256 of the text, in hexadecimal. With 256 random bits in the text it needs no salt."""
     name: str
@@ -38,6 +43,11 @@ class ApiKey:
     """None: never."""
     revoked: float | None = None
     last_used: float | None = None
+
+    @property
+    def shown(self) -> str:
+        """What people call the key."""
+        return f"{MARK}{self.prefix}" if self.prefix else FROM_ENVIRONMENT
 
     def state(self, now: float) -> KeyState:
         """Whether the key is good at the unix second `now`."""

@@ -9,6 +9,7 @@ from typing import Protocol
 
 from ltp_service.domain.errors import InvalidParameter, KeyInvalid, KeyMissing, NotFound, StoreUnavailable
 from ltp_service.keys.key import (
+    FROM_ENVIRONMENT,
     MARK,
     PERMISSIONS,
     ApiKey,
@@ -20,6 +21,7 @@ from ltp_service.keys.key import (
 )
 from ltp_service.runtime.clock import Clock
 from ltp_service.runtime.database import Reload
+from ltp_service.settings.types import is_admin_key
 
 log = logging.getLogger(__name__)
 
@@ -94,6 +96,8 @@ class Keyring:
         key = None
         if is_well_formed(text):
             key = self._find(text) or self._find_made_elsewhere(text)
+        elif self._environment is not None and is_admin_key(text):
+            key = self._find(text)  # only AUTH_API_KEY may look otherwise
         now = self._clock.wall()
         if key is None or key.state(now) != "active":
             raise KeyInvalid("the API key is not valid; ask an administrator for a new one")
@@ -144,7 +148,7 @@ class Keyring:
         leave_admin = key.permission == "admin" and key.state(now) == "active" and self._environment is None
         if not self._back_end.revoke(key.hash, now, leave_admin=leave_admin):
             raise InvalidParameter(
-                f"{MARK}{key.prefix} is the last admin key; create another one before revoking it"
+                f"{key.shown} is the last admin key; create another one before revoking it"
             )
         revoked = replace(key, revoked=now)
         self._put(revoked)
@@ -238,7 +242,11 @@ class Keyring:
 
     def _the_one(self, prefix: str) -> ApiKey:
         start = prefix.removeprefix(MARK)
-        found = [key for key in self._index.values() if start and key.prefix.startswith(start)]
+        found = [
+            key
+            for key in self._index.values()
+            if start and (key.prefix.startswith(start) or key.shown == prefix)
+        ]
         left = [key for key in found if key.revoked is None]
         if len(left) > 1:
             raise InvalidParameter(f"{len(left)} keys begin so; give all 8 characters of the prefix")
@@ -259,7 +267,8 @@ class KeyReload(Reload):
 
 
 def _environment_key(text: str, now: float) -> ApiKey:
-    return ApiKey(prefix_of(text), hash_of(text), "AUTH_API_KEY", "admin", now, None)
+    prefix = prefix_of(text) if is_well_formed(text) else ""
+    return ApiKey(prefix, hash_of(text), FROM_ENVIRONMENT, "admin", now, None)
 
 
 def _checked_name(name: str) -> str:

@@ -18,6 +18,11 @@ from ltp_service.domain.trade import SYMBOL_RULE, is_symbol
 _NUMBER = r"[0-9]+(?:\.[0-9]+)?"
 _UNITS = {"d": 86_400, "h": 3_600, "m": 60, "s": 1, "ms": 0.001}
 _DURATION = re.compile("".join(rf"(?:({_NUMBER}){unit})?" for unit in _UNITS))
+SHORTEST_ADMIN_KEY = 24
+"""Characters; 24 random letters and digits have 142 bits."""
+LONGEST_ADMIN_KEY = 1024
+"""Characters; deploy/nginx.conf takes headers of 4 KB."""
+_ADMIN_KEY = re.compile(rf"[!-~]{{{SHORTEST_ADMIN_KEY},{LONGEST_ADMIN_KEY}}}")
 ENVIRONMENT_NAME = "[a-z0-9][a-z0-9_-]*"
 _NAME = r"(?:[A-Za-z0-9_-]+\.)*[A-Za-z_][A-Za-z0-9_-]*"
 
@@ -120,6 +125,26 @@ def _pair(value: Pair | str) -> Pair:
         ) from error
 
 
+def is_admin_key(text: str) -> bool:
+    """Whether an operator may choose this text as the key: long enough, and fit for a header."""
+    return bool(_ADMIN_KEY.fullmatch(text))
+
+
+def _admin_key(value: SecretStr | str) -> SecretStr | str:
+    text = value.get_secret_value() if isinstance(value, SecretStr) else value
+    if not text or is_admin_key(text):
+        return value
+    if len(text) < SHORTEST_ADMIN_KEY:
+        rule = f"must have at least {SHORTEST_ADMIN_KEY} characters, because a shorter one may be guessed"
+    elif len(text) > LONGEST_ADMIN_KEY:
+        rule = f"must have at most {LONGEST_ADMIN_KEY} characters, because proxies refuse longer headers"
+    else:
+        rule = "must be printable ASCII without blanks, because it is sent in a header"
+    raise ValueError(
+        f"{rule}; `python -m ltp_service keys create` prints one that fits, and empty means none"
+    )
+
+
 def _split(value: object) -> object:
     return [part.strip() for part in value.split(",") if part.strip()] if isinstance(value, str) else value
 
@@ -163,12 +188,4 @@ Rate = Annotated[
 ]
 Fraction = Annotated[float, _number("a fraction from 0.0001 to 1", _plain, 0.0001, 1.0)]
 KeyLife = Annotated[float, seconds("1s", "3650d")]
-AdminKey = Annotated[
-    SecretStr,
-    _accept(
-        "empty, or ltp_ and 43 of A-Z a-z 0-9 _ - (`python -m ltp_service keys create` makes one)",
-        lambda key: (
-            key if isinstance(key, SecretStr) or re.fullmatch("(ltp_[A-Za-z0-9_-]{43})?", key) else None
-        ),
-    ),
-]
+AdminKey = Annotated[SecretStr, BeforeValidator(_admin_key)]

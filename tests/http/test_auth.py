@@ -49,8 +49,8 @@ def routes(app: Flask) -> Iterator[tuple[str, str, auth.Access]]:
 ALLOWED: dict[str, dict[auth.Access, bool]] = {
     "none": {"public": True, "open": True},
     "read": {"public": True, "open": True, "explain": True},
-    "write": {"public": True, "open": True, "explain": True, "write": True},
-    "admin": dict.fromkeys(("public", "open", "explain", "write", "admin", "bootstrap"), True),
+    "write": {"public": True, "open": True, "explain": True, "refresh": True, "write": True},
+    "admin": dict.fromkeys(("public", "open", "explain", "refresh", "write", "admin", "bootstrap"), True),
     "expired": {"public": True, "open": True},
     "revoked": {"public": True, "open": True},
     "malformed": {"public": True, "open": True},
@@ -78,7 +78,7 @@ def test_every_route_admits_just_those_whom_it_is_for(service: FreshService, hol
 
 
 GUARDED: dict[str, set[auth.Access]] = {
-    "POST /api/v1/ltp/refresh": {"write"},
+    "POST /api/v1/ltp/refresh": {"refresh"},
     "GET /api/v1/ltp/explain": {"explain"},
     "POST /collectors/symbols": {"write"},
     "DELETE /collectors/symbols/BTCUSDT": {"write"},
@@ -137,11 +137,13 @@ def test_a_key_that_may_not_is_no_reason_to_ask_for_one(service: FreshService) -
     assert "WWW-Authenticate" not in answer.headers
 
 
-def test_the_key_from_the_environment_is_an_admin_key(tmp_path: Path) -> None:
-    text = "ltp_" + "a" * 43
+@pytest.mark.parametrize("text", ["ltp_" + "a" * 43, "correct-horse/battery+staple=", "p$ss,word:\"x'~#" * 3])
+def test_the_key_from_the_environment_is_an_admin_key(tmp_path: Path, text: str) -> None:
     service = FreshService(tmp_path, auth_api_key=text, rate_limit_enabled=False)
 
     assert ask(service, "/api/v1/ltp/explain?pair=BTC/USD", text) == 200
+    assert ask(service, "/debug/tasks", text) == 200
+    assert ask(service, "/debug/tasks", text[:-1]) == 401
 
 
 def test_this_machine_may_ask_why_without_a_key(service: FreshService) -> None:
@@ -177,6 +179,99 @@ def test_where_a_proxy_is_configured_its_machine_is_nobody(tmp_path: Path) -> No
     service = FreshService(tmp_path, trusted_proxies=1, rate_limit_enabled=False)
 
     assert explain_here(service, Host="localhost") == 401
+
+
+REFRESH = "/api/v1/ltp/refresh?pairs=BTC/USD"
+ASKED = 503
+"""What a refresh answers that is let in: the exchange was asked, and does not answer in these tests."""
+
+
+def refresh_here(service: FreshService, peer: str = "127.0.0.1", **more: str) -> int:
+    """The status of a refresh from this machine without a key, with more headers or another protocol."""
+    protocol = more.pop("protocol", "HTTP/1.1")
+    answer = service.client.post(
+        REFRESH,
+        headers={name.replace("_", "-"): value for name, value in more.items()},
+        environ_overrides={"REMOTE_ADDR": peer, "SERVER_PROTOCOL": protocol},
+    )
+    return answer.status_code
+
+
+@pytest.mark.parametrize("peer", ["127.0.0.1", "::1", "::ffff:127.0.0.1"])
+@pytest.mark.parametrize("host", ["localhost:8080", "127.0.0.1:8080", "[::1]:8080"])
+def test_a_program_on_this_machine_may_refresh_without_a_key(
+    service: FreshService, peer: str, host: str
+) -> None:
+    assert refresh_here(service, peer, Host=host) == ASKED
+
+
+def test_it_may_where_reads_need_a_key_and_where_keys_exist(tmp_path: Path) -> None:
+    service = FreshService(tmp_path, auth_enabled=True, auth_api_key="ltp_" + "a" * 43)
+
+    assert refresh_here(service) == ASKED
+
+
+@pytest.mark.parametrize("peer", [FAR, "192.168.1.2", "127.0.0.6", "", "2001:db8::7"])
+def test_another_machine_a_sidecar_or_a_unix_socket_needs_a_key_to_refresh(
+    service: FreshService, peer: str
+) -> None:
+    assert refresh_here(service, peer) == 401
+
+
+@pytest.mark.parametrize(
+    "header",
+    ["X_Forwarded_For", "X_Forwarded_Proto", "X_Forwarded_Host", "X_Real_IP", "Forwarded", "Via", "Origin"],
+)
+@pytest.mark.parametrize("value", ["127.0.0.1", "http://localhost:8080", "null", ""])
+def test_what_came_through_a_proxy_or_from_a_page_needs_a_key_to_refresh(
+    service: FreshService, header: str, value: str
+) -> None:
+    assert refresh_here(service, **{header: value}) == 401
+
+
+@pytest.mark.parametrize(
+    ("site", "status"),
+    [
+        ("none", ASKED),
+        ("cross-site", 401),
+        ("same-site", 401),
+        ("same-origin", 401),
+        ("none, cross-site", 401),
+        ("", 401),
+    ],
+)
+def test_a_browser_that_asks_for_a_page_needs_a_key_to_refresh(
+    service: FreshService, site: str, status: int
+) -> None:
+    assert refresh_here(service, Sec_Fetch_Site=site) == status
+
+
+@pytest.mark.parametrize("host", ["rebound.example:8080", "ltp.example.org", "localhost.example.org", ""])
+def test_a_refresh_for_another_host_needs_a_key(service: FreshService, host: str) -> None:
+    assert refresh_here(service, Host=host) == 401
+
+
+def test_a_refresh_behind_a_proxy_that_names_nothing_needs_a_key(
+    service: FreshService, tmp_path: Path
+) -> None:
+    trusting = FreshService(tmp_path, trusted_proxies=1, rate_limit_enabled=False)
+
+    assert refresh_here(trusting) == 401
+    assert refresh_here(service, protocol="HTTP/1.0") == 401
+
+
+def test_on_this_machine_too_a_key_that_is_sent_has_to_be_good_for_it(service: FreshService) -> None:
+    assert refresh_here(service, X_API_Key=UNKNOWN_KEY) == 401
+    assert refresh_here(service, X_API_Key=key_for(service, "read")) == 403
+    assert refresh_here(service, X_API_Key=key_for(service, "write")) == ASKED
+
+
+def test_the_refusal_of_a_refresh_names_both_ways_in(service: FreshService) -> None:
+    answer = service.client.post(REFRESH, environ_base={"REMOTE_ADDR": FAR})
+
+    assert answer.get_json()["code"] == "API_KEY_MISSING"
+    for word in ("write permission", "X-API-Key", "localhost", "TRUSTED_PROXIES"):
+        assert word in answer.get_json()["message"]
 
 
 def test_ten_wrong_keys_close_the_door_for_a_minute_to_wrong_ones_only(service: FreshService) -> None:

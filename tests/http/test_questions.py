@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 from werkzeug.test import TestResponse
 
-from ltp_service.http.openapi.document import query_parameters
+from ltp_service.http.openapi.document import body_readers, query_parameters
 from ltp_service.http.questions import nearest
 from tests.fakes import BTC, ETH
 from tests.service import FreshService, amounts
@@ -152,7 +152,6 @@ def test_a_query_without_anything_in_it_asks_for_everything(service: FreshServic
     [
         ("GET", LTP),
         ("GET", f"{LTP}?detail=true"),
-        ("POST", f"{REFRESH}?pairs=BTC/USD"),
         ("POST", f"{KEYS}?name=x"),
         ("POST", "/collectors/symbols?symbol=XRPUSDT"),
         ("DELETE", "/collectors/symbols/BTCUSDT"),
@@ -168,8 +167,13 @@ def test_what_is_asked_in_a_body_is_not_overlooked(
     assert service.services.trades.symbols.all() == service.services.config.symbols
 
 
+def test_one_route_reads_a_body_and_the_document_says_which() -> None:
+    assert body_readers() == {("POST", REFRESH)}
+
+
 def test_a_misspelt_question_without_a_key_is_told_of_the_key_alone(service: FreshService) -> None:
-    assert service.client.post(f"{REFRESH}?symbol=BTC/USD").status_code == 401
+    far = {"REMOTE_ADDR": "198.51.100.7"}
+    assert service.client.post(f"{REFRESH}?symbol=BTC/USD", environ_base=far).status_code == 401
 
 
 def test_prometheus_may_name_metrics_and_is_told_them_all(service: FreshService) -> None:

@@ -23,6 +23,8 @@ from tests.steered_clock import SteeredClock
 
 DAY = 86_400.0
 ENVIRONMENT_KEY = "ltp_" + "Env1ronm" + "e" * 35
+CHOSEN_KEY = "correct-horse/battery+staple="
+"""An AUTH_API_KEY that an operator made up."""
 
 
 class MemoryKeys:
@@ -366,13 +368,14 @@ def test_the_last_stored_admin_key_can_be_revoked_beside_auth_api_key(
     assert_refused(keyring, text)
 
 
+@pytest.mark.parametrize("text", [ENVIRONMENT_KEY, CHOSEN_KEY, "ltp_" + "k" * 20])
 def test_auth_api_key_is_an_admin_key_that_never_expires_and_needs_no_back_end(
-    shared: MemoryKeys, clock: SteeredClock
+    shared: MemoryKeys, clock: SteeredClock, text: str
 ) -> None:
     shared.trouble = StoreUnavailable("disk gone")
-    keyring = Keyring(shared, clock, ENVIRONMENT_KEY, secrets.token_bytes)
+    keyring = Keyring(shared, clock, text, secrets.token_bytes)
     clock.advance(100 * 365 * DAY)
-    key = keyring.check(ENVIRONMENT_KEY)
+    key = keyring.check(text)
     assert (key.permission, key.expires, key.name) == ("admin", None, "AUTH_API_KEY")
 
 
@@ -400,6 +403,30 @@ def test_auth_api_key_cannot_be_revoked_here(shared: MemoryKeys, clock: SteeredC
     with pytest.raises(InvalidParameter, match="comes from AUTH_API_KEY; take it out there"):
         keyring.revoke("Env1ronm")
     keyring.check(ENVIRONMENT_KEY)
+
+
+def test_of_a_key_that_an_operator_chose_nothing_is_shown(shared: MemoryKeys, clock: SteeredClock) -> None:
+    keyring = open_another(shared, clock, CHOSEN_KEY)
+    [key] = keyring.list()
+    assert (key.shown, key.prefix, key.hash) == ("AUTH_API_KEY", "", "")
+    assert CHOSEN_KEY[:4] not in repr(key)
+    with pytest.raises(InvalidParameter, match="comes from AUTH_API_KEY; take it out there"):
+        keyring.revoke("AUTH_API_KEY")
+    for beginning in (CHOSEN_KEY, CHOSEN_KEY[:8], "c", "ltp_"):
+        with pytest.raises(NotFound):
+            keyring.revoke(beginning)
+
+
+def test_beside_a_key_that_an_operator_chose_others_are_checked_as_ever(
+    shared: MemoryKeys, clock: SteeredClock
+) -> None:
+    keyring = open_another(shared, clock, CHOSEN_KEY)
+    text, key = keyring.create("ops", "read", DAY)
+    calls = shared.calls
+    assert keyring.check(text) == key
+    for wrong in (CHOSEN_KEY[:-1], CHOSEN_KEY + "x", CHOSEN_KEY.upper(), "x" * 24, "\udcff" * 30, "é" * 30):
+        assert_refused(keyring, wrong)
+    assert shared.calls == calls
 
 
 def test_the_ring_is_empty_until_the_first_key_and_never_again(keyring: Keyring, clock: SteeredClock) -> None:

@@ -25,7 +25,8 @@ from tests.redis_server import RedisServer
 from tests.simulator.client import Simulator
 
 MAKE = "/auth/api-keys?name=stranger"
-EXPLAIN = "/api/v1/ltp/explain?pair=BTC/USD"
+FOR_THIS_MACHINE = {"GET": "/api/v1/ltp/explain?pair=BTC/USD", "POST": "/api/v1/ltp/refresh?pairs=BTC/USD"}
+"""What a program on this machine may ask without a key, by method."""
 FROM_OUTSIDE = "Host: ltp.example.org"
 FROM_WITHIN = "Host: localhost"
 BARE = """
@@ -117,16 +118,23 @@ def test_no_proxy_however_silent_makes_its_clients_the_owner(
         assert (
             from_address("127.0.0.6", front.service.port, "POST", MAKE, X_Bootstrap_Token=token).status == 401
         )
-        assert from_address("127.0.0.6", front.service.port, "GET", EXPLAIN).status == 401
 
-        assert told(front.forwarder, EXPLAIN, method="GET").status == 401
-        assert told(front.nginx, EXPLAIN, method="GET").status == 401
-        assert told(front.nginx, EXPLAIN, method="GET", host=FROM_WITHIN).status == 401
-        assert told(front.service.port, EXPLAIN, method="GET").status == 401
+
+@pytest.mark.parametrize("trusted", ["0", "1"])
+@pytest.mark.parametrize("method", FOR_THIS_MACHINE)
+def test_no_proxy_however_silent_makes_its_clients_programs_of_this_machine(
+    simulator: Simulator, tmp_path: Path, trusted: str, method: str
+) -> None:
+    target = FOR_THIS_MACHINE[method]
+    with doors(simulator, tmp_path, TRUSTED_PROXIES=trusted) as front:
+        assert from_address("127.0.0.6", front.service.port, method, target).status == 401
+        for port in (front.forwarder, front.nginx, front.service.port):
+            assert told(port, target, method=method).status == 401
+        assert told(front.nginx, target, method=method, host=FROM_WITHIN).status == 401
         if trusted == "1":  # else nothing tells these from a program of the owner's
-            assert told(front.modern_nginx, EXPLAIN, method="GET").status == 401
-            assert told(front.forwarder, EXPLAIN, method="GET", host=FROM_WITHIN).status == 401
-        here = told(front.service.port, EXPLAIN, method="GET", host=FROM_WITHIN)
+            assert told(front.modern_nginx, target, method=method).status == 401
+            assert told(front.forwarder, target, method=method, host=FROM_WITHIN).status == 401
+        here = told(front.service.port, target, method=method, host=FROM_WITHIN)
         assert here.status == (200 if trusted == "0" else 401)
 
 

@@ -64,8 +64,8 @@ def check(received: bytes, statuses: set[int]) -> Answer:
 # Who asks.
 
 
-def spoofed(lines: Lines, target: str = "/api/v1/pairs") -> bytes:
-    return request(target, *(f"{name}: {value}" for name, value in lines))
+def spoofed(lines: Lines, target: str = "/api/v1/pairs", method: str = "GET") -> bytes:
+    return request(target, *(f"{name}: {value}" for name, value in lines), method=method)
 
 
 @pytest.fixture(scope="module")
@@ -107,7 +107,8 @@ def test_without_a_trusted_proxy_nobody_gets_more_by_claiming_another_address(
 
 @pytest.mark.parametrize("lines", SPOOFS.values(), ids=SPOOFS.keys())
 def test_behind_nginx_nobody_becomes_this_machine(ports: Ports, lines: Lines) -> None:
-    check(talk(ports.behind_nginx, spoofed(lines, f"{LTP}/explain?pair=BTC/USD")), {401, 400, 431})
+    for target, method in ((f"{LTP}/explain?pair=BTC/USD", "GET"), (f"{LTP}/refresh?pairs=BTC/USD", "POST")):
+        check(talk(ports.behind_nginx, spoofed(lines, target, method)), {401, 400, 431})
 
 
 # What is asked.

@@ -4,7 +4,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from pydantic import ValidationError
+from pydantic import SecretStr, ValidationError
 
 from ltp_service.domain.errors import ConfigError
 from ltp_service.domain.pairs import Pair
@@ -292,7 +292,8 @@ def test_the_error_reads_as_one_line_per_problem() -> None:
     "environ",
     [
         {"AUTH_API_KEY": "ltp_hunter2"},
-        {"AUTH_API_KEY": f"ltp_hunter2{KEY}"},
+        {"AUTH_API_KEY": f"hunter2 {KEY}"},
+        {"AUTH_API_KEY": "hunter2" * 200},
         {"REDIS_ADDR": "redis://:hunter2@localhost:6379"},
         {"REDIS_ADDR": "redis://user:hun@ter/hunter2@localhost:6379"},
         {"REDIS_SENTINELS": "a:1,:hunter2@b:2"},
@@ -307,9 +308,50 @@ def test_a_refusal_never_shows_a_secret(environ: dict[str, str]) -> None:
     assert "hunter2" not in problem
 
 
-def test_a_refused_admin_key_says_how_to_make_one() -> None:
-    (problem,) = problems(AUTH_API_KEY="short")
+@pytest.mark.parametrize(
+    "text",
+    [
+        KEY,
+        "k" * 24,
+        "k" * 1024,
+        "correct-horse-battery-staple",
+        "pa$$,word:with/all=of!these\"'~#",
+        "ltp_that-is-no-key-of-ours",
+        "550e8400-e29b-41d4-a716-446655440000",
+    ],
+)
+def test_any_text_that_is_long_enough_and_fits_into_a_header_may_be_the_admin_key(text: str) -> None:
+    config = load(AUTH_API_KEY=f" {text} ")
+    assert config.auth_api_key.get_secret_value() == text
+    assert text not in f"{config!r} {config} {config.model_dump()}"
+    assert Config(auth_api_key=SecretStr(text)).auth_api_key.get_secret_value() == text
+
+
+@pytest.mark.parametrize(
+    ("text", "reason"),
+    [
+        ("hunter2", "at least 24 characters, because a shorter one may be guessed"),
+        ("k" * 23, "at least 24 characters"),
+        ("two words", "at least 24 characters"),
+        ("k" * 1025, "at most 1024 characters, because proxies refuse longer headers"),
+        ("twenty four characters or more", "printable ASCII without blanks, because it is sent in a header"),
+        ("k" * 24 + "\tk", "printable ASCII without blanks"),
+        ("k" * 24 + "\x7f", "printable ASCII without blanks"),
+        ("Schlüssel-aus-Zürich-mit-Umlaut", "printable ASCII without blanks"),
+        ("k" * 24 + "\nk", "printable ASCII without blanks"),
+    ],
+)
+def test_a_refused_admin_key_is_told_with_the_reason_and_the_remedy_and_never_shown(
+    text: str, reason: str
+) -> None:
+    (problem,) = problems(AUTH_API_KEY=text)
+    assert problem.startswith("AUTH_API_KEY: a value (not shown) refused: must ")
+    assert reason in problem
     assert "python -m ltp_service keys create" in problem
+    assert text not in problem
+    with pytest.raises(ValidationError) as refused:
+        Config(auth_api_key=SecretStr(text))
+    assert text not in str(refused.value)
 
 
 def test_a_named_environment_needs_its_file(write: Write) -> None:

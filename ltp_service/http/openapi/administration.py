@@ -116,7 +116,10 @@ def _storage() -> Node:
 
 def _schemas() -> dict[str, Node]:
     key = {
-        "prefix": TEXT,
+        "prefix": {
+            "type": "string",
+            "description": "`ltp_…`, or `AUTH_API_KEY` for one of the operator's own choice",
+        },
         "name": TEXT,
         "permission": _PERMISSION,
         "state": one_of("active", "expired", "revoked"),

@@ -20,8 +20,8 @@ _ABOUT = """What was the last traded price of this pair, and may I trust it now?
 
 `HEAD` works wherever `GET` does. A route that does not exist is 404, a method that it does not have 405; these two are
 among the responses below `components`. A parameter that a route does not know is 400, and so is one that comes twice
-where it is no list; `pair[]` means `pair`. On `/health` and `/ready` all parameters are ignored. No route reads a body:
-parameters of POST too stand in the query, and a body is refused with 400, so that none is left unread. `If-Match` is obeyed everywhere: 412 when it fails. Every error is an `Error`, and its `code` does not change."""
+where it is no list; `pair[]` means `pair`. On `/health` and `/ready` all parameters are ignored. A body is refused with
+400 but where an operation describes one. `If-Match` is obeyed everywhere: 412 when it fails. Every error is an `Error`, and its `code` does not change."""
 
 _HEADERS: dict[str, Node] = {
     "X-Request-ID": {
@@ -61,6 +61,17 @@ def query_parameters() -> dict[tuple[str, str], tuple[str, ...]]:
     }
 
 
+def body_readers() -> frozenset[tuple[str, str]]:
+    """Method and path of the operations that read a body."""
+    return frozenset(
+        (method.upper(), path)
+        for area in AREAS
+        for path, item in area().paths.items()
+        for method, operation in item.items()
+        if "requestBody" in operation
+    )
+
+
 def document() -> Node:
     """The whole document, new at each call."""
     areas = [area() for area in AREAS]
@@ -80,7 +91,12 @@ def document() -> Node:
             "responses": unrouted(),
             "headers": _HEADERS,
             "securitySchemes": {
-                "key": {"type": "apiKey", "in": "header", "name": "X-API-Key", "description": "`ltp_…`"}
+                "key": {
+                    "type": "apiKey",
+                    "in": "header",
+                    "name": "X-API-Key",
+                    "description": "`ltp_…`, or AUTH_API_KEY",
+                }
             },
         },
     }

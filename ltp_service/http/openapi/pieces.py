@@ -21,7 +21,7 @@ class Area(NamedTuple):
 PUBLIC: list[Node] = []
 """Security of what never needs a key."""
 OPEN: list[Node] = [{}, {"key": []}]
-"""Security of what needs no key, or with AUTH_ENABLED a read key."""
+"""Security of what can do without a key: where AUTH_ENABLED is false, or on this machine; the description says so."""
 KEYED: list[Node] = [{"key": []}]
 """Security of what always needs a key."""
 

@@ -2,7 +2,6 @@
 
 from ltp_service.http.openapi.pieces import (
     FLAG,
-    KEYED,
     LIMITED,
     MILLISECONDS,
     MOMENT,
@@ -24,6 +23,7 @@ from ltp_service.http.openapi.pieces import (
     success,
 )
 from ltp_service.http.openapi.problems import OF_A_PAIR, refusals, too_long
+from ltp_service.http.pairs_body import LARGEST_BODY
 
 _CACHED = (*LIMITED, "ETag", "Cache-Control")
 _EXAMPLE = {"ltp": [{"pair": "BTC/USD", "amount": 115643.1}]}
@@ -125,13 +125,24 @@ def _refresh() -> Node:
         "refreshPrices",
         "Ask the exchange over REST now",
         answers | too_long() | refusals(*codes),
-        description="Needs a write key. At most one call per second goes out, and callers at the same time share"
-        " it. Its parameters stand in the query; a body is refused with 400.",
+        description="Needs a write key, or a program on the same machine that asks it by a loopback address and Host"
+        " (`localhost`): without a proxy between, not from a web page, and while TRUSTED_PROXIES is 0. At most one call"
+        " per second goes out; requests that come meanwhile share it.",
         parameters=[
-            query("pairs", _PAIR_LIST, "Comma list of at most 100 pairs; needed, here or as `pair`"),
+            query(
+                "pairs", _PAIR_LIST, "Comma list of at most 100 pairs; needed here, as `pair` or in the body"
+            ),
             query("pair", _PAIR_LIST, "The same as `pairs`"),
         ],
-        security=KEYED,
+        requestBody={
+            "description": f"In place of the query, which is then empty; at most {LARGEST_BODY} bytes",
+            "required": False,
+            "content": json_content(
+                schema("ToRefresh"),
+                {"A list": {"pairs": ["BTC/USD", "ETH/USD"]}, "A text": {"pairs": "BTC/USD,ETH/USD"}},
+            ),
+        },
+        security=OPEN,
     )
 
 
@@ -209,6 +220,17 @@ def _schemas() -> dict[str, Node]:
             " confirmed it for too long; unknown: never seen",
         ),
         "Source": one_of("kraken:websocket", "kraken:rest"),
+        "ToRefresh": record(
+            {
+                "pairs": {
+                    "anyOf": [
+                        listing({"type": "string", "examples": ["BTC/USD"]}, minItems=1),
+                        _PAIR_LIST | {"minLength": 1},
+                    ],
+                    "description": "At most 100 pairs in any usual spelling: a list, or one comma list",
+                }
+            }
+        ),
         "Refreshed": record({"message": message, "pairs": listing(PAIR, minItems=1)}),
         "SomeRefreshed": record({"message": message, "pairs": listing(PAIR, minItems=1), "errors": failed}),
         "Pairs": record({"pairs": listing(record({"pair": PAIR, "kraken": PAIR}))}),

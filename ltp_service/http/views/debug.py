@@ -12,6 +12,7 @@ from flask import Blueprint, Response
 from ltp_service.assembly.services import Services, services
 from ltp_service.domain.tick import Price
 from ltp_service.http.answers import json_response, moment, rfc3339
+from ltp_service.keys.key import is_well_formed
 from ltp_service.prices.journal import LENGTH
 from ltp_service.runtime.spawn import greenlets
 
@@ -29,6 +30,7 @@ _MAYBE_IPV6 = re.compile(r"(?<![\w:])[0-9A-Fa-f]*:[0-9A-Fa-f]*:[0-9A-Fa-f:.]*(?!
 def tasks() -> Response:
     """Everything that runs beside the requests, and what else lives in this process."""
     parts = services()
+    secret = parts.config.auth_api_key.get_secret_value()
     return json_response(
         {
             "runners": [
@@ -36,12 +38,12 @@ def tasks() -> Response:
                     "name": state.name,
                     "alive": state.alive,
                     "restarts": state.restarts,
-                    "last_error": masked(state.last_error),
+                    "last_error": masked(state.last_error, secret),
                 }
                 for state in parts.manager.states()
             ],
-            "greenlets": _counted(greenlets()),
-            "threads": _counted(thread.name for thread in living_threads()),
+            "greenlets": _counted(greenlets(), secret),
+            "threads": _counted((thread.name for thread in living_threads()), secret),
         }
     )
 
@@ -70,8 +72,10 @@ def storage() -> Response:
     )
 
 
-def masked(text: str | None) -> str | None:
-    """Without passwords, keys and addresses that an error message may quote."""
+def masked(text: str | None, secret: str = "") -> str | None:
+    """Without passwords, keys and addresses that an error message may quote, and without `secret`."""
+    if text is not None and secret and not is_well_formed(secret):
+        text = text.replace(secret, "***")
     return None if text is None else _PRIVATE.sub("***", _MAYBE_IPV6.sub(_mask_address, text))
 
 
@@ -83,8 +87,8 @@ def _mask_address(found: re.Match[str]) -> str:
     return "***"
 
 
-def _counted(names: Iterable[str]) -> dict[str, Any]:
-    counts = Counter(map(masked, names))
+def _counted(names: Iterable[str], secret: str) -> dict[str, Any]:
+    counts = Counter(masked(name, secret) for name in names)
     return {"count": counts.total(), "by_name": dict(counts.most_common())}
 
 

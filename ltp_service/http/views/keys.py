@@ -7,7 +7,7 @@ from flask import Blueprint, Response, request
 from ltp_service.assembly.services import services
 from ltp_service.domain.errors import InvalidParameter
 from ltp_service.http.answers import json_response, rfc3339
-from ltp_service.keys.key import MARK, ApiKey, read_life
+from ltp_service.keys.key import ApiKey, read_life
 
 bp = Blueprint("keys", __name__, url_prefix="/auth/api-keys")
 
@@ -61,7 +61,7 @@ def _life(text: str) -> float:
 
 def _told(key: ApiKey, now: float) -> dict[str, Any]:
     return {
-        "prefix": f"{MARK}{key.prefix}",
+        "prefix": key.shown,
         "name": key.name,
         "permission": key.permission,
         "state": key.state(now),

@@ -10,7 +10,7 @@ from ltp_service.assembly.services import Services, services
 from ltp_service.domain.errors import InvalidParameter, UnknownPair
 from ltp_service.domain.pairs import Pair
 from ltp_service.domain.tick import Price
-from ltp_service.http import params
+from ltp_service.http import pairs_body, params
 from ltp_service.http.answers import RETRY_AFTER, json_response, number, raw_response, rfc3339
 from ltp_service.http.errors import error_body
 from ltp_service.http.ltp_body import MESSAGES, Problem, body, etag, item, matches, problems
@@ -49,14 +49,12 @@ def cached() -> Response:
 def refresh() -> Response:
     """Asks REST for the pairs now; callers at the same time share one call."""
     parts = services()
-    asked = params.pairs(request.args, ())
-    if asked.everything:
-        raise InvalidParameter("pairs is missing; for example pairs=BTC/USD,ETH/USD")
-    learnt = parts.prices.source.refresh(_supported(parts, asked.pairs))
-    done = [pair for pair in asked.pairs if pair in learnt]
+    asked = _to_refresh()
+    learnt = parts.prices.source.refresh(_supported(parts, asked))
+    done = [pair for pair in asked if pair in learnt]
     failed = [
         Problem(pair, "PRICE_FETCH_ERROR" if pair in parts.config.supported_pairs else "UNSUPPORTED_PAIR")
-        for pair in asked.pairs
+        for pair in asked
         if pair not in learnt
     ]
     parts.observer.refreshed("failure" if not done else "partial" if failed else "success")
@@ -66,6 +64,17 @@ def refresh() -> Response:
     if not failed:
         return json_response(message)
     return json_response(message | {"errors": [problem.told() for problem in failed]}, 206)
+
+
+def _to_refresh() -> tuple[Pair, ...]:
+    """The pairs that the body names, or else the query. Raises InvalidParameter."""
+    named = pairs_body.pairs(request)
+    if named is not None:
+        return named
+    asked = params.pairs(request.args, ())
+    if asked.everything:
+        raise InvalidParameter("pairs is missing; for example pairs=BTC/USD,ETH/USD")
+    return asked.pairs
 
 
 def _supported(parts: Services, asked: Sequence[Pair]) -> list[Pair]:

@@ -216,18 +216,23 @@ def test_a_client_that_tries_one_schema_after_the_other_begins_with_the_detailed
     assert set(plain["required"]) < set(detailed["required"])
 
 
-def test_an_operation_that_posts_says_that_a_body_is_refused(tmp_path: Path) -> None:
-    key = make_text(os.urandom)
-    service = FreshService(tmp_path, auth_api_key=key)
-    posted = [(path, operation) for method, path, operation in operations() if method == "post"]
+def test_the_body_of_a_refresh_is_described_with_examples_that_fit() -> None:
+    (media,) = operation_of("POST", "/api/v1/ltp/refresh")["requestBody"]["content"].values()
+    examples = [example["value"]["pairs"] for example in media["examples"].values()]
 
-    assert posted
-    for path, operation in posted:
-        assert "a body is refused with 400" in operation["description"]
-        assert "requestBody" not in operation
-        answer = service.client.post(path, json={"pairs": ["BTC/USD"]}, headers={"X-API-Key": key})
-        assert (answer.status_code, "reads no body" in answer.get_json()["message"]) == (400, True), path
-    assert "a body is refused with 400" in document()["info"]["description"]
+    assert [type(pairs) for pairs in examples] == [list, str]
+    for pairs in examples:
+        validator(media["schema"]).validate({"pairs": pairs})
+    others: list[object] = [
+        {},
+        {"pairs": []},
+        {"pairs": ""},
+        {"pairs": [1]},
+        {"pair": ["BTC/USD"]},
+        ["BTC/USD"],
+    ]
+    for body in others:
+        assert not validator(media["schema"]).is_valid(body)
 
 
 def test_the_document_names_no_address_outside() -> None:
@@ -307,11 +312,19 @@ def test_a_refresh_without_a_key_or_a_source_is_answered_as_documented(tmp_path:
     service = FreshService(tmp_path, auth_api_key=key)
     path = "/api/v1/ltp/refresh?pairs=BTC/USD"
     statuses = []
-    for headers in ({}, {"X-API-Key": "ltp_wrong"}, {"X-API-Key": key}):
+    for headers in ({"Via": "1.1 proxy"}, {"X-API-Key": "ltp_wrong"}, {"X-API-Key": key}, {}):
         answer = service.client.post(path, headers=headers)
         assert_as_documented(answer)
         statuses.append(answer.status_code)
-    assert statuses == [401, 401, 503]
+    assert statuses == [401, 401, 503, 503]
+
+
+def test_a_route_that_a_program_on_this_machine_may_use_says_so_and_needs_no_key_everywhere() -> None:
+    for method, path in (("POST", "/api/v1/ltp/refresh"), ("GET", "/api/v1/ltp/explain")):
+        operation = operation_of(method, path)
+        assert {} in operation["security"]
+        assert "same machine" in operation["description"]
+        assert "TRUSTED_PROXIES is 0" in operation["description"]
 
 
 def test_one_request_too_many_is_answered_as_documented(tmp_path: Path) -> None:

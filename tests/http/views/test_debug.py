@@ -33,6 +33,34 @@ def test_everything_that_should_run_is_shown_with_its_last_error(
     ]
 
 
+def test_a_key_that_an_operator_chose_is_shown_nowhere(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    chosen = "correct.horse/battery+staple="
+    service = FreshService(tmp_path, auth_api_key=chosen)
+    broken = RunnerState("kraken", True, 3, f"OSError: header {chosen!r}")
+    monkeypatch.setattr(service.services.manager, "states", lambda: [broken])
+    stop = Event()
+    thread = Thread(target=stop.wait, name=f"asks with {chosen}")
+    thread.start()
+    try:
+        answers = [
+            service.get(path, X_API_Key=chosen)
+            for path in ("/debug/tasks", "/debug/storage", "/auth/api-keys")
+        ]
+    finally:
+        stop.set()
+        thread.join()
+
+    assert [answer.status_code for answer in answers] == [200] * 3
+    assert answers[0].get_json()["runners"][0]["last_error"] == "OSError: header '***'"
+    assert answers[0].get_json()["threads"]["by_name"]["asks with ***"] == 1
+    (key,) = answers[2].get_json()["keys"]
+    assert (key["prefix"], key["name"]) == ("AUTH_API_KEY", "AUTH_API_KEY")
+    told = "".join(answer.get_data(as_text=True) for answer in answers)
+    assert chosen[:8] not in told, told
+
+
 def test_every_runner_of_the_service_is_among_the_tasks(service: FreshService) -> None:
     told = service.get("/debug/tasks", X_API_Key=ADMIN).get_json()
 
