@@ -8,7 +8,7 @@ from math import inf
 from urllib.parse import urlsplit
 
 from ltp_service.domain.errors import BadFrame, InvalidParameter
-from ltp_service.domain.exchange_clock import EXACT, ExchangeClock
+from ltp_service.domain.exchange_clock import NEGLIGIBLE_DELAY_SECONDS, ExchangeClock
 from ltp_service.domain.market import DELISTED
 from ltp_service.domain.pairs import Pair, read_pair
 from ltp_service.domain.tick import WEBSOCKET, Tick
@@ -307,14 +307,14 @@ class KrakenCollector(Collector):
             raise BadFrame(f"{pair}: a trade of the future, by the exchange's own clock", reason="future")
         self._traded[pair] = traded_at if newest is None else max(newest, traded_at)
         if is_news and age is not None:
-            self._learn_lag(age if age > EXACT else 0.0, received_at)
+            self._learn_lag(age if age > NEGLIGIBLE_DELAY_SECONDS else 0.0, received_at)
         return None if age is None else received_at - age
 
     def _learn_lag(self, lag: float, now: float) -> None:
         """What arrives is `lag` seconds late; so was what came before it, and what it confirmed."""
         if lag > LONGEST_LAG:
             return
-        if lag > self._lag + EXACT:
+        if lag > self._lag + NEGLIGIBLE_DELAY_SECONDS:
             self._store.withdraw(now - lag)
             self._delivered_at.update(
                 {pair: now - lag for pair, at in self._delivered_at.items() if at > now - lag}

@@ -20,7 +20,7 @@ from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, Settings
 
 from ltp_service.domain.errors import ConfigError
 from ltp_service.domain.pairs import read_pair
-from ltp_service.domain.trade import MOST_SYMBOLS
+from ltp_service.domain.trade import MAX_COLLECTED_SYMBOLS
 from ltp_service.settings.layers import Layer, advice, is_one_edit_away, read_files
 from ltp_service.settings.types import (
     AdminKey,
@@ -78,7 +78,7 @@ class Config(BaseSettings):
     supported_pairs: Annotated[Several[SupportedPair], Field(min_length=1)] = tuple(
         map(read_pair, "BTC/USD BTC/EUR BTC/CHF BTC/CAD ETH/USD LTC/USD XRP/USD".split())
     )
-    symbols: Annotated[Several[Symbol], Field(min_length=1, max_length=MOST_SYMBOLS)] = (
+    symbols: Annotated[Several[Symbol], Field(min_length=1, max_length=MAX_COLLECTED_SYMBOLS)] = (
         "BTCUSDT",
         "ETHUSDT",
         "SOLUSDT",
