@@ -16,7 +16,7 @@ _UNKNOWN, _TOLD_ONCE, _TOLD_TWICE = 0, 1, 2
 
 
 class ExchangeTime:
-    """One exchange's clock. A message arrives after its time, so the largest difference to arrival is the most exact."""
+    """One exchange's clock. A message arrives after its time, so the largest difference is the most exact one."""
 
     def __init__(self, *, trusting: bool = False) -> None:
         """`trusting`: times far ahead were checked elsewhere already and are believed at once."""
