@@ -144,5 +144,5 @@ def test_a_market_that_is_called_live_whatever_happened_is_found(monkeypatch: py
 
 
 def test_a_lateness_that_does_not_count_is_found(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("ltp_service.exchanges.kraken.EXACT", 1e9)
+    monkeypatch.setattr("ltp_service.exchanges.kraken.NEGLIGIBLE_DELAY_SECONDS", 1e9)
     assert "replaced" in kinds(played("late_data"))

@@ -21,9 +21,9 @@ _ROW = "{:<13} {:<10} {:<8} {:<20} {:<20} {:<20} {}"
 
 
 def main(arguments: Sequence[str] | None = None, environ: Mapping[str, str] | None = None) -> int:
-    """Runs one command of this process's arguments and environment, unless others are given; returns the exit code."""
+    """Runs one command and returns the exit code. Arguments and environment default to this process's."""
     options = _parser().parse_args(arguments)
-    logging.getLogger("ltp_service").addHandler(logging.NullHandler())  # an error is told once, below
+    logging.getLogger("ltp_service").addHandler(logging.NullHandler())  # the error is printed once, below
     try:
         options.command(load_config(environ), options)
     except LtpError as error:
@@ -33,7 +33,7 @@ def main(arguments: Sequence[str] | None = None, environ: Mapping[str, str] | No
 
 
 def create(config: Config, options: argparse.Namespace) -> None:
-    """The text alone on stdout, so that a script can catch it."""
+    """Makes a key. Prints only its text on stdout, so that a script can read it."""
     ttl = config.auth_key_ttl if options.expires is None else options.expires
     with closing(open_keyring(config, SystemClock())) as keyring:
         text, key = keyring.create(options.name, options.permission, ttl)
@@ -47,7 +47,7 @@ def create(config: Config, options: argparse.Namespace) -> None:
 
 
 def show(config: Config, _: argparse.Namespace) -> None:
-    """One line per key."""
+    """Prints one line per key."""
     clock = SystemClock()
     with closing(open_keyring(config, clock)) as keyring:
         keys = keyring.list()
@@ -57,7 +57,7 @@ def show(config: Config, _: argparse.Namespace) -> None:
 
 
 def revoke(config: Config, options: argparse.Namespace) -> None:
-    """Ends one key at once here, within 2 s in every process that serves."""
+    """Revokes one key: at once in the back end, within 2 s in every process that serves."""
     with closing(open_keyring(config, SystemClock())) as keyring:
         key = keyring.revoke(options.prefix)
     print(f"revoked {key.shown} ({key.name})", file=sys.stderr)

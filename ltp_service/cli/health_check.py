@@ -1,7 +1,7 @@
-"""Asks the service of this machine whether it is alive, where HOST and PORT say that it listens: exit code 0 if so.
+"""Asks the service on this machine, at HOST and PORT, whether it is alive; exit code 0 if it is.
 
-For a container's health check: `python -P ltp_service/cli/health_check.py`. It imports nothing of the package, which
-would cost half a second of processor time at each look.
+For a container's health check: `python -P ltp_service/cli/health_check.py`. It does not import the package, because
+that costs half a second of processor time at each check.
 """
 
 import os
@@ -13,7 +13,7 @@ from pathlib import Path
 import yaml
 
 CONFIGS = Path(__file__).resolve().parent.parent.parent / "configs"
-SECONDS = 2.0
+ANSWER_TIMEOUT_SECONDS = 2.0
 
 _EVERYWHERE = {"0.0.0.0": "127.0.0.1", "::": "::1"}  # noqa: S104 - asked, not bound
 _NOTHING = frozenset({"", "~", "null", "Null", "NULL"})
@@ -23,7 +23,7 @@ class UnixConnection(HTTPConnection):
     """HTTP over a unix socket."""
 
     def __init__(self, path: str) -> None:
-        super().__init__("localhost", timeout=SECONDS)
+        super().__init__("localhost", timeout=ANSWER_TIMEOUT_SECONDS)
         self._path = path
 
     def connect(self) -> None:
@@ -33,7 +33,7 @@ class UnixConnection(HTTPConnection):
 
 
 def setting(name: str, default: str) -> str:
-    """As the service reads it: the environment, else the file of ENVIRONMENT, else config.yaml."""
+    """A setting as the service reads it: from the environment, else the file of ENVIRONMENT, else config.yaml."""
     environment = os.environ.get("ENVIRONMENT", "").strip().lower() or "development"
     files = (CONFIGS / f"config.{environment}.yaml", CONFIGS / "config.yaml")
     texts = [os.environ.get(name.upper(), ""), *(str(_read(file).get(name, "")) for file in files)]
@@ -41,7 +41,7 @@ def setting(name: str, default: str) -> str:
 
 
 def _read(file: Path) -> dict[str, object]:
-    """Empty for a file that cannot be read: a service that runs has refused it at a reload, and goes on as it was."""
+    """Empty for a file that cannot be read: a running service has refused it and kept its settings."""
     try:
         found = yaml.load(file.read_text("utf-8"), Loader=yaml.BaseLoader)  # noqa: S506 - texts only
     except (OSError, ValueError, yaml.YAMLError):
@@ -50,12 +50,14 @@ def _read(file: Path) -> dict[str, object]:
 
 
 def connection() -> HTTPConnection:
-    """To where the service listens, past every proxy of the environment."""
+    """A connection to the service's address. Proxies of the environment are not used."""
     host = setting("host", "0.0.0.0")  # noqa: S104 - asked, not bound
     if host.startswith("unix:"):
         return UnixConnection(host.removeprefix("unix:"))
     address = host.removeprefix("[").removesuffix("]")
-    return HTTPConnection(_EVERYWHERE.get(address, address), int(setting("port", "8080")), timeout=SECONDS)
+    return HTTPConnection(
+        _EVERYWHERE.get(address, address), int(setting("port", "8080")), timeout=ANSWER_TIMEOUT_SECONDS
+    )
 
 
 def main() -> str | None:

@@ -5,7 +5,7 @@ from threading import Lock
 from typing import Protocol
 
 from ltp_service.domain.errors import InvalidParameter
-from ltp_service.domain.trade import MOST_SYMBOLS, SYMBOL_RULE, is_symbol
+from ltp_service.domain.trade import MAX_COLLECTED_SYMBOLS, SYMBOL_RULE, is_symbol
 from ltp_service.runtime.database import Database, Execute, Reload, Version
 from ltp_service.settings.config import Config
 
@@ -131,9 +131,9 @@ def open_symbols(config: Config, back_end: SymbolBackEnd) -> Symbols:
 
 
 def _with(symbols: SymbolList, symbol: str) -> SymbolList:
-    if len(symbols) >= MOST_SYMBOLS:
+    if len(symbols) >= MAX_COLLECTED_SYMBOLS:
         raise InvalidParameter(
-            f"{MOST_SYMBOLS} symbols are collected, no more are possible; remove one first"
+            f"{MAX_COLLECTED_SYMBOLS} symbols are collected, no more are possible; remove one first"
         )
     return (*symbols, symbol)
 

@@ -15,7 +15,7 @@ from typing import Literal
 
 import msgspec
 
-from ltp_service.domain.exchange_time import FUTURE, ExchangeTime
+from ltp_service.domain.exchange_time import TIME_TOLERANCE_SECONDS, ExchangeTime
 from ltp_service.domain.trade import Trade
 from ltp_service.runtime.clock import Clock
 from ltp_service.runtime.observer import Observer
@@ -159,7 +159,10 @@ class TradeStore:
 
     def _is_recent(self, trade: Trade, now: float) -> bool:
         at_the_exchange = self._times[trade.exchange].at(now)
-        return at_the_exchange is not None and -FUTURE <= at_the_exchange - trade.timestamp <= MAX_AGE
+        return (
+            at_the_exchange is not None
+            and -TIME_TOLERANCE_SECONDS <= at_the_exchange - trade.timestamp <= MAX_AGE
+        )
 
     # Under the lock.
 
@@ -167,7 +170,7 @@ class TradeStore:
         tape = self._tapes.get(trade.symbol)
         if tape is not None and (trade.exchange, trade.trade_id) in tape.ids:
             return "duplicate"
-        if not -FUTURE <= age <= MAX_AGE:
+        if not -TIME_TOLERANCE_SECONDS <= age <= MAX_AGE:
             return "too_old"
         floor = self._floors.get((trade.exchange, trade.symbol))
         if floor is not None and key <= floor:
@@ -203,7 +206,9 @@ class TradeStore:
         place = (trade.exchange, trade.symbol)
         floor = self._floors.get(place)
         # A time that cannot be must not keep out all that come after it.
-        if (floor is None or key > floor) and key[0] <= (self._times[trade.exchange].at(now) or 0.0) + FUTURE:
+        if (floor is None or key > floor) and key[0] <= (
+            self._times[trade.exchange].at(now) or 0.0
+        ) + TIME_TOLERANCE_SECONDS:
             self._floors[place] = key
             if len(self._floors) > MAX_FLOORS:
                 del self._floors[next(iter(self._floors))]

@@ -20,13 +20,13 @@ Level = tuple[Decimal, Decimal]
 Applied = Literal["applied", "old", "gap"]
 
 MAX_LEVELS = 10_000
-"""Levels kept on one side, the best ones; the longest snapshot that an exchange sends has 5,000."""
+"""Best levels kept on one side. Binance's longest depth snapshot has 5,000 (Binance, "Order book")."""
 
 _ZERO = Decimal(0)
 
 
 class BookSnapshot(msgspec.Struct, frozen=True, gc=False):
-    """A whole book, which replaces whatever was known."""
+    """A whole book; it replaces the levels known before."""
 
     symbol: str
     update_id: int
@@ -37,7 +37,7 @@ class BookSnapshot(msgspec.Struct, frozen=True, gc=False):
 
 
 class BookChange(msgspec.Struct, frozen=True, gc=False):
-    """New sizes of some levels; size 0 deletes one, present or not."""
+    """New sizes of some levels; size 0 deletes a level, whether it is known or not."""
 
     symbol: str
     first_id: int
@@ -61,17 +61,17 @@ class BookView(msgspec.Struct, frozen=True, gc=False):
 
     @property
     def best_bid(self) -> Level | None:
-        """The highest price at which somebody buys."""
+        """The highest price bid, with its size; None when there is no bid."""
         return self.bids[0] if self.bids else None
 
     @property
     def best_ask(self) -> Level | None:
-        """The lowest price at which somebody sells."""
+        """The lowest price asked, with its size; None when there is no ask."""
         return self.asks[0] if self.asks else None
 
 
 class OrderBook:
-    """Levels of both sides. In sync from a snapshot until the first change that does not join what came before."""
+    """Levels of both sides. A snapshot puts the book in sync; a change that leaves out update ids ends that."""
 
     def __init__(self) -> None:
         self._bids = _Side(highest_first=True)
@@ -83,19 +83,19 @@ class OrderBook:
 
     @property
     def in_sync(self) -> bool:
-        """False before a snapshot, after a gap, and while the sides cross, which no matched market does."""
+        """False before a snapshot, after a gap, and while bid and ask cross: a market that is matched never crosses."""
         bid, ask = self._bids.best(), self._asks.best()
         return self._joined and (bid is None or ask is None or bid < ask)
 
     def replace(self, snapshot: BookSnapshot, received_at: float) -> None:
-        """Forgets everything for a snapshot."""
+        """Replaces all levels by those of a snapshot."""
         self._bids.replace(snapshot.bids)
         self._asks.replace(snapshot.asks)
         self._joined = True
         self._note(snapshot.update_id, snapshot.changed_at, received_at)
 
     def change(self, change: BookChange, received_at: float) -> Applied:
-        """Applies the change that follows; an old one does nothing, and one after a gap ends the sync."""
+        """Applies the next change. An `old` one changes nothing; after a `gap` the book is out of sync."""
         if not self._joined:
             return "gap"
         if change.last_id <= self._update_id:
@@ -109,7 +109,7 @@ class OrderBook:
         return "applied"
 
     def lose(self) -> None:
-        """Whatever comes next may have missed something."""
+        """Puts the book out of sync: changes may be missing."""
         self._joined = False
 
     def view(self, depth: int) -> BookView:
@@ -171,7 +171,7 @@ class _Side:
 
 
 def read_levels(rows: Iterable[tuple[str, str]]) -> list[Level]:
-    """Levels from the wire's texts, with every digit. Raises BadFrame for what cannot be one."""
+    """Levels from an exchange's texts, with every digit. Raises BadFrame for a price or size that is none."""
     return [(read_price(price), _read_size(size)) for price, size in rows]
 
 

@@ -6,16 +6,15 @@ from decimal import Decimal, InvalidOperation
 from ltp_service.domain.errors import BadFrame
 
 MAX_DIGITS = 40
-"""Longest coefficient believed; Kraken's longest is below 20 digits."""
+"""Digits of the longest coefficient accepted; the longest that Kraken sent has fewer than 20 (recorded)."""
 
 MIN_EXPONENT, MAX_EXPONENT = -18, 15
-"""Powers of ten between which the leading digit of a believable price lies."""
+"""Lowest and highest power of ten of the leading digit of an accepted price."""
 
-# "1e99999999" is a Decimal of one digit, and 100 MB as plain text: the text is bounded before
-# anything is computed from it.
+# "1e99999999" is a Decimal of one digit and 100 MB in plain notation, so the text is bounded first.
 _MAX_TEXT = 64
 
-# Decimal also reads underscores, blanks around and the digits of every script; no exchange writes such.
+# Decimal also accepts underscores, surrounding blanks and the digits of every script. No exchange sends those.
 _WIRE_NUMBER = re.compile(r"[0-9.eE+-]+")
 
 

@@ -1,23 +1,23 @@
-"""Everything that can go wrong, as one tree.
+"""The service's errors, as one tree.
 
 LtpError
 ├── ConfigError               the settings are refused (boot)
-├── InvalidParameter          the client asked in a way that cannot be read
+├── InvalidParameter          a parameter or header of the request cannot be read
 ├── UnknownPair               the client asked for a pair that is not served
 ├── NotFound                  the client named something that does not exist
-├── KeyMissing, KeyInvalid, NotPermitted   the caller may not
+├── KeyMissing, KeyInvalid, NotPermitted   the caller lacks the permission
 ├── PreconditionFailed        the answer is not the one that If-Match names
 ├── RateLimited               the caller asks too often
-├── PriceUnavailable          no servable price, and no source gave one
+├── PriceUnavailable          there is no price to serve, and no source gave one
 │   └── PriceStale            there is a price, but older than the caller or the service allows
 ├── StoreUnavailable          Redis or SQLite does not answer
-└── ExchangeError             something outside failed
+└── ExchangeError             an exchange or the way to it failed
     ├── Unreachable           network, timeout, closed
     ├── Rejected              the exchange refused what we asked
-    ├── BadFrame              the exchange sent what cannot be used
-    └── BreakerOpen           not asked at all: it failed too often just now
+    ├── BadFrame              the exchange sent a message that cannot be used
+    └── BreakerOpen           not asked, because it failed too often just now
 
-Only http/errors.py knows HTTP statuses.
+Only http/errors.py maps them to HTTP statuses.
 """
 
 from collections.abc import Sequence
@@ -28,7 +28,7 @@ class LtpError(Exception):
 
 
 class ConfigError(LtpError):
-    """All problems of the settings at once, one line each."""
+    """All problems of the settings, one line each."""
 
     def __init__(self, problems: Sequence[str]) -> None:
         self.problems = tuple(problems)
@@ -37,7 +37,7 @@ class ConfigError(LtpError):
 
 
 class InvalidParameter(LtpError):
-    """A query parameter, header or argument that cannot be read as what it should be."""
+    """A query parameter, header or argument has no valid value."""
 
 
 class UnknownPair(LtpError):
@@ -53,7 +53,7 @@ class KeyMissing(LtpError):
 
 
 class KeyInvalid(LtpError):
-    """The API key is malformed, unknown, expired or revoked; never says which."""
+    """The API key is malformed, unknown, expired or revoked; the message does not say which."""
 
 
 class NotPermitted(LtpError):
@@ -61,7 +61,7 @@ class NotPermitted(LtpError):
 
 
 class PreconditionFailed(LtpError):
-    """If-Match names no answer that could be given now."""
+    """If-Match does not name the present answer."""
 
 
 class RateLimited(LtpError):
@@ -73,11 +73,11 @@ class RateLimited(LtpError):
 
 
 class PriceUnavailable(LtpError):
-    """No price can be served, and no source could be asked with success."""
+    """There is no price to serve, and no source gave one."""
 
 
 class PriceStale(PriceUnavailable):
-    """The known price has no evidence younger than the bound."""
+    """The newest evidence for the known price is older than the bound."""
 
 
 class StoreUnavailable(LtpError):
@@ -85,7 +85,7 @@ class StoreUnavailable(LtpError):
 
 
 class ExchangeError(LtpError):
-    """An exchange failed us. `reason` is a short fixed word, fit for a metric label."""
+    """An exchange failed. `reason` is a short fixed word, fit for a metric label; `retry_after` is in seconds."""
 
     def __init__(self, message: str, *, reason: str, retry_after: float | None = None) -> None:
         super().__init__(message)
@@ -106,7 +106,7 @@ class BadFrame(ExchangeError):
 
 
 class NoText(BadFrame):
-    """A message that is no text in UTF-8."""
+    """A message is not UTF-8 text; `content` holds its bytes."""
 
     def __init__(self, message: str, *, reason: str, content: bytes) -> None:
         super().__init__(message, reason=reason)
@@ -114,4 +114,4 @@ class NoText(BadFrame):
 
 
 class BreakerOpen(ExchangeError):
-    """The circuit breaker keeps the question back; `retry_after` in seconds."""
+    """The circuit breaker refused the call; `retry_after` in seconds."""

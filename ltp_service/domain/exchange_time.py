@@ -1,54 +1,56 @@
-"""What time it is at an exchange, learnt from what it sends; pure, `now` in monotonic seconds.
+"""An exchange's clock, learnt from its trades, to a minute; pure, `now` in monotonic seconds.
 
-This machine's own clock has no part in it: it may be wrong by hours.
+This machine's wall clock is not used, because it may be wrong by hours.
 """
 
-FUTURE = 60.0
-"""Seconds by which something may lie ahead of what is known of its exchange's clock; recorded: 0.1."""
+TIME_TOLERANCE_SECONDS = 60.0
+"""Seconds by which a trade's time may differ from its exchange's known clock; recorded: 0.1."""
 
 STEP = 2.0
 """Seconds by which one message may move what is known forward; a longer step has to be seconded. Recorded: 0.1, and
 HTTP's Date has whole seconds."""
 
 _AGREED = 2
-"""Times in a row that must disagree with what is known, and agree with one another, before they are believed."""
+"""Times in a row that must disagree with the known clock, and agree with one another, before they are believed."""
 
 _AGREED_BEHIND = 10
-"""The same for times that lie behind what two have told: what is told late looks like that, too."""
+"""The same for times behind a clock that two trades agreed on: trades that arrive late look the same."""
 
 _UNKNOWN, _TOLD_ONCE, _TOLD_TWICE = 0, 1, 2
 
 
 class ExchangeTime:
-    """One exchange's clock. What was told arrived later, so that the newest of all is the nearest."""
+    """One exchange's clock. A message arrives after its time, so the largest difference is the most exact one."""
 
-    def __init__(self, *, trusting: bool = False, latest: float = FUTURE) -> None:
+    def __init__(self, *, trusting: bool = False, latest: float = TIME_TOLERANCE_SECONDS) -> None:
         """`trusting`: what lies far ahead was judged by another one already, and is believed at once.
         `latest`: seconds for which a message may be under way; later ones in a row show that the clock is ahead."""
         self._latest = latest
         self._trusting = trusting
         self._agreed_ahead = 1 if trusting else _AGREED
         self._ahead: float | None = None
-        """What to add to monotonic time for the exchange's unix time."""
+        """Seconds to add to monotonic time for the exchange's unix time."""
         self._trust = _UNKNOWN
         self._other = 0.0
-        """What the last ones that disagreed agreed on, and how many they were."""
+        """The difference that the last disagreeing times agreed on; `_agreed` counts them."""
         self._agreed = 0
 
     def begin(self) -> None:
-        """This machine may have slept: what is told next counts as the first."""
+        """Forgets the trust: this machine may have slept, so the next time counts as the first."""
         self._trust = _UNKNOWN
 
     def learn(self, told: float, now: float) -> float:
-        """A message that the exchange wrote at `told`, unix seconds, arrived: by how many seconds it lies ahead of
-        what is known, this message included. Below 0: it is that old."""
+        """Learns from a message that the exchange wrote at `told`, unix seconds, and that arrived at `now`.
+
+        Returns the seconds by which `told` lies ahead of the known clock; below 0 is the message's age.
+        """
         ahead = told - now
         known = self._ahead
         if known is None or self._trust == _UNKNOWN:
             self._ahead, self._trust, self._agreed = ahead, _TOLD_ONCE, 0
             return 0.0
         difference = ahead - known
-        if -self._latest <= difference <= (FUTURE if self._trusting else STEP):
+        if -self._latest <= difference <= (TIME_TOLERANCE_SECONDS if self._trusting else STEP):
             self._trust, self._agreed = _TOLD_TWICE, 0
             if difference <= 0.0:
                 return difference
@@ -58,11 +60,11 @@ class ExchangeTime:
         return 0.0
 
     def at(self, now: float) -> float | None:
-        """The exchange's unix time; None before it told any."""
+        """The exchange's unix time; None before its first message."""
         return None if self._ahead is None else now + self._ahead
 
     def _is_agreed(self, ahead: float, behind: bool) -> bool:
-        same = self._agreed > 0 and abs(ahead - self._other) <= FUTURE
+        same = self._agreed > 0 and abs(ahead - self._other) <= TIME_TOLERANCE_SECONDS
         self._agreed = self._agreed + 1 if same else 1
         self._other = ahead
         if behind:

@@ -23,13 +23,13 @@ class Pair(NamedTuple):
 _KRAKEN_CODE = {"BTC": "XBT", "DOGE": "XDG"}
 _CANONICAL_CODE = {kraken: ours for ours, kraken in _KRAKEN_CODE.items()}
 
-# Kraken's old four-letter codes: X before a crypto currency, Z before a state's. The list is
-# closed; nothing else may lose its first letter (XTZ, ZRX and ZEC are real names).
+# Kraken's old four-letter codes: X before a cryptocurrency, Z before a national currency. The list is
+# closed: no other code may lose its first letter (XTZ, ZRX and ZEC are real names).
 _OLD_CRYPTO = frozenset("ETC ETH LTC MLN REP XBT XDG XLM XMR XRP ZEC".split())
 _OLD_FIAT = frozenset("AUD CAD EUR GBP JPY USD".split())
 _OLD_CODE = {f"X{code}": code for code in _OLD_CRYPTO} | {f"Z{code}": code for code in _OLD_FIAT}
 
-# Quote currencies by which a spelling without a separator is cut, longest first.
+# Quote currencies, longest first: a spelling without a separator is cut before one of them.
 _QUOTES = sorted(
     {*_OLD_CRYPTO, *_OLD_FIAT, *_KRAKEN_CODE, "CHF", "USDT", "USDC", "DAI", "PYUSD", "EURT"},
     key=lambda code: (-len(code), code),
@@ -48,7 +48,7 @@ def canonical_code(code: str) -> str:
 def read_pair(text: str) -> Pair:
     """A pair from any usual spelling: BTC/USD, btc-usd, BTC_USD, BTCUSD, XBTUSD, XXBTZUSD.
 
-    Raises InvalidParameter for what cannot be cut into two asset codes.
+    Raises InvalidParameter for a text that cannot be cut into two different asset codes.
     """
     text = text.strip()
     if separated := _SEPARATED.fullmatch(text):
@@ -63,8 +63,8 @@ def read_pair(text: str) -> Pair:
 
 
 def _cut(text: str) -> Pair:
-    # A quote in Kraken's old form follows only a base that is known (XXBTZUSD, USDTZUSD): XTZUSD and
-    # TRXXBT are XTZ and TRX, whose last letter looks like the beginning of one.
+    # Kraken's old form of a quote follows only a known base (XXBTZUSD, USDTZUSD). In XTZUSD and TRXXBT the base
+    # is XTZ or TRX, and its last letter is not the first of an old code.
     base, quote = text[:-4], text[-4:]
     if quote in _OLD_CODE and (base in _OLD_CODE or base in _QUOTES):
         return Pair(canonical_code(base), canonical_code(quote))
@@ -91,5 +91,5 @@ def kraken_rest_symbol(pair: Pair) -> str:
 
 
 def joined_symbol(pair: Pair) -> str:
-    """`BTCUSDT`: how Bybit and Binance spell it."""
+    """`BTCUSDT`: the spelling of Bybit and Binance."""
     return f"{pair.base}{pair.quote}"

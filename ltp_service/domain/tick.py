@@ -1,4 +1,4 @@
-"""One observed last trade, and what is known about it since."""
+"""The last trade of a pair, and the newest evidence that it still is the last one."""
 
 from decimal import Decimal
 from typing import Literal
@@ -13,7 +13,7 @@ REST: Source = "kraken:rest"
 
 
 class Tick(msgspec.Struct, frozen=True, gc=False):
-    """The last trade of a pair, as one source told it. Quote currency per base unit."""
+    """The last trade of a pair, as one source told it. Price in quote currency per base unit."""
 
     pair: Pair
     price: str
@@ -26,26 +26,26 @@ class Tick(msgspec.Struct, frozen=True, gc=False):
     received_at: float
     """Monotonic seconds."""
     happened_at: float | None
-    """Monotonic seconds of the trade itself; None where nothing tells how old it was on arrival."""
+    """Monotonic seconds of the trade itself; None where its age on arrival is not known."""
     told_at: float | None = None
-    """Exchange time of the ticker that told it, in unix seconds: it orders tickers, and is no time of a trade."""
+    """Exchange time of the ticker message, in unix seconds; it orders tickers and is not the trade's time."""
     delay: float = 0.0
-    """Seconds for which it was under way or in a cache: it is evidence of a moment that much before `received_at`."""
+    """Seconds that it was under way or in a cache: it is evidence of that long before `received_at`."""
 
     @property
     def evidence_at(self) -> float:
-        """The monotonic moment of which this is evidence."""
+        """The monotonic second of which this tick is evidence."""
         return self.received_at - self.delay
 
 
 class Price(msgspec.Struct, frozen=True, gc=False):
-    """What a Store holds of a pair: the tick and the newest evidence that it still is the last trade."""
+    """A pair's tick and the newest evidence that it still is the last trade, as a Store holds them."""
 
     tick: Tick
     confirmed_at: float
     """Monotonic seconds of the newest evidence."""
     confirmed_by: Source
     newest_traded_at: float
-    """Exchange time of the newest trade accepted so far (0 when none came): no older trade may follow."""
+    """Exchange time of the newest trade accepted so far, unix seconds, 0 before the first. No older one is accepted."""
     newest_trade_id: int | None = None
-    """Its id; None where it had none."""
+    """The id of that trade; None where it had none."""

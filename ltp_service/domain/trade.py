@@ -1,4 +1,4 @@
-"""One trade on an exchange whose trades are collected, and the symbols that it may be of."""
+"""One trade on an exchange whose trades are collected, and which symbols are valid."""
 
 import re
 from decimal import Decimal
@@ -8,15 +8,15 @@ import msgspec
 
 Side = Literal["buy", "sell"]
 
-MOST_SYMBOLS = 200
-"""Symbols collected at a time."""
+MAX_COLLECTED_SYMBOLS = 200
+"""Most symbols collected at the same time."""
 
 SYMBOL_RULE = "2 to 20 of A-Z and 0-9, for example BTCUSDT"
 _SYMBOL = re.compile("[A-Z0-9]{2,20}")
 
 
 def is_symbol(text: str) -> bool:
-    """Whether an exchange may call something so."""
+    """Whether `text` can be an exchange's symbol."""
     return bool(_SYMBOL.fullmatch(text))
 
 

@@ -8,7 +8,7 @@ from math import inf
 from urllib.parse import urlsplit
 
 from ltp_service.domain.errors import BadFrame, InvalidParameter
-from ltp_service.domain.exchange_clock import EXACT, ExchangeClock
+from ltp_service.domain.exchange_clock import NEGLIGIBLE_DELAY_SECONDS, ExchangeClock
 from ltp_service.domain.market import DELISTED
 from ltp_service.domain.pairs import Pair, read_pair
 from ltp_service.domain.tick import WEBSOCKET, Tick
@@ -333,7 +333,7 @@ class KrakenCollector(Collector):
             raise BadFrame(f"{pair}: a trade of the future, by the exchange's own clock", reason="future")
         self._traded[pair] = traded_at if newest is None else max(newest, traded_at)
         if is_news and age is not None:
-            self._learn_lag(pair, age if age > EXACT else 0.0, received_at)
+            self._learn_lag(pair, age if age > NEGLIGIBLE_DELAY_SECONDS else 0.0, received_at)
         return None if age is None else received_at - age
 
     def _learn_lag(self, pair: Pair, lag: float, now: float) -> None:
@@ -344,9 +344,9 @@ class KrakenCollector(Collector):
         """
         known, shown_at = self._lag_of(pair), self._lag_shown_at
         line = lag if shown_at is None else min(lag, self._lag + now - shown_at)
-        if line > self._lag + EXACT:
+        if line > self._lag + NEGLIGIBLE_DELAY_SECONDS:
             self._withdraw(list(self._symbols), now - line)
-        if lag > known + EXACT:
+        if lag > known + NEGLIGIBLE_DELAY_SECONDS:
             self._withdraw([pair], now - lag)
         self._lag, self._lag_shown_at = line, now
         self._lags[pair] = lag

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import msgspec
 
 from ltp_service.domain.errors import BadFrame
-from ltp_service.domain.exchange_time import FUTURE, ExchangeTime
+from ltp_service.domain.exchange_time import TIME_TOLERANCE_SECONDS, ExchangeTime
 from ltp_service.domain.trade import Trade
 from ltp_service.feed.contract import Dialect, Equipment, Gap, Link
 from ltp_service.feed.loop import ASIDE_BURST, ASIDE_TURN, Collector
@@ -60,7 +60,7 @@ class TradeCollector(Collector):
         if self._subscriptions.state(trade.symbol) is None:
             raise BadFrame(f"{trade.symbol[:40]!r} was not asked for", reason="unknown_symbol")
         ahead = self._exchange_time.learn(trade.traded_at, received_at)
-        if ahead > FUTURE:
+        if ahead > TIME_TOLERANCE_SECONDS:
             raise BadFrame(
                 f"{trade.symbol}: a trade {ahead:.0f} s ahead of the exchange's own clock", reason="future"
             )

@@ -1,4 +1,4 @@
-"""Events that are dealt with together."""
+"""Events that are handled together."""
 
 from collections import deque
 from collections.abc import Callable
@@ -9,10 +9,10 @@ Row = TypeVar("Row")
 
 
 class Backlog(Generic[Row]):
-    """What waits to be counted or written.
+    """Events that wait to be counted or written.
 
-    To do so at once costs microseconds, locks and system calls in the middle of a request; to append it here
-    costs a twentieth of that. Any thread may add and settle at any time: each event is dealt with exactly once.
+    Handling an event at once costs microseconds, locks and system calls within a request; appending it here costs
+    a twentieth of that. Any thread may add and settle at any time: each event is handled exactly once.
     """
 
     def __init__(self, deal: Callable[[list[Row]], None], most: int) -> None:
@@ -21,13 +21,13 @@ class Backlog(Generic[Row]):
         self._waiting: deque[Row] = deque()
 
     def add(self, row: Row) -> None:
-        """Dealt with at the next `settle`, or as soon as `most` wait."""
+        """Keeps `row` until the next `settle`, or until `most` rows wait."""
         self._waiting.append(row)
         if len(self._waiting) >= self._most:
             self.settle()
 
     def settle(self) -> None:
-        """Deals with what waits."""
+        """Handles the rows that wait."""
         rows: list[Row] = []
         with suppress(IndexError):  # empty; another thread may be taking them too
             while True:

@@ -1,22 +1,22 @@
-"""Time, as everybody here receives it: through the constructor."""
+"""Time. Every part receives its clock through the constructor."""
 
 import time
 from functools import partial
 from typing import Protocol
 
 SHORTEST_SLEEP = 1e-6
-"""Seconds of sleep in which others get their turn. With 0 gevent runs what is ready, up to fifty times, before it looks
-at any socket: new requests and the feed's frames would wait for fifty turns."""
+"""Seconds of the shortest sleep in which gevent looks at its sockets. With 0 it first runs what is ready, up to fifty
+times, while new requests and the feed's frames wait."""
 
 
 class Clock(Protocol):
-    """Two clocks with two jobs."""
+    """A monotonic clock for ages and a wall clock for display."""
 
     def monotonic(self) -> float:
-        """Seconds since an arbitrary moment; never goes back. For every age and deadline."""
+        """Seconds since an arbitrary moment; never goes back. Used for every age and deadline."""
 
     def wall(self) -> float:
-        """Unix seconds. For what a client sees; it may jump either way."""
+        """Unix seconds. Used for times that a client sees; it may jump either way."""
 
 
 class SystemClock:

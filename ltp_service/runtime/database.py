@@ -1,7 +1,7 @@
-"""The SQLite file that several processes share: opened when first needed, migrated, never waited for inside SQLite.
+"""The SQLite file that several processes share. It is opened and migrated when it is first needed.
 
-A wait inside SQLite stops every greenlet of a patched process, so SQLite itself waits LOCK_TIMEOUT at most and the
-longer wait is ours, between attempts, through the injected sleep and with no lock held.
+A wait inside SQLite stops every greenlet of a patched process. So SQLite itself waits at most LOCK_TIMEOUT, and the
+longer wait happens here, between attempts, through the injected sleep and with no lock held.
 """
 
 import logging
@@ -21,26 +21,26 @@ from ltp_service.runtime.clock import Clock
 log = logging.getLogger(__name__)
 
 LOCK_TIMEOUT = 0.005
-"""Seconds that one attempt waits for another process: a usual write holds the lock for a tenth of this."""
+"""Seconds that one attempt waits for another process. A usual write holds the lock for a tenth of this."""
 
-PAUSE = 0.02
-"""Seconds between two attempts."""
+LOCK_RETRY_EVERY_SECONDS = 0.02
+"""Seconds between two attempts at a locked file."""
 
-PATIENCE = 5.0
+LONGEST_LOCK_SECONDS = 5.0
 """Seconds after which a file that stays locked is an error."""
 
-LOOK_EVERY = 30.0
-"""Seconds between two looks whether the file can be used."""
+CHECK_EVERY_SECONDS = 30.0
+"""Seconds between two checks that the file can be used."""
 
 RELOAD_EVERY = 1.0
-"""Seconds between two looks at what other processes wrote."""
+"""Seconds between two checks for changes by other processes."""
 
 MIGRATIONS = (
     """CREATE TABLE api_keys (hash TEXT PRIMARY KEY, prefix TEXT NOT NULL, name TEXT NOT NULL,
     permission TEXT NOT NULL, created REAL NOT NULL, expires REAL, revoked REAL, last_used REAL)""",
     "CREATE TABLE symbols (only_row INTEGER PRIMARY KEY CHECK (only_row = 1), list TEXT NOT NULL)",
 )
-"""Each one brings the file to the `user_version` that is its place in this list, counted from 1."""
+"""Each statement brings the file to the `user_version` that is its place in this list, counted from 1."""
 
 Row = tuple[Any, ...]
 Execute = Callable[..., list[Row]]
@@ -60,14 +60,14 @@ _CAUSES = {
     sqlite3.SQLITE_IOERR: "could not be read or written; look at the disk and its free space",
 }
 _LOCKED = {sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED}
-# After these the connection is as good as before; closing it would need room or the lock itself.
+# After these errors the connection still works; closing it would need disk space or the lock itself.
 _HARMLESS = {*_LOCKED, sqlite3.SQLITE_FULL, sqlite3.SQLITE_CONSTRAINT}
 
 
 class Database:
-    """Owner of the one connection. Safe from any thread or greenlet. Every method may raise StoreUnavailable.
+    """Owns the process's one connection. Safe from any thread or greenlet. Every method may raise StoreUnavailable.
 
-    A file that does not exist reads as empty and is made by the first write.
+    A file that does not exist reads as empty; the first write makes it.
     """
 
     def __init__(self, path: Path, clock: Clock, sleep: Callable[[float], None]) -> None:
@@ -81,33 +81,35 @@ class Database:
 
     def read(self, sql: str, *parameters: object) -> list[Row]:
         """The rows of one query."""
-        return self._patiently(lambda: self._read(sql, parameters), PATIENCE)
+        return self._patiently(lambda: self._read(sql, parameters), LONGEST_LOCK_SECONDS)
 
     def write(self, change: Callable[[Execute], T], *, urgent: bool = True) -> T:
-        """What `change` returned, from one transaction that other processes see whole or not at all.
+        """Runs `change` in one transaction and returns its result. Other processes see all of it or nothing.
 
-        `change` may run several times and must do nothing but SQL; when it raises, nothing is changed. Urgent: it is
-        on the disk before this returns, and a lock is waited for; otherwise neither.
+        `change` may run several times and must do nothing but SQL; when it raises, nothing is changed. An urgent write
+        waits for a lock and is on the disk when this returns; another one does neither.
         """
         try:
-            return self._patiently(lambda: self._transact(change, urgent), PATIENCE if urgent else 0.0)
+            return self._patiently(
+                lambda: self._transact(change, urgent), LONGEST_LOCK_SECONDS if urgent else 0.0
+            )
         except StoreUnavailable as error:
             raise StoreUnavailable(f"nothing was changed: {error}") from error
 
     def data_version(self) -> Version:
-        """Another value than before when anybody wrote, this process included."""
-        return self._patiently(self._version, PATIENCE)
+        """A value that differs from the last one after any write, by this process too."""
+        return self._patiently(self._version, LONGEST_LOCK_SECONDS)
 
     def check(self) -> None:
-        """Returns where something could be kept, and makes no file. Raises StoreUnavailable with the cause."""
+        """Returns when the file could be written; makes no file. Raises StoreUnavailable with the cause."""
         try:
             self._patiently(self._try, 0.0)
         except StoreUnavailable as error:
             if not (isinstance(error.__cause__, sqlite3.Error) and _code(error.__cause__) in _LOCKED):
-                raise  # and one that is locked is in use
+                raise  # a locked file can be used
 
     def close(self) -> None:
-        """Lets the file go; the next use opens it again."""
+        """Closes the file; the next use opens it again."""
         with self._lock:
             self._close()
 
@@ -119,7 +121,7 @@ class Database:
             except (sqlite3.Error, OSError) as error:
                 if _code(error) not in _LOCKED or self._clock.monotonic() >= deadline:
                     raise StoreUnavailable(_explain(error)) from error
-            self._sleep(PAUSE)
+            self._sleep(LOCK_RETRY_EVERY_SECONDS)
 
     def _attempt(self, use: Callable[[], T]) -> T:
         with self._lock:
@@ -143,7 +145,7 @@ class Database:
         connection = self._connected()
         if connection is None:
             return (0, 0, 0)
-        # SQLite's own number tells of other connections only and starts anew with each of them.
+        # SQLite's data_version counts the writes of other connections only, and anew for each connection.
         [(others,)] = connection.execute("PRAGMA data_version").fetchall()
         return (self._opened, others, connection.total_changes)
 
@@ -151,7 +153,7 @@ class Database:
         """None while there is no file."""
         found = _identity(self._path)
         if self._identity not in {None, found}:
-            # Closing would now delete the journal of whatever lies there, so the old file is left alone.
+            # To close it now would delete the journal of the file that lies there, so the old one stays open.
             raise StoreUnavailable(
                 f"{_NAME} was moved or replaced while in use; put it back or restart the service"
             )
@@ -164,14 +166,14 @@ class Database:
         return self._open()
 
     def _try(self) -> None:
-        # A name that is too long is told here, by the system.
+        # The system refuses a name that is too long here.
         if _identity(self._path):
             self._transact(lambda _: None, urgent=False)
         else:
             self._try_the_folder()
 
     def _try_the_folder(self) -> None:
-        """Folders that do not exist are made with the file, so the nearest one that does is tried."""
+        """Tries the nearest folder that exists, because the missing ones are made with the file."""
         folder = next(parent for parent in self._path.absolute().parents if parent.exists())
         with TemporaryFile(dir=folder):
             return
@@ -199,9 +201,9 @@ class Database:
 
 
 class Reload:
-    """Runner: lets `refresh` see every second what other processes wrote, and calls `finish` when it is stopped.
+    """Runner: calls `refresh` every second, so that it sees what other processes wrote, and `finish` at the end.
 
-    StoreUnavailable ends nothing: what is known goes on, and the log says so once.
+    After StoreUnavailable the process goes on with what it knows, and the log says so once.
     """
 
     def __init__(
@@ -218,7 +220,7 @@ class Reload:
         self.attempt(self._finish)
 
     def attempt(self, step: Callable[[], None]) -> None:
-        """Calls `step`, which may raise StoreUnavailable."""
+        """Calls `step`; logs a StoreUnavailable that it raises."""
         try:
             step()
         except StoreUnavailable as error:
@@ -232,37 +234,37 @@ class Reload:
 
 
 def _keep_private(path: Path) -> None:
-    """For its owner alone, whatever the umask: new ones, and those of older versions. SQLite gives its journals the
-    same permissions as the file."""
-    # Where it cannot be made, SQLite says what is wrong.
+    """Lets only the owner read and write the file, whatever the umask, also one of an older version. SQLite gives its
+    journals the permissions of the file."""
+    # Where the file cannot be made, SQLite says what is wrong.
     with suppress(OSError):
         file = os.open(path, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600)
         os.fchmod(file, 0o600)
         os.close(file)
     for each in (path, *(path.with_name(f"{path.name}-{journal}") for journal in ("wal", "shm"))):
-        with suppress(OSError):  # there is none, or its owner is another user
+        with suppress(OSError):  # it does not exist, or belongs to another user
             mode = each.stat().st_mode
-            if S_ISREG(mode) and mode & 0o077:  # /dev/null is everybody's
+            if S_ISREG(mode) and mode & 0o077:  # not /dev/null, which all users share
                 each.chmod(mode & 0o700)
 
 
 class DatabaseWatch:
-    """Runner: knows whether the database file can be used, and tells the log when that changes."""
+    """Runner: checks whether the database file can be used, and logs when that changes."""
 
     name = "database"
 
     def __init__(self, database: Database) -> None:
         self._database = database
         self.problem: str | None = None
-        """Why nothing can be kept; None when it can."""
+        """Why the file cannot be used; None when it can."""
         self.look()
 
     def run(self, stop: Event) -> None:
-        while not stop.wait(LOOK_EVERY):
+        while not stop.wait(CHECK_EVERY_SECONDS):
             self.look()
 
     def look(self) -> None:
-        """One look."""
+        """Checks the file once."""
         try:
             self._database.check()
         except StoreUnavailable as error:
@@ -303,7 +305,7 @@ def _user_version(execute: Callable[[str], Any]) -> int:
 
 
 def _code(error: Exception) -> int:
-    """SQLite's primary result code; 0 for what comes from elsewhere."""
+    """SQLite's primary result code; 0 for an error of another origin."""
     return int(getattr(error, "sqlite_errorcode", 0)) & 0xFF
 
 

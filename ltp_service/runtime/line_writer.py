@@ -1,9 +1,9 @@
-"""Whole lines to stdout or stderr, without ever waiting for whoever reads them.
+"""Writes whole lines to stdout or stderr, and never waits for their reader.
 
-A reader that stops reading fills its pipe, and a plain write to a full pipe blocks the whole process. O_NONBLOCK
-cannot simply be set: it belongs to the open file, which other programs may share. So a pipe or a terminal is opened
-a second time, for this process alone; a socket is asked not to wait with each write; and a file never waits for a
-reader. A terminal that is stopped may take a part of a line: the rest follows, perhaps after another process's line.
+When a reader stops reading, its pipe fills, and a plain write to a full pipe blocks the whole process. O_NONBLOCK
+cannot be set on it, because it belongs to the open file, which other programs may share. So a pipe or a terminal is
+opened a second time, for this process alone; on a socket each write is asked not to wait; a file needs neither. A
+stopped terminal may take part of a line: the rest follows later, perhaps after another process's line.
 """
 
 import fcntl
@@ -21,11 +21,11 @@ from select import PIPE_BUF
 from threading import Lock
 from typing import NamedTuple
 
-LONGEST = PIPE_BUF
-"""Bytes that a pipe or a socket takes at once or not at all: lines of several processes never mix."""
+ATOMIC_WRITE_BYTES = PIPE_BUF
+"""Most bytes that a pipe or a socket takes whole or not at all, so that lines of several processes never mix."""
 
-MOST_WAITING = 256
-"""Pieces of at most that length that wait for a slow reader. Lines beyond them are dropped."""
+MAX_WAITING_PIECES = 256
+"""Pieces of at most ATOMIC_WRITE_BYTES that wait for a slow reader. Lines beyond them are dropped."""
 
 _WHOLE = 1 << 20
 """Bytes written at once to a file."""
@@ -35,38 +35,38 @@ Put = Callable[[bytes], int]
 
 
 class LineWriter:
-    """Writes to one file descriptor, which is looked at when it is first used. Safe from any thread or greenlet."""
+    """Writes to one file descriptor, whose kind is read at the first write. Safe from any thread or greenlet."""
 
     def __init__(self, descriptor: int) -> None:
         self.descriptor = descriptor
         self.dropped = 0
-        """Lines lost so far, because no reader took them or because the disk was full."""
+        """Lines lost so far, because the reader did not take them or the disk was full."""
         self._opened: _Opened | None = None
         self._most = _WHOLE
         self._waiting: deque[bytes] = deque()
         self._begun = False
-        """Whether a part of the first piece is written."""
+        """Whether part of the first waiting piece is written."""
         self._torn = False
         """Whether the rest of a piece was lost, so that the next line needs a line end before it."""
         self._turn = Lock()
         self._process = os.getpid()
 
     def write(self, lines: bytes) -> None:
-        """Takes whole lines: they are written now, or soon, or dropped and counted."""
+        """Takes whole lines: writes them now or later, or drops and counts them."""
         if self._opened is None or self._process != os.getpid():
             self._begin()
-        if len(self._waiting) >= MOST_WAITING:
+        if len(self._waiting) >= MAX_WAITING_PIECES:
             self.settle()
-        if len(self._waiting) >= MOST_WAITING:
+        if len(self._waiting) >= MAX_WAITING_PIECES:
             self.dropped += lines.count(b"\n")
         else:
             self._waiting.extend(pieces(lines, self._most))
             self.settle()
 
     def settle(self) -> None:
-        """Writes what waits, as far as it is taken now."""
+        """Writes the waiting lines, as far as the reader takes them now."""
         if not self._turn.acquire(blocking=False):
-            return  # another thread is at it
+            return  # another thread is writing
         try:
             while self._waiting and self._attempt(self._waiting[0]):
                 self._waiting.popleft()
@@ -78,7 +78,7 @@ class LineWriter:
         return bool(self._waiting)
 
     def finish(self, timeout: float, sleep: Callable[[float], None] = time.sleep) -> None:
-        """Gives a reader that is only slow at most `timeout` seconds for what waits."""
+        """Waits at most `timeout` seconds for a slow reader to take the waiting lines."""
         ends_at = time.monotonic() + timeout
         self.settle()
         while self._waiting and time.monotonic() < ends_at:
@@ -86,17 +86,17 @@ class LineWriter:
             self.settle()
 
     def close(self) -> None:
-        """Lets go of what it opened itself; the next line opens it again."""
+        """Closes the file that it opened itself; the next line opens it again."""
         if self._opened is not None:
             self._opened.close()
         self._opened = None
 
     def hand_over(self) -> None:
-        """To be called after a fork: the new process has inherited the count of what was dropped, and tells it."""
+        """Resets the count after a fork, because the child inherits it and reports it."""
         self.dropped = 0
 
     def _begin(self) -> None:
-        """A child's: what its parent still has to write is the parent's."""
+        """Opens the file, and in a forked child drops the lines that its parent will write."""
         if self._process != os.getpid():
             self._process = os.getpid()
             self._waiting.clear()
@@ -107,7 +107,7 @@ class LineWriter:
             self._most = self._opened.most
 
     def _attempt(self, piece: bytes) -> bool:
-        """Whether it is done with: written, or lost."""
+        """True when the piece was written or lost; False when it has to wait."""
         if self._opened is None:
             return False
         if self._torn:
@@ -129,16 +129,16 @@ class LineWriter:
 
 
 class _Opened(NamedTuple):
-    """How to write there without waiting."""
+    """How to write to one descriptor without waiting."""
 
     put: Put
     most: int
-    """Bytes at once."""
+    """Most bytes of one write."""
     close: Callable[[], None]
 
 
 class Lines(io.BufferedIOBase):
-    """What `print` and tracebacks write to, under a text stream with `line_buffering`."""
+    """The stream that `print` and tracebacks write to, below a text stream with `line_buffering`."""
 
     def __init__(self, writer: LineWriter) -> None:
         self._writer = writer
@@ -159,12 +159,12 @@ class Lines(io.BufferedIOBase):
 
 
 def as_text(writer: LineWriter) -> io.TextIOWrapper:
-    """A stream to put in the place of sys.stdout or sys.stderr."""
+    """A text stream that replaces sys.stdout or sys.stderr."""
     return io.TextIOWrapper(Lines(writer), "utf-8", "backslashreplace", line_buffering=True)
 
 
 def pieces(lines: bytes, most: int) -> Iterator[bytes]:
-    """The same in pieces of at most `most` bytes that end with a line; a line that is longer loses its end."""
+    """`lines` in pieces of whole lines, at most `most` bytes each; a longer line loses its end."""
     start, length = 0, len(lines)
     while length - start > most:
         end = lines.rfind(b"\n", start, start + most) + 1
@@ -186,21 +186,21 @@ def _open(descriptor: int) -> _Opened:
         return shared
     if stat.S_ISSOCK(mode):
         reader = socket(fileno=os.dup(descriptor))
-        return _Opened(lambda piece: reader.send(piece, MSG_DONTWAIT), LONGEST, reader.close)
+        return _Opened(lambda piece: reader.send(piece, MSG_DONTWAIT), ATOMIC_WRITE_BYTES, reader.close)
     if not (stat.S_ISFIFO(mode) or stat.S_ISCHR(mode)):
         return shared
     names = [f"/proc/self/fd/{descriptor}"]
     if os.isatty(descriptor):
         names.append(os.ttyname(descriptor))
     for name in names:
-        with suppress(OSError):  # of another user, or there is no /proc
+        with suppress(OSError):  # it belongs to another user, or there is no /proc
             own = os.open(name, os.O_WRONLY | os.O_NONBLOCK | os.O_NOCTTY | os.O_CLOEXEC)
-            return _Opened(partial(os.write, own), LONGEST, partial(os.close, own))
-    return _Opened(partial(_write_if_half_empty, descriptor), LONGEST, lambda: None)
+            return _Opened(partial(os.write, own), ATOMIC_WRITE_BYTES, partial(os.close, own))
+    return _Opened(partial(_write_if_half_empty, descriptor), ATOMIC_WRITE_BYTES, lambda: None)
 
 
 def _write_if_half_empty(descriptor: int, piece: bytes) -> int:
-    """For a pipe that cannot be opened again: half of it is left for those who look at the same time."""
+    """Writes to a pipe that cannot be opened again. Half of it is left free, because other processes may write now."""
     try:
         size = fcntl.fcntl(descriptor, fcntl.F_GETPIPE_SZ)
     except OSError:  # a terminal of another user

@@ -1,4 +1,4 @@
-"""Log lines: one JSON object each, whoever wrote them; the same complaint at most once a minute."""
+"""Log lines: one JSON object each, from every library; the same complaint at most once a minute."""
 
 import logging
 import os
@@ -12,27 +12,27 @@ from typing import Any
 import gunicorn.glogging
 import msgspec
 
-from ltp_service.runtime.line_writer import LONGEST, LineWriter, as_text
+from ltp_service.runtime.line_writer import ATOMIC_WRITE_BYTES, LineWriter, as_text
 from ltp_service.runtime.observer import Observer
 from ltp_service.runtime.request_id import current_request_id
 from ltp_service.version import VERSION
 
-SERVICE = "btc-ltp-service"
-HOLD_BACK = 60.0
+SERVICE_NAME = "btc-ltp-service"
+HOLD_BACK_SECONDS = 60.0
 """Seconds for which a repeated complaint is only counted."""
 
-SETTLE = 0.2
-"""Seconds between two attempts to write what a slow reader did not take."""
+LATE_LINES_EVERY_SECONDS = 0.2
+"""Seconds between two attempts to write lines that a slow reader did not take."""
 
 STDOUT, STDERR = LineWriter(1), LineWriter(2)
-"""Where all lines go, of the access log too."""
+"""The writers of all lines, of the access log too."""
 
 log = logging.getLogger(__name__)
 
 _encode = msgspec.json.Encoder(enc_hook=str).encode
 
 
-class Line(msgspec.Struct, frozen=True, gc=False):
+class LogLine(msgspec.Struct, frozen=True, gc=False):
     """The envelope of every log line."""
 
     timestamp: str
@@ -55,15 +55,15 @@ def _second(unix_seconds: int) -> str:
 
 
 def envelope(level: str, message: str, request_id: str | None, moment: float, fields: object) -> bytes:
-    """One line, without the line end, shorter than LONGEST. `moment` in unix seconds."""
+    """One line, without the line end, shorter than ATOMIC_WRITE_BYTES. `moment` in unix seconds."""
     at = timestamp(moment)
-    line = _encode(Line(at, level, message, request_id, SERVICE, VERSION, fields))
-    if len(line) < LONGEST:
+    line = _encode(LogLine(at, level, message, request_id, SERVICE_NAME, VERSION, fields))
+    if len(line) < ATOMIC_WRITE_BYTES:
         return line
     for most in _SHORTER:
         less = {name: _cut(text, most) for name, text in msgspec.to_builtins(fields, enc_hook=str).items()}
-        line = _encode(Line(at, level, _cut(message, most), request_id, SERVICE, VERSION, less))
-        if len(line) < LONGEST:
+        line = _encode(LogLine(at, level, _cut(message, most), request_id, SERVICE_NAME, VERSION, less))
+        if len(line) < ATOMIC_WRITE_BYTES:
             break
     return line
 
@@ -73,7 +73,7 @@ _SHORTER = (2000, 500, 60)
 
 
 def _cut(value: Any, most: int) -> Any:
-    """A long text without its middle: a trace begins with where it was and ends with what it was."""
+    """A long text without its middle: the start of a trace says where the error was, its end what it was."""
     if not isinstance(value, str) or len(value) <= most:
         return value
     return f"{value[: most // 4]} [{len(value) - most} characters left out] {value[-(most - most // 4) :]}"
@@ -94,7 +94,7 @@ class JsonFormatter(logging.Formatter):
 
 
 class TextFormatter(logging.Formatter):
-    """The same for people; a trace follows on lines of its own."""
+    """Lines for people; a trace follows on its own lines."""
 
     def formatMessage(self, record: logging.LogRecord) -> str:  # noqa: N802 - logging's name for it
         line = f"{timestamp(record.created)} {record.levelname:7} {record.name}: {record.message}"
@@ -116,8 +116,8 @@ class OnceAMinute(logging.Filter):
         if key is None:
             return True
         now = self._monotonic()
-        since, held_back = self._seen.get(key, (-HOLD_BACK, 0))
-        if now - since < HOLD_BACK:
+        since, held_back = self._seen.get(key, (-HOLD_BACK_SECONDS, 0))
+        if now - since < HOLD_BACK_SECONDS:
             self._seen[key] = (since, held_back + 1)
             return False
         self._seen[key] = (now, 0)
@@ -126,7 +126,7 @@ class OnceAMinute(logging.Filter):
 
 
 class ServerLog(gunicorn.glogging.Logger):
-    """gunicorn's own lines in our form, and no access log beside the edge's."""
+    """gunicorn's own lines in this format, and no access log beside the edge's."""
 
     def setup(self, cfg: Any) -> None:
         self.error_log.propagate = True
@@ -137,7 +137,7 @@ class ServerLog(gunicorn.glogging.Logger):
 
 
 class LineHandler(logging.Handler):
-    """Every record, as whole lines."""
+    """Writes every record as whole lines."""
 
     def __init__(self, writer: LineWriter) -> None:
         super().__init__()
@@ -146,12 +146,12 @@ class LineHandler(logging.Handler):
     def emit(self, record: logging.LogRecord) -> None:
         try:
             self._writer.write(f"{self.format(record)}\n".encode(errors="backslashreplace"))
-        except Exception:  # noqa: BLE001 - logging's own way: a record that cannot be formatted ends nothing
+        except Exception:  # noqa: BLE001 - as in logging: a record that cannot be formatted ends nothing
             self.handleError(record)
 
 
 class LateLines:
-    """Runner: writes what a slow reader did not take at once, and tells how many lines were dropped."""
+    """Runner: writes lines that a slow reader did not take at once, and logs how many were dropped."""
 
     name = "late_lines"
 
@@ -162,11 +162,11 @@ class LateLines:
         self._told = 0
 
     def run(self, stop: Event) -> None:
-        while not stop.wait(SETTLE):
+        while not stop.wait(LATE_LINES_EVERY_SECONDS):
             self.look()
 
     def look(self) -> None:
-        """One round."""
+        """Writes and counts once."""
         for writer in self._writers:
             writer.settle()
         dropped = sum(writer.dropped for writer in self._writers)
@@ -179,7 +179,7 @@ class LateLines:
 
 
 def finish(timeout: float) -> None:
-    """The last lines of a process, for a reader that is only slow."""
+    """Writes the last lines of a process; waits for a slow reader at most `timeout` seconds each for stdout and stderr."""
     for writer in (STDOUT, STDERR):
         writer.finish(timeout)
 
@@ -200,5 +200,5 @@ def configure(level: str, style: str, monotonic: Callable[[], float], writer: Li
 
 
 def take_over_streams() -> None:
-    """What `print`, a broken greenlet or a warning writes must not block the process either."""
+    """Sends the output of `print`, broken greenlets and warnings through the same writers, which never block."""
     sys.stdout, sys.stderr = as_text(STDOUT), as_text(STDERR)

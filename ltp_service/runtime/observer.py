@@ -1,6 +1,6 @@
-"""What the parts report about themselves, named in the domain's words.
+"""What the parts report about themselves, in the domain's words.
 
-A part that reports is passed an Observer; whether the report becomes a metric is not its business.
+A part receives an Observer and reports to it; it does not know whether a report becomes a metric.
 """
 
 from collections.abc import Iterable
@@ -9,13 +9,13 @@ from ltp_service.domain.pairs import Pair
 
 
 class Observer:
-    """Hears everything and keeps nothing. `exchange` is a collector's name, `reason` a fixed word."""
+    """Ignores every report. `exchange` is a collector's name, `reason` a fixed word."""
 
     def frames_received(self, exchange: str, kind: str, count: int) -> None:
         """Frames of one kind since the last report."""
 
     def frame_refused(self, exchange: str, reason: str) -> None:
-        """A frame, or one value in it, that could not be used."""
+        """A frame, or one value in it, could not be used."""
 
     def connection_failed(self, exchange: str, reason: str) -> None:
         """A connection attempt or a connection ended with an error."""
@@ -36,19 +36,19 @@ class Observer:
         """A subscription kept silent about changes of an order book."""
 
     def trades_missed(self, exchange: str, count: int) -> None:
-        """The numbers of an exchange's trades have a hole of so many."""
+        """`count` numbers are missing between an exchange's trades."""
 
     def external_call(self, service: str, endpoint: str, status_code: int | None, seconds: float) -> None:
-        """One HTTP call to an exchange, with its status; None where no answer came."""
+        """One HTTP call to an exchange ended, after `seconds`. `status_code` is None where no answer came."""
 
     def external_retry(self, service: str, endpoint: str) -> None:
-        """The same question is about to be asked again."""
+        """The same request is about to be sent again."""
 
     def fallback_started(self, reason: str) -> None:
         """REST stands in for the whole feed from now on."""
 
     def fallback_ended(self, seconds: float) -> None:
-        """The feed delivers again, after that long."""
+        """The feed delivers again, after `seconds` of fallback."""
 
     def sources_diverged(self, pair: Pair) -> None:
         """WebSocket and REST told prices of one moment that cannot both be right."""
@@ -60,10 +60,10 @@ class Observer:
         """Log lines were lost, because their reader did not read them."""
 
     def limited(self, allowed: bool, remaining: int) -> None:
-        """The rate limit decided about a request."""
+        """The rate limit let a request pass or refused it; `remaining` tokens are left."""
 
     def throttled(self, service: str) -> None:
-        """An exchange told us to ask less often."""
+        """An exchange refused a call as one too many."""
 
     def refreshed(self, result: str) -> None:
         """A refresh on demand: `success`, `partial` or `failure`."""
@@ -71,7 +71,7 @@ class Observer:
     def answered(
         self, method: str, route: str, status: int, seconds: float, received: int, sent: int
     ) -> None:
-        """A request was answered; sizes in bytes of body."""
+        """A request was answered, after `seconds`; sizes are bytes of body."""
 
     def prices_asked(self, pairs: Iterable[Pair], hit: bool, count: int) -> None:
         """`count` requests asked for the prices of `pairs`; `hit` when memory had them."""

@@ -1,8 +1,8 @@
 """Which HTTP proxy stands between this machine and a URL, by the usual environment variables; pure.
 
-`https_proxy` counts for https and wss, `http_proxy` for http and ws, `all_proxy` for what neither names; a name in
-lower case beats the same one in upper case. `no_proxy` lists what is reached directly: host names (with everything
-below them), addresses, networks in CIDR form, each with a port where only that one is meant, or `*` for all.
+`https_proxy` counts for https and wss, `http_proxy` for http and ws, `all_proxy` where the other one is not set. A
+name in lower case beats the same one in upper case. `no_proxy` lists what is reached directly: host names (with their
+subdomains), addresses and networks in CIDR form, each with a port or without; `*` means all.
 """
 
 from collections.abc import Mapping
@@ -18,17 +18,17 @@ _VARIABLES = {"http": "http_proxy", "ws": "http_proxy", "https": "https_proxy", 
 
 
 class Proxy(NamedTuple):
-    """One proxy that is asked for a tunnel or to pass a request on. As text it shows no password."""
+    """One HTTP proxy. Its text shows no password."""
 
     scheme: str
-    """`http`, or `https` where the way to the proxy itself is TLS."""
+    """`http`, or `https` where the proxy itself is reached over TLS."""
     host: str
     """Without brackets."""
     port: int
     username: str = ""
     password: str = ""
     authority: str = ""
-    """All of the above but the scheme, as it stood in the variable."""
+    """User, password, host and port, as the variable has them."""
 
     @property
     def url(self) -> str:
@@ -43,7 +43,7 @@ class Proxy(NamedTuple):
 def proxy_for(url: str, environ: Mapping[str, str]) -> Proxy | None:
     """The proxy for `url`, or None where it is reached directly.
 
-    Raises Rejected with the reason `proxy` where a variable names what is no HTTP proxy, SOCKS for example.
+    Raises Rejected with the reason `proxy` where a variable does not name an HTTP proxy, but SOCKS for example.
     """
     target = urlsplit(url)
     name, value = _named(_VARIABLES.get(target.scheme, "all_proxy"), environ)
@@ -53,7 +53,7 @@ def proxy_for(url: str, environ: Mapping[str, str]) -> Proxy | None:
 
 
 def described(url: str, environ: Mapping[str, str]) -> str:
-    """How `url` is reached, in one line without secrets: `direct`, the proxy, or why there is none to be used."""
+    """How `url` is reached, in one line without secrets: `direct`, the proxy, or why the proxy is refused."""
     try:
         proxy = proxy_for(url, environ)
     except Rejected as error:
@@ -67,7 +67,7 @@ def _named(variable: str, environ: Mapping[str, str]) -> tuple[str, str]:
 
 
 def _lookup(variable: str, environ: Mapping[str, str]) -> tuple[str, str]:
-    # An empty variable in lower case switches off the one in upper case.
+    # An empty variable in lower case cancels the one in upper case.
     name = variable if variable in environ else variable.upper()
     return name, environ.get(name, "").strip()
 
@@ -93,7 +93,7 @@ def _refused(name: str, why: str) -> Rejected:
     )
 
 
-# What is reached directly.
+# no_proxy.
 
 
 def _is_exempt(target: SplitResult, no_proxy: str) -> bool:

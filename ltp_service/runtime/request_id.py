@@ -1,4 +1,4 @@
-"""The name of a request, by which its answer, its log lines and its trace find each other."""
+"""The id of a request, which its answer, its log lines and its trace share."""
 
 import re
 from collections.abc import Callable
@@ -6,8 +6,8 @@ from contextvars import ContextVar
 from itertools import count
 
 current_request_id: ContextVar[str | None] = ContextVar("current_request_id", default=None)
-"""The request being answered, for the log. To be set at the start of each one, because a greenlet serves all the
-requests of a connection; a new greenlet or thread does not inherit it."""
+"""The request being answered, for the log. It is set at the start of each request, because one greenlet serves all
+requests of a connection. A new greenlet or thread does not inherit it."""
 
 _ACCEPTED = re.compile(r"[A-Za-z0-9._-]{8,64}")
 
@@ -16,7 +16,7 @@ _TRACEPARENT = re.compile(r"00-(?!0{32})([0-9a-f]{32})-(?!0{16})[0-9a-f]{16}-[0-
 
 
 class RequestIds:
-    """Ids of one worker. To be built after the fork: two workers that share a prefix would give the same ids."""
+    """Ids of one worker. Built after the fork, because two workers with one prefix would give the same ids."""
 
     def __init__(self, urandom: Callable[[int], bytes]) -> None:
         self._prefix = urandom(8).hex()

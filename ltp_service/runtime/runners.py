@@ -1,4 +1,4 @@
-"""Starts, watches and stops everything that runs beside the requests."""
+"""Starts, watches and stops the runners: everything that runs beside the requests."""
 
 import logging
 import time
@@ -12,9 +12,9 @@ from ltp_service.runtime.spawn import Task, abandon, spawn
 
 log = logging.getLogger(__name__)
 
-RESTART_DELAY, LONGEST_DELAY = 1.0, 60.0
-"""Seconds before a runner that broke is run again, doubling each time until it ran for longer than that: it may be
-connecting to somebody."""
+RESTART_DELAY, LONGEST_RESTART_DELAY = 1.0, 60.0
+"""Seconds before a broken runner is run again. They double with each failure, because the runner may connect to an
+exchange, and start anew when it has run for longer than the second value."""
 
 
 class Runner(Protocol):
@@ -22,7 +22,7 @@ class Runner(Protocol):
 
     @property
     def name(self) -> str:
-        """For people and metrics."""
+        """Names the runner in logs and metrics."""
 
     def run(self, stop: Event) -> None:
         """Returns soon after `stop` is set, and not before."""
@@ -40,7 +40,7 @@ class RunnerState(msgspec.Struct, frozen=True):
 class Stop(Event):
     """An order to stop that no waiter misses.
 
-    gevent 26.9 forgets a greenlet that begins to wait between `set` and the waking of the others.
+    gevent 26.9 never wakes a greenlet that begins to wait between `set` and the waking of the others.
     """
 
     def wait(self, timeout: float | None = None) -> bool:
@@ -48,7 +48,7 @@ class Stop(Event):
 
 
 class CollectorManager:
-    """Owner of the collectors and of the other runners, from start to stop."""
+    """Owns the collectors and the other runners, from start to stop."""
 
     def __init__(self, runners: Sequence[Runner], monotonic: Callable[[], float] = time.monotonic) -> None:
         self._runners = tuple(runners)
@@ -77,13 +77,13 @@ class CollectorManager:
         return not left
 
     def abandon(self) -> None:
-        """In a forked process: what runs belongs to the parent, and nothing of it goes on here."""
+        """Ends the copies of the parent's runners in a forked process."""
         for task in self._tasks.values():
             abandon(task)
         self._tasks = {}
 
     def states(self) -> list[RunnerState]:
-        """One still picture per runner."""
+        """The present state of each runner."""
         return [
             RunnerState(
                 runner.name,
@@ -102,11 +102,11 @@ class CollectorManager:
                 try:
                     runner.run(self._stop)
                 except Exception as error:  # noqa: BLE001 - the one place where a bug must not end the feed
-                    if self._monotonic() - begun_at > LONGEST_DELAY:
+                    if self._monotonic() - begun_at > LONGEST_RESTART_DELAY:
                         delay = RESTART_DELAY
                     self._broke(runner, error, delay)
                     self._stop.wait(delay)
-                    delay = min(LONGEST_DELAY, 2 * delay)
+                    delay = min(LONGEST_RESTART_DELAY, 2 * delay)
 
         return watch
 

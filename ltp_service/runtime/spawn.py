@@ -1,4 +1,4 @@
-"""Runs a function beside everything else: as a greenlet, in whatever kind of process this is."""
+"""Runs a function in the background: as a greenlet, in a patched process or an unpatched one."""
 
 import gc
 from collections.abc import Callable
@@ -36,10 +36,10 @@ class _Greenlet:
 
 
 def spawn(function: Callable[[], None], name: str) -> Task:
-    """Starts `function`, which must not raise, and returns what to join.
+    """Starts `function`, which must not raise, and returns its task.
 
-    In a patched process it is a greenlet on the hub that serves the requests. In an unpatched one nothing
-    runs that hub, so the greenlet gets a native thread with a hub of its own.
+    In a patched process it is a greenlet on the hub that serves the requests. An unpatched process does not
+    run that hub, so the greenlet gets a native thread with its own hub.
     """
     if monkey.is_module_patched("threading"):
         return _Greenlet(function, name)
@@ -49,30 +49,32 @@ def spawn(function: Callable[[], None], name: str) -> Task:
 
 
 def abandon(task: Task) -> None:
-    """In a forked process: ends the copy of a greenlet, before it runs again. Of a thread there is no copy."""
+    """In a forked process: ends the copy of a greenlet before it runs. A thread has no copy there."""
     if isinstance(task, _Greenlet):
         task.kill()
 
 
 def socket_rounds() -> Callable[[], int] | None:
-    """Tells how often this thread's hub has looked at its sockets; None in an unpatched process, which has threads."""
+    """A counter of how often this thread's hub has looked at its sockets; None in an unpatched process."""
     if not monkey.is_module_patched("threading"):
         return None
     return lambda: gevent.get_hub().loop.iteration
 
 
 def when_readable() -> Callable[[int, Callable[[], None]], Callable[[], None]] | None:
-    """Has a function called, in the hub, once a file descriptor can be read, and gives what ends that; None in an
-    unpatched process, which has threads.
+    """A function that watches a file descriptor; None in an unpatched process.
+
+    It takes a descriptor and a callback, which the hub calls once when the descriptor can be read, and returns a
+    function that ends the watch.
     """
     return _when_readable if monkey.is_module_patched("threading") else None
 
 
 def _when_readable(handle: int, tell: Callable[[], None]) -> Callable[[], None]:
-    watcher = gevent.get_hub().loop.io(handle, 1)  # reading; the socket's own watcher stays as it is
+    watcher = gevent.get_hub().loop.io(handle, 1)  # 1: reading; the socket's own watcher stays as it is
 
     def told() -> None:
-        watcher.stop()  # a socket that can be read would tell so for ever
+        watcher.stop()  # else it would fire again and again until the socket is read
         tell()
 
     def end() -> None:
@@ -84,8 +86,8 @@ def _when_readable(handle: int, tell: Callable[[], None]) -> Callable[[], None]:
 
 
 def greenlets() -> list[str]:
-    """The name of each living greenlet of this process: its own, else that of what it runs. Takes milliseconds."""
-    # By its type: `isinstance` asks the object itself, and a weak reference whose object is gone does not answer.
+    """The name of each living greenlet of this process, or of the function that it runs. Takes milliseconds."""
+    # `isinstance` would ask the object itself, and a weak proxy to a deleted object raises ReferenceError then.
     living = [each for each in gc.get_objects() if issubclass(type(each), greenlet) and not each.dead]
     return [_name(each) for each in living]
 

@@ -20,7 +20,7 @@ from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, Settings
 
 from ltp_service.domain.errors import ConfigError
 from ltp_service.domain.pairs import read_pair
-from ltp_service.domain.trade import MOST_SYMBOLS
+from ltp_service.domain.trade import MAX_COLLECTED_SYMBOLS
 from ltp_service.settings.layers import Layer, advice, is_one_edit_away, read_files
 from ltp_service.settings.types import (
     AdminKey,
@@ -52,7 +52,7 @@ WATCHED_PREFIXES = ("KRAKEN_", "CACHE_", "REDIS_", "RATE_LIMIT_", "AUTH_", "LOG_
 
 
 class Config(BaseSettings):
-    """Every setting, validated. Durations are seconds, rates per second. Built directly, it reads no environment."""
+    """Every setting, validated. Durations are seconds, rates per second. The constructor reads no environment."""
 
     model_config = SettingsConfigDict(
         frozen=True, extra="forbid", hide_input_in_errors=True, validate_default=False
@@ -96,7 +96,7 @@ class Config(BaseSettings):
         map(read_pair, "BTC/USD BTC/EUR BTC/CHF BTC/CAD ETH/USD LTC/USD XRP/USD".split())
     )
     """The pairs that are served. Answers keep this order."""
-    symbols: Annotated[Several[Symbol], Field(min_length=1, max_length=MOST_SYMBOLS)] = (
+    symbols: Annotated[Several[Symbol], Field(min_length=1, max_length=MAX_COLLECTED_SYMBOLS)] = (
         "BTCUSDT",
         "ETHUSDT",
         "SOLUSDT",
@@ -210,7 +210,7 @@ class Config(BaseSettings):
 def load_config(environ: Mapping[str, str] | None = None, directory: Path | None = None) -> Config:
     """Reads the environment (default: this process's) and the YAML files in `directory` (default: configs/).
 
-    Raises ConfigError with every problem: its variable or file:key, the value refused (never a secret's), the limit.
+    Raises ConfigError with every problem: its variable or file:key, the refused value unless it is secret, the limit.
     """
     environ = os.environ if environ is None else environ
     texts = {
@@ -230,14 +230,14 @@ def load_config(environ: Mapping[str, str] | None = None, directory: Path | None
 
 
 _accepted: list[Config] = []
-"""The settings that this process, or the one that it was forked from, runs with."""
+"""The settings that this process runs with, or the process that it was forked from."""
 
 
 def keep_or_load_config(*checks: Callable[[Config], Sequence[str]]) -> Config:
-    """`load_config` and more `checks`, each of which gives its problems.
+    """`load_config`, then `checks`, each of which returns its problems.
 
-    Refused settings leave the ones accepted before in force, if there are any: a reload (HUP) reads the files
-    again in a running service, which a mistake in them must not end.
+    When settings are refused, the ones accepted before stay in force, because a mistake in a file must not end a
+    running service at its reload (HUP). Raises ConfigError where none were accepted before.
     """
     try:
         config = load_config()
@@ -252,7 +252,7 @@ def keep_or_load_config(*checks: Callable[[Config], Sequence[str]]) -> Config:
 
 
 def unknown_names(environ: Mapping[str, str]) -> list[str]:
-    """One warning for each variable that seems to be meant for us and is not a setting; values are never shown."""
+    """One warning for each variable that looks like a setting and is none; values are never shown."""
     known = [field.upper() for field in Config.model_fields]
     return [
         f"{name} is not a setting and has no effect; {_advice(name, known)}"
@@ -264,10 +264,10 @@ def unknown_names(environ: Mapping[str, str]) -> list[str]:
 
 
 _FORMER_NAMES = {"BUSINESS_SUPPORTED_PAIRS": "SUPPORTED_PAIRS"}
-"""Of a service that this one replaces."""
+"""Names of the Go service's settings, and the names here."""
 
 _OF_A_PLATFORM = re.compile(r"_SERVICE_(HOST|PORT)(_\w+)?=|_PORT_\d+_(TCP|UDP)(_\w+)?=|_PORT=(tcp|udp)://")
-"""What Kubernetes and Docker set in a container beside a service called, say, redis."""
+"""Variables that Kubernetes and Docker set in a container beside a service called, for example, redis."""
 
 
 def _is_meant_for_us(name: str, known: Iterable[str]) -> bool:
@@ -305,7 +305,7 @@ _RULES = {
 
 
 def _shown(value: object) -> str:
-    """The value, without what may be a password in an address."""
+    """The value, without user, password and query of an address."""
     text = ",".join(map(str, value)) if isinstance(value, list | tuple) else str(value)
     text = re.sub(r"(?s).*@", "***@", text)
     return repr(re.sub(r"(?s)\?.*", "?***", text)[:80])

@@ -1,4 +1,4 @@
-"""Where settings come from: the environment's texts and those of YAML files, each knowing its place."""
+"""Where settings come from: the texts of the environment and of YAML files, each with its place."""
 
 import re
 from collections.abc import Callable, Iterable, Mapping
@@ -21,7 +21,7 @@ Fields = Mapping[str, FieldInfo]
 
 
 class Layer(PydanticBaseSettingsSource):
-    """One place that settings come from: their texts by field, and how a problem names that place."""
+    """One source of settings: their texts by field, and `place`, which names a field's place in a problem."""
 
     def __init__(
         self, settings: type[BaseSettings], texts: Mapping[str, Text], place: Callable[[str], str]
@@ -38,7 +38,7 @@ class Layer(PydanticBaseSettingsSource):
 
 
 def is_one_edit_away(name: str, other: str) -> bool:
-    """Whether one letter too many, too few or another one, or two in the wrong order, make the difference."""
+    """Whether the names differ by one letter added, left out or changed, or by two neighbours swapped."""
     if name == other:
         return False
     same = next(
@@ -51,11 +51,11 @@ def is_one_edit_away(name: str, other: str) -> bool:
 
 
 def advice(name: str, known: Iterable[str]) -> str:
-    """What to write in place of `name`, or which settings there are of its kind; the case does not count."""
+    """What to write in place of `name`, or the settings with the same first word. Ignores the case."""
     names = {each.lower(): each for each in known}
     lower = name.lower()
     near = [each for each in names if each == lower or is_one_edit_away(lower, each)]
-    # Of those that begin with another word none was meant.
+    # Settings with another first word are not what was meant.
     first, _, rest = lower.partition("_")
     kind = {other: each for each in names for begin, _, other in [each.partition("_")] if begin == first}
     if found := near or [kind[each] for each in get_close_matches(rest, kind, n=1, cutoff=0.6)]:
@@ -68,7 +68,7 @@ def advice(name: str, known: Iterable[str]) -> str:
 def read_files(
     settings: type[BaseSettings], directory: Path, environment: str, problems: list[str]
 ) -> list[Layer]:
-    """The YAML files of this environment, its own first; what is wrong with them goes into `problems`."""
+    """The YAML files of this environment, its own first. Adds what is wrong with them to `problems`."""
     paths = [directory / "config.yaml"]
     if not environment or re.fullmatch(ENVIRONMENT_NAME, environment, re.ASCII):
         paths.insert(0, directory / f"config.{environment or 'development'}.yaml")

@@ -1,6 +1,6 @@
-"""The kinds of values that a setting can have: a text goes in, a typed value comes out, or a refusal that says what is accepted.
+"""The types of settings: each turns a text into a typed value, or refuses it and says what it accepts.
 
-Values that are already typed pass through the same limits, so that code and tests may write `Config(cache_ttl=0.5)`.
+Values that are already typed are held to the same limits, so that code and tests may write `Config(cache_ttl=0.5)`.
 """
 
 import re
@@ -28,7 +28,7 @@ _NAME = r"(?:[A-Za-z0-9_-]+\.)*[A-Za-z_][A-Za-z0-9_-]*"
 
 
 def _accept(what: str, read: Callable[[Any], Any]) -> BeforeValidator:
-    """A validator from `read`, which returns None for what it does not accept."""
+    """A validator from `read`, which returns None for a value that it refuses."""
 
     def check(value: object) -> object:
         if (accepted := read(value)) is None:
@@ -81,17 +81,17 @@ def _text(pattern: str, what: str) -> BeforeValidator:
 
 
 def _is_url(text: str, *schemes: str) -> bool:
-    """Whether it is scheme://host[:port][/path] and nothing else."""
+    """Whether `text` is scheme://host[:port][/path] and nothing else."""
     try:
         parts = urlsplit(text)
         named = re.fullmatch(rf"{_NAME}|[0-9.]+|[0-9a-f:]+", parts.hostname or "")
         return bool(named) and parts.port != 0 and parts.scheme in schemes and not re.search(r"[\s@?#]", text)
-    except ValueError:  # what urlsplit and port raise for brackets and digits that make no address
+    except ValueError:  # urlsplit and port raise it for brackets and digits that make no address
         return False
 
 
 def _url(*schemes: str) -> BeforeValidator:
-    """The closing slash is taken off, so that `…/v2/` means what `…/v2` means."""
+    """Cuts off a slash at the end, so that `…/v2/` means the same as `…/v2`."""
     forms = " or ".join(f"{scheme}://host[:port][/path]" for scheme in schemes)
     return _accept(
         f"{forms}, without credentials, query or fragment",
@@ -106,7 +106,7 @@ def _redis_address(text: str) -> str | None:
 
 
 def _bind_host(text: str) -> str | None:
-    """IPv6 comes out in brackets, ready for host:port."""
+    """The address, IPv6 in brackets, ready for host:port; None for what is none."""
     if re.fullmatch(rf"unix:/\S+|{_NAME}", text, re.ASCII):
         return text
     try:

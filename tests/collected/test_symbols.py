@@ -17,7 +17,7 @@ from ltp_service.collected.symbols import (
     open_symbols,
 )
 from ltp_service.domain.errors import InvalidParameter, StoreUnavailable
-from ltp_service.domain.trade import MOST_SYMBOLS
+from ltp_service.domain.trade import MAX_COLLECTED_SYMBOLS
 from ltp_service.redis.symbols import RedisSymbols
 from ltp_service.runtime.database import Database
 from ltp_service.settings.config import Config
@@ -153,13 +153,13 @@ def test_what_is_no_symbol_is_refused(symbol: str, symbols: Symbols) -> None:
 
 
 def test_more_than_200_symbols_are_refused_and_the_rest_stays(symbols: Symbols, elsewhere: Symbols) -> None:
-    for number in range(MOST_SYMBOLS - len(FIRST)):
+    for number in range(MAX_COLLECTED_SYMBOLS - len(FIRST)):
         symbols.add(f"COIN{number}")
     with pytest.raises(InvalidParameter, match="200 symbols are collected, no more are possible; remove one"):
         symbols.add("ONEMORE")
     assert not symbols.add("COIN0")
     elsewhere.refresh()
-    assert len(elsewhere.all()) == MOST_SYMBOLS == 200
+    assert len(elsewhere.all()) == MAX_COLLECTED_SYMBOLS == 200
     symbols.remove("COIN0")
     assert symbols.add("ONEMORE")
 
@@ -226,7 +226,7 @@ def test_a_change_that_could_not_be_kept_is_not_in_force(database: Database) -> 
     fill_the_disk(database)
     told = []
     symbols.on_change(lambda: told.append(symbols.all()))
-    more = (f"{number:020d}" for number in range(MOST_SYMBOLS))
+    more = (f"{number:020d}" for number in range(MAX_COLLECTED_SYMBOLS))
     with pytest.raises(StoreUnavailable, match="nothing was changed"):
         list(map(symbols.add, more))
     stored = Symbols(SqliteSymbols(database), FIRST)

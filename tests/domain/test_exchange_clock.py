@@ -2,7 +2,7 @@
 
 import pytest
 
-from ltp_service.domain.exchange_clock import FUTURE, ExchangeClock
+from ltp_service.domain.exchange_clock import CLOCK_TOLERANCE_SECONDS, ExchangeClock
 from tests.fakes import NOON
 
 
@@ -71,7 +71,7 @@ def test_an_answer_is_no_older_than_its_question() -> None:
     clock = ExchangeClock()
     clock.answered(NOON + 0.1, 0.0, 7.0)
     assert clock.heard(NOON + 7, 7.0) is not None
-    assert clock.heard(NOON + 7 + 7 + FUTURE + 0.2, 7.0) is None
+    assert clock.heard(NOON + 7 + 7 + CLOCK_TOLERANCE_SECONDS + 0.2, 7.0) is None
 
 
 def test_an_answer_that_waited_less_leaves_less_unsure() -> None:
@@ -79,7 +79,7 @@ def test_an_answer_that_waited_less_leaves_less_unsure() -> None:
     clock.answered(NOON + 0.1, 0.0, 7.0)
     clock.answered(NOON + 6, 0.0, 7.0)
     assert clock.heard(NOON + 12, 7.0) is not None
-    assert clock.heard(NOON + 12.3 + FUTURE, 7.0) is None
+    assert clock.heard(NOON + 12.3 + CLOCK_TOLERANCE_SECONDS, 7.0) is None
 
 
 def test_answers_that_are_ten_seconds_behind_refuse_one_trade_and_no_second() -> None:

@@ -8,7 +8,7 @@ from datetime import UTC, datetime
 import pytest
 
 from ltp_service.domain.errors import BadFrame
-from ltp_service.domain.exchange_clock import FUTURE, ExchangeClock
+from ltp_service.domain.exchange_clock import CLOCK_TOLERANCE_SECONDS, ExchangeClock
 from ltp_service.domain.pairs import read_pair
 from ltp_service.domain.tick import REST
 from ltp_service.exchanges.kraken import KrakenCollector
@@ -129,7 +129,7 @@ HOSTILE: list[tuple[Step, str]] = [
     (v2_ticker("5", "LTC/USD"), "unknown_pair"),
     (v2_ticker("5", "XBT/USD"), "unknown_pair"),
     (v2_trade("5", NOON - 100, 0), "older"),
-    (v2_trade("5", NOON + FUTURE + 1, 9), "future"),
+    (v2_trade("5", NOON + CLOCK_TOLERANCE_SECONDS + 1, 9), "future"),
     (BadFrame("a binary message", reason="binary"), "binary"),
     (BadFrame("text that is not UTF-8", reason="encoding"), "encoding"),
 ]
@@ -149,7 +149,7 @@ HOSTILE_V1: list[tuple[Step, str]] = [
     (v1_ticker("5", "LTC/USD"), "unknown_pair"),
     (v1_ticker("5", "BTC/USD"), "unknown_pair"),
     (v1_trade("5", NOON - 100), "older"),
-    (v1_trade("5", NOON + FUTURE + 1), "future"),
+    (v1_trade("5", NOON + CLOCK_TOLERANCE_SECONDS + 1), "future"),
 ]
 
 

@@ -5,7 +5,7 @@ import json
 import pytest
 
 from ltp_service.domain.errors import NoText
-from ltp_service.domain.exchange_clock import EXACT, FUTURE, ExchangeClock
+from ltp_service.domain.exchange_clock import CLOCK_TOLERANCE_SECONDS, NEGLIGIBLE_DELAY_SECONDS, ExchangeClock
 from ltp_service.domain.pairs import Pair
 from ltp_service.exchanges.kraken import KrakenCollector
 from ltp_service.feed.loop import TENDING
@@ -83,7 +83,7 @@ UNUSABLE = [
     trade("101", 2, 1.0).replace("BTC/USD", "XBT/USD"),
     trade("101", 2, 1.0).replace("BTC/USD", "XBTUSD"),
     trade("101", 2, 1.0).replace("BTC/USD", "btc-usd"),
-    trade("101", 2, FUTURE + 2.0),
+    trade("101", 2, CLOCK_TOLERANCE_SECONDS + 2.0),
     trade("101", 2, 1.0)[:-9],
     trade("101", 2, 1.0).replace('"symbol"', '"pair"'),
     trade("101", 2, 1.0).replace("BTC/USD", "BTC\\/USD")[:-9],
@@ -98,7 +98,7 @@ V1_UNUSABLE = [
     v1_ticker("NaN"),
     v1_ticker("101").replace('"101"', "101"),
     v1_ticker("101").replace("XBT", "BTC"),
-    v1_trade("101", FUTURE + 2.0),
+    v1_trade("101", CLOCK_TOLERANCE_SECONDS + 2.0),
     v1_trade("101", 1.0).replace("XBT/USD", "BTC/USD"),
     v1_trade("101", 1.0).replace("XBT/USD", "XXBTZUSD"),
     '[1,[["101","1","soon"]],"trade","XBT/USD"]',
@@ -184,10 +184,10 @@ def test_a_trade_that_was_held_back_before_the_frame_does_not_settle_it() -> Non
     assert (fed.price, fed.reason) == ("200", "unusable")
 
 
-@pytest.mark.parametrize("lag", [0.0, EXACT - 0.05, EXACT + 0.05, 3.0])
+@pytest.mark.parametrize("lag", [0.0, NEGLIGIBLE_DELAY_SECONDS - 0.05, NEGLIGIBLE_DELAY_SECONDS + 0.05, 3.0])
 def test_the_feeds_lag_counts_from_a_quarter_of_a_second_on(lag: float) -> None:
     frames: list[Step] = [*IN_STEP, 1.0, trade("101", 2, 1.0), 9.0, trade("102", 3, 10.0 - lag), TENDING]
-    counted = lag if lag > EXACT else 0.0
+    counted = lag if lag > NEGLIGIBLE_DELAY_SECONDS else 0.0
     fed = Fed(V2, [*frames, BEAT])
 
     assert fed.confirmed_at == pytest.approx(10.0 - counted, abs=0.01)

@@ -16,10 +16,10 @@ import pytest
 from ltp_service.domain.errors import InvalidParameter, StoreUnavailable
 from ltp_service.runtime.clock import SystemClock
 from ltp_service.runtime.database import (
+    LOCK_RETRY_EVERY_SECONDS,
     LOCK_TIMEOUT,
+    LONGEST_LOCK_SECONDS,
     MIGRATIONS,
-    PATIENCE,
-    PAUSE,
     RELOAD_EVERY,
     Database,
     DatabaseWatch,
@@ -200,7 +200,7 @@ def test_a_locked_file_is_waited_for_outside_sqlite_until_it_is_free(
 
         with closing(Database(path, clock, sleep)) as patient:
             store("ETHUSDT", patient)
-    assert clock.slept == [PAUSE] * 3
+    assert clock.slept == [LOCK_RETRY_EVERY_SECONDS] * 3
     assert database.read(LIST) == [("ETHUSDT",)]
 
 
@@ -218,7 +218,7 @@ def test_a_file_that_stays_locked_is_an_error_after_the_patience_and_nothing_is_
 
     def sleep(seconds: float) -> None:
         waits.append(seconds)
-        clock.advance(PATIENCE / 4)
+        clock.advance(LONGEST_LOCK_SECONDS / 4)
 
     with (
         closing(Database(path, clock, sleep)) as waiting,
@@ -226,7 +226,7 @@ def test_a_file_that_stays_locked_is_an_error_after_the_patience_and_nothing_is_
         pytest.raises(StoreUnavailable, match=r"nothing was changed.*locked by another process; end that"),
     ):
         store("ETHUSDT", waiting)
-    assert waits == [PAUSE] * 4
+    assert waits == [LOCK_RETRY_EVERY_SECONDS] * 4
     assert database.read(LIST) == [("BTCUSDT",)]
 
 
@@ -255,7 +255,7 @@ def test_no_lock_of_ours_is_held_while_we_wait(database: Database, path: Path, c
 
     def sleep(_: float) -> None:
         seen.append(waiting.read(LIST))
-        clock.advance(PATIENCE)
+        clock.advance(LONGEST_LOCK_SECONDS)
 
     with (
         closing(Database(path, clock, sleep)) as waiting,

@@ -12,7 +12,13 @@ from pathlib import Path
 import pytest
 
 from ltp_service.runtime import line_writer
-from ltp_service.runtime.line_writer import LONGEST, MOST_WAITING, LineWriter, as_text, pieces
+from ltp_service.runtime.line_writer import (
+    ATOMIC_WRITE_BYTES,
+    MAX_WAITING_PIECES,
+    LineWriter,
+    as_text,
+    pieces,
+)
 
 Pair = tuple[int, int]
 """Where it is read and where it is written."""
@@ -157,10 +163,10 @@ def test_a_file_gets_every_line_where_others_write_too(tmp_path: Path) -> None:
     with (tmp_path / "log").open("wb", buffering=0) as file:
         writer = to(file.fileno())
         file.write(b"before\n")
-        writer.write(b"x" * 3 * LONGEST + b"\n")
+        writer.write(b"x" * 3 * ATOMIC_WRITE_BYTES + b"\n")
         file.write(b"after\n")
 
-    assert (tmp_path / "log").read_bytes() == b"before\n" + b"x" * 3 * LONGEST + b"\nafter\n"
+    assert (tmp_path / "log").read_bytes() == b"before\n" + b"x" * 3 * ATOMIC_WRITE_BYTES + b"\nafter\n"
 
 
 def test_a_line_after_one_that_a_full_disk_cut_off_stands_alone(tmp_path: Path) -> None:
@@ -242,25 +248,25 @@ def test_what_is_printed_or_raised_goes_the_same_way(ends: Pair) -> None:
     stream.detach()
 
 
-@pytest.mark.parametrize("size", [1, 10, LONGEST - 1, LONGEST, LONGEST + 1])
+@pytest.mark.parametrize("size", [1, 10, ATOMIC_WRITE_BYTES - 1, ATOMIC_WRITE_BYTES, ATOMIC_WRITE_BYTES + 1])
 def test_pieces_end_with_a_line(size: int) -> None:
     lines = (b"x" * size + b"\n") * 20
-    cut = list(pieces(lines, LONGEST))
+    cut = list(pieces(lines, ATOMIC_WRITE_BYTES))
 
-    assert all(len(each) <= LONGEST and each.endswith(b"\n") for each in cut)
+    assert all(len(each) <= ATOMIC_WRITE_BYTES and each.endswith(b"\n") for each in cut)
     assert b"".join(cut).count(b"\n") == 20
-    if size < LONGEST:
+    if size < ATOMIC_WRITE_BYTES:
         assert b"".join(cut) == lines
 
 
 def test_what_waits_is_bounded() -> None:
     reader, end = os.pipe()
     writer = to(end)
-    for _ in range(3 * MOST_WAITING):
+    for _ in range(3 * MAX_WAITING_PIECES):
         writer.write(b"x" * 4000 + b"\n")
 
     assert sys.getsizeof(writer._waiting) < 1 << 20  # noqa: SLF001 - what is kept is nobody else's
-    assert writer.dropped >= MOST_WAITING
-    assert line_writer.MOST_WAITING * LONGEST <= 1 << 20
+    assert writer.dropped >= MAX_WAITING_PIECES
+    assert line_writer.MAX_WAITING_PIECES * ATOMIC_WRITE_BYTES <= 1 << 20
     for descriptor in (reader, end):
         os.close(descriptor)

@@ -11,9 +11,9 @@ from typing import Any
 import gunicorn.config
 import pytest
 
-from ltp_service.runtime.line_writer import LONGEST, LineWriter
+from ltp_service.runtime.line_writer import ATOMIC_WRITE_BYTES, LineWriter
 from ltp_service.runtime.logs import (
-    HOLD_BACK,
+    HOLD_BACK_SECONDS,
     JsonFormatter,
     LateLines,
     OnceAMinute,
@@ -101,7 +101,7 @@ def test_the_same_complaint_is_held_back_for_a_minute_and_then_counted() -> None
     assert not once.filter(repeated)
     assert not once.filter(repeated)
     assert once.filter(other)
-    clock.advance(HOLD_BACK)
+    clock.advance(HOLD_BACK_SECONDS)
     later = record(once_a_minute="a")
     assert once.filter(later)
     assert json.loads(JsonFormatter().format(later))["fields"]["held_back"] == 2
@@ -166,7 +166,7 @@ def test_text_has_the_clock_the_request_and_the_count_that_json_has() -> None:
 def test_a_line_is_never_longer_than_a_pipe_takes_at_once(message: str, fields: dict[str, Any]) -> None:
     line = envelope("error", message, "request-1234", NOON, fields)
 
-    assert len(line) < LONGEST
+    assert len(line) < ATOMIC_WRITE_BYTES
     assert json.loads(line)["fields"].keys() == fields.keys()
 
 

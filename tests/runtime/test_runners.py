@@ -105,7 +105,7 @@ def test_a_runner_that_ran_for_long_is_not_punished_for_how_it_began(
     class Settling(Breaking):
         def run(self, stop: Event) -> None:
             if self.times == 1:
-                clock.advance(2 * manager_module.LONGEST_DELAY)
+                clock.advance(2 * manager_module.LONGEST_RESTART_DELAY)
             super().run(stop)
 
     runner = Settling(times=4)

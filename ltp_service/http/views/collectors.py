@@ -7,7 +7,7 @@ from flask import Blueprint, Response, request
 from ltp_service.assembly.services import Services, services
 from ltp_service.domain.book import BookView, Level
 from ltp_service.domain.errors import InvalidParameter, NotFound
-from ltp_service.domain.trade import MOST_SYMBOLS, Trade
+from ltp_service.domain.trade import MAX_COLLECTED_SYMBOLS, Trade
 from ltp_service.feed.books import BookCollector
 from ltp_service.feed.contract import Gap, Link
 from ltp_service.feed.trades import TradeCollector
@@ -89,7 +89,7 @@ def remove(symbol: str) -> Response:
 
 
 def _symbols(parts: Services, status: int = 200) -> Response:
-    return json_response({"symbols": parts.trades.symbols.all(), "limit": MOST_SYMBOLS}, status)
+    return json_response({"symbols": parts.trades.symbols.all(), "limit": MAX_COLLECTED_SYMBOLS}, status)
 
 
 def _exchange(parts: Services) -> str | None:
