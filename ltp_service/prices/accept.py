@@ -20,6 +20,10 @@ BESIDE = 1.5
 """Seconds by which REST has to know more than a feed that vouches for its prices; Kraken's heartbeats were recorded up
 to 1.16 s apart."""
 
+FAR_IDS = 100_000
+"""Trade ids by which a trade may be lower and is newer all the same, where its time says so: no time is wrong by so many
+trades. The higher id was no id of a trade, or the exchange began to count anew."""
+
 
 def compare(held: Price | None, tick: Tick) -> Outcome:
     """Whether `tick` is newer than what is held, the same trade again, or older."""
@@ -103,7 +107,8 @@ def _compare_moments(
     """How a trade stands to a known one; `same` where nothing tells them apart."""
     if trade_id is None or known_id is None:
         return "same" if traded_at == known_at else "newer" if traded_at > known_at else "older"
-    if trade_id > known_id or traded_at > known_at + RENUMBERED:
+    is_renumbered = known_id - trade_id > FAR_IDS and traded_at > known_at
+    if trade_id > known_id or traded_at > known_at + RENUMBERED or is_renumbered:
         return "newer"
     return "same" if trade_id == known_id else "older"
 

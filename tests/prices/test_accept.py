@@ -306,3 +306,11 @@ def test_whatever_the_owner_tells_nothing_goes_back_in_exchange_time(told: list[
         held = adopted(held, one)
         assert held.newest_traded_at >= newest
         newest = held.newest_traded_at
+
+
+def test_an_id_far_too_high_does_not_keep_later_trades_out() -> None:
+    held = hold(tick("1", traded_at=NOON, trade_id=1_000_007))
+    assert compare(held, tick("2", traded_at=NOON + 1, trade_id=8)) == "newer"
+    assert compare(held, tick("2", traded_at=NOON - 1, trade_id=8)) == "older"
+    near = hold(tick("1", traded_at=NOON, trade_id=1_007))
+    assert compare(near, tick("2", traded_at=NOON + 1, trade_id=8)) == "older"
