@@ -102,6 +102,6 @@ def test_a_file_that_is_forgotten_is_noticed(image: Image, monkeypatch: pytest.M
     check = [*command(), "--check-config"]
     assert image.run(check, {}) == (0, "")
     less = image.root.with_name("less")
-    shutil.copytree(image.directory, less, ignore=shutil.ignore_patterns("web"))
+    shutil.copytree(image.directory, less, ignore=shutil.ignore_patterns("views"))
     monkeypatch.setattr(image, "directory", less)
     assert image.run(check, {})[0] != 0
