@@ -1,7 +1,7 @@
 """The settings: one frozen `Config`, read once, before anything is built.
 
-One name per setting: `cache_ttl` in code and in YAML (flat), `CACHE_TTL` in the environment. The text below each field
-says what it means, and docs/settings.md shows it. The environment beats configs/config.<ENVIRONMENT>.yaml, which beats
+One name per setting: `cache_ttl` in code and in YAML (flat; nested keys are refused with the flat name of each), `CACHE_TTL`
+in the environment. The text below each field says what it means, and docs/settings.md shows it. The environment beats configs/config.<ENVIRONMENT>.yaml, which beats
 configs/config.yaml, which beats the defaults below. YAML values are read as the same texts as the environment's, without
 YAML's own types: `1:30` is not 90, `no` is not False. Blanks around a value do not count. An empty value (YAML's `null`
 too) is as if not given, except for `MAY_BE_EMPTY`, where it means "none".
@@ -21,7 +21,8 @@ from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, Settings
 from ltp_service.domain.errors import ConfigError
 from ltp_service.domain.pairs import read_pair
 from ltp_service.domain.trade import MAX_COLLECTED_SYMBOLS
-from ltp_service.settings.layers import Layer, advice, is_one_edit_away, read_files
+from ltp_service.settings.layers import Layer, read_files
+from ltp_service.settings.names import advice, is_one_edit_away
 from ltp_service.settings.types import (
     AdminKey,
     BindHost,

@@ -1,8 +1,7 @@
 """Where settings come from: the texts of the environment and of YAML files, each with its place."""
 
 import re
-from collections.abc import Callable, Iterable, Mapping
-from difflib import get_close_matches
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, get_origin
 
@@ -10,6 +9,8 @@ import yaml
 from pydantic.fields import FieldInfo
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource
 
+from ltp_service.settings import nested
+from ltp_service.settings.names import advice
 from ltp_service.settings.types import ENVIRONMENT_NAME
 
 MAY_BE_EMPTY = frozenset(
@@ -37,34 +38,6 @@ class Layer(PydanticBaseSettingsSource):
         return dict(self.texts)
 
 
-def is_one_edit_away(name: str, other: str) -> bool:
-    """Whether the names differ by one letter added, left out or changed, or by two neighbours swapped."""
-    if name == other:
-        return False
-    same = next(
-        (place for place, (a, b) in enumerate(zip(name, other, strict=False)) if a != b),
-        min(len(name), len(other)),
-    )
-    rest, right = name[same:], other[same:]
-    swapped = rest[:2] == right[1::-1] and rest[2:] == right[2:]
-    return swapped or rest[1:] == right[1:] or rest[1:] == right or rest == right[1:]
-
-
-def advice(name: str, known: Iterable[str]) -> str:
-    """What to write in place of `name`, or the settings with the same first word. Ignores the case."""
-    names = {each.lower(): each for each in known}
-    lower = name.lower()
-    near = [each for each in names if each == lower or is_one_edit_away(lower, each)]
-    # Settings with another first word are not what was meant.
-    first, _, rest = lower.partition("_")
-    kind = {other: each for each in names for begin, _, other in [each.partition("_")] if begin == first}
-    if found := near or [kind[each] for each in get_close_matches(rest, kind, n=1, cutoff=0.6)]:
-        return f"the nearest one is {names[found[0]]}"
-    if kind:
-        return f"those that begin so are {', '.join(names[each] for each in kind.values())}"
-    return "docs/settings.md lists all"
-
-
 def read_files(
     settings: type[BaseSettings], directory: Path, environment: str, problems: list[str]
 ) -> list[Layer]:
@@ -81,6 +54,10 @@ def _read_file(settings: type[BaseSettings], path: Path, problems: list[str]) ->
     texts: dict[str, Text] = {}
     for key, node in _entries(path, problems):
         name = key.value if isinstance(key, yaml.ScalarNode) else "?"
+        if isinstance(node, yaml.MappingNode) and name not in settings.model_fields and nested.is_name(name):
+            found = nested.refusals(key, node, settings.model_fields)
+            problems += [f"{path.name}:{refusal}" for refusal in found]
+            continue
         try:
             if name in texts:
                 raise ValueError("given twice")

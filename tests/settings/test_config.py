@@ -10,6 +10,7 @@ from ltp_service.domain.errors import ConfigError
 from ltp_service.domain.pairs import Pair
 from ltp_service.settings.config import Config, keep_or_load_config, load_config, unknown_names
 from ltp_service.settings.layers import MAY_BE_EMPTY
+from ltp_service.settings.nested import MOST_KEYS, flat_name
 
 KEY = "ltp_" + "aB3_-" * 8 + "xyz"
 NO_FILES = Path("/nonexistent")
@@ -435,6 +436,111 @@ def test_a_mistake_in_yaml_is_refused_by_file_and_key(write: Write, text: str, p
     (found,) = problems(write(text))
     assert found.startswith(problem)
     assert "hunter2" not in found
+
+
+NESTED = """
+server:
+  port: 9999
+  shutdown_timeout: 30s
+cache:
+  ttl: 30s
+  redis: {addr: "hunter2@cache:6379", password: hunter2}
+kraken:
+  websocket_url: wss://ws.kraken.com
+  restUrl: https://user:hunter2@api.kraken.com
+rate_limit: {capacity: 100, refill-rate: 10}
+logging: {level: info}
+business:
+  supported_pairs: [BTC/USD]
+  cache_prefix: hunter2
+"""
+
+
+def test_nested_keys_are_refused_all_at_once_with_the_flat_name_of_each(write: Write) -> None:
+    found = problems(write(NESTED + "cach_ttl: 1s"), LOG_LEVEL="loud")
+    told = {
+        problem.partition(": ")[0].removeprefix("config.yaml:"): problem
+        for problem in found
+        if "not nested here" in problem
+    }
+    assert {
+        key: re.findall(r"write (\w+) at the beginning of a line, or set (\w+)", told[key]) for key in told
+    } == {
+        "server.port": [("port", "PORT")],
+        "server.shutdown_timeout": [("shutdown_timeout", "SHUTDOWN_TIMEOUT")],
+        "cache.ttl": [("cache_ttl", "CACHE_TTL")],
+        "cache.redis.addr": [("redis_addr", "REDIS_ADDR")],
+        "cache.redis.password": [("redis_password", "REDIS_PASSWORD")],
+        "kraken.websocket_url": [("kraken_websocket_url", "KRAKEN_WEBSOCKET_URL")],
+        "kraken.restUrl": [("kraken_rest_url", "KRAKEN_REST_URL")],
+        "rate_limit.capacity": [("rate_limit_capacity", "RATE_LIMIT_CAPACITY")],
+        "rate_limit.refill-rate": [("rate_limit_refill_rate", "RATE_LIMIT_REFILL_RATE")],
+        "logging.level": [("log_level", "LOG_LEVEL")],
+        "business.supported_pairs": [("supported_pairs", "SUPPORTED_PAIRS")],
+        "business.cache_prefix": [],
+    }
+    assert told["server.port"].endswith("(line 3)")
+    assert "those that begin so are cache_backend, cache_ttl" in told["business.cache_prefix"]
+    assert len(found) == len(told) + 2
+    assert "hunter2" not in str(found)
+    assert "9999" not in str(found)
+
+
+@pytest.mark.parametrize("field", Config.model_fields)
+def test_every_setting_is_found_under_each_way_to_nest_it(field: str) -> None:
+    words = field.split("_")
+    for cut in range(1, len(words)):
+        path = ("_".join(words[:cut]), "_".join(words[cut:]))
+        assert flat_name(path, Config.model_fields) == field
+        assert flat_name(("exchange", *path), Config.model_fields) == field
+        assert flat_name(tuple(words), Config.model_fields) == field
+    assert flat_name(("server", field), Config.model_fields) == field
+    assert flat_name(("Server", "-".join(words)), Config.model_fields) == field
+    assert (
+        flat_name(("app", words[0] + "".join(word.title() for word in words[1:])), Config.model_fields)
+        == field
+    )
+
+
+@pytest.mark.parametrize(
+    ("text", "key", "remedy"),
+    [
+        (
+            "redis: {port: 6379}",
+            "redis.port",
+            "there is none for this; those that begin so are redis_addr,",
+        ),
+        ("metrics: {port: 9090}", "metrics.port", "there is none for this; README.md lists all"),
+        (
+            "cache: {redis: {host: x}}",
+            "cache.redis.host",
+            "there is none for this; those that begin so are redis_addr,",
+        ),
+        ("cache: {redis: {pool_size: 9}}", "cache.redis.pool_size", "those that begin so are redis_addr,"),
+        ("cors: {allowed_origins: x}", "cors.allowed_origins", "the nearest one is cors_origins"),
+        ("app: {environment: production}", "app.environment", "only the environment variable ENVIRONMENT"),
+        ("server: {}", "server", "there is none for this; README.md lists all (line 1)"),
+        ("server: {[a]: 1}", "server.?", ", and there is none for this"),
+        ("server: {a: {b: {c: {d: {e: {f: {g: {h: {i: 1}}}}}}}}}", "server.a.b.c.d.e.f.g", "there is none"),
+    ],
+)
+def test_a_nested_key_without_an_equivalent_is_told_what_there_is(
+    write: Write, text: str, key: str, remedy: str
+) -> None:
+    (problem,) = problems(write(text))
+    assert problem.startswith(f"config.yaml:{key}: settings are not nested here")
+    assert remedy in problem
+
+
+def test_a_file_that_refers_to_itself_is_refused_like_any_other(write: Write) -> None:
+    found = problems(write("server: &all\n  port: 1\n  more: *all\n  again: *all"))
+    assert len(found) == MOST_KEYS
+    assert found[0].startswith("config.yaml:server.port: ")
+
+
+def test_nested_keys_of_the_file_of_an_environment_name_that_file(write: Write) -> None:
+    (problem,) = problems(write(staging="server: {port: 1}"), ENVIRONMENT="staging")
+    assert problem.startswith("config.staging.yaml:server.port: ")
 
 
 def test_a_file_that_is_not_utf8_is_refused(tmp_path: Path) -> None:
