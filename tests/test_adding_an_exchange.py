@@ -37,7 +37,7 @@ def load(monkeypatch: pytest.MonkeyPatch, file: str, source: str, **names: objec
     module = ModuleType(file.removesuffix(".py").replace("/", "."))
     vars(module).update(names)
     monkeypatch.setitem(sys.modules, module.__name__, module)
-    exec(compile(source, f"{file} of the page", "exec"), vars(module))  # noqa: S102 - the page's own code
+    exec(compile(source, f"<{file.rpartition('/')[2]} of the page>", "exec"), vars(module))  # noqa: S102 - the page's own code
     return module
 
 

@@ -1,5 +1,6 @@
 """Settings: where they come from, what is accepted, and how a refusal reads."""
 
+import re
 from collections.abc import Callable
 from pathlib import Path
 
@@ -510,7 +511,7 @@ def test_every_setting_is_found_under_each_way_to_nest_it(field: str) -> None:
             "redis.port",
             "there is none for this; those that begin so are redis_addr,",
         ),
-        ("metrics: {port: 9090}", "metrics.port", "there is none for this; README.md lists all"),
+        ("metrics: {port: 9090}", "metrics.port", "there is none for this; docs/settings.md lists all"),
         (
             "cache: {redis: {host: x}}",
             "cache.redis.host",
@@ -519,7 +520,7 @@ def test_every_setting_is_found_under_each_way_to_nest_it(field: str) -> None:
         ("cache: {redis: {pool_size: 9}}", "cache.redis.pool_size", "those that begin so are redis_addr,"),
         ("cors: {allowed_origins: x}", "cors.allowed_origins", "the nearest one is cors_origins"),
         ("app: {environment: production}", "app.environment", "only the environment variable ENVIRONMENT"),
-        ("server: {}", "server", "there is none for this; README.md lists all (line 1)"),
+        ("server: {}", "server", "there is none for this; docs/settings.md lists all (line 1)"),
         ("server: {[a]: 1}", "server.?", ", and there is none for this"),
         ("server: {a: {b: {c: {d: {e: {f: {g: {h: {i: 1}}}}}}}}}", "server.a.b.c.d.e.f.g", "there is none"),
     ],
