@@ -35,7 +35,7 @@ from ltp_service.domain.errors import ConfigError
 from ltp_service.runtime.logs import STDERR, STDOUT, ServerLog, configure, finish, take_over_streams
 from ltp_service.http.refusals import refuse
 from ltp_service.assembly.services import services_of
-from ltp_service.assembly.prices import THREADS
+from ltp_service.assembly.prices import GTHREAD_THREADS
 
 
 def class_that_is_patched(config: Config) -> list[str]:
@@ -66,7 +66,7 @@ workers = settings.web_concurrency
 # long. deploy/nginx.conf lets go of its connections earlier.
 worker_class = "gthread" if settings.worker_class == "gthread" else "ltp_service.http.worker.Worker"
 keepalive = 2
-threads = THREADS  # for gthread
+threads = GTHREAD_THREADS  # for gthread
 worker_connections = 1000
 graceful_timeout = ceil(settings.shutdown_timeout)
 timeout = 30
