@@ -27,7 +27,7 @@ from ltp_service.version import VERSION
 
 if TYPE_CHECKING:
     from ltp_service.redis.client import RedisClient
-    from ltp_service.redis.topic import Line, Topic
+    from ltp_service.redis.topic import FleetLine, Topic
 
 _REST_HOSTS = {
     "stream.binance.com": "https://api.binance.com",
@@ -49,7 +49,7 @@ class TradeParts:
 
 
 def wire_trades(
-    config: Config, clock: Clock, observer: Observer, database: Database, line: "Line | None" = None
+    config: Config, clock: Clock, observer: Observer, database: Database, line: "FleetLine | None" = None
 ) -> TradeParts:
     """Builds everything and starts nothing. Raises ConfigError for a collector that does not exist."""
     if problems := unknown_collectors(config):
@@ -73,7 +73,7 @@ class _Sinks(NamedTuple):
     topics: "Sequence[Topic]" = ()
 
 
-def _shared_sinks(trades: TradeStore, books: BookStore, line: "Line") -> _Sinks:
+def _shared_sinks(trades: TradeStore, books: BookStore, line: "FleetLine") -> _Sinks:
     from ltp_service.redis.books import SharedBooks  # noqa: PLC0415 - loaded only with Redis
     from ltp_service.redis.trades import SharedTrades  # noqa: PLC0415
 

@@ -39,7 +39,7 @@ from ltp_service.version import VERSION
 if TYPE_CHECKING:
     from ltp_service.redis.fleet import FleetParts
     from ltp_service.redis.prices import RedisStore
-    from ltp_service.redis.topic import Line, Topic
+    from ltp_service.redis.topic import FleetLine, Topic
 
 LONGEST_READ_SECONDS = 0.2
 """Seconds that a read of the WebSocket waits at most, before silence and the order to stop are checked."""
@@ -80,7 +80,7 @@ class PriceParts:
 class Sharing:
     """What this process shares with its fleet."""
 
-    line: "Line"
+    line: "FleetLine"
     collectors: Sequence[Collector] = ()
     """The collectors, beside Kraken's, that run in one process of the fleet only."""
     topics: "Sequence[Topic]" = ()
@@ -92,7 +92,7 @@ def no_witnesses(_: Pair) -> Sequence[Decimal]:
     return ()
 
 
-def open_line_if_asked(config: Config, clock: Clock) -> "Line | None":
+def open_line_if_asked(config: Config, clock: Clock) -> "FleetLine | None":
     """The connection of this process with its fleet; None with CACHE_BACKEND=memory."""
     if config.cache_backend != "redis":
         return None

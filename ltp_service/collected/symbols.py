@@ -47,7 +47,7 @@ class Symbols:
         return self._symbols
 
     def add(self, symbol: str) -> bool:
-        """Collects `symbol` from now on; False if it is collected already. Raises InvalidParameter, StoreUnavailable."""
+        """Collects `symbol`; False if it is collected already. Raises InvalidParameter, StoreUnavailable."""
         if not is_symbol(symbol):
             raise InvalidParameter(f"a symbol must be {SYMBOL_RULE}")
         return self._change(lambda symbols: symbols if symbol in symbols else _with(symbols, symbol))

@@ -45,7 +45,7 @@ _Key = tuple[float, int, str, str]
 """Exchange time; the trade id, numbers in their order; exchange. Unique within a symbol."""
 
 Refusal = Literal["duplicate", "too_old", "left", "too_large"]
-"""Known already; older than MAX_AGE_SECONDS or from the future; not newer than a dropped one; larger than all memory."""
+"""Known already; older than an hour or from the future; not newer than a dropped one; larger than MAX_BYTES."""
 
 
 class TradeStatistics(msgspec.Struct, frozen=True):

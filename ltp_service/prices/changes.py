@@ -64,7 +64,7 @@ class Changes:
         return woken
 
     def queue(self) -> None:
-        """Waits for a turn behind the requests that are woken already: their clients may all ask again at once."""
+        """Waits for a turn behind the woken requests, because their clients may all ask again at once."""
         event = Event()
         with self._lock:
             self._due[event] = None
@@ -118,7 +118,7 @@ class Changes:
         return group.changes
 
     def _make_way(self, event: Event) -> None:
-        """Lets the worker look at its sockets, then wakes the next request. Does nothing for an event that was not woken."""
+        """Lets the worker look at its sockets, then wakes the next request; nothing for an event not woken."""
         with self._lock:
             self._due.pop(event, None)
             tells_the_next = event in self._woken

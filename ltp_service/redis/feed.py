@@ -1,4 +1,4 @@
-"""The fleet's one feed, as the fallback of each process sees it."""
+"""The feed as the REST poll of a process in a fleet sees it."""
 
 from collections.abc import Callable
 from typing import Protocol
@@ -9,14 +9,14 @@ from ltp_service.rest.poll import Feed
 
 
 class Told(Protocol):
-    """What the owner told of each pair."""
+    """The prices that the owner told."""
 
     def told_at(self, pair: Pair) -> float | None:
         """Monotonic seconds of the newest evidence; None when none came."""
 
 
 class NoFeed:
-    """In the place of a collector where the WebSocket is switched off."""
+    """Stands in for the collector where the WebSocket is switched off."""
 
     def is_here(self) -> bool:
         return True
@@ -44,7 +44,7 @@ class NoFeed:
 
 
 class FleetFeed:
-    """This process's own collector while it owns the feeds, else what the owner tells. Only an owner asks it for more."""
+    """This process's own collector while it owns the feeds, else what the owner tells."""
 
     def __init__(
         self, own: Feed, told: Told, epoch: Callable[[], int | None], in_step: Callable[[], bool]
