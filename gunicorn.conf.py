@@ -36,7 +36,7 @@ from ltp_service.runtime.logs import STDERR, STDOUT, ServerLog, configure, finis
 from ltp_service.http.listening import where_it_listens
 from ltp_service.http.refusals import refuse
 from ltp_service.assembly.services import services_of
-from ltp_service.assembly.prices import THREADS
+from ltp_service.assembly.prices import GTHREAD_THREADS
 
 
 def class_that_is_patched(config: Config) -> list[str]:
@@ -67,7 +67,7 @@ workers = settings.web_concurrency
 # long. deploy/nginx.conf lets go of its connections earlier.
 worker_class = "gthread" if settings.worker_class == "gthread" else "ltp_service.http.worker.Worker"
 keepalive = 2
-threads = THREADS  # for gthread
+threads = GTHREAD_THREADS  # for gthread
 worker_connections = 1000
 graceful_timeout = ceil(settings.shutdown_timeout)
 timeout = 30

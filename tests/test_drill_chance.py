@@ -139,7 +139,7 @@ def test_a_store_that_takes_whatever_comes_last_is_found(monkeypatch: pytest.Mon
 
 
 def test_a_market_that_is_called_live_whatever_happened_is_found(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(freshness, "LIVE", 1e9)
+    monkeypatch.setattr(freshness, "LIVE_SECONDS", 1e9)
     assert "live" in kinds(play(1, SECONDS, CALM))
 
 

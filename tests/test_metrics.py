@@ -19,7 +19,7 @@ from ltp_service.metrics.counting import MOST_SYMBOLS, MOST_WAITING, Metrics
 from ltp_service.metrics.series import Distribution
 from ltp_service.metrics.serving import REFRESH, Gauges
 from ltp_service.prices.doubts import Doubts
-from ltp_service.prices.memory import MEMORY
+from ltp_service.prices.memory import FORGET_AFTER_SECONDS
 from ltp_service.rest.breaker import CircuitBreaker
 from ltp_service.rest.http_client import Answer, HttpClient
 from ltp_service.runtime.backlog import Backlog
@@ -364,7 +364,7 @@ def test_a_price_is_shown_with_its_age_its_moment_and_its_one_state(service: Fre
 def test_a_price_that_was_forgotten_is_not_shown_as_if_it_stood(service: FreshService) -> None:
     service.trade("100")
     moment = scrape(service).value("price_timestamp_seconds", pair="BTC/USD")
-    service.clock.advance(MEMORY + 1)
+    service.clock.advance(FORGET_AFTER_SECONDS + 1)
     service.trade("200", ETH)
     seen = scrape(service)
 

@@ -1,1 +1,1 @@
-"""The one place that makes things and joins them."""
+"""Builds the parts of the service and connects them."""

@@ -1,4 +1,4 @@
-"""Builds the trade half of the service: collectors of other exchanges and what they fill."""
+"""Builds the trade half of the service: the collectors of other exchanges and their stores."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -27,7 +27,7 @@ from ltp_service.version import VERSION
 
 if TYPE_CHECKING:
     from ltp_service.redis.client import RedisClient
-    from ltp_service.redis.topic import Line, Topic
+    from ltp_service.redis.topic import FleetLine, Topic
 
 _REST_HOSTS = {
     "stream.binance.com": "https://api.binance.com",
@@ -37,7 +37,7 @@ _REST_HOSTS = {
 
 @dataclass(frozen=True)
 class TradeParts:
-    """What is needed to know other exchanges' trades."""
+    """The parts that collect other exchanges' trades and books."""
 
     trades: TradeStore
     books: BookStore
@@ -45,13 +45,13 @@ class TradeParts:
     witnesses: Witnesses
     collectors: dict[str, Collector]
     topics: "Sequence[Topic]" = ()
-    """What is shared with the other processes of a fleet."""
+    """What these parts share with the other processes of a fleet."""
 
 
 def wire_trades(
-    config: Config, clock: Clock, observer: Observer, database: Database, line: "Line | None" = None
+    config: Config, clock: Clock, observer: Observer, database: Database, line: "FleetLine | None" = None
 ) -> TradeParts:
-    """Everything built and nothing started. Raises ConfigError for a collector that does not exist."""
+    """Builds everything and starts nothing. Raises ConfigError for a collector that does not exist."""
     if problems := unknown_collectors(config):
         raise ConfigError(problems)
     trades, books = TradeStore(clock, observer), BookStore()
@@ -66,15 +66,15 @@ def wire_trades(
 
 
 class _Sinks(NamedTuple):
-    """Where the collectors put what they learn."""
+    """The stores that the collectors fill."""
 
     trades: TradeSink
     books: BookSink
     topics: "Sequence[Topic]" = ()
 
 
-def _shared_sinks(trades: TradeStore, books: BookStore, line: "Line") -> _Sinks:
-    from ltp_service.redis.books import SharedBooks  # noqa: PLC0415 - a process of its own needs none
+def _shared_sinks(trades: TradeStore, books: BookStore, line: "FleetLine") -> _Sinks:
+    from ltp_service.redis.books import SharedBooks  # noqa: PLC0415 - loaded only with Redis
     from ltp_service.redis.trades import SharedTrades  # noqa: PLC0415
 
     shared_trades, shared_books = SharedTrades(trades, line), SharedBooks(books, line)
@@ -82,7 +82,7 @@ def _shared_sinks(trades: TradeStore, books: BookStore, line: "Line") -> _Sinks:
 
 
 def _redis_symbols(redis: "RedisClient") -> SymbolBackEnd:
-    from ltp_service.redis.symbols import RedisSymbols  # noqa: PLC0415 - a process of its own needs none
+    from ltp_service.redis.symbols import RedisSymbols  # noqa: PLC0415 - loaded only with Redis
 
     return RedisSymbols(redis)
 
@@ -105,7 +105,7 @@ def _collector(
 
 
 def _depth(stream_url: str, config: Config, clock: Clock) -> Callable[[str], BookSnapshot]:
-    """Asks for one order book over REST. Raises ExchangeError."""
+    """A function that asks for one order book over REST and raises ExchangeError."""
     http = HttpClient(clock, f"ltp_service/{VERSION}")
     url = f"{rest_url(stream_url)}{DEPTH_PATH}"
 
@@ -121,7 +121,7 @@ def _depth(stream_url: str, config: Config, clock: Clock) -> Callable[[str], Boo
 
 
 def rest_url(stream_url: str) -> str:
-    """Where an exchange answers questions that tells news at `stream_url`: another host, or the same one."""
+    """The REST address of the exchange that streams at `stream_url`: another host, or the same one."""
     parts = urlsplit(stream_url)
     same = f"{'https' if parts.scheme == 'wss' else 'http'}://{parts.netloc}"
     return _REST_HOSTS.get(parts.hostname or "", same)

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 def open_keyring(
     config: Config, clock: Clock, database: Database | None = None, redis: "RedisClient | None" = None
 ) -> Keyring:
-    """The keys of DATABASE_PATH or of Redis, read once; while they cannot be read, AUTH_API_KEY is the only one."""
+    """The keys of DATABASE_PATH or of Redis, read once. While they cannot be read, only AUTH_API_KEY is known."""
     back_end = _redis(config, clock, redis) if config.cache_backend == "redis" else None
     keyring = Keyring(
         back_end or SqliteKeys(database or Database(config.database_path, clock, time.sleep)),
@@ -30,7 +30,7 @@ def open_keyring(
 
 
 def _redis(config: Config, clock: Clock, redis: "RedisClient | None") -> KeyBackEnd:
-    # Inside, because a process of its own needs none of it.
+    # Imported here, because a process without Redis does not load it.
     from ltp_service.redis.client import open_redis  # noqa: PLC0415
     from ltp_service.redis.keys import RedisKeys  # noqa: PLC0415
 

@@ -1,4 +1,4 @@
-"""Opens the rate limit that the settings ask for."""
+"""Builds the rate limiter that the settings ask for."""
 
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Protocol
@@ -16,19 +16,19 @@ class Limiter(Protocol):
     """One token bucket per client."""
 
     def take(self, address: str) -> Decision:
-        """Spends one token of the address (its `limit_key`), if it has one."""
+        """Spends one token of `address` (a client's `limit_key`), if it has one."""
 
 
 def open_limiter(
     config: Config, monotonic: Callable[[], float], redis: "RedisClient | None" = None
 ) -> tuple[Limiter | None, list[Reload]]:
-    """The limiter that the settings ask for, None when they ask for none, and what must run beside it."""
+    """The limiter of the settings, or None without a limit, and the runners that it needs."""
     if not config.rate_limit_enabled:
         return None, []
     capacity, refill_rate = config.rate_limit_capacity, config.rate_limit_refill_rate
     if redis is None:
         return MemoryLimiter(capacity, refill_rate, monotonic), []
-    from ltp_service.redis.limits import (  # noqa: PLC0415 - a process of its own needs none
+    from ltp_service.redis.limits import (  # noqa: PLC0415 - loaded only with Redis
         LimitExchange,
         SharedLimiter,
     )

@@ -1,4 +1,4 @@
-"""Builds the price half of the service: feed, fallback, store and quotes. Shared with LastPrices."""
+"""Builds the price half of the service: feed, fallback, store and quotes. LastPrices uses it, too."""
 
 import random
 import time
@@ -38,22 +38,22 @@ from ltp_service.version import VERSION
 if TYPE_CHECKING:
     from ltp_service.redis.fleet import FleetParts
     from ltp_service.redis.prices import RedisStore
-    from ltp_service.redis.topic import Line, Topic
+    from ltp_service.redis.topic import FleetLine, Topic
 
-POLL = 0.2
-"""Seconds for which a read waits at most: how fast silence and the order to stop are noticed."""
+LONGEST_READ_SECONDS = 0.2
+"""Seconds that a read of the WebSocket waits at most, before silence and the order to stop are checked."""
 
 PricesElsewhere = Callable[[Pair], Sequence[Decimal]]
 
-THREADS = 16
-"""Of a gthread worker."""
+GTHREAD_THREADS = 16
+"""Threads of a gthread worker."""
 
 RANDOM = random.SystemRandom().random
 
 
 @dataclass(frozen=True)
 class PriceParts:
-    """What is needed to know prices."""
+    """The parts that know prices."""
 
     store: Store
     changes: Changes
@@ -65,11 +65,11 @@ class PriceParts:
     poll: Poll
     doubts: Doubts
     fleet: "FleetParts | None" = None
-    """This process's place among those that share prices through Redis."""
+    """The parts that share prices through Redis; None without it."""
 
     @property
     def runners(self) -> list[Runner]:
-        """What has to run for prices to come in."""
+        """The runners that bring prices."""
         if self.fleet is not None:
             return [*self.fleet.runners, self.poll]
         return [self.poll] if self.kraken is None else [self.kraken, self.poll]
@@ -77,25 +77,25 @@ class PriceParts:
 
 @dataclass(frozen=True)
 class Sharing:
-    """What this process shares with others."""
+    """What this process shares with its fleet."""
 
-    line: "Line"
+    line: "FleetLine"
     collectors: Sequence[Collector] = ()
-    """Those that run in one process of the fleet, beside Kraken's."""
+    """The collectors, beside Kraken's, that run in one process of the fleet only."""
     topics: "Sequence[Topic]" = ()
-    """What those bring."""
+    """What those collectors bring."""
 
 
-def nobody(_: Pair) -> Sequence[Decimal]:
-    """No other exchange is asked."""
+def no_witnesses(_: Pair) -> Sequence[Decimal]:
+    """No prices of other exchanges."""
     return ()
 
 
-def open_line_if_asked(config: Config, clock: Clock) -> "Line | None":
-    """What connects this process with its fleet; None where each process keeps to itself."""
+def open_line_if_asked(config: Config, clock: Clock) -> "FleetLine | None":
+    """The connection of this process with its fleet; None with CACHE_BACKEND=memory."""
     if config.cache_backend != "redis":
         return None
-    from ltp_service.redis.topic import open_line  # noqa: PLC0415 - a process of its own needs none
+    from ltp_service.redis.topic import open_line  # noqa: PLC0415 - loaded only with Redis
 
     return open_line(config, clock.monotonic)
 
@@ -104,17 +104,17 @@ def wire_prices(
     config: Config,
     clock: Clock,
     observer: Observer,
-    witnesses: PricesElsewhere = nobody,
+    witnesses: PricesElsewhere = no_witnesses,
     sharing: Sharing | None = None,
 ) -> PriceParts:
-    """Everything built and nothing started. `witnesses` tells what other exchanges trade a pair at."""
-    # Whoever waits for a change holds a thread where there are threads, and half of them stay free.
-    changes = Changes(THREADS // 2) if config.worker_class == "gthread" else Changes()
+    """Builds everything and starts nothing. `witnesses` gives the present prices of a pair on other exchanges."""
+    # With gthread each waiting request holds a thread, so that at most half of the threads may wait.
+    changes = Changes(GTHREAD_THREADS // 2) if config.worker_class == "gthread" else Changes()
     journal = Journal()
     local = MemoryStore(clock, changes, journal)
     shared = _share(sharing, local)
     store: Store = shared or local
-    # Without any price to serve the first sign of life counts; with one, an ailing exchange is spared.
+    # Without a price to serve the breaker probes REST often; with one it spares the failing exchange.
     breaker = CircuitBreaker(
         clock.monotonic, RANDOM, urgent=lambda: not quotes.can_serve(config.supported_pairs)
     )
@@ -151,7 +151,7 @@ def wire_prices(
 def _share(sharing: Sharing | None, local: MemoryStore) -> "RedisStore | None":
     if sharing is None:
         return None
-    from ltp_service.redis.prices import RedisStore  # noqa: PLC0415 - a process of its own needs none
+    from ltp_service.redis.prices import RedisStore  # noqa: PLC0415 - loaded only with Redis
 
     return RedisStore(local, sharing.line)
 
@@ -161,7 +161,7 @@ def _join(
 ) -> "FleetParts | None":
     if sharing is None or shared is None:
         return None
-    from ltp_service.redis.fleet import wire_fleet  # noqa: PLC0415 - a process of its own needs none
+    from ltp_service.redis.fleet import wire_fleet  # noqa: PLC0415 - loaded only with Redis
 
     collectors = [*([kraken] if kraken else []), *sharing.collectors]
     return wire_fleet(sharing.line, shared, collectors, sharing.topics, clock)
@@ -202,7 +202,7 @@ def _kraken_equipment(config: Config, breaker: CircuitBreaker, clock: Clock, obs
         config.kraken_max_reconnect_tries,
         clock.monotonic,
         RANDOM,
-        # While REST fails too there is no price at all, and every second counts.
+        # While REST fails too, there is no source of prices, so the feed reconnects fast.
         urgent=lambda: breaker.state().state != "closed",
         processes=1 if config.cache_backend == "redis" else config.web_concurrency,
     )
@@ -217,8 +217,8 @@ def equip(
     observer: Observer,
     depth: Callable[[str], BookSnapshot] | None = None,
 ) -> Equipment:
-    """What a collector of the stream at `url` is given."""
+    """The equipment of a collector of the stream at `url`."""
     dialer = Dialer(url, timeout=config.kraken_websocket_timeout)
-    connect = partial(WebSocketConnection, dialer, poll_interval=POLL)
+    connect = partial(WebSocketConnection, dialer, poll_interval=LONGEST_READ_SECONDS)
     idle_timeout = config.kraken_idle_timeout
     return Equipment(connect, backoff, clock, observer, time.sleep, idle_timeout, RANDOM, depth)

@@ -1,4 +1,4 @@
-"""What was built, for the views and the gunicorn hooks."""
+"""The built parts, for the views and the gunicorn hooks."""
 
 import os
 from collections.abc import Callable
@@ -38,7 +38,7 @@ class Services:
     keyring: Keyring
     first_key: FirstKey
     database: DatabaseWatch | None
-    """None where nothing is kept in a file."""
+    """None with Redis, where nothing is kept in a file."""
     key_failures: FailureBudget
     observer: Observer
     started_at: float
@@ -47,14 +47,14 @@ class Services:
     _at_the_end: list[Callable[[], None]] = field(default_factory=list)
 
     def start(self, serving: Callable[[], bool]) -> None:
-        """Starts what runs beside the requests; `serving` turns false when the process is told to end."""
+        """Starts the runners. `serving` returns False once the process was told to end."""
         self._serving.append(serving)
         if self.prices.kraken:
             self.prices.quotes.expect_feed()
         self.manager.start()
 
     def stop(self, timeout: float) -> None:
-        """Stops it again and waits at most `timeout` seconds."""
+        """Stops the runners and waits at most `timeout` seconds."""
         self.manager.stop(timeout)
 
     @cached_property
@@ -65,18 +65,18 @@ class Services:
         return websocket, rest
 
     def links(self) -> dict[str, Link]:
-        """Every collector as it is now, in whichever process of the fleet it runs."""
+        """The present state of every collector, also of one that runs in another process of the fleet."""
         links = {name: collector.link() for name, collector in self.collectors.items()}
         fleet = self.prices.fleet
         return links if fleet is None else {name: fleet.seen(link) for name, link in links.items()}
 
     def tasks(self) -> list[RunnerState]:
-        """Everything that runs beside the requests."""
+        """The state of every runner, of the collectors too."""
         fleet = self.prices.fleet
         return self.manager.states() + (fleet.lease.collectors() if fleet else [])
 
     def at_the_end(self, act: Callable[[], None]) -> None:
-        """Has `act` called once the process was told to end, where the worker tells of that at once."""
+        """Calls `act` when the worker tells that the process is to end."""
         self._at_the_end.append(act)
 
     def told_to_end(self) -> None:

@@ -8,11 +8,11 @@ import msgspec
 from ltp_service.domain.book import Applied, BookChange, BookSnapshot, BookView, OrderBook
 
 MAX_BOOKS = 1_000
-"""Books held at once; symbols are bounded long before, so more means a mistake."""
+"""Books held at the same time. MAX_COLLECTED_SYMBOLS keeps their number lower, so more of them are a bug."""
 
 
 class BookState(msgspec.Struct, frozen=True):
-    """One book in the list of all."""
+    """Whether one book is in sync."""
 
     exchange: str
     symbol: str
@@ -20,14 +20,14 @@ class BookState(msgspec.Struct, frozen=True):
 
 
 class BookStore:
-    """The owner of every OrderBook. Safe from any thread or greenlet."""
+    """Owns every OrderBook. Safe from any thread or greenlet; `received_at` is in monotonic seconds."""
 
     def __init__(self) -> None:
         self._books: dict[tuple[str, str], OrderBook] = {}
         self._lock = Lock()
 
     def replace(self, exchange: str, snapshot: BookSnapshot, received_at: float) -> None:
-        """The book is this one, and in sync. Raises ValueError for a book beyond MAX_BOOKS."""
+        """Replaces the whole book; it is in sync from now on. Raises ValueError for a book beyond MAX_BOOKS."""
         with self._lock:
             book = self._books.get((exchange, snapshot.symbol))
             if book is None:
@@ -35,20 +35,20 @@ class BookStore:
             book.replace(snapshot, received_at)
 
     def change(self, exchange: str, change: BookChange, received_at: float) -> Applied:
-        """Applies what follows; after a `gap` the book is out of sync until it is replaced."""
+        """Applies the next change. After a `gap` the book is out of sync until it is replaced."""
         with self._lock:
             book = self._books.get((exchange, change.symbol))
             return book.change(change, received_at) if book else "gap"
 
     def lose(self, exchange: str, symbols: Iterable[str]) -> None:
-        """Nobody follows these books any more: out of sync until they are replaced."""
+        """These books are not updated any more: out of sync until they are replaced."""
         with self._lock:
             for symbol in symbols:
                 if book := self._books.get((exchange, symbol)):
                     book.lose()
 
     def forget(self, exchange: str, symbol: str) -> None:
-        """The book is not wanted any more."""
+        """Removes the book."""
         with self._lock:
             self._books.pop((exchange, symbol), None)
 
@@ -59,7 +59,7 @@ class BookStore:
             return book.view(depth) if book else None
 
     def states(self) -> list[BookState]:
-        """All books, by exchange and symbol."""
+        """The state of every book, sorted by exchange and symbol."""
         with self._lock:
             return [
                 BookState(exchange, symbol, book.in_sync)

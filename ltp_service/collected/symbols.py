@@ -1,4 +1,4 @@
-"""Which symbols the trade collectors collect: changed at run time, kept in the database file or in Redis."""
+"""The symbols that the trade collectors collect. They change at run time; the database file or Redis keeps them."""
 
 from collections.abc import Callable, Hashable
 from threading import Lock
@@ -13,10 +13,10 @@ SymbolList = tuple[str, ...]
 
 
 class SymbolBackEnd(Protocol):
-    """Where the list is kept. Every method may raise StoreUnavailable and has then changed nothing."""
+    """Stores the list. Every method may raise StoreUnavailable and has then changed nothing."""
 
     def version(self) -> Hashable:
-        """Another value than before when the list may have changed."""
+        """A value that differs from the last one when the list may have changed."""
 
     def load(self) -> SymbolList | None:
         """The list; None before the first `update`."""
@@ -24,14 +24,14 @@ class SymbolBackEnd(Protocol):
     def update(
         self, first: SymbolList, change: Callable[[SymbolList], SymbolList]
     ) -> tuple[SymbolList, SymbolList]:
-        """The list kept so far, else `first`, and what `change` made of it, which is now kept if it is another one.
+        """Changes the stored list, or `first` before there is one; returns the list before and after.
 
-        No other process comes between; `change` may run several times.
+        No other process changes it in between; `change` may run several times.
         """
 
 
 class Symbols:
-    """The list in memory, `first` until another one is stored. Safe from any thread or greenlet."""
+    """The list in memory; `first` until a list is stored. Safe from any thread or greenlet."""
 
     def __init__(self, back_end: SymbolBackEnd, first: SymbolList) -> None:
         self._back_end = back_end
@@ -39,29 +39,29 @@ class Symbols:
         self._symbols = first
         self._seen: Hashable | None = None
         self._listeners: list[Callable[[], None]] = []
-        # Held while the file is used, so that an older reading never replaces a newer one; `all` does without.
+        # Held while the back end is used, so that an older reading never replaces a newer one. `all` needs no lock.
         self._lock = Lock()
 
     def all(self) -> SymbolList:
-        """What is collected now, in the order it was added. A later call returns another object iff it changed."""
+        """The symbols in the order they were added. A later call returns another object iff the list changed."""
         return self._symbols
 
     def add(self, symbol: str) -> bool:
-        """Collects `symbol` from now on; False if it was so already. InvalidParameter, StoreUnavailable."""
+        """Collects `symbol`; False if it is collected already. Raises InvalidParameter, StoreUnavailable."""
         if not is_symbol(symbol):
             raise InvalidParameter(f"a symbol must be {SYMBOL_RULE}")
         return self._change(lambda symbols: symbols if symbol in symbols else _with(symbols, symbol))
 
     def remove(self, symbol: str) -> bool:
-        """Collects `symbol` no longer; False if it was not collected. Raises StoreUnavailable."""
+        """Stops collecting `symbol`; False if it was not collected. Raises StoreUnavailable."""
         return self._change(lambda symbols: tuple(kept for kept in symbols if kept != symbol))
 
     def on_change(self, listener: Callable[[], None]) -> None:
-        """From now on `listener` is called after each change, on the thread that made or noticed it."""
+        """Calls `listener` after each change, on the thread that made or noticed it."""
         self._listeners.append(listener)
 
     def refresh(self) -> None:
-        """Reads the list if another process changed it. Raises StoreUnavailable, and what was known stays."""
+        """Reads the list if another process changed it. Raises StoreUnavailable and keeps the list then."""
         with self._lock:
             version = self._back_end.version()
             if version == self._seen:
@@ -91,7 +91,7 @@ class Symbols:
 
 
 class SqliteSymbols:
-    """The table `symbols`: one row, so that a list without any symbol differs from none stored."""
+    """The table `symbols`. It has one row, so that an empty list differs from no list."""
 
     def __init__(self, database: Database) -> None:
         self._database = database
@@ -117,14 +117,14 @@ class SqliteSymbols:
 
 
 class SymbolReload(Reload):
-    """Runner: lets this process collect what was added or removed through another one."""
+    """Runner: takes over changes of the list by other processes."""
 
     def __init__(self, symbols: Symbols) -> None:
         super().__init__("symbols", symbols.refresh)
 
 
 def open_symbols(config: Config, back_end: SymbolBackEnd) -> Symbols:
-    """The symbols that are kept, read once; while they cannot be read, those of SYMBOLS are collected."""
+    """The stored symbols, read once. While they cannot be read, those of SYMBOLS are collected."""
     symbols = Symbols(back_end, config.symbols)
     SymbolReload(symbols).attempt(symbols.refresh)
     return symbols

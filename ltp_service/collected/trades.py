@@ -1,7 +1,7 @@
-"""Trades of the last hour, bounded in every direction.
+"""Trades of the last hour, bounded per symbol, in all and in bytes.
 
-Read in the order of exchange time. What arrived first leaves first, so that a trade always finds room: an exchange
-whose trades arrive late is not pushed out by another one's. A trade that had to leave is refused when it is told again.
+They are read in the order of exchange time. The one that arrived first is dropped first, so that an exchange whose
+trades arrive late does not lose them to another one. A trade that was dropped is refused when it comes again.
 """
 
 import heapq
@@ -20,46 +20,46 @@ from ltp_service.domain.trade import Trade
 from ltp_service.runtime.clock import Clock
 from ltp_service.runtime.observer import Observer
 
-PER_SYMBOL = 1_000
-IN_ALL = 10_000
+TRADES_PER_SYMBOL, TRADES_IN_ALL = 1_000, 10_000
+"""Most trades kept of one symbol, and of all."""
 
-MAX_AGE = 3600.0
-"""Seconds of exchange time."""
+MAX_AGE_SECONDS = 3600.0
+"""Seconds of exchange time for which a trade is kept."""
 
 MAX_BYTES = 16 * 1024 * 1024
-"""Bound of the estimated memory; 10,000 trades with texts of 200 characters take some 11 MB."""
+"""Most bytes of memory, estimated; 10,000 trades with texts of 200 characters take 11 MB."""
 
-RATE_WINDOW = 10
+RATE_WINDOW_SECONDS = 10
 """Seconds over which `trades_per_second` is an average."""
 
-_OVERHEAD = 850
-"""Bytes of one stored trade beside its raw text: its objects, its key and its places. Measured: 720."""
+_OVERHEAD_BYTES = 850
+"""Bytes of one stored trade without its raw text: objects, key and places in lists. Measured: 720."""
 
-EXPIRY = 1.0
-"""Seconds between looks for what is too old; who reads is not shown it in any case."""
+EXPIRE_EVERY_SECONDS = 1.0
+"""Seconds between removals of trades that are too old; readers never see those."""
 
 MAX_FLOORS = 2_000
-"""Symbols on exchanges of which is known what had to leave."""
+"""Pairs of exchange and symbol whose newest dropped trade is remembered."""
 
 _Key = tuple[float, int, str, str]
 """Exchange time; the trade id, numbers in their order; exchange. Unique within a symbol."""
 
 Refusal = Literal["duplicate", "too_old", "left", "too_large"]
-"""Told before; older than an hour; not newer than what had to leave; larger than all that may be held."""
+"""Known already; older than an hour or from the future; not newer than a dropped one; larger than MAX_BYTES."""
 
 
 class TradeStatistics(msgspec.Struct, frozen=True):
-    """Counters since the start and the present state; received = stored + discarded."""
+    """Counters since the start, and the present state. Received = stored + discarded."""
 
     total_trades_received: int
     total_trades_stored: int
     trades_discarded: int
-    """Refused, for one of the reasons below."""
+    """Refused; `discarded_by_reason` says why."""
     symbols_count: int
     symbols_tracked: list[str]
     current_trades_stored: int
     trades_per_second: float
-    """Received, over the last 10 s."""
+    """Received, over the last RATE_WINDOW_SECONDS."""
     uptime_seconds: float
     memory_usage: int
     """Bytes, estimated."""
@@ -67,15 +67,15 @@ class TradeStatistics(msgspec.Struct, frozen=True):
 
 
 class TradeStore:
-    """The trades of all exchanges. Safe from any thread or greenlet; its lock is held for microseconds."""
+    """The trades of all exchanges. Safe from any thread or greenlet; the lock is held for microseconds."""
 
     def __init__(
         self,
         clock: Clock,
         observer: Observer,
         *,
-        per_symbol: int = PER_SYMBOL,
-        in_all: int = IN_ALL,
+        per_symbol: int = TRADES_PER_SYMBOL,
+        in_all: int = TRADES_IN_ALL,
         max_bytes: int = MAX_BYTES,
     ) -> None:
         self._monotonic = clock.monotonic
@@ -87,7 +87,7 @@ class TradeStore:
         """The tape of each trade, in the order of arrival."""
         self._numbers = count()
         self._floors: dict[tuple[str, str], _Key] = {}
-        """By exchange and symbol the newest that had to leave."""
+        """The newest dropped trade by exchange and symbol."""
         self._bytes = self._received = self._stored = 0
         self._discarded: Counter[str] = Counter()
         self._started = self._monotonic()
@@ -97,7 +97,7 @@ class TradeStore:
         self._rate = _Rate(self._started)
 
     def put(self, trade: Trade) -> bool:
-        """Takes a trade; False when it was told before or is too old to be kept."""
+        """Takes a trade; False when it is refused."""
         now, key = self._monotonic(), _key(trade)
         with self._lock:
             self._received += 1
@@ -118,7 +118,7 @@ class TradeStore:
         return refusal is None
 
     def recent(self, symbol: str | None = None, exchange: str | None = None, limit: int = 50) -> list[Trade]:
-        """At most `limit` trades, the newest of exchange time first."""
+        """At most `limit` trades, newest exchange time first."""
         with self._lock:
             tapes = self._tapes.values() if symbol is None else [self._tapes.get(symbol, _Tape(symbol))]
             copies = [tape.trades[-limit:] if exchange is None else tape.trades[:] for tape in tapes]
@@ -127,20 +127,20 @@ class TradeStore:
         return heapq.nlargest(limit, (trade for trade in newest if self._is_recent(trade, now)), key=_key)
 
     def last(self, symbol: str, exchange: str) -> Trade | None:
-        """The newest trade of one symbol on one exchange within the hour."""
+        """The newest trade of one symbol on one exchange; None when there is none within the hour."""
         with self._lock:
             tape = self._tapes.get(symbol)
             trade = tape.last.get(exchange) if tape else None
         return trade if trade and self._is_recent(trade, self._monotonic()) else None
 
     def counts(self) -> dict[str, int]:
-        """How many trades of each symbol are stored."""
+        """The number of stored trades by symbol."""
         with self._lock:
             self._expire(self._monotonic())
             return {symbol: len(tape.keys) for symbol, tape in sorted(self._tapes.items())}
 
     def statistics(self) -> TradeStatistics:
-        """A still picture."""
+        """The counters and the present state."""
         now = self._monotonic()
         with self._lock:
             self._expire(now)
@@ -161,7 +161,7 @@ class TradeStore:
         at_the_exchange = self._times[trade.exchange].at(now)
         return (
             at_the_exchange is not None
-            and -TIME_TOLERANCE_SECONDS <= at_the_exchange - trade.timestamp <= MAX_AGE
+            and -TIME_TOLERANCE_SECONDS <= at_the_exchange - trade.timestamp <= MAX_AGE_SECONDS
         )
 
     # Under the lock.
@@ -170,7 +170,7 @@ class TradeStore:
         tape = self._tapes.get(trade.symbol)
         if tape is not None and (trade.exchange, trade.trade_id) in tape.ids:
             return "duplicate"
-        if not -TIME_TOLERANCE_SECONDS <= age <= MAX_AGE:
+        if not -TIME_TOLERANCE_SECONDS <= age <= MAX_AGE_SECONDS:
             return "too_old"
         floor = self._floors.get((trade.exchange, trade.symbol))
         if floor is not None and key <= floor:
@@ -191,7 +191,7 @@ class TradeStore:
             self._drop_first(next(iter(self._arrivals.values())), now)
 
     def _expire(self, now: float) -> None:
-        self._expire_at = now + EXPIRY
+        self._expire_at = now + EXPIRE_EVERY_SECONDS
         while self._arrivals:
             tape = next(iter(self._arrivals.values()))
             if self._is_recent(tape.first(), now):
@@ -199,13 +199,13 @@ class TradeStore:
             self._drop_first(tape, now)
 
     def _drop_first(self, tape: "_Tape", now: float) -> None:
-        """Of this tape the trade that arrived first."""
+        """Drops the trade of this tape that arrived first."""
         number, key, trade = tape.pop()
         del self._arrivals[number]
         self._bytes -= _size(trade)
         place = (trade.exchange, trade.symbol)
         floor = self._floors.get(place)
-        # A time that cannot be must not keep out all that come after it.
+        # A time in the future must not refuse all later trades.
         if (floor is None or key > floor) and key[0] <= (
             self._times[trade.exchange].at(now) or 0.0
         ) + TIME_TOLERANCE_SECONDS:
@@ -228,7 +228,7 @@ class _Tape:
         self.arrived: deque[tuple[int, _Key, Trade]] = deque()
         self.ids: set[tuple[str, str]] = set()
         self.last: dict[str, Trade] = {}
-        """The newest of each exchange, which the others cannot push out."""
+        """The newest trade of each exchange; other exchanges cannot displace it."""
 
     def insert(self, number: int, key: _Key, trade: Trade) -> None:
         place = _place(self.keys, key)
@@ -241,7 +241,7 @@ class _Tape:
             self.last[trade.exchange] = trade
 
     def first(self) -> Trade:
-        """The one that arrived first."""
+        """The trade that arrived first."""
         return self.arrived[0][2]
 
     def pop(self) -> tuple[int, _Key, Trade]:
@@ -258,22 +258,22 @@ class _Rate:
     def __init__(self, now: float) -> None:
         self._started = now
         self._second = int(now)
-        self._counts = [0] * RATE_WINDOW
+        self._counts = [0] * RATE_WINDOW_SECONDS
 
     def count(self, now: float) -> None:
         second = int(now)
         if second != self._second:
             self._turn(second)
-        self._counts[second % RATE_WINDOW] += 1
+        self._counts[second % RATE_WINDOW_SECONDS] += 1
 
     def per_second(self, now: float) -> float:
         self._turn(int(now))
-        counted_since = max(self._started, int(now) - RATE_WINDOW + 1)
+        counted_since = max(self._started, int(now) - RATE_WINDOW_SECONDS + 1)
         return sum(self._counts) / max(1.0, now - counted_since)
 
     def _turn(self, second: int) -> None:
-        for passed in range(min(second - self._second, RATE_WINDOW)):
-            self._counts[(second - passed) % RATE_WINDOW] = 0
+        for passed in range(min(second - self._second, RATE_WINDOW_SECONDS)):
+            self._counts[(second - passed) % RATE_WINDOW_SECONDS] = 0
         self._second = second
 
 
@@ -286,11 +286,11 @@ def _newest(trades: list[Trade], exchange: str | None, limit: int) -> Iterable[T
 
 
 def _place(keys: list[_Key], key: _Key) -> int:
-    """Where the key is or belongs; nearly always at one of the ends."""
+    """The index where the key is or belongs; nearly always at one of the ends."""
     if not keys or key > keys[-1]:
         return len(keys)
     return 0 if key <= keys[0] else bisect_left(keys, key)
 
 
 def _size(trade: Trade) -> int:
-    return _OVERHEAD + getsizeof(trade.raw)
+    return _OVERHEAD_BYTES + getsizeof(trade.raw)

@@ -11,7 +11,7 @@ from prometheus_client import CollectorRegistry, disable_created_metrics
 from ltp_service.assembly.services import Services
 from ltp_service.domain.pairs import Pair
 from ltp_service.metrics.series import Series
-from ltp_service.prices.freshness import State
+from ltp_service.prices.freshness import PriceState
 from ltp_service.prices.quotes import Quote
 from ltp_service.runtime.backlog import Backlog
 from ltp_service.runtime.observer import Observer
@@ -24,7 +24,7 @@ MOST_SYMBOLS = 500
 
 _BREAKER = {"closed": 0, "open": 1, "half_open": 2}
 _ROLES = ("owner", "follower", "out_of_step")
-_STATES: tuple[State, ...] = get_args(State)
+_STATES: tuple[PriceState, ...] = get_args(PriceState)
 
 
 _Answer = tuple[str, str, int, float, int, int]

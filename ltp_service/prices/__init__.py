@@ -1,1 +1,1 @@
-"""The heart: which trade is the last one, how far its price may be trusted, and what is answered."""
+"""Which trade is a pair's last one, how far its price may be trusted, and what is answered."""

@@ -3,22 +3,22 @@
 from ltp_service.domain.tick import REST, WEBSOCKET, Price, Source, Tick
 from ltp_service.prices.store import Outcome
 
-REORDERING = 1.0
-"""Seconds within which one source's tick without exchange time may have been overtaken by the other's trade with one.
+REORDERING_SECONDS = 1.0
+"""Seconds after a trade in which another source's tick without exchange time may be the older one.
 
-Within one source the order of arrival counts: the feed lets its tickers wait for its trades.
+Within one source the order of arrival counts, because the feed holds its tickers back until their trades came.
 """
 
-RENUMBERED = 60.0
-"""Seconds: a lower trade id with a time so much later shows that the exchange began to count anew. Ids come before
-times, as a time can be wrong by some seconds."""
+RENUMBERED_AFTER_SECONDS = 60.0
+"""Seconds by which a trade with a lower id must be later to show that the exchange numbers its trades anew. Otherwise
+ids decide before times, because a time can be wrong by some seconds."""
 
-CLOCKS = 1.0
-"""Seconds by which an exchange's clock, as we know it, may differ from ours."""
+CLOCK_ERROR_SECONDS = 1.0
+"""Seconds by which our knowledge of an exchange's clock may be wrong."""
 
-BESIDE = 1.5
-"""Seconds by which REST has to know more than a feed that vouches for its prices; Kraken's heartbeats were recorded up
-to 1.16 s apart."""
+REST_LEAD_SECONDS = 1.5
+"""Seconds by which REST's evidence must be newer than that of a live feed to replace it. Kraken's heartbeats were
+recorded up to 1.16 s apart."""
 
 FAR_IDS = 100_000
 """Trade ids by which a trade may be lower and is newer all the same, where its time says so: no time is wrong by so many
@@ -34,7 +34,7 @@ def compare(held: Price | None, tick: Tick) -> Outcome:
     outcome = _compare_trades(held, tick, tick.traded_at)
     if held.tick.traded_at is not None:
         return outcome
-    if outcome == "same":  # a trade that was known before a newer one without a time came
+    if outcome == "same":  # the trade was known before a newer one without a time came
         return "same" if tick.amount == held.tick.amount else "older"
     return "older" if _is_outdated(held.tick, tick, tick.traded_at) else outcome
 
@@ -52,18 +52,18 @@ def merge(held: Price | None, tick: Tick, outcome: Outcome) -> Price:
 
 
 def confirmed(price: Price, at: float, by: Source) -> Price:
-    """The same price with evidence of the moment `at`; evidence never gets older.
+    """The price with evidence of the monotonic second `at`. Older evidence changes nothing.
 
-    While the feed is alive it vouches for its prices itself, whatever REST confirms beside it.
+    Evidence from REST replaces that of a live feed only when it is newer by REST_LEAD_SECONDS.
     """
     beside = by == REST and price.confirmed_by == WEBSOCKET
-    if at < price.confirmed_at + (BESIDE if beside else 0.0):
+    if at < price.confirmed_at + (REST_LEAD_SECONDS if beside else 0.0):
         return price
     return Price(price.tick, at, by, price.newest_traded_at, price.newest_trade_id)
 
 
 def withdrawn(price: Price, after: float) -> Price:
-    """The same price without the feed's evidence of moments after `after`; it was the last trade when it was made."""
+    """The price without the feed's evidence after the monotonic second `after`, but for that of the trade itself."""
     after = max(after, price.tick.happened_at or after)
     if price.confirmed_by != WEBSOCKET or price.confirmed_at <= after:
         return price
@@ -71,9 +71,10 @@ def withdrawn(price: Price, after: float) -> Price:
 
 
 def adopted(held: Price | None, told: Price) -> Price:
-    """The price to hold when the process that owns the feed tells what it holds: it has decided already.
+    """The price to hold when the process that owns the feed tells the one that it accepted.
 
-    Only what it cannot have known speaks against it: a later trade, or a later look while nobody heard from it.
+    `held` stays where it is a later trade or arrived after the owner's evidence. Newer evidence from REST for the same
+    price stays, too.
     """
     if held is None:
         return told
@@ -95,7 +96,7 @@ def _compare_trades(held: Price, tick: Tick, traded_at: float) -> Outcome:
     order = _compare_moments(held.newest_traded_at, held.newest_trade_id, traded_at, tick.trade_id)
     if order != "same":
         return order
-    # Of one moment, and one of them without an id, or the same.
+    # Both have the same time and one has no id, or both have the same id.
     if held.newest_trade_id is None and (tick.trade_id is not None or tick.amount != held.tick.amount):
         return "newer"
     return "same"
@@ -104,29 +105,31 @@ def _compare_trades(held: Price, tick: Tick, traded_at: float) -> Outcome:
 def _compare_moments(
     known_at: float, known_id: int | None, traded_at: float, trade_id: int | None
 ) -> Outcome:
-    """How a trade stands to a known one; `same` where nothing tells them apart."""
+    """Whether a trade is newer than a known one; `same` where neither id nor time tells them apart."""
     if trade_id is None or known_id is None:
         return "same" if traded_at == known_at else "newer" if traded_at > known_at else "older"
     is_renumbered = known_id - trade_id > FAR_IDS and traded_at > known_at
-    if trade_id > known_id or traded_at > known_at + RENUMBERED or is_renumbered:
+    if trade_id > known_id or traded_at > known_at + RENUMBERED_AFTER_SECONDS or is_renumbered:
         return "newer"
     return "same" if trade_id == known_id else "older"
 
 
 def _dates(tick: Tick, held: Tick) -> bool:
-    """Whether the same trade told again has a time, as REST does not tell it."""
+    """Whether `tick` brings the time of the trade `held`, which has none."""
     timed = tick.traded_at is not None and tick.happened_at is not None
     return timed and held.happened_at is None and held.trade_id == tick.trade_id
 
 
 def _is_outdated(held: Tick, tick: Tick, traded_at: float) -> bool:
-    """Whether `tick` was traded before a source without the trade's time told another price."""
+    """Whether `tick` was traded before the tick `held`, which has another price and no exchange time."""
     if tick.amount == held.amount:
         return False
     if held.told_at is not None and traded_at < held.told_at:
         return True
     return (
-        held.source == REST and tick.happened_at is not None and tick.happened_at < held.received_at - CLOCKS
+        held.source == REST
+        and tick.happened_at is not None
+        and tick.happened_at < held.received_at - CLOCK_ERROR_SECONDS
     )
 
 
@@ -137,9 +140,9 @@ def _compare_by_arrival(held: Price, tick: Tick) -> Outcome:
 
 
 def _known_until(held: Price, tick: Tick) -> float:
-    """The monotonic moment up to which what is held beats a tick of unknown age."""
-    if tick.source == REST:  # whoever asked has made sure that it is no older answer
+    """The monotonic second up to which a tick of unknown age is older than the price held."""
+    if tick.source == REST:  # its caller has made sure that the answer is not older
         return held.confirmed_at
     if held.tick.traded_at is not None and tick.source != held.tick.source:
-        return held.tick.received_at + REORDERING
+        return held.tick.received_at + REORDERING_SECONDS
     return held.tick.received_at

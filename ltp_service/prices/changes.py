@@ -7,41 +7,41 @@ from threading import Event, Lock
 from ltp_service.domain.pairs import Pair
 from ltp_service.runtime.clock import SHORTEST_SLEEP
 
-MOST = 500
+MAX_WAITING_REQUESTS = 500
 """Requests that may wait at the same time: half of a worker's connections."""
 
-AT_ONCE = 8
-"""Who are woken together. The others follow one by one, so that hundreds who wait for the same do not keep a worker
-from its sockets."""
+WOKEN_AT_ONCE = 8
+"""Requests woken together. The others are woken one by one, so that hundreds that wait for one pair do not keep a
+worker from its sockets."""
 
 
 class _Group:
-    """All who wait for the same pairs."""
+    """The requests that wait for the same pairs."""
 
     def __init__(self, pairs: frozenset[Pair]) -> None:
         self.pairs = pairs
         self.changes = 0
         self.members = 0
         self.asleep: dict[Event, None] = {}
-        """Who have slept longest come first."""
+        """The longest asleep comes first."""
 
 
 class Changes:
-    """Who waits for which pairs. Announcing costs nothing while all are awake, however many they are."""
+    """The waiting requests by their pairs. To announce a change costs nothing while all of them are awake."""
 
-    def __init__(self, most: int = MOST, sleep: Callable[[float], None] = time.sleep) -> None:
+    def __init__(self, most: int = MAX_WAITING_REQUESTS, sleep: Callable[[float], None] = time.sleep) -> None:
         self.most = most
         self._sleep = sleep
         self._members = 0
         self._groups: dict[frozenset[Pair], _Group] = {}
         self._due: dict[Event, None] = {}
-        """Whom a change concerns and who are not woken yet, in order."""
+        """Requests to be woken, in order."""
         self._woken: set[Event] = set()
-        """Those who are, and have not told the next."""
+        """Requests that are woken and have not made way for the next one."""
         self._lock = Lock()
 
     def announce(self, pair: Pair) -> None:
-        """Wakes all who wait for `pair`."""
+        """Wakes the requests that wait for `pair`."""
         if not self._groups:
             return
         with self._lock:
@@ -55,8 +55,8 @@ class Changes:
             event.set()
 
     def _next(self) -> list[Event]:
-        """Whom to wake now; called with the lock held."""
-        free = AT_ONCE - len(self._woken)
+        """The requests to wake now; called with the lock held."""
+        free = WOKEN_AT_ONCE - len(self._woken)
         woken = [event for event, _ in zip(self._due, range(free), strict=False)] if free > 0 else []
         for event in woken:
             del self._due[event]
@@ -64,7 +64,7 @@ class Changes:
         return woken
 
     def queue(self) -> None:
-        """Lets those go first who were woken or came before: clients that ask again at once are as many."""
+        """Waits for a turn behind the woken requests, because their clients may all ask again at once."""
         event = Event()
         with self._lock:
             self._due[event] = None
@@ -77,13 +77,13 @@ class Changes:
             self._make_way(event)
 
     def watch(self, pairs: Collection[Pair]) -> "Watch":
-        """Starts to listen at once, so that no change is lost between a look and a wait."""
+        """A Watch on `pairs`. It sees each change after it is entered, so that none is lost between a look and a wait."""
         return Watch(self, pairs if isinstance(pairs, frozenset) else frozenset(pairs))
 
-    # What a Watch asks.
+    # Called by Watch.
 
-    def enter(self, pairs: frozenset[Pair]) -> _Group | None:
-        """One more waits for `pairs`; None when too many wait already."""
+    def start_waiting(self, pairs: frozenset[Pair]) -> _Group | None:
+        """Counts one more request for `pairs`; None when `most` wait already."""
         with self._lock:
             if self._members >= self.most:
                 return None
@@ -94,8 +94,8 @@ class Changes:
             group.members += 1
             return group
 
-    def leave(self, group: _Group) -> None:
-        """One less."""
+    def stop_waiting(self, group: _Group) -> None:
+        """Counts one request less."""
         with self._lock:
             self._members -= 1
             group.members -= 1
@@ -103,7 +103,7 @@ class Changes:
                 del self._groups[group.pairs]
 
     def fall_asleep(self, group: _Group, event: Event, seen: int) -> bool:
-        """From now on `event` is set at the next change; False when one came since `seen` were counted."""
+        """Has `event` set at the next change; False when a change came after the first `seen`."""
         with self._lock:
             if group.changes != seen:
                 return False
@@ -111,14 +111,14 @@ class Changes:
             return True
 
     def wake_up(self, group: _Group, event: Event) -> int:
-        """No longer; how many changes there have been."""
+        """Ends the sleep of `event`; returns how many changes there have been."""
         with self._lock:
             group.asleep.pop(event, None)
         self._make_way(event)
         return group.changes
 
     def _make_way(self, event: Event) -> None:
-        """Lets the worker look at its sockets, then wakes the next; nothing for an event that was not woken."""
+        """Lets the worker look at its sockets, then wakes the next request; nothing for an event not woken."""
         with self._lock:
             self._due.pop(event, None)
             tells_the_next = event in self._woken
@@ -137,7 +137,7 @@ class Changes:
 
 
 class Watch:
-    """One waiter, as a context manager round look, wait, look again."""
+    """One waiting request, as a context manager around look, wait, look again."""
 
     def __init__(self, changes: Changes, pairs: frozenset[Pair]) -> None:
         self._changes = changes
@@ -147,8 +147,8 @@ class Watch:
         self._event = Event()
 
     def __enter__(self) -> "Watch | None":
-        """None when too many wait already."""
-        self._group = self._changes.enter(self._pairs)
+        """None when too many requests wait already."""
+        self._group = self._changes.start_waiting(self._pairs)
         if self._group is None:
             return None
         self._seen = self._group.changes
@@ -156,10 +156,10 @@ class Watch:
 
     def __exit__(self, *_: object) -> None:
         if self._group is not None:
-            self._changes.leave(self._group)
+            self._changes.stop_waiting(self._group)
 
     def wait(self, seconds: float) -> bool:
-        """True at the next change, False when `seconds` are over or somebody interrupts first."""
+        """True at the next change, False after `seconds` or an interrupt. Raises RuntimeError before `__enter__`."""
         if self._group is None:
             raise RuntimeError("wait is for those who entered")
         before = self._seen
@@ -172,5 +172,5 @@ class Watch:
         return self._seen != before
 
     def interrupt(self) -> None:
-        """Ends the present wait, or the next one. From any thread."""
+        """Ends the present wait, or the next one. Safe from any thread."""
         self._event.set()

@@ -1,4 +1,4 @@
-"""Which prices may be wrong, since when and why; the one place that knows. Moments are monotonic seconds."""
+"""Which prices may be wrong, since when and why. Moments are monotonic seconds."""
 
 from collections.abc import Mapping
 from decimal import Decimal
@@ -12,15 +12,15 @@ from ltp_service.domain.tick import WEBSOCKET, Price, Tick
 from ltp_service.prices.store import Outcome
 
 Reason = Literal["unordered", "unusable", "disputed", "contested", "deaf"]
-"""`unordered`: REST told two prices, and only their times tell which came last. `unusable`: the feed sent something
-about the pair that cannot be used. `disputed`: REST told another price than the feed. `contested`: the feed's own
-channels tell different prices. `deaf`: the feed kept silent about a trade, and is subscribed to anew."""
+"""`unordered`: REST told two prices, and their order is not known. `unusable`: the feed sent a message about the pair
+that cannot be used. `disputed`: REST told another price than the feed. `contested`: the feed's channels tell different
+prices. `deaf`: the feed left out a trade, and the pair is subscribed to anew."""
 
-AGAIN = 60.0
-"""Seconds within which a second deafness of the same pair condemns the connection."""
+DEAF_AGAIN_WITHIN_SECONDS = 60.0
+"""Seconds within which a second deafness of the same pair ends the connection."""
 
-ASK_AGAIN = 2.0
-"""Seconds between two questions about one doubt; an earlier answer would come from REST's cache."""
+ASK_AGAIN_AFTER_SECONDS = 2.0
+"""Seconds between two calls about one doubt; an earlier answer would come from REST's cache (recorded: 2 s)."""
 
 
 class Doubt(msgspec.Struct):
@@ -29,15 +29,15 @@ class Doubt(msgspec.Struct):
     reason: Reason
     since: float
     newest_at: float
-    """The moment of the newest that spoke against the price: an answer as of an earlier one settles nothing."""
+    """The moment of the newest evidence against the price. An answer of an earlier moment does not settle the doubt."""
     before: Tick | None
-    """What was held when the doubt began."""
+    """The tick held when the doubt began."""
     vouched: Price | None = None
-    """The same, where a feed in step vouched for it: it was deaf if that was wrong."""
+    """The price held then, if a feed in step confirmed it. If it was wrong, the feed was deaf."""
     claim: Decimal | None = None
     """The other price, where one was told."""
     asked_at: float | None = None
-    """When REST was last asked for the newest trade and its exchange time."""
+    """When REST was last asked for the newest trade with its exchange time; None if never."""
 
 
 class Doubts:
@@ -48,16 +48,16 @@ class Doubts:
 
     def __init__(self) -> None:
         self._open: dict[Pair, Doubt] = {}
-        """The one that was asked about least recently comes first."""
+        """The pair that REST was asked about least recently comes first."""
         self._deaf_at: dict[Pair, float] = {}
         self.newest_since = -inf
-        """When the newest doubt of all began, settled or not."""
+        """When the newest doubt began, settled or not."""
 
     def __contains__(self, pair: object) -> bool:
         return pair in self._open
 
     def about(self, pair: Pair) -> Doubt | None:
-        """What is doubtful about `pair`; None when nothing is."""
+        """The doubt about `pair`; None when there is none."""
         return self._open.get(pair)
 
     def open(
@@ -71,9 +71,9 @@ class Doubts:
         evidence_at: float | None = None,
         claim: Decimal | None = None,
     ) -> None:
-        """`held`, the price of `pair`, may be wrong from now on.
+        """Opens a doubt about `held`, the price of `pair`, or adds to the open one.
 
-        `vouched` where a feed in step confirmed it; `claim` where another price was told, as of `evidence_at`.
+        `vouched`: a feed in step confirmed `held`. `claim`: the other price, where one was told, as of `evidence_at`.
         """
         doubt = self._open.get(pair)
         spoken_at = now if evidence_at is None else evidence_at
@@ -89,78 +89,79 @@ class Doubts:
             doubt.claim = claim
 
     def settle(self, pair: Pair) -> None:
-        """It is known what the last trade is."""
+        """Ends the doubt: the last trade is known."""
         self._open.pop(pair, None)
 
     def heard(self, tick: Tick) -> None:
-        """The feed brought a newer trade, or the present state on a new subscription."""
+        """The feed brought a newer trade, or a snapshot on a new subscription."""
         doubt = self._open.get(tick.pair)
         if doubt is not None and tick.received_at >= doubt.newest_at:
             self.settle(tick.pair)
 
     def answered(self, tick: Tick, outcome: Outcome, surely_at: float) -> None:
-        """REST told its newest trade, and `outcome` is how it stands to the price held.
+        """REST told its newest trade; `outcome` compares it with the price held.
 
-        `surely_at`: the answer is no older than that, whatever cache it comes from.
+        The answer is not older than `surely_at`, even from a cache.
         """
         doubt = self._open.get(tick.pair)
         match doubt:
             case None | Doubt(reason="deaf"):
                 return
-            case Doubt(reason="unusable"):  # nothing else tells of the trade that may have been in that frame
+            case Doubt(reason="unusable"):  # the unusable frame may have held a trade
                 settled = outcome != "older" and surely_at >= doubt.newest_at
             case _:
-                explained = doubt.claim == tick.amount  # the other price was that of this trade, old or new
+                explained = doubt.claim == tick.amount  # the other price came from this trade
                 settled = explained or (outcome != "older" and tick.evidence_at >= doubt.newest_at)
         if settled:
             self.settle(tick.pair)
 
     def asked(self, pair: Pair, now: float) -> None:
-        """REST is asked about `pair`; the others come first, should that fail."""
+        """REST is asked about `pair`, which goes behind the other pairs in case the call fails."""
         if doubt := self._open.pop(pair, None):
             doubt.asked_at = now
             self._open[pair] = doubt
 
     def unsettled(self, held: Mapping[Pair, Price], now: float) -> list[Pair]:
-        """The pairs to ask REST about now, longest unasked first; a newer trade that the feed brought has decided."""
+        """The pairs to ask REST about now, longest unasked first. Settles doubts that a newer trade of the feed ends."""
         for pair, doubt in list(self._open.items()):
             if pair in held and _is_newer(held[pair].tick, doubt):
                 self.settle(pair)
         return [
             pair
             for pair, doubt in self._open.items()
-            if doubt.reason != "deaf" and (doubt.asked_at is None or now - doubt.asked_at >= ASK_AGAIN)
+            if doubt.reason != "deaf"
+            and (doubt.asked_at is None or now - doubt.asked_at >= ASK_AGAIN_AFTER_SECONDS)
         ]
 
     def is_unasked(self, pair: Pair) -> bool:
-        """Whether there is a doubt about `pair` about which REST was never asked."""
+        """Whether `pair` is in doubt and REST was never asked about it."""
         doubt = self._open.get(pair)
         return doubt is not None and doubt.asked_at is None
 
     def without_answer(self) -> list[Pair]:
-        """The pairs about which REST was asked and that are in doubt all the same."""
+        """The pairs that are still in doubt after REST was asked."""
         return [pair for pair, doubt in self._open.items() if doubt.asked_at is not None]
 
     def deaf(self) -> list[Pair]:
-        """The pairs whose subscription kept silent and has brought nothing since."""
+        """The pairs whose subscription left out a trade and has brought nothing since."""
         return [pair for pair, doubt in list(self._open.items()) if doubt.reason == "deaf"]
 
     def excuse(self) -> None:
-        """The connection is gone: the feed could not tell what it kept silent about."""
+        """The connection is gone, so the feed is not to blame for what it did not tell."""
         for doubt in self._open.values():
             doubt.vouched = None
 
     def condemn(self, pair: Pair, now: float) -> bool:
-        """The feed was deaf for `pair`; True when that happened within the last minute already."""
+        """Notes that the feed was deaf for `pair`; True when it was so within DEAF_AGAIN_WITHIN_SECONDS before."""
         before = self._deaf_at.pop(pair, None)
-        again = before is not None and now - before <= AGAIN
+        again = before is not None and now - before <= DEAF_AGAIN_WITHIN_SECONDS
         if not again:
             self._deaf_at[pair] = now
         return again
 
 
 def _is_newer(tick: Tick, doubt: Doubt) -> bool:
-    """Whether `tick` is another trade than before the doubt, which the feed brought since."""
+    """Whether `tick` is another trade than before the doubt and came from the feed after it."""
     if tick.source != WEBSOCKET or tick.received_at <= doubt.newest_at:
         return False
     before = doubt.before

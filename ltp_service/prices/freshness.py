@@ -1,4 +1,4 @@
-"""May this price be trusted now? The one freshness policy, asked by every way of answering; pure."""
+"""May this price be served now? The one freshness policy, used by every route; pure."""
 
 from math import inf
 from typing import Literal
@@ -8,37 +8,37 @@ import msgspec
 from ltp_service.domain.market import DELISTED, HALTED, MarketStatus
 from ltp_service.domain.tick import REST, Price
 
-State = Literal["live", "quiet", "fallback", "halted", "stale", "unknown"]
+PriceState = Literal["live", "quiet", "fallback", "halted", "stale", "unknown"]
 
-LIVE = 60.0
-"""Seconds since the last trade within which a proven market counts as live."""
+LIVE_SECONDS = 60.0
+"""Seconds since the last trade up to which a market counts as live."""
 
 
 class Bound(msgspec.Struct, frozen=True):
-    """What the caller asks for."""
+    """How old a price the caller accepts."""
 
     max_age: float | None = None
-    """Seconds since the last evidence; None leaves it to the service."""
+    """Seconds since the last evidence; None means the service's own limit."""
     allow_stale: bool = False
 
 
-ANY = Bound()
+DEFAULT_BOUND = Bound()
 
 
 class Verdict(msgspec.Struct, frozen=True, gc=False):
     """The answer for one pair."""
 
-    state: State
+    state: PriceState
     age: float | None
     """Seconds since the last evidence, never below 0; None when the pair was never seen."""
     servable: bool
 
 
-UNKNOWN = Verdict("unknown", None, servable=False)
+NEVER_SEEN = Verdict("unknown", None, servable=False)
 
 
-def servable_until(price: Price, ttl: float, market: MarketStatus, bound: Bound = ANY) -> float:
-    """The monotonic moment until which `price` may be served, when no new evidence comes."""
+def servable_until(price: Price, ttl: float, market: MarketStatus, bound: Bound = DEFAULT_BOUND) -> float:
+    """The monotonic second until which `price` may be served without new evidence."""
     if bound.allow_stale:
         longest = inf
     elif market == DELISTED:
@@ -48,10 +48,12 @@ def servable_until(price: Price, ttl: float, market: MarketStatus, bound: Bound 
     return price.confirmed_at + (longest if bound.max_age is None else min(longest, bound.max_age))
 
 
-def judge(price: Price | None, now: float, ttl: float, market: MarketStatus, bound: Bound = ANY) -> Verdict:
-    """The verdict on `price` at the monotonic moment `now`; `ttl` is the longest life without evidence."""
+def judge(
+    price: Price | None, now: float, ttl: float, market: MarketStatus, bound: Bound = DEFAULT_BOUND
+) -> Verdict:
+    """The verdict on `price` at the monotonic second `now`; `ttl` is the longest age of its evidence, in seconds."""
     if price is None:
-        return UNKNOWN
+        return NEVER_SEEN
     age = max(0.0, now - price.confirmed_at)
     stale = now > price.confirmed_at + ttl or market == DELISTED
     return Verdict(
@@ -59,14 +61,14 @@ def judge(price: Price | None, now: float, ttl: float, market: MarketStatus, bou
     )
 
 
-def _state(price: Price, market: MarketStatus) -> State:
-    """The state at the moment of the evidence: what is not known yet is neither `live` nor `quiet`."""
+def _state(price: Price, market: MarketStatus) -> PriceState:
+    """The state at the time of the evidence; `fallback` where the age of the last trade is not known."""
     if market in HALTED:
         return "halted"
     if price.confirmed_by == REST:
         return "fallback"
     tick = price.tick
     if tick.happened_at is None:
-        # The feed told it without a time: it is quiet once nothing followed for long, and till then REST is asked.
-        return "quiet" if price.confirmed_at - tick.received_at > LIVE else "fallback"
-    return "live" if price.confirmed_at - tick.happened_at <= LIVE else "quiet"
+        # The feed gave no trade time. Until nothing has followed for a minute, REST is asked for it.
+        return "quiet" if price.confirmed_at - tick.received_at > LIVE_SECONDS else "fallback"
+    return "live" if price.confirmed_at - tick.happened_at <= LIVE_SECONDS else "quiet"

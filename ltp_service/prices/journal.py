@@ -1,4 +1,4 @@
-"""What was decided about each pair's ticks, for those who ask why a number is served."""
+"""What was decided about each pair's ticks; /api/v1/ltp/explain shows it."""
 
 from collections import deque
 
@@ -7,37 +7,37 @@ import msgspec
 from ltp_service.domain.pairs import Pair
 from ltp_service.domain.tick import Source, Tick
 
-LENGTH = 20
+DECISIONS_PER_PAIR = 20
 """Decisions kept per pair."""
 
 
-class Decision(msgspec.Struct, frozen=True, gc=False):
-    """One tick, or the absence of one, and what became of it."""
+class TickDecision(msgspec.Struct, frozen=True, gc=False):
+    """One tick and what was decided about it."""
 
     tick: Tick
     outcome: str
 
 
 class Journal:
-    """The last decisions and each source's newest tick. Written on every tick, so it only appends."""
+    """The last decisions and each source's newest tick. It is written at every tick, so it only appends."""
 
     def __init__(self) -> None:
-        self._decisions: dict[Pair, deque[Decision]] = {}
-        self._newest: dict[tuple[Pair, Source], Decision] = {}
+        self._decisions: dict[Pair, deque[TickDecision]] = {}
+        self._newest: dict[tuple[Pair, Source], TickDecision] = {}
 
     def note(self, tick: Tick, outcome: str) -> None:
-        """`tick` came, and this became of it."""
-        decision = Decision(tick, outcome)
+        """Adds the decision `outcome` about `tick`."""
+        decision = TickDecision(tick, outcome)
         self._newest[tick.pair, tick.source] = decision
         decisions = self._decisions.get(tick.pair)
         if decisions is None:
-            decisions = self._decisions.setdefault(tick.pair, deque(maxlen=LENGTH))
+            decisions = self._decisions.setdefault(tick.pair, deque(maxlen=DECISIONS_PER_PAIR))
         decisions.append(decision)
 
-    def newest(self, pair: Pair, source: Source) -> Decision | None:
-        """The last tick that `source` gave for `pair`."""
+    def newest(self, pair: Pair, source: Source) -> TickDecision | None:
+        """The decision about the last tick that `source` gave for `pair`."""
         return self._newest.get((pair, source))
 
-    def decisions(self, pair: Pair) -> list[Decision]:
+    def decisions(self, pair: Pair) -> list[TickDecision]:
         """The last decisions, oldest first."""
         return list(self._decisions.get(pair, ()))

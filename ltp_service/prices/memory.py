@@ -1,4 +1,4 @@
-"""Prices in this process."""
+"""Last prices in the memory of this process."""
 
 from collections.abc import Iterable, Mapping
 from math import inf
@@ -15,19 +15,19 @@ from ltp_service.prices.journal import Journal
 from ltp_service.prices.store import Outcome
 from ltp_service.runtime.clock import Clock
 
-MEMORY = 24 * 3600.0
-"""Seconds after its last evidence for which a price is remembered, as stale, for those who ask for such."""
+FORGET_AFTER_SECONDS = 24 * 3600.0
+"""Seconds after its last evidence for which a price is kept, because `allow_stale` may ask for it."""
 
 
 class MemoryStore:
-    """A TTLCache behind a lock for those who write, and a published view of it for those who read.
+    """A TTLCache behind a lock for writers, and a view of it for readers.
 
-    Readers never wait: a view is never changed, only replaced. There is room for every pair: the settings say how
-    many there are, and nothing else is ever put here.
+    Readers never wait, because a view is never changed, only replaced. The cache has no size limit, because only the
+    pairs of the settings are put here.
     """
 
     def __init__(self, clock: Clock, changes: Changes, journal: Journal) -> None:
-        self._prices: TTLCache[Pair, Price] = TTLCache(inf, MEMORY, timer=clock.monotonic)
+        self._prices: TTLCache[Pair, Price] = TTLCache(inf, FORGET_AFTER_SECONDS, timer=clock.monotonic)
         self._changes = changes
         self._journal = journal
         self._lock = Lock()
@@ -57,7 +57,7 @@ class MemoryStore:
             self._publish({pair: withdrawn(view[pair], after) for pair in pairs if pair in view})
 
     def adopt(self, told: Iterable[Price]) -> None:
-        """Prices as the owner of the feed holds them, with its evidence."""
+        """Takes prices as the owner of the feed holds them, with its evidence."""
         with self._lock:
             view = self._view
             news = {price.tick.pair: adopted(view.get(price.tick.pair), price) for price in told}
@@ -103,6 +103,6 @@ class MemoryStore:
     def _publish(self, news: dict[Pair, Price]) -> None:
         self._prices.update(news)
         view = {**self._view, **news}
-        if len(view) > len(self._prices):  # the cache forgot some, which were too old
+        if len(view) > len(self._prices):  # some were older than FORGET_AFTER_SECONDS
             view = dict(self._prices.items())
         self._view = view

@@ -1,6 +1,6 @@
-"""Holds back a lone trade at a price that nobody else has seen; pure, `now` in monotonic seconds.
+"""Holds back a lone trade whose price is far from all others; pure, `now` in monotonic seconds.
 
-A real jump is confirmed within moments, by the next trade or by another exchange. A mistaken print is not.
+The next trade or another exchange soon confirms a real jump. A wrong price is not confirmed.
 """
 
 from collections.abc import Callable, Iterable, Sequence
@@ -11,18 +11,18 @@ import msgspec
 from ltp_service.domain.pairs import Pair
 from ltp_service.domain.tick import Tick
 
-PATIENCE = 2.0
-"""Seconds that a lone trade is held at most."""
+HOLD_SECONDS = 2.0
+"""Seconds for which a lone trade is held at most."""
 
-WINDOW = 30.0
-"""Seconds of one of the two halves of the last minute."""
+WINDOW_SECONDS = 30.0
+"""Seconds of one window; a trade is compared with the prices of the present and the previous one."""
 
 Witnesses = Callable[[Pair], Iterable[Decimal]]
-"""What other exchanges, if their news are fresh, say the same pair was last traded at."""
+"""Gives the last prices of a pair on other exchanges, fresh ones only."""
 
 
 class _Range(msgspec.Struct):
-    """The prices of two neighbouring windows."""
+    """Lowest and highest price of the present window and of the one before."""
 
     began_at: float
     low: Decimal
@@ -39,8 +39,8 @@ class _Range(msgspec.Struct):
             self.high = amount
 
     def turn(self, now: float) -> None:
-        if now - self.began_at >= 2 * WINDOW:
-            self.low = self.high = self.last  # the last price was in force all the time
+        if now - self.began_at >= 2 * WINDOW_SECONDS:
+            self.low = self.high = self.last  # without trades the last price stayed valid
         self.before_low, self.before_high = self.low, self.high
         self.low = self.high = self.last
         self.began_at = now
@@ -52,7 +52,7 @@ class _Held(msgspec.Struct):
 
 
 class Quarantine:
-    """Decides about each live trade. `limit` is a fraction of the price."""
+    """Decides which trades of the feed are served at once. `limit` is a fraction of the price."""
 
     def __init__(self, limit: float, witnesses: Witnesses) -> None:
         self._limit = Decimal(str(limit))
@@ -61,9 +61,9 @@ class Quarantine:
         self._held: dict[Pair, _Held] = {}
 
     def admit(self, tick: Tick, now: float, earlier: Sequence[Decimal] = ()) -> bool:
-        """True when `tick` may be served; False when it is held, to be asked for with `due`.
+        """True when `tick` may be served now; False when it is held until `due` returns it.
 
-        `earlier` are the amounts of trades of other moments that were told with it.
+        `earlier`: prices of trades at other times in the same message.
         """
         seen = self._ranges.get(tick.pair)
         if seen is None or self._is_near(seen, tick.amount, now):
@@ -75,7 +75,7 @@ class Quarantine:
         return True
 
     def learn(self, tick: Tick, now: float) -> None:
-        """`tick` is served: others are measured by it from now on."""
+        """`tick` is served, so later trades are compared with its price."""
         seen = self._ranges.get(tick.pair)
         amount = tick.amount
         if seen is None:
@@ -85,43 +85,41 @@ class Quarantine:
         self._release(tick)
 
     def due(self, now: float) -> list[Tick]:
-        """The trades held until now, which nothing contradicted; they are held no longer."""
+        """Releases and returns the trades whose holding time is over."""
         due = [held.tick for held in self._held.values() if now >= held.until]
         for tick in due:
             del self._held[tick.pair]
         return due
 
     def forget(self) -> None:
-        """Nobody knows any more what became of the held trades."""
+        """Drops the held trades, because their next trades may be missing."""
         self._held.clear()
 
     def held(self, pair: Pair) -> Tick | None:
-        """The trade of `pair` that is held now."""
+        """The trade of `pair` that is held now; None when there is none."""
         held = self._held.get(pair)
         return held.tick if held else None
 
     def _hold(self, tick: Tick) -> None:
         held = self._held.get(tick.pair)
         if held is None:
-            self._held[tick.pair] = _Held(tick, tick.received_at + PATIENCE)
+            self._held[tick.pair] = _Held(tick, tick.received_at + HOLD_SECONDS)
         elif held.tick.traded_at is None or _is_later(tick, held.tick):
-            held.tick = (
-                tick  # the same print, from the channel that knows its time, or a later part of its sweep
-            )
+            held.tick = tick  # the same trade from the channel with its time, or a later part of its sweep
 
     def _release(self, tick: Tick) -> None:
-        """`tick` speaks against the trade held of its pair, unless it is older than that."""
+        """Drops the trade held of the pair, unless `tick` is older."""
         if self._held and (held := self._held.get(tick.pair)) and not _is_later(held.tick, tick):
             del self._held[tick.pair]
 
     def _is_near(self, seen: _Range, amount: Decimal, now: float) -> bool:
-        if now - seen.began_at >= WINDOW:
+        if now - seen.began_at >= WINDOW_SECONDS:
             seen.turn(now)
         low, high = min(seen.low, seen.before_low), max(seen.high, seen.before_high)
         return low - low * self._limit <= amount <= high + high * self._limit
 
     def _is_confirmed(self, tick: Tick, earlier: Sequence[Decimal]) -> bool:
-        """Whether this is a second trade, or a price that another exchange shares."""
+        """Whether `tick` is a second trade far away, or another price vouches for it."""
         held = self._held.get(tick.pair)
         if held is not None and not _is_same_print(held.tick, tick):
             return True
@@ -130,14 +128,14 @@ class Quarantine:
 
 
 def _is_same_print(held: Tick, tick: Tick) -> bool:
-    """Whether two frames tell of one event: ticker and trade, of which only one may have a clock."""
+    """Whether two frames, ticker and trade, tell of one event; one of them may have no time."""
     if held.traded_at is not None and tick.traded_at is not None:
         return held.traded_at == tick.traded_at
     return held.amount == tick.amount
 
 
 def _is_later(tick: Tick, than: Tick) -> bool:
-    """Whether both have a time, and `tick` was traded after the other."""
+    """Whether both ticks have a time and `tick` was traded after `than`."""
     if tick.traded_at is None or than.traded_at is None:
         return False
     return (tick.traded_at, tick.trade_id or 0) > (than.traded_at, than.trade_id or 0)

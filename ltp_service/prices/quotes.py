@@ -1,4 +1,4 @@
-"""Answers a question about prices from what the store holds; asks a source only when there is nothing to serve."""
+"""Quotes prices from the store, and asks REST only for a pair without a servable price."""
 
 from collections.abc import Sequence
 from typing import Protocol
@@ -10,11 +10,11 @@ from ltp_service.domain.market import DELISTED, MarketStatus
 from ltp_service.domain.pairs import Pair
 from ltp_service.domain.tick import Price
 from ltp_service.prices.changes import Changes
-from ltp_service.prices.freshness import ANY, Bound, Verdict, judge
+from ltp_service.prices.freshness import DEFAULT_BOUND, Bound, Verdict, judge
 from ltp_service.prices.store import Store
 from ltp_service.runtime.clock import Clock
 
-PATIENCE = 2.0
+FIRST_PRICE_WAIT_SECONDS = 2.0
 """Seconds after the start for which a request waits for the feed's first price."""
 
 
@@ -25,18 +25,18 @@ class Quote(msgspec.Struct, frozen=True, gc=False):
     price: Price | None
     verdict: Verdict
     market: MarketStatus = "unknown"
-    """What the exchange says about matching this pair's orders."""
+    """Whether the exchange matches this pair's orders."""
 
 
 class Fallback(Protocol):
-    """A second source."""
+    """The source to ask when the store has no servable price."""
 
     def fetch(self, pairs: Sequence[Pair]) -> object:
-        """Puts what it learns into the store. Raises ExchangeError."""
+        """Asks for `pairs` and puts the answers into the store. Raises ExchangeError."""
 
 
 class Quotes:
-    """The only place where a price is judged fit to be served."""
+    """The only place that decides whether a price may be served."""
 
     def __init__(
         self, store: Store, changes: Changes, clock: Clock, *, ttl: float, fallback: Fallback | None
@@ -49,11 +49,11 @@ class Quotes:
         self._patient_until = 0.0
 
     def expect_feed(self) -> None:
-        """A feed starts now: the first requests may wait for it a little."""
-        self._patient_until = self._clock.monotonic() + PATIENCE
+        """A feed starts now: requests may wait FIRST_PRICE_WAIT_SECONDS for its first prices."""
+        self._patient_until = self._clock.monotonic() + FIRST_PRICE_WAIT_SECONDS
 
-    def get(self, pairs: Sequence[Pair], bound: Bound = ANY) -> list[Quote]:
-        """One quote per pair, in order. Waits only for pairs of which nothing can be served."""
+    def get(self, pairs: Sequence[Pair], bound: Bound = DEFAULT_BOUND) -> list[Quote]:
+        """One quote per pair, in order. Waits and asks only for pairs without a servable price."""
         quotes = self.look(pairs, bound)
         if missing := _missing(quotes):
             self._await_feed(missing)
@@ -67,8 +67,8 @@ class Quotes:
         """Whether any of `pairs` has a price to serve now."""
         return any(quote.verdict.servable for quote in self.look(pairs))
 
-    def look(self, pairs: Sequence[Pair], bound: Bound = ANY) -> list[Quote]:
-        """One quote per pair from what is held now."""
+    def look(self, pairs: Sequence[Pair], bound: Bound = DEFAULT_BOUND) -> list[Quote]:
+        """One quote per pair from the store as it is now."""
         now = self._clock.monotonic()
         held, market_of = self._store.all(), self._store.market_of
         return [self._quote(pair, held.get(pair), now, market_of(pair), bound) for pair in pairs]
@@ -91,11 +91,11 @@ class Quotes:
         try:
             self._fallback.fetch(pairs)
         except ExchangeError:
-            return  # reported where it happened; the quotes say what is left to serve
+            return  # the source has reported it; the quotes say what can be served
 
 
 def _missing(quotes: Sequence[Quote]) -> list[Pair]:
-    """Pairs without a price that could be served to anybody, and that some source may tell."""
+    """Pairs that have no servable price and are still listed."""
     return [
         quote.pair
         for quote in quotes

@@ -1,4 +1,4 @@
-"""The seams between those who learn about markets and those who answer questions."""
+"""The interfaces between the sources of prices, trades and books and the routes that show them."""
 
 from collections.abc import Iterable, Mapping
 from typing import Literal, Protocol
@@ -16,51 +16,51 @@ class Store(Protocol):
     """Last prices, each with its newest evidence. Safe from any thread or greenlet."""
 
     def put(self, tick: Tick) -> Outcome:
-        """Takes a tick that is newer than what is held; `same` confirms, `older` changes nothing."""
+        """Takes a tick that is `newer` than the price held; `same` confirms that price, `older` changes nothing."""
 
     def confirm(self, pairs: Iterable[Pair], at: float, by: Source) -> None:
-        """Evidence, at the monotonic moment `at`, that the held prices of `pairs` are still the last trades."""
+        """The held prices of `pairs` were still the last trades at the monotonic second `at`."""
 
     def withdraw(self, pairs: Iterable[Pair], after: float) -> None:
-        """What the feed confirmed for moments after the monotonic `after` was wrong: what it sent was older than that."""
+        """Withdraws the feed's evidence for `pairs` after the monotonic second `after`: its messages were older."""
 
     def set_market(self, status: MarketStatus) -> None:
-        """What the exchange says about itself."""
+        """Sets the status of the whole exchange."""
 
     def market(self) -> MarketStatus:
-        """The exchange's last word about itself; `unknown` before the first."""
+        """The status of the whole exchange; `unknown` before the first."""
 
     def set_pair_markets(self, statuses: Mapping[Pair, MarketStatus]) -> None:
-        """What the exchange says about some pairs; an `unknown` word changes nothing but that a pair is listed."""
+        """Sets the statuses of some pairs. `unknown` only ends `delisted`."""
 
     def market_of(self, pair: Pair) -> MarketStatus:
-        """What counts for `pair`: its own status, or the exchange's."""
+        """The status that counts for `pair`: its own or the exchange's."""
 
     def all(self) -> Mapping[Pair, Price]:
-        """Everything held, as one unchanging view: a later call returns another object iff something changed."""
+        """All prices, as a view that never changes: a later call returns another object iff something changed."""
 
     def ping(self) -> None:
         """Raises StoreUnavailable when the engine does not answer."""
 
 
 class TradeSink(Protocol):
-    """Where collected trades go. Safe from any thread or greenlet."""
+    """Takes collected trades. Safe from any thread or greenlet."""
 
     def put(self, trade: Trade) -> bool:
-        """Takes a trade; False when it was told before or is too old to be kept."""
+        """Takes a trade; False for a duplicate or one too old to be kept."""
 
 
 class BookSink(Protocol):
-    """Where order books are kept. Safe from any thread or greenlet; moments are monotonic seconds."""
+    """Takes order books. Safe from any thread or greenlet; `received_at` is in monotonic seconds."""
 
     def replace(self, exchange: str, snapshot: BookSnapshot, received_at: float) -> None:
-        """The book is this one, and in sync."""
+        """Replaces the whole book; it is in sync from now on."""
 
     def change(self, exchange: str, change: BookChange, received_at: float) -> Applied:
-        """Applies what follows; after a `gap` the book is out of sync until it is replaced."""
+        """Applies the next change. After a `gap` the book is out of sync until it is replaced."""
 
     def lose(self, exchange: str, symbols: Iterable[str]) -> None:
-        """Nobody follows these books any more: out of sync until they are replaced."""
+        """These books are not updated any more: out of sync until they are replaced."""
 
     def forget(self, exchange: str, symbol: str) -> None:
-        """The book is not wanted any more."""
+        """Removes the book."""

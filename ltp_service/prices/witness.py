@@ -1,4 +1,4 @@
-"""What other exchanges say about a pair: they are shown and asked in doubt, and never served."""
+"""Last trades of a pair on other exchanges. They are shown and help to judge a lone trade; they are never served."""
 
 from collections.abc import Iterable
 from decimal import Decimal
@@ -10,15 +10,15 @@ from ltp_service.domain.pairs import Pair, joined_symbol
 from ltp_service.domain.trade import Trade
 from ltp_service.runtime.clock import Clock
 
-FRESH = 10.0
-"""Seconds for which another exchange's last trade says something about now."""
+FRESH_SECONDS = 10.0
+"""Seconds for which another exchange's last trade counts as a present price."""
 
 
-class Trades(Protocol):
-    """Where collected trades are."""
+class LastTrades(Protocol):
+    """The collected trades, as far as they are needed here."""
 
     def last(self, symbol: str, exchange: str) -> Trade | None:
-        """The newest trade of one symbol on one exchange."""
+        """The newest trade of one symbol on one exchange; None when there is none within the hour."""
 
 
 class Witness(msgspec.Struct, frozen=True):
@@ -36,15 +36,15 @@ class Witness(msgspec.Struct, frozen=True):
 
 
 class Witnesses:
-    """The exchanges whose trades are collected."""
+    """The last trades on the exchanges that are collected."""
 
-    def __init__(self, exchanges: Iterable[str], trades: Trades, clock: Clock) -> None:
+    def __init__(self, exchanges: Iterable[str], trades: LastTrades, clock: Clock) -> None:
         self._exchanges = tuple(exchanges)
         self._trades = trades
         self._clock = clock
 
     def of(self, pair: Pair) -> list[Witness]:
-        """Every exchange that traded the pair within the hour."""
+        """The last trade on every exchange that traded the pair within the hour."""
         symbol = joined_symbol(pair)
         wall = self._clock.wall()
         last = ((exchange, self._trades.last(symbol, exchange)) for exchange in self._exchanges)
@@ -55,5 +55,5 @@ class Witnesses:
         ]
 
     def fresh_prices(self, pair: Pair) -> list[Decimal]:
-        """The prices that speak of now."""
-        return [witness.price for witness in self.of(pair) if witness.age <= FRESH]
+        """The prices that arrived within FRESH_SECONDS."""
+        return [witness.price for witness in self.of(pair) if witness.age <= FRESH_SECONDS]

@@ -1,4 +1,4 @@
-"""Order books that a fleet shares: the process that follows them tells the others how they stand."""
+"""Order books that a fleet shares: the owner of the feeds sends them to the other processes."""
 
 from collections.abc import Iterable
 from threading import Lock
@@ -7,21 +7,21 @@ import msgspec
 
 from ltp_service.collected.books import BookStore
 from ltp_service.domain.book import Applied, BookChange, BookSnapshot, Level
-from ltp_service.redis.topic import Fields, Line, Topic
+from ltp_service.redis.topic import Fields, FleetLine, Topic
 
-DEPTH = 50
-"""Levels told of each side: as many as anybody may ask for."""
+SHARED_LEVELS = 50
+"""Levels of each side that are shared: the most that /collectors/books shows."""
 
 
 class _Shared(msgspec.Struct, array_like=True, frozen=True):
-    """A book on its way; without levels when nobody follows it or it is out of sync."""
+    """A book as it is sent; without levels when it is out of sync or not collected."""
 
     update_id: int
     bids: tuple[Level, ...]
     asks: tuple[Level, ...]
     changed_at: float | None
     received_at: float | None
-    """Unix seconds of the Redis server; None when it is out of sync."""
+    """Unix seconds of the Redis server; None when the book is out of sync."""
 
 
 _encode = msgspec.json.Encoder(decimal_format="string").encode
@@ -29,16 +29,16 @@ _decode = msgspec.json.Decoder(_Shared).decode
 
 
 class SharedBooks(Topic):
-    """A sink that keeps each book in this process and tells the others of its best levels, a few times a second."""
+    """A sink that keeps each book in this process and shares its best levels, at least four times a second."""
 
-    def __init__(self, local: BookStore, line: Line) -> None:
+    def __init__(self, local: BookStore, line: FleetLine) -> None:
         super().__init__("books", line)
         self._local = local
         self._changed: set[str] = set()
         self._told_of: set[str] = set()
         self._lock = Lock()
 
-    # What every sink of books does.
+    # As every BookSink.
 
     def replace(self, exchange: str, snapshot: BookSnapshot, received_at: float) -> None:
         self._local.replace(exchange, snapshot, received_at)
@@ -58,7 +58,7 @@ class SharedBooks(Topic):
         self._local.forget(exchange, symbol)
         self._note(exchange, symbol)
 
-    # What the fleet needs.
+    # As a Topic.
 
     def restart(self) -> None:
         self.lost()
@@ -97,7 +97,7 @@ class SharedBooks(Topic):
 
     def _shared(self, name: str) -> _Shared:
         exchange, _, symbol = name.partition("/")
-        view = self._local.view(symbol, exchange, DEPTH)
+        view = self._local.view(symbol, exchange, SHARED_LEVELS)
         if view is None or not view.in_sync or view.received_at is None:
             return _Shared(0, (), (), None, None)
         return _Shared(

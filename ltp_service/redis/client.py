@@ -1,6 +1,6 @@
 """One Redis, by its address or through Sentinels: short timeouts, no hidden retries, every failure a StoreUnavailable.
 
-The package's own defaults are five seconds and ten retries, in which a stalled server holds a caller for a minute.
+With redis-py's defaults, five seconds and ten retries, a stalled server would hold a caller for a minute.
 """
 
 from collections.abc import Callable, Sequence
@@ -25,14 +25,14 @@ from redis.sentinel import Sentinel
 from ltp_service.domain.errors import StoreUnavailable
 from ltp_service.settings.config import Config
 
-TIMEOUT = 0.25
-"""Seconds for a connection to be made and for an answer to come, each."""
+REDIS_TIMEOUT_SECONDS = 0.25
+"""Seconds for making a connection, and again for an answer."""
 
-OPEN = 0.2
-"""Seconds after a failure for which nobody else tries: only the first of many callers waits for a stalled server."""
+LEFT_ALONE_SECONDS = 0.2
+"""Seconds after a timeout in which no call is sent, so that only the first caller waits for a stalled server."""
 
-HEALTH_CHECK = 15
-"""Seconds of rest after which a connection is tried before it is used."""
+HEALTH_CHECK_AFTER_SECONDS = 15
+"""Seconds after which an idle connection is checked before it is used."""
 
 _SILENCE = (NoConnection, NoAnswer)
 
@@ -40,7 +40,7 @@ T = TypeVar("T")
 
 Argument = str | bytes | int | float
 Script = Callable[[Sequence[str], Sequence[Argument]], Any]
-"""Keys and arguments in, what the script returned out; texts are bytes. Raises StoreUnavailable."""
+"""Takes keys and arguments, returns the script's result with texts as bytes. Raises StoreUnavailable."""
 
 
 class RedisClient:
@@ -51,15 +51,15 @@ class RedisClient:
         self._name = name
         self._monotonic = monotonic
         self.database = database
-        """Its number, by which keys are apart and channels are not (redis.io/docs/latest/develop/pubsub)."""
+        """Its number. It separates keys, but not channels (redis.io/docs/latest/develop/pubsub)."""
         self._refused_until = 0.0
 
     def run(self, *command: Argument) -> Any:
-        """What one command answered."""
+        """The answer to one command."""
         return self._attempt(lambda: self._redis.execute_command(*command))
 
     def script(self, source: str) -> Script:
-        """A Lua script, sent once and then called by its hash; Redis runs it with nothing in between."""
+        """A Lua script, sent once and then called by its hash. Redis runs no other command in between."""
         prepared = self._redis.register_script(source)
         return lambda keys, arguments: self._attempt(lambda: prepared(keys=keys, args=arguments))
 
@@ -68,27 +68,27 @@ class RedisClient:
         seconds, microseconds = self._attempt(self._redis.time)
         return float(seconds + microseconds / 1e6)
 
-    def subscribe(self, *channels: str) -> "Subscription":
-        """Listens to channels from now on, on a connection of its own."""
-        return self._attempt(lambda: Subscription(self._redis.pubsub(), channels, self.translated))
+    def subscribe(self, *channels: str) -> "ChannelSubscription":
+        """Listens to channels from now on, on its own connection."""
+        return self._attempt(lambda: ChannelSubscription(self._redis.pubsub(), channels, self.translated))
 
     def close(self) -> None:
-        """Lets every connection go; the next use makes another."""
+        """Closes every connection; the next use makes a new one."""
         self._redis.close()
 
     def _attempt(self, use: Callable[[], T]) -> T:
-        """A server that does not answer is left alone for a moment."""
+        """Calls `use`, but fails at once for LEFT_ALONE_SECONDS after the server did not answer."""
         if self._monotonic() < self._refused_until:
             raise StoreUnavailable(f"{self._name} did not answer just now")
         try:
             return self.translated(use)
         except StoreUnavailable as error:
             if isinstance(error.__cause__, _SILENCE):
-                self._refused_until = self._monotonic() + OPEN
+                self._refused_until = self._monotonic() + LEFT_ALONE_SECONDS
             raise
 
     def translated(self, use: Callable[[], T]) -> T:
-        """`use` with its errors as StoreUnavailable."""
+        """Calls `use` and turns its errors into StoreUnavailable."""
         try:
             return use()
         except RedisError as error:
@@ -96,8 +96,8 @@ class RedisClient:
             raise StoreUnavailable(f"{self._name} {problem}: {error}; {_remedy(error)}") from error
 
 
-class Subscription:
-    """Messages of some channels, in the order they were published; what is published while it is cut is lost."""
+class ChannelSubscription:
+    """Messages of some channels, in the order they were published. Messages sent while it is cut are lost."""
 
     def __init__(
         self, pubsub: Any, channels: Sequence[str], translated: Callable[[Callable[[], Any]], Any]
@@ -105,17 +105,17 @@ class Subscription:
         self._pubsub = pubsub
         self._translated = translated
         self._left = len(channels)
-        """Channels whose subscription is not acknowledged yet."""
+        """Number of channels whose subscription Redis has not acknowledged yet."""
         self._pubsub.subscribe(*channels)
         while self._left:
-            if self.receive(TIMEOUT) is None:
+            if self.receive(REDIS_TIMEOUT_SECONDS) is None:
                 self.close()
                 raise NoAnswer("no answer to SUBSCRIBE")
 
     def receive(self, timeout: float) -> tuple[str, bytes] | str | None:
-        """A channel with its message, the one word of anything else (`pong`), or None after `timeout` seconds.
+        """A channel with its message, the type of another message (`pong`), or None after `timeout` seconds.
 
-        Raises StoreUnavailable when the connection was lost, even where the package has made another one.
+        Raises StoreUnavailable when the connection was lost, even if redis-py has made a new one.
         """
         message = self._translated(lambda: self._pubsub.get_message(timeout=timeout))
         if message is None:
@@ -129,23 +129,23 @@ class Subscription:
         return str(message["type"])
 
     def ping(self) -> None:
-        """Asks for a `pong`. Raises StoreUnavailable."""
+        """Sends a ping, which Redis answers with `pong`. Raises StoreUnavailable."""
         self._translated(self._pubsub.ping)
 
     def close(self) -> None:
-        """Ends it."""
+        """Ends the subscription and its connection."""
         self._pubsub.close()
 
 
 def open_redis(config: Config, monotonic: Callable[[], float]) -> RedisClient:
     """The Redis that the settings name; nothing is sent yet."""
     options: dict[str, Any] = {
-        "socket_timeout": TIMEOUT,
-        "socket_connect_timeout": TIMEOUT,
+        "socket_timeout": REDIS_TIMEOUT_SECONDS,
+        "socket_connect_timeout": REDIS_TIMEOUT_SECONDS,
         "retry": Retry(NoBackoff(), 0),
-        "health_check_interval": HEALTH_CHECK,
+        "health_check_interval": HEALTH_CHECK_AFTER_SECONDS,
         "protocol": 2,
-        "driver_info": None,  # saves two questions on each new connection
+        "driver_info": None,  # saves two commands on each new connection
     }
     own = options | {
         "db": config.redis_db,
@@ -166,7 +166,7 @@ def open_redis(config: Config, monotonic: Callable[[], float]) -> RedisClient:
 
 
 def _parts(address: str) -> tuple[str, int, bool]:
-    """Host, port, and whether by TLS."""
+    """Host, port, and whether it is reached over TLS."""
     parts = urlsplit(address if "://" in address else f"redis://{address}")
     return parts.hostname or "", parts.port or 0, parts.scheme == "rediss"
 

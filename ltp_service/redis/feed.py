@@ -1,4 +1,4 @@
-"""The fleet's one feed, as the fallback of each process sees it."""
+"""The feed as the REST poll of a process in a fleet sees it."""
 
 from collections.abc import Callable
 
@@ -8,7 +8,7 @@ from ltp_service.rest.poll import Feed
 
 
 class FleetFeed:
-    """This process's own collector while it owns the feeds, else what the owner tells. Only an owner asks it for more."""
+    """This process's own collector while it owns the feeds, else what the owner tells."""
 
     def __init__(
         self,

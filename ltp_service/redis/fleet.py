@@ -1,4 +1,4 @@
-"""Builds what a process needs to be one of a fleet; loaded only where the settings ask for Redis."""
+"""Builds the parts of one process in a fleet; loaded only with CACHE_BACKEND=redis."""
 
 import os
 import socket
@@ -15,14 +15,14 @@ from ltp_service.redis.links import Links
 from ltp_service.redis.owner import Owner
 from ltp_service.redis.prices import RedisStore
 from ltp_service.redis.relay import Follower, Publisher
-from ltp_service.redis.topic import Line, Topic
+from ltp_service.redis.topic import FleetLine, Topic
 from ltp_service.runtime.clock import Clock
 from ltp_service.runtime.runners import Runner
 
 
 @dataclass(frozen=True)
 class FleetParts:
-    """One process's place in the fleet."""
+    """The parts of one process in a fleet."""
 
     store: RedisStore
     lease: Lease
@@ -33,7 +33,7 @@ class FleetParts:
 
     @property
     def runners(self) -> list[Runner]:
-        """What has to run; the lease runs the collectors."""
+        """The runners of the fleet; the lease runs the collectors."""
         return [self.follower, self.publisher, self.lease]
 
     def leads(self) -> bool:
@@ -41,15 +41,15 @@ class FleetParts:
         return self.lease.epoch() is not None
 
     def role(self) -> str:
-        """`owner`, `follower`, or `out_of_step` when it hears nobody."""
+        """`owner`, `follower`, or `out_of_step` when Redis does not deliver the owner's messages."""
         if self.leads():
             return "owner"
         return "follower" if self.follower.in_step() else "out_of_step"
 
     def seen(self, own: Link) -> Link:
-        """A collector as its owner sees it; this process's own, which does not run, while nobody tells.
+        """The state of a collector in the owner's process; `own`, of this process, while no owner tells it.
 
-        What this process missed while others collected is among the gaps.
+        Its gaps include those in what this process heard from the owner.
         """
         told = None if self.leads() else self.links.told(own.name)
         link = told or own
@@ -59,11 +59,11 @@ class FleetParts:
 
 
 def wire_fleet(
-    line: Line, store: RedisStore, collectors: Sequence[Collector], topics: Sequence[Topic], clock: Clock
+    line: FleetLine, store: RedisStore, collectors: Sequence[Collector], topics: Sequence[Topic], clock: Clock
 ) -> FleetParts:
-    """Everything built and nothing started.
+    """Builds everything and starts nothing.
 
-    `collectors` run in one process of the fleet; `topics` tell what they bring beside prices.
+    `collectors` run in one process of the fleet; `topics` share what they bring beside prices.
     """
     links = Links([each.link for each in collectors], line)
     everything: list[Topic] = [store, links, *topics]
@@ -90,5 +90,5 @@ def _since(gap: Gap) -> float:
 
 
 def _me() -> str:
-    """A name that no other process has, and that people can read."""
+    """A unique name of this process that people can read."""
     return f"{socket.gethostname()}:{os.getpid()}:{uuid4().hex[:8]}"

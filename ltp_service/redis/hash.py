@@ -1,22 +1,22 @@
-"""Texts by name under one key of Redis, that several processes change without losing each other's changes."""
+"""Texts by name in one Redis hash. Several processes change it without losing each other's changes."""
 
 from collections.abc import Callable, Mapping
 
 from ltp_service.domain.errors import StoreUnavailable
-from ltp_service.redis.client import TIMEOUT, RedisClient
+from ltp_service.redis.client import REDIS_TIMEOUT_SECONDS, RedisClient
 
-ATTEMPTS = 20
-"""Rounds against others who change the same hash; in each one somebody wins."""
+CHANGE_ATTEMPTS = 20
+"""Attempts at one change. Each attempt that fails means that another process changed the hash."""
 
 Texts = Mapping[str, bytes]
 
 _VERSION = b"version"
-"""The one field that is no text. Within the hash, so that nothing can take away the one without the other."""
+"""The field with the hash's version. It is in the hash, so that both are lost together or not at all."""
 
 _READ = "return {redis.call('HGETALL', KEYS[1]), redis.call('TIME')}"
 
-# A server that was stalled runs what was sent long ago, after its sender was told that nothing was changed: hence
-# the deadline. Versions begin with the time, so that a hash that was lost and made anew shows none seen before.
+# The deadline is for a server that was stalled: it runs old commands after their sender was told that nothing was
+# changed. Versions are times, so that a hash that was lost and made anew never repeats one.
 _WRITE = """
 local time = redis.call('TIME')
 local seen = redis.call('HGET', KEYS[1], 'version') or ''
@@ -29,7 +29,7 @@ return 1
 
 
 class RedisHash:
-    """Every method may raise StoreUnavailable and has then changed nothing."""
+    """One hash. Every method may raise StoreUnavailable and has then changed nothing."""
 
     def __init__(self, redis: RedisClient, key: str) -> None:
         self._redis = redis
@@ -38,32 +38,33 @@ class RedisHash:
         self._write = redis.script(_WRITE)
 
     def version(self) -> bytes:
-        """Another value than before after each change; empty while there is nothing."""
+        """A value that differs after each change; empty while there is no hash."""
         return self._redis.run("HGET", self._key, _VERSION) or b""
 
     def load(self) -> Texts:
-        """Every text."""
+        """Every text by its name."""
         return self._load()[0]
 
     def change(self, change: Callable[[Texts], Texts]) -> None:
-        """Keeps the texts that `change` makes of those that are there; nothing if it makes none.
+        """Stores the texts that `change` returns for those that are there; nothing if it returns none.
 
-        No other process comes between; `change` may run several times, and when it raises, nothing is changed.
+        No other process changes the hash in between. `change` may run several times; when it raises, nothing is
+        changed.
         """
-        for _ in range(ATTEMPTS):
+        for _ in range(CHANGE_ATTEMPTS):
             texts, version, now = self._load()
             new = change(texts)
             pairs = [part for name, text in new.items() for part in (name, text)]
-            if not new or self._write([self._key], [version, now + TIMEOUT, *pairs]):
+            if not new or self._write([self._key], [version, now + REDIS_TIMEOUT_SECONDS, *pairs]):
                 return
         raise StoreUnavailable("nothing was changed: too many others change the same in Redis; try again")
 
     def close(self) -> None:
-        """Lets the connections go; the next use makes others."""
+        """Closes the connections; the next use makes new ones."""
         self._redis.close()
 
     def _load(self) -> tuple[Texts, bytes, float]:
-        """The texts, their version (empty for none), and the server's unix time."""
+        """The texts, their version (empty without a hash), and the server's unix seconds."""
         flat, (seconds, microseconds) = self._read([self._key], [])
         texts = dict(zip(flat[::2], flat[1::2], strict=True))
         version = texts.pop(_VERSION, b"")

@@ -1,4 +1,4 @@
-"""Keys in Redis."""
+"""API keys in Redis."""
 
 from collections.abc import Mapping
 from dataclasses import replace
@@ -10,14 +10,14 @@ from ltp_service.keys.key import ApiKey
 from ltp_service.redis.client import RedisClient
 from ltp_service.redis.hash import RedisHash, Texts
 
-HASH = "ltp:keys"
+KEYS_HASH = "ltp:keys"
 
 
 class RedisKeys:
-    """The hash `ltp:keys`: one JSON object per key, by the key's hash."""
+    """The Redis hash `ltp:keys`: one JSON object per API key, named by the key's SHA-256."""
 
     def __init__(self, redis: RedisClient) -> None:
-        self._hash = RedisHash(redis, HASH)
+        self._hash = RedisHash(redis, KEYS_HASH)
 
     def version(self) -> bytes:
         return self._hash.version()
@@ -82,5 +82,5 @@ def _key_in(name: str, text: bytes) -> ApiKey:
 
 def _unreadable(name: str, reason: str) -> StoreUnavailable:
     return StoreUnavailable(
-        f"field {name[:12]!r} of {HASH} in Redis is no API key ({reason}); delete that field or restore a backup"
+        f"field {name[:12]!r} of {KEYS_HASH} in Redis is no API key ({reason}); delete that field or restore a backup"
     )

@@ -1,4 +1,4 @@
-"""Who feeds the fleet: the one process that holds a lease in Redis, and nobody when that is in doubt."""
+"""The lease in Redis. The process that holds it feeds the fleet, and stops when it may have lost the lease."""
 
 import logging
 from collections.abc import Callable, Sequence
@@ -9,35 +9,35 @@ import msgspec
 
 from ltp_service.domain.errors import StoreUnavailable
 from ltp_service.redis.client import RedisClient
-from ltp_service.redis.topic import EPOCH
+from ltp_service.redis.topic import EPOCH_KEY
 from ltp_service.runtime.runners import CollectorManager, Runner, RunnerState
 
 log = logging.getLogger(__name__)
 
-LEASE = "ltp:lease"
-"""Redis key: the present owner, for as long as it renews its claim."""
+LEASE_KEY = "ltp:lease"
+"""Redis key: the name of the present owner, which expires unless the owner renews its claim."""
 
-LIFE = 5.0
-"""Seconds for which a claim holds."""
+CLAIM_SECONDS = 5.0
+"""Seconds after which a claim expires."""
 
-LOOK = 0.25
-"""Seconds between two looks whether the lease is free."""
+CLAIM_EVERY_SECONDS = 0.25
+"""Seconds between two attempts to claim the lease."""
 
-STEP = 0.05
-"""Seconds between two looks at doubts, while this process owns the feeds."""
+DOUBT_LOOK_EVERY_SECONDS = 0.05
+"""Seconds between two checks for a doubt, while this process owns the feeds."""
 
-END = 1.0
-"""Seconds that the collectors have to end."""
+COLLECTORS_END_SECONDS = 1.0
+"""Seconds that the collectors have to end before that is logged."""
 
-SHORT, LONGEST_PAUSE = 10.0, 2.0
-"""Seconds below which a tenure is too short to be repeated at once, again and again, for an exchange counts
-connections; and for how long, so that a fleet of such processes does not stay without an owner."""
+SHORT_TENURE_SECONDS, LONGEST_PAUSE_SECONDS = 10.0, 2.0
+"""Seconds below which a tenure is short, and the longest pause after several short ones. Exchanges limit how often a
+client may connect, so short tenures must not repeat at once; the pause is bounded, so that the fleet gets an owner."""
 
-IN_VAIN = 20.0
-"""Seconds in which nothing came from any exchange, so that a process elsewhere may have better luck."""
+IN_VAIN_SECONDS = 20.0
+"""Seconds without data from any exchange after which the owner gives up the lease to another process."""
 
-# Only the first claim of a tenure gives a new number: one that was answered too late to be believed is taken up
-# again. The clock goes into the number so that a Redis that lost everything gives no number twice.
+# A claim by the present owner continues its tenure: its first answer may have come too late. The epoch is made from
+# the time, so that a Redis that lost its data gives no number twice.
 _CLAIM = """
 local owner = redis.call('GET', KEYS[1])
 local epoch = tonumber(redis.call('GET', KEYS[2]) or '') or 0
@@ -58,23 +58,23 @@ _RELEASE = "if redis.call('GET', KEYS[1]) == ARGV[1] then return redis.call('DEL
 
 
 class Claim(msgspec.Struct, frozen=True):
-    """Who owned the feeds when Redis last told."""
+    """The owner of the feeds and its epoch, as Redis last told them."""
 
     owner: str | None
     epoch: int
 
 
 class Signs(NamedTuple):
-    """How a process fares."""
+    """Whether this process can lead, and whether it receives data."""
 
     in_step: Callable[[], bool]
-    """Whether it hears what an owner tells."""
+    """Whether this process receives the owner's messages."""
     heard_at: Callable[[], float]
-    """Monotonic seconds at which anything last came from any exchange."""
+    """Monotonic seconds of the last data from any exchange."""
 
 
 class Lease:
-    """Runner: runs the collectors while this process owns them."""
+    """Runner: claims the lease and runs the collectors while this process holds it."""
 
     name = "lease"
 
@@ -100,15 +100,15 @@ class Lease:
         self.last_seen = Claim(None, 0)
 
     def epoch(self) -> int | None:
-        """The number of this process's tenure; None while it owns nothing."""
+        """The epoch of this process's tenure; None while it does not hold the lease."""
         return self._epoch
 
     def doubt(self) -> None:
-        """Somebody had reason to believe that this process owns nothing any more."""
+        """This process may have lost the lease, so it is renewed at once."""
         self._doubted = True
 
     def collectors(self) -> list[RunnerState]:
-        """Those that run because of this lease."""
+        """The states of the collectors that this process runs now."""
         return self._running.states() if self._running else []
 
     def run(self, stop: Event) -> None:
@@ -117,21 +117,23 @@ class Lease:
             asked_at = self._monotonic()
             epoch = self._ask()
             if epoch is None:
-                stop.wait(LOOK)
+                stop.wait(CLAIM_EVERY_SECONDS)
                 continue
             self._lead(epoch, asked_at, stop)
             if self._in_vain:
-                stop.wait(LIFE)
-            in_a_row = in_a_row + 1 if self._monotonic() - asked_at < SHORT else 0
+                stop.wait(CLAIM_SECONDS)
+            in_a_row = in_a_row + 1 if self._monotonic() - asked_at < SHORT_TENURE_SECONDS else 0
             if in_a_row > 1:
-                stop.wait(min(LONGEST_PAUSE, LOOK * 2.0 ** min(in_a_row, 10)))
+                stop.wait(min(LONGEST_PAUSE_SECONDS, CLAIM_EVERY_SECONDS * 2.0 ** min(in_a_row, 10)))
 
     def _ask(self) -> int | None:
-        """The number of a new tenure; None when another process owns the feeds, or nobody can tell."""
-        if not self._signs.in_step():  # who does not hear what the last owner told must not speak after it
+        """The epoch of a new tenure; None when another process has the lease, or when Redis does not answer."""
+        if (
+            not self._signs.in_step()
+        ):  # it may have missed the last owner's messages, and its own must follow them
             return None
         try:
-            granted, owner, epoch = self._claim((LEASE, EPOCH), (self._me, int(LIFE * 1000)))
+            granted, owner, epoch = self._claim((LEASE_KEY, EPOCH_KEY), (self._me, int(CLAIM_SECONDS * 1000)))
         except StoreUnavailable as error:
             log.warning(
                 "whether the fleet needs an owner is not known: %s",
@@ -158,20 +160,20 @@ class Lease:
         log.warning("this process feeds the fleet no longer: %s", reason)
 
     def _hold(self, epoch: int, renewed_at: float, stop: Event) -> str:
-        """Returns at once when there is any doubt, with its cause."""
+        """Renews the lease until it is lost or in doubt; returns the reason."""
         begun = renewed_at
-        while not stop.wait(STEP):
+        while not stop.wait(DOUBT_LOOK_EVERY_SECONDS):
             now = self._monotonic()
-            if now - renewed_at >= LIFE:
+            if now - renewed_at >= CLAIM_SECONDS:
                 return f"it stood still for {now - renewed_at:.1f} s"
-            if not self._doubted and now - renewed_at < LIFE / 3:
+            if not self._doubted and now - renewed_at < CLAIM_SECONDS / 3:
                 continue
             self._doubted = False
-            self._in_vain = now - max(begun, self._signs.heard_at()) >= IN_VAIN
+            self._in_vain = now - max(begun, self._signs.heard_at()) >= IN_VAIN_SECONDS
             if self._in_vain:
-                return f"nothing came from any exchange for {IN_VAIN:g} s"
+                return f"nothing came from any exchange for {IN_VAIN_SECONDS:g} s"
             try:
-                if not self._renew((LEASE, EPOCH), (self._me, int(LIFE * 1000), epoch)):
+                if not self._renew((LEASE_KEY, EPOCH_KEY), (self._me, int(CLAIM_SECONDS * 1000), epoch)):
                     return "another process took over"
             except StoreUnavailable as error:
                 return str(error)
@@ -179,14 +181,14 @@ class Lease:
         return "it was told to stop"
 
     def _end(self, collectors: CollectorManager, stop: Event) -> None:
-        while not collectors.stop(END) and not stop.is_set():
+        while not collectors.stop(COLLECTORS_END_SECONDS) and not stop.is_set():
             log.warning("waiting for the collectors to end before the lease is asked for again")
         if stop.is_set() or self._in_vain:
             self._let_go()
 
     def _let_go(self) -> None:
-        """So that another process needs not wait for the claim to lapse."""
+        """Releases the lease, so that another process need not wait for it to expire."""
         try:
-            self._release((LEASE,), (self._me,))
+            self._release((LEASE_KEY,), (self._me,))
         except StoreUnavailable as error:
-            log.info("the lease lapses within %g s: %s", LIFE, error)
+            log.info("the lease lapses within %g s: %s", CLAIM_SECONDS, error)

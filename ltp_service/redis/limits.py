@@ -1,4 +1,4 @@
-"""The token buckets of a whole fleet. Each process decides at once from its own, and they agree through Redis."""
+"""The token buckets of a fleet. Each process decides from its own buckets, and Redis brings them together."""
 
 from collections.abc import Callable
 from itertools import islice
@@ -7,22 +7,22 @@ from threading import Event
 
 from ltp_service.limits.bucket import Decision
 from ltp_service.limits.memory import MemoryLimiter
-from ltp_service.redis.client import TIMEOUT, RedisClient
+from ltp_service.redis.client import REDIS_TIMEOUT_SECONDS, RedisClient
 from ltp_service.runtime.database import Reload
 
-EVERY = 0.05
-"""Seconds between two exchanges."""
+EXCHANGE_EVERY_SECONDS = 0.05
+"""Seconds between two exchanges with Redis."""
 
-HURRY = 0.1
-"""Share of the capacity that one address may spend here before the others are told at once."""
+HURRY_SHARE = 0.1
+"""Share of the capacity that one address may spend here before an exchange is made at once."""
 
-BATCH = 500
-"""Most addresses in one exchange: Redis does nothing else for as long as the script runs."""
+ADDRESSES_PER_EXCHANGE = 500
+"""Most addresses in one exchange, because Redis does nothing else while the script runs."""
 
-PREFIX = "ltp:limit:"
+LIMIT_KEY_PREFIX = "ltp:limit:"
 
-# A server that was stalled runs what was sent long ago, when all buckets are full again: hence the deadline. What is
-# kept is "tokens unix_seconds"; anything else is a full bucket, as is nothing.
+# The deadline is for a server that was stalled: it runs old commands when all buckets are full again. A bucket is
+# stored as "tokens unix_seconds"; any other value, or none, is a full bucket.
 _EXCHANGE = """
 local time = redis.call('TIME')
 local capacity, rate, deadline = tonumber(ARGV[1]), tonumber(ARGV[2]), tonumber(ARGV[3])
@@ -44,10 +44,11 @@ return answer
 
 
 class SharedLimiter(MemoryLimiter):
-    """A local bucket per address, brought to the fleet's balance by each exchange of what was spent here.
+    """A local bucket per address. Each exchange tells what was spent here and sets the bucket to the fleet's balance.
 
-    What several processes let through between two exchanges is a debt: the balance is below 0 and refusals pay for
-    it, so that in the long run no more passes than through one bucket. `server_time` replaces the server's clock.
+    When several processes let too many requests through between two exchanges, the balance falls below 0, and later
+    refusals make up for it: in the long run no more pass than through one bucket. `server_time`, unix seconds,
+    replaces the server's clock.
     """
 
     def __init__(
@@ -65,14 +66,14 @@ class SharedLimiter(MemoryLimiter):
         self._server_time = server_time
         self._script = redis.script(_EXCHANGE)
         self._ahead: float | None = None
-        """Seconds by which the server's clock is ahead of ours; None while the server is not known to answer."""
+        """Seconds from monotonic time to the server's unix time; None until an exchange succeeds."""
         self._spent: dict[str, int] = {}
-        """What nobody else knows of yet; of addresses in the table only."""
-        self._much = ceil(capacity * HURRY)
+        """Tokens spent here since the last exchange, by address; only of addresses in the table."""
+        self._much = ceil(capacity * HURRY_SHARE)
         self._due = Event()
 
     def take(self, address: str) -> Decision:
-        """Spends one token of the address, if it has one as far as is known here. Never waits for Redis."""
+        """Spends one token of the local bucket of `address`, if it has one. Never waits for Redis."""
         with self._lock:
             decision = self._take(address)
             if decision.allowed:
@@ -82,20 +83,20 @@ class SharedLimiter(MemoryLimiter):
         return decision
 
     def due(self, timeout: float) -> bool:
-        """Waits until an exchange should not be put off, at most `timeout` seconds; whether it should not."""
+        """Waits at most `timeout` seconds for an urgent exchange; True when there is one."""
         due = self._due.wait(timeout)
         self._due.clear()
         return due
 
     def exchange(self) -> None:
-        """Tells what was spent here and learns what was spent elsewhere. Raises StoreUnavailable.
+        """Tells Redis what was spent here and learns the fleet's balances. Raises StoreUnavailable.
 
-        The local buckets go on then. When Redis answers again, what these have got back meanwhile is not told.
+        Without Redis the local buckets go on. Tokens that they refill meanwhile are never told as spent.
         """
         ahead, self._ahead = self._ahead, None
         if ahead is None:
             ahead, _ = self._ask({}, deadline=0.0)
-        for _ in range(0, len(self._spent), BATCH):
+        for _ in range(0, len(self._spent), ADDRESSES_PER_EXCHANGE):
             ahead = self._exchange(ahead)
         self._ahead = ahead
 
@@ -104,7 +105,7 @@ class SharedLimiter(MemoryLimiter):
         batch = self._batch(sent_at)
         balances: list[float] = []
         try:
-            ahead, balances = self._ask(batch, sent_at + ahead + TIMEOUT)
+            ahead, balances = self._ask(batch, sent_at + ahead + REDIS_TIMEOUT_SECONDS)
         finally:
             with self._lock:
                 if balances:
@@ -114,16 +115,17 @@ class SharedLimiter(MemoryLimiter):
         return ahead
 
     def _ask(self, batch: dict[str, float], deadline: float) -> tuple[float, list[float]]:
-        """How far the server's clock is ahead, and the balances; none when the batch came after the deadline."""
+        """Seconds that the server's clock is ahead, and the balances; none when the batch came after the deadline."""
         now = "" if self._server_time is None else self._server_time()
         time, *balances = self._script(
-            [PREFIX + address for address in batch], [*self._settings, deadline, now, *batch.values()]
+            [LIMIT_KEY_PREFIX + address for address in batch],
+            [*self._settings, deadline, now, *batch.values()],
         )
         return float(time) - self._monotonic(), [float(balance) for balance in balances]
 
     def _batch(self, now: float) -> dict[str, float]:
         with self._lock:
-            addresses = list(islice(self._spent, BATCH))
+            addresses = list(islice(self._spent, ADDRESSES_PER_EXCHANGE))
             return {
                 address: min(self._spent.pop(address), self._bucket.missing(self._states[address], now))
                 for address in addresses
@@ -143,7 +145,7 @@ class SharedLimiter(MemoryLimiter):
 
 
 class LimitExchange(Reload):
-    """Runner: exchanges every moment, and at once when an address spends much."""
+    """Runner: exchanges every EXCHANGE_EVERY_SECONDS, and at once when an address has spent much."""
 
     def __init__(self, limiter: SharedLimiter) -> None:
         super().__init__("limits", limiter.exchange)
@@ -151,5 +153,5 @@ class LimitExchange(Reload):
 
     def run(self, stop: Event) -> None:
         while not stop.is_set():
-            self._limiter.due(EVERY)
+            self._limiter.due(EXCHANGE_EVERY_SECONDS)
             self.attempt(self._limiter.exchange)

@@ -1,44 +1,44 @@
-"""How the fleet's collectors are, as their owner sees them, in every process that asks."""
+"""The state of the owner's collectors, shared with every process of the fleet."""
 
 from collections.abc import Callable, Iterable
 
 import msgspec
 
 from ltp_service.feed.contract import Link
-from ltp_service.redis.topic import Fields, Line, Topic
+from ltp_service.redis.topic import Fields, FleetLine, Topic
 
-EVERY = 0.5
-"""Seconds between two bulletins, which also show that there is an owner."""
+BULLETIN_EVERY_SECONDS = 0.5
+"""Seconds between two bulletins. They also show that there is an owner."""
 
 _encode = msgspec.json.Encoder().encode
 _decode = msgspec.json.Decoder(Link).decode
 
 
 class Links(Topic):
-    """The owner's collectors by name. Moments are monotonic seconds of the process that asks."""
+    """The states of the owner's collectors by name. Moments are this process's monotonic seconds."""
 
-    def __init__(self, links: Iterable[Callable[[], Link]], line: Line) -> None:
+    def __init__(self, links: Iterable[Callable[[], Link]], line: FleetLine) -> None:
         super().__init__("links", line)
         self._links = tuple(links)
         self._told: dict[str, Link] = {}
         self._next = 0.0
 
     def told(self, name: str) -> Link | None:
-        """What the owner told of a collector; None while nobody tells."""
+        """The state of a collector that the owner told; None while there is no owner."""
         return self._told.get(name)
 
     def restart(self) -> None:
         self._next = 0.0
 
     def load(self) -> None:
-        # What an owner told that has gone since would look as if it were there; one that is there tells soon.
+        # Redis may hold the states of an owner that is gone; a present owner sends its own within half a second.
         return None
 
     def take_news(self) -> Fields:
         now = self._clock.monotonic()
         if now < self._next:
             return {}
-        self._next = now + EVERY
+        self._next = now + BULLETIN_EVERY_SECONDS
         links = [link() for link in self._links]
         return {link.name: _encode(_moved(link, self._clock.shared)) for link in links}
 

@@ -1,4 +1,4 @@
-"""Prices that a fleet of processes shares: each one reads its own copy, one of them tells the others what is new."""
+"""Prices that a fleet shares: each process reads its own copy, and the owner of the feeds sends the changes."""
 
 import logging
 from collections.abc import Iterable, Mapping
@@ -13,20 +13,20 @@ from ltp_service.domain.pairs import Pair, read_pair
 from ltp_service.domain.tick import Price, Source, Tick
 from ltp_service.prices.memory import MemoryStore
 from ltp_service.prices.store import Outcome
-from ltp_service.redis.clock import TOLERANCE
-from ltp_service.redis.topic import Fields, Line, Topic
+from ltp_service.redis.clock import TOLERANCE_SECONDS
+from ltp_service.redis.topic import Fields, FleetLine, Topic
 
 log = logging.getLogger(__name__)
 
-MARKET = "market"
-"""The field that tells whether the exchange is matching; the others are pairs."""
+MARKET_FIELD = "market"
+"""The field with the status of the whole exchange. The other fields are pairs."""
 
-PAIR_MARKETS = "pair_markets"
-"""The field that tells the same of pairs."""
+PAIR_MARKETS_FIELD = "pair_markets"
+"""The field with the statuses of pairs."""
 
 
 class _Shared(msgspec.Struct, array_like=True, frozen=True):
-    """A price on its way. Moments are the Redis server's unix seconds, but for the exchange's own."""
+    """A price as it is sent. Moments are unix seconds of the Redis server, or of the exchange where a Tick's are."""
 
     pair: str
     price: str
@@ -49,9 +49,9 @@ _decode_pair_markets = msgspec.json.Decoder(dict[str, str]).decode
 
 
 class RedisStore(Topic):
-    """A MemoryStore whose news travel. Nothing here waits for Redis but what the runners of the fleet call."""
+    """A MemoryStore whose changes are sent to the fleet. Only the runners of the fleet wait for Redis."""
 
-    def __init__(self, local: MemoryStore, line: Line) -> None:
+    def __init__(self, local: MemoryStore, line: FleetLine) -> None:
         super().__init__("prices", line)
         self._local = local
         self._changed: set[Pair] = set()
@@ -61,7 +61,7 @@ class RedisStore(Topic):
         self.market = local.market
         self.market_of = local.market_of
 
-    # What every store does.
+    # As every Store.
 
     def put(self, tick: Tick) -> Outcome:
         outcome = self._local.put(tick)
@@ -94,17 +94,17 @@ class RedisStore(Topic):
             self._news.set()
 
     def ping(self) -> None:
-        # The copy at hand answers, whatever becomes of Redis; a probe that failed with it would end the whole fleet.
+        # The local copy answers without Redis. If readiness failed with Redis, all processes would be taken out of service.
         return None
 
-    # What the fleet needs.
+    # As a Topic.
 
     def told_at(self, pair: Pair) -> float | None:
-        """Monotonic seconds of the newest evidence that another process told; None when none came."""
+        """Monotonic seconds of the newest evidence that the owner told; None when none came."""
         return self._told_at.get(pair)
 
     def restart(self) -> None:
-        """Everything held is to be told anew."""
+        """Marks everything held to be sent."""
         self._note(self.all())
         self._news.set()
 
@@ -116,21 +116,25 @@ class RedisStore(Topic):
         held = self.all()
         prices = {str(pair): _encode(self._shared(held[pair])) for pair in changed if pair in held}
         own = {str(pair): status for pair, status in self._local.pair_markets().items()}
-        return prices | {MARKET: _encode(self.market())} | ({PAIR_MARKETS: _encode(own)} if own else {})
+        return (
+            prices
+            | {MARKET_FIELD: _encode(self.market())}
+            | ({PAIR_MARKETS_FIELD: _encode(own)} if own else {})
+        )
 
     def give_back(self, fields: Fields) -> None:
-        # Not these alone: where a clock was set, the moments of all others that Redis holds are wrong too.
+        # All prices, because after a change of the server's clock all moments in Redis are wrong.
         self._note(self.all())
 
     def learn(self, fields: Fields) -> None:
-        pairs = fields.keys() - {MARKET, PAIR_MARKETS}
+        pairs = fields.keys() - {MARKET_FIELD, PAIR_MARKETS_FIELD}
         told = [price for field in pairs if (price := self._readable(fields[field]))]
         self._told_at.update((price.tick.pair, price.confirmed_at) for price in told)
         self._local.adopt(told)
-        if MARKET in fields:
-            self._take_market(_decode_market(fields[MARKET]))
-        if PAIR_MARKETS in fields:
-            own = _decode_pair_markets(fields[PAIR_MARKETS])
+        if MARKET_FIELD in fields:
+            self._take_market(_decode_market(fields[MARKET_FIELD]))
+        if PAIR_MARKETS_FIELD in fields:
+            own = _decode_pair_markets(fields[PAIR_MARKETS_FIELD])
             self._local.set_pair_markets({read_pair(pair): market_status(own[pair]) for pair in own})
 
     def _note(self, pairs: Iterable[Pair]) -> None:
@@ -139,11 +143,14 @@ class RedisStore(Topic):
 
     def _take_market(self, market: str) -> None:
         status = market_status(market)
-        if status not in ("unknown", self.market()):  # who has not heard yet knows less than we do
+        if status not in (
+            "unknown",
+            self.market(),
+        ):  # an owner that does not know the status must not replace ours
             self._local.set_market(status)
 
     def _readable(self, text: bytes) -> Price | None:
-        """The price in our time; None for one that this version cannot read or that comes from the future."""
+        """The price in this process's time; None for one that cannot be read or that lies in the future."""
         try:
             shared = _decode(text)
             price = self._own(shared)
@@ -152,8 +159,8 @@ class RedisStore(Topic):
                 "a price in Redis cannot be read: %s", error, extra={"once_a_minute": ("redis", "price")}
             )
             return None
-        # Evidence from the future was written before somebody set the server's clock back: how old is it?
-        return price if price.confirmed_at <= self._clock.monotonic() + TOLERANCE else None
+        # Evidence from the future was written before the server's clock was set back, so its age is not known.
+        return price if price.confirmed_at <= self._clock.monotonic() + TOLERANCE_SECONDS else None
 
     def _shared(self, price: Price) -> _Shared:
         tick, shared = price.tick, self._clock.shared

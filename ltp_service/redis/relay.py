@@ -1,4 +1,4 @@
-"""The two runners between a process's stores and Redis: one tells what is new, the other listens to the owner."""
+"""The two runners between a process's stores and Redis: one sends changes, the other listens to the owner."""
 
 import logging
 from collections.abc import Callable, Sequence
@@ -7,28 +7,28 @@ from threading import Event
 import msgspec
 
 from ltp_service.domain.errors import StoreUnavailable
-from ltp_service.redis.client import RedisClient, Subscription
+from ltp_service.redis.client import ChannelSubscription, RedisClient
 from ltp_service.redis.owner import Owner
 from ltp_service.redis.topic import Topic
 
 log = logging.getLogger(__name__)
 
-AT_LEAST, AT_MOST = 0.005, 0.25
-"""Seconds between two bulletins: after a trade, and when there is nothing but evidence. A faster owner would load
-every listener for prices that the next bulletin replaces."""
+SHORTEST_BULLETIN_PAUSE_SECONDS, LONGEST_BULLETIN_PAUSE_SECONDS = 0.005, 0.25
+"""Seconds between two bulletins: at least, after a trade, and at most, when there is only new evidence. More bulletins
+would load every listener with prices that the next one replaces."""
 
-SILENCE = 0.5
-"""Seconds without a word from Redis after which it is asked for one, and then has as long again to answer."""
+PING_AFTER_SECONDS = 0.5
+"""Seconds without a message from Redis after which it is pinged. It has as long to answer."""
 
-MEASURE = 1.0
-"""Seconds between two looks at the server's clock."""
+MEASURE_EVERY_SECONDS = 1.0
+"""Seconds between two measurements of the server's clock."""
 
-AGAIN = 0.1
-"""Seconds between two attempts to listen."""
+RELISTEN_AFTER_SECONDS = 0.1
+"""Seconds after a lost connection before the next attempt to listen."""
 
 
 class Publisher:
-    """Runner: while this process owns the feeds, it tells the others what is new."""
+    """Runner: sends changes to the fleet while this process owns the feeds."""
 
     name = "publisher"
 
@@ -45,16 +45,16 @@ class Publisher:
         self._doubt = doubt
 
     def run(self, stop: Event) -> None:
-        while not stop.wait(AT_LEAST):
+        while not stop.wait(SHORTEST_BULLETIN_PAUSE_SECONDS):
             if not self._news.is_set():
-                self._news.wait(AT_MOST)
+                self._news.wait(LONGEST_BULLETIN_PAUSE_SECONDS)
             self._news.clear()
             epoch = self._epoch()
             if epoch is not None:
                 self.tell(epoch)
 
     def tell(self, epoch: int) -> None:
-        """One bulletin of each topic that has news."""
+        """Sends one bulletin of each topic with changes. Doubts the lease when that fails."""
         try:
             if not all(topic.tell(epoch) for topic in self._topics):
                 self._doubt()
@@ -66,7 +66,7 @@ class Publisher:
 
 
 class Follower:
-    """Runner: keeps this process's copy in step with what the owner of the feeds tells."""
+    """Runner: keeps this process's copy in step with the owner of the feeds."""
 
     name = "follower"
 
@@ -86,7 +86,7 @@ class Follower:
         self._in_step = False
 
     def in_step(self) -> bool:
-        """Whether everything that the owner tells arrives here."""
+        """Whether this process receives everything that the owner sends."""
         return self._in_step
 
     def run(self, stop: Event) -> None:
@@ -95,12 +95,12 @@ class Follower:
                 self._listen(stop)
             except StoreUnavailable as error:
                 self._lost(error)
-                stop.wait(AGAIN)
+                stop.wait(RELISTEN_AFTER_SECONDS)
 
     def _listen(self, stop: Event) -> None:
         subscription = self._client.subscribe(*self._topics)
         try:
-            # What is published from now on waits in the socket; what was before is read whole.
+            # Messages from now on wait in the socket; everything before them is read from the hashes.
             self._measure()
             for channel, topic in self._topics.items():
                 self._read(channel, topic.load)
@@ -113,10 +113,10 @@ class Follower:
             if self._owner.cut():
                 self._tell_loss()
 
-    def _hear(self, subscription: Subscription, stop: Event) -> None:
+    def _hear(self, subscription: ChannelSubscription, stop: Event) -> None:
         heard_at = asked_at = measured_at = self._monotonic()
         while not stop.is_set():
-            message = subscription.receive(SILENCE)
+            message = subscription.receive(PING_AFTER_SECONDS)
             now = self._monotonic()
             if message is not None:
                 heard_at = now
@@ -124,12 +124,12 @@ class Follower:
                 self._take(*message, now)
             elif self._owner.lost(now):
                 self._tell_loss()
-            if now - heard_at >= SILENCE:
+            if now - heard_at >= PING_AFTER_SECONDS:
                 if heard_at < asked_at:
                     raise StoreUnavailable(f"nothing came from Redis for {now - heard_at:.1f} s")
                 subscription.ping()
                 asked_at = now
-            if now - measured_at >= MEASURE:
+            if now - measured_at >= MEASURE_EVERY_SECONDS:
                 self._measure()
                 measured_at = now
 
@@ -139,7 +139,7 @@ class Follower:
             self._owner.heard(topic.epoch, now)
 
     def _read(self, channel: str, read: Callable[[], None]) -> bool:
-        """False when what was told cannot be read, which must not keep this process from what comes next."""
+        """False when a message cannot be read. The next ones are read all the same."""
         try:
             read()
         except (msgspec.MsgspecError, ValueError, KeyError) as error:

@@ -8,15 +8,15 @@ from ltp_service.domain.trade import is_symbol
 from ltp_service.redis.client import RedisClient
 from ltp_service.redis.hash import RedisHash, Texts
 
-HASH = "ltp:symbols"
+SYMBOLS_HASH = "ltp:symbols"
 _LIST = "list"
 
 
 class RedisSymbols:
-    """The hash `ltp:symbols`, whose one text is the list, so that an empty one differs from none."""
+    """The Redis hash `ltp:symbols`. Its one field is the list, so that an empty list differs from no list."""
 
     def __init__(self, redis: RedisClient) -> None:
-        self._hash = RedisHash(redis, HASH)
+        self._hash = RedisHash(redis, SYMBOLS_HASH)
 
     def version(self) -> bytes:
         return self._hash.version()
@@ -45,5 +45,7 @@ def _list_in(texts: Texts) -> SymbolList | None:
         return None
     symbols = tuple(texts[_LIST].decode(errors="replace").split())
     if not all(map(is_symbol, symbols)):
-        raise StoreUnavailable(f"{HASH} in Redis is no list of symbols; delete it or restore a backup")
+        raise StoreUnavailable(
+            f"{SYMBOLS_HASH} in Redis is no list of symbols; delete it or restore a backup"
+        )
     return symbols

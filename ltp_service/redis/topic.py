@@ -1,4 +1,4 @@
-"""What the owner of the feeds tells everybody: a Redis hash that holds it whole, and a channel for what is new."""
+"""What the owner of the feeds shares: a Redis hash with everything, and a channel for changes."""
 
 from collections.abc import Callable, Mapping
 from threading import Event
@@ -8,14 +8,14 @@ import msgspec
 
 from ltp_service.domain.errors import StoreUnavailable
 from ltp_service.redis.client import RedisClient, open_redis
-from ltp_service.redis.clock import TOLERANCE, SharedClock
+from ltp_service.redis.clock import TOLERANCE_SECONDS, SharedClock
 from ltp_service.settings.config import Config
 
-EPOCH = "ltp:epoch"
-"""Redis key: the number of the present owner's tenure; whoever writes must name it."""
+EPOCH_KEY = "ltp:epoch"
+"""Redis key: the number of the present tenure. A write with another number is refused."""
 
-MEMORY = 24 * 3600
-"""Seconds after the last word for which Redis keeps a topic."""
+TOPIC_LIFE_SECONDS = 24 * 3600
+"""Seconds after its last bulletin for which Redis keeps a topic."""
 
 _TELL = """
 if redis.call('GET', KEYS[1]) ~= ARGV[1] then return 'fenced' end
@@ -27,10 +27,10 @@ redis.call('EXPIRE', KEYS[2], ARGV[4])
 redis.call('PUBLISH', ARGV[5], string.format('%.6f ', now) .. ARGV[6])
 return 'ok'
 """
-# Written long after it was sent (a frozen server reads its backlog when it wakes up) it would look young: `late`.
+# `late`: a server that was frozen runs old commands when it wakes, and their evidence would look new.
 
 Fields = Mapping[str, bytes]
-"""Names and the JSON of what they stand for."""
+"""Names and their values in JSON."""
 
 
 class _Bulletin(msgspec.Struct, array_like=True, frozen=True):
@@ -42,58 +42,58 @@ _encode = msgspec.json.Encoder().encode
 _decode = msgspec.json.Decoder(_Bulletin).decode
 
 
-class Line(NamedTuple):
-    """What connects a process with its fleet."""
+class FleetLine(NamedTuple):
+    """The connection of a process with its fleet."""
 
     client: RedisClient
     clock: SharedClock
     news: Event
-    """Set when there is something to be told that should not wait."""
+    """Set when there is an urgent change to send."""
 
 
-def open_line(config: Config, monotonic: Callable[[], float]) -> Line:
-    """The line through the Redis that the settings name; nothing is sent yet."""
+def open_line(config: Config, monotonic: Callable[[], float]) -> FleetLine:
+    """The connection through the Redis that the settings name; nothing is sent yet."""
     client = open_redis(config, monotonic)
-    return Line(client, SharedClock(client.time, monotonic), Event())
+    return FleetLine(client, SharedClock(client.time, monotonic), Event())
 
 
 class Topic:
-    """Fields that one process tells and every other has a copy of. A subclass knows what they mean."""
+    """Fields that the owner sends and every other process copies. A subclass knows their meaning."""
 
-    def __init__(self, name: str, line: Line) -> None:
+    def __init__(self, name: str, line: FleetLine) -> None:
         self._client, self._clock, self._news = line
         self._key = f"ltp:{name}"
         self.channel = f"{self._key}@{self._client.database}"
         self._tell = self._client.script(_TELL)
         self.epoch = 0
-        """The tenure of which this process heard last."""
+        """The tenure that this process heard last."""
         self._own_epoch: int | None = None
 
-    # What a subclass adds.
+    # For subclasses.
 
     def restart(self) -> None:
-        """This process begins to tell: everything that it holds is new."""
+        """This process becomes the owner, so everything that it holds is to be sent."""
         raise NotImplementedError
 
     def take_news(self) -> Fields:
-        """What is new since the last call."""
+        """The changes since the last call."""
         raise NotImplementedError
 
     def give_back(self, fields: Fields) -> None:
-        """These could not be told."""
+        """These fields could not be sent and are to be sent again."""
         raise NotImplementedError
 
     def learn(self, fields: Fields) -> None:
-        """What the owner told. Raises ValueError or msgspec.MsgspecError for what cannot be read."""
+        """Takes fields of the owner. Raises ValueError, KeyError or msgspec.MsgspecError for one that cannot be read."""
         raise NotImplementedError
 
     def lost(self) -> None:
-        """Nobody tells any more, or this process cannot hear it."""
+        """There is no owner any more, or this process cannot hear it."""
 
-    # What the runners of the fleet call; each may raise StoreUnavailable.
+    # For the runners of the fleet; each method may raise StoreUnavailable.
 
     def tell(self, epoch: int) -> bool:
-        """Tells what is new; False when another process owns the feeds."""
+        """Sends the changes; False when another process owns the feeds."""
         self._own_epoch = epoch
         fields = self.take_news()
         if not fields:
@@ -109,15 +109,15 @@ class Topic:
         return bool(outcome != b"fenced")
 
     def load(self) -> None:
-        """Reads everything there is, in place of what was missed; who told it himself has missed nothing."""
-        self.epoch = int(self._client.run("GET", EPOCH) or 0)
+        """Reads the whole hash, because messages may be missing. Does nothing after this process's own tenure."""
+        self.epoch = int(self._client.run("GET", EPOCH_KEY) or 0)
         if self.epoch == self._own_epoch:
             return
         held: Mapping[bytes, bytes] = self._client.run("HGETALL", self._key)
         self.learn({name.decode(): text for name, text in held.items()})
 
     def take(self, message: bytes) -> None:
-        """What another process told."""
+        """Takes one message of the channel; ignores those of this process and of earlier tenures."""
         told_at, _, text = message.partition(b" ")
         if self._clock.is_doubted(float(told_at)):
             self._clock.measure()
@@ -131,5 +131,5 @@ class Topic:
     def _write(self, epoch: int, fields: Fields) -> object:
         bulletin = _Bulletin(epoch, {name: msgspec.Raw(text) for name, text in fields.items()})
         flat = [part for field in fields.items() for part in field]
-        settings = (epoch, self._clock.now(), TOLERANCE, MEMORY, self.channel)
-        return self._tell((EPOCH, self._key), (*settings, _encode(bulletin), *flat))
+        settings = (epoch, self._clock.now(), TOLERANCE_SECONDS, TOPIC_LIFE_SECONDS, self.channel)
+        return self._tell((EPOCH_KEY, self._key), (*settings, _encode(bulletin), *flat))

@@ -1,4 +1,4 @@
-"""Trades that a fleet shares: the process that collects them tells the others."""
+"""Trades that a fleet shares: the owner of the feeds sends them to the other processes."""
 
 from collections import defaultdict
 from threading import Lock
@@ -7,22 +7,22 @@ import msgspec
 
 from ltp_service.domain.trade import Trade
 from ltp_service.prices.store import TradeSink
-from ltp_service.redis.topic import Fields, Line, Topic
+from ltp_service.redis.topic import Fields, FleetLine, Topic
 
-MOST = 10_000
-"""Trades that wait to be told; as many as a store holds, so that older ones are of no use to anybody."""
+MAX_WAITING_TRADES = 10_000
+"""Most trades that wait to be sent: as many as a store holds."""
 
 _encode = msgspec.json.Encoder(decimal_format="string").encode
 _decode = msgspec.json.Decoder(list[Trade]).decode
 
 
 class SharedTrades(Topic):
-    """A sink that keeps each trade in this process and tells it to the others, by exchange and symbol.
+    """A sink that keeps each trade in this process and sends it to the fleet, by exchange and symbol.
 
-    Redis holds the last batch of each: who comes later knows the last price at once, and the rest from then on.
+    Redis holds the last batch of each, so that a new process knows the last price at once.
     """
 
-    def __init__(self, local: TradeSink, line: Line) -> None:
+    def __init__(self, local: TradeSink, line: FleetLine) -> None:
         super().__init__("trades", line)
         self._local = local
         self._waiting: defaultdict[str, list[Trade]] = defaultdict(list)
@@ -30,9 +30,9 @@ class SharedTrades(Topic):
         self._lock = Lock()
 
     def put(self, trade: Trade) -> bool:
-        """Takes a trade; False when it was told before or is too old to be kept."""
+        """Takes a trade; False for a duplicate or one too old to be kept."""
         stored = self._local.put(trade)
-        if stored and self._count < MOST:
+        if stored and self._count < MAX_WAITING_TRADES:
             with self._lock:
                 self._waiting[f"{trade.exchange}/{trade.symbol}"].append(trade)
                 self._count += 1

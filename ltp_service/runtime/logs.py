@@ -179,7 +179,7 @@ class LateLines:
 
 
 def finish(timeout: float) -> None:
-    """Writes the last lines of a process; waits for a slow reader at most `timeout` seconds each for stdout and stderr."""
+    """Writes the last lines of a process. Waits at most `timeout` seconds for each of the two readers."""
     for writer in (STDOUT, STDERR):
         writer.finish(timeout)
 

@@ -6,7 +6,7 @@ Their short forms are tests of their own, beside tests/process/fleet.py.
 from functools import partial
 
 from ltp_service.exchanges.kraken_rest import CACHE
-from ltp_service.redis.lease import LEASE, SHORT
+from ltp_service.redis.lease import LEASE_KEY, SHORT_TENURE_SECONDS
 from ltp_service.rest.poll import INTERVAL
 from tests.deadline import DEADLINE
 from tests.drill.clients import Reading
@@ -114,8 +114,8 @@ def _hand_over(stage: Stage, fleet: Fleet, heir: Service) -> None:
     for _ in range(20):
         if (owner := fleet.owner()).service is heir:
             return
-        stage.hold(SHORT)
-        stage.redis.client().run("DEL", LEASE)
+        stage.hold(SHORT_TENURE_SECONDS)
+        stage.redis.client().run("DEL", LEASE_KEY)
         until(partial(_is_another, fleet, owner.pid), DEADLINE, "another owner")
         fleet.until_led()
     raise ServiceError("the lease never went to the service that was to be killed")

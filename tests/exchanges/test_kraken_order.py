@@ -14,7 +14,7 @@ from ltp_service.domain.tick import Price
 from ltp_service.exchanges.kraken import KrakenCollector
 from ltp_service.feed.loop import TENDING
 from ltp_service.prices.doubts import Doubts
-from ltp_service.prices.freshness import State, judge
+from ltp_service.prices.freshness import PriceState, judge
 from ltp_service.prices.quarantine import Quarantine
 from tests.fakes import BTC, NOON, Script, Step, memory_store, open_quarantine
 
@@ -114,7 +114,7 @@ class Played:
         return tick.price, tick.trade_id, moment
 
     @property
-    def state(self) -> State:
+    def state(self) -> PriceState:
         return judge(self.price, self.ended_at, 30.0, "online").state
 
     def _look(self) -> None:

@@ -7,10 +7,10 @@ from hypothesis import strategies as st
 
 from ltp_service.domain.tick import REST, WEBSOCKET, Price, Source, Tick
 from ltp_service.prices.accept import (
-    BESIDE,
-    CLOCKS,
-    RENUMBERED,
-    REORDERING,
+    CLOCK_ERROR_SECONDS,
+    RENUMBERED_AFTER_SECONDS,
+    REORDERING_SECONDS,
+    REST_LEAD_SECONDS,
     adopted,
     compare,
     confirmed,
@@ -74,15 +74,15 @@ def test_a_tick_without_time_that_repeats_the_price_confirms_it() -> None:
 def test_a_tick_without_time_may_have_been_overtaken_by_a_trade_that_the_other_source_told() -> None:
     held = hold(tick(traded_at=NOON, received_at=1000.0, source=REST))
 
-    assert compare(held, tick("99", received_at=1000.0 + REORDERING / 2)) == "older"
-    assert compare(held, tick("99", received_at=1000.0 + REORDERING)) == "newer"
+    assert compare(held, tick("99", received_at=1000.0 + REORDERING_SECONDS / 2)) == "older"
+    assert compare(held, tick("99", received_at=1000.0 + REORDERING_SECONDS)) == "newer"
 
 
 def test_a_ticker_that_waited_for_its_trade_replaces_an_earlier_trade_of_the_same_feed() -> None:
     held = hold(tick(traded_at=NOON, received_at=1000.0))
 
     assert compare(held, tick("99", received_at=1000.0 - 0.1)) == "older"
-    assert compare(held, tick("99", received_at=1000.0 + REORDERING / 2)) == "newer"
+    assert compare(held, tick("99", received_at=1000.0 + REORDERING_SECONDS / 2)) == "newer"
 
 
 def test_after_ticks_without_time_no_trade_older_than_the_last_timed_one_may_follow() -> None:
@@ -120,9 +120,9 @@ def test_evidence_never_gets_older() -> None:
 def test_beside_a_feed_that_is_alive_rest_changes_nothing() -> None:
     held = hold(tick(received_at=1000.0))
 
-    assert confirmed(held, 1000.0 + BESIDE / 2, REST) is held
-    later = confirmed(held, 1000.0 + BESIDE, REST)
-    assert (later.confirmed_at, later.confirmed_by) == (1000.0 + BESIDE, REST)
+    assert confirmed(held, 1000.0 + REST_LEAD_SECONDS / 2, REST) is held
+    later = confirmed(held, 1000.0 + REST_LEAD_SECONDS, REST)
+    assert (later.confirmed_at, later.confirmed_by) == (1000.0 + REST_LEAD_SECONDS, REST)
 
 
 def number_of(told: Tick) -> int:
@@ -182,9 +182,9 @@ def test_a_trade_stamped_ahead_of_the_others_does_not_keep_them_out() -> None:
 def test_ids_that_begin_anew_are_told_by_their_times() -> None:
     held = hold(tick(traded_at=NOON, trade_id=7))
 
-    assert compare(held, tick("99", traded_at=NOON + RENUMBERED, trade_id=1)) == "older"
-    assert compare(held, tick("99", traded_at=NOON + RENUMBERED + 0.1, trade_id=1)) == "newer"
-    assert compare(held, tick("99", traded_at=NOON + RENUMBERED + 0.1, trade_id=7)) == "newer"
+    assert compare(held, tick("99", traded_at=NOON + RENUMBERED_AFTER_SECONDS, trade_id=1)) == "older"
+    assert compare(held, tick("99", traded_at=NOON + RENUMBERED_AFTER_SECONDS + 0.1, trade_id=1)) == "newer"
+    assert compare(held, tick("99", traded_at=NOON + RENUMBERED_AFTER_SECONDS + 0.1, trade_id=7)) == "newer"
 
 
 def test_the_id_of_the_newest_trade_is_remembered_beyond_a_ticker() -> None:
@@ -210,8 +210,10 @@ def test_trades_of_one_sweep_end_at_the_last_one_in_any_order(ticks: list[Tick])
 
 def test_a_snapshot_traded_long_before_rest_told_another_price_is_older() -> None:
     held = merge(None, tick("105", source=REST, received_at=1060.0), "newer")
-    late = tick("99", traded_at=NOON + 30, received_at=1065.0, happened_at=1060.0 - CLOCKS - 0.1)
-    by_the_clocks = tick("99", traded_at=NOON + 30, received_at=1065.0, happened_at=1060.0 - CLOCKS + 0.1)
+    late = tick("99", traded_at=NOON + 30, received_at=1065.0, happened_at=1060.0 - CLOCK_ERROR_SECONDS - 0.1)
+    by_the_clocks = tick(
+        "99", traded_at=NOON + 30, received_at=1065.0, happened_at=1060.0 - CLOCK_ERROR_SECONDS + 0.1
+    )
 
     assert compare(held, late) == "older"
     assert compare(held, by_the_clocks) == "newer"

@@ -2,7 +2,7 @@
 
 import threading
 
-from ltp_service.prices.changes import AT_ONCE, Changes
+from ltp_service.prices.changes import WOKEN_AT_ONCE, Changes
 from tests.deadline import DEADLINE
 from tests.fakes import BTC, ETH, eventually
 
@@ -113,7 +113,7 @@ def test_of_many_who_wait_a_few_are_woken_at_once_and_each_wakes_the_next() -> N
     ready.wait(DEADLINE)
     eventually(lambda: len(changes._groups[frozenset([BTC])].asleep) == 50)  # noqa: SLF001
     changes.announce(BTC)
-    assert len(changes._woken) <= AT_ONCE  # noqa: SLF001
+    assert len(changes._woken) <= WOKEN_AT_ONCE  # noqa: SLF001
     for thread in waiters:
         thread.join(DEADLINE)
 
@@ -160,16 +160,16 @@ def test_a_first_look_goes_behind_those_that_came_before_and_no_more_than_a_few_
         changes.queue()
         looked.append(None)
 
-    clients = [threading.Thread(target=look) for _ in range(3 * AT_ONCE)]
+    clients = [threading.Thread(target=look) for _ in range(3 * WOKEN_AT_ONCE)]
     for client in clients:
         client.start()
-    for _ in range(AT_ONCE):
+    for _ in range(WOKEN_AT_ONCE):
         assert began.acquire(timeout=DEADLINE)
-    eventually(lambda: len(changes._due) == 2 * AT_ONCE)  # noqa: SLF001
+    eventually(lambda: len(changes._due) == 2 * WOKEN_AT_ONCE)  # noqa: SLF001
     assert looked == []
 
     gate.set()
     for client in clients:
         client.join(DEADLINE)
-    assert len(looked) == 3 * AT_ONCE
+    assert len(looked) == 3 * WOKEN_AT_ONCE
     assert (changes._due, changes._woken) == ({}, set())  # noqa: SLF001

@@ -6,7 +6,7 @@ from hypothesis import strategies as st
 
 from ltp_service.domain.market import HALTED, MarketStatus
 from ltp_service.domain.tick import REST, WEBSOCKET, Price, Source
-from ltp_service.prices.freshness import LIVE, UNKNOWN, Bound, State, judge, servable_until
+from ltp_service.prices.freshness import LIVE_SECONDS, NEVER_SEEN, Bound, PriceState, judge, servable_until
 from tests.fakes import tick
 
 TTL = 30.0
@@ -25,13 +25,13 @@ def price(confirmed: float = 0.0, happened: float | None = 0.0, by: Source = WEB
         (price(), "online", "live"),
         (price(), "unknown", "live"),
         (price(), "limit_only", "live"),
-        (price(happened=LIVE), "online", "live"),
-        (price(happened=LIVE + 0.001), "online", "quiet"),
+        (price(happened=LIVE_SECONDS), "online", "live"),
+        (price(happened=LIVE_SECONDS + 0.001), "online", "quiet"),
         (price(happened=86_400), "online", "quiet"),
         (price(happened=None), "online", "fallback"),
         (price(confirmed=TTL, happened=TTL), "online", "live"),
-        (price(confirmed=TTL, happened=TTL + LIVE), "online", "live"),
-        (price(confirmed=TTL, happened=TTL + LIVE + 0.001), "online", "quiet"),
+        (price(confirmed=TTL, happened=TTL + LIVE_SECONDS), "online", "live"),
+        (price(confirmed=TTL, happened=TTL + LIVE_SECONDS + 0.001), "online", "quiet"),
         (price(confirmed=TTL + 0.001), "online", "stale"),
         (price(confirmed=86_400, happened=86_400), "online", "stale"),
         (price(by=REST), "online", "fallback"),
@@ -50,7 +50,9 @@ def price(confirmed: float = 0.0, happened: float | None = 0.0, by: Source = WEB
         (None, "maintenance", "unknown"),
     ],
 )
-def test_each_age_and_market_has_its_state(held: Price | None, market: MarketStatus, state: State) -> None:
+def test_each_age_and_market_has_its_state(
+    held: Price | None, market: MarketStatus, state: PriceState
+) -> None:
     assert judge(held, NOW, TTL, market).state == state
 
 
@@ -115,9 +117,9 @@ def test_the_state_says_what_both_clocks_say(
 
     if state == "live":
         assert happened_at is not None
-        assert held.confirmed_at - happened_at <= LIVE
+        assert held.confirmed_at - happened_at <= LIVE_SECONDS
     if state == "quiet":
-        assert held.confirmed_at - (happened_at or held.tick.received_at) > LIVE
+        assert held.confirmed_at - (happened_at or held.tick.received_at) > LIVE_SECONDS
     if state in ("live", "quiet"):
         assert market not in HALTED
         assert held.confirmed_by == WEBSOCKET
@@ -141,5 +143,5 @@ def test_a_price_without_new_evidence_never_gets_fresher(
 
 @given(seconds, markets, bounds)
 def test_what_was_never_seen_is_never_served(now: float, market: MarketStatus, bound: Bound) -> None:
-    assert judge(None, now, TTL, market, bound) == UNKNOWN
-    assert not UNKNOWN.servable
+    assert judge(None, now, TTL, market, bound) == NEVER_SEEN
+    assert not NEVER_SEEN.servable

@@ -8,7 +8,7 @@ import pytest
 
 from ltp_service.domain.pairs import Pair
 from ltp_service.domain.tick import WEBSOCKET, Price
-from ltp_service.prices.memory import MEMORY, MemoryStore
+from ltp_service.prices.memory import FORGET_AFTER_SECONDS, MemoryStore
 from tests.deadline import DEADLINE
 from tests.fakes import BTC, ETH, FakeClock, memory_store, tick
 
@@ -17,7 +17,7 @@ def test_a_price_without_evidence_is_forgotten_after_a_day() -> None:
     clock = FakeClock()
     store = memory_store(clock)
     store.put(tick("1", BTC))
-    clock.advance(MEMORY + 1)
+    clock.advance(FORGET_AFTER_SECONDS + 1)
     store.put(tick("2", ETH, received_at=clock.monotonic()))
 
     assert set(store.all()) == {ETH}
@@ -27,9 +27,9 @@ def test_evidence_keeps_a_price_from_being_forgotten() -> None:
     clock = FakeClock()
     store = memory_store(clock)
     store.put(tick("1", BTC))
-    clock.advance(MEMORY / 2)
+    clock.advance(FORGET_AFTER_SECONDS / 2)
     store.confirm([BTC], clock.monotonic(), WEBSOCKET)
-    clock.advance(MEMORY / 2 + 1)
+    clock.advance(FORGET_AFTER_SECONDS / 2 + 1)
     store.put(tick("2", ETH, received_at=clock.monotonic()))
 
     assert set(store.all()) == {BTC, ETH}
@@ -39,7 +39,7 @@ def test_a_forgotten_price_is_not_brought_back_by_evidence() -> None:
     clock = FakeClock()
     store = memory_store(clock)
     store.put(tick("1", BTC))
-    clock.advance(MEMORY + 1)
+    clock.advance(FORGET_AFTER_SECONDS + 1)
     store.put(tick("2", ETH, received_at=clock.monotonic()))
     store.confirm([BTC], clock.monotonic(), WEBSOCKET)
 

@@ -10,7 +10,7 @@ from ltp_service.domain.pairs import Pair
 from ltp_service.domain.tick import REST
 from ltp_service.prices.changes import Changes
 from ltp_service.prices.freshness import Bound
-from ltp_service.prices.quotes import PATIENCE, Quotes
+from ltp_service.prices.quotes import FIRST_PRICE_WAIT_SECONDS, Quotes
 from tests.deadline import DEADLINE
 from tests.fakes import BTC, ETH, XRP, FakeClock, memory_store, tick
 
@@ -137,13 +137,13 @@ def test_the_first_question_after_the_start_waits_for_the_feed() -> None:
 def test_the_wait_for_the_feed_is_over_two_seconds_after_the_start() -> None:
     room = Room(refuse)
     room.quotes.expect_feed()
-    room.clock.advance(PATIENCE - 0.02)
+    room.clock.advance(FIRST_PRICE_WAIT_SECONDS - 0.02)
     room.quotes.get([BTC])
     assert room.asked == [[BTC]]
     room.clock.advance(0.02)
     room.quotes.get([BTC])
     assert room.asked == [[BTC], [BTC]]
-    assert PATIENCE == 2.0
+    assert FIRST_PRICE_WAIT_SECONDS == 2.0
 
 
 @pytest.mark.parametrize("status", ["maintenance", "cancel_only", "post_only"])

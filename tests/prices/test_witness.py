@@ -7,7 +7,7 @@ import pytest
 from ltp_service.collected.trades import TradeStore
 from ltp_service.domain.pairs import Pair
 from ltp_service.domain.trade import Trade
-from ltp_service.prices.witness import FRESH, Witness, Witnesses
+from ltp_service.prices.witness import FRESH_SECONDS, Witness, Witnesses
 from ltp_service.runtime.observer import Observer
 from tests.fakes import NOON, FakeClock
 
@@ -39,7 +39,7 @@ def test_every_collected_exchange_that_traded_the_pair_is_a_witness(
 def test_only_what_is_fresh_speaks_of_now(store: TradeStore, clock: FakeClock) -> None:
     store.put(trade("bybit", "8"))
     witnesses = Witnesses(["bybit"], store, clock)
-    clock.advance(FRESH)
+    clock.advance(FRESH_SECONDS)
     assert witnesses.fresh_prices(PAIR) == [Decimal(8)]
     clock.advance(0.1)
     assert witnesses.fresh_prices(PAIR) == []

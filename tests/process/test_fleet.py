@@ -11,7 +11,7 @@ from functools import partial
 
 import pytest
 
-from ltp_service.redis.client import TIMEOUT, Subscription
+from ltp_service.redis.client import REDIS_TIMEOUT_SECONDS, ChannelSubscription
 from tests.deadline import DEADLINE
 from tests.process.fleet import WORKERS, Clients, Fleet, Seat, hold, until
 from tests.redis_server import RedisServer
@@ -91,7 +91,7 @@ def test_a_frozen_redis_is_noticed_by_no_client_and_all_are_in_step_after_it(
         clients.p99(frozen, thawed),
         took,
     )
-    clients.assert_none_waits((begun, frozen), (frozen, thawed), TIMEOUT)
+    clients.assert_none_waits((begun, frozen), (frozen, thawed), REDIS_TIMEOUT_SECONDS)
     simulator.wait(open=1)
 
 
@@ -116,7 +116,7 @@ def test_a_redis_that_was_killed_and_comes_back_empty_is_noticed_by_no_client(
         started,
         took,
     )
-    clients.assert_none_waits((begun, killed), (killed, back), TIMEOUT)
+    clients.assert_none_waits((begun, killed), (killed, back), REDIS_TIMEOUT_SECONDS)
     simulator.wait(open=1)
 
 
@@ -147,7 +147,7 @@ def test_no_word_of_an_owner_that_stood_still_follows_one_of_its_successor(
     simulator.wait(open=1)
 
 
-def _next_epoch(subscription: Subscription, epochs: list[int]) -> int:
+def _next_epoch(subscription: ChannelSubscription, epochs: list[int]) -> int:
     """Of the newest bulletin, which is added to those seen."""
     message = subscription.receive(0.2)
     if isinstance(message, tuple):

@@ -5,7 +5,7 @@ import time
 from functools import partial
 from pathlib import Path
 
-from ltp_service.redis.client import TIMEOUT
+from ltp_service.redis.client import REDIS_TIMEOUT_SECONDS
 from tests.deadline import DEADLINE, IN_FULL
 from tests.drill.certificates import NAME, Authority
 from tests.process.fleet import Clients, Fleet, hold, until
@@ -70,7 +70,7 @@ def test_a_failover_by_sentinels_is_noticed_by_no_client(simulator: Simulator, t
     )
     assert not clients.failures()
     assert not clients.steps_back()
-    clients.assert_none_waits((begun, killed), (killed, back), TIMEOUT)
+    clients.assert_none_waits((begun, killed), (killed, back), REDIS_TIMEOUT_SECONDS)
 
 
 def test_a_redis_behind_a_password_and_tls_is_as_good(simulator: Simulator, tmp_path: Path) -> None:

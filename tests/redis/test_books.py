@@ -8,8 +8,8 @@ import pytest
 
 from ltp_service.collected.books import BookStore
 from ltp_service.domain.book import BookChange, BookSnapshot, BookView
-from ltp_service.redis.books import DEPTH, SharedBooks
-from ltp_service.redis.topic import EPOCH, open_line
+from ltp_service.redis.books import SHARED_LEVELS, SharedBooks
+from ltp_service.redis.topic import EPOCH_KEY, open_line
 from ltp_service.settings.config import Config
 from tests.redis_server import RedisServer
 
@@ -29,7 +29,7 @@ class Process:
 
 @pytest.fixture
 def server(server: RedisServer) -> RedisServer:
-    server.client().run("SET", EPOCH, 7)
+    server.client().run("SET", EPOCH_KEY, 7)
     return server
 
 
@@ -84,7 +84,7 @@ def test_only_as_many_levels_are_told_as_anybody_may_ask_for(server: RedisServer
     tell(owner, other)
     view = other.store.view("BTCUSDT", "bybit", 1000)
     assert view is not None
-    assert len(view.bids) == DEPTH
+    assert len(view.bids) == SHARED_LEVELS
 
 
 @pytest.mark.parametrize("how", ["gap", "lost", "forgotten"])

@@ -6,7 +6,13 @@ from pathlib import Path
 import pytest
 
 from ltp_service.domain.errors import StoreUnavailable
-from ltp_service.redis.client import OPEN, TIMEOUT, RedisClient, Subscription, open_redis
+from ltp_service.redis.client import (
+    LEFT_ALONE_SECONDS,
+    REDIS_TIMEOUT_SECONDS,
+    ChannelSubscription,
+    RedisClient,
+    open_redis,
+)
 from ltp_service.settings.config import Config
 from tests.conftest import ROOT
 from tests.deadline import DEADLINE, generous
@@ -23,7 +29,7 @@ def seconds(client: RedisClient, match: str) -> float:
     return time.monotonic() - begun
 
 
-def consume(subscription: Subscription) -> None:
+def consume(subscription: ChannelSubscription) -> None:
     while subscription.receive(1) is None:
         pass
 
@@ -46,8 +52,8 @@ def test_only_the_first_of_many_callers_waits_for_a_frozen_server(server: RedisS
     client = open_redis(Config(redis_addr=server.address), lambda: clock[0])
     client.run("PING")
     server.freeze()
-    assert TIMEOUT <= seconds(client, "does not answer") < generous(TIMEOUT)
-    clock[0] += OPEN - 0.01
+    assert REDIS_TIMEOUT_SECONDS <= seconds(client, "does not answer") < generous(REDIS_TIMEOUT_SECONDS)
+    clock[0] += LEFT_ALONE_SECONDS - 0.01
     seconds(client, "did not answer just now")  # says so without a question
     server.thaw()
 
@@ -59,7 +65,7 @@ def test_a_server_that_came_back_is_used_again(server: RedisServer) -> None:
     seconds(client, "does not answer.*REDIS_ADDR|REDIS_ADDR.*does not answer")
     server.restart()
     seconds(client, "just now")
-    clock[0] += OPEN
+    clock[0] += LEFT_ALONE_SECONDS
     assert client.run("PING")
 
 

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ltp_service.redis.clock import PAUSE, TOLERANCE, SharedClock
+from ltp_service.redis.clock import MEASURE_PAUSE_SECONDS, TOLERANCE_SECONDS, SharedClock
 
 seconds = st.floats(-1e6, 1e6)
 delays = st.floats(0, 5)
@@ -64,7 +64,7 @@ def test_a_word_of_now_raises_no_doubt_and_one_from_a_backlog_does() -> None:
     clock = measured(time, 50.0)
     told_at = time.now + time.server
     assert not clock.is_doubted(told_at)
-    time.now += TOLERANCE * 1.1
+    time.now += TOLERANCE_SECONDS * 1.1
     assert clock.is_doubted(told_at)
 
 
@@ -72,10 +72,10 @@ def test_a_long_backlog_is_read_without_a_question_for_each_word() -> None:
     time = Time()
     clock = measured(time, 50.0)
     told_at = time.now + time.server
-    time.now += 2 * TOLERANCE
+    time.now += 2 * TOLERANCE_SECONDS
     clock.measure()
     assert not clock.is_doubted(told_at)
-    time.now += 2 * PAUSE
+    time.now += 2 * MEASURE_PAUSE_SECONDS
     assert clock.is_doubted(told_at)
 
 
@@ -84,7 +84,7 @@ def test_a_server_whose_clock_was_set_is_doubted_until_it_is_measured_anew() -> 
     clock = measured(time, 50.0)
     for step in (3600.0, -3600.0):
         time.server += step
-        time.now += 2 * PAUSE
+        time.now += 2 * MEASURE_PAUSE_SECONDS
         assert clock.is_doubted(time.now + time.server)
         clock.measure()
         assert not clock.is_doubted(time.now + time.server)

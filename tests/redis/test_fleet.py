@@ -8,7 +8,7 @@ from ltp_service.redis.client import open_redis
 from ltp_service.redis.clock import SharedClock
 from ltp_service.redis.fleet import wire_fleet
 from ltp_service.redis.prices import RedisStore
-from ltp_service.redis.topic import Line
+from ltp_service.redis.topic import FleetLine
 from ltp_service.settings.config import Config
 from tests.fakes import FakeClock, memory_store, tick
 
@@ -16,7 +16,7 @@ from tests.fakes import FakeClock, memory_store, tick
 def test_a_frame_or_a_price_from_anywhere_is_a_word_from_an_exchange() -> None:
     clock = FakeClock()
     client = open_redis(Config(redis_addr="127.0.0.1:1"), clock.monotonic)
-    line = Line(client, SharedClock(client.time, clock.monotonic), Event())
+    line = FleetLine(client, SharedClock(client.time, clock.monotonic), Event())
     store = RedisStore(memory_store(clock), line)
     link = SimpleNamespace(last_frame_at=None)
     collector: Any = SimpleNamespace(link=lambda: link)

@@ -6,7 +6,7 @@ from contextlib import suppress
 import pytest
 
 from ltp_service.domain.errors import StoreUnavailable
-from ltp_service.redis.hash import ATTEMPTS, RedisHash, Texts
+from ltp_service.redis.hash import CHANGE_ATTEMPTS, RedisHash, Texts
 from tests.redis_server import RedisServer
 
 
@@ -55,8 +55,8 @@ def test_a_change_that_others_always_forestall_gives_up_and_says_so(server: Redi
 
     with pytest.raises(StoreUnavailable, match="nothing was changed"):
         mine.change(late)
-    assert len(tries) == ATTEMPTS
-    assert mine.load() == {"count": b"%d" % ATTEMPTS}
+    assert len(tries) == CHANGE_ATTEMPTS
+    assert mine.load() == {"count": b"%d" % CHANGE_ATTEMPTS}
 
 
 def test_no_new_text_is_no_change(server: RedisServer) -> None:

@@ -9,8 +9,8 @@ from ltp_service.assembly.keys import open_keyring
 from ltp_service.domain.errors import KeyInvalid, KeyMissing, StoreUnavailable
 from ltp_service.keys.key import ApiKey
 from ltp_service.keys.keyring import Keyring
-from ltp_service.redis.client import OPEN
-from ltp_service.redis.keys import HASH, RedisKeys
+from ltp_service.redis.client import LEFT_ALONE_SECONDS
+from ltp_service.redis.keys import KEYS_HASH, RedisKeys
 from ltp_service.settings.config import Config
 from tests.redis_server import RedisServer
 from tests.steered_clock import SteeredClock
@@ -86,7 +86,7 @@ def test_a_frozen_redis_leaves_all_known_keys_in_force_and_refuses_changes(
         keyring.create("more", "read", DAY)
     assert keyring.check(text) == key
     server.thaw()
-    clock.advance(OPEN)
+    clock.advance(LEFT_ALONE_SECONDS)
     keyring.refresh()
     assert [found.name for found in keyring.list()] == ["ops"]
 
@@ -114,7 +114,7 @@ def test_a_revocation_that_redis_has_lost_is_made_again(
     server.kill()
     server.restart()
     assert open_keyring(config, clock).check(text) == key
-    clock.advance(OPEN)
+    clock.advance(LEFT_ALONE_SECONDS)
     keyring.refresh()
     for each in (keyring, open_keyring(config, clock)):
         with pytest.raises(KeyInvalid):
@@ -138,8 +138,8 @@ def test_what_is_no_key_is_an_error_that_names_it_and_nothing_is_changed(
 ) -> None:
     client = server.client()
     keys = RedisKeys(client)
-    client.run("HSET", HASH, field, text)
+    client.run("HSET", KEYS_HASH, field, text)
     for use in (keys.load, lambda: keys.revoke(KEY.hash, 2.0, leave_admin=True)):
         with pytest.raises(StoreUnavailable, match=r"of ltp:keys in Redis is no API key .*delete that field"):
             use()
-    assert client.run("HLEN", HASH) == 1
+    assert client.run("HLEN", KEYS_HASH) == 1

@@ -7,9 +7,16 @@ from typing import Any
 
 import pytest
 
-from ltp_service.redis.client import OPEN
-from ltp_service.redis.lease import IN_VAIN, LEASE, LIFE, LONGEST_PAUSE, Lease, Signs
-from ltp_service.redis.topic import EPOCH
+from ltp_service.redis.client import LEFT_ALONE_SECONDS
+from ltp_service.redis.lease import (
+    CLAIM_SECONDS,
+    IN_VAIN_SECONDS,
+    LEASE_KEY,
+    LONGEST_PAUSE_SECONDS,
+    Lease,
+    Signs,
+)
+from ltp_service.redis.topic import EPOCH_KEY
 from tests.fakes import FakeClock, ScriptedStop, eventually
 from tests.redis_server import RedisServer
 
@@ -99,13 +106,13 @@ def other(server: RedisServer) -> Process:
 
 
 def owner(server: RedisServer) -> str | None:
-    name = server.client().run("GET", LEASE)
+    name = server.client().run("GET", LEASE_KEY)
     return name.decode() if name else None
 
 
 def lapse(server: RedisServer) -> None:
     """As time would do."""
-    server.client().run("DEL", LEASE)
+    server.client().run("DEL", LEASE_KEY)
 
 
 def test_one_process_feeds_the_fleet_and_the_others_know_which(
@@ -138,12 +145,12 @@ def test_a_claim_is_renewed_every_third_of_its_life(server: RedisServer, one: Pr
     client = server.client()
 
     def leading() -> Script:
-        client.run("PEXPIRE", LEASE, 1000)
-        while one.clock.monotonic() < 1000 + LIFE / 3:
-            assert client.run("PTTL", LEASE) <= 1000
+        client.run("PEXPIRE", LEASE_KEY, 1000)
+        while one.clock.monotonic() < 1000 + CLAIM_SECONDS / 3:
+            assert client.run("PTTL", LEASE_KEY) <= 1000
             yield
         yield
-        assert client.run("PTTL", LEASE) > 1000 * (LIFE - 1)
+        assert client.run("PTTL", LEASE_KEY) > 1000 * (CLAIM_SECONDS - 1)
 
     one.play(leading)
 
@@ -157,13 +164,13 @@ def test_the_life_of_a_claim_counts_from_before_the_question(
     def answered_late(keys: Any, arguments: Any) -> Any:
         asked.append(one.clock.monotonic())
         answer = renew(keys, arguments)
-        one.clock.advance(LIFE / 2)
+        one.clock.advance(CLAIM_SECONDS / 2)
         return answer
 
     def leading() -> Script:
         assert one.leads()
         monkeypatch.setattr(one.lease, "_renew", answered_late)
-        one.clock.advance(LIFE / 3)
+        one.clock.advance(CLAIM_SECONDS / 3)
         yield
         yield  # half of the life of the claim is over when the answer comes, so it is renewed at once
 
@@ -208,14 +215,14 @@ def test_a_redis_that_lost_everything_gives_no_number_twice(
 
 def test_a_clock_that_was_set_back_gives_no_smaller_number(server: RedisServer, one: Process) -> None:
     tomorrow = 10**13
-    server.client().run("SET", EPOCH, tomorrow)
+    server.client().run("SET", EPOCH_KEY, tomorrow)
     assert one.ask() == tomorrow + 1
 
 
 def test_an_epoch_that_is_no_number_keeps_no_fleet_without_an_owner(
     server: RedisServer, one: Process
 ) -> None:
-    server.client().run("SET", EPOCH, "garbage")
+    server.client().run("SET", EPOCH_KEY, "garbage")
     assert (one.ask() or 0) > 0
 
 
@@ -228,7 +235,7 @@ def test_a_claim_that_redis_refuses_is_reported(
 
 
 def test_an_owner_of_any_name_is_an_owner(server: RedisServer, one: Process) -> None:
-    server.client().run("SET", LEASE, b"\xff")
+    server.client().run("SET", LEASE_KEY, b"\xff")
     assert one.ask() is None
     assert one.lease.last_seen.owner == "\N{REPLACEMENT CHARACTER}"
 
@@ -236,7 +243,7 @@ def test_an_owner_of_any_name_is_an_owner(server: RedisServer, one: Process) -> 
 def test_a_claim_whose_answer_never_came_is_taken_up_again_with_its_number(
     server: RedisServer, one: Process
 ) -> None:
-    claimed = one.lease._claim((LEASE, EPOCH), ("one", 5000))  # noqa: SLF001 - as Redis did while nobody heard it
+    claimed = one.lease._claim((LEASE_KEY, EPOCH_KEY), ("one", 5000))  # noqa: SLF001 - as Redis did while nobody heard it
     assert one.ask() == claimed[2]
 
 
@@ -268,7 +275,7 @@ def test_after_a_doubt_the_same_process_goes_on_with_the_same_number(
         one.lease.doubt()
         yield
         server.thaw()
-        Event().wait(2 * OPEN)  # the client leaves a server alone that did not answer
+        Event().wait(2 * LEFT_ALONE_SECONDS)  # the client leaves a server alone that did not answer
         yield
         epochs.append(one.lease.epoch() or 0)
         assert one.leads()
@@ -282,7 +289,7 @@ def test_a_lease_that_another_has_is_given_up_at_the_first_hint(server: RedisSer
     seen = []
 
     def leading() -> Script:
-        server.client().run("SET", LEASE, "other")
+        server.client().run("SET", LEASE_KEY, "other")
         one.lease.doubt()  # the publisher was fenced
         yield
         seen.append(one.lease.epoch())
@@ -300,7 +307,7 @@ def test_a_lost_number_ends_the_tenure_and_the_next_has_a_higher_one(
     def leading() -> Script:
         epochs.append(one.lease.epoch() or 0)
         assert one.leads()
-        server.client().run("DEL", EPOCH)
+        server.client().run("DEL", EPOCH_KEY)
         one.lease.doubt()
         yield
         epochs.append(one.lease.epoch() or 0)
@@ -316,7 +323,7 @@ def test_who_stood_still_for_the_life_of_a_claim_does_not_ask_but_gives_up(
 ) -> None:
     def leading() -> Script:
         assert one.leads()
-        one.clock.advance(LIFE)
+        one.clock.advance(CLAIM_SECONDS)
         yield
         assert one.leads()
 
@@ -341,7 +348,11 @@ def test_who_hears_no_exchange_leaves_the_feeds_to_others_for_a_while(
         one.heard_at = begun = one.clock.monotonic()
         while one.lease.epoch() is not None:
             yield
-        assert IN_VAIN <= one.clock.monotonic() - begun <= IN_VAIN + LIFE / 3 + LIFE + 1
+        assert (
+            IN_VAIN_SECONDS
+            <= one.clock.monotonic() - begun
+            <= IN_VAIN_SECONDS + CLAIM_SECONDS / 3 + CLAIM_SECONDS + 1
+        )
         assert other.ask() is not None
         while one.lease.epoch() is None:
             yield
@@ -365,7 +376,7 @@ def test_tenures_that_end_again_and_again_follow_each_other_ever_more_slowly(
             assert one.leads()
             begun.append(one.clock.monotonic())
             tenure = one.begun
-            server.client().run("DEL", LEASE)
+            server.client().run("DEL", LEASE_KEY)
             one.lease.doubt()
             while one.begun == tenure:
                 yield
@@ -375,7 +386,7 @@ def test_tenures_that_end_again_and_again_follow_each_other_ever_more_slowly(
     assert pauses[0] < 1
     assert pauses[0] < pauses[1] < pauses[2]
     assert (
-        LONGEST_PAUSE <= pauses[-1] < LONGEST_PAUSE + 1
+        LONGEST_PAUSE_SECONDS <= pauses[-1] < LONGEST_PAUSE_SECONDS + 1
     )  # so that a fleet of such processes has an owner in time
 
 
@@ -396,7 +407,7 @@ def test_the_next_tenure_begins_only_when_the_collectors_of_the_last_have_ended(
 
     def leading() -> Script:
         eventually(lambda: one.collector.running)
-        one.clock.advance(LIFE)
+        one.clock.advance(CLAIM_SECONDS)
         yield
         eventually(lambda: one.collector.running)
 

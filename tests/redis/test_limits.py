@@ -12,8 +12,13 @@ from ltp_service.app import create_app
 from ltp_service.assembly.services import services_of
 from ltp_service.domain.errors import StoreUnavailable
 from ltp_service.limits.bucket import Decision
-from ltp_service.redis.client import OPEN, RedisClient, open_redis
-from ltp_service.redis.limits import BATCH, EVERY, LimitExchange, SharedLimiter
+from ltp_service.redis.client import LEFT_ALONE_SECONDS, RedisClient, open_redis
+from ltp_service.redis.limits import (
+    ADDRESSES_PER_EXCHANGE,
+    EXCHANGE_EVERY_SECONDS,
+    LimitExchange,
+    SharedLimiter,
+)
 from ltp_service.settings.config import Config
 from tests.deadline import DEADLINE
 from tests.fakes import FakeClock, eventually
@@ -56,7 +61,7 @@ class Fleet:
         for number in range(60 * rate):
             passed += self.ask(number)
             self.clock.advance(1 / rate)
-            if self.clock.monotonic() - exchanged_at >= EVERY:
+            if self.clock.monotonic() - exchanged_at >= EXCHANGE_EVERY_SECONDS:
                 self.exchange()
                 exchanged_at = self.clock.monotonic()
         return passed
@@ -179,11 +184,11 @@ def test_a_client_that_spends_a_tenth_of_its_capacity_is_told_of_at_once(server:
 
 def test_many_clients_are_told_of_in_several_calls(server: RedisServer) -> None:
     limiter, spy = spied(server, FakeClock())
-    clients = [f"10.0.{number >> 8}.{number & 255}" for number in range(2 * BATCH + 1)]
+    clients = [f"10.0.{number >> 8}.{number & 255}" for number in range(2 * ADDRESSES_PER_EXCHANGE + 1)]
     for client in clients:
         limiter.take(client)
     limiter.exchange()
-    assert spy.calls == [BATCH, BATCH, 1]
+    assert spy.calls == [ADDRESSES_PER_EXCHANGE, ADDRESSES_PER_EXCHANGE, 1]
     assert server.client().run("DBSIZE") == len(clients)
     limiter.exchange()
     assert len(spy.calls) == 3
@@ -247,10 +252,10 @@ def test_each_process_counts_alone_while_redis_is_gone_and_they_are_in_step_afte
         with pytest.raises(StoreUnavailable):
             limiter.exchange()
     server.restart()
-    fleet.clock.advance(OPEN)
+    fleet.clock.advance(LEFT_ALONE_SECONDS)
     for limiter in fleet.limiters:
         limiter.exchange()
-    assert balance(server) == pytest.approx(-100 + 2 * 10 * OPEN)
+    assert balance(server) == pytest.approx(-100 + 2 * 10 * LEFT_ALONE_SECONDS)
     assert fleet.limiters[1].take(CLIENT).reset_seconds == 20
 
 
@@ -280,9 +285,9 @@ def test_what_is_spent_while_redis_is_gone_is_told_when_it_is_back(server: Redis
     with pytest.raises(StoreUnavailable):
         limiter.exchange()
     server.restart()
-    fleet.clock.advance(OPEN)
+    fleet.clock.advance(LEFT_ALONE_SECONDS)
     limiter.exchange()
-    assert balance(server) == pytest.approx(100 - (3 + 60 - 10 * OPEN))
+    assert balance(server) == pytest.approx(100 - (3 + 60 - 10 * LEFT_ALONE_SECONDS))
 
 
 def test_a_server_in_doubt_is_told_nothing_until_it_answers(server: RedisServer) -> None:
@@ -294,7 +299,7 @@ def test_a_server_in_doubt_is_told_nothing_until_it_answers(server: RedisServer)
         limiter.take(CLIENT)
         with pytest.raises(StoreUnavailable):
             limiter.exchange()
-        clock.advance(OPEN)
+        clock.advance(LEFT_ALONE_SECONDS)
     assert spy.calls == [1]
 
 
@@ -345,7 +350,7 @@ def test_the_runner_says_once_that_redis_is_gone_and_once_that_it_is_back(
     for _ in range(3):
         limiter.take(CLIENT)
         runner.attempt(limiter.exchange)
-        fleet.clock.advance(OPEN)
+        fleet.clock.advance(LEFT_ALONE_SECONDS)
     server.restart()
     for _ in range(2):
         runner.attempt(limiter.exchange)

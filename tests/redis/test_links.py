@@ -6,7 +6,7 @@ import pytest
 
 from ltp_service.feed.contract import Gap, Link
 from ltp_service.redis.links import Links
-from ltp_service.redis.topic import EPOCH, open_line
+from ltp_service.redis.topic import EPOCH_KEY, open_line
 from ltp_service.settings.config import Config
 from tests.redis_server import RedisServer
 
@@ -25,7 +25,7 @@ class FakeCollector:
 
 @pytest.fixture
 def server(server: RedisServer) -> RedisServer:
-    server.client().run("SET", EPOCH, 7)
+    server.client().run("SET", EPOCH_KEY, 7)
     return server
 
 

@@ -1,7 +1,7 @@
 """Who hears an owner, who hears none, and what may be missing after it."""
 
 from ltp_service.feed.contract import Gap
-from ltp_service.redis.owner import LATENCY, SILENCE, Owner
+from ltp_service.redis.owner import GAP_MARGIN_SECONDS, NO_OWNER_AFTER_SECONDS, Owner
 
 AHEAD = 1_000_000.0
 
@@ -10,24 +10,24 @@ def test_a_steady_owner_leaves_no_gap_and_is_never_lost() -> None:
     owner = Owner(AHEAD)
     for moment in range(10):
         owner.heard(7, moment)
-        assert not owner.lost(moment + SILENCE / 2)
+        assert not owner.lost(moment + NO_OWNER_AFTER_SECONDS / 2)
     assert owner.gaps() == ()
 
 
 def test_a_silent_owner_is_lost_once_and_leaves_a_gap_until_the_next_word() -> None:
     owner = Owner(AHEAD)
     owner.heard(7, 100.0)
-    assert [owner.lost(100.0 + SILENCE), owner.lost(110.0)] == [True, False]
+    assert [owner.lost(100.0 + NO_OWNER_AFTER_SECONDS), owner.lost(110.0)] == [True, False]
     assert owner.gaps() == ()
     owner.heard(8, 120.0)
-    assert owner.gaps() == (Gap(AHEAD + 100.0 - LATENCY, AHEAD + 120.0 + LATENCY),)
+    assert owner.gaps() == (Gap(AHEAD + 100.0 - GAP_MARGIN_SECONDS, AHEAD + 120.0 + GAP_MARGIN_SECONDS),)
 
 
 def test_another_owner_leaves_a_gap_however_fast_it_took_over() -> None:
     owner = Owner(AHEAD)
     owner.heard(7, 100.0)
     owner.heard(8, 100.5)
-    assert owner.gaps() == (Gap(AHEAD + 100.0 - LATENCY, AHEAD + 100.5 + LATENCY),)
+    assert owner.gaps() == (Gap(AHEAD + 100.0 - GAP_MARGIN_SECONDS, AHEAD + 100.5 + GAP_MARGIN_SECONDS),)
 
 
 def test_a_process_that_was_cut_off_has_a_gap_of_its_own() -> None:

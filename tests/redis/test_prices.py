@@ -12,9 +12,9 @@ from ltp_service.domain.errors import StoreUnavailable
 from ltp_service.domain.tick import REST, WEBSOCKET, Price
 from ltp_service.prices.changes import Changes
 from ltp_service.redis.client import RedisClient
-from ltp_service.redis.clock import TOLERANCE, SharedClock
+from ltp_service.redis.clock import TOLERANCE_SECONDS, SharedClock
 from ltp_service.redis.prices import RedisStore
-from ltp_service.redis.topic import EPOCH, MEMORY, Line
+from ltp_service.redis.topic import EPOCH_KEY, TOPIC_LIFE_SECONDS, FleetLine
 from tests.deadline import DEADLINE, generous
 from tests.fakes import BTC, ETH, XRP, FakeClock, eventually, memory_store, tick
 from tests.redis_server import RedisServer
@@ -39,7 +39,7 @@ class Process:
         """Seconds by which the server's clock is measured wrong, as if it were set afterwards."""
         self.clock = SharedClock(lambda: self.client.time() - self.off, self.now)
         self.news = Event()
-        line = Line(self.client, self.clock, self.news)
+        line = FleetLine(self.client, self.clock, self.news)
         self.store = RedisStore(memory_store(FakeClock(), self.changes), line)
         self._subscription = self.client.subscribe(self.store.channel)
         self.clock.measure()
@@ -99,7 +99,7 @@ def other(server: RedisServer) -> Process:
 
 def begin(client: RedisClient, epoch: int) -> None:
     """What a granted claim does."""
-    client.run("SET", EPOCH, epoch)
+    client.run("SET", EPOCH_KEY, epoch)
 
 
 def in_own_time(price: Price, offset: float) -> Price:
@@ -278,7 +278,7 @@ def test_a_write_that_waited_in_a_frozen_server_is_refused_and_told_anew(
     with pytest.raises(StoreUnavailable):
         owner.store.tell(FIRST)
     Event().wait(
-        frozen_at + 2 * TOLERANCE - time.monotonic()
+        frozen_at + 2 * TOLERANCE_SECONDS - time.monotonic()
     )  # it has to be late, and nothing tells when it is
     server.thaw()
     server.client().run("PING")
@@ -286,7 +286,7 @@ def test_a_write_that_waited_in_a_frozen_server_is_refused_and_told_anew(
     assert other.hears_nothing()
     assert owner.store.tell(FIRST)
     other.hear()
-    assert 2 * TOLERANCE <= other.age() < 30
+    assert 2 * TOLERANCE_SECONDS <= other.age() < 30
 
 
 def test_a_server_whose_clock_was_set_is_measured_and_told_everything_anew(
@@ -330,7 +330,9 @@ def _is_doubted(process: Process) -> bool:
     return process.clock.is_doubted(process.client.time())
 
 
-@pytest.mark.parametrize(("ahead", "believed"), [(0.9 * TOLERANCE, True), (1.1 * TOLERANCE, False)])
+@pytest.mark.parametrize(
+    ("ahead", "believed"), [(0.9 * TOLERANCE_SECONDS, True), (1.1 * TOLERANCE_SECONDS, False)]
+)
 def test_a_price_that_seems_to_come_from_the_future_is_left_out(
     owner: Process, other: Process, monkeypatch: pytest.MonkeyPatch, ahead: float, believed: bool
 ) -> None:
@@ -422,14 +424,14 @@ def test_a_newcomer_reads_everything_even_where_the_epoch_was_lost(
 ) -> None:
     owner.trade("1")
     owner.store.tell(FIRST)
-    owner.client.run("DEL", EPOCH)
+    owner.client.run("DEL", EPOCH_KEY)
     assert Process(server).price() == "1"
 
 
 def test_prices_are_forgotten_by_redis_when_a_process_would_forget_them(owner: Process) -> None:
     owner.trade("1")
     owner.store.tell(FIRST)
-    assert MEMORY - 5 <= owner.client.run("TTL", PRICES) <= MEMORY
+    assert TOPIC_LIFE_SECONDS - 5 <= owner.client.run("TTL", PRICES) <= TOPIC_LIFE_SECONDS
 
 
 def test_when_redis_lost_everything_nobody_forgets_what_he_knows(owner: Process, other: Process) -> None:

@@ -10,8 +10,13 @@ import pytest
 
 from ltp_service.redis.clock import SharedClock
 from ltp_service.redis.owner import Owner
-from ltp_service.redis.relay import AT_LEAST, AT_MOST, Follower, Publisher
-from ltp_service.redis.topic import EPOCH, Fields, Line, Topic
+from ltp_service.redis.relay import (
+    LONGEST_BULLETIN_PAUSE_SECONDS,
+    SHORTEST_BULLETIN_PAUSE_SECONDS,
+    Follower,
+    Publisher,
+)
+from ltp_service.redis.topic import EPOCH_KEY, Fields, FleetLine, Topic
 from tests.deadline import DEADLINE
 from tests.fakes import FakeClock, ScriptedStop, eventually
 from tests.redis_server import RedisServer
@@ -19,7 +24,7 @@ from tests.redis_server import RedisServer
 
 @pytest.fixture
 def server(server: RedisServer) -> RedisServer:
-    server.client().run("SET", EPOCH, 7)
+    server.client().run("SET", EPOCH_KEY, 7)
     return server
 
 
@@ -29,7 +34,7 @@ class Words(Topic):
     def __init__(self, server: RedisServer, name: str = "words") -> None:
         client = server.client()
         self.clock = SharedClock(client.time, time.monotonic)
-        super().__init__(name, Line(client, self.clock, Event()))
+        super().__init__(name, FleetLine(client, self.clock, Event()))
         self.news: dict[str, bytes] = {}
         self.learned: dict[str, bytes] = {}
         self.losses = 0
@@ -149,17 +154,22 @@ def test_news_do_not_wait_and_evidence_waits_for_a_moment_at_most(server: RedisS
     news.set()  # a trade, and after it nothing but evidence
     Publisher([ready.topic], news, end_after_two, ready._doubt).run(stop)  # noqa: SLF001 - as the fixture does
 
-    assert told_at == pytest.approx([AT_LEAST, 2 * AT_LEAST + AT_MOST])
+    assert told_at == pytest.approx(
+        [
+            SHORTEST_BULLETIN_PAUSE_SECONDS,
+            2 * SHORTEST_BULLETIN_PAUSE_SECONDS + LONGEST_BULLETIN_PAUSE_SECONDS,
+        ]
+    )
 
 
 def test_a_burst_of_news_goes_out_in_few_bulletins(server: RedisServer, ready: Ready) -> None:
     subscription = server.client().subscribe("ltp:words@0")
     begun = time.monotonic()
     with running(ready.publisher):
-        while time.monotonic() - begun < 20 * AT_LEAST:
+        while time.monotonic() - begun < 20 * SHORTEST_BULLETIN_PAUSE_SECONDS:
             ready.topic.news["a"] = b"1"
             ready.news.set()
-    most = (time.monotonic() - begun) / AT_LEAST + 1
+    most = (time.monotonic() - begun) / SHORTEST_BULLETIN_PAUSE_SECONDS + 1
     bulletins = 0
     while subscription.receive(0.05) is not None:
         bulletins += 1
@@ -244,7 +254,7 @@ def test_what_was_told_while_nobody_listened_is_read_after_the_return(
     server.kill()
     eventually(lambda: not listener.in_step())
     server.restart()
-    server.client().run("SET", EPOCH, 7)
+    server.client().run("SET", EPOCH_KEY, 7)
     server.client().run("HSET", "ltp:words", "meanwhile", b"1")
     eventually(listener.in_step)
     eventually(lambda: "meanwhile" in listener.topic.learned)

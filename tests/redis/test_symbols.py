@@ -8,7 +8,7 @@ from ltp_service.app import create_app
 from ltp_service.assembly.services import services_of
 from ltp_service.collected.symbols import Symbols
 from ltp_service.domain.errors import StoreUnavailable
-from ltp_service.redis.symbols import HASH, RedisSymbols
+from ltp_service.redis.symbols import SYMBOLS_HASH, RedisSymbols
 from ltp_service.settings.config import Config
 from tests.redis_server import RedisServer
 
@@ -29,8 +29,8 @@ def test_what_is_no_list_of_symbols_is_an_error_that_says_what_to_do(
     text: bytes, server: RedisServer
 ) -> None:
     client = server.client()
-    client.run("HSET", HASH, "list", text)
-    client.run("HSET", HASH, "version", "1")
+    client.run("HSET", SYMBOLS_HASH, "list", text)
+    client.run("HSET", SYMBOLS_HASH, "version", "1")
     symbols = Symbols(RedisSymbols(client), FIRST)
     with pytest.raises(StoreUnavailable, match="ltp:symbols in Redis is no list of symbols; delete it"):
         symbols.refresh()

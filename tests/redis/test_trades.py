@@ -9,8 +9,8 @@ import pytest
 from ltp_service.collected.trades import TradeStore
 from ltp_service.domain.errors import StoreUnavailable
 from ltp_service.domain.trade import Trade
-from ltp_service.redis.topic import EPOCH, open_line
-from ltp_service.redis.trades import MOST, SharedTrades
+from ltp_service.redis.topic import EPOCH_KEY, open_line
+from ltp_service.redis.trades import MAX_WAITING_TRADES, SharedTrades
 from ltp_service.runtime.clock import SystemClock
 from ltp_service.runtime.observer import Observer
 from ltp_service.settings.config import Config
@@ -30,7 +30,7 @@ class Process:
 
 @pytest.fixture
 def server(server: RedisServer) -> RedisServer:
-    server.client().run("SET", EPOCH, 7)
+    server.client().run("SET", EPOCH_KEY, 7)
     return server
 
 
@@ -101,9 +101,9 @@ def test_trades_that_could_not_be_told_are_told_the_next_time(server: RedisServe
 
 def test_while_redis_is_away_only_so_many_trades_wait(server: RedisServer) -> None:
     owner = process(server)
-    for number in range(MOST + 10):
+    for number in range(MAX_WAITING_TRADES + 10):
         owner.shared.put(trade(number))
-    assert sum(text.count(b'"trade_id"') for text in owner.shared.take_news().values()) == MOST
+    assert sum(text.count(b'"trade_id"') for text in owner.shared.take_news().values()) == MAX_WAITING_TRADES
 
 
 def test_a_new_owner_tells_nothing_that_an_earlier_tenure_left_behind(server: RedisServer) -> None:

@@ -13,7 +13,7 @@ from ltp_service.assembly.services import Services, services
 from ltp_service.domain.tick import Price
 from ltp_service.http.answers import json_response, moment, rfc3339
 from ltp_service.keys.key import is_well_formed
-from ltp_service.prices.journal import LENGTH
+from ltp_service.prices.journal import DECISIONS_PER_PAIR
 from ltp_service.runtime.spawn import greenlets
 
 bp = Blueprint("debug", __name__, url_prefix="/debug")
@@ -63,7 +63,7 @@ def storage() -> Response:
             "books": trades.books.states(),
             "symbols": trades.symbols.all(),
             "journal": {
-                "longest": LENGTH,
+                "longest": DECISIONS_PER_PAIR,
                 "decisions": {
                     str(pair): len(prices.journal.decisions(pair)) for pair in parts.config.supported_pairs
                 },

@@ -12,7 +12,7 @@ from ltp_service.http import params
 from ltp_service.http.answers import json_response, moment, rfc3339
 from ltp_service.http.views.ltp import detail_of, witnesses_of
 from ltp_service.http.views.status import breaker_of, divergences_of, label_of
-from ltp_service.prices.journal import Decision
+from ltp_service.prices.journal import TickDecision
 from ltp_service.prices.quotes import Quote
 
 bp = Blueprint("explain", __name__)
@@ -74,14 +74,14 @@ def _explained(parts: Services, pair: Pair, quote: Quote) -> dict[str, Any]:
     }
 
 
-def _is_served(price: Price, decision: Decision) -> bool:
+def _is_served(price: Price, decision: TickDecision) -> bool:
     """Whether a source's newest tick is the one held, or keeps it alive."""
     tick = decision.tick
     confirms = decision.outcome == "same" and tick.source == price.confirmed_by
     return tick is price.tick or (confirms and tick.amount == price.tick.amount)
 
 
-def _decision(parts: Services, decision: Decision) -> dict[str, Any]:
+def _decision(parts: Services, decision: TickDecision) -> dict[str, Any]:
     tick = decision.tick
     return {
         "source": tick.source,
