@@ -21,7 +21,7 @@ from ltp_service.metrics.serving import REFRESH, Gauges
 from ltp_service.prices.doubts import Doubts
 from ltp_service.prices.memory import FORGET_AFTER_SECONDS
 from ltp_service.rest.breaker import CircuitBreaker
-from ltp_service.rest.http_client import Answer, HttpClient
+from ltp_service.rest.http_client import HttpAnswer, HttpClient
 from ltp_service.runtime.backlog import Backlog
 from ltp_service.runtime.clock import SystemClock
 from ltp_service.runtime.observer import Observer
@@ -312,8 +312,8 @@ def test_a_call_that_the_exchange_refused_as_too_many_is_counted() -> None:
     class Throttling(HttpClient):
         def get(
             self, url: str, params: Mapping[str, str], deadline_seconds: float, *, body_cap: int = 0
-        ) -> Answer:
-            return Answer(429, "text/plain", None, b"")
+        ) -> HttpAnswer:
+            return HttpAnswer(429, "text/plain", None, b"")
 
     metrics, clock = Metrics(), SystemClock()
     breaker = CircuitBreaker(clock.monotonic, lambda: 0.5)

@@ -23,7 +23,7 @@ from ltp_service.http.long_polls import LongPolls
 from ltp_service.http.path import normal_path
 from ltp_service.http.request_note import RequestNote, leave
 from ltp_service.http.turns import Turns
-from ltp_service.limits.bucket import Decision
+from ltp_service.limits.bucket import LimitDecision
 from ltp_service.runtime.clock import Clock
 from ltp_service.runtime.observer import Observer
 from ltp_service.runtime.request_id import RequestIds, current_request_id
@@ -272,7 +272,7 @@ def _received(environ: Environ) -> int:
 
 
 @lru_cache(10_000)
-def _limit_headers(decision: Decision) -> tuple[tuple[str, str], ...]:
+def _limit_headers(decision: LimitDecision) -> tuple[tuple[str, str], ...]:
     return (
         ("RateLimit-Limit", str(decision.limit)),
         ("RateLimit-Remaining", str(decision.remaining)),

@@ -118,7 +118,7 @@ class Changes:
         return group.changes
 
     def _make_way(self, event: Event) -> None:
-        """Lets the worker look at its sockets, then wakes the next request; nothing for an event not woken."""
+        """Lets the worker look at its sockets, then wakes the next request. No effect unless `event` was woken."""
         with self._lock:
             self._due.pop(event, None)
             tells_the_next = event in self._woken
