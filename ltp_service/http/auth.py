@@ -7,7 +7,7 @@ from flask import Flask, request
 from ltp_service.assembly.services import Services, services
 from ltp_service.domain.errors import KeyInvalid, KeyMissing, NotPermitted, RateLimited
 from ltp_service.http.client_address import client_address, is_direct_loopback, limit_key
-from ltp_service.keys.first_key import TOKEN_HEADER
+from ltp_service.keys.first_key import BOOTSTRAP_HEADER
 from ltp_service.keys.key import Permission
 
 Access = Literal["public", "open", "explain", "bootstrap", "write", "admin"]
@@ -96,18 +96,18 @@ def _is_without_keys(parts: Services) -> bool:
 
 
 def _check_token(parts: Services) -> None:
-    text = request.headers.get(TOKEN_HEADER)
+    text = request.headers.get(BOOTSTRAP_HEADER)
     if text is None:
         parts.first_key.offer(int(request.environ["SERVER_PORT"]))
         raise KeyMissing(
-            f"no API key exists yet: send {TOKEN_HEADER} with the one-time token, which the log tells and the file beside"
+            f"no API key exists yet: send {BOOTSTRAP_HEADER} with the one-time token, which the log tells and the file beside"
             " the database has that ends in -first-key, or run: python -m ltp_service keys create --name ops"
             " --permission admin"
         )
     if not parts.first_key.is_token(text):
         _count_guess(parts)
         raise KeyInvalid(
-            f"{TOKEN_HEADER} is not the one-time token; that is in the file beside the database that ends in -first-key"
+            f"{BOOTSTRAP_HEADER} is not the one-time token; that is in the file beside the database that ends in -first-key"
         )
 
 

@@ -16,7 +16,7 @@ from ltp_service.keys.keyring import Keyring
 
 log = logging.getLogger(__name__)
 
-TOKEN_HEADER = "X-Bootstrap-Token"
+BOOTSTRAP_HEADER = "X-Bootstrap-Token"
 
 _LENGTH = 43
 """Characters: 256 bits in base64url."""
@@ -63,7 +63,7 @@ class FirstKey:
             log.info(
                 "no API key exists yet; this makes the first one, once, on this machine: curl -X POST -H '%s: %s'"
                 " 'http://localhost:%d/auth/api-keys?name=ops' (the token is in %s); so does: %s",
-                *(TOKEN_HEADER, token, port, self.path.absolute(), _COMMAND),
+                *(BOOTSTRAP_HEADER, token, port, self.path.absolute(), _COMMAND),
             )
 
     def is_token(self, text: str) -> bool:

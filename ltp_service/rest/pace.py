@@ -7,7 +7,7 @@ from typing import TypeVar
 from ltp_service.domain.errors import Unreachable
 
 CALL_DISTANCE_SECONDS = 1.0
-"""Least seconds between the starts of two calls. One call a second is safe (Kraken, "API rate limits")."""
+"""Least seconds between the starts of two calls; Kraken allows one a second (support.kraken.com, API rate limits)."""
 
 Permitted = TypeVar("Permitted")
 

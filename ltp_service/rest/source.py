@@ -231,7 +231,7 @@ class RestSource:
                 self.errors[pair] = f"REST: not its turn yet; one call asks for {len(answer.asked)} pairs"
 
     def _by_need(self, pairs: Iterable[Pair]) -> list[Pair]:
-        """Oldest evidence first. A pair asked about without success counts as new evidence, so that others get a turn."""
+        """Oldest evidence or call first, so that a pair without an answer does not keep the others from a turn."""
         held = self._store.all()
 
         def known_at(pair: Pair) -> float:
@@ -287,8 +287,9 @@ class RestSource:
 
 
 def _is_overtaken(held: Price | None, tick: Tick, surely_at: float) -> bool:
-    """Whether the feed told another price, without exchange time, after the monotonic second `surely_at` of REST's answer:
-    then it is not known which trade came last.
+    """Whether the feed told another price, without exchange time, after the monotonic second `surely_at`.
+
+    REST's answer is not older than `surely_at`. Then it is not known which of the two trades came last.
     """
     if held is None or held.tick.source != WEBSOCKET or held.tick.traded_at is not None:
         return False
