@@ -1,4 +1,4 @@
-"""Which route is for whom, and the check of the key that a request brings."""
+"""Which key each route needs, and the check of a request's key."""
 
 from typing import Literal
 
@@ -11,8 +11,8 @@ from ltp_service.keys.first_key import BOOTSTRAP_HEADER
 from ltp_service.keys.key import Permission
 
 Access = Literal["public", "open", "explain", "bootstrap", "write", "admin"]
-"""public: always. open: everybody, or read keys when AUTH_ENABLED. explain: read keys, or this machine.
-bootstrap: admin keys, or this machine with the one-time token while there is no key at all."""
+"""public: no key. open: no key, or a read key with AUTH_ENABLED. explain: a read key, or a request from this machine.
+bootstrap: an admin key, or while there is no key, a request from this machine with the one-time token."""
 
 ACCESS: dict[str, Access] = {
     "health.health": "public",
@@ -41,7 +41,7 @@ ACCESS: dict[str, Access] = {
     "debug.tasks": "admin",
     "debug.storage": "admin",
 }
-"""Endpoint → who may use it. A route that is missing here keeps the service from starting."""
+"""The access of each endpoint. The service does not start with a route that is missing here."""
 
 _NEEDED: dict[Access, Permission] = {
     "open": "read",
@@ -53,16 +53,18 @@ _NEEDED: dict[Access, Permission] = {
 
 
 def register(app: Flask) -> None:
-    """Guards every route of the app. Raises RuntimeError for a route that nobody classified."""
+    """Guards every route of the app. Raises RuntimeError for a route that ACCESS leaves out."""
     forgotten = {rule.endpoint for rule in app.url_map.iter_rules()} - ACCESS.keys() - {"static"}
     if forgotten:
-        raise RuntimeError(f"web/auth.py does not say who may use {', '.join(sorted(forgotten))}")
+        raise RuntimeError(
+            f"http/auth.py does not say which key is needed for {', '.join(sorted(forgotten))}"
+        )
     app.before_request(_guard)
 
 
 def is_local() -> bool:
-    """Whether the request comes from this machine without a proxy or a web page between, as far as can be seen."""
-    # nginx speaks HTTP/1.0 to what is behind it unless told otherwise, and no program that the owner runs does.
+    """Whether the request seems to come from this machine, without a proxy or a web page in between."""
+    # By default nginx speaks HTTP/1.0 to its upstream (nginx, proxy_http_version); the owner's programs do not.
     modern = request.environ.get("SERVER_PROTOCOL") != "HTTP/1.0"
     return modern and is_direct_loopback(
         request.remote_addr or "", request.headers.get("Host"), request.headers.keys()
@@ -84,12 +86,12 @@ def _guard() -> None:
 
 
 def _may_be_explained_to(parts: Services) -> bool:
-    # Where a proxy is configured, a peer on this machine is that proxy, whether it adds its header or not.
+    # Where a proxy is configured, a peer on this machine is that proxy, also without its header.
     return parts.config.trusted_proxies == 0 and is_local()
 
 
 def _is_without_keys(parts: Services) -> bool:
-    """Raises StoreUnavailable, with the cause, where nothing tells whether there are keys."""
+    """Whether no key was ever made. Raises StoreUnavailable when that is not known."""
     if not parts.keyring.known():
         parts.keyring.refresh()
     return parts.keyring.empty()
@@ -124,9 +126,10 @@ def _check(parts: Services, text: str, needed: Permission) -> None:
 
 
 def _count_guess(parts: Services) -> None:
-    """Raises RateLimited after too many.
+    """Counts a wrong key by its address. Raises RateLimited after too many.
 
-    Only a wrong key is held against its address: others behind the same address may have right ones."""
+    Valid keys from the same address are never blocked, because many clients may share it.
+    """
     forwarded_for = request.headers.get("X-Forwarded-For")
     address = limit_key(
         client_address(request.remote_addr or "", forwarded_for, parts.config.trusted_proxies)

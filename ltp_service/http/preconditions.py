@@ -1,4 +1,4 @@
-"""If-Match (RFC 9110, section 13.1.1): only if the answer still is the one that the client holds."""
+"""If-Match (RFC 9110, section 13.1.1): answers only if the client's ETag is still the present one."""
 
 from flask import Flask, Response, request
 
@@ -10,22 +10,23 @@ _READS = ("GET", "HEAD", "OPTIONS")
 
 
 def register(app: Flask) -> None:
-    """Every route obeys it but the probes, which are asked nothing."""
+    """Adds the check to every route but the probes."""
     app.before_request(_refuse_change)
     app.after_request(_compare)
 
 
 def holds(if_match: str, tag: str | None) -> bool:
-    """Whether `if_match` names the ETag of what is there: `*` whatever it is, else the strong tag itself in a list.
+    """Whether `if_match` is `*`, or a list with the strong ETag `tag`.
 
-    `tag` is None for what has none. A weak tag matches nothing."""
+    `tag` is None for an answer without one. A weak tag never matches.
+    """
     if if_match.strip() == "*":
         return True
     return tag is not None and tag in [text.strip() for text in if_match.split(",")]
 
 
 def _refuse_change() -> None:
-    """What can be changed has no ETag, so no list of them matches; and it must not be changed first."""
+    """Refuses a change before it is made: what can be changed has no ETag, so that only `*` matches."""
     wanted = _wanted()
     if wanted is not None and request.method not in _READS:
         _check(wanted, None)
@@ -55,5 +56,5 @@ def _check(wanted: str, tag: str | None) -> None:
 
 
 def _would_be_given(response: Response) -> bool:
-    """An error is told whatever was expected; 304 is another way to give an answer."""
+    """Whether the response is a success or a 304. Errors are not compared."""
     return 200 <= response.status_code < 300 or response.status_code == 304

@@ -1,12 +1,12 @@
-"""Routes for those who run the service."""
+"""Routes for operating the service."""
 
 from ltp_service.http.openapi.pieces import (
-    ALWAYS,
+    COMMON_HEADERS,
     COUNT,
     FLAG,
     MILLISECONDS,
     MOMENT,
-    OPEN,
+    OPEN_ROUTE,
     SECONDS,
     TEXT,
     Area,
@@ -23,7 +23,7 @@ from ltp_service.http.openapi.pieces import (
     schema,
     success,
 )
-from ltp_service.http.openapi.problems import OF_THE_QUESTION, problems, refusals
+from ltp_service.http.openapi.problems import OF_THE_QUESTION, error_answers, problems
 
 
 def operations() -> Area:
@@ -45,8 +45,8 @@ def _status() -> Node:
     return operation(
         "getStatus",
         "The feed, the pairs and the process",
-        success("Also when the service is down", schema("Status")) | refusals(),
-        security=OPEN,
+        success("Also when the service is down", schema("Status")) | error_answers(),
+        security=OPEN_ROUTE,
     )
 
 
@@ -72,7 +72,7 @@ def _metrics() -> Node:
         "getMetrics",
         "Prometheus text, the sum over all workers",
         {"200": answer("Every metric", {"text/plain": {"schema": TEXT}})}
-        | problems(*OF_THE_QUESTION, headers=ALWAYS),
+        | problems(*OF_THE_QUESTION, headers=COMMON_HEADERS),
         parameters=[query("name[]", listing(TEXT), "Ignored: every metric is always told")],
     )
 

@@ -1,7 +1,7 @@
 """Routes about this document."""
 
 from ltp_service.http.openapi.pieces import (
-    ALWAYS,
+    COMMON_HEADERS,
     TEXT,
     Area,
     Node,
@@ -14,7 +14,7 @@ from ltp_service.http.openapi.pieces import (
 from ltp_service.http.openapi.problems import OF_THE_QUESTION, problems
 from ltp_service.http.openapi.swagger import FILES, PAGE
 
-_KEPT = (*ALWAYS, "ETag", "Cache-Control")
+_KEPT = (*COMMON_HEADERS, "ETag", "Cache-Control")
 
 
 def pages() -> Area:
@@ -49,11 +49,11 @@ def _file() -> Node:
     return operation(
         "getDocsFile",
         "A file of the page",
-        _kept("The file", content) | problems("NOT_FOUND", headers=ALWAYS),
+        _kept("The file", content) | problems("NOT_FOUND", headers=COMMON_HEADERS),
         parameters=[in_path("name", names)],
     )
 
 
 def _kept(about: str, content: Node) -> dict[str, Node]:
     answers = {"200": answer(about, content, _KEPT), "304": answer("Nothing has changed", headers=_KEPT)}
-    return answers | problems(*OF_THE_QUESTION, headers=ALWAYS)
+    return answers | problems(*OF_THE_QUESTION, headers=COMMON_HEADERS)

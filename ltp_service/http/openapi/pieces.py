@@ -1,9 +1,9 @@
-"""The pieces of an OpenAPI document that repeat: schemas, parameters, answers."""
+"""Repeated pieces of the OpenAPI document: schemas, parameters, answers."""
 
 from typing import Any, NamedTuple
 
 Node = dict[str, Any]
-"""A part of the document."""
+"""A JSON object of the document."""
 
 
 class Area(NamedTuple):
@@ -14,13 +14,13 @@ class Area(NamedTuple):
     paths: dict[str, Node]
     """Path to method to operation."""
     schemas: dict[str, Node]
-    """What the operations refer to, by name."""
+    """The schemas that the operations refer to, by name."""
 
 
-OPEN: list[Node] = [{}, {"key": []}]
-"""Security of what needs no key, or with AUTH_ENABLED a read key."""
-KEYED: list[Node] = [{"key": []}]
-"""Security of what always needs a key."""
+OPEN_ROUTE: list[Node] = [{}, {"key": []}]
+"""Security of a route that needs no key, or with AUTH_ENABLED a read key."""
+KEYED_ROUTE: list[Node] = [{"key": []}]
+"""Security of a route that always needs a key."""
 
 # Schemas.
 
@@ -46,7 +46,7 @@ def record(properties: Node, **more: Any) -> Node:
 
 
 def mapping(values: Node, about: str) -> Node:
-    """An object whose keys are names."""
+    """An object with names as keys."""
     return {"type": "object", "additionalProperties": values, "description": about}
 
 
@@ -56,12 +56,12 @@ def listing(items: Node, **more: Any) -> Node:
 
 
 def one_of(*words: str, **more: Any) -> Node:
-    """A word of a list."""
+    """One of these words."""
     return {"type": "string", "enum": list(words), **more}
 
 
 def maybe(schema: Node, why_null: str) -> Node:
-    """What may be null, and when it is."""
+    """A value that may be null; `why_null` says when."""
     return {"anyOf": [schema, NULL], "description": f"Null {why_null}"}
 
 
@@ -88,17 +88,17 @@ def in_path(name: str, schema: Node, **more: Any) -> Node:
 
 
 def request_header(name: str, schema: Node, about: str) -> Node:
-    """A header that a request may bring."""
+    """A header of a request."""
     return {"name": name, "in": "header", "schema": schema, "description": about}
 
 
 # Answers.
 
-ALWAYS = ("X-Request-ID",)
-LIMITED = (*ALWAYS, "RateLimit-Limit", "RateLimit-Remaining", "RateLimit-Reset")
+COMMON_HEADERS = ("X-Request-ID",)
+LIMIT_HEADERS = (*COMMON_HEADERS, "RateLimit-Limit", "RateLimit-Remaining", "RateLimit-Reset")
 
 
-def answer(about: str, content: Node | None = None, headers: tuple[str, ...] = ALWAYS) -> Node:
+def answer(about: str, content: Node | None = None, headers: tuple[str, ...] = COMMON_HEADERS) -> Node:
     """One answer of an operation; `content` by media type."""
     dressed = {name: {"$ref": f"#/components/headers/{name}"} for name in headers}
     return {"description": about, "headers": dressed} | ({"content": content} if content else {})
@@ -112,7 +112,7 @@ def json_content(schema: Node, *examples: Any) -> Node:
 
 def success(about: str, schema: Node) -> dict[str, Node]:
     """200 with that JSON, within the rate limit."""
-    return {"200": answer(about, json_content(schema), LIMITED)}
+    return {"200": answer(about, json_content(schema), LIMIT_HEADERS)}
 
 
 def operation(name: str, summary: str, responses: dict[str, Node], **more: Any) -> Node:

@@ -1,11 +1,11 @@
 """Routes that give prices."""
 
 from ltp_service.http.openapi.pieces import (
-    KEYED,
-    LIMITED,
+    KEYED_ROUTE,
+    LIMIT_HEADERS,
     MILLISECONDS,
     MOMENT,
-    OPEN,
+    OPEN_ROUTE,
     PAIR,
     TRADE_ID,
     TRADED_AT,
@@ -22,9 +22,9 @@ from ltp_service.http.openapi.pieces import (
     schema,
     success,
 )
-from ltp_service.http.openapi.problems import OF_A_PAIR, refusals, too_long
+from ltp_service.http.openapi.problems import OF_A_PAIR, error_answers, too_long
 
-_CACHED = (*LIMITED, "ETag", "Cache-Control")
+_CACHED = (*LIMIT_HEADERS, "ETag", "Cache-Control")
 _EXAMPLE = {"ltp": [{"pair": "BTC/USD", "amount": 115643.1}]}
 _FAILED = {
     "pair": "DOGE/USD",
@@ -55,7 +55,7 @@ def _ltp() -> Node:
         "206": answer(
             "Some of the asked pairs",
             json_content(schema("SomePrices"), _EXAMPLE | {"errors": [_FAILED]}),
-            (*LIMITED, "Cache-Control"),
+            (*LIMIT_HEADERS, "Cache-Control"),
         ),
         "304": answer("Nothing has changed", headers=_CACHED),
     }
@@ -63,9 +63,9 @@ def _ltp() -> Node:
     return operation(
         "getPrices",
         "The last traded price of the asked pairs, or of all",
-        answers | too_long() | refusals("ALL_PRICES_FAILED", "TOO_MANY_WAITING", *OF_A_PAIR),
+        answers | too_long() | error_answers("ALL_PRICES_FAILED", "TOO_MANY_WAITING", *OF_A_PAIR),
         parameters=[*_asking(), request_header("Prefer", {"type": "string"}, wait)],
-        security=OPEN,
+        security=OPEN_ROUTE,
     )
 
 
@@ -79,34 +79,34 @@ def _cached() -> Node:
     return operation(
         "getCachedPrices",
         "Only what is in memory now; nobody is asked",
-        answers | too_long() | refusals("UNSUPPORTED_PAIR"),
+        answers | too_long() | error_answers("UNSUPPORTED_PAIR"),
         parameters=_asking(),
-        security=OPEN,
+        security=OPEN_ROUTE,
     )
 
 
 def _refresh() -> Node:
     done = {"message": "Prices refreshed successfully", "pairs": ["BTC/USD"]}
     answers = {
-        "200": answer("Every asked pair", json_content(schema("Refreshed"), done), LIMITED),
+        "200": answer("Every asked pair", json_content(schema("Refreshed"), done), LIMIT_HEADERS),
         "206": answer(
             "Some of the asked pairs",
             json_content(schema("SomeRefreshed"), done | {"errors": [_FAILED]}),
-            LIMITED,
+            LIMIT_HEADERS,
         ),
     }
     codes = ("UNSUPPORTED_PAIR", "ALL_PRICES_FAILED", "PRICE_FETCH_ERROR")
     return operation(
         "refreshPrices",
         "Ask the exchange over REST now",
-        answers | too_long() | refusals(*codes),
+        answers | too_long() | error_answers(*codes),
         description="Needs a write key. At most one call per second goes out, whoever asks; who asks meanwhile"
         " shares it.",
         parameters=[
             query("pairs", _PAIR_LIST, "Comma list of at most 100 pairs; needed, here or as `pair`"),
             query("pair", _PAIR_LIST, "The same as `pairs`"),
         ],
-        security=KEYED,
+        security=KEYED_ROUTE,
     )
 
 
@@ -114,8 +114,8 @@ def _pairs() -> Node:
     return operation(
         "getPairs",
         "The pairs served, in the order of the configuration",
-        success("All pairs, with Kraken's name for each", schema("Pairs")) | refusals(),
-        security=OPEN,
+        success("All pairs, with Kraken's name for each", schema("Pairs")) | error_answers(),
+        security=OPEN_ROUTE,
     )
 
 

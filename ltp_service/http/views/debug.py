@@ -1,4 +1,4 @@
-"""What goes on inside, for administrators."""
+"""The inner state of the process, for administrators."""
 
 import re
 from collections import Counter
@@ -27,7 +27,7 @@ _MAYBE_IPV6 = re.compile(r"(?<![\w:])[0-9A-Fa-f]*:[0-9A-Fa-f]*:[0-9A-Fa-f:.]*(?!
 
 @bp.get("/tasks")
 def tasks() -> Response:
-    """Everything that runs beside the requests, and what else lives in this process."""
+    """The runners, and all greenlets and threads of this process."""
     parts = services()
     return json_response(
         {
@@ -48,7 +48,7 @@ def tasks() -> Response:
 
 @bp.get("/storage")
 def storage() -> Response:
-    """The contents of every store of this process, the trades by their number only."""
+    """The contents of every store of this process; of the trades only their number."""
     parts = services()
     prices, trades = parts.prices, parts.trades
     return json_response(
@@ -71,7 +71,7 @@ def storage() -> Response:
 
 
 def masked(text: str | None) -> str | None:
-    """Without passwords, keys and addresses that an error message may quote."""
+    """The text without passwords, keys and addresses, which an error message may quote."""
     return None if text is None else _PRIVATE.sub("***", _MAYBE_IPV6.sub(_mask_address, text))
 
 

@@ -1,4 +1,4 @@
-"""The API's own description: for programs, and as a page for people."""
+"""The OpenAPI document, and a page that shows it."""
 
 from functools import cache
 
@@ -15,9 +15,9 @@ from ltp_service.http.request_note import note_of
 bp = Blueprint("docs", __name__)
 
 _MINUTES = "public, max-age=300"
-"""For what changes with our releases."""
+"""For files that change with a release of this service."""
 _DAY = "public, max-age=86400"
-"""For what changes with a release of Swagger UI."""
+"""For files that change with a release of Swagger UI."""
 
 
 @bp.get("/openapi.json")
@@ -28,7 +28,7 @@ def openapi() -> Response:
 
 @bp.get("/docs")
 def page() -> Response:
-    """Swagger UI on that document, without a request to anybody else."""
+    """Swagger UI with the OpenAPI document; it loads nothing from other hosts."""
     note_of(request.environ).page = True
     return _kept(_file(PAGE), FILES[PAGE], _MINUTES)
 
