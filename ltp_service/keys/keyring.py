@@ -123,7 +123,7 @@ class Keyring:
         return text, key
 
     def list(self) -> list[ApiKey]:
-        """Every key, oldest first, after AUTH_API_KEY without its hash. Raises StoreUnavailable until keys were read."""
+        """Every key, oldest first, after AUTH_API_KEY without its hash. StoreUnavailable until keys were read."""
         if self._version is None:
             self.refresh()
         keys = [

@@ -1,4 +1,4 @@
-"""The files of the page: Swagger UI as published (MANIFEST.json has its version and hashes), and two of this service."""
+"""The files of the page: Swagger UI as published (MANIFEST.json has its version and hashes), and two of our own."""
 
 from pathlib import Path
 
