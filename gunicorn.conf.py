@@ -1,4 +1,4 @@
-"""How gunicorn runs the service. The patch comes first, or every TLS context and lock is broken in the workers."""
+"""How gunicorn runs the service. gevent patches first, because a later patch breaks TLS contexts and locks."""
 
 import os
 
@@ -10,7 +10,7 @@ if monkey_patched:
 else:
     from gunicorn.workers import gthread
 
-    vars(gthread)["STOP_KEEPALIVE_LINGER"] = 0.25  # seconds, as GRACE in http.worker
+    vars(gthread)["STOP_KEEPALIVE_LINGER"] = 0.25  # seconds, as IDLE_GRACE_SECONDS in http.worker
 
 import gc
 import logging
@@ -40,7 +40,7 @@ from ltp_service.assembly.prices import GTHREAD_THREADS
 
 
 def class_that_is_patched(config: Config) -> list[str]:
-    """gthread must not be patched, and the patch cannot wait for the files to be read."""
+    """Refuses gthread from a file: gthread must not be patched, and the patch comes before the files are read."""
     if config.worker_class != "gthread" or not monkey_patched:
         return []
     return [
@@ -61,10 +61,10 @@ gunicorn.util.write_error = refuse
 wsgi_app = "wsgi:app"
 bind = settings.host if settings.host.startswith("unix:") else f"{settings.host}:{settings.port}"
 workers = settings.web_concurrency
-# gevent: 80-100 µs per request where gthread needs 130-400, and its ticks wait milliseconds where gthread's wait
-# seconds. gevent_pywsgi is faster still, but never closes an idle connection and has no hook after a request.
-# Two seconds of keep-alive: a client that sends half a request holds its place, and a stopping worker, for that
-# long. deploy/nginx.conf lets go of its connections earlier.
+# gevent takes 80-100 µs per request and delays a tick by milliseconds; gthread takes 130-400 µs and delays it by
+# seconds (measured). gevent_pywsgi is faster still, but never closes an idle connection and has no hook after a
+# request. Keep-alive is two seconds, because a client that sends half a request blocks its place, and a stopping
+# worker, for that long. deploy/nginx.conf closes its connections earlier.
 worker_class = "gthread" if settings.worker_class == "gthread" else "ltp_service.http.worker.Worker"
 keepalive = 2
 threads = GTHREAD_THREADS  # for gthread
@@ -77,7 +77,7 @@ control_socket_disable = True
 limit_request_line = 4094
 limit_request_fields = 50
 limit_request_field_size = 8190
-# No header changes the scheme or the path, whoever sends it: so gunicorn need not ask which address it came from.
+# No header of any client changes the scheme or the path, so gunicorn need not check the client's address.
 secure_scheme_headers: dict[str, str] = {}
 forwarder_headers = ""
 forwarded_allow_ips = "*"
@@ -85,19 +85,19 @@ http_protocols = "h1"
 proc_name = "ltp_service"
 logger_class = ServerLog
 
-STOP_TIMEOUT = min(4.0, settings.shutdown_timeout)
-"""Seconds that a stopping worker waits for its feed."""
+WORKER_STOP_SECONDS = min(4.0, settings.shutdown_timeout)
+"""Seconds that a stopping worker waits for its runners."""
 
-LAST_LINES = 0.5
-"""Seconds that a process that ends waits for a reader of its log that is only slow."""
+LAST_LINES_SECONDS = 0.5
+"""Seconds that an ending process waits for a slow reader of its log."""
 
 METRICS_PREFIX = "ltp_service-metrics-"
-"""Begins the name of a folder for metrics that is ours to remove."""
+"""Start of the name of a metrics folder that this program made and removes."""
 
 
 def share_metrics() -> None:
-    # prometheus_client looks for this name when it is imported, which therefore happens in the workers, or later. An
-    # empty one would be the folder in which the service was started.
+    # prometheus_client reads this variable at its import, so it is imported only after this. An empty value would
+    # mean the working directory.
     if not os.environ.get("PROMETHEUS_MULTIPROC_DIR"):
         os.environ.pop("PROMETHEUS_MULTIPROC_DIR", None)
     if settings.web_concurrency > 1 and "PROMETHEUS_MULTIPROC_DIR" not in os.environ:
@@ -110,13 +110,13 @@ def metrics_folder() -> Path | None:
 
 
 def begin_metrics(folder: Path) -> None:
-    """Makes the folder, and removes what an earlier service counted into it."""
+    """Makes the folder and removes the files of an earlier run. Exits when the folder cannot be used."""
     try:
         folder.mkdir(parents=True, exist_ok=True)
         for kind in ("counter", "gauge", "histogram"):
             for left_over in folder.glob(f"{kind}_*.db"):
                 left_over.unlink()
-        with tempfile.TemporaryFile(dir=folder):  # as every worker makes files there
+        with tempfile.TemporaryFile(dir=folder):  # tries to make a file, as every worker will
             return
     except OSError as error:
         logging.getLogger("ltp_service").error(
@@ -128,7 +128,7 @@ def begin_metrics(folder: Path) -> None:
 
 
 def refuse_a_socket_in_use(addresses: Iterable[Any]) -> None:
-    """gunicorn would take the socket's name away from a service that runs, which then never ends and serves nobody."""
+    """Exits when a program listens at the unix socket: gunicorn would replace it, and the other one could not serve."""
     for address in addresses:
         if isinstance(address, str) and is_answered(address):
             logging.getLogger("ltp_service").error(
@@ -146,9 +146,9 @@ def is_answered(path: str) -> bool:
             asking.connect(path)
         except (ConnectionRefusedError, FileNotFoundError):
             return False
-        except (BlockingIOError, TimeoutError):  # so many wait there that it cannot even say so
+        except (BlockingIOError, TimeoutError):  # the queue of its listener is full
             return True
-        except OSError:  # gunicorn finds out what is wrong with the place
+        except OSError:  # gunicorn will report it
             return False
         return True
 
@@ -158,7 +158,7 @@ def on_starting(server: Any) -> None:
         refuse_a_socket_in_use(server.cfg.address)
     share_metrics()
     folder = metrics_folder()
-    if folder is not None and not server.master_pid:  # after USR2 the old master still counts into it
+    if folder is not None and not server.master_pid:  # after USR2 the old master still uses it
         begin_metrics(folder)
     log = logging.getLogger("ltp_service")
     for warning in unknown_names(os.environ):
@@ -183,19 +183,19 @@ def on_reload(server: Any) -> None:
     share_metrics()
 
 
-LOCAL = ("127.0.0.1", "::1", "0.0.0.0", "::")  # noqa: S104 - compared with, not bound
+LOCAL_ADDRESSES = ("127.0.0.1", "::1", "0.0.0.0", "::")  # noqa: S104 - compared with, not bound
 
-ENDING = (signal.SIGTERM, signal.SIGINT, signal.SIGQUIT)
+ENDING_SIGNALS = (signal.SIGTERM, signal.SIGINT, signal.SIGQUIT)
 
 
 def pre_fork(server: Any, worker: Any) -> None:
-    # A new worker has the master's way with signals, which only queues them, until the application is loaded, and
-    # Python drops what comes during the fork: told to end in that time, it would stay until it is killed.
-    signal.pthread_sigmask(signal.SIG_BLOCK, ENDING)
+    # Until its application is loaded, a new worker has the master's signal handlers, which only queue signals, and
+    # Python drops signals during the fork. A worker told to end in that time would run until it is killed.
+    signal.pthread_sigmask(signal.SIG_BLOCK, ENDING_SIGNALS)
 
 
 def after_fork_here() -> None:
-    signal.pthread_sigmask(signal.SIG_UNBLOCK, ENDING)
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, ENDING_SIGNALS)
     for writer in (STDOUT, STDERR):
         writer.hand_over()
 
@@ -207,9 +207,9 @@ def post_fork(server: Any, worker: Any) -> None:
     def end(*_: object) -> None:
         worker.alive = False
 
-    for number in ENDING:
+    for number in ENDING_SIGNALS:
         signal.signal(number, end)
-    signal.pthread_sigmask(signal.SIG_UNBLOCK, ENDING)
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, ENDING_SIGNALS)
     services = services_of(worker.app.wsgi())
     services.start(lambda: bool(worker.alive))
     worker.told_to_end = services.told_to_end
@@ -218,27 +218,29 @@ def post_fork(server: Any, worker: Any) -> None:
 
 
 def local_port(sockets: list[Any]) -> int | None:
-    """Where a program on this machine reaches one of these over TCP."""
+    """The TCP port at which a program on this machine reaches one of `sockets`; None where there is none."""
     addresses = (each.getsockname() for each in sockets)
-    ports = (address[1] for address in addresses if isinstance(address, tuple) and address[0] in LOCAL)
+    ports = (
+        address[1] for address in addresses if isinstance(address, tuple) and address[0] in LOCAL_ADDRESSES
+    )
     return next(ports, None)
 
 
 def post_request(worker: Any, request: Any, environ: Any, response: Any) -> None:
-    # Without this a saturated worker serves some connections at the cost of the others. It looks at no socket; that
-    # the feed has its turn is the matter of ltp_service/http/turns.py.
-    time.sleep(0)  # gives way to the greenlets that are ready, waits for nothing
+    # Without this a saturated worker serves some connections at the cost of others. It does not look at sockets;
+    # ltp_service/http/turns.py does that for the feed.
+    time.sleep(0)  # runs the other greenlets that are ready
 
 
 def worker_exit(server: Any, worker: Any) -> None:
     if worker.app.callable is not None:
-        services_of(worker.app.callable).stop(STOP_TIMEOUT)
-    finish(LAST_LINES)
+        services_of(worker.app.callable).stop(WORKER_STOP_SECONDS)
+    finish(LAST_LINES_SECONDS)
     leave_the_garbage()
 
 
 def leave_the_garbage() -> None:
-    """Python looks through every object at its exit, which takes longer than all the rest; the system frees them anyway."""
+    """Skips Python's collection of all objects at exit, which takes longer than the rest of the exit."""
     gc.freeze()
     gc.disable()
 
@@ -254,5 +256,5 @@ def on_exit(server: Any) -> None:
     folder = metrics_folder()
     if folder is not None and folder.name.startswith(METRICS_PREFIX) and not server.reexec_pid:
         shutil.rmtree(folder, ignore_errors=True)
-    finish(LAST_LINES)
+    finish(LAST_LINES_SECONDS)
     leave_the_garbage()

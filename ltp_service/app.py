@@ -1,4 +1,4 @@
-"""The composition root: builds every part once, top to bottom, and starts none."""
+"""Builds every part once, top to bottom, and starts none."""
 
 import secrets
 import time
@@ -32,7 +32,7 @@ from ltp_service.settings.config import Config
 
 
 def create_app(config: Config, *, clock: Clock | None = None) -> Flask:
-    """The service as a WSGI application; `services_of(app).start()` sets its feed going."""
+    """The service as a WSGI application; `services_of(app).start()` starts its feed. Raises ConfigError."""
     clock = clock or SystemClock()
     metrics = Metrics()
     database = Database(config.database_path, clock, time.sleep)
@@ -82,7 +82,7 @@ def create_app(config: Config, *, clock: Clock | None = None) -> Flask:
     long_polls = LongPolls(prices.changes, clock.monotonic, services.draining, when_readable())
     services.at_the_end(long_polls.end)
     app = Flask(__name__, static_folder=None)
-    app.url_map.merge_slashes = False  # a path that is not ours is a 404, not a redirect with a page of HTML
+    app.url_map.merge_slashes = False  # a path with `//` is a 404 and not a redirect with a page of HTML
     attach(app, services)
     serve_metrics(app, metrics, show, clock.monotonic)
     web.register(app)

@@ -1,4 +1,4 @@
-"""Last traded prices inside any Python program: no gunicorn, no Flask; greenlets or threads, forked or not."""
+"""Last traded prices inside a Python program, without gunicorn and Flask; with greenlets, threads and forks."""
 
 import os
 from collections.abc import Mapping, Sequence
@@ -19,21 +19,21 @@ from ltp_service.runtime.observer import Observer
 from ltp_service.runtime.runners import CollectorManager
 from ltp_service.settings.config import Config, load_config
 
-STOP_TIMEOUT = 3.0
-"""Seconds that `close` waits for the feed."""
+FEED_STOP_SECONDS = 3.0
+"""Seconds that `close` waits for the feed to end."""
 
 MOST_SPELLINGS = 1000
-"""Texts remembered with the pair that they mean."""
+"""Spellings of pairs that are remembered."""
 
-_Answer = tuple[Mapping[Pair, Price], float, Decimal]
-"""What was held when this was the answer, until when (monotonic seconds) it may be given again, and the price."""
+_ReadyPrice = tuple[Mapping[Pair, Price], float, Decimal]
+"""The store's view, the monotonic second until which the price may be given while that view is the same, the price."""
 
 
 class LastPrices:
     """`LastPrices(pairs=["BTC/USD"]).get_current_price("XXBTZUSD")`. Safe from any thread.
 
-    The feed starts at the first question. Settings come from the environment, as for the service. A process that was
-    forked from this one begins anew: its first question starts a feed of its own.
+    The feed starts at the first call. Settings come from the environment, as for the service. A forked process begins
+    anew: its first call starts its own feed.
     """
 
     def __init__(
@@ -56,7 +56,7 @@ class LastPrices:
         _living.add(self)
 
     def _begin(self) -> None:
-        """Everything that belongs to one process, with nothing started."""
+        """Builds what belongs to one process and starts nothing."""
         line = open_line_if_asked(self._config, self._clock)
         self._parts: PriceParts = wire_prices(
             self._config, self._clock, Observer(), sharing=Sharing(line) if line else None
@@ -64,12 +64,12 @@ class LastPrices:
         self._store = self._parts.store
         self._manager = CollectorManager(self._parts.runners)
         self._names: dict[str, Pair] = {}
-        self._answers: dict[str, _Answer] = {}
+        self._answers: dict[str, _ReadyPrice] = {}
         self._started = False
         self._lock = Lock()
 
     def _begin_in_child(self) -> None:
-        # Threads stay behind in the parent, greenlets come along; the connection is the parent's in both cases.
+        # A fork copies greenlets but not threads. The connection stays the parent's in both cases.
         self._manager.abandon()
         if self._parts.kraken is not None:
             self._parts.kraken.abandon()
@@ -78,8 +78,8 @@ class LastPrices:
     def get_current_price(self, pair: str) -> Decimal:
         """The last traded price in quote currency per base unit, in any usual spelling of the pair.
 
-        From memory; waits at most 2 s for the first value. Raises InvalidParameter, UnknownPair,
-        PriceStale or PriceUnavailable, never returns a number that is not the price.
+        Answers from memory; without a price it waits at most 2 s for the feed and then asks REST. Raises
+        InvalidParameter, UnknownPair, PriceStale or PriceUnavailable; it never returns anything else than a price.
         """
         answer = self._answers.get(pair)
         if answer is not None and answer[0] is self._store.all() and self._monotonic() <= answer[1]:
@@ -87,12 +87,12 @@ class LastPrices:
         return self._look(pair)
 
     def close(self) -> None:
-        """Ends the feed; every later question raises PriceUnavailable."""
+        """Ends the feed; every later call raises PriceUnavailable."""
         with self._lock:
             self._closed = True
-            self._names, self._answers = {}, {}  # so that no question is answered from memory any more
+            self._names, self._answers = {}, {}  # so that no call is answered from memory any more
             if self._started:
-                self._manager.stop(STOP_TIMEOUT)
+                self._manager.stop(FEED_STOP_SECONDS)
 
     def __enter__(self) -> "LastPrices":
         return self

@@ -1,3 +1,3 @@
-"""The version, as logs, metrics and answers tell it."""
+"""The version, for logs, metrics and answers."""
 
 VERSION = "0.1.0"

@@ -23,7 +23,7 @@ def config_of(environ: Mapping[str, str]) -> Config:
 def longest_end(config: Config) -> int:
     """Seconds that the service takes to end at most: the requests first, then the feed."""
     text = (ROOT / "gunicorn.conf.py").read_text()
-    (feed,) = re.findall(r"^STOP_TIMEOUT = min\(([\d.]+),", text, re.MULTILINE)
+    (feed,) = re.findall(r"^WORKER_STOP_SECONDS = min\(([\d.]+),", text, re.MULTILINE)
     return ceil(config.shutdown_timeout + float(feed))
 
 

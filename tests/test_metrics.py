@@ -14,14 +14,14 @@ from ltp_service.domain.exchange_clock import ExchangeClock
 from ltp_service.domain.tick import WEBSOCKET
 from ltp_service.exchanges.kraken import KrakenCollector
 from ltp_service.exchanges.kraken_rest import KrakenRest, Patience
-from ltp_service.http.edge import MOST_RECEIVED
-from ltp_service.metrics.counting import MOST_SYMBOLS, MOST_WAITING, Metrics
+from ltp_service.http.edge import MAX_COUNTED_BYTES
+from ltp_service.metrics.counting import MAX_SYMBOL_SERIES, MAX_WAITING_EVENTS, Metrics
 from ltp_service.metrics.series import Distribution
-from ltp_service.metrics.serving import REFRESH, Gauges
+from ltp_service.metrics.serving import REFRESH_EVERY_SECONDS, Gauges
 from ltp_service.prices.doubts import Doubts
 from ltp_service.prices.memory import FORGET_AFTER_SECONDS
 from ltp_service.rest.breaker import CircuitBreaker
-from ltp_service.rest.http_client import Answer, HttpClient
+from ltp_service.rest.http_client import HttpAnswer, HttpClient
 from ltp_service.runtime.backlog import Backlog
 from ltp_service.runtime.clock import SystemClock
 from ltp_service.runtime.observer import Observer
@@ -185,7 +185,7 @@ def test_a_body_larger_than_any_number_spoils_no_count(service: FreshService) ->
     seen = scrape(service)
 
     assert seen.value("http_requests_total", path="/ready") == 1
-    assert seen.value("http_request_size_bytes_sum", path="/health") == MOST_RECEIVED
+    assert seen.value("http_request_size_bytes_sum", path="/health") == MAX_COUNTED_BYTES
 
 
 def test_an_answer_without_its_body_counts_no_bytes_of_it(service: FreshService) -> None:
@@ -215,8 +215,8 @@ def test_many_observations_at_once_count_like_one_by_one() -> None:
 
 def test_what_threads_add_while_others_settle_is_counted_exactly_once() -> None:
     counted: list[int] = []
-    backlog: Backlog[int] = Backlog(counted.extend, MOST_WAITING)
-    each = 5 * MOST_WAITING
+    backlog: Backlog[int] = Backlog(counted.extend, MAX_WAITING_EVENTS)
+    each = 5 * MAX_WAITING_EVENTS
 
     def work(first: int) -> None:
         for number in range(first, first + each):
@@ -236,11 +236,11 @@ def test_what_threads_add_while_others_settle_is_counted_exactly_once() -> None:
 
 def test_a_backlog_never_grows_beyond_its_bound() -> None:
     sizes: list[int] = []
-    backlog: Backlog[int] = Backlog(lambda rows: sizes.append(len(rows)), MOST_WAITING)
-    for number in range(3 * MOST_WAITING + 1):
+    backlog: Backlog[int] = Backlog(lambda rows: sizes.append(len(rows)), MAX_WAITING_EVENTS)
+    for number in range(3 * MAX_WAITING_EVENTS + 1):
         backlog.add(number)
 
-    assert sizes == [MOST_WAITING] * 3
+    assert sizes == [MAX_WAITING_EVENTS] * 3
 
 
 def test_a_worker_that_stops_counts_what_still_waits(service: FreshService) -> None:
@@ -312,8 +312,8 @@ def test_a_call_that_the_exchange_refused_as_too_many_is_counted() -> None:
     class Throttling(HttpClient):
         def get(
             self, url: str, params: Mapping[str, str], deadline_seconds: float, *, body_cap: int = 0
-        ) -> Answer:
-            return Answer(429, "text/plain", None, b"")
+        ) -> HttpAnswer:
+            return HttpAnswer(429, "text/plain", None, b"")
 
     metrics, clock = Metrics(), SystemClock()
     breaker = CircuitBreaker(clock.monotonic, lambda: 0.5)
@@ -398,7 +398,7 @@ def test_the_text_is_made_once_a_second_for_all_who_ask(service: FreshService) -
     service.trade("115643")
     first = scrape(service)
     service.trade("115644")
-    service.clock.advance(REFRESH - 0.01)
+    service.clock.advance(REFRESH_EVERY_SECONDS - 0.01)
     in_the_same_second = scrape(service)
     service.clock.advance(0.01)
     after = scrape(service)
@@ -426,11 +426,11 @@ def test_hundreds_of_unknown_pairs_paths_and_methods_make_no_series(tmp_path: Pa
     ask_like_an_attacker(service, 0)
     ask_like_an_attacker(service, 1)
     scrape(service)  # which is counted when it is answered
-    service.clock.advance(REFRESH)
+    service.clock.advance(REFRESH_EVERY_SECONDS)
     before = scrape(service).samples.keys()
     for number in range(2, UNKNOWN):
         ask_like_an_attacker(service, number)
-    service.clock.advance(REFRESH)
+    service.clock.advance(REFRESH_EVERY_SECONDS)
     after = scrape(service)
 
     assert after.samples.keys() == before
@@ -447,11 +447,11 @@ def test_no_label_holds_an_address_a_key_or_what_a_client_wrote(service: FreshSe
 
 def test_symbols_without_end_share_one_series() -> None:
     metrics = Metrics()
-    for number in range(MOST_SYMBOLS + 2 * MOST_WAITING):
+    for number in range(MAX_SYMBOL_SERIES + 2 * MAX_WAITING_EVENTS):
         metrics.trade_stored("bybit", f"SYMBOL{number}USDT")
     (stored,) = [each for each in metrics.registry.collect() if each.name == f"{PREFIX}trades_stored"]
 
-    assert len(stored.samples) == MOST_SYMBOLS + 1
+    assert len(stored.samples) == MAX_SYMBOL_SERIES + 1
 
 
 def test_the_price_is_the_same_number_that_is_served(service: FreshService) -> None:

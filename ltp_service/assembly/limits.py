@@ -3,7 +3,7 @@
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Protocol
 
-from ltp_service.limits.bucket import Decision
+from ltp_service.limits.bucket import LimitDecision
 from ltp_service.limits.memory import MemoryLimiter
 from ltp_service.runtime.database import Reload
 from ltp_service.settings.config import Config
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 class Limiter(Protocol):
     """One token bucket per client."""
 
-    def take(self, address: str) -> Decision:
+    def take(self, address: str) -> LimitDecision:
         """Spends one token of `address` (a client's `limit_key`), if it has one."""
 
 

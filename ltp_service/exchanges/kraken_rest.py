@@ -27,9 +27,9 @@ from ltp_service.exchanges.kraken_rest_answers import (
     read_trades,
 )
 from ltp_service.rest.breaker import CircuitBreaker
-from ltp_service.rest.http_client import BODY_CAP, Answer, HttpClient
+from ltp_service.rest.http_client import BODY_CAP, HttpAnswer, HttpClient
 from ltp_service.rest.pace import Pace
-from ltp_service.rest.sequence import LONGEST_CACHE, Detail, Trades
+from ltp_service.rest.sequence import LONGEST_CACHE_SECONDS, Detail, NewestTrades
 from ltp_service.runtime.clock import Clock
 from ltp_service.runtime.observer import Observer
 
@@ -65,7 +65,7 @@ _WORTH_ANOTHER_TRY = frozenset(
 
 Read = TypeVar("Read")
 
-DAY, DAY_IS_YOUNG = 86400.0, LONGEST_CACHE + 5.0
+DAY, DAY_IS_YOUNG = 86400.0, LONGEST_CACHE_SECONDS + 5.0
 """Seconds of a day, and of its beginning in which the counts of the day before may still be told."""
 
 
@@ -130,7 +130,7 @@ class KrakenRest:
         self._observer = observer
         self._patience = patience
         self._pace = Pace(clock.monotonic, patience.sleep)
-        self._exchange_time = ExchangeTime(latest=LONGEST_CACHE)
+        self._exchange_time = ExchangeTime(latest=LONGEST_CACHE_SECONDS)
         self._listings: Listings | None = None
         self._listed_at = float("-inf")
         self._blamed: dict[Pair, _Blame] = {}
@@ -167,14 +167,14 @@ class KrakenRest:
             {each.tick.pair: each.detail for each in told},
         )
 
-    def trades(self, pair: Pair) -> Trades | None:
+    def trades(self, pair: Pair) -> NewestTrades | None:
         """The newest trades of a pair, the very newest with its time and id; None where there never was one.
 
         Raises ExchangeError.
         """
         deadline = self._deadline()
 
-        def read(result: msgspec.Raw, evidence: Evidence) -> Trades | None:
+        def read(result: msgspec.Raw, evidence: Evidence) -> NewestTrades | None:
             trades = read_trades(result, pair, self._listings, evidence.at)
             return trades and trades._replace(dated=evidence.dated)
 
@@ -328,7 +328,7 @@ class KrakenRest:
             permit.succeeded()
             return value
 
-    def _get(self, request: _Request, now: float) -> Answer:
+    def _get(self, request: _Request, now: float) -> HttpAnswer:
         status: int | None = None
         try:
             answer = self._http.get(
@@ -342,7 +342,7 @@ class KrakenRest:
         finally:
             self._observer.external_call(SERVICE, request.endpoint, status, self._clock.monotonic() - now)
 
-    def _evidence(self, answer: Answer, sent_at: float) -> Evidence:
+    def _evidence(self, answer: HttpAnswer, sent_at: float) -> Evidence:
         """Of which moment an answer to the question of `sent_at` surely is evidence: caches on the way age it."""
         cached_for = CACHE if answer.cached_for is None else answer.cached_for
         if answer.date is not None:

@@ -16,8 +16,8 @@ from ltp_service.domain.errors import BadFrame, ExchangeError, InvalidParameter,
 from ltp_service.domain.market import MarketStatus, market_status
 from ltp_service.domain.pairs import Pair, kraken_rest_symbol, read_pair
 from ltp_service.domain.tick import REST, Tick
-from ltp_service.rest.http_client import Answer
-from ltp_service.rest.sequence import NOTHING, Detail, Progress, Row, Trades
+from ltp_service.rest.http_client import HttpAnswer
+from ltp_service.rest.sequence import NO_DETAIL, Detail, NewestTrades, Progress, Row
 
 UNKNOWN_PAIR = "unknown_pair"
 """Reason of the refusal that one unknown pair earns for all that were asked with it."""
@@ -127,7 +127,7 @@ _TRADE_ID = msgspec.json.Decoder(int)
 _SYSTEM_STATUS = msgspec.json.Decoder(_SystemStatus)
 
 
-def read_result(answer: Answer) -> msgspec.Raw:
+def read_result(answer: HttpAnswer) -> msgspec.Raw:
     """The JSON text of `result`. Warnings beside it are no matter.
 
     Raises Unreachable (the exchange is down or failing), Rejected (it refused; `retry_after` set where it
@@ -146,7 +146,7 @@ def read_result(answer: Answer) -> msgspec.Raw:
     return envelope.result
 
 
-def _status_error(answer: Answer) -> ExchangeError:
+def _status_error(answer: HttpAnswer) -> ExchangeError:
     text = f"HTTP status {answer.status}"
     if answer.status in {403, 429}:
         return Rejected(text, reason=THROTTLED, retry_after=answer.retry_after or _BAN)
@@ -206,7 +206,7 @@ def _detail(entry: _Ticker) -> Detail:
         last = _volume(entry.c[1])
         return Detail(last, Progress(_COUNTS.decode(entry.t)[0], _volume(_VOLUMES.decode(entry.v)[0])))
     except (msgspec.MsgspecError, BadFrame, IndexError):
-        return NOTHING
+        return NO_DETAIL
 
 
 def _volume(text: str) -> Decimal:
@@ -215,7 +215,9 @@ def _volume(text: str) -> Decimal:
     return Decimal(text)
 
 
-def read_trades(result: msgspec.Raw, pair: Pair, listings: Listings | None, as_of: float) -> Trades | None:
+def read_trades(
+    result: msgspec.Raw, pair: Pair, listings: Listings | None, as_of: float
+) -> NewestTrades | None:
     """The newest trades in an answer of Trades, the very newest with its time and id; None where there are none."""
     rows: list[list[msgspec.Raw]] = []
     for key, trades in _decoded(_BY_KEY, result).items():
@@ -233,7 +235,7 @@ def read_trades(result: msgspec.Raw, pair: Pair, listings: Listings | None, as_o
     told.sort(key=lambda trade: (trade.traded_at, trade.trade_id or 0))
     newest = told[-1]
     tick = _tick(pair, newest.price, as_of, newest.traded_at, newest.trade_id)
-    return Trades(tick, tuple(trade.row for trade in told))
+    return NewestTrades(tick, tuple(trade.row for trade in told))
 
 
 class _Trade(NamedTuple):

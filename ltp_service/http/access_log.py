@@ -1,4 +1,4 @@
-"""One line per request, in the envelope of every other log line; written a moment later, many at once."""
+"""The access log: one line per request, in the form of every log line; many are written together."""
 
 import logging
 import re
@@ -11,21 +11,21 @@ from ltp_service.runtime.backlog import Backlog
 from ltp_service.runtime.logs import STDOUT, envelope, timestamp
 from ltp_service.runtime.request_id import trace_id
 
-FLUSH = 0.1
-"""Seconds after which a line is written at the latest. A killed worker loses no more than that."""
+FLUSH_EVERY_SECONDS = 0.1
+"""Seconds after which a line is written at the latest. A killed worker loses the lines of that time."""
 
-MOST_WAITING = 100
-"""Lines written together: less than a pipe holds."""
+MAX_WAITING_LINES = 100
+"""Most lines written together: less than a pipe holds."""
 
 _KEY = re.compile(r"(?<=ltp_)([A-Za-z0-9_-]{8})[A-Za-z0-9_-]+")
-"""An API key with its prefix, as somebody may put it into a path by mistake."""
+"""An API key in a path, where a client may put it by mistake."""
 
 Row = tuple[float, str, str, str, int, float, bool | None, int | None, str | None]
-"""Unix seconds, request id, method, path, status, seconds it took, from memory, pairs answered, traceparent."""
+"""Unix seconds, request id, method, path, status, duration in seconds, from memory, pairs answered, traceparent."""
 
 
 class Fields(msgspec.Struct, frozen=True, gc=False):
-    """What is told of an answered request; never its query, its address or its key."""
+    """What is logged of a request; never its query, the client's address or the key."""
 
     http_method: str
     http_path: str
@@ -37,19 +37,19 @@ class Fields(msgspec.Struct, frozen=True, gc=False):
 
 
 class AccessLog:
-    """Runner, so that no line waits for long."""
+    """Runner: writes the waiting lines every FLUSH_EVERY_SECONDS."""
 
     name = "access_log"
 
     def __init__(self, style: str, write: Callable[[bytes], None] = STDOUT.write) -> None:
         self._tell = _as_json if style == "json" else _as_text
         self._write = write
-        self._backlog: Backlog[Row] = Backlog(self._put, MOST_WAITING)
+        self._backlog: Backlog[Row] = Backlog(self._put, MAX_WAITING_LINES)
         self.add, self.settle = self._backlog.add, self._backlog.settle
 
     def run(self, stop: Event) -> None:
-        """Writes what waits, and the rest at the end."""
-        while not stop.wait(FLUSH):
+        """Writes the waiting lines until `stop` is set, and the rest then."""
+        while not stop.wait(FLUSH_EVERY_SECONDS):
             self.settle()
         self.settle()
 
@@ -58,7 +58,7 @@ class AccessLog:
 
 
 def open_access_log(level: str, style: str) -> AccessLog | None:
-    """None where the level keeps requests out of the log."""
+    """The access log; None where the log level leaves requests out."""
     return AccessLog(style) if logging.getLevelName(level.upper()) <= logging.INFO else None
 
 

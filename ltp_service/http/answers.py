@@ -1,4 +1,4 @@
-"""Answers as bytes: exact decimals, RFC 3339 times, one place that builds a response."""
+"""Builds responses: exact decimals, RFC 3339 times."""
 
 from datetime import UTC, datetime
 from typing import Any
@@ -9,19 +9,19 @@ from flask import Response
 from ltp_service.domain.decimals import plain
 from ltp_service.runtime.clock import Clock
 
-RETRY_AFTER = 5
-"""Seconds after which a caller who got nothing may expect more."""
+RETRY_AFTER_SECONDS = 5
+"""Retry-After of an answer without a price, where no other time is known."""
 
 _encode = msgspec.json.Encoder().encode
 
 
 def json_response(body: Any, status: int = 200, headers: dict[str, str] | None = None) -> Response:
-    """A JSON answer; whoever wants it cached says so in `headers`."""
+    """A JSON answer, `no-store` unless `headers` say otherwise."""
     return raw_response(_encode(body), status, headers)
 
 
 def raw_response(body: bytes, status: int = 200, headers: dict[str, str] | None = None) -> Response:
-    """A JSON answer whose bytes exist already."""
+    """A JSON answer from bytes, `no-store` unless `headers` say otherwise."""
     response = Response(body, status, content_type="application/json")
     response.headers["Cache-Control"] = "no-store"
     response.headers.update(headers or {})
@@ -34,7 +34,7 @@ def number(value: Any) -> msgspec.Raw:
 
 
 def moment(clock: Clock, monotonic: float | None) -> str | None:
-    """The time of day of a monotonic moment."""
+    """A monotonic second as RFC 3339 time."""
     if monotonic is None:
         return None
     return rfc3339(clock.wall() - (clock.monotonic() - monotonic))

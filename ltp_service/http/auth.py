@@ -1,4 +1,4 @@
-"""Which route is for whom, and the check of the key that a request brings."""
+"""Which key each route needs, and the check of a request's key."""
 
 from typing import Literal
 
@@ -7,7 +7,7 @@ from flask import Flask, Request, request
 from ltp_service.assembly.services import Services, services
 from ltp_service.domain.errors import KeyInvalid, KeyMissing, NotPermitted, RateLimited
 from ltp_service.http.client_address import client_address, is_direct_loopback, limit_key
-from ltp_service.keys.first_key import HEADER
+from ltp_service.keys.first_key import BOOTSTRAP_HEADER
 from ltp_service.keys.key import Permission
 
 Access = Literal["public", "open", "explain", "refresh", "bootstrap", "write", "admin"]
@@ -46,7 +46,7 @@ ACCESS: dict[str, Access] = {
     "debug.tasks": "admin",
     "debug.storage": "admin",
 }
-"""Endpoint → who may use it. A route that is missing here keeps the service from starting."""
+"""The access of each endpoint. The service does not start with a route that is missing here."""
 
 _NEEDED: dict[Access, Permission] = {
     "open": "read",
@@ -66,8 +66,8 @@ def refuse_unclassified(app: Flask) -> None:
 
 
 def is_local() -> bool:
-    """Whether the request comes from this machine without a proxy or a web page between, as far as can be seen."""
-    # nginx speaks HTTP/1.0 to what is behind it unless told otherwise, and no program that the owner runs does.
+    """Whether the request seems to come from this machine, without a proxy or a web page in between."""
+    # By default nginx speaks HTTP/1.0 to its upstream (nginx, proxy_http_version); the owner's programs do not.
     modern = request.environ.get("SERVER_PROTOCOL") != "HTTP/1.0"
     return modern and is_direct_loopback(
         request.remote_addr or "", request.headers.get("Host"), request.headers.keys()
@@ -117,25 +117,25 @@ def _is_from_a_page() -> bool:
 
 
 def _is_without_keys(parts: Services) -> bool:
-    """Raises StoreUnavailable, with the cause, where nothing tells whether there are keys."""
+    """Whether no key was ever made. Raises StoreUnavailable when that is not known."""
     if not parts.keyring.known():
         parts.keyring.refresh()
     return parts.keyring.empty()
 
 
 def _check_token(parts: Services) -> None:
-    text = request.headers.get(HEADER)
+    text = request.headers.get(BOOTSTRAP_HEADER)
     if text is None:
         parts.first_key.offer(int(request.environ["SERVER_PORT"]))
         raise KeyMissing(
-            f"no API key exists yet: send {HEADER} with the one-time token, which the log tells and the file beside"
+            f"no API key exists yet: send {BOOTSTRAP_HEADER} with the one-time token, which the log tells and the file beside"
             " the database has that ends in -first-key, or run: python -m ltp_service keys create --name ops"
             " --permission admin"
         )
     if not parts.first_key.is_token(text):
         _count_guess(parts)
         raise KeyInvalid(
-            f"{HEADER} is not the one-time token; that is in the file beside the database that ends in -first-key"
+            f"{BOOTSTRAP_HEADER} is not the one-time token; that is in the file beside the database that ends in -first-key"
         )
 
 
@@ -152,9 +152,10 @@ def _check(parts: Services, text: str, needed: Permission) -> None:
 
 
 def _count_guess(parts: Services) -> None:
-    """Raises RateLimited after too many.
+    """Counts a wrong key by its address. Raises RateLimited after too many.
 
-    Only a wrong key is held against its address: others behind the same address may have right ones."""
+    Valid keys from the same address are never blocked, because many clients may share it.
+    """
     forwarded_for = request.headers.get("X-Forwarded-For")
     address = limit_key(
         client_address(request.remote_addr or "", forwarded_for, parts.config.trusted_proxies)

@@ -1,7 +1,7 @@
-"""Who asks: the address that the last trusted hop saw.
+"""The client's address, as the outermost trusted proxy saw it.
 
-Whatever a client writes into X-Forwarded-For stands to the left of what our own proxies append. So the
-header is counted from the right, and no other header (X-Real-IP, Forwarded) is looked at.
+Trusted proxies append to X-Forwarded-For, to the right of anything that a client wrote. So its values are counted
+from the right, and other headers (X-Real-IP, Forwarded) are not read.
 """
 
 import re
@@ -10,7 +10,7 @@ from functools import lru_cache
 from ipaddress import IPv6Address, IPv6Network
 
 UNNAMED = "unix"
-"""Stands for a peer without an address: a unix socket. Without a trusted proxy all of them are one client."""
+"""The address of a peer at a unix socket. Without a trusted proxy all such peers count as one client."""
 
 _OCTET = "(?:25[0-5]|2[0-4][0-9]|1[0-9][0-9]|[1-9]?[0-9])"
 _PORT = "(?::[0-9]{1,5})?"
@@ -40,9 +40,9 @@ _NOT_DIRECT = (
         "x-cloud-trace-",
     ),
 )
-"""How the names of those headers begin that only a page or a proxy sends."""
-_LONGEST = 64
-_REMEMBERED = 4096
+"""Beginnings of the names of headers that only web pages and proxies send."""
+_LONGEST_TEXT = 64
+_REMEMBERED_ADDRESSES = 4096
 
 
 def client_address(peer: str, forwarded_for: str | None, trusted_hops: int) -> str:
@@ -59,18 +59,17 @@ def client_address(peer: str, forwarded_for: str | None, trusted_hops: int) -> s
 
 
 def limit_key(address: str) -> str:
-    """What the limits count by: an IPv4 address, or the /64 of an IPv6 address, for one client owns all of it."""
+    """What the limits count by: an IPv4 address, or the /64 of an IPv6 address, which one client owns."""
     return _network(address) if ":" in address else address
 
 
 def is_direct_loopback(peer: str, host: str | None, header_names: Iterable[str]) -> bool:
-    """Whether a program on this machine asks, without a proxy or a page of another site between, as far as can be seen.
+    """Whether the request seems to come from a program on this machine, without a proxy or a web page in between.
 
-    `host` is the Host header, `header_names` those of all headers. A page whose name was made to point here asks with
-    that name as Host. A unix socket does not count: its usual peer is a proxy, which speaks for strangers. Nor does
-    another address than 127.0.0.1, which programs have unless they bind themselves: the sidecars of a mesh do
-    (127.0.0.6). A proxy that adds nothing and passes on a Host that says localhost is not seen; so this alone may
-    open nothing that matters.
+    `host` is the Host header, `header_names` the names of all headers. A page whose name was made to point here (DNS
+    rebinding) has that name as Host. A unix socket does not count, because its usual peer is a proxy. Nor does another
+    loopback address than 127.0.0.1, because sidecars of a mesh use one (Istio: 127.0.0.6). A proxy that adds no header
+    and passes on localhost as Host is not noticed, so that this check alone must not protect anything important.
     """
     if _read(peer) not in ("127.0.0.1", "::1") or not is_loopback_host(host or ""):
         return False
@@ -79,27 +78,27 @@ def is_direct_loopback(peer: str, host: str | None, header_names: Iterable[str])
 
 def is_loopback_host(host: str) -> bool:
     """Whether a Host header names this machine: localhost, 127.0.0.0/8 or [::1], with any port or none."""
-    return bool(len(host) <= _LONGEST and _LOOPBACK_HOST.fullmatch(host))
+    return bool(len(host) <= _LONGEST_TEXT and _LOOPBACK_HOST.fullmatch(host))
 
 
 def _read(text: str) -> str | None:
-    # The bound keeps a client from filling the cache with long texts.
-    return _parse(text.strip(" \t")) if len(text) <= _LONGEST else None
+    # The limit keeps a client from filling the cache with long texts.
+    return _parse(text.strip(" \t")) if len(text) <= _LONGEST_TEXT else None
 
 
-@lru_cache(_REMEMBERED)
+@lru_cache(_REMEMBERED_ADDRESSES)
 def _parse(text: str) -> str | None:
     if plain := _IPV4.fullmatch(text):
         return plain[1]
     if bracketed := _BRACKETED.fullmatch(text):
         text = bracketed[1]
     try:
-        address = IPv6Address(text.partition("%")[0])  # the zone is this machine's affair
+        address = IPv6Address(text.partition("%")[0])  # the zone means something on this machine only
     except ValueError:
         return None
     return str(address.ipv4_mapped or address)
 
 
-@lru_cache(_REMEMBERED)
+@lru_cache(_REMEMBERED_ADDRESSES)
 def _network(address: str) -> str:
     return str(IPv6Network((address, 64), strict=False))

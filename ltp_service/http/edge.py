@@ -1,5 +1,5 @@
-"""One thin WSGI layer in front of Flask, so that every answer, whoever gives it, is numbered, limited, dressed,
-counted and logged once and in the same way."""
+"""A thin WSGI layer in front of Flask. Every answer, of Flask or not, gets its id, rate limit, headers, metrics and log
+line here."""
 
 import logging
 import os
@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING, Any
 from ltp_service.assembly.limits import Limiter
 from ltp_service.http import params
 from ltp_service.http.access_log import AccessLog
-from ltp_service.http.answers import RETRY_AFTER
-from ltp_service.http.cache_turn import HEADER, Turn, read_turn
+from ltp_service.http.answers import RETRY_AFTER_SECONDS
+from ltp_service.http.cache_turn import ASKED_AT, Turn, read_turn
 from ltp_service.http.client_address import client_address, limit_key
 from ltp_service.http.errors import OUR_FAULT, encoded_error
 from ltp_service.http.fast_lane import ROUTE, FastLane, Ready, is_known
@@ -21,9 +21,9 @@ from ltp_service.http.gunicorn_send import send
 from ltp_service.http.headers import FOR_JSON, FOR_PAGES, Cors, is_preflight
 from ltp_service.http.long_polls import LongPolls
 from ltp_service.http.path import normal_path
-from ltp_service.http.request_note import RequestNote, leave
+from ltp_service.http.request_note import RequestNote, put_note
 from ltp_service.http.turns import Turns
-from ltp_service.limits.bucket import Decision
+from ltp_service.limits.bucket import LimitDecision
 from ltp_service.runtime.clock import Clock
 from ltp_service.runtime.observer import Observer
 from ltp_service.runtime.request_id import RequestIds, current_request_id
@@ -36,13 +36,13 @@ log = logging.getLogger(__name__)
 Environ = dict[str, Any]
 Headers = list[tuple[str, str]]
 
-LIMITED = ("/api/", "/collectors/", "/auth/", "/debug/")
-"""Paths that count against the rate limit; health, readiness and metrics never do."""
+LIMITED_PATHS = ("/api/", "/collectors/", "/auth/", "/debug/")
+"""Beginnings of the paths that count against the rate limit."""
 
 AGED_AGAIN = 1.0
 """Seconds between two looks at an answer that a client wants only while its evidence is young."""
 
-MOST_RECEIVED = 1 << 20
+MAX_COUNTED_BYTES = 1 << 20
 """Bytes counted of one request. A client may announce more than a counter can hold, and nobody here reads it."""
 
 _METHODS = frozenset({"GET", "HEAD", "POST", "DELETE", "OPTIONS", "PUT", "PATCH"})
@@ -50,11 +50,11 @@ _METHODS = frozenset({"GET", "HEAD", "POST", "DELETE", "OPTIONS", "PUT", "PATCH"
 
 @dataclass(frozen=True)
 class EdgeParts:
-    """What the edge asks."""
+    """The parts that the edge uses."""
 
     lane: FastLane
     lane_is_open: bool
-    """Whether everybody may have its answers; else Flask checks the key first."""
+    """Whether the fast lane may answer without a key; else Flask checks the key first."""
     long_polls: LongPolls
     limiter: Limiter | None
     cors: Cors
@@ -62,9 +62,9 @@ class EdgeParts:
     observer: Observer
     access_log: AccessLog | None
     trusted_proxies: int
-    """Hops whose X-Forwarded-For is believed."""
+    """Number of proxies whose X-Forwarded-For is trusted."""
     routes: frozenset[str]
-    """The application's rules, for what is answered before it is asked."""
+    """The application's routes, for answers that are given before Flask."""
     turns: Turns | None
     """None where each request has a thread of its own."""
 
@@ -110,19 +110,19 @@ class Edge:
                 (moment, request_id, method, path, code, seconds, hit, note.pairs, traceparent)
             )
         content = send(start_response, status, headers, content, moment)
-        current_request_id.set(None)  # what is logged next on this connection is not about this request
+        current_request_id.set(None)  # later log lines of this connection are not about this request
         return content
 
     def _answer(
         self, environ: Environ, note: RequestNote, headers: Headers
     ) -> tuple[str, int, Iterable[bytes]]:
-        """Status, bytes of body and body; what is to be said beside goes into `headers`."""
+        """Status, bytes of body, and body; adds to `headers`."""
         path = environ["PATH_INFO"]
         if path != ROUTE:  # nearly all are this one, and it is normal
             note.asked = path
             path = environ["PATH_INFO"] = normal_path(path)
-        if HEADER in environ and path == ROUTE and self._trusted_proxies:
-            turn = read_turn(environ[HEADER])
+        if ASKED_AT in environ and path == ROUTE and self._trusted_proxies:
+            turn = read_turn(environ[ASKED_AT])
             if turn is not None:
                 return self._answer_cache(environ, note, headers, turn)
         return self._limited(environ, note, headers, path)
@@ -130,11 +130,11 @@ class Edge:
     def _answer_cache(
         self, environ: Environ, note: RequestNote, headers: Headers, turn: Turn
     ) -> tuple[str, int, Iterable[bytes]]:
-        """For nginx's micro-cache: an answer in its turn, or the word to look into the cache again."""
+        """Answers nginx's micro-cache: an answer in its half second, or a redirect to the cache."""
         told = len(headers)
         if turn.waited:
             answer = self._routed(environ, note, headers, ROUTE)
-            if answer[0] != "200 OK":  # which the cache does not keep: it costs a token as without a cache
+            if answer[0] != "200 OK":  # the cache does not keep it, so it costs a token as without a cache
                 given = headers[told:]
                 del headers[told:]
                 if refusal := self._refusal(environ, note, headers, ROUTE):
@@ -143,7 +143,7 @@ class Edge:
         else:
             answer = self._limited(environ, note, headers, ROUTE)
         if answer[0] == "200 OK" and (turn.waited or self._wall() >= turn.ends_at):
-            # Who waited gets no price here, and so pays nothing.
+            # A request that waited gets no price here, so it pays no token.
             headers[told:] = [("X-Accel-Redirect", f"{ROUTE}?{environ['QUERY_STRING']}")]
             return "204 NO CONTENT", 0, ()
         return answer
@@ -156,8 +156,8 @@ class Edge:
     def _refusal(
         self, environ: Environ, note: RequestNote, headers: Headers, path: str
     ) -> tuple[str, int, Iterable[bytes]] | None:
-        """What a client is told that has no token left; None when it had one, which is taken."""
-        if self._limiter is None or not path.startswith(LIMITED):
+        """The 429 for a client without a token; None after taking one."""
+        if self._limiter is None or not path.startswith(LIMITED_PATHS):
             return None
         decision = self._limiter.take(self._limit_key(environ))
         self._observer.limited(decision.allowed, decision.remaining)
@@ -177,7 +177,7 @@ class Edge:
     def _answer_changed(
         self, environ: Environ, note: RequestNote, headers: Headers
     ) -> tuple[str, int, Iterable[bytes]]:
-        """The answer as soon as it is another one than the client has, or when it waited long enough."""
+        """Waits for another answer than the client has, at most as long as it asks; returns the answer then."""
         seconds = params.wait(environ.pop("HTTP_PREFER"))
         told = len(headers)
         if seconds:
@@ -229,7 +229,7 @@ class Edge:
         return self._from_flask(environ, note, headers)
 
     def _note_route(self, note: RequestNote, path: str) -> None:
-        if path in self._routes:  # what has a name in it stays unmatched: it would have to be asked of Flask
+        if path in self._routes:  # a route with a name in it stays `unmatched`: only Flask could match it
             note.route = path
 
     def _limit_key(self, environ: Environ) -> str:
@@ -243,7 +243,7 @@ class Edge:
     ) -> tuple[str, int, Iterable[bytes]]:
         if self._turns is not None:
             self._turns.wait()
-        leave(environ, note)
+        put_note(environ, note)
         begun: list[str] = []
 
         def start(status: str, given: Headers, exc_info: Any = None) -> Callable[[bytes], object]:
@@ -273,7 +273,7 @@ def _ready(
 
 
 def _whole(content: Iterable[bytes]) -> bytes:
-    """In one piece: a worker killed between two of them would leave half an answer, which no proxy asks for again."""
+    """The content in one piece: half an answer, of a worker killed in between, would not be retried by a proxy."""
     try:
         return b"".join(content)
     finally:
@@ -283,7 +283,7 @@ def _whole(content: Iterable[bytes]) -> bytes:
 
 def _received(environ: Environ) -> int:
     length = environ.get("CONTENT_LENGTH")
-    return min(int(length), MOST_RECEIVED) if length and length.isdecimal() else 0
+    return min(int(length), MAX_COUNTED_BYTES) if length and length.isdecimal() else 0
 
 
 @lru_cache(10_000)
@@ -292,7 +292,7 @@ def _key_of_peer(peer: str) -> str:
 
 
 @lru_cache(10_000)
-def _limit_headers(decision: Decision) -> tuple[tuple[str, str], ...]:
+def _limit_headers(decision: LimitDecision) -> tuple[tuple[str, str], ...]:
     return (
         ("RateLimit-Limit", str(decision.limit)),
         ("RateLimit-Remaining", str(decision.remaining)),
@@ -311,7 +311,7 @@ def _refused(note: RequestNote, headers: Headers, retry_after: int) -> tuple[str
 def _no_place(note: RequestNote, headers: Headers) -> tuple[str, int, Iterable[bytes]]:
     message = "too many requests wait for a change already; ask without Prefer, or again later"
     content = encoded_error("TOO_MANY_WAITING", message, note.request_id)
-    headers.append(("Retry-After", str(RETRY_AFTER)))
+    headers.append(("Retry-After", str(RETRY_AFTER_SECONDS)))
     _dress(headers, content)
     return "503 SERVICE UNAVAILABLE", len(content), (content,)
 

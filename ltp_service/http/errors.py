@@ -1,4 +1,4 @@
-"""The error tree → HTTP status and JSON body; the only place that knows both."""
+"""Maps the error tree to HTTP statuses and JSON bodies."""
 
 import logging
 from typing import Any
@@ -8,7 +8,7 @@ from flask import Flask, Response, current_app, request
 from werkzeug.exceptions import HTTPException, MethodNotAllowed
 
 from ltp_service.domain import errors
-from ltp_service.http.answers import RETRY_AFTER, json_response
+from ltp_service.http.answers import RETRY_AFTER_SECONDS, json_response
 from ltp_service.http.nearest_route import nearest_route
 from ltp_service.http.path import documented
 from ltp_service.http.request_note import note_of
@@ -44,24 +44,24 @@ _HTTP_CODES = {404: "NOT_FOUND", 405: "METHOD_NOT_ALLOWED"}
 
 
 def error_body(code: str, message: str, request_id: str, **more: Any) -> dict[str, Any]:
-    """What every error looks like."""
+    """The JSON body of every error."""
     return {"error": code, "message": message, "code": code, "request_id": request_id, **more}
 
 
 def encoded_error(code: str, message: str, request_id: str) -> bytes:
-    """The same, for those who answer without Flask."""
+    """The same as bytes, for answers without Flask."""
     return msgspec.json.encode(error_body(code, message, request_id))
 
 
 def register(app: Flask) -> None:
-    """Every error of every route becomes JSON."""
+    """Has every error of every route answered with JSON."""
     app.register_error_handler(errors.LtpError, answer_to)
     app.register_error_handler(HTTPException, _http)
     app.register_error_handler(Exception, _unexpected)
 
 
 def answer_to(error: errors.LtpError) -> Response:
-    """What is said in place of an answer."""
+    """The response for an error."""
     rule = next((_RULES[kind] for kind in type(error).__mro__ if kind in _RULES), None)
     if rule is None:
         return _unexpected(error)
@@ -71,7 +71,9 @@ def answer_to(error: errors.LtpError) -> Response:
     if rule.status == 401:
         headers["WWW-Authenticate"] = CHALLENGE
     if rule.status in (429, 503):
-        headers["Retry-After"] = str(max(1, round(getattr(error, "retry_after", None) or RETRY_AFTER)))
+        headers["Retry-After"] = str(
+            max(1, round(getattr(error, "retry_after", None) or RETRY_AFTER_SECONDS))
+        )
     return _respond(rule.status, rule.code, str(error), headers)
 
 

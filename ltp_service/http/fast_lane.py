@@ -1,7 +1,7 @@
-"""Answers `GET /api/v1/ltp` ahead of Flask, from pieces rendered when a price changes.
+"""Answers `GET /api/v1/ltp` before Flask, from pieces rendered when a price changes.
 
-It answers only what it is sure of: every supported pair asked is servable, and nothing special was asked. All
-else goes to the Flask view, which composes the same bytes.
+It answers only requests without special parameters or headers whose supported pairs are all servable. The Flask view
+answers the others, with the same bytes.
 """
 
 from collections import defaultdict
@@ -16,16 +16,16 @@ from ltp_service.domain.errors import InvalidParameter
 from ltp_service.domain.pairs import Pair
 from ltp_service.domain.tick import Price, Tick
 from ltp_service.http import params
-from ltp_service.http.ltp_body import Problem, body, etag, item, matches
+from ltp_service.http.ltp_body import PairProblem, body, etag, item, matches
 from ltp_service.prices.freshness import servable_until
 from ltp_service.prices.store import Store
 from ltp_service.runtime.clock import Clock
 
 ROUTE = "/api/v1/ltp"
 
-MOST = 1000
-"""Questions remembered beside one for each pair. When there are more, all are forgotten: so many different ones are
-not asked again."""
+MAX_QUESTIONS = 1000
+"""Queries remembered, beyond one per supported pair. When there are more, all are forgotten, because so many different
+queries do not come again."""
 
 _KNOWN = frozenset(params.PAIR_NAMES)
 _NO_BODY = (None, "0", "")
@@ -34,17 +34,17 @@ Headers = list[tuple[str, str]]
 
 
 class Question(msgspec.Struct, frozen=True):
-    """A query that was read once."""
+    """A query string, as it was read once."""
 
     supported: tuple[Pair, ...]
-    failed: tuple[Problem, ...]
+    failed: tuple[PairProblem, ...]
 
 
 _UNREAD = Question((), ())
 
 
 class Ready(msgspec.Struct):
-    """A complete answer, good while the view is the same and the time is not over."""
+    """A complete answer, valid while the store's view is the same, and until `until`."""
 
     view: Mapping[Pair, Price]
     until: float
@@ -54,33 +54,33 @@ class Ready(msgspec.Struct):
     tag: str
     headers: Headers
     unchanged: Headers
-    """What a 304 says in place of them: nothing of a body, for which simple clients would wait."""
+    """The headers of a 304. They do not describe a body, because simple clients would wait for it."""
     pairs: int
     question: Question
     failed: bool
 
 
 class FastLane:
-    """Ready answers by query text."""
+    """Complete answers by query string."""
 
     def __init__(
         self, store: Store, clock: Clock, ttl: float, supported: tuple[Pair, ...], scope: str = "public"
     ) -> None:
-        """`scope` says who may keep an answer: `public` caches, or only `private` ones."""
+        """`scope`: whether `public` caches may keep an answer, or only `private` ones; `ttl` in seconds."""
         self._store = store
         self._monotonic = clock.monotonic
         self._ttl = ttl
         self._supported = supported
         self._cache_control = f"{scope}, max-age=1"
         self._watched: dict[str, frozenset[Pair]] = {}
-        self._most = MOST + len(supported)
+        self._most = MAX_QUESTIONS + len(supported)
         self._questions: dict[str, Question | None] = {}
         self._ready: dict[str, Ready] = {}
         self._fragments: dict[Pair, tuple[Tick, bytes]] = {}
         self._served: defaultdict[str, int] = defaultdict(int)
 
     def answer(self, environ: dict[str, Any]) -> Ready | None:
-        """A complete answer, or None for whatever the Flask view has to decide."""
+        """A complete answer; None for a request that the Flask view has to answer."""
         if (
             "HTTP_CACHE_CONTROL" in environ
             or "HTTP_PREFER" in environ
@@ -101,8 +101,8 @@ class FastLane:
         return ready
 
     def watched(self, query: str) -> frozenset[Pair]:
-        """The pairs that an answer to `query` may tell of: the same object for the same query, because it is looked
-        for by all who wait.
+        """The pairs of an answer to `query`. The same query gets the same object, because waiting requests are grouped
+        by it.
         """
         watched = self._watched.get(query)
         if watched is None:
@@ -118,7 +118,7 @@ class FastLane:
             return ()
 
     def take_served(self) -> list[tuple[Question, int]]:
-        """How often each question was answered since this was last asked."""
+        """How often each question was answered since the last call of this method."""
         served, self._served = self._served, defaultdict(int)
         known = ((self._questions.get(query), count) for query, count in served.items())
         return [(question, count) for question, count in known if question is not None]
@@ -173,7 +173,7 @@ class FastLane:
             asked = params.pairs(arguments, self._supported).pairs
         except (InvalidParameter, ValueError):
             return None
-        failed = tuple(Problem(pair, "UNSUPPORTED_PAIR") for pair in asked if pair not in self._supported)
+        failed = tuple(PairProblem(pair, "UNSUPPORTED_PAIR") for pair in asked if pair not in self._supported)
         if len(failed) == len(asked):
             return None
         return Question(tuple(pair for pair in asked if pair in self._supported), failed)

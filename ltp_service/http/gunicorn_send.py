@@ -1,8 +1,8 @@
-"""A complete answer leaves in one system call and one packet, head and body together.
+"""Sends a complete answer in one system call, head and body together.
 
-WSGI has gunicorn check each header, render the head and send it, and then send the body: a fifth of the time that
-a ready answer takes. This is the one room that knows how gunicorn answers. Whatever it does not recognise, be it the
-server or the answer, goes the way of PEP 3333; both ways lead to the same answer.
+Through WSGI gunicorn checks each header, sends the head and then the body, which is a fifth of the time of a ready
+answer (measured). Only this module knows how gunicorn answers. With another server, or an unusual answer, it uses
+PEP 3333; the client gets the same answer in both ways.
 """
 
 import re
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 Headers = list[tuple[str, str]]
 
-KNOWN = {
+KNOWN_ATTRIBUTES = {
     "req",
     "sock",
     "version",
@@ -27,11 +27,11 @@ KNOWN = {
     "response_length",
     "sent",
 }
-"""What gunicorn 27 keeps about an answer, as far as it is read or written here."""
+"""Attributes of gunicorn 27's Response that are read or written here."""
 
-LARGEST = 65_536
-"""Bytes of a body that is joined with its head. The larger ones are files, of which a client that does not read would
-hold a copy each."""
+LARGEST_JOINED_BYTES = 65_536
+"""Most bytes of a body that is joined with its head. Larger bodies are files, and each client that reads slowly would
+hold a copy of one."""
 
 _PRINTABLE = bytes(range(0x20, 0x7F))
 
@@ -40,15 +40,15 @@ _OF_THE_SERVER = frozenset(
     "connection keep-alive proxy-authenticate proxy-authorization te trailer trailers transfer-encoding upgrade"
     " server date".split()
 )
-"""Fields that gunicorn sets or drops by itself."""
+"""Headers that gunicorn sets or drops by itself."""
 
 
 class _Beginnings(dict[str, str]):
-    """Names of headers as lines begin with them. Names are our own, so there are few."""
+    """The beginning of a header's line by its name. Names come from this service only, so there are few."""
 
     def __missing__(self, name: str) -> str:
         if not _NAME.fullmatch(name) or name.lower() in _OF_THE_SERVER:
-            return "\n"  # which no line may contain
+            return "\n"  # no line may contain it, so _head refuses the answer
         self[name] = beginning = f"{name}: "
         return beginning
 
@@ -59,13 +59,14 @@ _beginnings = _Beginnings()
 def send(
     start_response: "StartResponse", status: str, headers: Headers, content: Iterable[bytes], moment: float
 ) -> Iterable[bytes]:
-    """What the application is to return to its server; `moment` is now, in unix seconds.
+    """Sends the answer if it can, and returns what the application has to return; `moment` is now, in unix seconds.
 
-    Raises OSError when the client is gone, as the server's own sending would."""
+    Raises OSError when the client is gone, as gunicorn does.
+    """
     response: Any = getattr(start_response, "__self__", None)
     if type(content) is tuple and len(content) < 2 and _is_gunicorns(response):
         body: bytes = content[0] if content and response.req.method != "HEAD" else b""
-        head = _head(response, status, headers, moment) if len(body) <= LARGEST else None
+        head = _head(response, status, headers, moment) if len(body) <= LARGEST_JOINED_BYTES else None
         if head is not None and _is_framed(response, code := int(status[:3]), head, body):
             _begin(response, status, code, headers, len(body))
             _put(response.sock, head + body)
@@ -75,17 +76,17 @@ def send(
 
 
 def _is_gunicorns(response: Any) -> bool:
-    # Its HTTP/2 answers are of another class.
+    # HTTP/2 answers have another class.
     return (
         type(response).__name__ == "Response"
         and type(response).__module__ == "gunicorn.http.wsgi"
-        and getattr(response, "__dict__", {}).keys() >= KNOWN
+        and getattr(response, "__dict__", {}).keys() >= KNOWN_ATTRIBUTES
         and response.status is None
     )
 
 
 def _head(response: Any, status: str, headers: Headers, moment: float) -> bytes | None:
-    """None when something is in it that gunicorn should judge. Nobody can smuggle in a line of his own."""
+    """The head; None when it has a character or header that gunicorn has to check, so that no value can add a line."""
     major, minor = response.req.version
     lines = [
         f"HTTP/{major}.{minor} {status}",
@@ -105,7 +106,7 @@ def _head(response: Any, status: str, headers: Headers, moment: float) -> bytes 
 
 
 def _is_framed(response: Any, code: int, head: bytes, body: bytes) -> bool:
-    """Whether the client will know where the answer ends without chunks and without an end of the connection."""
+    """Whether the headers tell the client where the answer ends."""
     if code < 200 or code == 204:
         return False
     if code == 304 or response.req.method == "HEAD":
@@ -119,7 +120,7 @@ def _date(second: int) -> str:
 
 
 def _begin(response: Any, status: str, code: int, headers: Headers, length: int) -> None:
-    """Leaves it as gunicorn would have: it goes on to decide about the connection and to log."""
+    """Sets the attributes as gunicorn would, because it decides by them about the connection and logs them."""
     response.status = status
     response.status_code = code
     response.headers = headers
@@ -128,7 +129,7 @@ def _begin(response: Any, status: str, code: int, headers: Headers, length: int)
 
 
 def _put(sock: Any, answer: bytes) -> None:
-    # gevent's sendall looks up the size of the socket's buffer first; nearly every answer fits into it.
+    # gevent's sendall reads the size of the socket's buffer first, into which nearly every answer fits.
     sent = sock.send(answer)
     if sent < len(answer):
         sock.sendall(answer[sent:])

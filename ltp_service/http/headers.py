@@ -1,6 +1,6 @@
-"""What every answer says to browsers.
+"""Security and CORS headers.
 
-Everything is put together once; nothing that a client sends is ever written into an answer.
+They are built once. Nothing that a client sends is ever written into them.
 """
 
 from collections.abc import Collection
@@ -10,7 +10,7 @@ Headers = tuple[tuple[str, str], ...]
 ANY_ORIGIN = "*"
 
 PREFLIGHT_SECONDS = 7200
-"""How long a browser may remember a preflight: the longest that Chromium believes
+"""Seconds for which a browser may remember a preflight: the longest that Chromium accepts
 (developer.mozilla.org, Access-Control-Max-Age)."""
 
 _METHODS = "GET, HEAD, POST, DELETE"
@@ -28,24 +28,24 @@ def _security(policy: str) -> Headers:
 
 
 FOR_JSON = _security("default-src 'none'; frame-ancestors 'none'")
-"""Security headers of an answer that no browser should ever execute."""
+"""Security headers of JSON, which a browser must never execute."""
 
 FOR_PAGES = _security(
     "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; connect-src 'self';"
     " base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
 )
-"""Security headers of a page: scripts and styles from our own files, requests to this service only."""
+"""Security headers of a page: scripts and styles from the service's files, requests to this service only."""
 
 
 class Cors:
-    """Which pages of other origins may read our answers. Never with cookies: an API key is sent on purpose.
+    """Which pages of other origins may read answers; never with cookies, because an API key is sent on purpose.
 
-    `origins`: exact ones, as a browser writes them (`https://example.org`), or `*` alone; none closes the door.
+    `origins`: exact ones, as a browser writes them (`https://example.org`), or `*` alone; without any no page may.
     """
 
     def __init__(self, origins: Collection[str]) -> None:
-        # A shared cache gives one browser what another asked for, or a program that sent no Origin: so
-        # an answer that depends on the origin always says so, and one for everybody never depends on it.
+        # A shared cache gives one browser the answer to another one, or to a program without Origin. So answers
+        # that depend on the origin always have Vary, and with `*` no answer depends on it.
         exact = [origin for origin in origins if origin != ANY_ORIGIN]
         vary: Headers = (("Vary", "Origin"),) if exact else ()
         self._others = _readable(ANY_ORIGIN) if ANY_ORIGIN in origins else vary
@@ -54,16 +54,16 @@ class Cors:
         self._preflights = {origin: _askable(origin) + vary for origin in exact}
 
     def answer(self, origin: str | None) -> Headers:
-        """What to add to any answer but a preflight's; `origin` is the request's header."""
+        """Headers for any answer but a preflight's; `origin` is the request's header."""
         return self._answers.get(origin, self._others) if origin else self._others
 
     def preflight(self, origin: str) -> Headers:
-        """What to add to the 204 without a body that answers a preflight; a stranger is told nothing."""
+        """Headers for the 204 that answers a preflight; an unknown origin gets no permission."""
         return self._preflights.get(origin, self._other_preflights)
 
 
 def is_preflight(method: str, origin: str | None, requested_method: str | None) -> bool:
-    """Whether a browser asks before it asks: OPTIONS with Origin and Access-Control-Request-Method."""
+    """Whether this is a preflight: OPTIONS with Origin and Access-Control-Request-Method."""
     return method == "OPTIONS" and origin is not None and requested_method is not None
 
 

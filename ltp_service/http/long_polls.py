@@ -1,7 +1,7 @@
 """Holds requests until their answer changes: `Prefer: wait=S` (RFC 7240) beside If-None-Match.
 
-Who waits costs nothing until then. A place is free again as soon as its client is gone, and the clients of one
-address never have all places.
+A waiting request costs nothing. Its place is free again as soon as its client is gone, and the clients of one address
+never have all places.
 """
 
 from collections import Counter
@@ -16,20 +16,20 @@ from gevent import monkey
 from ltp_service.domain.pairs import Pair
 from ltp_service.prices.changes import Changes, Watch
 
-SHARE = 0.8
-"""Part of all places that the clients of one address may have: a proxy that is not trusted is one, too."""
+ADDRESS_SHARE = 0.8
+"""Share of all places for the clients of one address; an untrusted proxy counts as one address."""
 
-LOOK = 1.0
-"""Seconds between two looks at the client and at the order to end, where nothing tells of them."""
+CLIENT_LOOK_EVERY_SECONDS = 1.0
+"""Seconds between two checks for a client that is gone and for the order to end, where no callback tells of them."""
 
 WhenReadable = Callable[[int, Callable[[], None]], Callable[[], None]]
-"""Has a function called once a file descriptor can be read; gives what ends that."""
+"""Calls a function once a file descriptor can be read; returns a function that ends the watch."""
 
 
 class LongPolls:
-    """The places of those who wait in this worker.
+    """The places for waiting requests in this worker.
 
-    `draining` tells whether the process was told to end. `when_readable` is None where each request has a thread.
+    `draining` returns whether the process was told to end. `when_readable` is None where each request has a thread.
     """
 
     def __init__(
@@ -43,21 +43,21 @@ class LongPolls:
         self._monotonic = monotonic
         self._draining = draining
         self._when_readable = when_readable
-        self._share = max(1, int(SHARE * changes.most))
+        self._share = max(1, int(ADDRESS_SHARE * changes.most))
         self._by_address: Counter[str] = Counter()
         self._held: set[Held] = set()
 
     def queue(self) -> None:
-        """Before a first look: where hundreds ask again as soon as they are answered, other requests go between."""
+        """Waits for a turn before the first look, so that other requests get a turn when hundreds ask again at once."""
         self._changes.queue()
 
     @contextmanager
     def hold(
         self, address: str, pairs: frozenset[Pair], client: Any, seconds: float
     ) -> "Iterator[Held | None]":
-        """A place for one request about `pairs`, at most for `seconds`; None when there is none.
+        """A place for one request about `pairs`, for at most `seconds`; None when there is none.
 
-        `client` is its socket; None when it is not known.
+        `client` is the socket of the request; None when it is not known.
         """
         if self._by_address[address] >= self._share:
             yield None
@@ -81,7 +81,7 @@ class LongPolls:
                 del self._by_address[address]
 
     def end(self) -> None:
-        """The process was told to end: nobody waits any longer."""
+        """The process was told to end: ends every wait."""
         for held in list(self._held):
             held.interrupt()
 
@@ -102,7 +102,7 @@ class LongPolls:
 
 
 class Held:
-    """One request that waits."""
+    """One waiting request."""
 
     def __init__(
         self, watch: Watch, monotonic: Callable[[], float], ends_at: float, draining: Callable[[], bool]
@@ -113,13 +113,14 @@ class Held:
         self._draining = draining
         self._gone = False
         self.client: Any = None
-        """The socket to look at now and then; None where somebody else does."""
-        self.longest = LOOK
-        """Seconds of one sleep."""
+        """The socket to check from time to time; None where a callback tells of its end."""
+        self.longest = CLIENT_LOOK_EVERY_SECONDS
+        """Most seconds of one sleep."""
 
     def wait(self, until: float) -> bool:
-        """True when there may be another answer, from the monotonic moment `until` on in any case; False when the
-        time is over, the process is to end, or the client is gone.
+        """True when there may be another answer: after a change, or from the monotonic second `until` on.
+
+        False when the time is over, the process is to end, or the client is gone.
         """
         while not (self._gone or self._draining()):
             now = self._monotonic()
@@ -134,25 +135,25 @@ class Held:
         return False
 
     def interrupt(self) -> None:
-        """Has it see again why it should wait no longer."""
+        """Ends the present sleep, so that the conditions are checked again."""
         self._watch.interrupt()
 
     def heard(self, client: Any) -> None:
-        """There is something to read: that the client has closed, or its next request. Behind that nothing tells of its
-        end any more, so it is looked at from now on."""
-        self.client, self.longest = client, LOOK
+        """The socket can be read: the client has closed it or sent its next request. After a request no callback tells
+        of the end, so the socket is checked from now on."""
+        self.client, self.longest = client, CLIENT_LOOK_EVERY_SECONDS
         self.look_at(client)
         self._watch.interrupt()
 
     def look_at(self, client: Any) -> None:
-        """Whether the client has closed its connection."""
+        """Ends the wait if the client has closed its connection."""
         if _is_gone(client):
             self._gone = True
             self._watch.interrupt()
 
 
 def _is_gone(client: Any) -> bool:
-    # The system's own poll, whatever was patched: it returns at once.
+    # The unpatched poll, which returns at once.
     poll = monkey.get_original("select", "poll")()
     poll.register(client.fileno(), POLLRDHUP)
     return any(events & (POLLRDHUP | POLLHUP | POLLERR) for _, events in poll.poll(0))

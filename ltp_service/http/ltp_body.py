@@ -1,4 +1,4 @@
-"""The body of an answer about prices: the same bytes from the fast lane and from the Flask view."""
+"""The body of an answer about prices. The fast lane and the Flask view build the same bytes with it."""
 
 from collections.abc import Sequence
 from functools import lru_cache
@@ -18,14 +18,14 @@ MESSAGES = {
 }
 
 
-class Problem(msgspec.Struct, frozen=True):
-    """Why a pair is not among the prices."""
+class PairProblem(msgspec.Struct, frozen=True):
+    """Why an asked pair has no price in the answer."""
 
     pair: Pair
     code: str
 
     def told(self) -> dict[str, str]:
-        """As the answer has it."""
+        """Its JSON object in the answer."""
         return {
             "pair": str(self.pair),
             "error": "Failed to fetch price",
@@ -39,32 +39,30 @@ def item(tick: Tick) -> bytes:
     return b'{"pair":"%b","amount":%b}' % (str(tick.pair).encode(), plain(tick.amount).encode())
 
 
-def problems(asked: Sequence[Pair], quotes: Sequence[Quote]) -> list[Problem]:
-    """What is to be said of the asked pairs that have no servable quote."""
+def pair_problems(asked: Sequence[Pair], quotes: Sequence[Quote]) -> list[PairProblem]:
+    """The problems of the asked pairs without a servable quote."""
     by_pair = {quote.pair: quote for quote in quotes}
     return [
-        Problem(pair, _code(quote))
+        PairProblem(pair, _code(quote))
         for pair in asked
         if (quote := by_pair.get(pair)) is None or not quote.verdict.servable
     ]
 
 
-def body(items: Sequence[bytes], failed: Sequence[Problem]) -> bytes:
-    """A 200 or 206 from rendered items."""
+def body(items: Sequence[bytes], failed: Sequence[PairProblem]) -> bytes:
+    """The body of a 200, or of a 206 with `failed`, from rendered items."""
     errors = b',"errors":[%b]' % b",".join(map(_render, failed)) if failed else b""
     return b'{"ltp":[%b]%b}' % (b",".join(items), errors)
 
 
 def etag(content: bytes) -> str:
-    """Strong: it changes exactly when the bytes do."""
+    """A strong ETag: it changes exactly when the bytes do."""
     return f'"{blake2b(content, digest_size=12).hexdigest()}"'
 
 
 def matches(if_none_match: str | None, tag: str) -> bool:
-    """Whether the client has this very answer already (RFC 9110, section 13.1.2: weak comparison)."""
-    if (
-        if_none_match is None or if_none_match == tag
-    ):  # nearly every client has one tag, and tells it as it came
+    """Whether If-None-Match names `tag` (RFC 9110, section 13.1.2: weak comparison)."""
+    if if_none_match is None or if_none_match == tag:  # nearly every client sends the one tag that it got
         return if_none_match is not None
     known = {text.strip().removeprefix("W/") for text in if_none_match.split(",")}
     return tag in known or known == {"*"}
@@ -77,5 +75,5 @@ def _code(quote: Quote | None) -> str:
 
 
 @lru_cache(1000)
-def _render(problem: Problem) -> bytes:
+def _render(problem: PairProblem) -> bytes:
     return msgspec.json.encode(problem.told())

@@ -1,4 +1,4 @@
-"""Query text → what the views work with; below here there are no strings."""
+"""Reads the query parameters into typed values for the views."""
 
 import math
 import re
@@ -13,16 +13,16 @@ from ltp_service.domain.trade import SYMBOL_RULE, is_symbol
 from ltp_service.prices.freshness import Bound
 
 PAIR_NAMES = ("pair", "pair[]", "pairs", "pairs[]")
-"""Two names for the same list, and as axios, jQuery and PHP spell the name of a list."""
+"""Two names of the same list, also with the `[]` that axios, jQuery and PHP add."""
 
 MAX_PAIRS = 100
-"""Pairs in one request."""
+"""Most pairs in one request."""
 
 MAX_TEXT = 2000
-"""Characters of all pair parameters together: a hundred long names with their commas."""
+"""Most characters of all pair parameters together: a hundred long names with commas."""
 
-LONGEST_WAIT = 30.0
-"""Seconds that a request is held for a change."""
+LONGEST_WAIT_SECONDS = 30.0
+"""Most seconds that a request waits for a change."""
 
 _WAIT = re.compile(r"""(?i)(?:^|[,;])\s*wait\s*=\s*("?)([0-9]{1,4})\1\s*(?:$|[,;])""")
 
@@ -34,7 +34,7 @@ class Asked(msgspec.Struct, frozen=True):
 
     pairs: tuple[Pair, ...]
     everything: bool
-    """True when none was named, which means all."""
+    """True when the request names no pair, which means all."""
 
 
 def pairs(arguments: MultiDict[str, str], supported: tuple[Pair, ...]) -> Asked:
@@ -65,7 +65,7 @@ def bound(arguments: MultiDict[str, str], headers: Headers) -> Bound:
 def wait(prefer: str) -> float:
     """Seconds to wait for a change, from `Prefer: wait=S` (RFC 7240); 0 unless asked."""
     found = _WAIT.search(prefer)
-    return min(LONGEST_WAIT, float(found[2])) if found else 0.0
+    return min(LONGEST_WAIT_SECONDS, float(found[2])) if found else 0.0
 
 
 def flag(arguments: MultiDict[str, str], name: str) -> bool:
@@ -92,7 +92,7 @@ def read_symbol(text: str) -> str:
 
 
 def needed_symbol(arguments: MultiDict[str, str]) -> str:
-    """The same, where there is nothing to be said without one. Raises InvalidParameter."""
+    """`symbol`, which the route needs. Raises InvalidParameter."""
     asked = symbol(arguments)
     if asked is None:
         raise InvalidParameter("symbol is missing; for example symbol=BTCUSDT")
@@ -103,7 +103,7 @@ def whole(arguments: MultiDict[str, str], name: str, default: int, bounds: tuple
     """A whole number between two bounds, both included. Raises InvalidParameter."""
     text = arguments.get(name, str(default))
     low, high = bounds
-    # int() also reads signs, underscores and the digits of every script.
+    # int() also accepts signs, underscores and the digits of every script.
     if not re.fullmatch("[0-9]{1,9}", text) or not low <= int(text) <= high:
         raise InvalidParameter(f"{name} is {text[:40]!r}; write a whole number from {low} to {high}")
     return int(text)
@@ -112,8 +112,8 @@ def whole(arguments: MultiDict[str, str], name: str, default: int, bounds: tuple
 def _header_max_age(header: str) -> float | None:
     for directive in header.split(","):
         name, _, value = directive.strip().partition("=")
-        # A browser's reload says max-age=0 and means "ask the origin", which it does; no price is 0 s old.
-        # A header that cannot be read is no reason to refuse.
+        # A browser's reload sends max-age=0, which means "ask the origin". As an age it would refuse every price,
+        # so it is ignored, as is a header that cannot be read.
         if name.lower() == "max-age" and re.fullmatch("0*[1-9][0-9]*", value.strip()):
             return float(value)
     return None
@@ -121,7 +121,7 @@ def _header_max_age(header: str) -> float | None:
 
 def _seconds(text: str, name: str) -> float:
     try:
-        # float() also reads underscores and the digits of every script.
+        # float() also accepts underscores and the digits of every script.
         value = float(text) if text.isascii() and "_" not in text else math.nan
     except ValueError:
         value = math.nan

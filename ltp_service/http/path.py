@@ -1,11 +1,11 @@
-"""The one spelling of a path that the limiter, the key check, the metrics and the router are asked with."""
+"""The normal form of a path, for the rate limiter, the key check, the metrics and the router."""
 
 import re
 from functools import cache
 
 
 def normal_path(path: str) -> str:
-    """PATH_INFO, whose escapes the server has resolved, with one leading slash, no empty and no dot segments.
+    """PATH_INFO with one leading slash, without empty and dot segments. The server has decoded its escapes.
 
     So `//api/v1/pairs` and `/x/../api/./v1/pairs` are `/api/v1/pairs`, as nginx reads them (RFC 3986, section 5.2.4).
     A `..` above the root is dropped, and so is a slash at the end: `/api/v1/ltp/` is `/api/v1/ltp`.

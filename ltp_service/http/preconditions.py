@@ -1,4 +1,4 @@
-"""If-Match (RFC 9110, section 13.1.1): only if the answer still is the one that the client holds."""
+"""If-Match (RFC 9110, section 13.1.1): answers only if the client's ETag is still the present one."""
 
 from functools import partial
 
@@ -23,9 +23,10 @@ def check(asked: Request) -> None:
 
 
 def holds(if_match: str, tag: str | None) -> bool:
-    """Whether `if_match` names the ETag of what is there: `*` whatever it is, else the strong tag itself in a list.
+    """Whether `if_match` is `*`, or a list with the strong ETag `tag`.
 
-    `tag` is None for what has none. A weak tag matches nothing."""
+    `tag` is None for an answer without one. A weak tag never matches.
+    """
     if if_match.strip() == "*":
         return True
     return tag is not None and tag in [text.strip() for text in if_match.split(",")]
@@ -49,5 +50,5 @@ def _expect(wanted: str, tag: str | None) -> None:
 
 
 def _would_be_given(response: Response) -> bool:
-    """An error is told whatever was expected; 304 is another way to give an answer."""
+    """Whether the response is a success or a 304. Errors are not compared."""
     return 200 <= response.status_code < 300 or response.status_code == 304

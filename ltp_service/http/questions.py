@@ -1,4 +1,4 @@
-"""A question that a route does not know is refused: its answer would be to another question."""
+"""Refuses query parameters that a route does not know, because the answer would be to another question."""
 
 import re
 from collections.abc import Mapping, Sequence
@@ -15,11 +15,11 @@ from ltp_service.http.params import PAIR_NAMES
 from ltp_service.http.path import documented
 
 PROBES = frozenset({"/health", "/ready"})
-"""Here every parameter is ignored. Load balancers add their own, against caches for example; there is nothing that it
-could ask, and a refusal would take a healthy process out of service."""
+"""Routes that ignore all parameters. Load balancers add their own, against caches for example, and a refusal would take
+a healthy process out of service."""
 
 _LISTS = frozenset({*PAIR_NAMES, "name[]"})
-"""What may be given several times."""
+"""Parameters that may be given several times."""
 
 _SAME = (
     "pair pairs symbol symbols base quote market ticker instrument product currency asset coin",
@@ -31,7 +31,7 @@ _SAME = (
     "permission permissions role scope",
     "name label title",
 )
-"""Words for the same thing elsewhere."""
+"""Names that other APIs use for the same parameter, one group a line."""
 
 _NO_BODY = (None, "", "0")
 
@@ -62,7 +62,7 @@ _readers = cache(body_readers)
 
 
 def check_query(arguments: MultiDict[str, str], known: Sequence[str]) -> None:
-    """Raises InvalidParameter for the first parameter that is not `known`, or that comes twice and is no list."""
+    """Raises InvalidParameter for the first parameter that is not `known`, or that comes twice and is not a list."""
     for name in arguments:
         values = arguments.getlist(name)
         if name not in known and not (name in PAIR_NAMES and name.removesuffix("[]") in known):
@@ -72,7 +72,7 @@ def check_query(arguments: MultiDict[str, str], known: Sequence[str]) -> None:
 
 
 def nearest(name: str, known: Sequence[str]) -> str | None:
-    """The known parameter that was most likely meant by `name`; None when nothing is like it."""
+    """The known parameter that `name` most likely means; None when none is similar."""
     by_letters: Mapping[str, str] = {_letters(each): each for each in reversed(known)}
     wanted = _letters(name.partition("[")[0])
     if wanted in by_letters:

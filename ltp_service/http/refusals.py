@@ -1,4 +1,4 @@
-"""What gunicorn answers to a request that it cannot read: our JSON in place of its HTML."""
+"""The answer to a request that gunicorn cannot read: JSON in place of gunicorn's HTML."""
 
 import secrets
 from socket import socket
@@ -15,12 +15,14 @@ _MESSAGES = {
 _OTHERWISE = "This is not a valid HTTP request."
 
 SEND_SECONDS = 1.0
+"""Most seconds for sending it."""
 
 
 def refuse(sock: socket, status_int: int, reason: str, mesg: str) -> None:
-    """Takes the place of gunicorn.util.write_error, after which the connection is closed.
+    """Replaces gunicorn.util.write_error, after which gunicorn closes the connection.
 
-    `mesg` is not told, because it repeats what the client sent. Raises OSError."""
+    `mesg` is left out, because it repeats what the client sent. Raises OSError.
+    """
     request_id = secrets.token_hex(16)
     code = "INTERNAL_ERROR" if status_int == 500 else "INVALID_PARAMETER"
     content = encoded_error(code, _MESSAGES.get(status_int, _OTHERWISE), request_id)

@@ -1,4 +1,4 @@
-"""What a view tells the edge about a request."""
+"""What the part that answers tells the edge about a request."""
 
 from typing import Any, cast
 
@@ -8,7 +8,7 @@ _SLOT = "ltp_service.note"
 
 
 class RequestNote(msgspec.Struct):
-    """Filled in by whoever answers, read when the answer leaves."""
+    """Filled in by the fast lane or a view, read by the edge for metrics and log."""
 
     request_id: str
     route: str = "unmatched"
@@ -16,17 +16,17 @@ class RequestNote(msgspec.Struct):
     asked: str = ""
     """The path as it came, where that may differ from its normal form."""
     pairs: int | None = None
-    """How many pairs were answered."""
+    """Number of pairs with a price in the answer; None for other routes."""
     cache_hit: bool | None = None
     """True when every asked price came from memory."""
     waited: float = 0.0
-    """Seconds for which it was held because nothing had changed: nobody had to work or wait for them."""
+    """Seconds that the request waited for a change. They do not count as its duration."""
     page: bool = False
-    """True for what a browser shows to a person."""
+    """True for a page, which gets other security headers."""
 
 
-def leave(environ: dict[str, Any], note: RequestNote) -> None:
-    """The edge puts an empty note into the WSGI environ."""
+def put_note(environ: dict[str, Any], note: RequestNote) -> None:
+    """Puts the request's note into its WSGI environ."""
     environ[_SLOT] = note
 
 

@@ -1,21 +1,21 @@
-"""The share of the sockets: requests wait while a worker has not looked at its sockets for a while.
+"""Lets a gevent worker look at its sockets between costly requests.
 
-A gevent worker runs everything that is ready before it looks at its sockets again. A few clients that ask for costly
-answers without a pause are always ready, so the feed's frames would wait in the kernel for as long as they go on.
+A gevent worker runs every greenlet that is ready before it looks at its sockets again. A few clients that ask for
+costly answers without a pause are always ready, so the feed's frames would wait in the kernel.
 """
 
 from collections.abc import Callable
 
 from ltp_service.runtime.clock import SHORTEST_SLEEP
 
-TURN = 0.010
-"""Seconds of requests between two looks at the sockets. One request more may begin just before the end."""
+TURN_SECONDS = 0.010
+"""Seconds for which requests may start after a look at the sockets."""
 
 
 class Turns:
-    """Asked by each request before it does anything costly.
+    """Called by each request before its costly work.
 
-    `rounds` counts how often the worker has looked at its sockets. `sleep` lets it look.
+    `rounds` counts how often the worker has looked at its sockets; `sleep` lets it look.
     """
 
     def __init__(
@@ -28,9 +28,9 @@ class Turns:
         self._ends_at = 0.0
 
     def wait(self) -> None:
-        """Returns at once, unless requests have used up the present round; then in a later one."""
+        """Returns at once, or after the next look when TURN_SECONDS have passed since the last one."""
         while (present := self._rounds()) == self._round and self._monotonic() >= self._ends_at:
             self._sleep(SHORTEST_SLEEP)
         if present != self._round:
             self._round = present
-            self._ends_at = self._monotonic() + TURN
+            self._ends_at = self._monotonic() + TURN_SECONDS

@@ -1,6 +1,6 @@
-"""gunicorn's gevent worker, which closes idle connections as soon as it is told to end.
+"""gunicorn's gevent worker, changed so that it closes idle connections soon after it is told to end.
 
-gunicorn leaves a kept connection the whole keep-alive time for a next request, and ends only after that.
+gunicorn itself keeps an idle connection, and the worker, for the whole keep-alive time.
 """
 
 from collections.abc import Callable, Sequence
@@ -11,12 +11,12 @@ from weakref import WeakSet
 import gevent
 from gunicorn.workers.ggevent import GeventWorker
 
-GRACE = 0.25
-"""Seconds after TERM in which a kept connection may still bring a request, that its client may be sending already."""
+IDLE_GRACE_SECONDS = 0.25
+"""Seconds after TERM before idle connections are closed, because a client may be sending a request already."""
 
 
 class Worker(GeventWorker):
-    """Requests under way are answered as ever, and so is the first request of a new connection."""
+    """Still answers requests under way and the first request of a new connection."""
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
@@ -24,14 +24,14 @@ class Worker(GeventWorker):
         """The greenlets of the connections. Each has a `wait`: the time in which its next request has to arrive."""
         self._keepalive: float = self.cfg.keepalive
         self.told_to_end: Callable[[], None] = lambda: None
-        """Called when it was, for the requests that wait for something else."""
+        """Called when the worker is told to end; ends the waiting requests."""
 
     def timeout_ctx(self) -> gevent.Timeout:  # type: ignore[override]  # the stubs believe that it returns nothing
         greenlet: Any = gevent.getcurrent()
         kept = hasattr(greenlet, "wait")
         if not kept:
             self._connections.add(greenlet)
-        wait = gevent.Timeout(GRACE if kept and not self.alive else self._keepalive, False)  # type: ignore[arg-type]  # likewise
+        wait = gevent.Timeout(IDLE_GRACE_SECONDS if kept and not self.alive else self._keepalive, False)  # type: ignore[arg-type]  # likewise
         greenlet.kept, greenlet.wait = kept, wait
         return wait
 
@@ -39,7 +39,7 @@ class Worker(GeventWorker):
         super().handle_exit(sig, frame)
         gevent.spawn(self.told_to_end)
         idle = [(greenlet, greenlet.wait) for greenlet in self._connections if greenlet.kept]
-        gevent.spawn_later(GRACE, self._close_idle, idle)
+        gevent.spawn_later(IDLE_GRACE_SECONDS, self._close_idle, idle)
 
     def _close_idle(self, idle: Sequence[tuple[Any, gevent.Timeout]]) -> None:
         for greenlet, wait in idle:

@@ -1,7 +1,7 @@
-"""The first key over HTTP: for whoever can read a file of this machine's owner.
+"""The first key over HTTP, with a one-time token from a file that only its owner can read.
 
-Where a request comes from proves nothing: a proxy on this machine may add no header, and what it forwards looks like
-the owner's own. So the first key costs a one-time token, which is in a file for its owner alone.
+The address of a request proves nothing: a proxy on this machine may add no header, and then a forwarded request looks
+like the owner's own.
 """
 
 import logging
@@ -16,7 +16,7 @@ from ltp_service.keys.keyring import Keyring
 
 log = logging.getLogger(__name__)
 
-HEADER = "X-Bootstrap-Token"
+BOOTSTRAP_HEADER = "X-Bootstrap-Token"
 
 _LENGTH = 43
 """Characters: 256 bits in base64url."""
@@ -25,10 +25,10 @@ _COMMAND = "python -m ltp_service keys create --name ops --permission admin"
 
 
 class FirstKey:
-    """The token beside the database. It exists at most while no key was ever made, and is good once.
+    """The token in a file beside the database. It exists only until a key was made, and is valid once.
 
-    Every process of a machine reads the same file; the back end of the keys sees to it that only one of them makes
-    the first key.
+    Every process of a machine reads the same file. The back end of the keys ensures that only one of them makes the
+    first key.
     """
 
     def __init__(self, keyring: Keyring, database_path: Path, random_bytes: Callable[[int], bytes]) -> None:
@@ -37,9 +37,9 @@ class FirstKey:
         self._random_bytes = random_bytes
 
     def announce(self, port: int | None) -> None:
-        """At the start: while there is no key, tells the log how to make one; removes a token of no more use.
+        """At the start: logs how to make the first key, or removes the token when there is a key.
 
-        `port`: where a program on this machine reaches this process over TCP; None where it cannot.
+        `port`: the TCP port of this process on the loopback; None where there is none.
         """
         if not self._keyring.empty():
             withdraw(self.path)
@@ -49,7 +49,7 @@ class FirstKey:
             self.offer(port, again=True)
 
     def offer(self, port: int, *, again: bool = False) -> None:
-        """Makes the token unless there is one, and tells the log; `again` also of one that was there."""
+        """Makes the token unless there is one, and logs a new one; `again`: logs an old one, too."""
         try:
             new = self._make()
             token = self._read()
@@ -63,11 +63,11 @@ class FirstKey:
             log.info(
                 "no API key exists yet; this makes the first one, once, on this machine: curl -X POST -H '%s: %s'"
                 " 'http://localhost:%d/auth/api-keys?name=ops' (the token is in %s); so does: %s",
-                *(HEADER, token, port, self.path.absolute(), _COMMAND),
+                *(BOOTSTRAP_HEADER, token, port, self.path.absolute(), _COMMAND),
             )
 
     def is_token(self, text: str) -> bool:
-        """Whether `text` is the token of this moment."""
+        """Whether `text` is the present token."""
         try:
             token = self._read()
         except OSError:
@@ -75,11 +75,11 @@ class FirstKey:
         return bool(token) and compare_digest(token.encode(), text.encode())
 
     def done(self) -> None:
-        """There is a key: the token was good for it alone."""
+        """There is a key, so the token is removed."""
         withdraw(self.path)
 
     def _make(self) -> bool:
-        """False where there is one already. Raises OSError."""
+        """Makes the file; False if it exists already. Raises OSError."""
         self.path.parent.mkdir(parents=True, exist_ok=True)
         self._read()
         try:
@@ -97,9 +97,10 @@ class FirstKey:
         return True
 
     def _read(self) -> str:
-        """Empty where there is none, or one that is just being written. Raises OSError.
+        """The token; empty without a file, or while it is written. Raises OSError.
 
-        What others may read, or have put there, is removed."""
+        Removes a file that other users may read or have made.
+        """
         try:
             file = os.open(self.path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK)
         except FileNotFoundError:
@@ -117,12 +118,12 @@ class FirstKey:
 
 
 def token_path(database_path: Path) -> Path:
-    """Where the token is."""
+    """The path of the token's file."""
     return database_path.with_name(f"{database_path.name}-first-key")
 
 
 def withdraw(path: Path) -> None:
-    """Removes a token. What cannot be removed opens nothing, as there is a key."""
+    """Removes a token. One that cannot be removed is not valid, because there is a key."""
     try:
         path.unlink(missing_ok=True)
     except OSError as error:

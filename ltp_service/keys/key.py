@@ -1,4 +1,4 @@
-"""One API key: what is kept of it, and how its text is made and hashed."""
+"""One API key: what the service keeps of it, and how its text is made and hashed."""
 
 import re
 from base64 import urlsafe_b64encode
@@ -40,7 +40,7 @@ class ApiKey:
     permission: Permission
     created: float
     expires: float | None
-    """None: never."""
+    """None: it never expires."""
     revoked: float | None = None
     last_used: float | None = None
 
@@ -50,7 +50,7 @@ class ApiKey:
         return f"{MARK}{self.prefix}" if self.prefix else FROM_ENVIRONMENT
 
     def state(self, now: float) -> KeyState:
-        """Whether the key is good at the unix second `now`."""
+        """Whether the key is valid at the unix second `now`, or why not."""
         if self.revoked is not None:
             return "revoked"
         return "expired" if self.expires is not None and self.expires <= now else "active"
@@ -61,7 +61,7 @@ class ApiKey:
 
 
 def read_life(text: str) -> float:
-    """The seconds for which a key is to be good, from `7d` or the like. Raises InvalidParameter."""
+    """The life of a key in seconds, from a text like `7d`. Raises InvalidParameter."""
     try:
         return _LIFE.validate_python(text)
     except ValidationError as error:
@@ -74,15 +74,15 @@ def make_text(random_bytes: Callable[[int], bytes]) -> str:
 
 
 def is_well_formed(text: str) -> bool:
-    """Whether `text` may be a key at all."""
+    """Whether `text` has the form of a key."""
     return bool(_TEXT.fullmatch(text))
 
 
 def hash_of(text: str) -> str:
-    """What a well-formed key is looked up by."""
+    """The SHA-256 by which a well-formed key is looked up."""
     return sha256(text.encode()).hexdigest()
 
 
 def prefix_of(text: str) -> str:
-    """What people call a well-formed key."""
+    """The 8 characters that name a well-formed key."""
     return text.removeprefix(MARK)[:8]

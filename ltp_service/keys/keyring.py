@@ -1,4 +1,4 @@
-"""Who may come in: every key in memory, changed through a back end that all processes share."""
+"""All API keys in memory, changed through a back end that all processes share."""
 
 import logging
 from collections.abc import Callable, Hashable, Mapping
@@ -25,41 +25,40 @@ from ltp_service.settings.types import is_admin_key
 
 log = logging.getLogger(__name__)
 
-LAST_USED_EVERY = 5.0
-"""Seconds between two writings of when keys were used."""
+LAST_USED_EVERY_SECONDS = 5.0
+"""Seconds between two writes of the times at which keys were used."""
 
 LONGEST_NAME = 64
 
 _CHANGED_HERE = "changed here"
-"""No back end's version: everything is read again, even where the change was lost at once."""
+"""A version that no back end has, so that everything is read again even if the change was lost."""
 
-LONGEST_LIFE = 3650 * 86_400.0
-"""Seconds."""
+LONGEST_LIFE_SECONDS = 3650 * 86_400.0
 
 
 class KeyBackEnd(Protocol):
-    """Where keys are kept, by their hash. Every method may raise StoreUnavailable and has then changed nothing."""
+    """Stores keys by their hash. Every method may raise StoreUnavailable and has then changed nothing."""
 
     def version(self) -> Hashable:
-        """Another value than before when the keys may have changed."""
+        """A value that differs from the last one when the keys may have changed."""
 
     def load(self) -> list[ApiKey]:
-        """Every key, revoked and expired ones too, oldest first."""
+        """Every key, also revoked and expired ones, oldest first."""
 
     def insert(self, key: ApiKey, *, only_first: bool) -> bool:
-        """Keeps a new key for good; False, and nothing done, if it may only be the first one and is not."""
+        """Stores a new key. With `only_first` it does nothing and returns False if there is a key already."""
 
     def revoke(self, key_hash: str, at: float, *, leave_admin: bool) -> bool:
-        """Marks a key as revoked since the unix second `at`.
+        """Marks a key as revoked at the unix second `at`.
 
-        False, and nothing done, if an admin key has to be left and no other one is active at `at`.
+        With `leave_admin` it does nothing and returns False if no other admin key is active at `at`.
         """
 
     def touch(self, used: Mapping[str, float]) -> None:
-        """Moves when the keys of these hashes were last used forward; one quick attempt, no promise."""
+        """Stores later times of last use, unix seconds by hash, in one quick attempt that may fail."""
 
     def close(self) -> None:
-        """Lets file or connection go; the next use opens it again."""
+        """Closes the file or connection; the next use opens it again."""
 
 
 class Keyring:
@@ -78,9 +77,9 @@ class Keyring:
         self._environment = _environment_key(environment_key, clock.wall()) if environment_key else None
         self._index: Mapping[str, ApiKey] = {}
         self._had_keys = False
-        """Once true, always true: a back end that lost its keys must not let the next caller make the first one."""
+        """Stays True, so that after a back end lost its keys the next caller cannot make the first one."""
         self._version: Hashable | None = None
-        # Held while the file is read, so that an older reading never replaces a newer one; `check` does without.
+        # Held while the back end is read, so that an older reading never replaces a newer one. `check` needs no lock.
         self._lock = Lock()
         self._used: dict[str, float] = {}
         self._written: dict[str, float] = {}
@@ -88,10 +87,10 @@ class Keyring:
         self._publish({})
 
     def check(self, text: str) -> ApiKey:
-        """The key of this text. Raises KeyInvalid in the same words whatever is wrong.
+        """The key of this text. Raises KeyInvalid, with the same message for every cause.
 
-        A known key is checked from memory. An unknown one may have been made by another process a moment ago, so
-        the back end is asked once whether anything changed: StoreUnavailable when it cannot tell.
+        A known key is checked from memory. Another process may just have made an unknown one, so the back end is
+        asked once. Raises StoreUnavailable when it does not answer.
         """
         key = None
         if is_well_formed(text):
@@ -107,10 +106,10 @@ class Keyring:
     def create(
         self, name: str, permission: str, ttl: float, *, only_first: bool = False
     ) -> tuple[str, ApiKey]:
-        """A new key good for `ttl` seconds, and its text, which exists nowhere else.
+        """A new key, valid for `ttl` seconds, and its text, which exists nowhere else.
 
-        With `only_first` only if no key was ever made: KeyMissing otherwise, for whoever asked without one. Raises
-        InvalidParameter, StoreUnavailable.
+        Raises InvalidParameter and StoreUnavailable; with `only_first` KeyMissing if a key was ever made, because the
+        caller has none.
         """
         text = make_text(self._random_bytes)
         now = self._clock.wall()
@@ -128,7 +127,7 @@ class Keyring:
         return text, key
 
     def list(self) -> list[ApiKey]:
-        """Every key, oldest first; AUTH_API_KEY leads, without its hash. StoreUnavailable if none was ever read."""
+        """Every key, oldest first, after AUTH_API_KEY without its hash. StoreUnavailable until keys were read."""
         if self._version is None:
             self.refresh()
         keys = [
@@ -137,10 +136,9 @@ class Keyring:
         return [replace(key, hash="") if self._is_environment(key.hash) else key for key in keys]
 
     def revoke(self, prefix: str) -> ApiKey:
-        """Revokes the one key whose prefix begins so, with `ltp_` or without.
+        """Revokes the key whose prefix begins with `prefix`, with `ltp_` or without.
 
-        Raises NotFound if none does, InvalidParameter if several do or if it is the last admin key;
-        StoreUnavailable.
+        Raises NotFound for no such key, InvalidParameter for several or for the last admin key, StoreUnavailable.
         """
         self.refresh()
         key = self._the_one(prefix)
@@ -155,18 +153,18 @@ class Keyring:
         return revoked
 
     def empty(self) -> bool:
-        """True when it is certain that no key was ever made, of whatever state, and none comes from AUTH_API_KEY.
+        """True when it is certain that no key was ever made and that AUTH_API_KEY is not set.
 
-        Keys that this process knew and that the back end has lost since still count.
+        Keys that this process knew and that the back end lost still count.
         """
         return self._version is not None and not self._had_keys
 
     def known(self) -> bool:
-        """Whether the keys were ever read; until then `empty` cannot tell."""
+        """Whether the keys were read once; until then `empty` is False."""
         return self._version is not None
 
     def refresh(self) -> None:
-        """Reads the keys if anybody changed them. Raises StoreUnavailable, and what was known stays."""
+        """Reads the keys if they changed. Raises StoreUnavailable and keeps the known ones then."""
         with self._lock:
             version = self._back_end.version()
             if version != self._version:
@@ -176,7 +174,7 @@ class Keyring:
                 self._version = version
 
     def write_last_used(self) -> None:
-        """Tells the back end which keys were used since it was last told; what fails is told the next time."""
+        """Writes the times of last use to the back end. After a failure they are written the next time."""
         self._written_at = self._clock.monotonic()
         used = {
             key_hash: at
@@ -187,13 +185,13 @@ class Keyring:
             self._touch(used)
 
     def follow(self) -> None:
-        """One round of the reload: what others wrote, and now and then what is to be told to them."""
+        """Reads changes of other processes, and writes times of last use every LAST_USED_EVERY_SECONDS."""
         self.refresh()
-        if self._clock.monotonic() - self._written_at >= LAST_USED_EVERY:
+        if self._clock.monotonic() - self._written_at >= LAST_USED_EVERY_SECONDS:
             self.write_last_used()
 
     def close(self) -> None:
-        """Lets the file go; checks go on, and the next change opens it again."""
+        """Closes the back end. Checks go on; the next change opens it again."""
         self._back_end.close()
 
     def _find(self, text: str) -> ApiKey | None:
@@ -224,7 +222,7 @@ class Keyring:
                 self._version = _CHANGED_HERE
 
     def _revoke_again(self, keys: dict[str, ApiKey]) -> None:
-        """For a back end that lost a revocation: a Redis that came back from the disk, or its replica."""
+        """Repeats revocations that the back end lost: a Redis restored from disk, or its replica."""
         for known in self._index.values():
             loaded = keys.get(known.hash)
             if loaded is not None and loaded.revoked is None and known.revoked is not None:
@@ -260,7 +258,7 @@ class Keyring:
 
 
 class KeyReload(Reload):
-    """Runner: brings every process to the same keys within 2 s, and tells when keys were used."""
+    """Runner: brings every process to the same keys within 2 s, and writes when keys were used."""
 
     def __init__(self, keyring: Keyring) -> None:
         super().__init__("keys", keyring.follow, keyring.write_last_used)
@@ -285,6 +283,6 @@ def _checked_permission(text: str) -> Permission:
 
 
 def _checked_life(ttl: float) -> float:
-    if not 0 < ttl <= LONGEST_LIFE:
+    if not 0 < ttl <= LONGEST_LIFE_SECONDS:
         raise InvalidParameter("a key's life must be more than 0 s and at most 3650 days")
     return ttl

@@ -1,1 +1,1 @@
-"""How often a client may ask."""
+"""Limits on how often a client may ask."""

@@ -1,4 +1,4 @@
-"""Who has guessed wrong too often."""
+"""Counts wrong API keys by address."""
 
 from collections.abc import Callable
 from math import ceil
@@ -8,9 +8,9 @@ from cachetools import TTLCache
 
 
 class FailureBudget:
-    """At most `limit` failures of an address within any `window` seconds; oldest addresses out first.
+    """Allows `limit` failures of an address within any `window` seconds. The oldest addresses are forgotten first.
 
-    Each process counts alone, in a fleet too: a key has 256 bits, so a few more guesses help nobody.
+    Each process counts alone, in a fleet too: a key has 256 bits, so a few more guesses do not help.
     """
 
     def __init__(
@@ -23,19 +23,19 @@ class FailureBudget:
         self._limit = limit
         self._window = window
         self._monotonic = monotonic
-        # The moments of the last `limit` failures: a counter could not tell when the first one lapses.
+        # The moments of the last `limit` failures, because a counter cannot tell when the first one lapses.
         self._failures: TTLCache[str, tuple[float, ...]] = TTLCache(max_addresses, window, timer=monotonic)
         self._lock = Lock()
 
     def check(self, address: str) -> int | None:
-        """Whole seconds until the address may try again, None when it may now."""
+        """Whole seconds until the address may try again; None when it may now."""
         with self._lock:
             moments = self._failures.get(address, ())
             wait = moments[0] + self._window - self._monotonic() if len(moments) == self._limit else 0.0
         return ceil(wait) if wait > 0 else None
 
     def failed(self, address: str) -> None:
-        """Books a failure."""
+        """Counts a failure."""
         with self._lock:
             moments = (*self._failures.get(address, ()), self._monotonic())
             self._failures[address] = moments[-self._limit :]

@@ -4,14 +4,14 @@ from collections import deque
 from collections.abc import Callable
 from threading import Lock
 
-from ltp_service.limits.bucket import Decision, State, TokenBucket
+from ltp_service.limits.bucket import BucketState, LimitDecision, TokenBucket
 
-LOOKS = 2
-"""Old buckets looked at for each new one. Those that are full again leave, so that with two looks the
-table grows only while more than half of it is in use."""
+LOOKS_PER_NEW_BUCKET = 2
+"""Old buckets checked for each new one. Full ones are removed, so that with two checks the table grows only while more
+than half of its buckets are in use."""
 
-CANDIDATES = 8
-"""Among so many of the oldest is chosen which one leaves a table that is full of buckets in use."""
+CANDIDATES_TO_LEAVE = 8
+"""When the table is full, the fullest of this many oldest buckets is removed."""
 
 
 class MemoryLimiter:
@@ -23,22 +23,22 @@ class MemoryLimiter:
         self._bucket = TokenBucket(capacity, refill_rate)
         self._monotonic = monotonic
         self._max_addresses = max_addresses
-        self._states: dict[str, State] = {}
-        # Each address of _states once, first the one not looked at for longest. An OrderedDict would be
-        # reordered at each request, this is only at a new address.
+        self._states: dict[str, BucketState] = {}
+        # Each address of _states once, the one not checked for longest first. An OrderedDict would be reordered at
+        # each request; this queue changes only at a new address.
         self._queue: deque[str] = deque()
         self._lock = Lock()
 
-    def take(self, address: str) -> Decision:
+    def take(self, address: str) -> LimitDecision:
         """Spends one token of the address, if it has one."""
         with self._lock:
             return self._take(address)
 
     def __len__(self) -> int:
-        """Addresses remembered now."""
+        """Number of addresses in the table."""
         return len(self._states)
 
-    def _take(self, address: str) -> Decision:
+    def _take(self, address: str) -> LimitDecision:
         now = self._monotonic()
         state = self._states.get(address)
         if state is None:
@@ -49,7 +49,7 @@ class MemoryLimiter:
 
     def _make_room(self, now: float) -> None:
         states, queue, full_at = self._states, self._queue, self._bucket.full_at
-        for _ in range(min(LOOKS, len(queue))):
+        for _ in range(min(LOOKS_PER_NEW_BUCKET, len(queue))):
             address = queue.popleft()
             if full_at(states[address]) <= now:
                 self._forget(address)
@@ -59,8 +59,8 @@ class MemoryLimiter:
             self._forget_the_fullest()
 
     def _forget_the_fullest(self) -> None:
-        # Never simply the oldest: that may be an abuser, to whom a new bucket would be a present.
-        oldest = [self._queue.popleft() for _ in range(min(CANDIDATES, len(self._queue)))]
+        # Not simply the oldest, because that may be an abuser, which would get a full bucket again.
+        oldest = [self._queue.popleft() for _ in range(min(CANDIDATES_TO_LEAVE, len(self._queue)))]
         fullest = min(oldest, key=lambda address: self._bucket.full_at(self._states[address]))
         self._forget(fullest)
         oldest.remove(fullest)

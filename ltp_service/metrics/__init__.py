@@ -1,6 +1,6 @@
-"""Every metric, on a registry of this process; the only importer of prometheus libraries.
+"""Every metric, on a registry of this process. Only this package imports prometheus libraries.
 
-With several workers (PROMETHEUS_MULTIPROC_DIR) a scrape merges what all of them wrote into files: counters and
-histograms are added up, dead workers' included; a gauge shows the newest or the highest value of those alive. So
-nothing is computed at scrape time that another worker could not have written.
+With several workers (PROMETHEUS_MULTIPROC_DIR) a scrape merges the files of all of them. Counters and histograms are
+added up, those of dead workers too; a gauge shows the newest or the highest value of the living workers. So every
+worker writes its gauges itself, and none is computed at the scrape.
 """

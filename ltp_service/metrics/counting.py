@@ -1,4 +1,4 @@
-"""Counts what the parts report, and shows what is true now."""
+"""Counts the reports of the parts, and sets the gauges."""
 
 from collections import Counter as Tally
 from collections import defaultdict
@@ -16,37 +16,37 @@ from ltp_service.prices.quotes import Quote
 from ltp_service.runtime.backlog import Backlog
 from ltp_service.runtime.observer import Observer
 
-MOST_WAITING = 256
-"""Events that wait to be counted; so many are counted in a fraction of a millisecond."""
+MAX_WAITING_EVENTS = 256
+"""Events that wait to be counted together; counting them takes a fraction of a millisecond."""
 
-MOST_SYMBOLS = 500
-"""Collected symbols with series of their own; symbols come and go while the service runs."""
+MAX_SYMBOL_SERIES = 500
+"""Symbols with their own series; others count as `other`, because symbols come and go at run time."""
 
 _BREAKER = {"closed": 0, "open": 1, "half_open": 2}
 _ROLES = ("owner", "follower", "out_of_step")
 _STATES: tuple[PriceState, ...] = get_args(PriceState)
 
 
-_Answer = tuple[str, str, int, float, int, int]
+_AnsweredRequest = tuple[str, str, int, float, int, int]
 """Method, route, status, seconds, bytes received, bytes sent."""
 _Measures = tuple[float, int, int]
 
 
 class Metrics(Observer):
-    """Counts what the parts report."""
+    """The Observer that counts, and sets the gauges."""
 
     def __init__(self) -> None:
-        # They double a scrape, and several workers have none.
+        # `_created` series double a scrape, and with several workers there are none.
         disable_created_metrics()  # type: ignore[no-untyped-call]
         self.registry = CollectorRegistry()
         self._series = Series(self.registry)
-        self._answers: Backlog[_Answer] = Backlog(self._count_answers, MOST_WAITING)
-        self._decisions: Backlog[tuple[bool, int]] = Backlog(self._count_decisions, MOST_WAITING)
-        self._trades: Backlog[tuple[str, str]] = Backlog(self._count_trades, MOST_WAITING)
+        self._answers: Backlog[_AnsweredRequest] = Backlog(self._count_answers, MAX_WAITING_EVENTS)
+        self._decisions: Backlog[tuple[bool, int]] = Backlog(self._count_decisions, MAX_WAITING_EVENTS)
+        self._trades: Backlog[tuple[str, str]] = Backlog(self._count_trades, MAX_WAITING_EVENTS)
         self._symbols: set[str] = set()
         self._shown: set[str] = set()
 
-    # Observer: what happens at every request, or thousands of times a second.
+    # Observer: reports at every request, or thousands of times a second.
 
     def answered(
         self, method: str, route: str, status: int, seconds: float, received: int, sent: int
@@ -59,7 +59,7 @@ class Metrics(Observer):
     def trade_stored(self, exchange: str, symbol: str) -> None:
         self._trades.add((exchange, symbol))
 
-    def _count_answers(self, rows: list[_Answer]) -> None:
+    def _count_answers(self, rows: list[_AnsweredRequest]) -> None:
         routes: defaultdict[tuple[str, str, int], list[_Measures]] = defaultdict(list)
         for row in rows:
             routes[row[:3]].append(row[3:])
@@ -81,11 +81,11 @@ class Metrics(Observer):
             self._series.trades_stored.labels(exchange, self._bounded(symbol)).inc(count)
 
     def _bounded(self, symbol: str) -> str:
-        if len(self._symbols) < MOST_SYMBOLS:
+        if len(self._symbols) < MAX_SYMBOL_SERIES:
             self._symbols.add(symbol)
         return symbol if symbol in self._symbols else "other"
 
-    # Observer: the rest.
+    # Observer: the other reports.
 
     def prices_asked(self, pairs: Iterable[Pair], hit: bool, count: int) -> None:
         result = "hit" if hit else "miss"
@@ -151,10 +151,10 @@ class Metrics(Observer):
     def fallback_ended(self, seconds: float) -> None:
         self._series.fallback_seconds.observe(seconds)
 
-    # What is true now. Gauges are not set by events: one that was missed would leave a lie behind.
+    # Gauges are set from the present state and not by events, because a missed event would leave a wrong value.
 
     def show(self, parts: Services) -> None:
-        """Counts what waits to be counted, and sets every gauge."""
+        """Counts the waiting events and sets every gauge."""
         for backlog in (self._answers, self._decisions, self._trades):
             backlog.settle()
         self._series.uptime.set(parts.clock.monotonic() - parts.started_at)
@@ -179,7 +179,7 @@ class Metrics(Observer):
     def _show_quote(self, quote: Quote, wall: float) -> None:
         pair, age = str(quote.pair), quote.verdict.age
         for rare in (self._series.deaf, self._series.diverged, self._series.held):
-            rare.labels(pair)  # a counter that begins with its first event shows no increase by it
+            rare.labels(pair)  # makes the series, because a counter that begins at 1 shows no increase
         for state in _STATES:
             self._series.states.labels(pair, state).set(state == quote.verdict.state)
         if quote.price is not None and age is not None:
@@ -187,6 +187,6 @@ class Metrics(Observer):
             self._series.current.labels(pair).set(float(quote.price.tick.amount))
             self._series.ages.labels(pair).set(age)
             self._series.moments.labels(pair).set(wall - age)
-        elif pair in self._shown:  # forgotten since; its last values must not stand as if they were true
+        elif pair in self._shown:  # the store forgot it, so its last values must not stay
             self._series.current.labels(pair).set(nan)
             self._series.ages.labels(pair).set(nan)

@@ -1,4 +1,4 @@
-"""The numbers of several workers, from the files into which they count."""
+"""The metrics of several workers, from the files that they write."""
 
 import logging
 from collections.abc import Iterable
@@ -11,10 +11,10 @@ log = logging.getLogger(__name__)
 
 
 class MergedFiles(MultiProcessCollector):
-    """All files of the folder. One that cannot be read costs its own numbers and no others."""
+    """Merges all files of the folder. A file that cannot be read is left out."""
 
     def collect(self) -> Iterable[Metric]:
-        # To open a pipe would wait for who writes to it, and stop the process.
+        # Opening a pipe would wait for its writer and block the process.
         files = sorted(file for file in Path(self._path).glob("*.db") if file.is_file())
         try:
             return _merge(files)
@@ -23,7 +23,7 @@ class MergedFiles(MultiProcessCollector):
 
 
 def forget(process: int, folder: Path) -> None:
-    """Clears up after a worker that ended: what it showed, and what nobody can read. What it counted stays."""
+    """Removes the gauges and unreadable files of a worker that ended; its counters stay."""
     mark_process_dead(process, str(folder))  # type: ignore[no-untyped-call]
     for file in folder.glob(f"*_{process}.db"):
         if file.is_file() and not _is_readable(file):

@@ -1,4 +1,4 @@
-"""Every metric: its name, its text, its labels."""
+"""Every metric: its name, its help text, its labels."""
 
 from bisect import bisect_left
 from collections import Counter as Tally
@@ -9,7 +9,7 @@ from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
 
 from ltp_service.version import VERSION
 
-PREFIX = "btc_ltp_"
+METRIC_PREFIX = "btc_ltp_"
 
 _SECONDS = (0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10)
 _BYTES = (64, 256, 1024, 4096, 16384, 65536, 262144, 1048576)
@@ -38,19 +38,23 @@ class Series:
         self._guards()
 
     def _counter(self, name: str, text: str, *labels: str) -> Counter:
-        return Counter(PREFIX + name, text, labels, registry=self._registry)
+        return Counter(METRIC_PREFIX + name, text, labels, registry=self._registry)
 
     def _newest(self, name: str, text: str, *labels: str) -> Gauge:
-        return Gauge(PREFIX + name, text, labels, registry=self._registry, multiprocess_mode="livemostrecent")
+        return Gauge(
+            METRIC_PREFIX + name, text, labels, registry=self._registry, multiprocess_mode="livemostrecent"
+        )
 
     def _highest(self, name: str, text: str, *labels: str) -> Gauge:
-        return Gauge(PREFIX + name, text, labels, registry=self._registry, multiprocess_mode="livemax")
+        return Gauge(METRIC_PREFIX + name, text, labels, registry=self._registry, multiprocess_mode="livemax")
 
     def _number(self, name: str, text: str, *labels: str) -> Gauge:
-        return Gauge(PREFIX + name, text, labels, registry=self._registry, multiprocess_mode="livesum")
+        return Gauge(METRIC_PREFIX + name, text, labels, registry=self._registry, multiprocess_mode="livesum")
 
     def _histogram(self, name: str, text: str, buckets: Iterable[float], *labels: str) -> Distribution:
-        return Distribution(PREFIX + name, text, labels, registry=self._registry, buckets=tuple(buckets))
+        return Distribution(
+            METRIC_PREFIX + name, text, labels, registry=self._registry, buckets=tuple(buckets)
+        )
 
     def _http(self) -> None:
         where = ("method", "path", "status_code")

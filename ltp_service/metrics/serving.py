@@ -1,4 +1,4 @@
-"""`GET /metrics`, and what keeps a worker's gauges true when another one is asked."""
+"""`GET /metrics`, and the runner that sets the gauges of a worker that is not scraped."""
 
 import gzip
 import os
@@ -15,15 +15,15 @@ from prometheus_flask_exporter import PrometheusMetrics
 from ltp_service.metrics.counting import Metrics
 from ltp_service.metrics.merged import MergedFiles
 
-REFRESH = 1.0
-"""Seconds between two settings of the gauges, and for which one text is given to all who ask."""
+REFRESH_EVERY_SECONDS = 1.0
+"""Seconds between two updates of the gauges, and for which all scrapes get the same text."""
 
-FAST = 1
-"""Gzip's level: a third of the time of the usual one, for a tenth more bytes."""
+GZIP_LEVEL = 1
+"""Takes a third of the time of the default level, for a tenth more bytes (measured)."""
 
 
 class Gauges:
-    """Runner: keeps the gauges true between scrapes, for those workers that are not asked."""
+    """Runner: updates the gauges between scrapes, because a scrape asks only one of several workers."""
 
     name = "gauges"
 
@@ -31,14 +31,14 @@ class Gauges:
         self._show = show
 
     def run(self, stop: Event) -> None:
-        """Sets them every second, and a last time so that nothing counted gets lost."""
-        while not stop.wait(REFRESH):
+        """Updates them every REFRESH_EVERY_SECONDS, and at the end, so that no waiting event is lost."""
+        while not stop.wait(REFRESH_EVERY_SECONDS):
             self._show()
         self._show()
 
 
 class Exposition:
-    """The text that Prometheus reads, made at most once every REFRESH seconds, however many ask for it.
+    """The text that Prometheus reads, made at most once in REFRESH_EVERY_SECONDS.
 
     Making it takes milliseconds of processor time, in which no price is served and no frame is read.
     """
@@ -55,21 +55,21 @@ class Exposition:
         """The text, gzipped if asked, and its content type."""
         with self._lock:
             now = self._monotonic()
-            if now - self._made_at >= REFRESH:
+            if now - self._made_at >= REFRESH_EVERY_SECONDS:
                 text, self._content_type = self._make()
                 self._content, self._compressed = text.encode(), b""
                 self._made_at = now
             if not compressed:
                 return self._content, self._content_type
             if not self._compressed:
-                self._compressed = gzip.compress(self._content, FAST)
+                self._compressed = gzip.compress(self._content, GZIP_LEVEL)
             return self._compressed, self._content_type
 
 
 def serve_metrics(
     app: Flask, metrics: Metrics, show: Callable[[], None], monotonic: Callable[[], float]
 ) -> None:
-    """`GET /metrics`: the sum or the newest over all workers, without hooks on other requests."""
+    """Adds `GET /metrics` over all workers, without hooks on other requests."""
 
     def make() -> tuple[str, str]:
         show()
@@ -77,7 +77,7 @@ def serve_metrics(
         if "PROMETHEUS_MULTIPROC_DIR" in os.environ:
             registry = CollectorRegistry()
             MergedFiles(registry)  # type: ignore[no-untyped-call]
-        # Of what a client may want otherwise, in `name[]` or Accept, the exporter breaks at some.
+        # `name[]` and Accept are ignored, because the exporter raises for some of their values.
         encode, content_type = choose_encoder("")
         return encode(registry).decode(), content_type
 

@@ -77,7 +77,7 @@ class Changes:
             self._make_way(event)
 
     def watch(self, pairs: Collection[Pair]) -> "Watch":
-        """A Watch on `pairs`. It sees each change after it is entered, so that none is lost between a look and a wait."""
+        """A Watch on `pairs`. Once entered it sees each change, so that none is lost between a look and a wait."""
         return Watch(self, pairs if isinstance(pairs, frozenset) else frozenset(pairs))
 
     # Called by Watch.
@@ -118,7 +118,7 @@ class Changes:
         return group.changes
 
     def _make_way(self, event: Event) -> None:
-        """Lets the worker look at its sockets, then wakes the next request; nothing for an event not woken."""
+        """Lets the worker look at its sockets, then wakes the next request. No effect unless `event` was woken."""
         with self._lock:
             self._due.pop(event, None)
             tells_the_next = event in self._woken

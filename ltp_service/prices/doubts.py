@@ -122,7 +122,7 @@ class Doubts:
             self._open[pair] = doubt
 
     def unsettled(self, held: Mapping[Pair, Price], now: float) -> list[Pair]:
-        """The pairs to ask REST about now, longest unasked first. Settles doubts that a newer trade of the feed ends."""
+        """The pairs to ask REST about now, longest unasked first. Settles those that a newer trade of the feed ends."""
         for pair, doubt in list(self._open.items()):
             if pair in held and _is_newer(held[pair].tick, doubt):
                 self.settle(pair)

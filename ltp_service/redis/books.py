@@ -29,7 +29,7 @@ _decode = msgspec.json.Decoder(_Shared).decode
 
 
 class SharedBooks(Topic):
-    """A sink that keeps each book in this process and shares its best levels, at least four times a second."""
+    """A sink that keeps each book in this process and shares its best levels with each bulletin."""
 
     def __init__(self, local: BookStore, line: FleetLine) -> None:
         super().__init__("books", line)

@@ -29,7 +29,7 @@ REDIS_TIMEOUT_SECONDS = 0.25
 """Seconds for making a connection, and again for an answer."""
 
 LEFT_ALONE_SECONDS = 0.2
-"""Seconds after a timeout in which no call is sent, so that only the first caller waits for a stalled server."""
+"""Seconds without calls after one that Redis did not answer, so that only its caller waits for a stalled server."""
 
 HEALTH_CHECK_AFTER_SECONDS = 15
 """Seconds after which an idle connection is checked before it is used."""

@@ -5,7 +5,7 @@ from itertools import islice
 from math import ceil
 from threading import Event
 
-from ltp_service.limits.bucket import Decision
+from ltp_service.limits.bucket import LimitDecision
 from ltp_service.limits.memory import MemoryLimiter
 from ltp_service.redis.client import REDIS_TIMEOUT_SECONDS, RedisClient
 from ltp_service.runtime.database import Reload
@@ -72,7 +72,7 @@ class SharedLimiter(MemoryLimiter):
         self._much = ceil(capacity * HURRY_SHARE)
         self._due = Event()
 
-    def take(self, address: str) -> Decision:
+    def take(self, address: str) -> LimitDecision:
         """Spends one token of the local bucket of `address`, if it has one. Never waits for Redis."""
         with self._lock:
             decision = self._take(address)

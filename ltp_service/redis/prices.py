@@ -94,7 +94,7 @@ class RedisStore(Topic):
             self._news.set()
 
     def ping(self) -> None:
-        # The local copy answers without Redis. If readiness failed with Redis, all processes would be taken out of service.
+        # The local copy answers without Redis; a readiness probe that failed with Redis would stop the whole fleet.
         return None
 
     # As a Topic.

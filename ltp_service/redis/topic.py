@@ -84,7 +84,7 @@ class Topic:
         raise NotImplementedError
 
     def learn(self, fields: Fields) -> None:
-        """Takes fields of the owner. Raises ValueError, KeyError or msgspec.MsgspecError for one that cannot be read."""
+        """Takes fields of the owner. Raises ValueError or msgspec.MsgspecError for one that cannot be read."""
         raise NotImplementedError
 
     def lost(self) -> None:

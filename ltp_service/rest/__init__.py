@@ -1,1 +1,1 @@
-"""Asking an exchange where its feed does not tell."""
+"""Asks Kraken over REST for what its feed does not tell."""

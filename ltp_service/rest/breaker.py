@@ -1,4 +1,4 @@
-"""Keeps questions back from an exchange that just failed too often."""
+"""A circuit breaker: refuses calls to an exchange that failed too often."""
 
 from collections.abc import Callable
 from threading import Lock
@@ -7,40 +7,40 @@ from typing import Literal, NamedTuple
 from ltp_service.domain.errors import BreakerOpen
 
 RETRY_AFTER_CAP = 3600.0
-"""Longest Retry-After believed, in seconds."""
+"""Seconds of the longest Retry-After that is obeyed."""
 
-PROBE_LIFE = 60.0
-"""Seconds after which a probe without a result counts as lost; longer than any call may take."""
+PROBE_LIFE_SECONDS = 60.0
+"""Seconds after which a probe without a result counts as lost; no call may take as long."""
 
-URGENT = 2.5
-"""Seconds between probes while nothing can be served: then the exchange's return must not go unnoticed."""
+URGENT_PROBE_EVERY_SECONDS = 2.5
+"""Seconds between probes while no price can be served, so that the exchange's return is noticed soon."""
 
-State = Literal["closed", "open", "half_open"]
+BreakerState = Literal["closed", "open", "half_open"]
 
 
-class BreakerState(NamedTuple):
-    """A still picture of a breaker."""
+class BreakerSnapshot(NamedTuple):
+    """The state of a breaker at one moment."""
 
-    state: State
+    state: BreakerState
     failures: int
     """Failures since the last success."""
     retry_in: float
-    """Seconds until a question may pass; 0 when one may pass now."""
+    """Seconds until a call may pass; 0 when one may pass now."""
 
 
 class Permit:
-    """The right to ask one question. Its result is to be told, once; if it never is, that does no harm."""
+    """The permission for one call. Its result counts once; a missing result does no harm."""
 
     def __init__(self, settle: Callable[[bool, float | None], None]) -> None:
         self._settle = settle
         self._told = False
 
     def succeeded(self) -> None:
-        """The exchange answered as it should, be it with a refusal of what was asked."""
+        """The exchange gave a usable answer, which may be a refusal."""
         self._tell(True, None)
 
     def failed(self, retry_after: float | None = None) -> None:
-        """No usable answer. With `retry_after` the exchange itself named the seconds to keep away."""
+        """The exchange gave no usable answer. `retry_after`: the seconds that it asks to wait."""
         self._tell(False, retry_after)
 
     def _tell(self, success: bool, retry_after: float | None) -> None:
@@ -52,9 +52,9 @@ class Permit:
 class CircuitBreaker:
     """Closed, open, half-open with exactly one probe. A state machine without I/O, safe from any thread.
 
-    `monotonic` in seconds; `random` from [0, 1). After so many `failures` in a row it opens for a random time in
-    the upper half of `open_seconds`, and for twice as long after each failed probe, up to `cap`; while it is
-    `urgent`, for no longer than URGENT.
+    `monotonic` in seconds; `random` from [0, 1). After `failures` in a row it opens for a random time in the upper
+    half of `open_seconds`. Each failed probe doubles that time, up to `cap` seconds. While `urgent` returns True, it
+    opens for at most URGENT_PROBE_EVERY_SECONDS.
     """
 
     def __init__(
@@ -75,35 +75,35 @@ class CircuitBreaker:
         self._urgent = urgent
         self._opened_at = 0.0
         self._told_until = 0.0
-        """End of the time that the exchange itself asked for, which no urgency shortens."""
+        """End of the time that the exchange asked to wait; urgency does not shorten it."""
         self._lock = Lock()
-        self._state: State = "closed"
+        self._state: BreakerState = "closed"
         self._failures = 0
         self._failed_probes = 0
         self._until = 0.0
         """End of the open time, or of the probe's life."""
         self._generation = 0
-        """Grows with each transition: results of permits from before one come too late."""
+        """Grows with each transition. Results of older permits come too late to count."""
 
     def acquire(self) -> Permit:
-        """A permit for one question. Raises BreakerOpen with the seconds to wait."""
+        """A permit for one call. Raises BreakerOpen with the seconds to wait."""
         with self._lock:
             if self._state != "closed":
                 self._start_probe()
             generation = self._generation
         return Permit(lambda success, retry_after: self._settle(generation, success, retry_after))
 
-    def state(self) -> BreakerState:
-        """Where it stands; asking changes nothing."""
+    def state(self) -> BreakerSnapshot:
+        """The present state; reading it changes nothing."""
         with self._lock:
-            return BreakerState(self._state, self._failures, self._wait())
+            return BreakerSnapshot(self._state, self._failures, self._wait())
 
     def _wait(self) -> float:
         if self._state == "closed":
             return 0.0
         until = self._until
         if self._state == "open" and self._urgent():
-            until = min(until, max(self._opened_at + URGENT, self._told_until))
+            until = min(until, max(self._opened_at + URGENT_PROBE_EVERY_SECONDS, self._told_until))
         return max(0.0, until - self._monotonic())
 
     def _start_probe(self) -> None:
@@ -114,7 +114,7 @@ class CircuitBreaker:
                 reason="breaker_open",
                 retry_after=wait,
             )
-        self._turn("half_open", PROBE_LIFE)
+        self._turn("half_open", PROBE_LIFE_SECONDS)
 
     def _settle(self, generation: int, success: bool, retry_after: float | None) -> None:
         with self._lock:
@@ -136,7 +136,7 @@ class CircuitBreaker:
         if self._state == "half_open":
             self._failed_probes += 1
         elif self._failures < self._limit:
-            # Told to keep away before there was a reason of our own: exactly as long as was told.
+            # The exchange asked to wait before the limit of failures: open for exactly that time.
             if retry_after is not None:
                 self._turn("open", min(retry_after, RETRY_AFTER_CAP))
             return
@@ -152,12 +152,12 @@ class CircuitBreaker:
             self._told_until = max(self._told_until, told)
 
     def _stay_open(self, retry_after: float | None) -> None:
-        # A late result says nothing about the state since, but a time to keep away counts while it lasts.
+        # A late result does not count, but a Retry-After in it does.
         if self._state == "open" and retry_after is not None:
             self._heed(retry_after)
             self._until = max(self._until, self._told_until)
 
-    def _turn(self, state: State, seconds: float) -> None:
+    def _turn(self, state: BreakerState, seconds: float) -> None:
         self._state = state
         self._opened_at = self._monotonic()
         self._until = self._opened_at + seconds

@@ -1,8 +1,8 @@
-"""HTTP GET that always ends in time, whatever the other side does.
+"""HTTP GET with a total deadline.
 
-requests has no total deadline: its timeout starts again with each byte, and name resolution is outside of it
-altogether. So each call runs on a thread of its own (a greenlet where the process is patched), its caller
-waits no longer than the deadline, and a call that was left behind gets its socket shut down.
+requests has none: its timeout starts again with each byte and does not include name resolution. So each call runs
+on its own thread (a greenlet in a patched process). The caller waits no longer than the deadline, and then the
+socket of the call is shut down.
 """
 
 import os
@@ -32,16 +32,16 @@ from ltp_service.domain.errors import Rejected, Unreachable
 from ltp_service.runtime.clock import Clock
 from ltp_service.runtime.proxies import Proxy, proxy_for
 
-CONCURRENCY = 16
-"""Calls at the same time, those included that were left behind and hang in name resolution."""
+MAX_CALLS = 16
+"""Most calls at the same time, including calls past their deadline that still hang in name resolution."""
 
 BODY_CAP = 4 * 1024 * 1024
-"""Bytes of a body that are believed unless the caller says otherwise; Kraken's AssetPairs has 1 MB."""
+"""Default for the most bytes of a body; Kraken's AssetPairs has 1 MB (recorded)."""
 
-_PIECE = 64 * 1024
+_PIECE_BYTES = 64 * 1024
 
 _ASKED_THE_SERVER = {"MISS", "EXPIRED", "BYPASS", "DYNAMIC"}
-"""Cloudflare's words for an answer that did not come from its cache."""
+"""Values of CF-Cache-Status for an answer that is not from the cache (Cloudflare, "Cloudflare cache responses")."""
 
 _UNCACHED = {"no-store", "no-cache"}
 
@@ -60,27 +60,27 @@ _REASONS: tuple[tuple[tuple[type[BaseException], ...], str], ...] = (
 )
 
 
-class Answer(NamedTuple):
-    """What came back, whatever its status is (but a redirect)."""
+class HttpAnswer(NamedTuple):
+    """An answer of any status but a redirect."""
 
     status: int
     content_type: str
     """Lower case, without parameters; empty when there is none."""
     retry_after: float | None
-    """Seconds, read from either form of the header."""
+    """Seconds, from either form of the header."""
     body: bytes
-    """Empty unless the status is 200: the page that comes with an error is not needed, and may never end."""
+    """Empty unless the status is 200, because the page of an error is not needed and may never end."""
     date: float | None = None
-    """When the server says that it answered, in unix seconds of its own clock."""
+    """The Date header, in unix seconds of the server's clock."""
     cached_for: float | None = None
-    """Seconds that the answer may have lain in a cache at most; None where the headers do not say."""
+    """Most seconds that the answer may have been in a cache; None where the headers do not tell."""
 
 
 class HttpClient:
     """One requests.Session, safe from any thread or greenlet.
 
-    Certificates are always checked, against `ca_file` where it is given instead of the public authorities.
-    `environ` says which proxy to go through (proxies.py); .netrc is not read, and cookies are not kept.
+    Certificates are always checked, against `ca_file` if it is given, else against the public authorities.
+    `environ` names the proxy to use (proxies.py). It does not read .netrc and keeps no cookies.
     """
 
     def __init__(
@@ -93,21 +93,21 @@ class HttpClient:
     ) -> None:
         self._clock = clock
         self._environ = environ
-        self._slots = BoundedSemaphore(CONCURRENCY)
+        self._slots = BoundedSemaphore(MAX_CALLS)
         self._session = requests.Session()
         self._session.trust_env = False
         self._session.cookies.set_policy(DefaultCookiePolicy(allowed_domains=()))
-        # Without compression the cap on what is read is the cap on what is held.
+        # Without compression the limit on bytes read is also the limit on bytes held.
         self._session.headers.update({"User-Agent": user_agent, "Accept-Encoding": "identity"})
         adapter = _Adapter(
-            ssl.create_default_context(cafile=ca_file or DEFAULT_CA_BUNDLE_PATH), pool_maxsize=CONCURRENCY
+            ssl.create_default_context(cafile=ca_file or DEFAULT_CA_BUNDLE_PATH), pool_maxsize=MAX_CALLS
         )
         self._session.mount("https://", adapter)
         self._session.mount("http://", adapter)
 
     def get(
         self, url: str, params: Mapping[str, str], deadline_seconds: float, *, body_cap: int = BODY_CAP
-    ) -> Answer:
+    ) -> HttpAnswer:
         """The answer, within `deadline_seconds` from now, name resolution included.
 
         Raises Unreachable with reason `timeout`, `name_resolution`, `refused`, `tls`, `closed`, `network`, `proxy`,
@@ -125,7 +125,7 @@ class HttpClient:
         except (requests.RequestException, HTTPError, OSError) as error:
             raise _translated(error, url) from error
         finally:
-            call.leave()
+            call.caller_left()
 
     def close(self) -> None:
         """Closes the idle connections; calls under way end by their deadline."""
@@ -145,9 +145,9 @@ class HttpClient:
         finally:
             self._slots.release()
 
-    def _exchange(self, url: str, params: Mapping[str, str], deadline: float, cap: int) -> Answer:
+    def _exchange(self, url: str, params: Mapping[str, str], deadline: float, cap: int) -> HttpAnswer:
         proxy = self._proxy(url)
-        # Half the time for a connection, so that the second address of a name gets its chance.
+        # Half the time per connection attempt, so that a second address of the name can be tried.
         timeout = (deadline / 2, deadline)
         try:
             response = self._session.get(
@@ -169,7 +169,7 @@ class HttpClient:
                 )
             headers = response.headers
             date = _moment(headers.get("Date"))
-            return Answer(
+            return HttpAnswer(
                 response.status_code,
                 headers.get("Content-Type", "").partition(";")[0].strip().lower(),
                 self._retry_after(headers.get("Retry-After"), date),
@@ -190,12 +190,12 @@ class HttpClient:
         if text.strip().isdecimal():
             return float(text)
         until = _moment(text)
-        # Both moments by the server's clock, where it tells its own: this machine's may be wrong by hours.
+        # Relative to the server's clock where it sends a Date, because this machine's may be wrong by hours.
         return None if until is None else max(0.0, until - (self._clock.wall() if date is None else date))
 
 
 def _moment(text: str | None) -> float | None:
-    """An HTTP date in unix seconds; None for what is no date."""
+    """An HTTP date in unix seconds; None for another text."""
     if text is None:
         return None
     try:
@@ -232,8 +232,8 @@ def _read(response: requests.Response, cap: int) -> bytes:
     announced = response.headers.get("Content-Length", "")
     body = bytearray()
     if not announced.isdecimal() or float(announced) <= cap:
-        # urllib3 undoes a compression that we did not ask for, piece by piece as well.
-        while piece := response.raw.read(_PIECE, decode_content=True):
+        # urllib3 decompresses an answer that is compressed all the same, also piece by piece.
+        while piece := response.raw.read(_PIECE_BYTES, decode_content=True):
             body += piece
             if len(body) > cap:
                 break
@@ -259,12 +259,12 @@ def _translated(error: Exception, url: str) -> Unreachable | Rejected:
 
 
 def _innermost(error: BaseException) -> BaseException:
-    """What really happened, without the address of the proxy, which may hold a password."""
+    """The innermost error. The outer ones quote the proxy's address, which may hold a password."""
     return [*_causes(error)][-1]
 
 
 def _causes(error: BaseException) -> Iterator[BaseException]:
-    """The error and what it wraps: requests and urllib3 put that into `args`, `reason` or where it belongs."""
+    """The error and those that it wraps: requests and urllib3 put them into `args`, `reason` or `__cause__`."""
     yield error
     for inner in (*error.args, getattr(error, "reason", None), error.__cause__):
         if isinstance(inner, BaseException):
@@ -272,10 +272,10 @@ def _causes(error: BaseException) -> Iterator[BaseException]:
 
 
 class _Call:
-    """One GET under way, and the socket to shut down when nobody waits for it any more."""
+    """One GET under way, and the socket to shut down when its caller has left."""
 
-    def __init__(self, exchange: Callable[[], Answer]) -> None:
-        self.answer: Future[Answer] = Future()
+    def __init__(self, exchange: Callable[[], HttpAnswer]) -> None:
+        self.answer: Future[HttpAnswer] = Future()
         self._exchange = exchange
         self._lock = Lock()
         self._socket: socket | None = None
@@ -284,19 +284,19 @@ class _Call:
     def run(self) -> None:
         try:
             self.answer.set_result(self._exchange())
-        except Exception as error:  # noqa: BLE001 - it is the caller's, who raises it again
+        except Exception as error:  # noqa: BLE001 - the caller raises it again
             self.answer.set_exception(error)
 
     def uses(self, handle: socket) -> None:
-        """From here on, leaving the call ends what happens on this socket."""
+        """The call uses this socket from now on, so it is shut down when the caller leaves."""
         with self._lock:
             self._socket = handle
             left = self._left
         if left:
             _shut_down(handle)
 
-    def leave(self) -> None:
-        """The caller is gone, with or without an answer."""
+    def caller_left(self) -> None:
+        """The caller has its answer, or its deadline is over: ends a call that still runs."""
         with self._lock:
             self._left = True
             handle = self._socket
@@ -313,16 +313,16 @@ def _shut_down(handle: socket) -> None:
 
 
 class _Reachable(HTTPConnection):
-    """A connection whose socket can be shut down at any moment, from outside.
+    """A connection whose socket another thread can shut down at any time.
 
-    During the TLS handshake no Python object leads to the connected socket, so a duplicate is kept.
+    During the TLS handshake the connected socket cannot be reached from here, so a duplicate is kept.
     """
 
     _handle: socket | None = None
 
     def _new_conn(self) -> socket:
         connected = super()._new_conn()
-        connected.settimeout(None)  # the time to connect is no limit of the handshake; leaving the call is
+        connected.settimeout(None)  # the connect timeout does not apply to the handshake; the deadline does
         self._handle = connected.dup()
         _RUNNING.get().uses(self._handle)
         return connected
@@ -352,7 +352,7 @@ class _TlsPool(HTTPSConnectionPool):
 
 
 class _Adapter(HTTPAdapter):
-    """Reads the authorities once: it takes 40 ms in which nobody else gets a turn, on each new connection."""
+    """Reads the authorities once. On each new connection that would block the process for 40 ms (measured)."""
 
     def __init__(self, trust: ssl.SSLContext, **options: Any) -> None:
         self._trust = trust
@@ -370,4 +370,4 @@ class _Adapter(HTTPAdapter):
         return manager
 
     def cert_verify(self, conn: Any, url: Any, verify: Any, cert: Any) -> None:
-        """Nothing to add: the context checks certificate and name."""
+        """Does nothing, because the context checks certificate and name."""

@@ -1,4 +1,4 @@
-"""Calls to one exchange keep their distance, whoever makes them."""
+"""Keeps all calls to one exchange apart."""
 
 from collections.abc import Callable
 from threading import Lock
@@ -6,14 +6,14 @@ from typing import TypeVar
 
 from ltp_service.domain.errors import Unreachable
 
-DISTANCE = 1.0
-"""Least seconds from the start of one call to the start of the next: Kraken says that one call a second is safe."""
+CALL_DISTANCE_SECONDS = 1.0
+"""Least seconds between the starts of two calls; Kraken allows one a second (support.kraken.com, API rate limits)."""
 
-Permit = TypeVar("Permit")
+Permitted = TypeVar("Permitted")
 
 
 class Pace:
-    """Hands out turns, DISTANCE apart, first come first served. Safe from any thread or greenlet."""
+    """Hands out turns, CALL_DISTANCE_SECONDS apart, in the order asked. Safe from any thread or greenlet."""
 
     def __init__(self, monotonic: Callable[[], float], sleep: Callable[[float], None]) -> None:
         self._monotonic = monotonic
@@ -22,11 +22,11 @@ class Pace:
         self._free_at = float("-inf")
 
     def free_at(self) -> float:
-        """The monotonic moment of the next turn, now at the earliest."""
+        """The monotonic second of the next turn, not before now."""
         return max(self._monotonic(), self._free_at)
 
-    def take_turn(self, deadline: float, permit: Callable[[], Permit]) -> Permit:
-        """Sleeps until it is the caller's turn, and gives what `permit` gave. When that raises, no turn is used up.
+    def take_turn(self, deadline: float, permit: Callable[[], Permitted]) -> Permitted:
+        """Calls `permit`, sleeps until the caller's turn and returns its result. When `permit` raises, no turn is used.
 
         Raises Unreachable when the turn would not come before `deadline`, in monotonic seconds.
         """
@@ -35,7 +35,7 @@ class Pace:
             if turn >= deadline:
                 raise Unreachable("no time left to ask", reason="timeout")
             permitted = permit()
-            self._free_at = turn + DISTANCE
+            self._free_at = turn + CALL_DISTANCE_SECONDS
         wait = turn - self._monotonic()
         if wait > 0:
             self._sleep(wait)

@@ -1,4 +1,4 @@
-"""Asks REST in the background: for the pairs that the feed does not deliver, and for those it is silent about."""
+"""Asks REST in the background for pairs that the feed does not deliver, and for pairs that are silent or in doubt."""
 
 import logging
 from collections.abc import Sequence
@@ -21,73 +21,73 @@ from ltp_service.runtime.observer import Observer
 
 log = logging.getLogger(__name__)
 
-LOOK = 0.25
-"""Seconds between looks at what is late."""
+LOOK_EVERY_SECONDS = 0.25
+"""Seconds between two checks for something to ask."""
 
-INTERVAL = 2.0
-"""Seconds between polls while the feed is down: Kraken answers faster ones from its cache."""
+POLL_EVERY_SECONDS = 2.0
+"""Seconds between polls while the feed is down; Kraken answers faster ones from its cache (recorded)."""
 
-DISTANCE = 1.0
-"""Least seconds between any two calls."""
+CALLS_APART_SECONDS = 1.0
+"""Least seconds between any two calls of this runner."""
 
-HEARTBEAT = 1.5
-"""Seconds within which a connection that is alive shows it; Kraken's heartbeats were recorded up to 1.16 s apart."""
+HEARTBEAT_SECONDS = 1.5
+"""Seconds within which a living connection sends a message; Kraken's heartbeats were recorded up to 1.16 s apart."""
 
-LINK_DOWN = 0.5
+LINK_DOWN_SECONDS = 0.5
 """Seconds without a connection after which the feed counts as gone; most reconnections take less."""
 
-UNSETTLED = 2.0
-"""Seconds after which a question about a doubt that failed is asked again: other pairs' turns come between."""
+DOUBT_RETRY_AFTER_SECONDS = 2.0
+"""Seconds after a failed call about a doubt before the next one, so that other pairs are asked in between."""
 
-DATED_AGAIN = 60.0
-"""Seconds between two attempts to find out when a trade was made; by then it is known to be quiet."""
+DATE_AGAIN_AFTER_SECONDS = 60.0
+"""Seconds between two attempts to find out a trade's time. After that time its pair is `quiet` anyway."""
 
-LISTINGS_AGAIN, LISTINGS_IN_DOUBT = 600.0, 60.0
-"""Seconds between two questions which pairs are listed and traded, and where a doubt came up since the last, or a pair
-was not traded by it."""
+LISTINGS_EVERY_SECONDS, LISTINGS_IN_DOUBT_SECONDS = 600.0, 60.0
+"""Seconds between two calls for the list of pairs; the second value counts after a new doubt, or while a pair is halted
+or not listed."""
 
-LISTINGS_FIRST = 5.0
-"""Seconds after the start until the first: prices come first."""
+FIRST_LISTINGS_AFTER_SECONDS = 5.0
+"""Seconds after the start before the first call for the list of pairs, because prices come first."""
 
-HALTED_AGAIN, STATUS_AGAIN = 3.0, 30.0
-"""Seconds between two questions whether the exchange is matching: while it was not, and without a feed to tell."""
+STATUS_WHILE_HALTED_SECONDS, STATUS_EVERY_SECONDS = 3.0, 30.0
+"""Seconds between two calls for the exchange's status: while it is halted, and while there is no feed to tell it."""
 
-STATUS_CACHED = 2.0
+STATUS_CACHED_SECONDS = 2.0
 """Seconds for which Kraken's REST answers from a cache; recorded."""
 
-START = 1.5
+FIRST_PRICE_WITHIN_SECONDS = 1.5
 """Seconds, beyond the usual silence, that a feed has for its first price."""
 
-SHARE = 0.5
-"""Part of the time that a price lives without evidence, after which REST is asked at the latest."""
+TTL_SHARE = 0.5
+"""Share of CACHE_TTL without evidence after which REST is asked at the latest."""
 
 
 class Feed(Protocol):
-    """The primary source, as far as this room needs it."""
+    """The WebSocket feed, as far as it is needed here."""
 
     def is_here(self) -> bool:
-        """Whether this process feeds itself, and so has to watch the feed; else another one does."""
+        """Whether this process runs the feed and so has to watch it; else the owner of the fleet does."""
 
     def is_connected(self) -> bool:
-        """Whether there is a connection at all."""
+        """Whether there is a connection."""
 
     def delivered_at(self, pair: Pair) -> float | None:
         """Monotonic seconds of the newest evidence for `pair`; None when there was none."""
 
     def renew(self, pair: Pair) -> None:
-        """Subscribe to `pair` anew: it kept silent about a trade."""
+        """Subscribes to `pair` anew, because the feed left out a trade."""
 
     def held(self, pair: Pair) -> Tick | None:
-        """A trade of `pair` that is held back until somebody confirms it."""
+        """The trade of `pair` that the quarantine holds back; None when there is none."""
 
     def market_told_at(self) -> float:
-        """Monotonic seconds at which the feed last told whether the exchange is matching."""
+        """Monotonic seconds at which the feed last told the exchange's status."""
 
     def tells_market_of(self, pair: Pair) -> bool:
-        """Whether the feed itself tells if the orders of `pair` are matched."""
+        """Whether the feed tells the status of `pair`."""
 
     def leave(self) -> None:
-        """Drop the connection, which cannot be trusted, and make another."""
+        """Drops the connection, which cannot be trusted, and makes a new one."""
 
 
 class NoFeed:
@@ -119,29 +119,29 @@ class NoFeed:
 
 
 class Promise(msgspec.Struct, frozen=True):
-    """Which pairs are served, and how long their feed may keep silent, in seconds."""
+    """The pairs to serve, and how long their feed may be silent, in seconds."""
 
     pairs: tuple[Pair, ...]
     fallback_timeout: float
     stale_after: float
     ttl: float
     websocket: bool = True
-    """Whether there is to be a feed at all; else REST is no fallback but the source."""
+    """Whether there is a feed; without one REST is the source and not a fallback."""
     processes: int = 1
-    """On this machine. While nobody tells them anything each one polls, and together they ask as often as one."""
+    """Processes of the service on this machine. Without an owner all of them poll, together as often as one would."""
 
     def grace(self, *, connected: bool) -> float:
-        """Silence after which a pair is asked for over REST."""
+        """Seconds of silence after which REST is asked for a pair."""
         asked = min(self.fallback_timeout, self.stale_after)
-        return min(max(asked, HEARTBEAT) if connected else LINK_DOWN, SHARE * self.ttl)
+        return min(max(asked, HEARTBEAT_SECONDS) if connected else LINK_DOWN_SECONDS, TTL_SHARE * self.ttl)
 
     def shared(self, interval: float) -> float:
-        """Seconds between two polls of one process among several; short enough for every price to survive."""
-        return max(interval, min(interval * self.processes, SHARE * self.ttl))
+        """Seconds between two polls of one of several processes, short enough that no price becomes stale."""
+        return max(interval, min(interval * self.processes, TTL_SHARE * self.ttl))
 
 
 class Poll:
-    """The runner of the second source."""
+    """Runner: asks REST where the feed does not tell."""
 
     name = "fallback"
 
@@ -164,15 +164,15 @@ class Poll:
         self._clock = clock
         self._observer = observer
         self._probe = Probe()
-        self._expected_at = clock.monotonic() + START
+        self._expected_at = clock.monotonic() + FIRST_PRICE_WITHIN_SECONDS
         self._active_since: float | None = None
         self._next_poll = 0.0
         self._next_call = self._next_settlement = 0.0
-        self._listings_due_at = clock.monotonic() + LISTINGS_FIRST
+        self._listings_due_at = clock.monotonic() + FIRST_LISTINGS_AFTER_SECONDS
         self._listings_asked_at = 0.0
         self._dated_at: dict[Pair, float] = {}
         self._status_asked_at: float | None = None
-        """Of this fallback, or of this halt; None when it is to be asked at once."""
+        """Monotonic seconds of the last call for the exchange's status in this fallback; None to ask at once."""
         self.last_error: str | None = None
 
     def active(self) -> bool:
@@ -180,21 +180,23 @@ class Poll:
         return self._active_since is not None
 
     def run(self, stop: Event) -> None:
-        """Looks every quarter of a second at what is to be asked."""
-        self._expected_at = self._clock.monotonic() + START
-        self._listings_due_at = self._clock.monotonic() + LISTINGS_FIRST
-        while not stop.wait(LOOK):
+        """Calls `look` every LOOK_EVERY_SECONDS until `stop` is set."""
+        self._expected_at = self._clock.monotonic() + FIRST_PRICE_WITHIN_SECONDS
+        self._listings_due_at = self._clock.monotonic() + FIRST_LISTINGS_AFTER_SECONDS
+        while not stop.wait(LOOK_EVERY_SECONDS):
             try:
                 self.look()
             except ExchangeError as error:
                 self._failed(error)
 
     def look(self) -> None:
-        """One look. Raises ExchangeError when the call that it made failed."""
+        """Makes the most urgent call, at most one. Raises ExchangeError when it fails."""
         now = self._clock.monotonic()
         self._take_listings(now)
         if self._doubts.newest_since > self._listings_asked_at:
-            self._listings_due_at = min(self._listings_due_at, self._listings_asked_at + LISTINGS_IN_DOUBT)
+            self._listings_due_at = min(
+                self._listings_due_at, self._listings_asked_at + LISTINGS_IN_DOUBT_SECONDS
+            )
         late = self._late(now)
         self._turn(late, now)
         self._listen()
@@ -204,8 +206,8 @@ class Poll:
             return
         doubtful = self._unsettled(now) if now >= self._next_settlement else []
         followed = self._followed(late, doubtful)
-        # A doubt is asked about first, and no poll waits for longer than for another one.
-        if followed and now >= self._next_poll + (INTERVAL if doubtful else 0.0):
+        # A doubt comes before a poll, but delays it by one interval at most.
+        if followed and now >= self._next_poll + (POLL_EVERY_SECONDS if doubtful else 0.0):
             self._next_poll = now + self._interval()
             self._poll(followed, now, in_step=self._silent(followed, now))
         elif now >= self._status_due_at():
@@ -217,22 +219,22 @@ class Poll:
         elif silent := self._silent(late, now):
             self._poll([], now, in_step=silent)
         elif self._is_watched() and self._source.can_date() and (undated := self._undated(now)):
-            self._next_call = now + DISTANCE
+            self._next_call = now + CALLS_APART_SECONDS
             self._dated_at[undated.tick.pair] = now
             self._source.date(undated)
 
     def _is_watched(self) -> bool:
-        """Whether this process is the one to find out what the feed keeps silent about."""
+        """Whether this process has to find out what the feed leaves out."""
         return self._feed is None or self._feed.is_here()
 
     def _interval(self) -> float:
-        return INTERVAL if self._is_watched() else self._promise.shared(INTERVAL)
+        return POLL_EVERY_SECONDS if self._is_watched() else self._promise.shared(POLL_EVERY_SECONDS)
 
     def _late(self, now: float) -> list[Pair]:
         feed = self._feed
         if feed is None:
             return list(self._pairs)
-        # A connection that was made anew has shown nothing yet: only evidence since then ends the fallback.
+        # Only evidence since the start of the fallback ends it: a new connection alone proves nothing.
         begun = self._active_since or 0.0
         grace = self._promise.grace(connected=feed.is_connected())
         newest = {pair: feed.delivered_at(pair) or self._expected_at for pair in self._pairs}
@@ -243,23 +245,23 @@ class Poll:
         return [pair for pair in pairs if self._store.market_of(pair) != DELISTED]
 
     def _silent(self, others: Sequence[Pair], now: float) -> list[Pair]:
-        """Beside `others`, the pairs about which the feed has been silent for longer than is their habit."""
+        """The pairs, without `others`, that have been silent for longer than usual."""
         if not self._is_watched():
             return []
         known = frozenset(others)
         return self._probe.due([pair for pair in self._pairs if pair not in known], now)
 
     def _undated(self, now: float) -> Price | None:
-        """A price that the feed vouches for without a time: whether its market is quiet is not known."""
+        """A price of the feed without a trade time, so that it is not known whether its market is quiet."""
         for pair, price in self._store.all().items():
             undated = price.tick.happened_at is None and price.confirmed_by == WEBSOCKET
-            if undated and now - self._dated_at.get(pair, -inf) >= DATED_AGAIN:
+            if undated and now - self._dated_at.get(pair, -inf) >= DATE_AGAIN_AFTER_SECONDS:
                 return price
         return None
 
     def _followed(self, late: Sequence[Pair], doubtful: Sequence[Pair]) -> list[Pair]:
-        """The pairs whose price comes from REST: those that are late, and those in doubt. A single new doubt is asked
-        about by exchange time at once.
+        """The pairs to poll: those that are late and those in doubt. A single new doubt is not polled, because it is
+        settled at once by exchange time.
         """
         pairs = [*late, *self._doubts.without_answer(), *(doubtful if len(doubtful) > 1 else ())]
         return list(dict.fromkeys(pairs))
@@ -269,7 +271,7 @@ class Poll:
             if price.tick.source == WEBSOCKET:
                 self._probe.heard(pair, price.tick.received_at)
 
-    # Which of the two sources is in charge.
+    # Whether REST stands in for the feed.
 
     def _turn(self, late: Sequence[Pair], now: float) -> None:
         if self._feed is None or not self._promise.websocket:
@@ -286,17 +288,17 @@ class Poll:
         self._active_since = now
         self._observer.fallback_started("silent" if feed.is_connected() else "disconnected")
         log.warning("WebSocket data unavailable, falling back to REST")
-        # Whether the market is open at all is asked first while prices are fresh still. After a long silence
-        # they are not.
+        # While the prices are still fresh, the exchange's status is asked first; after a long silence the
+        # prices are.
         newest = max(feed.delivered_at(pair) or 0.0 for pair in self._pairs)
-        self._next_poll = now + DISTANCE if now - newest < INTERVAL else now
+        self._next_poll = now + CALLS_APART_SECONDS if now - newest < POLL_EVERY_SECONDS else now
         self._status_asked_at = None
 
-    # One call each.
+    # Each of these makes one call.
 
     def _poll(self, pairs: Sequence[Pair], now: float, *, in_step: Sequence[Pair]) -> None:
-        """Asks about `pairs` and about those that the feed delivers in step, as it seems."""
-        self._next_call = now + DISTANCE
+        """Asks about `pairs` and about `in_step`, those that the feed seems to deliver."""
+        self._next_call = now + CALLS_APART_SECONDS
         answer = self._source.poll([*pairs, *in_step])
         self._probe.asked(answer.asked | self._source.unknown, now)
         self.last_error = self._overdue(pairs)
@@ -305,7 +307,7 @@ class Poll:
             self._compare(tick, in_step=tick.pair in delivered)
 
     def _overdue(self, pairs: Sequence[Pair]) -> str | None:
-        """What is left to tell when a call succeeded, and prices got too old all the same."""
+        """A text about prices that are too old although the call succeeded; None when there are none."""
         held, oldest = self._store.all(), self._clock.monotonic() - self._promise.ttl
         overdue = [pair for pair in pairs if pair not in held or held[pair].confirmed_at < oldest]
         if not overdue:
@@ -314,7 +316,7 @@ class Poll:
         return f"{len(overdue)} pairs are without evidence for CACHE_TTL; {overdue[0]}: {why}"
 
     def _compare(self, tick: Tick, *, in_step: bool) -> None:
-        """A delivered pair for which REST tells another price is asked for by exchange time."""
+        """Opens a doubt where REST tells another price than the feed; exchange time will settle it."""
         price = self._store.all().get(tick.pair)
         if price is not None and price.confirmed_by == WEBSOCKET and price.tick.amount != tick.amount:
             now = self._clock.monotonic()
@@ -329,29 +331,29 @@ class Poll:
             )
 
     def _settle(self, pair: Pair, late: Sequence[Pair], now: float) -> None:
-        self._next_call = now + DISTANCE
-        self._next_settlement = now + UNSETTLED
+        self._next_call = now + CALLS_APART_SECONDS
+        self._next_settlement = now + DOUBT_RETRY_AFTER_SECONDS
         told = self._told(pair, late)
         outcome = self._source.settle(pair)
         self._next_settlement = 0.0
         feed = self._feed
         if feed is None:
             return
-        # A trade that the feed brought and holds back is no deafness; another source has just vouched for it.
-        # A feed that is elsewhere, or cut and not in step since, kept silent about nothing.
+        # The feed was not deaf if it brought the trade and the quarantine holds it back, nor if it runs in another
+        # process or is not connected.
         speaks = feed.is_here() and feed.is_connected() and feed.held(pair) is None
         if outcome == "newer" and speaks and told is not None and self._differs(told):
             self._condemn(pair, feed, now)
 
     def _told(self, pair: Pair, late: Sequence[Pair]) -> Price | None:
-        """What a feed in step vouches for, or did when REST disputed it; None where it has not kept silent."""
+        """The price that a feed in step confirmed, or did when REST disputed it; None where the feed cannot be deaf."""
         doubt = self._doubts.about(pair)
         if doubt is None or doubt.reason == "unusable":
             return None
         return doubt.vouched or (None if pair in late else self._store.all().get(pair))
 
     def _differs(self, told: Price) -> bool:
-        """Whether the price is another one now: a time for the same one is news, but contradicts nobody."""
+        """Whether the price is another one now. A trade time for the same price contradicts nothing."""
         return self._store.all()[told.tick.pair].tick.amount != told.tick.amount
 
     def _condemn(self, pair: Pair, feed: Feed, now: float) -> None:
@@ -366,43 +368,43 @@ class Poll:
 
     def _ask_status(self, now: float) -> None:
         self._status_asked_at = now
-        self._next_call = now + DISTANCE
+        self._next_call = now + CALLS_APART_SECONDS
         status = self._source.market_status()
         # From a cache it may be of a moment before the feed told.
-        is_news = self._feed is None or now >= self._feed.market_told_at() + STATUS_CACHED
+        is_news = self._feed is None or now >= self._feed.market_told_at() + STATUS_CACHED_SECONDS
         if status != "unknown" and is_news:
             self._store.set_market(status)
 
     def _ask_listings(self, now: float) -> None:
         self._listings_asked_at = now
-        self._listings_due_at = now + LISTINGS_IN_DOUBT
+        self._listings_due_at = now + LISTINGS_IN_DOUBT_SECONDS
         if not self._is_watched():
-            return  # the one that feeds this process tells
-        self._next_call = now + DISTANCE
+            return  # the owner of the fleet tells
+        self._next_call = now + CALLS_APART_SECONDS
         self._source.ask_listings()
-        self._listings_due_at = now + LISTINGS_AGAIN
+        self._listings_due_at = now + LISTINGS_EVERY_SECONDS
         self._take_listings(now)
 
     def _take_listings(self, now: float) -> None:
-        """What REST's list says of the pairs of which the feed says nothing."""
+        """Sets the statuses of REST's list for pairs whose status the feed does not tell."""
         listed = self._source.new_listings()
-        if any(pair in listed for pair in self._pairs):  # else it is no list of this exchange
+        if any(pair in listed for pair in self._pairs):  # else it is not this exchange's list
             feed = self._feed
             pairs = [pair for pair in self._pairs if feed is None or not feed.tells_market_of(pair)]
             self._store.set_pair_markets({pair: listed.get(pair, DELISTED) for pair in pairs})
             if any(self._store.market_of(pair) in {DELISTED, *HALTED} for pair in pairs):
-                self._listings_due_at = min(self._listings_due_at, now + LISTINGS_IN_DOUBT)
+                self._listings_due_at = min(self._listings_due_at, now + LISTINGS_IN_DOUBT_SECONDS)
 
     def _status_due_at(self) -> float:
-        """When to ask whether the exchange is matching: while that is REST's to find out, or it was not."""
+        """Monotonic seconds at which to ask for the exchange's status; never while the feed tells it."""
         alone = self._feed is None or not self._promise.websocket
         if not self._is_watched() or not (alone or self.active()):
             return inf  # the feed tells
         if self._status_asked_at is None:
             return 0.0
         if self._store.market() in HALTED:
-            return self._status_asked_at + HALTED_AGAIN
-        return self._status_asked_at + STATUS_AGAIN
+            return self._status_asked_at + STATUS_WHILE_HALTED_SECONDS
+        return self._status_asked_at + STATUS_EVERY_SECONDS
 
     def _failed(self, error: ExchangeError) -> None:
         self.last_error = str(error)

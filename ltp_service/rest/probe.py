@@ -1,7 +1,7 @@
-"""Which silent pairs to ask another source about, and when; pure, `now` in monotonic seconds.
+"""Which silent pairs to ask REST about, and when; pure, `now` in monotonic seconds.
 
-A subscription can be deaf while heartbeats go on, and a market can be still. Only another source tells them
-apart, and it is asked the later the slower the market usually is.
+A silent pair may have a deaf subscription, with heartbeats going on, or a quiet market. Only REST tells them apart.
+The slower a market usually is, the later REST is asked.
 """
 
 from collections.abc import Iterable
@@ -10,14 +10,14 @@ import msgspec
 
 from ltp_service.domain.pairs import Pair
 
-SHORTEST, LONGEST = 10.0, 120.0
-"""Seconds of silence between which a pair's habit lies."""
+SHORTEST_SILENCE_SECONDS, LONGEST_SILENCE_SECONDS = 10.0, 120.0
+"""Bounds of the seconds of silence after which REST is asked about a pair."""
 
-FACTOR = 10.0
-"""How many usual pauses make a suspicious one."""
+SUSPICIOUS_FACTOR = 10.0
+"""A silence is suspicious after this many mean pauses between trades."""
 
-WEIGHT = 0.2
-"""Of the newest pause in the mean."""
+NEWEST_PAUSE_WEIGHT = 0.2
+"""Weight of the newest pause in the moving mean."""
 
 
 class _Rhythm(msgspec.Struct):
@@ -27,44 +27,48 @@ class _Rhythm(msgspec.Struct):
 
     def patience(self) -> float:
         if self.mean is None:
-            return LONGEST
-        return min(LONGEST, max(SHORTEST, FACTOR * self.mean))
+            return LONGEST_SILENCE_SECONDS
+        return min(LONGEST_SILENCE_SECONDS, max(SHORTEST_SILENCE_SECONDS, SUSPICIOUS_FACTOR * self.mean))
 
 
 class Probe:
-    """The rhythm of each pair's trades."""
+    """The usual pause between trades of each pair."""
 
     def __init__(self) -> None:
         self._rhythms: dict[Pair, _Rhythm] = {}
 
     def heard(self, pair: Pair, now: float) -> None:
-        """The feed brought the last trade of `pair` at `now`; told again, it changes nothing."""
+        """The last trade of `pair` came from the feed at `now`. Telling it twice changes nothing."""
         rhythm = self._rhythms.get(pair)
         if rhythm is None:
-            self._rhythms[pair] = _Rhythm(now, now + LONGEST)
+            self._rhythms[pair] = _Rhythm(now, now + LONGEST_SILENCE_SECONDS)
             return
         if now <= rhythm.heard_at:
             return
         pause = now - rhythm.heard_at
-        rhythm.mean = pause if rhythm.mean is None else rhythm.mean + WEIGHT * (pause - rhythm.mean)
+        rhythm.mean = (
+            pause if rhythm.mean is None else rhythm.mean + NEWEST_PAUSE_WEIGHT * (pause - rhythm.mean)
+        )
         rhythm.heard_at = now
         rhythm.next_at = now + rhythm.patience()
 
     def due(self, pairs: Iterable[Pair], now: float) -> list[Pair]:
-        """Those of `pairs` that are silent for longer than their habit and were not asked about since."""
+        """Those of `pairs` that have been silent for longer than usual, and were not asked about since."""
         due = []
         for pair in pairs:
-            rhythm = self._rhythms.setdefault(pair, _Rhythm(now, now + LONGEST))
+            rhythm = self._rhythms.setdefault(pair, _Rhythm(now, now + LONGEST_SILENCE_SECONDS))
             if now >= rhythm.next_at:
                 due.append(pair)
         return due
 
     def asked(self, pairs: Iterable[Pair], now: float) -> None:
-        """Another source was asked about `pairs`: not again before another silence of that length."""
+        """REST was asked about `pairs`: they are due again after another silence of that length."""
         for pair in pairs:
             if rhythm := self._rhythms.get(pair):
                 rhythm.next_at = now + rhythm.patience()
 
     def deaf(self, pair: Pair, now: float) -> None:
-        """`pair` traded while its subscription kept silent: it is to be asked about again soon."""
-        self._rhythms.setdefault(pair, _Rhythm(now, now + LONGEST)).next_at = now + SHORTEST
+        """The subscription of `pair` left out a trade, so it is due again after SHORTEST_SILENCE_SECONDS."""
+        self._rhythms.setdefault(pair, _Rhythm(now, now + LONGEST_SILENCE_SECONDS)).next_at = (
+            now + SHORTEST_SILENCE_SECONDS
+        )

@@ -1,8 +1,8 @@
-"""In which order REST's answers happened, whatever cache each of them comes from; pure.
+"""The order of REST's answers, which may come from caches of different age; pure.
 
-A Ticker answer tells neither time nor id of its last trade, and the next one may come from an older cache. Two things
-order them all the same: the day's number of trades and volume, which only grow, and the place of its last trade
-among the newest trades, where price and volume show it.
+A Ticker answer has neither time nor id of its last trade, and the next one may come from an older cache. Two things
+order them: the day's number of trades and volume, which only grow, and the place of the last trade among the newest
+trades, found by its price and volume.
 """
 
 from collections.abc import Sequence as Rows
@@ -12,17 +12,17 @@ from typing import Literal, NamedTuple
 from ltp_service.domain.pairs import Pair
 from ltp_service.domain.tick import WEBSOCKET, Price, Tick
 
-LONGEST_CACHE = 20.0
-"""Seconds: no cache is believed to hand out an answer for longer. Recorded: 2."""
+LONGEST_CACHE_SECONDS = 20.0
+"""Seconds for which a cache may hand out an answer. Recorded: 2."""
 
-TOLD = 1.0
-"""Seconds by which an answer is believed to be newer whose headers tell how old it is at most."""
+DATED_NEWER_SECONDS = 1.0
+"""Seconds after which an answer is newer for certain, where its headers tell how old it is at most."""
 
 Order = Literal["newer", "same", "older", "unknown"]
 
 
 class Progress(NamedTuple):
-    """How far a pair's day has come; both only grow until midnight UTC."""
+    """A pair's trades and volume of the day; both only grow until midnight UTC."""
 
     trades: int
     volume: Decimal
@@ -30,13 +30,13 @@ class Progress(NamedTuple):
 
 
 class Detail(NamedTuple):
-    """What a Ticker answer tells of a pair beside the price."""
+    """What a Ticker answer tells of a pair besides the price."""
 
     volume: Decimal | None
-    """Of the last trade, base units."""
+    """Volume of the last trade in base units; None where it is not told."""
     progress: Progress | None
     dated: bool = False
-    """The answer's headers tell how old it is at most."""
+    """Whether the answer's headers tell how old it is at most."""
 
 
 class Row(NamedTuple):
@@ -46,7 +46,7 @@ class Row(NamedTuple):
     volume: Decimal
 
 
-class Trades(NamedTuple):
+class NewestTrades(NamedTuple):
     """The newest trades of one pair."""
 
     newest: Tick
@@ -54,31 +54,33 @@ class Trades(NamedTuple):
     rows: Rows[Row]
     """Oldest first; the last one is `newest`."""
     dated: bool = False
-    """The answer's headers tell how old it is at most."""
+    """Whether the answer's headers tell how old it is at most."""
 
 
-NOTHING = Detail(None, None)
+NO_DETAIL = Detail(None, None)
 
 
 class _Applied(NamedTuple):
     tick: Tick
     told_at: float
-    """When the answer came, in monotonic seconds: nothing in it is newer."""
+    """Monotonic seconds of the answer's arrival; no trade in it is newer."""
     detail: Detail
-    """Its progress: at least that far the day had come with this trade."""
+    """Its progress is the least that the day had with this trade."""
 
 
 class Sequence:
-    """Remembers of each pair what was applied last, and what Ticker told last."""
+    """Remembers each pair's last accepted tick and the last one that Ticker told."""
 
     def __init__(self) -> None:
         self._applied: dict[Pair, _Applied] = {}
         self._told: dict[Pair, _Applied] = {}
 
     def order(self, held: Price | None, tick: Tick, now: float, detail: Detail) -> Order:
-        """How the last trade that Ticker tells stands to the one held; `unknown` where only its time and id can tell."""
+        """Whether Ticker's last trade is newer than the one held; `unknown` where only its time and id can tell."""
         self._told[tick.pair] = _Applied(tick, now, detail)
-        if held is None or tick.received_at >= held.confirmed_at + (TOLD if detail.dated else LONGEST_CACHE):
+        if held is None or tick.received_at >= held.confirmed_at + (
+            DATED_NEWER_SECONDS if detail.dated else LONGEST_CACHE_SECONDS
+        ):
             return "newer"
         same_price = tick.amount == held.tick.amount
         applied = self._applied.get(tick.pair)
@@ -89,14 +91,14 @@ class Sequence:
         return "same" if same_price else "unknown"
 
     def apply(self, tick: Tick, now: float, detail: Detail) -> None:
-        """`tick`, which Ticker told, is held from now on."""
+        """The store holds `tick`, which Ticker told."""
         self._applied[tick.pair] = _Applied(tick, now, detail)
 
-    def is_overtaken(self, held: Price | None, trades: Trades) -> bool:
-        """Whether `trades` may come from before what is held, which Ticker told without time and id."""
+    def is_overtaken(self, held: Price | None, trades: NewestTrades) -> bool:
+        """Whether `trades` may be older than the price held, which Ticker told without time and id."""
         if held is None or held.tick.source == WEBSOCKET or held.tick.traded_at is not None:
             return False  # exchange time decides
-        if trades.newest.received_at >= held.confirmed_at + LONGEST_CACHE:
+        if trades.newest.received_at >= held.confirmed_at + LONGEST_CACHE_SECONDS:
             return False
         applied = self._applied.get(held.tick.pair)
         if applied is None or applied.tick != held.tick:
@@ -108,18 +110,18 @@ class Sequence:
             return trades.newest.amount != held.tick.amount
         return Row(held.tick.amount, applied.detail.volume) not in trades.rows
 
-    def apply_trades(self, trades: Trades, now: float) -> None:
-        """The newest of `trades` is held from now on. What Ticker told last shows how far the day had come with it."""
+    def apply_trades(self, trades: NewestTrades, now: float) -> None:
+        """The store holds the newest of `trades`. The last Ticker answer gives its progress of the day."""
         tick = trades.newest
         self._applied[tick.pair] = _Applied(tick, now, Detail(None, self._progress(trades)))
 
-    def _progress(self, trades: Trades) -> Progress | None:
+    def _progress(self, trades: NewestTrades) -> Progress | None:
         told = self._told.get(trades.newest.pair)
         if told is None or told.detail.progress is None or told.detail.volume is None:
             return None
         row = Row(told.tick.amount, told.detail.volume)
         places = [place for place, other in enumerate(trades.rows) if other == row]
-        if len(places) != 1:  # it is older than all of them, newer, or one of several
+        if len(places) != 1:  # it is not among them, or matches several
             return None
         since = trades.rows[places[0] + 1 :]
         trades_then, volume_then = told.detail.progress

@@ -1,4 +1,4 @@
-"""Callers who ask at the same time share one call, and calls keep their distance."""
+"""Callers that ask at the same time share one call, and calls are kept apart."""
 
 from collections.abc import Callable, Set
 from concurrent.futures import Future
@@ -12,7 +12,7 @@ Result = TypeVar("Result")
 
 
 class _Flight(Generic[Item, Result]):
-    """One call, for all who want a part of `items`."""
+    """One call, for all callers that want some of `items`."""
 
     def __init__(self, items: Set[Item]) -> None:
         self.items = frozenset(items)
@@ -23,11 +23,11 @@ class _Flight(Generic[Item, Result]):
 
 
 class SingleFlight(Generic[Item, Result]):
-    """Joins questions about sets of items into single calls of `ask`, at least `interval` seconds apart.
+    """Joins requests for sets of items into calls of `ask`, at least `interval` seconds apart.
 
-    The interval runs from the end of a call to the start of the next; within it whoever wants no more than
-    was asked gets the last result, or the last error. `ask` is told how many seconds it has, at most
-    `budget`; whoever asks waits for no longer than a budget and an interval. No lock is held while `ask` runs.
+    The interval runs from the end of a call to the start of the next. Within it a caller that wants only items of the
+    last call gets its result or its error. `ask` is told its seconds, at most `budget`; a caller waits at most for
+    `budget` and `interval` together. No lock is held while `ask` runs.
     """
 
     def __init__(
@@ -51,18 +51,18 @@ class SingleFlight(Generic[Item, Result]):
         self._ended_at = float("-inf")
 
     def get(self, items: Set[Item]) -> Result:
-        """The result of a call that asked at least for `items`. Raises what that call raised, or Unreachable."""
+        """The result of a call that asked for `items` at least. Raises the call's error, or Unreachable."""
         deadline = self._monotonic() + self._budget + self._interval
         flight, first = self._board(items)
         if first:
             self._fly(flight, deadline)
         if error := self._outcome(flight, deadline):
-            # Each raise adds to the traceback, which would keep the frames of all who were told this error.
+            # Each raise adds to the traceback, which would keep the frames of all callers of this call.
             raise error.with_traceback(None)
         return flight.landing.result()
 
     def _board(self, items: Set[Item]) -> tuple[_Flight[Item, Result], bool]:
-        """The flight that serves `items`, and whether the caller is the one who has to fly it."""
+        """The call for `items`, and whether this caller has to make it."""
         with self._lock:
             current = self._current
             if current and current.covers(items) and self._is_recent(current):
@@ -83,7 +83,7 @@ class SingleFlight(Generic[Item, Result]):
             result = self._ask(self._take_off(flight), left)
         except BaseException as error:
             self._land(flight)
-            # Whoever ended this caller did not mean those who wait with it.
+            # The caller was ended (a greenlet killed), which must not end the callers that wait with it.
             ended = Unreachable("the caller who asked for all was ended", reason="closed")
             flight.landing.set_exception(error if isinstance(error, Exception) else ended)
             if not isinstance(error, Exception):
@@ -97,14 +97,14 @@ class SingleFlight(Generic[Item, Result]):
             before = self._current
         if before:
             self._outcome(before, deadline)
-            # The exchange would be blamed for a call that was given too little time.
+            # A call with too little time would count as a failure of the exchange.
             if self._ended_at + self._interval > deadline - self._budget / 2:
                 raise _late("no time is left to ask: the call before took too long")
             while (wait := self._ended_at + self._interval - self._monotonic()) > 0:
                 self._sleep(wait)
 
     def _outcome(self, flight: _Flight[Item, Result], deadline: float) -> BaseException | None:
-        """The error of a call, once it has ended. Raises Unreachable at the deadline."""
+        """Waits for the end of a call; its error, None for success. Raises Unreachable at the deadline."""
         try:
             return flight.landing.exception(max(0.0, deadline - self._monotonic()))
         except TimeoutError:

@@ -1,4 +1,4 @@
-"""Prices over REST, put into the store: one call at a time, whoever asks."""
+"""Puts prices from REST into the store, with one call at a time."""
 
 from collections.abc import Callable, Collection, Iterable, Mapping
 from decimal import Decimal
@@ -14,64 +14,64 @@ from ltp_service.domain.pairs import Pair
 from ltp_service.domain.tick import REST, WEBSOCKET, Price, Tick
 from ltp_service.prices.doubts import Doubts, Reason
 from ltp_service.prices.store import Outcome, Store
-from ltp_service.rest.sequence import LONGEST_CACHE, NOTHING, Detail, Sequence, Trades
+from ltp_service.rest.sequence import LONGEST_CACHE_SECONDS, NO_DETAIL, Detail, NewestTrades, Sequence
 from ltp_service.rest.single_flight import SingleFlight
 from ltp_service.runtime.clock import Clock
 from ltp_service.runtime.observer import Observer
 
-SAME_TIME = 5.0
-"""Seconds apart within which two sources speak of the same moment."""
+SAME_TIME_SECONDS = 5.0
+"""Seconds within which the prices of two sources count as simultaneous."""
 
 
-AGAIN = 2.0
-"""Seconds after an answer about a pair in which a request does not ask again: it would come from a cache."""
+ASK_PAIR_AGAIN_SECONDS = 2.0
+"""Seconds after an answer about a pair before a request asks again; an earlier answer would come from a cache."""
 
 
-class Answer(Protocol):
-    """What REST said about some pairs."""
+class TickerAnswer(Protocol):
+    """The answer of one call about some pairs."""
 
     @property
     def ticks(self) -> list[Tick]:
-        """Without exchange time."""
+        """The last trades, without exchange time."""
 
     @property
     def unknown(self) -> frozenset[Pair]:
-        """Pairs that it does not know."""
+        """Pairs that the exchange does not know."""
 
     @property
     def asked(self) -> frozenset[Pair]:
-        """Pairs about which it is an answer."""
+        """Pairs that the call asked about."""
 
     @property
     def details(self) -> Mapping[Pair, Detail]:
-        """What orders the answers about a pair."""
+        """What orders this answer among others, by pair."""
 
 
 class Rest(Protocol):
-    """The REST client, as far as it is used here. Everything raises ExchangeError."""
+    """The REST client, as far as it is used here. Methods that ask raise ExchangeError."""
 
-    def last_trades(self, pairs: Iterable[Pair], budget: float) -> Answer:
-        """Of the first of `pairs`, as many as one call has room for; `budget` in seconds for everything."""
+    def last_trades(self, pairs: Iterable[Pair], budget: float) -> TickerAnswer:
+        """The last trades of the first of `pairs`, as many as fit into one call; `budget` in seconds for all of it."""
 
-    def trades(self, pair: Pair) -> Trades | None:
-        """The newest trades, the very newest with its exchange time."""
+    def trades(self, pair: Pair) -> NewestTrades | None:
+        """The newest trades, the last one with its exchange time; None where there is no usable one."""
 
     def system_status(self) -> MarketStatus:
-        """Whether the exchange matches orders."""
+        """The status of the whole exchange."""
 
     def ask_listings(self) -> None:
-        """Which pairs the exchange lists, to be had from `listed`."""
+        """Asks for the list of pairs, which `listed` then returns."""
 
     def listed(self) -> Mapping[Pair, MarketStatus]:
-        """The pairs of the last list, with their statuses; the same object until there is another list."""
+        """The statuses of the listed pairs; the same object until there is a new list."""
 
 
 class Polled(NamedTuple):
-    """What a call brought."""
+    """The result of one call."""
 
     ticks: list[Tick]
     asked: frozenset[Pair]
-    """The pairs about which there is an answer."""
+    """The pairs that the call asked about."""
 
 
 class Divergence(msgspec.Struct, frozen=True):
@@ -82,20 +82,20 @@ class Divergence(msgspec.Struct, frozen=True):
     at: float
     """Unix seconds."""
     count: int
-    """How often that happened so far."""
+    """How often the two disagreed so far."""
 
 
 class Bounds(msgspec.Struct, frozen=True):
-    """How long a call may take, and how far two sources may be apart."""
+    """How long a call may take, and how far the prices of two sources may differ."""
 
     budget: float
-    """Seconds of one call; a request waits no longer than for that and the pause between two calls."""
+    """Most seconds of one call. A request waits at most for that and the pause between two calls."""
     divergence: float
     """A fraction of the price."""
 
 
 class RestSource:
-    """The second source. What it says never replaces what a living feed says, unless exchange time decides."""
+    """The source beside the feed. It replaces a price of a living feed only where exchange time decides."""
 
     def __init__(
         self,
@@ -124,33 +124,33 @@ class RestSource:
         self.divergences: dict[Pair, Divergence] = {}
         self.unknown: frozenset[Pair] = frozenset()
         self.errors: dict[Pair, str] = {}
-        """Why a pair could not be refreshed when that was last wanted."""
+        """Why the last call gave no price of a pair."""
 
     def fetch(self, pairs: Collection[Pair]) -> None:
-        """For a request: asks for the last trades of `pairs`, but for those about which there was an answer just now.
+        """For a request: asks for the last trades of `pairs`, except those asked within ASK_PAIR_AGAIN_SECONDS.
 
         Raises ExchangeError.
         """
-        long_ago = self._clock.monotonic() - AGAIN
+        long_ago = self._clock.monotonic() - ASK_PAIR_AGAIN_SECONDS
         wanted = frozenset(pair for pair in pairs if self._asked_at.get(pair, -inf) < long_ago) - self.unknown
         if wanted:
             self._flight.get(wanted)
 
     def poll(self, pairs: Collection[Pair]) -> Polled:
-        """For the background: asks for as many as one call has room for, oldest evidence first. Raises ExchangeError."""
+        """For the background: asks for as many as fit into one call, oldest evidence first. Raises ExchangeError."""
         return self._flight.get(frozenset(pairs))
 
     def refresh(self, pairs: Collection[Pair]) -> frozenset[Pair]:
-        """The pairs about which REST could be asked right now; none when it fails."""
+        """Asks REST now; returns the pairs with a price in the answer, none when the call fails."""
         try:
             return frozenset(tick.pair for tick in self.poll(pairs).ticks)
         except ExchangeError:
             return frozenset()
 
     def settle(self, pair: Pair) -> Outcome | None:
-        """Asks for the newest trade with its exchange time, which decides; None where it tells none that can be used.
+        """Asks for the newest trade with its exchange time, which decides; None where the answer has no usable one.
 
-        The doubt about `pair` is settled when the answer is newer than what raised it. Raises ExchangeError.
+        Settles the doubt about `pair` when the answer is newer than the evidence that raised it. Raises ExchangeError.
         """
         self._doubts.asked(pair, self._clock.monotonic())
         trades = self._rest.trades(pair)
@@ -158,7 +158,7 @@ class RestSource:
             return None
         trades = trades._replace(newest=self._dated(trades.newest))
         tick, held = trades.newest, self._store.all().get(pair)
-        surely_at = tick.evidence_at - (0.0 if trades.dated else LONGEST_CACHE)
+        surely_at = tick.evidence_at - (0.0 if trades.dated else LONGEST_CACHE_SECONDS)
         overtaken = self._sequence.is_overtaken(held, trades) or _is_overtaken(held, tick, surely_at)
         outcome = "older" if overtaken else self._store.put(tick)
         if outcome == "newer":
@@ -168,7 +168,7 @@ class RestSource:
         return outcome
 
     def date(self, price: Price) -> None:
-        """Finds out when the trade of `price` was made, of which the feed did not tell. Raises ExchangeError."""
+        """Finds out the time of the trade of `price`, which the feed did not tell. Raises ExchangeError."""
         if price.tick.traded_at is None:
             self.settle(price.tick.pair)
         else:
@@ -179,20 +179,20 @@ class RestSource:
         return self._exchange_clock.is_known()
 
     def market_status(self) -> MarketStatus:
-        """Asks whether the exchange is matching. Raises ExchangeError."""
+        """Asks for the status of the whole exchange. Raises ExchangeError."""
         return self._rest.system_status()
 
     def ask_listings(self) -> None:
-        """Asks which pairs the exchange lists, and whether it matches their orders. Raises ExchangeError."""
+        """Asks for the list of pairs and their statuses. Raises ExchangeError."""
         self._rest.ask_listings()
 
     def new_listings(self) -> Mapping[Pair, MarketStatus]:
-        """The list of pairs, where there is another one than when this was last asked; else nothing."""
+        """The list of pairs if it is new since the last call of this method; else an empty one."""
         before, self._listed = self._listed, self._rest.listed()
         return {} if self._listed is before else self._listed
 
     def _is_believable(self, tick: Tick) -> bool:
-        """Whether the exchange can have made that trade by now, as its own clock shows."""
+        """Whether the trade's time is not in the future of the exchange's clock."""
         now = self._clock.monotonic()
         if tick.traded_at is not None and self._exchange_clock.happened(tick.traded_at, now):
             return True
@@ -200,7 +200,7 @@ class RestSource:
         return False
 
     def _dated(self, tick: Tick) -> Tick:
-        """With the monotonic moment of the trade, where the exchange's clock is known."""
+        """The tick with the monotonic second of its trade, where the exchange's clock is known."""
         now = self._clock.monotonic()
         age = None if tick.traded_at is None else self._exchange_clock.age(tick.traded_at, now)
         return tick if age is None else msgspec.structs.replace(tick, happened_at=now - age)
@@ -217,10 +217,10 @@ class RestSource:
         self._tell(pairs, answer)
         held = self._store.all()
         for tick in answer.ticks:
-            self._take(held.get(tick.pair), tick, now, answer.details.get(tick.pair, NOTHING))
+            self._take(held.get(tick.pair), tick, now, answer.details.get(tick.pair, NO_DETAIL))
         return Polled(answer.ticks, answer.asked)
 
-    def _tell(self, pairs: Iterable[Pair], answer: Answer) -> None:
+    def _tell(self, pairs: Iterable[Pair], answer: TickerAnswer) -> None:
         told = {tick.pair for tick in answer.ticks}
         for pair in pairs:
             if pair in told or pair in answer.unknown:
@@ -231,7 +231,7 @@ class RestSource:
                 self.errors[pair] = f"REST: not its turn yet; one call asks for {len(answer.asked)} pairs"
 
     def _by_need(self, pairs: Iterable[Pair]) -> list[Pair]:
-        """Oldest evidence first; whatever was asked about without success waits for its next turn like all others."""
+        """Oldest evidence or call first, so that a pair without an answer does not keep the others from a turn."""
         held = self._store.all()
 
         def known_at(pair: Pair) -> float:
@@ -241,12 +241,12 @@ class RestSource:
         return sorted(pairs, key=lambda pair: (known_at(pair), pair))
 
     def _take(self, price: Price | None, tick: Tick, now: float, detail: Detail) -> None:
-        """Puts what Ticker told into the store, unless it may be older than what is held."""
+        """Puts Ticker's tick into the store, unless it may be older than the price held."""
         if price is not None and self._diverges(price, tick):
             self._note(price, tick)
         match self._sequence.order(price, tick, now, detail):
             case "newer":
-                # What is newer than the price held is evidence of a moment no older than that of its evidence.
+                # A newer price is evidence of a moment that is not before the evidence of the price held.
                 since = tick.received_at if price is None else max(tick.received_at, price.confirmed_at)
                 tick = msgspec.structs.replace(tick, received_at=since)
                 outcome = self._store.put(tick)
@@ -273,8 +273,10 @@ class RestSource:
             self._doubts.settle(pair)
 
     def _diverges(self, price: Price, tick: Tick) -> bool:
-        """Whether the two cannot both be right: evidence for the one is hardly older than the other."""
-        same_time = price.confirmed_by == WEBSOCKET and tick.received_at - price.confirmed_at < SAME_TIME
+        """Whether the two prices are simultaneous and differ by more than the limit."""
+        same_time = (
+            price.confirmed_by == WEBSOCKET and tick.received_at - price.confirmed_at < SAME_TIME_SECONDS
+        )
         return same_time and abs(tick.amount - price.tick.amount) > self._limit * price.tick.amount
 
     def _note(self, price: Price, tick: Tick) -> None:
@@ -285,8 +287,9 @@ class RestSource:
 
 
 def _is_overtaken(held: Price | None, tick: Tick, surely_at: float) -> bool:
-    """Whether the feed told another price, without a time, after what REST surely knew at the monotonic `surely_at`:
-    nothing tells which came last.
+    """Whether the feed told another price, without exchange time, after the monotonic second `surely_at`.
+
+    REST's answer is not older than `surely_at`. Then it is not known which of the two trades came last.
     """
     if held is None or held.tick.source != WEBSOCKET or held.tick.traded_at is not None:
         return False

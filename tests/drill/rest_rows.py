@@ -6,7 +6,7 @@ from functools import partial
 from typing import Any
 
 from ltp_service.feed.backoff import URGENT
-from ltp_service.rest.poll import DISTANCE, INTERVAL
+from ltp_service.rest.poll import CALLS_APART_SECONDS, POLL_EVERY_SECONDS
 from tests.drill.clients import Reading
 from tests.drill.machine import holdings
 from tests.drill.row import Stage, row
@@ -77,7 +77,7 @@ def rest_only(stage: Stage) -> None:
         _follows(stage)
         stage.simulator.clear()
     stage.check(
-        polls <= took / INTERVAL + 1 and calls <= took / DISTANCE + 1,
+        polls <= took / POLL_EVERY_SECONDS + 1 and calls <= took / CALLS_APART_SECONDS + 1,
         f"{polls} polls among {calls} REST calls in {took:.0f} s",
     )
     stage.seen.append(lambda readings: _calm(stage, [each for each in readings if start <= each.due < until]))

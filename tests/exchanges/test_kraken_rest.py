@@ -22,8 +22,8 @@ from ltp_service.exchanges.kraken_rest import (
     RestAnswer,
 )
 from ltp_service.rest.breaker import CircuitBreaker
-from ltp_service.rest.http_client import Answer, HttpClient
-from ltp_service.rest.pace import DISTANCE
+from ltp_service.rest.http_client import HttpAnswer, HttpClient
+from ltp_service.rest.pace import CALL_DISTANCE_SECONDS
 from ltp_service.runtime.clock import SystemClock
 from ltp_service.runtime.observer import Observer
 from tests.deadline import DEADLINE
@@ -32,7 +32,7 @@ from tests.steered_clock import SteeredClock
 
 URL = "http://exchange/0/public"
 
-Reply = Answer | ExchangeError
+Reply = HttpAnswer | ExchangeError
 
 
 class Exchange(HttpClient):
@@ -57,7 +57,7 @@ class Exchange(HttpClient):
 
     def get(
         self, url: str, params: Mapping[str, str], deadline_seconds: float, *, body_cap: int = 0
-    ) -> Answer:
+    ) -> HttpAnswer:
         base, endpoint = url.rsplit("/", 1)
         assert base == URL
         self.calls.append((endpoint, params.get("pair", "")))
@@ -69,7 +69,7 @@ class Exchange(HttpClient):
             raise reply
         return reply
 
-    def _right_answer(self, endpoint: str, params: Mapping[str, str]) -> Answer:
+    def _right_answer(self, endpoint: str, params: Mapping[str, str]) -> HttpAnswer:
         match endpoint:
             case "AssetPairs":
                 return good(
@@ -92,16 +92,16 @@ class Exchange(HttpClient):
         return [pairs for name, pairs in self.calls if name == endpoint]
 
 
-def good(result: Any) -> Answer:
-    return Answer(200, "application/json", None, msgspec.json.encode({"error": [], "result": result}))
+def good(result: Any) -> HttpAnswer:
+    return HttpAnswer(200, "application/json", None, msgspec.json.encode({"error": [], "result": result}))
 
 
-def error(text: str) -> Answer:
-    return Answer(200, "application/json", None, msgspec.json.encode({"error": [text]}))
+def error(text: str) -> HttpAnswer:
+    return HttpAnswer(200, "application/json", None, msgspec.json.encode({"error": [text]}))
 
 
-def status(code: int, retry_after: float | None = None) -> Answer:
-    return Answer(code, "text/html", retry_after, b"<html>")
+def status(code: int, retry_after: float | None = None) -> HttpAnswer:
+    return HttpAnswer(code, "text/html", retry_after, b"<html>")
 
 
 def unreachable(reason: str = "timeout") -> Unreachable:
@@ -220,7 +220,7 @@ def test_a_retried_tick_is_evidence_of_the_last_question(
     exchange.replies = iter([unreachable()])
     asked_at = clock.monotonic()
     (tick,) = rest.last_trades(pairs("BTC/USD")).ticks
-    assert tick.received_at == asked_at + DISTANCE + 0.25 - CACHE
+    assert tick.received_at == asked_at + CALL_DISTANCE_SECONDS + 0.25 - CACHE
 
 
 def test_no_pairs_are_no_call(rest: KrakenRest, exchange: Exchange) -> None:
@@ -415,7 +415,11 @@ def test_waits_beyond_the_turn_double_under_full_jitter(
     exchange.broken, exchange.takes = {"Ticker": unreachable("refused")}, 0.0
     with pytest.raises(Unreachable):
         make(random=lambda: 0.5).last_trades(pairs("BTC/USD"))
-    assert clock.slept == [DISTANCE + 0.125, DISTANCE + 0.25, DISTANCE + 0.5]
+    assert clock.slept == [
+        CALL_DISTANCE_SECONDS + 0.125,
+        CALL_DISTANCE_SECONDS + 0.25,
+        CALL_DISTANCE_SECONDS + 0.5,
+    ]
 
 
 def test_all_tries_share_one_time_budget(make: Make, exchange: Exchange, clock: SteeredClock) -> None:
@@ -441,8 +445,8 @@ def test_a_caller_may_have_less_time_than_the_settings_allow(
 @pytest.mark.parametrize(
     "reply",
     [
-        Answer(200, "text/html", None, b"<html>"),
-        Answer(200, "application/json", None, b"{"),
+        HttpAnswer(200, "text/html", None, b"<html>"),
+        HttpAnswer(200, "application/json", None, b"{"),
         status(404),
         status(429),
         error("EGeneral:Too many requests"),
@@ -470,8 +474,8 @@ def test_what_another_try_cannot_mend_is_not_retried(
         unreachable("name_resolution"),
         status(500),
         error("EService:Unavailable"),
-        Answer(200, "text/html", None, b"<html>"),
-        Answer(200, "application/json", None, b"{"),
+        HttpAnswer(200, "text/html", None, b"<html>"),
+        HttpAnswer(200, "application/json", None, b"{"),
     ],
 )
 def test_an_exchange_in_bad_health_opens_the_breaker(

@@ -23,8 +23,8 @@ from ltp_service.exchanges.kraken_rest_answers import (
     read_tickers,
     read_trades,
 )
-from ltp_service.rest.http_client import Answer
-from ltp_service.rest.sequence import NOTHING, Detail, Progress, Trades
+from ltp_service.rest.http_client import HttpAnswer
+from ltp_service.rest.sequence import NO_DETAIL, Detail, NewestTrades, Progress
 
 Recorded = Callable[[str], Path]
 
@@ -33,9 +33,9 @@ BTC_USDT = Pair("BTC", "USDT")
 BTC_USD = Pair("BTC", "USD")
 
 
-def answer(body: bytes | str, status: int = 200, retry_after: float | None = None) -> Answer:
+def answer(body: bytes | str, status: int = 200, retry_after: float | None = None) -> HttpAnswer:
     content = body if isinstance(body, bytes) else body.encode()
-    return Answer(status, "application/json", retry_after, content)
+    return HttpAnswer(status, "application/json", retry_after, content)
 
 
 def result(content: Any) -> msgspec.Raw:
@@ -224,7 +224,7 @@ def test_an_exchange_that_asks_for_peace_is_told_by_the_seconds_to_keep_away(
 ) -> None:
     body = json.dumps({"error": [error]}).encode()
     with pytest.raises(Rejected) as caught:
-        read_result(Answer(200, "application/json", None, body, date=1_790_000_000.0))
+        read_result(HttpAnswer(200, "application/json", None, body, date=1_790_000_000.0))
     assert caught.value.retry_after == seconds
 
 
@@ -260,7 +260,7 @@ def test_an_http_status_other_than_200_is_an_error(
 
 def test_a_web_page_is_no_answer() -> None:
     with pytest.raises(BadFrame) as caught:
-        read_result(Answer(200, "text/html", None, b"<html>"))
+        read_result(HttpAnswer(200, "text/html", None, b"<html>"))
     assert caught.value.reason == "html"
 
 
@@ -289,7 +289,7 @@ def test_an_answer_without_a_result_is_refused(body: str) -> None:
     assert caught.value.reason == "no_result"
 
 
-def trades_of(*rows: list[Any]) -> Trades | None:
+def trades_of(*rows: list[Any]) -> NewestTrades | None:
     return read_trades(result({"XXBTZUSD": rows, "last": "1"}), BTC_USD, None, SENT_AT)
 
 
@@ -343,7 +343,7 @@ def test_a_price_is_a_price_though_nothing_tells_how_far_the_day_has_come(change
     entry = {"c": ["2", "0.5"], "t": [7, 70], "v": ["12.5", "125"]} | change
     (told,) = read_tickers(result({"XXBTZUSD": entry}), [BTC_USD], None, Evidence(SENT_AT))
     assert isinstance(told, Told)
-    assert (told.tick.price, told.detail) == ("2", NOTHING)
+    assert (told.tick.price, told.detail) == ("2", NO_DETAIL)
 
 
 @pytest.mark.parametrize(

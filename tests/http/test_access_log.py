@@ -5,7 +5,7 @@ from threading import Event
 
 import pytest
 
-from ltp_service.http.access_log import MOST_WAITING, AccessLog, Row, open_access_log
+from ltp_service.http.access_log import MAX_WAITING_LINES, AccessLog, Row, open_access_log
 from ltp_service.runtime.line_writer import LineWriter
 from tests.fakes import NOON
 
@@ -68,12 +68,12 @@ def test_a_key_in_a_path_is_masked_but_for_its_prefix(style: str) -> None:
 def test_many_lines_are_written_at_once_and_in_order() -> None:
     pieces: list[bytes] = []
     log = AccessLog("json", pieces.append)
-    for number in range(MOST_WAITING):
+    for number in range(MAX_WAITING_LINES):
         log.add(row(f"/{number}"))
 
     (piece,) = pieces
     paths = [json.loads(line)["fields"]["http_path"] for line in piece.splitlines()]
-    assert paths == [f"/{number}" for number in range(MOST_WAITING)]
+    assert paths == [f"/{number}" for number in range(MAX_WAITING_LINES)]
 
 
 def test_a_lone_line_does_not_wait_for_others() -> None:
@@ -100,7 +100,7 @@ def test_a_level_above_info_keeps_requests_out_of_the_log() -> None:
 
 def test_lines_go_where_all_lines_go(capfd: pytest.CaptureFixture[str]) -> None:
     log = AccessLog("json", LineWriter(1).write)
-    for _ in range(MOST_WAITING):
+    for _ in range(MAX_WAITING_LINES):
         log.add(row())
 
-    assert len(capfd.readouterr().out.splitlines()) == MOST_WAITING
+    assert len(capfd.readouterr().out.splitlines()) == MAX_WAITING_LINES

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from ltp_service.http.cache_turn import MOST_TRIES, Turn, read_turn
+from ltp_service.http.cache_turn import MAX_TRIES, Turn, read_turn
 from tests.service import FreshService
 
 QUESTION = "/api/v1/ltp?pair=BTC/USD"
@@ -42,8 +42,8 @@ def test_one_that_waited_or_is_late_is_sent_back_without_a_price(
 
 
 def test_one_that_was_sent_back_often_is_answered(service: FreshService) -> None:
-    assert service.get(QUESTION, X_Asked_At=asked(service, 7.0, tries=MOST_TRIES)).status_code == 204
-    assert service.get(QUESTION, X_Asked_At=asked(service, 7.0, tries=MOST_TRIES + 1)).status_code == 200
+    assert service.get(QUESTION, X_Asked_At=asked(service, 7.0, tries=MAX_TRIES)).status_code == 204
+    assert service.get(QUESTION, X_Asked_At=asked(service, 7.0, tries=MAX_TRIES + 1)).status_code == 200
 
 
 def test_who_waited_pays_no_token_for_being_sent_back(service: FreshService) -> None:

@@ -13,7 +13,7 @@ from gunicorn.util import hop_headers
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ltp_service.http.gunicorn_send import KNOWN, LARGEST, send
+from ltp_service.http.gunicorn_send import KNOWN_ATTRIBUTES, LARGEST_JOINED_BYTES, send
 from tests.fakes import NOON
 
 BODY = b'{"ltp":[]}'
@@ -157,7 +157,7 @@ def test_a_status_of_two_lines_is_refused() -> None:
         ("200 OK", [*JSON, ("X-Name", "\u00e4")], (BODY,)),
         ("304 NOT MODIFIED", JSON, (BODY,)),
         ("204 NO CONTENT", [], ()),
-        ("200 OK", [("Content-Length", str(LARGEST + 1))], (bytes(LARGEST + 1),)),
+        ("200 OK", [("Content-Length", str(LARGEST_JOINED_BYTES + 1))], (bytes(LARGEST_JOINED_BYTES + 1),)),
     ],
     ids=[
         *("no length", "too short", "two pieces", "a list", "not ASCII", "a body where none may be", "204"),
@@ -186,7 +186,7 @@ class Other:
         self.started.append(given)
 
 
-@pytest.mark.parametrize("missing", sorted(KNOWN))
+@pytest.mark.parametrize("missing", sorted(KNOWN_ATTRIBUTES))
 def test_a_gunicorn_that_keeps_something_else_is_left_alone(missing: str) -> None:
     kept = {name: value for name, value in vars(gunicorns()).items() if name != missing}
     changed = type("Response", (Other,), {"__module__": Response.__module__})(**kept)

@@ -12,8 +12,8 @@ from pathlib import Path
 import pytest
 from werkzeug.test import TestResponse
 
-from ltp_service.http.long_polls import LOOK, SHARE, LongPolls
-from ltp_service.http.ltp_body import Problem, body
+from ltp_service.http.long_polls import ADDRESS_SHARE, CLIENT_LOOK_EVERY_SECONDS, LongPolls
+from ltp_service.http.ltp_body import PairProblem, body
 from ltp_service.prices.changes import Changes, Watch
 from tests.deadline import DEADLINE
 from tests.fakes import BTC, ETH, NOON, FakeClock, eventually
@@ -76,11 +76,11 @@ Pipe = tuple[socket.socket, socket.socket]
 def test_one_address_has_its_share_of_the_places_and_the_others_the_rest() -> None:
     polls = Room().polls
     with ExitStack() as taken:
-        for _ in range(int(10 * SHARE)):
+        for _ in range(int(10 * ADDRESS_SHARE)):
             assert taken.enter_context(polls.hold("a", PAIRS, None, 30))
         with polls.hold("a", PAIRS, None, 30) as refused:
             assert refused is None
-        for _ in range(10 - int(10 * SHARE)):
+        for _ in range(10 - int(10 * ADDRESS_SHARE)):
             assert taken.enter_context(polls.hold("b", PAIRS, None, 30))
         with polls.hold("c", PAIRS, None, 30) as refused:
             assert refused is None
@@ -112,18 +112,18 @@ def test_a_thread_looks_at_its_client_now_and_then(sleeps: Sleeps, pipe: Pipe) -
     client, worker = pipe
     room = Room(threads=True)
     asked = sleeps(room)
-    with room.polls.hold("a", PAIRS, worker, 3 * LOOK) as held:
+    with room.polls.hold("a", PAIRS, worker, 3 * CLIENT_LOOK_EVERY_SECONDS) as held:
         assert held
         client.send(b"the next request")
         assert not held.wait(inf)
-    assert asked == [LOOK] * 3
+    assert asked == [CLIENT_LOOK_EVERY_SECONDS] * 3
 
     with room.polls.hold("a", PAIRS, worker, 30) as held:
         assert held
         worker.recv(100)
         client.close()
         assert not held.wait(inf)
-    assert asked == [LOOK] * 4
+    assert asked == [CLIENT_LOOK_EVERY_SECONDS] * 4
 
 
 def test_a_client_that_is_gone_gives_its_place_back_at_once(pipe: Pipe) -> None:
@@ -164,7 +164,7 @@ def test_a_client_that_goes_after_its_next_request_gives_its_place_back(
             tell()
         client.close()
         assert not held.wait(inf)
-    assert asked == [LOOK]
+    assert asked == [CLIENT_LOOK_EVERY_SECONDS]
 
 
 def test_a_process_that_is_told_to_end_lets_go_of_all_who_wait(pipe: Pipe) -> None:
@@ -214,7 +214,7 @@ def test_a_change_answers_all_who_wait_for_it_with_one_rendering(
     held = [Waiting(service) for _ in range(8)]
     rendered: list[object] = []
 
-    def counted(items: Sequence[bytes], failed: Sequence[Problem]) -> bytes:
+    def counted(items: Sequence[bytes], failed: Sequence[PairProblem]) -> bytes:
         rendered.append(items)
         return body(items, failed)
 

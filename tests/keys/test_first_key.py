@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from ltp_service.assembly.keys import open_keyring
-from ltp_service.keys.first_key import HEADER, FirstKey
+from ltp_service.keys.first_key import BOOTSTRAP_HEADER, FirstKey
 from ltp_service.keys.keyring import Keyring
 from ltp_service.settings.config import Config
 from tests.steered_clock import SteeredClock
@@ -62,7 +62,8 @@ def test_the_log_has_the_line_that_makes_the_first_key(
 
     token = first_key.path.read_text().strip()
     assert (
-        f"curl -X POST -H '{HEADER}: {token}' 'http://localhost:8080/auth/api-keys?name=ops'" in caplog.text
+        f"curl -X POST -H '{BOOTSTRAP_HEADER}: {token}' 'http://localhost:8080/auth/api-keys?name=ops'"
+        in caplog.text
     )
     assert str(first_key.path) in caplog.text
     assert "python -m ltp_service keys create" in caplog.text
@@ -87,7 +88,7 @@ def test_who_asks_again_and_again_does_not_fill_the_log(
     for _ in range(3):
         first_key.offer(8080)
 
-    assert caplog.text.count(HEADER) == 1
+    assert caplog.text.count(BOOTSTRAP_HEADER) == 1
 
 
 def test_with_a_key_a_token_that_was_left_over_goes(

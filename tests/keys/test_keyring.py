@@ -16,7 +16,13 @@ from pydantic import SecretStr
 from ltp_service.assembly.keys import open_keyring
 from ltp_service.domain.errors import InvalidParameter, KeyInvalid, KeyMissing, NotFound, StoreUnavailable
 from ltp_service.keys.key import ApiKey, hash_of
-from ltp_service.keys.keyring import LAST_USED_EVERY, LONGEST_LIFE, LONGEST_NAME, KeyReload, Keyring
+from ltp_service.keys.keyring import (
+    LAST_USED_EVERY_SECONDS,
+    LONGEST_LIFE_SECONDS,
+    LONGEST_NAME,
+    KeyReload,
+    Keyring,
+)
 from ltp_service.runtime.database import Database
 from ltp_service.settings.config import Config
 from tests.steered_clock import SteeredClock
@@ -268,7 +274,7 @@ def test_an_unknown_permission_is_refused(permission: str, keyring: Keyring) -> 
         keyring.create("ops", permission, DAY)
 
 
-@pytest.mark.parametrize("ttl", [0.0, -1.0, LONGEST_LIFE + 1, float("inf"), float("nan")])
+@pytest.mark.parametrize("ttl", [0.0, -1.0, LONGEST_LIFE_SECONDS + 1, float("inf"), float("nan")])
 def test_a_life_without_sense_is_refused(ttl: float, keyring: Keyring) -> None:
     with pytest.raises(InvalidParameter, match="at most 3650 days"):
         keyring.create("ops", "read", ttl)
@@ -481,7 +487,7 @@ def test_last_use_is_listed_at_once_and_written_behind(
     assert keyring.list()[0].last_used == clock.wall()
     assert shared.touched == []
     used = clock.wall()
-    clock.advance(LAST_USED_EVERY - 3.0)
+    clock.advance(LAST_USED_EVERY_SECONDS - 3.0)
     keyring.follow()
     assert shared.touched == [{key.hash: used}]
     clock.advance(1.0)
@@ -499,7 +505,7 @@ def test_last_use_is_written_only_when_it_changed(
         for text in used:
             keyring.check(text)
         keyring.write_last_used()
-        clock.advance(LAST_USED_EVERY)
+        clock.advance(LAST_USED_EVERY_SECONDS)
     assert [len(written) for written in shared.touched] == [2, 1]
     assert list(shared.touched[1]) == [key.hash]
 

@@ -4,12 +4,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ltp_service.limits.bucket import Decision, State, TokenBucket
+from ltp_service.limits.bucket import BucketState, LimitDecision, TokenBucket
 
 
 def admitted(bucket: TokenBucket, moments: list[float]) -> list[float]:
     """The moments of those requests that pass, of one client that asks at `moments`."""
-    state: State | None = None
+    state: BucketState | None = None
     passed = []
     for now in moments:
         state, decision = bucket.take(state, now)
@@ -79,12 +79,12 @@ def test_a_refused_client_that_waits_as_long_as_it_is_told_passes(
 def test_the_client_is_told_what_remains_and_when_it_is_full_again() -> None:
     bucket = TokenBucket(100, 10.0)
     state, first = bucket.take(None, 0.0)
-    assert first == Decision(allowed=True, limit=100, remaining=99, reset_seconds=1, retry_after=0)
+    assert first == LimitDecision(allowed=True, limit=100, remaining=99, reset_seconds=1, retry_after=0)
     for _ in range(99):
         state, last = bucket.take(state, 0.0)
-    assert last == Decision(allowed=True, limit=100, remaining=0, reset_seconds=10, retry_after=0)
+    assert last == LimitDecision(allowed=True, limit=100, remaining=0, reset_seconds=10, retry_after=0)
     state, refused = bucket.take(state, 0.0)
-    assert refused == Decision(allowed=False, limit=100, remaining=0, reset_seconds=10, retry_after=1)
+    assert refused == LimitDecision(allowed=False, limit=100, remaining=0, reset_seconds=10, retry_after=1)
 
 
 def test_a_slow_refill_tells_a_long_wait() -> None:

@@ -13,7 +13,7 @@ from urllib.parse import urlsplit
 
 import pytest
 
-from ltp_service.keys.first_key import HEADER
+from ltp_service.keys.first_key import BOOTSTRAP_HEADER
 from tests.deadline import DEADLINE
 from tests.drill.proxy import Proxy
 from tests.process.answer import Answer, ask
@@ -101,7 +101,7 @@ def from_address(source: str, port: int, method: str, target: str, **headers: st
 def token_of(service: Service) -> str:
     """Out of the line that the log has to copy."""
     arguments = shlex.split(service.wait_for_line("curl -X POST")["message"].partition("curl ")[2])
-    return next(each.partition(": ")[2] for each in arguments if each.startswith(f"{HEADER}: "))
+    return next(each.partition(": ")[2] for each in arguments if each.startswith(f"{BOOTSTRAP_HEADER}: "))
 
 
 @pytest.mark.parametrize("trusted", ["0", "1"])
@@ -113,7 +113,7 @@ def test_no_proxy_however_silent_makes_its_clients_the_owner(
         for port in (front.forwarder, front.nginx, front.modern_nginx, front.service.port):
             for host in (FROM_OUTSIDE, FROM_WITHIN):
                 assert told(port, MAKE, host=host).status == 401
-                assert told(port, MAKE, f"{HEADER}: {'x' * 43}", host=host).status == 401
+                assert told(port, MAKE, f"{BOOTSTRAP_HEADER}: {'x' * 43}", host=host).status == 401
         assert from_address("127.0.0.6", front.service.port, "POST", MAKE).status == 401
         assert (
             from_address("127.0.0.6", front.service.port, "POST", MAKE, X_Bootstrap_Token=token).status == 401
@@ -150,11 +150,11 @@ def test_the_line_of_the_log_makes_the_first_key_once(simulator: Simulator, tmp_
         url = next(each for each in shlex.split(line.replace(";", " ")) if each.startswith("http://"))
         assert urlsplit(url).port == service.port
         target = f"{urlsplit(url).path}?{urlsplit(url).query}"
-        made = told(service.port, target, f"{HEADER}: {token}", host=FROM_WITHIN)
+        made = told(service.port, target, f"{BOOTSTRAP_HEADER}: {token}", host=FROM_WITHIN)
         assert made.status == 201
         assert not file.exists()
 
-        assert told(service.port, target, f"{HEADER}: {token}", host=FROM_WITHIN).status == 401
+        assert told(service.port, target, f"{BOOTSTRAP_HEADER}: {token}", host=FROM_WITHIN).status == 401
         key = made.json()["key"]
         service.until(
             lambda: all(
@@ -176,17 +176,17 @@ def test_an_emptied_redis_opens_no_door(simulator: Simulator, server: RedisServe
     }
     with Service.start(simulator, fed=True, **settings) as service:
         token = token_of(service)
-        key = told(service.port, MAKE, f"{HEADER}: {token}", host=FROM_WITHIN).json()["key"]
+        key = told(service.port, MAKE, f"{BOOTSTRAP_HEADER}: {token}", host=FROM_WITHIN).json()["key"]
         listed = ("/auth/api-keys", f"X-API-Key: {key}")
         assert told(service.port, *listed, method="GET").status == 200
         server.client().run("FLUSHALL")
         service.until(lambda: told(service.port, *listed, method="GET").status == 401, what="no key")
-        for lines in ((), (f"{HEADER}: {token}",)):
+        for lines in ((), (f"{BOOTSTRAP_HEADER}: {token}",)):
             assert told(service.port, MAKE, *lines, host=FROM_WITHIN).status == 401
         assert not list(tmp_path.glob("*first-key"))
     with Service.start(simulator, fed=True, **settings) as service:
         assert token_of(service) != token
-        for lines in ((), (f"{HEADER}: {token}",)):
+        for lines in ((), (f"{BOOTSTRAP_HEADER}: {token}",)):
             assert told(service.port, MAKE, *lines, host=FROM_WITHIN).status == 401
 
 
@@ -203,7 +203,10 @@ def test_the_first_key_is_one_key_whoever_asks_at_the_same_time(simulator: Simul
         simulator, DATABASE_PATH=str(tmp_path / "ltp.sqlite3"), WEB_CONCURRENCY="2"
     ) as service:
         sent = request(
-            "/auth/api-keys?name=x", f"{HEADER}: {token_of(service)}", method="POST", host=FROM_WITHIN
+            "/auth/api-keys?name=x",
+            f"{BOOTSTRAP_HEADER}: {token_of(service)}",
+            method="POST",
+            host=FROM_WITHIN,
         )
         with ExitStack() as stack:
             connections = [

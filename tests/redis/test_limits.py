@@ -11,7 +11,7 @@ import pytest
 from ltp_service.app import create_app
 from ltp_service.assembly.services import services_of
 from ltp_service.domain.errors import StoreUnavailable
-from ltp_service.limits.bucket import Decision
+from ltp_service.limits.bucket import LimitDecision
 from ltp_service.redis.client import LEFT_ALONE_SECONDS, RedisClient, open_redis
 from ltp_service.redis.limits import (
     ADDRESSES_PER_EXCHANGE,
@@ -131,7 +131,7 @@ def test_what_passed_too_much_is_a_debt_that_the_client_is_told_of(server: Redis
     assert [drain(limiter) for limiter in fleet.limiters] == [100, 100]
     fleet.exchange()
     assert balance(server) == -100
-    assert fleet.limiters[1].take(CLIENT) == Decision(False, 100, 0, reset_seconds=20, retry_after=11)
+    assert fleet.limiters[1].take(CLIENT) == LimitDecision(False, 100, 0, reset_seconds=20, retry_after=11)
     fleet.clock.advance(10.05)
     assert not fleet.limiters[1].take(CLIENT).allowed
     fleet.clock.advance(0.1)

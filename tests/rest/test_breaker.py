@@ -8,7 +8,13 @@ from hypothesis import strategies as st
 from hypothesis.stateful import Bundle, RuleBasedStateMachine, invariant, precondition, rule
 
 from ltp_service.domain.errors import BreakerOpen
-from ltp_service.rest.breaker import PROBE_LIFE, RETRY_AFTER_CAP, URGENT, CircuitBreaker, Permit
+from ltp_service.rest.breaker import (
+    PROBE_LIFE_SECONDS,
+    RETRY_AFTER_CAP,
+    URGENT_PROBE_EVERY_SECONDS,
+    CircuitBreaker,
+    Permit,
+)
 from tests.fakes import FakeClock
 
 
@@ -69,7 +75,7 @@ def test_after_the_open_time_exactly_one_probe_passes(breaker: CircuitBreaker, c
     assert breaker.state().state == "half_open"
     with pytest.raises(BreakerOpen) as caught:
         breaker.acquire()
-    assert caught.value.retry_after == pytest.approx(PROBE_LIFE)
+    assert caught.value.retry_after == pytest.approx(PROBE_LIFE_SECONDS)
 
 
 def test_a_good_probe_closes_it_and_forgets_everything(breaker: CircuitBreaker, clock: FakeClock) -> None:
@@ -110,7 +116,7 @@ def test_a_probe_that_never_tells_makes_room_for_another(breaker: CircuitBreaker
     fail(breaker, 5)
     clock.advance(30)
     lost = breaker.acquire()
-    clock.advance(PROBE_LIFE)
+    clock.advance(PROBE_LIFE_SECONDS)
     breaker.acquire()
     lost.succeeded()
     assert breaker.state().state == "half_open"
@@ -188,7 +194,7 @@ class Model:
     def wait(self, now: float) -> float:
         if self.opened is None:
             return 0.0
-        since, seconds = self.opened if self.probe_since is None else (self.probe_since, PROBE_LIFE)
+        since, seconds = self.opened if self.probe_since is None else (self.probe_since, PROBE_LIFE_SECONDS)
         return max(0.0, since + seconds - now)
 
     def may_ask(self, now: float) -> bool:
@@ -296,10 +302,10 @@ def test_while_nothing_can_be_served_the_next_probe_comes_soon(clock: FakeClock,
     assert_open_for(breaker, 30)
     dark = True
 
-    assert_open_for(breaker, URGENT)
-    clock.advance(URGENT)
+    assert_open_for(breaker, URGENT_PROBE_EVERY_SECONDS)
+    clock.advance(URGENT_PROBE_EVERY_SECONDS)
     fail(breaker)
-    assert_open_for(breaker, URGENT)
+    assert_open_for(breaker, URGENT_PROBE_EVERY_SECONDS)
     dark = False
     assert_open_for(breaker, 60)
 

@@ -17,7 +17,7 @@ from typing import Any, ClassVar
 import pytest
 
 from ltp_service.domain.errors import Rejected, Unreachable
-from ltp_service.rest.http_client import Answer, HttpClient
+from ltp_service.rest.http_client import HttpAnswer, HttpClient
 from ltp_service.runtime.clock import SystemClock
 from tests.deadline import DEADLINE as PATIENCE
 from tests.deadline import generous
@@ -172,7 +172,7 @@ def test_an_answer_comes_back_whole(http: HttpClient) -> None:
     )
     with serving(answering(b'{"a":1}', *headers)) as server:
         answer = http.get(server.url, {}, PATIENCE)
-    assert answer == Answer(200, "application/json", 7.0, b'{"a":1}', 1_790_000_000.0, None)
+    assert answer == HttpAnswer(200, "application/json", 7.0, b'{"a":1}', 1_790_000_000.0, None)
 
 
 @pytest.mark.parametrize("end", [b"x" * 10, b""])
@@ -189,7 +189,7 @@ def test_an_error_keeps_its_status_and_its_retry_after_whatever_becomes_of_its_b
 
     with serving(script) as server:
         answer = http.get(server.url, {}, PATIENCE)
-    assert answer == Answer(503, "", 7.0, b"")
+    assert answer == HttpAnswer(503, "", 7.0, b"")
 
 
 def test_the_request_names_us_asks_for_no_compression_and_carries_the_parameters(http: HttpClient) -> None:
@@ -356,7 +356,7 @@ def test_a_name_that_does_not_resolve_in_time_ends_at_the_deadline(
 
 
 def test_calls_that_hang_are_bounded_in_number(http: HttpClient, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("ltp_service.rest.http_client.CONCURRENCY", 2)
+    monkeypatch.setattr("ltp_service.rest.http_client.MAX_CALLS", 2)
     http = HttpClient(SystemClock(), "test")
     released = threading.Event()
     hanging: list[object] = []
@@ -395,7 +395,7 @@ def test_a_system_without_threads_is_no_answer(monkeypatch: pytest.MonkeyPatch) 
     def start(_: threading.Thread) -> None:
         raise RuntimeError("can't start new thread")
 
-    monkeypatch.setattr("ltp_service.rest.http_client.CONCURRENCY", 1)
+    monkeypatch.setattr("ltp_service.rest.http_client.MAX_CALLS", 1)
     http = HttpClient(SystemClock(), "test")
     with serving(answering(b"{}")) as server:
         with monkeypatch.context() as without_threads:
@@ -407,7 +407,7 @@ def test_a_system_without_threads_is_no_answer(monkeypatch: pytest.MonkeyPatch) 
 
 
 def test_a_call_that_ended_makes_room_for_the_next(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("ltp_service.rest.http_client.CONCURRENCY", 1)
+    monkeypatch.setattr("ltp_service.rest.http_client.MAX_CALLS", 1)
     http = HttpClient(SystemClock(), "test")
     with serving(answering(b"{}")) as server:
         assert [http.get(server.url, {}, PATIENCE).body for _ in range(3)] == [b"{}"] * 3
@@ -448,12 +448,12 @@ def test_of_200_mib_no_more_is_taken_than_the_cap_and_what_fits_into_the_systems
     assert max(taken, default=0) < BUFFERS + (1 << 20)
 
 
-class Waits(Future[Answer]):
+class Waits(Future[HttpAnswer]):
     """Notes how long a caller would have waited, and lets it wait no longer."""
 
     asked: ClassVar[list[float | None]] = []
 
-    def result(self, timeout: float | None = None) -> Answer:
+    def result(self, timeout: float | None = None) -> HttpAnswer:
         self.asked.append(timeout)
         raise TimeoutError
 

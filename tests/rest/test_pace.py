@@ -16,9 +16,9 @@ from ltp_service.domain.pairs import Pair, kraken_rest_symbol
 from ltp_service.exchanges.kraken_rest import KrakenRest, Patience
 from ltp_service.prices.doubts import Doubts
 from ltp_service.rest.breaker import CircuitBreaker
-from ltp_service.rest.http_client import Answer, HttpClient
-from ltp_service.rest.pace import DISTANCE, Pace
-from ltp_service.rest.poll import INTERVAL, LOOK, Poll, Promise
+from ltp_service.rest.http_client import HttpAnswer, HttpClient
+from ltp_service.rest.pace import CALL_DISTANCE_SECONDS, Pace
+from ltp_service.rest.poll import LOOK_EVERY_SECONDS, POLL_EVERY_SECONDS, Poll, Promise
 from ltp_service.rest.source import Bounds, RestSource
 from ltp_service.runtime.clock import SystemClock
 from ltp_service.runtime.observer import Observer
@@ -51,14 +51,14 @@ class Exchange(HttpClient):
 
     def get(
         self, url: str, params: Mapping[str, str], deadline_seconds: float, *, body_cap: int = 0
-    ) -> Answer:
+    ) -> HttpAnswer:
         self.moments.append(self.clock.monotonic())
         endpoint = url.rsplit("/", 1)[1]
         self.endpoints[endpoint] += 1
         self.clock.advance(min(self.takes, deadline_seconds))
         if self.fails or self.takes > deadline_seconds:
             raise Unreachable("no answer", reason="timeout")
-        return Answer(200, "application/json", None, msgspec.json.encode(self._body(endpoint, params)))
+        return HttpAnswer(200, "application/json", None, msgspec.json.encode(self._body(endpoint, params)))
 
     def _body(self, endpoint: str, params: Mapping[str, str]) -> object:
         names = params.get("pair", "").split(",")
@@ -100,7 +100,7 @@ class Scene:
         """As the runner of the poll does it."""
         end = self.clock.monotonic() + seconds
         while self.clock.monotonic() < end:
-            self.clock.advance(LOOK)
+            self.clock.advance(LOOK_EVERY_SECONDS)
             try:
                 self.poll.look()
             except ExchangeError as error:
@@ -112,7 +112,7 @@ class Scene:
 
     def assert_paced(self) -> None:
         gaps = [later - earlier for earlier, later in pairwise(self.exchange.moments)]
-        assert min(gaps) >= DISTANCE - 1e-6
+        assert min(gaps) >= CALL_DISTANCE_SECONDS - 1e-6
 
 
 @pytest.mark.parametrize(("count", "takes"), [(7, 0.1), (60, 0.1), (200, 0.9), (1000, 0.1)])
@@ -123,7 +123,7 @@ def test_without_a_feed_one_call_in_two_seconds_keeps_every_pair(count: int, tak
     before = scene.exchange.endpoints["Ticker"]
     scene.pass_time(60)
 
-    assert scene.exchange.endpoints["Ticker"] - before <= 60 / INTERVAL + 1
+    assert scene.exchange.endpoints["Ticker"] - before <= 60 / POLL_EVERY_SECONDS + 1
     scene.assert_paced()
     ages = scene.ages()
     assert len(ages) == count
@@ -259,4 +259,4 @@ def test_over_the_wire_two_hundred_pairs_are_kept_at_that_pace(simulator: Simula
     http.close()
 
     assert set(store.all()) == set(pairs)
-    assert simulator.counters()["rest_calls"]["Ticker"] <= took / INTERVAL + 1
+    assert simulator.counters()["rest_calls"]["Ticker"] <= took / POLL_EVERY_SECONDS + 1

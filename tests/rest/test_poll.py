@@ -16,8 +16,14 @@ from ltp_service.domain.tick import REST, WEBSOCKET, Tick
 from ltp_service.exchanges.kraken_rest import RestAnswer
 from ltp_service.prices.doubts import Doubts
 from ltp_service.prices.freshness import judge
-from ltp_service.rest.poll import DISTANCE, INTERVAL, LISTINGS_IN_DOUBT, Poll, Promise
-from ltp_service.rest.sequence import Detail, Progress, Row, Trades
+from ltp_service.rest.poll import (
+    CALLS_APART_SECONDS,
+    LISTINGS_IN_DOUBT_SECONDS,
+    POLL_EVERY_SECONDS,
+    Poll,
+    Promise,
+)
+from ltp_service.rest.sequence import Detail, NewestTrades, Progress, Row
 from ltp_service.rest.source import Bounds, RestSource
 from ltp_service.runtime.observer import Observer
 from tests.fakes import BTC, ETH, FakeClock, memory_store, tick
@@ -90,11 +96,11 @@ class FakeRest:
         ticks = [self._tick(pair) for pair in known]
         return RestAnswer(ticks, frozenset(), frozenset(known), self.details)
 
-    def trades(self, pair: Pair) -> Trades | None:
+    def trades(self, pair: Pair) -> NewestTrades | None:
         self._ask("Trades")
         if pair not in self.prices:
             return None
-        return Trades(
+        return NewestTrades(
             self._tick(pair, self.trade_times.get(pair, self.clock.monotonic())),
             self.rows.get(pair, ()),
             dated=self.dated,
@@ -888,7 +894,7 @@ def test_a_pair_that_only_rest_knows_to_stand_still_is_halted(scene: Scene) -> N
 
     assert (scene.state(), scene.state(ETH)) == ("halted", "live")
     scene.rest.lists[BTC] = "online"
-    scene.pass_time(LISTINGS_IN_DOUBT - 3, alive=(BTC, ETH))
+    scene.pass_time(LISTINGS_IN_DOUBT_SECONDS - 3, alive=(BTC, ETH))
     assert scene.state() == "halted"
     scene.pass_time(5, alive=(BTC, ETH))
     assert scene.state() in ("live", "quiet")
@@ -935,7 +941,7 @@ def test_a_doubt_about_a_pair_that_is_not_listed_does_not_keep_it_from_being_fou
     scene.pass_time(6, alive=(BTC, ETH))
     contradict(scene)
     scene.rest.lists[BTC] = "online"
-    scene.pass_time(LISTINGS_IN_DOUBT + 2, alive=(BTC, ETH))
+    scene.pass_time(LISTINGS_IN_DOUBT_SECONDS + 2, alive=(BTC, ETH))
 
     assert scene.state() not in ("stale", "halted")
 
@@ -1057,7 +1063,7 @@ def test_the_one_that_feeds_the_others_asks_for_all_of_them() -> None:
 
 def test_no_process_asks_faster_than_one_alone_however_short_a_price_lives() -> None:
     promise = Promise((BTC,), 15.0, stale_after=120.0, ttl=3.0, processes=8)
-    assert promise.shared(INTERVAL) == INTERVAL
+    assert promise.shared(POLL_EVERY_SECONDS) == POLL_EVERY_SECONDS
 
 
 @pytest.mark.parametrize("status", ["online", "maintenance"])
@@ -1070,7 +1076,7 @@ def test_polls_doubts_and_questions_about_the_market_keep_a_second_of_distance(s
 
     assert {name for name, _ in scene.rest.asked} == {"Ticker", "Trades", "SystemStatus"}
     moments = [at for _, at in scene.rest.asked]
-    assert min(later - earlier for earlier, later in pairwise(moments)) >= DISTANCE
+    assert min(later - earlier for earlier, later in pairwise(moments)) >= CALLS_APART_SECONDS
 
 
 def test_however_many_processes_share_no_price_outlives_its_life() -> None:

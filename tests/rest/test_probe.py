@@ -1,6 +1,6 @@
 """Who is asked about, and when."""
 
-from ltp_service.rest.probe import SHORTEST, Probe
+from ltp_service.rest.probe import SHORTEST_SILENCE_SECONDS, Probe
 from tests.fakes import BTC, ETH
 
 
@@ -64,5 +64,5 @@ def test_after_a_deafness_even_a_slow_pair_is_asked_about_again_soon() -> None:
     last = traded_every(probe, 60.0, 5)
     probe.deaf(BTC, last)
 
-    assert probe.due([BTC], last + SHORTEST - 0.1) == []
-    assert probe.due([BTC], last + SHORTEST) == [BTC]
+    assert probe.due([BTC], last + SHORTEST_SILENCE_SECONDS - 0.1) == []
+    assert probe.due([BTC], last + SHORTEST_SILENCE_SECONDS) == [BTC]

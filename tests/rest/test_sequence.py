@@ -8,14 +8,14 @@ import pytest
 from ltp_service.domain.tick import REST, Price, Tick
 from ltp_service.prices.accept import merge
 from ltp_service.rest.sequence import (
-    LONGEST_CACHE,
-    NOTHING,
-    TOLD,
+    DATED_NEWER_SECONDS,
+    LONGEST_CACHE_SECONDS,
+    NO_DETAIL,
     Detail,
+    NewestTrades,
     Progress,
     Row,
     Sequence,
-    Trades,
 )
 from tests.fakes import NOON, tick
 
@@ -35,11 +35,11 @@ def held(tick: Tick) -> Price:
     return merge(None, tick, "newer")
 
 
-def trades(*rows: tuple[str, str], at: float = NOW, happened_at: float | None = None) -> Trades:
+def trades(*rows: tuple[str, str], at: float = NOW, happened_at: float | None = None) -> NewestTrades:
     newest = tick(
         rows[-1][0], source=REST, traded_at=NOON, trade_id=9, received_at=at, happened_at=happened_at
     )
-    return Trades(newest, [Row(Decimal(price), Decimal(volume)) for price, volume in rows])
+    return NewestTrades(newest, [Row(Decimal(price), Decimal(volume)) for price, volume in rows])
 
 
 @pytest.fixture
@@ -54,7 +54,7 @@ HELD = held(told("100"))
 
 
 def test_the_first_price_is_news(sequence: Sequence) -> None:
-    assert sequence.order(None, told("100"), NOW, NOTHING) == "newer"
+    assert sequence.order(None, told("100"), NOW, NO_DETAIL) == "newer"
 
 
 @pytest.mark.parametrize(
@@ -68,8 +68,8 @@ def test_the_first_price_is_news(sequence: Sequence) -> None:
         ("100", day(7, "70"), "same"),
         ("99", day(7, "70"), "unknown"),
         ("99", day(8, "69"), "unknown"),
-        ("99", NOTHING, "unknown"),
-        ("100", NOTHING, "same"),
+        ("99", NO_DETAIL, "unknown"),
+        ("100", NO_DETAIL, "same"),
     ],
 )
 def test_the_days_trades_and_volume_only_grow(
@@ -84,14 +84,14 @@ def test_how_far_the_day_had_come_counts_for_the_price_held_alone(sequence: Sequ
 
 
 def test_no_cache_is_believed_to_be_older_than_twenty_seconds(sequence: Sequence) -> None:
-    before, after = NOW + LONGEST_CACHE - 0.1, NOW + LONGEST_CACHE
+    before, after = NOW + LONGEST_CACHE_SECONDS - 0.1, NOW + LONGEST_CACHE_SECONDS
     assert sequence.order(HELD, told("99", before), before, day(1, "1")) == "older"
     assert sequence.order(HELD, told("99", after), after, day(1, "1")) == "newer"  # midnight
 
 
 def test_an_answer_that_tells_its_age_is_ordered_by_it(sequence: Sequence) -> None:
-    dated = NOTHING._replace(dated=True)
-    before, after = NOW + TOLD - 0.1, NOW + TOLD
+    dated = NO_DETAIL._replace(dated=True)
+    before, after = NOW + DATED_NEWER_SECONDS - 0.1, NOW + DATED_NEWER_SECONDS
     assert sequence.order(HELD, told("101", before), before + 5, dated) == "unknown"
     assert sequence.order(HELD, told("101", after), after + 5, dated) == "newer"
 
@@ -131,12 +131,12 @@ def test_a_trade_after_ticker_answered_is_newer_for_sure(sequence: Sequence) -> 
 
 
 def test_trades_asked_for_long_after_are_newer_for_sure(sequence: Sequence) -> None:
-    assert not sequence.is_overtaken(HELD, trades(("99", "1"), at=NOW + LONGEST_CACHE))
+    assert not sequence.is_overtaken(HELD, trades(("99", "1"), at=NOW + LONGEST_CACHE_SECONDS))
 
 
 def test_without_a_volume_the_same_price_is_the_same_trade() -> None:
     sequence = Sequence()
-    sequence.apply(told("100"), NOW, NOTHING)
+    sequence.apply(told("100"), NOW, NO_DETAIL)
     assert not sequence.is_overtaken(HELD, trades(("100", "1")))
     assert sequence.is_overtaken(HELD, trades(("99", "1")))
 

@@ -1,12 +1,12 @@
-"""Routes for administrators: API keys, and what goes on inside."""
+"""Routes for administrators: API keys and debugging."""
 
 from ltp_service.http.openapi.pieces import (
     COUNT,
     FLAG,
-    KEYED,
-    LIMITED,
+    KEYED_ROUTE,
+    LIMIT_HEADERS,
     MOMENT,
-    OPEN,
+    OPEN_ROUTE,
     TEXT,
     TRADE_ID,
     TRADED_AT,
@@ -26,10 +26,10 @@ from ltp_service.http.openapi.pieces import (
     schema,
     success,
 )
-from ltp_service.http.openapi.problems import refusals, too_long
+from ltp_service.http.openapi.problems import error_answers, too_long
 
 _PERMISSION = one_of("read", "write", "admin")
-_ONCE = (*LIMITED, "Cache-Control")
+_ONCE = (*LIMIT_HEADERS, "Cache-Control")
 
 
 def administration() -> Area:
@@ -51,7 +51,7 @@ def _create() -> Node:
     return operation(
         "createKey",
         "Make an API key; its text is shown this once",
-        {"201": answer("The key", json_content(schema("NewKey")), _ONCE)} | too_long() | refusals(),
+        {"201": answer("The key", json_content(schema("NewKey")), _ONCE)} | too_long() | error_answers(),
         description="Needs an admin key. While no key was ever made, this machine itself needs the one-time token that the"
         " service's log tells, and no proxy between; that first key has admin permission. Its parameters stand in the query; a body is refused with 400.",
         parameters=[
@@ -64,7 +64,7 @@ def _create() -> Node:
             ),
             request_header("X-Bootstrap-Token", TEXT, "For the first key: the one-time token"),
         ],
-        security=OPEN,
+        security=OPEN_ROUTE,
     )
 
 
@@ -72,9 +72,9 @@ def _list() -> Node:
     return operation(
         "getKeys",
         "Every key ever made, oldest first, without its text",
-        success("Perhaps none", record({"keys": listing(schema("Key"))})) | refusals(),
+        success("Perhaps none", record({"keys": listing(schema("Key"))})) | error_answers(),
         description="Needs an admin key. Expired and revoked ones stay in the list.",
-        security=KEYED,
+        security=KEYED_ROUTE,
     )
 
 
@@ -87,10 +87,10 @@ def _revoke() -> Node:
     return operation(
         "revokeKey",
         "End a key: at once here, within 2 s in every process",
-        success("The key", schema("Key")) | refusals("NOT_FOUND"),
+        success("The key", schema("Key")) | error_answers("NOT_FOUND"),
         description="Needs an admin key. 400 for a beginning of several keys, for a key that is revoked already, and for the last admin key.",
         parameters=[prefix],
-        security=KEYED,
+        security=KEYED_ROUTE,
     )
 
 
@@ -98,9 +98,9 @@ def _tasks() -> Node:
     return operation(
         "getTasks",
         "What runs beside the requests",
-        success("This process", schema("Tasks")) | refusals(),
+        success("This process", schema("Tasks")) | error_answers(),
         description="Needs an admin key. The runners with their restarts, and how many greenlets and threads there are.",
-        security=KEYED,
+        security=KEYED_ROUTE,
     )
 
 
@@ -108,9 +108,9 @@ def _storage() -> Node:
     return operation(
         "getStorage",
         "What every store holds",
-        success("This process", schema("Storage")) | refusals(),
+        success("This process", schema("Storage")) | error_answers(),
         description="Needs an admin key. Prices, trades, books, symbols and the journal of decisions.",
-        security=KEYED,
+        security=KEYED_ROUTE,
     )
 
 

@@ -1,13 +1,13 @@
-"""Routes about the collectors and what they have collected."""
+"""Routes about the collectors and the collected trades, books and symbols."""
 
 from ltp_service.http.openapi.pieces import (
     COUNT,
     FLAG,
-    KEYED,
-    LIMITED,
+    KEYED_ROUTE,
+    LIMIT_HEADERS,
     MILLISECONDS,
     MOMENT,
-    OPEN,
+    OPEN_ROUTE,
     SECONDS,
     TEXT,
     TRADED_AT,
@@ -26,7 +26,7 @@ from ltp_service.http.openapi.pieces import (
     schema,
     success,
 )
-from ltp_service.http.openapi.problems import refusals, too_long
+from ltp_service.http.openapi.problems import error_answers, too_long
 
 _SYMBOL: Node = {"type": "string", "pattern": "^[A-Za-z0-9]{2,20}$", "examples": ["BTCUSDT"]}
 _COLLECTOR: Node = {"type": "string", "minLength": 1, "examples": ["bybit_trades"]}
@@ -57,9 +57,9 @@ def _status() -> Node:
     return operation(
         "getCollectors",
         "What each collector does",
-        success("Every collector of this process", body) | refusals(),
+        success("Every collector of this process", body) | error_answers(),
         description="Connection, subscriptions and the last error of each; trade collectors also say when trades may have been missed.",
-        security=OPEN,
+        security=OPEN_ROUTE,
     )
 
 
@@ -67,10 +67,10 @@ def _one() -> Node:
     return operation(
         "getCollector",
         "What one collector does",
-        success("The collector", schema("Collector")) | refusals("NOT_FOUND"),
+        success("The collector", schema("Collector")) | error_answers("NOT_FOUND"),
         description="The same as in the list; 404 names those that run here.",
         parameters=[in_path("name", _COLLECTOR)],
-        security=OPEN,
+        security=OPEN_ROUTE,
     )
 
 
@@ -79,14 +79,14 @@ def _trades() -> Node:
     return operation(
         "getTrades",
         "The newest trades first, by the exchanges' time",
-        success("Perhaps none", record({"trades": listing(schema("Trade"))})) | too_long() | refusals(),
+        success("Perhaps none", record({"trades": listing(schema("Trade"))})) | too_long() | error_answers(),
         description="Of one symbol or exchange, or of all. They are kept in memory for an hour at most.",
         parameters=[
             query("symbol", _SYMBOL | {"pattern": "^([A-Za-z0-9]{2,20})?$"}, "Absent or empty: all symbols"),
             query("exchange", _EXCHANGE, "One that is collected here; absent or empty: all"),
             query("limit", limit, "At most so many"),
         ],
-        security=OPEN,
+        security=OPEN_ROUTE,
     )
 
 
@@ -97,14 +97,14 @@ def _books() -> Node:
         "The order books of one symbol, one per exchange",
         success("Those that were ever received", record({"books": listing(schema("Book"))}))
         | too_long()
-        | refusals(),
+        | error_answers(),
         description="A book that is out of sync says so and has no prices at all: no bids, no asks.",
         parameters=[
             query("symbol", _SYMBOL, "Needed", required=True),
             query("exchange", _EXCHANGE, "One that is collected here; absent or empty: all"),
             query("depth", depth, "Levels on each side, the best ones"),
         ],
-        security=OPEN,
+        security=OPEN_ROUTE,
     )
 
 
@@ -112,9 +112,9 @@ def _statistics() -> Node:
     return operation(
         "getTradeStatistics",
         "The counters of the trade storage since the start, and its present state",
-        success("This process", schema("TradeStatistics")) | refusals(),
+        success("This process", schema("TradeStatistics")) | error_answers(),
         description="How many trades came, were stored and were discarded, and for which reason.",
-        security=OPEN,
+        security=OPEN_ROUTE,
     )
 
 
@@ -122,9 +122,9 @@ def _symbols() -> Node:
     return operation(
         "getSymbols",
         "The symbols collected, in the order they were added",
-        success("All", schema("Symbols")) | refusals(),
+        success("All", schema("Symbols")) | error_answers(),
         description="One list for all exchanges; `limit` says how many there may be.",
-        security=OPEN,
+        security=OPEN_ROUTE,
     )
 
 
@@ -133,12 +133,15 @@ def _add() -> Node:
     return operation(
         "addSymbol",
         "Collect a symbol from now on, also after a restart",
-        {"200": answer("It is collected already", content, LIMITED), "201": answer("Added", content, LIMITED)}
+        {
+            "200": answer("It is collected already", content, LIMIT_HEADERS),
+            "201": answer("Added", content, LIMIT_HEADERS),
+        }
         | too_long()
-        | refusals(),
+        | error_answers(),
         description="Needs a write key. Nothing but this symbol is subscribed anew. At most 200 are collected. Its parameters stand in the query; a body is refused with 400.",
         parameters=[query("symbol", _SYMBOL, "Needed", required=True)],
-        security=KEYED,
+        security=KEYED_ROUTE,
     )
 
 
@@ -146,10 +149,10 @@ def _remove() -> Node:
     return operation(
         "removeSymbol",
         "Collect a symbol no longer",
-        success("Removed", schema("Symbols")) | refusals("NOT_FOUND"),
+        success("Removed", schema("Symbols")) | error_answers("NOT_FOUND"),
         description="Needs a write key.",
         parameters=[in_path("symbol", _SYMBOL)],
-        security=KEYED,
+        security=KEYED_ROUTE,
     )
 
 

@@ -14,7 +14,7 @@ from ltp_service.http.openapi.problems import SCHEMAS, unrouted
 from ltp_service.version import VERSION
 
 AREAS = (prices, explanation, collecting, administration, operations, pages)
-"""In the order of the page."""
+"""The areas in the order of the page."""
 
 _ABOUT = """What was the last traded price of this pair, and may I trust it now?
 
@@ -50,7 +50,7 @@ _HEADERS: dict[str, Node] = {
 
 
 def query_parameters() -> dict[tuple[str, str], tuple[str, ...]]:
-    """The names that may stand in the query, by method and path, in the order of the document."""
+    """The names of the query parameters, by method and path, in the order of the document."""
     return {
         (method.upper(), path): tuple(
             parameter["name"] for parameter in operation.get("parameters", ()) if parameter["in"] == "query"
@@ -73,7 +73,7 @@ def body_readers() -> frozenset[tuple[str, str]]:
 
 
 def document() -> Node:
-    """The whole document, new at each call."""
+    """The whole document, built anew at each call."""
     areas = [area() for area in AREAS]
     return {
         "openapi": "3.1.0",

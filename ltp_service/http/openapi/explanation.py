@@ -8,7 +8,7 @@ from ltp_service.http.openapi.pieces import (
     FLAG,
     MILLISECONDS,
     MOMENT,
-    OPEN,
+    OPEN_ROUTE,
     PAIR,
     SECONDS,
     TEXT,
@@ -26,12 +26,12 @@ from ltp_service.http.openapi.pieces import (
     schema,
     success,
 )
-from ltp_service.http.openapi.problems import refusals, too_long
+from ltp_service.http.openapi.problems import error_answers, too_long
 from ltp_service.prices.doubts import Reason
 
 
 def explanation() -> Area:
-    """`/api/v1/ltp/explain`, with what `/api/v1/status` shows of the same things."""
+    """`/api/v1/ltp/explain`, and the schemas that it shares with `/api/v1/status`."""
     return Area("explanation", "Why this number", {"/api/v1/ltp/explain": {"get": _explain()}}, _schemas())
 
 
@@ -40,13 +40,13 @@ def _explain() -> Node:
     return operation(
         "explainPrice",
         "The served price of one pair, both sources, the subscription, the breaker and the last decisions",
-        success("All that is known", schema("Explanation")) | too_long() | refusals("UNSUPPORTED_PAIR"),
+        success("All that is known", schema("Explanation")) | too_long() | error_answers("UNSUPPORTED_PAIR"),
         description="Needs a read key, or to be asked from the same machine, without a proxy between, while TRUSTED_PROXIES is 0.",
         parameters=[
             query("pair", pair, "Exactly one pair in any usual spelling; needed, here or as `pairs`"),
             query("pairs", pair, "The same as `pair`"),
         ],
-        security=OPEN,
+        security=OPEN_ROUTE,
     )
 
 

@@ -1,12 +1,12 @@
-"""Routes for those who run the service."""
+"""Routes for operating the service."""
 
 from ltp_service.http.openapi.pieces import (
-    ALWAYS,
+    COMMON_HEADERS,
     COUNT,
     FLAG,
     MILLISECONDS,
     MOMENT,
-    OPEN,
+    OPEN_ROUTE,
     PUBLIC,
     SECONDS,
     TEXT,
@@ -24,7 +24,7 @@ from ltp_service.http.openapi.pieces import (
     schema,
     success,
 )
-from ltp_service.http.openapi.problems import OF_THE_QUESTION, problems, refusals
+from ltp_service.http.openapi.problems import OF_THE_QUESTION, error_answers, problems
 
 
 def operations() -> Area:
@@ -46,9 +46,9 @@ def _status() -> Node:
     return operation(
         "getStatus",
         "The feed, the pairs and the process",
-        success("Also when the service is down", schema("Status")) | refusals(),
+        success("Also when the service is down", schema("Status")) | error_answers(),
         description="200 whatever the state is: `status` says `ok`, `degraded` or `down`, and the rest says why.",
-        security=OPEN,
+        security=OPEN_ROUTE,
     )
 
 
@@ -78,7 +78,7 @@ def _metrics() -> Node:
         "getMetrics",
         "Prometheus text, the sum over all workers",
         {"200": answer("Every metric", {"text/plain": {"schema": TEXT}})}
-        | problems(*OF_THE_QUESTION, headers=ALWAYS),
+        | problems(*OF_THE_QUESTION, headers=COMMON_HEADERS),
         description="For Prometheus. Our names begin with `btc_ltp_`.",
         security=PUBLIC,
         parameters=[query("name[]", listing(TEXT), "Ignored: every metric is always told")],

@@ -2,7 +2,7 @@
 
 from ltp_service.http.icon import MEDIA_TYPE
 from ltp_service.http.openapi.pieces import (
-    ALWAYS,
+    COMMON_HEADERS,
     PUBLIC,
     TEXT,
     Area,
@@ -17,7 +17,7 @@ from ltp_service.http.openapi.pieces import (
 from ltp_service.http.openapi.problems import OF_THE_QUESTION, problems
 from ltp_service.http.openapi.swagger import FILES, INDEX, PAGE
 
-_KEPT = (*ALWAYS, "ETag", "Cache-Control")
+_KEPT = (*COMMON_HEADERS, "ETag", "Cache-Control")
 
 
 def pages() -> Area:
@@ -45,7 +45,7 @@ def _root() -> Node:
         "getRoot",
         "What this is and where to go",
         {"200": answer("Name, version and links", json_content(body))}
-        | problems(*OF_THE_QUESTION, headers=ALWAYS),
+        | problems(*OF_THE_QUESTION, headers=COMMON_HEADERS),
         description="Needs no key and no place in the rate limit.",
         security=PUBLIC,
     )
@@ -91,7 +91,7 @@ def _file() -> Node:
         "A file of the page",
         _kept("The file", content)
         | _leads(f"The page, where {INDEX} is asked")
-        | problems("NOT_FOUND", headers=ALWAYS),
+        | problems("NOT_FOUND", headers=COMMON_HEADERS),
         description="Scripts, styles and licences.",
         security=PUBLIC,
         parameters=[in_path("name", names)],
@@ -102,7 +102,7 @@ def _swagger() -> Node:
     return operation(
         "getSwagger",
         "Leads to `/docs`",
-        _leads("The page") | problems(*OF_THE_QUESTION, headers=ALWAYS),
+        _leads("The page") | problems(*OF_THE_QUESTION, headers=COMMON_HEADERS),
         description="For those who look where other services have the page.",
         security=PUBLIC,
     )
@@ -113,7 +113,7 @@ def _swagger_file() -> Node:
     return operation(
         "getSwaggerFile",
         "Leads to `/docs`, or to `/openapi.json` from a name that ends in .json",
-        _leads("The page or this document") | problems(*OF_THE_QUESTION, headers=ALWAYS),
+        _leads("The page or this document") | problems(*OF_THE_QUESTION, headers=COMMON_HEADERS),
         description="For those who look where other services have the page.",
         security=PUBLIC,
         parameters=[in_path("name", name)],
@@ -121,9 +121,9 @@ def _swagger_file() -> Node:
 
 
 def _leads(about: str) -> dict[str, Node]:
-    return {"301": answer(about, headers=(*ALWAYS, "Location", "Cache-Control"))}
+    return {"301": answer(about, headers=(*COMMON_HEADERS, "Location", "Cache-Control"))}
 
 
 def _kept(about: str, content: Node) -> dict[str, Node]:
     answers = {"200": answer(about, content, _KEPT), "304": answer("Nothing has changed", headers=_KEPT)}
-    return answers | problems(*OF_THE_QUESTION, headers=ALWAYS)
+    return answers | problems(*OF_THE_QUESTION, headers=COMMON_HEADERS)

@@ -1,10 +1,10 @@
-"""The pieces of an OpenAPI document that repeat: schemas, parameters, answers."""
+"""Repeated pieces of the OpenAPI document: schemas, parameters, answers."""
 
 import re
 from typing import Any, NamedTuple
 
 Node = dict[str, Any]
-"""A part of the document."""
+"""A JSON object of the document."""
 
 
 class Area(NamedTuple):
@@ -15,14 +15,14 @@ class Area(NamedTuple):
     paths: dict[str, Node]
     """Path to method to operation."""
     schemas: dict[str, Node]
-    """What the operations refer to, by name."""
+    """The schemas that the operations refer to, by name."""
 
 
 PUBLIC: list[Node] = []
 """Security of what never needs a key."""
-OPEN: list[Node] = [{}, {"key": []}]
+OPEN_ROUTE: list[Node] = [{}, {"key": []}]
 """Security of what can do without a key: where AUTH_ENABLED is false, or on this machine; the description says so."""
-KEYED: list[Node] = [{"key": []}]
+KEYED_ROUTE: list[Node] = [{"key": []}]
 """Security of what always needs a key."""
 
 # Schemas.
@@ -49,7 +49,7 @@ def record(properties: Node, **more: Any) -> Node:
 
 
 def mapping(values: Node, about: str) -> Node:
-    """An object whose keys are names."""
+    """An object with names as keys."""
     return {"type": "object", "additionalProperties": values, "description": about}
 
 
@@ -59,12 +59,12 @@ def listing(items: Node, **more: Any) -> Node:
 
 
 def one_of(*words: str, **more: Any) -> Node:
-    """A word of a list."""
+    """One of these words."""
     return {"type": "string", "enum": list(words), **more}
 
 
 def maybe(schema: Node, why_null: str) -> Node:
-    """What may be null, and when it is."""
+    """A value that may be null; `why_null` says when."""
     return {"anyOf": [schema, NULL], "description": f"Null {why_null}"}
 
 
@@ -91,17 +91,17 @@ def in_path(name: str, schema: Node, **more: Any) -> Node:
 
 
 def request_header(name: str, schema: Node, about: str) -> Node:
-    """A header that a request may bring."""
+    """A header of a request."""
     return {"name": name, "in": "header", "schema": schema, "description": about}
 
 
 # Answers.
 
-ALWAYS = ("X-Request-ID",)
-LIMITED = (*ALWAYS, "RateLimit-Limit", "RateLimit-Remaining", "RateLimit-Reset")
+COMMON_HEADERS = ("X-Request-ID",)
+LIMIT_HEADERS = (*COMMON_HEADERS, "RateLimit-Limit", "RateLimit-Remaining", "RateLimit-Reset")
 
 
-def answer(about: str, content: Node | None = None, headers: tuple[str, ...] = ALWAYS) -> Node:
+def answer(about: str, content: Node | None = None, headers: tuple[str, ...] = COMMON_HEADERS) -> Node:
     """One answer of an operation; `content` by media type."""
     dressed = {name: {"$ref": f"#/components/headers/{name}"} for name in headers}
     return {"description": about, "headers": dressed} | ({"content": content} if content else {})
@@ -118,7 +118,7 @@ def json_content(schema: Node, examples: dict[str, Any] | None = None) -> Node:
 
 def success(about: str, schema: Node) -> dict[str, Node]:
     """200 with that JSON, within the rate limit."""
-    return {"200": answer(about, json_content(schema), LIMITED)}
+    return {"200": answer(about, json_content(schema), LIMIT_HEADERS)}
 
 
 def operation(

@@ -2,10 +2,10 @@
 
 from ltp_service.http.openapi.pieces import (
     FLAG,
-    LIMITED,
+    LIMIT_HEADERS,
     MILLISECONDS,
     MOMENT,
-    OPEN,
+    OPEN_ROUTE,
     PAIR,
     TRADE_ID,
     TRADED_AT,
@@ -22,10 +22,10 @@ from ltp_service.http.openapi.pieces import (
     schema,
     success,
 )
-from ltp_service.http.openapi.problems import OF_A_PAIR, refusals, too_long
+from ltp_service.http.openapi.problems import OF_A_PAIR, error_answers, too_long
 from ltp_service.http.pairs_body import LARGEST_BODY
 
-_CACHED = (*LIMITED, "ETag", "Cache-Control")
+_CACHED = (*LIMIT_HEADERS, "ETag", "Cache-Control")
 _EXAMPLE = {"ltp": [{"pair": "BTC/USD", "amount": 115643.1}]}
 _DETAILED = {
     "ltp": [
@@ -75,7 +75,7 @@ def _ltp() -> Node:
         "206": answer(
             "Some of the asked pairs",
             json_content(schema("SomePrices"), {"One of two pairs": _EXAMPLE | {"errors": [_FAILED]}}),
-            (*LIMITED, "Cache-Control"),
+            (*LIMIT_HEADERS, "Cache-Control"),
         ),
         "304": answer("Nothing has changed", headers=_CACHED),
     }
@@ -83,11 +83,11 @@ def _ltp() -> Node:
     return operation(
         "getPrices",
         "The last traded price of the asked pairs, or of all",
-        answers | too_long() | refusals("ALL_PRICES_FAILED", "TOO_MANY_WAITING", *OF_A_PAIR),
+        answers | too_long() | error_answers("ALL_PRICES_FAILED", "TOO_MANY_WAITING", *OF_A_PAIR),
         description="200 when every asked pair has a price, 206 when some do; then `errors` says why the others have"
         " none. A price that was not confirmed for too long is an error, unless `allow_stale` is true.",
         parameters=[*_asking(), request_header("Prefer", {"type": "string"}, wait)],
-        security=OPEN,
+        security=OPEN_ROUTE,
     )
 
 
@@ -103,28 +103,30 @@ def _cached() -> Node:
     return operation(
         "getCachedPrices",
         "Only what is in memory now; nobody is asked",
-        answers | too_long() | refusals("UNSUPPORTED_PAIR"),
+        answers | too_long() | error_answers("UNSUPPORTED_PAIR"),
         description="A pair without a price that may be served is left out.",
         parameters=_asking(),
-        security=OPEN,
+        security=OPEN_ROUTE,
     )
 
 
 def _refresh() -> Node:
     done = {"message": "Prices refreshed successfully", "pairs": ["BTC/USD"]}
     answers = {
-        "200": answer("Every asked pair", json_content(schema("Refreshed"), {"One pair": done}), LIMITED),
+        "200": answer(
+            "Every asked pair", json_content(schema("Refreshed"), {"One pair": done}), LIMIT_HEADERS
+        ),
         "206": answer(
             "Some of the asked pairs",
             json_content(schema("SomeRefreshed"), {"One of two pairs": done | {"errors": [_FAILED]}}),
-            LIMITED,
+            LIMIT_HEADERS,
         ),
     }
     codes = ("UNSUPPORTED_PAIR", "ALL_PRICES_FAILED", "PRICE_FETCH_ERROR")
     return operation(
         "refreshPrices",
         "Ask the exchange over REST now",
-        answers | too_long() | refusals(*codes),
+        answers | too_long() | error_answers(*codes),
         description="Needs a write key, or a program on the same machine that asks it by a loopback address and Host"
         " (`localhost`): without a proxy between, not from a web page, and while TRUSTED_PROXIES is 0. At most one call"
         " per second goes out; requests that come meanwhile share it.",
@@ -142,7 +144,7 @@ def _refresh() -> Node:
                 {"A list": {"pairs": ["BTC/USD", "ETH/USD"]}, "A text": {"pairs": "BTC/USD,ETH/USD"}},
             ),
         },
-        security=OPEN,
+        security=OPEN_ROUTE,
     )
 
 
@@ -150,9 +152,9 @@ def _pairs() -> Node:
     return operation(
         "getPairs",
         "The pairs served, in the order of the configuration",
-        success("All pairs, with Kraken's name for each", schema("Pairs")) | refusals(),
+        success("All pairs, with Kraken's name for each", schema("Pairs")) | error_answers(),
         description="In BASE/QUOTE, as prices are told; questions may spell them otherwise.",
-        security=OPEN,
+        security=OPEN_ROUTE,
     )
 
 

@@ -1,11 +1,11 @@
-"""Every error that the service answers with: its status, its code, an example."""
+"""Every error answer of the service: its status, its code, an example."""
 
 from http import HTTPStatus
 from typing import Any, NamedTuple
 
 from ltp_service.http.openapi.pieces import (
-    ALWAYS,
-    LIMITED,
+    COMMON_HEADERS,
+    LIMIT_HEADERS,
     PAIR,
     TEXT,
     Node,
@@ -17,47 +17,47 @@ from ltp_service.http.openapi.pieces import (
 )
 
 
-class Problem(NamedTuple):
-    """What one code means."""
+class ErrorCode(NamedTuple):
+    """The status and an example of one error code."""
 
     status: int
     message: str
-    """An example."""
+    """An example of its message."""
     headers: tuple[str, ...] = ()
 
 
 PROBLEMS = {
-    "INVALID_PARAMETER": Problem(400, "max_age is 'soon'; write seconds, 0 or more"),
-    "UNSUPPORTED_PAIR": Problem(400, "DOGE/USD: not served here; see /api/v1/pairs"),
-    "API_KEY_MISSING": Problem(
+    "INVALID_PARAMETER": ErrorCode(400, "max_age is 'soon'; write seconds, 0 or more"),
+    "UNSUPPORTED_PAIR": ErrorCode(400, "DOGE/USD: not served here; see /api/v1/pairs"),
+    "API_KEY_MISSING": ErrorCode(
         401, "this route needs a key with write permission in the X-API-Key header", ("WWW-Authenticate",)
     ),
-    "API_KEY_INVALID": Problem(401, "the API key is unknown, expired or revoked", ("WWW-Authenticate",)),
-    "PERMISSION_DENIED": Problem(403, "this route needs write permission; the key has read"),
-    "NOT_FOUND": Problem(
+    "API_KEY_INVALID": ErrorCode(401, "the API key is unknown, expired or revoked", ("WWW-Authenticate",)),
+    "PERMISSION_DENIED": ErrorCode(403, "this route needs write permission; the key has read"),
+    "NOT_FOUND": ErrorCode(
         404, "no route has this path; the nearest one is /api/v1/ltp. /docs describes every route"
     ),
-    "METHOD_NOT_ALLOWED": Problem(
+    "METHOD_NOT_ALLOWED": ErrorCode(
         405,
         "this route takes GET, HEAD, OPTIONS; ask with one of these. /docs describes every route",
         ("Allow",),
     ),
-    "PRECONDITION_FAILED": Problem(
+    "PRECONDITION_FAILED": ErrorCode(
         412, "no ETag in If-Match is that of the answer now; ask without If-Match for the new one"
     ),
-    "RATE_LIMIT_EXCEEDED": Problem(429, "too many requests from this address; wait 1 s", ("Retry-After",)),
-    "CACHE_ERROR": Problem(500, "the store of prices does not answer"),
-    "INTERNAL_ERROR": Problem(500, "This is our fault; report it with the request_id."),
-    "ALL_PRICES_FAILED": Problem(
+    "RATE_LIMIT_EXCEEDED": ErrorCode(429, "too many requests from this address; wait 1 s", ("Retry-After",)),
+    "CACHE_ERROR": ErrorCode(500, "the store of prices does not answer"),
+    "INTERNAL_ERROR": ErrorCode(500, "This is our fault; report it with the request_id."),
+    "ALL_PRICES_FAILED": ErrorCode(
         503, "No price can be served for any of the pairs asked; try again later", ("Retry-After",)
     ),
-    "PRICE_STALE": Problem(503, "BTC/USD: The last known price is older than allowed", ("Retry-After",)),
-    "TOO_MANY_WAITING": Problem(
+    "PRICE_STALE": ErrorCode(503, "BTC/USD: The last known price is older than allowed", ("Retry-After",)),
+    "TOO_MANY_WAITING": ErrorCode(
         503,
         "too many requests wait for a change already; ask without Prefer, or again later",
         ("Retry-After",),
     ),
-    "PRICE_FETCH_ERROR": Problem(
+    "PRICE_FETCH_ERROR": ErrorCode(
         503, "BTC/USD: No source has given a price for this pair yet", ("Retry-After",)
     ),
 }
@@ -92,7 +92,7 @@ SCHEMAS = {
 }
 
 
-def problems(*codes: str, headers: tuple[str, ...] = LIMITED) -> dict[str, Node]:
+def problems(*codes: str, headers: tuple[str, ...] = LIMIT_HEADERS) -> dict[str, Node]:
     """The answers for these codes, by status."""
     by_status: dict[int, list[str]] = {}
     for code in codes:
@@ -100,13 +100,13 @@ def problems(*codes: str, headers: tuple[str, ...] = LIMITED) -> dict[str, Node]
     return {str(status): _answer(status, group, headers) for status, group in sorted(by_status.items())}
 
 
-def refusals(*codes: str) -> dict[str, Node]:
-    """These, and what every route within the rate limit may answer that can need a key."""
+def error_answers(*codes: str) -> dict[str, Node]:
+    """The answers for these codes, and those of every route with a rate limit and a key."""
     return problems(*OF_THE_QUESTION, *codes, *OF_KEYS, *LIMITED_ANYWHERE)
 
 
 def too_long() -> dict[str, Node]:
-    """What gunicorn says to a request line that is longer than it reads."""
+    """gunicorn's answer to a request line that is too long."""
     about = "Longer than 4094 bytes with all its parameters"
     return {"414": answer(about, {"application/json": {"schema": schema("Error")}})}
 
@@ -131,6 +131,6 @@ def _example(code: str) -> dict[str, Any]:
 
 
 def unrouted() -> dict[str, Node]:
-    """What a wrong path or method is told; no operation has it, so it stands among the components."""
-    found = problems("NOT_FOUND", "METHOD_NOT_ALLOWED", headers=ALWAYS)
+    """The answers to a wrong path or method. No operation has them, so they are components of the document."""
+    found = problems("NOT_FOUND", "METHOD_NOT_ALLOWED", headers=COMMON_HEADERS)
     return {"NotFound": found["404"], "MethodNotAllowed": found["405"]}

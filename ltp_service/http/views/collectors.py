@@ -1,4 +1,4 @@
-"""What the collectors do, and what they have collected."""
+"""The state of the collectors, and the trades and books that they have collected."""
 
 from typing import Any
 
@@ -16,9 +16,8 @@ from ltp_service.http.answers import json_response, moment, number, rfc3339
 
 bp = Blueprint("collectors", __name__, url_prefix="/collectors")
 
-MAX_TRADES = 100
-MAX_DEPTH = 50
-"""Levels on each side."""
+MAX_TRADES, MAX_DEPTH = 100, 50
+"""Most trades, and most levels of each side, in one answer."""
 
 
 @bp.get("/status")
@@ -67,13 +66,13 @@ def statistics() -> Response:
 
 @bp.get("/symbols")
 def symbols() -> Response:
-    """What is collected, in the order it was added."""
+    """The collected symbols, in the order they were added."""
     return _symbols(services())
 
 
 @bp.post("/symbols")
 def add() -> Response:
-    """Collects a symbol from now on: 201, or 200 when it is collected already."""
+    """Starts collecting a symbol: 201, or 200 when it is collected already."""
     parts = services()
     added = parts.trades.symbols.add(params.needed_symbol(request.args))
     return _symbols(parts, 201 if added else 200)
@@ -81,7 +80,7 @@ def add() -> Response:
 
 @bp.delete("/symbols/<symbol>")
 def remove(symbol: str) -> Response:
-    """Collects a symbol no longer."""
+    """Stops collecting a symbol."""
     parts = services()
     if not parts.trades.symbols.remove(params.read_symbol(symbol)):
         raise NotFound("that symbol is not collected; see /collectors/symbols")
@@ -147,7 +146,7 @@ def _trade(trade: Trade) -> dict[str, Any]:
 
 
 def _book(parts: Services, exchange: str, symbol: str, view: BookView) -> dict[str, Any]:
-    """A book out of sync may have missed anything, so it has no prices at all."""
+    """A book out of sync is shown without prices, because changes may be missing."""
     bids = [_level(level) for level in view.bids if view.in_sync]
     asks = [_level(level) for level in view.asks if view.in_sync]
     age = parts.clock.monotonic() - view.received_at if view.received_at is not None else None

@@ -1,4 +1,4 @@
-"""What goes on inside, for administrators."""
+"""The inner state of the process, for administrators."""
 
 import re
 from collections import Counter
@@ -28,7 +28,7 @@ _MAYBE_IPV6 = re.compile(r"(?<![\w:])[0-9A-Fa-f]*:[0-9A-Fa-f]*:[0-9A-Fa-f:.]*(?!
 
 @bp.get("/tasks")
 def tasks() -> Response:
-    """Everything that runs beside the requests, and what else lives in this process."""
+    """The runners, and all greenlets and threads of this process."""
     parts = services()
     secret = parts.config.auth_api_key.get_secret_value()
     return json_response(
@@ -50,7 +50,7 @@ def tasks() -> Response:
 
 @bp.get("/storage")
 def storage() -> Response:
-    """The contents of every store of this process, the trades by their number only."""
+    """The contents of every store of this process; of the trades only their number."""
     parts = services()
     prices, trades = parts.prices, parts.trades
     return json_response(

@@ -1,4 +1,4 @@
-"""The API's own description: for programs, and as a page for people."""
+"""The OpenAPI document, and a page that shows it."""
 
 from functools import cache
 
@@ -16,7 +16,7 @@ from ltp_service.http.request_note import note_of
 bp = Blueprint("docs", __name__)
 
 _MINUTES = "public, max-age=300"
-"""For what changes with our releases."""
+"""For files that change with a release of this service."""
 _DAY = "public, max-age=86400"
 """For what hardly ever changes: Swagger UI's files, and the icon."""
 

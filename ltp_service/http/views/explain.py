@@ -1,4 +1,4 @@
-"""Why this number: everything that went into one pair's answer."""
+"""Why a price is what it is: everything that decides one pair's answer."""
 
 from typing import Any
 
@@ -75,7 +75,7 @@ def _explained(parts: Services, pair: Pair, quote: Quote) -> dict[str, Any]:
 
 
 def _is_served(price: Price, decision: TickDecision) -> bool:
-    """Whether a source's newest tick is the one held, or keeps it alive."""
+    """Whether a source's newest tick is the one held, or the evidence for it."""
     tick = decision.tick
     confirms = decision.outcome == "same" and tick.source == price.confirmed_by
     return tick is price.tick or (confirms and tick.amount == price.tick.amount)
@@ -95,7 +95,7 @@ def _decision(parts: Services, decision: TickDecision) -> dict[str, Any]:
 
 
 def _doubt(parts: Services, pair: Pair) -> dict[str, Any] | None:
-    """Why nothing that the feed sends is evidence for the price now."""
+    """The doubt about the pair's price; None when there is none."""
     doubt = parts.prices.doubts.about(pair)
     if doubt is None:
         return None

@@ -6,7 +6,7 @@ from flask import Blueprint, Response
 
 from ltp_service.assembly.services import Services, services
 from ltp_service.domain.errors import StoreUnavailable
-from ltp_service.http.answers import RETRY_AFTER, json_response, rfc3339
+from ltp_service.http.answers import RETRY_AFTER_SECONDS, json_response, rfc3339
 
 bp = Blueprint("health", __name__)
 
@@ -38,12 +38,12 @@ def ready() -> Response:
             name: f"error: {problems[name]}" if name in problems else "ready" for name in ("cache", "service")
         },
     }
-    if parts.database is not None:  # information: prices are served without it
+    if parts.database is not None:  # for information: prices are served without it
         problem = parts.database.problem
         body["services"]["database"] = f"error: {problem}" if problem else "ready"
     if problems:
         return json_response(
-            body | {"reasons": list(problems.values())}, 503, {"Retry-After": str(RETRY_AFTER)}
+            body | {"reasons": list(problems.values())}, 503, {"Retry-After": str(RETRY_AFTER_SECONDS)}
         )
     return json_response(body)
 

@@ -1,4 +1,4 @@
-"""API keys, administered over HTTP."""
+"""Administers API keys over HTTP."""
 
 from typing import Any
 
@@ -14,9 +14,9 @@ bp = Blueprint("keys", __name__, url_prefix="/auth/api-keys")
 
 @bp.post("")
 def create() -> Response:
-    """A new key. Its text is in this answer and nowhere else."""
+    """Makes a key. Only this answer has its text."""
     parts = services()
-    # The guard lets nobody in without a key but who has the one-time token, and only while there is none.
+    # The guard lets a request without a key pass only with the one-time token, while no key exists.
     first = "X-API-Key" not in request.headers
     permission = request.args.get("permission", "admin" if first else "read")
     if first and permission != "admin":
@@ -31,7 +31,7 @@ def create() -> Response:
 
 @bp.get("")
 def show() -> Response:
-    """Every key ever made, oldest first, without what it could be used with."""
+    """Every key ever made, oldest first, without its text."""
     parts = services()
     now = parts.clock.wall()
     return json_response({"keys": [_told(key, now) for key in parts.keyring.list()]})
@@ -39,7 +39,7 @@ def show() -> Response:
 
 @bp.delete("/<prefix>")
 def revoke(prefix: str) -> Response:
-    """Ends the one key that begins so."""
+    """Revokes the key that begins with `prefix`."""
     parts = services()
     key = parts.keyring.revoke(prefix)
     return json_response(_told(key, parts.clock.wall()))

@@ -11,9 +11,9 @@ from ltp_service.domain.errors import InvalidParameter, UnknownPair
 from ltp_service.domain.pairs import Pair
 from ltp_service.domain.tick import Price
 from ltp_service.http import pairs_body, params
-from ltp_service.http.answers import RETRY_AFTER, json_response, number, raw_response, rfc3339
+from ltp_service.http.answers import RETRY_AFTER_SECONDS, json_response, number, raw_response, rfc3339
 from ltp_service.http.errors import error_body
-from ltp_service.http.ltp_body import MESSAGES, Problem, body, etag, item, matches, problems
+from ltp_service.http.ltp_body import MESSAGES, PairProblem, body, etag, item, matches, pair_problems
 from ltp_service.http.request_note import note_of
 from ltp_service.prices.quotes import Quote
 
@@ -34,7 +34,7 @@ def ltp() -> Response:
 
 @bp.get("/api/v1/ltp/cached")
 def cached() -> Response:
-    """Only what is in memory now, without asking anybody."""
+    """The prices in memory now, without a call to an exchange."""
     parts = services()
     asked = params.pairs(request.args, parts.config.supported_pairs).pairs
     bound = params.bound(request.args, request.headers)
@@ -47,13 +47,13 @@ def cached() -> Response:
 
 @bp.post("/api/v1/ltp/refresh")
 def refresh() -> Response:
-    """Asks REST for the pairs now; callers at the same time share one call."""
+    """Asks REST for the pairs now; requests at the same time share one call."""
     parts = services()
     asked = _to_refresh()
     learnt = parts.prices.source.refresh(_supported(parts, asked))
     done = [pair for pair in asked if pair in learnt]
     failed = [
-        Problem(pair, "PRICE_FETCH_ERROR" if pair in parts.config.supported_pairs else "UNSUPPORTED_PAIR")
+        PairProblem(pair, "PRICE_FETCH_ERROR" if pair in parts.config.supported_pairs else "UNSUPPORTED_PAIR")
         for pair in asked
         if pair not in learnt
     ]
@@ -86,7 +86,7 @@ def _supported(parts: Services, asked: Sequence[Pair]) -> list[Pair]:
 
 
 def _count(parts: Services, asked: Sequence[Pair], held: Sequence[Quote]) -> None:
-    """Reports which of the prices asked for were in memory."""
+    """Reports which of the asked prices were in memory."""
     note_of(request.environ).cache_hit = sum(quote.verdict.servable for quote in held) == len(asked)
     for hit in (True, False):
         pairs = [quote.pair for quote in held if quote.verdict.servable is hit]
@@ -95,14 +95,16 @@ def _count(parts: Services, asked: Sequence[Pair], held: Sequence[Quote]) -> Non
 
 
 def _answer(parts: Services, asked: Sequence[Pair], quotes: Sequence[Quote], *, detail: bool) -> Response:
-    failed = problems(asked, quotes)
+    failed = pair_problems(asked, quotes)
     note_of(request.environ).pairs = len(asked) - len(failed)
     if len(failed) == len(asked):
         return _nothing(failed)
     return _prices(parts, quotes, failed, detail=detail)
 
 
-def _prices(parts: Services, quotes: Sequence[Quote], failed: Sequence[Problem], *, detail: bool) -> Response:
+def _prices(
+    parts: Services, quotes: Sequence[Quote], failed: Sequence[PairProblem], *, detail: bool
+) -> Response:
     served = [quote for quote in quotes if quote.verdict.servable]
     items = [
         msgspec.json.encode(_with_witnesses(parts, quote)) if detail else item(quote.price.tick)
@@ -120,14 +122,14 @@ def _prices(parts: Services, quotes: Sequence[Quote], failed: Sequence[Problem],
     return raw_response(content, headers=headers)
 
 
-def _nothing(failed: Sequence[Problem]) -> Response:
+def _nothing(failed: Sequence[PairProblem]) -> Response:
     code, message = "ALL_PRICES_FAILED", "No price can be served for any of the pairs asked; try again later"
     if len(failed) == 1:
         code = failed[0].code
         message = f"{failed[0].pair}: {MESSAGES[code]}"
     request_id = note_of(request.environ).request_id
     content = error_body(code, message, request_id, errors=[problem.told() for problem in failed])
-    return json_response(content, 503, {"Retry-After": str(RETRY_AFTER)})
+    return json_response(content, 503, {"Retry-After": str(RETRY_AFTER_SECONDS)})
 
 
 def _with_witnesses(parts: Services, quote: Quote) -> dict[str, Any]:
@@ -136,7 +138,7 @@ def _with_witnesses(parts: Services, quote: Quote) -> dict[str, Any]:
 
 
 def witnesses_of(parts: Services, quote: Quote) -> list[dict[str, Any]]:
-    """What other exchanges last traded the pair at: shown beside the price, never served in its place."""
+    """Last prices of the pair on other exchanges: shown beside the price, never served in its place."""
     amount = quote.price.tick.amount if quote.price else None
     return [
         {
@@ -150,7 +152,7 @@ def witnesses_of(parts: Services, quote: Quote) -> list[dict[str, Any]]:
 
 
 def detail_of(parts: Services, quote: Quote) -> dict[str, Any] | None:
-    """All that is known of a quote; None when the pair was never seen."""
+    """The quote in detail; None when the pair has no price."""
     return _detailed(parts, quote, quote.price) if quote.price is not None else None
 
 

@@ -1,4 +1,4 @@
-"""How the service is, for people and dashboards."""
+"""The state of the service, for people and dashboards."""
 
 import os
 from typing import Any
@@ -16,9 +16,10 @@ from ltp_service.version import VERSION
 bp = Blueprint("status", __name__)
 
 IN_ORDER = frozenset({"live", "quiet", "halted"})
+"""States of a price that are not a problem."""
 
 REST_ALONE = IN_ORDER | {"fallback"}
-"""Where the WebSocket is switched off: then REST stands in for nothing, it is the source."""
+"""The same where the WebSocket is switched off, so that REST is the source and not a fallback."""
 
 
 @bp.get("/api/v1/status")
@@ -50,7 +51,7 @@ def status() -> Response:
 
 
 def _fleet(parts: Services) -> dict[str, Any] | None:
-    """This process's place among those that share prices through Redis; None where it keeps to itself."""
+    """This process's role in its fleet; None with CACHE_BACKEND=memory."""
     fleet = parts.prices.fleet
     if fleet is None:
         return None
@@ -64,20 +65,20 @@ def _fleet(parts: Services) -> dict[str, Any] | None:
 
 
 def _database(parts: Services) -> dict[str, Any] | None:
-    """Whether API keys and symbols can be kept in the database file; None where they are in Redis."""
+    """Whether the database file can be used; None where Redis keeps API keys and symbols."""
     if parts.database is None:
         return None
     return {"usable": parts.database.problem is None, "error": parts.database.problem}
 
 
 def breaker_of(parts: Services) -> dict[str, Any]:
-    """The circuit breaker before REST."""
+    """The state of the circuit breaker before REST."""
     state = parts.prices.breaker.state()
     return {"state": state.state, "failures": state.failures, "retry_in_s": round(state.retry_in, 3)}
 
 
 def divergences_of(parts: Services) -> dict[str, Any]:
-    """The newest disagreement of the two sources about each pair."""
+    """The last divergence of the two sources, by pair."""
     return {
         str(pair): {
             "websocket": seen.websocket,
@@ -122,7 +123,7 @@ def _pair(parts: Services, quote: Quote, link: Link | None) -> dict[str, Any]:
 
 
 def label_of(link: Link | None, pair: Pair) -> str | None:
-    """One word on the subscription of `pair`; None while there is none."""
+    """The state of the subscription of `pair`; None while there is none."""
     labels = link.subscriptions if link else {}
     return labels.get(kraken_v2_symbol(pair)) or labels.get(kraken_v1_symbol(pair))
 

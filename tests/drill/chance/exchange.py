@@ -12,7 +12,7 @@ from itertools import count, groupby
 from typing import Any
 
 from ltp_service.domain.errors import Unreachable
-from ltp_service.rest.http_client import Answer
+from ltp_service.rest.http_client import HttpAnswer
 from tests.drill.chance.behaviour import Behaviour, Fault
 from tests.drill.chance.market import Deal, Tape
 from tests.drill.chance.schedule import Actor, Schedule
@@ -407,7 +407,7 @@ class Exchange:
 
     def get(
         self, url: str, params: Mapping[str, str], deadline_seconds: float, *, body_cap: int = 0
-    ) -> Answer:
+    ) -> HttpAnswer:
         """As the service's HTTP client has it."""
         now, method = self.schedule.now, url.rpartition("/")[2]
         self.calls.append((now, method))
@@ -422,10 +422,10 @@ class Exchange:
         self.events.append((self.schedule.now, f"REST < {answer.status} {answer.body.decode()}"))
         return answer
 
-    def _answer(self, method: str, params: Mapping[str, str]) -> Answer:
+    def _answer(self, method: str, params: Mapping[str, str]) -> HttpAnswer:
         now = self.schedule.now
         if self.behaviour.now("rest_down", now):
-            return Answer(503, "text/html", None, b"")
+            return HttpAnswer(503, "text/html", None, b"")
         if error := self.behaviour.now("rest_error", now):
             text = "EGeneral:Temporary lockout" if error.word else "EGeneral:Too many requests"
             return _json({"error": [text]}, self.schedule.exchange_time())
@@ -491,8 +491,8 @@ class Exchange:
         """Nothing to close."""
 
 
-def _json(content: object, date: float, cached_for: float | None = None) -> Answer:
-    return Answer(200, "application/json", None, json.dumps(content).encode(), date, cached_for)
+def _json(content: object, date: float, cached_for: float | None = None) -> HttpAnswer:
+    return HttpAnswer(200, "application/json", None, json.dumps(content).encode(), date, cached_for)
 
 
 def _instruments(kind: str, states: Mapping[str, str]) -> str:

@@ -10,7 +10,7 @@ import pytest
 from werkzeug.test import TestResponse
 
 from ltp_service.domain.errors import KeyInvalid, StoreUnavailable
-from ltp_service.keys.first_key import HEADER
+from ltp_service.keys.first_key import BOOTSTRAP_HEADER
 from ltp_service.keys.key import MARK
 from tests.deadline import IN_FULL
 from tests.service import FreshService
@@ -51,7 +51,7 @@ def token(service: FreshService) -> str:
 
 def first(service: FreshService, query: str = "?name=ops", peer: str = HOME, **headers: str) -> TestResponse:
     """Asks for the first key with the token."""
-    return ask(service, "POST", query, peer=peer, **{HEADER: token(service), **headers})
+    return ask(service, "POST", query, peer=peer, **{BOOTSTRAP_HEADER: token(service), **headers})
 
 
 def refusal(answer: TestResponse) -> tuple[int, str]:
@@ -65,12 +65,12 @@ def listed(service: FreshService, admin: str) -> list[dict[str, Any]]:
 
 def test_who_has_the_token_makes_the_first_key_once(service: FreshService) -> None:
     given = token(service)
-    made = ask(service, "POST", "?name=ops", peer=HOME, **{HEADER: given})
+    made = ask(service, "POST", "?name=ops", peer=HOME, **{BOOTSTRAP_HEADER: given})
 
     assert made.status_code == 201
     assert made.get_json()["permission"] == "admin"
     assert not service.services.first_key.path.exists()
-    again = ask(service, "POST", "?name=more", peer=HOME, **{HEADER: given})
+    again = ask(service, "POST", "?name=more", peer=HOME, **{BOOTSTRAP_HEADER: given})
     assert refusal(again) == (401, "API_KEY_MISSING")
 
 
@@ -81,10 +81,10 @@ def test_this_machine_without_the_token_is_told_where_it_is(
     answer = ask(service, "POST", "?name=ops", peer=HOME)
 
     assert refusal(answer) == (401, "API_KEY_MISSING")
-    assert HEADER in answer.get_json()["message"]
+    assert BOOTSTRAP_HEADER in answer.get_json()["message"]
     given = token(service)
     assert given not in answer.get_data(as_text=True)
-    assert f"{HEADER}: {given}" in caplog.text
+    assert f"{BOOTSTRAP_HEADER}: {given}" in caplog.text
     assert "/auth/api-keys?name=ops" in caplog.text
     assert service.services.keyring.empty()
 
@@ -92,13 +92,13 @@ def test_this_machine_without_the_token_is_told_where_it_is(
 @pytest.mark.parametrize("wrong", ["", "x", "x" * 43, "\xe4" * 43])
 def test_a_wrong_token_opens_nothing_and_counts_as_a_guess(service: FreshService, wrong: str) -> None:
     given = token(service)
-    guesses = [ask(service, "POST", "?name=ops", peer=HOME, **{HEADER: wrong}) for _ in range(11)]
+    guesses = [ask(service, "POST", "?name=ops", peer=HOME, **{BOOTSTRAP_HEADER: wrong}) for _ in range(11)]
 
     assert [refusal(guess) for guess in guesses] == [(401, "API_KEY_INVALID")] * 10 + [
         (429, "RATE_LIMIT_EXCEEDED")
     ]
     assert service.services.keyring.empty()
-    assert ask(service, "POST", "?name=ops", peer=HOME, **{HEADER: given}).status_code == 201
+    assert ask(service, "POST", "?name=ops", peer=HOME, **{BOOTSTRAP_HEADER: given}).status_code == 201
 
 
 def test_a_question_that_cannot_be_read_does_not_use_the_token_up(service: FreshService) -> None:

@@ -1,4 +1,4 @@
-"""The files of the page: Swagger UI as it was published (MANIFEST.json has version and hashes), and our own two."""
+"""The files of the page: Swagger UI as published (MANIFEST.json has its version and hashes), and two of our own."""
 
 from pathlib import Path
 
@@ -17,4 +17,4 @@ FILES = {
     "LICENSE": "text/plain; charset=utf-8",
     "NOTICE": "text/plain; charset=utf-8",
 }
-"""What is served, with its media type, which the machine's own table of types might not know."""
+"""The served files with their media types, which the machine's own table may lack."""
