@@ -195,7 +195,10 @@ def test_the_first_key_is_one_key_whoever_asks_at_the_same_time(simulator: Simul
         simulator, DATABASE_PATH=str(tmp_path / "ltp.sqlite3"), WEB_CONCURRENCY="2"
     ) as service:
         sent = request(
-            "/auth/api-keys?name=x", f"{BOOTSTRAP_HEADER}: {token_of(service)}", method="POST", host=FROM_WITHIN
+            "/auth/api-keys?name=x",
+            f"{BOOTSTRAP_HEADER}: {token_of(service)}",
+            method="POST",
+            host=FROM_WITHIN,
         )
         with ExitStack() as stack:
             connections = [
