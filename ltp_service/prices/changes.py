@@ -161,7 +161,7 @@ class Watch:
     def wait(self, seconds: float) -> bool:
         """True at the next change, False after `seconds` or an interrupt. Raises RuntimeError before `__enter__`."""
         if self._group is None:
-            raise RuntimeError("wait is for those who entered")
+            raise RuntimeError("wait needs a Watch that was entered")
         before = self._seen
         try:
             if self._changes.fall_asleep(self._group, self._event, before):

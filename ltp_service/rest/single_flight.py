@@ -84,7 +84,7 @@ class SingleFlight(Generic[Item, Result]):
         except BaseException as error:
             self._land(flight)
             # The caller was ended (a greenlet killed), which must not end the callers that wait with it.
-            ended = Unreachable("the caller who asked for all was ended", reason="closed")
+            ended = Unreachable("the caller that made the shared call was ended", reason="closed")
             flight.landing.set_exception(error if isinstance(error, Exception) else ended)
             if not isinstance(error, Exception):
                 raise
