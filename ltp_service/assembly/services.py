@@ -66,9 +66,16 @@ class Services:
 
     def links(self) -> dict[str, Link]:
         """The present state of every collector, also of one that runs in another process of the fleet."""
-        links = {name: collector.link() for name, collector in self.collectors.items()}
+        return {name: self._link(collector) for name, collector in self.collectors.items()}
+
+    def link(self, name: str) -> Link | None:
+        """The same of one collector; None where none has that name."""
+        collector = self.collectors.get(name)
+        return None if collector is None else self._link(collector)
+
+    def _link(self, collector: Collector) -> Link:
         fleet = self.prices.fleet
-        return links if fleet is None else {name: fleet.seen(link) for name, link in links.items()}
+        return collector.link() if fleet is None else fleet.seen(collector.link())
 
     def tasks(self) -> list[RunnerState]:
         """The state of every runner, of the collectors too."""

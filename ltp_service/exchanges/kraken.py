@@ -193,7 +193,7 @@ class KrakenCollector(Collector):
         self._tickers.forget()
 
     def confirm(self, symbols: Sequence[str], at: float) -> None:
-        # A price of which something newer may be known is confirmed by nobody.
+        # A price is not confirmed while something newer may be known.
         named = (self._pairs[symbol] for symbol in symbols)
         pairs = [pair for pair in named if not self._is_contested(pair)]
         by_lag: dict[float, list[Pair]] = {}
@@ -308,7 +308,7 @@ class KrakenCollector(Collector):
         return self._subscriptions.state(self._symbols[pair])
 
     def held(self, pair: Pair) -> Tick | None:
-        """The trade of `pair` that is held back until somebody confirms it."""
+        """The trade of `pair` that is held back until another source or trade confirms it."""
         return self._quarantine.held(pair)
 
     def _is_snapshot(self, trade: LastTrade) -> bool:

@@ -28,7 +28,7 @@ _WHOLE_TEXT = 0x80 | ABNF.OPCODE_TEXT
 """First byte of a frame that is a message of its own, without extensions."""
 
 _SIGNS_OF_LIFE = (ABNF.OPCODE_PING, ABNF.OPCODE_PONG)
-"""They show that somebody is there, and nothing about the data that we came for."""
+"""They show that the other side lives. They say nothing about the data."""
 
 
 class Connection(Protocol):

@@ -46,7 +46,7 @@ class Terms(msgspec.Struct, frozen=True):
 
     @property
     def patience(self) -> float:
-        """Seconds for which a connection may be silent because nobody trades."""
+        """Seconds for which a connection may be silent because there are no trades."""
         return 0.0 if self.ping_every is None else self.ping_every + self.pong_within
 
 

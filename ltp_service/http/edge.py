@@ -43,7 +43,7 @@ AGED_AGAIN = 1.0
 """Seconds between two looks at an answer that a client wants only while its evidence is young."""
 
 MAX_COUNTED_BYTES = 1 << 20
-"""Bytes counted of one request. A client may announce more than a counter can hold, and nobody here reads it."""
+"""Most bytes counted of one request: a client may announce more than a counter holds."""
 
 _METHODS = frozenset({"GET", "HEAD", "POST", "DELETE", "OPTIONS", "PUT", "PATCH"})
 

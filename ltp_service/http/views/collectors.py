@@ -31,7 +31,7 @@ def status() -> Response:
 def one(name: str) -> Response:
     """One collector."""
     parts = services()
-    link = parts.links().get(name)
+    link = parts.link(name)
     if link is None:
         raise NotFound(f"no such collector runs here; there are {', '.join(parts.collectors) or 'none'}")
     return json_response(_told(parts, link))

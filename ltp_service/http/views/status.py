@@ -27,7 +27,7 @@ def status() -> Response:
     """The feed, the pairs and the process."""
     parts = services()
     quotes = parts.prices.quotes.look(parts.config.supported_pairs)
-    link = parts.links().get("kraken")
+    link = parts.link("kraken")
     wall = parts.clock.wall()
     return json_response(
         {
