@@ -279,7 +279,7 @@ def test_the_simulated_exchange_cannot_share_a_misreading_with_the_service() -> 
     ("rule", "file", "line"),
     [
         (homeless_modules, "ltp_service/helpers.py", ""),
-        (arrows_that_point_up, "ltp_service/domain/pairs.py", "from ltp_service.quotes import quotes"),
+        (arrows_that_point_up, "ltp_service/domain/pairs.py", "from ltp_service.prices import quotes"),
         (arrows_that_point_up, "ltp_service/prices/memory.py", "import ltp_service.feed.loop"),
         (arrows_that_point_up, "ltp_service/feed/loop.py", "from ltp_service.rest import poll"),
         (

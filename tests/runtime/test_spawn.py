@@ -100,7 +100,7 @@ import os, socket, sys, time
 import gevent
 from ltp_service.runtime.clock import SHORTEST_SLEEP, SystemClock
 from ltp_service.runtime.spawn import socket_rounds
-from ltp_service.http.turns import TURN, Turns
+from ltp_service.http.turns import TURN_SECONDS, Turns
 
 rounds = socket_rounds()
 turns = Turns(rounds, SystemClock().monotonic, time.sleep)
@@ -114,7 +114,7 @@ def listen():
 def work(give_way):
     for _ in range(40):
         give_way()
-        end = time.monotonic() + TURN / 2
+        end = time.monotonic() + TURN_SECONDS / 2
         while time.monotonic() < end:
             pass
         done.append(None)
