@@ -238,6 +238,13 @@ def test_one_pair_that_is_late_is_late_alone_and_stays_so_until_its_next_trade()
     assert fed.confirmed_at == pytest.approx(9.1, abs=0.3)
 
 
+def test_a_late_trade_shows_no_more_lag_of_the_others_than_the_time_since_the_last_trade() -> None:
+    late = trade("200", 99, 1.5)
+    fed = Fed(V2, [*two_pairs(8.0), TENDING, BEAT, late, *beats(2, BEAT)])
+
+    assert fed.store.all()[ETH].confirmed_at - BEGUN == pytest.approx(11.0, abs=0.3)
+
+
 def test_a_lag_of_more_than_a_minute_counts_like_any_other() -> None:
     steps = [*two_pairs(0.0), *beats(80, BEAT), trade("101", 99, 15.0), TENDING, BEAT]
     assert Fed(V2, steps).confirmed_at == pytest.approx(15.0, abs=0.5)
