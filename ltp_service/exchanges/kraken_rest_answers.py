@@ -282,18 +282,29 @@ def _read_pair(name: str) -> Pair | None:
 
 
 def read_listings(result: msgspec.Raw) -> Listings:
-    """The pairs of AssetPairs; dark pools (without wsname) are left out. Raises BadFrame when there are none."""
-    by_key: dict[str, Pair] = {}
-    symbols: dict[Pair, str] = {}
-    statuses: dict[Pair, MarketStatus] = {}
+    """The pairs of AssetPairs; dark pools (without wsname) are left out. Raises BadFrame when there are none.
+
+    A pair that is listed twice is the market that trades, as when its successor has taken over the name; of two that
+    trade it is the one whose altname is the pair's own.
+    """
+    listed: dict[Pair, tuple[str, _Listing]] = {}
     for key, listing in _decoded(_LISTINGS, result).items():
         if pair := _read_pair(listing.wsname or ""):
-            by_key[key] = pair
-            symbols[pair] = listing.altname
-            statuses[pair] = market_status(listing.status)
-    if not symbols:
+            rival = listed.get(pair)
+            if rival is None or _precedence(listing) > _precedence(rival[1]):
+                listed[pair] = (key, listing)
+    if not listed:
         raise BadFrame("AssetPairs names no pair", reason="no_result")
-    return Listings(by_key, symbols, statuses)
+    return Listings(
+        by_key={key: pair for pair, (key, _) in listed.items()},
+        symbols={pair: listing.altname for pair, (_, listing) in listed.items()},
+        statuses={pair: market_status(listing.status) for pair, (_, listing) in listed.items()},
+    )
+
+
+def _precedence(listing: _Listing) -> tuple[bool, bool]:
+    trades = market_status(listing.status) == "online"
+    return trades, listing.altname == (listing.wsname or "").replace("/", "")
 
 
 def read_system_status(result: msgspec.Raw) -> MarketStatus:

@@ -366,3 +366,21 @@ def test_a_trade_that_cannot_be_believed_is_refused(row: list[Any], reason: str)
 def test_listings_without_any_pair_are_no_listings() -> None:
     with pytest.raises(BadFrame):
         read_listings(result({"XXBTZUSD.d": {"altname": "XBTUSD.d"}}))
+
+
+@pytest.mark.parametrize(
+    ("other", "symbol"),
+    [
+        ({"altname": "XBTUSD", "wsname": "XBT/USD", "status": "delisted"}, "BTCUSD"),
+        ({"altname": "XBTUSD", "wsname": "XBT/USD", "status": "online"}, "XBTUSD"),
+    ],
+)
+@pytest.mark.parametrize("order", [1, -1])
+def test_a_pair_that_is_listed_twice_is_the_market_that_trades(
+    other: dict[str, str], symbol: str, order: int
+) -> None:
+    entries = [("B", {"altname": "BTCUSD", "wsname": "XBT/USD", "status": "online"}), ("A", other)][::order]
+    listings = read_listings(result(dict(entries)))
+    assert listings.symbols == {BTC_USD: symbol}
+    assert listings.statuses == {BTC_USD: "online"}
+    assert len(listings.by_key) == 1
