@@ -7,10 +7,6 @@ if monkey_patched:
     from gevent import monkey
 
     monkey.patch_all()
-else:
-    from gunicorn.workers import gthread
-
-    vars(gthread)["STOP_KEEPALIVE_LINGER"] = 0.25  # seconds, as IDLE_GRACE_SECONDS in http.worker
 
 import gc
 import logging
@@ -65,7 +61,10 @@ workers = settings.web_concurrency
 # seconds (measured). gevent_pywsgi is faster still, but never closes an idle connection and has no hook after a
 # request. Keep-alive is two seconds, because a client that sends half a request blocks its place, and a stopping
 # worker, for that long. deploy/nginx.conf closes its connections earlier.
-worker_class = "gthread" if settings.worker_class == "gthread" else "ltp_service.http.worker.Worker"
+worker_class = {
+    "gevent": "ltp_service.http.worker.Worker",
+    "gthread": "ltp_service.http.thread_worker.ThreadWorker",
+}[settings.worker_class]
 keepalive = 2
 threads = GTHREAD_THREADS  # for gthread
 worker_connections = 1000

@@ -41,6 +41,7 @@ class Held:
 
     def answer(self) -> Answer:
         (answer,) = answers(b"".join(iter(lambda: self._socket.recv(65536), b"")))
+        self._socket.close()  # gthread waits for that, connection by connection
         return answer
 
 

@@ -1,0 +1,27 @@
+"""gunicorn's gthread worker, changed so that it ends soon after it is told to."""
+
+from collections.abc import Callable
+from threading import Thread
+from types import FrameType
+from typing import Any
+
+from gunicorn.workers import gthread
+
+IDLE_GRACE_SECONDS = 0.25
+"""Seconds after TERM before idle connections are closed, because a client may be sending a request already."""
+
+vars(gthread)["STOP_KEEPALIVE_LINGER"] = IDLE_GRACE_SECONDS  # no setting of gunicorn says it
+
+
+class ThreadWorker(gthread.ThreadWorker):
+    """Still answers requests under way; waiting requests end when it is told to end."""
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self.told_to_end: Callable[[], None] = lambda: None
+        """Called when the worker is told to end; ends the waiting requests."""
+
+    def handle_exit(self, sig: int, frame: FrameType | None) -> None:
+        super().handle_exit(sig, frame)
+        # The thread that this signal interrupts may hold a lock that `told_to_end` takes.
+        Thread(target=self.told_to_end, daemon=True).start()
