@@ -1,18 +1,28 @@
-"""gunicorn's gevent worker, changed so that it closes idle connections soon after it is told to end.
+"""gunicorn's gevent worker, changed so that it ends as soon as its requests are answered.
 
-gunicorn itself keeps an idle connection, and the worker, for the whole keep-alive time.
+gunicorn itself looks once a second whether it is to end, and keeps an idle connection for the whole keep-alive time.
 """
 
+import time
 from collections.abc import Callable, Sequence
+from functools import partial
 from types import FrameType
 from typing import Any
 from weakref import WeakSet
 
 import gevent
+from gevent.event import Event
+from gevent.pool import Pool
+from gevent.server import StreamServer
+from gunicorn.sock import ssl_context
 from gunicorn.workers.ggevent import GeventWorker
 
 IDLE_GRACE_SECONDS = 0.25
-"""Seconds after TERM before idle connections are closed, because a client may be sending a request already."""
+"""Seconds after TERM before idle connections and the listener are closed: a client may be sending a request, or have
+connected, already."""
+
+NOTIFY_EVERY_SECONDS = 1.0
+"""Seconds between two signs of life for gunicorn's master."""
 
 
 class Worker(GeventWorker):
@@ -25,6 +35,35 @@ class Worker(GeventWorker):
         self._keepalive: float = self.cfg.keepalive
         self.told_to_end: Callable[[], None] = lambda: None
         """Called when the worker is told to end; ends the waiting requests."""
+        self._ending = Event()
+
+    def run(self) -> None:
+        servers = [self._serve(listener) for listener in self.sockets]
+        while self.alive:
+            self.notify()
+            self._ending.wait(NOTIFY_EVERY_SECONDS)
+        gevent.sleep(IDLE_GRACE_SECONDS)
+        for server in servers:
+            server.close()
+        ends_at = time.monotonic() + self.cfg.graceful_timeout
+        for server in servers:
+            while not server.pool.join(NOTIFY_EVERY_SECONDS):
+                self.notify()
+                if time.monotonic() > ends_at:
+                    self.log.warning("Worker graceful timeout (pid:%s)", self.pid)
+                    server.stop(timeout=1)
+                    break
+
+    def _serve(self, listener: Any) -> Any:
+        listener.setblocking(True)
+        options: dict[str, Any] = {"ssl_context": ssl_context(self.cfg)} if self.cfg.is_ssl else {}
+        server: Any = StreamServer(
+            listener, handle=partial(self.handle, listener), spawn=Pool(self.worker_connections), **options
+        )
+        if self.cfg.workers > 1:
+            server.max_accept = 1  # so that the workers take turns
+        server.start()
+        return server
 
     def timeout_ctx(self) -> gevent.Timeout:  # type: ignore[override]  # the stubs believe that it returns nothing
         greenlet: Any = gevent.getcurrent()
@@ -37,6 +76,7 @@ class Worker(GeventWorker):
 
     def handle_exit(self, sig: int, frame: FrameType | None) -> None:
         super().handle_exit(sig, frame)
+        self._ending.set()
         gevent.spawn(self.told_to_end)
         idle = [(greenlet, greenlet.wait) for greenlet in self._connections if greenlet.kept]
         gevent.spawn_later(IDLE_GRACE_SECONDS, self._close_idle, idle)

@@ -3,6 +3,7 @@
 import signal
 import socket
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
 
 import pytest
@@ -41,7 +42,7 @@ class Held:
 
     def answer(self) -> Answer:
         (answer,) = answers(b"".join(iter(lambda: self._socket.recv(65536), b"")))
-        self._socket.close()  # gthread waits for that, connection by connection
+        self._socket.close()
         return answer
 
 
@@ -98,5 +99,8 @@ def test_who_waits_is_answered_when_the_service_is_told_to_end(
             held = [clients.enter_context(Held(service, tag)) for _ in range(4)]
             service.get("/health")
             service.signal(signal.SIGTERM)
-            assert {each.answer().status for each in held} == {304}
+            with ThreadPoolExecutor(
+                len(held)
+            ) as readers:  # gthread waits for each client to close, one by one
+                assert {answer.status for answer in readers.map(Held.answer, held)} == {304}
         assert service.wait_for_exit() == 0
