@@ -79,7 +79,7 @@ class KrakenCollector(Collector):
         }
         super().__init__(dialect, Subscriptions(self._pairs, CHANNELS), equipment, handlers)
 
-    def without_superseded(self, frames: list[str]) -> list[str]:
+    def without_superseded(self, frames: Sequence[str]) -> Sequence[str]:
         """Without the tickers that a later one of the same pair replaces, so that a burst is read in time."""
         tickers = list(map(self._ticker_of, frames))
         last = {symbol: place for place, symbol in enumerate(tickers) if symbol is not None}
