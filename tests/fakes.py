@@ -13,8 +13,7 @@ from ltp_service.feed.connection import Connection
 from ltp_service.feed.contract import Equipment
 from ltp_service.feed.loop import Collector
 from ltp_service.prices.changes import Changes
-from ltp_service.prices.journal import Journal
-from ltp_service.prices.memory import MemoryStore
+from ltp_service.prices.memory import Journal, MemoryStore
 from ltp_service.prices.quarantine import Quarantine
 from ltp_service.runtime.clock import Clock
 from ltp_service.runtime.observer import Observer

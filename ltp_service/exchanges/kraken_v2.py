@@ -174,8 +174,9 @@ def _parse_tickers(message: _Frame) -> list[LastTrade | Invalid]:
 def _parse_trades(message: _Frame) -> list[LastTrade | Invalid]:
     # A sweep brings several trades of one symbol, a snapshot several symbols: the newest of each counts.
     snapshot = message.type == "snapshot"
+    unusable: list[Invalid] = []
     try:
-        rows, unusable = _TRADES.decode(message.data), []
+        rows = _TRADES.decode(message.data)
     except (msgspec.MsgspecError, ValueError):
         rows, unusable = _usable_rows(_TRADE, message.data)
     if len(rows) == 1 and not unusable:

@@ -69,6 +69,7 @@ class WebSocketConnection:
             raise _translated(error, self._url) from error
 
     def receive(self, at_most: int) -> Sequence[str]:
+        self._socket.frame_buffer.ends_at = None
         try:
             if not self._parts and (texts := self._socket.frame_buffer.whole_texts(at_most)):
                 return texts
@@ -141,7 +142,6 @@ class _BufferedFrames(frame_buffer):
         hundreds of such messages, and the library needs several times as long for each. What is not plain is left
         to it. Raises as `recv` of the library does.
         """
-        self.ends_at = None
         if self._at == len(self._read):
             self._read, self._at = self.recv(_READ_SIZE), 0
         read, at = self._read, self._at
