@@ -13,8 +13,7 @@ from ltp_service.feed.connection import Connection
 from ltp_service.feed.contract import Equipment
 from ltp_service.feed.loop import Collector
 from ltp_service.prices.changes import Changes
-from ltp_service.prices.journal import Journal
-from ltp_service.prices.memory import MemoryStore
+from ltp_service.prices.memory import Journal, MemoryStore
 from ltp_service.prices.quarantine import Quarantine
 from ltp_service.runtime.clock import Clock
 from ltp_service.runtime.observer import Observer
@@ -92,25 +91,29 @@ class ScriptedConnection:
     def send(self, text: str) -> None:
         self.sent.append(text)
 
-    def take_received(self, at_most: int) -> list[str]:
-        received, self._received = self._received[:at_most], self._received[at_most:]
-        return received
-
-    def receive(self) -> str | None:
+    def receive(self, at_most: int) -> list[str]:
+        if self._received:
+            return self._rest(at_most)
         for step in self._steps:
-            if step is None or isinstance(step, str):
-                return step
+            if step is None:
+                return []
+            if isinstance(step, str):
+                return [step]
             if isinstance(step, list):
-                first, *self._received = step
-                return first
+                self._received = step
+                return self._rest(at_most)
             if isinstance(step, Exception):
                 raise step
             if callable(step):
                 step()
-                return None
+                return []
             self._clock.advance(step)
-            return None
+            return []
         raise Unreachable("the script is over", reason="closed")
+
+    def _rest(self, at_most: int) -> list[str]:
+        received, self._received = self._received[:at_most], self._received[at_most:]
+        return received
 
     def close(self) -> None:
         self.closed = True

@@ -20,8 +20,7 @@ from ltp_service.feed.dialing import Dialer
 from ltp_service.last_prices import LastPrices
 from ltp_service.prices.changes import Changes
 from ltp_service.prices.doubts import Doubts
-from ltp_service.prices.journal import Journal
-from ltp_service.prices.memory import MemoryStore
+from ltp_service.prices.memory import Journal, MemoryStore
 from ltp_service.runtime.clock import SystemClock
 from ltp_service.runtime.runners import CollectorManager
 from ltp_service.settings.config import Config

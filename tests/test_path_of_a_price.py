@@ -39,8 +39,7 @@ class _Dialed(Dialer):
 
 
 def read(kraken: Any, connection: WebSocketConnection) -> None:
-    frames = [connection.receive(), *connection.take_received(1000)]
-    kraken._digest(frames, kraken._clock.monotonic())  # noqa: SLF001 - one turn of the loop
+    kraken._digest(connection.receive(1000), kraken._clock.monotonic())  # noqa: SLF001 - one turn of the loop
 
 
 @contextmanager

@@ -3,8 +3,7 @@
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Protocol
 
-from ltp_service.limits.bucket import LimitDecision
-from ltp_service.limits.memory import MemoryLimiter
+from ltp_service.limits.buckets import LimitDecision, MemoryLimiter
 from ltp_service.runtime.database import Reload
 from ltp_service.settings.config import Config
 

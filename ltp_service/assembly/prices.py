@@ -20,8 +20,7 @@ from ltp_service.feed.dialing import Dialer
 from ltp_service.feed.loop import Collector
 from ltp_service.prices.changes import Changes
 from ltp_service.prices.doubts import Doubts
-from ltp_service.prices.journal import Journal
-from ltp_service.prices.memory import MemoryStore
+from ltp_service.prices.memory import Journal, MemoryStore
 from ltp_service.prices.quarantine import Quarantine
 from ltp_service.prices.quotes import Quotes
 from ltp_service.prices.store import Store

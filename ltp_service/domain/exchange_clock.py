@@ -56,7 +56,7 @@ class ExchangeClock:
             self.happened(told, now)
             self._messages = 1
             return self.age(told, now)
-        if self._is_step_back(told - now):
+        if self._before is not None and self._is_step_back(told - now, self._before):
             self._set(told - now, now, self._unsure)
         delay = now - told + self._ahead - DRIFT_PER_SECOND * (now - self._learnt_at)
         if delay < -NEGLIGIBLE_DELAY_SECONDS:
@@ -71,7 +71,7 @@ class ExchangeClock:
         self._messages, self._other = 2, None
         if delay >= 0:
             return delay
-        self._set(told - now, now, self._unsure + delay)
+        self._ahead, self._learnt_at, self._unsure = told - now, now, max(0.0, self._unsure + delay)
         return 0.0
 
     def happened(self, told: float, now: float) -> bool:
@@ -127,11 +127,9 @@ class ExchangeClock:
         self._before, self._back = (known, 0) if known is not None and told - now > known else (None, 0)
         return True
 
-    def _is_step_back(self, ahead: float) -> bool:
+    def _is_step_back(self, ahead: float, before: float) -> bool:
         """Whether so many messages agree with what was known before the last step ahead that it was wrong."""
-        if self._before is None:
-            return False
-        self._back = self._back + 1 if abs(ahead - self._before) <= NEAR else 0
+        self._back = self._back + 1 if abs(ahead - before) <= NEAR else 0
         if self._back < WAY_BACK:
             return False
         self._before = None

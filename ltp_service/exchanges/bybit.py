@@ -162,7 +162,7 @@ class BybitBooks(BookCollector):
 
     def repair(self, symbol: str, repair: Repair, now: float) -> None:
         """Only a new subscription brings a new snapshot; one that never came about is asked for anyway."""
-        state = self._subscriptions.state(symbol)
+        state = self._subscriptions.states.get(symbol)
         if state is not None and state.proven:
             self.resubscribe(symbol)
         repair.due_at = now + DEADLINE

@@ -3,7 +3,6 @@
 import logging
 import re
 from collections.abc import Sequence
-from decimal import Decimal
 from math import inf
 from urllib.parse import urlsplit
 
@@ -11,9 +10,10 @@ from ltp_service.domain.errors import BadFrame, InvalidParameter
 from ltp_service.domain.exchange_clock import NEGLIGIBLE_DELAY_SECONDS, ExchangeClock
 from ltp_service.domain.market import DELISTED
 from ltp_service.domain.pairs import Pair, read_pair
-from ltp_service.domain.tick import WEBSOCKET, Tick
+from ltp_service.domain.tick import WEBSOCKET, Price, Tick
 from ltp_service.exchanges import kraken_v1 as v1
 from ltp_service.exchanges import kraken_v2 as v2
+from ltp_service.exchanges.kraken_lag import Lag
 from ltp_service.exchanges.kraken_tickers import PATIENCE, Tickers, servable
 from ltp_service.feed.contract import Equipment
 from ltp_service.feed.loop import Collector, Handler
@@ -60,12 +60,9 @@ class KrakenCollector(Collector):
         self._market_told_at = 0.0
         self._exchange_clock = exchange_clock
         self._connected_at = 0.0
-        self._lag = 0.0
-        """Seconds by which the whole line is late: a slow reader is sent everything, and reads a picture of the past."""
-        self._lag_shown_at: float | None = None
-        """When the last trade showed it; None before the first."""
-        self._lags: dict[Pair, float] = {}
-        """Seconds by which the last live trade of each pair was late: one pair may lag while the line does not."""
+        self._lag = Lag()
+        self._last_trade_at: float | None = None
+        """When the last live trade of any pair arrived on this connection."""
         self._is_v2 = dialect is v2
         self._listings_due_at = inf
         self._listed: set[Pair] = set()
@@ -79,7 +76,7 @@ class KrakenCollector(Collector):
         }
         super().__init__(dialect, Subscriptions(self._pairs, CHANNELS), equipment, handlers)
 
-    def without_superseded(self, frames: list[str]) -> list[str]:
+    def without_superseded(self, frames: Sequence[str]) -> Sequence[str]:
         """Without the tickers that a later one of the same pair replaces, so that a burst is read in time."""
         tickers = list(map(self._ticker_of, frames))
         last = {symbol: place for place, symbol in enumerate(tickers) if symbol is not None}
@@ -93,7 +90,11 @@ class KrakenCollector(Collector):
         pair = self._pairs.get(trade.symbol)
         if pair is None:
             raise BadFrame(f"{trade.symbol[:40]!r} was not asked for", reason="unknown_pair")
-        snapshot = self._is_snapshot(trade)
+        snapshot = trade.snapshot
+        if not snapshot and (trade.traded_at is None or pair not in self._traded):
+            # Protocol v1 does not say which frame is a snapshot: the first of a channel may be.
+            state = self._subscriptions.states.get(trade.symbol)
+            snapshot = state is None or not state.in_step
         tick = Tick(
             pair,
             trade.price,
@@ -104,67 +105,60 @@ class KrakenCollector(Collector):
             received_at,
             None if trade.traded_at is None else self._date(pair, trade.traded_at, received_at, snapshot),
             None if trade.told_at is None else self._exchange_clock.no_later(trade.told_at, received_at),
-            self._lag_of(pair),
+            self._lag.of(pair) if self._lag.is_known else 0.0,
         )
+        before = self._store.all().get(pair)
         if tick.traded_at is None:
-            self._take_ticker(tick, received_at, snapshot=snapshot)
-        elif snapshot or self._admits(tick, received_at, trade.earlier):
-            self._take_trade(tick, trade, received_at, snapshot=snapshot)
-        else:
+            self._take_ticker(tick, before, received_at, snapshot=snapshot)
+            return
+        if not snapshot and not self._quarantine.admit(tick, received_at, trade.earlier, served=before):
             self._tickers.traded(tick, trade.earlier)
             self._observer.trade_held(pair)
-
-    def _admits(self, tick: Tick, now: float, earlier: Sequence[Decimal] = ()) -> bool:
-        """Whether the quarantine lets `tick` pass."""
-        held = self._quarantine.held(tick.pair)
-        if held is not None and self._store.all()[tick.pair].tick.amount == held.amount:
-            self._quarantine.learn(held, now)  # REST has told it meanwhile: it is no lone print any more
-        return self._quarantine.admit(tick, now, earlier)
-
-    def _take_trade(self, tick: Tick, trade: LastTrade, now: float, *, snapshot: bool) -> None:
-        before = self._store.all()
-        is_news = self._serve(tick, now, snapshot=snapshot)
+            return
+        is_news = self._serve(tick, received_at, snapshot=snapshot, admitted=not snapshot)
         self._tickers.traded(tick, trade.earlier, is_news=is_news)
-        if snapshot or not is_news:
-            held = before.get(tick.pair)
-            if held is not None and _is_other_ticker(held.tick, tick):
-                self._doubts.open(tick.pair, "contested", now, held)
+        if before is not None and (snapshot or not is_news) and _is_other_ticker(before.tick, tick):
+            self._doubts.open(pair, "contested", received_at, before)
 
-    def _take_ticker(self, tick: Tick, now: float, *, snapshot: bool) -> None:
+    def _take_ticker(self, tick: Tick, held: Price | None, now: float, *, snapshot: bool) -> None:
         held_back = self._quarantine.held(tick.pair)
         if held_back is not None and held_back.amount == tick.amount:
             return  # the ticker of the print that is held back already
-        held = self._store.all().get(tick.pair)
         alone = self._is_without_trades(tick.pair, now)
         decision = self._tickers.judge(tick, held, snapshot=snapshot, alone=alone)
         if decision == "serve":
-            self._serve_ticker(servable(tick, snapshot=snapshot), now, snapshot=snapshot)
+            self._serve_ticker(servable(tick, snapshot=snapshot), held, now, snapshot=snapshot)
         elif decision == "older":
             self._observer.frame_refused(self.name, "older")
 
     def _is_without_trades(self, pair: Pair, now: float) -> bool:
         """Whether the exchange has not accepted a subscription of the trade channel, though there was time."""
-        state = self._subscriptions.state(self._symbols[pair])
+        state = self._subscriptions.states.get(self._symbols[pair])
         if state is None or "trade" in state.acknowledged:
             return False
         return state.refusal is not None or now - max(state.asked_at, self._connected_at) >= PATIENCE
 
-    def _serve_ticker(self, tick: Tick, now: float, *, snapshot: bool) -> None:
-        if snapshot or self._admits(tick, now):
-            self._serve(tick, now, snapshot=snapshot)
+    def _serve_ticker(self, tick: Tick, held: Price | None, now: float, *, snapshot: bool) -> None:
+        if snapshot or self._quarantine.admit(tick, now, served=held):
+            self._serve(tick, now, snapshot=snapshot, admitted=not snapshot)
         else:
             self._observer.trade_held(tick.pair)
 
-    def _serve(self, tick: Tick, now: float, *, snapshot: bool = False) -> bool:
-        """Whether `tick` is not older than what is held."""
+    def _serve(self, tick: Tick, now: float, *, snapshot: bool, admitted: bool) -> bool:
+        """Whether `tick` is not older than what is held. `admitted`: the quarantine has learnt its price."""
         outcome = self._store.put(tick)
         if outcome == "older":
             self._observer.frame_refused(self.name, "older")
             return False
-        self._quarantine.learn(tick, now)
-        if outcome == "newer" or snapshot:
+        if not admitted:
+            self._quarantine.learn(tick, now)
+        pair = tick.pair
+        if pair in self._doubts.by_pair and (outcome == "newer" or snapshot):
             self._doubts.heard(tick)
-        self._subscriptions.hear(self._symbols[tick.pair])
+        symbol = self._symbols[pair]
+        state = self._subscriptions.states.get(symbol)
+        if state is not None and not state.in_step:
+            self._subscriptions.hear(symbol)
         return True
 
     def tended(self, now: float) -> None:
@@ -174,14 +168,14 @@ class KrakenCollector(Collector):
             if is_doubtful:
                 self._doubts.open(tick.pair, "contested", now, self._store.all().get(tick.pair))
             else:
-                self._serve_ticker(tick, now, snapshot=False)
+                self._serve_ticker(tick, self._store.all().get(tick.pair), now, snapshot=False)
         for tick in self._quarantine.due(now):
-            self._serve(tick, now)
+            self._serve(tick, now, snapshot=False, admitted=False)
 
     def connected(self, now: float) -> None:
         self._connected_at = now
-        self._lag, self._lag_shown_at = 0.0, None
-        self._lags.clear()
+        self._lag.forget()
+        self._last_trade_at = None
         self._traded.clear()
         self._listed.clear()
         self._follow_listings(now)
@@ -198,13 +192,10 @@ class KrakenCollector(Collector):
         pairs = [pair for pair in named if not self._is_contested(pair)]
         by_lag: dict[float, list[Pair]] = {}
         for pair in pairs:
-            by_lag.setdefault(self._lag_of(pair), []).append(pair)
+            by_lag.setdefault(self._lag.of(pair), []).append(pair)
         for lag, late in by_lag.items():
             self._delivered_at.update(dict.fromkeys(late, at - lag))
             self._store.confirm(late, at - lag, WEBSOCKET)
-
-    def _lag_of(self, pair: Pair) -> float:
-        return max(self._lag, self._lags.get(pair, 0.0))
 
     def _is_contested(self, pair: Pair) -> bool:
         """Whether another trade than the one served may be the last."""
@@ -281,7 +272,7 @@ class KrakenCollector(Collector):
 
     def lag(self) -> float:
         """Seconds by which what arrives is late, of the latest pair; 0 below a quarter of a second."""
-        return max(self._lag, max(self._lags.values(), default=0.0))
+        return self._lag.longest()
 
     def delivered_at(self, pair: Pair) -> float | None:
         """Monotonic seconds of the newest evidence for `pair`; None when there was none."""
@@ -305,18 +296,11 @@ class KrakenCollector(Collector):
 
     def subscription(self, pair: Pair) -> Subscription | None:
         """How the subscription of `pair` stands; None while there is no connection."""
-        return self._subscriptions.state(self._symbols[pair])
+        return self._subscriptions.states.get(self._symbols[pair])
 
     def held(self, pair: Pair) -> Tick | None:
         """The trade of `pair` that is held back until another source or trade confirms it."""
         return self._quarantine.held(pair)
-
-    def _is_snapshot(self, trade: LastTrade) -> bool:
-        # Protocol v1 does not say which frame is one: the first of a channel may be.
-        state = self._subscriptions.state(trade.symbol)
-        if trade.snapshot or (state and state.in_step):
-            return trade.snapshot
-        return trade.traded_at is None or self._pairs[trade.symbol] not in self._traded
 
     def _date(self, pair: Pair, traded_at: float, received_at: float, snapshot: bool) -> float | None:
         """The monotonic moment of a trade; None while too little is known of the exchange's clock."""
@@ -332,24 +316,21 @@ class KrakenCollector(Collector):
         if not possible:
             raise BadFrame(f"{pair}: a trade of the future, by the exchange's own clock", reason="future")
         self._traded[pair] = traded_at if newest is None else max(newest, traded_at)
-        if is_news and age is not None:
-            self._learn_lag(pair, age if age > NEGLIGIBLE_DELAY_SECONDS else 0.0, received_at)
-        return None if age is None else received_at - age
+        if age is None:
+            return None
+        if is_news:
+            if self._lag.is_known or age > NEGLIGIBLE_DELAY_SECONDS:
+                self._learn_lag(pair, age, received_at)
+            self._last_trade_at = received_at
+        return received_at - age
 
-    def _learn_lag(self, pair: Pair, lag: float, now: float) -> None:
-        """A trade of `pair` arrives `lag` seconds late; so did what came before it, and what that confirmed.
-
-        The line itself cannot be later than it was at the last trade of any pair and the time since. What is beyond
-        that is the pair's own, until its next trade shows another lag.
-        """
-        known, shown_at = self._lag_of(pair), self._lag_shown_at
-        line = lag if shown_at is None else min(lag, self._lag + now - shown_at)
-        if line > self._lag + NEGLIGIBLE_DELAY_SECONDS:
-            self._withdraw(list(self._symbols), now - line)
-        if lag > known + NEGLIGIBLE_DELAY_SECONDS:
-            self._withdraw([pair], now - lag)
-        self._lag, self._lag_shown_at = line, now
-        self._lags[pair] = lag
+    def _learn_lag(self, pair: Pair, age: float, now: float) -> None:
+        since_last = None if self._last_trade_at is None else now - self._last_trade_at
+        of_all, of_pair = self._lag.learn(pair, age, since_last)
+        if of_all is not None:
+            self._withdraw(list(self._symbols), now - of_all)
+        if of_pair is not None:
+            self._withdraw([pair], now - of_pair)
 
     def _withdraw(self, pairs: Sequence[Pair], after: float) -> None:
         self._store.withdraw(pairs, after)

@@ -6,7 +6,7 @@ Source: docs.kraken.com/api/docs/websocket-v2 (status, ticker, trade, heartbeat,
 from collections.abc import Sequence
 from datetime import datetime
 from operator import attrgetter
-from typing import TypeVar
+from typing import Annotated, TypeVar
 
 import msgspec
 
@@ -65,7 +65,7 @@ class _Trade(msgspec.Struct):
     symbol: str
     price: msgspec.Raw
     trade_id: int
-    timestamp: datetime
+    timestamp: Annotated[datetime, msgspec.Meta(tz=True)]
 
 
 class _Named(msgspec.Struct):
@@ -173,13 +173,17 @@ def _parse_tickers(message: _Frame) -> list[LastTrade | Invalid]:
 
 def _parse_trades(message: _Frame) -> list[LastTrade | Invalid]:
     # A sweep brings several trades of one symbol, a snapshot several symbols: the newest of each counts.
-    rows, unusable = _rows(_TRADES, _TRADE, message.data)
     snapshot = message.type == "snapshot"
-    trades = [_traded(row, snapshot=snapshot) for row in rows]
-    if len(trades) == 1 and not unusable:
-        return trades
+    unusable: list[Invalid] = []
+    try:
+        rows = _TRADES.decode(message.data)
+    except (msgspec.MsgspecError, ValueError):
+        rows, unusable = _usable_rows(_TRADE, message.data)
+    if len(rows) == 1 and not unusable:
+        return [_traded(rows[0], snapshot=snapshot)]
     by_symbol: dict[str, list[LastTrade]] = {}
-    for trade in trades:
+    for row in rows:
+        trade = _traded(row, snapshot=snapshot)
         if isinstance(trade, LastTrade):
             by_symbol.setdefault(trade.symbol, []).append(trade)
         else:
@@ -207,14 +211,19 @@ def _rows(
     try:
         return all_of.decode(data), []
     except (msgspec.MsgspecError, ValueError):
-        rows: list[Row] = []
-        unusable: list[Invalid] = []
-        for text in _ROWS.decode(data):
-            try:
-                rows.append(one_of.decode(text))
-            except (msgspec.MsgspecError, ValueError) as error:
-                unusable.append(Invalid("malformed", str(error), _name_of(text)))
-        return rows, unusable
+        return _usable_rows(one_of, data)
+
+
+def _usable_rows(one_of: msgspec.json.Decoder[Row], data: msgspec.Raw) -> tuple[list[Row], list[Invalid]]:
+    """The rows of which at least one cannot be read, one by one. Raises as `_rows` does."""
+    rows: list[Row] = []
+    unusable: list[Invalid] = []
+    for text in _ROWS.decode(data):
+        try:
+            rows.append(one_of.decode(text))
+        except (msgspec.MsgspecError, ValueError) as error:
+            unusable.append(Invalid("malformed", str(error), _name_of(text)))
+    return rows, unusable
 
 
 def _name_of(row: msgspec.Raw) -> str:
@@ -237,8 +246,8 @@ def _newest(trades: Sequence[LastTrade], *, snapshot: bool) -> LastTrade:
 def _traded(trade: _Trade, *, snapshot: bool) -> LastTrade | Invalid:
     price = bytes(trade.price).decode("ascii", "replace")
     try:
-        traded_at = _unix(trade.timestamp)
-        if traded_at is None:
+        traded_at = trade.timestamp.timestamp()
+        if traded_at <= _EARLIEST:
             raise BadFrame("a trade of before 2010", reason="time")
         return LastTrade(trade.symbol, price, read_price(price), traded_at, trade.trade_id, snapshot)
     except BadFrame as error:

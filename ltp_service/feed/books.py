@@ -132,7 +132,7 @@ class BookCollector(Collector):
             self.out_of_sync(change.symbol, received_at)
 
     def contradicted(self, symbol: str, now: float) -> None:
-        if self._subscriptions.state(symbol) is not None:
+        if symbol in self._subscriptions.states:
             self._sink.lose(self.exchange, [symbol])
             self.out_of_sync(symbol, now)
 
@@ -215,5 +215,5 @@ class BookCollector(Collector):
         return super().problem(now)
 
     def _expect(self, symbol: str) -> None:
-        if self._subscriptions.state(symbol) is None:
+        if symbol not in self._subscriptions.states:
             raise BadFrame(f"{symbol[:40]!r} was not asked for", reason="unknown_symbol")

@@ -1,7 +1,7 @@
 """One WebSocket connection: text out, text in, errors in our own words."""
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from socket import socket
 from threading import Event
 from typing import Protocol
@@ -37,15 +37,12 @@ class Connection(Protocol):
     def send(self, text: str) -> None:
         """Raises Unreachable."""
 
-    def receive(self) -> str | None:
-        """The next text message, or None when none was whole within the polling interval.
+    def receive(self, at_most: int) -> Sequence[str]:
+        """The text messages that arrived, in order; none when none was whole within the polling interval.
 
         What trickles in makes it no longer, and pings are no message. Raises Unreachable when the connection is over,
         BadFrame for a message that is not text.
         """
-
-    def take_received(self, at_most: int) -> list[str]:
-        """The text messages that follow and have been received whole already, in order; never waits."""
 
     def close(self) -> None:
         """Ends it at once; never raises."""
@@ -71,21 +68,23 @@ class WebSocketConnection:
         except Exception as error:
             raise _translated(error, self._url) from error
 
-    def receive(self) -> str | None:
+    def receive(self, at_most: int) -> Sequence[str]:
+        self._socket.frame_buffer.ends_at = None
         try:
-            self._socket.frame_buffer.ends_at = None
+            if not self._parts and (texts := self._socket.frame_buffer.whole_texts(at_most)):
+                return texts
             opcode, frame = self._socket.recv_data_frame(control_frame=True)
             while not frame.fin:
                 self._keep(opcode, frame.data)
                 opcode, frame = self._socket.recv_data_frame(control_frame=True)
         except websocket.WebSocketTimeoutException:
-            return None
+            return ()
         except ExchangeError:
             raise
         except Exception as error:
             raise _translated(error, self._url) from error
         if opcode in _SIGNS_OF_LIFE:
-            return None
+            return ()
         if opcode == ABNF.OPCODE_CLOSE:
             raise Unreachable(
                 f"{self._url} closed the connection{_close_reason(frame.data)}", reason="closed"
@@ -94,11 +93,8 @@ class WebSocketConnection:
             self._keep(opcode, frame.data)
             opcode, data = self._parts_opcode, b"".join(self._parts)
             self._parts = []
-            return _text(opcode, data)
-        return _text(opcode, frame.data)
-
-    def take_received(self, at_most: int) -> list[str]:
-        return [] if self._parts else self._socket.frame_buffer.take_whole_texts(at_most)
+            return (_text(opcode, data),)
+        return (_text(opcode, frame.data),)
 
     def abandon(self) -> None:
         # This only closes. `abort` would tell the other side, and that would be the end for the other process, too.
@@ -139,16 +135,23 @@ class _BufferedFrames(frame_buffer):
         self._at = end
         return piece
 
-    def take_whole_texts(self, at_most: int) -> list[str]:
-        """The plain text frames at the beginning of what was read; called between two frames.
+    def whole_texts(self, at_most: int) -> list[str]:
+        """The plain text messages that come next, of less than 64 KiB and in one frame (RFC 6455, 5.2).
 
-        A burst has hundreds of them, and the library needs several times as long for each. What is not plain is
-        left to it.
+        It is called between two frames, and reads the socket once when nothing is left of the last read. A burst has
+        hundreds of such messages, and the library needs several times as long for each. What is not plain is left
+        to it. Raises as `recv` of the library does.
         """
-        texts: list[str] = []
+        if self._at == len(self._read):
+            self._read, self._at = self.recv(_READ_SIZE), 0
         read, at = self._read, self._at
-        while len(texts) < at_most and (begin := _begin_of_text(read, at)) is not None:
-            length = read[at + 1] if begin == at + 2 else int.from_bytes(read[at + 2 : begin])
+        texts: list[str] = []
+        while len(texts) < at_most and len(read) >= at + 4 and read[at] == _WHOLE_TEXT:
+            length, begin = read[at + 1], at + 2
+            if length > 125:
+                if length != 126:
+                    break
+                length, begin = int.from_bytes(read[begin : at + 4]), at + 4
             end = begin + length
             if end > len(read):
                 break
@@ -166,14 +169,6 @@ class _BufferedFrames(frame_buffer):
             self.ends_at = now + self._patience
         elif now >= self.ends_at:
             raise websocket.WebSocketTimeoutException("the frame is not whole yet")
-
-
-def _begin_of_text(read: bytes, at: int) -> int | None:
-    """Where the payload begins of a whole, unmasked text message of less than 64 KiB (RFC 6455, 5.2); else None."""
-    if len(read) < at + 4 or read[at] != _WHOLE_TEXT:
-        return None
-    length = read[at + 1]
-    return at + 2 if length < 126 else at + 4 if length == 126 else None
 
 
 class _BufferedSocket(websocket.WebSocket):

@@ -164,7 +164,7 @@ class Collector:
 
     # What a product may add.
 
-    def without_superseded(self, frames: list[str]) -> list[str]:
+    def without_superseded(self, frames: Sequence[str]) -> Sequence[str]:
         """Of frames that arrived together, those that have to be read, in order."""
         return frames
 
@@ -282,16 +282,16 @@ class Collector:
         turn_ends = tend_at = gave_way_at = now
         while not stop.is_set() and now < self._leave_at:
             before = now
-            frame = self._receive(connection)
+            frames = self._receive(connection)
             now = self._clock.monotonic()
-            if frame is not None and now - before > self._idle_timeout:
+            if frames and now - before > self._idle_timeout:
                 # This process stood still: the frame waited in a buffer and says nothing about now.
                 raise Unreachable(f"{self.name}: stalled for {now - before:.0f} s", reason="stalled")
             if now - looked_at > GAVE_WAY:  # waiting for this frame was the others' turn
                 turn_ends = now + self._turn(now - looked_at)
-            if frame is not None:
+            if frames:
                 self._last_frame_at = now
-                self._digest([frame, *connection.take_received(self.burst)], now)
+                self._digest(frames, now)
             if now >= tend_at:
                 self._tend(connection, now)
                 tend_at = now + TENDING
@@ -301,19 +301,19 @@ class Collector:
                 looked_at = gave_way_at = self._clock.monotonic()
                 turn_ends = looked_at + self._turn(looked_at - now)
 
-    def _receive(self, connection: Connection) -> str | None:
+    def _receive(self, connection: Connection) -> Sequence[str]:
         try:
-            return connection.receive()
+            return connection.receive(self.burst)
         except BadFrame as error:
             self._refuse(error.reason, error)
             self._last_frame_at = now = self._clock.monotonic()
             if isinstance(error, NoText):
                 self.unreadable(error.content.decode(errors="replace"), now)
-            return None
+            return ()
 
     # What the exchange says.
 
-    def _digest(self, frames: list[str], now: float) -> None:
+    def _digest(self, frames: Sequence[str], now: float) -> None:
         """Frames that arrived together at `now`; never raises for what is in them."""
         if len(frames) > 1:
             newest = self.without_superseded(frames)

@@ -55,7 +55,8 @@ class Subscriptions:
         self.channels = tuple(channels)
         self._proof = proof
         self._symbols = tuple(symbols)
-        self._states: dict[str, Subscription] = {}
+        self.states: dict[str, Subscription] = {}
+        """By symbol; empty while there is no connection. It is replaced, so that others may read it."""
         self._refusals: dict[str, int] = {}
         self._proven: tuple[str, ...] | None = ()
 
@@ -66,29 +67,29 @@ class Subscriptions:
 
     def begin(self, now: float) -> None:
         """A new connection, on which everything is asked for again."""
-        self._states = {symbol: self._asked(now) for symbol in self._symbols}
+        self.states = {symbol: self._asked(now) for symbol in self._symbols}
         self._proven = None
 
     def want(self, symbols: Iterable[str], now: float) -> tuple[list[str], list[str]]:
         """Other symbols from now on: those to subscribe and those to unsubscribe on this connection."""
         self._symbols = tuple(dict.fromkeys(symbols))
-        added = [symbol for symbol in self._symbols if symbol not in self._states]
-        removed = [symbol for symbol in self._states if symbol not in self._symbols]
+        added = [symbol for symbol in self._symbols if symbol not in self.states]
+        removed = [symbol for symbol in self.states if symbol not in self._symbols]
         for symbol in removed:
             self._refusals.pop(symbol, None)
         # Another dictionary, because others may be reading this one.
-        self._states = {symbol: self._states.get(symbol) or self._asked(now) for symbol in self._symbols}
+        self.states = {symbol: self.states.get(symbol) or self._asked(now) for symbol in self._symbols}
         self._proven = None
         return added, removed
 
     def end(self) -> None:
         """The connection is gone, and with it all evidence."""
-        self._states = {}
+        self.states = {}
         self._proven = None
 
     def acknowledge(self, channel: str, symbol: str, now: float) -> None:
         """The exchange accepted."""
-        if state := self._states.get(symbol):
+        if state := self.states.get(symbol):
             state.acknowledged[channel] = now
             state.refusal = None
             self._refusals.pop(symbol, None)
@@ -100,7 +101,7 @@ class Subscriptions:
             for taken in [channel] if channel else self.channels:
                 self.acknowledge(taken, symbol, now)
             return
-        state = self._states.get(symbol)
+        state = self.states.get(symbol)
         if state and state.in_step and state.proof == "either":
             return  # it flows: the refusal says that it was asked for twice
         if state:
@@ -113,7 +114,7 @@ class Subscriptions:
 
     def lose(self, channel: str, symbol: str, now: float) -> None:
         """The exchange ended a subscription that it had accepted."""
-        if state := self._states.get(symbol):
+        if state := self.states.get(symbol):
             if state.proven:  # else it was given back on purpose, and is asked for again already
                 state.retry_at = now
             state.acknowledged.pop(channel, None)
@@ -121,14 +122,14 @@ class Subscriptions:
 
     def hear(self, symbol: str) -> None:
         """Data came that is not behind what is known."""
-        state = self._states.get(symbol)
+        state = self.states.get(symbol)
         if state is not None and not state.in_step:
             state.in_step = True
             self._proven = None
 
     def renew(self, symbol: str, now: float) -> None:
         """To be asked for anew: another source saw a trade that this subscription kept silent about."""
-        if state := self._states.get(symbol):
+        if state := self.states.get(symbol):
             state.in_step = False
             state.retry_at = now
             self._proven = None
@@ -136,27 +137,27 @@ class Subscriptions:
     def proven(self) -> tuple[str, ...]:
         """The symbols for which any frame is evidence."""
         if self._proven is None:
-            self._proven = tuple(symbol for symbol, state in self._states.items() if state.proven)
+            self._proven = tuple(symbol for symbol, state in self.states.items() if state.proven)
         return self._proven
 
     def overdue(self, now: float) -> list[str]:
         """The symbols to ask for again now; each is due again after the deadline."""
         due = [
             symbol
-            for symbol, state in self._states.items()
+            for symbol, state in self.states.items()
             if now >= state.retry_at and not self._is_complete(state)
         ]
         for symbol in due:
-            self._states[symbol].retry_at = now + DEADLINE
+            self.states[symbol].retry_at = now + DEADLINE
         return due
 
     def settled(self) -> bool:
         """Every symbol is proven or refused."""
-        return all(state.proven or state.refusal is not None for state in self._states.values())
+        return all(state.proven or state.refusal is not None for state in self.states.values())
 
     def mark_silent(self, now: float) -> None:
         """What was accepted and has brought nothing by the deadline is called silent until it does."""
-        for state in self._states.values():
+        for state in self.states.values():
             if state.acknowledged and not state.in_step:
                 state.silent = now - max(state.acknowledged.values()) >= DEADLINE
 
@@ -168,16 +169,12 @@ class Subscriptions:
 
     def accepted(self, channel: str, symbol: str) -> bool:
         """Whether the exchange accepted this subscription."""
-        state = self._states.get(symbol)
+        state = self.states.get(symbol)
         return state is not None and channel in state.acknowledged
-
-    def state(self, symbol: str) -> Subscription | None:
-        """What is known of one symbol; None while there is no connection."""
-        return self._states.get(symbol)
 
     def labels(self) -> dict[str, str]:
         """Symbol → one word for people. From any thread."""
-        return {symbol: state.label for symbol, state in list(self._states.items())}
+        return {symbol: state.label for symbol, state in list(self.states.items())}
 
     def _asked(self, now: float) -> Subscription:
         return Subscription(now, now + DEADLINE, self._proof)

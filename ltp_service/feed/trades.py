@@ -57,7 +57,7 @@ class TradeCollector(Collector):
         """Of each symbol the trade with the highest number."""
 
     def traded(self, trade: Traded, received_at: float) -> None:
-        if self._subscriptions.state(trade.symbol) is None:
+        if trade.symbol not in self._subscriptions.states:
             raise BadFrame(f"{trade.symbol[:40]!r} was not asked for", reason="unknown_symbol")
         ahead = self._exchange_time.learn(trade.traded_at, received_at)
         if ahead > TIME_TOLERANCE_SECONDS:

@@ -23,10 +23,10 @@ from ltp_service.http.long_polls import LongPolls
 from ltp_service.http.path import normal_path
 from ltp_service.http.request_note import RequestNote, put_note
 from ltp_service.http.turns import Turns
-from ltp_service.limits.bucket import LimitDecision
+from ltp_service.limits.buckets import LimitDecision
 from ltp_service.runtime.clock import Clock
 from ltp_service.runtime.observer import Observer
-from ltp_service.runtime.request_id import RequestIds, current_request_id
+from ltp_service.runtime.request_id import current_request_id, fresh_ids, is_acceptable
 
 if TYPE_CHECKING:
     from _typeshed.wsgi import StartResponse, WSGIApplication
@@ -86,21 +86,28 @@ class Edge:
         self._trusted_proxies = parts.trusted_proxies
         self._routes = parts.routes
         self._turns = parts.turns
-        self._ids = RequestIds(os.urandom)
+        self._fresh_ids = fresh_ids(os.urandom)
 
     def __call__(self, environ: Environ, start_response: "StartResponse") -> Iterable[bytes]:
         started_at = self._monotonic()
-        request_id = self._ids.accept(environ.get("HTTP_X_REQUEST_ID"))
+        given, origin = environ.get("HTTP_X_REQUEST_ID"), environ.get("HTTP_ORIGIN")
+        request_id = given if given and is_acceptable(given) else next(self._fresh_ids)
         current_request_id.set(request_id)
         note = RequestNote(request_id)
-        headers: Headers = [("X-Request-ID", request_id), *self._cors.answer(environ.get("HTTP_ORIGIN"))]
+        cors = self._cors.answer(origin) if origin else self._cors.others
+        headers: Headers = [("X-Request-ID", request_id), *cors]
         status, sent, content = self._answer(environ, note, headers)
         headers += FOR_PAGES if note.page else FOR_JSON
         code = int(status[:3])
         seconds = self._monotonic() - started_at - note.waited
         method = environ["REQUEST_METHOD"]
         self._observer.answered(
-            method if method in _METHODS else "OTHER", note.route, code, seconds, _received(environ), sent
+            method if method in _METHODS else "OTHER",
+            note.route,
+            code,
+            seconds,
+            _received(length) if (length := environ.get("CONTENT_LENGTH")) else 0,
+            sent,
         )
         moment = self._wall()
         if self._access_log is not None:
@@ -125,7 +132,7 @@ class Edge:
             turn = read_turn(environ[ASKED_AT])
             if turn is not None:
                 return self._answer_cache(environ, note, headers, turn)
-        return self._limited(environ, note, headers, path)
+        return self._refusal(environ, note, headers, path) or self._routed(environ, note, headers, path)
 
     def _answer_cache(
         self, environ: Environ, note: RequestNote, headers: Headers, turn: Turn
@@ -141,17 +148,13 @@ class Edge:
                     return refusal
                 headers += given
         else:
-            answer = self._limited(environ, note, headers, ROUTE)
+            refusal = self._refusal(environ, note, headers, ROUTE)
+            answer = refusal or self._routed(environ, note, headers, ROUTE)
         if answer[0] == "200 OK" and (turn.waited or self._wall() >= turn.ends_at):
             # A request that waited gets no price here, so it pays no token.
             headers[told:] = [("X-Accel-Redirect", f"{ROUTE}?{environ['QUERY_STRING']}")]
             return "204 NO CONTENT", 0, ()
         return answer
-
-    def _limited(
-        self, environ: Environ, note: RequestNote, headers: Headers, path: str
-    ) -> tuple[str, int, Iterable[bytes]]:
-        return self._refusal(environ, note, headers, path) or self._routed(environ, note, headers, path)
 
     def _refusal(
         self, environ: Environ, note: RequestNote, headers: Headers, path: str
@@ -170,9 +173,19 @@ class Edge:
     def _routed(
         self, environ: Environ, note: RequestNote, headers: Headers, path: str
     ) -> tuple[str, int, Iterable[bytes]]:
-        if path == ROUTE and "HTTP_PREFER" in environ:
-            return self._answer_changed(environ, note, headers)
-        return self._answer_now(environ, note, headers, path)
+        if path == ROUTE:
+            if "HTTP_PREFER" in environ:
+                return self._answer_changed(environ, note, headers)
+            if self._open_lane is not None and (ready := self._open_lane.answer(environ)):
+                return _ready(environ, note, headers, ready)
+        origin = environ.get("HTTP_ORIGIN")
+        if origin and is_preflight(
+            environ["REQUEST_METHOD"], origin, environ.get("HTTP_ACCESS_CONTROL_REQUEST_METHOD")
+        ):
+            self._note_route(note, path)
+            headers[1:] = self._cors.preflight(origin)
+            return "204 NO CONTENT", 0, ()
+        return self._from_flask(environ, note, headers)
 
     def _answer_changed(
         self, environ: Environ, note: RequestNote, headers: Headers
@@ -182,7 +195,7 @@ class Edge:
         told = len(headers)
         if seconds:
             self._long_polls.queue()
-        answer = self._answer_now(environ, note, headers, ROUTE)
+        answer = self._routed(environ, note, headers, ROUTE)
         if not (seconds and answer[0].startswith("304")):
             return answer
         pairs = self._lane.watched(environ["QUERY_STRING"])
@@ -213,20 +226,6 @@ class Edge:
         is_aged = "max_age" in environ["QUERY_STRING"] or "HTTP_CACHE_CONTROL" in environ
         until = self._monotonic() + AGED_AGAIN if is_aged else inf
         return self._from_flask(environ, note, headers), until
-
-    def _answer_now(
-        self, environ: Environ, note: RequestNote, headers: Headers, path: str
-    ) -> tuple[str, int, Iterable[bytes]]:
-        if path == ROUTE and self._open_lane is not None and (ready := self._open_lane.answer(environ)):
-            return _ready(environ, note, headers, ready)
-        origin = environ.get("HTTP_ORIGIN")
-        if origin and is_preflight(
-            environ["REQUEST_METHOD"], origin, environ.get("HTTP_ACCESS_CONTROL_REQUEST_METHOD")
-        ):
-            self._note_route(note, path)
-            headers[1:] = self._cors.preflight(origin)
-            return "204 NO CONTENT", 0, ()
-        return self._from_flask(environ, note, headers)
 
     def _note_route(self, note: RequestNote, path: str) -> None:
         if path in self._routes:  # a route with a name in it stays `unmatched`: only Flask could match it
@@ -263,7 +262,7 @@ def _ready(
     environ: Environ, note: RequestNote, headers: Headers, ready: Ready
 ) -> tuple[str, int, Iterable[bytes]]:
     note.route, note.pairs, note.cache_hit = ROUTE, ready.pairs, not ready.failed
-    if is_known(ready, environ):
+    if "HTTP_IF_NONE_MATCH" in environ and is_known(ready, environ["HTTP_IF_NONE_MATCH"]):
         headers += ready.unchanged
         return "304 NOT MODIFIED", 0, ()
     headers += ready.headers
@@ -281,9 +280,8 @@ def _whole(content: Iterable[bytes]) -> bytes:
             close()
 
 
-def _received(environ: Environ) -> int:
-    length = environ.get("CONTENT_LENGTH")
-    return min(int(length), MAX_COUNTED_BYTES) if length and length.isdecimal() else 0
+def _received(length: str) -> int:
+    return min(int(length), MAX_COUNTED_BYTES) if length.isdecimal() else 0
 
 
 @lru_cache(10_000)

@@ -1,23 +1,27 @@
-"""Answers `GET /api/v1/ltp` before Flask, from pieces rendered when a price changes.
+"""The bytes of an answer about prices, and complete answers to `GET /api/v1/ltp` before Flask.
 
-It answers only requests without special parameters or headers whose supported pairs are all servable. The Flask view
-answers the others, with the same bytes.
+The fast lane answers from pieces rendered when a price changes, and only requests without special parameters or headers
+whose supported pairs are all servable. The Flask view answers the others, with the same bytes.
 """
 
 from collections import defaultdict
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from functools import lru_cache
+from hashlib import blake2b
+from math import inf
 from typing import Any
 from urllib.parse import parse_qsl
 
 import msgspec
 from werkzeug.datastructures import MultiDict
 
+from ltp_service.domain.decimals import plain
 from ltp_service.domain.errors import InvalidParameter
 from ltp_service.domain.pairs import Pair
 from ltp_service.domain.tick import Price, Tick
 from ltp_service.http import params
-from ltp_service.http.ltp_body import PairProblem, body, etag, item, matches
 from ltp_service.prices.freshness import servable_until
+from ltp_service.prices.quotes import Quote
 from ltp_service.prices.store import Store
 from ltp_service.runtime.clock import Clock
 
@@ -31,6 +35,84 @@ _KNOWN = frozenset(params.PAIR_NAMES)
 _NO_BODY = (None, "0", "")
 
 Headers = list[tuple[str, str]]
+
+
+# The bytes, which the Flask view writes with the same functions.
+
+MESSAGES = {
+    "UNSUPPORTED_PAIR": "Unsupported trading pair",
+    "PRICE_STALE": "The last evidence for this price is older than max_age or CACHE_TTL allows; ask with a longer max_age, or with allow_stale=true and none",
+    "PRICE_FETCH_ERROR": "No source has given a price for this pair yet; ask again in a few seconds",
+}
+
+
+class PairProblem(msgspec.Struct, frozen=True):
+    """Why an asked pair has no price in the answer."""
+
+    pair: Pair
+    code: str
+
+    def told(self) -> dict[str, str]:
+        """Its JSON object in the answer."""
+        return {
+            "pair": str(self.pair),
+            "error": "Failed to fetch price",
+            "code": self.code,
+            "message": MESSAGES[self.code],
+        }
+
+
+def item(tick: Tick) -> bytes:
+    """One pair's piece: `{"pair":"BTC/USD","amount":115643}`."""
+    return b'{"pair":"%b","amount":%b}' % (_name(tick.pair), plain(tick.amount).encode())
+
+
+def pair_problems(asked: Sequence[Pair], quotes: Sequence[Quote]) -> list[PairProblem]:
+    """The problems of the asked pairs without a servable quote."""
+    by_pair = {quote.pair: quote for quote in quotes}
+    return [
+        PairProblem(pair, _code(quote))
+        for pair in asked
+        if (quote := by_pair.get(pair)) is None or not quote.verdict.servable
+    ]
+
+
+def body(items: Sequence[bytes], failed: Sequence[PairProblem]) -> bytes:
+    """The body of a 200, or of a 206 with `failed`, from rendered items."""
+    errors = b',"errors":[%b]' % b",".join(map(_render, failed)) if failed else b""
+    return b'{"ltp":[%b]%b}' % (b",".join(items), errors)
+
+
+def etag(content: bytes) -> str:
+    """A strong ETag: it changes exactly when the bytes do."""
+    return f'"{blake2b(content, digest_size=12).hexdigest()}"'
+
+
+def matches(if_none_match: str | None, tag: str) -> bool:
+    """Whether If-None-Match names `tag` (RFC 9110, section 13.1.2: weak comparison)."""
+    if if_none_match is None or if_none_match == tag:  # nearly every client sends the one tag that it got
+        return if_none_match is not None
+    known = {text.strip().removeprefix("W/") for text in if_none_match.split(",")}
+    return tag in known or known == {"*"}
+
+
+@lru_cache(10_000)
+def _name(pair: Pair) -> bytes:
+    return str(pair).encode()
+
+
+def _code(quote: Quote | None) -> str:
+    if quote is None:
+        return "UNSUPPORTED_PAIR"
+    return "PRICE_FETCH_ERROR" if quote.verdict.state == "unknown" else "PRICE_STALE"
+
+
+@lru_cache(1000)
+def _render(problem: PairProblem) -> bytes:
+    return msgspec.json.encode(problem.told())
+
+
+# The fast lane.
 
 
 class Question(msgspec.Struct, frozen=True):
@@ -76,7 +158,8 @@ class FastLane:
         self._most = MAX_QUESTIONS + len(supported)
         self._questions: dict[str, Question | None] = {}
         self._ready: dict[str, Ready] = {}
-        self._fragments: dict[Pair, tuple[Tick, bytes]] = {}
+        self._pieces: dict[Pair, tuple[Tick, bytes]] = {}
+        """Each pair's rendered piece, and the tick that it shows."""
         self._served: defaultdict[str, int] = defaultdict(int)
 
     def answer(self, environ: dict[str, Any]) -> Ready | None:
@@ -92,8 +175,9 @@ class FastLane:
             return None
         query = environ["QUERY_STRING"]
         ready = self._ready.get(query)
-        if ready is None or ready.view is not self._store.all() or self._monotonic() > ready.until:
-            ready = self._compose(query)
+        view = self._store.all()
+        if ready is None or ready.view is not view or self._monotonic() > ready.until:
+            ready = self._compose(query, view)
             if ready is None:
                 return None
             self._ready[query] = ready
@@ -123,40 +207,34 @@ class FastLane:
         known = ((self._questions.get(query), count) for query, count in served.items())
         return [(question, count) for question, count in known if question is not None]
 
-    def _compose(self, query: str) -> Ready | None:
+    def _compose(self, query: str, view: Mapping[Pair, Price]) -> Ready | None:
         question = self._questions.get(query, _UNREAD)
         if question is _UNREAD:
             question = self._read(query)
         if question is None:
             return None
-        view = self._store.all()
-        prices = [price for pair in question.supported if (price := view.get(pair)) is not None]
-        market_of = self._store.market_of
-        until = min(
-            (servable_until(price, self._ttl, market_of(price.tick.pair)) for price in prices), default=0.0
-        )
-        if len(prices) < len(question.supported) or self._monotonic() > until:
+        store, pieces, until = self._store, self._pieces, inf
+        items = []
+        for pair in question.supported:
+            price = view.get(pair)
+            if price is None:
+                return None
+            until = min(until, servable_until(price, self._ttl, store.market_of(pair)))
+            piece = pieces.get(pair)
+            if piece is None or piece[0] is not price.tick:
+                piece = pieces[pair] = (price.tick, item(price.tick))
+            items.append(piece[1])
+        if self._monotonic() > until:
             return None
-        return self._render(question, prices, view, until)
-
-    def _render(
-        self, question: Question, prices: list[Price], view: Mapping[Pair, Price], until: float
-    ) -> Ready:
-        content = body([self._fragment(price.tick) for price in prices], question.failed)
-        tag = "" if question.failed else etag(content)
-        caching = [("Cache-Control", self._cache_control), ("ETag", tag)]
-        if question.failed:
-            caching = [("Cache-Control", "no-store")]
+        failed = question.failed
+        content = body(items, failed)
+        tag = "" if failed else etag(content)
+        caching = [("Cache-Control", "no-store")]
+        if not failed:
+            caching = [("Cache-Control", self._cache_control), ("ETag", tag)]
         headers = [("Content-Type", "application/json"), ("Content-Length", str(len(content))), *caching]
-        status = "206 PARTIAL CONTENT" if question.failed else "200 OK"
-        failed = bool(question.failed)
-        return Ready(view, until, status, content, tag, headers, caching, len(prices), question, failed)
-
-    def _fragment(self, tick: Tick) -> bytes:
-        known = self._fragments.get(tick.pair)
-        if known is None or known[0] is not tick:
-            known = self._fragments[tick.pair] = (tick, item(tick))
-        return known[1]
+        status = "206 PARTIAL CONTENT" if failed else "200 OK"
+        return Ready(view, until, status, content, tag, headers, caching, len(items), question, bool(failed))
 
     def _read(self, query: str) -> Question | None:
         if len(self._questions) >= self._most:
@@ -179,7 +257,6 @@ class FastLane:
         return Question(tuple(pair for pair in asked if pair in self._supported), failed)
 
 
-def is_known(ready: Ready, environ: dict[str, Any]) -> bool:
+def is_known(ready: Ready, if_none_match: str) -> bool:
     """Whether the client has this answer already."""
-    wanted = environ.get("HTTP_IF_NONE_MATCH")
-    return wanted is not None and bool(ready.tag) and matches(wanted, ready.tag)
+    return bool(ready.tag) and matches(if_none_match, ready.tag)

@@ -48,14 +48,15 @@ class Cors:
         # that depend on the origin always have Vary, and with `*` no answer depends on it.
         exact = [origin for origin in origins if origin != ANY_ORIGIN]
         vary: Headers = (("Vary", "Origin"),) if exact else ()
-        self._others = _readable(ANY_ORIGIN) if ANY_ORIGIN in origins else vary
+        self.others = _readable(ANY_ORIGIN) if ANY_ORIGIN in origins else vary
+        """Headers for any answer to a request without Origin."""
         self._answers = {origin: _readable(origin) + vary for origin in exact}
         self._other_preflights = _askable(ANY_ORIGIN) if ANY_ORIGIN in origins else vary
         self._preflights = {origin: _askable(origin) + vary for origin in exact}
 
     def answer(self, origin: str | None) -> Headers:
         """Headers for any answer but a preflight's; `origin` is the request's header."""
-        return self._answers.get(origin, self._others) if origin else self._others
+        return self._answers.get(origin, self.others) if origin else self.others
 
     def preflight(self, origin: str) -> Headers:
         """Headers for the 204 that answers a preflight; an unknown origin gets no permission."""

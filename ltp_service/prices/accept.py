@@ -31,24 +31,28 @@ def compare(held: Price | None, tick: Tick) -> Outcome:
         return "newer"
     if tick.traded_at is None:
         return _compare_by_arrival(held, tick)
-    outcome = _compare_trades(held, tick, tick.traded_at)
+    order = _compare_moments(held.newest_traded_at, held.newest_trade_id, tick.traded_at, tick.trade_id)
+    other_amount = tick.amount != held.tick.amount
+    if order == "same" and held.newest_trade_id is None and (tick.trade_id is not None or other_amount):
+        order = "newer"  # both have the same time, and the one known has no id
     if held.tick.traded_at is not None:
-        return outcome
-    if outcome == "same":  # the trade was known before a newer one without a time came
-        return "same" if tick.amount == held.tick.amount else "older"
-    return "older" if _is_outdated(held.tick, tick, tick.traded_at) else outcome
+        return order
+    if order == "same":  # the trade was known before a newer one without a time came
+        return "older" if other_amount else "same"
+    return "older" if _is_outdated(held.tick, tick, tick.traded_at) else order
 
 
 def merge(held: Price | None, tick: Tick, outcome: Outcome) -> Price:
     """The price to hold after a tick that is not older than what was held."""
+    evidence_at = tick.received_at - tick.delay
     if held is None or outcome == "newer":
         if tick.traded_at is not None:
-            return Price(tick, tick.evidence_at, tick.source, tick.traded_at, tick.trade_id)
+            return Price(tick, evidence_at, tick.source, tick.traded_at, tick.trade_id)
         known_at, known_id = (held.newest_traded_at, held.newest_trade_id) if held else (0.0, None)
-        return Price(tick, tick.evidence_at, tick.source, known_at, known_id)
+        return Price(tick, evidence_at, tick.source, known_at, known_id)
     if _dates(tick, held.tick):
         held = Price(tick, held.confirmed_at, held.confirmed_by, held.newest_traded_at, held.newest_trade_id)
-    return confirmed(held, tick.evidence_at, tick.source)
+    return confirmed(held, evidence_at, tick.source)
 
 
 def confirmed(price: Price, at: float, by: Source) -> Price:
@@ -89,17 +93,6 @@ def adopted(held: Price | None, told: Price) -> Price:
             told.tick, held.confirmed_at, held.confirmed_by, told.newest_traded_at, told.newest_trade_id
         )
     return told
-
-
-def _compare_trades(held: Price, tick: Tick, traded_at: float) -> Outcome:
-    """Whether `tick`, made at `traded_at`, is newer than the newest trade known."""
-    order = _compare_moments(held.newest_traded_at, held.newest_trade_id, traded_at, tick.trade_id)
-    if order != "same":
-        return order
-    # Both have the same time and one has no id, or both have the same id.
-    if held.newest_trade_id is None and (tick.trade_id is not None or tick.amount != held.tick.amount):
-        return "newer"
-    return "same"
 
 
 def _compare_moments(

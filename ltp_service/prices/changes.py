@@ -33,7 +33,8 @@ class Changes:
         self.most = most
         self._sleep = sleep
         self._members = 0
-        self._groups: dict[frozenset[Pair], _Group] = {}
+        self.groups: dict[frozenset[Pair], _Group] = {}
+        """Empty while no request waits, and then a change need not be announced."""
         self._due: dict[Event, None] = {}
         """Requests to be woken, in order."""
         self._woken: set[Event] = set()
@@ -42,10 +43,10 @@ class Changes:
 
     def announce(self, pair: Pair) -> None:
         """Wakes the requests that wait for `pair`."""
-        if not self._groups:
+        if not self.groups:
             return
         with self._lock:
-            for group in self._groups.values():
+            for group in self.groups.values():
                 if pair in group.pairs:
                     group.changes += 1
                     self._due |= group.asleep
@@ -88,9 +89,9 @@ class Changes:
             if self._members >= self.most:
                 return None
             self._members += 1
-            group = self._groups.get(pairs)
+            group = self.groups.get(pairs)
             if group is None:
-                group = self._groups[pairs] = _Group(pairs)
+                group = self.groups[pairs] = _Group(pairs)
             group.members += 1
             return group
 
@@ -100,7 +101,7 @@ class Changes:
             self._members -= 1
             group.members -= 1
             if not group.members:
-                del self._groups[group.pairs]
+                del self.groups[group.pairs]
 
     def fall_asleep(self, group: _Group, event: Event, seen: int) -> bool:
         """Has `event` set at the next change; False when a change came after the first `seen`."""

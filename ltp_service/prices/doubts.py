@@ -47,18 +47,18 @@ class Doubts:
     """
 
     def __init__(self) -> None:
-        self._open: dict[Pair, Doubt] = {}
-        """The pair that REST was asked about least recently comes first."""
+        self.by_pair: dict[Pair, Doubt] = {}
+        """The open doubts. The pair that REST was asked about least recently comes first."""
         self._deaf_at: dict[Pair, float] = {}
         self.newest_since = -inf
         """When the newest doubt began, settled or not."""
 
     def __contains__(self, pair: object) -> bool:
-        return pair in self._open
+        return pair in self.by_pair
 
     def about(self, pair: Pair) -> Doubt | None:
         """The doubt about `pair`; None when there is none."""
-        return self._open.get(pair)
+        return self.by_pair.get(pair)
 
     def open(
         self,
@@ -75,10 +75,10 @@ class Doubts:
 
         `vouched`: a feed in step confirmed `held`. `claim`: the other price, where one was told, as of `evidence_at`.
         """
-        doubt = self._open.get(pair)
+        doubt = self.by_pair.get(pair)
         spoken_at = now if evidence_at is None else evidence_at
         if doubt is None:
-            doubt = self._open[pair] = Doubt(reason, now, spoken_at, held.tick if held else None)
+            doubt = self.by_pair[pair] = Doubt(reason, now, spoken_at, held.tick if held else None)
             self.newest_since = now
         doubt.newest_at = max(doubt.newest_at, spoken_at)
         if reason in ("deaf", "unusable") and doubt.reason != "deaf":
@@ -90,11 +90,11 @@ class Doubts:
 
     def settle(self, pair: Pair) -> None:
         """Ends the doubt: the last trade is known."""
-        self._open.pop(pair, None)
+        self.by_pair.pop(pair, None)
 
     def heard(self, tick: Tick) -> None:
         """The feed brought a newer trade, or a snapshot on a new subscription."""
-        doubt = self._open.get(tick.pair)
+        doubt = self.by_pair.get(tick.pair)
         if doubt is not None and tick.received_at >= doubt.newest_at:
             self.settle(tick.pair)
 
@@ -103,7 +103,7 @@ class Doubts:
 
         The answer is not older than `surely_at`, even from a cache.
         """
-        doubt = self._open.get(tick.pair)
+        doubt = self.by_pair.get(tick.pair)
         match doubt:
             case None | Doubt(reason="deaf"):
                 return
@@ -117,38 +117,38 @@ class Doubts:
 
     def asked(self, pair: Pair, now: float) -> None:
         """REST is asked about `pair`, which goes behind the other pairs in case the call fails."""
-        if doubt := self._open.pop(pair, None):
+        if doubt := self.by_pair.pop(pair, None):
             doubt.asked_at = now
-            self._open[pair] = doubt
+            self.by_pair[pair] = doubt
 
     def unsettled(self, held: Mapping[Pair, Price], now: float) -> list[Pair]:
         """The pairs to ask REST about now, longest unasked first. Settles those that a newer trade of the feed ends."""
-        for pair, doubt in list(self._open.items()):
+        for pair, doubt in list(self.by_pair.items()):
             if pair in held and _is_newer(held[pair].tick, doubt):
                 self.settle(pair)
         return [
             pair
-            for pair, doubt in self._open.items()
+            for pair, doubt in self.by_pair.items()
             if doubt.reason != "deaf"
             and (doubt.asked_at is None or now - doubt.asked_at >= ASK_AGAIN_AFTER_SECONDS)
         ]
 
     def is_unasked(self, pair: Pair) -> bool:
         """Whether `pair` is in doubt and REST was never asked about it."""
-        doubt = self._open.get(pair)
+        doubt = self.by_pair.get(pair)
         return doubt is not None and doubt.asked_at is None
 
     def without_answer(self) -> list[Pair]:
         """The pairs that are still in doubt after REST was asked."""
-        return [pair for pair, doubt in self._open.items() if doubt.asked_at is not None]
+        return [pair for pair, doubt in self.by_pair.items() if doubt.asked_at is not None]
 
     def deaf(self) -> list[Pair]:
         """The pairs whose subscription left out a trade and has brought nothing since."""
-        return [pair for pair, doubt in list(self._open.items()) if doubt.reason == "deaf"]
+        return [pair for pair, doubt in list(self.by_pair.items()) if doubt.reason == "deaf"]
 
     def excuse(self) -> None:
         """The connection is gone, so the feed is not to blame for what it did not tell."""
-        for doubt in self._open.values():
+        for doubt in self.by_pair.values():
             doubt.vouched = None
 
     def condemn(self, pair: Pair, now: float) -> bool:

@@ -1,9 +1,11 @@
-"""Last prices in the memory of this process."""
+"""Last prices in the memory of this process, and what was decided about each tick."""
 
+from collections import deque
 from collections.abc import Iterable, Mapping
 from math import inf
 from threading import Lock
 
+import msgspec
 from cachetools import TTLCache
 
 from ltp_service.domain.market import DELISTED, MarketStatus, prevailing
@@ -11,12 +13,46 @@ from ltp_service.domain.pairs import Pair
 from ltp_service.domain.tick import Price, Source, Tick
 from ltp_service.prices.accept import adopted, compare, confirmed, merge, withdrawn
 from ltp_service.prices.changes import Changes
-from ltp_service.prices.journal import Journal
 from ltp_service.prices.store import Outcome
 from ltp_service.runtime.clock import Clock
 
 FORGET_AFTER_SECONDS = 24 * 3600.0
 """Seconds after its last evidence for which a price is kept, because `allow_stale` may ask for it."""
+
+DECISIONS_PER_PAIR = 20
+"""Decisions kept per pair."""
+
+
+class TickDecision(msgspec.Struct, frozen=True, gc=False):
+    """One tick and what was decided about it."""
+
+    tick: Tick
+    outcome: str
+
+
+class Journal:
+    """The last decisions and each source's newest tick. It is written at every tick, so it only appends."""
+
+    def __init__(self) -> None:
+        self._decisions: dict[Pair, deque[TickDecision]] = {}
+        self._newest: dict[tuple[Pair, Source], TickDecision] = {}
+
+    def note(self, tick: Tick, outcome: str) -> None:
+        """Adds the decision `outcome` about `tick`."""
+        decision = TickDecision(tick, outcome)
+        self._newest[tick.pair, tick.source] = decision
+        decisions = self._decisions.get(tick.pair)
+        if decisions is None:
+            decisions = self._decisions.setdefault(tick.pair, deque(maxlen=DECISIONS_PER_PAIR))
+        decisions.append(decision)
+
+    def newest(self, pair: Pair, source: Source) -> TickDecision | None:
+        """The decision about the last tick that `source` gave for `pair`."""
+        return self._newest.get((pair, source))
+
+    def decisions(self, pair: Pair) -> list[TickDecision]:
+        """The last decisions, oldest first."""
+        return list(self._decisions.get(pair, ()))
 
 
 class MemoryStore:
@@ -34,6 +70,8 @@ class MemoryStore:
         self._view: Mapping[Pair, Price] = {}
         self._market: MarketStatus = "unknown"
         self._pair_markets: dict[Pair, MarketStatus] = {}
+        self._prevailing: dict[Pair, MarketStatus] = {}
+        """The status that counts, of the pairs that have one of their own."""
 
     def put(self, tick: Tick) -> Outcome:
         with self._lock:
@@ -42,7 +80,7 @@ class MemoryStore:
             if outcome != "older":
                 self._publish({tick.pair: merge(held, tick, outcome)})
         self._journal.note(tick, outcome)
-        if outcome == "newer":
+        if outcome == "newer" and self._changes.groups:
             self._changes.announce(tick.pair)
         return outcome
 
@@ -70,7 +108,7 @@ class MemoryStore:
     def set_market(self, status: MarketStatus) -> None:
         with self._lock:
             self._market = status
-            self._view = dict(self._view)
+            self._prevail()
 
     def market(self) -> MarketStatus:
         return self._market
@@ -85,10 +123,14 @@ class MemoryStore:
             }
             if news:
                 self._pair_markets = before | news
-                self._view = dict(self._view)
+                self._prevail()
+
+    def _prevail(self) -> None:
+        self._prevailing = {pair: prevailing(self._market, own) for pair, own in self._pair_markets.items()}
+        self._view = dict(self._view)
 
     def market_of(self, pair: Pair) -> MarketStatus:
-        return prevailing(self._market, self._pair_markets.get(pair, "unknown"))
+        return self._prevailing.get(pair, self._market)
 
     def pair_markets(self) -> Mapping[Pair, MarketStatus]:
         """What the exchange last said about each pair."""

@@ -9,7 +9,7 @@ from decimal import Decimal
 import msgspec
 
 from ltp_service.domain.pairs import Pair
-from ltp_service.domain.tick import Tick
+from ltp_service.domain.tick import Price, Tick
 
 HOLD_SECONDS = 2.0
 """Seconds for which a lone trade is held at most."""
@@ -30,13 +30,6 @@ class _Range(msgspec.Struct):
     last: Decimal
     before_low: Decimal
     before_high: Decimal
-
-    def widen(self, amount: Decimal) -> None:
-        self.last = amount
-        if amount < self.low:
-            self.low = amount
-        elif amount > self.high:
-            self.high = amount
 
     def turn(self, now: float) -> None:
         if now - self.began_at >= 2 * WINDOW_SECONDS:
@@ -60,17 +53,25 @@ class Quarantine:
         self._ranges: dict[Pair, _Range] = {}
         self._held: dict[Pair, _Held] = {}
 
-    def admit(self, tick: Tick, now: float, earlier: Sequence[Decimal] = ()) -> bool:
+    def admit(
+        self, tick: Tick, now: float, earlier: Sequence[Decimal] = (), *, served: Price | None = None
+    ) -> bool:
         """True when `tick` may be served now; False when it is held until `due` returns it.
 
-        `earlier`: prices of trades at other times in the same message.
+        `earlier`: prices of trades at other times in the same message. `served`: the price of the pair now.
         """
-        seen = self._ranges.get(tick.pair)
-        if seen is None or self._is_near(seen, tick.amount, now):
-            self._release(tick)
-        elif not self._is_confirmed(tick, earlier):
-            self._hold(tick)
-            return False
+        pair, amount = tick.pair, tick.amount
+        if self._held and (held := self.held(pair)) and served and served.tick.amount == held.amount:
+            self.learn(held, now)  # another source has told it meanwhile: it is no lone print any more
+        seen = self._ranges.get(pair)
+        if seen is not None:
+            if now - seen.began_at >= WINDOW_SECONDS:
+                seen.turn(now)
+            low, high = min(seen.low, seen.before_low), max(seen.high, seen.before_high)
+            near = low - low * self._limit <= amount <= high + high * self._limit
+            if not near and not self._is_confirmed(tick, earlier):
+                self._hold(tick)
+                return False
         self.learn(tick, now)
         return True
 
@@ -81,8 +82,10 @@ class Quarantine:
         if seen is None:
             self._ranges[tick.pair] = _Range(now, amount, amount, amount, amount, amount)
         else:
-            seen.widen(amount)
-        self._release(tick)
+            seen.last = amount
+            seen.low, seen.high = min(seen.low, amount), max(seen.high, amount)
+        if self._held:
+            self._release(tick)
 
     def due(self, now: float) -> list[Tick]:
         """Releases and returns the trades whose holding time is over."""
@@ -109,14 +112,8 @@ class Quarantine:
 
     def _release(self, tick: Tick) -> None:
         """Drops the trade held of the pair, unless `tick` is older."""
-        if self._held and (held := self._held.get(tick.pair)) and not _is_later(held.tick, tick):
+        if (held := self._held.get(tick.pair)) and not _is_later(held.tick, tick):
             del self._held[tick.pair]
-
-    def _is_near(self, seen: _Range, amount: Decimal, now: float) -> bool:
-        if now - seen.began_at >= WINDOW_SECONDS:
-            seen.turn(now)
-        low, high = min(seen.low, seen.before_low), max(seen.high, seen.before_high)
-        return low - low * self._limit <= amount <= high + high * self._limit
 
     def _is_confirmed(self, tick: Tick, earlier: Sequence[Decimal]) -> bool:
         """Whether `tick` is a second trade far away, or another price vouches for it."""

@@ -5,8 +5,7 @@ from itertools import islice
 from math import ceil
 from threading import Event
 
-from ltp_service.limits.bucket import LimitDecision
-from ltp_service.limits.memory import MemoryLimiter
+from ltp_service.limits.buckets import LimitDecision, MemoryLimiter
 from ltp_service.redis.client import REDIS_TIMEOUT_SECONDS, RedisClient
 from ltp_service.runtime.database import Reload
 
@@ -75,7 +74,7 @@ class SharedLimiter(MemoryLimiter):
     def take(self, address: str) -> LimitDecision:
         """Spends one token of the local bucket of `address`, if it has one. Never waits for Redis."""
         with self._lock:
-            decision = self._take(address)
+            decision = super().take(address)
             if decision.allowed:
                 spent = self._spent[address] = self._spent.get(address, 0) + 1
                 if spent == self._much:

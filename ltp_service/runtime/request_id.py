@@ -1,7 +1,7 @@
 """The id of a request, which its answer, its log lines and its trace share."""
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from contextvars import ContextVar
 from itertools import count
 
@@ -15,18 +15,14 @@ _ACCEPTED = re.compile(r"[A-Za-z0-9._-]{8,64}")
 _TRACEPARENT = re.compile(r"00-(?!0{32})([0-9a-f]{32})-(?!0{16})[0-9a-f]{16}-[0-9a-f]{2}")
 
 
-class RequestIds:
-    """Ids of one worker. Built after the fork, because two workers with one prefix would give the same ids."""
+def fresh_ids(urandom: Callable[[int], bytes]) -> Iterator[str]:
+    """The ids of one worker. Made after the fork, because two workers with one prefix would give the same ids."""
+    return map(f"{urandom(8).hex()}-{{:x}}".format, count(1))
 
-    def __init__(self, urandom: Callable[[int], bytes]) -> None:
-        self._prefix = urandom(8).hex()
-        self._numbers = count(1)
 
-    def accept(self, given: str | None) -> str:
-        """The client's own id if it is safe to repeat in a header and a log, else a new one."""
-        if given and _ACCEPTED.fullmatch(given):
-            return given
-        return f"{self._prefix}-{next(self._numbers):x}"
+def is_acceptable(given: str) -> bool:
+    """Whether a client's own id is safe to repeat in a header and a log."""
+    return _ACCEPTED.fullmatch(given) is not None
 
 
 def trace_id(traceparent: str | None) -> str | None:

@@ -40,19 +40,21 @@ def connect(url: str, *, poll: float = 5.0) -> WebSocketConnection:
     return WebSocketConnection(Dialer(url, timeout=60.0), threading.Event(), poll_interval=poll)
 
 
-def received(*frames: bytes, count: int = 1) -> list[str | None]:
+def received(*frames: bytes, count: int = 1) -> list[str]:
     """What the connection makes of these frames."""
     with Peer(lambda peer: peer.sendall(b"".join(frames))) as server:
         connection = connect(server.url)
         try:
-            return [connection.receive() for _ in range(count)]
+            return [text for _ in range(count) for text in connection.receive(1)]
         finally:
             connection.close()
 
 
 def next_text(connection: WebSocketConnection) -> str:
     """The next message, however many polling intervals it takes."""
-    return next(text for text in iter(connection.receive, "") if text is not None)
+    while not (texts := connection.receive(1)):
+        pass
+    return texts[0]
 
 
 def failure(conversation: Conversation) -> ExchangeError:
@@ -60,7 +62,7 @@ def failure(conversation: Conversation) -> ExchangeError:
     with Peer(conversation) as server:
         connection = connect(server.url)
         with pytest.raises(ExchangeError) as error:
-            connection.receive()
+            connection.receive(1)
         connection.close()
     return error.value
 
@@ -148,9 +150,9 @@ def test_binary_is_refused_and_the_connection_goes_on() -> None:
     with Peer(sends(frame(b"\x00\x01", BINARY), frame(b"next"))) as server:
         connection = connect(server.url)
         with pytest.raises(BadFrame) as error:
-            connection.receive()
+            connection.receive(1)
         assert error.value.reason == "binary"
-        assert connection.receive() == "next"
+        assert list(connection.receive(1)) == ["next"]
         connection.close()
 
 
@@ -158,9 +160,9 @@ def test_text_that_is_not_utf8_is_refused_and_the_connection_goes_on() -> None:
     with Peer(sends(frame(b"\xff\xfe"), frame(b"next"))) as server:
         connection = connect(server.url)
         with pytest.raises(BadFrame) as error:
-            connection.receive()
+            connection.receive(1)
         assert error.value.reason == "encoding"
-        assert connection.receive() == "next"
+        assert list(connection.receive(1)) == ["next"]
         connection.close()
 
 
@@ -220,8 +222,8 @@ def test_silence_gives_nothing_after_the_polling_interval() -> None:
     done = threading.Event()
     with Peer(lambda peer: _wait(done)) as server:
         connection = connect(server.url, poll=0.01)
-        assert connection.receive() is None
-        assert connection.receive() is None
+        assert not connection.receive(1)
+        assert not connection.receive(1)
         done.set()
         connection.close()
 
@@ -238,7 +240,7 @@ def test_a_timeout_in_the_middle_of_a_frame_loses_nothing(cut: int) -> None:
 
     with Peer(talk) as server:
         connection = connect(server.url, poll=0.02)
-        assert connection.receive() is None
+        assert not connection.receive(1)
         timed_out.set()
         assert [next_text(connection), next_text(connection)] == ["x" * 200, "next"]
         connection.close()
@@ -254,7 +256,7 @@ def test_a_timeout_between_two_fragments_loses_nothing() -> None:
 
     with Peer(talk) as server:
         connection = connect(server.url, poll=0.05)
-        assert connection.receive() is None
+        assert not connection.receive(1)
         timed_out.set()
         assert [next_text(connection), next_text(connection)] == ["one two", "next"]
         connection.close()
@@ -266,7 +268,7 @@ def test_what_is_sent_arrives_as_one_masked_text_frame() -> None:
         connection = connect(server.url)
         connection.send("hello")
         with pytest.raises(Unreachable):
-            connection.receive()
+            connection.receive(1)
         connection.close()
 
     assert seen[0][:2] == bytes([0x80 | TEXT, 0x80 | 5])
@@ -284,7 +286,7 @@ def test_closing_never_raises_however_often_and_whoever_closed_first() -> None:
     with Peer(lambda peer: None) as server:
         connection = connect(server.url)
         with pytest.raises(Unreachable):
-            connection.receive()
+            connection.receive(1)
         connection.close()
         connection.close()
 
@@ -292,12 +294,12 @@ def test_closing_never_raises_however_often_and_whoever_closed_first() -> None:
 def test_it_talks_with_another_librarys_server() -> None:
     with Simulator.start() as exchange:
         connection = connect(exchange.v2_url)
-        assert '"channel":"status"' in (connection.receive() or "").replace(" ", "")
+        assert '"channel":"status"' in connection.receive(1)[0].replace(" ", "")
         exchange.send_text("ab", repeat=300_000, fragments=7)
-        assert connection.receive() == "ab" * 300_000
+        assert list(connection.receive(1)) == ["ab" * 300_000]
         exchange.cut("clean", code=1001)
         with pytest.raises(Unreachable) as error:
-            connection.receive()
+            connection.receive(1)
         assert "1001" in str(error.value)
         connection.close()
 
@@ -325,7 +327,7 @@ def test_what_is_no_message_ends_a_look_at_the_socket_all_the_same(pieces: list[
     with Peer(talk) as server:
         connection = connect(server.url, poll=0.05)
         for _ in range(5):
-            assert connection.receive() is None
+            assert not connection.receive(1)
         done.set()
         connection.close()
 
@@ -380,7 +382,7 @@ def test_whatever_the_library_raises_ends_the_connection_in_our_words(
         connection = connect(server.url)
         monkeypatch.setattr(websocket.WebSocket, "recv_data_frame", surprise)
         with pytest.raises(Unreachable) as error:
-            connection.receive()
+            connection.receive(1)
         connection.close()
 
     assert (error.value.reason, "Surprise: Illegal key" in str(error.value)) == ("protocol", True)
@@ -433,10 +435,9 @@ def in_bursts(*frames: bytes) -> list[list[str]]:
         connection = connect(server.url)
         while not bursts or bursts[-1][-1] != "end":
             try:
-                text = connection.receive()
+                bursts.append(list(connection.receive(10_000)) or ["no text"])
             except BadFrame as error:
-                text = error.reason
-            bursts.append([text or "", *connection.take_received(10_000)])
+                bursts.append([error.reason])
         connection.close()
     return bursts
 
@@ -454,7 +455,7 @@ def test_what_was_received_whole_behind_a_message_is_taken_in_order_and_without_
     [
         (frame(b"x", BINARY), "binary"),
         (frame(b"\xff"), "encoding"),
-        (frame(b"hello", PING), ""),
+        (frame(b"hello", PING), "no text"),
         (frame(b"a", final=False) + frame(b"b", CONTINUATION), "ab"),
         (frame(b"w" * 70_000), "w" * 70_000),
     ],

@@ -390,11 +390,10 @@ def test_of_one_read_no_more_frames_are_taken_in_one_go_than_a_burst_has() -> No
 
     script = Script([*OPEN, [f"trade A {number}" for number in range(1, 121)], None, None, None])
     toy = Aside(script)
-    take = ScriptedConnection.take_received
 
     class Counting(ScriptedConnection):
-        def take_received(self, at_most: int) -> list[str]:
-            received = take(self, at_most)
+        def receive(self, at_most: int) -> list[str]:
+            received = super().receive(at_most)
             taken.append(len(received))
             return received
 
@@ -537,11 +536,11 @@ def test_a_frame_that_waited_while_the_process_stood_still_confirms_nothing() ->
     class Paused(ScriptedConnection):
         reads = 0
 
-        def receive(self) -> str | None:
+        def receive(self, at_most: int) -> list[str]:
             self.reads += 1
             if self.reads == 6:
                 pause(300.0)
-            return super().receive()
+            return super().receive(at_most)
 
     def connect(_stop: threading.Event) -> Connection:
         script.made.append(Paused(script.clock, [*OPEN, TENDING, "heartbeat"]))

@@ -21,7 +21,7 @@ def test_nothing_is_proven_before_a_connection() -> None:
 
     assert subscriptions.proven() == ()
     assert subscriptions.labels() == {}
-    assert subscriptions.state("A") is None
+    assert "A" not in subscriptions.states
 
 
 def test_an_acknowledgement_alone_proves_nothing() -> None:

@@ -12,8 +12,8 @@ from pathlib import Path
 import pytest
 from werkzeug.test import TestResponse
 
+from ltp_service.http.fast_lane import PairProblem, body
 from ltp_service.http.long_polls import ADDRESS_SHARE, CLIENT_LOOK_EVERY_SECONDS, LongPolls
-from ltp_service.http.ltp_body import PairProblem, body
 from ltp_service.prices.changes import Changes, Watch
 from tests.deadline import DEADLINE
 from tests.fakes import BTC, ETH, NOON, FakeClock, eventually

@@ -111,7 +111,7 @@ def test_of_many_who_wait_a_few_are_woken_at_once_and_each_wakes_the_next() -> N
     for thread in waiters:
         thread.start()
     ready.wait(DEADLINE)
-    eventually(lambda: len(changes._groups[frozenset([BTC])].asleep) == 50)  # noqa: SLF001
+    eventually(lambda: len(changes.groups[frozenset([BTC])].asleep) == 50)
     changes.announce(BTC)
     assert len(changes._woken) <= WOKEN_AT_ONCE  # noqa: SLF001
     for thread in waiters:

@@ -11,7 +11,7 @@ import pytest
 from ltp_service.app import create_app
 from ltp_service.assembly.services import services_of
 from ltp_service.domain.errors import StoreUnavailable
-from ltp_service.limits.bucket import LimitDecision
+from ltp_service.limits.buckets import LimitDecision
 from ltp_service.redis.client import LEFT_ALONE_SECONDS, RedisClient, open_redis
 from ltp_service.redis.limits import (
     ADDRESSES_PER_EXCHANGE,

@@ -13,7 +13,7 @@ from ltp_service.assembly.services import Services, services
 from ltp_service.domain.tick import Price
 from ltp_service.http.answers import json_response, moment, rfc3339
 from ltp_service.keys.key import is_well_formed
-from ltp_service.prices.journal import DECISIONS_PER_PAIR
+from ltp_service.prices.memory import DECISIONS_PER_PAIR
 from ltp_service.runtime.spawn import greenlets
 
 bp = Blueprint("debug", __name__, url_prefix="/debug")

@@ -7,8 +7,8 @@ from msgspec import json
 
 from ltp_service.domain.errors import NotFound
 from ltp_service.http.answers import raw_response
+from ltp_service.http.fast_lane import etag, matches
 from ltp_service.http.icon import MEDIA_TYPE, icon
-from ltp_service.http.ltp_body import etag, matches
 from ltp_service.http.openapi.document import document
 from ltp_service.http.openapi.swagger import FILES, FOLDER, INDEX, PAGE
 from ltp_service.http.request_note import note_of

@@ -12,7 +12,7 @@ from ltp_service.http import params
 from ltp_service.http.answers import json_response, moment, rfc3339
 from ltp_service.http.views.ltp import detail_of, witnesses_of
 from ltp_service.http.views.status import breaker_of, divergences_of, label_of
-from ltp_service.prices.journal import TickDecision
+from ltp_service.prices.memory import TickDecision
 from ltp_service.prices.quotes import Quote
 
 bp = Blueprint("explain", __name__)

@@ -13,7 +13,7 @@ from ltp_service.domain.tick import Price
 from ltp_service.http import pairs_body, params
 from ltp_service.http.answers import RETRY_AFTER_SECONDS, json_response, number, raw_response, rfc3339
 from ltp_service.http.errors import error_body
-from ltp_service.http.ltp_body import MESSAGES, PairProblem, body, etag, item, matches, pair_problems
+from ltp_service.http.fast_lane import MESSAGES, PairProblem, body, etag, item, matches, pair_problems
 from ltp_service.http.request_note import note_of
 from ltp_service.prices.quotes import Quote
 

@@ -53,20 +53,19 @@ class Session:
             raise Unreachable("closed", reason="closed")
         self._exchange.hear(self, json.loads(text))
 
-    def receive(self) -> str | None:
+    def receive(self, at_most: int) -> list[str]:
         until = self._schedule.now + POLL
-        while True:
-            if self._queue and self._queue[0][0] <= self._schedule.now:
-                return self._take()
+        while not (taken := self._arrived(at_most)):
             if not self.open:
                 raise Unreachable("closed", reason="closed")
             if self._schedule.now >= until:
-                return None
+                break
             self._reader = self._schedule.actor()
             self._reader.sleep(min(until, self._queue[0][0] if self._queue else until))
             self._reader = None
+        return taken
 
-    def take_received(self, at_most: int) -> list[str]:
+    def _arrived(self, at_most: int) -> list[str]:
         taken: list[str] = []
         while len(taken) < at_most and self._queue and self._queue[0][0] <= self._schedule.now:
             taken.append(self._take())

@@ -118,7 +118,7 @@ def test_a_pair_that_rest_cannot_refresh_says_why_until_the_feed_delivers_it(
 def test_how_late_the_feed_is_can_be_read(service: FreshService) -> None:
     kraken = service.services.prices.kraken
     assert kraken is not None
-    kraken._lag = 1.25  # noqa: SLF001 - what a late trade sets; see tests/exchanges/test_kraken_doubts.py
+    kraken._lag.learn(read_pair("BTC/USD"), 1.25, None)  # noqa: SLF001 - as a late trade does
 
     assert service.get("/api/v1/status").get_json()["connection"]["feed_lag_ms"] == 1250
     assert b'btc_ltp_websocket_lag_seconds{exchange="kraken"} 1.25' in service.get("/metrics").get_data()
