@@ -26,7 +26,7 @@ from ltp_service.runtime.clock import SystemClock
 from ltp_service.runtime.runners import CollectorManager
 from ltp_service.settings.config import Config
 from tests.deadline import DEADLINE
-from tests.fakes import BTC, RecordingObserver, eventually, open_quarantine
+from tests.fakes import BTC, RecordingMeters, eventually, open_quarantine
 from tests.patched import run_patched
 from tests.simulator.client import Simulator
 from tests.websocket_peer import frame
@@ -208,7 +208,7 @@ class Feed:
     """One pair's feed over a real socket, as the manager runs it."""
 
     def __init__(self, url: str) -> None:
-        clock, self.observer = SystemClock(), RecordingObserver()
+        clock, self.observer = SystemClock(), RecordingMeters()
         self.store = MemoryStore(clock, Changes(), Journal())
         equipment = Equipment(
             partial(WebSocketConnection, Dialer(url, timeout=5.0), poll_interval=0.02),

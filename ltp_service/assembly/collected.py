@@ -16,12 +16,12 @@ from ltp_service.exchanges.registry import COLLECTORS, unknown_collectors
 from ltp_service.feed.backoff import Backoff
 from ltp_service.feed.loop import Collector
 from ltp_service.feed.trades import TradeCollector
+from ltp_service.meters import Meters
 from ltp_service.prices.store import BookSink, TradeSink
 from ltp_service.prices.witness import Witnesses
 from ltp_service.rest.http_client import HttpClient
 from ltp_service.runtime.clock import Clock
 from ltp_service.runtime.database import Database
-from ltp_service.runtime.observer import Observer
 from ltp_service.settings.config import Config
 from ltp_service.version import VERSION
 
@@ -49,7 +49,7 @@ class TradeParts:
 
 
 def wire_trades(
-    config: Config, clock: Clock, observer: Observer, database: Database, line: "FleetLine | None" = None
+    config: Config, clock: Clock, observer: Meters, database: Database, line: "FleetLine | None" = None
 ) -> TradeParts:
     """Builds everything and starts nothing. Raises ConfigError for a collector that does not exist."""
     if problems := unknown_collectors(config):
@@ -93,7 +93,7 @@ def _follow(collectors: dict[str, Collector], symbols: Symbols) -> None:
 
 
 def _collector(
-    name: str, config: Config, symbols: Symbols, sinks: _Sinks, clock: Clock, observer: Observer
+    name: str, config: Config, symbols: Symbols, sinks: _Sinks, clock: Clock, observer: Meters
 ) -> Collector:
     kind = COLLECTORS[name]
     url = str(getattr(config, f"{kind.exchange}_websocket_url", kind.url))

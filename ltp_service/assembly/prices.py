@@ -18,6 +18,7 @@ from ltp_service.feed.connection import WebSocketConnection
 from ltp_service.feed.contract import Equipment
 from ltp_service.feed.dialing import Dialer
 from ltp_service.feed.loop import Collector
+from ltp_service.meters import Meters
 from ltp_service.prices.changes import Changes
 from ltp_service.prices.doubts import Doubts
 from ltp_service.prices.journal import Journal
@@ -30,7 +31,6 @@ from ltp_service.rest.http_client import HttpClient
 from ltp_service.rest.poll import Feed, NoFeed, Poll, Promise
 from ltp_service.rest.source import Bounds, RestSource
 from ltp_service.runtime.clock import Clock
-from ltp_service.runtime.observer import Observer
 from ltp_service.runtime.runners import Runner
 from ltp_service.settings.config import Config
 from ltp_service.version import VERSION
@@ -103,7 +103,7 @@ def open_line_if_asked(config: Config, clock: Clock) -> "FleetLine | None":
 def wire_prices(
     config: Config,
     clock: Clock,
-    observer: Observer,
+    observer: Meters,
     witnesses: PricesElsewhere = no_witnesses,
     sharing: Sharing | None = None,
 ) -> PriceParts:
@@ -178,7 +178,7 @@ def _rest_source(
     store: Store,
     breaker: CircuitBreaker,
     clock: Clock,
-    observer: Observer,
+    observer: Meters,
     doubts: Doubts,
     exchange_clock: ExchangeClock,
 ) -> RestSource:
@@ -196,7 +196,7 @@ def _rest_source(
     )
 
 
-def _kraken_equipment(config: Config, breaker: CircuitBreaker, clock: Clock, observer: Observer) -> Equipment:
+def _kraken_equipment(config: Config, breaker: CircuitBreaker, clock: Clock, observer: Meters) -> Equipment:
     backoff = Backoff(
         config.kraken_reconnect_delay,
         config.kraken_max_reconnect_tries,
@@ -214,7 +214,7 @@ def equip(
     url: str,
     backoff: Backoff,
     clock: Clock,
-    observer: Observer,
+    observer: Meters,
     depth: Callable[[str], BookSnapshot] | None = None,
 ) -> Equipment:
     """The equipment of a collector of the stream at `url`."""

@@ -17,8 +17,8 @@ import msgspec
 
 from ltp_service.domain.exchange_time import TIME_TOLERANCE_SECONDS, ExchangeTime
 from ltp_service.domain.trade import Trade
+from ltp_service.meters import TRADES_DISCARDED, TRADES_STORED, Meters
 from ltp_service.runtime.clock import Clock
-from ltp_service.runtime.observer import Observer
 
 TRADES_PER_SYMBOL, TRADES_IN_ALL = 1_000, 10_000
 """Most trades kept of one symbol, and of all."""
@@ -72,7 +72,7 @@ class TradeStore:
     def __init__(
         self,
         clock: Clock,
-        observer: Observer,
+        observer: Meters,
         *,
         per_symbol: int = TRADES_PER_SYMBOL,
         in_all: int = TRADES_IN_ALL,
@@ -112,9 +112,9 @@ class TradeStore:
             else:
                 self._discarded[refusal] += 1
         if refusal is None:
-            self._observer.trade_stored(trade.exchange, trade.symbol)
+            self._observer.later(_count_stored, (trade.exchange, trade.symbol))
         else:
-            self._observer.trade_discarded(trade.exchange, refusal)
+            self._observer.count(TRADES_DISCARDED, trade.exchange, refusal)
         return refusal is None
 
     def recent(self, symbol: str | None = None, exchange: str | None = None, limit: int = 50) -> list[Trade]:
@@ -275,6 +275,11 @@ class _Rate:
         for passed in range(min(second - self._second, RATE_WINDOW_SECONDS)):
             self._counts[(second - passed) % RATE_WINDOW_SECONDS] = 0
         self._second = second
+
+
+def _count_stored(meters: Meters, stored: list[tuple[str, str]]) -> None:
+    for (exchange, symbol), amount in Counter(stored).items():
+        meters.count(TRADES_STORED, exchange, symbol, amount=amount)
 
 
 def _key(trade: Trade) -> _Key:

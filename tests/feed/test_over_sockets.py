@@ -23,7 +23,7 @@ from ltp_service.feed.trades import TradeCollector
 from ltp_service.rest.http_client import HttpClient
 from ltp_service.runtime.clock import SystemClock
 from ltp_service.runtime.runners import CollectorManager
-from tests.fakes import RecordingObserver, eventually
+from tests.fakes import RecordingMeters, eventually
 from tests.simulator.client import Simulator
 
 SYMBOLS = ("BTCUSDT", "ETHUSDT")
@@ -48,7 +48,7 @@ class Feed:
     """One collector and what it fills."""
 
     def __init__(self, kind: type[TradeCollector] | type[BookCollector], exchange: Simulator) -> None:
-        clock, self.observer = WrongClock(), RecordingObserver()
+        clock, self.observer = WrongClock(), RecordingMeters()
         self.trades, self.books = TradeStore(clock, self.observer), BookStore()
         self.name = kind.exchange
         url = exchange.bybit_url if self.name == "bybit" else exchange.binance_url
