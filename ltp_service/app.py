@@ -77,7 +77,7 @@ def create_app(config: Config, *, clock: Clock | None = None) -> Flask:
         first_key=FirstKey(keyring, config.database_path, secrets.token_bytes),
         database=watch,
         key_failures=FailureBudget(clock.monotonic),
-        observer=metrics,
+        meters=metrics,
         started_at=clock.monotonic(),
     )
     long_polls = LongPolls(prices.changes, clock.monotonic, services.draining, when_readable())
@@ -95,7 +95,7 @@ def create_app(config: Config, *, clock: Clock | None = None) -> Flask:
         limiter=limiter,
         cors=Cors(config.cors_origins),
         clock=clock,
-        observer=metrics,
+        meters=metrics,
         access_log=requests,
         trusted_proxies=config.trusted_proxies,
         routes=frozenset(rule.rule for rule in app.url_map.iter_rules()),

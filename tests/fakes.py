@@ -1,4 +1,4 @@
-"""Stand-ins for what the service is given from outside: time, a socket, somebody who listens."""
+"""Stand-ins for what the service is given from outside: time, a socket, meters."""
 
 import threading
 from collections import Counter, defaultdict
@@ -160,7 +160,7 @@ class Script:
 
     def __init__(self, *connections: Iterable[Step] | Exception, idle_timeout: float = 10.0) -> None:
         self.clock = FakeClock()
-        self.observer = RecordingMeters()
+        self.meters = RecordingMeters()
         self.stop = ScriptedStop(self.clock)
         self.sleeps: list[float] = []
         self.made: list[ScriptedConnection] = []
@@ -171,7 +171,7 @@ class Script:
     def equipment(self) -> Equipment:
         backoff = Backoff(1.0, 5, self.clock.monotonic, lambda: 1.0)
         return Equipment(
-            self._connect, backoff, self.clock, self.observer, self.sleeps.append, self._idle_timeout
+            self._connect, backoff, self.clock, self.meters, self.sleeps.append, self._idle_timeout
         )
 
     @property

@@ -108,7 +108,7 @@ def test_there_is_every_metric_of_the_contract_with_its_labels_and_no_other(
     service: FreshService, tmp_path: Path
 ) -> None:
     service.trade("100")
-    report_everything(service.services.observer)
+    report_everything(service.services.meters)
     seen = scrape(service)
     of_a_fleet = scrape(FreshService(tmp_path, cache_backend="redis", redis_addr=NOWHERE))
 
@@ -137,7 +137,7 @@ def test_every_meter_of_the_table_is_reported_to() -> None:
 
 def test_promtool_finds_nothing_to_say_about_a_scrape(service: FreshService) -> None:
     service.trade("100")
-    report_everything(service.services.observer)
+    report_everything(service.services.meters)
     judged = promtool("check", "metrics", text=scrape(service).text)
 
     assert (judged.returncode, judged.stdout, judged.stderr) == (0, "", "")
@@ -148,7 +148,7 @@ def test_promtool_finds_nothing_to_say_about_a_scrape(service: FreshService) -> 
 
 def test_a_request_is_counted_with_its_route_its_seconds_and_its_sizes(service: FreshService) -> None:
     service.client.post("/health", data=b"x" * 300)
-    service.services.observer.later(count_answers, ("GET", "/slow", 200, 0.3, 0, 5000))
+    service.services.meters.later(count_answers, ("GET", "/slow", 200, 0.3, 0, 5000))
     seen = scrape(service)
 
     assert seen.value("http_requests_total", method="POST", path="unmatched", status_code="405") == 1
@@ -298,7 +298,7 @@ def test_another_attempt_to_connect_tells_why_the_last_one_was_over() -> None:
         )
     )
 
-    assert script.observer.told(RECONNECTIONS) == [
+    assert script.meters.told(RECONNECTIONS) == [
         ("kraken", "refused"),
         ("kraken", "closed"),
         ("kraken", "timeout"),

@@ -103,7 +103,7 @@ def open_line_if_asked(config: Config, clock: Clock) -> "FleetLine | None":
 def wire_prices(
     config: Config,
     clock: Clock,
-    observer: Meters,
+    meters: Meters,
     witnesses: PricesElsewhere = no_witnesses,
     sharing: Sharing | None = None,
 ) -> PriceParts:
@@ -119,11 +119,11 @@ def wire_prices(
         clock.monotonic, RANDOM, urgent=lambda: not quotes.can_serve(config.supported_pairs)
     )
     doubts, exchange_clock = Doubts(), ExchangeClock()
-    source = _rest_source(config, store, breaker, clock, observer, doubts, exchange_clock)
+    source = _rest_source(config, store, breaker, clock, meters, doubts, exchange_clock)
     quotes = Quotes(store, changes, clock, ttl=config.cache_ttl, fallback=source)
     kraken = None
     if config.kraken_websocket_enabled:
-        equipment = _kraken_equipment(config, breaker, clock, observer)
+        equipment = _kraken_equipment(config, breaker, clock, meters)
         quarantine = Quarantine(config.price_divergence_limit, witnesses)
         kraken = KrakenCollector(
             config.kraken_websocket_url,
@@ -144,7 +144,7 @@ def wire_prices(
         config.kraken_websocket_enabled,
         config.web_concurrency,
     )
-    poll = Poll(source, store, feed, promise, clock, observer, doubts)
+    poll = Poll(source, store, feed, promise, clock, meters, doubts)
     return PriceParts(store, changes, quotes, journal, kraken, source, breaker, poll, doubts, fleet)
 
 
@@ -178,17 +178,17 @@ def _rest_source(
     store: Store,
     breaker: CircuitBreaker,
     clock: Clock,
-    observer: Meters,
+    meters: Meters,
     doubts: Doubts,
     exchange_clock: ExchangeClock,
 ) -> RestSource:
     patience = Patience(config.kraken_request_timeout, config.kraken_timeout, config.kraken_max_retries)
     http = HttpClient(clock, f"ltp_service/{VERSION}")
     return RestSource(
-        KrakenRest(config.kraken_rest_url, http, breaker, clock, observer, patience),
+        KrakenRest(config.kraken_rest_url, http, breaker, clock, meters, patience),
         store,
         clock,
-        observer,
+        meters,
         time.sleep,
         Bounds(config.kraken_request_timeout, config.price_divergence_limit),
         doubts,
@@ -196,7 +196,7 @@ def _rest_source(
     )
 
 
-def _kraken_equipment(config: Config, breaker: CircuitBreaker, clock: Clock, observer: Meters) -> Equipment:
+def _kraken_equipment(config: Config, breaker: CircuitBreaker, clock: Clock, meters: Meters) -> Equipment:
     backoff = Backoff(
         config.kraken_reconnect_delay,
         config.kraken_max_reconnect_tries,
@@ -206,7 +206,7 @@ def _kraken_equipment(config: Config, breaker: CircuitBreaker, clock: Clock, obs
         urgent=lambda: breaker.state().state != "closed",
         processes=1 if config.cache_backend == "redis" else config.web_concurrency,
     )
-    return equip(config, config.kraken_websocket_url, backoff, clock, observer)
+    return equip(config, config.kraken_websocket_url, backoff, clock, meters)
 
 
 def equip(
@@ -214,11 +214,11 @@ def equip(
     url: str,
     backoff: Backoff,
     clock: Clock,
-    observer: Meters,
+    meters: Meters,
     depth: Callable[[str], BookSnapshot] | None = None,
 ) -> Equipment:
     """The equipment of a collector of the stream at `url`."""
     dialer = Dialer(url, timeout=config.kraken_websocket_timeout)
     connect = partial(WebSocketConnection, dialer, poll_interval=LONGEST_READ_SECONDS)
     idle_timeout = config.kraken_idle_timeout
-    return Equipment(connect, backoff, clock, observer, time.sleep, idle_timeout, RANDOM, depth)
+    return Equipment(connect, backoff, clock, meters, time.sleep, idle_timeout, RANDOM, depth)

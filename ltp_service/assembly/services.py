@@ -40,7 +40,7 @@ class Services:
     database: DatabaseWatch | None
     """None with Redis, where nothing is kept in a file."""
     key_failures: FailureBudget
-    observer: Meters
+    meters: Meters
     started_at: float
     """Monotonic seconds."""
     _serving: list[Callable[[], bool]] = field(default_factory=list)

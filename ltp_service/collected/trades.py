@@ -72,14 +72,14 @@ class TradeStore:
     def __init__(
         self,
         clock: Clock,
-        observer: Meters,
+        meters: Meters,
         *,
         per_symbol: int = TRADES_PER_SYMBOL,
         in_all: int = TRADES_IN_ALL,
         max_bytes: int = MAX_BYTES,
     ) -> None:
         self._monotonic = clock.monotonic
-        self._observer = observer
+        self._meters = meters
         self._per_symbol, self._in_all, self._max_bytes = per_symbol, in_all, max_bytes
         self._lock = Lock()
         self._tapes: dict[str, _Tape] = {}
@@ -112,9 +112,9 @@ class TradeStore:
             else:
                 self._discarded[refusal] += 1
         if refusal is None:
-            self._observer.later(_count_stored, (trade.exchange, trade.symbol))
+            self._meters.later(_count_stored, (trade.exchange, trade.symbol))
         else:
-            self._observer.count(TRADES_DISCARDED, trade.exchange, refusal)
+            self._meters.count(TRADES_DISCARDED, trade.exchange, refusal)
         return refusal is None
 
     def recent(self, symbol: str | None = None, exchange: str | None = None, limit: int = 50) -> list[Trade]:

@@ -113,7 +113,7 @@ class KrakenCollector(Collector):
             self._take_trade(tick, trade, received_at, snapshot=snapshot)
         else:
             self._tickers.traded(tick, trade.earlier)
-            self._observer.count(TRADES_HELD, str(pair))
+            self._meters.count(TRADES_HELD, str(pair))
 
     def _admits(self, tick: Tick, now: float, earlier: Sequence[Decimal] = ()) -> bool:
         """Whether the quarantine lets `tick` pass."""
@@ -141,7 +141,7 @@ class KrakenCollector(Collector):
         if decision == "serve":
             self._serve_ticker(servable(tick, snapshot=snapshot), now, snapshot=snapshot)
         elif decision == "older":
-            self._observer.count(FRAMES_REFUSED, self.name, "older")
+            self._meters.count(FRAMES_REFUSED, self.name, "older")
 
     def _is_without_trades(self, pair: Pair, now: float) -> bool:
         """Whether the exchange has not accepted a subscription of the trade channel, though there was time."""
@@ -154,13 +154,13 @@ class KrakenCollector(Collector):
         if snapshot or self._admits(tick, now):
             self._serve(tick, now, snapshot=snapshot)
         else:
-            self._observer.count(TRADES_HELD, str(tick.pair))
+            self._meters.count(TRADES_HELD, str(tick.pair))
 
     def _serve(self, tick: Tick, now: float, *, snapshot: bool = False) -> bool:
         """Whether `tick` is not older than what is held."""
         outcome = self._store.put(tick)
         if outcome == "older":
-            self._observer.count(FRAMES_REFUSED, self.name, "older")
+            self._meters.count(FRAMES_REFUSED, self.name, "older")
             return False
         self._quarantine.learn(tick, now)
         if outcome == "newer" or snapshot:

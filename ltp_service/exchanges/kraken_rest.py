@@ -127,14 +127,14 @@ class KrakenRest:
         http: HttpClient,
         breaker: CircuitBreaker,
         clock: Clock,
-        observer: Meters,
+        meters: Meters,
         patience: Patience,
     ) -> None:
         self._base_url = base_url.rstrip("/")
         self._http = http
         self._breaker = breaker
         self._clock = clock
-        self._observer = observer
+        self._meters = meters
         self._patience = patience
         self._pace = Pace(clock.monotonic, patience.sleep)
         self._exchange_time = ExchangeTime(latest=LONGEST_CACHE_SECONDS)
@@ -286,7 +286,7 @@ class KrakenRest:
             self._suspected.pop(pair, None)
         for each in found:
             if isinstance(each, Unusable):
-                self._observer.count(FRAMES_REFUSED, REST, each.reason)
+                self._meters.count(FRAMES_REFUSED, REST, each.reason)
             else:
                 self._blamed.pop(each.tick.pair, None)
         return [each for each in found if isinstance(each, Told)]
@@ -313,7 +313,7 @@ class KrakenRest:
                 ):
                     raise
             tries += 1
-            self._observer.count(EXCHANGE_RETRIES, SERVICE, request.endpoint)
+            self._meters.count(EXCHANGE_RETRIES, SERVICE, request.endpoint)
             self._patience.sleep(again_at - self._clock.monotonic())
 
     def _try(self, request: _Request, read: Callable[[msgspec.Raw, Evidence], Read]) -> Read:
@@ -326,7 +326,7 @@ class KrakenRest:
             # A refusal shows an exchange in good health, unless it is told to keep away.
             permit.succeeded() if error.retry_after is None else permit.failed(error.retry_after)
             if error.reason == THROTTLED:
-                self._observer.count(THROTTLED_CALLS)
+                self._meters.count(THROTTLED_CALLS)
             raise
         except ExchangeError as error:
             permit.failed(error.retry_after)
@@ -348,8 +348,8 @@ class KrakenRest:
             return answer
         finally:
             seconds = self._clock.monotonic() - now
-            self._observer.count(EXCHANGE_CALLS, SERVICE, request.endpoint, str(status or "none"))
-            self._observer.observe(EXCHANGE_CALL_SECONDS, [seconds], SERVICE, request.endpoint)
+            self._meters.count(EXCHANGE_CALLS, SERVICE, request.endpoint, str(status or "none"))
+            self._meters.observe(EXCHANGE_CALL_SECONDS, [seconds], SERVICE, request.endpoint)
 
     def _evidence(self, answer: HttpAnswer, sent_at: float) -> Evidence:
         """Of which moment an answer to the question of `sent_at` surely is evidence: caches on the way age it."""

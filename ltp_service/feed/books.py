@@ -167,7 +167,7 @@ class BookCollector(Collector):
             symbol,
             extra={"once_a_minute": (self.name, "deaf", symbol)},
         )
-        self._observer.count(DEAF_BOOKS, self.exchange)
+        self._meters.count(DEAF_BOOKS, self.exchange)
         pulse = self._pulses[symbol]
         if pulse.deaf_at is not None and now - pulse.deaf_at <= AGAIN:
             self.leave()

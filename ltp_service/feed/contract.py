@@ -57,7 +57,7 @@ class Equipment(msgspec.Struct, frozen=True):
     """Raises ExchangeError; with reason `stopped` soon after the event is set."""
     backoff: Backoff
     clock: Clock
-    observer: Meters
+    meters: Meters
     sleep: Callable[[float], None]
     """With 0 it lets others have their turn."""
     idle_timeout: float

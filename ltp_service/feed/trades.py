@@ -130,7 +130,7 @@ class TradeCollector(Collector):
 
     def _missed(self, before: Traded, after: Traded, count: int | None) -> None:
         self._gaps.append(Gap(before.traded_at, after.traded_at, after.symbol, count))
-        self._observer.count(TRADES_MISSED, self.exchange, amount=count or 1)
+        self._meters.count(TRADES_MISSED, self.exchange, amount=count or 1)
         log.warning(
             "%s: %s trade(s) of %s are missing between %s and %s",
             self.name,

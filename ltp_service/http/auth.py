@@ -147,9 +147,9 @@ def _check(parts: Services, text: str, needed: Permission) -> None:
         _count_guess(parts)
         raise
     if not key.permits(needed):
-        parts.observer.count(KEYS_CHECKED, "not_permitted")
+        parts.meters.count(KEYS_CHECKED, "not_permitted")
         raise NotPermitted(f"this route needs {needed} permission; the key has {key.permission}")
-    parts.observer.count(KEYS_CHECKED, "accepted")
+    parts.meters.count(KEYS_CHECKED, "accepted")
 
 
 def _count_guess(parts: Services) -> None:
@@ -162,9 +162,9 @@ def _count_guess(parts: Services) -> None:
         client_address(request.remote_addr or "", forwarded_for, parts.config.trusted_proxies)
     )
     if (wait := parts.key_failures.check(address)) is not None:
-        parts.observer.count(KEYS_CHECKED, "blocked")
+        parts.meters.count(KEYS_CHECKED, "blocked")
         raise RateLimited(
             "too many wrong API keys from this address; wait before the next one", wait
         ) from None
     parts.key_failures.failed(address)
-    parts.observer.count(KEYS_CHECKED, "invalid")
+    parts.meters.count(KEYS_CHECKED, "invalid")

@@ -60,7 +60,7 @@ class EdgeParts:
     limiter: Limiter | None
     cors: Cors
     clock: Clock
-    observer: Meters
+    meters: Meters
     access_log: AccessLog | None
     trusted_proxies: int
     """Number of proxies whose X-Forwarded-For is trusted."""
@@ -82,7 +82,7 @@ class Edge:
         self._cors = parts.cors
         self._monotonic = parts.clock.monotonic
         self._wall = parts.clock.wall
-        self._observer = parts.observer
+        self._meters = parts.meters
         self._access_log = parts.access_log
         self._trusted_proxies = parts.trusted_proxies
         self._routes = parts.routes
@@ -100,7 +100,7 @@ class Edge:
         code = int(status[:3])
         seconds = self._monotonic() - started_at - note.waited
         method = environ["REQUEST_METHOD"]
-        self._observer.later(
+        self._meters.later(
             count_answers,
             (method if method in _METHODS else "OTHER", note.route, code, seconds, _received(environ), sent),
         )
@@ -162,7 +162,7 @@ class Edge:
         if self._limiter is None or not path.startswith(LIMITED_PATHS):
             return None
         decision = self._limiter.take(self._limit_key(environ))
-        self._observer.later(count_decisions, (decision.allowed, decision.remaining))
+        self._meters.later(count_decisions, (decision.allowed, decision.remaining))
         headers += _limit_headers(decision)
         if decision.allowed:
             return None

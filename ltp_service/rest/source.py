@@ -102,7 +102,7 @@ class RestSource:
         rest: Rest,
         store: Store,
         clock: Clock,
-        observer: Meters,
+        meters: Meters,
         sleep: Callable[[float], None],
         bounds: Bounds,
         doubts: Doubts,
@@ -111,7 +111,7 @@ class RestSource:
         self._rest = rest
         self._store = store
         self._clock = clock
-        self._observer = observer
+        self._meters = meters
         self._limit = Decimal(str(bounds.divergence))
         self._flight: SingleFlight[Pair, Polled] = SingleFlight(
             self._ask, clock.monotonic, sleep, budget=bounds.budget
@@ -196,7 +196,7 @@ class RestSource:
         now = self._clock.monotonic()
         if tick.traded_at is not None and self._exchange_clock.happened(tick.traded_at, now):
             return True
-        self._observer.count(FRAMES_REFUSED, REST, "future")
+        self._meters.count(FRAMES_REFUSED, REST, "future")
         return False
 
     def _dated(self, tick: Tick) -> Tick:
@@ -283,7 +283,7 @@ class RestSource:
         before = self.divergences.get(tick.pair)
         count = before.count + 1 if before else 1
         self.divergences[tick.pair] = Divergence(price.tick.price, tick.price, self._clock.wall(), count)
-        self._observer.count(DIVERGENCES, str(tick.pair))
+        self._meters.count(DIVERGENCES, str(tick.pair))
 
 
 def _is_overtaken(held: Price | None, tick: Tick, surely_at: float) -> bool:

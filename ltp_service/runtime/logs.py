@@ -155,8 +155,8 @@ class LateLines:
 
     name = "late_lines"
 
-    def __init__(self, observer: Meters, writers: Sequence[LineWriter] = (STDOUT, STDERR)) -> None:
-        self._observer = observer
+    def __init__(self, meters: Meters, writers: Sequence[LineWriter] = (STDOUT, STDERR)) -> None:
+        self._meters = meters
         self._writers = writers
         self._counted = 0
         self._told = 0
@@ -171,7 +171,7 @@ class LateLines:
             writer.settle()
         dropped = sum(writer.dropped for writer in self._writers)
         if dropped > self._counted:
-            self._observer.count(LOG_LINES_DROPPED, amount=dropped - self._counted)
+            self._meters.count(LOG_LINES_DROPPED, amount=dropped - self._counted)
             self._counted = dropped
         elif dropped > self._told and not any(writer.is_behind() for writer in self._writers):
             lost, self._told = dropped - self._told, dropped

@@ -148,20 +148,20 @@ class Scene:
         self.store = memory_store(self.clock)
         self.feed = feed
         self.rest = FakeRest(self.clock)
-        self.listener = RecordingMeters()
+        self.meters = RecordingMeters()
         self.doubts, self.exchange_clock = Doubts(), ExchangeClock()
         self.source = RestSource(
             self.rest,
             self.store,
             self.clock,
-            self.listener,
+            self.meters,
             self.clock.advance,
             Bounds(3.0, 0.05),
             self.doubts,
             self.exchange_clock,
         )
         promise = Promise((BTC, ETH), fallback_timeout, 120.0, ttl, websocket, processes)
-        self.poll = Poll(self.source, self.store, feed, promise, self.clock, self.listener, self.doubts)
+        self.poll = Poll(self.source, self.store, feed, promise, self.clock, self.meters, self.doubts)
 
     def trade(self, price: str, pair: Pair = BTC) -> None:
         now = self.clock.monotonic()
@@ -223,7 +223,7 @@ def test_a_feed_that_shows_itself_every_second_is_not_given_up_however_short_the
         scene.deliver(BTC, ETH)
         scene.pass_time(1)
 
-    assert scene.listener.reports == []
+    assert scene.meters.reports == []
     assert scene.rest.asked == []
 
 
@@ -611,7 +611,7 @@ def test_rest_alone_is_no_fallback_and_asks_for_the_state_of_the_market(
     scene.pass_time(5)
 
     assert not scene.poll.active()
-    assert (scene.listener.reports, caplog.text) == ([], "")
+    assert (scene.meters.reports, caplog.text) == ([], "")
     assert scene.state() == "halted"
     scene.rest.status = "online"
     scene.pass_time(5)
@@ -765,10 +765,10 @@ def test_what_operators_watch_is_reported(scene: Scene) -> None:
     scene.deliver(BTC, ETH)
     scene.pass_time(1, alive=(BTC, ETH))
 
-    assert scene.listener.reports[0] == (DEAF_SUBSCRIPTIONS, "BTC/USD")
-    assert (FALLBACKS, "disconnected") in scene.listener.reports
-    assert (DIVERGENCES, "ETH/USD") in scene.listener.reports
-    assert scene.listener.reports[-1] == (FALLBACK_SECONDS,)
+    assert scene.meters.reports[0] == (DEAF_SUBSCRIPTIONS, "BTC/USD")
+    assert (FALLBACKS, "disconnected") in scene.meters.reports
+    assert (DIVERGENCES, "ETH/USD") in scene.meters.reports
+    assert scene.meters.reports[-1] == (FALLBACK_SECONDS,)
 
 
 # A frame that could not be used, and the market of one pair.

@@ -59,7 +59,7 @@ def refresh() -> Response:
         for pair in asked
         if pair not in learnt
     ]
-    parts.observer.count(REFRESHES, "failure" if not done else "partial" if failed else "success")
+    parts.meters.count(REFRESHES, "failure" if not done else "partial" if failed else "success")
     if not done:
         return _nothing(failed)
     message = {"message": "Prices refreshed successfully", "pairs": [str(pair) for pair in done]}
@@ -93,7 +93,7 @@ def _count(parts: Services, asked: Sequence[Pair], held: Sequence[Quote]) -> Non
     for hit in (True, False):
         pairs = [quote.pair for quote in held if quote.verdict.servable is hit]
         if pairs:
-            count_prices(parts.observer, pairs, hit=hit)
+            count_prices(parts.meters, pairs, hit=hit)
 
 
 def _answer(parts: Services, asked: Sequence[Pair], quotes: Sequence[Quote], *, detail: bool) -> Response:
