@@ -13,6 +13,7 @@ from ltp_service.domain.pairs import read_pair
 from ltp_service.domain.tick import REST
 from ltp_service.exchanges.kraken import KrakenCollector
 from ltp_service.feed.loop import TENDING
+from ltp_service.meters import TRADES_HELD
 from ltp_service.prices.doubts import Doubts
 from ltp_service.prices.freshness import judge
 from ltp_service.prices.quarantine import Quarantine
@@ -359,6 +360,7 @@ def test_the_ticker_of_a_print_that_is_held_back_raises_no_doubt() -> None:
 
     assert price_of(store) == "100"
     assert BTC not in doubts
+    assert script.meters.told(TRADES_HELD) == [("BTC/USD",)]
 
 
 def test_a_late_trade_of_one_pair_shows_that_nothing_was_known_of_the_others_either() -> None:
