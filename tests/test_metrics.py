@@ -135,6 +135,16 @@ def test_every_meter_of_the_table_is_reported_to() -> None:
     assert [name for name in names if not re.search(rf"\b{name}\b", used)] == []
 
 
+def test_of_several_workers_the_highest_value_is_shown_but_for_three_gauges() -> None:
+    modes = {each.name: each.mode for each in METERS if isinstance(each, table.Gauge)}
+
+    assert {name: mode for name, mode in modes.items() if mode != "livemax"} == {
+        "current_prices": "livemostrecent",
+        "price_timestamp_seconds": "livemostrecent",
+        "fleet_processes": "livesum",
+    }
+
+
 def test_promtool_finds_nothing_to_say_about_a_scrape(service: FreshService) -> None:
     service.trade("100")
     report_everything(service.services.meters)
@@ -249,13 +259,13 @@ def test_a_worker_that_stops_counts_what_still_waits(service: FreshService) -> N
 
 def test_a_price_from_memory_is_a_hit_however_it_is_asked_for(service: FreshService) -> None:
     service.trade("100")
-    for path in ("?pair=BTC/USD", "?pair=BTC/USD&detail=true", "/cached?pair=BTC/USD"):
+    for path in ("?pair=BTC/USD", "?pair=BTC/USD", "?pair=BTC/USD&detail=true", "/cached?pair=BTC/USD"):
         assert service.get(f"/api/v1/ltp{path}").status_code == 200
     seen = scrape(service)
 
-    assert seen.value("price_requests_total", pair="BTC/USD", cache_result="hit") == 3
-    assert seen.value("cache_operations_total", operation="get", result="hit") == 3
-    assert (seen.value("cache_hits_total"), seen.value("cache_misses_total")) == (3, 0)
+    assert seen.value("price_requests_total", pair="BTC/USD", cache_result="hit") == 4
+    assert seen.value("cache_operations_total", operation="get", result="hit") == 4
+    assert (seen.value("cache_hits_total"), seen.value("cache_misses_total")) == (4, 0)
 
 
 def test_a_price_that_is_not_in_memory_is_a_miss(service: FreshService) -> None:

@@ -769,6 +769,7 @@ def test_what_operators_watch_is_reported(scene: Scene) -> None:
     assert (FALLBACKS, "disconnected") in scene.meters.reports
     assert (DIVERGENCES, "ETH/USD") in scene.meters.reports
     assert scene.meters.reports[-1] == (FALLBACK_SECONDS,)
+    assert scene.meters.observed[FALLBACK_SECONDS] == [pytest.approx(4.0, abs=2.0)]
 
 
 # A frame that could not be used, and the market of one pair.
