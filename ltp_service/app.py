@@ -13,6 +13,7 @@ from ltp_service.assembly.services import Services, attach
 from ltp_service.collected.symbols import SymbolReload
 from ltp_service.http import views as web
 from ltp_service.http.access_log import open_access_log
+from ltp_service.http.counted import count_prices
 from ltp_service.http.edge import Edge, EdgeParts
 from ltp_service.http.fast_lane import FastLane
 from ltp_service.http.headers import Cors
@@ -51,7 +52,7 @@ def create_app(config: Config, *, clock: Clock | None = None) -> Flask:
     def show() -> None:
         metrics.show(services)
         for question, count in lane.take_served():
-            metrics.prices_asked(question.supported, hit=True, count=count)
+            count_prices(metrics, question.supported, hit=True, times=count)
 
     requests = open_access_log(config.log_level, style_of(config.log_format))
     runners: list[Runner] = [
@@ -76,7 +77,7 @@ def create_app(config: Config, *, clock: Clock | None = None) -> Flask:
         first_key=FirstKey(keyring, config.database_path, secrets.token_bytes),
         database=watch,
         key_failures=FailureBudget(clock.monotonic),
-        observer=metrics,
+        meters=metrics,
         started_at=clock.monotonic(),
     )
     long_polls = LongPolls(prices.changes, clock.monotonic, services.draining, when_readable())
@@ -94,7 +95,7 @@ def create_app(config: Config, *, clock: Clock | None = None) -> Flask:
         limiter=limiter,
         cors=Cors(config.cors_origins),
         clock=clock,
-        observer=metrics,
+        meters=metrics,
         access_log=requests,
         trusted_proxies=config.trusted_proxies,
         routes=frozenset(rule.rule for rule in app.url_map.iter_rules()),

@@ -12,10 +12,10 @@ from ltp_service.domain.errors import PriceStale, PriceUnavailable, UnknownPair
 from ltp_service.domain.market import DELISTED
 from ltp_service.domain.pairs import Pair, read_pair
 from ltp_service.domain.tick import Price
+from ltp_service.meters import Meters
 from ltp_service.prices.freshness import servable_until
 from ltp_service.prices.quotes import Quote
 from ltp_service.runtime.clock import Clock, SystemClock
-from ltp_service.runtime.observer import Observer
 from ltp_service.runtime.runners import CollectorManager
 from ltp_service.settings.config import Config, load_config
 
@@ -59,7 +59,7 @@ class LastPrices:
         """Builds what belongs to one process and starts nothing."""
         line = open_line_if_asked(self._config, self._clock)
         self._parts: PriceParts = wire_prices(
-            self._config, self._clock, Observer(), sharing=Sharing(line) if line else None
+            self._config, self._clock, Meters(), sharing=Sharing(line) if line else None
         )
         self._store = self._parts.store
         self._manager = CollectorManager(self._parts.runners)

@@ -1,10 +1,11 @@
-"""Stand-ins for what the service is given from outside: time, a socket, somebody who listens."""
+"""Stand-ins for what the service is given from outside: time, a socket, meters."""
 
 import threading
-from collections import Counter
-from collections.abc import Callable, Iterable
+from collections import Counter, defaultdict
+from collections.abc import Callable, Iterable, Sequence
 from decimal import Decimal
 
+from ltp_service import meters
 from ltp_service.domain.errors import Unreachable
 from ltp_service.domain.pairs import Pair
 from ltp_service.domain.tick import WEBSOCKET, Source, Tick
@@ -12,11 +13,21 @@ from ltp_service.feed.backoff import Backoff
 from ltp_service.feed.connection import Connection
 from ltp_service.feed.contract import Equipment
 from ltp_service.feed.loop import Collector
+from ltp_service.meters import (
+    CONNECTION_ERRORS,
+    DEAF_BOOKS,
+    FRAMES,
+    FRAMES_REFUSED,
+    TRADES_MISSED,
+    Histogram,
+    Labels,
+    Meters,
+    Row,
+)
 from ltp_service.prices.changes import Changes
 from ltp_service.prices.memory import Journal, MemoryStore
 from ltp_service.prices.quarantine import Quarantine
 from ltp_service.runtime.clock import Clock
-from ltp_service.runtime.observer import Observer
 from tests.deadline import DEADLINE
 
 BTC, ETH, XRP = Pair("BTC", "USD"), Pair("ETH", "USD"), Pair("XRP", "USD")
@@ -47,30 +58,38 @@ class FakeClock:
         self._wall = unix_seconds
 
 
-class RecordingObserver(Observer):
-    """Remembers what it hears."""
+class RecordingMeters(Meters):
+    """Remembers what it is told."""
 
     def __init__(self) -> None:
-        self.frames: Counter[str] = Counter()
-        self.refused: Counter[str] = Counter()
-        self.failures: list[str] = []
-        self.missed: Counter[str] = Counter()
-        self.deaf: Counter[str] = Counter()
+        self.reports: list[tuple[object, ...]] = []
+        """Meter and labels of each report."""
+        self.counted: defaultdict[object, Counter[str]] = defaultdict(Counter)
+        """By meter and the last of its labels."""
+        self.observed: defaultdict[object, list[float]] = defaultdict(list)
+        self.frames, self.refused = self.counted[FRAMES], self.counted[FRAMES_REFUSED]
+        self.missed, self.deaf = self.counted[TRADES_MISSED], self.counted[DEAF_BOOKS]
 
-    def book_deaf(self, exchange: str) -> None:
-        self.deaf[exchange] += 1
+    def count(self, counter: meters.Counter[*Labels], *labels: *Labels, amount: int = 1) -> None:
+        self.reports.append((counter, *labels))
+        *_, last = "", *labels
+        self.counted[counter][str(last)] += amount
 
-    def trades_missed(self, exchange: str, count: int) -> None:
-        self.missed[exchange] += count
+    def observe(self, histogram: Histogram[*Labels], amounts: Sequence[float], *labels: *Labels) -> None:
+        self.reports.append((histogram, *labels))
+        self.observed[histogram] += amounts
 
-    def frames_received(self, exchange: str, kind: str, count: int) -> None:
-        self.frames[kind] += count
+    def later(self, report: Callable[[Meters, list[Row]], None], row: Row) -> None:
+        report(self, [row])
 
-    def frame_refused(self, exchange: str, reason: str) -> None:
-        self.refused[reason] += 1
+    def told(self, meter: object) -> list[tuple[object, ...]]:
+        """The labels of each report of one meter."""
+        return [tuple(labels) for told, *labels in self.reports if told is meter]
 
-    def connection_failed(self, exchange: str, reason: str) -> None:
-        self.failures.append(reason)
+    @property
+    def failures(self) -> list[object]:
+        """Why connections failed."""
+        return [reason for _, reason in self.told(CONNECTION_ERRORS)]
 
 
 Step = str | list[str] | float | None | Exception | Callable[[], None]
@@ -144,7 +163,7 @@ class Script:
 
     def __init__(self, *connections: Iterable[Step] | Exception, idle_timeout: float = 10.0) -> None:
         self.clock = FakeClock()
-        self.observer = RecordingObserver()
+        self.meters = RecordingMeters()
         self.stop = ScriptedStop(self.clock)
         self.sleeps: list[float] = []
         self.made: list[ScriptedConnection] = []
@@ -155,7 +174,7 @@ class Script:
     def equipment(self) -> Equipment:
         backoff = Backoff(1.0, 5, self.clock.monotonic, lambda: 1.0)
         return Equipment(
-            self._connect, backoff, self.clock, self.observer, self.sleeps.append, self._idle_timeout
+            self._connect, backoff, self.clock, self.meters, self.sleeps.append, self._idle_timeout
         )
 
     @property

@@ -12,9 +12,9 @@ from ltp_service.assembly.prices import wire_prices
 from ltp_service.domain.decimals import plain
 from ltp_service.domain.pairs import Pair
 from ltp_service.domain.tick import REST, WEBSOCKET
+from ltp_service.meters import Meters
 from ltp_service.prices.quotes import Quote
 from ltp_service.runtime.clock import SystemClock
-from ltp_service.runtime.observer import Observer
 from ltp_service.runtime.runners import CollectorManager
 from ltp_service.settings.config import Config
 from tests.deadline import DEADLINE
@@ -54,7 +54,7 @@ class Prices:
             supported_pairs=(BTC, ETH),
         )
         self._clock = SystemClock()
-        self._parts = wire_prices(config, self._clock, Observer())
+        self._parts = wire_prices(config, self._clock, Meters())
         self._manager = CollectorManager(self._parts.runners)
 
     def __enter__(self) -> Self:

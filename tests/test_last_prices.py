@@ -25,7 +25,7 @@ from ltp_service.runtime.clock import SystemClock
 from ltp_service.runtime.runners import CollectorManager
 from ltp_service.settings.config import Config
 from tests.deadline import DEADLINE
-from tests.fakes import BTC, RecordingObserver, eventually, open_quarantine
+from tests.fakes import BTC, RecordingMeters, eventually, open_quarantine
 from tests.patched import run_patched
 from tests.simulator.client import Simulator
 from tests.websocket_peer import frame
@@ -207,13 +207,13 @@ class Feed:
     """One pair's feed over a real socket, as the manager runs it."""
 
     def __init__(self, url: str) -> None:
-        clock, self.observer = SystemClock(), RecordingObserver()
+        clock, self.meters = SystemClock(), RecordingMeters()
         self.store = MemoryStore(clock, Changes(), Journal())
         equipment = Equipment(
             partial(WebSocketConnection, Dialer(url, timeout=5.0), poll_interval=0.02),
             Backoff(0.01, 5, clock.monotonic, lambda: 1.0),
             clock,
-            self.observer,
+            self.meters,
             lambda _: None,
             10.0,
         )
@@ -257,7 +257,7 @@ def test_a_link_cut_twenty_times_always_comes_back_and_leaves_nothing_behind(
         eventually(lambda: (threading.active_count(), open_files()) == (threads, files))
 
         assert feed.collector.link().generation == 21
-        assert feed.observer.refused == {}
+        assert feed.meters.refused == {}
 
 
 def test_hostile_bytes_on_a_real_socket_are_counted_and_the_feed_goes_on(exchange: Simulator) -> None:
@@ -272,12 +272,12 @@ def test_hostile_bytes_on_a_real_socket_are_counted_and_the_feed_goes_on(exchang
         exchange.trade("BTC/USD", "100000.2")
         feed.wait_price("100000.2")
         expected = {"malformed": 2, "binary": 1, "encoding": 1, "out_of_range": 1}
-        assert feed.observer.refused == expected
+        assert feed.meters.refused == expected
         assert feed.collector.link().generation == 1
 
         exchange.send_bytes(frame(b"", length=64 * 1024 * 1024))
         feed.wait_active(2)
         exchange.trade("BTC/USD", "100000.3")
         feed.wait_price("100000.3")
-        assert feed.observer.failures == ["too_large"]
-        assert feed.observer.refused == expected
+        assert feed.meters.failures == ["too_large"]
+        assert feed.meters.refused == expected

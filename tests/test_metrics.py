@@ -2,6 +2,7 @@
 
 import gzip
 import math
+import re
 import threading
 from collections.abc import Mapping
 from pathlib import Path
@@ -9,14 +10,16 @@ from pathlib import Path
 import pytest
 from prometheus_client import CollectorRegistry, Histogram
 
+from ltp_service import meters as table
 from ltp_service.domain.errors import Rejected, Unreachable
 from ltp_service.domain.exchange_clock import ExchangeClock
 from ltp_service.domain.tick import WEBSOCKET
 from ltp_service.exchanges.kraken import KrakenCollector
 from ltp_service.exchanges.kraken_rest import KrakenRest, Patience
+from ltp_service.http.counted import count_answers
 from ltp_service.http.edge import MAX_COUNTED_BYTES
-from ltp_service.metrics.counting import MAX_SYMBOL_SERIES, MAX_WAITING_EVENTS, Metrics
-from ltp_service.metrics.series import Distribution
+from ltp_service.meters import METERS, RECONNECTIONS, TRADES_STORED, Counter, Meters
+from ltp_service.metrics.counting import MAX_SYMBOL_SERIES, MAX_WAITING_EVENTS, Distribution, Metrics
 from ltp_service.metrics.serving import REFRESH_EVERY_SECONDS, Gauges
 from ltp_service.prices.doubts import Doubts
 from ltp_service.prices.memory import FORGET_AFTER_SECONDS
@@ -24,7 +27,6 @@ from ltp_service.rest.breaker import CircuitBreaker
 from ltp_service.rest.http_client import HttpAnswer, HttpClient
 from ltp_service.runtime.backlog import Backlog
 from ltp_service.runtime.clock import SystemClock
-from ltp_service.runtime.observer import Observer
 from tests.deadline import IN_FULL
 from tests.fakes import BTC, ETH, Script, ScriptedStop, memory_store, open_quarantine
 from tests.scrape import PREFIX, Scrape, promtool
@@ -89,30 +91,14 @@ def scrape(service: FreshService) -> Scrape:
     return Scrape(service.client.get("/metrics").get_data(as_text=True))
 
 
-def hear_everything(observer: Observer) -> None:
-    """One report of every kind."""
-    observer.answered("GET", "/health", 200, 0.02, 10, 100)
-    observer.prices_asked([BTC], hit=True, count=1)
-    observer.prices_asked([ETH], hit=False, count=1)
-    observer.limited(allowed=True, remaining=99)
-    observer.key_checked("accepted")
-    observer.refreshed("success")
-    observer.frames_received("kraken", "ticker", 5)
-    observer.frame_refused("kraken", "malformed")
-    observer.connection_failed("kraken", "closed")
-    observer.reconnecting("kraken", "closed")
-    observer.subscription_deaf(BTC)
-    observer.sources_diverged(BTC)
-    observer.trade_held(BTC)
-    observer.trade_stored("bybit", "BTCUSDT")
-    observer.trade_discarded("bybit", "duplicate")
-    observer.trades_missed("binance", 3)
-    observer.book_deaf("bybit")
-    observer.external_call("kraken", "Ticker", 200, 0.1)
-    observer.external_retry("kraken", "Ticker")
-    observer.throttled("kraken")
-    observer.fallback_started("silent")
-    observer.fallback_ended(5.0)
+def report_everything(meters: Meters) -> None:
+    """One report to each meter, with whatever labels."""
+    for meter in METERS:
+        labels = ["some"] * len(meter.labels)
+        if isinstance(meter, Counter):
+            meters.count(meter, *labels)
+        if isinstance(meter, table.Histogram):
+            meters.observe(meter, [0.1], *labels)
 
 
 # The contract.
@@ -122,7 +108,7 @@ def test_there_is_every_metric_of_the_contract_with_its_labels_and_no_other(
     service: FreshService, tmp_path: Path
 ) -> None:
     service.trade("100")
-    hear_everything(service.services.observer)
+    report_everything(service.services.meters)
     seen = scrape(service)
     of_a_fleet = scrape(FreshService(tmp_path, cache_backend="redis", redis_addr=NOWHERE))
 
@@ -140,9 +126,28 @@ def test_each_metric_has_the_type_that_its_name_promises(service: FreshService) 
     assert scrape(service).types() == {PREFIX + name: expected(name) for name in CONTRACT}
 
 
+def test_every_meter_of_the_table_is_reported_to() -> None:
+    sources = [path for path in Path(table.__file__).parent.rglob("*.py") if path != Path(table.__file__)]
+    used = " ".join(path.read_text() for path in sources)
+    names = [name for name, each in vars(table).items() if isinstance(each, table.Meter)]
+
+    assert len(names) == len(METERS) == len(CONTRACT)
+    assert [name for name in names if not re.search(rf"\b{name}\b", used)] == []
+
+
+def test_of_several_workers_the_highest_value_is_shown_but_for_three_gauges() -> None:
+    modes = {each.name: each.mode for each in METERS if isinstance(each, table.Gauge)}
+
+    assert {name: mode for name, mode in modes.items() if mode != "livemax"} == {
+        "current_prices": "livemostrecent",
+        "price_timestamp_seconds": "livemostrecent",
+        "fleet_processes": "livesum",
+    }
+
+
 def test_promtool_finds_nothing_to_say_about_a_scrape(service: FreshService) -> None:
     service.trade("100")
-    hear_everything(service.services.observer)
+    report_everything(service.services.meters)
     judged = promtool("check", "metrics", text=scrape(service).text)
 
     assert (judged.returncode, judged.stdout, judged.stderr) == (0, "", "")
@@ -153,7 +158,7 @@ def test_promtool_finds_nothing_to_say_about_a_scrape(service: FreshService) -> 
 
 def test_a_request_is_counted_with_its_route_its_seconds_and_its_sizes(service: FreshService) -> None:
     service.client.post("/health", data=b"x" * 300)
-    service.services.observer.answered("GET", "/slow", 200, 0.3, 0, 5000)
+    service.services.meters.later(count_answers, ("GET", "/slow", 200, 0.3, 0, 5000))
     seen = scrape(service)
 
     assert seen.value("http_requests_total", method="POST", path="unmatched", status_code="405") == 1
@@ -254,13 +259,13 @@ def test_a_worker_that_stops_counts_what_still_waits(service: FreshService) -> N
 
 def test_a_price_from_memory_is_a_hit_however_it_is_asked_for(service: FreshService) -> None:
     service.trade("100")
-    for path in ("?pair=BTC/USD", "?pair=BTC/USD&detail=true", "/cached?pair=BTC/USD"):
+    for path in ("?pair=BTC/USD", "?pair=BTC/USD", "?pair=BTC/USD&detail=true", "/cached?pair=BTC/USD"):
         assert service.get(f"/api/v1/ltp{path}").status_code == 200
     seen = scrape(service)
 
-    assert seen.value("price_requests_total", pair="BTC/USD", cache_result="hit") == 3
-    assert seen.value("cache_operations_total", operation="get", result="hit") == 3
-    assert (seen.value("cache_hits_total"), seen.value("cache_misses_total")) == (3, 0)
+    assert seen.value("price_requests_total", pair="BTC/USD", cache_result="hit") == 4
+    assert seen.value("cache_operations_total", operation="get", result="hit") == 4
+    assert (seen.value("cache_hits_total"), seen.value("cache_misses_total")) == (4, 0)
 
 
 def test_a_price_that_is_not_in_memory_is_a_miss(service: FreshService) -> None:
@@ -295,9 +300,7 @@ def test_the_rate_limit_is_counted_with_the_tokens_it_left(tmp_path: Path) -> No
 
 
 def test_another_attempt_to_connect_tells_why_the_last_one_was_over() -> None:
-    attempts: list[tuple[str, str]] = []
     script = Script(Unreachable("no", reason="refused"), [], Unreachable("no", reason="timeout"))
-    script.observer.reconnecting = lambda exchange, reason: attempts.append((exchange, reason))  # type: ignore[method-assign]
     store = memory_store(script.clock)
     script.play(
         KrakenCollector(
@@ -305,7 +308,11 @@ def test_another_attempt_to_connect_tells_why_the_last_one_was_over() -> None:
         )
     )
 
-    assert attempts == [("kraken", "refused"), ("kraken", "closed"), ("kraken", "timeout")]
+    assert script.meters.told(RECONNECTIONS) == [
+        ("kraken", "refused"),
+        ("kraken", "closed"),
+        ("kraken", "timeout"),
+    ]
 
 
 def test_a_call_that_the_exchange_refused_as_too_many_is_counted() -> None:
@@ -447,8 +454,8 @@ def test_no_label_holds_an_address_a_key_or_what_a_client_wrote(service: FreshSe
 
 def test_symbols_without_end_share_one_series() -> None:
     metrics = Metrics()
-    for number in range(MAX_SYMBOL_SERIES + 2 * MAX_WAITING_EVENTS):
-        metrics.trade_stored("bybit", f"SYMBOL{number}USDT")
+    for number in range(2 * MAX_SYMBOL_SERIES):
+        metrics.count(TRADES_STORED, "bybit", f"SYMBOL{number}USDT")
     (stored,) = [each for each in metrics.registry.collect() if each.name == f"{PREFIX}trades_stored"]
 
     assert len(stored.samples) == MAX_SYMBOL_SERIES + 1

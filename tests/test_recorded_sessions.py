@@ -147,7 +147,7 @@ def test_after_each_recorded_frame_every_pair_shows_its_own_last_trade(recorded:
     )
 
     assert wrong == [] or name == V2_VERBATIM  # that one joins days that lie in no order
-    assert set(script.observer.refused) <= {"older"}
+    assert set(script.meters.refused) <= {"older"}
 
 
 @pytest.mark.parametrize("name", [V1_TICKER, V1_TRADE, V2_TICKER])
@@ -173,7 +173,7 @@ def test_a_replayed_session_is_served_digit_for_digit_over_http(
         assert plain(Decimal(price)) in (price, price.rstrip("0").rstrip("."))
         assert service.store.all()[pair].tick.price == price
         assert amounts(service.get(f"/api/v1/ltp?pair={pair}")) == {str(pair): expected[str(pair)]}
-    assert script.observer.refused == {}
+    assert script.meters.refused == {}
 
 
 @pytest.mark.parametrize("name", [V1_TICKER, V1_TRADE, V2_TICKER])

@@ -16,12 +16,12 @@ from ltp_service.exchanges.registry import COLLECTORS, unknown_collectors
 from ltp_service.feed.backoff import Backoff
 from ltp_service.feed.loop import Collector
 from ltp_service.feed.trades import TradeCollector
+from ltp_service.meters import Meters
 from ltp_service.prices.store import BookSink, TradeSink
 from ltp_service.prices.witness import Witnesses
 from ltp_service.rest.http_client import HttpClient
 from ltp_service.runtime.clock import Clock
 from ltp_service.runtime.database import Database
-from ltp_service.runtime.observer import Observer
 from ltp_service.settings.config import Config
 from ltp_service.version import VERSION
 
@@ -49,16 +49,16 @@ class TradeParts:
 
 
 def wire_trades(
-    config: Config, clock: Clock, observer: Observer, database: Database, line: "FleetLine | None" = None
+    config: Config, clock: Clock, meters: Meters, database: Database, line: "FleetLine | None" = None
 ) -> TradeParts:
     """Builds everything and starts nothing. Raises ConfigError for a collector that does not exist."""
     if problems := unknown_collectors(config):
         raise ConfigError(problems)
-    trades, books = TradeStore(clock, observer), BookStore()
+    trades, books = TradeStore(clock, meters), BookStore()
     sinks = _Sinks(trades, books) if line is None else _shared_sinks(trades, books, line)
     symbols = open_symbols(config, _redis_symbols(line.client) if line else SqliteSymbols(database))
     collectors: dict[str, Collector] = {
-        name: _collector(name, config, symbols, sinks, clock, observer) for name in config.collectors
+        name: _collector(name, config, symbols, sinks, clock, meters) for name in config.collectors
     }
     symbols.on_change(lambda: _follow(collectors, symbols))
     exchanges = [each.exchange for each in collectors.values() if isinstance(each, TradeCollector)]
@@ -93,15 +93,15 @@ def _follow(collectors: dict[str, Collector], symbols: Symbols) -> None:
 
 
 def _collector(
-    name: str, config: Config, symbols: Symbols, sinks: _Sinks, clock: Clock, observer: Observer
+    name: str, config: Config, symbols: Symbols, sinks: _Sinks, clock: Clock, meters: Meters
 ) -> Collector:
     kind = COLLECTORS[name]
     url = str(getattr(config, f"{kind.exchange}_websocket_url", kind.url))
     backoff = Backoff(1.0, config.kraken_max_reconnect_tries, clock.monotonic, RANDOM)
     if issubclass(kind, TradeCollector):
-        return kind(symbols.all(), sinks.trades, equip(config, url, backoff, clock, observer))
+        return kind(symbols.all(), sinks.trades, equip(config, url, backoff, clock, meters))
     depth = _depth(url, config, clock)
-    return kind(symbols.all(), sinks.books, equip(config, url, backoff, clock, observer, depth))
+    return kind(symbols.all(), sinks.books, equip(config, url, backoff, clock, meters, depth))
 
 
 def _depth(stream_url: str, config: Config, clock: Clock) -> Callable[[str], BookSnapshot]:

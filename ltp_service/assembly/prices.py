@@ -18,6 +18,7 @@ from ltp_service.feed.connection import WebSocketConnection
 from ltp_service.feed.contract import Equipment
 from ltp_service.feed.dialing import Dialer
 from ltp_service.feed.loop import Collector
+from ltp_service.meters import Meters
 from ltp_service.prices.changes import Changes
 from ltp_service.prices.doubts import Doubts
 from ltp_service.prices.memory import Journal, MemoryStore
@@ -29,7 +30,6 @@ from ltp_service.rest.http_client import HttpClient
 from ltp_service.rest.poll import Feed, NoFeed, Poll, Promise
 from ltp_service.rest.source import Bounds, RestSource
 from ltp_service.runtime.clock import Clock
-from ltp_service.runtime.observer import Observer
 from ltp_service.runtime.runners import Runner
 from ltp_service.settings.config import Config
 from ltp_service.version import VERSION
@@ -102,7 +102,7 @@ def open_line_if_asked(config: Config, clock: Clock) -> "FleetLine | None":
 def wire_prices(
     config: Config,
     clock: Clock,
-    observer: Observer,
+    meters: Meters,
     witnesses: PricesElsewhere = no_witnesses,
     sharing: Sharing | None = None,
 ) -> PriceParts:
@@ -118,11 +118,11 @@ def wire_prices(
         clock.monotonic, RANDOM, urgent=lambda: not quotes.can_serve(config.supported_pairs)
     )
     doubts, exchange_clock = Doubts(), ExchangeClock()
-    source = _rest_source(config, store, breaker, clock, observer, doubts, exchange_clock)
+    source = _rest_source(config, store, breaker, clock, meters, doubts, exchange_clock)
     quotes = Quotes(store, changes, clock, ttl=config.cache_ttl, fallback=source)
     kraken = None
     if config.kraken_websocket_enabled:
-        equipment = _kraken_equipment(config, breaker, clock, observer)
+        equipment = _kraken_equipment(config, breaker, clock, meters)
         quarantine = Quarantine(config.price_divergence_limit, witnesses)
         kraken = KrakenCollector(
             config.kraken_websocket_url,
@@ -143,7 +143,7 @@ def wire_prices(
         config.kraken_websocket_enabled,
         config.web_concurrency,
     )
-    poll = Poll(source, store, feed, promise, clock, observer, doubts)
+    poll = Poll(source, store, feed, promise, clock, meters, doubts)
     return PriceParts(store, changes, quotes, journal, kraken, source, breaker, poll, doubts, fleet)
 
 
@@ -177,17 +177,17 @@ def _rest_source(
     store: Store,
     breaker: CircuitBreaker,
     clock: Clock,
-    observer: Observer,
+    meters: Meters,
     doubts: Doubts,
     exchange_clock: ExchangeClock,
 ) -> RestSource:
     patience = Patience(config.kraken_request_timeout, config.kraken_timeout, config.kraken_max_retries)
     http = HttpClient(clock, f"ltp_service/{VERSION}")
     return RestSource(
-        KrakenRest(config.kraken_rest_url, http, breaker, clock, observer, patience),
+        KrakenRest(config.kraken_rest_url, http, breaker, clock, meters, patience),
         store,
         clock,
-        observer,
+        meters,
         time.sleep,
         Bounds(config.kraken_request_timeout, config.price_divergence_limit),
         doubts,
@@ -195,7 +195,7 @@ def _rest_source(
     )
 
 
-def _kraken_equipment(config: Config, breaker: CircuitBreaker, clock: Clock, observer: Observer) -> Equipment:
+def _kraken_equipment(config: Config, breaker: CircuitBreaker, clock: Clock, meters: Meters) -> Equipment:
     backoff = Backoff(
         config.kraken_reconnect_delay,
         config.kraken_max_reconnect_tries,
@@ -205,7 +205,7 @@ def _kraken_equipment(config: Config, breaker: CircuitBreaker, clock: Clock, obs
         urgent=lambda: breaker.state().state != "closed",
         processes=1 if config.cache_backend == "redis" else config.web_concurrency,
     )
-    return equip(config, config.kraken_websocket_url, backoff, clock, observer)
+    return equip(config, config.kraken_websocket_url, backoff, clock, meters)
 
 
 def equip(
@@ -213,11 +213,11 @@ def equip(
     url: str,
     backoff: Backoff,
     clock: Clock,
-    observer: Observer,
+    meters: Meters,
     depth: Callable[[str], BookSnapshot] | None = None,
 ) -> Equipment:
     """The equipment of a collector of the stream at `url`."""
     dialer = Dialer(url, timeout=config.kraken_websocket_timeout)
     connect = partial(WebSocketConnection, dialer, poll_interval=LONGEST_READ_SECONDS)
     idle_timeout = config.kraken_idle_timeout
-    return Equipment(connect, backoff, clock, observer, time.sleep, idle_timeout, RANDOM, depth)
+    return Equipment(connect, backoff, clock, meters, time.sleep, idle_timeout, RANDOM, depth)

@@ -15,9 +15,9 @@ from ltp_service.feed.loop import Collector
 from ltp_service.keys.first_key import FirstKey
 from ltp_service.keys.keyring import Keyring
 from ltp_service.limits.failures import FailureBudget
+from ltp_service.meters import Meters
 from ltp_service.runtime.clock import Clock
 from ltp_service.runtime.database import DatabaseWatch
-from ltp_service.runtime.observer import Observer
 from ltp_service.runtime.proxies import described
 from ltp_service.runtime.runners import CollectorManager, RunnerState
 from ltp_service.settings.config import Config
@@ -40,7 +40,7 @@ class Services:
     database: DatabaseWatch | None
     """None with Redis, where nothing is kept in a file."""
     key_failures: FailureBudget
-    observer: Observer
+    meters: Meters
     started_at: float
     """Monotonic seconds."""
     _serving: list[Callable[[], bool]] = field(default_factory=list)

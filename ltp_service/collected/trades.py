@@ -17,8 +17,8 @@ import msgspec
 
 from ltp_service.domain.exchange_time import TIME_TOLERANCE_SECONDS, ExchangeTime
 from ltp_service.domain.trade import Trade
+from ltp_service.meters import TRADES_DISCARDED, TRADES_STORED, Meters
 from ltp_service.runtime.clock import Clock
-from ltp_service.runtime.observer import Observer
 
 TRADES_PER_SYMBOL, TRADES_IN_ALL = 1_000, 10_000
 """Most trades kept of one symbol, and of all."""
@@ -72,14 +72,14 @@ class TradeStore:
     def __init__(
         self,
         clock: Clock,
-        observer: Observer,
+        meters: Meters,
         *,
         per_symbol: int = TRADES_PER_SYMBOL,
         in_all: int = TRADES_IN_ALL,
         max_bytes: int = MAX_BYTES,
     ) -> None:
         self._monotonic = clock.monotonic
-        self._observer = observer
+        self._meters = meters
         self._per_symbol, self._in_all, self._max_bytes = per_symbol, in_all, max_bytes
         self._lock = Lock()
         self._tapes: dict[str, _Tape] = {}
@@ -112,9 +112,9 @@ class TradeStore:
             else:
                 self._discarded[refusal] += 1
         if refusal is None:
-            self._observer.trade_stored(trade.exchange, trade.symbol)
+            self._meters.later(_count_stored, (trade.exchange, trade.symbol))
         else:
-            self._observer.trade_discarded(trade.exchange, refusal)
+            self._meters.count(TRADES_DISCARDED, trade.exchange, refusal)
         return refusal is None
 
     def recent(self, symbol: str | None = None, exchange: str | None = None, limit: int = 50) -> list[Trade]:
@@ -275,6 +275,11 @@ class _Rate:
         for passed in range(min(second - self._second, RATE_WINDOW_SECONDS)):
             self._counts[(second - passed) % RATE_WINDOW_SECONDS] = 0
         self._second = second
+
+
+def _count_stored(meters: Meters, stored: list[tuple[str, str]]) -> None:
+    for (exchange, symbol), amount in Counter(stored).items():
+        meters.count(TRADES_STORED, exchange, symbol, amount=amount)
 
 
 def _key(trade: Trade) -> _Key:

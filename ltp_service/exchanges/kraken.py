@@ -19,6 +19,7 @@ from ltp_service.feed.contract import Equipment
 from ltp_service.feed.loop import Collector, Handler
 from ltp_service.feed.messages import Acknowledged, LastTrade, MarketChanged, PairsListed
 from ltp_service.feed.subscriptions import DEADLINE, Subscription, Subscriptions
+from ltp_service.meters import FRAMES_REFUSED, TRADES_HELD
 from ltp_service.prices.doubts import Doubts
 from ltp_service.prices.quarantine import Quarantine
 from ltp_service.prices.store import Store
@@ -113,7 +114,7 @@ class KrakenCollector(Collector):
             return
         if not snapshot and not self._quarantine.admit(tick, received_at, trade.earlier, served=before):
             self._tickers.traded(tick, trade.earlier)
-            self._observer.trade_held(pair)
+            self._meters.count(TRADES_HELD, str(pair))
             return
         is_news = self._serve(tick, received_at, snapshot=snapshot, admitted=not snapshot)
         self._tickers.traded(tick, trade.earlier, is_news=is_news)
@@ -129,7 +130,7 @@ class KrakenCollector(Collector):
         if decision == "serve":
             self._serve_ticker(servable(tick, snapshot=snapshot), held, now, snapshot=snapshot)
         elif decision == "older":
-            self._observer.frame_refused(self.name, "older")
+            self._meters.count(FRAMES_REFUSED, self.name, "older")
 
     def _is_without_trades(self, pair: Pair, now: float) -> bool:
         """Whether the exchange has not accepted a subscription of the trade channel, though there was time."""
@@ -142,13 +143,13 @@ class KrakenCollector(Collector):
         if snapshot or self._quarantine.admit(tick, now, served=held):
             self._serve(tick, now, snapshot=snapshot, admitted=not snapshot)
         else:
-            self._observer.trade_held(tick.pair)
+            self._meters.count(TRADES_HELD, str(tick.pair))
 
     def _serve(self, tick: Tick, now: float, *, snapshot: bool, admitted: bool) -> bool:
         """Whether `tick` is not older than what is held. `admitted`: the quarantine has learnt its price."""
         outcome = self._store.put(tick)
         if outcome == "older":
-            self._observer.frame_refused(self.name, "older")
+            self._meters.count(FRAMES_REFUSED, self.name, "older")
             return False
         if not admitted:
             self._quarantine.learn(tick, now)

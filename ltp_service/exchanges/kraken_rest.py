@@ -26,12 +26,19 @@ from ltp_service.exchanges.kraken_rest_answers import (
     read_tickers,
     read_trades,
 )
+from ltp_service.meters import (
+    EXCHANGE_CALL_SECONDS,
+    EXCHANGE_CALLS,
+    EXCHANGE_RETRIES,
+    FRAMES_REFUSED,
+    THROTTLED_CALLS,
+    Meters,
+)
 from ltp_service.rest.breaker import CircuitBreaker
 from ltp_service.rest.http_client import BODY_CAP, HttpAnswer, HttpClient
 from ltp_service.rest.pace import Pace
 from ltp_service.rest.sequence import LONGEST_CACHE_SECONDS, Detail, NewestTrades
 from ltp_service.runtime.clock import Clock
-from ltp_service.runtime.observer import Observer
 
 SERVICE = "kraken"
 
@@ -120,14 +127,14 @@ class KrakenRest:
         http: HttpClient,
         breaker: CircuitBreaker,
         clock: Clock,
-        observer: Observer,
+        meters: Meters,
         patience: Patience,
     ) -> None:
         self._base_url = base_url.rstrip("/")
         self._http = http
         self._breaker = breaker
         self._clock = clock
-        self._observer = observer
+        self._meters = meters
         self._patience = patience
         self._pace = Pace(clock.monotonic, patience.sleep)
         self._exchange_time = ExchangeTime(latest=LONGEST_CACHE_SECONDS)
@@ -279,7 +286,7 @@ class KrakenRest:
             self._suspected.pop(pair, None)
         for each in found:
             if isinstance(each, Unusable):
-                self._observer.frame_refused(REST, each.reason)
+                self._meters.count(FRAMES_REFUSED, REST, each.reason)
             else:
                 self._blamed.pop(each.tick.pair, None)
         return [each for each in found if isinstance(each, Told)]
@@ -306,7 +313,7 @@ class KrakenRest:
                 ):
                     raise
             tries += 1
-            self._observer.external_retry(SERVICE, request.endpoint)
+            self._meters.count(EXCHANGE_RETRIES, SERVICE, request.endpoint)
             self._patience.sleep(again_at - self._clock.monotonic())
 
     def _try(self, request: _Request, read: Callable[[msgspec.Raw, Evidence], Read]) -> Read:
@@ -319,7 +326,7 @@ class KrakenRest:
             # A refusal shows an exchange in good health, unless it is told to keep away.
             permit.succeeded() if error.retry_after is None else permit.failed(error.retry_after)
             if error.reason == THROTTLED:
-                self._observer.throttled(SERVICE)
+                self._meters.count(THROTTLED_CALLS)
             raise
         except ExchangeError as error:
             permit.failed(error.retry_after)
@@ -340,7 +347,9 @@ class KrakenRest:
             status = answer.status
             return answer
         finally:
-            self._observer.external_call(SERVICE, request.endpoint, status, self._clock.monotonic() - now)
+            seconds = self._clock.monotonic() - now
+            self._meters.count(EXCHANGE_CALLS, SERVICE, request.endpoint, str(status or "none"))
+            self._meters.observe(EXCHANGE_CALL_SECONDS, [seconds], SERVICE, request.endpoint)
 
     def _evidence(self, answer: HttpAnswer, sent_at: float) -> Evidence:
         """Of which moment an answer to the question of `sent_at` surely is evidence: caches on the way age it."""

@@ -10,6 +10,7 @@ from ltp_service.domain.errors import BadFrame
 from ltp_service.feed.contract import Dialect, Equipment
 from ltp_service.feed.loop import ASIDE_BURST, ASIDE_TURN, Collector, Handler
 from ltp_service.feed.subscriptions import Subscriptions
+from ltp_service.meters import DEAF_BOOKS
 from ltp_service.prices.store import BookSink
 
 log = logging.getLogger(__name__)
@@ -166,7 +167,7 @@ class BookCollector(Collector):
             symbol,
             extra={"once_a_minute": (self.name, "deaf", symbol)},
         )
-        self._observer.book_deaf(self.exchange)
+        self._meters.count(DEAF_BOOKS, self.exchange)
         pulse = self._pulses[symbol]
         if pulse.deaf_at is not None and now - pulse.deaf_at <= AGAIN:
             self.leave()

@@ -11,8 +11,8 @@ from ltp_service.domain.book import BookSnapshot
 from ltp_service.feed.backoff import Backoff
 from ltp_service.feed.connection import Connection
 from ltp_service.feed.messages import Parsed, Request
+from ltp_service.meters import Meters
 from ltp_service.runtime.clock import Clock
-from ltp_service.runtime.observer import Observer
 
 State = Literal["stopped", "connecting", "connected", "subscribing", "active", "reconnecting", "error"]
 
@@ -57,7 +57,7 @@ class Equipment(msgspec.Struct, frozen=True):
     """Raises ExchangeError; with reason `stopped` soon after the event is set."""
     backoff: Backoff
     clock: Clock
-    observer: Observer
+    meters: Meters
     sleep: Callable[[float], None]
     """With 0 it lets others have their turn."""
     idle_timeout: float

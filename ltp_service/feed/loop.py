@@ -28,6 +28,7 @@ from ltp_service.feed.messages import (
 )
 from ltp_service.feed.requests import Asking
 from ltp_service.feed.subscriptions import Subscriptions
+from ltp_service.meters import CONNECTION_ERRORS, FRAMES, FRAMES_REFUSED, RECONNECTIONS
 from ltp_service.runtime.clock import SHORTEST_SLEEP
 
 log = logging.getLogger(__name__)
@@ -88,7 +89,7 @@ class Collector:
         self._connect = equipment.connect
         self._backoff = equipment.backoff
         self._clock = equipment.clock
-        self._observer = equipment.observer
+        self._meters = equipment.meters
         self._sleep = equipment.sleep
         self._idle_timeout = max(equipment.idle_timeout, self.terms.patience)
         self._random = equipment.random
@@ -104,7 +105,7 @@ class Collector:
             **handlers,
         }
         self._counted: Counter[str] = Counter()
-        """Frames by kind, since the observer was told of them."""
+        """Frames by kind, since the last report."""
         self._state: State = "stopped"
         self._generation = 0
         self._attempts = 0
@@ -212,7 +213,7 @@ class Collector:
     def _attempt(self, stop: Event) -> float:
         """One connection from its beginning to its end; the least delay in seconds before the next."""
         if self._attempts:
-            self._observer.reconnecting(self.name, self._over_by)
+            self._meters.count(RECONNECTIONS, self.name, self._over_by)
         self._attempts += 1
         self._over_by = "left"
         try:
@@ -268,7 +269,7 @@ class Collector:
         self._state = "error"
         self._last_error = str(error)
         self._over_by = error.reason
-        self._observer.connection_failed(self.name, error.reason)
+        self._meters.count(CONNECTION_ERRORS, self.name, error.reason)
         if self._connection is None and not self._out_of_reach:
             self._out_of_reach = True
             log.warning(
@@ -380,7 +381,7 @@ class Collector:
     def _refuse(self, reason: str, cause: object) -> None:
         """Something that arrived cannot be used."""
         self.wasted(self._clock.monotonic())
-        self._observer.frame_refused(self.name, reason)
+        self._meters.count(FRAMES_REFUSED, self.name, reason)
         log.warning(
             "%s: frame not used (%s): %s",
             self.name,
@@ -390,9 +391,9 @@ class Collector:
         )
 
     def _report(self) -> None:
-        """Tells the observer what was counted since the last time."""
+        """Reports what was counted since the last time."""
         for kind, count in self._counted.items():
-            self._observer.frames_received(self.name, kind, count)
+            self._meters.count(FRAMES, self.name, kind, amount=count)
         self._counted.clear()
 
     # Now and then.

@@ -13,6 +13,7 @@ from ltp_service.feed.contract import Dialect, Equipment, Gap, Link
 from ltp_service.feed.loop import ASIDE_BURST, ASIDE_TURN, Collector
 from ltp_service.feed.messages import Traded
 from ltp_service.feed.subscriptions import Subscriptions
+from ltp_service.meters import TRADES_MISSED
 from ltp_service.prices.store import TradeSink
 
 log = logging.getLogger(__name__)
@@ -129,7 +130,7 @@ class TradeCollector(Collector):
 
     def _missed(self, before: Traded, after: Traded, count: int | None) -> None:
         self._gaps.append(Gap(before.traded_at, after.traded_at, after.symbol, count))
-        self._observer.trades_missed(self.exchange, count or 1)
+        self._meters.count(TRADES_MISSED, self.exchange, amount=count or 1)
         log.warning(
             "%s: %s trade(s) of %s are missing between %s and %s",
             self.name,

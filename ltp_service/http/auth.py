@@ -9,6 +9,7 @@ from ltp_service.domain.errors import KeyInvalid, KeyMissing, NotPermitted, Rate
 from ltp_service.http.client_address import client_address, is_direct_loopback, limit_key
 from ltp_service.keys.first_key import BOOTSTRAP_HEADER
 from ltp_service.keys.key import Permission
+from ltp_service.meters import KEYS_CHECKED
 
 Access = Literal["public", "open", "explain", "refresh", "bootstrap", "write", "admin"]
 """public: always. open: everybody, or read keys when AUTH_ENABLED. explain: read keys, or this machine.
@@ -146,9 +147,9 @@ def _check(parts: Services, text: str, needed: Permission) -> None:
         _count_guess(parts)
         raise
     if not key.permits(needed):
-        parts.observer.key_checked("not_permitted")
+        parts.meters.count(KEYS_CHECKED, "not_permitted")
         raise NotPermitted(f"this route needs {needed} permission; the key has {key.permission}")
-    parts.observer.key_checked("accepted")
+    parts.meters.count(KEYS_CHECKED, "accepted")
 
 
 def _count_guess(parts: Services) -> None:
@@ -161,9 +162,9 @@ def _count_guess(parts: Services) -> None:
         client_address(request.remote_addr or "", forwarded_for, parts.config.trusted_proxies)
     )
     if (wait := parts.key_failures.check(address)) is not None:
-        parts.observer.key_checked("blocked")
+        parts.meters.count(KEYS_CHECKED, "blocked")
         raise RateLimited(
             "too many wrong API keys from this address; wait before the next one", wait
         ) from None
     parts.key_failures.failed(address)
-    parts.observer.key_checked("invalid")
+    parts.meters.count(KEYS_CHECKED, "invalid")

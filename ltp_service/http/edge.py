@@ -15,6 +15,7 @@ from ltp_service.http.access_log import AccessLog
 from ltp_service.http.answers import RETRY_AFTER_SECONDS
 from ltp_service.http.cache_turn import ASKED_AT, Turn, read_turn
 from ltp_service.http.client_address import client_address, limit_key
+from ltp_service.http.counted import count_answers, count_decisions
 from ltp_service.http.errors import OUR_FAULT, encoded_error
 from ltp_service.http.fast_lane import ROUTE, FastLane, Ready, is_known
 from ltp_service.http.gunicorn_send import send
@@ -24,8 +25,8 @@ from ltp_service.http.path import normal_path
 from ltp_service.http.request_note import RequestNote, put_note
 from ltp_service.http.turns import Turns
 from ltp_service.limits.buckets import LimitDecision
+from ltp_service.meters import Meters
 from ltp_service.runtime.clock import Clock
-from ltp_service.runtime.observer import Observer
 from ltp_service.runtime.request_id import current_request_id, fresh_ids, is_acceptable
 
 if TYPE_CHECKING:
@@ -59,7 +60,7 @@ class EdgeParts:
     limiter: Limiter | None
     cors: Cors
     clock: Clock
-    observer: Observer
+    meters: Meters
     access_log: AccessLog | None
     trusted_proxies: int
     """Number of proxies whose X-Forwarded-For is trusted."""
@@ -81,7 +82,7 @@ class Edge:
         self._cors = parts.cors
         self._monotonic = parts.clock.monotonic
         self._wall = parts.clock.wall
-        self._observer = parts.observer
+        self._meters = parts.meters
         self._access_log = parts.access_log
         self._trusted_proxies = parts.trusted_proxies
         self._routes = parts.routes
@@ -101,13 +102,10 @@ class Edge:
         code = int(status[:3])
         seconds = self._monotonic() - started_at - note.waited
         method = environ["REQUEST_METHOD"]
-        self._observer.answered(
-            method if method in _METHODS else "OTHER",
-            note.route,
-            code,
-            seconds,
-            _received(length) if (length := environ.get("CONTENT_LENGTH")) else 0,
-            sent,
+        received = _received(length) if (length := environ.get("CONTENT_LENGTH")) else 0
+        self._meters.later(
+            count_answers,
+            (method if method in _METHODS else "OTHER", note.route, code, seconds, received, sent),
         )
         moment = self._wall()
         if self._access_log is not None:
@@ -163,7 +161,7 @@ class Edge:
         if self._limiter is None or not path.startswith(LIMITED_PATHS):
             return None
         decision = self._limiter.take(self._limit_key(environ))
-        self._observer.limited(decision.allowed, decision.remaining)
+        self._meters.later(count_decisions, (decision.allowed, decision.remaining))
         headers += _limit_headers(decision)
         if decision.allowed:
             return None

@@ -1,20 +1,23 @@
 """Counts the reports of the parts, and sets the gauges."""
 
+from bisect import bisect_left
 from collections import Counter as Tally
-from collections import defaultdict
-from collections.abc import Iterable
+from collections.abc import Callable, Sequence
+from functools import partial
 from math import nan
-from typing import get_args
+from typing import Any, get_args
 
-from prometheus_client import CollectorRegistry, disable_created_metrics
+import prometheus_client as prometheus
 
+from ltp_service import meters as table
 from ltp_service.assembly.services import Services
-from ltp_service.domain.pairs import Pair
-from ltp_service.metrics.series import Series
+from ltp_service.meters import METERS, Counter, Gauge, Histogram, Labels, Meter, Meters, Row
 from ltp_service.prices.freshness import PriceState
 from ltp_service.prices.quotes import Quote
 from ltp_service.runtime.backlog import Backlog
-from ltp_service.runtime.observer import Observer
+from ltp_service.version import VERSION
+
+METRIC_PREFIX = "btc_ltp_"
 
 MAX_WAITING_EVENTS = 256
 """Events that wait to be counted together; counting them takes a fraction of a millisecond."""
@@ -27,144 +30,89 @@ _ROLES = ("owner", "follower", "out_of_step")
 _STATES: tuple[PriceState, ...] = get_args(PriceState)
 
 
-_AnsweredRequest = tuple[str, str, int, float, int, int]
-"""Method, route, status, seconds, bytes received, bytes sent."""
-_Measures = tuple[float, int, int]
+class Distribution(prometheus.Histogram):
+    """A histogram that takes many observations at once."""
+
+    def observe_all(self, amounts: Sequence[float]) -> None:
+        """The same as `observe` for each."""
+        for place, count in Tally(map(partial(bisect_left, self._upper_bounds), amounts)).items():
+            self._buckets[place].inc(count)
+        self._sum.inc(sum(amounts))
 
 
-class Metrics(Observer):
-    """The Observer that counts, and sets the gauges."""
+class Metrics(Meters):
+    """The Meters that count, on a registry, and set the gauges."""
 
     def __init__(self) -> None:
         # `_created` series double a scrape, and with several workers there are none.
-        disable_created_metrics()  # type: ignore[no-untyped-call]
-        self.registry = CollectorRegistry()
-        self._series = Series(self.registry)
-        self._answers: Backlog[_AnsweredRequest] = Backlog(self._count_answers, MAX_WAITING_EVENTS)
-        self._decisions: Backlog[tuple[bool, int]] = Backlog(self._count_decisions, MAX_WAITING_EVENTS)
-        self._trades: Backlog[tuple[str, str]] = Backlog(self._count_trades, MAX_WAITING_EVENTS)
+        prometheus.disable_created_metrics()  # type: ignore[no-untyped-call]
+        self.registry = prometheus.CollectorRegistry()
+        self._metrics: dict[object, Any] = {}
+        self._series: dict[tuple[object, object], Any] = {}
+        """By meter and labels, because finding one costs the library more than counting it."""
+        self._waiting: dict[object, Backlog[Any]] = {}
+        """By the function that reports the rows."""
         self._symbols: set[str] = set()
         self._shown: set[str] = set()
+        for meter in METERS:
+            self._metrics[meter] = self._register(meter)
+            if meter is table.APPLICATION_INFO:
+                # Not later, because a scrape of several workers shows series in the order of their making.
+                self.set(table.APPLICATION_INFO, 1, VERSION)
 
-    # Observer: reports at every request, or thousands of times a second.
+    def _register(self, meter: Meter[*tuple[Any, ...]]) -> Any:
+        named = (METRIC_PREFIX + meter.name, meter.text, meter.labels)
+        if isinstance(meter, Histogram):
+            return Distribution(*named, registry=self.registry, buckets=meter.buckets)
+        if isinstance(meter, Gauge):
+            return prometheus.Gauge(*named, registry=self.registry, multiprocess_mode=meter.mode)
+        return prometheus.Counter(*named, registry=self.registry)
 
-    def answered(
-        self, method: str, route: str, status: int, seconds: float, received: int, sent: int
-    ) -> None:
-        self._answers.add((method, route, status, seconds, received, sent))
+    # Meters.
 
-    def limited(self, allowed: bool, remaining: int) -> None:
-        self._decisions.add((allowed, remaining))
+    def count(self, counter: Counter[*Labels], *labels: *Labels, amount: int = 1) -> None:
+        (self._series.get((counter, labels)) or self._find(counter, labels)).inc(amount)
 
-    def trade_stored(self, exchange: str, symbol: str) -> None:
-        self._trades.add((exchange, symbol))
+    def observe(self, histogram: Histogram[*Labels], amounts: Sequence[float], *labels: *Labels) -> None:
+        (self._series.get((histogram, labels)) or self._find(histogram, labels)).observe_all(amounts)
 
-    def _count_answers(self, rows: list[_AnsweredRequest]) -> None:
-        routes: defaultdict[tuple[str, str, int], list[_Measures]] = defaultdict(list)
-        for row in rows:
-            routes[row[:3]].append(row[3:])
-        for (method, route, status), measures in routes.items():
-            seconds, received, sent = zip(*measures, strict=True)
-            self._series.requests.labels(method, route, status).inc(len(measures))
-            self._series.durations.labels(method, route, status).observe_all(seconds)
-            self._series.received.labels(method, route).observe_all(received)
-            self._series.sent.labels(method, route).observe_all(sent)
+    def set(self, gauge: Gauge[*Labels], value: float, *labels: *Labels) -> None:
+        """The present value."""
+        (self._series.get((gauge, labels)) or self._find(gauge, labels)).set(value)
 
-    def _count_decisions(self, rows: list[tuple[bool, int]]) -> None:
-        allowed = sum(allowed for allowed, _ in rows)
-        self._series.limits.labels("allowed").inc(allowed)
-        self._series.limits.labels("limited").inc(len(rows) - allowed)
-        self._series.tokens.observe_all([remaining for _, remaining in rows])
+    def later(self, report: Callable[[Meters, list[Row]], None], row: Row) -> None:
+        backlog = self._waiting.get(report)
+        if backlog is None:
+            made = Backlog(partial(report, self), MAX_WAITING_EVENTS)
+            backlog = self._waiting.setdefault(report, made)
+        backlog.add(row)
 
-    def _count_trades(self, rows: list[tuple[str, str]]) -> None:
-        for (exchange, symbol), count in Tally(rows).items():
-            self._series.trades_stored.labels(exchange, self._bounded(symbol)).inc(count)
+    def _find(self, meter: Meter[*Labels], labels: tuple[*Labels]) -> Any:
+        bounded = tuple(self._bounded(*each) for each in zip(meter.labels, map(str, labels), strict=True))
+        metric = self._metrics[meter]
+        return self._series.setdefault((meter, bounded), metric.labels(*bounded) if bounded else metric)
 
-    def _bounded(self, symbol: str) -> str:
+    def _bounded(self, label: str, text: str) -> str:
+        if label != "symbol":
+            return text
         if len(self._symbols) < MAX_SYMBOL_SERIES:
-            self._symbols.add(symbol)
-        return symbol if symbol in self._symbols else "other"
-
-    # Observer: the other reports.
-
-    def prices_asked(self, pairs: Iterable[Pair], hit: bool, count: int) -> None:
-        result = "hit" if hit else "miss"
-        asked = 0
-        for pair in pairs:
-            self._series.price_requests.labels(str(pair), result).inc(count)
-            asked += count
-        (self._series.cache_hits if hit else self._series.cache_misses).inc(asked)
-        self._series.cache_operations.labels("get", result).inc(asked)
-
-    def key_checked(self, result: str) -> None:
-        self._series.keys.labels(result).inc()
-
-    def log_lines_dropped(self, count: int) -> None:
-        self._series.log_dropped.inc(count)
-
-    def refreshed(self, result: str) -> None:
-        self._series.refreshes.labels(result).inc()
-
-    def frames_received(self, exchange: str, kind: str, count: int) -> None:
-        self._series.frames.labels(exchange, kind).inc(count)
-
-    def frame_refused(self, exchange: str, reason: str) -> None:
-        self._series.refused.labels(exchange, reason).inc()
-
-    def connection_failed(self, exchange: str, reason: str) -> None:
-        self._series.link_errors.labels(exchange, reason).inc()
-
-    def reconnecting(self, exchange: str, reason: str) -> None:
-        self._series.reconnections.labels(exchange, reason).inc()
-
-    def subscription_deaf(self, pair: Pair) -> None:
-        self._series.deaf.labels(str(pair)).inc()
-
-    def trade_discarded(self, exchange: str, reason: str) -> None:
-        self._series.trades_discarded.labels(exchange, reason).inc()
-
-    def book_deaf(self, exchange: str) -> None:
-        self._series.books_deaf.labels(exchange).inc()
-
-    def trades_missed(self, exchange: str, count: int) -> None:
-        self._series.trades_missed.labels(exchange).inc(count)
-
-    def trade_held(self, pair: Pair) -> None:
-        self._series.held.labels(str(pair)).inc()
-
-    def sources_diverged(self, pair: Pair) -> None:
-        self._series.diverged.labels(str(pair)).inc()
-
-    def external_call(self, service: str, endpoint: str, status_code: int | None, seconds: float) -> None:
-        self._series.calls.labels(service, endpoint, status_code or "none").inc()
-        self._series.call_seconds.labels(service, endpoint).observe(seconds)
-
-    def external_retry(self, service: str, endpoint: str) -> None:
-        self._series.retries.labels(service, endpoint).inc()
-
-    def throttled(self, service: str) -> None:
-        self._series.throttled.inc()
-
-    def fallback_started(self, reason: str) -> None:
-        self._series.activations.labels(reason).inc()
-
-    def fallback_ended(self, seconds: float) -> None:
-        self._series.fallback_seconds.observe(seconds)
+            self._symbols.add(text)
+        return text if text in self._symbols else "other"
 
     # Gauges are set from the present state and not by events, because a missed event would leave a wrong value.
 
     def show(self, parts: Services) -> None:
         """Counts the waiting events and sets every gauge."""
-        for backlog in (self._answers, self._decisions, self._trades):
+        for backlog in list(self._waiting.values()):
             backlog.settle()
-        self._series.uptime.set(parts.clock.monotonic() - parts.started_at)
-        self._series.cache_keys.labels("price").set(len(parts.prices.store.all()))
-        self._series.breaker.labels("kraken").set(_BREAKER[parts.prices.breaker.state().state])
-        self._series.fallback.set(parts.prices.poll.active())
+        self.set(table.UPTIME, parts.clock.monotonic() - parts.started_at)
+        self.set(table.CACHE_KEYS, len(parts.prices.store.all()), "price")
+        self.set(table.BREAKER_STATE, _BREAKER[parts.prices.breaker.state().state], "kraken")
+        self.set(table.FALLBACK_ACTIVE, parts.prices.poll.active())
         for name, link in parts.links().items():
-            self._series.connected.labels(name).set(link.connected)
+            self.set(table.CONNECTED, link.connected, name)
         if (kraken := parts.prices.kraken) is not None:
-            self._series.lag.labels(kraken.name).set(kraken.lag())
+            self.set(table.LAG, kraken.lag(), kraken.name)
         self._show_fleet(parts)
         wall = parts.clock.wall()
         for quote in parts.prices.quotes.look(parts.config.supported_pairs):
@@ -174,19 +122,21 @@ class Metrics(Observer):
         fleet = parts.prices.fleet
         if fleet is not None:
             for role in _ROLES:
-                self._series.fleet.labels(role).set(role == fleet.role())
+                self.set(table.FLEET_PROCESSES, role == fleet.role(), role)
 
     def _show_quote(self, quote: Quote, wall: float) -> None:
         pair, age = str(quote.pair), quote.verdict.age
-        for rare in (self._series.deaf, self._series.diverged, self._series.held):
-            rare.labels(pair)  # makes the series, because a counter that begins at 1 shows no increase
+        for rare in (table.DEAF_SUBSCRIPTIONS, table.DIVERGENCES, table.TRADES_HELD):
+            self.count(
+                rare, pair, amount=0
+            )  # makes the series, because a counter that begins at 1 shows no increase
         for state in _STATES:
-            self._series.states.labels(pair, state).set(state == quote.verdict.state)
+            self.set(table.PRICE_STATE, state == quote.verdict.state, pair, state)
         if quote.price is not None and age is not None:
             self._shown.add(pair)
-            self._series.current.labels(pair).set(float(quote.price.tick.amount))
-            self._series.ages.labels(pair).set(age)
-            self._series.moments.labels(pair).set(wall - age)
+            self.set(table.CURRENT_PRICES, float(quote.price.tick.amount), pair)
+            self.set(table.PRICE_AGE, age, pair)
+            self.set(table.PRICE_TIMESTAMP, wall - age, pair)
         elif pair in self._shown:  # the store forgot it, so its last values must not stay
-            self._series.current.labels(pair).set(nan)
-            self._series.ages.labels(pair).set(nan)
+            self.set(table.CURRENT_PRICES, nan, pair)
+            self.set(table.PRICE_AGE, nan, pair)

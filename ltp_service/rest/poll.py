@@ -12,12 +12,12 @@ from ltp_service.domain.errors import ExchangeError
 from ltp_service.domain.market import DELISTED, HALTED
 from ltp_service.domain.pairs import Pair
 from ltp_service.domain.tick import WEBSOCKET, Price, Tick
+from ltp_service.meters import DEAF_SUBSCRIPTIONS, FALLBACK_SECONDS, FALLBACKS, Meters
 from ltp_service.prices.doubts import Doubts
 from ltp_service.prices.store import Store
 from ltp_service.rest.probe import Probe
 from ltp_service.rest.source import RestSource
 from ltp_service.runtime.clock import Clock
-from ltp_service.runtime.observer import Observer
 
 log = logging.getLogger(__name__)
 
@@ -152,7 +152,7 @@ class Poll:
         feed: Feed | None,
         promise: Promise,
         clock: Clock,
-        observer: Observer,
+        meters: Meters,
         doubts: Doubts,
     ) -> None:
         self._doubts = doubts
@@ -162,7 +162,7 @@ class Poll:
         self._promise = promise
         self._pairs = promise.pairs
         self._clock = clock
-        self._observer = observer
+        self._meters = meters
         self._probe = Probe()
         self._expected_at = clock.monotonic() + FIRST_PRICE_WITHIN_SECONDS
         self._active_since: float | None = None
@@ -280,13 +280,13 @@ class Poll:
         if all_late and self._active_since is None:
             self._begin(now, self._feed)
         elif not all_late and self._active_since is not None:
-            self._observer.fallback_ended(now - self._active_since)
+            self._meters.observe(FALLBACK_SECONDS, [now - self._active_since])
             self._active_since = None
             log.info("WebSocket data received, switching back from REST fallback")
 
     def _begin(self, now: float, feed: Feed) -> None:
         self._active_since = now
-        self._observer.fallback_started("silent" if feed.is_connected() else "disconnected")
+        self._meters.count(FALLBACKS, "silent" if feed.is_connected() else "disconnected")
         log.warning("WebSocket data unavailable, falling back to REST")
         # While the prices are still fresh, the exchange's status is asked first; after a long silence the
         # prices are.
@@ -357,7 +357,7 @@ class Poll:
         return self._store.all()[told.tick.pair].tick.amount != told.tick.amount
 
     def _condemn(self, pair: Pair, feed: Feed, now: float) -> None:
-        self._observer.subscription_deaf(pair)
+        self._meters.count(DEAF_SUBSCRIPTIONS, str(pair))
         log.warning("%s: the WebSocket kept silent about a trade; subscribing anew", pair)
         self._probe.deaf(pair, now)
         self._doubts.open(pair, "deaf", now)

@@ -12,12 +12,12 @@ from ltp_service.domain.exchange_clock import ExchangeClock
 from ltp_service.domain.market import MarketStatus
 from ltp_service.domain.pairs import Pair
 from ltp_service.domain.tick import REST, WEBSOCKET, Price, Tick
+from ltp_service.meters import DIVERGENCES, FRAMES_REFUSED, Meters
 from ltp_service.prices.doubts import Doubts, Reason
 from ltp_service.prices.store import Outcome, Store
 from ltp_service.rest.sequence import LONGEST_CACHE_SECONDS, NO_DETAIL, Detail, NewestTrades, Sequence
 from ltp_service.rest.single_flight import SingleFlight
 from ltp_service.runtime.clock import Clock
-from ltp_service.runtime.observer import Observer
 
 SAME_TIME_SECONDS = 5.0
 """Seconds within which the prices of two sources count as simultaneous."""
@@ -102,7 +102,7 @@ class RestSource:
         rest: Rest,
         store: Store,
         clock: Clock,
-        observer: Observer,
+        meters: Meters,
         sleep: Callable[[float], None],
         bounds: Bounds,
         doubts: Doubts,
@@ -111,7 +111,7 @@ class RestSource:
         self._rest = rest
         self._store = store
         self._clock = clock
-        self._observer = observer
+        self._meters = meters
         self._limit = Decimal(str(bounds.divergence))
         self._flight: SingleFlight[Pair, Polled] = SingleFlight(
             self._ask, clock.monotonic, sleep, budget=bounds.budget
@@ -196,7 +196,7 @@ class RestSource:
         now = self._clock.monotonic()
         if tick.traded_at is not None and self._exchange_clock.happened(tick.traded_at, now):
             return True
-        self._observer.frame_refused(REST, "future")
+        self._meters.count(FRAMES_REFUSED, REST, "future")
         return False
 
     def _dated(self, tick: Tick) -> Tick:
@@ -283,7 +283,7 @@ class RestSource:
         before = self.divergences.get(tick.pair)
         count = before.count + 1 if before else 1
         self.divergences[tick.pair] = Divergence(price.tick.price, tick.price, self._clock.wall(), count)
-        self._observer.sources_diverged(tick.pair)
+        self._meters.count(DIVERGENCES, str(tick.pair))
 
 
 def _is_overtaken(held: Price | None, tick: Tick, surely_at: float) -> bool:

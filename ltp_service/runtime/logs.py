@@ -12,8 +12,8 @@ from typing import Any
 import gunicorn.glogging
 import msgspec
 
+from ltp_service.meters import LOG_LINES_DROPPED, Meters
 from ltp_service.runtime.line_writer import ATOMIC_WRITE_BYTES, LineWriter, as_text
-from ltp_service.runtime.observer import Observer
 from ltp_service.runtime.request_id import current_request_id
 from ltp_service.version import VERSION
 
@@ -155,8 +155,8 @@ class LateLines:
 
     name = "late_lines"
 
-    def __init__(self, observer: Observer, writers: Sequence[LineWriter] = (STDOUT, STDERR)) -> None:
-        self._observer = observer
+    def __init__(self, meters: Meters, writers: Sequence[LineWriter] = (STDOUT, STDERR)) -> None:
+        self._meters = meters
         self._writers = writers
         self._counted = 0
         self._told = 0
@@ -171,7 +171,7 @@ class LateLines:
             writer.settle()
         dropped = sum(writer.dropped for writer in self._writers)
         if dropped > self._counted:
-            self._observer.log_lines_dropped(dropped - self._counted)
+            self._meters.count(LOG_LINES_DROPPED, amount=dropped - self._counted)
             self._counted = dropped
         elif dropped > self._told and not any(writer.is_behind() for writer in self._writers):
             lost, self._told = dropped - self._told, dropped

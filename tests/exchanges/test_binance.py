@@ -208,7 +208,7 @@ class Trades:
     ) -> None:
         self.script = Script(*connections)
         self.script.clock.set_wall(wall)
-        self.store = TradeStore(self.script.clock, self.script.observer)
+        self.store = TradeStore(self.script.clock, self.script.meters)
         self.collector = BinanceTrades(symbols, self.store, self.script.equipment)
 
     def play(self) -> list[dict[str, Any]]:
@@ -235,7 +235,7 @@ def test_whatever_this_machines_clock_shows_trades_are_stored(wrong: float) -> N
     replay = Trades([trade_frame(1), trade_frame(2)], wall=NOON + wrong)
     replay.play()
     assert [trade.trade_id for trade in replay.store.recent()] == ["2", "1"]
-    assert replay.script.observer.refused == {}
+    assert replay.script.meters.refused == {}
 
 
 def test_a_stream_of_microseconds_is_understood() -> None:
@@ -257,7 +257,7 @@ def test_a_hole_in_the_numbers_of_the_trades_is_told_and_none_where_there_is_non
     replay = Trades([trade_frame(1), trade_frame(2), trade_frame(7), trade_frame(8)])
     replay.play()
     assert [gap.missing for gap in replay.collector.gaps() if gap.symbol == "BTCUSDT"] == [4]
-    assert replay.script.observer.missed == {"binance": 4}
+    assert replay.script.meters.missed == {"binance": 4}
 
 
 @pytest.mark.parametrize("wrong", [{"t": None}, {"p": None}, {"p": 5}, {"T": "soon"}, {"m": None}], ids=str)
@@ -265,7 +265,7 @@ def test_a_trade_with_a_wrong_field_costs_itself_alone(wrong: dict[str, object])
     replay = Trades([trade_frame(1), trade_frame(2, extra=wrong), trade_frame(3)])
     replay.play()
     assert [trade.trade_id for trade in replay.store.recent()] == ["3", "1"]
-    assert sum(replay.script.observer.refused.values()) == 1
+    assert sum(replay.script.meters.refused.values()) == 1
 
 
 def test_all_streams_are_asked_for_in_lower_case_with_an_id() -> None:
@@ -288,7 +288,7 @@ def test_never_more_than_five_messages_leave_within_a_second() -> None:
     class Timed(BinanceTrades):
         dialect = Stopwatch()
 
-    script.play(Timed(symbols, TradeStore(script.clock, script.observer), script.equipment))
+    script.play(Timed(symbols, TradeStore(script.clock, script.meters), script.equipment))
     asked = [stream for text in script.sent for stream in json.loads(text)["params"]]
     assert sorted(asked) == sorted(f"{symbol.lower()}@trade" for symbol in symbols)
     assert all(moments[at + 5] - moments[at] >= 1.0 for at in range(len(moments) - 5))
@@ -325,7 +325,7 @@ def test_the_connection_is_replaced_before_the_exchange_ends_it() -> None:
     began = feed.script.clock.monotonic()
     feed.play()
     assert 22 * 3600 < feed.script.clock.monotonic() - began < 24 * 3600
-    assert feed.script.observer.failures == ["closed", "script_over"]  # of the second connection
+    assert feed.script.meters.failures == ["closed", "script_over"]  # of the second connection
     assert len(feed.script.made) == 2
     assert feed.script.made[0].closed
 
@@ -380,7 +380,7 @@ def test_symbols_change_on_the_living_connection() -> None:
         ("SUBSCRIBE", ["solusdt@trade"]),
     ]
     assert [trade.symbol for trade in feed.store.recent()] == ["SOLUSDT"]
-    assert feed.script.observer.refused["unknown_symbol"] == 1
+    assert feed.script.meters.refused["unknown_symbol"] == 1
 
 
 # The books.
@@ -459,7 +459,7 @@ def test_the_recorded_books_join_their_snapshots_and_stay_in_sync(recorded: Reco
         script.equipment, depth=lambda symbol: read_depth(symbol, bodies[symbol])
     )
     script.play(BinanceBooks(SYMBOLS, store, equipment))
-    assert script.observer.frames["depth"] == 177
+    assert script.meters.frames["depth"] == 177
     for symbol, view in zip(SYMBOLS, views, strict=True):
         assert view is not None
         assert view.in_sync
@@ -566,7 +566,7 @@ def test_a_failing_snapshot_is_tried_again_slower_and_slower() -> None:
     books.play()
     assert len(books.asked) == 5
     assert books.synced == [True]
-    assert books.script.observer.refused["timeout"] == 4
+    assert books.script.meters.refused["timeout"] == 4
 
 
 def test_an_exchange_that_asks_for_a_pause_gets_it() -> None:
@@ -651,7 +651,7 @@ def test_a_book_that_is_silent_while_others_move_is_deaf_when_the_exchange_has_n
 
     assert books.synced == [True, False]
     assert books.asked == [*BOTH, "BTCUSDT"]
-    assert books.script.observer.deaf == {"binance": 1}
+    assert books.script.meters.deaf == {"binance": 1}
     methods = [json.loads(text)["method"] for text in books.script.sent]
     assert methods.count("UNSUBSCRIBE") == 1
 
@@ -670,7 +670,7 @@ def test_a_book_that_is_silent_because_nothing_changes_is_in_sync_after_the_ques
     books.play()
 
     assert books.synced == [True]
-    assert books.script.observer.deaf == {}
+    assert books.script.meters.deaf == {}
 
 
 def test_a_doubt_that_cannot_be_settled_never_becomes_trust() -> None:

@@ -216,7 +216,7 @@ class Harness:
 
     def __init__(self, *connections: list[Step], symbols: tuple[str, ...] = ("BTCUSDT",)) -> None:
         self.script = Script(*connections)
-        self.store = TradeStore(self.script.clock, self.script.observer)
+        self.store = TradeStore(self.script.clock, self.script.meters)
         self.books = BookStore()
         self.trades = BybitTrades(symbols, self.store, self.script.equipment)
         self.book_collector = BybitBooks(symbols, self.books, self.script.equipment)
@@ -256,7 +256,7 @@ def test_the_recorded_trades_are_stored_once_though_told_twice(recorded: Recorde
     told: list[Step] = [frame for frame in frames(recorded(SPOT)) if "publicTrade" in frame]
     harness = Harness([*told, *told], told)
     harness.script.clock.set_wall(1786538701.0)
-    harness.store = TradeStore(harness.script.clock, harness.script.observer)
+    harness.store = TradeStore(harness.script.clock, harness.script.meters)
     harness.trades = BybitTrades(["BTCUSDT"], harness.store, harness.script.equipment)
     harness.play_trades()
     assert len(harness.store.recent()) == 11
@@ -318,7 +318,7 @@ def test_a_refused_request_is_asked_again_one_by_one_and_only_the_culprit_stays_
     ]
     assert labels["BTCUSDT"] == "acknowledged"
     assert labels["NOPEUSDT"].startswith("refused: Invalid symbol")
-    assert "Invalid symbol" in str(harness.trades.link().last_error) or harness.script.observer.failures
+    assert "Invalid symbol" in str(harness.trades.link().last_error) or harness.script.meters.failures
 
 
 def test_a_refusal_of_what_already_flows_changes_nothing() -> None:
@@ -338,26 +338,26 @@ def test_a_ping_goes_out_every_twenty_seconds_and_its_answer_keeps_a_quiet_conne
     harness = Harness([acknowledgement(1), *quiet(20), PONG, *quiet(20), PONG, *quiet(9)])
     requests = harness.play_trades()
     assert [request["op"] for request in requests] == ["subscribe", "ping", "ping"]
-    assert harness.script.observer.failures == ["closed", "script_over"]
-    assert harness.script.observer.frames["pong"] == 2
+    assert harness.script.meters.failures == ["closed", "script_over"]
+    assert harness.script.meters.frames["pong"] == 2
 
 
 def test_a_ping_without_an_answer_for_ten_seconds_ends_the_connection() -> None:
     harness = Harness([acknowledgement(1), *quiet(29)])
     harness.play_trades()
-    assert harness.script.observer.failures[0] == "closed"
+    assert harness.script.meters.failures[0] == "closed"
     harness = Harness([acknowledgement(1), *quiet(31)])
     harness.play_trades()
-    assert harness.script.observer.failures[0] == "silent"
+    assert harness.script.meters.failures[0] == "silent"
     harness = Harness([acknowledgement(1), *quiet(18), PONG, *quiet(13)])  # the ping at 20 s is not answered
     harness.play_trades()
-    assert harness.script.observer.failures[0] == "silent"
+    assert harness.script.meters.failures[0] == "silent"
 
 
 def test_a_block_trade_is_counted_and_not_stored() -> None:
     harness = Harness([trade_frame(1, BT=True)])
     harness.play_trades()
-    assert harness.script.observer.frames["block_trade"] == 1
+    assert harness.script.meters.frames["block_trade"] == 1
     assert harness.store.statistics().total_trades_received == 0
 
 
@@ -478,7 +478,7 @@ def test_a_book_that_is_silent_for_longer_than_its_habit_while_others_move_is_ou
         ("unsubscribe", ["orderbook.50.BTCUSDT"]),
         ("subscribe", ["orderbook.50.BTCUSDT"]),
     ]
-    assert harness.script.observer.deaf == {"bybit": 1}
+    assert harness.script.meters.deaf == {"bybit": 1}
 
 
 def test_a_book_that_is_as_quiet_as_ever_stays_in_sync() -> None:
@@ -498,7 +498,7 @@ def test_a_book_that_is_as_quiet_as_ever_stays_in_sync() -> None:
     harness.play_books()
 
     assert seen == [True] * 30
-    assert harness.script.observer.deaf == {}
+    assert harness.script.meters.deaf == {}
 
 
 def test_a_book_that_turns_out_to_be_still_is_asked_about_more_and_more_rarely_and_is_not_called_deaf() -> (
@@ -518,7 +518,7 @@ def test_a_book_that_turns_out_to_be_still_is_asked_about_more_and_more_rarely_a
     requests = harness.play_books()
 
     assert [request["op"] for request in requests].count("unsubscribe") == 2
-    assert harness.script.observer.deaf == {}
+    assert harness.script.meters.deaf == {}
 
 
 def test_a_book_that_is_deaf_twice_within_a_minute_condemns_the_connection() -> None:
@@ -533,7 +533,7 @@ def test_a_book_that_is_deaf_twice_within_a_minute_condemns_the_connection() -> 
     )
     harness.play_books()
 
-    assert harness.script.observer.deaf == {"bybit": 2}
+    assert harness.script.meters.deaf == {"bybit": 2}
 
 
 def test_a_deaf_book_that_no_subscription_brings_back_condemns_the_connection() -> None:

@@ -13,6 +13,7 @@ from ltp_service.domain.pairs import read_pair
 from ltp_service.domain.tick import REST
 from ltp_service.exchanges.kraken import KrakenCollector
 from ltp_service.feed.loop import TENDING
+from ltp_service.meters import TRADES_HELD
 from ltp_service.prices.doubts import Doubts
 from ltp_service.prices.freshness import judge
 from ltp_service.prices.quarantine import Quarantine
@@ -172,7 +173,7 @@ def test_a_hostile_frame_is_counted_with_its_reason_and_neither_published_nor_fa
     assert before == ["100.10"]
     assert price_of(store) == "101.20"
     assert set(store.all()) == {BTC}
-    assert script.observer.refused == {reason: 1}
+    assert script.meters.refused == {reason: 1}
     assert len(script.made) == 1
 
 
@@ -188,7 +189,7 @@ def test_a_hostile_v1_frame_is_counted_with_its_reason_and_neither_published_nor
 
     assert price_of(store) == "101.20"
     assert set(store.all()) == {BTC}
-    assert script.observer.refused == {reason: 1}
+    assert script.meters.refused == {reason: 1}
 
 
 def test_an_older_trade_after_a_reconnect_never_replaces_a_newer_one() -> None:
@@ -245,7 +246,7 @@ def test_a_live_trade_happens_as_it_is_told_whatever_the_machines_clock_shows() 
     store, script = play(V2, frames)
 
     assert store.all()[BTC].tick.happened_at == pytest.approx(1005.0)
-    assert script.observer.refused == {}
+    assert script.meters.refused == {}
 
 
 def test_a_snapshot_is_as_old_as_the_exchange_says() -> None:
@@ -313,7 +314,7 @@ def test_an_acknowledgement_that_waited_in_a_queue_does_not_set_the_exchanges_cl
     store, script = play(V2, [v2_ack(), v2_ticker("100"), *pauses, waited, v2_trade("101", NOON + 27, 9)])
 
     assert price_of(store) == "101"
-    assert script.observer.refused["future"] == 0
+    assert script.meters.refused["future"] == 0
 
 
 def test_a_first_acknowledgement_that_waited_makes_no_trade_one_of_the_future() -> None:
@@ -321,10 +322,10 @@ def test_a_first_acknowledgement_that_waited_makes_no_trade_one_of_the_future() 
     store, script = play(V2, [7.0, waited, v2_ticker("100"), v2_trade("101", NOON + 7.0, 9)])
 
     assert price_of(store) == "101"
-    assert script.observer.refused["future"] == 0
+    assert script.meters.refused["future"] == 0
     for acknowledged in ([waited], [waited, waited_less]):
         store, script = play(V2, [7.0, *acknowledged, v2_ticker("100"), v2_trade("101", NOON + 12.2, 9)])
-        assert (price_of(store), script.observer.refused["future"]) == ("100", 1)
+        assert (price_of(store), script.meters.refused["future"]) == ("100", 1)
 
 
 def test_a_print_that_rest_has_told_meanwhile_lets_no_other_pass() -> None:
@@ -359,6 +360,7 @@ def test_the_ticker_of_a_print_that_is_held_back_raises_no_doubt() -> None:
 
     assert price_of(store) == "100"
     assert BTC not in doubts
+    assert script.meters.told(TRADES_HELD) == [("BTC/USD",)]
 
 
 def test_a_late_trade_of_one_pair_shows_that_nothing_was_known_of_the_others_either() -> None:

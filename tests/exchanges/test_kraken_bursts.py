@@ -82,19 +82,19 @@ def test_of_a_burst_the_newest_ticker_of_each_pair_is_read_and_every_trade(
 
     assert price_of(store) == "149.5"
     assert store.all()[ETH].tick.price == "7.5"
-    assert script.observer.frames["superseded"] == 49
-    assert (script.observer.frames["ticker"], script.observer.frames["trade"]) == (2, 2)
+    assert script.meters.frames["superseded"] == 49
+    assert (script.meters.frames["ticker"], script.meters.frames["trade"]) == (2, 2)
 
 
 def test_a_lone_ticker_is_read_as_it_comes() -> None:
     _, script = play(V2, [v2_ack(), v2_ticker("100.5"), v2_ticker("101.5")])
 
-    assert script.observer.frames["superseded"] == 0
-    assert script.observer.frames["ticker"] == 2
+    assert script.meters.frames["superseded"] == 0
+    assert script.meters.frames["ticker"] == 2
 
 
 def test_a_ticker_that_cannot_be_used_is_no_matter_when_a_later_one_replaces_it() -> None:
     store, script = play(V2, [v2_ack(), [v2_ticker('"100.5"'), v2_ticker("101.5")], v2_trade("101.5", NOON)])
 
     assert price_of(store) == "101.5"
-    assert not script.observer.refused
+    assert not script.meters.refused

@@ -87,7 +87,7 @@ class Played:
         script = Script(*([step for one in steps for step in (one, self._look)] for steps in connections))
         self._store = memory_store(script.clock)
         self._monotonic = script.clock.monotonic
-        self.refused = script.observer.refused
+        self.refused = script.meters.refused
         self.doubts = Doubts()
         self.ended_at = BEGUN
         script.play(

@@ -21,12 +21,13 @@ from ltp_service.exchanges.kraken_rest import (
     Patience,
     RestAnswer,
 )
+from ltp_service.meters import EXCHANGE_CALL_SECONDS, EXCHANGE_CALLS, EXCHANGE_RETRIES, FRAMES_REFUSED, Meters
 from ltp_service.rest.breaker import CircuitBreaker
 from ltp_service.rest.http_client import HttpAnswer, HttpClient
 from ltp_service.rest.pace import CALL_DISTANCE_SECONDS
 from ltp_service.runtime.clock import SystemClock
-from ltp_service.runtime.observer import Observer
 from tests.deadline import DEADLINE
+from tests.fakes import RecordingMeters
 from tests.simulator.client import Simulator
 from tests.steered_clock import SteeredClock
 
@@ -108,25 +109,9 @@ def unreachable(reason: str = "timeout") -> Unreachable:
     return Unreachable("no answer", reason=reason)
 
 
-class Reports(Observer):
-    def __init__(self) -> None:
-        self.refused: list[tuple[str, str]] = []
-        self.external: list[tuple[str, str, int | None, float]] = []
-        self.retries: list[tuple[str, str]] = []
-
-    def frame_refused(self, exchange: str, reason: str) -> None:
-        self.refused.append((exchange, reason))
-
-    def external_call(self, service: str, endpoint: str, status_code: int | None, seconds: float) -> None:
-        self.external.append((service, endpoint, status_code, round(seconds, 6)))
-
-    def external_retry(self, service: str, endpoint: str) -> None:
-        self.retries.append((service, endpoint))
-
-
 @pytest.fixture
-def reports() -> Reports:
-    return Reports()
+def reports() -> RecordingMeters:
+    return RecordingMeters()
 
 
 @pytest.fixture
@@ -143,7 +128,7 @@ Make = Callable[..., KrakenRest]
 
 
 @pytest.fixture
-def make(exchange: Exchange, breaker: CircuitBreaker, clock: SteeredClock, reports: Reports) -> Make:
+def make(exchange: Exchange, breaker: CircuitBreaker, clock: SteeredClock, reports: RecordingMeters) -> Make:
     def make(**patience: Any) -> KrakenRest:
         settings = Patience(sleep=clock.sleep, random=lambda: 1.0)._replace(**patience)
         return KrakenRest(URL, exchange, breaker, clock, reports, settings)
@@ -384,22 +369,24 @@ def test_a_listed_pair_that_is_refused_all_the_same_is_found_by_halving(
 
 
 def test_a_bad_value_concerns_its_pair_and_is_reported(
-    rest: KrakenRest, exchange: Exchange, reports: Reports, breaker: CircuitBreaker
+    rest: KrakenRest, exchange: Exchange, reports: RecordingMeters, breaker: CircuitBreaker
 ) -> None:
     exchange.prices["XBTUSD"] = "0"
     assert prices(rest, pairs("BTC/USD", "ETH/USD")) == {"ETH/USD": "1.50"}
-    assert reports.refused == [("kraken:rest", "not_positive")]
+    assert reports.told(FRAMES_REFUSED) == [("kraken:rest", "not_positive")]
     assert breaker.state().failures == 0
 
 
 def test_a_network_fault_is_retried_within_the_limit(
-    rest: KrakenRest, exchange: Exchange, reports: Reports
+    rest: KrakenRest, exchange: Exchange, reports: RecordingMeters
 ) -> None:
     exchange.replies = iter([unreachable("closed"), unreachable("refused"), status(502)])
     assert prices(rest, pairs("BTC/USD")) == {"BTC/USD": "1.50"}
-    assert reports.retries == [("kraken", "Ticker")] * 3
-    assert [call[2] for call in reports.external] == [None, None, 502, 200]
-    assert reports.external[0] == ("kraken", "Ticker", None, 0.1)
+    assert reports.told(EXCHANGE_RETRIES) == [("kraken", "Ticker")] * 3
+    statuses = ("none", "none", "502", "200")
+    assert reports.told(EXCHANGE_CALLS) == [("kraken", "Ticker", status) for status in statuses]
+    assert reports.told(EXCHANGE_CALL_SECONDS)[0] == ("kraken", "Ticker")
+    assert reports.observed[EXCHANGE_CALL_SECONDS][0] == pytest.approx(0.1)
 
 
 def test_after_the_last_retry_the_fault_is_told(make: Make, exchange: Exchange) -> None:
@@ -579,7 +566,7 @@ def real(simulator: Simulator) -> Iterator[KrakenRest]:
     http = HttpClient(clock, "ltp_service/test")
     breaker = CircuitBreaker(clock.monotonic, lambda: 1.0)
     patience = Patience(request_timeout=DEADLINE, timeout=DEADLINE, max_retries=0)
-    yield KrakenRest(simulator.rest_url, http, breaker, clock, Observer(), patience)
+    yield KrakenRest(simulator.rest_url, http, breaker, clock, Meters(), patience)
     simulator.clear()
     http.close()
 

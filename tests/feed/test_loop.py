@@ -148,7 +148,7 @@ def test_no_failure_to_connect_ends_the_feed() -> None:
     toy, script = play(*failures, OPEN)
 
     assert toy.taken == [("A", "1"), ("B", "2")]
-    assert script.observer.failures.count("network") == 30
+    assert script.meters.failures.count("network") == 30
     assert toy.link().attempts == 32
 
 
@@ -216,7 +216,7 @@ def test_a_stable_connection_forgets_the_failures_before_it() -> None:
 def test_what_cannot_be_used_is_counted_and_the_next_frame_is_taken(frame: Step, reason: str) -> None:
     toy, script = play([*OPEN, frame, "trade A 3"])
 
-    assert script.observer.refused == {reason: 1}
+    assert script.meters.refused == {reason: 1}
     assert toy.taken == [("A", "1"), ("B", "2"), ("A", "3")]
     assert toy.link().generation == 1
 
@@ -236,13 +236,13 @@ def test_the_same_complaint_is_marked_so_that_the_log_holds_it_back(caplog: pyte
 def test_frames_are_counted_by_kind() -> None:
     _, script = play([*OPEN, "heartbeat", "heartbeat", "trade A 3"])
 
-    assert script.observer.frames == {"ack": 2, "trade": 3, "heartbeat": 2}
+    assert script.meters.frames == {"ack": 2, "trade": 3, "heartbeat": 2}
 
 
 def test_a_silent_connection_is_replaced_after_the_idle_timeout() -> None:
     toy, script = play([*OPEN, 9.9, "heartbeat", 9.9, None, 0.2, "trade A 99"], OPEN)
 
-    assert "silent" in script.observer.failures
+    assert "silent" in script.meters.failures
     assert ("A", "99") not in toy.taken
     assert toy.link().generation == 2
 
@@ -253,14 +253,14 @@ def test_heartbeats_alone_keep_a_connection() -> None:
         steps += [5.0, "heartbeat"]
     _, script = play(steps)
 
-    assert script.observer.failures == ["closed", "script_over"]
+    assert script.meters.failures == ["closed", "script_over"]
 
 
 def test_an_unusable_frame_is_a_sign_of_life_too() -> None:
     bad = BadFrame("bytes", reason="binary")
     _, script = play([*OPEN, 9.0, bad, 9.0, bad, 9.0, "heartbeat"])
 
-    assert "silent" not in script.observer.failures
+    assert "silent" not in script.meters.failures
 
 
 def test_any_frame_confirms_what_was_acknowledged_and_heard_and_nothing_else() -> None:
@@ -456,14 +456,14 @@ def test_an_exchange_that_wants_questions_is_asked_and_has_to_answer() -> None:
     script.play(Demanding(script))
 
     assert script.sent == ["1 subscribe ticker A", "2 subscribe ticker B", "3 ping"]
-    assert script.observer.failures[0] == "silent"
+    assert script.meters.failures[0] == "silent"
 
 
 def test_any_frame_answers_a_question() -> None:
     script = Script([*OPEN, 20.0, None, 9.0, "heartbeat", 9.0, "heartbeat"])
     script.play(Demanding(script))
 
-    assert script.observer.failures[0] == "closed"
+    assert script.meters.failures[0] == "closed"
 
 
 def test_a_connection_is_replaced_before_the_exchange_ends_it() -> None:
@@ -473,7 +473,7 @@ def test_a_connection_is_replaced_before_the_exchange_ends_it() -> None:
     script = Script(steps)
     script.play(Demanding(script))
 
-    assert script.observer.failures == ["script_over"]
+    assert script.meters.failures == ["script_over"]
     assert script.clock.monotonic() == pytest.approx(1100.0, abs=10.0)
 
 
@@ -482,13 +482,13 @@ def test_an_exchange_that_says_goodbye_is_left_at_once() -> None:
 
     assert ("A", "99") not in toy.taken
     assert toy.taken[-1] == ("A", "5")
-    assert script.observer.failures[0] == "closed"
+    assert script.meters.failures[0] == "closed"
 
 
 def test_what_is_understood_and_no_news_is_counted_by_its_kind() -> None:
     _, script = play(["skip block_trade"])
 
-    assert script.observer.frames == {"skip": 1, "block_trade": 1}
+    assert script.meters.frames == {"skip": 1, "block_trade": 1}
 
 
 def test_an_answer_to_a_whole_request_acknowledges_each_of_its_symbols() -> None:
@@ -550,7 +550,7 @@ def test_a_frame_that_waited_while_the_process_stood_still_confirms_nothing() ->
     toy._connect = connect  # noqa: SLF001 - the pause has to happen inside a read
     toy._attempt(script.stop)  # noqa: SLF001
 
-    assert script.observer.failures == ["stalled"]
+    assert script.meters.failures == ["stalled"]
     assert all(at < 1300.0 for _, at in toy.confirmed)
 
 
@@ -581,11 +581,11 @@ def test_what_the_order_to_stop_interrupts_is_no_failure() -> None:
     toy._connect = connect  # noqa: SLF001 - as a dialer does while it is stopped
     script.play(toy)
 
-    assert (toy.link().state, toy.link().last_error, script.observer.failures) == ("stopped", None, [])
+    assert (toy.link().state, toy.link().last_error, script.meters.failures) == ("stopped", None, [])
 
 
 def test_the_symbol_of_a_value_that_cannot_be_used_is_told() -> None:
     toy, script = play([*OPEN, "invalid shape A", "invalid shape"])
 
-    assert script.observer.refused["shape"] == 2
+    assert script.meters.refused["shape"] == 2
     assert [seen for seen in toy.seen if seen.startswith("contradicted")] == ["contradicted A"]

@@ -23,7 +23,7 @@ from ltp_service.feed.trades import TradeCollector
 from ltp_service.rest.http_client import HttpClient
 from ltp_service.runtime.clock import SystemClock
 from ltp_service.runtime.runners import CollectorManager
-from tests.fakes import RecordingObserver, eventually
+from tests.fakes import RecordingMeters, eventually
 from tests.simulator.client import Simulator
 
 SYMBOLS = ("BTCUSDT", "ETHUSDT")
@@ -48,8 +48,8 @@ class Feed:
     """One collector and what it fills."""
 
     def __init__(self, kind: type[TradeCollector] | type[BookCollector], exchange: Simulator) -> None:
-        clock, self.observer = WrongClock(), RecordingObserver()
-        self.trades, self.books = TradeStore(clock, self.observer), BookStore()
+        clock, self.meters = WrongClock(), RecordingMeters()
+        self.trades, self.books = TradeStore(clock, self.meters), BookStore()
         self.name = kind.exchange
         url = exchange.bybit_url if self.name == "bybit" else exchange.binance_url
         http = HttpClient(clock, "test")
@@ -62,7 +62,7 @@ class Feed:
             partial(WebSocketConnection, Dialer(url, timeout=30.0), poll_interval=0.05),
             Backoff(0.1, 5, clock.monotonic, lambda: 1.0),
             clock,
-            self.observer,
+            self.meters,
             time.sleep,
             30.0,
             depth=depth,  # type: ignore[arg-type] # what it returns is checked where it is used
@@ -107,7 +107,7 @@ def test_with_a_clock_ten_minutes_behind_every_trade_is_stored(
     with feeding(kind, exchange) as feed:
         ids = sent(exchange, feed, 5)
         eventually(lambda: feed.ids() == ids, 60.0)
-        assert feed.observer.refused == {}
+        assert feed.meters.refused == {}
 
 
 @pytest.mark.parametrize("kind", TRADES)
@@ -116,7 +116,7 @@ def test_a_row_without_an_id_costs_itself_alone(exchange: Simulator, kind: type[
         exchange.fault("null_trade", exchange=feed.name)
         ids = sent(exchange, feed, 3)
         eventually(lambda: feed.ids() == ids, 60.0)
-        eventually(lambda: sum(feed.observer.refused.values()) == 3, 60.0)
+        eventually(lambda: sum(feed.meters.refused.values()) == 3, 60.0)
 
 
 def test_a_stream_of_microseconds_has_the_same_times(exchange: Simulator) -> None:
@@ -139,7 +139,7 @@ def test_lost_trades_are_told_as_holes_in_the_exchanges_numbers(exchange: Simula
         lost = last - first + 1 - len(got)
         assert lost > 0
         assert sum(gap.missing or 0 for gap in feed.collector.link().gaps or ()) == lost
-        assert feed.observer.missed == {"binance": lost}
+        assert feed.meters.missed == {"binance": lost}
 
 
 @pytest.mark.parametrize("kind", BOOKS)

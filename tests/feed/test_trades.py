@@ -58,7 +58,7 @@ class Feed:
 
     def __init__(self, *connections: list[Step]) -> None:
         self.script = Script(*([self.look if step == LOOK else step for step in one] for one in connections))
-        self.store = TradeStore(self.script.clock, self.script.observer)
+        self.store = TradeStore(self.script.clock, self.script.meters)
         self.collector = MadeUpTrades(["AB"], self.store, self.script.equipment)
         self.problems: list[str | None] = []
 
@@ -86,7 +86,7 @@ def test_a_made_up_exchange_feeds_the_store() -> None:
 def test_a_trade_an_hour_ahead_of_the_others_is_refused_and_costs_itself_alone() -> None:
     feed = Feed(["trade 1 0.5", 1.0, "trade 2 3600", 1.0, "trade 3 2.5"]).play()
     assert [trade.trade_id for trade in feed.store.recent()] == ["3", "1"]
-    assert feed.script.observer.refused["future"] == 1
+    assert feed.script.meters.refused["future"] == 1
 
 
 @pytest.mark.parametrize("wrong", [-70.0, 70.0, 600.0, -600.0, 5 * 3600.0, -5 * 3600.0, 1e8])
@@ -106,7 +106,7 @@ def test_whatever_this_machines_clock_shows_no_trade_is_refused_and_the_hour_is_
     feed.script.clock.set_wall(NOON + wrong)
     feed.play()
 
-    assert feed.script.observer.refused == {}
+    assert feed.script.meters.refused == {}
     assert seen == [["2", "1"], []]
 
 
@@ -121,7 +121,7 @@ def test_a_hole_in_an_exchanges_numbers_is_told_with_its_place_and_size(
     feed = Feed(["ok 1", "numbered 7 0", "numbered 8 1", "numbered 12 3", "numbered 13 4"]).play()
 
     assert feed.collector.gaps()[0] == Gap(NOON + 1, NOON + 3, "AB", 3)
-    assert feed.script.observer.missed == {"made_up": 3}
+    assert feed.script.meters.missed == {"made_up": 3}
     assert "3 trade(s) of AB are missing between 8 and 12" in caplog.text
 
 
@@ -130,7 +130,7 @@ def test_a_hole_across_a_cut_is_told_beside_the_cut_and_none_where_nothing_was_m
     feed = Feed([*cut], ["ok 2", "numbered 8 3"], ["ok 3", "numbered 11 9"]).play()
 
     assert [gap.missing for gap in feed.collector.gaps() if gap.symbol] == [2]
-    assert feed.script.observer.missed == {"made_up": 2}
+    assert feed.script.meters.missed == {"made_up": 2}
 
 
 @pytest.mark.parametrize(
@@ -139,7 +139,7 @@ def test_a_hole_across_a_cut_is_told_beside_the_cut_and_none_where_nothing_was_m
 def test_trades_told_twice_or_late_are_no_further_hole(numbers: list[int]) -> None:
     feed = Feed(["ok 1", *(f"numbered {number} {number}" for number in numbers)]).play()
 
-    assert feed.script.observer.missed == ({"made_up": 1} if numbers == [7, 9, 8, 10] else {})
+    assert feed.script.meters.missed == ({"made_up": 1} if numbers == [7, 9, 8, 10] else {})
 
 
 def test_a_new_numbering_is_a_hole_of_unknown_size_and_is_followed_from_then_on() -> None:
@@ -155,7 +155,7 @@ def test_a_symbol_that_was_not_wanted_for_a_while_has_no_hole_from_then() -> Non
     feed = Feed(["ok 1", "numbered 7 0", wanting([]), 0.2, wanting(["AB"]), 0.2, "numbered 50 9"])
     feed.play()
 
-    assert feed.script.observer.missed == {}
+    assert feed.script.meters.missed == {}
 
 
 @pytest.mark.parametrize("useless", ["trade 1 0", "invalid", "bad"])

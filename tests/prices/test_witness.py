@@ -7,8 +7,8 @@ import pytest
 from ltp_service.collected.trades import TradeStore
 from ltp_service.domain.pairs import Pair
 from ltp_service.domain.trade import Trade
+from ltp_service.meters import Meters
 from ltp_service.prices.witness import FRESH_SECONDS, Witness, Witnesses
-from ltp_service.runtime.observer import Observer
 from tests.fakes import NOON, FakeClock
 
 PAIR = Pair("BTC", "USDT")
@@ -20,7 +20,7 @@ def trade(exchange: str, price: str, symbol: str = "BTCUSDT") -> Trade:
 
 @pytest.fixture
 def store(clock: FakeClock) -> TradeStore:
-    return TradeStore(clock, Observer())
+    return TradeStore(clock, Meters())
 
 
 def test_every_collected_exchange_that_traded_the_pair_is_a_witness(

@@ -9,10 +9,10 @@ import pytest
 from ltp_service.collected.trades import TradeStore
 from ltp_service.domain.errors import StoreUnavailable
 from ltp_service.domain.trade import Trade
+from ltp_service.meters import Meters
 from ltp_service.redis.topic import EPOCH_KEY, open_line
 from ltp_service.redis.trades import MAX_WAITING_TRADES, SharedTrades
 from ltp_service.runtime.clock import SystemClock
-from ltp_service.runtime.observer import Observer
 from ltp_service.settings.config import Config
 from tests.redis_server import RedisServer
 
@@ -35,7 +35,7 @@ def server(server: RedisServer) -> RedisServer:
 
 
 def process(server: RedisServer) -> Process:
-    store = TradeStore(SystemClock(), Observer())
+    store = TradeStore(SystemClock(), Meters())
     line = open_line(Config(redis_addr=server.address), time.monotonic)
     line.clock.measure()
     return Process(SharedTrades(store, line), store)

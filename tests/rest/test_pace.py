@@ -14,6 +14,7 @@ from ltp_service.domain.errors import ExchangeError, Unreachable
 from ltp_service.domain.exchange_clock import ExchangeClock
 from ltp_service.domain.pairs import Pair, kraken_rest_symbol
 from ltp_service.exchanges.kraken_rest import KrakenRest, Patience
+from ltp_service.meters import Meters
 from ltp_service.prices.doubts import Doubts
 from ltp_service.rest.breaker import CircuitBreaker
 from ltp_service.rest.http_client import HttpAnswer, HttpClient
@@ -21,7 +22,6 @@ from ltp_service.rest.pace import CALL_DISTANCE_SECONDS, Pace
 from ltp_service.rest.poll import LOOK_EVERY_SECONDS, POLL_EVERY_SECONDS, Poll, Promise
 from ltp_service.rest.source import Bounds, RestSource
 from ltp_service.runtime.clock import SystemClock
-from ltp_service.runtime.observer import Observer
 from tests.fakes import memory_store
 from tests.rest.test_poll import FakeFeed
 from tests.simulator.client import Simulator
@@ -85,16 +85,16 @@ class Scene:
         self.clock = SteeredClock()
         self.exchange = Exchange(self.clock)
         self.store = memory_store(self.clock)
-        doubts, observer = Doubts(), Observer()
+        doubts, meters = Doubts(), Meters()
         breaker = CircuitBreaker(self.clock.monotonic, lambda: 1.0, failures=1000)
         patience = Patience(sleep=self.clock.sleep, random=lambda: 0.5)
-        rest = KrakenRest(URL, self.exchange, breaker, self.clock, observer, patience)
+        rest = KrakenRest(URL, self.exchange, breaker, self.clock, meters, patience)
         bounds = Bounds(patience.request_timeout, 0.05)
         self.source = RestSource(
-            rest, self.store, self.clock, observer, self.clock.sleep, bounds, doubts, ExchangeClock()
+            rest, self.store, self.clock, meters, self.clock.sleep, bounds, doubts, ExchangeClock()
         )
         promise = Promise(pairs, 15.0, stale_after=120.0, ttl=TTL)
-        self.poll = Poll(self.source, self.store, feed, promise, self.clock, observer, doubts)
+        self.poll = Poll(self.source, self.store, feed, promise, self.clock, meters, doubts)
 
     def pass_time(self, seconds: float) -> None:
         """As the runner of the poll does it."""
@@ -242,12 +242,12 @@ def simulator() -> Iterator[Simulator]:
 def test_over_the_wire_two_hundred_pairs_are_kept_at_that_pace(simulator: Simulator) -> None:
     simulator.fault("rest_slow", seconds=0.9)
     pairs, clock = many(200), SystemClock()
-    store, doubts, observer = memory_store(clock), Doubts(), Observer()
+    store, doubts, meters = memory_store(clock), Doubts(), Meters()
     http = HttpClient(clock, "ltp_service/test")
     breaker = CircuitBreaker(clock.monotonic, lambda: 1.0)
-    rest = KrakenRest(simulator.rest_url, http, breaker, clock, observer, Patience())
-    source = RestSource(rest, store, clock, observer, time.sleep, Bounds(3.0, 0.05), doubts, ExchangeClock())
-    poll = Poll(source, store, None, Promise(pairs, 15.0, 120.0, TTL), clock, observer, doubts)
+    rest = KrakenRest(simulator.rest_url, http, breaker, clock, meters, Patience())
+    source = RestSource(rest, store, clock, meters, time.sleep, Bounds(3.0, 0.05), doubts, ExchangeClock())
+    poll = Poll(source, store, None, Promise(pairs, 15.0, 120.0, TTL), clock, meters, doubts)
     stop = Event()
     runner = Thread(target=poll.run, args=(stop,))
     begun = clock.monotonic()

@@ -14,6 +14,7 @@ from ltp_service.domain.market import MarketStatus
 from ltp_service.domain.pairs import Pair
 from ltp_service.domain.tick import REST, WEBSOCKET, Tick
 from ltp_service.exchanges.kraken_rest import RestAnswer
+from ltp_service.meters import DEAF_SUBSCRIPTIONS, DIVERGENCES, FALLBACK_SECONDS, FALLBACKS
 from ltp_service.prices.doubts import Doubts
 from ltp_service.prices.freshness import judge
 from ltp_service.rest.poll import (
@@ -25,8 +26,7 @@ from ltp_service.rest.poll import (
 )
 from ltp_service.rest.sequence import Detail, NewestTrades, Progress, Row
 from ltp_service.rest.source import Bounds, RestSource
-from ltp_service.runtime.observer import Observer
-from tests.fakes import BTC, ETH, FakeClock, memory_store, tick
+from tests.fakes import BTC, ETH, FakeClock, RecordingMeters, memory_store, tick
 
 DOWN = "WebSocket data unavailable, falling back to REST"
 BACK = "WebSocket data received, switching back from REST fallback"
@@ -133,25 +133,6 @@ class FakeRest:
         return Tick(pair, price, Decimal(price), REST, traded_at, None, as_of, None)
 
 
-class Listener(Observer):
-    """Remembers what is worth a metric."""
-
-    def __init__(self) -> None:
-        self.heard: list[str] = []
-
-    def fallback_started(self, reason: str) -> None:
-        self.heard.append(f"started: {reason}")
-
-    def fallback_ended(self, seconds: float) -> None:
-        self.heard.append("ended")
-
-    def subscription_deaf(self, pair: Pair) -> None:
-        self.heard.append(f"deaf: {pair}")
-
-    def sources_diverged(self, pair: Pair) -> None:
-        self.heard.append(f"diverged: {pair}")
-
-
 class Scene:
     """A store, a feed, REST and the poll between them, on one clock."""
 
@@ -167,20 +148,20 @@ class Scene:
         self.store = memory_store(self.clock)
         self.feed = feed
         self.rest = FakeRest(self.clock)
-        self.listener = Listener()
+        self.meters = RecordingMeters()
         self.doubts, self.exchange_clock = Doubts(), ExchangeClock()
         self.source = RestSource(
             self.rest,
             self.store,
             self.clock,
-            self.listener,
+            self.meters,
             self.clock.advance,
             Bounds(3.0, 0.05),
             self.doubts,
             self.exchange_clock,
         )
         promise = Promise((BTC, ETH), fallback_timeout, 120.0, ttl, websocket, processes)
-        self.poll = Poll(self.source, self.store, feed, promise, self.clock, self.listener, self.doubts)
+        self.poll = Poll(self.source, self.store, feed, promise, self.clock, self.meters, self.doubts)
 
     def trade(self, price: str, pair: Pair = BTC) -> None:
         now = self.clock.monotonic()
@@ -242,7 +223,7 @@ def test_a_feed_that_shows_itself_every_second_is_not_given_up_however_short_the
         scene.deliver(BTC, ETH)
         scene.pass_time(1)
 
-    assert scene.listener.heard == []
+    assert scene.meters.reports == []
     assert scene.rest.asked == []
 
 
@@ -630,7 +611,7 @@ def test_rest_alone_is_no_fallback_and_asks_for_the_state_of_the_market(
     scene.pass_time(5)
 
     assert not scene.poll.active()
-    assert (scene.listener.heard, caplog.text) == ([], "")
+    assert (scene.meters.reports, caplog.text) == ([], "")
     assert scene.state() == "halted"
     scene.rest.status = "online"
     scene.pass_time(5)
@@ -784,10 +765,11 @@ def test_what_operators_watch_is_reported(scene: Scene) -> None:
     scene.deliver(BTC, ETH)
     scene.pass_time(1, alive=(BTC, ETH))
 
-    assert scene.listener.heard[0] == "deaf: BTC/USD"
-    assert "started: disconnected" in scene.listener.heard
-    assert "diverged: ETH/USD" in scene.listener.heard
-    assert scene.listener.heard[-1] == "ended"
+    assert scene.meters.reports[0] == (DEAF_SUBSCRIPTIONS, "BTC/USD")
+    assert (FALLBACKS, "disconnected") in scene.meters.reports
+    assert (DIVERGENCES, "ETH/USD") in scene.meters.reports
+    assert scene.meters.reports[-1] == (FALLBACK_SECONDS,)
+    assert scene.meters.observed[FALLBACK_SECONDS] == [pytest.approx(4.0, abs=2.0)]
 
 
 # A frame that could not be used, and the market of one pair.

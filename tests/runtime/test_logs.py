@@ -11,6 +11,7 @@ from typing import Any
 import gunicorn.config
 import pytest
 
+from ltp_service.meters import LOG_LINES_DROPPED
 from ltp_service.runtime.line_writer import ATOMIC_WRITE_BYTES, LineWriter
 from ltp_service.runtime.logs import (
     HOLD_BACK_SECONDS,
@@ -24,10 +25,9 @@ from ltp_service.runtime.logs import (
     style_of,
     timestamp,
 )
-from ltp_service.runtime.observer import Observer
 from ltp_service.runtime.request_id import current_request_id
 from ltp_service.version import VERSION
-from tests.fakes import NOON, FakeClock
+from tests.fakes import NOON, FakeClock, RecordingMeters
 
 
 @pytest.fixture
@@ -179,28 +179,19 @@ def test_a_long_trace_keeps_its_end() -> None:
     assert line["message"] == "hello"
 
 
-class Listener(Observer):
-    """Adds up what is reported."""
-
-    dropped = 0
-
-    def log_lines_dropped(self, count: int) -> None:
-        self.dropped += count
-
-
 def test_dropped_lines_are_counted_at_once_and_told_when_the_reader_is_back(
     caplog: pytest.LogCaptureFixture,
 ) -> None:
     reader, end = os.pipe()
-    writer, listener = LineWriter(end), Listener()
-    late = LateLines(listener, [writer])
+    writer, meters = LineWriter(end), RecordingMeters()
+    late = LateLines(meters, [writer])
     while not writer.dropped:
         writer.write(b"x" * 4000 + b"\n")
     writer.write(b"one\nmore\n")
     late.look()
     late.look()
 
-    assert listener.dropped == writer.dropped == 3
+    assert meters.counted[LOG_LINES_DROPPED].total() == writer.dropped == 3
     assert not caplog.records
     os.set_blocking(reader, False)
     while writer.is_behind():
@@ -208,7 +199,7 @@ def test_dropped_lines_are_counted_at_once_and_told_when_the_reader_is_back(
         late.look()
     late.look()
     assert "3 log line(s) were dropped" in caplog.text
-    assert listener.dropped == 3
+    assert meters.counted[LOG_LINES_DROPPED].total() == 3
     for descriptor in (reader, end):
         os.close(descriptor)
 

@@ -12,9 +12,11 @@ from ltp_service.domain.pairs import Pair
 from ltp_service.domain.tick import Price
 from ltp_service.http import pairs_body, params
 from ltp_service.http.answers import RETRY_AFTER_SECONDS, json_response, number, raw_response, rfc3339
+from ltp_service.http.counted import count_prices
 from ltp_service.http.errors import error_body
 from ltp_service.http.fast_lane import MESSAGES, PairProblem, body, etag, item, matches, pair_problems
 from ltp_service.http.request_note import note_of
+from ltp_service.meters import REFRESHES
 from ltp_service.prices.quotes import Quote
 
 bp = Blueprint("ltp", __name__)
@@ -57,7 +59,7 @@ def refresh() -> Response:
         for pair in asked
         if pair not in learnt
     ]
-    parts.observer.refreshed("failure" if not done else "partial" if failed else "success")
+    parts.meters.count(REFRESHES, "failure" if not done else "partial" if failed else "success")
     if not done:
         return _nothing(failed)
     message = {"message": "Prices refreshed successfully", "pairs": [str(pair) for pair in done]}
@@ -91,7 +93,7 @@ def _count(parts: Services, asked: Sequence[Pair], held: Sequence[Quote]) -> Non
     for hit in (True, False):
         pairs = [quote.pair for quote in held if quote.verdict.servable is hit]
         if pairs:
-            parts.observer.prices_asked(pairs, hit=hit, count=1)
+            count_prices(parts.meters, pairs, hit=hit)
 
 
 def _answer(parts: Services, asked: Sequence[Pair], quotes: Sequence[Quote], *, detail: bool) -> Response:
