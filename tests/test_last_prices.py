@@ -11,22 +11,16 @@ from typing import Self
 import pytest
 
 from ltp_service.domain.errors import InvalidParameter, PriceStale, PriceUnavailable, UnknownPair
-from ltp_service.domain.exchange_clock import ExchangeClock
-from ltp_service.exchanges.kraken import KrakenCollector
 from ltp_service.feed.backoff import Backoff
 from ltp_service.feed.connection import WebSocketConnection
 from ltp_service.feed.contract import Equipment
 from ltp_service.feed.dialing import Dialer
 from ltp_service.last_prices import LastPrices
-from ltp_service.prices.changes import Changes
-from ltp_service.prices.doubts import Doubts
-from ltp_service.prices.journal import Journal
-from ltp_service.prices.memory import MemoryStore
-from ltp_service.runtime.clock import SystemClock
 from ltp_service.runtime.runners import CollectorManager
+from ltp_service.runtime.runtime import Runtime
 from ltp_service.settings.config import Config
 from tests.deadline import DEADLINE
-from tests.fakes import BTC, RecordingObserver, eventually, open_quarantine
+from tests.fakes import BTC, RecordingObserver, eventually, kraken_collector, memory_store
 from tests.patched import run_patched
 from tests.simulator.client import Simulator
 from tests.websocket_peer import frame
@@ -208,19 +202,16 @@ class Feed:
     """One pair's feed over a real socket, as the manager runs it."""
 
     def __init__(self, url: str) -> None:
-        clock, self.observer = SystemClock(), RecordingObserver()
-        self.store = MemoryStore(clock, Changes(), Journal())
+        self.observer = RecordingObserver()
+        world = Runtime(observer=self.observer, sleep=lambda _: None)
+        self.store = memory_store(world.clock)
         equipment = Equipment(
             partial(WebSocketConnection, Dialer(url, timeout=5.0), poll_interval=0.02),
-            Backoff(0.01, 5, clock.monotonic, lambda: 1.0),
-            clock,
-            self.observer,
-            lambda _: None,
+            Backoff(0.01, 5, world),
+            world,
             10.0,
         )
-        self.collector = KrakenCollector(
-            url, (BTC,), self.store, open_quarantine(), equipment, Doubts(), ExchangeClock()
-        )
+        self.collector = kraken_collector(url, (BTC,), self.store, equipment)
         self._manager = CollectorManager((self.collector,))
 
     def __enter__(self) -> Self:

@@ -10,23 +10,21 @@ import pytest
 from prometheus_client import CollectorRegistry, Histogram
 
 from ltp_service.domain.errors import Rejected, Unreachable
-from ltp_service.domain.exchange_clock import ExchangeClock
 from ltp_service.domain.tick import WEBSOCKET
-from ltp_service.exchanges.kraken import KrakenCollector
-from ltp_service.exchanges.kraken_rest import KrakenRest, Patience
+from ltp_service.exchanges.kraken_rest import KrakenRest
 from ltp_service.http.edge import MAX_COUNTED_BYTES
 from ltp_service.metrics.counting import MAX_SYMBOL_SERIES, MAX_WAITING_EVENTS, Metrics
 from ltp_service.metrics.series import Distribution
 from ltp_service.metrics.serving import REFRESH_EVERY_SECONDS, Gauges
-from ltp_service.prices.doubts import Doubts
 from ltp_service.prices.memory import FORGET_AFTER_SECONDS
 from ltp_service.rest.breaker import CircuitBreaker
 from ltp_service.rest.http_client import HttpAnswer, HttpClient
 from ltp_service.runtime.backlog import Backlog
-from ltp_service.runtime.clock import SystemClock
 from ltp_service.runtime.observer import Observer
+from ltp_service.runtime.runtime import Runtime
+from ltp_service.settings.config import Config
 from tests.deadline import IN_FULL
-from tests.fakes import BTC, ETH, Script, ScriptedStop, memory_store, open_quarantine
+from tests.fakes import BTC, ETH, Script, ScriptedStop, kraken_collector, memory_store
 from tests.scrape import PREFIX, Scrape, promtool
 from tests.service import NOWHERE, FreshService
 
@@ -299,11 +297,7 @@ def test_another_attempt_to_connect_tells_why_the_last_one_was_over() -> None:
     script = Script(Unreachable("no", reason="refused"), [], Unreachable("no", reason="timeout"))
     script.observer.reconnecting = lambda exchange, reason: attempts.append((exchange, reason))  # type: ignore[method-assign]
     store = memory_store(script.clock)
-    script.play(
-        KrakenCollector(
-            "ws://x/v2", [BTC], store, open_quarantine(), script.equipment, Doubts(), ExchangeClock()
-        )
-    )
+    script.play(kraken_collector("ws://x/v2", [BTC], store, script.equipment))
 
     assert attempts == [("kraken", "refused"), ("kraken", "closed"), ("kraken", "timeout")]
 
@@ -315,9 +309,9 @@ def test_a_call_that_the_exchange_refused_as_too_many_is_counted() -> None:
         ) -> HttpAnswer:
             return HttpAnswer(429, "text/plain", None, b"")
 
-    metrics, clock = Metrics(), SystemClock()
-    breaker = CircuitBreaker(clock.monotonic, lambda: 0.5)
-    rest = KrakenRest("http://x", Throttling(clock, "test"), breaker, clock, metrics, Patience())
+    metrics = Metrics()
+    world = Runtime(observer=metrics)
+    rest = KrakenRest(Config(), Throttling(world.clock, "test"), CircuitBreaker(world), world)
     with pytest.raises(Rejected):
         rest.last_trades([BTC])
 

@@ -17,8 +17,7 @@ import msgspec
 
 from ltp_service.domain.exchange_time import TIME_TOLERANCE_SECONDS, ExchangeTime
 from ltp_service.domain.trade import Trade
-from ltp_service.runtime.clock import Clock
-from ltp_service.runtime.observer import Observer
+from ltp_service.runtime.runtime import Runtime
 
 TRADES_PER_SYMBOL, TRADES_IN_ALL = 1_000, 10_000
 """Most trades kept of one symbol, and of all."""
@@ -71,15 +70,14 @@ class TradeStore:
 
     def __init__(
         self,
-        clock: Clock,
-        observer: Observer,
+        runtime: Runtime,
         *,
         per_symbol: int = TRADES_PER_SYMBOL,
         in_all: int = TRADES_IN_ALL,
         max_bytes: int = MAX_BYTES,
     ) -> None:
-        self._monotonic = clock.monotonic
-        self._observer = observer
+        self._monotonic = runtime.clock.monotonic
+        self._observer = runtime.observer
         self._per_symbol, self._in_all, self._max_bytes = per_symbol, in_all, max_bytes
         self._lock = Lock()
         self._tapes: dict[str, _Tape] = {}

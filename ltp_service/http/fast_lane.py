@@ -20,6 +20,7 @@ from ltp_service.http.ltp_body import PairProblem, body, etag, item, matches
 from ltp_service.prices.freshness import servable_until
 from ltp_service.prices.store import Store
 from ltp_service.runtime.clock import Clock
+from ltp_service.settings.config import Config
 
 ROUTE = "/api/v1/ltp"
 
@@ -63,17 +64,15 @@ class Ready(msgspec.Struct):
 class FastLane:
     """Complete answers by query string."""
 
-    def __init__(
-        self, store: Store, clock: Clock, ttl: float, supported: tuple[Pair, ...], scope: str = "public"
-    ) -> None:
-        """`scope`: whether `public` caches may keep an answer, or only `private` ones; `ttl` in seconds."""
+    def __init__(self, config: Config, store: Store, clock: Clock) -> None:
         self._store = store
         self._monotonic = clock.monotonic
-        self._ttl = ttl
-        self._supported = supported
-        self._cache_control = f"{scope}, max-age=1"
+        self._ttl = config.cache_ttl
+        self._supported = config.supported_pairs
+        # Public caches must not keep an answer that needs a key.
+        self._cache_control = f"{'private' if config.auth_enabled else 'public'}, max-age=1"
         self._watched: dict[str, frozenset[Pair]] = {}
-        self._most = MAX_QUESTIONS + len(supported)
+        self._most = MAX_QUESTIONS + len(self._supported)
         self._questions: dict[str, Question | None] = {}
         self._ready: dict[str, Ready] = {}
         self._fragments: dict[Pair, tuple[Tick, bytes]] = {}

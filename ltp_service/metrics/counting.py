@@ -8,7 +8,7 @@ from typing import get_args
 
 from prometheus_client import CollectorRegistry, disable_created_metrics
 
-from ltp_service.assembly.services import Services
+from ltp_service.assembly import Services
 from ltp_service.domain.pairs import Pair
 from ltp_service.metrics.series import Series
 from ltp_service.prices.freshness import PriceState

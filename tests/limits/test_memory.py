@@ -6,7 +6,7 @@ import pytest
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
 
-from ltp_service.assembly.limits import open_limiter
+from ltp_service.assembly import open_limiter
 from ltp_service.limits.memory import MemoryLimiter
 from ltp_service.settings.config import Config
 from tests.fakes import FakeClock
