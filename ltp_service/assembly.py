@@ -329,8 +329,12 @@ def open_keyring(
         back_end = RedisKeys(redis or open_redis(config, runtime.clock.monotonic))
     else:
         back_end = SqliteKeys(database or Database(config.database_path, runtime))
-    environment_key = config.auth_api_key.get_secret_value() or None
-    keyring = Keyring(back_end, runtime.clock, environment_key, secrets.token_bytes)
+    keyring = Keyring(
+        back_end,
+        runtime.clock,
+        environment_key=config.auth_api_key.get_secret_value() or None,
+        random_bytes=secrets.token_bytes,
+    )
     KeyReload(keyring).attempt(keyring.refresh)
     return keyring
 

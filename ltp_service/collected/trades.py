@@ -143,16 +143,16 @@ class TradeStore:
         with self._lock:
             self._expire(now)
             return TradeStatistics(
-                self._received,
-                self._stored,
-                self._received - self._stored,
-                len(self._tapes),
-                sorted(self._tapes),
-                len(self._arrivals),
-                self._rate.per_second(now),
-                now - self._started,
-                self._bytes,
-                dict(sorted(self._discarded.items())),
+                total_trades_received=self._received,
+                total_trades_stored=self._stored,
+                trades_discarded=self._received - self._stored,
+                symbols_count=len(self._tapes),
+                symbols_tracked=sorted(self._tapes),
+                current_trades_stored=len(self._arrivals),
+                trades_per_second=self._rate.per_second(now),
+                uptime_seconds=now - self._started,
+                memory_usage=self._bytes,
+                discarded_by_reason=dict(sorted(self._discarded.items())),
             )
 
     def _is_recent(self, trade: Trade, now: float) -> bool:

@@ -147,9 +147,18 @@ class FastLane:
         if question.failed:
             caching = [("Cache-Control", "no-store")]
         headers = [("Content-Type", "application/json"), ("Content-Length", str(len(content))), *caching]
-        status = "206 PARTIAL CONTENT" if question.failed else "200 OK"
-        failed = bool(question.failed)
-        return Ready(view, until, status, content, tag, headers, caching, len(prices), question, failed)
+        return Ready(
+            view=view,
+            until=until,
+            status="206 PARTIAL CONTENT" if question.failed else "200 OK",
+            content=content,
+            tag=tag,
+            headers=headers,
+            unchanged=caching,
+            pairs=len(prices),
+            question=question,
+            failed=bool(question.failed),
+        )
 
     def _fragment(self, tick: Tick) -> bytes:
         known = self._fragments.get(tick.pair)
