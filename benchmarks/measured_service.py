@@ -9,8 +9,8 @@ from typing import Any
 
 from benchmarks.bench import percentile
 from ltp_service.app import create_app
-from ltp_service.assembly.services import services_of
 from ltp_service.domain.tick import Tick
+from ltp_service.http.services import services_of
 from ltp_service.prices.store import Outcome, Store
 from ltp_service.settings.config import load_config
 

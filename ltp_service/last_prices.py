@@ -7,16 +7,15 @@ from threading import Lock
 from types import TracebackType
 from weakref import WeakSet
 
-from ltp_service.assembly.prices import PriceParts, Sharing, open_line_if_asked, wire_prices
+from ltp_service.assembly import PriceParts, open_line_if_asked, wire_prices
 from ltp_service.domain.errors import PriceStale, PriceUnavailable, UnknownPair
 from ltp_service.domain.market import DELISTED
 from ltp_service.domain.pairs import Pair, read_pair
 from ltp_service.domain.tick import Price
-from ltp_service.meters import Meters
 from ltp_service.prices.freshness import servable_until
 from ltp_service.prices.quotes import Quote
-from ltp_service.runtime.clock import Clock, SystemClock
 from ltp_service.runtime.runners import CollectorManager
+from ltp_service.runtime.runtime import Runtime
 from ltp_service.settings.config import Config, load_config
 
 FEED_STOP_SECONDS = 3.0
@@ -49,18 +48,16 @@ class LastPrices:
                 "kraken_websocket_enabled": use_websocket and settings.kraken_websocket_enabled,
             }
         )
-        self._clock: Clock = SystemClock()
-        self._monotonic = self._clock.monotonic
+        self._runtime = Runtime()
+        self._monotonic = self._runtime.clock.monotonic
         self._closed = False
         self._begin()
         _living.add(self)
 
     def _begin(self) -> None:
         """Builds what belongs to one process and starts nothing."""
-        line = open_line_if_asked(self._config, self._clock)
-        self._parts: PriceParts = wire_prices(
-            self._config, self._clock, Meters(), sharing=Sharing(line) if line else None
-        )
+        line = open_line_if_asked(self._config, self._runtime)
+        self._parts: PriceParts = wire_prices(self._config, self._runtime, line)
         self._store = self._parts.store
         self._manager = CollectorManager(self._parts.runners)
         self._names: dict[str, Pair] = {}

@@ -4,11 +4,14 @@ import threading
 from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable, Sequence
 from decimal import Decimal
+from typing import Any
 
 from ltp_service import meters
 from ltp_service.domain.errors import Unreachable
+from ltp_service.domain.exchange_clock import ExchangeClock
 from ltp_service.domain.pairs import Pair
 from ltp_service.domain.tick import WEBSOCKET, Source, Tick
+from ltp_service.exchanges.kraken import KrakenCollector
 from ltp_service.feed.backoff import Backoff
 from ltp_service.feed.connection import Connection
 from ltp_service.feed.contract import Equipment
@@ -25,9 +28,13 @@ from ltp_service.meters import (
     Row,
 )
 from ltp_service.prices.changes import Changes
+from ltp_service.prices.doubts import Doubts
 from ltp_service.prices.memory import Journal, MemoryStore
 from ltp_service.prices.quarantine import Quarantine
+from ltp_service.prices.store import Store
 from ltp_service.runtime.clock import Clock
+from ltp_service.runtime.runtime import Runtime
+from ltp_service.settings.config import Config
 from tests.deadline import DEADLINE
 
 BTC, ETH, XRP = Pair("BTC", "USD"), Pair("ETH", "USD"), Pair("XRP", "USD")
@@ -53,9 +60,20 @@ class FakeClock:
         self._monotonic += seconds
         self._wall += seconds
 
+    def sleep(self, seconds: float) -> None:
+        """Takes no time and moves the clock."""
+        self.advance(seconds)
+
     def set_wall(self, unix_seconds: float) -> None:
         """Somebody sets the machine's clock; no time passes."""
         self._wall = unix_seconds
+
+
+def runtime(clock: FakeClock | None = None, meters: Meters | None = None, **more: Any) -> Runtime:
+    """A world that a test steers: by default nobody listens, and chance gives its highest number."""
+    clock = clock or FakeClock()
+    given = {"sleep": clock.sleep, "random": lambda: 1.0, **more}
+    return Runtime(clock, meters or Meters(), **given)
 
 
 class RecordingMeters(Meters):
@@ -172,10 +190,8 @@ class Script:
 
     @property
     def equipment(self) -> Equipment:
-        backoff = Backoff(1.0, 5, self.clock.monotonic, lambda: 1.0)
-        return Equipment(
-            self._connect, backoff, self.clock, self.meters, self.sleeps.append, self._idle_timeout
-        )
+        given = runtime(self.clock, self.meters, sleep=self.sleeps.append)
+        return Equipment(self._connect, Backoff(1.0, 5, given), given, self._idle_timeout)
 
     @property
     def sent(self) -> list[str]:
@@ -228,4 +244,19 @@ def eventually(condition: Callable[[], bool], seconds: float = DEADLINE) -> None
 
 def open_quarantine() -> Quarantine:
     """One that holds nothing back."""
-    return Quarantine(1e9, lambda _: ())
+    return Quarantine(1e9)
+
+
+def kraken_collector(
+    url: str,
+    pairs: Iterable[Pair],
+    store: Store,
+    equipment: Equipment,
+    quarantine: Quarantine | None = None,
+    doubts: Doubts | None = None,
+) -> KrakenCollector:
+    """One that holds nothing back unless a quarantine is given."""
+    config = Config(kraken_websocket_url=url, supported_pairs=tuple(pairs))
+    return KrakenCollector(
+        config, store, quarantine or open_quarantine(), equipment, doubts or Doubts(), ExchangeClock()
+    )

@@ -8,10 +8,11 @@ from flask.testing import FlaskClient
 from werkzeug.test import TestResponse
 
 from ltp_service.app import create_app
-from ltp_service.assembly.services import services_of
 from ltp_service.domain.pairs import Pair
 from ltp_service.domain.tick import WEBSOCKET
 from ltp_service.http.edge import Edge
+from ltp_service.http.services import services_of
+from ltp_service.runtime.runtime import Runtime
 from ltp_service.settings.config import Config
 from tests.fakes import BTC, FakeClock, tick
 
@@ -34,7 +35,7 @@ class FreshService:
                 **settings,
             }
         )
-        self.app = create_app(config, clock=self.clock)
+        self.app = create_app(config, Runtime(self.clock))
         self.client: FlaskClient = self.app.test_client()
         self.services = services_of(self.app)
         self.store = self.services.prices.store

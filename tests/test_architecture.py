@@ -48,7 +48,7 @@ IMPURE = set("flask gevent logging redis requests socket sqlite3 threading time 
 OF_A_FLEET = "redis"
 """What a process of its own never loads: it needs no Redis, and the package takes 8 MB and a sixteenth of a second."""
 
-WITHOUT_FLASK = ["assembly.prices", "last_prices"]
+WITHOUT_FLASK = ["assembly", "last_prices"]
 """The in-process half: neither these nor anything they load may import Flask."""
 
 
@@ -298,7 +298,7 @@ def test_the_simulated_exchange_cannot_share_a_misreading_with_the_service() -> 
         (
             imports_hidden_in_functions,
             "ltp_service/app.py",
-            "def f():\n    from ltp_service.assembly import prices",
+            "def f():\n    from ltp_service import assembly",
         ),
         (libraries_in_the_wrong_room, "ltp_service/exchanges/kraken_rest.py", "import requests.adapters"),
         (
@@ -309,7 +309,7 @@ def test_the_simulated_exchange_cannot_share_a_misreading_with_the_service() -> 
         (impure_imports_of_pure_rooms, "ltp_service/exchanges/kraken_v2.py", "import logging"),
         (impure_imports_of_pure_rooms, "ltp_service/prices/freshness.py", "from time import monotonic"),
         (flask_below_the_wiring, "ltp_service/last_prices.py", "from flask import Flask"),
-        (imports_of_test_code, "ltp_service/assembly/prices.py", "from tests.fakes import FakeClock"),
+        (imports_of_test_code, "ltp_service/assembly.py", "from tests.fakes import FakeClock"),
         (
             service_code_in_the_simulator,
             "tests/simulator/market.py",

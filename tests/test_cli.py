@@ -12,11 +12,11 @@ from pathlib import Path
 
 import pytest
 
-from ltp_service.assembly.keys import open_keyring
+from ltp_service.assembly import open_keyring
 from ltp_service.cli import main
 from ltp_service.keys.first_key import token_path
 from ltp_service.keys.key import ApiKey, is_well_formed
-from ltp_service.runtime.clock import SystemClock
+from ltp_service.runtime.runtime import Runtime
 from ltp_service.settings.config import Config
 from tests.redis_server import RedisServer
 
@@ -53,7 +53,7 @@ def run(path: Path, capsys: pytest.CaptureFixture[str]) -> Callable[..., Ended]:
 
 
 def stored(path: Path) -> list[ApiKey]:
-    with closing(open_keyring(Config(database_path=path), SystemClock())) as keyring:
+    with closing(open_keyring(Config(database_path=path), Runtime())) as keyring:
         return keyring.list()
 
 
@@ -66,7 +66,7 @@ def test_create_prints_the_key_alone_on_stdout_and_explains_on_stderr(
     assert ended.out.strip() not in ended.err
     assert "admin key 'ops', good until" in ended.err
     assert "the only time it is shown" in ended.err
-    with closing(open_keyring(Config(database_path=path), SystemClock())) as keyring:
+    with closing(open_keyring(Config(database_path=path), Runtime())) as keyring:
         assert keyring.check(ended.out.strip()).permission == "admin"
 
 

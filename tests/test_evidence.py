@@ -8,14 +8,13 @@ from typing import Self
 
 import pytest
 
-from ltp_service.assembly.prices import wire_prices
+from ltp_service.assembly import wire_prices
 from ltp_service.domain.decimals import plain
 from ltp_service.domain.pairs import Pair
 from ltp_service.domain.tick import REST, WEBSOCKET
-from ltp_service.meters import Meters
 from ltp_service.prices.quotes import Quote
-from ltp_service.runtime.clock import SystemClock
 from ltp_service.runtime.runners import CollectorManager
+from ltp_service.runtime.runtime import Runtime
 from ltp_service.settings.config import Config
 from tests.deadline import DEADLINE
 from tests.fakes import BTC, ETH, eventually
@@ -53,8 +52,9 @@ class Prices:
             kraken_reconnect_delay=0.01,
             supported_pairs=(BTC, ETH),
         )
-        self._clock = SystemClock()
-        self._parts = wire_prices(config, self._clock, Meters())
+        runtime = Runtime()
+        self._clock = runtime.clock
+        self._parts = wire_prices(config, runtime)
         self._manager = CollectorManager(self._parts.runners)
 
     def __enter__(self) -> Self:

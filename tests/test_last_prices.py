@@ -11,21 +11,16 @@ from typing import Self
 import pytest
 
 from ltp_service.domain.errors import InvalidParameter, PriceStale, PriceUnavailable, UnknownPair
-from ltp_service.domain.exchange_clock import ExchangeClock
-from ltp_service.exchanges.kraken import KrakenCollector
 from ltp_service.feed.backoff import Backoff
 from ltp_service.feed.connection import WebSocketConnection
 from ltp_service.feed.contract import Equipment
 from ltp_service.feed.dialing import Dialer
 from ltp_service.last_prices import LastPrices
-from ltp_service.prices.changes import Changes
-from ltp_service.prices.doubts import Doubts
-from ltp_service.prices.memory import Journal, MemoryStore
-from ltp_service.runtime.clock import SystemClock
 from ltp_service.runtime.runners import CollectorManager
+from ltp_service.runtime.runtime import Runtime
 from ltp_service.settings.config import Config
 from tests.deadline import DEADLINE
-from tests.fakes import BTC, RecordingMeters, eventually, open_quarantine
+from tests.fakes import BTC, RecordingMeters, eventually, kraken_collector, memory_store
 from tests.patched import run_patched
 from tests.simulator.client import Simulator
 from tests.websocket_peer import frame
@@ -207,19 +202,16 @@ class Feed:
     """One pair's feed over a real socket, as the manager runs it."""
 
     def __init__(self, url: str) -> None:
-        clock, self.meters = SystemClock(), RecordingMeters()
-        self.store = MemoryStore(clock, Changes(), Journal())
+        self.meters = RecordingMeters()
+        world = Runtime(meters=self.meters, sleep=lambda _: None)
+        self.store = memory_store(world.clock)
         equipment = Equipment(
             partial(WebSocketConnection, Dialer(url, timeout=5.0), poll_interval=0.02),
-            Backoff(0.01, 5, clock.monotonic, lambda: 1.0),
-            clock,
-            self.meters,
-            lambda _: None,
+            Backoff(0.01, 5, world),
+            world,
             10.0,
         )
-        self.collector = KrakenCollector(
-            url, (BTC,), self.store, open_quarantine(), equipment, Doubts(), ExchangeClock()
-        )
+        self.collector = kraken_collector(url, (BTC,), self.store, equipment)
         self._manager = CollectorManager((self.collector,))
 
     def __enter__(self) -> Self:

@@ -12,23 +12,21 @@ from prometheus_client import CollectorRegistry, Histogram
 
 from ltp_service import meters as table
 from ltp_service.domain.errors import Rejected, Unreachable
-from ltp_service.domain.exchange_clock import ExchangeClock
 from ltp_service.domain.tick import WEBSOCKET
-from ltp_service.exchanges.kraken import KrakenCollector
-from ltp_service.exchanges.kraken_rest import KrakenRest, Patience
+from ltp_service.exchanges.kraken_rest import KrakenRest
 from ltp_service.http.counted import count_answers
 from ltp_service.http.edge import MAX_COUNTED_BYTES
 from ltp_service.meters import METERS, RECONNECTIONS, TRADES_STORED, Counter, Meters
 from ltp_service.metrics.counting import MAX_SYMBOL_SERIES, MAX_WAITING_EVENTS, Distribution, Metrics
 from ltp_service.metrics.serving import REFRESH_EVERY_SECONDS, Gauges
-from ltp_service.prices.doubts import Doubts
 from ltp_service.prices.memory import FORGET_AFTER_SECONDS
 from ltp_service.rest.breaker import CircuitBreaker
 from ltp_service.rest.http_client import HttpAnswer, HttpClient
 from ltp_service.runtime.backlog import Backlog
-from ltp_service.runtime.clock import SystemClock
+from ltp_service.runtime.runtime import Runtime
+from ltp_service.settings.config import Config
 from tests.deadline import IN_FULL
-from tests.fakes import BTC, ETH, Script, ScriptedStop, memory_store, open_quarantine
+from tests.fakes import BTC, ETH, Script, ScriptedStop, kraken_collector, memory_store
 from tests.scrape import PREFIX, Scrape, promtool
 from tests.service import NOWHERE, FreshService
 
@@ -302,11 +300,7 @@ def test_the_rate_limit_is_counted_with_the_tokens_it_left(tmp_path: Path) -> No
 def test_another_attempt_to_connect_tells_why_the_last_one_was_over() -> None:
     script = Script(Unreachable("no", reason="refused"), [], Unreachable("no", reason="timeout"))
     store = memory_store(script.clock)
-    script.play(
-        KrakenCollector(
-            "ws://x/v2", [BTC], store, open_quarantine(), script.equipment, Doubts(), ExchangeClock()
-        )
-    )
+    script.play(kraken_collector("ws://x/v2", [BTC], store, script.equipment))
 
     assert script.meters.told(RECONNECTIONS) == [
         ("kraken", "refused"),
@@ -322,9 +316,9 @@ def test_a_call_that_the_exchange_refused_as_too_many_is_counted() -> None:
         ) -> HttpAnswer:
             return HttpAnswer(429, "text/plain", None, b"")
 
-    metrics, clock = Metrics(), SystemClock()
-    breaker = CircuitBreaker(clock.monotonic, lambda: 0.5)
-    rest = KrakenRest("http://x", Throttling(clock, "test"), breaker, clock, metrics, Patience())
+    metrics = Metrics()
+    world = Runtime(meters=metrics)
+    rest = KrakenRest(Config(), Throttling(world.clock, "test"), CircuitBreaker(world), world)
     with pytest.raises(Rejected):
         rest.last_trades([BTC])
 

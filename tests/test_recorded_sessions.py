@@ -11,15 +11,12 @@ import pytest
 
 from ltp_service.domain.decimals import plain
 from ltp_service.domain.errors import PriceUnavailable
-from ltp_service.domain.exchange_clock import ExchangeClock
 from ltp_service.domain.pairs import Pair, read_pair
 from ltp_service.exchanges import kraken_v1 as v1
 from ltp_service.exchanges import kraken_v2 as v2
-from ltp_service.exchanges.kraken import KrakenCollector
 from ltp_service.last_prices import LastPrices
-from ltp_service.prices.doubts import Doubts
 from ltp_service.settings.config import Config
-from tests.fakes import Script, Step, eventually, memory_store, open_quarantine
+from tests.fakes import Script, Step, eventually, kraken_collector, memory_store
 from tests.service import FreshService, amounts
 from tests.simulator.client import Simulator
 
@@ -135,15 +132,7 @@ def test_after_each_recorded_frame_every_pair_shows_its_own_last_trade(recorded:
     script = Script(steps)
     store = memory_store(script.clock)
     script.play(
-        KrakenCollector(
-            f"ws://127.0.0.1:9{SESSIONS[name]}",
-            pairs_of(name),
-            store,
-            open_quarantine(),
-            script.equipment,
-            Doubts(),
-            ExchangeClock(),
-        )
+        kraken_collector(f"ws://127.0.0.1:9{SESSIONS[name]}", pairs_of(name), store, script.equipment)
     )
 
     assert wrong == [] or name == V2_VERBATIM  # that one joins days that lie in no order
@@ -156,15 +145,8 @@ def test_a_replayed_session_is_served_digit_for_digit_over_http(
 ) -> None:
     service = FreshService(tmp_path, supported_pairs=pairs_of(name))
     script = Script(with_pauses(recorded(name)))
-    collector = KrakenCollector(
-        f"ws://127.0.0.1:9{SESSIONS[name]}",
-        pairs_of(name),
-        service.store,
-        open_quarantine(),
-        script.equipment,
-        Doubts(),
-        ExchangeClock(),
-    )
+    url = f"ws://127.0.0.1:9{SESSIONS[name]}"
+    collector = kraken_collector(url, pairs_of(name), service.store, script.equipment)
     script.play(collector)
     expected = {str(pair): plain(Decimal(price)) for pair, price in last_prices(recorded(name)).items()}
 

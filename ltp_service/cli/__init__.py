@@ -10,11 +10,11 @@ from collections.abc import Mapping, Sequence
 from contextlib import closing
 from datetime import UTC, datetime
 
-from ltp_service.assembly.keys import open_keyring
+from ltp_service.assembly import open_keyring
 from ltp_service.domain.errors import InvalidParameter, LtpError
 from ltp_service.keys.first_key import token_path, withdraw
 from ltp_service.keys.key import PERMISSIONS, ApiKey, read_life
-from ltp_service.runtime.clock import SystemClock
+from ltp_service.runtime.runtime import Runtime
 from ltp_service.settings.config import Config, load_config
 
 _ROW = "{:<13} {:<10} {:<8} {:<20} {:<20} {:<20} {}"
@@ -35,7 +35,7 @@ def main(arguments: Sequence[str] | None = None, environ: Mapping[str, str] | No
 def create(config: Config, options: argparse.Namespace) -> None:
     """Makes a key. Prints only its text on stdout, so that a script can read it."""
     ttl = config.auth_key_ttl if options.expires is None else options.expires
-    with closing(open_keyring(config, SystemClock())) as keyring:
+    with closing(open_keyring(config, Runtime())) as keyring:
         text, key = keyring.create(options.name, options.permission, ttl)
     withdraw(token_path(config.database_path))
     print(text)
@@ -48,17 +48,17 @@ def create(config: Config, options: argparse.Namespace) -> None:
 
 def show(config: Config, _: argparse.Namespace) -> None:
     """Prints one line per key."""
-    clock = SystemClock()
-    with closing(open_keyring(config, clock)) as keyring:
+    runtime = Runtime()
+    with closing(open_keyring(config, runtime)) as keyring:
         keys = keyring.list()
     print(_ROW.format("PREFIX", "PERMISSION", "STATE", "CREATED", "EXPIRES", "LAST USED", "NAME"))
     for key in keys:
-        print(_line(key, clock.wall()))
+        print(_line(key, runtime.clock.wall()))
 
 
 def revoke(config: Config, options: argparse.Namespace) -> None:
     """Revokes one key: at once in the back end, within 2 s in every process that serves."""
-    with closing(open_keyring(config, SystemClock())) as keyring:
+    with closing(open_keyring(config, Runtime())) as keyring:
         key = keyring.revoke(options.prefix)
     print(f"revoked {key.shown} ({key.name})", file=sys.stderr)
 

@@ -18,7 +18,7 @@ import msgspec
 from ltp_service.domain.exchange_time import TIME_TOLERANCE_SECONDS, ExchangeTime
 from ltp_service.domain.trade import Trade
 from ltp_service.meters import TRADES_DISCARDED, TRADES_STORED, Meters
-from ltp_service.runtime.clock import Clock
+from ltp_service.runtime.runtime import Runtime
 
 TRADES_PER_SYMBOL, TRADES_IN_ALL = 1_000, 10_000
 """Most trades kept of one symbol, and of all."""
@@ -71,15 +71,14 @@ class TradeStore:
 
     def __init__(
         self,
-        clock: Clock,
-        meters: Meters,
+        runtime: Runtime,
         *,
         per_symbol: int = TRADES_PER_SYMBOL,
         in_all: int = TRADES_IN_ALL,
         max_bytes: int = MAX_BYTES,
     ) -> None:
-        self._monotonic = clock.monotonic
-        self._meters = meters
+        self._monotonic = runtime.clock.monotonic
+        self._meters = runtime.meters
         self._per_symbol, self._in_all, self._max_bytes = per_symbol, in_all, max_bytes
         self._lock = Lock()
         self._tapes: dict[str, _Tape] = {}
@@ -145,16 +144,16 @@ class TradeStore:
         with self._lock:
             self._expire(now)
             return TradeStatistics(
-                self._received,
-                self._stored,
-                self._received - self._stored,
-                len(self._tapes),
-                sorted(self._tapes),
-                len(self._arrivals),
-                self._rate.per_second(now),
-                now - self._started,
-                self._bytes,
-                dict(sorted(self._discarded.items())),
+                total_trades_received=self._received,
+                total_trades_stored=self._stored,
+                trades_discarded=self._received - self._stored,
+                symbols_count=len(self._tapes),
+                symbols_tracked=sorted(self._tapes),
+                current_trades_stored=len(self._arrivals),
+                trades_per_second=self._rate.per_second(now),
+                uptime_seconds=now - self._started,
+                memory_usage=self._bytes,
+                discarded_by_reason=dict(sorted(self._discarded.items())),
             )
 
     def _is_recent(self, trade: Trade, now: float) -> bool:

@@ -115,12 +115,12 @@ class OrderBook:
     def view(self, depth: int) -> BookView:
         """The best `depth` levels of each side."""
         return BookView(
-            self._bids.top(depth),
-            self._asks.top(depth),
-            self.in_sync,
-            self._update_id,
-            self._changed_at,
-            self._received_at,
+            bids=self._bids.top(depth),
+            asks=self._asks.top(depth),
+            in_sync=self.in_sync,
+            update_id=self._update_id,
+            changed_at=self._changed_at,
+            received_at=self._received_at,
         )
 
     def _note(self, update_id: int, changed_at: float | None, received_at: float) -> None:

@@ -23,6 +23,7 @@ from ltp_service.meters import FRAMES_REFUSED, TRADES_HELD
 from ltp_service.prices.doubts import Doubts
 from ltp_service.prices.quarantine import Quarantine
 from ltp_service.prices.store import Store
+from ltp_service.settings.config import Config
 
 log = logging.getLogger(__name__)
 
@@ -41,17 +42,16 @@ class KrakenCollector(Collector):
 
     def __init__(
         self,
-        url: str,
-        pairs: Sequence[Pair],
+        config: Config,
         store: Store,
         quarantine: Quarantine,
         equipment: Equipment,
         doubts: Doubts,
         exchange_clock: ExchangeClock,
     ) -> None:
-        dialect = v2 if urlsplit(url).path.rstrip("/").endswith("/v2") else v1
+        dialect = v2 if urlsplit(config.kraken_websocket_url).path.rstrip("/").endswith("/v2") else v1
         self._ticker_of = dialect.ticker_of
-        self._pairs = {dialect.symbol_of(pair): pair for pair in pairs}
+        self._pairs = {dialect.symbol_of(pair): pair for pair in config.supported_pairs}
         self._store = store
         self._quarantine = quarantine
         self._symbols = {pair: symbol for symbol, pair in self._pairs.items()}
@@ -266,10 +266,6 @@ class KrakenCollector(Collector):
         return pair if pair in self._symbols else None
 
     # What the second source asks of the first.
-
-    def is_here(self) -> bool:
-        """This is the process that feeds itself."""
-        return True
 
     def lag(self) -> float:
         """Seconds by which what arrives is late, of the latest pair; 0 below a quarter of a second."""

@@ -1,7 +1,5 @@
 """Kraken's public REST API: last prices of many pairs in one call, whatever is wrong with one of them."""
 
-import random
-import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import suppress
 from typing import NamedTuple, TypeVar
@@ -12,7 +10,7 @@ from ltp_service.domain.errors import ExchangeError, Rejected, Unreachable
 from ltp_service.domain.exchange_time import ExchangeTime
 from ltp_service.domain.market import MarketStatus
 from ltp_service.domain.pairs import Pair, kraken_rest_symbol
-from ltp_service.domain.tick import REST, Tick
+from ltp_service.domain.tick import REST
 from ltp_service.exchanges.kraken_rest_answers import (
     THROTTLED,
     UNKNOWN_PAIR,
@@ -32,13 +30,14 @@ from ltp_service.meters import (
     EXCHANGE_RETRIES,
     FRAMES_REFUSED,
     THROTTLED_CALLS,
-    Meters,
 )
 from ltp_service.rest.breaker import CircuitBreaker
 from ltp_service.rest.http_client import BODY_CAP, HttpAnswer, HttpClient
 from ltp_service.rest.pace import Pace
-from ltp_service.rest.sequence import LONGEST_CACHE_SECONDS, Detail, NewestTrades
-from ltp_service.runtime.clock import Clock
+from ltp_service.rest.sequence import LONGEST_CACHE_SECONDS, NewestTrades
+from ltp_service.rest.source import RestAnswer
+from ltp_service.runtime.runtime import Runtime
+from ltp_service.settings.config import Config
 
 SERVICE = "kraken"
 
@@ -76,30 +75,6 @@ DAY, DAY_IS_YOUNG = 86400.0, LONGEST_CACHE_SECONDS + 5.0
 """Seconds of a day, and of its beginning in which the counts of the day before may still be told."""
 
 
-class Patience(NamedTuple):
-    """How long and how often to try. Seconds."""
-
-    request_timeout: float = 3.0
-    """One try, in all."""
-    timeout: float = 10.0
-    """One question, with all of its tries and waits."""
-    max_retries: int = 3
-    sleep: Callable[[float], None] = time.sleep
-    random: Callable[[], float] = random.random
-
-
-class RestAnswer(NamedTuple):
-    """Pairs in neither have no usable price this time."""
-
-    ticks: list[Tick]
-    unknown: frozenset[Pair]
-    """Pairs that REST does not know."""
-    asked: frozenset[Pair] = frozenset()
-    """Those about which there is an answer: one call may not have room for all."""
-    details: Mapping[Pair, Detail] = {}
-    """What orders the answers about a pair."""
-
-
 class _Blame(NamedTuple):
     """An unknown pair is not asked for until a monotonic moment, which was `wait` seconds ahead."""
 
@@ -116,27 +91,18 @@ class _Request(NamedTuple):
 
 
 class KrakenRest:
-    """Asks through the breaker, within a time budget. Safe from any thread or greenlet.
+    """Asks through the breaker, within a time budget. Safe from any thread or greenlet."""
 
-    `base_url` without a slash at its end: https://api.kraken.com/0/public
-    """
-
-    def __init__(
-        self,
-        base_url: str,
-        http: HttpClient,
-        breaker: CircuitBreaker,
-        clock: Clock,
-        meters: Meters,
-        patience: Patience,
-    ) -> None:
-        self._base_url = base_url.rstrip("/")
+    def __init__(self, config: Config, http: HttpClient, breaker: CircuitBreaker, runtime: Runtime) -> None:
+        self._config = config
+        self._base_url = config.kraken_rest_url.rstrip("/")
         self._http = http
         self._breaker = breaker
-        self._clock = clock
-        self._meters = meters
-        self._patience = patience
-        self._pace = Pace(clock.monotonic, patience.sleep)
+        self._clock = runtime.clock
+        self._meters = runtime.meters
+        self._sleep = runtime.sleep
+        self._random = runtime.random
+        self._pace = Pace(runtime)
         self._exchange_time = ExchangeTime(latest=LONGEST_CACHE_SECONDS)
         self._listings: Listings | None = None
         self._listed_at = float("-inf")
@@ -200,7 +166,7 @@ class KrakenRest:
     def ask_listings(self) -> None:
         """Asks for the list of pairs, once. Raises ExchangeError."""
         self._listed_at = self._clock.monotonic()
-        until = self._pace.free_at() + self._patience.request_timeout
+        until = self._pace.free_at() + self._config.kraken_request_timeout
         request = _Request("AssetPairs", {}, until, BODY_CAP)
         self._listings = self._try(request, lambda result, _: read_listings(result))
 
@@ -256,7 +222,7 @@ class KrakenRest:
         # need the time.
         self._listed_at = now
         names = list(map(self._symbol, pairs))
-        until = min(deadline, self._pace.free_at() + self._patience.request_timeout)
+        until = min(deadline, self._pace.free_at() + self._config.kraken_request_timeout)
         request = _Request("AssetPairs", {}, until, BODY_CAP)
         with suppress(ExchangeError):
             self._listings = self._ask(request, lambda result, _: read_listings(result))
@@ -295,7 +261,7 @@ class KrakenRest:
 
     def _deadline(self, budget: float | None = None) -> float:
         # It counts from the turn of the first call: the exchange is not to blame for the wait until then.
-        return self._pace.free_at() + min(self._patience.timeout, budget or self._patience.timeout)
+        return self._pace.free_at() + min(self._config.kraken_timeout, budget or self._config.kraken_timeout)
 
     def _ask(self, request: _Request, read: Callable[[msgspec.Raw, Evidence], Read]) -> Read:
         tries = 0
@@ -303,10 +269,10 @@ class KrakenRest:
             try:
                 return self._try(request, read)
             except Unreachable as error:
-                jitter = self._patience.random() * min(_RETRY_CAP, _RETRY_BASE * 2.0**tries)
+                jitter = self._random() * min(_RETRY_CAP, _RETRY_BASE * 2.0**tries)
                 again_at = self._pace.free_at() + jitter
                 if (
-                    tries >= self._patience.max_retries
+                    tries >= self._config.kraken_max_retries
                     or error.reason not in _WORTH_ANOTHER_TRY
                     or error.retry_after is not None
                     or again_at >= request.deadline
@@ -314,7 +280,7 @@ class KrakenRest:
                     raise
             tries += 1
             self._meters.count(EXCHANGE_RETRIES, SERVICE, request.endpoint)
-            self._patience.sleep(again_at - self._clock.monotonic())
+            self._sleep(again_at - self._clock.monotonic())
 
     def _try(self, request: _Request, read: Callable[[msgspec.Raw, Evidence], Read]) -> Read:
         permit = self._pace.take_turn(request.deadline, self._breaker.acquire)
@@ -341,7 +307,7 @@ class KrakenRest:
             answer = self._http.get(
                 f"{self._base_url}/{request.endpoint}",
                 request.params,
-                min(self._patience.request_timeout, request.deadline - now),
+                min(self._config.kraken_request_timeout, request.deadline - now),
                 body_cap=request.body_cap,
             )
             status = answer.status

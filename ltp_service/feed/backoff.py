@@ -3,6 +3,8 @@
 from collections import deque
 from collections.abc import Callable
 
+from ltp_service.runtime.runtime import Runtime
+
 CAP = 60.0
 """Longest delay in seconds."""
 
@@ -21,16 +23,15 @@ class Backoff:
         self,
         base: float,
         fast_tries: int,
-        monotonic: Callable[[], float],
-        random: Callable[[], float],
+        runtime: Runtime,
         urgent: Callable[[], bool] = lambda: False,
         *,
         processes: int = 1,
     ) -> None:
         self._base = base
         self._fast_tries = fast_tries
-        self._monotonic = monotonic
-        self._random = random
+        self._monotonic = runtime.clock.monotonic
+        self._random = runtime.random
         self._urgent = urgent
         self._tries = 0
         self._processes = processes

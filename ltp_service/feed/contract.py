@@ -1,6 +1,5 @@
 """What a collector is given, what it speaks, what it must keep to and what it tells of itself."""
 
-import random
 from collections.abc import Callable
 from threading import Event
 from typing import Literal, Protocol
@@ -11,8 +10,7 @@ from ltp_service.domain.book import BookSnapshot
 from ltp_service.feed.backoff import Backoff
 from ltp_service.feed.connection import Connection
 from ltp_service.feed.messages import Parsed, Request
-from ltp_service.meters import Meters
-from ltp_service.runtime.clock import Clock
+from ltp_service.runtime.runtime import Runtime
 
 State = Literal["stopped", "connecting", "connected", "subscribing", "active", "reconnecting", "error"]
 
@@ -51,19 +49,14 @@ class Terms(msgspec.Struct, frozen=True):
 
 
 class Equipment(msgspec.Struct, frozen=True):
-    """What a collector is given to work with."""
+    """What every collector is given to work with. One object, so that the module of an exchange only passes it on."""
 
     connect: Callable[[Event], Connection]
     """Raises ExchangeError; with reason `stopped` soon after the event is set."""
     backoff: Backoff
-    clock: Clock
-    meters: Meters
-    sleep: Callable[[float], None]
-    """With 0 it lets others have their turn."""
+    runtime: Runtime
     idle_timeout: float
     """Seconds without any frame after which a connection is given up."""
-    random: Callable[[], float] = random.random
-    """Between 0 and 1."""
     depth: Callable[[str], BookSnapshot] | None = None
     """The present order book of a symbol over REST, for exchanges whose stream has only changes.
     Raises ExchangeError."""

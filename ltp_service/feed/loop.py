@@ -88,11 +88,11 @@ class Collector:
         self._subscriptions = subscriptions
         self._connect = equipment.connect
         self._backoff = equipment.backoff
-        self._clock = equipment.clock
-        self._meters = equipment.meters
-        self._sleep = equipment.sleep
+        self._clock = equipment.runtime.clock
+        self._meters = equipment.runtime.meters
+        self._sleep = equipment.runtime.sleep
+        self._random = equipment.runtime.random
         self._idle_timeout = max(equipment.idle_timeout, self.terms.patience)
-        self._random = equipment.random
         self._asking = Asking(dialect, subscriptions, self.terms)
         self._handlers: dict[type, Handler] = {
             Acknowledged: self._acknowledged,

@@ -4,9 +4,10 @@ from typing import Literal
 
 from flask import Flask, Request, request
 
-from ltp_service.assembly.services import Services, services
+from ltp_service.assembly import Services
 from ltp_service.domain.errors import KeyInvalid, KeyMissing, NotPermitted, RateLimited
 from ltp_service.http.client_address import client_address, is_direct_loopback, limit_key
+from ltp_service.http.services import services
 from ltp_service.keys.first_key import BOOTSTRAP_HEADER
 from ltp_service.keys.key import Permission
 from ltp_service.meters import KEYS_CHECKED

@@ -4,12 +4,11 @@ line here."""
 import logging
 import os
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
 from functools import lru_cache
 from math import inf
 from typing import TYPE_CHECKING, Any
 
-from ltp_service.assembly.limits import Limiter
+from ltp_service.assembly import Services
 from ltp_service.http import params
 from ltp_service.http.access_log import AccessLog
 from ltp_service.http.answers import RETRY_AFTER_SECONDS
@@ -25,8 +24,6 @@ from ltp_service.http.path import normal_path
 from ltp_service.http.request_note import RequestNote, put_note
 from ltp_service.http.turns import Turns
 from ltp_service.limits.buckets import LimitDecision
-from ltp_service.meters import Meters
-from ltp_service.runtime.clock import Clock
 from ltp_service.runtime.request_id import current_request_id, fresh_ids, is_acceptable
 
 if TYPE_CHECKING:
@@ -49,44 +46,37 @@ MAX_COUNTED_BYTES = 1 << 20
 _METHODS = frozenset({"GET", "HEAD", "POST", "DELETE", "OPTIONS", "PUT", "PATCH"})
 
 
-@dataclass(frozen=True)
-class EdgeParts:
-    """The parts that the edge uses."""
-
-    lane: FastLane
-    lane_is_open: bool
-    """Whether the fast lane may answer without a key; else Flask checks the key first."""
-    long_polls: LongPolls
-    limiter: Limiter | None
-    cors: Cors
-    clock: Clock
-    meters: Meters
-    access_log: AccessLog | None
-    trusted_proxies: int
-    """Number of proxies whose X-Forwarded-For is trusted."""
-    routes: frozenset[str]
-    """The application's routes, for answers that are given before Flask."""
-    turns: Turns | None
-    """None where each request has a thread of its own."""
-
-
 class Edge:
     """WSGI middleware."""
 
-    def __init__(self, app: "WSGIApplication", parts: EdgeParts) -> None:
+    def __init__(
+        self,
+        app: "WSGIApplication",
+        services: Services,
+        lane: FastLane,
+        long_polls: LongPolls,
+        *,
+        access_log: AccessLog | None,
+        turns: Turns | None,
+        routes: frozenset[str],
+    ) -> None:
+        """`turns` is None where each request has a thread of its own. `routes` are the application's, for answers that
+        are given before Flask."""
+        config = services.config
         self._app = app
-        self._lane = parts.lane
-        self._open_lane = parts.lane if parts.lane_is_open else None
-        self._long_polls = parts.long_polls
-        self._limiter = parts.limiter
-        self._cors = parts.cors
-        self._monotonic = parts.clock.monotonic
-        self._wall = parts.clock.wall
-        self._meters = parts.meters
-        self._access_log = parts.access_log
-        self._trusted_proxies = parts.trusted_proxies
-        self._routes = parts.routes
-        self._turns = parts.turns
+        self._lane = lane
+        # With AUTH_ENABLED Flask checks the key first.
+        self._open_lane = None if config.auth_enabled else lane
+        self._long_polls = long_polls
+        self._limiter = services.limiter
+        self._cors = Cors(config.cors_origins)
+        self._monotonic = services.clock.monotonic
+        self._wall = services.clock.wall
+        self._meters = services.meters
+        self._access_log = access_log
+        self._trusted_proxies = config.trusted_proxies
+        self._routes = routes
+        self._turns = turns
         self._fresh_ids = fresh_ids(os.urandom)
 
     def __call__(self, environ: Environ, start_response: "StartResponse") -> Iterable[bytes]:

@@ -24,6 +24,7 @@ from ltp_service.prices.freshness import servable_until
 from ltp_service.prices.quotes import Quote
 from ltp_service.prices.store import Store
 from ltp_service.runtime.clock import Clock
+from ltp_service.settings.config import Config
 
 ROUTE = "/api/v1/ltp"
 
@@ -145,17 +146,15 @@ class Ready(msgspec.Struct):
 class FastLane:
     """Complete answers by query string."""
 
-    def __init__(
-        self, store: Store, clock: Clock, ttl: float, supported: tuple[Pair, ...], scope: str = "public"
-    ) -> None:
-        """`scope`: whether `public` caches may keep an answer, or only `private` ones; `ttl` in seconds."""
+    def __init__(self, config: Config, store: Store, clock: Clock) -> None:
         self._store = store
         self._monotonic = clock.monotonic
-        self._ttl = ttl
-        self._supported = supported
-        self._cache_control = f"{scope}, max-age=1"
+        self._ttl = config.cache_ttl
+        self._supported = config.supported_pairs
+        # Public caches must not keep an answer that needs a key.
+        self._cache_control = f"{'private' if config.auth_enabled else 'public'}, max-age=1"
         self._watched: dict[str, frozenset[Pair]] = {}
-        self._most = MAX_QUESTIONS + len(supported)
+        self._most = MAX_QUESTIONS + len(self._supported)
         self._questions: dict[str, Question | None] = {}
         self._ready: dict[str, Ready] = {}
         self._pieces: dict[Pair, tuple[Tick, bytes]] = {}
@@ -233,8 +232,18 @@ class FastLane:
         if not failed:
             caching = [("Cache-Control", self._cache_control), ("ETag", tag)]
         headers = [("Content-Type", "application/json"), ("Content-Length", str(len(content))), *caching]
-        status = "206 PARTIAL CONTENT" if failed else "200 OK"
-        return Ready(view, until, status, content, tag, headers, caching, len(items), question, bool(failed))
+        return Ready(
+            view=view,
+            until=until,
+            status="206 PARTIAL CONTENT" if failed else "200 OK",
+            content=content,
+            tag=tag,
+            headers=headers,
+            unchanged=caching,
+            pairs=len(items),
+            question=question,
+            failed=bool(failed),
+        )
 
     def _read(self, query: str) -> Question | None:
         if len(self._questions) >= self._most:

@@ -266,7 +266,7 @@ class KeyReload(Reload):
 
 def _environment_key(text: str, now: float) -> ApiKey:
     prefix = prefix_of(text) if is_well_formed(text) else ""
-    return ApiKey(prefix, hash_of(text), FROM_ENVIRONMENT, "admin", now, None)
+    return ApiKey(prefix, hash_of(text), FROM_ENVIRONMENT, "admin", created=now, expires=None)
 
 
 def _checked_name(name: str) -> str:

@@ -47,7 +47,7 @@ class _Held(msgspec.Struct):
 class Quarantine:
     """Decides which trades of the feed are served at once. `limit` is a fraction of the price."""
 
-    def __init__(self, limit: float, witnesses: Witnesses) -> None:
+    def __init__(self, limit: float, witnesses: Witnesses = lambda _: ()) -> None:
         self._limit = Decimal(str(limit))
         self._witnesses = witnesses
         self._ranges: dict[Pair, _Range] = {}

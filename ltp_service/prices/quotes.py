@@ -1,7 +1,6 @@
 """Quotes prices from the store, and asks REST only for a pair without a servable price."""
 
-from collections.abc import Sequence
-from typing import Protocol
+from collections.abc import Callable, Sequence
 
 import msgspec
 
@@ -28,24 +27,24 @@ class Quote(msgspec.Struct, frozen=True, gc=False):
     """Whether the exchange matches this pair's orders."""
 
 
-class Fallback(Protocol):
-    """The source to ask when the store has no servable price."""
-
-    def fetch(self, pairs: Sequence[Pair]) -> object:
-        """Asks for `pairs` and puts the answers into the store. Raises ExchangeError."""
-
-
 class Quotes:
     """The only place that decides whether a price may be served."""
 
     def __init__(
-        self, store: Store, changes: Changes, clock: Clock, *, ttl: float, fallback: Fallback | None
+        self,
+        store: Store,
+        changes: Changes,
+        clock: Clock,
+        *,
+        ttl: float,
+        fetch: Callable[[Sequence[Pair]], None],
     ) -> None:
+        """`fetch` asks another source for pairs and puts its answers into the store. It raises ExchangeError."""
         self._store = store
         self._changes = changes
         self._clock = clock
         self._ttl = ttl
-        self._fallback = fallback
+        self._fetch_from_rest = fetch
         self._patient_until = 0.0
 
     def expect_feed(self) -> None:
@@ -86,10 +85,8 @@ class Quotes:
                     return
 
     def _fetch(self, pairs: Sequence[Pair]) -> None:
-        if self._fallback is None:
-            return
         try:
-            self._fallback.fetch(pairs)
+            self._fetch_from_rest(pairs)
         except ExchangeError:
             return  # the source has reported it; the quotes say what can be served
 

@@ -1,8 +1,7 @@
 """Last trades of a pair on other exchanges. They are shown and help to judge a lone trade; they are never served."""
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from decimal import Decimal
-from typing import Protocol
 
 import msgspec
 
@@ -12,13 +11,6 @@ from ltp_service.runtime.clock import Clock
 
 FRESH_SECONDS = 10.0
 """Seconds for which another exchange's last trade counts as a present price."""
-
-
-class LastTrades(Protocol):
-    """The collected trades, as far as they are needed here."""
-
-    def last(self, symbol: str, exchange: str) -> Trade | None:
-        """The newest trade of one symbol on one exchange; None when there is none within the hour."""
 
 
 class Witness(msgspec.Struct, frozen=True):
@@ -38,16 +30,19 @@ class Witness(msgspec.Struct, frozen=True):
 class Witnesses:
     """The last trades on the exchanges that are collected."""
 
-    def __init__(self, exchanges: Iterable[str], trades: LastTrades, clock: Clock) -> None:
+    def __init__(
+        self, exchanges: Iterable[str], last_trade: Callable[[str, str], Trade | None], clock: Clock
+    ) -> None:
+        """`last_trade` gives the newest trade of a symbol on an exchange; None when there is none within the hour."""
         self._exchanges = tuple(exchanges)
-        self._trades = trades
+        self._last_trade = last_trade
         self._clock = clock
 
     def of(self, pair: Pair) -> list[Witness]:
         """The last trade on every exchange that traded the pair within the hour."""
         symbol = joined_symbol(pair)
         wall = self._clock.wall()
-        last = ((exchange, self._trades.last(symbol, exchange)) for exchange in self._exchanges)
+        last = ((exchange, self._last_trade(symbol, exchange)) for exchange in self._exchanges)
         return [
             Witness(exchange, trade.price, max(0.0, wall - trade.received_at))
             for exchange, trade in last

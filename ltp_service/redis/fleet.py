@@ -8,9 +8,10 @@ from uuid import uuid4
 
 import msgspec
 
+from ltp_service.domain.pairs import Pair
 from ltp_service.feed.contract import Gap, Link
 from ltp_service.feed.loop import Collector
-from ltp_service.redis.lease import Lease, Signs
+from ltp_service.redis.lease import Lease
 from ltp_service.redis.links import Links
 from ltp_service.redis.owner import Owner
 from ltp_service.redis.prices import RedisStore
@@ -40,11 +41,19 @@ class FleetParts:
         """Whether this process feeds the fleet."""
         return self.lease.epoch() is not None
 
+    def in_step(self) -> bool:
+        """Whether this process receives everything that the owner of the feeds sends."""
+        return self.follower.in_step()
+
+    def told_at(self, pair: Pair) -> float | None:
+        """Monotonic seconds of the newest evidence that the owner told of `pair`; None when none came."""
+        return self.store.told_at(pair)
+
     def role(self) -> str:
         """`owner`, `follower`, or `out_of_step` when Redis does not deliver the owner's messages."""
         if self.leads():
             return "owner"
-        return "follower" if self.follower.in_step() else "out_of_step"
+        return "follower" if self.in_step() else "out_of_step"
 
     def seen(self, own: Link) -> Link:
         """The state of a collector in the owner's process; `own`, of this process, while no owner tells it.
@@ -78,10 +87,17 @@ def wire_fleet(
         return max((at for at in (*frames, *evidence) if at is not None), default=0.0)
 
     owner = Owner(clock.wall() - clock.monotonic())
-    follower = Follower(line.client, everything, line.clock.measure, owner, clock.monotonic)
-    signs = Signs(follower.in_step, heard_at)
-    lease = Lease(line.client, _me(), collectors, signs, begin, clock.monotonic)
-    publisher = Publisher(everything, line.news, lease.epoch, lease.doubt)
+    follower = Follower(line, everything, owner)
+    lease = Lease(
+        line.client,
+        _me(),
+        collectors,
+        in_step=follower.in_step,
+        heard_at=heard_at,
+        begin=begin,
+        monotonic=clock.monotonic,
+    )
+    publisher = Publisher(everything, line.news, epoch=lease.epoch, doubt=lease.doubt)
     return FleetParts(store, lease, follower, publisher, links, owner)
 
 

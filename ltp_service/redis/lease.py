@@ -3,7 +3,6 @@
 import logging
 from collections.abc import Callable, Sequence
 from threading import Event
-from typing import NamedTuple
 
 import msgspec
 
@@ -64,15 +63,6 @@ class Claim(msgspec.Struct, frozen=True):
     epoch: int
 
 
-class Signs(NamedTuple):
-    """Whether this process can lead, and whether it receives data."""
-
-    in_step: Callable[[], bool]
-    """Whether this process receives the owner's messages."""
-    heard_at: Callable[[], float]
-    """Monotonic seconds of the last data from any exchange."""
-
-
 class Lease:
     """Runner: claims the lease and runs the collectors while this process holds it."""
 
@@ -83,14 +73,19 @@ class Lease:
         client: RedisClient,
         me: str,
         collectors: Sequence[Runner],
-        signs: Signs,
+        *,
+        in_step: Callable[[], bool],
+        heard_at: Callable[[], float],
         begin: Callable[[], None],
         monotonic: Callable[[], float],
     ) -> None:
+        """`in_step`: whether this process receives the owner's messages. `heard_at`: the monotonic second of the last
+        data from any exchange. `begin` is called at the start of each tenure."""
         self._claim, self._renew, self._release = map(client.script, (_CLAIM, _RENEW, _RELEASE))
         self._me = me
         self._collectors = collectors
-        self._signs = signs
+        self._in_step = in_step
+        self._heard_at = heard_at
         self._begin = begin
         self._monotonic = monotonic
         self._running: CollectorManager | None = None
@@ -128,9 +123,7 @@ class Lease:
 
     def _ask(self) -> int | None:
         """The epoch of a new tenure; None when another process has the lease, or when Redis does not answer."""
-        if (
-            not self._signs.in_step()
-        ):  # it may have missed the last owner's messages, and its own must follow them
+        if not self._in_step():  # it may have missed the last owner's messages, and its own must follow them
             return None
         try:
             granted, owner, epoch = self._claim((LEASE_KEY, EPOCH_KEY), (self._me, int(CLAIM_SECONDS * 1000)))
@@ -169,7 +162,7 @@ class Lease:
             if not self._doubted and now - renewed_at < CLAIM_SECONDS / 3:
                 continue
             self._doubted = False
-            self._in_vain = now - max(begun, self._signs.heard_at()) >= IN_VAIN_SECONDS
+            self._in_vain = now - max(begun, self._heard_at()) >= IN_VAIN_SECONDS
             if self._in_vain:
                 return f"nothing came from any exchange for {IN_VAIN_SECONDS:g} s"
             try:

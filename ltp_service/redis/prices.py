@@ -165,18 +165,18 @@ class RedisStore(Topic):
     def _shared(self, price: Price) -> _Shared:
         tick, shared = price.tick, self._clock.shared
         return _Shared(
-            str(tick.pair),
-            tick.price,
-            tick.source,
-            tick.traded_at,
-            tick.trade_id,
-            shared(tick.received_at),
-            None if tick.happened_at is None else shared(tick.happened_at),
-            shared(price.confirmed_at),
-            price.confirmed_by,
-            price.newest_traded_at,
-            price.newest_trade_id,
-            tick.told_at,
+            pair=str(tick.pair),
+            price=tick.price,
+            source=tick.source,
+            traded_at=tick.traded_at,
+            trade_id=tick.trade_id,
+            received_at=shared(tick.received_at),
+            happened_at=None if tick.happened_at is None else shared(tick.happened_at),
+            confirmed_at=shared(price.confirmed_at),
+            confirmed_by=price.confirmed_by,
+            newest_traded_at=price.newest_traded_at,
+            newest_trade_id=price.newest_trade_id,
+            told_at=tick.told_at,
         )
 
     def _own(self, shared: _Shared) -> Price:

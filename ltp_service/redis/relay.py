@@ -7,9 +7,9 @@ from threading import Event
 import msgspec
 
 from ltp_service.domain.errors import StoreUnavailable
-from ltp_service.redis.client import ChannelSubscription, RedisClient
+from ltp_service.redis.client import ChannelSubscription
 from ltp_service.redis.owner import Owner
-from ltp_service.redis.topic import Topic
+from ltp_service.redis.topic import FleetLine, Topic
 
 log = logging.getLogger(__name__)
 
@@ -36,6 +36,7 @@ class Publisher:
         self,
         topics: Sequence[Topic],
         news: Event,
+        *,
         epoch: Callable[[], int | None],
         doubt: Callable[[], None],
     ) -> None:
@@ -70,19 +71,12 @@ class Follower:
 
     name = "follower"
 
-    def __init__(
-        self,
-        client: RedisClient,
-        topics: Sequence[Topic],
-        measure: Callable[[], None],
-        owner: Owner,
-        monotonic: Callable[[], float],
-    ) -> None:
-        self._client = client
-        self._owner = owner
+    def __init__(self, line: FleetLine, topics: Sequence[Topic], owner: Owner) -> None:
+        self._client = line.client
+        self._measure = line.clock.measure
+        self._monotonic = line.clock.monotonic
         self._topics = {topic.channel: topic for topic in topics}
-        self._measure = measure
-        self._monotonic = monotonic
+        self._owner = owner
         self._in_step = False
 
     def in_step(self) -> bool:

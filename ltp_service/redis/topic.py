@@ -43,7 +43,7 @@ _decode = msgspec.json.Decoder(_Bulletin).decode
 
 
 class FleetLine(NamedTuple):
-    """The connection of a process with its fleet."""
+    """The connection of a process with its fleet. Every Topic and the Follower use the same one."""
 
     client: RedisClient
     clock: SharedClock

@@ -5,6 +5,7 @@ from threading import Lock
 from typing import Literal, NamedTuple
 
 from ltp_service.domain.errors import BreakerOpen
+from ltp_service.runtime.runtime import Runtime
 
 RETRY_AFTER_CAP = 3600.0
 """Seconds of the longest Retry-After that is obeyed."""
@@ -52,23 +53,21 @@ class Permit:
 class CircuitBreaker:
     """Closed, open, half-open with exactly one probe. A state machine without I/O, safe from any thread.
 
-    `monotonic` in seconds; `random` from [0, 1). After `failures` in a row it opens for a random time in the upper
-    half of `open_seconds`. Each failed probe doubles that time, up to `cap` seconds. While `urgent` returns True, it
-    opens for at most URGENT_PROBE_EVERY_SECONDS.
+    After `failures` in a row it opens for a random time in the upper half of `open_seconds`. Each failed probe doubles
+    that time, up to `cap` seconds. While `urgent` returns True, it opens for at most URGENT_PROBE_EVERY_SECONDS.
     """
 
     def __init__(
         self,
-        monotonic: Callable[[], float],
-        random: Callable[[], float],
+        runtime: Runtime,
         *,
         failures: int = 5,
         open_seconds: float = 30.0,
         cap: float = 300.0,
         urgent: Callable[[], bool] = lambda: False,
     ) -> None:
-        self._monotonic = monotonic
-        self._random = random
+        self._monotonic = runtime.clock.monotonic
+        self._random = runtime.random
         self._limit = failures
         self._open_seconds = open_seconds
         self._cap = cap

@@ -170,12 +170,12 @@ class HttpClient:
             headers = response.headers
             date = _moment(headers.get("Date"))
             return HttpAnswer(
-                response.status_code,
-                headers.get("Content-Type", "").partition(";")[0].strip().lower(),
-                self._retry_after(headers.get("Retry-After"), date),
-                _read(response, cap) if response.status_code == 200 else b"",
-                date,
-                _cached_for(headers),
+                status=response.status_code,
+                content_type=headers.get("Content-Type", "").partition(";")[0].strip().lower(),
+                retry_after=self._retry_after(headers.get("Retry-After"), date),
+                body=_read(response, cap) if response.status_code == 200 else b"",
+                date=date,
+                cached_for=_cached_for(headers),
             )
 
     def _proxy(self, url: str) -> Proxy | None:

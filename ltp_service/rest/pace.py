@@ -5,6 +5,7 @@ from threading import Lock
 from typing import TypeVar
 
 from ltp_service.domain.errors import Unreachable
+from ltp_service.runtime.runtime import Runtime
 
 CALL_DISTANCE_SECONDS = 1.0
 """Least seconds between the starts of two calls; Kraken allows one a second (support.kraken.com, API rate limits)."""
@@ -15,9 +16,9 @@ Permitted = TypeVar("Permitted")
 class Pace:
     """Hands out turns, CALL_DISTANCE_SECONDS apart, in the order asked. Safe from any thread or greenlet."""
 
-    def __init__(self, monotonic: Callable[[], float], sleep: Callable[[float], None]) -> None:
-        self._monotonic = monotonic
-        self._sleep = sleep
+    def __init__(self, runtime: Runtime) -> None:
+        self._monotonic = runtime.clock.monotonic
+        self._sleep = runtime.sleep
         self._lock = Lock()
         self._free_at = float("-inf")
 

@@ -6,18 +6,17 @@ from math import inf
 from threading import Event
 from typing import Protocol
 
-import msgspec
-
 from ltp_service.domain.errors import ExchangeError
 from ltp_service.domain.market import DELISTED, HALTED
 from ltp_service.domain.pairs import Pair
 from ltp_service.domain.tick import WEBSOCKET, Price, Tick
-from ltp_service.meters import DEAF_SUBSCRIPTIONS, FALLBACK_SECONDS, FALLBACKS, Meters
+from ltp_service.meters import DEAF_SUBSCRIPTIONS, FALLBACK_SECONDS, FALLBACKS
 from ltp_service.prices.doubts import Doubts
 from ltp_service.prices.store import Store
 from ltp_service.rest.probe import Probe
 from ltp_service.rest.source import RestSource
-from ltp_service.runtime.clock import Clock
+from ltp_service.runtime.runtime import Runtime
+from ltp_service.settings.config import Config
 
 log = logging.getLogger(__name__)
 
@@ -63,10 +62,7 @@ TTL_SHARE = 0.5
 
 
 class Feed(Protocol):
-    """The WebSocket feed, as far as it is needed here."""
-
-    def is_here(self) -> bool:
-        """Whether this process runs the feed and so has to watch it; else the owner of the fleet does."""
+    """This process's own collector, as far as it is needed here."""
 
     def is_connected(self) -> bool:
         """Whether there is a connection."""
@@ -90,54 +86,17 @@ class Feed(Protocol):
         """Drops the connection, which cannot be trusted, and makes a new one."""
 
 
-class NoFeed:
-    """In the place of a collector where the WebSocket is switched off."""
+class Fleet(Protocol):
+    """The processes that share one feed, as far as they are needed here."""
 
-    def is_here(self) -> bool:
-        return True
+    def leads(self) -> bool:
+        """Whether this process runs the feed for all of them."""
 
-    def is_connected(self) -> bool:
-        return False
+    def in_step(self) -> bool:
+        """Whether this process receives everything that the owner of the feed sends."""
 
-    def delivered_at(self, pair: Pair) -> float | None:
-        return None
-
-    def renew(self, pair: Pair) -> None:
-        return None
-
-    def held(self, pair: Pair) -> Tick | None:
-        return None
-
-    def market_told_at(self) -> float:
-        return 0.0
-
-    def tells_market_of(self, pair: Pair) -> bool:
-        return False
-
-    def leave(self) -> None:
-        return None
-
-
-class Promise(msgspec.Struct, frozen=True):
-    """The pairs to serve, and how long their feed may be silent, in seconds."""
-
-    pairs: tuple[Pair, ...]
-    fallback_timeout: float
-    stale_after: float
-    ttl: float
-    websocket: bool = True
-    """Whether there is a feed; without one REST is the source and not a fallback."""
-    processes: int = 1
-    """Processes of the service on this machine. Without an owner all of them poll, together as often as one would."""
-
-    def grace(self, *, connected: bool) -> float:
-        """Seconds of silence after which REST is asked for a pair."""
-        asked = min(self.fallback_timeout, self.stale_after)
-        return min(max(asked, HEARTBEAT_SECONDS) if connected else LINK_DOWN_SECONDS, TTL_SHARE * self.ttl)
-
-    def shared(self, interval: float) -> float:
-        """Seconds between two polls of one of several processes, short enough that no price becomes stale."""
-        return max(interval, min(interval * self.processes, TTL_SHARE * self.ttl))
+    def told_at(self, pair: Pair) -> float | None:
+        """Monotonic seconds of the newest evidence that the owner told of `pair`; None when none came."""
 
 
 class Poll:
@@ -147,28 +106,30 @@ class Poll:
 
     def __init__(
         self,
+        config: Config,
         source: RestSource,
         store: Store,
-        feed: Feed | None,
-        promise: Promise,
-        clock: Clock,
-        meters: Meters,
         doubts: Doubts,
+        runtime: Runtime,
+        feed: Feed | None,
+        fleet: Fleet | None = None,
     ) -> None:
-        self._doubts = doubts
+        """`feed` is None where the WebSocket is switched off, `fleet` where this process shares no feed."""
+        self._config = config
+        self._pairs = config.supported_pairs
         self._source = source
         self._store = store
+        self._doubts = doubts
+        self._clock = runtime.clock
+        self._meters = runtime.meters
         self._feed = feed
-        self._promise = promise
-        self._pairs = promise.pairs
-        self._clock = clock
-        self._meters = meters
+        self._fleet = fleet
         self._probe = Probe()
-        self._expected_at = clock.monotonic() + FIRST_PRICE_WITHIN_SECONDS
+        self._expected_at = self._clock.monotonic() + FIRST_PRICE_WITHIN_SECONDS
         self._active_since: float | None = None
         self._next_poll = 0.0
         self._next_call = self._next_settlement = 0.0
-        self._listings_due_at = clock.monotonic() + FIRST_LISTINGS_AFTER_SECONDS
+        self._listings_due_at = self._clock.monotonic() + FIRST_LISTINGS_AFTER_SECONDS
         self._listings_asked_at = 0.0
         self._dated_at: dict[Pair, float] = {}
         self._status_asked_at: float | None = None
@@ -200,7 +161,7 @@ class Poll:
         late = self._late(now)
         self._turn(late, now)
         self._listen()
-        if self._feed is not None and not self._feed.is_connected():
+        if not self._is_connected():
             self._doubts.excuse()
         if now < self._next_call:
             return
@@ -224,20 +185,43 @@ class Poll:
             self._source.date(undated)
 
     def _is_watched(self) -> bool:
-        """Whether this process has to find out what the feed leaves out."""
-        return self._feed is None or self._feed.is_here()
+        """Whether this process has to find out what the feed leaves out; else the owner of the fleet does."""
+        return self._fleet is None or self._fleet.leads()
+
+    def _is_connected(self) -> bool:
+        """Whether the feed, of this process or of the owner, reaches this process."""
+        if self._fleet is not None and not self._fleet.leads():
+            return self._fleet.in_step()
+        return self._feed is not None and self._feed.is_connected()
+
+    def _delivered_at(self, pair: Pair) -> float | None:
+        """Monotonic seconds of the newest evidence for `pair`; None when there was none."""
+        own = self._feed.delivered_at(pair) if self._feed is not None and self._is_watched() else None
+        told = self._fleet.told_at(pair) if self._fleet is not None else None
+        return max((at for at in (own, told) if at is not None), default=None)
 
     def _interval(self) -> float:
-        return POLL_EVERY_SECONDS if self._is_watched() else self._promise.shared(POLL_EVERY_SECONDS)
+        """Seconds between two polls, short enough that no price becomes stale.
+
+        Without an owner all processes of this machine poll, together as often as one would.
+        """
+        if self._is_watched():
+            return POLL_EVERY_SECONDS
+        shared = POLL_EVERY_SECONDS * self._config.web_concurrency
+        return max(POLL_EVERY_SECONDS, min(shared, TTL_SHARE * self._config.cache_ttl))
+
+    def _grace(self) -> float:
+        """Seconds of silence after which REST is asked for a pair."""
+        asked = min(self._config.kraken_fallback_timeout, self._config.stale_after)
+        silence = max(asked, HEARTBEAT_SECONDS) if self._is_connected() else LINK_DOWN_SECONDS
+        return min(silence, TTL_SHARE * self._config.cache_ttl)
 
     def _late(self, now: float) -> list[Pair]:
-        feed = self._feed
-        if feed is None:
+        if self._feed is None and self._fleet is None:
             return list(self._pairs)
         # Only evidence since the start of the fallback ends it: a new connection alone proves nothing.
-        begun = self._active_since or 0.0
-        grace = self._promise.grace(connected=feed.is_connected())
-        newest = {pair: feed.delivered_at(pair) or self._expected_at for pair in self._pairs}
+        begun, grace = self._active_since or 0.0, self._grace()
+        newest = {pair: self._delivered_at(pair) or self._expected_at for pair in self._pairs}
         return [pair for pair, at in newest.items() if at < begun or now - at > grace]
 
     def _unsettled(self, now: float) -> list[Pair]:
@@ -274,23 +258,23 @@ class Poll:
     # Whether REST stands in for the feed.
 
     def _turn(self, late: Sequence[Pair], now: float) -> None:
-        if self._feed is None or not self._promise.websocket:
+        if self._feed is None:  # REST is the source, and stands in for nothing
             return
         all_late = len(late) == len(self._pairs)
         if all_late and self._active_since is None:
-            self._begin(now, self._feed)
+            self._begin(now)
         elif not all_late and self._active_since is not None:
             self._meters.observe(FALLBACK_SECONDS, [now - self._active_since])
             self._active_since = None
             log.info("WebSocket data received, switching back from REST fallback")
 
-    def _begin(self, now: float, feed: Feed) -> None:
+    def _begin(self, now: float) -> None:
         self._active_since = now
-        self._meters.count(FALLBACKS, "silent" if feed.is_connected() else "disconnected")
+        self._meters.count(FALLBACKS, "silent" if self._is_connected() else "disconnected")
         log.warning("WebSocket data unavailable, falling back to REST")
         # While the prices are still fresh, the exchange's status is asked first; after a long silence the
         # prices are.
-        newest = max(feed.delivered_at(pair) or 0.0 for pair in self._pairs)
+        newest = max(self._delivered_at(pair) or 0.0 for pair in self._pairs)
         self._next_poll = now + CALLS_APART_SECONDS if now - newest < POLL_EVERY_SECONDS else now
         self._status_asked_at = None
 
@@ -308,7 +292,7 @@ class Poll:
 
     def _overdue(self, pairs: Sequence[Pair]) -> str | None:
         """A text about prices that are too old although the call succeeded; None when there are none."""
-        held, oldest = self._store.all(), self._clock.monotonic() - self._promise.ttl
+        held, oldest = self._store.all(), self._clock.monotonic() - self._config.cache_ttl
         overdue = [pair for pair in pairs if pair not in held or held[pair].confirmed_at < oldest]
         if not overdue:
             return None
@@ -341,7 +325,7 @@ class Poll:
             return
         # The feed was not deaf if it brought the trade and the quarantine holds it back, nor if it runs in another
         # process or is not connected.
-        speaks = feed.is_here() and feed.is_connected() and feed.held(pair) is None
+        speaks = self._is_watched() and feed.is_connected() and feed.held(pair) is None
         if outcome == "newer" and speaks and told is not None and self._differs(told):
             self._condemn(pair, feed, now)
 
@@ -397,8 +381,7 @@ class Poll:
 
     def _status_due_at(self) -> float:
         """Monotonic seconds at which to ask for the exchange's status; never while the feed tells it."""
-        alone = self._feed is None or not self._promise.websocket
-        if not self._is_watched() or not (alone or self.active()):
+        if not self._is_watched() or not (self._feed is None or self.active()):
             return inf  # the feed tells
         if self._status_asked_at is None:
             return 0.0

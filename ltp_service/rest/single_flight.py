@@ -6,6 +6,7 @@ from threading import Lock
 from typing import Generic, TypeVar
 
 from ltp_service.domain.errors import Unreachable
+from ltp_service.runtime.runtime import Runtime
 
 Item = TypeVar("Item")
 Result = TypeVar("Result")
@@ -33,15 +34,14 @@ class SingleFlight(Generic[Item, Result]):
     def __init__(
         self,
         ask: Callable[[frozenset[Item], float], Result],
-        monotonic: Callable[[], float],
-        sleep: Callable[[float], None],
+        runtime: Runtime,
         *,
         budget: float,
         interval: float = 1.0,
     ) -> None:
         self._ask = ask
-        self._monotonic = monotonic
-        self._sleep = sleep
+        self._monotonic = runtime.clock.monotonic
+        self._sleep = runtime.sleep
         self._budget = budget
         self._interval = interval
         self._lock = Lock()

@@ -1,6 +1,6 @@
 """Puts prices from REST into the store, with one call at a time."""
 
-from collections.abc import Callable, Collection, Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from decimal import Decimal
 from math import inf
 from typing import NamedTuple, Protocol
@@ -12,12 +12,13 @@ from ltp_service.domain.exchange_clock import ExchangeClock
 from ltp_service.domain.market import MarketStatus
 from ltp_service.domain.pairs import Pair
 from ltp_service.domain.tick import REST, WEBSOCKET, Price, Tick
-from ltp_service.meters import DIVERGENCES, FRAMES_REFUSED, Meters
+from ltp_service.meters import DIVERGENCES, FRAMES_REFUSED
 from ltp_service.prices.doubts import Doubts, Reason
 from ltp_service.prices.store import Outcome, Store
 from ltp_service.rest.sequence import LONGEST_CACHE_SECONDS, NO_DETAIL, Detail, NewestTrades, Sequence
 from ltp_service.rest.single_flight import SingleFlight
-from ltp_service.runtime.clock import Clock
+from ltp_service.runtime.runtime import Runtime
+from ltp_service.settings.config import Config
 
 SAME_TIME_SECONDS = 5.0
 """Seconds within which the prices of two sources count as simultaneous."""
@@ -27,30 +28,24 @@ ASK_PAIR_AGAIN_SECONDS = 2.0
 """Seconds after an answer about a pair before a request asks again; an earlier answer would come from a cache."""
 
 
-class TickerAnswer(Protocol):
-    """The answer of one call about some pairs."""
+class RestAnswer(NamedTuple):
+    """The answer of one call about some pairs. A pair that was asked and is in neither of the first two has no price
+    that can be used."""
 
-    @property
-    def ticks(self) -> list[Tick]:
-        """The last trades, without exchange time."""
-
-    @property
-    def unknown(self) -> frozenset[Pair]:
-        """Pairs that the exchange does not know."""
-
-    @property
-    def asked(self) -> frozenset[Pair]:
-        """Pairs that the call asked about."""
-
-    @property
-    def details(self) -> Mapping[Pair, Detail]:
-        """What orders this answer among others, by pair."""
+    ticks: list[Tick]
+    """The last trades, without exchange time."""
+    unknown: frozenset[Pair]
+    """Pairs that the exchange does not know."""
+    asked: frozenset[Pair] = frozenset()
+    """Pairs that the call asked about, because one call may not have room for all."""
+    details: Mapping[Pair, Detail] = {}
+    """What orders this answer among others, by pair."""
 
 
 class Rest(Protocol):
-    """The REST client, as far as it is used here. Methods that ask raise ExchangeError."""
+    """The REST client. Its module is in the room `exchanges`, above this one. Methods that ask raise ExchangeError."""
 
-    def last_trades(self, pairs: Iterable[Pair], budget: float) -> TickerAnswer:
+    def last_trades(self, pairs: Iterable[Pair], budget: float) -> RestAnswer:
         """The last trades of the first of `pairs`, as many as fit into one call; `budget` in seconds for all of it."""
 
     def trades(self, pair: Pair) -> NewestTrades | None:
@@ -85,36 +80,26 @@ class Divergence(msgspec.Struct, frozen=True):
     """How often the two disagreed so far."""
 
 
-class Bounds(msgspec.Struct, frozen=True):
-    """How long a call may take, and how far the prices of two sources may differ."""
-
-    budget: float
-    """Most seconds of one call. A request waits at most for that and the pause between two calls."""
-    divergence: float
-    """A fraction of the price."""
-
-
 class RestSource:
     """The source beside the feed. It replaces a price of a living feed only where exchange time decides."""
 
     def __init__(
         self,
+        config: Config,
         rest: Rest,
         store: Store,
-        clock: Clock,
-        meters: Meters,
-        sleep: Callable[[float], None],
-        bounds: Bounds,
         doubts: Doubts,
         exchange_clock: ExchangeClock,
+        runtime: Runtime,
     ) -> None:
         self._rest = rest
         self._store = store
-        self._clock = clock
-        self._meters = meters
-        self._limit = Decimal(str(bounds.divergence))
+        self._clock = runtime.clock
+        self._meters = runtime.meters
+        self._limit = Decimal(str(config.price_divergence_limit))
+        # A request waits at most for one call and for the pause between two calls.
         self._flight: SingleFlight[Pair, Polled] = SingleFlight(
-            self._ask, clock.monotonic, sleep, budget=bounds.budget
+            self._ask, runtime, budget=config.kraken_request_timeout
         )
         self._doubts = doubts
         self._sequence = Sequence()
@@ -220,7 +205,7 @@ class RestSource:
             self._take(held.get(tick.pair), tick, now, answer.details.get(tick.pair, NO_DETAIL))
         return Polled(answer.ticks, answer.asked)
 
-    def _tell(self, pairs: Iterable[Pair], answer: TickerAnswer) -> None:
+    def _tell(self, pairs: Iterable[Pair], answer: RestAnswer) -> None:
         told = {tick.pair for tick in answer.ticks}
         for pair in pairs:
             if pair in told or pair in answer.unknown:

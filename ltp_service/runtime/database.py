@@ -16,7 +16,7 @@ from threading import Event, Lock
 from typing import Any, TypeVar
 
 from ltp_service.domain.errors import StoreUnavailable
-from ltp_service.runtime.clock import Clock
+from ltp_service.runtime.runtime import Runtime
 
 log = logging.getLogger(__name__)
 
@@ -70,10 +70,10 @@ class Database:
     A file that does not exist reads as empty; the first write makes it.
     """
 
-    def __init__(self, path: Path, clock: Clock, sleep: Callable[[float], None]) -> None:
+    def __init__(self, path: Path, runtime: Runtime) -> None:
         self._path = path
-        self._clock = clock
-        self._sleep = sleep
+        self._clock = runtime.clock
+        self._sleep = runtime.sleep
         self._lock = Lock()
         self._connection: sqlite3.Connection | None = None
         self._identity: tuple[int, int] | None = None

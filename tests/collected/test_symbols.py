@@ -21,6 +21,7 @@ from ltp_service.domain.trade import MAX_COLLECTED_SYMBOLS
 from ltp_service.redis.symbols import RedisSymbols
 from ltp_service.runtime.database import Database
 from ltp_service.settings.config import Config
+from tests.fakes import runtime
 from tests.redis_server import RedisServer
 from tests.steered_clock import SteeredClock
 
@@ -33,7 +34,7 @@ Open = Callable[[], SymbolBackEnd]
 @pytest.fixture
 def database(tmp_path: Path) -> Generator[Database]:
     clock = SteeredClock()
-    with closing(Database(tmp_path / "ltp.sqlite3", clock, clock.sleep)) as database:
+    with closing(Database(tmp_path / "ltp.sqlite3", runtime(clock))) as database:
         yield database
 
 
@@ -42,7 +43,7 @@ def in_sqlite(folder: Path) -> Generator[Open]:
     clock = SteeredClock()
     with ExitStack() as files:
         yield lambda: SqliteSymbols(
-            files.enter_context(closing(Database(folder / "ltp.sqlite3", clock, clock.sleep)))
+            files.enter_context(closing(Database(folder / "ltp.sqlite3", runtime(clock))))
         )
 
 
@@ -246,7 +247,7 @@ def test_a_file_that_cannot_be_used_leaves_the_setting_in_force(
     tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     clock = SteeredClock()
-    database = Database(tmp_path, clock, clock.sleep)
+    database = Database(tmp_path, runtime(clock))
     symbols = open_symbols(Config(symbols=FIRST), SqliteSymbols(database))
     assert symbols.all() == FIRST
     assert [record.levelno for record in caplog.records] == [logging.WARNING]

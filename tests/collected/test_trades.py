@@ -11,8 +11,8 @@ from hypothesis import strategies as st
 
 from ltp_service.collected.trades import MAX_BYTES, TradeStore
 from ltp_service.domain.trade import Trade
-from ltp_service.meters import TRADES_DISCARDED, TRADES_STORED, Meters
-from tests.fakes import NOON, FakeClock, RecordingMeters
+from ltp_service.meters import TRADES_DISCARDED, TRADES_STORED
+from tests.fakes import NOON, FakeClock, RecordingMeters, runtime
 
 
 def trade(
@@ -35,7 +35,7 @@ def ids(trades: list[Trade]) -> list[str]:
 
 @pytest.fixture
 def store(clock: FakeClock) -> TradeStore:
-    return TradeStore(clock, Meters())
+    return TradeStore(runtime(clock))
 
 
 def test_trades_come_newest_first_by_exchange_time(store: TradeStore) -> None:
@@ -74,7 +74,7 @@ def test_the_trades_of_each_symbol_are_counted_while_they_are_kept(
 
 def test_a_duplicate_is_refused_and_told(clock: FakeClock) -> None:
     meters = RecordingMeters()
-    store = TradeStore(clock, meters)
+    store = TradeStore(runtime(clock, meters))
     assert store.put(trade(1))
     assert not store.put(trade(1))
     assert meters.told(TRADES_STORED) == [("binance", "BTCUSDT")]
@@ -121,7 +121,7 @@ def test_ten_thousand_are_kept_in_all_and_the_oldest_leaves_first(store: TradeSt
 
 
 def test_an_emptied_symbol_is_tracked_no_more_and_its_trades_are_still_known(clock: FakeClock) -> None:
-    store = TradeStore(clock, Meters(), in_all=2)
+    store = TradeStore(runtime(clock), in_all=2)
     for number, symbol in enumerate(("AUSDT", "BUSDT", "BUSDT")):
         store.put(trade(number, number, symbol=symbol))
     assert store.statistics().symbols_tracked == ["BUSDT"]
@@ -165,7 +165,7 @@ def test_an_exchange_that_is_late_keeps_its_trades_beside_one_that_fills_the_sto
     clock: FakeClock,
 ) -> None:
     """20,000 trades a second fill it in half of one: all that was older was refused, 45,040 of 200,000."""
-    store = TradeStore(clock, Meters(), per_symbol=100, in_all=200)
+    store = TradeStore(runtime(clock), per_symbol=100, in_all=200)
     refused = 0
     for number in range(3000):
         clock.advance(0.001)
@@ -191,7 +191,7 @@ def test_each_trade_refused_is_counted_with_its_reason(
     clock: FakeClock, told_again: Trade, reason: str
 ) -> None:
     meters = RecordingMeters()
-    store = TradeStore(clock, meters)
+    store = TradeStore(runtime(clock, meters))
     for number in range(2000):
         store.put(trade(number, number / 1000))
     assert not store.put(told_again)
@@ -207,7 +207,7 @@ def test_a_step_of_the_wall_clock_empties_nothing(store: TradeStore, clock: Fake
 
 
 def test_the_bytes_are_bounded_whatever_a_trade_weighs(clock: FakeClock) -> None:
-    store = TradeStore(clock, Meters(), max_bytes=100_000)
+    store = TradeStore(runtime(clock), max_bytes=100_000)
     for number in range(200):
         store.put(trade(number, number, raw="x" * 4000))
     statistics = store.statistics()
@@ -220,7 +220,7 @@ def test_the_bytes_are_bounded_whatever_a_trade_weighs(clock: FakeClock) -> None
 def test_a_trade_that_left_for_a_heavier_one_does_not_come_back_into_the_room_it_left(
     clock: FakeClock,
 ) -> None:
-    store = TradeStore(clock, Meters(), max_bytes=100_000)
+    store = TradeStore(runtime(clock), max_bytes=100_000)
     store.put(trade("light", 0))
     store.put(trade("heavy", 1, raw="x" * 60_000))
     store.put(trade("heavier", 2, raw="x" * 70_000))
@@ -278,7 +278,7 @@ def test_the_rate_forgets_what_is_ten_seconds_old(store: TradeStore, clock: Fake
 def test_whatever_comes_no_trade_is_stored_twice_and_every_bound_holds(
     told: list[tuple[int, int, str]],
 ) -> None:
-    store = TradeStore(FakeClock(), Meters(), per_symbol=7, in_all=10)
+    store = TradeStore(runtime(), per_symbol=7, in_all=10)
     accepted = []
     for number, exchange, symbol in told:
         # The time belongs to the trade: told again, it is the same.
@@ -309,7 +309,7 @@ def test_the_estimate_is_not_below_what_the_memory_really_holds() -> None:
     tracemalloc.start()
     try:
         before = tracemalloc.get_traced_memory()[0]
-        store = TradeStore(FakeClock(), Meters())
+        store = TradeStore(runtime())
         for number in range(2000):
             store.put(trade(10**10 + number, number / 1000, f"S{number % 5}", raw=f"{raw}{number}"))
         held = tracemalloc.get_traced_memory()[0] - before

@@ -12,6 +12,7 @@ from ltp_service.keys.keyring import KeyBackEnd
 from ltp_service.keys.sqlite import SqliteKeys
 from ltp_service.redis.keys import RedisKeys
 from ltp_service.runtime.database import Database
+from tests.fakes import runtime
 from tests.redis_server import RedisServer
 from tests.steered_clock import SteeredClock
 
@@ -24,7 +25,7 @@ Open = Callable[[], KeyBackEnd]
 @contextmanager
 def sqlite_keys(folder: Path) -> Generator[Open]:
     clock = SteeredClock()
-    yield lambda: SqliteKeys(Database(folder / "ltp.sqlite3", clock, clock.sleep))
+    yield lambda: SqliteKeys(Database(folder / "ltp.sqlite3", runtime(clock)))
 
 
 @contextmanager

@@ -208,7 +208,7 @@ class Trades:
     ) -> None:
         self.script = Script(*connections)
         self.script.clock.set_wall(wall)
-        self.store = TradeStore(self.script.clock, self.script.meters)
+        self.store = TradeStore(self.script.equipment.runtime)
         self.collector = BinanceTrades(symbols, self.store, self.script.equipment)
 
     def play(self) -> list[dict[str, Any]]:
@@ -288,7 +288,7 @@ def test_never_more_than_five_messages_leave_within_a_second() -> None:
     class Timed(BinanceTrades):
         dialect = Stopwatch()
 
-    script.play(Timed(symbols, TradeStore(script.clock, script.meters), script.equipment))
+    script.play(Timed(symbols, TradeStore(script.equipment.runtime), script.equipment))
     asked = [stream for text in script.sent for stream in json.loads(text)["params"]]
     assert sorted(asked) == sorted(f"{symbol.lower()}@trade" for symbol in symbols)
     assert all(moments[at + 5] - moments[at] >= 1.0 for at in range(len(moments) - 5))

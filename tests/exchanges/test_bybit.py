@@ -216,7 +216,7 @@ class Harness:
 
     def __init__(self, *connections: list[Step], symbols: tuple[str, ...] = ("BTCUSDT",)) -> None:
         self.script = Script(*connections)
-        self.store = TradeStore(self.script.clock, self.script.meters)
+        self.store = TradeStore(self.script.equipment.runtime)
         self.books = BookStore()
         self.trades = BybitTrades(symbols, self.store, self.script.equipment)
         self.book_collector = BybitBooks(symbols, self.books, self.script.equipment)
@@ -256,7 +256,7 @@ def test_the_recorded_trades_are_stored_once_though_told_twice(recorded: Recorde
     told: list[Step] = [frame for frame in frames(recorded(SPOT)) if "publicTrade" in frame]
     harness = Harness([*told, *told], told)
     harness.script.clock.set_wall(1786538701.0)
-    harness.store = TradeStore(harness.script.clock, harness.script.meters)
+    harness.store = TradeStore(harness.script.equipment.runtime)
     harness.trades = BybitTrades(["BTCUSDT"], harness.store, harness.script.equipment)
     harness.play_trades()
     assert len(harness.store.recent()) == 11

@@ -8,17 +8,16 @@ from datetime import UTC, datetime
 import pytest
 
 from ltp_service.domain.errors import BadFrame
-from ltp_service.domain.exchange_clock import CLOCK_TOLERANCE_SECONDS, ExchangeClock
+from ltp_service.domain.exchange_clock import CLOCK_TOLERANCE_SECONDS
 from ltp_service.domain.pairs import read_pair
 from ltp_service.domain.tick import REST
-from ltp_service.exchanges.kraken import KrakenCollector
 from ltp_service.feed.loop import TENDING
 from ltp_service.meters import TRADES_HELD
 from ltp_service.prices.doubts import Doubts
 from ltp_service.prices.freshness import judge
 from ltp_service.prices.quarantine import Quarantine
 from ltp_service.prices.store import Store
-from tests.fakes import BTC, ETH, NOON, FakeClock, Script, Step, memory_store, open_quarantine, tick
+from tests.fakes import BTC, ETH, NOON, FakeClock, Script, Step, kraken_collector, memory_store, tick
 
 V1, V2 = "ws://127.0.0.1:9/", "ws://127.0.0.1:9/v2"
 
@@ -69,11 +68,7 @@ def v1_trade(price: str, time: float = NOON) -> str:
 def play(url: str, *connections: Sequence[Step] | Exception) -> tuple[Store, Script]:
     script = Script(*connections)
     store = memory_store(script.clock)
-    script.play(
-        KrakenCollector(
-            url, (BTC, ETH), store, open_quarantine(), script.equipment, Doubts(), ExchangeClock()
-        )
-    )
+    script.play(kraken_collector(url, (BTC, ETH), store, script.equipment))
     return store, script
 
 
@@ -166,9 +161,7 @@ def test_a_hostile_frame_is_counted_with_its_reason_and_neither_published_nor_fa
 
     script = Script([v2_ack(), v2_trade("100.10", NOON, 1), frame, look, v2_trade("101.20", NOON + 1, 2)])
     store = memory_store(script.clock)
-    script.play(
-        KrakenCollector(V2, (BTC, ETH), store, open_quarantine(), script.equipment, Doubts(), ExchangeClock())
-    )
+    script.play(kraken_collector(V2, (BTC, ETH), store, script.equipment))
 
     assert before == ["100.10"]
     assert price_of(store) == "101.20"
@@ -290,9 +283,7 @@ def test_symbols_of_look_alikes_stay_apart() -> None:
         frame = v1_ticker if url == V1 else v2_ticker
         script = Script([frame(str(number), symbol) for number, symbol in enumerate(spelled, 1)])
         store = memory_store(script.clock)
-        script.play(
-            KrakenCollector(url, pairs, store, open_quarantine(), script.equipment, Doubts(), ExchangeClock())
-        )
+        script.play(kraken_collector(url, pairs, store, script.equipment))
 
         assert [store.all()[pair].tick.price for pair in pairs] == ["1", "2", "3"]
 
@@ -345,7 +336,7 @@ def test_a_print_that_rest_has_told_meanwhile_lets_no_other_pass() -> None:
     script = Script(steps)
     store = memory_store(script.clock)
     quarantine = Quarantine(0.05, lambda _: ())
-    script.play(KrakenCollector(V2, (BTC,), store, quarantine, script.equipment, Doubts(), ExchangeClock()))
+    script.play(kraken_collector(V2, (BTC,), store, script.equipment, quarantine))
 
     assert price_of(store) == "120"
 
@@ -356,7 +347,7 @@ def test_the_ticker_of_a_print_that_is_held_back_raises_no_doubt() -> None:
     script = Script([v2_ack(), v2_trade("100", NOON, 1), 2.0, *far, *beats])
     store, doubts = memory_store(script.clock), Doubts()
     quarantine = Quarantine(0.05, lambda _: ())
-    script.play(KrakenCollector(V2, (BTC,), store, quarantine, script.equipment, doubts, ExchangeClock()))
+    script.play(kraken_collector(V2, (BTC,), store, script.equipment, quarantine, doubts))
 
     assert price_of(store) == "100"
     assert BTC not in doubts

@@ -5,9 +5,8 @@ import json
 import pytest
 
 from ltp_service.domain.errors import NoText
-from ltp_service.domain.exchange_clock import CLOCK_TOLERANCE_SECONDS, NEGLIGIBLE_DELAY_SECONDS, ExchangeClock
+from ltp_service.domain.exchange_clock import CLOCK_TOLERANCE_SECONDS, NEGLIGIBLE_DELAY_SECONDS
 from ltp_service.domain.pairs import Pair
-from ltp_service.exchanges.kraken import KrakenCollector
 from ltp_service.feed.loop import TENDING
 from ltp_service.prices.doubts import Doubts
 from ltp_service.prices.memory import MemoryStore
@@ -29,7 +28,7 @@ from tests.exchanges.test_kraken_order import (
     v1_trade,
     v1_trades,
 )
-from tests.fakes import BTC, ETH, Script, Step, memory_store, open_quarantine
+from tests.fakes import BTC, ETH, Script, Step, kraken_collector, memory_store
 
 
 def renewed() -> None:
@@ -45,14 +44,8 @@ class Fed:
         )
         self.store: MemoryStore = memory_store(self.script.clock)
         self.doubts = Doubts()
-        self.collector = KrakenCollector(
-            url,
-            (BTC, ETH),
-            self.store,
-            quarantine or open_quarantine(),
-            self.script.equipment,
-            self.doubts,
-            ExchangeClock(),
+        self.collector = kraken_collector(
+            url, (BTC, ETH), self.store, self.script.equipment, quarantine, self.doubts
         )
         self.script.play(self.collector)
 
@@ -349,10 +342,6 @@ def test_a_v1_subscription_that_is_accepted_shows_that_the_pair_is_listed_again(
     fed = Fed(V1, [])
     fed.store.set_pair_markets({BTC: "delisted"})
     again = Script([*V1_ACKS])
-    again.play(
-        KrakenCollector(
-            V1, (BTC, ETH), fed.store, open_quarantine(), again.equipment, fed.doubts, ExchangeClock()
-        )
-    )
+    again.play(kraken_collector(V1, (BTC, ETH), fed.store, again.equipment, doubts=fed.doubts))
 
     assert fed.store.market_of(BTC) == "unknown"

@@ -9,14 +9,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ltp_service.domain.exchange_clock import ExchangeClock
 from ltp_service.domain.tick import Price
-from ltp_service.exchanges.kraken import KrakenCollector
 from ltp_service.feed.loop import TENDING
 from ltp_service.prices.doubts import Doubts
 from ltp_service.prices.freshness import PriceState, judge
 from ltp_service.prices.quarantine import Quarantine
-from tests.fakes import BTC, NOON, Script, Step, memory_store, open_quarantine
+from tests.fakes import BTC, NOON, Script, Step, kraken_collector, memory_store
 
 V1, V2 = "ws://127.0.0.1:9/", "ws://127.0.0.1:9/v2"
 
@@ -90,17 +88,7 @@ class Played:
         self.refused = script.meters.refused
         self.doubts = Doubts()
         self.ended_at = BEGUN
-        script.play(
-            KrakenCollector(
-                url,
-                (BTC,),
-                self._store,
-                quarantine or open_quarantine(),
-                script.equipment,
-                self.doubts,
-                ExchangeClock(),
-            )
-        )
+        script.play(kraken_collector(url, (BTC,), self._store, script.equipment, quarantine, self.doubts))
 
     @property
     def price(self) -> Price:

@@ -18,16 +18,16 @@ from ltp_service.exchanges.kraken_rest import (
     LONGEST_QUERY,
     UNKNOWN_AGAIN,
     KrakenRest,
-    Patience,
-    RestAnswer,
 )
-from ltp_service.meters import EXCHANGE_CALL_SECONDS, EXCHANGE_CALLS, EXCHANGE_RETRIES, FRAMES_REFUSED, Meters
+from ltp_service.meters import EXCHANGE_CALL_SECONDS, EXCHANGE_CALLS, EXCHANGE_RETRIES, FRAMES_REFUSED
 from ltp_service.rest.breaker import CircuitBreaker
 from ltp_service.rest.http_client import HttpAnswer, HttpClient
 from ltp_service.rest.pace import CALL_DISTANCE_SECONDS
-from ltp_service.runtime.clock import SystemClock
+from ltp_service.rest.source import RestAnswer
+from ltp_service.runtime.runtime import Runtime
+from ltp_service.settings.config import Config
 from tests.deadline import DEADLINE
-from tests.fakes import RecordingMeters
+from tests.fakes import RecordingMeters, runtime
 from tests.simulator.client import Simulator
 from tests.steered_clock import SteeredClock
 
@@ -116,7 +116,7 @@ def reports() -> RecordingMeters:
 
 @pytest.fixture
 def breaker(clock: SteeredClock) -> CircuitBreaker:
-    return CircuitBreaker(clock.monotonic, lambda: 1.0)
+    return CircuitBreaker(runtime(clock))
 
 
 @pytest.fixture
@@ -129,9 +129,9 @@ Make = Callable[..., KrakenRest]
 
 @pytest.fixture
 def make(exchange: Exchange, breaker: CircuitBreaker, clock: SteeredClock, reports: RecordingMeters) -> Make:
-    def make(**patience: Any) -> KrakenRest:
-        settings = Patience(sleep=clock.sleep, random=lambda: 1.0)._replace(**patience)
-        return KrakenRest(URL, exchange, breaker, clock, reports, settings)
+    def make(chance: float = 1.0, **settings: Any) -> KrakenRest:
+        config = Config(kraken_rest_url=URL, **settings)
+        return KrakenRest(config, exchange, breaker, runtime(clock, reports, random=lambda: chance))
 
     return make
 
@@ -392,7 +392,7 @@ def test_a_network_fault_is_retried_within_the_limit(
 def test_after_the_last_retry_the_fault_is_told(make: Make, exchange: Exchange) -> None:
     exchange.broken = {"Ticker": unreachable("refused")}
     with pytest.raises(Unreachable):
-        make(max_retries=2).last_trades(pairs("BTC/USD"))
+        make(kraken_max_retries=2).last_trades(pairs("BTC/USD"))
     assert len(exchange.calls) == 3
 
 
@@ -401,7 +401,7 @@ def test_waits_beyond_the_turn_double_under_full_jitter(
 ) -> None:
     exchange.broken, exchange.takes = {"Ticker": unreachable("refused")}, 0.0
     with pytest.raises(Unreachable):
-        make(random=lambda: 0.5).last_trades(pairs("BTC/USD"))
+        make(chance=0.5).last_trades(pairs("BTC/USD"))
     assert clock.slept == [
         CALL_DISTANCE_SECONDS + 0.125,
         CALL_DISTANCE_SECONDS + 0.25,
@@ -413,7 +413,7 @@ def test_all_tries_share_one_time_budget(make: Make, exchange: Exchange, clock: 
     exchange.broken, exchange.takes = {"Ticker": unreachable()}, 99.0
     begun = clock.monotonic()
     with pytest.raises(Unreachable):
-        make(request_timeout=3.0, timeout=5.0, max_retries=9).last_trades(pairs("BTC/USD"))
+        make(kraken_timeout=5.0, kraken_max_retries=9).last_trades(pairs("BTC/USD"))
     assert clock.monotonic() - begun <= 5.0
     assert exchange.deadlines == [3.0, pytest.approx(1.75)]
 
@@ -469,7 +469,7 @@ def test_an_exchange_in_bad_health_opens_the_breaker(
     make: Make, exchange: Exchange, breaker: CircuitBreaker, reply: Reply
 ) -> None:
     exchange.broken = {"Ticker": reply}
-    rest = make(max_retries=0)
+    rest = make(kraken_max_retries=0)
     for _ in range(5):
         with pytest.raises((Unreachable, BadFrame)):
             rest.last_trades(pairs("BTC/USD"))
@@ -529,7 +529,7 @@ def test_an_exchange_that_asks_for_peace_is_left_alone_without_sleeping(
 def test_the_probe_that_succeeds_closes_the_breaker(
     make: Make, exchange: Exchange, clock: SteeredClock, breaker: CircuitBreaker
 ) -> None:
-    rest = make(max_retries=0)
+    rest = make(kraken_max_retries=0)
     exchange.replies = iter([unreachable()] * 5)
     for _ in range(5):
         with pytest.raises(Unreachable):
@@ -562,11 +562,15 @@ def simulator() -> Iterator[Simulator]:
 @pytest.fixture
 def real(simulator: Simulator) -> Iterator[KrakenRest]:
     """Everything real but the exchange."""
-    clock = SystemClock()
-    http = HttpClient(clock, "ltp_service/test")
-    breaker = CircuitBreaker(clock.monotonic, lambda: 1.0)
-    patience = Patience(request_timeout=DEADLINE, timeout=DEADLINE, max_retries=0)
-    yield KrakenRest(simulator.rest_url, http, breaker, clock, Meters(), patience)
+    world = Runtime()
+    http = HttpClient(world.clock, "ltp_service/test")
+    config = Config(
+        kraken_rest_url=simulator.rest_url,
+        kraken_request_timeout=DEADLINE,
+        kraken_timeout=DEADLINE,
+        kraken_max_retries=0,
+    )
+    yield KrakenRest(config, http, CircuitBreaker(world), world)
     simulator.clear()
     http.close()
 

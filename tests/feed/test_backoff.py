@@ -6,12 +6,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from ltp_service.feed.backoff import BUDGET, CAP, URGENT, WINDOW, Backoff
-from tests.fakes import FakeClock
+from tests.fakes import FakeClock, runtime
 
 
 def at_most(base: float) -> Backoff:
     """A back-off whose jitter always gives the bound."""
-    return Backoff(base, 5, FakeClock().monotonic, lambda: 1.0)
+    return Backoff(base, 5, runtime())
 
 
 def test_the_bound_doubles_from_the_base_up_to_the_cap() -> None:
@@ -21,13 +21,13 @@ def test_the_bound_doubles_from_the_base_up_to_the_cap() -> None:
 
 
 def test_the_fast_tries_are_fully_jittered() -> None:
-    backoff = Backoff(5.0, 5, FakeClock().monotonic, lambda: 0.0)
+    backoff = Backoff(5.0, 5, runtime(random=lambda: 0.0))
 
     assert [backoff.delay() for _ in range(5)] == [0.0] * 5
 
 
 def test_after_the_fast_tries_it_goes_on_for_ever_at_a_slow_and_jittered_pace() -> None:
-    backoff = Backoff(5.0, 2, FakeClock().monotonic, lambda: 0.0)
+    backoff = Backoff(5.0, 2, runtime(random=lambda: 0.0))
     delays = [backoff.delay() for _ in range(100)]
 
     assert delays[:2] == [0.0, 0.0]
@@ -36,7 +36,7 @@ def test_after_the_fast_tries_it_goes_on_for_ever_at_a_slow_and_jittered_pace() 
 
 
 def test_without_fast_tries_it_still_tries() -> None:
-    assert Backoff(5.0, 0, FakeClock().monotonic, lambda: 0.0).delay() == 2.5
+    assert Backoff(5.0, 0, runtime(random=lambda: 0.0)).delay() == 2.5
 
 
 def test_the_exchange_may_ask_for_more_patience() -> None:
@@ -53,7 +53,7 @@ def test_a_connection_that_brought_data_does_not_count_as_a_failure() -> None:
 
 
 def test_while_every_second_counts_the_wait_is_short_and_still_jittered() -> None:
-    backoff = Backoff(5.0, 2, FakeClock().monotonic, lambda: 0.0, urgent=lambda: True)
+    backoff = Backoff(5.0, 2, runtime(random=lambda: 0.0), urgent=lambda: True)
     delays = [backoff.delay() for _ in range(20)]
 
     assert max(delays) <= URGENT
@@ -72,7 +72,7 @@ def test_after_a_stable_connection_it_starts_over() -> None:
 @given(st.floats(0.01, 60.0), st.integers(0, 100), st.integers(0, 1000))
 def test_the_exchanges_budget_of_attempts_is_never_exceeded(base: float, tries: int, seed: int) -> None:
     clock = FakeClock()
-    backoff = Backoff(base, tries, clock.monotonic, random.Random(seed).random)
+    backoff = Backoff(base, tries, runtime(clock, random=random.Random(seed).random))
     attempts = []
     for _ in range(BUDGET * 3):
         clock.advance(backoff.delay())

@@ -3,7 +3,6 @@
 import socket
 import struct
 import threading
-import time
 from contextlib import suppress
 from functools import partial
 from itertools import chain, repeat
@@ -18,10 +17,9 @@ from ltp_service.feed.backoff import Backoff
 from ltp_service.feed.connection import MAX_FRAGMENTS, MAX_MESSAGE, WebSocketConnection
 from ltp_service.feed.contract import Equipment, Terms
 from ltp_service.feed.dialing import Dialer
-from ltp_service.meters import Meters
-from ltp_service.runtime.clock import SystemClock
+from ltp_service.runtime.runtime import Runtime
 from tests.deadline import DEADLINE
-from tests.fakes import RecordingMeters, eventually
+from tests.fakes import eventually
 from tests.simulator.client import Simulator
 from tests.websocket_peer import (
     BINARY,
@@ -402,15 +400,14 @@ def test_a_collector_gives_up_a_line_that_only_trickles_and_obeys_the_order_to_s
 ) -> None:
     talk, done = drips(*pieces)
     with Peer(talk) as server:
+        world = Runtime()
         equipment = Equipment(
             partial(WebSocketConnection, Dialer(server.url, timeout=60.0), poll_interval=0.05),
-            Backoff(60.0, 5, time.monotonic, lambda: 1.0),
-            SystemClock(),
-            RecordingMeters(),
-            time.sleep,
+            Backoff(60.0, 5, world),
+            world,
             SILENT if ending == "silent" else 3600.0,
         )
-        collector = BybitTrades(["BTCUSDT"], TradeStore(SystemClock(), Meters()), equipment)
+        collector = BybitTrades(["BTCUSDT"], TradeStore(world), equipment)
         collector.terms = Terms()  # no pings of its own, which would make it more patient
         collector._idle_timeout = equipment.idle_timeout  # noqa: SLF001
         stop = threading.Event()

@@ -7,10 +7,10 @@ from functools import partial
 
 import pytest
 
-from ltp_service.assembly.collected import rest_url
 from ltp_service.collected.books import BookStore
 from ltp_service.collected.trades import TradeStore
-from ltp_service.exchanges.binance import DEPTH_PATH, BinanceBooks, BinanceTrades, read_depth
+from ltp_service.exchanges.binance import BinanceBooks, BinanceTrades
+from ltp_service.exchanges.binance_rest import ask_depth, rest_url
 from ltp_service.exchanges.bybit import BybitBooks, BybitTrades
 from ltp_service.feed import books as books_module
 from ltp_service.feed.backoff import Backoff
@@ -23,6 +23,7 @@ from ltp_service.feed.trades import TradeCollector
 from ltp_service.rest.http_client import HttpClient
 from ltp_service.runtime.clock import SystemClock
 from ltp_service.runtime.runners import CollectorManager
+from ltp_service.runtime.runtime import Runtime
 from tests.fakes import RecordingMeters, eventually
 from tests.simulator.client import Simulator
 
@@ -48,24 +49,17 @@ class Feed:
     """One collector and what it fills."""
 
     def __init__(self, kind: type[TradeCollector] | type[BookCollector], exchange: Simulator) -> None:
-        clock, self.meters = WrongClock(), RecordingMeters()
-        self.trades, self.books = TradeStore(clock, self.meters), BookStore()
+        self.meters = RecordingMeters()
+        world = Runtime(WrongClock(), self.meters)
+        self.trades, self.books = TradeStore(world), BookStore()
         self.name = kind.exchange
         url = exchange.bybit_url if self.name == "bybit" else exchange.binance_url
-        http = HttpClient(clock, "test")
-
-        def depth(symbol: str) -> object:
-            answer = http.get(f"{rest_url(url)}{DEPTH_PATH}", {"symbol": symbol, "limit": "1000"}, 5.0)
-            return read_depth(symbol, answer.body)
-
         equipment = Equipment(
             partial(WebSocketConnection, Dialer(url, timeout=30.0), poll_interval=0.05),
-            Backoff(0.1, 5, clock.monotonic, lambda: 1.0),
-            clock,
-            self.meters,
-            time.sleep,
+            Backoff(0.1, 5, world),
+            world,
             30.0,
-            depth=depth,  # type: ignore[arg-type] # what it returns is checked where it is used
+            partial(ask_depth, HttpClient(world.clock, "test"), rest_url(url), 5.0),
         )
         sink = self.trades if issubclass(kind, TradeCollector) else self.books
         self.collector: Collector = kind(SYMBOLS, sink, equipment)  # type: ignore[arg-type]

@@ -58,7 +58,7 @@ class Feed:
 
     def __init__(self, *connections: list[Step]) -> None:
         self.script = Script(*([self.look if step == LOOK else step for step in one] for one in connections))
-        self.store = TradeStore(self.script.clock, self.script.meters)
+        self.store = TradeStore(self.script.equipment.runtime)
         self.collector = MadeUpTrades(["AB"], self.store, self.script.equipment)
         self.problems: list[str | None] = []
 

@@ -6,8 +6,8 @@ from pathlib import Path
 import pytest
 from flask import Flask
 
-from ltp_service.assembly.services import services_of
 from ltp_service.http import auth
+from ltp_service.http.services import services_of
 from ltp_service.keys.key import Permission
 from tests.service import FreshService
 

@@ -87,7 +87,7 @@ def test_a_price_that_had_to_be_fetched_is_logged_as_no_hit(
     hit: bool | None,
     pairs: int | None,
 ) -> None:
-    monkeypatch.setattr(service.services.prices.source, "fetch", lambda _: service.trade("100"))
+    monkeypatch.setattr(service.services.prices.quotes, "_fetch_from_rest", lambda _: service.trade("100"))
     assert service.get(path).status_code == 200
     service.write_log()
     (line,) = logged(capfd)

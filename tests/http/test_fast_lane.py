@@ -28,7 +28,7 @@ def service(tmp_path: Path) -> FreshService:
 
 
 def lane_of(service: FreshService) -> FastLane:
-    return FastLane(service.store, service.clock, 30.0, PAIRS)
+    return FastLane(service.services.config, service.store, service.clock)
 
 
 def environ(query: str = "", **more: str) -> dict[str, Any]:

@@ -15,10 +15,10 @@ from threading import Event, Thread
 
 from gevent.fileobject import FileObjectThread
 
-from ltp_service.assembly.keys import open_keyring
+from ltp_service.assembly import open_keyring
 from ltp_service.domain.errors import KeyInvalid
 from ltp_service.keys.keyring import KeyReload, Keyring
-from ltp_service.runtime.clock import SystemClock
+from ltp_service.runtime.runtime import Runtime
 from ltp_service.settings.config import Config
 
 STEP = 0.002
@@ -64,7 +64,7 @@ def seconds_until_known(keyring: Keyring, text: str) -> float:
 
 def main(path: str, text: str) -> None:
     lines = FileObjectThread(sys.stdin.fileno(), "rb", close=False)
-    keyring = open_keyring(Config(database_path=Path(path)), SystemClock())
+    keyring = open_keyring(Config(database_path=Path(path)), Runtime())
     meter, stop = Meter(keyring, text), Event()
     runners = [Thread(target=runner.run, args=[stop]) for runner in (meter, KeyReload(keyring))]
     for runner in runners:

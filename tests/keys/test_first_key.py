@@ -9,10 +9,11 @@ from pathlib import Path
 
 import pytest
 
-from ltp_service.assembly.keys import open_keyring
+from ltp_service.assembly import open_keyring
 from ltp_service.keys.first_key import BOOTSTRAP_HEADER, FirstKey
 from ltp_service.keys.keyring import Keyring
 from ltp_service.settings.config import Config
+from tests.fakes import runtime
 from tests.steered_clock import SteeredClock
 
 
@@ -23,7 +24,7 @@ def path(tmp_path: Path) -> Path:
 
 @pytest.fixture
 def keyring(path: Path, clock: SteeredClock) -> Iterator[Keyring]:
-    keyring = open_keyring(Config(database_path=path), clock)
+    keyring = open_keyring(Config(database_path=path), runtime(clock))
     yield keyring
     keyring.close()
 

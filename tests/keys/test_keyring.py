@@ -13,7 +13,7 @@ from threading import Event
 import pytest
 from pydantic import SecretStr
 
-from ltp_service.assembly.keys import open_keyring
+from ltp_service.assembly import open_keyring
 from ltp_service.domain.errors import InvalidParameter, KeyInvalid, KeyMissing, NotFound, StoreUnavailable
 from ltp_service.keys.key import ApiKey, hash_of
 from ltp_service.keys.keyring import (
@@ -25,6 +25,7 @@ from ltp_service.keys.keyring import (
 )
 from ltp_service.runtime.database import Database
 from ltp_service.settings.config import Config
+from tests.fakes import runtime
 from tests.steered_clock import SteeredClock
 
 DAY = 86_400.0
@@ -562,7 +563,7 @@ def test_the_reload_brings_the_newest_keys_and_writes_the_last_uses_when_it_stop
 
 @pytest.fixture
 def database(tmp_path: Path, clock: SteeredClock) -> Generator[Database]:
-    with closing(Database(tmp_path / "ltp.sqlite3", clock, clock.sleep)) as database:
+    with closing(Database(tmp_path / "ltp.sqlite3", runtime(clock))) as database:
         yield database
 
 
@@ -570,9 +571,9 @@ def test_a_keyring_opens_on_the_configured_file_with_the_keys_that_are_there(
     tmp_path: Path, clock: SteeredClock
 ) -> None:
     config = Config(database_path=tmp_path / "ltp.sqlite3")
-    with closing(open_keyring(config, clock)) as before:
+    with closing(open_keyring(config, runtime(clock))) as before:
         text, key = before.create("ops", "admin", DAY)
-    with closing(open_keyring(config, clock)) as after:
+    with closing(open_keyring(config, runtime(clock))) as after:
         assert after.check(text) == key
 
 
@@ -581,7 +582,7 @@ def test_a_file_that_cannot_be_used_leaves_auth_api_key_in_force(
 ) -> None:
     (tmp_path / "data").write_text("a file where the folder should be")
     config = Config(database_path=tmp_path / "data" / "ltp.sqlite3", auth_api_key=SecretStr(ENVIRONMENT_KEY))
-    keyring = open_keyring(config, clock)
+    keyring = open_keyring(config, runtime(clock))
     assert keyring.check(ENVIRONMENT_KEY).permission == "admin"
     assert [(record.levelno, "Not a directory" in record.message) for record in caplog.records] == [
         (logging.WARNING, True)
@@ -591,7 +592,7 @@ def test_a_file_that_cannot_be_used_leaves_auth_api_key_in_force(
 
 
 def test_opening_a_keyring_makes_no_file(tmp_path: Path, clock: SteeredClock) -> None:
-    assert open_keyring(Config(database_path=tmp_path / "data" / "ltp.sqlite3"), clock).empty()
+    assert open_keyring(Config(database_path=tmp_path / "data" / "ltp.sqlite3"), runtime(clock)).empty()
     assert list(tmp_path.iterdir()) == []
 
 
@@ -599,14 +600,14 @@ def test_a_full_disk_refuses_new_keys_and_leaves_all_others_in_force(
     database: Database, tmp_path: Path, clock: SteeredClock
 ) -> None:
     config = Config(database_path=tmp_path / "ltp.sqlite3")
-    keyring = open_keyring(config, clock, database)
+    keyring = open_keyring(config, runtime(clock), database)
     texts = [keyring.create(f"key {number}", "admin", DAY)[0] for number in range(5)]
     [(pages,)] = database.read("PRAGMA page_count")
     database.read(f"PRAGMA max_page_count = {pages}")
     with pytest.raises(StoreUnavailable, match=r"nothing was changed.*the disk is full"):
         texts.extend(keyring.create(f"more {number}", "read", DAY)[0] for number in range(1000))
     keyring.refresh()
-    with closing(open_keyring(config, clock)) as elsewhere:
+    with closing(open_keyring(config, runtime(clock))) as elsewhere:
         for text in texts:
             assert keyring.check(text) == elsewhere.check(text)
         assert len(elsewhere.list()) == len(keyring.list()) == len(texts)

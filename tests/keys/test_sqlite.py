@@ -12,14 +12,15 @@ from pathlib import Path
 
 import pytest
 
-from ltp_service.assembly.keys import open_keyring
+from ltp_service.assembly import open_keyring
 from ltp_service.domain.errors import StoreUnavailable
 from ltp_service.keys.key import ApiKey
 from ltp_service.keys.keyring import Keyring
 from ltp_service.keys.sqlite import SqliteKeys
-from ltp_service.runtime.clock import SystemClock
 from ltp_service.runtime.database import Database
+from ltp_service.runtime.runtime import Runtime
 from ltp_service.settings.config import Config
+from tests.fakes import runtime
 from tests.steered_clock import SteeredClock
 
 ROOT = Path(__file__).parent.parent.parent
@@ -33,7 +34,7 @@ def path(tmp_path: Path) -> Path:
 
 @pytest.fixture
 def keyring(path: Path) -> Generator[Keyring]:
-    with closing(open_keyring(Config(database_path=path), SystemClock())) as keyring:
+    with closing(open_keyring(Config(database_path=path), Runtime())) as keyring:
         yield keyring
 
 
@@ -66,7 +67,7 @@ def is_silent(process: subprocess.Popen[bytes], seconds: float) -> bool:
 
 def test_a_last_use_waits_for_no_lock_and_a_new_key_does(path: Path) -> None:
     clock = SteeredClock()
-    with closing(Database(path, clock, clock.sleep)) as database:
+    with closing(Database(path, runtime(clock))) as database:
         keys = SqliteKeys(database)
         keys.insert(ApiKey("a" * 8, "a" * 64, "ops", "read", 1.0, None), only_first=False)
         with closing(sqlite3.connect(path, isolation_level=None)) as locker:

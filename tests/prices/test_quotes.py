@@ -24,13 +24,12 @@ class Room:
         self.store = memory_store(self.clock, self.changes)
         self.asked: list[list[Pair]] = []
         self._answer = answer
-        fallback = None if answer is None else self
-        self.quotes = Quotes(self.store, self.changes, self.clock, ttl=30.0, fallback=fallback)
+        self.quotes = Quotes(self.store, self.changes, self.clock, ttl=30.0, fetch=self.fetch)
 
     def fetch(self, pairs: Sequence[Pair]) -> None:
-        assert self._answer is not None
-        self.asked.append(list(pairs))
-        self._answer(pairs)
+        if self._answer is not None:
+            self.asked.append(list(pairs))
+            self._answer(pairs)
 
     def trade(self, price: str, pair: Pair) -> None:
         self.store.put(tick(price, pair, received_at=self.clock.monotonic()))

@@ -7,9 +7,8 @@ import pytest
 from ltp_service.collected.trades import TradeStore
 from ltp_service.domain.pairs import Pair
 from ltp_service.domain.trade import Trade
-from ltp_service.meters import Meters
 from ltp_service.prices.witness import FRESH_SECONDS, Witness, Witnesses
-from tests.fakes import NOON, FakeClock
+from tests.fakes import NOON, FakeClock, runtime
 
 PAIR = Pair("BTC", "USDT")
 
@@ -20,7 +19,7 @@ def trade(exchange: str, price: str, symbol: str = "BTCUSDT") -> Trade:
 
 @pytest.fixture
 def store(clock: FakeClock) -> TradeStore:
-    return TradeStore(clock, Meters())
+    return TradeStore(runtime(clock))
 
 
 def test_every_collected_exchange_that_traded_the_pair_is_a_witness(
@@ -30,7 +29,7 @@ def test_every_collected_exchange_that_traded_the_pair_is_a_witness(
         store.put(each)
     clock.advance(3)
 
-    assert Witnesses(["bybit", "binance", "coinville"], store, clock).of(PAIR) == [
+    assert Witnesses(["bybit", "binance", "coinville"], store.last, clock).of(PAIR) == [
         Witness("binance", Decimal(9), 3.0),
         Witness("coinville", Decimal(7), 3.0),
     ]
@@ -38,7 +37,7 @@ def test_every_collected_exchange_that_traded_the_pair_is_a_witness(
 
 def test_only_what_is_fresh_speaks_of_now(store: TradeStore, clock: FakeClock) -> None:
     store.put(trade("bybit", "8"))
-    witnesses = Witnesses(["bybit"], store, clock)
+    witnesses = Witnesses(["bybit"], store.last, clock)
     clock.advance(FRESH_SECONDS)
     assert witnesses.fresh_prices(PAIR) == [Decimal(8)]
     clock.advance(0.1)
@@ -49,7 +48,7 @@ def test_a_trade_from_the_future_is_not_younger_than_now(store: TradeStore, cloc
     store.put(trade("bybit", "8"))
     clock.set_wall(NOON - 5)
 
-    assert Witnesses(["bybit"], store, clock).of(PAIR)[0].age == 0.0
+    assert Witnesses(["bybit"], store.last, clock).of(PAIR)[0].age == 0.0
 
 
 @pytest.mark.parametrize(

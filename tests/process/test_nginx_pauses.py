@@ -21,7 +21,7 @@ from wsgiref.simple_server import WSGIRequestHandler, WSGIServer
 import pytest
 
 from ltp_service.app import create_app
-from ltp_service.assembly.services import services_of
+from ltp_service.http.services import services_of
 from ltp_service.runtime.clock import SystemClock
 from ltp_service.settings.config import Config
 from tests.deadline import DEADLINE, IN_FULL

@@ -20,7 +20,7 @@ def test_a_frame_or_a_price_from_anywhere_is_a_word_from_an_exchange() -> None:
     store = RedisStore(memory_store(clock), line)
     link = SimpleNamespace(last_frame_at=None)
     collector: Any = SimpleNamespace(link=lambda: link)
-    heard_at = wire_fleet(line, store, [collector], [], clock).lease._signs.heard_at  # noqa: SLF001
+    heard_at = wire_fleet(line, store, [collector], [], clock).lease._heard_at  # noqa: SLF001
 
     assert heard_at() == 0.0
     store.put(tick("1", received_at=clock.monotonic()))

@@ -5,13 +5,14 @@ from pathlib import Path
 
 import pytest
 
-from ltp_service.assembly.keys import open_keyring
+from ltp_service.assembly import open_keyring
 from ltp_service.domain.errors import KeyInvalid, KeyMissing, StoreUnavailable
 from ltp_service.keys.key import ApiKey
 from ltp_service.keys.keyring import Keyring
 from ltp_service.redis.client import LEFT_ALONE_SECONDS
 from ltp_service.redis.keys import KEYS_HASH, RedisKeys
 from ltp_service.settings.config import Config
+from tests.fakes import runtime
 from tests.redis_server import RedisServer
 from tests.steered_clock import SteeredClock
 
@@ -33,7 +34,7 @@ def made_first(keyring: Keyring) -> bool:
 
 
 def test_the_settings_choose_redis_and_no_file_is_made(config: Config, clock: SteeredClock) -> None:
-    here, elsewhere = open_keyring(config, clock), open_keyring(config, clock)
+    here, elsewhere = open_keyring(config, runtime(clock)), open_keyring(config, runtime(clock))
     text, key = here.create("ops", "admin", DAY)
     assert elsewhere.check(text) == key
     assert not config.database_path.exists()
@@ -42,13 +43,13 @@ def test_the_settings_choose_redis_and_no_file_is_made(config: Config, clock: St
 def test_an_empty_redis_is_known_to_hold_no_key_and_one_that_is_gone_is_not(
     server: RedisServer, config: Config, clock: SteeredClock
 ) -> None:
-    assert open_keyring(config, clock).empty()
+    assert open_keyring(config, runtime(clock)).empty()
     server.kill()
-    assert not open_keyring(config, clock).empty()
+    assert not open_keyring(config, runtime(clock)).empty()
 
 
 def test_of_many_processes_at_once_one_makes_the_first_key(config: Config, clock: SteeredClock) -> None:
-    keyrings = [open_keyring(config, clock) for _ in range(6)]
+    keyrings = [open_keyring(config, runtime(clock)) for _ in range(6)]
     with ThreadPoolExecutor(len(keyrings)) as threads:
         assert sum(threads.map(made_first, keyrings)) == 1
 
@@ -66,7 +67,7 @@ def test_of_many_processes_at_once_none_revokes_the_last_admin_key(server: Redis
 
 
 def test_when_keys_were_used_is_told_to_all(config: Config, clock: SteeredClock) -> None:
-    here, elsewhere = open_keyring(config, clock), open_keyring(config, clock)
+    here, elsewhere = open_keyring(config, runtime(clock)), open_keyring(config, runtime(clock))
     text, _ = here.create("ops", "admin", DAY)
     here.check(text)
     here.write_last_used()
@@ -77,7 +78,7 @@ def test_when_keys_were_used_is_told_to_all(config: Config, clock: SteeredClock)
 def test_a_frozen_redis_leaves_all_known_keys_in_force_and_refuses_changes(
     server: RedisServer, config: Config, clock: SteeredClock
 ) -> None:
-    keyring = open_keyring(config, clock)
+    keyring = open_keyring(config, runtime(clock))
     text, key = keyring.create("ops", "admin", DAY)
     server.freeze()
     with pytest.raises(StoreUnavailable):
@@ -94,7 +95,7 @@ def test_a_frozen_redis_leaves_all_known_keys_in_force_and_refuses_changes(
 def test_keys_that_redis_has_lost_are_good_no_longer(
     server: RedisServer, config: Config, clock: SteeredClock
 ) -> None:
-    keyring = open_keyring(config, clock)
+    keyring = open_keyring(config, runtime(clock))
     text, _ = keyring.create("ops", "admin", DAY)
     keyring.refresh()
     server.client().run("FLUSHALL")
@@ -107,16 +108,16 @@ def test_keys_that_redis_has_lost_are_good_no_longer(
 def test_a_revocation_that_redis_has_lost_is_made_again(
     server: RedisServer, config: Config, clock: SteeredClock
 ) -> None:
-    keyring = open_keyring(config, clock)
+    keyring = open_keyring(config, runtime(clock))
     text, key = keyring.create("ops", "read", DAY)
     server.client().run("SAVE")
     keyring.revoke(key.prefix)
     server.kill()
     server.restart()
-    assert open_keyring(config, clock).check(text) == key
+    assert open_keyring(config, runtime(clock)).check(text) == key
     clock.advance(LEFT_ALONE_SECONDS)
     keyring.refresh()
-    for each in (keyring, open_keyring(config, clock)):
+    for each in (keyring, open_keyring(config, runtime(clock))):
         with pytest.raises(KeyInvalid):
             each.check(text)
 

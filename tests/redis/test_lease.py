@@ -14,7 +14,6 @@ from ltp_service.redis.lease import (
     LEASE_KEY,
     LONGEST_PAUSE_SECONDS,
     Lease,
-    Signs,
 )
 from ltp_service.redis.topic import EPOCH_KEY
 from tests.fakes import FakeClock, ScriptedStop, eventually
@@ -54,12 +53,10 @@ class Process:
             server.client(),
             name,
             [self.collector],
-            Signs(
-                lambda: self.in_step,
-                lambda: self.clock.monotonic() if self.heard_at is None else self.heard_at,
-            ),
-            self._begin,
-            self.clock.monotonic,
+            in_step=lambda: self.in_step,
+            heard_at=lambda: self.clock.monotonic() if self.heard_at is None else self.heard_at,
+            begin=self._begin,
+            monotonic=self.clock.monotonic,
         )
 
     def _begin(self) -> None:

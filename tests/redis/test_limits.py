@@ -9,8 +9,8 @@ from typing import Any
 import pytest
 
 from ltp_service.app import create_app
-from ltp_service.assembly.services import services_of
 from ltp_service.domain.errors import StoreUnavailable
+from ltp_service.http.services import services_of
 from ltp_service.limits.buckets import LimitDecision
 from ltp_service.redis.client import LEFT_ALONE_SECONDS, RedisClient, open_redis
 from ltp_service.redis.limits import (

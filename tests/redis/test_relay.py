@@ -76,7 +76,7 @@ class Ready:
         self.news = Event()
         self.epoch: int | None = 7
         self.doubts = 0
-        self.publisher = Publisher([self.topic], self.news, lambda: self.epoch, self._doubt)
+        self.publisher = Publisher([self.topic], self.news, epoch=lambda: self.epoch, doubt=self._doubt)
 
     def _doubt(self) -> None:
         self.doubts += 1
@@ -152,7 +152,8 @@ def test_news_do_not_wait_and_evidence_waits_for_a_moment_at_most(server: RedisS
         return 7
 
     news.set()  # a trade, and after it nothing but evidence
-    Publisher([ready.topic], news, end_after_two, ready._doubt).run(stop)  # noqa: SLF001 - as the fixture does
+    publisher = Publisher([ready.topic], news, epoch=end_after_two, doubt=ready._doubt)  # noqa: SLF001 - as above
+    publisher.run(stop)
 
     assert told_at == pytest.approx(
         [
@@ -200,9 +201,10 @@ class Listener:
         self.owner = Owner(0.0)
         self.measured = 0
         self.asks_for_the_time = True
-        self.follower = Follower(
-            server.client(), [self.topic, self.second], self._measure, self.owner, time.monotonic
-        )
+        client = server.client()
+        clock = SharedClock(client.time, time.monotonic)
+        clock.measure = self._measure  # type: ignore[method-assign]
+        self.follower = Follower(FleetLine(client, clock, Event()), [self.topic, self.second], self.owner)
 
     def _measure(self) -> None:
         self.measured += 1

@@ -5,9 +5,9 @@ from pathlib import Path
 import pytest
 
 from ltp_service.app import create_app
-from ltp_service.assembly.services import services_of
 from ltp_service.collected.symbols import Symbols
 from ltp_service.domain.errors import StoreUnavailable
+from ltp_service.http.services import services_of
 from ltp_service.redis.symbols import SYMBOLS_HASH, RedisSymbols
 from ltp_service.settings.config import Config
 from tests.redis_server import RedisServer

@@ -9,10 +9,9 @@ import pytest
 from ltp_service.collected.trades import TradeStore
 from ltp_service.domain.errors import StoreUnavailable
 from ltp_service.domain.trade import Trade
-from ltp_service.meters import Meters
 from ltp_service.redis.topic import EPOCH_KEY, open_line
 from ltp_service.redis.trades import MAX_WAITING_TRADES, SharedTrades
-from ltp_service.runtime.clock import SystemClock
+from ltp_service.runtime.runtime import Runtime
 from ltp_service.settings.config import Config
 from tests.redis_server import RedisServer
 
@@ -35,7 +34,7 @@ def server(server: RedisServer) -> RedisServer:
 
 
 def process(server: RedisServer) -> Process:
-    store = TradeStore(SystemClock(), Meters())
+    store = TradeStore(Runtime())
     line = open_line(Config(redis_addr=server.address), time.monotonic)
     line.clock.measure()
     return Process(SharedTrades(store, line), store)

@@ -15,7 +15,7 @@ from ltp_service.rest.breaker import (
     CircuitBreaker,
     Permit,
 )
-from tests.fakes import FakeClock
+from tests.fakes import FakeClock, runtime
 
 
 class Chance:
@@ -35,7 +35,7 @@ def chance() -> Chance:
 
 @pytest.fixture
 def breaker(clock: FakeClock, chance: Chance) -> CircuitBreaker:
-    return CircuitBreaker(clock.monotonic, chance)
+    return CircuitBreaker(runtime(clock, random=chance))
 
 
 def fail(breaker: CircuitBreaker, times: int = 1) -> None:
@@ -242,7 +242,7 @@ class BreakerMachine(RuleBasedStateMachine):
         self.clock = FakeClock()
         self.chance = Chance()
         self.breaker = CircuitBreaker(
-            self.clock.monotonic, self.chance, failures=3, open_seconds=10.0, cap=40.0
+            runtime(self.clock, random=self.chance), failures=3, open_seconds=10.0, cap=40.0
         )
         self.model = Model()
         self.settled: set[Permit] = set()
@@ -297,7 +297,7 @@ test_the_breaker_agrees_with_its_model: Any = BreakerMachine.TestCase
 
 def test_while_nothing_can_be_served_the_next_probe_comes_soon(clock: FakeClock, chance: Chance) -> None:
     dark = False
-    breaker = CircuitBreaker(clock.monotonic, chance, urgent=lambda: dark)
+    breaker = CircuitBreaker(runtime(clock, random=chance), urgent=lambda: dark)
     fail(breaker, 5)
     assert_open_for(breaker, 30)
     dark = True
@@ -311,7 +311,7 @@ def test_while_nothing_can_be_served_the_next_probe_comes_soon(clock: FakeClock,
 
 
 def test_no_urgency_shortens_the_time_that_the_exchange_asked_for(clock: FakeClock, chance: Chance) -> None:
-    breaker = CircuitBreaker(clock.monotonic, chance, urgent=lambda: True)
+    breaker = CircuitBreaker(runtime(clock, random=chance), urgent=lambda: True)
     breaker.acquire().failed(45.0)
 
     assert_open_for(breaker, 45)

@@ -1,6 +1,5 @@
 """How often REST is asked, by everything that asks it together, and that no pair is forgotten."""
 
-import time
 from collections import Counter
 from collections.abc import Iterator, Mapping
 from decimal import Decimal
@@ -13,16 +12,16 @@ import pytest
 from ltp_service.domain.errors import ExchangeError, Unreachable
 from ltp_service.domain.exchange_clock import ExchangeClock
 from ltp_service.domain.pairs import Pair, kraken_rest_symbol
-from ltp_service.exchanges.kraken_rest import KrakenRest, Patience
-from ltp_service.meters import Meters
+from ltp_service.exchanges.kraken_rest import KrakenRest
 from ltp_service.prices.doubts import Doubts
 from ltp_service.rest.breaker import CircuitBreaker
 from ltp_service.rest.http_client import HttpAnswer, HttpClient
 from ltp_service.rest.pace import CALL_DISTANCE_SECONDS, Pace
-from ltp_service.rest.poll import LOOK_EVERY_SECONDS, POLL_EVERY_SECONDS, Poll, Promise
-from ltp_service.rest.source import Bounds, RestSource
-from ltp_service.runtime.clock import SystemClock
-from tests.fakes import memory_store
+from ltp_service.rest.poll import LOOK_EVERY_SECONDS, POLL_EVERY_SECONDS, Poll
+from ltp_service.rest.source import RestSource
+from ltp_service.runtime.runtime import Runtime
+from ltp_service.settings.config import Config
+from tests.fakes import memory_store, runtime
 from tests.rest.test_poll import FakeFeed
 from tests.simulator.client import Simulator
 from tests.steered_clock import SteeredClock
@@ -85,16 +84,11 @@ class Scene:
         self.clock = SteeredClock()
         self.exchange = Exchange(self.clock)
         self.store = memory_store(self.clock)
-        doubts, meters = Doubts(), Meters()
-        breaker = CircuitBreaker(self.clock.monotonic, lambda: 1.0, failures=1000)
-        patience = Patience(sleep=self.clock.sleep, random=lambda: 0.5)
-        rest = KrakenRest(URL, self.exchange, breaker, self.clock, meters, patience)
-        bounds = Bounds(patience.request_timeout, 0.05)
-        self.source = RestSource(
-            rest, self.store, self.clock, meters, self.clock.sleep, bounds, doubts, ExchangeClock()
-        )
-        promise = Promise(pairs, 15.0, stale_after=120.0, ttl=TTL)
-        self.poll = Poll(self.source, self.store, feed, promise, self.clock, meters, doubts)
+        config = Config(kraken_rest_url=URL, supported_pairs=pairs, cache_ttl=TTL)
+        world, doubts = runtime(self.clock, random=lambda: 0.5), Doubts()
+        rest = KrakenRest(config, self.exchange, CircuitBreaker(world, failures=1000), world)
+        self.source = RestSource(config, rest, self.store, doubts, ExchangeClock(), world)
+        self.poll = Poll(config, self.source, self.store, doubts, world, feed)
 
     def pass_time(self, seconds: float) -> None:
         """As the runner of the poll does it."""
@@ -212,7 +206,7 @@ def test_while_pairs_wait_for_their_turn_that_is_told() -> None:
 
 
 def test_a_request_waits_for_its_turn_and_no_longer(clock: SteeredClock) -> None:
-    pace = Pace(clock.monotonic, clock.sleep)
+    pace = Pace(runtime(clock))
     pace.take_turn(clock.monotonic() + 1, list)
     assert clock.slept == []
     clock.advance(0.25)
@@ -223,7 +217,7 @@ def test_a_request_waits_for_its_turn_and_no_longer(clock: SteeredClock) -> None
 
 
 def test_a_turn_that_is_not_permitted_is_left_to_the_next(clock: SteeredClock) -> None:
-    pace = Pace(clock.monotonic, clock.sleep)
+    pace = Pace(runtime(clock))
 
     def refuse() -> None:
         raise Unreachable("the breaker is open", reason="breaker_open")
@@ -241,21 +235,21 @@ def simulator() -> Iterator[Simulator]:
 
 def test_over_the_wire_two_hundred_pairs_are_kept_at_that_pace(simulator: Simulator) -> None:
     simulator.fault("rest_slow", seconds=0.9)
-    pairs, clock = many(200), SystemClock()
-    store, doubts, meters = memory_store(clock), Doubts(), Meters()
-    http = HttpClient(clock, "ltp_service/test")
-    breaker = CircuitBreaker(clock.monotonic, lambda: 1.0)
-    rest = KrakenRest(simulator.rest_url, http, breaker, clock, meters, Patience())
-    source = RestSource(rest, store, clock, meters, time.sleep, Bounds(3.0, 0.05), doubts, ExchangeClock())
-    poll = Poll(source, store, None, Promise(pairs, 15.0, 120.0, TTL), clock, meters, doubts)
+    pairs, world = many(200), Runtime()
+    config = Config(kraken_rest_url=simulator.rest_url, supported_pairs=pairs, cache_ttl=TTL)
+    store, doubts = memory_store(world.clock), Doubts()
+    http = HttpClient(world.clock, "ltp_service/test")
+    rest = KrakenRest(config, http, CircuitBreaker(world), world)
+    source = RestSource(config, rest, store, doubts, ExchangeClock(), world)
+    poll = Poll(config, source, store, doubts, world, feed=None)
     stop = Event()
     runner = Thread(target=poll.run, args=(stop,))
-    begun = clock.monotonic()
+    begun = world.clock.monotonic()
     runner.start()
     Event().wait(5)
     stop.set()
     runner.join()
-    took = clock.monotonic() - begun
+    took = world.clock.monotonic() - begun
     http.close()
 
     assert set(store.all()) == set(pairs)

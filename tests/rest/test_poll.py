@@ -4,7 +4,9 @@ import logging
 from collections.abc import Iterable
 from decimal import Decimal
 from itertools import pairwise
+from math import inf
 from threading import Event
+from typing import Any
 
 import pytest
 
@@ -13,7 +15,6 @@ from ltp_service.domain.exchange_clock import ExchangeClock
 from ltp_service.domain.market import MarketStatus
 from ltp_service.domain.pairs import Pair
 from ltp_service.domain.tick import REST, WEBSOCKET, Tick
-from ltp_service.exchanges.kraken_rest import RestAnswer
 from ltp_service.meters import DEAF_SUBSCRIPTIONS, DIVERGENCES, FALLBACK_SECONDS, FALLBACKS
 from ltp_service.prices.doubts import Doubts
 from ltp_service.prices.freshness import judge
@@ -22,11 +23,11 @@ from ltp_service.rest.poll import (
     LISTINGS_IN_DOUBT_SECONDS,
     POLL_EVERY_SECONDS,
     Poll,
-    Promise,
 )
 from ltp_service.rest.sequence import Detail, NewestTrades, Progress, Row
-from ltp_service.rest.source import Bounds, RestSource
-from tests.fakes import BTC, ETH, FakeClock, RecordingMeters, memory_store, tick
+from ltp_service.rest.source import RestAnswer, RestSource
+from ltp_service.settings.config import Config
+from tests.fakes import BTC, ETH, FakeClock, RecordingMeters, memory_store, runtime, tick
 
 DOWN = "WebSocket data unavailable, falling back to REST"
 BACK = "WebSocket data received, switching back from REST fallback"
@@ -43,10 +44,6 @@ class FakeFeed:
         self.held_back: dict[Pair, Tick] = {}
         self.market_told = 0.0
         self.tells: set[Pair] = set()
-        self.here = True
-
-    def is_here(self) -> bool:
-        return self.here
 
     def is_connected(self) -> bool:
         return self.up
@@ -68,6 +65,24 @@ class FakeFeed:
 
     def leave(self) -> None:
         self.left += 1
+
+
+class FakeFleet:
+    """Other processes, one of which may feed this one."""
+
+    def __init__(self) -> None:
+        self.leading = False
+        self.reached = True
+        self.told: dict[Pair, float] = {}
+
+    def leads(self) -> bool:
+        return self.leading
+
+    def in_step(self) -> bool:
+        return self.reached
+
+    def told_at(self, pair: Pair) -> float | None:
+        return self.told.get(pair)
 
 
 class FakeRest:
@@ -136,32 +151,17 @@ class FakeRest:
 class Scene:
     """A store, a feed, REST and the poll between them, on one clock."""
 
-    def __init__(
-        self,
-        feed: FakeFeed | None,
-        ttl: float = 30.0,
-        processes: int = 1,
-        fallback_timeout: float = 15.0,
-        websocket: bool = True,
-    ) -> None:
+    def __init__(self, feed: FakeFeed | None, fleet: "FakeFleet | None" = None, **settings: Any) -> None:
         self.clock = FakeClock()
         self.store = memory_store(self.clock)
-        self.feed = feed
+        self.feed, self.fleet = feed, fleet
         self.rest = FakeRest(self.clock)
         self.meters = RecordingMeters()
         self.doubts, self.exchange_clock = Doubts(), ExchangeClock()
-        self.source = RestSource(
-            self.rest,
-            self.store,
-            self.clock,
-            self.meters,
-            self.clock.advance,
-            Bounds(3.0, 0.05),
-            self.doubts,
-            self.exchange_clock,
-        )
-        promise = Promise((BTC, ETH), fallback_timeout, 120.0, ttl, websocket, processes)
-        self.poll = Poll(self.source, self.store, feed, promise, self.clock, self.meters, self.doubts)
+        config = Config(supported_pairs=(BTC, ETH), **settings)
+        world = runtime(self.clock, self.meters)
+        self.source = RestSource(config, self.rest, self.store, self.doubts, self.exchange_clock, world)
+        self.poll = Poll(config, self.source, self.store, self.doubts, world, feed, fleet)
 
     def trade(self, price: str, pair: Pair = BTC) -> None:
         now = self.clock.monotonic()
@@ -169,11 +169,13 @@ class Scene:
         self.store.put(tick(price, pair, traded_at=now, received_at=now, happened_at=now))
 
     def deliver(self, *pairs: Pair) -> None:
-        """The feed is alive for these pairs."""
-        assert self.feed is not None
+        """The feed, of this process or of the fleet's owner, is alive for these pairs."""
         now = self.clock.monotonic()
         believed = [pair for pair in pairs if pair not in self.doubts]
-        self.feed.delivered.update(dict.fromkeys(believed, now))
+        if self.fleet is not None and not self.fleet.leading:
+            self.fleet.told.update(dict.fromkeys(believed, now))
+        elif self.feed is not None:
+            self.feed.delivered.update(dict.fromkeys(believed, now))
         self.store.confirm(believed, now, WEBSOCKET)
 
     def pass_time(self, seconds: float, alive: Iterable[Pair] = ()) -> None:
@@ -217,7 +219,7 @@ def test_while_the_feed_delivers_nobody_asks_rest(scene: Scene) -> None:
 
 
 def test_a_feed_that_shows_itself_every_second_is_not_given_up_however_short_the_timeout() -> None:
-    scene = Scene(FakeFeed(), fallback_timeout=0.0)
+    scene = Scene(FakeFeed(), kraken_fallback_timeout=0.0)
     scene.trade("100.0")
     for _ in range(60):
         scene.deliver(BTC, ETH)
@@ -434,10 +436,13 @@ def test_a_deaf_pair_is_subscribed_anew_though_it_takes_long_to_settle_the_doubt
 
 
 @pytest.mark.parametrize("away", ["cut", "elsewhere"])
-def test_a_feed_that_is_cut_or_elsewhere_is_not_blamed_for_its_silence(scene: Scene, away: str) -> None:
+def test_a_feed_that_is_cut_or_elsewhere_is_not_blamed_for_its_silence(away: str) -> None:
+    scene = Scene(FakeFeed(), FakeFleet())
     assert scene.feed
+    assert scene.fleet
+    scene.fleet.leading = True
     scene.trade_every_second()
-    scene.feed.up, scene.feed.here = away != "cut", away != "elsewhere"
+    scene.feed.up, scene.fleet.leading = away != "cut", away != "elsewhere"
     scene.rest.prices[BTC] = "110.0"
     scene.rest.trade_times[BTC] = scene.clock.monotonic() + 5
     scene.pass_time(30)
@@ -604,9 +609,9 @@ def test_without_a_websocket_rest_is_the_source_from_the_start(caplog: pytest.Lo
 def test_rest_alone_is_no_fallback_and_asks_for_the_state_of_the_market(
     in_a_fleet: bool, caplog: pytest.LogCaptureFixture
 ) -> None:
-    scene = Scene(FakeFeed() if in_a_fleet else None, websocket=False)
-    if scene.feed:
-        scene.feed.up = False
+    scene = Scene(None, FakeFleet() if in_a_fleet else None)
+    if scene.fleet:
+        scene.fleet.leading = True
     scene.rest.status = "maintenance"
     scene.pass_time(5)
 
@@ -620,7 +625,7 @@ def test_rest_alone_is_no_fallback_and_asks_for_the_state_of_the_market(
 
 
 def test_a_short_life_without_evidence_is_never_outlived() -> None:
-    scene = Scene(FakeFeed(), ttl=6.0)
+    scene = Scene(FakeFeed(), cache_ttl=6.0)
     scene.trade("100.0")
     scene.deliver(BTC, ETH)
     scene.pass_time(6)
@@ -1001,9 +1006,7 @@ def test_a_trade_that_cannot_be_dated_is_asked_about_once_a_minute(scene: Scene)
 
 def follower(processes: int = 4, ttl: float = 30.0) -> Scene:
     """A process that is fed by another one."""
-    feed = FakeFeed()
-    feed.here = False
-    scene = Scene(feed, ttl, processes)
+    scene = Scene(FakeFeed(), FakeFleet(), cache_ttl=ttl, web_concurrency=processes)
     scene.trade("100.0")
     scene.trade("10.0", ETH)
     scene.deliver(BTC, ETH)
@@ -1015,22 +1018,53 @@ def test_who_is_fed_by_another_process_never_asks_what_the_feed_keeps_silent_abo
     scene.pass_time(120, alive=(BTC, ETH))
     assert not scene.rest.asked
 
-    assert scene.feed is not None
-    scene.feed.here = True
+    assert scene.fleet is not None
+    scene.fleet.leading = True
     scene.pass_time(60, alive=(BTC, ETH))
+    assert scene.rest.calls("Ticker")
+
+
+def test_a_follower_goes_by_what_it_is_told_and_not_by_its_own_collector() -> None:
+    scene = follower()
+    assert scene.feed is not None
+    scene.feed.up = False
+    scene.pass_time(60, alive=(BTC, ETH))
+    assert not scene.rest.asked
+
+    scene.feed.up, scene.feed.delivered = True, dict.fromkeys((BTC, ETH), inf)
+    scene.pass_time(20)
+    assert scene.rest.calls("Ticker")
+
+
+def test_a_new_owner_goes_by_what_it_was_told_until_its_own_collector_delivers() -> None:
+    scene = follower()
+    assert scene.fleet is not None
+    scene.fleet.leading = True
+    scene.pass_time(10)
+    assert not scene.rest.asked
+    scene.pass_time(10)
+    assert scene.rest.calls("Ticker")
+
+
+def test_a_follower_that_is_out_of_step_asks_rest_as_if_the_feed_were_cut() -> None:
+    scene = follower(processes=1)
+    assert scene.fleet is not None
+    scene.fleet.reached = False
+    scene.pass_time(3)
+    assert scene.meters.told(FALLBACKS) == [("disconnected",)]
     assert scene.rest.calls("Ticker")
 
 
 def test_processes_that_nobody_feeds_share_what_one_may_ask() -> None:
     scene = follower(processes=4)
-    assert scene.feed is not None
-    scene.feed.up = False
+    assert scene.fleet is not None
+    scene.fleet.reached = False
     scene.pass_time(80)
     assert 8 <= scene.rest.calls("Ticker") <= 11
 
     alone = follower(processes=1)
-    assert alone.feed is not None
-    alone.feed.up = False
+    assert alone.fleet is not None
+    alone.fleet.reached = False
     alone.pass_time(80)
     assert 36 <= alone.rest.calls("Ticker") <= 41
 
@@ -1038,14 +1072,14 @@ def test_processes_that_nobody_feeds_share_what_one_may_ask() -> None:
 def test_the_one_that_feeds_the_others_asks_for_all_of_them() -> None:
     scene = follower(processes=4)
     assert scene.feed is not None
-    scene.feed.here, scene.feed.up = True, False
+    assert scene.fleet is not None
+    scene.fleet.leading, scene.feed.up = True, False
     scene.pass_time(80)
     assert 36 <= scene.rest.calls("Ticker") <= 41
 
 
 def test_no_process_asks_faster_than_one_alone_however_short_a_price_lives() -> None:
-    promise = Promise((BTC,), 15.0, stale_after=120.0, ttl=3.0, processes=8)
-    assert promise.shared(POLL_EVERY_SECONDS) == POLL_EVERY_SECONDS
+    assert follower(processes=8, ttl=3.0).poll._interval() == POLL_EVERY_SECONDS  # noqa: SLF001
 
 
 @pytest.mark.parametrize("status", ["online", "maintenance"])
@@ -1063,8 +1097,8 @@ def test_polls_doubts_and_questions_about_the_market_keep_a_second_of_distance(s
 
 def test_however_many_processes_share_no_price_outlives_its_life() -> None:
     scene = follower(processes=32, ttl=6.0)
-    assert scene.feed is not None
-    scene.feed.up = False
+    assert scene.fleet is not None
+    scene.fleet.reached = False
     scene.pass_time(10)
     for _ in range(60):
         scene.pass_time(1)
@@ -1076,10 +1110,11 @@ def test_a_follower_is_back_when_the_owner_tells_again(caplog: pytest.LogCapture
     caplog.set_level(logging.INFO)
     scene = follower()
     assert scene.feed is not None
-    scene.feed.up = False
+    assert scene.fleet is not None
+    scene.fleet.reached = False
     scene.pass_time(5)
     assert scene.poll.active()
-    scene.feed.up = True
+    scene.fleet.reached = True
     scene.pass_time(1, alive=(BTC, ETH))
     assert not scene.poll.active()
     assert scene.feed.renewed == []

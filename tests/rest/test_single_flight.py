@@ -8,6 +8,7 @@ import pytest
 from ltp_service.domain.errors import Unreachable
 from ltp_service.rest.single_flight import SingleFlight
 from tests.deadline import DEADLINE as PATIENCE
+from tests.fakes import runtime
 from tests.steered_clock import SteeredClock
 
 BUDGET = 3.0
@@ -69,7 +70,7 @@ def source(clock: SteeredClock) -> Source:
 
 @pytest.fixture
 def flights(source: Source, clock: SteeredClock) -> SingleFlight[str, list[str]]:
-    return SingleFlight(source, clock.monotonic, clock.sleep, budget=BUDGET)
+    return SingleFlight(source, runtime(clock), budget=BUDGET)
 
 
 Flights = SingleFlight[str, list[str]]
@@ -215,7 +216,7 @@ def test_a_caller_that_is_ended_while_it_waits_for_its_turn_frees_those_who_wait
         assert end.wait(PATIENCE)
         raise SystemExit
 
-    flights: Flights = SingleFlight(source, clock.monotonic, sleep, budget=BUDGET)
+    flights: Flights = SingleFlight(source, runtime(clock, sleep=sleep), budget=BUDGET)
     flights.get({"a"})
     first = Caller(flights, "b")
     assert asleep.wait(PATIENCE)
@@ -231,7 +232,7 @@ def test_a_caller_that_is_ended_while_it_waits_for_its_turn_frees_those_who_wait
 
 def test_a_hundred_callers_make_one_call_per_second(source: Source, clock: SteeredClock) -> None:
     # Time for all of their calls: a caller whose thread is slow to begin finds the clock moved on by those before.
-    flights: Flights = SingleFlight(source, clock.monotonic, clock.sleep, budget=200.0)
+    flights: Flights = SingleFlight(source, runtime(clock), budget=200.0)
     callers = [Caller(flights, f"{number % 7}") for number in range(100)]
     for caller in callers:
         caller.end()
@@ -245,7 +246,7 @@ def test_a_hundred_callers_make_one_call_per_second(source: Source, clock: Steer
 @pytest.fixture
 def hasty(source: Source, clock: SteeredClock) -> Flights:
     """A hundredth of a second is all that its callers have."""
-    return SingleFlight(source, clock.monotonic, clock.sleep, budget=0.01, interval=0.0)
+    return SingleFlight(source, runtime(clock), budget=0.01, interval=0.0)
 
 
 @pytest.mark.parametrize("item", ["a", "b"], ids=["asked for", "not asked for"])

@@ -6,7 +6,6 @@ import socket
 import sqlite3
 import stat
 import threading
-import time
 from collections.abc import Generator
 from contextlib import closing, contextmanager
 from pathlib import Path
@@ -14,7 +13,6 @@ from pathlib import Path
 import pytest
 
 from ltp_service.domain.errors import InvalidParameter, StoreUnavailable
-from ltp_service.runtime.clock import SystemClock
 from ltp_service.runtime.database import (
     LOCK_RETRY_EVERY_SECONDS,
     LOCK_TIMEOUT,
@@ -26,6 +24,8 @@ from ltp_service.runtime.database import (
     Execute,
     Reload,
 )
+from ltp_service.runtime.runtime import Runtime
+from tests.fakes import runtime
 from tests.steered_clock import SteeredClock
 
 LIST = "SELECT list FROM symbols"
@@ -38,7 +38,7 @@ def path(tmp_path: Path) -> Path:
 
 @pytest.fixture
 def database(path: Path, clock: SteeredClock) -> Generator[Database]:
-    database = Database(path, clock, clock.sleep)
+    database = Database(path, runtime(clock))
     yield database
     database.close()
 
@@ -46,7 +46,7 @@ def database(path: Path, clock: SteeredClock) -> Generator[Database]:
 @pytest.fixture
 def other(path: Path, clock: SteeredClock) -> Generator[Database]:
     """The same file, as another process opens it."""
-    other = Database(path, clock, clock.sleep)
+    other = Database(path, runtime(clock))
     yield other
     other.close()
 
@@ -73,7 +73,7 @@ def test_reading_makes_no_file_and_finds_nothing(database: Database, path: Path)
 
 def test_the_first_write_makes_the_file_and_its_folders(tmp_path: Path, clock: SteeredClock) -> None:
     path = tmp_path / "var" / "lib" / "ltp.sqlite3"
-    with closing(Database(path, clock, clock.sleep)) as database:
+    with closing(Database(path, runtime(clock))) as database:
         store("BTCUSDT", database)
         assert path.is_file()
         assert database.read(LIST) == [("BTCUSDT",)]
@@ -198,7 +198,7 @@ def test_a_locked_file_is_waited_for_outside_sqlite_until_it_is_free(
             if len(clock.slept) == 3:
                 writer.execute("ROLLBACK")
 
-        with closing(Database(path, clock, sleep)) as patient:
+        with closing(Database(path, runtime(clock, sleep=sleep))) as patient:
             store("ETHUSDT", patient)
     assert clock.slept == [LOCK_RETRY_EVERY_SECONDS] * 3
     assert database.read(LIST) == [("ETHUSDT",)]
@@ -221,7 +221,7 @@ def test_a_file_that_stays_locked_is_an_error_after_the_patience_and_nothing_is_
         clock.advance(LONGEST_LOCK_SECONDS / 4)
 
     with (
-        closing(Database(path, clock, sleep)) as waiting,
+        closing(Database(path, runtime(clock, sleep=sleep))) as waiting,
         locked(path),
         pytest.raises(StoreUnavailable, match=r"nothing was changed.*locked by another process; end that"),
     ):
@@ -258,7 +258,7 @@ def test_no_lock_of_ours_is_held_while_we_wait(database: Database, path: Path, c
         clock.advance(LONGEST_LOCK_SECONDS)
 
     with (
-        closing(Database(path, clock, sleep)) as waiting,
+        closing(Database(path, runtime(clock, sleep=sleep))) as waiting,
         locked(path),
         pytest.raises(StoreUnavailable),
     ):
@@ -404,7 +404,7 @@ def test_processes_that_start_together_migrate_once(path: Path) -> None:
     failures = []
 
     def begin() -> None:
-        database = Database(path, SystemClock(), time.sleep)
+        database = Database(path, Runtime())
         start.wait()
         try:
             store("BTCUSDT", database)
@@ -472,7 +472,7 @@ def test_a_reload_survives_a_database_in_trouble_and_says_so_once(caplog: pytest
 def test_what_is_no_file_keeps_its_permissions(tmp_path: Path, clock: SteeredClock) -> None:
     """DATABASE_PATH=/dev/null, as root, must not close it to everybody else; a socket stands for it here."""
     place = tmp_path / "no file"
-    with socket.socket(socket.AF_UNIX) as holder, closing(Database(place, clock, clock.sleep)) as database:
+    with socket.socket(socket.AF_UNIX) as holder, closing(Database(place, runtime(clock))) as database:
         holder.bind(str(place))
         place.chmod(0o666)
         with pytest.raises(StoreUnavailable):
@@ -494,7 +494,7 @@ def test_a_check_makes_neither_file_nor_folder(database: Database, path: Path) -
 )
 def test_a_check_tells_of_a_place_where_nothing_can_be_kept(place: str, clock: SteeredClock) -> None:
     with (
-        closing(Database(Path(place), clock, clock.sleep)) as database,
+        closing(Database(Path(place), runtime(clock))) as database,
         pytest.raises(StoreUnavailable, match="the database file"),
     ):
         database.check()
@@ -516,7 +516,7 @@ def test_a_watch_tells_once_when_the_file_cannot_be_used_and_once_when_it_can_ag
     (tmp_path / "data").write_text("not a folder")
     with (
         caplog.at_level(logging.INFO),
-        closing(Database(tmp_path / "data" / "x", clock, clock.sleep)) as broken,
+        closing(Database(tmp_path / "data" / "x", runtime(clock))) as broken,
     ):
         watch = DatabaseWatch(broken)
         watch.look()

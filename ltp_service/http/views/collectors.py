@@ -4,7 +4,7 @@ from typing import Any
 
 from flask import Blueprint, Response, request
 
-from ltp_service.assembly.services import Services, services
+from ltp_service.assembly import Services
 from ltp_service.domain.book import BookView, Level
 from ltp_service.domain.errors import InvalidParameter, NotFound
 from ltp_service.domain.trade import MAX_COLLECTED_SYMBOLS, Trade
@@ -13,6 +13,7 @@ from ltp_service.feed.contract import Gap, Link
 from ltp_service.feed.trades import TradeCollector
 from ltp_service.http import params
 from ltp_service.http.answers import json_response, moment, number, rfc3339
+from ltp_service.http.services import services
 
 bp = Blueprint("collectors", __name__, url_prefix="/collectors")
 

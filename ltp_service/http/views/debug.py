@@ -9,9 +9,10 @@ from typing import Any
 
 from flask import Blueprint, Response
 
-from ltp_service.assembly.services import Services, services
+from ltp_service.assembly import Services
 from ltp_service.domain.tick import Price
 from ltp_service.http.answers import json_response, moment, rfc3339
+from ltp_service.http.services import services
 from ltp_service.keys.key import is_well_formed
 from ltp_service.prices.memory import DECISIONS_PER_PAIR
 from ltp_service.runtime.spawn import greenlets

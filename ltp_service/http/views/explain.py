@@ -4,12 +4,13 @@ from typing import Any
 
 from flask import Blueprint, Response, request
 
-from ltp_service.assembly.services import Services, services
+from ltp_service.assembly import Services
 from ltp_service.domain.errors import InvalidParameter, UnknownPair
 from ltp_service.domain.pairs import Pair
 from ltp_service.domain.tick import REST, WEBSOCKET, Price
 from ltp_service.http import params
 from ltp_service.http.answers import json_response, moment, rfc3339
+from ltp_service.http.services import services
 from ltp_service.http.views.ltp import detail_of, witnesses_of
 from ltp_service.http.views.status import breaker_of, divergences_of, label_of
 from ltp_service.prices.memory import TickDecision

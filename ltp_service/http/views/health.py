@@ -4,9 +4,10 @@ from typing import Any
 
 from flask import Blueprint, Response
 
-from ltp_service.assembly.services import Services, services
+from ltp_service.assembly import Services
 from ltp_service.domain.errors import StoreUnavailable
 from ltp_service.http.answers import RETRY_AFTER_SECONDS, json_response, rfc3339
+from ltp_service.http.services import services
 
 bp = Blueprint("health", __name__)
 

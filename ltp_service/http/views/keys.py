@@ -4,9 +4,9 @@ from typing import Any
 
 from flask import Blueprint, Response, request
 
-from ltp_service.assembly.services import services
 from ltp_service.domain.errors import InvalidParameter
 from ltp_service.http.answers import json_response, rfc3339
+from ltp_service.http.services import services
 from ltp_service.keys.key import ApiKey, read_life
 
 bp = Blueprint("keys", __name__, url_prefix="/auth/api-keys")

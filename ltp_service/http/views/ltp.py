@@ -6,7 +6,7 @@ from typing import Any
 import msgspec
 from flask import Blueprint, Response, request
 
-from ltp_service.assembly.services import Services, services
+from ltp_service.assembly import Services
 from ltp_service.domain.errors import InvalidParameter, UnknownPair
 from ltp_service.domain.pairs import Pair
 from ltp_service.domain.tick import Price
@@ -16,6 +16,7 @@ from ltp_service.http.counted import count_prices
 from ltp_service.http.errors import error_body
 from ltp_service.http.fast_lane import MESSAGES, PairProblem, body, etag, item, matches, pair_problems
 from ltp_service.http.request_note import note_of
+from ltp_service.http.services import services
 from ltp_service.meters import REFRESHES
 from ltp_service.prices.quotes import Quote
 

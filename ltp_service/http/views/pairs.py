@@ -2,9 +2,9 @@
 
 from flask import Blueprint, Response
 
-from ltp_service.assembly.services import services
 from ltp_service.domain.pairs import kraken_v1_symbol
 from ltp_service.http.answers import json_response
+from ltp_service.http.services import services
 
 bp = Blueprint("pairs", __name__)
 

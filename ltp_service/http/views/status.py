@@ -5,11 +5,12 @@ from typing import Any
 
 from flask import Blueprint, Response
 
-from ltp_service.assembly.services import Services, services
+from ltp_service.assembly import Services
 from ltp_service.domain.market import DELISTED
 from ltp_service.domain.pairs import Pair, kraken_v1_symbol, kraken_v2_symbol
 from ltp_service.feed.contract import Link
 from ltp_service.http.answers import json_response, moment, rfc3339
+from ltp_service.http.services import services
 from ltp_service.prices.quotes import Quote
 from ltp_service.version import VERSION
 

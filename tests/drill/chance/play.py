@@ -9,14 +9,13 @@ from dataclasses import dataclass
 from decimal import Decimal
 from functools import partial
 from pathlib import Path
-from types import SimpleNamespace
 from typing import Any
 
 from ltp_service import app as application
-from ltp_service.assembly import prices as wiring
-from ltp_service.assembly.services import services_of
+from ltp_service import assembly
 from ltp_service.domain.pairs import read_pair
-from ltp_service.exchanges.kraken_rest import Patience
+from ltp_service.http.services import services_of
+from ltp_service.runtime.runtime import Runtime
 from ltp_service.settings.config import Config
 from tests.drill.chance.behaviour import Behaviour, draw
 from tests.drill.chance.exchange import Exchange
@@ -127,18 +126,16 @@ def _service(
     schedule: Schedule, exchange: Exchange, behaviour: Behaviour, chance: random.Random
 ) -> Iterator[Any]:
     """The whole application, with the play's socket, HTTP client, clock, sleep and randomness."""
+    runtime = Runtime(schedule, sleep=schedule.sleep, random=chance.random)
     path = "/v2" if behaviour.protocol == "v2" else "/"
     stand_ins = {
         "WebSocketConnection": lambda *_, **__: exchange.connect(),
         "Dialer": lambda *_, **__: None,
         "HttpClient": lambda *_, **__: exchange,
-        "Patience": partial(Patience, sleep=schedule.sleep, random=chance.random),
-        "time": SimpleNamespace(sleep=schedule.sleep),
-        "RANDOM": chance.random,
     }
-    kept = {name: getattr(wiring, name) for name in stand_ins if hasattr(wiring, name)}
+    kept = {name: getattr(assembly, name) for name in stand_ins}
     for name in kept:
-        setattr(wiring, name, stand_ins[name])
+        setattr(assembly, name, stand_ins[name])
     try:
         with tempfile.TemporaryDirectory(prefix="ltp-chance-") as folder:
             config = Config(
@@ -150,7 +147,7 @@ def _service(
                 log_level="error",
                 database_path=Path(folder) / "ltp.sqlite3",
             )
-            yield application.create_app(config, clock=schedule)
+            yield application.create_app(config, runtime)
     finally:
         for name, own in kept.items():
-            setattr(wiring, name, own)
+            setattr(assembly, name, own)

@@ -1,4 +1,4 @@
-"""ltp_service.assembly.collected: from a registry line to trades over HTTP."""
+"""ltp_service.assembly: from a registry line to trades over HTTP."""
 
 import importlib.util
 import socket
@@ -12,10 +12,10 @@ from types import ModuleType
 import pytest
 
 from ltp_service.app import create_app
-from ltp_service.assembly.collected import rest_url
-from ltp_service.assembly.services import services_of
 from ltp_service.domain.pairs import read_pair
 from ltp_service.exchanges.registry import COLLECTORS, unknown_collectors
+from ltp_service.http.services import services_of
+from ltp_service.runtime.runtime import Runtime
 from ltp_service.settings.config import Config
 from tests.deadline import DEADLINE
 from tests.fakes import eventually
@@ -100,7 +100,7 @@ def test_an_exchange_more_is_one_module_and_one_registry_line(
                 kraken_rest_url=f"http://{NOWHERE}/0/public",
                 database_path=tmp_path / "ltp.sqlite3",
             ),
-            clock=SoonAfter(),
+            Runtime(SoonAfter()),
         )
         collector = services_of(app).collectors["coinville_trades"]
         feed = threading.Thread(target=collector.run, args=(stop,))
@@ -140,18 +140,3 @@ def test_a_collector_that_is_not_in_the_registry_is_refused_with_those_that_are(
     (problem,) = unknown_collectors(Config(collectors=("bybit_trades", "nyse_trades")))
 
     assert problem.startswith("COLLECTORS: 'nyse_trades' refused: must be among bybit_trades, binance_trades")
-
-
-@pytest.mark.parametrize(
-    ("stream", "rest"),
-    [
-        ("wss://stream.binance.com:9443/stream", "https://api.binance.com"),
-        ("wss://data-stream.binance.vision/stream", "https://data-api.binance.vision"),
-        ("ws://127.0.0.1:4711/binance/stream", "http://127.0.0.1:4711"),
-        ("wss://proxy.example:8443/stream", "https://proxy.example:8443"),
-    ],
-)
-def test_snapshots_come_from_the_exchanges_own_rest_host_or_from_where_the_stream_does(
-    stream: str, rest: str
-) -> None:
-    assert rest_url(stream) == rest

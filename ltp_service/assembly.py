@@ -1,0 +1,353 @@
+"""The one place that makes the parts of a process and joins them. It starts none.
+
+`LastPrices` uses it, too, so nothing here loads Flask or gunicorn. Redis is loaded only where it is configured, so it is
+imported inside functions.
+"""
+
+import os
+import secrets
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from functools import cached_property, partial
+from typing import TYPE_CHECKING
+
+from ltp_service.collected.books import BookStore
+from ltp_service.collected.symbols import SqliteSymbols, SymbolBackEnd, SymbolReload, Symbols, open_symbols
+from ltp_service.collected.trades import TradeStore
+from ltp_service.domain.book import BookSnapshot
+from ltp_service.domain.errors import ConfigError
+from ltp_service.domain.exchange_clock import ExchangeClock
+from ltp_service.exchanges.binance_rest import ask_depth, rest_url
+from ltp_service.exchanges.kraken import KrakenCollector
+from ltp_service.exchanges.kraken_rest import KrakenRest
+from ltp_service.exchanges.registry import COLLECTORS, unknown_collectors
+from ltp_service.feed.backoff import Backoff
+from ltp_service.feed.connection import WebSocketConnection
+from ltp_service.feed.contract import Equipment, Link
+from ltp_service.feed.dialing import Dialer
+from ltp_service.feed.loop import Collector
+from ltp_service.feed.trades import TradeCollector
+from ltp_service.keys.first_key import FirstKey
+from ltp_service.keys.keyring import KeyBackEnd, KeyReload, Keyring
+from ltp_service.keys.sqlite import SqliteKeys
+from ltp_service.limits.buckets import MemoryLimiter
+from ltp_service.limits.failures import FailureBudget
+from ltp_service.meters import Meters
+from ltp_service.prices.changes import Changes
+from ltp_service.prices.doubts import Doubts
+from ltp_service.prices.memory import Journal, MemoryStore
+from ltp_service.prices.quarantine import Quarantine
+from ltp_service.prices.quotes import Quotes
+from ltp_service.prices.store import BookSink, Store, TradeSink
+from ltp_service.prices.witness import Witnesses
+from ltp_service.rest.breaker import CircuitBreaker
+from ltp_service.rest.http_client import HttpClient
+from ltp_service.rest.poll import Poll
+from ltp_service.rest.source import RestSource
+from ltp_service.runtime.clock import Clock
+from ltp_service.runtime.database import Database, DatabaseWatch, Reload
+from ltp_service.runtime.proxies import described
+from ltp_service.runtime.runners import CollectorManager, Runner, RunnerState
+from ltp_service.runtime.runtime import Runtime
+from ltp_service.settings.config import Config
+from ltp_service.version import VERSION
+
+if TYPE_CHECKING:
+    from ltp_service.redis.client import RedisClient
+    from ltp_service.redis.fleet import FleetParts
+    from ltp_service.redis.topic import FleetLine, Topic
+
+LONGEST_READ_SECONDS = 0.2
+"""Seconds that a read of the WebSocket waits at most, before silence and the order to stop are checked."""
+
+GTHREAD_THREADS = 16
+"""Threads of a gthread worker."""
+
+
+@dataclass(frozen=True)
+class PriceParts:
+    """The parts that know prices."""
+
+    store: Store
+    changes: Changes
+    quotes: Quotes
+    journal: Journal
+    kraken: KrakenCollector | None
+    source: RestSource
+    breaker: CircuitBreaker
+    poll: Poll
+    doubts: Doubts
+    fleet: "FleetParts | None"
+    """The parts that share prices through Redis; None without it."""
+
+    @property
+    def runners(self) -> list[Runner]:
+        """The runners that bring prices."""
+        if self.fleet is not None:
+            return [*self.fleet.runners, self.poll]
+        return [self.poll] if self.kraken is None else [self.kraken, self.poll]
+
+
+@dataclass(frozen=True)
+class TradeParts:
+    """The parts that collect other exchanges' trades and books."""
+
+    trades: TradeStore
+    books: BookStore
+    symbols: Symbols
+    witnesses: Witnesses
+    collectors: dict[str, Collector]
+    topics: "Sequence[Topic]"
+    """What these parts share with the other processes of a fleet."""
+
+
+@dataclass(frozen=True)
+class Services:
+    """The parts of one process, for the views and the gunicorn hooks."""
+
+    config: Config
+    clock: Clock
+    meters: Meters
+    prices: PriceParts
+    trades: TradeParts
+    collectors: dict[str, Collector]
+    manager: CollectorManager
+    keyring: Keyring
+    first_key: FirstKey
+    database: DatabaseWatch | None
+    """None with Redis, where nothing is kept in a file."""
+    limiter: MemoryLimiter | None
+    """None without a rate limit."""
+    key_failures: FailureBudget
+    started_at: float
+    """Monotonic seconds."""
+    _serving: list[Callable[[], bool]] = field(default_factory=list)
+    _at_the_end: list[Callable[[], None]] = field(default_factory=list)
+
+    def start(self, serving: Callable[[], bool]) -> None:
+        """Starts the runners. `serving` returns False once the process was told to end."""
+        self._serving.append(serving)
+        if self.prices.kraken:
+            self.prices.quotes.expect_feed()
+        self.manager.start()
+
+    def stop(self, timeout: float) -> None:
+        """Stops the runners and waits at most `timeout` seconds."""
+        self.manager.stop(timeout)
+
+    @cached_property
+    def ways(self) -> tuple[str, str]:
+        """How the exchange's WebSocket and REST are reached: directly, or through which proxy."""
+        urls = self.config.kraken_websocket_url, self.config.kraken_rest_url
+        websocket, rest = (described(url, os.environ) for url in urls)
+        return websocket, rest
+
+    def links(self) -> dict[str, Link]:
+        """The present state of every collector, also of one that runs in another process of the fleet."""
+        return {name: self._link(collector) for name, collector in self.collectors.items()}
+
+    def link(self, name: str) -> Link | None:
+        """The same of one collector; None where none has that name."""
+        collector = self.collectors.get(name)
+        return None if collector is None else self._link(collector)
+
+    def _link(self, collector: Collector) -> Link:
+        fleet = self.prices.fleet
+        return collector.link() if fleet is None else fleet.seen(collector.link())
+
+    def tasks(self) -> list[RunnerState]:
+        """The state of every runner, of the collectors too."""
+        fleet = self.prices.fleet
+        return self.manager.states() + (fleet.lease.collectors() if fleet else [])
+
+    def at_the_end(self, act: Callable[[], None]) -> None:
+        """Calls `act` when the worker tells that the process is to end."""
+        self._at_the_end.append(act)
+
+    def told_to_end(self) -> None:
+        """The process was told to end; requests under way may finish."""
+        for act in self._at_the_end:
+            act()
+
+    def draining(self) -> bool:
+        """True once the process was told to end."""
+        return not all(serving() for serving in self._serving)
+
+
+def assemble(config: Config, runtime: Runtime, beside: Sequence[Runner]) -> Services:
+    """Every part of one process. `beside` are the runners of the rooms above. Raises ConfigError."""
+    database = Database(config.database_path, runtime)
+    # With Redis nothing is kept in the file.
+    watch = DatabaseWatch(database) if config.cache_backend == "memory" else None
+    line = open_line_if_asked(config, runtime)
+    redis = line.client if line else None
+    trades = wire_trades(config, runtime, database, line)
+    prices = wire_prices(config, runtime, line, trades)
+    limiter, limit_runners = open_limiter(config, runtime.clock.monotonic, redis)
+    keyring = open_keyring(config, runtime, database, redis)
+    runners: list[Runner] = [
+        *prices.runners,
+        *(() if line else trades.collectors.values()),
+        KeyReload(keyring),
+        SymbolReload(trades.symbols),
+        *limit_runners,
+        *beside,
+        *([watch] if watch else []),
+    ]
+    return Services(
+        config=config,
+        clock=runtime.clock,
+        meters=runtime.meters,
+        prices=prices,
+        trades=trades,
+        collectors=({prices.kraken.name: prices.kraken} if prices.kraken else {}) | trades.collectors,
+        manager=CollectorManager(runners),
+        keyring=keyring,
+        first_key=FirstKey(keyring, config.database_path, secrets.token_bytes),
+        database=watch,
+        limiter=limiter,
+        key_failures=FailureBudget(runtime.clock.monotonic),
+        started_at=runtime.clock.monotonic(),
+    )
+
+
+def open_line_if_asked(config: Config, runtime: Runtime) -> "FleetLine | None":
+    """The connection of this process with its fleet; None with CACHE_BACKEND=memory."""
+    if config.cache_backend != "redis":
+        return None
+    from ltp_service.redis.topic import open_line  # noqa: PLC0415 - loaded only with Redis
+
+    return open_line(config, runtime.clock.monotonic)
+
+
+def wire_prices(
+    config: Config, runtime: Runtime, line: "FleetLine | None" = None, others: TradeParts | None = None
+) -> PriceParts:
+    """The price half. `others` are the trades of other exchanges, which help to judge a lone trade."""
+    clock = runtime.clock
+    # With gthread each waiting request holds a thread, so that at most half of the threads may wait.
+    changes = Changes(GTHREAD_THREADS // 2) if config.worker_class == "gthread" else Changes()
+    doubts, exchange_clock, journal = Doubts(), ExchangeClock(), Journal()
+    local, shared = MemoryStore(clock, changes, journal), None
+    if line is not None:
+        from ltp_service.redis.prices import RedisStore  # noqa: PLC0415 - loaded only with Redis
+
+        shared = RedisStore(local, line)
+    store: Store = shared or local
+    # Without a price to serve the breaker probes REST often; with one it spares the failing exchange.
+    breaker = CircuitBreaker(runtime, urgent=lambda: not quotes.can_serve(config.supported_pairs))
+    rest = KrakenRest(config, HttpClient(clock, f"ltp_service/{VERSION}"), breaker, runtime)
+    source = RestSource(config, rest, store, doubts, exchange_clock, runtime)
+    quotes = Quotes(store, changes, clock, ttl=config.cache_ttl, fetch=source.fetch)
+    kraken = None
+    if config.kraken_websocket_enabled:
+        backoff = Backoff(
+            config.kraken_reconnect_delay,
+            config.kraken_max_reconnect_tries,
+            runtime,
+            # While REST fails too, there is no source of prices, so the feed reconnects fast.
+            urgent=lambda: breaker.state().state != "closed",
+            processes=1 if line else config.web_concurrency,
+        )
+        equipment = equip(config, config.kraken_websocket_url, backoff, runtime)
+        limit = config.price_divergence_limit
+        quarantine = Quarantine(limit, others.witnesses.fresh_prices) if others else Quarantine(limit)
+        kraken = KrakenCollector(config, store, quarantine, equipment, doubts, exchange_clock)
+    fleet = None
+    if line is not None and shared is not None:
+        from ltp_service.redis.fleet import wire_fleet  # noqa: PLC0415 - loaded only with Redis
+
+        collectors = [*([kraken] if kraken else []), *(others.collectors.values() if others else ())]
+        fleet = wire_fleet(line, shared, collectors, others.topics if others else (), clock)
+    poll = Poll(config, source, store, doubts, runtime, feed=kraken, fleet=fleet)
+    return PriceParts(store, changes, quotes, journal, kraken, source, breaker, poll, doubts, fleet)
+
+
+def wire_trades(config: Config, runtime: Runtime, database: Database, line: "FleetLine | None") -> TradeParts:
+    """The half of other exchanges' trades and books. Raises ConfigError for a collector that does not exist."""
+    if problems := unknown_collectors(config):
+        raise ConfigError(problems)
+    trades, books = TradeStore(runtime), BookStore()
+    trade_sink: TradeSink = trades
+    book_sink: BookSink = books
+    back_end: SymbolBackEnd = SqliteSymbols(database)
+    topics: Sequence[Topic] = ()
+    if line is not None:
+        from ltp_service.redis.books import SharedBooks  # noqa: PLC0415 - loaded only with Redis
+        from ltp_service.redis.symbols import RedisSymbols  # noqa: PLC0415
+        from ltp_service.redis.trades import SharedTrades  # noqa: PLC0415
+
+        shared_trades, shared_books = SharedTrades(trades, line), SharedBooks(books, line)
+        trade_sink, book_sink, topics = shared_trades, shared_books, (shared_trades, shared_books)
+        back_end = RedisSymbols(line.client)
+    symbols = open_symbols(config, back_end)
+    collectors: dict[str, Collector] = {}
+    for name in config.collectors:
+        kind = COLLECTORS[name]
+        url = str(getattr(config, f"{kind.exchange}_websocket_url", kind.url))
+        backoff = Backoff(1.0, config.kraken_max_reconnect_tries, runtime)
+        if issubclass(kind, TradeCollector):
+            collectors[name] = kind(symbols.all(), trade_sink, equip(config, url, backoff, runtime))
+        else:
+            http = HttpClient(runtime.clock, f"ltp_service/{VERSION}")
+            depth = partial(ask_depth, http, rest_url(url), config.kraken_request_timeout)
+            collectors[name] = kind(symbols.all(), book_sink, equip(config, url, backoff, runtime, depth))
+
+    def follow() -> None:
+        for collector in collectors.values():
+            collector.want(symbols.all())
+
+    symbols.on_change(follow)
+    exchanges = [each.exchange for each in collectors.values() if isinstance(each, TradeCollector)]
+    witnesses = Witnesses(exchanges, trades.last, runtime.clock)
+    return TradeParts(trades, books, symbols, witnesses, collectors, topics)
+
+
+def equip(
+    config: Config,
+    url: str,
+    backoff: Backoff,
+    runtime: Runtime,
+    depth: Callable[[str], BookSnapshot] | None = None,
+) -> Equipment:
+    """The equipment of a collector of the stream at `url`."""
+    dialer = Dialer(url, timeout=config.kraken_websocket_timeout)
+    connect = partial(WebSocketConnection, dialer, poll_interval=LONGEST_READ_SECONDS)
+    return Equipment(connect, backoff, runtime, config.kraken_idle_timeout, depth)
+
+
+def open_keyring(
+    config: Config, runtime: Runtime, database: Database | None = None, redis: "RedisClient | None" = None
+) -> Keyring:
+    """The keys of DATABASE_PATH or of Redis, read once. While they cannot be read, only AUTH_API_KEY is known."""
+    back_end: KeyBackEnd
+    if config.cache_backend == "redis":
+        from ltp_service.redis.client import open_redis  # noqa: PLC0415 - loaded only with Redis
+        from ltp_service.redis.keys import RedisKeys  # noqa: PLC0415
+
+        back_end = RedisKeys(redis or open_redis(config, runtime.clock.monotonic))
+    else:
+        back_end = SqliteKeys(database or Database(config.database_path, runtime))
+    keyring = Keyring(
+        back_end,
+        runtime.clock,
+        environment_key=config.auth_api_key.get_secret_value() or None,
+        random_bytes=secrets.token_bytes,
+    )
+    KeyReload(keyring).attempt(keyring.refresh)
+    return keyring
+
+
+def open_limiter(
+    config: Config, monotonic: Callable[[], float], redis: "RedisClient | None" = None
+) -> tuple[MemoryLimiter | None, list[Reload]]:
+    """The limiter of the settings, or None without a limit, and the runners that it needs."""
+    if not config.rate_limit_enabled:
+        return None, []
+    capacity, refill_rate = config.rate_limit_capacity, config.rate_limit_refill_rate
+    if redis is None:
+        return MemoryLimiter(capacity, refill_rate, monotonic), []
+    from ltp_service.redis.limits import LimitExchange, SharedLimiter  # noqa: PLC0415 - loaded only with Redis
+
+    limiter = SharedLimiter(capacity, refill_rate, monotonic, redis)
+    return limiter, [LimitExchange(limiter)]
