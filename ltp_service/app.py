@@ -32,6 +32,7 @@ def create_app(config: Config, runtime: Runtime | None = None) -> Flask:
     clock = runtime.clock
 
     def show() -> None:
+        edge.settle()
         metrics.show(services)
         for question, count in lane.take_served():
             count_prices(metrics, question.supported, hit=True, times=count)
@@ -48,7 +49,7 @@ def create_app(config: Config, runtime: Runtime | None = None) -> Flask:
     serve_metrics(app, metrics, show, clock.monotonic)
     web.register(app)
     rounds = socket_rounds()
-    app.wsgi_app = Edge(  # type: ignore[method-assign]
+    edge = Edge(
         app.wsgi_app,
         services,
         lane,
@@ -57,4 +58,5 @@ def create_app(config: Config, runtime: Runtime | None = None) -> Flask:
         turns=Turns(rounds, clock.monotonic, runtime.sleep) if rounds else None,
         routes=frozenset(rule.rule for rule in app.url_map.iter_rules()),
     )
+    app.wsgi_app = edge  # type: ignore[method-assign]
     return app

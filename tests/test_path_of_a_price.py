@@ -18,11 +18,11 @@ from tests.fakes import BTC
 from tests.service import FreshService
 from tests.websocket_peer import frame
 
-MOST_FILES = 29
-"""Of one trade from `receive` to the store and of one GET after it, together. It may only become less; 15 is the aim."""
+MOST_FILES = 15
+"""Of one trade from `receive` to the store and of one GET after it, together."""
 
-MOST_CALLS = 93
-"""Python calls of the same; 45 is the aim."""
+MOST_CALLS = 45
+"""Python calls of the same."""
 
 PACKAGE = str(Path(__file__).resolve().parent.parent / "ltp_service")
 

@@ -4,7 +4,7 @@ line here."""
 import logging
 import os
 from collections.abc import Callable, Iterable
-from functools import lru_cache
+from functools import lru_cache, partial
 from math import inf
 from typing import TYPE_CHECKING, Any
 
@@ -24,6 +24,7 @@ from ltp_service.http.path import normal_path
 from ltp_service.http.request_note import RequestNote, put_note
 from ltp_service.http.turns import Turns
 from ltp_service.limits.buckets import LimitDecision
+from ltp_service.runtime.backlog import Backlog
 from ltp_service.runtime.request_id import current_request_id, fresh_ids, is_acceptable
 
 if TYPE_CHECKING:
@@ -42,6 +43,9 @@ AGED_AGAIN = 1.0
 
 MAX_COUNTED_BYTES = 1 << 20
 """Most bytes counted of one request: a client may announce more than a counter holds."""
+
+MAX_WAITING_EVENTS = 256
+"""Answers that wait to be counted together; counting them takes a fraction of a millisecond."""
 
 _METHODS = frozenset({"GET", "HEAD", "POST", "DELETE", "OPTIONS", "PUT", "PATCH"})
 
@@ -72,7 +76,9 @@ class Edge:
         self._cors = Cors(config.cors_origins)
         self._monotonic = services.clock.monotonic
         self._wall = services.clock.wall
-        self._meters = services.meters
+        # They are appended to at each request, where a call would cost more than all that it does.
+        self._answers = Backlog(partial(count_answers, services.meters), MAX_WAITING_EVENTS)
+        self._decisions = Backlog(partial(count_decisions, services.meters), MAX_WAITING_EVENTS)
         self._access_log = access_log
         self._trusted_proxies = config.trusted_proxies
         self._routes = routes
@@ -93,10 +99,10 @@ class Edge:
         seconds = self._monotonic() - started_at - note.waited
         method = environ["REQUEST_METHOD"]
         received = _received(length) if (length := environ.get("CONTENT_LENGTH")) else 0
-        self._meters.later(
-            count_answers,
-            (method if method in _METHODS else "OTHER", note.route, code, seconds, received, sent),
-        )
+        answers = self._answers
+        answers.append((method if method in _METHODS else "OTHER", note.route, code, seconds, received, sent))
+        if len(answers) >= answers.most:
+            answers.settle()
         moment = self._wall()
         if self._access_log is not None:
             traceparent = environ.get("HTTP_TRACEPARENT")
@@ -107,6 +113,11 @@ class Edge:
         content = send(start_response, status, headers, content, moment)
         current_request_id.set(None)  # later log lines of this connection are not about this request
         return content
+
+    def settle(self) -> None:
+        """Counts the answers that wait to be counted."""
+        self._answers.settle()
+        self._decisions.settle()
 
     def _answer(
         self, environ: Environ, note: RequestNote, headers: Headers
@@ -151,7 +162,10 @@ class Edge:
         if self._limiter is None or not path.startswith(LIMITED_PATHS):
             return None
         decision = self._limiter.take(self._limit_key(environ))
-        self._meters.later(count_decisions, (decision.allowed, decision.remaining))
+        decisions = self._decisions
+        decisions.append((decision.allowed, decision.remaining))
+        if len(decisions) >= decisions.most:
+            decisions.settle()
         headers += _limit_headers(decision)
         if decision.allowed:
             return None

@@ -3,27 +3,28 @@
 from collections import deque
 from collections.abc import Callable
 from contextlib import suppress
-from typing import Generic, TypeVar
+from typing import TypeVar
 
 Row = TypeVar("Row")
 
 
-class Backlog(Generic[Row]):
+class Backlog(deque[Row]):
     """Events that wait to be counted or written.
 
     Handling an event at once costs microseconds, locks and system calls within a request; appending it here costs
-    a twentieth of that. Any thread may add and settle at any time: each event is handled exactly once.
+    a twentieth of that. Any thread may append and settle at any time: each event is handled exactly once.
     """
 
     def __init__(self, deal: Callable[[list[Row]], None], most: int) -> None:
+        super().__init__()
         self._deal = deal
-        self._most = most
-        self._waiting: deque[Row] = deque()
+        self.most = most
+        """Code that appends without `add` has to settle when so many rows wait."""
 
     def add(self, row: Row) -> None:
         """Keeps `row` until the next `settle`, or until `most` rows wait."""
-        self._waiting.append(row)
-        if len(self._waiting) >= self._most:
+        self.append(row)
+        if len(self) >= self.most:
             self.settle()
 
     def settle(self) -> None:
@@ -31,6 +32,6 @@ class Backlog(Generic[Row]):
         rows: list[Row] = []
         with suppress(IndexError):  # empty; another thread may be taking them too
             while True:
-                rows.append(self._waiting.popleft())
+                rows.append(self.popleft())
         if rows:
             self._deal(rows)
