@@ -15,7 +15,7 @@ FLUSH_EVERY_SECONDS = 0.1
 """Seconds after which a line is written at the latest. A killed worker loses the lines of that time."""
 
 MAX_WAITING_LINES = 100
-"""Most lines written together: less than a pipe holds."""
+"""Lines that wait at most, and are written together: less than a pipe holds."""
 
 _KEY = re.compile(r"(?<=ltp_)([A-Za-z0-9_-]{8})[A-Za-z0-9_-]+")
 """An API key in a path, where a client may put it by mistake."""
@@ -45,7 +45,7 @@ class AccessLog:
         self._tell = _as_json if style == "json" else _as_text
         self._write = write
         self._backlog: Backlog[Row] = Backlog(self._put, MAX_WAITING_LINES)
-        self.add, self.settle = self._backlog.add, self._backlog.settle
+        self.append, self.settle = self._backlog.append, self._backlog.settle
 
     def run(self, stop: Event) -> None:
         """Writes the waiting lines until `stop` is set, and the rest then."""

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from ltp_service.assembly import Services
 from ltp_service.http import params
-from ltp_service.http.access_log import AccessLog
+from ltp_service.http.access_log import MAX_WAITING_LINES, AccessLog
 from ltp_service.http.answers import RETRY_AFTER_SECONDS
 from ltp_service.http.cache_turn import ASKED_AT, Turn, read_turn
 from ltp_service.http.client_address import client_address, limit_key
@@ -44,9 +44,6 @@ AGED_AGAIN = 1.0
 MAX_COUNTED_BYTES = 1 << 20
 """Most bytes counted of one request: a client may announce more than a counter holds."""
 
-MAX_WAITING_EVENTS = 256
-"""Answers that wait to be counted together; counting them takes a fraction of a millisecond."""
-
 _METHODS = frozenset({"GET", "HEAD", "POST", "DELETE", "OPTIONS", "PUT", "PATCH"})
 
 
@@ -77,8 +74,8 @@ class Edge:
         self._monotonic = services.clock.monotonic
         self._wall = services.clock.wall
         # They are appended to at each request, where a call would cost more than all that it does.
-        self._answers = Backlog(partial(count_answers, services.meters), MAX_WAITING_EVENTS)
-        self._decisions = Backlog(partial(count_decisions, services.meters), MAX_WAITING_EVENTS)
+        self._answers = Backlog(partial(count_answers, services.meters), MAX_WAITING_LINES)
+        self._decisions = Backlog(partial(count_decisions, services.meters), MAX_WAITING_LINES)
         self._access_log = access_log
         self._trusted_proxies = config.trusted_proxies
         self._routes = routes
@@ -99,25 +96,28 @@ class Edge:
         seconds = self._monotonic() - started_at - note.waited
         method = environ["REQUEST_METHOD"]
         received = _received(length) if (length := environ.get("CONTENT_LENGTH")) else 0
-        answers = self._answers
-        answers.append((method if method in _METHODS else "OTHER", note.route, code, seconds, received, sent))
-        if len(answers) >= answers.most:
-            answers.settle()
+        self._answers.append(
+            (method if method in _METHODS else "OTHER", note.route, code, seconds, received, sent)
+        )
         moment = self._wall()
         if self._access_log is not None:
             traceparent = environ.get("HTTP_TRACEPARENT")
             path, hit = environ["PATH_INFO"], note.cache_hit
-            self._access_log.add(
+            self._access_log.append(
                 (moment, request_id, method, path, code, seconds, hit, note.pairs, traceparent)
             )
+        if len(self._answers) >= MAX_WAITING_LINES:
+            self.settle()
         content = send(start_response, status, headers, content, moment)
         current_request_id.set(None)  # later log lines of this connection are not about this request
         return content
 
     def settle(self) -> None:
-        """Counts the answers that wait to be counted."""
+        """Counts and writes what waits."""
         self._answers.settle()
         self._decisions.settle()
+        if self._access_log is not None:
+            self._access_log.settle()
 
     def _answer(
         self, environ: Environ, note: RequestNote, headers: Headers
@@ -162,10 +162,7 @@ class Edge:
         if self._limiter is None or not path.startswith(LIMITED_PATHS):
             return None
         decision = self._limiter.take(self._limit_key(environ))
-        decisions = self._decisions
-        decisions.append((decision.allowed, decision.remaining))
-        if len(decisions) >= decisions.most:
-            decisions.settle()
+        self._decisions.append((decision.allowed, decision.remaining))
         headers += _limit_headers(decision)
         if decision.allowed:
             return None

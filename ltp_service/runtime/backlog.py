@@ -9,7 +9,7 @@ Row = TypeVar("Row")
 
 
 class Backlog(deque[Row]):
-    """Events that wait to be counted or written.
+    """Events that wait to be counted or written, oldest first.
 
     Handling an event at once costs microseconds, locks and system calls within a request; appending it here costs
     a twentieth of that. Any thread may append and settle at any time: each event is handled exactly once.
@@ -18,13 +18,12 @@ class Backlog(deque[Row]):
     def __init__(self, deal: Callable[[list[Row]], None], most: int) -> None:
         super().__init__()
         self._deal = deal
-        self.most = most
-        """Code that appends without `add` has to settle when so many rows wait."""
+        self._most = most
 
     def add(self, row: Row) -> None:
         """Keeps `row` until the next `settle`, or until `most` rows wait."""
         self.append(row)
-        if len(self) >= self.most:
+        if len(self) >= self._most:
             self.settle()
 
     def settle(self) -> None:

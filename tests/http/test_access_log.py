@@ -19,7 +19,7 @@ def written(style: str, *rows: Row) -> list[bytes]:
     pieces: list[bytes] = []
     log = AccessLog(style, pieces.append)
     for each in rows:
-        log.add(each)
+        log.append(each)
     stop = Event()
     stop.set()
     log.run(stop)
@@ -69,7 +69,8 @@ def test_many_lines_are_written_at_once_and_in_order() -> None:
     pieces: list[bytes] = []
     log = AccessLog("json", pieces.append)
     for number in range(MAX_WAITING_LINES):
-        log.add(row(f"/{number}"))
+        log.append(row(f"/{number}"))
+    log.settle()
 
     (piece,) = pieces
     paths = [json.loads(line)["fields"]["http_path"] for line in piece.splitlines()]
@@ -79,7 +80,7 @@ def test_many_lines_are_written_at_once_and_in_order() -> None:
 def test_a_lone_line_does_not_wait_for_others() -> None:
     pieces: list[bytes] = []
     log = AccessLog("json", pieces.append)
-    log.add(row())
+    log.append(row())
 
     class OneTurn(Event):
         turns = 0
@@ -101,6 +102,7 @@ def test_a_level_above_info_keeps_requests_out_of_the_log() -> None:
 def test_lines_go_where_all_lines_go(capfd: pytest.CaptureFixture[str]) -> None:
     log = AccessLog("json", LineWriter(1).write)
     for _ in range(MAX_WAITING_LINES):
-        log.add(row())
+        log.append(row())
+    log.settle()
 
     assert len(capfd.readouterr().out.splitlines()) == MAX_WAITING_LINES

@@ -7,6 +7,8 @@ from pathlib import Path
 
 import pytest
 
+from ltp_service.http.access_log import MAX_WAITING_LINES
+from ltp_service.http.edge import Edge
 from tests.fakes import ETH
 from tests.service import FreshService
 
@@ -215,3 +217,12 @@ def test_a_slash_at_the_end_is_limited_and_guarded_and_counted_alike(tmp_path: P
     assert [answer.status_code for answer in answers] == [401, 401, 429]
     assert counted(service) >= {"/api/v1/ltp", "/debug/tasks", "/api/v1/pairs"}
     assert not [path for path in counted(service) if path.endswith("/")]
+
+
+def test_answers_do_not_pile_up_where_nothing_asks_for_the_metrics(service: FreshService) -> None:
+    for _ in range(3 * MAX_WAITING_LINES):
+        service.get("/health")
+    edge = service.app.wsgi_app
+
+    assert isinstance(edge, Edge)
+    assert len(edge._answers) < MAX_WAITING_LINES  # noqa: SLF001 - the bound is the point
