@@ -206,7 +206,7 @@ class KrakenCollector(Collector):
     def _follow_listings(self, now: float) -> None:
         if self._is_v2:
             self._listings_due_at = now + DEADLINE
-            self._asking.follow(v2.LISTINGS)
+            self._requests.follow(v2.LISTINGS)
 
     def pairs_listed(self, listed: PairsListed, now: float) -> None:
         self._listings_due_at = inf

@@ -26,7 +26,7 @@ from ltp_service.feed.messages import (
     Request,
     Skipped,
 )
-from ltp_service.feed.requests import Asking
+from ltp_service.feed.requests import Requests
 from ltp_service.feed.subscriptions import Subscriptions
 from ltp_service.meters import CONNECTION_ERRORS, FRAMES, FRAMES_REFUSED, RECONNECTIONS
 from ltp_service.runtime.clock import SHORTEST_SLEEP
@@ -93,7 +93,7 @@ class Collector:
         self._sleep = equipment.runtime.sleep
         self._random = equipment.runtime.random
         self._idle_timeout = max(equipment.idle_timeout, self.terms.patience)
-        self._asking = Asking(dialect, subscriptions, self.terms)
+        self._requests = Requests(dialect, subscriptions, self.terms)
         self._handlers: dict[type, Handler] = {
             Acknowledged: self._acknowledged,
             Answered: self._answered,
@@ -242,10 +242,10 @@ class Collector:
         self._opened_at = self._asked_at = now
         self._leave_at = self._end_of_life(now)
         self._subscriptions.begin(now)
-        self._asking.begin()
+        self._requests.begin()
         self.connected(now)
         self._state = "subscribing"
-        self._asking.send(connection, now)
+        self._requests.send(connection, now)
         return connection
 
     def _end_of_life(self, now: float) -> float:
@@ -341,7 +341,7 @@ class Collector:
         self._subscriptions.acknowledge(accepted.channel, accepted.symbol, now)
 
     def _answered(self, answer: Answered, now: float) -> None:
-        request = self._asking.answered(answer.request_id)
+        request = self._requests.answered(answer.request_id)
         if answer.error is not None:
             self._refused_request(request, answer.error, now)
         elif request is not None and request.verb == "subscribe":
@@ -354,7 +354,7 @@ class Collector:
         elif len(request.symbols) == 1:
             self._refused(Refused(message, request.channel, request.symbols[0]), now)
         else:  # one of them is to blame, and the answer does not say which
-            self._asking.one_by_one(request)
+            self._requests.one_by_one(request)
 
     def _refused(self, refusal: Refused, now: float) -> None:
         self._last_error = refusal.message
@@ -407,10 +407,10 @@ class Collector:
             self.confirm(proven, last_frame_at)
             self._prove(now)
         if overdue := self._subscriptions.overdue(now):
-            self._asking.renew(overdue)
+            self._requests.renew(overdue)
         self._change_symbols(now)
         self.tended(now)
-        self._asking.send(connection, now)
+        self._requests.send(connection, now)
         self._report()
 
     def _alive_at(self) -> float:
@@ -423,7 +423,7 @@ class Collector:
             return
         if last_frame_at < self._asked_at <= now - within:
             raise Unreachable(f"{self.name}: nothing within {within:g} s of a ping", reason="silent")
-        if now - self._asked_at >= every and self._asking.ping(connection, now):
+        if now - self._asked_at >= every and self._requests.ping(connection, now):
             self._asked_at = now
 
     def _change_symbols(self, now: float) -> None:
@@ -431,8 +431,8 @@ class Collector:
         if wanted is None:
             return
         added, removed = self._subscriptions.want(wanted, now)
-        self._asking.unsubscribe(removed)
-        self._asking.subscribe(added)
+        self._requests.unsubscribe(removed)
+        self._requests.subscribe(added)
         self.symbols_changed(added, removed, now)
 
     def _prove(self, now: float) -> None:
@@ -446,8 +446,8 @@ class Collector:
 
     def resubscribe(self, symbol: str) -> None:
         """Ends one symbol's subscriptions and asks for them again; only from the collector's own loop."""
-        self._asking.unsubscribe([symbol])
-        self._asking.subscribe([symbol])
+        self._requests.unsubscribe([symbol])
+        self._requests.subscribe([symbol])
 
     def _turn(self, seconds: float) -> float:
         """How long the next turn may be after others had `seconds`."""

@@ -12,116 +12,88 @@ MAX_UNANSWERED = 1000
 """Requests remembered until their answer; an exchange that answers each symbol instead never gives one."""
 
 
-class Asking:
-    """Asks for what the subscriptions lack."""
+class Requests:
+    """Asks for what the subscriptions lack. Requests wait until the exchange takes them, and then for their answers."""
 
     def __init__(self, dialect: Dialect, subscriptions: Subscriptions, terms: Terms) -> None:
         self._dialect = dialect
         self._subscriptions = subscriptions
-        self._requests = Requests(terms.symbols_per_request, terms.messages_per_second)
+        self._symbols_each = terms.symbols_per_request
+        self._per_second = terms.messages_per_second
         self._request_id = 0
+        self._waiting: deque[Request] = deque()
+        self._unanswered: dict[int, Request] = {}
+        self._sent_at: deque[float] = deque(maxlen=self._per_second)
 
     def begin(self) -> None:
-        """A new connection: everything is asked for again."""
-        self._requests.begin()
+        """A new connection: nothing is under way, and everything is asked for again."""
+        self._waiting.clear()
+        self._unanswered.clear()
+        self._sent_at.clear()
         self.subscribe(self._subscriptions.symbols)
 
     def follow(self, channel: str) -> None:
         """Asks for a channel that takes no symbols."""
-        self._requests.follow(channel)
+        self._waiting.append(Request("subscribe", channel, ()))
 
     def renew(self, symbols: Sequence[str]) -> None:
         """Asks again; what was accepted and brings nothing is given back first."""
         proven = set(self._subscriptions.proven())
         for channel in self._subscriptions.channels:
             accepted = [symbol for symbol in symbols if self._subscriptions.accepted(channel, symbol)]
-            self._requests.ask("unsubscribe", channel, [name for name in accepted if name not in proven])
-            wanted = [name for name in symbols if name not in proven or name not in accepted]
-            self._requests.ask("subscribe", channel, wanted)
+            self._ask("unsubscribe", channel, [name for name in accepted if name not in proven])
+            self._ask("subscribe", channel, [n for n in symbols if n not in proven or n not in accepted])
 
     def subscribe(self, symbols: Sequence[str]) -> None:
         """Asks for every channel of these symbols."""
         for channel in self._subscriptions.channels:
-            self._requests.ask("subscribe", channel, symbols)
+            self._ask("subscribe", channel, symbols)
 
     def unsubscribe(self, symbols: Sequence[str]) -> None:
         """Gives them back."""
         for channel in self._subscriptions.channels:
-            self._requests.ask("unsubscribe", channel, symbols)
+            self._ask("unsubscribe", channel, symbols)
 
     def one_by_one(self, request: Request) -> None:
         """Asks once more, for each symbol alone."""
-        self._requests.ask(request.verb, request.channel, request.symbols, each=1)
-
-    def answered(self, request_id: int | None) -> Request | None:
-        """The request that an answer with this id belongs to; None when there is none."""
-        return self._requests.answered(request_id)
-
-    def send(self, connection: Connection, now: float) -> None:
-        """As much of what is asked as the exchange takes now."""
-        while request := self._requests.next(self._request_id + 1, now):
-            self._request_id += 1
-            connection.send(self._dialect.write(request, self._request_id))
-
-    def ping(self, connection: Connection, now: float) -> bool:
-        """Asks for a sign of life; False when the exchange takes no message now."""
-        if not self._requests.may_send(now):
-            return False
-        self._request_id += 1
-        connection.send(self._dialect.ping(self._request_id))
-        self._requests.sent(now)
-        return True
-
-
-class Requests:
-    """What is still to be sent within an exchange's limits, and what was sent and is not answered."""
-
-    def __init__(self, symbols_each: int | None = None, per_second: int | None = None) -> None:
-        self._symbols_each = symbols_each
-        self._per_second = per_second
-        self._waiting: deque[Request] = deque()
-        self._unanswered: dict[int, Request] = {}
-        self._sent_at: deque[float] = deque(maxlen=per_second)
-
-    def begin(self) -> None:
-        """A new connection: nothing is under way."""
-        self._waiting.clear()
-        self._unanswered.clear()
-        self._sent_at.clear()
-
-    def ask(self, verb: Verb, channel: str, symbols: Sequence[str], each: int = 0) -> None:
-        """Queues requests of at most `each` symbols, or of as many as the exchange takes."""
-        size = each or self._symbols_each or len(symbols)
-        for start in range(0, len(symbols), max(1, size)):
-            self._waiting.append(Request(verb, channel, tuple(symbols[start : start + size])))
-
-    def follow(self, channel: str) -> None:
-        """Queues a request without symbols."""
-        self._waiting.append(Request("subscribe", channel, ()))
-
-    def next(self, request_id: int, now: float) -> Request | None:
-        """The request to send now under this id; None when there is none or the budget is used up."""
-        if not self._waiting or not self.may_send(now):
-            return None
-        request = self._unanswered[request_id] = self._waiting.popleft()
-        if len(self._unanswered) > MAX_UNANSWERED:
-            del self._unanswered[next(iter(self._unanswered))]
-        self.sent(now)
-        return request
-
-    def may_send(self, now: float) -> bool:
-        """Whether one more message is within the budget of this second."""
-        return (
-            self._per_second is None or len(self._sent_at) < self._per_second or now - self._sent_at[0] > 1.0
-        )
-
-    def sent(self, now: float) -> None:
-        """One message went out."""
-        if self._per_second is not None:
-            self._sent_at.append(now)
+        self._ask(request.verb, request.channel, request.symbols, each=1)
 
     def answered(self, request_id: int | None) -> Request | None:
         """The request that an answer belongs to; without an id the oldest, since answers come in order."""
         if request_id is None:
             request_id = next(iter(self._unanswered), None)
         return None if request_id is None else self._unanswered.pop(request_id, None)
+
+    def send(self, connection: Connection, now: float) -> None:
+        """As much of what is asked as the exchange takes now. Raises Unreachable."""
+        while self._waiting and self._may_send(now):
+            request = self._waiting.popleft()
+            self._say(connection, self._dialect.write(request, self._request_id + 1), now)
+            self._unanswered[self._request_id] = request
+            if len(self._unanswered) > MAX_UNANSWERED:
+                del self._unanswered[next(iter(self._unanswered))]
+
+    def ping(self, connection: Connection, now: float) -> bool:
+        """Asks for a sign of life; False when the exchange takes no message now. Raises Unreachable."""
+        may_send = self._may_send(now)
+        if may_send:
+            self._say(connection, self._dialect.ping(self._request_id + 1), now)
+        return may_send
+
+    def _ask(self, verb: Verb, channel: str, symbols: Sequence[str], each: int = 0) -> None:
+        """Queues requests of at most `each` symbols, or of as many as the exchange takes."""
+        size = each or self._symbols_each or len(symbols)
+        for start in range(0, len(symbols), max(1, size)):
+            self._waiting.append(Request(verb, channel, tuple(symbols[start : start + size])))
+
+    def _may_send(self, now: float) -> bool:
+        """Whether one more message is within the budget of this second."""
+        return (
+            self._per_second is None or len(self._sent_at) < self._per_second or now - self._sent_at[0] > 1.0
+        )
+
+    def _say(self, connection: Connection, text: str, now: float) -> None:
+        self._request_id += 1
+        connection.send(text)
+        if self._per_second is not None:
+            self._sent_at.append(now)

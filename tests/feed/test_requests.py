@@ -1,64 +1,87 @@
 """ltp_service.feed.requests"""
 
+from ltp_service.feed.contract import Terms
+from ltp_service.feed.messages import Parsed, Request
 from ltp_service.feed.requests import MAX_UNANSWERED, Requests
+from ltp_service.feed.subscriptions import Subscriptions
+from tests.fakes import FakeClock, ScriptedConnection
+
+
+class Plain:
+    """A dialect that writes down what it is asked to say."""
+
+    def write(self, request: Request, request_id: int) -> str:
+        return f"{request_id} {request.verb} {' '.join(request.symbols)}"
+
+    def ping(self, request_id: int) -> str:
+        return f"{request_id} ping"
+
+    def parse(self, frame: str) -> Parsed:
+        raise NotImplementedError
+
+
+class Asked:
+    """Requests for one channel of symbols, and the connection that they are said on."""
+
+    def __init__(
+        self, symbols: str = "", symbols_each: int | None = None, per_second: int | None = None
+    ) -> None:
+        terms = Terms(symbols_per_request=symbols_each, messages_per_second=per_second)
+        self.requests = Requests(Plain(), Subscriptions(symbols, ["trade"]), terms)
+        self.connection = ScriptedConnection(FakeClock())
+        self.requests.begin()
+
+    def said(self, now: float = 0.0) -> list[str]:
+        before = len(self.connection.sent)
+        self.requests.send(self.connection, now)
+        return self.connection.sent[before:]
 
 
 def test_unanswered_requests_take_a_bounded_place() -> None:
-    requests = Requests()
-    for number in range(MAX_UNANSWERED + 1):
-        requests.ask("subscribe", "trade", (str(number),))
-        requests.next(number, 0.0)
+    asked = Asked("A")
+    for _ in range(MAX_UNANSWERED):
+        asked.requests.subscribe("B")
+    asked.said()
 
-    assert requests.answered(0) is None
-    assert requests.answered(1) is not None
+    assert asked.requests.answered(1) is None
+    assert asked.requests.answered(2) is not None
 
 
 def test_requests_are_cut_to_the_size_that_the_exchange_takes() -> None:
-    requests = Requests(symbols_each=2)
-    requests.ask("subscribe", "trade", ["A", "B", "C"])
-    requests.ask("unsubscribe", "trade", [])
-    requests.ask("unsubscribe", "trade", ["D", "E"], each=1)
-    sent = [requests.next(number, 0.0) for number in range(1, 6)]
+    asked = Asked("ABC", symbols_each=2)
+    asked.requests.unsubscribe([])
+    asked.requests.one_by_one(Request("unsubscribe", "trade", ("D", "E")))
 
-    assert [request.symbols for request in sent if request] == [("A", "B"), ("C",), ("D",), ("E",)]
-    assert sent[-1] is None
+    assert asked.said() == ["1 subscribe A B", "2 subscribe C", "3 unsubscribe D", "4 unsubscribe E"]
+    assert asked.said() == []
 
 
 def test_without_a_limit_all_symbols_go_into_one_request() -> None:
-    requests = Requests()
-    requests.ask("subscribe", "trade", ["A", "B", "C"])
-    request = requests.next(1, 0.0)
-
-    assert request is not None
-    assert request.symbols == ("A", "B", "C")
+    assert Asked("ABC").said() == ["1 subscribe A B C"]
 
 
-def test_the_budget_holds_over_every_second() -> None:
-    requests = Requests(symbols_each=1, per_second=2)
-    requests.ask("subscribe", "trade", ["A", "B", "C", "D"])
-    sent = [at for at in (0.0, 0.5, 0.9, 1.0, 1.01, 1.4, 1.51, 3.0) if requests.next(1, at)]
+def test_the_budget_holds_over_every_second_for_pings_too() -> None:
+    asked = Asked("ABC", symbols_each=1, per_second=2)
+    moments = (0.0, 0.5, 0.9, 1.0, 1.01, 1.4, 1.51, 3.0)
 
-    assert sent == [0.0, 0.5, 1.01, 1.51]
+    assert [len(asked.said(at)) for at in moments] == [2, 0, 0, 0, 1, 0, 0, 0]
+    assert [asked.requests.ping(asked.connection, at) for at in (3.0, 3.5, 4.0, 4.01)] == [
+        *(True, True, False, True)
+    ]
 
 
 def test_an_answer_finds_its_request_by_id_or_else_the_oldest() -> None:
-    requests = Requests(symbols_each=1)
-    requests.ask("subscribe", "trade", ["A", "B", "C"])
-    first, second, third = (requests.next(number, 0.0) for number in (1, 2, 3))
+    asked = Asked("ABC", symbols_each=1)
+    asked.said()
+    found = [asked.requests.answered(request_id) for request_id in (2, 2, None, None, None)]
 
-    assert requests.answered(2) == second
-    assert requests.answered(2) is None
-    assert requests.answered(None) == first
-    assert requests.answered(None) == third
-    assert requests.answered(None) is None
+    assert [request and request.symbols for request in found] == [("B",), None, ("A",), ("C",), None]
 
 
-def test_a_new_connection_forgets_what_was_under_way() -> None:
-    requests = Requests(symbols_each=1, per_second=1)
-    requests.ask("subscribe", "trade", ["A", "B"])
-    assert requests.next(1, 0.0)
-    requests.begin()
+def test_a_new_connection_forgets_what_was_under_way_and_asks_for_everything_again() -> None:
+    asked = Asked("AB", symbols_each=1, per_second=1)
+    assert asked.said() == ["1 subscribe A"]
+    asked.requests.begin()
 
-    assert requests.answered(None) is None
-    assert requests.may_send(0.0)
-    assert requests.next(2, 0.0) is None
+    assert asked.requests.answered(None) is None
+    assert asked.said() == ["2 subscribe A"]
