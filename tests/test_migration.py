@@ -7,7 +7,7 @@ import pytest
 
 from ltp_service.http.openapi.document import document
 from ltp_service.http.openapi.problems import PROBLEMS
-from ltp_service.http.pairs_body import LARGEST_BODY
+from ltp_service.http.pairs_body import MAX_BODY_BYTES
 from ltp_service.http.params import MAX_PAIRS
 from ltp_service.meters import METERS
 from ltp_service.metrics.counting import METRIC_PREFIX
@@ -48,7 +48,7 @@ def test_every_route_is_one_of_ours() -> None:
 
 def test_the_limits_are_those_of_the_code() -> None:
     assert f"above {MAX_PAIRS} pairs" in PAGE
-    assert f"at most {LARGEST_BODY} bytes" in PAGE
+    assert f"at most {MAX_BODY_BYTES} bytes" in PAGE
     assert f"at least {SHORTEST_ADMIN_KEY} printable" in PAGE
 
 

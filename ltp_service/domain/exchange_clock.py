@@ -10,10 +10,10 @@ CLOCK_TOLERANCE_SECONDS = 5.0
 NEGLIGIBLE_DELAY_SECONDS = 0.25
 """Seconds that do not count as a delay: Kraken's trades take 0.03 to 0.11 s, a little more in a burst (recorded)."""
 
-NEAR = 0.5
+AGREES_WITHIN_SECONDS = 0.5
 """Seconds by which messages may differ that agree with what was known before a step ahead."""
 
-WAY_BACK = 3
+MESSAGES_THAT_TAKE_A_STEP_BACK = 3
 """Such messages in a row that take the step back: it was made by trades that were stamped ahead."""
 
 DRIFT_PER_SECOND = 1e-4
@@ -129,8 +129,8 @@ class ExchangeClock:
 
     def _is_step_back(self, ahead: float, before: float) -> bool:
         """Whether so many messages agree with what was known before the last step ahead that it was wrong."""
-        self._back = self._back + 1 if abs(ahead - before) <= NEAR else 0
-        if self._back < WAY_BACK:
+        self._back = self._back + 1 if abs(ahead - before) <= AGREES_WITHIN_SECONDS else 0
+        if self._back < MESSAGES_THAT_TAKE_A_STEP_BACK:
             return False
         self._before = None
         return True

@@ -6,7 +6,7 @@ This machine's wall clock is not used, because it may be wrong by hours.
 TIME_TOLERANCE_SECONDS = 60.0
 """Seconds by which a trade's time may differ from its exchange's known clock; recorded: 0.1."""
 
-STEP = 2.0
+LONGEST_STEP_SECONDS = 2.0
 """Seconds by which one message may move what is known forward; a longer step has to be seconded. Recorded: 0.1, and
 HTTP's Date has whole seconds."""
 
@@ -50,7 +50,11 @@ class ExchangeTime:
             self._ahead, self._trust, self._agreed = ahead, _TOLD_ONCE, 0
             return 0.0
         difference = ahead - known
-        if -self._latest <= difference <= (TIME_TOLERANCE_SECONDS if self._trusting else STEP):
+        if (
+            -self._latest
+            <= difference
+            <= (TIME_TOLERANCE_SECONDS if self._trusting else LONGEST_STEP_SECONDS)
+        ):
             self._trust, self._agreed = _TOLD_TWICE, 0
             if difference <= 0.0:
                 return difference

@@ -15,7 +15,7 @@ from ltp_service.domain.errors import BadFrame, ExchangeError
 from ltp_service.feed.books import BookCollector, Repair
 from ltp_service.feed.contract import Equipment, Terms
 from ltp_service.feed.messages import Answered, Event, Invalid, Leaving, Parsed, Request, Traded
-from ltp_service.feed.subscriptions import DEADLINE
+from ltp_service.feed.subscriptions import PROOF_WITHIN_SECONDS
 from ltp_service.feed.trades import TradeCollector
 from ltp_service.prices.store import BookSink
 
@@ -33,16 +33,16 @@ TERMS = Terms(
     lifetime=23.5 * 3600,
 )
 
-SNAPSHOT_PACE = 0.75
+SNAPSHOTS_APART_SECONDS = 0.75
 """Seconds between two depth snapshots, of all symbols together: 80 a minute, 4,000 of the allowed weight."""
 
-RETRY, RETRY_CAP = 1.0, 60.0
+RETRY_AFTER_SECONDS, LONGEST_RETRY_SECONDS = 1.0, 60.0
 """Seconds before a snapshot is asked for again, doubling up to the cap."""
 
 _MICROSECONDS = 10**14
 """A stamp from here on is one: as milliseconds it would be in the year 5138."""
 
-BUFFER = 2_000
+MAX_KEPT_CHANGES = 2_000
 """Changes kept of one symbol until its snapshot comes; at ten a second, three minutes."""
 
 
@@ -252,7 +252,7 @@ class BinanceBooks(BookCollector):
 
     def _keep(self, change: BookChange, repair: Repair, now: float) -> None:
         if change.symbol not in self._early:
-            self._early[change.symbol] = deque(maxlen=BUFFER)
+            self._early[change.symbol] = deque(maxlen=MAX_KEPT_CHANGES)
             repair.due_at = min(repair.due_at, now)
         early = self._early[change.symbol]
         if early and change.first_id > early[-1].last_id + 1:
@@ -263,8 +263,8 @@ class BinanceBooks(BookCollector):
         """Asks for a snapshot and lets the kept changes follow it, from the one that joins."""
         if now < self._next_snapshot_at:
             return
-        self._next_snapshot_at = now + SNAPSHOT_PACE
-        repair.due_at = now + min(RETRY_CAP, RETRY * 2.0 ** min(repair.tries, 10))
+        self._next_snapshot_at = now + SNAPSHOTS_APART_SECONDS
+        repair.due_at = now + min(LONGEST_RETRY_SECONDS, RETRY_AFTER_SECONDS * 2.0 ** min(repair.tries, 10))
         repair.tries += 1
         try:
             snapshot = self._depth(symbol)
@@ -276,7 +276,7 @@ class BinanceBooks(BookCollector):
             self._pulses[symbol].update_id = snapshot.update_id
             self.was_deaf(symbol, now)
             self.resubscribe(symbol)
-            repair.due_at = now + DEADLINE  # or with the first change that the stream brings
+            repair.due_at = now + PROOF_WITHIN_SECONDS  # or with the first change that the stream brings
             return
         if early and early[0].first_id > snapshot.update_id + 1:
             return  # older than the stream: ask again

@@ -14,11 +14,11 @@ from ltp_service.domain.tick import WEBSOCKET, Price, Tick
 from ltp_service.exchanges import kraken_v1 as v1
 from ltp_service.exchanges import kraken_v2 as v2
 from ltp_service.exchanges.kraken_lag import Lag
-from ltp_service.exchanges.kraken_tickers import PATIENCE, Tickers, servable
+from ltp_service.exchanges.kraken_tickers import OTHER_CHANNEL_WITHIN_SECONDS, Tickers, servable
 from ltp_service.feed.contract import Equipment
 from ltp_service.feed.loop import Collector, Handler
 from ltp_service.feed.messages import Acknowledged, LastTrade, MarketChanged, PairsListed
-from ltp_service.feed.subscriptions import DEADLINE, Subscription, Subscriptions
+from ltp_service.feed.subscriptions import PROOF_WITHIN_SECONDS, Subscription, Subscriptions
 from ltp_service.meters import FRAMES_REFUSED, TRADES_HELD
 from ltp_service.prices.doubts import Doubts
 from ltp_service.prices.quarantine import Quarantine
@@ -137,7 +137,10 @@ class KrakenCollector(Collector):
         state = self._subscriptions.states.get(self._symbols[pair])
         if state is None or "trade" in state.acknowledged:
             return False
-        return state.refusal is not None or now - max(state.asked_at, self._connected_at) >= PATIENCE
+        return (
+            state.refusal is not None
+            or now - max(state.asked_at, self._connected_at) >= OTHER_CHANNEL_WITHIN_SECONDS
+        )
 
     def _serve_ticker(self, tick: Tick, held: Price | None, now: float, *, snapshot: bool) -> None:
         if snapshot or self._quarantine.admit(tick, now, served=held):
@@ -205,7 +208,7 @@ class KrakenCollector(Collector):
 
     def _follow_listings(self, now: float) -> None:
         if self._is_v2:
-            self._listings_due_at = now + DEADLINE
+            self._listings_due_at = now + PROOF_WITHIN_SECONDS
             self._requests.follow(v2.LISTINGS)
 
     def pairs_listed(self, listed: PairsListed, now: float) -> None:

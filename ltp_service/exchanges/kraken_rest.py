@@ -32,7 +32,7 @@ from ltp_service.meters import (
     THROTTLED_CALLS,
 )
 from ltp_service.rest.breaker import CircuitBreaker
-from ltp_service.rest.http_client import BODY_CAP, HttpAnswer, HttpClient
+from ltp_service.rest.http_client import MAX_BODY_BYTES, HttpAnswer, HttpClient
 from ltp_service.rest.pace import Pace
 from ltp_service.rest.sequence import LONGEST_CACHE_SECONDS, NewestTrades
 from ltp_service.rest.source import RestAnswer
@@ -41,25 +41,25 @@ from ltp_service.settings.config import Config
 
 SERVICE = "kraken"
 
-LONGEST_QUERY = 2000
+MAX_QUERY_BYTES = 2000
 """Bytes of the pairs in one URL, some 250 of them: Kraken's edge answers 520 to much longer ones."""
 
-ANSWER_CAP = 1024 * 1024
+MAX_ANSWER_BYTES = 1024 * 1024
 """Bytes of an answer at most, but for AssetPairs; a real one about 250 pairs has 120 kB."""
 
-CACHE = 2.0
+UNTOLD_CACHE_SECONDS = 2.0
 """Seconds for which an answer may have lain in Kraken's cache when its headers do not tell (measured by others)."""
 
 NO_LISTINGS: Mapping[Pair, MarketStatus] = {}
 
-LISTINGS_AGAIN = 60.0
+LISTINGS_AGAIN_AFTER_SECONDS = 60.0
 """Seconds until AssetPairs, which has 1 MB, is asked for again when a pair is refused."""
 
-UNKNOWN_AGAIN, FORGET_UNKNOWN = 5.0, 3600.0
+UNKNOWN_AGAIN_AFTER_SECONDS, FORGET_UNKNOWN_AFTER_SECONDS = 5.0, 3600.0
 """Seconds after which an unknown pair is asked for again, doubling from the one to the other: an ailing exchange has
 refused pairs that it knows."""
 
-ROWS = "100"
+ASKED_TRADES = "100"
 """Newest trades asked for: enough to find among them what Ticker tells, of some seconds."""
 
 _RETRY_BASE, _RETRY_CAP = 0.25, 2.0
@@ -71,7 +71,7 @@ _WORTH_ANOTHER_TRY = frozenset(
 
 Read = TypeVar("Read")
 
-DAY, DAY_IS_YOUNG = 86400.0, LONGEST_CACHE_SECONDS + 5.0
+DAY_SECONDS, YOUNG_DAY_SECONDS = 86400.0, LONGEST_CACHE_SECONDS + 5.0
 """Seconds of a day, and of its beginning in which the counts of the day before may still be told."""
 
 
@@ -87,7 +87,7 @@ class _Request(NamedTuple):
     params: Mapping[str, str]
     deadline: float
     """Monotonic seconds."""
-    body_cap: int = ANSWER_CAP
+    body_cap: int = MAX_ANSWER_BYTES
 
 
 class KrakenRest:
@@ -153,7 +153,7 @@ class KrakenRest:
 
         symbol = self._symbol(pair)
         try:
-            return self._ask(_Request("Trades", {"pair": symbol, "count": ROWS}, deadline), read)
+            return self._ask(_Request("Trades", {"pair": symbol, "count": ASKED_TRADES}, deadline), read)
         except Rejected as refusal:
             if refusal.reason == UNKNOWN_PAIR:
                 self._look_up([pair], deadline)
@@ -167,7 +167,7 @@ class KrakenRest:
         """Asks for the list of pairs, once. Raises ExchangeError."""
         self._listed_at = self._clock.monotonic()
         until = self._pace.free_at() + self._config.kraken_request_timeout
-        request = _Request("AssetPairs", {}, until, BODY_CAP)
+        request = _Request("AssetPairs", {}, until, MAX_BODY_BYTES)
         self._listings = self._try(request, lambda result, _: read_listings(result))
 
     def system_status(self) -> MarketStatus:
@@ -180,7 +180,7 @@ class KrakenRest:
     def _fitting(self, pairs: Iterable[Pair]) -> list[Pair]:
         """The first of `pairs` that are worth asking for, as many as have room in one URL."""
         fitting: list[Pair] = []
-        room = LONGEST_QUERY
+        room = MAX_QUERY_BYTES
         for pair in pairs:
             if self._is_unknown(pair):
                 continue
@@ -216,21 +216,21 @@ class KrakenRest:
     def _look_up(self, pairs: Sequence[Pair], deadline: float) -> bool:
         """Asks which pairs there are, unless that was done just now. True when one of `pairs` has another name now."""
         now = self._clock.monotonic()
-        if now < self._listed_at + LISTINGS_AGAIN:
+        if now < self._listed_at + LISTINGS_AGAIN_AFTER_SECONDS:
             return False
         # One try, and none again soon: without the list it takes more calls to find the one to blame, and those
         # need the time.
         self._listed_at = now
         names = list(map(self._symbol, pairs))
         until = min(deadline, self._pace.free_at() + self._config.kraken_request_timeout)
-        request = _Request("AssetPairs", {}, until, BODY_CAP)
+        request = _Request("AssetPairs", {}, until, MAX_BODY_BYTES)
         with suppress(ExchangeError):
             self._listings = self._ask(request, lambda result, _: read_listings(result))
         return names != list(map(self._symbol, pairs))
 
     def _blame(self, pair: Pair) -> _Blame:
         before = self._blamed.get(pair)
-        wait = min(FORGET_UNKNOWN, 2 * before.wait) if before else UNKNOWN_AGAIN
+        wait = min(FORGET_UNKNOWN_AFTER_SECONDS, 2 * before.wait) if before else UNKNOWN_AGAIN_AFTER_SECONDS
         return _Blame(self._clock.monotonic() + wait, wait)
 
     def _is_unknown(self, pair: Pair) -> bool:
@@ -319,10 +319,10 @@ class KrakenRest:
 
     def _evidence(self, answer: HttpAnswer, sent_at: float) -> Evidence:
         """Of which moment an answer to the question of `sent_at` surely is evidence: caches on the way age it."""
-        cached_for = CACHE if answer.cached_for is None else answer.cached_for
+        cached_for = UNTOLD_CACHE_SECONDS if answer.cached_for is None else answer.cached_for
         if answer.date is not None:
             self._exchange_time.learn(answer.date, self._clock.monotonic())
             cached_for = max(cached_for, (self._exchange_time.at(sent_at) or answer.date) - answer.date)
         exchange_time = self._exchange_time.at(sent_at)
-        is_young = exchange_time is not None and exchange_time % DAY < DAY_IS_YOUNG
+        is_young = exchange_time is not None and exchange_time % DAY_SECONDS < YOUNG_DAY_SECONDS
         return Evidence(sent_at - cached_for, answer.cached_for is not None, is_young)

@@ -15,10 +15,10 @@ import msgspec
 from ltp_service.domain.pairs import Pair
 from ltp_service.domain.tick import Price, Tick
 
-PATIENCE = 1.0
+OTHER_CHANNEL_WITHIN_SECONDS = 1.0
 """Seconds within which the trade channel tells what the ticker channel told, and the other way round."""
 
-REMEMBERED = 128
+REMEMBERED_TRADES = 128
 """Trades of a pair that are remembered, so that their tickers are known when they come late."""
 
 Decision = Literal["serve", "wait", "older"]
@@ -63,7 +63,9 @@ class Tickers:
             return "serve"
         waiting = self._waiting.get(tick.pair)
         if waiting is None:
-            self._waiting[tick.pair] = _Waiting(tick, snapshot, tick.received_at + PATIENCE)
+            self._waiting[tick.pair] = _Waiting(
+                tick, snapshot, tick.received_at + OTHER_CHANNEL_WITHIN_SECONDS
+            )
         else:
             waiting.tick, waiting.snapshot, waiting.contradicted = tick, snapshot, False
         return "wait"
@@ -72,7 +74,7 @@ class Tickers:
         """The trade channel told `tick`, and trades of `earlier` amounts with it; news unless a newer one is known."""
         trades = self._trades.get(tick.pair)
         if trades is None:
-            trades = self._trades[tick.pair] = deque(maxlen=REMEMBERED)
+            trades = self._trades[tick.pair] = deque(maxlen=REMEMBERED_TRADES)
         if earlier:
             trades.extend((tick.received_at, amount) for amount in earlier)
         trades.append((tick.received_at, tick.amount))
@@ -128,7 +130,7 @@ class Tickers:
         """
         tick = waiting.tick
         trades = self._trades.get(tick.pair, ())
-        since = tick.received_at - PATIENCE
+        since = tick.received_at - OTHER_CHANNEL_WITHIN_SECONDS
         late = any(at >= since and amount == tick.amount for at, amount in trades)
         return late or waiting.contradicted or (waiting.snapshot and bool(trades))
 

@@ -5,14 +5,14 @@ from collections.abc import Callable
 
 from ltp_service.runtime.runtime import Runtime
 
-CAP = 60.0
+LONGEST_DELAY_SECONDS = 60.0
 """Longest delay in seconds."""
 
-BUDGET, WINDOW = 135, 600.0
+ATTEMPTS_PER_WINDOW, WINDOW_SECONDS = 135, 600.0
 """Attempts per seconds that are never exceeded. Kraken's edge refuses an address after about 150 in
 10 minutes, for all of its processes together (support.kraken.com, WebSockets API 1.8)."""
 
-URGENT = 5.0
+LONGEST_URGENT_DELAY_SECONDS = 5.0
 """Longest delay while nothing else works. Kraken asks not to come more often during an outage (ibid.)."""
 
 
@@ -36,7 +36,7 @@ class Backoff:
         self._tries = 0
         self._processes = processes
         """That share the address, and so the budget."""
-        self._attempts: deque[float] = deque(maxlen=max(1, BUDGET // processes))
+        self._attempts: deque[float] = deque(maxlen=max(1, ATTEMPTS_PER_WINDOW // processes))
 
     def delay(self, at_least: float = 0.0) -> float:
         """Seconds to wait before the attempt that this call books."""
@@ -45,7 +45,7 @@ class Backoff:
         now = self._monotonic()
         start = now + max(jittered, at_least)
         if len(self._attempts) == self._attempts.maxlen:
-            start = max(start, self._attempts[0] + WINDOW)
+            start = max(start, self._attempts[0] + WINDOW_SECONDS)
         self._attempts.append(start)
         return start - now
 
@@ -58,8 +58,8 @@ class Backoff:
         self._tries = 0
 
     def _jittered(self) -> float:
-        bound = min(CAP, self._base * 2.0 ** min(self._tries, 60))
-        urgent = URGENT * self._processes
+        bound = min(LONGEST_DELAY_SECONDS, self._base * 2.0 ** min(self._tries, 60))
+        urgent = LONGEST_URGENT_DELAY_SECONDS * self._processes
         if self._urgent() and bound > urgent:
             return (0.9 + self._random() / 10) * urgent
         if self._tries < self._fast_tries:

@@ -8,35 +8,35 @@ import msgspec
 from ltp_service.domain.book import BookChange, BookSnapshot
 from ltp_service.domain.errors import BadFrame
 from ltp_service.feed.contract import Dialect, Equipment
-from ltp_service.feed.loop import ASIDE_BURST, ASIDE_TURN, Collector, Handler
+from ltp_service.feed.loop import ASIDE_BURST_FRAMES, ASIDE_TURN_SECONDS, Collector, Handler
 from ltp_service.feed.subscriptions import Subscriptions
 from ltp_service.meters import DEAF_BOOKS
 from ltp_service.prices.store import BookSink
 
 log = logging.getLogger(__name__)
 
-OUT_OF_SYNC = 10.0
+OUT_OF_SYNC_SECONDS = 10.0
 """Seconds without a usable book after which that is a problem to be told."""
 
-SHORTEST, LONGEST = 5.0, 120.0
+SHORTEST_PATIENCE_SECONDS, LONGEST_PATIENCE_SECONDS = 5.0, 120.0
 """Seconds between which lies how long a book may be silent before it is doubted."""
 
-FACTOR = 3.0
+PAUSES_OF_PATIENCE = 3.0
 """Times the longest pause of the last while that a book may be silent."""
 
-REMEMBERED = 600.0
+PAUSE_FADES_IN_SECONDS = 600.0
 """Seconds in which a long pause fades."""
 
-YOUNG = 30.0
+HABIT_AFTER_SECONDS = 30.0
 """Seconds of watching a book before its pauses are a habit."""
 
-AGAIN = 60.0
+DEAF_AGAIN_WITHIN_SECONDS = 60.0
 """Seconds within which a second deafness of the same book condemns the connection."""
 
-STOOD_STILL = 1.0
+STOOD_STILL_SECONDS = 1.0
 """Seconds between two looks from which on it was this process that was silent, and not the exchange."""
 
-PACE = 1.0
+REPAIRS_APART_SECONDS = 1.0
 """Seconds between two repairs of the same book."""
 
 
@@ -58,7 +58,7 @@ class Pulse(msgspec.Struct):
     silent_since: float
     update_id: int
     """Of the newest state that is known."""
-    longest: float = YOUNG / FACTOR
+    longest: float = HABIT_AFTER_SECONDS / PAUSES_OF_PATIENCE
     """The longest pause of late, in seconds."""
     changes: int = 0
     deaf_at: float | None = None
@@ -70,7 +70,7 @@ class Pulse(msgspec.Struct):
         if not self.changes:
             self.began_at, self.longest = now, 0.0
         else:
-            self.longest = max(pause, self.longest * (1.0 - min(1.0, pause / REMEMBERED)))
+            self.longest = max(pause, self.longest * (1.0 - min(1.0, pause / PAUSE_FADES_IN_SECONDS)))
         self.changes += 1
         self.silent_since = now
         self.update_id = max(update_id, self.update_id)
@@ -78,10 +78,12 @@ class Pulse(msgspec.Struct):
     def is_suspicious(self, now: float) -> bool:
         """Whether it is silent for longer than is its habit."""
         silence = now - self.silent_since
-        if silence < SHORTEST:
+        if silence < SHORTEST_PATIENCE_SECONDS:
             return False
-        habit = max(FACTOR * self.longest, YOUNG - (self.silent_since - self.began_at))
-        return silence >= min(LONGEST, habit)
+        habit = max(
+            PAUSES_OF_PATIENCE * self.longest, HABIT_AFTER_SECONDS - (self.silent_since - self.began_at)
+        )
+        return silence >= min(LONGEST_PATIENCE_SECONDS, habit)
 
 
 class BookCollector(Collector):
@@ -95,7 +97,7 @@ class BookCollector(Collector):
     channel: str
     patience: float
     """Seconds to wait for what the exchange sends unasked before a repair."""
-    longest_turn, burst = ASIDE_TURN, ASIDE_BURST
+    longest_turn, burst = ASIDE_TURN_SECONDS, ASIDE_BURST_FRAMES
 
     def __init__(self, symbols: Sequence[str], sink: BookSink, equipment: Equipment) -> None:
         if not callable(getattr(sink, "replace", None)):
@@ -141,7 +143,9 @@ class BookCollector(Collector):
         """Something was missed: the book is repaired at the next look, unless that is under way."""
         if symbol not in self._repairs:
             pulse = self._pulses.get(symbol)
-            self._repairs[symbol] = Repair(now, max(now, pulse.repaired_at + PACE) if pulse else now)
+            self._repairs[symbol] = Repair(
+                now, max(now, pulse.repaired_at + REPAIRS_APART_SECONDS) if pulse else now
+            )
 
     # A subscription may be deaf while the others are not.
 
@@ -169,13 +173,13 @@ class BookCollector(Collector):
         )
         self._meters.count(DEAF_BOOKS, self.exchange)
         pulse = self._pulses[symbol]
-        if pulse.deaf_at is not None and now - pulse.deaf_at <= AGAIN:
+        if pulse.deaf_at is not None and now - pulse.deaf_at <= DEAF_AGAIN_WITHIN_SECONDS:
             self.leave()
         pulse.deaf_at = now
 
     def _doubt(self, now: float) -> None:
         """Books that are silent for too long are out of sync until a snapshot settles it."""
-        stood_still = now - self._looked_at > STOOD_STILL
+        stood_still = now - self._looked_at > STOOD_STILL_SECONDS
         for symbol, pulse in self._pulses.items():
             if stood_still:
                 pulse.silent_since = max(pulse.silent_since, now)
@@ -210,9 +214,11 @@ class BookCollector(Collector):
 
     def problem(self, now: float) -> str | None:
         repairs = list(self._repairs.items())  # asked from another thread than the one that repairs
-        lost = [symbol for symbol, repair in repairs if now - repair.since >= OUT_OF_SYNC]
+        lost = [symbol for symbol, repair in repairs if now - repair.since >= OUT_OF_SYNC_SECONDS]
         if lost:
-            return f"{len(lost)} order book(s) out of sync for {OUT_OF_SYNC:g} s: {', '.join(lost[:5])}"
+            return (
+                f"{len(lost)} order book(s) out of sync for {OUT_OF_SYNC_SECONDS:g} s: {', '.join(lost[:5])}"
+            )
         return super().problem(now)
 
     def _expect(self, symbol: str) -> None:

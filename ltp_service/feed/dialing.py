@@ -1,6 +1,6 @@
 """Opens the way to an exchange: addresses, TCP, proxy, TLS and WebSocket handshake, all before one deadline.
 
-Nothing here waits longer than LOOK without a look at the deadline and at the order to stop. The sockets do not
+Nothing here waits longer than LOOK_EVERY_SECONDS without a look at the deadline and at the order to stop. The sockets do not
 block, so it is the same in a greenlet and in a thread.
 
 Source: RFC 8305 (of several addresses the first one that answers is taken)
@@ -25,13 +25,13 @@ from ltp_service.domain.errors import Rejected, Unreachable
 from ltp_service.feed import handshake
 from ltp_service.runtime.proxies import Proxy, proxy_for
 
-LOOK = 0.05
+LOOK_EVERY_SECONDS = 0.05
 """Seconds between looks at the deadline and at the order to stop."""
 
-STAGGER = 0.25
+NEXT_ADDRESS_AFTER_SECONDS = 0.25
 """Seconds that an address has before the next one is tried beside it."""
 
-REFUSED = 60.0
+STAY_AWAY_SECONDS = 60.0
 """Seconds to stay away from an exchange's edge that refuses us, at least: less would not end it."""
 
 Address = tuple[int, int, int, str, tuple[str, int] | tuple[str, int, int, int] | tuple[int, bytes]]
@@ -78,7 +78,7 @@ class Dialer:
     def dial(self, stop: Event) -> tuple[socket.socket, bytes]:
         """A socket on which the WebSocket is open, and what came after the handshake already.
 
-        Raises Unreachable, also within LOOK of `stop` being set, and Rejected.
+        Raises Unreachable, also within LOOK_EVERY_SECONDS of `stop` being set, and Rejected.
         """
         attempt = _Attempt(self.url, self._timeout, stop)
         proxy = self._proxy()
@@ -121,7 +121,7 @@ class Dialer:
         lookup = self._lookup = self._lookup or _begin(lambda: self._resolve(host, port))
         while not lookup.done():
             attempt.check()
-            wait([lookup], LOOK)
+            wait([lookup], LOOK_EVERY_SECONDS)
         self._lookup = None
         try:
             return lookup.result()
@@ -223,7 +223,7 @@ class _Attempt:
 def _wait(opened: socket.socket, event: int) -> None:
     with selectors.DefaultSelector() as selector:
         selector.register(opened, event)
-        selector.select(LOOK)
+        selector.select(LOOK_EVERY_SECONDS)
 
 
 class _Race:
@@ -244,7 +244,7 @@ class _Race:
                 self._attempt.check()
                 if self._waiting and (time.monotonic() >= next_at or not self._running):
                     self._start(self._waiting.popleft())
-                    next_at = time.monotonic() + STAGGER
+                    next_at = time.monotonic() + NEXT_ADDRESS_AFTER_SECONDS
                 if winner := self._first_connected():
                     return winner, self._running.pop(winner)[4]
         finally:
@@ -274,7 +274,7 @@ class _Race:
         with selectors.DefaultSelector() as selector:
             for runner in self._running:
                 selector.register(runner, selectors.EVENT_WRITE)
-            ready = [key.fileobj for key, _ in selector.select(LOOK)] if self._running else []
+            ready = [key.fileobj for key, _ in selector.select(LOOK_EVERY_SECONDS)] if self._running else []
         for runner in [each for each in self._running if each in ready]:
             code = runner.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR)
             if code == 0:
@@ -303,7 +303,7 @@ def refused(url: str, answer: handshake.Answer) -> Unreachable | Rejected:
         return Rejected(f"{text}: not available from this location", reason="restricted_location")
     wanted = handshake.retry_after(answer.headers, time.time())
     if answer.status in (403, 429):
-        return Unreachable(text, reason="handshake_status", retry_after=max(REFUSED, wanted or 0.0))
+        return Unreachable(text, reason="handshake_status", retry_after=max(STAY_AWAY_SECONDS, wanted or 0.0))
     return Unreachable(text, reason="handshake_status", retry_after=wanted)
 
 

@@ -10,7 +10,7 @@ from hashlib import sha1
 from typing import NamedTuple
 from urllib.parse import SplitResult
 
-LONGEST_HEAD = 64 * 1024
+MAX_HEAD_BYTES = 64 * 1024
 """Bytes of one answer's status line and headers."""
 
 _GUID = b"258EAFA5-E914-47DA-95CA-C5AB0DC85B11"
@@ -58,8 +58,8 @@ def read_head(received: bytes) -> tuple[Answer, bytes] | None:
         head, separator, rest = received.partition(b"\n\n")
     if separator:
         return _read_answer(head.decode("latin-1")), rest
-    if len(received) > LONGEST_HEAD:
-        raise ValueError(f"an answer's head of more than {LONGEST_HEAD} bytes")
+    if len(received) > MAX_HEAD_BYTES:
+        raise ValueError(f"an answer's head of more than {MAX_HEAD_BYTES} bytes")
     return None
 
 

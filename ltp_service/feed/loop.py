@@ -33,28 +33,28 @@ from ltp_service.runtime.clock import SHORTEST_SLEEP
 
 log = logging.getLogger(__name__)
 
-TURN, LONGEST_TURN = 0.003, 0.015
+SHORTEST_TURN_SECONDS, LONGEST_TURN_SECONDS = 0.003, 0.015
 """Seconds of uninterrupted work after which others get their turn: as long as they had, within these bounds. A
 flooded feed must not starve the requests, nor they it; giving way after a number of frames starves the feed."""
 
-GAVE_WAY = 0.001
+WAITED_SECONDS = 0.001
 """Seconds of waiting for a frame in which others had their turn."""
 
-ALONE = 2
+TURNS_WITHOUT_A_PAUSE = 2
 """Longest turns after which they get one in any case: where processor time is scarce, what looks like waiting may have
 been this process waiting for its own."""
 
-ASIDE_TURN, ASIDE_BURST = 0.001, 20
+ASIDE_TURN_SECONDS, ASIDE_BURST_FRAMES = 0.001, 20
 """Seconds and frames of a feed on which no price depends: beside requests and the price's own feed it takes the rest.
 Two floods with turns as long as the others' leave requests every third one."""
 
-TENDING = 0.1
+TEND_EVERY_SECONDS = 0.1
 """Seconds between looks at deadlines and between confirmations of the held prices."""
 
-STABLE = 60.0
+STABLE_AFTER_SECONDS = 60.0
 """Seconds of useful data after which a connection counts as a success."""
 
-REJECTED = 3600.0
+ASK_AGAIN_AFTER_REFUSAL_SECONDS = 3600.0
 """Seconds before an exchange that refuses this place is asked again: the answer will be the same. No exchange is
 left alone for longer, whatever it asks for."""
 
@@ -71,7 +71,7 @@ class Collector:
 
     name: str
     terms = Terms()
-    longest_turn = LONGEST_TURN
+    longest_turn = LONGEST_TURN_SECONDS
     """Seconds: as long as others had, and no longer than this."""
     burst = 1_000
     """Frames that are taken from one read before anything else gets a turn."""
@@ -223,7 +223,11 @@ class Collector:
                 return 0.0
             self._failed(error)
             self._rejection = str(error) if isinstance(error, Rejected) else None
-            return REJECTED if self._rejection else min(error.retry_after or 0.0, REJECTED)
+            return (
+                ASK_AGAIN_AFTER_REFUSAL_SECONDS
+                if self._rejection
+                else min(error.retry_after or 0.0, ASK_AGAIN_AFTER_REFUSAL_SECONDS)
+            )
         except Exception as error:
             self._state = "error"
             self._last_error = f"{type(error).__name__}: {error}"
@@ -288,16 +292,16 @@ class Collector:
             if frames and now - before > self._idle_timeout:
                 # This process stood still: the frame waited in a buffer and says nothing about now.
                 raise Unreachable(f"{self.name}: stalled for {now - before:.0f} s", reason="stalled")
-            if now - looked_at > GAVE_WAY:  # waiting for this frame was the others' turn
+            if now - looked_at > WAITED_SECONDS:  # waiting for this frame was the others' turn
                 turn_ends = now + self._turn(now - looked_at)
             if frames:
                 self._last_frame_at = now
                 self._digest(frames, now)
             if now >= tend_at:
                 self._tend(connection, now)
-                tend_at = now + TENDING
+                tend_at = now + TEND_EVERY_SECONDS
             looked_at = now
-            if now >= min(turn_ends, gave_way_at + ALONE * self.longest_turn):
+            if now >= min(turn_ends, gave_way_at + TURNS_WITHOUT_A_PAUSE * self.longest_turn):
                 self._sleep(SHORTEST_SLEEP)
                 looked_at = gave_way_at = self._clock.monotonic()
                 turn_ends = looked_at + self._turn(looked_at - now)
@@ -441,7 +445,7 @@ class Collector:
             self._out_of_reach = False
             self._state = "active"
             self.activated()
-        elif now - self._useful_since >= STABLE:
+        elif now - self._useful_since >= STABLE_AFTER_SECONDS:
             self._backoff.reset()
 
     def resubscribe(self, symbol: str) -> None:
@@ -451,4 +455,4 @@ class Collector:
 
     def _turn(self, seconds: float) -> float:
         """How long the next turn may be after others had `seconds`."""
-        return min(self.longest_turn, max(TURN, seconds))
+        return min(self.longest_turn, max(SHORTEST_TURN_SECONDS, seconds))

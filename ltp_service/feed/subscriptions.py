@@ -5,10 +5,10 @@ from typing import Literal
 
 import msgspec
 
-DEADLINE = 10.0
+PROOF_WITHIN_SECONDS = 10.0
 """Seconds for the acknowledgement, and for the first data after it."""
 
-RETRY, RETRY_CAP = 60.0, 3600.0
+RETRY_REFUSED_AFTER_SECONDS, LONGEST_RETRY_SECONDS = 60.0, 3600.0
 """Seconds until a refused symbol is asked for again, doubling up to the cap."""
 
 Proof = Literal["both", "either"]
@@ -109,7 +109,9 @@ class Subscriptions:
                 state.acknowledged.pop(lost, None)
             state.refusal = message
             self._refusals[symbol] = tries = self._refusals.get(symbol, 0) + 1
-            state.retry_at = now + min(RETRY_CAP, RETRY * 2.0 ** min(tries - 1, 10))
+            state.retry_at = now + min(
+                LONGEST_RETRY_SECONDS, RETRY_REFUSED_AFTER_SECONDS * 2.0 ** min(tries - 1, 10)
+            )
             self._proven = None
 
     def lose(self, channel: str, symbol: str, now: float) -> None:
@@ -148,7 +150,7 @@ class Subscriptions:
             if now >= state.retry_at and not self._is_complete(state)
         ]
         for symbol in due:
-            self.states[symbol].retry_at = now + DEADLINE
+            self.states[symbol].retry_at = now + PROOF_WITHIN_SECONDS
         return due
 
     def settled(self) -> bool:
@@ -159,7 +161,7 @@ class Subscriptions:
         """What was accepted and has brought nothing by the deadline is called silent until it does."""
         for state in self.states.values():
             if state.acknowledged and not state.in_step:
-                state.silent = now - max(state.acknowledged.values()) >= DEADLINE
+                state.silent = now - max(state.acknowledged.values()) >= PROOF_WITHIN_SECONDS
 
     def _is_complete(self, state: Subscription) -> bool:
         """Whether nothing is left to be asked for."""
@@ -177,4 +179,4 @@ class Subscriptions:
         return {symbol: state.label for symbol, state in list(self.states.items())}
 
     def _asked(self, now: float) -> Subscription:
-        return Subscription(now, now + DEADLINE, self._proof)
+        return Subscription(now, now + PROOF_WITHIN_SECONDS, self._proof)

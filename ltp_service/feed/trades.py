@@ -10,7 +10,7 @@ from ltp_service.domain.errors import BadFrame
 from ltp_service.domain.exchange_time import TIME_TOLERANCE_SECONDS, ExchangeTime
 from ltp_service.domain.trade import Trade
 from ltp_service.feed.contract import Dialect, Equipment, Gap, Link
-from ltp_service.feed.loop import ASIDE_BURST, ASIDE_TURN, Collector
+from ltp_service.feed.loop import ASIDE_BURST_FRAMES, ASIDE_TURN_SECONDS, Collector
 from ltp_service.feed.messages import Traded
 from ltp_service.feed.subscriptions import Subscriptions
 from ltp_service.meters import TRADES_MISSED
@@ -18,16 +18,16 @@ from ltp_service.prices.store import TradeSink
 
 log = logging.getLogger(__name__)
 
-FRUITLESS = 10.0
+FRUITLESS_SECONDS = 10.0
 """Seconds of arrivals without one stored trade after which a collector is of no use."""
 
-GAPS = 100
+REMEMBERED_GAPS = 100
 """Gaps remembered."""
 
-RENUMBERED = 1_000_000
+RENUMBERED_FROM_STEP = 1_000_000
 """Numbers that two trades in a row are apart when the exchange must have begun to number anew."""
 
-LATENCY = 1.0
+LATENCY_SECONDS = 1.0
 """Seconds that a trade may need to arrive: a cut loses those that were on their way, too."""
 
 
@@ -40,7 +40,7 @@ class TradeCollector(Collector):
     """The exchange's public endpoint."""
     dialect: Dialect
     channel: str
-    longest_turn, burst = ASIDE_TURN, ASIDE_BURST
+    longest_turn, burst = ASIDE_TURN_SECONDS, ASIDE_BURST_FRAMES
 
     def __init__(self, symbols: Sequence[str], sink: TradeSink, equipment: Equipment) -> None:
         if not callable(getattr(sink, "put", None)):
@@ -51,7 +51,7 @@ class TradeCollector(Collector):
         self._sink = sink
         self._fruitless_since: float | None = None
         self._arrived_at = 0.0
-        self._gaps: deque[Gap] = deque(maxlen=GAPS)
+        self._gaps: deque[Gap] = deque(maxlen=REMEMBERED_GAPS)
         self._cut_since: float | None = None
         self._exchange_time = ExchangeTime()
         self._newest: dict[str, Traded] = {}
@@ -84,7 +84,7 @@ class TradeCollector(Collector):
 
     def disconnected(self, now: float) -> None:
         if self._cut_since is None:
-            self._cut_since = self._now(self._alive_at()) - LATENCY
+            self._cut_since = self._now(self._alive_at()) - LATENCY_SECONDS
 
     def symbols_changed(self, added: Sequence[str], removed: Sequence[str], now: float) -> None:
         for symbol in removed:
@@ -98,7 +98,7 @@ class TradeCollector(Collector):
 
     def problem(self, now: float) -> str | None:
         since = self._fruitless_since
-        if since is not None and self._arrived_at - since >= FRUITLESS:
+        if since is not None and self._arrived_at - since >= FRUITLESS_SECONDS:
             return f"receives and has stored nothing for {now - since:.0f} s"
         return super().problem(now)
 
@@ -124,9 +124,9 @@ class TradeCollector(Collector):
         step = number - newest.number
         if step == 1:
             self._newest[trade.symbol] = trade
-        elif step > 1 or step < -RENUMBERED:
+        elif step > 1 or step < -RENUMBERED_FROM_STEP:
             self._newest[trade.symbol] = trade
-            self._missed(newest, trade, step - 1 if 1 < step <= RENUMBERED else None)
+            self._missed(newest, trade, step - 1 if 1 < step <= RENUMBERED_FROM_STEP else None)
 
     def _missed(self, before: Traded, after: Traded, count: int | None) -> None:
         self._gaps.append(Gap(before.traded_at, after.traded_at, after.symbol, count))

@@ -38,7 +38,7 @@ Headers = list[tuple[str, str]]
 LIMITED_PATHS = ("/api/", "/collectors/", "/auth/", "/debug/")
 """Beginnings of the paths that count against the rate limit."""
 
-AGED_AGAIN = 1.0
+AGED_LOOK_EVERY_SECONDS = 1.0
 """Seconds between two looks at an answer that a client wants only while its evidence is young."""
 
 MAX_COUNTED_BYTES = 1 << 20
@@ -223,7 +223,7 @@ class Edge:
         if ready is not None:
             return _ready(environ, note, headers, ready), ready.until
         is_aged = "max_age" in environ["QUERY_STRING"] or "HTTP_CACHE_CONTROL" in environ
-        until = self._monotonic() + AGED_AGAIN if is_aged else inf
+        until = self._monotonic() + AGED_LOOK_EVERY_SECONDS if is_aged else inf
         return self._from_flask(environ, note, headers), until
 
     def _note_route(self, note: RequestNote, path: str) -> None:

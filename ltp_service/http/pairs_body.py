@@ -9,7 +9,7 @@ from ltp_service.domain.errors import InvalidParameter
 from ltp_service.domain.pairs import Pair
 from ltp_service.http import params
 
-LARGEST_BODY = 4096
+MAX_BODY_BYTES = 4096
 """Bytes of a body that is read: enough for a hundred long names, each on a line of its own."""
 
 _SHAPE = 'write {"pairs": ["BTC/USD", "ETH/USD"]} or {"pairs": "BTC/USD,ETH/USD"}'
@@ -42,20 +42,20 @@ def pairs(request: Request) -> tuple[Pair, ...] | None:
 
 def _content(request: Request) -> bytes:
     # One more than is read, because werkzeug also refuses chunks that end just at its limit.
-    request.max_content_length = LARGEST_BODY + 1
+    request.max_content_length = MAX_BODY_BYTES + 1
     try:
         content = request.get_data(cache=False)
     except RequestEntityTooLarge:
         raise _too_large() from None
     except Exception as error:  # each server has errors of its own for a body that breaks off
         raise InvalidParameter("the body cannot be read to its end") from error
-    if len(content) > LARGEST_BODY:
+    if len(content) > MAX_BODY_BYTES:
         raise _too_large()
     return content
 
 
 def _too_large() -> InvalidParameter:
-    return InvalidParameter(f"the body has more than {LARGEST_BODY} bytes; ask for fewer pairs at once")
+    return InvalidParameter(f"the body has more than {MAX_BODY_BYTES} bytes; ask for fewer pairs at once")
 
 
 def _texts(content: bytes) -> list[str]:

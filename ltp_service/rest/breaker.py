@@ -7,7 +7,7 @@ from typing import Literal, NamedTuple
 from ltp_service.domain.errors import BreakerOpen
 from ltp_service.runtime.runtime import Runtime
 
-RETRY_AFTER_CAP = 3600.0
+LONGEST_RETRY_AFTER_SECONDS = 3600.0
 """Seconds of the longest Retry-After that is obeyed."""
 
 PROBE_LIFE_SECONDS = 60.0
@@ -137,9 +137,9 @@ class CircuitBreaker:
         elif self._failures < self._limit:
             # The exchange asked to wait before the limit of failures: open for exactly that time.
             if retry_after is not None:
-                self._turn("open", min(retry_after, RETRY_AFTER_CAP))
+                self._turn("open", min(retry_after, LONGEST_RETRY_AFTER_SECONDS))
             return
-        self._turn("open", max(self._open_time(), min(retry_after or 0.0, RETRY_AFTER_CAP)))
+        self._turn("open", max(self._open_time(), min(retry_after or 0.0, LONGEST_RETRY_AFTER_SECONDS)))
 
     def _open_time(self) -> float:
         bound = min(self._cap, self._open_seconds * 2.0 ** min(self._failed_probes, 60))
@@ -147,7 +147,7 @@ class CircuitBreaker:
 
     def _heed(self, retry_after: float | None) -> None:
         if retry_after is not None:
-            told = self._monotonic() + min(retry_after, RETRY_AFTER_CAP)
+            told = self._monotonic() + min(retry_after, LONGEST_RETRY_AFTER_SECONDS)
             self._told_until = max(self._told_until, told)
 
     def _stay_open(self, retry_after: float | None) -> None:

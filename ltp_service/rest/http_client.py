@@ -35,7 +35,7 @@ from ltp_service.runtime.proxies import Proxy, proxy_for
 MAX_CALLS = 16
 """Most calls at the same time, including calls past their deadline that still hang in name resolution."""
 
-BODY_CAP = 4 * 1024 * 1024
+MAX_BODY_BYTES = 4 * 1024 * 1024
 """Default for the most bytes of a body; Kraken's AssetPairs has 1 MB (recorded)."""
 
 _PIECE_BYTES = 64 * 1024
@@ -106,7 +106,7 @@ class HttpClient:
         self._session.mount("http://", adapter)
 
     def get(
-        self, url: str, params: Mapping[str, str], deadline_seconds: float, *, body_cap: int = BODY_CAP
+        self, url: str, params: Mapping[str, str], deadline_seconds: float, *, body_cap: int = MAX_BODY_BYTES
     ) -> HttpAnswer:
         """The answer, within `deadline_seconds` from now, name resolution included.
 

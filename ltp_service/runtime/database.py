@@ -1,6 +1,6 @@
 """The SQLite file that several processes share. It is opened and migrated when it is first needed.
 
-A wait inside SQLite stops every greenlet of a patched process. So SQLite itself waits at most LOCK_TIMEOUT, and the
+A wait inside SQLite stops every greenlet of a patched process. So SQLite itself waits at most LOCK_TIMEOUT_SECONDS, and the
 longer wait happens here, between attempts, through the injected sleep and with no lock held.
 """
 
@@ -20,7 +20,7 @@ from ltp_service.runtime.runtime import Runtime
 
 log = logging.getLogger(__name__)
 
-LOCK_TIMEOUT = 0.005
+LOCK_TIMEOUT_SECONDS = 0.005
 """Seconds that one attempt waits for another process. A usual write holds the lock for a tenth of this."""
 
 LOCK_RETRY_EVERY_SECONDS = 0.02
@@ -32,7 +32,7 @@ LONGEST_LOCK_SECONDS = 5.0
 CHECK_EVERY_SECONDS = 30.0
 """Seconds between two checks that the file can be used."""
 
-RELOAD_EVERY = 1.0
+RELOAD_EVERY_SECONDS = 1.0
 """Seconds between two checks for changes by other processes."""
 
 MIGRATIONS = (
@@ -181,7 +181,7 @@ class Database:
     def _open(self) -> sqlite3.Connection:
         _keep_private(self._path)
         connection = sqlite3.connect(
-            self._path, timeout=LOCK_TIMEOUT, isolation_level=None, check_same_thread=False
+            self._path, timeout=LOCK_TIMEOUT_SECONDS, isolation_level=None, check_same_thread=False
         )
         try:
             connection.execute("PRAGMA journal_mode = WAL")
@@ -215,7 +215,7 @@ class Reload:
         self._failing = False
 
     def run(self, stop: Event) -> None:
-        while not stop.wait(RELOAD_EVERY):
+        while not stop.wait(RELOAD_EVERY_SECONDS):
             self.attempt(self._refresh)
         self.attempt(self._finish)
 

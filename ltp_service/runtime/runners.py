@@ -12,7 +12,7 @@ from ltp_service.runtime.spawn import Task, abandon, spawn
 
 log = logging.getLogger(__name__)
 
-RESTART_DELAY, LONGEST_RESTART_DELAY = 1.0, 60.0
+RESTART_AFTER_SECONDS, LONGEST_RESTART_SECONDS = 1.0, 60.0
 """Seconds before a broken runner is run again. They double with each failure, because the runner may connect to an
 exchange, and start anew when it has run for longer than the second value."""
 
@@ -96,17 +96,17 @@ class CollectorManager:
 
     def _watch(self, runner: Runner) -> Callable[[], None]:
         def watch() -> None:
-            delay = RESTART_DELAY
+            delay = RESTART_AFTER_SECONDS
             while not self._stop.is_set():
                 begun_at = self._monotonic()
                 try:
                     runner.run(self._stop)
                 except Exception as error:  # noqa: BLE001 - the one place where a bug must not end the feed
-                    if self._monotonic() - begun_at > LONGEST_RESTART_DELAY:
-                        delay = RESTART_DELAY
+                    if self._monotonic() - begun_at > LONGEST_RESTART_SECONDS:
+                        delay = RESTART_AFTER_SECONDS
                     self._broke(runner, error, delay)
                     self._stop.wait(delay)
-                    delay = min(LONGEST_RESTART_DELAY, 2 * delay)
+                    delay = min(LONGEST_RESTART_SECONDS, 2 * delay)
 
         return watch
 

@@ -5,7 +5,7 @@ Their short forms are tests of their own, beside tests/process/fleet.py.
 
 from functools import partial
 
-from ltp_service.exchanges.kraken_rest import CACHE
+from ltp_service.exchanges.kraken_rest import UNTOLD_CACHE_SECONDS
 from ltp_service.redis.lease import LEASE_KEY, SHORT_TENURE_SECONDS
 from ltp_service.rest.poll import POLL_EVERY_SECONDS
 from tests.deadline import DEADLINE
@@ -26,7 +26,7 @@ TAKEN_OVER = 7.0
 FROZEN, AWAY = 30.0, 5.0
 KILLS = 10
 
-ON_THEIR_OWN = POLL_EVERY_SECONDS * WORKERS + CACHE
+ON_THEIR_OWN = POLL_EVERY_SECONDS * WORKERS + UNTOLD_CACHE_SECONDS
 """Seconds by which workers may be apart that hear nothing from each other and ask REST in turn."""
 WALK = Row.walk
 """Events per second, which stop for the trade that is waited for."""

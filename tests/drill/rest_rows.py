@@ -5,7 +5,7 @@ from collections.abc import Callable
 from functools import partial
 from typing import Any
 
-from ltp_service.feed.backoff import URGENT
+from ltp_service.feed.backoff import LONGEST_URGENT_DELAY_SECONDS
 from ltp_service.rest.poll import CALLS_APART_SECONDS, POLL_EVERY_SECONDS
 from tests.drill.clients import Reading
 from tests.drill.machine import holdings
@@ -119,7 +119,9 @@ def _dark(stage: Stage, first: str) -> None:
         _only_the_probe(stage)
         stage.simulator.fault("refuse" if first == "websocket" else "rest_status", on=False)
         took = stage.until(stage.served, 65.0, f"served again by {first}")
-        stage.check(took <= URGENT + 3.0, f"served {took:.1f} s after {first} came back")
+        stage.check(
+            took <= LONGEST_URGENT_DELAY_SECONDS + 3.0, f"served {took:.1f} s after {first} came back"
+        )
         stage.simulator.clear()
 
 

@@ -11,7 +11,7 @@ from ltp_service.domain.errors import BadFrame
 from ltp_service.domain.exchange_clock import CLOCK_TOLERANCE_SECONDS
 from ltp_service.domain.pairs import read_pair
 from ltp_service.domain.tick import REST
-from ltp_service.feed.loop import TENDING
+from ltp_service.feed.loop import TEND_EVERY_SECONDS
 from ltp_service.meters import TRADES_HELD
 from ltp_service.prices.doubts import Doubts
 from ltp_service.prices.freshness import judge
@@ -196,8 +196,8 @@ def test_an_older_trade_after_a_reconnect_never_replaces_a_newer_one() -> None:
 def test_after_a_reconnect_nothing_is_confirmed_until_the_new_connection_is_in_step() -> None:
     store, script = play(
         V2,
-        [v2_ack(), v2_trade("100", NOON, 5), 1.0, '{"channel":"heartbeat"}', TENDING, None],
-        [v2_ack(), 3.0, '{"channel":"heartbeat"}', 3.0, '{"channel":"heartbeat"}', TENDING, None],
+        [v2_ack(), v2_trade("100", NOON, 5), 1.0, '{"channel":"heartbeat"}', TEND_EVERY_SECONDS, None],
+        [v2_ack(), 3.0, '{"channel":"heartbeat"}', 3.0, '{"channel":"heartbeat"}', TEND_EVERY_SECONDS, None],
     )
 
     assert store.all()[BTC].confirmed_at == pytest.approx(1001.0)
@@ -213,7 +213,7 @@ def test_heartbeats_confirm_a_pair_in_step_and_no_other() -> None:
             v2_trade("7", NOON, 5, symbol="ETH/USD"),
             5.0,
             '{"channel":"heartbeat"}',
-            TENDING,
+            TEND_EVERY_SECONDS,
             None,
         ],
     )
@@ -293,7 +293,7 @@ BEAT = '{"channel":"heartbeat"}'
 
 def test_a_feed_that_lags_confirms_no_more_than_the_past_that_it_shows() -> None:
     late = v2_trade("101", NOON + 1.0, 9)
-    store, _ = play(V2, [v2_ack(), v2_ticker("100"), 9.0, late, 0.2, BEAT, TENDING, None])
+    store, _ = play(V2, [v2_ack(), v2_ticker("100"), 9.0, late, 0.2, BEAT, TEND_EVERY_SECONDS, None])
 
     assert price_of(store) == "101"
     assert store.all()[BTC].confirmed_at == pytest.approx(1001.2, abs=0.01)

@@ -7,7 +7,7 @@ import pytest
 from ltp_service.domain.errors import NoText
 from ltp_service.domain.exchange_clock import CLOCK_TOLERANCE_SECONDS, NEGLIGIBLE_DELAY_SECONDS
 from ltp_service.domain.pairs import Pair
-from ltp_service.feed.loop import TENDING
+from ltp_service.feed.loop import TEND_EVERY_SECONDS
 from ltp_service.prices.doubts import Doubts
 from ltp_service.prices.memory import MemoryStore
 from ltp_service.prices.quarantine import Quarantine
@@ -179,7 +179,14 @@ def test_a_trade_that_was_held_back_before_the_frame_does_not_settle_it() -> Non
 
 @pytest.mark.parametrize("lag", [0.0, NEGLIGIBLE_DELAY_SECONDS - 0.05, NEGLIGIBLE_DELAY_SECONDS + 0.05, 3.0])
 def test_the_feeds_lag_counts_from_a_quarter_of_a_second_on(lag: float) -> None:
-    frames: list[Step] = [*IN_STEP, 1.0, trade("101", 2, 1.0), 9.0, trade("102", 3, 10.0 - lag), TENDING]
+    frames: list[Step] = [
+        *IN_STEP,
+        1.0,
+        trade("101", 2, 1.0),
+        9.0,
+        trade("102", 3, 10.0 - lag),
+        TEND_EVERY_SECONDS,
+    ]
     counted = lag if lag > NEGLIGIBLE_DELAY_SECONDS else 0.0
     fed = Fed(V2, [*frames, BEAT])
 
@@ -191,13 +198,13 @@ def test_the_lag_stays_until_a_trade_shows_another_one() -> None:
     late: list[Step] = [*IN_STEP, 1.0, trade("101", 2, 1.0), 9.0, trade("102", 3, 7.0), *beats(30, BEAT)]
     assert Fed(V2, late).confirmed_at == pytest.approx(40.0 - 3.0, abs=0.3)
 
-    in_time = [*late, trade("103", 4, 40.0), TENDING, BEAT]
+    in_time = [*late, trade("103", 4, 40.0), TEND_EVERY_SECONDS, BEAT]
     assert Fed(V2, in_time).confirmed_at == pytest.approx(40.0, abs=0.3)
 
 
 @pytest.mark.parametrize("again", [("100", 1, 0.0), ("99", 0, -3.0)], ids=["the same", "an older one"])
 def test_a_trade_that_is_told_again_shows_no_lag(again: tuple[str, int, float]) -> None:
-    fed = Fed(V2, [*IN_STEP, *beats(9, BEAT), trade(*again), TENDING, BEAT])
+    fed = Fed(V2, [*IN_STEP, *beats(9, BEAT), trade(*again), TEND_EVERY_SECONDS, BEAT])
 
     assert fed.collector.lag() == 0.0
     assert fed.confirmed_at == pytest.approx(9.0, abs=0.3)
@@ -222,24 +229,24 @@ def two_pairs(late: float) -> list[Step]:
 
 
 def test_one_pair_that_is_late_is_late_alone_and_stays_so_until_its_next_trade() -> None:
-    fed = Fed(V2, [*two_pairs(8.0), TENDING, BEAT])
+    fed = Fed(V2, [*two_pairs(8.0), TEND_EVERY_SECONDS, BEAT])
     assert fed.confirmed_at == pytest.approx(9.1 - 7.9, abs=0.3)
     assert fed.store.all()[ETH].confirmed_at - BEGUN == pytest.approx(9.1, abs=0.3)
     assert fed.collector.lag() == pytest.approx(7.9, abs=0.1)
 
-    fed = Fed(V2, [*two_pairs(8.0), trade("200", 99, 9.0), TENDING, BEAT])
+    fed = Fed(V2, [*two_pairs(8.0), trade("200", 99, 9.0), TEND_EVERY_SECONDS, BEAT])
     assert fed.confirmed_at == pytest.approx(9.1, abs=0.3)
 
 
 def test_a_late_trade_shows_no_more_lag_of_the_others_than_the_time_since_the_last_trade() -> None:
     late = trade("200", 99, 1.5)
-    fed = Fed(V2, [*two_pairs(8.0), TENDING, BEAT, late, *beats(2, BEAT)])
+    fed = Fed(V2, [*two_pairs(8.0), TEND_EVERY_SECONDS, BEAT, late, *beats(2, BEAT)])
 
     assert fed.store.all()[ETH].confirmed_at - BEGUN == pytest.approx(11.0, abs=0.3)
 
 
 def test_a_lag_of_more_than_a_minute_counts_like_any_other() -> None:
-    steps = [*two_pairs(0.0), *beats(80, BEAT), trade("101", 99, 15.0), TENDING, BEAT]
+    steps = [*two_pairs(0.0), *beats(80, BEAT), trade("101", 99, 15.0), TEND_EVERY_SECONDS, BEAT]
     assert Fed(V2, steps).confirmed_at == pytest.approx(15.0, abs=0.5)
 
 
@@ -262,10 +269,10 @@ def test_v1_history_that_comes_after_the_ticker_is_no_lag() -> None:
 
 
 def test_v1_a_trade_of_the_old_subscription_tells_the_lag_and_history_of_the_new_one_does_not() -> None:
-    late: list[Step] = [*V1_IN_STEP, *beats(10), renewed, v1_trade("101", 2.0), TENDING, BEAT]
+    late: list[Step] = [*V1_IN_STEP, *beats(10), renewed, v1_trade("101", 2.0), TEND_EVERY_SECONDS, BEAT]
     assert Fed(V1, late).collector.lag() == pytest.approx(8.0, abs=0.3)
 
-    history: list[Step] = [V1_ACKS[1], v1_trade("100", 0.0), TENDING, BEAT]
+    history: list[Step] = [V1_ACKS[1], v1_trade("100", 0.0), TEND_EVERY_SECONDS, BEAT]
     assert Fed(V1, [*V1_IN_STEP, *beats(10), renewed, *history]).collector.lag() == 0.0
 
 

@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from ltp_service.domain.tick import Price
-from ltp_service.feed.loop import TENDING
+from ltp_service.feed.loop import TEND_EVERY_SECONDS
 from ltp_service.prices.doubts import Doubts
 from ltp_service.prices.freshness import PriceState, judge
 from ltp_service.prices.quarantine import Quarantine
@@ -195,11 +195,11 @@ def test_a_ticker_stamped_far_ahead_does_not_keep_later_ones_out() -> None:
 def test_after_a_cut_a_ticker_of_the_same_price_waits_for_the_trade_that_it_may_be_of() -> None:
     acks = [ack("ticker"), ack("trade")]
     first: list[Step] = [*acks, trade("100", 7, 0.0), BEAT]
-    again: list[Step] = [*acks, ticker("100", 5.0, "snapshot"), TENDING, BEAT]
+    again: list[Step] = [*acks, ticker("100", 5.0, "snapshot"), TEND_EVERY_SECONDS, BEAT]
     unsaid = Played(V2, first, again)
     assert (unsaid.price.tick.trade_id, unsaid.price.confirmed_at) == (7, BEGUN)
 
-    told = Played(V2, first, [*again, trades(row("100", 9, 3.0), kind="snapshot"), TENDING, BEAT])
+    told = Played(V2, first, [*again, trades(row("100", 9, 3.0), kind="snapshot"), TEND_EVERY_SECONDS, BEAT])
     assert told.price.tick.trade_id == 9
     assert told.price.confirmed_at > BEGUN + 1.0
 
@@ -437,7 +437,7 @@ def test_a_late_ticker_of_a_trade_that_shared_its_frame_with_a_later_one_is_know
 
 def test_a_ticker_that_the_trade_channel_is_past_leaves_no_doubt() -> None:
     frames: list[Step] = [*V2_ACKS, trade("99", 1, 0.0), 1.0, ticker("100", 1.0), 0.2, trade("101", 3, 1.1)]
-    played = Played(V2, [*frames, 0.4, BEAT, TENDING, None])
+    played = Played(V2, [*frames, 0.4, BEAT, TEND_EVERY_SECONDS, None])
 
     assert played.prices == ["99", "101"]
     assert played.price.confirmed_at == pytest.approx(BEGUN + 1.6)

@@ -11,12 +11,12 @@ import pytest
 from ltp_service.domain.errors import BadFrame, BreakerOpen, ExchangeError, Rejected, Unreachable
 from ltp_service.domain.pairs import Pair, kraken_rest_symbol, kraken_v1_symbol, read_pair
 from ltp_service.exchanges.kraken_rest import (
-    ANSWER_CAP,
-    CACHE,
-    FORGET_UNKNOWN,
-    LISTINGS_AGAIN,
-    LONGEST_QUERY,
-    UNKNOWN_AGAIN,
+    FORGET_UNKNOWN_AFTER_SECONDS,
+    LISTINGS_AGAIN_AFTER_SECONDS,
+    MAX_ANSWER_BYTES,
+    MAX_QUERY_BYTES,
+    UNKNOWN_AGAIN_AFTER_SECONDS,
+    UNTOLD_CACHE_SECONDS,
     KrakenRest,
 )
 from ltp_service.meters import EXCHANGE_CALL_SECONDS, EXCHANGE_CALLS, EXCHANGE_RETRIES, FRAMES_REFUSED
@@ -152,13 +152,15 @@ def prices(rest: KrakenRest, asked: Iterable[Pair]) -> dict[str, str]:
 def test_all_pairs_are_asked_for_in_one_call_by_their_altnames(rest: KrakenRest, exchange: Exchange) -> None:
     assert prices(rest, pairs("BTC/USD", "DOGE/USD")) == {"BTC/USD": "1.50", "DOGE/USD": "1.50"}
     assert exchange.calls == [("Ticker", "XBTUSD,XDGUSD")]
-    assert exchange.caps == [ANSWER_CAP]
+    assert exchange.caps == [MAX_ANSWER_BYTES]
 
 
 LAST = {"XBTUSD": {"c": ["1.50", "1"]}}
 
 
-@pytest.mark.parametrize(("cached_for", "age"), [(None, CACHE), (0.0, 0.0), (1.0, 1.0), (11.0, 11.0)])
+@pytest.mark.parametrize(
+    ("cached_for", "age"), [(None, UNTOLD_CACHE_SECONDS), (0.0, 0.0), (1.0, 1.0), (11.0, 11.0)]
+)
 def test_a_tick_is_evidence_of_the_moment_before_which_no_cache_can_have_kept_it(
     rest: KrakenRest, exchange: Exchange, clock: SteeredClock, cached_for: float | None, age: float
 ) -> None:
@@ -205,7 +207,7 @@ def test_a_retried_tick_is_evidence_of_the_last_question(
     exchange.replies = iter([unreachable()])
     asked_at = clock.monotonic()
     (tick,) = rest.last_trades(pairs("BTC/USD")).ticks
-    assert tick.received_at == asked_at + CALL_DISTANCE_SECONDS + 0.25 - CACHE
+    assert tick.received_at == asked_at + CALL_DISTANCE_SECONDS + 0.25 - UNTOLD_CACHE_SECONDS
 
 
 def test_no_pairs_are_no_call(rest: KrakenRest, exchange: Exchange) -> None:
@@ -226,7 +228,7 @@ def test_one_call_asks_for_as_many_of_the_first_pairs_as_have_room_in_a_url(
     many = listing(exchange, 1000)
     answer = rest.last_trades(many)
     (asked,) = exchange.asked()
-    assert LONGEST_QUERY - 10 < len(asked) <= LONGEST_QUERY
+    assert MAX_QUERY_BYTES - 10 < len(asked) <= MAX_QUERY_BYTES
     room = len(asked.split(","))
     assert room >= 200
     assert [tick.pair for tick in answer.ticks] == many[:room]
@@ -275,7 +277,7 @@ def test_a_pair_that_was_refused_for_a_moment_is_asked_for_again_within_seconds(
     for _ in range(2):
         exchange.replies = iter([error("EQuery:Unknown asset pair")])
         assert prices(rest, pairs("BTC/USD")) == {}
-        clock.advance(UNKNOWN_AGAIN)
+        clock.advance(UNKNOWN_AGAIN_AFTER_SECONDS)
         assert prices(rest, pairs("BTC/USD")) == {"BTC/USD": "1.50"}
 
 
@@ -284,15 +286,15 @@ def test_a_pair_that_stays_unknown_is_asked_for_ever_less_often_down_to_once_an_
 ) -> None:
     asked_at: list[float] = []
     begun = clock.monotonic()
-    while clock.monotonic() < begun + 6 * FORGET_UNKNOWN:
+    while clock.monotonic() < begun + 6 * FORGET_UNKNOWN_AFTER_SECONDS:
         before = len(exchange.asked())
         rest.last_trades(pairs("FOO/USD"))
         asked_at += [clock.monotonic()] * (len(exchange.asked()) - before)
-        clock.advance(UNKNOWN_AGAIN / 2)
+        clock.advance(UNKNOWN_AGAIN_AFTER_SECONDS / 2)
     waits = [later - earlier for earlier, later in pairwise(asked_at)]
-    assert waits[0] < 2 * UNKNOWN_AGAIN
-    assert all(later > earlier - UNKNOWN_AGAIN for earlier, later in pairwise(waits))
-    assert waits[-1] == pytest.approx(FORGET_UNKNOWN, abs=UNKNOWN_AGAIN)
+    assert waits[0] < 2 * UNKNOWN_AGAIN_AFTER_SECONDS
+    assert all(later > earlier - UNKNOWN_AGAIN_AFTER_SECONDS for earlier, later in pairwise(waits))
+    assert waits[-1] == pytest.approx(FORGET_UNKNOWN_AFTER_SECONDS, abs=UNKNOWN_AGAIN_AFTER_SECONDS)
 
 
 def test_asset_pairs_is_fetched_at_most_once_a_minute(
@@ -301,7 +303,7 @@ def test_asset_pairs_is_fetched_at_most_once_a_minute(
     begun = clock.monotonic()
     for number in range(40):
         rest.last_trades(pairs("BTC/USD", f"FOO{number}/USD"))
-    minutes = (clock.monotonic() - begun) / LISTINGS_AGAIN
+    minutes = (clock.monotonic() - begun) / LISTINGS_AGAIN_AFTER_SECONDS
     assert 1 <= len(exchange.asked("AssetPairs")) <= 1 + minutes
 
 
@@ -309,7 +311,7 @@ def test_a_listed_pair_that_was_renamed_is_asked_for_by_its_new_name(
     rest: KrakenRest, exchange: Exchange, clock: SteeredClock
 ) -> None:
     rest.last_trades(pairs("FOO/USD"))  # which loads the listings
-    clock.advance(LISTINGS_AGAIN)
+    clock.advance(LISTINGS_AGAIN_AFTER_SECONDS)
     exchange.listed["BTCUSD"] = exchange.listed.pop("XBTUSD")
     exchange.prices["BTCUSD"] = "2.50"
     found = rest.last_trades(pairs("BTC/USD", "ETH/USD"))
@@ -333,7 +335,7 @@ def test_a_renamed_pair_is_found_by_the_question_for_its_trades_too(
     rest: KrakenRest, exchange: Exchange, clock: SteeredClock
 ) -> None:
     rest.last_trades(pairs("FOO/USD"))
-    clock.advance(LISTINGS_AGAIN)
+    clock.advance(LISTINGS_AGAIN_AFTER_SECONDS)
     exchange.broken = {"Trades": error("EQuery:Unknown asset pair")}
     exchange.listed["BTCUSD"] = exchange.listed.pop("XBTUSD")
     with pytest.raises(Rejected):
@@ -550,7 +552,7 @@ def test_trades_brings_time_and_id(rest: KrakenRest, exchange: Exchange) -> None
 
 def test_the_systems_status_is_told(rest: KrakenRest, exchange: Exchange) -> None:
     assert rest.system_status() == "cancel_only"
-    assert exchange.caps == [ANSWER_CAP]
+    assert exchange.caps == [MAX_ANSWER_BYTES]
 
 
 @pytest.fixture(scope="module")

@@ -5,7 +5,13 @@ import random
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ltp_service.feed.backoff import BUDGET, CAP, URGENT, WINDOW, Backoff
+from ltp_service.feed.backoff import (
+    ATTEMPTS_PER_WINDOW,
+    LONGEST_DELAY_SECONDS,
+    LONGEST_URGENT_DELAY_SECONDS,
+    WINDOW_SECONDS,
+    Backoff,
+)
 from tests.fakes import FakeClock, runtime
 
 
@@ -17,7 +23,15 @@ def at_most(base: float) -> Backoff:
 def test_the_bound_doubles_from_the_base_up_to_the_cap() -> None:
     backoff = at_most(5.0)
 
-    assert [backoff.delay() for _ in range(7)] == [5.0, 10.0, 20.0, 40.0, CAP, CAP, CAP]
+    assert [backoff.delay() for _ in range(7)] == [
+        5.0,
+        10.0,
+        20.0,
+        40.0,
+        LONGEST_DELAY_SECONDS,
+        LONGEST_DELAY_SECONDS,
+        LONGEST_DELAY_SECONDS,
+    ]
 
 
 def test_the_fast_tries_are_fully_jittered() -> None:
@@ -31,8 +45,8 @@ def test_after_the_fast_tries_it_goes_on_for_ever_at_a_slow_and_jittered_pace() 
     delays = [backoff.delay() for _ in range(100)]
 
     assert delays[:2] == [0.0, 0.0]
-    assert delays[2:5] == [10.0, 20.0, CAP / 2]
-    assert set(delays[5:]) == {CAP / 2}
+    assert delays[2:5] == [10.0, 20.0, LONGEST_DELAY_SECONDS / 2]
+    assert set(delays[5:]) == {LONGEST_DELAY_SECONDS / 2}
 
 
 def test_without_fast_tries_it_still_tries() -> None:
@@ -56,7 +70,7 @@ def test_while_every_second_counts_the_wait_is_short_and_still_jittered() -> Non
     backoff = Backoff(5.0, 2, runtime(random=lambda: 0.0), urgent=lambda: True)
     delays = [backoff.delay() for _ in range(20)]
 
-    assert max(delays) <= URGENT
+    assert max(delays) <= LONGEST_URGENT_DELAY_SECONDS
     assert min(delays[1:]) > 0.0
 
 
@@ -74,10 +88,10 @@ def test_the_exchanges_budget_of_attempts_is_never_exceeded(base: float, tries: 
     clock = FakeClock()
     backoff = Backoff(base, tries, runtime(clock, random=random.Random(seed).random))
     attempts = []
-    for _ in range(BUDGET * 3):
+    for _ in range(ATTEMPTS_PER_WINDOW * 3):
         clock.advance(backoff.delay())
         attempts.append(clock.monotonic())
         backoff.forgive()
 
-    for first, after in zip(attempts, attempts[BUDGET:], strict=False):
-        assert after - first >= WINDOW - 1e-6
+    for first, after in zip(attempts, attempts[ATTEMPTS_PER_WINDOW:], strict=False):
+        assert after - first >= WINDOW_SECONDS - 1e-6

@@ -11,15 +11,15 @@ from ltp_service.domain.errors import BadFrame, Rejected, Unreachable
 from ltp_service.feed.connection import Connection
 from ltp_service.feed.contract import Terms
 from ltp_service.feed.loop import (
-    ALONE,
-    ASIDE_BURST,
-    ASIDE_TURN,
-    GAVE_WAY,
-    LONGEST_TURN,
-    REJECTED,
-    STABLE,
-    TENDING,
-    TURN,
+    ASIDE_BURST_FRAMES,
+    ASIDE_TURN_SECONDS,
+    ASK_AGAIN_AFTER_REFUSAL_SECONDS,
+    LONGEST_TURN_SECONDS,
+    SHORTEST_TURN_SECONDS,
+    STABLE_AFTER_SECONDS,
+    TEND_EVERY_SECONDS,
+    TURNS_WITHOUT_A_PAUSE,
+    WAITED_SECONDS,
     Collector,
     Handler,
 )
@@ -38,7 +38,7 @@ from ltp_service.feed.messages import (
     Request,
     Skipped,
 )
-from ltp_service.feed.subscriptions import DEADLINE, RETRY, Subscriptions
+from ltp_service.feed.subscriptions import PROOF_WITHIN_SECONDS, RETRY_REFUSED_AFTER_SECONDS, Subscriptions
 from ltp_service.runtime.clock import SHORTEST_SLEEP
 from tests.fakes import Script, ScriptedConnection, Step
 
@@ -180,7 +180,7 @@ def test_no_exchange_is_left_alone_for_longer_than_an_hour(seconds: float) -> No
 
 
 def test_a_connection_that_brought_data_starts_the_waits_over() -> None:
-    _, script = play(*[[*OPEN, TENDING, None]] * 6)
+    _, script = play(*[[*OPEN, TEND_EVERY_SECONDS, None]] * 6)
 
     assert script.stop.waits == [1.0] * 6
 
@@ -194,7 +194,7 @@ def test_a_connection_that_brought_nothing_is_a_failure() -> None:
 def test_a_stable_connection_forgets_the_failures_before_it() -> None:
     failures = [Unreachable("no route", reason="network") for _ in range(4)]
     steady: list[Step] = [*OPEN]
-    for _ in range(int(STABLE / 5) + 2):
+    for _ in range(int(STABLE_AFTER_SECONDS / 5) + 2):
         steady += [5.0, "heartbeat"]
     _, script = play(*failures, steady, Unreachable("again", reason="network"))
 
@@ -264,11 +264,13 @@ def test_an_unusable_frame_is_a_sign_of_life_too() -> None:
 
 
 def test_any_frame_confirms_what_was_acknowledged_and_heard_and_nothing_else() -> None:
-    toy, script = play(["ack A", "trade A 1", "ack B", TENDING, "heartbeat", TENDING, None])
+    toy, script = play(
+        ["ack A", "trade A 1", "ack B", TEND_EVERY_SECONDS, "heartbeat", TEND_EVERY_SECONDS, None]
+    )
 
     assert toy.confirmed
     assert {symbols for symbols, _ in toy.confirmed} == {("A",)}
-    assert toy.confirmed[-1][1] <= script.clock.monotonic() - TENDING
+    assert toy.confirmed[-1][1] <= script.clock.monotonic() - TEND_EVERY_SECONDS
 
 
 def test_silence_confirms_nothing() -> None:
@@ -279,7 +281,7 @@ def test_silence_confirms_nothing() -> None:
 
 def test_a_missing_acknowledgement_is_asked_for_again_for_that_symbol_alone() -> None:
     steps: list[Step] = ["ack A", "trade A 1"]
-    for _ in range(int(DEADLINE) + 1):
+    for _ in range(int(PROOF_WITHIN_SECONDS) + 1):
         steps += [1.0, "heartbeat"]
     _, script = play(steps)
 
@@ -288,7 +290,7 @@ def test_a_missing_acknowledgement_is_asked_for_again_for_that_symbol_alone() ->
 
 def test_a_refused_symbol_is_retried_later_and_the_other_goes_on() -> None:
     steps: list[Step] = ["ack A", "trade A 1", "no B"]
-    for _ in range(int(RETRY / 5) + 1):
+    for _ in range(int(RETRY_REFUSED_AFTER_SECONDS / 5) + 1):
         steps += [5.0, "heartbeat"]
     steps += ["trade A 2"]
     toy, script = play(steps)
@@ -298,7 +300,7 @@ def test_a_refused_symbol_is_retried_later_and_the_other_goes_on() -> None:
 
 
 def test_a_subscription_that_the_exchange_ends_is_asked_for_again() -> None:
-    _, script = play([*OPEN, 1.0, "end B", TENDING, "heartbeat"])
+    _, script = play([*OPEN, 1.0, "end B", TEND_EVERY_SECONDS, "heartbeat"])
 
     assert script.sent == ["1 subscribe ticker A B", "2 subscribe ticker B"]
 
@@ -327,7 +329,7 @@ def test_the_states_follow_the_connection_from_stopped_to_stopped() -> None:
     def look() -> None:
         states.append(toy.link().state)
 
-    script = Script([look, *OPEN, TENDING, "heartbeat", look])
+    script = Script([look, *OPEN, TEND_EVERY_SECONDS, "heartbeat", look])
     toy = Toy(script)
     before = toy.link()
     script.play(toy)
@@ -353,7 +355,7 @@ def test_the_exchanges_status_is_passed_on() -> None:
 def test_a_flood_gives_way_to_others_after_its_turn_and_not_at_every_frame() -> None:
     steps: list[Step] = [*OPEN]
     for _ in range(100):
-        steps += ["trade A 3", "trade A 4", TURN / 10]
+        steps += ["trade A 3", "trade A 4", SHORTEST_TURN_SECONDS / 10]
     _, script = play(steps)
 
     assert set(script.sleeps) == {SHORTEST_SLEEP}
@@ -361,9 +363,9 @@ def test_a_flood_gives_way_to_others_after_its_turn_and_not_at_every_frame() -> 
 
 
 def test_after_others_had_a_long_turn_the_flood_gets_one_as_long() -> None:
-    steps: list[Step] = [*OPEN, "trade A 2", LONGEST_TURN]
+    steps: list[Step] = [*OPEN, "trade A 2", LONGEST_TURN_SECONDS]
     for _ in range(100):
-        steps += ["trade A 3", TURN / 10]
+        steps += ["trade A 3", SHORTEST_TURN_SECONDS / 10]
     _, script = play(steps)
 
     assert 5 <= len(script.sleeps) <= 9
@@ -371,15 +373,19 @@ def test_after_others_had_a_long_turn_the_flood_gets_one_as_long() -> None:
 
 def test_a_feed_that_stands_aside_gives_way_after_a_short_turn_whatever_others_had() -> None:
     class Aside(Toy):
-        longest_turn, burst = ASIDE_TURN, ASIDE_BURST
+        longest_turn, burst = ASIDE_TURN_SECONDS, ASIDE_BURST_FRAMES
 
-    steps: list[Step] = [*OPEN, "trade A 2", LONGEST_TURN]
+    steps: list[Step] = [*OPEN, "trade A 2", LONGEST_TURN_SECONDS]
     for _ in range(100):
-        steps += ["trade A 3", TURN / 10]
+        steps += ["trade A 3", SHORTEST_TURN_SECONDS / 10]
     script = Script(steps)
     script.play(Aside(script))
 
-    assert 100 * (TURN / 10) / (ASIDE_TURN + TURN / 10) - 1 <= len(script.sleeps) <= 100
+    assert (
+        100 * (SHORTEST_TURN_SECONDS / 10) / (ASIDE_TURN_SECONDS + SHORTEST_TURN_SECONDS / 10) - 1
+        <= len(script.sleeps)
+        <= 100
+    )
 
 
 def test_of_one_read_no_more_frames_are_taken_in_one_go_than_a_burst_has() -> None:
@@ -409,10 +415,14 @@ def test_of_one_read_no_more_frames_are_taken_in_one_go_than_a_burst_has() -> No
 def test_a_flood_gives_way_though_it_looks_as_if_each_frame_was_waited_for() -> None:
     steps: list[Step] = [*OPEN]
     for _ in range(100):
-        steps += ["trade A 3", 2 * GAVE_WAY]
+        steps += ["trade A 3", 2 * WAITED_SECONDS]
     _, script = play(steps)
 
-    assert 5 <= len(script.sleeps) <= 100 * 2 * GAVE_WAY / (ALONE * LONGEST_TURN) + 1
+    assert (
+        5
+        <= len(script.sleeps)
+        <= 100 * 2 * WAITED_SECONDS / (TURNS_WITHOUT_A_PAUSE * LONGEST_TURN_SECONDS) + 1
+    )
 
 
 def test_the_order_to_stop_ends_the_loop_between_two_frames_and_closes_the_connection() -> None:
@@ -447,7 +457,7 @@ def test_an_exchange_that_refuses_this_place_is_asked_again_rarely_and_says_why(
     script.play(toy)
 
     assert seen == ["HTTP 451: not available from this location", None]
-    assert script.clock.monotonic() >= 1000.0 + REJECTED
+    assert script.clock.monotonic() >= 1000.0 + ASK_AGAIN_AFTER_REFUSAL_SECONDS
 
 
 def test_an_exchange_that_wants_questions_is_asked_and_has_to_answer() -> None:
@@ -492,13 +502,15 @@ def test_what_is_understood_and_no_news_is_counted_by_its_kind() -> None:
 
 
 def test_an_answer_to_a_whole_request_acknowledges_each_of_its_symbols() -> None:
-    toy, _ = play(["answer 1", "trade A 1", "trade B 2", 1.0, "heartbeat", TENDING, None])
+    toy, _ = play(["answer 1", "trade A 1", "trade B 2", 1.0, "heartbeat", TEND_EVERY_SECONDS, None])
 
     assert toy.confirmed[-1][0] == ("A", "B")
 
 
 def test_when_a_whole_request_is_refused_its_symbols_are_asked_for_one_by_one() -> None:
-    _, script = play(["answer 1 bad", TENDING, None, "answer 3 bad", TENDING, "heartbeat"])
+    _, script = play(
+        ["answer 1 bad", TEND_EVERY_SECONDS, None, "answer 3 bad", TEND_EVERY_SECONDS, "heartbeat"]
+    )
 
     assert script.sent == ["1 subscribe ticker A B", "2 subscribe ticker A", "3 subscribe ticker B"]
 
@@ -507,7 +519,7 @@ def test_other_symbols_may_be_wanted_while_connected() -> None:
     def want() -> None:
         toy.want(["A", "C"])
 
-    script = Script([*OPEN, TENDING, want, TENDING, None, "ack C", "trade C 7"], OPEN)
+    script = Script([*OPEN, TEND_EVERY_SECONDS, want, TEND_EVERY_SECONDS, None, "ack C", "trade C 7"], OPEN)
     toy = Toy(script)
     script.play(toy)
 
@@ -530,7 +542,7 @@ def test_an_event_that_a_collector_does_not_take_is_missed_at_once() -> None:
 
 
 def test_a_frame_that_waited_while_the_process_stood_still_confirms_nothing() -> None:
-    script = Script([*OPEN, TENDING, "heartbeat"], [*OPEN], idle_timeout=10.0)
+    script = Script([*OPEN, TEND_EVERY_SECONDS, "heartbeat"], [*OPEN], idle_timeout=10.0)
     pause = script.clock.advance
 
     class Paused(ScriptedConnection):
@@ -543,7 +555,7 @@ def test_a_frame_that_waited_while_the_process_stood_still_confirms_nothing() ->
             return super().receive(at_most)
 
     def connect(_stop: threading.Event) -> Connection:
-        script.made.append(Paused(script.clock, [*OPEN, TENDING, "heartbeat"]))
+        script.made.append(Paused(script.clock, [*OPEN, TEND_EVERY_SECONDS, "heartbeat"]))
         return script.made[-1]
 
     toy = Toy(script)

@@ -2,7 +2,13 @@
 
 import pytest
 
-from ltp_service.feed.subscriptions import DEADLINE, RETRY, RETRY_CAP, Subscription, Subscriptions
+from ltp_service.feed.subscriptions import (
+    LONGEST_RETRY_SECONDS,
+    PROOF_WITHIN_SECONDS,
+    RETRY_REFUSED_AFTER_SECONDS,
+    Subscription,
+    Subscriptions,
+)
 
 
 def begun(*symbols: str) -> Subscriptions:
@@ -61,10 +67,10 @@ def test_a_missing_acknowledgement_is_asked_for_again_after_the_deadline_for_tha
     prove(subscriptions, "A")
     subscriptions.acknowledge("trade", "A", 1.0)
 
-    assert subscriptions.overdue(DEADLINE - 0.1) == []
-    assert subscriptions.overdue(DEADLINE) == ["B"]
-    assert subscriptions.overdue(DEADLINE + 0.1) == []
-    assert subscriptions.overdue(2 * DEADLINE) == ["B"]
+    assert subscriptions.overdue(PROOF_WITHIN_SECONDS - 0.1) == []
+    assert subscriptions.overdue(PROOF_WITHIN_SECONDS) == ["B"]
+    assert subscriptions.overdue(PROOF_WITHIN_SECONDS + 0.1) == []
+    assert subscriptions.overdue(2 * PROOF_WITHIN_SECONDS) == ["B"]
 
 
 def test_a_channel_that_is_missing_is_asked_for_again_while_the_other_one_proves_the_symbol() -> None:
@@ -72,7 +78,7 @@ def test_a_channel_that_is_missing_is_asked_for_again_while_the_other_one_proves
     prove(subscriptions, "A")
 
     assert subscriptions.proven() == ("A",)
-    assert subscriptions.overdue(DEADLINE) == ["A"]
+    assert subscriptions.overdue(PROOF_WITHIN_SECONDS) == ["A"]
 
 
 def test_already_subscribed_is_as_good_as_an_acknowledgement() -> None:
@@ -81,7 +87,7 @@ def test_already_subscribed_is_as_good_as_an_acknowledgement() -> None:
     subscriptions.refuse(None, "A", "Already subscribed", 1.0)
 
     assert subscriptions.proven() == ("A",)
-    assert subscriptions.overdue(DEADLINE) == []
+    assert subscriptions.overdue(PROOF_WITHIN_SECONDS) == []
 
 
 def test_a_refused_symbol_is_retried_ever_more_rarely_and_never_given_up() -> None:
@@ -94,8 +100,12 @@ def test_a_refused_symbol_is_retried_ever_more_rarely_and_never_given_up() -> No
             now += 1.0
         waits.append(now - asked)
 
-    assert waits[:3] == [RETRY, 2 * RETRY, 4 * RETRY]
-    assert waits[-1] == RETRY_CAP
+    assert waits[:3] == [
+        RETRY_REFUSED_AFTER_SECONDS,
+        2 * RETRY_REFUSED_AFTER_SECONDS,
+        4 * RETRY_REFUSED_AFTER_SECONDS,
+    ]
+    assert waits[-1] == LONGEST_RETRY_SECONDS
 
 
 def test_a_refusal_is_shown_and_takes_no_other_symbol_down() -> None:
@@ -115,7 +125,7 @@ def test_an_acknowledgement_ends_a_refusal_and_its_patience() -> None:
     assert subscriptions.labels() == {"A": "active"}
     subscriptions.refuse(None, "A", "busy", 100.0)
 
-    assert subscriptions.overdue(100.0 + RETRY) == ["A"]
+    assert subscriptions.overdue(100.0 + RETRY_REFUSED_AFTER_SECONDS) == ["A"]
 
 
 def test_one_of_two_channels_is_enough_until_both_are_lost() -> None:
@@ -149,7 +159,7 @@ def test_giving_back_a_subscription_asked_for_anew_does_not_ask_for_it_twice() -
     subscriptions.lose("ticker", "A", 3.1)
     subscriptions.lose("trade", "A", 3.1)
     assert subscriptions.overdue(3.2) == []
-    assert subscriptions.overdue(3.0 + DEADLINE) == ["A"]
+    assert subscriptions.overdue(3.0 + PROOF_WITHIN_SECONDS) == ["A"]
 
 
 def test_symbols_may_change_while_somebody_reads_how_they_stand(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -198,16 +208,16 @@ def test_where_either_is_enough_an_acknowledgement_or_data_proves() -> None:
 
     assert subscriptions.proven() == ("A", "B")
     assert subscriptions.labels() == {"A": "acknowledged", "B": "active", "C": "asked"}
-    assert subscriptions.overdue(DEADLINE) == ["C"]
+    assert subscriptions.overdue(PROOF_WITHIN_SECONDS) == ["C"]
     assert not subscriptions.settled()
 
 
 def test_what_is_accepted_and_brings_nothing_is_silent_until_it_does() -> None:
     subscriptions = lenient("A")
     subscriptions.acknowledge("trade", "A", 1.0)
-    subscriptions.mark_silent(0.9 + DEADLINE)
+    subscriptions.mark_silent(0.9 + PROOF_WITHIN_SECONDS)
     assert subscriptions.labels() == {"A": "acknowledged"}
-    subscriptions.mark_silent(1.0 + DEADLINE)
+    subscriptions.mark_silent(1.0 + PROOF_WITHIN_SECONDS)
     assert subscriptions.labels() == {"A": "silent"}
     assert subscriptions.overdue(1000.0) == []
     subscriptions.hear("A")
@@ -230,7 +240,7 @@ def test_other_symbols_change_only_the_difference() -> None:
     assert subscriptions.symbols == ("B", "C")
     assert subscriptions.labels() == {"B": "active", "C": "asked"}
     assert subscriptions.proven() == ("B",)
-    assert subscriptions.overdue(5.0 + DEADLINE) == ["C"]
+    assert subscriptions.overdue(5.0 + PROOF_WITHIN_SECONDS) == ["C"]
 
 
 def test_a_symbol_that_comes_back_has_its_refusals_forgiven() -> None:
@@ -241,7 +251,7 @@ def test_a_symbol_that_comes_back_has_its_refusals_forgiven() -> None:
     subscriptions.want(["A"], 0.0)
     subscriptions.refuse("trade", "A", "no such symbol", 0.0)
 
-    assert subscriptions.overdue(RETRY) == ["A"]
+    assert subscriptions.overdue(RETRY_REFUSED_AFTER_SECONDS) == ["A"]
 
 
 def test_a_symbol_in_step_that_takes_both_proofs_loses_one_by_a_refusal() -> None:
@@ -257,7 +267,7 @@ def test_a_symbol_is_silent_from_the_deadline_after_its_last_acknowledgement_on(
     subscriptions = begun("A")
     subscriptions.acknowledge("ticker", "A", 0.0)
     subscriptions.acknowledge("trade", "A", 5.0)
-    subscriptions.mark_silent(DEADLINE)
+    subscriptions.mark_silent(PROOF_WITHIN_SECONDS)
     assert subscriptions.labels() == {"A": "acknowledged"}
-    subscriptions.mark_silent(5.0 + DEADLINE)
+    subscriptions.mark_silent(5.0 + PROOF_WITHIN_SECONDS)
     assert subscriptions.labels() == {"A": "silent"}

@@ -11,7 +11,7 @@ from werkzeug.test import EnvironBuilder, TestResponse
 
 from ltp_service.domain.errors import InvalidParameter
 from ltp_service.domain.pairs import Pair
-from ltp_service.http.pairs_body import LARGEST_BODY, pairs
+from ltp_service.http.pairs_body import MAX_BODY_BYTES, pairs
 from tests.fakes import BTC, ETH, XRP
 from tests.service import FreshService
 
@@ -124,7 +124,7 @@ def test_a_hundred_long_names_fit_in_however_neatly_they_are_written() -> None:
 
 
 def test_a_body_is_read_up_to_its_bound_and_no_further() -> None:
-    fits = b'{"pairs": "BTC/USD"}'.ljust(LARGEST_BODY)
+    fits = b'{"pairs": "BTC/USD"}'.ljust(MAX_BODY_BYTES)
 
     assert pairs(request_with(fits)) == pairs(in_pieces(fits)) == (BTC,)
     for request in (request_with(fits + b" "), in_pieces(fits + b" "), in_pieces(b" " * 10_000_000)):

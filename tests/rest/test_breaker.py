@@ -9,8 +9,8 @@ from hypothesis.stateful import Bundle, RuleBasedStateMachine, invariant, precon
 
 from ltp_service.domain.errors import BreakerOpen
 from ltp_service.rest.breaker import (
+    LONGEST_RETRY_AFTER_SECONDS,
     PROBE_LIFE_SECONDS,
-    RETRY_AFTER_CAP,
     URGENT_PROBE_EVERY_SECONDS,
     CircuitBreaker,
     Permit,
@@ -153,7 +153,7 @@ def test_retry_after_opens_it_at_once_for_that_long(breaker: CircuitBreaker, clo
 
 def test_retry_after_is_believed_for_an_hour_at_most(breaker: CircuitBreaker) -> None:
     breaker.acquire().failed(retry_after=86_400)
-    assert_open_for(breaker, RETRY_AFTER_CAP)
+    assert_open_for(breaker, LONGEST_RETRY_AFTER_SECONDS)
 
 
 def test_retry_after_never_shortens_the_open_time(breaker: CircuitBreaker) -> None:

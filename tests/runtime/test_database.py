@@ -15,10 +15,10 @@ import pytest
 from ltp_service.domain.errors import InvalidParameter, StoreUnavailable
 from ltp_service.runtime.database import (
     LOCK_RETRY_EVERY_SECONDS,
-    LOCK_TIMEOUT,
+    LOCK_TIMEOUT_SECONDS,
     LONGEST_LOCK_SECONDS,
     MIGRATIONS,
-    RELOAD_EVERY,
+    RELOAD_EVERY_SECONDS,
     Database,
     DatabaseWatch,
     Execute,
@@ -206,8 +206,8 @@ def test_a_locked_file_is_waited_for_outside_sqlite_until_it_is_free(
 
 def test_sqlite_itself_never_waits_longer_than_a_hub_can_bear(database: Database) -> None:
     store("BTCUSDT", database)
-    assert database.read("PRAGMA busy_timeout") == [(LOCK_TIMEOUT * 1000,)]
-    assert LOCK_TIMEOUT <= 0.02
+    assert database.read("PRAGMA busy_timeout") == [(LOCK_TIMEOUT_SECONDS * 1000,)]
+    assert LOCK_TIMEOUT_SECONDS <= 0.02
 
 
 def test_a_file_that_stays_locked_is_an_error_after_the_patience_and_nothing_is_changed(
@@ -450,8 +450,8 @@ def test_a_reload_refreshes_every_second_and_finishes_once() -> None:
     stop = ScriptedStop(3)
     Reload("keys", lambda: calls.append("refresh"), lambda: calls.append("finish")).run(stop)
     assert calls == ["refresh"] * 3 + ["finish"]
-    assert stop.waits == [RELOAD_EVERY] * 4
-    assert RELOAD_EVERY < 2
+    assert stop.waits == [RELOAD_EVERY_SECONDS] * 4
+    assert RELOAD_EVERY_SECONDS < 2
 
 
 def test_a_reload_survives_a_database_in_trouble_and_says_so_once(caplog: pytest.LogCaptureFixture) -> None:

@@ -58,7 +58,7 @@ class Stubborn(Waiting):
 
 @pytest.fixture(autouse=True)
 def _no_delay(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(manager_module, "RESTART_DELAY", 0.01)
+    monkeypatch.setattr(manager_module, "RESTART_AFTER_SECONDS", 0.01)
 
 
 def test_every_runner_runs_once_until_it_is_told_to_stop() -> None:
@@ -105,7 +105,7 @@ def test_a_runner_that_ran_for_long_is_not_punished_for_how_it_began(
     class Settling(Breaking):
         def run(self, stop: Event) -> None:
             if self.times == 1:
-                clock.advance(2 * manager_module.LONGEST_RESTART_DELAY)
+                clock.advance(2 * manager_module.LONGEST_RESTART_SECONDS)
             super().run(stop)
 
     runner = Settling(times=4)

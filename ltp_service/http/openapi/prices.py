@@ -23,7 +23,7 @@ from ltp_service.http.openapi.pieces import (
     success,
 )
 from ltp_service.http.openapi.problems import OF_A_PAIR, error_answers, too_long
-from ltp_service.http.pairs_body import LARGEST_BODY
+from ltp_service.http.pairs_body import MAX_BODY_BYTES
 
 _CACHED = (*LIMIT_HEADERS, "ETag", "Cache-Control")
 _EXAMPLE = {"ltp": [{"pair": "BTC/USD", "amount": 115643.1}]}
@@ -137,7 +137,7 @@ def _refresh() -> Node:
             query("pair", _PAIR_LIST, "The same as `pairs`"),
         ],
         requestBody={
-            "description": f"In place of the query, which is then empty; at most {LARGEST_BODY} bytes",
+            "description": f"In place of the query, which is then empty; at most {MAX_BODY_BYTES} bytes",
             "required": False,
             "content": json_content(
                 schema("ToRefresh"),
