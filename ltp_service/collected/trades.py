@@ -11,9 +11,10 @@ from collections.abc import Iterable
 from itertools import chain, count, islice
 from sys import getsizeof
 from threading import Lock
-from typing import Literal
+from typing import Annotated, Literal
 
 import msgspec
+from msgspec import Meta
 
 from ltp_service.domain.exchange_time import TIME_TOLERANCE_SECONDS, ExchangeTime
 from ltp_service.domain.trade import Trade
@@ -47,23 +48,26 @@ _Key = tuple[float, int, str, str]
 Refusal = Literal["duplicate", "too_old", "left", "too_large"]
 """Known already; older than an hour or from the future; not newer than a dropped one; larger than MAX_BYTES."""
 
+_Count = Annotated[int, Meta(ge=0)]
+
 
 class TradeStatistics(msgspec.Struct, frozen=True):
     """Counters since the start, and the present state. Received = stored + discarded."""
 
-    total_trades_received: int
-    total_trades_stored: int
-    trades_discarded: int
-    """Refused; `discarded_by_reason` says why."""
-    symbols_count: int
+    total_trades_received: _Count
+    total_trades_stored: _Count
+    trades_discarded: Annotated[_Count, Meta(description="Refused; `discarded_by_reason` says why")]
+    symbols_count: _Count
     symbols_tracked: list[str]
-    current_trades_stored: int
-    trades_per_second: float
-    """Received, over the last RATE_WINDOW_SECONDS."""
-    uptime_seconds: float
-    memory_usage: int
-    """Bytes, estimated."""
-    discarded_by_reason: dict[str, int]
+    current_trades_stored: _Count
+    trades_per_second: Annotated[
+        float, Meta(ge=0, description=f"Received, over the last {RATE_WINDOW_SECONDS} s")
+    ]
+    uptime_seconds: Annotated[float, Meta(ge=0, description="Seconds")]
+    memory_usage: Annotated[_Count, Meta(description="Bytes, estimated")]
+    discarded_by_reason: Annotated[
+        dict[str, _Count], Meta(description="Of those: `duplicate`, `too_old`, `left`, `too_large`")
+    ]
 
 
 class TradeStore:
