@@ -2,7 +2,7 @@
 
 from datetime import UTC, datetime
 from decimal import Decimal
-from typing import Any, overload
+from typing import overload
 
 import msgspec
 from flask import Response
@@ -16,7 +16,7 @@ RETRY_AFTER_SECONDS = 5
 _encode = msgspec.json.Encoder().encode
 
 
-def json_response(body: Any, status: int = 200, headers: dict[str, str] | None = None) -> Response:
+def json_response(body: msgspec.Struct, status: int = 200, headers: dict[str, str] | None = None) -> Response:
     """A JSON answer, `no-store` unless `headers` say otherwise."""
     return raw_response(_encode(body), status, headers)
 
