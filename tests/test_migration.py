@@ -7,9 +7,9 @@ import pytest
 from prometheus_client import CollectorRegistry
 
 from ltp_service.http.openapi.document import document
-from ltp_service.http.openapi.problems import PROBLEMS
 from ltp_service.http.pairs_body import LARGEST_BODY
 from ltp_service.http.params import MAX_PAIRS
+from ltp_service.http.problems import PROBLEMS
 from ltp_service.metrics.series import Series
 from ltp_service.settings.config import Config, unknown_names
 from ltp_service.settings.nested import flat_name

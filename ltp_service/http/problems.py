@@ -55,7 +55,7 @@ PROBLEMS = {
     "TOO_MANY_WAITING": Problem(
         503, "too many requests wait for a change already; ask without Prefer, or again later"
     ),
-    "PRICE_FETCH_ERROR": Problem(503, f"BTC/USD: {MESSAGES['PRICE_FETCH_ERROR']}"),
+    "PRICE_FETCH_ERROR": Problem(503, f"ETH/USD: {MESSAGES['PRICE_FETCH_ERROR']}"),
 }
 
 OF_A_PAIR = ("UNSUPPORTED_PAIR", "PRICE_STALE", "PRICE_FETCH_ERROR")

@@ -55,7 +55,7 @@ def _explained(parts: Services, pair: Pair, quote: Quote) -> shapes.Explanation:
         doubt=_doubt(parts, pair),
         sources={
             source: shapes.SourceDecision(
-                *structs.astuple(_decision(parts, decision)), _is_served(quote.price, decision)
+                **structs.asdict(_decision(parts, decision)), served=_is_served(quote.price, decision)
             )
             for source, decision in newest.items()
             if decision is not None

@@ -16,8 +16,8 @@ from ltp_service.domain.book import BookSnapshot
 from ltp_service.domain.trade import Trade
 from ltp_service.http.auth import ACCESS
 from ltp_service.http.openapi.document import AREAS, document
-from ltp_service.http.openapi.problems import PROBLEMS
 from ltp_service.http.path import documented as documented_path
+from ltp_service.http.problems import PROBLEMS
 from ltp_service.keys.key import make_text
 from tests.fakes import BTC, ETH, NOON
 from tests.service import FreshService
@@ -111,13 +111,9 @@ def test_what_can_be_got_can_be_asked_for_its_head(service: FreshService) -> Non
         assert ("GET" in rule.methods) == ("HEAD" in rule.methods)
 
 
-def test_no_area_takes_another_ones_path_or_schema() -> None:
-    areas = [area() for area in AREAS]
-    for together in (
-        [path for area in areas for path in area.paths],
-        [name for area in areas for name in area.schemas],
-    ):
-        assert len(together) == len(set(together))
+def test_no_area_takes_another_ones_route() -> None:
+    routes = [route for area in AREAS for route in area.operations]
+    assert len(routes) == len(set(routes))
 
 
 def test_every_error_code_has_an_example() -> None:
