@@ -56,18 +56,18 @@ class TradeStatistics(msgspec.Struct, frozen=True):
 
     total_trades_received: _Count
     total_trades_stored: _Count
-    trades_discarded: Annotated[_Count, Meta(description="Refused; `discarded_by_reason` says why")]
+    trades_discarded: _Count
+    """Refused; `discarded_by_reason` says why."""
     symbols_count: _Count
     symbols_tracked: list[str]
     current_trades_stored: _Count
-    trades_per_second: Annotated[
-        float, Meta(ge=0, description=f"Received, over the last {RATE_WINDOW_SECONDS} s")
-    ]
-    uptime_seconds: Annotated[float, Meta(ge=0, description="Seconds")]
-    memory_usage: Annotated[_Count, Meta(description="Bytes, estimated")]
-    discarded_by_reason: Annotated[
-        dict[str, _Count], Meta(description="Of those: `duplicate`, `too_old`, `left`, `too_large`")
-    ]
+    trades_per_second: Annotated[float, Meta(ge=0)]
+    """Received, over the last 10 s."""
+    uptime_seconds: Annotated[float, Meta(ge=0)]
+    memory_usage: _Count
+    """Bytes, estimated."""
+    discarded_by_reason: dict[str, _Count]
+    """`duplicate`, `too_old`, `left` and `too_large`."""
 
 
 class TradeStore:

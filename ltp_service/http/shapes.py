@@ -1,12 +1,13 @@
 """The shape of every JSON answer. The views fill the shapes, and the OpenAPI document reads its schemas from them.
 
-Fields are encoded in the order in which they stand here. Docstrings and descriptions go into the document.
+Fields are encoded in the order in which they stand here. The docstrings of shapes and fields go into the
+document.
 """
 
 from typing import Annotated, Literal
 
 import msgspec
-from msgspec import UNSET, Meta, Raw, UnsetType, structs
+from msgspec import UNSET, Meta, Raw, UnsetType
 
 from ltp_service.collected.books import BookState
 from ltp_service.collected.trades import TradeStatistics
@@ -20,19 +21,6 @@ from ltp_service.prices.doubts import Reason
 from ltp_service.prices.freshness import PriceState
 from ltp_service.rest.breaker import BreakerState
 
-
-def about(text: str) -> Meta:
-    """Describes a field."""
-    return Meta(description=text)
-
-
-def null(when: str) -> Meta:
-    """Says when a field is null."""
-    return Meta(description=f"Null {when}")
-
-
-NOT_EMPTY = Meta(extra_json_schema={"minItems": 1})
-
 Count = Annotated[int, Meta(ge=0)]
 Seconds = Annotated[float, Meta(ge=0, description="Seconds")]
 Milliseconds = Annotated[int, Meta(ge=0)]
@@ -40,9 +28,15 @@ Moment = Annotated[
     str, Meta(examples=["2026-11-21T00:46:21.123456Z"], extra_json_schema={"format": "date-time"})
 ]
 PairName = Annotated[str, Meta(pattern="^[A-Z0-9.]+/[A-Z0-9.]+$", examples=["BTC/USD"])]
-TradedAt = Annotated[Moment | None, null("where the exchange does not give it")]
-TradeId = Annotated[int | None, null("where the exchange does not give it")]
-Positive = Annotated[Raw, Meta(extra_json_schema={"type": "number", "exclusiveMinimum": 0})]
+TradedAt = Annotated[Moment | None, Meta(description="Null where the exchange does not give it")]
+TradeId = Annotated[int | None, Meta(description="Null where the exchange does not give it")]
+Number = Annotated[Raw, Meta(extra_json_schema={"type": "number"})]
+"""A decimal with its own digits; see `answers.number`."""
+Positive = Annotated[Number, Meta(gt=0)]
+
+NOT_EMPTY = Meta(extra_json_schema={"minItems": 1})
+
+# These have names of their own in the document.
 
 Amount = Annotated[
     Positive,
@@ -57,8 +51,8 @@ State = Annotated[
     Meta(
         title="State",
         description="live: the feed is proven alive, the last trade at most 60 s old; quiet: the last trade is older;"
-        " fallback: confirmed by REST; halted: the exchange matches no orders now; stale: nobody has confirmed it for too"
-        " long; unknown: never seen",
+        " fallback: confirmed by REST; halted: the exchange matches no orders now; stale: not confirmed for too long;"
+        " unknown: never seen",
     ),
 ]
 Source = Annotated[TickSource, Meta(title="Source")]
@@ -81,13 +75,15 @@ class PairError(msgspec.Struct, frozen=True):
 class Error(msgspec.Struct, frozen=True):
     """Every error of every route."""
 
-    error: Annotated[Code, about("The same as `code`")]
-    message: Annotated[str, about("What happened and what to do, for people")]
+    error: Code
+    """The same as `code`."""
+    message: str
+    """What happened and what to do, for people."""
     code: Code
-    request_id: Annotated[str, about("As in the header X-Request-ID")]
-    errors: Annotated[
-        list[PairError] | UnsetType, about("When prices were asked: why each pair has none")
-    ] = UNSET
+    request_id: str
+    """As in the header X-Request-ID."""
+    errors: list[PairError] | UnsetType = UNSET
+    """When prices were asked: why each pair has none."""
 
 
 # Prices.
@@ -105,29 +101,27 @@ class Witness(msgspec.Struct, frozen=True):
 
     exchange: str
     price: Amount
-    age_ms: Annotated[Milliseconds, about("Since it arrived")]
-    divergence_bps: Annotated[
-        Annotated[Raw, Meta(extra_json_schema={"type": "number"}), about("Basis points above our price")]
-        | None,
-        null("when the pair was never seen"),
-    ]
+    age_ms: Milliseconds
+    """Since it arrived."""
+    divergence_bps: Number | None
+    """Basis points above our price. Null when the pair was never seen."""
 
 
 class DetailedPrice(Price, frozen=True):
     """The last traded price of a pair, where it comes from and how sure it is."""
 
-    price: Annotated[str, about("The exchange's text, every digit")]
+    price: str
+    """The exchange's text, every digit."""
     state: State
     source: Source
     traded_at: TradedAt
-    confirmed_at: Annotated[Moment, about("The last evidence that this still is the last trade")]
-    age_ms: Annotated[Milliseconds, about("Since `confirmed_at`")]
+    confirmed_at: Moment
+    """The last evidence that this still is the last trade."""
+    age_ms: Milliseconds
+    """Since `confirmed_at`."""
     trade_id: TradeId
-    witnesses: Annotated[
-        list[Witness] | UnsetType,
-        NOT_EMPTY,
-        about("What other exchanges last traded the pair at; absent where none is collected"),
-    ] = UNSET
+    witnesses: Annotated[list[Witness] | UnsetType, NOT_EMPTY] = UNSET
+    """What other exchanges last traded the pair at; absent where none is collected."""
 
 
 AnyPrice = DetailedPrice | Price
@@ -150,11 +144,11 @@ class SomePrices(msgspec.Struct, frozen=True):
 class ToRefresh(msgspec.Struct, frozen=True):
     """The body of a refresh."""
 
-    pairs: Annotated[
+    pairs: (
         Annotated[list[Annotated[str, Meta(examples=["BTC/USD"])]], NOT_EMPTY]
-        | Annotated[str, Meta(examples=["BTC/USD,ETH/USD"], min_length=1, max_length=2000)],
-        about("At most 100 pairs in any usual spelling: a list, or one comma list"),
-    ]
+        | Annotated[str, Meta(examples=["BTC/USD,ETH/USD"], min_length=1, max_length=2000)]
+    )
+    """At most 100 pairs in any usual spelling: a list, or one comma list."""
 
 
 class Refreshed(msgspec.Struct, frozen=True):
@@ -208,9 +202,12 @@ class Subscription(msgspec.Struct, frozen=True):
     """The pair's subscription on the present connection."""
 
     state: str
-    acknowledged_at: Annotated[dict[str, Moment], about("By channel")]
-    delivered_at: Annotated[Moment | None, null("before the first frame about this pair")]
-    generation: Annotated[Count, about("Connections made so far")]
+    acknowledged_at: dict[str, Moment]
+    """By channel."""
+    delivered_at: Moment | None
+    """Null before the first frame about this pair."""
+    generation: Count
+    """Connections made so far."""
 
 
 class Breaker(msgspec.Struct, frozen=True):
@@ -235,7 +232,8 @@ class Doubt(msgspec.Struct, frozen=True):
 
     reason: Reason
     since: Moment
-    rest_asked_at: Annotated[Moment | None, null("before the first question about it")]
+    rest_asked_at: Moment | None
+    """Null before the first question about it."""
 
 
 class Quarantined(msgspec.Struct, frozen=True):
@@ -250,7 +248,8 @@ class Fallback(msgspec.Struct, frozen=True):
     """The poll over REST."""
 
     active: bool
-    last_error: Annotated[str | None, null("when there was none")]
+    last_error: str | None
+    """Null when there was none."""
     unknown_to_rest: bool
 
 
@@ -258,26 +257,29 @@ class Explanation(msgspec.Struct, frozen=True):
     """Everything that decides the answer about one pair."""
 
     pair: PairName
-    served: Annotated[DetailedPrice | None, null("when the pair was never seen")]
+    served: DetailedPrice | None
+    """Null when the pair was never seen."""
     state: State
     servable: bool
     market: Market
-    doubt: Annotated[
-        Doubt | None,
-        null("unless the price may be wrong, so that nothing that the feed sends is evidence for it"),
-    ]
-    sources: Annotated[dict[str, SourceDecision], about("The newest tick of each source")]
-    subscription: Annotated[Subscription | None, null("when the feed is switched off")]
-    witnesses: Annotated[list[Witness], about("What other exchanges last traded the pair at")]
-    quarantined: Annotated[
-        Quarantined | None,
-        null("unless a lone trade far from all others is held back, for 2 s or until a second one"),
-    ]
+    doubt: Doubt | None
+    """Null unless the price may be wrong, so that nothing that the feed sends is evidence for it."""
+    sources: dict[str, SourceDecision]
+    """The newest tick of each source."""
+    subscription: Subscription | None
+    """Null when the feed is switched off."""
+    witnesses: list[Witness]
+    """What other exchanges last traded the pair at."""
+    quarantined: Quarantined | None
+    """Null unless a lone trade far from all others is held back, for 2 s or until a second one."""
     breaker: Breaker
     fallback: Fallback
-    divergence: Annotated[Divergence | None, null("when the sources have never disagreed")]
-    decisions: Annotated[list[Decision], about("Newest first")]
-    settings: Annotated[dict[str, float | bool], about("The limits that decide; durations in seconds")]
+    divergence: Divergence | None
+    """Null when the sources have never disagreed."""
+    decisions: list[Decision]
+    """Newest first."""
+    settings: dict[str, float | bool]
+    """The limits that decide; durations in seconds."""
 
 
 # Operations.
@@ -290,25 +292,28 @@ class Connection(msgspec.Struct, frozen=True):
     websocket_connected: bool
     fallback_mode: bool
     rest_available: bool
-    last_ws_update: Annotated[Moment | None, null("before the first frame")]
-    feed_lag_ms: Annotated[
-        Count | None,
-        about(
-            "By how much what the feed sends is late; the prices' ages count it. Null without a feed of its own"
-        ),
-    ]
-    last_error: Annotated[str | None, null("when there was none")]
-    rest_last_error: Annotated[str | None, null("when there was none")]
-    websocket_reached: Annotated[str, about("`direct`, or the proxy between, without its password")]
-    rest_reached: Annotated[str, about("`direct`, or the proxy between, without its password")]
+    last_ws_update: Moment | None
+    """Null before the first frame."""
+    feed_lag_ms: Count | None
+    """By how much what the feed sends is late; the prices' ages count it. Null without a feed of its own."""
+    last_error: str | None
+    """Null when there was none."""
+    rest_last_error: str | None
+    """Null when there was none."""
+    websocket_reached: str
+    """`direct`, or the proxy between, without its password."""
+    rest_reached: str
+    """`direct`, or the proxy between, without its password."""
 
 
 class PairStatus(msgspec.Struct, frozen=True):
     """The price of one pair."""
 
     state: State
-    age_ms: Annotated[Milliseconds | None, null("when the pair was never seen")]
-    last_error: Annotated[str | None, null("when there is none")]
+    age_ms: Milliseconds | None
+    """Null when the pair was never seen."""
+    last_error: str | None
+    """Null when there is none."""
 
 
 class Worker(msgspec.Struct, frozen=True):
@@ -323,7 +328,8 @@ class Fleet(msgspec.Struct, frozen=True):
 
     role: Literal["owner", "follower"]
     in_step: bool
-    owner: Annotated[str | None, null("before Redis told")]
+    owner: str | None
+    """Null before Redis told."""
     epoch: Count
 
 
@@ -331,7 +337,8 @@ class Database(msgspec.Struct, frozen=True):
     """The file that keeps API keys and symbols."""
 
     usable: bool
-    error: Annotated[str | None, null("while it is usable")]
+    error: str | None
+    """Null while it is usable."""
 
 
 class Task(msgspec.Struct, frozen=True):
@@ -340,7 +347,8 @@ class Task(msgspec.Struct, frozen=True):
     name: str
     alive: bool
     restarts: Count
-    last_error: Annotated[str | None, about("Without keys and addresses; null when there was none")]
+    last_error: str | None
+    """Without keys and addresses; null when there was none."""
 
 
 class Status(msgspec.Struct, frozen=True):
@@ -348,18 +356,23 @@ class Status(msgspec.Struct, frozen=True):
 
     status: Literal["ok", "degraded", "down"]
     connection: Connection
-    timestamp: Annotated[int, about("Unix seconds")]
+    timestamp: int
+    """Unix seconds."""
     timestamp_iso: Moment
     market: Market
-    pairs: Annotated[dict[str, PairStatus], about("By pair")]
+    pairs: dict[str, PairStatus]
+    """By pair."""
     breaker: Breaker
-    divergences: Annotated[dict[str, Divergence], about("By pair")]
+    divergences: dict[str, Divergence]
+    """By pair."""
     reconnects: Count
     uptime_s: Seconds
     version: str
     worker: Worker
-    fleet: Annotated[Fleet | None, null("where each process keeps to itself")]
-    database: Annotated[Database | None, null("where keys are kept in Redis")]
+    fleet: Fleet | None
+    """Null where each process keeps to itself."""
+    database: Database | None
+    """Null where keys are kept in Redis."""
     tasks: list[Task]
 
 
@@ -368,7 +381,8 @@ class Health(msgspec.Struct, frozen=True):
 
     status: Literal["healthy"]
     timestamp: Moment
-    services: Annotated[dict[str, str], about("The state of each part, as information")]
+    services: dict[str, str]
+    """The state of each part, as information."""
 
 
 class Checked(msgspec.Struct, frozen=True):
@@ -403,9 +417,12 @@ class Gap(msgspec.Struct, frozen=True):
     """A time in which trades may have been missed."""
 
     since: Moment
-    until: Annotated[Moment | None, null("while it lasts")]
-    symbol: Annotated[str | None, null("when it concerns every symbol")]
-    missing: Annotated[Count | None, null("where the exchange does not number its trades")]
+    until: Moment | None
+    """Null while it lasts."""
+    symbol: str | None
+    """Null when it concerns every symbol."""
+    missing: Count | None
+    """Null where the exchange does not number its trades."""
 
 
 class Collector(msgspec.Struct, frozen=True):
@@ -413,24 +430,29 @@ class Collector(msgspec.Struct, frozen=True):
 
     name: str
     state: CollectorState
-    healthy: Annotated[bool, about("Connected and without a problem")]
+    healthy: bool
+    """Connected and without a problem."""
     connected: bool
-    generation: Annotated[Count, about("Connections made so far")]
+    generation: Count
+    """Connections made so far."""
     attempts: Count
-    last_frame_at: Annotated[Moment | None, null("before the first frame")]
-    last_error: Annotated[str | None, null("when there was none")]
-    problem: Annotated[str | None, null("when the collector is of use")]
-    subscriptions: Annotated[dict[str, str], about("Symbol to one word, or to the exchange's refusal")]
-    gaps: Annotated[
-        list[Gap] | UnsetType,
-        about("Of trade collectors: when trades may have been missed, oldest first"),
-    ] = UNSET
+    last_frame_at: Moment | None
+    """Null before the first frame."""
+    last_error: str | None
+    """Null when there was none."""
+    problem: str | None
+    """Null when the collector is of use."""
+    subscriptions: dict[str, str]
+    """Symbol to one word, or to the exchange's refusal."""
+    gaps: list[Gap] | UnsetType = UNSET
+    """Of trade collectors: when trades may have been missed, oldest first."""
 
 
 class Collectors(msgspec.Struct, frozen=True):
     """Every collector."""
 
-    collectors: Annotated[dict[str, Collector], about("By name")]
+    collectors: dict[str, Collector]
+    """By name."""
 
 
 class Trade(msgspec.Struct, frozen=True):
@@ -438,13 +460,16 @@ class Trade(msgspec.Struct, frozen=True):
 
     exchange: str
     symbol: str
-    side: Annotated[Side, about("The taker's")]
+    side: Side
+    """The taker's."""
     price: Positive
     quantity: Positive
-    timestamp: Annotated[Moment, about("The exchange's time of the trade")]
+    timestamp: Moment
+    """The exchange's time of the trade."""
     trade_id: str
     received_at: Moment
-    raw: Annotated[str, about("The exchange's own text of this trade")]
+    raw: str
+    """The exchange's own text of this trade."""
 
 
 class Trades(msgspec.Struct, frozen=True):
@@ -465,14 +490,21 @@ class Book(msgspec.Struct, frozen=True):
 
     exchange: str
     symbol: str
-    in_sync: Annotated[bool, about("False: it may have missed something")]
-    best_bid: Annotated[Level | None, null("when out of sync, or when nobody buys")]
-    best_ask: Annotated[Level | None, null("when out of sync, or when nobody sells")]
-    bids: Annotated[list[Level], about("Highest first")]
-    asks: Annotated[list[Level], about("Lowest first")]
+    in_sync: bool
+    """False: it may have missed something."""
+    best_bid: Level | None
+    """Null when out of sync, or when there is no bid."""
+    best_ask: Level | None
+    """Null when out of sync, or when there is no ask."""
+    bids: list[Level]
+    """Highest first."""
+    asks: list[Level]
+    """Lowest first."""
     changed_at: TradedAt
-    received_at: Annotated[Moment | None, null("before the first update")]
-    age_ms: Annotated[Milliseconds | None, null("before the first update")]
+    received_at: Moment | None
+    """Null before the first update."""
+    age_ms: Milliseconds | None
+    """Null before the first update."""
 
 
 class Books(msgspec.Struct, frozen=True):
@@ -491,27 +523,28 @@ class Symbols(msgspec.Struct, frozen=True):
 # API keys.
 
 
-class Key(msgspec.Struct, frozen=True):
+class Key(msgspec.Struct, frozen=True, kw_only=True):
     """An API key without its text."""
 
-    prefix: Annotated[str, about("`ltp_…`, or `AUTH_API_KEY` for one of the operator's own choice")]
+    prefix: str
+    """`ltp_…`, or `AUTH_API_KEY` for one of the operator's own choice."""
     name: str
     permission: Permission
     state: KeyState
     created: Moment
-    expires: Annotated[Moment | None, null("for AUTH_API_KEY")]
-    revoked: Annotated[Moment | None, null("unless it was")]
-    last_used: Annotated[Moment | None, null("before it is")]
+    expires: Moment | None
+    """Null for AUTH_API_KEY."""
+    revoked: Moment | None
+    """Null unless it was."""
+    last_used: Moment | None
+    """Null before it is."""
 
 
-NewKey = msgspec.defstruct(  # the text comes first, and a subclass would put it last
-    "NewKey",
-    [
-        ("key", Annotated[str, Meta(pattern="^ltp_[A-Za-z0-9_-]{43}$")]),
-        *((field.name, field.type) for field in structs.fields(Key)),
-    ],
-    namespace={"__doc__": "A new API key with its text, which is shown this once."},
-)
+class NewKey(Key, frozen=True):
+    """A new API key with its text, which is shown this once."""
+
+    # It is encoded first, because the fields of Key are keyword-only.
+    key: Annotated[str, Meta(pattern="^ltp_[A-Za-z0-9_-]{43}$")]
 
 
 class Keys(msgspec.Struct, frozen=True):
@@ -527,7 +560,8 @@ class Running(msgspec.Struct, frozen=True):
     """Threads or greenlets of this process."""
 
     count: Count
-    by_name: Annotated[dict[str, Count], about("Most first")]
+    by_name: dict[str, Count]
+    """Most first."""
 
 
 class Tasks(msgspec.Struct, frozen=True):
@@ -554,21 +588,24 @@ class StoredPrices(msgspec.Struct, frozen=True):
     """The store of prices."""
 
     market: Market
-    held: Annotated[dict[str, HeldPrice], about("By pair")]
+    held: dict[str, HeldPrice]
+    """By pair."""
 
 
 class StoredTrades(msgspec.Struct, frozen=True):
     """The store of trades."""
 
     statistics: TradeStatistics
-    by_symbol: Annotated[dict[str, Count], about("Trades stored of each symbol")]
+    by_symbol: dict[str, Count]
+    """Trades stored of each symbol."""
 
 
 class Journal(msgspec.Struct, frozen=True):
     """How many decisions are remembered."""
 
     longest: Count
-    decisions: Annotated[dict[str, Count], about("By pair")]
+    decisions: dict[str, Count]
+    """By pair."""
 
 
 class Storage(msgspec.Struct, frozen=True):

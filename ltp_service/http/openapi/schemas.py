@@ -1,7 +1,11 @@
 """The schemas of the OpenAPI document, read from the shapes of the answers."""
 
+import ast
+import sys
 from collections.abc import Callable
-from inspect import getdoc
+from functools import cache
+from inspect import getdoc, getsource
+from itertools import pairwise
 from types import NoneType, UnionType
 from typing import Annotated, Any, Literal, Union, get_args, get_origin
 
@@ -53,13 +57,44 @@ def _written_out(kind: Any) -> Node:
 
 def _record(shape: type[Struct]) -> Node:
     fields = structs.fields(shape)
+    told = {name: text for each in reversed(shape.__mro__) for name, text in _descriptions(each).items()}
     return {
         "type": "object",
         "description": getdoc(shape),
-        "properties": {field.encode_name: schema(field.type) for field in fields},
-        "required": [field.encode_name for field in fields if field.default is not UNSET],
+        "properties": {each.name: schema(each.type) | told.get(each.name, {}) for each in fields},
+        "required": [each.name for each in fields if each.default is not UNSET],
         "additionalProperties": False,
     }
+
+
+def _descriptions(shape: type) -> dict[str, Node]:
+    """The docstrings below the fields of a class, by field."""
+    return _field_docs(shape.__module__).get(shape.__name__, {}) if issubclass(shape, Struct) else {}
+
+
+@cache
+def _field_docs(module: str) -> dict[str, dict[str, Node]]:
+    """The same of every class of a module, read from its source, because Python forgets them."""
+    classes = [
+        each for each in ast.parse(getsource(sys.modules[module])).body if isinstance(each, ast.ClassDef)
+    ]
+    return {
+        each.name: {
+            field.target.id: {"description": " ".join(text.split())}
+            for field, below in pairwise(each.body)
+            if isinstance(field, ast.AnnAssign)
+            and isinstance(field.target, ast.Name)
+            and (text := _text(below))
+        }
+        for each in classes
+    }
+
+
+def _text(statement: ast.stmt) -> str:
+    match statement:
+        case ast.Expr(ast.Constant(str(text))):
+            return text
+    return ""
 
 
 def _annotated(kind: Any, *metas: Meta) -> Node:

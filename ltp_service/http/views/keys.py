@@ -26,7 +26,7 @@ def create() -> Response:
     text, key = parts.keyring.create(_name(), permission, life, only_first=first)
     if first:
         parts.first_key.done()
-    return json_response(shapes.NewKey(text, *structs.astuple(_told(key, parts.clock.wall()))), 201)
+    return json_response(shapes.NewKey(text, **structs.asdict(_told(key, parts.clock.wall()))), 201)
 
 
 @bp.get("")
