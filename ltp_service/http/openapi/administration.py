@@ -3,6 +3,7 @@
 from ltp_service.http import shapes
 from ltp_service.http.openapi.operation import (
     KEYED_ROUTE,
+    OPEN_ROUTE,
     Answer,
     Area,
     Operation,
@@ -10,6 +11,14 @@ from ltp_service.http.openapi.operation import (
     query,
     request_header,
 )
+from ltp_service.http.openapi.schemas import Node
+from ltp_service.keys.key import PERMISSIONS
+
+_NAME: Node = {"type": "string", "minLength": 1, "maxLength": 64}
+_PERMISSION: Node = {"type": "string", "enum": list(PERMISSIONS)}
+_LIFE: Node = {"type": "string", "examples": ["7d"]}
+_PREFIX: Node = {"type": "string", "minLength": 1, "examples": ["ltp_Ab3dE6gH"]}
+_BEGINNING = "As the list has it, or as much of its beginning as no other key has"
 
 ADMINISTRATION = Area(
     "administration",
@@ -20,7 +29,6 @@ ADMINISTRATION = Area(
             "Every key ever made, oldest first, without its text",
             "Needs an admin key. Expired and revoked ones stay in the list.",
             {200: Answer("Perhaps none", shapes.Keys)},
-            security=KEYED_ROUTE,
         ),
         "POST /auth/api-keys": Operation(
             "createKey",
@@ -29,48 +37,33 @@ ADMINISTRATION = Area(
             " service's log tells, and no proxy between; that first key has admin permission. Its parameters stand in the query; a body is refused with 400.",
             {201: Answer("The key", shapes.NewKey, headers=("Cache-Control",))},
             parameters=[
-                query("name", {"type": "string", "minLength": 1, "maxLength": 64}, "For whom", required=True),
-                query(
-                    "permission",
-                    {"type": "string", "enum": ["read", "write", "admin"]},
-                    "Includes those before it; `read` unless given",
-                ),
-                query(
-                    "expires",
-                    {"type": "string", "examples": ["7d"]},
-                    "Its life, 1s to 3650d; AUTH_KEY_TTL unless given",
-                ),
+                query("name", _NAME, "For whom", required=True),
+                query("permission", _PERMISSION, "Includes those before it; `read` unless given"),
+                query("expires", _LIFE, "Its life, 1s to 3650d; AUTH_KEY_TTL unless given"),
                 request_header("X-Bootstrap-Token", "For the first key: the one-time token"),
             ],
+            security=OPEN_ROUTE,
         ),
         "DELETE /auth/api-keys/{prefix}": Operation(
             "revokeKey",
             "End a key: at once here, within 2 s in every process",
             "Needs an admin key. 400 for a beginning of several keys, for a key that is revoked already, and for the last admin key.",
             {200: Answer("The key", shapes.Key)},
-            parameters=[
-                in_path(
-                    "prefix",
-                    {"type": "string", "minLength": 1, "examples": ["ltp_Ab3dE6gH"]},
-                    description="As the list has it, or as much of its beginning as no other key has",
-                )
-            ],
+            parameters=[in_path("prefix", _PREFIX, description=_BEGINNING)],
             problems=["NOT_FOUND"],
-            security=KEYED_ROUTE,
         ),
         "GET /debug/tasks": Operation(
             "getTasks",
             "What runs beside the requests",
             "Needs an admin key. The runners with their restarts, and how many greenlets and threads there are.",
             {200: Answer("This process", shapes.Tasks)},
-            security=KEYED_ROUTE,
         ),
         "GET /debug/storage": Operation(
             "getStorage",
             "What every store holds",
             "Needs an admin key. Prices, trades, books, symbols and the journal of decisions.",
             {200: Answer("This process", shapes.Storage)},
-            security=KEYED_ROUTE,
         ),
     },
+    KEYED_ROUTE,
 )

@@ -6,11 +6,14 @@ from ltp_service.http.openapi.operation import KEYED_ROUTE, Answer, Area, Operat
 from ltp_service.http.openapi.schemas import Node
 
 _SYMBOL: Node = {"type": "string", "pattern": "^[A-Za-z0-9]{2,20}$", "examples": ["BTCUSDT"]}
-_EXCHANGE = query(
-    "exchange",
-    {"type": "string", "examples": ["bybit"]},
-    "One that is collected here; absent or empty: all",
-)
+_ANY_SYMBOL: Node = _SYMBOL | {"pattern": "^([A-Za-z0-9]{2,20})?$"}
+_EXCHANGE: Node = {"type": "string", "examples": ["bybit"]}
+_COLLECTOR: Node = {"type": "string", "minLength": 1, "examples": ["bybit_trades"]}
+_LIMIT: Node = {"type": "integer", "minimum": 1, "maximum": 100, "default": 50}
+_DEPTH: Node = _LIMIT | {"maximum": 50, "default": 10}
+
+_OF_A_SYMBOL = query("symbol", _SYMBOL, "Needed", required=True)
+_OF_AN_EXCHANGE = query("exchange", _EXCHANGE, "One that is collected here; absent or empty: all")
 
 COLLECTING = Area(
     "collectors",
@@ -27,7 +30,7 @@ COLLECTING = Area(
             "What one collector does",
             "The same as in the list; 404 names those that run here.",
             {200: Answer("The collector", shapes.Collector)},
-            parameters=[in_path("name", {"type": "string", "minLength": 1, "examples": ["bybit_trades"]})],
+            parameters=[in_path("name", _COLLECTOR)],
             problems=["NOT_FOUND"],
         ),
         "GET /collectors/trades": Operation(
@@ -36,17 +39,9 @@ COLLECTING = Area(
             "Of one symbol or exchange, or of all. They are kept in memory for an hour at most.",
             {200: Answer("Perhaps none", shapes.Trades)},
             parameters=[
-                query(
-                    "symbol",
-                    _SYMBOL | {"pattern": "^([A-Za-z0-9]{2,20})?$"},
-                    "Absent or empty: all symbols",
-                ),
-                _EXCHANGE,
-                query(
-                    "limit",
-                    {"type": "integer", "minimum": 1, "maximum": 100, "default": 50},
-                    "At most so many",
-                ),
+                query("symbol", _ANY_SYMBOL, "Absent or empty: all symbols"),
+                _OF_AN_EXCHANGE,
+                query("limit", _LIMIT, "At most so many"),
             ],
         ),
         "GET /collectors/books": Operation(
@@ -55,13 +50,9 @@ COLLECTING = Area(
             "A book that is out of sync says so and has no prices at all: no bids, no asks.",
             {200: Answer("Those that were ever received", shapes.Books)},
             parameters=[
-                query("symbol", _SYMBOL, "Needed", required=True),
-                _EXCHANGE,
-                query(
-                    "depth",
-                    {"type": "integer", "minimum": 1, "maximum": 50, "default": 10},
-                    "Levels on each side, the best ones",
-                ),
+                _OF_A_SYMBOL,
+                _OF_AN_EXCHANGE,
+                query("depth", _DEPTH, "Levels on each side, the best ones"),
             ],
         ),
         "GET /collectors/storage/stats": Operation(
@@ -80,11 +71,8 @@ COLLECTING = Area(
             "addSymbol",
             "Collect a symbol from now on, also after a restart",
             "Needs a write key. Nothing but this symbol is subscribed anew. At most 200 are collected. Its parameters stand in the query; a body is refused with 400.",
-            {
-                200: Answer("It is collected already", shapes.Symbols),
-                201: Answer("Added", shapes.Symbols),
-            },
-            parameters=[query("symbol", _SYMBOL, "Needed", required=True)],
+            {200: Answer("It is collected already", shapes.Symbols), 201: Answer("Added", shapes.Symbols)},
+            parameters=[_OF_A_SYMBOL],
             security=KEYED_ROUTE,
         ),
         "DELETE /collectors/symbols/{symbol}": Operation(

@@ -7,11 +7,10 @@ from collections.abc import Iterator
 
 from ltp_service.http.openapi.administration import ADMINISTRATION
 from ltp_service.http.openapi.collecting import COLLECTING
-from ltp_service.http.openapi.explanation import EXPLANATION
-from ltp_service.http.openapi.operation import COMMON_HEADERS, Operation, problems
+from ltp_service.http.openapi.operation import COMMON_HEADERS, Area, Operation, problems
 from ltp_service.http.openapi.operations import OPERATIONS
 from ltp_service.http.openapi.pages import PAGES
-from ltp_service.http.openapi.prices import PRICES
+from ltp_service.http.openapi.prices import EXPLANATION, PRICES
 from ltp_service.http.openapi.schemas import Node, components
 from ltp_service.version import VERSION
 
@@ -25,46 +24,27 @@ among the responses below `components`. A parameter that a route does not know i
 where it is no list; `pair[]` means `pair`. On `/health` and `/ready` all parameters are ignored. A body is refused with
 400 but where an operation describes one. `If-Match` is obeyed everywhere: 412 when it fails. Every error is an `Error`, and its `code` does not change."""
 
+
+def _header(about: str, schema: Node, *, required: bool = True) -> Node:
+    return {"description": about, "schema": schema} | ({"required": True} if required else {})
+
+
+_TEXT: Node = {"type": "string"}
 _COUNT: Node = {"type": "integer", "minimum": 0}
-_HEADERS: dict[str, Node] = {
-    "X-Request-ID": {
-        "required": True,
-        "description": "The request's own, when it matches [A-Za-z0-9._-]{8,64}, else a new one",
-        "schema": {"type": "string", "pattern": "^[A-Za-z0-9._-]{8,64}$"},
-    },
-    "ETag": {
-        "required": True,
-        "description": "Changes exactly when the body would",
-        "schema": {"type": "string"},
-    },
-    "Cache-Control": {
-        "required": True,
-        "description": "How long the answer may be kept",
-        "schema": {"type": "string"},
-    },
-    "Retry-After": {
-        "required": True,
-        "description": "Seconds after which to ask again",
-        "schema": {"type": "integer", "minimum": 1},
-    },
-    "Location": {
-        "required": True,
-        "description": "Where it is, relative to this path",
-        "schema": {"type": "string"},
-    },
-    "Allow": {
-        "required": True,
-        "description": "The methods that the route has",
-        "schema": {"type": "string"},
-    },
-    "WWW-Authenticate": {
-        "required": True,
-        "description": "Names the header that the key goes into",
-        "schema": {"type": "string"},
-    },
-    "RateLimit-Limit": {"description": "Requests that may come at once", "schema": _COUNT},
-    "RateLimit-Remaining": {"description": "Requests that may come now", "schema": _COUNT},
-    "RateLimit-Reset": {"description": "Seconds until all may come at once again", "schema": _COUNT},
+_HEADERS = {
+    "X-Request-ID": _header(
+        "The request's own, when it matches [A-Za-z0-9._-]{8,64}, else a new one",
+        _TEXT | {"pattern": "^[A-Za-z0-9._-]{8,64}$"},
+    ),
+    "ETag": _header("Changes exactly when the body would", _TEXT),
+    "Cache-Control": _header("How long the answer may be kept", _TEXT),
+    "Retry-After": _header("Seconds after which to ask again", _COUNT | {"minimum": 1}),
+    "Location": _header("Where it is, relative to this path", _TEXT),
+    "Allow": _header("The methods that the route has", _TEXT),
+    "WWW-Authenticate": _header("Names the header that the key goes into", _TEXT),
+    "RateLimit-Limit": _header("Requests that may come at once", _COUNT, required=False),
+    "RateLimit-Remaining": _header("Requests that may come now", _COUNT, required=False),
+    "RateLimit-Reset": _header("Seconds until all may come at once again", _COUNT, required=False),
 }
 
 
@@ -78,18 +58,19 @@ def body_readers() -> frozenset[tuple[str, str]]:
     return frozenset((method, path) for method, path, _, operation in _operations() if operation.body)
 
 
-def _operations() -> Iterator[tuple[str, str, str, Operation]]:
-    """Method, path, name of the area, and operation."""
+def _operations() -> Iterator[tuple[str, str, Area, Operation]]:
+    """Method, path, area and operation."""
     for area in AREAS:
         for route, operation in area.operations.items():
             method, path = route.split()
-            yield method, path, area.name, operation
+            yield method, path, area, operation
 
 
 def _paths() -> Node:
     paths: Node = {}
     for method, path, area, operation in _operations():
-        paths.setdefault(path, {})[method.lower()] = {"tags": [area], **operation.written_out()}
+        told = {"tags": [area.name], **operation.written_out(area.security)}
+        paths.setdefault(path, {})[method.lower()] = told
     return paths
 
 

@@ -53,24 +53,26 @@ class Operation(msgspec.Struct, frozen=True):
     parameters: Sequence[Node] = ()
     problems: Sequence[str] | None = ()
     """Codes of its errors, beside those of every route; None for a route that is asked nothing."""
-    security: tuple[Node, ...] = OPEN_ROUTE
+    security: tuple[Node, ...] | None = None
+    """None: that of the area."""
     body: Answer | None = None
 
-    def written_out(self) -> Node:
-        """What the document says of it."""
-        headers = LIMIT_HEADERS if self.security else COMMON_HEADERS
+    def written_out(self, security: tuple[Node, ...]) -> Node:
+        """What the document says of it; `security` is that of the area."""
+        security = security if self.security is None else self.security
+        headers = LIMIT_HEADERS if security else COMMON_HEADERS
         answers = {status: _answer(each, headers) for status, each in self.answers.items()}
         if self.problems is not None:
-            codes = _OF_KEYS_AND_LIMITS if self.security else ()
+            codes = _OF_KEYS_AND_LIMITS if security else ()
             answers |= problems(*_OF_THE_QUESTION, *self.problems, *codes, headers=headers)
-        if self.security and self.query():
+        if security and self.query():
             too_long = Answer("Longer than 4094 bytes with all its parameters", shapes.Error)
             answers[414] = _answer(too_long, COMMON_HEADERS)  # gunicorn's own
         return {
             "operationId": self.name,
             "summary": self.summary,
             "description": self.description,
-            "security": list(self.security),
+            "security": list(security),
             "responses": {str(status): node for status, node in sorted(answers.items())},
             **({"parameters": list(self.parameters)} if self.parameters else {}),
             **({"requestBody": _body(self.body)} if self.body else {}),
@@ -88,6 +90,7 @@ class Area(NamedTuple):
     about: str
     operations: dict[str, Operation]
     """By method and path, as in `GET /health`."""
+    security: tuple[Node, ...] = OPEN_ROUTE
 
 
 def query(name: str, schema: Node, about: str, **more: Any) -> Node:

@@ -2,6 +2,10 @@
 
 from ltp_service.http import shapes
 from ltp_service.http.openapi.operation import PUBLIC, Answer, Area, Operation, query
+from ltp_service.http.openapi.schemas import Node
+
+_TEXT: Node = {"type": "string"}
+_NAMES: Node = {"type": "array", "items": _TEXT}
 
 OPERATIONS = Area(
     "operations",
@@ -36,14 +40,8 @@ OPERATIONS = Area(
             "getMetrics",
             "Prometheus text, the sum over all workers",
             "For Prometheus. Our names begin with `btc_ltp_`.",
-            {200: Answer("Every metric", {"text/plain": {"schema": {"type": "string"}}})},
-            parameters=[
-                query(
-                    "name[]",
-                    {"type": "array", "items": {"type": "string"}},
-                    "Ignored: every metric is always told",
-                )
-            ],
+            {200: Answer("Every metric", {"text/plain": {"schema": _TEXT}})},
+            parameters=[query("name[]", _NAMES, "Ignored: every metric is always told")],
             security=PUBLIC,
         ),
     },

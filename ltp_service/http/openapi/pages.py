@@ -31,28 +31,24 @@ PAGES = Area(
             "What this is and where to go",
             "Needs no key and no place in the rate limit.",
             {200: Answer("Name, version and links", shapes.Root)},
-            security=PUBLIC,
         ),
         "GET /favicon.ico": Operation(
             "getFavicon",
             "The icon of this service",
             "What browsers ask for by themselves.",
             _kept("The icon", {MEDIA_TYPE: {}}),
-            security=PUBLIC,
         ),
         "GET /openapi.json": Operation(
             "getOpenApi",
             "This document",
             "For programs, such as generators of clients.",
             _kept("OpenAPI 3.1", {"application/json": {"schema": {"type": "object"}}}),
-            security=PUBLIC,
         ),
         "GET /docs": Operation(
             "getDocs",
             "This document, to read and to try",
             "Swagger UI, served from here: it needs no internet.",
             _kept("A page", {"text/html": _TEXT}) | _leads("Asked with a slash at the end: the page"),
-            security=PUBLIC,
         ),
         "GET /docs/{name}": Operation(
             "getDocsFile",
@@ -64,14 +60,12 @@ PAGES = Area(
                 in_path("name", {"type": "string", "enum": sorted((FILES.keys() - {PAGE}) | {INDEX})})
             ],
             problems=["NOT_FOUND"],
-            security=PUBLIC,
         ),
         "GET /swagger": Operation(
             "getSwagger",
             "Leads to `/docs`",
             "For those who look where other services have the page.",
             _leads("The page"),
-            security=PUBLIC,
         ),
         "GET /swagger/{name}": Operation(
             "getSwaggerFile",
@@ -79,7 +73,7 @@ PAGES = Area(
             "For those who look where other services have the page.",
             _leads("The page or this document"),
             parameters=[in_path("name", {"type": "string", "minLength": 1, "examples": ["index.html"]})],
-            security=PUBLIC,
         ),
     },
+    PUBLIC,
 )

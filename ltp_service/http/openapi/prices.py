@@ -1,4 +1,6 @@
-"""Routes that give prices."""
+"""Routes that give prices, and the one that says why."""
+
+from msgspec import json
 
 from ltp_service.http import shapes
 from ltp_service.http.openapi.operation import Answer, Area, Operation, query, request_header
@@ -6,39 +8,23 @@ from ltp_service.http.openapi.schemas import Node
 from ltp_service.http.pairs_body import LARGEST_BODY
 from ltp_service.http.problems import OF_A_PAIR
 
-_EXAMPLE = {"ltp": [{"pair": "BTC/USD", "amount": 115643.1}]}
-_DETAILED = {
-    "ltp": [
-        {
-            "pair": "BTC/USD",
-            "amount": 115643.1,
-            "price": "115643.10",
-            "state": "live",
-            "source": "kraken:websocket",
-            "traded_at": "2026-11-21T01:00:03.218000Z",
-            "confirmed_at": "2026-11-21T01:00:03.402113Z",
-            "age_ms": 12,
-            "trade_id": 4711,
-        }
-    ]
-}
-_REFRESHED = {"message": "Prices refreshed successfully", "pairs": ["BTC/USD"]}
-_FAILED = {
-    "errors": [
-        {
-            "pair": "DOGE/USD",
-            "error": "Failed to fetch price",
-            "code": "UNSUPPORTED_PAIR",
-            "message": "Unsupported trading pair",
-        }
-    ]
-}
+_EXAMPLE = json.decode('{"ltp":[{"pair":"BTC/USD","amount":115643.1}]}')
+_DETAILED = json.decode(
+    '{"ltp":[{"pair":"BTC/USD","amount":115643.1,"price":"115643.10","state":"live","source":"kraken:websocket",'
+    '"traded_at":"2026-11-21T01:00:03.218000Z","confirmed_at":"2026-11-21T01:00:03.402113Z","age_ms":12,"trade_id":4711}]}'
+)
+_REFRESHED = json.decode('{"message":"Prices refreshed successfully","pairs":["BTC/USD"]}')
+_FAILED = json.decode(
+    '{"errors":[{"pair":"DOGE/USD","error":"Failed to fetch price","code":"UNSUPPORTED_PAIR",'
+    '"message":"Unsupported trading pair"}]}'
+)
 
 _CACHED = ("ETag", "Cache-Control")
 _UNCHANGED = Answer("Nothing has changed", headers=_CACHED)
 
 _PAIR_LIST: Node = {"type": "string", "maxLength": 2000, "examples": ["BTC/USD,ETH/USD"]}
 _SWITCH: Node = {"type": "boolean", "default": False}
+_ONE_PAIR: Node = _PAIR_LIST | {"examples": ["BTC/USD"]}
 _ASKING = [
     query(
         "pair",
@@ -52,15 +38,14 @@ _ASKING = [
         {"type": "number", "minimum": 0},
         "Seconds since `confirmed_at` that a price may be old; PRICE_STALE where it is older",
     ),
-    query("allow_stale", _SWITCH, "Serve also what nobody has confirmed for too long"),
-    query(
-        "detail",
-        _SWITCH,
-        "Say where each number comes from and how sure it is: each price is a DetailedPrice",
-    ),
+    query("allow_stale", _SWITCH, "Serve also what was not confirmed for too long"),
+    query("detail", _SWITCH, "Say where each number comes from and how sure it is; see DetailedPrice"),
     request_header("Cache-Control", "`max-age=S` is max_age, which goes before it"),
     request_header("If-None-Match", "ETags already held: 304 while nothing has changed"),
 ]
+_WAIT = "`wait=S` with If-None-Match: the answer comes when it is another one, at the latest after 30 s"
+_TO_REFRESH = "Comma list of at most 100 pairs; needed here, as `pair` or in the body"
+_EXPLAINED = "Exactly one pair in any usual spelling; needed, here or as `pairs`"
 
 PRICES = Area(
     "prices",
@@ -86,18 +71,12 @@ PRICES = Area(
                 ),
                 304: _UNCHANGED,
             },
-            parameters=[
-                *_ASKING,
-                request_header(
-                    "Prefer",
-                    "`wait=S` with If-None-Match: the answer comes when it is another one, at the latest after 30 s",
-                ),
-            ],
+            parameters=[*_ASKING, request_header("Prefer", _WAIT)],
             problems=["ALL_PRICES_FAILED", "TOO_MANY_WAITING", *OF_A_PAIR],
         ),
         "GET /api/v1/ltp/cached": Operation(
             "getCachedPrices",
-            "Only what is in memory now; nobody is asked",
+            "Only what is in memory now; no exchange is asked",
             "A pair without a price that may be served is left out.",
             {
                 200: Answer(
@@ -126,11 +105,7 @@ PRICES = Area(
                 ),
             },
             parameters=[
-                query(
-                    "pairs",
-                    _PAIR_LIST,
-                    "Comma list of at most 100 pairs; needed here, as `pair` or in the body",
-                ),
+                query("pairs", _PAIR_LIST, _TO_REFRESH),
                 query("pair", _PAIR_LIST, "The same as `pairs`"),
             ],
             problems=["UNSUPPORTED_PAIR", "ALL_PRICES_FAILED", "PRICE_FETCH_ERROR"],
@@ -146,5 +121,23 @@ PRICES = Area(
             "In BASE/QUOTE, as prices are told; questions may spell them otherwise.",
             {200: Answer("All pairs, with Kraken's name for each", shapes.Pairs)},
         ),
+    },
+)
+
+EXPLANATION = Area(
+    "explanation",
+    "Why this number",
+    {
+        "GET /api/v1/ltp/explain": Operation(
+            "explainPrice",
+            "The served price of one pair, both sources, the subscription, the breaker and the last decisions",
+            "Needs a read key, or to be asked from the same machine, without a proxy between, while TRUSTED_PROXIES is 0.",
+            {200: Answer("All that is known", shapes.Explanation)},
+            parameters=[
+                query("pair", _ONE_PAIR, _EXPLAINED),
+                query("pairs", _ONE_PAIR, "The same as `pair`"),
+            ],
+            problems=["UNSUPPORTED_PAIR"],
+        )
     },
 )
