@@ -60,7 +60,7 @@ Market = Annotated[MarketStatus, Meta(title="Market")]
 
 # Errors.
 
-Code = Annotated[str, Meta(extra_json_schema={"enum": list(PROBLEMS)})]
+Code = Annotated[str, Meta(title="ErrorCode", extra_json_schema={"enum": list(PROBLEMS)})]
 
 
 class PairError(msgspec.Struct, frozen=True):
