@@ -117,17 +117,14 @@ def problems(*codes: str, headers: tuple[str, ...]) -> dict[int, Node]:
 
 
 def _problem(status: int, codes: list[str], headers: tuple[str, ...]) -> Node:
-    examples = {
-        code: {"summary": PROBLEMS[code].example, "value": msgspec.to_builtins(_example(code))}
-        for code in codes
-    }
+    examples = {code: {"summary": PROBLEMS[code].example, "value": _example(code)} for code in codes}
     content = {"application/json": {"schema": schema(shapes.Error), "examples": examples}}
     about = f"{HTTPStatus(status).phrase}: {', '.join(codes)}"
     return _answer(Answer(about, content, headers=_HEADERS_OF.get(status, ())), headers)
 
 
-def _example(code: str) -> shapes.Error:
-    return shapes.Error(code, PROBLEMS[code].example, code, "9f86d081884c7d65-2a")
+def _example(code: str) -> Any:
+    return msgspec.to_builtins(shapes.Error(code, PROBLEMS[code].example, code, "9f86d081884c7d65-2a"))
 
 
 def _answer(answer: Answer, headers: tuple[str, ...]) -> Node:

@@ -57,44 +57,32 @@ def _written_out(kind: Any) -> Node:
 
 def _record(shape: type[Struct]) -> Node:
     fields = structs.fields(shape)
-    told = {name: text for each in reversed(shape.__mro__) for name, text in _descriptions(each).items()}
     return {
         "type": "object",
         "description": getdoc(shape),
-        "properties": {each.name: schema(each.type) | told.get(each.name, {}) for each in fields},
+        "properties": {each.name: schema(each.type) | _described(shape, each.name) for each in fields},
         "required": [each.name for each in fields if each.default is not UNSET],
         "additionalProperties": False,
     }
 
 
-def _descriptions(shape: type) -> dict[str, Node]:
-    """The docstrings below the fields of a class, by field."""
-    return _field_docs(shape.__module__).get(shape.__name__, {}) if issubclass(shape, Struct) else {}
+def _described(shape: type[Struct], field: str) -> Node:
+    owner = next(each for each in shape.__mro__ if field in each.__annotations__)
+    text = _docstrings(owner.__module__).get((owner.__name__, field))
+    return {"description": text} if text else {}
 
 
 @cache
-def _field_docs(module: str) -> dict[str, dict[str, Node]]:
-    """The same of every class of a module, read from its source, because Python forgets them."""
-    classes = [
-        each for each in ast.parse(getsource(sys.modules[module])).body if isinstance(each, ast.ClassDef)
-    ]
-    return {
-        each.name: {
-            field.target.id: {"description": " ".join(text.split())}
-            for field, below in pairwise(each.body)
-            if isinstance(field, ast.AnnAssign)
-            and isinstance(field.target, ast.Name)
-            and (text := _text(below))
-        }
-        for each in classes
-    }
-
-
-def _text(statement: ast.stmt) -> str:
-    match statement:
-        case ast.Expr(ast.Constant(str(text))):
-            return text
-    return ""
+def _docstrings(module: str) -> dict[tuple[str, str], str]:
+    """The docstrings below the fields of the module's classes. Python forgets them, so the source is read."""
+    statements = ast.parse(getsource(sys.modules[module])).body
+    found = {}
+    for each in (statement for statement in statements if isinstance(statement, ast.ClassDef)):
+        for field, below in pairwise(each.body):
+            match field, below:
+                case ast.AnnAssign(ast.Name(name)), ast.Expr(ast.Constant(str(text))):
+                    found[each.name, name] = " ".join(text.split())
+    return found
 
 
 def _annotated(kind: Any, *metas: Meta) -> Node:
