@@ -1,7 +1,8 @@
 """python -m benchmarks.answers FILE: writes what every route answers to some 300 questions, good and bad, one a line.
 
 Two versions of the service answer alike when their files are alike: run it in both checkouts, then `diff`. The clock
-stands still, the request ids are given, and nothing is asked of any exchange. The log goes to stdout.
+moves only while the service sleeps, the request ids are given, and nothing is asked of any exchange. The log goes to
+stdout.
 """
 
 import json
@@ -12,6 +13,7 @@ from collections.abc import Iterator, Mapping
 from itertools import count
 from pathlib import Path
 from typing import NamedTuple
+from unittest.mock import patch
 
 from tests.fakes import ETH
 from tests.service import FreshService
@@ -87,7 +89,7 @@ def ask(service: FreshService, question: Question, number: int) -> str:
         headers={"X-Request-ID": f"question-{number}", **question.headers},
     )
     headers = sorted((name, _in_order(value) if name == "Allow" else value) for name, value in answer.headers)
-    body = re.sub(r'"pid":\d+', '"pid":1', answer.get_data(as_text=True))
+    body = re.sub(r'"(pid|retry_in_s)":[\d.]+', r'"\1":1', answer.get_data(as_text=True))
     told = {"status": answer.status, "headers": headers, "body": body}
     return json.dumps({"asked": question._asdict(), **told}, sort_keys=True)
 
@@ -99,10 +101,15 @@ def _in_order(methods: str) -> str:
 
 def main(file: Path) -> None:
     numbers = count(1)
-    with tempfile.TemporaryDirectory() as folder, file.open("w") as out:
+    with (
+        tempfile.TemporaryDirectory() as folder,
+        file.open("w") as out,
+        patch("time.sleep") as sleep,
+    ):
         service = FreshService(
             Path(folder), auth_api_key=KEY, rate_limit_enabled=False, kraken_websocket_enabled=True
         )
+        sleep.side_effect = service.clock.advance
         service.trade("115643.10")
         service.trade("4128.07", ETH)
         out.writelines(f"{ask(service, question, next(numbers))}\n" for question in questions())

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from ltp_service.http.openapi.document import document
-from ltp_service.http.openapi.problems import PROBLEMS
+from ltp_service.http.problems import PROBLEMS
 from tests.conftest import ROOT
 from tests.marks import put_between_marks
 

@@ -11,9 +11,10 @@ from collections.abc import Iterable
 from itertools import chain, count, islice
 from sys import getsizeof
 from threading import Lock
-from typing import Literal
+from typing import Annotated, Literal
 
 import msgspec
+from msgspec import Meta
 
 from ltp_service.domain.exchange_time import TIME_TOLERANCE_SECONDS, ExchangeTime
 from ltp_service.domain.trade import Trade
@@ -47,23 +48,26 @@ _Key = tuple[float, int, str, str]
 Refusal = Literal["duplicate", "too_old", "left", "too_large"]
 """Known already; older than an hour or from the future; not newer than a dropped one; larger than MAX_BYTES."""
 
+_Count = Annotated[int, Meta(ge=0)]
+
 
 class TradeStatistics(msgspec.Struct, frozen=True):
     """Counters since the start, and the present state. Received = stored + discarded."""
 
-    total_trades_received: int
-    total_trades_stored: int
-    trades_discarded: int
+    total_trades_received: _Count
+    total_trades_stored: _Count
+    trades_discarded: _Count
     """Refused; `discarded_by_reason` says why."""
-    symbols_count: int
+    symbols_count: _Count
     symbols_tracked: list[str]
-    current_trades_stored: int
-    trades_per_second: float
-    """Received, over the last RATE_WINDOW_SECONDS."""
-    uptime_seconds: float
-    memory_usage: int
+    current_trades_stored: _Count
+    trades_per_second: Annotated[float, Meta(ge=0)]
+    """Received, over the last 10 s."""
+    uptime_seconds: Annotated[float, Meta(ge=0)]
+    memory_usage: _Count
     """Bytes, estimated."""
-    discarded_by_reason: dict[str, int]
+    discarded_by_reason: dict[str, _Count]
+    """`duplicate`, `too_old`, `left` and `too_large`."""
 
 
 class TradeStore:

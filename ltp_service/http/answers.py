@@ -1,7 +1,8 @@
 """Builds responses: exact decimals, RFC 3339 times."""
 
 from datetime import UTC, datetime
-from typing import Any
+from decimal import Decimal
+from typing import overload
 
 import msgspec
 from flask import Response
@@ -15,7 +16,7 @@ RETRY_AFTER_SECONDS = 5
 _encode = msgspec.json.Encoder().encode
 
 
-def json_response(body: Any, status: int = 200, headers: dict[str, str] | None = None) -> Response:
+def json_response(body: msgspec.Struct, status: int = 200, headers: dict[str, str] | None = None) -> Response:
     """A JSON answer, `no-store` unless `headers` say otherwise."""
     return raw_response(_encode(body), status, headers)
 
@@ -28,11 +29,15 @@ def raw_response(body: bytes, status: int = 200, headers: dict[str, str] | None 
     return response
 
 
-def number(value: Any) -> msgspec.Raw:
+def number(value: Decimal) -> msgspec.Raw:
     """A Decimal as a JSON number in plain notation, with the exchange's own digits."""
     return msgspec.Raw(plain(value).encode())
 
 
+@overload
+def moment(clock: Clock, monotonic: float) -> str: ...
+@overload
+def moment(clock: Clock, monotonic: float | None) -> str | None: ...
 def moment(clock: Clock, monotonic: float | None) -> str | None:
     """A monotonic second as RFC 3339 time."""
     if monotonic is None:
@@ -40,6 +45,10 @@ def moment(clock: Clock, monotonic: float | None) -> str | None:
     return rfc3339(clock.wall() - (clock.monotonic() - monotonic))
 
 
+@overload
+def rfc3339(unix_seconds: float) -> str: ...
+@overload
+def rfc3339(unix_seconds: float | None) -> str | None: ...
 def rfc3339(unix_seconds: float | None) -> str | None:
     """`2026-11-21T00:46:21.123456Z`."""
     if unix_seconds is None:

@@ -1,16 +1,17 @@
 """Maps the error tree to HTTP statuses and JSON bodies."""
 
 import logging
-from typing import Any
 
 import msgspec
 from flask import Flask, Response, current_app, request
 from werkzeug.exceptions import HTTPException, MethodNotAllowed
 
 from ltp_service.domain import errors
+from ltp_service.http import shapes
 from ltp_service.http.answers import RETRY_AFTER_SECONDS, json_response
 from ltp_service.http.nearest_route import nearest_route
 from ltp_service.http.path import documented
+from ltp_service.http.problems import PROBLEMS
 from ltp_service.http.request_note import note_of
 
 log = logging.getLogger(__name__)
@@ -19,38 +20,15 @@ CHALLENGE = 'ApiKey realm="ltp_service", header="X-API-Key"'
 """What a 401 must say (RFC 9110, section 11.6.1). The scheme is our own: with a registered one a browser would ask
 for a password."""
 
-OUR_FAULT = "This is our fault; report it with the request_id."
+OUR_FAULT = PROBLEMS["INTERNAL_ERROR"].example
 
-
-class _Rule(msgspec.Struct, frozen=True):
-    status: int
-    code: str
-
-
-_RULES: dict[type[Exception], _Rule] = {
-    errors.InvalidParameter: _Rule(400, "INVALID_PARAMETER"),
-    errors.UnknownPair: _Rule(400, "UNSUPPORTED_PAIR"),
-    errors.NotFound: _Rule(404, "NOT_FOUND"),
-    errors.KeyMissing: _Rule(401, "API_KEY_MISSING"),
-    errors.KeyInvalid: _Rule(401, "API_KEY_INVALID"),
-    errors.NotPermitted: _Rule(403, "PERMISSION_DENIED"),
-    errors.PreconditionFailed: _Rule(412, "PRECONDITION_FAILED"),
-    errors.RateLimited: _Rule(429, "RATE_LIMIT_EXCEEDED"),
-    errors.PriceStale: _Rule(503, "PRICE_STALE"),
-    errors.PriceUnavailable: _Rule(503, "ALL_PRICES_FAILED"),
-    errors.StoreUnavailable: _Rule(500, "CACHE_ERROR"),
-}
-_HTTP_CODES = {404: "NOT_FOUND", 405: "METHOD_NOT_ALLOWED"}
-
-
-def error_body(code: str, message: str, request_id: str, **more: Any) -> dict[str, Any]:
-    """The JSON body of every error."""
-    return {"error": code, "message": message, "code": code, "request_id": request_id, **more}
+_CODES = {problem.error: code for code, problem in PROBLEMS.items() if problem.error}
+_ROUTING = {PROBLEMS[code].status: code for code in ("NOT_FOUND", "METHOD_NOT_ALLOWED")}
 
 
 def encoded_error(code: str, message: str, request_id: str) -> bytes:
-    """The same as bytes, for answers without Flask."""
-    return msgspec.json.encode(error_body(code, message, request_id))
+    """The body of an error as bytes, for answers without Flask."""
+    return msgspec.json.encode(shapes.Error(code, message, code, request_id))
 
 
 def register(app: Flask) -> None:
@@ -62,26 +40,27 @@ def register(app: Flask) -> None:
 
 def answer_to(error: errors.LtpError) -> Response:
     """The response for an error."""
-    rule = next((_RULES[kind] for kind in type(error).__mro__ if kind in _RULES), None)
-    if rule is None:
+    code = next((_CODES[kind] for kind in type(error).__mro__ if kind in _CODES), None)
+    if code is None:
         return _unexpected(error)
+    status = PROBLEMS[code].status
     if isinstance(error, errors.StoreUnavailable):
         log.error("%s", error, extra={"once_a_minute": ("store", str(error))})
     headers = {}
-    if rule.status == 401:
+    if status == 401:
         headers["WWW-Authenticate"] = CHALLENGE
-    if rule.status in (429, 503):
+    if status in (429, 503):
         headers["Retry-After"] = str(
             max(1, round(getattr(error, "retry_after", None) or RETRY_AFTER_SECONDS))
         )
-    return _respond(rule.status, rule.code, str(error), headers)
+    return _respond(status, code, str(error), headers)
 
 
 def _http(error: HTTPException) -> Response:
     status = error.code or 500
     if 300 <= status < 400:  # a routing redirect is an answer, not an error
         return Response(error.get_response(request.environ).data, status, error.get_headers())
-    code = _HTTP_CODES.get(status, "INVALID_PARAMETER" if status < 500 else "INTERNAL_ERROR")
+    code = _ROUTING.get(status, "INVALID_PARAMETER" if status < 500 else "INTERNAL_ERROR")
     headers = {name: value for name, value in error.get_headers() if name == "Allow"}
     return _respond(status, code, _what_to_do(error), headers)
 
@@ -106,4 +85,4 @@ def _unexpected(error: Exception) -> Response:
 
 def _respond(status: int, code: str, message: str, headers: dict[str, str]) -> Response:
     request_id = note_of(request.environ).request_id
-    return json_response(error_body(code, message, request_id), status, headers)
+    return json_response(shapes.Error(code, message, code, request_id), status, headers)

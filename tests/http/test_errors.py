@@ -6,6 +6,7 @@ import pytest
 from flask import Response
 
 from ltp_service.domain import errors
+from ltp_service.http.problems import PROBLEMS
 from tests.service import FreshService
 
 EXPECTED = [
@@ -29,6 +30,32 @@ def failing(service: FreshService, error: Exception) -> FreshService:
 
     service.app.add_url_rule("/fails", "fails", fail)
     return service
+
+
+PROVOKED = [
+    ("GET", "/api/v1/ltp?max_age=soon", {}, "INVALID_PARAMETER"),
+    ("GET", "/api/v1/ltp?pair=DOGE/USD", {}, "UNSUPPORTED_PAIR"),
+    ("POST", "/collectors/symbols", {}, "API_KEY_MISSING"),
+    ("POST", "/collectors/symbols", {"X-API-Key": "ltp_wrong"}, "API_KEY_INVALID"),
+    ("GET", "/ltp", {}, "NOT_FOUND"),
+    ("POST", "/api/v1/pairs", {}, "METHOD_NOT_ALLOWED"),
+    ("GET", "/api/v1/pairs", {"If-Match": '"x"'}, "PRECONDITION_FAILED"),
+    ("GET", "/api/v1/ltp", {}, "ALL_PRICES_FAILED"),
+    ("GET", "/api/v1/ltp?pair=BTC/USD", {}, "PRICE_STALE"),
+    ("GET", "/api/v1/ltp?pair=ETH/USD", {}, "PRICE_FETCH_ERROR"),
+]
+
+
+@pytest.mark.parametrize(("method", "path", "headers", "code"), PROVOKED)
+def test_the_document_shows_errors_as_they_are_served(
+    service: FreshService, method: str, path: str, headers: dict[str, str], code: str
+) -> None:
+    service.trade("100")
+    service.clock.advance(60.0)
+    answer = service.client.open(path, method=method, headers=headers)
+
+    assert (answer.status_code, answer.get_json()["code"]) == (PROBLEMS[code].status, code)
+    assert answer.get_json()["message"] == PROBLEMS[code].example
 
 
 @pytest.mark.parametrize(("error", "status", "code"), EXPECTED)

@@ -1,19 +1,20 @@
 """The OpenAPI 3.1 document, put together from its areas.
 
-A new area is one module here, with a function that returns an Area, and one name in AREAS.
+A new area is one module here, with an Area, and one name in AREAS.
 """
 
-from ltp_service.http.openapi.administration import administration
-from ltp_service.http.openapi.collecting import collecting
-from ltp_service.http.openapi.explanation import explanation
-from ltp_service.http.openapi.operations import operations
-from ltp_service.http.openapi.pages import pages
-from ltp_service.http.openapi.pieces import COUNT, TEXT, Area, Node
-from ltp_service.http.openapi.prices import prices
-from ltp_service.http.openapi.problems import SCHEMAS, unrouted
+from collections.abc import Iterator
+
+from ltp_service.http.openapi.administration import ADMINISTRATION
+from ltp_service.http.openapi.collecting import COLLECTING
+from ltp_service.http.openapi.operation import COMMON_HEADERS, Area, Operation, problems
+from ltp_service.http.openapi.operations import OPERATIONS
+from ltp_service.http.openapi.pages import PAGES
+from ltp_service.http.openapi.prices import EXPLANATION, PRICES
+from ltp_service.http.openapi.schemas import Node, components
 from ltp_service.version import VERSION
 
-AREAS = (prices, explanation, collecting, administration, operations, pages)
+AREAS = (PRICES, EXPLANATION, COLLECTING, ADMINISTRATION, OPERATIONS, PAGES)
 """The areas in the order of the page."""
 
 _ABOUT = """What was the last traded price of this pair, and may I trust it now?
@@ -23,58 +24,59 @@ among the responses below `components`. A parameter that a route does not know i
 where it is no list; `pair[]` means `pair`. On `/health` and `/ready` all parameters are ignored. A body is refused with
 400 but where an operation describes one. `If-Match` is obeyed everywhere: 412 when it fails. Every error is an `Error`, and its `code` does not change."""
 
-_HEADERS: dict[str, Node] = {
-    "X-Request-ID": {
-        "required": True,
-        "description": "The request's own, when it matches [A-Za-z0-9._-]{8,64}, else a new one",
-        "schema": {"type": "string", "pattern": "^[A-Za-z0-9._-]{8,64}$"},
-    },
-    "ETag": {"required": True, "description": "Changes exactly when the body would", "schema": TEXT},
-    "Cache-Control": {"required": True, "description": "How long the answer may be kept", "schema": TEXT},
-    "Retry-After": {
-        "required": True,
-        "description": "Seconds after which to ask again",
-        "schema": {"type": "integer", "minimum": 1},
-    },
-    "Location": {"required": True, "description": "Where it is, relative to this path", "schema": TEXT},
-    "Allow": {"required": True, "description": "The methods that the route has", "schema": TEXT},
-    "WWW-Authenticate": {
-        "required": True,
-        "description": "Names the header that the key goes into",
-        "schema": TEXT,
-    },
-    "RateLimit-Limit": {"description": "Requests that may come at once", "schema": COUNT},
-    "RateLimit-Remaining": {"description": "Requests that may come now", "schema": COUNT},
-    "RateLimit-Reset": {"description": "Seconds until all may come at once again", "schema": COUNT},
+
+def _header(about: str, schema: Node, *, required: bool = True) -> Node:
+    return {"description": about, "schema": schema} | ({"required": True} if required else {})
+
+
+_TEXT: Node = {"type": "string"}
+_COUNT: Node = {"type": "integer", "minimum": 0}
+_HEADERS = {
+    "X-Request-ID": _header(
+        "The request's own, when it matches [A-Za-z0-9._-]{8,64}, else a new one",
+        _TEXT | {"pattern": "^[A-Za-z0-9._-]{8,64}$"},
+    ),
+    "ETag": _header("Changes exactly when the body would", _TEXT),
+    "Cache-Control": _header("How long the answer may be kept", _TEXT),
+    "Retry-After": _header("Seconds after which to ask again", _COUNT | {"minimum": 1}),
+    "Location": _header("Where it is, relative to this path", _TEXT),
+    "Allow": _header("The methods that the route has", _TEXT),
+    "WWW-Authenticate": _header("Names the header that the key goes into", _TEXT),
+    "RateLimit-Limit": _header("Requests that may come at once", _COUNT, required=False),
+    "RateLimit-Remaining": _header("Requests that may come now", _COUNT, required=False),
+    "RateLimit-Reset": _header("Seconds until all may come at once again", _COUNT, required=False),
 }
 
 
 def query_parameters() -> dict[tuple[str, str], tuple[str, ...]]:
     """The names of the query parameters, by method and path, in the order of the document."""
-    return {
-        (method.upper(), path): tuple(
-            parameter["name"] for parameter in operation.get("parameters", ()) if parameter["in"] == "query"
-        )
-        for area in AREAS
-        for path, item in area().paths.items()
-        for method, operation in item.items()
-    }
+    return {(method, path): operation.query() for method, path, _, operation in _operations()}
 
 
 def body_readers() -> frozenset[tuple[str, str]]:
     """Method and path of the operations that read a body."""
-    return frozenset(
-        (method.upper(), path)
-        for area in AREAS
-        for path, item in area().paths.items()
-        for method, operation in item.items()
-        if "requestBody" in operation
-    )
+    return frozenset((method, path) for method, path, _, operation in _operations() if operation.body)
+
+
+def _operations() -> Iterator[tuple[str, str, Area, Operation]]:
+    """Method, path, area and operation."""
+    for area in AREAS:
+        for route, operation in area.operations.items():
+            method, path = route.split()
+            yield method, path, area, operation
+
+
+def _paths() -> Node:
+    paths: Node = {}
+    for method, path, area, operation in _operations():
+        told = {"tags": [area.name], **operation.written_out(area.security)}
+        paths.setdefault(path, {})[method.lower()] = told
+    return paths
 
 
 def document() -> Node:
     """The whole document, built anew at each call."""
-    areas = [area() for area in AREAS]
+    unrouted = problems("NOT_FOUND", "METHOD_NOT_ALLOWED", headers=COMMON_HEADERS)
     return {
         "openapi": "3.1.0",
         "info": {
@@ -84,11 +86,12 @@ def document() -> Node:
             "license": {"name": "MIT", "identifier": "MIT"},
         },
         "servers": [{"url": "/"}],
-        "tags": [{"name": area.name, "description": area.about} for area in areas],
-        "paths": {path: _tagged(area, item) for area in areas for path, item in area.paths.items()},
+        "tags": [{"name": area.name, "description": area.about} for area in AREAS],
+        "paths": _paths(),
         "components": {
-            "schemas": SCHEMAS | {name: schema for area in areas for name, schema in area.schemas.items()},
-            "responses": unrouted(),
+            "schemas": components(),
+            # A wrong path or method is no operation.
+            "responses": {"NotFound": unrouted[404], "MethodNotAllowed": unrouted[405]},
             "headers": _HEADERS,
             "securitySchemes": {
                 "key": {
@@ -100,7 +103,3 @@ def document() -> Node:
             },
         },
     }
-
-
-def _tagged(area: Area, methods: Node) -> Node:
-    return {method: {"tags": [area.name], **operation} for method, operation in methods.items()}

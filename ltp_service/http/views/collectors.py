@@ -1,8 +1,7 @@
 """The state of the collectors, and the trades and books that they have collected."""
 
-from typing import Any
-
 from flask import Blueprint, Response, request
+from msgspec import UNSET
 
 from ltp_service.assembly import Services
 from ltp_service.domain.book import BookView, Level
@@ -11,7 +10,7 @@ from ltp_service.domain.trade import MAX_COLLECTED_SYMBOLS, Trade
 from ltp_service.feed.books import BookCollector
 from ltp_service.feed.contract import Gap, Link
 from ltp_service.feed.trades import TradeCollector
-from ltp_service.http import params
+from ltp_service.http import params, shapes
 from ltp_service.http.answers import json_response, moment, number, rfc3339
 from ltp_service.http.services import services
 
@@ -25,7 +24,9 @@ MAX_TRADES, MAX_DEPTH = 100, 50
 def status() -> Response:
     """Every collector by its name."""
     parts = services()
-    return json_response({"collectors": {name: _told(parts, link) for name, link in parts.links().items()}})
+    return json_response(
+        shapes.Collectors({name: _told(parts, link) for name, link in parts.links().items()})
+    )
 
 
 @bp.get("/status/<name>")
@@ -45,7 +46,7 @@ def trades() -> Response:
     limit = params.whole(request.args, "limit", 50, (1, MAX_TRADES))
     symbol, exchange = params.symbol(request.args), _exchange(parts)
     recent = parts.trades.trades.recent(symbol, exchange, limit)
-    return json_response({"trades": [_trade(trade) for trade in recent]})
+    return json_response(shapes.Trades([_trade(trade) for trade in recent]))
 
 
 @bp.get("/books")
@@ -56,7 +57,7 @@ def books() -> Response:
     symbol, exchange = params.needed_symbol(request.args), _exchange(parts)
     exchanges = [exchange] if exchange else _exchanges(parts, BookCollector)
     views = [(name, parts.trades.books.view(symbol, name, depth)) for name in exchanges]
-    return json_response({"books": [_book(parts, name, symbol, view) for name, view in views if view]})
+    return json_response(shapes.Books([_book(parts, name, symbol, view) for name, view in views if view]))
 
 
 @bp.get("/storage/stats")
@@ -89,7 +90,7 @@ def remove(symbol: str) -> Response:
 
 
 def _symbols(parts: Services, status: int = 200) -> Response:
-    return json_response({"symbols": parts.trades.symbols.all(), "limit": MAX_COLLECTED_SYMBOLS}, status)
+    return json_response(shapes.Symbols(list(parts.trades.symbols.all()), MAX_COLLECTED_SYMBOLS), status)
 
 
 def _exchange(parts: Services) -> str | None:
@@ -105,66 +106,59 @@ def _exchanges(parts: Services, *kinds: type[TradeCollector] | type[BookCollecto
     return list(dict.fromkeys(found))
 
 
-def _told(parts: Services, link: Link) -> dict[str, Any]:
-    told: dict[str, Any] = {
-        "name": link.name,
-        "state": link.state,
-        "healthy": link.connected and link.problem is None,
-        "connected": link.connected,
-        "generation": link.generation,
-        "attempts": link.attempts,
-        "last_frame_at": moment(parts.clock, link.last_frame_at),
-        "last_error": link.last_error,
-        "problem": link.problem,
-        "subscriptions": link.subscriptions,
-    }
-    if link.gaps is not None:
-        told["gaps"] = [_gap(gap) for gap in link.gaps]
-    return told
+def _told(parts: Services, link: Link) -> shapes.Collector:
+    return shapes.Collector(
+        name=link.name,
+        state=link.state,
+        healthy=link.connected and link.problem is None,
+        connected=link.connected,
+        generation=link.generation,
+        attempts=link.attempts,
+        last_frame_at=moment(parts.clock, link.last_frame_at),
+        last_error=link.last_error,
+        problem=link.problem,
+        subscriptions=link.subscriptions,
+        gaps=UNSET if link.gaps is None else [_gap(gap) for gap in link.gaps],
+    )
 
 
-def _gap(gap: Gap) -> dict[str, Any]:
-    return {
-        "since": rfc3339(gap.since),
-        "until": rfc3339(gap.until),
-        "symbol": gap.symbol,
-        "missing": gap.missing,
-    }
+def _gap(gap: Gap) -> shapes.Gap:
+    return shapes.Gap(rfc3339(gap.since), rfc3339(gap.until), gap.symbol, gap.missing)
 
 
-def _trade(trade: Trade) -> dict[str, Any]:
-    return {
-        "exchange": trade.exchange,
-        "symbol": trade.symbol,
-        "side": trade.side,
-        "price": number(trade.price),
-        "quantity": number(trade.quantity),
-        "timestamp": rfc3339(trade.timestamp),
-        "trade_id": trade.trade_id,
-        "received_at": rfc3339(trade.received_at),
-        "raw": trade.raw,
-    }
+def _trade(trade: Trade) -> shapes.Trade:
+    return shapes.Trade(
+        exchange=trade.exchange,
+        symbol=trade.symbol,
+        side=trade.side,
+        price=number(trade.price),
+        quantity=number(trade.quantity),
+        timestamp=rfc3339(trade.timestamp),
+        trade_id=trade.trade_id,
+        received_at=rfc3339(trade.received_at),
+        raw=trade.raw,
+    )
 
 
-def _book(parts: Services, exchange: str, symbol: str, view: BookView) -> dict[str, Any]:
+def _book(parts: Services, exchange: str, symbol: str, view: BookView) -> shapes.Book:
     """A book out of sync is shown without prices, because changes may be missing."""
     bids = [_level(level) for level in view.bids if view.in_sync]
     asks = [_level(level) for level in view.asks if view.in_sync]
     age = parts.clock.monotonic() - view.received_at if view.received_at is not None else None
-    return {
-        "exchange": exchange,
-        "symbol": symbol,
-        "in_sync": view.in_sync,
-        "best_bid": bids[0] if bids else None,
-        "best_ask": asks[0] if asks else None,
-        "bids": bids,
-        "asks": asks,
-        "changed_at": rfc3339(view.changed_at),
-        "received_at": moment(parts.clock, view.received_at),
-        "age_ms": None if age is None else round(max(0.0, age) * 1000),
-    }
+    return shapes.Book(
+        exchange=exchange,
+        symbol=symbol,
+        in_sync=view.in_sync,
+        best_bid=bids[0] if bids else None,
+        best_ask=asks[0] if asks else None,
+        bids=bids,
+        asks=asks,
+        changed_at=rfc3339(view.changed_at),
+        received_at=moment(parts.clock, view.received_at),
+        age_ms=None if age is None else round(max(0.0, age) * 1000),
+    )
 
 
-def _level(level: Level) -> dict[str, Any]:
+def _level(level: Level) -> shapes.Level:
     price, size = level
-    return {"price": number(price), "size": number(size)}
+    return shapes.Level(number(price), number(size))

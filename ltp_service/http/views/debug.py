@@ -5,16 +5,17 @@ from collections import Counter
 from collections.abc import Iterable
 from ipaddress import ip_address
 from threading import enumerate as living_threads
-from typing import Any
 
 from flask import Blueprint, Response
 
 from ltp_service.assembly import Services
 from ltp_service.domain.tick import Price
+from ltp_service.http import shapes
 from ltp_service.http.answers import json_response, moment, rfc3339
 from ltp_service.http.services import services
 from ltp_service.keys.key import is_well_formed
-from ltp_service.prices.memory import DECISIONS_PER_PAIR
+from ltp_service.prices.journal import DECISIONS_PER_PAIR
+from ltp_service.runtime.runners import RunnerState
 from ltp_service.runtime.spawn import greenlets
 
 bp = Blueprint("debug", __name__, url_prefix="/debug")
@@ -31,21 +32,11 @@ _MAYBE_IPV6 = re.compile(r"(?<![\w:])[0-9A-Fa-f]*:[0-9A-Fa-f]*:[0-9A-Fa-f:.]*(?!
 def tasks() -> Response:
     """The runners, and all greenlets and threads of this process."""
     parts = services()
-    secret = parts.config.auth_api_key.get_secret_value()
+    threads = [thread.name for thread in living_threads()]
     return json_response(
-        {
-            "runners": [
-                {
-                    "name": state.name,
-                    "alive": state.alive,
-                    "restarts": state.restarts,
-                    "last_error": masked(state.last_error, secret),
-                }
-                for state in parts.manager.states()
-            ],
-            "greenlets": _counted(greenlets(), secret),
-            "threads": _counted((thread.name for thread in living_threads()), secret),
-        }
+        shapes.Tasks(
+            shown(parts, parts.manager.states()), _counted(parts, greenlets()), _counted(parts, threads)
+        )
     )
 
 
@@ -54,23 +45,29 @@ def storage() -> Response:
     """The contents of every store of this process; of the trades only their number."""
     parts = services()
     prices, trades = parts.prices, parts.trades
+    held = {str(pair): _price(parts, price) for pair, price in prices.store.all().items()}
+    decisions = {str(pair): len(prices.journal.decisions(pair)) for pair in parts.config.supported_pairs}
     return json_response(
-        {
-            "prices": {
-                "market": prices.store.market(),
-                "held": {str(pair): _price(parts, price) for pair, price in prices.store.all().items()},
-            },
-            "trades": {"statistics": trades.trades.statistics(), "by_symbol": trades.trades.counts()},
-            "books": trades.books.states(),
-            "symbols": trades.symbols.all(),
-            "journal": {
-                "longest": DECISIONS_PER_PAIR,
-                "decisions": {
-                    str(pair): len(prices.journal.decisions(pair)) for pair in parts.config.supported_pairs
-                },
-            },
-        }
+        shapes.Storage(
+            prices=shapes.StoredPrices(prices.store.market(), held),
+            trades=shapes.StoredTrades(trades.trades.statistics(), trades.trades.counts()),
+            books=trades.books.states(),
+            symbols=list(trades.symbols.all()),
+            journal=shapes.Journal(DECISIONS_PER_PAIR, decisions),
+        )
     )
+
+
+def shown(parts: Services, runners: Iterable[RunnerState]) -> list[shapes.Task]:
+    """The runners, with what their errors may quote masked."""
+    return [
+        shapes.Task(runner.name, runner.alive, runner.restarts, masked(runner.last_error, _secret(parts)))
+        for runner in runners
+    ]
+
+
+def _secret(parts: Services) -> str:
+    return parts.config.auth_api_key.get_secret_value()
 
 
 def masked(text: str | None, secret: str = "") -> str | None:
@@ -88,19 +85,19 @@ def _mask_address(found: re.Match[str]) -> str:
     return "***"
 
 
-def _counted(names: Iterable[str], secret: str) -> dict[str, Any]:
-    counts = Counter(masked(name, secret) for name in names)
-    return {"count": counts.total(), "by_name": dict(counts.most_common())}
+def _counted(parts: Services, names: Iterable[str]) -> shapes.Running:
+    counts = Counter(masked(name, _secret(parts)) or "" for name in names)
+    return shapes.Running(counts.total(), dict(counts.most_common()))
 
 
-def _price(parts: Services, price: Price) -> dict[str, Any]:
+def _price(parts: Services, price: Price) -> shapes.HeldPrice:
     tick = price.tick
-    return {
-        "price": tick.price,
-        "source": tick.source,
-        "trade_id": tick.trade_id,
-        "traded_at": rfc3339(tick.traded_at),
-        "received_at": moment(parts.clock, tick.received_at),
-        "confirmed_at": moment(parts.clock, price.confirmed_at),
-        "confirmed_by": price.confirmed_by,
-    }
+    return shapes.HeldPrice(
+        price=tick.price,
+        source=tick.source,
+        trade_id=tick.trade_id,
+        traded_at=rfc3339(tick.traded_at),
+        received_at=moment(parts.clock, tick.received_at),
+        confirmed_at=moment(parts.clock, price.confirmed_at),
+        confirmed_by=price.confirmed_by,
+    )

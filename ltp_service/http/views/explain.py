@@ -1,14 +1,13 @@
 """Why a price is what it is: everything that decides one pair's answer."""
 
-from typing import Any
-
 from flask import Blueprint, Response, request
+from msgspec import structs
 
 from ltp_service.assembly import Services
 from ltp_service.domain.errors import InvalidParameter, UnknownPair
 from ltp_service.domain.pairs import Pair
 from ltp_service.domain.tick import REST, WEBSOCKET, Price
-from ltp_service.http import params
+from ltp_service.http import params, shapes
 from ltp_service.http.answers import json_response, moment, rfc3339
 from ltp_service.http.services import services
 from ltp_service.http.views.ltp import detail_of, witnesses_of
@@ -45,92 +44,83 @@ def explain() -> Response:
     return json_response(_explained(parts, pair, quote))
 
 
-def _explained(parts: Services, pair: Pair, quote: Quote) -> dict[str, Any]:
-    journal = parts.prices.journal
-    return {
-        "pair": str(pair),
-        "served": detail_of(parts, quote),
-        "state": quote.verdict.state,
-        "servable": quote.verdict.servable,
-        "market": quote.market,
-        "doubt": _doubt(parts, pair),
-        "sources": {
-            source: _decision(parts, decision)
-            | {"served": quote.price is not None and _is_served(quote.price, decision)}
-            for source in (WEBSOCKET, REST)
-            if (decision := journal.newest(pair, source)) is not None
+def _explained(parts: Services, pair: Pair, quote: Quote) -> shapes.Explanation:
+    journal, poll = parts.prices.journal, parts.prices.poll
+    newest = {source: journal.newest(pair, source) for source in (WEBSOCKET, REST)}
+    return shapes.Explanation(
+        pair=str(pair),
+        served=detail_of(parts, quote),
+        state=quote.verdict.state,
+        servable=quote.verdict.servable,
+        market=quote.market,
+        doubt=_doubt(parts, pair),
+        sources={
+            source: shapes.SourceDecision(
+                **structs.asdict(_decision(parts, decision)), served=_is_served(quote.price, decision)
+            )
+            for source, decision in newest.items()
+            if decision is not None
         },
-        "subscription": _subscription(parts, pair),
-        "witnesses": witnesses_of(parts, quote),
-        "quarantined": _held(parts, pair),
-        "breaker": breaker_of(parts),
-        "fallback": {
-            "active": parts.prices.poll.active(),
-            "last_error": parts.prices.poll.last_error,
-            "unknown_to_rest": pair in parts.prices.source.unknown,
-        },
-        "divergence": divergences_of(parts).get(str(pair)),
-        "decisions": [_decision(parts, decision) for decision in reversed(journal.decisions(pair))],
-        "settings": {name: getattr(parts.config, name) for name in _SETTINGS},
-    }
+        subscription=_subscription(parts, pair),
+        witnesses=witnesses_of(parts, quote),
+        quarantined=_held(parts, pair),
+        breaker=breaker_of(parts),
+        fallback=shapes.Fallback(poll.active(), poll.last_error, pair in parts.prices.source.unknown),
+        divergence=divergences_of(parts).get(str(pair)),
+        decisions=[_decision(parts, decision) for decision in reversed(journal.decisions(pair))],
+        settings={name: getattr(parts.config, name) for name in _SETTINGS},
+    )
 
 
-def _is_served(price: Price, decision: TickDecision) -> bool:
+def _is_served(price: Price | None, decision: TickDecision) -> bool:
     """Whether a source's newest tick is the one held, or the evidence for it."""
+    if price is None:
+        return False
     tick = decision.tick
     confirms = decision.outcome == "same" and tick.source == price.confirmed_by
     return tick is price.tick or (confirms and tick.amount == price.tick.amount)
 
 
-def _decision(parts: Services, decision: TickDecision) -> dict[str, Any]:
+def _decision(parts: Services, decision: TickDecision) -> shapes.Decision:
     tick = decision.tick
-    return {
-        "source": tick.source,
-        "price": tick.price,
-        "traded_at": rfc3339(tick.traded_at),
-        "trade_id": tick.trade_id,
-        "received_at": moment(parts.clock, tick.received_at),
-        "outcome": decision.outcome,
-        "reason": _REASONS.get(decision.outcome, decision.outcome),
-    }
+    return shapes.Decision(
+        source=tick.source,
+        price=tick.price,
+        traded_at=rfc3339(tick.traded_at),
+        trade_id=tick.trade_id,
+        received_at=moment(parts.clock, tick.received_at),
+        outcome=decision.outcome,
+        reason=_REASONS.get(decision.outcome, decision.outcome),
+    )
 
 
-def _doubt(parts: Services, pair: Pair) -> dict[str, Any] | None:
+def _doubt(parts: Services, pair: Pair) -> shapes.Doubt | None:
     """The doubt about the pair's price; None when there is none."""
     doubt = parts.prices.doubts.about(pair)
     if doubt is None:
         return None
-    return {
-        "reason": doubt.reason,
-        "since": moment(parts.clock, doubt.since),
-        "rest_asked_at": moment(parts.clock, doubt.asked_at),
-    }
+    since, asked_at = moment(parts.clock, doubt.since), moment(parts.clock, doubt.asked_at)
+    return shapes.Doubt(doubt.reason, since, asked_at)
 
 
-def _held(parts: Services, pair: Pair) -> dict[str, Any] | None:
+def _held(parts: Services, pair: Pair) -> shapes.Quarantined | None:
     tick = parts.prices.kraken.held(pair) if parts.prices.kraken else None
     if tick is None:
         return None
-    return {
-        "price": tick.price,
-        "traded_at": rfc3339(tick.traded_at),
-        "held_since": moment(parts.clock, tick.received_at),
-    }
+    return shapes.Quarantined(tick.price, rfc3339(tick.traded_at), moment(parts.clock, tick.received_at))
 
 
-def _subscription(parts: Services, pair: Pair) -> dict[str, Any] | None:
+def _subscription(parts: Services, pair: Pair) -> shapes.Subscription | None:
     kraken, fleet = parts.prices.kraken, parts.prices.fleet
     if kraken is None:
         return None
     link = parts.links()[kraken.name]
     subscription = kraken.subscription(pair)
     told_at = fleet.store.told_at(pair) if fleet else None
-    return {
-        "state": label_of(link, pair) or "disconnected",
-        "acknowledged_at": {
-            channel: moment(parts.clock, at)
-            for channel, at in (subscription.acknowledged.items() if subscription else ())
-        },
-        "delivered_at": moment(parts.clock, kraken.delivered_at(pair) or told_at),
-        "generation": link.generation,
-    }
+    acknowledged = subscription.acknowledged if subscription else {}
+    return shapes.Subscription(
+        state=label_of(link, pair) or "disconnected",
+        acknowledged_at={channel: moment(parts.clock, at) for channel, at in acknowledged.items()},
+        delivered_at=moment(parts.clock, kraken.delivered_at(pair) or told_at),
+        generation=link.generation,
+    )

@@ -1,11 +1,11 @@
 """Is the process alive, and may traffic be sent to it?"""
 
-from typing import Any
-
 from flask import Blueprint, Response
+from msgspec import UNSET
 
 from ltp_service.assembly import Services
 from ltp_service.domain.errors import StoreUnavailable
+from ltp_service.http import shapes
 from ltp_service.http.answers import RETRY_AFTER_SECONDS, json_response, rfc3339
 from ltp_service.http.services import services
 
@@ -19,12 +19,9 @@ def health() -> Response:
     link: dict[str, str] = {name: link.state for name, link in parts.links().items()}
     if parts.prices.fleet is not None:
         link["redis"] = "in step" if parts.prices.fleet.follower.in_step() else "out of reach"
-    body = {
-        "status": "healthy",
-        "timestamp": rfc3339(parts.clock.wall()),
-        "services": {"service": "running", **link},
-    }
-    return json_response(body)
+    return json_response(
+        shapes.Health("healthy", rfc3339(parts.clock.wall()), {"service": "running", **link})
+    )
 
 
 @bp.get("/ready")
@@ -32,21 +29,24 @@ def ready() -> Response:
     """Readiness: 200 when the store answers and at least one pair can be served."""
     parts = services()
     problems = _problems(parts)
-    body: dict[str, Any] = {
-        "status": "unhealthy" if problems else "ready",
-        "timestamp": rfc3339(parts.clock.wall()),
-        "services": {
-            name: f"error: {problems[name]}" if name in problems else "ready" for name in ("cache", "service")
-        },
-    }
-    if parts.database is not None:  # for information: prices are served without it
-        problem = parts.database.problem
-        body["services"]["database"] = f"error: {problem}" if problem else "ready"
-    if problems:
-        return json_response(
-            body | {"reasons": list(problems.values())}, 503, {"Retry-After": str(RETRY_AFTER_SECONDS)}
-        )
-    return json_response(body)
+    checked = shapes.Checked(
+        cache=_state(problems.get("cache")),
+        service=_state(problems.get("service")),
+        # For information: prices are served without it.
+        database=UNSET if parts.database is None else _state(parts.database.problem),
+    )
+    now = rfc3339(parts.clock.wall())
+    if not problems:
+        return json_response(shapes.Ready("ready", now, checked))
+    return json_response(
+        shapes.Unready("unhealthy", now, checked, list(problems.values())),
+        503,
+        {"Retry-After": str(RETRY_AFTER_SECONDS)},
+    )
+
+
+def _state(problem: str | None) -> str:
+    return f"error: {problem}" if problem else "ready"
 
 
 def _problems(parts: Services) -> dict[str, str]:

@@ -1,10 +1,10 @@
 """Administers API keys over HTTP."""
 
-from typing import Any
-
 from flask import Blueprint, Response, request
+from msgspec import structs
 
 from ltp_service.domain.errors import InvalidParameter
+from ltp_service.http import shapes
 from ltp_service.http.answers import json_response, rfc3339
 from ltp_service.http.services import services
 from ltp_service.keys.key import ApiKey, read_life
@@ -26,7 +26,7 @@ def create() -> Response:
     text, key = parts.keyring.create(_name(), permission, life, only_first=first)
     if first:
         parts.first_key.done()
-    return json_response({"key": text, **_told(key, parts.clock.wall())}, 201)
+    return json_response(shapes.NewKey(text, **structs.asdict(_told(key, parts.clock.wall()))), 201)
 
 
 @bp.get("")
@@ -34,7 +34,7 @@ def show() -> Response:
     """Every key ever made, oldest first, without its text."""
     parts = services()
     now = parts.clock.wall()
-    return json_response({"keys": [_told(key, now) for key in parts.keyring.list()]})
+    return json_response(shapes.Keys([_told(key, now) for key in parts.keyring.list()]))
 
 
 @bp.delete("/<prefix>")
@@ -59,14 +59,14 @@ def _life(text: str) -> float:
         raise InvalidParameter(f"expires {error}") from None
 
 
-def _told(key: ApiKey, now: float) -> dict[str, Any]:
-    return {
-        "prefix": key.shown,
-        "name": key.name,
-        "permission": key.permission,
-        "state": key.state(now),
-        "created": rfc3339(key.created),
-        "expires": rfc3339(key.expires),
-        "revoked": rfc3339(key.revoked),
-        "last_used": rfc3339(key.last_used),
-    }
+def _told(key: ApiKey, now: float) -> shapes.Key:
+    return shapes.Key(
+        prefix=key.shown,
+        name=key.name,
+        permission=key.permission,
+        state=key.state(now),
+        created=rfc3339(key.created),
+        expires=rfc3339(key.expires),
+        revoked=rfc3339(key.revoked),
+        last_used=rfc3339(key.last_used),
+    )

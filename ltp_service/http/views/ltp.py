@@ -1,26 +1,27 @@
 """Last traded prices."""
 
 from collections.abc import Sequence
-from typing import Any
+from typing import Literal
 
 import msgspec
 from flask import Blueprint, Response, request
+from msgspec import UNSET
 
 from ltp_service.assembly import Services
 from ltp_service.domain.errors import InvalidParameter, UnknownPair
 from ltp_service.domain.pairs import Pair
 from ltp_service.domain.tick import Price
-from ltp_service.http import pairs_body, params
+from ltp_service.http import pairs_body, params, shapes
 from ltp_service.http.answers import RETRY_AFTER_SECONDS, json_response, number, raw_response, rfc3339
-from ltp_service.http.counted import count_prices
-from ltp_service.http.errors import error_body
-from ltp_service.http.fast_lane import MESSAGES, PairProblem, body, etag, item, matches, pair_problems
+from ltp_service.http.ltp_body import MESSAGES, PairProblem, body, etag, item, matches, pair_problems
 from ltp_service.http.request_note import note_of
 from ltp_service.http.services import services
 from ltp_service.meters import REFRESHES
 from ltp_service.prices.quotes import Quote
 
 bp = Blueprint("ltp", __name__)
+
+_REFRESHED: Literal["Prices refreshed successfully"] = "Prices refreshed successfully"
 
 
 @bp.get("/api/v1/ltp")
@@ -63,10 +64,10 @@ def refresh() -> Response:
     parts.meters.count(REFRESHES, "failure" if not done else "partial" if failed else "success")
     if not done:
         return _nothing(failed)
-    message = {"message": "Prices refreshed successfully", "pairs": [str(pair) for pair in done]}
+    told = [str(pair) for pair in done]
     if not failed:
-        return json_response(message)
-    return json_response(message | {"errors": [problem.told() for problem in failed]}, 206)
+        return json_response(shapes.Refreshed(_REFRESHED, told))
+    return json_response(shapes.SomeRefreshed(_REFRESHED, told, _errors(failed)), 206)
 
 
 def _to_refresh() -> tuple[Pair, ...]:
@@ -110,7 +111,9 @@ def _prices(
 ) -> Response:
     served = [quote for quote in quotes if quote.verdict.servable]
     items = [
-        msgspec.json.encode(_with_witnesses(parts, quote)) if detail else item(quote.price.tick)
+        msgspec.json.encode(_detailed(parts, quote, quote.price, witnesses_of(parts, quote)))
+        if detail
+        else item(quote.price.tick)
         for quote in served
         if quote.price is not None
     ]
@@ -131,44 +134,50 @@ def _nothing(failed: Sequence[PairProblem]) -> Response:
         code = failed[0].code
         message = f"{failed[0].pair}: {MESSAGES[code]}"
     request_id = note_of(request.environ).request_id
-    content = error_body(code, message, request_id, errors=[problem.told() for problem in failed])
+    content = shapes.Error(code, message, code, request_id, _errors(failed))
     return json_response(content, 503, {"Retry-After": str(RETRY_AFTER_SECONDS)})
 
 
-def _with_witnesses(parts: Services, quote: Quote) -> dict[str, Any]:
-    witnesses = witnesses_of(parts, quote)
-    return (detail_of(parts, quote) or {}) | ({"witnesses": witnesses} if witnesses else {})
+def _errors(failed: Sequence[PairProblem]) -> list[shapes.PairError]:
+    """Why each pair has no price, as `body` renders it too."""
+    return [
+        shapes.PairError(str(problem.pair), "Failed to fetch price", problem.code, MESSAGES[problem.code])
+        for problem in failed
+    ]
 
 
-def witnesses_of(parts: Services, quote: Quote) -> list[dict[str, Any]]:
+def witnesses_of(parts: Services, quote: Quote) -> list[shapes.Witness]:
     """Last prices of the pair on other exchanges: shown beside the price, never served in its place."""
     amount = quote.price.tick.amount if quote.price else None
     return [
-        {
-            "exchange": witness.exchange,
-            "price": number(witness.price),
-            "age_ms": round(witness.age * 1000),
-            "divergence_bps": None if amount is None else number(witness.divergence(amount)),
-        }
+        shapes.Witness(
+            exchange=witness.exchange,
+            price=number(witness.price),
+            age_ms=round(witness.age * 1000),
+            divergence_bps=None if amount is None else number(witness.divergence(amount)),
+        )
         for witness in parts.trades.witnesses.of(quote.pair)
     ]
 
 
-def detail_of(parts: Services, quote: Quote) -> dict[str, Any] | None:
-    """The quote in detail; None when the pair has no price."""
+def detail_of(parts: Services, quote: Quote) -> shapes.DetailedPrice | None:
+    """The quote in detail, without witnesses; None when the pair has no price."""
     return _detailed(parts, quote, quote.price) if quote.price is not None else None
 
 
-def _detailed(parts: Services, quote: Quote, price: Price) -> dict[str, Any]:
+def _detailed(
+    parts: Services, quote: Quote, price: Price, witnesses: Sequence[shapes.Witness] = ()
+) -> shapes.DetailedPrice:
     age = quote.verdict.age or 0.0
-    return {
-        "pair": str(quote.pair),
-        "amount": number(price.tick.amount),
-        "price": price.tick.price,
-        "state": quote.verdict.state,
-        "source": price.confirmed_by,
-        "traded_at": rfc3339(price.tick.traded_at),
-        "confirmed_at": rfc3339(parts.clock.wall() - age),
-        "age_ms": round(age * 1000),
-        "trade_id": price.tick.trade_id,
-    }
+    return shapes.DetailedPrice(
+        pair=str(quote.pair),
+        amount=number(price.tick.amount),
+        price=price.tick.price,
+        state=quote.verdict.state,
+        source=price.confirmed_by,
+        traded_at=rfc3339(price.tick.traded_at),
+        confirmed_at=rfc3339(parts.clock.wall() - age),
+        age_ms=round(age * 1000),
+        trade_id=price.tick.trade_id,
+        witnesses=list(witnesses) or UNSET,
+    )

@@ -3,6 +3,7 @@
 from flask import Blueprint, Response
 
 from ltp_service.domain.pairs import kraken_v1_symbol
+from ltp_service.http import shapes
 from ltp_service.http.answers import json_response
 from ltp_service.http.services import services
 
@@ -14,5 +15,5 @@ def pairs() -> Response:
     """All pairs in configuration order, with Kraken's name for each."""
     served = services().config.supported_pairs
     return json_response(
-        {"pairs": [{"pair": str(pair), "kraken": kraken_v1_symbol(pair)} for pair in served]}
+        shapes.Pairs([shapes.ServedPair(str(pair), kraken_v1_symbol(pair)) for pair in served])
     )

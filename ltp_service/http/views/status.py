@@ -1,7 +1,7 @@
 """The state of the service, for people and dashboards."""
 
 import os
-from typing import Any
+from typing import Literal
 
 from flask import Blueprint, Response
 
@@ -9,8 +9,9 @@ from ltp_service.assembly import Services
 from ltp_service.domain.market import DELISTED
 from ltp_service.domain.pairs import Pair, kraken_v1_symbol, kraken_v2_symbol
 from ltp_service.feed.contract import Link
+from ltp_service.http import shapes
 from ltp_service.http.answers import json_response, moment, rfc3339
-from ltp_service.http.services import services
+from ltp_service.http.views.debug import shown
 from ltp_service.prices.quotes import Quote
 from ltp_service.version import VERSION
 
@@ -31,96 +32,85 @@ def status() -> Response:
     link = parts.link("kraken")
     wall = parts.clock.wall()
     return json_response(
-        {
-            "status": _overall(parts, quotes),
-            "connection": _connection(parts, link),
-            "timestamp": int(wall),
-            "timestamp_iso": rfc3339(wall),
-            "market": parts.prices.store.market(),
-            "pairs": {str(quote.pair): _pair(parts, quote, link) for quote in quotes},
-            "breaker": breaker_of(parts),
-            "divergences": divergences_of(parts),
-            "reconnects": max(0, link.attempts - 1) if link else 0,
-            "uptime_s": round(parts.clock.monotonic() - parts.started_at, 3),
-            "version": VERSION,
-            "worker": {"pid": os.getpid(), "count": parts.config.web_concurrency},
-            "fleet": _fleet(parts),
-            "database": _database(parts),
-            "tasks": parts.tasks(),
-        }
+        shapes.Status(
+            status=_overall(parts, quotes),
+            connection=_connection(parts, link),
+            timestamp=int(wall),
+            timestamp_iso=rfc3339(wall),
+            market=parts.prices.store.market(),
+            pairs={str(quote.pair): _pair(parts, quote, link) for quote in quotes},
+            breaker=breaker_of(parts),
+            divergences=divergences_of(parts),
+            reconnects=max(0, link.attempts - 1) if link else 0,
+            uptime_s=round(parts.clock.monotonic() - parts.started_at, 3),
+            version=VERSION,
+            worker=shapes.Worker(os.getpid(), parts.config.web_concurrency),
+            fleet=_fleet(parts),
+            database=_database(parts),
+            tasks=shown(parts, parts.tasks()),
+        )
     )
 
 
-def _fleet(parts: Services) -> dict[str, Any] | None:
+def _fleet(parts: Services) -> shapes.Fleet | None:
     """This process's role in its fleet; None with CACHE_BACKEND=memory."""
     fleet = parts.prices.fleet
     if fleet is None:
         return None
     seen = fleet.lease.last_seen
-    return {
-        "role": "owner" if fleet.leads() else "follower",
-        "in_step": fleet.follower.in_step(),
-        "owner": seen.owner,
-        "epoch": seen.epoch,
-    }
+    role: Literal["owner", "follower"] = "owner" if fleet.leads() else "follower"
+    return shapes.Fleet(role, fleet.follower.in_step(), seen.owner, seen.epoch)
 
 
-def _database(parts: Services) -> dict[str, Any] | None:
+def _database(parts: Services) -> shapes.Database | None:
     """Whether the database file can be used; None where Redis keeps API keys and symbols."""
     if parts.database is None:
         return None
-    return {"usable": parts.database.problem is None, "error": parts.database.problem}
+    return shapes.Database(parts.database.problem is None, parts.database.problem)
 
 
-def breaker_of(parts: Services) -> dict[str, Any]:
+def breaker_of(parts: Services) -> shapes.Breaker:
     """The state of the circuit breaker before REST."""
     state = parts.prices.breaker.state()
-    return {"state": state.state, "failures": state.failures, "retry_in_s": round(state.retry_in, 3)}
+    return shapes.Breaker(state.state, state.failures, round(state.retry_in, 3))
 
 
-def divergences_of(parts: Services) -> dict[str, Any]:
+def divergences_of(parts: Services) -> dict[str, shapes.Divergence]:
     """The last divergence of the two sources, by pair."""
     return {
-        str(pair): {
-            "websocket": seen.websocket,
-            "rest": seen.rest,
-            "at": rfc3339(seen.at),
-            "count": seen.count,
-        }
+        str(pair): shapes.Divergence(seen.websocket, seen.rest, rfc3339(seen.at), seen.count)
         for pair, seen in parts.prices.source.divergences.items()
     }
 
 
-def _overall(parts: Services, quotes: list[Quote]) -> str:
+def _overall(parts: Services, quotes: list[Quote]) -> Literal["ok", "degraded", "down"]:
     in_order = IN_ORDER if parts.config.kraken_websocket_enabled else REST_ALONE
     if all(quote.verdict.state in in_order for quote in quotes):
         return "ok"
     return "degraded" if any(quote.verdict.servable for quote in quotes) else "down"
 
 
-def _connection(parts: Services, link: Link | None) -> dict[str, Any]:
+def _connection(parts: Services, link: Link | None) -> shapes.Connection:
     websocket_reached, rest_reached = parts.ways
-    return {
-        "websocket_enabled": parts.config.kraken_websocket_enabled,
-        "websocket_connected": link is not None and link.connected,
-        "fallback_mode": parts.prices.poll.active(),
-        "rest_available": parts.prices.breaker.state().state == "closed",
-        "last_ws_update": moment(parts.clock, link.last_frame_at) if link else None,
-        "feed_lag_ms": round(1000 * parts.prices.kraken.lag()) if parts.prices.kraken else None,
-        "last_error": link.last_error if link else None,
-        "rest_last_error": parts.prices.poll.last_error,
-        "websocket_reached": websocket_reached,
-        "rest_reached": rest_reached,
-    }
+    kraken, poll = parts.prices.kraken, parts.prices.poll
+    return shapes.Connection(
+        websocket_enabled=parts.config.kraken_websocket_enabled,
+        websocket_connected=link is not None and link.connected,
+        fallback_mode=poll.active(),
+        rest_available=parts.prices.breaker.state().state == "closed",
+        last_ws_update=moment(parts.clock, link.last_frame_at) if link else None,
+        feed_lag_ms=round(1000 * kraken.lag()) if kraken else None,
+        last_error=link.last_error if link else None,
+        rest_last_error=poll.last_error,
+        websocket_reached=websocket_reached,
+        rest_reached=rest_reached,
+    )
 
 
-def _pair(parts: Services, quote: Quote, link: Link | None) -> dict[str, Any]:
+def _pair(parts: Services, quote: Quote, link: Link | None) -> shapes.PairStatus:
     age = quote.verdict.age
-    return {
-        "state": quote.verdict.state,
-        "age_ms": round(age * 1000) if age is not None else None,
-        "last_error": _trouble(parts, quote, link),
-    }
+    age_ms = round(age * 1000) if age is not None else None
+    return shapes.PairStatus(quote.verdict.state, age_ms, _trouble(parts, quote, link))
 
 
 def label_of(link: Link | None, pair: Pair) -> str | None:

@@ -28,6 +28,7 @@ def test_everything_that_should_run_is_shown_with_its_last_error(
     monkeypatch.setattr(service.services.manager, "states", lambda: [broken])
     told = service.get("/debug/tasks", X_API_Key=ADMIN).get_json()
 
+    assert told["runners"] == service.get("/api/v1/status").get_json()["tasks"]
     assert told["runners"] == [
         {"name": "kraken", "alive": True, "restarts": 3, "last_error": "OSError: *** refused ltp_***"}
     ]

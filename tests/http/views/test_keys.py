@@ -159,6 +159,7 @@ def test_a_new_key_is_shown_once_stored_by_nobody_and_works(service: FreshServic
 
     assert made.status_code == 201
     assert made.headers["Cache-Control"] == "no-store"
+    assert next(iter(made.get_json())) == "key"
     assert made.get_json() | {"key": ""} == {
         "key": "",
         "prefix": text[: len(MARK) + 8],

@@ -4,11 +4,13 @@ import json
 import threading
 from collections.abc import Callable
 
+import msgspec
 import pytest
 from werkzeug.test import TestResponse
 
 from ltp_service.domain.pairs import Pair, read_pair
 from ltp_service.domain.tick import REST
+from ltp_service.http import shapes
 from tests.deadline import DEADLINE
 from tests.fakes import BTC, ETH, NOON, XRP
 from tests.service import FreshService, amounts
@@ -105,10 +107,19 @@ def test_some_prices_are_a_partial_answer_that_names_what_is_missing(service: Fr
     assert "Content-Range" not in answer.headers
 
 
-def test_a_complete_answer_has_no_errors_key(service: FreshService) -> None:
-    service.trade("100")
+@pytest.mark.parametrize("headers", [{}, {"Cache_Control": "no-transform"}], ids=["fast lane", "view"])
+def test_the_quick_answers_have_the_documented_shapes(service: FreshService, headers: dict[str, str]) -> None:
+    service.trade("115643.10")
+    price = shapes.Price("BTC/USD", msgspec.Raw(b"115643.1"))
+    failed = shapes.PairError(
+        "DOGE/USD", "Failed to fetch price", "UNSUPPORTED_PAIR", "Unsupported trading pair"
+    )
 
-    assert "errors" not in service.get("/api/v1/ltp?pair=BTC/USD").get_json()
+    for pairs, shape in (
+        ("BTC/USD", shapes.Prices([price])),
+        ("BTC/USD,DOGE/USD", shapes.SomePrices([price], [failed])),
+    ):
+        assert service.get(f"/api/v1/ltp?pair={pairs}", **headers).data == msgspec.json.encode(shape)
 
 
 def test_only_unsupported_pairs_are_the_callers_mistake(service: FreshService) -> None:

@@ -1,0 +1,62 @@
+"""Every error code of the service, with its status and its cause. The answers and the OpenAPI document use this table."""
+
+from typing import NamedTuple
+
+from ltp_service.domain import errors
+from ltp_service.http.ltp_body import MESSAGES
+
+
+class Problem(NamedTuple):
+    """What one error code stands for."""
+
+    status: int
+    example: str
+    """A message as it is served."""
+    error: type[errors.LtpError] | None = None
+    """The error that is answered with this code; None where no error of the tree is."""
+
+
+PROBLEMS = {
+    "INVALID_PARAMETER": Problem(400, "max_age is 'soon'; write seconds, 0 or more", errors.InvalidParameter),
+    "UNSUPPORTED_PAIR": Problem(400, "DOGE/USD: not served here; see /api/v1/pairs", errors.UnknownPair),
+    "API_KEY_MISSING": Problem(
+        401, "this route needs a key with write permission in the X-API-Key header", errors.KeyMissing
+    ),
+    "API_KEY_INVALID": Problem(
+        401, "the API key is not valid; ask an administrator for a new one", errors.KeyInvalid
+    ),
+    "PERMISSION_DENIED": Problem(
+        403, "this route needs write permission; the key has read", errors.NotPermitted
+    ),
+    "NOT_FOUND": Problem(
+        404,
+        "no route has this path; the nearest one is /api/v1/ltp. /docs describes every route",
+        errors.NotFound,
+    ),
+    "METHOD_NOT_ALLOWED": Problem(
+        405, "this route takes GET, HEAD, OPTIONS; ask with one of these. /docs describes every route"
+    ),
+    "PRECONDITION_FAILED": Problem(
+        412,
+        "no ETag in If-Match is that of the answer now; ask without If-Match for the new one",
+        errors.PreconditionFailed,
+    ),
+    "RATE_LIMIT_EXCEEDED": Problem(429, "too many requests from this address; wait 1 s", errors.RateLimited),
+    "CACHE_ERROR": Problem(
+        500, "Redis at localhost:6379 (REDIS_ADDR) did not answer just now", errors.StoreUnavailable
+    ),
+    "INTERNAL_ERROR": Problem(500, "This is our fault; report it with the request_id."),
+    "ALL_PRICES_FAILED": Problem(
+        503,
+        "No price can be served for any of the pairs asked; try again later",
+        errors.PriceUnavailable,
+    ),
+    "PRICE_STALE": Problem(503, f"BTC/USD: {MESSAGES['PRICE_STALE']}", errors.PriceStale),
+    "TOO_MANY_WAITING": Problem(
+        503, "too many requests wait for a change already; ask without Prefer, or again later"
+    ),
+    "PRICE_FETCH_ERROR": Problem(503, f"ETH/USD: {MESSAGES['PRICE_FETCH_ERROR']}"),
+}
+
+OF_A_PAIR = ("UNSUPPORTED_PAIR", "PRICE_STALE", "PRICE_FETCH_ERROR")
+"""Codes of a pair without a price."""
