@@ -19,7 +19,8 @@ from ltp_service.domain.decimals import plain
 from ltp_service.domain.errors import InvalidParameter
 from ltp_service.domain.pairs import Pair
 from ltp_service.domain.tick import Price, Tick
-from ltp_service.http import params
+from ltp_service.http import params, shapes
+from ltp_service.http.problems import MESSAGES
 from ltp_service.prices.freshness import servable_until
 from ltp_service.prices.quotes import Quote
 from ltp_service.prices.store import Store
@@ -40,12 +41,6 @@ Headers = list[tuple[str, str]]
 
 # The bytes, which the Flask view writes with the same functions.
 
-MESSAGES = {
-    "UNSUPPORTED_PAIR": "Unsupported trading pair",
-    "PRICE_STALE": "The last evidence for this price is older than max_age or CACHE_TTL allows; ask with a longer max_age, or with allow_stale=true and none",
-    "PRICE_FETCH_ERROR": "No source has given a price for this pair yet; ask again in a few seconds",
-}
-
 
 class PairProblem(msgspec.Struct, frozen=True):
     """Why an asked pair has no price in the answer."""
@@ -53,14 +48,9 @@ class PairProblem(msgspec.Struct, frozen=True):
     pair: Pair
     code: str
 
-    def told(self) -> dict[str, str]:
-        """Its JSON object in the answer."""
-        return {
-            "pair": str(self.pair),
-            "error": "Failed to fetch price",
-            "code": self.code,
-            "message": MESSAGES[self.code],
-        }
+    def told(self) -> shapes.PairError:
+        """As it stands in the answer."""
+        return shapes.PairError(str(self.pair), "Failed to fetch price", self.code, MESSAGES[self.code])
 
 
 def item(tick: Tick) -> bytes:

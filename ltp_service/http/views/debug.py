@@ -14,7 +14,7 @@ from ltp_service.http import shapes
 from ltp_service.http.answers import json_response, moment, rfc3339
 from ltp_service.http.services import services
 from ltp_service.keys.key import is_well_formed
-from ltp_service.prices.journal import DECISIONS_PER_PAIR
+from ltp_service.prices.memory import DECISIONS_PER_PAIR
 from ltp_service.runtime.runners import RunnerState
 from ltp_service.runtime.spawn import greenlets
 

@@ -13,7 +13,9 @@ from ltp_service.domain.pairs import Pair
 from ltp_service.domain.tick import Price
 from ltp_service.http import pairs_body, params, shapes
 from ltp_service.http.answers import RETRY_AFTER_SECONDS, json_response, number, raw_response, rfc3339
-from ltp_service.http.ltp_body import MESSAGES, PairProblem, body, etag, item, matches, pair_problems
+from ltp_service.http.counted import count_prices
+from ltp_service.http.fast_lane import PairProblem, body, etag, item, matches, pair_problems
+from ltp_service.http.problems import MESSAGES
 from ltp_service.http.request_note import note_of
 from ltp_service.http.services import services
 from ltp_service.meters import REFRESHES
@@ -67,7 +69,7 @@ def refresh() -> Response:
     told = [str(pair) for pair in done]
     if not failed:
         return json_response(shapes.Refreshed(_REFRESHED, told))
-    return json_response(shapes.SomeRefreshed(_REFRESHED, told, _errors(failed)), 206)
+    return json_response(shapes.SomeRefreshed(_REFRESHED, told, [problem.told() for problem in failed]), 206)
 
 
 def _to_refresh() -> tuple[Pair, ...]:
@@ -134,16 +136,8 @@ def _nothing(failed: Sequence[PairProblem]) -> Response:
         code = failed[0].code
         message = f"{failed[0].pair}: {MESSAGES[code]}"
     request_id = note_of(request.environ).request_id
-    content = shapes.Error(code, message, code, request_id, _errors(failed))
+    content = shapes.Error(code, message, code, request_id, [problem.told() for problem in failed])
     return json_response(content, 503, {"Retry-After": str(RETRY_AFTER_SECONDS)})
-
-
-def _errors(failed: Sequence[PairProblem]) -> list[shapes.PairError]:
-    """Why each pair has no price, as `body` renders it too."""
-    return [
-        shapes.PairError(str(problem.pair), "Failed to fetch price", problem.code, MESSAGES[problem.code])
-        for problem in failed
-    ]
 
 
 def witnesses_of(parts: Services, quote: Quote) -> list[shapes.Witness]:

@@ -11,6 +11,7 @@ from ltp_service.domain.pairs import Pair, kraken_v1_symbol, kraken_v2_symbol
 from ltp_service.feed.contract import Link
 from ltp_service.http import shapes
 from ltp_service.http.answers import json_response, moment, rfc3339
+from ltp_service.http.services import services
 from ltp_service.http.views.debug import shown
 from ltp_service.prices.quotes import Quote
 from ltp_service.version import VERSION
