@@ -39,9 +39,10 @@ ONLY_IMPORTER = {
 
 # Pure rooms: values in, values out. They may not even see a clock, a log, a socket or a framework.
 PURE = (
-    "domain.decimals domain.pairs domain.tick domain.trade domain.book domain.exchange_time runtime.proxies http.client_address http.headers prices.accept prices.doubts prices.freshness limits.bucket"
+    "domain.decimals domain.pairs domain.tick domain.trade domain.book domain.exchange_time runtime.proxies http.client_address http.headers prices.accept prices.doubts prices.freshness"
     " rest.probe feed.messages feed.subscriptions feed.backoff prices.quarantine"
     " exchanges.kraken_v1 exchanges.kraken_v2 exchanges.bybit exchanges.binance feed.handshake"
+    " exchanges.kraken_lag exchanges.kraken_tickers exchanges.kraken_rest_answers domain.exchange_clock rest.sequence"
 ).split()
 IMPURE = set("flask gevent logging redis requests socket sqlite3 threading time websocket".split())
 
@@ -186,6 +187,11 @@ def impure_imports_of_pure_rooms(root: Path) -> list[str]:
     ]
 
 
+def pure_rooms_that_do_not_exist(root: Path) -> list[str]:
+    modules = {short(name) for name, _ in source_files(root)}
+    return [f"{module} is not there" for module in PURE if module not in modules]
+
+
 def flask_below_the_wiring(root: Path) -> list[str]:
     imports = read_imports(root)
     seen, waiting = set[str](), list(WITHOUT_FLASK)
@@ -261,6 +267,7 @@ def test_an_outside_library_is_known_to_one_room() -> None:
 
 def test_pure_rooms_see_no_clock_no_log_and_no_socket() -> None:
     assert_holds(impure_imports_of_pure_rooms)
+    assert_holds(pure_rooms_that_do_not_exist)
 
 
 def test_the_in_process_half_needs_no_flask() -> None:

@@ -23,6 +23,18 @@ def test_every_link_leads_to_a_file_and_a_heading(page: Path) -> None:
     assert [link for link in links if not (link.startswith("https://") or is_there(page, link))] == []
 
 
+@each_page
+def test_what_a_page_names_in_a_file_of_the_code_is_there(page: Path) -> None:
+    text = page.read_text(encoding="utf-8")
+    named = re.findall(r"`([A-Za-z_][\w.]*)`(?: there)? (?:in|of)\s+\[[^\]]+\]\(([^)\s]+\.py)\)", text)
+    missing = [
+        (name, link)
+        for name, link in named
+        if not all(re.search(rf"\b{part}\b", (page.parent / link).read_text()) for part in name.split("."))
+    ]
+    assert missing == []
+
+
 def test_every_page_can_be_reached_from_the_readme() -> None:
     found, waiting = {README}, [README]
     while waiting:

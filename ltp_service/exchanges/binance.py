@@ -289,7 +289,7 @@ class BinanceBooks(BookCollector):
     def _no_snapshot(self, error: ExchangeError, now: float) -> None:
         self._last_error = str(error)
         self._next_snapshot_at = max(self._next_snapshot_at, now + (error.retry_after or 0.0))
-        self._refuse(error.reason, error)
+        self._reject_frame(error.reason, error)
 
     def _join(self, snapshot: BookSnapshot, early: Sequence[BookChange], now: float) -> None:
         self._early.pop(snapshot.symbol, None)

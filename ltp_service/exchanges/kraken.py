@@ -36,7 +36,7 @@ _QUOTED = re.compile(r'"([A-Za-z0-9/_.-]{4,25})"')
 
 
 class KrakenCollector(Collector):
-    """Protocol v2 when the URL's path ends in /v2, else v1."""
+    """Puts Kraken's trades and tickers into the store. Protocol v2 when the URL's path ends in /v2, else v1."""
 
     name = "kraken"
 
@@ -68,8 +68,8 @@ class KrakenCollector(Collector):
         self._listings_due_at = inf
         self._listed: set[Pair] = set()
         """Pairs of which this connection has told whether their orders are matched."""
-        self._traded: dict[Pair, float] = {}
-        """Unix seconds of the newest trade that the trade channel told since the exchange accepted the subscription."""
+        self._newest_traded_at: dict[Pair, float] = {}
+        """Unix seconds of the newest trade that this connection told; with v1 since the exchange accepted the subscription."""
         handlers: dict[type, Handler] = {
             LastTrade: self.take,
             MarketChanged: self.market_changed,
@@ -92,10 +92,15 @@ class KrakenCollector(Collector):
         if pair is None:
             raise BadFrame(f"{trade.symbol[:40]!r} was not asked for", reason="unknown_pair")
         snapshot = trade.snapshot
-        if not snapshot and (trade.traded_at is None or pair not in self._traded):
-            # Protocol v1 does not say which frame is a snapshot: the first of a channel may be.
+        if not snapshot and (trade.traded_at is None or pair not in self._newest_traded_at):
+            # Until the subscription is in step, any ticker and the first trade may be a snapshot: v1 does not say so.
             state = self._subscriptions.states.get(trade.symbol)
             snapshot = state is None or not state.in_step
+        happened_at = told_at = None
+        if trade.traded_at is not None:  # before the lag is asked for, because it may show another one
+            happened_at = self._learn_moment(pair, trade.traded_at, received_at, snapshot)
+        if trade.told_at is not None:
+            told_at = self._exchange_clock.no_later(trade.told_at, received_at)
         tick = Tick(
             pair,
             trade.price,
@@ -104,9 +109,9 @@ class KrakenCollector(Collector):
             trade.traded_at,
             trade.trade_id,
             received_at,
-            None if trade.traded_at is None else self._date(pair, trade.traded_at, received_at, snapshot),
-            None if trade.told_at is None else self._exchange_clock.no_later(trade.told_at, received_at),
-            self._lag.of(pair) if self._lag.is_known else 0.0,
+            happened_at,
+            told_at,
+            delay=self._lag.of(pair) if self._lag.is_late else 0.0,
         )
         before = self._store.all().get(pair)
         if tick.traded_at is None:
@@ -116,9 +121,10 @@ class KrakenCollector(Collector):
             self._tickers.traded(tick, trade.earlier)
             self._meters.count(TRADES_HELD, str(pair))
             return
-        is_news = self._serve(tick, received_at, snapshot=snapshot, admitted=not snapshot)
-        self._tickers.traded(tick, trade.earlier, is_news=is_news)
-        if before is not None and (snapshot or not is_news) and _is_other_ticker(before.tick, tick):
+        accepted = self._serve(tick, received_at, snapshot=snapshot, already_learnt=not snapshot)
+        self._tickers.traded(tick, trade.earlier, is_news=accepted)
+        if before is not None and (snapshot or not accepted) and _is_other_ticker(before.tick, tick):
+            # The trade does not explain the price that a ticker told.
             self._doubts.open(pair, "contested", received_at, before)
 
     def _take_ticker(self, tick: Tick, held: Price | None, now: float, *, snapshot: bool) -> None:
@@ -144,17 +150,20 @@ class KrakenCollector(Collector):
 
     def _serve_ticker(self, tick: Tick, held: Price | None, now: float, *, snapshot: bool) -> None:
         if snapshot or self._quarantine.admit(tick, now, served=held):
-            self._serve(tick, now, snapshot=snapshot, admitted=not snapshot)
+            self._serve(tick, now, snapshot=snapshot, already_learnt=not snapshot)
         else:
             self._meters.count(TRADES_HELD, str(tick.pair))
 
-    def _serve(self, tick: Tick, now: float, *, snapshot: bool, admitted: bool) -> bool:
-        """Whether `tick` is not older than what is held. `admitted`: the quarantine has learnt its price."""
+    def _serve(self, tick: Tick, now: float, *, snapshot: bool, already_learnt: bool) -> bool:
+        """Puts `tick` into the store. False when it is older than what is held.
+
+        `already_learnt`: the quarantine knows its price.
+        """
         outcome = self._store.put(tick)
         if outcome == "older":
             self._meters.count(FRAMES_REFUSED, self.name, "older")
             return False
-        if not admitted:
+        if not already_learnt:
             self._quarantine.learn(tick, now)
         pair = tick.pair
         if pair in self._doubts.by_pair and (outcome == "newer" or snapshot):
@@ -174,13 +183,13 @@ class KrakenCollector(Collector):
             else:
                 self._serve_ticker(tick, self._store.all().get(tick.pair), now, snapshot=False)
         for tick in self._quarantine.due(now):
-            self._serve(tick, now, snapshot=False, admitted=False)
+            self._serve(tick, now, snapshot=False, already_learnt=False)
 
     def connected(self, now: float) -> None:
         self._connected_at = now
         self._lag.forget()
         self._last_trade_at = None
-        self._traded.clear()
+        self._newest_traded_at.clear()
         self._listed.clear()
         self._follow_listings(now)
 
@@ -191,9 +200,9 @@ class KrakenCollector(Collector):
         self._tickers.forget()
 
     def confirm(self, symbols: Sequence[str], at: float) -> None:
-        # A price is not confirmed while something newer may be known.
+        # Not while another trade may be the last.
         named = (self._pairs[symbol] for symbol in symbols)
-        pairs = [pair for pair in named if not self._is_contested(pair)]
+        pairs = [pair for pair in named if not self._is_uncertain(pair)]
         by_lag: dict[float, list[Pair]] = {}
         for pair in pairs:
             by_lag.setdefault(self._lag.of(pair), []).append(pair)
@@ -201,7 +210,7 @@ class KrakenCollector(Collector):
             self._delivered_at.update(dict.fromkeys(late, at - lag))
             self._store.confirm(late, at - lag, WEBSOCKET)
 
-    def _is_contested(self, pair: Pair) -> bool:
+    def _is_uncertain(self, pair: Pair) -> bool:
         """Whether another trade than the one served may be the last."""
         held_back = self._quarantine.held(pair) is not None
         return held_back or pair in self._doubts or self._tickers.is_waiting(pair)
@@ -238,7 +247,7 @@ class KrakenCollector(Collector):
         if pair is None or self._is_v2:
             return
         if acknowledgement.channel == "trade":
-            self._traded.pop(pair, None)
+            self._newest_traded_at.pop(pair, None)
         if self._store.market_of(pair) == DELISTED:  # protocol v1 tells in no other way that it is back
             self._store.set_pair_markets({pair: "unknown"})
 
@@ -252,9 +261,9 @@ class KrakenCollector(Collector):
             else [name for name in self._pairs if name in text]
         )
         for name in dict.fromkeys(names):
-            self.contradicted(name, now)
+            self.symbol_unusable(name, now)
 
-    def contradicted(self, symbol: str, now: float) -> None:
+    def symbol_unusable(self, symbol: str, now: float) -> None:
         if pair := self._pairs.get(symbol) or self._spelled(symbol):
             self._doubts.open(pair, "unusable", now, self._store.all().get(pair))
         elif '"' in symbol:  # a whole row
@@ -268,10 +277,10 @@ class KrakenCollector(Collector):
             return None
         return pair if pair in self._symbols else None
 
-    # What the second source asks of the first.
+    # For the REST poll and the views.
 
     def lag(self) -> float:
-        """Seconds by which what arrives is late, of the latest pair; 0 below a quarter of a second."""
+        """The longest delay of any pair in seconds; 0 up to a quarter of a second."""
         return self._lag.longest()
 
     def delivered_at(self, pair: Pair) -> float | None:
@@ -279,7 +288,7 @@ class KrakenCollector(Collector):
         return self._delivered_at.get(pair)
 
     def renew(self, pair: Pair) -> None:
-        """Subscribes to `pair` anew: it is in doubt until that brings data."""
+        """Has the loop subscribe to `pair` anew; the caller opens a doubt."""
         self._subscriptions.renew(self._symbols[pair], self._clock.monotonic())
 
     def labels(self) -> dict[str, str]:
@@ -299,15 +308,18 @@ class KrakenCollector(Collector):
         return self._subscriptions.states.get(self._symbols[pair])
 
     def held(self, pair: Pair) -> Tick | None:
-        """The trade of `pair` that is held back until another source or trade confirms it."""
+        """The trade of `pair` that the quarantine holds back, 2 s at most."""
         return self._quarantine.held(pair)
 
-    def _date(self, pair: Pair, traded_at: float, received_at: float, snapshot: bool) -> float | None:
-        """The monotonic moment of a trade; None while too little is known of the exchange's clock."""
-        newest = self._traded.get(pair)
+    def _learn_moment(self, pair: Pair, traded_at: float, received_at: float, snapshot: bool) -> float | None:
+        """Learns the exchange's clock and the lag from a trade, and returns its moment in monotonic seconds.
+
+        None while too little is known of the exchange's clock. Raises BadFrame for a trade of the future.
+        """
+        newest = self._newest_traded_at.get(pair)
         # Protocol v1 may send the last fifty trades after a ticker, as if they were news.
-        is_news = not snapshot and (self._is_v2 if newest is None else traded_at > newest)
-        if is_news:  # one that is told again, or too late, does not show how late the line is
+        is_live = not snapshot and (self._is_v2 if newest is None else traded_at > newest)
+        if is_live:  # one that is told again, or too late, does not show how late the line is
             age = self._exchange_clock.heard(traded_at, received_at)
             possible = age is not None
         else:
@@ -315,11 +327,11 @@ class KrakenCollector(Collector):
             age = self._exchange_clock.age(traded_at, received_at)
         if not possible:
             raise BadFrame(f"{pair}: a trade of the future, by the exchange's own clock", reason="future")
-        self._traded[pair] = traded_at if newest is None else max(newest, traded_at)
+        self._newest_traded_at[pair] = traded_at if newest is None else max(newest, traded_at)
         if age is None:
             return None
-        if is_news:
-            if self._lag.is_known or age > NEGLIGIBLE_DELAY_SECONDS:
+        if is_live:
+            if self._lag.is_late or age > NEGLIGIBLE_DELAY_SECONDS:
                 self._learn_lag(pair, age, received_at)
             self._last_trade_at = received_at
         return received_at - age

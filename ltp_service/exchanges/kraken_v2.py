@@ -1,6 +1,6 @@
 """Kraken's WebSocket protocol v2, in both directions; pure.
 
-Source: docs.kraken.com/api/docs/websocket-v2 (status, ticker, trade, heartbeat, ping)
+Source: docs.kraken.com/api/docs/websocket-v2 (status, instrument, ticker, trade, heartbeat, ping)
 """
 
 from collections.abc import Sequence
@@ -207,7 +207,7 @@ def _parse_instruments(message: _Frame) -> list[PairsListed | Invalid]:
 def _rows(
     all_of: msgspec.json.Decoder[list[Row]], one_of: msgspec.json.Decoder[Row], data: msgspec.Raw
 ) -> tuple[list[Row], list[Invalid]]:
-    """The rows that can be read, and the others. Raises what msgspec raises when there are no rows at all."""
+    """The rows that can be read, and the others. Raises what msgspec raises when `data` is no list."""
     try:
         return all_of.decode(data), []
     except (msgspec.MsgspecError, ValueError):
@@ -235,7 +235,7 @@ def _name_of(row: msgspec.Raw) -> str:
 
 
 def _newest(trades: Sequence[LastTrade], *, snapshot: bool) -> LastTrade:
-    """The newest of one symbol's trades, with the amounts of those of other moments unless they are history."""
+    """The newest of one symbol's trades, and for an update the amounts of its trades at other times."""
     newest = max(trades, key=_TRADE_ID)
     if snapshot or len(trades) == 1:
         return newest
@@ -260,7 +260,7 @@ def _ticked(ticker: _Ticker, *, snapshot: bool) -> LastTrade | Invalid:
         told_at = _unix(ticker.timestamp)
         return LastTrade(ticker.symbol, price, read_price(price), None, None, snapshot, told_at)
     except BadFrame as error:
-        # Without a last trade it says nothing; with one that cannot be used it says that there is one.
+        # Without a price nothing is known of the pair. An unreadable one says that there was a trade, so it is named.
         return Invalid(error.reason, f"{ticker.symbol}: {error}", ticker.symbol if price else None)
 
 

@@ -134,7 +134,7 @@ class BookCollector(Collector):
         if self._sink.change(self.exchange, change, received_at) == "gap":
             self.out_of_sync(change.symbol, received_at)
 
-    def contradicted(self, symbol: str, now: float) -> None:
+    def symbol_unusable(self, symbol: str, now: float) -> None:
         if symbol in self._subscriptions.states:
             self._sink.lose(self.exchange, [symbol])
             self.out_of_sync(symbol, now)

@@ -27,8 +27,8 @@ _READ_SIZE = 64 * 1024
 _WHOLE_TEXT = 0x80 | ABNF.OPCODE_TEXT
 """First byte of a frame that is a message of its own, without extensions."""
 
-_SIGNS_OF_LIFE = (ABNF.OPCODE_PING, ABNF.OPCODE_PONG)
-"""They show that the other side lives. They say nothing about the data."""
+_CONTROL_FRAMES = (ABNF.OPCODE_PING, ABNF.OPCODE_PONG)
+"""The library answers them. They show that the other side lives, and do not count as frames of the feed."""
 
 
 class Connection(Protocol):
@@ -38,9 +38,9 @@ class Connection(Protocol):
         """Raises Unreachable."""
 
     def receive(self, at_most: int) -> Sequence[str]:
-        """The text messages that arrived, in order; none when none was whole within the polling interval.
+        """The text messages that arrived, in order. Empty when no message was whole within the polling interval.
 
-        What trickles in makes it no longer, and pings are no message. Raises Unreachable when the connection is over,
+        Slow bytes do not lengthen the interval, and pings are no message. Raises Unreachable when the connection is over,
         BadFrame for a message that is not text.
         """
 
@@ -48,14 +48,14 @@ class Connection(Protocol):
         """Ends it at once; never raises."""
 
     def abandon(self) -> None:
-        """Closes this process's copy of a connection that another one goes on with; never raises."""
+        """Closes this process's copy of a connection that another process uses; never raises."""
 
 
 class WebSocketConnection:
-    """A client connection over websocket-client, from its first frame on."""
+    """A client connection over websocket-client."""
 
     def __init__(self, dialer: Dialer, stop: Event, *, poll_interval: float) -> None:
-        """Dials. Raises Unreachable, also soon after `stop` is set, and Rejected."""
+        """Connects. Raises Rejected, or Unreachable, also soon after `stop` is set."""
         opened, received = dialer.dial(stop)
         self._socket = _BufferedSocket(opened, received, poll_interval)
         self._url = dialer.url
@@ -69,7 +69,7 @@ class WebSocketConnection:
             raise _translated(error, self._url) from error
 
     def receive(self, at_most: int) -> Sequence[str]:
-        self._socket.frame_buffer.ends_at = None
+        self._socket.frame_buffer.deadline = None
         try:
             if not self._parts and (texts := self._socket.frame_buffer.whole_texts(at_most)):
                 return texts
@@ -83,7 +83,7 @@ class WebSocketConnection:
             raise
         except Exception as error:
             raise _translated(error, self._url) from error
-        if opcode in _SIGNS_OF_LIFE:
+        if opcode in _CONTROL_FRAMES:
             return ()
         if opcode == ABNF.OPCODE_CLOSE:
             raise Unreachable(
@@ -115,23 +115,23 @@ class WebSocketConnection:
 class _BufferedFrames(frame_buffer):
     """Frames cut from large reads. A timeout in the middle of a frame loses nothing."""
 
-    def __init__(self, receive: Callable[[int], bytes], received: bytes, patience: float) -> None:
+    def __init__(self, receive: Callable[[int], bytes], received: bytes, poll_interval: float) -> None:
         super().__init__(receive, True)
-        self._read = received
+        self._buffer = received
         self._at = 0
-        self._patience = patience
-        self.ends_at: float | None = None
-        """When the present look at the socket is over, whatever trickles in. None begins a new one."""
+        self._poll_interval = poll_interval
+        self.deadline: float | None = None
+        """When the present look at the socket is over, in monotonic seconds. None begins a new look."""
 
     def recv_strict(self, bufsize: int) -> bytes:
         if bufsize > MAX_MESSAGE:
             raise websocket.WebSocketPayloadException(f"a frame of {bufsize} bytes")
         end = self._at + bufsize
-        while end > len(self._read):
-            self._check()
-            self._read = self._read[self._at :] + self.recv(_READ_SIZE)
+        while end > len(self._buffer):
+            self._check_deadline()
+            self._buffer = self._buffer[self._at :] + self.recv(_READ_SIZE)
             self._at, end = 0, bufsize
-        piece = self._read[self._at : end]
+        piece = self._buffer[self._at : end]
         self._at = end
         return piece
 
@@ -142,9 +142,9 @@ class _BufferedFrames(frame_buffer):
         hundreds of such messages, and the library needs several times as long for each. What is not plain is left
         to it. Raises as `recv` of the library does.
         """
-        if self._at == len(self._read):
-            self._read, self._at = self.recv(_READ_SIZE), 0
-        read, at = self._read, self._at
+        if self._at == len(self._buffer):
+            self._buffer, self._at = self.recv(_READ_SIZE), 0
+        read, at = self._buffer, self._at
         texts: list[str] = []
         while len(texts) < at_most and len(read) >= at + 4 and read[at] == _WHOLE_TEXT:
             length, begin = read[at + 1], at + 2
@@ -163,11 +163,11 @@ class _BufferedFrames(frame_buffer):
         self._at = at
         return texts
 
-    def _check(self) -> None:
+    def _check_deadline(self) -> None:
         now = time.monotonic()
-        if self.ends_at is None:
-            self.ends_at = now + self._patience
-        elif now >= self.ends_at:
+        if self.deadline is None:
+            self.deadline = now + self._poll_interval
+        elif now >= self.deadline:
             raise websocket.WebSocketTimeoutException("the frame is not whole yet")
 
 
@@ -185,12 +185,12 @@ class _BufferedSocket(websocket.WebSocket):
         try:
             return super().send(payload, opcode)
         except websocket.WebSocketTimeoutException as error:
-            # Half a frame may have gone out. And a pong is sent while reading, where a timeout means silence.
+            # Half a frame may be out. A timeout would not tell: pongs are sent in `receive`, where it means silence.
             raise websocket.WebSocketConnectionClosedException("it does not read what is sent") from error
 
 
 def _translated(error: Exception, url: str) -> Unreachable:
-    """Whatever the library raises; what it raises by mistake ends a connection, and not the collector."""
+    """Any exception of the library, also one that it raises by mistake: it ends the connection, never the collector."""
     if isinstance(error, websocket.WebSocketPayloadException):
         return _too_large(url)
     if isinstance(error, websocket.WebSocketConnectionClosedException):

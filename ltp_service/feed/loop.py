@@ -34,19 +34,17 @@ from ltp_service.runtime.clock import SHORTEST_SLEEP
 log = logging.getLogger(__name__)
 
 SHORTEST_TURN_SECONDS, LONGEST_TURN_SECONDS = 0.003, 0.015
-"""Seconds of uninterrupted work after which others get their turn: as long as they had, within these bounds. A
-flooded feed must not starve the requests, nor they it; giving way after a number of frames starves the feed."""
+"""Bounds of a turn, in seconds: the feed works as long as the others just did, and then sleeps once. A flooded feed must
+not starve the requests, nor they it. A turn of a number of frames would starve the feed."""
 
 WAITED_SECONDS = 0.001
-"""Seconds of waiting for a frame in which others had their turn."""
+"""Seconds of waiting for a frame from which on the others had their turn."""
 
 TURNS_WITHOUT_A_PAUSE = 2
-"""Longest turns after which they get one in any case: where processor time is scarce, what looks like waiting may have
-been this process waiting for its own."""
+"""Longest turns after which the others get one in any case: waiting for the processor looks like waiting for a frame."""
 
 ASIDE_TURN_SECONDS, ASIDE_BURST_FRAMES = 0.001, 20
-"""Seconds and frames of a feed on which no price depends: beside requests and the price's own feed it takes the rest.
-Two floods with turns as long as the others' leave requests every third one."""
+"""Seconds and frames of one turn of a feed on which no price depends: requests and Kraken's feed come first."""
 
 TEND_EVERY_SECONDS = 0.1
 """Seconds between looks at deadlines and between confirmations of the held prices."""
@@ -55,8 +53,8 @@ STABLE_AFTER_SECONDS = 60.0
 """Seconds of useful data after which a connection counts as a success."""
 
 ASK_AGAIN_AFTER_REFUSAL_SECONDS = 3600.0
-"""Seconds before an exchange that refuses this place is asked again: the answer will be the same. No exchange is
-left alone for longer, whatever it asks for."""
+"""Seconds before an exchange that refuses our address is asked again: the answer will be the same. No exchange is
+left alone for longer, even where it asks for that."""
 
 
 Handler = Callable[[Any, float], None]
@@ -97,9 +95,9 @@ class Collector:
         self._handlers: dict[type, Handler] = {
             Acknowledged: self._acknowledged,
             Answered: self._answered,
-            Refused: self._refused,
+            Refused: self._request_refused,
             Ended: self._ended,
-            Invalid: self._disbelieve,
+            Invalid: self._note_invalid,
             Skipped: self._skip,
             Leaving: lambda *_: self.leave(),
             **handlers,
@@ -111,11 +109,11 @@ class Collector:
         self._attempts = 0
         self._last_frame_at: float | None = None
         self._last_error: str | None = None
-        self._over_by = ""
+        self._end_reason = ""
         """Why the last attempt or connection ended, in one word."""
         self._rejection: str | None = None
         self._wanted: Sequence[str] | None = None
-        self._opened_at = self._asked_at = self._leave_at = 0.0
+        self._opened_at = self._pinged_at = self._leave_at = 0.0
         self._useful_since: float | None = None
         self._out_of_reach = False
         """An attempt to connect failed, and no connection has been useful since."""
@@ -175,7 +173,7 @@ class Collector:
     def unreadable(self, frame: str, now: float) -> None:
         """A frame arrived of which nothing could be read: what is known of all that it names may be wrong."""
 
-    def contradicted(self, symbol: str, now: float) -> None:
+    def symbol_unusable(self, symbol: str, now: float) -> None:
         """Something arrived about this symbol that could not be used: what is known of it may be wrong."""
 
     def connected(self, now: float) -> None:
@@ -191,7 +189,7 @@ class Collector:
         """The time to look after what is overdue, ten times a second while connected."""
 
     def confirm(self, symbols: Sequence[str], at: float) -> None:
-        """The connection was alive at `at`, and these symbols' subscriptions with it."""
+        """The prices of `symbols` were still the last ones at `at`: their subscriptions and the connection were alive."""
 
     def activated(self) -> None:
         """The first price of this connection is in step with the exchange."""
@@ -213,9 +211,9 @@ class Collector:
     def _attempt(self, stop: Event) -> float:
         """One connection from its beginning to its end; the least delay in seconds before the next."""
         if self._attempts:
-            self._meters.count(RECONNECTIONS, self.name, self._over_by)
+            self._meters.count(RECONNECTIONS, self.name, self._end_reason)
         self._attempts += 1
-        self._over_by = "left"
+        self._end_reason = "left"
         try:
             self._read(self._open(stop), stop)
         except ExchangeError as error:
@@ -243,7 +241,7 @@ class Collector:
         self._generation += 1
         self._state = "connected"
         now = self._clock.monotonic()
-        self._opened_at = self._asked_at = now
+        self._opened_at = self._pinged_at = now
         self._leave_at = self._end_of_life(now)
         self._subscriptions.begin(now)
         self._requests.begin()
@@ -272,7 +270,7 @@ class Collector:
     def _failed(self, error: ExchangeError) -> None:
         self._state = "error"
         self._last_error = str(error)
-        self._over_by = error.reason
+        self._end_reason = error.reason
         self._meters.count(CONNECTION_ERRORS, self.name, error.reason)
         if self._connection is None and not self._out_of_reach:
             self._out_of_reach = True
@@ -283,6 +281,10 @@ class Collector:
             log.warning("%s: %s", self.name, error, extra={"once_a_minute": (self.name, error.reason)})
 
     def _read(self, connection: Connection, stop: Event) -> None:
+        """Reads until `stop` is set or the connection is to be left. Raises ExchangeError when it is over.
+
+        It gives way when a turn is over, and looks at what is overdue ten times a second.
+        """
         now = looked_at = self._clock.monotonic()
         turn_ends = tend_at = gave_way_at = now
         while not stop.is_set() and now < self._leave_at:
@@ -310,7 +312,7 @@ class Collector:
         try:
             return connection.receive(self.burst)
         except BadFrame as error:
-            self._refuse(error.reason, error)
+            self._reject_frame(error.reason, error)
             self._last_frame_at = now = self._clock.monotonic()
             if isinstance(error, NoText):
                 self.unreadable(error.content.decode(errors="replace"), now)
@@ -329,7 +331,7 @@ class Collector:
             try:
                 parsed = self._parse(frame)
             except (BadFrame, msgspec.MsgspecError, ValueError, RecursionError) as error:
-                self._refuse(error.reason if isinstance(error, BadFrame) else "malformed", error)
+                self._reject_frame(error.reason if isinstance(error, BadFrame) else "malformed", error)
                 self.unreadable(frame, now)
                 continue
             self._counted[parsed.kind] += 1
@@ -337,9 +339,9 @@ class Collector:
                 try:
                     self._handlers[type(event)](event, now)
                 except BadFrame as error:
-                    self._refuse(error.reason, error)
+                    self._reject_frame(error.reason, error)
                     if type(event) is LastTrade:
-                        self.contradicted(event.symbol, now)
+                        self.symbol_unusable(event.symbol, now)
 
     def _acknowledged(self, accepted: Acknowledged, now: float) -> None:
         self._subscriptions.acknowledge(accepted.channel, accepted.symbol, now)
@@ -347,20 +349,20 @@ class Collector:
     def _answered(self, answer: Answered, now: float) -> None:
         request = self._requests.answered(answer.request_id)
         if answer.error is not None:
-            self._refused_request(request, answer.error, now)
+            self._take_refusal(request, answer.error, now)
         elif request is not None and request.verb == "subscribe":
             for symbol in request.symbols:
                 self._subscriptions.acknowledge(request.channel, symbol, now)
 
-    def _refused_request(self, request: Request | None, message: str, now: float) -> None:
+    def _take_refusal(self, request: Request | None, message: str, now: float) -> None:
         if request is None or request.verb == "unsubscribe":
-            self._refused(Refused(message), now)
+            self._request_refused(Refused(message), now)
         elif len(request.symbols) == 1:
-            self._refused(Refused(message, request.channel, request.symbols[0]), now)
+            self._request_refused(Refused(message, request.channel, request.symbols[0]), now)
         else:  # one of them is to blame, and the answer does not say which
             self._requests.one_by_one(request)
 
-    def _refused(self, refusal: Refused, now: float) -> None:
+    def _request_refused(self, refusal: Refused, now: float) -> None:
         self._last_error = refusal.message
         if refusal.symbol is not None:
             self._subscriptions.refuse(refusal.channel, refusal.symbol, refusal.message, now)
@@ -374,15 +376,15 @@ class Collector:
     def _ended(self, subscription: Ended, now: float) -> None:
         self._subscriptions.lose(subscription.channel, subscription.symbol, now)
 
-    def _disbelieve(self, value: Invalid, now: float) -> None:
-        self._refuse(value.reason, value.message)
+    def _note_invalid(self, value: Invalid, now: float) -> None:
+        self._reject_frame(value.reason, value.message)
         if value.symbol is not None:
-            self.contradicted(value.symbol, now)
+            self.symbol_unusable(value.symbol, now)
 
     def _skip(self, part: Skipped, now: float) -> None:
         self._counted[part.kind] += 1
 
-    def _refuse(self, reason: str, cause: object) -> None:
+    def _reject_frame(self, reason: str, cause: object) -> None:
         """Something that arrived cannot be used."""
         self.wasted(self._clock.monotonic())
         self._meters.count(FRAMES_REFUSED, self.name, reason)
@@ -409,7 +411,7 @@ class Collector:
         self._ping(connection, last_frame_at, now)
         if proven := self._subscriptions.proven():
             self.confirm(proven, last_frame_at)
-            self._prove(now)
+            self._note_useful(now)
         if overdue := self._subscriptions.overdue(now):
             self._requests.renew(overdue)
         self._change_symbols(now)
@@ -425,10 +427,10 @@ class Collector:
         every, within = self.terms.ping_every, self.terms.pong_within
         if every is None:
             return
-        if last_frame_at < self._asked_at <= now - within:
+        if last_frame_at < self._pinged_at <= now - within:
             raise Unreachable(f"{self.name}: nothing within {within:g} s of a ping", reason="silent")
-        if now - self._asked_at >= every and self._requests.ping(connection, now):
-            self._asked_at = now
+        if now - self._pinged_at >= every and self._requests.ping(connection, now):
+            self._pinged_at = now
 
     def _change_symbols(self, now: float) -> None:
         wanted, self._wanted = self._wanted, None
@@ -439,7 +441,7 @@ class Collector:
         self._requests.subscribe(added)
         self.symbols_changed(added, removed, now)
 
-    def _prove(self, now: float) -> None:
+    def _note_useful(self, now: float) -> None:
         if self._useful_since is None:
             self._useful_since = now
             self._out_of_reach = False

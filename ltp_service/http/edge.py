@@ -16,7 +16,7 @@ from ltp_service.http.cache_turn import ASKED_AT, Turn, read_turn
 from ltp_service.http.client_address import client_address, limit_key
 from ltp_service.http.counted import count_answers, count_decisions
 from ltp_service.http.errors import OUR_FAULT, encoded_error
-from ltp_service.http.fast_lane import ROUTE, FastLane, Ready, is_known
+from ltp_service.http.fast_lane import ROUTE, FastLane, Ready, client_has
 from ltp_service.http.gunicorn_send import send
 from ltp_service.http.headers import FOR_JSON, FOR_PAGES, Cors, is_preflight
 from ltp_service.http.long_polls import LongPolls
@@ -67,13 +67,13 @@ class Edge:
         self._app = app
         self._lane = lane
         # With AUTH_ENABLED Flask checks the key first.
-        self._open_lane = None if config.auth_enabled else lane
+        self._keyless_lane = None if config.auth_enabled else lane
         self._long_polls = long_polls
         self._limiter = services.limiter
         self._cors = Cors(config.cors_origins)
         self._monotonic = services.clock.monotonic
         self._wall = services.clock.wall
-        # They are appended to at each request, where a call would cost more than all that it does.
+        # Appended to without `Backlog.add`, to save a call at each request.
         self._answers = Backlog(partial(count_answers, services.meters), MAX_WAITING_LINES)
         self._decisions = Backlog(partial(count_decisions, services.meters), MAX_WAITING_LINES)
         self._access_log = access_log
@@ -136,13 +136,13 @@ class Edge:
     def _answer_cache(
         self, environ: Environ, note: RequestNote, headers: Headers, turn: Turn
     ) -> tuple[str, int, Iterable[bytes]]:
-        """Answers nginx's micro-cache: an answer in its half second, or a redirect to the cache."""
-        told = len(headers)
+        """Answers nginx's micro-cache, or sends the request back to the cache when its half second is over."""
+        own_headers = len(headers)
         if turn.waited:
             answer = self._routed(environ, note, headers, ROUTE)
             if answer[0] != "200 OK":  # the cache does not keep it, so it costs a token as without a cache
-                given = headers[told:]
-                del headers[told:]
+                given = headers[own_headers:]
+                del headers[own_headers:]
                 if refusal := self._refusal(environ, note, headers, ROUTE):
                     return refusal
                 headers += given
@@ -150,8 +150,8 @@ class Edge:
             refusal = self._refusal(environ, note, headers, ROUTE)
             answer = refusal or self._routed(environ, note, headers, ROUTE)
         if answer[0] == "200 OK" and (turn.waited or self._wall() >= turn.ends_at):
-            # A request that waited gets no price here, so it pays no token.
-            headers[told:] = [("X-Accel-Redirect", f"{ROUTE}?{environ['QUERY_STRING']}")]
+            # It gets a redirect and no price, so it takes nothing from the rate limit.
+            headers[own_headers:] = [("X-Accel-Redirect", f"{ROUTE}?{environ['QUERY_STRING']}")]
             return "204 NO CONTENT", 0, ()
         return answer
 
@@ -175,8 +175,8 @@ class Edge:
         if path == ROUTE:
             if "HTTP_PREFER" in environ:
                 return self._answer_changed(environ, note, headers)
-            if self._open_lane is not None and (ready := self._open_lane.answer(environ)):
-                return _ready(environ, note, headers, ready)
+            if self._keyless_lane is not None and (ready := self._keyless_lane.answer(environ)):
+                return _from_lane(environ, note, headers, ready)
         origin = environ.get("HTTP_ORIGIN")
         if origin and is_preflight(
             environ["REQUEST_METHOD"], origin, environ.get("HTTP_ACCESS_CONTROL_REQUEST_METHOD")
@@ -191,7 +191,7 @@ class Edge:
     ) -> tuple[str, int, Iterable[bytes]]:
         """Waits for another answer than the client has, at most as long as it asks; returns the answer then."""
         seconds = params.wait(environ.pop("HTTP_PREFER"))
-        told = len(headers)
+        own_headers = len(headers)
         if seconds:
             self._long_polls.queue()
         answer = self._routed(environ, note, headers, ROUTE)
@@ -202,26 +202,26 @@ class Edge:
         begun_at = self._monotonic()
         with self._long_polls.hold(self._limit_key(environ), pairs, client, seconds) as held:
             if held is None:
-                del headers[told:]
+                del headers[own_headers:]
                 return _no_place(note, headers)
             until = self._monotonic()
             while answer[0].startswith("304") and held.wait(until):
-                answer, until = self._look(environ, note, headers, told)
+                answer, until = self._look(environ, note, headers, own_headers)
             if answer[0].startswith("304") and until == inf and self._monotonic() >= begun_at + seconds:
                 answer, _ = self._look(
-                    environ, note, headers, told
+                    environ, note, headers, own_headers
                 )  # time alone may have made it another one
         note.waited = self._monotonic() - begun_at
         return answer
 
     def _look(
-        self, environ: Environ, note: RequestNote, headers: Headers, told: int
+        self, environ: Environ, note: RequestNote, headers: Headers, own_headers: int
     ) -> tuple[tuple[str, int, Iterable[bytes]], float]:
         """The answer now, and the monotonic moment from which on it may be another one without a trade."""
-        del headers[told:]
+        del headers[own_headers:]
         ready = self._lane.answer(environ)
         if ready is not None:
-            return _ready(environ, note, headers, ready), ready.until
+            return _from_lane(environ, note, headers, ready), ready.until
         is_aged = "max_age" in environ["QUERY_STRING"] or "HTTP_CACHE_CONTROL" in environ
         until = self._monotonic() + AGED_LOOK_EVERY_SECONDS if is_aged else inf
         return self._from_flask(environ, note, headers), until
@@ -257,11 +257,11 @@ class Edge:
         return begun[0], len(content), (content,)
 
 
-def _ready(
+def _from_lane(
     environ: Environ, note: RequestNote, headers: Headers, ready: Ready
 ) -> tuple[str, int, Iterable[bytes]]:
     note.route, note.pairs, note.cache_hit = ROUTE, ready.pairs, not ready.failed
-    if "HTTP_IF_NONE_MATCH" in environ and is_known(ready, environ["HTTP_IF_NONE_MATCH"]):
+    if "HTTP_IF_NONE_MATCH" in environ and client_has(ready, environ["HTTP_IF_NONE_MATCH"]):
         headers += ready.unchanged
         return "304 NOT MODIFIED", 0, ()
     headers += ready.headers
@@ -301,7 +301,7 @@ def _refused(note: RequestNote, headers: Headers, retry_after: int) -> tuple[str
     message = f"too many requests from this address; wait {retry_after} s"
     content = encoded_error("RATE_LIMIT_EXCEEDED", message, note.request_id)
     headers.append(("Retry-After", str(retry_after)))
-    _dress(headers, content)
+    _add_json_headers(headers, content)
     return "429 TOO MANY REQUESTS", len(content), (content,)
 
 
@@ -309,18 +309,18 @@ def _no_place(note: RequestNote, headers: Headers) -> tuple[str, int, Iterable[b
     message = "too many requests wait for a change already; ask without Prefer, or again later"
     content = encoded_error("TOO_MANY_WAITING", message, note.request_id)
     headers.append(("Retry-After", str(RETRY_AFTER_SECONDS)))
-    _dress(headers, content)
+    _add_json_headers(headers, content)
     return "503 SERVICE UNAVAILABLE", len(content), (content,)
 
 
 def _broken(note: RequestNote, headers: Headers) -> bytes:
     content = encoded_error("INTERNAL_ERROR", OUR_FAULT, note.request_id)
     del headers[1:]
-    _dress(headers, content)
+    _add_json_headers(headers, content)
     return content
 
 
-def _dress(headers: Headers, content: bytes) -> None:
+def _add_json_headers(headers: Headers, content: bytes) -> None:
     headers += [
         ("Content-Type", "application/json"),
         ("Content-Length", str(len(content))),

@@ -1,7 +1,7 @@
 """The bytes of an answer about prices, and complete answers to `GET /api/v1/ltp` before Flask.
 
-The fast lane answers from pieces rendered when a price changes, and only requests without special parameters or headers
-whose supported pairs are all servable. The Flask view answers the others, with the same bytes.
+The fast lane answers from pieces that are rendered when a price changes. It answers only when every supported pair can
+be served, and nothing special is asked. The Flask view answers the others, with the same bytes.
 """
 
 from collections import defaultdict
@@ -33,7 +33,7 @@ MAX_QUESTIONS = 1000
 """Queries remembered, beyond one per supported pair. When there are more, all are forgotten, because so many different
 queries do not come again."""
 
-_KNOWN = frozenset(params.PAIR_NAMES)
+_PAIR_PARAMETERS = frozenset(params.PAIR_NAMES)
 _NO_BODY = (None, "0", "")
 
 Headers = list[tuple[str, str]]
@@ -107,10 +107,10 @@ def _render(problem: PairProblem) -> bytes:
 
 
 class Question(msgspec.Struct, frozen=True):
-    """A query string, as it was read once."""
+    """The pairs that one query string asks for."""
 
     supported: tuple[Pair, ...]
-    failed: tuple[PairProblem, ...]
+    unsupported: tuple[PairProblem, ...]
 
 
 _UNREAD = Question((), ())
@@ -197,6 +197,7 @@ class FastLane:
         return [(question, count) for question, count in known if question is not None]
 
     def _compose(self, query: str, view: Mapping[Pair, Price]) -> Ready | None:
+        """The 200 or 206 for `query`; None where the Flask view has to answer."""
         question = self._questions.get(query, _UNREAD)
         if question is _UNREAD:
             question = self._read(query)
@@ -215,7 +216,7 @@ class FastLane:
             items.append(piece[1])
         if self._monotonic() > until:
             return None
-        failed = question.failed
+        failed = question.unsupported
         content = body(items, failed)
         tag = "" if failed else etag(content)
         caching = [("Cache-Control", "no-store")]
@@ -245,7 +246,7 @@ class FastLane:
     def _understand(self, query: str) -> Question | None:
         try:
             arguments = MultiDict(parse_qsl(query, keep_blank_values=True, errors="strict"))
-            if not _KNOWN.issuperset(arguments):
+            if not _PAIR_PARAMETERS.issuperset(arguments):
                 return None
             asked = params.pairs(arguments, self._supported).pairs
         except (InvalidParameter, ValueError):
@@ -256,6 +257,6 @@ class FastLane:
         return Question(tuple(pair for pair in asked if pair in self._supported), failed)
 
 
-def is_known(ready: Ready, if_none_match: str) -> bool:
+def client_has(ready: Ready, if_none_match: str) -> bool:
     """Whether the client has this answer already."""
     return bool(ready.tag) and matches(if_none_match, ready.tag)

@@ -6,7 +6,7 @@ from ltp_service.domain import errors
 
 MESSAGES = {
     "UNSUPPORTED_PAIR": "Unsupported trading pair",
-    "PRICE_STALE": "The last evidence for this price is older than max_age or CACHE_TTL allows; ask with a longer max_age, or with allow_stale=true and none",
+    "PRICE_STALE": "The last evidence for this price is older than max_age or CACHE_TTL allows; ask with a longer max_age, or with allow_stale=true and without max_age",
     "PRICE_FETCH_ERROR": "No source has given a price for this pair yet; ask again in a few seconds",
 }
 """Why a pair has no price, by code."""

@@ -1,17 +1,17 @@
-"""May this tick replace that price? A pair moves only forward in exchange time."""
+"""May this tick replace that price? A trade with a higher id may; where an id is missing, a later trade may."""
 
 from ltp_service.domain.tick import REST, WEBSOCKET, Price, Source, Tick
 from ltp_service.prices.store import Outcome
 
 REORDERING_SECONDS = 1.0
-"""Seconds after a trade in which another source's tick without exchange time may be the older one.
+"""Seconds after a trade in which a tick without exchange time of the other source is refused, because it may be older.
 
 Within one source the order of arrival counts, because the feed holds its tickers back until their trades came.
 """
 
 RENUMBERED_AFTER_SECONDS = 60.0
-"""Seconds by which a trade with a lower id must be later to show that the exchange numbers its trades anew. Otherwise
-ids decide before times, because a time can be wrong by some seconds."""
+"""Seconds by which a trade with a lower id must be later to count as newer all the same: the exchange numbers its trades
+anew. Otherwise ids decide before times, because a time can be wrong by some seconds."""
 
 CLOCK_ERROR_SECONDS = 1.0
 """Seconds by which our knowledge of an exchange's clock may be wrong."""
@@ -21,8 +21,8 @@ REST_LEAD_SECONDS = 1.5
 recorded up to 1.16 s apart."""
 
 FAR_IDS = 100_000
-"""Trade ids by which a trade may be lower and is newer all the same, where its time says so: no time is wrong by so many
-trades. The higher id was no id of a trade, or the exchange began to count anew."""
+"""A trade with a later time counts as newer although its id is lower by more than this. No time is wrong by so many
+trades: the exchange began to count anew, or the higher number was no id of a trade."""
 
 
 def compare(held: Price | None, tick: Tick) -> Outcome:
@@ -34,10 +34,10 @@ def compare(held: Price | None, tick: Tick) -> Outcome:
     order = _compare_moments(held.newest_traded_at, held.newest_trade_id, tick.traded_at, tick.trade_id)
     other_amount = tick.amount != held.tick.amount
     if order == "same" and held.newest_trade_id is None and (tick.trade_id is not None or other_amount):
-        order = "newer"  # both have the same time, and the one known has no id
+        order = "newer"  # a second trade of the same moment, where the known one has no id
     if held.tick.traded_at is not None:
         return order
-    if order == "same":  # the trade was known before a newer one without a time came
+    if order == "same":  # the held tick has no time, and came after this trade
         return "older" if other_amount else "same"
     return "older" if _is_outdated(held.tick, tick, tick.traded_at) else order
 
@@ -50,7 +50,7 @@ def merge(held: Price | None, tick: Tick, outcome: Outcome) -> Price:
             return Price(tick, evidence_at, tick.source, tick.traded_at, tick.trade_id)
         known_at, known_id = (held.newest_traded_at, held.newest_trade_id) if held else (0.0, None)
         return Price(tick, evidence_at, tick.source, known_at, known_id)
-    if _dates(tick, held.tick):
+    if _brings_time_of(tick, held.tick):
         held = Price(tick, held.confirmed_at, held.confirmed_by, held.newest_traded_at, held.newest_trade_id)
     return confirmed(held, evidence_at, tick.source)
 
@@ -60,14 +60,14 @@ def confirmed(price: Price, at: float, by: Source) -> Price:
 
     Evidence from REST replaces that of a live feed only when it is newer by REST_LEAD_SECONDS.
     """
-    beside = by == REST and price.confirmed_by == WEBSOCKET
-    if at < price.confirmed_at + (REST_LEAD_SECONDS if beside else 0.0):
+    rest_over_feed = by == REST and price.confirmed_by == WEBSOCKET
+    if at < price.confirmed_at + (REST_LEAD_SECONDS if rest_over_feed else 0.0):
         return price
     return Price(price.tick, at, by, price.newest_traded_at, price.newest_trade_id)
 
 
 def withdrawn(price: Price, after: float) -> Price:
-    """The price without the feed's evidence after the monotonic second `after`, but for that of the trade itself."""
+    """The price without the feed's evidence after the monotonic second `after`, but with that of the trade itself."""
     after = max(after, price.tick.happened_at or after)
     if price.confirmed_by != WEBSOCKET or price.confirmed_at <= after:
         return price
@@ -75,9 +75,9 @@ def withdrawn(price: Price, after: float) -> Price:
 
 
 def adopted(held: Price | None, told: Price) -> Price:
-    """The price to hold when the process that owns the feed tells the one that it accepted.
+    """The price to hold after the owner of the feed told its own, `told`.
 
-    `held` stays where it is a later trade or arrived after the owner's evidence. Newer evidence from REST for the same
+    `held` stays where it is a later trade, or arrived after the owner's evidence. Newer evidence from REST for the same
     price stays, too.
     """
     if held is None:
@@ -87,8 +87,8 @@ def adopted(held: Price | None, told: Price) -> Price:
     )
     if order == "older" or told.confirmed_at < held.tick.evidence_at:
         return held
-    looked = held.confirmed_by == REST and told.confirmed_at < held.confirmed_at
-    if looked and told.tick.amount == held.tick.amount:
+    rest_is_newer = held.confirmed_by == REST and told.confirmed_at < held.confirmed_at
+    if rest_is_newer and told.tick.amount == held.tick.amount:
         return Price(
             told.tick, held.confirmed_at, held.confirmed_by, told.newest_traded_at, told.newest_trade_id
         )
@@ -98,7 +98,7 @@ def adopted(held: Price | None, told: Price) -> Price:
 def _compare_moments(
     known_at: float, known_id: int | None, traded_at: float, trade_id: int | None
 ) -> Outcome:
-    """Whether a trade is newer than a known one; `same` where neither id nor time tells them apart."""
+    """Whether a trade is newer than a known one; `same` for equal ids, or equal times where an id is missing."""
     if trade_id is None or known_id is None:
         return "same" if traded_at == known_at else "newer" if traded_at > known_at else "older"
     is_renumbered = known_id - trade_id > FAR_IDS and traded_at > known_at
@@ -107,7 +107,7 @@ def _compare_moments(
     return "same" if trade_id == known_id else "older"
 
 
-def _dates(tick: Tick, held: Tick) -> bool:
+def _brings_time_of(tick: Tick, held: Tick) -> bool:
     """Whether `tick` brings the time of the trade `held`, which has none."""
     timed = tick.traded_at is not None and tick.happened_at is not None
     return timed and held.happened_at is None and held.trade_id == tick.trade_id

@@ -62,13 +62,13 @@ def judge(
 
 
 def _state(price: Price, market: MarketStatus) -> PriceState:
-    """The state at the time of the evidence; `fallback` where the age of the last trade is not known."""
+    """The state at the time of the evidence."""
     if market in HALTED:
         return "halted"
     if price.confirmed_by == REST:
         return "fallback"
     tick = price.tick
     if tick.happened_at is None:
-        # The feed gave no trade time. Until nothing has followed for a minute, REST is asked for it.
+        # The feed gave no trade time. `quiet` once it was confirmed for a minute; until then REST is asked for the time.
         return "quiet" if price.confirmed_at - tick.received_at > LIVE_SECONDS else "fallback"
     return "live" if price.confirmed_at - tick.happened_at <= LIVE_SECONDS else "quiet"

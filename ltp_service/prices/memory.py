@@ -108,7 +108,7 @@ class MemoryStore:
     def set_market(self, status: MarketStatus) -> None:
         with self._lock:
             self._market = status
-            self._prevail()
+            self._recompute_markets()
 
     def market(self) -> MarketStatus:
         return self._market
@@ -123,9 +123,10 @@ class MemoryStore:
             }
             if news:
                 self._pair_markets = before | news
-                self._prevail()
+                self._recompute_markets()
 
-    def _prevail(self) -> None:
+    def _recompute_markets(self) -> None:
+        """Also makes a new view, so that finished answers are made anew."""
         self._prevailing = {pair: prevailing(self._market, own) for pair, own in self._pair_markets.items()}
         self._view = dict(self._view)
 

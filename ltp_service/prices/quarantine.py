@@ -1,6 +1,6 @@
 """Holds back a lone trade whose price is far from all others; pure, `now` in monotonic seconds.
 
-The next trade or another exchange soon confirms a real jump. A wrong price is not confirmed.
+The next trade or another exchange soon confirms a real jump. What nothing confirms is served after HOLD_SECONDS.
 """
 
 from collections.abc import Callable, Iterable, Sequence
@@ -56,7 +56,7 @@ class Quarantine:
     def admit(
         self, tick: Tick, now: float, earlier: Sequence[Decimal] = (), *, served: Price | None = None
     ) -> bool:
-        """True when `tick` may be served now; False when it is held until `due` returns it.
+        """Learns the price of `tick`, which may be served now; or holds it until `due` returns it, and returns False.
 
         `earlier`: prices of trades at other times in the same message. `served`: the price of the pair now.
         """
@@ -85,10 +85,10 @@ class Quarantine:
             seen.last = amount
             seen.low, seen.high = min(seen.low, amount), max(seen.high, amount)
         if self._held:
-            self._release(tick)
+            self._drop_held(tick)
 
     def due(self, now: float) -> list[Tick]:
-        """Releases and returns the trades whose holding time is over."""
+        """Removes and returns the trades to serve now, because their holding time is over."""
         due = [held.tick for held in self._held.values() if now >= held.until]
         for tick in due:
             del self._held[tick.pair]
@@ -108,15 +108,15 @@ class Quarantine:
         if held is None:
             self._held[tick.pair] = _Held(tick, tick.received_at + HOLD_SECONDS)
         elif held.tick.traded_at is None or _is_later(tick, held.tick):
-            held.tick = tick  # the same trade from the channel with its time, or a later part of its sweep
+            held.tick = tick  # the same trade, now with its time, or a later trade of the same order
 
-    def _release(self, tick: Tick) -> None:
+    def _drop_held(self, tick: Tick) -> None:
         """Drops the trade held of the pair, unless `tick` is older."""
         if (held := self._held.get(tick.pair)) and not _is_later(held.tick, tick):
             del self._held[tick.pair]
 
     def _is_confirmed(self, tick: Tick, earlier: Sequence[Decimal]) -> bool:
-        """Whether `tick` is a second trade far away, or another price vouches for it."""
+        """Whether another trade far away came before, or another price is near."""
         held = self._held.get(tick.pair)
         if held is not None and not _is_same_print(held.tick, tick):
             return True
@@ -125,7 +125,7 @@ class Quarantine:
 
 
 def _is_same_print(held: Tick, tick: Tick) -> bool:
-    """Whether two frames, ticker and trade, tell of one event; one of them may have no time."""
+    """Whether two ticks tell of one trade: a ticker has no time, and the trade itself has one."""
     if held.traded_at is not None and tick.traded_at is not None:
         return held.traded_at == tick.traded_at
     return held.amount == tick.amount

@@ -37,7 +37,7 @@ class Store(Protocol):
         """The status that counts for `pair`: its own or the exchange's."""
 
     def all(self) -> Mapping[Pair, Price]:
-        """All prices, as a view that never changes: a later call returns another object iff something changed."""
+        """All prices, as a view that never changes: after a change a later call returns another object."""
 
     def ping(self) -> None:
         """Raises StoreUnavailable when the engine does not answer."""

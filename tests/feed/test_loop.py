@@ -107,7 +107,7 @@ class Toy(Collector):
     def activated(self) -> None:
         self.activations += 1
 
-    def contradicted(self, symbol: str, now: float) -> None:
+    def symbol_unusable(self, symbol: str, now: float) -> None:
         self.seen.append(f"contradicted {symbol}")
 
 

@@ -140,8 +140,8 @@ def test_lost_trades_are_told_as_holes_in_the_exchanges_numbers(exchange: Simula
 def test_a_deaf_book_is_not_in_sync_while_the_other_one_is(
     exchange: Simulator, kind: type[BookCollector], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(books_module, "SHORTEST", 0.5)
-    monkeypatch.setattr(books_module, "YOUNG", 1.0)
+    monkeypatch.setattr(books_module, "SHORTEST_PATIENCE_SECONDS", 0.5)
+    monkeypatch.setattr(books_module, "HABIT_AFTER_SECONDS", 1.0)
     with feeding(kind, exchange) as feed:
         for symbol in SYMBOLS:
             exchange.change_book(feed.name, symbol, updates=6_000, rate=50, background=True)
