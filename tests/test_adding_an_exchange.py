@@ -10,11 +10,11 @@ import pytest
 
 from ltp_service.feed.messages import Answered, Traded
 from ltp_service.settings.config import Config
+from ltp_service.simulator import venues
+from ltp_service.simulator.counters import Counters
+from ltp_service.simulator.venue_faults import Topic
+from ltp_service.simulator.venue_market import VenueMarket
 from tests.conftest import ROOT
-from tests.simulator import venues
-from tests.simulator.counters import Counters
-from tests.simulator.venue_faults import Topic
-from tests.simulator.venue_market import VenueMarket
 
 PAGE = (ROOT / "docs" / "adding-an-exchange.md").read_text(encoding="utf-8")
 BLOCK = re.compile(r"^```python\n# (\S+)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
@@ -23,8 +23,8 @@ BLOCK = re.compile(r"^```python\n# (\S+)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 EXCHANGE = "ltp_service/exchanges/coinhall.py"
 REGISTRY = "ltp_service/exchanges/registry.py"
 ITS_TEST = "tests/exchanges/test_coinhall.py"
-SIMULATED = "tests/simulator/coinhall.py"
-VENUES = "tests/simulator/venues.py"
+SIMULATED = "ltp_service/simulator/coinhall.py"
+VENUES = "ltp_service/simulator/venues.py"
 
 
 def code(file: str) -> str:

@@ -35,7 +35,7 @@ class Simulator:
     @classmethod
     def start(cls, *arguments: str) -> Self:
         """Returns when it listens. Raises SimulatorError when it exits instead."""
-        command = [sys.executable, "-m", "tests.simulator", "--until-stdin-closes", *arguments]
+        command = [sys.executable, "-m", "ltp_service.simulator", "--until-stdin-closes", *arguments]
         process = subprocess.Popen(command, cwd=PROJECT, stdin=subprocess.PIPE, stdout=subprocess.PIPE)
         assert process.stdout is not None
         line = process.stdout.readline()

@@ -1,0 +1,220 @@
+"""python -m ltp_service.simulator: a fake Kraken (WebSocket v1 and v2, REST), Bybit and Binance, with faults on command."""
+
+import argparse
+import json
+import os
+import signal
+import subprocess
+import sys
+import threading
+import time
+from dataclasses import replace
+from pathlib import Path
+from types import FrameType
+
+from ltp_service.simulator import faults, questions, venue_faults, venues
+from ltp_service.simulator.control import PREFIX as CONTROL_PREFIX
+from ltp_service.simulator.control import Control
+from ltp_service.simulator.endpoint import Endpoint
+from ltp_service.simulator.exchange import Exchange
+from ltp_service.simulator.kraken_rest import PREFIX as REST_PREFIX
+from ltp_service.simulator.kraken_rest import KrakenRest
+from ltp_service.simulator.kraken_v1 import KrakenV1
+from ltp_service.simulator.kraken_v2 import KrakenV2
+from ltp_service.simulator.market import STANDARD_PAIRS, Market, arbitrary_pair
+from ltp_service.simulator.replay import Player, Recording
+from ltp_service.simulator.server import Endpoint as SocketEndpoint
+from ltp_service.simulator.server import Server
+from ltp_service.simulator.venue_connection import BINANCE_TERMS
+from ltp_service.simulator.venue_control import VenueControl
+from ltp_service.simulator.walk import Walk
+
+WALK_RATE = 5.0
+SWITCH_INTERVAL = 0.0005
+
+
+def arguments() -> argparse.ArgumentParser:
+    known = "\n".join(
+        f"  {name:16} {(function.__doc__ or '').strip()}"
+        for name, function in (faults.KNOWN | venue_faults.KNOWN).items()
+    )
+    parser = argparse.ArgumentParser(
+        prog="python -m ltp_service.simulator",
+        description=__doc__,
+        epilog=f"faults (NAME, NAME=VALUE or NAME={{JSON}}):\n{known}",
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument("--host", default="127.0.0.1")
+    parser.add_argument("--port", type=int, default=0, help="0 (default): any free port, printed as JSON")
+    _add_behaviour(parser)
+    _add_binance_terms(parser)
+    parser.add_argument("--protocol", choices=("v1", "v2"), default="v2", help="the URL that --run passes on")
+    parser.add_argument("--until-stdin-closes", action="store_true", help="end when standard input does")
+    parser.add_argument(
+        "--run",
+        nargs=argparse.REMAINDER,
+        metavar="COMMAND",
+        help="run COMMAND against the simulator; its exit code is ours",
+    )
+    return parser
+
+
+def _add_behaviour(parser: argparse.ArgumentParser) -> None:
+    """What the exchange does, as opposed to where it listens and what it runs."""
+    parser.add_argument("--seed", type=int, default=1, help="the same seed gives the same market")
+    parser.add_argument(
+        "--pair", action="append", default=[], metavar="BASE/QUOTE", help="a further pair; repeatable"
+    )
+    parser.add_argument(
+        "--walk",
+        nargs="?",
+        type=float,
+        const=WALK_RATE,
+        default=0.0,
+        metavar="RATE",
+        help="trades come by themselves",
+    )
+    parser.add_argument(
+        "--replay", type=Path, metavar="FILE.jsonl", help="play this recorded session to each client"
+    )
+    parser.add_argument("--speed", type=float, default=1.0, help="of the replay, 1 to 100")
+    parser.add_argument(
+        "--fault", action="append", default=[], metavar="NAME[=ARG]", help="on from the start; repeatable"
+    )
+    parser.add_argument(
+        "--clock-ahead",
+        type=float,
+        default=0.0,
+        metavar="SECONDS",
+        help="of the exchanges' clocks before this machine's; negative: behind",
+    )
+    parser.add_argument(
+        "--heartbeat", type=float, default=1.0, metavar="SECONDS", help="between two; the real one is 1"
+    )
+
+
+def _add_binance_terms(parser: argparse.ArgumentParser) -> None:
+    real = BINANCE_TERMS
+    for name, value, help_ in (
+        ("ping", real.ping, "between two pings to a client"),
+        ("pong", real.pong, "that a client may take for its pong"),
+        ("lifetime", real.lifetime, "after which a connection is closed"),
+    ):
+        parser.add_argument(
+            f"--binance-{name}", type=float, default=value, metavar="SECONDS", help=f"{help_}; {value}"
+        )
+
+
+def main() -> int:
+    parser = arguments()
+    options = parser.parse_args()
+    sys.setswitchinterval(SWITCH_INTERVAL)
+    try:
+        server = build(options)
+    except (ValueError, OSError) as error:
+        parser.error(str(error))
+    server.start()
+    addresses = addresses_of(options.host, server.port)
+    print(json.dumps(addresses), flush=True)
+    if options.run:
+        return run_child(options.run, addresses, options.protocol)
+    return wait_for_the_end(watch_stdin=options.until_stdin_closes)
+
+
+def build(options: argparse.Namespace) -> Server:
+    """The listening server. Raises ValueError for bad options, OSError when it cannot bind or read."""
+    recording = Recording(options.replay) if options.replay else None
+    recorded = recording.pairs() if recording else ()
+    further = [arbitrary_pair(name, options.seed) for name in options.pair]
+    ahead = options.clock_ahead
+    clock = (lambda: time.time() + ahead) if ahead else time.time
+    market = Market((*recorded, *STANDARD_PAIRS, *further), options.seed, clock)
+    exchange = Exchange(market, options.seed, options.heartbeat)
+    if recording:
+        recording.rewind(market)
+        exchange.player = Player(recording, exchange, options.speed)
+    terms = replace(
+        BINANCE_TERMS, ping=options.binance_ping, pong=options.binance_pong, lifetime=options.binance_lifetime
+    )
+    others = venues.build(options.seed, terms, clock)
+    venue_control = VenueControl(others.by_name)
+    for text in options.fault:
+        _switch_on(text, exchange, venue_control)
+    walk = Walk(exchange, list(others.by_name.values()))
+    walk.set_rate(options.walk)
+    v1 = KrakenV1(market, lambda: exchange.faults.any(questions.sends_trade_snapshot, "trade"))
+    sockets: dict[str, SocketEndpoint] = {
+        "/": Endpoint(exchange, v1),
+        "/v2": Endpoint(exchange, KrakenV2(market, clock)),
+    }
+    control = Control(exchange, walk, venue_control)
+    routes = {REST_PREFIX: KrakenRest(exchange, clock).answer, CONTROL_PREFIX: control.answer}
+    return Server(sockets | others.sockets, routes | others.routes, options.host, options.port)
+
+
+def _switch_on(text: str, exchange: Exchange, venue_control: VenueControl) -> None:
+    name = text.partition("=")[0]
+    if name in venue_faults.KNOWN:
+        venue_control.switch_fault(name, True, venue_faults.CATALOGUE.from_command_line(text)[1])
+    else:
+        its = faults.CATALOGUE.from_command_line(text)[1]
+        exchange.switch_fault(name, True, its)
+
+
+def addresses_of(host: str, port: int) -> dict[str, str | int]:
+    return {
+        "port": port,
+        "kraken_v1": f"ws://{host}:{port}/",
+        "kraken_v2": f"ws://{host}:{port}/v2",
+        "kraken_rest": f"http://{host}:{port}/0/public",
+        "bybit": f"ws://{host}:{port}{venues.BYBIT_PATH}",
+        "binance": f"ws://{host}:{port}{venues.BINANCE_PATH}",
+        "binance_rest": f"http://{host}:{port}/api/v3",
+        "control": f"http://{host}:{port}/control",
+    }
+
+
+def run_child(command: list[str], addresses: dict[str, str | int], protocol: str) -> int:
+    """Runs the command in its own process group and returns its exit code; INT and TERM are passed on, HUP as TERM."""
+    environment = {
+        **os.environ,
+        "KRAKEN_WEBSOCKET_URL": str(addresses[f"kraken_{protocol}"]),
+        "KRAKEN_REST_URL": str(addresses["kraken_rest"]),
+        "BYBIT_WEBSOCKET_URL": str(addresses["bybit"]),
+        "BINANCE_WEBSOCKET_URL": str(addresses["binance"]),
+    }
+    children: list[subprocess.Popen[bytes]] = []
+
+    def pass_on(number: int, _: FrameType | None) -> None:
+        if not children:
+            sys.exit(128 + number)
+        children[0].send_signal(signal.SIGTERM if number == signal.SIGHUP else number)
+
+    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+        signal.signal(number, pass_on)
+    try:
+        children.append(subprocess.Popen(command, env=environment, process_group=0))
+    except OSError as error:
+        print(f"cannot run {command[0]}: {error.strerror}", file=sys.stderr)
+        return 127
+    code = children[0].wait()
+    return code if code >= 0 else 128 - code
+
+
+def wait_for_the_end(*, watch_stdin: bool) -> int:
+    end = threading.Event()
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, lambda *_: end.set())
+    if watch_stdin:
+        threading.Thread(target=end_with_stdin, args=(end,), daemon=True).start()
+    end.wait()
+    return 0
+
+
+def end_with_stdin(end: threading.Event) -> None:
+    sys.stdin.read()
+    end.set()
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,95 @@
+"""Binance's REST: the depth snapshot, the latest trades, what is listed."""
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from ltp_service.simulator.binance import Binance, eight_places, price_text, size_text
+from ltp_service.simulator.order_book import Half
+from ltp_service.simulator.venue import Venue
+from ltp_service.simulator.venue_faults import hides_symbol
+from ltp_service.simulator.venue_market import Listing
+from ltp_service.simulator.wire import Reply, Request, json_reply
+
+PREFIX = "/api/v3/"
+_MOST_LEVELS = 5000
+_MOST_TRADES = 1000
+_NOT_LISTED = {"code": -1121, "msg": "Invalid symbol."}
+_NO_SYMBOL = {
+    "code": -1102,
+    "msg": "Mandatory parameter 'symbol' was not sent, was empty/null, or malformed.",
+}
+
+Query = Mapping[str, str]
+
+
+class BinanceRest:
+    """Answers GET under `/api/v3/`; unlike Kraken's, an error has an HTTP status of its own."""
+
+    def __init__(self, venue: Venue, dialect: Binance) -> None:
+        self._venue = venue
+        self._dialect = dialect
+        self._methods: dict[str, Callable[[Listing, Query], object]] = {
+            "depth": self._depth,
+            "trades": self._trades,
+        }
+
+    def answer(self, request: Request) -> Reply:
+        method = request.path.removeprefix(PREFIX)
+        self._venue.counters.called(method)
+        refusal = self._venue.faults.ask_rest(request)
+        return refusal or self._right_answer(method, request.query)
+
+    def _right_answer(self, method: str, query: Query) -> Reply:
+        if method == "exchangeInfo":
+            return json_reply(self._exchange_info())
+        if method not in self._methods:
+            return Reply(b"<html><body>404 Not found</body></html>", 404, {"Content-Type": "text/html"})
+        symbol = query.get("symbol")
+        if not symbol:
+            return json_reply(_NO_SYMBOL, 400)
+        with self._venue.lock:
+            listing = self._listed(symbol)
+            if listing is None:
+                return json_reply(_NOT_LISTED, 400)
+            answer = self._methods[method](listing, query)
+        return json_reply(answer, headers={"X-MBX-USED-WEIGHT-1M": "25"})
+
+    def _listed(self, symbol: str) -> Listing | None:
+        hidden = self._venue.faults.any(hides_symbol, symbol)
+        return None if hidden else self._venue.market.find(symbol)
+
+    def _depth(self, listing: Listing, query: Query) -> object:
+        limit = min(int(query.get("limit", "100")), _MOST_LEVELS)
+        book = listing.book
+        return {
+            "lastUpdateId": self._dialect.last_update_id(listing),
+            "bids": _rows(listing, book.bids, limit),
+            "asks": _rows(listing, book.asks, limit),
+        }
+
+    def _trades(self, listing: Listing, query: Query) -> object:
+        limit = min(int(query.get("limit", "500")), _MOST_TRADES)
+        return [
+            {
+                "id": trade.trade_id,
+                "price": eight_places(trade.price),
+                "qty": eight_places(trade.quantity),
+                "time": trade.millis,
+                "isBuyerMaker": trade.side == "sell",
+                "isBestMatch": True,
+            }
+            for trade in list(listing.prints)[-limit:]
+        ]
+
+    def _exchange_info(self) -> dict[str, Any]:
+        with self._venue.lock:
+            listings = [each for each in self._venue.market.listings.values() if self._listed(each.symbol)]
+        symbols = [
+            {"symbol": each.symbol, "status": "TRADING", "baseAsset": each.base, "quoteAsset": each.quote}
+            for each in listings
+        ]
+        return {"timezone": "UTC", "serverTime": self._venue.market.now(), "symbols": symbols}
+
+
+def _rows(listing: Listing, half: Half, limit: int) -> list[list[str]]:
+    return [[price_text(listing, ticks), size_text(units)] for ticks, units in half.top(limit).items()]

@@ -1,0 +1,134 @@
+"""As many frames as the client takes, or N a second: encoded ahead, sent in batches."""
+
+import threading
+import time
+from dataclasses import dataclass, replace
+from decimal import Decimal
+
+from ltp_service.simulator.connection import Connection
+from ltp_service.simulator.dialect import Dialect
+from ltp_service.simulator.exchange import Exchange
+from ltp_service.simulator.market import Pair, Tape, Trade
+from ltp_service.simulator.questions import Kind, Outgoing
+from ltp_service.simulator.wire import rfc3339, text_frame
+
+BATCH = 500
+TICK_SECONDS = 0.002
+YIELD_SECONDS = 0.0001  # long enough for another thread to get the exchange's lock, which is not fair
+_PRICES = 16
+_RECORDED = 200
+_BACKLOG = 1024 * 1024
+_SECOND = 1_000_000
+_MARK = b"1970-01-01T00:00:00.000000Z"
+
+
+@dataclass(frozen=True, slots=True)
+class Form:
+    """A ticker frame cut where its time goes; the frame of a dialect without a time has no tail."""
+
+    head: bytes
+    tail: bytes | None
+
+    def frame(self, moment: bytes) -> bytes:
+        return self.head if self.tail is None else self.head + moment + self.tail
+
+
+class Flood:
+    """Ticker frames of one pair to its subscribers, each one a trade of the market as well.
+
+    They are cut out of ready-made forms: over 150,000/s."""
+
+    def __init__(self, exchange: Exchange, pair: Pair) -> None:
+        self._exchange = exchange
+        self._pair = pair
+        self._stop = threading.Event()
+        self._forms: dict[str, list[Form]] = {}
+        with exchange.lock:
+            self._prices = self._make_prices(exchange.market.tapes[pair.name])
+
+    def stop(self) -> None:
+        self._stop.set()
+
+    def run(self, rate: float, seconds: float) -> int:
+        """Sends for that long, at `rate` frames per second (0: as fast as the clients read); returns the frames."""
+        started = time.monotonic()
+        sent = 0
+        while not self._stop.is_set() and (elapsed := time.monotonic() - started) < seconds:
+            due = min(int(elapsed * rate) - sent, BATCH) if rate else BATCH
+            if due > 0:
+                self._send(due)
+                sent += due
+            if not rate:
+                self._stop.wait(YIELD_SECONDS)
+                self._wait_for_clients()
+            elif due < BATCH:
+                self._stop.wait(TICK_SECONDS)
+        return sent
+
+    def _receivers(self) -> list[Connection]:
+        return self._exchange.subscribers("ticker", self._pair.name)
+
+    def _wait_for_clients(self) -> None:
+        receivers = self._receivers()
+        if not receivers:
+            self._stop.wait(TICK_SECONDS)
+        for connection in receivers:
+            while not connection.outbox.wait_until_below(_BACKLOG, 0.1) and not self._stop.is_set():
+                pass
+
+    def _send(self, count: int) -> None:
+        exchange = self._exchange
+        with exchange.lock:
+            tape = exchange.market.tapes[self._pair.name]
+            start = _moment(exchange.market.now(), tape.last.micros, count)
+            self._record(tape, start, count)
+            if not exchange.faults.let_pass(Outgoing(Kind.TICKER, self._pair.name)):
+                return
+            batches: dict[str, bytes] = {}
+            for connection in self._receivers():
+                name = connection.dialect.name
+                if name not in batches:
+                    batches[name] = self._batch(connection.dialect, start, count)
+                connection.send(batches[name], count)
+
+    def _make_prices(self, tape: Tape) -> list[Trade]:
+        base = Decimal(tape.last.price)
+        return [
+            replace(tape.last, price=f"{base + self._pair.increment * number:f}", side="buy")
+            for number in range(_PRICES)
+        ]
+
+    def _record(self, tape: Tape, start: int, count: int) -> None:
+        """The trades of this batch onto the tape, on which the last 200 stand for all."""
+        first_id = tape.next_id
+        for number in range(max(0, count - _RECORDED), count):
+            trade = self._prices[number % _PRICES]
+            tape.add(replace(trade, micros=start + number, trade_id=first_id + number))
+
+    def _batch(self, dialect: Dialect, start: int, count: int) -> bytes:
+        forms = self._forms_for(dialect)
+        if forms[0].tail is None:
+            return b"".join([forms[number % _PRICES].head for number in range(count)])
+        second, micros = divmod(start, _SECOND)
+        stamp = rfc3339(second * _SECOND)[:-7].encode()
+        return b"".join(
+            [forms[number % _PRICES].frame(b"%b%06dZ" % (stamp, micros + number)) for number in range(count)]
+        )
+
+    def _forms_for(self, dialect: Dialect) -> list[Form]:
+        if dialect.name not in self._forms:
+            tape = self._exchange.market.tapes[self._pair.name]
+            self._forms[dialect.name] = [_form(dialect, tape, trade) for trade in self._prices]
+        return self._forms[dialect.name]
+
+
+def _form(dialect: Dialect, tape: Tape, trade: Trade) -> Form:
+    text = dialect.ticker(tape.ticker(replace(trade, micros=0)), snapshot=False)
+    head, mark, tail = text_frame(text).partition(_MARK)
+    return Form(head, tail if mark else None)
+
+
+def _moment(now: int, last: int, count: int) -> int:
+    """The first of `count` successive microseconds within one second, after `last`."""
+    start = max(now, last + 1)
+    return start if start % _SECOND + count <= _SECOND else (start // _SECOND + 1) * _SECOND
