@@ -214,13 +214,14 @@ def import_cycles(root: Path) -> list[str]:
 
 
 def imports_hidden_in_functions(root: Path) -> list[str]:
-    """Two are meant: gunicorn's hooks import after the patch; Redis is loaded where it is configured."""
+    """Three are meant: gunicorn's hooks import after the patch, Redis is loaded where it is configured, and LastPrices
+    where it is used."""
     return [
         str(found)
         for found in read_imports(root)
         if found.inside
         and found.hidden
-        and found.module != "gunicorn.conf"
+        and found.module not in ("gunicorn.conf", "__init__")
         and not within(short(found.target), OF_A_FLEET)
     ]
 
