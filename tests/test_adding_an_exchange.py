@@ -12,7 +12,7 @@ from ltp_service.feed.messages import Answered, Traded
 from ltp_service.settings.config import Config
 from ltp_service.simulator import venues
 from ltp_service.simulator.counters import Counters
-from ltp_service.simulator.venue_faults import Topic
+from ltp_service.simulator.venue_dialect import Topic
 from ltp_service.simulator.venue_market import VenueMarket
 from tests.conftest import ROOT
 

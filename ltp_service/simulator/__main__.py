@@ -12,7 +12,7 @@ from dataclasses import replace
 from pathlib import Path
 from types import FrameType
 
-from ltp_service.simulator import faults, questions, venue_faults, venues
+from ltp_service.simulator import faults, questions, venues
 from ltp_service.simulator.control import PREFIX as CONTROL_PREFIX
 from ltp_service.simulator.control import Control
 from ltp_service.simulator.endpoint import Endpoint
@@ -25,6 +25,7 @@ from ltp_service.simulator.market import STANDARD_PAIRS, Market, arbitrary_pair
 from ltp_service.simulator.replay import Player, Recording
 from ltp_service.simulator.server import Endpoint as SocketEndpoint
 from ltp_service.simulator.server import Server
+from ltp_service.simulator.switches import from_command_line
 from ltp_service.simulator.venue_connection import BINANCE_TERMS
 from ltp_service.simulator.venue_control import VenueControl
 from ltp_service.simulator.walk import Walk
@@ -34,14 +35,10 @@ SWITCH_INTERVAL = 0.0005
 
 
 def arguments() -> argparse.ArgumentParser:
-    known = "\n".join(
-        f"  {name:16} {(function.__doc__ or '').strip()}"
-        for name, function in (faults.KNOWN | venue_faults.KNOWN).items()
-    )
     parser = argparse.ArgumentParser(
         prog="python -m ltp_service.simulator",
         description=__doc__,
-        epilog=f"faults (NAME, NAME=VALUE or NAME={{JSON}}):\n{known}",
+        epilog=f"faults (NAME, NAME=VALUE of the first argument, or NAME={{JSON}}):\n{faults.described()}",
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     parser.add_argument("--host", default="127.0.0.1")
@@ -139,7 +136,10 @@ def build(options: argparse.Namespace) -> Server:
     others = venues.build(options.seed, terms, clock)
     venue_control = VenueControl(others.by_name)
     for text in options.fault:
-        _switch_on(text, exchange, venue_control)
+        name, its = from_command_line(text)
+        exchange.switch_fault(name, True, its)
+        for venue in others.by_name.values():
+            venue.switch_fault(name, True, its)
     walk = Walk(exchange, list(others.by_name.values()))
     walk.set_rate(options.walk)
     v1 = KrakenV1(market, lambda: exchange.faults.any(questions.sends_trade_snapshot, "trade"))
@@ -150,15 +150,6 @@ def build(options: argparse.Namespace) -> Server:
     control = Control(exchange, walk, venue_control)
     routes = {REST_PREFIX: KrakenRest(exchange, clock).answer, CONTROL_PREFIX: control.answer}
     return Server(sockets | others.sockets, routes | others.routes, options.host, options.port)
-
-
-def _switch_on(text: str, exchange: Exchange, venue_control: VenueControl) -> None:
-    name = text.partition("=")[0]
-    if name in venue_faults.KNOWN:
-        venue_control.switch_fault(name, True, venue_faults.CATALOGUE.from_command_line(text)[1])
-    else:
-        its = faults.CATALOGUE.from_command_line(text)[1]
-        exchange.switch_fault(name, True, its)
 
 
 def addresses_of(host: str, port: int) -> dict[str, str | int]:

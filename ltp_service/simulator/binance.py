@@ -8,8 +8,9 @@ from typing import Any
 
 from ltp_service.simulator.market import is_plausible
 from ltp_service.simulator.order_book import Level
-from ltp_service.simulator.venue_dialect import Message, VenueClient, Wanted
-from ltp_service.simulator.venue_faults import Topic, VenueFaults, hides_symbol
+from ltp_service.simulator.questions import hides
+from ltp_service.simulator.switches import Switches
+from ltp_service.simulator.venue_dialect import Message, Topic, VenueClient, Wanted
 from ltp_service.simulator.venue_market import UNIT_DECIMALS, Listing, Print, VenueMarket
 from ltp_service.simulator.wire import compact
 
@@ -26,7 +27,7 @@ class Binance:
 
     prints_blocks = False
 
-    def __init__(self, market: VenueMarket, faults: VenueFaults) -> None:
+    def __init__(self, market: VenueMarket, faults: Switches) -> None:
         self._market = market
         self._faults = faults
         self._update_ids: dict[str, int] = {}
@@ -99,7 +100,7 @@ class Binance:
     def _topic(self, name: str) -> Topic:
         parts = _STREAM.fullmatch(name)
         symbol = parts[1].upper() if parts else ""
-        if parts is None or self._faults.any(hides_symbol, symbol) or self._market.find(symbol) is None:
+        if parts is None or self._faults.any(hides, symbol) or self._market.find(symbol) is None:
             return Topic(name, "unknown", name, exists=False)
         return Topic(name, parts[2], symbol)
 

@@ -5,8 +5,8 @@ from typing import Any
 
 from ltp_service.simulator.binance import Binance, eight_places, price_text, size_text
 from ltp_service.simulator.order_book import Half
+from ltp_service.simulator.questions import hides
 from ltp_service.simulator.venue import Venue
-from ltp_service.simulator.venue_faults import hides_symbol
 from ltp_service.simulator.venue_market import Listing
 from ltp_service.simulator.wire import Reply, Request, json_reply
 
@@ -36,7 +36,7 @@ class BinanceRest:
     def answer(self, request: Request) -> Reply:
         method = request.path.removeprefix(PREFIX)
         self._venue.counters.called(method)
-        refusal = self._venue.faults.ask_rest(request)
+        refusal = self._venue.refuse_rest(method, request)
         return refusal or self._right_answer(method, request.query)
 
     def _right_answer(self, method: str, query: Query) -> Reply:
@@ -55,7 +55,7 @@ class BinanceRest:
         return json_reply(answer, headers={"X-MBX-USED-WEIGHT-1M": "25"})
 
     def _listed(self, symbol: str) -> Listing | None:
-        hidden = self._venue.faults.any(hides_symbol, symbol)
+        hidden = self._venue.faults.any(hides, symbol)
         return None if hidden else self._venue.market.find(symbol)
 
     def _depth(self, listing: Listing, query: Query) -> object:

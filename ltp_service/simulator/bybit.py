@@ -6,8 +6,9 @@ from typing import Any
 
 from ltp_service.simulator.bybit_books import DEPTHS, Windows, texts
 from ltp_service.simulator.order_book import Level
-from ltp_service.simulator.venue_dialect import Message, VenueClient, Wanted
-from ltp_service.simulator.venue_faults import Topic, VenueFaults, hides_pong, hides_symbol
+from ltp_service.simulator.questions import hides, hides_pong
+from ltp_service.simulator.switches import Switches
+from ltp_service.simulator.venue_dialect import Message, Topic, VenueClient, Wanted
 from ltp_service.simulator.venue_market import Listing, Print, VenueMarket
 from ltp_service.simulator.wire import compact, read_object
 
@@ -23,7 +24,7 @@ class Bybit:
 
     prints_blocks = True
 
-    def __init__(self, market: VenueMarket, faults: VenueFaults) -> None:
+    def __init__(self, market: VenueMarket, faults: Switches) -> None:
         self._market = market
         self._faults = faults
         self._windows = Windows()
@@ -88,7 +89,7 @@ class Bybit:
             topic = self._topic(name)
             if topic is None:
                 return f"error:handler not found,topic:{name}"
-            if self._faults.any(hides_symbol, topic.symbol) or self._market.find(topic.symbol) is None:
+            if self._faults.any(hides, topic.symbol) or self._market.find(topic.symbol) is None:
                 return f"Invalid symbol :[{name}]"
             if name in client.topics:
                 return f"error:already subscribed,topic:{name}"

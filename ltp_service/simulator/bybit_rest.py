@@ -1,7 +1,7 @@
 """Bybit's REST: the latest trades of a symbol, newest first."""
 
+from ltp_service.simulator.questions import hides
 from ltp_service.simulator.venue import Venue
-from ltp_service.simulator.venue_faults import hides_symbol
 from ltp_service.simulator.venue_market import Listing, Print
 from ltp_service.simulator.wire import Reply, Request, json_reply
 
@@ -18,7 +18,7 @@ class BybitRest:
     def answer(self, request: Request) -> Reply:
         method = request.path.removeprefix(PREFIX)
         self._venue.counters.called(method)
-        refusal = self._venue.faults.ask_rest(request)
+        refusal = self._venue.refuse_rest(method, request)
         if refusal is not None:
             return refusal
         if method != "recent-trade":
@@ -34,7 +34,7 @@ class BybitRest:
 
     def _listed(self, symbol: str) -> Listing | None:
         with self._venue.lock:
-            hidden = self._venue.faults.any(hides_symbol, symbol)
+            hidden = self._venue.faults.any(hides, symbol)
             return None if hidden else self._venue.market.find(symbol)
 
     def _envelope(self, code: int, message: str, result: dict[str, object]) -> Reply:

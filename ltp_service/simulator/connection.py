@@ -10,10 +10,10 @@ from websockets.frames import Opcode
 from ltp_service.simulator import questions
 from ltp_service.simulator.counters import Counters
 from ltp_service.simulator.dialect import Dialect, Wish
-from ltp_service.simulator.faults import Faults
 from ltp_service.simulator.link import Link
 from ltp_service.simulator.market import Pair
 from ltp_service.simulator.questions import Kind
+from ltp_service.simulator.switches import Switches
 from ltp_service.simulator.wire import frame, frame_head
 
 IDLE_SECONDS = 60.0
@@ -24,7 +24,7 @@ Topic = tuple[str, str]
 class Desk(Protocol):
     """Where connections take their subscriptions."""
 
-    faults: Faults
+    faults: Switches
     counters: Counters
     heartbeat_seconds: float
 

@@ -9,12 +9,11 @@ from websockets.frames import Opcode
 
 from ltp_service.simulator.counters import Counters
 from ltp_service.simulator.exchange import Exchange
-from ltp_service.simulator.faults import KNOWN
+from ltp_service.simulator.faults import TABLE
 from ltp_service.simulator.flood import Flood
 from ltp_service.simulator.market import Pair, Tape
 from ltp_service.simulator.venue import Venue
 from ltp_service.simulator.venue_control import VenueControl
-from ltp_service.simulator.venue_faults import KNOWN as VENUE_FAULTS
 from ltp_service.simulator.walk import Walk
 from ltp_service.simulator.wire import Refusal, Reply, Request, fragmented, json_reply
 
@@ -46,7 +45,7 @@ class Control:
             ("POST", "walk"): self._set_walk,
             ("GET", "market"): self._market,
             ("GET", "counters"): lambda arguments: self._counters(arguments).snapshot(),
-            ("GET", "faults"): lambda _: {"on": self._faults_on(), "known": sorted({*KNOWN, *VENUE_FAULTS})},
+            ("GET", "faults"): lambda _: {"on": self._faults_on(), "known": sorted(TABLE)},
             ("GET", "wait"): self._wait,
             ("GET", "health"): lambda _: {"status": "ok"},
             **venues.doors,
@@ -101,10 +100,8 @@ class Control:
 
     def _fault(self, arguments: Arguments) -> object:
         name, on = str(arguments.pop("name")), bool(arguments.pop("on", True))
-        if name in VENUE_FAULTS:
-            self._venues.switch_fault(name, on, arguments)
-        else:
-            self._exchange.switch_fault(name, on, arguments)
+        for exchange in self._named(arguments):
+            exchange.switch_fault(name, on, arguments)
         return {"on": self._faults_on()}
 
     def _faults_on(self) -> list[dict[str, Any]]:

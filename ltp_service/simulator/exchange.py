@@ -2,19 +2,17 @@
 
 import random
 import re
-import threading
 from collections.abc import Callable, Sequence
 from typing import Protocol
 
 from ltp_service.simulator import questions
 from ltp_service.simulator.connection import Connection, Topic
 from ltp_service.simulator.dialect import Dialect, Wish
-from ltp_service.simulator.faults import Faults
-from ltp_service.simulator.later import Later
+from ltp_service.simulator.later import Later, start_timer
 from ltp_service.simulator.links import Links
 from ltp_service.simulator.market import Market, Pair, Trade
 from ltp_service.simulator.questions import DATA, Ignored, Kind, Outgoing, Refused
-from ltp_service.simulator.switches import Arguments
+from ltp_service.simulator.switches import KRAKEN, Arguments, Switches
 from ltp_service.simulator.wire import text_frame
 
 SNAPSHOT_TRADES = 50
@@ -43,7 +41,7 @@ class Exchange(Links[Connection]):
         super().__init__()
         self.market = market
         self.heartbeat_seconds = heartbeat_seconds
-        self.faults = Faults()
+        self.faults = Switches("kraken", KRAKEN)
         self.player: Player | None = None
         self._system = "online"
         self._pair_status: dict[str, str] = {}
@@ -148,9 +146,7 @@ class Exchange(Links[Connection]):
         if not delay:
             self._grant(connection, wishes)
             return
-        timer = threading.Timer(delay, self._grant, (connection, wishes))
-        timer.daemon = True
-        timer.start()
+        start_timer(delay, lambda: self._grant(connection, wishes))
 
     def _grant(self, connection: Connection, wishes: Sequence[Wish]) -> None:
         with self.lock:  # whoever reads the acknowledgement is subscribed
@@ -197,7 +193,9 @@ class Exchange(Links[Connection]):
                 self._send_first_ticker(connection, wish.pair)
         pairs = [wish.pair for wish in wanted if wish.channel == "trade"]
         histories = [
-            self._history(pair) for pair in pairs if self.faults.let_pass(Outgoing(Kind.TRADE, pair.name))
+            self._history(pair)
+            for pair in pairs
+            if self.faults.all(questions.passes, Outgoing(Kind.TRADE, pair.name))
         ]
         for rows in connection.dialect.first_trades(histories):
             text = connection.dialect.trades(rows, snapshot=True)
@@ -240,11 +238,11 @@ class Exchange(Links[Connection]):
 
     def deliver(self, connections: Sequence[Connection], kind: Kind, pair: str | None, text: str) -> None:
         """A text frame to connections of one dialect: at once and as it is, unless faults see to it."""
-        frame = Outgoing(kind, pair, text, self.market.now())
-        if not self.faults.let_pass(frame):
+        frame = Outgoing(kind, pair, (text,), self.market.now())
+        if not self.faults.all(questions.passes, frame):
             return
         times = 1 + sum(self.faults.ask(questions.copies, frame))
-        content = text_frame(self.faults.rewritten(frame).text) * times
+        content = b"".join(map(text_frame, self.faults.fold(questions.rewrites, frame).texts)) * times
         delay = sum(self.faults.ask(questions.data_delay, frame)) if kind in DATA else 0.0
         if delay:
             self._later.after(delay, lambda: _send_all(connections, content, times))

@@ -9,7 +9,7 @@ from ltp_service.simulator.connection import Connection
 from ltp_service.simulator.dialect import Dialect
 from ltp_service.simulator.exchange import Exchange
 from ltp_service.simulator.market import Pair, Tape, Trade
-from ltp_service.simulator.questions import Kind, Outgoing
+from ltp_service.simulator.questions import Kind, Outgoing, passes
 from ltp_service.simulator.wire import rfc3339, text_frame
 
 BATCH = 500
@@ -82,7 +82,7 @@ class Flood:
             tape = exchange.market.tapes[self._pair.name]
             start = _moment(exchange.market.now(), tape.last.micros, count)
             self._record(tape, start, count)
-            if not exchange.faults.let_pass(Outgoing(Kind.TICKER, self._pair.name)):
+            if not exchange.faults.all(passes, Outgoing(Kind.TICKER, self._pair.name)):
                 return
             batches: dict[str, bytes] = {}
             for connection in self._receivers():

@@ -50,14 +50,17 @@ class KrakenRest:
         method = request.path.removeprefix(PREFIX)
         self._exchange.counters.called(method)
         call = RestCall(method, request)
-        reply = self._exchange.faults.ask_rest(call)
+        reply = self._exchange.faults.first(questions.rest_answer, call, only=method)
         if reply is not None:
             return reply
-        caching = self._exchange.faults.rest_cache(call)
+        caching = self._rest_cache(call)
         if caching is None:
             answer = self._right_answer(method, request.query)
             return replace(answer, headers={**answer.headers, **_UNCACHED})
         return self._cached(call, caching)
+
+    def _rest_cache(self, call: RestCall) -> Caching | None:
+        return self._exchange.faults.first(questions.rest_caching, call, only=call.method)
 
     def _cached(self, call: RestCall, caching: Caching) -> Reply:
         """From the next cache in turn. Others ask the same, so that an answer may be of any age that a cache allows."""
@@ -73,7 +76,7 @@ class KrakenRest:
     def _fill(self, place: tuple[str, int], call: RestCall, caching: Caching, part: float = 1.0) -> None:
         """Asks anew, and again after that part of a cache's life, as long as there is one."""
         with self._exchange.lock:
-            if self._exchange.faults.rest_cache(call) != caching:
+            if self._rest_cache(call) != caching:
                 self._asked.pop(place[0], None)
                 return
             self._held[place] = self._right_answer(call.method, call.request.query)
@@ -112,7 +115,7 @@ class KrakenRest:
 
     def _is_hidden(self, pair: Pair) -> bool:
         delisted = self._exchange.pair_status(pair.name) == DELISTED
-        return delisted or self._exchange.faults.any(questions.hidden_from_rest, pair.name)
+        return delisted or self._exchange.faults.any(questions.hides, pair.name)
 
     def _tapes(self) -> list[Tape]:
         return [tape for tape in self._exchange.market.tapes.values() if not self._is_hidden(tape.pair)]

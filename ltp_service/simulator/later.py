@@ -1,4 +1,4 @@
-"""Acts at their moment, in one thread: those of the same moment in the order in which they were given."""
+"""Acts at a later moment."""
 
 import heapq
 import threading
@@ -8,7 +8,7 @@ from itertools import count
 
 
 class Later:
-    """Thread safe."""
+    """Acts in one thread, those of the same moment in the order in which they were given. Thread safe."""
 
     def __init__(self) -> None:
         self._changed = threading.Condition()
@@ -35,3 +35,10 @@ class Later:
                 if left is not None and left <= 0:
                     return heapq.heappop(self._acts)[2]
                 self._changed.wait(left)
+
+
+def start_timer(seconds: float, act: Callable[[], None]) -> None:
+    """The act in a thread of its own, which does not keep the program alive."""
+    timer = threading.Timer(seconds, act)
+    timer.daemon = True
+    timer.start()

@@ -1,9 +1,8 @@
-"""What the simulated Kraken asks its faults, and about what."""
+"""What the exchanges ask their faults, and about what."""
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
 from enum import Enum
-from typing import Any
 
 from ltp_service.simulator.market import Trade
 from ltp_service.simulator.switches import Question
@@ -20,21 +19,32 @@ class Kind(Enum):
     TICKER = "ticker"
     TRADE = "trade"
     INSTRUMENT = "instrument"
+    BOOK = "book"
 
 
-DATA = frozenset({Kind.TICKER, Kind.TRADE, Kind.INSTRUMENT})
+DATA = frozenset({Kind.TICKER, Kind.TRADE, Kind.INSTRUMENT, Kind.BOOK})
 
 
 @dataclass(frozen=True, slots=True)
 class Outgoing:
-    """A frame about to be sent; `pair` is canonical and only known for acknowledgements and data.
+    """Messages that are about to be sent together, one frame each; `pair` is only known for acknowledgements and data.
 
-    `micros` is the exchange's time. A v2 trade snapshot may have rows of other pairs too."""
+    `micros` is the exchange's time. `number` counts the trade events of an exchange other than Kraken, from 1 over all
+    its pairs. A v2 trade snapshot may have rows of other pairs too."""
 
     kind: Kind
     pair: str | None = None
-    text: str = ""
+    texts: tuple[str, ...] = ()
     micros: int = 0
+    number: int = 0
+
+    @property
+    def is_v1(self) -> bool:
+        """Whether it is data of Kraken's v1, which are arrays."""
+        return self.texts[0].startswith("[")
+
+    def each(self, change: Callable[[str], str]) -> "Outgoing":
+        return replace(self, texts=tuple(map(change, self.texts)))
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,7 +63,7 @@ class Ignored:
 
 @dataclass(frozen=True, slots=True)
 class RestCall:
-    """A REST request, `method` being Ticker, Trades, …"""
+    """A REST request, `method` being Ticker, Trades, depth, …"""
 
     method: str
     request: Request
@@ -77,32 +87,13 @@ copies: Question[int] = Question()
 data_delay: Question[float] = Question()
 when_subscribing: Question[Refused | Ignored | None] = Question()
 subscription_delay: Question[float] = Question()
+data_first: Question[float] = Question()
+hides: Question[bool] = Question()
+hides_pong: Question[bool] = Question()
+adds_block: Question[bool] = Question()
 sends_trade_snapshot: Question[bool] = Question()
 snapshot_trade: Question[Trade | None] = Question()
 rest_answer: Question[Reply | None] = Question(shared=["only"])
 rest_caching: Question[Caching] = Question(shared=["only"])
 rest_trade: Question[Trade | None] = Question()
 rest_name: Question[str | None] = Question()
-hidden_from_rest: Question[bool] = Question()
-when_switched: Question[None] = Question(subjects=2)
-
-ALL: tuple[Question[Any], ...] = (
-    at_handshake,
-    handshake_headers,
-    when_opened,
-    passes,
-    rows,
-    rewrites,
-    copies,
-    data_delay,
-    when_subscribing,
-    subscription_delay,
-    sends_trade_snapshot,
-    snapshot_trade,
-    rest_answer,
-    rest_caching,
-    rest_trade,
-    rest_name,
-    hidden_from_rest,
-    when_switched,
-)

@@ -1,4 +1,4 @@
-"""Faults of Kraken's REST API."""
+"""Faults of REST."""
 
 import threading
 from collections.abc import Iterator
@@ -7,18 +7,18 @@ from ltp_service.simulator.market import Tape, Trade
 from ltp_service.simulator.questions import (
     Caching,
     RestCall,
-    hidden_from_rest,
     rest_answer,
     rest_caching,
     rest_name,
     rest_trade,
 )
+from ltp_service.simulator.switches import KRAKEN, SPOT
 from ltp_service.simulator.wire import HangUp, Reply, error_page, json_reply
 
 _never = threading.Event()
 
 
-@rest_answer
+@rest_answer(KRAKEN)
 def rest_status(
     call: RestCall,
     status: int = 500,
@@ -31,13 +31,13 @@ def rest_status(
     return page if location is None else Reply(page.body, status, {**page.headers, "Location": location})
 
 
-@rest_answer
+@rest_answer(KRAKEN)
 def rest_html(call: RestCall, status: int = 200) -> Reply | None:
     """Cloudflare's page in place of JSON."""
     return error_page(status)
 
 
-@rest_answer
+@rest_answer(KRAKEN)
 def rest_garbage(
     call: RestCall, body: str = "7b226572726f72223a5b5d2c22726573756c74223a7b22ff"
 ) -> Reply | None:
@@ -45,14 +45,14 @@ def rest_garbage(
     return Reply(bytes.fromhex(body), 200, {"Content-Type": "application/json"})
 
 
-@rest_answer
+@rest_answer()
 def rest_slow(call: RestCall, seconds: float = 10.0) -> Reply | None:
     """The right answer, late."""
     _never.wait(seconds)
     return None
 
 
-@rest_answer
+@rest_answer(KRAKEN)
 def rest_drip(call: RestCall, interval: float = 0.2, length: int = 100_000) -> Reply | None:
     """One byte per interval."""
     return Reply(
@@ -60,7 +60,7 @@ def rest_drip(call: RestCall, interval: float = 0.2, length: int = 100_000) -> R
     )
 
 
-@rest_answer
+@rest_answer(KRAKEN)
 def rest_huge(
     call: RestCall,
     bytes: int = 209_715_200,  # noqa: A002 - the name is the switch's argument
@@ -71,25 +71,32 @@ def rest_huge(
     return Reply(_padding(bytes), 200, headers)
 
 
-@rest_answer
+@rest_answer(KRAKEN)
 def rest_error(call: RestCall, error: str = "EGeneral:Too many requests") -> Reply | None:
     """An error inside HTTP 200, such as EGeneral:Temporary lockout or EAPI:Rate limit exceeded."""
     return json_reply({"error": [error]})
 
 
-@rest_answer
+@rest_answer(KRAKEN)
 def rest_refuse(call: RestCall) -> Reply | None:
     """The connection is closed without an answer."""
     raise HangUp
 
 
-@rest_caching
+@rest_answer(SPOT)
+def snapshot_status(call: RestCall, status: int = 429, retry_after: int | None = None) -> Reply | None:
+    """REST answers with that HTTP status."""
+    headers = {} if retry_after is None else {"Retry-After": str(retry_after)}
+    return json_reply({"code": -1003, "msg": "Too many requests."}, status, headers)
+
+
+@rest_caching(KRAKEN)
 def rest_cached(call: RestCall, seconds: float = 2.0, edges: int = 1) -> Caching:
     """The same question gets the same answer for so long, from so many caches in turn, each as old as it likes."""
     return Caching(seconds, edges)
 
 
-@rest_trade
+@rest_trade(KRAKEN)
 def rest_stale(tape: Tape, pair: str, price: str | None = None) -> Trade | None:
     """REST shows an older trade of the pair, with that price text if given."""
     if tape.pair.name != pair:
@@ -100,16 +107,10 @@ def rest_stale(tape: Tape, pair: str, price: str | None = None) -> Trade | None:
     )
 
 
-@rest_name
+@rest_name(KRAKEN)
 def renamed(asked: str, pair: str, altname: str) -> str | None:
     """AssetPairs has another altname for the pair, and REST does not know the old one any more."""
     return altname if asked == pair else None
-
-
-@hidden_from_rest
-def unknown_pair(asked: str, pair: str) -> bool:
-    """REST does not know the pair: a whole Ticker request with it fails."""
-    return asked == pair
 
 
 def _drip(interval: float, length: int) -> Iterator[bytes]:

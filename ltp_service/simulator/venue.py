@@ -3,25 +3,25 @@
 import random
 import socket
 import string
-import threading
 from collections.abc import Callable, Iterable, Sequence
 from itertools import count
 
-from ltp_service.simulator import venue_faults
+from ltp_service.simulator import questions
+from ltp_service.simulator.later import Later, start_timer
 from ltp_service.simulator.links import Links
 from ltp_service.simulator.order_book import Level
-from ltp_service.simulator.switches import Arguments
+from ltp_service.simulator.questions import DATA, Kind, Outgoing, RestCall
+from ltp_service.simulator.switches import Arguments, Switches
 from ltp_service.simulator.venue_connection import Terms, VenueConnection
-from ltp_service.simulator.venue_dialect import Message, VenueDialect
-from ltp_service.simulator.venue_faults import Numbered, Topic, VenueFaults
+from ltp_service.simulator.venue_dialect import Message, Topic, VenueDialect
 from ltp_service.simulator.venue_market import Listing, Print, VenueMarket
-from ltp_service.simulator.wire import Request, send_reply, text_frame
+from ltp_service.simulator.wire import Reply, Request, send_reply, text_frame
 
 
 class Venue(Links[VenueConnection]):
     """Owns the subscriptions and the market."""
 
-    def __init__(self, market: VenueMarket, dialect: VenueDialect, faults: VenueFaults, terms: Terms) -> None:
+    def __init__(self, market: VenueMarket, dialect: VenueDialect, faults: Switches, terms: Terms) -> None:
         super().__init__()
         self.market = market
         self.dialect = dialect
@@ -30,8 +30,8 @@ class Venue(Links[VenueConnection]):
         self._subscribers: dict[str, dict[str, VenueConnection]] = {}
         self._skipped: dict[str, int] = {}
         self._numbers = count(1)
-        self._events = count()
         self._published = count(1)
+        self._later = Later()
         self._choice = random.Random(market.venue)
 
     @property
@@ -40,20 +40,27 @@ class Venue(Links[VenueConnection]):
 
     def serve(self, peer: socket.socket, request: Request, rest: bytes) -> None:
         """One WebSocket client, to its end."""
-        refusal = self.faults.at_the_door(request)
+        refusal = self.faults.first(questions.at_handshake, request)
         if refusal is not None:
             send_reply(peer, refusal)
             return
         connection = VenueConnection(self, peer, self._new_connection_id(), request.query, self._terms)
         connection.serve(request.head, rest)
 
+    def refuse_rest(self, method: str, request: Request) -> Reply | None:
+        """What a fault answers in place of REST."""
+        call = RestCall(method, request)
+        return self.faults.first(questions.at_handshake, request) or self.faults.first(
+            questions.rest_answer, call, only=method
+        )
+
     def forget(self, client: VenueConnection) -> None:
         self.unsubscribe(client, list(client.topics))
 
     def subscribe(self, connection: VenueConnection, topics: Sequence[Topic], ack: str | None) -> None:
         """Acknowledges and grants, in the order and at the time that faults leave."""
-        delay = sum(self.faults.ask(venue_faults.ack_delay, ""))
-        patience = self.faults.first(venue_faults.data_first, "")
+        delay = sum(self.faults.ask(questions.subscription_delay, ""))
+        patience = self.faults.first(questions.data_first, "")
         if ack is not None and patience is not None:
             with self.lock:
                 connection.park(ack)
@@ -76,23 +83,18 @@ class Venue(Links[VenueConnection]):
 
     def publish(self, event: Sequence[Print]) -> None:
         """Sends one match event that is on the tape already."""
-        topic, good = self.dialect.trades(event)
-        if self.faults.any(venue_faults.loses, Numbered(next(self._published), topic)):
-            return
-        texts = self.faults.fold(venue_faults.texts, good)
-        copies = 1 + sum(self.faults.ask(venue_faults.trade_copies, topic))
+        topic, texts = self.dialect.trades(event)
         with self.lock:
-            content = b"".join(map(text_frame, texts)) * copies
-            delay = sum(self.faults.ask(venue_faults.trade_delay, topic))
-            late = delay if delay and next(self._events) % 2 == 0 else 0.0
-            _later(late, lambda: self._deliver(topic, content, len(texts) * copies))
-            if self._adds_block(event[0], topic):
+            self._deliver(
+                topic, Outgoing(Kind.TRADE, topic.symbol, tuple(texts), number=next(self._published))
+            )
+            if self._adds_block(event[0]):
                 listing = self.market.listings[event[0].symbol]
                 self.publish([listing.block(self.market.now())])
 
-    def _adds_block(self, trade: Print, topic: Topic) -> bool:
+    def _adds_block(self, trade: Print) -> bool:
         able = self.dialect.prints_blocks and not trade.block
-        return able and self.faults.any(venue_faults.adds_block, topic)
+        return able and self.faults.any(questions.adds_block, trade.symbol)
 
     def trade(self, listing: Listing, trades: int = 1) -> None:
         """One match event of that many trades at a price of the walk."""
@@ -171,18 +173,27 @@ class Venue(Links[VenueConnection]):
 
     def _send_first(self, connection: VenueConnection, topic: Topic) -> None:
         text = self.dialect.first_text(topic)
-        if text is not None and self.faults.all(venue_faults.stream_passes, topic):
+        if text is not None and self.faults.all(questions.passes, Outgoing(Kind.BOOK, topic.symbol)):
             connection.deliver(text_frame(text))
 
     def _send_book(self, messages: Iterable[Message]) -> None:
-        for topic, good in messages:
-            for text in self.faults.fold(venue_faults.texts, [good]):
-                self._deliver(topic, text_frame(text), 1)
+        for topic, text in messages:
+            self._deliver(topic, Outgoing(Kind.BOOK, topic.symbol, (text,)))
 
-    def _deliver(self, topic: Topic, content: bytes, frames: int) -> None:
+    def _deliver(self, topic: Topic, frame: Outgoing) -> None:
+        if not self.faults.all(questions.passes, frame):
+            return
+        times = 1 + sum(self.faults.ask(questions.copies, frame))
+        texts = self.faults.fold(questions.rewrites, frame).texts * times
+        content = b"".join(map(text_frame, texts))
+        delay = sum(self.faults.ask(questions.data_delay, frame)) if frame.kind in DATA else 0.0
+        if delay:
+            self._later.after(delay, lambda: self._send(topic, content, len(texts)))
+        else:
+            self._send(topic, content, len(texts))
+
+    def _send(self, topic: Topic, content: bytes, frames: int) -> None:
         with self.lock:
-            if not self.faults.all(venue_faults.stream_passes, topic):
-                return
             for connection in list(self._subscribers.get(topic.name, {}).values()):
                 connection.deliver(content, frames)
 
@@ -194,9 +205,7 @@ class Venue(Links[VenueConnection]):
 
 def _later(seconds: float, act: Callable[[], None]) -> None:
     """At once when there is nothing to wait for."""
-    if not seconds:
+    if seconds:
+        start_timer(seconds, act)
+    else:
         act()
-        return
-    timer = threading.Timer(seconds, act)
-    timer.daemon = True
-    timer.start()

@@ -10,11 +10,11 @@ from typing import Protocol
 
 from websockets.frames import Frame, Opcode
 
-from ltp_service.simulator import venue_faults
+from ltp_service.simulator import questions
 from ltp_service.simulator.counters import Counters
 from ltp_service.simulator.link import Link
-from ltp_service.simulator.venue_dialect import VenueDialect
-from ltp_service.simulator.venue_faults import Topic, VenueFaults
+from ltp_service.simulator.switches import Switches
+from ltp_service.simulator.venue_dialect import Topic, VenueDialect
 from ltp_service.simulator.wire import frame, text_frame
 
 _COUNTED = (Opcode.TEXT, Opcode.PING, Opcode.PONG)
@@ -39,7 +39,7 @@ class VenueDesk(Protocol):
     """Where these connections take their subscriptions."""
 
     dialect: VenueDialect
-    faults: VenueFaults
+    faults: Switches
     counters: Counters
 
     def entered(self, connection: "VenueConnection") -> None: ...
@@ -75,7 +75,7 @@ class VenueConnection(Link):
         self._desk.left(self)
 
     def opened(self) -> None:
-        for _ in self._desk.faults.ask(venue_faults.when_opened, self):
+        for _ in self._desk.faults.ask(questions.when_opened, self):
             pass
         if self._terms.ping or self._terms.lifetime:
             threading.Thread(target=self._keep, name="keepalive", daemon=True).start()

@@ -40,19 +40,8 @@ class VenueControl:
     def all(self) -> list[Venue]:
         return list(self._venues.values())
 
-    def switch_fault(self, name: str, on: bool, arguments: Mapping[str, Any]) -> None:
-        """On the exchange that the arguments name, else on all. Raises ValueError naming what is unknown."""
-        if "exchange" in arguments:
-            self.venue(arguments)
-        for venue in self._venues.values():
-            venue.switch_fault(name, on, arguments)
-
     def active(self) -> list[dict[str, Any]]:
-        return [
-            {**fault, "exchange": name}
-            for name, venue in self._venues.items()
-            for fault in venue.faults.active()
-        ]
+        return [fault for venue in self._venues.values() for fault in venue.faults.active()]
 
     def clear(self) -> None:
         """Ends all faults and floods."""

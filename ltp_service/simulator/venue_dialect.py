@@ -1,12 +1,23 @@
 """What a venue and its connections ask of a spot dialect (Bybit's, Binance's)."""
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Protocol
 
 from ltp_service.simulator.counters import Counters
 from ltp_service.simulator.order_book import Level
-from ltp_service.simulator.venue_faults import Topic
 from ltp_service.simulator.venue_market import Listing, Print
+
+
+@dataclass(frozen=True, slots=True)
+class Topic:
+    """A stream of a symbol by its name on the wire; one that does not exist never has data."""
+
+    name: str
+    channel: str
+    symbol: str
+    exists: bool = True
+
 
 Wanted = Callable[[str], bool]
 Message = tuple[Topic, str]

@@ -8,9 +8,9 @@ from ltp_service.simulator.binance import Binance
 from ltp_service.simulator.binance_rest import BinanceRest
 from ltp_service.simulator.bybit import Bybit
 from ltp_service.simulator.bybit_rest import BybitRest
+from ltp_service.simulator.switches import SPOT, Switches
 from ltp_service.simulator.venue import Venue
 from ltp_service.simulator.venue_connection import BYBIT_TERMS, Terms
-from ltp_service.simulator.venue_faults import VenueFaults
 from ltp_service.simulator.venue_market import VenueMarket
 from ltp_service.simulator.wire import Reply, Request
 
@@ -41,13 +41,13 @@ def build(seed: int, binance_terms: Terms, clock: Callable[[], float]) -> Venues
 
 
 def _add_bybit(venues: Venues, market: VenueMarket) -> None:
-    faults = VenueFaults(bybit.NAME)
+    faults = Switches(bybit.NAME, SPOT)
     venue = Venue(market, Bybit(market, faults), faults, BYBIT_TERMS)
     venues.add(venue, BYBIT_PATH, {bybit_rest.PREFIX: BybitRest(venue).answer})
 
 
 def _add_binance(venues: Venues, market: VenueMarket, terms: Terms) -> None:
-    faults = VenueFaults(binance.NAME)
+    faults = Switches(binance.NAME, SPOT)
     dialect = Binance(market, faults)
     venue = Venue(market, dialect, faults, terms)
     venues.add(venue, BINANCE_PATH, {binance_rest.PREFIX: BinanceRest(venue, dialect).answer})
