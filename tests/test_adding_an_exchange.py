@@ -2,7 +2,9 @@
 
 import json
 import re
+import socket
 import sys
+from collections.abc import Iterator
 from types import ModuleType
 from typing import Any
 
@@ -11,8 +13,10 @@ import pytest
 from ltp_service.feed.messages import Answered, Traded
 from ltp_service.settings.config import Config
 from ltp_service.simulator import venues
-from ltp_service.simulator.counters import Counters
-from ltp_service.simulator.venue_dialect import Topic
+from ltp_service.simulator.connection import Connection, Terms
+from ltp_service.simulator.dialect import SpotDialect
+from ltp_service.simulator.questions import Kind
+from ltp_service.simulator.spot import Spot
 from ltp_service.simulator.venue_market import VenueMarket
 from tests.conftest import ROOT
 
@@ -87,34 +91,34 @@ def test_the_registry_takes_the_two_lines(exchange: Any, monkeypatch: pytest.Mon
     assert registry.unknown_collectors(Config(collectors=("coinhall_trades", "bybit_trades"))) == []
 
 
-class Client:
+class Client(Connection[SpotDialect]):
     """A client of the simulated exchange, which keeps what it is told."""
 
-    connection_id = "1"
-
-    def __init__(self) -> None:
-        self.counters = Counters()
-        self.topics: dict[str, Topic] = {}
+    def __init__(self, exchange: Spot, peer: socket.socket) -> None:
+        super().__init__(exchange, exchange.dialect, peer, "1")
         self.told: list[str] = []
+        exchange.entered(self)
 
-    def say(self, text: str) -> None:
+    def say(self, text: str, kind: Kind = Kind.ACK, pair: str | None = None) -> None:
         self.told.append(text)
 
-    def subscribe(self, topics: list[Topic], ack: str) -> None:
-        self.topics.update((topic.name, topic) for topic in topics)
-        self.told.append(ack)
 
-    def unsubscribe(self, names: list[str]) -> None:
-        for name in names:
-            self.topics.pop(name, None)
+@pytest.fixture
+def peer() -> Iterator[socket.socket]:
+    """A socket whose other end is silent."""
+    ours, theirs = socket.socketpair()
+    with ours, theirs:
+        yield ours
 
 
 def test_the_simulated_exchange_understands_the_service_and_is_understood(
-    exchange: Any, monkeypatch: pytest.MonkeyPatch
+    exchange: Any, peer: socket.socket, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     simulated: Any = load(monkeypatch, SIMULATED, code(SIMULATED))
-    market, client, dialect = VenueMarket("coinhall", 1), Client(), exchange.Dialect()
-    theirs = simulated.Coinhall(market)
+    market, dialect = VenueMarket("coinhall", 1), exchange.Dialect()
+    hall = Spot(market, simulated.Coinhall, Terms(idle=600.0))
+    theirs = hall.dialect
+    client = Client(hall, peer)
     request = exchange.Request("subscribe", "trades", ("BTCUSDT",))
 
     theirs.receive(client, dialect.write(request, 1))

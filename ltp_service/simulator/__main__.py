@@ -9,24 +9,22 @@ import sys
 import threading
 import time
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from types import FrameType
 
-from ltp_service.simulator import faults, questions, venues
+from ltp_service.simulator import faults, venues
 from ltp_service.simulator.control import PREFIX as CONTROL_PREFIX
 from ltp_service.simulator.control import Control
-from ltp_service.simulator.endpoint import Endpoint
-from ltp_service.simulator.exchange import Exchange
+from ltp_service.simulator.kraken import Kraken
 from ltp_service.simulator.kraken_rest import PREFIX as REST_PREFIX
 from ltp_service.simulator.kraken_rest import KrakenRest
 from ltp_service.simulator.kraken_v1 import KrakenV1
 from ltp_service.simulator.kraken_v2 import KrakenV2
 from ltp_service.simulator.market import STANDARD_PAIRS, Market, arbitrary_pair
 from ltp_service.simulator.replay import Player, Recording
-from ltp_service.simulator.server import Endpoint as SocketEndpoint
 from ltp_service.simulator.server import Server
 from ltp_service.simulator.switches import from_command_line
-from ltp_service.simulator.venue_connection import BINANCE_TERMS
 from ltp_service.simulator.venue_control import VenueControl
 from ltp_service.simulator.walk import Walk
 
@@ -91,7 +89,7 @@ def _add_behaviour(parser: argparse.ArgumentParser) -> None:
 
 
 def _add_binance_terms(parser: argparse.ArgumentParser) -> None:
-    real = BINANCE_TERMS
+    real = venues.BINANCE_TERMS
     for name, value, help_ in (
         ("ping", real.ping, "between two pings to a client"),
         ("pong", real.pong, "that a client may take for its pong"),
@@ -126,12 +124,15 @@ def build(options: argparse.Namespace) -> Server:
     ahead = options.clock_ahead
     clock = (lambda: time.time() + ahead) if ahead else time.time
     market = Market((*recorded, *STANDARD_PAIRS, *further), options.seed, clock)
-    exchange = Exchange(market, options.seed, options.heartbeat)
+    exchange = Kraken(market, options.seed, options.heartbeat)
     if recording:
         recording.rewind(market)
         exchange.player = Player(recording, exchange, options.speed)
     terms = replace(
-        BINANCE_TERMS, ping=options.binance_ping, pong=options.binance_pong, lifetime=options.binance_lifetime
+        venues.BINANCE_TERMS,
+        ping=options.binance_ping,
+        pong=options.binance_pong,
+        lifetime=options.binance_lifetime,
     )
     others = venues.build(options.seed, terms, clock)
     venue_control = VenueControl(others.by_name)
@@ -142,10 +143,9 @@ def build(options: argparse.Namespace) -> Server:
             venue.switch_fault(name, True, its)
     walk = Walk(exchange, list(others.by_name.values()))
     walk.set_rate(options.walk)
-    v1 = KrakenV1(market, lambda: exchange.faults.any(questions.sends_trade_snapshot, "trade"))
-    sockets: dict[str, SocketEndpoint] = {
-        "/": Endpoint(exchange, v1),
-        "/v2": Endpoint(exchange, KrakenV2(market, clock)),
+    sockets = {
+        "/": partial(exchange.serve, KrakenV1(exchange)),
+        "/v2": partial(exchange.serve, KrakenV2(exchange)),
     }
     control = Control(exchange, walk, venue_control)
     routes = {REST_PREFIX: KrakenRest(exchange, clock).answer, CONTROL_PREFIX: control.answer}

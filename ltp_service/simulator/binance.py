@@ -6,12 +6,11 @@ from collections.abc import Iterator, Mapping, Sequence
 from decimal import Decimal
 from typing import Any
 
+from ltp_service.simulator.dialect import Message, SpotDialect, Topic, Wanted
 from ltp_service.simulator.market import is_plausible
 from ltp_service.simulator.order_book import Level
-from ltp_service.simulator.questions import hides
-from ltp_service.simulator.switches import Switches
-from ltp_service.simulator.venue_dialect import Message, Topic, VenueClient, Wanted
-from ltp_service.simulator.venue_market import UNIT_DECIMALS, Listing, Print, VenueMarket
+from ltp_service.simulator.spot import Client
+from ltp_service.simulator.venue_market import UNIT_DECIMALS, Listing, Print
 from ltp_service.simulator.wire import compact
 
 NAME = "binance"
@@ -22,22 +21,15 @@ _PLACES = 8
 Row = list[str]
 
 
-class Binance:
+class Binance(SpotDialect):
     """Path `/stream`. Only trade and depth; any other stream is taken in silence, as the real one does."""
 
-    prints_blocks = False
-
-    def __init__(self, market: VenueMarket, faults: Switches) -> None:
-        self._market = market
-        self._faults = faults
-        self._update_ids: dict[str, int] = {}
-
-    def opened(self, client: VenueClient, query: Mapping[str, str]) -> None:
+    def opened(self, client: Client, query: Mapping[str, str]) -> None:
         names = [name for name in query.get("streams", "").split("/") if name]
         if names:
-            client.subscribe([self._topic(name) for name in names], None)
+            self._exchange.subscribe(client, [self._topic(name) for name in names], None)
 
-    def receive(self, client: VenueClient, text: str) -> None:
+    def receive(self, client: Client, text: str) -> None:
         request = _parsed(text)
         if request is None:
             client.say(compact({"code": 3, "msg": "Invalid JSON: expected value at line 1 column 1"}))
@@ -48,9 +40,10 @@ class Binance:
             case "SUBSCRIBE":
                 client.counters.asked_to_subscribe()
                 new = [self._topic(name) for name in names if name not in client.topics]
-                client.subscribe(new, _result(request, None))
+                self._exchange.subscribe(client, new, _result(request, None))
             case "UNSUBSCRIBE":
-                client.unsubscribe(names)
+                for name in names:
+                    self._exchange.unsubscribe(client, name)
                 client.say(_result(request, None))
             case "LIST_SUBSCRIPTIONS":
                 client.say(_result(request, list(client.topics)))
@@ -66,13 +59,10 @@ class Binance:
         texts = [f'{{"stream":"{name}","data":{_trade(trade)}}}' for trade in event]
         return Topic(name, "trade", event[0].symbol), texts
 
-    def first_text(self, topic: Topic) -> str | None:
-        return None
-
     def book_update(self, listing: Listing, levels: Sequence[Level], wanted: Wanted) -> Iterator[Message]:
         """One update id per level; a level that changed twice is told once."""
-        first = self.last_update_id(listing) + 1
-        last = self._update_ids[listing.symbol] = first + len(levels) - 1
+        first = last_update_id(listing) + 1
+        last = listing.update_id = first + len(levels) - 1
         for stream in DEPTH_STREAMS:
             name = f"{listing.symbol.lower()}@{stream}"
             if wanted(name):
@@ -86,23 +76,22 @@ class Binance:
                 sides = {"b": _rows(listing, levels, "bids"), "a": _rows(listing, levels, "asks")}
                 yield Topic(name, stream, listing.symbol), compact({"stream": name, "data": update | sides})
 
-    def restart_book(self, listing: Listing, wanted: Wanted) -> Iterator[Message]:
-        """Binance's book streams have no restart of their own."""
-        return iter(())
-
     def shutdown(self) -> str | None:
         event = {"e": "serverShutdown", "E": self._market.now()}
         return compact({"stream": "!serverShutdown", "data": event})
 
-    def last_update_id(self, listing: Listing) -> int:
-        return self._update_ids.setdefault(listing.symbol, listing.sequence)
-
     def _topic(self, name: str) -> Topic:
         parts = _STREAM.fullmatch(name)
         symbol = parts[1].upper() if parts else ""
-        if parts is None or self._faults.any(hides, symbol) or self._market.find(symbol) is None:
+        if parts is None or self._exchange.find(symbol) is None:
             return Topic(name, "unknown", name, exists=False)
         return Topic(name, parts[2], symbol)
+
+
+def last_update_id(listing: Listing) -> int:
+    if listing.update_id is None:
+        listing.update_id = listing.sequence
+    return listing.update_id
 
 
 def eight_places(text: str) -> str:

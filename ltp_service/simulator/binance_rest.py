@@ -3,10 +3,9 @@
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from ltp_service.simulator.binance import Binance, eight_places, price_text, size_text
+from ltp_service.simulator.binance import eight_places, last_update_id, price_text, size_text
 from ltp_service.simulator.order_book import Half
-from ltp_service.simulator.questions import hides
-from ltp_service.simulator.venue import Venue
+from ltp_service.simulator.spot import Spot
 from ltp_service.simulator.venue_market import Listing
 from ltp_service.simulator.wire import Reply, Request, json_reply
 
@@ -25,9 +24,8 @@ Query = Mapping[str, str]
 class BinanceRest:
     """Answers GET under `/api/v3/`; unlike Kraken's, an error has an HTTP status of its own."""
 
-    def __init__(self, venue: Venue, dialect: Binance) -> None:
-        self._venue = venue
-        self._dialect = dialect
+    def __init__(self, exchange: Spot) -> None:
+        self._exchange = exchange
         self._methods: dict[str, Callable[[Listing, Query], object]] = {
             "depth": self._depth,
             "trades": self._trades,
@@ -35,8 +33,8 @@ class BinanceRest:
 
     def answer(self, request: Request) -> Reply:
         method = request.path.removeprefix(PREFIX)
-        self._venue.counters.called(method)
-        refusal = self._venue.refuse_rest(method, request)
+        self._exchange.counters.called(method)
+        refusal = self._exchange.refuse_rest(method, request)
         return refusal or self._right_answer(method, request.query)
 
     def _right_answer(self, method: str, query: Query) -> Reply:
@@ -47,22 +45,18 @@ class BinanceRest:
         symbol = query.get("symbol")
         if not symbol:
             return json_reply(_NO_SYMBOL, 400)
-        with self._venue.lock:
-            listing = self._listed(symbol)
+        with self._exchange.lock:
+            listing = self._exchange.find(symbol)
             if listing is None:
                 return json_reply(_NOT_LISTED, 400)
             answer = self._methods[method](listing, query)
         return json_reply(answer, headers={"X-MBX-USED-WEIGHT-1M": "25"})
 
-    def _listed(self, symbol: str) -> Listing | None:
-        hidden = self._venue.faults.any(hides, symbol)
-        return None if hidden else self._venue.market.find(symbol)
-
     def _depth(self, listing: Listing, query: Query) -> object:
         limit = min(int(query.get("limit", "100")), _MOST_LEVELS)
         book = listing.book
         return {
-            "lastUpdateId": self._dialect.last_update_id(listing),
+            "lastUpdateId": last_update_id(listing),
             "bids": _rows(listing, book.bids, limit),
             "asks": _rows(listing, book.asks, limit),
         }
@@ -82,13 +76,15 @@ class BinanceRest:
         ]
 
     def _exchange_info(self) -> dict[str, Any]:
-        with self._venue.lock:
-            listings = [each for each in self._venue.market.listings.values() if self._listed(each.symbol)]
+        with self._exchange.lock:
+            listings = [
+                each for each in self._exchange.market.listings.values() if self._exchange.find(each.symbol)
+            ]
         symbols = [
             {"symbol": each.symbol, "status": "TRADING", "baseAsset": each.base, "quoteAsset": each.quote}
             for each in listings
         ]
-        return {"timezone": "UTC", "serverTime": self._venue.market.now(), "symbols": symbols}
+        return {"timezone": "UTC", "serverTime": self._exchange.market.now(), "symbols": symbols}
 
 
 def _rows(listing: Listing, half: Half, limit: int) -> list[list[str]]:

@@ -1,15 +1,15 @@
 """Bybit v5 public spot: one acknowledgement per request without the topics' names, ids as text, its own ping."""
 
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 from ltp_service.simulator.bybit_books import DEPTHS, Windows, texts
+from ltp_service.simulator.dialect import Message, SpotDialect, Topic, Wanted
 from ltp_service.simulator.order_book import Level
-from ltp_service.simulator.questions import hides, hides_pong
-from ltp_service.simulator.switches import Switches
-from ltp_service.simulator.venue_dialect import Message, Topic, VenueClient, Wanted
-from ltp_service.simulator.venue_market import Listing, Print, VenueMarket
+from ltp_service.simulator.questions import hides_pong
+from ltp_service.simulator.spot import Client, Spot
+from ltp_service.simulator.venue_market import Listing, Print
 from ltp_service.simulator.wire import compact, read_object
 
 NAME = "bybit"
@@ -19,25 +19,21 @@ FIRST_ID = 2290000000000000000  # more than a double holds: an id is text
 _TOPIC = re.compile(r"(publicTrade|orderbook\.(\d+))\.(\w+)")
 
 
-class Bybit:
+class Bybit(SpotDialect):
     """Path `/v5/public/spot`. Only publicTrade and orderbook."""
 
     prints_blocks = True
 
-    def __init__(self, market: VenueMarket, faults: Switches) -> None:
-        self._market = market
-        self._faults = faults
+    def __init__(self, exchange: Spot) -> None:
+        super().__init__(exchange)
         self._windows = Windows()
 
-    def opened(self, client: VenueClient, query: Mapping[str, str]) -> None:
-        """Nothing is said before the client speaks."""
-
-    def receive(self, client: VenueClient, text: str) -> None:
+    def receive(self, client: Client, text: str) -> None:
         request = read_object(text)
         match request.get("op"):
             case "ping":
                 client.counters.pinged()
-                if not self._faults.any(hides_pong, ""):
+                if not self._exchange.faults.any(hides_pong, NAME):
                     client.say(_answer(client, {}, "ping", "pong"))
             case "subscribe":
                 client.counters.asked_to_subscribe()
@@ -55,7 +51,7 @@ class Bybit:
         return topic, [_trades(topic.name, page) for page in pages]
 
     def first_text(self, topic: Topic) -> str | None:
-        listing = self._market.find(topic.symbol)
+        listing = self._market.find(topic.pair)
         depth = topic.channel.removeprefix("orderbook.")
         if listing is None or depth == topic.channel:
             return None
@@ -68,10 +64,7 @@ class Bybit:
         for window in self._windows.of(listing.symbol):
             yield window.topic, window.restart(self._market.now())
 
-    def shutdown(self) -> str | None:
-        return None
-
-    def _subscribe(self, client: VenueClient, request: dict[str, Any]) -> None:
+    def _subscribe(self, client: Client, request: dict[str, Any]) -> None:
         args = request.get("args")
         names = [str(name) for name in args] if isinstance(args, list) else []
         complaint = self._complaint(client, names)
@@ -79,9 +72,9 @@ class Bybit:
             client.say(_answer(client, request, "subscribe", complaint, False))
             return
         topics = [topic for topic in map(self._topic, names) if topic]
-        client.subscribe(topics, _answer(client, request, "subscribe", "subscribe"))
+        self._exchange.subscribe(client, topics, _answer(client, request, "subscribe", "subscribe"))
 
-    def _complaint(self, client: VenueClient, names: Sequence[str]) -> str | None:
+    def _complaint(self, client: Client, names: Sequence[str]) -> str | None:
         """One wrong topic rejects the whole request."""
         if len(names) > MOST_ARGS:
             return f"args size >{MOST_ARGS}"
@@ -89,15 +82,16 @@ class Bybit:
             topic = self._topic(name)
             if topic is None:
                 return f"error:handler not found,topic:{name}"
-            if self._faults.any(hides, topic.symbol) or self._market.find(topic.symbol) is None:
+            if self._exchange.find(topic.pair) is None:
                 return f"Invalid symbol :[{name}]"
             if name in client.topics:
                 return f"error:already subscribed,topic:{name}"
         return None if names else "error:handler not found,topic:"
 
-    def _unsubscribe(self, client: VenueClient, request: dict[str, Any]) -> None:
+    def _unsubscribe(self, client: Client, request: dict[str, Any]) -> None:
         args = request.get("args")
-        client.unsubscribe([str(name) for name in args] if isinstance(args, list) else [])
+        for name in args if isinstance(args, list) else []:
+            self._exchange.unsubscribe(client, str(name))
         client.say(_answer(client, request, "unsubscribe", "unsubscribe"))
 
     def _topic(self, name: str) -> Topic | None:
@@ -107,7 +101,7 @@ class Bybit:
         return Topic(name, parts[1], parts[3])
 
 
-def _answer(client: VenueClient, request: dict[str, Any], op: str, message: str, success: bool = True) -> str:
+def _answer(client: Client, request: dict[str, Any], op: str, message: str, success: bool = True) -> str:
     named = {"req_id": str(request["req_id"])} if "req_id" in request else {}
     return compact(
         {"success": success, "ret_msg": message, "conn_id": client.connection_id, **named, "op": op}

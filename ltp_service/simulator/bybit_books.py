@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator, Sequence
 
-from ltp_service.simulator.venue_dialect import Topic
+from ltp_service.simulator.dialect import Topic
 from ltp_service.simulator.venue_market import UNIT_DECIMALS, Listing
 from ltp_service.simulator.wire import compact
 

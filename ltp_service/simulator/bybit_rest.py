@@ -1,8 +1,7 @@
 """Bybit's REST: the latest trades of a symbol, newest first."""
 
-from ltp_service.simulator.questions import hides
-from ltp_service.simulator.venue import Venue
-from ltp_service.simulator.venue_market import Listing, Print
+from ltp_service.simulator.spot import Spot
+from ltp_service.simulator.venue_market import Print
 from ltp_service.simulator.wire import Reply, Request, json_reply
 
 PREFIX = "/v5/market/"
@@ -12,34 +11,29 @@ _MOST_TRADES = 60
 class BybitRest:
     """Answers GET `/v5/market/recent-trade`; errors come in HTTP 200 with a retCode."""
 
-    def __init__(self, venue: Venue) -> None:
-        self._venue = venue
+    def __init__(self, exchange: Spot) -> None:
+        self._exchange = exchange
 
     def answer(self, request: Request) -> Reply:
         method = request.path.removeprefix(PREFIX)
-        self._venue.counters.called(method)
-        refusal = self._venue.refuse_rest(method, request)
+        self._exchange.counters.called(method)
+        refusal = self._exchange.refuse_rest(method, request)
         if refusal is not None:
             return refusal
         if method != "recent-trade":
             return self._envelope(10017, "Route not found.", {})
-        listing = self._listed(request.query.get("symbol", ""))
+        listing = self._exchange.find(request.query.get("symbol", ""))
         if listing is None or request.query.get("category") != "spot":
             return self._envelope(10001, "Not supported symbols", {})
         limit = min(int(request.query.get("limit", str(_MOST_TRADES))), _MOST_TRADES)
-        with self._venue.lock:
+        with self._exchange.lock:
             latest = list(listing.prints)[-limit:]
         rows = [_row(trade) for trade in reversed(latest)]
         return self._envelope(0, "OK", {"category": "spot", "list": rows})
 
-    def _listed(self, symbol: str) -> Listing | None:
-        with self._venue.lock:
-            hidden = self._venue.faults.any(hides, symbol)
-            return None if hidden else self._venue.market.find(symbol)
-
     def _envelope(self, code: int, message: str, result: dict[str, object]) -> Reply:
         content = {"retCode": code, "retMsg": message, "result": result, "retExtInfo": {}}
-        return json_reply({**content, "time": self._venue.market.now()})
+        return json_reply({**content, "time": self._exchange.market.now()})
 
 
 def _row(trade: Print) -> dict[str, object]:

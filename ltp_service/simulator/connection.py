@@ -1,91 +1,112 @@
-"""One WebSocket connection of Kraken's: subscriptions, acknowledgements, heartbeats."""
+"""The WebSocket connection of one client: handshake, frames in, bytes out, what keeps it alive, how it ends."""
 
+import select
 import socket
+import struct
 import threading
-from collections.abc import Sequence
-from typing import Protocol
+import time
+from collections import deque
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
-from websockets.frames import Opcode
+from websockets.exceptions import ProtocolError
+from websockets.frames import Frame, Opcode
+from websockets.http11 import Request as Handshake
+from websockets.server import ServerProtocol
 
-from ltp_service.simulator import questions
-from ltp_service.simulator.counters import Counters
-from ltp_service.simulator.dialect import Dialect, Wish
-from ltp_service.simulator.link import Link
-from ltp_service.simulator.market import Pair
-from ltp_service.simulator.questions import Kind
-from ltp_service.simulator.switches import Switches
-from ltp_service.simulator.wire import frame, frame_head
+from ltp_service.simulator.dialect import Dialect, Topic
+from ltp_service.simulator.outbox import Outbox
+from ltp_service.simulator.questions import Kind, Outgoing, when_opened
+from ltp_service.simulator.wire import Request, frame, frame_head, text_frame
 
-IDLE_SECONDS = 60.0
+if TYPE_CHECKING:
+    from ltp_service.simulator.exchange import Exchange
 
-Topic = tuple[str, str]
+CLOSE_SECONDS = 2.0
+_COUNTED = (Opcode.TEXT, Opcode.PING, Opcode.PONG)
 
-
-class Desk(Protocol):
-    """Where connections take their subscriptions."""
-
-    faults: Switches
-    counters: Counters
-    heartbeat_seconds: float
-
-    @property
-    def system(self) -> str: ...
-
-    @property
-    def greets(self) -> bool: ...
-
-    def subscribe(self, connection: "Connection", wishes: Sequence[Wish]) -> None: ...
-
-    def unsubscribe(self, connection: "Connection", topic: Topic) -> bool: ...
-
-    def deliver(
-        self, connections: Sequence["Connection"], kind: Kind, pair: str | None, text: str
-    ) -> None: ...
-
-    def follow_instruments(self, connection: "Connection", ack: str, snapshot: bool) -> None: ...
-
-    def entered(self, connection: "Connection") -> None: ...
-
-    def left(self, connection: "Connection") -> None: ...
+Language = TypeVar("Language", bound=Dialect)
 
 
-class Connection(Link):
-    """A link that speaks one of Kraken's dialects."""
+@dataclass(frozen=True, slots=True)
+class Terms:
+    """How an exchange treats its connections; times in seconds, None: never."""
 
-    def __init__(self, desk: Desk, peer: socket.socket, dialect: Dialect, connection_id: int) -> None:
-        super().__init__(peer, desk.counters, IDLE_SECONDS)
+    idle: float
+    """A client that says nothing for so long is dropped, unless it is pinged,"""
+    idle_subscribed: bool = False
+    """or has subscribed to something, where that is enough."""
+    heartbeat: float = 1.0
+    ping: float | None = None
+    pong: float = 60.0
+    lifetime: float | None = None
+    messages_per_second: int | None = None
+
+
+class Connection(Generic[Language]):
+    """Served by one thread; any thread may send. The exchange's lock guards `topics`."""
+
+    def __init__(
+        self, exchange: "Exchange[Any]", dialect: Language, peer: socket.socket, connection_id: int | str
+    ) -> None:
         self.dialect = dialect
         self.connection_id = connection_id
-        self.topics: set[Topic] = set()
-        self._desk = desk
-        self._heart: threading.Thread | None = None
+        self.counters = exchange.counters
+        self.topics: dict[str, Topic] = {}
+        self.outbox = Outbox(peer)
+        self.handshake_headers: list[tuple[str, str]] = []
+        self._exchange = exchange
+        self._terms = exchange.terms
+        self._peer = peer
+        self._protocol = ServerProtocol(max_size=2**20)
+        self._message = b""
+        self._parked: list[str] = []
         self._hushed = False
+        self._beats = False
+        self._payload = b""
+        self._unanswered: float | None = None
+        self._inbound: deque[float] = deque(maxlen=(self._terms.messages_per_second or 0) + 1)
+        self._thawed = threading.Event()
+        self._thawed.set()
+        self._closed = threading.Event()
+        self._closing = False
+        self._leaving = threading.Lock()
 
-    def entering(self) -> None:
-        self._desk.entered(self)
+    def serve(self, request: Request, rest: bytes) -> None:
+        """Runs the connection to its end; `request` is the handshake, `rest` what came after it."""
+        self._exchange.entered(self)
+        try:
+            self._thawed.wait()
+            if self._shake_hands(request.head):
+                self._open(request.query)
+                self._read(rest)
+        finally:
+            self.leave()
+            self.outbox.close()
 
-    def left(self) -> None:
-        self._desk.left(self)
-
-    def opened(self) -> None:
-        if self._desk.greets:
-            self.say(self.dialect.status(self._desk.system, self.connection_id), Kind.STATUS)
-        for _ in self._desk.faults.ask(questions.when_opened, self):
-            pass
-
-    def take_text(self, text: str) -> None:
-        self.dialect.receive(self, text)
-
-    def may_be_idle(self) -> bool:
-        return bool(self.topics)
-
-    def say(self, text: str, kind: Kind, pair: str | None = None) -> None:
+    def say(self, text: str, kind: Kind = Kind.ACK, pair: str | None = None) -> None:
         """Sends a text frame unless a fault swallows it."""
-        self._desk.deliver([self], kind, pair, text)
+        self._exchange.deliver([self], Outgoing(kind, pair, (text,), self._exchange.micros()))
 
     def send(self, content: bytes, frames: int = 1) -> None:
+        """Sends bytes as they are, past all faults but those that hold a connection."""
         if not self._hushed:
-            super().send(content, frames)
+            self.counters.sent(frames)
+            self.outbox.send(content)
+
+    def park(self, ack: str) -> None:
+        """Keeps the acknowledgement until `release`, which the first data brings."""
+        self._parked.append(ack)
+
+    def release(self) -> None:
+        while self._parked:
+            self.send(text_frame(self._parked.pop(0)))
+
+    def start_heartbeats(self) -> None:
+        if not self._beats:
+            self._beats = True
+            threading.Thread(target=self._beat, name="heartbeat", daemon=True).start()
 
     def only_ping(self, interval: float) -> None:
         """From now on the protocol's pings alone are sent."""
@@ -102,24 +123,152 @@ class Connection(Link):
                 return
             self.outbox.send(b" ")
 
-    def subscribe(self, wishes: Sequence[Wish]) -> None:
-        self.counters.asked_to_subscribe()
-        self._desk.subscribe(self, wishes)
+    def freeze(self, frozen: bool) -> None:
+        self.outbox.hold(frozen)
+        if frozen:
+            self._thawed.clear()
+        else:
+            self._thawed.set()
 
-    def unsubscribe(self, channel: str, pair: Pair) -> bool:
-        return self._desk.unsubscribe(self, (channel, pair.name))
+    def cut(self, how: str = "abrupt", code: int = 1000) -> None:
+        """Ends the connection: `clean` with a close frame, `abrupt` with a bare FIN, `reset` with a RST."""
+        self.leave()
+        self._closing = True
+        if how == "clean":
+            self.outbox.send(frame(Opcode.CLOSE, struct.pack("!H", code)))
+            self.outbox.wait_until_below(1, CLOSE_SECONDS)
+            self._shut(socket.SHUT_WR)
+            return
+        if how == "reset":
+            self._peer.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+        self.outbox.close()
+        self._shut(socket.SHUT_RD if how == "reset" else socket.SHUT_RDWR)
 
-    def follow_instruments(self, ack: str, snapshot: bool) -> None:
-        self._desk.follow_instruments(self, ack, snapshot)
+    def leave(self) -> None:
+        """Takes the connection off the books; it may still be closing."""
+        if self._leaving.acquire(blocking=False):
+            self._closed.set()
+            self._thawed.set()
+            self._exchange.left(self)
 
-    def ping_received(self) -> None:
-        self.counters.pinged()
+    def wait_closed(self, timeout: float) -> bool:
+        """True once the connection ended, False after `timeout` seconds."""
+        return self._closed.wait(timeout)
 
-    def start_heartbeats(self) -> None:
-        if self._heart is None:
-            self._heart = threading.Thread(target=self._beat, name="heartbeat", daemon=True)
-            self._heart.start()
+    def _shake_hands(self, head: bytes) -> bool:
+        self._protocol.receive_data(head)
+        for event in self._protocol.events_received():
+            if isinstance(event, Handshake):
+                response = self._protocol.accept(event)
+                for name, value in self.handshake_headers:
+                    response.headers[name] = value
+                self._protocol.send_response(response)
+        self._flush_protocol()
+        return self._protocol.handshake_exc is None and not self._closed.is_set()
+
+    def _open(self, query: Mapping[str, str]) -> None:
+        self.dialect.opened(self, query)
+        for _ in self._exchange.faults.ask(when_opened, self):
+            pass
+        if self._terms.ping or self._terms.lifetime:
+            threading.Thread(target=self._keep, name="keepalive", daemon=True).start()
+
+    def _read(self, received: bytes) -> None:
+        while True:
+            if received and not self._take(received):
+                return
+            if not self._wait_for_bytes():
+                return
+            received = self._peer.recv(65536)
+            if not received:
+                return
+            self._thawed.wait()
+
+    def _take(self, received: bytes) -> bool:
+        try:
+            self._protocol.receive_data(received)
+        except ProtocolError:
+            return False
+        for event in self._protocol.events_received():
+            if isinstance(event, Frame):
+                self._take_frame(event)
+        return self._flush_protocol()
+
+    def _take_frame(self, event: Frame) -> None:
+        """Pings are answered already."""
+        if event.opcode in _COUNTED and self._exceeds_its_messages():
+            self.cut("clean", 1008)
+            return
+        if event.opcode is Opcode.PING:
+            self.counters.pinged()
+        if event.opcode is Opcode.PONG:
+            self.counters.ponged()
+            if event.data == self._payload:
+                self._unanswered = None
+        if event.opcode not in (Opcode.TEXT, Opcode.CONT):
+            return
+        self._message += event.data
+        if event.fin:
+            message, self._message = self._message, b""
+            self.dialect.receive(self, message.decode("utf-8", "replace"))
+
+    def _exceeds_its_messages(self) -> bool:
+        if self._terms.messages_per_second is None:
+            return False
+        now = time.monotonic()
+        self._inbound.append(now)
+        return len(self._inbound) > self._terms.messages_per_second and now - self._inbound[0] < 1.0
+
+    def _flush_protocol(self) -> bool:
+        for piece in self._protocol.data_to_send():
+            if not piece:
+                return False
+            self.outbox.send(piece)
+        return True
+
+    def _wait_for_bytes(self) -> bool:
+        """False when the peer is idle for too long, or after our close frame."""
+        poll = select.poll()
+        poll.register(self._peer, select.POLLIN)
+        while not poll.poll((CLOSE_SECONDS if self._closing else self._terms.idle) * 1000):
+            if self._closing or not self._may_be_idle():
+                return False
+        return True
+
+    def _may_be_idle(self) -> bool:
+        return self._terms.ping is not None or (self._terms.idle_subscribed and bool(self.topics))
 
     def _beat(self) -> None:
-        while not self._closed.wait(self._desk.heartbeat_seconds):
-            self.say(self.dialect.heartbeat(), Kind.HEARTBEAT)
+        while not self.wait_closed(self._terms.heartbeat):
+            self.say(self.dialect.heartbeat, Kind.HEARTBEAT)
+
+    def _keep(self) -> None:
+        """Pings, and ends the connection when a pong misses or its lifetime is over."""
+        started = time.monotonic()
+        next_ping = started + (self._terms.ping or 0)
+        end = started + (self._terms.lifetime or 0)
+        while not self.wait_closed(max(0.0, min(next_ping, end, self._pong_deadline()) - time.monotonic())):
+            now = time.monotonic()
+            if now >= self._pong_deadline():
+                self.cut()
+            elif now >= end:
+                self.cut("clean", 1001)
+            elif now >= next_ping:
+                next_ping = now + (self._terms.ping or 0)
+                self._ping(now)
+
+    def _pong_deadline(self) -> float:
+        unanswered = self._unanswered
+        return float("inf") if unanswered is None else unanswered + self._terms.pong
+
+    def _ping(self, now: float) -> None:
+        self._payload = str(time.time_ns() // 1_000_000).encode()
+        if self._unanswered is None:
+            self._unanswered = now
+        self.outbox.send(frame(Opcode.PING, self._payload))
+
+    def _shut(self, how: int) -> None:
+        try:
+            self._peer.shutdown(how)
+        except OSError:
+            self._closing = True

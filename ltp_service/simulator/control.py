@@ -8,11 +8,11 @@ from typing import Any
 from websockets.frames import Opcode
 
 from ltp_service.simulator.counters import Counters
-from ltp_service.simulator.exchange import Exchange
 from ltp_service.simulator.faults import TABLE
 from ltp_service.simulator.flood import Flood
+from ltp_service.simulator.kraken import Kraken
 from ltp_service.simulator.market import Pair, Tape
-from ltp_service.simulator.venue import Venue
+from ltp_service.simulator.spot import Spot
 from ltp_service.simulator.venue_control import VenueControl
 from ltp_service.simulator.walk import Walk
 from ltp_service.simulator.wire import Refusal, Reply, Request, fragmented, json_reply
@@ -29,7 +29,7 @@ Arguments = dict[str, Any]
 class Control:
     """Every answer is JSON and comes when the thing is done."""
 
-    def __init__(self, exchange: Exchange, walk: Walk, venues: VenueControl) -> None:
+    def __init__(self, exchange: Kraken, walk: Walk, venues: VenueControl) -> None:
         self._exchange = exchange
         self._walk = walk
         self._venues = venues
@@ -122,7 +122,7 @@ class Control:
         code = int(arguments.get("code", 1000))
         return {"dropped": sum(each.cut(how, code) for each in self._named(arguments))}
 
-    def _named(self, arguments: Arguments) -> Sequence[Exchange | Venue]:
+    def _named(self, arguments: Arguments) -> Sequence[Kraken | Spot]:
         """The exchange of that name, else all."""
         if "exchange" not in arguments:
             return [self._exchange, *self._venues.all()]

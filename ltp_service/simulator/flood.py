@@ -5,9 +5,8 @@ import time
 from dataclasses import dataclass, replace
 from decimal import Decimal
 
-from ltp_service.simulator.connection import Connection
-from ltp_service.simulator.dialect import Dialect
-from ltp_service.simulator.exchange import Exchange
+from ltp_service.simulator.dialect import KrakenDialect
+from ltp_service.simulator.kraken import Client, Kraken, topic_of
 from ltp_service.simulator.market import Pair, Tape, Trade
 from ltp_service.simulator.questions import Kind, Outgoing, passes
 from ltp_service.simulator.wire import rfc3339, text_frame
@@ -38,7 +37,7 @@ class Flood:
 
     They are cut out of ready-made forms: over 150,000/s."""
 
-    def __init__(self, exchange: Exchange, pair: Pair) -> None:
+    def __init__(self, exchange: Kraken, pair: Pair) -> None:
         self._exchange = exchange
         self._pair = pair
         self._stop = threading.Event()
@@ -65,8 +64,8 @@ class Flood:
                 self._stop.wait(TICK_SECONDS)
         return sent
 
-    def _receivers(self) -> list[Connection]:
-        return self._exchange.subscribers("ticker", self._pair.name)
+    def _receivers(self) -> list[Client]:
+        return self._exchange.subscribers(topic_of("ticker", self._pair.name).name)
 
     def _wait_for_clients(self) -> None:
         receivers = self._receivers()
@@ -105,7 +104,7 @@ class Flood:
             trade = self._prices[number % _PRICES]
             tape.add(replace(trade, micros=start + number, trade_id=first_id + number))
 
-    def _batch(self, dialect: Dialect, start: int, count: int) -> bytes:
+    def _batch(self, dialect: KrakenDialect, start: int, count: int) -> bytes:
         forms = self._forms_for(dialect)
         if forms[0].tail is None:
             return b"".join([forms[number % _PRICES].head for number in range(count)])
@@ -115,14 +114,14 @@ class Flood:
             [forms[number % _PRICES].frame(b"%b%06dZ" % (stamp, micros + number)) for number in range(count)]
         )
 
-    def _forms_for(self, dialect: Dialect) -> list[Form]:
+    def _forms_for(self, dialect: KrakenDialect) -> list[Form]:
         if dialect.name not in self._forms:
             tape = self._exchange.market.tapes[self._pair.name]
             self._forms[dialect.name] = [_form(dialect, tape, trade) for trade in self._prices]
         return self._forms[dialect.name]
 
 
-def _form(dialect: Dialect, tape: Tape, trade: Trade) -> Form:
+def _form(dialect: KrakenDialect, tape: Tape, trade: Trade) -> Form:
     text = dialect.ticker(tape.ticker(replace(trade, micros=0)), snapshot=False)
     head, mark, tail = text_frame(text).partition(_MARK)
     return Form(head, tail if mark else None)

@@ -9,7 +9,7 @@ from email.utils import formatdate
 from typing import Any
 
 from ltp_service.simulator import questions
-from ltp_service.simulator.exchange import DELISTED, Exchange
+from ltp_service.simulator.kraken import DELISTED, Kraken
 from ltp_service.simulator.later import Later
 from ltp_service.simulator.market import Pair, Tape, Trade, plain
 from ltp_service.simulator.questions import Caching, RestCall
@@ -31,7 +31,7 @@ class Complaint(Exception):
 class KrakenRest:
     """Answers GET (and POST, as the exchange does) under `/0/public/`."""
 
-    def __init__(self, exchange: Exchange, clock: Callable[[], float] = time.time) -> None:
+    def __init__(self, exchange: Kraken, clock: Callable[[], float] = time.time) -> None:
         self._exchange = exchange
         self._clock = clock
         self._asked: Counter[str] = Counter()

@@ -2,12 +2,14 @@
 
 import re
 import zlib
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from decimal import Decimal
 from typing import Any
 
-from ltp_service.simulator.dialect import Client, Wish
-from ltp_service.simulator.market import Market, Pair, Ticker, Trade, plain
+from ltp_service.simulator import questions
+from ltp_service.simulator.dialect import KrakenDialect, Wish
+from ltp_service.simulator.kraken import Client, topic_of
+from ltp_service.simulator.market import Pair, Ticker, Trade, plain
 from ltp_service.simulator.questions import Kind
 from ltp_service.simulator.wire import compact, read_object
 
@@ -17,22 +19,16 @@ _ISO_NAME = re.compile(r"[A-Z0-9]+/[A-Z0-9]+")
 _CHANNEL_OFFSETS = {"ticker": 4, "trade": 1}
 
 
-class KrakenV1:
+class KrakenV1(KrakenDialect):
     """Path `/`. Only the channels ticker and trade."""
 
     name = "kraken_v1"
+    heartbeat = '{"event":"heartbeat"}'
 
-    def __init__(self, market: Market, sends_trade_snapshot: Callable[[], bool]) -> None:
-        self._market = market
-        self._sends_trade_snapshot = sends_trade_snapshot
-
-    def status(self, system: str, connection_id: int) -> str:
+    def status(self, system: str, connection_id: int | str) -> str:
         return compact(
             {"connectionID": connection_id, "event": "systemStatus", "status": system, "version": VERSION}
         )
-
-    def heartbeat(self) -> str:
-        return '{"event":"heartbeat"}'
 
     def ticker(self, ticker: Ticker, *, snapshot: bool) -> str:
         pair = ticker.pair
@@ -54,9 +50,6 @@ class KrakenV1:
         ]
         return compact([_channel_id(pair, "trade"), rows, "trade", pair.wsname])
 
-    def instruments(self, statuses: Sequence[tuple[Pair, str]], *, snapshot: bool) -> str | None:
-        return None
-
     def first_trades(self, histories: Sequence[Sequence[Trade]]) -> list[list[Trade]]:
         return [list(history) for history in histories]
 
@@ -64,7 +57,7 @@ class KrakenV1:
         request = read_object(text)
         match request.get("event"):
             case "ping":
-                client.ping_received()
+                client.counters.pinged()
                 client.say(compact({"event": "pong"} | _request_id(request)), Kind.PONG)
             case "subscribe":
                 self._subscribe(client, request)
@@ -81,7 +74,7 @@ class KrakenV1:
             client.say(_error(complaint, request), Kind.ACK)
             return
         wishes = [self._wish(client, request, wsname) for wsname in request["pair"]]
-        client.subscribe([wish for wish in wishes if wish])
+        self._exchange.subscribe(client, [wish for wish in wishes if wish])
 
     def _wish(self, client: Client, request: dict[str, Any], wsname: object) -> Wish | None:
         channel = request["subscription"]["name"]
@@ -91,18 +84,19 @@ class KrakenV1:
             return None
         listed = pair
         return Wish(
-            channel,
+            topic_of(channel, pair.name),
             pair,
             ack=lambda: _ack(request, listed, channel, "subscribed"),
             refusal=lambda error: _refusal(request, listed.wsname, error),
-            snapshot=channel == "ticker" or self._sends_trade_snapshot(),
+            snapshot=channel == "ticker"
+            or self._exchange.faults.any(questions.sends_trade_snapshot, channel),
             not_supported=f"Currency pair not supported {pair.wsname}",
         )
 
     def _unsubscribe(self, client: Client, request: dict[str, Any]) -> None:
         for channel, wsname in self._targets(request):
             pair = self._market.pair_by_wsname(wsname)
-            if pair and client.unsubscribe(channel, pair):
+            if pair and self._exchange.unsubscribe(client, topic_of(channel, pair.name).name):
                 client.say(_ack(request, pair, channel, "unsubscribed"), Kind.ACK, pair.name)
             else:
                 client.say(_refusal(request, wsname, "Subscription not found"), Kind.ACK)

@@ -1,12 +1,12 @@
 """Kraken WebSocket v2: always objects, bare numbers, names are BTC/USD, acknowledgements per symbol."""
 
 import re
-import time
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import Any
 
-from ltp_service.simulator.dialect import Client, Wish
-from ltp_service.simulator.market import Market, Pair, Ticker, Trade, plain
+from ltp_service.simulator.dialect import KrakenDialect, Wish
+from ltp_service.simulator.kraken import Client, topic_of
+from ltp_service.simulator.market import Pair, Ticker, Trade, plain
 from ltp_service.simulator.questions import Kind
 from ltp_service.simulator.wire import compact, read_object, rfc3339
 
@@ -18,17 +18,14 @@ _PRIVATE = "Private data and trading are unavailable on this endpoint. Try ws-au
 Stamps = dict[str, str]
 
 
-class KrakenV2:
-    """Path `/v2`. Only the channels ticker and trade."""
+class KrakenV2(KrakenDialect):
+    """Path `/v2`. Only the channels ticker, trade and instrument."""
 
     name = "kraken_v2"
+    heartbeat = '{"channel":"heartbeat"}'
 
-    def __init__(self, market: Market, clock: Callable[[], float] = time.time) -> None:
-        self._market = market
-        self._clock = clock
-
-    def status(self, system: str, connection_id: int) -> str:
-        entry = {
+    def status(self, system: str, connection_id: int | str) -> str:
+        entry: dict[str, Any] = {
             "version": VERSION,
             "system": system,
             "api_version": "v2",
@@ -37,9 +34,6 @@ class KrakenV2:
             "emergency": [],
         }
         return compact({"channel": "status", "type": "update", "data": [entry]})
-
-    def heartbeat(self) -> str:
-        return '{"channel":"heartbeat"}'
 
     def ticker(self, ticker: Ticker, *, snapshot: bool) -> str:
         return f'{{"channel":"ticker","type":"{_type(snapshot)}","data":[{_ticker_entry(ticker)}]}}'
@@ -62,7 +56,7 @@ class KrakenV2:
         request = read_object(text)
         match request.get("method"):
             case "ping":
-                client.ping_received()
+                client.counters.pinged()
                 client.say(
                     compact({"method": "pong"} | _request_id(request) | self._stamped(stamps)), Kind.PONG
                 )
@@ -77,7 +71,7 @@ class KrakenV2:
         if isinstance(parameters, dict) and parameters.get("channel") == "instrument":
             snapshot = bool(parameters.get("snapshot", True))
             result = {"channel": "instrument", "snapshot": snapshot}
-            client.follow_instruments(self._ack(request, result, stamps), snapshot)
+            self._exchange.follow_instruments(client, self._ack(request, result, stamps), snapshot)
             return
         complaint = _complaint(parameters)
         if complaint or not isinstance(parameters, dict):
@@ -87,7 +81,7 @@ class KrakenV2:
             self._unsubscribe(client, request, parameters, stamps)
             return
         wishes = [self._wish(client, request, parameters, symbol, stamps) for symbol in parameters["symbol"]]
-        client.subscribe([wish for wish in wishes if wish])
+        self._exchange.subscribe(client, [wish for wish in wishes if wish])
 
     def _wish(
         self,
@@ -107,7 +101,7 @@ class KrakenV2:
         trigger = {"event_trigger": parameters.get("event_trigger", "trades")} if channel == "ticker" else {}
         result = {"channel": channel, **trigger, "snapshot": snapshot, "symbol": pair.name}
         return Wish(
-            channel,
+            topic_of(channel, pair.name),
             pair,
             ack=lambda: self._ack(request, result, stamps),
             refusal=lambda error: self._refusal(request, listed.name, error, stamps),
@@ -120,7 +114,8 @@ class KrakenV2:
     ) -> None:
         for symbol in parameters["symbol"]:
             pair = self._market.pair(str(symbol))
-            if pair and client.unsubscribe(parameters["channel"], pair):
+            topic = topic_of(parameters["channel"], str(symbol))
+            if pair and self._exchange.unsubscribe(client, topic.name):
                 result = {"channel": parameters["channel"], "symbol": pair.name}
                 client.say(self._ack(request, result, stamps), Kind.ACK, pair.name)
             else:
@@ -145,7 +140,7 @@ class KrakenV2:
         return {**stamps, "time_out": self._now()}
 
     def _now(self) -> str:
-        return rfc3339(int(self._clock() * 1_000_000))
+        return rfc3339(self._exchange.micros())
 
 
 def _type(snapshot: bool) -> str:

@@ -9,8 +9,8 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
-from ltp_service.simulator.connection import Connection
-from ltp_service.simulator.exchange import Exchange
+from ltp_service.simulator.dialect import Topic
+from ltp_service.simulator.kraken import Client, Kraken
 from ltp_service.simulator.market import Market, Pair
 from ltp_service.simulator.questions import Kind
 
@@ -78,22 +78,22 @@ class Recording:
 class Player:
     """Plays a recording once to each connection; the market follows what it plays."""
 
-    def __init__(self, recording: Recording, exchange: Exchange, speed: float) -> None:
+    def __init__(self, recording: Recording, exchange: Kraken, speed: float) -> None:
         self._recording = recording
         self._exchange = exchange
         self._speed = speed
         self.has_status = recording.has_status
 
-    def acknowledges(self, channel: str, pair: str) -> bool:
-        return self._recording.acknowledges(channel, pair)
+    def acknowledges(self, topic: Topic) -> bool:
+        return self._recording.acknowledges(topic.channel, topic.pair)
 
     def plays(self, pair: str) -> bool:
         return pair in self._recording.first
 
-    def start(self, connection: Connection) -> None:
+    def start(self, connection: Client) -> None:
         threading.Thread(target=self._play, args=(connection,), name="replay", daemon=True).start()
 
-    def _play(self, connection: Connection) -> None:
+    def _play(self, connection: Client) -> None:
         started = time.monotonic()
         for line in self._recording.lines:
             due = started + line.delay / self._speed - time.monotonic()

@@ -4,18 +4,15 @@ import contextlib
 import socket
 import threading
 from collections.abc import Callable, Mapping
-from typing import Protocol
 
 from ltp_service.simulator.wire import HangUp, Reply, Request, RequestReader, json_reply, send_reply
 
 BACKLOG = 512
 
 
-class Endpoint(Protocol):
-    """Who serves the WebSocket clients of a path."""
-
-    def serve(self, peer: socket.socket, request: Request, rest: bytes) -> None:
-        """To its end; `rest` is what came after the handshake. Raises HangUp to close without an answer."""
+Serve = Callable[[socket.socket, Request, bytes], None]
+"""Serves a WebSocket client to its end; the bytes are what came after the handshake. Raises HangUp to close without an
+answer."""
 
 
 class Server:
@@ -24,7 +21,7 @@ class Server:
 
     def __init__(
         self,
-        sockets: Mapping[str, Endpoint],
+        sockets: Mapping[str, Serve],
         routes: Mapping[str, Callable[[Request], Reply]],
         host: str,
         port: int,
@@ -68,8 +65,8 @@ class Server:
         return json_reply({"error": f"nothing at {request.path}"}, 404)
 
     def _serve_websocket(self, peer: socket.socket, request: Request, rest: bytes) -> None:
-        endpoint = self._sockets.get(request.path)
-        if endpoint is None:
+        serve = self._sockets.get(request.path)
+        if serve is None:
             send_reply(peer, json_reply({"error": f"no WebSocket at {request.path}"}, 404))
             return
-        endpoint.serve(peer, request, rest)
+        serve(peer, request, rest)

@@ -6,7 +6,7 @@ from typing import Any, Protocol
 
 from ltp_service.simulator.bybit_books import size
 from ltp_service.simulator.order_book import Half
-from ltp_service.simulator.venue import Venue
+from ltp_service.simulator.spot import Spot
 from ltp_service.simulator.venue_flood import BookChurn, TradeFlood
 from ltp_service.simulator.venue_market import Listing, Print
 from ltp_service.simulator.wire import Refusal
@@ -26,7 +26,7 @@ class Stoppable(Protocol):
 class VenueControl:
     """Every door takes `exchange`, and `symbol` (or `symbols`)."""
 
-    def __init__(self, venues: Mapping[str, Venue]) -> None:
+    def __init__(self, venues: Mapping[str, Spot]) -> None:
         self._venues = venues
         self._floods: list[Stoppable] = []
         self.doors: dict[tuple[str, str], Door] = {
@@ -37,7 +37,7 @@ class VenueControl:
             ("GET", "book"): self._book,
         }
 
-    def all(self) -> list[Venue]:
+    def all(self) -> list[Spot]:
         return list(self._venues.values())
 
     def active(self) -> list[dict[str, Any]]:
@@ -51,13 +51,13 @@ class VenueControl:
             flood.stop()
         self._floods.clear()
 
-    def venue(self, arguments: Mapping[str, Any]) -> Venue:
+    def venue(self, arguments: Mapping[str, Any]) -> Spot:
         name = str(arguments.get("exchange"))
         if name not in self._venues:
             raise Refusal(f"no exchange {name!r}; there are {', '.join(self._venues)}", 404)
         return self._venues[name]
 
-    def _listing(self, venue: Venue, symbol: object) -> Listing:
+    def _listing(self, venue: Spot, symbol: object) -> Listing:
         with venue.lock:
             listing = venue.market.find(str(symbol))
         if listing is None:
@@ -136,7 +136,7 @@ class VenueControl:
             return {"bids": _rows(listing, book.bids, depth), "asks": _rows(listing, book.asks, depth)}
 
 
-def _one_trade(venue: Venue, listing: Listing, arguments: Arguments) -> Print:
+def _one_trade(venue: Spot, listing: Listing, arguments: Arguments) -> Print:
     now = venue.market.now()
     moment, number = arguments.get("time"), arguments.get("id")
     given = Print(

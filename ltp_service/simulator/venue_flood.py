@@ -5,7 +5,7 @@ import threading
 import time
 from collections.abc import Sequence
 
-from ltp_service.simulator.venue import Venue
+from ltp_service.simulator.spot import Spot
 from ltp_service.simulator.venue_market import Listing
 
 TICK_SECONDS = 0.002
@@ -20,7 +20,7 @@ _PACE = 50  # updates between two looks at the clients
 class TradeFlood:
     """Match events of one to ten trades, one symbol after the other."""
 
-    def __init__(self, venue: Venue, listings: Sequence[Listing], seed: int) -> None:
+    def __init__(self, venue: Spot, listings: Sequence[Listing], seed: int) -> None:
         self._venue = venue
         self._listings = listings
         self._choice = random.Random(seed)
@@ -51,7 +51,7 @@ class TradeFlood:
 class BookChurn:
     """Random changes of one book, the same ones for the same seed."""
 
-    def __init__(self, venue: Venue, listing: Listing, seed: int) -> None:
+    def __init__(self, venue: Spot, listing: Listing, seed: int) -> None:
         self._venue = venue
         self._listing = listing
         self._choice = random.Random(seed)

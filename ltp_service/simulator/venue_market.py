@@ -71,6 +71,7 @@ class Listing:
         self.next_id = first_id + choice.randint(10**9, 2 * 10**9)
         self.sequence = choice.randint(10**11, 2 * 10**11)
         self.last_millis = 0
+        self.update_id: int | None = None
         self.ids = Identifiers()
         self.block_ids = Identifiers()
         self.prints: deque[Print] = deque(maxlen=HISTORY)

@@ -4,14 +4,14 @@ import threading
 import time
 from collections.abc import Sequence
 
-from ltp_service.simulator.exchange import Exchange
-from ltp_service.simulator.venue import Venue
+from ltp_service.simulator.kraken import Kraken
+from ltp_service.simulator.spot import Spot
 
 
 class Walk:
     """At `rate` per second an event of Kraken's, over all pairs while its market is open, and one of each venue's."""
 
-    def __init__(self, exchange: Exchange, venues: Sequence[Venue]) -> None:
+    def __init__(self, exchange: Kraken, venues: Sequence[Spot]) -> None:
         self._exchange = exchange
         self._venues = venues
         self._changed = threading.Condition()
