@@ -15,9 +15,9 @@ from ltp_service.settings.config import Config
 from ltp_service.simulator import venues
 from ltp_service.simulator.connection import Connection, Terms
 from ltp_service.simulator.dialect import SpotDialect
+from ltp_service.simulator.market import SpotMarket
 from ltp_service.simulator.questions import Kind
 from ltp_service.simulator.spot import Spot
-from ltp_service.simulator.venue_market import VenueMarket
 from tests.conftest import ROOT
 
 PAGE = (ROOT / "docs" / "adding-an-exchange.md").read_text(encoding="utf-8")
@@ -115,7 +115,7 @@ def test_the_simulated_exchange_understands_the_service_and_is_understood(
     exchange: Any, peer: socket.socket, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     simulated: Any = load(monkeypatch, SIMULATED, code(SIMULATED))
-    market, dialect = VenueMarket("coinhall", 1), exchange.Dialect()
+    market, dialect = SpotMarket("coinhall", 1), exchange.Dialect()
     hall = Spot(market, simulated.Coinhall, Terms(idle=600.0))
     theirs = hall.dialect
     client = Client(hall, peer)
@@ -146,6 +146,6 @@ def test_the_simulated_exchange_gets_its_path(monkeypatch: pytest.MonkeyPatch) -
     names = {name: value for name, value in vars(venues).items() if not name.startswith("__")}
     module: Any = load(monkeypatch, "with_path.py", code(VENUES), **names, coinhall=simulated)
     found = venues.Venues()
-    module._add_coinhall(found, VenueMarket("coinhall", 1))  # noqa: SLF001 - as the page names it
+    module._add_coinhall(found, SpotMarket("coinhall", 1))  # noqa: SLF001 - as the page names it
     assert list(found.sockets) == ["/coinhall"]
     assert found.by_name["coinhall"].name == "coinhall"

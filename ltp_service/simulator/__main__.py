@@ -21,7 +21,7 @@ from ltp_service.simulator.kraken_rest import PREFIX as REST_PREFIX
 from ltp_service.simulator.kraken_rest import KrakenRest
 from ltp_service.simulator.kraken_v1 import KrakenV1
 from ltp_service.simulator.kraken_v2 import KrakenV2
-from ltp_service.simulator.market import STANDARD_PAIRS, Market, arbitrary_pair
+from ltp_service.simulator.market import STANDARD_PAIRS, KrakenMarket, arbitrary_pair
 from ltp_service.simulator.replay import Player, Recording
 from ltp_service.simulator.server import Server
 from ltp_service.simulator.switches import from_command_line
@@ -123,7 +123,7 @@ def build(options: argparse.Namespace) -> Server:
     further = [arbitrary_pair(name, options.seed) for name in options.pair]
     ahead = options.clock_ahead
     clock = (lambda: time.time() + ahead) if ahead else time.time
-    market = Market((*recorded, *STANDARD_PAIRS, *further), options.seed, clock)
+    market = KrakenMarket((*recorded, *STANDARD_PAIRS, *further), options.seed, clock)
     exchange = Kraken(market, options.seed, options.heartbeat)
     if recording:
         recording.rewind(market)

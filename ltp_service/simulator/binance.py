@@ -7,10 +7,9 @@ from decimal import Decimal
 from typing import Any
 
 from ltp_service.simulator.dialect import Message, SpotDialect, Topic, Wanted
-from ltp_service.simulator.market import is_plausible
+from ltp_service.simulator.market import UNIT_DECIMALS, SpotTape, Trade, is_plausible
 from ltp_service.simulator.order_book import Level
 from ltp_service.simulator.spot import Client
-from ltp_service.simulator.venue_market import UNIT_DECIMALS, Listing, Print
 from ltp_service.simulator.wire import compact
 
 NAME = "binance"
@@ -54,30 +53,30 @@ class Binance(SpotDialect):
             case method:
                 client.say(compact({"code": 2, "msg": f"Invalid request: unknown variant `{method}`"}))
 
-    def trades(self, event: Sequence[Print]) -> tuple[Topic, list[str]]:
-        name = f"{event[0].symbol.lower()}@trade"
+    def trades(self, event: Sequence[Trade]) -> tuple[Topic, list[str]]:
+        name = f"{event[0].pair.name.lower()}@trade"
         texts = [f'{{"stream":"{name}","data":{_trade(trade)}}}' for trade in event]
-        return Topic(name, "trade", event[0].symbol), texts
+        return Topic(name, "trade", event[0].pair.name), texts
 
-    def book_update(self, listing: Listing, levels: Sequence[Level], wanted: Wanted) -> Iterator[Message]:
+    def book_update(self, tape: SpotTape, levels: Sequence[Level], wanted: Wanted) -> Iterator[Message]:
         """One update id per level; a level that changed twice is told once."""
-        first = last_update_id(listing) + 1
-        last = listing.update_id = first + len(levels) - 1
+        first = last_update_id(tape) + 1
+        last = tape.update_id = first + len(levels) - 1
         for stream in DEPTH_STREAMS:
-            name = f"{listing.symbol.lower()}@{stream}"
+            name = f"{tape.pair.name.lower()}@{stream}"
             if wanted(name):
                 update = {
                     "e": "depthUpdate",
-                    "E": self._market.now(),
-                    "s": listing.symbol,
+                    "E": self._market.millis(),
+                    "s": tape.pair.name,
                     "U": first,
                     "u": last,
                 }
-                sides = {"b": _rows(listing, levels, "bids"), "a": _rows(listing, levels, "asks")}
-                yield Topic(name, stream, listing.symbol), compact({"stream": name, "data": update | sides})
+                sides = {"b": _rows(tape, levels, "bids"), "a": _rows(tape, levels, "asks")}
+                yield Topic(name, stream, tape.pair.name), compact({"stream": name, "data": update | sides})
 
     def shutdown(self) -> str | None:
-        event = {"e": "serverShutdown", "E": self._market.now()}
+        event = {"e": "serverShutdown", "E": self._market.millis()}
         return compact({"stream": "!serverShutdown", "data": event})
 
     def _topic(self, name: str) -> Topic:
@@ -88,10 +87,10 @@ class Binance(SpotDialect):
         return Topic(name, parts[2], symbol)
 
 
-def last_update_id(listing: Listing) -> int:
-    if listing.update_id is None:
-        listing.update_id = listing.sequence
-    return listing.update_id
+def last_update_id(tape: SpotTape) -> int:
+    if tape.update_id is None:
+        tape.update_id = tape.sequence
+    return tape.update_id
 
 
 def eight_places(text: str) -> str:
@@ -99,8 +98,8 @@ def eight_places(text: str) -> str:
     return f"{Decimal(text):.{_PLACES}f}" if is_plausible(text) else text
 
 
-def price_text(listing: Listing, ticks: int) -> str:
-    return listing.price(ticks) + "0" * (_PLACES - listing.decimals)
+def price_text(tape: SpotTape, ticks: int) -> str:
+    return tape.pair.price(ticks) + "0" * (_PLACES - tape.pair.decimals)
 
 
 def size_text(units: int) -> str:
@@ -120,15 +119,15 @@ def _result(request: dict[str, Any], result: list[str] | None) -> str:
     return compact({"result": result, "id": request.get("id")})
 
 
-def _trade(trade: Print) -> str:
+def _trade(trade: Trade) -> str:
     maker = "true" if trade.side == "sell" else "false"
     return (
-        f'{{"e":"trade","E":{trade.millis + 1},"s":"{trade.symbol}","t":{trade.trade_id},'
-        f'"p":"{eight_places(trade.price)}","q":"{eight_places(trade.quantity)}","T":{trade.millis},'
+        f'{{"e":"trade","E":{trade.millis + 1},"s":"{trade.pair.name}","t":{trade.trade_id},'
+        f'"p":"{eight_places(trade.price)}","q":"{eight_places(trade.volume)}","T":{trade.millis},'
         f'"m":{maker},"M":true}}'
     )
 
 
-def _rows(listing: Listing, levels: Sequence[Level], side: str) -> list[Row]:
+def _rows(tape: SpotTape, levels: Sequence[Level], side: str) -> list[Row]:
     changed = {level.ticks: level.units for level in levels if level.side == side}
-    return [[price_text(listing, ticks), size_text(units)] for ticks, units in changed.items()]
+    return [[price_text(tape, ticks), size_text(units)] for ticks, units in changed.items()]

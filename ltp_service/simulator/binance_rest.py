@@ -4,9 +4,9 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from ltp_service.simulator.binance import eight_places, last_update_id, price_text, size_text
+from ltp_service.simulator.market import SpotTape
 from ltp_service.simulator.order_book import Half
 from ltp_service.simulator.spot import Spot
-from ltp_service.simulator.venue_market import Listing
 from ltp_service.simulator.wire import Reply, Request, json_reply
 
 PREFIX = "/api/v3/"
@@ -26,7 +26,7 @@ class BinanceRest:
 
     def __init__(self, exchange: Spot) -> None:
         self._exchange = exchange
-        self._methods: dict[str, Callable[[Listing, Query], object]] = {
+        self._methods: dict[str, Callable[[SpotTape, Query], object]] = {
             "depth": self._depth,
             "trades": self._trades,
         }
@@ -46,46 +46,45 @@ class BinanceRest:
         if not symbol:
             return json_reply(_NO_SYMBOL, 400)
         with self._exchange.lock:
-            listing = self._exchange.find(symbol)
-            if listing is None:
+            tape = self._exchange.find(symbol)
+            if tape is None:
                 return json_reply(_NOT_LISTED, 400)
-            answer = self._methods[method](listing, query)
+            answer = self._methods[method](tape, query)
         return json_reply(answer, headers={"X-MBX-USED-WEIGHT-1M": "25"})
 
-    def _depth(self, listing: Listing, query: Query) -> object:
+    def _depth(self, tape: SpotTape, query: Query) -> object:
         limit = min(int(query.get("limit", "100")), _MOST_LEVELS)
-        book = listing.book
+        book = tape.book
         return {
-            "lastUpdateId": last_update_id(listing),
-            "bids": _rows(listing, book.bids, limit),
-            "asks": _rows(listing, book.asks, limit),
+            "lastUpdateId": last_update_id(tape),
+            "bids": _rows(tape, book.bids, limit),
+            "asks": _rows(tape, book.asks, limit),
         }
 
-    def _trades(self, listing: Listing, query: Query) -> object:
+    def _trades(self, tape: SpotTape, query: Query) -> object:
         limit = min(int(query.get("limit", "500")), _MOST_TRADES)
         return [
             {
                 "id": trade.trade_id,
                 "price": eight_places(trade.price),
-                "qty": eight_places(trade.quantity),
+                "qty": eight_places(trade.volume),
                 "time": trade.millis,
                 "isBuyerMaker": trade.side == "sell",
                 "isBestMatch": True,
             }
-            for trade in list(listing.prints)[-limit:]
+            for trade in list(tape.trades)[-limit:]
         ]
 
     def _exchange_info(self) -> dict[str, Any]:
+        market = self._exchange.market
         with self._exchange.lock:
-            listings = [
-                each for each in self._exchange.market.listings.values() if self._exchange.find(each.symbol)
-            ]
+            pairs = [tape.pair for name, tape in market.tapes.items() if self._exchange.find(name)]
         symbols = [
-            {"symbol": each.symbol, "status": "TRADING", "baseAsset": each.base, "quoteAsset": each.quote}
-            for each in listings
+            {"symbol": each.name, "status": "TRADING", "baseAsset": each.base, "quoteAsset": each.quote}
+            for each in pairs
         ]
-        return {"timezone": "UTC", "serverTime": self._exchange.market.now(), "symbols": symbols}
+        return {"timezone": "UTC", "serverTime": market.millis(), "symbols": symbols}
 
 
-def _rows(listing: Listing, half: Half, limit: int) -> list[list[str]]:
-    return [[price_text(listing, ticks), size_text(units)] for ticks, units in half.top(limit).items()]
+def _rows(tape: SpotTape, half: Half, limit: int) -> list[list[str]]:
+    return [[price_text(tape, ticks), size_text(units)] for ticks, units in half.top(limit).items()]

@@ -6,10 +6,10 @@ from typing import Any
 
 from ltp_service.simulator.bybit_books import DEPTHS, Windows, texts
 from ltp_service.simulator.dialect import Message, SpotDialect, Topic, Wanted
+from ltp_service.simulator.market import SpotTape, Trade
 from ltp_service.simulator.order_book import Level
 from ltp_service.simulator.questions import hides_pong
 from ltp_service.simulator.spot import Client, Spot
-from ltp_service.simulator.venue_market import Listing, Print
 from ltp_service.simulator.wire import compact, read_object
 
 NAME = "bybit"
@@ -45,24 +45,24 @@ class Bybit(SpotDialect):
                     _answer(client, request, str(request.get("op", "")), "error:handler not found", False)
                 )
 
-    def trades(self, event: Sequence[Print]) -> tuple[Topic, list[str]]:
-        topic = Topic(f"publicTrade.{event[0].symbol}", "publicTrade", event[0].symbol)
+    def trades(self, event: Sequence[Trade]) -> tuple[Topic, list[str]]:
+        topic = Topic(f"publicTrade.{event[0].pair.name}", "publicTrade", event[0].pair.name)
         pages = [event[start : start + MOST_TRADES] for start in range(0, len(event), MOST_TRADES)]
         return topic, [_trades(topic.name, page) for page in pages]
 
     def first_text(self, topic: Topic) -> str | None:
-        listing = self._market.find(topic.pair)
+        tape = self._market.find(topic.pair)
         depth = topic.channel.removeprefix("orderbook.")
-        if listing is None or depth == topic.channel:
+        if tape is None or depth == topic.channel:
             return None
-        return self._windows.open(listing, int(depth)).snapshot(self._market.now())
+        return self._windows.open(tape, int(depth)).snapshot(self._market.millis())
 
-    def book_update(self, listing: Listing, levels: Sequence[Level], wanted: Wanted) -> Iterator[Message]:
-        yield from texts(self._windows.of(listing.symbol), self._market.now())
+    def book_update(self, tape: SpotTape, levels: Sequence[Level], wanted: Wanted) -> Iterator[Message]:
+        yield from texts(self._windows.of(tape.pair.name), self._market.millis())
 
-    def restart_book(self, listing: Listing, wanted: Wanted) -> Iterator[Message]:
-        for window in self._windows.of(listing.symbol):
-            yield window.topic, window.restart(self._market.now())
+    def restart_book(self, tape: SpotTape, wanted: Wanted) -> Iterator[Message]:
+        for window in self._windows.of(tape.pair.name):
+            yield window.topic, window.restart(self._market.millis())
 
     def _subscribe(self, client: Client, request: dict[str, Any]) -> None:
         args = request.get("args")
@@ -108,11 +108,11 @@ def _answer(client: Client, request: dict[str, Any], op: str, message: str, succ
     )
 
 
-def _trades(topic: str, event: Sequence[Print]) -> str:
+def _trades(topic: str, event: Sequence[Trade]) -> str:
     rows = ",".join(
         [
-            f'{{"i":"{trade.trade_id}","T":{trade.millis},"p":"{trade.price}","v":"{trade.quantity}",'
-            f'"S":"{trade.side.capitalize()}","seq":{trade.sequence},"s":"{trade.symbol}",'
+            f'{{"i":"{trade.trade_id}","T":{trade.millis},"p":"{trade.price}","v":"{trade.volume}",'
+            f'"S":"{trade.side.capitalize()}","seq":{trade.sequence},"s":"{trade.pair.name}",'
             f'"BT":{"true" if trade.block else "false"},"RPI":false}}'
             for trade in event
         ]

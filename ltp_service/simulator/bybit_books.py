@@ -3,7 +3,7 @@
 from collections.abc import Iterator, Sequence
 
 from ltp_service.simulator.dialect import Topic
-from ltp_service.simulator.venue_market import UNIT_DECIMALS, Listing
+from ltp_service.simulator.market import UNIT_DECIMALS, SpotTape
 from ltp_service.simulator.wire import compact
 
 DEPTHS = (1, 50, 200, 1000)
@@ -15,11 +15,11 @@ View = tuple[dict[int, int], dict[int, int]]
 class Window:
     """One topic, orderbook.{depth}.{symbol}. Not thread safe."""
 
-    def __init__(self, listing: Listing, depth: int, update: int) -> None:
+    def __init__(self, tape: SpotTape, depth: int, update: int) -> None:
         """`update`: the number of the state as it is now."""
         channel = f"orderbook.{depth}"
-        self.topic = Topic(f"{channel}.{listing.symbol}", channel, listing.symbol)
-        self._listing = listing
+        self.topic = Topic(f"{channel}.{tape.pair.name}", channel, tape.pair.name)
+        self._tape = tape
         self._depth = depth
         self._update = update
         self._seen = self._now()
@@ -46,15 +46,15 @@ class Window:
         return self._message("delta", bids, asks, millis)
 
     def _now(self) -> View:
-        book = self._listing.book
+        book = self._tape.book
         return book.bids.top(self._depth), book.asks.top(self._depth)
 
     def _rows(self, half: dict[int, int]) -> Rows:
-        return [[self._listing.price(ticks), size(units)] for ticks, units in half.items()]
+        return [[self._tape.pair.price(ticks), size(units)] for ticks, units in half.items()]
 
     def _message(self, type_: str, bids: Rows, asks: Rows, millis: int) -> str:
-        symbol = self._listing.symbol
-        content = {"s": symbol, "b": bids, "a": asks, "u": self._update, "seq": self._listing.sequence}
+        symbol = self._tape.pair.name
+        content = {"s": symbol, "b": bids, "a": asks, "u": self._update, "seq": self._tape.sequence}
         return compact(
             {"topic": self.topic.name, "ts": millis + 1, "type": type_, "data": content, "cts": millis}
         )
@@ -79,11 +79,11 @@ class Windows:
     def __init__(self) -> None:
         self._open: dict[str, dict[int, Window]] = {}
 
-    def open(self, listing: Listing, depth: int) -> Window:
+    def open(self, tape: SpotTape, depth: int) -> Window:
         """Fresh to the book as it is now; the numbers of a window that nobody watched go on."""
-        windows = self._open.setdefault(listing.symbol, {})
+        windows = self._open.setdefault(tape.pair.name, {})
         if depth not in windows:
-            windows[depth] = Window(listing, depth, listing.sequence % 100_000_000)
+            windows[depth] = Window(tape, depth, tape.sequence % 100_000_000)
         return windows[depth]
 
     def of(self, symbol: str) -> Sequence[Window]:

@@ -1,7 +1,7 @@
 """Bybit's REST: the latest trades of a symbol, newest first."""
 
+from ltp_service.simulator.market import Trade
 from ltp_service.simulator.spot import Spot
-from ltp_service.simulator.venue_market import Print
 from ltp_service.simulator.wire import Reply, Request, json_reply
 
 PREFIX = "/v5/market/"
@@ -22,26 +22,26 @@ class BybitRest:
             return refusal
         if method != "recent-trade":
             return self._envelope(10017, "Route not found.", {})
-        listing = self._exchange.find(request.query.get("symbol", ""))
-        if listing is None or request.query.get("category") != "spot":
+        tape = self._exchange.find(request.query.get("symbol", ""))
+        if tape is None or request.query.get("category") != "spot":
             return self._envelope(10001, "Not supported symbols", {})
         limit = min(int(request.query.get("limit", str(_MOST_TRADES))), _MOST_TRADES)
         with self._exchange.lock:
-            latest = list(listing.prints)[-limit:]
+            latest = list(tape.trades)[-limit:]
         rows = [_row(trade) for trade in reversed(latest)]
         return self._envelope(0, "OK", {"category": "spot", "list": rows})
 
     def _envelope(self, code: int, message: str, result: dict[str, object]) -> Reply:
         content = {"retCode": code, "retMsg": message, "result": result, "retExtInfo": {}}
-        return json_reply({**content, "time": self._exchange.market.now()})
+        return json_reply({**content, "time": self._exchange.market.millis()})
 
 
-def _row(trade: Print) -> dict[str, object]:
+def _row(trade: Trade) -> dict[str, object]:
     return {
         "execId": str(trade.trade_id),
-        "symbol": trade.symbol,
+        "symbol": trade.pair.name,
         "price": trade.price,
-        "size": trade.quantity,
+        "size": trade.volume,
         "side": trade.side.capitalize(),
         "time": str(trade.millis),
         "isBlockTrade": trade.block,

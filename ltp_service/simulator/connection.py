@@ -87,7 +87,7 @@ class Connection(Generic[Language]):
 
     def say(self, text: str, kind: Kind = Kind.ACK, pair: str | None = None) -> None:
         """Sends a text frame unless a fault swallows it."""
-        self._exchange.deliver([self], Outgoing(kind, pair, (text,), self._exchange.micros()))
+        self._exchange.deliver([self], Outgoing(kind, pair, (text,), self._exchange.market.now()))
 
     def send(self, content: bytes, frames: int = 1) -> None:
         """Sends bytes as they are, past all faults but those that hold a connection."""

@@ -11,7 +11,7 @@ from ltp_service.simulator.counters import Counters
 from ltp_service.simulator.faults import TABLE
 from ltp_service.simulator.flood import Flood
 from ltp_service.simulator.kraken import Kraken
-from ltp_service.simulator.market import Pair, Tape
+from ltp_service.simulator.market import KrakenTape, Pair
 from ltp_service.simulator.spot import Spot
 from ltp_service.simulator.venue_control import VenueControl
 from ltp_service.simulator.walk import Walk
@@ -203,7 +203,7 @@ def _arguments(request: Request) -> Arguments:
     return content
 
 
-def _shown(tape: Tape, after: float | None) -> dict[str, Any]:
+def _shown(tape: KrakenTape, after: float | None) -> dict[str, Any]:
     last = tape.last
     history: list[list[float | str]]
     if after is None:

@@ -5,10 +5,9 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from ltp_service.simulator.market import Pair, Ticker, Trade
+from ltp_service.simulator.market import Pair, SpotTape, Ticker, Trade
 from ltp_service.simulator.order_book import Level
 from ltp_service.simulator.questions import Kind
-from ltp_service.simulator.venue_market import Listing, Print
 
 if TYPE_CHECKING:
     from ltp_service.simulator.connection import Connection
@@ -98,18 +97,18 @@ class SpotDialect(Dialect):
         self._market = exchange.market
 
     @abstractmethod
-    def trades(self, event: Sequence[Print]) -> tuple[Topic, list[str]]:
+    def trades(self, event: Sequence[Trade]) -> tuple[Topic, list[str]]:
         """The topic of a match event, and its messages."""
 
     def first_text(self, topic: Topic) -> str | None:
         """What a new subscriber gets before anything else."""
         return None
 
-    def book_update(self, listing: Listing, levels: Sequence[Level], wanted: Wanted) -> Iterable[Message]:
+    def book_update(self, tape: SpotTape, levels: Sequence[Level], wanted: Wanted) -> Iterable[Message]:
         """What to say on each wanted topic for changes that the book has taken already."""
         return ()
 
-    def restart_book(self, listing: Listing, wanted: Wanted) -> Iterable[Message]:
+    def restart_book(self, tape: SpotTape, wanted: Wanted) -> Iterable[Message]:
         """What to say on each wanted topic when the exchange's book service restarts."""
         return ()
 

@@ -4,13 +4,14 @@ import socket
 import threading
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
-from typing import Generic
+from typing import Any, Generic
 
 from ltp_service.simulator import questions
 from ltp_service.simulator.connection import Connection, Language, Terms
 from ltp_service.simulator.counters import Counters
 from ltp_service.simulator.dialect import Topic
 from ltp_service.simulator.later import Later, start_timer
+from ltp_service.simulator.market import Market, Trade
 from ltp_service.simulator.questions import DATA, Outgoing
 from ltp_service.simulator.switches import Arguments, Switches
 from ltp_service.simulator.wire import Request, send_reply, text_frame
@@ -18,6 +19,8 @@ from ltp_service.simulator.wire import Request, send_reply, text_frame
 
 class Exchange(ABC, Generic[Language]):
     """`lock` guards the connections and what a subclass adds, and makes the order on each wire the market's."""
+
+    market: Market[Any]
 
     def __init__(self, name: str, family: str, terms: Terms) -> None:
         self.name = name
@@ -31,8 +34,8 @@ class Exchange(ABC, Generic[Language]):
         self._subscribers: dict[str, dict[Connection[Language], None]] = {}
 
     @abstractmethod
-    def micros(self) -> int:
-        """The exchange's time."""
+    def publish(self, trades: Sequence[Trade], *, silent: bool = False) -> None:
+        """One match event: onto the tape, then to those who subscribed to it."""
 
     @abstractmethod
     def new_connection_id(self) -> int | str:

@@ -6,7 +6,7 @@ from typing import Protocol
 
 from ltp_service.simulator import frame_faults, rest_faults
 from ltp_service.simulator.later import start_timer
-from ltp_service.simulator.market import Tape, Trade
+from ltp_service.simulator.market import KrakenTape, Trade
 from ltp_service.simulator.questions import (
     Ignored,
     Refused,
@@ -206,7 +206,7 @@ def trade_snapshot(channel: str) -> bool:
 
 
 @snapshot_trade(KRAKEN)
-def old_snapshot(tape: Tape) -> Trade | None:
+def old_snapshot(tape: KrakenTape) -> Trade | None:
     """The first ticker after a subscription shows an older trade."""
     return tape.older()
 

@@ -7,7 +7,7 @@ from decimal import Decimal
 
 from ltp_service.simulator.dialect import KrakenDialect
 from ltp_service.simulator.kraken import Client, Kraken, topic_of
-from ltp_service.simulator.market import Pair, Tape, Trade
+from ltp_service.simulator.market import KrakenTape, Pair, Trade
 from ltp_service.simulator.questions import Kind, Outgoing, passes
 from ltp_service.simulator.wire import rfc3339, text_frame
 
@@ -90,19 +90,19 @@ class Flood:
                     batches[name] = self._batch(connection.dialect, start, count)
                 connection.send(batches[name], count)
 
-    def _make_prices(self, tape: Tape) -> list[Trade]:
+    def _make_prices(self, tape: KrakenTape) -> list[Trade]:
         base = Decimal(tape.last.price)
         return [
             replace(tape.last, price=f"{base + self._pair.increment * number:f}", side="buy")
             for number in range(_PRICES)
         ]
 
-    def _record(self, tape: Tape, start: int, count: int) -> None:
+    def _record(self, tape: KrakenTape, start: int, count: int) -> None:
         """The trades of this batch onto the tape, on which the last 200 stand for all."""
         first_id = tape.next_id
         for number in range(max(0, count - _RECORDED), count):
             trade = self._prices[number % _PRICES]
-            tape.add(replace(trade, micros=start + number, trade_id=first_id + number))
+            tape.add([replace(trade, micros=start + number, trade_id=first_id + number)])
 
     def _batch(self, dialect: KrakenDialect, start: int, count: int) -> bytes:
         forms = self._forms_for(dialect)
@@ -121,7 +121,7 @@ class Flood:
         return self._forms[dialect.name]
 
 
-def _form(dialect: KrakenDialect, tape: Tape, trade: Trade) -> Form:
+def _form(dialect: KrakenDialect, tape: KrakenTape, trade: Trade) -> Form:
     text = dialect.ticker(tape.ticker(replace(trade, micros=0)), snapshot=False)
     head, mark, tail = text_frame(text).partition(_MARK)
     return Form(head, tail if mark else None)

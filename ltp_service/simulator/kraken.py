@@ -9,7 +9,7 @@ from ltp_service.simulator import questions
 from ltp_service.simulator.connection import Connection, Terms
 from ltp_service.simulator.dialect import KrakenDialect, Topic, Wish
 from ltp_service.simulator.exchange import Exchange
-from ltp_service.simulator.market import Market, Pair, Trade
+from ltp_service.simulator.market import KrakenMarket, Pair, Trade
 from ltp_service.simulator.questions import Ignored, Kind, Outgoing, Refused
 from ltp_service.simulator.switches import KRAKEN
 
@@ -42,7 +42,9 @@ class Player(Protocol):
 class Kraken(Exchange[KrakenDialect]):
     """Tickers, trades and the state of each pair."""
 
-    def __init__(self, market: Market, seed: int, heartbeat_seconds: float = 1.0) -> None:
+    market: KrakenMarket
+
+    def __init__(self, market: KrakenMarket, seed: int, heartbeat_seconds: float = 1.0) -> None:
         super().__init__(
             "kraken", KRAKEN, Terms(IDLE_SECONDS, idle_subscribed=True, heartbeat=heartbeat_seconds)
         )
@@ -61,9 +63,6 @@ class Kraken(Exchange[KrakenDialect]):
     @property
     def system(self) -> str:
         return self._system
-
-    def micros(self) -> int:
-        return self.market.now()
 
     def new_connection_id(self) -> int:
         """A number above 2**63, as the real ones are at times."""
@@ -201,12 +200,10 @@ class Kraken(Exchange[KrakenDialect]):
         return self.faults.fold(questions.rows, trades)
 
     def publish(self, trades: Sequence[Trade], *, silent: bool = False) -> None:
-        """Prints the trades of one event of one pair: onto the tape, then to the subscribers of both channels."""
         with self.lock:
             pair = trades[-1].pair
             tape = self.market.tapes[pair.name]
-            for trade in trades:
-                tape.add(trade)
+            tape.add(trades)
             if silent:
                 return
             rows = self.faults.fold(questions.rows, trades)
@@ -221,7 +218,7 @@ class Kraken(Exchange[KrakenDialect]):
             by_dialect.setdefault(connection.dialect.name, []).append(connection)
         for connections in by_dialect.values():
             text = write(connections[0].dialect)
-            self.deliver(connections, Outgoing(kind, pair.name, (text,), self.micros()))
+            self.deliver(connections, Outgoing(kind, pair.name, (text,), self.market.now()))
 
 
 def _without_system(text: str) -> str:

@@ -11,7 +11,7 @@ from typing import Any
 from ltp_service.simulator import questions
 from ltp_service.simulator.kraken import DELISTED, Kraken
 from ltp_service.simulator.later import Later
-from ltp_service.simulator.market import Pair, Tape, Trade, plain
+from ltp_service.simulator.market import KrakenTape, Pair, Trade, plain
 from ltp_service.simulator.questions import Caching, RestCall
 from ltp_service.simulator.wire import Reply, Request, json_reply
 
@@ -117,7 +117,7 @@ class KrakenRest:
         delisted = self._exchange.pair_status(pair.name) == DELISTED
         return delisted or self._exchange.faults.any(questions.hides, pair.name)
 
-    def _tapes(self) -> list[Tape]:
+    def _tapes(self) -> list[KrakenTape]:
         return [tape for tape in self._exchange.market.tapes.values() if not self._is_hidden(tape.pair)]
 
     def _last(self, pair: Pair) -> Trade | None:

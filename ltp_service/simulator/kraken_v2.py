@@ -140,7 +140,7 @@ class KrakenV2(KrakenDialect):
         return {**stamps, "time_out": self._now()}
 
     def _now(self) -> str:
-        return rfc3339(self._exchange.micros())
+        return rfc3339(self._market.now())
 
 
 def _type(snapshot: bool) -> str:

@@ -3,17 +3,22 @@
 import random
 import re
 import time
+from abc import ABC, abstractmethod
+from bisect import bisect_right
 from collections import deque
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
 from functools import cached_property
 from itertools import takewhile
-from typing import Literal, TypedDict, Unpack
+from typing import Generic, Literal, TypedDict, TypeVar, Unpack
+
+from ltp_service.simulator.order_book import OrderBook
 
 Side = Literal["buy", "sell"]
 
-HISTORY = 20_000
+KRAKEN_HISTORY = 20_000
+SPOT_HISTORY = 1000
 STATISTICS_DECIMALS = 8
 
 _OLD_CODES = {"BTC": "XBT", "DOGE": "XDG"}
@@ -29,6 +34,12 @@ _LETTERED_PAIRS = frozenset(
     ZEC/XBT ZEC/EUR ZEC/USD EUR/USD GBP/USD USD/CAD USD/JPY
     """.split()
 )
+
+UNIT_DECIMALS = 6
+_LISTED = re.compile(r"([A-Z0-9]{2,12}?)(USDT|USDC|FDUSD|USD|EUR|TRY|BRL|BTC|ETH|BNB|DAI)")
+_NEVER_LISTED = "NOPE"
+_STARTS = {"BTCUSDT": (1, 1156302), "ETHUSDT": (2, 421533), "SOLUSDT": (2, 18742)}
+_PULL = 0.02  # back to the start price, so that exchanges do not drift apart
 
 _PLAUSIBLE_PRICE = re.compile(r"\d{1,30}(\.\d{1,30})?([eE][+-]?\d{1,2})?")
 
@@ -46,17 +57,18 @@ def _asset_key(code: str) -> str:
 
 @dataclass(frozen=True)
 class Pair:
-    """A market and its spellings. `decimals` is what v2 prints, `padded_decimals` what v1 and REST print."""
+    """A market and its spellings. `decimals` is what v2 prints, `padded_decimals` what Kraken's v1 and REST print."""
 
     base: str
     quote: str
     decimals: int
     padded_decimals: int
     start: str
+    separator: str = "/"
 
     @cached_property
     def name(self) -> str:
-        return f"{self.base}/{self.quote}"
+        return f"{self.base}{self.separator}{self.quote}"
 
     @cached_property
     def wsname(self) -> str:
@@ -78,6 +90,11 @@ class Pair:
     @cached_property
     def increment(self) -> Decimal:
         return Decimal(1).scaleb(-self.decimals)
+
+    def price(self, ticks: int) -> str:
+        """So many of the smallest steps, with every decimal."""
+        whole, rest = divmod(ticks, 10**self.decimals)
+        return f"{whole}.{rest:0{self.decimals}d}"
 
 
 def _pair(line: str) -> Pair:
@@ -125,7 +142,9 @@ def arbitrary_pair(name: str, seed: int) -> Pair:
 
 @dataclass(frozen=True, slots=True)
 class Trade:
-    """One trade; `micros` is its time in microseconds since 1970. `verbatim`: print the price text as it stands."""
+    """One trade; `micros` is its time in microseconds since 1970. `verbatim`: print the price text as it stands.
+
+    Not on Kraken: those of one match event share the `sequence`, and a `block` was arranged off the book."""
 
     pair: Pair
     price: str
@@ -134,6 +153,12 @@ class Trade:
     micros: int
     trade_id: int
     verbatim: bool = False
+    sequence: int = 0
+    block: bool = False
+
+    @property
+    def millis(self) -> int:
+        return self.micros // 1000
 
     @property
     def padded_price(self) -> str:
@@ -184,6 +209,7 @@ class TradeDetails(TypedDict, total=False):
     micros: int | None
     trade_id: int | None
     verbatim: bool
+    block: bool
 
 
 def plain(value: Decimal, at_least: int) -> str:
@@ -198,13 +224,25 @@ def is_plausible(price: str) -> bool:
     return bool(_PLAUSIBLE_PRICE.fullmatch(price)) and Decimal(price) > 0
 
 
-class Tape:
-    """The trades of one pair in order of time, newest last, with the 24 hour figures. Not thread safe."""
+class Tape(ABC):
+    """The trades of one pair, newest last. Not thread safe."""
+
+    def __init__(self, pair: Pair, next_id: int, history: int) -> None:
+        self.pair = pair
+        self.next_id = next_id
+        self.trades: deque[Trade] = deque(maxlen=history)
+
+    @abstractmethod
+    def add(self, trades: Sequence[Trade]) -> None:
+        """Takes the trades of one match event."""
+
+
+class KrakenTape(Tape):
+    """In order of time, with the 24 hour figures; there is always a trade."""
 
     def __init__(self, first: Trade, choice: random.Random) -> None:
-        self.pair = first.pair
-        self.next_id = first.trade_id + 1
-        self.trades: deque[Trade] = deque([first], maxlen=HISTORY)
+        super().__init__(first.pair, first.trade_id + 1, KRAKEN_HISTORY)
+        self.trades.append(first)
         price = Decimal(first.price)
         self._low = self._high = self._opening = price
         self._count = choice.randint(200, 40_000)
@@ -221,10 +259,13 @@ class Tape:
         """The trades after that time."""
         return list(reversed(list(takewhile(lambda trade: trade.seconds > seconds, reversed(self.trades)))))
 
-    def add(self, trade: Trade) -> bool:
-        """Takes the trade if it can be one and is not older than the last; returns whether it did."""
-        if not is_plausible(trade.price) or trade.micros < self.last.micros:
-            return False
+    def add(self, trades: Sequence[Trade]) -> None:
+        """Takes those that can be one and are not older than the last."""
+        for trade in trades:
+            if is_plausible(trade.price) and trade.micros >= self.last.micros:
+                self._add(trade)
+
+    def _add(self, trade: Trade) -> None:
         price = Decimal(trade.price)
         volume = Decimal(trade.volume)
         self.trades.append(trade)
@@ -233,7 +274,6 @@ class Tape:
         self._count += 1
         self._volume += volume
         self._turnover += volume * price
-        return True
 
     def ticker(self, last: Trade | None = None) -> Ticker:
         """The state after `last` (else after the last trade): a buy prints at the ask, a sell at the bid."""
@@ -265,14 +305,122 @@ class Tape:
         return Trade(self.pair, price, last.volume, last.side, last.micros - 60_000_000, last.trade_id - 1)
 
 
-class Market:
-    """All tapes by name. The same pairs and seed give the same prices and the same walk. Not thread safe."""
+class Identifiers:
+    """A set of whole numbers that mostly follow each other."""
+
+    def __init__(self) -> None:
+        self._ranges: list[list[int]] = []
+
+    def add(self, first: int, last: int) -> None:
+        """All from first to last; numbers that are there already are no news."""
+        if self._ranges and first == self._ranges[-1][1] + 1:
+            self._ranges[-1][1] = last
+            return
+        for number in range(first, last + 1):
+            position = bisect_right(self._ranges, number, key=lambda each: each[0])
+            if not position or self._ranges[position - 1][1] < number:
+                self._ranges.insert(position, [number, number])
+
+    def ranges(self) -> list[list[int]]:
+        """[first, last] of each run, in order."""
+        return [list(each) for each in self._ranges]
+
+
+class SpotTape(Tape):
+    """With the ids of all trades that happened, and the order book."""
+
+    def __init__(self, pair: Pair, first_id: int, choice: random.Random) -> None:
+        super().__init__(pair, first_id + choice.randint(10**9, 2 * 10**9), SPOT_HISTORY)
+        self.sequence = choice.randint(10**11, 2 * 10**11)
+        self.last_micros = 0
+        self.update_id: int | None = None
+        self.ids = Identifiers()
+        self.block_ids = Identifiers()
+        self._start = self._ticks = int(Decimal(pair.start).scaleb(pair.decimals))
+        self._choice = choice
+        self._book_seed = choice.getrandbits(32)
+
+    @cached_property
+    def book(self) -> OrderBook:
+        return OrderBook(self._start, random.Random(self._book_seed))
+
+    def add(self, trades: Sequence[Trade]) -> None:
+        last = trades[-1]
+        self.next_id = max(self.next_id, last.trade_id + 1)
+        self.sequence = max(self.sequence, last.sequence)
+        self.trades.extend(trades)
+        (self.block_ids if last.block else self.ids).add(trades[0].trade_id, last.trade_id)
+        if last.block:
+            return
+        self.last_micros = max(self.last_micros, last.micros)
+        if is_plausible(last.price):
+            self._ticks = max(1, int(Decimal(last.price).scaleb(self.pair.decimals)))
+
+    def event(self, now: int, count: int) -> list[Trade]:
+        """The next match event, of `count` trades at one price of the walk; not yet on the tape."""
+        side: Side = "buy" if self._choice.random() < 0.5 else "sell"
+        price = self._walk(side)
+        sequence = self.sequence + self._choice.randint(1, 30)
+        micros = max(now, self.last_micros)
+        choose = self._choice.random
+        return [
+            Trade(
+                self.pair,
+                price,
+                f"{choose() + 0.0001:.5f}",
+                side,
+                micros,
+                self.next_id + number,
+                sequence=sequence,
+            )
+            for number in range(count)
+        ]
+
+    def block(self, now: int) -> Trade:
+        """A block trade at ten times the price; not yet on the tape."""
+        price = self.pair.price(self._ticks * 10)
+        return Trade(self.pair, price, "25", "buy", now, self.next_id, sequence=self.sequence, block=True)
+
+    def _walk(self, side: Side) -> str:
+        move = self._choice.uniform(0, 0.0004) * (1 if side == "buy" else -1)
+        pull = (self._start - self._ticks) * _PULL
+        return self.pair.price(max(1, round(self._ticks * (1 + move) + pull)))
+
+
+AnyTape = TypeVar("AnyTape", bound=Tape)
+
+
+class Market(ABC, Generic[AnyTape]):
+    """All tapes of an exchange, by the names of their pairs. The same seed gives the same market. Not thread safe."""
+
+    def __init__(self, seed: int, clock: Callable[[], float]) -> None:
+        self.tapes: dict[str, AnyTape] = {}
+        self._seed = seed
+        self._clock = clock
+
+    @abstractmethod
+    def trade(self, pair: Pair, price: str, **given: Unpack[TradeDetails]) -> Trade:
+        """A new trade of the pair, not yet on its tape; what is not given is made up, the time is now."""
+
+    def now(self) -> int:
+        """Microseconds since 1970."""
+        return int(self._clock() * 1_000_000)
+
+    def find(self, name: str) -> AnyTape | None:
+        return self.tapes.get(name)
+
+    def pair(self, name: str) -> Pair | None:
+        tape = self.find(name)
+        return tape.pair if tape else None
+
+
+class KrakenMarket(Market[KrakenTape]):
+    """The pairs that it is made with, by names such as BTC/USD."""
 
     def __init__(self, pairs: Iterable[Pair], seed: int, clock: Callable[[], float] = time.time) -> None:
-        self._clock = clock
+        super().__init__(seed, clock)
         self._choice = random.Random(seed)
         self._spellings: dict[str, Pair] = {}
-        self.tapes: dict[str, Tape] = {}
         for pair in pairs:
             if pair.name not in self.tapes:
                 self._list(pair)
@@ -281,17 +429,9 @@ class Market:
         age = self._choice.uniform(3, 180)
         trade_id = self._choice.randint(100_000, 150_000_000)
         first = Trade(pair, pair.start, self._volume(), "buy", self.now() - int(age * 1_000_000), trade_id)
-        self.tapes[pair.name] = Tape(first, self._choice)
+        self.tapes[pair.name] = KrakenTape(first, self._choice)
         for spelling in (pair.altname, pair.rest_key, pair.name):
             self._spellings[spelling] = pair
-
-    def now(self) -> int:
-        return int(self._clock() * 1_000_000)
-
-    def pair(self, name: str) -> Pair | None:
-        """By canonical name, BTC/USD."""
-        tape = self.tapes.get(name)
-        return tape.pair if tape else None
 
     def pair_by_wsname(self, wsname: str) -> Pair | None:
         """By the name of v1, XBT/USD."""
@@ -304,10 +444,9 @@ class Market:
     def restart(self, pair: Pair, micros: int) -> None:
         """Forgets the pair's trades but one at its start price, at that time."""
         first = Trade(pair, pair.start, self._volume(), "buy", micros, self.tapes[pair.name].next_id)
-        self.tapes[pair.name] = Tape(first, self._choice)
+        self.tapes[pair.name] = KrakenTape(first, self._choice)
 
     def trade(self, pair: Pair, price: str, **given: Unpack[TradeDetails]) -> Trade:
-        """A new trade of the pair, not yet on its tape; what is not given is made up, the time is now."""
         tape = self.tapes[pair.name]
         micros, trade_id = given.get("micros"), given.get("trade_id")
         return Trade(
@@ -345,3 +484,52 @@ class Market:
 
     def _side(self) -> Side:
         return self._choice.choice(("buy", "sell"))
+
+
+class SpotMarket(Market[SpotTape]):
+    """By names such as BTCUSDT. A well-formed one is listed when it is first asked for; one that begins with NOPE never
+    is."""
+
+    def __init__(
+        self, exchange: str, seed: int, first_id: int = 0, clock: Callable[[], float] = time.time
+    ) -> None:
+        """Trade ids begin above `first_id`."""
+        super().__init__(seed, clock)
+        self.exchange = exchange
+        self._first_id = first_id
+        for name in _STARTS:
+            self.find(name)
+
+    def now(self) -> int:
+        """Whole milliseconds, as all times of these exchanges."""
+        return self.millis() * 1000
+
+    def millis(self) -> int:
+        return int(self._clock() * 1000)
+
+    def find(self, name: str) -> SpotTape | None:
+        if name in self.tapes:
+            return self.tapes[name]
+        parts = _LISTED.fullmatch(name)
+        if parts is None or name.startswith(_NEVER_LISTED):
+            return None
+        choice = random.Random(f"{self._seed} {self.exchange} {name}")
+        decimals, start = _STARTS.get(name, (4, choice.randint(10_000, 10_000_000)))
+        price = f"{Decimal(start).scaleb(-decimals):f}"
+        pair = Pair(parts[1], parts[2], decimals, decimals, price, separator="")
+        self.tapes[name] = SpotTape(pair, self._first_id, choice)
+        return self.tapes[name]
+
+    def trade(self, pair: Pair, price: str, **given: Unpack[TradeDetails]) -> Trade:
+        tape = self.tapes[pair.name]
+        micros, trade_id = given.get("micros"), given.get("trade_id")
+        return Trade(
+            pair,
+            price,
+            given.get("volume") or "0.01",
+            given.get("side") or "buy",
+            max(self.now(), tape.last_micros) if micros is None else round(micros / 1000) * 1000,
+            tape.next_id if trade_id is None else trade_id,
+            sequence=tape.sequence + 1,
+            block=given.get("block", False),
+        )

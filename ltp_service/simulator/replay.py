@@ -11,7 +11,7 @@ from typing import Any
 
 from ltp_service.simulator.dialect import Topic
 from ltp_service.simulator.kraken import Client, Kraken
-from ltp_service.simulator.market import Market, Pair
+from ltp_service.simulator.market import KrakenMarket, Pair
 from ltp_service.simulator.questions import Kind
 
 SPACING_SECONDS = 0.05
@@ -68,7 +68,7 @@ class Recording:
             decimals = len(observation.price.partition(".")[2])
             yield Pair(base, quote, decimals, decimals, observation.price)
 
-    def rewind(self, market: Market) -> None:
+    def rewind(self, market: KrakenMarket) -> None:
         """Puts the recorded pairs back to before the first frame, so that recorded times are not in the past."""
         for name, observation in self.first.items():
             micros = observation.micros or market.now()
@@ -108,11 +108,10 @@ class Player:
     def _follow(self, seen: Observation) -> None:
         market = self._exchange.market
         tape = market.tapes[seen.pair]
-        tape.add(
-            market.trade(
-                tape.pair, seen.price, volume=seen.volume, micros=seen.micros, trade_id=seen.trade_id
-            )
+        trade = market.trade(
+            tape.pair, seen.price, volume=seen.volume, micros=seen.micros, trade_id=seen.trade_id
         )
+        tape.add([trade])
 
 
 def _lines(records: list[dict[str, Any]]) -> Iterator[Line]:

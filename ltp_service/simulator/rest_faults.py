@@ -3,7 +3,7 @@
 import threading
 from collections.abc import Iterator
 
-from ltp_service.simulator.market import Tape, Trade
+from ltp_service.simulator.market import KrakenTape, Trade
 from ltp_service.simulator.questions import (
     Caching,
     RestCall,
@@ -97,7 +97,7 @@ def rest_cached(call: RestCall, seconds: float = 2.0, edges: int = 1) -> Caching
 
 
 @rest_trade(KRAKEN)
-def rest_stale(tape: Tape, pair: str, price: str | None = None) -> Trade | None:
+def rest_stale(tape: KrakenTape, pair: str, price: str | None = None) -> Trade | None:
     """REST shows an older trade of the pair, with that price text if given."""
     if tape.pair.name != pair:
         return None

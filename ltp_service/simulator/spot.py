@@ -10,10 +10,10 @@ from ltp_service.simulator.connection import Connection, Terms
 from ltp_service.simulator.dialect import Message, SpotDialect, Topic
 from ltp_service.simulator.exchange import Exchange
 from ltp_service.simulator.later import start_timer
+from ltp_service.simulator.market import SpotMarket, SpotTape, Trade
 from ltp_service.simulator.order_book import Level
 from ltp_service.simulator.questions import Kind, Outgoing, RestCall
 from ltp_service.simulator.switches import SPOT
-from ltp_service.simulator.venue_market import Listing, Print, VenueMarket
 from ltp_service.simulator.wire import Reply, Request, text_frame
 
 Client = Connection[SpotDialect]
@@ -22,24 +22,23 @@ Client = Connection[SpotDialect]
 class Spot(Exchange[SpotDialect]):
     """Trades and order books."""
 
-    def __init__(self, market: VenueMarket, dialect: Callable[["Spot"], SpotDialect], terms: Terms) -> None:
-        super().__init__(market.venue, SPOT, terms)
+    market: SpotMarket
+
+    def __init__(self, market: SpotMarket, dialect: Callable[["Spot"], SpotDialect], terms: Terms) -> None:
+        super().__init__(market.exchange, SPOT, terms)
         self.market = market
         self.dialect = dialect(self)
         self._skipped: dict[str, int] = {}
         self._numbers = count(1)
         self._published = count(1)
-        self._choice = random.Random(market.venue)
-
-    def micros(self) -> int:
-        return self.market.now() * 1000
+        self._choice = random.Random(market.exchange)
 
     def new_connection_id(self) -> str:
         with self.lock:
             letters = self._choice.choices(string.ascii_lowercase + string.digits, k=20)
             return f"{''.join(letters)}-{next(self._numbers):05x}"
 
-    def find(self, pair: str) -> Listing | None:
+    def find(self, pair: str) -> SpotTape | None:
         """None where a fault hides it, too."""
         with self.lock:
             hidden = self.faults.any(questions.hides, pair)
@@ -80,41 +79,43 @@ class Spot(Exchange[SpotDialect]):
                 if text is not None:
                     self.deliver([connection], Outgoing(Kind.BOOK, topic.pair, (text,)))
 
-    def publish(self, event: Sequence[Print]) -> None:
-        """Sends one match event that is on the tape already."""
-        topic, texts = self.dialect.trades(event)
+    def publish(self, trades: Sequence[Trade], *, silent: bool = False) -> None:
         with self.lock:
+            tape = self.market.tapes[trades[0].pair.name]
+            tape.add(trades)
+            if silent:
+                return
+            topic, texts = self.dialect.trades(trades)
             frame = Outgoing(Kind.TRADE, topic.pair, tuple(texts), number=next(self._published))
             self.deliver(self.subscribers(topic.name), frame)
-            if self._adds_block(event[0]):
-                listing = self.market.listings[event[0].symbol]
-                self.publish([listing.block(self.market.now())])
+            if self._adds_block(trades[0]):
+                self.publish([tape.block(self.market.now())])
 
-    def _adds_block(self, trade: Print) -> bool:
+    def _adds_block(self, trade: Trade) -> bool:
         able = self.dialect.prints_blocks and not trade.block
-        return able and self.faults.any(questions.adds_block, trade.symbol)
+        return able and self.faults.any(questions.adds_block, trade.pair.name)
 
-    def trade(self, listing: Listing, trades: int = 1) -> None:
+    def trade(self, tape: SpotTape, trades: int = 1) -> None:
         """One match event of that many trades at a price of the walk."""
         with self.lock:
-            self.publish(listing.event(self.market.now(), trades))
+            self.publish(tape.event(self.market.now(), trades))
 
-    def change_book(self, listing: Listing, levels: int = 1, *, lost: bool = False) -> None:
+    def change_book(self, tape: SpotTape, levels: int = 1, *, lost: bool = False) -> None:
         """One book update of that many changes; with `lost` the next that would be sent is not."""
         with self.lock:
-            listing.sequence += 1
-            changes: list[Level] = list(listing.book.change(levels))
-            messages = list(self.dialect.book_update(listing, changes, self._is_wanted))
+            tape.sequence += 1
+            changes: list[Level] = list(tape.book.change(levels))
+            messages = list(self.dialect.book_update(tape, changes, self._is_wanted))
             if lost:
-                self.skip_update(listing.symbol)
-            if messages and self._skipped.get(listing.symbol):
-                self._skipped[listing.symbol] -= 1
+                self.skip_update(tape.pair.name)
+            if messages and self._skipped.get(tape.pair.name):
+                self._skipped[tape.pair.name] -= 1
                 return
             self._send_book(messages)
 
-    def restart_book(self, listing: Listing) -> None:
+    def restart_book(self, tape: SpotTape) -> None:
         with self.lock:
-            self._send_book(self.dialect.restart_book(listing, self._is_wanted))
+            self._send_book(self.dialect.restart_book(tape, self._is_wanted))
 
     def _is_wanted(self, topic: str) -> bool:
         return bool(self._subscribers.get(topic))
@@ -126,9 +127,9 @@ class Spot(Exchange[SpotDialect]):
     def walk(self) -> None:
         """A match event and a book update of some symbol."""
         with self.lock:
-            listing = self._choice.choice(list(self.market.listings.values()))
-            self.trade(listing, self._choice.choice((1, 1, 1, 2, 3)))
-            self.change_book(listing, 2)
+            tape = self._choice.choice(list(self.market.tapes.values()))
+            self.trade(tape, self._choice.choice((1, 1, 1, 2, 3)))
+            self.change_book(tape, 2)
 
     def skip_update(self, pair: str) -> None:
         with self.lock:

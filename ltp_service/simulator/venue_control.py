@@ -5,10 +5,10 @@ from collections.abc import Callable, Mapping
 from typing import Any, Protocol
 
 from ltp_service.simulator.bybit_books import size
+from ltp_service.simulator.market import SpotTape
 from ltp_service.simulator.order_book import Half
 from ltp_service.simulator.spot import Spot
 from ltp_service.simulator.venue_flood import BookChurn, TradeFlood
-from ltp_service.simulator.venue_market import Listing, Print
 from ltp_service.simulator.wire import Refusal
 
 _LEVELS = 50
@@ -57,36 +57,44 @@ class VenueControl:
             raise Refusal(f"no exchange {name!r}; there are {', '.join(self._venues)}", 404)
         return self._venues[name]
 
-    def _listing(self, venue: Spot, symbol: object) -> Listing:
+    def _tape(self, venue: Spot, symbol: object) -> SpotTape:
         with venue.lock:
-            listing = venue.market.find(str(symbol))
-        if listing is None:
+            tape = venue.market.find(str(symbol))
+        if tape is None:
             raise Refusal(
                 f"no symbol {symbol!r}: write BTCUSDT, in upper case, with a known quote currency", 404
             )
-        return listing
+        return tape
 
     def _trade(self, arguments: Arguments) -> object:
         """`time` in seconds and `id` are optional; `silent` puts it on the tape and on no wire."""
         venue = self.venue(arguments)
-        listing = self._listing(venue, arguments.get("symbol"))
+        tape = self._tape(venue, arguments.get("symbol"))
         if arguments.get("block") and not venue.dialect.prints_blocks:
             raise Refusal(f"{venue.name} has no block trades among its trades")
+        moment = arguments.get("time")
         with venue.lock:
-            trade = _one_trade(venue, listing, arguments)
-            if not arguments.get("silent"):
-                venue.publish([trade])
+            trade = venue.market.trade(
+                tape.pair,
+                str(arguments["price"]),
+                volume=arguments.get("quantity"),
+                side=arguments.get("side"),
+                micros=None if moment is None else round(float(moment) * 1_000_000),
+                trade_id=arguments.get("id"),
+                block=bool(arguments.get("block")),
+            )
+            venue.publish([trade], silent=bool(arguments.get("silent")))
         return {
-            "symbol": trade.symbol,
+            "symbol": trade.pair.name,
             "price": trade.price,
-            "time": trade.millis / 1000,
+            "time": trade.seconds,
             "trade_id": trade.trade_id,
         }
 
     def _flood(self, arguments: Arguments) -> object:
         venue = self.venue(arguments)
-        listings = [self._listing(venue, symbol) for symbol in arguments.get("symbols", ["BTCUSDT"])]
-        flood = TradeFlood(venue, listings, int(arguments.get("seed", 1)))
+        tapes = [self._tape(venue, symbol) for symbol in arguments.get("symbols", ["BTCUSDT"])]
+        flood = TradeFlood(venue, tapes, int(arguments.get("seed", 1)))
         rate, seconds = float(arguments.get("rate", 100)), float(arguments.get("seconds", 1))
         return {"trades": self._run(flood, lambda: flood.run(rate, seconds), arguments)}
 
@@ -100,9 +108,9 @@ class VenueControl:
     def _trades(self, arguments: Arguments) -> object:
         """The ids of all trades that happened, `blocks` apart; each one of them with `list`."""
         venue = self.venue(arguments)
-        listing = self._listing(venue, arguments.get("symbol"))
+        tape = self._tape(venue, arguments.get("symbol"))
         with venue.lock:
-            ranges, blocks = listing.ids.ranges(), listing.block_ids.ranges()
+            ranges, blocks = tape.ids.ranges(), tape.block_ids.ranges()
         answer: dict[str, object] = {
             "first": ranges[0][0] if ranges else None,
             "last": ranges[-1][1] if ranges else None,
@@ -117,11 +125,11 @@ class VenueControl:
     def _change_book(self, arguments: Arguments) -> object:
         """`updates` random ones, of which `gaps` get lost; or `restart`, Bybit's u=1."""
         venue = self.venue(arguments)
-        listing = self._listing(venue, arguments.get("symbol"))
+        tape = self._tape(venue, arguments.get("symbol"))
         if arguments.get("restart"):
-            venue.restart_book(listing)
+            venue.restart_book(tape)
             return {"updates": 0}
-        churn = BookChurn(venue, listing, int(arguments.get("seed", 1)))
+        churn = BookChurn(venue, tape, int(arguments.get("seed", 1)))
         updates, gaps = int(arguments.get("updates", 1)), int(arguments.get("gaps", 0))
         rate = float(arguments.get("rate", 0))
         return {"updates": self._run(churn, lambda: churn.run(updates, gaps, rate), arguments)}
@@ -129,29 +137,12 @@ class VenueControl:
     def _book(self, arguments: Arguments) -> object:
         """The true book, best first, [price, size] as texts without superfluous zeros in the size."""
         venue = self.venue(arguments)
-        listing = self._listing(venue, arguments.get("symbol"))
+        tape = self._tape(venue, arguments.get("symbol"))
         depth = int(arguments.get("depth", _LEVELS))
         with venue.lock:
-            book = listing.book
-            return {"bids": _rows(listing, book.bids, depth), "asks": _rows(listing, book.asks, depth)}
+            book = tape.book
+            return {"bids": _rows(tape, book.bids, depth), "asks": _rows(tape, book.asks, depth)}
 
 
-def _one_trade(venue: Spot, listing: Listing, arguments: Arguments) -> Print:
-    now = venue.market.now()
-    moment, number = arguments.get("time"), arguments.get("id")
-    given = Print(
-        listing.symbol,
-        str(arguments["price"]),
-        str(arguments.get("quantity", "0.01")),
-        arguments.get("side", "buy"),
-        max(now, listing.last_millis) if moment is None else round(float(moment) * 1000),
-        listing.next_id if number is None else int(number),
-        listing.sequence + 1,
-        bool(arguments.get("block")),
-    )
-    listing.record(given)
-    return given
-
-
-def _rows(listing: Listing, half: Half, depth: int) -> list[list[str]]:
-    return [[listing.price(ticks), size(units)] for ticks, units in half.top(depth).items()]
+def _rows(tape: SpotTape, half: Half, depth: int) -> list[list[str]]:
+    return [[tape.pair.price(ticks), size(units)] for ticks, units in half.top(depth).items()]

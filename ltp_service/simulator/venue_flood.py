@@ -5,8 +5,8 @@ import threading
 import time
 from collections.abc import Sequence
 
+from ltp_service.simulator.market import SpotTape
 from ltp_service.simulator.spot import Spot
-from ltp_service.simulator.venue_market import Listing
 
 TICK_SECONDS = 0.002
 MOST_TRADES = 10  # of one match event, as recorded
@@ -20,9 +20,9 @@ _PACE = 50  # updates between two looks at the clients
 class TradeFlood:
     """Match events of one to ten trades, one symbol after the other."""
 
-    def __init__(self, venue: Spot, listings: Sequence[Listing], seed: int) -> None:
+    def __init__(self, venue: Spot, tapes: Sequence[SpotTape], seed: int) -> None:
         self._venue = venue
-        self._listings = listings
+        self._tapes = tapes
         self._choice = random.Random(seed)
         self._stop = threading.Event()
 
@@ -39,7 +39,7 @@ class TradeFlood:
             burst = min(due, _BURST)
             while burst > 0:
                 trades = min(burst, self._choice.randint(1, MOST_TRADES))
-                self._venue.trade(self._listings[turn % len(self._listings)], trades)
+                self._venue.trade(self._tapes[turn % len(self._tapes)], trades)
                 turn += 1
                 burst -= trades
                 sent += trades
@@ -51,9 +51,9 @@ class TradeFlood:
 class BookChurn:
     """Random changes of one book, the same ones for the same seed."""
 
-    def __init__(self, venue: Spot, listing: Listing, seed: int) -> None:
+    def __init__(self, venue: Spot, tape: SpotTape, seed: int) -> None:
         self._venue = venue
-        self._listing = listing
+        self._tape = tape
         self._choice = random.Random(seed)
         self._stop = threading.Event()
 
@@ -68,7 +68,7 @@ class BookChurn:
         for number in range(updates):
             if self._stop.is_set():
                 return number
-            self._venue.change_book(self._listing, self._choice.randint(1, MOST_LEVELS), lost=number in lost)
+            self._venue.change_book(self._tape, self._choice.randint(1, MOST_LEVELS), lost=number in lost)
             if rate:
                 self._stop.wait(max(0.0, started + (number + 1) / rate - time.monotonic()))
             elif number % _PACE == _PACE - 1:

@@ -10,9 +10,9 @@ from ltp_service.simulator.binance_rest import BinanceRest
 from ltp_service.simulator.bybit import Bybit
 from ltp_service.simulator.bybit_rest import BybitRest
 from ltp_service.simulator.connection import Terms
+from ltp_service.simulator.market import SpotMarket
 from ltp_service.simulator.server import Serve
 from ltp_service.simulator.spot import Spot
-from ltp_service.simulator.venue_market import VenueMarket
 from ltp_service.simulator.wire import Reply, Request
 
 BYBIT_PATH = "/v5/public/spot"
@@ -38,16 +38,16 @@ class Venues:
 
 def build(seed: int, binance_terms: Terms, clock: Callable[[], float]) -> Venues:
     venues = Venues()
-    _add_bybit(venues, VenueMarket(bybit.NAME, seed, bybit.FIRST_ID, clock))
-    _add_binance(venues, VenueMarket(binance.NAME, seed, clock=clock), binance_terms)
+    _add_bybit(venues, SpotMarket(bybit.NAME, seed, bybit.FIRST_ID, clock))
+    _add_binance(venues, SpotMarket(binance.NAME, seed, clock=clock), binance_terms)
     return venues
 
 
-def _add_bybit(venues: Venues, market: VenueMarket) -> None:
+def _add_bybit(venues: Venues, market: SpotMarket) -> None:
     exchange = Spot(market, Bybit, BYBIT_TERMS)
     venues.add(exchange, BYBIT_PATH, {bybit_rest.PREFIX: BybitRest(exchange).answer})
 
 
-def _add_binance(venues: Venues, market: VenueMarket, terms: Terms) -> None:
+def _add_binance(venues: Venues, market: SpotMarket, terms: Terms) -> None:
     exchange = Spot(market, Binance, terms)
     venues.add(exchange, BINANCE_PATH, {binance_rest.PREFIX: BinanceRest(exchange).answer})
