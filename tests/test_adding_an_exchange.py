@@ -12,7 +12,7 @@ import pytest
 
 from ltp_service.feed.messages import Answered, Traded
 from ltp_service.settings.config import Config
-from ltp_service.simulator import venues
+from ltp_service.simulator import exchanges
 from ltp_service.simulator.connection import Connection, Terms
 from ltp_service.simulator.dialect import SpotDialect
 from ltp_service.simulator.market import SpotMarket
@@ -28,7 +28,7 @@ EXCHANGE = "ltp_service/exchanges/coinhall.py"
 REGISTRY = "ltp_service/exchanges/registry.py"
 ITS_TEST = "tests/exchanges/test_coinhall.py"
 SIMULATED = "ltp_service/simulator/coinhall.py"
-VENUES = "ltp_service/simulator/venues.py"
+PATHS = "ltp_service/simulator/exchanges.py"
 
 
 def code(file: str) -> str:
@@ -54,7 +54,7 @@ def exchange(monkeypatch: pytest.MonkeyPatch) -> Any:
 def test_every_block_of_code_names_one_of_the_five_files() -> None:
     blocks = BLOCK.findall(PAGE)
     assert len(blocks) == PAGE.count("```python")
-    assert {path for path, _ in blocks} == {EXCHANGE, REGISTRY, ITS_TEST, SIMULATED, VENUES}
+    assert {path for path, _ in blocks} == {EXCHANGE, REGISTRY, ITS_TEST, SIMULATED, PATHS}
 
 
 @pytest.mark.usefixtures("exchange")
@@ -143,9 +143,9 @@ def test_the_simulated_exchange_understands_the_service_and_is_understood(
 
 def test_the_simulated_exchange_gets_its_path(monkeypatch: pytest.MonkeyPatch) -> None:
     simulated = load(monkeypatch, SIMULATED, code(SIMULATED))
-    names = {name: value for name, value in vars(venues).items() if not name.startswith("__")}
-    module: Any = load(monkeypatch, "with_path.py", code(VENUES), **names, coinhall=simulated)
-    found = venues.Venues()
+    names = {name: value for name, value in vars(exchanges).items() if not name.startswith("__")}
+    module: Any = load(monkeypatch, "with_path.py", code(PATHS), **names, coinhall=simulated)
+    found = exchanges.Exchanges()
     module._add_coinhall(found, SpotMarket("coinhall", 1))  # noqa: SLF001 - as the page names it
     assert list(found.sockets) == ["/coinhall"]
-    assert found.by_name["coinhall"].name == "coinhall"
+    assert found.others["coinhall"].name == "coinhall"

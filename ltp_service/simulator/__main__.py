@@ -9,23 +9,18 @@ import sys
 import threading
 import time
 from dataclasses import replace
-from functools import partial
 from pathlib import Path
 from types import FrameType
+from typing import Any
 
-from ltp_service.simulator import faults, venues
-from ltp_service.simulator.control import PREFIX as CONTROL_PREFIX
+from ltp_service.simulator import control, exchanges, faults
 from ltp_service.simulator.control import Control
+from ltp_service.simulator.exchange import Exchange
 from ltp_service.simulator.kraken import Kraken
-from ltp_service.simulator.kraken_rest import PREFIX as REST_PREFIX
-from ltp_service.simulator.kraken_rest import KrakenRest
-from ltp_service.simulator.kraken_v1 import KrakenV1
-from ltp_service.simulator.kraken_v2 import KrakenV2
 from ltp_service.simulator.market import STANDARD_PAIRS, KrakenMarket, arbitrary_pair
 from ltp_service.simulator.replay import Player, Recording
 from ltp_service.simulator.server import Server
 from ltp_service.simulator.switches import from_command_line
-from ltp_service.simulator.venue_control import VenueControl
 from ltp_service.simulator.walk import Walk
 
 WALK_RATE = 5.0
@@ -89,7 +84,7 @@ def _add_behaviour(parser: argparse.ArgumentParser) -> None:
 
 
 def _add_binance_terms(parser: argparse.ArgumentParser) -> None:
-    real = venues.BINANCE_TERMS
+    real = exchanges.BINANCE_TERMS
     for name, value, help_ in (
         ("ping", real.ping, "between two pings to a client"),
         ("pong", real.pong, "that a client may take for its pong"),
@@ -124,32 +119,24 @@ def build(options: argparse.Namespace) -> Server:
     ahead = options.clock_ahead
     clock = (lambda: time.time() + ahead) if ahead else time.time
     market = KrakenMarket((*recorded, *STANDARD_PAIRS, *further), options.seed, clock)
-    exchange = Kraken(market, options.seed, options.heartbeat)
+    kraken = Kraken(market, options.seed, options.heartbeat)
     if recording:
         recording.rewind(market)
-        exchange.player = Player(recording, exchange, options.speed)
+        kraken.player = Player(recording, kraken, options.speed)
+    real = exchanges.BINANCE_TERMS
     terms = replace(
-        venues.BINANCE_TERMS,
-        ping=options.binance_ping,
-        pong=options.binance_pong,
-        lifetime=options.binance_lifetime,
+        real, ping=options.binance_ping, pong=options.binance_pong, lifetime=options.binance_lifetime
     )
-    others = venues.build(options.seed, terms, clock)
-    venue_control = VenueControl(others.by_name)
+    built = exchanges.build(kraken, options.seed, terms, clock)
+    every: list[Exchange[Any]] = [kraken, *built.others.values()]
     for text in options.fault:
         name, its = from_command_line(text)
-        exchange.switch_fault(name, True, its)
-        for venue in others.by_name.values():
-            venue.switch_fault(name, True, its)
-    walk = Walk(exchange, list(others.by_name.values()))
+        for exchange in every:
+            exchange.switch_fault(name, True, its)
+    walk = Walk(every)
     walk.set_rate(options.walk)
-    sockets = {
-        "/": partial(exchange.serve, KrakenV1(exchange)),
-        "/v2": partial(exchange.serve, KrakenV2(exchange)),
-    }
-    control = Control(exchange, walk, venue_control)
-    routes = {REST_PREFIX: KrakenRest(exchange, clock).answer, CONTROL_PREFIX: control.answer}
-    return Server(sockets | others.sockets, routes | others.routes, options.host, options.port)
+    routes = built.routes | {control.PREFIX: Control(kraken, built.others, walk).answer}
+    return Server(built.sockets, routes, options.host, options.port)
 
 
 def addresses_of(host: str, port: int) -> dict[str, str | int]:
@@ -158,8 +145,8 @@ def addresses_of(host: str, port: int) -> dict[str, str | int]:
         "kraken_v1": f"ws://{host}:{port}/",
         "kraken_v2": f"ws://{host}:{port}/v2",
         "kraken_rest": f"http://{host}:{port}/0/public",
-        "bybit": f"ws://{host}:{port}{venues.BYBIT_PATH}",
-        "binance": f"ws://{host}:{port}{venues.BINANCE_PATH}",
+        "bybit": f"ws://{host}:{port}{exchanges.BYBIT_PATH}",
+        "binance": f"ws://{host}:{port}{exchanges.BINANCE_PATH}",
         "binance_rest": f"http://{host}:{port}/api/v3",
         "control": f"http://{host}:{port}/control",
     }

@@ -2,37 +2,42 @@
 
 import json
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from websockets.frames import Opcode
 
+from ltp_service.simulator.bybit_books import size
 from ltp_service.simulator.counters import Counters
+from ltp_service.simulator.exchange import Exchange
 from ltp_service.simulator.faults import TABLE
-from ltp_service.simulator.flood import Flood
+from ltp_service.simulator.flood import BookChurn, Flood, TickerFlood, TradeFlood
+from ltp_service.simulator.kraken import NAME as KRAKEN
 from ltp_service.simulator.kraken import Kraken
 from ltp_service.simulator.market import KrakenTape, Pair
+from ltp_service.simulator.order_book import Half
 from ltp_service.simulator.spot import Spot
-from ltp_service.simulator.venue_control import VenueControl
 from ltp_service.simulator.walk import Walk
 from ltp_service.simulator.wire import Refusal, Reply, Request, fragmented, json_reply
 
 PREFIX = "/control/"
-KRAKEN = "kraken"
+_LEVELS = 50
 _SHOWN_HISTORY = 200
 _WAIT_SECONDS = 5.0
 _WALK_RATE = 5.0
 
 Arguments = dict[str, Any]
+AnyExchange = Exchange[Any]
 
 
 class Control:
-    """Every answer is JSON and comes when the thing is done."""
+    """Every answer is JSON and comes when the thing is done. `exchange` is Kraken where none is named, and all of them
+    for fault, cut and send."""
 
-    def __init__(self, exchange: Kraken, walk: Walk, venues: VenueControl) -> None:
-        self._exchange = exchange
+    def __init__(self, kraken: Kraken, others: Mapping[str, Spot], walk: Walk) -> None:
+        self._kraken = kraken
+        self._others = others
         self._walk = walk
-        self._venues = venues
         self._floods: list[Flood] = []
         self._doors: dict[tuple[str, str], Callable[[Arguments], object]] = {
             ("POST", "trade"): self._trade,
@@ -42,13 +47,15 @@ class Control:
             ("POST", "cut"): self._cut,
             ("POST", "send"): self._send,
             ("POST", "flood"): self._flood,
+            ("POST", "book"): self._change_book,
             ("POST", "walk"): self._set_walk,
             ("GET", "market"): self._market,
+            ("GET", "trades"): self._trades,
+            ("GET", "book"): self._book,
             ("GET", "counters"): lambda arguments: self._counters(arguments).snapshot(),
             ("GET", "faults"): lambda _: {"on": self._faults_on(), "known": sorted(TABLE)},
             ("GET", "wait"): self._wait,
             ("GET", "health"): lambda _: {"status": "ok"},
-            **venues.doors,
         }
 
     def answer(self, request: Request) -> Reply:
@@ -63,39 +70,62 @@ class Control:
         except (ValueError, KeyError, TypeError) as error:
             return json_reply({"error": f"{type(error).__name__}: {error}"}, 400)
 
-    def _pair(self, arguments: Arguments) -> Pair:
-        pair = self._exchange.market.pair(str(arguments.get("pair")))
+    def _all(self) -> list[AnyExchange]:
+        return [self._kraken, *self._others.values()]
+
+    def _named(self, arguments: Arguments) -> list[AnyExchange]:
+        """The exchange of that name, else all."""
+        return [self._exchange(arguments)] if "exchange" in arguments else self._all()
+
+    def _exchange(self, arguments: Arguments) -> AnyExchange:
+        name = arguments.get("exchange", KRAKEN)
+        return self._kraken if name == KRAKEN else self._other(arguments)
+
+    def _other(self, arguments: Arguments) -> Spot:
+        """For what Kraken does not have."""
+        name = str(arguments.get("exchange"))
+        if name not in self._others:
+            raise Refusal(f"no exchange {name!r}; there are {', '.join(self._others)}", 404)
+        return self._others[name]
+
+    def _pair(self, exchange: AnyExchange, name: object) -> Pair:
+        with exchange.lock:
+            pair = exchange.market.pair(str(name))
         if pair is None:
-            raise Refusal(f"no pair {arguments.get('pair')!r}; start with --pair to add it", 404)
+            raise Refusal(
+                f"{exchange.name} has no pair {name!r}: write BTC/USD for Kraken, where --pair adds one, and BTCUSDT"
+                " with a known quote currency elsewhere",
+                404,
+            )
         return pair
 
     def _trade(self, arguments: Arguments) -> object:
-        exchange = self._exchange
-        moment = arguments.get("time")
+        """`volume`, `side`, `time` in seconds and `id` are optional; `silent`: on the tape and on no wire; `block`."""
+        exchange = self._exchange(arguments)
+        pair, moment = self._pair(exchange, arguments.get("pair")), arguments.get("time")
+        block = bool(arguments.get("block"))
+        if block and not (isinstance(exchange, Spot) and exchange.dialect.prints_blocks):
+            raise Refusal(f"{exchange.name} has no block trades among its trades")
         with exchange.lock:
             trade = exchange.market.trade(
-                self._pair(arguments),
+                pair,
                 str(arguments["price"]),
                 volume=arguments.get("volume"),
                 side=arguments.get("side"),
                 micros=None if moment is None else round(float(moment) * 1_000_000),
                 trade_id=arguments.get("id"),
+                block=block,
             )
             exchange.publish([trade], silent=bool(arguments.get("silent")))
-        return {
-            "pair": trade.pair.name,
-            "price": trade.price,
-            "time": trade.seconds,
-            "trade_id": trade.trade_id,
-        }
+        return {"pair": pair.name, "price": trade.price, "time": trade.seconds, "trade_id": trade.trade_id}
 
     def _restart(self, arguments: Arguments) -> object:
-        """The pair's history is one trade at its start price, `age` seconds ago."""
-        exchange = self._exchange
-        with exchange.lock:
-            pair = self._pair(arguments)
-            exchange.market.restart(pair, exchange.market.now() - round(float(arguments["age"]) * 1_000_000))
-            last = exchange.market.tapes[pair.name].last
+        """Kraken's history of the pair is one trade at its start price, `age` seconds ago."""
+        market = self._kraken.market
+        with self._kraken.lock:
+            pair = self._pair(self._kraken, arguments.get("pair"))
+            market.restart(pair, market.now() - round(float(arguments["age"]) * 1_000_000))
+            last = market.tapes[pair.name].last
         return {"pair": pair.name, "price": last.price, "time": last.seconds, "trade_id": last.trade_id}
 
     def _fault(self, arguments: Arguments) -> object:
@@ -105,11 +135,12 @@ class Control:
         return {"on": self._faults_on()}
 
     def _faults_on(self) -> list[dict[str, Any]]:
-        return self._exchange.faults.active() + self._venues.active()
+        return [fault for exchange in self._all() for fault in exchange.faults.active()]
 
     def _clear(self, arguments: Arguments) -> object:
-        self._exchange.clear_faults()
-        self._venues.clear()
+        """Ends all faults and floods."""
+        for exchange in self._all():
+            exchange.clear_faults()
         for flood in self._floods:
             flood.stop()
         self._floods.clear()
@@ -122,15 +153,8 @@ class Control:
         code = int(arguments.get("code", 1000))
         return {"dropped": sum(each.cut(how, code) for each in self._named(arguments))}
 
-    def _named(self, arguments: Arguments) -> Sequence[Kraken | Spot]:
-        """The exchange of that name, else all."""
-        if "exchange" not in arguments:
-            return [self._exchange, *self._venues.all()]
-        return [self._exchange if arguments["exchange"] == KRAKEN else self._venues.venue(arguments)]
-
     def _counters(self, arguments: Arguments) -> Counters:
-        """Kraken's, when no exchange is named."""
-        return self._named({"exchange": KRAKEN} | arguments)[0].counters
+        return self._exchange(arguments).counters
 
     def _send(self, arguments: Arguments) -> object:
         """`text` or `binary` (hex) in one message, `repeat` times its content, in `fragments` frames; or `hex` raw."""
@@ -148,13 +172,23 @@ class Control:
         return {"receivers": sum(each.send_raw(content) for each in self._named(arguments))}
 
     def _flood(self, arguments: Arguments) -> object:
-        flood = Flood(self._exchange, self._pair(arguments))
-        self._floods.append(flood)
+        """`rate` per second for `seconds`: ticker frames of one of Kraken's pairs (0: as fast as the clients read), or
+        trades over the `pairs` of another exchange."""
+        exchange = self._exchange(arguments)
+        pairs = [self._pair(exchange, name) for name in arguments.get("pairs", ["BTCUSDT"])]
         rate, seconds = float(arguments.get("rate", 0)), float(arguments.get("seconds", 1))
+        if isinstance(exchange, Spot):
+            tapes = [exchange.market.tapes[pair.name] for pair in pairs]
+            seed = int(arguments.get("seed", 1))
+            return self._run(TradeFlood(exchange, tapes, seed, rate, seconds), arguments)
+        return self._run(TickerFlood(self._kraken, pairs[0], rate, seconds), arguments)
+
+    def _run(self, flood: Flood, arguments: Arguments) -> object:
+        self._floods.append(flood)
         if arguments.get("background"):
-            threading.Thread(target=flood.run, args=(rate, seconds), name="flood", daemon=True).start()
-            return {"frames": None}
-        return {"frames": flood.run(rate, seconds)}
+            threading.Thread(target=flood.run, name="flood", daemon=True).start()
+            return {"sent": None}
+        return {"sent": flood.run()}
 
     def _set_walk(self, arguments: Arguments) -> object:
         rate = float(arguments.get("rate", _WALK_RATE)) if arguments.get("on", True) else 0.0
@@ -162,16 +196,50 @@ class Control:
         return {"rate": rate}
 
     def _market(self, arguments: Arguments) -> object:
-        """All pairs, or those in `pairs` (comma list); `after`: their history after that trade's time, at length."""
+        """All of Kraken's pairs, or those in `pairs` (comma list); `after`: their history after that time, at length."""
         asked, after = arguments.get("pairs"), arguments.get("after")
-        with self._exchange.lock:
-            tapes = self._exchange.market.tapes
+        with self._kraken.lock:
+            tapes = self._kraken.market.tapes
             names = asked.split(",") if asked else tapes
             return {name: _shown(tapes[name], None if after is None else float(after)) for name in names}
 
+    def _trades(self, arguments: Arguments) -> object:
+        """The ids of all trades that happened on an exchange other than Kraken, `blocks` apart."""
+        exchange = self._other(arguments)
+        pair = self._pair(exchange, arguments.get("pair"))
+        with exchange.lock:
+            tape = exchange.market.tapes[pair.name]
+            ranges, blocks = tape.ids.ranges(), tape.block_ids.ranges()
+        return {
+            "first": ranges[0][0] if ranges else None,
+            "last": ranges[-1][1] if ranges else None,
+            "count": sum(last - first + 1 for first, last in ranges),
+            "ranges": ranges,
+            "blocks": blocks,
+        }
+
+    def _change_book(self, arguments: Arguments) -> object:
+        """`updates` random ones, of which `gaps` get lost; or `restart`, Bybit's u=1."""
+        exchange = self._other(arguments)
+        tape = exchange.market.tapes[self._pair(exchange, arguments.get("pair")).name]
+        if arguments.get("restart"):
+            exchange.restart_book(tape)
+            return {"sent": 0}
+        updates, gaps = int(arguments.get("updates", 1)), int(arguments.get("gaps", 0))
+        seed, rate = int(arguments.get("seed", 1)), float(arguments.get("rate", 0))
+        return self._run(BookChurn(exchange, tape, seed, updates, gaps, rate), arguments)
+
+    def _book(self, arguments: Arguments) -> object:
+        """The true book, best first, [price, size] as texts without superfluous zeros in the size."""
+        exchange = self._other(arguments)
+        pair, depth = self._pair(exchange, arguments.get("pair")), int(arguments.get("depth", _LEVELS))
+        with exchange.lock:
+            book = exchange.market.tapes[pair.name].book
+            return {"bids": _rows(pair, book.bids, depth), "asks": _rows(pair, book.asks, depth)}
+
     def _wait(self, arguments: Arguments) -> object:
         """`connections`, `subscribe_requests`, `rest_calls`, `pings` reached in total, `subscriptions` open at
-        least, `open` connections exactly, of one `exchange` (kraken); 408 with the counters when not within `timeout` seconds."""
+        least, `open` connections exactly; 408 with the counters when not within `timeout` seconds."""
         counters = self._counters(arguments)
         wanted = {
             name: int(value) for name, value in arguments.items() if name not in ("timeout", "exchange")
@@ -211,3 +279,7 @@ def _shown(tape: KrakenTape, after: float | None) -> dict[str, Any]:
     else:
         history = [[trade.seconds, trade.padded_price, trade.trade_id] for trade in tape.since(after)]
     return {"price": last.padded_price, "time": last.seconds, "trade_id": last.trade_id, "history": history}
+
+
+def _rows(pair: Pair, half: Half, depth: int) -> list[list[str]]:
+    return [[pair.price(ticks), size(units)] for ticks, units in half.top(depth).items()]

@@ -38,6 +38,10 @@ class Exchange(ABC, Generic[Language]):
         """One match event: onto the tape, then to those who subscribed to it."""
 
     @abstractmethod
+    def walk(self) -> None:
+        """The next event of its random walk."""
+
+    @abstractmethod
     def new_connection_id(self) -> int | str:
         """Another one for each connection."""
 

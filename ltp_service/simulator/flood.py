@@ -1,24 +1,54 @@
-"""As many frames as the client takes, or N a second: encoded ahead, sent in batches."""
+"""Floods: ticker frames of Kraken's, encoded ahead and sent in batches; trades and book updates of the others."""
 
+import random
 import threading
 import time
+from abc import ABC, abstractmethod
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from decimal import Decimal
+from typing import Any
 
+from ltp_service.simulator.connection import Connection
 from ltp_service.simulator.dialect import KrakenDialect
 from ltp_service.simulator.kraken import Client, Kraken, topic_of
-from ltp_service.simulator.market import KrakenTape, Pair, Trade
+from ltp_service.simulator.market import KrakenTape, Pair, SpotTape, Trade
 from ltp_service.simulator.questions import Kind, Outgoing, passes
+from ltp_service.simulator.spot import Spot
 from ltp_service.simulator.wire import rfc3339, text_frame
 
 BATCH = 500
 TICK_SECONDS = 0.002
 YIELD_SECONDS = 0.0001  # long enough for another thread to get the exchange's lock, which is not fair
+MOST_TRADES = 10  # of one match event, as recorded
+MOST_LEVELS = 4  # of one book update
+_PACE = 50  # book updates between two looks at the clients
 _PRICES = 16
 _RECORDED = 200
 _BACKLOG = 1024 * 1024
+_PATIENCE = 0.1
 _SECOND = 1_000_000
 _MARK = b"1970-01-01T00:00:00.000000Z"
+
+
+class Flood(ABC):
+    """Runs until it is over or stopped."""
+
+    def __init__(self) -> None:
+        self._stop = threading.Event()
+
+    @abstractmethod
+    def run(self) -> int:
+        """Returns how many frames, trades or updates there were."""
+
+    def stop(self) -> None:
+        self._stop.set()
+
+    def _wait_for(self, clients: Iterable[Connection[Any]]) -> None:
+        """Until each has little before it."""
+        for client in clients:
+            while not client.outbox.wait_until_below(_BACKLOG, _PATIENCE) and not self._stop.is_set():
+                pass
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,48 +62,39 @@ class Form:
         return self.head if self.tail is None else self.head + moment + self.tail
 
 
-class Flood:
+class TickerFlood(Flood):
     """Ticker frames of one pair to its subscribers, each one a trade of the market as well.
 
     They are cut out of ready-made forms: over 150,000/s."""
 
-    def __init__(self, exchange: Kraken, pair: Pair) -> None:
+    def __init__(self, exchange: Kraken, pair: Pair, rate: float, seconds: float) -> None:
+        """`rate` frames per second for that long; 0: as fast as the clients read."""
+        super().__init__()
         self._exchange = exchange
         self._pair = pair
-        self._stop = threading.Event()
+        self._rate = rate
+        self._seconds = seconds
         self._forms: dict[str, list[Form]] = {}
         with exchange.lock:
             self._prices = self._make_prices(exchange.market.tapes[pair.name])
 
-    def stop(self) -> None:
-        self._stop.set()
-
-    def run(self, rate: float, seconds: float) -> int:
-        """Sends for that long, at `rate` frames per second (0: as fast as the clients read); returns the frames."""
+    def run(self) -> int:
         started = time.monotonic()
         sent = 0
-        while not self._stop.is_set() and (elapsed := time.monotonic() - started) < seconds:
-            due = min(int(elapsed * rate) - sent, BATCH) if rate else BATCH
+        while not self._stop.is_set() and (elapsed := time.monotonic() - started) < self._seconds:
+            due = min(int(elapsed * self._rate) - sent, BATCH) if self._rate else BATCH
             if due > 0:
                 self._send(due)
                 sent += due
-            if not rate:
-                self._stop.wait(YIELD_SECONDS)
-                self._wait_for_clients()
+            if not self._rate:
+                self._stop.wait(YIELD_SECONDS if self._receivers() else TICK_SECONDS)
+                self._wait_for(self._receivers())
             elif due < BATCH:
                 self._stop.wait(TICK_SECONDS)
         return sent
 
     def _receivers(self) -> list[Client]:
         return self._exchange.subscribers(topic_of("ticker", self._pair.name).name)
-
-    def _wait_for_clients(self) -> None:
-        receivers = self._receivers()
-        if not receivers:
-            self._stop.wait(TICK_SECONDS)
-        for connection in receivers:
-            while not connection.outbox.wait_until_below(_BACKLOG, 0.1) and not self._stop.is_set():
-                pass
 
     def _send(self, count: int) -> None:
         exchange = self._exchange
@@ -131,3 +152,64 @@ def _moment(now: int, last: int, count: int) -> int:
     """The first of `count` successive microseconds within one second, after `last`."""
     start = max(now, last + 1)
     return start if start % _SECOND + count <= _SECOND else (start // _SECOND + 1) * _SECOND
+
+
+class TradeFlood(Flood):
+    """Match events of one to ten trades, one pair after the other."""
+
+    def __init__(
+        self, exchange: Spot, tapes: Sequence[SpotTape], seed: int, rate: float, seconds: float
+    ) -> None:
+        """`rate` trades per second for that long, all pairs together."""
+        super().__init__()
+        self._exchange = exchange
+        self._tapes = tapes
+        self._choice = random.Random(seed)
+        self._rate = rate
+        self._total = int(rate * seconds)
+
+    def run(self) -> int:
+        started = time.monotonic()
+        sent = turn = 0
+        while sent < self._total and not self._stop.is_set():
+            due = min(int((time.monotonic() - started) * self._rate), self._total) - sent
+            burst = min(due, BATCH)
+            while burst > 0:
+                trades = min(burst, self._choice.randint(1, MOST_TRADES))
+                self._exchange.trade(self._tapes[turn % len(self._tapes)], trades)
+                turn += 1
+                burst -= trades
+                sent += trades
+            if due < BATCH:
+                self._stop.wait(TICK_SECONDS)
+        return sent
+
+
+class BookChurn(Flood):
+    """Random changes of one book, the same ones for the same seed."""
+
+    def __init__(
+        self, exchange: Spot, tape: SpotTape, seed: int, updates: int, gaps: int = 0, rate: float = 0
+    ) -> None:
+        """That many updates of one to four levels, of which `gaps` get lost on their way; `rate` per second, 0: as fast
+        as the clients read."""
+        super().__init__()
+        self._exchange = exchange
+        self._tape = tape
+        self._choice = random.Random(seed)
+        self._updates = updates
+        self._lost = set(self._choice.sample(range(updates), gaps))
+        self._rate = rate
+
+    def run(self) -> int:
+        started = time.monotonic()
+        for number in range(self._updates):
+            if self._stop.is_set():
+                return number
+            levels = self._choice.randint(1, MOST_LEVELS)
+            self._exchange.change_book(self._tape, levels, lost=number in self._lost)
+            if self._rate:
+                self._stop.wait(max(0.0, started + (number + 1) / self._rate - time.monotonic()))
+            elif number % _PACE == _PACE - 1:
+                self._wait_for(self._exchange.connections())
+        return self._updates

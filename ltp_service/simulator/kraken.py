@@ -13,6 +13,7 @@ from ltp_service.simulator.market import KrakenMarket, Pair, Trade
 from ltp_service.simulator.questions import Ignored, Kind, Outgoing, Refused
 from ltp_service.simulator.switches import KRAKEN
 
+NAME = "kraken"
 IDLE_SECONDS = 60.0
 SNAPSHOT_TRADES = 50
 DELISTED = "delisted"
@@ -45,9 +46,7 @@ class Kraken(Exchange[KrakenDialect]):
     market: KrakenMarket
 
     def __init__(self, market: KrakenMarket, seed: int, heartbeat_seconds: float = 1.0) -> None:
-        super().__init__(
-            "kraken", KRAKEN, Terms(IDLE_SECONDS, idle_subscribed=True, heartbeat=heartbeat_seconds)
-        )
+        super().__init__(NAME, KRAKEN, Terms(IDLE_SECONDS, idle_subscribed=True, heartbeat=heartbeat_seconds))
         self.market = market
         self.player: Player | None = None
         self._system = "online"
@@ -99,10 +98,6 @@ class Kraken(Exchange[KrakenDialect]):
                 self._pair_status[pair] = status
             for connection in self.subscribers(INSTRUMENTS.name):
                 self._say_instruments(connection, [(known, status or "online")], snapshot=False)
-
-    def is_matching(self, pair: str) -> bool:
-        """Whether the pair has trades now."""
-        return self._pair_status.get(pair, self._system) in MATCHING
 
     def follow_instruments(self, connection: Client, ack: str, snapshot: bool) -> None:
         self.acknowledge(lambda: self._start_instruments(connection, ack, snapshot))
@@ -211,6 +206,16 @@ class Kraken(Exchange[KrakenDialect]):
             self._send(
                 Kind.TICKER, pair, lambda dialect: dialect.ticker(tape.ticker(trades[-1]), snapshot=False)
             )
+
+    def walk(self) -> None:
+        """Trades of some pair, while its market is open."""
+        with self.lock:
+            event = self.market.walk()
+            if self._is_matching(event[0].pair.name):
+                self.publish(event)
+
+    def _is_matching(self, pair: str) -> bool:
+        return self._pair_status.get(pair, self._system) in MATCHING
 
     def _send(self, kind: Kind, pair: Pair, write: Callable[[KrakenDialect], str]) -> None:
         by_dialect: dict[str, list[Client]] = {}

@@ -1,6 +1,5 @@
 """Kraken's public REST API: errors in HTTP 200, keys that are not the names asked, whole requests that fail."""
 
-import time
 from collections import Counter
 from collections.abc import Callable, Mapping
 from dataclasses import replace
@@ -31,9 +30,8 @@ class Complaint(Exception):
 class KrakenRest:
     """Answers GET (and POST, as the exchange does) under `/0/public/`."""
 
-    def __init__(self, exchange: Kraken, clock: Callable[[], float] = time.time) -> None:
+    def __init__(self, exchange: Kraken) -> None:
         self._exchange = exchange
-        self._clock = clock
         self._asked: Counter[str] = Counter()
         self._held: dict[tuple[str, int], Reply] = {}
         self._later = Later()
@@ -170,7 +168,7 @@ class KrakenRest:
         return _listing(pair, self._altname(pair), status)
 
     def _system_status(self, query: Query) -> object:
-        now = datetime.fromtimestamp(self._clock(), UTC)
+        now = datetime.fromtimestamp(self._seconds(), UTC)
         return {
             "status": self._exchange.system,
             "timestamp": now.strftime("%Y-%m-%dT%H:%M:%SZ"),
@@ -178,8 +176,11 @@ class KrakenRest:
             "emergency": [],
         }
 
+    def _seconds(self) -> int:
+        return self._exchange.market.now() // 1_000_000
+
     def _time(self, query: Query) -> object:
-        now = int(self._clock())
+        now = self._seconds()
         words = formatdate(now).split(" ")
         words[3] = words[3][-2:]
         return {"unixtime": now, "rfc1123": " ".join(words).replace("-0000", "+0000")}

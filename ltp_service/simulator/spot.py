@@ -125,7 +125,7 @@ class Spot(Exchange[SpotDialect]):
             self.deliver(self.subscribers(topic.name), Outgoing(Kind.BOOK, topic.pair, (text,)))
 
     def walk(self) -> None:
-        """A match event and a book update of some symbol."""
+        """A match event and a book update of some pair."""
         with self.lock:
             tape = self._choice.choice(list(self.market.tapes.values()))
             self.trade(tape, self._choice.choice((1, 1, 1, 2, 3)))
@@ -143,7 +143,3 @@ class Spot(Exchange[SpotDialect]):
     def clear_faults(self) -> None:
         super().clear_faults()
         self._skipped.clear()
-
-    def backlog(self, below: int, timeout: float) -> bool:
-        """Waits for the slowest client; whether all have less than `below` bytes before them."""
-        return all(each.outbox.wait_until_below(below, timeout) for each in self.connections())

@@ -1,19 +1,18 @@
-"""Trades that keep coming by themselves, and floods of them."""
+"""Trades that keep coming by themselves."""
 
 import threading
 import time
 from collections.abc import Sequence
+from typing import Any
 
-from ltp_service.simulator.kraken import Kraken
-from ltp_service.simulator.spot import Spot
+from ltp_service.simulator.exchange import Exchange
 
 
 class Walk:
-    """At `rate` per second an event of Kraken's, over all pairs while its market is open, and one of each venue's."""
+    """At `rate` per second an event of each exchange."""
 
-    def __init__(self, exchange: Kraken, venues: Sequence[Spot]) -> None:
-        self._exchange = exchange
-        self._venues = venues
+    def __init__(self, exchanges: Sequence[Exchange[Any]]) -> None:
+        self._exchanges = exchanges
         self._changed = threading.Condition()
         self._rate = 0.0
         self._thread: threading.Thread | None = None
@@ -36,12 +35,5 @@ class Walk:
                 self._changed.wait(max(0.0, due - time.monotonic()))
                 if not self._rate:
                     continue
-            self._step()
-
-    def _step(self) -> None:
-        with self._exchange.lock:
-            event = self._exchange.market.walk()
-            if self._exchange.is_matching(event[0].pair.name):
-                self._exchange.publish(event)
-        for venue in self._venues:
-            venue.walk()
+            for exchange in self._exchanges:
+                exchange.walk()

@@ -326,7 +326,7 @@ def numbers(ranges: list[list[int]]) -> list[int]:
 def test_price_text_id_and_time_reach_bybit_verbatim(simulator: Simulator, bybit: Client) -> None:
     bybit.subscribe_to_trades()
     bybit.find(is_ack)
-    simulator.exchange_trade("bybit", "BTCUSDT", "NaN", quantity="1e9", id=77, time=1.5)
+    simulator.exchange_trade("bybit", "BTCUSDT", "NaN", volume="1e9", id=77, time=1.5)
     row = bybit.find(is_trade)["data"][0]
     assert (row["p"], row["v"], row["i"], row["T"], row["S"]) == ("NaN", "1e9", "77", 1500, "Buy")
 
