@@ -27,11 +27,18 @@ WALK_RATE = 5.0
 SWITCH_INTERVAL = 0.0005
 
 
+FAULTS = """\
+faults: NAME, NAME=VALUE of its first argument, or NAME={JSON of all arguments}.
+Each one takes "exchange" (kraken, bybit or binance) too, and acts on all exchanges that have it where none is given.
+Those of REST take "only", a method such as Ticker.
+"""
+
+
 def arguments() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="python -m ltp_service.simulator",
         description=__doc__,
-        epilog=f"faults (NAME, NAME=VALUE of the first argument, or NAME={{JSON}}):\n{faults.described()}",
+        epilog=FAULTS + faults.described(),
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     parser.add_argument("--host", default="127.0.0.1")
@@ -67,31 +74,45 @@ def _add_behaviour(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--replay", type=Path, metavar="FILE.jsonl", help="play this recorded session to each client"
     )
-    parser.add_argument("--speed", type=float, default=1.0, help="of the replay, 1 to 100")
     parser.add_argument(
-        "--fault", action="append", default=[], metavar="NAME[=ARG]", help="on from the start; repeatable"
+        "--speed", type=float, default=1.0, help="how many times faster the session is played, 1 to 100"
+    )
+    parser.add_argument(
+        "--fault",
+        action="append",
+        default=[],
+        metavar="NAME[=ARG]",
+        help="a fault that is on from the start (below); repeatable",
     )
     parser.add_argument(
         "--clock-ahead",
         type=float,
         default=0.0,
         metavar="SECONDS",
-        help="of the exchanges' clocks before this machine's; negative: behind",
+        help="how far the exchanges' clocks are ahead of this machine's; negative: behind",
     )
     parser.add_argument(
-        "--heartbeat", type=float, default=1.0, metavar="SECONDS", help="between two; the real one is 1"
+        "--heartbeat",
+        type=float,
+        default=1.0,
+        metavar="SECONDS",
+        help="between two heartbeats of Kraken; the real one sends one each second",
     )
 
 
 def _add_binance_terms(parser: argparse.ArgumentParser) -> None:
     real = exchanges.BINANCE_TERMS
     for name, value, help_ in (
-        ("ping", real.ping, "between two pings to a client"),
-        ("pong", real.pong, "that a client may take for its pong"),
-        ("lifetime", real.lifetime, "after which a connection is closed"),
+        ("ping", real.ping, "between two pings of Binance to a client"),
+        ("pong", real.pong, "after which Binance drops a client without a pong"),
+        ("lifetime", real.lifetime, "after which Binance closes a connection"),
     ):
         parser.add_argument(
-            f"--binance-{name}", type=float, default=value, metavar="SECONDS", help=f"{help_}; {value}"
+            f"--binance-{name}",
+            type=float,
+            default=value,
+            metavar="SECONDS",
+            help=f"{help_}; the default is {value:g}",
         )
 
 

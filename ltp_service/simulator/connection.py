@@ -17,7 +17,7 @@ from websockets.server import ServerProtocol
 
 from ltp_service.simulator.dialect import Dialect, Topic
 from ltp_service.simulator.outbox import Outbox
-from ltp_service.simulator.questions import Kind, Outgoing, when_opened
+from ltp_service.simulator.questions import Kind, Outgoing, handshake_headers, when_opened
 from ltp_service.simulator.wire import Request, frame, frame_head, text_frame
 
 if TYPE_CHECKING:
@@ -55,7 +55,6 @@ class Connection(Generic[Language]):
         self.counters = exchange.counters
         self.topics: dict[str, Topic] = {}
         self.outbox = Outbox(peer)
-        self.handshake_headers: list[tuple[str, str]] = []
         self._exchange = exchange
         self._terms = exchange.terms
         self._peer = peer
@@ -78,7 +77,7 @@ class Connection(Generic[Language]):
         self._exchange.entered(self)
         try:
             self._thawed.wait()
-            if self._shake_hands(request.head):
+            if self._shake_hands(request):
                 self._open(request.query)
                 self._read(rest)
         finally:
@@ -155,13 +154,13 @@ class Connection(Generic[Language]):
         """True once the connection ended, False after `timeout` seconds."""
         return self._closed.wait(timeout)
 
-    def _shake_hands(self, head: bytes) -> bool:
-        self._protocol.receive_data(head)
+    def _shake_hands(self, request: Request) -> bool:
+        self._protocol.receive_data(request.head)
         for event in self._protocol.events_received():
             if isinstance(event, Handshake):
                 response = self._protocol.accept(event)
-                for name, value in self.handshake_headers:
-                    response.headers[name] = value
+                for headers in self._exchange.faults.ask(handshake_headers, request):
+                    response.headers.update(headers)
                 self._protocol.send_response(response)
         self._flush_protocol()
         return self._protocol.handshake_exc is None and not self._closed.is_set()

@@ -55,7 +55,6 @@ class Control:
             ("GET", "counters"): lambda arguments: self._counters(arguments).snapshot(),
             ("GET", "faults"): lambda _: {"on": self._faults_on(), "known": sorted(TABLE)},
             ("GET", "wait"): self._wait,
-            ("GET", "health"): lambda _: {"status": "ok"},
         }
 
     def answer(self, request: Request) -> Reply:

@@ -53,10 +53,7 @@ class Exchange(ABC, Generic[Language]):
         if refusal is not None:
             send_reply(peer, refusal)
             return
-        connection = Connection(self, dialect, peer, self.new_connection_id())
-        for headers in self.faults.ask(questions.handshake_headers, request):
-            connection.handshake_headers.extend(headers)
-        connection.serve(request, rest)
+        Connection(self, dialect, peer, self.new_connection_id()).serve(request, rest)
 
     def connections(self) -> list[Connection[Language]]:
         with self.lock:

@@ -2,9 +2,12 @@
 
 Those of single frames are in frame_faults, those of REST in rest_faults; here are the connection's and the market's."""
 
-from typing import Protocol
+from typing import Any
 
 from ltp_service.simulator import frame_faults, rest_faults
+from ltp_service.simulator.connection import Connection
+from ltp_service.simulator.exchange import Exchange
+from ltp_service.simulator.kraken import Kraken
 from ltp_service.simulator.later import start_timer
 from ltp_service.simulator.market import KrakenTape, Trade
 from ltp_service.simulator.questions import (
@@ -22,6 +25,7 @@ from ltp_service.simulator.questions import (
     when_opened,
     when_subscribing,
 )
+from ltp_service.simulator.spot import Spot
 from ltp_service.simulator.switches import KNOWN, KRAKEN, SPOT, when_switched
 from ltp_service.simulator.wire import HangUp, Reply, Request, error_page, json_reply
 
@@ -29,40 +33,6 @@ _RESTRICTED = (
     "Service unavailable from a restricted location according to 'b. Eligibility' in "
     "https://www.binance.com/en/terms. Please contact customer service if you believe you received this message in error."
 )
-
-
-class Breakable(Protocol):
-    """A WebSocket connection, as far as faults touch it."""
-
-    def cut(self, how: str = "abrupt", code: int = 1000) -> None: ...
-
-    def only_ping(self, interval: float) -> None: ...
-
-    def drip(self, interval: float, length: int) -> None: ...
-
-
-class Freezable(Protocol):
-    """Any exchange, as far as faults touch it."""
-
-    def set_frozen(self, frozen: bool) -> None: ...
-
-
-class KrakenState(Protocol):
-    """Kraken, as far as faults touch it."""
-
-    def set_system(self, system: str) -> None: ...
-
-    def say_status(self, system: str | None) -> None: ...
-
-    def set_pair_status(self, pair: str, status: str | None) -> None: ...
-
-
-class SpotState(Protocol):
-    """Another exchange, as far as faults touch it."""
-
-    def skip_update(self, pair: str) -> None: ...
-
-    def announce_shutdown(self) -> None: ...
 
 
 @at_handshake(KRAKEN)
@@ -98,60 +68,62 @@ def cookies(request: Request, header: str = "__cf@bm=abc; path=/") -> list[tuple
 
 
 @when_opened()
-def cut_after(connection: Breakable, seconds: float = 1.0, how: str = "abrupt", code: int = 1001) -> None:
+def cut_after(
+    connection: Connection[Any], seconds: float = 1.0, how: str = "abrupt", code: int = 1001
+) -> None:
     """Drops each new connection after that time."""
     start_timer(seconds, lambda: connection.cut(how, code))
 
 
 @when_opened(KRAKEN)
-def pings_only(connection: Breakable, interval: float = 0.05, after: float = 0.0) -> None:
+def pings_only(connection: Connection[Any], interval: float = 0.05, after: float = 0.0) -> None:
     """Each new connection, after that time, has the protocol's pings and nothing else."""
     start_timer(after, lambda: connection.only_ping(interval))
 
 
 @when_opened(KRAKEN)
 def drip_frame(
-    connection: Breakable, interval: float = 0.05, length: int = 60_000, after: float = 0.0
+    connection: Connection[Any], interval: float = 0.05, length: int = 60_000, after: float = 0.0
 ) -> None:
     """Each new connection, after that time, has one text frame of that length, a byte per interval."""
     start_timer(after, lambda: connection.drip(interval, length))
 
 
 @when_switched()
-def freeze(exchange: Freezable, on: bool) -> None:
+def freeze(exchange: Exchange[Any], on: bool) -> None:
     """Stops reading from and writing to WebSocket connections, new ones included; TCP stays open."""
     exchange.set_frozen(on)
 
 
 @when_switched(KRAKEN)
-def status(exchange: KrakenState, on: bool, system: str = "maintenance") -> None:
+def status(exchange: Kraken, on: bool, system: str = "maintenance") -> None:
     """The engine's state, pushed at once; online again when switched off."""
     exchange.set_system(system if on else "online")
 
 
 @when_switched(KRAKEN)
-def odd_status(exchange: KrakenState, on: bool, system: str | None = None) -> None:
+def odd_status(exchange: Kraken, on: bool, system: str | None = None) -> None:
     """One status frame without the engine's state, or with that word; the true state is another and stays."""
     if on:
         exchange.say_status(system)
 
 
 @when_switched(KRAKEN)
-def pair_status(exchange: KrakenState, on: bool, pair: str, status: str = "cancel_only") -> None:
+def pair_status(exchange: Kraken, on: bool, pair: str, status: str = "cancel_only") -> None:
     """The pair's own state in v2's instrument channel, pushed at once, and in AssetPairs (delisted: it is not there,
     and refused everywhere); online again when switched off with the pair."""
     exchange.set_pair_status(pair, status if on else None)
 
 
 @when_switched(SPOT)
-def sequence_gap(exchange: SpotState, on: bool, pair: str = "BTCUSDT") -> None:
+def sequence_gap(exchange: Spot, on: bool, pair: str = "BTCUSDT") -> None:
     """The next book update of the pair gets lost; once per switching on."""
     if on:
         exchange.skip_update(pair)
 
 
 @when_switched(SPOT)
-def server_shutdown(exchange: SpotState, on: bool) -> None:
+def server_shutdown(exchange: Spot, on: bool) -> None:
     """Binance announces its shutdown on every connection; Bybit knows no such message."""
     if on:
         exchange.announce_shutdown()
@@ -219,10 +191,10 @@ TABLE = KNOWN
 
 
 def described() -> str:
-    """Each fault with the exchanges that have it, its arguments and what it does."""
+    """Each fault with the exchanges that have it, its own arguments and what it does."""
     lines = []
     for name, fault in sorted(TABLE.items()):
         where = {None: "all", KRAKEN: "Kraken", SPOT: "all but Kraken"}[fault.family]
         what = " ".join((fault.function.__doc__ or "").split())
-        lines.append(f"  {name:18} {where:14} ({', '.join(fault.parameters())})\n{'':21}{what}")
+        lines.append(f"  {name} ({', '.join(fault.own())}), {where}\n    {what}")
     return "\n".join(lines)

@@ -3,7 +3,7 @@
 import random
 import re
 from collections.abc import Callable, Sequence
-from typing import Protocol
+from typing import TYPE_CHECKING
 
 from ltp_service.simulator import questions
 from ltp_service.simulator.connection import Connection, Terms
@@ -12,6 +12,9 @@ from ltp_service.simulator.exchange import Exchange
 from ltp_service.simulator.market import KrakenMarket, Pair, Trade
 from ltp_service.simulator.questions import Ignored, Kind, Outgoing, Refused
 from ltp_service.simulator.switches import KRAKEN
+
+if TYPE_CHECKING:
+    from ltp_service.simulator.replay import Player
 
 NAME = "kraken"
 IDLE_SECONDS = 60.0
@@ -27,19 +30,6 @@ def topic_of(channel: str, pair: str) -> Topic:
     return Topic(f"{channel} {pair}", channel, pair)
 
 
-class Player(Protocol):
-    """Plays recorded frames in place of the market's."""
-
-    @property
-    def has_status(self) -> bool: ...
-
-    def acknowledges(self, topic: Topic) -> bool: ...
-
-    def plays(self, pair: str) -> bool: ...
-
-    def start(self, connection: Client) -> None: ...
-
-
 class Kraken(Exchange[KrakenDialect]):
     """Tickers, trades and the state of each pair."""
 
@@ -49,6 +39,7 @@ class Kraken(Exchange[KrakenDialect]):
         super().__init__(NAME, KRAKEN, Terms(IDLE_SECONDS, idle_subscribed=True, heartbeat=heartbeat_seconds))
         self.market = market
         self.player: Player | None = None
+        """Plays recorded frames in place of the market's."""
         self._system = "online"
         self._pair_status: dict[str, str] = {}
         self._played: set[int | str] = set()

@@ -47,11 +47,14 @@ class Fault:
     question: Question[Any]
     family: str | None
 
-    def parameters(self) -> dict[str, bool]:
-        """Its own arguments and the shared ones, in order, and whether each is needed."""
+    def own(self) -> dict[str, bool]:
+        """Its own arguments in order, and whether each is needed."""
         own = list(inspect.signature(self.function).parameters.values())[self.question.subjects :]
-        needed = {each.name: each.default is inspect.Parameter.empty for each in own}
-        return needed | dict.fromkeys((*self.question.shared, "exchange"), False)
+        return {each.name: each.default is inspect.Parameter.empty for each in own}
+
+    def arguments(self) -> dict[str, bool]:
+        """The shared ones, too."""
+        return self.own() | dict.fromkeys((*self.question.shared, "exchange"), False)
 
 
 KNOWN: dict[str, Fault] = {}
@@ -65,7 +68,7 @@ def check(name: str, arguments: Arguments, on: bool = True) -> None:
     """Raises ValueError that names the unknown fault, the unknown argument or the missing one."""
     if name not in KNOWN:
         raise ValueError(f"no fault is called {name!r}; there are {', '.join(sorted(KNOWN))}")
-    expected = KNOWN[name].parameters()
+    expected = KNOWN[name].arguments()
     unknown = sorted(set(arguments) - set(expected))
     if unknown:
         raise ValueError(f"fault {name} does not take {', '.join(unknown)}; it takes {', '.join(expected)}")
@@ -80,7 +83,7 @@ def from_command_line(text: str) -> tuple[str, dict[str, Any]]:
     arguments = _parsed(value) if separator else {}
     if not isinstance(arguments, dict):
         check(name, {}, on=False)
-        arguments = {next(iter(KNOWN[name].parameters())): arguments}
+        arguments = {next(iter(KNOWN[name].arguments())): arguments}
     check(name, arguments)
     return name, arguments
 
