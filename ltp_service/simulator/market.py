@@ -227,14 +227,19 @@ def is_plausible(price: str) -> bool:
 class Tape(ABC):
     """The trades of one pair, newest last. Not thread safe."""
 
-    def __init__(self, pair: Pair, next_id: int, history: int) -> None:
+    def __init__(self, pair: Pair, next_id: int, history: int, sequence: int = 0) -> None:
         self.pair = pair
         self.next_id = next_id
+        self.sequence = sequence
         self.trades: deque[Trade] = deque(maxlen=history)
 
     @abstractmethod
     def add(self, trades: Sequence[Trade]) -> None:
         """Takes the trades of one match event."""
+
+    @abstractmethod
+    def earliest(self) -> int:
+        """The first moment that a new trade may have."""
 
 
 class KrakenTape(Tape):
@@ -254,6 +259,9 @@ class KrakenTape(Tape):
     @property
     def last(self) -> Trade:
         return self.trades[-1]
+
+    def earliest(self) -> int:
+        return self.last.micros + 1
 
     def since(self, seconds: float) -> list[Trade]:
         """The trades after that time."""
@@ -330,9 +338,9 @@ class SpotTape(Tape):
     """With the ids of all trades that happened, and the order book."""
 
     def __init__(self, pair: Pair, first_id: int, choice: random.Random) -> None:
-        super().__init__(pair, first_id + choice.randint(10**9, 2 * 10**9), SPOT_HISTORY)
-        self.sequence = choice.randint(10**11, 2 * 10**11)
-        self.last_micros = 0
+        next_id = first_id + choice.randint(10**9, 2 * 10**9)
+        super().__init__(pair, next_id, SPOT_HISTORY, sequence=choice.randint(10**11, 2 * 10**11))
+        self._last_micros = 0
         self.update_id: int | None = None
         self.ids = Identifiers()
         self.block_ids = Identifiers()
@@ -352,28 +360,23 @@ class SpotTape(Tape):
         (self.block_ids if last.block else self.ids).add(trades[0].trade_id, last.trade_id)
         if last.block:
             return
-        self.last_micros = max(self.last_micros, last.micros)
+        self._last_micros = max(self._last_micros, last.micros)
         if is_plausible(last.price):
             self._ticks = max(1, int(Decimal(last.price).scaleb(self.pair.decimals)))
+
+    def earliest(self) -> int:
+        return self._last_micros
 
     def event(self, now: int, count: int) -> list[Trade]:
         """The next match event, of `count` trades at one price of the walk; not yet on the tape."""
         side: Side = "buy" if self._choice.random() < 0.5 else "sell"
         price = self._walk(side)
         sequence = self.sequence + self._choice.randint(1, 30)
-        micros = max(now, self.last_micros)
-        choose = self._choice.random
+        micros = max(now, self.earliest())
+        volumes = [f"{self._choice.random() + 0.0001:.5f}" for _ in range(count)]
         return [
-            Trade(
-                self.pair,
-                price,
-                f"{choose() + 0.0001:.5f}",
-                side,
-                micros,
-                self.next_id + number,
-                sequence=sequence,
-            )
-            for number in range(count)
+            Trade(self.pair, price, volume, side, micros, number, sequence=sequence)
+            for number, volume in enumerate(volumes, self.next_id)
         ]
 
     def block(self, now: int) -> Trade:
@@ -390,21 +393,24 @@ class SpotTape(Tape):
 AnyTape = TypeVar("AnyTape", bound=Tape)
 
 
-class Market(ABC, Generic[AnyTape]):
+class Market(Generic[AnyTape]):
     """All tapes of an exchange, by the names of their pairs. The same seed gives the same market. Not thread safe."""
+
+    resolution = 1
+    """Microseconds that a clock of the exchange shows as one."""
 
     def __init__(self, seed: int, clock: Callable[[], float]) -> None:
         self.tapes: dict[str, AnyTape] = {}
         self._seed = seed
         self._clock = clock
-
-    @abstractmethod
-    def trade(self, pair: Pair, price: str, **given: Unpack[TradeDetails]) -> Trade:
-        """A new trade of the pair, not yet on its tape; what is not given is made up, the time is now."""
+        self._choice = random.Random(seed)
 
     def now(self) -> int:
         """Microseconds since 1970."""
-        return int(self._clock() * 1_000_000)
+        return int(self._clock() * 1_000_000) // self.resolution * self.resolution
+
+    def millis(self) -> int:
+        return self.now() // 1000
 
     def find(self, name: str) -> AnyTape | None:
         return self.tapes.get(name)
@@ -413,13 +419,36 @@ class Market(ABC, Generic[AnyTape]):
         tape = self.find(name)
         return tape.pair if tape else None
 
+    def trade(self, pair: Pair, price: str, **given: Unpack[TradeDetails]) -> Trade:
+        """A new trade of the pair, not yet on its tape; what is not given is made up, the time is now."""
+        tape = self.tapes[pair.name]
+        micros, trade_id = given.get("micros"), given.get("trade_id")
+        return Trade(
+            pair,
+            price,
+            given.get("volume") or self._volume(),
+            given.get("side") or self._side(),
+            max(self.now(), tape.earliest())
+            if micros is None
+            else micros // self.resolution * self.resolution,
+            tape.next_id if trade_id is None else trade_id,
+            given.get("verbatim", True),
+            tape.sequence + 1,
+            given.get("block", False),
+        )
+
+    def _volume(self) -> str:
+        return f"{self._choice.uniform(0.0001, 2):.8f}"
+
+    def _side(self) -> Side:
+        return self._choice.choice(("buy", "sell"))
+
 
 class KrakenMarket(Market[KrakenTape]):
     """The pairs that it is made with, by names such as BTC/USD."""
 
     def __init__(self, pairs: Iterable[Pair], seed: int, clock: Callable[[], float] = time.time) -> None:
         super().__init__(seed, clock)
-        self._choice = random.Random(seed)
         self._spellings: dict[str, Pair] = {}
         for pair in pairs:
             if pair.name not in self.tapes:
@@ -446,19 +475,6 @@ class KrakenMarket(Market[KrakenTape]):
         first = Trade(pair, pair.start, self._volume(), "buy", micros, self.tapes[pair.name].next_id)
         self.tapes[pair.name] = KrakenTape(first, self._choice)
 
-    def trade(self, pair: Pair, price: str, **given: Unpack[TradeDetails]) -> Trade:
-        tape = self.tapes[pair.name]
-        micros, trade_id = given.get("micros"), given.get("trade_id")
-        return Trade(
-            pair,
-            price,
-            given.get("volume") or self._volume(),
-            given.get("side") or self._side(),
-            max(self.now(), tape.last.micros + 1) if micros is None else micros,
-            tape.next_id if trade_id is None else trade_id,
-            given.get("verbatim", True),
-        )
-
     def walk(self) -> list[Trade]:
         """The next event of the price walk: one to three trades of one pair by one taker, not yet on the tape."""
         tape = self._choice.choice(list(self.tapes.values()))
@@ -479,16 +495,12 @@ class KrakenMarket(Market[KrakenTape]):
         target = (price * (1 + move)).quantize(pair.increment)
         return max(target, pair.increment)
 
-    def _volume(self) -> str:
-        return f"{self._choice.uniform(0.0001, 2):.8f}"
-
-    def _side(self) -> Side:
-        return self._choice.choice(("buy", "sell"))
-
 
 class SpotMarket(Market[SpotTape]):
     """By names such as BTCUSDT. A well-formed one is listed when it is first asked for; one that begins with NOPE never
     is."""
+
+    resolution = 1000
 
     def __init__(
         self, exchange: str, seed: int, first_id: int = 0, clock: Callable[[], float] = time.time
@@ -499,13 +511,6 @@ class SpotMarket(Market[SpotTape]):
         self._first_id = first_id
         for name in _STARTS:
             self.find(name)
-
-    def now(self) -> int:
-        """Whole milliseconds, as all times of these exchanges."""
-        return self.millis() * 1000
-
-    def millis(self) -> int:
-        return int(self._clock() * 1000)
 
     def find(self, name: str) -> SpotTape | None:
         if name in self.tapes:
@@ -520,16 +525,8 @@ class SpotMarket(Market[SpotTape]):
         self.tapes[name] = SpotTape(pair, self._first_id, choice)
         return self.tapes[name]
 
-    def trade(self, pair: Pair, price: str, **given: Unpack[TradeDetails]) -> Trade:
-        tape = self.tapes[pair.name]
-        micros, trade_id = given.get("micros"), given.get("trade_id")
-        return Trade(
-            pair,
-            price,
-            given.get("volume") or "0.01",
-            given.get("side") or "buy",
-            max(self.now(), tape.last_micros) if micros is None else round(micros / 1000) * 1000,
-            tape.next_id if trade_id is None else trade_id,
-            sequence=tape.sequence + 1,
-            block=given.get("block", False),
-        )
+    def _volume(self) -> str:
+        return "0.01"
+
+    def _side(self) -> Side:
+        return "buy"
