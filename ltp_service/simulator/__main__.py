@@ -23,9 +23,15 @@ from ltp_service.simulator.server import Server
 from ltp_service.simulator.switches import from_command_line
 from ltp_service.simulator.walk import Walk
 
-WALK_RATE = 5.0
+REAL = exchanges.BINANCE_TERMS
+SECONDS = (
+    ("clock-ahead", 0.0, "how far the exchanges' clocks are ahead; negative: behind"),
+    ("heartbeat", 1.0, "between two heartbeats of Kraken"),
+    ("binance-ping", REAL.ping, "between two pings of Binance to a client"),
+    ("binance-pong", REAL.pong, "after which Binance drops a client without a pong"),
+    ("binance-lifetime", REAL.lifetime, "after which Binance closes a connection"),
+)
 SWITCH_INTERVAL = 0.0005
-
 
 FAULTS = """\
 faults: NAME, NAME=VALUE of its first argument, or NAME={JSON of all arguments}.
@@ -41,79 +47,22 @@ def arguments() -> argparse.ArgumentParser:
         epilog=FAULTS + faults.described(),
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    parser.add_argument("--host", default="127.0.0.1")
-    parser.add_argument("--port", type=int, default=0, help="0 (default): any free port, printed as JSON")
-    _add_behaviour(parser)
-    _add_binance_terms(parser)
-    parser.add_argument("--protocol", choices=("v1", "v2"), default="v2", help="the URL that --run passes on")
-    parser.add_argument("--until-stdin-closes", action="store_true", help="end when standard input does")
-    parser.add_argument(
-        "--run",
-        nargs=argparse.REMAINDER,
-        metavar="COMMAND",
-        help="run COMMAND against the simulator; its exit code is ours",
-    )
+    add = parser.add_argument
+    add("--host", default="127.0.0.1")
+    add("--port", type=int, default=0, help="0 (default): any free port, printed as JSON")
+    add("--seed", type=int, default=1, help="the same seed gives the same market")
+    add("--pair", action="append", default=[], metavar="BASE/QUOTE", help="a further pair; repeatable")
+    add("--walk", nargs="?", type=float, const=5.0, default=0.0, metavar="RATE", help="trade by itself")
+    add("--replay", type=Path, metavar="FILE.jsonl", help="play this recorded session to each client")
+    add("--speed", type=float, default=1.0, help="how many times faster the session is played, 1 to 100")
+    add("--fault", action="append", default=[], metavar="NAME[=ARG]", help="on from the start; repeatable")
+    for name, default, what in SECONDS:
+        add(f"--{name}", type=float, default=default, metavar="SECONDS", help=f"{what}; default {default}")
+    add("--protocol", choices=("v1", "v2"), default="v2", help="the URL that --run passes on")
+    add("--until-stdin-closes", action="store_true", help="end when standard input does")
+    run = "run COMMAND against the simulator; its exit code is ours"
+    add("--run", nargs=argparse.REMAINDER, metavar="COMMAND", help=run)
     return parser
-
-
-def _add_behaviour(parser: argparse.ArgumentParser) -> None:
-    """What the exchange does, as opposed to where it listens and what it runs."""
-    parser.add_argument("--seed", type=int, default=1, help="the same seed gives the same market")
-    parser.add_argument(
-        "--pair", action="append", default=[], metavar="BASE/QUOTE", help="a further pair; repeatable"
-    )
-    parser.add_argument(
-        "--walk",
-        nargs="?",
-        type=float,
-        const=WALK_RATE,
-        default=0.0,
-        metavar="RATE",
-        help="trades come by themselves",
-    )
-    parser.add_argument(
-        "--replay", type=Path, metavar="FILE.jsonl", help="play this recorded session to each client"
-    )
-    parser.add_argument(
-        "--speed", type=float, default=1.0, help="how many times faster the session is played, 1 to 100"
-    )
-    parser.add_argument(
-        "--fault",
-        action="append",
-        default=[],
-        metavar="NAME[=ARG]",
-        help="a fault that is on from the start (below); repeatable",
-    )
-    parser.add_argument(
-        "--clock-ahead",
-        type=float,
-        default=0.0,
-        metavar="SECONDS",
-        help="how far the exchanges' clocks are ahead of this machine's; negative: behind",
-    )
-    parser.add_argument(
-        "--heartbeat",
-        type=float,
-        default=1.0,
-        metavar="SECONDS",
-        help="between two heartbeats of Kraken; the real one sends one each second",
-    )
-
-
-def _add_binance_terms(parser: argparse.ArgumentParser) -> None:
-    real = exchanges.BINANCE_TERMS
-    for name, value, help_ in (
-        ("ping", real.ping, "between two pings of Binance to a client"),
-        ("pong", real.pong, "after which Binance drops a client without a pong"),
-        ("lifetime", real.lifetime, "after which Binance closes a connection"),
-    ):
-        parser.add_argument(
-            f"--binance-{name}",
-            type=float,
-            default=value,
-            metavar="SECONDS",
-            help=f"{help_}; the default is {value:g}",
-        )
 
 
 def main() -> int:
@@ -144,9 +93,8 @@ def build(options: argparse.Namespace) -> Server:
     if recording:
         recording.rewind(market)
         kraken.player = Player(recording, kraken, options.speed)
-    real = exchanges.BINANCE_TERMS
     terms = replace(
-        real, ping=options.binance_ping, pong=options.binance_pong, lifetime=options.binance_lifetime
+        REAL, ping=options.binance_ping, pong=options.binance_pong, lifetime=options.binance_lifetime
     )
     built = exchanges.build(kraken, options.seed, terms, clock)
     every: list[Exchange[Any]] = [kraken, *built.others.values()]

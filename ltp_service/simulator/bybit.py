@@ -4,7 +4,7 @@ import re
 from collections.abc import Iterator, Sequence
 from typing import Any
 
-from ltp_service.simulator.bybit_books import DEPTHS, Windows, texts
+from ltp_service.simulator.bybit_books import DEPTHS, Windows
 from ltp_service.simulator.dialect import Message, SpotDialect, Topic, Wanted
 from ltp_service.simulator.market import SpotTape, Trade
 from ltp_service.simulator.order_book import Level
@@ -58,7 +58,10 @@ class Bybit(SpotDialect):
         return self._windows.open(tape, int(depth)).snapshot(self._market.millis())
 
     def book_update(self, tape: SpotTape, levels: Sequence[Level], wanted: Wanted) -> Iterator[Message]:
-        yield from texts(self._windows.of(tape.pair.name), self._market.millis())
+        for window in self._windows.of(tape.pair.name):
+            text = window.update(self._market.millis())
+            if text is not None:
+                yield window.topic, text
 
     def restart_book(self, tape: SpotTape, wanted: Wanted) -> Iterator[Message]:
         for window in self._windows.of(tape.pair.name):

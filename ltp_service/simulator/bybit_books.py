@@ -1,6 +1,6 @@
 """Bybit's order books: a window of the best levels, told by a snapshot and then by what changed in it."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 
 from ltp_service.simulator.dialect import Topic
 from ltp_service.simulator.market import UNIT_DECIMALS, SpotTape
@@ -74,13 +74,13 @@ def size(units: int) -> str:
 
 
 class Windows:
-    """The windows somebody asked for."""
+    """The windows that clients asked for."""
 
     def __init__(self) -> None:
         self._open: dict[str, dict[int, Window]] = {}
 
     def open(self, tape: SpotTape, depth: int) -> Window:
-        """Fresh to the book as it is now; the numbers of a window that nobody watched go on."""
+        """Fresh to the book as it is now; the numbers of a window without subscribers go on."""
         windows = self._open.setdefault(tape.pair.name, {})
         if depth not in windows:
             windows[depth] = Window(tape, depth, tape.sequence % 100_000_000)
@@ -88,11 +88,3 @@ class Windows:
 
     def of(self, symbol: str) -> Sequence[Window]:
         return list(self._open.get(symbol, {}).values())
-
-
-def texts(windows: Sequence[Window], millis: int) -> Iterator[tuple[Topic, str]]:
-    """(topic, message) of each window that changed."""
-    for window in windows:
-        text = window.update(millis)
-        if text is not None:
-            yield window.topic, text

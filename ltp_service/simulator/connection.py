@@ -230,12 +230,9 @@ class Connection(Generic[Language]):
         poll = select.poll()
         poll.register(self._peer, select.POLLIN)
         while not poll.poll((CLOSE_SECONDS if self._closing else self._terms.idle) * 1000):
-            if self._closing or not self._may_be_idle():
+            if self._closing or not (self._terms.ping or (self._terms.idle_subscribed and self.topics)):
                 return False
         return True
-
-    def _may_be_idle(self) -> bool:
-        return self._terms.ping is not None or (self._terms.idle_subscribed and bool(self.topics))
 
     def _beat(self) -> None:
         while not self.wait_closed(self._terms.heartbeat):

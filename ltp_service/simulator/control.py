@@ -8,7 +8,6 @@ from typing import Any
 from websockets.frames import Opcode
 
 from ltp_service.simulator.bybit_books import size
-from ltp_service.simulator.counters import Counters
 from ltp_service.simulator.exchange import Exchange
 from ltp_service.simulator.faults import TABLE
 from ltp_service.simulator.flood import BookChurn, Flood, TickerFlood, TradeFlood
@@ -52,7 +51,7 @@ class Control:
             ("GET", "market"): self._market,
             ("GET", "trades"): self._trades,
             ("GET", "book"): self._book,
-            ("GET", "counters"): lambda arguments: self._counters(arguments).snapshot(),
+            ("GET", "counters"): lambda arguments: self._exchange(arguments).counters.snapshot(),
             ("GET", "faults"): lambda _: {"on": self._faults_on(), "known": sorted(TABLE)},
             ("GET", "wait"): self._wait,
         }
@@ -152,9 +151,6 @@ class Control:
         code = int(arguments.get("code", 1000))
         return {"dropped": sum(each.cut(how, code) for each in self._named(arguments))}
 
-    def _counters(self, arguments: Arguments) -> Counters:
-        return self._exchange(arguments).counters
-
     def _send(self, arguments: Arguments) -> object:
         """`text` or `binary` (hex) in one message, `repeat` times its content, in `fragments` frames; or `hex` raw."""
         if "hex" in arguments:
@@ -239,7 +235,7 @@ class Control:
     def _wait(self, arguments: Arguments) -> object:
         """`connections`, `subscribe_requests`, `rest_calls`, `pings` reached in total, `subscriptions` open at
         least, `open` connections exactly; 408 with the counters when not within `timeout` seconds."""
-        counters = self._counters(arguments)
+        counters = self._exchange(arguments).counters
         wanted = {
             name: int(value) for name, value in arguments.items() if name not in ("timeout", "exchange")
         }

@@ -1,4 +1,4 @@
-"""An exchange as far as all are alike: who is connected, who subscribed to what, what faults make of a frame."""
+"""What all exchanges share: their connections and subscriptions, and what faults make of a frame."""
 
 import socket
 import threading
@@ -35,7 +35,7 @@ class Exchange(ABC, Generic[Language]):
 
     @abstractmethod
     def publish(self, trades: Sequence[Trade], *, silent: bool = False) -> None:
-        """One match event: onto the tape, then to those who subscribed to it."""
+        """One match event: onto the tape, then to the subscribed connections."""
 
     @abstractmethod
     def walk(self) -> None:
@@ -140,7 +140,7 @@ class Exchange(ABC, Generic[Language]):
         return len(dropped)
 
     def send_raw(self, content: bytes) -> int:
-        """The same bytes to everyone; returns to how many."""
+        """The same bytes on every connection; returns on how many."""
         receivers = self.connections()
         for connection in receivers:
             connection.send(content)

@@ -30,7 +30,7 @@ Answer = Callable[[Request], Reply]
 
 @dataclass
 class Exchanges:
-    """Those other than Kraken by name; of all, who serves each WebSocket path, and what answers each REST path."""
+    """The exchanges other than Kraken by name, and of all exchanges what serves each WebSocket and each REST path."""
 
     others: dict[str, Spot] = field(default_factory=dict)
     sockets: dict[str, Serve] = field(default_factory=dict)

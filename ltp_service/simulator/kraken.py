@@ -1,4 +1,4 @@
-"""Kraken: what its market does reaches those who subscribed to it, in the dialect of each."""
+"""Kraken: what its market does reaches the subscribed connections, each in its dialect."""
 
 import random
 import re
@@ -126,7 +126,7 @@ class Kraken(Exchange[KrakenDialect]):
         self.acknowledge(lambda: self._grant(connection, wishes))
 
     def _grant(self, connection: Client, wishes: Sequence[Wish]) -> None:
-        with self.lock:  # whoever reads the acknowledgement is subscribed
+        with self.lock:  # a client that has read the acknowledgement is subscribed
             granted = [wish for wish in wishes if self._answer(connection, wish)]
             if not self.is_connected(connection):
                 return

@@ -1,4 +1,4 @@
-"""An exchange other than Kraken (Bybit, Binance): what its market does reaches those who subscribed to it."""
+"""An exchange other than Kraken (Bybit, Binance): what its market does reaches the subscribed connections."""
 
 import random
 import string
@@ -66,7 +66,7 @@ class Spot(Exchange[SpotDialect]):
             connection.release()
 
     def _grant(self, connection: Client, topics: Sequence[Topic], ack: str | None) -> None:
-        with self.lock:  # whoever reads the acknowledgement is subscribed
+        with self.lock:  # a client that has read the acknowledgement is subscribed
             if ack is not None:
                 connection.say(ack)
             if not self.is_connected(connection):
