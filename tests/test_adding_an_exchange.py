@@ -2,7 +2,9 @@
 
 import json
 import re
+import socket
 import sys
+from collections.abc import Iterator
 from types import ModuleType
 from typing import Any
 
@@ -10,11 +12,13 @@ import pytest
 
 from ltp_service.feed.messages import Answered, Traded
 from ltp_service.settings.config import Config
+from ltp_service.simulator import exchanges
+from ltp_service.simulator.connection import Connection, Terms
+from ltp_service.simulator.dialect import SpotDialect
+from ltp_service.simulator.market import SpotMarket
+from ltp_service.simulator.questions import Kind
+from ltp_service.simulator.spot import Spot
 from tests.conftest import ROOT
-from tests.simulator import venues
-from tests.simulator.counters import Counters
-from tests.simulator.venue_faults import Topic
-from tests.simulator.venue_market import VenueMarket
 
 PAGE = (ROOT / "docs" / "adding-an-exchange.md").read_text(encoding="utf-8")
 BLOCK = re.compile(r"^```python\n# (\S+)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
@@ -23,8 +27,8 @@ BLOCK = re.compile(r"^```python\n# (\S+)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 EXCHANGE = "ltp_service/exchanges/coinhall.py"
 REGISTRY = "ltp_service/exchanges/registry.py"
 ITS_TEST = "tests/exchanges/test_coinhall.py"
-SIMULATED = "tests/simulator/coinhall.py"
-VENUES = "tests/simulator/venues.py"
+SIMULATED = "ltp_service/simulator/coinhall.py"
+PATHS = "ltp_service/simulator/exchanges.py"
 
 
 def code(file: str) -> str:
@@ -50,7 +54,7 @@ def exchange(monkeypatch: pytest.MonkeyPatch) -> Any:
 def test_every_block_of_code_names_one_of_the_five_files() -> None:
     blocks = BLOCK.findall(PAGE)
     assert len(blocks) == PAGE.count("```python")
-    assert {path for path, _ in blocks} == {EXCHANGE, REGISTRY, ITS_TEST, SIMULATED, VENUES}
+    assert {path for path, _ in blocks} == {EXCHANGE, REGISTRY, ITS_TEST, SIMULATED, PATHS}
 
 
 @pytest.mark.usefixtures("exchange")
@@ -87,34 +91,34 @@ def test_the_registry_takes_the_two_lines(exchange: Any, monkeypatch: pytest.Mon
     assert registry.unknown_collectors(Config(collectors=("coinhall_trades", "bybit_trades"))) == []
 
 
-class Client:
+class Client(Connection[SpotDialect]):
     """A client of the simulated exchange, which keeps what it is told."""
 
-    connection_id = "1"
-
-    def __init__(self) -> None:
-        self.counters = Counters()
-        self.topics: dict[str, Topic] = {}
+    def __init__(self, exchange: Spot, peer: socket.socket) -> None:
+        super().__init__(exchange, exchange.dialect, peer, "1")
         self.told: list[str] = []
+        exchange.entered(self)
 
-    def say(self, text: str) -> None:
+    def say(self, text: str, kind: Kind = Kind.ACK, pair: str | None = None) -> None:
         self.told.append(text)
 
-    def subscribe(self, topics: list[Topic], ack: str) -> None:
-        self.topics.update((topic.name, topic) for topic in topics)
-        self.told.append(ack)
 
-    def unsubscribe(self, names: list[str]) -> None:
-        for name in names:
-            self.topics.pop(name, None)
+@pytest.fixture
+def peer() -> Iterator[socket.socket]:
+    """A socket whose other end is silent."""
+    ours, theirs = socket.socketpair()
+    with ours, theirs:
+        yield ours
 
 
 def test_the_simulated_exchange_understands_the_service_and_is_understood(
-    exchange: Any, monkeypatch: pytest.MonkeyPatch
+    exchange: Any, peer: socket.socket, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     simulated: Any = load(monkeypatch, SIMULATED, code(SIMULATED))
-    market, client, dialect = VenueMarket("coinhall", 1), Client(), exchange.Dialect()
-    theirs = simulated.Coinhall(market)
+    market, dialect = SpotMarket("coinhall", 1), exchange.Dialect()
+    hall = Spot(market, simulated.Coinhall, Terms(idle=600.0))
+    theirs = hall.dialect
+    client = Client(hall, peer)
     request = exchange.Request("subscribe", "trades", ("BTCUSDT",))
 
     theirs.receive(client, dialect.write(request, 1))
@@ -139,9 +143,9 @@ def test_the_simulated_exchange_understands_the_service_and_is_understood(
 
 def test_the_simulated_exchange_gets_its_path(monkeypatch: pytest.MonkeyPatch) -> None:
     simulated = load(monkeypatch, SIMULATED, code(SIMULATED))
-    names = {name: value for name, value in vars(venues).items() if not name.startswith("__")}
-    module: Any = load(monkeypatch, "with_path.py", code(VENUES), **names, coinhall=simulated)
-    found = venues.Venues()
-    module._add_coinhall(found, VenueMarket("coinhall", 1))  # noqa: SLF001 - as the page names it
+    names = {name: value for name, value in vars(exchanges).items() if not name.startswith("__")}
+    module: Any = load(monkeypatch, "with_path.py", code(PATHS), **names, coinhall=simulated)
+    found = exchanges.Exchanges()
+    module._add_coinhall(found, SpotMarket("coinhall", 1))  # noqa: SLF001 - as the page names it
     assert list(found.sockets) == ["/coinhall"]
-    assert found.by_name["coinhall"].name == "coinhall"
+    assert found.others["coinhall"].name == "coinhall"

@@ -16,9 +16,13 @@ PACKAGE = "ltp_service"
 
 ROOMS = (
     "gunicorn.conf wsgi app __main__ cli http metrics __init__ last_prices assembly redis exchanges rest feed collected"
-    " keys limits prices runtime settings meters domain version"
+    " keys limits prices runtime settings meters domain version simulator"
 ).split()
 """From the top down: a room may import those after it. A room is a package, or a module beside it."""
+
+APART = "simulator"
+"""A program of its own. It is the last room, so it may import no other. No other room may import it either, as a misread
+protocol must not agree with itself."""
 
 MOST_FLOORS = 12
 """Rooms above one another, from one that imports to one that imports nothing."""
@@ -35,6 +39,7 @@ ONLY_IMPORTER = {
     "prometheus_flask_exporter": "metrics",
     "redis": "redis.client",
     "sqlite3": "runtime.database",
+    "websockets": APART,  # no requirement of the service
 }
 
 # Pure rooms: values in, values out. They may not even see a clock, a log, a socket or a framework.
@@ -215,24 +220,23 @@ def import_cycles(root: Path) -> list[str]:
 
 
 def imports_hidden_in_functions(root: Path) -> list[str]:
-    """Two are meant: gunicorn's hooks import after the patch; Redis is loaded where it is configured."""
+    """Three are meant: gunicorn's hooks import after the patch, Redis is loaded where it is configured, and LastPrices
+    where it is used."""
     return [
         str(found)
         for found in read_imports(root)
         if found.inside
         and found.hidden
-        and found.module != "gunicorn.conf"
+        and found.module not in ("gunicorn.conf", "__init__")
         and not within(short(found.target), OF_A_FLEET)
     ]
 
 
-def service_code_in_the_simulator(root: Path) -> list[str]:
+def simulator_code_in_the_service(root: Path) -> list[str]:
     return [
-        f"{path.relative_to(root)} imports {name}"
-        for path in sorted(root.glob("tests/simulator/**/*.py"))
-        for statement, _ in imports_at_run_time(ast.parse(path.read_text()))
-        for name in targets(statement, "tests.simulator", set())
-        if within(name, PACKAGE)
+        str(found)
+        for found in read_imports(root)
+        if within(found.target, APART) and not within(found.module, APART)
     ]
 
 
@@ -278,8 +282,12 @@ def test_the_service_knows_no_test_code() -> None:
     assert_holds(imports_of_test_code)
 
 
-def test_the_simulated_exchange_cannot_share_a_misreading_with_the_service() -> None:
-    assert_holds(service_code_in_the_simulator)
+def test_the_simulator_may_import_no_other_room() -> None:
+    assert ROOMS[-1] == APART
+
+
+def test_no_other_room_imports_the_simulator() -> None:
+    assert_holds(simulator_code_in_the_service)
 
 
 @pytest.mark.parametrize(
@@ -318,10 +326,19 @@ def test_the_simulated_exchange_cannot_share_a_misreading_with_the_service() -> 
         (flask_below_the_wiring, "ltp_service/last_prices.py", "from flask import Flask"),
         (imports_of_test_code, "ltp_service/assembly.py", "from tests.fakes import FakeClock"),
         (
-            service_code_in_the_simulator,
-            "tests/simulator/market.py",
+            arrows_that_point_up,
+            "ltp_service/simulator/market.py",
             "from ltp_service.domain.pairs import Pair",
         ),
+        (arrows_that_point_up, "ltp_service/simulator/wire.py", "import ltp_service"),
+        (imports_of_test_code, "ltp_service/simulator/wire.py", "from tests.deadline import DEADLINE"),
+        (
+            simulator_code_in_the_service,
+            "ltp_service/cli/__init__.py",
+            "from ltp_service.simulator import wire",
+        ),
+        (simulator_code_in_the_service, "ltp_service/domain/pairs.py", "import ltp_service.simulator.market"),
+        (libraries_in_the_wrong_room, "ltp_service/feed/dialing.py", "from websockets.frames import Opcode"),
     ],
 )
 def test_one_wrong_import_is_noticed(
@@ -343,9 +360,7 @@ def test_an_import_for_the_type_checker_only_is_no_arrow(tmp_path: Path) -> None
 
 
 def _copy_of_the_project(to: Path) -> Path:
-    for folder in (PACKAGE, "tests/simulator"):
-        if (ROOT / folder).exists():
-            shutil.copytree(ROOT / folder, to / folder)
+    shutil.copytree(ROOT / PACKAGE, to / PACKAGE)
     for file in ("wsgi.py", "gunicorn.conf.py"):
         if (ROOT / file).exists():
             shutil.copy(ROOT / file, to)

@@ -77,7 +77,7 @@ def hundreds(stage: Stage) -> None:
     """Beside a service with seven pairs, which asks the same REST."""
     with stage.faulty(), stage.another(SUPPORTED_PAIRS=",".join(HUNDREDS)) as crowd:
         stage.until(lambda: crowd.get("/api/v1/ltp").status == 200, 30.0, "all of them are known")
-        stage.simulator.fault("rest_slow", seconds=SLOW)
+        stage.simulator.fault("rest_slow", seconds=SLOW, exchange="kraken")
         stage.simulator.fault("refuse")
         stage.simulator.cut()
         calls, begun, poor = stage.rest_calls(), time.monotonic(), 0

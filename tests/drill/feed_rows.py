@@ -45,7 +45,7 @@ def cut(stage: Stage) -> None:
 def flap(stage: Stage) -> None:
     before = stage.simulator.counters()["connections_total"]
     with stage.faulty():
-        stage.simulator.fault("cut_after", seconds=0.05)
+        stage.simulator.fault("cut_after", seconds=0.05, exchange="kraken")
         stage.simulator.cut()
         stage.hold(stage.tempo.of(30.0, 2.0))
         stage.simulator.clear()

@@ -107,7 +107,7 @@ def test_with_a_clock_ten_minutes_behind_every_trade_is_stored(
 @pytest.mark.parametrize("kind", TRADES)
 def test_a_row_without_an_id_costs_itself_alone(exchange: Simulator, kind: type[TradeCollector]) -> None:
     with feeding(kind, exchange) as feed:
-        exchange.fault("null_trade", exchange=feed.name)
+        exchange.fault("null_row", exchange=feed.name)
         ids = sent(exchange, feed, 3)
         eventually(lambda: feed.ids() == ids, 60.0)
         eventually(lambda: sum(feed.meters.refused.values()) == 3, 60.0)
@@ -147,5 +147,5 @@ def test_a_deaf_book_is_not_in_sync_while_the_other_one_is(
             exchange.change_book(feed.name, symbol, updates=6_000, rate=50, background=True)
         eventually(lambda: feed.in_sync("BTCUSDT") and feed.in_sync("ETHUSDT"), 60.0)
         time.sleep(1.5)  # longer than YOUNG: only then has a book a habit, which nothing outside shows
-        exchange.fault("deaf_book", symbol="BTCUSDT")
+        exchange.fault("deaf_channel", channel="book", pair="BTCUSDT")
         eventually(lambda: feed.in_sync("ETHUSDT") and not feed.in_sync("BTCUSDT"), 60.0)

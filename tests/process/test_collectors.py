@@ -73,7 +73,7 @@ def until_subscribed(service: Service, simulator: Simulator, symbol: str, wanted
 def until_shown(service: Service, trade: dict[str, Any]) -> None:
     """Returns when a trade that happened is among those collected."""
     number = str(trade["trade_id"])
-    query = f"symbol={trade['symbol']}&limit=100"
+    query = f"symbol={trade['pair']}&limit=100"
     service.until(
         lambda: number in [row["trade_id"] for row in trades(service, query)], what=f"trade {number}"
     )
@@ -82,8 +82,8 @@ def until_shown(service: Service, trade: dict[str, Any]) -> None:
 def test_trades_of_both_exchanges_are_shown_newest_first_with_all_digits(
     service: Service, simulator: Simulator
 ) -> None:
-    simulator.exchange_trade("bybit", "BTCUSDT", "64103.900", quantity="0.00168300")
-    simulator.exchange_trade("binance", "BTCUSDT", "123456789.12345678", quantity="12")
+    simulator.exchange_trade("bybit", "BTCUSDT", "64103.900", volume="0.00168300")
+    simulator.exchange_trade("binance", "BTCUSDT", "123456789.12345678", volume="12")
     simulator.exchange_trade("bybit", "BTCUSDT", "0.00000001230", side="sell")
     service.until(lambda: len(trades(service, "symbol=BTCUSDT")) == 3)
     told = trades(service, "symbol=BTCUSDT")

@@ -35,7 +35,7 @@ class Simulator:
     @classmethod
     def start(cls, *arguments: str) -> Self:
         """Returns when it listens. Raises SimulatorError when it exits instead."""
-        command = [sys.executable, "-m", "tests.simulator", "--until-stdin-closes", *arguments]
+        command = [sys.executable, "-m", "ltp_service.simulator", "--until-stdin-closes", *arguments]
         process = subprocess.Popen(command, cwd=PROJECT, stdin=subprocess.PIPE, stdout=subprocess.PIPE)
         assert process.stdout is not None
         line = process.stdout.readline()
@@ -105,8 +105,8 @@ class Simulator:
         self, pair: str, rate: float = 0, seconds: float = 1.0, *, background: bool = False
     ) -> int | None:
         """`rate` ticker frames per second (0: as fast as they are read); returns the frames sent, None in the background."""
-        arguments = {"pair": pair, "rate": rate, "seconds": seconds, "background": background}
-        frames: int | None = self._post("flood", arguments)["frames"]
+        arguments = {"pairs": [pair], "rate": rate, "seconds": seconds, "background": background}
+        frames: int | None = self._post("flood", arguments)["sent"]
         return frames
 
     def walk(self, rate: float = 5.0, on: bool = True) -> None:
@@ -132,8 +132,8 @@ class Simulator:
         return self._call("GET", f"wait?{query}", None)
 
     def exchange_trade(self, exchange: str, symbol: str, price: str, **more: Any) -> dict[str, Any]:
-        """A trade of Bybit's or Binance's now (quantity, side, time, id, block, silent are optional)."""
-        return self._post("exchange_trade", {"exchange": exchange, "symbol": symbol, "price": price, **more})
+        """A trade of Bybit's or Binance's now (volume, side, time, id, block, silent are optional)."""
+        return self.trade(symbol, price, exchange=exchange, **more)
 
     def exchange_flood(
         self,
@@ -147,27 +147,27 @@ class Simulator:
         """`rate` trades per second over the symbols; returns the trades, None in the background."""
         arguments = {
             "exchange": exchange,
-            "symbols": symbols,
+            "pairs": symbols,
             "rate": rate,
             "seconds": seconds,
             "seed": seed,
             "background": background,
         }
-        trades: int | None = self._post("exchange_flood", arguments)["trades"]
+        trades: int | None = self._post("flood", arguments)["sent"]
         return trades
 
     def exchange_trades(self, exchange: str, symbol: str) -> dict[str, Any]:
         """The ids of all trades that happened: first, last, count, ranges of [first, last]; blocks apart."""
-        query = urlencode({"exchange": exchange, "symbol": symbol})
-        return self._call("GET", f"exchange_trades?{query}", None)
+        query = urlencode({"exchange": exchange, "pair": symbol})
+        return self._call("GET", f"trades?{query}", None)
 
     def change_book(self, exchange: str, symbol: str, updates: int = 1, **more: Any) -> None:
         """Random updates of a book (gaps, rate, seed, restart, background are optional)."""
-        self._post("book", {"exchange": exchange, "symbol": symbol, "updates": updates, **more})
+        self._post("book", {"exchange": exchange, "pair": symbol, "updates": updates, **more})
 
     def book(self, exchange: str, symbol: str, depth: int = 50) -> dict[str, list[list[str]]]:
         """The true book now: bids and asks, best first, [price, size] as texts."""
-        query = urlencode({"exchange": exchange, "symbol": symbol, "depth": depth})
+        query = urlencode({"exchange": exchange, "pair": symbol, "depth": depth})
         return self._call("GET", f"book?{query}", None)
 
     def _post(self, door: str, arguments: Mapping[str, Any]) -> dict[str, Any]:

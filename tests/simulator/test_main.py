@@ -1,0 +1,82 @@
+"""The program: its options, its help, the command that it runs."""
+
+import json
+import signal
+import subprocess
+import sys
+import time
+from urllib.parse import urlsplit
+
+from ltp_service.simulator.faults import TABLE
+from ltp_service.simulator.market import STANDARD_PAIRS
+from tests.deadline import DEADLINE
+from tests.simulator.client import PROJECT, Simulator
+from tests.simulator.clients import is_channel, is_method, joined, kraken_rest, result
+
+
+def test_it_loads_nothing_of_the_service() -> None:
+    program = "import sys; import ltp_service.simulator.__main__; print(*sys.modules)"
+    loaded = subprocess.run(
+        [sys.executable, "-c", program], cwd=PROJECT, capture_output=True, text=True, check=True
+    ).stdout.split()
+    ours = {name for name in loaded if name.startswith("ltp_service.")}
+    assert {name for name in ours if not name.startswith("ltp_service.simulator")} == set()
+    assert "ltp_service.simulator.market" in ours
+
+
+def test_help_lists_every_fault() -> None:
+    command = [sys.executable, "-m", "ltp_service.simulator", "--help"]
+    text = subprocess.run(command, cwd=PROJECT, capture_output=True, text=True, check=True).stdout
+    assert [name for name in TABLE if f"\n  {name} (" not in text] == []
+
+
+def test_faults_and_pairs_are_taken_from_the_command_line() -> None:
+    faults = ("--fault", "refuse_pair=BTC/USD", "--fault", 'rest_status={"status":503}')
+    with Simulator.start("--pair", "SOL/USD", *faults) as simulator:
+        assert kraken_rest(simulator, "Time")[0] == 503
+        with joined(simulator.v2_url) as client:
+            client.subscribe_v2("BTC/USD", "SOL/USD")
+            assert client.find(is_method("subscribe", success=False))["symbol"] == "BTC/USD"
+            assert client.find(is_channel("ticker", "snapshot"))["data"][0]["symbol"] == "SOL/USD"
+
+
+def test_run_gives_the_child_its_addresses_passes_signals_on_and_returns_its_code() -> None:
+    child = (
+        "import os, signal, sys, time\n"
+        "signal.signal(signal.SIGTERM, lambda *_: sys.exit(7))\n"
+        "print(os.environ['KRAKEN_WEBSOCKET_URL'], os.environ['KRAKEN_REST_URL'], flush=True)\n"
+        "signal.pause()"
+    )
+    command = [sys.executable, "-m", "ltp_service.simulator", "--walk", "--run", sys.executable, "-c", child]
+    with subprocess.Popen(command, cwd=PROJECT, stdout=subprocess.PIPE, text=True) as process:
+        assert process.stdout is not None
+        addresses = json.loads(process.stdout.readline())
+        assert process.stdout.readline().split() == [addresses["kraken_v2"], addresses["kraken_rest"]]
+        process.send_signal(signal.SIGTERM)
+        assert process.wait(DEADLINE) == 7
+
+
+def test_run_gives_the_child_the_addresses_of_all_exchanges() -> None:
+    names = ("KRAKEN_WEBSOCKET_URL", "BYBIT_WEBSOCKET_URL", "BINANCE_WEBSOCKET_URL")
+    child = f"import os; print(*(os.environ[name] for name in {names}))"
+    command = [sys.executable, "-m", "ltp_service.simulator", "--run", sys.executable, "-c", child]
+    lines = subprocess.run(
+        command, cwd=PROJECT, capture_output=True, text=True, check=True
+    ).stdout.splitlines()
+    addresses = json.loads(lines[0])
+    assert lines[1].split() == [addresses[key] for key in ("kraken_v2", "bybit", "binance")]
+    assert urlsplit(addresses["bybit"]).path == "/v5/public/spot"
+    assert urlsplit(addresses["binance"]).path == "/stream"
+
+
+def test_the_exchanges_clock_is_ahead_of_ours_on_request() -> None:
+    with Simulator.start("--clock-ahead", "600") as running:
+        ahead = running.trade("BTC/USD", "118000.0")["time"] - time.time()
+        assert 590 < ahead < 610
+        assert int(result(running, "Time")["unixtime"]) - time.time() > 590
+        assert running.exchange_trade("binance", "BTCUSDT", "118000")["time"] - time.time() > 590
+
+
+def test_the_default_pairs_of_the_service_are_listed() -> None:
+    defaults = {"BTC/USD", "BTC/EUR", "BTC/CHF", "BTC/CAD", "ETH/USD", "LTC/USD", "XRP/USD"}
+    assert defaults <= {pair.name for pair in STANDARD_PAIRS}
