@@ -11,15 +11,13 @@ import pytest
 
 from ltp_service.domain.decimals import plain
 from ltp_service.domain.errors import PriceUnavailable
-from ltp_service.domain.exchange_clock import ExchangeClock
 from ltp_service.domain.pairs import Pair, read_pair
 from ltp_service.exchanges import kraken_v1 as v1
 from ltp_service.exchanges import kraken_v2 as v2
-from ltp_service.exchanges.kraken import KrakenCollector
 from ltp_service.last_prices import LastPrices
-from ltp_service.prices.doubts import Doubts
 from ltp_service.settings.config import Config
-from tests.fakes import Script, Step, eventually, memory_store, open_quarantine
+from tests.exchanges.kraken_frames import Fed, Step
+from tests.fakes import eventually
 from tests.service import FreshService, amounts
 from tests.simulator.client import Simulator
 
@@ -122,32 +120,20 @@ def test_after_each_recorded_frame_every_pair_shows_its_own_last_trade(recorded:
     wrong: list[tuple[str, Pair]] = []
     steps: list[Step] = []
 
-    def check(after: str) -> Callable[[], None]:
-        def look() -> None:
+    def check(after: str) -> Callable[[Fed], None]:
+        def look(fed: Fed) -> None:
             expected.update(told(after))
-            shown = {pair: price.tick.price for pair, price in store.all().items()}
+            shown = {pair: price.tick.price for pair, price in fed.store.all().items()}
             wrong.extend((after, pair) for pair in pairs_of(name) if shown.get(pair) != expected.get(pair))
 
         return look
 
     for step in with_pauses(recorded(name)):
         steps.extend((step, check(step)) if isinstance(step, str) else (step,))
-    script = Script(steps)
-    store = memory_store(script.clock)
-    script.play(
-        KrakenCollector(
-            f"ws://127.0.0.1:9{SESSIONS[name]}",
-            pairs_of(name),
-            store,
-            open_quarantine(),
-            script.equipment,
-            Doubts(),
-            ExchangeClock(),
-        )
-    )
+    fed = Fed(f"ws://127.0.0.1:9{SESSIONS[name]}", steps, pairs=pairs_of(name))
 
     assert wrong == [] or name == V2_VERBATIM  # that one joins days that lie in no order
-    assert set(script.observer.refused) <= {"older"}
+    assert set(fed.refused) <= {"older"}
 
 
 @pytest.mark.parametrize("name", [V1_TICKER, V1_TRADE, V2_TICKER])
@@ -155,17 +141,8 @@ def test_a_replayed_session_is_served_digit_for_digit_over_http(
     recorded: Find, tmp_path: Path, name: str
 ) -> None:
     service = FreshService(tmp_path, supported_pairs=pairs_of(name))
-    script = Script(with_pauses(recorded(name)))
-    collector = KrakenCollector(
-        f"ws://127.0.0.1:9{SESSIONS[name]}",
-        pairs_of(name),
-        service.store,
-        open_quarantine(),
-        script.equipment,
-        Doubts(),
-        ExchangeClock(),
-    )
-    script.play(collector)
+    url = f"ws://127.0.0.1:9{SESSIONS[name]}"
+    fed = Fed(url, with_pauses(recorded(name)), pairs=pairs_of(name), store=service.store)
     expected = {str(pair): plain(Decimal(price)) for pair, price in last_prices(recorded(name)).items()}
 
     assert amounts(service.get("/api/v1/ltp")) == expected
@@ -173,7 +150,7 @@ def test_a_replayed_session_is_served_digit_for_digit_over_http(
         assert plain(Decimal(price)) in (price, price.rstrip("0").rstrip("."))
         assert service.store.all()[pair].tick.price == price
         assert amounts(service.get(f"/api/v1/ltp?pair={pair}")) == {str(pair): expected[str(pair)]}
-    assert script.observer.refused == {}
+    assert fed.refused == {}
 
 
 @pytest.mark.parametrize("name", [V1_TICKER, V1_TRADE, V2_TICKER])

@@ -5,14 +5,11 @@ import json
 import pytest
 
 from ltp_service.domain.errors import NoText
-from ltp_service.domain.exchange_clock import CLOCK_TOLERANCE_SECONDS, NEGLIGIBLE_DELAY_SECONDS, ExchangeClock
+from ltp_service.domain.exchange_clock import CLOCK_TOLERANCE_SECONDS, NEGLIGIBLE_DELAY_SECONDS
 from ltp_service.domain.pairs import Pair
-from ltp_service.exchanges.kraken import KrakenCollector
 from ltp_service.feed.loop import TENDING
-from ltp_service.prices.doubts import Doubts
-from ltp_service.prices.memory import MemoryStore
 from ltp_service.prices.quarantine import Quarantine
-from tests.exchanges.test_kraken_order import (
+from tests.exchanges.kraken_frames import (
     BEAT,
     BEGUN,
     V1,
@@ -20,6 +17,8 @@ from tests.exchanges.test_kraken_order import (
     V1_BEAT,
     V2,
     V2_ACKS,
+    Fed,
+    Step,
     beats,
     row,
     ticker,
@@ -29,49 +28,12 @@ from tests.exchanges.test_kraken_order import (
     v1_trade,
     v1_trades,
 )
-from tests.fakes import BTC, ETH, Script, Step, memory_store, open_quarantine
+from tests.fakes import BTC, ETH, FakeClock, memory_store
 
 
-def renewed() -> None:
-    """The step at which BTC/USD is subscribed to anew."""
-
-
-class Fed:
-    """A collector that was fed some steps, one connection after the other."""
-
-    def __init__(self, url: str, *connections: list[Step], quarantine: Quarantine | None = None) -> None:
-        self.script = Script(
-            *([self._renew if step is renewed else step for step in steps] for steps in connections)
-        )
-        self.store: MemoryStore = memory_store(self.script.clock)
-        self.doubts = Doubts()
-        self.collector = KrakenCollector(
-            url,
-            (BTC, ETH),
-            self.store,
-            quarantine or open_quarantine(),
-            self.script.equipment,
-            self.doubts,
-            ExchangeClock(),
-        )
-        self.script.play(self.collector)
-
-    def _renew(self) -> None:
-        self.collector.renew(BTC)
-
-    @property
-    def price(self) -> str:
-        return self.store.all()[BTC].tick.price
-
-    @property
-    def confirmed_at(self) -> float:
-        """Seconds after the beginning."""
-        return self.store.all()[BTC].confirmed_at - BEGUN
-
-    @property
-    def reason(self) -> str | None:
-        doubt = self.doubts.about(BTC)
-        return None if doubt is None else doubt.reason
+def renewed(fed: Fed) -> None:
+    """BTC/USD is subscribed to anew."""
+    fed.collector.renew(BTC)
 
 
 IN_STEP = [*V2_ACKS, trade("100", 1, 0.0)]
@@ -346,13 +308,8 @@ def test_a_word_about_a_pair_that_is_not_known_ends_no_halt() -> None:
 
 
 def test_a_v1_subscription_that_is_accepted_shows_that_the_pair_is_listed_again() -> None:
-    fed = Fed(V1, [])
-    fed.store.set_pair_markets({BTC: "delisted"})
-    again = Script([*V1_ACKS])
-    again.play(
-        KrakenCollector(
-            V1, (BTC, ETH), fed.store, open_quarantine(), again.equipment, fed.doubts, ExchangeClock()
-        )
-    )
+    store = memory_store(FakeClock())
+    store.set_pair_markets({BTC: "delisted"})
+    Fed(V1, V1_ACKS, store=store)
 
-    assert fed.store.market_of(BTC) == "unknown"
+    assert store.market_of(BTC) == "unknown"
