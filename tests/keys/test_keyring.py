@@ -36,12 +36,23 @@ CHOSEN_KEY = "correct-horse/battery+staple="
 class MemoryKeys:
     """A back end that several keyrings share, counts how often it is used, and breaks on demand."""
 
-    def __init__(self) -> None:
+    def __init__(self, clock: SteeredClock) -> None:
+        self.clock = clock
         self.keys: dict[str, ApiKey] = {}
         self.changes = 0
         self.calls = 0
         self.touched: list[dict[str, float]] = []
         self.trouble: StoreUnavailable | None = None
+
+    def unread(self, environment_key: str | None = None) -> Keyring:
+        """A keyring that has read nothing yet."""
+        return Keyring(self, self.clock, environment_key, secrets.token_bytes)
+
+    def open(self, environment_key: str | None = None) -> Keyring:
+        """One that has read all keys."""
+        keyring = self.unread(environment_key)
+        keyring.refresh()
+        return keyring
 
     def version(self) -> Hashable:
         self._use()
@@ -83,25 +94,19 @@ class MemoryKeys:
 
 
 @pytest.fixture
-def shared() -> MemoryKeys:
-    return MemoryKeys()
+def shared(clock: SteeredClock) -> MemoryKeys:
+    return MemoryKeys(clock)
 
 
 @pytest.fixture
-def keyring(shared: MemoryKeys, clock: SteeredClock) -> Keyring:
-    return open_another(shared, clock)
+def keyring(shared: MemoryKeys) -> Keyring:
+    return shared.open()
 
 
 @pytest.fixture
-def elsewhere(shared: MemoryKeys, clock: SteeredClock) -> Keyring:
+def elsewhere(shared: MemoryKeys) -> Keyring:
     """The keyring of another process."""
-    return open_another(shared, clock)
-
-
-def open_another(shared: MemoryKeys, clock: SteeredClock, environment_key: str | None = None) -> Keyring:
-    keyring = Keyring(shared, clock, environment_key, secrets.token_bytes)
-    keyring.refresh()
-    return keyring
+    return shared.open()
 
 
 def assert_refused(keyring: Keyring, text: str) -> None:
@@ -170,8 +175,8 @@ def test_a_known_key_and_what_can_be_none_never_touch_the_back_end(
 
 def test_a_check_costs_the_same_among_many_keys(clock: SteeredClock) -> None:
     def cheapest_check(size: int) -> float:
-        shared = MemoryKeys()
-        keyring = open_another(shared, clock)
+        shared = MemoryKeys(clock)
+        keyring = shared.open()
         text, key = keyring.create("ops", "admin", DAY)
         shared.keys |= {str(number): replace(key, hash=str(number)) for number in range(size)}
         shared.changes += 1
@@ -230,10 +235,10 @@ def test_a_back_end_in_trouble_leaves_the_known_keys_in_force(keyring: Keyring, 
 
 
 def test_nobody_is_told_that_his_key_is_wrong_while_the_keys_were_never_read(
-    keyring: Keyring, shared: MemoryKeys, clock: SteeredClock
+    keyring: Keyring, shared: MemoryKeys
 ) -> None:
     text, key = keyring.create("ops", "admin", DAY)
-    begun = Keyring(shared, clock, ENVIRONMENT_KEY, secrets.token_bytes)
+    begun = shared.unread(ENVIRONMENT_KEY)
     assert begun.check(ENVIRONMENT_KEY).permission == "admin"
     assert_refused(begun, "nonsense")
     shared.trouble = StoreUnavailable("disk gone")
@@ -290,19 +295,19 @@ def test_the_list_shows_every_key_oldest_first_with_its_state(keyring: Keyring, 
     assert states == [("first", "expired"), ("second", "revoked"), ("third", "active")]
 
 
-def test_the_list_is_an_error_while_the_keys_were_never_read(shared: MemoryKeys, clock: SteeredClock) -> None:
+def test_the_list_is_an_error_while_the_keys_were_never_read(shared: MemoryKeys) -> None:
     shared.trouble = StoreUnavailable("disk gone")
-    keyring = Keyring(shared, clock, None, secrets.token_bytes)
+    keyring = shared.unread()
     with pytest.raises(StoreUnavailable, match="disk gone"):
         keyring.list()
 
 
 def test_a_key_made_before_any_was_read_does_not_hide_the_others(
-    keyring: Keyring, shared: MemoryKeys, clock: SteeredClock
+    keyring: Keyring, shared: MemoryKeys
 ) -> None:
     keyring.create("ops", "admin", DAY)
-    unread = Keyring(shared, clock, None, secrets.token_bytes)
-    clock.advance(1.0)
+    unread = shared.unread()
+    shared.clock.advance(1.0)
     unread.create("dashboard", "read", DAY)
     assert not unread.known()
     assert {key.name for key in unread.list()} == {"ops", "dashboard"}
@@ -316,9 +321,11 @@ def test_a_key_is_revoked_by_its_prefix_or_the_beginning_of_it(given: str, keyri
     assert_refused(keyring, text)
 
 
-def test_a_prefix_that_matches_several_keys_is_refused(shared: MemoryKeys, clock: SteeredClock) -> None:
+def test_a_prefix_that_matches_several_keys_is_refused(shared: MemoryKeys) -> None:
     numbers = count()
-    keyring = Keyring(shared, clock, None, lambda size: b"same start".ljust(size, bytes([next(numbers)])))
+    keyring = Keyring(
+        shared, shared.clock, None, lambda size: b"same start".ljust(size, bytes([next(numbers)]))
+    )
     text, key = keyring.create("one", "read", DAY)
     keyring.create("two", "read", DAY)
     with pytest.raises(InvalidParameter, match="2 keys begin so"):
@@ -365,10 +372,8 @@ def test_an_expired_admin_key_can_be_revoked_though_no_other_is_left(
     assert keyring.revoke(key.prefix).revoked == clock.wall()
 
 
-def test_the_last_stored_admin_key_can_be_revoked_beside_auth_api_key(
-    shared: MemoryKeys, clock: SteeredClock
-) -> None:
-    keyring = open_another(shared, clock, ENVIRONMENT_KEY)
+def test_the_last_stored_admin_key_can_be_revoked_beside_auth_api_key(shared: MemoryKeys) -> None:
+    keyring = shared.open(ENVIRONMENT_KEY)
     text, key = keyring.create("ops", "admin", DAY)
     keyring.revoke(key.prefix)
     assert_refused(keyring, text)
@@ -376,43 +381,39 @@ def test_the_last_stored_admin_key_can_be_revoked_beside_auth_api_key(
 
 @pytest.mark.parametrize("text", [ENVIRONMENT_KEY, CHOSEN_KEY, "ltp_" + "k" * 20])
 def test_auth_api_key_is_an_admin_key_that_never_expires_and_needs_no_back_end(
-    shared: MemoryKeys, clock: SteeredClock, text: str
+    shared: MemoryKeys, text: str
 ) -> None:
     shared.trouble = StoreUnavailable("disk gone")
-    keyring = Keyring(shared, clock, text, secrets.token_bytes)
-    clock.advance(100 * 365 * DAY)
+    keyring = shared.unread(text)
+    shared.clock.advance(100 * 365 * DAY)
     key = keyring.check(text)
     assert (key.permission, key.expires, key.name) == ("admin", None, "AUTH_API_KEY")
 
 
-def test_auth_api_key_is_what_it_is_whatever_was_stored_of_the_same_text(
-    shared: MemoryKeys, clock: SteeredClock
-) -> None:
+def test_auth_api_key_is_what_it_is_whatever_was_stored_of_the_same_text(shared: MemoryKeys) -> None:
     text = ENVIRONMENT_KEY
-    stored = ApiKey(text[4:12], hash_of(text), "old", "read", clock.wall(), None)
-    shared.insert(replace(stored, revoked=clock.wall()), only_first=False)
-    keyring = open_another(shared, clock, text)
+    stored = ApiKey(text[4:12], hash_of(text), "old", "read", shared.clock.wall(), None)
+    shared.insert(replace(stored, revoked=shared.clock.wall()), only_first=False)
+    keyring = shared.open(text)
     assert keyring.check(text).permission == "admin"
 
 
-def test_auth_api_key_is_listed_without_its_hash_and_never_stored(
-    shared: MemoryKeys, clock: SteeredClock
-) -> None:
-    keyring = open_another(shared, clock, ENVIRONMENT_KEY)
+def test_auth_api_key_is_listed_without_its_hash_and_never_stored(shared: MemoryKeys) -> None:
+    keyring = shared.open(ENVIRONMENT_KEY)
     keyring.create("ops", "read", DAY)
     assert [(key.name, bool(key.hash)) for key in keyring.list()] == [("AUTH_API_KEY", False), ("ops", True)]
     assert [key.name for key in shared.keys.values()] == ["ops"]
 
 
-def test_auth_api_key_cannot_be_revoked_here(shared: MemoryKeys, clock: SteeredClock) -> None:
-    keyring = open_another(shared, clock, ENVIRONMENT_KEY)
+def test_auth_api_key_cannot_be_revoked_here(shared: MemoryKeys) -> None:
+    keyring = shared.open(ENVIRONMENT_KEY)
     with pytest.raises(InvalidParameter, match="comes from AUTH_API_KEY; take it out there"):
         keyring.revoke("Env1ronm")
     keyring.check(ENVIRONMENT_KEY)
 
 
-def test_of_a_key_that_an_operator_chose_nothing_is_shown(shared: MemoryKeys, clock: SteeredClock) -> None:
-    keyring = open_another(shared, clock, CHOSEN_KEY)
+def test_of_a_key_that_an_operator_chose_nothing_is_shown(shared: MemoryKeys) -> None:
+    keyring = shared.open(CHOSEN_KEY)
     [key] = keyring.list()
     assert (key.shown, key.prefix, key.hash) == ("AUTH_API_KEY", "", "")
     assert CHOSEN_KEY[:4] not in repr(key)
@@ -423,10 +424,8 @@ def test_of_a_key_that_an_operator_chose_nothing_is_shown(shared: MemoryKeys, cl
             keyring.revoke(beginning)
 
 
-def test_beside_a_key_that_an_operator_chose_others_are_checked_as_ever(
-    shared: MemoryKeys, clock: SteeredClock
-) -> None:
-    keyring = open_another(shared, clock, CHOSEN_KEY)
+def test_beside_a_key_that_an_operator_chose_others_are_checked_as_ever(shared: MemoryKeys) -> None:
+    keyring = shared.open(CHOSEN_KEY)
     text, key = keyring.create("ops", "read", DAY)
     calls = shared.calls
     assert keyring.check(text) == key
@@ -444,11 +443,9 @@ def test_the_ring_is_empty_until_the_first_key_and_never_again(keyring: Keyring,
     assert not keyring.empty()
 
 
-def test_the_ring_is_not_called_empty_with_auth_api_key_or_while_nobody_knows(
-    shared: MemoryKeys, clock: SteeredClock
-) -> None:
-    assert not open_another(shared, clock, ENVIRONMENT_KEY).empty()
-    assert not Keyring(shared, clock, None, secrets.token_bytes).empty()
+def test_the_ring_is_not_called_empty_with_auth_api_key_or_while_nobody_knows(shared: MemoryKeys) -> None:
+    assert not shared.open(ENVIRONMENT_KEY).empty()
+    assert not shared.unread().empty()
 
 
 def test_keys_that_the_back_end_has_lost_do_not_make_the_ring_empty_again(
@@ -471,51 +468,47 @@ def test_only_one_process_makes_the_first_key(keyring: Keyring, elsewhere: Keyri
         elsewhere.create("intruder", "admin", DAY, only_first=True)
 
 
-def test_no_first_key_is_made_beside_auth_api_key(shared: MemoryKeys, clock: SteeredClock) -> None:
+def test_no_first_key_is_made_beside_auth_api_key(shared: MemoryKeys) -> None:
     with pytest.raises(KeyMissing):
-        open_another(shared, clock, ENVIRONMENT_KEY).create("intruder", "admin", DAY, only_first=True)
+        shared.open(ENVIRONMENT_KEY).create("intruder", "admin", DAY, only_first=True)
     assert shared.keys == {}
 
 
-def test_last_use_is_listed_at_once_and_written_behind(
-    keyring: Keyring, shared: MemoryKeys, clock: SteeredClock
-) -> None:
+def test_last_use_is_listed_at_once_and_written_behind(keyring: Keyring, shared: MemoryKeys) -> None:
     text, key = keyring.create("ops", "read", DAY)
-    clock.advance(3.0)
+    shared.clock.advance(3.0)
     keyring.check(text)
     keyring.follow()
-    assert keyring.list()[0].last_used == clock.wall()
+    assert keyring.list()[0].last_used == shared.clock.wall()
     assert shared.touched == []
-    used = clock.wall()
-    clock.advance(LAST_USED_EVERY_SECONDS - 3.0)
+    used = shared.clock.wall()
+    shared.clock.advance(LAST_USED_EVERY_SECONDS - 3.0)
     keyring.follow()
     assert shared.touched == [{key.hash: used}]
-    clock.advance(1.0)
+    shared.clock.advance(1.0)
     keyring.check(text)
     keyring.follow()
     assert len(shared.touched) == 1
 
 
-def test_last_use_is_written_only_when_it_changed(
-    keyring: Keyring, shared: MemoryKeys, clock: SteeredClock
-) -> None:
+def test_last_use_is_written_only_when_it_changed(keyring: Keyring, shared: MemoryKeys) -> None:
     first, _ = keyring.create("one", "read", DAY)
     second, key = keyring.create("two", "read", DAY)
     for used in ([first, second], [second], []):
         for text in used:
             keyring.check(text)
         keyring.write_last_used()
-        clock.advance(LAST_USED_EVERY_SECONDS)
+        shared.clock.advance(LAST_USED_EVERY_SECONDS)
     assert [len(written) for written in shared.touched] == [2, 1]
     assert list(shared.touched[1]) == [key.hash]
 
 
 def test_last_use_that_could_not_be_written_is_written_the_next_time(
-    keyring: Keyring, shared: MemoryKeys, clock: SteeredClock
+    keyring: Keyring, shared: MemoryKeys
 ) -> None:
     text, key = keyring.create("ops", "read", DAY)
     keyring.check(text)
-    used = clock.wall()
+    used = shared.clock.wall()
     shared.trouble = StoreUnavailable("locked")
     keyring.write_last_used()
     shared.trouble = None
@@ -523,11 +516,11 @@ def test_last_use_that_could_not_be_written_is_written_the_next_time(
     assert shared.touched == [{key.hash: used}]
 
 
-def test_the_use_of_auth_api_key_is_listed_and_never_written(shared: MemoryKeys, clock: SteeredClock) -> None:
-    keyring = open_another(shared, clock, ENVIRONMENT_KEY)
+def test_the_use_of_auth_api_key_is_listed_and_never_written(shared: MemoryKeys) -> None:
+    keyring = shared.open(ENVIRONMENT_KEY)
     keyring.check(ENVIRONMENT_KEY)
     keyring.write_last_used()
-    assert keyring.list()[0].last_used == clock.wall()
+    assert keyring.list()[0].last_used == shared.clock.wall()
     assert [used for used in shared.touched if used] == []
 
 
