@@ -2,10 +2,13 @@
 
 import threading
 from collections import Counter
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
 from decimal import Decimal
 
-from ltp_service.domain.errors import Unreachable
+import pytest
+
+from ltp_service.domain.errors import ExchangeError, Unreachable
 from ltp_service.domain.pairs import Pair
 from ltp_service.domain.tick import WEBSOCKET, Source, Tick
 from ltp_service.feed.backoff import Backoff
@@ -202,6 +205,16 @@ def eventually(condition: Callable[[], bool], seconds: float = DEADLINE) -> None
             return
         pause.wait(0.005)
     raise AssertionError(f"not within {seconds:g} s: {condition}")
+
+
+@contextmanager
+def fails(
+    reason: str, *, kind: type[ExchangeError] = Unreachable, match: str | None = None
+) -> Iterator[None]:
+    """What is done meanwhile ends with an error of that reason."""
+    with pytest.raises(kind, match=match) as caught:
+        yield
+    assert caught.value.reason == reason
 
 
 def open_quarantine() -> Quarantine:

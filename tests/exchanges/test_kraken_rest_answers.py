@@ -25,6 +25,7 @@ from ltp_service.exchanges.kraken_rest_answers import (
 )
 from ltp_service.rest.http_client import HttpAnswer
 from ltp_service.rest.sequence import NO_DETAIL, Detail, NewestTrades, Progress
+from tests.fakes import fails
 
 Recorded = Callable[[str], Path]
 
@@ -203,9 +204,8 @@ def test_a_bad_value_concerns_its_own_pair_only(entry: Any, reason: str) -> None
 def test_an_error_inside_http_200_is_told_by_its_words(
     error: str, kind: type[ExchangeError], reason: str
 ) -> None:
-    with pytest.raises(kind) as caught:
+    with fails(reason, kind=kind):
         read_result(answer(json.dumps({"error": [error], "result": {}})))
-    assert caught.value.reason == reason
 
 
 @pytest.mark.parametrize(
@@ -259,9 +259,8 @@ def test_an_http_status_other_than_200_is_an_error(
 
 
 def test_a_web_page_is_no_answer() -> None:
-    with pytest.raises(BadFrame) as caught:
+    with fails("html", kind=BadFrame):
         read_result(HttpAnswer(200, "text/html", None, b"<html>"))
-    assert caught.value.reason == "html"
 
 
 @pytest.mark.parametrize(
@@ -277,16 +276,14 @@ def test_a_web_page_is_no_answer() -> None:
     ],
 )
 def test_a_body_that_is_not_the_apis_json_is_refused(body: bytes) -> None:
-    with pytest.raises(BadFrame) as caught:
+    with fails("malformed", kind=BadFrame):
         read_result(answer(body))
-    assert caught.value.reason == "malformed"
 
 
 @pytest.mark.parametrize("body", ['{"error":[]}', '{"error":[],"result":null}', "{}"])
 def test_an_answer_without_a_result_is_refused(body: str) -> None:
-    with pytest.raises(BadFrame) as caught:
+    with fails("no_result", kind=BadFrame):
         read_result(answer(body))
-    assert caught.value.reason == "no_result"
 
 
 def trades_of(*rows: list[Any]) -> NewestTrades | None:
@@ -358,9 +355,8 @@ def test_a_price_is_a_price_though_nothing_tells_how_far_the_day_has_come(change
     ],
 )
 def test_a_trade_that_cannot_be_believed_is_refused(row: list[Any], reason: str) -> None:
-    with pytest.raises(BadFrame) as caught:
+    with fails(reason, kind=BadFrame):
         trades_of(row)
-    assert caught.value.reason == reason
 
 
 def test_listings_without_any_pair_are_no_listings() -> None:
