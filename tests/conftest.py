@@ -1,6 +1,7 @@
 """What every test may ask for, and the rule that nothing is skipped unseen."""
 
 import os
+import subprocess
 from collections.abc import Callable, Generator, Iterator
 from pathlib import Path
 from typing import TypeVar
@@ -9,6 +10,7 @@ import pytest
 from hypothesis import settings
 
 from tests.deadline import IN_FULL
+from tests.programs import require_program
 from tests.redis_server import RedisServer
 from tests.steered_clock import SteeredClock
 
@@ -62,6 +64,21 @@ def server(tmp_path: Path) -> Iterator[RedisServer]:
     """A Redis of the test's own."""
     with RedisServer.start(tmp_path) as running:
         yield running
+
+
+@pytest.fixture(scope="session")
+def certificate(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Key and certificate of `localhost`, signed by itself, in one file."""
+    file = tmp_path_factory.mktemp("tls") / "localhost.pem"
+    subprocess.run(
+        f"{require_program('openssl')} req -x509 -newkey ec -pkeyopt ec_paramgen_curve:prime256v1 -nodes -subj /CN=localhost -days 2"
+        f" -addext subjectAltName=DNS:localhost -keyout {file} -out {file}.crt".split(),
+        check=True,
+        capture_output=True,
+    )
+    with file.open("ab") as both:
+        both.write(Path(f"{file}.crt").read_bytes())
+    return file
 
 
 @pytest.hookimpl(wrapper=True)

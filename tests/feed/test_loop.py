@@ -119,9 +119,13 @@ class Demanding(Toy):
     )
 
 
-def play(*connections: Sequence[Step] | Exception) -> tuple[Toy, Script]:
+def again(times: int, *steps: Step) -> list[Step]:
+    return list(steps) * times
+
+
+def play(*connections: Sequence[Step] | Exception, kind: type[Toy] = Toy) -> tuple[Toy, Script]:
     script = Script(*connections)
-    toy = Toy(script)
+    toy = kind(script)
     script.play(toy)
     return toy, script
 
@@ -193,10 +197,11 @@ def test_a_connection_that_brought_nothing_is_a_failure() -> None:
 
 def test_a_stable_connection_forgets_the_failures_before_it() -> None:
     failures = [Unreachable("no route", reason="network") for _ in range(4)]
-    steady: list[Step] = [*OPEN]
-    for _ in range(int(STABLE / 5) + 2):
-        steady += [5.0, "heartbeat"]
-    _, script = play(*failures, steady, Unreachable("again", reason="network"))
+    _, script = play(
+        *failures,
+        [*OPEN, *again(int(STABLE / 5) + 2, 5.0, "heartbeat")],
+        Unreachable("again", reason="network"),
+    )
 
     assert script.stop.waits[:4] == [1.0, 2.0, 4.0, 8.0]
     assert script.stop.waits[4:] in ([1.0, 2.0], [1.0, 1.0])
@@ -248,10 +253,7 @@ def test_a_silent_connection_is_replaced_after_the_idle_timeout() -> None:
 
 
 def test_heartbeats_alone_keep_a_connection() -> None:
-    steps: list[Step] = [*OPEN]
-    for _ in range(20):
-        steps += [5.0, "heartbeat"]
-    _, script = play(steps)
+    _, script = play([*OPEN, *again(20, 5.0, "heartbeat")])
 
     assert script.observer.failures == ["closed", "script_over"]
 
@@ -278,20 +280,15 @@ def test_silence_confirms_nothing() -> None:
 
 
 def test_a_missing_acknowledgement_is_asked_for_again_for_that_symbol_alone() -> None:
-    steps: list[Step] = ["ack A", "trade A 1"]
-    for _ in range(int(DEADLINE) + 1):
-        steps += [1.0, "heartbeat"]
-    _, script = play(steps)
+    _, script = play(["ack A", "trade A 1", *again(int(DEADLINE) + 1, 1.0, "heartbeat")])
 
     assert script.sent == ["1 subscribe ticker A B", "2 subscribe ticker B"]
 
 
 def test_a_refused_symbol_is_retried_later_and_the_other_goes_on() -> None:
-    steps: list[Step] = ["ack A", "trade A 1", "no B"]
-    for _ in range(int(RETRY / 5) + 1):
-        steps += [5.0, "heartbeat"]
-    steps += ["trade A 2"]
-    toy, script = play(steps)
+    toy, script = play(
+        ["ack A", "trade A 1", "no B", *again(int(RETRY / 5) + 1, 5.0, "heartbeat"), "trade A 2"]
+    )
 
     assert script.sent == ["1 subscribe ticker A B", "2 subscribe ticker B"]
     assert toy.taken == [("A", "1"), ("A", "2")]
@@ -351,20 +348,14 @@ def test_the_exchanges_status_is_passed_on() -> None:
 
 
 def test_a_flood_gives_way_to_others_after_its_turn_and_not_at_every_frame() -> None:
-    steps: list[Step] = [*OPEN]
-    for _ in range(100):
-        steps += ["trade A 3", "trade A 4", TURN / 10]
-    _, script = play(steps)
+    _, script = play([*OPEN, *again(100, "trade A 3", "trade A 4", TURN / 10)])
 
     assert set(script.sleeps) == {SHORTEST_SLEEP}
     assert 8 <= len(script.sleeps) <= 15
 
 
 def test_after_others_had_a_long_turn_the_flood_gets_one_as_long() -> None:
-    steps: list[Step] = [*OPEN, "trade A 2", LONGEST_TURN]
-    for _ in range(100):
-        steps += ["trade A 3", TURN / 10]
-    _, script = play(steps)
+    _, script = play([*OPEN, "trade A 2", LONGEST_TURN, *again(100, "trade A 3", TURN / 10)])
 
     assert 5 <= len(script.sleeps) <= 9
 
@@ -373,11 +364,7 @@ def test_a_feed_that_stands_aside_gives_way_after_a_short_turn_whatever_others_h
     class Aside(Toy):
         longest_turn, burst = ASIDE_TURN, ASIDE_BURST
 
-    steps: list[Step] = [*OPEN, "trade A 2", LONGEST_TURN]
-    for _ in range(100):
-        steps += ["trade A 3", TURN / 10]
-    script = Script(steps)
-    script.play(Aside(script))
+    _, script = play([*OPEN, "trade A 2", LONGEST_TURN, *again(100, "trade A 3", TURN / 10)], kind=Aside)
 
     assert 100 * (TURN / 10) / (ASIDE_TURN + TURN / 10) - 1 <= len(script.sleeps) <= 100
 
@@ -408,10 +395,7 @@ def test_of_one_read_no_more_frames_are_taken_in_one_go_than_a_burst_has() -> No
 
 
 def test_a_flood_gives_way_though_it_looks_as_if_each_frame_was_waited_for() -> None:
-    steps: list[Step] = [*OPEN]
-    for _ in range(100):
-        steps += ["trade A 3", 2 * GAVE_WAY]
-    _, script = play(steps)
+    _, script = play([*OPEN, *again(100, "trade A 3", 2 * GAVE_WAY)])
 
     assert 5 <= len(script.sleeps) <= 100 * 2 * GAVE_WAY / (ALONE * LONGEST_TURN) + 1
 
@@ -452,27 +436,20 @@ def test_an_exchange_that_refuses_this_place_is_asked_again_rarely_and_says_why(
 
 
 def test_an_exchange_that_wants_questions_is_asked_and_has_to_answer() -> None:
-    steps: list[Step] = [*OPEN, 15.0, "heartbeat", 5.0, None, 9.0, None, 1.0, None]
-    script = Script(steps)
-    script.play(Demanding(script))
+    _, script = play([*OPEN, 15.0, "heartbeat", 5.0, None, 9.0, None, 1.0, None], kind=Demanding)
 
     assert script.sent == ["1 subscribe ticker A", "2 subscribe ticker B", "3 ping"]
     assert script.observer.failures[0] == "silent"
 
 
 def test_any_frame_answers_a_question() -> None:
-    script = Script([*OPEN, 20.0, None, 9.0, "heartbeat", 9.0, "heartbeat"])
-    script.play(Demanding(script))
+    _, script = play([*OPEN, 20.0, None, 9.0, "heartbeat", 9.0, "heartbeat"], kind=Demanding)
 
     assert script.observer.failures[0] == "closed"
 
 
 def test_a_connection_is_replaced_before_the_exchange_ends_it() -> None:
-    steps: list[Step] = [*OPEN]
-    for _ in range(30):
-        steps += [5.0, "heartbeat"]
-    script = Script(steps)
-    script.play(Demanding(script))
+    _, script = play([*OPEN, *again(30, 5.0, "heartbeat")], kind=Demanding)
 
     assert script.observer.failures == ["script_over"]
     assert script.clock.monotonic() == pytest.approx(1100.0, abs=10.0)

@@ -3,7 +3,6 @@
 import gzip
 import socket
 import ssl
-import subprocess
 import threading
 import time
 from collections.abc import Callable, Generator, Iterator
@@ -22,7 +21,6 @@ from ltp_service.runtime.clock import SystemClock
 from tests.deadline import DEADLINE as PATIENCE
 from tests.deadline import generous
 from tests.fakes import fails
-from tests.programs import require_program
 
 DEADLINE = 0.25
 """Seconds for a call that ends badly."""
@@ -141,21 +139,6 @@ def http() -> Generator[HttpClient]:
     client = HttpClient(SystemClock(), "ltp_service/test")
     yield client
     client.close()
-
-
-@pytest.fixture(scope="session")
-def certificate(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Key and certificate of `localhost`, signed by itself, in one file."""
-    file = tmp_path_factory.mktemp("tls") / "localhost.pem"
-    subprocess.run(
-        f"{require_program('openssl')} req -x509 -newkey ec -pkeyopt ec_paramgen_curve:prime256v1 -nodes -subj /CN=localhost -days 2"
-        f" -addext subjectAltName=DNS:localhost -keyout {file} -out {file}.crt".split(),
-        check=True,
-        capture_output=True,
-    )
-    with file.open("ab") as both:
-        both.write(Path(f"{file}.crt").read_bytes())
-    return file
 
 
 @pytest.fixture
