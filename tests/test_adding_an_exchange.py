@@ -109,9 +109,7 @@ class Client:
             self.topics.pop(name, None)
 
 
-def test_the_simulated_exchange_understands_the_service_and_is_understood(
-    exchange: Any, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_the_simulated_exchange_and_it_agree(exchange: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     simulated: Any = load(monkeypatch, SIMULATED, code(SIMULATED))
     market, client, dialect = VenueMarket("coinhall", 1), Client(), exchange.Dialect()
     theirs = simulated.Coinhall(market)

@@ -57,9 +57,7 @@ def stored(path: Path) -> list[ApiKey]:
         return keyring.list()
 
 
-def test_create_prints_the_key_alone_on_stdout_and_explains_on_stderr(
-    path: Path, run: Callable[..., Ended]
-) -> None:
+def test_create_prints_the_key_alone_on_stdout(path: Path, run: Callable[..., Ended]) -> None:
     ended = run("keys", "create", "--name", "ops", "--permission", "admin")
     assert ended.code == 0
     assert is_well_formed(ended.out.removesuffix("\n"))
@@ -70,9 +68,7 @@ def test_create_prints_the_key_alone_on_stdout_and_explains_on_stderr(
         assert keyring.check(ended.out.strip()).permission == "admin"
 
 
-def test_create_needs_no_token_and_leaves_none_that_could_make_a_first_key(
-    path: Path, run: Callable[..., Ended]
-) -> None:
+def test_create_needs_no_token_and_leaves_none(path: Path, run: Callable[..., Ended]) -> None:
     token_path(path).write_text("x" * 43)
 
     assert run("keys", "create", "--name", "ops", "--permission", "admin").code == 0
@@ -149,9 +145,7 @@ def test_list_shows_times_in_utc(path: Path, run: Callable[..., Ended]) -> None:
     assert created in run("keys", "list").out
 
 
-def test_list_before_the_first_key_is_a_head_without_rows_and_makes_no_file(
-    path: Path, run: Callable[..., Ended]
-) -> None:
+def test_list_without_keys_is_a_head_and_makes_no_file(path: Path, run: Callable[..., Ended]) -> None:
     ended = run("keys", "list")
     assert (ended.code, ended.out.count("\n")) == (0, 1)
     assert not path.exists()
@@ -164,9 +158,7 @@ def test_revoke_ends_the_key_of_the_prefix(path: Path, run: Callable[..., Ended]
     assert stored(path)[0].revoked is not None
 
 
-def test_a_prefix_that_begins_with_a_dash_can_be_given_as_the_list_shows_it(
-    run: Callable[..., Ended],
-) -> None:
+def test_a_prefix_with_a_dash_can_be_given_as_the_list_shows_it(run: Callable[..., Ended]) -> None:
     ended = run("keys", "revoke", "ltp_-nv1ronm", AUTH_API_KEY=ENVIRONMENT_KEY)
     assert (ended.code, ended.err) == (1, "that key comes from AUTH_API_KEY; take it out there and restart\n")
 
@@ -179,9 +171,7 @@ def test_the_last_admin_key_is_kept_with_one_line_that_says_why(run: Callable[..
 
 
 @pytest.mark.parametrize("command", [["create", "--name", "ops"], ["list"], ["revoke", "ltp_abcdefgh"]])
-def test_a_database_that_cannot_be_used_is_one_clear_line(
-    command: list[str], path: Path, run: Callable[..., Ended]
-) -> None:
+def test_an_unusable_database_is_one_line(command: list[str], path: Path, run: Callable[..., Ended]) -> None:
     path.mkdir()
     ended = run("keys", *command)
     assert (ended.code, ended.out) == (1, "")
@@ -189,9 +179,7 @@ def test_a_database_that_cannot_be_used_is_one_clear_line(
     assert "(DATABASE_PATH) cannot be opened; let this user read and write" in ended.err
 
 
-def test_the_keys_are_those_in_redis_where_the_settings_say_so(
-    path: Path, tmp_path: Path, run: Callable[..., Ended]
-) -> None:
+def test_the_settings_choose_keys_in_redis(path: Path, tmp_path: Path, run: Callable[..., Ended]) -> None:
     with RedisServer.start(tmp_path) as server:
         where = {"CACHE_BACKEND": "redis", "REDIS_ADDR": server.address}
         text = run("keys", "create", "--name", "ops", **where).out.strip()
@@ -232,7 +220,7 @@ def test_a_refused_name_is_one_clear_line(name: str, run: Callable[..., Ended]) 
         (["keys", "steal"], "invalid choice"),
     ],
 )
-def test_wrong_usage_ends_with_2_and_says_what_is_wrong(
+def test_wrong_usage_ends_in_2(
     arguments: list[str], says: str, path: Path, run: Callable[..., Ended]
 ) -> None:
     ended = run(*arguments)

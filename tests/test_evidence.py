@@ -113,9 +113,7 @@ def trade(exchange: Simulator, price: str, pair: str = "BTC/USD") -> None:
     exchange.trade(pair, price)
 
 
-def test_a_frame_that_cannot_be_used_ends_the_evidence_and_rest_tells_what_it_hid(
-    exchange: Simulator, protocol: str
-) -> None:
+def test_an_unusable_frame_ends_the_evidence_and_rest_tells(exchange: Simulator, protocol: str) -> None:
     trade(exchange, "115643")
     with Prices(exchange, protocol) as prices:
         prices.settle_down()
@@ -146,9 +144,7 @@ def test_a_pair_of_which_no_frame_can_be_used_is_served_from_rest_for_as_long_as
         eventually(lambda: prices.price() == "117000" and prices.confirmed_by() == WEBSOCKET)
 
 
-def test_acknowledgements_that_are_behind_make_no_trade_one_of_the_future_for_long(
-    exchange: Simulator,
-) -> None:
+def test_acknowledgements_behind_make_no_trade_one_of_the_future_for_long(exchange: Simulator) -> None:
     exchange.fault("acks_behind", seconds=10.0)
     with Prices(exchange, "v2") as prices:
         prices.settle_down()
@@ -177,9 +173,7 @@ def test_a_row_without_an_id_or_a_price_costs_itself_alone(exchange: Simulator, 
 
 
 @pytest.mark.parametrize("ahead", [-600.0, 120.0])
-def test_what_settles_a_doubt_is_believed_however_wrong_this_machines_clock_is(
-    protocol: str, ahead: float
-) -> None:
+def test_what_settles_a_doubt_is_believed_by_any_machines_clock(protocol: str, ahead: float) -> None:
     with Simulator.start("--clock-ahead", str(ahead)) as exchange, Prices(exchange, protocol) as prices:
         prices.settle_down()
         trade(exchange, "115643")
@@ -249,9 +243,7 @@ def test_a_pair_that_the_exchange_does_not_match_is_halted_alone(exchange: Simul
             eventually(lambda: prices.state() != "halted")
 
 
-def test_a_pair_that_is_not_listed_any_more_is_served_as_stale_alone(
-    exchange: Simulator, protocol: str
-) -> None:
+def test_a_pair_not_listed_any_more_is_served_as_stale_alone(exchange: Simulator, protocol: str) -> None:
     trade(exchange, "115643")
     with Prices(exchange, protocol) as prices:
         prices.settle_down()
@@ -262,9 +254,7 @@ def test_a_pair_that_is_not_listed_any_more_is_served_as_stale_alone(
 
 
 @pytest.mark.parametrize("word", [None, "napping"])
-def test_a_status_without_a_known_word_ends_no_halt(
-    exchange: Simulator, protocol: str, word: str | None
-) -> None:
+def test_an_unknown_status_ends_no_halt(exchange: Simulator, protocol: str, word: str | None) -> None:
     with Prices(exchange, protocol) as prices:
         prices.settle_down()
         exchange.fault("status", system="maintenance")

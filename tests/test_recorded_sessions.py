@@ -97,7 +97,7 @@ def pairs_of(name: str) -> tuple[Pair, ...]:
 @pytest.mark.parametrize(
     ("name", "dialect", "kinds"), [(name, *expected) for name, expected in KINDS.items()]
 )
-def test_each_recorded_frame_is_of_a_known_kind(
+def test_each_recorded_frame_has_a_kind(
     recorded: Find, name: str, dialect: ModuleType, kinds: dict[str, int]
 ) -> None:
     assert Counter(dialect.parse(frame).kind for frame in frames(recorded(name))) == kinds
@@ -137,9 +137,7 @@ def test_after_each_recorded_frame_every_pair_shows_its_own_last_trade(recorded:
 
 
 @pytest.mark.parametrize("name", [V1_TICKER, V1_TRADE, V2_TICKER])
-def test_a_replayed_session_is_served_digit_for_digit_over_http(
-    recorded: Find, tmp_path: Path, name: str
-) -> None:
+def test_a_replayed_session_is_served_over_http(recorded: Find, tmp_path: Path, name: str) -> None:
     service = FreshService(tmp_path, supported_pairs=pairs_of(name))
     url = f"ws://127.0.0.1:9{SESSIONS[name]}"
     fed = Fed(url, with_pauses(recorded(name)), pairs=pairs_of(name), store=service.store)

@@ -86,9 +86,7 @@ def sells_bitcoin(until: threading.Event) -> Callable[[socket.socket], None]:
     return conversation
 
 
-def test_an_exchange_more_is_one_module_and_one_registry_line(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_another_exchange_is_one_module_and_one_line(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     end, stop = threading.Event(), threading.Event()
     with Peer(sells_bitcoin(end)) as peer:
         monkeypatch.setitem(COLLECTORS, "coinville_trades", module(tmp_path, peer.url).CoinvilleTrades)
@@ -151,7 +149,5 @@ def test_a_collector_that_is_not_in_the_registry_is_refused_with_those_that_are(
         ("wss://proxy.example:8443/stream", "https://proxy.example:8443"),
     ],
 )
-def test_snapshots_come_from_the_exchanges_own_rest_host_or_from_where_the_stream_does(
-    stream: str, rest: str
-) -> None:
+def test_snapshots_come_from_the_rest_host_or_from_where_the_stream_does(stream: str, rest: str) -> None:
     assert rest_url(stream) == rest

@@ -72,9 +72,7 @@ def test_recent_can_be_asked_for_one_symbol_one_exchange_and_a_few(store: TradeS
     assert store.recent("NOPE") == []
 
 
-def test_the_trades_of_each_symbol_are_counted_while_they_are_kept(
-    store: TradeStore, clock: FakeClock
-) -> None:
+def test_the_kept_trades_of_each_symbol_are_counted(store: TradeStore, clock: FakeClock) -> None:
     for number, symbol in enumerate(("ETHUSDT", "BTCUSDT", "ETHUSDT")):
         store.put(trade(number, symbol=symbol))
     assert store.counts() == {"BTCUSDT": 1, "ETHUSDT": 2}
@@ -158,9 +156,7 @@ def test_a_trade_older_than_an_hour_is_not_taken(store: TradeStore) -> None:
     assert store.statistics().symbols_tracked == ["BTCUSDT"]
 
 
-def test_a_trade_that_shows_an_impossible_time_once_the_exchanges_clock_is_known_is_not_shown(
-    store: TradeStore, clock: FakeClock
-) -> None:
+def test_a_time_that_turns_out_impossible_is_not_shown(store: TradeStore, clock: FakeClock) -> None:
     store.put(trade(1, 1e9))
     for number in (2, 3):
         clock.advance(1)
@@ -170,9 +166,7 @@ def test_a_trade_that_shows_an_impossible_time_once_the_exchanges_clock_is_known
     assert "4" in ids(store.recent())
 
 
-def test_an_exchange_that_is_late_keeps_its_trades_beside_one_that_fills_the_storage(
-    clock: FakeClock,
-) -> None:
+def test_a_late_exchange_keeps_its_trades_beside_one_that_fills_the_storage(clock: FakeClock) -> None:
     """20,000 trades a second fill it in half of one: all that was older was refused, 45,040 of 200,000."""
     store = TradeStore(clock, Observer(), per_symbol=100, in_all=200)
     refused = 0
@@ -196,9 +190,7 @@ def test_an_exchange_that_is_late_keeps_its_trades_beside_one_that_fills_the_sto
         (trade("huge", 3.0, raw="x" * MAX_BYTES), "too_large"),
     ],
 )
-def test_each_trade_refused_is_counted_with_its_reason(
-    clock: FakeClock, told_again: Trade, reason: str
-) -> None:
+def test_refused_trades_are_counted_by_reason(clock: FakeClock, told_again: Trade, reason: str) -> None:
     listener = Listener()
     store = TradeStore(clock, listener)
     for number in range(2000):
@@ -226,9 +218,7 @@ def test_the_bytes_are_bounded_whatever_a_trade_weighs(clock: FakeClock) -> None
     assert store.statistics().current_trades_stored == 20
 
 
-def test_a_trade_that_left_for_a_heavier_one_does_not_come_back_into_the_room_it_left(
-    clock: FakeClock,
-) -> None:
+def test_a_trade_that_left_for_a_heavier_one_does_not_come_back(clock: FakeClock) -> None:
     store = TradeStore(clock, Observer(), max_bytes=100_000)
     store.put(trade("light", 0))
     store.put(trade("heavy", 1, raw="x" * 60_000))
@@ -250,9 +240,7 @@ def test_the_newest_trade_of_an_exchange_is_kept_as_its_witness(store: TradeStor
     assert store.last("NOPE", "bybit") is None
 
 
-def test_the_statistics_have_the_names_of_the_contract_and_add_up(
-    store: TradeStore, clock: FakeClock
-) -> None:
+def test_the_statistics_have_the_contracts_names_and_add_up(store: TradeStore, clock: FakeClock) -> None:
     for number in range(20):
         store.put(trade(number))
     store.put(trade(0))
@@ -284,9 +272,7 @@ def test_the_rate_forgets_what_is_ten_seconds_old(store: TradeStore, clock: Fake
 
 
 @given(st.lists(st.tuples(st.integers(0, 40), st.integers(0, 3), st.sampled_from("AB")), max_size=120))
-def test_whatever_comes_no_trade_is_stored_twice_and_every_bound_holds(
-    told: list[tuple[int, int, str]],
-) -> None:
+def test_no_trade_is_stored_twice_and_every_bound_holds(told: list[tuple[int, int, str]]) -> None:
     store = TradeStore(FakeClock(), Observer(), per_symbol=7, in_all=10)
     accepted = []
     for number, exchange, symbol in told:

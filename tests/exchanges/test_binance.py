@@ -77,16 +77,12 @@ def quiet(seconds: float) -> list[Step]:
         (OLD, {"trade": 2, "book_ticker": 1, "ticker": 1, "depth": 4, "partial_depth": 2}),
     ],
 )
-def test_every_recorded_frame_is_of_a_known_kind(
-    recorded: Recorded, file: str, kinds: dict[str, int]
-) -> None:
+def test_each_recorded_frame_has_a_known_kind(recorded: Recorded, file: str, kinds: dict[str, int]) -> None:
     assert Counter(Dialect().parse(frame).kind for frame in frames(recorded(file))) == kinds
 
 
 @pytest.mark.parametrize(("file", "identity"), [(COMBINED, "a"), (OLD, "t")])
-def test_every_recorded_trade_and_aggregate_is_read_with_all_its_digits(
-    recorded: Recorded, file: str, identity: str
-) -> None:
+def test_every_recorded_trade_is_read_with_its_digits(recorded: Recorded, file: str, identity: str) -> None:
     path = recorded(file)
     told = [json.loads(frame)["data"] for frame in frames(path)]
     told = [payload for payload in told if payload.get("e") in {"trade", "aggTrade"}]

@@ -76,14 +76,12 @@ def book_frame(kind: str, update: int, bids: str = "99 1", asks: str = "101 1") 
         (LINEAR, {"kline": 2, "acknowledgement": 1}),
     ],
 )
-def test_every_recorded_frame_is_of_a_known_kind(
-    recorded: Recorded, file: str, kinds: dict[str, int]
-) -> None:
+def test_each_recorded_frame_has_a_known_kind(recorded: Recorded, file: str, kinds: dict[str, int]) -> None:
     assert Counter(Dialect().parse(frame).kind for frame in frames(recorded(file))) == kinds
 
 
 @pytest.mark.parametrize(("file", "count"), [(SPOT, 11), (SPOT_2023, 5)])
-def test_every_recorded_trade_is_read_with_all_its_digits(recorded: Recorded, file: str, count: int) -> None:
+def test_every_recorded_trade_is_read_with_its_digits(recorded: Recorded, file: str, count: int) -> None:
     path = recorded(file)
     rows: list[dict[str, Any]] = [
         row
@@ -453,9 +451,7 @@ def changing(*symbols: str, seconds: float, first: int = 2) -> list[Step]:
     return steps
 
 
-def test_a_book_that_is_silent_for_longer_than_its_habit_while_others_move_is_out_of_sync_and_asked_anew() -> (
-    None
-):
+def test_a_book_silent_for_longer_than_its_habit_while_others_move_is_asked_for_anew() -> None:
     seen: list[tuple[bool, bool]] = []
 
     def look() -> None:
@@ -501,9 +497,7 @@ def test_a_book_that_is_as_quiet_as_ever_stays_in_sync() -> None:
     assert harness.script.observer.deaf == {}
 
 
-def test_a_book_that_turns_out_to_be_still_is_asked_about_more_and_more_rarely_and_is_not_called_deaf() -> (
-    None
-):
+def test_a_book_that_turns_out_to_be_still_is_asked_about_more_and_more_rarely() -> None:
     def answer() -> list[Step]:
         return [book_of("BTCUSDT", "snapshot", 121)]
 

@@ -39,9 +39,7 @@ from tests.fakes import BTC, ETH, NOON, tick
         ("wss://proxy.example/kraken/v2/", ["BTC/USD", "ETH/USD"]),
     ],
 )
-def test_the_urls_path_decides_the_protocol_and_each_channel_is_one_request(
-    url: str, symbols: list[str]
-) -> None:
+def test_the_url_decides_the_protocol_and_each_channel_is_one_request(url: str, symbols: list[str]) -> None:
     fed = Fed(url, [])
     requests = [json.loads(text) for text in fed.script.sent if "instrument" not in text]
 
@@ -96,9 +94,7 @@ HOSTILE_V1: list[tuple[Step, str]] = [
 
 
 @pytest.mark.parametrize(("frame", "reason"), HOSTILE)
-def test_a_hostile_frame_is_counted_with_its_reason_and_neither_published_nor_fatal(
-    frame: Step, reason: str
-) -> None:
+def test_a_hostile_frame_is_counted_by_reason_not_served_and_not_fatal(frame: Step, reason: str) -> None:
     before: list[str] = []
     steps: list[Step] = [ack(), trade("100.10"), frame, lambda fed: before.append(fed.price)]
     fed = Fed(V2, [*steps, trade("101.20", 2, 1.0)])
@@ -110,9 +106,7 @@ def test_a_hostile_frame_is_counted_with_its_reason_and_neither_published_nor_fa
 
 
 @pytest.mark.parametrize(("frame", "reason"), HOSTILE_V1)
-def test_a_hostile_v1_frame_is_counted_with_its_reason_and_neither_published_nor_fatal(
-    frame: Step, reason: str
-) -> None:
+def test_a_hostile_v1_frame_is_counted_by_reason_and_not_served(frame: Step, reason: str) -> None:
     first: list[Step] = [v1_ack(), v1_trade("99.90", -1.0), v1_trade("100.10"), frame]
     fed = Fed(V1, first, [v1_ack(), v1_trade("101.20", 1.0)])
 

@@ -17,9 +17,7 @@ TWO = '{"channel":"ticker","type":"update","data":[{"symbol":"BTC/USD","last":1}
 
 
 @pytest.mark.parametrize("name", KINDS)
-def test_of_the_recorded_frames_just_the_tickers_are_taken_for_tickers(
-    recorded: Callable[[str], Path], name: str
-) -> None:
+def test_just_the_recorded_tickers_are_taken_for_tickers(recorded: Callable[[str], Path], name: str) -> None:
     dialect, _ = KINDS[name]
     for frame in frames(recorded(name)):
         symbol = dialect.ticker_of(frame)

@@ -163,9 +163,7 @@ def test_trades_that_come_long_after_a_later_ticker_was_served_do_not_take_the_p
 
 
 @pytest.mark.parametrize("ticker_first", [True, False])
-def test_a_ticker_snapshot_of_now_beside_a_trade_of_half_an_hour_ago_is_a_quiet_market(
-    ticker_first: bool,
-) -> None:
+def test_a_snapshot_of_now_beside_a_trade_of_half_an_hour_ago_is_a_quiet_market(ticker_first: bool) -> None:
     snapshots = [ticker("100", 0.0, "snapshot"), trades(row("100", 7, -1800.0), kind="snapshot")]
     played = Played(V2, [*V2_ACKS, *(snapshots if ticker_first else snapshots[::-1]), *beats(1, BEAT)])
 
@@ -339,9 +337,7 @@ def test_however_the_two_channels_interleave_the_price_never_goes_back_and_ends_
 
 @pytest.mark.parametrize("deaf", ["trade", "ticker"])
 @given(moves, delays)
-def test_while_one_of_the_channels_is_deaf_the_other_is_served(
-    deaf: str, told: list[tuple[float, int]], late: list[float]
-) -> None:
+def test_a_deaf_channel_costs_no_price(deaf: str, told: list[tuple[float, int]], late: list[float]) -> None:
     market = Market(told)
     begin: list[Step] = [*V2_ACKS, _trade_frame(V2, market.rows[0]), _ticker_frame(V2, market.rows[0])]
     frames = market.steps(V2, late, ())

@@ -155,9 +155,7 @@ LAST = {"XBTUSD": {"c": ["1.50", "1"]}}
 
 
 @pytest.mark.parametrize(("cached_for", "age"), [(None, CACHE), (0.0, 0.0), (1.0, 1.0), (11.0, 11.0)])
-def test_a_tick_is_evidence_of_the_moment_before_which_no_cache_can_have_kept_it(
-    kraken: Kraken, cached_for: float | None, age: float
-) -> None:
+def test_a_tick_is_evidence_of_before_any_cache(kraken: Kraken, cached_for: float | None, age: float) -> None:
     asked_at, kraken.takes = kraken.clock.monotonic(), 2.0
     kraken.replies = iter([good(LAST)._replace(cached_for=cached_for)])
     (tick,) = kraken.rest.last_trades(pairs("BTC/USD")).ticks
@@ -184,9 +182,7 @@ def test_an_answer_with_an_older_date_than_others_is_as_old_as_that(kraken: Krak
 @pytest.mark.parametrize(
     ("after_midnight", "counts"), [(-5.0, True), (1.0, False), (24.0, False), (26.0, True)]
 )
-def test_just_after_midnight_the_counts_of_the_day_order_nothing(
-    kraken: Kraken, after_midnight: float, counts: bool
-) -> None:
+def test_after_midnight_the_day_orders_nothing(kraken: Kraken, after_midnight: float, counts: bool) -> None:
     day = {"XXBTZUSD": {"c": ["2", "0.5"], "t": [7, 70], "v": ["12.5", "125"]}}
     kraken.replies = iter([good(day)._replace(date=86400.0 * 20_000 + after_midnight)])
     (detail,) = kraken.rest.last_trades(pairs("BTC/USD")).details.values()
@@ -461,9 +457,7 @@ def test_unknown_pairs_do_not_open_the_breaker(kraken: Kraken) -> None:
         (status(503, 7200.0), 3600.0),
     ],
 )
-def test_an_exchange_that_asks_for_peace_is_left_alone_without_sleeping(
-    kraken: Kraken, reply: Reply, seconds: float
-) -> None:
+def test_an_exchange_that_asks_for_peace_is_left_alone(kraken: Kraken, reply: Reply, seconds: float) -> None:
     kraken.broken = {"Ticker": reply}
     with pytest.raises((Rejected, Unreachable)):
         kraken.rest.last_trades(pairs("BTC/USD"))
@@ -564,9 +558,7 @@ def test_over_the_wire_each_fault_has_its_name(
         real.last_trades(DEFAULT_PAIRS)
 
 
-def test_over_the_wire_an_answer_that_drips_ends_with_the_budget(
-    real: KrakenRest, simulator: Simulator
-) -> None:
+def test_over_the_wire_a_dripping_answer_ends_with_the_budget(real: KrakenRest, simulator: Simulator) -> None:
     simulator.fault("rest_drip")
     with fails("timeout"):
         real.last_trades(DEFAULT_PAIRS, budget=0.5)

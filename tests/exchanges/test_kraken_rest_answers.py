@@ -64,9 +64,7 @@ def recorded_rest(recorded: Recorded) -> list[dict[str, Any]]:
         ("kraken/rest_xchange_ticker.json", Pair("BTC", "EUR"), "560.87711"),
     ],
 )
-def test_the_last_trade_of_a_recorded_ticker_keeps_its_text(
-    recorded: Recorded, file: str, pair: Pair, price: str
-) -> None:
+def test_a_recorded_last_trade_keeps_its_text(recorded: Recorded, file: str, pair: Pair, price: str) -> None:
     (told,) = read_tickers(read_result(answer(recorded(file).read_bytes())), [pair], None, Evidence(SENT_AT))
     assert isinstance(told, Told)
     assert [told.tick] == [Tick(pair, price, Decimal(price), "kraken:rest", None, None, SENT_AT, None)]
@@ -201,9 +199,7 @@ def test_a_bad_value_concerns_its_own_pair_only(entry: Any, reason: str) -> None
         ("EGeneral:Invalid arguments", Rejected, "refused"),
     ],
 )
-def test_an_error_inside_http_200_is_told_by_its_words(
-    error: str, kind: type[ExchangeError], reason: str
-) -> None:
+def test_an_error_in_http_200_is_read_by_words(error: str, kind: type[ExchangeError], reason: str) -> None:
     with fails(reason, kind=kind):
         read_result(answer(json.dumps({"error": [error], "result": {}})))
 
@@ -219,9 +215,7 @@ def test_an_error_inside_http_200_is_told_by_its_words(
         ("EService:Throttled: soon", 5.0),
     ],
 )
-def test_an_exchange_that_asks_for_peace_is_told_by_the_seconds_to_keep_away(
-    error: str, seconds: float
-) -> None:
+def test_an_exchange_that_asks_for_peace_tells_how_long_to_keep_away(error: str, seconds: float) -> None:
     body = json.dumps({"error": [error]}).encode()
     with pytest.raises(Rejected) as caught:
         read_result(HttpAnswer(200, "application/json", None, body, date=1_790_000_000.0))
@@ -297,9 +291,7 @@ NEWER = ["2.0", "0.25", 1_700_000_000.1, "s", "m", "", 8]
 @pytest.mark.parametrize(
     "rows", [(OLDER, NEWER), (NEWER, OLDER), (OLDER, ["3.0", "1"], NEWER), (NEWER, ["3.0", "1"])]
 )
-def test_the_newest_by_time_and_id_counts_wherever_it_stands_and_a_bad_row_costs_itself(
-    rows: tuple[list[Any]],
-) -> None:
+def test_the_newest_counts_wherever_it_stands_and_a_bad_row_costs_itself(rows: tuple[list[Any]]) -> None:
     trades = trades_of(*rows)
     assert trades is not None
     assert (trades.newest.price, trades.newest.traded_at, trades.newest.trade_id) == (
@@ -372,9 +364,7 @@ def test_listings_without_any_pair_are_no_listings() -> None:
     ],
 )
 @pytest.mark.parametrize("order", [1, -1])
-def test_a_pair_that_is_listed_twice_is_the_market_that_trades(
-    other: dict[str, str], symbol: str, order: int
-) -> None:
+def test_of_two_listings_the_one_that_trades_counts(other: dict[str, str], symbol: str, order: int) -> None:
     entries = [("B", {"altname": "BTCUSD", "wsname": "XBT/USD", "status": "online"}), ("A", other)][::order]
     listings = read_listings(result(dict(entries)))
     assert listings.symbols == {BTC_USD: symbol}

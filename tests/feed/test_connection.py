@@ -344,9 +344,7 @@ def test_a_peer_that_floods_pings_and_reads_no_answer_is_left() -> None:
         done.set()
 
 
-def test_whatever_the_library_raises_ends_the_connection_in_our_words(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
+def test_what_the_library_raises_ends_the_connection_in_our_words(monkeypatch: pytest.MonkeyPatch) -> None:
     class Surprise(Exception):
         """An error of a kind that no list of kinds has."""
 
@@ -370,9 +368,7 @@ SILENT = 0.5
     ids=["pings and nothing else", "a frame byte by byte"],
 )
 @pytest.mark.parametrize("ending", ["silent", "stop"])
-def test_a_collector_gives_up_a_line_that_only_trickles_and_obeys_the_order_to_stop_under_it(
-    pieces: list[bytes], ending: str
-) -> None:
+def test_a_line_that_only_trickles_is_given_up_and_left_at_stop(pieces: list[bytes], ending: str) -> None:
     talk, done = drips(*pieces)
     with Peer(talk) as server:
         equipment = Equipment(

@@ -423,9 +423,7 @@ def environment(server: Peer, userinfo: str = "", **more: str) -> dict[str, str]
     ("userinfo", "expected"),
     [("", None), ("anna:s%40cret@", b"Basic YW5uYTpzQGNyZXQ="), ("anna@", b"Basic YW5uYTo=")],
 )
-def test_a_proxy_of_the_environment_is_asked_for_a_tunnel(
-    scheme: str, userinfo: str, expected: bytes | None, certificate: Path
-) -> None:
+def test_a_proxy_makes_tunnels(scheme: str, userinfo: str, expected: bytes | None, certificate: Path) -> None:
     seen: list[bytes] = []
     exchange = secured(certificate) if scheme == "wss" else shake_hands
     with Peer(proxying(exchange, seen), handshake=False) as proxy:

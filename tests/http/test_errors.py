@@ -32,9 +32,7 @@ def failing(service: FreshService, error: Exception) -> FreshService:
 
 
 @pytest.mark.parametrize(("error", "status", "code"), EXPECTED)
-def test_every_error_of_ours_has_its_status_and_code(
-    service: FreshService, error: Exception, status: int, code: str
-) -> None:
+def test_each_error_has_its_status(service: FreshService, error: Exception, status: int, code: str) -> None:
     answer = failing(service, error).get("/fails")
     body = answer.get_json()
 

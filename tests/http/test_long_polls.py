@@ -151,9 +151,7 @@ def test_a_client_that_sends_its_next_request_already_is_still_there(pipe: Pipe)
 
 
 @pytest.mark.parametrize("threads", [False, True])
-def test_a_client_that_goes_after_its_next_request_gives_its_place_back(
-    pipe: Pipe, sleeps: Sleeps, threads: bool
-) -> None:
+def test_one_that_goes_after_its_next_request_is_noticed(pipe: Pipe, sleeps: Sleeps, threads: bool) -> None:
     client, worker = pipe
     room = Room(threads=threads)
     asked = sleeps(room)
@@ -207,9 +205,7 @@ class Waiting:
         return self._answers[0]
 
 
-def test_a_change_answers_all_who_wait_for_it_with_one_rendering(
-    service: FreshService, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_change_is_rendered_once_for_all(service: FreshService, monkeypatch: pytest.MonkeyPatch) -> None:
     service.trade("100")
     held = [Waiting(service) for _ in range(8)]
     rendered: list[object] = []
@@ -248,9 +244,7 @@ def test_a_price_that_may_no_longer_be_served_is_told_at_that_moment(service: Fr
 
 
 @pytest.mark.parametrize(("question", "seconds"), [("&max_age=4", 5.0), ("&detail=true", 31.0)])
-def test_what_time_alone_makes_another_answer_is_told(
-    service: FreshService, question: str, seconds: float
-) -> None:
+def test_what_time_alone_changes_is_told(service: FreshService, question: str, seconds: float) -> None:
     service.trade("100")
     waiting = Waiting(service, f"{PATH}{question}")
     service.clock.advance(seconds)

@@ -52,9 +52,7 @@ def refusal(request: Request) -> str:
     ],
 )
 @pytest.mark.parametrize("content_type", [JSON, f"{JSON}; charset=utf-8", "Application/JSON"])
-def test_a_list_and_a_comma_list_are_read(
-    body: dict[str, Any], named: tuple[Pair, ...], content_type: str
-) -> None:
+def test_lists_and_commas_are_read(body: dict[str, Any], named: tuple[Pair, ...], content_type: str) -> None:
     assert pairs(request_with(json.dumps(body), content_type)) == named
     assert pairs(in_pieces(json.dumps(body).encode())) == named
 

@@ -163,9 +163,7 @@ def test_ten_thousand_guesses_are_refused_and_read_no_key_again(
         pytest.fail(f"accepted {guess}")
 
 
-def test_a_known_key_and_what_can_be_none_never_touch_the_back_end(
-    keyring: Keyring, shared: MemoryKeys
-) -> None:
+def test_a_known_key_and_nonsense_never_touch_the_back_end(keyring: Keyring, shared: MemoryKeys) -> None:
     text, _ = keyring.create("ops", "admin", DAY)
     calls = shared.calls
     keyring.check(text)
@@ -197,18 +195,14 @@ def test_another_process_knows_a_new_key_at_its_first_use(keyring: Keyring, else
     assert elsewhere.check(text) == key
 
 
-def test_an_unknown_key_is_not_called_wrong_while_the_back_end_cannot_tell(
-    keyring: Keyring, elsewhere: Keyring, shared: MemoryKeys
-) -> None:
+def test_an_unknown_key_is_not_called_wrong(keyring: Keyring, elsewhere: Keyring, shared: MemoryKeys) -> None:
     text, _ = keyring.create("ops", "read", DAY)
     shared.trouble = StoreUnavailable("disk gone")
     with pytest.raises(StoreUnavailable, match="cannot be checked now: disk gone"):
         elsewhere.check(text)
 
 
-def test_another_process_refuses_a_revoked_key_after_one_refresh(
-    keyring: Keyring, elsewhere: Keyring
-) -> None:
+def test_another_process_refuses_a_revoked_key_in_a_second(keyring: Keyring, elsewhere: Keyring) -> None:
     text, key = keyring.create("ops", "read", DAY)
     elsewhere.refresh()
     keyring.revoke(key.prefix)
@@ -234,9 +228,7 @@ def test_a_back_end_in_trouble_leaves_the_known_keys_in_force(keyring: Keyring, 
     assert len(keyring.list()) == 1
 
 
-def test_nobody_is_told_that_his_key_is_wrong_while_the_keys_were_never_read(
-    keyring: Keyring, shared: MemoryKeys
-) -> None:
+def test_no_key_is_called_wrong_while_none_was_read(keyring: Keyring, shared: MemoryKeys) -> None:
     text, key = keyring.create("ops", "admin", DAY)
     begun = shared.unread(ENVIRONMENT_KEY)
     assert begun.check(ENVIRONMENT_KEY).permission == "admin"
@@ -302,9 +294,7 @@ def test_the_list_is_an_error_while_the_keys_were_never_read(shared: MemoryKeys)
         keyring.list()
 
 
-def test_a_key_made_before_any_was_read_does_not_hide_the_others(
-    keyring: Keyring, shared: MemoryKeys
-) -> None:
+def test_a_key_made_before_any_was_read_hides_no_other(keyring: Keyring, shared: MemoryKeys) -> None:
     keyring.create("ops", "admin", DAY)
     unread = shared.unread()
     shared.clock.advance(1.0)
@@ -364,9 +354,7 @@ def test_the_last_admin_key_cannot_be_revoked(keyring: Keyring, clock: SteeredCl
     keyring.check(text)
 
 
-def test_an_expired_admin_key_can_be_revoked_though_no_other_is_left(
-    keyring: Keyring, clock: SteeredClock
-) -> None:
+def test_an_expired_admin_key_can_be_revoked_as_the_last(keyring: Keyring, clock: SteeredClock) -> None:
     _, key = keyring.create("ops", "admin", 1.0)
     clock.advance(1.0)
     assert keyring.revoke(key.prefix).revoked == clock.wall()
@@ -380,9 +368,7 @@ def test_the_last_stored_admin_key_can_be_revoked_beside_auth_api_key(shared: Me
 
 
 @pytest.mark.parametrize("text", [ENVIRONMENT_KEY, CHOSEN_KEY, "ltp_" + "k" * 20])
-def test_auth_api_key_is_an_admin_key_that_never_expires_and_needs_no_back_end(
-    shared: MemoryKeys, text: str
-) -> None:
+def test_auth_api_key_is_an_admin_key_that_needs_no_back_end(shared: MemoryKeys, text: str) -> None:
     shared.trouble = StoreUnavailable("disk gone")
     keyring = shared.unread(text)
     shared.clock.advance(100 * 365 * DAY)
@@ -448,9 +434,7 @@ def test_the_ring_is_not_called_empty_with_auth_api_key_or_while_nobody_knows(sh
     assert not shared.unread().empty()
 
 
-def test_keys_that_the_back_end_has_lost_do_not_make_the_ring_empty_again(
-    keyring: Keyring, shared: MemoryKeys
-) -> None:
+def test_keys_that_were_lost_do_not_make_the_ring_empty(keyring: Keyring, shared: MemoryKeys) -> None:
     keyring.create("ops", "admin", DAY)
     shared.keys.clear()
     shared.changes += 1
@@ -503,9 +487,7 @@ def test_last_use_is_written_only_when_it_changed(keyring: Keyring, shared: Memo
     assert list(shared.touched[1]) == [key.hash]
 
 
-def test_last_use_that_could_not_be_written_is_written_the_next_time(
-    keyring: Keyring, shared: MemoryKeys
-) -> None:
+def test_a_last_use_that_was_not_written_is_written_next(keyring: Keyring, shared: MemoryKeys) -> None:
     text, key = keyring.create("ops", "read", DAY)
     keyring.check(text)
     used = shared.clock.wall()
@@ -559,9 +541,7 @@ def database(tmp_path: Path, clock: SteeredClock) -> Generator[Database]:
         yield database
 
 
-def test_a_keyring_opens_on_the_configured_file_with_the_keys_that_are_there(
-    tmp_path: Path, clock: SteeredClock
-) -> None:
+def test_a_keyring_opens_with_the_keys_that_are_there(tmp_path: Path, clock: SteeredClock) -> None:
     config = Config(database_path=tmp_path / "ltp.sqlite3")
     with closing(open_keyring(config, clock)) as before:
         text, key = before.create("ops", "admin", DAY)
@@ -588,9 +568,7 @@ def test_opening_a_keyring_makes_no_file(tmp_path: Path, clock: SteeredClock) ->
     assert list(tmp_path.iterdir()) == []
 
 
-def test_a_full_disk_refuses_new_keys_and_leaves_all_others_in_force(
-    database: Database, tmp_path: Path, clock: SteeredClock
-) -> None:
+def test_a_full_disk_refuses_new_keys_alone(database: Database, tmp_path: Path, clock: SteeredClock) -> None:
     config = Config(database_path=tmp_path / "ltp.sqlite3")
     keyring = open_keyring(config, clock, database)
     texts = [keyring.create(f"key {number}", "admin", DAY)[0] for number in range(5)]

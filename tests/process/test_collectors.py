@@ -80,9 +80,7 @@ def until_shown(service: Service, trade: dict[str, Any]) -> None:
     )
 
 
-def test_trades_of_both_exchanges_are_shown_newest_first_with_all_digits(
-    service: Service, simulator: Simulator
-) -> None:
+def test_trades_of_both_are_shown_newest_first_digit_by_digit(service: Service, simulator: Simulator) -> None:
     simulator.exchange_trade("bybit", "BTCUSDT", "64103.900", quantity="0.00168300")
     simulator.exchange_trade("binance", "BTCUSDT", "123456789.12345678", quantity="12")
     simulator.exchange_trade("bybit", "BTCUSDT", "0.00000001230", side="sell")
@@ -120,9 +118,7 @@ def _shown(service: Service, exchange: str) -> Levels | None:
     }
 
 
-def test_a_cut_of_one_exchange_is_told_as_a_gap_and_touches_nothing_else(
-    service: Service, simulator: Simulator
-) -> None:
+def test_a_cut_is_told_as_a_gap_and_touches_nothing_else(service: Service, simulator: Simulator) -> None:
     others = {
         "kraken": simulator.counters()["connections_total"],
         "binance": _settled(simulator, "binance")["connections_total"],
@@ -166,9 +162,7 @@ def test_a_symbol_added_while_running_is_collected_without_touching_the_others_u
     assert service.get("/collectors/symbols").json()["symbols"] == ["BTCUSDT"]
 
 
-def test_a_lone_leap_is_held_back_and_served_after_two_seconds_or_a_second_trade(
-    service: Service, simulator: Simulator
-) -> None:
+def test_a_lone_leap_is_held_back_until_it_is_confirmed(service: Service, simulator: Simulator) -> None:
     def held() -> dict[str, str] | None:
         told: dict[str, str] | None = service.get("/api/v1/ltp/explain?pair=ETH/USD").json()["quarantined"]
         return told
@@ -196,9 +190,7 @@ def test_a_lone_leap_is_held_back_and_served_after_two_seconds_or_a_second_trade
     assert int(counted[1]) >= 2
 
 
-def test_exchanges_that_refuse_us_cost_neither_readiness_nor_prices(
-    simulator: Simulator, tmp_path: Path
-) -> None:
+def test_exchanges_that_refuse_cost_no_readiness_nor_prices(simulator: Simulator, tmp_path: Path) -> None:
     simulator.fault("restricted", exchange="bybit")
     try:
         with socket.socket() as closed:
@@ -216,9 +208,7 @@ def test_exchanges_that_refuse_us_cost_neither_readiness_nor_prices(
     assert refused["healthy"] is False
 
 
-def test_with_a_file_that_cannot_be_written_reads_and_the_environments_key_go_on(
-    simulator: Simulator, tmp_path: Path
-) -> None:
+def test_without_a_file_reads_and_the_environments_key_go_on(simulator: Simulator, tmp_path: Path) -> None:
     (tmp_path / "occupied").write_text("not a folder")
     with start(simulator, tmp_path / "occupied", COLLECTORS="") as stuck:
         told = stuck.wait_for_line("no API key and no symbol can be kept: the database file (DATABASE_PATH)")
@@ -237,9 +227,7 @@ def test_with_a_file_that_cannot_be_written_reads_and_the_environments_key_go_on
         assert stuck.get("/collectors/symbols").json()["symbols"] == ["BTCUSDT"]
 
 
-def test_two_workers_agree_on_a_key_as_soon_as_it_is_made_and_after_it_is_revoked(
-    simulator: Simulator, tmp_path: Path
-) -> None:
+def test_two_workers_agree_on_a_new_and_on_a_revoked_key(simulator: Simulator, tmp_path: Path) -> None:
     more = {"WEB_CONCURRENCY": "2", "AUTH_ENABLED": "true", "COLLECTORS": ""}
     seen = set[int]()
     made: dict[str, str] = {}

@@ -35,9 +35,7 @@ def fleet(simulator: Simulator, redis: RedisServer) -> Iterator[Fleet]:
         yield running
 
 
-def test_four_workers_in_two_services_have_one_connection_to_the_exchange(
-    simulator: Simulator, fleet: Fleet
-) -> None:
+def test_four_workers_have_one_connection_to_the_exchange(simulator: Simulator, fleet: Fleet) -> None:
     places = [seat.place() for seat in fleet.seats()]
     assert len(places) == 2 * WORKERS
     assert sorted(place["role"] for place in places) == ["follower", "follower", "follower", "owner"]
@@ -71,9 +69,7 @@ def _has_evidence_since(seat: Seat, moment: float) -> bool:
     return max(ages) < 1000 * (time.monotonic() - moment)
 
 
-def test_a_frozen_redis_is_noticed_by_no_client_and_all_are_in_step_after_it(
-    simulator: Simulator, redis: RedisServer, fleet: Fleet
-) -> None:
+def test_no_client_notices_a_frozen_redis(simulator: Simulator, redis: RedisServer, fleet: Fleet) -> None:
     with Clients(fleet.services) as clients:
         begun = time.monotonic()
         hold(2)
@@ -95,9 +91,7 @@ def test_a_frozen_redis_is_noticed_by_no_client_and_all_are_in_step_after_it(
     simulator.wait(open=1)
 
 
-def test_a_redis_that_was_killed_and_comes_back_empty_is_noticed_by_no_client(
-    simulator: Simulator, redis: RedisServer, fleet: Fleet
-) -> None:
+def test_no_client_notices_a_redis_restart(simulator: Simulator, redis: RedisServer, fleet: Fleet) -> None:
     with Clients(fleet.services) as clients:
         begun = time.monotonic()
         hold(1)
@@ -120,9 +114,7 @@ def test_a_redis_that_was_killed_and_comes_back_empty_is_noticed_by_no_client(
     simulator.wait(open=1)
 
 
-def test_no_word_of_an_owner_that_stood_still_follows_one_of_its_successor(
-    simulator: Simulator, redis: RedisServer, fleet: Fleet
-) -> None:
+def test_no_late_word_follows_a_successor(simulator: Simulator, redis: RedisServer, fleet: Fleet) -> None:
     epochs: list[int] = []
     subscription = redis.client().subscribe("ltp:prices@0")
     old = fleet.owner()

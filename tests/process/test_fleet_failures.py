@@ -20,9 +20,7 @@ PAIR = "BTC/USD"
 KILLS = 2 if IN_FULL else 1
 
 
-def test_when_the_owners_whole_service_is_killed_another_one_feeds_and_no_client_notices(
-    simulator: Simulator, tmp_path: Path
-) -> None:
+def test_no_client_notices_that_the_owners_service_is_killed(simulator: Simulator, tmp_path: Path) -> None:
     with RedisServer.start(tmp_path) as redis, Fleet(simulator, 2, {"REDIS_ADDR": redis.address}) as fleet:
         for _ in range(KILLS):
             simulator.walk(rate=100)

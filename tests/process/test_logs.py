@@ -144,9 +144,7 @@ def unread(simulator: Simulator, folder: Path, ends: Ends, log_format: str = "js
 
 @pytest.mark.timeout(180)
 @pytest.mark.parametrize("ends", [a_pipe, a_terminal, a_socket])
-def test_a_reader_that_stops_reading_costs_lines_and_no_request(
-    simulator: Simulator, tmp_path: Path, ends: Callable[[], Ends]
-) -> None:
+def test_a_stuck_reader_costs_nothing(simulator: Simulator, tmp_path: Path, ends: Callable[[], Ends]) -> None:
     with unread(simulator, tmp_path, ends()) as service:
         service.overflow()
         (victim, *_) = old = children_of(service.process.pid)

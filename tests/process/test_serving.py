@@ -35,9 +35,7 @@ def service(simulator: Simulator) -> Iterator[Service]:
         ("XRP/USD", "0.00000012", "0.00000012"),
     ],
 )
-def test_a_traded_price_is_served_digit_for_digit(
-    service: Service, simulator: Simulator, pair: str, sent: str, served: str
-) -> None:
+def test_all_digits_arrive(service: Service, simulator: Simulator, pair: str, sent: str, served: str) -> None:
     others = {name: amount for name, amount in service.ltp().items() if name != pair}
     simulator.trade(pair, sent)
     service.wait_until_served(pair, served)

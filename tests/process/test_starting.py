@@ -63,9 +63,7 @@ def test_without_an_exchange_the_service_stays_up_and_says_what_to_do(closed_por
         assert "Connection refused" in said["message"]
 
 
-def test_it_says_once_where_it_listens_and_where_to_read_about_it(
-    simulator: Simulator, tmp_path: Path
-) -> None:
+def test_it_says_once_where_it_listens_and_where_to_read(simulator: Simulator, tmp_path: Path) -> None:
     socket_path = tmp_path / "http.sock"
     binds = f"--bind 127.0.0.1:0 --bind unix:{socket_path}"
     with Service.start(simulator, GUNICORN_CMD_ARGS=binds, WEB_CONCURRENCY="2") as service:
@@ -77,9 +75,7 @@ def test_it_says_once_where_it_listens_and_where_to_read_about_it(
     assert said["message"] == f"serving at {root}, unix:{socket_path}; the API is described at {root}/docs"
 
 
-def test_a_second_instance_on_the_same_unix_socket_is_refused_and_the_first_serves_on(
-    simulator: Simulator, tmp_path: Path
-) -> None:
+def test_a_second_instance_on_one_unix_socket_is_refused(simulator: Simulator, tmp_path: Path) -> None:
     socket_path = tmp_path / "http.sock"
     binds = f"--bind 127.0.0.1:0 --bind unix:{socket_path}"
     with Service.start(simulator, GUNICORN_CMD_ARGS=binds) as first:
@@ -111,9 +107,7 @@ def test_a_socket_that_a_killed_instance_left_behind_is_taken(simulator: Simulat
 
 
 @pytest.mark.parametrize("workers", ["1", "2"])
-def test_a_folder_for_metrics_that_cannot_be_used_is_named_before_anything_is_bound(
-    tmp_path: Path, workers: str
-) -> None:
+def test_a_bad_folder_for_metrics_is_named_before_anything_is_bound(tmp_path: Path, workers: str) -> None:
     file = tmp_path / "file"
     file.touch()
     ended = subprocess.run(

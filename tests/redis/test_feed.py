@@ -55,9 +55,7 @@ def place() -> Place:
     return Place()
 
 
-def test_a_follower_is_connected_while_it_is_in_step_and_the_owner_while_its_collector_is(
-    place: Place,
-) -> None:
+def test_a_follower_is_connected_while_in_step_and_the_owner_while_its_feed_is(place: Place) -> None:
     place.own.up = False
     assert place.feed.is_connected()
     place.in_step = False

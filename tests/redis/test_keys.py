@@ -39,9 +39,7 @@ def test_the_settings_choose_redis_and_no_file_is_made(config: Config, clock: St
     assert not config.database_path.exists()
 
 
-def test_an_empty_redis_is_known_to_hold_no_key_and_one_that_is_gone_is_not(
-    server: RedisServer, config: Config, clock: SteeredClock
-) -> None:
+def test_an_empty_redis_is_known_as_such(server: RedisServer, config: Config, clock: SteeredClock) -> None:
     assert open_keyring(config, clock).empty()
     server.kill()
     assert not open_keyring(config, clock).empty()
@@ -74,9 +72,7 @@ def test_when_keys_were_used_is_told_to_all(config: Config, clock: SteeredClock)
     assert [key.last_used for key in elsewhere.list()] == [clock.wall()]
 
 
-def test_a_frozen_redis_leaves_all_known_keys_in_force_and_refuses_changes(
-    server: RedisServer, config: Config, clock: SteeredClock
-) -> None:
+def test_a_frozen_redis_refuses_changes(server: RedisServer, config: Config, clock: SteeredClock) -> None:
     keyring = open_keyring(config, clock)
     text, key = keyring.create("ops", "admin", DAY)
     server.freeze()
@@ -91,9 +87,7 @@ def test_a_frozen_redis_leaves_all_known_keys_in_force_and_refuses_changes(
     assert [found.name for found in keyring.list()] == ["ops"]
 
 
-def test_keys_that_redis_has_lost_are_good_no_longer(
-    server: RedisServer, config: Config, clock: SteeredClock
-) -> None:
+def test_keys_lost_by_redis_are_not_good(server: RedisServer, config: Config, clock: SteeredClock) -> None:
     keyring = open_keyring(config, clock)
     text, _ = keyring.create("ops", "admin", DAY)
     keyring.refresh()
@@ -104,9 +98,7 @@ def test_keys_that_redis_has_lost_are_good_no_longer(
     assert not keyring.empty()
 
 
-def test_a_revocation_that_redis_has_lost_is_made_again(
-    server: RedisServer, config: Config, clock: SteeredClock
-) -> None:
+def test_a_lost_revocation_is_made_again(server: RedisServer, config: Config, clock: SteeredClock) -> None:
     keyring = open_keyring(config, clock)
     text, key = keyring.create("ops", "read", DAY)
     server.client().run("SAVE")
@@ -133,9 +125,7 @@ def test_a_revocation_that_redis_has_lost_is_made_again(
         (b"\xff", b"{}"),
     ],
 )
-def test_what_is_no_key_is_an_error_that_names_it_and_nothing_is_changed(
-    field: str | bytes, text: bytes, server: RedisServer
-) -> None:
+def test_what_is_no_key_is_named_and_left_alone(field: str | bytes, text: bytes, server: RedisServer) -> None:
     client = server.client()
     keys = RedisKeys(client)
     client.run("HSET", KEYS_HASH, field, text)

@@ -154,9 +154,7 @@ def test_a_claim_is_renewed_every_third_of_its_life(one: Process) -> None:
     one.play(leading)
 
 
-def test_the_life_of_a_claim_counts_from_before_the_question(
-    one: Process, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_claims_life_counts_from_the_question(one: Process, monkeypatch: pytest.MonkeyPatch) -> None:
     asked: list[float] = []
     renew = one.lease._renew  # noqa: SLF001 - the answer has to take its time
 
@@ -185,9 +183,7 @@ def test_a_process_that_ends_in_order_leaves_the_lease_to_the_next(one: Process,
     assert second > first > 0
 
 
-def test_the_lease_of_a_dead_process_goes_to_another_with_a_higher_number(
-    one: Process, other: Process
-) -> None:
+def test_a_dead_process_is_followed_with_a_higher_number(one: Process, other: Process) -> None:
     epochs: list[int] = []
 
     def leading() -> Script:
@@ -236,9 +232,7 @@ def test_a_claim_whose_answer_never_came_is_taken_up_again_with_its_number(one: 
     assert one.ask() == claimed[2]
 
 
-def test_a_lease_is_given_up_at_once_when_it_cannot_be_renewed(
-    one: Process, caplog: pytest.LogCaptureFixture
-) -> None:
+def test_a_lease_that_cannot_be_renewed_is_given_up(one: Process, caplog: pytest.LogCaptureFixture) -> None:
     def leading() -> Script:
         assert one.leads()
         one.server.freeze()
@@ -303,9 +297,7 @@ def test_a_lost_number_ends_the_tenure_and_the_next_has_a_higher_one(one: Proces
     assert one.collector.starts == 2
 
 
-def test_who_stood_still_for_the_life_of_a_claim_does_not_ask_but_gives_up(
-    one: Process, caplog: pytest.LogCaptureFixture
-) -> None:
+def test_who_stood_still_for_a_claims_life_gives_up(one: Process, caplog: pytest.LogCaptureFixture) -> None:
     def leading() -> Script:
         assert one.leads()
         one.clock.advance(CLAIM_SECONDS)
@@ -325,9 +317,7 @@ def test_who_does_not_hear_the_owner_does_not_want_to_be_one(one: Process) -> No
     assert one.ask() is not None
 
 
-def test_who_hears_no_exchange_leaves_the_feeds_to_others_for_a_while(
-    one: Process, other: Process, caplog: pytest.LogCaptureFixture
-) -> None:
+def test_a_deaf_owner_gives_it_up(one: Process, other: Process, caplog: pytest.LogCaptureFixture) -> None:
     def leading() -> Script:
         assert one.leads()
         one.heard_at = begun = one.clock.monotonic()
@@ -373,9 +363,7 @@ def test_tenures_that_end_again_and_again_follow_each_other_ever_more_slowly(one
     )  # so that a fleet of such processes has an owner in time
 
 
-def test_the_next_tenure_begins_only_when_the_collectors_of_the_last_have_ended(
-    server: RedisServer, caplog: pytest.LogCaptureFixture
-) -> None:
+def test_no_tenure_begins_beside_the_last_one(server: RedisServer, caplog: pytest.LogCaptureFixture) -> None:
     overlaps = []
 
     class Slow(Collector):

@@ -169,9 +169,7 @@ def test_evidence_alone_travels_too(owner: Process, other: Process) -> None:
     assert other.store.told_at(ETH) is None
 
 
-def test_a_word_of_the_exchange_about_itself_travels_without_any_trade(
-    owner: Process, other: Process
-) -> None:
+def test_the_exchanges_status_travels_without_any_trade(owner: Process, other: Process) -> None:
     owner.trade("1")
     owner.tell(other)
     owner.store.set_market("maintenance")
@@ -211,9 +209,7 @@ def test_a_price_that_is_told_again_is_evidence_that_travels(owner: Process, oth
     assert 0 <= other.age() < 20
 
 
-def test_whoever_waits_for_a_pair_is_woken_by_what_another_process_tells(
-    owner: Process, other: Process
-) -> None:
+def test_a_watcher_is_woken_by_what_another_process_tells(owner: Process, other: Process) -> None:
     owner.trade("1")
     owner.store.tell(FIRST)
     with other.changes.watch([BTC]) as watch:
@@ -244,9 +240,7 @@ def test_a_redis_that_lost_the_epoch_takes_no_writes(owner: Process) -> None:
     assert not owner.client.run("EXISTS", PRICES)
 
 
-def test_a_bulletin_of_an_older_tenure_that_comes_after_a_newer_one_is_not_believed(
-    owner: Process, other: Process
-) -> None:
+def test_a_late_bulletin_of_an_older_tenure_is_not_believed(owner: Process, other: Process) -> None:
     owner.trade("1")
     owner.store.tell(FIRST)
     begin(other.client, SECOND)
@@ -262,9 +256,7 @@ def bulletin(epoch: int, process: Process, price: str) -> bytes:
     return f'{now:.6f} [{epoch},{{"BTC/USD":{fields}}}]'.encode()
 
 
-def test_a_write_that_waited_in_a_frozen_server_is_refused_and_told_anew(
-    owner: Process, other: Process
-) -> None:
+def test_a_write_that_waited_in_a_frozen_server_is_told_anew(owner: Process, other: Process) -> None:
     owner.trade("1", traded_at=1.0)
     owner.tell(other)
     owner.store.confirm([BTC], owner.now(), WEBSOCKET)
@@ -283,9 +275,7 @@ def test_a_write_that_waited_in_a_frozen_server_is_refused_and_told_anew(
     assert 2 * TOLERANCE_SECONDS <= other.age() < 30
 
 
-def test_a_server_whose_clock_was_set_is_measured_and_told_everything_anew(
-    owner: Process, other: Process
-) -> None:
+def test_a_server_whose_clock_was_set_is_told_everything_anew(owner: Process, other: Process) -> None:
     owner.trade("1")
     owner.store.put(tick("2", ETH, received_at=owner.now() - 9))
     owner.tell(other)
@@ -303,9 +293,7 @@ def test_a_server_whose_clock_was_set_is_measured_and_told_everything_anew(
         assert owner.client.run("HLEN", PRICES) == 3
 
 
-def test_who_listens_to_a_server_whose_clock_was_set_measures_it_before_it_believes(
-    owner: Process, other: Process
-) -> None:
+def test_a_server_whose_clock_was_set_is_measured_before_belief(owner: Process, other: Process) -> None:
     for step in (3600.0, -3600.0):
         owner.trade("1", seconds_ago=20)
         other.off = step
@@ -446,7 +434,7 @@ def newly_started(process: Process) -> str:
         (b'["BTC/USD","1","another exchange",null,null,1,null,1,"kraken:rest",0]', "enum"),
     ],
 )
-def test_what_cannot_be_read_is_reported_and_left_out(
+def test_garbage_is_left_out(
     owner: Process, caplog: pytest.LogCaptureFixture, what: bytes, error: str
 ) -> None:
     owner.trade("1")

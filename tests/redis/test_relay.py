@@ -245,9 +245,7 @@ def test_what_is_told_arrives_at_its_own_topic(listener: Listener, speaker: Word
     assert (set(listener.topic.learned), set(listener.second.learned)) == ({"a"}, {"b"})
 
 
-def test_what_was_told_while_nobody_listened_is_read_after_the_return(
-    listener: Listener, speaker: Words
-) -> None:
+def test_what_was_told_meanwhile_is_read_after_the_return(listener: Listener, speaker: Words) -> None:
     before = listener.topic.losses
     listener.server.kill()
     eventually(lambda: not listener.in_step())
@@ -275,9 +273,7 @@ def test_a_server_that_stands_still_is_noticed_soon_and_listened_to_when_it_goes
     assert any("out of step with the fleet" in message for message in caplog.messages)
 
 
-def test_a_silent_owner_is_no_reason_to_leave_a_server_that_answers(
-    listener: Listener, caplog: pytest.LogCaptureFixture
-) -> None:
+def test_a_silent_owner_ends_no_listening(listener: Listener, caplog: pytest.LogCaptureFixture) -> None:
     seen = listener.measured
     eventually(
         lambda: listener.measured >= seen + 2
@@ -286,9 +282,7 @@ def test_a_silent_owner_is_no_reason_to_leave_a_server_that_answers(
     assert not caplog.messages[1:]
 
 
-def test_everybody_hears_once_that_nobody_feeds_the_fleet_any_more(
-    listener: Listener, speaker: Words
-) -> None:
+def test_everybody_hears_once_that_nobody_feeds_the_fleet(listener: Listener, speaker: Words) -> None:
     speaker.say("a")
     eventually(lambda: bool(listener.topic.learned))
     eventually(lambda: listener.topic.losses == 1)
@@ -309,9 +303,7 @@ def test_a_bulletin_that_cannot_be_read_is_reported_and_the_next_one_taken(
     assert listener.in_step()
 
 
-def test_what_is_kept_and_cannot_be_read_keeps_nobody_out_of_step(
-    server: RedisServer, caplog: pytest.LogCaptureFixture
-) -> None:
+def test_garbage_keeps_nobody_out_of_step(server: RedisServer, caplog: pytest.LogCaptureFixture) -> None:
     server.client().run("HSET", "ltp:words", "garbage", b"1")
     listener = Listener(server)
     with running(listener.follower):

@@ -160,9 +160,7 @@ def test_an_answer_comes_back_whole(http: HttpClient) -> None:
 
 
 @pytest.mark.parametrize("end", [b"x" * 10, b""])
-def test_an_error_keeps_its_status_and_its_retry_after_whatever_becomes_of_its_body(
-    http: HttpClient, end: bytes
-) -> None:
+def test_an_error_keeps_its_status_and_retry_after_without_its_body(http: HttpClient, end: bytes) -> None:
     head = b"HTTP/1.1 503 Service Unavailable\r\nRetry-After: 7\r\nContent-Length: 1000\r\n\r\n"
 
     def script(peer: socket.socket) -> None:
@@ -325,9 +323,7 @@ def test_a_drip_over_tls_ends_at_the_deadline(tls: ssl.SSLContext, certificate: 
     http.close()
 
 
-def test_a_name_that_does_not_resolve_in_time_ends_at_the_deadline(
-    http: HttpClient, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_name_that_resolves_late_ends_in_time(http: HttpClient, monkeypatch: pytest.MonkeyPatch) -> None:
     answered = threading.Event()
 
     def resolve(*_: object, **__: object) -> list[object]:
@@ -359,9 +355,7 @@ def test_calls_that_hang_are_bounded_in_number(http: HttpClient, monkeypatch: py
     http.close()
 
 
-def test_a_connection_made_after_its_caller_left_is_ended(
-    http: HttpClient, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_connection_made_too_late_is_ended(http: HttpClient, monkeypatch: pytest.MonkeyPatch) -> None:
     left, resolve = threading.Event(), socket.getaddrinfo
 
     def resolve_late(*arguments: Any, **more: Any) -> Any:
@@ -422,9 +416,7 @@ GZIPPED_ZEROS = gzip.compress(bytes(20 * 1024 * 1024))
         pytest.param(answering(GZIPPED_ZEROS, "Content-Encoding: gzip"), id="compressed"),
     ],
 )
-def test_of_200_mib_no_more_is_taken_than_the_cap_and_what_fits_into_the_systems_buffers(
-    http: HttpClient, script: Script
-) -> None:
+def test_of_200_mib_no_more_than_the_cap_and_the_buffers_is_taken(http: HttpClient, script: Script) -> None:
     taken.clear()
     with serving(script) as server, fails("too_large"):
         http.get(server.url, {}, PATIENCE, body_cap=1 << 20)
@@ -441,9 +433,7 @@ class Waits(Future[HttpAnswer]):
         raise TimeoutError
 
 
-def test_a_caller_waits_for_what_is_left_of_its_deadline(
-    http: HttpClient, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_caller_waits_for_the_rest_of_its_time(http: HttpClient, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("ltp_service.rest.http_client.Future", Waits)
     moments = iter([100.0, 100.1])
     monkeypatch.setattr("ltp_service.rest.http_client.time", SimpleNamespace(monotonic=lambda: next(moments)))
@@ -490,9 +480,7 @@ def stopping_short(peer: socket.socket) -> None:
         (answering(b"not gzip", "Content-Encoding: gzip"), "network"),
     ],
 )
-def test_what_is_cut_short_or_cannot_be_read_is_no_answer(
-    http: HttpClient, script: Script, reason: str
-) -> None:
+def test_what_is_cut_short_or_unreadable_is_no_answer(http: HttpClient, script: Script, reason: str) -> None:
     with serving(script) as server, fails(reason):
         http.get(server.url, {}, PATIENCE)
 
@@ -520,9 +508,7 @@ def test_a_name_that_does_not_exist_is_told_apart(http: HttpClient, monkeypatch:
         pytest.param("127.0.0.1", True, id="another name"),
     ],
 )
-def test_a_bad_certificate_is_refused(
-    tls: ssl.SSLContext, certificate: Path, host: str, trusted: bool
-) -> None:
+def test_no_bad_certificate_passes(tls: ssl.SSLContext, certificate: Path, host: str, trusted: bool) -> None:
     http = HttpClient(SystemClock(), "test", ca_file=str(certificate) if trusted else None)
     with serving(answering(b"{}"), tls) as server, fails("tls"):
         http.get(server.url.replace("127.0.0.1", host), {}, PATIENCE)
@@ -536,7 +522,7 @@ def test_a_certificate_of_the_given_authority_is_accepted(tls: ssl.SSLContext, c
     http.close()
 
 
-def test_the_authorities_are_read_once_for_all_connections(
+def test_authorities_are_read_once(
     tls: ssl.SSLContext, certificate: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     http = HttpClient(SystemClock(), "test", ca_file=str(certificate))
@@ -600,9 +586,7 @@ def test_a_plain_url_is_asked_of_the_proxy_with_its_credentials() -> None:
     assert "\r\nProxy-Authorization: Basic bWU6c2VjcmV0\r\n" in head
 
 
-def test_an_encrypted_url_goes_through_a_tunnel_and_its_certificate_is_checked(
-    tls: ssl.SSLContext, certificate: Path
-) -> None:
+def test_an_encrypted_url_goes_through_a_checked_tunnel(tls: ssl.SSLContext, certificate: Path) -> None:
     tunnels = Tunnels()
     with serving(tunnels) as proxy, serving(answering(b"{}"), tls) as server:
         url = server.url.replace("127.0.0.1", "localhost")

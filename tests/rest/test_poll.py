@@ -346,9 +346,7 @@ def test_a_feed_that_was_silent_before_it_was_given_up_is_followed_by_rest_at_on
     assert [name for name, _ in scene.rest.asked] == ["Ticker", "SystemStatus", "Ticker"]
 
 
-def test_a_new_connection_that_brings_nothing_does_not_end_the_fallback(
-    scene: Scene, caplog: pytest.LogCaptureFixture
-) -> None:
+def test_a_new_silent_connection_ends_no_fallback(scene: Scene, caplog: pytest.LogCaptureFixture) -> None:
     caplog.set_level("INFO")
     scene.feed.up = False
     scene.pass_time(4)
@@ -382,9 +380,7 @@ def test_each_change_of_the_source_is_logged_once(scene: Scene, caplog: pytest.L
     assert [line for line in lines if line in (DOWN, BACK)] == [DOWN, BACK, DOWN, BACK]
 
 
-def test_a_pair_that_is_not_delivered_follows_rest_and_the_others_stay(
-    scene: Scene, caplog: pytest.LogCaptureFixture
-) -> None:
+def test_a_missing_pair_follows_rest_and_others_stay(scene: Scene, caplog: pytest.LogCaptureFixture) -> None:
     caplog.set_level(logging.INFO)
     scene.rest.prices[ETH] = "11.0"
     scene.pass_time(20, alive=(BTC,))
@@ -578,9 +574,7 @@ def test_without_a_websocket_rest_is_the_source_from_the_start(caplog: pytest.Lo
 
 
 @pytest.mark.parametrize("in_a_fleet", [False, True])
-def test_rest_alone_is_no_fallback_and_asks_for_the_state_of_the_market(
-    in_a_fleet: bool, caplog: pytest.LogCaptureFixture
-) -> None:
+def test_rest_alone_is_no_fallback_but_the_source(in_a_fleet: bool, caplog: pytest.LogCaptureFixture) -> None:
     scene = Scene(fed=in_a_fleet, websocket=False)
     scene.feed.up = False
     scene.rest.status = "maintenance"
@@ -805,9 +799,7 @@ def test_an_answer_as_old_as_the_frame_settles_nothing_and_the_next_one_does(sce
     assert (scene.rest.calls("Trades"), BTC in scene.doubts) == (2, False)
 
 
-def test_an_answer_of_unknown_age_is_believed_and_settles_nothing_for_as_long_as_a_cache_may_keep_it(
-    scene: Scene,
-) -> None:
+def test_an_answer_of_unknown_age_settles_nothing_while_a_cache_may_keep_it(scene: Scene) -> None:
     scene.rest.dated = False
     contradict(scene)
     scene.rest.trade_times[BTC] = 1000.0
@@ -863,9 +855,7 @@ def test_a_doubt_makes_rest_list_the_pairs_again_and_prices_come_first(scene: Sc
     assert len(scene.rest.listed_at) == 2
 
 
-def test_a_doubt_about_a_pair_that_is_not_listed_does_not_keep_it_from_being_found_again(
-    scene: Scene,
-) -> None:
+def test_a_doubt_about_an_unlisted_pair_does_not_keep_it_from_being_found(scene: Scene) -> None:
     del scene.rest.lists[BTC]
     scene.pass_time(6, alive=(BTC, ETH))
     contradict(scene)

@@ -93,9 +93,7 @@ def test_the_first_write_makes_the_file_and_its_folders(tmp_path: Path, clock: S
 
 
 @pytest.mark.parametrize("umask", [0o000, 0o022, 0o277])
-def test_the_file_and_its_journals_are_for_their_owner_alone_whatever_the_umask(
-    database: File, umask: int
-) -> None:
+def test_the_file_and_its_journals_are_for_their_owner_alone(database: File, umask: int) -> None:
     database.path.parent.mkdir()
     before = os.umask(umask)
     try:
@@ -107,9 +105,7 @@ def test_the_file_and_its_journals_are_for_their_owner_alone_whatever_the_umask(
     assert modes == {f"{path.name}{journal}": 0o600 for journal in ("", "-wal", "-shm")}
 
 
-def test_a_file_that_others_could_read_is_closed_to_them_and_one_that_may_not_be_written_stays_so(
-    database: File,
-) -> None:
+def test_a_readable_file_is_closed_to_others_and_a_read_only_one_stays_so(database: File) -> None:
     database.path.parent.mkdir()
     for mode, kept in ((0o664, 0o600), (0o444, 0o400)):
         database.path.touch()

@@ -343,9 +343,7 @@ def test_any_text_that_is_long_enough_and_fits_into_a_header_may_be_the_admin_ke
         ("k" * 24 + "\nk", "printable ASCII without blanks"),
     ],
 )
-def test_a_refused_admin_key_is_told_with_the_reason_and_the_remedy_and_never_shown(
-    text: str, reason: str
-) -> None:
+def test_a_refused_admin_key_is_told_with_reason_and_remedy_and_never_shown(text: str, reason: str) -> None:
     (problem,) = problems(AUTH_API_KEY=text)
     assert problem.startswith("AUTH_API_KEY: a value (not shown) refused: must ")
     assert reason in problem
@@ -525,9 +523,7 @@ def test_every_setting_is_found_under_each_way_to_nest_it(field: str) -> None:
         ("server: {a: {b: {c: {d: {e: {f: {g: {h: {i: 1}}}}}}}}}", "server.a.b.c.d.e.f.g", "there is none"),
     ],
 )
-def test_a_nested_key_without_an_equivalent_is_told_what_there_is(
-    write: Write, text: str, key: str, remedy: str
-) -> None:
+def test_a_nested_key_without_equivalent_is_told_so(write: Write, text: str, key: str, remedy: str) -> None:
     (problem,) = problems(write(text))
     assert problem.startswith(f"config.yaml:{key}: settings are not nested here")
     assert remedy in problem
@@ -623,7 +619,7 @@ def test_known_variables_are_no_warning() -> None:
 # --- a reload
 
 
-def test_a_reload_with_a_mistake_keeps_the_settings_in_force(
+def test_a_mistake_keeps_what_is_in_force(
     monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     monkeypatch.setattr("ltp_service.settings.config._accepted", [])

@@ -71,9 +71,7 @@ def test_who_has_the_token_makes_the_first_key_once(service: FreshService) -> No
     assert refusal(again) == (401, "API_KEY_MISSING")
 
 
-def test_this_machine_without_the_token_is_told_where_it_is(
-    service: FreshService, caplog: pytest.LogCaptureFixture
-) -> None:
+def test_without_the_token_it_is_told_where(service: FreshService, caplog: pytest.LogCaptureFixture) -> None:
     caplog.set_level("INFO")
     answer = ask(service, "POST", "?name=ops", peer=HOME)
 
@@ -115,9 +113,7 @@ def test_a_question_that_cannot_be_read_does_not_use_the_token_up(service: Fresh
         (HOME, {"Host": "ltp.example.org"}),
     ],
 )
-def test_even_with_the_token_the_first_key_is_for_this_machine(
-    service: FreshService, peer: str, headers: dict[str, str]
-) -> None:
+def test_the_first_key_is_for_this_machine(service: FreshService, peer: str, headers: dict[str, str]) -> None:
     assert refusal(first(service, peer=peer, **headers)) == (401, "API_KEY_MISSING")
     assert service.services.keyring.empty()
 
@@ -135,9 +131,7 @@ def test_a_first_key_made_elsewhere_a_moment_ago_counts(service: FreshService, t
     assert refusal(first(service, "?name=here")) == (401, "API_KEY_MISSING")
 
 
-def test_a_store_that_cannot_be_read_is_told_with_its_cause_to_who_asks_for_the_first_key(
-    fresh_service: MakeService, tmp_path: Path
-) -> None:
+def test_a_first_key_without_a_store_is_refused_why(fresh_service: MakeService, tmp_path: Path) -> None:
     (tmp_path / "a file").touch()
     service = fresh_service(database_path=tmp_path / "a file" / "ltp.sqlite3")
     answer = ask(service, "POST", "?name=ops", peer=HOME)
@@ -202,9 +196,7 @@ def test_a_new_key_lives_as_long_as_the_settings_say(fresh_service: MakeService)
         ("?name=x&expires=0", "expires must be"),
     ],
 )
-def test_a_key_that_cannot_be_made_is_refused_with_the_reason(
-    service: FreshService, admin: str, query: str, says: str
-) -> None:
+def test_an_impossible_key_is_refused_why(service: FreshService, admin: str, query: str, says: str) -> None:
     answer = ask(service, "POST", query, admin)
 
     assert refusal(answer) == (400, "INVALID_PARAMETER")

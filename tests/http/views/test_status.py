@@ -70,9 +70,7 @@ def test_it_tells_which_process_answers_and_for_how_long_it_runs(service: FreshS
     assert body["reconnects"] == 0
 
 
-def test_it_tells_how_the_exchange_is_reached(
-    fresh_service: MakeService, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_it_tells_how_kraken_is_reached(fresh_service: MakeService, monkeypatch: pytest.MonkeyPatch) -> None:
     urls = {"kraken_websocket_url": "wss://ws.kraken.com/v2", "kraken_rest_url": "https://api.kraken.com"}
 
     def reached() -> tuple[str, str]:
@@ -100,9 +98,7 @@ def test_rest_alone_is_a_mode_of_its_own_and_in_order_while_it_works(fresh_servi
     assert service.get("/api/v1/status").get_json()["status"] == "down"
 
 
-def test_a_pair_that_rest_cannot_refresh_says_why_until_the_feed_delivers_it(
-    fresh_service: MakeService,
-) -> None:
+def test_a_pair_that_rest_cannot_refresh_says_why_until_it_is_fed(fresh_service: MakeService) -> None:
     service = fresh_service(supported_pairs=TWO)
     service.services.prices.source.errors[BTC] = "REST: no answer"
 
