@@ -9,13 +9,7 @@ from unittest.mock import patch
 
 import pytest
 
-from ltp_service.collected.symbols import (
-    SqliteSymbols,
-    SymbolBackEnd,
-    SymbolReload,
-    Symbols,
-    open_symbols,
-)
+from ltp_service.collected.symbols import SqliteSymbols, SymbolBackEnd, SymbolReload, Symbols, open_symbols
 from ltp_service.domain.errors import InvalidParameter, StoreUnavailable
 from ltp_service.domain.trade import MAX_COLLECTED_SYMBOLS
 from ltp_service.redis.symbols import RedisSymbols

@@ -104,12 +104,7 @@ def test_thousands_of_changes_with_gaps_leave_the_book_of_the_naive_model() -> N
     assert compared > CHANGES / 55
 
 
-@given(
-    st.lists(
-        st.tuples(st.booleans(), st.integers(1, 30), st.integers(0, 3)),
-        max_size=60,
-    )
-)
+@given(st.lists(st.tuples(st.booleans(), st.integers(1, 30), st.integers(0, 3)), max_size=60))
 def test_any_changes_of_levels_give_the_sides_of_the_naive_model(steps: list[tuple[bool, int, int]]) -> None:
     naive, ours = NaiveBook(), OrderBook()
     ours.replace(naive.snapshot(0), 0.0)

@@ -509,10 +509,7 @@ def test_changes_before_the_snapshot_are_kept_and_follow_it() -> None:
 
 
 def test_a_snapshot_older_than_the_stream_is_asked_for_again() -> None:
-    books = Books(
-        [depth_frame(8, 9), *quiet(2), LOOK, None],
-        answers=[snapshot(6), snapshot(9)],
-    )
+    books = Books([depth_frame(8, 9), *quiet(2), LOOK, None], answers=[snapshot(6), snapshot(9)])
     books.play()
     assert books.asked == ["BTCUSDT"] * 2
     assert books.store.taken == [9]

@@ -123,9 +123,7 @@ def test_an_older_trade_after_a_reconnect_never_replaces_a_newer_one() -> None:
 
 def test_after_a_reconnect_nothing_is_confirmed_until_the_new_connection_is_in_step() -> None:
     fed = Fed(
-        V2,
-        [ack(), trade("100", 5), 1.0, BEAT, TENDING, None],
-        [ack(), 3.0, BEAT, 3.0, BEAT, TENDING, None],
+        V2, [ack(), trade("100", 5), 1.0, BEAT, TENDING, None], [ack(), 3.0, BEAT, 3.0, BEAT, TENDING, None]
     )
 
     assert fed.confirmed_at == pytest.approx(1.0)

@@ -75,14 +75,7 @@ def test_a_recorded_trade_brings_its_time_and_id(recorded: Recorded) -> None:
     trades = read_trades(read_result(answer(body)), BTC_USDT, None, SENT_AT)
     assert trades is not None
     assert trades.newest == Tick(
-        BTC_USDT,
-        "73324.40000",
-        Decimal("73324.4"),
-        "kraken:rest",
-        1710327959.173347,
-        6324366,
-        SENT_AT,
-        None,
+        BTC_USDT, "73324.40000", Decimal("73324.4"), "kraken:rest", 1710327959.173347, 6324366, SENT_AT, None
     )
 
 

@@ -11,15 +11,7 @@ from hypothesis import strategies as st
 from ltp_service.domain.errors import BadFrame
 from ltp_service.domain.pairs import Pair
 from ltp_service.exchanges.kraken_v1 import parse, ping, symbol_of, write
-from ltp_service.feed.messages import (
-    Acknowledged,
-    Ended,
-    Invalid,
-    LastTrade,
-    MarketChanged,
-    Refused,
-    Request,
-)
+from ltp_service.feed.messages import Acknowledged, Ended, Invalid, LastTrade, MarketChanged, Refused, Request
 from tests.fakes import fails
 
 TICKER = (
@@ -182,14 +174,7 @@ def test_a_data_frame_of_three_elements_is_refused_for_its_shape(frame: str) -> 
         parse(frame)
 
 
-@pytest.mark.parametrize(
-    "frame",
-    [
-        "[]",
-        '[1,"ticker"]',
-        '[1,[],"trade","XBT/USD"]',
-    ],
-)
+@pytest.mark.parametrize("frame", ["[]", '[1,"ticker"]', '[1,[],"trade","XBT/USD"]'])
 def test_a_frame_of_the_wrong_shape_is_refused(frame: str) -> None:
     with pytest.raises(BadFrame):
         parse(frame)

@@ -11,15 +11,7 @@ from hypothesis import strategies as st
 from ltp_service.domain.errors import BadFrame
 from ltp_service.domain.pairs import Pair
 from ltp_service.exchanges.kraken_v2 import parse, ping, symbol_of, write
-from ltp_service.feed.messages import (
-    Acknowledged,
-    Ended,
-    Invalid,
-    LastTrade,
-    MarketChanged,
-    Refused,
-    Request,
-)
+from ltp_service.feed.messages import Acknowledged, Ended, Invalid, LastTrade, MarketChanged, Refused, Request
 
 MOMENT = "2026-09-25T17:48:26.844359Z"
 UNIX = 1790358506.844359
@@ -293,8 +285,7 @@ json_values = st.recursive(
     max_leaves=12,
 )
 rows = st.fixed_dictionaries(
-    {},
-    optional=dict.fromkeys(("symbol", "last", "price", "trade_id", "timestamp", "system"), json_values),
+    {}, optional=dict.fromkeys(("symbol", "last", "price", "trade_id", "timestamp", "system"), json_values)
 )
 frames = (
     st.text(max_size=60)

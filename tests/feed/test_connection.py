@@ -24,17 +24,7 @@ from ltp_service.runtime.observer import Observer
 from tests.deadline import DEADLINE
 from tests.fakes import RecordingObserver, eventually, fails
 from tests.simulator.client import Simulator
-from tests.websocket_peer import (
-    BINARY,
-    CLOSE,
-    CONTINUATION,
-    PING,
-    PONG,
-    TEXT,
-    Conversation,
-    Peer,
-    frame,
-)
+from tests.websocket_peer import BINARY, CLOSE, CONTINUATION, PING, PONG, TEXT, Conversation, Peer, frame
 
 
 def connect(url: str, *, poll: float = 5.0) -> WebSocketConnection:

@@ -178,10 +178,7 @@ def test_a_quiet_market_after_a_few_duplicates_is_no_problem() -> None:
 
 
 def test_a_cut_is_a_gap_until_everything_is_subscribed_again() -> None:
-    feed = Feed(
-        ["ok 1", "trade 1 0", 5.0],
-        [2.0, lambda: gaps.extend(feed.collector.gaps()), "ok 2", 0.5],
-    )
+    feed = Feed(["ok 1", "trade 1 0", 5.0], [2.0, lambda: gaps.extend(feed.collector.gaps()), "ok 2", 0.5])
     gaps: list[Gap] = []
     feed.play()
     assert gaps == [Gap(NOON - 1.0, None)]

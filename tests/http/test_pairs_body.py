@@ -183,10 +183,7 @@ def test_a_refresh_asks_for_the_pairs_of_its_body(service: FreshService, named: 
     answer, asked = refreshed(service, json={"pairs": named})
 
     assert answer.status_code == 200
-    assert answer.get_json() == {
-        "message": "Prices refreshed successfully",
-        "pairs": ["ETH/USD", "BTC/USD"],
-    }
+    assert answer.get_json() == {"message": "Prices refreshed successfully", "pairs": ["ETH/USD", "BTC/USD"]}
     assert asked == [ETH, BTC]
 
 

@@ -56,11 +56,7 @@ class Fleet:
     """Use `with Fleet(simulator, 2, {"REDIS_ADDR": …}) as fleet:`; every worker is in step then, and one feeds them all."""
 
     def __init__(
-        self,
-        simulator: Simulator,
-        services: int,
-        settings: Mapping[str, str],
-        beside: Service | None = None,
+        self, simulator: Simulator, services: int, settings: Mapping[str, str], beside: Service | None = None
     ) -> None:
         """Starts so many services, `beside` one that belongs to the fleet already."""
         self._simulator = simulator

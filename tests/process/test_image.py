@@ -51,7 +51,7 @@ def tree(image: Image) -> set[tuple[Path, float]]:
 
 def test_the_image_holds_what_the_service_needs_and_no_more(image: Image) -> None:
     assert {each.name for each in image.directory.iterdir()} == {
-        *("configs", "gunicorn.conf.py", "ltp_service", "wsgi.py"),
+        *("configs", "gunicorn.conf.py", "ltp_service", "wsgi.py")
     }
     assert not (image.root / "build").exists()
 

@@ -237,12 +237,7 @@ def test_the_cache_knows_what_the_client_has_already(front: Front) -> None:
 
 
 @pytest.mark.parametrize(
-    "header",
-    [
-        "Range: bytes=0-3",
-        "If-Unmodified-Since: Sat, 01 Jan 2000 00:00:00 GMT",
-        "If-Range: x",
-    ],
+    "header", ["Range: bytes=0-3", "If-Unmodified-Since: Sat, 01 Jan 2000 00:00:00 GMT", "If-Range: x"]
 )
 def test_a_condition_that_the_service_does_not_know_changes_nothing(front: Front, header: str) -> None:
     name, _, value = header.partition(": ")

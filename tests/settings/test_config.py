@@ -61,8 +61,7 @@ def test_the_shipped_production_file_is_accepted() -> None:
 
 def test_the_environment_beats_the_named_file_which_beats_the_base_file(write: Write) -> None:
     directory = write(
-        "port: 1001\ncache_ttl: 1s\nstale_after: 100s\nredis_db: 1",
-        staging="port: 1002\ncache_ttl: 2s",
+        "port: 1001\ncache_ttl: 1s\nstale_after: 100s\nredis_db: 1", staging="port: 1002\ncache_ttl: 2s"
     )
     config = load(directory, ENVIRONMENT="staging", PORT="1003")
     assert (config.port, config.cache_ttl, config.stale_after, config.redis_db) == (1003, 2.0, 100.0, 1)
@@ -504,11 +503,7 @@ def test_every_setting_is_found_under_each_way_to_nest_it(field: str) -> None:
 @pytest.mark.parametrize(
     ("text", "key", "remedy"),
     [
-        (
-            "redis: {port: 6379}",
-            "redis.port",
-            "there is none for this; those that begin so are redis_addr,",
-        ),
+        ("redis: {port: 6379}", "redis.port", "there is none for this; those that begin so are redis_addr,"),
         ("metrics: {port: 9090}", "metrics.port", "there is none for this; docs/settings.md lists all"),
         (
             "cache: {redis: {host: x}}",
