@@ -73,15 +73,6 @@ def test_a_trade_is_seen_without_asking_again(exchange: Simulator, config: Confi
         eventually(lambda: prices.get_current_price("XXBTZUSD") == Decimal("123456.7"))
 
 
-@pytest.mark.parametrize(
-    "spelling", ["BTC/USD", "btc-usd", "BTC_USD", "BTCUSD", "XBT/USD", "XBTUSD", "XXBTZUSD"]
-)
-def test_every_spelling_is_understood(exchange: Simulator, spelling: str) -> None:
-    exchange.trade("BTC/USD", "111111.1")
-    with LastPrices([spelling], config=settings(exchange, exchange.v2_url)) as prices:
-        eventually(lambda: prices.get_current_price(spelling) == Decimal("111111.1"))
-
-
 @pytest.mark.parametrize("protocol", ["v1", "v2"])
 def test_every_digit_survives_the_whole_way(protocol: str) -> None:
     wire = {"AAA/USD": "0.00000012", "BBB/USD": "123456789.123456789", "CCC/USD": "115643.00000"}

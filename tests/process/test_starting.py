@@ -23,17 +23,22 @@ def closed_port() -> Iterator[int]:
         yield holder.getsockname()[1]
 
 
-def test_impossible_settings_are_all_named_before_anything_is_bound() -> None:
-    settings = {"PORT": "99999", "CACHE_TTL": "soon", "SUPPORTED_PAIRS": "BTC"}
-    ended = subprocess.run(
+def start(simulator: Simulator | None, settings: dict[str, str]) -> subprocess.CompletedProcess[str]:
+    """How a service ended that could not begin."""
+    return subprocess.run(
         command(),
         cwd=PROJECT,
-        env=environment(None, settings),
+        env=environment(simulator, settings),
         capture_output=True,
         text=True,
         timeout=DEADLINE,
         check=False,
     )
+
+
+def test_impossible_settings_are_all_named_before_anything_is_bound() -> None:
+    settings = {"PORT": "99999", "CACHE_TTL": "soon", "SUPPORTED_PAIRS": "BTC"}
+    ended = start(None, settings)
     assert ended.returncode == 1
     assert ended.stdout == ""
     first, *problems = ended.stderr.splitlines()
@@ -79,15 +84,7 @@ def test_a_second_instance_on_one_unix_socket_is_refused(simulator: Simulator, t
     socket_path = tmp_path / "http.sock"
     binds = f"--bind 127.0.0.1:0 --bind unix:{socket_path}"
     with Service.start(simulator, GUNICORN_CMD_ARGS=binds) as first:
-        second = subprocess.run(
-            command(),
-            cwd=PROJECT,
-            env=environment(simulator, {"HOST": f"unix:{socket_path}"}),
-            capture_output=True,
-            text=True,
-            timeout=DEADLINE,
-            check=False,
-        )
+        second = start(simulator, {"HOST": f"unix:{socket_path}"})
         assert second.returncode == 1
         told = json.loads(second.stdout.splitlines()[-1])
         assert (told["level"], told["message"].partition(":")[0]) == ("error", "unix")
@@ -110,15 +107,7 @@ def test_a_socket_that_a_killed_instance_left_behind_is_taken(simulator: Simulat
 def test_a_bad_folder_for_metrics_is_named_before_anything_is_bound(tmp_path: Path, workers: str) -> None:
     file = tmp_path / "file"
     file.touch()
-    ended = subprocess.run(
-        command(),
-        cwd=PROJECT,
-        env=environment(None, {"PROMETHEUS_MULTIPROC_DIR": str(file), "WEB_CONCURRENCY": workers}),
-        capture_output=True,
-        text=True,
-        timeout=DEADLINE,
-        check=False,
-    )
+    ended = start(None, {"PROMETHEUS_MULTIPROC_DIR": str(file), "WEB_CONCURRENCY": workers})
     assert ended.returncode == 1
     said = [json.loads(line)["message"] for line in ended.stdout.splitlines()]
     assert said[-1].startswith(f"PROMETHEUS_MULTIPROC_DIR: {file} cannot be used (File exists)")
