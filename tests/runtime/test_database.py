@@ -102,7 +102,7 @@ def test_the_file_and_its_journals_are_for_their_owner_alone(database: File, uma
         os.umask(before)
 
     modes = {file.name: stat.S_IMODE(file.stat().st_mode) for file in database.path.parent.iterdir()}
-    assert modes == {f"{path.name}{journal}": 0o600 for journal in ("", "-wal", "-shm")}
+    assert modes == {f"{database.path.name}{journal}": 0o600 for journal in ("", "-wal", "-shm")}
 
 
 def test_a_readable_file_is_closed_to_others_and_a_read_only_one_stays_so(database: File) -> None:
