@@ -245,6 +245,11 @@ def test_a_print_that_rest_has_told_meanwhile_lets_no_other_pass() -> None:
     assert Fed(V2, steps, quarantine=Quarantine(0.05, lambda _: ())).price == "120"
 
 
+def test_a_sweep_that_comes_in_two_frames_is_one_print() -> None:
+    steps: list[Step] = [ack(), trade("100"), 2.0, trade("120", 2, 2.0), trade("119", 3, 2.0)]
+    assert Fed(V2, steps, quarantine=Quarantine(0.05, lambda _: ())).price == "100"
+
+
 def test_the_ticker_of_a_print_that_is_held_back_raises_no_doubt() -> None:
     far: list[Step] = [2.0, trade("120", 2, 2.0), 0.01, ticker("120")]
     waiting: list[Step] = [step for _ in range(15) for step in (0.1, BEAT)]

@@ -200,6 +200,13 @@ def test_one_pair_that_is_late_is_late_alone_and_stays_so_until_its_next_trade()
     assert fed.confirmed_at == pytest.approx(9.1, abs=0.3)
 
 
+def test_the_lag_of_the_line_counts_for_every_pair() -> None:
+    eth: list[Step] = [*(each.replace("BTC/USD", OTHER) for each in V2_ACKS), trade("7", symbol=OTHER)]
+    fed = Fed(V2, [*IN_STEP, *eth, *beats(9, BEAT), trade("101", 2, 6.0), *beats(1, BEAT)])
+
+    assert fed.store.all()[ETH].confirmed_at - BEGUN == pytest.approx(10.0 - 3.0, abs=0.3)
+
+
 def test_a_late_trade_shows_no_more_lag_of_the_others_than_the_time_since_the_last_trade() -> None:
     late = trade("200", 99, 1.5)
     fed = Fed(V2, [*two_pairs(8.0), TENDING, BEAT, late, *beats(2, BEAT)])

@@ -151,6 +151,12 @@ def test_tickers_are_served_at_once_where_the_trade_channel_is_not_accepted_with
     assert Played(V2, [ack("ticker"), ticker("99", 0.0), 1.0, ticker("100", 1.0)]).prices == ["99", "100"]
 
 
+def test_tickers_are_served_at_once_where_the_trade_channel_is_refused() -> None:
+    refusal = '{"error":"not supported","method":"subscribe","success":false,"symbol":"BTC/USD"}'
+    frames: list[Step] = [ack("ticker"), ticker("99", 0.0), refusal, 0.2, ticker("100", 0.2)]
+    assert Played(V2, frames).prices == ["99", "100"]
+
+
 def test_trades_that_come_long_after_a_later_ticker_was_served_do_not_take_the_price_back() -> None:
     frames: list[Step] = [*V2_ACKS, trade("99", 1, 0.0), 0.5, ticker("102", 0.5), *beats(3, BEAT)]
     played = Played(V2, [*frames, trade("100", 2, 0.3), trade("101", 3, 0.4), trade("102", 4, 0.5)])
@@ -254,6 +260,13 @@ def test_a_second_v1_trade_at_the_price_of_a_held_print_releases_it(between: lis
 
     played = Played(V1, [*frames, *held, 0.002, v1_trade("150", 5.002)], quarantine=watched())
     assert played.told == ("150", None, 5.002)
+
+
+def test_the_first_v1_trades_of_a_connection_are_its_present_state_before_any_acknowledgement() -> None:
+    told = Played(
+        V1, [*V1_ACKS, v1_trade("100", 0.0)], [9.0, v1_trade("150", 9.0)], quarantine=watched()
+    ).told
+    assert told == ("150", None, 9.0)
 
 
 def test_two_trades_of_one_frame_at_two_moments_confirm_each_other() -> None:

@@ -455,6 +455,18 @@ def test_a_connection_is_replaced_before_the_exchange_ends_it() -> None:
     assert script.clock.monotonic() == pytest.approx(1100.0, abs=10.0)
 
 
+def test_chance_makes_the_life_of_a_connection_shorter_and_never_longer() -> None:
+    class Jittery(Demanding):
+        terms = Terms(lifetime=100.0, lifetime_jitter=40.0)
+
+    script = Script([*OPEN, *again(30, 5.0, "heartbeat")])
+    toy = Jittery(script)
+    toy._random = lambda: 0.5  # noqa: SLF001 - a share of the jitter
+    script.play(toy)
+
+    assert script.clock.monotonic() == pytest.approx(1080.0, abs=6.0)
+
+
 def test_an_exchange_that_says_goodbye_is_left_at_once() -> None:
     toy, script = play([*OPEN, "leave", "trade A 99"], ["trade A 5"])
 

@@ -13,6 +13,7 @@ from ltp_service.redis.lease import (
     IN_VAIN_SECONDS,
     LEASE_KEY,
     LONGEST_PAUSE_SECONDS,
+    SHORT_TENURE_SECONDS,
     Lease,
     Signs,
 )
@@ -361,6 +362,26 @@ def test_tenures_that_end_again_and_again_follow_each_other_ever_more_slowly(one
     assert (
         LONGEST_PAUSE_SECONDS <= pauses[-1] < LONGEST_PAUSE_SECONDS + 1
     )  # so that a fleet of such processes has an owner in time
+
+
+def test_tenures_that_last_are_followed_at_once(one: Process) -> None:
+    pauses: list[float] = []
+
+    def leading() -> Script:
+        ended = one.clock.monotonic()
+        while len(pauses) < 4:
+            pauses.append(one.clock.monotonic() - ended)
+            tenure, begun = one.begun, one.clock.monotonic()
+            while one.clock.monotonic() < begun + SHORT_TENURE_SECONDS:
+                yield
+            ended = one.clock.monotonic()
+            lapse(one.server)
+            one.lease.doubt()
+            while one.begun == tenure:
+                yield
+
+    one.play(leading)
+    assert max(pauses) < 0.5
 
 
 def test_no_tenure_begins_beside_the_last_one(server: RedisServer, caplog: pytest.LogCaptureFixture) -> None:

@@ -218,8 +218,8 @@ def test_a_request_waits_for_its_turn_and_no_longer(clock: SteeredClock) -> None
     clock.advance(0.25)
     pace.take_turn(clock.monotonic() + 1, list)
     assert clock.slept == [0.75]
-    with pytest.raises(Unreachable):
-        pace.take_turn(clock.monotonic() + 0.5, list)
+    with pytest.raises(Unreachable):  # the turn comes when the time is over
+        pace.take_turn(clock.monotonic() + CALL_DISTANCE_SECONDS, list)
 
 
 def test_a_turn_that_is_not_permitted_is_left_to_the_next(clock: SteeredClock) -> None:

@@ -757,6 +757,19 @@ def test_a_running_fallback_asks_about_it_within_two_seconds_too(scene: Scene) -
     assert scene.rest.calls("Trades") == 1
 
 
+def test_a_new_doubt_comes_before_the_next_poll(scene: Scene) -> None:
+    scene.feed.up = False
+    scene.pass_time(9)
+    polled = scene.rest.calls("Ticker")
+    while scene.rest.calls("Ticker") == polled:
+        scene.pass_time(0.25)
+    scene.pass_time(1.75)
+    contradict(scene)
+    scene.pass_time(0.5)
+
+    assert scene.rest.asked[-1][0] == "Trades"
+
+
 def test_nothing_makes_a_doubt_trust_while_rest_cannot_settle_it(scene: Scene) -> None:
     contradict(scene)
     begun = scene.clock.monotonic()
