@@ -198,34 +198,20 @@ def test_a_ticker_alone_is_served_when_the_trade_channel_is_deaf(exchange: Simul
         assert newest < told_at + 1.0
 
 
-def test_v1_calls_no_market_quiet_before_it_knows(exchange: Simulator) -> None:
-    exchange.restart("BTC/USD", age=5.0)
+@pytest.mark.parametrize(("age", "known"), [(5.0, "live"), (1800.0, "quiet")])
+def test_v1_calls_no_market_quiet_before_it_knows(exchange: Simulator, age: float, known: str) -> None:
+    exchange.restart("BTC/USD", age=age)
     seen: set[str] = set()
     with Prices(exchange, "v1") as prices:
 
         def dated() -> bool:
             seen.add(prices.state())
             trade(exchange, "2000.5", "ETH/USD")  # from which the exchange's clock is learnt
-            return prices.state() == "live"
+            return prices.state() == known
 
         eventually(dated)
 
-    assert seen <= {"unknown", "live", "fallback"}
-
-
-def test_v1_calls_a_market_quiet_when_it_knows(exchange: Simulator) -> None:
-    exchange.restart("BTC/USD", age=1800.0)
-    seen: set[str] = set()
-    with Prices(exchange, "v1") as prices:
-
-        def dated() -> bool:
-            seen.add(prices.state())
-            trade(exchange, "2000.5", "ETH/USD")
-            return prices.state() == "quiet"
-
-        eventually(dated)
-
-    assert seen <= {"unknown", "quiet", "fallback"}
+    assert seen <= {"unknown", known, "fallback"}
 
 
 def test_a_pair_that_the_exchange_does_not_match_is_halted_alone(exchange: Simulator, protocol: str) -> None:

@@ -212,10 +212,6 @@ class Clients:
         """The finished requests that were due in that time."""
         return [outcome for load in self._loads for outcome in load.outcomes(since, until)]
 
-    def p99(self, since: float, until: float) -> float:
-        """Milliseconds, of the requests that were due in that time."""
-        return 1000 * percentile(self.outcomes(since, until), 0.99)
-
     def assert_none_waits(
         self, before: tuple[float, float], during: tuple[float, float], network: float
     ) -> None:
