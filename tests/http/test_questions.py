@@ -186,5 +186,10 @@ def test_the_fast_lane_and_the_view_refuse_the_same(tmp_path: Path, service: Fre
     assert refusal(fast) == refusal(slow)
 
 
+def test_head_takes_what_get_takes(service: FreshService) -> None:
+    assert ask(service, f"{LTP}?pair=BTC/USD&detail=true", "HEAD").status_code == 200
+    assert ask(service, f"{LTP}?symbol=x", "HEAD").status_code == 400
+
+
 def test_options_asks_about_the_route_and_is_no_question(service: FreshService) -> None:
     assert ask(service, f"{LTP}?symbol=x", "OPTIONS").status_code == 200

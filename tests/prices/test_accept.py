@@ -120,7 +120,7 @@ def test_evidence_never_gets_older() -> None:
 def test_beside_a_feed_that_is_alive_rest_changes_nothing() -> None:
     held = hold(tick(received_at=1000.0))
 
-    assert confirmed(held, 1000.0 + REST_LEAD_SECONDS / 2, REST) is held
+    assert confirmed(held, 1000.0 + REST_LEAD_SECONDS - 0.01, REST) is held
     later = confirmed(held, 1000.0 + REST_LEAD_SECONDS, REST)
     assert (later.confirmed_at, later.confirmed_by) == (1000.0 + REST_LEAD_SECONDS, REST)
 

@@ -159,6 +159,15 @@ def test_a_ticker_never_takes_the_place_of_a_held_trade() -> None:
     assert market.quarantine.admit(tick("150.0", traded_at=5000.002), market.now)
 
 
+def test_a_ticker_near_the_old_price_forgets_a_leap_that_has_a_time() -> None:
+    market = Market()
+    market.trade("150.0")
+    near = tick("100.0", received_at=market.now + 1)
+
+    assert market.quarantine.admit(near, market.now + 1)
+    assert market.quarantine.held(BTC) is None
+
+
 def test_of_a_sweep_the_last_trade_is_held() -> None:
     market = Market()
     for number, price in ((7, "150.0"), (8, "151.0"), (6, "149.0")):

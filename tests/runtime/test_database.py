@@ -107,7 +107,7 @@ def test_the_file_and_its_journals_are_for_their_owner_alone(database: File, uma
 
 def test_a_readable_file_is_closed_to_others_and_a_read_only_one_stays_so(database: File) -> None:
     database.path.parent.mkdir()
-    for mode, kept in ((0o664, 0o600), (0o444, 0o400)):
+    for mode, kept in ((0o664, 0o600), (0o640, 0o600), (0o444, 0o400)):
         database.path.touch()
         database.path.chmod(mode)
         database.read(LIST)
