@@ -217,6 +217,18 @@ def fails(
     assert caught.value.reason == reason
 
 
+@contextmanager
+def in_threads(count: int, target: Callable[[], object]) -> Iterator[None]:
+    """So many threads do it meanwhile; all have ended afterwards."""
+    threads = [threading.Thread(target=target, daemon=True) for _ in range(count)]
+    for thread in threads:
+        thread.start()
+    yield
+    for thread in threads:
+        thread.join(DEADLINE)
+        assert not thread.is_alive()
+
+
 def open_quarantine() -> Quarantine:
     """One that holds nothing back."""
     return Quarantine(1e9, lambda _: ())

@@ -3,7 +3,6 @@ sockets. Exact moments are held by the unit tests of each part.
 """
 
 from collections.abc import Callable, Iterator
-from types import TracebackType
 from typing import Self
 
 import pytest
@@ -61,9 +60,7 @@ class Prices:
         self._manager.start()
         return self
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         self._manager.stop(DEADLINE)
 
     def quote(self, pair: Pair = BTC) -> Quote:

@@ -25,8 +25,7 @@ from ltp_service.prices.memory import MemoryStore
 from ltp_service.runtime.clock import SystemClock
 from ltp_service.runtime.runners import CollectorManager
 from ltp_service.settings.config import Config
-from tests.deadline import DEADLINE
-from tests.fakes import BTC, RecordingObserver, eventually, open_quarantine
+from tests.fakes import BTC, RecordingObserver, eventually, in_threads, open_quarantine
 from tests.patched import run_patched
 from tests.simulator.client import Simulator
 from tests.websocket_peer import frame
@@ -155,16 +154,11 @@ def test_a_pair_that_was_given_twice_is_one(exchange: Simulator, caplog: pytest.
 def test_many_threads_may_ask_at_once(exchange: Simulator, config: Config) -> None:
     exchange.trade("BTC/USD", "100000.1")
     answers: list[Decimal] = []
-    with LastPrices(["BTC/USD"], config=config) as prices:
-        askers = [
-            threading.Thread(target=lambda: answers.append(prices.get_current_price("BTC/USD")))
-            for _ in range(16)
-        ]
-        for asker in askers:
-            asker.start()
-        for asker in askers:
-            asker.join(DEADLINE)
-
+    with (
+        LastPrices(["BTC/USD"], config=config) as prices,
+        in_threads(16, lambda: answers.append(prices.get_current_price("BTC/USD"))),
+    ):
+        pass
     assert answers == [Decimal("100000.1")] * 16
 
 

@@ -3,6 +3,7 @@
 import sys
 import threading
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
@@ -119,10 +120,7 @@ def test_writers_of_one_pair_end_at_the_newest_trade_whoever_came_last() -> None
         for number in range(offset, 800, 4):
             store.put(tick(str(number + 1), BTC, traded_at=float(number + 1)))
 
-    writers = [threading.Thread(target=write, args=(offset,)) for offset in range(4)]
-    for thread in writers:
-        thread.start()
-    for thread in writers:
-        thread.join(DEADLINE)
+    with ThreadPoolExecutor(4) as writers:
+        list(writers.map(write, range(4)))
 
     assert store.all()[BTC].tick.price == "800"

@@ -8,7 +8,6 @@ import time
 from collections.abc import Callable, Mapping
 from contextlib import ExitStack
 from threading import Event
-from types import TracebackType
 from typing import Any, NamedTuple, Self
 
 from tests.deadline import DEADLINE
@@ -76,9 +75,7 @@ class Fleet:
             raise
         return self
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         self._stack.close()
 
     def join(self) -> Service:
@@ -199,9 +196,7 @@ class Clients:
             self._stack.enter_context(load)
         return self
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         self._stack.close()
 
     def failures(self) -> Mapping[str, int]:

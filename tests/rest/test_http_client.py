@@ -20,7 +20,7 @@ from ltp_service.rest.http_client import HttpAnswer, HttpClient
 from ltp_service.runtime.clock import SystemClock
 from tests.deadline import DEADLINE as PATIENCE
 from tests.deadline import generous
-from tests.fakes import fails
+from tests.fakes import fails, in_threads
 
 DEADLINE = 0.25
 """Seconds for a call that ends badly."""
@@ -646,15 +646,11 @@ def test_many_calls_at_once_do_not_wait_for_each_other(http: HttpClient) -> None
         peer.sendall(b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\n{}")
 
     bodies: list[bytes] = []
-    with serving(script) as server:
-        threads = [
-            threading.Thread(target=lambda: bodies.append(http.get(server.url, {}, PATIENCE).body))
-            for _ in range(8)
-        ]
-        for thread in threads:
-            thread.start()
-        for thread in threads:
-            thread.join(PATIENCE)
+    with (
+        serving(script) as server,
+        in_threads(8, lambda: bodies.append(http.get(server.url, {}, PATIENCE).body)),
+    ):
+        pass
     assert bodies == [b"{}"] * 8
 
 

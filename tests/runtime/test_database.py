@@ -26,6 +26,7 @@ from ltp_service.runtime.database import (
     Execute,
     Reload,
 )
+from tests.fakes import in_threads
 from tests.steered_clock import SteeredClock
 
 LIST = "SELECT list FROM symbols"
@@ -261,11 +262,8 @@ def test_threads_share_the_one_connection(database: File) -> None:
         [(text,)] = execute(LIST)
         execute("UPDATE symbols SET list = ?", str(int(text) + 1))
 
-    threads = [threading.Thread(target=lambda: [database.write(count) for _ in range(20)]) for _ in range(4)]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
+    with in_threads(4, lambda: [database.write(count) for _ in range(20)]):
+        pass
     assert database.read(LIST) == [("80",)]
 
 
@@ -381,11 +379,8 @@ def test_processes_that_start_together_migrate_once(path: Path) -> None:
             failures.append(error)
         database.close()
 
-    threads = [threading.Thread(target=begin) for _ in range(8)]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
+    with in_threads(8, begin):
+        pass
     assert failures == []
     with closing(sqlite3.connect(path)) as connection:
         assert connection.execute("PRAGMA integrity_check").fetchone() == ("ok",)
