@@ -3,10 +3,7 @@
 import json
 from decimal import Decimal
 
-import msgspec
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 
 from ltp_service.domain.errors import BadFrame
 from ltp_service.domain.pairs import Pair
@@ -131,26 +128,6 @@ def test_the_system_status_is_told_in_known_words_alone(status: str, known: list
 
 
 @pytest.mark.parametrize(
-    ("frame", "kind"),
-    [
-        ('{"event":"heartbeat"}', "heartbeat"),
-        ('{"event":"pong","reqid":42}', "pong"),
-        ('{"event":"somethingNew"}', "unknown"),
-        ("{}", "unknown"),
-        ('[6304,{"as":[],"bs":[]},"book-25","PERP/EUR"]', "book"),
-        ('[320,{"a":[]},{"b":[],"c":"1"},"book-25","XBT/USD"]', "book"),
-        ('[341,["1"],"spread","XBT/USD"]', "spread"),
-        ('[343,["1"],"ohlc-1","XBT/USD"]', "ohlc"),
-        ('[344,["1"],"free text from outside","XBT/USD"]', "unknown"),
-    ],
-)
-def test_other_frames_are_known_by_their_kind_and_mean_nothing(frame: str, kind: str) -> None:
-    parsed = parse(frame)
-
-    assert (parsed.kind, list(parsed.events)) == (kind, [])
-
-
-@pytest.mark.parametrize(
     ("payload", "reason"),
     [
         ('{"c":["0","1"]}', "not_positive"),
@@ -209,59 +186,6 @@ def test_a_row_that_cannot_be_used_costs_itself_alone(row: str, reason: str, fir
     assert trade.price == "354.04"
     assert isinstance(invalid, Invalid)
     assert (invalid.reason, invalid.symbol) == (reason, "XBT/USD")
-
-
-UNUSABLE = (BadFrame, ValueError, RecursionError, msgspec.MsgspecError)
-
-
-@pytest.mark.parametrize(
-    "frame",
-    [
-        "",
-        "x",
-        "null",
-        "17",
-        '{"event":17}',
-        '{"event":"heartbeat"',
-        '[340,{"c":"29938"},"ticker","XBT/USD"]',
-        '[340,{"c":[29938.6,"1"]},"ticker","XBT/USD"]',
-        '[340,{"c":[NaN,"1"]},"ticker","XBT/USD"]',
-        '[340,[],"ticker","XBT/USD"]',
-        '[340,{"c":["1","1"]},"ticker",17]',
-        '[340,{},{},17,"XBT/USD"]',
-        "[" * 20_000,
-        "[" * 20_000 + "]" * 20_000,
-        '{"event":' * 20_000,
-        '[1,{"c":' + "[" * 20_000 + "]" * 20_000 + '},"ticker","XBT/USD"]',
-    ],
-)
-def test_what_is_no_frame_raises_what_the_loop_expects(frame: str) -> None:
-    with pytest.raises(UNUSABLE):
-        parse(frame)
-
-
-json_values = st.recursive(
-    st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=8),
-    lambda inner: st.lists(inner, max_size=4) | st.dictionaries(st.text(max_size=6), inner, max_size=3),
-    max_leaves=12,
-)
-channels = st.sampled_from(["ticker", "trade", "book-10"])
-frames = (
-    st.text(max_size=60)
-    | json_values.map(json.dumps)
-    | st.builds(lambda payload, channel: json.dumps([1, payload, channel, "XBT/USD"]), json_values, channels)
-)
-
-
-@given(frames)
-def test_any_frame_is_understood_or_refused_as_the_loop_expects(frame: str) -> None:
-    try:
-        parsed = parse(frame)
-    except UNUSABLE:
-        return
-    for event in parsed.events:
-        if isinstance(event, LastTrade):
-            assert event.amount > 0
 
 
 def test_one_request_asks_for_all_symbols_of_a_channel() -> None:

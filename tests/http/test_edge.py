@@ -11,11 +11,6 @@ from tests.fakes import ETH
 from tests.service import FreshService
 
 
-@pytest.fixture
-def service(tmp_path: Path) -> FreshService:
-    return FreshService(tmp_path)
-
-
 def logged(captured: pytest.CaptureFixture[str]) -> list[dict[str, object]]:
     lines = [json.loads(line) for line in captured.readouterr().out.splitlines() if line.startswith("{")]
     return [line for line in lines if line["message"] == "HTTP request processed"]

@@ -176,11 +176,6 @@ def test_a_process_that_is_told_to_end_lets_go_of_all_who_wait(pipe: Pipe) -> No
 # The same in the service.
 
 
-@pytest.fixture
-def service(tmp_path: Path) -> FreshService:
-    return FreshService(tmp_path)
-
-
 class Waiting:
     """A request that is held, on a thread of its own."""
 

@@ -1,6 +1,5 @@
 """ltp_service.http.views.keys"""
 
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -10,9 +9,8 @@ from werkzeug.test import TestResponse
 from ltp_service.domain.errors import StoreUnavailable
 from ltp_service.keys.first_key import BOOTSTRAP_HEADER
 from ltp_service.keys.key import MARK
-from tests.service import FreshService
+from tests.service import FreshService, MakeService, refusal
 
-MakeService = Callable[..., FreshService]
 HOME, FAR = "127.0.0.1", "198.51.100.7"
 KEYS = "/auth/api-keys"
 
@@ -49,10 +47,6 @@ def token(service: FreshService) -> str:
 def first(service: FreshService, query: str = "?name=ops", peer: str = HOME, **headers: str) -> TestResponse:
     """Asks for the first key with the token."""
     return ask(service, "POST", query, peer=peer, **{BOOTSTRAP_HEADER: token(service), **headers})
-
-
-def refusal(answer: TestResponse) -> tuple[int, str]:
-    return answer.status_code, answer.get_json()["code"]
 
 
 def listed(service: FreshService, admin: str) -> list[dict[str, Any]]:

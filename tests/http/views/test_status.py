@@ -1,7 +1,6 @@
 """ltp_service.http.views.status"""
 
 import os
-from collections.abc import Callable
 
 import pytest
 
@@ -9,11 +8,9 @@ from ltp_service.domain.pairs import read_pair
 from ltp_service.domain.tick import REST
 from ltp_service.version import VERSION
 from tests.fakes import BTC, ETH, NOON
-from tests.service import FreshService
+from tests.service import FreshService, MakeService
 
 TWO = (read_pair("BTC/USD"), read_pair("ETH/USD"))
-
-MakeService = Callable[..., FreshService]
 
 
 def test_before_the_first_price_it_is_down(service: FreshService) -> None:
