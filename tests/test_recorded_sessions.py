@@ -10,16 +10,11 @@ from types import ModuleType
 import pytest
 
 from ltp_service.domain.decimals import plain
-from ltp_service.domain.errors import PriceUnavailable
 from ltp_service.domain.pairs import Pair, read_pair
 from ltp_service.exchanges import kraken_v1 as v1
 from ltp_service.exchanges import kraken_v2 as v2
-from ltp_service.last_prices import LastPrices
-from ltp_service.settings.config import Config
 from tests.exchanges.kraken_frames import Fed, Step
-from tests.fakes import eventually
 from tests.service import FreshService, amounts
-from tests.simulator.client import Simulator
 
 Find = Callable[[str], Path]
 
@@ -149,31 +144,3 @@ def test_a_replayed_session_is_served_over_http(recorded: Find, tmp_path: Path, 
         assert service.store.all()[pair].tick.price == price
         assert amounts(service.get(f"/api/v1/ltp?pair={pair}")) == {str(pair): expected[str(pair)]}
     assert fed.refused == {}
-
-
-@pytest.mark.parametrize("name", [V1_TICKER, V1_TRADE, V2_TICKER])
-def test_a_replayed_session_arrives_digit_for_digit_over_a_real_socket(recorded: Find, name: str) -> None:
-    expected = last_prices(recorded(name))
-    with Simulator.start("--replay", str(recorded(name)), "--speed", "100") as exchange:
-        config = Config(
-            kraken_websocket_url=exchange.v1_url if SESSIONS[name] == "/" else exchange.v2_url,
-            kraken_rest_url=f"http://127.0.0.1:{exchange.port}/nowhere",
-            kraken_max_retries=0,
-        )
-        with LastPrices([str(pair) for pair in expected], config=config) as prices:
-            seen: dict[Pair, set[Decimal]] = {pair: set() for pair in expected}
-
-            def arrived() -> bool:
-                for pair in expected:
-                    try:
-                        seen[pair].add(prices.get_current_price(str(pair)))
-                    except PriceUnavailable:
-                        return False
-                return all(
-                    str(prices.get_current_price(str(pair))) == price for pair, price in expected.items()
-                )
-
-            eventually(arrived)
-    every = [(pair, Decimal(price)) for frame in frames(recorded(name)) for pair, price in told(frame)]
-    for pair, shown in seen.items():
-        assert shown <= {price for of, price in every if of == pair}

@@ -267,16 +267,10 @@ def test_ten_wrong_keys_close_the_door_for_a_minute_to_wrong_ones_only(service: 
 
     assert wrong == [401] * 10 + [429]
     assert ask(service, path, reader) == 200
+    assert ask(service, path, UNKNOWN_KEY, peer="203.0.113.9") == 401
     assert ask(service, path, UNKNOWN_KEY) == 429
     service.clock.advance(61)
     assert ask(service, path, UNKNOWN_KEY) == 401
-
-
-def test_a_key_made_by_another_worker_is_accepted_at_once(service: FreshService, tmp_path: Path) -> None:
-    key_for(service, "admin")
-    fresh = key_for(FreshService(tmp_path), "read")
-
-    assert [ask(service, "/api/v1/ltp/explain?pair=BTC/USD", fresh) for _ in range(40)] == [200] * 40
 
 
 def test_the_refusal_of_too_many_keys_says_when_to_come_back(service: FreshService) -> None:
@@ -290,15 +284,6 @@ def test_the_refusal_of_too_many_keys_says_when_to_come_back(service: FreshServi
 
     assert answer.get_json()["code"] == "RATE_LIMIT_EXCEEDED"
     assert int(answer.headers["Retry-After"]) in range(55, 61)
-
-
-def test_wrong_keys_of_others_cost_nothing(service: FreshService) -> None:
-    for _ in range(10):
-        ask(service, "/api/v1/ltp/explain?pair=BTC/USD", UNKNOWN_KEY)
-
-    assert (
-        ask(service, "/api/v1/ltp/explain?pair=BTC/USD", key_for(service, "read"), peer="203.0.113.9") == 200
-    )
 
 
 def test_services_are_found_through_the_app(service: FreshService) -> None:

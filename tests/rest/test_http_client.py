@@ -392,11 +392,6 @@ def test_a_call_that_ended_makes_room_for_the_next(monkeypatch: pytest.MonkeyPat
     http.close()
 
 
-def test_a_drip_of_one_byte_per_200_ms_returns_within_the_deadline_and_200_ms(http: HttpClient) -> None:
-    with serving(dripping(BEGUN + b"Content-Length: 100000\r\n\r\n", every=0.2)) as server:
-        assert_ends_in_time(http, server.url)
-
-
 BUFFERS = 20 << 20
 """Bytes that the system may take for a socket on either side, and more."""
 

@@ -1,11 +1,9 @@
 """How often REST is asked, by everything that asks it together, and that no pair is forgotten."""
 
-import time
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from decimal import Decimal
 from itertools import pairwise
-from threading import Event, Thread
 
 import msgspec
 import pytest
@@ -20,11 +18,9 @@ from ltp_service.rest.http_client import HttpAnswer, HttpClient
 from ltp_service.rest.pace import CALL_DISTANCE_SECONDS, Pace
 from ltp_service.rest.poll import LOOK_EVERY_SECONDS, POLL_EVERY_SECONDS, Poll, Promise
 from ltp_service.rest.source import Bounds, RestSource
-from ltp_service.runtime.clock import SystemClock
 from ltp_service.runtime.observer import Observer
 from tests.fakes import memory_store
 from tests.rest.test_poll import FakeFeed
-from tests.simulator.client import Simulator
 from tests.steered_clock import SteeredClock
 
 URL = "http://exchange/0/public"
@@ -231,32 +227,3 @@ def test_a_turn_that_is_not_permitted_is_left_to_the_next(clock: SteeredClock) -
     with pytest.raises(Unreachable, match="breaker"):
         pace.take_turn(clock.monotonic() + 1, refuse)
     assert pace.free_at() == clock.monotonic()
-
-
-@pytest.fixture
-def simulator() -> Iterator[Simulator]:
-    with Simulator.start(*(f"--pair={pair}" for pair in many(200))) as simulator:
-        yield simulator
-
-
-def test_over_the_wire_two_hundred_pairs_are_kept_at_that_pace(simulator: Simulator) -> None:
-    simulator.fault("rest_slow", seconds=0.9)
-    pairs, clock = many(200), SystemClock()
-    store, doubts, observer = memory_store(clock), Doubts(), Observer()
-    http = HttpClient(clock, "ltp_service/test")
-    breaker = CircuitBreaker(clock.monotonic, lambda: 1.0)
-    rest = KrakenRest(simulator.rest_url, http, breaker, clock, observer, Patience())
-    source = RestSource(rest, store, clock, observer, time.sleep, Bounds(3.0, 0.05), doubts, ExchangeClock())
-    poll = Poll(source, store, None, Promise(pairs, 15.0, 120.0, TTL), clock, observer, doubts)
-    stop = Event()
-    runner = Thread(target=poll.run, args=(stop,))
-    begun = clock.monotonic()
-    runner.start()
-    Event().wait(5)
-    stop.set()
-    runner.join()
-    took = clock.monotonic() - begun
-    http.close()
-
-    assert set(store.all()) == set(pairs)
-    assert simulator.counters()["rest_calls"]["Ticker"] <= took / POLL_EVERY_SECONDS + 1

@@ -6,7 +6,6 @@ from typing import Any
 import pytest
 from werkzeug.test import TestResponse
 
-from ltp_service.domain.errors import StoreUnavailable
 from ltp_service.keys.first_key import BOOTSTRAP_HEADER
 from ltp_service.keys.key import MARK
 from tests.service import FreshService, MakeService, refusal
@@ -211,21 +210,4 @@ def test_the_last_admin_key_stays(service: FreshService, admin: str) -> None:
 
     assert refusal(answer) == (400, "INVALID_PARAMETER")
     assert "last admin key" in answer.get_json()["message"]
-    assert ask(service, "GET", key=admin).status_code == 200
-
-
-def test_without_its_file_the_service_reads_on_and_writes_answer_an_error(
-    service: FreshService, admin: str, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    def refuse(*_: object, **__: object) -> None:
-        raise StoreUnavailable("nothing was changed: the disk is full")
-
-    for back_end in (service.services.keyring, service.services.trades.symbols):
-        for change in ("insert", "revoke", "update"):
-            monkeypatch.setattr(getattr(back_end, "_back_end"), change, refuse, raising=False)  # noqa: B009 - a fault
-
-    assert refusal(ask(service, "POST", "?name=x", admin)) == (500, "CACHE_ERROR")
-    assert "disk is full" in ask(service, "POST", "?name=x", admin).get_json()["message"]
-    symbol = service.client.post("/collectors/symbols?symbol=XRPUSDT", headers={"X-API-Key": admin})
-    assert refusal(symbol) == (500, "CACHE_ERROR")
     assert ask(service, "GET", key=admin).status_code == 200
