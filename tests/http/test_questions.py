@@ -79,7 +79,7 @@ def test_no_route_ignores_what_it_does_not_know(service: FreshService, method: s
         ("POST", f"{KEYS}?name=x&ttl=1h", "expires"),
     ],
 )
-def test_a_misspelling_names_the_meant(service: FreshService, method: str, target: str, meant: str) -> None:
+def test_the_nearest_name_is_told(service: FreshService, method: str, target: str, meant: str) -> None:
     assert f"did you mean {meant}?" in refusal(ask(service, target, method))
 
 

@@ -202,7 +202,7 @@ def test_an_unknown_key_is_not_called_wrong(keyring: Keyring, elsewhere: Keyring
         elsewhere.check(text)
 
 
-def test_another_process_refuses_a_revoked_key_in_a_second(keyring: Keyring, elsewhere: Keyring) -> None:
+def test_another_process_refuses_a_revoked_key_once_read(keyring: Keyring, elsewhere: Keyring) -> None:
     text, key = keyring.create("ops", "read", DAY)
     elsewhere.refresh()
     keyring.revoke(key.prefix)

@@ -1,14 +1,13 @@
 """Many callers, few calls."""
 
 import threading
-from collections.abc import Callable
 
 import pytest
 
 from ltp_service.domain.errors import Unreachable
 from ltp_service.rest.single_flight import SingleFlight
 from tests.deadline import DEADLINE as PATIENCE
-from tests.fakes import fails
+from tests.fakes import eventually, fails
 from tests.steered_clock import SteeredClock
 
 BUDGET = 3.0
@@ -76,15 +75,6 @@ def flights(source: Source, clock: SteeredClock) -> SingleFlight[str, list[str]]
 Flights = SingleFlight[str, list[str]]
 
 
-def wait_until(condition: Callable[[], bool]) -> None:
-    pause = threading.Event()
-    for _ in range(int(PATIENCE / 0.005)):
-        if condition():
-            return
-        pause.wait(0.005)
-    raise AssertionError("it never came to that")
-
-
 def held(flights: Flights, source: Source, *items: str) -> Caller:
     """A caller whose call is under way until the gate opens."""
     source.gate.clear()
@@ -109,7 +99,7 @@ def test_what_a_call_does_not_cover_is_asked_for_together_afterwards(
 ) -> None:
     first = held(flights, source, "a")
     others = [Caller(flights, "b"), Caller(flights, "a", "c")]
-    wait_until(lambda: boarding(flights) == frozenset("abc"))
+    eventually(lambda: boarding(flights) == frozenset("abc"))
     source.gate.set()
     for caller in (first, *others):
         caller.end()
@@ -187,7 +177,7 @@ def traceback_depth(flights: Flights) -> int:
 def test_a_caller_ended_during_its_call_frees_those_who_wait(flights: Flights, source: Source) -> None:
     first = held(flights, source, "a")
     second = Caller(flights, "a")
-    wait_until(second.is_alive)
+    eventually(second.is_alive)
     source.error = SystemExit()
     source.gate.set()
     first.end()
@@ -211,7 +201,7 @@ def test_a_caller_ended_before_its_turn_frees_those_who_wait(source: Source, clo
     first = Caller(flights, "b")
     assert asleep.wait(PATIENCE)
     second = Caller(flights, "c")
-    wait_until(lambda: boarding(flights) == frozenset("bc"))
+    eventually(lambda: boarding(flights) == frozenset("bc"))
     end.set()
     first.end()
     second.end()
@@ -263,7 +253,7 @@ def waited_for(seconds: float, flights: Flights, source: Source, clock: SteeredC
     """A caller who had to wait for that long until another call ended, and is through."""
     first = held(flights, source, "a")
     second = Caller(flights, "b")
-    wait_until(lambda: boarding(flights) == frozenset("b"))
+    eventually(lambda: boarding(flights) == frozenset("b"))
     clock.advance(seconds)
     source.gate.set()
     first.end()

@@ -124,7 +124,7 @@ def test_a_first_key_made_elsewhere_a_moment_ago_counts(service: FreshService, t
     assert refusal(first(service, "?name=here")) == (401, "API_KEY_MISSING")
 
 
-def test_a_first_key_without_a_store_is_refused_why(fresh_service: MakeService, tmp_path: Path) -> None:
+def test_without_a_store_the_first_key_is_refused(fresh_service: MakeService, tmp_path: Path) -> None:
     (tmp_path / "a file").touch()
     service = fresh_service(database_path=tmp_path / "a file" / "ltp.sqlite3")
     answer = ask(service, "POST", "?name=ops", peer=HOME)
@@ -189,7 +189,7 @@ def test_a_new_key_lives_as_long_as_the_settings_say(fresh_service: MakeService)
         ("?name=x&expires=0", "expires must be"),
     ],
 )
-def test_an_impossible_key_is_refused_why(service: FreshService, admin: str, query: str, says: str) -> None:
+def test_an_impossible_key_is_refused(service: FreshService, admin: str, query: str, says: str) -> None:
     answer = ask(service, "POST", query, admin)
 
     assert refusal(answer) == (400, "INVALID_PARAMETER")
