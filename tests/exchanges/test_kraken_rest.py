@@ -386,58 +386,34 @@ def test_a_caller_may_have_less_time_than_the_settings_allow(kraken: Kraken) -> 
 
 
 @pytest.mark.parametrize(
-    "reply",
+    ("reply", "again", "opens"),
     [
-        HttpAnswer(200, "text/html", None, b"<html>"),
-        HttpAnswer(200, "application/json", None, b"{"),
-        status(404),
-        status(429),
-        error("EGeneral:Too many requests"),
-        error("EGeneral:Invalid arguments"),
-        unreachable("too_large"),
-        unreachable("redirect"),
-        unreachable("tls"),
+        *((unreachable(reason), True, True) for reason in ("timeout", "name_resolution")),
+        *((unreachable(reason), False, True) for reason in ("too_large", "redirect", "tls")),
+        (status(500), True, True),
+        (error("EService:Unavailable"), True, True),
+        (HttpAnswer(200, "text/html", None, b"<html>"), False, True),
+        (HttpAnswer(200, "application/json", None, b"{"), False, True),
+        (status(404), False, False),
+        (error("EGeneral:Invalid arguments"), False, False),
     ],
 )
-def test_what_another_try_cannot_mend_is_not_retried(kraken: Kraken, reply: Reply) -> None:
+def test_what_another_try_may_mend_is_tried_again_and_an_exchange_in_bad_health_opens_the_breaker(
+    kraken: Kraken, reply: Reply, again: bool, opens: bool
+) -> None:
     kraken.broken = {"Ticker": reply}
-    with pytest.raises(ExchangeError):
-        kraken.rest.last_trades(pairs("BTC/USD"))
-    assert len(kraken.calls) == 1
-
-
-@pytest.mark.parametrize(
-    "reply",
-    [
-        unreachable(),
-        unreachable("too_large"),
-        unreachable("redirect"),
-        unreachable("name_resolution"),
-        status(500),
-        error("EService:Unavailable"),
-        HttpAnswer(200, "text/html", None, b"<html>"),
-        HttpAnswer(200, "application/json", None, b"{"),
-    ],
-)
-def test_an_exchange_in_bad_health_opens_the_breaker(kraken: Kraken, reply: Reply) -> None:
-    kraken.broken = {"Ticker": reply}
+    kind: tuple[type[ExchangeError], ...] = (Unreachable, BadFrame) if opens else (Rejected,)
+    with pytest.raises(kind):
+        kraken.client(max_retries=1).last_trades(pairs("BTC/USD"))
+    assert len(kraken.calls) == (2 if again else 1)
     rest = kraken.client(max_retries=0)
-    for _ in range(5):
-        with pytest.raises((Unreachable, BadFrame)):
+    while len(kraken.calls) < 5:
+        with pytest.raises(kind):
             rest.last_trades(pairs("BTC/USD"))
-    with pytest.raises(BreakerOpen):
+    with pytest.raises(BreakerOpen if opens else Rejected):
         rest.last_trades(pairs("BTC/USD"))
-    assert len(kraken.calls) == 5
-    assert kraken.breaker.state().state == "open"
-
-
-@pytest.mark.parametrize("reply", [status(404), error("EGeneral:Invalid arguments")])
-def test_our_own_mistakes_do_not_open_the_breaker(kraken: Kraken, reply: Reply) -> None:
-    kraken.broken = {"Ticker": reply}
-    for _ in range(6):
-        with pytest.raises(Rejected):
-            kraken.rest.last_trades(pairs("BTC/USD"))
-    assert kraken.breaker.state() == ("closed", 0, 0.0)
+    assert kraken.breaker.state()[:2] == (("open", 5) if opens else ("closed", 0))
+    assert len(kraken.calls) == (5 if opens else 6)
 
 
 def test_unknown_pairs_do_not_open_the_breaker(kraken: Kraken) -> None:

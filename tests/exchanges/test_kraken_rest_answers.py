@@ -47,6 +47,13 @@ def ticker(price: Any) -> dict[str, Any]:
     return {"a": ["2", "1", "1.000"], "b": ["1", "1", "1.000"], "c": [price, "0.1"], "t": [1, 2], "o": "1"}
 
 
+def told_by(entry: Any, *, day_is_young: bool = False) -> Told:
+    evidence = Evidence(SENT_AT, day_is_young=day_is_young)
+    (told,) = read_tickers(result({"XXBTZUSD": entry}), [BTC_USD], None, evidence)
+    assert isinstance(told, Told)
+    return told
+
+
 def tickers(content: Any, *pairs: Pair, listings: Listings | None = None) -> list[Tick | Unusable]:
     found = read_tickers(result(content), pairs, listings, Evidence(SENT_AT))
     return [each.tick if isinstance(each, Told) else each for each in found]
@@ -307,13 +314,10 @@ def test_a_market_without_trades_has_no_last_one() -> None:
 
 def test_a_ticker_tells_how_far_the_day_has_come() -> None:
     entry = {"c": ["2", "0.5"], "t": [7, 70], "v": ["12.5", "125"]}
-    (told,) = read_tickers(result({"XXBTZUSD": entry}), [BTC_USD], None, Evidence(SENT_AT))
-    assert isinstance(told, Told)
+    told = told_by(entry)
     assert told.detail == Detail(Decimal("0.5"), Progress(7, Decimal("12.5")))
 
-    midnight = Evidence(SENT_AT, day_is_young=True)
-    (told,) = read_tickers(result({"XXBTZUSD": entry}), [BTC_USD], None, midnight)
-    assert isinstance(told, Told)
+    told = told_by(entry, day_is_young=True)
     assert told.detail == Detail(Decimal("0.5"), None)
 
 
@@ -323,8 +327,7 @@ def test_a_ticker_tells_how_far_the_day_has_come() -> None:
 )
 def test_a_price_is_a_price_though_nothing_tells_how_far_the_day_has_come(change: dict[str, Any]) -> None:
     entry = {"c": ["2", "0.5"], "t": [7, 70], "v": ["12.5", "125"]} | change
-    (told,) = read_tickers(result({"XXBTZUSD": entry}), [BTC_USD], None, Evidence(SENT_AT))
-    assert isinstance(told, Told)
+    told = told_by(entry)
     assert (told.tick.price, told.detail) == ("2", NO_DETAIL)
 
 
