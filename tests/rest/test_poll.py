@@ -211,6 +211,11 @@ class Scene:
             except Unreachable:
                 continue
 
+    def lose_feed(self, seconds: float) -> None:
+        """The connection is lost, for so long at least."""
+        self.feed.up = False
+        self.pass_time(seconds)
+
     def trade_every_second(self) -> None:
         """For so long that a longer silence of BTC is unusual."""
         for _ in range(20):
@@ -338,8 +343,7 @@ def test_where_nothing_orders_rests_answers_time_and_id_do() -> None:
 
 def test_a_feed_that_was_silent_before_it_was_given_up_is_followed_by_rest_at_once(scene: Scene) -> None:
     scene.pass_time(10)
-    scene.feed.up = False
-    scene.pass_time(0.5)
+    scene.lose_feed(0.5)
 
     assert scene.state() == "fallback"
     scene.pass_time(2)
@@ -348,8 +352,7 @@ def test_a_feed_that_was_silent_before_it_was_given_up_is_followed_by_rest_at_on
 
 def test_a_new_silent_connection_ends_no_fallback(scene: Scene, caplog: pytest.LogCaptureFixture) -> None:
     caplog.set_level("INFO")
-    scene.feed.up = False
-    scene.pass_time(4)
+    scene.lose_feed(4)
     scene.feed.up = True
     scene.pass_time(10)
 
@@ -361,8 +364,7 @@ def test_a_new_silent_connection_ends_no_fallback(scene: Scene, caplog: pytest.L
 
 
 def test_a_lost_feed_costs_one_poll_in_two_seconds(scene: Scene) -> None:
-    scene.feed.up = False
-    scene.pass_time(60)
+    scene.lose_feed(60)
 
     assert 29 <= len(scene.rest.asked) - 2 <= 31  # beside the polls: whether the exchange is matching
 
@@ -460,8 +462,7 @@ def test_a_feed_that_was_cut_before_the_doubt_was_settled_is_not_blamed(scene: S
     scene.rest.prices[BTC], scene.rest.trades_broken = "102.0", True
     scene.pass_time(12, alive=(BTC, ETH))
     assert BTC in scene.doubts
-    scene.feed.up = False
-    scene.pass_time(1)
+    scene.lose_feed(1)
     scene.feed.up, scene.rest.trades_broken = True, False
     scene.pass_time(5)
 
@@ -544,8 +545,7 @@ def test_a_wild_rest_price_with_an_older_time_is_not_served(scene: Scene) -> Non
 
 def test_a_lost_feed_is_asked_whether_the_market_is_open(scene: Scene) -> None:
     scene.rest.status = "maintenance"
-    scene.feed.up = False
-    scene.pass_time(4)
+    scene.lose_feed(4)
 
     assert scene.state() == "halted"
     scene.rest.status = "online"
@@ -673,8 +673,7 @@ def test_a_late_word_about_the_market_does_not_overrule_the_feed(scene: Scene) -
     scene.rest.status = "maintenance"
     scene.store.set_market("online")
     scene.feed.market_told = scene.clock.monotonic() + 60
-    scene.feed.up = False
-    scene.pass_time(4)
+    scene.lose_feed(4)
 
     assert scene.store.market() == "online"
 
@@ -682,8 +681,7 @@ def test_a_late_word_about_the_market_does_not_overrule_the_feed(scene: Scene) -
 def test_a_word_about_the_market_from_a_cache_does_not_overrule_what_the_feed_said_last(scene: Scene) -> None:
     scene.store.set_market("maintenance")
     scene.feed.market_told = scene.clock.monotonic()
-    scene.feed.up = False
-    scene.pass_time(1.5)
+    scene.lose_feed(1.5)
     assert scene.rest.status == "online"
     assert scene.store.market() == "maintenance"
 
@@ -692,8 +690,7 @@ def test_a_word_about_the_market_from_a_cache_does_not_overrule_what_the_feed_sa
 
 
 def test_while_the_feed_is_gone_a_maintenance_that_begins_is_seen(scene: Scene) -> None:
-    scene.feed.up = False
-    scene.pass_time(5)
+    scene.lose_feed(5)
     scene.rest.status = "maintenance"
     scene.pass_time(31)
 
@@ -748,8 +745,7 @@ def test_several_of_them_are_asked_about_in_one_call(scene: Scene) -> None:
 
 
 def test_a_running_fallback_asks_about_it_within_two_seconds_too(scene: Scene) -> None:
-    scene.feed.up = False
-    scene.pass_time(9)
+    scene.lose_feed(9)
     contradict(scene)
     scene.rest.trade_times[BTC] = scene.clock.monotonic()
     scene.pass_time(2)
@@ -758,8 +754,7 @@ def test_a_running_fallback_asks_about_it_within_two_seconds_too(scene: Scene) -
 
 
 def test_a_new_doubt_comes_before_the_next_poll(scene: Scene) -> None:
-    scene.feed.up = False
-    scene.pass_time(9)
+    scene.lose_feed(9)
     polled = scene.rest.calls("Ticker")
     while scene.rest.calls("Ticker") == polled:
         scene.pass_time(0.25)
@@ -1001,8 +996,7 @@ def test_polls_doubts_and_questions_about_the_market_keep_a_second_of_distance(s
 
 def test_however_many_processes_share_no_price_outlives_its_life() -> None:
     scene = follower(processes=32, ttl=6.0)
-    scene.feed.up = False
-    scene.pass_time(10)
+    scene.lose_feed(10)
     for _ in range(60):
         scene.pass_time(1)
         oldest = min(price.confirmed_at for price in scene.store.all().values())
@@ -1012,8 +1006,7 @@ def test_however_many_processes_share_no_price_outlives_its_life() -> None:
 def test_a_follower_is_back_when_the_owner_tells_again(caplog: pytest.LogCaptureFixture) -> None:
     caplog.set_level(logging.INFO)
     scene = follower()
-    scene.feed.up = False
-    scene.pass_time(5)
+    scene.lose_feed(5)
     assert scene.poll.active()
     scene.feed.up = True
     scene.pass_time(1, alive=(BTC, ETH))
