@@ -2,6 +2,7 @@
 
 import os
 import subprocess
+import sys
 from collections.abc import Callable, Generator, Iterator
 from pathlib import Path
 from typing import TypeVar
@@ -79,6 +80,15 @@ def certificate(tmp_path_factory: pytest.TempPathFactory) -> Path:
     with file.open("ab") as both:
         both.write(Path(f"{file}.crt").read_bytes())
     return file
+
+
+@pytest.fixture
+def restless_threads() -> Iterator[None]:
+    """Lets the interpreter change threads as often as it can."""
+    interval = sys.getswitchinterval()
+    sys.setswitchinterval(1e-6)
+    yield
+    sys.setswitchinterval(interval)
 
 
 @pytest.hookimpl(wrapper=True)

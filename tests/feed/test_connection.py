@@ -207,34 +207,29 @@ def test_silence_gives_nothing_after_the_polling_interval() -> None:
         done.set()
 
 
-@pytest.mark.parametrize("cut", [1, 2, 3, 5, 50, 190])
-def test_a_timeout_in_the_middle_of_a_frame_loses_nothing(cut: int) -> None:
-    message = frame(b"x" * 200) + frame(b"next")
+WHOLE = frame(b"x" * 200)
+
+
+@pytest.mark.parametrize(
+    ("first", "rest", "text"),
+    [
+        *((WHOLE[:cut], WHOLE[cut:], "x" * 200) for cut in (1, 2, 3, 5, 50, 190)),
+        (frame(b"one ", final=False), frame(b"two", CONTINUATION), "one two"),
+    ],
+    ids=[*(f"after {cut} bytes" for cut in (1, 2, 3, 5, 50, 190)), "between two fragments"],
+)
+def test_a_timeout_in_the_middle_of_a_message_loses_nothing(first: bytes, rest: bytes, text: str) -> None:
     timed_out = threading.Event()
 
     def talk(peer: socket.socket) -> None:
-        peer.sendall(message[:cut])
+        peer.sendall(first)
         timed_out.wait(DEADLINE)
-        peer.sendall(message[cut:])
+        peer.sendall(rest + frame(b"next"))
 
     with connected(talk, poll=0.02) as connection:
         assert connection.receive() is None
         timed_out.set()
-        assert [next_text(connection), next_text(connection)] == ["x" * 200, "next"]
-
-
-def test_a_timeout_between_two_fragments_loses_nothing() -> None:
-    timed_out = threading.Event()
-
-    def talk(peer: socket.socket) -> None:
-        peer.sendall(frame(b"one ", final=False))
-        timed_out.wait(DEADLINE)
-        peer.sendall(frame(b"two", CONTINUATION) + frame(b"next"))
-
-    with connected(talk, poll=0.05) as connection:
-        assert connection.receive() is None
-        timed_out.set()
-        assert [next_text(connection), next_text(connection)] == ["one two", "next"]
+        assert [next_text(connection), next_text(connection)] == [text, "next"]
 
 
 def test_what_is_sent_arrives_as_one_masked_text_frame() -> None:

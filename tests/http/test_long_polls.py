@@ -229,15 +229,7 @@ def test_the_time_spent_waiting_is_no_latency(service: FreshService) -> None:
     assert sum(map(float, spent)) < 1
 
 
-def test_a_price_that_may_no_longer_be_served_is_told_at_that_moment(service: FreshService) -> None:
-    service.trade("100")
-    waiting = Waiting(service)
-    service.clock.advance(31.0)
-
-    assert waiting.answer().status_code == 503
-
-
-@pytest.mark.parametrize(("question", "seconds"), [("&max_age=4", 5.0), ("&detail=true", 31.0)])
+@pytest.mark.parametrize(("question", "seconds"), [("", 31.0), ("&max_age=4", 5.0), ("&detail=true", 31.0)])
 def test_what_time_alone_changes_is_told(service: FreshService, question: str, seconds: float) -> None:
     service.trade("100")
     waiting = Waiting(service, f"{PATH}{question}")

@@ -1,4 +1,3 @@
-import sys
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 
@@ -69,15 +68,6 @@ def test_a_full_table_empties_when_its_clients_have_gone(clock: FakeClock) -> No
 def test_a_full_table_of_one_still_lets_everybody_in(clock: FakeClock) -> None:
     limiter = MemoryLimiter(1, 0.001, clock.monotonic, max_addresses=1)
     assert all(limiter.take(stranger).allowed for stranger in strangers(10))
-
-
-@pytest.fixture
-def restless_threads() -> Iterator[None]:
-    """Lets the interpreter change threads as often as it can."""
-    interval = sys.getswitchinterval()
-    sys.setswitchinterval(1e-6)
-    yield
-    sys.setswitchinterval(interval)
 
 
 @pytest.mark.usefixtures("restless_threads")

@@ -130,20 +130,13 @@ def test_a_connection_that_ends_takes_what_it_held_with_it() -> None:
     assert market.quarantine.due(market.now + 60) == []
 
 
-def test_a_price_of_the_last_minute_still_counts_after_half_of_it() -> None:
+@pytest.mark.parametrize(("later", "counts"), [(40.0, True), (60.0, False)])
+def test_a_price_counts_for_the_last_minute(later: float, counts: bool) -> None:
     market = Market()
     market.trade("104.0", after=4.0)
-    market.trade("104.0", after=40.0)
+    market.trade("104.0", after=later)
 
-    assert market.trade("95.5", after=0.1)
-
-
-def test_a_price_of_more_than_a_minute_ago_counts_no_more() -> None:
-    market = Market()
-    market.trade("104.0", after=4.0)
-    market.trade("104.0", after=60.0)
-
-    assert not market.trade("95.5", after=0.1)
+    assert market.trade("95.5", after=0.1) is counts
 
 
 def test_another_exchanges_price_is_the_measure_of_how_near_is_near() -> None:
