@@ -1,6 +1,8 @@
 """What every test may ask for, and the rule that nothing is skipped unseen."""
 
 import os
+import subprocess
+import sys
 from collections.abc import Callable, Generator, Iterator
 from pathlib import Path
 from typing import TypeVar
@@ -9,6 +11,7 @@ import pytest
 from hypothesis import settings
 
 from tests.deadline import IN_FULL
+from tests.programs import require_program
 from tests.redis_server import RedisServer
 from tests.steered_clock import SteeredClock
 
@@ -62,6 +65,30 @@ def server(tmp_path: Path) -> Iterator[RedisServer]:
     """A Redis of the test's own."""
     with RedisServer.start(tmp_path) as running:
         yield running
+
+
+@pytest.fixture(scope="session")
+def certificate(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Key and certificate of `localhost`, signed by itself, in one file."""
+    file = tmp_path_factory.mktemp("tls") / "localhost.pem"
+    subprocess.run(
+        f"{require_program('openssl')} req -x509 -newkey ec -pkeyopt ec_paramgen_curve:prime256v1 -nodes -subj /CN=localhost -days 2"
+        f" -addext subjectAltName=DNS:localhost -keyout {file} -out {file}.crt".split(),
+        check=True,
+        capture_output=True,
+    )
+    with file.open("ab") as both:
+        both.write(Path(f"{file}.crt").read_bytes())
+    return file
+
+
+@pytest.fixture
+def restless_threads() -> Iterator[None]:
+    """Lets the interpreter change threads as often as it can."""
+    interval = sys.getswitchinterval()
+    sys.setswitchinterval(1e-6)
+    yield
+    sys.setswitchinterval(interval)
 
 
 @pytest.hookimpl(wrapper=True)

@@ -1,6 +1,7 @@
 """The whole service in this process, with nothing started and no way out: a fresh one for each test."""
 
 import re
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -65,3 +66,12 @@ class FreshService:
 def amounts(answer: TestResponse) -> dict[str, str]:
     """Pair to the digits of its amount, as they are in the body."""
     return dict(re.findall(r'"pair":"([^"]+)","amount":([^,}]+)', answer.get_data(as_text=True)))
+
+
+MakeService = Callable[..., FreshService]
+"""Makes one with other settings, given by field name."""
+
+
+def refusal(answer: TestResponse) -> tuple[int, str]:
+    """Status and code."""
+    return answer.status_code, answer.get_json()["code"]

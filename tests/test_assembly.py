@@ -86,9 +86,7 @@ def sells_bitcoin(until: threading.Event) -> Callable[[socket.socket], None]:
     return conversation
 
 
-def test_an_exchange_more_is_one_module_and_one_registry_line(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_another_exchange_is_one_module_and_one_line(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     end, stop = threading.Event(), threading.Event()
     with Peer(sells_bitcoin(end)) as peer:
         monkeypatch.setitem(COLLECTORS, "coinville_trades", module(tmp_path, peer.url).CoinvilleTrades)

@@ -33,13 +33,16 @@ class Ended:
     err: str
 
 
+Run = Callable[..., Ended]
+
+
 @pytest.fixture
 def path(tmp_path: Path) -> Path:
     return tmp_path / "ltp.sqlite3"
 
 
 @pytest.fixture
-def run(path: Path, capsys: pytest.CaptureFixture[str]) -> Callable[..., Ended]:
+def run(path: Path, capsys: pytest.CaptureFixture[str]) -> Run:
     """Runs one command; settings by keyword."""
 
     def command(*arguments: str, **environ: str) -> Ended:
@@ -57,9 +60,7 @@ def stored(path: Path) -> list[ApiKey]:
         return keyring.list()
 
 
-def test_create_prints_the_key_alone_on_stdout_and_explains_on_stderr(
-    path: Path, run: Callable[..., Ended]
-) -> None:
+def test_create_prints_the_key_alone_on_stdout(path: Path, run: Run) -> None:
     ended = run("keys", "create", "--name", "ops", "--permission", "admin")
     assert ended.code == 0
     assert is_well_formed(ended.out.removesuffix("\n"))
@@ -70,9 +71,7 @@ def test_create_prints_the_key_alone_on_stdout_and_explains_on_stderr(
         assert keyring.check(ended.out.strip()).permission == "admin"
 
 
-def test_create_needs_no_token_and_leaves_none_that_could_make_a_first_key(
-    path: Path, run: Callable[..., Ended]
-) -> None:
+def test_create_needs_no_token_and_leaves_none(path: Path, run: Run) -> None:
     token_path(path).write_text("x" * 43)
 
     assert run("keys", "create", "--name", "ops", "--permission", "admin").code == 0
@@ -89,19 +88,19 @@ def test_create_needs_no_token_and_leaves_none_that_could_make_a_first_key(
     ],
 )
 def test_a_key_lives_as_long_as_asked_or_else_as_configured(
-    arguments: list[str], environ: dict[str, str], seconds: float, path: Path, run: Callable[..., Ended]
+    arguments: list[str], environ: dict[str, str], seconds: float, path: Path, run: Run
 ) -> None:
     assert run("keys", "create", "--name", "ops", *arguments, **environ).code == 0
     [key] = stored(path)
     assert key.expires == pytest.approx(key.created + seconds)
 
 
-def test_a_key_may_only_read_unless_more_is_asked_for(path: Path, run: Callable[..., Ended]) -> None:
+def test_a_key_may_only_read_unless_more_is_asked_for(path: Path, run: Run) -> None:
     run("keys", "create", "--name", "ops")
     assert [key.permission for key in stored(path)] == ["read"]
 
 
-def test_list_shows_every_key_without_any_secret(run: Callable[..., Ended]) -> None:
+def test_list_shows_every_key_without_any_secret(run: Run) -> None:
     first = run("keys", "create", "--name", "my dashboard", "--permission", "write").out.strip()
     second = run("keys", "create", "--name", "old").out.strip()
     run("keys", "revoke", second[:12])
@@ -121,7 +120,7 @@ def test_list_shows_every_key_without_any_secret(run: Callable[..., Ended]) -> N
     assert not re.search("[0-9a-f]{32}", ended.out)
 
 
-def test_list_shows_nothing_of_a_key_that_an_operator_chose(run: Callable[..., Ended]) -> None:
+def test_list_shows_nothing_of_a_key_that_an_operator_chose(run: Run) -> None:
     chosen = "correct-horse/battery+staple="
     ended = run("keys", "list", AUTH_API_KEY=chosen)
     assert ended.out.splitlines()[1].split()[:3] == ["AUTH_API_KEY", "admin", "active"]
@@ -143,35 +142,31 @@ def _in_tokyo(monkeypatch: pytest.MonkeyPatch) -> Generator[None]:
 
 
 @pytest.mark.usefixtures("_in_tokyo")
-def test_list_shows_times_in_utc(path: Path, run: Callable[..., Ended]) -> None:
+def test_list_shows_times_in_utc(path: Path, run: Run) -> None:
     run("keys", "create", "--name", "ops")
     created = datetime.fromtimestamp(stored(path)[0].created, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
     assert created in run("keys", "list").out
 
 
-def test_list_before_the_first_key_is_a_head_without_rows_and_makes_no_file(
-    path: Path, run: Callable[..., Ended]
-) -> None:
+def test_list_without_keys_is_a_head_and_makes_no_file(path: Path, run: Run) -> None:
     ended = run("keys", "list")
     assert (ended.code, ended.out.count("\n")) == (0, 1)
     assert not path.exists()
 
 
-def test_revoke_ends_the_key_of_the_prefix(path: Path, run: Callable[..., Ended]) -> None:
+def test_revoke_ends_the_key_of_the_prefix(path: Path, run: Run) -> None:
     text = run("keys", "create", "--name", "ops").out.strip()
     ended = run("keys", "revoke", text[4:12] if text[4] != "-" else text[:12])
     assert (ended.code, ended.out, ended.err) == (0, "", f"revoked {text[:12]} (ops)\n")
     assert stored(path)[0].revoked is not None
 
 
-def test_a_prefix_that_begins_with_a_dash_can_be_given_as_the_list_shows_it(
-    run: Callable[..., Ended],
-) -> None:
+def test_a_prefix_with_a_dash_can_be_given_as_the_list_shows_it(run: Run) -> None:
     ended = run("keys", "revoke", "ltp_-nv1ronm", AUTH_API_KEY=ENVIRONMENT_KEY)
     assert (ended.code, ended.err) == (1, "that key comes from AUTH_API_KEY; take it out there and restart\n")
 
 
-def test_the_last_admin_key_is_kept_with_one_line_that_says_why(run: Callable[..., Ended]) -> None:
+def test_the_last_admin_key_is_kept_with_one_line_that_says_why(run: Run) -> None:
     text = run("keys", "create", "--name", "ops", "--permission", "admin").out.strip()
     ended = run("keys", "revoke", text[:12])
     assert (ended.code, ended.out) == (1, "")
@@ -179,9 +174,7 @@ def test_the_last_admin_key_is_kept_with_one_line_that_says_why(run: Callable[..
 
 
 @pytest.mark.parametrize("command", [["create", "--name", "ops"], ["list"], ["revoke", "ltp_abcdefgh"]])
-def test_a_database_that_cannot_be_used_is_one_clear_line(
-    command: list[str], path: Path, run: Callable[..., Ended]
-) -> None:
+def test_an_unusable_database_is_one_line(command: list[str], path: Path, run: Run) -> None:
     path.mkdir()
     ended = run("keys", *command)
     assert (ended.code, ended.out) == (1, "")
@@ -189,9 +182,7 @@ def test_a_database_that_cannot_be_used_is_one_clear_line(
     assert "(DATABASE_PATH) cannot be opened; let this user read and write" in ended.err
 
 
-def test_the_keys_are_those_in_redis_where_the_settings_say_so(
-    path: Path, tmp_path: Path, run: Callable[..., Ended]
-) -> None:
+def test_the_settings_choose_keys_in_redis(path: Path, tmp_path: Path, run: Run) -> None:
     with RedisServer.start(tmp_path) as server:
         where = {"CACHE_BACKEND": "redis", "REDIS_ADDR": server.address}
         text = run("keys", "create", "--name", "ops", **where).out.strip()
@@ -205,7 +196,7 @@ def test_the_keys_are_those_in_redis_where_the_settings_say_so(
     assert not path.exists()
 
 
-def test_refused_settings_are_told_all_at_once(run: Callable[..., Ended]) -> None:
+def test_refused_settings_are_told_all_at_once(run: Run) -> None:
     ended = run("keys", "list", AUTH_KEY_TTL="soon", PORT="x")
     assert (ended.code, ended.out) == (1, "")
     assert "AUTH_KEY_TTL: 'soon' refused" in ended.err
@@ -213,7 +204,7 @@ def test_refused_settings_are_told_all_at_once(run: Callable[..., Ended]) -> Non
 
 
 @pytest.mark.parametrize("name", ["", "a\nb"])
-def test_a_refused_name_is_one_clear_line(name: str, run: Callable[..., Ended]) -> None:
+def test_a_refused_name_is_one_clear_line(name: str, run: Run) -> None:
     ended = run("keys", "create", "--name", name)
     assert (ended.code, ended.out) == (1, "")
     assert ended.err == "a key's name must be 1 to 64 printable characters\n"
@@ -232,9 +223,7 @@ def test_a_refused_name_is_one_clear_line(name: str, run: Callable[..., Ended]) 
         (["keys", "steal"], "invalid choice"),
     ],
 )
-def test_wrong_usage_ends_with_2_and_says_what_is_wrong(
-    arguments: list[str], says: str, path: Path, run: Callable[..., Ended]
-) -> None:
+def test_wrong_usage_ends_in_2(arguments: list[str], says: str, path: Path, run: Run) -> None:
     ended = run(*arguments)
     assert (ended.code, ended.out) == (2, "")
     assert says in ended.err

@@ -152,9 +152,7 @@ def test_the_health_check_follows_a_unix_socket(tmp_path: Path) -> None:
     assert run(*health_check(), HOST=f"unix:{path}").returncode == 1
 
 
-def test_the_health_check_reads_the_files_that_the_service_reads(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_the_health_check_reads_the_same_files(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (tmp_path / "config.yaml").write_text("port: 1234\nhost: example.org")
     (tmp_path / "config.production.yaml").write_text("port: '4321'")
     monkeypatch.setattr(health_check_program, "CONFIGS", tmp_path)
@@ -170,7 +168,7 @@ def test_the_health_check_reads_the_files_that_the_service_reads(
 
 
 @pytest.mark.parametrize("content", [b"port: [", b"- 1\n", b"\xff", b"port: null\nhost: ~\n", b"port:\n"])
-def test_the_health_check_takes_a_file_that_says_nothing_as_none(
+def test_the_health_check_ignores_empty_files(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, content: bytes
 ) -> None:
     """A mistake in a file that is reloaded leaves the service as it was, so it must not make it seem dead."""

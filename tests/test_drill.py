@@ -175,9 +175,7 @@ def test_a_frozen_proxy_passes_nothing_until_it_thaws(echo: socket.socket) -> No
             assert near.recv(10) == b"late"
 
 
-def test_a_corrupting_proxy_spoils_what_the_exchange_says_and_not_what_it_is_told(
-    echo: socket.socket,
-) -> None:
+def test_a_corrupting_proxy_spoils_only_what_the_exchange_says(echo: socket.socket) -> None:
     with Proxy(echo.getsockname()[1]) as proxy:
         near, far = joined(proxy, echo)
         with near, far:

@@ -3,7 +3,6 @@ sockets. Exact moments are held by the unit tests of each part.
 """
 
 from collections.abc import Callable, Iterator
-from types import TracebackType
 from typing import Self
 
 import pytest
@@ -61,9 +60,7 @@ class Prices:
         self._manager.start()
         return self
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         self._manager.stop(DEADLINE)
 
     def quote(self, pair: Pair = BTC) -> Quote:
@@ -113,9 +110,7 @@ def trade(exchange: Simulator, price: str, pair: str = "BTC/USD") -> None:
     exchange.trade(pair, price)
 
 
-def test_a_frame_that_cannot_be_used_ends_the_evidence_and_rest_tells_what_it_hid(
-    exchange: Simulator, protocol: str
-) -> None:
+def test_an_unusable_frame_ends_the_evidence_and_rest_tells(exchange: Simulator, protocol: str) -> None:
     trade(exchange, "115643")
     with Prices(exchange, protocol) as prices:
         prices.settle_down()
@@ -146,9 +141,7 @@ def test_a_pair_of_which_no_frame_can_be_used_is_served_from_rest_for_as_long_as
         eventually(lambda: prices.price() == "117000" and prices.confirmed_by() == WEBSOCKET)
 
 
-def test_acknowledgements_that_are_behind_make_no_trade_one_of_the_future_for_long(
-    exchange: Simulator,
-) -> None:
+def test_acknowledgements_behind_make_no_trade_one_of_the_future_for_long(exchange: Simulator) -> None:
     exchange.fault("acks_behind", seconds=10.0)
     with Prices(exchange, "v2") as prices:
         prices.settle_down()
@@ -177,9 +170,7 @@ def test_a_row_without_an_id_or_a_price_costs_itself_alone(exchange: Simulator, 
 
 
 @pytest.mark.parametrize("ahead", [-600.0, 120.0])
-def test_what_settles_a_doubt_is_believed_however_wrong_this_machines_clock_is(
-    protocol: str, ahead: float
-) -> None:
+def test_what_settles_a_doubt_is_believed_by_any_machines_clock(protocol: str, ahead: float) -> None:
     with Simulator.start("--clock-ahead", str(ahead)) as exchange, Prices(exchange, protocol) as prices:
         prices.settle_down()
         trade(exchange, "115643")
@@ -204,34 +195,20 @@ def test_a_ticker_alone_is_served_when_the_trade_channel_is_deaf(exchange: Simul
         assert newest < told_at + 1.0
 
 
-def test_v1_calls_no_market_quiet_before_it_knows(exchange: Simulator) -> None:
-    exchange.restart("BTC/USD", age=5.0)
+@pytest.mark.parametrize(("age", "known"), [(5.0, "live"), (1800.0, "quiet")])
+def test_v1_calls_no_market_quiet_before_it_knows(exchange: Simulator, age: float, known: str) -> None:
+    exchange.restart("BTC/USD", age=age)
     seen: set[str] = set()
     with Prices(exchange, "v1") as prices:
 
         def dated() -> bool:
             seen.add(prices.state())
             trade(exchange, "2000.5", "ETH/USD")  # from which the exchange's clock is learnt
-            return prices.state() == "live"
+            return prices.state() == known
 
         eventually(dated)
 
-    assert seen <= {"unknown", "live", "fallback"}
-
-
-def test_v1_calls_a_market_quiet_when_it_knows(exchange: Simulator) -> None:
-    exchange.restart("BTC/USD", age=1800.0)
-    seen: set[str] = set()
-    with Prices(exchange, "v1") as prices:
-
-        def dated() -> bool:
-            seen.add(prices.state())
-            trade(exchange, "2000.5", "ETH/USD")
-            return prices.state() == "quiet"
-
-        eventually(dated)
-
-    assert seen <= {"unknown", "quiet", "fallback"}
+    assert seen <= {"unknown", known, "fallback"}
 
 
 def test_a_pair_that_the_exchange_does_not_match_is_halted_alone(exchange: Simulator, protocol: str) -> None:
@@ -249,9 +226,7 @@ def test_a_pair_that_the_exchange_does_not_match_is_halted_alone(exchange: Simul
             eventually(lambda: prices.state() != "halted")
 
 
-def test_a_pair_that_is_not_listed_any_more_is_served_as_stale_alone(
-    exchange: Simulator, protocol: str
-) -> None:
+def test_a_pair_not_listed_any_more_is_served_as_stale_alone(exchange: Simulator, protocol: str) -> None:
     trade(exchange, "115643")
     with Prices(exchange, protocol) as prices:
         prices.settle_down()
@@ -262,9 +237,7 @@ def test_a_pair_that_is_not_listed_any_more_is_served_as_stale_alone(
 
 
 @pytest.mark.parametrize("word", [None, "napping"])
-def test_a_status_without_a_known_word_ends_no_halt(
-    exchange: Simulator, protocol: str, word: str | None
-) -> None:
+def test_an_unknown_status_ends_no_halt(exchange: Simulator, protocol: str, word: str | None) -> None:
     with Prices(exchange, protocol) as prices:
         prices.settle_down()
         exchange.fault("status", system="maintenance")

@@ -88,7 +88,7 @@ def exchange() -> Iterator[Simulator]:
     ],
     ids=["fork", "multiprocessing", "twice"],
 )
-def test_each_process_follows_the_exchange_on_a_connection_of_its_own(
+def test_each_process_has_a_connection_of_its_own(
     exchange: Simulator, how: str, who: list[str], *, patched: bool
 ) -> None:
     text = program(how, exchange.v2_url, exchange.rest_url, patched=patched)

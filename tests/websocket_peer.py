@@ -6,7 +6,6 @@ import threading
 from base64 import b64encode
 from collections.abc import Callable
 from hashlib import sha1
-from types import TracebackType
 from typing import Self
 
 from tests.deadline import DEADLINE
@@ -73,9 +72,7 @@ class Peer:
         self._thread.start()
         return self
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         self.listener.shutdown(socket.SHUT_RDWR)  # wakes whoever still waits for a client
         self.listener.close()
         self._thread.join(DEADLINE)

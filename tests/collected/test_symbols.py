@@ -9,13 +9,7 @@ from unittest.mock import patch
 
 import pytest
 
-from ltp_service.collected.symbols import (
-    SqliteSymbols,
-    SymbolBackEnd,
-    SymbolReload,
-    Symbols,
-    open_symbols,
-)
+from ltp_service.collected.symbols import SqliteSymbols, SymbolBackEnd, SymbolReload, Symbols, open_symbols
 from ltp_service.domain.errors import InvalidParameter, StoreUnavailable
 from ltp_service.domain.trade import MAX_COLLECTED_SYMBOLS
 from ltp_service.redis.symbols import RedisSymbols
@@ -76,9 +70,7 @@ def fill_the_disk(database: Database) -> None:
     database.read(f"PRAGMA max_page_count = {pages}")
 
 
-def test_the_setting_is_the_first_content_while_nothing_is_stored(
-    symbols: Symbols, open_back_end: Open
-) -> None:
+def test_the_setting_counts_while_nothing_is_stored(symbols: Symbols, open_back_end: Open) -> None:
     assert symbols.all() == FIRST
     symbols.refresh()
     assert symbols.all() == FIRST
@@ -97,9 +89,7 @@ def test_a_symbol_added_is_collected_last_and_kept(symbols: Symbols, elsewhere: 
     assert elsewhere.all() == symbols.all()
 
 
-def test_a_symbol_removed_is_collected_no_longer_though_the_setting_names_it(
-    symbols: Symbols, open_back_end: Open
-) -> None:
+def test_a_removed_symbol_is_collected_no_longer(symbols: Symbols, open_back_end: Open) -> None:
     assert symbols.remove("BTCUSDT")
     restarted = Symbols(open_back_end(), FIRST)
     restarted.refresh()
@@ -173,9 +163,7 @@ def test_processes_that_change_the_list_in_turn_lose_no_change(symbols: Symbols,
     assert symbols.all() == elsewhere.all() == ("ETHUSDT", "AAUSDT", "BBUSDT")
 
 
-def test_a_change_is_told_once_here_and_once_elsewhere_after_it_is_in_force(
-    symbols: Symbols, elsewhere: Symbols
-) -> None:
+def test_a_change_is_told_once_here_and_once_elsewhere(symbols: Symbols, elsewhere: Symbols) -> None:
     told: list[tuple[str, tuple[str, ...]]] = []
     symbols.refresh()
     elsewhere.add("BTCUSDT")
@@ -243,9 +231,7 @@ def test_symbols_open_with_what_is_stored_or_else_with_the_setting(database: Dat
     assert open_symbols(config, SqliteSymbols(database)).all() == ("BTCUSDT", "ETHUSDT")
 
 
-def test_a_file_that_cannot_be_used_leaves_the_setting_in_force(
-    tmp_path: Path, caplog: pytest.LogCaptureFixture
-) -> None:
+def test_an_unusable_file_leaves_what_was_set(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     clock = SteeredClock()
     database = Database(tmp_path, runtime(clock))
     symbols = open_symbols(Config(symbols=FIRST), SqliteSymbols(database))

@@ -62,9 +62,7 @@ def test_recent_can_be_asked_for_one_symbol_one_exchange_and_a_few(store: TradeS
     assert store.recent("NOPE") == []
 
 
-def test_the_trades_of_each_symbol_are_counted_while_they_are_kept(
-    store: TradeStore, clock: FakeClock
-) -> None:
+def test_the_kept_trades_of_each_symbol_are_counted(store: TradeStore, clock: FakeClock) -> None:
     for number, symbol in enumerate(("ETHUSDT", "BTCUSDT", "ETHUSDT")):
         store.put(trade(number, symbol=symbol))
     assert store.counts() == {"BTCUSDT": 1, "ETHUSDT": 2}
@@ -149,9 +147,7 @@ def test_a_trade_older_than_an_hour_is_not_taken(store: TradeStore) -> None:
     assert store.statistics().symbols_tracked == ["BTCUSDT"]
 
 
-def test_a_trade_that_shows_an_impossible_time_once_the_exchanges_clock_is_known_is_not_shown(
-    store: TradeStore, clock: FakeClock
-) -> None:
+def test_a_time_that_turns_out_impossible_is_not_shown(store: TradeStore, clock: FakeClock) -> None:
     store.put(trade(1, 1e9))
     for number in (2, 3):
         clock.advance(1)
@@ -161,9 +157,7 @@ def test_a_trade_that_shows_an_impossible_time_once_the_exchanges_clock_is_known
     assert "4" in ids(store.recent())
 
 
-def test_an_exchange_that_is_late_keeps_its_trades_beside_one_that_fills_the_storage(
-    clock: FakeClock,
-) -> None:
+def test_a_late_exchange_keeps_its_trades_beside_one_that_fills_the_storage(clock: FakeClock) -> None:
     """20,000 trades a second fill it in half of one: all that was older was refused, 45,040 of 200,000."""
     store = TradeStore(runtime(clock), per_symbol=100, in_all=200)
     refused = 0
@@ -241,9 +235,7 @@ def test_the_newest_trade_of_an_exchange_is_kept_as_its_witness(store: TradeStor
     assert store.last("NOPE", "bybit") is None
 
 
-def test_the_statistics_have_the_names_of_the_contract_and_add_up(
-    store: TradeStore, clock: FakeClock
-) -> None:
+def test_the_statistics_have_the_contracts_names_and_add_up(store: TradeStore, clock: FakeClock) -> None:
     for number in range(20):
         store.put(trade(number))
     store.put(trade(0))

@@ -94,9 +94,7 @@ def test_a_revoked_key_counts_when_only_the_first_may_be_made(keys: KeyBackEnd) 
     assert not keys.insert(key("b"), only_first=True)
 
 
-def test_a_revoked_key_stays_with_the_moment_of_its_first_revocation(
-    keys: KeyBackEnd, others: KeyBackEnd
-) -> None:
+def test_a_revoked_key_keeps_the_moment_of_its_first_revocation(keys: KeyBackEnd, others: KeyBackEnd) -> None:
     keys.insert(key("a"), only_first=False)
     assert keys.revoke(key("a").hash, NOW + 5, leave_admin=False)
     assert keys.revoke(key("a").hash, NOW + 9, leave_admin=False)
@@ -151,9 +149,7 @@ def test_the_use_of_an_unknown_key_is_no_key(keys: KeyBackEnd) -> None:
 
 
 @pytest.mark.parametrize("change", ["insert", "revoke"])
-def test_the_version_changes_with_the_keys_in_every_process(
-    change: str, keys: KeyBackEnd, others: KeyBackEnd
-) -> None:
+def test_the_version_changes_in_every_process(change: str, keys: KeyBackEnd, others: KeyBackEnd) -> None:
     keys.insert(key("a"), only_first=False)
     before = keys.version(), others.version()
     assert (keys.version(), others.version()) == before

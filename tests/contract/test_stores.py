@@ -123,9 +123,7 @@ def test_the_exchanges_last_word_about_itself_is_remembered(store: Store) -> Non
     assert store.market() == "online"
 
 
-def test_whoever_waits_for_a_pair_is_woken_by_a_newer_tick_of_it_alone(
-    store: Store, changes: Changes
-) -> None:
+def test_a_watcher_of_a_pair_is_woken_by_a_newer_tick_of_it_alone(store: Store, changes: Changes) -> None:
     store.put(tick("1", traded_at=20.0))
     with changes.watch([BTC]) as watch:
         assert watch

@@ -104,15 +104,8 @@ def test_thousands_of_changes_with_gaps_leave_the_book_of_the_naive_model() -> N
     assert compared > CHANGES / 55
 
 
-@given(
-    st.lists(
-        st.tuples(st.booleans(), st.integers(1, 30), st.integers(0, 3)),
-        max_size=60,
-    )
-)
-def test_any_sequence_of_level_changes_gives_the_sides_of_the_naive_model(
-    steps: list[tuple[bool, int, int]],
-) -> None:
+@given(st.lists(st.tuples(st.booleans(), st.integers(1, 30), st.integers(0, 3)), max_size=60))
+def test_any_changes_of_levels_give_the_sides_of_the_naive_model(steps: list[tuple[bool, int, int]]) -> None:
     naive, ours = NaiveBook(), OrderBook()
     ours.replace(naive.snapshot(0), 0.0)
     for number, (is_bid, price, size) in enumerate(steps, start=1):

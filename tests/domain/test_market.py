@@ -21,9 +21,7 @@ from ltp_service.domain.market import MarketStatus, market_status, prevailing
         ("online", "delisted", "delisted"),
     ],
 )
-def test_what_stops_a_pair_counts_whoever_it_is_said_of(
-    system: MarketStatus, own: MarketStatus, counts: MarketStatus
-) -> None:
+def test_what_stops_a_pair_counts(system: MarketStatus, own: MarketStatus, counts: MarketStatus) -> None:
     assert prevailing(system, own) == counts
 
 

@@ -117,9 +117,7 @@ def test_a_pair_reads_back_from_its_own_text(pair: Pair) -> None:
 
 
 @given(pairs, st.sampled_from([kraken_v1_symbol, kraken_v2_symbol]))
-def test_a_pair_reads_back_from_each_exchanges_separated_spelling(
-    pair: Pair, spell: Callable[[Pair], str]
-) -> None:
+def test_a_pair_reads_back_from_each_exchanges_spelling(pair: Pair, spell: Callable[[Pair], str]) -> None:
     assert read_pair(spell(pair)) == pair
 
 

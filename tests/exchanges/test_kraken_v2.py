@@ -3,23 +3,11 @@
 import json
 from decimal import Decimal
 
-import msgspec
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 
-from ltp_service.domain.errors import BadFrame
 from ltp_service.domain.pairs import Pair
 from ltp_service.exchanges.kraken_v2 import parse, ping, symbol_of, write
-from ltp_service.feed.messages import (
-    Acknowledged,
-    Ended,
-    Invalid,
-    LastTrade,
-    MarketChanged,
-    Refused,
-    Request,
-)
+from ltp_service.feed.messages import Acknowledged, Ended, Invalid, LastTrade, MarketChanged, Refused, Request
 
 MOMENT = "2026-09-25T17:48:26.844359Z"
 UNIX = 1790358506.844359
@@ -240,82 +228,6 @@ def test_the_system_status_is_told_in_known_words(data: str, statuses: list[str]
 
     assert parsed.kind == "status"
     assert [event.status for event in parsed.events if isinstance(event, MarketChanged)] == statuses
-
-
-@pytest.mark.parametrize(
-    ("frame", "kind"),
-    [
-        ('{"channel":"heartbeat"}', "heartbeat"),
-        ('{"method":"pong","req_id":7}', "pong"),
-        ('{"channel":"book","type":"update","data":[{}]}', "book"),
-        ('{"channel":"brand_new"}', "unknown"),
-        ("{}", "unknown"),
-    ],
-)
-def test_other_frames_are_known_by_their_kind_and_mean_nothing(frame: str, kind: str) -> None:
-    parsed = parse(frame)
-
-    assert (parsed.kind, list(parsed.events)) == (kind, [])
-
-
-UNUSABLE = (BadFrame, ValueError, RecursionError, msgspec.MsgspecError)
-
-
-@pytest.mark.parametrize(
-    "frame",
-    [
-        "",
-        "x",
-        "[]",
-        "17",
-        '{"channel":17}',
-        '{"channel":"heartbeat"',
-        ticker("NaN"),
-        ticker("Infinity"),
-        ticker("01"),
-        '{"channel":"ticker","data":{}}',
-        '{"channel":"trade","data":{"symbol":"BTC/USD"}}',
-        '{"channel":"status","data":[1]}',
-        '{"channel":"ticker","data":' + "[" * 20_000 + "]" * 20_000 + "}",
-        ticker("[" * 20_000 + "]" * 20_000),
-        "[" * 20_000,
-        '{"a":' * 20_000 + "1" + "}" * 20_000,
-    ],
-)
-def test_what_is_no_frame_raises_what_the_loop_expects(frame: str) -> None:
-    with pytest.raises(UNUSABLE):
-        parse(frame)
-
-
-json_values = st.recursive(
-    st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=8),
-    lambda inner: st.lists(inner, max_size=4) | st.dictionaries(st.text(max_size=6), inner, max_size=3),
-    max_leaves=12,
-)
-rows = st.fixed_dictionaries(
-    {},
-    optional=dict.fromkeys(("symbol", "last", "price", "trade_id", "timestamp", "system"), json_values),
-)
-frames = (
-    st.text(max_size=60)
-    | json_values.map(json.dumps)
-    | st.builds(
-        lambda channel, data: json.dumps({"channel": channel, "data": data}),
-        st.sampled_from(["ticker", "trade", "status"]),
-        st.lists(rows, max_size=3) | json_values,
-    )
-)
-
-
-@given(frames)
-def test_any_frame_is_understood_or_refused_as_the_loop_expects(frame: str) -> None:
-    try:
-        parsed = parse(frame)
-    except UNUSABLE:
-        return
-    for event in parsed.events:
-        if isinstance(event, LastTrade):
-            assert event.amount > 0
 
 
 def test_one_request_asks_for_all_symbols_of_a_channel_and_their_present_state() -> None:

@@ -2,7 +2,6 @@
 
 import socket
 import ssl
-import subprocess
 import threading
 import time
 from collections.abc import Sequence
@@ -331,23 +330,44 @@ def date(seconds: int) -> bytes:
     ).encode()
 
 
+BODIES = pytest.mark.parametrize(
+    "body",
+    [b"Content-Length: 0\r\n\r\n", b"Content-Length: 100\r\n\r\nshort"],
+    ids=["without a body", "a body that never ends"],
+)
+
+
+@BODIES
 @pytest.mark.parametrize(
     ("status", "header", "wait"),
     [
+        *((status, b"", None) for status in (400, 404, 500, 502, 520)),
         (503, b"Retry-After: 120\r\n", 120.0),
-        (429, b"Date: " + date(0) + b"\r\nRetry-After: " + date(300) + b"\r\n", 300.0),
         (503, b"Date: " + date(0) + b"\r\nRetry-After: " + date(300) + b"\r\n", 300.0),
         (503, b"Date: " + date(0) + b"\r\nRetry-After: " + date(-300) + b"\r\n", 0.0),
         (503, b"Retry-After: soon\r\n", None),
-        (500, b"", None),
+        (429, b"Date: " + date(0) + b"\r\nRetry-After: " + date(300) + b"\r\n", 300.0),
+        *((status, b"", 60.0) for status in (403, 429)),
+        *((status, b"Retry-After: 7\r\n", 60.0) for status in (403, 429)),
+        *((status, b"Retry-After: 300\r\n", 300.0) for status in (403, 429)),
+        *((status, "Retry-After: ²\r\n".encode(), 60.0) for status in (403, 429)),
     ],
 )
-def test_a_wish_to_be_left_alone_is_heard_as_seconds_and_as_a_date(
-    status: int, header: bytes, wait: float | None
+def test_a_refused_handshake_is_worth_another_try_after_the_time_to_be_left_alone(
+    status: int, header: bytes, wait: float | None, body: bytes
 ) -> None:
-    error = refused(b"HTTP/1.1 %d No\r\n%sContent-Length: 0\r\n\r\n" % (status, header))
+    error = refused(b"HTTP/1.1 %d No\r\n%s%s" % (status, header, body))
 
-    assert (error.reason, error.retry_after) == ("handshake_status", wait)
+    assert (type(error), error.reason, error.retry_after) == (Unreachable, "handshake_status", wait)
+    assert f"HTTP {status}" in str(error)
+
+
+@BODIES
+def test_a_location_that_is_not_served_is_a_rejection(body: bytes) -> None:
+    error = refused(b"HTTP/1.1 451 No\r\n" + body)
+
+    assert (type(error), error.reason, error.retry_after) == (Rejected, "restricted_location", None)
+    assert "HTTP 451" in str(error)
 
 
 def test_a_date_alone_is_compared_with_this_machines_clock() -> None:
@@ -356,16 +376,6 @@ def test_a_date_alone_is_compared_with_this_machines_clock() -> None:
 
     assert error.retry_after is not None
     assert 200 < error.retry_after <= 300
-
-
-@pytest.mark.parametrize("status", [429, 403, 502, 451])
-def test_a_status_is_told_although_its_body_never_ends(status: int) -> None:
-    error = refused(
-        b"HTTP/1.1 %d No\r\nContent-Length: 100\r\nRetry-After: 90\r\n\r\nshort" % status, timeout=HANG
-    )
-
-    assert f"HTTP {status}" in str(error)
-    assert error.retry_after == (None if status == 451 else 90.0)
 
 
 def test_who_does_not_speak_http_is_told_at_its_first_bytes() -> None:
@@ -413,9 +423,7 @@ def environment(server: Peer, userinfo: str = "", **more: str) -> dict[str, str]
     ("userinfo", "expected"),
     [("", None), ("anna:s%40cret@", b"Basic YW5uYTpzQGNyZXQ="), ("anna@", b"Basic YW5uYTo=")],
 )
-def test_a_proxy_of_the_environment_is_asked_for_a_tunnel(
-    scheme: str, userinfo: str, expected: bytes | None, certificate: Path
-) -> None:
+def test_a_proxy_makes_tunnels(scheme: str, userinfo: str, expected: bytes | None, certificate: Path) -> None:
     seen: list[bytes] = []
     exchange = secured(certificate) if scheme == "wss" else shake_hands
     with Peer(proxying(exchange, seen), handshake=False) as proxy:
@@ -478,21 +486,6 @@ def test_a_proxy_of_another_kind_is_refused_with_the_remedy(proxy: str) -> None:
 # TLS.
 
 
-@pytest.fixture(scope="module")
-def certificate(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Key and certificate of `localhost`, signed by itself, in one file."""
-    file = tmp_path_factory.mktemp("tls") / "localhost.pem"
-    subprocess.run(
-        "openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:prime256v1 -nodes -subj /CN=localhost -days 2"
-        f" -addext subjectAltName=DNS:localhost -keyout {file} -out {file}.crt".split(),
-        check=True,
-        capture_output=True,
-    )
-    with file.open("ab") as both:
-        both.write(Path(f"{file}.crt").read_bytes())
-    return file
-
-
 def secured(certificate: Path) -> Conversation:
     """Accepts the upgrade over TLS."""
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
@@ -520,38 +513,6 @@ def test_a_certificate_of_another_name_or_authority_is_refused(certificate: Path
             dialer = Dialer(url, timeout=HANG, trust=trusted, resolve=lambda *_: at(server.listener))
             error = failure(dialer)
         assert (error.reason, "CERTIFICATE_VERIFY_FAILED" in str(error)) == ("tls", True)
-
-
-@pytest.mark.parametrize("status", [400, 404, 500, 502, 520])
-def test_a_refused_handshake_is_worth_another_try(status: int) -> None:
-    error = refused(b"HTTP/1.1 %d No\r\nContent-Length: 0\r\n\r\n" % status)
-
-    assert (type(error), error.reason, error.retry_after) == (Unreachable, "handshake_status", None)
-    assert str(status) in str(error)
-
-
-@pytest.mark.parametrize("status", [403, 429])
-@pytest.mark.parametrize(
-    ("header", "wait"),
-    [
-        (b"", 60.0),
-        (b"Retry-After: 7\r\n", 60.0),
-        (b"Retry-After: 300\r\n", 300.0),
-        ("Retry-After: ²\r\n".encode(), 60.0),
-    ],
-)
-def test_an_exchanges_edge_that_refuses_is_left_alone_for_a_while(
-    status: int, header: bytes, wait: float
-) -> None:
-    error = refused(b"HTTP/1.1 %d No\r\n%sContent-Length: 0\r\n\r\n" % (status, header))
-
-    assert (error.reason, error.retry_after) == ("handshake_status", wait)
-
-
-def test_a_location_that_is_not_served_is_a_rejection() -> None:
-    error = refused(b"HTTP/1.1 451 No\r\nContent-Length: 0\r\n\r\n")
-
-    assert (type(error), error.reason) == (Rejected, "restricted_location")
 
 
 @pytest.mark.parametrize(

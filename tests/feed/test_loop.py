@@ -119,9 +119,13 @@ class Demanding(Toy):
     )
 
 
-def play(*connections: Sequence[Step] | Exception) -> tuple[Toy, Script]:
+def again(times: int, *steps: Step) -> list[Step]:
+    return list(steps) * times
+
+
+def play(*connections: Sequence[Step] | Exception, kind: type[Toy] = Toy) -> tuple[Toy, Script]:
     script = Script(*connections)
-    toy = Toy(script)
+    toy = kind(script)
     script.play(toy)
     return toy, script
 
@@ -248,10 +252,7 @@ def test_a_silent_connection_is_replaced_after_the_idle_timeout() -> None:
 
 
 def test_heartbeats_alone_keep_a_connection() -> None:
-    steps: list[Step] = [*OPEN]
-    for _ in range(20):
-        steps += [5.0, "heartbeat"]
-    _, script = play(steps)
+    _, script = play([*OPEN, *again(20, 5.0, "heartbeat")])
 
     assert script.meters.failures == ["closed", "script_over"]
 
@@ -461,30 +462,35 @@ def test_an_exchange_that_refuses_this_place_is_asked_again_rarely_and_says_why(
 
 
 def test_an_exchange_that_wants_questions_is_asked_and_has_to_answer() -> None:
-    steps: list[Step] = [*OPEN, 15.0, "heartbeat", 5.0, None, 9.0, None, 1.0, None]
-    script = Script(steps)
-    script.play(Demanding(script))
+    _, script = play([*OPEN, 15.0, "heartbeat", 5.0, None, 9.0, None, 1.0, None], kind=Demanding)
 
     assert script.sent == ["1 subscribe ticker A", "2 subscribe ticker B", "3 ping"]
     assert script.meters.failures[0] == "silent"
 
 
 def test_any_frame_answers_a_question() -> None:
-    script = Script([*OPEN, 20.0, None, 9.0, "heartbeat", 9.0, "heartbeat"])
-    script.play(Demanding(script))
+    _, script = play([*OPEN, 20.0, None, 9.0, "heartbeat", 9.0, "heartbeat"], kind=Demanding)
 
     assert script.meters.failures[0] == "closed"
 
 
 def test_a_connection_is_replaced_before_the_exchange_ends_it() -> None:
-    steps: list[Step] = [*OPEN]
-    for _ in range(30):
-        steps += [5.0, "heartbeat"]
-    script = Script(steps)
-    script.play(Demanding(script))
+    _, script = play([*OPEN, *again(30, 5.0, "heartbeat")], kind=Demanding)
 
     assert script.meters.failures == ["script_over"]
     assert script.clock.monotonic() == pytest.approx(1100.0, abs=10.0)
+
+
+def test_chance_makes_the_life_of_a_connection_shorter_and_never_longer() -> None:
+    class Jittery(Demanding):
+        terms = Terms(lifetime=100.0, lifetime_jitter=40.0)
+
+    script = Script([*OPEN, *again(30, 5.0, "heartbeat")])
+    toy = Jittery(script)
+    toy._random = lambda: 0.5  # noqa: SLF001 - a share of the jitter
+    script.play(toy)
+
+    assert script.clock.monotonic() == pytest.approx(1080.0, abs=6.0)
 
 
 def test_an_exchange_that_says_goodbye_is_left_at_once() -> None:

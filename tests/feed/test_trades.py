@@ -115,9 +115,7 @@ def test_an_exchange_whose_clock_really_is_elsewhere_after_a_sleep_of_this_machi
     assert [trade.trade_id for trade in feed.store.recent()] == ["4"]
 
 
-def test_a_hole_in_an_exchanges_numbers_is_told_with_its_place_and_size(
-    caplog: pytest.LogCaptureFixture,
-) -> None:
+def test_a_hole_in_the_numbers_is_told_with_its_place_and_size(caplog: pytest.LogCaptureFixture) -> None:
     feed = Feed(["ok 1", "numbered 7 0", "numbered 8 1", "numbered 12 3", "numbered 13 4"]).play()
 
     assert feed.collector.gaps()[0] == Gap(NOON + 1, NOON + 3, "AB", 3)
@@ -180,10 +178,7 @@ def test_a_quiet_market_after_a_few_duplicates_is_no_problem() -> None:
 
 
 def test_a_cut_is_a_gap_until_everything_is_subscribed_again() -> None:
-    feed = Feed(
-        ["ok 1", "trade 1 0", 5.0],
-        [2.0, lambda: gaps.extend(feed.collector.gaps()), "ok 2", 0.5],
-    )
+    feed = Feed(["ok 1", "trade 1 0", 5.0], [2.0, lambda: gaps.extend(feed.collector.gaps()), "ok 2", 0.5])
     gaps: list[Gap] = []
     feed.play()
     assert gaps == [Gap(NOON - 1.0, None)]

@@ -119,9 +119,7 @@ def test_reads_need_a_key_when_the_house_is_closed(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("key", [None, UNKNOWN_KEY, "nonsense"])
-def test_who_is_refused_for_the_key_is_told_which_header_it_goes_into(
-    service: FreshService, key: str | None
-) -> None:
+def test_a_refusal_for_the_key_tells_which_header_is_meant(service: FreshService, key: str | None) -> None:
     headers = {} if key is None else {"X-API-Key": key}
     answer = service.client.get("/debug/tasks", headers=headers)
 
@@ -169,9 +167,7 @@ def test_what_came_through_a_proxy_or_a_page_is_not_this_machine(service: FreshS
     ("host", "status"),
     [("localhost:8080", 200), ("127.0.0.1", 200), ("[::1]:8080", 200), ("rebound.example:8080", 401)],
 )
-def test_a_page_whose_name_was_made_to_point_here_is_not_this_machine(
-    service: FreshService, host: str, status: int
-) -> None:
+def test_a_name_made_to_point_here_is_not_this_machine(service: FreshService, host: str, status: int) -> None:
     assert explain_here(service, Host=host) == status
 
 
@@ -199,9 +195,7 @@ def refresh_here(service: FreshService, peer: str = "127.0.0.1", **more: str) ->
 
 @pytest.mark.parametrize("peer", ["127.0.0.1", "::1", "::ffff:127.0.0.1"])
 @pytest.mark.parametrize("host", ["localhost:8080", "127.0.0.1:8080", "[::1]:8080"])
-def test_a_program_on_this_machine_may_refresh_without_a_key(
-    service: FreshService, peer: str, host: str
-) -> None:
+def test_a_program_here_may_refresh_without_a_key(service: FreshService, peer: str, host: str) -> None:
     assert refresh_here(service, peer, Host=host) == ASKED
 
 
@@ -212,9 +206,7 @@ def test_it_may_where_reads_need_a_key_and_where_keys_exist(tmp_path: Path) -> N
 
 
 @pytest.mark.parametrize("peer", [FAR, "192.168.1.2", "127.0.0.6", "", "2001:db8::7"])
-def test_another_machine_a_sidecar_or_a_unix_socket_needs_a_key_to_refresh(
-    service: FreshService, peer: str
-) -> None:
+def test_another_machine_or_a_sidecar_needs_a_key_to_refresh(service: FreshService, peer: str) -> None:
     assert refresh_here(service, peer) == 401
 
 
@@ -223,9 +215,7 @@ def test_another_machine_a_sidecar_or_a_unix_socket_needs_a_key_to_refresh(
     ["X_Forwarded_For", "X_Forwarded_Proto", "X_Forwarded_Host", "X_Real_IP", "Forwarded", "Via", "Origin"],
 )
 @pytest.mark.parametrize("value", ["127.0.0.1", "http://localhost:8080", "null", ""])
-def test_what_came_through_a_proxy_or_from_a_page_needs_a_key_to_refresh(
-    service: FreshService, header: str, value: str
-) -> None:
+def test_a_proxy_or_a_page_needs_a_key_to_refresh(service: FreshService, header: str, value: str) -> None:
     assert refresh_here(service, **{header: value}) == 401
 
 
@@ -240,9 +230,7 @@ def test_what_came_through_a_proxy_or_from_a_page_needs_a_key_to_refresh(
         ("", 401),
     ],
 )
-def test_a_browser_that_asks_for_a_page_needs_a_key_to_refresh(
-    service: FreshService, site: str, status: int
-) -> None:
+def test_a_browsers_page_needs_a_key_to_refresh(service: FreshService, site: str, status: int) -> None:
     assert refresh_here(service, Sec_Fetch_Site=site) == status
 
 
@@ -251,9 +239,7 @@ def test_a_refresh_for_another_host_needs_a_key(service: FreshService, host: str
     assert refresh_here(service, Host=host) == 401
 
 
-def test_a_refresh_behind_a_proxy_that_names_nothing_needs_a_key(
-    service: FreshService, tmp_path: Path
-) -> None:
+def test_a_refresh_behind_a_silent_proxy_needs_a_key(service: FreshService, tmp_path: Path) -> None:
     trusting = FreshService(tmp_path, trusted_proxies=1, rate_limit_enabled=False)
 
     assert refresh_here(trusting) == 401
@@ -281,18 +267,10 @@ def test_ten_wrong_keys_close_the_door_for_a_minute_to_wrong_ones_only(service: 
 
     assert wrong == [401] * 10 + [429]
     assert ask(service, path, reader) == 200
+    assert ask(service, path, UNKNOWN_KEY, peer="203.0.113.9") == 401
     assert ask(service, path, UNKNOWN_KEY) == 429
     service.clock.advance(61)
     assert ask(service, path, UNKNOWN_KEY) == 401
-
-
-def test_a_key_made_by_another_worker_is_accepted_at_once_and_as_often_as_it_is_used(
-    service: FreshService, tmp_path: Path
-) -> None:
-    key_for(service, "admin")
-    fresh = key_for(FreshService(tmp_path), "read")
-
-    assert [ask(service, "/api/v1/ltp/explain?pair=BTC/USD", fresh) for _ in range(40)] == [200] * 40
 
 
 def test_the_refusal_of_too_many_keys_says_when_to_come_back(service: FreshService) -> None:
@@ -306,15 +284,6 @@ def test_the_refusal_of_too_many_keys_says_when_to_come_back(service: FreshServi
 
     assert answer.get_json()["code"] == "RATE_LIMIT_EXCEEDED"
     assert int(answer.headers["Retry-After"]) in range(55, 61)
-
-
-def test_wrong_keys_of_others_cost_nothing(service: FreshService) -> None:
-    for _ in range(10):
-        ask(service, "/api/v1/ltp/explain?pair=BTC/USD", UNKNOWN_KEY)
-
-    assert (
-        ask(service, "/api/v1/ltp/explain?pair=BTC/USD", key_for(service, "read"), peer="203.0.113.9") == 200
-    )
 
 
 def test_services_are_found_through_the_app(service: FreshService) -> None:

@@ -13,11 +13,6 @@ from tests.fakes import ETH
 from tests.service import FreshService
 
 
-@pytest.fixture
-def service(tmp_path: Path) -> FreshService:
-    return FreshService(tmp_path)
-
-
 def logged(captured: pytest.CaptureFixture[str]) -> list[dict[str, object]]:
     lines = [json.loads(line) for line in captured.readouterr().out.splitlines() if line.startswith("{")]
     return [line for line in lines if line["message"] == "HTTP request processed"]
@@ -46,9 +41,7 @@ def test_every_request_without_an_id_gets_its_own(service: FreshService) -> None
     assert len(set(ids)) == 4
 
 
-def test_a_key_in_a_path_by_mistake_is_not_logged(
-    service: FreshService, capfd: pytest.CaptureFixture[str]
-) -> None:
+def test_a_key_in_a_path_is_not_logged(service: FreshService, capfd: pytest.CaptureFixture[str]) -> None:
     service.get("/auth/api-keys/ltp_Ab3dE6gH" + "x" * 35)
     service.write_log()
     (line,) = logged(capfd)
@@ -57,9 +50,7 @@ def test_a_key_in_a_path_by_mistake_is_not_logged(
     assert line["fields"]["http_path"] == "/auth/api-keys/ltp_Ab3dE6gH***"
 
 
-def test_every_request_is_logged_in_one_line(
-    service: FreshService, capfd: pytest.CaptureFixture[str]
-) -> None:
+def test_each_request_is_logged_in_one_line(service: FreshService, capfd: pytest.CaptureFixture[str]) -> None:
     service.trade("100")
     service.trade("200", ETH)
     service.get("/api/v1/ltp?pair=BTC/USD,ETH/USD", X_Request_ID="my-request-1")
@@ -150,9 +141,7 @@ def test_an_application_that_breaks_still_answers(
     assert "a secret path" in caplog.text
 
 
-def test_an_application_that_breaks_after_it_began_to_answer_answers_once(
-    service: FreshService, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_late_break_is_answered_once(service: FreshService, monkeypatch: pytest.MonkeyPatch) -> None:
     class Broken(Iterator[bytes]):
         closed = False
 
@@ -196,9 +185,7 @@ def test_a_slash_at_the_end_changes_no_answer(service: FreshService, path: str) 
     assert plain.get_data() == slashed.get_data()
 
 
-def test_the_fast_lane_answers_with_a_slash_at_the_end_too(
-    service: FreshService, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_the_fast_lane_takes_a_last_slash(service: FreshService, monkeypatch: pytest.MonkeyPatch) -> None:
     def never(*_: object) -> None:
         raise AssertionError("Flask was asked")
 

@@ -59,9 +59,7 @@ def test_the_document_shows_errors_as_they_are_served(
 
 
 @pytest.mark.parametrize(("error", "status", "code"), EXPECTED)
-def test_every_error_of_ours_has_its_status_and_code(
-    service: FreshService, error: Exception, status: int, code: str
-) -> None:
+def test_each_error_has_its_status(service: FreshService, error: Exception, status: int, code: str) -> None:
     answer = failing(service, error).get("/fails")
     body = answer.get_json()
 

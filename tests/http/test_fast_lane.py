@@ -9,7 +9,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from ltp_service.domain.pairs import Pair
-from ltp_service.http.fast_lane import FastLane
+from ltp_service.http.fast_lane import FastLane, Ready
 from tests.fakes import BTC, ETH, XRP
 from tests.service import FreshService
 
@@ -29,6 +29,13 @@ def service(tmp_path: Path) -> FreshService:
 
 def lane_of(service: FreshService) -> FastLane:
     return FastLane(service.services.config, service.store, service.clock)
+
+
+def answered(lane: FastLane) -> Ready:
+    """To a question about one pair."""
+    ready = lane.answer(environ("pair=BTC/USD"))
+    assert ready
+    return ready
 
 
 def environ(query: str = "", **more: str) -> dict[str, Any]:
@@ -76,9 +83,8 @@ def test_the_lane_answers_what_it_is_asked_most(service: FreshService) -> None:
     service.trade("115643.00000")
     lane = lane_of(service)
 
-    ready = lane.answer(environ("pair=BTC/USD"))
+    ready = answered(lane)
 
-    assert ready
     assert ready.content == b'{"ltp":[{"pair":"BTC/USD","amount":115643}]}'
     assert lane.answer(environ("pair=BTC/USD")) is ready
 
@@ -86,27 +92,23 @@ def test_the_lane_answers_what_it_is_asked_most(service: FreshService) -> None:
 def test_a_new_price_makes_a_new_answer_and_another_etag(service: FreshService) -> None:
     lane = lane_of(service)
     service.trade("100.0")
-    before = lane.answer(environ("pair=BTC/USD"))
+    before = answered(lane)
     service.clock.advance(1)
     service.trade("101.0")
-    after = lane.answer(environ("pair=BTC/USD"))
+    after = answered(lane)
 
-    assert before
-    assert after
     assert (b"101" in after.content, before.tag != after.tag) == (True, True)
 
 
 def test_new_evidence_for_the_same_price_keeps_the_etag(service: FreshService) -> None:
     lane = lane_of(service)
     service.trade("100.0")
-    before = lane.answer(environ("pair=BTC/USD"))
+    before = answered(lane)
     service.clock.advance(20)
     service.heartbeat(BTC)
     service.clock.advance(20)
-    after = lane.answer(environ("pair=BTC/USD"))
+    after = answered(lane)
 
-    assert before
-    assert after
     assert before.tag == after.tag
 
 

@@ -164,9 +164,7 @@ def test_a_status_of_two_lines_is_refused() -> None:
         "large",
     ],
 )
-def test_what_is_not_simple_is_left_to_gunicorn(
-    status: str, headers: list[tuple[str, str]], content: Any
-) -> None:
+def test_what_is_not_simple_is_gunicorns(status: str, headers: list[tuple[str, str]], content: Any) -> None:
     wire = Wire()
     response = gunicorns(wire=wire)
 

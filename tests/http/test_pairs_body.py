@@ -52,9 +52,7 @@ def refusal(request: Request) -> str:
     ],
 )
 @pytest.mark.parametrize("content_type", [JSON, f"{JSON}; charset=utf-8", "Application/JSON"])
-def test_a_list_and_a_comma_list_are_read(
-    body: dict[str, Any], named: tuple[Pair, ...], content_type: str
-) -> None:
+def test_lists_and_commas_are_read(body: dict[str, Any], named: tuple[Pair, ...], content_type: str) -> None:
     assert pairs(request_with(json.dumps(body), content_type)) == named
     assert pairs(in_pieces(json.dumps(body).encode())) == named
 
@@ -185,10 +183,7 @@ def test_a_refresh_asks_for_the_pairs_of_its_body(service: FreshService, named: 
     answer, asked = refreshed(service, json={"pairs": named})
 
     assert answer.status_code == 200
-    assert answer.get_json() == {
-        "message": "Prices refreshed successfully",
-        "pairs": ["ETH/USD", "BTC/USD"],
-    }
+    assert answer.get_json() == {"message": "Prices refreshed successfully", "pairs": ["ETH/USD", "BTC/USD"]}
     assert asked == [ETH, BTC]
 
 

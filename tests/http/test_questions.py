@@ -79,9 +79,7 @@ def test_no_route_ignores_what_it_does_not_know(service: FreshService, method: s
         ("POST", f"{KEYS}?name=x&ttl=1h", "expires"),
     ],
 )
-def test_a_misspelt_parameter_is_refused_with_the_one_that_was_meant(
-    service: FreshService, method: str, target: str, meant: str
-) -> None:
+def test_the_nearest_name_is_told(service: FreshService, method: str, target: str, meant: str) -> None:
     assert f"did you mean {meant}?" in refusal(ask(service, target, method))
 
 
@@ -160,9 +158,7 @@ def test_a_query_without_anything_in_it_asks_for_everything(service: FreshServic
 @pytest.mark.parametrize(
     "more", [{"data": {"pairs": "ETH/USD"}}, {"json": {"permission": "admin"}}, {"data": b"{}"}]
 )
-def test_what_is_asked_in_a_body_is_not_overlooked(
-    service: FreshService, method: str, target: str, more: dict[str, object]
-) -> None:
+def test_a_body_is_refused(service: FreshService, method: str, target: str, more: dict[str, object]) -> None:
     assert "reads no body" in refusal(ask(service, target, method, **more))
     assert service.services.trades.symbols.all() == service.services.config.symbols
 
@@ -188,6 +184,11 @@ def test_the_fast_lane_and_the_view_refuse_the_same(tmp_path: Path, service: Fre
     slow = service.get(f"{LTP}?symbol=ETH/USD", Cache_Control="no-transform")
 
     assert refusal(fast) == refusal(slow)
+
+
+def test_head_takes_what_get_takes(service: FreshService) -> None:
+    assert ask(service, f"{LTP}?pair=BTC/USD&detail=true", "HEAD").status_code == 200
+    assert ask(service, f"{LTP}?symbol=x", "HEAD").status_code == 400
 
 
 def test_options_asks_about_the_route_and_is_no_question(service: FreshService) -> None:

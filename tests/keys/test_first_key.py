@@ -56,9 +56,7 @@ def test_only_the_owner_reads_the_token_whatever_the_umask(first_key: FirstKey, 
     assert first_key.is_token(first_key.path.read_text().strip())
 
 
-def test_the_log_has_the_line_that_makes_the_first_key(
-    first_key: FirstKey, caplog: pytest.LogCaptureFixture
-) -> None:
+def test_the_log_tells_how_to_make_the_key(first_key: FirstKey, caplog: pytest.LogCaptureFixture) -> None:
     first_key.announce(8080)
 
     token = first_key.path.read_text().strip()
@@ -83,18 +81,14 @@ def test_all_processes_of_a_machine_have_one_token_and_a_restart_keeps_and_tells
     assert token in caplog.text
 
 
-def test_who_asks_again_and_again_does_not_fill_the_log(
-    first_key: FirstKey, caplog: pytest.LogCaptureFixture
-) -> None:
+def test_asking_again_does_not_fill_the_log(first_key: FirstKey, caplog: pytest.LogCaptureFixture) -> None:
     for _ in range(3):
         first_key.offer(8080)
 
     assert caplog.text.count(BOOTSTRAP_HEADER) == 1
 
 
-def test_with_a_key_a_token_that_was_left_over_goes(
-    first_key: FirstKey, keyring: Keyring, caplog: pytest.LogCaptureFixture
-) -> None:
+def test_an_old_token_goes(first_key: FirstKey, keyring: Keyring, caplog: pytest.LogCaptureFixture) -> None:
     first_key.announce(8080)
     keyring.create("ops", "admin", 60.0)
     caplog.clear()
@@ -104,9 +98,7 @@ def test_with_a_key_a_token_that_was_left_over_goes(
     assert not caplog.text
 
 
-def test_without_a_port_for_this_machine_there_is_no_token(
-    first_key: FirstKey, caplog: pytest.LogCaptureFixture
-) -> None:
+def test_without_a_port_here_there_is_no_token(first_key: FirstKey, caplog: pytest.LogCaptureFixture) -> None:
     first_key.announce(None)
 
     assert not first_key.path.exists()

@@ -90,8 +90,7 @@ def test_a_key_is_good_until_it_expires_or_is_revoked(key: ApiKey, now: float, s
 
 
 @pytest.mark.parametrize(
-    ("holds", "includes"),
-    [("read", "read"), ("write", "read write"), ("admin", "read write admin")],
+    ("holds", "includes"), [("read", "read"), ("write", "read write"), ("admin", "read write admin")]
 )
 def test_a_higher_permission_includes_the_lower(holds: Permission, includes: str) -> None:
     key = replace(KEY, permission=holds)

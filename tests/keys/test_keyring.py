@@ -37,12 +37,23 @@ CHOSEN_KEY = "correct-horse/battery+staple="
 class MemoryKeys:
     """A back end that several keyrings share, counts how often it is used, and breaks on demand."""
 
-    def __init__(self) -> None:
+    def __init__(self, clock: SteeredClock) -> None:
+        self.clock = clock
         self.keys: dict[str, ApiKey] = {}
         self.changes = 0
         self.calls = 0
         self.touched: list[dict[str, float]] = []
         self.trouble: StoreUnavailable | None = None
+
+    def unread(self, environment_key: str | None = None) -> Keyring:
+        """A keyring that has read nothing yet."""
+        return Keyring(self, self.clock, environment_key, secrets.token_bytes)
+
+    def open(self, environment_key: str | None = None) -> Keyring:
+        """One that has read all keys."""
+        keyring = self.unread(environment_key)
+        keyring.refresh()
+        return keyring
 
     def version(self) -> Hashable:
         self._use()
@@ -84,25 +95,19 @@ class MemoryKeys:
 
 
 @pytest.fixture
-def shared() -> MemoryKeys:
-    return MemoryKeys()
+def shared(clock: SteeredClock) -> MemoryKeys:
+    return MemoryKeys(clock)
 
 
 @pytest.fixture
-def keyring(shared: MemoryKeys, clock: SteeredClock) -> Keyring:
-    return open_another(shared, clock)
+def keyring(shared: MemoryKeys) -> Keyring:
+    return shared.open()
 
 
 @pytest.fixture
-def elsewhere(shared: MemoryKeys, clock: SteeredClock) -> Keyring:
+def elsewhere(shared: MemoryKeys) -> Keyring:
     """The keyring of another process."""
-    return open_another(shared, clock)
-
-
-def open_another(shared: MemoryKeys, clock: SteeredClock, environment_key: str | None = None) -> Keyring:
-    keyring = Keyring(shared, clock, environment_key, secrets.token_bytes)
-    keyring.refresh()
-    return keyring
+    return shared.open()
 
 
 def assert_refused(keyring: Keyring, text: str) -> None:
@@ -159,9 +164,7 @@ def test_ten_thousand_guesses_are_refused_and_read_no_key_again(
         pytest.fail(f"accepted {guess}")
 
 
-def test_a_known_key_and_what_can_be_none_never_touch_the_back_end(
-    keyring: Keyring, shared: MemoryKeys
-) -> None:
+def test_a_known_key_and_nonsense_never_touch_the_back_end(keyring: Keyring, shared: MemoryKeys) -> None:
     text, _ = keyring.create("ops", "admin", DAY)
     calls = shared.calls
     keyring.check(text)
@@ -171,8 +174,8 @@ def test_a_known_key_and_what_can_be_none_never_touch_the_back_end(
 
 def test_a_check_costs_the_same_among_many_keys(clock: SteeredClock) -> None:
     def cheapest_check(size: int) -> float:
-        shared = MemoryKeys()
-        keyring = open_another(shared, clock)
+        shared = MemoryKeys(clock)
+        keyring = shared.open()
         text, key = keyring.create("ops", "admin", DAY)
         shared.keys |= {str(number): replace(key, hash=str(number)) for number in range(size)}
         shared.changes += 1
@@ -193,18 +196,14 @@ def test_another_process_knows_a_new_key_at_its_first_use(keyring: Keyring, else
     assert elsewhere.check(text) == key
 
 
-def test_an_unknown_key_is_not_called_wrong_while_the_back_end_cannot_tell(
-    keyring: Keyring, elsewhere: Keyring, shared: MemoryKeys
-) -> None:
+def test_an_unknown_key_is_not_called_wrong(keyring: Keyring, elsewhere: Keyring, shared: MemoryKeys) -> None:
     text, _ = keyring.create("ops", "read", DAY)
     shared.trouble = StoreUnavailable("disk gone")
     with pytest.raises(StoreUnavailable, match="cannot be checked now: disk gone"):
         elsewhere.check(text)
 
 
-def test_another_process_refuses_a_revoked_key_after_one_refresh(
-    keyring: Keyring, elsewhere: Keyring
-) -> None:
+def test_another_process_refuses_a_revoked_key_once_read(keyring: Keyring, elsewhere: Keyring) -> None:
     text, key = keyring.create("ops", "read", DAY)
     elsewhere.refresh()
     keyring.revoke(key.prefix)
@@ -230,11 +229,9 @@ def test_a_back_end_in_trouble_leaves_the_known_keys_in_force(keyring: Keyring, 
     assert len(keyring.list()) == 1
 
 
-def test_nobody_is_told_that_his_key_is_wrong_while_the_keys_were_never_read(
-    keyring: Keyring, shared: MemoryKeys, clock: SteeredClock
-) -> None:
+def test_no_key_is_called_wrong_while_none_was_read(keyring: Keyring, shared: MemoryKeys) -> None:
     text, key = keyring.create("ops", "admin", DAY)
-    begun = Keyring(shared, clock, ENVIRONMENT_KEY, secrets.token_bytes)
+    begun = shared.unread(ENVIRONMENT_KEY)
     assert begun.check(ENVIRONMENT_KEY).permission == "admin"
     assert_refused(begun, "nonsense")
     shared.trouble = StoreUnavailable("disk gone")
@@ -291,19 +288,17 @@ def test_the_list_shows_every_key_oldest_first_with_its_state(keyring: Keyring, 
     assert states == [("first", "expired"), ("second", "revoked"), ("third", "active")]
 
 
-def test_the_list_is_an_error_while_the_keys_were_never_read(shared: MemoryKeys, clock: SteeredClock) -> None:
+def test_the_list_is_an_error_while_the_keys_were_never_read(shared: MemoryKeys) -> None:
     shared.trouble = StoreUnavailable("disk gone")
-    keyring = Keyring(shared, clock, None, secrets.token_bytes)
+    keyring = shared.unread()
     with pytest.raises(StoreUnavailable, match="disk gone"):
         keyring.list()
 
 
-def test_a_key_made_before_any_was_read_does_not_hide_the_others(
-    keyring: Keyring, shared: MemoryKeys, clock: SteeredClock
-) -> None:
+def test_a_key_made_before_any_was_read_hides_no_other(keyring: Keyring, shared: MemoryKeys) -> None:
     keyring.create("ops", "admin", DAY)
-    unread = Keyring(shared, clock, None, secrets.token_bytes)
-    clock.advance(1.0)
+    unread = shared.unread()
+    shared.clock.advance(1.0)
     unread.create("dashboard", "read", DAY)
     assert not unread.known()
     assert {key.name for key in unread.list()} == {"ops", "dashboard"}
@@ -317,9 +312,11 @@ def test_a_key_is_revoked_by_its_prefix_or_the_beginning_of_it(given: str, keyri
     assert_refused(keyring, text)
 
 
-def test_a_prefix_that_matches_several_keys_is_refused(shared: MemoryKeys, clock: SteeredClock) -> None:
+def test_a_prefix_that_matches_several_keys_is_refused(shared: MemoryKeys) -> None:
     numbers = count()
-    keyring = Keyring(shared, clock, None, lambda size: b"same start".ljust(size, bytes([next(numbers)])))
+    keyring = Keyring(
+        shared, shared.clock, None, lambda size: b"same start".ljust(size, bytes([next(numbers)]))
+    )
     text, key = keyring.create("one", "read", DAY)
     keyring.create("two", "read", DAY)
     with pytest.raises(InvalidParameter, match="2 keys begin so"):
@@ -358,62 +355,52 @@ def test_the_last_admin_key_cannot_be_revoked(keyring: Keyring, clock: SteeredCl
     keyring.check(text)
 
 
-def test_an_expired_admin_key_can_be_revoked_though_no_other_is_left(
-    keyring: Keyring, clock: SteeredClock
-) -> None:
+def test_an_expired_admin_key_can_be_revoked_as_the_last(keyring: Keyring, clock: SteeredClock) -> None:
     _, key = keyring.create("ops", "admin", 1.0)
     clock.advance(1.0)
     assert keyring.revoke(key.prefix).revoked == clock.wall()
 
 
-def test_the_last_stored_admin_key_can_be_revoked_beside_auth_api_key(
-    shared: MemoryKeys, clock: SteeredClock
-) -> None:
-    keyring = open_another(shared, clock, ENVIRONMENT_KEY)
+def test_the_last_stored_admin_key_can_be_revoked_beside_auth_api_key(shared: MemoryKeys) -> None:
+    keyring = shared.open(ENVIRONMENT_KEY)
     text, key = keyring.create("ops", "admin", DAY)
     keyring.revoke(key.prefix)
     assert_refused(keyring, text)
 
 
 @pytest.mark.parametrize("text", [ENVIRONMENT_KEY, CHOSEN_KEY, "ltp_" + "k" * 20])
-def test_auth_api_key_is_an_admin_key_that_never_expires_and_needs_no_back_end(
-    shared: MemoryKeys, clock: SteeredClock, text: str
-) -> None:
+def test_auth_api_key_is_an_admin_key_that_needs_no_back_end(shared: MemoryKeys, text: str) -> None:
     shared.trouble = StoreUnavailable("disk gone")
-    keyring = Keyring(shared, clock, text, secrets.token_bytes)
-    clock.advance(100 * 365 * DAY)
+    keyring = shared.unread(text)
+    shared.clock.advance(100 * 365 * DAY)
     key = keyring.check(text)
     assert (key.permission, key.expires, key.name) == ("admin", None, "AUTH_API_KEY")
 
 
-def test_auth_api_key_is_what_it_is_whatever_was_stored_of_the_same_text(
-    shared: MemoryKeys, clock: SteeredClock
-) -> None:
+def test_auth_api_key_is_what_it_is_whatever_was_stored_of_the_same_text(shared: MemoryKeys) -> None:
     text = ENVIRONMENT_KEY
-    stored = ApiKey(text[4:12], hash_of(text), "old", "read", clock.wall(), None)
-    shared.insert(replace(stored, revoked=clock.wall()), only_first=False)
-    keyring = open_another(shared, clock, text)
+    stored = ApiKey(text[4:12], hash_of(text), "old", "read", shared.clock.wall(), None)
+    shared.insert(replace(stored, revoked=shared.clock.wall()), only_first=False)
+    keyring = shared.open(text)
     assert keyring.check(text).permission == "admin"
 
 
-def test_auth_api_key_is_listed_without_its_hash_and_never_stored(
-    shared: MemoryKeys, clock: SteeredClock
-) -> None:
-    keyring = open_another(shared, clock, ENVIRONMENT_KEY)
+def test_auth_api_key_is_listed_without_its_hash_and_never_stored(shared: MemoryKeys) -> None:
+    keyring = shared.open(ENVIRONMENT_KEY)
     keyring.create("ops", "read", DAY)
     assert [(key.name, bool(key.hash)) for key in keyring.list()] == [("AUTH_API_KEY", False), ("ops", True)]
     assert [key.name for key in shared.keys.values()] == ["ops"]
 
 
-def test_auth_api_key_cannot_be_revoked_here(shared: MemoryKeys, clock: SteeredClock) -> None:
-    keyring = open_another(shared, clock, ENVIRONMENT_KEY)
+def test_auth_api_key_cannot_be_revoked_here(shared: MemoryKeys) -> None:
+    keyring = shared.open(ENVIRONMENT_KEY)
     with pytest.raises(InvalidParameter, match="comes from AUTH_API_KEY; take it out there"):
         keyring.revoke("Env1ronm")
     keyring.check(ENVIRONMENT_KEY)
 
 
-def test_of_a_key_that_an_operator_chose_nothing_is_shown(shared: MemoryKeys, clock: SteeredClock) -> None:
-    keyring = open_another(shared, clock, CHOSEN_KEY)
+def test_of_a_key_that_an_operator_chose_nothing_is_shown(shared: MemoryKeys) -> None:
+    keyring = shared.open(CHOSEN_KEY)
     [key] = keyring.list()
     assert (key.shown, key.prefix, key.hash) == ("AUTH_API_KEY", "", "")
     assert CHOSEN_KEY[:4] not in repr(key)
@@ -424,10 +411,8 @@ def test_of_a_key_that_an_operator_chose_nothing_is_shown(shared: MemoryKeys, cl
             keyring.revoke(beginning)
 
 
-def test_beside_a_key_that_an_operator_chose_others_are_checked_as_ever(
-    shared: MemoryKeys, clock: SteeredClock
-) -> None:
-    keyring = open_another(shared, clock, CHOSEN_KEY)
+def test_beside_a_key_that_an_operator_chose_others_are_checked_as_ever(shared: MemoryKeys) -> None:
+    keyring = shared.open(CHOSEN_KEY)
     text, key = keyring.create("ops", "read", DAY)
     calls = shared.calls
     assert keyring.check(text) == key
@@ -445,16 +430,12 @@ def test_the_ring_is_empty_until_the_first_key_and_never_again(keyring: Keyring,
     assert not keyring.empty()
 
 
-def test_the_ring_is_not_called_empty_with_auth_api_key_or_while_nobody_knows(
-    shared: MemoryKeys, clock: SteeredClock
-) -> None:
-    assert not open_another(shared, clock, ENVIRONMENT_KEY).empty()
-    assert not Keyring(shared, clock, None, secrets.token_bytes).empty()
+def test_the_ring_is_not_called_empty_with_auth_api_key_or_while_nobody_knows(shared: MemoryKeys) -> None:
+    assert not shared.open(ENVIRONMENT_KEY).empty()
+    assert not shared.unread().empty()
 
 
-def test_keys_that_the_back_end_has_lost_do_not_make_the_ring_empty_again(
-    keyring: Keyring, shared: MemoryKeys
-) -> None:
+def test_keys_that_were_lost_do_not_make_the_ring_empty(keyring: Keyring, shared: MemoryKeys) -> None:
     keyring.create("ops", "admin", DAY)
     shared.keys.clear()
     shared.changes += 1
@@ -472,51 +453,45 @@ def test_only_one_process_makes_the_first_key(keyring: Keyring, elsewhere: Keyri
         elsewhere.create("intruder", "admin", DAY, only_first=True)
 
 
-def test_no_first_key_is_made_beside_auth_api_key(shared: MemoryKeys, clock: SteeredClock) -> None:
+def test_no_first_key_is_made_beside_auth_api_key(shared: MemoryKeys) -> None:
     with pytest.raises(KeyMissing):
-        open_another(shared, clock, ENVIRONMENT_KEY).create("intruder", "admin", DAY, only_first=True)
+        shared.open(ENVIRONMENT_KEY).create("intruder", "admin", DAY, only_first=True)
     assert shared.keys == {}
 
 
-def test_last_use_is_listed_at_once_and_written_behind(
-    keyring: Keyring, shared: MemoryKeys, clock: SteeredClock
-) -> None:
+def test_last_use_is_listed_at_once_and_written_behind(keyring: Keyring, shared: MemoryKeys) -> None:
     text, key = keyring.create("ops", "read", DAY)
-    clock.advance(3.0)
+    shared.clock.advance(3.0)
     keyring.check(text)
     keyring.follow()
-    assert keyring.list()[0].last_used == clock.wall()
+    assert keyring.list()[0].last_used == shared.clock.wall()
     assert shared.touched == []
-    used = clock.wall()
-    clock.advance(LAST_USED_EVERY_SECONDS - 3.0)
+    used = shared.clock.wall()
+    shared.clock.advance(LAST_USED_EVERY_SECONDS - 3.0)
     keyring.follow()
     assert shared.touched == [{key.hash: used}]
-    clock.advance(1.0)
+    shared.clock.advance(1.0)
     keyring.check(text)
     keyring.follow()
     assert len(shared.touched) == 1
 
 
-def test_last_use_is_written_only_when_it_changed(
-    keyring: Keyring, shared: MemoryKeys, clock: SteeredClock
-) -> None:
+def test_last_use_is_written_only_when_it_changed(keyring: Keyring, shared: MemoryKeys) -> None:
     first, _ = keyring.create("one", "read", DAY)
     second, key = keyring.create("two", "read", DAY)
     for used in ([first, second], [second], []):
         for text in used:
             keyring.check(text)
         keyring.write_last_used()
-        clock.advance(LAST_USED_EVERY_SECONDS)
+        shared.clock.advance(LAST_USED_EVERY_SECONDS)
     assert [len(written) for written in shared.touched] == [2, 1]
     assert list(shared.touched[1]) == [key.hash]
 
 
-def test_last_use_that_could_not_be_written_is_written_the_next_time(
-    keyring: Keyring, shared: MemoryKeys, clock: SteeredClock
-) -> None:
+def test_a_last_use_that_was_not_written_is_written_next(keyring: Keyring, shared: MemoryKeys) -> None:
     text, key = keyring.create("ops", "read", DAY)
     keyring.check(text)
-    used = clock.wall()
+    used = shared.clock.wall()
     shared.trouble = StoreUnavailable("locked")
     keyring.write_last_used()
     shared.trouble = None
@@ -524,11 +499,11 @@ def test_last_use_that_could_not_be_written_is_written_the_next_time(
     assert shared.touched == [{key.hash: used}]
 
 
-def test_the_use_of_auth_api_key_is_listed_and_never_written(shared: MemoryKeys, clock: SteeredClock) -> None:
-    keyring = open_another(shared, clock, ENVIRONMENT_KEY)
+def test_the_use_of_auth_api_key_is_listed_and_never_written(shared: MemoryKeys) -> None:
+    keyring = shared.open(ENVIRONMENT_KEY)
     keyring.check(ENVIRONMENT_KEY)
     keyring.write_last_used()
-    assert keyring.list()[0].last_used == clock.wall()
+    assert keyring.list()[0].last_used == shared.clock.wall()
     assert [used for used in shared.touched if used] == []
 
 
@@ -567,9 +542,7 @@ def database(tmp_path: Path, clock: SteeredClock) -> Generator[Database]:
         yield database
 
 
-def test_a_keyring_opens_on_the_configured_file_with_the_keys_that_are_there(
-    tmp_path: Path, clock: SteeredClock
-) -> None:
+def test_a_keyring_opens_with_the_keys_that_are_there(tmp_path: Path, clock: SteeredClock) -> None:
     config = Config(database_path=tmp_path / "ltp.sqlite3")
     with closing(open_keyring(config, runtime(clock))) as before:
         text, key = before.create("ops", "admin", DAY)
@@ -596,9 +569,7 @@ def test_opening_a_keyring_makes_no_file(tmp_path: Path, clock: SteeredClock) ->
     assert list(tmp_path.iterdir()) == []
 
 
-def test_a_full_disk_refuses_new_keys_and_leaves_all_others_in_force(
-    database: Database, tmp_path: Path, clock: SteeredClock
-) -> None:
+def test_a_full_disk_refuses_new_keys_alone(database: Database, tmp_path: Path, clock: SteeredClock) -> None:
     config = Config(database_path=tmp_path / "ltp.sqlite3")
     keyring = open_keyring(config, runtime(clock), database)
     texts = [keyring.create(f"key {number}", "admin", DAY)[0] for number in range(5)]

@@ -80,9 +80,7 @@ def test_a_last_use_waits_for_no_lock_and_a_new_key_does(path: Path) -> None:
             assert clock.slept
 
 
-def test_a_process_killed_five_times_while_it_makes_keys_loses_none_that_it_acknowledged(
-    path: Path, keyring: Keyring
-) -> None:
+def test_a_process_killed_five_times_loses_no_acknowledged_key(path: Path, keyring: Keyring) -> None:
     acknowledged: list[str] = []
     for lines in (1, 2, 30, 100, 7):
         with program("-m", "tests.keys.key_maker", str(path)) as maker:
@@ -99,9 +97,7 @@ def test_a_process_killed_five_times_while_it_makes_keys_loses_none_that_it_ackn
         assert connection.execute("PRAGMA integrity_check").fetchall() == [("ok",)]
 
 
-def test_a_file_locked_by_another_process_delays_nothing_on_the_hub_and_workers_agree_within_two_seconds(
-    path: Path, keyring: Keyring
-) -> None:
+def test_a_locked_file_delays_nothing_on_the_hub_and_workers_agree(path: Path, keyring: Keyring) -> None:
     text, _ = keyring.create("ops", "admin", 3600.0)
     with program("-m", "gevent.monkey", "--module", "tests.keys.hub_meter", str(path), text) as worker:
         assert line_of(worker) == "ready"

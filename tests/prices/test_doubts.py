@@ -73,9 +73,7 @@ def test_a_later_frame_that_cannot_be_used_needs_a_later_answer() -> None:
         ("newer", "7", 4.0, True),
     ],
 )
-def test_a_dispute_ends_with_the_other_price_explained_or_with_a_later_answer(
-    outcome: Outcome, price: str, at: float, settled: bool
-) -> None:
+def test_a_dispute_ends_with_an_explanation(outcome: Outcome, price: str, at: float, settled: bool) -> None:
     doubts = Doubts()
     doubts.open(BTC, "disputed", 6.0, evidence_at=5.0, claim=Decimal(7))
     doubts.answered(told(price, at), outcome, 0.0)

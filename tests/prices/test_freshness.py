@@ -50,9 +50,7 @@ def price(confirmed: float = 0.0, happened: float | None = 0.0, by: Source = WEB
         (None, "maintenance", "unknown"),
     ],
 )
-def test_each_age_and_market_has_its_state(
-    held: Price | None, market: MarketStatus, state: PriceState
-) -> None:
+def test_age_and_market_give_the_state(held: Price | None, market: MarketStatus, state: PriceState) -> None:
     assert judge(held, NOW, TTL, market).state == state
 
 
@@ -70,9 +68,7 @@ def test_each_age_and_market_has_its_state(
         (TTL + 1, Bound(max_age=86_400.0), False),
     ],
 )
-def test_the_caller_may_tighten_the_bound_and_ask_for_stale_prices(
-    confirmed: float, bound: Bound, servable: bool
-) -> None:
+def test_the_caller_may_move_the_bound(confirmed: float, bound: Bound, servable: bool) -> None:
     assert judge(price(confirmed), NOW, TTL, "online", bound).servable is servable
 
 
@@ -108,9 +104,7 @@ def test_no_price_is_served_beyond_its_evidence(
 
 
 @given(prices, seconds, lives, markets)
-def test_the_state_says_what_both_clocks_say(
-    held: Price, later: float, ttl: float, market: MarketStatus
-) -> None:
+def test_both_clocks_give_the_state(held: Price, later: float, ttl: float, market: MarketStatus) -> None:
     now = NOW + later
     state = judge(held, now, ttl, market).state
     happened_at = held.tick.happened_at

@@ -1,8 +1,7 @@
 """ltp_service.prices.memory"""
 
-import sys
 import threading
-from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
@@ -55,15 +54,6 @@ def test_there_is_room_for_every_pair() -> None:
     assert list(store.all()) == pairs
 
 
-@pytest.fixture
-def _restless() -> Iterator[None]:
-    """Threads take turns as often as they can, so that what is not guarded breaks."""
-    interval = sys.getswitchinterval()
-    sys.setswitchinterval(1e-6)
-    yield
-    sys.setswitchinterval(interval)
-
-
 ROUNDS = 300
 PAIRS = [Pair(f"A{number}", "USD") for number in range(4)]
 
@@ -88,7 +78,7 @@ def read(store: MemoryStore, torn: list[Price], start: threading.Barrier, writte
             newest[pair] = number
 
 
-@pytest.mark.usefixtures("_restless")
+@pytest.mark.usefixtures("restless_threads")
 def test_several_writers_lose_nothing_and_readers_see_whole_prices() -> None:
     store = memory_store(FakeClock())
     start, written = threading.Barrier(len(PAIRS) + 1), threading.Event()
@@ -109,7 +99,7 @@ def test_several_writers_lose_nothing_and_readers_see_whole_prices() -> None:
     assert {price.confirmed_at for price in store.all().values()} == {1000.0 + ROUNDS}
 
 
-@pytest.mark.usefixtures("_restless")
+@pytest.mark.usefixtures("restless_threads")
 def test_writers_of_one_pair_end_at_the_newest_trade_whoever_came_last() -> None:
     store = memory_store(FakeClock())
     start = threading.Barrier(4)
@@ -119,10 +109,7 @@ def test_writers_of_one_pair_end_at_the_newest_trade_whoever_came_last() -> None
         for number in range(offset, 800, 4):
             store.put(tick(str(number + 1), BTC, traded_at=float(number + 1)))
 
-    writers = [threading.Thread(target=write, args=(offset,)) for offset in range(4)]
-    for thread in writers:
-        thread.start()
-    for thread in writers:
-        thread.join(DEADLINE)
+    with ThreadPoolExecutor(4) as writers:
+        list(writers.map(write, range(4)))
 
     assert store.all()[BTC].tick.price == "800"

@@ -130,20 +130,13 @@ def test_a_connection_that_ends_takes_what_it_held_with_it() -> None:
     assert market.quarantine.due(market.now + 60) == []
 
 
-def test_a_price_of_the_last_minute_still_counts_after_half_of_it() -> None:
+@pytest.mark.parametrize(("later", "counts"), [(40.0, True), (60.0, False)])
+def test_a_price_counts_for_the_last_minute(later: float, counts: bool) -> None:
     market = Market()
     market.trade("104.0", after=4.0)
-    market.trade("104.0", after=40.0)
+    market.trade("104.0", after=later)
 
-    assert market.trade("95.5", after=0.1)
-
-
-def test_a_price_of_more_than_a_minute_ago_counts_no_more() -> None:
-    market = Market()
-    market.trade("104.0", after=4.0)
-    market.trade("104.0", after=60.0)
-
-    assert not market.trade("95.5", after=0.1)
+    assert market.trade("95.5", after=0.1) is counts
 
 
 def test_another_exchanges_price_is_the_measure_of_how_near_is_near() -> None:
@@ -157,6 +150,15 @@ def test_a_ticker_never_takes_the_place_of_a_held_trade() -> None:
     assert not market.quarantine.admit(tick("150.0"), market.now)
 
     assert market.quarantine.admit(tick("150.0", traded_at=5000.002), market.now)
+
+
+def test_a_ticker_near_the_old_price_forgets_a_leap_that_has_a_time() -> None:
+    market = Market()
+    market.trade("150.0")
+    near = tick("100.0", received_at=market.now + 1)
+
+    assert market.quarantine.admit(near, market.now + 1)
+    assert market.quarantine.held(BTC) is None
 
 
 def test_of_a_sweep_the_last_trade_is_held() -> None:

@@ -80,31 +80,24 @@ def test_a_second_source_that_fails_leaves_the_rest_served() -> None:
     assert [quote.verdict.state for quote in quotes] == ["fallback", "unknown"]
 
 
-def test_a_stale_price_is_asked_for_anew() -> None:
+@pytest.mark.parametrize(
+    ("age", "bound", "servable", "asked"),
+    [
+        (31.0, Bound(), False, [[BTC]]),
+        (31.0, Bound(allow_stale=True), True, []),
+        (5.0, Bound(max_age=1.0), False, []),
+    ],
+    ids=["stale", "stale and taken", "older than the caller wants"],
+)
+def test_a_price_that_is_stale_for_all_is_asked_for_anew(
+    age: float, bound: Bound, servable: bool, asked: list[list[Pair]]
+) -> None:
     room = Room(refuse)
     room.trade("1", BTC)
-    room.clock.advance(31.0)
+    room.clock.advance(age)
 
-    assert room.quotes.get([BTC])[0].verdict.state == "stale"
-    assert room.asked == [[BTC]]
-
-
-def test_a_bound_of_the_callers_own_makes_nobody_else_work() -> None:
-    room = Room(refuse)
-    room.trade("1", BTC)
-    room.clock.advance(5.0)
-
-    assert not room.quotes.get([BTC], Bound(max_age=1.0))[0].verdict.servable
-    assert room.asked == []
-
-
-def test_whoever_takes_a_stale_price_is_not_kept_waiting() -> None:
-    room = Room(refuse)
-    room.trade("1", BTC)
-    room.clock.advance(31.0)
-
-    assert room.quotes.get([BTC], Bound(allow_stale=True))[0].verdict.servable
-    assert room.asked == []
+    assert room.quotes.get([BTC], bound)[0].verdict.servable is servable
+    assert room.asked == asked
 
 
 def test_looking_asks_nobody_and_waits_for_nobody() -> None:

@@ -22,9 +22,7 @@ def store(clock: FakeClock) -> TradeStore:
     return TradeStore(runtime(clock))
 
 
-def test_every_collected_exchange_that_traded_the_pair_is_a_witness(
-    store: TradeStore, clock: FakeClock
-) -> None:
+def test_each_collected_exchange_is_a_witness(store: TradeStore, clock: FakeClock) -> None:
     for each in (trade("coinville", "7"), trade("bybit", "8", "ETHUSDT"), trade("binance", "9")):
         store.put(each)
     clock.advance(3)

@@ -8,7 +8,6 @@ import time
 from collections.abc import Callable, Mapping
 from contextlib import ExitStack
 from threading import Event
-from types import TracebackType
 from typing import Any, NamedTuple, Self
 
 from tests.deadline import DEADLINE
@@ -56,11 +55,7 @@ class Fleet:
     """Use `with Fleet(simulator, 2, {"REDIS_ADDR": …}) as fleet:`; every worker is in step then, and one feeds them all."""
 
     def __init__(
-        self,
-        simulator: Simulator,
-        services: int,
-        settings: Mapping[str, str],
-        beside: Service | None = None,
+        self, simulator: Simulator, services: int, settings: Mapping[str, str], beside: Service | None = None
     ) -> None:
         """Starts so many services, `beside` one that belongs to the fleet already."""
         self._simulator = simulator
@@ -80,9 +75,7 @@ class Fleet:
             raise
         return self
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         self._stack.close()
 
     def join(self) -> Service:
@@ -203,9 +196,7 @@ class Clients:
             self._stack.enter_context(load)
         return self
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         self._stack.close()
 
     def failures(self) -> Mapping[str, int]:
@@ -215,10 +206,6 @@ class Clients:
     def outcomes(self, since: float = 0.0, until: float = math.inf) -> list[Outcome]:
         """The finished requests that were due in that time."""
         return [outcome for load in self._loads for outcome in load.outcomes(since, until)]
-
-    def p99(self, since: float, until: float) -> float:
-        """Milliseconds, of the requests that were due in that time."""
-        return 1000 * percentile(self.outcomes(since, until), 0.99)
 
     def assert_none_waits(
         self, before: tuple[float, float], during: tuple[float, float], network: float

@@ -13,6 +13,7 @@ from typing import Any
 
 import pytest
 
+from tests.process.answer import Answer
 from tests.process.service import Service
 from tests.simulator.client import Simulator
 
@@ -119,9 +120,7 @@ def _shown(service: Service, exchange: str) -> Levels | None:
     }
 
 
-def test_a_cut_of_one_exchange_is_told_as_a_gap_and_touches_nothing_else(
-    service: Service, simulator: Simulator
-) -> None:
+def test_a_cut_is_told_as_a_gap_and_touches_nothing_else(service: Service, simulator: Simulator) -> None:
     others = {
         "kraken": simulator.counters()["connections_total"],
         "binance": _settled(simulator, "binance")["connections_total"],
@@ -165,9 +164,7 @@ def test_a_symbol_added_while_running_is_collected_without_touching_the_others_u
     assert service.get("/collectors/symbols").json()["symbols"] == ["BTCUSDT"]
 
 
-def test_a_lone_leap_is_held_back_and_served_after_two_seconds_or_a_second_trade(
-    service: Service, simulator: Simulator
-) -> None:
+def test_a_lone_leap_is_held_back_until_it_is_confirmed(service: Service, simulator: Simulator) -> None:
     def held() -> dict[str, str] | None:
         told: dict[str, str] | None = service.get("/api/v1/ltp/explain?pair=ETH/USD").json()["quarantined"]
         return told
@@ -195,9 +192,7 @@ def test_a_lone_leap_is_held_back_and_served_after_two_seconds_or_a_second_trade
     assert int(counted[1]) >= 2
 
 
-def test_exchanges_that_refuse_us_cost_neither_readiness_nor_prices(
-    simulator: Simulator, tmp_path: Path
-) -> None:
+def test_exchanges_that_refuse_cost_no_readiness_nor_prices(simulator: Simulator, tmp_path: Path) -> None:
     simulator.fault("restricted", exchange="bybit")
     try:
         with socket.socket() as closed:
@@ -215,9 +210,7 @@ def test_exchanges_that_refuse_us_cost_neither_readiness_nor_prices(
     assert refused["healthy"] is False
 
 
-def test_with_a_file_that_cannot_be_written_reads_and_the_environments_key_go_on(
-    simulator: Simulator, tmp_path: Path
-) -> None:
+def test_without_a_file_reads_and_the_environments_key_go_on(simulator: Simulator, tmp_path: Path) -> None:
     (tmp_path / "occupied").write_text("not a folder")
     with start(simulator, tmp_path / "occupied", COLLECTORS="") as stuck:
         told = stuck.wait_for_line("no API key and no symbol can be kept: the database file (DATABASE_PATH)")
@@ -236,47 +229,25 @@ def test_with_a_file_that_cannot_be_written_reads_and_the_environments_key_go_on
         assert stuck.get("/collectors/symbols").json()["symbols"] == ["BTCUSDT"]
 
 
-def test_a_key_is_good_in_each_of_two_workers_as_soon_as_it_is_made(
-    simulator: Simulator, tmp_path: Path
-) -> None:
+def test_two_workers_agree_on_a_new_and_on_a_revoked_key(simulator: Simulator, tmp_path: Path) -> None:
     more = {"WEB_CONCURRENCY": "2", "AUTH_ENABLED": "true", "COLLECTORS": ""}
     seen = set[int]()
+    made: dict[str, str] = {}
     with start(simulator, tmp_path, **more) as pair, ThreadPoolExecutor(8) as clients:
 
-        def both_accept_a_new_key() -> bool:
-            made = pair.send("POST", "/auth/api-keys?name=reader", KEY).json()
-            key = {"X-API-Key": made["key"]}
-            answers = list(clients.map(lambda _: pair.get("/api/v1/status", key), range(8)))
-            assert {answer.status for answer in answers} == {200}
-            seen.update(int(answer.json()["worker"]["pid"]) for answer in answers)
+        def answers(count: int) -> list[Answer]:
+            reader = {"X-API-Key": made["key"]}
+            return list(clients.map(lambda _: pair.get("/api/v1/status", reader), range(count)))
+
+        def both_accept_a_new_one() -> bool:
+            made.update(pair.send("POST", "/auth/api-keys?name=reader", KEY).json())
+            accepted = answers(8)
+            assert {answer.status for answer in accepted} == {200}
+            seen.update(int(answer.json()["worker"]["pid"]) for answer in accepted)
             return seen == set(pair.worker_pids())
 
         for _ in range(10):
-            both_accept_a_new_key()
-        pair.until(both_accept_a_new_key)
-
-
-def test_two_workers_agree_on_a_new_and_on_a_revoked_key(simulator: Simulator, tmp_path: Path) -> None:
-    more = {"WEB_CONCURRENCY": "2", "AUTH_ENABLED": "true", "COLLECTORS": ""}
-    with start(simulator, tmp_path, **more) as pair:
-        made = pair.send("POST", "/auth/api-keys?name=reader", KEY).json()
-        reader = {"X-API-Key": made["key"]}
-        seen = set[int]()
-        with ThreadPoolExecutor(8) as clients:
-
-            def both_accept_it() -> bool:
-                answers = list(clients.map(lambda _: pair.get("/api/v1/status", reader), range(16)))
-                assert {answer.status for answer in answers} == {200}  # from the first moment on
-                seen.update(int(answer.json()["worker"]["pid"]) for answer in answers)
-                return seen == set(pair.worker_pids())
-
-            pair.until(both_accept_it)
-
+            both_accept_a_new_one()
+        pair.until(both_accept_a_new_one)
         assert pair.send("DELETE", f"/auth/api-keys/{made['prefix']}", KEY).status == 200
-        with ThreadPoolExecutor(8) as clients:
-
-            def both_refuse_it() -> bool:
-                answers = clients.map(lambda _: pair.get("/api/v1/status", reader), range(40))
-                return {answer.status for answer in answers} <= {401, 429}
-
-            pair.until(both_refuse_it)
+        pair.until(lambda: {answer.status for answer in answers(40)} <= {401, 429})

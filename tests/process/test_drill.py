@@ -50,9 +50,7 @@ def results() -> dict[str, Future[Result]]:
 
 @pytest.mark.timeout(3600 if IN_FULL else 900)
 @pytest.mark.parametrize("name", PLAYED)
-def test_no_price_is_wrong_and_no_request_fails_that_need_not(
-    name: str, results: dict[str, Future[Result]]
-) -> None:
+def test_no_price_is_wrong_and_no_request_fails(name: str, results: dict[str, Future[Result]]) -> None:
     if program := PLAYED[name].program:
         require_program(program)
     result = results[name].result()

@@ -28,9 +28,7 @@ def assert_ends_in_order(service: Service, simulator: Simulator, number: signal.
 
 
 @pytest.mark.parametrize("worker_class", ["gevent", "gthread"])
-def test_term_closes_an_idle_connection_and_waits_for_no_next_request(
-    simulator: Simulator, worker_class: str
-) -> None:
+def test_term_closes_idle_connections_and_waits_for_nothing(simulator: Simulator, worker_class: str) -> None:
     with (
         Service.start(simulator, fed=True, WORKER_CLASS=worker_class, **PATIENT) as service,
         closing(http.client.HTTPConnection("127.0.0.1", service.port)) as idle,
@@ -64,9 +62,7 @@ def test_int_ends_the_service(simulator: Simulator) -> None:
 
 @pytest.mark.parametrize("worker_class", ["gevent", "gthread"])
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
-def test_a_worker_that_still_starts_ends_with_the_others(
-    simulator: Simulator, number: signal.Signals, worker_class: str
-) -> None:
+def test_a_starting_worker_ends_too(simulator: Simulator, number: signal.Signals, worker_class: str) -> None:
     with Service.start(simulator, WORKER_CLASS=worker_class) as service:
         (victim,) = service.worker_pids()
         os.kill(victim, signal.SIGKILL)

@@ -105,9 +105,7 @@ def token_of(service: Service) -> str:
 
 
 @pytest.mark.parametrize("trusted", ["0", "1"])
-def test_no_proxy_however_silent_makes_its_clients_the_owner(
-    simulator: Simulator, tmp_path: Path, trusted: str
-) -> None:
+def test_no_silent_proxy_makes_its_clients_owner(simulator: Simulator, tmp_path: Path, trusted: str) -> None:
     with doors(simulator, tmp_path, TRUSTED_PROXIES=trusted) as front:
         token = token_of(front.service)
         for port in (front.forwarder, front.nginx, front.modern_nginx, front.service.port):

@@ -53,9 +53,7 @@ def book(service: Service) -> dict[str, Any] | None:
     return next(({"bids": each["bids"], "asks": each["asks"]} for each in books if each["in_sync"]), None)
 
 
-def test_what_one_process_collects_all_show_and_a_dead_one_leaves_a_gap(
-    simulator: Simulator, redis: RedisServer
-) -> None:
+def test_what_one_collects_all_show_and_its_death_is_a_gap(simulator: Simulator, redis: RedisServer) -> None:
     with start(simulator, redis) as first:
         first.until(lambda: all_active(first), what="the first process collects")
         with start(simulator, redis) as second:

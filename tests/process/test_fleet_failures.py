@@ -1,6 +1,5 @@
 """What a fleet survives that does not leave its Redis in place, and how it may reach it."""
 
-import logging
 import time
 from functools import partial
 from pathlib import Path
@@ -13,16 +12,11 @@ from tests.process.sentinels import Sentinels
 from tests.redis_server import RedisServer, free_port
 from tests.simulator.client import Simulator
 
-log = logging.getLogger(__name__)
-"""What was measured, for those who ask: `--log-cli-level=info`."""
-
 PAIR = "BTC/USD"
 KILLS = 2 if IN_FULL else 1
 
 
-def test_when_the_owners_whole_service_is_killed_another_one_feeds_and_no_client_notices(
-    simulator: Simulator, tmp_path: Path
-) -> None:
+def test_no_client_notices_that_the_owners_service_is_killed(simulator: Simulator, tmp_path: Path) -> None:
     with RedisServer.start(tmp_path) as redis, Fleet(simulator, 2, {"REDIS_ADDR": redis.address}) as fleet:
         for _ in range(KILLS):
             simulator.walk(rate=100)
@@ -31,10 +25,9 @@ def test_when_the_owners_whole_service_is_killed_another_one_feeds_and_no_client
             with Clients([service for service in fleet.services if service is not dying]) as clients:
                 hold(0.5)
                 fleet.kill(dying)
-                took = until(partial(_led_anew, fleet, epoch), DEADLINE, "another owner")
+                until(partial(_led_anew, fleet, epoch), DEADLINE, "another owner")
                 fleet.until_in_step("XRP/USD", "2.91734", DEADLINE)
                 hold(0.5)
-            log.info("owner killed: another fed after %.1f s, %d requests", took, len(clients.outcomes()))
             assert not clients.failures()
             assert not clients.steps_back()
             simulator.wait(open=1)
@@ -58,16 +51,10 @@ def test_a_failover_by_sentinels_is_noticed_by_no_client(simulator: Simulator, t
         begun = time.monotonic()
         hold(1)
         killed = time.monotonic()
-        switched = sentinels.fail_over()
-        took = fleet.until_in_step("XRP/USD", "2.91733", DEADLINE)
+        sentinels.fail_over()
+        fleet.until_in_step("XRP/USD", "2.91733", DEADLINE)
         back = time.monotonic()
         hold(0.5)
-    log.info(
-        "failover: promoted %.1f s after the kill, in step %.2f s later; p99 %.1f ms",
-        switched,
-        took,
-        clients.p99(killed, back),
-    )
     assert not clients.failures()
     assert not clients.steps_back()
     clients.assert_none_waits((begun, killed), (killed, back), REDIS_TIMEOUT_SECONDS)

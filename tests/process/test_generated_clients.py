@@ -113,9 +113,7 @@ def assert_detail_is_kept(read: dict[str, Any]) -> None:
     assert read["plain"].keys() == {"pair", "amount"}
 
 
-def test_openapi_python_client_reads_a_detailed_price(
-    service: Service, document: Path, tmp_path: Path
-) -> None:
+def test_openapi_python_client_reads_the_detail(service: Service, document: Path, tmp_path: Path) -> None:
     where = f"--path={document}", f"--output-path={tmp_path}/generated"
     run(python_program("openapi-python-client"), "generate", *where, "--meta=none", folder=tmp_path)
     url = f"http://127.0.0.1:{service.port}"
@@ -138,9 +136,7 @@ def check_types(node_programs: Path, folder: Path, imports: str) -> None:
     run(node_programs / "tsc", *options, "reader.ts", folder=folder)
 
 
-def test_openapi_typescript_has_the_types_of_a_detailed_price(
-    node_programs: Path, document: Path, tmp_path: Path
-) -> None:
+def test_openapi_typescript_types_the_detail(node_programs: Path, document: Path, tmp_path: Path) -> None:
     run(node_programs / "openapi-typescript", document, "-o", tmp_path / "generated.ts", folder=tmp_path)
     check_types(
         node_programs,
@@ -153,9 +149,7 @@ type Query = operations["getPrices"]["parameters"]["query"];
     )
 
 
-def test_hey_api_has_the_types_of_a_detailed_price(
-    node_programs: Path, document: Path, tmp_path: Path
-) -> None:
+def test_hey_api_types_a_detailed_price(node_programs: Path, document: Path, tmp_path: Path) -> None:
     run(node_programs / "openapi-ts", "-i", document, "-o", tmp_path / "generated", folder=tmp_path)
     check_types(
         node_programs,

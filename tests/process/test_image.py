@@ -51,7 +51,7 @@ def tree(image: Image) -> set[tuple[Path, float]]:
 
 def test_the_image_holds_what_the_service_needs_and_no_more(image: Image) -> None:
     assert {each.name for each in image.directory.iterdir()} == {
-        *("configs", "gunicorn.conf.py", "ltp_service", "wsgi.py"),
+        *("configs", "gunicorn.conf.py", "ltp_service", "wsgi.py")
     }
     assert not (image.root / "build").exists()
 
@@ -63,9 +63,7 @@ def test_only_the_volumes_are_the_users_and_can_be_written_to(image: Image) -> N
     assert sorted(map(Path, writable.splitlines())) == sorted(image.volumes)
 
 
-def test_it_serves_as_its_user_from_a_read_only_tree_and_ends_in_order(
-    image: Image, simulator: Simulator
-) -> None:
+def test_it_serves_as_its_user_from_a_read_only_tree_and_ends(image: Image, simulator: Simulator) -> None:
     before = tree(image)
     given = settings(simulator, WEB_CONCURRENCY="2")
     with Service.begun(image.start(command(), given), feeds=2) as service:
@@ -80,9 +78,7 @@ def test_it_serves_as_its_user_from_a_read_only_tree_and_ends_in_order(
     assert tree(image) == before
 
 
-def test_composes_command_gives_nginx_a_socket_and_prometheus_a_port(
-    image: Image, simulator: Simulator
-) -> None:
+def test_composes_command_gives_nginx_and_prometheus_a_way(image: Image, simulator: Simulator) -> None:
     http = image.root / "run/ltp-service/http.sock"
     places = {"0.0.0.0:8080": "127.0.0.1:0", "unix:/run/ltp-service/http.sock": f"unix:{http}"}
     words = [places.get(word, word) for word in SERVICES["ltp"]["command"]]

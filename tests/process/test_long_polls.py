@@ -90,9 +90,7 @@ def test_a_change_answers_all_who_wait(service: Service, simulator: Simulator) -
 
 
 @pytest.mark.parametrize("worker_class", ["gevent", "gthread"])
-def test_who_waits_is_answered_when_the_service_is_told_to_end(
-    simulator: Simulator, worker_class: str
-) -> None:
+def test_long_polls_are_answered_when_the_service_ends(simulator: Simulator, worker_class: str) -> None:
     with Service.start(simulator, WORKER_CLASS=worker_class) as service:
         tag = tag_of(service)
         with ExitStack() as clients:

@@ -196,9 +196,7 @@ def test_a_process_that_pauses_while_it_fills_the_cache_shows_nobody_an_older_pr
             filler.ask()
 
 
-def test_an_answer_that_comes_after_its_half_second_is_asked_for_again(
-    service: HeldService, clients: tuple[Client, Client]
-) -> None:
+def test_a_late_answer_is_asked_for_again(service: HeldService, clients: tuple[Client, Client]) -> None:
     late, other = clients
     with ThreadPoolExecutor(1) as threads:
         for number in range(1, ROUNDS + 1):
@@ -218,9 +216,7 @@ def test_an_answer_that_comes_after_its_half_second_is_asked_for_again(
             other.ask()
 
 
-def test_a_service_that_pauses_delays_an_answer_and_never_refuses_it(
-    service: HeldService, clients: tuple[Client, Client]
-) -> None:
+def test_a_pausing_service_refuses_no_answer(service: HeldService, clients: tuple[Client, Client]) -> None:
     service.trade(100_000)
     wait_for_a_new_half_second()
     service.hold = "before"

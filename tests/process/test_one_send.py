@@ -111,9 +111,7 @@ def test_both_ways_refuse_in_the_same_words(strict: Service, method: str) -> Non
         ("GET /metrics HTTP/1.1", []),
     ],
 )
-def test_an_answer_leaves_in_one_send_and_the_connection_stays(
-    service: Service, first: str, lines: list[str]
-) -> None:
+def test_an_answer_is_one_send_and_the_line_stays(service: Service, first: str, lines: list[str]) -> None:
     sent_before = service.get("/sent").json()["answers"]
     with socket.create_connection(("127.0.0.1", service.port), DEADLINE) as connection:
         connection.sendall(head(first, ASKED, *lines))

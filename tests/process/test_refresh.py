@@ -65,9 +65,7 @@ def say_all(service: Service, sent: bytes) -> bytes:
     ],
     ids=["announced too long", "chunks too long", "no chunk", "half a chunk", "form", "packed"],
 )
-def test_a_body_that_cannot_be_read_is_refused_and_no_fault(
-    service: Service, lines: tuple[str, ...], body: str
-) -> None:
+def test_an_unreadable_body_is_refused(service: Service, lines: tuple[str, ...], body: str) -> None:
     received = say_all(service, request(REFRESH, *lines, method="POST", body=body))
     if received:
         (answer,) = answers(received)

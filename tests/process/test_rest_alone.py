@@ -40,9 +40,7 @@ def test_it_is_in_order_while_rest_works_and_not_a_fallback(service: Service) ->
     assert {told["state"] for told in status(service)["pairs"].values()} == {"fallback"}
 
 
-def test_a_dead_rest_opens_the_breaker_that_the_alert_watches_and_each_pair_says_why(
-    service: Service, simulator: Simulator
-) -> None:
+def test_a_dead_rest_opens_the_watched_breaker_and_is_told(service: Service, simulator: Simulator) -> None:
     service.until(lambda: status(service)["status"] == "ok", what="status ok")
     simulator.fault("rest_status", status=500)
     service.until(lambda: status(service)["status"] == "down", what="status down")

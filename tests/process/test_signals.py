@@ -18,7 +18,7 @@ def service(simulator: Simulator) -> Iterator[Service]:
 
 
 @pytest.mark.parametrize("keep_alive", [False, True], ids=["fresh connections", "kept connections"])
-def test_a_reload_under_load_fails_no_request_and_the_new_worker_is_fed(
+def test_a_reload_fails_no_request_and_feeds(
     service: Service, simulator: Simulator, keep_alive: bool
 ) -> None:
     old, feeds = service.worker_pids(), service.messages().count(FED)

@@ -23,17 +23,22 @@ def closed_port() -> Iterator[int]:
         yield holder.getsockname()[1]
 
 
-def test_impossible_settings_are_all_named_before_anything_is_bound() -> None:
-    settings = {"PORT": "99999", "CACHE_TTL": "soon", "SUPPORTED_PAIRS": "BTC"}
-    ended = subprocess.run(
+def start(simulator: Simulator | None, settings: dict[str, str]) -> subprocess.CompletedProcess[str]:
+    """How a service ended that could not begin."""
+    return subprocess.run(
         command(),
         cwd=PROJECT,
-        env=environment(None, settings),
+        env=environment(simulator, settings),
         capture_output=True,
         text=True,
         timeout=DEADLINE,
         check=False,
     )
+
+
+def test_impossible_settings_are_all_named_before_anything_is_bound() -> None:
+    settings = {"PORT": "99999", "CACHE_TTL": "soon", "SUPPORTED_PAIRS": "BTC"}
+    ended = start(None, settings)
     assert ended.returncode == 1
     assert ended.stdout == ""
     first, *problems = ended.stderr.splitlines()
@@ -63,9 +68,7 @@ def test_without_an_exchange_the_service_stays_up_and_says_what_to_do(closed_por
         assert "Connection refused" in said["message"]
 
 
-def test_it_says_once_where_it_listens_and_where_to_read_about_it(
-    simulator: Simulator, tmp_path: Path
-) -> None:
+def test_it_says_once_where_it_listens_and_where_to_read(simulator: Simulator, tmp_path: Path) -> None:
     socket_path = tmp_path / "http.sock"
     binds = f"--bind 127.0.0.1:0 --bind unix:{socket_path}"
     with Service.start(simulator, GUNICORN_CMD_ARGS=binds, WEB_CONCURRENCY="2") as service:
@@ -77,21 +80,11 @@ def test_it_says_once_where_it_listens_and_where_to_read_about_it(
     assert said["message"] == f"serving at {root}, unix:{socket_path}; the API is described at {root}/docs"
 
 
-def test_a_second_instance_on_the_same_unix_socket_is_refused_and_the_first_serves_on(
-    simulator: Simulator, tmp_path: Path
-) -> None:
+def test_a_second_instance_on_one_unix_socket_is_refused(simulator: Simulator, tmp_path: Path) -> None:
     socket_path = tmp_path / "http.sock"
     binds = f"--bind 127.0.0.1:0 --bind unix:{socket_path}"
     with Service.start(simulator, GUNICORN_CMD_ARGS=binds) as first:
-        second = subprocess.run(
-            command(),
-            cwd=PROJECT,
-            env=environment(simulator, {"HOST": f"unix:{socket_path}"}),
-            capture_output=True,
-            text=True,
-            timeout=DEADLINE,
-            check=False,
-        )
+        second = start(simulator, {"HOST": f"unix:{socket_path}"})
         assert second.returncode == 1
         told = json.loads(second.stdout.splitlines()[-1])
         assert (told["level"], told["message"].partition(":")[0]) == ("error", "unix")
@@ -111,20 +104,10 @@ def test_a_socket_that_a_killed_instance_left_behind_is_taken(simulator: Simulat
 
 
 @pytest.mark.parametrize("workers", ["1", "2"])
-def test_a_folder_for_metrics_that_cannot_be_used_is_named_before_anything_is_bound(
-    tmp_path: Path, workers: str
-) -> None:
+def test_a_bad_folder_for_metrics_is_named_before_anything_is_bound(tmp_path: Path, workers: str) -> None:
     file = tmp_path / "file"
     file.touch()
-    ended = subprocess.run(
-        command(),
-        cwd=PROJECT,
-        env=environment(None, {"PROMETHEUS_MULTIPROC_DIR": str(file), "WEB_CONCURRENCY": workers}),
-        capture_output=True,
-        text=True,
-        timeout=DEADLINE,
-        check=False,
-    )
+    ended = start(None, {"PROMETHEUS_MULTIPROC_DIR": str(file), "WEB_CONCURRENCY": workers})
     assert ended.returncode == 1
     said = [json.loads(line)["message"] for line in ended.stdout.splitlines()]
     assert said[-1].startswith(f"PROMETHEUS_MULTIPROC_DIR: {file} cannot be used (File exists)")

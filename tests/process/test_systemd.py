@@ -37,9 +37,7 @@ def test_systemd_finds_nothing_wrong(installed: Path, judge: list[str]) -> None:
     assert judged.stderr == ""
 
 
-def test_it_tells_systemd_when_it_is_ready_and_answers_nginx_and_prometheus(
-    simulator: Simulator, tmp_path: Path
-) -> None:
+def test_it_tells_systemd_it_is_ready_and_answers_both_ways(simulator: Simulator, tmp_path: Path) -> None:
     http = tmp_path / "http.sock"
     _, *arguments = start_command()
     places = {

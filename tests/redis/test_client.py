@@ -85,9 +85,7 @@ def test_a_missing_password_is_named_as_the_cause(tmp_path: Path) -> None:
         (("CONFIG", "SET", "min-replicas-to-write", "1"), "its own log may say more"),
     ],
 )
-def test_a_server_that_refuses_is_not_looked_for_in_the_network(
-    server: RedisServer, trouble: tuple[str, ...], remedy: str
-) -> None:
+def test_a_refusal_names_its_remedy(server: RedisServer, trouble: tuple[str, ...], remedy: str) -> None:
     server.client().run(*trouble)
     with pytest.raises(StoreUnavailable, match=remedy):
         server.client().script("return redis.call('LPUSH', KEYS[1], 'a')")(["list"], [])

@@ -13,6 +13,7 @@ from ltp_service.redis.lease import (
     IN_VAIN_SECONDS,
     LEASE_KEY,
     LONGEST_PAUSE_SECONDS,
+    SHORT_TENURE_SECONDS,
     Lease,
 )
 from ltp_service.redis.topic import EPOCH_KEY
@@ -43,6 +44,7 @@ class Process:
     """One of the fleet. Its clock goes on only while it waits."""
 
     def __init__(self, server: RedisServer, name: str, collector: Collector | None = None) -> None:
+        self.server = server
         self.clock = FakeClock()
         self.collector = collector or Collector()
         self.in_step = True
@@ -112,12 +114,10 @@ def lapse(server: RedisServer) -> None:
     server.client().run("DEL", LEASE_KEY)
 
 
-def test_one_process_feeds_the_fleet_and_the_others_know_which(
-    server: RedisServer, one: Process, other: Process
-) -> None:
+def test_one_process_feeds_the_fleet_and_the_others_know_which(one: Process, other: Process) -> None:
     def leading() -> Script:
         assert one.leads()
-        assert owner(server) == "one"
+        assert owner(one.server) == "one"
         assert one.begun == 1
         assert other.ask() is None
         assert not other.collector.starts
@@ -138,8 +138,8 @@ def test_what_runs_because_of_the_lease_is_told(one: Process) -> None:
     assert one.lease.collectors() == []
 
 
-def test_a_claim_is_renewed_every_third_of_its_life(server: RedisServer, one: Process) -> None:
-    client = server.client()
+def test_a_claim_is_renewed_every_third_of_its_life(one: Process) -> None:
+    client = one.server.client()
 
     def leading() -> Script:
         client.run("PEXPIRE", LEASE_KEY, 1000)
@@ -152,9 +152,7 @@ def test_a_claim_is_renewed_every_third_of_its_life(server: RedisServer, one: Pr
     one.play(leading)
 
 
-def test_the_life_of_a_claim_counts_from_before_the_question(
-    one: Process, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_claims_life_counts_from_the_question(one: Process, monkeypatch: pytest.MonkeyPatch) -> None:
     asked: list[float] = []
     renew = one.lease._renew  # noqa: SLF001 - the answer has to take its time
 
@@ -175,25 +173,21 @@ def test_the_life_of_a_claim_counts_from_before_the_question(
     assert len(asked) == 2
 
 
-def test_a_process_that_ends_in_order_leaves_the_lease_to_the_next(
-    server: RedisServer, one: Process, other: Process
-) -> None:
+def test_a_process_that_ends_in_order_leaves_the_lease_to_the_next(one: Process, other: Process) -> None:
     first = one.ask() or 0
     assert not one.collector.running
-    assert owner(server) is None
+    assert owner(one.server) is None
     second = other.ask() or 0
     assert second > first > 0
 
 
-def test_the_lease_of_a_dead_process_goes_to_another_with_a_higher_number(
-    server: RedisServer, one: Process, other: Process
-) -> None:
+def test_a_dead_process_is_followed_with_a_higher_number(one: Process, other: Process) -> None:
     epochs: list[int] = []
 
     def leading() -> Script:
         epochs.append(one.lease.epoch() or 0)
         assert other.ask() is None
-        lapse(server)
+        lapse(one.server)
         epochs.append(other.ask() or 0)
         yield
 
@@ -201,77 +195,65 @@ def test_the_lease_of_a_dead_process_goes_to_another_with_a_higher_number(
     assert epochs[1] > epochs[0]
 
 
-def test_a_redis_that_lost_everything_gives_no_number_twice(
-    server: RedisServer, one: Process, other: Process
-) -> None:
+def test_a_redis_that_lost_everything_gives_no_number_twice(one: Process, other: Process) -> None:
     first = one.ask() or 0
-    server.client().run("FLUSHALL")
+    one.server.client().run("FLUSHALL")
     second = other.ask() or 0
     assert second > first > 0
 
 
-def test_a_clock_that_was_set_back_gives_no_smaller_number(server: RedisServer, one: Process) -> None:
+def test_a_clock_that_was_set_back_gives_no_smaller_number(one: Process) -> None:
     tomorrow = 10**13
-    server.client().run("SET", EPOCH_KEY, tomorrow)
+    one.server.client().run("SET", EPOCH_KEY, tomorrow)
     assert one.ask() == tomorrow + 1
 
 
-def test_an_epoch_that_is_no_number_keeps_no_fleet_without_an_owner(
-    server: RedisServer, one: Process
-) -> None:
-    server.client().run("SET", EPOCH_KEY, "garbage")
+def test_an_epoch_that_is_no_number_keeps_no_fleet_without_an_owner(one: Process) -> None:
+    one.server.client().run("SET", EPOCH_KEY, "garbage")
     assert (one.ask() or 0) > 0
 
 
-def test_a_claim_that_redis_refuses_is_reported(
-    server: RedisServer, one: Process, caplog: pytest.LogCaptureFixture
-) -> None:
-    server.client().run("REPLICAOF", "127.0.0.1", "1")
+def test_a_claim_that_redis_refuses_is_reported(one: Process, caplog: pytest.LogCaptureFixture) -> None:
+    one.server.client().run("REPLICAOF", "127.0.0.1", "1")
     assert one.ask() is None
     assert any("needs an owner is not known" in message for message in caplog.messages)
 
 
-def test_an_owner_of_any_name_is_an_owner(server: RedisServer, one: Process) -> None:
-    server.client().run("SET", LEASE_KEY, b"\xff")
+def test_an_owner_of_any_name_is_an_owner(one: Process) -> None:
+    one.server.client().run("SET", LEASE_KEY, b"\xff")
     assert one.ask() is None
     assert one.lease.last_seen.owner == "\N{REPLACEMENT CHARACTER}"
 
 
-def test_a_claim_whose_answer_never_came_is_taken_up_again_with_its_number(
-    server: RedisServer, one: Process
-) -> None:
+def test_a_claim_whose_answer_never_came_is_taken_up_again_with_its_number(one: Process) -> None:
     claimed = one.lease._claim((LEASE_KEY, EPOCH_KEY), ("one", 5000))  # noqa: SLF001 - as Redis did while nobody heard it
     assert one.ask() == claimed[2]
 
 
-def test_a_lease_is_given_up_at_once_when_it_cannot_be_renewed(
-    server: RedisServer, one: Process, caplog: pytest.LogCaptureFixture
-) -> None:
+def test_a_lease_that_cannot_be_renewed_is_given_up(one: Process, caplog: pytest.LogCaptureFixture) -> None:
     def leading() -> Script:
         assert one.leads()
-        server.freeze()
+        one.server.freeze()
         one.lease.doubt()
         yield
         assert not one.leads()
         assert one.lease.epoch() is None
-        server.thaw()
+        one.server.thaw()
 
     one.play(leading)
     assert any("no longer" in message and "does not answer" in message for message in caplog.messages)
 
 
-def test_after_a_doubt_the_same_process_goes_on_with_the_same_number(
-    server: RedisServer, one: Process
-) -> None:
+def test_after_a_doubt_the_same_process_goes_on_with_the_same_number(one: Process) -> None:
     epochs: list[int] = []
 
     def leading() -> Script:
         epochs.append(one.lease.epoch() or 0)
         assert one.leads()
-        server.freeze()
+        one.server.freeze()
         one.lease.doubt()
         yield
-        server.thaw()
+        one.server.thaw()
         Event().wait(2 * LEFT_ALONE_SECONDS)  # the client leaves a server alone that did not answer
         yield
         epochs.append(one.lease.epoch() or 0)
@@ -282,29 +264,27 @@ def test_after_a_doubt_the_same_process_goes_on_with_the_same_number(
     assert one.collector.starts == one.begun == 2
 
 
-def test_a_lease_that_another_has_is_given_up_at_the_first_hint(server: RedisServer, one: Process) -> None:
+def test_a_lease_that_another_has_is_given_up_at_the_first_hint(one: Process) -> None:
     seen = []
 
     def leading() -> Script:
-        server.client().run("SET", LEASE_KEY, "other")
+        one.server.client().run("SET", LEASE_KEY, "other")
         one.lease.doubt()  # the publisher was fenced
         yield
         seen.append(one.lease.epoch())
 
     one.play(leading)
     assert seen == [None]
-    assert owner(server) == "other"
+    assert owner(one.server) == "other"
 
 
-def test_a_lost_number_ends_the_tenure_and_the_next_has_a_higher_one(
-    server: RedisServer, one: Process
-) -> None:
+def test_a_lost_number_ends_the_tenure_and_the_next_has_a_higher_one(one: Process) -> None:
     epochs: list[int] = []
 
     def leading() -> Script:
         epochs.append(one.lease.epoch() or 0)
         assert one.leads()
-        server.client().run("DEL", EPOCH_KEY)
+        one.server.client().run("DEL", EPOCH_KEY)
         one.lease.doubt()
         yield
         epochs.append(one.lease.epoch() or 0)
@@ -315,9 +295,7 @@ def test_a_lost_number_ends_the_tenure_and_the_next_has_a_higher_one(
     assert one.collector.starts == 2
 
 
-def test_who_stood_still_for_the_life_of_a_claim_does_not_ask_but_gives_up(
-    one: Process, caplog: pytest.LogCaptureFixture
-) -> None:
+def test_who_stood_still_for_a_claims_life_gives_up(one: Process, caplog: pytest.LogCaptureFixture) -> None:
     def leading() -> Script:
         assert one.leads()
         one.clock.advance(CLAIM_SECONDS)
@@ -329,17 +307,15 @@ def test_who_stood_still_for_the_life_of_a_claim_does_not_ask_but_gives_up(
     assert one.collector.starts == 2
 
 
-def test_who_does_not_hear_the_owner_does_not_want_to_be_one(server: RedisServer, one: Process) -> None:
+def test_who_does_not_hear_the_owner_does_not_want_to_be_one(one: Process) -> None:
     one.in_step = False
     assert one.ask() is None
-    assert owner(server) is None
+    assert owner(one.server) is None
     one.in_step = True
     assert one.ask() is not None
 
 
-def test_who_hears_no_exchange_leaves_the_feeds_to_others_for_a_while(
-    server: RedisServer, one: Process, other: Process, caplog: pytest.LogCaptureFixture
-) -> None:
+def test_a_deaf_owner_gives_it_up(one: Process, other: Process, caplog: pytest.LogCaptureFixture) -> None:
     def leading() -> Script:
         assert one.leads()
         one.heard_at = begun = one.clock.monotonic()
@@ -358,14 +334,12 @@ def test_who_hears_no_exchange_leaves_the_feeds_to_others_for_a_while(
     assert any("nothing came from any exchange for 20 s" in message for message in caplog.messages)
 
 
-def test_without_redis_nobody_feeds_the_fleet(server: RedisServer, one: Process) -> None:
-    server.kill()
+def test_without_redis_nobody_feeds_the_fleet(one: Process) -> None:
+    one.server.kill()
     assert one.ask() is None
 
 
-def test_tenures_that_end_again_and_again_follow_each_other_ever_more_slowly(
-    server: RedisServer, one: Process
-) -> None:
+def test_tenures_that_end_again_and_again_follow_each_other_ever_more_slowly(one: Process) -> None:
     begun: list[float] = []
 
     def leading() -> Script:
@@ -373,7 +347,7 @@ def test_tenures_that_end_again_and_again_follow_each_other_ever_more_slowly(
             assert one.leads()
             begun.append(one.clock.monotonic())
             tenure = one.begun
-            server.client().run("DEL", LEASE_KEY)
+            one.server.client().run("DEL", LEASE_KEY)
             one.lease.doubt()
             while one.begun == tenure:
                 yield
@@ -387,9 +361,27 @@ def test_tenures_that_end_again_and_again_follow_each_other_ever_more_slowly(
     )  # so that a fleet of such processes has an owner in time
 
 
-def test_the_next_tenure_begins_only_when_the_collectors_of_the_last_have_ended(
-    server: RedisServer, caplog: pytest.LogCaptureFixture
-) -> None:
+def test_tenures_that_last_are_followed_at_once(one: Process) -> None:
+    pauses: list[float] = []
+
+    def leading() -> Script:
+        ended = one.clock.monotonic()
+        while len(pauses) < 4:
+            pauses.append(one.clock.monotonic() - ended)
+            tenure, begun = one.begun, one.clock.monotonic()
+            while one.clock.monotonic() < begun + SHORT_TENURE_SECONDS:
+                yield
+            ended = one.clock.monotonic()
+            lapse(one.server)
+            one.lease.doubt()
+            while one.begun == tenure:
+                yield
+
+    one.play(leading)
+    assert max(pauses) < 0.5
+
+
+def test_no_tenure_begins_beside_the_last_one(server: RedisServer, caplog: pytest.LogCaptureFixture) -> None:
     overlaps = []
 
     class Slow(Collector):

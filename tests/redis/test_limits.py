@@ -107,9 +107,7 @@ def drain(limiter: SharedLimiter) -> int:
 
 
 @pytest.mark.parametrize("processes", [1, 2, 4, 8])
-def test_a_minute_of_fifty_requests_a_second_over_all_processes_admits_seven_hundred(
-    processes: int, server: RedisServer
-) -> None:
+def test_fifty_a_second_over_all_processes_admit_seven_hundred(processes: int, server: RedisServer) -> None:
     assert 0.98 * 700 <= Fleet(server, processes).minute() <= 1.02 * 700
 
 
@@ -117,9 +115,7 @@ def test_a_client_below_the_limit_is_never_refused(server: RedisServer) -> None:
     assert Fleet(server, 4).minute(rate=10) == 600
 
 
-def test_a_burst_over_all_processes_passes_little_more_than_the_capacity_and_is_paid_for_later(
-    server: RedisServer,
-) -> None:
+def test_a_burst_over_all_processes_passes_little_more_and_is_paid_for_later(server: RedisServer) -> None:
     fleet = Fleet(server, 4)
     burst = sum(fleet.ask(number) for number in range(1000))
     assert 100 <= burst <= 100 + 4 * 10
@@ -241,9 +237,7 @@ def test_what_is_no_balance_is_a_full_bucket(command: tuple[str, ...], server: R
     assert balance(server) == 99
 
 
-def test_each_process_counts_alone_while_redis_is_gone_and_they_are_in_step_after(
-    server: RedisServer,
-) -> None:
+def test_each_process_counts_alone_while_redis_is_gone_and_in_step_after(server: RedisServer) -> None:
     fleet = Fleet(server, 2)
     fleet.exchange()
     server.kill()
@@ -327,9 +321,7 @@ def test_an_hour_without_redis_is_not_held_against_a_client_below_the_limit(serv
     assert balance(server) > 95
 
 
-def test_the_first_exchange_after_a_flood_without_redis_is_as_small_as_the_table(
-    server: RedisServer,
-) -> None:
+def test_the_first_exchange_after_a_flood_is_as_small_as_the_table(server: RedisServer) -> None:
     clock = FakeClock()
     limiter, spy = spied(server, clock, max_addresses=50)
     for number in range(5000):
@@ -338,9 +330,7 @@ def test_the_first_exchange_after_a_flood_without_redis_is_as_small_as_the_table
     assert spy.calls == [50]
 
 
-def test_the_runner_says_once_that_redis_is_gone_and_once_that_it_is_back(
-    server: RedisServer, caplog: pytest.LogCaptureFixture
-) -> None:
+def test_it_says_once_that_redis_is_gone(server: RedisServer, caplog: pytest.LogCaptureFixture) -> None:
     caplog.set_level(logging.INFO)
     fleet = Fleet(server, 1)
     limiter = fleet.limiters[0]
@@ -379,9 +369,7 @@ def test_the_runner_brings_processes_in_step_in_real_time_and_ends_when_told(ser
     assert not any(runner.is_alive() for runner in runners)
 
 
-def test_the_settings_choose_redis_and_the_exchange_runs_beside_it(
-    server: RedisServer, tmp_path: Path
-) -> None:
+def test_the_settings_choose_redis_and_the_exchange_runs(server: RedisServer, tmp_path: Path) -> None:
     settings: dict[str, Any] = {"redis_addr": server.address, "database_path": tmp_path / "none"}
     for backend in ("redis", "memory"):
         app = create_app(Config.model_validate(settings | {"cache_backend": backend}))

@@ -32,6 +32,7 @@ class Process:
     """One process of a fleet, with a monotonic clock that shows `ahead` seconds more than the test's."""
 
     def __init__(self, server: RedisServer, ahead: float = 0.0, database: int = 0) -> None:
+        self.server = server
         self.client = server.client(redis_db=database)
         self._ahead = ahead
         self.changes = Changes()
@@ -60,6 +61,11 @@ class Process:
             message = self._subscription.receive(5)
             assert message is not None
         self.store.take(message[1])
+
+    def tell(self, other: "Process") -> None:
+        """Tells in the first tenure, and the other one hears it."""
+        assert self.store.tell(FIRST)
+        other.hear()
 
     def hears_nothing(self) -> bool:
         """Redis works through what it gets in its order: what was published before the ping comes before the pong."""
@@ -142,8 +148,7 @@ def test_what_one_holds_the_other_holds_digit_for_digit(owner: Process, other: P
     owner.store.confirm([ETH], now - 2, REST)
     owner.store.set_market("maintenance")
     owner.store.set_pair_markets({ETH: "delisted", XRP: "online"})
-    assert owner.store.tell(FIRST)
-    other.hear()
+    owner.tell(other)
 
     assert other.store.market() == "maintenance"
     assert (other.store.market_of(BTC), other.store.market_of(ETH)) == ("maintenance", "delisted")
@@ -154,35 +159,28 @@ def test_what_one_holds_the_other_holds_digit_for_digit(owner: Process, other: P
 
 def test_evidence_alone_travels_too(owner: Process, other: Process) -> None:
     owner.trade("1", seconds_ago=60)
-    owner.store.tell(FIRST)
-    other.hear()
+    owner.tell(other)
     assert other.age() >= 60
 
     owner.store.confirm([BTC], owner.now(), WEBSOCKET)
-    owner.store.tell(FIRST)
-    other.hear()
+    owner.tell(other)
     assert 0 <= other.age() < 30
     assert other.store.told_at(BTC) == other.store.all()[BTC].confirmed_at
     assert other.store.told_at(ETH) is None
 
 
-def test_a_word_of_the_exchange_about_itself_travels_without_any_trade(
-    owner: Process, other: Process
-) -> None:
+def test_the_exchanges_status_travels_without_any_trade(owner: Process, other: Process) -> None:
     owner.trade("1")
-    owner.store.tell(FIRST)
-    other.hear()
+    owner.tell(other)
     owner.store.set_market("maintenance")
-    owner.store.tell(FIRST)
-    other.hear()
+    owner.tell(other)
     assert other.store.market() == "maintenance"
 
 
 def test_only_what_changed_is_told_and_nothing_is_told_twice(owner: Process, other: Process) -> None:
     owner.trade("1")
     owner.store.put(tick("2", ETH, received_at=owner.now()))
-    owner.store.tell(FIRST)
-    other.hear()
+    owner.tell(other)
     assert owner.store.tell(FIRST)
     assert other.hears_nothing()
 
@@ -205,17 +203,13 @@ def test_a_trade_is_news_that_does_not_wait_and_evidence_is_not(owner: Process) 
 
 def test_a_price_that_is_told_again_is_evidence_that_travels(owner: Process, other: Process) -> None:
     owner.trade("1", seconds_ago=20, traded_at=1.0)
-    owner.store.tell(FIRST)
-    other.hear()
+    owner.tell(other)
     owner.trade("1", traded_at=1.0)
-    assert owner.store.tell(FIRST)
-    other.hear()
+    owner.tell(other)
     assert 0 <= other.age() < 20
 
 
-def test_whoever_waits_for_a_pair_is_woken_by_what_another_process_tells(
-    owner: Process, other: Process
-) -> None:
+def test_a_watcher_is_woken_by_what_another_process_tells(owner: Process, other: Process) -> None:
     owner.trade("1")
     owner.store.tell(FIRST)
     with other.changes.watch([BTC]) as watch:
@@ -227,16 +221,14 @@ def test_whoever_waits_for_a_pair_is_woken_by_what_another_process_tells(
 # Who may write.
 
 
-def test_a_write_of_an_older_epoch_is_refused_by_redis_itself(
-    server: RedisServer, owner: Process, other: Process
-) -> None:
+def test_a_write_of_an_older_epoch_is_refused_by_redis_itself(owner: Process, other: Process) -> None:
     begin(other.client, SECOND)
     other.trade("2")
     assert other.store.tell(SECOND)
 
     owner.trade("3")
     assert not owner.store.tell(FIRST)
-    assert Process(server).price() == "2"
+    assert Process(owner.server).price() == "2"
     other.hear()  # its own word
     assert other.hears_nothing()
 
@@ -248,9 +240,7 @@ def test_a_redis_that_lost_the_epoch_takes_no_writes(owner: Process) -> None:
     assert not owner.client.run("EXISTS", PRICES)
 
 
-def test_a_bulletin_of_an_older_tenure_that_comes_after_a_newer_one_is_not_believed(
-    owner: Process, other: Process
-) -> None:
+def test_a_late_bulletin_of_an_older_tenure_is_not_believed(owner: Process, other: Process) -> None:
     owner.trade("1")
     owner.store.tell(FIRST)
     begin(other.client, SECOND)
@@ -266,36 +256,29 @@ def bulletin(epoch: int, process: Process, price: str) -> bytes:
     return f'{now:.6f} [{epoch},{{"BTC/USD":{fields}}}]'.encode()
 
 
-def test_a_write_that_waited_in_a_frozen_server_is_refused_and_told_anew(
-    server: RedisServer, owner: Process, other: Process
-) -> None:
+def test_a_write_that_waited_in_a_frozen_server_is_told_anew(owner: Process, other: Process) -> None:
     owner.trade("1", traded_at=1.0)
-    assert owner.store.tell(FIRST)
-    other.hear()
+    owner.tell(other)
     owner.store.confirm([BTC], owner.now(), WEBSOCKET)
-    server.freeze()
+    owner.server.freeze()
     frozen_at = time.monotonic()
     with pytest.raises(StoreUnavailable):
         owner.store.tell(FIRST)
     Event().wait(
         frozen_at + 2 * TOLERANCE_SECONDS - time.monotonic()
     )  # it has to be late, and nothing tells when it is
-    server.thaw()
-    server.client().run("PING")
+    owner.server.thaw()
+    owner.server.client().run("PING")
 
     assert other.hears_nothing()
-    assert owner.store.tell(FIRST)
-    other.hear()
+    owner.tell(other)
     assert 2 * TOLERANCE_SECONDS <= other.age() < 30
 
 
-def test_a_server_whose_clock_was_set_is_measured_and_told_everything_anew(
-    owner: Process, other: Process
-) -> None:
+def test_a_server_whose_clock_was_set_is_told_everything_anew(owner: Process, other: Process) -> None:
     owner.trade("1")
     owner.store.put(tick("2", ETH, received_at=owner.now() - 9))
-    owner.store.tell(FIRST)
-    other.hear()
+    owner.tell(other)
     for step in (3600.0, -3600.0):
         owner.off = step
         owner.clock.measure()
@@ -305,15 +288,12 @@ def test_a_server_whose_clock_was_set_is_measured_and_told_everything_anew(
 
         assert owner.store.tell(FIRST)
         assert other.hears_nothing()
-        assert owner.store.tell(FIRST)
-        other.hear()
+        owner.tell(other)
         assert 0 <= other.age() < SOON
         assert owner.client.run("HLEN", PRICES) == 3
 
 
-def test_who_listens_to_a_server_whose_clock_was_set_measures_it_before_it_believes(
-    owner: Process, other: Process
-) -> None:
+def test_a_server_whose_clock_was_set_is_measured_before_belief(owner: Process, other: Process) -> None:
     for step in (3600.0, -3600.0):
         owner.trade("1", seconds_ago=20)
         other.off = step
@@ -321,8 +301,7 @@ def test_who_listens_to_a_server_whose_clock_was_set_measures_it_before_it_belie
         other.off = 0.0
         eventually(partial(_is_doubted, other))
         owner.store.restart()
-        owner.store.tell(FIRST)
-        other.hear()
+        owner.tell(other)
         assert 20 <= other.age() < 20 + SOON
 
 
@@ -345,15 +324,13 @@ def test_a_price_that_seems_to_come_from_the_future_is_left_out(
     assert (BTC in other.store.all()) == believed
 
 
-def test_what_could_not_be_told_is_told_when_redis_is_back(
-    server: RedisServer, owner: Process, other: Process
-) -> None:
+def test_what_could_not_be_told_is_told_when_redis_is_back(owner: Process, other: Process) -> None:
     owner.trade("1")
-    server.freeze()
+    owner.server.freeze()
     with pytest.raises(StoreUnavailable):
         owner.store.tell(FIRST)
-    server.thaw()
-    assert server.client().run("PING")
+    owner.server.thaw()
+    assert owner.server.client().run("PING")
     while True:  # the client leaves the server alone for a moment
         try:
             assert owner.store.tell(FIRST)
@@ -365,10 +342,8 @@ def test_what_could_not_be_told_is_told_when_redis_is_back(
     assert other.price() == "1"
 
 
-def test_without_redis_prices_are_taken_and_read_and_it_counts_as_well(
-    server: RedisServer, owner: Process
-) -> None:
-    server.kill()
+def test_without_redis_prices_are_taken_and_read_and_it_counts_as_well(owner: Process) -> None:
+    owner.server.kill()
     owner.trade("1")
     owner.store.ping()
     assert owner.price() == "1"
@@ -380,17 +355,14 @@ def test_without_redis_prices_are_taken_and_read_and_it_counts_as_well(
 def test_a_price_from_redis_never_goes_back_in_exchange_time(owner: Process, other: Process) -> None:
     other.trade("2", traded_at=20.0)
     owner.trade("1", traded_at=19.0)
-    owner.store.tell(FIRST)
-    other.hear()
+    owner.tell(other)
     assert other.price() == "2"
     other.reload()
     assert other.price() == "2"
 
 
-def test_fleets_in_two_databases_of_one_redis_do_not_hear_each_other(
-    server: RedisServer, owner: Process
-) -> None:
-    other = Process(server, database=1)
+def test_fleets_in_two_databases_of_one_redis_do_not_hear_each_other(owner: Process) -> None:
+    other = Process(owner.server, database=1)
     begin(other.client, SECOND)
     other.trade("2")
     assert other.store.tell(SECOND)
@@ -407,25 +379,23 @@ def test_a_process_does_not_listen_to_itself(owner: Process) -> None:
     assert owner.store.all() is view
 
 
-def test_a_newcomer_reads_everything_there_is_with_its_true_age(server: RedisServer, owner: Process) -> None:
+def test_a_newcomer_reads_everything_there_is_with_its_true_age(owner: Process) -> None:
     owner.trade("1", seconds_ago=45)
     owner.store.put(tick("2", ETH, received_at=owner.now()))
     owner.store.set_market("cancel_only")
     owner.store.tell(FIRST)
 
-    newcomer = Process(server, ahead=-500.0)
+    newcomer = Process(owner.server, ahead=-500.0)
     assert {pair: price.tick.price for pair, price in newcomer.store.all().items()} == {BTC: "1", ETH: "2"}
     assert 45 <= newcomer.age() < 45 + SOON
     assert newcomer.store.market() == "cancel_only"
 
 
-def test_a_newcomer_reads_everything_even_where_the_epoch_was_lost(
-    server: RedisServer, owner: Process
-) -> None:
+def test_a_newcomer_reads_everything_even_where_the_epoch_was_lost(owner: Process) -> None:
     owner.trade("1")
     owner.store.tell(FIRST)
     owner.client.run("DEL", EPOCH_KEY)
-    assert Process(server).price() == "1"
+    assert Process(owner.server).price() == "1"
 
 
 def test_prices_are_forgotten_by_redis_when_a_process_would_forget_them(owner: Process) -> None:
@@ -437,8 +407,7 @@ def test_prices_are_forgotten_by_redis_when_a_process_would_forget_them(owner: P
 def test_when_redis_lost_everything_nobody_forgets_what_he_knows(owner: Process, other: Process) -> None:
     owner.trade("1")
     owner.store.set_market("maintenance")
-    owner.store.tell(FIRST)
-    other.hear()
+    owner.tell(other)
     owner.client.run("FLUSHALL")
     other.reload()
     assert (other.price(), other.store.market()) == ("1", "maintenance")
@@ -465,22 +434,20 @@ def newly_started(process: Process) -> str:
         (b'["BTC/USD","1","another exchange",null,null,1,null,1,"kraken:rest",0]', "enum"),
     ],
 )
-def test_what_cannot_be_read_is_reported_and_left_out(
-    server: RedisServer, owner: Process, caplog: pytest.LogCaptureFixture, what: bytes, error: str
+def test_garbage_is_left_out(
+    owner: Process, caplog: pytest.LogCaptureFixture, what: bytes, error: str
 ) -> None:
     owner.trade("1")
     owner.store.tell(FIRST)
     owner.client.run("HSET", PRICES, "XRP/USD", what)
 
-    newcomer = Process(server)
+    newcomer = Process(owner.server)
     assert set(newcomer.store.all()) == {BTC}
     assert XRP not in newcomer.store.all()
     assert [error in message for message in caplog.messages] == [True]
 
 
-def test_a_word_about_the_market_that_this_version_does_not_know_changes_nothing(
-    server: RedisServer, owner: Process
-) -> None:
+def test_a_word_about_the_market_that_this_version_does_not_know_changes_nothing(owner: Process) -> None:
     owner.store.set_market("online")
     owner.client.run("HSET", PRICES, "market", b'"of tomorrow"')
     owner.store.load()

@@ -71,6 +71,7 @@ class Ready:
     """What a publisher is given, and what it did."""
 
     def __init__(self, server: RedisServer) -> None:
+        self.server = server
         self.topic = Words(server)
         self.topic.clock.measure()
         self.news = Event()
@@ -106,33 +107,31 @@ def told(server: RedisServer, name: str) -> bool:
     return bool(server.client().run("HEXISTS", "ltp:words", name))
 
 
-def test_an_owner_tells_what_is_new(server: RedisServer, ready: Ready) -> None:
+def test_an_owner_tells_what_is_new(ready: Ready) -> None:
     ready.topic.news["a"] = b"1"
     ready.turn()
-    assert told(server, "a")
+    assert told(ready.server, "a")
     assert not ready.doubts
 
 
-def test_who_owns_nothing_tells_nothing_and_keeps_it(server: RedisServer, ready: Ready) -> None:
+def test_who_owns_nothing_tells_nothing_and_keeps_it(ready: Ready) -> None:
     ready.topic.news["a"] = b"1"
     ready.epoch = None
     ready.turn()
-    assert not told(server, "a")
+    assert not told(ready.server, "a")
     assert "a" in ready.topic.news
 
 
-def test_whose_write_was_refused_doubts_that_he_owns_anything(server: RedisServer, ready: Ready) -> None:
+def test_whose_write_was_refused_doubts_that_he_owns_anything(ready: Ready) -> None:
     ready.topic.news["a"] = b"1"
     ready.epoch = 6
     ready.turn()
-    assert not told(server, "a")
+    assert not told(ready.server, "a")
     assert ready.doubts == 1
 
 
-def test_who_cannot_write_doubts_and_says_so(
-    server: RedisServer, ready: Ready, caplog: pytest.LogCaptureFixture
-) -> None:
-    server.kill()
+def test_who_cannot_write_doubts_and_says_so(ready: Ready, caplog: pytest.LogCaptureFixture) -> None:
+    ready.server.kill()
     ready.topic.news["a"] = b"1"
     ready.turn()
     assert ready.doubts == 1
@@ -140,7 +139,7 @@ def test_who_cannot_write_doubts_and_says_so(
     assert any("what is new stays here for now" in message for message in caplog.messages)
 
 
-def test_news_do_not_wait_and_evidence_waits_for_a_moment_at_most(server: RedisServer, ready: Ready) -> None:
+def test_news_do_not_wait_and_evidence_waits_for_a_moment_at_most(ready: Ready) -> None:
     clock = FakeClock()
     begun, news, stop = clock.monotonic(), ScriptedStop(clock), ScriptedStop(clock)
     told_at = []
@@ -163,8 +162,8 @@ def test_news_do_not_wait_and_evidence_waits_for_a_moment_at_most(server: RedisS
     )
 
 
-def test_a_burst_of_news_goes_out_in_few_bulletins(server: RedisServer, ready: Ready) -> None:
-    subscription = server.client().subscribe("ltp:words@0")
+def test_a_burst_of_news_goes_out_in_few_bulletins(ready: Ready) -> None:
+    subscription = ready.server.client().subscribe("ltp:words@0")
     begun = time.monotonic()
     with running(ready.publisher):
         while time.monotonic() - begun < 20 * SHORTEST_BULLETIN_PAUSE_SECONDS:
@@ -197,6 +196,7 @@ class Listener:
     """A follower and what it listens to."""
 
     def __init__(self, server: RedisServer) -> None:
+        self.server = server
         self.topic, self.second = Words(server), Words(server, "seconds")
         self.owner = Owner(0.0)
         self.measured = 0
@@ -240,24 +240,20 @@ def test_what_was_told_before_one_listened_is_read_whole(server: RedisServer, sp
     assert not listener.in_step()
 
 
-def test_what_is_told_arrives_at_its_own_topic(
-    server: RedisServer, listener: Listener, speaker: Words
-) -> None:
+def test_what_is_told_arrives_at_its_own_topic(listener: Listener, speaker: Words) -> None:
     speaker.say("a")
-    Words(server, "seconds").say("b")
+    Words(listener.server, "seconds").say("b")
     eventually(lambda: bool(listener.second.learned))
     assert (set(listener.topic.learned), set(listener.second.learned)) == ({"a"}, {"b"})
 
 
-def test_what_was_told_while_nobody_listened_is_read_after_the_return(
-    server: RedisServer, listener: Listener, speaker: Words
-) -> None:
+def test_what_was_told_meanwhile_is_read_after_the_return(listener: Listener, speaker: Words) -> None:
     before = listener.topic.losses
-    server.kill()
+    listener.server.kill()
     eventually(lambda: not listener.in_step())
-    server.restart()
-    server.client().run("SET", EPOCH_KEY, 7)
-    server.client().run("HSET", "ltp:words", "meanwhile", b"1")
+    listener.server.restart()
+    listener.server.client().run("SET", EPOCH_KEY, 7)
+    listener.server.client().run("HSET", "ltp:words", "meanwhile", b"1")
     eventually(listener.in_step)
     eventually(lambda: "meanwhile" in listener.topic.learned)
     assert listener.topic.losses == before + 1
@@ -266,12 +262,12 @@ def test_what_was_told_while_nobody_listened_is_read_after_the_return(
 
 
 def test_a_server_that_stands_still_is_noticed_soon_and_listened_to_when_it_goes_on(
-    server: RedisServer, listener: Listener, speaker: Words, caplog: pytest.LogCaptureFixture
+    listener: Listener, speaker: Words, caplog: pytest.LogCaptureFixture
 ) -> None:
     listener.asks_for_the_time = False  # which would notice it as well
-    server.freeze()
+    listener.server.freeze()
     eventually(lambda: not listener.in_step())
-    server.thaw()
+    listener.server.thaw()
     eventually(listener.in_step)
     listener.asks_for_the_time = True
     speaker.say("a")
@@ -279,9 +275,7 @@ def test_a_server_that_stands_still_is_noticed_soon_and_listened_to_when_it_goes
     assert any("out of step with the fleet" in message for message in caplog.messages)
 
 
-def test_a_silent_owner_is_no_reason_to_leave_a_server_that_answers(
-    listener: Listener, caplog: pytest.LogCaptureFixture
-) -> None:
+def test_a_silent_owner_ends_no_listening(listener: Listener, caplog: pytest.LogCaptureFixture) -> None:
     seen = listener.measured
     eventually(
         lambda: listener.measured >= seen + 2
@@ -290,9 +284,7 @@ def test_a_silent_owner_is_no_reason_to_leave_a_server_that_answers(
     assert not caplog.messages[1:]
 
 
-def test_everybody_hears_once_that_nobody_feeds_the_fleet_any_more(
-    listener: Listener, speaker: Words
-) -> None:
+def test_everybody_hears_once_that_nobody_feeds_the_fleet(listener: Listener, speaker: Words) -> None:
     speaker.say("a")
     eventually(lambda: bool(listener.topic.learned))
     eventually(lambda: listener.topic.losses == 1)
@@ -302,10 +294,10 @@ def test_everybody_hears_once_that_nobody_feeds_the_fleet_any_more(
 
 
 def test_a_bulletin_that_cannot_be_read_is_reported_and_the_next_one_taken(
-    server: RedisServer, listener: Listener, speaker: Words, caplog: pytest.LogCaptureFixture
+    listener: Listener, speaker: Words, caplog: pytest.LogCaptureFixture
 ) -> None:
     for message in (b"", b"1.5", b"soon [7,{}]", b"1.5 [7,{}", b"1.5 [7,[]]", b"\xff [7,{}]"):
-        server.client().run("PUBLISH", "ltp:words@0", message)
+        listener.server.client().run("PUBLISH", "ltp:words@0", message)
     speaker.say("garbage")
     speaker.say("a")
     eventually(lambda: "a" in listener.topic.learned)
@@ -313,9 +305,7 @@ def test_a_bulletin_that_cannot_be_read_is_reported_and_the_next_one_taken(
     assert listener.in_step()
 
 
-def test_what_is_kept_and_cannot_be_read_keeps_nobody_out_of_step(
-    server: RedisServer, caplog: pytest.LogCaptureFixture
-) -> None:
+def test_garbage_keeps_nobody_out_of_step(server: RedisServer, caplog: pytest.LogCaptureFixture) -> None:
     server.client().run("HSET", "ltp:words", "garbage", b"1")
     listener = Listener(server)
     with running(listener.follower):

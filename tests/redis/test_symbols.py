@@ -25,9 +25,7 @@ def test_a_change_that_could_not_be_kept_is_not_in_force(server: RedisServer) ->
 
 
 @pytest.mark.parametrize("text", [b"\xff", b"btc", b"BTCUSDT,ETHUSDT", b"BTCUSDT \x00"])
-def test_what_is_no_list_of_symbols_is_an_error_that_says_what_to_do(
-    text: bytes, server: RedisServer
-) -> None:
+def test_what_is_no_list_of_symbols_is_an_error_with_a_remedy(text: bytes, server: RedisServer) -> None:
     client = server.client()
     client.run("HSET", SYMBOLS_HASH, "list", text)
     client.run("HSET", SYMBOLS_HASH, "version", "1")

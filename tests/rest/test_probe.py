@@ -1,5 +1,7 @@
 """Who is asked about, and when."""
 
+import pytest
+
 from ltp_service.rest.probe import SHORTEST_SILENCE_SECONDS, Probe
 from tests.fakes import BTC, ETH
 
@@ -11,27 +13,17 @@ def traded_every(probe: Probe, pause: float, times: int) -> float:
     return (times - 1) * pause
 
 
-def test_a_pair_that_trades_every_second_is_asked_about_after_ten_seconds_of_silence() -> None:
+@pytest.mark.parametrize(
+    ("pause", "times", "patience"), [(1.0, 20, 10.0), (8.0, 20, 80.0), (3600.0, 5, 120.0)]
+)
+def test_a_pair_is_given_ten_of_its_usual_pauses_within_bounds(
+    pause: float, times: int, patience: float
+) -> None:
     probe = Probe()
-    last = traded_every(probe, 1.0, 20)
+    last = traded_every(probe, pause, times)
 
-    assert probe.due([BTC], last + 9.9) == []
-    assert probe.due([BTC], last + 10.1) == [BTC]
-
-
-def test_a_slow_pair_is_given_ten_of_its_usual_pauses() -> None:
-    probe = Probe()
-    last = traded_every(probe, 8.0, 20)
-
-    assert probe.due([BTC], last + 79.0) == []
-    assert probe.due([BTC], last + 81.0) == [BTC]
-
-
-def test_nobody_is_given_more_than_two_minutes() -> None:
-    probe = Probe()
-    last = traded_every(probe, 3600.0, 5)
-
-    assert probe.due([BTC], last + 121.0) == [BTC]
+    assert probe.due([BTC], last + patience - 0.1) == []
+    assert probe.due([BTC], last + patience + 0.1) == [BTC]
 
 
 def test_a_pair_that_was_never_heard_is_asked_about_after_two_minutes() -> None:

@@ -72,9 +72,7 @@ def test_the_first_price_is_news(sequence: Sequence) -> None:
         ("100", NO_DETAIL, "same"),
     ],
 )
-def test_the_days_trades_and_volume_only_grow(
-    sequence: Sequence, price: str, detail: Detail, order: str
-) -> None:
+def test_the_days_trades_only_grow(sequence: Sequence, price: str, detail: Detail, order: str) -> None:
     assert sequence.order(HELD, told(price, NOW + 2), NOW + 2, detail) == order
 
 

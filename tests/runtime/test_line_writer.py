@@ -63,6 +63,15 @@ def ends(request: pytest.FixtureRequest) -> Generator[Pair]:
         os.close(descriptor)
 
 
+@pytest.fixture
+def pipe() -> Generator[Pair]:
+    ends = os.pipe()
+    os.set_blocking(ends[0], False)
+    yield ends
+    for descriptor in ends:
+        os.close(descriptor)
+
+
 def line(number: int) -> bytes:
     return f"{number:06d} {'x' * (number % 500)}\n".encode()
 
@@ -143,20 +152,19 @@ def test_a_terminal_is_opened_by_its_name_where_proc_does_not_let_us(monkeypatch
         os.close(descriptor)
 
 
-def test_a_pipe_that_cannot_be_opened_again_blocks_nobody_either(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_pipe_that_cannot_be_opened_again_blocks_nobody_either(
+    pipe: Pair, monkeypatch: pytest.MonkeyPatch
+) -> None:
     def refuse(*_: object) -> int:
         raise PermissionError(errno.EACCES, "of another user")
 
     monkeypatch.setattr(os, "open", refuse)
-    reader, end = os.pipe()
-    os.set_blocking(reader, False)
+    reader, end = pipe
     writer = to(end)
     while not writer.dropped:
         writer.write(line(3))
 
     assert set(everything(reader, writer)) == {line(3)}
-    for descriptor in (reader, end):
-        os.close(descriptor)
 
 
 def test_a_file_gets_every_line_where_others_write_too(tmp_path: Path) -> None:
@@ -206,9 +214,10 @@ def test_what_is_closed_costs_the_lines_and_counts_them(closed: str) -> None:
     assert (writer.dropped, writer.is_behind()) == (1, False)
 
 
-def test_a_child_leaves_to_its_parent_what_the_parent_has_to_write(monkeypatch: pytest.MonkeyPatch) -> None:
-    reader, end = os.pipe()
-    os.set_blocking(reader, False)
+def test_a_child_leaves_to_its_parent_what_the_parent_has_to_write(
+    pipe: Pair, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    reader, end = pipe
     writer = to(end)
     written = 0
     while not writer.is_behind():
@@ -219,12 +228,10 @@ def test_a_child_leaves_to_its_parent_what_the_parent_has_to_write(monkeypatch: 
     found = everything(reader, writer)
 
     assert found == [line(400)] * (written - 1) + [b"of the child\n"]
-    for descriptor in (reader, end):
-        os.close(descriptor)
 
 
-def test_a_slow_reader_gets_the_last_lines_before_the_end() -> None:
-    reader, end = os.pipe()
+def test_a_slow_reader_gets_the_last_lines_before_the_end(pipe: Pair) -> None:
+    reader, end = pipe
     writer = to(end)
     while not writer.is_behind():
         writer.write(line(400))
@@ -232,8 +239,6 @@ def test_a_slow_reader_gets_the_last_lines_before_the_end() -> None:
     writer.finish(60.0, sleep=lambda _: reads.append(os.read(reader, 1 << 16)))
 
     assert not writer.is_behind()
-    for descriptor in (reader, end):
-        os.close(descriptor)
 
 
 def test_what_is_printed_or_raised_goes_the_same_way(ends: Pair) -> None:
@@ -259,8 +264,8 @@ def test_pieces_end_with_a_line(size: int) -> None:
         assert b"".join(cut) == lines
 
 
-def test_what_waits_is_bounded() -> None:
-    reader, end = os.pipe()
+def test_what_waits_is_bounded(pipe: Pair) -> None:
+    _, end = pipe
     writer = to(end)
     for _ in range(3 * MAX_WAITING_PIECES):
         writer.write(b"x" * 4000 + b"\n")
@@ -268,5 +273,3 @@ def test_what_waits_is_bounded() -> None:
     assert sys.getsizeof(writer._waiting) < 1 << 20  # noqa: SLF001 - what is kept is nobody else's
     assert writer.dropped >= MAX_WAITING_PIECES
     assert line_writer.MAX_WAITING_PIECES * ATOMIC_WRITE_BYTES <= 1 << 20
-    for descriptor in (reader, end):
-        os.close(descriptor)

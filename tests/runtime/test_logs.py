@@ -117,9 +117,7 @@ def test_lines_without_a_key_are_never_held_back() -> None:
     assert all(once.filter(record()) for _ in range(3))
 
 
-def test_every_logger_writes_json_to_stdout_once_configured(
-    root_log: logging.Logger, capfd: pytest.CaptureFixture[str]
-) -> None:
+def test_each_logger_writes_json(root_log: logging.Logger, capfd: pytest.CaptureFixture[str]) -> None:
     configure("info", "json", FakeClock().monotonic, LineWriter(1))
     logging.getLogger("urllib3.somewhere").warning("third %s", "party")
     logging.getLogger("urllib3.somewhere").debug("too quiet")

@@ -97,9 +97,7 @@ def test_a_bug_in_a_runner_does_not_end_it_and_is_told(caplog: pytest.LogCapture
     assert manager.stop(5.0)
 
 
-def test_a_runner_that_ran_for_long_is_not_punished_for_how_it_began(
-    caplog: pytest.LogCaptureFixture,
-) -> None:
+def test_a_runner_that_ran_for_long_has_a_fresh_start(caplog: pytest.LogCaptureFixture) -> None:
     clock = FakeClock()
 
     class Settling(Breaking):

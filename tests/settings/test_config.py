@@ -61,8 +61,7 @@ def test_the_shipped_production_file_is_accepted() -> None:
 
 def test_the_environment_beats_the_named_file_which_beats_the_base_file(write: Write) -> None:
     directory = write(
-        "port: 1001\ncache_ttl: 1s\nstale_after: 100s\nredis_db: 1",
-        staging="port: 1002\ncache_ttl: 2s",
+        "port: 1001\ncache_ttl: 1s\nstale_after: 100s\nredis_db: 1", staging="port: 1002\ncache_ttl: 2s"
     )
     config = load(directory, ENVIRONMENT="staging", PORT="1003")
     assert (config.port, config.cache_ttl, config.stale_after, config.redis_db) == (1003, 2.0, 100.0, 1)
@@ -343,9 +342,7 @@ def test_any_text_that_is_long_enough_and_fits_into_a_header_may_be_the_admin_ke
         ("k" * 24 + "\nk", "printable ASCII without blanks"),
     ],
 )
-def test_a_refused_admin_key_is_told_with_the_reason_and_the_remedy_and_never_shown(
-    text: str, reason: str
-) -> None:
+def test_a_refused_admin_key_is_told_with_reason_and_remedy_and_never_shown(text: str, reason: str) -> None:
     (problem,) = problems(AUTH_API_KEY=text)
     assert problem.startswith("AUTH_API_KEY: a value (not shown) refused: must ")
     assert reason in problem
@@ -506,11 +503,7 @@ def test_every_setting_is_found_under_each_way_to_nest_it(field: str) -> None:
 @pytest.mark.parametrize(
     ("text", "key", "remedy"),
     [
-        (
-            "redis: {port: 6379}",
-            "redis.port",
-            "there is none for this; those that begin so are redis_addr,",
-        ),
+        ("redis: {port: 6379}", "redis.port", "there is none for this; those that begin so are redis_addr,"),
         ("metrics: {port: 9090}", "metrics.port", "there is none for this; docs/settings.md lists all"),
         (
             "cache: {redis: {host: x}}",
@@ -525,9 +518,7 @@ def test_every_setting_is_found_under_each_way_to_nest_it(field: str) -> None:
         ("server: {a: {b: {c: {d: {e: {f: {g: {h: {i: 1}}}}}}}}}", "server.a.b.c.d.e.f.g", "there is none"),
     ],
 )
-def test_a_nested_key_without_an_equivalent_is_told_what_there_is(
-    write: Write, text: str, key: str, remedy: str
-) -> None:
+def test_a_nested_key_without_equivalent_is_told_so(write: Write, text: str, key: str, remedy: str) -> None:
     (problem,) = problems(write(text))
     assert problem.startswith(f"config.yaml:{key}: settings are not nested here")
     assert remedy in problem
@@ -623,7 +614,7 @@ def test_known_variables_are_no_warning() -> None:
 # --- a reload
 
 
-def test_a_reload_with_a_mistake_keeps_the_settings_in_force(
+def test_a_mistake_keeps_what_is_in_force(
     monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     monkeypatch.setattr("ltp_service.settings.config._accepted", [])

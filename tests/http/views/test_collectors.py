@@ -1,7 +1,6 @@
 """ltp_service.http.views.collectors"""
 
 import re
-from collections.abc import Callable
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
@@ -14,9 +13,8 @@ from ltp_service.domain.trade import Trade
 from ltp_service.feed.contract import Gap, Link
 from ltp_service.feed.trades import TradeCollector
 from tests.fakes import NOON, tick
-from tests.service import FreshService
+from tests.service import FreshService, MakeService, refusal
 
-MakeService = Callable[..., FreshService]
 WRITER = "ltp_" + "w" * 43
 
 STATISTICS = (
@@ -49,10 +47,6 @@ def snapshot(update_id: int = 5) -> BookSnapshot:
 
 def change(service: FreshService, method: str, path: str) -> TestResponse:
     return service.client.open(path, method=method, headers={"X-API-Key": WRITER})
-
-
-def refusal(answer: TestResponse) -> tuple[int, str]:
-    return answer.status_code, answer.get_json()["code"]
 
 
 @pytest.fixture

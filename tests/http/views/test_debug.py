@@ -21,9 +21,7 @@ def service(tmp_path: Path) -> FreshService:
     return FreshService(tmp_path, rate_limit_enabled=False, auth_api_key=ADMIN)
 
 
-def test_everything_that_should_run_is_shown_with_its_last_error(
-    service: FreshService, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_all_that_runs_is_shown_with_errors(service: FreshService, monkeypatch: pytest.MonkeyPatch) -> None:
     broken = RunnerState("kraken", True, 3, f"OSError: 198.51.100.7 refused {ADMIN}")
     monkeypatch.setattr(service.services.manager, "states", lambda: [broken])
     told = service.get("/debug/tasks", X_API_Key=ADMIN).get_json()
@@ -34,9 +32,7 @@ def test_everything_that_should_run_is_shown_with_its_last_error(
     ]
 
 
-def test_a_key_that_an_operator_chose_is_shown_nowhere(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_key_an_operator_chose_is_shown_nowhere(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     chosen = "correct.horse/battery+staple="
     service = FreshService(tmp_path, auth_api_key=chosen)
     broken = RunnerState("kraken", True, 3, f"OSError: header {chosen!r}")
@@ -138,7 +134,5 @@ def test_the_stores_show_what_they_hold(service: FreshService) -> None:
         (None, None),
     ],
 )
-def test_passwords_keys_and_addresses_are_masked_and_nothing_else(
-    text: str | None, shown: str | None
-) -> None:
+def test_passwords_keys_and_addresses_alone_are_masked(text: str | None, shown: str | None) -> None:
     assert masked(text) == shown

@@ -83,9 +83,7 @@ def test_no_other_file_is_served(service: FreshService, name: str) -> None:
         ("/swagger/doc.json", "/openapi.json"),
     ],
 )
-def test_where_others_have_the_page_leads_to_it_below_any_path(
-    service: FreshService, path: str, leads_to: str
-) -> None:
+def test_where_others_have_the_page_leads_to_it(service: FreshService, path: str, leads_to: str) -> None:
     answer = service.get(path)
     location = answer.headers["Location"]
     assert answer.status_code == 301

@@ -58,9 +58,7 @@ def test_serving_from_the_second_source_is_ready(service: FreshService) -> None:
     assert service.get("/ready").status_code == 200
 
 
-def test_a_store_that_does_not_answer_is_named(
-    service: FreshService, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_store_that_is_silent_is_named(service: FreshService, monkeypatch: pytest.MonkeyPatch) -> None:
     def fail() -> None:
         raise StoreUnavailable("Redis at localhost:6379 does not answer")
 
@@ -72,9 +70,7 @@ def test_a_store_that_does_not_answer_is_named(
     assert answer.get_json()["services"]["cache"] == "error: Redis at localhost:6379 does not answer"
 
 
-def test_while_it_is_told_to_end_it_is_healthy_but_not_ready(
-    fresh_service: Callable[..., FreshService],
-) -> None:
+def test_while_it_ends_it_is_healthy_but_not_ready(fresh_service: Callable[..., FreshService]) -> None:
     service = fresh_service(kraken_websocket_enabled=False)
     service.trade("100")
     serving = [True]

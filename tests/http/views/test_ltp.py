@@ -2,7 +2,6 @@
 
 import json
 import threading
-from collections.abc import Callable
 
 import msgspec
 import pytest
@@ -13,11 +12,9 @@ from ltp_service.domain.tick import REST
 from ltp_service.http import shapes
 from tests.deadline import DEADLINE
 from tests.fakes import BTC, ETH, NOON, XRP
-from tests.service import FreshService, amounts
+from tests.service import FreshService, MakeService, amounts
 
 DEFAULT = tuple(map(read_pair, "BTC/USD BTC/EUR BTC/CHF BTC/CAD ETH/USD LTC/USD XRP/USD".split()))
-
-MakeService = Callable[..., FreshService]
 
 
 def fill(service: FreshService) -> None:

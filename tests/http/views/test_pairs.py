@@ -6,9 +6,7 @@ from ltp_service.domain.pairs import read_pair
 from tests.service import FreshService
 
 
-def test_the_served_pairs_are_told_in_configuration_order_with_krakens_names(
-    fresh_service: Callable[..., FreshService],
-) -> None:
+def test_the_pairs_are_told_in_order_with_krakens_names(fresh_service: Callable[..., FreshService]) -> None:
     pairs = tuple(map(read_pair, ("ETH/USD", "BTC/USD", "DOGE/BTC", "AIXBT/USD")))
     answer = fresh_service(supported_pairs=pairs).get("/api/v1/pairs")
 

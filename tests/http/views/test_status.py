@@ -1,7 +1,6 @@
 """ltp_service.http.views.status"""
 
 import os
-from collections.abc import Callable
 
 import pytest
 
@@ -9,11 +8,9 @@ from ltp_service.domain.pairs import read_pair
 from ltp_service.domain.tick import REST
 from ltp_service.version import VERSION
 from tests.fakes import BTC, ETH, NOON
-from tests.service import FreshService
+from tests.service import FreshService, MakeService
 
 TWO = (read_pair("BTC/USD"), read_pair("ETH/USD"))
-
-MakeService = Callable[..., FreshService]
 
 
 def test_before_the_first_price_it_is_down(service: FreshService) -> None:
@@ -70,9 +67,7 @@ def test_it_tells_which_process_answers_and_for_how_long_it_runs(service: FreshS
     assert body["reconnects"] == 0
 
 
-def test_it_tells_how_the_exchange_is_reached(
-    fresh_service: MakeService, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_it_tells_how_kraken_is_reached(fresh_service: MakeService, monkeypatch: pytest.MonkeyPatch) -> None:
     urls = {"kraken_websocket_url": "wss://ws.kraken.com/v2", "kraken_rest_url": "https://api.kraken.com"}
 
     def reached() -> tuple[str, str]:
@@ -100,9 +95,7 @@ def test_rest_alone_is_a_mode_of_its_own_and_in_order_while_it_works(fresh_servi
     assert service.get("/api/v1/status").get_json()["status"] == "down"
 
 
-def test_a_pair_that_rest_cannot_refresh_says_why_until_the_feed_delivers_it(
-    fresh_service: MakeService,
-) -> None:
+def test_a_pair_that_rest_cannot_refresh_says_why_until_it_is_fed(fresh_service: MakeService) -> None:
     service = fresh_service(supported_pairs=TWO)
     service.services.prices.source.errors[BTC] = "REST: no answer"
 
