@@ -293,7 +293,7 @@ class Collector:
             now = self._clock.monotonic()
             if frames and now - before > self._idle_timeout:
                 # This process stood still: the frame waited in a buffer and says nothing about now.
-                raise Unreachable(f"{self.name}: stalled for {now - before:.0f} s", reason="stalled")
+                raise Unreachable(f"stalled for {now - before:.0f} s", reason="stalled")
             if now - looked_at > WAITED_SECONDS:  # waiting for this frame was the others' turn
                 turn_ends = now + self._turn(now - looked_at)
             if frames:
@@ -407,7 +407,7 @@ class Collector:
     def _tend(self, connection: Connection, now: float) -> None:
         last_frame_at = self._alive_at()
         if now - last_frame_at >= self._idle_timeout:
-            raise Unreachable(f"{self.name}: no frame for {self._idle_timeout:g} s", reason="silent")
+            raise Unreachable(f"no frame for {self._idle_timeout:g} s", reason="silent")
         self._ping(connection, last_frame_at, now)
         if proven := self._subscriptions.proven():
             self.confirm(proven, last_frame_at)
@@ -428,7 +428,7 @@ class Collector:
         if every is None:
             return
         if last_frame_at < self._pinged_at <= now - within:
-            raise Unreachable(f"{self.name}: nothing within {within:g} s of a ping", reason="silent")
+            raise Unreachable(f"nothing within {within:g} s of a ping", reason="silent")
         if now - self._pinged_at >= every and self._requests.ping(connection, now):
             self._pinged_at = now
 

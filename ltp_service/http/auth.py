@@ -13,7 +13,7 @@ from ltp_service.keys.key import Permission
 from ltp_service.meters import KEYS_CHECKED
 
 Access = Literal["public", "open", "explain", "refresh", "bootstrap", "write", "admin"]
-"""public: always. open: everybody, or read keys when AUTH_ENABLED. explain: read keys, or this machine.
+"""public: always. open: all, or read keys when AUTH_ENABLED. explain: read keys, or this machine.
 refresh: write keys, or a program on this machine that is no browser.
 bootstrap: admin keys, or this machine with the one-time token while there is no key at all."""
 

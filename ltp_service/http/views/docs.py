@@ -29,7 +29,7 @@ def openapi() -> Response:
 
 @bp.get("/docs")
 def page() -> Response:
-    """Swagger UI on that document, without a request to anybody else."""
+    """Swagger UI on that document, without a request to any other server."""
     note = note_of(request.environ)
     if not note.asked.endswith("/docs"):  # the page's links are relative: below /docs/ they would miss
         return _lead_to("docs")
