@@ -2,12 +2,15 @@
 
 import threading
 from collections import Counter, defaultdict
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from decimal import Decimal
 from typing import Any
 
+import pytest
+
 from ltp_service import meters
-from ltp_service.domain.errors import Unreachable
+from ltp_service.domain.errors import ExchangeError, Unreachable
 from ltp_service.domain.exchange_clock import ExchangeClock
 from ltp_service.domain.pairs import Pair
 from ltp_service.domain.tick import WEBSOCKET, Source, Tick
@@ -240,6 +243,28 @@ def eventually(condition: Callable[[], bool], seconds: float = DEADLINE) -> None
             return
         pause.wait(0.005)
     raise AssertionError(f"not within {seconds:g} s: {condition}")
+
+
+@contextmanager
+def fails(
+    reason: str, *, kind: type[ExchangeError] = Unreachable, match: str | None = None
+) -> Iterator[None]:
+    """What is done meanwhile ends with an error of that reason."""
+    with pytest.raises(kind, match=match) as caught:
+        yield
+    assert caught.value.reason == reason
+
+
+@contextmanager
+def in_threads(count: int, target: Callable[[], object]) -> Iterator[None]:
+    """So many threads do it meanwhile; all have ended afterwards."""
+    threads = [threading.Thread(target=target, daemon=True) for _ in range(count)]
+    for thread in threads:
+        thread.start()
+    yield
+    for thread in threads:
+        thread.join(DEADLINE)
+        assert not thread.is_alive()
 
 
 def open_quarantine() -> Quarantine:
