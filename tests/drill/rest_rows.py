@@ -40,6 +40,16 @@ TITLES = {
     "rest_limit": "the same with EGeneral:Too many requests in HTTP 200",
 }
 
+ELSEWHERE = {
+    "rest_502": "exchanges/test_kraken_rest.py",
+    "rest_503": "exchanges/test_kraken_rest.py",
+    "rest_html": "exchanges/test_kraken_rest.py",
+    "rest_redirect": "rest/test_http_client.py",
+    "rest_garbage": "exchanges/test_kraken_rest_answers.py",
+    "rest_limit": "exchanges/test_kraken_rest.py",
+}
+"""Where the tests show what these do to one call."""
+
 
 def _broken(fault: str, arguments: dict[str, Any], stage: Stage) -> None:
     """Prices outlive a short time without any source."""
@@ -58,7 +68,8 @@ def _broken(fault: str, arguments: dict[str, Any], stage: Stage) -> None:
 
 
 for _name, (_fault, _arguments) in FAULTS.items():
-    row(_name, TITLES[_name], walk=QUIET, beside="rest")(partial(_broken, _fault, _arguments))
+    _marks = {"beside": "rest", "elsewhere": ELSEWHERE.get(_name, "")}
+    row(_name, TITLES[_name], walk=QUIET, **_marks)(partial(_broken, _fault, _arguments))
 
 
 @row("rest_only", "WebSocket gone, 200 requests/s: REST alone")

@@ -25,11 +25,12 @@ def played() -> Iterator[Row]:
     if IN_FULL:
         yield from rows
         return
+    rows = [each for each in rows if not each.elsewhere]
     for service, beside in groupby(sorted(rows, key=lambda each: each.beside), lambda each: each.beside):
         if service:
             yield in_turn(list(beside))
         else:
-            yield from (each for each in beside if not each.elsewhere)
+            yield from beside
 
 
 PLAYED = {each.name: each for each in sorted(played(), key=lambda each: each.name not in LONGEST_FIRST)}
