@@ -245,6 +245,18 @@ def test_a_late_trade_shows_no_more_lag_of_the_others_than_the_time_since_the_la
     assert fed.store.all()[ETH].confirmed_at - BEGUN == pytest.approx(11.0, abs=0.3)
 
 
+def test_a_pair_that_was_late_with_the_whole_line_is_in_time_again_when_the_line_is() -> None:
+    steps = two_pairs(0.0)
+    for second in range(10, 30):
+        steps += [0.5, trade(str(100 + second), second, second - 8.0)]
+        steps += [0.5, trade("7", second, second - 8.0).replace("BTC/USD", OTHER), BEAT]
+    assert Fed(V2, [*steps, *beats(2, BEAT)]).confirmed_at == pytest.approx(31.0 - 8.0, abs=1.0)
+
+    in_time = trade("8", 99, 31.0).replace("BTC/USD", OTHER)
+    fed = Fed(V2, [*steps, *beats(2, BEAT), in_time, *beats(2, BEAT)])
+    assert fed.confirmed_at == pytest.approx(33.0, abs=1.0)
+
+
 def test_a_lag_of_more_than_a_minute_counts_like_any_other() -> None:
     steps = [*two_pairs(0.0), *beats(80, BEAT), trade("101", 99, 15.0), TEND_EVERY_SECONDS, BEAT]
     assert Fed(V2, steps).confirmed_at == pytest.approx(15.0, abs=0.5)
