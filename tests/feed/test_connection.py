@@ -250,7 +250,7 @@ def test_sending_on_a_closed_connection_is_unreachable() -> None:
             connection.send("hello")
 
 
-def test_closing_never_raises_however_often_and_whoever_closed_first() -> None:
+def test_closing_never_raises_even_twice_or_after_the_peer() -> None:
     with Peer(lambda peer: None) as server:
         connection = connect(server.url)
         with pytest.raises(Unreachable):
