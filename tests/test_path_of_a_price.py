@@ -13,7 +13,7 @@ import pytest
 
 from ltp_service.feed.connection import WebSocketConnection
 from ltp_service.feed.dialing import Dialer
-from tests.exchanges.test_kraken_order import ack, trade
+from tests.exchanges.kraken_frames import ack, trade
 from tests.fakes import BTC
 from tests.service import FreshService
 from tests.websocket_peer import frame

@@ -10,15 +10,11 @@ from types import ModuleType
 import pytest
 
 from ltp_service.domain.decimals import plain
-from ltp_service.domain.errors import PriceUnavailable
 from ltp_service.domain.pairs import Pair, read_pair
 from ltp_service.exchanges import kraken_v1 as v1
 from ltp_service.exchanges import kraken_v2 as v2
-from ltp_service.last_prices import LastPrices
-from ltp_service.settings.config import Config
-from tests.fakes import Script, Step, eventually, kraken_collector, memory_store
+from tests.exchanges.kraken_frames import Fed, Step
 from tests.service import FreshService, amounts
-from tests.simulator.client import Simulator
 
 Find = Callable[[str], Path]
 
@@ -96,7 +92,7 @@ def pairs_of(name: str) -> tuple[Pair, ...]:
 @pytest.mark.parametrize(
     ("name", "dialect", "kinds"), [(name, *expected) for name, expected in KINDS.items()]
 )
-def test_each_recorded_frame_is_of_a_known_kind(
+def test_each_recorded_frame_has_a_kind(
     recorded: Find, name: str, dialect: ModuleType, kinds: dict[str, int]
 ) -> None:
     assert Counter(dialect.parse(frame).kind for frame in frames(recorded(name))) == kinds
@@ -119,35 +115,27 @@ def test_after_each_recorded_frame_every_pair_shows_its_own_last_trade(recorded:
     wrong: list[tuple[str, Pair]] = []
     steps: list[Step] = []
 
-    def check(after: str) -> Callable[[], None]:
-        def look() -> None:
+    def check(after: str) -> Callable[[Fed], None]:
+        def look(fed: Fed) -> None:
             expected.update(told(after))
-            shown = {pair: price.tick.price for pair, price in store.all().items()}
+            shown = {pair: price.tick.price for pair, price in fed.store.all().items()}
             wrong.extend((after, pair) for pair in pairs_of(name) if shown.get(pair) != expected.get(pair))
 
         return look
 
     for step in with_pauses(recorded(name)):
         steps.extend((step, check(step)) if isinstance(step, str) else (step,))
-    script = Script(steps)
-    store = memory_store(script.clock)
-    script.play(
-        kraken_collector(f"ws://127.0.0.1:9{SESSIONS[name]}", pairs_of(name), store, script.equipment)
-    )
+    fed = Fed(f"ws://127.0.0.1:9{SESSIONS[name]}", steps, pairs=pairs_of(name))
 
     assert wrong == [] or name == V2_VERBATIM  # that one joins days that lie in no order
-    assert set(script.meters.refused) <= {"older"}
+    assert set(fed.refused) <= {"older"}
 
 
 @pytest.mark.parametrize("name", [V1_TICKER, V1_TRADE, V2_TICKER])
-def test_a_replayed_session_is_served_digit_for_digit_over_http(
-    recorded: Find, tmp_path: Path, name: str
-) -> None:
+def test_a_replayed_session_is_served_over_http(recorded: Find, tmp_path: Path, name: str) -> None:
     service = FreshService(tmp_path, supported_pairs=pairs_of(name))
-    script = Script(with_pauses(recorded(name)))
     url = f"ws://127.0.0.1:9{SESSIONS[name]}"
-    collector = kraken_collector(url, pairs_of(name), service.store, script.equipment)
-    script.play(collector)
+    fed = Fed(url, with_pauses(recorded(name)), pairs=pairs_of(name), store=service.store)
     expected = {str(pair): plain(Decimal(price)) for pair, price in last_prices(recorded(name)).items()}
 
     assert amounts(service.get("/api/v1/ltp")) == expected
@@ -155,32 +143,4 @@ def test_a_replayed_session_is_served_digit_for_digit_over_http(
         assert plain(Decimal(price)) in (price, price.rstrip("0").rstrip("."))
         assert service.store.all()[pair].tick.price == price
         assert amounts(service.get(f"/api/v1/ltp?pair={pair}")) == {str(pair): expected[str(pair)]}
-    assert script.meters.refused == {}
-
-
-@pytest.mark.parametrize("name", [V1_TICKER, V1_TRADE, V2_TICKER])
-def test_a_replayed_session_arrives_digit_for_digit_over_a_real_socket(recorded: Find, name: str) -> None:
-    expected = last_prices(recorded(name))
-    with Simulator.start("--replay", str(recorded(name)), "--speed", "100") as exchange:
-        config = Config(
-            kraken_websocket_url=exchange.v1_url if SESSIONS[name] == "/" else exchange.v2_url,
-            kraken_rest_url=f"http://127.0.0.1:{exchange.port}/nowhere",
-            kraken_max_retries=0,
-        )
-        with LastPrices([str(pair) for pair in expected], config=config) as prices:
-            seen: dict[Pair, set[Decimal]] = {pair: set() for pair in expected}
-
-            def arrived() -> bool:
-                for pair in expected:
-                    try:
-                        seen[pair].add(prices.get_current_price(str(pair)))
-                    except PriceUnavailable:
-                        return False
-                return all(
-                    str(prices.get_current_price(str(pair))) == price for pair, price in expected.items()
-                )
-
-            eventually(arrived)
-    every = [(pair, Decimal(price)) for frame in frames(recorded(name)) for pair, price in told(frame)]
-    for pair, shown in seen.items():
-        assert shown <= {price for of, price in every if of == pair}
+    assert fed.refused == {}

@@ -2,7 +2,6 @@
 
 import json
 from collections import Counter
-from collections.abc import Callable, Sequence
 from decimal import Decimal
 from itertools import pairwise
 from pathlib import Path
@@ -19,23 +18,14 @@ from ltp_service.domain.errors import BadFrame, Rejected, Unreachable
 from ltp_service.exchanges.binance import BinanceBooks, BinanceTrades, Dialect, read_depth
 from ltp_service.feed.contract import Equipment
 from ltp_service.feed.messages import Answered, Event, Invalid, Leaving, Request, Traded
-from tests.fakes import NOON, Script, Step
-
-Recorded = Callable[[str], Path]
+from tests.exchanges.feeds import Feed, Find, Step, frames, in_sync, labels, problem, quiet, records
+from tests.fakes import NOON, Script
 
 COMBINED = "binance/spot_combined_stream_2021-10-12.jsonl"
 DEPTH = "binance/spot_rest_depth1000_2021-10-12.jsonl"
 SINGLE = "binance/spot_ccxt_2026-08-12.jsonl"
 OLD = "binance/tardis_tests_2019.jsonl"
 SYMBOLS = ("NKNUSDT", "BLZETH", "LRCBTC", "RUNEEUR")
-
-
-def records(file: Path) -> list[dict[str, Any]]:
-    return [json.loads(line) for line in file.read_text().splitlines()]
-
-
-def frames(file: Path) -> list[str]:
-    return [record["raw"] for record in records(file) if record["dir"] == "in"]
 
 
 def events(file: Path) -> list[Event]:
@@ -61,11 +51,6 @@ def depth_frame(first: int, last: int, bid: str = "99 1", symbol: str = "BTCUSDT
     return json.dumps({"stream": f"{symbol.lower()}@depth@100ms", "data": change})
 
 
-def quiet(seconds: float) -> list[Step]:
-    """Time that passes in steps of half a second, as reads without a frame do."""
-    return [0.5] * int(seconds * 2)
-
-
 # The dialect.
 
 
@@ -77,16 +62,12 @@ def quiet(seconds: float) -> list[Step]:
         (OLD, {"trade": 2, "book_ticker": 1, "ticker": 1, "depth": 4, "partial_depth": 2}),
     ],
 )
-def test_every_recorded_frame_is_of_a_known_kind(
-    recorded: Recorded, file: str, kinds: dict[str, int]
-) -> None:
+def test_each_recorded_frame_has_a_known_kind(recorded: Find, file: str, kinds: dict[str, int]) -> None:
     assert Counter(Dialect().parse(frame).kind for frame in frames(recorded(file))) == kinds
 
 
 @pytest.mark.parametrize(("file", "identity"), [(COMBINED, "a"), (OLD, "t")])
-def test_every_recorded_trade_and_aggregate_is_read_with_all_its_digits(
-    recorded: Recorded, file: str, identity: str
-) -> None:
+def test_every_recorded_trade_is_read_with_its_digits(recorded: Find, file: str, identity: str) -> None:
     path = recorded(file)
     told = [json.loads(frame)["data"] for frame in frames(path)]
     told = [payload for payload in told if payload.get("e") in {"trade", "aggTrade"}]
@@ -100,7 +81,7 @@ def test_every_recorded_trade_and_aggregate_is_read_with_all_its_digits(
         assert json.loads(trade.raw) == row
 
 
-def test_every_recorded_depth_change_is_read_with_all_its_digits(recorded: Recorded) -> None:
+def test_every_recorded_depth_change_is_read_with_all_its_digits(recorded: Find) -> None:
     path = recorded(COMBINED)
     told = [json.loads(frame)["data"] for frame in frames(path)]
     told = [payload for payload in told if payload.get("e") == "depthUpdate"]
@@ -113,7 +94,7 @@ def test_every_recorded_depth_change_is_read_with_all_its_digits(recorded: Recor
     assert len(changes) == 177
 
 
-def test_every_recorded_depth_snapshot_is_read(recorded: Recorded) -> None:
+def test_every_recorded_depth_snapshot_is_read(recorded: Find) -> None:
     answers = depth_answers(recorded(DEPTH))
     assert tuple(answers) == SYMBOLS
     for symbol, body in answers.items():
@@ -197,53 +178,31 @@ def test_unknown_payloads_are_of_the_unknown_kind() -> None:
 # The trades.
 
 
-class Trades:
-    """BinanceTrades on scripted connections."""
-
-    def __init__(
-        self,
-        *connections: list[Step] | Exception,
-        symbols: tuple[str, ...] = ("BTCUSDT",),
-        wall: float = NOON,
-    ) -> None:
-        self.script = Script(*connections)
-        self.script.clock.set_wall(wall)
-        self.store = TradeStore(self.script.equipment.runtime)
-        self.collector = BinanceTrades(symbols, self.store, self.script.equipment)
-
-    def play(self) -> list[dict[str, Any]]:
-        self.script.play(self.collector)
-        return [json.loads(text) for text in self.script.sent]
-
-
-def test_replaying_the_combined_session_stores_both_aggregates_once(recorded: Recorded) -> None:
+def test_replaying_the_combined_session_stores_both_aggregates_once(recorded: Find) -> None:
     told: list[Step] = [*frames(recorded(COMBINED))]
     # Only trades are this collector's; depth belongs to the other.
     told = [frame for frame in told if "depthUpdate" not in str(frame)]
-    replay = Trades(told, told, symbols=SYMBOLS, wall=1633998543.0)
-    replay.play()
-    stored = replay.store.recent()
+    feed = Feed(BinanceTrades, told, told, symbols=SYMBOLS, wall=1633998543.0).play()
+    stored = feed.trades.recent()
     assert len(stored) == 2
     assert len({(trade.symbol, trade.trade_id) for trade in stored}) == 2
-    statistics = replay.store.statistics()
+    statistics = feed.trades.statistics()
     assert (statistics.total_trades_received, statistics.trades_discarded) == (4, 2)
     assert {trade.exchange for trade in stored} == {"binance"}
 
 
 @pytest.mark.parametrize("wrong", [0.0, 70.0, -70.0, 600.0, -600.0])
 def test_whatever_this_machines_clock_shows_trades_are_stored(wrong: float) -> None:
-    replay = Trades([trade_frame(1), trade_frame(2)], wall=NOON + wrong)
-    replay.play()
-    assert [trade.trade_id for trade in replay.store.recent()] == ["2", "1"]
-    assert replay.script.meters.refused == {}
+    feed = Feed(BinanceTrades, [trade_frame(1), trade_frame(2)], wall=NOON + wrong).play()
+    assert feed.ids() == ["2", "1"]
+    assert feed.script.meters.refused == {}
 
 
 def test_a_stream_of_microseconds_is_understood() -> None:
     """`timeUnit=MICROSECOND` in the URL makes all times so."""
     told: dict[str, object] = {"E": 1_790_000_000_123_789, "T": 1_790_000_000_123_456}
-    replay = Trades([trade_frame(1, extra=told), trade_frame(2)])
-    replay.play()
-    stored = replay.store.recent()
+    feed = Feed(BinanceTrades, [trade_frame(1, extra=told), trade_frame(2)]).play()
+    stored = feed.trades.recent()
     assert {trade.trade_id: trade.timestamp for trade in stored} == {"1": NOON + 0.123456, "2": NOON}
 
     depth = json.loads(depth_frame(1, 2))
@@ -254,22 +213,20 @@ def test_a_stream_of_microseconds_is_understood() -> None:
 
 
 def test_a_hole_in_the_numbers_of_the_trades_is_told_and_none_where_there_is_none() -> None:
-    replay = Trades([trade_frame(1), trade_frame(2), trade_frame(7), trade_frame(8)])
-    replay.play()
-    assert [gap.missing for gap in replay.collector.gaps() if gap.symbol == "BTCUSDT"] == [4]
-    assert replay.script.meters.missed == {"binance": 4}
+    feed = Feed(BinanceTrades, [trade_frame(1), trade_frame(2), trade_frame(7), trade_frame(8)]).play()
+    assert [gap.missing for gap in (feed.collector.link().gaps or ()) if gap.symbol == "BTCUSDT"] == [4]
+    assert feed.script.meters.missed == {"binance": 4}
 
 
 @pytest.mark.parametrize("wrong", [{"t": None}, {"p": None}, {"p": 5}, {"T": "soon"}, {"m": None}], ids=str)
 def test_a_trade_with_a_wrong_field_costs_itself_alone(wrong: dict[str, object]) -> None:
-    replay = Trades([trade_frame(1), trade_frame(2, extra=wrong), trade_frame(3)])
-    replay.play()
-    assert [trade.trade_id for trade in replay.store.recent()] == ["3", "1"]
-    assert sum(replay.script.meters.refused.values()) == 1
+    feed = Feed(BinanceTrades, [trade_frame(1), trade_frame(2, extra=wrong), trade_frame(3)]).play()
+    assert feed.ids() == ["3", "1"]
+    assert sum(feed.script.meters.refused.values()) == 1
 
 
 def test_all_streams_are_asked_for_in_lower_case_with_an_id() -> None:
-    assert Trades([], symbols=("BTCUSDT", "ETHUSDT")).play() == [
+    assert Feed(BinanceTrades, [], symbols=("BTCUSDT", "ETHUSDT")).play().requests == [
         {"method": "SUBSCRIBE", "params": ["btcusdt@trade", "ethusdt@trade"], "id": 1}
     ]
 
@@ -296,32 +253,31 @@ def test_never_more_than_five_messages_leave_within_a_second() -> None:
 
 
 def test_a_misspelt_stream_is_called_silent_after_ten_seconds_and_not_asked_for_in_a_loop() -> None:
-    labels: list[dict[str, str]] = []
-    feed = Trades(
+    feed = Feed(
+        BinanceTrades,
         [
             '{"result":null,"id":1}',
             trade_frame(1),
-            lambda: labels.append(feed.collector.link().subscriptions),
+            labels,
             *quiet(10.5),
-            lambda: labels.append(feed.collector.link().subscriptions),
+            labels,
             trade_frame(2, "BTCUSDX"),
-            lambda: labels.append(feed.collector.link().subscriptions),
+            labels,
         ],
         symbols=("BTCUSDT", "BTCUSDX"),
-    )
-    requests = feed.play()
-    assert labels == [
+    ).play()
+    assert feed.seen == [
         {"BTCUSDT": "active", "BTCUSDX": "acknowledged"},
         {"BTCUSDT": "active", "BTCUSDX": "silent"},
         {"BTCUSDT": "active", "BTCUSDX": "active"},
     ]
-    assert [request["method"] for request in requests] == ["SUBSCRIBE"]
+    assert [request["method"] for request in feed.requests] == ["SUBSCRIBE"]
 
 
 def test_the_connection_is_replaced_before_the_exchange_ends_it() -> None:
     answered: list[Step] = [15.0, '{"result":[],"id":9}']
     day = answered * 4 * 60 * 24
-    feed = Trades(['{"result":null,"id":1}', trade_frame(1), *day], [], wall=NOON)
+    feed = Feed(BinanceTrades, ['{"result":null,"id":1}', trade_frame(1), *day], [], wall=NOON)
     began = feed.script.clock.monotonic()
     feed.play()
     assert 22 * 3600 < feed.script.clock.monotonic() - began < 24 * 3600
@@ -331,17 +287,17 @@ def test_the_connection_is_replaced_before_the_exchange_ends_it() -> None:
 
 
 def test_an_announced_shutdown_is_followed_by_a_new_connection_at_once() -> None:
-    feed = Trades(['{"e":"serverShutdown","E":1770123456789}', trade_frame(1)], [trade_frame(2)])
-    feed.play()
-    assert [trade.trade_id for trade in feed.store.recent()] == ["2"]
+    feed = Feed(
+        BinanceTrades, ['{"e":"serverShutdown","E":1770123456789}', trade_frame(1)], [trade_frame(2)]
+    ).play()
+    assert feed.ids() == ["2"]
     assert feed.script.stop.waits[0] <= 1.0
 
 
 def test_a_restricted_location_disables_the_collector_and_is_said() -> None:
     refusal = Rejected("HTTP 451: not available from this location", reason="restricted_location")
-    feed = Trades(refusal, refusal, [trade_frame(1), lambda: seen.append(feed.collector.link().problem)])
+    feed = Feed(BinanceTrades, refusal, refusal, [trade_frame(1), problem])
     states: list[tuple[str, str | None]] = []
-    seen: list[str | None] = []
     wait = feed.script.stop.wait
 
     def look(timeout: float | None = None) -> bool:
@@ -353,85 +309,37 @@ def test_a_restricted_location_disables_the_collector_and_is_said() -> None:
     feed.play()
     assert states[0] == states[1] == ("error", "HTTP 451: not available from this location")
     assert feed.script.stop.waits[:2] == [3600.0, 3600.0]
-    assert seen == [None]
+    assert feed.seen == [None]
 
 
 def test_other_refused_handshakes_keep_their_usual_pace() -> None:
-    feed = Trades(Unreachable("HTTP 503", reason="handshake_status"), [])
-    feed.play()
+    feed = Feed(BinanceTrades, Unreachable("HTTP 503", reason="handshake_status"), []).play()
     assert feed.script.stop.waits[0] <= 1.0
 
 
 def test_symbols_change_on_the_living_connection() -> None:
-    feed = Trades(
+    feed = Feed(
+        BinanceTrades,
         [
             '{"result":null,"id":1}',
-            lambda: feed.collector.want(["ETHUSDT", "SOLUSDT"]),
+            lambda feed: feed.collector.want(["ETHUSDT", "SOLUSDT"]),
             0.5,
             trade_frame(1, "SOLUSDT"),
             trade_frame(1, "BTCUSDT"),
         ],
         symbols=("BTCUSDT", "ETHUSDT"),
     )
-    requests = feed.play()
-    assert [(request["method"], request["params"]) for request in requests] == [
+    feed.play()
+    assert [(request["method"], request["params"]) for request in feed.requests] == [
         ("SUBSCRIBE", ["btcusdt@trade", "ethusdt@trade"]),
         ("UNSUBSCRIBE", ["btcusdt@trade"]),
         ("SUBSCRIBE", ["solusdt@trade"]),
     ]
-    assert [trade.symbol for trade in feed.store.recent()] == ["SOLUSDT"]
+    assert [trade.symbol for trade in feed.trades.recent()] == ["SOLUSDT"]
     assert feed.script.meters.refused["unknown_symbol"] == 1
 
 
 # The books.
-
-
-class RecordingBooks(BookStore):
-    """Remembers which snapshots were taken."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.taken: list[int] = []
-
-    def replace(self, exchange: str, snapshot: BookSnapshot, received_at: float) -> None:
-        self.taken.append(snapshot.update_id)
-        super().replace(exchange, snapshot, received_at)
-
-
-LOOK = "look at the book"
-"""A step: is it in sync now?"""
-
-
-class Books:
-    """BinanceBooks on scripted connections, with depth answers of a list."""
-
-    def __init__(
-        self,
-        *connections: list[Step],
-        answers: Sequence[BookSnapshot | Exception],
-        symbols: tuple[str, ...] = ("BTCUSDT",),
-    ) -> None:
-        self.script = Script(*([self.look if step == LOOK else step for step in one] for one in connections))
-        self.store = RecordingBooks()
-        self.asked: list[str] = []
-        self._answers = list(answers)
-        equipment = msgspec.structs.replace(self.script.equipment, depth=self._depth)
-        self.collector = BinanceBooks(symbols, self.store, equipment)
-        self.synced: list[bool] = []
-
-    def play(self) -> None:
-        self.script.play(self.collector)
-
-    def look(self) -> None:
-        view = self.store.view("BTCUSDT", "binance", 50)
-        self.synced.append(view is not None and view.in_sync)
-
-    def _depth(self, symbol: str) -> BookSnapshot:
-        self.asked.append(symbol)
-        answer = self._answers.pop(0)
-        if isinstance(answer, Exception):
-            raise answer
-        return answer
 
 
 def snapshot(update_id: int, symbol: str = "BTCUSDT") -> BookSnapshot:
@@ -446,14 +354,14 @@ def test_books_need_a_sink_and_a_way_to_get_snapshots() -> None:
         BinanceBooks(["BTCUSDT"], BookStore(), Script().equipment)
 
 
-def test_the_recorded_books_join_their_snapshots_and_stay_in_sync(recorded: Recorded) -> None:
+def test_the_recorded_books_join_their_snapshots_and_stay_in_sync(recorded: Find) -> None:
     bodies = depth_answers(recorded(DEPTH))
     told = [frame for frame in frames(recorded(COMBINED)) if "depthUpdate" in frame]
     store = BookStore()
     views: list[BookView | None] = []
     # All changes are kept first; then the snapshots come, which were taken in between.
     script = Script(
-        [*told, *quiet(10), lambda: views.extend(store.view(one, "binance", 50) for one in SYMBOLS)]
+        [*told, *[0.5] * 20, lambda: views.extend(store.view(one, "binance", 50) for one in SYMBOLS)]
     )
     equipment = msgspec.structs.replace(
         script.equipment, depth=lambda symbol: read_depth(symbol, bodies[symbol])
@@ -480,7 +388,7 @@ def naive_sides(symbol: str, body: str, stream: Path) -> tuple[tuple[Level, ...]
     return tuple(best_bids[:50]), tuple(best_asks[:50])
 
 
-def test_the_recorded_best_prices_agree_with_every_recorded_book_ticker(recorded: Recorded) -> None:
+def test_the_recorded_best_prices_agree_with_every_recorded_book_ticker(recorded: Find) -> None:
     told = [json.loads(frame)["data"] for frame in frames(recorded(COMBINED))]
     tickers = [payload for payload in told if "A" in payload]
     store = BookStore()
@@ -501,90 +409,86 @@ def test_the_recorded_best_prices_agree_with_every_recorded_book_ticker(recorded
 
 
 def test_changes_before_the_snapshot_are_kept_and_follow_it() -> None:
-    books = Books(
+    feed = Feed(
+        BinanceBooks,
         [depth_frame(8, 9, "91 1"), depth_frame(10, 12, "92 1"), 0.5, depth_frame(13, 13, "93 1")],
         answers=[snapshot(10)],
-    )
-    books.play()
-    view = books.store.view("BTCUSDT", "binance", 50)
-    assert view is not None
+    ).play()
+    view = feed.view()
     assert [price for price, _ in view.bids] == [93, 92, 90]
     assert view.update_id == 13
 
 
 def test_a_snapshot_older_than_the_stream_is_asked_for_again() -> None:
-    books = Books(
-        [depth_frame(8, 9), *quiet(2), LOOK, None],
-        answers=[snapshot(6), snapshot(9)],
-    )
-    books.play()
-    assert books.asked == ["BTCUSDT"] * 2
-    assert books.store.taken == [9]
-    assert books.synced == [True]
+    feed = Feed(
+        BinanceBooks, [depth_frame(8, 9), *quiet(2), in_sync, None], answers=[snapshot(6), snapshot(9)]
+    ).play()
+    assert feed.asked == ["BTCUSDT"] * 2
+    assert feed.books.taken == [9]
+    assert feed.seen == [True]
 
 
 def test_no_snapshot_is_joined_across_a_hole_in_the_changes_kept() -> None:
-    told: list[Step] = [depth_frame(8, 9), depth_frame(12, 13), *quiet(5), LOOK]
-    books = Books(told, answers=[Unreachable("HTTP 503", reason="timeout"), snapshot(9), snapshot(13)])
-    books.play()
-    assert books.store.taken == [13]
-    assert books.synced == [True]
+    told: list[Step] = [depth_frame(8, 9), depth_frame(12, 13), *quiet(5), in_sync]
+    feed = Feed(
+        BinanceBooks, told, answers=[Unreachable("HTTP 503", reason="timeout"), snapshot(9), snapshot(13)]
+    ).play()
+    assert feed.books.taken == [13]
+    assert feed.seen == [True]
 
 
 def test_a_snapshot_that_ends_just_before_the_stream_joins_it() -> None:
-    books = Books([depth_frame(8, 9), 0.5, LOOK], answers=[snapshot(7)])
-    books.play()
-    assert books.synced == [True]
+    feed = Feed(BinanceBooks, [depth_frame(8, 9), 0.5, in_sync], answers=[snapshot(7)]).play()
+    assert feed.seen == [True]
 
 
 def test_a_gap_is_never_served_as_in_sync_until_a_new_snapshot_joins() -> None:
-    books = Books(
+    feed = Feed(
+        BinanceBooks,
         [
             depth_frame(8, 9),
             0.5,
-            LOOK,
+            in_sync,
             *quiet(1),
             depth_frame(12, 13, "95 1"),
-            LOOK,
+            in_sync,
             depth_frame(14, 14, "96 1"),
             0.5,
-            LOOK,
+            in_sync,
         ],
         answers=[snapshot(8), snapshot(13)],
-    )
-    books.play()
-    assert books.synced == [True, False, True]
-    view = books.store.view("BTCUSDT", "binance", 50)
-    assert view is not None
+    ).play()
+    assert feed.seen == [True, False, True]
+    view = feed.view()
     assert [price for price, _ in view.bids] == [96, 90]
 
 
 def test_a_failing_snapshot_is_tried_again_slower_and_slower() -> None:
     failure = Unreachable("HTTP 503", reason="timeout")
     alive: list[Step] = [0.5, depth_frame(10, 10)]
-    books = Books([depth_frame(8, 9), *alive * 60, LOOK], answers=[*[failure] * 4, snapshot(9)])
-    books.play()
-    assert len(books.asked) == 5
-    assert books.synced == [True]
-    assert books.script.meters.refused["timeout"] == 4
+    feed = Feed(
+        BinanceBooks, [depth_frame(8, 9), *alive * 60, in_sync], answers=[*[failure] * 4, snapshot(9)]
+    ).play()
+    assert len(feed.asked) == 5
+    assert feed.seen == [True]
+    assert feed.script.meters.refused["timeout"] == 4
 
 
 def test_an_exchange_that_asks_for_a_pause_gets_it() -> None:
     failure = Unreachable("HTTP 429", reason="rate_limited", retry_after=25.0)
-    books = Books(
-        [depth_frame(8, 9), *quiet(20), lambda: asked.append(len(books.asked)), *quiet(10)],
+    feed = Feed(
+        BinanceBooks,
+        [depth_frame(8, 9), *quiet(20), lambda feed: feed.seen.append(len(feed.asked)), *quiet(10)],
         answers=[failure, snapshot(9)],
     )
-    asked: list[int] = []
-    books.play()
-    assert asked == [1]
-    assert len(books.asked) == 2
+    feed.play()
+    assert feed.seen == [1]
+    assert len(feed.asked) == 2
 
 
 def test_a_pair_without_changes_gets_its_book_all_the_same() -> None:
-    books = Books([*quiet(3), LOOK], answers=[snapshot(8)])
-    books.play()
-    assert books.synced == [True]
+    feed = Feed(BinanceBooks, [*quiet(3), in_sync], answers=[snapshot(8)]).play()
+    assert feed.seen == [True]
 
 
 def test_snapshots_of_many_symbols_are_spread() -> None:
@@ -603,20 +507,19 @@ def test_snapshots_of_many_symbols_are_spread() -> None:
 
 
 def test_the_books_are_out_of_sync_as_soon_as_the_connection_is_lost() -> None:
-    books = Books([depth_frame(8, 9), 0.5, LOOK], answers=[snapshot(9)])
-    books.play()
-    books.look()
-    assert books.synced == [True, False]
+    feed = Feed(BinanceBooks, [depth_frame(8, 9), 0.5, in_sync], answers=[snapshot(9)]).play()
+    in_sync(feed)
+    assert feed.seen == [True, False]
 
 
 def test_a_removed_symbol_loses_its_book_and_a_new_one_gets_one() -> None:
-    books = Books(
-        [depth_frame(8, 9), 0.5, lambda: books.collector.want(["ETHUSDT"]), *quiet(3)],
+    feed = Feed(
+        BinanceBooks,
+        [depth_frame(8, 9), 0.5, lambda feed: feed.collector.want(["ETHUSDT"]), *quiet(3)],
         answers=[snapshot(9), snapshot(5, "ETHUSDT")],
-    )
-    books.play()
-    assert books.store.view("BTCUSDT", "binance", 1) is None
-    assert books.asked == ["BTCUSDT", "ETHUSDT"]
+    ).play()
+    assert feed.books.view("BTCUSDT", "binance", 1) is None
+    assert feed.asked == ["BTCUSDT", "ETHUSDT"]
 
 
 BOTH = ("BTCUSDT", "ETHUSDT")
@@ -631,14 +534,11 @@ def changing(*symbols: str, first: int, seconds: float) -> list[Step]:
     return steps
 
 
-class Deafness(Books):
+def deafness(*steps: Step, answers: list[BookSnapshot | Exception]) -> Feed:
     """Two books that change twice a second for a minute; then only the other one goes on."""
-
-    def __init__(self, *steps: Step, answers: list[BookSnapshot | Exception]) -> None:
-        both = changing(*BOTH, first=9, seconds=60)
-        super().__init__(
-            [*both, *steps], answers=[snapshot(9), snapshot(9, "ETHUSDT"), *answers], symbols=BOTH
-        )
+    both = changing(*BOTH, first=9, seconds=60)
+    all_answers = [snapshot(9), snapshot(9, "ETHUSDT"), *answers]
+    return Feed(BinanceBooks, [*both, *steps], answers=all_answers, symbols=BOTH).play()
 
 
 def others(seconds: float) -> list[Step]:
@@ -646,39 +546,35 @@ def others(seconds: float) -> list[Step]:
 
 
 def test_a_book_that_is_silent_while_others_move_is_deaf_when_the_exchange_has_newer_changes() -> None:
-    books = Deafness(LOOK, *others(8), LOOK, answers=[snapshot(500)])
-    books.play()
+    feed = deafness(in_sync, *others(8), in_sync, answers=[snapshot(500)])
 
-    assert books.synced == [True, False]
-    assert books.asked == [*BOTH, "BTCUSDT"]
-    assert books.script.meters.deaf == {"binance": 1}
-    methods = [json.loads(text)["method"] for text in books.script.sent]
+    assert feed.seen == [True, False]
+    assert feed.asked == [*BOTH, "BTCUSDT"]
+    assert feed.script.meters.deaf == {"binance": 1}
+    methods = [request["method"] for request in feed.requests]
     assert methods.count("UNSUBSCRIBE") == 1
 
 
 def test_a_deaf_book_is_in_sync_again_with_the_first_change_and_a_snapshot() -> None:
     back: list[Step] = [depth_frame(501, 502), 0.5, 0.5, 0.5]
-    books = Deafness(*others(8), LOOK, *back, LOOK, answers=[snapshot(500), snapshot(501)])
-    books.play()
+    feed = deafness(*others(8), in_sync, *back, in_sync, answers=[snapshot(500), snapshot(501)])
 
-    assert books.synced == [False, True]
+    assert feed.seen == [False, True]
 
 
 def test_a_book_that_is_silent_because_nothing_changes_is_in_sync_after_the_question() -> None:
     last = 9 + 119
-    books = Deafness(*others(8), LOOK, answers=[snapshot(last)])
-    books.play()
+    feed = deafness(*others(8), in_sync, answers=[snapshot(last)])
 
-    assert books.synced == [True]
-    assert books.script.meters.deaf == {}
+    assert feed.seen == [True]
+    assert feed.script.meters.deaf == {}
 
 
 def test_a_doubt_that_cannot_be_settled_never_becomes_trust() -> None:
     failure = Unreachable("HTTP 503", reason="timeout")
-    books = Deafness(*others(60), LOOK, answers=[failure] * 40)
-    books.play()
+    feed = deafness(*others(60), in_sync, answers=[failure] * 40)
 
-    assert books.synced == [False]
+    assert feed.seen == [False]
 
 
 @pytest.mark.parametrize(
@@ -687,10 +583,10 @@ def test_a_doubt_that_cannot_be_settled_never_becomes_trust() -> None:
 def test_a_change_that_cannot_be_used_puts_its_own_book_out_of_sync_at_once(wrong: dict[str, object]) -> None:
     bad = json.loads(depth_frame(10, 10))
     bad["data"] |= wrong
-    books = Books(
-        [depth_frame(9, 9), 0.5, LOOK, json.dumps(bad), LOOK, *quiet(3), LOOK],
+    feed = Feed(
+        BinanceBooks,
+        [depth_frame(9, 9), 0.5, in_sync, json.dumps(bad), in_sync, *quiet(3), in_sync],
         answers=[snapshot(9), snapshot(10)],
-    )
-    books.play()
+    ).play()
 
-    assert books.synced == [True, False, True]
+    assert feed.seen == [True, False, True]

@@ -2,7 +2,6 @@
 
 import json
 from collections import Counter
-from collections.abc import Callable
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
@@ -11,24 +10,27 @@ import msgspec
 import pytest
 
 from ltp_service.collected.books import BookStore
-from ltp_service.collected.trades import TradeStore
 from ltp_service.domain.book import BookChange, BookSnapshot
 from ltp_service.domain.errors import BadFrame
 from ltp_service.domain.trade import Trade
 from ltp_service.exchanges.bybit import BybitBooks, BybitTrades, Dialect
 from ltp_service.feed.messages import Answered, Event, Invalid, Skipped, Traded
-from tests.fakes import NOON, Script, Step
-
-Recorded = Callable[[str], Path]
+from tests.exchanges.feeds import (
+    Feed,
+    Find,
+    Step,
+    both_in_sync,
+    frames,
+    in_sync,
+    labels,
+    problem,
+    quiet,
+)
+from tests.fakes import NOON, Script
 
 SPOT = "bybit/v5_spot_ccxt_2026-08.jsonl"
 SPOT_2023 = "bybit/v5_spot_tardis_2023-04-05.jsonl"
 LINEAR = "bybit/v5_linear_ack_after_data_ccxt_2026-08-12.jsonl"
-
-
-def frames(file: Path) -> list[str]:
-    records = [json.loads(line) for line in file.read_text().splitlines()]
-    return [record["raw"] for record in records if record["dir"] == "in"]
 
 
 def events(file: Path) -> list[Event]:
@@ -76,14 +78,12 @@ def book_frame(kind: str, update: int, bids: str = "99 1", asks: str = "101 1") 
         (LINEAR, {"kline": 2, "acknowledgement": 1}),
     ],
 )
-def test_every_recorded_frame_is_of_a_known_kind(
-    recorded: Recorded, file: str, kinds: dict[str, int]
-) -> None:
+def test_each_recorded_frame_has_a_known_kind(recorded: Find, file: str, kinds: dict[str, int]) -> None:
     assert Counter(Dialect().parse(frame).kind for frame in frames(recorded(file))) == kinds
 
 
 @pytest.mark.parametrize(("file", "count"), [(SPOT, 11), (SPOT_2023, 5)])
-def test_every_recorded_trade_is_read_with_all_its_digits(recorded: Recorded, file: str, count: int) -> None:
+def test_every_recorded_trade_is_read_with_its_digits(recorded: Find, file: str, count: int) -> None:
     path = recorded(file)
     rows: list[dict[str, Any]] = [
         row
@@ -100,7 +100,7 @@ def test_every_recorded_trade_is_read_with_all_its_digits(recorded: Recorded, fi
         assert json.loads(trade.raw) == row
 
 
-def test_every_recorded_book_frame_is_read_with_all_its_digits(recorded: Recorded) -> None:
+def test_every_recorded_book_frame_is_read_with_all_its_digits(recorded: Find) -> None:
     snapshots = [event for event in events(recorded(SPOT)) if isinstance(event, BookSnapshot)]
     assert len(snapshots) == 4
     assert snapshots[0] == BookSnapshot(
@@ -122,7 +122,7 @@ def test_every_recorded_book_frame_is_read_with_all_its_digits(recorded: Recorde
     )
 
 
-def test_the_recorded_deltas_join_their_snapshots(recorded: Recorded) -> None:
+def test_the_recorded_deltas_join_their_snapshots(recorded: Find) -> None:
     store = BookStore()
     for event in events(recorded(SPOT_2023)):
         if isinstance(event, BookSnapshot):
@@ -211,31 +211,6 @@ def test_update_one_is_a_restart_and_replaces_the_book() -> None:
 # The collectors.
 
 
-class Harness:
-    """One collector on scripted connections."""
-
-    def __init__(self, *connections: list[Step], symbols: tuple[str, ...] = ("BTCUSDT",)) -> None:
-        self.script = Script(*connections)
-        self.store = TradeStore(self.script.equipment.runtime)
-        self.books = BookStore()
-        self.trades = BybitTrades(symbols, self.store, self.script.equipment)
-        self.book_collector = BybitBooks(symbols, self.books, self.script.equipment)
-
-    def play_trades(self) -> list[dict[str, Any]]:
-        self.script.play(self.trades)
-        return [json.loads(text) for text in self.script.sent]
-
-    def play_books(self) -> list[dict[str, Any]]:
-        self.script.play(self.book_collector)
-        told = [json.loads(text) for text in self.script.sent]
-        return [request for request in told if request["op"] != "ping"]
-
-
-def quiet(seconds: float) -> list[Step]:
-    """Time that passes in steps of half a second, as reads without a frame do."""
-    return [0.5] * int(seconds * 2)
-
-
 @pytest.mark.parametrize("collector", [BybitTrades, BybitBooks])
 def test_a_collector_cannot_be_built_without_a_sink(collector: Any) -> None:
     with pytest.raises(TypeError, match="needs a sink"):
@@ -243,201 +218,161 @@ def test_a_collector_cannot_be_built_without_a_sink(collector: Any) -> None:
 
 
 def test_trades_reach_the_store_complete() -> None:
-    harness = Harness([acknowledgement(1), trade_frame(1)])
-    harness.play_trades()
-    [stored] = harness.store.recent()
+    feed = Feed(BybitTrades, [acknowledgement(1), trade_frame(1)]).play()
+    [stored] = feed.trades.recent()
     raw = json.dumps(json.loads(trade_frame(1))["data"][0])
     assert stored == Trade(
         "bybit", "BTCUSDT", "buy", Decimal("64103.9"), Decimal("0.5"), NOON, "1", NOON, raw
     )
 
 
-def test_the_recorded_trades_are_stored_once_though_told_twice(recorded: Recorded) -> None:
+def test_the_recorded_trades_are_stored_once_though_told_twice(recorded: Find) -> None:
     told: list[Step] = [frame for frame in frames(recorded(SPOT)) if "publicTrade" in frame]
-    harness = Harness([*told, *told], told)
-    harness.script.clock.set_wall(1786538701.0)
-    harness.store = TradeStore(harness.script.equipment.runtime)
-    harness.trades = BybitTrades(["BTCUSDT"], harness.store, harness.script.equipment)
-    harness.play_trades()
-    assert len(harness.store.recent()) == 11
-    assert harness.store.statistics().trades_discarded == 22
+    feed = Feed(BybitTrades, [*told, *told], told, wall=1786538701.0).play()
+    assert len(feed.trades.recent()) == 11
+    assert feed.trades.statistics().trades_discarded == 22
 
 
 def test_at_most_ten_symbols_are_asked_for_in_one_request() -> None:
     symbols = tuple(f"S{number}USDT" for number in range(23))
-    harness = Harness([], symbols=symbols)
-    requests = harness.play_trades()
-    assert [len(request["args"]) for request in requests] == [10, 10, 3]
-    assert [request["req_id"] for request in requests] == ["1", "2", "3"]
-    assert requests[0]["op"] == "subscribe"
-    assert requests[2]["args"] == ["publicTrade.S20USDT", "publicTrade.S21USDT", "publicTrade.S22USDT"]
+    feed = Feed(BybitTrades, [], symbols=symbols).play()
+    assert [len(request["args"]) for request in feed.requests] == [10, 10, 3]
+    assert [request["req_id"] for request in feed.requests] == ["1", "2", "3"]
+    assert feed.requests[0]["op"] == "subscribe"
+    assert feed.requests[2]["args"] == ["publicTrade.S20USDT", "publicTrade.S21USDT", "publicTrade.S22USDT"]
 
 
 def test_data_before_the_acknowledgement_is_taken_and_proves_the_subscription() -> None:
-    harness = Harness([trade_frame(1), 0.5, lambda: labels.append(harness.trades.link().subscriptions)])
-    labels: list[dict[str, str]] = []
-    harness.play_trades()
-    assert labels == [{"BTCUSDT": "active"}]
-    assert len(harness.store.recent()) == 1
+    feed = Feed(BybitTrades, [trade_frame(1), 0.5, labels]).play()
+    assert feed.seen == [{"BTCUSDT": "active"}]
+    assert len(feed.trades.recent()) == 1
 
 
 def test_an_acknowledgement_covers_all_symbols_of_its_request() -> None:
     symbols = tuple(f"S{number}USDT" for number in range(11))
-    labels: dict[str, str] = {}
-    harness = Harness(
-        [acknowledgement(2), lambda: labels.update(harness.trades.link().subscriptions)], symbols=symbols
-    )
-    harness.play_trades()
-    assert labels == {**dict.fromkeys(symbols[:10], "asked"), "S10USDT": "acknowledged"}
+    feed = Feed(BybitTrades, [acknowledgement(2), labels], symbols=symbols).play()
+    assert feed.seen[0] == {**dict.fromkeys(symbols[:10], "asked"), "S10USDT": "acknowledged"}
 
 
 def test_a_missing_acknowledgement_is_asked_for_again_after_ten_seconds() -> None:
-    harness = Harness([PONG, *quiet(9)])
-    assert len(harness.play_trades()) == 1
-    harness = Harness([PONG, *quiet(10.5)])
-    assert [request["args"] for request in harness.play_trades()] == [["publicTrade.BTCUSDT"]] * 2
+    feed = Feed(BybitTrades, [PONG, *quiet(9)])
+    assert len(feed.play().requests) == 1
+    feed = Feed(BybitTrades, [PONG, *quiet(10.5)])
+    assert [request["args"] for request in feed.play().requests] == [["publicTrade.BTCUSDT"]] * 2
 
 
 @pytest.mark.parametrize("echoed", [True, False])
 def test_a_refused_request_is_asked_again_one_by_one_and_only_the_culprit_stays_refused(echoed: bool) -> None:
-    labels: dict[str, str] = {}
-    harness = Harness(
+    feed = Feed(
+        BybitTrades,
         [
             refusal(1 if echoed else None, "Invalid symbol :[publicTrade.NOPEUSDT]"),
             0.5,
             acknowledgement(2),
             refusal(3 if echoed else None, "Invalid symbol :[publicTrade.NOPEUSDT]"),
-            lambda: labels.update(harness.trades.link().subscriptions),
+            labels,
         ],
         symbols=("BTCUSDT", "NOPEUSDT"),
-    )
-    requests = harness.play_trades()
-    assert [request["args"] for request in requests[1:]] == [
+    ).play()
+    assert [request["args"] for request in feed.requests[1:]] == [
         ["publicTrade.BTCUSDT"],
         ["publicTrade.NOPEUSDT"],
     ]
-    assert labels["BTCUSDT"] == "acknowledged"
-    assert labels["NOPEUSDT"].startswith("refused: Invalid symbol")
-    assert "Invalid symbol" in str(harness.trades.link().last_error) or harness.script.meters.failures
+    assert feed.seen[0]["BTCUSDT"] == "acknowledged"
+    assert feed.seen[0]["NOPEUSDT"].startswith("refused: Invalid symbol")
+    assert "Invalid symbol" in str(feed.collector.link().last_error) or feed.script.meters.failures
 
 
 def test_a_refusal_of_what_already_flows_changes_nothing() -> None:
-    labels: dict[str, str] = {}
-    harness = Harness(
+    feed = Feed(
+        BybitTrades,
         [
             trade_frame(1),
             refusal(1, "error:already subscribed"),
-            lambda: labels.update(harness.trades.link().subscriptions),
-        ]
-    )
-    harness.play_trades()
-    assert labels == {"BTCUSDT": "active"}
+            labels,
+        ],
+    ).play()
+    assert feed.seen[0] == {"BTCUSDT": "active"}
 
 
 def test_a_ping_goes_out_every_twenty_seconds_and_its_answer_keeps_a_quiet_connection() -> None:
-    harness = Harness([acknowledgement(1), *quiet(20), PONG, *quiet(20), PONG, *quiet(9)])
-    requests = harness.play_trades()
-    assert [request["op"] for request in requests] == ["subscribe", "ping", "ping"]
-    assert harness.script.meters.failures == ["closed", "script_over"]
-    assert harness.script.meters.frames["pong"] == 2
+    feed = Feed(BybitTrades, [acknowledgement(1), *quiet(20), PONG, *quiet(20), PONG, *quiet(9)]).play()
+    assert [json.loads(text)["op"] for text in feed.script.sent] == ["subscribe", "ping", "ping"]
+    assert feed.script.meters.failures == ["closed", "script_over"]
+    assert feed.script.meters.frames["pong"] == 2
 
 
 def test_a_ping_without_an_answer_for_ten_seconds_ends_the_connection() -> None:
-    harness = Harness([acknowledgement(1), *quiet(29)])
-    harness.play_trades()
-    assert harness.script.meters.failures[0] == "closed"
-    harness = Harness([acknowledgement(1), *quiet(31)])
-    harness.play_trades()
-    assert harness.script.meters.failures[0] == "silent"
-    harness = Harness([acknowledgement(1), *quiet(18), PONG, *quiet(13)])  # the ping at 20 s is not answered
-    harness.play_trades()
-    assert harness.script.meters.failures[0] == "silent"
+    feed = Feed(BybitTrades, [acknowledgement(1), *quiet(29)]).play()
+    assert feed.script.meters.failures[0] == "closed"
+    feed = Feed(BybitTrades, [acknowledgement(1), *quiet(31)]).play()
+    assert feed.script.meters.failures[0] == "silent"
+    unanswered = [acknowledgement(1), *quiet(18), PONG, *quiet(13)]  # the ping at 20 s
+    feed = Feed(BybitTrades, unanswered).play()
+    assert feed.script.meters.failures[0] == "silent"
 
 
 def test_a_block_trade_is_counted_and_not_stored() -> None:
-    harness = Harness([trade_frame(1, BT=True)])
-    harness.play_trades()
-    assert harness.script.meters.frames["block_trade"] == 1
-    assert harness.store.statistics().total_trades_received == 0
+    feed = Feed(BybitTrades, [trade_frame(1, BT=True)]).play()
+    assert feed.script.meters.frames["block_trade"] == 1
+    assert feed.trades.statistics().total_trades_received == 0
 
 
 def test_a_gap_in_the_book_is_never_served_as_in_sync_and_asks_for_a_new_snapshot() -> None:
-    seen: list[bool] = []
-
-    def look() -> None:
-        view = harness.books.view("BTCUSDT", "bybit", 50)
-        seen.append(view is not None and view.in_sync)
-
-    harness = Harness(
+    feed = Feed(
+        BybitBooks,
         [
             acknowledgement(1),
             book_frame("snapshot", 10),
             book_frame("delta", 11, "99.5 2", ""),
-            look,
+            in_sync,
             book_frame("delta", 13, "99 0", ""),
-            look,
+            in_sync,
             0.5,
             book_frame("delta", 14, "98 1", ""),
-            look,
+            in_sync,
             book_frame("snapshot", 20, "97 1", "103 1"),
-            look,
-        ]
-    )
-    requests = harness.play_books()
-    assert seen == [True, False, False, True]
-    assert [request["op"] for request in requests] == ["subscribe", "unsubscribe", "subscribe"]
-    assert requests[0]["args"] == requests[1]["args"] == ["orderbook.50.BTCUSDT"]
-    view = harness.books.view("BTCUSDT", "bybit", 50)
-    assert view is not None
+            in_sync,
+        ],
+    ).play()
+    assert feed.seen == [True, False, False, True]
+    assert [request["op"] for request in feed.requests] == ["subscribe", "unsubscribe", "subscribe"]
+    assert feed.requests[0]["args"] == feed.requests[1]["args"] == ["orderbook.50.BTCUSDT"]
+    view = feed.view()
     assert view.bids == ((Decimal(97), Decimal(1)),)
     assert not view.in_sync  # the connection is over
 
 
 def test_a_subscription_that_brings_no_snapshot_is_made_anew() -> None:
-    harness = Harness([acknowledgement(1), *quiet(10.5)])
-    requests = harness.play_books()
-    assert [request["op"] for request in requests] == ["subscribe", "unsubscribe", "subscribe"]
+    feed = Feed(BybitBooks, [acknowledgement(1), *quiet(10.5)]).play()
+    assert [request["op"] for request in feed.requests] == ["subscribe", "unsubscribe", "subscribe"]
 
 
 def test_a_book_that_was_never_acknowledged_is_asked_for_once_more_and_not_twice() -> None:
-    requests = Harness([PONG, *quiet(10.5)]).play_books()
-    assert [request["op"] for request in requests] == ["subscribe", "subscribe"]
+    feed = Feed(BybitBooks, [PONG, *quiet(10.5)]).play()
+    assert [request["op"] for request in feed.requests] == ["subscribe", "subscribe"]
 
 
 def test_a_book_out_of_sync_for_ten_seconds_is_a_problem() -> None:
-    problems: list[str | None] = []
-    harness = Harness(
+    feed = Feed(
+        BybitBooks,
         [
             book_frame("snapshot", 10),
             book_frame("delta", 12),
-            lambda: problems.append(harness.book_collector.link().problem),
+            problem,
             *quiet(10.5),
-            lambda: problems.append(harness.book_collector.link().problem),
+            problem,
             book_frame("snapshot", 20),
-            lambda: problems.append(harness.book_collector.link().problem),
-        ]
-    )
-    harness.play_books()
-    assert problems == [None, "1 order book(s) out of sync for 10 s: BTCUSDT", None]
+            problem,
+        ],
+    ).play()
+    assert feed.seen == [None, "1 order book(s) out of sync for 10 s: BTCUSDT", None]
 
 
-class Deafness(Harness):
-    """A connection with two books; of each the moments at which it was in sync are seen."""
-
-    def __init__(self, *steps: Step) -> None:
-        super().__init__(
-            [
-                acknowledgement(1),
-                book_of("ETHUSDT", "snapshot", 1),
-                book_of("BTCUSDT", "snapshot", 1),
-                *steps,
-            ],
-            symbols=("BTCUSDT", "ETHUSDT"),
-        )
-
-    def in_sync(self, symbol: str = "BTCUSDT") -> bool:
-        view = self.books.view(symbol, "bybit", 1)
-        return view is not None and view.in_sync
+def deafness(*steps: Step) -> Feed:
+    """A connection with two books."""
+    both = [book_of("ETHUSDT", "snapshot", 1), book_of("BTCUSDT", "snapshot", 1)]
+    return Feed(BybitBooks, [acknowledgement(1), *both, *steps], symbols=("BTCUSDT", "ETHUSDT")).play()
 
 
 def book_of(symbol: str, kind: str, update: int) -> str:
@@ -453,61 +388,45 @@ def changing(*symbols: str, seconds: float, first: int = 2) -> list[Step]:
     return steps
 
 
-def test_a_book_that_is_silent_for_longer_than_its_habit_while_others_move_is_out_of_sync_and_asked_anew() -> (
-    None
-):
-    seen: list[tuple[bool, bool]] = []
-
-    def look() -> None:
-        seen.append((harness.in_sync(), harness.in_sync("ETHUSDT")))
-
-    harness = Deafness(
+def test_a_book_silent_for_longer_than_its_habit_while_others_move_is_asked_for_anew() -> None:
+    feed = deafness(
         *changing("BTCUSDT", "ETHUSDT", seconds=60),
-        look,
+        both_in_sync,
         *changing("ETHUSDT", seconds=4, first=122),
-        look,
+        both_in_sync,
         *changing("ETHUSDT", seconds=2, first=130),
-        look,
+        both_in_sync,
         book_of("BTCUSDT", "snapshot", 500),
-        look,
+        both_in_sync,
     )
-    requests = harness.play_books()
 
-    assert seen == [(True, True), (True, True), (False, True), (True, True)]
-    assert [(request["op"], request["args"]) for request in requests[1:]] == [
+    assert feed.seen == [(True, True), (True, True), (False, True), (True, True)]
+    assert [(request["op"], request["args"]) for request in feed.requests[1:]] == [
         ("unsubscribe", ["orderbook.50.BTCUSDT"]),
         ("subscribe", ["orderbook.50.BTCUSDT"]),
     ]
-    assert harness.script.meters.deaf == {"bybit": 1}
+    assert feed.script.meters.deaf == {"bybit": 1}
 
 
 def test_a_book_that_is_as_quiet_as_ever_stays_in_sync() -> None:
-    seen: list[bool] = []
-
-    def look() -> None:
-        seen.append(harness.in_sync())
-
     slow: list[Step] = []
     for number in range(30):
         slow += [
             book_of("BTCUSDT", "delta", 2 + number),
             *changing("ETHUSDT", seconds=20, first=2 + 40 * number),
         ]
-        slow.append(look)
-    harness = Deafness(*slow)
-    harness.play_books()
+        slow.append(in_sync)
+    feed = deafness(*slow)
 
-    assert seen == [True] * 30
-    assert harness.script.meters.deaf == {}
+    assert feed.seen == [True] * 30
+    assert feed.script.meters.deaf == {}
 
 
-def test_a_book_that_turns_out_to_be_still_is_asked_about_more_and_more_rarely_and_is_not_called_deaf() -> (
-    None
-):
+def test_a_book_that_turns_out_to_be_still_is_asked_about_more_and_more_rarely() -> None:
     def answer() -> list[Step]:
         return [book_of("BTCUSDT", "snapshot", 121)]
 
-    harness = Deafness(
+    feed = deafness(
         *changing("BTCUSDT", "ETHUSDT", seconds=60),
         *changing("ETHUSDT", seconds=6, first=122),
         *answer(),
@@ -515,50 +434,45 @@ def test_a_book_that_turns_out_to_be_still_is_asked_about_more_and_more_rarely_a
         *answer(),
         *changing("ETHUSDT", seconds=50, first=174),
     )
-    requests = harness.play_books()
 
-    assert [request["op"] for request in requests].count("unsubscribe") == 2
-    assert harness.script.meters.deaf == {}
+    assert [request["op"] for request in feed.requests].count("unsubscribe") == 2
+    assert feed.script.meters.deaf == {}
 
 
 def test_a_book_that_is_deaf_twice_within_a_minute_condemns_the_connection() -> None:
-    harness = Deafness(
+    feed = deafness(
         *changing("BTCUSDT", "ETHUSDT", seconds=60),
         *changing("ETHUSDT", seconds=6, first=122),
         book_of("BTCUSDT", "snapshot", 500),
         *changing("ETHUSDT", seconds=30, first=134),
         book_of("BTCUSDT", "snapshot", 900),
         *[0.5] * 4,
-        lambda: pytest.fail("the connection was kept"),
+        lambda _: pytest.fail("the connection was kept"),
     )
-    harness.play_books()
 
-    assert harness.script.meters.deaf == {"bybit": 2}
+    assert feed.script.meters.deaf == {"bybit": 2}
 
 
 def test_a_deaf_book_that_no_subscription_brings_back_condemns_the_connection() -> None:
-    harness = Deafness(
+    feed = deafness(
         *changing("BTCUSDT", "ETHUSDT", seconds=60),
         *changing("ETHUSDT", seconds=40, first=122),
-        lambda: pytest.fail("the connection was kept"),
+        lambda _: pytest.fail("the connection was kept"),
     )
-    requests = harness.play_books()
 
-    assert [request["op"] for request in requests].count("unsubscribe") >= 2
+    assert [request["op"] for request in feed.requests].count("unsubscribe") >= 2
 
 
 def test_silence_while_this_process_stood_still_says_nothing() -> None:
-    seen: list[bool] = []
-    harness = Deafness(
+    feed = deafness(
         *changing("BTCUSDT", "ETHUSDT", seconds=60),
         9.0,
         book_of("ETHUSDT", "delta", 122),
         0.2,
-        lambda: seen.append(harness.in_sync()),
+        in_sync,
     )
-    harness.play_books()
 
-    assert seen == [True]
+    assert feed.seen == [True]
 
 
 @pytest.mark.parametrize(
@@ -567,11 +481,7 @@ def test_silence_while_this_process_stood_still_says_nothing() -> None:
 def test_a_change_that_cannot_be_used_puts_its_own_book_out_of_sync_at_once(wrong: dict[str, object]) -> None:
     bad = json.loads(book_of("BTCUSDT", "delta", 2))
     bad["data"] |= wrong
-    seen: list[tuple[bool, bool]] = []
-    harness = Deafness(
-        json.dumps(bad), lambda: seen.append((harness.in_sync(), harness.in_sync("ETHUSDT"))), 0.5
-    )
-    requests = harness.play_books()
+    feed = deafness(json.dumps(bad), both_in_sync, 0.5)
 
-    assert seen == [(False, True)]
-    assert [request["op"] for request in requests] == ["subscribe", "unsubscribe", "subscribe"]
+    assert feed.seen == [(False, True)]
+    assert [request["op"] for request in feed.requests] == ["subscribe", "unsubscribe", "subscribe"]

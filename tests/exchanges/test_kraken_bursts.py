@@ -8,19 +8,8 @@ import pytest
 from ltp_service.exchanges import kraken_v1 as v1
 from ltp_service.exchanges import kraken_v2 as v2
 from ltp_service.feed.messages import LastTrade
-from tests.exchanges.test_kraken import (
-    V1,
-    V2,
-    play,
-    price_of,
-    v1_ack,
-    v1_ticker,
-    v1_trade,
-    v2_ack,
-    v2_ticker,
-    v2_trade,
-)
-from tests.fakes import ETH, NOON
+from tests.exchanges.kraken_frames import V1, V2, Fed, ack, ticker, trade, v1_ack, v1_ticker, v1_trade
+from tests.fakes import ETH
 from tests.test_recorded_sessions import KINDS, frames
 
 SNAPSHOT = '{"channel":"ticker","type":"snapshot","data":[{"symbol":"BTC/USD","last":1}]}'
@@ -28,9 +17,7 @@ TWO = '{"channel":"ticker","type":"update","data":[{"symbol":"BTC/USD","last":1}
 
 
 @pytest.mark.parametrize("name", KINDS)
-def test_of_the_recorded_frames_just_the_tickers_are_taken_for_tickers(
-    recorded: Callable[[str], Path], name: str
-) -> None:
+def test_just_the_recorded_tickers_are_taken_for_tickers(recorded: Callable[[str], Path], name: str) -> None:
     dialect, _ = KINDS[name]
     for frame in frames(recorded(name)):
         symbol = dialect.ticker_of(frame)
@@ -42,59 +29,46 @@ def test_of_the_recorded_frames_just_the_tickers_are_taken_for_tickers(
             assert event.symbol == symbol
 
 
-@pytest.mark.parametrize("frame", [SNAPSHOT, TWO, v2_trade("1"), v1_ticker("1"), "", "{}", "["])
+@pytest.mark.parametrize("frame", [SNAPSHOT, TWO, trade("1"), v1_ticker("1"), "", "{}", "["])
 def test_what_is_more_than_an_update_of_one_ticker_is_read_in_any_case_on_v2(frame: str) -> None:
     assert v2.ticker_of(frame) is None
 
 
-@pytest.mark.parametrize("frame", [v1_trade("1"), v2_ticker("1"), v1_ack(), "", "[]", '["ticker"]', '"]'])
+@pytest.mark.parametrize("frame", [v1_trade("1"), ticker("1"), v1_ack(), "", "[]", '["ticker"]', '"]'])
 def test_what_is_no_ticker_is_read_in_any_case_on_v1(frame: str) -> None:
     assert v1.ticker_of(frame) is None
 
 
-def numbered(price: str, time: float) -> str:
-    """A trade whose number goes up with its time."""
-    return v2_trade(price, time, 1 + int(time - NOON))
-
-
 @pytest.mark.parametrize(
-    ("url", "ack", "ticker", "trade", "eth"),
-    [(V1, v1_ack(), v1_ticker, v1_trade, "ETH/USD"), (V2, v2_ack(), v2_ticker, numbered, "ETH/USD")],
+    ("url", "told", "first", "last"),
+    [
+        (V1, v1_ticker, [v1_ack(), v1_trade("129.5")], v1_trade("149.5", 1.0)),
+        (V2, ticker, [ack(), trade("129.5")], trade("149.5", 2, 1.0)),
+    ],
     ids=["v1", "v2"],
 )
 def test_of_a_burst_the_newest_ticker_of_each_pair_is_read_and_every_trade(
-    url: str,
-    ack: str,
-    ticker: Callable[..., str],
-    trade: Callable[..., str],
-    eth: str,
+    url: str, told: Callable[..., str], first: list[str], last: str
 ) -> None:
-    tickers = [ticker(f"{100 + number}.5") for number in range(50)]
-    burst = [
-        tickers[0],
-        ticker("7.5", eth),
-        *tickers[1:30],
-        trade("129.5", NOON),
-        *tickers[30:],
-        trade("149.5", NOON + 1),
-    ]
-    store, script = play(url, [ack, burst])
+    accepted, traded = first
+    tickers = [told(f"{100 + number}.5") for number in range(50)]
+    eth = told("7.5", symbol="ETH/USD")
+    fed = Fed(url, [accepted, [tickers[0], eth, *tickers[1:30], traded, *tickers[30:], last]])
 
-    assert price_of(store) == "149.5"
-    assert store.all()[ETH].tick.price == "7.5"
-    assert script.meters.frames["superseded"] == 49
-    assert (script.meters.frames["ticker"], script.meters.frames["trade"]) == (2, 2)
+    assert fed.price == "149.5"
+    assert fed.store.all()[ETH].tick.price == "7.5"
+    frames = fed.script.meters.frames
+    assert (frames["superseded"], frames["ticker"], frames["trade"]) == (49, 2, 2)
 
 
 def test_a_lone_ticker_is_read_as_it_comes() -> None:
-    _, script = play(V2, [v2_ack(), v2_ticker("100.5"), v2_ticker("101.5")])
+    frames = Fed(V2, [ack(), ticker("100.5"), ticker("101.5")]).script.meters.frames
 
-    assert script.meters.frames["superseded"] == 0
-    assert script.meters.frames["ticker"] == 2
+    assert (frames["superseded"], frames["ticker"]) == (0, 2)
 
 
 def test_a_ticker_that_cannot_be_used_is_no_matter_when_a_later_one_replaces_it() -> None:
-    store, script = play(V2, [v2_ack(), [v2_ticker('"100.5"'), v2_ticker("101.5")], v2_trade("101.5", NOON)])
+    fed = Fed(V2, [ack(), [ticker('"100.5"'), ticker("101.5")], trade("101.5")])
 
-    assert price_of(store) == "101.5"
-    assert not script.meters.refused
+    assert fed.price == "101.5"
+    assert not fed.refused

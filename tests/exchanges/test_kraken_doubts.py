@@ -8,10 +8,8 @@ from ltp_service.domain.errors import NoText
 from ltp_service.domain.exchange_clock import CLOCK_TOLERANCE_SECONDS, NEGLIGIBLE_DELAY_SECONDS
 from ltp_service.domain.pairs import Pair
 from ltp_service.feed.loop import TEND_EVERY_SECONDS
-from ltp_service.prices.doubts import Doubts
-from ltp_service.prices.memory import MemoryStore
 from ltp_service.prices.quarantine import Quarantine
-from tests.exchanges.test_kraken_order import (
+from tests.exchanges.kraken_frames import (
     BEAT,
     BEGUN,
     V1,
@@ -19,6 +17,8 @@ from tests.exchanges.test_kraken_order import (
     V1_BEAT,
     V2,
     V2_ACKS,
+    Fed,
+    Step,
     beats,
     row,
     ticker,
@@ -28,43 +28,12 @@ from tests.exchanges.test_kraken_order import (
     v1_trade,
     v1_trades,
 )
-from tests.fakes import BTC, ETH, Script, Step, kraken_collector, memory_store
+from tests.fakes import BTC, ETH, FakeClock, memory_store
 
 
-def renewed() -> None:
-    """The step at which BTC/USD is subscribed to anew."""
-
-
-class Fed:
-    """A collector that was fed some steps, one connection after the other."""
-
-    def __init__(self, url: str, *connections: list[Step], quarantine: Quarantine | None = None) -> None:
-        self.script = Script(
-            *([self._renew if step is renewed else step for step in steps] for steps in connections)
-        )
-        self.store: MemoryStore = memory_store(self.script.clock)
-        self.doubts = Doubts()
-        self.collector = kraken_collector(
-            url, (BTC, ETH), self.store, self.script.equipment, quarantine, self.doubts
-        )
-        self.script.play(self.collector)
-
-    def _renew(self) -> None:
-        self.collector.renew(BTC)
-
-    @property
-    def price(self) -> str:
-        return self.store.all()[BTC].tick.price
-
-    @property
-    def confirmed_at(self) -> float:
-        """Seconds after the beginning."""
-        return self.store.all()[BTC].confirmed_at - BEGUN
-
-    @property
-    def reason(self) -> str | None:
-        doubt = self.doubts.about(BTC)
-        return None if doubt is None else doubt.reason
+def renewed(fed: Fed) -> None:
+    """BTC/USD is subscribed to anew."""
+    fed.collector.renew(BTC)
 
 
 IN_STEP = [*V2_ACKS, trade("100", 1, 0.0)]
@@ -238,6 +207,13 @@ def test_one_pair_that_is_late_is_late_alone_and_stays_so_until_its_next_trade()
     assert fed.confirmed_at == pytest.approx(9.1, abs=0.3)
 
 
+def test_the_lag_of_the_line_counts_for_every_pair() -> None:
+    eth: list[Step] = [*(each.replace("BTC/USD", OTHER) for each in V2_ACKS), trade("7", symbol=OTHER)]
+    fed = Fed(V2, [*IN_STEP, *eth, *beats(9, BEAT), trade("101", 2, 6.0), *beats(1, BEAT)])
+
+    assert fed.store.all()[ETH].confirmed_at - BEGUN == pytest.approx(10.0 - 3.0, abs=0.3)
+
+
 def test_a_late_trade_shows_no_more_lag_of_the_others_than_the_time_since_the_last_trade() -> None:
     late = trade("200", 99, 1.5)
     fed = Fed(V2, [*two_pairs(8.0), TEND_EVERY_SECONDS, BEAT, late, *beats(2, BEAT)])
@@ -358,9 +334,8 @@ def test_a_word_about_a_pair_that_is_not_known_ends_no_halt() -> None:
 
 
 def test_a_v1_subscription_that_is_accepted_shows_that_the_pair_is_listed_again() -> None:
-    fed = Fed(V1, [])
-    fed.store.set_pair_markets({BTC: "delisted"})
-    again = Script([*V1_ACKS])
-    again.play(kraken_collector(V1, (BTC, ETH), fed.store, again.equipment, doubts=fed.doubts))
+    store = memory_store(FakeClock())
+    store.set_pair_markets({BTC: "delisted"})
+    Fed(V1, V1_ACKS, store=store)
 
-    assert fed.store.market_of(BTC) == "unknown"
+    assert store.market_of(BTC) == "unknown"

@@ -1,124 +1,65 @@
 """Which trade replaces which, told by two channels of which each may be late: never back, and at last the newest."""
 
-import json
 from collections.abc import Sequence
-from datetime import UTC, datetime
 from operator import itemgetter
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ltp_service.domain.tick import Price
 from ltp_service.feed.loop import TEND_EVERY_SECONDS
-from ltp_service.prices.doubts import Doubts
 from ltp_service.prices.freshness import PriceState, judge
 from ltp_service.prices.quarantine import Quarantine
-from tests.fakes import BTC, NOON, Script, Step, kraken_collector, memory_store
-
-V1, V2 = "ws://127.0.0.1:9/", "ws://127.0.0.1:9/v2"
-
-BEGUN = 1000.0
-"""Monotonic seconds at which a scripted connection begins; the exchange's clock shows NOON then."""
-
-
-def at(seconds: float) -> str:
-    """A moment so long after the connection began."""
-    moment = datetime.fromtimestamp(NOON + seconds, UTC)
-    return moment.isoformat(timespec="microseconds").replace("+00:00", "Z")
-
-
-def ack(channel: str) -> str:
-    result = {"channel": channel, "symbol": "BTC/USD"}
-    return json.dumps({"method": "subscribe", "success": True, "result": result, "time_out": at(0)})
-
-
-def row(price: str, number: int, seconds: float) -> str:
-    return (
-        f'{{"symbol":"BTC/USD","side":"buy","price":{price},"qty":1,"ord_type":"limit",'
-        f'"trade_id":{number},"timestamp":"{at(seconds)}"}}'
-    )
+from tests.exchanges.kraken_frames import (
+    BEAT,
+    BEGUN,
+    V1,
+    V1_ACKS,
+    V1_BEAT,
+    V2,
+    V2_ACKS,
+    Fed,
+    Step,
+    ack,
+    beats,
+    row,
+    ticker,
+    trade,
+    trades,
+    v1_ack,
+    v1_ticker,
+    v1_trade,
+    v1_trades,
+)
+from tests.fakes import BTC, NOON
 
 
-def trades(*rows: str, kind: str = "update") -> str:
-    return f'{{"channel":"trade","type":"{kind}","data":[{",".join(rows)}]}}'
-
-
-def trade(price: str, number: int, seconds: float) -> str:
-    return trades(row(price, number, seconds))
-
-
-def ticker(price: str, seconds: float, kind: str = "update") -> str:
-    data = f'{{"symbol":"BTC/USD","last":{price},"timestamp":"{at(seconds)}"}}'
-    return f'{{"channel":"ticker","type":"{kind}","data":[{data}]}}'
-
-
-def v1_ack(channel: str) -> str:
-    subscription = {"name": channel}
-    event = {"event": "subscriptionStatus", "pair": "XBT/USD", "status": "subscribed"}
-    return json.dumps(event | {"subscription": subscription})
-
-
-def v1_ticker(price: str) -> str:
-    return f'[1,{{"c":["{price}","1"]}},"ticker","XBT/USD"]'
-
-
-def v1_trades(*rows: tuple[str, float]) -> str:
-    listed = [[price, "1", f"{NOON + seconds:.6f}", "b", "m", ""] for price, seconds in rows]
-    return json.dumps([1, listed, "trade", "XBT/USD"])
-
-
-def v1_trade(price: str, seconds: float) -> str:
-    return v1_trades((price, seconds))
-
-
-V1_ACKS = [v1_ack("ticker"), v1_ack("trade")]
-V2_ACKS = [ack("ticker"), ack("trade")]
-
-
-class Played:
-    """One connection after the other, and what was served after each step."""
+class Played(Fed):
+    """With what was served after each step."""
 
     def __init__(self, url: str, *connections: Sequence[Step], quarantine: Quarantine | None = None) -> None:
         self.prices: list[str] = []
         """Each price served, once in a row."""
-        script = Script(*([step for one in steps for step in (one, self._look)] for steps in connections))
-        self._store = memory_store(script.clock)
-        self._monotonic = script.clock.monotonic
-        self.refused = script.meters.refused
-        self.doubts = Doubts()
         self.ended_at = BEGUN
-        script.play(kraken_collector(url, (BTC,), self._store, script.equipment, quarantine, self.doubts))
-
-    @property
-    def price(self) -> Price:
-        return self._store.all()[BTC]
+        looks = ([step for one in steps for step in (one, self._look)] for steps in connections)
+        super().__init__(url, *looks, pairs=(BTC,), quarantine=quarantine)
 
     @property
     def told(self) -> tuple[str, int | None, float | None]:
         """Price, id and seconds since the beginning of the trade that is served at last."""
-        tick = self.price.tick
+        tick = self.held.tick
         moment = None if tick.traded_at is None else round(tick.traded_at - NOON, 6)
         return tick.price, tick.trade_id, moment
 
     @property
     def state(self) -> PriceState:
-        return judge(self.price, self.ended_at, 30.0, "online").state
+        return judge(self.held, self.ended_at, 30.0, "online").state
 
-    def _look(self) -> None:
-        held = self._store.all().get(BTC)
+    def _look(self, _: Fed) -> None:
+        held = self.store.all().get(BTC)
         if held is not None and self.prices[-1:] != [held.tick.price]:
             self.prices.append(held.tick.price)
-        self.ended_at = self._monotonic()
-
-
-BEAT = '{"channel":"heartbeat"}'
-V1_BEAT = '{"event":"heartbeat"}'
-
-
-def beats(seconds: int, frame: str = V1_BEAT) -> list[Step]:
-    """So many seconds in which nothing but heartbeats arrives."""
-    return [step for _ in range(seconds * 5) for step in (0.2, frame)]
+        self.ended_at = self.script.clock.monotonic()
 
 
 # Row d.
@@ -153,11 +94,11 @@ def test_v1_trades_that_follow_two_tickers_never_take_the_price_back() -> None:
 def test_a_v1_ticker_whose_trade_does_not_come_is_served_after_a_second_and_is_a_doubt_until_then() -> None:
     frames: list[Step] = [*V1_ACKS, v1_trade("99", 0.0), v1_ticker("99"), 0.4, v1_ticker("100")]
     played = Played(V1, [*frames, 0.2, V1_BEAT, 0.2, V1_BEAT])
-    assert (played.told, played.price.confirmed_at) == (("99", None, 0.0), BEGUN)
+    assert (played.told, played.confirmed_at) == (("99", None, 0.0), 0.0)
 
     played = Played(V1, [*frames, *beats(2)])
     assert played.told == ("100", None, None)
-    assert played.price.confirmed_at > BEGUN + 1.4
+    assert played.confirmed_at > 1.4
 
 
 def test_once_the_trade_channel_has_kept_silent_tickers_wait_no_more_until_it_speaks() -> None:
@@ -175,7 +116,7 @@ def test_a_late_v1_ticker_of_a_trade_before_the_last_is_not_served_and_leaves_a_
 
     assert played.prices == ["99", "100", "101"]
     assert played.doubts.unsettled({}, played.ended_at) == [BTC]
-    assert played.price.confirmed_at < BEGUN + 5.2
+    assert played.confirmed_at < 5.2
 
 
 def test_a_ticker_that_the_exchange_dates_before_the_last_trade_or_ticker_tells_nothing_new() -> None:
@@ -197,17 +138,23 @@ def test_after_a_cut_a_ticker_of_the_same_price_waits_for_the_trade_that_it_may_
     first: list[Step] = [*acks, trade("100", 7, 0.0), BEAT]
     again: list[Step] = [*acks, ticker("100", 5.0, "snapshot"), TEND_EVERY_SECONDS, BEAT]
     unsaid = Played(V2, first, again)
-    assert (unsaid.price.tick.trade_id, unsaid.price.confirmed_at) == (7, BEGUN)
+    assert (unsaid.held.tick.trade_id, unsaid.confirmed_at) == (7, 0.0)
 
     told = Played(V2, first, [*again, trades(row("100", 9, 3.0), kind="snapshot"), TEND_EVERY_SECONDS, BEAT])
-    assert told.price.tick.trade_id == 9
-    assert told.price.confirmed_at > BEGUN + 1.0
+    assert told.held.tick.trade_id == 9
+    assert told.confirmed_at > 1.0
 
 
 def test_tickers_are_served_at_once_where_the_trade_channel_is_not_accepted_within_a_second() -> None:
     early: list[Step] = [ack("ticker"), ticker("99", 0.0), 0.5, ticker("100", 0.5)]
     assert Played(V2, early).prices == ["99"]
     assert Played(V2, [ack("ticker"), ticker("99", 0.0), 1.0, ticker("100", 1.0)]).prices == ["99", "100"]
+
+
+def test_tickers_are_served_at_once_where_the_trade_channel_is_refused() -> None:
+    refusal = '{"error":"not supported","method":"subscribe","success":false,"symbol":"BTC/USD"}'
+    frames: list[Step] = [ack("ticker"), ticker("99", 0.0), refusal, 0.2, ticker("100", 0.2)]
+    assert Played(V2, frames).prices == ["99", "100"]
 
 
 def test_trades_that_come_long_after_a_later_ticker_was_served_do_not_take_the_price_back() -> None:
@@ -222,9 +169,7 @@ def test_trades_that_come_long_after_a_later_ticker_was_served_do_not_take_the_p
 
 
 @pytest.mark.parametrize("ticker_first", [True, False])
-def test_a_ticker_snapshot_of_now_beside_a_trade_of_half_an_hour_ago_is_a_quiet_market(
-    ticker_first: bool,
-) -> None:
+def test_a_snapshot_of_now_beside_a_trade_of_half_an_hour_ago_is_a_quiet_market(ticker_first: bool) -> None:
     snapshots = [ticker("100", 0.0, "snapshot"), trades(row("100", 7, -1800.0), kind="snapshot")]
     played = Played(V2, [*V2_ACKS, *(snapshots if ticker_first else snapshots[::-1]), *beats(1, BEAT)])
 
@@ -240,7 +185,7 @@ def test_of_two_snapshots_that_disagree_the_trade_counts_and_a_doubt_is_left(tic
 
     assert played.told == ("100", 7, -1800.0)
     assert played.doubts.unsettled({}, played.ended_at) == [BTC]
-    assert played.price.confirmed_at == BEGUN
+    assert played.confirmed_at == 0.0
 
 
 def test_a_ticker_makes_no_price_live() -> None:
@@ -248,8 +193,8 @@ def test_a_ticker_makes_no_price_live() -> None:
     told_v1: list[Step] = [v1_ack("ticker"), v1_ticker("99"), 1.0, v1_ticker("100"), V1_BEAT]
     for url, frames in ((V2, told), (V1, told_v1)):
         played = Played(url, frames)
-        assert played.price.tick.price == "100"
-        assert (played.price.tick.traded_at, played.price.tick.happened_at) == (None, None)
+        assert played.price == "100"
+        assert (played.held.tick.traded_at, played.held.tick.happened_at) == (None, None)
         assert played.state != "live"
 
 
@@ -315,6 +260,13 @@ def test_a_second_v1_trade_at_the_price_of_a_held_print_releases_it(between: lis
 
     played = Played(V1, [*frames, *held, 0.002, v1_trade("150", 5.002)], quarantine=watched())
     assert played.told == ("150", None, 5.002)
+
+
+def test_the_first_v1_trades_of_a_connection_are_its_present_state_before_any_acknowledgement() -> None:
+    told = Played(
+        V1, [*V1_ACKS, v1_trade("100", 0.0)], [9.0, v1_trade("150", 9.0)], quarantine=watched()
+    ).told
+    assert told == ("150", None, 9.0)
 
 
 def test_two_trades_of_one_frame_at_two_moments_confirm_each_other() -> None:
@@ -393,14 +345,12 @@ def test_however_the_two_channels_interleave_the_price_never_goes_back_and_ends_
     assert goes_forward(played.prices, [price for price, _, _ in market.rows])
     price, number, moment = market.rows[-1]
     assert played.told == (price, number if url == V2 else None, moment)
-    assert played.price.confirmed_at > BEGUN + moment
+    assert played.confirmed_at > moment
 
 
 @pytest.mark.parametrize("deaf", ["trade", "ticker"])
 @given(moves, delays)
-def test_while_one_of_the_channels_is_deaf_the_other_is_served(
-    deaf: str, told: list[tuple[float, int]], late: list[float]
-) -> None:
+def test_a_deaf_channel_costs_no_price(deaf: str, told: list[tuple[float, int]], late: list[float]) -> None:
     market = Market(told)
     begin: list[Step] = [*V2_ACKS, _trade_frame(V2, market.rows[0]), _ticker_frame(V2, market.rows[0])]
     frames = market.steps(V2, late, ())
@@ -408,7 +358,7 @@ def test_while_one_of_the_channels_is_deaf_the_other_is_served(
     played = Played(V2, [*begin, *heard, *beats(2, BEAT)])
 
     assert goes_forward(played.prices, [price for price, _, _ in market.rows])
-    assert played.price.tick.price == market.rows[-1][0]
+    assert played.price == market.rows[-1][0]
 
 
 # The edges of what a ticker is told apart by.
@@ -440,7 +390,7 @@ def test_a_ticker_that_the_trade_channel_is_past_leaves_no_doubt() -> None:
     played = Played(V2, [*frames, 0.4, BEAT, TEND_EVERY_SECONDS, None])
 
     assert played.prices == ["99", "101"]
-    assert played.price.confirmed_at == pytest.approx(BEGUN + 1.6)
+    assert played.confirmed_at == pytest.approx(1.6)
 
 
 def test_a_ticker_whose_trade_channel_tells_something_else_leaves_a_doubt() -> None:
@@ -449,7 +399,7 @@ def test_a_ticker_whose_trade_channel_tells_something_else_leaves_a_doubt() -> N
 
     assert played.prices == ["99", "100"]
     assert played.doubts.unsettled({}, played.ended_at) == [BTC]
-    assert played.price.confirmed_at == pytest.approx(BEGUN + 1.1, abs=0.01)  # that late it came
+    assert played.confirmed_at == pytest.approx(1.1, abs=0.01)  # that late it came
 
 
 def test_a_ticker_far_ahead_of_a_late_trade_channel_never_takes_the_price_back() -> None:

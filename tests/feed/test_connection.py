@@ -3,7 +3,8 @@
 import socket
 import struct
 import threading
-from contextlib import suppress
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from functools import partial
 from itertools import chain, repeat
 
@@ -19,33 +20,30 @@ from ltp_service.feed.contract import Equipment, Terms
 from ltp_service.feed.dialing import Dialer
 from ltp_service.runtime.runtime import Runtime
 from tests.deadline import DEADLINE
-from tests.fakes import eventually
+from tests.fakes import eventually, fails
 from tests.simulator.client import Simulator
-from tests.websocket_peer import (
-    BINARY,
-    CLOSE,
-    CONTINUATION,
-    PING,
-    PONG,
-    TEXT,
-    Conversation,
-    Peer,
-    frame,
-)
+from tests.websocket_peer import BINARY, CLOSE, CONTINUATION, PING, PONG, TEXT, Conversation, Peer, frame
 
 
 def connect(url: str, *, poll: float = 5.0) -> WebSocketConnection:
     return WebSocketConnection(Dialer(url, timeout=60.0), threading.Event(), poll_interval=poll)
 
 
-def received(*frames: bytes, count: int = 1) -> list[str]:
-    """What the connection makes of these frames."""
-    with Peer(lambda peer: peer.sendall(b"".join(frames))) as server:
-        connection = connect(server.url)
+@contextmanager
+def connected(conversation: Conversation, *, poll: float = 5.0) -> Iterator[WebSocketConnection]:
+    """A connection to a server that talks so; it is closed at the end."""
+    with Peer(conversation) as server:
+        connection = connect(server.url, poll=poll)
         try:
-            return [text for _ in range(count) for text in connection.receive(1)]
+            yield connection
         finally:
             connection.close()
+
+
+def received(*frames: bytes, count: int = 1) -> list[str]:
+    """What the connection makes of these frames."""
+    with connected(sends(*frames)) as connection:
+        return [text for _ in range(count) for text in connection.receive(1)]
 
 
 def next_text(connection: WebSocketConnection) -> str:
@@ -57,11 +55,8 @@ def next_text(connection: WebSocketConnection) -> str:
 
 def failure(conversation: Conversation) -> ExchangeError:
     """How the connection fails at its first read."""
-    with Peer(conversation) as server:
-        connection = connect(server.url)
-        with pytest.raises(ExchangeError) as error:
-            connection.receive(1)
-        connection.close()
+    with connected(conversation) as connection, pytest.raises(ExchangeError) as error:
+        connection.receive(1)
     return error.value
 
 
@@ -122,10 +117,8 @@ def test_a_ping_between_fragments_is_answered_and_disturbs_nothing() -> None:
         peer.sendall(frame(b"a", final=False) + frame(b"hello", PING) + frame(b"b", CONTINUATION))
         answers.append(peer.recv(100))
 
-    with Peer(talk) as server:
-        connection = connect(server.url)
+    with connected(talk) as connection:
         assert next_text(connection) == "ab"
-        connection.close()
 
     assert answers[0][0] == 0x8A  # a pong, in one frame
 
@@ -144,24 +137,14 @@ def test_fragments_are_bounded_like_a_frame(pieces: list[bytes]) -> None:
     assert (type(error), error.reason) == (Unreachable, "too_large")
 
 
-def test_binary_is_refused_and_the_connection_goes_on() -> None:
-    with Peer(sends(frame(b"\x00\x01", BINARY), frame(b"next"))) as server:
-        connection = connect(server.url)
-        with pytest.raises(BadFrame) as error:
+@pytest.mark.parametrize(
+    ("odd", "reason"), [(frame(b"\x00\x01", BINARY), "binary"), (frame(b"\xff\xfe"), "encoding")]
+)
+def test_what_is_no_text_is_refused_and_the_connection_goes_on(odd: bytes, reason: str) -> None:
+    with connected(sends(odd, frame(b"next"))) as connection:
+        with fails(reason, kind=BadFrame):
             connection.receive(1)
-        assert error.value.reason == "binary"
         assert list(connection.receive(1)) == ["next"]
-        connection.close()
-
-
-def test_text_that_is_not_utf8_is_refused_and_the_connection_goes_on() -> None:
-    with Peer(sends(frame(b"\xff\xfe"), frame(b"next"))) as server:
-        connection = connect(server.url)
-        with pytest.raises(BadFrame) as error:
-            connection.receive(1)
-        assert error.value.reason == "encoding"
-        assert list(connection.receive(1)) == ["next"]
-        connection.close()
 
 
 @pytest.mark.parametrize(
@@ -218,56 +201,43 @@ def test_a_connection_that_is_reset_is_unreachable() -> None:
 
 def test_silence_gives_nothing_after_the_polling_interval() -> None:
     done = threading.Event()
-    with Peer(lambda peer: _wait(done)) as server:
-        connection = connect(server.url, poll=0.01)
+    with connected(lambda peer: _wait(done), poll=0.01) as connection:
         assert not connection.receive(1)
         assert not connection.receive(1)
         done.set()
-        connection.close()
 
 
-@pytest.mark.parametrize("cut", [1, 2, 3, 5, 50, 190])
-def test_a_timeout_in_the_middle_of_a_frame_loses_nothing(cut: int) -> None:
-    message = frame(b"x" * 200) + frame(b"next")
+WHOLE = frame(b"x" * 200)
+
+
+@pytest.mark.parametrize(
+    ("first", "rest", "text"),
+    [
+        *((WHOLE[:cut], WHOLE[cut:], "x" * 200) for cut in (1, 2, 3, 5, 50, 190)),
+        (frame(b"one ", final=False), frame(b"two", CONTINUATION), "one two"),
+    ],
+    ids=[*(f"after {cut} bytes" for cut in (1, 2, 3, 5, 50, 190)), "between two fragments"],
+)
+def test_a_timeout_in_the_middle_of_a_message_loses_nothing(first: bytes, rest: bytes, text: str) -> None:
     timed_out = threading.Event()
 
     def talk(peer: socket.socket) -> None:
-        peer.sendall(message[:cut])
+        peer.sendall(first)
         timed_out.wait(DEADLINE)
-        peer.sendall(message[cut:])
+        peer.sendall(rest + frame(b"next"))
 
-    with Peer(talk) as server:
-        connection = connect(server.url, poll=0.02)
+    with connected(talk, poll=0.02) as connection:
         assert not connection.receive(1)
         timed_out.set()
-        assert [next_text(connection), next_text(connection)] == ["x" * 200, "next"]
-        connection.close()
-
-
-def test_a_timeout_between_two_fragments_loses_nothing() -> None:
-    timed_out = threading.Event()
-
-    def talk(peer: socket.socket) -> None:
-        peer.sendall(frame(b"one ", final=False))
-        timed_out.wait(DEADLINE)
-        peer.sendall(frame(b"two", CONTINUATION) + frame(b"next"))
-
-    with Peer(talk) as server:
-        connection = connect(server.url, poll=0.05)
-        assert not connection.receive(1)
-        timed_out.set()
-        assert [next_text(connection), next_text(connection)] == ["one two", "next"]
-        connection.close()
+        assert [next_text(connection), next_text(connection)] == [text, "next"]
 
 
 def test_what_is_sent_arrives_as_one_masked_text_frame() -> None:
     seen: list[bytes] = []
-    with Peer(lambda peer: seen.append(peer.recv(100))) as server:
-        connection = connect(server.url)
+    with connected(lambda peer: seen.append(peer.recv(100))) as connection:
         connection.send("hello")
         with pytest.raises(Unreachable):
             connection.receive(1)
-        connection.close()
 
     assert seen[0][:2] == bytes([0x80 | TEXT, 0x80 | 5])
 
@@ -280,7 +250,7 @@ def test_sending_on_a_closed_connection_is_unreachable() -> None:
             connection.send("hello")
 
 
-def test_closing_never_raises_however_often_and_whoever_closed_first() -> None:
+def test_closing_never_raises_even_twice_or_after_the_peer() -> None:
     with Peer(lambda peer: None) as server:
         connection = connect(server.url)
         with pytest.raises(Unreachable):
@@ -322,12 +292,10 @@ def drips(*pieces: bytes, every: float = 0.01) -> tuple[Conversation, threading.
 )
 def test_what_is_no_message_ends_a_look_at_the_socket_all_the_same(pieces: list[bytes]) -> None:
     talk, done = drips(*pieces, frame(b"", PING)) if pieces[0][0] == TEXT else drips(*pieces)
-    with Peer(talk) as server:
-        connection = connect(server.url, poll=0.05)
+    with connected(talk, poll=0.05) as connection:
         for _ in range(5):
             assert not connection.receive(1)
         done.set()
-        connection.close()
 
 
 def test_pings_are_answered_between_looks() -> None:
@@ -339,10 +307,8 @@ def test_pings_are_answered_between_looks() -> None:
             seen.set()
         peer.sendall(frame(b"next"))
 
-    with Peer(talk) as server:
-        connection = connect(server.url)
+    with connected(talk) as connection:
         assert next_text(connection) == "next"
-        connection.close()
 
     assert seen.is_set()
 
@@ -357,31 +323,23 @@ def test_a_peer_that_floods_pings_and_reads_no_answer_is_left() -> None:
             while not done.is_set():
                 peer.sendall(frame(b"x" * 125, PING) * 100)
 
-    with Peer(talk) as server:
-        connection = connect(server.url, poll=0.1)
-        with pytest.raises(Unreachable) as error:
+    with connected(talk, poll=0.1) as connection:
+        with fails("closed"):
             next_text(connection)
         done.set()
-        connection.close()
-
-    assert error.value.reason == "closed"
 
 
-def test_whatever_the_library_raises_ends_the_connection_in_our_words(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
+def test_what_the_library_raises_ends_the_connection_in_our_words(monkeypatch: pytest.MonkeyPatch) -> None:
     class Surprise(Exception):
         """An error of a kind that no list of kinds has."""
 
     def surprise(*_: object, **__: object) -> None:
         raise Surprise("Illegal key")
 
-    with Peer(sends(frame(b"x"))) as server:
-        connection = connect(server.url)
+    with connected(sends(frame(b"x"))) as connection:
         monkeypatch.setattr(websocket.WebSocket, "recv_data_frame", surprise)
         with pytest.raises(Unreachable) as error:
             connection.receive(1)
-        connection.close()
 
     assert (error.value.reason, "Surprise: Illegal key" in str(error.value)) == ("protocol", True)
 
@@ -395,9 +353,7 @@ SILENT = 0.5
     ids=["pings and nothing else", "a frame byte by byte"],
 )
 @pytest.mark.parametrize("ending", ["silent", "stop"])
-def test_a_collector_gives_up_a_line_that_only_trickles_and_obeys_the_order_to_stop_under_it(
-    pieces: list[bytes], ending: str
-) -> None:
+def test_a_line_that_only_trickles_is_given_up_and_left_at_stop(pieces: list[bytes], ending: str) -> None:
     talk, done = drips(*pieces)
     with Peer(talk) as server:
         world = Runtime()
@@ -428,14 +384,12 @@ def test_a_collector_gives_up_a_line_that_only_trickles_and_obeys_the_order_to_s
 def in_bursts(*frames: bytes) -> list[list[str]]:
     """What each read of these frames brings, up to the message `end`; a message that is no text is told as such."""
     bursts: list[list[str]] = []
-    with Peer(lambda peer: peer.sendall(b"".join(frames) + frame(b"end"))) as server:
-        connection = connect(server.url)
+    with connected(lambda peer: peer.sendall(b"".join(frames) + frame(b"end"))) as connection:
         while not bursts or bursts[-1][-1] != "end":
             try:
                 bursts.append(list(connection.receive(10_000)) or ["no text"])
             except BadFrame as error:
                 bursts.append([error.reason])
-        connection.close()
     return bursts
 
 
