@@ -69,9 +69,11 @@ class WebSocketConnection:
             raise _translated(error, self._url) from error
 
     def receive(self, at_most: int) -> Sequence[str]:
-        self._socket.frame_buffer.deadline = None
+        frames = self._socket.frame_buffer
+        frames.deadline = None
         try:
-            if not self._parts and (texts := self._socket.frame_buffer.whole_texts(at_most)):
+            between_messages = frames.needs_header() and not self._parts
+            if between_messages and (texts := frames.whole_texts(at_most)):
                 return texts
             opcode, frame = self._socket.recv_data_frame(control_frame=True)
             while not frame.fin:
