@@ -208,8 +208,8 @@ def test_silence_gives_nothing_after_the_polling_interval() -> None:
 
 
 WHOLE = frame(b"x" * 200)
-FRAME_LIKE = frame("\u00c1\x04fake".encode())
-"""Its bytes from the fourth on are those of a frame."""
+LENGTH_LIKE_A_FRAME = frame(b"y" * 0x8104)
+"""The two bytes of its length are those in which a text of four bytes begins."""
 
 
 @pytest.mark.parametrize(
@@ -217,12 +217,12 @@ FRAME_LIKE = frame("\u00c1\x04fake".encode())
     [
         *((WHOLE[:cut], WHOLE[cut:], "x" * 200) for cut in (1, 2, 3, 5, 50, 190)),
         (frame(b"one ", final=False), frame(b"two", CONTINUATION), "one two"),
-        (FRAME_LIKE[:3], FRAME_LIKE[3:], "\u00c1\x04fake"),
+        (LENGTH_LIKE_A_FRAME[:2], LENGTH_LIKE_A_FRAME[2:], "y" * 0x8104),
     ],
     ids=[
         *(f"after {cut} bytes" for cut in (1, 2, 3, 5, 50, 190)),
         "between two fragments",
-        "before what looks like a frame",
+        "before a length that looks like a frame",
     ],
 )
 def test_a_timeout_in_the_middle_of_a_message_loses_nothing(first: bytes, rest: bytes, text: str) -> None:
