@@ -207,7 +207,7 @@ class Edge:
             until = self._monotonic()
             while answer[0].startswith("304") and held.wait(until):
                 answer, until = self._look(environ, note, headers, own_headers)
-            if answer[0].startswith("304") and until == inf and self._monotonic() >= begun_at + seconds:
+            if answer[0].startswith("304") and self._monotonic() >= begun_at + seconds:
                 answer, _ = self._look(
                     environ, note, headers, own_headers
                 )  # time alone may have made it another one
