@@ -153,7 +153,7 @@ class FakeRest:
 
 
 class Scene:
-    """A store, a feed, REST and the poll between them, on one clock; `fed=False` leaves the feed out."""
+    """A store, a feed, REST and the poll between them, on one clock; `fed=False` leaves the feed out, `shared=True` adds a fleet."""
 
     def __init__(self, *, fed: bool = True, shared: bool = False, **settings: Any) -> None:
         self.clock = FakeClock()
