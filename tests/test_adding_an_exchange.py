@@ -111,7 +111,7 @@ def peer() -> Iterator[socket.socket]:
         yield ours
 
 
-def test_the_simulated_exchange_understands_the_service_and_is_understood(
+def test_the_simulated_exchange_and_it_agree(
     exchange: Any, peer: socket.socket, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     simulated: Any = load(monkeypatch, SIMULATED, code(SIMULATED))

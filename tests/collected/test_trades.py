@@ -181,9 +181,7 @@ def test_a_late_exchange_keeps_its_trades_beside_one_that_fills_the_storage(cloc
         (trade("huge", 3.0, raw="x" * MAX_BYTES), "too_large"),
     ],
 )
-def test_each_trade_refused_is_counted_with_its_reason(
-    clock: FakeClock, told_again: Trade, reason: str
-) -> None:
+def test_refused_trades_are_counted_by_reason(clock: FakeClock, told_again: Trade, reason: str) -> None:
     meters = RecordingMeters()
     store = TradeStore(runtime(clock, meters))
     for number in range(2000):
@@ -211,9 +209,7 @@ def test_the_bytes_are_bounded_whatever_a_trade_weighs(clock: FakeClock) -> None
     assert store.statistics().current_trades_stored == 20
 
 
-def test_a_trade_that_left_for_a_heavier_one_does_not_come_back_into_the_room_it_left(
-    clock: FakeClock,
-) -> None:
+def test_a_trade_that_left_for_a_heavier_one_does_not_come_back(clock: FakeClock) -> None:
     store = TradeStore(runtime(clock), max_bytes=100_000)
     store.put(trade("light", 0))
     store.put(trade("heavy", 1, raw="x" * 60_000))
@@ -267,9 +263,7 @@ def test_the_rate_forgets_what_is_ten_seconds_old(store: TradeStore, clock: Fake
 
 
 @given(st.lists(st.tuples(st.integers(0, 40), st.integers(0, 3), st.sampled_from("AB")), max_size=120))
-def test_whatever_comes_no_trade_is_stored_twice_and_every_bound_holds(
-    told: list[tuple[int, int, str]],
-) -> None:
+def test_no_trade_is_stored_twice_and_every_bound_holds(told: list[tuple[int, int, str]]) -> None:
     store = TradeStore(runtime(), per_symbol=7, in_all=10)
     accepted = []
     for number, exchange, symbol in told:

@@ -80,9 +80,7 @@ def until_shown(service: Service, trade: dict[str, Any]) -> None:
     )
 
 
-def test_trades_of_both_exchanges_are_shown_newest_first_with_all_digits(
-    service: Service, simulator: Simulator
-) -> None:
+def test_trades_of_both_are_shown_newest_first_digit_by_digit(service: Service, simulator: Simulator) -> None:
     simulator.exchange_trade("bybit", "BTCUSDT", "64103.900", volume="0.00168300")
     simulator.exchange_trade("binance", "BTCUSDT", "123456789.12345678", volume="12")
     simulator.exchange_trade("bybit", "BTCUSDT", "0.00000001230", side="sell")

@@ -40,9 +40,7 @@ def test_the_settings_choose_redis_and_no_file_is_made(config: Config, clock: St
     assert not config.database_path.exists()
 
 
-def test_an_empty_redis_is_known_to_hold_no_key_and_one_that_is_gone_is_not(
-    server: RedisServer, config: Config, clock: SteeredClock
-) -> None:
+def test_an_empty_redis_is_known_as_such(server: RedisServer, config: Config, clock: SteeredClock) -> None:
     assert open_keyring(config, runtime(clock)).empty()
     server.kill()
     assert not open_keyring(config, runtime(clock)).empty()
@@ -75,9 +73,7 @@ def test_when_keys_were_used_is_told_to_all(config: Config, clock: SteeredClock)
     assert [key.last_used for key in elsewhere.list()] == [clock.wall()]
 
 
-def test_a_frozen_redis_leaves_all_known_keys_in_force_and_refuses_changes(
-    server: RedisServer, config: Config, clock: SteeredClock
-) -> None:
+def test_a_frozen_redis_refuses_changes(server: RedisServer, config: Config, clock: SteeredClock) -> None:
     keyring = open_keyring(config, runtime(clock))
     text, key = keyring.create("ops", "admin", DAY)
     server.freeze()
@@ -92,9 +88,7 @@ def test_a_frozen_redis_leaves_all_known_keys_in_force_and_refuses_changes(
     assert [found.name for found in keyring.list()] == ["ops"]
 
 
-def test_keys_that_redis_has_lost_are_good_no_longer(
-    server: RedisServer, config: Config, clock: SteeredClock
-) -> None:
+def test_keys_lost_by_redis_are_not_good(server: RedisServer, config: Config, clock: SteeredClock) -> None:
     keyring = open_keyring(config, runtime(clock))
     text, _ = keyring.create("ops", "admin", DAY)
     keyring.refresh()
@@ -105,9 +99,7 @@ def test_keys_that_redis_has_lost_are_good_no_longer(
     assert not keyring.empty()
 
 
-def test_a_revocation_that_redis_has_lost_is_made_again(
-    server: RedisServer, config: Config, clock: SteeredClock
-) -> None:
+def test_a_lost_revocation_is_made_again(server: RedisServer, config: Config, clock: SteeredClock) -> None:
     keyring = open_keyring(config, runtime(clock))
     text, key = keyring.create("ops", "read", DAY)
     server.client().run("SAVE")

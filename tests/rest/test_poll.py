@@ -134,6 +134,10 @@ class FakeRest:
         self._ask("SystemStatus")
         return self.status
 
+    def traded(self, price: str, seconds: float, pair: Pair = BTC) -> None:
+        """Its newest trade was or will be made so many seconds from now."""
+        self.prices[pair], self.trade_times[pair] = price, self.clock.monotonic() + seconds
+
     def calls(self, endpoint: str) -> int:
         return [name for name, _ in self.asked].count(endpoint)
 
@@ -149,18 +153,20 @@ class FakeRest:
 
 
 class Scene:
-    """A store, a feed, REST and the poll between them, on one clock."""
+    """A store, a feed, REST and the poll between them, on one clock; `fed=False` leaves the feed out, `shared=True` adds a fleet."""
 
-    def __init__(self, feed: FakeFeed | None, fleet: "FakeFleet | None" = None, **settings: Any) -> None:
+    def __init__(self, *, fed: bool = True, shared: bool = False, **settings: Any) -> None:
         self.clock = FakeClock()
         self.store = memory_store(self.clock)
-        self.feed, self.fleet = feed, fleet
+        self.feed, self.fleet = FakeFeed(), FakeFleet()
+        self.fleet.leading = not shared
         self.rest = FakeRest(self.clock)
         self.meters = RecordingMeters()
         self.doubts, self.exchange_clock = Doubts(), ExchangeClock()
         config = Config(supported_pairs=(BTC, ETH), **settings)
         world = runtime(self.clock, self.meters)
         self.source = RestSource(config, self.rest, self.store, self.doubts, self.exchange_clock, world)
+        feed, fleet = self.feed if fed else None, self.fleet if shared else None
         self.poll = Poll(config, self.source, self.store, self.doubts, world, feed, fleet)
 
     def trade(self, price: str, pair: Pair = BTC) -> None:
@@ -172,10 +178,8 @@ class Scene:
         """The feed, of this process or of the fleet's owner, is alive for these pairs."""
         now = self.clock.monotonic()
         believed = [pair for pair in pairs if pair not in self.doubts]
-        if self.fleet is not None and not self.fleet.leading:
-            self.fleet.told.update(dict.fromkeys(believed, now))
-        elif self.feed is not None:
-            self.feed.delivered.update(dict.fromkeys(believed, now))
+        evidence = self.feed.delivered if self.fleet.leading else self.fleet.told
+        evidence.update(dict.fromkeys(believed, now))
         self.store.confirm(believed, now, WEBSOCKET)
 
     def pass_time(self, seconds: float, alive: Iterable[Pair] = ()) -> None:
@@ -188,6 +192,11 @@ class Scene:
                 self.poll.look()
             except Unreachable:
                 continue
+
+    def lose_feed(self, seconds: float) -> None:
+        """The connection is lost, for so long at least."""
+        self.feed.up = False
+        self.pass_time(seconds)
 
     def trade_every_second(self) -> None:
         """For so long that a longer silence of BTC is unusual."""
@@ -205,7 +214,7 @@ class Scene:
 
 @pytest.fixture
 def scene() -> Scene:
-    scene = Scene(FakeFeed())
+    scene = Scene()
     scene.trade("100.0")
     scene.trade("10.0", ETH)
     scene.deliver(BTC, ETH)
@@ -219,7 +228,7 @@ def test_while_the_feed_delivers_nobody_asks_rest(scene: Scene) -> None:
 
 
 def test_a_feed_that_shows_itself_every_second_is_not_given_up_however_short_the_timeout() -> None:
-    scene = Scene(FakeFeed(), kraken_fallback_timeout=0.0)
+    scene = Scene(kraken_fallback_timeout=0.0)
     scene.trade("100.0")
     for _ in range(60):
         scene.deliver(BTC, ETH)
@@ -230,7 +239,6 @@ def test_a_feed_that_shows_itself_every_second_is_not_given_up_however_short_the
 
 
 def test_a_lost_feed_is_followed_by_rest_within_three_seconds(scene: Scene) -> None:
-    assert scene.feed
     scene.feed.up = False
     scene.rest.prices[BTC] = "101.5"
     scene.pass_time(3)
@@ -239,20 +247,19 @@ def test_a_lost_feed_is_followed_by_rest_within_three_seconds(scene: Scene) -> N
 
 
 def test_into_a_fallback_no_cache_of_rest_takes_a_price_back(scene: Scene) -> None:
-    assert scene.feed
     scene.trade("115010.1")
     scene.feed.up = False
-    scene.rest.prices[BTC], scene.rest.trade_times[BTC] = "115005.5", scene.clock.monotonic() - 3
+    scene.rest.traded("115005.5", -3)
     for _ in range(60):
         scene.pass_time(0.25)
         assert scene.amount() == "115010.1"
-    scene.rest.prices[BTC], scene.rest.trade_times[BTC] = "115020.0", scene.clock.monotonic()
+    scene.rest.traded("115020.0", 0)
     scene.pass_time(3)
     assert (scene.amount(), scene.state()) == ("115020.0", "fallback")
 
 
 def test_inside_a_fallback_caches_that_take_turns_never_take_a_price_back() -> None:
-    scene = Scene(None)
+    scene = Scene(fed=False)
     seen = []
     for second in range(60):
         behind = 8 if second // 2 % 2 else 0  # every second answer comes from a cache 8 s old
@@ -273,7 +280,7 @@ def tells(scene: Scene, price: str, trades: int, volume: str = "1") -> None:
 
 
 def test_a_price_that_is_known_to_be_newer_is_taken_from_an_older_cache_too() -> None:
-    scene = Scene(None)
+    scene = Scene(fed=False)
     tells(scene, "100.0", 7)
     scene.pass_time(2)
     known_at = scene.store.all()[BTC].confirmed_at
@@ -286,7 +293,7 @@ def test_a_price_that_is_known_to_be_newer_is_taken_from_an_older_cache_too() ->
 
 
 def test_a_price_between_two_that_are_equal_is_not_taken_after_the_second() -> None:
-    scene = Scene(None)
+    scene = Scene(fed=False)
     for price, trades in (("100.0", 10), ("100.0", 20), ("99.0", 15)):
         tells(scene, price, trades)
         scene.pass_time(2)
@@ -295,7 +302,6 @@ def test_a_price_between_two_that_are_equal_is_not_taken_after_the_second() -> N
 
 
 def test_once_a_trade_has_its_place_the_days_progress_orders_what_follows(scene: Scene) -> None:
-    assert scene.feed
     scene.feed.up = False
     tells(scene, "101.0", 20, volume="0.5")
     scene.rest.rows[BTC] = [Row(Decimal(100), Decimal(3)), Row(Decimal(101), Decimal("0.5"))]
@@ -307,7 +313,7 @@ def test_once_a_trade_has_its_place_the_days_progress_orders_what_follows(scene:
 
 
 def test_where_nothing_orders_rests_answers_time_and_id_do() -> None:
-    scene = Scene(None)
+    scene = Scene(fed=False)
     scene.pass_time(3)
     scene.rest.prices[BTC], scene.rest.trades_broken = "99.0", True
     scene.pass_time(10)
@@ -318,23 +324,17 @@ def test_where_nothing_orders_rests_answers_time_and_id_do() -> None:
 
 
 def test_a_feed_that_was_silent_before_it_was_given_up_is_followed_by_rest_at_once(scene: Scene) -> None:
-    assert scene.feed
     scene.pass_time(10)
-    scene.feed.up = False
-    scene.pass_time(0.5)
+    scene.lose_feed(0.5)
 
     assert scene.state() == "fallback"
     scene.pass_time(2)
     assert [name for name, _ in scene.rest.asked] == ["Ticker", "SystemStatus", "Ticker"]
 
 
-def test_a_new_connection_that_brings_nothing_does_not_end_the_fallback(
-    scene: Scene, caplog: pytest.LogCaptureFixture
-) -> None:
-    assert scene.feed
+def test_a_new_silent_connection_ends_no_fallback(scene: Scene, caplog: pytest.LogCaptureFixture) -> None:
     caplog.set_level("INFO")
-    scene.feed.up = False
-    scene.pass_time(4)
+    scene.lose_feed(4)
     scene.feed.up = True
     scene.pass_time(10)
 
@@ -346,15 +346,12 @@ def test_a_new_connection_that_brings_nothing_does_not_end_the_fallback(
 
 
 def test_a_lost_feed_costs_one_poll_in_two_seconds(scene: Scene) -> None:
-    assert scene.feed
-    scene.feed.up = False
-    scene.pass_time(60)
+    scene.lose_feed(60)
 
     assert 29 <= len(scene.rest.asked) - 2 <= 31  # beside the polls: whether the exchange is matching
 
 
 def test_each_change_of_the_source_is_logged_once(scene: Scene, caplog: pytest.LogCaptureFixture) -> None:
-    assert scene.feed
     caplog.set_level(logging.INFO)
     for _ in range(2):
         scene.feed.up = False
@@ -367,41 +364,28 @@ def test_each_change_of_the_source_is_logged_once(scene: Scene, caplog: pytest.L
     assert [line for line in lines if line in (DOWN, BACK)] == [DOWN, BACK, DOWN, BACK]
 
 
-def test_a_pair_that_is_not_delivered_follows_rest_and_the_others_stay(scene: Scene) -> None:
+def test_a_missing_pair_follows_rest_and_others_stay(scene: Scene, caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level(logging.INFO)
     scene.rest.prices[ETH] = "11.0"
     scene.pass_time(20, alive=(BTC,))
 
     assert (scene.amount(ETH), scene.state(ETH)) == ("11.0", "fallback")
     assert (scene.amount(BTC), scene.state(BTC)) == ("100.0", "live")
-
-
-def test_one_missing_pair_is_not_the_whole_feed(scene: Scene, caplog: pytest.LogCaptureFixture) -> None:
-    caplog.set_level(logging.INFO)
-    scene.pass_time(20, alive=(BTC,))
-
     assert not scene.poll.active()
     assert DOWN not in caplog.text
 
 
-def test_rest_never_overrules_a_living_feed(scene: Scene) -> None:
-    scene.rest.prices[BTC] = "99.0"
+@pytest.mark.parametrize("price", ["99.0", "100.0"])
+def test_rest_never_overrules_a_living_feed(scene: Scene, price: str) -> None:
+    scene.rest.prices[BTC] = price
     scene.source.fetch([BTC])
 
-    assert scene.amount() == "100.0"
-    assert scene.state() == "live"
-
-
-def test_rest_that_agrees_leaves_a_living_feed_in_charge(scene: Scene) -> None:
-    scene.source.fetch([BTC])
-
-    assert scene.state() == "live"
+    assert (scene.amount(), scene.state()) == ("100.0", "live")
 
 
 def test_a_deaf_pair_is_found_served_and_subscribed_anew_within_thirty_seconds(scene: Scene) -> None:
-    assert scene.feed
     scene.trade_every_second()
-    scene.rest.prices[BTC] = "102.0"
-    scene.rest.trade_times[BTC] = scene.clock.monotonic() + 5
+    scene.rest.traded("102.0", 5)
     scene.pass_time(12.5, alive=(BTC, ETH))
 
     assert scene.amount() == "102.0"
@@ -410,11 +394,9 @@ def test_a_deaf_pair_is_found_served_and_subscribed_anew_within_thirty_seconds(s
 
 
 def test_a_pair_deaf_twice_within_a_minute_costs_the_connection(scene: Scene) -> None:
-    assert scene.feed
     scene.trade_every_second()
     for price in ("102.0", "103.0"):
-        scene.rest.prices[BTC] = price
-        scene.rest.trade_times[BTC] = scene.clock.monotonic() + 5
+        scene.rest.traded(price, 5)
         scene.pass_time(15, alive=(BTC, ETH))
         scene.doubts.settle(BTC)  # the subscription made anew tells its present state
 
@@ -422,10 +404,8 @@ def test_a_pair_deaf_twice_within_a_minute_costs_the_connection(scene: Scene) ->
 
 
 def test_a_deaf_pair_is_subscribed_anew_though_it_takes_long_to_settle_the_doubt(scene: Scene) -> None:
-    assert scene.feed
     scene.trade_every_second()
-    scene.rest.prices[BTC] = "102.0"
-    scene.rest.trade_times[BTC] = scene.clock.monotonic() + 5
+    scene.rest.traded("102.0", 5)
     scene.rest.trades_broken = True
     scene.pass_time(40, alive=(BTC, ETH))
 
@@ -437,14 +417,11 @@ def test_a_deaf_pair_is_subscribed_anew_though_it_takes_long_to_settle_the_doubt
 
 @pytest.mark.parametrize("away", ["cut", "elsewhere"])
 def test_a_feed_that_is_cut_or_elsewhere_is_not_blamed_for_its_silence(away: str) -> None:
-    scene = Scene(FakeFeed(), FakeFleet())
-    assert scene.feed
-    assert scene.fleet
+    scene = Scene(shared=True)
     scene.fleet.leading = True
     scene.trade_every_second()
     scene.feed.up, scene.fleet.leading = away != "cut", away != "elsewhere"
-    scene.rest.prices[BTC] = "110.0"
-    scene.rest.trade_times[BTC] = scene.clock.monotonic() + 5
+    scene.rest.traded("110.0", 5)
     scene.pass_time(30)
 
     assert scene.amount() == "110.0"
@@ -452,10 +429,8 @@ def test_a_feed_that_is_cut_or_elsewhere_is_not_blamed_for_its_silence(away: str
 
 
 def test_a_feed_that_was_cut_is_not_blamed_for_what_was_traded_meanwhile(scene: Scene) -> None:
-    assert scene.feed
     scene.feed.up = False
-    scene.rest.prices[BTC] = "110.0"
-    scene.rest.trade_times[BTC] = scene.clock.monotonic() + 0.5
+    scene.rest.traded("110.0", 0.5)
     while BTC not in scene.doubts:
         scene.pass_time(0.25)
     scene.feed.up = True
@@ -467,13 +442,11 @@ def test_a_feed_that_was_cut_is_not_blamed_for_what_was_traded_meanwhile(scene: 
 
 
 def test_a_feed_that_was_cut_before_the_doubt_was_settled_is_not_blamed(scene: Scene) -> None:
-    assert scene.feed
     scene.trade_every_second()
     scene.rest.prices[BTC], scene.rest.trades_broken = "102.0", True
     scene.pass_time(12, alive=(BTC, ETH))
     assert BTC in scene.doubts
-    scene.feed.up = False
-    scene.pass_time(1)
+    scene.lose_feed(1)
     scene.feed.up, scene.rest.trades_broken = True, False
     scene.pass_time(5)
 
@@ -481,7 +454,6 @@ def test_a_feed_that_was_cut_before_the_doubt_was_settled_is_not_blamed(scene: S
 
 
 def test_a_feed_whose_price_only_gets_a_time_is_not_deaf(scene: Scene) -> None:
-    assert scene.feed
     scene.clock.advance(5)
     now = scene.clock.monotonic()
     scene.store.put(tick("101.0", received_at=now, happened_at=now))
@@ -495,9 +467,7 @@ def test_a_feed_whose_price_only_gets_a_time_is_not_deaf(scene: Scene) -> None:
 
 
 def test_a_feed_that_tells_a_trade_in_time_decides_a_doubt_by_itself(scene: Scene) -> None:
-    assert scene.feed
-    scene.rest.prices[BTC] = "101.0"
-    scene.rest.trade_times[BTC] = scene.clock.monotonic() + 119
+    scene.rest.traded("101.0", 119)
     while BTC not in scene.doubts:
         scene.pass_time(0.25, alive=(BTC, ETH))
     scene.clock.advance(0.1)
@@ -510,7 +480,6 @@ def test_a_feed_that_tells_a_trade_in_time_decides_a_doubt_by_itself(scene: Scen
 
 
 def test_a_doubt_that_cannot_be_settled_leaves_other_pairs_their_turn(scene: Scene) -> None:
-    assert scene.feed
     for _ in range(20):
         scene.trade("100.0")
         scene.trade("10.0", ETH)
@@ -525,25 +494,15 @@ def test_a_doubt_that_cannot_be_settled_leaves_other_pairs_their_turn(scene: Sce
 
 
 def test_a_pair_quiet_for_ten_minutes_is_never_reconnected_and_stays_quiet(scene: Scene) -> None:
-    assert scene.feed
     scene.pass_time(600, alive=(BTC, ETH))
 
     assert scene.state() == "quiet"
     assert (scene.feed.left, scene.feed.renewed) == (0, [])
 
 
-def test_however_many_pairs_are_silent_there_is_at_most_one_call_a_second(scene: Scene) -> None:
-    scene.pass_time(600, alive=(BTC, ETH))
-    times = [at for _, at in scene.rest.asked]
-
-    assert times
-    assert min(later - earlier for earlier, later in pairwise(times)) >= 1.0
-
-
 def test_a_late_rest_answer_about_an_older_trade_changes_nothing(scene: Scene) -> None:
     scene.trade_every_second()
-    scene.rest.prices[BTC] = "98.0"
-    scene.rest.trade_times[BTC] = scene.clock.monotonic() - 300
+    scene.rest.traded("98.0", -300)
     scene.pass_time(15, alive=(BTC, ETH))
 
     assert scene.rest.calls("Trades") >= 1
@@ -551,10 +510,8 @@ def test_a_late_rest_answer_about_an_older_trade_changes_nothing(scene: Scene) -
 
 
 def test_sources_that_cannot_both_be_right_are_settled_by_exchange_time(scene: Scene) -> None:
-    assert scene.feed
     scene.feed.up = False
-    scene.rest.prices[BTC] = "120.0"
-    scene.rest.trade_times[BTC] = scene.clock.monotonic() + 1
+    scene.rest.traded("120.0", 1)
     scene.pass_time(5)
 
     assert scene.amount() == "120.0"
@@ -563,20 +520,16 @@ def test_sources_that_cannot_both_be_right_are_settled_by_exchange_time(scene: S
 
 
 def test_a_wild_rest_price_with_an_older_time_is_not_served(scene: Scene) -> None:
-    assert scene.feed
     scene.feed.up = False
-    scene.rest.prices[BTC] = "120.0"
-    scene.rest.trade_times[BTC] = scene.clock.monotonic() - 500
+    scene.rest.traded("120.0", -500)
     scene.pass_time(4)
 
     assert scene.amount() == "100.0"
 
 
 def test_a_lost_feed_is_asked_whether_the_market_is_open(scene: Scene) -> None:
-    assert scene.feed
     scene.rest.status = "maintenance"
-    scene.feed.up = False
-    scene.pass_time(4)
+    scene.lose_feed(4)
 
     assert scene.state() == "halted"
     scene.rest.status = "online"
@@ -585,7 +538,6 @@ def test_a_lost_feed_is_asked_whether_the_market_is_open(scene: Scene) -> None:
 
 
 def test_a_broken_rest_is_told_and_asked_again(scene: Scene) -> None:
-    assert scene.feed
     scene.feed.up = False
     scene.rest.broken = True
     scene.pass_time(10)
@@ -598,7 +550,7 @@ def test_a_broken_rest_is_told_and_asked_again(scene: Scene) -> None:
 
 
 def test_without_a_websocket_rest_is_the_source_from_the_start(caplog: pytest.LogCaptureFixture) -> None:
-    scene = Scene(None)
+    scene = Scene(fed=False)
     scene.pass_time(0.5)
 
     assert scene.state() == "fallback"
@@ -606,12 +558,9 @@ def test_without_a_websocket_rest_is_the_source_from_the_start(caplog: pytest.Lo
 
 
 @pytest.mark.parametrize("in_a_fleet", [False, True])
-def test_rest_alone_is_no_fallback_and_asks_for_the_state_of_the_market(
-    in_a_fleet: bool, caplog: pytest.LogCaptureFixture
-) -> None:
-    scene = Scene(None, FakeFleet() if in_a_fleet else None)
-    if scene.fleet:
-        scene.fleet.leading = True
+def test_rest_alone_is_no_fallback_but_the_source(in_a_fleet: bool, caplog: pytest.LogCaptureFixture) -> None:
+    scene = Scene(fed=False, shared=in_a_fleet)
+    scene.fleet.leading = True
     scene.rest.status = "maintenance"
     scene.pass_time(5)
 
@@ -625,7 +574,7 @@ def test_rest_alone_is_no_fallback_and_asks_for_the_state_of_the_market(
 
 
 def test_a_short_life_without_evidence_is_never_outlived() -> None:
-    scene = Scene(FakeFeed(), cache_ttl=6.0)
+    scene = Scene(cache_ttl=6.0)
     scene.trade("100.0")
     scene.deliver(BTC, ETH)
     scene.pass_time(6)
@@ -634,7 +583,7 @@ def test_a_short_life_without_evidence_is_never_outlived() -> None:
 
 
 def test_the_runner_reports_an_error_and_goes_on(caplog: pytest.LogCaptureFixture) -> None:
-    scene = Scene(None)
+    scene = Scene(fed=False)
     scene.rest.broken = True
 
     class TwoLooks(Event):
@@ -657,13 +606,8 @@ def test_a_refresh_that_fails_learns_nothing(scene: Scene) -> None:
     assert scene.source.refresh([BTC]) == frozenset()
 
 
-def traded_for_a_while(scene: Scene) -> None:
-    """BTC trades every second, so that ten seconds of silence are suspicious."""
-    scene.trade_every_second()
-
-
 def test_a_contradicted_price_is_not_confirmed_until_the_contradiction_is_settled(scene: Scene) -> None:
-    traded_for_a_while(scene)
+    scene.trade_every_second()
     scene.rest.prices[BTC] = "102.0"
     scene.rest.trades_broken = True
     scene.pass_time(11, alive=(BTC, ETH))
@@ -678,11 +622,9 @@ def test_a_contradicted_price_is_not_confirmed_until_the_contradiction_is_settle
 
 
 def test_a_trade_that_the_feed_holds_back_is_no_deafness(scene: Scene) -> None:
-    assert scene.feed
-    traded_for_a_while(scene)
+    scene.trade_every_second()
     scene.feed.held_back[BTC] = tick("120.0")
-    scene.rest.prices[BTC] = "120.0"
-    scene.rest.trade_times[BTC] = scene.clock.monotonic() + 5
+    scene.rest.traded("120.0", 5)
     scene.pass_time(15, alive=(BTC, ETH))
 
     assert scene.amount() == "120.0"
@@ -690,7 +632,7 @@ def test_a_trade_that_the_feed_holds_back_is_no_deafness(scene: Scene) -> None:
 
 
 def test_an_answer_that_may_come_from_a_cache_takes_back_no_ticker_of_the_feed() -> None:
-    scene = Scene(FakeFeed())
+    scene = Scene()
     now = scene.clock.monotonic()
     scene.exchange_clock.answered(now, now, now)
     scene.store.put(tick("101.0", received_at=now))
@@ -703,7 +645,7 @@ def test_an_answer_that_may_come_from_a_cache_takes_back_no_ticker_of_the_feed()
 
 
 def test_a_trade_from_the_far_future_is_refused(scene: Scene) -> None:
-    traded_for_a_while(scene)
+    scene.trade_every_second()
     scene.rest.prices[BTC] = "102.0"
     scene.rest.trade_times[BTC] = 4_102_444_800.0
     scene.pass_time(15, alive=(BTC, ETH))
@@ -712,22 +654,18 @@ def test_a_trade_from_the_far_future_is_refused(scene: Scene) -> None:
 
 
 def test_a_late_word_about_the_market_does_not_overrule_the_feed(scene: Scene) -> None:
-    assert scene.feed
     scene.rest.status = "maintenance"
     scene.store.set_market("online")
     scene.feed.market_told = scene.clock.monotonic() + 60
-    scene.feed.up = False
-    scene.pass_time(4)
+    scene.lose_feed(4)
 
     assert scene.store.market() == "online"
 
 
 def test_a_word_about_the_market_from_a_cache_does_not_overrule_what_the_feed_said_last(scene: Scene) -> None:
-    assert scene.feed
     scene.store.set_market("maintenance")
     scene.feed.market_told = scene.clock.monotonic()
-    scene.feed.up = False
-    scene.pass_time(1.5)
+    scene.lose_feed(1.5)
     assert scene.rest.status == "online"
     assert scene.store.market() == "maintenance"
 
@@ -736,35 +674,19 @@ def test_a_word_about_the_market_from_a_cache_does_not_overrule_what_the_feed_sa
 
 
 def test_while_the_feed_is_gone_a_maintenance_that_begins_is_seen(scene: Scene) -> None:
-    assert scene.feed
-    scene.feed.up = False
-    scene.pass_time(5)
+    scene.lose_feed(5)
     scene.rest.status = "maintenance"
     scene.pass_time(31)
 
     assert scene.store.market() == "maintenance"
 
 
-def test_without_a_websocket_the_exchange_is_asked_whether_it_is_matching() -> None:
-    scene = Scene(None)
-    scene.rest.status = "maintenance"
-    scene.pass_time(5)
-    assert scene.state() == "halted"
-
-    scene.rest.status = "online"
-    scene.pass_time(5)
-    assert scene.state() == "fallback"
-
-
 def test_what_operators_watch_is_reported(scene: Scene) -> None:
-    assert scene.feed
-    traded_for_a_while(scene)
-    scene.rest.prices[BTC] = "102.0"
-    scene.rest.trade_times[BTC] = scene.clock.monotonic() + 5
+    scene.trade_every_second()
+    scene.rest.traded("102.0", 5)
     scene.pass_time(15, alive=(BTC, ETH))
     scene.feed.up = False
-    scene.rest.prices[ETH] = "20.0"
-    scene.rest.trade_times[ETH] = scene.clock.monotonic()
+    scene.rest.traded("20.0", 0, ETH)
     scene.pass_time(5)
     scene.feed.up = True
     scene.deliver(BTC, ETH)
@@ -788,14 +710,12 @@ def contradict(scene: Scene, pair: Pair = BTC) -> None:
 
 def test_a_frame_that_cannot_be_used_makes_rest_tell_the_price_within_two_seconds(scene: Scene) -> None:
     contradict(scene)
-    scene.rest.prices[BTC] = "118000.0"
-    scene.rest.trade_times[BTC] = scene.clock.monotonic() + 1
+    scene.rest.traded("118000.0", 1)
     scene.pass_time(2, alive=(BTC, ETH))
 
     assert (scene.amount(), scene.state()) == ("118000.0", "live")
     assert (scene.amount(ETH), scene.state(ETH)) == ("10.0", "live")
     assert BTC not in scene.doubts
-    assert scene.feed
     assert (scene.feed.renewed, scene.feed.left) == ([], 0)
 
 
@@ -810,14 +730,24 @@ def test_several_of_them_are_asked_about_in_one_call(scene: Scene) -> None:
 
 
 def test_a_running_fallback_asks_about_it_within_two_seconds_too(scene: Scene) -> None:
-    assert scene.feed
-    scene.feed.up = False
-    scene.pass_time(9)
+    scene.lose_feed(9)
     contradict(scene)
     scene.rest.trade_times[BTC] = scene.clock.monotonic()
     scene.pass_time(2)
 
     assert scene.rest.calls("Trades") == 1
+
+
+def test_a_new_doubt_comes_before_the_next_poll(scene: Scene) -> None:
+    scene.lose_feed(9)
+    polled = scene.rest.calls("Ticker")
+    while scene.rest.calls("Ticker") == polled:
+        scene.pass_time(0.25)
+    scene.pass_time(1.75)
+    contradict(scene)
+    scene.pass_time(0.5)
+
+    assert scene.rest.asked[-1][0] == "Trades"
 
 
 def test_nothing_makes_a_doubt_trust_while_rest_cannot_settle_it(scene: Scene) -> None:
@@ -862,9 +792,7 @@ def test_an_answer_as_old_as_the_frame_settles_nothing_and_the_next_one_does(sce
     assert (scene.rest.calls("Trades"), BTC in scene.doubts) == (2, False)
 
 
-def test_an_answer_of_unknown_age_is_believed_and_settles_nothing_for_as_long_as_a_cache_may_keep_it(
-    scene: Scene,
-) -> None:
+def test_an_answer_of_unknown_age_settles_nothing_while_a_cache_may_keep_it(scene: Scene) -> None:
     scene.rest.dated = False
     contradict(scene)
     scene.rest.trade_times[BTC] = 1000.0
@@ -903,7 +831,6 @@ def test_a_list_without_any_pair_that_is_served_is_no_list(scene: Scene) -> None
 
 
 def test_what_the_feed_tells_of_a_pair_counts_before_rests_list(scene: Scene) -> None:
-    assert scene.feed
     scene.feed.tells = {BTC}
     scene.rest.lists = {ETH: "post_only"}
     scene.pass_time(6, alive=(BTC, ETH))
@@ -921,9 +848,7 @@ def test_a_doubt_makes_rest_list_the_pairs_again_and_prices_come_first(scene: Sc
     assert len(scene.rest.listed_at) == 2
 
 
-def test_a_doubt_about_a_pair_that_is_not_listed_does_not_keep_it_from_being_found_again(
-    scene: Scene,
-) -> None:
+def test_a_doubt_about_an_unlisted_pair_does_not_keep_it_from_being_found(scene: Scene) -> None:
     del scene.rest.lists[BTC]
     scene.pass_time(6, alive=(BTC, ETH))
     contradict(scene)
@@ -978,7 +903,7 @@ def test_a_trade_that_the_feed_does_not_date_is_dated_by_rest(scene: Scene) -> N
 
 
 def test_a_trade_that_has_an_exchange_time_is_dated_without_rest_once_the_clock_is_known() -> None:
-    scene = Scene(FakeFeed())
+    scene = Scene()
     scene.store.put(tick("100.0", traded_at=900.0))
     scene.deliver(BTC, ETH)
     scene.pass_time(2, alive=(BTC, ETH))
@@ -1006,7 +931,7 @@ def test_a_trade_that_cannot_be_dated_is_asked_about_once_a_minute(scene: Scene)
 
 def follower(processes: int = 4, ttl: float = 30.0) -> Scene:
     """A process that is fed by another one."""
-    scene = Scene(FakeFeed(), FakeFleet(), cache_ttl=ttl, web_concurrency=processes)
+    scene = Scene(shared=True, cache_ttl=ttl, web_concurrency=processes)
     scene.trade("100.0")
     scene.trade("10.0", ETH)
     scene.deliver(BTC, ETH)
@@ -1018,7 +943,6 @@ def test_who_is_fed_by_another_process_never_asks_what_the_feed_keeps_silent_abo
     scene.pass_time(120, alive=(BTC, ETH))
     assert not scene.rest.asked
 
-    assert scene.fleet is not None
     scene.fleet.leading = True
     scene.pass_time(60, alive=(BTC, ETH))
     assert scene.rest.calls("Ticker")
@@ -1026,7 +950,6 @@ def test_who_is_fed_by_another_process_never_asks_what_the_feed_keeps_silent_abo
 
 def test_a_follower_goes_by_what_it_is_told_and_not_by_its_own_collector() -> None:
     scene = follower()
-    assert scene.feed is not None
     scene.feed.up = False
     scene.pass_time(60, alive=(BTC, ETH))
     assert not scene.rest.asked
@@ -1038,7 +961,6 @@ def test_a_follower_goes_by_what_it_is_told_and_not_by_its_own_collector() -> No
 
 def test_a_new_owner_goes_by_what_it_was_told_until_its_own_collector_delivers() -> None:
     scene = follower()
-    assert scene.fleet is not None
     scene.fleet.leading = True
     scene.pass_time(10)
     assert not scene.rest.asked
@@ -1048,34 +970,22 @@ def test_a_new_owner_goes_by_what_it_was_told_until_its_own_collector_delivers()
 
 def test_a_follower_that_is_out_of_step_asks_rest_as_if_the_feed_were_cut() -> None:
     scene = follower(processes=1)
-    assert scene.fleet is not None
     scene.fleet.reached = False
     scene.pass_time(3)
     assert scene.meters.told(FALLBACKS) == [("disconnected",)]
     assert scene.rest.calls("Ticker")
 
 
-def test_processes_that_nobody_feeds_share_what_one_may_ask() -> None:
-    scene = follower(processes=4)
-    assert scene.fleet is not None
-    scene.fleet.reached = False
+@pytest.mark.parametrize(
+    ("processes", "leads", "least", "most"), [(4, False, 8, 11), (1, False, 36, 41), (4, True, 36, 41)]
+)
+def test_processes_that_nobody_feeds_share_what_one_may_ask_and_the_owner_asks_for_all(
+    processes: int, leads: bool, least: int, most: int
+) -> None:
+    scene = follower(processes)
+    scene.fleet.leading, scene.fleet.reached, scene.feed.up = leads, leads, not leads
     scene.pass_time(80)
-    assert 8 <= scene.rest.calls("Ticker") <= 11
-
-    alone = follower(processes=1)
-    assert alone.fleet is not None
-    alone.fleet.reached = False
-    alone.pass_time(80)
-    assert 36 <= alone.rest.calls("Ticker") <= 41
-
-
-def test_the_one_that_feeds_the_others_asks_for_all_of_them() -> None:
-    scene = follower(processes=4)
-    assert scene.feed is not None
-    assert scene.fleet is not None
-    scene.fleet.leading, scene.feed.up = True, False
-    scene.pass_time(80)
-    assert 36 <= scene.rest.calls("Ticker") <= 41
+    assert least <= scene.rest.calls("Ticker") <= most
 
 
 def test_no_process_asks_faster_than_one_alone_however_short_a_price_lives() -> None:
@@ -1084,7 +994,7 @@ def test_no_process_asks_faster_than_one_alone_however_short_a_price_lives() -> 
 
 @pytest.mark.parametrize("status", ["online", "maintenance"])
 def test_polls_doubts_and_questions_about_the_market_keep_a_second_of_distance(status: MarketStatus) -> None:
-    scene = Scene(None)
+    scene = Scene(fed=False)
     scene.rest.status = status
     for step in range(240):
         scene.rest.prices = {BTC: f"{step + 1}.5", ETH: f"{step + 1}.25"}
@@ -1097,7 +1007,6 @@ def test_polls_doubts_and_questions_about_the_market_keep_a_second_of_distance(s
 
 def test_however_many_processes_share_no_price_outlives_its_life() -> None:
     scene = follower(processes=32, ttl=6.0)
-    assert scene.fleet is not None
     scene.fleet.reached = False
     scene.pass_time(10)
     for _ in range(60):
@@ -1109,8 +1018,6 @@ def test_however_many_processes_share_no_price_outlives_its_life() -> None:
 def test_a_follower_is_back_when_the_owner_tells_again(caplog: pytest.LogCaptureFixture) -> None:
     caplog.set_level(logging.INFO)
     scene = follower()
-    assert scene.feed is not None
-    assert scene.fleet is not None
     scene.fleet.reached = False
     scene.pass_time(5)
     assert scene.poll.active()

@@ -25,7 +25,7 @@ from ltp_service.runtime.database import (
     Reload,
 )
 from ltp_service.runtime.runtime import Runtime
-from tests.fakes import runtime
+from tests.fakes import in_threads, runtime
 from tests.steered_clock import SteeredClock
 
 LIST = "SELECT list FROM symbols"
@@ -36,19 +36,32 @@ def path(tmp_path: Path) -> Path:
     return tmp_path / "data" / "ltp.sqlite3"
 
 
-@pytest.fixture
-def database(path: Path, clock: SteeredClock) -> Generator[Database]:
-    database = Database(path, runtime(clock))
-    yield database
-    database.close()
+class File(Database):
+    """With what it was made of, for a test to use."""
+
+    def __init__(self, path: Path, clock: SteeredClock) -> None:
+        super().__init__(path, runtime(clock))
+        self.path, self.clock = path, clock
 
 
 @pytest.fixture
-def other(path: Path, clock: SteeredClock) -> Generator[Database]:
+def database(path: Path, clock: SteeredClock) -> Generator[File]:
+    with closing(File(path, clock)) as database:
+        yield database
+
+
+@pytest.fixture
+def stored(database: File) -> File:
+    """With one list of symbols in it."""
+    store("BTCUSDT", database)
+    return database
+
+
+@pytest.fixture
+def other(path: Path, clock: SteeredClock) -> Generator[File]:
     """The same file, as another process opens it."""
-    other = Database(path, runtime(clock))
-    yield other
-    other.close()
+    with closing(File(path, clock)) as other:
+        yield other
 
 
 def store(text: str, database: Database, *, urgent: bool = True) -> None:
@@ -65,10 +78,10 @@ def locked(path: Path) -> Generator[sqlite3.Connection]:
         yield connection
 
 
-def test_reading_makes_no_file_and_finds_nothing(database: Database, path: Path) -> None:
+def test_reading_makes_no_file_and_finds_nothing(database: File) -> None:
     assert database.read(LIST) == []
     assert database.data_version() == (0, 0, 0)
-    assert not path.parent.exists()
+    assert not database.path.parent.exists()
 
 
 def test_the_first_write_makes_the_file_and_its_folders(tmp_path: Path, clock: SteeredClock) -> None:
@@ -80,43 +93,36 @@ def test_the_first_write_makes_the_file_and_its_folders(tmp_path: Path, clock: S
 
 
 @pytest.mark.parametrize("umask", [0o000, 0o022, 0o277])
-def test_the_file_and_its_journals_are_for_their_owner_alone_whatever_the_umask(
-    database: Database, path: Path, umask: int
-) -> None:
-    path.parent.mkdir()
+def test_the_file_and_its_journals_are_for_their_owner_alone(database: File, umask: int) -> None:
+    database.path.parent.mkdir()
     before = os.umask(umask)
     try:
         store("BTCUSDT", database)
     finally:
         os.umask(before)
 
-    modes = {file.name: stat.S_IMODE(file.stat().st_mode) for file in path.parent.iterdir()}
-    assert modes == {f"{path.name}{journal}": 0o600 for journal in ("", "-wal", "-shm")}
+    modes = {file.name: stat.S_IMODE(file.stat().st_mode) for file in database.path.parent.iterdir()}
+    assert modes == {f"{database.path.name}{journal}": 0o600 for journal in ("", "-wal", "-shm")}
 
 
-def test_a_file_that_others_could_read_is_closed_to_them_and_one_that_may_not_be_written_stays_so(
-    database: Database, path: Path
-) -> None:
-    path.parent.mkdir()
-    for mode, kept in ((0o664, 0o600), (0o444, 0o400)):
-        path.touch()
-        path.chmod(mode)
+def test_a_readable_file_is_closed_to_others_and_a_read_only_one_stays_so(database: File) -> None:
+    database.path.parent.mkdir()
+    for mode, kept in ((0o664, 0o600), (0o640, 0o600), (0o444, 0o400)):
+        database.path.touch()
+        database.path.chmod(mode)
         database.read(LIST)
         database.close()
-        assert stat.S_IMODE(path.stat().st_mode) == kept
+        assert stat.S_IMODE(database.path.stat().st_mode) == kept
 
 
-def test_the_file_is_in_wal_mode_and_at_the_newest_version(database: Database, path: Path) -> None:
-    store("BTCUSDT", database)
-    assert database.read("PRAGMA journal_mode") == [("wal",)]
-    assert database.read("PRAGMA user_version") == [(len(MIGRATIONS),)]
+def test_the_file_is_in_wal_mode_and_at_the_newest_version(stored: File) -> None:
+    assert stored.read("PRAGMA journal_mode") == [("wal",)]
+    assert stored.read("PRAGMA user_version") == [(len(MIGRATIONS),)]
 
 
-def test_a_file_of_an_older_version_is_brought_up_to_date_with_its_rows_kept(
-    database: Database, path: Path
-) -> None:
-    path.parent.mkdir()
-    with closing(sqlite3.connect(path, isolation_level=None)) as old:
+def test_a_file_of_an_older_version_is_brought_up_to_date_with_its_rows_kept(database: File) -> None:
+    database.path.parent.mkdir()
+    with closing(sqlite3.connect(database.path, isolation_level=None)) as old:
         old.execute(MIGRATIONS[0])
         old.execute("INSERT INTO api_keys VALUES ('hash', 'prefix', 'name', 'read', 1, 2, NULL, NULL)")
         old.execute("PRAGMA user_version = 1")
@@ -124,19 +130,19 @@ def test_a_file_of_an_older_version_is_brought_up_to_date_with_its_rows_kept(
     assert database.read("SELECT name FROM api_keys") == [("name",)]
 
 
-def test_a_file_of_a_newer_version_is_refused_and_left_alone(database: Database, path: Path) -> None:
-    path.parent.mkdir()
-    with closing(sqlite3.connect(path)) as newer:
+def test_a_file_of_a_newer_version_is_refused_and_left_alone(database: File) -> None:
+    database.path.parent.mkdir()
+    with closing(sqlite3.connect(database.path)) as newer:
         newer.execute(f"PRAGMA user_version = {len(MIGRATIONS) + 1}")
-    before = path.read_bytes()
+    before = database.path.read_bytes()
     with pytest.raises(StoreUnavailable, match="newer version of the service; run that version"):
         store("BTCUSDT", database)
-    with closing(sqlite3.connect(path)) as newer:
+    with closing(sqlite3.connect(database.path)) as newer:
         assert newer.execute("SELECT count(*) FROM sqlite_master").fetchone() == (0,)
-    assert before[60:64] == path.read_bytes()[60:64]
+    assert before[60:64] == database.path.read_bytes()[60:64]
 
 
-def test_an_urgent_write_waits_for_the_disk_and_one_that_is_not_does_not(database: Database) -> None:
+def test_an_urgent_write_waits_for_the_disk_and_one_that_is_not_does_not(database: File) -> None:
     full, normal = 2, 1
     store("BTCUSDT", database)
     assert database.read("PRAGMA synchronous") == [(full,)]
@@ -144,162 +150,137 @@ def test_an_urgent_write_waits_for_the_disk_and_one_that_is_not_does_not(databas
     assert database.read("PRAGMA synchronous") == [(normal,)]
 
 
-def test_what_one_process_writes_another_reads_and_notices(database: Database, other: Database) -> None:
-    store("BTCUSDT", database)
+def test_what_one_process_writes_another_reads_and_notices(stored: File, other: File) -> None:
     before = other.data_version()
     assert other.data_version() == before
-    store("ETHUSDT", database)
+    store("ETHUSDT", stored)
     assert other.data_version() != before
     assert other.read(LIST) == [("ETHUSDT",)]
 
 
-def test_the_version_tells_of_own_writes_too(database: Database) -> None:
-    store("BTCUSDT", database)
-    before = database.data_version()
-    store("ETHUSDT", database)
-    assert database.data_version() != before
+def test_the_version_tells_of_own_writes_too(stored: File) -> None:
+    before = stored.data_version()
+    store("ETHUSDT", stored)
+    assert stored.data_version() != before
 
 
-def test_the_version_is_another_one_once_the_file_exists(database: Database, other: Database) -> None:
+def test_the_version_is_another_one_once_the_file_exists(database: File, other: File) -> None:
     before = database.data_version()
     store("BTCUSDT", other)
     assert database.data_version() != before
 
 
-def test_a_reader_that_was_closed_meanwhile_notices_a_write(database: Database, other: Database) -> None:
-    store("BTCUSDT", database)
+def test_a_reader_that_was_closed_meanwhile_notices_a_write(stored: File, other: File) -> None:
     before = other.data_version()
     other.close()
-    store("ETHUSDT", database)
+    store("ETHUSDT", stored)
     assert other.data_version() != before
 
 
-def test_a_change_that_raises_changes_nothing(database: Database, other: Database) -> None:
-    store("BTCUSDT", database)
+def test_a_change_that_raises_changes_nothing(stored: File, other: File) -> None:
 
     def change(execute: Execute) -> None:
         execute("DELETE FROM symbols")
         raise InvalidParameter("not this one")
 
     with pytest.raises(InvalidParameter, match="not this one"):
-        database.write(change)
+        stored.write(change)
     assert other.read(LIST) == [("BTCUSDT",)]
-    store("ETHUSDT", database)
+    store("ETHUSDT", stored)
 
 
-def test_a_locked_file_is_waited_for_outside_sqlite_until_it_is_free(
-    database: Database, path: Path, clock: SteeredClock
-) -> None:
-    store("BTCUSDT", database)
-    with locked(path) as writer:
+def test_a_locked_file_is_waited_for_outside_sqlite_until_it_is_free(stored: File) -> None:
+    with locked(stored.path) as writer:
 
         def sleep(seconds: float) -> None:
-            clock.sleep(seconds)
-            if len(clock.slept) == 3:
+            stored.clock.sleep(seconds)
+            if len(stored.clock.slept) == 3:
                 writer.execute("ROLLBACK")
 
-        with closing(Database(path, runtime(clock, sleep=sleep))) as patient:
+        with closing(Database(stored.path, runtime(stored.clock, sleep=sleep))) as patient:
             store("ETHUSDT", patient)
-    assert clock.slept == [LOCK_RETRY_EVERY_SECONDS] * 3
-    assert database.read(LIST) == [("ETHUSDT",)]
+    assert stored.clock.slept == [LOCK_RETRY_EVERY_SECONDS] * 3
+    assert stored.read(LIST) == [("ETHUSDT",)]
 
 
-def test_sqlite_itself_never_waits_longer_than_a_hub_can_bear(database: Database) -> None:
-    store("BTCUSDT", database)
-    assert database.read("PRAGMA busy_timeout") == [(LOCK_TIMEOUT_SECONDS * 1000,)]
+def test_sqlite_itself_never_waits_longer_than_a_hub_can_bear(stored: File) -> None:
+    assert stored.read("PRAGMA busy_timeout") == [(LOCK_TIMEOUT_SECONDS * 1000,)]
     assert LOCK_TIMEOUT_SECONDS <= 0.02
 
 
-def test_a_file_that_stays_locked_is_an_error_after_the_patience_and_nothing_is_changed(
-    database: Database, path: Path, clock: SteeredClock
-) -> None:
-    store("BTCUSDT", database)
+def test_a_file_that_stays_locked_is_an_error_after_the_patience_and_nothing_is_changed(stored: File) -> None:
     waits: list[float] = []
 
     def sleep(seconds: float) -> None:
         waits.append(seconds)
-        clock.advance(LONGEST_LOCK_SECONDS / 4)
+        stored.clock.advance(LONGEST_LOCK_SECONDS / 4)
 
     with (
-        closing(Database(path, runtime(clock, sleep=sleep))) as waiting,
-        locked(path),
+        closing(Database(stored.path, runtime(stored.clock, sleep=sleep))) as waiting,
+        locked(stored.path),
         pytest.raises(StoreUnavailable, match=r"nothing was changed.*locked by another process; end that"),
     ):
         store("ETHUSDT", waiting)
     assert waits == [LOCK_RETRY_EVERY_SECONDS] * 4
-    assert database.read(LIST) == [("BTCUSDT",)]
+    assert stored.read(LIST) == [("BTCUSDT",)]
 
 
-def test_a_write_that_is_not_urgent_gives_up_at_the_first_lock_before_it_begins(
-    database: Database, path: Path, clock: SteeredClock
-) -> None:
-    store("BTCUSDT", database)
+def test_a_write_that_is_not_urgent_gives_up_at_the_first_lock_before_it_begins(stored: File) -> None:
     begun: list[object] = []
-    with locked(path), pytest.raises(StoreUnavailable, match="locked"):
-        database.write(begun.append, urgent=False)
-    assert begun == clock.slept == []
+    with locked(stored.path), pytest.raises(StoreUnavailable, match="locked"):
+        stored.write(begun.append, urgent=False)
+    assert begun == stored.clock.slept == []
 
 
-def test_reading_goes_on_while_another_process_writes(
-    database: Database, path: Path, clock: SteeredClock
-) -> None:
-    store("BTCUSDT", database)
-    with locked(path):
-        assert database.read(LIST) == [("BTCUSDT",)]
-    assert clock.slept == []
+def test_reading_goes_on_while_another_process_writes(stored: File) -> None:
+    with locked(stored.path):
+        assert stored.read(LIST) == [("BTCUSDT",)]
+    assert stored.clock.slept == []
 
 
-def test_no_lock_of_ours_is_held_while_we_wait(database: Database, path: Path, clock: SteeredClock) -> None:
-    store("BTCUSDT", database)
+def test_no_lock_of_ours_is_held_while_we_wait(stored: File) -> None:
     seen = []
 
     def sleep(_: float) -> None:
         seen.append(waiting.read(LIST))
-        clock.advance(LONGEST_LOCK_SECONDS)
+        stored.clock.advance(LONGEST_LOCK_SECONDS)
 
     with (
-        closing(Database(path, runtime(clock, sleep=sleep))) as waiting,
-        locked(path),
+        closing(Database(stored.path, runtime(stored.clock, sleep=sleep))) as waiting,
+        locked(stored.path),
         pytest.raises(StoreUnavailable),
     ):
         store("ETHUSDT", waiting)
     assert seen == [[("BTCUSDT",)]]
 
 
-def test_threads_share_the_one_connection(database: Database) -> None:
+def test_threads_share_the_one_connection(database: File) -> None:
     store("0", database)
 
     def count(execute: Execute) -> None:
         [(text,)] = execute(LIST)
         execute("UPDATE symbols SET list = ?", str(int(text) + 1))
 
-    threads = [threading.Thread(target=lambda: [database.write(count) for _ in range(20)]) for _ in range(4)]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
+    with in_threads(4, lambda: [database.write(count) for _ in range(20)]):
+        pass
     assert database.read(LIST) == [("80",)]
 
 
-def test_a_full_disk_refuses_the_write_keeps_everything_and_reads_on(
-    database: Database, other: Database
-) -> None:
-    store("BTCUSDT", database)
-    [(pages,)] = database.read("PRAGMA page_count")
-    database.read(f"PRAGMA max_page_count = {pages}")
+def test_a_full_disk_refuses_the_write_keeps_everything_and_reads_on(stored: File, other: Database) -> None:
+    [(pages,)] = stored.read("PRAGMA page_count")
+    stored.read(f"PRAGMA max_page_count = {pages}")
     with pytest.raises(StoreUnavailable, match=r"nothing was changed.*the disk is full; free some space"):
-        store("X" * 100_000, database)
+        store("X" * 100_000, stored)
     with pytest.raises(StoreUnavailable, match="the disk is full"):
-        store("X" * 100_000, database)
-    assert database.read(LIST) == other.read(LIST) == [("BTCUSDT",)]
-    database.read("PRAGMA max_page_count = 1000")
-    store("X" * 100_000, database)
+        store("X" * 100_000, stored)
+    assert stored.read(LIST) == other.read(LIST) == [("BTCUSDT",)]
+    stored.read("PRAGMA max_page_count = 1000")
+    store("X" * 100_000, stored)
 
 
-def test_a_file_that_may_not_be_written_says_so(database: Database, path: Path) -> None:
-    store("BTCUSDT", database)
-    database.close()
-    with path.open("r+b") as file:
+def test_a_file_that_may_not_be_written_says_so(stored: File) -> None:
+    stored.close()
+    with stored.path.open("r+b") as file:
         file.seek(18)
         file.write(
             b"\x03"
@@ -307,58 +288,47 @@ def test_a_file_that_may_not_be_written_says_so(database: Database, path: Path) 
     with pytest.raises(
         StoreUnavailable, match=r"nothing was changed.*may not be written; let this user write"
     ):
-        store("ETHUSDT", database)
+        store("ETHUSDT", stored)
 
 
-def test_a_path_that_cannot_be_used_says_so_and_comes_right_without_a_restart(
-    database: Database, path: Path
-) -> None:
-    path.parent.write_text("a file where the folder should be")
+def test_a_path_that_cannot_be_used_says_so_and_comes_right_without_a_restart(database: File) -> None:
+    database.path.parent.write_text("a file where the folder should be")
     with pytest.raises(StoreUnavailable, match=r"cannot be used \(Not a directory\); check its path"):
         database.read(LIST)
     with pytest.raises(StoreUnavailable, match="nothing was changed"):
         store("BTCUSDT", database)
-    path.parent.unlink()
+    database.path.parent.unlink()
     store("BTCUSDT", database)
 
 
-def test_a_folder_in_place_of_the_file_says_so(database: Database, path: Path) -> None:
-    path.mkdir(parents=True)
+def test_a_folder_in_place_of_the_file_says_so(database: File) -> None:
+    database.path.mkdir(parents=True)
     with pytest.raises(StoreUnavailable, match="cannot be opened; let this user read and write"):
         database.read(LIST)
 
 
-def test_a_file_that_is_no_database_says_so_and_is_left_alone(database: Database, path: Path) -> None:
-    path.parent.mkdir()
-    path.write_text("dear diary, " * 100)
+def test_a_file_that_is_no_database_says_so_and_is_left_alone(database: File) -> None:
+    database.path.parent.mkdir()
+    database.path.write_text("dear diary, " * 100)
     with pytest.raises(StoreUnavailable, match="is not a SQLite database; name another file"):
         store("BTCUSDT", database)
-    assert path.read_text() == "dear diary, " * 100
+    assert database.path.read_text() == "dear diary, " * 100
 
 
-def test_a_damaged_file_says_so(database: Database, path: Path) -> None:
+def test_a_damaged_file_that_was_mended_in_its_place_is_opened_anew(database: File) -> None:
     store("BTCUSDT " * 10_000, database)
     database.close()
-    size = path.stat().st_size
-    path.write_bytes(path.read_bytes()[:4096] + b"\xff" * (size - 4096))
+    sound = database.path.read_bytes()
+    before = database.data_version()
+    database.path.write_bytes(sound[:4096] + b"\xff" * (len(sound) - 4096))
     with pytest.raises(StoreUnavailable, match="is damaged; stop the service and restore"):
         database.read(LIST)
-
-
-def test_a_damaged_file_that_was_mended_in_its_place_is_opened_anew(database: Database, path: Path) -> None:
-    store("BTCUSDT " * 10_000, database)
-    database.close()
-    sound = path.read_bytes()
-    before = database.data_version()
-    path.write_bytes(sound[:4096] + b"\xff" * (len(sound) - 4096))
-    with pytest.raises(StoreUnavailable, match="is damaged"):
-        database.read(LIST)
-    path.write_bytes(sound)
+    database.path.write_bytes(sound)
     assert database.data_version() != before
     assert database.read(LIST) == [("BTCUSDT " * 10_000,)]
 
 
-def test_the_finer_codes_of_sqlite_are_told_like_the_coarse_ones(database: Database) -> None:
+def test_the_finer_codes_of_sqlite_are_told_like_the_coarse_ones(database: File) -> None:
     def change(_: Execute) -> None:
         error = sqlite3.OperationalError("disk I/O error")
         error.sqlite_errorcode = sqlite3.SQLITE_IOERR_WRITE
@@ -368,35 +338,31 @@ def test_the_finer_codes_of_sqlite_are_told_like_the_coarse_ones(database: Datab
         database.write(change)
 
 
-def test_no_error_tells_where_the_file_is(database: Database, path: Path) -> None:
-    path.mkdir(parents=True)
+def test_no_error_tells_where_the_file_is(database: File) -> None:
+    database.path.mkdir(parents=True)
     with pytest.raises(StoreUnavailable) as refused:
         store("BTCUSDT", database)
-    assert str(path.parent) not in str(refused.value)
+    assert str(database.path.parent) not in str(refused.value)
 
 
 @pytest.mark.parametrize("restored", [False, True])
-def test_a_file_that_goes_away_is_never_silently_started_anew(
-    restored: bool, database: Database, path: Path
-) -> None:
-    store("BTCUSDT", database)
-    path.rename(path.with_suffix(".away"))
+def test_a_file_that_goes_away_is_never_silently_started_anew(restored: bool, stored: File) -> None:
+    stored.path.rename(stored.path.with_suffix(".away"))
     if restored:
-        path.write_bytes(b"")
+        stored.path.write_bytes(b"")
     with pytest.raises(StoreUnavailable, match="moved or replaced while in use; put it back or restart"):
-        store("ETHUSDT", database)
+        store("ETHUSDT", stored)
     with pytest.raises(StoreUnavailable):
-        database.data_version()
-    path.with_suffix(".away").rename(path)
-    assert database.read(LIST) == [("BTCUSDT",)]
+        stored.data_version()
+    stored.path.with_suffix(".away").rename(stored.path)
+    assert stored.read(LIST) == [("BTCUSDT",)]
 
 
-def test_a_closed_database_opens_again_and_is_another_version(database: Database) -> None:
-    store("BTCUSDT", database)
-    before = database.data_version()
-    database.close()
-    assert database.read(LIST) == [("BTCUSDT",)]
-    assert database.data_version() != before
+def test_a_closed_database_opens_again_and_is_another_version(stored: File) -> None:
+    before = stored.data_version()
+    stored.close()
+    assert stored.read(LIST) == [("BTCUSDT",)]
+    assert stored.data_version() != before
 
 
 def test_processes_that_start_together_migrate_once(path: Path) -> None:
@@ -412,19 +378,16 @@ def test_processes_that_start_together_migrate_once(path: Path) -> None:
             failures.append(error)
         database.close()
 
-    threads = [threading.Thread(target=begin) for _ in range(8)]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
+    with in_threads(8, begin):
+        pass
     assert failures == []
     with closing(sqlite3.connect(path)) as connection:
         assert connection.execute("PRAGMA integrity_check").fetchone() == ("ok",)
 
 
-def test_open_files_do_not_grow_with_failures(database: Database, path: Path) -> None:
-    path.parent.mkdir()
-    path.write_text("dear diary, " * 100)
+def test_open_files_do_not_grow_with_failures(database: File) -> None:
+    database.path.parent.mkdir()
+    database.path.write_text("dear diary, " * 100)
     before = len(os.listdir("/proc/self/fd"))  # noqa: PTH208 - only the count
     for _ in range(20):
         with pytest.raises(StoreUnavailable):
@@ -483,10 +446,10 @@ def test_what_is_no_file_keeps_its_permissions(tmp_path: Path, clock: SteeredClo
 # Whether anything can be kept, before anything has to be.
 
 
-def test_a_check_makes_neither_file_nor_folder(database: Database, path: Path) -> None:
+def test_a_check_makes_neither_file_nor_folder(database: File) -> None:
     database.check()
-    assert not path.parent.exists()
-    assert not list(path.parent.parent.iterdir())
+    assert not database.path.parent.exists()
+    assert not list(database.path.parent.parent.iterdir())
 
 
 @pytest.mark.parametrize(
@@ -500,14 +463,11 @@ def test_a_check_tells_of_a_place_where_nothing_can_be_kept(place: str, clock: S
         database.check()
 
 
-def test_a_check_leaves_a_file_that_another_process_writes_to_in_peace(
-    database: Database, path: Path, clock: SteeredClock
-) -> None:
-    store("BTCUSDT", database)
-    now = clock.monotonic()
-    with locked(path):
-        database.check()
-    assert clock.monotonic() == now
+def test_a_check_leaves_a_file_that_another_process_writes_to_in_peace(stored: File) -> None:
+    now = stored.clock.monotonic()
+    with locked(stored.path):
+        stored.check()
+    assert stored.clock.monotonic() == now
 
 
 def test_a_watch_tells_once_when_the_file_cannot_be_used_and_once_when_it_can_again(

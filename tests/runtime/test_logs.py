@@ -177,9 +177,7 @@ def test_a_long_trace_keeps_its_end() -> None:
     assert line["message"] == "hello"
 
 
-def test_dropped_lines_are_counted_at_once_and_told_when_the_reader_is_back(
-    caplog: pytest.LogCaptureFixture,
-) -> None:
+def test_dropped_lines_are_counted_and_told_when_the_reader_is_back(caplog: pytest.LogCaptureFixture) -> None:
     reader, end = os.pipe()
     writer, meters = LineWriter(end), RecordingMeters()
     late = LateLines(meters, [writer])
