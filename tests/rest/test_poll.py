@@ -153,7 +153,7 @@ class FakeRest:
 
 
 class Scene:
-    """A store, a feed, REST and the poll between them, on one clock; `fed=False` leaves the feed out, `shared=True` adds a fleet."""
+    """A store, REST, the poll and, unless told otherwise, a feed of this process alone, on one clock."""
 
     def __init__(self, *, fed: bool = True, shared: bool = False, **settings: Any) -> None:
         self.clock = FakeClock()

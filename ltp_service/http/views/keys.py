@@ -20,7 +20,9 @@ def create() -> Response:
     first = "X-API-Key" not in request.headers
     permission = request.args.get("permission", "admin" if first else "read")
     if first and permission != "admin":
-        raise InvalidParameter("the first key must have admin permission, because only an admin key can make another one")
+        raise InvalidParameter(
+            "the first key must have admin permission, because only an admin key can make another one"
+        )
     expires = request.args.get("expires")
     life = parts.config.auth_key_ttl if expires is None else _life(expires)
     text, key = parts.keyring.create(_name(), permission, life, only_first=first)
