@@ -37,14 +37,13 @@ class Lag:
         pairs, and for this one; None where it need not.
 
         The line itself cannot be later than it was at the last trade and the time since. What is beyond that is the
-        pair's own, until its next trade shows another lag, or trades of others show that the line was as late.
+        pair's own, until its next trade shows another lag. That is so too where the whole line may have been as late:
+        nothing else tells the two apart.
         """
         lag = age if age > NEGLIGIBLE_DELAY_SECONDS else 0.0
         known, line_known = self.of(pair), self._line
         self._line = lag if since_last is None else min(lag, line_known + since_last)
         self._by_pair[pair] = lag
-        beyond_the_line = self._line + NEGLIGIBLE_DELAY_SECONDS
-        self._by_pair = {each: own for each, own in self._by_pair.items() if own > beyond_the_line}
         self.is_late = self.longest() > 0.0
         return (
             self._line if self._line > line_known + NEGLIGIBLE_DELAY_SECONDS else None,

@@ -6,7 +6,7 @@ Source: docs.kraken.com/api/docs/websocket-v2 (status, instrument, ticker, trade
 from collections.abc import Sequence
 from datetime import datetime
 from operator import attrgetter
-from typing import Annotated, TypeVar
+from typing import TypeVar
 
 import msgspec
 
@@ -65,7 +65,7 @@ class _Trade(msgspec.Struct):
     symbol: str
     price: msgspec.Raw
     trade_id: int
-    timestamp: Annotated[datetime, msgspec.Meta(tz=True)]
+    timestamp: datetime
 
 
 class _Named(msgspec.Struct):
@@ -246,8 +246,8 @@ def _newest(trades: Sequence[LastTrade], *, snapshot: bool) -> LastTrade:
 def _traded(trade: _Trade, *, snapshot: bool) -> LastTrade | Invalid:
     price = bytes(trade.price).decode("ascii", "replace")
     try:
-        traded_at = trade.timestamp.timestamp()
-        if traded_at <= _EARLIEST:
+        traded_at = _unix(trade.timestamp)
+        if traded_at is None:
             raise BadFrame("a trade of before 2010", reason="time")
         return LastTrade(trade.symbol, price, read_price(price), traded_at, trade.trade_id, snapshot)
     except BadFrame as error:

@@ -145,6 +145,7 @@ class _BufferedFrames(frame_buffer):
         to it. Raises as `recv` of the library does.
         """
         if self._at == len(self._buffer):
+            self._check_deadline()
             self._buffer, self._at = self.recv(_READ_SIZE), 0
         read, at = self._buffer, self._at
         texts: list[str] = []

@@ -77,8 +77,8 @@ class MemoryLimiter:
 
     def take(self, address: str) -> LimitDecision:
         """Spends one token of the address, if it has one."""
-        now = self._monotonic()
         with self._lock:
+            now = self._monotonic()
             state = self._states.get(address)
             if state is None:
                 self._make_room(now)

@@ -221,16 +221,13 @@ def test_a_late_trade_shows_no_more_lag_of_the_others_than_the_time_since_the_la
     assert fed.store.all()[ETH].confirmed_at - BEGUN == pytest.approx(11.0, abs=0.3)
 
 
-def test_a_pair_that_was_late_with_the_whole_line_is_in_time_again_when_the_line_is() -> None:
-    steps = two_pairs(0.0)
-    for second in range(10, 30):
-        steps += [0.5, trade(str(100 + second), second, second - 8.0)]
-        steps += [0.5, trade("7", second, second - 8.0).replace("BTC/USD", OTHER), BEAT]
-    assert Fed(V2, [*steps, *beats(2, BEAT)]).confirmed_at == pytest.approx(31.0 - 8.0, abs=1.0)
+@pytest.mark.parametrize("before", [[], [trade("101", 2, 0.0)]], ids=["the first trade", "after a pause"])
+def test_a_pair_that_is_late_in_a_quiet_market_stays_late_whatever_trades_in_time(before: list[Step]) -> None:
+    eth: list[Step] = [each.replace("BTC/USD", OTHER) for each in (*V2_ACKS, trade("7", 1, 0.0))]
+    late = [*beats(20, BEAT), trade("102", 3, 12.0), 0.5, trade("8", 2, 20.5).replace("BTC/USD", OTHER)]
+    fed = Fed(V2, [*IN_STEP, *eth, *before, *late, *beats(10, BEAT)])
 
-    in_time = trade("8", 99, 31.0).replace("BTC/USD", OTHER)
-    fed = Fed(V2, [*steps, *beats(2, BEAT), in_time, *beats(2, BEAT)])
-    assert fed.confirmed_at == pytest.approx(33.0, abs=1.0)
+    assert fed.confirmed_at == pytest.approx(30.5 - 8.0, abs=1.0)
 
 
 def test_a_lag_of_more_than_a_minute_counts_like_any_other() -> None:

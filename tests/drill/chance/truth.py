@@ -114,8 +114,14 @@ class Reader:
             yield Finding(now, pair, "no price, though nothing is wrong", {})
         elif now - self._proven_at.get(pair, 0.0) > STAND_IN:
             yield Finding(now, pair, f"{said['state']} for long, though nothing is wrong", said)
-        elif said["age_ms"] > OLDEST * 1000:
+        elif said["age_ms"] > 1000 * (OLDEST + self._shown_lag(now, pair, said)):
             yield Finding(now, pair, "old evidence, though nothing is wrong", said)
+
+    def _shown_lag(self, now: float, pair: str, said: Mapping[str, Any]) -> float:
+        """The lag that the last trade of a pair without trades since may have shown; until its next one it counts."""
+        late = (each for each in self.behaviour.faults if each.kind in ("late", "late_data"))
+        shown = (each.size for each in late if each.begin <= now and each.pair in (None, pair))
+        return max(shown, default=0.0) if said["state"] == "quiet" else 0.0
 
     def _over(self, fault: Fault) -> float:
         """When the service can know that it is over: v1 does not tell of single pairs, and the list is asked for seldom."""
