@@ -121,7 +121,7 @@ class Reader:
         """The lag that the last trade of a pair without trades since may have shown; until its next one it counts."""
         late = (each for each in self.behaviour.faults if each.kind in ("late", "late_data"))
         shown = (each.size for each in late if each.begin <= now and each.pair in (None, pair))
-        return max(shown, default=0.0) if said["state"] == "quiet" else 0.0
+        return 0.0 if said["state"] == "live" else max(shown, default=0.0)
 
     def _over(self, fault: Fault) -> float:
         """When the service can know that it is over: v1 does not tell of single pairs, and the list is asked for seldom."""
