@@ -50,17 +50,10 @@ class Server:
                 threading.Thread(target=self._serve, args=(peer,), daemon=True).start()
 
     def _serve(self, peer: socket.socket) -> None:
-        with (
-            suppress(OSError),
-            peer,
-            self._tls.wrap_socket(peer, server_side=True) if self._tls else peer as wrapped,
-        ):
-            self._run(wrapped)
-
-    def _run(self, peer: socket.socket) -> None:
         try:
-            self._script(peer)
-        except OSError:
+            with peer, self._tls.wrap_socket(peer, server_side=True) if self._tls else peer as wrapped:
+                self._script(wrapped)
+        except OSError:  # in the handshake, too
             self.dropped.set()
 
     def close(self) -> None:
