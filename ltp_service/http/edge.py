@@ -208,9 +208,8 @@ class Edge:
             while answer[0].startswith("304") and held.wait(until):
                 answer, until = self._look(environ, note, headers, own_headers)
             if answer[0].startswith("304") and self._monotonic() >= begun_at + seconds:
-                answer, _ = self._look(
-                    environ, note, headers, own_headers
-                )  # time alone may have made it another one
+                # Time alone may have made it another one.
+                answer, _ = self._look(environ, note, headers, own_headers)
         note.waited = self._monotonic() - begun_at
         return answer
 

@@ -127,9 +127,8 @@ class Metrics(Meters):
     def _show_quote(self, quote: Quote, wall: float) -> None:
         pair, age = str(quote.pair), quote.verdict.age
         for rare in (table.DEAF_SUBSCRIPTIONS, table.DIVERGENCES, table.TRADES_HELD):
-            self.count(
-                rare, pair, amount=0
-            )  # makes the series, because a counter that begins at 1 shows no increase
+            # Makes the series, because a counter that begins at 1 shows no increase.
+            self.count(rare, pair, amount=0)
         for state in _STATES:
             self.set(table.PRICE_STATE, state == quote.verdict.state, pair, state)
         if quote.price is not None and age is not None:

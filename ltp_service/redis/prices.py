@@ -143,10 +143,8 @@ class RedisStore(Topic):
 
     def _take_market(self, market: str) -> None:
         status = market_status(market)
-        if status not in (
-            "unknown",
-            self.market(),
-        ):  # an owner that does not know the status must not replace ours
+        # An owner that does not know the status must not replace ours.
+        if status not in ("unknown", self.market()):
             self._local.set_market(status)
 
     def _readable(self, text: bytes) -> Price | None:
