@@ -35,6 +35,9 @@ log = logging.getLogger(__name__)
 Environ = dict[str, Any]
 Headers = list[tuple[str, str]]
 
+Answered = tuple[str, int, Iterable[bytes]]
+"""Status, bytes of body, and body."""
+
 LIMITED_PATHS = ("/api/", "/collectors/", "/auth/", "/debug/")
 """Beginnings of the paths that count against the rate limit."""
 
@@ -119,10 +122,8 @@ class Edge:
         if self._access_log is not None:
             self._access_log.settle()
 
-    def _answer(
-        self, environ: Environ, note: RequestNote, headers: Headers
-    ) -> tuple[str, int, Iterable[bytes]]:
-        """Status, bytes of body, and body; adds to `headers`."""
+    def _answer(self, environ: Environ, note: RequestNote, headers: Headers) -> Answered:
+        """Adds to `headers`."""
         path = environ["PATH_INFO"]
         if path != ROUTE:  # nearly all are this one, and it is normal
             note.asked = path
@@ -133,9 +134,7 @@ class Edge:
                 return self._answer_cache(environ, note, headers, turn)
         return self._refusal(environ, note, headers, path) or self._routed(environ, note, headers, path)
 
-    def _answer_cache(
-        self, environ: Environ, note: RequestNote, headers: Headers, turn: Turn
-    ) -> tuple[str, int, Iterable[bytes]]:
+    def _answer_cache(self, environ: Environ, note: RequestNote, headers: Headers, turn: Turn) -> Answered:
         """Answers nginx's micro-cache, or sends the request back to the cache when its half second is over."""
         own_headers = len(headers)
         if turn.waited:
@@ -155,9 +154,7 @@ class Edge:
             return "204 NO CONTENT", 0, ()
         return answer
 
-    def _refusal(
-        self, environ: Environ, note: RequestNote, headers: Headers, path: str
-    ) -> tuple[str, int, Iterable[bytes]] | None:
+    def _refusal(self, environ: Environ, note: RequestNote, headers: Headers, path: str) -> Answered | None:
         """The 429 for a client without a token; None after taking one."""
         if self._limiter is None or not path.startswith(LIMITED_PATHS):
             return None
@@ -169,9 +166,7 @@ class Edge:
         self._note_route(note, path)
         return _refused(note, headers, decision.retry_after)
 
-    def _routed(
-        self, environ: Environ, note: RequestNote, headers: Headers, path: str
-    ) -> tuple[str, int, Iterable[bytes]]:
+    def _routed(self, environ: Environ, note: RequestNote, headers: Headers, path: str) -> Answered:
         if path == ROUTE:
             if "HTTP_PREFER" in environ:
                 return self._answer_changed(environ, note, headers)
@@ -186,9 +181,7 @@ class Edge:
             return "204 NO CONTENT", 0, ()
         return self._from_flask(environ, note, headers)
 
-    def _answer_changed(
-        self, environ: Environ, note: RequestNote, headers: Headers
-    ) -> tuple[str, int, Iterable[bytes]]:
+    def _answer_changed(self, environ: Environ, note: RequestNote, headers: Headers) -> Answered:
         """Waits for another answer than the client has, at most as long as it asks; returns the answer then."""
         seconds = params.wait(environ.pop("HTTP_PREFER"))
         own_headers = len(headers)
@@ -215,7 +208,7 @@ class Edge:
 
     def _look(
         self, environ: Environ, note: RequestNote, headers: Headers, own_headers: int
-    ) -> tuple[tuple[str, int, Iterable[bytes]], float]:
+    ) -> tuple[Answered, float]:
         """The answer now, and the monotonic moment from which on it may be another one without a trade."""
         del headers[own_headers:]
         ready = self._lane.answer(environ)
@@ -235,9 +228,7 @@ class Edge:
             return _key_of_peer(environ["REMOTE_ADDR"])
         return limit_key(client_address(environ["REMOTE_ADDR"], forwarded_for, self._trusted_proxies))
 
-    def _from_flask(
-        self, environ: Environ, note: RequestNote, headers: Headers
-    ) -> tuple[str, int, Iterable[bytes]]:
+    def _from_flask(self, environ: Environ, note: RequestNote, headers: Headers) -> Answered:
         if self._turns is not None:
             self._turns.wait()
         put_note(environ, note)
@@ -256,9 +247,7 @@ class Edge:
         return begun[0], len(content), (content,)
 
 
-def _from_lane(
-    environ: Environ, note: RequestNote, headers: Headers, ready: Ready
-) -> tuple[str, int, Iterable[bytes]]:
+def _from_lane(environ: Environ, note: RequestNote, headers: Headers, ready: Ready) -> Answered:
     note.route, note.pairs, note.cache_hit = ROUTE, ready.pairs, not ready.failed
     if "HTTP_IF_NONE_MATCH" in environ and client_has(ready, environ["HTTP_IF_NONE_MATCH"]):
         headers += ready.unchanged
@@ -296,7 +285,7 @@ def _limit_headers(decision: LimitDecision) -> tuple[tuple[str, str], ...]:
     )
 
 
-def _refused(note: RequestNote, headers: Headers, retry_after: int) -> tuple[str, int, Iterable[bytes]]:
+def _refused(note: RequestNote, headers: Headers, retry_after: int) -> Answered:
     message = f"too many requests from this address; wait {retry_after} s"
     content = encoded_error("RATE_LIMIT_EXCEEDED", message, note.request_id)
     headers.append(("Retry-After", str(retry_after)))
@@ -304,7 +293,7 @@ def _refused(note: RequestNote, headers: Headers, retry_after: int) -> tuple[str
     return "429 TOO MANY REQUESTS", len(content), (content,)
 
 
-def _no_place(note: RequestNote, headers: Headers) -> tuple[str, int, Iterable[bytes]]:
+def _no_place(note: RequestNote, headers: Headers) -> Answered:
     message = "too many requests wait for a change already; ask without Prefer, or again later"
     content = encoded_error("TOO_MANY_WAITING", message, note.request_id)
     headers.append(("Retry-After", str(RETRY_AFTER_SECONDS)))
