@@ -15,12 +15,13 @@ from ltp_service.http.answers import RETRY_AFTER_SECONDS
 from ltp_service.http.cache_turn import ASKED_AT, Turn, read_turn
 from ltp_service.http.client_address import client_address, limit_key
 from ltp_service.http.counted import count_answers, count_decisions
-from ltp_service.http.errors import OUR_FAULT, encoded_error
+from ltp_service.http.errors import OUR_FAULT, encoded_error, headers_of
 from ltp_service.http.fast_lane import ROUTE, FastLane, Ready, client_has
 from ltp_service.http.gunicorn_send import send
 from ltp_service.http.headers import FOR_JSON, FOR_PAGES, Cors, is_preflight
 from ltp_service.http.long_polls import LongPolls
 from ltp_service.http.path import normal_path
+from ltp_service.http.problems import PROBLEMS
 from ltp_service.http.request_note import RequestNote, put_note
 from ltp_service.http.turns import Turns
 from ltp_service.limits.buckets import LimitDecision
@@ -164,7 +165,9 @@ class Edge:
         if decision.allowed:
             return None
         self._note_route(note, path)
-        return _refused(note, headers, decision.retry_after)
+        headers.append(("Retry-After", str(decision.retry_after)))
+        message = f"too many requests from this address; wait {decision.retry_after} s"
+        return _error(note, headers, "429 TOO MANY REQUESTS", "RATE_LIMIT_EXCEEDED", message)
 
     def _routed(self, environ: Environ, note: RequestNote, headers: Headers, path: str) -> Answered:
         if path == ROUTE:
@@ -195,8 +198,9 @@ class Edge:
         begun_at = self._monotonic()
         with self._long_polls.hold(self._limit_key(environ), pairs, client, seconds) as held:
             if held is None:
-                del headers[own_headers:]
-                return _no_place(note, headers)
+                headers[own_headers:] = [("Retry-After", str(RETRY_AFTER_SECONDS))]
+                message = PROBLEMS["TOO_MANY_WAITING"].example
+                return _error(note, headers, "503 SERVICE UNAVAILABLE", "TOO_MANY_WAITING", message)
             until = self._monotonic()
             while answer[0].startswith("304") and held.wait(until):
                 answer, until = self._look(environ, note, headers, own_headers)
@@ -243,7 +247,8 @@ class Edge:
             content = _whole(self._app(environ, start))
         except Exception as error:
             log.error("the application broke", exc_info=error)
-            begun, content = ["500 INTERNAL SERVER ERROR"], _broken(note, headers)
+            del headers[1:]
+            return _error(note, headers, "500 INTERNAL SERVER ERROR", "INTERNAL_ERROR", OUR_FAULT)
         return begun[0], len(content), (content,)
 
 
@@ -285,32 +290,7 @@ def _limit_headers(decision: LimitDecision) -> tuple[tuple[str, str], ...]:
     )
 
 
-def _refused(note: RequestNote, headers: Headers, retry_after: int) -> Answered:
-    message = f"too many requests from this address; wait {retry_after} s"
-    content = encoded_error("RATE_LIMIT_EXCEEDED", message, note.request_id)
-    headers.append(("Retry-After", str(retry_after)))
-    _add_json_headers(headers, content)
-    return "429 TOO MANY REQUESTS", len(content), (content,)
-
-
-def _no_place(note: RequestNote, headers: Headers) -> Answered:
-    message = "too many requests wait for a change already; ask without Prefer, or again later"
-    content = encoded_error("TOO_MANY_WAITING", message, note.request_id)
-    headers.append(("Retry-After", str(RETRY_AFTER_SECONDS)))
-    _add_json_headers(headers, content)
-    return "503 SERVICE UNAVAILABLE", len(content), (content,)
-
-
-def _broken(note: RequestNote, headers: Headers) -> bytes:
-    content = encoded_error("INTERNAL_ERROR", OUR_FAULT, note.request_id)
-    del headers[1:]
-    _add_json_headers(headers, content)
-    return content
-
-
-def _add_json_headers(headers: Headers, content: bytes) -> None:
-    headers += [
-        ("Content-Type", "application/json"),
-        ("Content-Length", str(len(content))),
-        ("Cache-Control", "no-store"),
-    ]
+def _error(note: RequestNote, headers: Headers, status: str, code: str, message: str) -> Answered:
+    content = encoded_error(code, message, note.request_id)
+    headers += headers_of(content)
+    return status, len(content), (content,)
