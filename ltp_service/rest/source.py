@@ -248,9 +248,7 @@ class RestSource:
                 )
                 feeds = price.confirmed_by == WEBSOCKET
                 reason: Reason = "disputed" if feeds else "unordered"
-                self._doubts.open(
-                    tick.pair, reason, now, price, evidence_at=tick.evidence_at, claim=tick.amount
-                )
+                self._doubts.open(tick.pair, reason, now, price, against=tick)
 
     def _settle_order(self, pair: Pair) -> None:
         doubt = self._doubts.about(pair)
