@@ -33,15 +33,7 @@ _BAN = 60.0
 _EARLIEST = 1262304000.0
 """2010: an empty market has been seen with timestamps of 1970."""
 
-_THROTTLING = (
-    "too many",
-    "rate limit",
-    "limit exceeded",
-    "exceeded msg rate",
-    "throttled",
-    "lockout",
-    "locked out",
-)
+_THROTTLING = re.compile("too many|rate limit|limit exceeded|exceeded msg rate|throttled|lockout|locked out")
 """Words of any error class (EAPI, EGeneral, EService, EOrder) that ask to be left alone."""
 
 _THROTTLED_UNTIL = re.compile(r"throttled:\s*(\d{9,12})\b")
@@ -157,7 +149,7 @@ def _status_error(answer: HttpAnswer) -> ExchangeError:
 
 def _named_error(text: str, date: float | None) -> ExchangeError:
     lower = text.lower()
-    if any(words in lower for words in _THROTTLING):
+    if _THROTTLING.search(lower):
         return Rejected(text, reason=THROTTLED, retry_after=_keep_away(lower, date))
     if "asset pair" in lower:
         return Rejected(text, reason=UNKNOWN_PAIR)
