@@ -47,9 +47,7 @@ ASKED_TRADES = "100"
 _RETRY_BASE, _RETRY_CAP = 0.25, 2.0
 """Seconds beyond the turn: full jitter over a bound that doubles from the one to the other."""
 
-_WORTH_ANOTHER_TRY = frozenset(
-    {"timeout", "name_resolution", "refused", "closed", "network", "proxy", "server_error"}
-)
+_WORTH_ANOTHER_TRY = frozenset("timeout name_resolution refused closed network proxy server_error".split())
 
 Read = TypeVar("Read")
 

@@ -97,10 +97,8 @@ class Config(BaseSettings):
         map(read_pair, "BTC/USD BTC/EUR BTC/CHF BTC/CAD ETH/USD LTC/USD XRP/USD".split())
     )
     """The pairs that are served. Answers keep this order."""
-    symbols: Annotated[Several[Symbol], Field(min_length=1, max_length=MAX_COLLECTED_SYMBOLS)] = (
-        "BTCUSDT",
-        "ETHUSDT",
-        "SOLUSDT",
+    symbols: Annotated[Several[Symbol], Field(min_length=1, max_length=MAX_COLLECTED_SYMBOLS)] = tuple(
+        "BTCUSDT ETHUSDT SOLUSDT".split()
     )
     """What the collectors collect until the list is changed over HTTP, at most 200 symbols."""
     collectors: Several[CollectorName] = ("bybit_trades", "binance_trades")
