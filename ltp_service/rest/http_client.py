@@ -20,6 +20,7 @@ from typing import Any, NamedTuple
 from urllib.parse import urlencode
 
 import requests
+from requests import exceptions
 from requests.adapters import HTTPAdapter
 from requests.utils import DEFAULT_CA_BUNDLE_PATH
 from urllib3 import HTTPConnectionPool, HTTPSConnectionPool
@@ -44,18 +45,14 @@ _ASKED_THE_SERVER = {"MISS", "EXPIRED", "BYPASS", "DYNAMIC"}
 
 _UNCACHED = {"no-store", "no-cache"}
 
-_INVALID = (
-    requests.exceptions.InvalidURL,
-    requests.exceptions.InvalidSchema,
-    requests.exceptions.MissingSchema,
-)
+_INVALID = (exceptions.InvalidURL, exceptions.InvalidSchema, exceptions.MissingSchema)
 
 _REASONS: tuple[tuple[tuple[type[BaseException], ...], str], ...] = (
     ((gaierror, NameResolutionError), "name_resolution"),
-    ((ssl.SSLError, requests.exceptions.SSLError), "tls"),
+    ((ssl.SSLError, exceptions.SSLError), "tls"),
     ((TimeoutError, ReadTimeoutError, requests.Timeout), "timeout"),
     ((ConnectionRefusedError,), "refused"),
-    ((ConnectionError, HTTPException, ProtocolError, requests.exceptions.ChunkedEncodingError), "closed"),
+    ((ConnectionError, HTTPException, ProtocolError, exceptions.ChunkedEncodingError), "closed"),
 )
 
 
@@ -157,7 +154,7 @@ class HttpClient:
                 stream=True,
                 proxies={"all": proxy.url} if proxy else None,
             )
-        except requests.exceptions.ProxyError as error:
+        except exceptions.ProxyError as error:
             raise Unreachable(
                 f"{url} through the proxy {proxy}: {_innermost(error)}", reason="proxy"
             ) from error
