@@ -94,8 +94,9 @@ class RedisStore(Topic):
             self._news.set()
 
     def ping(self) -> None:
-        # The local copy answers without Redis; a readiness probe that failed with Redis would stop the whole fleet.
-        return None
+        """Does nothing, because the local copy answers without Redis. A readiness probe that failed with Redis would stop
+        the whole fleet.
+        """
 
     # As a Topic.
 
