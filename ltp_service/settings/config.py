@@ -285,11 +285,8 @@ def _advice(name: str, known: Iterable[str]) -> str:
 def _problem(details: ErrorDetails, layers: Iterable[Layer]) -> str:
     field = str(details["loc"][0])
     place = next((layer.place(field) for layer in layers if field in layer.texts), field.upper())
-    value = (
-        "a value (not shown)"
-        if Config.model_fields[field].annotation is SecretStr
-        else _shown(details["input"])
-    )
+    is_secret = Config.model_fields[field].annotation is SecretStr
+    value = "a value (not shown)" if is_secret else _shown(details["input"])
     rule = _RULES.get(details["type"], "{msg}").format(**details.get("ctx", {}), msg=details["msg"])
     return f"{place}: {value} refused: {rule}"
 
