@@ -117,11 +117,8 @@ class RedisStore(Topic):
         held = self.all()
         prices = {str(pair): _encode(self._shared(held[pair])) for pair in changed if pair in held}
         own = {str(pair): status for pair, status in self._local.pair_markets().items()}
-        return (
-            prices
-            | {MARKET_FIELD: _encode(self.market())}
-            | ({PAIR_MARKETS_FIELD: _encode(own)} if own else {})
-        )
+        news = prices | {MARKET_FIELD: _encode(self.market())}
+        return news | {PAIR_MARKETS_FIELD: _encode(own)} if own else news
 
     def give_back(self, fields: Fields) -> None:
         # All prices, because after a change of the server's clock all moments in Redis are wrong.
