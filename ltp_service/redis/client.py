@@ -166,7 +166,9 @@ _REMEDIES: tuple[tuple[type[exceptions.RedisError], str], ...] = (
     (exceptions.NoPermissionError, "let REDIS_USERNAME do that: docs/SCALING.md has its rights"),
     (exceptions.OutOfMemoryError, "give it more maxmemory"),
     (exceptions.ReadOnlyError, "does REDIS_ADDR name a replica instead of its master?"),
+    (exceptions.ResponseError, "its own log may say more"),
 )
+"""What to do about an error: the first kind that it is of counts."""
 
 
 def _remedy(error: exceptions.RedisError) -> str:
@@ -175,9 +177,4 @@ def _remedy(error: exceptions.RedisError) -> str:
     if "WRONGTYPE" in str(error):
         return "does another program use the same keys? Give this one a REDIS_DB of its own"
     known = (remedy for kind, remedy in _REMEDIES if isinstance(error, kind))
-    other = (
-        "its own log may say more"
-        if isinstance(error, exceptions.ResponseError)
-        else "is it running there, and reachable?"
-    )
-    return next(known, other)
+    return next(known, "is it running there, and reachable?")
