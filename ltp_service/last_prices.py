@@ -4,7 +4,6 @@ import os
 from collections.abc import Mapping, Sequence
 from decimal import Decimal
 from threading import Lock
-from types import TracebackType
 from weakref import WeakSet
 
 from ltp_service.assembly import PriceParts, open_line_if_asked, wire_prices
@@ -94,9 +93,7 @@ class LastPrices:
     def __enter__(self) -> "LastPrices":
         return self
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         self.close()
 
     def _look(self, text: str) -> Decimal:

@@ -44,7 +44,7 @@ ONLY_IMPORTER = {
 
 # Pure rooms: values in, values out. They may not even see a clock, a log, a socket or a framework.
 PURE = (
-    "domain.decimals domain.pairs domain.tick domain.trade domain.book domain.exchange_time runtime.proxies http.client_address http.headers prices.accept prices.doubts prices.freshness"
+    "domain.decimals domain.pairs domain.tick domain.trade domain.book domain.exchange_time runtime.proxies runtime.http_dates http.client_address http.headers prices.accept prices.doubts prices.freshness"
     " rest.probe feed.messages feed.subscriptions feed.backoff prices.quarantine"
     " exchanges.kraken_v1 exchanges.kraken_v2 exchanges.bybit exchanges.binance feed.handshake"
     " exchanges.kraken_lag exchanges.kraken_tickers exchanges.kraken_rest_answers domain.exchange_clock rest.sequence"

@@ -6,7 +6,7 @@ from typing import Protocol
 
 from ltp_service.domain.errors import InvalidParameter
 from ltp_service.domain.trade import MAX_COLLECTED_SYMBOLS, SYMBOL_RULE, is_symbol
-from ltp_service.runtime.database import Database, Execute, Reload, Version
+from ltp_service.runtime.database import Database, Execute, Reload
 from ltp_service.settings.config import Config
 
 SymbolList = tuple[str, ...]
@@ -95,9 +95,7 @@ class SqliteSymbols:
 
     def __init__(self, database: Database) -> None:
         self._database = database
-
-    def version(self) -> Version:
-        return self._database.data_version()
+        self.version = database.data_version
 
     def load(self) -> SymbolList | None:
         return _list_in(self._database.read)

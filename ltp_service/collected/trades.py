@@ -209,9 +209,8 @@ class TradeStore:
         place = (trade.exchange, trade.symbol)
         floor = self._floors.get(place)
         # A time in the future must not refuse all later trades.
-        if (floor is None or key > floor) and key[0] <= (
-            self._times[trade.exchange].at(now) or 0.0
-        ) + TIME_TOLERANCE_SECONDS:
+        latest = (self._times[trade.exchange].at(now) or 0.0) + TIME_TOLERANCE_SECONDS
+        if (floor is None or key > floor) and key[0] <= latest:
             self._floors[place] = key
             if len(self._floors) > MAX_FLOORS:
                 del self._floors[next(iter(self._floors))]

@@ -59,16 +59,6 @@ class BookView(msgspec.Struct, frozen=True, gc=False):
     received_at: float | None
     """Monotonic seconds of the last update; None before the first."""
 
-    @property
-    def best_bid(self) -> Level | None:
-        """The highest price bid, with its size; None when there is no bid."""
-        return self.bids[0] if self.bids else None
-
-    @property
-    def best_ask(self) -> Level | None:
-        """The lowest price asked, with its size; None when there is no ask."""
-        return self.asks[0] if self.asks else None
-
 
 class OrderBook:
     """Levels of both sides. A snapshot puts the book in sync; a change that leaves out update ids ends that."""

@@ -60,11 +60,8 @@ class ExchangeClock:
             self._set(told - now, now, self._unsure)
         delay = now - told + self._ahead - DRIFT_PER_SECOND * (now - self._learnt_at)
         if delay < -NEGLIGIBLE_DELAY_SECONDS:
-            return (
-                0.0
-                if self._is_seconded(told, now) or -delay <= CLOCK_TOLERANCE_SECONDS + self._unsure
-                else None
-            )
+            believed = self._is_seconded(told, now) or -delay <= CLOCK_TOLERANCE_SECONDS + self._unsure
+            return 0.0 if believed else None
         if delay > CLOCK_TOLERANCE_SECONDS and self._messages < 2:
             # The message is late, unless the known clock was ahead.
             return self.age(told, now) if self._is_seconded(told, now) else delay

@@ -26,7 +26,7 @@ class ExchangeTime:
         """`trusting`: what lies far ahead was judged by another one already, and is believed at once.
         `latest`: seconds for which a message may be under way; later ones in a row show that the clock is ahead."""
         self._latest = latest
-        self._trusting = trusting
+        self._longest_step = TIME_TOLERANCE_SECONDS if trusting else LONGEST_STEP_SECONDS
         self._agreed_ahead = 1 if trusting else _AGREED
         self._ahead: float | None = None
         """Seconds to add to monotonic time for the exchange's unix time."""
@@ -50,11 +50,7 @@ class ExchangeTime:
             self._ahead, self._trust, self._agreed = ahead, _TOLD_ONCE, 0
             return 0.0
         difference = ahead - known
-        if (
-            -self._latest
-            <= difference
-            <= (TIME_TOLERANCE_SECONDS if self._trusting else LONGEST_STEP_SECONDS)
-        ):
+        if -self._latest <= difference <= self._longest_step:
             self._trust, self._agreed = _TOLD_TWICE, 0
             if difference <= 0.0:
                 return difference

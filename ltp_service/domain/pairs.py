@@ -62,6 +62,14 @@ def read_pair(text: str) -> Pair:
     return pair
 
 
+def read_pair_or_none(text: str) -> Pair | None:
+    """The same; None for a text that is no pair."""
+    try:
+        return read_pair(text)
+    except InvalidParameter:
+        return None
+
+
 def _cut(text: str) -> Pair:
     # Kraken's old form of a quote follows only a known base (XXBTZUSD, USDTZUSD). In XTZUSD and TRXXBT the base
     # is XTZ or TRX, and its last letter is not the first of an old code.

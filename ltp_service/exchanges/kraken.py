@@ -6,10 +6,10 @@ from collections.abc import Sequence
 from math import inf
 from urllib.parse import urlsplit
 
-from ltp_service.domain.errors import BadFrame, InvalidParameter
+from ltp_service.domain.errors import BadFrame
 from ltp_service.domain.exchange_clock import NEGLIGIBLE_DELAY_SECONDS, ExchangeClock
 from ltp_service.domain.market import DELISTED
-from ltp_service.domain.pairs import Pair, read_pair
+from ltp_service.domain.pairs import Pair, read_pair_or_none
 from ltp_service.domain.tick import WEBSOCKET, Price, Tick
 from ltp_service.exchanges import kraken_v1 as v1
 from ltp_service.exchanges import kraken_v2 as v2
@@ -271,10 +271,7 @@ class KrakenCollector(Collector):
 
     def _spelled(self, name: str) -> Pair | None:
         """The pair that is served here and spelled that way, whatever way it is."""
-        try:
-            pair = read_pair(name)
-        except InvalidParameter:
-            return None
+        pair = read_pair_or_none(name)
         return pair if pair in self._symbols else None
 
     # For the REST poll and the views.

@@ -6,31 +6,13 @@ from typing import NamedTuple, TypeVar
 
 import msgspec
 
+from ltp_service import meters as table
 from ltp_service.domain.errors import ExchangeError, Rejected, Unreachable
 from ltp_service.domain.exchange_time import ExchangeTime
 from ltp_service.domain.market import MarketStatus
 from ltp_service.domain.pairs import Pair, kraken_rest_symbol
 from ltp_service.domain.tick import REST
-from ltp_service.exchanges.kraken_rest_answers import (
-    THROTTLED,
-    UNKNOWN_PAIR,
-    Evidence,
-    Listings,
-    Told,
-    Unusable,
-    read_listings,
-    read_result,
-    read_system_status,
-    read_tickers,
-    read_trades,
-)
-from ltp_service.meters import (
-    EXCHANGE_CALL_SECONDS,
-    EXCHANGE_CALLS,
-    EXCHANGE_RETRIES,
-    FRAMES_REFUSED,
-    THROTTLED_CALLS,
-)
+from ltp_service.exchanges import kraken_rest_answers as answers
 from ltp_service.rest.breaker import CircuitBreaker
 from ltp_service.rest.http_client import MAX_BODY_BYTES, HttpAnswer, HttpClient
 from ltp_service.rest.pace import Pace
@@ -65,9 +47,7 @@ ASKED_TRADES = "100"
 _RETRY_BASE, _RETRY_CAP = 0.25, 2.0
 """Seconds beyond the turn: full jitter over a bound that doubles from the one to the other."""
 
-_WORTH_ANOTHER_TRY = frozenset(
-    {"timeout", "name_resolution", "refused", "closed", "network", "proxy", "server_error"}
-)
+_WORTH_ANOTHER_TRY = frozenset("timeout name_resolution refused closed network proxy server_error".split())
 
 Read = TypeVar("Read")
 
@@ -104,7 +84,7 @@ class KrakenRest:
         self._random = runtime.random
         self._pace = Pace(runtime)
         self._exchange_time = ExchangeTime(latest=LONGEST_CACHE_SECONDS)
-        self._listings: Listings | None = None
+        self._listings: answers.Listings | None = None
         self._listed_at = float("-inf")
         self._blamed: dict[Pair, _Blame] = {}
         self._suspected: dict[Pair, int] = {}
@@ -120,7 +100,7 @@ class KrakenRest:
         deadline = self._deadline(budget)
         wanted = list(dict.fromkeys(pairs))
         pending = self._fitting(wanted)
-        told: list[Told] = []
+        told: list[answers.Told] = []
         asked: set[Pair] = set()
         while pending:
             batch = self._batch(pending)
@@ -147,15 +127,15 @@ class KrakenRest:
         """
         deadline = self._deadline()
 
-        def read(result: msgspec.Raw, evidence: Evidence) -> NewestTrades | None:
-            trades = read_trades(result, pair, self._listings, evidence.at)
+        def read(result: msgspec.Raw, evidence: answers.Evidence) -> NewestTrades | None:
+            trades = answers.read_trades(result, pair, self._listings, evidence.at)
             return trades and trades._replace(dated=evidence.dated)
 
         symbol = self._symbol(pair)
         try:
             return self._ask(_Request("Trades", {"pair": symbol, "count": ASKED_TRADES}, deadline), read)
         except Rejected as refusal:
-            if refusal.reason == UNKNOWN_PAIR:
+            if refusal.reason == answers.UNKNOWN_PAIR:
                 self._look_up([pair], deadline)
             raise
 
@@ -168,12 +148,12 @@ class KrakenRest:
         self._listed_at = self._clock.monotonic()
         until = self._pace.free_at() + self._config.kraken_request_timeout
         request = _Request("AssetPairs", {}, until, MAX_BODY_BYTES)
-        self._listings = self._try(request, lambda result, _: read_listings(result))
+        self._listings = self._try(request, lambda result, _: answers.read_listings(result))
 
     def system_status(self) -> MarketStatus:
         """Whether the exchange matches orders. Raises ExchangeError."""
         request = _Request("SystemStatus", {}, self._deadline())
-        return self._ask(request, lambda result, _: read_system_status(result))
+        return self._ask(request, lambda result, _: answers.read_system_status(result))
 
     # One unknown pair fails all that are asked with it, and the refusal does not name it.
 
@@ -198,7 +178,7 @@ class KrakenRest:
 
     def _knows_better(self, error: ExchangeError, batch: Sequence[Pair], deadline: float) -> bool:
         """Whether it is worth while to go on: some pair is to blame, and there is time to ask without it."""
-        if error.reason != UNKNOWN_PAIR:
+        if error.reason != answers.UNKNOWN_PAIR:
             return False
         self._narrow(batch, deadline)
         return self._pace.free_at() < deadline
@@ -225,7 +205,7 @@ class KrakenRest:
         until = min(deadline, self._pace.free_at() + self._config.kraken_request_timeout)
         request = _Request("AssetPairs", {}, until, MAX_BODY_BYTES)
         with suppress(ExchangeError):
-            self._listings = self._ask(request, lambda result, _: read_listings(result))
+            self._listings = self._ask(request, lambda result, _: answers.read_listings(result))
         return names != list(map(self._symbol, pairs))
 
     def _blame(self, pair: Pair) -> _Blame:
@@ -241,21 +221,21 @@ class KrakenRest:
         listed = self._listings.symbols.get(pair) if self._listings else None
         return listed or kraken_rest_symbol(pair)
 
-    def _tickers(self, pairs: Sequence[Pair], deadline: float) -> list[Told]:
+    def _tickers(self, pairs: Sequence[Pair], deadline: float) -> list[answers.Told]:
         params = {"pair": ",".join(map(self._symbol, pairs))}
 
-        def read(result: msgspec.Raw, evidence: Evidence) -> list[Told | Unusable]:
-            return list(read_tickers(result, pairs, self._listings, evidence))
+        def read(result: msgspec.Raw, evidence: answers.Evidence) -> list[answers.Told | answers.Unusable]:
+            return list(answers.read_tickers(result, pairs, self._listings, evidence))
 
         found = self._ask(_Request("Ticker", params, deadline), read)
         for pair in pairs:
             self._suspected.pop(pair, None)
         for each in found:
-            if isinstance(each, Unusable):
-                self._meters.count(FRAMES_REFUSED, REST, each.reason)
+            if isinstance(each, answers.Unusable):
+                self._meters.count(table.FRAMES_REFUSED, REST, each.reason)
             else:
                 self._blamed.pop(each.tick.pair, None)
-        return [each for each in found if isinstance(each, Told)]
+        return [each for each in found if isinstance(each, answers.Told)]
 
     # One question: tries, time budget, breaker.
 
@@ -263,7 +243,7 @@ class KrakenRest:
         # It counts from the turn of the first call: the exchange is not to blame for the wait until then.
         return self._pace.free_at() + min(self._config.kraken_timeout, budget or self._config.kraken_timeout)
 
-    def _ask(self, request: _Request, read: Callable[[msgspec.Raw, Evidence], Read]) -> Read:
+    def _ask(self, request: _Request, read: Callable[[msgspec.Raw, answers.Evidence], Read]) -> Read:
         tries = 0
         while True:
             try:
@@ -279,20 +259,20 @@ class KrakenRest:
                 ):
                     raise
             tries += 1
-            self._meters.count(EXCHANGE_RETRIES, SERVICE, request.endpoint)
+            self._meters.count(table.EXCHANGE_RETRIES, SERVICE, request.endpoint)
             self._sleep(again_at - self._clock.monotonic())
 
-    def _try(self, request: _Request, read: Callable[[msgspec.Raw, Evidence], Read]) -> Read:
+    def _try(self, request: _Request, read: Callable[[msgspec.Raw, answers.Evidence], Read]) -> Read:
         permit = self._pace.take_turn(request.deadline, self._breaker.acquire)
         sent_at = self._clock.monotonic()
         try:
             answer = self._get(request, sent_at)
-            value = read(read_result(answer), self._evidence(answer, sent_at))
+            value = read(answers.read_result(answer), self._evidence(answer, sent_at))
         except Rejected as error:
             # A refusal shows an exchange in good health, unless it is told to keep away.
             permit.succeeded() if error.retry_after is None else permit.failed(error.retry_after)
-            if error.reason == THROTTLED:
-                self._meters.count(THROTTLED_CALLS)
+            if error.reason == answers.THROTTLED:
+                self._meters.count(table.THROTTLED_CALLS)
             raise
         except ExchangeError as error:
             permit.failed(error.retry_after)
@@ -314,10 +294,10 @@ class KrakenRest:
             return answer
         finally:
             seconds = self._clock.monotonic() - now
-            self._meters.count(EXCHANGE_CALLS, SERVICE, request.endpoint, str(status or "none"))
-            self._meters.observe(EXCHANGE_CALL_SECONDS, [seconds], SERVICE, request.endpoint)
+            self._meters.count(table.EXCHANGE_CALLS, SERVICE, request.endpoint, str(status or "none"))
+            self._meters.observe(table.EXCHANGE_CALL_SECONDS, [seconds], SERVICE, request.endpoint)
 
-    def _evidence(self, answer: HttpAnswer, sent_at: float) -> Evidence:
+    def _evidence(self, answer: HttpAnswer, sent_at: float) -> answers.Evidence:
         """Of which moment an answer to the question of `sent_at` surely is evidence: caches on the way age it."""
         cached_for = UNTOLD_CACHE_SECONDS if answer.cached_for is None else answer.cached_for
         if answer.date is not None:
@@ -325,4 +305,4 @@ class KrakenRest:
             cached_for = max(cached_for, (self._exchange_time.at(sent_at) or answer.date) - answer.date)
         exchange_time = self._exchange_time.at(sent_at)
         is_young = exchange_time is not None and exchange_time % DAY_SECONDS < YOUNG_DAY_SECONDS
-        return Evidence(sent_at - cached_for, answer.cached_for is not None, is_young)
+        return answers.Evidence(sent_at - cached_for, answer.cached_for is not None, is_young)

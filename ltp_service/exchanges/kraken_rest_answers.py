@@ -12,9 +12,9 @@ from typing import NamedTuple, TypeVar
 import msgspec
 
 from ltp_service.domain.decimals import read_price
-from ltp_service.domain.errors import BadFrame, ExchangeError, InvalidParameter, Rejected, Unreachable
+from ltp_service.domain.errors import BadFrame, ExchangeError, Rejected, Unreachable
 from ltp_service.domain.market import MarketStatus, market_status
-from ltp_service.domain.pairs import Pair, kraken_rest_symbol, read_pair
+from ltp_service.domain.pairs import Pair, kraken_rest_symbol, read_pair_or_none
 from ltp_service.domain.tick import REST, Tick
 from ltp_service.rest.http_client import HttpAnswer
 from ltp_service.rest.sequence import NO_DETAIL, Detail, NewestTrades, Progress, Row
@@ -33,15 +33,7 @@ _BAN = 60.0
 _EARLIEST = 1262304000.0
 """2010: an empty market has been seen with timestamps of 1970."""
 
-_THROTTLING = (
-    "too many",
-    "rate limit",
-    "limit exceeded",
-    "exceeded msg rate",
-    "throttled",
-    "lockout",
-    "locked out",
-)
+_THROTTLING = re.compile("too many|rate limit|limit exceeded|exceeded msg rate|throttled|lockout|locked out")
 """Words of any error class (EAPI, EGeneral, EService, EOrder) that ask to be left alone."""
 
 _THROTTLED_UNTIL = re.compile(r"throttled:\s*(\d{9,12})\b")
@@ -157,7 +149,7 @@ def _status_error(answer: HttpAnswer) -> ExchangeError:
 
 def _named_error(text: str, date: float | None) -> ExchangeError:
     lower = text.lower()
-    if any(words in lower for words in _THROTTLING):
+    if _THROTTLING.search(lower):
         return Rejected(text, reason=THROTTLED, retry_after=_keep_away(lower, date))
     if "asset pair" in lower:
         return Rejected(text, reason=UNKNOWN_PAIR)
@@ -268,17 +260,10 @@ def _pair_of(key: str, asked: Iterable[Pair], listings: Listings | None) -> Pair
     # A result's key is Kraken's own name of the pair, whatever name was asked.
     by_symbol = {kraken_rest_symbol(pair): pair for pair in asked}
     listed = listings.by_key.get(key) if listings else None
-    pair = listed or by_symbol.get(key) or _read_pair(key)
+    pair = listed or by_symbol.get(key) or read_pair_or_none(key)
     if pair is None or pair not in by_symbol.values():
         raise BadFrame(f"{key[:40]!r} was not asked for", reason="not_asked")
     return pair
-
-
-def _read_pair(name: str) -> Pair | None:
-    try:
-        return read_pair(name)
-    except InvalidParameter:
-        return None
 
 
 def read_listings(result: msgspec.Raw) -> Listings:
@@ -289,7 +274,7 @@ def read_listings(result: msgspec.Raw) -> Listings:
     """
     listed: dict[Pair, tuple[str, _Listing]] = {}
     for key, listing in _decoded(_LISTINGS, result).items():
-        if pair := _read_pair(listing.wsname or ""):
+        if pair := read_pair_or_none(listing.wsname or ""):
             rival = listed.get(pair)
             if rival is None or _precedence(listing) > _precedence(rival[1]):
                 listed[pair] = (key, listing)

@@ -54,9 +54,8 @@ class Tickers:
             held.tick.amount == tick.amount and not (awaits and held.tick.trade_id is not None)
         ):
             self._waiting.pop(tick.pair, None)
-            return (
-                "serve"  # after a cut another trade may have had this price, and a trade with an id will tell
-            )
+            # After a cut another trade may have had this price, and a trade with an id will tell.
+            return "serve"
         if held.tick.amount != tick.amount and _is_before(tick, held.tick):
             return "older"
         if tick.pair in self._unanswered or (alone and tick.pair not in self._trades):

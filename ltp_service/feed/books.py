@@ -143,9 +143,8 @@ class BookCollector(Collector):
         """Something was missed: the book is repaired at the next look, unless that is under way."""
         if symbol not in self._repairs:
             pulse = self._pulses.get(symbol)
-            self._repairs[symbol] = Repair(
-                now, max(now, pulse.repaired_at + REPAIRS_APART_SECONDS) if pulse else now
-            )
+            due_at = max(now, pulse.repaired_at + REPAIRS_APART_SECONDS) if pulse else now
+            self._repairs[symbol] = Repair(now, due_at)
 
     # A subscription may be deaf while the others are not.
 

@@ -23,6 +23,7 @@ from urllib.parse import urlsplit
 
 from ltp_service.domain.errors import Rejected, Unreachable
 from ltp_service.feed import handshake
+from ltp_service.runtime.http_dates import read_moment, read_retry_after
 from ltp_service.runtime.proxies import Proxy, proxy_for
 
 LOOK_EVERY_SECONDS = 0.05
@@ -301,7 +302,8 @@ def refused(url: str, answer: handshake.Answer) -> Unreachable | Rejected:
     text = f"{url} answered the handshake with HTTP {answer.status}"
     if answer.status == 451:
         return Rejected(f"{text}: not available from this location", reason="restricted_location")
-    wanted = handshake.retry_after(answer.headers, time.time())
+    date = read_moment(answer.headers.get("date")) or None  # a server that tells 1970 does not know the time
+    wanted = read_retry_after(answer.headers.get("retry-after"), date, time.time())
     if answer.status in (403, 429):
         return Unreachable(text, reason="handshake_status", retry_after=max(STAY_AWAY_SECONDS, wanted or 0.0))
     return Unreachable(text, reason="handshake_status", retry_after=wanted)

@@ -1,11 +1,9 @@
 """The two HTTP exchanges that come before a WebSocket's first frame: a proxy's CONNECT and the upgrade; pure.
 
-Source: RFC 6455 section 4, RFC 9110 sections 9.3.6 and 10.2.3
+Source: RFC 6455 section 4, RFC 9110 section 9.3.6
 """
 
 from base64 import b64encode
-from datetime import UTC
-from email.utils import parsedate_to_datetime
 from hashlib import sha1
 from typing import NamedTuple
 from urllib.parse import SplitResult
@@ -72,28 +70,6 @@ def accepts(answer: Answer, key: str) -> bool:
         and "upgrade" in _words(answer.headers.get("connection", ""))
         and answer.headers.get("sec-websocket-accept") == accept
     )
-
-
-def retry_after(headers: dict[str, str], wall: float) -> float | None:
-    """Seconds to stay away; None where the answer does not say.
-
-    A date is compared with the answer's own, and with `wall` (unix seconds) only where it has none.
-    """
-    text = headers.get("retry-after", "").strip()
-    if text.isdecimal():
-        return float(text)
-    until = _moment(text)
-    if until is None:
-        return None
-    return max(0.0, until - (_moment(headers.get("date", "")) or wall))
-
-
-def _moment(text: str) -> float | None:
-    try:
-        moment = parsedate_to_datetime(text)
-    except (ValueError, OverflowError):
-        return None
-    return moment.replace(tzinfo=moment.tzinfo or UTC).timestamp()
 
 
 def _read_answer(head: str) -> Answer:

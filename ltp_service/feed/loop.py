@@ -221,11 +221,9 @@ class Collector:
                 return 0.0
             self._failed(error)
             self._rejection = str(error) if isinstance(error, Rejected) else None
-            return (
-                ASK_AGAIN_AFTER_REFUSAL_SECONDS
-                if self._rejection
-                else min(error.retry_after or 0.0, ASK_AGAIN_AFTER_REFUSAL_SECONDS)
-            )
+            if self._rejection:
+                return ASK_AGAIN_AFTER_REFUSAL_SECONDS
+            return min(error.retry_after or 0.0, ASK_AGAIN_AFTER_REFUSAL_SECONDS)
         except Exception as error:
             self._state = "error"
             self._last_error = f"{type(error).__name__}: {error}"

@@ -119,21 +119,11 @@ class Invalid(msgspec.Struct, frozen=True):
     """Whose value it is, where that can be read: what is known of it may be wrong from now on."""
 
 
-Event = (
-    LastTrade
-    | Traded
-    | BookSnapshot
-    | BookChange
-    | Acknowledged
-    | Answered
-    | Refused
-    | Ended
-    | Leaving
-    | Skipped
-    | Invalid
-    | MarketChanged
-    | PairsListed
-)
+Product = LastTrade | Traded | BookSnapshot | BookChange | MarketChanged | PairsListed
+"""What some collector is there for."""
+
+Event = Product | Acknowledged | Answered | Refused | Ended | Leaving | Skipped | Invalid
+"""The same, or what an exchange says about requests, subscriptions and the connection."""
 
 
 class Parsed(msgspec.Struct, frozen=True, gc=False):

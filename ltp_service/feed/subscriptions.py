@@ -54,31 +54,27 @@ class Subscriptions:
     def __init__(self, symbols: Iterable[str], channels: Sequence[str], proof: Proof = "both") -> None:
         self.channels = tuple(channels)
         self._proof = proof
-        self._symbols = tuple(symbols)
+        self.symbols = tuple(symbols)
+        """What is wanted, subscribed or not."""
         self.states: dict[str, Subscription] = {}
         """By symbol; empty while there is no connection. It is replaced, so that others may read it."""
         self._refusals: dict[str, int] = {}
         self._proven: tuple[str, ...] | None = ()
 
-    @property
-    def symbols(self) -> tuple[str, ...]:
-        """What is wanted, subscribed or not."""
-        return self._symbols
-
     def begin(self, now: float) -> None:
         """A new connection, on which everything is asked for again."""
-        self.states = {symbol: self._asked(now) for symbol in self._symbols}
+        self.states = {symbol: self._asked(now) for symbol in self.symbols}
         self._proven = None
 
     def want(self, symbols: Iterable[str], now: float) -> tuple[list[str], list[str]]:
         """Other symbols from now on: those to subscribe and those to unsubscribe on this connection."""
-        self._symbols = tuple(dict.fromkeys(symbols))
-        added = [symbol for symbol in self._symbols if symbol not in self.states]
-        removed = [symbol for symbol in self.states if symbol not in self._symbols]
+        self.symbols = tuple(dict.fromkeys(symbols))
+        added = [symbol for symbol in self.symbols if symbol not in self.states]
+        removed = [symbol for symbol in self.states if symbol not in self.symbols]
         for symbol in removed:
             self._refusals.pop(symbol, None)
         # Another dictionary, because others may be reading this one.
-        self.states = {symbol: self.states.get(symbol) or self._asked(now) for symbol in self._symbols}
+        self.states = {symbol: self.states.get(symbol) or self._asked(now) for symbol in self.symbols}
         self._proven = None
         return added, removed
 

@@ -17,37 +17,19 @@ Access = Literal["public", "open", "explain", "refresh", "bootstrap", "write", "
 refresh: write keys, or a program on this machine that is no browser.
 bootstrap: admin keys, or this machine with the one-time token while there is no key at all."""
 
-ACCESS: dict[str, Access] = {
-    "health.health": "public",
-    "health.ready": "public",
-    "prometheus_metrics": "public",
-    "root.root": "public",
-    "docs.openapi": "public",
-    "docs.favicon": "public",
-    "docs.page": "public",
-    "docs.file": "public",
-    "docs.swagger": "public",
-    "docs.swagger_file": "public",
-    "ltp.ltp": "open",
-    "ltp.cached": "open",
-    "ltp.refresh": "refresh",
-    "explain.explain": "explain",
-    "pairs.pairs": "open",
-    "status.status": "open",
-    "collectors.status": "open",
-    "collectors.one": "open",
-    "collectors.trades": "open",
-    "collectors.books": "open",
-    "collectors.statistics": "open",
-    "collectors.symbols": "open",
-    "collectors.add": "write",
-    "collectors.remove": "write",
-    "keys.create": "bootstrap",
-    "keys.show": "admin",
-    "keys.revoke": "admin",
-    "debug.tasks": "admin",
-    "debug.storage": "admin",
+_ENDPOINTS: dict[Access, str] = {
+    "public": "health.health health.ready prometheus_metrics root.root docs.openapi docs.favicon docs.page docs.file"
+    " docs.swagger docs.swagger_file",
+    "open": "ltp.ltp ltp.cached pairs.pairs status.status collectors.status collectors.one collectors.trades"
+    " collectors.books collectors.statistics collectors.symbols",
+    "explain": "explain.explain",
+    "refresh": "ltp.refresh",
+    "bootstrap": "keys.create",
+    "write": "collectors.add collectors.remove",
+    "admin": "keys.show keys.revoke debug.tasks debug.storage",
 }
+
+ACCESS = {endpoint: access for access, endpoints in _ENDPOINTS.items() for endpoint in endpoints.split()}
 """The access of each endpoint. The service does not start with a route that is missing here."""
 
 _NEEDED: dict[Access, Permission] = {

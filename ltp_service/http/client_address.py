@@ -17,28 +17,9 @@ _PORT = "(?::[0-9]{1,5})?"
 _IPV4 = re.compile(rf"({_OCTET}(?:\.{_OCTET}){{3}}){_PORT}")
 _BRACKETED = re.compile(rf"\[([^]]*)\]{_PORT}")
 _LOOPBACK_HOST = re.compile(rf"(?i:localhost|127(?:\.{_OCTET}){{3}}|\[::1\]){_PORT}")
-_NOT_DIRECT = (
-    *(
-        "origin",
-        "forwarded",
-        "via",
-        "x-forwarded",
-        "x-real-ip",
-        "x-original-",
-        "x-proxy",
-        "client-ip",
-        "x-client-ip",
-    ),
-    *(
-        "x-cluster-client-ip",
-        "true-client-ip",
-        "cf-",
-        "fastly-",
-        "fly-",
-        "x-envoy-",
-        "x-amzn-",
-        "x-cloud-trace-",
-    ),
+_NOT_DIRECT = tuple(
+    "origin forwarded via x-forwarded x-real-ip x-original- x-proxy client-ip x-client-ip x-cluster-client-ip"
+    " true-client-ip cf- fastly- fly- x-envoy- x-amzn- x-cloud-trace-".split()
 )
 """Beginnings of the names of headers that only web pages and proxies send."""
 _LONGEST_TEXT = 64

@@ -15,12 +15,13 @@ from ltp_service.http.answers import RETRY_AFTER_SECONDS
 from ltp_service.http.cache_turn import ASKED_AT, Turn, read_turn
 from ltp_service.http.client_address import client_address, limit_key
 from ltp_service.http.counted import count_answers, count_decisions
-from ltp_service.http.errors import OUR_FAULT, encoded_error
+from ltp_service.http.errors import OUR_FAULT, encoded_error, headers_of
 from ltp_service.http.fast_lane import ROUTE, FastLane, Ready, client_has
 from ltp_service.http.gunicorn_send import send
 from ltp_service.http.headers import FOR_JSON, FOR_PAGES, Cors, is_preflight
 from ltp_service.http.long_polls import LongPolls
 from ltp_service.http.path import normal_path
+from ltp_service.http.problems import PROBLEMS
 from ltp_service.http.request_note import RequestNote, put_note
 from ltp_service.http.turns import Turns
 from ltp_service.limits.buckets import LimitDecision
@@ -34,6 +35,9 @@ log = logging.getLogger(__name__)
 
 Environ = dict[str, Any]
 Headers = list[tuple[str, str]]
+
+Answered = tuple[str, int, Iterable[bytes]]
+"""Status, bytes of body, and body."""
 
 LIMITED_PATHS = ("/api/", "/collectors/", "/auth/", "/debug/")
 """Beginnings of the paths that count against the rate limit."""
@@ -119,10 +123,8 @@ class Edge:
         if self._access_log is not None:
             self._access_log.settle()
 
-    def _answer(
-        self, environ: Environ, note: RequestNote, headers: Headers
-    ) -> tuple[str, int, Iterable[bytes]]:
-        """Status, bytes of body, and body; adds to `headers`."""
+    def _answer(self, environ: Environ, note: RequestNote, headers: Headers) -> Answered:
+        """Adds to `headers`."""
         path = environ["PATH_INFO"]
         if path != ROUTE:  # nearly all are this one, and it is normal
             note.asked = path
@@ -133,9 +135,7 @@ class Edge:
                 return self._answer_cache(environ, note, headers, turn)
         return self._refusal(environ, note, headers, path) or self._routed(environ, note, headers, path)
 
-    def _answer_cache(
-        self, environ: Environ, note: RequestNote, headers: Headers, turn: Turn
-    ) -> tuple[str, int, Iterable[bytes]]:
+    def _answer_cache(self, environ: Environ, note: RequestNote, headers: Headers, turn: Turn) -> Answered:
         """Answers nginx's micro-cache, or sends the request back to the cache when its half second is over."""
         own_headers = len(headers)
         if turn.waited:
@@ -155,9 +155,7 @@ class Edge:
             return "204 NO CONTENT", 0, ()
         return answer
 
-    def _refusal(
-        self, environ: Environ, note: RequestNote, headers: Headers, path: str
-    ) -> tuple[str, int, Iterable[bytes]] | None:
+    def _refusal(self, environ: Environ, note: RequestNote, headers: Headers, path: str) -> Answered | None:
         """The 429 for a client without a token; None after taking one."""
         if self._limiter is None or not path.startswith(LIMITED_PATHS):
             return None
@@ -167,11 +165,11 @@ class Edge:
         if decision.allowed:
             return None
         self._note_route(note, path)
-        return _refused(note, headers, decision.retry_after)
+        headers.append(("Retry-After", str(decision.retry_after)))
+        message = f"too many requests from this address; wait {decision.retry_after} s"
+        return _error(note, headers, "429 TOO MANY REQUESTS", "RATE_LIMIT_EXCEEDED", message)
 
-    def _routed(
-        self, environ: Environ, note: RequestNote, headers: Headers, path: str
-    ) -> tuple[str, int, Iterable[bytes]]:
+    def _routed(self, environ: Environ, note: RequestNote, headers: Headers, path: str) -> Answered:
         if path == ROUTE:
             if "HTTP_PREFER" in environ:
                 return self._answer_changed(environ, note, headers)
@@ -186,9 +184,7 @@ class Edge:
             return "204 NO CONTENT", 0, ()
         return self._from_flask(environ, note, headers)
 
-    def _answer_changed(
-        self, environ: Environ, note: RequestNote, headers: Headers
-    ) -> tuple[str, int, Iterable[bytes]]:
+    def _answer_changed(self, environ: Environ, note: RequestNote, headers: Headers) -> Answered:
         """Waits for another answer than the client has, at most as long as it asks; returns the answer then."""
         seconds = params.wait(environ.pop("HTTP_PREFER"))
         own_headers = len(headers)
@@ -202,21 +198,21 @@ class Edge:
         begun_at = self._monotonic()
         with self._long_polls.hold(self._limit_key(environ), pairs, client, seconds) as held:
             if held is None:
-                del headers[own_headers:]
-                return _no_place(note, headers)
+                headers[own_headers:] = [("Retry-After", str(RETRY_AFTER_SECONDS))]
+                message = PROBLEMS["TOO_MANY_WAITING"].example
+                return _error(note, headers, "503 SERVICE UNAVAILABLE", "TOO_MANY_WAITING", message)
             until = self._monotonic()
             while answer[0].startswith("304") and held.wait(until):
                 answer, until = self._look(environ, note, headers, own_headers)
             if answer[0].startswith("304") and self._monotonic() >= begun_at + seconds:
-                answer, _ = self._look(
-                    environ, note, headers, own_headers
-                )  # time alone may have made it another one
+                # Time alone may have made it another one.
+                answer, _ = self._look(environ, note, headers, own_headers)
         note.waited = self._monotonic() - begun_at
         return answer
 
     def _look(
         self, environ: Environ, note: RequestNote, headers: Headers, own_headers: int
-    ) -> tuple[tuple[str, int, Iterable[bytes]], float]:
+    ) -> tuple[Answered, float]:
         """The answer now, and the monotonic moment from which on it may be another one without a trade."""
         del headers[own_headers:]
         ready = self._lane.answer(environ)
@@ -236,9 +232,7 @@ class Edge:
             return _key_of_peer(environ["REMOTE_ADDR"])
         return limit_key(client_address(environ["REMOTE_ADDR"], forwarded_for, self._trusted_proxies))
 
-    def _from_flask(
-        self, environ: Environ, note: RequestNote, headers: Headers
-    ) -> tuple[str, int, Iterable[bytes]]:
+    def _from_flask(self, environ: Environ, note: RequestNote, headers: Headers) -> Answered:
         if self._turns is not None:
             self._turns.wait()
         put_note(environ, note)
@@ -253,13 +247,12 @@ class Edge:
             content = _whole(self._app(environ, start))
         except Exception as error:
             log.error("the application broke", exc_info=error)
-            begun, content = ["500 INTERNAL SERVER ERROR"], _broken(note, headers)
+            del headers[1:]
+            return _error(note, headers, "500 INTERNAL SERVER ERROR", "INTERNAL_ERROR", OUR_FAULT)
         return begun[0], len(content), (content,)
 
 
-def _from_lane(
-    environ: Environ, note: RequestNote, headers: Headers, ready: Ready
-) -> tuple[str, int, Iterable[bytes]]:
+def _from_lane(environ: Environ, note: RequestNote, headers: Headers, ready: Ready) -> Answered:
     note.route, note.pairs, note.cache_hit = ROUTE, ready.pairs, not ready.failed
     if "HTTP_IF_NONE_MATCH" in environ and client_has(ready, environ["HTTP_IF_NONE_MATCH"]):
         headers += ready.unchanged
@@ -297,32 +290,7 @@ def _limit_headers(decision: LimitDecision) -> tuple[tuple[str, str], ...]:
     )
 
 
-def _refused(note: RequestNote, headers: Headers, retry_after: int) -> tuple[str, int, Iterable[bytes]]:
-    message = f"too many requests from this address; wait {retry_after} s"
-    content = encoded_error("RATE_LIMIT_EXCEEDED", message, note.request_id)
-    headers.append(("Retry-After", str(retry_after)))
-    _add_json_headers(headers, content)
-    return "429 TOO MANY REQUESTS", len(content), (content,)
-
-
-def _no_place(note: RequestNote, headers: Headers) -> tuple[str, int, Iterable[bytes]]:
-    message = "too many requests wait for a change already; ask without Prefer, or again later"
-    content = encoded_error("TOO_MANY_WAITING", message, note.request_id)
-    headers.append(("Retry-After", str(RETRY_AFTER_SECONDS)))
-    _add_json_headers(headers, content)
-    return "503 SERVICE UNAVAILABLE", len(content), (content,)
-
-
-def _broken(note: RequestNote, headers: Headers) -> bytes:
-    content = encoded_error("INTERNAL_ERROR", OUR_FAULT, note.request_id)
-    del headers[1:]
-    _add_json_headers(headers, content)
-    return content
-
-
-def _add_json_headers(headers: Headers, content: bytes) -> None:
-    headers += [
-        ("Content-Type", "application/json"),
-        ("Content-Length", str(len(content))),
-        ("Cache-Control", "no-store"),
-    ]
+def _error(note: RequestNote, headers: Headers, status: str, code: str, message: str) -> Answered:
+    content = encoded_error(code, message, note.request_id)
+    headers += headers_of(content)
+    return status, len(content), (content,)

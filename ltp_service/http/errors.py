@@ -31,6 +31,15 @@ def encoded_error(code: str, message: str, request_id: str) -> bytes:
     return msgspec.json.encode(shapes.Error(code, message, code, request_id))
 
 
+def headers_of(content: bytes) -> list[tuple[str, str]]:
+    """The headers that go with such a body."""
+    return [
+        ("Content-Type", "application/json"),
+        ("Content-Length", str(len(content))),
+        ("Cache-Control", "no-store"),
+    ]
+
+
 def register(app: Flask) -> None:
     """Has every error of every route answered with JSON."""
     app.register_error_handler(errors.LtpError, answer_to)

@@ -16,17 +16,7 @@ if TYPE_CHECKING:
 
 Headers = list[tuple[str, str]]
 
-KNOWN_ATTRIBUTES = {
-    "req",
-    "sock",
-    "version",
-    "status",
-    "headers",
-    "headers_sent",
-    "must_close",
-    "response_length",
-    "sent",
-}
+KNOWN_ATTRIBUTES = set("req sock version status headers headers_sent must_close response_length sent".split())
 """Attributes of gunicorn 27's Response that are read or written here."""
 
 LARGEST_JOINED_BYTES = 65_536

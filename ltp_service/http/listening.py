@@ -19,9 +19,8 @@ def where_it_listens(addresses: Iterable[Any], scheme: str = "http") -> str:
 
 
 def _place(address: Any, scheme: str) -> str:
-    if isinstance(
-        address, bytes
-    ):  # a name of Linux's own, which programs write with an @ in place of its zero byte
+    # A name of Linux's own, which programs write with an @ in place of its zero byte.
+    if isinstance(address, bytes):
         return f"unix:@{address[1:].decode(errors='backslashreplace')}"
     if isinstance(address, str):
         return f"unix:{address}"

@@ -6,6 +6,7 @@ from flask import Request, Response, after_this_request
 
 from ltp_service.domain.errors import PreconditionFailed
 from ltp_service.http.errors import answer_to
+from ltp_service.http.problems import PROBLEMS
 from ltp_service.http.questions import PROBES
 
 _READS = ("GET", "HEAD", "OPTIONS")
@@ -44,9 +45,7 @@ def _compare(wanted: str, response: Response) -> Response:
 
 def _expect(wanted: str, tag: str | None) -> None:
     if not holds(wanted, tag):
-        raise PreconditionFailed(
-            "no ETag in If-Match is that of the answer now; ask without If-Match for the new one"
-        )
+        raise PreconditionFailed(PROBLEMS["PRECONDITION_FAILED"].example)
 
 
 def _would_be_given(response: Response) -> bool:

@@ -53,9 +53,7 @@ PROBLEMS = {
     ),
     "INTERNAL_ERROR": Problem(500, "This is our fault; report it with the request_id."),
     "ALL_PRICES_FAILED": Problem(
-        503,
-        "No price can be served for any of the pairs asked; try again later",
-        errors.PriceUnavailable,
+        503, "No price can be served for any of the pairs asked; try again later", errors.PriceUnavailable
     ),
     "PRICE_STALE": Problem(503, f"BTC/USD: {MESSAGES['PRICE_STALE']}", errors.PriceStale),
     "TOO_MANY_WAITING": Problem(

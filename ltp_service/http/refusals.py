@@ -3,7 +3,7 @@
 import secrets
 from socket import socket
 
-from ltp_service.http.errors import OUR_FAULT, encoded_error
+from ltp_service.http.errors import OUR_FAULT, encoded_error, headers_of
 from ltp_service.http.headers import FOR_JSON
 
 _MESSAGES = {
@@ -26,14 +26,7 @@ def refuse(sock: socket, status_int: int, reason: str, mesg: str) -> None:
     request_id = secrets.token_hex(16)
     code = "INTERNAL_ERROR" if status_int == 500 else "INVALID_PARAMETER"
     content = encoded_error(code, _MESSAGES.get(status_int, _OTHERWISE), request_id)
-    headers = [
-        ("Connection", "close"),
-        ("Content-Type", "application/json"),
-        ("Content-Length", str(len(content))),
-        ("Cache-Control", "no-store"),
-        ("X-Request-ID", request_id),
-        *FOR_JSON,
-    ]
+    headers = [("Connection", "close"), *headers_of(content), ("X-Request-ID", request_id), *FOR_JSON]
     lines = [f"HTTP/1.1 {status_int} {reason}", *(f"{name}: {value}" for name, value in headers), "", ""]
     sock.settimeout(SEND_SECONDS)
     sock.sendall("\r\n".join(lines).encode() + content)

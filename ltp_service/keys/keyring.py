@@ -181,8 +181,13 @@ class Keyring:
             for key_hash, at in self._used.copy().items()
             if at != self._written.get(key_hash) and not self._is_environment(key_hash)
         }
-        if used:
-            self._touch(used)
+        if not used:
+            return
+        try:
+            self._back_end.touch(used)
+            self._written |= used
+        except StoreUnavailable as error:
+            log.debug("when %d key(s) were last used is not written yet: %s", len(used), error)
 
     def follow(self) -> None:
         """Reads changes of other processes, and writes times of last use every LAST_USED_EVERY_SECONDS."""
@@ -207,13 +212,6 @@ class Keyring:
                 f"an API key that is not known here cannot be checked now: {error}"
             ) from error
         return self._find(text)
-
-    def _touch(self, used: Mapping[str, float]) -> None:
-        try:
-            self._back_end.touch(used)
-            self._written |= used
-        except StoreUnavailable as error:
-            log.debug("when %d key(s) were last used is not written yet: %s", len(used), error)
 
     def _put(self, key: ApiKey) -> None:
         with self._lock:

@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 
 from ltp_service.keys.key import ApiKey
-from ltp_service.runtime.database import Database, Execute, Version
+from ltp_service.runtime.database import Database, Execute
 
 _COLUMNS = "prefix, hash, name, permission, created, expires, revoked, last_used"
 
@@ -13,9 +13,7 @@ class SqliteKeys:
 
     def __init__(self, database: Database) -> None:
         self._database = database
-
-    def version(self) -> Version:
-        return self._database.data_version()
+        self.version, self.close = database.data_version, database.close
 
     def load(self) -> list[ApiKey]:
         rows = self._database.read(f"SELECT {_COLUMNS} FROM api_keys ORDER BY created, rowid")  # noqa: S608 - a constant
@@ -49,9 +47,6 @@ class SqliteKeys:
                 execute(_TOUCH, at, key_hash)
 
         self._database.write(change, urgent=False)
-
-    def close(self) -> None:
-        self._database.close()
 
 
 _OTHER_ADMIN = (

@@ -113,23 +113,18 @@ class Metrics(Meters):
             self.set(table.CONNECTED, link.connected, name)
         if (kraken := parts.prices.kraken) is not None:
             self.set(table.LAG, kraken.lag(), kraken.name)
-        self._show_fleet(parts)
+        if (fleet := parts.prices.fleet) is not None:
+            for role in _ROLES:
+                self.set(table.FLEET_PROCESSES, role == fleet.role(), role)
         wall = parts.clock.wall()
         for quote in parts.prices.quotes.look(parts.config.supported_pairs):
             self._show_quote(quote, wall)
 
-    def _show_fleet(self, parts: Services) -> None:
-        fleet = parts.prices.fleet
-        if fleet is not None:
-            for role in _ROLES:
-                self.set(table.FLEET_PROCESSES, role == fleet.role(), role)
-
     def _show_quote(self, quote: Quote, wall: float) -> None:
         pair, age = str(quote.pair), quote.verdict.age
         for rare in (table.DEAF_SUBSCRIPTIONS, table.DIVERGENCES, table.TRADES_HELD):
-            self.count(
-                rare, pair, amount=0
-            )  # makes the series, because a counter that begins at 1 shows no increase
+            # Makes the series, because a counter that begins at 1 shows no increase.
+            self.count(rare, pair, amount=0)
         for state in _STATES:
             self.set(table.PRICE_STATE, state == quote.verdict.state, pair, state)
         if quote.price is not None and age is not None:

@@ -68,15 +68,14 @@ class Doubts:
         held: Price | None = None,
         *,
         vouched: bool = False,
-        evidence_at: float | None = None,
-        claim: Decimal | None = None,
+        against: Tick | None = None,
     ) -> None:
         """Opens a doubt about `held`, the price of `pair`, or adds to the open one.
 
-        `vouched`: a feed in step confirmed `held`. `claim`: the other price, where one was told, as of `evidence_at`.
+        `vouched`: a feed in step confirmed `held`. `against`: the other price, where one was told.
         """
         doubt = self.by_pair.get(pair)
-        spoken_at = now if evidence_at is None else evidence_at
+        spoken_at = now if against is None else against.evidence_at
         if doubt is None:
             doubt = self.by_pair[pair] = Doubt(reason, now, spoken_at, held.tick if held else None)
             self.newest_since = now
@@ -85,8 +84,8 @@ class Doubts:
             doubt.reason = reason
         if vouched and doubt.vouched is None:
             doubt.vouched = held
-        if claim is not None:
-            doubt.claim = claim
+        if against is not None:
+            doubt.claim = against.amount
 
     def settle(self, pair: Pair) -> None:
         """Ends the doubt: the last trade is known."""

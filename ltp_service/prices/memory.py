@@ -141,7 +141,7 @@ class MemoryStore:
         return self._view
 
     def ping(self) -> None:
-        return None
+        """Does nothing, because memory always answers."""
 
     def _publish(self, news: dict[Pair, Price]) -> None:
         self._prices.update(news)

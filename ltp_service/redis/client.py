@@ -7,18 +7,8 @@ from collections.abc import Callable, Sequence
 from typing import Any, TypeVar
 from urllib.parse import urlsplit
 
-from redis import Redis
+from redis import Redis, exceptions
 from redis.backoff import NoBackoff
-from redis.exceptions import (
-    AuthenticationError,
-    NoPermissionError,
-    OutOfMemoryError,
-    ReadOnlyError,
-    RedisError,
-    ResponseError,
-)
-from redis.exceptions import ConnectionError as NoConnection
-from redis.exceptions import TimeoutError as NoAnswer
 from redis.retry import Retry
 from redis.sentinel import Sentinel
 
@@ -34,7 +24,7 @@ LEFT_ALONE_SECONDS = 0.2
 HEALTH_CHECK_AFTER_SECONDS = 15
 """Seconds after which an idle connection is checked before it is used."""
 
-_SILENCE = (NoConnection, NoAnswer)
+_SILENCE = (exceptions.ConnectionError, exceptions.TimeoutError)
 
 T = TypeVar("T")
 
@@ -91,7 +81,7 @@ class RedisClient:
         """Calls `use` and turns its errors into StoreUnavailable."""
         try:
             return use()
-        except RedisError as error:
+        except exceptions.RedisError as error:
             problem = "does not answer" if isinstance(error, _SILENCE) else "refused"
             raise StoreUnavailable(f"{self._name} {problem}: {error}; {_remedy(error)}") from error
 
@@ -110,7 +100,7 @@ class ChannelSubscription:
         while self._left:
             if self.receive(REDIS_TIMEOUT_SECONDS) is None:
                 self.close()
-                raise NoAnswer("no answer to SUBSCRIBE")
+                raise exceptions.TimeoutError("no answer to SUBSCRIBE")
 
     def receive(self, timeout: float) -> tuple[str, bytes] | str | None:
         """A channel with its message, the type of another message (`pong`), or None after `timeout` seconds.
@@ -171,23 +161,20 @@ def _parts(address: str) -> tuple[str, int, bool]:
     return parts.hostname or "", parts.port or 0, parts.scheme == "rediss"
 
 
-_REMEDIES: tuple[tuple[type[RedisError], str], ...] = (
-    (AuthenticationError, "are REDIS_USERNAME and REDIS_PASSWORD right?"),
-    (NoPermissionError, "let REDIS_USERNAME do that: docs/SCALING.md has its rights"),
-    (OutOfMemoryError, "give it more maxmemory"),
-    (ReadOnlyError, "does REDIS_ADDR name a replica instead of its master?"),
+_REMEDIES: tuple[tuple[type[exceptions.RedisError], str], ...] = (
+    (exceptions.AuthenticationError, "are REDIS_USERNAME and REDIS_PASSWORD right?"),
+    (exceptions.NoPermissionError, "let REDIS_USERNAME do that: docs/SCALING.md has its rights"),
+    (exceptions.OutOfMemoryError, "give it more maxmemory"),
+    (exceptions.ReadOnlyError, "does REDIS_ADDR name a replica instead of its master?"),
+    (exceptions.ResponseError, "its own log may say more"),
 )
+"""What to do about an error: the first kind that it is of counts."""
 
 
-def _remedy(error: RedisError) -> str:
+def _remedy(error: exceptions.RedisError) -> str:
     if "NOAUTH" in str(error):
         return _REMEDIES[0][1]
     if "WRONGTYPE" in str(error):
         return "does another program use the same keys? Give this one a REDIS_DB of its own"
     known = (remedy for kind, remedy in _REMEDIES if isinstance(error, kind))
-    other = (
-        "its own log may say more"
-        if isinstance(error, ResponseError)
-        else "is it running there, and reachable?"
-    )
-    return next(known, other)
+    return next(known, "is it running there, and reachable?")

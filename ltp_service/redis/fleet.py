@@ -4,12 +4,13 @@ import os
 import socket
 from collections.abc import Sequence
 from dataclasses import dataclass
+from operator import attrgetter
 from uuid import uuid4
 
 import msgspec
 
 from ltp_service.domain.pairs import Pair
-from ltp_service.feed.contract import Gap, Link
+from ltp_service.feed.contract import Link
 from ltp_service.feed.loop import Collector
 from ltp_service.redis.lease import Lease
 from ltp_service.redis.links import Links
@@ -64,7 +65,9 @@ class FleetParts:
         link = told or own
         if link.gaps is None:
             return link
-        return msgspec.structs.replace(link, gaps=tuple(sorted((*link.gaps, *self.owner.gaps()), key=_since)))
+        return msgspec.structs.replace(
+            link, gaps=tuple(sorted((*link.gaps, *self.owner.gaps()), key=attrgetter("since")))
+        )
 
 
 def wire_fleet(
@@ -99,10 +102,6 @@ def wire_fleet(
     )
     publisher = Publisher(everything, line.news, epoch=lease.epoch, doubt=lease.doubt)
     return FleetParts(store, lease, follower, publisher, links, owner)
-
-
-def _since(gap: Gap) -> float:
-    return gap.since
 
 
 def _me() -> str:

@@ -18,9 +18,7 @@ class RedisKeys:
 
     def __init__(self, redis: RedisClient) -> None:
         self._hash = RedisHash(redis, KEYS_HASH)
-
-    def version(self) -> bytes:
-        return self._hash.version()
+        self.version, self.close = self._hash.version, self._hash.close
 
     def load(self) -> list[ApiKey]:
         return sorted(_keys_in(self._hash.load()).values(), key=lambda key: (key.created, key.hash))
@@ -57,9 +55,6 @@ class RedisKeys:
             return _texts(*(replace(key, last_used=used[key.hash]) for key in keys))
 
         self._hash.change(change)
-
-    def close(self) -> None:
-        self._hash.close()
 
 
 def _texts(*keys: ApiKey) -> Texts:

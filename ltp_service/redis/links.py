@@ -31,8 +31,9 @@ class Links(Topic):
         self._next = 0.0
 
     def load(self) -> None:
-        # Redis may hold the states of an owner that is gone; a present owner sends its own within half a second.
-        return None
+        """Does nothing, because Redis may hold the states of an owner that is gone; a present owner sends its own within
+        half a second.
+        """
 
     def take_news(self) -> Fields:
         now = self._clock.monotonic()

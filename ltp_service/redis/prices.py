@@ -94,8 +94,9 @@ class RedisStore(Topic):
             self._news.set()
 
     def ping(self) -> None:
-        # The local copy answers without Redis; a readiness probe that failed with Redis would stop the whole fleet.
-        return None
+        """Does nothing, because the local copy answers without Redis. A readiness probe that failed with Redis would stop
+        the whole fleet.
+        """
 
     # As a Topic.
 
@@ -116,11 +117,8 @@ class RedisStore(Topic):
         held = self.all()
         prices = {str(pair): _encode(self._shared(held[pair])) for pair in changed if pair in held}
         own = {str(pair): status for pair, status in self._local.pair_markets().items()}
-        return (
-            prices
-            | {MARKET_FIELD: _encode(self.market())}
-            | ({PAIR_MARKETS_FIELD: _encode(own)} if own else {})
-        )
+        news = prices | {MARKET_FIELD: _encode(self.market())}
+        return news | {PAIR_MARKETS_FIELD: _encode(own)} if own else news
 
     def give_back(self, fields: Fields) -> None:
         # All prices, because after a change of the server's clock all moments in Redis are wrong.
@@ -143,10 +141,8 @@ class RedisStore(Topic):
 
     def _take_market(self, market: str) -> None:
         status = market_status(market)
-        if status not in (
-            "unknown",
-            self.market(),
-        ):  # an owner that does not know the status must not replace ours
+        # An owner that does not know the status must not replace ours.
+        if status not in ("unknown", self.market()):
             self._local.set_market(status)
 
     def _readable(self, text: bytes) -> Price | None:

@@ -99,7 +99,8 @@ class Follower:
             for channel, topic in self._topics.items():
                 self._read(channel, topic.load)
             self._owner.heard(max(topic.epoch for topic in self._topics.values()), self._monotonic())
-            self._found()
+            self._in_step = True
+            log.info("in step with the fleet through Redis")
             self._hear(subscription, stop)
         finally:
             self._in_step = False
@@ -144,10 +145,6 @@ class Follower:
     def _tell_loss(self) -> None:
         for topic in self._topics.values():
             topic.lost()
-
-    def _found(self) -> None:
-        self._in_step = True
-        log.info("in step with the fleet through Redis")
 
     def _lost(self, error: StoreUnavailable) -> None:
         log.warning("out of step with the fleet: %s", error, extra={"once_a_minute": ("redis", "follow")})

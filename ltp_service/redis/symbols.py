@@ -17,9 +17,7 @@ class RedisSymbols:
 
     def __init__(self, redis: RedisClient) -> None:
         self._hash = RedisHash(redis, SYMBOLS_HASH)
-
-    def version(self) -> bytes:
-        return self._hash.version()
+        self.version = self._hash.version
 
     def load(self) -> SymbolList | None:
         return _list_in(self._hash.load())

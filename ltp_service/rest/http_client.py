@@ -12,8 +12,6 @@ from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import Future
 from contextlib import suppress
 from contextvars import ContextVar
-from datetime import UTC
-from email.utils import parsedate_to_datetime
 from http.client import HTTPException
 from http.cookiejar import DefaultCookiePolicy
 from socket import SHUT_RDWR, gaierror, socket
@@ -22,6 +20,7 @@ from typing import Any, NamedTuple
 from urllib.parse import urlencode
 
 import requests
+from requests import exceptions
 from requests.adapters import HTTPAdapter
 from requests.utils import DEFAULT_CA_BUNDLE_PATH
 from urllib3 import HTTPConnectionPool, HTTPSConnectionPool
@@ -30,6 +29,7 @@ from urllib3.exceptions import HTTPError, NameResolutionError, ProtocolError, Re
 
 from ltp_service.domain.errors import Rejected, Unreachable
 from ltp_service.runtime.clock import Clock
+from ltp_service.runtime.http_dates import read_moment, read_retry_after
 from ltp_service.runtime.proxies import Proxy, proxy_for
 
 MAX_CALLS = 16
@@ -45,18 +45,14 @@ _ASKED_THE_SERVER = {"MISS", "EXPIRED", "BYPASS", "DYNAMIC"}
 
 _UNCACHED = {"no-store", "no-cache"}
 
-_INVALID = (
-    requests.exceptions.InvalidURL,
-    requests.exceptions.InvalidSchema,
-    requests.exceptions.MissingSchema,
-)
+_INVALID = (exceptions.InvalidURL, exceptions.InvalidSchema, exceptions.MissingSchema)
 
 _REASONS: tuple[tuple[tuple[type[BaseException], ...], str], ...] = (
     ((gaierror, NameResolutionError), "name_resolution"),
-    ((ssl.SSLError, requests.exceptions.SSLError), "tls"),
+    ((ssl.SSLError, exceptions.SSLError), "tls"),
     ((TimeoutError, ReadTimeoutError, requests.Timeout), "timeout"),
     ((ConnectionRefusedError,), "refused"),
-    ((ConnectionError, HTTPException, ProtocolError, requests.exceptions.ChunkedEncodingError), "closed"),
+    ((ConnectionError, HTTPException, ProtocolError, exceptions.ChunkedEncodingError), "closed"),
 )
 
 
@@ -158,7 +154,7 @@ class HttpClient:
                 stream=True,
                 proxies={"all": proxy.url} if proxy else None,
             )
-        except requests.exceptions.ProxyError as error:
+        except exceptions.ProxyError as error:
             raise Unreachable(
                 f"{url} through the proxy {proxy}: {_innermost(error)}", reason="proxy"
             ) from error
@@ -168,11 +164,11 @@ class HttpClient:
                     f"{url} redirects with {response.status_code}, never followed", reason="redirect"
                 )
             headers = response.headers
-            date = _moment(headers.get("Date"))
+            date = read_moment(headers.get("Date"))
             return HttpAnswer(
                 status=response.status_code,
                 content_type=headers.get("Content-Type", "").partition(";")[0].strip().lower(),
-                retry_after=self._retry_after(headers.get("Retry-After"), date),
+                retry_after=read_retry_after(headers.get("Retry-After"), date, self._clock.wall()),
                 body=_read(response, cap) if response.status_code == 200 else b"",
                 date=date,
                 cached_for=_cached_for(headers),
@@ -183,26 +179,6 @@ class HttpClient:
             return proxy_for(url, self._environ)
         except ValueError as error:
             raise Rejected(f"{url[:200]!r} cannot be asked: {error}", reason="invalid_url") from error
-
-    def _retry_after(self, text: str | None, date: float | None) -> float | None:
-        if text is None:
-            return None
-        if text.strip().isdecimal():
-            return float(text)
-        until = _moment(text)
-        # Relative to the server's clock where it sends a Date, because this machine's may be wrong by hours.
-        return None if until is None else max(0.0, until - (self._clock.wall() if date is None else date))
-
-
-def _moment(text: str | None) -> float | None:
-    """An HTTP date in unix seconds; None for another text."""
-    if text is None:
-        return None
-    try:
-        moment = parsedate_to_datetime(text)
-        return moment.replace(tzinfo=moment.tzinfo or UTC).timestamp()
-    except (ValueError, OverflowError):
-        return None
 
 
 def _cached_for(headers: Mapping[str, str]) -> float | None:

@@ -304,15 +304,7 @@ class Poll:
         price = self._store.all().get(tick.pair)
         if price is not None and price.confirmed_by == WEBSOCKET and price.tick.amount != tick.amount:
             now = self._clock.monotonic()
-            self._doubts.open(
-                tick.pair,
-                "disputed",
-                now,
-                price,
-                vouched=in_step,
-                evidence_at=tick.evidence_at,
-                claim=tick.amount,
-            )
+            self._doubts.open(tick.pair, "disputed", now, price, vouched=in_step, against=tick)
 
     def _settle(self, pair: Pair, late: Sequence[Pair], now: float) -> None:
         self._next_call = now + CALLS_APART_SECONDS

@@ -69,6 +69,5 @@ class Probe:
 
     def deaf(self, pair: Pair, now: float) -> None:
         """The subscription of `pair` left out a trade, so it is due again after SHORTEST_SILENCE_SECONDS."""
-        self._rhythms.setdefault(pair, _Rhythm(now, now + LONGEST_SILENCE_SECONDS)).next_at = (
-            now + SHORTEST_SILENCE_SECONDS
-        )
+        rhythm = self._rhythms.setdefault(pair, _Rhythm(now, now + LONGEST_SILENCE_SECONDS))
+        rhythm.next_at = now + SHORTEST_SILENCE_SECONDS

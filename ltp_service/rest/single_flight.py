@@ -19,9 +19,6 @@ class _Flight(Generic[Item, Result]):
         self.items = frozenset(items)
         self.landing: Future[Result] = Future()
 
-    def covers(self, items: Set[Item]) -> bool:
-        return items <= self.items
-
 
 class SingleFlight(Generic[Item, Result]):
     """Joins requests for sets of items into calls of `ask`, at least `interval` seconds apart.
@@ -65,7 +62,7 @@ class SingleFlight(Generic[Item, Result]):
         """The call for `items`, and whether this caller has to make it."""
         with self._lock:
             current = self._current
-            if current and current.covers(items) and self._is_recent(current):
+            if current and items <= current.items and self._is_recent(current):
                 return current, False
             if self._next:
                 self._next.items |= items

@@ -61,14 +61,6 @@ class Rest(Protocol):
         """The statuses of the listed pairs; the same object until there is a new list."""
 
 
-class Polled(NamedTuple):
-    """The result of one call."""
-
-    ticks: list[Tick]
-    asked: frozenset[Pair]
-    """The pairs that the call asked about."""
-
-
 class Divergence(msgspec.Struct, frozen=True):
     """Two sources disagreed about a pair at the same time."""
 
@@ -98,7 +90,7 @@ class RestSource:
         self._meters = runtime.meters
         self._limit = Decimal(str(config.price_divergence_limit))
         # A request waits at most for one call and for the pause between two calls.
-        self._flight: SingleFlight[Pair, Polled] = SingleFlight(
+        self._flight: SingleFlight[Pair, RestAnswer] = SingleFlight(
             self._ask, runtime, budget=config.kraken_request_timeout
         )
         self._doubts = doubts
@@ -121,7 +113,7 @@ class RestSource:
         if wanted:
             self._flight.get(wanted)
 
-    def poll(self, pairs: Collection[Pair]) -> Polled:
+    def poll(self, pairs: Collection[Pair]) -> RestAnswer:
         """For the background: asks for as many as fit into one call, oldest evidence first. Raises ExchangeError."""
         return self._flight.get(frozenset(pairs))
 
@@ -190,7 +182,7 @@ class RestSource:
         age = None if tick.traded_at is None else self._exchange_clock.age(tick.traded_at, now)
         return tick if age is None else msgspec.structs.replace(tick, happened_at=now - age)
 
-    def _ask(self, pairs: frozenset[Pair], budget: float) -> Polled:
+    def _ask(self, pairs: frozenset[Pair], budget: float) -> RestAnswer:
         try:
             answer = self._rest.last_trades(self._by_need(pairs), budget)
         except ExchangeError as error:
@@ -203,7 +195,7 @@ class RestSource:
         held = self._store.all()
         for tick in answer.ticks:
             self._take(held.get(tick.pair), tick, now, answer.details.get(tick.pair, NO_DETAIL))
-        return Polled(answer.ticks, answer.asked)
+        return answer
 
     def _tell(self, pairs: Iterable[Pair], answer: RestAnswer) -> None:
         told = {tick.pair for tick in answer.ticks}
@@ -248,9 +240,7 @@ class RestSource:
                 )
                 feeds = price.confirmed_by == WEBSOCKET
                 reason: Reason = "disputed" if feeds else "unordered"
-                self._doubts.open(
-                    tick.pair, reason, now, price, evidence_at=tick.evidence_at, claim=tick.amount
-                )
+                self._doubts.open(tick.pair, reason, now, price, against=tick)
 
     def _settle_order(self, pair: Pair) -> None:
         doubt = self._doubts.about(pair)

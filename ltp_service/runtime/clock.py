@@ -25,9 +25,6 @@ class SystemClock:
     def __init__(self) -> None:
         # CLOCK_MONOTONIC stands still while a laptop or a virtual machine is suspended, so a price
         # confirmed before the suspension would look fresh after it. CLOCK_BOOTTIME counts that time.
-        self.monotonic = (
-            partial(time.clock_gettime, time.CLOCK_BOOTTIME)
-            if hasattr(time, "CLOCK_BOOTTIME")
-            else time.monotonic
-        )
+        counts_sleep = hasattr(time, "CLOCK_BOOTTIME")
+        self.monotonic = partial(time.clock_gettime, time.CLOCK_BOOTTIME) if counts_sleep else time.monotonic
         self.wall = time.time

@@ -133,7 +133,7 @@ class ServerLog(gunicorn.glogging.Logger):
         self.error_log.handlers.clear()
 
     def access(self, resp: Any, req: Any, environ: Any, request_time: Any) -> None:
-        return None
+        """Does nothing, because the edge logs the requests."""
 
 
 class LineHandler(logging.Handler):

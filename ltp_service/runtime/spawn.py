@@ -3,24 +3,15 @@
 import gc
 from collections.abc import Callable
 from threading import Thread
-from typing import Protocol
 
 import gevent
 from gevent import monkey
 from greenlet import greenlet
 
 
-class Task(Protocol):
-    """Something that runs and can be waited for."""
-
-    def join(self, timeout: float | None = None) -> None:
-        """Waits until it has ended, at most `timeout` seconds."""
-
-    def is_alive(self) -> bool:
-        """True until it has ended."""
-
-
 class _Greenlet:
+    """A greenlet, with the methods of a thread."""
+
     def __init__(self, function: Callable[[], None], name: str) -> None:
         self._greenlet = gevent.spawn(function)
         self._greenlet.name = name
@@ -33,6 +24,10 @@ class _Greenlet:
 
     def kill(self) -> None:
         self._greenlet.kill(block=False)
+
+
+Task = _Greenlet | Thread
+"""Something that runs and can be waited for: `join` waits at most `timeout` seconds, `is_alive` is True until its end."""
 
 
 def spawn(function: Callable[[], None], name: str) -> Task:

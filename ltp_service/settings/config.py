@@ -97,10 +97,8 @@ class Config(BaseSettings):
         map(read_pair, "BTC/USD BTC/EUR BTC/CHF BTC/CAD ETH/USD LTC/USD XRP/USD".split())
     )
     """The pairs that are served. Answers keep this order."""
-    symbols: Annotated[Several[Symbol], Field(min_length=1, max_length=MAX_COLLECTED_SYMBOLS)] = (
-        "BTCUSDT",
-        "ETHUSDT",
-        "SOLUSDT",
+    symbols: Annotated[Several[Symbol], Field(min_length=1, max_length=MAX_COLLECTED_SYMBOLS)] = tuple(
+        "BTCUSDT ETHUSDT SOLUSDT".split()
     )
     """What the collectors collect until the list is changed over HTTP, at most 200 symbols."""
     collectors: Several[CollectorName] = ("bybit_trades", "binance_trades")
@@ -287,11 +285,8 @@ def _advice(name: str, known: Iterable[str]) -> str:
 def _problem(details: ErrorDetails, layers: Iterable[Layer]) -> str:
     field = str(details["loc"][0])
     place = next((layer.place(field) for layer in layers if field in layer.texts), field.upper())
-    value = (
-        "a value (not shown)"
-        if Config.model_fields[field].annotation is SecretStr
-        else _shown(details["input"])
-    )
+    is_secret = Config.model_fields[field].annotation is SecretStr
+    value = "a value (not shown)" if is_secret else _shown(details["input"])
     rule = _RULES.get(details["type"], "{msg}").format(**details.get("ctx", {}), msg=details["msg"])
     return f"{place}: {value} refused: {rule}"
 

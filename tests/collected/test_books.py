@@ -31,7 +31,7 @@ def test_a_book_is_kept_per_exchange_and_symbol() -> None:
     assert store.view("BTCUSDT", "binance", 5) is None
     view = store.view("BTCUSDT", "bybit", 5)
     assert view is not None
-    assert (view.best_bid, view.best_ask, view.in_sync) == (BID, ASK, True)
+    assert (view.bids[0], view.asks[0], view.in_sync) == (BID, ASK, True)
     assert store.states() == [BookState("binance", "ETHUSDT", True), BookState("bybit", "BTCUSDT", True)]
 
 
@@ -41,10 +41,10 @@ def test_a_view_stays_as_it_was_when_the_book_goes_on() -> None:
     before = store.view("BTCUSDT", "bybit", 5)
     assert store.change("bybit", change(11), 2.0) == "applied"
     assert before is not None
-    assert before.best_bid == BID
+    assert before.bids[0] == BID
     after = store.view("BTCUSDT", "bybit", 5)
     assert after is not None
-    assert after.best_bid == (Decimal(100), Decimal(5))
+    assert after.bids[0] == (Decimal(100), Decimal(5))
 
 
 def test_a_change_of_an_unknown_book_is_a_gap() -> None:

@@ -119,15 +119,15 @@ def test_any_changes_of_levels_give_the_sides_of_the_naive_model(steps: list[tup
 
 def test_best_bid_and_ask_come_first_with_their_sizes() -> None:
     view = filled().view(1)
-    assert view.best_bid == (Decimal(99), Decimal(1))
-    assert view.best_ask == (Decimal(101), Decimal(3))
+    assert view.bids[0] == (Decimal(99), Decimal(1))
+    assert view.asks[0] == (Decimal(101), Decimal(3))
     assert (len(view.bids), len(view.asks)) == (1, 1)
     assert (view.update_id, view.changed_at, view.received_at) == (10, 1.5, 1000.0)
 
 
 def test_an_empty_book_has_no_best_levels_and_is_not_in_sync() -> None:
     view = OrderBook().view(50)
-    assert (view.best_bid, view.best_ask, view.in_sync) == (None, None, False)
+    assert (view.bids, view.asks, view.in_sync) == ((), (), False)
 
 
 def test_a_change_that_joins_is_applied_and_moves_the_times() -> None:
@@ -145,7 +145,7 @@ def test_a_change_that_overlaps_what_is_known_is_applied() -> None:
 def test_an_old_change_does_nothing() -> None:
     order_book = filled()
     assert order_book.change(change(9, 10, levels("99 0")), 1001.0) == "old"
-    assert order_book.view(1).best_bid == (Decimal(99), Decimal(1))
+    assert order_book.view(1).bids[0] == (Decimal(99), Decimal(1))
     assert order_book.in_sync
 
 

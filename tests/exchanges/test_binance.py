@@ -403,8 +403,8 @@ def test_the_recorded_best_prices_agree_with_every_recorded_book_ticker(recorded
             compared += 1
             view, ticker = store.view(change.symbol, "binance", 1), before[-1]
             assert view is not None
-            assert view.best_bid == (Decimal(ticker["b"]), Decimal(ticker["B"]))
-            assert view.best_ask == (Decimal(ticker["a"]), Decimal(ticker["A"]))
+            assert view.bids[0] == (Decimal(ticker["b"]), Decimal(ticker["B"]))
+            assert view.asks[0] == (Decimal(ticker["a"]), Decimal(ticker["A"]))
     assert compared == 159
 
 

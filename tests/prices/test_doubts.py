@@ -1,7 +1,5 @@
 """ltp_service.prices.doubts"""
 
-from decimal import Decimal
-
 import pytest
 
 from ltp_service.domain.tick import REST, WEBSOCKET, Price, Tick
@@ -75,7 +73,7 @@ def test_a_later_frame_that_cannot_be_used_needs_a_later_answer() -> None:
 )
 def test_a_dispute_ends_with_an_explanation(outcome: Outcome, price: str, at: float, settled: bool) -> None:
     doubts = Doubts()
-    doubts.open(BTC, "disputed", 6.0, evidence_at=5.0, claim=Decimal(7))
+    doubts.open(BTC, "disputed", 6.0, against=told("7", 5.0))
     doubts.answered(told(price, at), outcome, 0.0)
 
     assert (BTC not in doubts) is settled
@@ -83,7 +81,7 @@ def test_a_dispute_ends_with_an_explanation(outcome: Outcome, price: str, at: fl
 
 def test_an_explained_dispute_explains_no_frame_that_could_not_be_used() -> None:
     doubts = Doubts()
-    doubts.open(BTC, "disputed", 1.0, claim=Decimal(7))
+    doubts.open(BTC, "disputed", 1.0, against=told("7", 1.0))
     doubts.open(BTC, "unusable", 2.0)
     doubts.answered(told("7", 1.0), "newer", 1.0)
 
@@ -92,7 +90,7 @@ def test_an_explained_dispute_explains_no_frame_that_could_not_be_used() -> None
 
 def test_rest_does_not_settle_that_a_subscription_is_deaf() -> None:
     doubts = Doubts()
-    doubts.open(BTC, "disputed", 1.0, claim=Decimal(7))
+    doubts.open(BTC, "disputed", 1.0, against=told("7", 1.0))
     doubts.open(BTC, "deaf", 2.0)
     doubts.open(BTC, "unusable", 3.0)
     doubts.answered(told("7", 9.0), "newer", 9.0)

@@ -75,7 +75,7 @@ def test_a_book_is_shared_as_it_stands(server: RedisServer) -> None:
 
     owner.shared.change("bybit", BookChange("BTCUSDT", 11, 11, levels("100.50"), []), now)
     tell(owner, other)
-    assert other.view().best_bid == (Decimal("100.50"), Decimal("1.50"))
+    assert other.view().bids[0] == (Decimal("100.50"), Decimal("1.50"))
 
 
 def test_only_as_many_levels_are_told_as_anybody_may_ask_for(server: RedisServer) -> None:

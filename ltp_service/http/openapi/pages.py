@@ -12,10 +12,7 @@ _MEDIA_TYPES = sorted({kind.partition(";")[0] for kind in FILES.values()})
 
 
 def _kept(about: str, content: Node) -> dict[int, Answer]:
-    return {
-        200: Answer(about, content, headers=_CACHED),
-        304: Answer("Nothing has changed", headers=_CACHED),
-    }
+    return {200: Answer(about, content, headers=_CACHED), 304: Answer("Nothing has changed", headers=_CACHED)}
 
 
 def _leads(about: str) -> dict[int, Answer]:

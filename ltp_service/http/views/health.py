@@ -55,9 +55,8 @@ def _problems(parts: Services) -> dict[str, str]:
         parts.prices.store.ping()
     except StoreUnavailable as error:
         problems["cache"] = str(error)
-    quotes = parts.prices.quotes.look(parts.config.supported_pairs)
     if parts.draining():
         problems["service"] = "shutting down"
-    elif not any(quote.verdict.servable for quote in quotes):
+    elif not parts.prices.quotes.can_serve(parts.config.supported_pairs):
         problems["service"] = "no pair has a price that can be served"
     return problems

@@ -35,7 +35,12 @@ def ltp() -> Response:
     detail = params.flag(request.args, "detail")
     supported = _supported(parts, asked)
     _count(parts, asked, parts.prices.quotes.look(supported, bound))
-    return _answer(parts, asked, parts.prices.quotes.get(supported, bound), detail=detail)
+    quotes = parts.prices.quotes.get(supported, bound)
+    failed = pair_problems(asked, quotes)
+    note_of(request.environ).pairs = len(asked) - len(failed)
+    if len(failed) == len(asked):
+        return _nothing(failed)
+    return _prices(parts, quotes, failed, detail=detail)
 
 
 @bp.get("/api/v1/ltp/cached")
@@ -98,14 +103,6 @@ def _count(parts: Services, asked: Sequence[Pair], held: Sequence[Quote]) -> Non
         pairs = [quote.pair for quote in held if quote.verdict.servable is hit]
         if pairs:
             count_prices(parts.meters, pairs, hit=hit)
-
-
-def _answer(parts: Services, asked: Sequence[Pair], quotes: Sequence[Quote], *, detail: bool) -> Response:
-    failed = pair_problems(asked, quotes)
-    note_of(request.environ).pairs = len(asked) - len(failed)
-    if len(failed) == len(asked):
-        return _nothing(failed)
-    return _prices(parts, quotes, failed, detail=detail)
 
 
 def _prices(
