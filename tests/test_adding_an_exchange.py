@@ -111,9 +111,7 @@ def peer() -> Iterator[socket.socket]:
         yield ours
 
 
-def test_the_simulated_exchange_and_it_agree(
-    exchange: Any, peer: socket.socket, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_the_simulation_agrees(exchange: Any, peer: socket.socket, monkeypatch: pytest.MonkeyPatch) -> None:
     simulated: Any = load(monkeypatch, SIMULATED, code(SIMULATED))
     market, dialect = SpotMarket("coinhall", 1), exchange.Dialect()
     hall = Spot(market, simulated.Coinhall, Terms(idle=600.0))

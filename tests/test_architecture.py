@@ -310,11 +310,7 @@ def test_no_other_room_imports_the_simulator() -> None:
             "from ltp_service.runtime.clock import Clock",
         ),
         (import_cycles, "ltp_service/domain/tick.py", "from ltp_service.domain import tick"),
-        (
-            imports_hidden_in_functions,
-            "ltp_service/app.py",
-            "def f():\n    from ltp_service import assembly",
-        ),
+        (imports_hidden_in_functions, "ltp_service/app.py", "def f():\n    from ltp_service import assembly"),
         (libraries_in_the_wrong_room, "ltp_service/exchanges/kraken_rest.py", "import requests.adapters"),
         (
             libraries_in_the_wrong_room,

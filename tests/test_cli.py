@@ -1,7 +1,6 @@
 """python -m ltp_service: what it prints where, and how it ends."""
 
 import re
-import subprocess
 import sys
 import time
 from collections.abc import Callable, Generator
@@ -18,6 +17,7 @@ from ltp_service.keys.first_key import token_path
 from ltp_service.keys.key import ApiKey, is_well_formed
 from ltp_service.runtime.runtime import Runtime
 from ltp_service.settings.config import Config
+from tests.ended import ended
 from tests.redis_server import RedisServer
 
 ROOT = Path(__file__).parent.parent
@@ -232,13 +232,9 @@ def test_wrong_usage_ends_in_2(arguments: list[str], says: str, path: Path, run:
 
 def test_the_module_is_a_program_with_that_exit_code(path: Path) -> None:
     command = [sys.executable, "-m", "ltp_service", "keys", "create", "--name", "ops"]
-    done = subprocess.run(
-        command, cwd=ROOT, env={"DATABASE_PATH": str(path)}, capture_output=True, text=True, check=True
-    )
+    done = ended(command, env={"DATABASE_PATH": str(path)}, check=True)
     assert is_well_formed(done.stdout.strip())
     path.unlink()
     path.mkdir()
-    failed = subprocess.run(
-        command, cwd=ROOT, env={"DATABASE_PATH": str(path)}, capture_output=True, text=True, check=False
-    )
+    failed = ended(command, env={"DATABASE_PATH": str(path)})
     assert (failed.returncode, failed.stdout, failed.stderr.count("\n")) == (1, "", 1)

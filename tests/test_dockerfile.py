@@ -15,8 +15,8 @@ import pytest
 
 from ltp_service.cli import health_check as health_check_program
 from tests.conftest import ROOT
-from tests.deadline import DEADLINE
 from tests.dockerfile import STEPS, copied_sources, environment, files_of, final, health_check, is_let_through
+from tests.ended import ended
 
 
 @pytest.mark.parametrize("source", copied_sources())
@@ -27,15 +27,10 @@ def test_what_is_copied_exists_and_is_let_through(source: str) -> None:
 
 @pytest.mark.parametrize(
     "name",
-    [
-        ".git/config",
-        ".venv/pyvenv.cfg",
-        "tests/conftest.py",
-        "data/ltp.sqlite3",
-        "README.md",
-        ".env",
-        "ltp_service/simulator/wire.py",
-    ],
+    (
+        ".git/config .venv/pyvenv.cfg tests/conftest.py data/ltp.sqlite3 README.md .env"
+        " ltp_service/simulator/wire.py"
+    ).split(),
 )
 def test_nothing_else_reaches_the_builder(name: str) -> None:
     assert not is_let_through(ROOT / name)
@@ -77,15 +72,7 @@ def test_both_stages_begin_from_one_python_that_cannot_change() -> None:
 
 def run(*command: str, **environ: str) -> subprocess.CompletedProcess[str]:
     path = os.pathsep.join([str(Path(sys.executable).parent), os.defpath])
-    return subprocess.run(
-        command,
-        cwd=ROOT,
-        env={"PATH": path} | environ,
-        capture_output=True,
-        text=True,
-        timeout=DEADLINE,
-        check=False,
-    )
+    return ended(command, env={"PATH": path} | environ)
 
 
 class _Health(BaseHTTPRequestHandler):

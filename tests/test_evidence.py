@@ -126,9 +126,7 @@ def test_an_unusable_frame_ends_the_evidence_and_rest_tells(exchange: Simulator,
 
 
 @pytest.mark.parametrize("fault", ["wrong_type", "wrong_names"])
-def test_a_pair_of_which_no_frame_can_be_used_is_served_from_rest_for_as_long_as_that_lasts(
-    exchange: Simulator, protocol: str, fault: str
-) -> None:
+def test_a_pair_without_usable_frames_comes_from_rest(exchange: Simulator, protocol: str, fault: str) -> None:
     trade(exchange, "115643")
     exchange.fault(fault, pair="BTC/USD")
     with Prices(exchange, protocol) as prices:

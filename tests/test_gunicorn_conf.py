@@ -1,9 +1,8 @@
 """gunicorn.conf.py, as far as it can be seen without a server."""
 
-import subprocess
 import sys
 
-from tests.conftest import ROOT
+from tests.ended import ended
 
 HOOKS = """
 import gc
@@ -18,9 +17,7 @@ print(gc.isenabled(), gc.get_freeze_count() > 0)
 
 def ends_without_garbage(hook: str, arguments: str) -> bool:
     command = [sys.executable, "-c", HOOKS.replace("{hook!r}", repr(hook)).replace("{arguments}", arguments)]
-    return (
-        subprocess.run(command, cwd=ROOT, capture_output=True, check=True, text=True).stdout == "False True\n"
-    )
+    return ended(command, check=True).stdout == "False True\n"
 
 
 def test_neither_a_worker_nor_the_master_looks_for_garbage_at_its_end() -> None:

@@ -8,7 +8,7 @@ from textwrap import dedent
 import pytest
 
 from tests.deadline import DEADLINE
-from tests.patched import PROJECT
+from tests.ended import PROJECT
 from tests.simulator.client import Simulator
 
 PATCH = "from gevent import monkey; monkey.patch_all()"
@@ -88,9 +88,7 @@ def exchange() -> Iterator[Simulator]:
     ],
     ids=["fork", "multiprocessing", "twice"],
 )
-def test_each_process_has_a_connection_of_its_own(
-    exchange: Simulator, how: str, who: list[str], *, patched: bool
-) -> None:
+def test_no_connection_is_shared(exchange: Simulator, how: str, who: list[str], *, patched: bool) -> None:
     text = program(how, exchange.v2_url, exchange.rest_url, patched=patched)
     with subprocess.Popen(
         [sys.executable, "-c", text], cwd=PROJECT, stdout=subprocess.PIPE, text=True

@@ -3,8 +3,8 @@
 import gzip
 import math
 import re
-import threading
 from collections.abc import Mapping
+from itertools import count
 from pathlib import Path
 
 import pytest
@@ -26,54 +26,41 @@ from ltp_service.runtime.backlog import Backlog
 from ltp_service.runtime.runtime import Runtime
 from ltp_service.settings.config import Config
 from tests.deadline import IN_FULL
-from tests.fakes import BTC, ETH, Script, ScriptedStop, kraken_collector, memory_store
+from tests.fakes import BTC, ETH, Script, ScriptedStop, in_threads, kraken_collector, memory_store
 from tests.scrape import PREFIX, Scrape, promtool
 from tests.service import NOWHERE, FreshService
 
-CONTRACT = {
-    "http_requests_total": "method path status_code",
-    "http_request_duration_seconds": "method path status_code",
-    "http_request_size_bytes": "method path",
-    "http_response_size_bytes": "method path",
-    "cache_operations_total": "operation result",
-    "cache_keys": "cache_type",
-    "cache_hits_total": "",
-    "cache_misses_total": "",
-    "external_api_requests_total": "service endpoint status_code",
-    "external_api_request_duration_seconds": "service endpoint",
-    "external_api_retries_total": "service endpoint",
-    "price_requests_total": "pair cache_result",
-    "price_refreshes_total": "result",
-    "current_prices": "pair",
-    "price_age_seconds": "pair",
-    "price_timestamp_seconds": "pair",
-    "price_state": "pair state",
-    "price_divergences_total": "pair",
-    "quarantined_trades_total": "pair",
-    "rate_limit_requests_total": "result",
-    "rate_limit_tokens_remaining": "",
-    "kraken_rate_limit_drops_total": "",
-    "application_info": "version",
-    "uptime_seconds": "",
-    "fallback_activations_total": "reason",
-    "fallback_duration_seconds": "",
-    "fallback_active": "",
-    "websocket_connection_status": "exchange",
-    "websocket_lag_seconds": "exchange",
-    "websocket_messages_total": "exchange kind",
-    "websocket_invalid_messages_total": "exchange reason",
-    "websocket_errors_total": "exchange reason",
-    "websocket_reconnection_attempts_total": "exchange reason",
-    "circuit_breaker_state": "service",
-    "subscription_deaf_total": "pair",
-    "trades_stored_total": "exchange symbol",
-    "trades_discarded_total": "exchange reason",
-    "trades_missed_total": "exchange",
-    "books_deaf_total": "exchange",
-    "api_key_checks_total": "result",
-    "log_lines_dropped_total": "",
-    "fleet_processes": "role",
+LABELLED = {
+    "": (
+        "cache_hits_total cache_misses_total rate_limit_tokens_remaining kraken_rate_limit_drops_total uptime_seconds"
+        " fallback_duration_seconds fallback_active log_lines_dropped_total"
+    ),
+    "method path status_code": "http_requests_total http_request_duration_seconds",
+    "method path": "http_request_size_bytes http_response_size_bytes",
+    "operation result": "cache_operations_total",
+    "cache_type": "cache_keys",
+    "service endpoint status_code": "external_api_requests_total",
+    "service endpoint": "external_api_request_duration_seconds external_api_retries_total",
+    "pair cache_result": "price_requests_total",
+    "result": "price_refreshes_total rate_limit_requests_total api_key_checks_total",
+    "pair": (
+        "current_prices price_age_seconds price_timestamp_seconds price_divergences_total quarantined_trades_total"
+        " subscription_deaf_total"
+    ),
+    "pair state": "price_state",
+    "version": "application_info",
+    "reason": "fallback_activations_total",
+    "exchange": "websocket_connection_status websocket_lag_seconds trades_missed_total books_deaf_total",
+    "exchange kind": "websocket_messages_total",
+    "exchange reason": (
+        "websocket_invalid_messages_total websocket_errors_total websocket_reconnection_attempts_total"
+        " trades_discarded_total"
+    ),
+    "service": "circuit_breaker_state",
+    "exchange symbol": "trades_stored_total",
+    "role": "fleet_processes",
 }
+CONTRACT = {name: labels for labels, names in LABELLED.items() for name in names.split()}
 """Metric to its labels, as SPEC.md has them, and five more: two count doubts about prices, one shows the fleet, one
 counts lost log lines, one shows how late the feed is."""
 
@@ -102,9 +89,7 @@ def report_everything(meters: Meters) -> None:
 # The contract.
 
 
-def test_there_is_every_metric_of_the_contract_with_its_labels_and_no_other(
-    service: FreshService, tmp_path: Path
-) -> None:
+def test_metrics_and_their_labels_are_those_of_the_contract(service: FreshService, tmp_path: Path) -> None:
     service.trade("100")
     report_everything(service.services.meters)
     seen = scrape(service)
@@ -221,17 +206,17 @@ def test_what_threads_add_while_others_settle_is_counted_exactly_once() -> None:
     backlog: Backlog[int] = Backlog(counted.extend, MAX_WAITING_EVENTS)
     each = 5 * MAX_WAITING_EVENTS
 
-    def work(first: int) -> None:
+    firsts = count(0, each)
+
+    def work() -> None:
+        first = next(firsts)
         for number in range(first, first + each):
             backlog.add(number)
             if number % 7 == 0:
                 backlog.settle()
 
-    threads = [threading.Thread(target=work, args=(number * each,)) for number in range(8)]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
+    with in_threads(8, work):
+        pass
     backlog.settle()
 
     assert sorted(counted) == list(range(8 * each))
@@ -302,11 +287,7 @@ def test_another_attempt_to_connect_tells_why_the_last_one_was_over() -> None:
     store = memory_store(script.clock)
     script.play(kraken_collector("ws://x/v2", [BTC], store, script.equipment))
 
-    assert script.meters.told(RECONNECTIONS) == [
-        ("kraken", "refused"),
-        ("kraken", "closed"),
-        ("kraken", "timeout"),
-    ]
+    assert script.meters.told(RECONNECTIONS) == [("kraken", why) for why in ("refused", "closed", "timeout")]
 
 
 def test_a_call_that_the_exchange_refused_as_too_many_is_counted() -> None:
@@ -336,9 +317,7 @@ def test_the_feed_is_shown_as_down_before_it_ever_was_up(service: FreshService) 
     assert seen.value("fallback_active") == 0
 
 
-def test_a_process_of_a_fleet_shows_its_role_and_one_of_its_own_shows_none(
-    service: FreshService, tmp_path: Path
-) -> None:
+def test_in_a_fleet_a_process_shows_its_role_and_alone_none(service: FreshService, tmp_path: Path) -> None:
     alone = scrape(service)
     cut_off = scrape(FreshService(tmp_path, cache_backend="redis", redis_addr=NOWHERE))
     roles = ("owner", "follower", "out_of_step")

@@ -101,9 +101,7 @@ def test_every_recorded_depth_snapshot_is_read(recorded: Find) -> None:
         snapshot = read_depth(symbol, body.encode())
         told = json.loads(body)
         assert (snapshot.symbol, snapshot.update_id) == (symbol, told["lastUpdateId"])
-        assert [(f"{price:f}", f"{size:f}") for price, size in snapshot.bids] == list(
-            map(tuple, told["bids"])
-        )
+        assert [(f"{p:f}", f"{q:f}") for p, q in snapshot.bids] == list(map(tuple, told["bids"]))
         assert len(snapshot.asks) == len(told["asks"])
 
 
@@ -253,19 +251,9 @@ def test_never_more_than_five_messages_leave_within_a_second() -> None:
 
 
 def test_a_misspelt_stream_is_called_silent_after_ten_seconds_and_not_asked_for_in_a_loop() -> None:
-    feed = Feed(
-        BinanceTrades,
-        [
-            '{"result":null,"id":1}',
-            trade_frame(1),
-            labels,
-            *quiet(10.5),
-            labels,
-            trade_frame(2, "BTCUSDX"),
-            labels,
-        ],
-        symbols=("BTCUSDT", "BTCUSDX"),
-    ).play()
+    told: list[Step] = ['{"result":null,"id":1}', trade_frame(1), labels, *quiet(10.5), labels]
+    told += [trade_frame(2, "BTCUSDX"), labels]
+    feed = Feed(BinanceTrades, told, symbols=("BTCUSDT", "BTCUSDX")).play()
     assert feed.seen == [
         {"BTCUSDT": "active", "BTCUSDX": "acknowledged"},
         {"BTCUSDT": "active", "BTCUSDX": "silent"},
@@ -287,9 +275,8 @@ def test_the_connection_is_replaced_before_the_exchange_ends_it() -> None:
 
 
 def test_an_announced_shutdown_is_followed_by_a_new_connection_at_once() -> None:
-    feed = Feed(
-        BinanceTrades, ['{"e":"serverShutdown","E":1770123456789}', trade_frame(1)], [trade_frame(2)]
-    ).play()
+    leaving = '{"e":"serverShutdown","E":1770123456789}'
+    feed = Feed(BinanceTrades, [leaving, trade_frame(1)], [trade_frame(2)]).play()
     assert feed.ids() == ["2"]
     assert feed.script.stop.waits[0] <= 1.0
 
@@ -318,18 +305,9 @@ def test_other_refused_handshakes_keep_their_usual_pace() -> None:
 
 
 def test_symbols_change_on_the_living_connection() -> None:
-    feed = Feed(
-        BinanceTrades,
-        [
-            '{"result":null,"id":1}',
-            lambda feed: feed.collector.want(["ETHUSDT", "SOLUSDT"]),
-            0.5,
-            trade_frame(1, "SOLUSDT"),
-            trade_frame(1, "BTCUSDT"),
-        ],
-        symbols=("BTCUSDT", "ETHUSDT"),
-    )
-    feed.play()
+    told: list[Step] = ['{"result":null,"id":1}', lambda feed: feed.collector.want(["ETHUSDT", "SOLUSDT"])]
+    told += [0.5, trade_frame(1, "SOLUSDT"), trade_frame(1, "BTCUSDT")]
+    feed = Feed(BinanceTrades, told, symbols=("BTCUSDT", "ETHUSDT")).play()
     assert [(request["method"], request["params"]) for request in feed.requests] == [
         ("SUBSCRIBE", ["btcusdt@trade", "ethusdt@trade"]),
         ("UNSUBSCRIBE", ["btcusdt@trade"]),
@@ -363,9 +341,7 @@ def test_the_recorded_books_join_their_snapshots_and_stay_in_sync(recorded: Find
     script = Script(
         [*told, *[0.5] * 20, lambda: views.extend(store.view(one, "binance", 50) for one in SYMBOLS)]
     )
-    equipment = msgspec.structs.replace(
-        script.equipment, depth=lambda symbol: read_depth(symbol, bodies[symbol])
-    )
+    equipment = msgspec.structs.replace(script.equipment, depth=lambda one: read_depth(one, bodies[one]))
     script.play(BinanceBooks(SYMBOLS, store, equipment))
     assert script.meters.frames["depth"] == 177
     for symbol, view in zip(SYMBOLS, views, strict=True):
@@ -443,21 +419,9 @@ def test_a_snapshot_that_ends_just_before_the_stream_joins_it() -> None:
 
 
 def test_a_gap_is_never_served_as_in_sync_until_a_new_snapshot_joins() -> None:
-    feed = Feed(
-        BinanceBooks,
-        [
-            depth_frame(8, 9),
-            0.5,
-            in_sync,
-            *quiet(1),
-            depth_frame(12, 13, "95 1"),
-            in_sync,
-            depth_frame(14, 14, "96 1"),
-            0.5,
-            in_sync,
-        ],
-        answers=[snapshot(8), snapshot(13)],
-    ).play()
+    gap: list[Step] = [depth_frame(8, 9), 0.5, in_sync, *quiet(1), depth_frame(12, 13, "95 1"), in_sync]
+    joined: list[Step] = [depth_frame(14, 14, "96 1"), 0.5, in_sync]
+    feed = Feed(BinanceBooks, [*gap, *joined], answers=[snapshot(8), snapshot(13)]).play()
     assert feed.seen == [True, False, True]
     view = feed.view()
     assert [price for price, _ in view.bids] == [96, 90]

@@ -14,7 +14,5 @@ from ltp_service.exchanges.binance_rest import rest_url
         ("wss://proxy.example:8443/stream", "https://proxy.example:8443"),
     ],
 )
-def test_snapshots_come_from_the_exchanges_own_rest_host_or_from_where_the_stream_does(
-    stream: str, rest: str
-) -> None:
+def test_snapshots_come_from_the_exchanges_rest_host_or_where_the_stream_does(stream: str, rest: str) -> None:
     assert rest_url(stream) == rest

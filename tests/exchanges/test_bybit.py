@@ -15,17 +15,7 @@ from ltp_service.domain.errors import BadFrame
 from ltp_service.domain.trade import Trade
 from ltp_service.exchanges.bybit import BybitBooks, BybitTrades, Dialect
 from ltp_service.feed.messages import Answered, Event, Invalid, Skipped, Traded
-from tests.exchanges.feeds import (
-    Feed,
-    Find,
-    Step,
-    both_in_sync,
-    frames,
-    in_sync,
-    labels,
-    problem,
-    quiet,
-)
+from tests.exchanges.feeds import Feed, Find, Step, both_in_sync, frames, in_sync, labels, problem, quiet
 from tests.fakes import NOON, Script
 
 SPOT = "bybit/v5_spot_ccxt_2026-08.jsonl"
@@ -58,13 +48,9 @@ def trade_frame(*numbers: int, **extra: object) -> str:
 
 def book_frame(kind: str, update: int, bids: str = "99 1", asks: str = "101 1") -> str:
     """Synthetic."""
-    book = {
-        "s": "BTCUSDT",
-        "b": [bids.split()] if bids else [],
-        "a": [asks.split()] if asks else [],
-        "u": update,
-    }
-    return json.dumps({"topic": "orderbook.50.BTCUSDT", "type": kind, "ts": 1000, "data": {**book, "seq": 7}})
+    b, a = ([side.split()] if side else [] for side in (bids, asks))
+    book = {"s": "BTCUSDT", "b": b, "a": a, "u": update, "seq": 7}
+    return json.dumps({"topic": "orderbook.50.BTCUSDT", "type": kind, "ts": 1000, "data": book})
 
 
 # The dialect.
@@ -274,24 +260,14 @@ def test_a_refused_request_is_asked_again_one_by_one_and_only_the_culprit_stays_
         ],
         symbols=("BTCUSDT", "NOPEUSDT"),
     ).play()
-    assert [request["args"] for request in feed.requests[1:]] == [
-        ["publicTrade.BTCUSDT"],
-        ["publicTrade.NOPEUSDT"],
-    ]
+    assert [one["args"] for one in feed.requests[1:]] == [["publicTrade.BTCUSDT"], ["publicTrade.NOPEUSDT"]]
     assert feed.seen[0]["BTCUSDT"] == "acknowledged"
     assert feed.seen[0]["NOPEUSDT"].startswith("refused: Invalid symbol")
     assert "Invalid symbol" in str(feed.collector.link().last_error) or feed.script.meters.failures
 
 
 def test_a_refusal_of_what_already_flows_changes_nothing() -> None:
-    feed = Feed(
-        BybitTrades,
-        [
-            trade_frame(1),
-            refusal(1, "error:already subscribed"),
-            labels,
-        ],
-    ).play()
+    feed = Feed(BybitTrades, [trade_frame(1), refusal(1, "error:already subscribed"), labels]).play()
     assert feed.seen[0] == {"BTCUSDT": "active"}
 
 
@@ -354,18 +330,8 @@ def test_a_book_that_was_never_acknowledged_is_asked_for_once_more_and_not_twice
 
 
 def test_a_book_out_of_sync_for_ten_seconds_is_a_problem() -> None:
-    feed = Feed(
-        BybitBooks,
-        [
-            book_frame("snapshot", 10),
-            book_frame("delta", 12),
-            problem,
-            *quiet(10.5),
-            problem,
-            book_frame("snapshot", 20),
-            problem,
-        ],
-    ).play()
+    gap: list[Step] = [book_frame("snapshot", 10), book_frame("delta", 12), problem, *quiet(10.5), problem]
+    feed = Feed(BybitBooks, [*gap, book_frame("snapshot", 20), problem]).play()
     assert feed.seen == [None, "1 order book(s) out of sync for 10 s: BTCUSDT", None]
 
 
@@ -388,17 +354,22 @@ def changing(*symbols: str, seconds: float, first: int = 2) -> list[Step]:
     return steps
 
 
+BOTH = ("BTCUSDT", "ETHUSDT")
+
+
+def after_a_minute(*steps: Step) -> Feed:
+    """Both books have changed twice a second for a minute; the updates 2 to 121."""
+    return deafness(*changing(*BOTH, seconds=60), *steps)
+
+
+def others(first: int, seconds: float) -> list[Step]:
+    return changing("ETHUSDT", seconds=seconds, first=first)
+
+
 def test_a_book_silent_for_longer_than_its_habit_while_others_move_is_asked_for_anew() -> None:
-    feed = deafness(
-        *changing("BTCUSDT", "ETHUSDT", seconds=60),
-        both_in_sync,
-        *changing("ETHUSDT", seconds=4, first=122),
-        both_in_sync,
-        *changing("ETHUSDT", seconds=2, first=130),
-        both_in_sync,
-        book_of("BTCUSDT", "snapshot", 500),
-        both_in_sync,
-    )
+    told = book_of("BTCUSDT", "snapshot", 500)
+    silent: list[Step] = [*others(122, 4), both_in_sync, *others(130, 2), both_in_sync]
+    feed = after_a_minute(both_in_sync, *silent, told, both_in_sync)
 
     assert feed.seen == [(True, True), (True, True), (False, True), (True, True)]
     assert [(request["op"], request["args"]) for request in feed.requests[1:]] == [
@@ -411,11 +382,7 @@ def test_a_book_silent_for_longer_than_its_habit_while_others_move_is_asked_for_
 def test_a_book_that_is_as_quiet_as_ever_stays_in_sync() -> None:
     slow: list[Step] = []
     for number in range(30):
-        slow += [
-            book_of("BTCUSDT", "delta", 2 + number),
-            *changing("ETHUSDT", seconds=20, first=2 + 40 * number),
-        ]
-        slow.append(in_sync)
+        slow += [book_of("BTCUSDT", "delta", 2 + number), *others(2 + 40 * number, 20), in_sync]
     feed = deafness(*slow)
 
     assert feed.seen == [True] * 30
@@ -423,54 +390,32 @@ def test_a_book_that_is_as_quiet_as_ever_stays_in_sync() -> None:
 
 
 def test_a_book_that_turns_out_to_be_still_is_asked_about_more_and_more_rarely() -> None:
-    def answer() -> list[Step]:
-        return [book_of("BTCUSDT", "snapshot", 121)]
-
-    feed = deafness(
-        *changing("BTCUSDT", "ETHUSDT", seconds=60),
-        *changing("ETHUSDT", seconds=6, first=122),
-        *answer(),
-        *changing("ETHUSDT", seconds=20, first=134),
-        *answer(),
-        *changing("ETHUSDT", seconds=50, first=174),
-    )
+    answer = book_of("BTCUSDT", "snapshot", 121)
+    feed = after_a_minute(*others(122, 6), answer, *others(134, 20), answer, *others(174, 50))
 
     assert [request["op"] for request in feed.requests].count("unsubscribe") == 2
     assert feed.script.meters.deaf == {}
 
 
+def kept(_: Feed) -> None:
+    pytest.fail("the connection was kept")
+
+
 def test_a_book_that_is_deaf_twice_within_a_minute_condemns_the_connection() -> None:
-    feed = deafness(
-        *changing("BTCUSDT", "ETHUSDT", seconds=60),
-        *changing("ETHUSDT", seconds=6, first=122),
-        book_of("BTCUSDT", "snapshot", 500),
-        *changing("ETHUSDT", seconds=30, first=134),
-        book_of("BTCUSDT", "snapshot", 900),
-        *[0.5] * 4,
-        lambda _: pytest.fail("the connection was kept"),
-    )
+    first, second = (book_of("BTCUSDT", "snapshot", update) for update in (500, 900))
+    feed = after_a_minute(*others(122, 6), first, *others(134, 30), second, *[0.5] * 4, kept)
 
     assert feed.script.meters.deaf == {"bybit": 2}
 
 
 def test_a_deaf_book_that_no_subscription_brings_back_condemns_the_connection() -> None:
-    feed = deafness(
-        *changing("BTCUSDT", "ETHUSDT", seconds=60),
-        *changing("ETHUSDT", seconds=40, first=122),
-        lambda _: pytest.fail("the connection was kept"),
-    )
+    feed = after_a_minute(*others(122, 40), kept)
 
     assert [request["op"] for request in feed.requests].count("unsubscribe") >= 2
 
 
 def test_silence_while_this_process_stood_still_says_nothing() -> None:
-    feed = deafness(
-        *changing("BTCUSDT", "ETHUSDT", seconds=60),
-        9.0,
-        book_of("ETHUSDT", "delta", 122),
-        0.2,
-        in_sync,
-    )
+    feed = after_a_minute(9.0, book_of("ETHUSDT", "delta", 122), 0.2, in_sync)
 
     assert feed.seen == [True]
 

@@ -23,15 +23,7 @@ def at_most(base: float) -> Backoff:
 def test_the_bound_doubles_from_the_base_up_to_the_cap() -> None:
     backoff = at_most(5.0)
 
-    assert [backoff.delay() for _ in range(7)] == [
-        5.0,
-        10.0,
-        20.0,
-        40.0,
-        LONGEST_DELAY_SECONDS,
-        LONGEST_DELAY_SECONDS,
-        LONGEST_DELAY_SECONDS,
-    ]
+    assert [backoff.delay() for _ in range(7)] == [5.0, 10.0, 20.0, 40.0, *[LONGEST_DELAY_SECONDS] * 3]
 
 
 def test_the_fast_tries_are_fully_jittered() -> None:

@@ -62,9 +62,7 @@ def accepted(headers: bytes) -> bool:
 
 def at(*listeners: socket.socket) -> list[Address]:
     """What a name server would tell of them, in this order."""
-    return [
-        (each.family, socket.SOCK_STREAM, socket.IPPROTO_TCP, "", each.getsockname()) for each in listeners
-    ]
+    return [(one.family, socket.SOCK_STREAM, socket.IPPROTO_TCP, "", one.getsockname()) for one in listeners]
 
 
 # Addresses.
@@ -353,9 +351,7 @@ BODIES = pytest.mark.parametrize(
         *((status, "Retry-After: ²\r\n".encode(), 60.0) for status in (403, 429)),
     ],
 )
-def test_a_refused_handshake_is_worth_another_try_after_the_time_to_be_left_alone(
-    status: int, header: bytes, wait: float | None, body: bytes
-) -> None:
+def test_a_refusal_says_how_long_to_wait(status: int, header: bytes, wait: float | None, body: bytes) -> None:
     error = refused(b"HTTP/1.1 %d No\r\n%s%s" % (status, header, body))
 
     assert (type(error), error.reason, error.retry_after) == (Unreachable, "handshake_status", wait)
@@ -457,9 +453,8 @@ def test_what_no_proxy_names_is_reached_directly() -> None:
 )
 def test_a_proxy_that_refuses_is_told_without_its_password(answer: bytes, words: str) -> None:
     with Peer(proxying(lambda _: None, [], answer), handshake=False) as proxy:
-        error = failure(
-            Dialer("ws://exchange.test/", timeout=HANG, environ=environment(proxy, "anna:secret@"))
-        )
+        environ = environment(proxy, "anna:secret@")
+        error = failure(Dialer("ws://exchange.test/", timeout=HANG, environ=environ))
 
     assert (type(error), error.reason, words in str(error)) == (Unreachable, "proxy", True)
     assert "secret" not in str(error)

@@ -114,9 +114,7 @@ class Toy(Collector):
 class Demanding(Toy):
     """Of an exchange that wants to be asked, and replaces its connections."""
 
-    terms = Terms(
-        ping_every=20.0, pong_within=10.0, symbols_per_request=1, lifetime=100.0, lifetime_jitter=0.0
-    )
+    terms = Terms(ping_every=20.0, pong_within=10.0, symbols_per_request=1, lifetime=100.0, lifetime_jitter=0)
 
 
 def again(times: int, *steps: Step) -> list[Step]:
@@ -147,9 +145,11 @@ def test_a_lost_connection_is_replaced_and_everything_is_asked_for_again() -> No
     assert all(connection.closed for connection in script.made)
 
 
+NO_ROUTE = Unreachable("no route", reason="network")
+
+
 def test_no_failure_to_connect_ends_the_feed() -> None:
-    failures = [Unreachable("no route", reason="network") for _ in range(30)]
-    toy, script = play(*failures, OPEN)
+    toy, script = play(*[NO_ROUTE] * 30, OPEN)
 
     assert toy.taken == [("A", "1"), ("B", "2")]
     assert script.meters.failures.count("network") == 30
@@ -157,8 +157,7 @@ def test_no_failure_to_connect_ends_the_feed() -> None:
 
 
 def test_the_waits_between_attempts_grow_and_are_interrupted_by_the_order_to_stop() -> None:
-    failures = [Unreachable("no route", reason="network") for _ in range(5)]
-    _, script = play(*failures)
+    _, script = play(*[NO_ROUTE] * 5)
 
     assert script.stop.waits == [1.0, 2.0, 4.0, 8.0, 16.0]
 
@@ -196,11 +195,8 @@ def test_a_connection_that_brought_nothing_is_a_failure() -> None:
 
 
 def test_a_stable_connection_forgets_the_failures_before_it() -> None:
-    failures = [Unreachable("no route", reason="network") for _ in range(4)]
-    steady: list[Step] = [*OPEN]
-    for _ in range(int(STABLE_AFTER_SECONDS / 5) + 2):
-        steady += [5.0, "heartbeat"]
-    _, script = play(*failures, steady, Unreachable("again", reason="network"))
+    steady: list[Step] = [*OPEN, *again(int(STABLE_AFTER_SECONDS / 5) + 2, 5.0, "heartbeat")]
+    _, script = play(*[NO_ROUTE] * 4, steady, NO_ROUTE)
 
     assert script.stop.waits[:4] == [1.0, 2.0, 4.0, 8.0]
     assert script.stop.waits[4:] in ([1.0, 2.0], [1.0, 1.0])
@@ -229,9 +225,7 @@ def test_the_same_complaint_is_marked_so_that_the_log_holds_it_back(caplog: pyte
     with caplog.at_level(logging.WARNING, "ltp_service.feed.reading"):
         play([*OPEN, "bad", "bad", "value"])
 
-    keys = [
-        getattr(record, "once_a_minute", None) for record in caplog.records if "not used" in record.message
-    ]
+    keys = [getattr(line, "once_a_minute", None) for line in caplog.records if "not used" in line.message]
     assert len(keys) == 3
     assert keys[0] == keys[1] != keys[2]
     assert None not in keys
@@ -281,20 +275,14 @@ def test_silence_confirms_nothing() -> None:
 
 
 def test_a_missing_acknowledgement_is_asked_for_again_for_that_symbol_alone() -> None:
-    steps: list[Step] = ["ack A", "trade A 1"]
-    for _ in range(int(PROOF_WITHIN_SECONDS) + 1):
-        steps += [1.0, "heartbeat"]
-    _, script = play(steps)
+    _, script = play(["ack A", "trade A 1", *again(int(PROOF_WITHIN_SECONDS) + 1, 1.0, "heartbeat")])
 
     assert script.sent == ["1 subscribe ticker A B", "2 subscribe ticker B"]
 
 
 def test_a_refused_symbol_is_retried_later_and_the_other_goes_on() -> None:
-    steps: list[Step] = ["ack A", "trade A 1", "no B"]
-    for _ in range(int(RETRY_REFUSED_AFTER_SECONDS / 5) + 1):
-        steps += [5.0, "heartbeat"]
-    steps += ["trade A 2"]
-    toy, script = play(steps)
+    meanwhile = again(int(RETRY_REFUSED_AFTER_SECONDS / 5) + 1, 5.0, "heartbeat")
+    toy, script = play(["ack A", "trade A 1", "no B", *meanwhile, "trade A 2"])
 
     assert script.sent == ["1 subscribe ticker A B", "2 subscribe ticker B"]
     assert toy.taken == [("A", "1"), ("A", "2")]
@@ -354,20 +342,15 @@ def test_the_exchanges_status_is_passed_on() -> None:
 
 
 def test_a_flood_gives_way_to_others_after_its_turn_and_not_at_every_frame() -> None:
-    steps: list[Step] = [*OPEN]
-    for _ in range(100):
-        steps += ["trade A 3", "trade A 4", SHORTEST_TURN_SECONDS / 10]
-    _, script = play(steps)
+    _, script = play([*OPEN, *again(100, "trade A 3", "trade A 4", SHORTEST_TURN_SECONDS / 10)])
 
     assert set(script.sleeps) == {SHORTEST_SLEEP}
     assert 8 <= len(script.sleeps) <= 15
 
 
 def test_after_others_had_a_long_turn_the_flood_gets_one_as_long() -> None:
-    steps: list[Step] = [*OPEN, "trade A 2", LONGEST_TURN_SECONDS]
-    for _ in range(100):
-        steps += ["trade A 3", SHORTEST_TURN_SECONDS / 10]
-    _, script = play(steps)
+    flood = again(100, "trade A 3", SHORTEST_TURN_SECONDS / 10)
+    _, script = play([*OPEN, "trade A 2", LONGEST_TURN_SECONDS, *flood])
 
     assert 5 <= len(script.sleeps) <= 9
 
@@ -376,17 +359,11 @@ def test_a_feed_that_stands_aside_gives_way_after_a_short_turn_whatever_others_h
     class Aside(Toy):
         longest_turn, burst = ASIDE_TURN_SECONDS, ASIDE_BURST_FRAMES
 
-    steps: list[Step] = [*OPEN, "trade A 2", LONGEST_TURN_SECONDS]
-    for _ in range(100):
-        steps += ["trade A 3", SHORTEST_TURN_SECONDS / 10]
-    script = Script(steps)
-    script.play(Aside(script))
+    pause = SHORTEST_TURN_SECONDS / 10
+    steps: list[Step] = [*OPEN, "trade A 2", LONGEST_TURN_SECONDS, *again(100, "trade A 3", pause)]
+    _, script = play(steps, kind=Aside)
 
-    assert (
-        100 * (SHORTEST_TURN_SECONDS / 10) / (ASIDE_TURN_SECONDS + SHORTEST_TURN_SECONDS / 10) - 1
-        <= len(script.sleeps)
-        <= 100
-    )
+    assert 100 * pause / (ASIDE_TURN_SECONDS + pause) - 1 <= len(script.sleeps) <= 100
 
 
 def test_of_one_read_no_more_frames_are_taken_in_one_go_than_a_burst_has() -> None:
@@ -395,7 +372,7 @@ def test_of_one_read_no_more_frames_are_taken_in_one_go_than_a_burst_has() -> No
     class Aside(Toy):
         burst = 50
 
-    script = Script([*OPEN, [f"trade A {number}" for number in range(1, 121)], None, None, None])
+    script = Script()
     toy = Aside(script)
 
     class Counting(ScriptedConnection):
@@ -414,16 +391,10 @@ def test_of_one_read_no_more_frames_are_taken_in_one_go_than_a_burst_has() -> No
 
 
 def test_a_flood_gives_way_though_it_looks_as_if_each_frame_was_waited_for() -> None:
-    steps: list[Step] = [*OPEN]
-    for _ in range(100):
-        steps += ["trade A 3", 2 * WAITED_SECONDS]
-    _, script = play(steps)
+    _, script = play([*OPEN, *again(100, "trade A 3", 2 * WAITED_SECONDS)])
+    turns = 100 * 2 * WAITED_SECONDS / (TURNS_WITHOUT_A_PAUSE * LONGEST_TURN_SECONDS)
 
-    assert (
-        5
-        <= len(script.sleeps)
-        <= 100 * 2 * WAITED_SECONDS / (TURNS_WITHOUT_A_PAUSE * LONGEST_TURN_SECONDS) + 1
-    )
+    assert 5 <= len(script.sleeps) <= turns + 1
 
 
 def test_the_order_to_stop_ends_the_loop_between_two_frames_and_closes_the_connection() -> None:
@@ -450,9 +421,8 @@ def test_a_loop_that_is_told_to_stop_before_it_starts_connects_to_nothing() -> N
 
 def test_an_exchange_that_refuses_this_place_is_asked_again_rarely_and_says_why() -> None:
     seen: list[str | None] = []
-    script = Script(
-        Rejected("HTTP 451: not available from this location", reason="restricted_location"), OPEN
-    )
+    refusal = Rejected("HTTP 451: not available from this location", reason="restricted_location")
+    script = Script(refusal, OPEN)
     toy = Toy(script)
     script.stop.meanwhile = lambda: seen.append(toy.link().problem)
     script.play(toy)

@@ -100,11 +100,7 @@ def test_a_refused_symbol_is_retried_ever_more_rarely_and_never_given_up() -> No
             now += 1.0
         waits.append(now - asked)
 
-    assert waits[:3] == [
-        RETRY_REFUSED_AFTER_SECONDS,
-        2 * RETRY_REFUSED_AFTER_SECONDS,
-        4 * RETRY_REFUSED_AFTER_SECONDS,
-    ]
+    assert waits[:3] == [times * RETRY_REFUSED_AFTER_SECONDS for times in (1, 2, 4)]
     assert waits[-1] == LONGEST_RETRY_SECONDS
 
 

@@ -4,6 +4,7 @@ import json
 import re
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -13,9 +14,13 @@ from tests.fakes import ETH
 from tests.service import FreshService
 
 
-def logged(captured: pytest.CaptureFixture[str]) -> list[dict[str, object]]:
+def logged(service: FreshService, captured: pytest.CaptureFixture[str]) -> dict[str, Any]:
+    """The one line about a request."""
+    service.write_log()
     lines = [json.loads(line) for line in captured.readouterr().out.splitlines() if line.startswith("{")]
-    return [line for line in lines if line["message"] == "HTTP request processed"]
+    (line,) = (line for line in lines if line["message"] == "HTTP request processed")
+    assert isinstance(line, dict)
+    return line
 
 
 def test_the_clients_own_request_id_comes_back(service: FreshService) -> None:
@@ -33,33 +38,25 @@ def test_an_id_that_is_not_safe_to_repeat_is_replaced(service: FreshService, giv
 
 
 def test_every_request_without_an_id_gets_its_own(service: FreshService) -> None:
-    ids = [
-        service.get(path).headers["X-Request-ID"]
-        for path in ("/health", "/health", "/nothing", "/api/v1/ltp")
-    ]
+    paths = ("/health", "/health", "/nothing", "/api/v1/ltp")
 
-    assert len(set(ids)) == 4
+    assert len({service.get(path).headers["X-Request-ID"] for path in paths}) == 4
 
 
 def test_a_key_in_a_path_is_not_logged(service: FreshService, capfd: pytest.CaptureFixture[str]) -> None:
     service.get("/auth/api-keys/ltp_Ab3dE6gH" + "x" * 35)
-    service.write_log()
-    (line,) = logged(capfd)
 
-    assert isinstance(line["fields"], dict)
-    assert line["fields"]["http_path"] == "/auth/api-keys/ltp_Ab3dE6gH***"
+    assert logged(service, capfd)["fields"]["http_path"] == "/auth/api-keys/ltp_Ab3dE6gH***"
 
 
 def test_each_request_is_logged_in_one_line(service: FreshService, capfd: pytest.CaptureFixture[str]) -> None:
     service.trade("100")
     service.trade("200", ETH)
     service.get("/api/v1/ltp?pair=BTC/USD,ETH/USD", X_Request_ID="my-request-1")
-    service.write_log()
-    (line,) = logged(capfd)
+    line = logged(service, capfd)
     fields = line["fields"]
 
     assert line["request_id"] == "my-request-1"
-    assert isinstance(fields, dict)
     assert fields["http_method"] == "GET"
     assert fields["http_path"] == "/api/v1/ltp"
     assert fields["http_status_code"] == 200
@@ -82,11 +79,9 @@ def test_a_price_that_had_to_be_fetched_is_logged_as_no_hit(
 ) -> None:
     monkeypatch.setattr(service.services.prices.quotes, "_fetch_from_rest", lambda _: service.trade("100"))
     assert service.get(path).status_code == 200
-    service.write_log()
-    (line,) = logged(capfd)
+    fields = logged(service, capfd)["fields"]
 
-    assert isinstance(line["fields"], dict)
-    assert (line["fields"]["cache_hit"], line["fields"]["pairs_count"]) == (hit, pairs)
+    assert (fields["cache_hit"], fields["pairs_count"]) == (hit, pairs)
 
 
 @pytest.mark.parametrize(
@@ -96,11 +91,8 @@ def test_a_request_that_fails_is_logged_too(
     service: FreshService, capfd: pytest.CaptureFixture[str], path: str, status: int
 ) -> None:
     service.get(path)
-    service.write_log()
-    (line,) = logged(capfd)
 
-    assert isinstance(line["fields"], dict)
-    assert line["fields"]["http_status_code"] == status
+    assert logged(service, capfd)["fields"]["http_status_code"] == status
 
 
 def test_a_browser_that_asks_first_is_answered_without_a_body(tmp_path: Path) -> None:

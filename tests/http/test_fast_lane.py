@@ -124,19 +124,18 @@ def test_freshness_is_decided_at_each_request(service: FreshService) -> None:
 @pytest.mark.parametrize(
     "special",
     [
-        {"QUERY_STRING": "pair=BTC/USD&detail=true"},
-        {"QUERY_STRING": "pair=BTC/USD&max_age=1"},
+        *({"QUERY_STRING": f"pair={pair}"} for pair in ("%ff", "SOL/USD", "ETH/USD")),
+        *(
+            {"QUERY_STRING": f"pair=BTC/USD&{more}"}
+            for more in ("detail=true", "max_age=1", "symbol=BTC/USD")
+        ),
         {"QUERY_STRING": "pair=BTC/USD&allow_stale=true"},
-        {"QUERY_STRING": "pair=%ff"},
-        {"QUERY_STRING": "pair=SOL/USD"},
-        {"QUERY_STRING": "pair=ETH/USD"},
         {"HTTP_CACHE_CONTROL": "max-age=1"},
         {"HTTP_PREFER": "wait=5"},
         {"HTTP_IF_MATCH": "*"},
         {"HTTP_IF_MATCH": ""},
         {"HTTP_TRANSFER_ENCODING": "chunked"},
         {"CONTENT_LENGTH": "12"},
-        {"QUERY_STRING": "pair=BTC/USD&symbol=BTC/USD"},
         {"REQUEST_METHOD": "POST"},
     ],
 )

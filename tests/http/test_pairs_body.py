@@ -72,24 +72,16 @@ def test_without_a_body_nothing_is_named() -> None:
         (b'{"pairs": "\xff"}', "not JSON"),
         ("[" * 4000, "not JSON"),
         ('{"pairs":' * 400 + "1" + "}" * 400, "neither a list"),
-        ('["BTC/USD"]', "not a JSON object"),
-        ('"BTC/USD"', "not a JSON object"),
-        ("null", "not a JSON object"),
-        ("[]", "not a JSON object"),
+        *((content, "not a JSON object") for content in ('["BTC/USD"]', '"BTC/USD"', "null", "[]")),
         ("{}", "pairs is missing"),
         ('{"pair": ["BTC/USD"]}', "'pair', which is not known"),
         ('{"pairs": ["BTC/USD"], "force": true}', "'force', which is not known"),
         ('{"pairs": ["BTC/USD"], "pairs": ["ETH/USD"]}', "given 2 times"),
-        ('{"pairs": null}', "neither a list of texts nor a text"),
-        ('{"pairs": 1}', "neither a list of texts nor a text"),
-        ('{"pairs": [1]}', "neither a list of texts nor a text"),
-        ('{"pairs": ["BTC/USD", null]}', "neither a list of texts nor a text"),
-        ('{"pairs": [["BTC/USD"]]}', "neither a list of texts nor a text"),
-        ('{"pairs": {}}', "neither a list of texts nor a text"),
-        ('{"pairs": {"0": "BTC/USD"}}', "neither a list of texts nor a text"),
-        ('{"pairs": []}', "names none"),
-        ('{"pairs": ""}', "names none"),
-        ('{"pairs": [","]}', "names none"),
+        *(
+            (f'{{"pairs": {pairs}}}', "neither a list of texts nor a text")
+            for pairs in ("null", "1", "[1]", '["BTC/USD", null]', '[["BTC/USD"]]', "{}", '{"0": "BTC/USD"}')
+        ),
+        *((f'{{"pairs": {pairs}}}', "names none") for pairs in ("[]", '""', '[","]')),
     ],
 )
 def test_another_shape_is_refused_with_the_one_to_write(content: bytes | str, wrong: str) -> None:

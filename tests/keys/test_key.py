@@ -33,20 +33,8 @@ def test_no_two_keys_of_the_systems_generator_are_alike_and_all_are_well_formed(
 @pytest.mark.parametrize(
     "text",
     [
-        "",
-        "ltp_",
-        TEXT[:-1],
-        TEXT + "x",
-        TEXT + "\n",
-        " " + TEXT,
-        TEXT.removeprefix("ltp_"),
-        "LTP_" + TEXT[4:],
-        TEXT[:-1] + "=",
-        TEXT[:-1] + "+",
-        TEXT[:-1] + "é",
-        TEXT[:-1] + "\N{ARABIC-INDIC DIGIT ONE}",
-        TEXT[:-1] + "\udcff",
-        TEXT[:-1] + "\0",
+        *("", "ltp_", TEXT + "x", TEXT + "\n", " " + TEXT, TEXT.removeprefix("ltp_"), "LTP_" + TEXT[4:]),
+        *(TEXT[:-1] + end for end in ("", "=", "+", "é", "\N{ARABIC-INDIC DIGIT ONE}", "\udcff", "\0")),
     ],
 )
 def test_anything_else_is_malformed(text: str) -> None:

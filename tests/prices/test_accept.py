@@ -141,9 +141,7 @@ stamps = st.lists(st.floats(-4.5, 4.5), min_size=1, max_size=6)
 
 
 @given(stamps, st.data())
-def test_trades_with_ids_end_at_the_last_one_whatever_their_times_and_the_order_of_arrival(
-    wrong_by: list[float], data: st.DataObject
-) -> None:
+def test_trades_with_ids_end_at_the_last_one_in_any_order(wrong_by: list[float], data: st.DataObject) -> None:
     told = [
         tick(str(number + 1), traded_at=NOON + number + wrong, trade_id=number)
         for number, wrong in enumerate(wrong_by)

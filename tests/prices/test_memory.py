@@ -12,20 +12,22 @@ from tests.deadline import DEADLINE
 from tests.fakes import BTC, ETH, FakeClock, memory_store, tick
 
 
-def test_a_price_without_evidence_is_forgotten_after_a_day() -> None:
-    clock = FakeClock()
+@pytest.fixture
+def store(clock: FakeClock) -> MemoryStore:
+    """With a price of BTC."""
     store = memory_store(clock)
     store.put(tick("1", BTC))
+    return store
+
+
+def test_a_price_without_evidence_is_forgotten_after_a_day(store: MemoryStore, clock: FakeClock) -> None:
     clock.advance(FORGET_AFTER_SECONDS + 1)
     store.put(tick("2", ETH, received_at=clock.monotonic()))
 
     assert set(store.all()) == {ETH}
 
 
-def test_evidence_keeps_a_price_from_being_forgotten() -> None:
-    clock = FakeClock()
-    store = memory_store(clock)
-    store.put(tick("1", BTC))
+def test_evidence_keeps_a_price_from_being_forgotten(store: MemoryStore, clock: FakeClock) -> None:
     clock.advance(FORGET_AFTER_SECONDS / 2)
     store.confirm([BTC], clock.monotonic(), WEBSOCKET)
     clock.advance(FORGET_AFTER_SECONDS / 2 + 1)
@@ -34,10 +36,7 @@ def test_evidence_keeps_a_price_from_being_forgotten() -> None:
     assert set(store.all()) == {BTC, ETH}
 
 
-def test_a_forgotten_price_is_not_brought_back_by_evidence() -> None:
-    clock = FakeClock()
-    store = memory_store(clock)
-    store.put(tick("1", BTC))
+def test_a_forgotten_price_is_not_brought_back_by_evidence(store: MemoryStore, clock: FakeClock) -> None:
     clock.advance(FORGET_AFTER_SECONDS + 1)
     store.put(tick("2", ETH, received_at=clock.monotonic()))
     store.confirm([BTC], clock.monotonic(), WEBSOCKET)
@@ -93,9 +92,7 @@ def test_several_writers_lose_nothing_and_readers_see_whole_prices() -> None:
     reader.join(DEADLINE)
 
     assert torn == []
-    assert {pair: price.tick.price for pair, price in store.all().items()} == dict.fromkeys(
-        PAIRS, str(ROUNDS)
-    )
+    assert {pair: held.tick.price for pair, held in store.all().items()} == dict.fromkeys(PAIRS, str(ROUNDS))
     assert {price.confirmed_at for price in store.all().values()} == {1000.0 + ROUNDS}
 
 

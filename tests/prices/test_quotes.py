@@ -89,9 +89,7 @@ def test_a_second_source_that_fails_leaves_the_rest_served() -> None:
     ],
     ids=["stale", "stale and taken", "older than the caller wants"],
 )
-def test_a_price_that_is_stale_for_all_is_asked_for_anew(
-    age: float, bound: Bound, servable: bool, asked: list[list[Pair]]
-) -> None:
+def test_a_stale_price_is_fetched(age: float, bound: Bound, servable: bool, asked: list[list[Pair]]) -> None:
     room = Room(refuse)
     room.trade("1", BTC)
     room.clock.advance(age)

@@ -145,9 +145,7 @@ def _moment(text: str) -> float:
     return datetime.fromisoformat(text).timestamp()
 
 
-def test_a_symbol_added_while_running_is_collected_without_touching_the_others_until_it_is_removed(
-    service: Service, simulator: Simulator, folder: Path
-) -> None:
+def test_a_symbol_comes_and_goes_while_running(service: Service, simulator: Simulator, folder: Path) -> None:
     connections = {name: _settled(simulator, name)["connections_total"] for name in EXCHANGES}
     assert service.send("POST", "/collectors/symbols?symbol=ETHUSDT", KEY).status == 201
     until_subscribed(service, simulator, "ETHUSDT", 2)

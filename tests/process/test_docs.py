@@ -1,35 +1,21 @@
 """The page for people, in a real browser."""
 
 import subprocess
-from collections.abc import Iterator
 from pathlib import Path
-
-import pytest
 
 from ltp_service.http.openapi.document import document
 from tests.deadline import DEADLINE
 from tests.process.service import Service
 from tests.programs import require_program
-from tests.simulator.client import Simulator
-
-
-@pytest.fixture(scope="module")
-def service(simulator: Simulator) -> Iterator[Service]:
-    with Service.start(simulator) as running:
-        yield running
 
 
 def open_in_chromium(url: str, profile: Path) -> tuple[str, list[str]]:
     """The document after its scripts have run, and what the page made the browser write to its console."""
     command = [
         require_program("chromium"),
-        "--headless",
         "--no-sandbox",  # it refuses to run as root otherwise; all it opens is our own page
-        "--disable-gpu",
-        "--disable-dev-shm-usage",
-        "--no-first-run",
-        "--disable-background-networking",
-        "--disable-component-update",
+        *"--headless --disable-gpu --disable-dev-shm-usage --no-first-run".split(),
+        *"--disable-background-networking --disable-component-update".split(),
         "--host-resolver-rules=MAP * ~NOTFOUND , EXCLUDE 127.0.0.1",
         f"--user-data-dir={profile}",
         "--enable-logging=stderr",

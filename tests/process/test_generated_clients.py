@@ -3,16 +3,14 @@
 import json
 import subprocess
 import sys
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from tests.deadline import DEADLINE
+from tests.ended import ended
 from tests.process.service import Service
 from tests.programs import require_program
-from tests.simulator.client import Simulator
 
 TYPESCRIPT = ("typescript@5.9.3", "openapi-typescript@7.13.0", "@hey-api/openapi-ts@0.85.2")
 """The last one is not the newest, because that needs a newer Node than Debian 12 has."""
@@ -56,12 +54,6 @@ export const asked: Query = { pair: "BTC/USD", detail: true, allow_stale: false 
 """
 
 
-@pytest.fixture(scope="module")
-def service(simulator: Simulator) -> Iterator[Service]:
-    with Service.start(simulator) as running:
-        yield running
-
-
 @pytest.fixture
 def document(service: Service, tmp_path: Path) -> Path:
     """The document as the service gives it."""
@@ -77,9 +69,7 @@ def node_programs(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("npm")
     command = [require_program("npm"), "install", "--prefix", str(folder), "--cache", str(folder / "cache")]
     options = ["--ignore-scripts", "--no-audit", "--no-fund", "--no-save", "--no-update-notifier"]
-    done = subprocess.run(
-        [*command, *options, *TYPESCRIPT], capture_output=True, check=False, cwd=folder, text=True
-    )
+    done = ended([*command, *options, *TYPESCRIPT], cwd=folder, timeout=None)
     if done.returncode:
         pytest.skip(f"npm cannot install {', '.join(TYPESCRIPT)}: {done.stderr}")
     return folder / "node_modules" / ".bin"
@@ -87,15 +77,7 @@ def node_programs(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def run(*command: str | Path, folder: Path) -> str:
     """What the program writes; it must not fail."""
-    done = subprocess.run(
-        list(map(str, command)),
-        capture_output=True,
-        check=False,
-        cwd=folder,
-        stdin=subprocess.DEVNULL,
-        text=True,
-        timeout=DEADLINE,
-    )
+    done = ended(command, cwd=folder, stdin=subprocess.DEVNULL)
     assert done.returncode == 0, done.stdout + done.stderr
     return done.stdout
 

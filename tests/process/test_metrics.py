@@ -103,9 +103,7 @@ def test_gauges_of_two_workers_are_not_added_up(service: Service) -> None:
     assert seen.value("application_info") == 1
 
 
-def test_a_cut_feed_is_told_as_an_error_and_an_attempt_per_worker(
-    service: Service, simulator: Simulator
-) -> None:
+def test_a_cut_feed_is_told_as_error_and_attempt_per_worker(service: Service, simulator: Simulator) -> None:
     assert simulator.cut("abrupt") == 2
     service.wait_for_line(FED, count=4)
     wait_for_value(service, 2, "websocket_errors_total", exchange="kraken")
@@ -130,9 +128,7 @@ def test_what_killed_workers_counted_stays_and_what_they_showed_goes(service: Se
     assert not [path for victim in victims for path in folder.glob(f"gauge_live*_{victim}.db")]
 
 
-def test_a_file_that_cannot_be_read_costs_its_own_numbers_and_no_others(
-    service: Service, folder: Path
-) -> None:
+def test_a_file_that_cannot_be_read_costs_its_own_numbers_alone(service: Service, folder: Path) -> None:
     where = {"path": "/api/v1/ltp", "status_code": "200"}
     before = scrape(service).value("http_requests_total", **where)
     whole = next(folder.glob("histogram_*.db")).read_bytes()
@@ -168,9 +164,7 @@ def test_the_unreadable_file_of_a_worker_that_died_goes_with_it(service: Service
     assert service.get("/metrics").status == 200
 
 
-def test_reloads_lose_no_count_and_add_two_files_a_worker_and_no_series(
-    service: Service, folder: Path
-) -> None:
+def test_reloads_lose_no_count_add_two_files_a_worker_and_no_series(service: Service, folder: Path) -> None:
     """`make bench` says what a scrape costs; this, why it costs no more after many reloads."""
     where = {"path": "/api/v1/ltp", "status_code": "200"}
     before = scrape(service).value("http_requests_total", **where)

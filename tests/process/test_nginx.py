@@ -24,6 +24,7 @@ from tests.process.raw import answers, request, talk
 from tests.process.service import Service
 from tests.programs import require_program
 from tests.simulator.client import Simulator
+from tests.tables import by_result
 
 LTP = "/api/v1/ltp"
 PAGE = "https://page.example"
@@ -46,11 +47,8 @@ class Front(NamedTuple):
 @pytest.fixture(scope="module")
 def front(simulator: Simulator) -> Iterator[Front]:
     generous = {"RATE_LIMIT_CAPACITY": "1000000", "RATE_LIMIT_REFILL_RATE": "1000000"}
-    with behind_nginx(simulator, RATE_LIMIT_ENABLED="true", CORS_ORIGINS=PAGE, **generous) as (
-        nginx,
-        service,
-    ):
-        yield Front(nginx, service)
+    with behind_nginx(simulator, RATE_LIMIT_ENABLED="true", CORS_ORIGINS=PAGE, **generous) as running:
+        yield Front(*running)
 
 
 _numbers = count()
@@ -103,22 +101,17 @@ def test_head_is_answered_from_the_cache_and_spoils_it_for_nobody(front: Front) 
 
 @pytest.mark.parametrize(
     ("query", "status"),
-    [
-        ("?max_age=30", 200),
-        ("?pair=BTC/USD&max_age=30", 200),
-        ("?allow_stale=true", 200),
-        ("?detail=true", 200),
-        ("?pair=BTC/USD&pair=ETH/USD", 200),
-        ("?pair[]=ETH/USD", 200),
-        ("?pair%5B%5D=ETH/USD", 200),
-        ("?symbol=ETH/USD", 400),
-        ("?_=1", 400),
-        ("?pair=BTC/USD,AAA/BBB", 206),
-        ("?pair=AAA/BBB", 400),
-        ("?pair=x", 400),
-        ("/cached", 200),
-        ("/nowhere", 404),
-    ],
+    by_result(
+        {
+            200: (
+                "?max_age=30 ?pair=BTC/USD&max_age=30 ?allow_stale=true ?detail=true ?pair=BTC/USD&pair=ETH/USD"
+                " ?pair[]=ETH/USD ?pair%5B%5D=ETH/USD /cached"
+            ).split(),
+            206: ["?pair=BTC/USD,AAA/BBB"],
+            400: ["?symbol=ETH/USD", "?_=1", "?pair=AAA/BBB", "?pair=x"],
+            404: ["/nowhere"],
+        }
+    ),
 )
 def test_what_is_more_than_plain_is_never_kept(front: Front, query: str, status: int) -> None:
     found, asked = ask_often(front, LTP + query)
@@ -155,13 +148,8 @@ def test_a_question_in_a_body_leads_past_the_cache_and_is_refused(front: Front) 
 
 def test_if_match_is_decided_by_the_service(front: Front) -> None:
     tag = front.nginx.get(f"{LTP}/cached").headers["etag"]
-    for if_match, statuses in (
-        (tag, {200, 412}),
-        ("*", {200}),
-        ('"other"', {412}),
-        (f"W/{tag}", {412}),
-        ("", {412}),
-    ):
+    decided = {tag: {200, 412}, "*": {200}, '"other"': {412}, f"W/{tag}": {412}, "": {412}}
+    for if_match, statuses in decided.items():
         for path in (LTP, f"{LTP}/cached", f"{LTP}?pair=BTC/USD"):
             answer = front.nginx.get(path, {"If-Match": if_match})
             assert answer.status in statuses, (path, if_match)
@@ -290,18 +278,10 @@ def assert_is_error(answer: Answer, code: str) -> None:
 
 @pytest.mark.parametrize(
     "target",
-    [
-        *(
-            "/metrics",
-            "/metrics/",
-            "/metrics?x=1",
-            "/%6detrics",
-            "//metrics",
-            "/./metrics",
-            "/api/../metrics",
-        ),
-        *("/api/%2e%2e/metrics", "http://evil.example/metrics", "/metrics%3fx", "/metrics#x", "/metrics;x"),
-    ],
+    (
+        "/metrics /metrics/ /metrics?x=1 /%6detrics //metrics /./metrics /api/../metrics /api/%2e%2e/metrics"
+        " http://evil.example/metrics /metrics%3fx /metrics#x /metrics;x"
+    ).split(),
 )
 def test_metrics_are_not_for_the_outside_however_they_are_spelled(front: Front, target: str) -> None:
     (answer,) = answers(talk(front.nginx.port, request(target)))
@@ -312,11 +292,9 @@ def test_metrics_are_not_for_the_outside_however_they_are_spelled(front: Front, 
 
 def test_one_address_cannot_take_all_connections(front: Front) -> None:
     half = b"POST /api/v1/ltp/refresh HTTP/1.1\r\nHost: x\r\nContent-Length: 9\r\n\r\n"
-    with ExitStack() as open_connections:
+    with ExitStack() as stack:
         for _ in range(230):
-            connection = open_connections.enter_context(
-                socket.create_connection(("127.0.0.1", front.nginx.port))
-            )
+            connection = stack.enter_context(socket.create_connection(("127.0.0.1", front.nginx.port)))
             connection.sendall(half)
         front.service.until(lambda: front.nginx.get("/health").status == 429, what="a refusal")
         answer = front.nginx.get("/health")
@@ -344,13 +322,9 @@ def test_a_missing_service_is_told_in_json_and_the_log_has_one_object_a_line() -
 
 
 def test_half_requests_leave_room_for_whole_ones_and_are_cut_off(front: Front) -> None:
-    with ExitStack() as open_connections:
-        slow = [
-            open_connections.enter_context(
-                socket.create_connection(("127.0.0.1", front.nginx.port), DEADLINE)
-            )
-            for _ in range(300)
-        ]
+    address = ("127.0.0.1", front.nginx.port)
+    with ExitStack() as stack:
+        slow = [stack.enter_context(socket.create_connection(address, DEADLINE)) for _ in range(300)]
         for connection in slow:
             connection.sendall(b"GET /health HTTP/1.1\r\nHost: x\r\nX-Slow: ")
         beside = 0
@@ -401,9 +375,8 @@ def test_a_worker_that_leaves_many_kept_connections_behind_fails_no_request(fron
     waiting = {"If-None-Match": front.nginx.get(LTP).headers["etag"], "Prefer": "wait=1"}
     with ExitStack() as stack, ThreadPoolExecutor(KEPT) as clients:
         connections = [stack.enter_context(closing(front.nginx.connection())) for _ in range(KEPT)]
-        assert {each.status for each in clients.map(lambda each: ask(each, LTP, waiting), connections)} == {
-            304
-        }
+        found = clients.map(lambda each: ask(each, LTP, waiting), connections)
+        assert {answer.status for answer in found} == {304}
         with front.nginx.paused():
             for each in connections:
                 each.request("GET", f"{LTP}?max_age=30")

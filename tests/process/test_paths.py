@@ -124,9 +124,7 @@ def test_no_spelling_of_a_path_passes_by_a_door(front: tuple[Nginx, Service], me
 
 
 @pytest.mark.parametrize(("path", "through_nginx"), [("/api/v1/pairs", True), ("/api/v1/ltp", False)])
-def test_every_spelling_takes_from_the_same_bucket_and_counts_for_the_same_route(
-    simulator: Simulator, path: str, through_nginx: bool
-) -> None:
+def test_every_spelling_takes_from_one_bucket(simulator: Simulator, path: str, through_nginx: bool) -> None:
     targets = same(path) + slashed(path)
     few = {"RATE_LIMIT_CAPACITY": str(len(targets)), "RATE_LIMIT_REFILL_RATE": "0.001"}
     with behind_nginx(simulator, RATE_LIMIT_ENABLED="true", **few) as (nginx, service):

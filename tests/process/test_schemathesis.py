@@ -1,7 +1,6 @@
 """The running service against its own description, asked things that nobody would think of."""
 
 import os
-import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -10,6 +9,7 @@ import pytest
 
 from ltp_service.keys.key import make_text
 from tests.deadline import IN_FULL
+from tests.ended import ended
 from tests.process.service import Service
 from tests.simulator.client import Simulator
 
@@ -38,14 +38,8 @@ def test_no_question_is_answered_otherwise_than_documented(service: Service, tmp
     command = [sys.executable, "-c", "from schemathesis.cli import schemathesis; schemathesis()"]
     options = ["--config-file", str(CONFIGURATION), "run", "--no-color", "--continue-on-failure"]
     options += ["--max-examples", "150"] if IN_FULL else []
-    done = subprocess.run(
-        [*command, *options, f"http://127.0.0.1:{service.port}/openapi.json"],
-        capture_output=True,
-        check=False,
-        cwd=tmp_path,
-        env=os.environ | {"API_KEY": KEY},
-        text=True,
-    )
+    command += [*options, f"http://127.0.0.1:{service.port}/openapi.json"]
+    done = ended(command, cwd=tmp_path, env=os.environ | {"API_KEY": KEY}, timeout=None)
     assert done.returncode == 0, done.stdout + done.stderr
     assert "No issues found" in done.stdout
     assert service.get("/health").status == 200

@@ -2,7 +2,6 @@
 
 import os
 import signal
-from collections.abc import Iterator
 
 import pytest
 
@@ -11,16 +10,8 @@ from tests.process.service import FED, Service
 from tests.simulator.client import Simulator
 
 
-@pytest.fixture(scope="module")
-def service(simulator: Simulator) -> Iterator[Service]:
-    with Service.start(simulator) as running:
-        yield running
-
-
 @pytest.mark.parametrize("keep_alive", [False, True], ids=["fresh connections", "kept connections"])
-def test_a_reload_fails_no_request_and_feeds(
-    service: Service, simulator: Simulator, keep_alive: bool
-) -> None:
+def test_a_reload_costs_no_request_nor_feed(service: Service, simulator: Simulator, keep_alive: bool) -> None:
     old, feeds = service.worker_pids(), service.messages().count(FED)
     with Load(service.port, rate=50, keep_alive=keep_alive) as load:
         load.wait_for_more(25)

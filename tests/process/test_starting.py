@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.deadline import DEADLINE
+from tests.ended import ended
 from tests.process.service import FED, Service, command, environment
 from tests.simulator.client import PROJECT, Simulator
 
@@ -25,15 +25,7 @@ def closed_port() -> Iterator[int]:
 
 def start(simulator: Simulator | None, settings: dict[str, str]) -> subprocess.CompletedProcess[str]:
     """How a service ended that could not begin."""
-    return subprocess.run(
-        command(),
-        cwd=PROJECT,
-        env=environment(simulator, settings),
-        capture_output=True,
-        text=True,
-        timeout=DEADLINE,
-        check=False,
-    )
+    return ended(command(), env=environment(simulator, settings))
 
 
 def test_impossible_settings_are_all_named_before_anything_is_bound() -> None:

@@ -353,9 +353,7 @@ def test_the_runner_brings_processes_in_step_in_real_time_and_ends_when_told(ser
     clock = FakeClock()
     limiters = [SharedLimiter(100, 0.001, clock.monotonic, server.client()) for _ in range(2)]
     stop = threading.Event()
-    runners = [
-        threading.Thread(target=LimitExchange(each).run, args=[stop], daemon=True) for each in limiters
-    ]
+    runners = [threading.Thread(target=LimitExchange(one).run, args=[stop], daemon=True) for one in limiters]
     for runner in runners:
         runner.start()
     try:

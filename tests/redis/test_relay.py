@@ -293,9 +293,7 @@ def test_everybody_hears_once_that_nobody_feeds_the_fleet(listener: Listener, sp
     assert len(listener.owner.gaps()) == 1
 
 
-def test_a_bulletin_that_cannot_be_read_is_reported_and_the_next_one_taken(
-    listener: Listener, speaker: Words, caplog: pytest.LogCaptureFixture
-) -> None:
+def test_a_bad_bulletin_is_told(listener: Listener, speaker: Words, caplog: pytest.LogCaptureFixture) -> None:
     for message in (b"", b"1.5", b"soon [7,{}]", b"1.5 [7,{}", b"1.5 [7,[]]", b"\xff [7,{}]"):
         listener.server.client().run("PUBLISH", "ltp:words@0", message)
     speaker.say("garbage")

@@ -83,13 +83,14 @@ def request_of(peer: socket.socket) -> bytes:
     return head
 
 
-def answering(body: bytes, *headers: str, status: str = "200 OK") -> Script:
-    """Keeps the connection and answers each request the same."""
+def answering(body: bytes, *headers: str, status: str = "200 OK", heads: list[bytes] | None = None) -> Script:
+    """Keeps the connection and answers each request the same; `heads` takes what was asked."""
+    asked = [] if heads is None else heads
     lines = [f"HTTP/1.1 {status}", f"Content-Length: {len(body)}", *headers, "", ""]
 
     def script(peer: socket.socket) -> None:
         while True:
-            request_of(peer)
+            asked.append(request_of(peer))
             peer.sendall("\r\n".join(lines).encode() + body)
 
     return script
@@ -169,12 +170,7 @@ def test_an_error_keeps_its_status_and_retry_after_without_its_body(http: HttpCl
 
 def test_the_request_names_us_asks_for_no_compression_and_carries_the_parameters(http: HttpClient) -> None:
     heads: list[bytes] = []
-
-    def script(peer: socket.socket) -> None:
-        heads.append(request_of(peer))
-        peer.sendall(b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n")
-
-    with serving(script) as server:
+    with serving(answering(b"", heads=heads)) as server:
         http.get(server.url + "Ticker", {"pair": "XBTUSD,ETHUSD"}, PATIENCE)
     head = heads[0].decode()
     assert head.startswith("GET /Ticker?pair=XBTUSD,ETHUSD HTTP/1.1\r\n")
@@ -184,13 +180,7 @@ def test_the_request_names_us_asks_for_no_compression_and_carries_the_parameters
 
 def test_calls_after_each_other_share_a_connection_and_keep_no_cookie(http: HttpClient) -> None:
     heads: list[bytes] = []
-
-    def script(peer: socket.socket) -> None:
-        while True:
-            heads.append(request_of(peer))
-            peer.sendall(b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\nSet-Cookie: a=b\r\n\r\n{}")
-
-    with serving(script) as server:
+    with serving(answering(b"{}", "Set-Cookie: a=b", heads=heads)) as server:
         for _ in range(3):
             http.get(server.url, {}, PATIENCE)
     assert server.served == 1
@@ -229,9 +219,7 @@ def test_a_date_in_retry_after_counts_from_the_servers_own_date(http: HttpClient
         (("Age: old",), None),
     ],
 )
-def test_the_headers_tell_how_long_an_answer_may_have_lain_in_a_cache(
-    http: HttpClient, headers: tuple[str, ...], seconds: float | None
-) -> None:
+def test_headers_tell_a_caches_age(http: HttpClient, headers: tuple[str, ...], seconds: float | None) -> None:
     with serving(answering(b"", *headers)) as server:
         assert http.get(server.url, {}, PATIENCE).cached_for == seconds
 
@@ -310,11 +298,9 @@ def test_a_tls_handshake_that_drips_ends_at_the_deadline(http: HttpClient) -> No
 
 
 def test_a_drip_over_tls_ends_at_the_deadline(tls: ssl.SSLContext, certificate: Path) -> None:
-    http = HttpClient(SystemClock(), "test", ca_file=str(certificate))
-    with serving(dripping(BEGUN), tls) as server:
+    with serving(dripping(BEGUN), tls) as server, asking(certificate) as http:
         assert_ends_in_time(http, server.url.replace("127.0.0.1", "localhost"))
         assert server.dropped.wait(PATIENCE)
-    http.close()
 
 
 def test_a_name_that_resolves_late_ends_in_time(http: HttpClient, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -368,22 +354,18 @@ def test_a_system_without_threads_is_no_answer(monkeypatch: pytest.MonkeyPatch) 
         raise RuntimeError("can't start new thread")
 
     monkeypatch.setattr("ltp_service.rest.http_client.MAX_CALLS", 1)
-    http = HttpClient(SystemClock(), "test")
-    with serving(answering(b"{}")) as server:
+    with serving(answering(b"{}")) as server, asking() as http:
         with monkeypatch.context() as without_threads:
             without_threads.setattr("ltp_service.rest.http_client.Thread.start", start)
             with pytest.raises(Unreachable):
                 http.get(server.url, {}, PATIENCE)
         assert http.get(server.url, {}, PATIENCE).body == b"{}"
-    http.close()
 
 
 def test_a_call_that_ended_makes_room_for_the_next(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("ltp_service.rest.http_client.MAX_CALLS", 1)
-    http = HttpClient(SystemClock(), "test")
-    with serving(answering(b"{}")) as server:
+    with serving(answering(b"{}")) as server, asking() as http:
         assert [http.get(server.url, {}, PATIENCE).body for _ in range(3)] == [b"{}"] * 3
-    http.close()
 
 
 BUFFERS = 20 << 20
@@ -498,17 +480,14 @@ def test_a_name_that_does_not_exist_is_told_apart(http: HttpClient, monkeypatch:
     ],
 )
 def test_no_bad_certificate_passes(tls: ssl.SSLContext, certificate: Path, host: str, trusted: bool) -> None:
-    http = HttpClient(SystemClock(), "test", ca_file=str(certificate) if trusted else None)
-    with serving(answering(b"{}"), tls) as server, fails("tls"):
+    authority = certificate if trusted else None
+    with serving(answering(b"{}"), tls) as server, asking(authority) as http, fails("tls"):
         http.get(server.url.replace("127.0.0.1", host), {}, PATIENCE)
-    http.close()
 
 
 def test_a_certificate_of_the_given_authority_is_accepted(tls: ssl.SSLContext, certificate: Path) -> None:
-    http = HttpClient(SystemClock(), "test", ca_file=str(certificate))
-    with serving(answering(b"{}"), tls) as server:
+    with serving(answering(b"{}"), tls) as server, asking(certificate) as http:
         assert http.get(server.url.replace("127.0.0.1", "localhost"), {}, PATIENCE).body == b"{}"
-    http.close()
 
 
 def test_authorities_are_read_once(
@@ -563,12 +542,10 @@ def _pass_on(source: socket.socket, sink: socket.socket) -> None:
 
 def test_a_plain_url_is_asked_of_the_proxy_with_its_credentials() -> None:
     heads: list[bytes] = []
-
-    def script(peer: socket.socket) -> None:
-        heads.append(request_of(peer))
-        peer.sendall(b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\n{}")
-
-    with serving(script) as proxy, asking(http_proxy=f"http://me:secret@127.0.0.1:{proxy.port}") as http:
+    with (
+        serving(answering(b"{}", heads=heads)) as proxy,
+        asking(http_proxy=f"http://me:secret@127.0.0.1:{proxy.port}") as http,
+    ):
         assert http.get("http://exchange.example/0/public", {"a": "b"}, PATIENCE).body == b"{}"
     head = heads[0].decode()
     assert head.startswith("GET http://exchange.example/0/public?a=b HTTP/1.1\r\n")

@@ -6,7 +6,7 @@ from decimal import Decimal
 from itertools import pairwise
 from math import inf
 from threading import Event
-from typing import Any
+from typing import Any, Self
 
 import pytest
 
@@ -18,12 +18,7 @@ from ltp_service.domain.tick import REST, WEBSOCKET, Tick
 from ltp_service.meters import DEAF_SUBSCRIPTIONS, DIVERGENCES, FALLBACK_SECONDS, FALLBACKS
 from ltp_service.prices.doubts import Doubts
 from ltp_service.prices.freshness import judge
-from ltp_service.rest.poll import (
-    CALLS_APART_SECONDS,
-    LISTINGS_IN_DOUBT_SECONDS,
-    POLL_EVERY_SECONDS,
-    Poll,
-)
+from ltp_service.rest.poll import CALLS_APART_SECONDS, LISTINGS_IN_DOUBT_SECONDS, POLL_EVERY_SECONDS, Poll
 from ltp_service.rest.sequence import Detail, NewestTrades, Progress, Row
 from ltp_service.rest.source import RestAnswer, RestSource
 from ltp_service.settings.config import Config
@@ -169,6 +164,13 @@ class Scene:
         feed, fleet = self.feed if fed else None, self.fleet if shared else None
         self.poll = Poll(config, self.source, self.store, self.doubts, world, feed, fleet)
 
+    def begin(self) -> Self:
+        """Both pairs have a price, and the feed is alive for them."""
+        self.trade("100.0")
+        self.trade("10.0", ETH)
+        self.deliver(BTC, ETH)
+        return self
+
     def trade(self, price: str, pair: Pair = BTC) -> None:
         now = self.clock.monotonic()
         self.exchange_clock.heard(now, now)
@@ -214,11 +216,7 @@ class Scene:
 
 @pytest.fixture
 def scene() -> Scene:
-    scene = Scene()
-    scene.trade("100.0")
-    scene.trade("10.0", ETH)
-    scene.deliver(BTC, ETH)
-    return scene
+    return Scene().begin()
 
 
 def test_while_the_feed_delivers_nobody_asks_rest(scene: Scene) -> None:
@@ -868,9 +866,7 @@ def test_a_list_that_cannot_be_had_is_asked_for_after_a_minute(scene: Scene) -> 
 @pytest.mark.parametrize(
     ("cached_for", "after_ticker", "price"), [(5.0, -3.0, "101.0"), (0.0, -3.0, "99.0"), (5.0, 1.0, "99.0")]
 )
-def test_a_ticker_is_not_replaced_by_a_trade_that_may_be_older(
-    scene: Scene, cached_for: float, after_ticker: float, price: str
-) -> None:
+def test_a_ticker_stays_when_newer(scene: Scene, cached_for: float, after_ticker: float, price: str) -> None:
     scene.pass_time(20, alive=(BTC, ETH))
     scene.trade("10.5", ETH)
     now = scene.clock.monotonic()
@@ -931,11 +927,7 @@ def test_a_trade_that_cannot_be_dated_is_asked_about_once_a_minute(scene: Scene)
 
 def follower(processes: int = 4, ttl: float = 30.0) -> Scene:
     """A process that is fed by another one."""
-    scene = Scene(shared=True, cache_ttl=ttl, web_concurrency=processes)
-    scene.trade("100.0")
-    scene.trade("10.0", ETH)
-    scene.deliver(BTC, ETH)
-    return scene
+    return Scene(shared=True, cache_ttl=ttl, web_concurrency=processes).begin()
 
 
 def test_who_is_fed_by_another_process_never_asks_what_the_feed_keeps_silent_about() -> None:
@@ -979,9 +971,7 @@ def test_a_follower_that_is_out_of_step_asks_rest_as_if_the_feed_were_cut() -> N
 @pytest.mark.parametrize(
     ("processes", "leads", "least", "most"), [(4, False, 8, 11), (1, False, 36, 41), (4, True, 36, 41)]
 )
-def test_processes_that_nobody_feeds_share_what_one_may_ask_and_the_owner_asks_for_all(
-    processes: int, leads: bool, least: int, most: int
-) -> None:
+def test_unfed_processes_share_what_one_may_ask(processes: int, leads: bool, least: int, most: int) -> None:
     scene = follower(processes)
     scene.fleet.leading, scene.fleet.reached, scene.feed.up = leads, leads, not leads
     scene.pass_time(80)

@@ -16,9 +16,7 @@ def traded_every(probe: Probe, pause: float, times: int) -> float:
 @pytest.mark.parametrize(
     ("pause", "times", "patience"), [(1.0, 20, 10.0), (8.0, 20, 80.0), (3600.0, 5, 120.0)]
 )
-def test_a_pair_is_given_ten_of_its_usual_pauses_within_bounds(
-    pause: float, times: int, patience: float
-) -> None:
+def test_a_pair_is_given_ten_of_its_usual_pauses_in_bounds(pause: float, times: int, patience: float) -> None:
     probe = Probe()
     last = traded_every(probe, pause, times)
 

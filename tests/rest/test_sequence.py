@@ -107,9 +107,7 @@ def test_what_ticker_told_is_found_among_the_newest_trades_and_counts_from_there
 @pytest.mark.parametrize(
     "rows", [(("101", "0.5"), ("101", "0.5")), (("101", "0.7"),), (("100", "0.5"), ("102", "1"))]
 )
-def test_a_trade_that_is_found_twice_or_not_at_all_orders_nothing(
-    sequence: Sequence, rows: tuple[tuple[str, str], ...]
-) -> None:
+def test_a_trade_twice_or_never_orders_nothing(sequence: Sequence, rows: tuple[tuple[str, str], ...]) -> None:
     sequence.order(HELD, told("101", NOW + 2), NOW + 2, day(20, "200", last="0.5"))
     found = trades(*rows)
     sequence.apply_trades(found, NOW + 3)

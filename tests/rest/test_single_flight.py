@@ -94,9 +94,7 @@ def test_callers_at_the_same_time_share_one_call(flights: Flights, source: Sourc
     assert source.asked == [{"a", "b"}]
 
 
-def test_what_a_call_does_not_cover_is_asked_for_together_afterwards(
-    flights: Flights, source: Source, clock: SteeredClock
-) -> None:
+def test_what_a_call_leaves_out_is_asked_next(flights: Flights, source: Source, clock: SteeredClock) -> None:
     first = held(flights, source, "a")
     others = [Caller(flights, "b"), Caller(flights, "a", "c")]
     eventually(lambda: boarding(flights) == frozenset("abc"))

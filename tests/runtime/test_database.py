@@ -65,9 +65,7 @@ def other(path: Path, clock: SteeredClock) -> Generator[File]:
 
 
 def store(text: str, database: Database, *, urgent: bool = True) -> None:
-    database.write(
-        lambda execute: execute("INSERT OR REPLACE INTO symbols VALUES (1, ?)", text), urgent=urgent
-    )
+    database.write(lambda run: run("INSERT OR REPLACE INTO symbols VALUES (1, ?)", text), urgent=urgent)
 
 
 @contextmanager
@@ -474,10 +472,7 @@ def test_a_watch_tells_once_when_the_file_cannot_be_used_and_once_when_it_can_ag
     tmp_path: Path, clock: SteeredClock, caplog: pytest.LogCaptureFixture
 ) -> None:
     (tmp_path / "data").write_text("not a folder")
-    with (
-        caplog.at_level(logging.INFO),
-        closing(Database(tmp_path / "data" / "x", runtime(clock))) as broken,
-    ):
+    with caplog.at_level(logging.INFO), closing(Database(tmp_path / "data" / "x", runtime(clock))) as broken:
         watch = DatabaseWatch(broken)
         watch.look()
         problems = [watch.problem]

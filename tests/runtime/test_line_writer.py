@@ -152,9 +152,7 @@ def test_a_terminal_is_opened_by_its_name_where_proc_does_not_let_us(monkeypatch
         os.close(descriptor)
 
 
-def test_a_pipe_that_cannot_be_opened_again_blocks_nobody_either(
-    pipe: Pair, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_pipe_that_cannot_be_reopened_blocks_nobody(pipe: Pair, monkeypatch: pytest.MonkeyPatch) -> None:
     def refuse(*_: object) -> int:
         raise PermissionError(errno.EACCES, "of another user")
 
@@ -214,9 +212,7 @@ def test_what_is_closed_costs_the_lines_and_counts_them(closed: str) -> None:
     assert (writer.dropped, writer.is_behind()) == (1, False)
 
 
-def test_a_child_leaves_to_its_parent_what_the_parent_has_to_write(
-    pipe: Pair, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_child_leaves_its_parents_lines_to_the_parent(pipe: Pair, monkeypatch: pytest.MonkeyPatch) -> None:
     reader, end = pipe
     writer = to(end)
     written = 0

@@ -58,6 +58,11 @@ class Client:
         else:
             self.subscribe(trades_of(self.exchange, pair or self.pair))
 
+    def take_trades(self, pair: str | None = None) -> None:
+        """Subscribes to them; the acknowledgement is read."""
+        self.subscribe_to_trades(pair)
+        self.find(is_ack)
+
     def text(self, timeout: float = DEADLINE) -> str:
         """The next frame, as it was sent."""
         text = self.socket.recv(timeout)

@@ -39,9 +39,7 @@ def test_a_cut_ends_every_connection_with_its_code(
     assert v1.close_code() == v2.close_code() == seen
 
 
-def test_a_cut_of_one_exchange_leaves_the_others_and_counts_apart(
-    simulator: Simulator, bybit: Client, binance: Client
-) -> None:
+def test_a_cut_of_one_exchange_leaves_others(simulator: Simulator, bybit: Client, binance: Client) -> None:
     before = simulator.counters()
     for exchange in SPOT:
         simulator.wait(exchange=exchange, open=1)
@@ -82,9 +80,7 @@ def test_waiting_in_vain_says_what_was_reached(simulator: Simulator) -> None:
     ("exchange", "question", "method"),
     [("kraken", "/0/public/Time", "Time"), ("binance", "/api/v3/depth?symbol=BTCUSDT", "depth")],
 )
-def test_waiting_ends_when_the_exchanges_number_is_reached(
-    simulator: Simulator, exchange: str, question: str, method: str
-) -> None:
+def test_waiting_ends_at_its_number(simulator: Simulator, exchange: str, question: str, method: str) -> None:
     calls = sum(simulator.counters(exchange)["rest_calls"].values())
     timer = threading.Timer(0.02, rest, (simulator, question))
     timer.start()

@@ -107,8 +107,7 @@ def test_drip_frame_sends_one_frame_a_byte_at_a_time(simulator: Simulator) -> No
 
 
 def test_freeze_holds_everything_and_loses_nothing(simulator: Simulator, client: Client) -> None:
-    client.subscribe_to_trades()
-    client.find(is_ack)
+    client.take_trades()
     simulator.fault("freeze", exchange=client.exchange)
     pong = client.socket.ping()
     simulator.exchange_trade(client.exchange, client.pair, "1.5")
@@ -186,9 +185,7 @@ def test_an_odd_status_says_nothing_of_the_true_state(simulator: Simulator, v1: 
     assert v1.find(lambda frame: frame.get("status") == "napping")["event"] == "systemStatus"
 
 
-def test_a_pair_s_status_is_pushed_on_the_instrument_channel_and_told_by_asset_pairs(
-    simulator: Simulator, v2: Client
-) -> None:
+def test_a_pairs_status_is_pushed_as_instrument_and_told_by_rest(simulator: Simulator, v2: Client) -> None:
     v2.send({"method": "subscribe", "params": {"channel": "instrument", "snapshot": True}})
     states = {
         pair["symbol"]: pair["status"]
@@ -238,9 +235,7 @@ def test_an_unlisted_pair_fails_the_whole_request(simulator: Simulator) -> None:
     assert "XXBTZUSD" not in result(simulator, "AssetPairs")
 
 
-def test_an_unlisted_symbol_is_refused_by_bybit_and_silent_on_binance(
-    simulator: Simulator, bybit: Client, binance: Client
-) -> None:
+def test_an_unlisted_pair_is_refused_or_silent(simulator: Simulator, bybit: Client, binance: Client) -> None:
     simulator.fault("unlisted", pair="SOLUSDT")
     bybit.subscribe_to_trades("SOLUSDT")
     assert bybit.read()["success"] is False
@@ -275,12 +270,9 @@ def test_a_sequence_gap_skips_one_update(simulator: Simulator, bybit: Client, bi
     assert spans[1]["U"] == spans[0]["u"] + 1
 
 
-def test_block_trades_come_between_the_others_and_are_accounted_apart(
-    simulator: Simulator, bybit: Client
-) -> None:
+def test_block_trades_come_between_others_and_are_counted_apart(simulator: Simulator, bybit: Client) -> None:
     simulator.fault("block_trades", pair="BLOCKUSDT")
-    bybit.subscribe_to_trades("BLOCKUSDT")
-    bybit.find(is_ack)
+    bybit.take_trades("BLOCKUSDT")
     simulator.exchange_trade("bybit", "BLOCKUSDT", "100.0")
     trade, block = (bybit.find(is_trade)["data"][0] for _ in range(2))
     assert (trade["BT"], block["BT"], float(block["p"])) == (False, True, 1000.0)
@@ -288,9 +280,7 @@ def test_block_trades_come_between_the_others_and_are_accounted_apart(
     assert (account["ranges"], account["blocks"]) == ([[int(trade["i"])] * 2], [[int(block["i"])] * 2])
 
 
-def test_server_shutdown_is_announced_by_binance_only(
-    simulator: Simulator, bybit: Client, binance: Client
-) -> None:
+def test_only_binance_announces_its_shutdown(simulator: Simulator, bybit: Client, binance: Client) -> None:
     for exchange in SPOT:
         simulator.wait(exchange=exchange, open=1)
     simulator.fault("server_shutdown")

@@ -11,7 +11,6 @@ import pytest
 from tests.deadline import DEADLINE
 from tests.simulator.client import Simulator
 from tests.simulator.clients import (
-    SPOT,
     Client,
     is_ack,
     is_channel,
@@ -20,7 +19,6 @@ from tests.simulator.clients import (
     is_method,
     is_trade,
     joined,
-    joined_to,
     result,
     subscribed_v1,
     subscribed_v2,
@@ -89,25 +87,21 @@ def test_a_deaf_channel_is_silent_while_the_other_goes_on(simulator: Simulator, 
     assert json.loads(v2.text())["channel"] == "ticker"
 
 
-@pytest.mark.parametrize("exchange", SPOT)
-def test_a_deaf_book_is_silent_while_another_moves(simulator: Simulator, exchange: str) -> None:
+def test_a_deaf_book_is_silent_while_another_moves(simulator: Simulator, spot: Client) -> None:
     books = {
-        symbol: f"orderbook.50.{symbol}" if exchange == "bybit" else f"{symbol.lower()}@depth@100ms"
+        symbol: f"orderbook.50.{symbol}" if spot.exchange == "bybit" else f"{symbol.lower()}@depth@100ms"
         for symbol in ("BTCUSDT", "ETHUSDT")
     }
-    with joined_to(simulator, exchange) as client:
-        simulator.fault("deaf_channel", channel="book", pair="BTCUSDT")
-        client.subscribe(*books.values())
-        client.find(is_ack)
-        for symbol in books:
-            simulator.change_book(exchange, symbol, updates=5)
-        text = client.text()
-        assert books["ETHUSDT"] in text
+    simulator.fault("deaf_channel", channel="book", pair="BTCUSDT")
+    spot.subscribe(*books.values())
+    spot.find(is_ack)
+    for symbol in books:
+        simulator.change_book(spot.exchange, symbol, updates=5)
+    assert books["ETHUSDT"] in spot.text()
 
 
 def test_lost_trades_leave_holes_in_the_ids(simulator: Simulator, binance: Client) -> None:
-    binance.subscribe_to_trades()
-    binance.find(is_ack)
+    binance.take_trades()
     simulator.fault("lost_trades", every=3)
     sent = [simulator.exchange_trade("binance", "BTCUSDT", "118000")["trade_id"] for _ in range(6)]
     got = [binance.trade_ids()[0] for _ in range(4)]
@@ -137,9 +131,7 @@ def test_a_trade_stamped_ahead_keeps_its_true_time_in_rest(simulator: Simulator,
     assert float(result(simulator, "Trades?pair=XBTUSD")["XXBTZUSD"][-1][2]) == pytest.approx(trade["time"])
 
 
-def test_a_wrong_type_quotes_v2_prices_and_bares_those_of_v1(
-    simulator: Simulator, v1: Client, v2: Client
-) -> None:
+def test_a_wrong_type_quotes_v2s_prices_and_bares_v1s(simulator: Simulator, v1: Client, v2: Client) -> None:
     simulator.fault("wrong_type", pair="BTC/USD", channel="trade")
     subscribed_v2(v2, "BTC/USD", "ETH/USD")
     subscribed_v1(v1, "XBT/USD")
@@ -150,9 +142,7 @@ def test_a_wrong_type_quotes_v2_prices_and_bares_those_of_v1(
     assert v1.reads("[[118000.0,")
 
 
-def test_a_wrong_type_of_one_pair_leaves_its_neighbour_in_the_same_snapshot(
-    simulator: Simulator, v2: Client
-) -> None:
+def test_a_wrong_type_of_a_pair_leaves_its_neighbour_in_a_snapshot(simulator: Simulator, v2: Client) -> None:
     simulator.fault("wrong_type", pair="ETH/USD")
     subscribed_v2(v2, "BTC/USD", "ETH/USD", snapshot=True)
     types = {row["symbol"]: type(row["price"]) for row in v2.find(is_channel("trade", "snapshot"))["data"]}
@@ -172,22 +162,16 @@ def test_a_null_row_follows_the_good_one(simulator: Simulator, v1: Client, v2: C
     simulator.fault("null_row")
     subscribed_v1(v1, "XBT/USD")
     subscribed_v2(v2, "BTC/USD")
-    trade = simulator.trade("BTC/USD", "118000.0")
-    assert [row["trade_id"] for row in v2.find(is_channel("trade", "update"))["data"]] == [
-        trade["trade_id"],
-        None,
-    ]
+    number = simulator.trade("BTC/USD", "118000.0")["trade_id"]
+    assert [row["trade_id"] for row in v2.find(is_channel("trade", "update"))["data"]] == [number, None]
     assert [row[0] for row in v1.find(is_data("trade"))[1]] == ["118000.0", None]
 
 
-@pytest.mark.parametrize("exchange", SPOT)
-def test_a_null_row_follows_each_good_trade(simulator: Simulator, exchange: str) -> None:
-    with joined_to(simulator, exchange) as client:
-        client.subscribe_to_trades()
-        client.find(is_ack)
-        simulator.fault("null_row", exchange=exchange)
-        number = simulator.exchange_trade(exchange, "BTCUSDT", "118000")["trade_id"]
-        texts = client.text() + (client.text() if exchange == "binance" else "")
+def test_a_null_row_follows_each_good_trade(simulator: Simulator, spot: Client) -> None:
+    spot.take_trades()
+    simulator.fault("null_row", exchange=spot.exchange)
+    number = simulator.exchange_trade(spot.exchange, "BTCUSDT", "118000")["trade_id"]
+    texts = spot.text() + (spot.text() if spot.exchange == "binance" else "")
     told = re.findall(r'"(?:i|t)":"?(\w+)', texts)
     assert told == [str(number), "null"]
 
@@ -211,8 +195,7 @@ def test_a_ticker_stamped_now_shows_a_trade_of_half_an_hour_ago(simulator: Simul
 
 
 def test_microseconds_have_three_digits_more(simulator: Simulator, binance: Client) -> None:
-    binance.subscribe_to_trades()
-    binance.find(is_ack)
+    binance.take_trades()
     simulator.fault("microseconds", exchange="binance")
     trade = simulator.exchange_trade("binance", "BTCUSDT", "118000")
     assert binance.find(is_trade)["data"]["T"] == round(trade["time"] * 1000) * 1000
@@ -221,8 +204,7 @@ def test_microseconds_have_three_digits_more(simulator: Simulator, binance: Clie
 def test_duplicates_come_again_and_count_once(simulator: Simulator, client: Client) -> None:
     pair = "ETH/USD" if client.exchange == "kraken" else "TWICEUSDT"
     simulator.fault("duplicates", times=2, exchange=client.exchange)
-    client.subscribe_to_trades(pair)
-    client.find(is_ack)
+    client.take_trades(pair)
     number = simulator.exchange_trade(client.exchange, pair, "1.5")["trade_id"]
     assert [client.trade_ids() for _ in range(3)] == [[number]] * 3
     if client.exchange != "kraken":
@@ -231,8 +213,7 @@ def test_duplicates_come_again_and_count_once(simulator: Simulator, client: Clie
 
 def test_disorder_lets_younger_data_overtake(simulator: Simulator, client: Client) -> None:
     simulator.fault("disorder", seconds=0.2, exchange=client.exchange)
-    client.subscribe_to_trades()
-    client.find(is_ack)
+    client.take_trades()
     sent = [simulator.exchange_trade(client.exchange, client.pair, "1.5")["trade_id"] for _ in range(20)]
     heard = [number for _ in sent for number in client.trade_ids()]
     assert heard != sent

@@ -10,15 +10,14 @@ from urllib.parse import urlsplit
 from ltp_service.simulator.faults import TABLE
 from ltp_service.simulator.market import STANDARD_PAIRS
 from tests.deadline import DEADLINE
+from tests.ended import ended
 from tests.simulator.client import PROJECT, Simulator
 from tests.simulator.clients import is_channel, is_method, joined, kraken_rest, result
 
 
 def test_it_loads_nothing_of_the_service() -> None:
     program = "import sys; import ltp_service.simulator.__main__; print(*sys.modules)"
-    loaded = subprocess.run(
-        [sys.executable, "-c", program], cwd=PROJECT, capture_output=True, text=True, check=True
-    ).stdout.split()
+    loaded = ended([sys.executable, "-c", program], check=True).stdout.split()
     ours = {name for name in loaded if name.startswith("ltp_service.")}
     assert {name for name in ours if not name.startswith("ltp_service.simulator")} == set()
     assert "ltp_service.simulator.market" in ours
@@ -26,7 +25,7 @@ def test_it_loads_nothing_of_the_service() -> None:
 
 def test_help_lists_every_fault() -> None:
     command = [sys.executable, "-m", "ltp_service.simulator", "--help"]
-    text = subprocess.run(command, cwd=PROJECT, capture_output=True, text=True, check=True).stdout
+    text = ended(command, check=True).stdout
     assert [name for name in TABLE if f"\n  {name} (" not in text] == []
 
 
@@ -60,9 +59,7 @@ def test_run_gives_the_child_the_addresses_of_all_exchanges() -> None:
     names = ("KRAKEN_WEBSOCKET_URL", "BYBIT_WEBSOCKET_URL", "BINANCE_WEBSOCKET_URL")
     child = f"import os; print(*(os.environ[name] for name in {names}))"
     command = [sys.executable, "-m", "ltp_service.simulator", "--run", sys.executable, "-c", child]
-    lines = subprocess.run(
-        command, cwd=PROJECT, capture_output=True, text=True, check=True
-    ).stdout.splitlines()
+    lines = ended(command, check=True).stdout.splitlines()
     addresses = json.loads(lines[0])
     assert lines[1].split() == [addresses[key] for key in ("kraken_v2", "bybit", "binance")]
     assert urlsplit(addresses["bybit"]).path == "/v5/public/spot"

@@ -25,18 +25,8 @@ STATISTICS = (
 
 def traded(number: int, symbol: str = "BTCUSDT", exchange: str = "bybit", price: str = "100.10") -> Trade:
     """Trade `number`, that many seconds after noon."""
-    at = NOON + number
-    return Trade(
-        exchange,
-        symbol,
-        "buy",
-        Decimal(price),
-        Decimal("0.00100"),
-        at,
-        str(number),
-        at + 0.25,
-        f"raw {number}",
-    )
+    at, amount, quantity = NOON + number, Decimal(price), Decimal("0.00100")
+    return Trade(exchange, symbol, "buy", amount, quantity, at, str(number), at + 0.25, f"raw {number}")
 
 
 def snapshot(update_id: int = 5) -> BookSnapshot:
@@ -169,19 +159,8 @@ def test_fifty_trades_are_shown_unless_one_to_a_hundred_are_asked_for(service: F
 @pytest.mark.parametrize(
     "query",
     [
-        "limit=0",
-        "limit=101",
-        "limit=-1",
-        "limit=",
-        "limit=5.0",
-        "limit=+5",
-        "limit=1_0",
-        "limit=%D9%A5",
-        "exchange=nyse",
-        "symbol=BTC/USDT",
-        "symbol=B",
-        "symbol=%C3%9F%C3%9F",
-        "symbol=" + "A" * 21,
+        *"limit=0 limit=101 limit=-1 limit= limit=5.0 limit=+5 limit=1_0 limit=%D9%A5 exchange=nyse".split(),
+        *("symbol=BTC/USDT", "symbol=B", "symbol=%C3%9F%C3%9F", "symbol=" + "A" * 21),
     ],
 )
 def test_a_question_about_trades_that_cannot_be_read_is_refused(service: FreshService, query: str) -> None:

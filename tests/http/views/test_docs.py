@@ -73,13 +73,8 @@ def test_no_other_file_is_served(service: FreshService, name: str) -> None:
 @pytest.mark.parametrize(
     ("path", "leads_to"),
     [
-        ("/docs/", "/docs"),
-        ("/docs/.", "/docs"),
-        ("/docs/index.html", "/docs"),
-        ("/swagger", "/docs"),
-        ("/swagger/", "/docs"),
-        ("/swagger/index.html", "/docs"),
-        ("/swagger/ui/index.html/", "/docs"),
+        *((path, "/docs") for path in ("/docs/", "/docs/.", "/docs/index.html", "/swagger", "/swagger/")),
+        *((path, "/docs") for path in ("/swagger/index.html", "/swagger/ui/index.html/")),
         ("/swagger/doc.json", "/openapi.json"),
     ],
 )

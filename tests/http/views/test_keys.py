@@ -82,9 +82,8 @@ def test_a_wrong_token_opens_nothing_and_counts_as_a_guess(service: FreshService
     given = token(service)
     guesses = [ask(service, "POST", "?name=ops", peer=HOME, **{BOOTSTRAP_HEADER: wrong}) for _ in range(11)]
 
-    assert [refusal(guess) for guess in guesses] == [(401, "API_KEY_INVALID")] * 10 + [
-        (429, "RATE_LIMIT_EXCEEDED")
-    ]
+    wrong_ones = [(401, "API_KEY_INVALID")] * 10
+    assert list(map(refusal, guesses)) == [*wrong_ones, (429, "RATE_LIMIT_EXCEEDED")]
     assert service.services.keyring.empty()
     assert ask(service, "POST", "?name=ops", peer=HOME, **{BOOTSTRAP_HEADER: given}).status_code == 201
 
@@ -98,9 +97,7 @@ def test_a_question_that_cannot_be_read_does_not_use_the_token_up(service: Fresh
 @pytest.mark.parametrize(
     ("peer", "headers"),
     [
-        (FAR, {}),
-        ("127.0.0.6", {}),
-        ("", {}),
+        *((peer, {}) for peer in (FAR, "127.0.0.6", "")),
         (HOME, {"X-Forwarded-For": HOME}),
         (HOME, {"Origin": "http://localhost:8080"}),
         (HOME, {"Host": "ltp.example.org"}),
@@ -180,8 +177,7 @@ def test_a_new_key_lives_as_long_as_the_settings_say(fresh_service: MakeService)
 @pytest.mark.parametrize(
     ("query", "says"),
     [
-        ("", "name is missing"),
-        ("?name=", "name is missing"),
+        *((query, "name is missing") for query in ("", "?name=")),
         ("?name=" + "x" * 65, "1 to 64"),
         ("?name=a%07b", "printable"),
         ("?name=x&permission=root", "read, write, admin"),

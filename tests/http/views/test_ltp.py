@@ -131,16 +131,10 @@ def test_only_unsupported_pairs_are_the_callers_mistake(service: FreshService) -
 @pytest.mark.parametrize(
     "query",
     [
-        "pair=!!!",
-        "pair=BTC/USD,%00",
-        "pair=BTC",
+        *("pair=!!!", "pair=BTC/USD,%00", "pair=BTC", "pair=" + "A" * 3000),
         "pair=" + ",".join(f"A{number}/USD" for number in range(101)),
-        "pair=" + "A" * 3000,
-        "pair=BTC/USD&max_age=soon",
-        "pair=BTC/USD&max_age=-1",
-        "pair=BTC/USD&max_age=nan",
-        "pair=BTC/USD&detail=perhaps",
-        "pair=BTC/USD&allow_stale=perhaps",
+        *(f"pair=BTC/USD&{more}" for more in ("max_age=soon", "max_age=-1", "max_age=nan")),
+        *(f"pair=BTC/USD&{switch}=perhaps" for switch in ("detail", "allow_stale")),
     ],
 )
 def test_what_cannot_be_read_is_an_invalid_parameter(service: FreshService, query: str) -> None:
