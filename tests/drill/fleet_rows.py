@@ -115,7 +115,7 @@ def _hand_over(stage: Stage, fleet: Fleet, heir: Service) -> None:
         if (owner := fleet.owner()).service is heir:
             return
         stage.hold(SHORT_TENURE_SECONDS)
-        stage.redis.client().run("DEL", LEASE_KEY)
+        stage.redis.run("DEL", LEASE_KEY)
         until(partial(_is_another, fleet, owner.pid), DEADLINE, "another owner")
         fleet.until_led()
     raise ServiceError("the lease never went to the service that was to be killed")

@@ -177,7 +177,7 @@ def test_an_emptied_redis_opens_no_door(simulator: Simulator, server: RedisServe
         key = told(service.port, MAKE, f"{BOOTSTRAP_HEADER}: {token}", host=FROM_WITHIN).json()["key"]
         listed = ("/auth/api-keys", f"X-API-Key: {key}")
         assert told(service.port, *listed, method="GET").status == 200
-        server.client().run("FLUSHALL")
+        server.run("FLUSHALL")
         service.until(lambda: told(service.port, *listed, method="GET").status == 401, what="no key")
         for lines in ((), (f"{BOOTSTRAP_HEADER}: {token}",)):
             assert told(service.port, MAKE, *lines, host=FROM_WITHIN).status == 401

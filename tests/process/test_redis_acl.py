@@ -15,8 +15,8 @@ ADMIN = "ltp_" + "a" * 43
 @pytest.mark.timeout(180)
 def test_a_fleet_needs_no_more_rights_than_are_documented(simulator: Simulator, tmp_path: Path) -> None:
     with RedisServer.start(tmp_path) as redis:
-        redis.client().run(*RIGHTS.replace("PASSWORD", WORD).split())
-        redis.client().run("ACL", "SETUSER", "default", "off")
+        redis.run(*RIGHTS.replace("PASSWORD", WORD).split())
+        redis.run("ACL", "SETUSER", "default", "off")
         settings = {
             "WEB_CONCURRENCY": "2",
             "CACHE_BACKEND": "redis",

@@ -29,7 +29,7 @@ class Process:
 
 @pytest.fixture
 def server(server: RedisServer) -> RedisServer:
-    server.client().run("SET", EPOCH_KEY, 7)
+    server.run("SET", EPOCH_KEY, 7)
     return server
 
 

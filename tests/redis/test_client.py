@@ -43,7 +43,7 @@ def test_commands_scripts_and_the_servers_clock_are_answered(server: RedisServer
 
 def test_a_database_number_keeps_its_keys_to_itself(server: RedisServer) -> None:
     server.client(redis_db=3).run("SET", "a", "1")
-    assert server.client().run("GET", "a") is None
+    assert server.run("GET", "a") is None
     assert server.client(redis_db=3).run("GET", "a") == b"1"
 
 
@@ -86,7 +86,7 @@ def test_a_missing_password_is_named_as_the_cause(tmp_path: Path) -> None:
     ],
 )
 def test_a_refusal_names_its_remedy(server: RedisServer, trouble: tuple[str, ...], remedy: str) -> None:
-    server.client().run(*trouble)
+    server.run(*trouble)
     with pytest.raises(StoreUnavailable, match=remedy):
         server.client().script("return redis.call('LPUSH', KEYS[1], 'a')")(["list"], [])
 
@@ -133,7 +133,7 @@ RIGHTS = "ACL SETUSER ltp on >PASSWORD ~ltp:* &ltp:* +@all -@admin -@dangerous"
 
 def test_a_user_of_redis_acl_is_let_in_by_name_and_told_what_it_may_not_do(server: RedisServer) -> None:
     assert f"`{RIGHTS}`" in " ".join((ROOT / "docs" / "SCALING.md").read_text().split())
-    server.client().run(*RIGHTS.replace("PASSWORD", WORD).split())
+    server.run(*RIGHTS.replace("PASSWORD", WORD).split())
     client = server.client(redis_username="ltp", redis_password=WORD)
 
     assert client.run("SET", "ltp:a", "1")

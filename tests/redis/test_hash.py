@@ -71,7 +71,7 @@ def test_a_version_is_never_seen_twice_even_when_all_was_lost_between(server: Re
         for _ in range(20):
             mine.change(one_more)
             seen.add(mine.version())
-        server.client().run("FLUSHALL")
+        server.run("FLUSHALL")
     assert len(seen) == 60
 
 
@@ -96,7 +96,7 @@ def test_thousands_of_texts_are_changed_at_once(server: RedisServer) -> None:
 
 
 def test_another_kind_of_value_under_the_key_is_an_error_with_its_cause(server: RedisServer) -> None:
-    server.client().run("SET", "ltp:test", "1")
+    server.run("SET", "ltp:test", "1")
     for use in (shared(server).version, shared(server).load):
         with pytest.raises(StoreUnavailable, match="WRONGTYPE"):
             use()

@@ -92,7 +92,7 @@ def test_keys_lost_by_redis_are_not_good(server: RedisServer, config: Config, cl
     keyring = open_keyring(config, runtime(clock))
     text, _ = keyring.create("ops", "admin", DAY)
     keyring.refresh()
-    server.client().run("FLUSHALL")
+    server.run("FLUSHALL")
     keyring.refresh()
     with pytest.raises(KeyInvalid):
         keyring.check(text)
@@ -102,7 +102,7 @@ def test_keys_lost_by_redis_are_not_good(server: RedisServer, config: Config, cl
 def test_a_lost_revocation_is_made_again(server: RedisServer, config: Config, clock: SteeredClock) -> None:
     keyring = open_keyring(config, runtime(clock))
     text, key = keyring.create("ops", "read", DAY)
-    server.client().run("SAVE")
+    server.run("SAVE")
     keyring.revoke(key.prefix)
     server.kill()
     server.restart()

@@ -105,13 +105,13 @@ def other(server: RedisServer) -> Process:
 
 
 def owner(server: RedisServer) -> str | None:
-    name = server.client().run("GET", LEASE_KEY)
+    name = server.run("GET", LEASE_KEY)
     return name.decode() if name else None
 
 
 def lapse(server: RedisServer) -> None:
     """As time would do."""
-    server.client().run("DEL", LEASE_KEY)
+    server.run("DEL", LEASE_KEY)
 
 
 def test_one_process_feeds_the_fleet_and_the_others_know_which(one: Process, other: Process) -> None:
@@ -197,30 +197,30 @@ def test_a_dead_process_is_followed_with_a_higher_number(one: Process, other: Pr
 
 def test_a_redis_that_lost_everything_gives_no_number_twice(one: Process, other: Process) -> None:
     first = one.ask() or 0
-    one.server.client().run("FLUSHALL")
+    one.server.run("FLUSHALL")
     second = other.ask() or 0
     assert second > first > 0
 
 
 def test_a_clock_that_was_set_back_gives_no_smaller_number(one: Process) -> None:
     tomorrow = 10**13
-    one.server.client().run("SET", EPOCH_KEY, tomorrow)
+    one.server.run("SET", EPOCH_KEY, tomorrow)
     assert one.ask() == tomorrow + 1
 
 
 def test_an_epoch_that_is_no_number_keeps_no_fleet_without_an_owner(one: Process) -> None:
-    one.server.client().run("SET", EPOCH_KEY, "garbage")
+    one.server.run("SET", EPOCH_KEY, "garbage")
     assert (one.ask() or 0) > 0
 
 
 def test_a_claim_that_redis_refuses_is_reported(one: Process, caplog: pytest.LogCaptureFixture) -> None:
-    one.server.client().run("REPLICAOF", "127.0.0.1", "1")
+    one.server.run("REPLICAOF", "127.0.0.1", "1")
     assert one.ask() is None
     assert any("needs an owner is not known" in message for message in caplog.messages)
 
 
 def test_an_owner_of_any_name_is_an_owner(one: Process) -> None:
-    one.server.client().run("SET", LEASE_KEY, b"\xff")
+    one.server.run("SET", LEASE_KEY, b"\xff")
     assert one.ask() is None
     assert one.lease.last_seen.owner == "\N{REPLACEMENT CHARACTER}"
 
@@ -268,7 +268,7 @@ def test_a_lease_that_another_has_is_given_up_at_the_first_hint(one: Process) ->
     seen = []
 
     def leading() -> Script:
-        one.server.client().run("SET", LEASE_KEY, "other")
+        one.server.run("SET", LEASE_KEY, "other")
         one.lease.doubt()  # the publisher was fenced
         yield
         seen.append(one.lease.epoch())
@@ -284,7 +284,7 @@ def test_a_lost_number_ends_the_tenure_and_the_next_has_a_higher_one(one: Proces
     def leading() -> Script:
         epochs.append(one.lease.epoch() or 0)
         assert one.leads()
-        one.server.client().run("DEL", EPOCH_KEY)
+        one.server.run("DEL", EPOCH_KEY)
         one.lease.doubt()
         yield
         epochs.append(one.lease.epoch() or 0)
@@ -344,7 +344,7 @@ def test_tenures_that_end_again_and_again_follow_each_other_ever_more_slowly(one
             assert one.leads()
             begun.append(one.clock.monotonic())
             tenure = one.begun
-            one.server.client().run("DEL", LEASE_KEY)
+            one.server.run("DEL", LEASE_KEY)
             one.lease.doubt()
             while one.begun == tenure:
                 yield

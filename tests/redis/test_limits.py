@@ -95,7 +95,7 @@ def spied(server: RedisServer, clock: FakeClock, **more: Any) -> tuple[SharedLim
 
 def balance(server: RedisServer) -> float:
     """What Redis keeps; nothing is a full bucket."""
-    kept = server.client().run("GET", KEY)
+    kept = server.run("GET", KEY)
     return float(kept.split()[0]) if kept else 100.0
 
 
@@ -185,7 +185,7 @@ def test_many_clients_are_told_of_in_several_calls(server: RedisServer) -> None:
         limiter.take(client)
     limiter.exchange()
     assert spy.calls == [ADDRESSES_PER_EXCHANGE, ADDRESSES_PER_EXCHANGE, 1]
-    assert server.client().run("DBSIZE") == len(clients)
+    assert server.run("DBSIZE") == len(clients)
     limiter.exchange()
     assert len(spy.calls) == 3
 
@@ -194,7 +194,7 @@ def test_a_bucket_is_kept_until_it_is_full_again(server: RedisServer) -> None:
     fleet = Fleet(server, 1)
     drain(fleet.limiters[0])
     fleet.exchange()
-    assert 9_000 < server.client().run("PTTL", KEY) <= 10_000
+    assert 9_000 < server.run("PTTL", KEY) <= 10_000
 
 
 def test_a_servers_clock_that_steps_back_neither_refills_nor_blocks(server: RedisServer) -> None:
@@ -229,7 +229,7 @@ def test_a_servers_clock_that_steps_ahead_fills_the_bucket_and_no_more(server: R
     "command", [("SET", KEY, "-inf 1"), ("SET", KEY, "lots"), ("HSET", KEY, "tokens", "1")]
 )
 def test_what_is_no_balance_is_a_full_bucket(command: tuple[str, ...], server: RedisServer) -> None:
-    server.client().run(*command)
+    server.run(*command)
     limiter = Fleet(server, 1).limiters[0]
     limiter.take(CLIENT)
     limiter.exchange()
@@ -262,7 +262,7 @@ def test_a_stalled_server_does_not_charge_later_what_was_given_up(server: RedisS
     with pytest.raises(StoreUnavailable):
         limiter.exchange()
     server.thaw()
-    assert server.client().run("DBSIZE") == 1
+    assert server.run("DBSIZE") == 1
 
 
 def test_what_is_spent_while_redis_is_gone_is_told_when_it_is_back(server: RedisServer) -> None:

@@ -25,7 +25,7 @@ class FakeCollector:
 
 @pytest.fixture
 def server(server: RedisServer) -> RedisServer:
-    server.client().run("SET", EPOCH_KEY, 7)
+    server.run("SET", EPOCH_KEY, 7)
     return server
 
 

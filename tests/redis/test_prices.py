@@ -259,7 +259,7 @@ def test_a_write_that_waited_in_a_frozen_server_is_told_anew(owner: Process, oth
         frozen_at + 2 * TOLERANCE_SECONDS - time.monotonic()
     )  # it has to be late, and nothing tells when it is
     owner.server.thaw()
-    owner.server.client().run("PING")
+    owner.server.run("PING")
 
     assert other.hears_nothing()
     owner.tell(other)
@@ -321,7 +321,7 @@ def test_what_could_not_be_told_is_told_when_redis_is_back(owner: Process, other
     with pytest.raises(StoreUnavailable):
         owner.store.tell(FIRST)
     owner.server.thaw()
-    assert owner.server.client().run("PING")
+    assert owner.server.run("PING")
     while True:  # the client leaves the server alone for a moment
         try:
             assert owner.store.tell(FIRST)

@@ -24,7 +24,7 @@ from tests.redis_server import RedisServer
 
 @pytest.fixture
 def server(server: RedisServer) -> RedisServer:
-    server.client().run("SET", EPOCH_KEY, 7)
+    server.run("SET", EPOCH_KEY, 7)
     return server
 
 
@@ -104,7 +104,7 @@ def ready(server: RedisServer) -> Ready:
 
 
 def told(server: RedisServer, name: str) -> bool:
-    return bool(server.client().run("HEXISTS", "ltp:words", name))
+    return bool(server.run("HEXISTS", "ltp:words", name))
 
 
 def test_an_owner_tells_what_is_new(ready: Ready) -> None:
@@ -252,8 +252,8 @@ def test_what_was_told_meanwhile_is_read_after_the_return(listener: Listener, sp
     listener.server.kill()
     eventually(lambda: not listener.in_step())
     listener.server.restart()
-    listener.server.client().run("SET", EPOCH_KEY, 7)
-    listener.server.client().run("HSET", "ltp:words", "meanwhile", b"1")
+    listener.server.run("SET", EPOCH_KEY, 7)
+    listener.server.run("HSET", "ltp:words", "meanwhile", b"1")
     eventually(listener.in_step)
     eventually(lambda: "meanwhile" in listener.topic.learned)
     assert listener.topic.losses == before + 1
@@ -295,7 +295,7 @@ def test_everybody_hears_once_that_nobody_feeds_the_fleet(listener: Listener, sp
 
 def test_a_bad_bulletin_is_told(listener: Listener, speaker: Words, caplog: pytest.LogCaptureFixture) -> None:
     for message in (b"", b"1.5", b"soon [7,{}]", b"1.5 [7,{}", b"1.5 [7,[]]", b"\xff [7,{}]"):
-        listener.server.client().run("PUBLISH", "ltp:words@0", message)
+        listener.server.run("PUBLISH", "ltp:words@0", message)
     speaker.say("garbage")
     speaker.say("a")
     eventually(lambda: "a" in listener.topic.learned)
@@ -304,7 +304,7 @@ def test_a_bad_bulletin_is_told(listener: Listener, speaker: Words, caplog: pyte
 
 
 def test_garbage_keeps_nobody_out_of_step(server: RedisServer, caplog: pytest.LogCaptureFixture) -> None:
-    server.client().run("HSET", "ltp:words", "garbage", b"1")
+    server.run("HSET", "ltp:words", "garbage", b"1")
     listener = Listener(server)
     with running(listener.follower):
         eventually(listener.in_step)
