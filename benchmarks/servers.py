@@ -137,12 +137,12 @@ def _await_workers(master: int, count: int) -> tuple[int, ...]:
 
 
 def until(happened: Callable[[], bool], otherwise: str) -> None:
-    """Looks again and again, for nobody tells what another process does. Raises TimeoutError."""
+    """Looks again and again, because another process does not tell what it does. Raises TimeoutError."""
     deadline = time.monotonic() + START_SECONDS
     while not happened():
         if time.monotonic() > deadline:
             raise TimeoutError(f"{otherwise} within {START_SECONDS:g} s")
-        time.sleep(LOOK)  # leaves the processor to whoever is starting
+        time.sleep(LOOK)  # leaves the processor to the process that starts
 
 
 def _unix_listener(path: Path) -> socket.socket:

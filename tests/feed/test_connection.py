@@ -14,6 +14,7 @@ import websocket
 from ltp_service.collected.trades import TradeStore
 from ltp_service.domain.errors import BadFrame, ExchangeError, Unreachable
 from ltp_service.exchanges.bybit import BybitTrades
+from ltp_service.feed import connection as connection_module
 from ltp_service.feed.backoff import Backoff
 from ltp_service.feed.connection import MAX_FRAGMENTS, MAX_MESSAGE, WebSocketConnection
 from ltp_service.feed.contract import Equipment, Terms
@@ -303,6 +304,22 @@ def test_what_is_no_message_ends_a_look_at_the_socket_all_the_same(pieces: list[
         for _ in range(5):
             assert not connection.receive(1)
         done.set()
+
+
+def test_a_look_at_the_socket_ends_for_its_first_read_too(monkeypatch: pytest.MonkeyPatch) -> None:
+    now = [0.0]
+    monkeypatch.setattr("ltp_service.feed.connection.time.monotonic", lambda: now[0])
+    rest = iter(frame(b"x" * 200))
+
+    def receive(_: int) -> bytes:
+        now[0] += 0.75
+        return bytes([next(rest)])
+
+    frames = connection_module._BufferedFrames(receive, b"", 1.0)  # noqa: SLF001 - a socket cannot be paced so
+    assert frames.whole_texts(1) == []
+    with pytest.raises(websocket.WebSocketTimeoutException):
+        frames.recv_strict(200)
+    assert now[0] == 1.5
 
 
 def test_pings_are_answered_between_looks() -> None:

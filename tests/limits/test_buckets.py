@@ -28,6 +28,20 @@ def test_one_client_never_pays_for_another(clock: FakeClock) -> None:
     assert limiter.take("203.0.113.10").remaining == 4
 
 
+def test_a_request_is_dated_in_its_turn_and_not_before_it() -> None:
+    """A moment that is read before the turn of another request would be older than the one noted for the bucket."""
+    free: list[bool] = []
+
+    def monotonic() -> float:
+        with ThreadPoolExecutor(1) as other:
+            free.append(other.submit(limiter._lock.acquire, blocking=False).result())  # noqa: SLF001
+        return 0.0
+
+    limiter = MemoryLimiter(5, 1.0, monotonic)
+    limiter.take("203.0.113.9")
+    assert free == [False]
+
+
 def test_an_abuser_stays_refused_while_a_flood_of_others_comes(clock: FakeClock) -> None:
     limiter = MemoryLimiter(100, 10.0, clock.monotonic, max_addresses=1000)
     abusers = [f"203.0.113.{number}" for number in range(200)]
