@@ -162,16 +162,14 @@ class TradeStore:
             arrived = reversed(tape.arrived if tape else ())
             return next(((number, each) for number, _, each in arrived if each.exchange == exchange), None)
 
-    def arrival_of(self, symbol: str, exchange: str, trade_id: str) -> int | None:
-        """The number of a trade; None when it is not kept."""
+    def arrival_of(self, symbol: str, exchange: str, trade_id: str) -> tuple[int, Trade] | None:
+        """A trade that is kept, and its number."""
         with self._lock:
             tape = self._tapes.get(symbol)
             if tape is None or (exchange, trade_id) not in tape.ids:
                 return None
-            same = (
-                n for n, _, each in tape.arrived if (each.exchange, each.trade_id) == (exchange, trade_id)
-            )
-            return next(same, None)
+            arrived = ((number, trade) for number, _, trade in tape.arrived if trade.exchange == exchange)
+            return next((each for each in arrived if each[1].trade_id == trade_id), None)
 
     def counts(self) -> dict[str, int]:
         """The number of stored trades by symbol."""

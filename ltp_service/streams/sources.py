@@ -9,7 +9,7 @@ from ltp_service.collected.trades import TradeStore
 from ltp_service.domain.book import BookView, Level
 from ltp_service.domain.errors import NotSupported
 from ltp_service.domain.pairs import Pair
-from ltp_service.feed.contract import Link
+from ltp_service.feed.contract import Gap, Link
 from ltp_service.prices.changes import Changes
 from ltp_service.prices.quotes import Quote, Quotes
 from ltp_service.runtime.clock import Clock
@@ -66,6 +66,8 @@ class Sources:
         """Renders a price as `detail=true` does. Set by the room that knows how."""
         self._prices = Board(quotes.look, _price_key, self._render_price)
         self._best = Board(self._read_books, _book_key, _render_book)
+        self._gaps: dict[str, Sequence[Gap]] = {}
+        """When the collector of each exchange missed trades, as of the last look."""
         self._flows: dict[News, dict[Flow, None]] = {}
         """The flows that tell of each."""
         self._news_of: dict[Flow, tuple[News, ...]] = {}
@@ -117,6 +119,8 @@ class Sources:
         """Looks at everything that is asked; time alone may have changed a state."""
         self._prices.look([each for each in self._flows if isinstance(each, Pair)])
         self._best.look([each.book for each in self._flows if isinstance(each, _OfABook)])
+        if any(isinstance(each, str) for each in self._flows):
+            self._read_gaps()
         for flow in self._news_of:
             flow.refresh()
         return _lagging(self._news_of)
@@ -184,7 +188,9 @@ class Sources:
             wall=clock.wall,
         )
         if events == "trades":
-            return Flow(wording, None, ExchangeTape(self._trades, symbol, exchanges, subjects)), (symbol,)
+            self._read_gaps()
+            tape = ExchangeTape(self._trades, self._gaps_of, symbol, exchanges, subjects)
+            return Flow(wording, None, tape), (symbol,)
         books = tuple((exchange, symbol) for exchange in exchanges)
         return Flow(wording, Newest(self._best, books, "book"), None), tuple(map(_OfABook, books))
 
@@ -196,6 +202,12 @@ class Sources:
             for exchange, link in links
         }
         return encode(Heartbeat(rfc3339(wall), dict(Counter(link.state for _, link in links)), ages))
+
+    def _read_gaps(self) -> None:
+        self._gaps = {exchange: link.gaps or () for exchange, link in self._links("trades")}
+
+    def _gaps_of(self, exchange: str) -> Sequence[Gap]:
+        return self._gaps.get(exchange, ())
 
     def _read_books(self, books: Sequence[_Book]) -> list[tuple[_Book, BookView | None]]:
         return [((exchange, symbol), self._books.view(symbol, exchange, 1)) for exchange, symbol in books]

@@ -1,11 +1,14 @@
 """Trades as streams tell them: Kraken's by their consecutive ids, other exchanges' in the order of their arrival."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from math import inf
+from operator import itemgetter
 from typing import Any, NamedTuple, Protocol
 
 from ltp_service.collected.trades import TradeStore
 from ltp_service.domain.pairs import Pair
 from ltp_service.domain.trade import Trade
+from ltp_service.feed.contract import Gap
 from ltp_service.runtime.moments import rfc3339
 from ltp_service.streams.event_ids import positions_id, read_positions, read_texts, texts_id
 from ltp_service.streams.events import ExchangeGap, ExchangeTrade, StreamedTrade, TradeGap, digits, encode
@@ -18,9 +21,8 @@ class Place(NamedTuple):
     """Grows from trade to trade; 0 before the first."""
     trade_id: str = ""
     """The exchange's own, where that is another one."""
-
-
-START = Place(0)
+    gap_until: float = 0.0
+    """The end of the last time in which a collector missed trades, unix seconds; 0 before the first."""
 
 
 class Told(NamedTuple):
@@ -112,32 +114,46 @@ class KrakenPairs:
 class ExchangeTape:
     """Trades of one symbol on other exchanges, from the store that collects them."""
 
-    def __init__(self, store: TradeStore, symbol: str, exchanges: Sequence[str], subjects: str) -> None:
-        self._store = store
+    def __init__(
+        self,
+        store: TradeStore,
+        gaps: Callable[[str], Sequence[Gap]],
+        symbol: str,
+        exchanges: Sequence[str],
+        subjects: str,
+    ) -> None:
+        """`gaps` are the times in which the collector of an exchange missed trades."""
+        self._store, self._all_gaps = store, gaps
         self._symbol = symbol
         self.lanes = sorted(exchanges)
         self._subjects = subjects
 
     def newest(self, lane: str) -> Place:
         newest = self._store.newest_arrival(self._symbol, lane)
-        return Place(newest[0], newest[1].trade_id) if newest else START
+        number, trade_id = (newest[0], newest[1].trade_id) if newest else (0, "")
+        return Place(number, trade_id, self._gap_until(lane, inf))
 
     def following(self, lane: str, after: Place, most: int) -> list[Told]:
-        arrived, is_whole = self._store.arrived_after(self._symbol, lane, after.number)
         told = []
+        for since, until in self._gaps(lane):
+            if until > after.gap_until:
+                after = after._replace(gap_until=until)
+                told.append(Told(after, "gap", self._gap(lane, from_=since, to=until)))
+        arrived, is_whole = self._store.arrived_after(self._symbol, lane, after.number)
         if arrived and not is_whole:
-            first, trade = arrived[0]
-            gap = self._gap(lane, after.trade_id, trade, None)
-            told.append(Told(Place(first - 1, after.trade_id), "gap", gap))
+            number, first = arrived[0]
+            gap = self._gap(lane, after.trade_id, first.trade_id, to=first.timestamp)
+            told.append(Told(after._replace(number=number - 1), "gap", gap))
         told += [
-            Told(Place(number, trade.trade_id), "trade", _exchange_trade(trade)) for number, trade in arrived
+            Told(Place(number, trade.trade_id, after.gap_until), "trade", _exchange_trade(trade))
+            for number, trade in arrived
         ]
         return told[:most]
 
     def resume(self, lane: str, after: Place | None, now: float) -> Resumed:
         if after is not None:
             return Resumed(after, is_whole=self._store.arrived_after(self._symbol, lane, after.number)[1])
-        return Resumed(self.newest(lane), is_whole=False, gap=self._gap(lane, "", None, now))
+        return Resumed(self.newest(lane), is_whole=False, gap=self._gap(lane, to=now))
 
     def event_id(self, places: Sequence[Place]) -> str:
         return texts_id(self._subjects, [place.trade_id for place in places])
@@ -150,19 +166,28 @@ class ExchangeTape:
 
     def _place(self, lane: str, trade_id: str) -> Place | None:
         if not trade_id:
-            return START
-        number = self._store.arrival_of(self._symbol, lane, trade_id)
-        return None if number is None else Place(number, trade_id)
+            return Place(0, "", self._gap_until(lane, inf))
+        found = self._store.arrival_of(self._symbol, lane, trade_id)
+        return found and Place(found[0], trade_id, self._gap_until(lane, found[1].timestamp))
 
-    def _gap(self, lane: str, after: str, before: Trade | None, now: float | None) -> bytes:
-        gap = ExchangeGap(
-            exchange=lane,
-            symbol=self._symbol,
-            after_trade_id=after or None,
-            before_trade_id=before.trade_id if before else None,
-            from_=None,
-            to=rfc3339(before.timestamp) if before else _moment(now),
-        )
+    def _gaps(self, lane: str) -> list[tuple[float, float]]:
+        """Beginnings and ends, oldest first, of those that are over."""
+        gaps = [gap for gap in self._all_gaps(lane) if gap.symbol in (None, self._symbol)]
+        return sorted(((gap.since, gap.until) for gap in gaps if gap.until is not None), key=itemgetter(1))
+
+    def _gap_until(self, lane: str, at: float) -> float:
+        """The end of the last one that was over at that moment."""
+        return max((until for _, until in self._gaps(lane) if until <= at), default=0.0)
+
+    def _gap(
+        self,
+        lane: str,
+        after: str = "",
+        before: str = "",
+        from_: float | None = None,
+        to: float | None = None,
+    ) -> bytes:
+        gap = ExchangeGap(lane, self._symbol, after or None, before or None, _moment(from_), _moment(to))
         return encode(gap)
 
 

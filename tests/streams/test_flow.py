@@ -6,6 +6,7 @@ import pytest
 
 from ltp_service.domain.book import BookSnapshot
 from ltp_service.domain.trade import Trade
+from ltp_service.feed.contract import Gap, Link
 from ltp_service.streams.flow import TRADES_A_FRAME
 from ltp_service.streams.pump import HURRY_SECONDS, LOOK_EVERY_SECONDS
 from ltp_service.streams.question import ExchangeQuestion, MarketQuestion
@@ -259,6 +260,37 @@ def test_a_trade_that_is_not_kept_any_more_gives_a_gap(room: Room) -> None:
     hello, gap = client.events()
     assert hello.data["resumed"] is False
     assert (gap.name, gap.data["exchange"]) == ("gap", "bybit")
+
+
+def test_a_time_without_a_line_to_the_exchange_is_a_gap(room: Room) -> None:
+    trade_there(room, "a")
+    client = room.join(BYBIT)
+    hello, *_ = listen(room, client)
+    cut = Gap(NOON + 1, NOON + 2)
+    link = Link("bybit_trades", "active", True, 2, 2, None, None, {}, gaps=(cut, Gap(NOON + 3)))
+    room.links = [("bybit", link)]
+    trade_there(room, "b")
+    told_at_once, told_later = listen(room, client), listen(room, room.join(BYBIT, hello.id))
+
+    for events in (told_at_once, told_later[1:]):
+        gap, trade = (event for event in events if event.name in ("gap", "trade"))
+        assert gap.data["from"] == "2026-09-21T14:13:21.000000Z"
+        assert gap.data["to"] == "2026-09-21T14:13:22.000000Z"
+        assert trade.data["trade_id"] == "b"
+
+
+def test_trades_that_were_dropped_before_they_were_told_are_a_gap(room: Room) -> None:
+    trade_there(room, "0")
+    client = room.join(BYBIT)
+    room.turn(1)
+    client.room = 0
+    for number in range(1, 1500):
+        trade_there(room, str(number))
+        if number in (1, 1499):
+            room.turn(1)
+    client.room = 1 << 30
+
+    assert told(listen(room, client)) == ["1", ("1", "500"), *map(str, range(500, 1500))]
 
 
 def test_the_best_prices_of_a_book_are_told_and_whether_it_is_in_sync(room: Room) -> None:
