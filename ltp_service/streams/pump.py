@@ -33,9 +33,9 @@ SLICE_SECONDS = 0.002
 SENDS_BETWEEN_LOOKS = 16
 """Sends between two looks at the clock."""
 
-IDLE_SHARE = 2.0
-"""A group waits at least so many times as long as the pump has worked since the group's last frame, so that the pump
-leaves half of the processor to the requests."""
+IDLE_SHARE, LONGEST_PAUSE_SECONDS = 2.0, 0.2
+"""A group waits so many times as long as the pump has worked since the group's last frame, but never longer than the
+second value. So a pump with thousands of clients leaves half of the processor to the requests."""
 
 HURRY_SECONDS = 0.01
 """Seconds after which a client behind that takes bytes is served again."""
@@ -116,7 +116,8 @@ class Group:
 
     def due_at(self, work: float) -> float:
         """When its next frame may be sent."""
-        return self.told_at + max(LOOK_EVERY_SECONDS, IDLE_SHARE * (work - self.work_before))
+        pause = IDLE_SHARE * (work - self.work_before)
+        return self.told_at + min(max(LOOK_EVERY_SECONDS, pause), LONGEST_PAUSE_SECONDS)
 
 
 class _Round:
@@ -210,7 +211,11 @@ class Pump:
         """Sends until `stop` is set."""
         self._begin_anew()
         while not stop.is_set():
-            self._wake.wait(self.turn())
+            pause = self.turn()
+            if self._is_ending:
+                stop.wait()
+            else:
+                self._wake.wait(pause)
         self._is_ending = True
         self._say_bye()
 

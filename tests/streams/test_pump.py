@@ -9,6 +9,8 @@ from ltp_service.meters import STREAM_DROPPED, STREAM_EVENTS
 from ltp_service.streams.events import HEARTBEAT_SECONDS
 from ltp_service.streams.pump import (
     HURRY_SECONDS,
+    IDLE_SHARE,
+    LONGEST_PAUSE_SECONDS,
     LOOK_EVERY_SECONDS,
     MAX_HEARD_BYTES,
     SEND_BUFFER_BYTES,
@@ -158,20 +160,20 @@ def test_a_group_of_few_is_not_kept_waiting_by_one_of_many(room: Room) -> None:
 def test_a_busy_pump_sends_fewer_frames(room: Room) -> None:
     client = room.join()
     room.turn(1)
-    slow = client.send
+    quick, busy = LONGEST_PAUSE_SECONDS / IDLE_SHARE, client.send
 
     def send(content: bytes, /) -> int:
-        room.clock.advance(0.2)  # as if there were thousands
-        return slow(content)
+        room.clock.advance(quick)  # as if there were thousands
+        return busy(content)
 
     client.send = send  # type: ignore[method-assign]
-    sends = client.sends
-    for number in range(100):
+    begun, sends = room.clock.monotonic(), client.sends
+    for number in range(200):
         room.trade(str(200 + number))
         room.turn(0.01)
-    seconds = 100 * 0.01 + (client.sends - sends) * 0.2
+    seconds = room.clock.monotonic() - begun
 
-    assert 0.2 * (client.sends - sends) <= 0.6 * seconds
+    assert seconds / LONGEST_PAUSE_SECONDS - 2 <= client.sends - sends <= seconds / LONGEST_PAUSE_SECONDS + 1
 
 
 # Slow clients.
