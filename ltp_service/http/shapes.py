@@ -565,6 +565,13 @@ class NewKey(Key, frozen=True):
     key: Annotated[str, Meta(pattern="^ltp_[A-Za-z0-9_-]{43}$")]
 
 
+class Ticket(msgspec.Struct, frozen=True):
+    """Opens one stream, once."""
+
+    ticket: Annotated[str, Meta(pattern="^ltp_ticket_[A-Za-z0-9_-]{43}$")]
+    expires_at: Moment
+
+
 class Keys(msgspec.Struct, frozen=True):
     """Every key ever made, oldest first."""
 

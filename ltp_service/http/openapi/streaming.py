@@ -1,11 +1,13 @@
 """Routes of streams."""
 
+from ltp_service.http import shapes
 from ltp_service.http.openapi.operation import Answer, Area, Operation, query, request_header
 from ltp_service.http.openapi.schemas import Node
 
 _TEXT: Node = {"type": "string"}
 _EVENT_STREAM = {"text/event-stream": {"schema": _TEXT}}
 _PROBLEMS = ["NOT_SUPPORTED", "TOO_MANY_STREAMS", "TOO_MANY_STREAMS_PER_CLIENT"]
+_TICKET = query("ticket", _TEXT, "In place of X-API-Key, with AUTH_ENABLED: from POST /api/v1/stream/tickets")
 _RESUME = (
     query("last_event_id", _TEXT, "The same as Last-Event-ID, for clients that cannot set it"),
     request_header("Last-Event-ID", "The id of the last event received: what came after it follows"),
@@ -29,8 +31,16 @@ STREAMING = Area(
                     "What is told",
                 ),
                 *_RESUME,
+                _TICKET,
             ],
             problems=["UNSUPPORTED_PAIR", *_PROBLEMS],
+        ),
+        "POST /api/v1/stream/tickets": Operation(
+            "createTicket",
+            "A ticket, which opens one stream within 30 s",
+            "For browsers' EventSource, which can set no header: the ticket goes into the stream's `ticket` parameter."
+            " It holds in every process of the service. Without AUTH_ENABLED no stream needs one.",
+            {201: Answer("The ticket", shapes.Ticket, headers=("Cache-Control",))},
         ),
         "GET /collectors/stream": Operation(
             "streamExchanges",
@@ -46,6 +56,7 @@ STREAMING = Area(
                     "What is told",
                 ),
                 *_RESUME,
+                _TICKET,
             ],
             problems=["NOT_FOUND", *_PROBLEMS],
         ),
