@@ -12,6 +12,7 @@ from typing import NamedTuple, TypeVar
 
 import msgspec
 
+from ltp_service.collected.kraken_tape import EXCHANGE
 from ltp_service.domain.decimals import read_price
 from ltp_service.domain.errors import BadFrame, ExchangeError, Rejected, Unreachable
 from ltp_service.domain.market import MarketStatus, market_status
@@ -252,7 +253,7 @@ def _whole_trade(row: Sequence[msgspec.Raw], pair: Pair, received_at: float) -> 
     if trade.trade_id is None or side is None:
         raise BadFrame(f"{pair}: a trade without its id or its side", reason="malformed")
     return Trade(
-        exchange="kraken",
+        exchange=EXCHANGE,
         symbol=str(pair),
         side=side,
         price=trade.row.price,

@@ -12,6 +12,7 @@ from typing import TypeVar
 
 import msgspec
 
+from ltp_service.collected.kraken_tape import EXCHANGE
 from ltp_service.domain.decimals import read_price
 from ltp_service.domain.errors import BadFrame
 from ltp_service.domain.market import market_status
@@ -164,7 +165,7 @@ def trades_of(frame: str, received_at: float) -> list[Trade]:
 def _whole(row: msgspec.Raw, received_at: float) -> Trade:
     told = _WHOLE_TRADE.decode(row)
     return Trade(
-        exchange="kraken",
+        exchange=EXCHANGE,
         symbol=told.symbol,
         side=told.side,
         price=_number(told.price),
