@@ -284,7 +284,7 @@ export class PriceStream extends EventTarget {
     super();
     this.#base = base;
     this.#options = options;
-    if (typeof addEventListener === "function") addEventListener("online", this.retry);
+    globalThis.addEventListener?.("online", this.retry);
     void this.#run();
   }
 
@@ -302,7 +302,7 @@ export class PriceStream extends EventTarget {
 
   close() {
     this.#closed = true;
-    removeEventListener("online", this.retry);
+    globalThis.removeEventListener?.("online", this.retry);
     this.#cut("closed");
     this.#wake();
     this.watch.end();
