@@ -62,7 +62,8 @@ function showBar() {
   const now = line.clock.now();
   const { watch } = line.model;
   const heard = span(watch.serverNow(now) - (watch.heardAt ?? watch.serverNow(now)));
-  const next = retryAt ? `next try in ${span(Math.max(0, retryAt - Date.now()))}` : "";
+  const left = (retryAt ?? 0) - Date.now();
+  const next = left > 0 ? `next try in ${span(left + 999)}` : retryAt ? "trying now" : "";
   const dead = asOf === null ? "NOT LIVE, no price was told yet" : `NOT LIVE, prices as of ${clock(asOf)}`;
   const word = { connecting: "Connecting", live: "Line open", lost: "Reconnecting", dead }[kind];
   const detail = { connecting: "", live: `last word ${heard} ago`, lost: reason, dead: reason }[kind];
@@ -88,6 +89,7 @@ function use(key) {
   storedKey.set(key);
   line.close();
   line = new Line(key, changed);
+  showCurl();
 }
 
 by("key").addEventListener("submit", (event) => {
@@ -108,8 +110,11 @@ by("pairs").addEventListener("click", (event) => {
   void explain(pair, line.key);
 });
 
-const url = new URL("api/v1/ltp?pair=BTC/USD&detail=true", BASE);
-say(by("curl"), `curl '${url}'${line.key ? " -H \"X-API-Key: $LTP_KEY\"" : ""}`);
+function showCurl() {
+  const header = line.key ? ' -H "X-API-Key: $LTP_KEY"' : "";
+  say(by("curl"), `curl '${new URL("api/v1/ltp?pair=BTC/USD&detail=true", BASE)}'${header}`);
+}
+
 by("copy").addEventListener("click", () => void copy());
 
 /** A page without TLS may not write to the clipboard: there the line is selected for Ctrl+C. */
@@ -138,6 +143,7 @@ function showTheme() {
 }
 
 showTheme();
+showCurl();
 if (kiosk) {
   set(root, "data-kiosk", "");
   by("kiosk").hidden = false;

@@ -362,6 +362,7 @@ export class PriceStream extends EventTarget {
         cache: "no-store",
       });
       status = response.status;
+      if (status === 400) this.#lastId = ""; // it may be what cannot be read
       if (status !== 200) return end(`the service answered ${status}`, retryAfter(response));
       const kind = response.headers.get("Content-Type") ?? "nothing";
       if (!/^text\/event-stream\s*(;|$)/i.test(kind) || !response.body) {

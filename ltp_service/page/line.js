@@ -63,7 +63,7 @@ export class Line {
     addEventListener("pagehide", () => this.#send({ kind: "leave" }), { signal });
     addEventListener("pageshow", ({ persisted }) => persisted && this.#join(), { signal });
     this.#join();
-    void this.#prove();
+    if (!navigator.onLine) void this.#prove();
   }
 
   retry() {
@@ -202,8 +202,8 @@ export class Line {
     else if (phase === "refused") found = ["dead", reason ?? ""];
     else if (!alive && this.liveness.kind === "connecting" && now - this.#begun < SILENCE) found = ["connecting", ""];
     else if (!alive) found = ["dead", reason ?? "no heartbeat for 10 s"];
-    else if (phase === "lost") found = ["lost", reason ?? ""];
     else if (now - this.#deadAt < SHOWN) found = ["dead", this.liveness.reason];
+    else if (phase === "lost") found = ["lost", reason ?? ""];
     const [kind, why] = found;
     const before = this.liveness.kind;
     if (kind === "dead" && before !== "dead") this.#deadAt = now;

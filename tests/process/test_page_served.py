@@ -11,7 +11,7 @@ from playwright.sync_api import Browser, expect
 from ltp_service.http.openapi.document import document
 from tests.deadline import generous
 from tests.process.browser import chromium, expect_dead, tabs
-from tests.process.nginx import behind_nginx, own_folder, reachable, running_nginx
+from tests.process.nginx import Nginx, behind_nginx, own_folder, reachable, running_nginx
 from tests.process.service import Service
 from tests.programs import require_program
 from tests.simulator.client import Simulator
@@ -30,10 +30,14 @@ def browser() -> Iterator[Browser]:
         yield running
 
 
+def at(nginx: Nginx) -> str:
+    return f"http://127.0.0.1:{nginx.port}/"
+
+
 def test_the_digits_of_the_exchange_come_to_the_page(simulator: Simulator, browser: Browser) -> None:
     limits = {"PRICE_DIVERGENCE_LIMIT": "1000000000"}
     with behind_nginx(simulator, **limits) as (nginx, service):
-        with tabs(browser, f"http://127.0.0.1:{nginx.port}/") as opened:
+        with tabs(browser, at(nginx)) as opened:
             page = opened.open()
             expect(page.locator("#pairs tr")).to_have_count(7)
             for pair, price in DIGITS.items():
@@ -48,7 +52,7 @@ def test_a_service_that_is_gone_is_told_and_a_new_one_found(simulator: Simulator
     with own_folder() as folder:
         started = partial(Service.start, simulator, fed=True, **reachable(folder))
         with started() as first, running_nginx(require_program("nginx"), folder) as nginx:
-            with tabs(browser, f"http://127.0.0.1:{nginx.port}/") as opened:
+            with tabs(browser, at(nginx)) as opened:
                 page = opened.open()
                 simulator.trade("BTC/USD", "100")
                 expect(page.locator('tr[data-pair="BTC/USD"] td.state')).to_have_text("live")
@@ -64,17 +68,16 @@ def test_a_service_that_is_gone_is_told_and_a_new_one_found(simulator: Simulator
 def test_what_the_service_says_of_a_dead_exchange_is_on_the_page(
     simulator: Simulator, browser: Browser
 ) -> None:
-    with behind_nginx(simulator, **QUICK) as (nginx, _):
-        with tabs(browser, f"http://127.0.0.1:{nginx.port}/") as opened:
-            page = opened.open()
-            state = page.locator('tr[data-pair="BTC/USD"] td.state')
-            simulator.trade("BTC/USD", "100")
-            expect(state).to_have_text("live")
-            simulator.fault("freeze")
-            expect(state).to_have_text("fallback", timeout=1000 * generous(2, 2))
-            expect(page.locator("#verdict")).to_contain_text("from REST since")
-            simulator.fault("rest_status", status=500)
-            expect(state).to_have_text("stale", timeout=1000 * generous(5, 2))
-            simulator.clear()
-            simulator.trade("BTC/USD", "101")
-            expect(state).to_have_text("live")
+    with behind_nginx(simulator, **QUICK) as (nginx, _), tabs(browser, at(nginx)) as opened:
+        page = opened.open()
+        state = page.locator('tr[data-pair="BTC/USD"] td.state')
+        simulator.trade("BTC/USD", "100")
+        expect(state).to_have_text("live")
+        simulator.fault("freeze")
+        expect(state).to_have_text("fallback", timeout=1000 * generous(2, 2))
+        expect(page.locator("#verdict")).to_contain_text("from REST since")
+        simulator.fault("rest_status", status=500)
+        expect(state).to_have_text("stale", timeout=1000 * generous(5, 2))
+        simulator.clear()
+        simulator.trade("BTC/USD", "101")
+        expect(state).to_have_text("live")
