@@ -11,6 +11,7 @@ const EVENTS = ["hello", "price", "heartbeat"];
 export class Hub {
   #clock = new SteadyClock();
   #model = new Model();
+  #hasPast = false;
 
   /** @param {string} key @param {(message: any) => void} tell */
   constructor(key, tell) {
@@ -30,6 +31,10 @@ export class Hub {
         const now = this.#clock.now();
         if (type === "hello") this.#model.watch.begin(Date.parse(data.server_time), now);
         this.#model.take(type, data, now);
+        if (type === "heartbeat" && !this.#hasPast) {
+          this.#hasPast = true;
+          void polls.past([...this.#model.rows.keys()]);
+        }
         // A tab learns their clock only by asking: what waits in a frozen tab must not seem to be new.
         tell(type === "hello" ? { kind: "news" } : { kind: "event", type, data });
       });

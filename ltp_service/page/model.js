@@ -3,7 +3,7 @@
 
 import { Watch } from "./client.js";
 import { compare } from "./decimals.js";
-import { newTrack, put } from "./track.js";
+import { newTrack, put, putBefore } from "./track.js";
 
 /** Most transitions that are remembered. */
 const LONGEST_LOG = 200;
@@ -100,6 +100,9 @@ export class Model {
       if (typeof ttl === "number") this.watch.ttl = 1000 * ttl;
     } else if (what === "markets") {
       this.markets = data;
+    } else if (what === "past") {
+      const row = this.rows.get(data.pair);
+      if (row) putBefore(row.track, data.trades, this.watch.serverNow(now));
     } else if (what === "collectors") {
       this.#fed(data.collectors, this.watch.serverNow(now));
     }

@@ -8,6 +8,8 @@ const EVERY = 5_000;
 const MOST_SYMBOLS = 8;
 /** Trades in one answer, the most that the service gives. */
 const TRADES = 100;
+/** Most pairs whose past is asked for: each costs a request. */
+const MOST_PAIRS = 12;
 /** Milliseconds over which trades are counted. */
 const COUNTED = 60_000;
 
@@ -48,6 +50,23 @@ export class Polls {
       // The stream says when the service cannot be reached; the next round comes anyway.
     } finally {
       this.#asking = false;
+    }
+  }
+
+  /** Asks once for what Kraken's last trades tell of the time before. @param {string[]} pairs */
+  async past(pairs) {
+    try {
+      for (const pair of pairs.slice(0, MOST_PAIRS)) {
+        const symbol = encodeURIComponent(pair);
+        const told = await this.#ask(`collectors/trades?exchange=kraken&symbol=${symbol}&limit=${TRADES}`);
+        const trades = (told?.trades ?? [])
+          .filter((/** @type {any} */ each) => each.exchange === "kraken" && each.symbol === pair)
+          .map((/** @type {any} */ each) => ({ price: each.price, at: Date.parse(each.timestamp), id: each.trade_id }))
+          .reverse();
+        if (trades.length) this.tell("past", { pair, trades });
+      }
+    } catch {
+      // The picture begins now, then.
     }
   }
 

@@ -37,6 +37,26 @@ export function put(track, at, value) {
 }
 
 /**
+ * Adds what trades tell of the time before the first look: each price holds until the next trade where the ids of both
+ * follow one another, and the last one until that look.
+ * @param {Track} track @param {{price: string, at: number, id: string}[]} trades oldest first @param {number} now
+ */
+export function putBefore(track, trades, now) {
+  const first = track.slots[0]?.slot ?? Math.floor(now / SLOT);
+  /** @type {Map<number, string>} */
+  const found = new Map();
+  trades.forEach(({ price, at, id }, place) => {
+    const next = trades[place + 1];
+    const from = Math.floor(at / SLOT);
+    const whole = !next || BigInt(next.id) === BigInt(id) + 1n;
+    const until = !whole ? from : next ? Math.floor(next.at / SLOT) : first - 1;
+    for (let slot = Math.max(from, first - SLOTS); slot <= Math.min(until, first - 1); slot++) found.set(slot, price);
+  });
+  const past = [...found].map(([slot, value]) => ({ slot, value })).sort((a, b) => a.slot - b.slot);
+  track.slots.unshift(...past.filter(({ slot }) => slot > Math.floor(now / SLOT) - SLOTS));
+}
+
+/**
  * The stretches without a break between them, and with `equal` of one value each: first slot of the picture, values.
  * @param {Track} track @param {number} at @param {boolean} equal
  */

@@ -39,7 +39,7 @@ def run(modules: Path, code: str) -> Any:
     imports = (
         'import { EventParser, PriceStream, Watch, readExact } from "./client.js";'
         'import { compare, heights } from "./decimals.js";'
-        'import { Model } from "./model.js"; import { newTrack, put, stretches } from "./track.js";'
+        'import { Model } from "./model.js"; import { newTrack, put, putBefore, stretches } from "./track.js";'
         'import { span } from "./words.js"; import { verdict } from "./verdict.js";'
     )
     (modules / "test.js").write_text(f"{imports}{code}\nconsole.log(JSON.stringify(out));")
@@ -181,6 +181,18 @@ def test_a_track_is_broken_by_a_doubt_and_by_a_gap(modules: Path) -> None:
         "out.push(...stretches(track, at(65)).map((each) => each.values));",
     )
     assert run(modules, code) == [["0", "5", "14"], ["20", "25"], ["60", "65"]]
+
+
+def test_trades_tell_of_the_time_before_unless_one_is_missing(modules: Path) -> None:
+    code = """
+    const out = []; const track = newTrack(); const at = (s) => 1e12 + 1000 * s;
+    put(track, at(0), "9");
+    const trade = (second, price, id) => ({ at: at(second), price, id });
+    const trades = [trade(-2000, "1", "10"), trade(-890, "2", "11"), trade(-60, "3", "12"), trade(-31, "4", "14"), trade(-29, "5", "15"), trade(2, "6", "16")];
+    putBefore(track, trades, at(3));
+    out.push(...stretches(track, at(3)).map(({ first, values }) => [first, values.length, values[0], values.at(-1)]));
+    """
+    assert run(modules, code) == [[0, 168, "1", "3"], [172, 8, "4", "9"]]
 
 
 def test_spans_are_read_by_people(modules: Path) -> None:

@@ -237,30 +237,28 @@ class Handler(BaseHTTPRequestHandler):
 
     def do_GET(self) -> None:
         service, path = self.service, urlsplit(self.path).path
-        if not path.startswith(f"{service.below}/"):
-            return self._whole(Refusal(404))
-        path = path.removeprefix(service.below)
         service.asked.append((self.path, {name.lower(): value for name, value in self.headers.items()}))
+        below = path.removeprefix(service.below) if path.startswith(f"{service.below}/") else ""
+        if below == "/api/v1/stream" and service.refusal is None and self._is_admitted():
+            self._stream()
+        else:
+            self._whole(self._answer(below))
+
+    def _is_admitted(self) -> bool:
+        return self.service.key in (None, self.headers.get("X-API-Key"))
+
+    def _answer(self, path: str) -> Refusal:
         name = PAGE if path == "/" else path.removeprefix("/page/")
         if path == "/" or (path.startswith("/page/") and name in FILES):
             policy = FOR_PAGES if name in (PAGE, WORKER) else FOR_JSON
-            self._whole(
-                Refusal(
-                    200,
-                    dict(policy),
-                    (FOLDER / name).read_bytes(),
-                    FILES.get(name, "text/html; charset=utf-8"),
-                )
-            )
-        elif service.key is not None and path != "/health" and self.headers.get("X-API-Key") != service.key:
-            self._whole(Refusal(401))
-        elif path == "/api/v1/stream":
-            self._stream()
-        elif (answer := service.answer(path)) is not None:
-            self._whole(Refusal(200, dict(FOR_JSON), encoded(answer).encode()))
-        else:
-            self._whole(Refusal(404))
-        return None
+            kind = FILES.get(name, "text/html; charset=utf-8")
+            return Refusal(200, dict(policy), (FOLDER / name).read_bytes(), kind)
+        if path != "/health" and not self._is_admitted():
+            return Refusal(401)
+        if path == "/api/v1/stream" and self.service.refusal is not None:
+            return self.service.refusal
+        told = self.service.answer(path)
+        return Refusal(404) if told is None else Refusal(200, dict(FOR_JSON), encoded(told).encode())
 
     def _whole(self, answer: Refusal) -> None:
         self.send_response(answer.status)
@@ -271,8 +269,6 @@ class Handler(BaseHTTPRequestHandler):
         self.wfile.write(answer.body)
 
     def _stream(self) -> None:
-        if self.service.refusal is not None:
-            return self._whole(self.service.refusal)
         self.close_connection = True
         self.send_response(200)
         for name, value in (("Content-Type", "text/event-stream; charset=utf-8"), ("Connection", "close")):
@@ -281,7 +277,6 @@ class Handler(BaseHTTPRequestHandler):
         with self.service.stream() as queue, suppress(OSError):
             while (content := _next(queue)) is not None:
                 self.wfile.write(content)
-        return None
 
     def log_message(self, format: str, *args: Any) -> None:  # noqa: A002 - the base class calls it so
         """The browser's requests are no news."""

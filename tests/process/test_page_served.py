@@ -51,18 +51,21 @@ def test_the_digits_of_the_exchange_come_to_the_page(simulator: Simulator, brows
 def test_a_service_that_is_gone_is_told_and_a_new_one_found(simulator: Simulator, browser: Browser) -> None:
     with own_folder() as folder:
         started = partial(Service.start, simulator, fed=True, **reachable(folder))
-        with started() as first, running_nginx(require_program("nginx"), folder) as nginx:
-            with tabs(browser, at(nginx)) as opened:
-                page = opened.open()
-                simulator.trade("BTC/USD", "100")
-                expect(page.locator('tr[data-pair="BTC/USD"] td.state')).to_have_text("live")
-                os.kill(first.worker_pids()[0], signal.SIGKILL)
-                expect(page.locator("html")).not_to_have_attribute("data-line", "live")
+        with (
+            started() as first,
+            running_nginx(require_program("nginx"), folder) as nginx,
+            tabs(browser, at(nginx)) as opened,
+        ):
+            page = opened.open()
+            simulator.trade("BTC/USD", "100")
+            expect(page.locator('tr[data-pair="BTC/USD"] td.state')).to_have_text("live")
+            os.kill(first.worker_pids()[0], signal.SIGKILL)
+            expect(page.locator("html")).not_to_have_attribute("data-line", "live")
+            expect(page.locator("html")).to_have_attribute("data-line", "live")
+            first.stop()
+            expect_dead(page)  # nginx answers 502
+            with started():
                 expect(page.locator("html")).to_have_attribute("data-line", "live")
-                first.stop()
-                expect_dead(page)  # nginx answers 502
-                with started():
-                    expect(page.locator("html")).to_have_attribute("data-line", "live")
 
 
 def test_what_the_service_says_of_a_dead_exchange_is_on_the_page(
