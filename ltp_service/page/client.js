@@ -78,7 +78,12 @@ export class Watch {
 
   /** @param {number} serverNow @param {number} now */
   begin(serverNow, now) {
-    // Their clock may have been set: what was told is as old as before.
+    this.#set(serverNow, now);
+    this.#ended = false;
+  }
+
+  /** Their clock may have been set since: what was told is as old as before. @param {number} serverNow @param {number} now */
+  #set(serverNow, now) {
     const shift = this.#offset === null ? 0 : serverNow - this.serverNow(now);
     for (const each of this.#told.values()) {
       each.told += shift;
@@ -87,7 +92,6 @@ export class Watch {
     this.#offset = serverNow - now;
     this.#offsetAt = now;
     this.#heard = serverNow;
-    this.#ended = false;
   }
 
   /** The line is known to be broken: nothing is current until it begins anew. */
@@ -147,6 +151,10 @@ export class Watch {
    * @param {number} sent @param {number} now
    */
   #hear(sent, now) {
+    // Events come in order, and a hello is 10 s late at most: otherwise their clock was set.
+    if (sent < this.#heard - GRACE || (this.#offset !== null && sent - this.serverNow(now) > CONNECT)) {
+      this.#set(sent, now);
+    }
     const drifted = (this.#offset ?? sent - now) - 0.002 * (now - this.#offsetAt);
     this.#offset = Math.max(sent - now, drifted);
     this.#offsetAt = now;

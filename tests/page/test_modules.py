@@ -133,6 +133,21 @@ def test_a_word_that_has_waited_is_as_old_as_it_is(modules: Path) -> None:
     assert new_age < 200
 
 
+@pytest.mark.parametrize("hours", [-3, 3])
+def test_a_clock_of_the_service_that_is_set_makes_no_price_older_or_younger(
+    modules: Path, hours: int
+) -> None:
+    code = (
+        TOLD
+        + f"""
+    watch.take("price", price(0), 0); beat(5_000, 0);
+    beat(10_000 + {hours} * 3_600_000, 1_000, 10_000);
+    out.push(state(10_000), watch.quote("A/B", 10_500).age_ms, watch.alive(19_000), watch.alive(21_000));
+    """
+    )
+    assert run(modules, code) == ["live", 1_500, True, False]
+
+
 @pytest.mark.parametrize(
     "more",
     [
