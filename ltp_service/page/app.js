@@ -20,15 +20,17 @@ const HEADER = /^[\x21-\x7e]+$/;
 
 let line = new Line(storedKey.get(), changed);
 let painting = 0;
+let verdictAt = 0;
 
 /** Shows what changed before the next picture; a hidden tab has none, but a title and an icon. */
 function changed() {
-  showVerdict();
-  if (!painting && !document.hidden) painting = requestAnimationFrame(paint);
+  if (!document.hidden) painting ||= requestAnimationFrame(paint);
+  else if (performance.now() - verdictAt > 500) showVerdict();
 }
 
 function paint() {
   painting = 0;
+  showVerdict();
   showBar();
   if (kiosk) showKiosk(line, kiosk);
   else showPairs(line);
@@ -48,6 +50,7 @@ function tick() {
 let verdictBefore = "";
 
 function showVerdict() {
+  verdictAt = performance.now();
   const { text, level } = verdict(line.model, line.liveness, line.clock.now());
   if (text + level === verdictBefore) return;
   verdictBefore = text + level;
@@ -149,5 +152,9 @@ if (kiosk) {
   by("kiosk").hidden = false;
 }
 document.addEventListener("visibilitychange", tick);
+document.addEventListener("freeze", () => {
+  line.sleep();
+  paint();
+});
 setInterval(tick, 1_000);
 tick();

@@ -144,10 +144,18 @@ export class Line {
     } else if (message.kind === "refused") {
       this.#alone();
     }
-    this.tick();
+    this.#judge(now);
+    this.changed();
   }
 
   // Life.
+
+  /** The browser freezes this tab in a moment: what it shows until it wakes must not seem to be live. */
+  sleep() {
+    this.#awake = this.clock.now();
+    this.#heard = -Infinity;
+    this.tick();
+  }
 
   /** Whether time went by in which this tab did not run. @param {number} now */
   #look(now) {

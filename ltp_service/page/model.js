@@ -45,9 +45,13 @@ export class Model {
   /** An event of the stream. Throws for one that cannot be meant. @param {string} type @param {any} data @param {number} now */
   take(type, data, now) {
     this.watch.take(type, data, now);
-    if (type === "hello") this.#serves(data);
-    if (type === "price") this.#moves(data);
-    this.tick(now);
+    if (type === "price") {
+      this.#moves(data);
+      this.#look(data.pair, now);
+    } else {
+      if (type === "hello") this.#serves(data);
+      this.tick(now);
+    }
   }
 
   /** @param {any} hello */
@@ -72,21 +76,22 @@ export class Model {
 
   /** What time alone has changed. @param {number} now */
   tick(now) {
+    for (const pair of this.rows.keys()) this.#look(pair, now);
+  }
+
+  /** @param {string} pair @param {number} now */
+  #look(pair, now) {
+    const row = this.rows.get(pair);
+    const quote = this.watch.quote(pair, now);
+    if (!row || !quote) return;
     const at = this.watch.serverNow(now);
-    const alive = this.watch.alive(now);
-    for (const [pair, row] of this.rows) {
-      const quote = this.watch.quote(pair, now);
-      if (!quote) continue;
-      put(row.track, at, quote.trustworthy ? quote.price : null);
-      // A dead line is one transition, of the line, and not one of each pair.
-      if (!alive || quote.state === row.state) continue;
-      if (row.state !== null) {
-        note(this.log, { subject: pair, from: row.state, to: quote.state, at, until: null });
-      }
-      row.certain = row.state !== null;
-      row.state = quote.state;
-      row.since = at;
-    }
+    put(row.track, at, quote.trustworthy ? quote.price : null);
+    // A dead line is one transition, of the line, and not one of each pair.
+    if (!this.watch.alive(now) || quote.state === row.state) return;
+    if (row.state !== null) note(this.log, { subject: pair, from: row.state, to: quote.state, at, until: null });
+    row.certain = row.state !== null;
+    row.state = quote.state;
+    row.since = at;
   }
 
   /** An answer of another route. @param {string} what @param {any} data @param {number} now */
