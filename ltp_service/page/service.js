@@ -30,9 +30,22 @@ export async function ask(path, key) {
 
 const SLOT = "ltp-key";
 
-/** The key, kept for this tab only. */
+/** The key, kept for this tab only; a browser that keeps nothing asks again after each load. */
 export const storedKey = {
-  get: () => sessionStorage.getItem(SLOT) ?? "",
+  get() {
+    try {
+      return sessionStorage.getItem(SLOT) ?? "";
+    } catch {
+      return "";
+    }
+  },
   /** @param {string} key */
-  set: (key) => (key ? sessionStorage.setItem(SLOT, key) : sessionStorage.removeItem(SLOT)),
+  set(key) {
+    try {
+      if (key) sessionStorage.setItem(SLOT, key);
+      else sessionStorage.removeItem(SLOT);
+    } catch {
+      // It lives as long as this page, then.
+    }
+  },
 };
