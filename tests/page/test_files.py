@@ -26,7 +26,7 @@ def test_every_file_is_served_and_no_other_one_lies_there() -> None:
 def test_a_module_imports_only_what_is_served(name: str) -> None:
     imported = re.findall(r'^(?:import|\} from|import .* from) .*"\./([^"]+)"', TEXTS[name], re.MULTILINE)
     assert set(imported) <= FILES.keys()
-    assert TEXTS[name].count('from "') == len(imported)
+    assert len(re.findall('^[^*\n]*from "', TEXTS[name], re.MULTILINE)) == len(imported)
 
 
 @pytest.mark.parametrize("name", TEXTS)
