@@ -9,7 +9,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from queue import Empty, Queue
 from threading import Event, Lock, Thread
 from typing import Any, NamedTuple
-from urllib.parse import urlsplit
+from urllib.parse import parse_qs, urlsplit
 
 from ltp_service.http.headers import FOR_JSON, FOR_PAGES
 from ltp_service.page import FILES, FOLDER, PAGE, WORKER
@@ -51,6 +51,8 @@ class ScriptedService:
         self.told: dict[str, dict[str, Any]] = {}
         self.evidence: dict[str, float | None] = {}
         """Milliseconds of a pair's evidence in the next heartbeats, where it is not fresh."""
+        self.past: dict[str, list[dict[str, Any]]] = {}
+        """Kraken's last trades of each pair, newest first."""
         self.collectors: dict[str, Any] = {"kraken": collector("kraken")}
         self._streams: list[Queue[bytes | None]] = []
         self._lock = Lock()
@@ -141,8 +143,10 @@ class ScriptedService:
     def _event(self, event: str, data: object, more: str = "") -> bytes:
         return f"id: {next(self._numbers)}\nevent: {event}\n{more}data: {encoded(data)}\n\n".encode()
 
-    def answer(self, path: str) -> Any:
+    def answer(self, path: str, query: str) -> Any:
         """The JSON of a route; None where there is none."""
+        if "exchange=kraken" in query:
+            return {"trades": self.past.get(parse_qs(query)["symbol"][0], [])}
         return {
             "/api/v1/status": status(self.now()),
             "/collectors/status": {"collectors": self.collectors},
@@ -257,7 +261,7 @@ class Handler(BaseHTTPRequestHandler):
             return Refusal(401)
         if path == "/api/v1/stream" and self.service.refusal is not None:
             return self.service.refusal
-        told = self.service.answer(path)
+        told = self.service.answer(path, urlsplit(self.path).query)
         return Refusal(404) if told is None else Refusal(200, dict(FOR_JSON), encoded(told).encode())
 
     def _whole(self, answer: Refusal) -> None:

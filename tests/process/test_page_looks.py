@@ -1,7 +1,10 @@
 """What axe-core and TypeScript find in the page, and pictures of it: .shots/ keeps those of the last run."""
 
 from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
+from decimal import Decimal
 from pathlib import Path
+from random import Random
 from typing import Any
 
 import pytest
@@ -11,7 +14,7 @@ from ltp_service.page import FOLDER
 from tests.ended import PROJECT
 from tests.process.browser import chromium, expect_dead, expect_live, tabs
 from tests.process.npm import node_packages, run
-from tests.process.scripted_service import PRICES, ScriptedService, collector, scripted_service
+from tests.process.scripted_service import PRICES, Raw, ScriptedService, collector, scripted_service
 
 PACKAGES = ("axe-core@4.11.0", "typescript@5.9.3")
 SHOTS = PROJECT / ".shots"
@@ -63,6 +66,8 @@ def furnish(service: ScriptedService) -> None:
             "binance_trades", healthy=False, connected=False, last_error="refused: 451"
         ),
     }
+    for pair, price in PRICES.items():
+        service.past[pair] = walk(pair, price)
     for name, price in (
         ("BTC/EUR", "99871.4"),
         ("BTC/CHF", "92310.0"),
@@ -71,6 +76,19 @@ def furnish(service: ScriptedService) -> None:
     ):
         service.price(name, price)
     service.price("BTC/USD", "115643.1", witnesses=witnesses)
+
+
+def walk(pair: str, price: str) -> list[dict[str, Any]]:
+    """A hundred trades that lead to that price, newest first, with one missing among them."""
+    now, chance, amount = datetime.now(UTC), Random(pair), Decimal(price)
+    step = max(amount.scaleb(-4).quantize(amount), Decimal((0, (1,), amount.as_tuple().exponent)))
+    trades = []
+    for number in range(100):
+        moment = (now - timedelta(seconds=3 + 8.5 * number)).isoformat()
+        trade = {"exchange": "kraken", "symbol": pair, "price": Raw(f"{amount:f}"), "timestamp": moment}
+        trades.append({**trade, "trade_id": str(5000 - number - (number > 60))})
+        amount += step * chance.randint(-4, 4)
+    return trades
 
 
 def unsettle(service: ScriptedService) -> None:
