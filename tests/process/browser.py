@@ -76,6 +76,11 @@ def tabs(browser: Browser, url: str, **options: Any) -> Iterator[Tabs]:
     assert opened.complaints == []
 
 
+def price_of(page: Page, pair: str) -> str:
+    """The digits that are shown."""
+    return page.locator(f'tr[data-pair="{pair}"] .price').text_content() or ""
+
+
 def expect_live(page: Page) -> None:
     expect(page.locator("html")).to_have_attribute("data-line", "live")
     expect(page.locator("#bar-word")).to_have_text("Line open")
