@@ -134,7 +134,7 @@ def _ways(bench: Bench, running: ExitStack, exchange: Simulator) -> list[Way]:
         ways.append(
             Way(NGINX, nginx.port, [*ours.workers, *children(nginx.master_pid)], beats.run),
         )
-    ways.append(running.enter_context(_bare(bench, _frames(ours, beats))))
+    ways.append(running.enter_context(bare_loop(bench, _frames(ours, beats))))
     naive = running.enter_context(
         bare_server(
             bench,
@@ -176,7 +176,8 @@ def _prices(lines: Iterator[bytes], number: int) -> list[str]:
 
 
 @contextmanager
-def _bare(bench: Bench, frames: dict[str, str]) -> Iterator[Way]:
+def bare_loop(bench: Bench, frames: dict[str, str]) -> Iterator[Way]:
+    """A program that sends each client the frame of its question."""
     with on_cores(bench.cores.measured):
         process = subprocess.Popen(
             [sys.executable, "-m", "benchmarks.bare_sends"],
