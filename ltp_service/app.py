@@ -1,6 +1,7 @@
 """Joins the parts, the metrics and the HTTP layer into one application, and starts none of them."""
 
 from dataclasses import replace
+from functools import partial
 
 from flask import Flask
 
@@ -13,6 +14,7 @@ from ltp_service.http.fast_lane import FastLane
 from ltp_service.http.long_polls import LongPolls
 from ltp_service.http.services import attach
 from ltp_service.http.turns import Turns
+from ltp_service.http.views.ltp import streamed
 from ltp_service.metrics.counting import Metrics
 from ltp_service.metrics.serving import Gauges, serve_metrics
 from ltp_service.runtime.logs import LateLines, style_of
@@ -40,6 +42,7 @@ def create_app(config: Config, runtime: Runtime | None = None) -> Flask:
     access_log = open_access_log(config.log_level, style_of(config.log_format))
     beside: list[Runner] = [Gauges(show), *([access_log] if access_log else []), LateLines(metrics)]
     services = assemble(config, runtime, beside)
+    services.streams.sources.item = partial(streamed, services)
     lane = FastLane(config, services.prices.store, clock)
     long_polls = LongPolls(services.prices.changes, clock.monotonic, services.draining, when_readable())
     services.at_the_end(long_polls.end)

@@ -22,6 +22,7 @@ from ltp_service.exchanges.kraken import KrakenCollector
 from ltp_service.exchanges.kraken_rest import KrakenRest
 from ltp_service.exchanges.registry import COLLECTORS, unknown_collectors
 from ltp_service.feed.backoff import Backoff
+from ltp_service.feed.books import BookCollector
 from ltp_service.feed.connection import WebSocketConnection
 from ltp_service.feed.contract import Equipment, Link
 from ltp_service.feed.dialing import Dialer
@@ -49,7 +50,12 @@ from ltp_service.runtime.database import Database, DatabaseWatch, Reload
 from ltp_service.runtime.proxies import described
 from ltp_service.runtime.runners import CollectorManager, Runner, RunnerState
 from ltp_service.runtime.runtime import Runtime
+from ltp_service.runtime.spawn import when_readable
 from ltp_service.settings.config import Config
+from ltp_service.streams.places import Places
+from ltp_service.streams.pump import Pump
+from ltp_service.streams.question import ExchangeEvents
+from ltp_service.streams.sources import Sources
 from ltp_service.version import VERSION
 
 if TYPE_CHECKING:
@@ -110,6 +116,7 @@ class Services:
     meters: Meters
     prices: PriceParts
     trades: TradeParts
+    streams: Pump
     collectors: dict[str, Collector]
     manager: CollectorManager
     keyring: Keyring
@@ -183,6 +190,7 @@ def assemble(config: Config, runtime: Runtime, beside: Sequence[Runner]) -> Serv
     redis = line.client if line else None
     trades = wire_trades(config, runtime, database, line)
     prices = wire_prices(config, runtime, line, trades)
+    streams = wire_streams(config, runtime, prices, trades)
     limiter, limit_runners = open_limiter(config, runtime.clock.monotonic, redis)
     keyring = open_keyring(config, runtime, database, redis)
     runners: list[Runner] = [
@@ -191,15 +199,17 @@ def assemble(config: Config, runtime: Runtime, beside: Sequence[Runner]) -> Serv
         KeyReload(keyring),
         SymbolReload(trades.symbols),
         *limit_runners,
+        *([streams] if streams.is_supported else []),
         *beside,
         *([watch] if watch else []),
     ]
-    return Services(
+    services = Services(
         config=config,
         clock=runtime.clock,
         meters=runtime.meters,
         prices=prices,
         trades=trades,
+        streams=streams,
         collectors=({prices.kraken.name: prices.kraken} if prices.kraken else {}) | trades.collectors,
         manager=CollectorManager(runners),
         keyring=keyring,
@@ -209,6 +219,8 @@ def assemble(config: Config, runtime: Runtime, beside: Sequence[Runner]) -> Serv
         key_failures=FailureBudget(runtime.clock.monotonic),
         started_at=runtime.clock.monotonic(),
     )
+    services.at_the_end(streams.end)
+    return services
 
 
 def open_line_if_asked(config: Config, runtime: Runtime) -> "FleetLine | None":
@@ -301,6 +313,27 @@ def wire_trades(config: Config, runtime: Runtime, database: Database, line: "Fle
     exchanges = [each.exchange for each in collectors.values() if isinstance(each, TradeCollector)]
     witnesses = Witnesses(exchanges, trades.last, runtime.clock)
     return TradeParts(trades, books, symbols, witnesses, collectors, topics)
+
+
+def wire_streams(config: Config, runtime: Runtime, prices: PriceParts, trades: TradeParts) -> Pump:
+    """What sends the streams of this process."""
+
+    def links(events: ExchangeEvents) -> list[tuple[str, Link]]:
+        kind, fleet = TradeCollector if events == "trades" else BookCollector, prices.fleet
+        found = [each for each in trades.collectors.values() if isinstance(each, kind)]
+        return [(each.exchange, fleet.seen(each.link()) if fleet else each.link()) for each in found]
+
+    sources = Sources(
+        prices.quotes,
+        prices.changes,
+        runtime.clock,
+        tape=None,  # Kraken's tape of trades joins here: a KrakenTape, None for protocol v1 or without the feed
+        trades=trades.trades,
+        books=trades.books,
+        links=links,
+    )
+    places = Places(config.stream_max, config.stream_max_per_client)
+    return Pump(sources, places, runtime, when_readable())
 
 
 def equip(

@@ -107,6 +107,12 @@ TRADES_DISCARDED = Counter("trades_discarded_total", "Trades not stored.", "exch
 DEAF_BOOKS = Counter("books_deaf_total", "Order books whose subscription kept silent about changes.", "exchange")
 TRADES_MISSED = Counter("trades_missed_total", "Trades that an exchange numbered and that never arrived.", "exchange")
 
+# Streams. Why a client was dropped: `slow` took no byte for 30 s, `gone` closed the connection, `noisy` kept sending,
+# `ended` got a bye because the worker ends.
+STREAM_CLIENTS = Gauge("stream_clients", "Streams open now.", _SUM)
+STREAM_EVENTS = Counter("stream_events_total", "Events sent to clients of streams.", "event")
+STREAM_DROPPED = Counter("stream_dropped_total", "Streams that ended.", "reason")
+
 # Guards, and the process.
 LIMIT_DECISIONS = Counter("rate_limit_requests_total", "Requests that the limit saw.", "result")
 TOKENS_LEFT = Histogram("rate_limit_tokens_remaining", "Tokens left to a client after its request.", _TOKENS)

@@ -15,7 +15,7 @@ ROOT = Path(__file__).resolve().parent.parent
 PACKAGE = "ltp_service"
 
 ROOMS = (
-    "gunicorn.conf wsgi app __main__ cli http metrics __init__ last_prices assembly redis exchanges rest feed collected"
+    "gunicorn.conf wsgi app __main__ cli http metrics __init__ last_prices assembly streams redis exchanges rest feed collected"
     " keys limits prices runtime settings meters domain version simulator"
 ).split()
 """From the top down: a room may import those after it. A room is a package, or a module beside it."""
@@ -44,7 +44,7 @@ ONLY_IMPORTER = {
 
 # Pure rooms: values in, values out. They may not even see a clock, a log, a socket or a framework.
 PURE = (
-    "domain.decimals domain.pairs domain.tick domain.trade domain.book domain.exchange_time runtime.proxies runtime.http_dates http.client_address http.headers prices.accept prices.doubts prices.freshness"
+    "streams.event_ids streams.events streams.question streams.board domain.decimals domain.pairs domain.tick domain.trade domain.book domain.exchange_time runtime.proxies runtime.http_dates http.client_address http.headers prices.accept prices.doubts prices.freshness"
     " rest.probe feed.messages feed.subscriptions feed.backoff prices.quarantine"
     " exchanges.kraken_v1 exchanges.kraken_v2 exchanges.bybit exchanges.binance feed.handshake"
     " exchanges.kraken_lag exchanges.kraken_tickers exchanges.kraken_rest_answers domain.exchange_clock rest.sequence"

@@ -7,7 +7,7 @@ trades arrive late does not lose them to another one. A trade that was dropped i
 import heapq
 from bisect import bisect_left
 from collections import Counter, OrderedDict, defaultdict, deque
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from itertools import chain, count, islice
 from sys import getsizeof
 from threading import Lock
@@ -88,9 +88,13 @@ class TradeStore:
         self._tapes: dict[str, _Tape] = {}
         self._arrivals: OrderedDict[int, _Tape] = OrderedDict()
         """The tape of each trade, in the order of arrival."""
-        self._numbers = count()
+        self._numbers = count(1)
         self._floors: dict[tuple[str, str], _Key] = {}
         """The newest dropped trade by exchange and symbol."""
+        self._left: dict[tuple[str, str], int] = {}
+        """The number of the trade that was dropped last, likewise."""
+        self.listener: Callable[[str], None] | None = None
+        """Called with the symbol of each stored trade; must be quick. None while no stream tells trades."""
         self._bytes = self._received = self._stored = 0
         self._discarded: Counter[str] = Counter()
         self._started = self._monotonic()
@@ -116,6 +120,8 @@ class TradeStore:
                 self._discarded[refusal] += 1
         if refusal is None:
             self._meters.later(_count_stored, (trade.exchange, trade.symbol))
+            if self.listener is not None:
+                self.listener(trade.symbol)
         else:
             self._meters.count(TRADES_DISCARDED, trade.exchange, refusal)
         return refusal is None
@@ -135,6 +141,35 @@ class TradeStore:
             tape = self._tapes.get(symbol)
             trade = tape.last.get(exchange) if tape else None
         return trade if trade and self._is_recent(trade, self._monotonic()) else None
+
+    def arrived_after(self, symbol: str, exchange: str, number: int) -> tuple[list[tuple[int, Trade]], bool]:
+        """The trades that arrived after the one with this number, each with its own, and whether they are all: False
+        when some of them were dropped already. 0 comes before the first."""
+        found: list[tuple[int, Trade]] = []
+        with self._lock:
+            tape = self._tapes.get(symbol)
+            for arrival, _, trade in reversed(tape.arrived if tape else ()):
+                if arrival <= number:
+                    break
+                if trade.exchange == exchange:
+                    found.append((arrival, trade))
+            return found[::-1], self._left.get((exchange, symbol), 0) <= number
+
+    def newest_arrival(self, symbol: str, exchange: str) -> tuple[int, Trade] | None:
+        """The trade that arrived last, and its number."""
+        with self._lock:
+            tape = self._tapes.get(symbol)
+            arrived = reversed(tape.arrived if tape else ())
+            return next(((number, each) for number, _, each in arrived if each.exchange == exchange), None)
+
+    def arrival_of(self, symbol: str, exchange: str, trade_id: str) -> tuple[int, Trade] | None:
+        """A trade that is kept, and its number."""
+        with self._lock:
+            tape = self._tapes.get(symbol)
+            if tape is None or (exchange, trade_id) not in tape.ids:
+                return None
+            arrived = ((number, trade) for number, _, trade in tape.arrived if trade.exchange == exchange)
+            return next((each for each in arrived if each[1].trade_id == trade_id), None)
 
     def counts(self) -> dict[str, int]:
         """The number of stored trades by symbol."""
@@ -207,6 +242,9 @@ class TradeStore:
         del self._arrivals[number]
         self._bytes -= _size(trade)
         place = (trade.exchange, trade.symbol)
+        self._left[place] = number
+        if len(self._left) > MAX_FLOORS:
+            del self._left[next(iter(self._left))]
         floor = self._floors.get(place)
         # A time in the future must not refuse all later trades.
         latest = (self._times[trade.exchange].at(now) or 0.0) + TIME_TOLERANCE_SECONDS

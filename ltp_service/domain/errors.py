@@ -8,6 +8,9 @@ LtpError
 ├── KeyMissing, KeyInvalid, NotPermitted   the caller lacks the permission
 ├── PreconditionFailed        the answer is not the one that If-Match names
 ├── RateLimited               the caller asks too often
+├── TooManyStreamsOfClient    the caller has as many streams open as it may
+├── TooManyStreams            this worker has as many streams open as it may
+├── NotSupported              this process cannot do that as it is configured
 ├── PriceUnavailable          there is no price to serve, and no source gave one
 │   └── PriceStale            there is a price, but older than the caller or the service allows
 ├── StoreUnavailable          Redis or SQLite does not answer
@@ -70,6 +73,22 @@ class RateLimited(LtpError):
     def __init__(self, message: str, retry_after: float) -> None:
         super().__init__(message)
         self.retry_after = retry_after
+
+
+class TooManyStreamsOfClient(RateLimited):
+    """The client's address has too many streams open; `retry_after` in seconds."""
+
+
+class TooManyStreams(LtpError):
+    """Too many streams are open in this worker; `retry_after` in seconds."""
+
+    def __init__(self, message: str, retry_after: float) -> None:
+        super().__init__(message)
+        self.retry_after = retry_after
+
+
+class NotSupported(LtpError):
+    """The settings of this process leave out what was asked."""
 
 
 class PriceUnavailable(LtpError):

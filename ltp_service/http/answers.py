@@ -1,6 +1,5 @@
 """Builds responses: exact decimals, RFC 3339 times."""
 
-from datetime import UTC, datetime
 from decimal import Decimal
 from typing import overload
 
@@ -8,6 +7,7 @@ import msgspec
 from flask import Response
 
 from ltp_service.domain.decimals import plain
+from ltp_service.runtime import moments
 from ltp_service.runtime.clock import Clock
 
 RETRY_AFTER_SECONDS = 5
@@ -51,6 +51,4 @@ def rfc3339(unix_seconds: float) -> str: ...
 def rfc3339(unix_seconds: float | None) -> str | None: ...
 def rfc3339(unix_seconds: float | None) -> str | None:
     """`2026-11-21T00:46:21.123456Z`."""
-    if unix_seconds is None:
-        return None
-    return datetime.fromtimestamp(unix_seconds, UTC).isoformat(timespec="microseconds").replace("+00:00", "Z")
+    return None if unix_seconds is None else moments.rfc3339(unix_seconds)

@@ -21,7 +21,7 @@ _ENDPOINTS: dict[Access, str] = {
     "public": "health.health health.ready prometheus_metrics root.root docs.openapi docs.favicon docs.page docs.file"
     " docs.swagger docs.swagger_file",
     "open": "ltp.ltp ltp.cached pairs.pairs status.status collectors.status collectors.one collectors.trades"
-    " collectors.books collectors.statistics collectors.symbols",
+    " collectors.books collectors.statistics collectors.symbols stream.market stream.exchanges",
     "explain": "explain.explain",
     "refresh": "ltp.refresh",
     "bootstrap": "keys.create",

@@ -17,7 +17,7 @@ from ltp_service.http.client_address import client_address, limit_key
 from ltp_service.http.counted import count_answers, count_decisions
 from ltp_service.http.errors import OUR_FAULT, encoded_error, headers_of
 from ltp_service.http.fast_lane import ROUTE, FastLane, Ready, client_has
-from ltp_service.http.gunicorn_send import send
+from ltp_service.http.gunicorn_send import hand_over, send
 from ltp_service.http.headers import FOR_JSON, FOR_PAGES, Cors, is_preflight
 from ltp_service.http.long_polls import LongPolls
 from ltp_service.http.path import normal_path
@@ -100,9 +100,10 @@ class Edge:
         seconds = self._monotonic() - started_at - note.waited
         method = environ["REQUEST_METHOD"]
         received = _received(length) if (length := environ.get("CONTENT_LENGTH")) else 0
-        self._answers.append(
-            (method if method in _METHODS else "OTHER", note.route, code, seconds, received, sent)
-        )
+        if note.stream is None:  # a stream's duration says nothing about this service
+            self._answers.append(
+                (method if method in _METHODS else "OTHER", note.route, code, seconds, received, sent)
+            )
         moment = self._wall()
         if self._access_log is not None:
             traceparent = environ.get("HTTP_TRACEPARENT")
@@ -112,7 +113,11 @@ class Edge:
             )
         if len(self._answers) >= MAX_WAITING_LINES:
             self.settle()
-        content = send(start_response, status, headers, content, moment)
+        if note.stream is None:
+            content = send(start_response, status, headers, content, moment)
+        else:
+            note.stream(*hand_over(start_response, status, headers, moment))
+            content = ()
         current_request_id.set(None)  # later log lines of this connection are not about this request
         return content
 

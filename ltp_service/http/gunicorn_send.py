@@ -5,7 +5,10 @@ answer (measured). Only this module knows how gunicorn answers. With another ser
 PEP 3333; the client gets the same answer in both ways.
 """
 
+import _socket
 import re
+import socket
+import ssl
 from collections.abc import Iterable
 from email.utils import formatdate
 from functools import lru_cache
@@ -63,6 +66,32 @@ def send(
             return ()
     start_response(status, headers)
     return content
+
+
+def can_hand_over(environ: dict[str, Any]) -> bool:
+    """Whether `hand_over` can be used for this request: not with another server, and not with TLS, whose state is bound
+    to gunicorn's socket."""
+    client = environ.get("gunicorn.socket")
+    return isinstance(client, socket.socket) and not isinstance(client, ssl.SSLSocket)
+
+
+def hand_over(
+    start_response: "StartResponse", status: str, headers: Headers, moment: float
+) -> tuple[_socket.socket, bytes]:
+    """The client's connection, which never blocks and which gunicorn forgets, and the head of an answer that ends where
+    the connection ends. The application has to return ()."""
+    response: Any = getattr(start_response, "__self__", None)
+    if not _is_gunicorns(response):
+        raise TypeError("this request was not read by gunicorn")
+    response.must_close = True
+    head = _head(response, status, headers, moment)
+    if head is None:
+        raise ValueError("a header of a stream cannot be sent")
+    _begin(response, status, int(status[:3]), headers, 0)
+    # The system's own socket, because gevent's asks its hub at each call.
+    client = _socket.socket(fileno=response.sock.detach())
+    client.setblocking(False)
+    return client, head
 
 
 def _is_gunicorns(response: Any) -> bool:

@@ -14,7 +14,9 @@ PREFLIGHT_SECONDS = 7200
 (developer.mozilla.org, Access-Control-Max-Age)."""
 
 _METHODS = "GET, HEAD, POST, DELETE"
-_REQUEST_HEADERS = "Cache-Control, Content-Type, If-None-Match, Prefer, traceparent, X-API-Key, X-Request-ID"
+_REQUEST_HEADERS = (
+    "Cache-Control, Content-Type, If-None-Match, Last-Event-ID, Prefer, traceparent, X-API-Key, X-Request-ID"
+)
 _EXPOSED = "X-Request-ID, Retry-After, ETag, RateLimit-Limit, RateLimit-Remaining, RateLimit-Reset"
 
 

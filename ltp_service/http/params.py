@@ -3,6 +3,7 @@
 import math
 import re
 from collections.abc import Sequence
+from typing import TypeVar
 
 import msgspec
 from werkzeug.datastructures import Headers, MultiDict
@@ -27,6 +28,9 @@ LONGEST_WAIT_SECONDS = 30.0
 _WAIT = re.compile(r"""(?i)(?:^|[,;])\s*wait\s*=\s*("?)([0-9]{1,4})\1\s*(?:$|[,;])""")
 
 _TRUE, _FALSE = frozenset({"true", "1", "yes"}), frozenset({"false", "0", "no", ""})
+
+
+Word = TypeVar("Word", bound=str)
 
 
 class Asked(msgspec.Struct, frozen=True):
@@ -76,6 +80,15 @@ def flag(arguments: MultiDict[str, str], name: str) -> bool:
     if text in _FALSE:
         return False
     raise InvalidParameter(f"{name} is {text[:40]!r}; write true or false")
+
+
+def word(arguments: MultiDict[str, str], name: str, known: Sequence[Word]) -> Word:
+    """One of some words; the first one unless given. Raises InvalidParameter."""
+    text = arguments.get(name, "").strip().lower() or known[0]
+    for each in known:
+        if text == each:
+            return each
+    raise InvalidParameter(f"{name} is {text[:40]!r}; write {', '.join(known[:-1])} or {known[-1]}")
 
 
 def symbol(arguments: MultiDict[str, str]) -> str | None:

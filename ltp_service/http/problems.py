@@ -48,16 +48,27 @@ PROBLEMS = {
         errors.PreconditionFailed,
     ),
     "RATE_LIMIT_EXCEEDED": Problem(429, "too many requests from this address; wait 1 s", errors.RateLimited),
+    "TOO_MANY_STREAMS_PER_CLIENT": Problem(
+        429,
+        "this address has 20 streams open already; close one first",
+        errors.TooManyStreamsOfClient,
+    ),
     "CACHE_ERROR": Problem(
         500, "Redis at localhost:6379 (REDIS_ADDR) did not answer just now", errors.StoreUnavailable
     ),
     "INTERNAL_ERROR": Problem(500, "This is our fault; report it with the request_id."),
+    "NOT_SUPPORTED": Problem(
+        501, "streams need WORKER_CLASS=gevent; ask /api/v1/ltp instead", errors.NotSupported
+    ),
     "ALL_PRICES_FAILED": Problem(
         503, "No price can be served for any of the pairs asked; try again later", errors.PriceUnavailable
     ),
     "PRICE_STALE": Problem(503, f"BTC/USD: {MESSAGES['PRICE_STALE']}", errors.PriceStale),
     "TOO_MANY_WAITING": Problem(
         503, "too many requests wait for a change already; ask without Prefer, or again later"
+    ),
+    "TOO_MANY_STREAMS": Problem(
+        503, "5000 streams are open here already; try again later", errors.TooManyStreams
     ),
     "PRICE_FETCH_ERROR": Problem(503, f"ETH/USD: {MESSAGES['PRICE_FETCH_ERROR']}"),
 }

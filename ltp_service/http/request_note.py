@@ -1,5 +1,6 @@
 """What the part that answers tells the edge about a request."""
 
+from collections.abc import Callable
 from typing import Any, cast
 
 import msgspec
@@ -23,6 +24,8 @@ class RequestNote(msgspec.Struct):
     """Seconds that the request waited for a change. They do not count as its duration."""
     page: bool = False
     """True for a page, which gets other security headers."""
+    stream: Callable[[Any, bytes], None] | None = None
+    """What takes over the connection and the head of the answer; None unless the answer is a stream."""
 
 
 def put_note(environ: dict[str, Any], note: RequestNote) -> None:

@@ -124,6 +124,24 @@ class DetailedPrice(Price, frozen=True):
     """What other exchanges last traded the pair at; absent where none is collected."""
 
 
+class NoPrice(msgspec.Struct, frozen=True):
+    """In a stream: there is no price to serve now."""
+
+    pair: PairName
+    amount: None
+    price: None
+    state: Annotated[PriceState, Meta(extra_json_schema={"enum": ["stale", "unknown"]})]
+    source: Source | None
+    """Null when the pair was never seen."""
+    traded_at: TradedAt
+    """Of the last known trade."""
+    confirmed_at: Moment | None
+    """The last evidence that it still was the last trade. Null when the pair was never seen."""
+    age_ms: Milliseconds | None
+    """Since `confirmed_at`."""
+    trade_id: TradeId
+
+
 AnyPrice = DetailedPrice | Price
 """Generated clients try one after the other, and every DetailedPrice has what a Price has."""
 

@@ -106,6 +106,7 @@ class Metrics(Meters):
         for backlog in list(self._waiting.values()):
             backlog.settle()
         self.set(table.UPTIME, parts.clock.monotonic() - parts.started_at)
+        self.set(table.STREAM_CLIENTS, parts.streams.places.taken)
         self.set(table.CACHE_KEYS, len(parts.prices.store.all()), "price")
         self.set(table.BREAKER_STATE, _BREAKER[parts.prices.breaker.state().state], "kraken")
         self.set(table.FALLBACK_ACTIVE, parts.prices.poll.active())

@@ -35,6 +35,8 @@ class Changes:
         self._members = 0
         self.groups: dict[frozenset[Pair], _Group] = {}
         """Empty while no request waits, and then a change need not be announced."""
+        self.listener: Callable[[Pair], None] | None = None
+        """Called at each announced change; must be quick. None while no stream is open."""
         self._due: dict[Event, None] = {}
         """Requests to be woken, in order."""
         self._woken: set[Event] = set()
@@ -42,7 +44,9 @@ class Changes:
         self._lock = Lock()
 
     def announce(self, pair: Pair) -> None:
-        """Wakes the requests that wait for `pair`."""
+        """Wakes the requests that wait for `pair`, and tells the listener."""
+        if self.listener is not None:
+            self.listener(pair)
         if not self.groups:
             return
         with self._lock:

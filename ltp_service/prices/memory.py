@@ -80,8 +80,8 @@ class MemoryStore:
             if outcome != "older":
                 self._publish({tick.pair: merge(held, tick, outcome)})
         self._journal.note(tick, outcome)
-        if outcome == "newer" and self._changes.groups:
-            self._changes.announce(tick.pair)
+        if outcome == "newer" and ((changes := self._changes).groups or changes.listener):
+            changes.announce(tick.pair)
         return outcome
 
     def confirm(self, pairs: Iterable[Pair], at: float, by: Source) -> None:
@@ -101,9 +101,12 @@ class MemoryStore:
             news = {price.tick.pair: adopted(view.get(price.tick.pair), price) for price in told}
             self._publish(news)
         for pair, price in news.items():
-            if (held := view.get(pair)) is None or held.tick.amount != price.tick.amount:
+            held = view.get(pair)
+            if held is None or held.tick.amount != price.tick.amount:
                 self._journal.note(price.tick, "newer")
                 self._changes.announce(pair)
+            elif (listener := self._changes.listener) and held.tick.trade_id != price.tick.trade_id:
+                listener(pair)  # another trade at the same price, which no request waits for
 
     def set_market(self, status: MarketStatus) -> None:
         with self._lock:

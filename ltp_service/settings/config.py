@@ -119,6 +119,10 @@ class Config(BaseSettings):
     trusted_proxies: Annotated[int, whole(0, 16)] = 0
     """The number of proxies before the service whose `X-Forwarded-For` is believed. It must stay 0 where clients reach
     the port directly, because they could name any address."""
+    stream_max: Annotated[int, whole(1, 100_000)] = 5000
+    """The number of streams that one worker may have open. More are refused with 503."""
+    stream_max_per_client: Annotated[int, whole(1, 100_000)] = 20
+    """The number of streams that one client address may have open in one worker. More are refused with 429."""
     cors_origins: Several[Origin] = ()
     """The origins whose pages may read the answers. `*` alone means all origins."""
 

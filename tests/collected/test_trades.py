@@ -302,3 +302,38 @@ def test_the_estimate_is_not_below_what_the_memory_really_holds() -> None:
     finally:
         tracemalloc.stop()
     assert held <= store.statistics().memory_usage <= 2 * held
+
+
+def test_trades_are_read_on_in_the_order_of_their_arrival(store: TradeStore) -> None:
+    for number, seconds in ((1, 0.0), (3, 2.0), (2, 1.0)):
+        store.put(trade(number, seconds))
+        store.put(trade(number, seconds, exchange="bybit"))
+    found = store.arrival_of("BTCUSDT", "binance", "1")
+    assert found is not None
+
+    arrived, is_whole = store.arrived_after("BTCUSDT", "binance", found[0])
+    assert (ids([each for _, each in arrived]), is_whole) == (["3", "2"], True)
+    assert store.newest_arrival("BTCUSDT", "binance") == arrived[-1]
+    assert store.arrived_after("BTCUSDT", "binance", arrived[-1][0]) == ([], True)
+    assert store.arrival_of("BTCUSDT", "binance", "9") is None
+
+
+def test_a_reader_learns_that_trades_were_dropped(clock: FakeClock) -> None:
+    store = TradeStore(runtime(clock), per_symbol=2)
+    for number in range(1, 5):
+        store.put(trade(number))
+
+    for after, is_whole in ((1, False), (2, True)):
+        arrived, whole = store.arrived_after("BTCUSDT", "binance", after)
+        assert (ids([each for _, each in arrived]), whole) == (["3", "4"], is_whole)
+
+
+def test_a_listener_hears_of_each_stored_trade(store: TradeStore) -> None:
+    heard = list[str]()
+    store.listener = heard.append
+    assert [store.put(trade(1)), store.put(trade(1)), store.put(trade(2, symbol="ETHUSDT"))] == [
+        True,
+        False,
+        True,
+    ]
+    assert heard == ["BTCUSDT", "ETHUSDT"]

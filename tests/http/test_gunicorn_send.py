@@ -13,7 +13,13 @@ from gunicorn.util import hop_headers
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ltp_service.http.gunicorn_send import KNOWN_ATTRIBUTES, LARGEST_JOINED_BYTES, send
+from ltp_service.http.gunicorn_send import (
+    KNOWN_ATTRIBUTES,
+    LARGEST_JOINED_BYTES,
+    can_hand_over,
+    hand_over,
+    send,
+)
 from tests.fakes import NOON
 
 BODY = b'{"ltp":[]}'
@@ -205,3 +211,31 @@ def test_any_start_response_will_do() -> None:
 
     assert in_one(lambda *given: started.append(given), "200 OK", JSON, (BODY,)) == (BODY,)
     assert started == [("200 OK", JSON)]
+
+
+@pytest.mark.parametrize("version", ["1.0", "1.1"])
+def test_a_connection_that_is_handed_over_is_no_longer_gunicorns(version: str) -> None:
+    client, server = socket.socketpair()
+    with client:
+        assert can_hand_over({"gunicorn.socket": server})
+        response = gunicorns(f"GET / HTTP/{version}\r\nConnection: keep-alive\r\n\r\n".encode(), server)
+        connection, head = hand_over(
+            response.start_response, "200 OK", [("Content-Type", "text/plain")], NOON
+        )
+        response.close()
+        server.close()  # as gunicorn does at the end of the request
+        assert response.should_close()
+        assert head.startswith(f"HTTP/{version} 200 OK\r\n".encode())
+        assert b"\r\nConnection: close\r\n" in head
+        assert b"Transfer-Encoding" not in head
+        assert connection.send(head) == len(head) == len(client.recv(4096))
+        with pytest.raises(BlockingIOError):
+            connection.recv(1)
+        connection.close()
+        assert client.recv(1) == b""
+
+
+def test_no_other_servers_connection_is_handed_over() -> None:
+    assert not can_hand_over({})
+    with pytest.raises(TypeError):
+        hand_over(lambda *_: print, "200 OK", [], NOON)

@@ -7,6 +7,7 @@ import pytest
 
 from ltp_service.domain.pairs import Pair
 from ltp_service.domain.tick import WEBSOCKET, Price
+from ltp_service.prices.changes import Changes
 from ltp_service.prices.memory import FORGET_AFTER_SECONDS, MemoryStore
 from tests.deadline import DEADLINE
 from tests.fakes import BTC, ETH, FakeClock, memory_store, tick
@@ -110,3 +111,18 @@ def test_writers_of_one_pair_end_at_the_newest_trade_whoever_came_last() -> None
         list(writers.map(write, range(4)))
 
     assert store.all()[BTC].tick.price == "800"
+
+
+def test_a_listener_hears_of_each_new_trade_here_and_in_another_process(clock: FakeClock) -> None:
+    changes, heard = Changes(), list[Pair]()
+    changes.listener = heard.append
+    owner, follower = memory_store(clock), memory_store(clock, changes)
+    for number in (1, 2):
+        owner.put(tick("100", BTC, traded_at=float(number), trade_id=number))
+        follower.adopt(owner.all().values())
+        follower.adopt(owner.all().values())
+    assert heard == [BTC, BTC]
+
+    follower.put(tick("100", BTC, traded_at=3.0, trade_id=3))
+    follower.put(tick("100", BTC, traded_at=3.0, trade_id=3))
+    assert heard == [BTC] * 3

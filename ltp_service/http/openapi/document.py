@@ -12,9 +12,10 @@ from ltp_service.http.openapi.operations import OPERATIONS
 from ltp_service.http.openapi.pages import PAGES
 from ltp_service.http.openapi.prices import EXPLANATION, PRICES
 from ltp_service.http.openapi.schemas import Node, components
+from ltp_service.http.openapi.streaming import STREAMING
 from ltp_service.version import VERSION
 
-AREAS = (PRICES, EXPLANATION, COLLECTING, ADMINISTRATION, OPERATIONS, PAGES)
+AREAS = (PRICES, EXPLANATION, STREAMING, COLLECTING, ADMINISTRATION, OPERATIONS, PAGES)
 """The areas in the order of the page."""
 
 _ABOUT = """What was the last traded price of this pair, and may I trust it now?

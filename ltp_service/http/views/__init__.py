@@ -5,12 +5,24 @@ from flask.globals import request_ctx
 
 from ltp_service.http import auth, errors, preconditions, questions
 from ltp_service.http.request_note import note_of
-from ltp_service.http.views import collectors, debug, docs, explain, health, keys, ltp, pairs, root, status
+from ltp_service.http.views import (
+    collectors,
+    debug,
+    docs,
+    explain,
+    health,
+    keys,
+    ltp,
+    pairs,
+    root,
+    status,
+    stream,
+)
 
 
 def register(app: Flask) -> None:
     """Puts every route and error handler onto the app."""
-    for module in (ltp, explain, pairs, status, health, collectors, keys, debug, docs, root):
+    for module in (ltp, explain, pairs, status, health, collectors, stream, keys, debug, docs, root):
         app.register_blueprint(module.bp)
     errors.register(app)
     auth.refuse_unclassified(app)

@@ -156,6 +156,27 @@ def detail_of(parts: Services, quote: Quote) -> shapes.DetailedPrice | None:
     return _detailed(parts, quote, quote.price) if quote.price is not None else None
 
 
+def streamed(parts: Services, quote: Quote) -> bytes:
+    """The quote as streams tell it: the item of `detail=true`, or one without a price."""
+    price = quote.price
+    if price is not None and quote.verdict.servable:
+        return msgspec.json.encode(_detailed(parts, quote, price, witnesses_of(parts, quote)))
+    age = quote.verdict.age
+    return msgspec.json.encode(
+        shapes.NoPrice(
+            pair=str(quote.pair),
+            amount=None,
+            price=None,
+            state=quote.verdict.state,
+            source=price.confirmed_by if price else None,
+            traded_at=rfc3339(price.tick.traded_at) if price else None,
+            confirmed_at=None if age is None else rfc3339(parts.clock.wall() - age),
+            age_ms=None if age is None else round(age * 1000),
+            trade_id=price.tick.trade_id if price else None,
+        )
+    )
+
+
 def _detailed(
     parts: Services, quote: Quote, price: Price, witnesses: Sequence[shapes.Witness] = ()
 ) -> shapes.DetailedPrice:

@@ -1,0 +1,1 @@
+"""Streams: what changes, told to many clients at once for as long as they listen."""

@@ -1,0 +1,176 @@
+"""What the clients of one question are told: from hello on, in step or behind."""
+
+from collections.abc import Callable, Hashable, Sequence
+from typing import Any, NamedTuple
+
+from ltp_service.streams.board import Board
+from ltp_service.streams.events import NOTHING, Frame, event
+from ltp_service.streams.tapes import Place, Tape
+
+TRADES_A_FRAME = 50
+"""Most trades of one frame: 11 KB, less than a socket's buffer holds."""
+
+
+class Position(NamedTuple):
+    """How far a client was told."""
+
+    version: int
+    """Of the board."""
+    places: tuple[Place, ...]
+    """Of the lanes of the tape."""
+    beat: int
+    """The number of its last heartbeat."""
+
+
+class Newest(NamedTuple):
+    """Events of which only the newest counts."""
+
+    board: Board[Any, Any]
+    subjects: tuple[Hashable, ...]
+    event: str
+
+
+class Wording(NamedTuple):
+    """How a question is talked about."""
+
+    hello: Callable[[bool], bytes]
+    """The data of the first event, by whether it resumes."""
+    heartbeat: Callable[[], bytes]
+    moment_id: Callable[[], str]
+    """The id of an event where no trades are told."""
+    knows: Callable[[str], bool]
+    """Whether such an id is of this question."""
+    unknown: Callable[[str], list[bytes]]
+    """The data of the gaps for an id that cannot be honoured, where no trades are told."""
+    wall: Callable[[], float]
+
+
+class Flow:
+    """The events of one question. `position` is how far the clients in step were told."""
+
+    def __init__(self, wording: Wording, newest: Newest | None, tape: Tape | None) -> None:
+        self._wording, self._newest, self._tape = wording, newest, tape
+        if newest is not None:
+            newest.board.look(newest.subjects)
+        places = tuple(map(tape.newest, tape.lanes)) if tape else ()
+        self.position = Position(newest.board.version if newest else 0, places, 0)
+        self._remembered: dict[Position, tuple[Frame, Position]] = {}
+        """What clients behind were told a moment ago, by where they were."""
+
+    def begin(self, last_event_id: str) -> tuple[Frame, Position]:
+        """Hello and what belongs to it, for a client that comes new or with the id of its last event."""
+        writing = _Writing(self)
+        places, gaps, is_whole = self._start(last_event_id)
+        writing.at(places)
+        writing.add("hello", self._wording.hello(is_whole))
+        for gap in gaps:
+            writing.add("gap", gap)
+        if self._newest is not None:
+            board, subjects, name = self._newest
+            board.look(subjects)
+            for subject in subjects:
+                writing.add(name, board.item(subject))
+        return writing.frame(), self.position._replace(places=places)
+
+    def lags(self) -> bool:
+        """Whether there is something to tell to the clients in step."""
+        newest, tape = self._newest, self._tape
+        if newest is not None and newest.board.changed_since(self.position.version, newest.subjects):
+            return True
+        return tape is not None and any(
+            tape.newest(lane) > place for lane, place in zip(tape.lanes, self.position.places, strict=True)
+        )
+
+    def next(self, *, beat: bool = False) -> Frame:
+        """Everything new for the clients in step; with `beat` a heartbeat, too."""
+        before = self.position
+        version = self._newest.board.version if self._newest else 0
+        until = Position(version, (), before.beat + beat)
+        frame, self.position = self._between(before, until)
+        self.refresh()
+        return frame
+
+    def since(self, position: Position) -> tuple[Frame, Position]:
+        """What a client behind was not told, up to the clients in step; and how far it is told then."""
+        found = self._remembered.get(position)
+        if found is None:
+            found = self._remembered[position] = self._between(position, self.position)
+        return found
+
+    def refresh(self) -> None:
+        """Forgets what was told a moment ago, because ages have changed."""
+        self._remembered.clear()
+
+    def event_id(self, places: Sequence[Place]) -> str:
+        """The id of an event after which the lanes are told that far."""
+        return self._tape.event_id(places) if self._tape else self._wording.moment_id()
+
+    def _start(self, last_event_id: str) -> tuple[tuple[Place, ...], list[bytes], bool]:
+        """Where a client begins, the gaps before that, and whether it resumes."""
+        here = self.position.places
+        if not last_event_id:
+            return here, [], False
+        tape, now = self._tape, self._wording.wall()
+        if tape is None:
+            if self._wording.knows(last_event_id):
+                return here, [], True
+            return here, self._wording.unknown(last_event_id), False
+        named = tape.read_id(last_event_id) or [None] * len(tape.lanes)
+        resumed = [tape.resume(lane, place, now) for lane, place in zip(tape.lanes, named, strict=True)]
+        gaps = [each.gap for each in resumed if each.gap is not None]
+        return tuple(each.place for each in resumed), gaps, all(each.is_whole for each in resumed)
+
+    def _between(self, after: Position, until: Position) -> tuple[Frame, Position]:
+        """The frame for a client at `after`. Without places `until` means all trades that there are."""
+        writing = _Writing(self)
+        places = self._trades(writing, after.places, until.places) if self._tape else after.places
+        if self._newest is not None:
+            board, subjects, name = self._newest
+            for subject in board.changed_since(after.version, subjects):
+                writing.add(name, board.item(subject))
+        if until.beat > after.beat:
+            writing.add("heartbeat", self._wording.heartbeat())
+        return writing.frame(), Position(max(after.version, until.version), places, until.beat)
+
+    def _trades(
+        self, writing: "_Writing", after: tuple[Place, ...], until: tuple[Place, ...]
+    ) -> tuple[Place, ...]:
+        tape, places, left = self._tape, list(after), TRADES_A_FRAME
+        if tape is None:
+            return after
+        for index, lane in enumerate(tape.lanes):
+            if left <= 0 or (until and places[index] >= until[index]):
+                continue
+            for told in tape.following(lane, places[index], left):
+                if until and told.place > until[index]:
+                    break
+                places[index] = told.place
+                writing.at(places)
+                writing.add(told.event, told.data)
+                left -= 1
+        writing.at(places)
+        return tuple(places)
+
+
+class _Writing:
+    """A frame that is being written."""
+
+    def __init__(self, flow: Flow) -> None:
+        self._flow = flow
+        self._parts: list[bytes] = []
+        self._counts: dict[str, int] = {}
+        self._id: str | None = None
+        self._places: Sequence[Place] = flow.position.places
+
+    def at(self, places: Sequence[Place]) -> None:
+        """Events from here on tell the lanes that far."""
+        self._places, self._id = places, None
+
+    def add(self, name: str, data: bytes) -> None:
+        if self._id is None:
+            self._id = self._flow.event_id(self._places)
+        self._parts.append(event(name, self._id, data))
+        self._counts[name] = self._counts.get(name, 0) + 1
+
+    def frame(self) -> Frame:
+        return Frame(b"".join(self._parts), tuple(self._counts.items())) if self._parts else NOTHING

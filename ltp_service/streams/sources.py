@@ -1,0 +1,259 @@
+"""Where the events of streams come from: the stores of this process, and their news."""
+
+from collections import Counter
+from collections.abc import Callable, Collection, Hashable, Iterable, Sequence
+from typing import Any, NamedTuple
+
+from ltp_service.collected.books import BookStore
+from ltp_service.collected.trades import TradeStore
+from ltp_service.domain.book import BookView, Level
+from ltp_service.domain.errors import NotSupported
+from ltp_service.domain.pairs import Pair
+from ltp_service.feed.contract import Gap, Link
+from ltp_service.prices.changes import Changes
+from ltp_service.prices.quotes import Quote, Quotes
+from ltp_service.runtime.clock import Clock
+from ltp_service.runtime.moments import rfc3339
+from ltp_service.streams.board import Board
+from ltp_service.streams.event_ids import hash_of, moment_id, read_moment, read_positions
+from ltp_service.streams.events import (
+    HEARTBEAT_SECONDS,
+    BestLevel,
+    BestPrices,
+    ExchangeGap,
+    ExchangeHello,
+    Heartbeat,
+    Hello,
+    digits,
+    encode,
+)
+from ltp_service.streams.flow import Flow, Newest, Wording
+from ltp_service.streams.question import ExchangeEvents, ExchangeQuestion, MarketQuestion, Question
+from ltp_service.streams.tapes import ExchangeTape, KrakenPairs, market_gap
+from ltp_service.version import VERSION
+
+News = Hashable
+"""What changed: a pair; `("trades", pair)` for its trades; a symbol for its trades on other exchanges."""
+
+_Book = tuple[str, str]
+"""Exchange and symbol."""
+
+
+class _OfABook(NamedTuple):
+    """Stands for an order book, of which no news are told."""
+
+    book: _Book
+
+
+class Sources:
+    """Opens the flow of a question, and says which flows have something to tell."""
+
+    def __init__(
+        self,
+        quotes: Quotes,
+        changes: Changes,
+        clock: Clock,
+        tape: Any,
+        trades: TradeStore,
+        books: BookStore,
+        links: Callable[[ExchangeEvents], Sequence[tuple[str, Link]]],
+    ) -> None:
+        """`tape` is Kraken's (KrakenTape); None where its protocol gives no trade ids. `links` are the exchanges of the
+        collectors of one kind and what they say about themselves."""
+        self._quotes, self._changes, self._clock, self._tape = quotes, changes, clock, tape
+        self._trades, self._books, self._links = trades, books, links
+        self.item: Callable[[Quote], bytes] = lambda _: b"{}"
+        """Renders a price as `detail=true` does. Set by the room that knows how."""
+        self._prices = Board(quotes.look, _price_key, self._render_price)
+        self._best = Board(self._read_books, _book_key, _render_book)
+        self._gaps: dict[str, Sequence[Gap]] = {}
+        """When the collector of each exchange missed trades, as of the last look."""
+        self._flows: dict[News, dict[Flow, None]] = {}
+        """The flows that tell of each."""
+        self._news_of: dict[Flow, tuple[News, ...]] = {}
+
+    def check(self, question: Question) -> None:
+        """Raises NotSupported for a question that this process cannot answer."""
+        if isinstance(question, MarketQuestion) and question.events != "prices" and self._tape is None:
+            raise NotSupported(
+                "the exchange's protocol v1 and a service without its feed know no trade ids; ask events=prices"
+            )
+
+    def open(self, question: Question) -> Flow:
+        """The flow of a question."""
+        if isinstance(question, MarketQuestion):
+            flow, news = self._open_market(question)
+        else:
+            flow, news = self._open_exchange(question)
+        self._news_of[flow] = news
+        for each in news:
+            self._flows.setdefault(each, {})[flow] = None
+        return flow
+
+    def close(self, flow: Flow) -> None:
+        """Nobody listens to the flow any more."""
+        for each in self._news_of.pop(flow):
+            flows = self._flows[each]
+            del flows[flow]
+            if not flows:
+                del self._flows[each]
+                if isinstance(each, Pair):
+                    self._prices.forget(each)
+                elif isinstance(each, _OfABook):
+                    self._best.forget(each.book)
+
+    def listen(self, tell: Callable[[News], None] | None) -> None:
+        """Has `tell` called with all news; None ends that."""
+        self._changes.listener = self._trades.listener = tell
+        if self._tape is not None:
+            self._tape.on_news = (lambda pair: tell(("trades", pair))) if tell else _ignore
+
+    def hear(self, news: Collection[News]) -> list[Flow]:
+        """The flows that these news concern."""
+        asked = [each for each in news if each in self._flows]
+        if pairs := [each for each in asked if isinstance(each, Pair)]:
+            self._prices.look(pairs)
+        return _lagging({flow: None for each in asked for flow in self._flows[each]})
+
+    def look(self) -> list[Flow]:
+        """Looks at everything that is asked; time alone may have changed a state."""
+        self._prices.look([each for each in self._flows if isinstance(each, Pair)])
+        self._best.look([each.book for each in self._flows if isinstance(each, _OfABook)])
+        if any(isinstance(each, str) for each in self._flows):
+            self._read_gaps()
+        for flow in self._news_of:
+            flow.refresh()
+        return _lagging(self._news_of)
+
+    # Prices and trades of pairs.
+
+    def _render_price(self, quote: Quote) -> bytes:
+        return self.item(quote)
+
+    def _open_market(self, question: MarketQuestion) -> tuple[Flow, tuple[News, ...]]:
+        pairs, clock = question.pairs, self._clock
+        names = list(map(str, pairs))
+        subjects = hash_of(names)
+
+        def knows(text: str) -> bool:
+            is_of_trades = read_positions(text, subjects, len(pairs)) is not None
+            return is_of_trades or (text[:3] == "p1." and read_moment(text, subjects) is not None)
+
+        def gaps(text: str) -> list[bytes]:
+            return [market_gap(pair, read_moment(text, subjects), clock.wall()) for pair in pairs]
+
+        def hello(is_resumed: bool) -> bytes:
+            return encode(Hello(VERSION, rfc3339(clock.wall()), HEARTBEAT_SECONDS, names, is_resumed))
+
+        wording = Wording(
+            hello=hello,
+            heartbeat=lambda: self._heartbeat(pairs),
+            moment_id=lambda: moment_id("p1", subjects, clock.wall()),
+            knows=knows,
+            unknown=gaps,
+            wall=clock.wall,
+        )
+        prices = Newest(self._prices, pairs, "price") if question.events != "trades" else None
+        tape = KrakenPairs(self._tape, pairs, subjects) if question.events != "prices" else None
+        news: list[News] = [*(pairs if prices else ()), *(("trades", pair) for pair in pairs if tape)]
+        return Flow(wording, prices, tape), tuple(news)
+
+    def _heartbeat(self, pairs: tuple[Pair, ...]) -> bytes:
+        quotes = self._quotes.look(pairs)
+        ages = {str(quote.pair): _milliseconds(quote.verdict.age) for quote in quotes}
+        states = Counter(quote.verdict.state for quote in quotes)
+        return encode(Heartbeat(rfc3339(self._clock.wall()), dict(states), ages))
+
+    # Trades and books of other exchanges.
+
+    def _open_exchange(self, question: ExchangeQuestion) -> tuple[Flow, tuple[News, ...]]:
+        symbol, exchanges, events = question
+        clock = self._clock
+        subjects = hash_of([symbol, *exchanges])
+
+        def gaps(_: str) -> list[bytes]:
+            now = rfc3339(clock.wall())
+            return [encode(ExchangeGap(each, symbol, None, None, None, now)) for each in exchanges]
+
+        def hello(is_resumed: bool) -> bytes:
+            now = rfc3339(clock.wall())
+            return encode(ExchangeHello(VERSION, now, HEARTBEAT_SECONDS, symbol, list(exchanges), is_resumed))
+
+        wording = Wording(
+            hello=hello,
+            heartbeat=lambda: self._exchange_heartbeat(exchanges, events),
+            moment_id=lambda: moment_id("b1", subjects, clock.wall()),
+            knows=lambda text: text[:3] == "b1." and read_moment(text, subjects) is not None,
+            unknown=gaps,
+            wall=clock.wall,
+        )
+        if events == "trades":
+            self._read_gaps()
+            tape = ExchangeTape(self._trades, self._gaps_of, symbol, exchanges, subjects)
+            return Flow(wording, None, tape), (symbol,)
+        books = tuple((exchange, symbol) for exchange in exchanges)
+        return Flow(wording, Newest(self._best, books, "book"), None), tuple(map(_OfABook, books))
+
+    def _exchange_heartbeat(self, exchanges: Sequence[str], events: ExchangeEvents) -> bytes:
+        now, wall = self._clock.monotonic(), self._clock.wall()
+        links = [(exchange, link) for exchange, link in self._links(events) if exchange in exchanges]
+        ages = {
+            exchange: _milliseconds(None if link.last_frame_at is None else now - link.last_frame_at)
+            for exchange, link in links
+        }
+        return encode(Heartbeat(rfc3339(wall), dict(Counter(link.state for _, link in links)), ages))
+
+    def _read_gaps(self) -> None:
+        self._gaps = {exchange: link.gaps or () for exchange, link in self._links("trades")}
+
+    def _gaps_of(self, exchange: str) -> Sequence[Gap]:
+        return self._gaps.get(exchange, ())
+
+    def _read_books(self, books: Sequence[_Book]) -> list[tuple[_Book, BookView | None]]:
+        return [((exchange, symbol), self._books.view(symbol, exchange, 1)) for exchange, symbol in books]
+
+
+def _lagging(flows: Iterable[Flow]) -> list[Flow]:
+    return [flow for flow in flows if flow.lags()]
+
+
+def _ignore(_: Pair) -> None:
+    """No stream is open."""
+
+
+def _milliseconds(seconds: float | None) -> int | None:
+    return None if seconds is None else round(max(0.0, seconds) * 1000)
+
+
+def _price_key(quote: Quote) -> object:
+    state, price = quote.verdict.state, quote.price
+    if price is None:
+        return state
+    tick = price.tick
+    return tick.price, tick.trade_id, tick.traded_at, state, price.confirmed_by
+
+
+def _book_key(seen: tuple[_Book, BookView | None]) -> object:
+    view = seen[1]
+    return view and (view.in_sync, view.bids, view.asks)
+
+
+def _render_book(seen: tuple[_Book, BookView | None]) -> bytes:
+    (exchange, symbol), view = seen
+    in_sync = view is not None and view.in_sync
+    changed_at = view.changed_at if view else None
+    bids, asks = (view.bids, view.asks) if view and in_sync else ((), ())
+    return encode(
+        BestPrices(
+            exchange=exchange,
+            symbol=symbol,
+            in_sync=in_sync,
+            best_bid=_best(bids),
+            best_ask=_best(asks),
+            changed_at=None if changed_at is None else rfc3339(changed_at),
+        )
+    )
+
+
+def _best(levels: Sequence[Level]) -> BestLevel | None:
+    return BestLevel(digits(levels[0][0]), digits(levels[0][1])) if levels else None

@@ -1,0 +1,201 @@
+"""A pump with stores of its own, on a clock that stands still, and clients that take as much as they are told."""
+
+import json
+from collections import defaultdict
+from collections.abc import Callable
+from decimal import Decimal
+from functools import partial
+from typing import Any, NamedTuple
+
+from ltp_service.collected.books import BookStore
+from ltp_service.collected.trades import TradeStore
+from ltp_service.domain.pairs import Pair
+from ltp_service.domain.tick import WEBSOCKET
+from ltp_service.domain.trade import Trade
+from ltp_service.feed.contract import Link
+from ltp_service.prices.changes import Changes
+from ltp_service.prices.quotes import Quote, Quotes
+from ltp_service.streams.places import Places
+from ltp_service.streams.pump import Pump
+from ltp_service.streams.question import MarketQuestion, Question
+from ltp_service.streams.sources import Sources
+from tests.fakes import BTC, ETH, NOON, FakeClock, RecordingMeters, memory_store, runtime, tick
+
+PRICES = MarketQuestion((BTC, ETH), "prices")
+TRADES = MarketQuestion((BTC, ETH), "trades")
+TTL = 30.0
+
+
+class Event(NamedTuple):
+    """One event as a client reads it."""
+
+    name: str
+    id: str
+    data: Any
+    retry: int | None
+
+
+def read_events(text: bytes) -> list[Event]:
+    """The events of a stream; fails for one that is cut."""
+    assert not text or text.endswith(b"\n\n"), text
+    found = []
+    for block in text.decode().split("\n\n")[:-1]:
+        lines = dict(line.split(": ", 1) for line in block.split("\n"))
+        retry = int(lines["retry"]) if "retry" in lines else None
+        found.append(Event(lines["event"], lines["id"], json.loads(lines["data"]), retry))
+    return found
+
+
+class Wire:
+    """The connection of a client. `room` is how many bytes it still takes."""
+
+    def __init__(self, handle: int) -> None:
+        self.room = 1 << 30
+        self.received = b""
+        self.says: list[bytes] = []
+        self.sends = 0
+        self.closed = self.is_gone = False
+        self._handle = handle
+
+    def fileno(self) -> int:
+        return self._handle
+
+    def send(self, content: bytes, /) -> int:
+        self.sends += 1
+        if self.closed or self.is_gone:
+            raise BrokenPipeError
+        if not self.room:
+            raise BlockingIOError
+        taken = content[: self.room]
+        self.room -= len(taken)
+        self.received += taken
+        return len(taken)
+
+    def recv(self, most: int, /) -> bytes:
+        if self.says:
+            return self.says.pop(0)[:most]
+        if self.is_gone:
+            return b""
+        raise BlockingIOError
+
+    def setsockopt(self, level: int, name: int, value: int, /) -> None:
+        """It has no system below it."""
+
+    def close(self) -> None:
+        self.closed = True
+
+    def events(self) -> list[Event]:
+        """What came since the last call."""
+        received, self.received = self.received, b""
+        return read_events(received)
+
+    def names(self) -> list[str]:
+        return [event.name for event in self.events()]
+
+
+class Gap(NamedTuple):
+    """As Kraken's tape has it."""
+
+    pair: Pair
+    after_trade_id: int | None
+    before_trade_id: int | None
+    since: float | None
+    until: float | None
+
+
+class FakeTape:
+    """Kraken's tape, as far as streams know it."""
+
+    def __init__(self) -> None:
+        self.items: defaultdict[Pair, list[Trade | Gap]] = defaultdict(list)
+        self.held_from: dict[Pair, int] = {}
+        """Trades from this id on are held back, because a hole before them may still be filled."""
+        self.oldest = 1
+        """No trade before this one can be told."""
+        self.on_news: Callable[[Pair], None] = lambda _: None
+
+    def trade(self, trade_id: int, pair: Pair = BTC, price: str = "100.10") -> None:
+        one = Trade(
+            "kraken", str(pair), "buy", Decimal(price), Decimal("1E-7"), NOON, str(trade_id), NOON, ""
+        )
+        self.items[pair].append(one)
+        self.on_news(pair)
+
+    def gap(self, after: int, before: int, pair: Pair = BTC) -> None:
+        self.items[pair].append(Gap(pair, after, before, NOON, NOON + 1))
+
+    def newest(self, pair: Pair) -> int | None:
+        return max((int(each.trade_id) for each in self.items[pair] if isinstance(each, Trade)), default=None)
+
+    def following(self, pair: Pair, after: int, limit: int) -> list[Trade | Gap]:
+        end = self.held_from.get(pair, 1 << 60)
+        found = [each for each in self.items[pair] if after < _number(each) < end]
+        return found[:limit]
+
+    def can_follow(self, pair: Pair, after: int) -> bool:
+        newest = self.newest(pair)
+        return self.oldest - 1 <= after <= (newest or 0)
+
+
+def _number(item: Trade | Gap) -> int:
+    return int(item.trade_id) if isinstance(item, Trade) else (item.before_trade_id or 0) - 1
+
+
+class Room:
+    """One worker's streams."""
+
+    def __init__(self, *, most: int = 100, per_client: int = 100) -> None:
+        self.clock, self.meters = FakeClock(), RecordingMeters()
+        self.changes = Changes()
+        self.store = memory_store(self.clock, self.changes)
+        self.looks = 0
+        quotes = Quotes(self.store, self.changes, self.clock, ttl=TTL, fetch=lambda _: None)
+        self.tape = FakeTape()
+        world = runtime(self.clock, self.meters, random=lambda: 0.5)
+        self.trades, self.books = TradeStore(world), BookStore()
+        self.links: list[tuple[str, Link]] = []
+        self.sources = Sources(
+            quotes, self.changes, self.clock, self.tape, self.trades, self.books, lambda _: self.links
+        )
+        self.rendered: list[Pair] = []
+        self.sources.item = self._item
+        self.watched: dict[int, Callable[[], None]] = {}
+        self.pump = Pump(
+            self.sources,
+            Places(most, per_client),
+            world,
+            self._when_readable,
+            processor_time=self.clock.monotonic,
+        )
+
+    def join(self, question: Question = PRICES, last_event_id: str = "", address: str = "a") -> Wire:
+        """A new client, which has its first events."""
+        wire = Wire(id(object()) + len(self.watched))
+        self.pump.join(question, address, last_event_id, wire, b"")
+        return wire
+
+    def trade(self, price: str, pair: Pair = BTC, **more: Any) -> None:
+        now = self.clock.monotonic()
+        self.store.put(tick(price, pair, **{"received_at": now, "happened_at": now, **more}))
+
+    def heartbeat(self, *pairs: Pair) -> None:
+        self.store.confirm(pairs, self.clock.monotonic(), WEBSOCKET)
+
+    def turn(self, seconds: float = 0.0) -> float:
+        """Time passes, and the pump has its turn."""
+        self.clock.advance(seconds)
+        return self.pump.turn()
+
+    def hang_up(self, wire: Wire) -> None:
+        """The client closes its connection, and the hub notices."""
+        wire.is_gone = True
+        self.watched[wire.fileno()]()
+
+    def _item(self, quote: Quote) -> bytes:
+        self.rendered.append(quote.pair)
+        amount = quote.price.tick.price if quote.price and quote.verdict.servable else None
+        return json.dumps({"pair": str(quote.pair), "amount": amount, "state": quote.verdict.state}).encode()
+
+    def _when_readable(self, handle: int, tell: Callable[[], None]) -> Callable[[], None]:
+        self.watched[handle] = tell
+        return partial(self.watched.pop, handle, None)

@@ -1,0 +1,316 @@
+"""Trades: each one once and in order, or a gap."""
+
+from decimal import Decimal
+
+import pytest
+
+from ltp_service.domain.book import BookSnapshot
+from ltp_service.domain.trade import Trade
+from ltp_service.feed.contract import Gap, Link
+from ltp_service.streams.flow import TRADES_A_FRAME
+from ltp_service.streams.pump import HURRY_SECONDS, LOOK_EVERY_SECONDS
+from ltp_service.streams.question import ExchangeQuestion, MarketQuestion
+from tests.fakes import BTC, ETH, NOON
+from tests.streams.room import TRADES, Event, Room, Wire
+
+ALL = MarketQuestion((BTC,), "all")
+BYBIT = ExchangeQuestion("BTCUSDT", ("bybit",), "trades")
+BOOKS = ExchangeQuestion("BTCUSDT", ("bybit",), "books")
+
+
+def told(events: list[Event]) -> list[object]:
+    """Ids of trades, and (after, before) of gaps."""
+    return [
+        event.data["trade_id"]
+        if event.name == "trade"
+        else (event.data["after_trade_id"], event.data["before_trade_id"])
+        for event in events
+        if event.name in ("trade", "gap")
+    ]
+
+
+def listen(room: Room, wire: Wire, turns: int = 40) -> list[Event]:
+    for _ in range(turns):
+        room.turn(LOOK_EVERY_SECONDS)
+    return wire.events()
+
+
+@pytest.fixture
+def room() -> Room:
+    """With three trades of BTC/USD on Kraken's tape."""
+    room = Room()
+    for number in (1, 2, 3):
+        room.tape.trade(number)
+    return room
+
+
+def test_a_trade_is_told_with_its_digits_and_nothing_before_hello(room: Room) -> None:
+    client = room.join(TRADES)
+    assert client.names() == ["hello"]
+    room.turn(1)
+    room.tape.trade(4, price="115643.10")
+    room.turn()
+
+    (event,) = client.events()
+    assert event.data == {
+        "pair": "BTC/USD",
+        "price": "115643.10",
+        "quantity": "0.0000001",
+        "side": "buy",
+        "traded_at": "2026-09-21T14:13:20.000000Z",
+        "trade_id": 4,
+    }
+
+
+def test_trades_are_never_conflated_and_those_of_one_moment_go_together(room: Room) -> None:
+    client = room.join(TRADES)
+    room.turn(1)
+    client.events()
+    sends = client.sends
+    for number in range(4, 24):
+        room.tape.trade(number)
+        room.tape.trade(number, ETH)
+    room.turn()
+
+    assert client.sends == sends + 1
+    assert [event.data["trade_id"] for event in client.events() if event.data["pair"] == "BTC/USD"] == list(
+        range(4, 24)
+    )
+
+
+def test_a_flood_is_told_to_the_end(room: Room) -> None:
+    client = room.join(TRADES)
+    room.turn(1)
+    for number in range(4, 4 + 5 * TRADES_A_FRAME):
+        room.tape.trade(number)
+
+    assert told(listen(room, client)) == list(range(4, 4 + 5 * TRADES_A_FRAME))
+
+
+def test_a_hole_is_waited_for_and_then_told(room: Room) -> None:
+    client = room.join(TRADES)
+    room.tape.trade(6)
+    room.tape.held_from[BTC] = 6
+    room.tape.trade(7, ETH)
+    assert told(listen(room, client)) == [7]
+    room.tape.gap(3, 6)
+    room.tape.items[BTC].sort(key=lambda each: float(getattr(each, "trade_id", 5.5)))
+    room.tape.held_from.clear()
+
+    assert told(listen(room, client)) == [(3, 6), 6]
+
+
+def test_a_client_behind_goes_on_where_it_is(room: Room) -> None:
+    client, other = room.join(TRADES), room.join(TRADES)
+    room.turn(1)
+    client.events()
+    client.room = 30
+    for number in range(4, 150):
+        room.tape.trade(number)
+        room.turn(0.05)
+    assert told(other.events()) == list(range(4, 149))
+    client.room = 1 << 30
+
+    assert told(listen(room, client)) == list(range(4, 150))
+
+
+def test_every_id_resumes_there(room: Room) -> None:
+    client = room.join(TRADES)
+    room.turn(1)
+    for number in range(4, 8):
+        room.tape.trade(number)
+        room.tape.trade(number + 50, ETH)
+    events = [*client.events(), *listen(room, client)]
+    everything = [(event.data["pair"], event.data["trade_id"]) for event in events if event.name == "trade"]
+
+    for index, event in enumerate(events):
+        again = listen(room, room.join(TRADES, event.id))
+        assert again[0].data["resumed"] is True
+        seen = [(one.data["pair"], one.data["trade_id"]) for one in again if one.name == "trade"]
+        assert sorted(seen) == sorted(everything[index:])
+
+
+def test_an_id_of_another_order_of_the_pairs_resumes(room: Room) -> None:
+    last = room.join(TRADES).events()[-1].id
+    room.tape.trade(4)
+    other = MarketQuestion((ETH, BTC), "all")
+
+    hello, *_ = events = listen(room, room.join(other, last))
+    assert told(events) == [4]
+    assert hello.data["pairs"] == ["ETH/USD", "BTC/USD"]
+
+
+@pytest.mark.parametrize("garbage", ["x", "t1.x.AA", "p1.2c85095c.1790000000000"])
+def test_an_id_that_cannot_be_read_gives_a_gap_per_pair(room: Room, garbage: str) -> None:
+    events = listen(room, room.join(TRADES, garbage))
+
+    assert events[0].data["resumed"] is False
+    assert [(event.data["pair"], *told([event])) for event in events[1:3]] == [
+        ("BTC/USD", (None, 4)),
+        ("ETH/USD", (None, None)),
+    ]
+
+
+def test_what_has_fallen_off_the_tape_is_a_gap_and_the_rest_is_told(room: Room) -> None:
+    question = MarketQuestion((BTC,), "trades")
+    (hello,) = room.join(question).events()
+    for number in range(4, 10):
+        room.tape.trade(number)
+    room.tape.oldest = 7
+    room.tape.items[BTC] = [each for each in room.tape.items[BTC] if int(getattr(each, "trade_id", 0)) >= 7]
+
+    events = listen(room, room.join(question, hello.id))
+    assert events[0].data["resumed"] is False
+    assert told(events) == [(3, 7), 7, 8, 9]
+
+
+def test_a_client_that_heard_more_elsewhere_is_told_nothing_twice(room: Room) -> None:
+    question = MarketQuestion((BTC,), "trades")
+    ahead = room.join(question)
+    room.turn(1)
+    room.tape.trade(4)
+    room.turn()
+    last = ahead.events()[-1].id
+    late = Room()  # another worker, which has not heard of trade 4 yet
+    for number in (1, 2, 3):
+        late.tape.trade(number)
+    late.tape.can_follow = lambda pair, after: True  # type: ignore[method-assign]
+    client = late.join(question, last)
+    assert told(listen(late, client)) == []
+    for number in (4, 5):
+        late.tape.trade(number)
+
+    assert told(listen(late, client)) == [5]
+
+
+def test_a_bye_names_what_the_client_has_and_not_what_it_missed(room: Room) -> None:
+    client = room.join(TRADES)
+    room.turn(1)
+    client.events()
+    last = 4 + 3 * TRADES_A_FRAME
+    client.room = 0
+    for number in range(4, last):
+        room.tape.trade(number)
+    room.turn(1)
+    client.room = 1 << 30
+    room.turn(HURRY_SECONDS)
+    room.pump.end()
+    room.turn()
+    events = client.events()
+    assert events[-1].name == "bye"
+
+    again = Room()
+    for number in range(1, last):
+        again.tape.trade(number)
+    assert [*told(events), *told(listen(again, again.join(TRADES, events[-1].id)))] == list(range(4, last))
+
+
+def test_prices_and_trades_can_come_together(room: Room) -> None:
+    client = room.join(ALL)
+    room.turn(1)
+    client.events()
+    room.trade("101")
+    room.tape.trade(4)
+    room.turn()
+
+    trade, price = client.events()
+    assert (trade.name, price.name) == ("trade", "price")
+    assert trade.id == price.id
+
+
+# Other exchanges.
+
+
+def trade_there(room: Room, trade_id: str, exchange: str = "bybit") -> None:
+    one = Trade(exchange, "BTCUSDT", "sell", Decimal("64103.90"), Decimal("0.5"), NOON, trade_id, NOON, "")
+    assert room.trades.put(one)
+
+
+def test_trades_of_another_exchange_are_told_and_resumed(room: Room) -> None:
+    trade_there(room, "a")
+    client = room.join(BYBIT)
+    room.turn(1)
+    trade_there(room, "b")
+    trade_there(room, "x", "binance")
+    room.turn()
+    hello, event = client.events()
+
+    assert (hello.data["symbol"], hello.data["exchanges"]) == ("BTCUSDT", ["bybit"])
+    assert event.data == {
+        "exchange": "bybit",
+        "symbol": "BTCUSDT",
+        "price": "64103.90",
+        "quantity": "0.5",
+        "side": "sell",
+        "traded_at": "2026-09-21T14:13:20.000000Z",
+        "trade_id": "b",
+    }
+    again = listen(room, room.join(BYBIT, hello.id))
+    assert again[0].data["resumed"] is True
+    assert told(again) == ["b"]
+
+
+def test_a_trade_that_is_not_kept_any_more_gives_a_gap(room: Room) -> None:
+    trade_there(room, "a")
+    last = room.join(BYBIT).events()[-1].id
+    other = Room()
+    trade_there(other, "c")
+    client = other.join(BYBIT, last)
+
+    hello, gap = client.events()
+    assert hello.data["resumed"] is False
+    assert (gap.name, gap.data["exchange"]) == ("gap", "bybit")
+
+
+def test_a_time_without_a_line_to_the_exchange_is_a_gap(room: Room) -> None:
+    trade_there(room, "a")
+    client = room.join(BYBIT)
+    hello, *_ = listen(room, client)
+    cut = Gap(NOON + 1, NOON + 2)
+    link = Link("bybit_trades", "active", True, 2, 2, None, None, {}, gaps=(cut, Gap(NOON + 3)))
+    room.links = [("bybit", link)]
+    trade_there(room, "b")
+    told_at_once, told_later = listen(room, client), listen(room, room.join(BYBIT, hello.id))
+
+    for events in (told_at_once, told_later[1:]):
+        gap, trade = (event for event in events if event.name in ("gap", "trade"))
+        assert gap.data["from"] == "2026-09-21T14:13:21.000000Z"
+        assert gap.data["to"] == "2026-09-21T14:13:22.000000Z"
+        assert trade.data["trade_id"] == "b"
+
+
+def test_trades_that_were_dropped_before_they_were_told_are_a_gap(room: Room) -> None:
+    trade_there(room, "0")
+    client = room.join(BYBIT)
+    room.turn(1)
+    client.room = 0
+    for number in range(1, 1500):
+        trade_there(room, str(number))
+        if number in (1, 1499):
+            room.turn(1)
+    client.room = 1 << 30
+
+    assert told(listen(room, client)) == ["1", ("1", "500"), *map(str, range(500, 1500))]
+
+
+def test_the_best_prices_of_a_book_are_told_and_whether_it_is_in_sync(room: Room) -> None:
+    client = room.join(BOOKS)
+    assert client.events()[1].data["in_sync"] is False
+    level = (Decimal("100.50"), Decimal(2))
+    asks = [(Decimal(101), Decimal("1E-7"))]
+    room.books.replace("bybit", BookSnapshot("BTCUSDT", 1, [level], asks, NOON), room.clock.monotonic())
+    room.turn(LOOK_EVERY_SECONDS)
+
+    (event,) = client.events()
+    assert event.data == {
+        "exchange": "bybit",
+        "symbol": "BTCUSDT",
+        "in_sync": True,
+        "best_bid": {"price": "100.50", "size": "2"},
+        "best_ask": {"price": "101", "size": "0.0000001"},
+        "changed_at": "2026-09-21T14:13:20.000000Z",
+    }
+    room.books.lose("bybit", ["BTCUSDT"])
+    room.turn(LOOK_EVERY_SECONDS)
+    (event,) = client.events()
+    assert (event.data["in_sync"], event.data["best_bid"]) == (False, None)

@@ -1,0 +1,378 @@
+"""One pump for all clients: who gets what, and when."""
+
+import itertools
+from math import ceil
+
+import pytest
+
+from ltp_service.meters import STREAM_DROPPED, STREAM_EVENTS
+from ltp_service.streams.events import HEARTBEAT_SECONDS
+from ltp_service.streams.pump import (
+    HURRY_SECONDS,
+    IDLE_SHARE,
+    LONGEST_PAUSE_SECONDS,
+    LOOK_EVERY_SECONDS,
+    MAX_HEARD_BYTES,
+    SEND_BUFFER_BYTES,
+    SLOW_AFTER_SECONDS,
+)
+from ltp_service.streams.question import MarketQuestion
+from tests.fakes import BTC, ETH, ScriptedStop
+from tests.streams.room import PRICES, TTL, Room
+
+ONLY_BTC = MarketQuestion((BTC,), "prices")
+
+
+@pytest.fixture
+def room() -> Room:
+    """With a price of BTC/USD."""
+    room = Room()
+    room.trade("100")
+    return room
+
+
+def states(wire_events: list[object]) -> list[str]:
+    return [event.data["state"] for event in wire_events if event.name == "price"]  # type: ignore[attr-defined]
+
+
+# What a client gets.
+
+
+def test_hello_and_every_price_come_first(room: Room) -> None:
+    hello, btc, eth = room.join().events()
+
+    assert (hello.name, hello.data["pairs"], hello.data["resumed"]) == (
+        "hello",
+        ["BTC/USD", "ETH/USD"],
+        False,
+    )
+    assert hello.data["heartbeat_s"] == HEARTBEAT_SECONDS
+    assert btc.data == {"pair": "BTC/USD", "amount": "100", "state": "live"}
+    assert eth.data == {"pair": "ETH/USD", "amount": None, "state": "unknown"}
+
+
+def test_a_change_between_the_snapshot_and_the_first_frame_is_told(room: Room) -> None:
+    client = room.join()
+    room.trade("101")
+    late = room.join()
+
+    room.turn(LOOK_EVERY_SECONDS)
+    for each in (client, late):
+        assert [event.data["amount"] for event in each.events() if event.name == "price"][-1] == "101"
+
+
+def test_news_are_told_at_once_to_a_client_that_is_idle(room: Room) -> None:
+    client = room.join()
+    room.turn(1)
+    client.events()
+    room.trade("101")
+
+    room.turn()
+    assert [event.data["amount"] for event in client.events()] == ["101"]
+
+
+def test_at_most_ten_frames_a_second_and_the_newest_wins(room: Room) -> None:
+    client = room.join()
+    room.turn(1)
+    client.events()
+    sends = client.sends
+    for number in range(100):
+        room.trade(str(200 + number))
+        room.turn(0.01)
+    room.turn(LOOK_EVERY_SECONDS)
+
+    assert 9 <= client.sends - sends <= 11
+    assert client.events()[-1].data["amount"] == "299"
+
+
+def test_the_pump_wakes_when_the_next_frame_is_due(room: Room) -> None:
+    client = room.join()
+    room.turn(1)
+    room.trade("101")
+    room.turn()
+    client.events()
+    room.trade("102")
+
+    while not client.received:
+        pause = room.turn()
+        assert 0 <= pause <= LOOK_EVERY_SECONDS
+        room.clock.advance(pause)
+    assert client.events()[0].data["amount"] == "102"
+
+
+def test_a_state_is_told_when_time_alone_changes_it(room: Room) -> None:
+    client = room.join(ONLY_BTC)
+    seen = states(client.events())
+    for _ in range(ceil(TTL / LOOK_EVERY_SECONDS) + 2):
+        room.turn(LOOK_EVERY_SECONDS)
+        seen += states(client.events())
+    room.heartbeat(BTC)
+    room.turn(LOOK_EVERY_SECONDS)
+
+    assert seen == ["live", "stale"]
+    assert states(client.events()) == ["live"]
+
+
+def test_a_heartbeat_comes_every_five_seconds_in_a_silent_market(room: Room) -> None:
+    client = room.join()
+    client.events()
+    at = []
+    for _ in range(200):
+        room.heartbeat(BTC)
+        room.turn(LOOK_EVERY_SECONDS)
+        at += [(room.clock.monotonic(), event) for event in client.events()]
+
+    assert {event.name for _, event in at} == {"heartbeat"}
+    assert at[0][1].data["states"] == {"live": 1, "unknown": 1}
+    assert at[0][1].data["evidence_age_ms"].keys() == {"BTC/USD", "ETH/USD"}
+    for (before, _), (after, _) in itertools.pairwise(at):
+        assert HEARTBEAT_SECONDS - 1 < after - before < HEARTBEAT_SECONDS + 1
+
+
+def test_a_frame_is_rendered_once_for_all_who_asked_the_same(room: Room) -> None:
+    clients = [room.join(ONLY_BTC) for _ in range(50)]
+    room.turn(1)
+    room.rendered.clear()
+    room.trade("101")
+    room.turn()
+
+    assert room.rendered == [BTC]
+    assert len({client.received.partition(b'"101"')[2] for client in clients}) == 1
+    assert room.meters.counted[STREAM_EVENTS]["price"] == 100
+
+
+def test_a_group_of_few_is_not_kept_waiting_by_one_of_many(room: Room) -> None:
+    """The few get theirs although the many were due first."""
+    many = [room.join() for _ in range(200)]
+    few = room.join(ONLY_BTC)
+    room.turn(1)
+    sent = []
+    for client in (*many, few):
+        send = client.send
+        client.send = lambda content, client=client, send=send: sent.append(client) or send(content)  # type: ignore[func-returns-value,method-assign,misc]
+    room.trade("101")
+    room.turn()
+
+    assert sent[0] is few
+    assert len(sent) == 201
+
+
+def test_a_busy_pump_sends_fewer_frames(room: Room) -> None:
+    client = room.join()
+    room.turn(1)
+    quick, busy = LONGEST_PAUSE_SECONDS / IDLE_SHARE, client.send
+
+    def send(content: bytes, /) -> int:
+        room.clock.advance(quick)  # as if there were thousands
+        return busy(content)
+
+    client.send = send  # type: ignore[method-assign]
+    begun, sends = room.clock.monotonic(), client.sends
+    for number in range(200):
+        room.trade(str(200 + number))
+        room.turn(0.01)
+    seconds = room.clock.monotonic() - begun
+
+    assert seconds / LONGEST_PAUSE_SECONDS - 2 <= client.sends - sends <= seconds / LONGEST_PAUSE_SECONDS + 1
+
+
+# Slow clients.
+
+
+def test_a_frame_that_is_cut_is_finished_first_and_then_comes_the_newest(room: Room) -> None:
+    client = room.join(ONLY_BTC)
+    room.turn(1)
+    client.events()
+    client.room = 20
+    for price in ("101", "102", "103"):
+        room.trade(price)
+        room.turn(1)
+    client.room = 1 << 30
+    room.turn(LOOK_EVERY_SECONDS)
+    room.turn(LOOK_EVERY_SECONDS)
+
+    assert [event.data["amount"] for event in client.events()] == ["101", "103"]
+    room.trade("104")
+    room.turn(LOOK_EVERY_SECONDS)
+    assert [event.data["amount"] for event in client.events()] == ["104"]
+
+
+def test_a_client_that_reads_little_is_served_again_soon_and_keeps_its_place(room: Room) -> None:
+    client = room.join(ONLY_BTC)
+    room.turn(1)
+    client.events()
+    client.room = 1
+    room.trade("101")
+    room.turn()
+    for _ in range(2 * ceil(SLOW_AFTER_SECONDS)):
+        client.room = 1
+        room.turn(1)
+    client.room = 1
+    room.turn(LOOK_EVERY_SECONDS)
+
+    assert room.turn() <= HURRY_SECONDS
+    assert not client.closed
+
+
+def test_a_client_that_takes_nothing_is_dropped_and_no_other_is_kept_waiting(room: Room) -> None:
+    stuck, other = room.join(), room.join()
+    room.turn(1)
+    stuck.room = 0
+    room.trade("101")
+    for _ in range(ceil(SLOW_AFTER_SECONDS / LOOK_EVERY_SECONDS) - 1):
+        other.received = b""
+        room.trade(str(room.clock.monotonic()))
+        room.turn(LOOK_EVERY_SECONDS)
+        assert other.received
+    assert not stuck.closed
+    room.turn(2 * LOOK_EVERY_SECONDS)
+
+    assert stuck.closed
+    assert room.pump.places.taken == 1
+    assert room.meters.counted[STREAM_DROPPED] == {"slow": 1}
+
+
+def test_a_client_behind_learns_of_heartbeats_too(room: Room) -> None:
+    client = room.join(ONLY_BTC)
+    room.turn(1)
+    client.room = 1
+    room.trade("101")
+    room.turn()
+    room.turn(HEARTBEAT_SECONDS)
+    client.room = 1 << 30
+    room.turn(LOOK_EVERY_SECONDS)
+    room.turn(LOOK_EVERY_SECONDS)
+
+    assert "heartbeat" in client.names()
+
+
+# Coming and going.
+
+
+def test_a_client_that_is_gone_leaves_nothing(room: Room) -> None:
+    for _ in range(3):
+        room.hang_up(room.join())
+    room.turn(1)
+
+    assert room.watched == {}
+    assert room.pump.places.taken == 0
+    assert room.changes.listener is None
+    assert not room.pump._groups  # noqa: SLF001 - nothing may be left there
+    assert room.meters.counted[STREAM_DROPPED] == {"gone": 3}
+
+
+def test_a_client_that_is_found_gone_while_it_is_sent_to_is_dropped(room: Room) -> None:
+    client, other = room.join(), room.join()
+    room.turn(1)
+    other.events()
+    client.is_gone = True
+    room.trade("101")
+    room.turn()
+
+    assert client.closed
+    assert other.names() == ["price"]
+
+
+def test_what_a_client_says_is_ignored_up_to_a_limit(room: Room) -> None:
+    client = room.join()
+    client.says = [b"x" * 4096] * (MAX_HEARD_BYTES // 4096)
+    for _ in range(len(client.says)):
+        room.watched[client.fileno()]()
+    assert not client.closed
+    client.says = [b"x"]
+    room.watched[client.fileno()]()
+
+    assert client.closed
+
+
+def test_the_system_keeps_little_for_one_client(room: Room, monkeypatch: pytest.MonkeyPatch) -> None:
+    asked: list[int] = []
+    monkeypatch.setattr("tests.streams.room.Wire.setsockopt", lambda *args: asked.append(args[-1]))
+    room.join()
+    assert asked == [SEND_BUFFER_BYTES]
+
+
+def test_without_a_stream_a_trade_is_told_to_nobody(room: Room) -> None:
+    assert room.changes.listener is None
+    room.join()
+    assert room.changes.listener is not None
+
+
+# The end.
+
+
+def test_at_the_end_every_client_gets_a_bye_and_is_closed(room: Room) -> None:
+    clients = [room.join(), room.join(ONLY_BTC)]
+    for client in clients:
+        client.events()
+    room.pump.end()
+    room.turn()
+
+    for client in clients:
+        (bye,) = client.events()
+        assert (bye.name, bye.data) == ("bye", {"reason": "ending"})
+        assert bye.retry is not None
+        assert 500 <= bye.retry <= 3000
+        assert client.closed
+    assert room.meters.counted[STREAM_DROPPED] == {"ended": 2}
+
+
+def test_a_client_that_comes_during_the_end_is_told_so(room: Room) -> None:
+    room.pump.end()
+    room.turn()
+    client = room.join()
+
+    assert client.names() == ["hello", "price", "price", "bye"]
+    assert client.closed
+
+
+def test_a_cut_frame_is_not_followed_by_a_bye(room: Room) -> None:
+    client = room.join()
+    room.turn(1)
+    client.events()
+    client.room = 10
+    room.trade("101")
+    room.turn()
+    room.pump.end()
+    room.turn()
+
+    assert client.closed
+    assert b"bye" not in client.received
+
+
+def test_the_runner_says_bye_when_it_is_stopped(room: Room) -> None:
+    client = room.join()
+    stop = ScriptedStop(room.clock)
+    stop.set()
+    room.pump.run(stop)
+
+    assert client.names()[-1] == "bye"
+
+
+def test_after_a_failure_clients_of_the_broken_frame_have_to_resume(room: Room) -> None:
+    clients = [room.join() for _ in range(2)]
+    other = room.join(ONLY_BTC)
+    room.turn(1)
+    render, room.sources.item = room.sources.item, lambda _: 1 / 0  # type: ignore[assignment,return-value]
+    room.trade("2000", ETH)
+    with pytest.raises(ZeroDivisionError):
+        room.turn()
+    room.sources.item = render
+    stop = ScriptedStop(room.clock)
+    stop.set()
+    other.events()
+    room.pump.run(stop)
+
+    assert all(client.closed for client in clients)
+    assert other.names() == ["bye"]
+
+
+@pytest.mark.parametrize("question", [PRICES, ONLY_BTC])
+def test_all_events_carry_the_id_of_their_pairs(room: Room, question: MarketQuestion) -> None:
+    events = room.join(question).events()
+    assert len({event.id.rpartition(".")[0] for event in events}) == 1
+    assert room.join(question, events[-1].id).events()[0].data["resumed"] is True
+    other = ONLY_BTC if question is PRICES else PRICES
+    hello, *gaps = [event for event in room.join(other, events[-1].id).events() if event.name != "price"]
+    assert hello.data["resumed"] is False
+    assert [gap.data["pair"] for gap in gaps] == list(map(str, other.pairs))
