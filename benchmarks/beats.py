@@ -12,7 +12,7 @@ from benchmarks.crowd import PAIRS
 from tests.simulator.client import Simulator
 
 PER_SECOND = 4
-LEAD = 0.05
+LEAD = 0.15
 """Seconds before their moment in which the trades are put on the exchange's tape, on no wire yet."""
 
 _FIRST = ("115643.1", "99420.1", "91850.4", "159937.7", "4215.33", "112.48", "2.81733")

@@ -56,7 +56,7 @@ def _event(trade: Trade) -> str:
         "age_ms": 0,
         "trade_id": trade["trade_id"],
     }
-    return f"id: {trade['trade_id']}\nevent: price\ndata: {json.dumps(data)}\n\n"
+    return f"id: {trade['trade_id']}\nevent: price\ndata: {json.dumps(data, separators=(',', ':'))}\n\n"
 
 
 def _follow() -> None:

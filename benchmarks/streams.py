@@ -3,19 +3,15 @@
 Beside the least that the same sockets can be sent, and beside the way such a stream is usually made."""
 
 import argparse
-import json
 import os
-import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass
+from collections.abc import Sequence
+from contextlib import ExitStack
 from pathlib import Path
 from statistics import median
 from typing import NamedTuple
-from urllib.request import urlopen
 
 from benchmarks import streams_beside, streams_left, streams_stalled
 from benchmarks.beats import PER_SECOND, Beats
@@ -30,15 +26,16 @@ from benchmarks.bench import (
     milliseconds,
     percentile,
 )
-from benchmarks.crowd import SETTINGS, Crowd, Seen, question_of
+from benchmarks.crowd import SETTINGS, Crowd, Seen
 from benchmarks.load import load_source
-from benchmarks.machine import children, cpu_seconds, describe, on_cores, resident, split_cores
-from benchmarks.servers import Server, bare_server, service, simulated_exchange, stop
+from benchmarks.machine import children, describe, on_cores, resident, split_cores
+from benchmarks.servers import bare_server, service, simulated_exchange
+from benchmarks.stream_ways import BARE, Way, bare_loop, frames_of
 from tests.process.nginx import own_folder, running_nginx
 from tests.programs import find_program
-from tests.simulator.client import PROJECT, Simulator
+from tests.simulator.client import Simulator
 
-OURS, NGINX, BARE, NAIVE = "the stream", "the stream behind nginx", "a bare loop of sends", "the usual way"
+OURS, NGINX, NAIVE = "the stream", "the stream behind nginx", "the usual way"
 OF_BARE, OF_NAIVE = 2.5, 1 / 3
 """Times the processor time of those two that a frame of ours may cost."""
 
@@ -51,22 +48,6 @@ IDLE_P50, IDLE_P99 = 0.005, 0.015
 
 LATE = 1.0
 """Seconds after the last tick in which frames may still arrive."""
-
-
-@dataclass(frozen=True)
-class Way:
-    """Something that streams."""
-
-    name: str
-    port: int
-    workers: Sequence[int]
-    """The processes that work on it."""
-    beat: Callable[[float], int]
-    """Makes it send for so many seconds, and returns how many times."""
-
-    def cpu(self) -> float:
-        """Seconds that they have used so far."""
-        return sum(map(cpu_seconds, self.workers))
 
 
 class Trial(NamedTuple):
@@ -134,7 +115,7 @@ def _ways(bench: Bench, running: ExitStack, exchange: Simulator) -> list[Way]:
         ways.append(
             Way(NGINX, nginx.port, [*ours.workers, *children(nginx.master_pid)], beats.run),
         )
-    ways.append(running.enter_context(bare_loop(bench, _frames(ours, beats))))
+    ways.append(running.enter_context(bare_loop(bench, frames_of(ours, beats))))
     naive = running.enter_context(
         bare_server(
             bench,
@@ -143,70 +124,6 @@ def _ways(bench: Bench, running: ExitStack, exchange: Simulator) -> list[Way]:
         )
     )
     return [*ways, Way(NAIVE, naive.port, naive.workers, beats.run)]
-
-
-def _frames(server: Server, beats: Beats) -> dict[str, str]:
-    """What the service sends for one tick of all pairs, by question."""
-    questions = {question_of(place): place for place in range(40)}
-    return {question: _frame(server, question, beats) for question in questions}
-
-
-def _frame(server: Server, question: str, beats: Beats) -> str:
-    """The events that come after those of the beginning: as many as those of the beginning."""
-    with urlopen(f"http://127.0.0.1:{server.port}{question}", timeout=20) as answer:
-        pairs = len(question.partition("=")[2].split(",")) if "=" in question else 7
-        _prices(answer, pairs)
-        beats.run(1 / PER_SECOND)
-        return "".join(_prices(answer, pairs))
-
-
-def _prices(lines: Iterator[bytes], number: int) -> list[str]:
-    """So many events of prices, each as it was sent."""
-    events: list[str] = []
-    event = ""
-    for line in lines:
-        event += line.decode()
-        if line == b"\n":
-            if "\nevent: price\n" in f"\n{event}":
-                events.append(event)
-            event = ""
-        if len(events) == number:
-            break
-    return events
-
-
-@contextmanager
-def bare_loop(bench: Bench, frames: dict[str, str]) -> Iterator[Way]:
-    """A program that sends each client the frame of its question."""
-    with on_cores(bench.cores.measured):
-        process = subprocess.Popen(
-            [sys.executable, "-m", "benchmarks.bare_sends"],
-            cwd=PROJECT,
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-        )
-    assert process.stdin is not None
-    assert process.stdout is not None
-    orders = process.stdin
-
-    def order(line: str) -> None:
-        orders.write(f"{line}\n".encode())
-        orders.flush()
-
-    def beat(seconds: float) -> int:
-        begun, times = time.monotonic(), round(seconds * PER_SECOND)
-        for number in range(times):
-            time.sleep(max(0.0, begun + number / PER_SECOND - time.monotonic()))  # keeps the beat
-            order("beat")
-        return times
-
-    try:
-        order(json.dumps(frames))
-        yield Way(BARE, int(process.stdout.readline()), [process.pid], beat)
-    finally:
-        stop(process)
-        process.stdin.close()
-        process.stdout.close()
 
 
 def _cpu_alone(bench: Bench, way: Way) -> float:
@@ -222,6 +139,7 @@ def _trial(bench: Bench, way: Way, clients: int, alone: float) -> Trial:
     before = resident(way.workers[0])
     with Crowd(bench, way.port, clients) as crowd:
         way.beat(1.0)
+        time.sleep(LATE)  # the beginning is not what is measured
         grown = resident(way.workers[0]) - before
         crowd.begin()
         used, begun = way.cpu(), time.monotonic()

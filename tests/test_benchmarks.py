@@ -15,7 +15,7 @@ from benchmarks.crowd import PAIRS, Crowd, Seen, expected_pairs, question_of
 from benchmarks.keep_alive import KeepAlive, answer_length
 from benchmarks.load import read_wrk
 from benchmarks.machine import split_cores
-from benchmarks.streams import bare_loop
+from benchmarks.stream_ways import bare_loop
 from tests.deadline import DEADLINE
 from tests.process.fleet import until
 
