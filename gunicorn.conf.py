@@ -10,6 +10,7 @@ if monkey_patched:
 
 import gc
 import logging
+import resource
 import shutil
 import signal
 import socket
@@ -84,6 +85,9 @@ http_protocols = "h1"
 proc_name = "ltp_service"
 logger_class = ServerLog
 
+OPEN_FILES_BESIDE_STREAMS = worker_connections + 200
+"""Files of one worker beside its streams: its other connections, the feeds, Redis, logs."""
+
 WORKER_STOP_SECONDS = min(4.0, settings.shutdown_timeout)
 """Seconds that a stopping worker waits for its runners."""
 
@@ -152,9 +156,29 @@ def is_answered(path: str) -> bool:
         return True
 
 
+def make_room_for_streams() -> None:
+    """Raises the number of files that this process, and each worker after it, may open."""
+    needed = settings.stream_max + OPEN_FILES_BESIDE_STREAMS
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    if soft == resource.RLIM_INFINITY or soft >= needed:
+        return
+    granted = needed if hard == resource.RLIM_INFINITY else min(needed, hard)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (granted, hard))
+    if granted < needed:
+        logging.getLogger("ltp_service").warning(
+            "a worker may open %d files, and STREAM_MAX=%d needs %d: raise the limit (ulimit -Hn, LimitNOFILE, or ulimits"
+            " of compose), or lower STREAM_MAX",
+            granted,
+            settings.stream_max,
+            needed,
+        )
+
+
 def on_starting(server: Any) -> None:
     if not server.master_pid and not listen_fds(unset_environment=False):
         refuse_a_socket_in_use(server.cfg.address)
+    if monkey_patched:  # gthread serves no streams
+        make_room_for_streams()
     share_metrics()
     folder = metrics_folder()
     if folder is not None and not server.master_pid:  # after USR2 the old master still uses it

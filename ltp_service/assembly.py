@@ -30,7 +30,8 @@ from ltp_service.feed.loop import Collector
 from ltp_service.feed.trades import TradeCollector
 from ltp_service.keys.first_key import FirstKey
 from ltp_service.keys.keyring import KeyBackEnd, KeyReload, Keyring
-from ltp_service.keys.sqlite import SqliteKeys
+from ltp_service.keys.sqlite import SqliteKeys, SqliteTickets
+from ltp_service.keys.tickets import TicketBackEnd, Tickets
 from ltp_service.limits.buckets import MemoryLimiter
 from ltp_service.limits.failures import FailureBudget
 from ltp_service.meters import Meters
@@ -120,6 +121,7 @@ class Services:
     collectors: dict[str, Collector]
     manager: CollectorManager
     keyring: Keyring
+    tickets: Tickets
     first_key: FirstKey
     database: DatabaseWatch | None
     """None with Redis, where nothing is kept in a file."""
@@ -213,6 +215,7 @@ def assemble(config: Config, runtime: Runtime, beside: Sequence[Runner]) -> Serv
         collectors=({prices.kraken.name: prices.kraken} if prices.kraken else {}) | trades.collectors,
         manager=CollectorManager(runners),
         keyring=keyring,
+        tickets=open_tickets(keyring, runtime, database, redis),
         first_key=FirstKey(keyring, config.database_path, secrets.token_bytes),
         database=watch,
         limiter=limiter,
@@ -369,6 +372,18 @@ def open_keyring(
     )
     KeyReload(keyring).attempt(keyring.refresh)
     return keyring
+
+
+def open_tickets(
+    keyring: Keyring, runtime: Runtime, database: Database, redis: "RedisClient | None"
+) -> Tickets:
+    """The tickets of the file or of Redis."""
+    back_end: TicketBackEnd = SqliteTickets(database)
+    if redis is not None:
+        from ltp_service.redis.keys import RedisTickets  # noqa: PLC0415 - loaded only with Redis
+
+        back_end = RedisTickets(redis)
+    return Tickets(back_end, keyring, runtime.clock, secrets.token_bytes)
 
 
 def open_limiter(

@@ -84,8 +84,11 @@ class Prices:
         return kraken.lag()
 
     def settle_down(self) -> None:
-        """Waits until the feed vouches for both pairs."""
+        """Waits until the feed vouches for both pairs, and both channels of each are subscribed."""
         eventually(lambda: {self.confirmed_by(BTC), self.confirmed_by(ETH)} == {WEBSOCKET})
+        kraken = self._parts.kraken
+        assert kraken is not None
+        eventually(lambda: set(kraken.labels().values()) == {"active"})
 
     def evidence_until(self, done: Callable[[], bool]) -> float:
         """The newest evidence, in monotonic seconds, that was claimed for BTC's price before `done`."""

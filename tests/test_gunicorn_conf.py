@@ -1,5 +1,6 @@
 """gunicorn.conf.py, as far as it can be seen without a server."""
 
+import os
 import sys
 
 from tests.ended import ended
@@ -23,3 +24,25 @@ def ends_without_garbage(hook: str, arguments: str) -> bool:
 def test_neither_a_worker_nor_the_master_looks_for_garbage_at_its_end() -> None:
     assert ends_without_garbage("worker_exit", "(None, SimpleNamespace(app=SimpleNamespace(callable=None)))")
     assert ends_without_garbage("on_exit", "(SimpleNamespace(reexec_pid=0),)")
+
+
+ROOM = """
+import resource
+resource.setrlimit(resource.RLIMIT_NOFILE, (256, {hard}))
+from runpy import run_path
+run_path("gunicorn.conf.py")["make_room_for_streams"]()
+print(resource.getrlimit(resource.RLIMIT_NOFILE)[0])
+"""
+
+
+def test_a_worker_may_open_as_many_files_as_there_can_be_streams() -> None:
+    enough = ended(
+        [sys.executable, "-c", ROOM.format(hard=8000)], env={**os.environ, "STREAM_MAX": "5000"}, check=True
+    )
+    assert enough.stdout == "6200\n"
+
+    short = ended(
+        [sys.executable, "-c", ROOM.format(hard=4096)], env={**os.environ, "STREAM_MAX": "5000"}, check=True
+    )
+    assert short.stdout.endswith("4096\n")
+    assert "STREAM_MAX=5000 needs 6200" in short.stdout + short.stderr

@@ -33,7 +33,7 @@ from tests.service import NOWHERE, FreshService
 LABELLED = {
     "": (
         "cache_hits_total cache_misses_total rate_limit_tokens_remaining kraken_rate_limit_drops_total uptime_seconds"
-        " fallback_duration_seconds fallback_active log_lines_dropped_total"
+        " fallback_duration_seconds fallback_active log_lines_dropped_total stream_clients"
     ),
     "method path status_code": "http_requests_total http_request_duration_seconds",
     "method path": "http_request_size_bytes http_response_size_bytes",
@@ -49,7 +49,8 @@ LABELLED = {
     ),
     "pair state": "price_state",
     "version": "application_info",
-    "reason": "fallback_activations_total",
+    "reason": "fallback_activations_total stream_dropped_total",
+    "event": "stream_events_total",
     "exchange": "websocket_connection_status websocket_lag_seconds trades_missed_total books_deaf_total",
     "exchange kind": "websocket_messages_total",
     "exchange reason": (
@@ -118,13 +119,14 @@ def test_every_meter_of_the_table_is_reported_to() -> None:
     assert [name for name in names if not re.search(rf"\b{name}\b", used)] == []
 
 
-def test_of_several_workers_the_highest_value_is_shown_but_for_three_gauges() -> None:
+def test_of_several_workers_the_highest_value_is_shown_but_for_four_gauges() -> None:
     modes = {each.name: each.mode for each in METERS if isinstance(each, table.Gauge)}
 
     assert {name: mode for name, mode in modes.items() if mode != "livemax"} == {
         "current_prices": "livemostrecent",
         "price_timestamp_seconds": "livemostrecent",
         "fleet_processes": "livesum",
+        "stream_clients": "livesum",
     }
 
 

@@ -21,13 +21,17 @@ _ENDPOINTS: dict[Access, str] = {
     "public": "health.health health.ready prometheus_metrics root.root docs.openapi docs.favicon docs.page docs.file"
     " docs.swagger docs.swagger_file",
     "open": "ltp.ltp ltp.cached pairs.pairs status.status collectors.status collectors.one collectors.trades"
-    " collectors.books collectors.statistics collectors.symbols stream.market stream.exchanges",
+    " collectors.books collectors.statistics collectors.symbols stream.market stream.exchanges"
+    " stream.ticket",
     "explain": "explain.explain",
     "refresh": "ltp.refresh",
     "bootstrap": "keys.create",
     "write": "collectors.add collectors.remove",
     "admin": "keys.show keys.revoke debug.tasks debug.storage",
 }
+
+_TAKE_TICKETS = {"stream.market", "stream.exchanges"}
+"""Routes on which a ticket stands for a key."""
 
 ACCESS = {endpoint: access for access, endpoints in _ENDPOINTS.items() for endpoint in endpoints.split()}
 """The access of each endpoint. The service does not start with a route that is missing here."""
@@ -67,6 +71,8 @@ def guard(asked: Request) -> None:
     text = request.headers.get("X-API-Key")
     if text is not None:
         _check(parts, text, _NEEDED[access])
+    elif asked.endpoint in _TAKE_TICKETS and (ticket := asked.args.get("ticket")) is not None:
+        _take(parts, ticket)
     elif access == "bootstrap" and is_local() and _is_without_keys(parts):
         _check_token(parts)
     elif not _needs_no_key(parts, access):
@@ -132,6 +138,15 @@ def _check(parts: Services, text: str, needed: Permission) -> None:
     if not key.permits(needed):
         parts.meters.count(KEYS_CHECKED, "not_permitted")
         raise NotPermitted(f"this route needs {needed} permission; the key has {key.permission}")
+    parts.meters.count(KEYS_CHECKED, "accepted")
+
+
+def _take(parts: Services, ticket: str) -> None:
+    try:
+        parts.tickets.take(ticket)
+    except KeyInvalid:
+        _count_guess(parts)
+        raise
     parts.meters.count(KEYS_CHECKED, "accepted")
 
 

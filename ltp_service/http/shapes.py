@@ -20,6 +20,7 @@ from ltp_service.keys.key import KeyState, Permission
 from ltp_service.prices.doubts import Reason
 from ltp_service.prices.freshness import PriceState
 from ltp_service.rest.breaker import BreakerState
+from ltp_service.streams import events
 
 Count = Annotated[int, Meta(ge=0)]
 Seconds = Annotated[float, Meta(ge=0, description="Seconds")]
@@ -565,6 +566,13 @@ class NewKey(Key, frozen=True):
     key: Annotated[str, Meta(pattern="^ltp_[A-Za-z0-9_-]{43}$")]
 
 
+class Ticket(msgspec.Struct, frozen=True):
+    """Opens one stream, once."""
+
+    ticket: Annotated[str, Meta(pattern="^ltp_ticket_[A-Za-z0-9_-]{43}$")]
+    expires_at: Moment
+
+
 class Keys(msgspec.Struct, frozen=True):
     """Every key ever made, oldest first."""
 
@@ -656,3 +664,12 @@ class Root(msgspec.Struct, frozen=True):
     name: str
     version: str
     links: Links
+
+
+# The events of streams.
+
+Hello, ExchangeHello = events.Hello, events.ExchangeHello
+StreamedTrade, ExchangeTrade = events.StreamedTrade, events.ExchangeTrade
+TradeGap, ExchangeGap = events.TradeGap, events.ExchangeGap
+BestPrices, BestLevel = events.BestPrices, events.BestLevel
+Heartbeat, Bye = events.Heartbeat, events.Bye

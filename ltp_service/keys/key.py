@@ -69,8 +69,13 @@ def read_life(text: str) -> float:
 
 
 def make_text(random_bytes: Callable[[int], bytes]) -> str:
-    """A new key's text: `ltp_` and 256 bits in 43 characters of base64url."""
-    return MARK + urlsafe_b64encode(random_bytes(32)).decode().rstrip("=")
+    """A new key's text: `ltp_` and 256 random bits."""
+    return random_text(MARK, random_bytes)
+
+
+def random_text(mark: str, random_bytes: Callable[[int], bytes]) -> str:
+    """`mark` and 256 bits in 43 characters of base64url."""
+    return mark + urlsafe_b64encode(random_bytes(32)).decode().rstrip("=")
 
 
 def is_well_formed(text: str) -> bool:

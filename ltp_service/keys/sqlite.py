@@ -1,8 +1,9 @@
-"""Keys in the database file."""
+"""Keys and tickets in the database file."""
 
 from collections.abc import Mapping
 
 from ltp_service.keys.key import ApiKey
+from ltp_service.keys.tickets import MOST_TICKETS
 from ltp_service.runtime.database import Database, Execute
 
 _COLUMNS = "prefix, hash, name, permission, created, expires, revoked, last_used"
@@ -47,6 +48,30 @@ class SqliteKeys:
                 execute(_TOUCH, at, key_hash)
 
         self._database.write(change, urgent=False)
+
+
+class SqliteTickets:
+    """The table `tickets`, one row per ticket."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    def put(self, ticket_hash: str, key_hash: str, now: float, expires: float) -> bool:
+        def change(execute: Execute) -> bool:
+            execute("DELETE FROM tickets WHERE expires <= ?", now)
+            [(held,)] = execute("SELECT count(*) FROM tickets")
+            if held < MOST_TICKETS:
+                execute("INSERT INTO tickets VALUES (?, ?, ?)", ticket_hash, key_hash, expires)
+            return bool(held < MOST_TICKETS)
+
+        return self._database.write(change)
+
+    def take(self, ticket_hash: str, now: float) -> str | None:
+        def change(execute: Execute) -> str | None:
+            rows = execute("DELETE FROM tickets WHERE hash = ? RETURNING key_hash, expires", ticket_hash)
+            return next((str(key_hash) for key_hash, expires in rows if expires > now), None)
+
+        return self._database.write(change)
 
 
 _OTHER_ADMIN = (

@@ -1,4 +1,4 @@
-"""API keys in Redis."""
+"""API keys and tickets in Redis."""
 
 from collections.abc import Mapping
 from dataclasses import replace
@@ -11,6 +11,8 @@ from ltp_service.redis.client import RedisClient
 from ltp_service.redis.hash import RedisHash, Texts
 
 KEYS_HASH = "ltp:keys"
+
+_TAKE = "local found = redis.call('GET', KEYS[1]) redis.call('DEL', KEYS[1]) return found"
 
 
 class RedisKeys:
@@ -55,6 +57,28 @@ class RedisKeys:
             return _texts(*(replace(key, last_used=used[key.hash]) for key in keys))
 
         self._hash.change(change)
+
+
+class RedisTickets:
+    """One Redis key per ticket, `ltp:ticket:` and its SHA-256, which Redis removes when it expires. The rate limit bounds
+    how many there can be."""
+
+    def __init__(self, redis: RedisClient) -> None:
+        self._redis = redis
+        self._take = redis.script(_TAKE)
+
+    def put(self, ticket_hash: str, key_hash: str, now: float, expires: float) -> bool:
+        milliseconds = round((expires - now) * 1000)
+        self._redis.run("SET", _ticket(ticket_hash), key_hash, "PX", milliseconds)
+        return True
+
+    def take(self, ticket_hash: str, now: float) -> str | None:
+        found = self._take((_ticket(ticket_hash),), ())
+        return found.decode() if isinstance(found, bytes) else None
+
+
+def _ticket(ticket_hash: str) -> str:
+    return f"ltp:ticket:{ticket_hash}"
 
 
 def _texts(*keys: ApiKey) -> Texts:

@@ -39,6 +39,7 @@ MIGRATIONS = (
     """CREATE TABLE api_keys (hash TEXT PRIMARY KEY, prefix TEXT NOT NULL, name TEXT NOT NULL,
     permission TEXT NOT NULL, created REAL NOT NULL, expires REAL, revoked REAL, last_used REAL)""",
     "CREATE TABLE symbols (only_row INTEGER PRIMARY KEY CHECK (only_row = 1), list TEXT NOT NULL)",
+    "CREATE TABLE tickets (hash TEXT PRIMARY KEY, key_hash TEXT NOT NULL, expires REAL NOT NULL) WITHOUT ROWID",
 )
 """Each statement brings the file to the `user_version` that is its place in this list, counted from 1."""
 

@@ -71,6 +71,8 @@ class Connection(Generic[Language]):
         self._closed = threading.Event()
         self._closing = False
         self._leaving = threading.Lock()
+        self._ending = threading.Lock()
+        """Held until the close frame is on its way, because the reading thread ends as soon as the connection has left."""
 
     def serve(self, request: Request, rest: bytes) -> None:
         """Runs the connection to its end; `request` is the handshake, `rest` what came after it."""
@@ -81,8 +83,9 @@ class Connection(Generic[Language]):
                 self._open(request.query)
                 self._read(rest)
         finally:
-            self.leave()
-            self.outbox.close()
+            with self._ending:
+                self.leave()
+                self.outbox.close()
 
     def say(self, text: str, kind: Kind = Kind.ACK, pair: str | None = None) -> None:
         """Sends a text frame unless a fault swallows it."""
@@ -131,6 +134,10 @@ class Connection(Generic[Language]):
 
     def cut(self, how: str = "abrupt", code: int = 1000) -> None:
         """Ends the connection: `clean` with a close frame, `abrupt` with a bare FIN, `reset` with a RST."""
+        with self._ending:
+            self._end(how, code)
+
+    def _end(self, how: str, code: int) -> None:
         self.leave()
         self._closing = True
         if how == "clean":

@@ -37,6 +37,11 @@ IDLE_SHARE, LONGEST_PAUSE_SECONDS = 2.0, 0.2
 """A group waits so many times as long as the pump has worked since the group's last frame, but never longer than the
 second value. So a pump with thousands of clients leaves half of the processor to the requests."""
 
+MANY_CLIENTS = 100
+LINGER_PER_CLIENT, LONGEST_LINGER_SECONDS = 5e-6, 0.01
+"""A group of many clients waits for more news, so many seconds for each client and never longer than the second value:
+news mostly come together, and a second frame would cost more than that."""
+
 HURRY_SECONDS = 0.01
 """Seconds after which a client behind that takes bytes is served again."""
 
@@ -93,21 +98,31 @@ class Client:
         """Monotonic seconds since which it has taken no byte."""
         self.heard = 0
         """Bytes that it sent after its request."""
-        self.stop_watching: Callable[[], None] | None = None
+        self.stop_watching: Callable[[], object] | None = None
 
 
 class Group:
     """The clients of one question."""
 
-    __slots__ = ("beat_at", "clients", "flow", "in_step", "is_told", "question", "told_at", "work_before")
+    __slots__ = (
+        "beat_at",
+        "clients",
+        "flow",
+        "in_step",
+        "is_told",
+        "news_at",
+        "question",
+        "told_at",
+        "work_before",
+    )
 
     def __init__(self, question: Question, flow: Flow, now: float, work: float) -> None:
         self.question = question
         self.flow = flow
         self.clients: dict[Client, None] = {}
         self.in_step: dict[Client, None] = {}
-        self.told_at = now
-        """When its last frame was begun."""
+        self.told_at = self.news_at = now
+        """When its last frame with news was begun, and when there first was something to tell after it."""
         self.work_before = work
         """What the pump had worked by then, in seconds."""
         self.beat_at = now + HEARTBEAT_SECONDS
@@ -117,7 +132,10 @@ class Group:
     def due_at(self, work: float) -> float:
         """When its next frame may be sent."""
         pause = IDLE_SHARE * (work - self.work_before)
-        return self.told_at + min(max(LOOK_EVERY_SECONDS, pause), LONGEST_PAUSE_SECONDS)
+        due_at = self.told_at + min(max(LOOK_EVERY_SECONDS, pause), LONGEST_PAUSE_SECONDS)
+        if len(self.in_step) < MANY_CLIENTS:
+            return due_at
+        return max(due_at, self.news_at + min(LINGER_PER_CLIENT * len(self.in_step), LONGEST_LINGER_SECONDS))
 
 
 class _Round:
@@ -143,7 +161,7 @@ class Pump:
         sources: Sources,
         places: Places,
         runtime: Runtime,
-        when_readable: Callable[[int, Callable[[], None]], Callable[[], None]] | None,
+        when_readable: Callable[[int, Callable[[], None]], Callable[[], object]] | None,
         *,
         processor_time: Callable[[], float] = time.thread_time,
     ) -> None:
@@ -253,8 +271,8 @@ class Pump:
         if now >= self._look_at:
             self._look(now)
         if now >= self._next_due:
-            waiting, self._waiting, self._next_due = self._waiting, {}, inf
-            for group in waiting:
+            self._next_due = inf
+            for group in list(self._waiting):
                 self._stir(group, now)
         if now >= self._catch_up_at:
             self._catch_up(now)
@@ -272,6 +290,8 @@ class Pump:
         """The group has something to tell: now, or when its next frame is due."""
         if group.is_told or not group.clients:
             return  # at the end of the present frame it is looked at again
+        if group not in self._waiting:
+            group.news_at = now
         due_at = group.due_at(self._work)
         if now >= due_at:
             group.is_told = True
@@ -298,7 +318,7 @@ class Pump:
         sending.frame = group.flow.next(beat=is_beat)
         sending.position = group.flow.position
         sending.clients = iter(list(group.in_step))
-        if sending.frame is not NOTHING:
+        if any(name != "heartbeat" for name, _ in sending.frame.counts):
             group.told_at, group.work_before = now, self._work
         return sending.frame
 

@@ -161,8 +161,8 @@ class Sources:
     def _heartbeat(self, pairs: tuple[Pair, ...]) -> bytes:
         quotes = self._quotes.look(pairs)
         ages = {str(quote.pair): _milliseconds(quote.verdict.age) for quote in quotes}
-        states = Counter(quote.verdict.state for quote in quotes)
-        return encode(Heartbeat(rfc3339(self._clock.wall()), dict(states), ages))
+        states = Counter[str](quote.verdict.state for quote in quotes)
+        return encode(Heartbeat(rfc3339(self._clock.wall()), states, ages))
 
     # Trades and books of other exchanges.
 
@@ -201,7 +201,7 @@ class Sources:
             exchange: _milliseconds(None if link.last_frame_at is None else now - link.last_frame_at)
             for exchange, link in links
         }
-        return encode(Heartbeat(rfc3339(wall), dict(Counter(link.state for _, link in links)), ages))
+        return encode(Heartbeat(rfc3339(wall), Counter[str](link.state for _, link in links), ages))
 
     def _read_gaps(self) -> None:
         self._gaps = {exchange: link.gaps or () for exchange, link in self._links("trades")}

@@ -13,6 +13,9 @@ from ltp_service.runtime.moments import rfc3339
 from ltp_service.streams.event_ids import positions_id, read_positions, read_texts, texts_id
 from ltp_service.streams.events import ExchangeGap, ExchangeTrade, StreamedTrade, TradeGap, digits, encode
 
+MOST_AHEAD = 1_000
+"""Trades by which another worker may be ahead of this one. With more the exchange must have numbered anew."""
+
 
 class Place(NamedTuple):
     """How far a lane, a pair or an exchange, was told."""
@@ -47,7 +50,9 @@ class Resumed(NamedTuple):
 class Tape(Protocol):
     """The trades of one question, by lanes."""
 
-    lanes: Sequence[Any]
+    @property
+    def lanes(self) -> Sequence[Any]:
+        """What is told on its own: pairs, or exchanges. Always in the same order."""
 
     def newest(self, lane: Any) -> Place:
         """After the newest trade of the lane."""
@@ -77,31 +82,29 @@ class KrakenPairs:
         return Place(self._tape.newest(lane) or 0)
 
     def following(self, lane: Pair, after: Place, most: int) -> list[Told]:
-        told = []
-        for item in self._tape.following(lane, after.number, most):
+        told, last = [], after.number
+        for item in self._tape.following(lane, last, most):
             if isinstance(item, Trade):
                 trade_id = int(item.trade_id)
+                if last and trade_id > last + 1:  # nothing is left out in silence
+                    gap = _gap(lane, last, trade_id, None, item.timestamp)
+                    told.append(Told(Place(trade_id - 1), "gap", gap))
                 told.append(Told(Place(trade_id), "trade", _kraken_trade(lane, item, trade_id)))
+                last = trade_id
             else:
                 end = item.before_trade_id
-                place = Place(self._tape.newest(lane) or after.number if end is None else end - 1)
+                last = max(last, self._tape.newest(lane) or 0 if end is None else end - 1)
                 gap = _gap(lane, item.after_trade_id, end, item.since, item.until)
-                told.append(Told(max(place, after), "gap", gap))
+                told.append(Told(Place(last), "gap", gap))
         return told
 
     def resume(self, lane: Pair, after: Place | None, now: float) -> Resumed:
-        if after is not None and self._tape.can_follow(lane, after.number):
-            return Resumed(after, is_whole=True)
         newest: int | None = self._tape.newest(lane)
-        if after is None or (newest is not None and after.number > newest):
+        if after is None or (newest is not None and after.number > newest + MOST_AHEAD):
             before = None if newest is None else newest + 1
             return Resumed(Place(newest or 0), is_whole=False, gap=_gap(lane, None, before, None, now))
-        first = self._tape.following(lane, after.number, 1)
-        if first and not isinstance(first[0], Trade):
-            return Resumed(after, is_whole=False)
-        before, until = (int(first[0].trade_id), first[0].timestamp) if first else (None, now)
-        gap = _gap(lane, after.number or None, before, None, until)
-        return Resumed(after, is_whole=False, gap=gap)
+        # What is missing, the tape tells, or the next trade that follows.
+        return Resumed(after, is_whole=self._tape.can_follow(lane, after.number))
 
     def event_id(self, places: Sequence[Place]) -> str:
         return positions_id(self._subjects, [place.number for place in places])

@@ -281,3 +281,24 @@ def test_the_refusal_of_too_many_keys_says_when_to_come_back(service: FreshServi
 
 def test_services_are_found_through_the_app(service: FreshService) -> None:
     assert services_of(service.app) is service.services
+
+
+def test_a_ticket_opens_one_stream_and_nothing_else(tmp_path: Path) -> None:
+    service = FreshService(tmp_path, auth_enabled=True)
+    made = service.client.post("/api/v1/stream/tickets", headers={"X-API-Key": key_for(service, "read")})
+    ticket = made.get_json()["ticket"]
+
+    assert made.status_code == 201
+    assert made.headers["Cache-Control"] == "no-store"
+    assert ask(service, "/api/v1/stream/tickets", method="POST") == 401
+    assert ask(service, f"/api/v1/status?ticket={ticket}") == 401
+    # Streams need gunicorn, so the client of a test is refused after its ticket was taken.
+    assert ask(service, f"/api/v1/stream?ticket={ticket}") == 501
+    assert ask(service, f"/collectors/stream?symbol=BTCUSDT&ticket={ticket}") == 401
+
+
+def test_guessed_tickets_count_as_wrong_keys(tmp_path: Path) -> None:
+    service = FreshService(tmp_path, auth_enabled=True, rate_limit_enabled=False)
+    guesses = [ask(service, f"/api/v1/stream?ticket=ltp_ticket_{guess}") for guess in range(11)]
+
+    assert guesses == [401] * 10 + [429]

@@ -17,6 +17,8 @@ from tests.scrape import Scrape
 from tests.simulator.client import Simulator
 
 PATH = "/api/v1/stream"
+ENOUGH = 600
+"""Events that do not fit into what the system keeps for one client."""
 BTC = f"{PATH}?pair=BTC/USD"
 
 
@@ -41,8 +43,8 @@ def test_a_stream_tells_what_detail_tells(service: Service, simulator: Simulator
             False,
         )
         assert [stream.named("price").data["pair"] for _ in range(2)] == ["BTC/USD", "ETH/USD"]
-        simulator.trade("BTC/USD", "100100.10")
-        told = stream.until(lambda event: event.name == "price" and event.data["price"] == "100100.1").data
+        simulator.trade("BTC/USD", "115650.10")
+        told = stream.until(lambda event: event.name == "price" and event.data["price"] == "115650.10").data
 
     (item,) = json.loads(service.get("/api/v1/ltp?pair=BTC/USD&detail=true").body)["ltp"]
     changing = {"confirmed_at", "age_ms", "witnesses"}
@@ -152,13 +154,11 @@ def test_a_client_that_does_not_read_harms_nobody_and_gets_the_newest_later(
 ) -> None:
     with Stream(single.port, buffer=4096) as stuck, Stream(single.port) as other:
         simulator.walk(rate=400)
-        until = time.monotonic() + 4
-        prices = 0
-        while time.monotonic() < until:
-            prices += other.named("price").name == "price"
+        for _ in range(ENOUGH):
+            other.named("price")
         simulator.walk(on=False)
-        simulator.trade("BTC/USD", "123456.7")
-        is_last = {"pair": "BTC/USD", "price": "123456.7"}.items()
+        simulator.trade("BTC/USD", "115777.7")
+        is_last = {"pair": "BTC/USD", "price": "115777.7"}.items()
         other.until(lambda event: event.name == "price" and is_last <= event.data.items())
         late = 0
         while True:
@@ -167,8 +167,7 @@ def test_a_client_that_does_not_read_harms_nobody_and_gets_the_newest_later(
             if is_last <= event.data.items():
                 break
 
-    assert prices > 100
-    assert late < prices / 2
+    assert late < ENOUGH / 2
 
 
 def test_clients_that_come_and_go_leave_nothing(single: Service) -> None:
@@ -183,7 +182,7 @@ def test_clients_that_come_and_go_leave_nothing(single: Service) -> None:
     eventually(lambda: scrape(single).value("stream_clients") == 0)
 
     assert len(os.listdir(f"/proc/{pid}/fd")) <= before + 2  # noqa: PTH208 - likewise
-    assert scrape(single).value("stream_dropped_total", reason="gone") == 220
+    eventually(lambda: scrape(single).value("stream_dropped_total", reason="gone") == 220)
 
 
 def test_a_stream_is_logged_once_and_does_not_count_as_a_request(single: Service) -> None:
@@ -215,11 +214,12 @@ def test_a_question_without_an_answer_is_refused(service: Service, query: str, s
 
 
 def test_trades_of_another_exchange_are_streamed(simulator: Simulator) -> None:
-    settings = {"COLLECTORS": "bybit_trades", "BYBIT_WEBSOCKET_URL": simulator.bybit_url}
-    with Service.start(simulator, **settings) as service:
+    with Service.start(
+        simulator, COLLECTORS="bybit_trades", BYBIT_WEBSOCKET_URL=simulator.bybit_url
+    ) as service:
         simulator.wait(exchange="bybit", subscriptions=1)
         with Stream(service.port, "/collectors/stream?symbol=btcusdt") as stream:
             assert stream.named("hello").data["exchanges"] == ["bybit"]
             simulator.exchange_trade("bybit", "BTCUSDT", "64103.90")
             trade = stream.named("trade").data
-    assert (trade["exchange"], trade["symbol"], trade["price"]) == ("bybit", "BTCUSDT", "64103.9")
+    assert (trade["exchange"], trade["symbol"], trade["price"]) == ("bybit", "BTCUSDT", "64103.90")

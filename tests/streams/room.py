@@ -4,7 +4,6 @@ import json
 from collections import defaultdict
 from collections.abc import Callable
 from decimal import Decimal
-from functools import partial
 from typing import Any, NamedTuple
 
 from ltp_service.collected.books import BookStore
@@ -55,6 +54,8 @@ class Wire:
         self.says: list[bytes] = []
         self.sends = 0
         self.closed = self.is_gone = False
+        self.log: list[Wire] = []
+        """Every send is noted here, too."""
         self._handle = handle
 
     def fileno(self) -> int:
@@ -62,6 +63,7 @@ class Wire:
 
     def send(self, content: bytes, /) -> int:
         self.sends += 1
+        self.log.append(self)
         if self.closed or self.is_gone:
             raise BrokenPipeError
         if not self.room:
@@ -196,6 +198,6 @@ class Room:
         amount = quote.price.tick.price if quote.price and quote.verdict.servable else None
         return json.dumps({"pair": str(quote.pair), "amount": amount, "state": quote.verdict.state}).encode()
 
-    def _when_readable(self, handle: int, tell: Callable[[], None]) -> Callable[[], None]:
+    def _when_readable(self, handle: int, tell: Callable[[], None]) -> Callable[[], object]:
         self.watched[handle] = tell
-        return partial(self.watched.pop, handle, None)
+        return lambda: self.watched.pop(handle, None)

@@ -164,6 +164,31 @@ def test_what_has_fallen_off_the_tape_is_a_gap_and_the_rest_is_told(room: Room) 
     assert told(events) == [(3, 7), 7, 8, 9]
 
 
+def test_after_a_restart_the_first_trade_tells_what_is_missing(room: Room) -> None:
+    question = MarketQuestion((BTC,), "trades")
+    last = room.join(question).events()[-1].id
+    empty = Room()
+    empty.tape.oldest = 8
+    client = empty.join(question, last)
+    assert client.events()[0].data["resumed"] is False
+    for number in (8, 9):
+        empty.tape.trade(number)
+
+    assert told(listen(empty, client)) == [(3, 8), 8, 9]
+
+
+def test_ids_that_begin_anew_are_told_from_there(room: Room) -> None:
+    question = MarketQuestion((BTC,), "trades")
+    room.tape.trade(10_000)
+    last = room.join(question).events()[-1].id
+    other = Room()
+    other.tape.trade(1)
+    client = other.join(question, last)
+    other.tape.trade(2)
+
+    assert told(listen(other, client)) == [(None, 2), 2]
+
+
 def test_a_client_that_heard_more_elsewhere_is_told_nothing_twice(room: Room) -> None:
     question = MarketQuestion((BTC,), "trades")
     ahead = room.join(question)

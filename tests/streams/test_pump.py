@@ -10,6 +10,7 @@ from ltp_service.streams.events import HEARTBEAT_SECONDS
 from ltp_service.streams.pump import (
     HURRY_SECONDS,
     IDLE_SHARE,
+    LONGEST_LINGER_SECONDS,
     LONGEST_PAUSE_SECONDS,
     LOOK_EVERY_SECONDS,
     MAX_HEARD_BYTES,
@@ -18,7 +19,7 @@ from ltp_service.streams.pump import (
 )
 from ltp_service.streams.question import MarketQuestion
 from tests.fakes import BTC, ETH, ScriptedStop
-from tests.streams.room import PRICES, TTL, Room
+from tests.streams.room import PRICES, TTL, Event, Room, Wire
 
 ONLY_BTC = MarketQuestion((BTC,), "prices")
 
@@ -31,8 +32,8 @@ def room() -> Room:
     return room
 
 
-def states(wire_events: list[object]) -> list[str]:
-    return [event.data["state"] for event in wire_events if event.name == "price"]  # type: ignore[attr-defined]
+def states(events: list[Event]) -> list[str]:
+    return [event.data["state"] for event in events if event.name == "price"]
 
 
 # What a client gets.
@@ -83,6 +84,30 @@ def test_at_most_ten_frames_a_second_and_the_newest_wins(room: Room) -> None:
 
     assert 9 <= client.sends - sends <= 11
     assert client.events()[-1].data["amount"] == "299"
+
+
+def test_a_heartbeat_does_not_keep_a_price_waiting(room: Room) -> None:
+    client = room.join()
+    while "heartbeat" not in client.names():
+        room.turn(LOOK_EVERY_SECONDS)
+    room.trade("101")
+    room.turn()
+
+    assert client.names() == ["price"]
+
+
+def test_news_for_many_clients_go_together(room: Room) -> None:
+    clients = [room.join() for _ in range(2000)]
+    room.turn(1)
+    sends = clients[0].sends
+    room.trade("101")
+    pause = room.turn()
+    assert 0 < pause <= LONGEST_LINGER_SECONDS
+    room.trade("2000", ETH)
+    room.turn(pause)
+
+    assert clients[0].sends == sends + 1
+    assert clients[0].names()[-2:] == ["price", "price"]
 
 
 def test_the_pump_wakes_when_the_next_frame_is_due(room: Room) -> None:
@@ -146,12 +171,15 @@ def test_a_group_of_few_is_not_kept_waiting_by_one_of_many(room: Room) -> None:
     many = [room.join() for _ in range(200)]
     few = room.join(ONLY_BTC)
     room.turn(1)
-    sent = []
+    sent: list[Wire] = []
     for client in (*many, few):
-        send = client.send
-        client.send = lambda content, client=client, send=send: sent.append(client) or send(content)  # type: ignore[func-returns-value,method-assign,misc]
-    room.trade("101")
-    room.turn()
+        client.log = sent
+    for price in ("101", "102"):
+        sent.clear()
+        room.trade(price)
+        room.turn(LONGEST_LINGER_SECONDS)
+        room.turn(LONGEST_LINGER_SECONDS)
+    room.turn(LONGEST_PAUSE_SECONDS)
 
     assert sent[0] is few
     assert len(sent) == 201
@@ -224,10 +252,10 @@ def test_a_client_that_takes_nothing_is_dropped_and_no_other_is_kept_waiting(roo
         room.trade(str(room.clock.monotonic()))
         room.turn(LOOK_EVERY_SECONDS)
         assert other.received
-    assert not stuck.closed
+        assert not stuck.closed
     room.turn(2 * LOOK_EVERY_SECONDS)
 
-    assert stuck.closed
+    assert bool(stuck.closed)
     assert room.pump.places.taken == 1
     assert room.meters.counted[STREAM_DROPPED] == {"slow": 1}
 

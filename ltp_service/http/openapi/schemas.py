@@ -60,8 +60,8 @@ def _record(shape: type[Struct]) -> Node:
     return {
         "type": "object",
         "description": getdoc(shape),
-        "properties": {each.name: schema(each.type) | _described(shape, each.name) for each in fields},
-        "required": [each.name for each in fields if each.default is not UNSET],
+        "properties": {each.encode_name: schema(each.type) | _described(shape, each.name) for each in fields},
+        "required": [each.encode_name for each in fields if each.default is not UNSET],
         "additionalProperties": False,
     }
 

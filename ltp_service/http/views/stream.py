@@ -10,11 +10,13 @@ from ltp_service.assembly import Services
 from ltp_service.domain.errors import InvalidParameter, NotFound, NotSupported, UnknownPair
 from ltp_service.feed.books import BookCollector
 from ltp_service.feed.trades import TradeCollector
-from ltp_service.http import params
+from ltp_service.http import params, shapes
+from ltp_service.http.answers import json_response, rfc3339
 from ltp_service.http.client_address import client_address, limit_key
 from ltp_service.http.gunicorn_send import can_hand_over
 from ltp_service.http.request_note import note_of
 from ltp_service.http.services import services
+from ltp_service.keys.key import hash_of
 from ltp_service.streams.question import (
     MAX_TRADES_PAIRS,
     ExchangeEvents,
@@ -44,6 +46,15 @@ def market() -> Response:
             " names a trade of each"
         )
     return _open(parts, MarketQuestion(pairs, events))
+
+
+@bp.post("/api/v1/stream/tickets")
+def ticket() -> Response:
+    """Makes a ticket, which opens one stream where no header can be set."""
+    parts = services()
+    key = request.headers.get("X-API-Key", "") if parts.config.auth_enabled else None
+    text, expires = parts.tickets.make(None if key is None else hash_of(key))
+    return json_response(shapes.Ticket(text, rfc3339(expires)), 201)
 
 
 @bp.get("/collectors/stream")

@@ -1,0 +1,85 @@
+"""Streams through deploy/nginx.conf, a real nginx before a real service."""
+
+import os
+import signal
+from collections.abc import Iterator
+from contextlib import ExitStack
+
+import pytest
+
+from tests.fakes import eventually
+from tests.process.nginx import Nginx, behind_nginx
+from tests.process.service import Service
+from tests.process.stream import Stream
+from tests.scrape import Scrape
+from tests.simulator.client import Simulator
+
+PATH = "/api/v1/stream?pair=BTC/USD"
+SIMPLE = "HTTP/1.0"
+"""Asks for a body without chunks, which ends where the connection ends."""
+
+Front = tuple[Nginx, Service]
+
+
+@pytest.fixture(scope="module")
+def front(simulator: Simulator) -> Iterator[Front]:
+    with behind_nginx(simulator, STREAM_MAX_PER_CLIENT="3") as running:
+        yield running
+
+
+def open_streams(service: Service) -> float | None:
+    return Scrape(service.get("/metrics").body.decode()).value("stream_clients")
+
+
+def test_each_event_arrives_at_once(front: Front, simulator: Simulator) -> None:
+    nginx, service = front
+    with Stream(nginx.port, f"{PATH}&last_event_id=unknown", protocol=SIMPLE) as stream:
+        assert stream.status == 200
+        assert stream.named("hello").data["resumed"] is False
+        assert stream.named("price").data["pair"] == "BTC/USD"
+        # Nothing follows that could push it out of a buffer.
+        simulator.trade("BTC/USD", "115777.70")
+        stream.until(lambda event: event.name == "price" and event.data["price"] == "115777.70")
+    eventually(lambda: open_streams(service) == 0)
+
+
+def test_the_header_of_a_client_that_resumes_passes(front: Front) -> None:
+    nginx, _ = front
+    with Stream(nginx.port, PATH, protocol=SIMPLE) as stream:
+        stream.named("price")
+        last_id = stream.last_id
+    with Stream(nginx.port, PATH, {"Last-Event-ID": last_id}, protocol=SIMPLE) as again:
+        assert again.named("hello").data["resumed"] is True
+
+
+def test_a_refusal_is_the_services_own(front: Front) -> None:
+    nginx, _ = front
+    with ExitStack() as clients:
+        for _ in range(3):
+            clients.enter_context(Stream(nginx.port, PATH, protocol=SIMPLE)).named("hello")
+        refused = nginx.get(PATH)
+        assert (refused.status, refused.json()["code"]) == (429, "TOO_MANY_STREAMS_PER_CLIENT")
+        assert refused.headers["retry-after"]
+        # An open stream leaves its client all other requests.
+        assert nginx.get("/api/v1/ltp").status == 200
+
+
+def test_the_end_of_the_worker_is_told_through_nginx(front: Front) -> None:
+    nginx, service = front
+    with Stream(nginx.port, PATH, protocol=SIMPLE) as stream:
+        stream.named("price")
+        os.kill(service.worker_pids()[0], signal.SIGTERM)
+        assert stream.named("bye").retry is not None
+        assert stream.event() is None
+
+
+def test_what_opens_or_resumes_a_stream_is_in_no_log(simulator: Simulator) -> None:
+    with behind_nginx(simulator) as (nginx, service):
+        with Stream(nginx.port, f"{PATH}&ticket=ltp_ticket_secret&last_event_id=p1.mine") as stream:
+            assert stream.status == 200
+        eventually(lambda: open_streams(service) == 0)
+        nginx.stop()
+        lines = nginx.access_log()
+        assert lines[-1]["fields"]["http_path"] == "/api/v1/stream"
+        assert "secret" not in str(lines)
+        assert "secret" not in str(service.log_lines())
