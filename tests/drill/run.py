@@ -34,6 +34,9 @@ FAKETIME = next(map(str, Path("/usr/lib").glob("*/faketime/libfaketimeMT.so.1"))
 """Debian's libfaketime, where it is installed."""
 REQUEST_LINE = "HTTP request processed"
 START_SECONDS = DEADLINE
+COMES_BACK = 4.0
+"""Seconds within which a client that was told to wait connects again."""
+
 SECOND = "second.sock"
 """Where nginx finds the other service of a fleet."""
 
@@ -241,8 +244,8 @@ def _stream_faults(
 
 
 def _stands(heard: list[Line], stopped: float) -> bool:
-    """Whether the last connection had not been closed when the listener was."""
-    return bool(heard) and (heard[-1].closed is None or heard[-1].closed >= stopped)
+    """Whether the last connection stood when the listener was stopped, or had just ended."""
+    return bool(heard) and (heard[-1].closed is None or heard[-1].closed >= stopped - COMES_BACK)
 
 
 def _wrong(row: Row, stage: Stage, answers: list[Reading]) -> list[Wrong]:
