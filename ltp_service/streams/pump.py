@@ -236,7 +236,7 @@ class Pump:
             pause = self.turn()
             if self._is_ending:
                 stop.wait()
-            else:
+            elif not self._wake.is_set():  # gevent 26.9 may sleep on where it is set already
                 self._wake.wait(pause)
         self._is_ending = True
         self._say_bye()
