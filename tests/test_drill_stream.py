@@ -11,7 +11,7 @@ import pytest
 
 from tests.deadline import DEADLINE
 from tests.drill.clients import Reading, Served
-from tests.drill.heard import broken_promises, ended_without_bye, lagging, lines, readings
+from tests.drill.heard import broken_promises, ended_without_bye, lagging, latest, lines, readings
 from tests.drill.listener import CLOSED, OPENED, Listener, Told
 from tests.drill.record import judge
 from tests.drill.truth import Truth, never_waited
@@ -105,7 +105,9 @@ def late(stream: Stream, *answers: Reading) -> list[str]:
 def test_a_state_that_answers_show_is_told_within_its_time() -> None:
     stream = Stream().price(0, "100", 1).price(10.2, "100", 1, "quiet").heartbeat(20, quiet=1)
     shown = [answer(stream, 5, 1, "live")]
-    assert not late(stream, *shown, answer(stream, 10, 1, "quiet"), answer(stream, 15, 1, "quiet"))
+    quiet = [*shown, answer(stream, 10, 1, "quiet"), answer(stream, 15, 1, "quiet")]
+    assert latest(lines(stream.told), quiet) == pytest.approx(0.2)
+    assert not late(stream, *quiet)
     assert late(stream, *shown, answer(stream, 9.8, 1, "quiet"), answer(stream, 15, 1, "quiet"))
     no_price = answer(stream, 16, 1, "")._replace(status=503, served=[])
     gone = no_price._replace(answered_at=no_price.answered_at + 1, asked_at=no_price.asked_at + 1)

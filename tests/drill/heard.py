@@ -4,7 +4,7 @@ from bisect import bisect_left, bisect_right
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
-from itertools import pairwise
+from itertools import pairwise, takewhile
 from typing import Any
 
 from tests.drill.clients import PARTS, Reading, Served
@@ -148,6 +148,27 @@ def lagging(heard: Sequence[Line], answers: Iterable[Reading], excuse: float, wa
                     )
         wrong += _behind(line, ordered, end, excuse, waited)
     return wrong
+
+
+def latest(heard: Sequence[Line], answers: Iterable[Reading]) -> float:
+    """By how many seconds, at most, a new state was told after the first answer that showed it; below 0: before it."""
+    ordered = sorted((each for each in answers if _has_detail(each)), key=lambda each: each.answered_at)
+    return max(
+        (
+            _told_at(line, pair, state, begun) - begun
+            for line in heard
+            for pair, state, begun, ended in _states_of(ordered)
+            if line.opened < begun - FOLLOWS and begun + FOLLOWS < min(ended, line.last)
+        ),
+        default=0.0,
+    )
+
+
+def _told_at(line: Line, pair: str, state: str, begun: float) -> float:
+    """When the line began to tell the state that it tells `FOLLOWS` seconds after that moment."""
+    known = [each for each in line.items[pair] if each[0] <= begun + FOLLOWS]
+    moments = list(takewhile(lambda each: _named(each[1]["state"]) == state, reversed(known)))
+    return moments[-1][0] if moments else begun + FOLLOWS
 
 
 def _has_detail(reading: Reading) -> bool:

@@ -13,7 +13,7 @@ from typing import Any
 from tests.deadline import DEADLINE
 from tests.drill.certificates import NAME, Authority
 from tests.drill.clients import Clients, Reading
-from tests.drill.heard import Line, broken_promises, lagging, lines, readings
+from tests.drill.heard import Line, broken_promises, lagging, latest, lines, readings
 from tests.drill.listener import REFUSED, Listener, Told
 from tests.drill.machine import Holdings, holdings
 from tests.drill.proxy import Proxy
@@ -239,6 +239,7 @@ def _stream_faults(
     wrong = _wrong(row, stage, list(readings(heard)))
     wrong += broken_promises(heard, stopped, stage.waited)
     if not (row.several_workers or row.fleet):
+        stage.remarks[-1] += f", states at most {max(0.0, latest(heard, answers)):.2f} s late"
         wrong += lagging(heard, answers, stage.tempo.transport - TRANSPORT, stage.waited)
     return [Wrong(one.moment, f"stream: {one.why}") for one in wrong]
 
