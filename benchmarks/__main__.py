@@ -15,6 +15,7 @@ from benchmarks import (
     in_process,
     ingest,
     relay,
+    streams,
     throughput,
     trades,
     under_load,
@@ -37,6 +38,7 @@ SCENARIOS: dict[str, Scenario] = {
     "fleet": fleet.measure,
     "fleet-visible": fleet_visible.measure,
     "relay": relay.measure,
+    **streams.SCENARIOS,
 }
 
 

@@ -56,6 +56,17 @@ def cpu_seconds(pid: int) -> float:
     return sum(int(task.read_text(encoding="utf-8").split()[0]) for task in tasks) / 1e9
 
 
+def resident(pid: int) -> float:
+    """KiB of memory that the process holds."""
+    lines = Path(f"/proc/{pid}/status").read_text(encoding="utf-8").splitlines()
+    return next(float(line.split()[1]) for line in lines if line.startswith("VmRSS:"))
+
+
+def descriptors(pid: int) -> int:
+    """Files that the process has open."""
+    return len(list(Path(f"/proc/{pid}/fd").iterdir()))
+
+
 def children(pid: int) -> list[int]:
     """The processes that a process has started."""
     listed = Path(f"/proc/{pid}/task/{pid}/children").read_text(encoding="utf-8")

@@ -89,9 +89,11 @@ def service(
 
 
 @contextmanager
-def bare_server(bench: Bench, application: str) -> Iterator[Server]:
+def bare_server(
+    bench: Bench, application: str, environment: Mapping[str, str] | None = None
+) -> Iterator[Server]:
     """Another application under the service's own gunicorn settings."""
-    with gunicorn(bench, application, _BARE, {}) as server:
+    with gunicorn(bench, application, _BARE, environment or {}) as server:
         yield server
 
 

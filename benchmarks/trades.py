@@ -4,13 +4,13 @@ import json
 import time
 from contextlib import ExitStack
 from dataclasses import dataclass
-from pathlib import Path
 from statistics import median
 from typing import Any
 
 from benchmarks.bench import Aim, Bench, Table, at_least, at_most, milliseconds
 from benchmarks.keep_alive import KeepAlive
 from benchmarks.load import Load, start_load
+from benchmarks.machine import resident
 from benchmarks.servers import Server, await_prices, gunicorn, service_environment, simulated_exchange
 from ltp_service.collected.trades import MAX_BYTES, TRADES_IN_ALL
 from tests.simulator.client import Simulator
@@ -84,7 +84,7 @@ def _flood(bench: Bench) -> Flood:
         await_prices(server.port)
         for name in EXCHANGES:
             exchange.wait(exchange=name, subscriptions=len(SYMBOLS), timeout=20)
-        before, resident = _statistics(server), _resident(server.worker)
+        before, held = _statistics(server), resident(server.worker)
         quiet = start_load(
             bench, server.port, "/api/v1/ltp", seconds=bench.scaled(5, 2), rate=REQUESTS
         ).result()
@@ -96,7 +96,7 @@ def _flood(bench: Bench) -> Flood:
             )
         result = load.result()
         after, passed = _statistics(server), time.monotonic() - started
-        grown = _resident(server.worker) - resident
+        grown = (resident(server.worker) - held) / 1024
     received = after["total_trades_received"] - before["total_trades_received"]
     return Flood(
         quiet,
@@ -123,12 +123,6 @@ def _statistics(server: Server) -> dict[str, Any]:
     with KeepAlive(server.port, "/collectors/storage/stats") as reader:
         told: dict[str, Any] = json.loads(reader.get()[1])
     return told
-
-
-def _resident(pid: int) -> float:
-    """MiB."""
-    lines = Path(f"/proc/{pid}/status").read_text(encoding="utf-8").splitlines()
-    return next(int(line.split()[1]) for line in lines if line.startswith("VmRSS:")) / 1024
 
 
 def _cells(flood: Flood) -> tuple[str, ...]:

@@ -10,9 +10,14 @@ from threading import Thread
 
 import pytest
 
-from benchmarks.bench import Aim, Table, markdown, milliseconds, percentile
+from benchmarks.bench import Aim, Bench, Table, markdown, milliseconds, percentile
+from benchmarks.crowd import PAIRS, Crowd, Seen, expected_pairs, question_of
 from benchmarks.keep_alive import KeepAlive, answer_length
 from benchmarks.load import read_wrk
+from benchmarks.machine import split_cores
+from benchmarks.stream_ways import bare_loop
+from tests.deadline import DEADLINE
+from tests.process.fleet import until
 
 PROJECT = Path(__file__).resolve().parent.parent
 
@@ -124,3 +129,30 @@ def test_a_missed_aim_cannot_be_overlooked() -> None:
 
 def test_times_are_written_with_three_digits() -> None:
     assert list(map(milliseconds, (0.00063, 0.0123, 1.191))) == ["0.63 ms", "12.3 ms", "1191 ms"]
+
+
+def test_three_of_five_clients_of_the_stream_ask_for_everything_and_the_others_for_one_or_two_pairs() -> None:
+    asked = [expected_pairs(place) for place in range(100)]
+    assert {pairs: asked.count(pairs) for pairs in (7, 1, 2)} == {7: 60, 1: 20, 2: 20}
+    told = [question_of(place).partition("pair=")[2] for place in range(100)]
+    assert [len(pairs.split(",")) if pairs else len(PAIRS) for pairs in told] == asked
+
+
+def test_a_crowd_counts_each_event_once_and_reads_its_delay(tmp_path: Path) -> None:
+    event = 'id: 1\nevent: price\ndata: {"traded_at":""}\n\n'
+    frames = {question_of(place): event * expected_pairs(place) for place in range(40)}
+    bench = Bench(split_cores(), tmp_path, quick=True)
+    seen: list[Seen] = []
+
+    def arrived() -> bool:
+        seen.append(crowd.end())
+        return seen[-1].events == times * crowd.sent_per_beat
+
+    with bare_loop(bench, frames) as way, Crowd(bench, way.port, 10, mute=2) as crowd:
+        crowd.begin()
+        times = way.beat(0.5)
+        until(arrived, DEADLINE, "every event")
+    assert (times, crowd.sent_per_beat) == (2, 4 * 7 + 2 * 1 + 2 * 2)
+    assert seen[-1].frames == pytest.approx(2 * 8)
+    assert len(seen[-1].delays) == 2 * 8
+    assert max(seen[-1].delays) < DEADLINE

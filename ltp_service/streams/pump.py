@@ -30,6 +30,9 @@ LOOK_EVERY_SECONDS = 0.1
 SLICE_SECONDS = 0.002
 """Seconds of sending after which other greenlets get a turn."""
 
+SHORTEST_SLICE_SECONDS = 0.0005
+"""The same while the others need little: a request that comes meanwhile waits no longer."""
+
 SENDS_BETWEEN_LOOKS = 16
 """Sends between two looks at the clock."""
 
@@ -173,6 +176,7 @@ class Pump:
         self._monotonic, self._sleep = runtime.clock.monotonic, runtime.sleep
         self._random, self._meters = runtime.random, runtime.meters
         self._processor_time = processor_time
+        self._slice = SHORTEST_SLICE_SECONDS
         self._work = 0.0
         """Seconds of processor time for all frames so far."""
         self._groups: dict[Question, Group] = {}
@@ -250,7 +254,7 @@ class Pump:
         self._gather()
         while self._rounds:
             self._send_a_slice()
-            self._sleep(SHORTEST_SLEEP)
+            self._give_way()
             self._gather()
         if self._is_ending:
             self._say_bye()  # now that each client has the whole of its frame, or is behind
@@ -302,13 +306,19 @@ class Pump:
             self._next_due = min(self._next_due, due_at)
 
     def _send_a_slice(self) -> None:
-        begun, ends_at = self._processor_time(), self._monotonic() + SLICE_SECONDS
+        begun, ends_at = self._processor_time(), self._monotonic() + self._slice
         while self._rounds and self._go_on(self._rounds[0][2], ends_at):
             _, _, sending = heappop(self._rounds)
             self._finish(sending)
             if self._monotonic() >= ends_at:
                 break
         self._work += self._processor_time() - begun
+
+    def _give_way(self) -> None:
+        """Lets the others have a turn. The longer they take, the more is sent in the next slice."""
+        begun = self._monotonic()
+        self._sleep(SHORTEST_SLEEP)
+        self._slice = min(max(SHORTEST_SLICE_SECONDS, self._monotonic() - begun), SLICE_SECONDS)
 
     def _begin(self, sending: _Round) -> Frame:
         group, now = sending.group, self._monotonic()

@@ -12,6 +12,7 @@ from typing import Any, Literal
 from tests.deadline import DEADLINE
 from tests.drill.certificates import Authority
 from tests.drill.clients import Reading
+from tests.drill.heard import Line
 from tests.drill.proxy import Proxy
 from tests.drill.truth import TRANSPORT, Mute, Truth, Waited, never_waited
 from tests.process.fleet import Fleet
@@ -93,8 +94,12 @@ class Stage:
         """Monotonic seconds from which no source works."""
         self.seen: list[Callable[[list[Reading]], None]] = []
         """Asked about all answers once the load has ended."""
+        self.heard: list[Callable[[list[Line]], None]] = []
+        """Asked about all that the stream told, likewise."""
+        self.begin_again: Callable[[], Service] = self.another
+        """Starts the service once more, where it was and as it was."""
         self.truth = truth
-        self._waited = waited
+        self.waited = waited
         self._never = Event()
 
     # Time.
@@ -109,7 +114,7 @@ class Stage:
     def since(self, moment: float) -> float:
         """Seconds, without those in which the programs waited for a processor."""
         now = time.monotonic()
-        return max(0.0, now - moment - self._waited(moment, now))
+        return max(0.0, now - moment - self.waited(moment, now))
 
     def until(self, condition: Callable[[], bool], within: float, what: str) -> float:
         """Seconds as in `since` until the condition held; a problem, and `within`, when it did not."""
@@ -142,7 +147,7 @@ class Stage:
 
     def mute(self, pairs: Iterable[str], start: float, noticed: float) -> None:
         """From `noticed` seconds after `start` until now `pairs` may not have been called live or quiet."""
-        since = start + noticed + self._waited(start, start + noticed)
+        since = start + noticed + self.waited(start, start + noticed)
         self.mutes.append(Mute(frozenset(pairs), since, time.monotonic()))
 
     def status(self) -> dict[str, Any]:
@@ -218,6 +223,8 @@ class Row:
     """Another service beside it, and what the two share."""
     ends: bool = False
     """The service ends: clients who find the door closed do not count."""
+    away: bool = False
+    """The service is away for a while: what nginx answers in its place does not count."""
     long: bool = False
     """It has no short form: a time in it cannot be set."""
     elsewhere: str = ""

@@ -9,10 +9,21 @@ from tests.drill import (
     network_rows,
     rest_rows,
     service_rows,
+    stream_rows,
 )
 from tests.drill.row import ROWS
 
-ROOMS = (feed_rows, doubt_rows, rest_rows, cache_rows, network_rows, service_rows, crowd_rows, fleet_rows)
+ROOMS = (
+    feed_rows,
+    doubt_rows,
+    rest_rows,
+    cache_rows,
+    network_rows,
+    service_rows,
+    stream_rows,
+    crowd_rows,
+    fleet_rows,
+)
 """Their import declares the rows."""
 
 __all__ = ["ROWS"]

@@ -13,6 +13,8 @@ from typing import Any
 from tests.deadline import DEADLINE
 from tests.drill.certificates import NAME, Authority
 from tests.drill.clients import Clients, Reading
+from tests.drill.heard import Line, broken_promises, lagging, latest, lines, readings
+from tests.drill.listener import REFUSED, Listener, Told
 from tests.drill.machine import Holdings, holdings
 from tests.drill.proxy import Proxy
 from tests.drill.row import PAIRS, RECOVERY, Row, Stage, Tempo
@@ -20,7 +22,7 @@ from tests.drill.run_queue import RunQueue
 from tests.drill.truth import TRANSPORT, Truth, Waited, Wrong, never_waited
 from tests.process.fleet import Fleet, membership
 from tests.process.load import UNHEARD
-from tests.process.nginx import own_folder, reachable, running_nginx
+from tests.process.nginx import own_folder, reachable, running_nginx, shipped
 from tests.process.sentinels import Sentinels
 from tests.process.service import Service, ServiceError
 from tests.programs import find_program, require_program
@@ -32,6 +34,11 @@ FAKETIME = next(map(str, Path("/usr/lib").glob("*/faketime/libfaketimeMT.so.1"))
 """Debian's libfaketime, where it is installed."""
 REQUEST_LINE = "HTTP request processed"
 START_SECONDS = DEADLINE
+COMES_BACK = 4.0
+"""Seconds within which a client that was told to wait connects again."""
+
+SECOND = "second.sock"
+"""Where nginx finds the other service of a fleet."""
 
 
 @dataclass(frozen=True)
@@ -72,10 +79,12 @@ def drill(row: Row, tempo: Tempo) -> Result:
         port = stage.nginx.port if stage.nginx else stage.service.port
         clients = Clients.start(port, tempo.rate, folder / "readings", tempo.patience)
         stack.callback(clients.kill)
-        return _act(row, stage, clients)
+        listener = Listener.start(port, folder / "told")
+        stack.callback(listener.kill)
+        return _act(row, stage, clients, listener)
 
 
-def _act(row: Row, stage: Stage, clients: Clients) -> Result:
+def _act(row: Row, stage: Stage, clients: Clients, listener: Listener) -> Result:
     stage.hold(stage.tempo.calm)
     before = holdings(stage.service.worker_pids())
     start = time.monotonic()
@@ -94,9 +103,10 @@ def _act(row: Row, stage: Stage, clients: Clients) -> Result:
         stage.hold(max(0.0, stage.tempo.calm - (recovered - ended)))
         stage.hold(stage.tempo.calm / 2)
     after = holdings(stage.service.worker_pids())
-    readings = clients.stop()
+    answers, stopped, told = clients.stop(), time.monotonic(), listener.stop()
     stage.truth.catch_up()
-    return _verdict(row, stage, readings, recovery, (before, after))
+    wrong = _stream_faults(row, stage, answers, told, stopped)
+    return _verdict(row, stage, answers, wrong, recovery, (before, after))
 
 
 def _set_stage(row: Row, tempo: Tempo, stack: ExitStack, folder: Path) -> Stage:
@@ -114,19 +124,35 @@ def _set_stage(row: Row, tempo: Tempo, stack: ExitStack, folder: Path) -> Stage:
     settings |= reachable(front) if front else {}
     shared, shared_settings = _shared(row, stack, folder)
     settings |= shared_settings
-    service = stack.enter_context(
-        Service.start(simulator, "tests.process.glass:app", fed=False, **(settings | dict(row.settings)))
-    )
+
+    def begin() -> Service:
+        return stack.enter_context(
+            Service.start(simulator, "tests.process.glass:app", fed=False, **(settings | dict(row.settings)))
+        )
+
+    service = begin()
     waited = _waited(tempo, simulator, service, stack)
     stage = Stage(tempo, simulator, service, Truth(simulator, PAIRS, waited, tempo.transport), waited)
     stage.truth.ahead = row.ahead
+    stage.begin_again = begin
     stage.feed, stage.rest, stage.authority = feed, rest, authority
     stage.resolver, stage.clock = resolver, clock
     if shared is not None:
         stage.redis, stage.sentinels = _either(shared)
-        stage.fleet = stack.enter_context(Fleet(simulator, 1, settings, beside=service))
-    stage.nginx = stack.enter_context(running_nginx(require_program("nginx"), front)) if front else None
+        others = settings | (reachable(front, SECOND) if front else {})
+        stage.fleet = stack.enter_context(Fleet(simulator, 1, others, beside=service))
+    if front:
+        configured = _before_both if shared else None
+        stage.nginx = stack.enter_context(running_nginx(require_program("nginx"), front, configured))
     return stage
+
+
+def _before_both(folder: Path, port: int) -> str:
+    """deploy/nginx.conf in front of two services."""
+    first = f"server unix:{folder}/http.sock max_fails=0;"
+    configuration = shipped(folder, port)
+    assert first in configuration
+    return configuration.replace(first, f"{first}\n        server unix:{folder}/{SECOND} max_fails=0;")
 
 
 def _market(row: Row) -> list[str]:
@@ -198,15 +224,49 @@ def _moved_clock(file: Path) -> dict[str, str]:
 # The verdict.
 
 
-def _verdict(
-    row: Row, stage: Stage, readings: list[Reading], recovery: float, held: tuple[Holdings, Holdings]
-) -> Result:
+def _stream_faults(
+    row: Row, stage: Stage, answers: list[Reading], told: list[Told], stopped: float
+) -> list[Wrong]:
+    """Everything that the stream told wrong, or did not tell."""
+    heard = lines(told)
+    for ask in stage.heard:
+        ask(heard)
+    refused = sum(1 for each in told if each.name == REFUSED)
+    events = sum(len(line.told) for line in heard)
+    stage.remarks.append(f"stream: {events:,} events on {len(heard)} connections, {refused} refused")
+    if not row.ends and not _stands(heard, stopped):
+        stage.problems.append("the stream is not back")
+    wrong = _wrong(row, stage, list(readings(heard)))
+    wrong += broken_promises(heard, stopped, stage.waited)
+    if not (row.several_workers or row.fleet):
+        stage.remarks[-1] += f", states at most {max(0.0, latest(heard, answers)):.2f} s late"
+        wrong += lagging(heard, answers, stage.tempo.transport - TRANSPORT, stage.waited)
+    return [Wrong(one.moment, f"stream: {one.why}") for one in wrong]
+
+
+def _stands(heard: list[Line], stopped: float) -> bool:
+    """Whether the last connection stood when the listener was stopped, or had just ended."""
+    return bool(heard) and (heard[-1].closed is None or heard[-1].closed >= stopped - COMES_BACK)
+
+
+def _wrong(row: Row, stage: Stage, answers: list[Reading]) -> list[Wrong]:
     slack = row.apart if row.several_workers else 0.0
-    wrong = stage.truth.wrong(readings, stage.tempo.ttl, row.unnoticed, stage.mutes, slack)
+    return stage.truth.wrong(answers, stage.tempo.ttl, row.unnoticed, stage.mutes, slack)
+
+
+def _verdict(
+    row: Row,
+    stage: Stage,
+    readings: list[Reading],
+    told_wrong: list[Wrong],
+    recovery: float,
+    held: tuple[Holdings, Holdings],
+) -> Result:
+    wrong = _wrong(row, stage, readings) + told_wrong
     for ask in stage.seen:
         ask(readings)
     failures = [reading for reading in readings if reading.failure and not (row.ends and _closed(reading))]
-    honest = [reading for reading in failures if _is_honest(reading, stage, recovery)]
+    honest = [reading for reading in failures if _is_honest(row, reading, stage, recovery)]
     failed = len(failures) - len(honest)
     stage.problems.extend(_named(failures, honest))
     return Result(
@@ -233,8 +293,11 @@ def _closed(reading: Reading) -> bool:
     return (reading.failure or "").startswith(("ConnectionRefusedError", UNHEARD))
 
 
-def _is_honest(reading: Reading, stage: Stage, recovery: float) -> bool:
-    """A 503 with Retry-After, or a 206, once the prices have lived their life without a source."""
+def _is_honest(row: Row, reading: Reading, stage: Stage, recovery: float) -> bool:
+    """A 503 with Retry-After, or a 206, once the prices have lived their life without a source; or nginx's own, while the
+    service is away."""
+    if row.away and stage.faulty_from <= reading.answered_at <= stage.faulty_until + recovery + 1.0:
+        return True
     dark = stage.dark_from + stage.tempo.ttl - stage.tempo.heartbeat - TRANSPORT
     in_time = dark <= reading.answered_at <= stage.faulty_until + recovery + 1.0
     told = reading.status == 206 or (reading.status == 503 and int(reading.retry_after or 0) > 0)

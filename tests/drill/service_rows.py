@@ -5,6 +5,7 @@ import os
 import signal
 from contextlib import closing
 
+from tests.drill.heard import Line, ended_without_bye
 from tests.drill.row import Stage, row
 from tests.process.answer import ask
 from tests.process.load import Load
@@ -48,12 +49,19 @@ def kill(stage: Stage) -> None:
 @row("reload_nginx", "SIGHUP under load, 10 times, through nginx", behind_nginx=True, **RELOADED)
 @row("reload", "SIGHUP under load, 10 times", **RELOADED)
 def reload(stage: Stage) -> None:
+    stage.heard.append(lambda heard: _each_took_leave(stage, heard))
     with stage.faulty():
         for _ in range(int(stage.tempo.of(10, 2))):
             (worker,) = stage.service.worker_pids()
             stage.service.signal(signal.SIGHUP)
             stage.until(lambda worker=worker: _replaced(stage, worker), 15.0, "another worker")  # type: ignore[misc]
             stage.hold(stage.tempo.of(1.0, 0.2))
+
+
+def _each_took_leave(stage: Stage, heard: list[Line]) -> None:
+    missing = ended_without_bye(heard)
+    if missing:
+        stage.problems.append(f"{missing} streams ended without a bye")
 
 
 def _replaced(stage: Stage, worker: int) -> bool:
@@ -63,6 +71,7 @@ def _replaced(stage: Stage, worker: int) -> bool:
 
 @row("terminate", "SIGTERM under load and with an idle client", ends=True, elsewhere="process/test_ending.py")
 def terminate(stage: Stage) -> None:
+    stage.heard.append(lambda heard: _each_took_leave(stage, heard))
     with closing(http.client.HTTPConnection("127.0.0.1", stage.service.port)) as idle:
         ask(idle, "/health")
         with stage.faulty():

@@ -99,6 +99,11 @@ class Truth:
                     tape.prices.append(Decimal(price))
                     tape.ids.append(trade_id)
 
+    def trades(self, pair: str) -> list[tuple[float, int, Decimal]]:
+        """Unix seconds, id and price of each trade so far."""
+        tape = self._tapes[pair]
+        return list(zip(tape.times, tape.ids, tape.prices, strict=True))
+
     def wrong(
         self,
         readings: Iterable[Reading],

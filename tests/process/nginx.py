@@ -90,9 +90,9 @@ def behind_nginx(simulator: Simulator, **settings: str) -> Iterator[tuple[Nginx,
         yield nginx, service
 
 
-def reachable(folder: Path) -> dict[str, str]:
+def reachable(folder: Path, name: str = "http.sock") -> dict[str, str]:
     """The settings of a service that answers both at a port and to the nginx of that folder."""
-    binds = f"--bind 127.0.0.1:0 --bind unix:{folder}/http.sock"
+    binds = f"--bind 127.0.0.1:0 --bind unix:{folder}/{name}"
     return {"GUNICORN_CMD_ARGS": binds, "TRUSTED_PROXIES": "1"}
 
 
