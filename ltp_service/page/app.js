@@ -25,7 +25,10 @@ let verdictAt = 0;
 /** Shows what changed before the next picture; a hidden tab has none, but a title and an icon. */
 function changed() {
   if (!document.hidden) painting ||= requestAnimationFrame(paint);
-  else if (performance.now() - verdictAt > 500) showVerdict();
+  else if (performance.now() - verdictAt > 500) {
+    showVerdict();
+    holdSwitch();
+  }
 }
 
 function paint() {
@@ -75,8 +78,12 @@ function showBar() {
   say(by("bar-detail"), [detail, kind === "live" ? "" : next].filter(Boolean).join(" · "));
   by("bar-retry").hidden = kind !== "dead";
   showKeyForm(status);
-  // A switch that must be held: the style itself says NOT LIVE where this script does not run any more.
-  if (kind !== "dead") for (const each of by("deadman").getAnimations()) each.currentTime = 0;
+  holdSwitch();
+}
+
+/** A switch that must be held: the style itself says NOT LIVE where this script does not run any more. */
+function holdSwitch() {
+  if (line.liveness.kind !== "dead") for (const each of by("deadman").getAnimations()) each.currentTime = 0;
 }
 
 /** @param {number | null} status of the stream's last answer */

@@ -11,6 +11,8 @@ const PATIENCE = 5_000;
 const SHOWN = 1_000;
 /** Milliseconds between two looks after which this tab was asleep. */
 const ASLEEP = 15_000;
+/** Milliseconds between two questions for everything, while the hub is well and this tab hears nothing new. */
+const ASK = 2_000;
 /** Milliseconds between two questions whether the device is offline indeed. */
 const PROVE = 5_000;
 
@@ -191,6 +193,9 @@ export class Line {
       if (this.#joined) this.#join();
       else this.#alone();
     }
+    // Our clock may have jumped, and the hub's not.
+    const deaf = this.#joined && this.#line.phase === "open" && !this.model.watch.alive(now);
+    if (deaf && now - this.#asked > ASK) this.#ask();
     if (this.#offline && now - this.#provedAt > PROVE) void this.#prove();
     this.model.tick(now);
     this.#judge(now);

@@ -35,7 +35,8 @@ export function showPairs(line) {
 function makeRow(pair) {
   const cell = (/** @type {string} */ name, /** @type {string} */ label, /** @type {(Node | string)[]} */ ...children) =>
     h("td", { role: "cell", class: name, "data-label": label }, ...children);
-  const why = h("a", { href: `api/v1/ltp/explain?pair=${pair}`, "aria-label": `Why this price of ${pair}?` }, "why?");
+  const named = encodeURIComponent(pair).replaceAll("%2F", "/");
+  const why = h("a", { href: `api/v1/ltp/explain?pair=${named}`, "aria-label": `Why this price of ${pair}?` }, "why?");
   return h(
     "tr",
     { role: "row", "data-pair": pair },

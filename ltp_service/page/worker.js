@@ -23,9 +23,18 @@ setInterval(() => {
   tell({ kind: "pulse" });
   for (const [port, unanswered] of tabs) {
     if (unanswered < GONE) tabs.set(port, unanswered + 1);
-    else tabs.delete(port);
+    else leave(port);
   }
 }, PULSE);
+
+/** The worker lives as long as a tab that has opened it, also when that tab has changed its key: then it must not ask on. */
+function leave(/** @type {MessagePort} */ port) {
+  tabs.delete(port);
+  port.close();
+  if (tabs.size) return;
+  hub?.close();
+  hub = null;
+}
 
 /** @param {MessagePort} port @param {any} message */
 function hear(port, message) {
@@ -42,8 +51,7 @@ function hear(port, message) {
   } else if (message.kind === "retry") {
     hub?.stream.retry();
   } else if (message.kind === "leave") {
-    tabs.delete(port);
-    port.close();
+    leave(port);
   }
 }
 

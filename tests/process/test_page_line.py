@@ -165,6 +165,18 @@ def test_a_tab_that_was_asleep_believes_nothing_that_has_waited(
     assert "dead" in page.evaluate("window.seen")
 
 
+def test_a_clock_of_this_tab_that_jumps_is_learnt_anew(opened: Tabs) -> None:
+    page = opened.context.new_page()
+    page.clock.install()
+    page.goto(opened.url)
+    expect_live(page)
+    page.evaluate(SEEN)
+    page.clock.fast_forward("01:00:00")
+    expect(page.locator("#log")).to_contain_text("asleep")
+    expect_live(page)
+    assert "dead" in page.evaluate("window.seen")
+
+
 def test_seven_tabs_share_one_line(service: ScriptedService, opened: Tabs) -> None:
     pages = [opened.open() for _ in range(7)]
     for page in pages:

@@ -81,7 +81,7 @@ def furnish(service: ScriptedService) -> None:
 def walk(pair: str, price: str) -> list[dict[str, Any]]:
     """A hundred trades that lead to that price, newest first, with one missing among them."""
     now, chance, amount = datetime.now(UTC), Random(pair), Decimal(price)
-    step = max(amount.scaleb(-4).quantize(amount), Decimal("1E-100").quantize(amount, rounding="ROUND_UP"))
+    step = max(amount.scaleb(-4).quantize(amount), Decimal(1).scaleb(int(amount.as_tuple().exponent)))
     trades = []
     for number in range(100):
         moment = (now - timedelta(seconds=3 + 8.5 * number)).isoformat()

@@ -3,7 +3,10 @@
 import os
 import signal
 from collections.abc import Iterator
+from contextlib import contextmanager
 from functools import partial
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from threading import Thread
 
 import pytest
 from playwright.sync_api import Browser, expect
@@ -21,6 +24,7 @@ pytestmark = pytest.mark.skipif(
 )
 
 DIGITS = {"BTC/USD": "123456789.123456789", "XRP/USD": "0.0000001234"}
+KEY = "ltp_" + "P" * 43
 QUICK = {"CACHE_TTL": "5s", "KRAKEN_FALLBACK_TIMEOUT": "2s", "KRAKEN_IDLE_TIMEOUT": "2s"}
 
 
@@ -45,6 +49,54 @@ def test_the_digits_of_the_exchange_come_to_the_page(simulator: Simulator, brows
             expect(page.locator("#feeds")).to_contain_text("kraken")
             expect(page.locator("#about")).to_contain_text("CACHE_TTL")
         assert not [line for line in service.log_lines() if line["level"] in ("error", "critical")]
+
+
+OTHER_PAGE = """<!doctype html><title>waiting</title><script type="module">
+import {{ PriceStream }} from "{url}client.js";
+const stream = new PriceStream("{url}", {{ pairs: ["btc-usd"], key: "{key}" }});
+const show = () => {{
+  const quote = stream.quote("BTC/USD");
+  if (quote?.trustworthy) document.title = `${{quote.price}} ${{quote.state}} ${{stream.line.phase}}`;
+}};
+stream.addEventListener("price", show);
+</script>"""
+
+
+@contextmanager
+def other_page() -> Iterator[tuple[str, list[bytes]]]:
+    """Another origin with one page, and what that page is."""
+    content: list[bytes] = []
+
+    class Handler(BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            self.send_response(200)
+            self.send_header("Content-Type", "text/html")
+            self.end_headers()
+            self.wfile.write(content[0])
+
+        def log_message(self, format: str, *args: object) -> None:  # noqa: A002 - the base class calls it so
+            """The browser's requests are no news."""
+
+    with ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
+        Thread(target=server.serve_forever, daemon=True).start()
+        yield f"http://127.0.0.1:{server.server_port}", content
+        server.shutdown()
+
+
+def test_a_page_of_another_origin_reads_the_stream_by_the_same_module(
+    simulator: Simulator, browser: Browser
+) -> None:
+    closed = {"AUTH_ENABLED": "true", "AUTH_API_KEY": KEY}
+    with (
+        other_page() as (origin, content),
+        behind_nginx(simulator, CORS_ORIGINS=origin, **closed) as (nginx, _),
+    ):
+        content.append(OTHER_PAGE.format(url=at(nginx), key=KEY).encode())
+        page = browser.new_page()
+        page.goto(origin)
+        simulator.trade("BTC/USD", "115643.10")
+        expect(page).to_have_title("115643.10 live open")
+        page.close()
 
 
 def test_a_service_that_is_gone_is_told_and_a_new_one_found(simulator: Simulator, browser: Browser) -> None:
