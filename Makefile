@@ -60,7 +60,7 @@ programs: .venv/.test ## install the Debian programs that some tests need
 	@missing=$$($(BIN)/python -m tests.programs) && { test -z "$$missing" || .ci/apt-install $$missing || true; }
 
 clean: ## remove .venv and every cache
-	rm -rf .venv .mypy_cache .pytest_cache .ruff_cache .hypothesis .coverage .coverage.*
+	rm -rf .venv .shots .mypy_cache .pytest_cache .ruff_cache .hypothesis .coverage .coverage.*
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
 # Stamps: an install happens when a lock is newer than the last one that succeeded.

@@ -12,13 +12,15 @@ from functools import cached_property, partial
 from typing import TYPE_CHECKING
 
 from ltp_service.collected.books import BookStore
+from ltp_service.collected.kraken_tape import KrakenTape
 from ltp_service.collected.symbols import SqliteSymbols, SymbolBackEnd, SymbolReload, Symbols, open_symbols
 from ltp_service.collected.trades import TradeStore
 from ltp_service.domain.book import BookSnapshot
 from ltp_service.domain.errors import ConfigError
 from ltp_service.domain.exchange_clock import ExchangeClock
 from ltp_service.exchanges.binance_rest import ask_depth, rest_url
-from ltp_service.exchanges.kraken import KrakenCollector
+from ltp_service.exchanges.kraken import KrakenCollector, is_v2, tape_reader
+from ltp_service.exchanges.kraken_filler import TapeFiller
 from ltp_service.exchanges.kraken_rest import KrakenRest
 from ltp_service.exchanges.registry import COLLECTORS, unknown_collectors
 from ltp_service.feed.backoff import Backoff
@@ -84,15 +86,19 @@ class PriceParts:
     breaker: CircuitBreaker
     poll: Poll
     doubts: Doubts
+    tape: KrakenTape | None
+    """Kraken's trades; None with its protocol v1, which numbers none, and without its WebSocket."""
+    filler: TapeFiller | None
     fleet: "FleetParts | None"
     """The parts that share prices through Redis; None without it."""
 
     @property
     def runners(self) -> list[Runner]:
         """The runners that bring prices."""
+        asking: list[Runner] = [self.poll, *([self.filler] if self.filler else [])]
         if self.fleet is not None:
-            return [*self.fleet.runners, self.poll]
-        return [self.poll] if self.kraken is None else [self.kraken, self.poll]
+            return [*self.fleet.runners, *asking]
+        return asking if self.kraken is None else [self.kraken, *asking]
 
 
 @dataclass(frozen=True)
@@ -254,7 +260,7 @@ def wire_prices(
     rest = KrakenRest(config, HttpClient(clock, f"ltp_service/{VERSION}"), breaker, runtime)
     source = RestSource(config, rest, store, doubts, exchange_clock, runtime)
     quotes = Quotes(store, changes, clock, ttl=config.cache_ttl, fetch=source.fetch)
-    kraken = None
+    kraken, tape = None, None
     if config.kraken_websocket_enabled:
         backoff = Backoff(
             config.kraken_reconnect_delay,
@@ -267,15 +273,30 @@ def wire_prices(
         equipment = equip(config, config.kraken_websocket_url, backoff, runtime)
         limit = config.price_divergence_limit
         quarantine = Quarantine(limit, others.witnesses.fresh_prices) if others else Quarantine(limit)
-        kraken = KrakenCollector(config, store, quarantine, equipment, doubts, exchange_clock)
+        if is_v2(config):
+            tape = KrakenTape(tape_reader(config), clock)
+        kraken = KrakenCollector(config, store, quarantine, equipment, doubts, exchange_clock, tape)
     fleet = None
     if line is not None and shared is not None:
         from ltp_service.redis.fleet import wire_fleet  # noqa: PLC0415 - loaded only with Redis
 
         collectors = [*([kraken] if kraken else []), *(others.collectors.values() if others else ())]
-        fleet = wire_fleet(line, shared, collectors, others.topics if others else (), clock)
+        topics = [*(others.topics if others else ()), *([share_tape(tape, line)] if tape else [])]
+        fleet = wire_fleet(line, shared, collectors, topics, clock)
     poll = Poll(config, source, store, doubts, runtime, feed=kraken, fleet=fleet)
-    return PriceParts(store, changes, quotes, journal, kraken, source, breaker, poll, doubts, fleet)
+    filler = TapeFiller(tape, rest, poll.active) if tape else None
+    return PriceParts(
+        store, changes, quotes, journal, kraken, source, breaker, poll, doubts, tape, filler, fleet
+    )
+
+
+def share_tape(tape: KrakenTape, line: "FleetLine") -> "Topic":
+    """Has each trade on the tape of the feed's owner sent to the tapes of the other processes."""
+    from ltp_service.redis.trades import SharedTrades  # noqa: PLC0415 - loaded only with Redis
+
+    shared = SharedTrades(tape, line, "tape")
+    tape.share = shared.share
+    return shared
 
 
 def wire_trades(config: Config, runtime: Runtime, database: Database, line: "FleetLine | None") -> TradeParts:
@@ -330,7 +351,7 @@ def wire_streams(config: Config, runtime: Runtime, prices: PriceParts, trades: T
         prices.quotes,
         prices.changes,
         runtime.clock,
-        tape=None,  # Kraken's tape of trades joins here: a KrakenTape, None for protocol v1 or without the feed
+        tape=prices.tape,
         trades=trades.trades,
         books=trades.books,
         links=links,

@@ -15,8 +15,8 @@ ROOT = Path(__file__).resolve().parent.parent
 PACKAGE = "ltp_service"
 
 ROOMS = (
-    "gunicorn.conf wsgi app __main__ cli http metrics __init__ last_prices assembly streams redis exchanges rest feed collected"
-    " keys limits prices runtime settings meters domain version simulator"
+    "gunicorn.conf wsgi app __main__ cli http page metrics __init__ last_prices assembly streams redis exchanges rest feed"
+    " collected keys limits prices runtime settings meters domain version simulator"
 ).split()
 """From the top down: a room may import those after it. A room is a package, or a module beside it."""
 

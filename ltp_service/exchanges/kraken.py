@@ -2,15 +2,17 @@
 
 import logging
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from math import inf
 from urllib.parse import urlsplit
 
+from ltp_service.collected.kraken_tape import KrakenTape
 from ltp_service.domain.errors import BadFrame
 from ltp_service.domain.exchange_clock import NEGLIGIBLE_DELAY_SECONDS, ExchangeClock
 from ltp_service.domain.market import DELISTED
 from ltp_service.domain.pairs import Pair, read_pair_or_none
 from ltp_service.domain.tick import WEBSOCKET, Price, Tick
+from ltp_service.domain.trade import Trade
 from ltp_service.exchanges import kraken_v1 as v1
 from ltp_service.exchanges import kraken_v2 as v2
 from ltp_service.exchanges.kraken_lag import Lag
@@ -35,6 +37,22 @@ MOST_TEXT = 65536
 _QUOTED = re.compile(r'"([A-Za-z0-9/_.-]{4,25})"')
 
 
+def is_v2(config: Config) -> bool:
+    """Whether the exchange is to be spoken to in protocol v2, the only one in which trades have ids."""
+    return urlsplit(config.kraken_websocket_url).path.rstrip("/").endswith("/v2")
+
+
+def tape_reader(config: Config) -> Callable[[str, float], list[tuple[Pair, Trade]]]:
+    """Reads the trades of the served pairs in a frame that arrived at a unix second."""
+    pairs = {v2.symbol_of(pair): pair for pair in config.supported_pairs}
+
+    def read(frame: str, received_at: float) -> list[tuple[Pair, Trade]]:
+        trades = v2.trades_of(frame, received_at)
+        return [(pairs[trade.symbol], trade) for trade in trades if trade.symbol in pairs]
+
+    return read
+
+
 class KrakenCollector(Collector):
     """Puts Kraken's trades and tickers into the store. Protocol v2 when the URL's path ends in /v2, else v1."""
 
@@ -48,10 +66,13 @@ class KrakenCollector(Collector):
         equipment: Equipment,
         doubts: Doubts,
         exchange_clock: ExchangeClock,
+        tape: KrakenTape | None = None,
     ) -> None:
-        dialect = v2 if urlsplit(config.kraken_websocket_url).path.rstrip("/").endswith("/v2") else v1
+        """`tape` keeps every trade that the exchange numbers; None with protocol v1, which numbers none."""
+        dialect = v2 if is_v2(config) else v1
         self._ticker_of = dialect.ticker_of
         self._pairs = {dialect.symbol_of(pair): pair for pair in config.supported_pairs}
+        self._tape = tape
         self._store = store
         self._quarantine = quarantine
         self._symbols = {pair: symbol for symbol, pair in self._pairs.items()}
@@ -86,6 +107,17 @@ class KrakenCollector(Collector):
             for place, (frame, symbol) in enumerate(zip(frames, tickers, strict=True))
             if symbol is None or last[symbol] == place
         ]
+
+    def _digest(self, frames: Sequence[str], now: float) -> None:
+        tape = self._tape
+        if tape is not None:
+            # What the price path makes of a trade does not matter here, and the frame is read when a stream asks.
+            for frame in frames:
+                if '"trade"' in frame:
+                    tape.unread.append((frame, now))
+        super()._digest(frames, now)
+        if tape is not None and tape.unread and (tape.on_news or tape.share):
+            tape.settle()
 
     def take(self, trade: LastTrade, received_at: float) -> None:
         pair = self._pairs.get(trade.symbol)

@@ -12,6 +12,7 @@ from ltp_service.domain.exchange_time import ExchangeTime
 from ltp_service.domain.market import MarketStatus
 from ltp_service.domain.pairs import Pair, kraken_rest_symbol
 from ltp_service.domain.tick import REST
+from ltp_service.domain.trade import Trade
 from ltp_service.exchanges import kraken_rest_answers as answers
 from ltp_service.rest.breaker import CircuitBreaker
 from ltp_service.rest.http_client import MAX_BODY_BYTES, HttpAnswer, HttpClient
@@ -43,6 +44,9 @@ refused pairs that it knows."""
 
 ASKED_TRADES = "100"
 """Newest trades asked for: enough to find among them what Ticker tells, of some seconds."""
+
+PAGE_TRADES, PAGE_OVERLAP_SECONDS = "1000", 0.001
+"""Most trades of an answer (docs.kraken.com, get-recent-trades), and seconds by which two pages overlap."""
 
 _RETRY_BASE, _RETRY_CAP = 0.25, 2.0
 """Seconds beyond the turn: full jitter over a bound that doubles from the one to the other."""
@@ -138,6 +142,19 @@ class KrakenRest:
             if refusal.reason == answers.UNKNOWN_PAIR:
                 self._look_up([pair], deadline)
             raise
+
+    def trades_after(self, pair: Pair, since: float | None) -> list[Trade]:
+        """A page of trades with their ids: the first after the unix second `since`, or without it the newest of all.
+
+        Asks once, and raises ExchangeError.
+        """
+        params = {"pair": self._symbol(pair), "count": PAGE_TRADES}
+        if since is not None:  # in nanoseconds; a little earlier, because a float has less digits
+            params["since"] = str(int((since - PAGE_OVERLAP_SECONDS) * 1e9))
+        request = _Request("Trades", params, self._deadline())
+        return self._try(
+            request, lambda result, _: answers.read_page(result, pair, self._listings, self._clock.wall())
+        )
 
     def listed(self) -> Mapping[Pair, MarketStatus]:
         """Every pair of the last list that REST gave, with its status; another object after another list."""

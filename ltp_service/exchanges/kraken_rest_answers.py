@@ -6,16 +6,19 @@ get-system-status) and docs.kraken.com/api/docs/guides/spot-errors
 
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import suppress
 from decimal import Decimal
 from typing import NamedTuple, TypeVar
 
 import msgspec
 
+from ltp_service.collected.kraken_tape import EXCHANGE
 from ltp_service.domain.decimals import read_price
 from ltp_service.domain.errors import BadFrame, ExchangeError, Rejected, Unreachable
 from ltp_service.domain.market import MarketStatus, market_status
 from ltp_service.domain.pairs import Pair, kraken_rest_symbol, read_pair_or_none
 from ltp_service.domain.tick import REST, Tick
+from ltp_service.domain.trade import Side, Trade
 from ltp_service.rest.http_client import HttpAnswer
 from ltp_service.rest.sequence import NO_DETAIL, Detail, NewestTrades, Progress, Row
 
@@ -115,6 +118,7 @@ _LISTINGS = msgspec.json.Decoder(dict[str, _Listing])
 _ROWS = msgspec.json.Decoder(list[list[msgspec.Raw]])
 _TEXT = msgspec.json.Decoder(str)
 _TIME: msgspec.json.Decoder[float] = msgspec.json.Decoder(float)
+_SIDES: Mapping[str, Side] = {"b": "buy", "s": "sell"}
 _TRADE_ID = msgspec.json.Decoder(int)
 _SYSTEM_STATUS = msgspec.json.Decoder(_SystemStatus)
 
@@ -228,6 +232,37 @@ def read_trades(
     newest = told[-1]
     tick = _tick(pair, newest.price, as_of, newest.traded_at, newest.trade_id)
     return NewestTrades(tick, tuple(trade.row for trade in told))
+
+
+def read_page(result: msgspec.Raw, pair: Pair, listings: Listings | None, received_at: float) -> list[Trade]:
+    """Every trade in an answer of Trades that has an id and can be read; `received_at` in unix seconds."""
+    rows: list[list[msgspec.Raw]] = []
+    for key, told in _decoded(_BY_KEY, result).items():
+        if key != "last" and _pair_of(key, [pair], listings) == pair:
+            rows = _decoded(_ROWS, told)
+    trades = []
+    for row in rows:
+        with suppress(BadFrame):
+            trades.append(_whole_trade(row, pair, received_at))
+    return trades
+
+
+def _whole_trade(row: Sequence[msgspec.Raw], pair: Pair, received_at: float) -> Trade:
+    trade = _trade(row, pair)
+    side = _SIDES.get(_decoded(_TEXT, row[3])) if len(row) > 3 else None
+    if trade.trade_id is None or side is None:
+        raise BadFrame(f"{pair}: a trade without its id or its side", reason="malformed")
+    return Trade(
+        exchange=EXCHANGE,
+        symbol=str(pair),
+        side=side,
+        price=trade.row.price,
+        quantity=read_price(_decoded(_TEXT, row[1])),
+        timestamp=trade.traded_at,
+        trade_id=str(trade.trade_id),
+        received_at=received_at,
+        raw=f"[{','.join(bytes(each).decode('utf-8', 'replace') for each in row)}]",
+    )
 
 
 class _Trade(NamedTuple):

@@ -4,16 +4,20 @@ Source: docs.kraken.com/api/docs/websocket-v2 (status, instrument, ticker, trade
 """
 
 from collections.abc import Sequence
+from contextlib import suppress
 from datetime import datetime
+from decimal import Decimal
 from operator import attrgetter
 from typing import TypeVar
 
 import msgspec
 
+from ltp_service.collected.kraken_tape import EXCHANGE
 from ltp_service.domain.decimals import read_price
 from ltp_service.domain.errors import BadFrame
 from ltp_service.domain.market import market_status
 from ltp_service.domain.pairs import kraken_v2_symbol
+from ltp_service.domain.trade import Side, Trade
 from ltp_service.feed.messages import (
     HEARTBEAT,
     Acknowledged,
@@ -68,6 +72,11 @@ class _Trade(msgspec.Struct):
     timestamp: datetime
 
 
+class _WholeTrade(_Trade):
+    qty: msgspec.Raw
+    side: Side
+
+
 class _Named(msgspec.Struct):
     symbol: str
 
@@ -91,6 +100,7 @@ _FRAME = msgspec.json.Decoder(_Frame)
 _TICKER = msgspec.json.Decoder(_Ticker)
 _TICKERS = msgspec.json.Decoder(list[_Ticker])
 _TRADE = msgspec.json.Decoder(_Trade)
+_WHOLE_TRADE = msgspec.json.Decoder(_WholeTrade)
 _TRADES = msgspec.json.Decoder(list[_Trade])
 _ROWS = msgspec.json.Decoder(list[msgspec.Raw])
 _INSTRUMENTS = msgspec.json.Decoder(_Instruments)
@@ -133,6 +143,42 @@ def parse(frame: str) -> Parsed:
         case None:
             return _parse_answer(message)
     return Parsed(message.channel if message.channel in {"book", "ohlc"} else "unknown", ())
+
+
+def trades_of(frame: str, received_at: float) -> list[Trade]:
+    """Every trade of a frame of the trade channel that arrived at that unix second; never raises.
+
+    A row that cannot be read is left out: the ids of its neighbours tell that it is missing.
+    """
+    trades: list[Trade] = []
+    try:
+        message = _FRAME.decode(frame)
+        rows = _ROWS.decode(message.data) if message.channel == "trade" else []
+    except (msgspec.MsgspecError, ValueError, RecursionError):
+        return trades
+    for row in rows:
+        with suppress(msgspec.MsgspecError, ValueError, BadFrame):
+            trades.append(_whole(row, received_at))
+    return trades
+
+
+def _whole(row: msgspec.Raw, received_at: float) -> Trade:
+    told = _WHOLE_TRADE.decode(row)
+    return Trade(
+        exchange=EXCHANGE,
+        symbol=told.symbol,
+        side=told.side,
+        price=_number(told.price),
+        quantity=_number(told.qty),
+        timestamp=_unix(told.timestamp) or 0.0,
+        trade_id=str(told.trade_id),
+        received_at=received_at,
+        raw=bytes(row).decode(),
+    )
+
+
+def _number(text: msgspec.Raw) -> Decimal:
+    return read_price(bytes(text).decode("ascii", "replace"))
 
 
 def ticker_of(frame: str) -> str | None:

@@ -18,8 +18,8 @@ refresh: write keys, or a program on this machine that is no browser.
 bootstrap: admin keys, or this machine with the one-time token while there is no key at all."""
 
 _ENDPOINTS: dict[Access, str] = {
-    "public": "health.health health.ready prometheus_metrics root.root docs.openapi docs.favicon docs.page docs.file"
-    " docs.swagger docs.swagger_file",
+    "public": "health.health health.ready prometheus_metrics root.root root.page_file root.client root.client_types"
+    " docs.openapi docs.favicon docs.page docs.page_file docs.swagger docs.swagger_file",
     "open": "ltp.ltp ltp.cached pairs.pairs status.status collectors.status collectors.one collectors.trades"
     " collectors.books collectors.statistics collectors.symbols stream.market stream.exchanges"
     " stream.ticket",

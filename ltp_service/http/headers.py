@@ -34,9 +34,9 @@ FOR_JSON = _security("default-src 'none'; frame-ancestors 'none'")
 
 FOR_PAGES = _security(
     "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; connect-src 'self';"
-    " base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
+    " worker-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
 )
-"""Security headers of a page: scripts and styles from the service's files, requests to this service only."""
+"""Security headers of a page: scripts, workers and styles from the service's files, requests to this service only."""
 
 
 class Cors:

@@ -91,9 +91,11 @@ def word(arguments: MultiDict[str, str], name: str, known: Sequence[Word]) -> Wo
     raise InvalidParameter(f"{name} is {text[:40]!r}; write {', '.join(known[:-1])} or {known[-1]}")
 
 
-def symbol(arguments: MultiDict[str, str]) -> str | None:
-    """`symbol`; None unless given. Raises InvalidParameter."""
+def symbol(arguments: MultiDict[str, str], *, may_be_pair: bool = False) -> str | None:
+    """`symbol`; None unless given. A pair is read without its slash where it may be one. Raises InvalidParameter."""
     text = arguments.get("symbol", "")
+    if may_be_pair and re.fullmatch("[A-Za-z0-9]{1,10}/[A-Za-z0-9]{1,10}", text):
+        text = text.replace("/", "")
     return read_symbol(text) if text else None
 
 

@@ -393,6 +393,8 @@ class Status(msgspec.Struct, frozen=True):
     database: Database | None
     """Null where keys are kept in Redis."""
     tasks: list[Task]
+    settings: dict[str, float | bool]
+    """The limits that decide; durations in seconds."""
 
 
 class Health(msgspec.Struct, frozen=True):
@@ -654,6 +656,7 @@ class Links(msgspec.Struct, frozen=True):
     openapi: str
     ltp: str
     status: str
+    stream: str
     health: str
     metrics: str
 

@@ -22,8 +22,8 @@ class SharedTrades(Topic):
     Redis holds the last batch of each, so that a new process knows the last price at once.
     """
 
-    def __init__(self, local: TradeSink, line: FleetLine) -> None:
-        super().__init__("trades", line)
+    def __init__(self, local: TradeSink, line: FleetLine, name: str = "trades") -> None:
+        super().__init__(name, line)
         self._local = local
         self._waiting: defaultdict[str, list[Trade]] = defaultdict(list)
         self._count = 0
@@ -32,11 +32,16 @@ class SharedTrades(Topic):
     def put(self, trade: Trade) -> bool:
         """Takes a trade; False for a duplicate or one too old to be kept."""
         stored = self._local.put(trade)
-        if stored and self._count < MAX_WAITING_TRADES:
+        if stored:
+            self.share(trade)
+        return stored
+
+    def share(self, trade: Trade) -> None:
+        """Has a trade sent that this process keeps."""
+        if self._count < MAX_WAITING_TRADES:
             with self._lock:
                 self._waiting[f"{trade.exchange}/{trade.symbol}"].append(trade)
                 self._count += 1
-        return stored
 
     def restart(self) -> None:
         self._take()

@@ -2,9 +2,10 @@
 
 from collections import Counter
 from collections.abc import Callable, Collection, Hashable, Iterable, Sequence
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 from ltp_service.collected.books import BookStore
+from ltp_service.collected.kraken_tape import KrakenTape
 from ltp_service.collected.trades import TradeStore
 from ltp_service.domain.book import BookView, Level
 from ltp_service.domain.errors import NotSupported
@@ -53,12 +54,12 @@ class Sources:
         quotes: Quotes,
         changes: Changes,
         clock: Clock,
-        tape: Any,
+        tape: KrakenTape | None,
         trades: TradeStore,
         books: BookStore,
         links: Callable[[ExchangeEvents], Sequence[tuple[str, Link]]],
     ) -> None:
-        """`tape` is Kraken's (KrakenTape); None where its protocol gives no trade ids. `links` are the exchanges of the
+        """`tape` is Kraken's; None where its protocol gives no trade ids. `links` are the exchanges of the
         collectors of one kind and what they say about themselves."""
         self._quotes, self._changes, self._clock, self._tape = quotes, changes, clock, tape
         self._trades, self._books, self._links = trades, books, links
@@ -106,7 +107,7 @@ class Sources:
         """Has `tell` called with all news; None ends that."""
         self._changes.listener = self._trades.listener = tell
         if self._tape is not None:
-            self._tape.on_news = (lambda pair: tell(("trades", pair))) if tell else _ignore
+            self._tape.on_news = (lambda pair: tell(("trades", pair))) if tell else None
 
     def hear(self, news: Collection[News]) -> list[Flow]:
         """The flows that these news concern."""
@@ -154,7 +155,8 @@ class Sources:
             wall=clock.wall,
         )
         prices = Newest(self._prices, pairs, "price") if question.events != "trades" else None
-        tape = KrakenPairs(self._tape, pairs, subjects) if question.events != "prices" else None
+        wants_trades = question.events != "prices"
+        tape = KrakenPairs(self._tape, pairs, subjects) if self._tape and wants_trades else None
         news: list[News] = [*(pairs if prices else ()), *(("trades", pair) for pair in pairs if tape)]
         return Flow(wording, prices, tape), tuple(news)
 
@@ -215,10 +217,6 @@ class Sources:
 
 def _lagging(flows: Iterable[Flow]) -> list[Flow]:
     return [flow for flow in flows if flow.lags()]
-
-
-def _ignore(_: Pair) -> None:
-    """No stream is open."""
 
 
 def _milliseconds(seconds: float | None) -> int | None:

@@ -5,6 +5,7 @@ from math import inf
 from operator import itemgetter
 from typing import Any, NamedTuple, Protocol
 
+from ltp_service.collected.kraken_tape import KrakenTape
 from ltp_service.collected.trades import TradeStore
 from ltp_service.domain.pairs import Pair
 from ltp_service.domain.trade import Trade
@@ -71,9 +72,9 @@ class Tape(Protocol):
 
 
 class KrakenPairs:
-    """Kraken's trades of some pairs. `tape` is a KrakenTape."""
+    """Kraken's trades of some pairs."""
 
-    def __init__(self, tape: Any, pairs: Sequence[Pair], subjects: str) -> None:
+    def __init__(self, tape: KrakenTape, pairs: Sequence[Pair], subjects: str) -> None:
         self._tape = tape
         self.lanes = sorted(pairs, key=str)
         self._subjects = subjects
@@ -92,17 +93,18 @@ class KrakenPairs:
                 told.append(Told(Place(trade_id), "trade", _kraken_trade(lane, item, trade_id)))
                 last = trade_id
             else:
-                end = item.before_trade_id
-                last = max(last, self._tape.newest(lane) or 0 if end is None else end - 1)
-                gap = _gap(lane, item.after_trade_id, end, item.since, item.until)
+                last = item.before_trade_id - 1
+                gap = _gap(lane, item.after_trade_id, item.before_trade_id, item.since, item.until)
                 told.append(Told(Place(last), "gap", gap))
         return told
 
     def resume(self, lane: Pair, after: Place | None, now: float) -> Resumed:
-        newest: int | None = self._tape.newest(lane)
+        newest = self._tape.newest(lane)
         if after is None or (newest is not None and after.number > newest + MOST_AHEAD):
             before = None if newest is None else newest + 1
             return Resumed(Place(newest or 0), is_whole=False, gap=_gap(lane, None, before, None, now))
+        if after.number == 0 and newest is not None:  # it was told none, and which came first is not known
+            return Resumed(after, is_whole=False, gap=_gap(lane, None, self._tape.oldest(lane), None, now))
         # What is missing, the tape tells, or the next trade that follows.
         return Resumed(after, is_whole=self._tape.can_follow(lane, after.number))
 

@@ -18,6 +18,7 @@ from ltp_service.exchanges.kraken_rest_answers import (
     Told,
     Unusable,
     read_listings,
+    read_page,
     read_result,
     read_system_status,
     read_tickers,
@@ -366,3 +367,20 @@ def test_of_two_listings_the_one_that_trades_counts(other: dict[str, str], symbo
     assert listings.symbols == {BTC_USD: symbol}
     assert listings.statuses == {BTC_USD: "online"}
     assert len(listings.by_key) == 1
+
+
+def test_a_page_tells_every_trade_that_can_be_told() -> None:
+    rows = [
+        ["30243.40000", "0.34507674", 1688669597.8277369, "b", "m", "", 61044952],
+        ["30243.30000", "0.00376960", 1688669598.2804112, "s", "l", "", 61044953],
+        ["30243.20000", "0.1", 1688669598.3, "s", "l", ""],
+        ["none", "0.1", 1688669598.4, "s", "l", "", 61044955],
+    ]
+    told = read_page(result({"XXBTZUSD": rows, "last": "1688669598402208000"}), BTC_USD, None, 7.0)
+
+    assert [(each.trade_id, each.side, str(each.price), str(each.quantity)) for each in told] == [
+        ("61044952", "buy", "30243.40000", "0.34507674"),
+        ("61044953", "sell", "30243.30000", "0.00376960"),
+    ]
+    assert {(each.exchange, each.symbol, each.received_at) for each in told} == {("kraken", "BTC/USD", 7.0)}
+    assert told[0].timestamp == 1688669597.827737

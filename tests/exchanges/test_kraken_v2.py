@@ -1,12 +1,15 @@
 """ltp_service.exchanges.kraken_v2"""
 
 import json
+from collections.abc import Callable
 from decimal import Decimal
+from pathlib import Path
 
 import pytest
 
 from ltp_service.domain.pairs import Pair
-from ltp_service.exchanges.kraken_v2 import parse, ping, symbol_of, write
+from ltp_service.domain.trade import Trade
+from ltp_service.exchanges.kraken_v2 import parse, ping, symbol_of, trades_of, write
 from ltp_service.feed.messages import Acknowledged, Ended, Invalid, LastTrade, MarketChanged, Refused, Request
 
 MOMENT = "2026-09-25T17:48:26.844359Z"
@@ -239,3 +242,33 @@ def test_one_request_asks_for_all_symbols_of_a_channel_and_their_present_state()
     assert json.loads(write(Request("unsubscribe", "trade", ("BTC/USD",)), 8))["method"] == "unsubscribe"
     assert json.loads(ping(9)) == {"method": "ping", "req_id": 9}
     assert symbol_of(Pair("BTC", "USD")) == "BTC/USD"
+
+
+def test_the_tape_gets_a_trade_with_its_own_digits(recorded: Callable[[str], Path]) -> None:
+    path = recorded("kraken/v2_ticker_trade_status_verbatim_2025-2026.jsonl")
+    frames = [json.loads(line)["raw"] for line in path.read_text().splitlines()]
+    (told,) = [trade for frame in frames for trade in trades_of(frame, 7.0)]
+
+    assert told == Trade(
+        exchange="kraken",
+        symbol="BTC/USD",
+        side="buy",
+        price=Decimal("83744.3"),
+        quantity=Decimal("0.00044780"),
+        timestamp=1790358506.844359,
+        trade_id="109116693",
+        received_at=7.0,
+        raw=told.raw,
+    )
+    assert str(told.quantity) == "0.00044780"
+    assert told.raw.startswith('{"symbol":"BTC/USD","side":"buy","price":83744.3,"qty":0.00044780,')
+
+
+def test_a_row_that_cannot_be_read_is_missing_alone_from_the_tape() -> None:
+    good = '{"symbol":"BTC/USD","side":"sell","price":0.10,"qty":5E-8,"trade_id":%d,"timestamp":"2026-01-01T00:00:00Z"}'
+    rows = [good % 1, (good % 2).replace("0.10", "null"), (good % 3).replace("sell", "lend"), good % 4]
+
+    told = trades_of(f'{{"channel":"trade","type":"update","data":[{",".join(rows)}]}}', 7.0)
+    assert [(trade.trade_id, str(trade.price)) for trade in told] == [("1", "0.10"), ("4", "0.10")]
+    assert trades_of('{"channel":"ticker","data":[{"trade":"trade"}]}', 7.0) == []
+    assert trades_of('no JSON, but "trade"', 7.0) == []

@@ -1,16 +1,14 @@
 """Clients that the usual generators make from the service's own document."""
 
 import json
-import subprocess
 import sys
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from tests.ended import ended
+from tests.process.npm import node_packages, run
 from tests.process.service import Service
-from tests.programs import require_program
 
 TYPESCRIPT = ("typescript@5.9.3", "openapi-typescript@7.13.0", "@hey-api/openapi-ts@0.85.2")
 """The last one is not the newest, because that needs a newer Node than Debian 12 has."""
@@ -65,22 +63,7 @@ def document(service: Service, tmp_path: Path) -> Path:
 @pytest.fixture(scope="module")
 def node_programs(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The folder of the programs, in a place of this file's own."""
-    require_program("node")
-    folder = tmp_path_factory.mktemp("npm")
-    command = [require_program("npm"), "install", "--prefix", str(folder), "--cache", str(folder / "cache")]
-    options = ["--ignore-scripts", "--no-audit", "--no-fund", "--no-save", "--no-update-notifier"]
-    done = ended([*command, *options, *TYPESCRIPT], cwd=folder, timeout=None)
-    if done.returncode:
-        # A machine without a way to npm's packages says nothing about the document. With CI=true a skip is a failure.
-        pytest.skip(f"npm cannot install {', '.join(TYPESCRIPT)}: {done.stderr}")
-    return folder / "node_modules" / ".bin"
-
-
-def run(*command: str | Path, folder: Path) -> str:
-    """What the program writes; it must not fail."""
-    done = ended(command, cwd=folder, stdin=subprocess.DEVNULL)
-    assert done.returncode == 0, done.stdout + done.stderr
-    return done.stdout
+    return node_packages(tmp_path_factory, TYPESCRIPT) / ".bin"
 
 
 def python_program(name: str) -> Path:

@@ -7,6 +7,7 @@ from decimal import Decimal
 from typing import Any, NamedTuple
 
 from ltp_service.collected.books import BookStore
+from ltp_service.collected.kraken_tape import KrakenTape, TapeGap
 from ltp_service.collected.trades import TradeStore
 from ltp_service.domain.pairs import Pair
 from ltp_service.domain.tick import WEBSOCKET
@@ -95,51 +96,45 @@ class Wire:
         return [event.name for event in self.events()]
 
 
-class Gap(NamedTuple):
-    """As Kraken's tape has it."""
+class FakeTape(KrakenTape):
+    """Kraken's tape, filled and held back by hand."""
 
-    pair: Pair
-    after_trade_id: int | None
-    before_trade_id: int | None
-    since: float | None
-    until: float | None
-
-
-class FakeTape:
-    """Kraken's tape, as far as streams know it."""
-
-    def __init__(self) -> None:
-        self.items: defaultdict[Pair, list[Trade | Gap]] = defaultdict(list)
+    def __init__(self, clock: FakeClock) -> None:
+        super().__init__(lambda *_: [], clock)
+        self.items: defaultdict[Pair, list[Trade | TapeGap]] = defaultdict(list)
         self.held_from: dict[Pair, int] = {}
         """Trades from this id on are held back, because a hole before them may still be filled."""
-        self.oldest = 1
+        self.oldest_kept = 1
         """No trade before this one can be told."""
-        self.on_news: Callable[[Pair], None] = lambda _: None
 
     def trade(self, trade_id: int, pair: Pair = BTC, price: str = "100.10") -> None:
         one = Trade(
             "kraken", str(pair), "buy", Decimal(price), Decimal("1E-7"), NOON, str(trade_id), NOON, ""
         )
         self.items[pair].append(one)
-        self.on_news(pair)
+        if self.on_news is not None:
+            self.on_news(pair)
 
     def gap(self, after: int, before: int, pair: Pair = BTC) -> None:
-        self.items[pair].append(Gap(pair, after, before, NOON, NOON + 1))
+        self.items[pair].append(TapeGap(pair, after, before, NOON, NOON + 1))
 
     def newest(self, pair: Pair) -> int | None:
         return max((int(each.trade_id) for each in self.items[pair] if isinstance(each, Trade)), default=None)
 
-    def following(self, pair: Pair, after: int, limit: int) -> list[Trade | Gap]:
+    def oldest(self, pair: Pair) -> int | None:
+        return min((int(each.trade_id) for each in self.items[pair] if isinstance(each, Trade)), default=None)
+
+    def following(self, pair: Pair, after: int, limit: int) -> list[Trade | TapeGap]:
         end = self.held_from.get(pair, 1 << 60)
         found = [each for each in self.items[pair] if after < _number(each) < end]
         return found[:limit]
 
     def can_follow(self, pair: Pair, after: int) -> bool:
         newest = self.newest(pair)
-        return self.oldest - 1 <= after <= (newest or 0)
+        return self.oldest_kept - 1 <= after <= (newest or 0)
 
 
-def _number(item: Trade | Gap) -> int:
+def _number(item: Trade | TapeGap) -> int:
     return int(item.trade_id) if isinstance(item, Trade) else (item.before_trade_id or 0) - 1
 
 
@@ -152,7 +147,7 @@ class Room:
         self.store = memory_store(self.clock, self.changes)
         self.looks = 0
         quotes = Quotes(self.store, self.changes, self.clock, ttl=TTL, fetch=lambda _: None)
-        self.tape = FakeTape()
+        self.tape = FakeTape(self.clock)
         world = runtime(self.clock, self.meters, random=lambda: 0.5)
         self.trades, self.books = TradeStore(world), BookStore()
         self.links: list[tuple[str, Link]] = []

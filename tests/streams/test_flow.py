@@ -115,6 +115,7 @@ def test_a_client_behind_goes_on_where_it_is(room: Room) -> None:
 
 
 def test_every_id_resumes_there(room: Room) -> None:
+    room.tape.trade(53, ETH)
     client = room.join(TRADES)
     room.turn(1)
     for number in range(4, 8):
@@ -156,7 +157,7 @@ def test_what_has_fallen_off_the_tape_is_a_gap_and_the_rest_is_told(room: Room) 
     (hello,) = room.join(question).events()
     for number in range(4, 10):
         room.tape.trade(number)
-    room.tape.oldest = 7
+    room.tape.oldest_kept = 7
     room.tape.items[BTC] = [each for each in room.tape.items[BTC] if int(getattr(each, "trade_id", 0)) >= 7]
 
     events = listen(room, room.join(question, hello.id))
@@ -168,7 +169,7 @@ def test_after_a_restart_the_first_trade_tells_what_is_missing(room: Room) -> No
     question = MarketQuestion((BTC,), "trades")
     last = room.join(question).events()[-1].id
     empty = Room()
-    empty.tape.oldest = 8
+    empty.tape.oldest_kept = 8
     client = empty.join(question, last)
     assert client.events()[0].data["resumed"] is False
     for number in (8, 9):
@@ -339,3 +340,19 @@ def test_the_best_prices_of_a_book_are_told_and_whether_it_is_in_sync(room: Room
     room.turn(LOOK_EVERY_SECONDS)
     (event,) = client.events()
     assert (event.data["in_sync"], event.data["best_bid"]) == (False, None)
+
+
+def test_a_client_that_was_told_no_trade_yet_learns_that_some_may_be_missing(room: Room) -> None:
+    client = room.join(TRADES)
+    before = listen(room, client)[0].id
+    for number in range(51, 54):
+        room.tape.trade(number, ETH)
+
+    again = listen(room, room.join(TRADES, before))
+    assert again[0].data["resumed"] is False
+    assert {"pair": "ETH/USD", "after_trade_id": None, "before_trade_id": 51} in [
+        {name: event.data[name] for name in ("pair", "after_trade_id", "before_trade_id")}
+        for event in again
+        if event.name == "gap"
+    ]
+    assert [event.data["trade_id"] for event in again if event.name == "trade"] == [51, 52, 53]

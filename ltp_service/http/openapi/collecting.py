@@ -7,6 +7,7 @@ from ltp_service.http.openapi.schemas import Node
 
 _SYMBOL: Node = {"type": "string", "pattern": "^[A-Za-z0-9]{2,20}$", "examples": ["BTCUSDT"]}
 _ANY_SYMBOL: Node = _SYMBOL | {"pattern": "^([A-Za-z0-9]{2,20})?$"}
+_SYMBOL_OR_PAIR: Node = _SYMBOL | {"pattern": "^([A-Za-z0-9]{2,20}|[A-Za-z0-9]{1,10}/[A-Za-z0-9]{1,10})?$"}
 _EXCHANGE: Node = {"type": "string", "examples": ["bybit"]}
 _COLLECTOR: Node = {"type": "string", "minLength": 1, "examples": ["bybit_trades"]}
 _LIMIT: Node = {"type": "integer", "minimum": 1, "maximum": 100, "default": 50}
@@ -36,10 +37,11 @@ COLLECTING = Area(
         "GET /collectors/trades": Operation(
             "getTrades",
             "The newest trades first, by the exchanges' time",
-            "Of one symbol or exchange, or of all. They are kept in memory for an hour at most.",
+            "Of one symbol or exchange, or of all. Kraken's symbols are its pairs, BTC/USD or BTCUSD, and its last 1,000 trades of"
+            " each are kept; those of other exchanges for an hour at most.",
             {200: Answer("Perhaps none", shapes.Trades)},
             parameters=[
-                query("symbol", _ANY_SYMBOL, "Absent or empty: all symbols"),
+                query("symbol", _SYMBOL_OR_PAIR, "Absent or empty: all symbols"),
                 _OF_AN_EXCHANGE,
                 query("limit", _LIMIT, "At most so many"),
             ],

@@ -2,13 +2,19 @@
 
 from ltp_service.http import shapes
 from ltp_service.http.icon import MEDIA_TYPE
-from ltp_service.http.openapi.operation import PUBLIC, Answer, Area, Operation, in_path
-from ltp_service.http.openapi.schemas import Node
+from ltp_service.http.openapi.operation import PUBLIC, Answer, Area, Operation, in_path, query
+from ltp_service.http.openapi.schemas import Node, schema
 from ltp_service.http.openapi.swagger import FILES, INDEX, PAGE
+from ltp_service.page import CLIENT
+from ltp_service.page import FILES as PAGE_FILES
 
 _CACHED = ("ETag", "Cache-Control")
 _TEXT: Node = {"schema": {"type": "string"}}
-_MEDIA_TYPES = sorted({kind.partition(";")[0] for kind in FILES.values()})
+
+
+def _kinds(files: dict[str, str]) -> Node:
+    kinds = sorted({kind.partition(";")[0] for kind in files.values()})
+    return {kind: {} if kind.startswith("image/") else _TEXT for kind in kinds}
 
 
 def _kept(about: str, content: Node) -> dict[int, Answer]:
@@ -25,9 +31,39 @@ PAGES = Area(
     {
         "GET /": Operation(
             "getRoot",
-            "What this is and where to go",
-            "Needs no key and no place in the rate limit.",
-            {200: Answer("Name, version and links", shapes.Root)},
+            "What this is and where to go; the live page for people",
+            "With `Accept: text/html` it is the page, else JSON. Needs no key and no place in the rate limit.",
+            {
+                200: Answer(
+                    "Name, version and links, or the page",
+                    {"application/json": {"schema": schema(shapes.Root)}, "text/html": _TEXT},
+                ),
+                304: Answer("The page has not changed", headers=_CACHED),
+            },
+            parameters=[
+                query("kiosk", {"type": "string", "examples": ["BTC/USD"]}, "The page shows this pair alone"),
+                query("theme", {"type": "string", "enum": ["dark", "light"]}, "Of the page"),
+            ],
+        ),
+        "GET /page/{name}": Operation(
+            "getPageFile",
+            "A file of the live page",
+            "Scripts and its style.",
+            _kept("The file", _kinds(PAGE_FILES)),
+            parameters=[in_path("name", {"type": "string", "enum": sorted(PAGE_FILES)})],
+            problems=["NOT_FOUND"],
+        ),
+        "GET /client.js": Operation(
+            "getClient",
+            "The stream as an ES module for other pages",
+            "Pages of other origins may import it where CORS_ORIGINS names them.",
+            _kept("The module", _kinds({"": CLIENT["client.js"]})),
+        ),
+        "GET /client.d.ts": Operation(
+            "getClientTypes",
+            "The types of that module",
+            "For TypeScript.",
+            _kept("The declarations", _kinds({"": CLIENT["client.d.ts"]})),
         ),
         "GET /favicon.ico": Operation(
             "getFavicon",
@@ -51,8 +87,7 @@ PAGES = Area(
             "getDocsFile",
             "A file of the page",
             "Scripts, styles and licences.",
-            _kept("The file", {kind: {} if kind.startswith("image/") else _TEXT for kind in _MEDIA_TYPES})
-            | _leads(f"The page, where {INDEX} is asked"),
+            _kept("The file", _kinds(FILES)) | _leads(f"The page, where {INDEX} is asked"),
             parameters=[
                 in_path("name", {"type": "string", "enum": sorted((FILES.keys() - {PAGE}) | {INDEX})})
             ],

@@ -4,6 +4,8 @@ from flask import Blueprint, Response, request
 from msgspec import UNSET
 
 from ltp_service.assembly import Services
+from ltp_service.collected.kraken_tape import EXCHANGE as KRAKEN
+from ltp_service.collected.kraken_tape import KrakenTape
 from ltp_service.domain.book import BookView, Level
 from ltp_service.domain.errors import InvalidParameter, NotFound
 from ltp_service.domain.trade import MAX_COLLECTED_SYMBOLS, Trade
@@ -44,9 +46,21 @@ def trades() -> Response:
     """The newest trades first, of one symbol or exchange or of all."""
     parts = services()
     limit = params.whole(request.args, "limit", 50, (1, MAX_TRADES))
-    symbol, exchange = params.symbol(request.args), _exchange(parts)
-    recent = parts.trades.trades.recent(symbol, exchange, limit)
+    exchange = _exchange(parts, *([KRAKEN] if parts.prices.tape else []))
+    # Kraken's symbols are pairs, which may be written with a slash.
+    symbol = params.symbol(request.args, may_be_pair=True)
+    found = [] if exchange == KRAKEN else parts.trades.trades.recent(symbol, exchange, limit)
+    if parts.prices.tape and exchange in {None, KRAKEN}:
+        found += _kraken_trades(parts, parts.prices.tape, symbol, limit)
+    recent = sorted(found, key=lambda trade: trade.timestamp, reverse=True)[:limit]
     return json_response(shapes.Trades([_trade(trade) for trade in recent]))
+
+
+def _kraken_trades(parts: Services, tape: KrakenTape, symbol: str | None, limit: int) -> list[Trade]:
+    if symbol is None:
+        return tape.recent(None, limit)
+    pairs = (pair for pair in parts.config.supported_pairs if symbol == f"{pair.base}{pair.quote}")
+    return [trade for pair in pairs for trade in tape.recent(pair, limit)]
 
 
 @bp.get("/books")
@@ -93,9 +107,10 @@ def _symbols(parts: Services, status: int = 200) -> Response:
     return json_response(shapes.Symbols(list(parts.trades.symbols.all()), MAX_COLLECTED_SYMBOLS), status)
 
 
-def _exchange(parts: Services) -> str | None:
+def _exchange(parts: Services, *more: str) -> str | None:
+    """The exchange that is asked for: one that is collected, or one of `more`."""
     exchange = request.args.get("exchange", "").lower()
-    known = _exchanges(parts, TradeCollector, BookCollector)
+    known = [*more, *_exchanges(parts, TradeCollector, BookCollector)]
     if exchange and exchange not in known:
         raise InvalidParameter(f"exchange must be one that is collected here: {', '.join(known) or 'none'}")
     return exchange or None

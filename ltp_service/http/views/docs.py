@@ -7,24 +7,19 @@ from msgspec import json
 
 from ltp_service.domain.errors import NotFound
 from ltp_service.http.answers import raw_response
-from ltp_service.http.fast_lane import etag, matches
 from ltp_service.http.icon import MEDIA_TYPE, icon
+from ltp_service.http.kept import DAY, MINUTES, file, kept
 from ltp_service.http.openapi.document import document
 from ltp_service.http.openapi.swagger import FILES, FOLDER, INDEX, PAGE
 from ltp_service.http.request_note import note_of
 
 bp = Blueprint("docs", __name__)
 
-_MINUTES = "public, max-age=300"
-"""For files that change with a release of this service."""
-_DAY = "public, max-age=86400"
-"""For what hardly ever changes: Swagger UI's files, and the icon."""
-
 
 @bp.get("/openapi.json")
 def openapi() -> Response:
     """The OpenAPI 3.1 document."""
-    return _kept(_document(), "application/json", _MINUTES)
+    return kept(_document(), "application/json", MINUTES)
 
 
 @bp.get("/docs")
@@ -34,23 +29,23 @@ def page() -> Response:
     if not note.asked.endswith("/docs"):  # the page's links are relative: below /docs/ they would miss
         return _lead_to("docs")
     note.page = True
-    return _kept(_file(PAGE), FILES[PAGE], _MINUTES)
+    return kept(file(FOLDER / PAGE), FILES[PAGE], MINUTES)
 
 
 @bp.get("/docs/<name>")
-def file(name: str) -> Response:
+def page_file(name: str) -> Response:
     """A file of the page."""
     if name == INDEX:
         return _lead_to("docs")
     if name not in FILES or name == PAGE:
         raise NotFound("the page has no such file; it is at /docs itself")
-    return _kept(_file(name), FILES[name], _MINUTES if name == "start.js" else _DAY)
+    return kept(file(FOLDER / name), FILES[name], MINUTES if name == "start.js" else DAY)
 
 
 @bp.get("/favicon.ico")
 def favicon() -> Response:
     """What browsers ask for by themselves."""
-    return _kept(_icon(), MEDIA_TYPE, _DAY)
+    return kept(_icon(), MEDIA_TYPE, DAY)
 
 
 @bp.get("/swagger")
@@ -68,15 +63,7 @@ def swagger_file(name: str) -> Response:
 def _lead_to(name: str) -> Response:
     """To a route at the root: relative, because a proxy may serve all this below a path of its own."""
     up = "../" * (note_of(request.environ).asked.count("/") - 1)
-    return raw_response(b"", 301, {"Location": f"{up}{name}", "Cache-Control": _MINUTES})
-
-
-def _kept(content: bytes, content_type: str, cache_control: str) -> Response:
-    tag = _tag(content)
-    headers = {"ETag": tag, "Cache-Control": cache_control, "Content-Type": content_type}
-    if matches(request.headers.get("If-None-Match"), tag):
-        return raw_response(b"", 304, headers)
-    return raw_response(content, headers=headers)
+    return raw_response(b"", 301, {"Location": f"{up}{name}", "Cache-Control": MINUTES})
 
 
 @cache
@@ -84,10 +71,4 @@ def _document() -> bytes:
     return json.encode(document())
 
 
-@cache
-def _file(name: str) -> bytes:
-    return (FOLDER / name).read_bytes()
-
-
 _icon = cache(icon)
-_tag = cache(etag)

@@ -11,17 +11,11 @@ from ltp_service.http import params, shapes
 from ltp_service.http.answers import json_response, moment, rfc3339
 from ltp_service.http.services import services
 from ltp_service.http.views.ltp import detail_of, witnesses_of
-from ltp_service.http.views.status import breaker_of, divergences_of, label_of
+from ltp_service.http.views.status import breaker_of, divergences_of, label_of, settings_of
 from ltp_service.prices.memory import TickDecision
 from ltp_service.prices.quotes import Quote
 
 bp = Blueprint("explain", __name__)
-
-_SETTINGS = (
-    "cache_ttl stale_after kraken_idle_timeout kraken_fallback_timeout kraken_request_timeout"
-    " price_divergence_limit kraken_websocket_enabled"
-).split()
-
 
 _REASONS = {
     "newer": "taken: newer than what was held",
@@ -68,7 +62,7 @@ def _explained(parts: Services, pair: Pair, quote: Quote) -> shapes.Explanation:
         fallback=shapes.Fallback(poll.active(), poll.last_error, pair in parts.prices.source.unknown),
         divergence=divergences_of(parts).get(str(pair)),
         decisions=[_decision(parts, decision) for decision in reversed(journal.decisions(pair))],
-        settings={name: getattr(parts.config, name) for name in _SETTINGS},
+        settings=settings_of(parts),
     )
 
 

@@ -21,6 +21,12 @@ bp = Blueprint("status", __name__)
 IN_ORDER = frozenset({"live", "quiet", "halted"})
 """States of a price that are not a problem."""
 
+SETTINGS = (
+    "cache_ttl stale_after kraken_idle_timeout kraken_fallback_timeout kraken_request_timeout"
+    " price_divergence_limit kraken_websocket_enabled"
+).split()
+"""The settings that decide how far a price is trusted."""
+
 REST_ALONE = IN_ORDER | {"fallback"}
 """The same where the WebSocket is switched off, so that REST is the source and not a fallback."""
 
@@ -49,6 +55,7 @@ def status() -> Response:
             fleet=_fleet(parts),
             database=_database(parts),
             tasks=shown(parts, parts.tasks()),
+            settings=settings_of(parts),
         )
     )
 
@@ -82,6 +89,11 @@ def divergences_of(parts: Services) -> dict[str, shapes.Divergence]:
         str(pair): shapes.Divergence(seen.websocket, seen.rest, rfc3339(seen.at), seen.count)
         for pair, seen in parts.prices.source.divergences.items()
     }
+
+
+def settings_of(parts: Services) -> dict[str, float | bool]:
+    """The limits that decide; durations in seconds."""
+    return {name: getattr(parts.config, name) for name in SETTINGS}
 
 
 def _overall(parts: Services, quotes: list[Quote]) -> Literal["ok", "degraded", "down"]:

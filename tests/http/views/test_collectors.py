@@ -160,7 +160,7 @@ def test_fifty_trades_are_shown_unless_one_to_a_hundred_are_asked_for(service: F
     "query",
     [
         *"limit=0 limit=101 limit=-1 limit= limit=5.0 limit=+5 limit=1_0 limit=%D9%A5 exchange=nyse".split(),
-        *("symbol=BTC/USDT", "symbol=B", "symbol=%C3%9F%C3%9F", "symbol=" + "A" * 21),
+        *("symbol=BTC//USDT", "symbol=B", "symbol=%C3%9F%C3%9F", "symbol=" + "A" * 21),
     ],
 )
 def test_a_question_about_trades_that_cannot_be_read_is_refused(service: FreshService, query: str) -> None:

@@ -1,0 +1,81 @@
+/** Making and changing elements. Texts only ever become text: nothing that is told is read as HTML. */
+
+/** @typedef {Record<string, string | number | boolean | ((event: any) => void)>} Attributes */
+
+/**
+ * @param {Element} element @param {Attributes} attributes @param {(Node | string)[]} children
+ */
+function dressed(element, attributes, children) {
+  for (const [name, value] of Object.entries(attributes)) {
+    if (typeof value === "function") element.addEventListener(name, value);
+    else set(element, name, value);
+  }
+  element.append(...children);
+  return element;
+}
+
+/** An HTML element. @param {string} tag @param {Attributes} [attributes] @param {(Node | string)[]} children */
+export function h(tag, attributes = {}, ...children) {
+  return /** @type {HTMLElement} */ (dressed(document.createElement(tag), attributes, children));
+}
+
+/** An SVG element. @param {string} tag @param {Attributes} [attributes] @param {(Node | string)[]} children */
+export function s(tag, attributes = {}, ...children) {
+  return dressed(document.createElementNS("http://www.w3.org/2000/svg", tag), attributes, children);
+}
+
+/** One of the page's icons. @param {string} name */
+export function icon(name) {
+  return s("svg", { class: "icon", "aria-hidden": "true", viewBox: "0 0 16 16" }, s("use", { href: `#i-${name}` }));
+}
+
+/** The element of that id. @param {string} id */
+export function by(id) {
+  const found = document.getElementById(id);
+  if (!found) throw new Error(`no element #${id}`);
+  return found;
+}
+
+// What has not changed is not touched: the browser would lay it out anew, and a selection in it would go.
+
+/** @param {Element} element @param {string} name @param {string | number | boolean} value */
+export function set(element, name, value) {
+  if (value === false) element.removeAttribute(name);
+  else if (element.getAttribute(name) !== `${value}`) element.setAttribute(name, `${value}`);
+}
+
+/** @param {Element} element @param {string} text */
+export function say(element, text) {
+  if (element.textContent !== text) element.textContent = text;
+}
+
+/**
+ * Makes the children those of the keys, in their order, and keeps those that were there.
+ * @template T
+ * @param {Element} parent @param {[string, T][]} entries
+ * @param {(key: string) => Element} make @param {(element: Element, value: T) => void} fill
+ */
+export function list(parent, entries, make, fill) {
+  /** @type {Map<string, Element>} */
+  const held = new Map([...parent.children].map((each) => [each.getAttribute("data-key") ?? "", each]));
+  let place = parent.firstElementChild;
+  for (const [key, value] of entries) {
+    let element = held.get(key);
+    held.delete(key);
+    if (!element) {
+      element = make(key);
+      element.setAttribute("data-key", key);
+    }
+    fill(element, value);
+    if (element === place) place = place.nextElementSibling;
+    else parent.insertBefore(element, place);
+  }
+  for (const each of held.values()) each.remove();
+}
+
+/** A switch for "what is new flashes": the animation begins again. @param {Element} element @param {string} name */
+export function flash(element, name) {
+  element.classList.remove("up", "down");
+  void (/** @type {HTMLElement} */ (element).offsetWidth);
+  element.classList.add(name);
+}

@@ -1,0 +1,28 @@
+/** One number for a wall. */
+
+import { by, say, set } from "./dom.js";
+import { showState, shown } from "./pairs.js";
+import { span } from "./words.js";
+
+/** The letters alone: btc-usd means BTC/USD. @param {string} text */
+const letters = (text) => text.toUpperCase().replace(/[^A-Z0-9.]/g, "");
+
+/** @param {import("./line.js").Line} line @param {string} asked */
+export function showKiosk(line, asked) {
+  const pairs = [...line.model.rows.keys()];
+  const pair = pairs.find((each) => letters(each) === letters(asked));
+  if (!pair) {
+    say(by("kiosk-pair"), asked);
+    say(by("kiosk-age"), pairs.length ? "is not served here" : "");
+    return;
+  }
+  say(by("kiosk-pair"), pair);
+  const quote = shown(line, pair);
+  if (!quote) return;
+  const price = by("kiosk-price");
+  say(price, quote.price ?? line.model.rows.get(pair)?.price ?? "—");
+  price.style.setProperty("--letters", `${Math.max(4, price.textContent?.length ?? 0)}`);
+  set(by("kiosk"), "data-state", quote.state);
+  showState(by("kiosk-state"), quote.state);
+  say(by("kiosk-age"), quote.age_ms === null ? "" : `confirmed ${span(quote.age_ms)} ago`);
+}

@@ -1,0 +1,123 @@
+/** The table of pairs. */
+
+import { UNCONFIRMED } from "./client.js";
+import { heights } from "./decimals.js";
+import { by, flash, h, icon, list, s, say, set } from "./dom.js";
+import { SLOTS, stretches } from "./track.js";
+import { MEANING, clock, span } from "./words.js";
+
+/** @typedef {import("./line.js").Line} Line */
+
+const HEIGHT = 28;
+
+/** The price of a pair as it may be shown now: on a line that is not live nothing is. @param {Line} line @param {string} pair */
+export function shown(line, pair) {
+  const quote = line.model.watch.quote(pair, line.clock.now());
+  const broken = line.liveness.kind === "dead" && quote && quote.state !== "unknown";
+  return broken ? { ...quote, state: UNCONFIRMED, trustworthy: false } : quote;
+}
+
+/** State as word and icon. @param {Element} cell @param {string} state */
+export function showState(cell, state) {
+  if (cell.getAttribute("data-state") === state) return;
+  set(cell, "data-state", state);
+  set(cell, "title", MEANING[state] ?? "");
+  cell.replaceChildren(icon(MEANING[state] ? state : "unknown"), state);
+}
+
+/** @param {Line} line */
+export function showPairs(line) {
+  const entries = [...line.model.rows].map(([pair, row]) => /** @type {[string, any]} */ ([pair, row]));
+  list(by("pairs"), entries, makeRow, (element, row) => fillRow(element, row, line));
+}
+
+/** @param {string} pair */
+function makeRow(pair) {
+  const cell = (/** @type {string} */ name, /** @type {string} */ label, /** @type {(Node | string)[]} */ ...children) =>
+    h("td", { role: "cell", class: name, "data-label": label }, ...children);
+  const why = h("a", { href: `api/v1/ltp/explain?pair=${pair}`, "aria-label": `Why this price of ${pair}?` }, "why?");
+  return h(
+    "tr",
+    { role: "row", "data-pair": pair },
+    h("th", { role: "rowheader", scope: "row", class: "pair" }, pair),
+    cell("number", "Price", h("span", { class: "arrow" }), h("span", { class: "price" }, "…")),
+    cell("state", "State"),
+    cell("number age", "Confirmed"),
+    cell("source", "Source"),
+    cell("spark", "Last 15 min", s("svg", { role: "img", viewBox: `0 0 ${SLOTS} ${HEIGHT}`, preserveAspectRatio: "none" })),
+    cell("witnesses", "Witnesses, bp"),
+    cell("why", "", why),
+  );
+}
+
+/** @param {Element} element @param {import("./model.js").Row} row @param {Line} line */
+function fillRow(element, row, line) {
+  const quote = shown(line, element.getAttribute("data-pair") ?? "");
+  const [, number, state, age, source, , witnesses] = element.children;
+  const [arrow, price] = number.children;
+  if (!quote) return;
+  const before = price.textContent;
+  set(element, "data-state", quote.state);
+  say(price, quote.price ?? row.price ?? "—");
+  showArrow(arrow, row.direction);
+  if (before !== "…" && before !== price.textContent) flash(price, row.direction > 0 ? "up" : "down");
+  showState(state, quote.state);
+  say(age, quote.age_ms === null ? "never" : span(quote.age_ms));
+  set(age, "title", quote.traded_at ? `traded at ${clock(Date.parse(quote.traded_at))}` : "");
+  say(source, (quote.source ?? "—").replace(":", " "));
+  showWitnesses(witnesses, quote.witnesses ?? []);
+}
+
+/** @param {Element} arrow @param {number} direction */
+function showArrow(arrow, direction) {
+  const name = direction > 0 ? "up" : direction < 0 ? "down" : "";
+  if (arrow.getAttribute("data-move") === name) return;
+  set(arrow, "data-move", name);
+  arrow.replaceChildren(...(name ? [icon(name), h("span", { class: "hidden" }, name)] : []));
+}
+
+/** @param {Element} cell @param {{exchange: string, divergence_bps: number | null}[]} witnesses */
+function showWitnesses(cell, witnesses) {
+  const entries = witnesses.map((each) => /** @type {[string, any]} */ ([each.exchange, each]));
+  list(
+    cell,
+    entries,
+    () => h("span", {}),
+    (element, { exchange, divergence_bps: bps }) => {
+      const apart = bps === null ? "?" : `${bps < 0 ? "−" : "+"}${Math.abs(bps).toFixed(1)}`;
+      say(element, `${exchange} ${apart}`);
+    },
+  );
+}
+
+/** The pictures of the last 15 minutes, which change each few seconds only. @param {Line} line */
+export function showSparks(line) {
+  const at = line.model.watch.serverNow(line.clock.now());
+  for (const element of by("pairs").children) {
+    const row = line.model.rows.get(element.getAttribute("data-pair") ?? "");
+    const picture = element.querySelector(".spark svg");
+    if (row && picture) showSpark(picture, row, at);
+  }
+}
+
+/** @param {Element} picture @param {import("./model.js").Row} row @param {number} at */
+function showSpark(picture, row, at) {
+  const parts = stretches(row.track, at);
+  const all = parts.flatMap(({ values }) => values);
+  if (!all.length) {
+    set(picture, "aria-label", "Nothing is known of the last 15 minutes");
+    return picture.replaceChildren();
+  }
+  const ups = heights(all, HEIGHT - 4);
+  let index = 0;
+  const path = parts
+    .map(({ first, values }) => {
+      const points = values.map((_, place) => `${first + place} ${(HEIGHT - 2 - ups[index++]).toFixed(2)}`);
+      return `M${points.join("L")}h1`;
+    })
+    .join("");
+  if (!picture.firstElementChild) picture.append(s("path", {}));
+  set(/** @type {Element} */ (picture.firstElementChild), "d", path);
+  const [low, high] = [ups.indexOf(Math.min(...ups)), ups.indexOf(Math.max(...ups))].map((each) => all[each]);
+  set(picture, "aria-label", `Last 15 minutes: between ${low} and ${high}${parts.length > 1 ? ", with gaps" : ""}`);
+}

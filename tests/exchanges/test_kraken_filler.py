@@ -1,0 +1,102 @@
+"""Missing trades come from the simulator's REST, by real HTTP."""
+
+from collections.abc import Iterator
+from decimal import Decimal
+
+import pytest
+
+from ltp_service.assembly import wire_prices
+from ltp_service.collected.kraken_tape import KrakenTape
+from ltp_service.domain.trade import Trade
+from ltp_service.exchanges.kraken_filler import TapeFiller
+from ltp_service.runtime.runtime import Runtime
+from ltp_service.settings.config import Config
+from tests.fakes import BTC
+from tests.simulator.client import Simulator
+
+
+@pytest.fixture(scope="module")
+def running() -> Iterator[Simulator]:
+    with Simulator.start() as exchange:
+        yield exchange
+
+
+@pytest.fixture
+def exchange(running: Simulator) -> Iterator[Simulator]:
+    running.clear()
+    yield running
+    running.clear()
+
+
+class Parts:
+    """Tape and filler; the feed is not started, so a test hands over what it likes."""
+
+    def __init__(self, exchange: Simulator) -> None:
+        config = Config(kraken_websocket_url=exchange.v2_url, kraken_rest_url=exchange.rest_url)
+        prices = wire_prices(config, Runtime())
+        assert prices.tape
+        assert prices.filler
+        self.tape: KrakenTape = prices.tape
+        self.filler: TapeFiller = prices.filler
+
+    def told(self, after: int) -> list[int]:
+        return [
+            int(each.trade_id) if isinstance(each, Trade) else -each.before_trade_id
+            for each in self.tape.following(BTC, after, 5_000)
+        ]
+
+
+def happened(exchange: Simulator, count: int) -> list[Trade]:
+    """New trades of the simulator, oldest first."""
+    made = [exchange.trade("BTC/USD", f"{115000 + number}.1") for number in range(count)]
+    return [
+        Trade(
+            "kraken", "BTC/USD", "buy", Decimal(1), Decimal(1), each["time"], str(each["trade_id"]), 0.0, ""
+        )
+        for each in made
+    ]
+
+
+def test_what_a_cut_lost_is_filled_by_id(exchange: Simulator) -> None:
+    trades = happened(exchange, 30)
+    parts, ids = Parts(exchange), [int(trade.trade_id) for trade in trades]
+    parts.tape.add(BTC, [*trades[:5], *trades[25:]])
+    assert parts.told(ids[0]) == ids[1:5]
+
+    assert parts.filler.look()
+    assert parts.told(ids[0]) == ids[1:]
+    assert not parts.filler.look()
+
+
+def test_a_client_of_an_earlier_process_is_told_the_last_trades(exchange: Simulator) -> None:
+    trades = happened(exchange, 30)
+    parts, ids = Parts(exchange), [int(trade.trade_id) for trade in trades]
+    parts.tape.add(BTC, trades[-1:])
+    assert parts.told(ids[0]) == []
+
+    assert parts.filler.look()
+    assert parts.told(ids[0]) == ids[1:]
+
+
+def test_what_rest_cannot_tell_is_a_gap_at_once(exchange: Simulator) -> None:
+    (last,) = happened(exchange, 1)
+    parts, number = Parts(exchange), int(last.trade_id)
+    exchange.restart("BTC/USD", 1.0)
+    parts.tape.add(BTC, [last])
+    assert parts.told(number - 900) == []
+
+    assert parts.filler.look()
+    assert parts.told(number - 900)[0] < 0
+
+
+def test_a_failing_rest_is_asked_again(exchange: Simulator) -> None:
+    trades = happened(exchange, 3)
+    parts, ids = Parts(exchange), [int(trade.trade_id) for trade in trades]
+    parts.tape.add(BTC, [trades[0], trades[2]])
+    parts.told(ids[0])
+    exchange.fault("rest_status", status=500)
+
+    assert parts.filler.look()
+    exchange.clear()
+    assert parts.filler.look()
+    assert parts.told(ids[0]) == ids[1:]

@@ -1,0 +1,159 @@
+"""What axe-core and TypeScript find in the page, and pictures of it: .shots/ keeps those of the last run."""
+
+from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
+from decimal import Decimal
+from pathlib import Path
+from random import Random
+from typing import Any
+
+import pytest
+from playwright.sync_api import Browser, Page, expect
+
+from ltp_service.page import FOLDER
+from tests.ended import PROJECT
+from tests.process.browser import chromium, expect_dead, expect_live, tabs
+from tests.process.npm import node_packages, run
+from tests.process.scripted_service import PRICES, Raw, ScriptedService, collector, scripted_service
+
+PACKAGES = ("axe-core@4.11.0", "typescript@5.9.3")
+SHOTS = PROJECT / ".shots"
+
+USE = """
+import { PriceStream, type Quote } from "./client.js";
+const stream = new PriceStream("https://prices.example/", { pairs: ["BTC/USD"], events: "all" });
+stream.addEventListener("price", ({ detail }) => { const text: string | null = detail.price; void text; });
+stream.addEventListener("trade", ({ detail }) => { const id: number = detail.trade_id; void id; });
+stream.addEventListener("line", ({ detail }) => { const next: number | null = detail.retryAt; void next; });
+const quote: Quote | undefined = stream.quote("BTC/USD");
+if (quote?.trustworthy) { const state: "live" | "quiet" | "fallback" | "halted" | "stale" | "unknown" | "unconfirmed" = quote.state; void state; }
+// @ts-expect-error: a price is a text
+const wrong: number | undefined = quote?.price;
+stream.close();
+"""
+
+
+@pytest.fixture(scope="module")
+def packages(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return node_packages(tmp_path_factory, PACKAGES)
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Browser]:
+    with chromium() as running:
+        yield running
+
+
+def findings(page: Page, packages: Path) -> list[str]:
+    """What axe-core finds, in one line each."""
+    page.evaluate((packages / "axe-core" / "axe.min.js").read_text())
+    found: list[dict[str, Any]] = page.evaluate("async () => (await axe.run()).violations")
+    return [
+        f"{each['id']}: {node['html']} {node['failureSummary']}" for each in found for node in each["nodes"]
+    ]
+
+
+def furnish(service: ScriptedService) -> None:
+    """Something of everything."""
+    witnesses = [
+        {"exchange": "bybit", "divergence_bps": 3.2},
+        {"exchange": "binance", "divergence_bps": -1.1},
+    ]
+    service.collectors |= {
+        "bybit_trades": collector("bybit_trades"),
+        "bybit_books": collector("bybit_books", healthy=False, problem="no frame for 14 s"),
+        "binance_trades": collector(
+            "binance_trades", healthy=False, connected=False, last_error="refused: 451"
+        ),
+    }
+    for pair, price in PRICES.items():
+        service.past[pair] = walk(pair, price)
+    for name, price in (
+        ("BTC/EUR", "99871.4"),
+        ("BTC/CHF", "92310.0"),
+        ("LTC/USD", "88.15"),
+        ("XRP/USD", "2.04511"),
+    ):
+        service.price(name, price)
+    service.price("BTC/USD", "115643.1", witnesses=witnesses)
+
+
+def walk(pair: str, price: str) -> list[dict[str, Any]]:
+    """A hundred trades that lead to that price, newest first, with one missing among them."""
+    now, chance, amount = datetime.now(UTC), Random(pair), Decimal(price)
+    step = max(amount.scaleb(-4).quantize(amount), Decimal((0, (1,), amount.as_tuple().exponent)))
+    trades = []
+    for number in range(100):
+        moment = (now - timedelta(seconds=3 + 8.5 * number)).isoformat()
+        trade = {"exchange": "kraken", "symbol": pair, "price": Raw(f"{amount:f}"), "timestamp": moment}
+        trades.append({**trade, "trade_id": str(5000 - number - (number > 60))})
+        amount += step * chance.randint(-4, 4)
+    return trades
+
+
+def unsettle(service: ScriptedService) -> None:
+    """A state of each kind."""
+    service.price("ETH/USD", PRICES["ETH/USD"], "quiet")
+    service.price("BTC/CHF", "92310.0", "fallback")
+    service.price("LTC/USD", "88.15", "halted")
+    service.price("XRP/USD", None, "stale", confirmed_at=None, age_ms=None)
+    service.price("DOGE/USD", "0.0000001235")
+
+
+@pytest.mark.parametrize("width", [320, 1600])
+@pytest.mark.parametrize("theme", ["dark", "light"])
+def test_axe_finds_nothing(browser: Browser, packages: Path, theme: Any, width: int) -> None:
+    SHOTS.mkdir(exist_ok=True)
+    size = {"width": width, "height": 1000}
+    with (
+        scripted_service() as (service, url),
+        tabs(browser, url, viewport=size, color_scheme=theme) as opened,
+    ):
+        furnish(service)
+        page = opened.open()
+        expect_live(page)
+        unsettle(service)
+        expect(page.locator("#log tr")).to_have_count(4)
+        expect(page.locator("#feeds tr")).to_have_count(5)
+        found = {}
+
+        def look(name: str) -> None:
+            page.wait_for_timeout(1000)  # a colour that fades has no contrast of its own
+            page.screenshot(path=SHOTS / f"{name}-{theme}-{width}.png", full_page=True)
+            found[name] = findings(page, packages)
+
+        look("live")
+        assert page.evaluate("document.documentElement.scrollWidth") <= width
+        page.locator('tr[data-pair="BTC/USD"] a').click()
+        expect(page.locator("#why-content")).to_contain_text("serves it")
+        look("why")
+        page.keyboard.press("Escape")
+        service.refuse(502, Retry_After="60")
+        expect_dead(page)
+        look("dead")
+        service.key = "ltp_key"
+        page.locator("#bar-retry").click()
+        expect(page.locator("#key")).to_be_visible()
+        look("key")
+        service.key = service.refusal = None
+        page.goto(f"{url}?kiosk=BTC/USD")
+        expect(page.locator("#kiosk-state")).to_have_text("live")
+        look("kiosk")
+        opened.complaints = [each for each in opened.complaints if "axe" not in each]
+    assert [f"{name}: {each}" for name in found for each in found[name]] == []
+
+
+def test_what_axe_finds_would_be_seen(browser: Browser, packages: Path) -> None:
+    with scripted_service() as (_, url), tabs(browser, url) as opened:
+        page = opened.open()
+        page.evaluate("document.querySelector('#copy').textContent = ''")
+        assert any(each.startswith("button-name") for each in findings(page, packages))
+
+
+def test_the_modules_are_right_by_their_types(packages: Path, tmp_path: Path) -> None:
+    for path in (*FOLDER.glob("*.js"), FOLDER / "client.d.ts"):
+        (tmp_path / path.name).write_bytes(path.read_bytes())
+    (tmp_path / "use.ts").write_text(USE)
+    strict = "--strict --noEmit --allowJs --checkJs --target es2023 --module esnext --moduleResolution bundler --lib es2023,dom,dom.iterable"
+    modules = sorted(path.name for path in tmp_path.glob("*.js"))
+    run(packages / ".bin" / "tsc", *strict.split(), "use.ts", *modules, folder=tmp_path)
