@@ -40,7 +40,8 @@ EXCUSED = 1.0
 def recorder(stage: Stage) -> None:
     assert stage.fleet is not None
     with _recorded(stage) as listener, stage.faulty():
-        victims = cycle(stage.fleet.services)
+        first, second = stage.fleet.services
+        victims = cycle((first, second, second, first))
         faults: list[Callable[[], object]] = [
             lambda: _kill(next(victims)),
             lambda: next(victims).signal(signal.SIGHUP),
