@@ -1,5 +1,6 @@
 """One question about prices: which bases are asked, and what the answers mean. No I/O."""
 
+import os
 from collections.abc import Generator, Mapping, Sequence
 from typing import Any
 
@@ -178,6 +179,8 @@ def reason_of(error: Exception) -> str:
         return error.reason
     if isinstance(error, TimeoutError):
         return "no answer in time"
+    if isinstance(error, ConnectionError) and error.errno:
+        return os.strerror(error.errno).lower()
     if isinstance(error, OSError):
         return error.strerror or str(error) or type(error).__name__
     return f"the answer cannot be read: {error}"
