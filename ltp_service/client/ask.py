@@ -163,7 +163,9 @@ def refuse(base: Base, response: Response, body: bytes) -> None:
     if status in (401, 403):
         raise KeyRefused(f"{told}; give a key with read permission as api_key")
     if status in (404, 501):
-        raise NotServed(f"{told}; is the URL that of the service, and does its version have this?")
+        raise NotServed(
+            told if message else f"{told}; is the URL that of the service, and its version new enough?"
+        )
     if status == 429:
         wait = response.retry_after or 1.0
         raise RateLimited(f"{told}; ask again after {wait:g} s", wait)

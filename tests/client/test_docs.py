@@ -15,7 +15,16 @@ def test_the_programs_have_strict_types(tmp_path: Path) -> None:
     assert len(PROGRAMS) == 4
     for number, program in enumerate(PROGRAMS):
         (tmp_path / f"program_{number}.py").write_text(program)
-    command = [sys.executable, "-m", "mypy", "--strict", "--config-file", "", "--no-incremental", tmp_path]
+    command = [
+        sys.executable,
+        "-m",
+        "mypy",
+        "--strict",
+        "--config-file",
+        "",
+        "--no-incremental",
+        str(tmp_path),
+    ]
     done = ended(command, env={"MYPYPATH": str(PROJECT)})
     assert done.returncode == 0, done.stdout + done.stderr
 
