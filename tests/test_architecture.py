@@ -16,13 +16,17 @@ PACKAGE = "ltp_service"
 
 ROOMS = (
     "gunicorn.conf wsgi app __main__ cli http page metrics __init__ last_prices assembly streams redis exchanges rest feed"
-    " collected keys limits prices runtime settings meters domain version simulator"
+    " collected keys limits prices runtime settings meters domain version client simulator"
 ).split()
 """From the top down: a room may import those after it. A room is a package, or a module beside it."""
 
 APART = "simulator"
 """A program of its own. It is the last room, so it may import no other. No other room may import it either, as a misread
 protocol must not agree with itself."""
+
+CONSUMERS = "client"
+"""What programs that use the service import. It may import no other room, as it must be usable without them. No other
+room may import it either."""
 
 MOST_FLOORS = 12
 """Rooms above one another, from one that imports to one that imports nothing."""
@@ -240,6 +244,14 @@ def simulator_code_in_the_service(root: Path) -> list[str]:
     ]
 
 
+def imports_across_the_client(root: Path) -> list[str]:
+    return [
+        str(found)
+        for found in read_imports(root)
+        if found.inside and within(found.module, CONSUMERS) is not within(found.target, CONSUMERS)
+    ]
+
+
 def assert_holds(rule: Callable[[Path], list[str]]) -> None:
     offences = rule(ROOT)
     assert not offences, "\n".join(["", *offences])
@@ -290,6 +302,10 @@ def test_no_other_room_imports_the_simulator() -> None:
     assert_holds(simulator_code_in_the_service)
 
 
+def test_the_client_and_the_service_do_not_import_one_another() -> None:
+    assert_holds(imports_across_the_client)
+
+
 @pytest.mark.parametrize(
     ("rule", "file", "line"),
     [
@@ -334,6 +350,8 @@ def test_no_other_room_imports_the_simulator() -> None:
             "from ltp_service.simulator import wire",
         ),
         (simulator_code_in_the_service, "ltp_service/domain/pairs.py", "import ltp_service.simulator.market"),
+        (imports_across_the_client, "ltp_service/client/wire.py", "from ltp_service.version import VERSION"),
+        (imports_across_the_client, "ltp_service/cli/__init__.py", "from ltp_service.client import Prices"),
         (libraries_in_the_wrong_room, "ltp_service/feed/dialing.py", "from websockets.frames import Opcode"),
     ],
 )

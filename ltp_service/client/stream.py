@@ -1,0 +1,324 @@
+"""The line of a stream: when it is alive, what of it may be told, and how it goes on after a cut. No I/O."""
+
+from collections.abc import Generator, Iterable, Iterator, Sequence
+from datetime import UTC, datetime
+from typing import Any, NoReturn
+
+from ltp_service.client.ask import reason_of, refuse
+from ltp_service.client.errors import RateLimited, Unreachable
+from ltp_service.client.events import Disconnected, Event, Gap, Kind, Trade, Unavailable
+from ltp_service.client.policy import SILENCE, Told, read_gap, read_price, read_trade, seconds
+from ltp_service.client.settings import Settings
+from ltp_service.client.sse import EventParser, ServerEvent
+from ltp_service.client.steps import Close, Open, Receive, Result, Send, Sleep, Step
+from ltp_service.client.turns import Turns
+from ltp_service.client.wire import LONGEST_HEAD, Base, Broken, Response, read_json, request
+
+SLICE = 0.25
+"""Longest wait in one piece, in seconds: what comes in it may be this much younger than it is taken for."""
+
+PATH = "/api/v1/stream"
+
+LONGEST_ID = 7000
+"""Most characters of an id that can be sent back in a header."""
+
+Steps = Generator[Step, Result, None]
+Telling = Generator[Step | Event, Result, None]
+
+
+class Stream:
+    """One stream of events, for ever.
+
+    A moment of arrival is the last one at which nothing was there to read, so an age is never less than the truth, however
+    long the user was busy, or the process stopped.
+    """
+
+    def __init__(self, settings: Settings, pairs: Sequence[str], kind: Kind) -> None:
+        self._settings = settings
+        self._pairs, self._kind = pairs, kind
+        self._turns = Turns(len(settings.bases), settings.chance)
+        self._book = Book(settings)
+        self._last_id = ""
+        """Of the last event that is told."""
+        self._heard = settings.clock()
+        """When the service said something for the last time."""
+        self._served = self._heard
+        """When something that it said was dealt with for the last time."""
+        self._index = 0
+        self._anchor: tuple[float, float] | None = None
+        """The service's clock and ours, at a moment when nothing lay in a buffer."""
+        self._greeting: set[tuple[object, ...]] | None = None
+        """The gaps told after a hello that does not resume, up to the first other event."""
+
+    def run(self) -> Telling:
+        """Steps, and events for the user. Raises PricesError where trying again cannot help."""
+        told = ""
+        clock = self._settings.clock
+        while True:
+            self._index, pause = self._turns.next(clock())
+            if pause:
+                yield Sleep(pause)
+            before, parser = self._heard, EventParser(self._last_id)
+            try:
+                yield from self._connection(self._settings.bases[self._index], parser)
+            except (OSError, Broken, Waited) as error:
+                reason = self._failed(error)
+            yield Close()
+            if self._heard > before:
+                told = ""  # it was alive in between
+            if reason != told:
+                told = reason
+                self._book.forget_shown()
+                yield Disconnected(reason, self._moment(self._heard))
+
+    def _failed(self, error: Exception) -> str:
+        """Books the end of a connection; returns its reason."""
+        now = self._settings.clock()
+        base = self._settings.bases[self._index]
+        if isinstance(error, Broken) and error.pause is not None:
+            self._turns.ended(self._index, now, error.pause)
+            return f"{base.url}: {error.reason}"
+        if isinstance(error, Waited):
+            self._turns.failed(self._index, now, error.retry_after)
+            return str(error)
+        self._turns.failed(self._index, now)
+        return f"{base.url}: {reason_of(error)}"
+
+    def _connection(self, base: Base, parser: EventParser) -> Generator[Step | Event, Result, NoReturn]:
+        """From its opening to its end, which is always an error."""
+        clock = self._settings.clock
+        self._served = started = clock()
+        self._anchor = None
+        yield Open(base)
+        yield Send(self._request(base))
+        nothing_at = clock()
+        response, body, is_open = Response(), bytearray(), False
+        while True:
+            received = yield Receive(0)
+            if received is None:
+                nothing_at = clock()
+                self._check_life(nothing_at, max(self._heard, started))
+                received = yield Receive(SLICE)
+                if received is None:
+                    continue
+            content = response.feed(received)
+            if response.status == 200:
+                is_open = is_open or _check_type(response)
+                yield from self._events(parser, content, nothing_at)
+            elif response.status is not None:
+                body += content
+                if response.is_complete or len(body) > LONGEST_HEAD:
+                    self._refused(base, response, bytes(body))
+            if response.is_complete:
+                raise Broken("the service closed the connection")
+            self._check_life(clock(), self._served)
+
+    def _check_life(self, now: float, last: float) -> None:
+        if now - last > SILENCE:
+            raise Broken(f"no event for {SILENCE:g} s")
+
+    def _request(self, base: Base) -> bytes:
+        query = {"pair": ",".join(self._pairs)} if self._pairs else {}
+        headers = {"Accept": "text/event-stream", "Cache-Control": "no-store"} | self._settings.headers
+        if self._last_id:
+            headers["Last-Event-ID"] = self._last_id
+        return request(base, PATH, query | {"events": self._kind}, headers)
+
+    def _refused(self, base: Base, response: Response, body: bytes) -> NoReturn:
+        """Raises what the answer means; an error that is Waited, Broken or Unreachable is tried again."""
+        wait = response.retry_after or 0.0
+        try:
+            refuse(base, response, body)
+        except (RateLimited, Unreachable) as error:
+            raise Waited(str(error).partition("; ask again")[0], wait) from error
+        raise Waited(f"{base.url} answered {response.status}", wait)
+
+    def _events(self, parser: EventParser, content: bytes, arrived: float) -> Telling:
+        """Tells everything that is complete in what came; of several prices of a pair the newest."""
+        events: list[_Read] = []
+        broken: Broken | None = None
+        try:
+            events.extend(_Read(each, _data(each)) for each in parser.feed(content))
+        except Broken as error:
+            broken = error  # what came before it is in the list, and is told all the same
+        newest = {each.pair: place for place, each in enumerate(events) if each.event.name == "price"}
+        for place, read in enumerate(events):
+            if read.event.name != "price" or newest[read.pair] == place:
+                yield from self._event(read, arrived, parser)
+        if broken is not None:
+            raise broken
+
+    def _event(self, read: "_Read", arrived: float, parser: EventParser) -> Telling:
+        name, data = read.event.name, read.data
+        if name not in _KNOWN:
+            return
+        if self._anchor is None and name != "hello":
+            raise Broken("the stream does not begin with hello")
+        self._note_life(name, data, arrived)
+        self._note_id(read.event)
+        try:
+            told = self._book.read(name, data, arrived)
+        except ValueError as error:
+            raise Broken(f"the event {name} cannot be read: {error}") from error
+        if name == "gap" and self._greeting is not None:
+            key = tuple(data[field] for field in ("pair", "after_trade_id", "before_trade_id"))
+            told = () if key in self._greeting else told
+            self._greeting.add(key)
+        yield from told
+        self._served = self._settings.clock()
+        if name == "heartbeat":
+            self._turns.proven(self._index)
+        if name == "bye":
+            reason = data.get("reason")
+            raise Broken(f"the service says goodbye: {reason}", 1.0 if parser.retry is None else parser.retry)
+
+    def _note_id(self, event: ServerEvent) -> None:
+        """An id counts when everything before it is told: gaps after a hello belong to it."""
+        if event.name == "hello":
+            self._greeting = None if _says_resumed(event) else (self._greeting or set())
+        elif event.name != "gap":
+            self._greeting = None
+        if self._greeting is None or not self._last_id:
+            self._last_id = event.id if len(event.id) <= LONGEST_ID else ""
+
+    def _note_life(self, name: str, data: dict[str, Any], arrived: float) -> None:
+        """The event was sent between `arrived` and now; the service's clock tells more, and is believed only in between."""
+        now = self._settings.clock()
+        heard = arrived
+        if name in ("hello", "heartbeat"):
+            try:
+                told = datetime.fromisoformat(data["server_time"]).timestamp()
+            except (KeyError, TypeError, ValueError) as error:
+                raise Broken(f"the event {name} cannot be read: server_time") from error
+            if self._anchor is None or now - arrived <= 2 * SLICE:
+                self._anchor = told, arrived
+            else:
+                heard = min(max(arrived, self._anchor[1] + told - self._anchor[0]), now)
+        self._heard = max(self._heard, heard)
+
+    def _moment(self, at: float) -> datetime:
+        ago = max(0.0, self._settings.clock() - at)
+        return datetime.fromtimestamp(self._settings.wall() - ago, UTC)
+
+
+class Waited(Unreachable):
+    """The service refuses for now; `retry_after` seconds of it are asked for."""
+
+    def __init__(self, message: str, retry_after: float) -> None:
+        super().__init__(message)
+        self.retry_after = retry_after
+
+
+class Book:
+    """What is told of each pair, and what of it the user knows."""
+
+    def __init__(self, settings: Settings) -> None:
+        self._settings = settings
+        self._told: dict[str, Told] = {}
+        self._shown: dict[str, str] = {}
+        """Of each pair what the user knows: `price`, or the kind of the objection."""
+        self._positions: dict[str, int] = {}
+        """The id of the last trade of each pair that is told, or is in a gap that is told."""
+        self._doubtful: set[str] = set()
+        """Pairs whose next trade may have any id, as the stream has not resumed."""
+
+    def forget_shown(self) -> None:
+        """The line is dead: of no pair the user knows anything."""
+        self._shown.clear()
+        self._told.clear()
+
+    def read(self, name: str, data: dict[str, Any], arrived: float) -> Iterable[Event]:
+        """What the user is to be told of an event. Raises ValueError for one that cannot be read."""
+        match name:
+            case "hello":
+                if data.get("resumed") is not True:
+                    self._doubtful.update(self._positions)
+            case "price":
+                price = read_price(data, arrived)
+                self._told[price.pair] = price
+                if self._shown.get(price.pair) == "price":
+                    del self._shown[price.pair]  # this one is another
+                return self._show(price)
+            case "trade":
+                return self._trade(read_trade(data))
+            case "gap":
+                return self._gap(read_gap(data))
+            case "heartbeat":
+                return self._heartbeat(data, arrived)
+        return ()
+
+    def _show(self, told: Told) -> Iterator[Event]:
+        """The price, or that there is none now, unless the user knows. The policy is asked when the user takes it."""
+        now = self._settings.clock()
+        objection = told.objection(self._settings.max_age, now)
+        shown = "price" if objection is None else objection[0]
+        if self._shown.get(told.pair) != shown:
+            self._shown[told.pair] = shown
+            yield (
+                told.as_price(now) if objection is None else Unavailable(told.pair, told.state, objection[1])
+            )
+
+    def _heartbeat(self, data: dict[str, Any], arrived: float) -> Iterator[Event]:
+        ages = data.get("evidence_age_ms")
+        if not isinstance(ages, dict):
+            raise ValueError("evidence_age_ms is missing")
+        evidence = {pair: arrived - seconds(age) for pair, age in ages.items() if age is not None}
+        for pair, told in self._told.items():
+            told.told_at = max(told.told_at, arrived)
+            told.evidence_at = max(told.evidence_at, evidence.get(pair, told.evidence_at))
+        for told in list(self._told.values()):
+            yield from self._show(told)
+
+    def _gap(self, gap: Gap) -> Iterator[Event]:
+        last = 0 if gap.pair in self._doubtful else self._positions.get(gap.pair, 0)
+        self._doubtful.discard(gap.pair)
+        if gap.before_trade_id is None:
+            self._positions.pop(gap.pair, None)
+        else:
+            self._positions[gap.pair] = max(last, gap.before_trade_id - 1)
+        yield gap
+
+    def _trade(self, trade: Trade) -> Iterator[Event]:
+        """A trade, unless it is told already; before it, what is missing and was not told as a gap."""
+        last = self._positions.get(trade.pair)
+        if last is not None and trade.trade_id != last + 1:
+            if trade.trade_id <= last and trade.pair not in self._doubtful:
+                return
+            yield Gap(trade.pair, last, trade.trade_id, None, trade.traded_at)
+        self._doubtful.discard(trade.pair)
+        self._positions[trade.pair] = trade.trade_id
+        yield trade
+
+
+_KNOWN = frozenset({"hello", "price", "trade", "gap", "heartbeat", "bye"})
+
+
+class _Read:
+    """An event with its data."""
+
+    def __init__(self, event: ServerEvent, data: dict[str, Any]) -> None:
+        self.event, self.data = event, data
+        self.pair = data.get("pair")
+
+
+def _data(event: ServerEvent) -> dict[str, Any]:
+    if event.name not in _KNOWN:
+        return {}
+    try:
+        data = read_json(event.data)
+    except ValueError as error:
+        raise Broken(f"the event {event.name} cannot be read: {error}") from error
+    if not isinstance(data, dict):
+        raise Broken(f"the event {event.name} cannot be read: no JSON object")
+    return data
+
+
+def _says_resumed(event: ServerEvent) -> bool:
+    return _data(event).get("resumed") is True
+
+
+def _check_type(response: Response) -> bool:
+    media = response.headers.get("content-type", "")
+    if media.partition(";")[0].strip().lower() != "text/event-stream":
+        raise Broken(f"the answer is {media or 'of no type'}, not a stream; is it the service's URL?")
+    return True
