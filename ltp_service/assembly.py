@@ -284,7 +284,7 @@ def wire_prices(
         topics = [*(others.topics if others else ()), *([share_tape(tape, line)] if tape else [])]
         fleet = wire_fleet(line, shared, collectors, topics, clock)
     poll = Poll(config, source, store, doubts, runtime, feed=kraken, fleet=fleet)
-    filler = TapeFiller(tape, rest, poll.active) if tape else None
+    filler = TapeFiller(tape, rest, lambda: poll.active() or not rest.is_free()) if tape else None
     return PriceParts(
         store, changes, quotes, journal, kraken, source, breaker, poll, doubts, tape, filler, fleet
     )

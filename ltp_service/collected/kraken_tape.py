@@ -26,8 +26,9 @@ ASKED_WITHIN_SECONDS = 5.0
 MAX_UNREAD_FRAMES = 20_000
 """Most frames that wait to be read. The oldest are dropped first, which leaves holes."""
 
-RENUMBERED_FROM = 100_000
-"""A trade with a later time and an id lower by more than this: the exchange numbers its trades anew."""
+RENUMBERED_FROM = TRADES_PER_PAIR
+"""A trade with a later time and an id lower by more than this: the exchange numbers its trades anew. Late ones that lie
+so far back have earlier times."""
 
 EXCHANGE = "kraken"
 
@@ -71,8 +72,10 @@ class _PairTape:
         self.asked_at = -inf
 
     def insert(self, trade_id: int, trade: Trade) -> bool:
-        """False for a trade that is known, or older than those that are kept."""
+        """False for a trade that is known, older than those that are kept, or without a proper id."""
         ids = self.ids
+        if trade_id < 1:
+            return False
         if ids and trade_id < ids[-1] - RENUMBERED_FROM and trade.timestamp > self.trades[-1].timestamp:
             ids.clear()
             self.trades.clear()
@@ -165,7 +168,8 @@ class KrakenTape:
     def following(self, pair: Pair, after: int, limit: int) -> list[Trade | TapeGap]:
         """At most about `limit` trades after an id, ascending, and gaps for those that are lost.
 
-        It stops before missing trades that may still come. After 0 comes the oldest trade that is kept.
+        It stops before missing trades that may still come. After 0 comes the oldest trade that is kept, and so it does
+        after a gap where the exchange has numbered its trades anew.
         """
         self.settle()
         with self._lock:
@@ -173,7 +177,10 @@ class KrakenTape:
             tape.asked_at = now = self._clock.monotonic()
             told: list[Trade | TapeGap] = []
             last = after
-            for place in range(bisect_right(tape.ids, after), len(tape.ids)):
+            if tape.ids and after > tape.ids[-1] + RENUMBERED_FROM:
+                told.append(TapeGap(pair, after, tape.ids[0], None, tape.trades[0].timestamp))
+                last = 0
+            for place in range(bisect_right(tape.ids, last), len(tape.ids)):
                 trade_id, trade = tape.ids[place], tape.trades[place]
                 if last and trade_id > last + 1:
                     if self._may_come(tape, last, trade_id, now):
@@ -190,7 +197,15 @@ class KrakenTape:
         newest = self.newest(pair)
         if newest is None:
             return True
-        return after > 0 and newest - after <= TRADES_PER_PAIR
+        if after < 1 or abs(newest - after) > TRADES_PER_PAIR:
+            return False
+        now = self._clock.monotonic()
+        with self._lock:
+            tape = self._tapes[pair]
+            return not any(
+                before > after + 1 and now >= hole.given_up_at and tape.is_missing(before)
+                for before, hole in tape.holes.items()
+            )
 
     def wanted(self) -> list[Want]:
         """The missing trades that streams wait for, those that have waited longest first."""

@@ -23,7 +23,7 @@ class TapeFiller:
     name = "tape"
 
     def __init__(self, tape: KrakenTape, rest: KrakenRest, is_busy: Callable[[], bool]) -> None:
-        """`is_busy` returns whether REST stands in for the feed. Prices need all of its answers then."""
+        """`is_busy` returns whether prices need REST now, or REST is not to be asked at all."""
         self._tape = tape
         self._rest = rest
         self._is_busy = is_busy
@@ -54,6 +54,6 @@ class TapeFiller:
         page = self._rest.trades_after(want.pair, want.since)
         self._tape.add(want.pair, [trade for trade in page if want.after < int(trade.trade_id) < want.before])
         ids = {int(trade.trade_id) for trade in page}
-        is_over = want.since is None or bool(ids and max(ids) >= want.before)
-        if is_over and not ids.issuperset(range(want.after + 1, want.before)):
+        # A page that ends earlier comes from a cache, or of a REST that lags behind: the next one may tell more.
+        if max(ids, default=0) >= want.before - 1 and not ids.issuperset(range(want.after + 1, want.before)):
             self._tape.give_up(want)  # REST has told all that it knows

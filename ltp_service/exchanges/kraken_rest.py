@@ -156,6 +156,11 @@ class KrakenRest:
             request, lambda result, _: answers.read_page(result, pair, self._listings, self._clock.wall())
         )
 
+    def is_free(self) -> bool:
+        """Whether a question would be asked at once: none waits for its turn, and the breaker is closed."""
+        is_idle = self._pace.free_at() <= self._clock.monotonic()
+        return is_idle and self._breaker.state().state == "closed"
+
     def listed(self) -> Mapping[Pair, MarketStatus]:
         """Every pair of the last list that REST gave, with its status; another object after another list."""
         return self._listings.statuses if self._listings else NO_LISTINGS

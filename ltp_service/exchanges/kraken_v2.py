@@ -164,13 +164,16 @@ def trades_of(frame: str, received_at: float) -> list[Trade]:
 
 def _whole(row: msgspec.Raw, received_at: float) -> Trade:
     told = _WHOLE_TRADE.decode(row)
+    traded_at = _unix(told.timestamp)
+    if traded_at is None:
+        raise BadFrame(f"{told.symbol}: a trade without a true time", reason="malformed")
     return Trade(
         exchange=EXCHANGE,
         symbol=told.symbol,
         side=told.side,
         price=_number(told.price),
         quantity=_number(told.qty),
-        timestamp=_unix(told.timestamp) or 0.0,
+        timestamp=traded_at,
         trade_id=str(told.trade_id),
         received_at=received_at,
         raw=bytes(row).decode(),

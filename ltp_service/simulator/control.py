@@ -13,7 +13,7 @@ from ltp_service.simulator.faults import TABLE
 from ltp_service.simulator.flood import BookChurn, Flood, TickerFlood, TradeFlood
 from ltp_service.simulator.kraken import NAME as KRAKEN
 from ltp_service.simulator.kraken import Kraken
-from ltp_service.simulator.market import KrakenTape, Pair
+from ltp_service.simulator.market import Identifiers, KrakenTape, Pair
 from ltp_service.simulator.order_book import Half
 from ltp_service.simulator.spot import Spot
 from ltp_service.simulator.walk import Walk
@@ -199,19 +199,16 @@ class Control:
             return {name: _shown(tapes[name], None if after is None else float(after)) for name in names}
 
     def _trades(self, arguments: Arguments) -> object:
-        """The ids of all trades that happened on an exchange other than Kraken, `blocks` apart."""
-        exchange = self._other(arguments)
+        """The ids of all trades that happened, `blocks` apart. Of Kraken's also `rows`, oldest first: [id, price, volume,
+        side, time] of the last 20,000, or of those of them with a greater id than `after`."""
+        exchange = self._exchange(arguments)
         pair = self._pair(exchange, arguments.get("pair"))
+        if isinstance(exchange, Kraken):
+            with exchange.lock:
+                return _told(exchange.market.tapes[pair.name], int(arguments.get("after", 0)))
         with exchange.lock:
             tape = exchange.market.tapes[pair.name]
-            ranges, blocks = tape.ids.ranges(), tape.block_ids.ranges()
-        return {
-            "first": ranges[0][0] if ranges else None,
-            "last": ranges[-1][1] if ranges else None,
-            "count": sum(last - first + 1 for first, last in ranges),
-            "ranges": ranges,
-            "blocks": blocks,
-        }
+            return _ids(tape.ids) | {"blocks": tape.block_ids.ranges()}
 
     def _change_book(self, arguments: Arguments) -> object:
         """`updates` random ones, of which `gaps` get lost; or `restart`, Bybit's u=1."""
@@ -264,6 +261,25 @@ def _arguments(request: Request) -> Arguments:
     if not isinstance(content, dict):
         raise Refusal("the body must be a JSON object")
     return content
+
+
+def _ids(ids: Identifiers) -> dict[str, Any]:
+    ranges = ids.ranges()
+    return {
+        "first": ranges[0][0] if ranges else None,
+        "last": ranges[-1][1] if ranges else None,
+        "count": sum(last - first + 1 for first, last in ranges),
+        "ranges": ranges,
+    }
+
+
+def _told(tape: KrakenTape, after: int) -> dict[str, Any]:
+    rows = [
+        [trade.trade_id, trade.padded_price, trade.volume, trade.side, trade.seconds]
+        for trade in tape.trades
+        if trade.trade_id > after
+    ]
+    return _ids(tape.ids) | {"rows": rows}
 
 
 def _shown(tape: KrakenTape, after: float | None) -> dict[str, Any]:

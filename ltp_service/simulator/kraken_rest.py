@@ -145,18 +145,20 @@ class KrakenRest:
         if "pair" not in query:
             raise Complaint("EGeneral:Invalid arguments")
         key, pair = self._named(query["pair"])
-        rows = self._rows(pair, int(query.get("since", "0")), int(query.get("count", str(_TRADES_PAGE))))
+        count = max(1, min(int(query.get("count", str(_TRADES_PAGE))), _TRADES_PAGE))
+        rows = self._rows(pair, int(query.get("since", "0")), count)
         last = rows[-1].micros * 1000 if rows else int(query.get("since", "0"))
         return {key: [_trade_row(trade) for trade in rows], "last": str(last)}
 
     def _rows(self, pair: Pair, since: int, count: int) -> list[Trade]:
-        """Trades after `since` (nanoseconds; below 1e12 seconds): the oldest of them, without it the newest."""
+        """Trades from `since` on (nanoseconds; below 1e12 seconds), so that two pages overlap, as measured: the oldest
+        of them, without it the newest."""
         stale = self._last(pair)
         trades = list(self._exchange.market.tapes[pair.name].trades)
         if stale:
             trades = [trade for trade in trades if trade.micros < stale.micros] + [stale]
         nanoseconds = since if since > 10**12 else since * 10**9
-        later = [trade for trade in trades if trade.micros * 1000 > nanoseconds]
+        later = [trade for trade in trades if trade.micros * 1000 >= nanoseconds]
         return later[:count] if since else later[-count:]
 
     def _asset_pairs(self, query: Query) -> object:

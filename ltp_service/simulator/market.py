@@ -248,6 +248,8 @@ class KrakenTape(Tape):
     def __init__(self, first: Trade, choice: random.Random) -> None:
         super().__init__(first.pair, first.trade_id + 1, KRAKEN_HISTORY)
         self.trades.append(first)
+        self.ids = Identifiers()
+        self.ids.add(first.trade_id, first.trade_id)
         price = Decimal(first.price)
         self._low = self._high = self._opening = price
         self._count = choice.randint(200, 40_000)
@@ -277,6 +279,7 @@ class KrakenTape(Tape):
         price = Decimal(trade.price)
         volume = Decimal(trade.volume)
         self.trades.append(trade)
+        self.ids.add(trade.trade_id, trade.trade_id)
         self.next_id = max(self.next_id, trade.trade_id + 1)
         self._low, self._high = min(self._low, price), max(self._high, price)
         self._count += 1

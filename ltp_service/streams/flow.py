@@ -78,7 +78,7 @@ class Flow:
         if newest is not None and newest.board.changed_since(self.position.version, newest.subjects):
             return True
         return tape is not None and any(
-            tape.newest(lane) > place for lane, place in zip(tape.lanes, self.position.places, strict=True)
+            tape.is_behind(lane, place) for lane, place in zip(tape.lanes, self.position.places, strict=True)
         )
 
     def next(self, *, beat: bool = False) -> Frame:
@@ -139,7 +139,7 @@ class Flow:
         if tape is None:
             return after
         for index, lane in enumerate(tape.lanes):
-            if left <= 0 or (until and places[index] >= until[index]):
+            if left <= 0 or (until and places[index] == until[index]):
                 continue
             for told in tape.following(lane, places[index], left):
                 if until and told.place > until[index]:

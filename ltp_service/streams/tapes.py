@@ -58,6 +58,9 @@ class Tape(Protocol):
     def newest(self, lane: Any) -> Place:
         """After the newest trade of the lane."""
 
+    def is_behind(self, lane: Any, place: Place) -> bool:
+        """Whether a client that was told the lane so far may have something to hear."""
+
     def following(self, lane: Any, after: Place, most: int) -> list[Told]:
         """At most so many events after a place."""
 
@@ -81,6 +84,11 @@ class KrakenPairs:
 
     def newest(self, lane: Pair) -> Place:
         return Place(self._tape.newest(lane) or 0)
+
+    def is_behind(self, lane: Pair, place: Place) -> bool:
+        newest = self._tape.newest(lane)
+        # Far ahead of the newest lies who was told the numbers of before, where the exchange numbers anew.
+        return newest is not None and not newest <= place.number <= newest + MOST_AHEAD
 
     def following(self, lane: Pair, after: Place, most: int) -> list[Told]:
         told, last = [], after.number
@@ -137,6 +145,9 @@ class ExchangeTape:
         newest = self._store.newest_arrival(self._symbol, lane)
         number, trade_id = (newest[0], newest[1].trade_id) if newest else (0, "")
         return Place(number, trade_id, self._gap_until(lane, inf))
+
+    def is_behind(self, lane: str, place: Place) -> bool:
+        return self.newest(lane) > place
 
     def following(self, lane: str, after: Place, most: int) -> list[Told]:
         told = []

@@ -85,6 +85,7 @@ def test_a_hole_that_stays_is_told_as_a_gap(clock: SteeredClock) -> None:
     clock.advance(HOLE_FILL_SECONDS)
 
     assert tape.following(BTC, 2, 1)[0] == TapeGap(BTC, 2, 6, NOON + 2, NOON + 6)
+    assert [tape.can_follow(BTC, after) for after in (1, 4, 5, 6)] == [False, False, True, True]
     assert told(tape, 1) == [2, (2, 6), 6, 7]
     assert tape.wanted() == []
 
@@ -135,6 +136,13 @@ def test_an_exchange_that_numbers_anew_begins_a_new_tape(clock: SteeredClock) ->
     tape.put(trade(7, at=NOON + RENUMBERED_FROM * 2 + 1))
 
     assert (tape.oldest(BTC), tape.newest(BTC)) == (7, 7)
+    assert not tape.can_follow(BTC, RENUMBERED_FROM * 2)
+    assert told(tape, RENUMBERED_FROM * 2) == [(RENUMBERED_FROM * 2, 7), 7]
+
+
+def test_a_trade_that_comes_late_does_not_begin_a_new_tape(clock: SteeredClock) -> None:
+    tape = tape_of([RENUMBERED_FROM * 2, 7, 0, -1], clock)
+    assert (tape.oldest(BTC), tape.newest(BTC)) == (7, RENUMBERED_FROM * 2)
 
 
 def test_frames_are_read_when_something_asks_and_news_are_told(clock: SteeredClock) -> None:

@@ -4,15 +4,17 @@ from collections.abc import Iterator
 from decimal import Decimal
 
 import pytest
+from msgspec.structs import replace
 
 from ltp_service.assembly import wire_prices
 from ltp_service.collected.kraken_tape import KrakenTape
 from ltp_service.domain.trade import Trade
 from ltp_service.exchanges.kraken_filler import TapeFiller
-from ltp_service.runtime.runtime import Runtime
+from ltp_service.rest.pace import CALL_DISTANCE_SECONDS
 from ltp_service.settings.config import Config
-from tests.fakes import BTC
+from tests.fakes import BTC, runtime
 from tests.simulator.client import Simulator
+from tests.steered_clock import SteeredClock
 
 
 @pytest.fixture(scope="module")
@@ -33,11 +35,18 @@ class Parts:
 
     def __init__(self, exchange: Simulator) -> None:
         config = Config(kraken_websocket_url=exchange.v2_url, kraken_rest_url=exchange.rest_url)
-        prices = wire_prices(config, Runtime())
+        self.clock = SteeredClock()
+        prices = wire_prices(config, runtime(self.clock))
         assert prices.tape
         assert prices.filler
         self.tape: KrakenTape = prices.tape
         self.filler: TapeFiller = prices.filler
+        self.source = prices.source
+
+    def look(self) -> bool:
+        """At the next turn of REST."""
+        self.clock.advance(CALL_DISTANCE_SECONDS)
+        return self.filler.look()
 
     def told(self, after: int) -> list[int]:
         return [
@@ -63,9 +72,9 @@ def test_what_a_cut_lost_is_filled_by_id(exchange: Simulator) -> None:
     parts.tape.add(BTC, [*trades[:5], *trades[25:]])
     assert parts.told(ids[0]) == ids[1:5]
 
-    assert parts.filler.look()
+    assert parts.look()
     assert parts.told(ids[0]) == ids[1:]
-    assert not parts.filler.look()
+    assert not parts.look()
 
 
 def test_a_client_of_an_earlier_process_is_told_the_last_trades(exchange: Simulator) -> None:
@@ -74,7 +83,7 @@ def test_a_client_of_an_earlier_process_is_told_the_last_trades(exchange: Simula
     parts.tape.add(BTC, trades[-1:])
     assert parts.told(ids[0]) == []
 
-    assert parts.filler.look()
+    assert parts.look()
     assert parts.told(ids[0]) == ids[1:]
 
 
@@ -85,8 +94,32 @@ def test_what_rest_cannot_tell_is_a_gap_at_once(exchange: Simulator) -> None:
     parts.tape.add(BTC, [last])
     assert parts.told(number - 900) == []
 
-    assert parts.filler.look()
+    assert parts.look()
     assert parts.told(number - 900)[0] < 0
+
+
+def test_a_page_that_ends_before_the_hole_does_not_settle_it(exchange: Simulator) -> None:
+    trades = happened(exchange, 3)
+    parts, ids = Parts(exchange), [int(trade.trade_id) for trade in trades]
+    parts.tape.add(BTC, [replace(trades[0], trade_id=str(ids[2] + 2))])
+    assert parts.told(ids[1]) == []
+
+    assert parts.look()
+    assert parts.told(ids[1]) == ids[2:3]
+    exchange.trade("BTC/USD", "115001.1")
+    assert parts.look()
+    assert parts.told(ids[1]) == [ids[2], ids[2] + 1, ids[2] + 2]
+
+
+def test_prices_come_first(exchange: Simulator) -> None:
+    trades = happened(exchange, 3)
+    parts, ids = Parts(exchange), [int(trade.trade_id) for trade in trades]
+    parts.tape.add(BTC, [trades[0], trades[2]])
+    parts.told(ids[0])
+    parts.source.refresh([BTC])
+
+    assert not parts.filler.look()
+    assert parts.look()
 
 
 def test_a_failing_rest_is_asked_again(exchange: Simulator) -> None:
@@ -96,7 +129,7 @@ def test_a_failing_rest_is_asked_again(exchange: Simulator) -> None:
     parts.told(ids[0])
     exchange.fault("rest_status", status=500)
 
-    assert parts.filler.look()
+    assert parts.look()
     exchange.clear()
-    assert parts.filler.look()
+    assert parts.look()
     assert parts.told(ids[0]) == ids[1:]

@@ -267,6 +267,7 @@ def test_the_tape_gets_a_trade_with_its_own_digits(recorded: Callable[[str], Pat
 def test_a_row_that_cannot_be_read_is_missing_alone_from_the_tape() -> None:
     good = '{"symbol":"BTC/USD","side":"sell","price":0.10,"qty":5E-8,"trade_id":%d,"timestamp":"2026-01-01T00:00:00Z"}'
     rows = [good % 1, (good % 2).replace("0.10", "null"), (good % 3).replace("sell", "lend"), good % 4]
+    rows.append((good % 5).replace("2026", "1970"))
 
     told = trades_of(f'{{"channel":"trade","type":"update","data":[{",".join(rows)}]}}', 7.0)
     assert [(trade.trade_id, str(trade.price)) for trade in told] == [("1", "0.10"), ("4", "0.10")]

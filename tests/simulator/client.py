@@ -161,6 +161,10 @@ class Simulator:
         query = urlencode({"exchange": exchange, "pair": symbol})
         return self._call("GET", f"trades?{query}", None)
 
+    def kraken_trades(self, pair: str, after: int = 0) -> dict[str, Any]:
+        """The same of Kraken, and `rows` [id, price, volume, side, time] of the last 20,000 with an id above `after`."""
+        return self._call("GET", "trades?" + urlencode({"pair": pair, "after": after}), None)
+
     def change_book(self, exchange: str, symbol: str, updates: int = 1, **more: Any) -> None:
         """Random updates of a book (gaps, rate, seed, restart, background are optional)."""
         self._post("book", {"exchange": exchange, "pair": symbol, "updates": updates, **more})

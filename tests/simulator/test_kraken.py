@@ -125,7 +125,34 @@ def test_rest_trades_end_with_the_last_trade_and_its_nanoseconds(simulator: Simu
     row = answer["XXBTZUSD"][-1]
     assert row[:2] + row[3:4] + row[5:] == ["115643.20000", "0.25000000", "s", "", trade["trade_id"]]
     assert answer["last"] == f"{round(trade['time'] * 1e6)}000"
-    assert result(simulator, f"Trades?pair=XBTUSD&since={answer['last']}")["XXBTZUSD"] == []
+    assert result(simulator, f"Trades?pair=XBTUSD&since={int(answer['last']) + 1000}")["XXBTZUSD"] == []
+
+
+def test_pages_of_rest_trades_have_a_thousand_rows_and_overlap_by_one(simulator: Simulator) -> None:
+    began = simulator.trade("BTC/USD", "115000.1")
+    ids = [simulator.trade("BTC/USD", "115000.2")["trade_id"] for _ in range(1100)]
+    assert ids == list(range(began["trade_id"] + 1, began["trade_id"] + 1101))
+
+    newest = result(simulator, "Trades?pair=XBTUSD&count=5000")["XXBTZUSD"]
+    assert [row[-1] for row in newest] == ids[-1000:]
+    first = result(simulator, f"Trades?pair=XBTUSD&since={round(began['time'] * 1e6)}000")
+    second = result(simulator, f"Trades?pair=XBTUSD&since={first['last']}")
+    pages = [[row[-1] for row in page["XXBTZUSD"]] for page in (first, second)]
+    assert pages == [[began["trade_id"], *ids[:999]], ids[998:]]
+
+
+def test_the_tape_tells_all_that_ever_happened(simulator: Simulator) -> None:
+    before = simulator.kraken_trades("BTC/USD")
+    sold = simulator.trade("BTC/USD", "115643.20000", volume="0.25000000", side="sell", silent=True)
+    bought = simulator.trade("BTC/USD", "115643.30000", volume="0.5", side="buy", id=sold["trade_id"] + 3)
+
+    after = simulator.kraken_trades("BTC/USD", before["last"])
+    assert after["rows"] == [
+        [sold["trade_id"], "115643.20000", "0.25000000", "sell", sold["time"]],
+        [bought["trade_id"], "115643.30000", "0.5", "buy", bought["time"]],
+    ]
+    assert after["count"] == before["count"] + 2
+    assert after["ranges"][-2:] == [[before["first"], sold["trade_id"]], [bought["trade_id"]] * 2]
 
 
 def test_price_text_reaches_both_protocols_verbatim(simulator: Simulator, v1: Client, v2: Client) -> None:

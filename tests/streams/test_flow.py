@@ -4,12 +4,14 @@ from decimal import Decimal
 
 import pytest
 
+from ltp_service.collected.kraken_tape import KrakenTape
 from ltp_service.domain.book import BookSnapshot
 from ltp_service.domain.trade import Trade
 from ltp_service.feed.contract import Gap, Link
-from ltp_service.streams.flow import TRADES_A_FRAME
+from ltp_service.streams.flow import TRADES_A_FRAME, Flow, Wording
 from ltp_service.streams.pump import HURRY_SECONDS, LOOK_EVERY_SECONDS
 from ltp_service.streams.question import ExchangeQuestion, MarketQuestion
+from ltp_service.streams.tapes import KrakenPairs
 from tests.fakes import BTC, ETH, NOON
 from tests.streams.room import TRADES, Event, Room, Wire
 
@@ -356,3 +358,22 @@ def test_a_client_that_was_told_no_trade_yet_learns_that_some_may_be_missing(roo
         if event.name == "gap"
     ]
     assert [event.data["trade_id"] for event in again if event.name == "trade"] == [51, 52, 53]
+
+
+def test_clients_hear_of_numbers_that_begin_anew_in_step_and_behind(room: Room) -> None:
+    def trade(trade_id: int, at: float) -> Trade:
+        return Trade("kraken", "BTC/USD", "buy", Decimal(1), Decimal(1), at, str(trade_id), NOON, "")
+
+    tape = KrakenTape(lambda *_: [], room.clock)
+    tape.put(trade(9000, NOON))
+    wording = Wording(lambda _: b"{}", bytes, str, bool, lambda _: [], room.clock.wall)
+    flow = Flow(wording, None, KrakenPairs(tape, [BTC], "x"))
+    behind = flow.position
+    assert not flow.lags()
+
+    tape.put(trade(7, NOON + 1))
+    assert flow.lags()
+    for frame in (flow.next(), flow.since(behind)[0]):
+        assert frame.counts == (("gap", 1), ("trade", 1))
+        assert b'"after_trade_id":9000,"before_trade_id":7' in frame.content
+    assert not flow.lags()
