@@ -62,6 +62,18 @@ def test_a_trade_is_told_with_its_digits_and_nothing_before_hello(room: Room) ->
     }
 
 
+def test_a_new_price_tells_that_there_is_a_trade(room: Room) -> None:
+    client = room.join(TRADES)
+    room.turn(1)
+    client.events()
+    room.tape.on_news = lambda _: None  # the tape has not read it yet
+    room.tape.trade(4)
+    room.trade("100.10")
+    room.turn()
+
+    assert told(client.events()) == [4]
+
+
 def test_trades_are_never_conflated_and_those_of_one_moment_go_together(room: Room) -> None:
     client = room.join(TRADES)
     room.turn(1)
