@@ -25,7 +25,7 @@ from ltp_service.streams.question import Question
 from ltp_service.streams.sources import News, Sources
 
 LOOK_EVERY_SECONDS = 0.1
-"""Seconds between two looks at everything that is asked, and shortest time between two frames for one client."""
+"""Seconds between two looks at everything that is asked."""
 
 SHORTEST_SLICE_SECONDS, LONGEST_SLICE_SECONDS = 0.0005, 0.002
 """Seconds of sending after which other greenlets get a turn: as many as their last turn took, between these. So a lone
@@ -137,7 +137,7 @@ class Group:
     def due_at(self, work: float) -> float:
         """When its next frame may be sent."""
         pause = IDLE_SHARE * (work - self.work_before)
-        due_at = self.told_at + min(max(LOOK_EVERY_SECONDS, pause), LONGEST_PAUSE_SECONDS)
+        due_at = self.told_at + min(max(self.flow.pause, pause), LONGEST_PAUSE_SECONDS)
         if len(self.in_step) < MANY_CLIENTS:
             return due_at
         return max(due_at, self.news_at + min(LINGER_PER_CLIENT * len(self.in_step), LONGEST_LINGER_SECONDS))
