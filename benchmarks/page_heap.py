@@ -1,5 +1,5 @@
-"""python -m benchmarks.page_heap [--minutes 10]: whether the page's JavaScript heap stays flat, of a tab and of the shared
-worker. Prices come as fast as the stream may send them. Needs Chromium; not part of `make bench`, for its time."""
+"""python -m benchmarks.page_heap [--minutes 10]: whether the page's JavaScript heap stays flat. The tab has a line of its
+own, so that its heap also holds what the shared worker would keep. Prices come as fast as the stream may send them. Needs Chromium; not part of `make bench`, for its time."""
 
 import argparse
 import time
@@ -21,6 +21,7 @@ def main() -> None:
     minutes = parser.parse_args().minutes
     ended = Event()
     with scripted_service() as (service, url), chromium() as browser, tabs(browser, url) as opened:
+        opened.context.add_init_script("delete window.SharedWorker")
         page = opened.open()
         expect_live(page)
         mover = Thread(target=move, args=(service, ended))
