@@ -171,6 +171,8 @@ def refuse(base: Base, response: Response, body: bytes) -> None:
         raise RateLimited(f"{told}; ask again after {wait:g} s", wait)
     if status == 400:
         raise (UnknownPair if code == "UNSUPPORTED_PAIR" else Refused)(told)
+    if location := response.headers.get("location"):
+        raise Unreachable(f"{told}: moved to {location}; give the URL of the service itself")
     if status != 503 or not _read_errors(body):
         raise Unreachable(f"{told}; ask again later")
 

@@ -57,10 +57,9 @@ def read_price(item: Any, arrived: float) -> Told:
     """An item of `detail=true`. Raises ValueError for what is none."""
     fields = _fields(item)
     amount = _decimal(fields["amount"]) if fields["amount"] is not None else None
-    text = fields["price"]
+    text, age = fields["price"], fields["age_ms"]
     if amount is not None and _decimal(text) != amount:
         raise ValueError("amount and price differ")
-    age = fields["age_ms"]
     if age is None:
         if amount is not None and fields["state"] in TRUSTED:
             raise ValueError("a price without an age")
@@ -70,9 +69,9 @@ def read_price(item: Any, arrived: float) -> Told:
         state=_text(fields["state"]),
         amount=amount,
         price=text or "",
-        source=fields["source"] or "",
-        traded_at=_moment(fields["traded_at"]),
-        trade_id=_integer(fields["trade_id"]),
+        source=fields.get("source") or "",
+        traded_at=_moment(fields.get("traded_at")),
+        trade_id=_integer(fields.get("trade_id")),
         evidence_at=arrived - seconds(age),
         told_at=arrived,
     )
@@ -92,7 +91,7 @@ def read_gap(data: Any) -> Gap:
     """Raises ValueError for what is none."""
     fields = _fields(data)
     after, before = _integer(fields["after_trade_id"]), _integer(fields["before_trade_id"])
-    return Gap(_text(fields["pair"]), after, before, _moment(fields["from"]), _moment(fields["to"]))
+    return Gap(_text(fields["pair"]), after, before, _moment(fields.get("from")), _moment(fields.get("to")))
 
 
 def seconds(milliseconds: Any) -> float:

@@ -53,4 +53,5 @@ def steady() -> float:
     return time.clock_gettime(_STEADY) if _STEADY is not None else time.monotonic()
 
 
-_STEADY: int | None = getattr(time, "CLOCK_BOOTTIME", None)
+_STEADY: int | None = getattr(time, "CLOCK_BOOTTIME", getattr(time, "CLOCK_MONOTONIC", None))
+"""Linux has the first; the second sleeps there, but not on macOS."""

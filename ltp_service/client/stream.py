@@ -186,10 +186,7 @@ class Stream:
         now = self._settings.clock()
         heard = arrived
         if name in ("hello", "heartbeat"):
-            try:
-                told = datetime.fromisoformat(data["server_time"]).timestamp()
-            except (KeyError, TypeError, ValueError) as error:
-                raise Broken(f"the event {name} cannot be read: server_time") from error
+            told = _unix_seconds(data.get("server_time"))
             if self._anchor is None or now - arrived <= 2 * SLICE:
                 self._anchor = told, arrived
             else:
@@ -311,6 +308,14 @@ def _data(event: ServerEvent) -> dict[str, Any]:
     if not isinstance(data, dict):
         raise Broken(f"the event {event.name} cannot be read: no JSON object")
     return data
+
+
+def _unix_seconds(moment: object) -> float:
+    """Raises Broken for what is no time."""
+    try:
+        return datetime.fromisoformat(str(moment)).timestamp()
+    except ValueError:
+        raise Broken(f"server_time is {moment!r}") from None
 
 
 def _says_resumed(event: ServerEvent) -> bool:

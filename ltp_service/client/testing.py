@@ -8,6 +8,7 @@ with FakeService() as service:
 
 import json
 import socket
+import ssl
 import time
 from collections.abc import Callable, Iterator
 from contextlib import suppress
@@ -69,8 +70,10 @@ class _Faults:
 class FakeService:
     """Serves /api/v1/ltp and /api/v1/stream on a free port of this machine."""
 
-    def __init__(self, *, api_key: str | None = None, heartbeat: float = 5.0) -> None:
-        """`heartbeat`: seconds between two heartbeats."""
+    def __init__(
+        self, *, api_key: str | None = None, heartbeat: float = 5.0, tls: ssl.SSLContext | None = None
+    ) -> None:
+        """`heartbeat`: seconds between two heartbeats. With `tls` it is at https://localhost."""
         self._api_key, self._heartbeat = api_key, heartbeat
         self._news = Condition()
         self._quotes: dict[str, _Quote] = {}
@@ -83,6 +86,9 @@ class FakeService:
         """Path with query, and headers by lower-case name, of each request so far."""
         self._server = _Server(("127.0.0.1", 0), _handler(self))
         self.url = f"http://127.0.0.1:{self._server.server_port}"
+        if tls is not None:
+            self._server.socket = tls.wrap_socket(self._server.socket, server_side=True)
+            self.url = f"https://localhost:{self._server.server_port}"
         self._thread = Thread(target=self._server.serve_forever, kwargs={"poll_interval": 0.05}, daemon=True)
 
     def __enter__(self) -> Self:

@@ -2,12 +2,14 @@
 
 import asyncio
 import socket
+import ssl
 import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import closing
 from decimal import Decimal
-from threading import Thread
+from pathlib import Path
+from threading import Thread, Timer
 from typing import Any
 
 import pytest
@@ -25,6 +27,7 @@ from ltp_service.client import (
     RateLimited,
     SomeUnavailable,
     Trade,
+    Unavailable,
     UnknownPair,
     Unreachable,
 )
@@ -209,6 +212,26 @@ def test_a_frozen_service_is_told(service: FakeService, collect: Callable[..., l
     _, told = collect(service.url, 2, between)
     assert isinstance(told, Disconnected)
     assert time.monotonic() - frozen_at < generous(SILENCE)
+
+
+@collecting
+def test_a_stream_over_tls_is_judged_by_the_same_clock(
+    certificate: Path, monkeypatch: pytest.MonkeyPatch, collect: Callable[..., list[Event]]
+) -> None:
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(certificate)
+    with FakeService(tls=context, heartbeat=0.2) as service:
+        service.set_price("BTC/USD", "1", state="stale")
+        with pytest.raises(Unreachable, match="certificate"):
+            get_blocking(service.url, "BTC/USD")
+        monkeypatch.setenv("SSL_CERT_FILE", f"{certificate}.crt")
+        wake = Timer(0.7, service.trade, ("BTC/USD", "2"))  # some heartbeats later
+        wake.start()
+        unavailable, *told = collect(service.url, 3, lambda _: None)
+        wake.join()
+    assert [type(unavailable), *map(type, told)] == [Unavailable, Trade, Price]
+    assert isinstance(told[1], Price)
+    assert told[1].age < generous()
 
 
 def test_the_end_of_a_generator_frees_its_connection(service: FakeService) -> None:
