@@ -22,7 +22,8 @@ def test_the_programs_have_strict_types(tmp_path: Path) -> None:
         "--strict",
         "--config-file",
         "",
-        "--no-incremental",
+        "--cache-dir",
+        str(PROJECT / ".mypy_cache"),
         str(tmp_path),
     ]
     done = ended(command, env={"MYPYPATH": str(PROJECT)})
