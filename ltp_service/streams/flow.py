@@ -11,6 +11,10 @@ TRADES_A_FRAME = 50
 """Most trades of one frame: 11 KB, less than a socket's buffer holds."""
 
 
+FRAME_EVERY_SECONDS, TRADES_EVERY_SECONDS = 0.1, 0.02
+"""Shortest time between two frames for one client, and between two where each trade is told and nothing is left out."""
+
+
 class Position(NamedTuple):
     """How far a client was told."""
 
@@ -50,6 +54,8 @@ class Flow:
 
     def __init__(self, wording: Wording, newest: Newest | None, tape: Tape | None) -> None:
         self._wording, self._newest, self._tape = wording, newest, tape
+        self.pause = FRAME_EVERY_SECONDS if newest else TRADES_EVERY_SECONDS
+        """Shortest time between two frames."""
         if newest is not None:
             newest.board.look(newest.subjects)
         places = tuple(map(tape.newest, tape.lanes)) if tape else ()

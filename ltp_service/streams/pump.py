@@ -25,17 +25,22 @@ from ltp_service.streams.question import Question
 from ltp_service.streams.sources import News, Sources
 
 LOOK_EVERY_SECONDS = 0.1
-"""Seconds between two looks at everything that is asked, and shortest time between two frames for one client."""
+"""Seconds between two looks at everything that is asked."""
 
-SLICE_SECONDS = 0.002
-"""Seconds of sending after which other greenlets get a turn."""
+SHORTEST_SLICE_SECONDS, LONGEST_SLICE_SECONDS = 0.0005, 0.002
+"""Seconds of sending after which other greenlets get a turn: as many as their last turn took, between these. So a lone
+request waits little, and many requests do not keep the pump from its share."""
 
-SENDS_BETWEEN_LOOKS = 16
+SENDS_BETWEEN_LOOKS = 8
 """Sends between two looks at the clock."""
 
 IDLE_SHARE, LONGEST_PAUSE_SECONDS = 2.0, 0.2
 """A group waits so many times as long as the pump has worked since the group's last frame, but never longer than the
 second value. So a pump with thousands of clients leaves half of the processor to the requests."""
+
+HEARING_SHARE = 4.0
+"""Times as long as it took to find out whom news concern until more news are heard: with thousands of different questions
+that takes milliseconds."""
 
 MANY_CLIENTS = 100
 LINGER_PER_CLIENT, LONGEST_LINGER_SECONDS = 5e-6, 0.01
@@ -132,7 +137,7 @@ class Group:
     def due_at(self, work: float) -> float:
         """When its next frame may be sent."""
         pause = IDLE_SHARE * (work - self.work_before)
-        due_at = self.told_at + min(max(LOOK_EVERY_SECONDS, pause), LONGEST_PAUSE_SECONDS)
+        due_at = self.told_at + min(max(self.flow.pause, pause), LONGEST_PAUSE_SECONDS)
         if len(self.in_step) < MANY_CLIENTS:
             return due_at
         return max(due_at, self.news_at + min(LINGER_PER_CLIENT * len(self.in_step), LONGEST_LINGER_SECONDS))
@@ -173,6 +178,7 @@ class Pump:
         self._monotonic, self._sleep = runtime.clock.monotonic, runtime.sleep
         self._random, self._meters = runtime.random, runtime.meters
         self._processor_time = processor_time
+        self._slice = SHORTEST_SLICE_SECONDS
         self._work = 0.0
         """Seconds of processor time for all frames so far."""
         self._groups: dict[Question, Group] = {}
@@ -184,7 +190,7 @@ class Pump:
         self._rounds: list[tuple[int, int, _Round]] = []
         """The smallest first, so that a group of few clients does not wait for one of thousands."""
         self._numbers = count()
-        self._look_at = self._catch_up_at = 0.0
+        self._look_at = self._catch_up_at = self._hear_at = 0.0
         self._news: set[News] = set()
         self._wake = Event()
         self._is_ending = False
@@ -250,24 +256,27 @@ class Pump:
         self._gather()
         while self._rounds:
             self._send_a_slice()
-            self._sleep(SHORTEST_SLEEP)
+            self._rest()
             self._gather()
         if self._is_ending:
             self._say_bye()  # now that each client has the whole of its frame, or is behind
         self._tell_meters()
         if not self._groups:
             return IDLE_WAIT_SECONDS
-        return max(0.0, min(self._look_at, self._next_due, self._catch_up_at) - self._monotonic())
+        due_at = min(self._look_at, self._next_due, self._catch_up_at)
+        return max(0.0, min(due_at, self._hear_at if self._news else inf) - self._monotonic())
 
     def _gather(self) -> None:
         """Finds out which groups have something to tell, and catches up with clients behind."""
         if self._is_ending or not self._groups:
             return
         now = self._monotonic()
-        if self._news:
+        if self._news and now >= self._hear_at:
             news, self._news = self._news, set()
             for flow in self.sources.hear(news):
                 self._stir(self._group_of[flow], now)
+            heard_at = self._monotonic()
+            self._hear_at = heard_at + HEARING_SHARE * (heard_at - now)
         if now >= self._look_at:
             self._look(now)
         if now >= self._next_due:
@@ -301,8 +310,15 @@ class Pump:
             self._waiting[group] = None
             self._next_due = min(self._next_due, due_at)
 
+    def _rest(self) -> None:
+        """Lets the other greenlets have a turn."""
+        begun = self._monotonic()
+        self._sleep(SHORTEST_SLEEP)
+        taken = self._monotonic() - begun
+        self._slice = min(max(SHORTEST_SLICE_SECONDS, taken), LONGEST_SLICE_SECONDS)
+
     def _send_a_slice(self) -> None:
-        begun, ends_at = self._processor_time(), self._monotonic() + SLICE_SECONDS
+        begun, ends_at = self._processor_time(), self._monotonic() + self._slice
         while self._rounds and self._go_on(self._rounds[0][2], ends_at):
             _, _, sending = heappop(self._rounds)
             self._finish(sending)
@@ -406,14 +422,14 @@ class Pump:
     def _catch_up(self, now: float) -> None:
         """Serves every client behind once, and drops those that take nothing."""
         is_hurried = False
-        begun, pause_at = self._processor_time(), now + SLICE_SECONDS
+        begun, pause_at = self._processor_time(), now + self._slice
         for client in list(self._behind):
             if client.group is not None:
                 is_hurried |= self._serve(client)
             if self._monotonic() >= pause_at:
                 self._work += self._processor_time() - begun
-                self._sleep(SHORTEST_SLEEP)
-                begun, pause_at = self._processor_time(), self._monotonic() + SLICE_SECONDS
+                self._rest()
+                begun, pause_at = self._processor_time(), self._monotonic() + self._slice
         self._work += self._processor_time() - begun
         pause = HURRY_SECONDS if is_hurried else LOOK_EVERY_SECONDS
         self._catch_up_at = self._monotonic() + pause if self._behind else inf
@@ -491,12 +507,12 @@ class Pump:
 
     def _say_bye(self) -> None:
         """Every client gets a bye if it can take one, and is gone."""
-        pause_at = self._monotonic() + SLICE_SECONDS
+        pause_at = self._monotonic() + self._slice
         for client in [each for group in self._groups.values() for each in group.clients]:
             self._part(client)
             if self._monotonic() >= pause_at:
-                self._sleep(SHORTEST_SLEEP)
-                pause_at = self._monotonic() + SLICE_SECONDS
+                self._rest()
+                pause_at = self._monotonic() + self._slice
         self._tell_meters()
 
     def _part(self, client: Client) -> None:

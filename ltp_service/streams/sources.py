@@ -110,8 +110,9 @@ class Sources:
             self._tape.on_news = (lambda pair: tell(("trades", pair))) if tell else None
 
     def hear(self, news: Collection[News]) -> list[Flow]:
-        """The flows that these news concern."""
-        asked = [each for each in news if each in self._flows]
+        """The flows that these news concern. A new price came with a trade, which the tape may not have read yet."""
+        concerned = [*news, *(("trades", each) for each in news if isinstance(each, Pair))]
+        asked = [each for each in concerned if each in self._flows]
         if pairs := [each for each in asked if isinstance(each, Pair)]:
             self._prices.look(pairs)
         return _lagging({flow: None for each in asked for flow in self._flows[each]})

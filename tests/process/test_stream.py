@@ -6,6 +6,8 @@ import signal
 import time
 from collections.abc import Iterator
 from contextlib import ExitStack, closing
+from functools import partial
+from pathlib import Path
 
 import pytest
 
@@ -13,6 +15,7 @@ from tests.deadline import DEADLINE
 from tests.fakes import eventually
 from tests.process.service import Service
 from tests.process.stream import Stream
+from tests.redis_server import RedisServer
 from tests.scrape import Scrape
 from tests.simulator.client import Simulator
 
@@ -223,3 +226,33 @@ def test_trades_of_another_exchange_are_streamed(simulator: Simulator) -> None:
             simulator.exchange_trade("bybit", "BTCUSDT", "64103.90")
             trade = stream.named("trade").data
     assert (trade["exchange"], trade["symbol"], trade["price"]) == ("bybit", "BTCUSDT", "64103.90")
+
+
+def _knows_all(service: Service) -> bool:
+    return len(service.ltp()) == 7
+
+
+def test_every_process_of_a_fleet_streams_the_same(simulator: Simulator, tmp_path: Path) -> None:
+    with RedisServer.start(tmp_path) as redis, ExitStack() as started:
+        settings = {"CACHE_BACKEND": "redis", "COLLECTORS": "bybit_trades"}
+        settings |= {"REDIS_ADDR": redis.address, "BYBIT_WEBSOCKET_URL": simulator.bybit_url}
+        services = [started.enter_context(Service.start(simulator, fed=False, **settings)) for _ in range(2)]
+        for each in services:
+            each.until(partial(_knows_all, each), what="it knows all prices")
+        simulator.wait(exchange="bybit", subscriptions=1)
+        paths = (BTC, "/collectors/stream?symbol=BTCUSDT")
+        prices, trades = (
+            [started.enter_context(Stream(each.port, path)) for each in services] for path in paths
+        )
+        for stream in (*prices, *trades):
+            stream.named("hello")
+        simulator.trade("BTC/USD", "115651.3")
+        for stream in prices:
+            stream.until(lambda event: event.name == "price" and event.data["price"] == "115651.3")
+        simulator.exchange_trade("bybit", "BTCUSDT", "64103.90")
+        told = [stream.named("trade") for stream in trades]
+
+        assert told[0].data == told[1].data
+        for stream, other in zip(prices, reversed(services), strict=True):
+            with Stream(other.port, BTC, {"Last-Event-ID": stream.last_id}) as again:
+                assert again.named("hello").data["resumed"] is True

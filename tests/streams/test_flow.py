@@ -8,7 +8,7 @@ from ltp_service.collected.kraken_tape import KrakenTape
 from ltp_service.domain.book import BookSnapshot
 from ltp_service.domain.trade import Trade
 from ltp_service.feed.contract import Gap, Link
-from ltp_service.streams.flow import TRADES_A_FRAME, Flow, Wording
+from ltp_service.streams.flow import TRADES_A_FRAME, TRADES_EVERY_SECONDS, Flow, Wording
 from ltp_service.streams.pump import HURRY_SECONDS, LOOK_EVERY_SECONDS
 from ltp_service.streams.question import ExchangeQuestion, MarketQuestion
 from ltp_service.streams.tapes import KrakenPairs
@@ -64,6 +64,18 @@ def test_a_trade_is_told_with_its_digits_and_nothing_before_hello(room: Room) ->
     }
 
 
+def test_a_new_price_tells_that_there_is_a_trade(room: Room) -> None:
+    client = room.join(TRADES)
+    room.turn(1)
+    client.events()
+    room.tape.on_news = lambda _: None  # the tape has not read it yet
+    room.tape.trade(4)
+    room.trade("100.10")
+    room.turn()
+
+    assert told(client.events()) == [4]
+
+
 def test_trades_are_never_conflated_and_those_of_one_moment_go_together(room: Room) -> None:
     client = room.join(TRADES)
     room.turn(1)
@@ -78,6 +90,16 @@ def test_trades_are_never_conflated_and_those_of_one_moment_go_together(room: Ro
     assert [event.data["trade_id"] for event in client.events() if event.data["pair"] == "BTC/USD"] == list(
         range(4, 24)
     )
+
+
+def test_trades_do_not_wait_for_the_pace_of_prices(room: Room) -> None:
+    client = room.join(TRADES)
+    room.turn(1)
+    client.events()
+    for number in range(4, 14):
+        room.tape.trade(number)
+        room.turn(TRADES_EVERY_SECONDS)
+        assert told(client.events()) == [number]
 
 
 def test_a_flood_is_told_to_the_end(room: Room) -> None:
@@ -110,7 +132,7 @@ def test_a_client_behind_goes_on_where_it_is(room: Room) -> None:
     for number in range(4, 150):
         room.tape.trade(number)
         room.turn(0.05)
-    assert told(other.events()) == list(range(4, 149))
+    assert told(other.events()) == list(range(4, 150))
     client.room = 1 << 30
 
     assert told(listen(room, client)) == list(range(4, 150))

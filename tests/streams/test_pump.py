@@ -7,7 +7,9 @@ import pytest
 
 from ltp_service.meters import STREAM_DROPPED, STREAM_EVENTS
 from ltp_service.streams.events import HEARTBEAT_SECONDS
+from ltp_service.streams.flow import Flow
 from ltp_service.streams.pump import (
+    HEARING_SHARE,
     HURRY_SECONDS,
     IDLE_SHARE,
     LONGEST_LINGER_SECONDS,
@@ -84,6 +86,25 @@ def test_at_most_ten_frames_a_second_and_the_newest_wins(room: Room) -> None:
 
     assert 9 <= client.sends - sends <= 11
     assert client.events()[-1].data["amount"] == "299"
+
+
+def test_hearing_news_leaves_time_for_others(room: Room, monkeypatch: pytest.MonkeyPatch) -> None:
+    room.join()
+    heard: list[float] = []
+
+    def hear(news: object) -> list[Flow]:
+        heard.append(room.clock.monotonic())
+        room.clock.advance(0.005)  # as if there were thousands of questions
+        return []
+
+    monkeypatch.setattr(room.sources, "hear", hear)
+    for number in range(100):
+        room.trade(str(200 + number))
+        room.turn(0.001)
+
+    assert min(after - before for before, after in itertools.pairwise(heard)) >= 0.005 * (1 + HEARING_SHARE)
+    room.trade("1")
+    assert room.turn() <= 0.005 * HEARING_SHARE
 
 
 def test_a_heartbeat_does_not_keep_a_price_waiting(room: Room) -> None:
