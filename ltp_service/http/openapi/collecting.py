@@ -60,7 +60,8 @@ COLLECTING = Area(
         "GET /collectors/storage/stats": Operation(
             "getTradeStatistics",
             "The counters of the trade storage since the start, and its present state",
-            "How many trades came, were stored and were discarded, and for which reason.",
+            "How many trades of other exchanges than Kraken came, were stored and were discarded, and for which"
+            " reason.",
             {200: Answer("This process", TradeStatistics)},
         ),
         "GET /collectors/symbols": Operation(

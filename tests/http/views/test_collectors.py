@@ -147,6 +147,37 @@ def test_trades_are_chosen_by_symbol_and_exchange(service: FreshService) -> None
     assert numbers(service.get("/collectors/trades?symbol=&exchange=")) == ["3", "2", "1"]
 
 
+def test_krakens_trades_are_told_beside_the_others_and_alone(service: FreshService) -> None:
+    tape = service.services.prices.tape
+    assert tape is not None
+    for each in (
+        traded(2, "BTC/USD", "kraken"),
+        traded(4, "ETH/USD", "kraken"),
+        traded(1, "BTC/USD", "kraken"),
+    ):
+        tape.put(each)
+    service.services.trades.trades.put(traded(3))
+
+    def told(query: str) -> list[tuple[str, str]]:
+        trades = service.get(f"/collectors/trades?{query}").get_json()["trades"]
+        return [(trade["symbol"], trade["trade_id"]) for trade in trades]
+
+    kept = [("ETH/USD", "4"), ("BTCUSDT", "3"), ("BTC/USD", "2"), ("BTC/USD", "1")]
+    assert told("") == kept
+    assert told("limit=2") == kept[:2]
+    assert told("exchange=kraken") == [kept[0], *kept[2:]]
+    assert told("exchange=bybit") == [kept[1]]
+    assert told("symbol=BTC/USD") == told("symbol=btcusd&exchange=KRAKEN") == kept[2:]
+    assert told("symbol=BTCUSDT") == [kept[1]]
+
+
+def test_without_trade_ids_krakens_trades_are_not_kept(tmp_path: Path) -> None:
+    service = FreshService(tmp_path, kraken_websocket_url="wss://ws.kraken.com")
+    assert service.services.prices.tape is None
+    assert refusal(service.get("/collectors/trades?exchange=kraken")) == (400, "INVALID_PARAMETER")
+    assert service.get("/collectors/trades").get_json()["trades"] == []
+
+
 def test_fifty_trades_are_shown_unless_one_to_a_hundred_are_asked_for(service: FreshService) -> None:
     for number in range(120):
         service.services.trades.trades.put(traded(number))
