@@ -1,5 +1,8 @@
-"""python -m benchmarks.page_heap [--minutes 10]: whether the page's JavaScript heap stays flat. The tab has a line of its
-own, so that its heap also holds what the shared worker would keep. Prices come as fast as the stream may send them. Needs Chromium; not part of `make bench`, for its time."""
+"""python -m benchmarks.page_heap [--minutes 10]: whether the page's JavaScript heap stays flat.
+
+The tab has a line of its own, so that its heap also holds what the shared worker would keep. Prices come as fast as the
+stream may send them. It needs Chromium, and is not part of `make bench` for its time.
+"""
 
 import argparse
 import time
