@@ -5,6 +5,7 @@ import os
 import ssl
 from collections.abc import AsyncGenerator, Generator, Iterable, Sequence
 from contextlib import suppress
+from pathlib import Path
 from types import TracebackType
 from typing import Self, TypeVar
 
@@ -134,7 +135,6 @@ class Line:
         return None, None
 
     def close(self) -> None:
-        """Says nothing on the line: after a fork the parent's goes on."""
         reading, self._reading = self._reading, None
         writer, self._writer, self._reader = self._writer, None, None
         if reading is not None and not reading.cancel() and not reading.cancelled():
@@ -175,5 +175,12 @@ class Line:
 
     def _check(self) -> None:
         if self._pid != os.getpid():
-            self.close()
+            self._leave_to_parent()
             raise ConnectionAbortedError("this process was forked, and makes a connection of its own")
+
+    def _leave_to_parent(self) -> None:
+        """Neither the loop nor the connection is touched, as the parent uses both; this process's end of it goes away."""
+        if self._writer is not None:
+            with Path(os.devnull).open() as nothing:
+                os.dup2(nothing.fileno(), self._writer.get_extra_info("socket").fileno())
+        self._reader = self._writer = self._reading = None

@@ -25,10 +25,10 @@ class Turns:
         return index, max(0.0, self._not_before[index] - now)
 
     def failed(self, index: int, now: float, at_least: float = 0.0) -> None:
-        """`at_least` are the seconds of a Retry-After."""
+        """`at_least` are the seconds of a Retry-After; not all clients come back in the same moment."""
         bound = min(LONGEST_PAUSE, FIRST_PAUSE * 2.0 ** min(self._failures[index], 30))
         self._failures[index] += 1
-        self._not_before[index] = now + max(self._chance() * bound, at_least)
+        self._not_before[index] = now + at_least + self._chance() * bound
         self._next = (index + 1) % len(self._failures)
 
     def ended(self, index: int, now: float, pause: float) -> None:

@@ -302,8 +302,48 @@ print("done")
 """
 
 
-def test_a_child_of_a_fork_has_connections_of_its_own() -> None:
-    done = ended([sys.executable, "-c", FORK])
+FORK_ON_ASYNCIO = """
+import asyncio, os
+from ltp_service.client import AsyncPrices, Disconnected, Price, Trade
+from ltp_service.client.testing import FakeService
+
+async def next_of(stream, kind):
+    async for event in stream:
+        if isinstance(event, kind):
+            return event
+
+with FakeService() as service:
+    service.set_price("BTC/USD", "1")
+    prices = AsyncPrices(service.url)
+    stream = prices.stream(["BTC/USD"], events="all")
+    loop = asyncio.new_event_loop()
+    assert loop.run_until_complete(anext(stream)).price == "1"
+    read, write = os.pipe()
+    child = os.fork()
+    if child == 0:
+        async def go_on():
+            assert (await prices.get("BTC/USD")).price == "1"
+            assert isinstance(await anext(stream), Disconnected)
+            assert (await next_of(stream, Price)).price == "1"
+            os.write(write, b"x")
+            assert (await next_of(stream, Trade)).trade_id == 1
+        asyncio.new_event_loop().run_until_complete(go_on())
+        os._exit(0)
+    os.read(read, 1)
+    service.trade("BTC/USD", "2")
+    assert isinstance(trade := loop.run_until_complete(anext(stream)), Trade), trade
+    assert os.waitpid(child, 0)[1] == 0
+    service.trade("BTC/USD", "3")
+    assert loop.run_until_complete(next_of(stream, Trade)).trade_id == 2
+    loop.run_until_complete(stream.aclose())
+    loop.close()
+print("done")
+"""
+
+
+@pytest.mark.parametrize("program", [FORK, FORK_ON_ASYNCIO], ids=["blocking", "asyncio"])
+def test_a_child_of_a_fork_has_connections_of_its_own(program: str) -> None:
+    done = ended([sys.executable, "-c", program])
     assert (done.stdout, done.stderr) == ("done\n", "")
 
 
