@@ -54,8 +54,9 @@ class Flow:
 
     def __init__(self, wording: Wording, newest: Newest | None, tape: Tape | None) -> None:
         self._wording, self._newest, self._tape = wording, newest, tape
-        self.pause = FRAME_EVERY_SECONDS if newest else TRADES_EVERY_SECONDS
-        """Shortest time between two frames."""
+        self._usual_pause = FRAME_EVERY_SECONDS if newest else TRADES_EVERY_SECONDS
+        self.pause = self._usual_pause
+        """Shortest time from the last frame to the next."""
         if newest is not None:
             newest.board.look(newest.subjects)
         places = tuple(map(tape.newest, tape.lanes)) if tape else ()
@@ -92,6 +93,7 @@ class Flow:
         before = self.position
         version = self._newest.board.version if self._newest else 0
         until = Position(version, (), before.beat + beat)
+        self.pause = self._usual_pause
         frame, self.position = self._between(before, until)
         self.refresh()
         return frame
@@ -130,13 +132,17 @@ class Flow:
         """The frame for a client at `after`. Without places `until` means all trades that there are."""
         writing = _Writing(self)
         places = self._trades(writing, after.places, until.places) if self._tape else after.places
-        if self._newest is not None:
+        version = max(after.version, until.version)
+        if writing.trades >= TRADES_A_FRAME and not until.places:
+            # Trades are left, so the next frame comes sooner than prices may.
+            self.pause, version = TRADES_EVERY_SECONDS, after.version
+        elif self._newest is not None:
             board, subjects, name = self._newest
             for subject in board.changed_since(after.version, subjects):
                 writing.add(name, board.item(subject))
         if until.beat > after.beat:
             writing.add("heartbeat", self._wording.heartbeat())
-        return writing.frame(), Position(max(after.version, until.version), places, until.beat)
+        return writing.frame(), Position(version, places, until.beat)
 
     def _trades(
         self, writing: "_Writing", after: tuple[Place, ...], until: tuple[Place, ...]
@@ -144,7 +150,11 @@ class Flow:
         tape, places, left = self._tape, list(after), TRADES_A_FRAME
         if tape is None:
             return after
-        for index, lane in enumerate(tape.lanes):
+        lanes = list(enumerate(tape.lanes))
+        first = hash(after) % len(
+            lanes
+        )  # another one each time, so that none has to wait for those before it
+        for index, lane in lanes[first:] + lanes[:first]:
             if left <= 0 or (until and places[index] == until[index]):
                 continue
             for told in tape.following(lane, places[index], left):
@@ -154,6 +164,7 @@ class Flow:
                 writing.at(places)
                 writing.add(told.event, told.data)
                 left -= 1
+        writing.trades = TRADES_A_FRAME - left
         writing.at(places)
         return tuple(places)
 
@@ -165,6 +176,8 @@ class _Writing:
         self._flow = flow
         self._parts: list[bytes] = []
         self._counts: dict[str, int] = {}
+        self.trades = 0
+        """How many of the events are trades, or gaps of them."""
         self._id: str | None = None
         self._places: Sequence[Place] = flow.position.places
 

@@ -23,6 +23,9 @@ SETTLED = 12.0
 
 AWAY = 3.0
 
+BUSY, LOST = 400.0, 8.0
+"""Events per second, and seconds of them: more trades of each pair than the 50 that the exchange tells a new client."""
+
 RECORDED = {"fleet": "redis", "behind_nginx": True, "several_workers": True, "long": True}
 
 QUIET = 62.0
@@ -72,14 +75,34 @@ def recorder_restart(stage: Stage) -> None:
         stage.until(stage.fed, NOTICED, "every pair from the feed again")
 
 
+@row(
+    "recorder_lost",
+    "trades recorded over a cut of 8 s, while REST is down",
+    walk=BUSY,
+    behind_nginx=True,
+    long=True,
+)
+def recorder_lost(stage: Stage) -> None:
+    """What nobody can tell any more is named."""
+    with _recorded(stage, loses=True), stage.faulty():
+        stage.simulator.fault("rest_status", status=503)
+        stage.simulator.fault("refuse")
+        stage.simulator.cut()
+        stage.hold(LOST)
+        stage.simulator.fault("refuse", on=False)
+        stage.until(stage.fed, 30.0, "every pair from the feed again")
+        stage.hold(SETTLED)
+        stage.simulator.clear()
+
+
 def _kill(service: Service) -> None:
     """One worker, without a word."""
     os.kill(service.worker_pids()[0], signal.SIGKILL)
 
 
 @contextmanager
-def _recorded(stage: Stage) -> Iterator[Listener]:
-    """Checks what a recorder was told meanwhile, against the tape."""
+def _recorded(stage: Stage, *, loses: bool = False) -> Iterator[Listener]:
+    """Checks what a recorder was told meanwhile, against the tape; and that some were told to be lost, where they are."""
     assert stage.nginx is not None
     with tempfile.TemporaryDirectory() as folder:
         listener = Listener.start(stage.nginx.port, Path(folder) / "trades", f"{PATH}?events=trades")
@@ -94,7 +117,7 @@ def _recorded(stage: Stage) -> Iterator[Listener]:
     stage.truth.catch_up()
     record = judge(told, {pair: stage.truth.trades(pair) for pair in PAIRS}, ended - EXCUSED)
     stage.check(
-        record.told > 0 and not record.wrong,
+        record.told > 0 and not record.wrong and (record.in_gaps > 0 or not loses),
         f"{record.told:,} trades, {record.in_gaps} in {record.gaps} gaps, {len(record.wrong)} amiss",
     )
     stage.problems.extend(record.wrong[:5])

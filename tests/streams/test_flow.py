@@ -111,6 +111,35 @@ def test_a_flood_is_told_to_the_end(room: Room) -> None:
     assert told(listen(room, client)) == list(range(4, 4 + 5 * TRADES_A_FRAME))
 
 
+def test_a_pair_does_not_wait_for_the_flood_of_another(room: Room) -> None:
+    client = room.join(TRADES)
+    room.turn(1)
+    client.events()
+    room.tape.trade(4, ETH)
+    for number in range(4, 4 + 20 * TRADES_A_FRAME):
+        room.tape.trade(number)
+    heard: list[Event] = []
+    while not any(event.data["pair"] == "ETH/USD" for event in heard):
+        room.turn(TRADES_EVERY_SECONDS)
+        assert len(heard) < 19 * TRADES_A_FRAME
+        heard += client.events()
+
+
+def test_prices_keep_their_pace_beside_a_flood_of_trades(room: Room) -> None:
+    client = room.join(ALL)
+    room.turn(1)
+    client.events()
+    for number in range(4, 4 + 5 * TRADES_A_FRAME):
+        room.tape.trade(number)
+    room.trade("100.10")
+    heard = []
+    for _ in range(7):
+        room.turn(TRADES_EVERY_SECONDS)
+        heard += [event.name for event in client.events()]
+    assert heard.count("trade") == 5 * TRADES_A_FRAME
+    assert heard.count("price") == 1
+
+
 def test_a_hole_is_waited_for_and_then_told(room: Room) -> None:
     client = room.join(TRADES)
     room.tape.trade(6)
