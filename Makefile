@@ -8,8 +8,9 @@ PYTHON ?= $(shell for python in python3.13 python3.12 python3.11 python3; do \
 BIN := .venv/bin
 INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes --no-deps \
 	--only-binary :all: --requirement
-# As many at once as there are cores; FULL=1 for the long forms.
-TEST := LTP_IN_FULL=$(FULL) $(BIN)/python -m pytest --numprocesses auto --dist loadfile
+# FULL=1 for the long forms. As many at once as there are cores, and one more where tests wait for other processes.
+TEST := LTP_IN_FULL=$(FULL) $(BIN)/python -m pytest --dist loadfile --numprocesses
+ONE_MORE = $$($(BIN)/python -c 'import os; print(os.cpu_count() + 1)')
 COMPILE := $(BIN)/uv pip compile --quiet --universal --generate-hashes --no-header --only-binary :all:
 
 help: ## print the targets
@@ -24,13 +25,13 @@ demo: .venv/.test ## serve on port 8080 without a network, prices from a simulat
 test: test-unit test-process ## run every test; FULL=1 for the long forms
 
 test-unit: .venv/.test programs ## run the tests that start no gunicorn: the inner loop
-	$(TEST) --ignore tests/process $(if $(filter true,$(CI)),--cov)
+	$(TEST) auto --ignore tests/process $(if $(filter true,$(CI)),--cov)
 
 test-process: .venv/.test programs ## run the tests that start gunicorn, nginx, Redis, a browser
-	$(TEST) tests/process
+	$(TEST) $(ONE_MORE) tests/process
 
 coverage: .venv/.test programs ## run the tests of test-unit and hold the coverage floor
-	$(TEST) --ignore tests/process --cov
+	$(TEST) auto --ignore tests/process --cov
 
 check: .venv/.test ## format, lint, types, import arrows, pages and image against the code
 	$(BIN)/ruff format --check && $(BIN)/ruff check && $(BIN)/mypy && $(BIN)/hadolint Dockerfile
