@@ -66,11 +66,14 @@ class Script:
         max_age: float | None = None,
         url: list[str] | str = URL,
         kind: Kind = "all",
+        reading: float = 0.0,
     ) -> None:
+        """`reading`: seconds that each piece takes to be read."""
         self.clock = FakeClock()
         self.opened: list[tuple[str, float]] = []
         """Base URL and moment, from 0, of each connection."""
         self.requests: list[str] = []
+        self._reading = reading
         self._lines = list(lines)
         self._coming: list[tuple[float, Said]] = []
         bases = Settings.read(url, None, max_age).bases
@@ -127,7 +130,7 @@ class Script:
             self.clock.advance(seconds)
             return None
         at, said = self._coming.pop(0)
-        self.clock.advance(max(0.0, at - self.now))
+        self.clock.advance(max(0.0, at - self.now) + self._reading)
         if isinstance(said, OSError):
             raise said
         return said

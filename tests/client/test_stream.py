@@ -46,7 +46,6 @@ def test_a_quiet_market_is_no_dead_one() -> None:
         pytest.param([(at / 2, b": comment\n\n") for at in range(1, 100)], id="comments"),
         pytest.param([(at / 2, b"\xff garbage") for at in range(1, 100)], id="garbage without end"),
         pytest.param([(at / 2, event("weather", sun=True)) for at in range(1, 100)], id="other events"),
-        pytest.param([(at / 100, b"x: y\n") for at in range(2000)], id="lines without a pause"),
     ],
 )
 def test_a_line_without_events_is_dead_within_eleven_seconds(said: list[tuple[float, Any]]) -> None:
@@ -57,6 +56,12 @@ def test_a_line_without_events_is_dead_within_eleven_seconds(said: list[tuple[fl
     assert "no event for 10 s" in told.reason
     assert 10 <= script.now <= 11
     assert script.clock.wall() - told.since.timestamp() == pytest.approx(script.now, abs=0.5)
+
+
+def test_a_line_that_floods_without_events_is_dead_within_eleven_seconds() -> None:
+    script = Script([(0.0, OPEN + price()), *[(0.0, b"x: y\n")] * 2000], reading=0.01)
+    assert [type(told) for told in script.take(2)] == [Price, Disconnected]
+    assert 10 <= script.now <= 11
 
 
 @pytest.mark.parametrize("line", [[], [(3.0, HEAD)], [(1.0, b"HTTP/1.1 4")]], ids=["silent", "head", "piece"])
@@ -163,11 +168,17 @@ def test_a_gap_that_the_service_tells_is_told_once() -> None:
     assert "Last-Event-ID: t1\r\n" in script.requests[2]
 
 
-def test_an_exchange_that_numbers_anew_loses_no_trade() -> None:
-    script = Script(
-        [(0.0, OPEN + trade(1000)), (1.0, b"")], [(0.0, HEAD + hello("h2") + gap(None, 3) + trade(3))]
-    )
+@pytest.mark.parametrize("said", [gap(None, 3), b""], ids=["told", "not told"])
+def test_an_exchange_that_numbers_anew_loses_no_trade(said: bytes) -> None:
+    script = Script([(0.0, OPEN + trade(1000)), (1.0, b"")], [(0.0, HEAD + hello("h2") + said + trade(3))])
     assert [type(each) for each in script.take(4)] == [Trade, Disconnected, Gap, Trade]
+
+
+def test_after_a_cut_everything_is_told_anew() -> None:
+    said = OPEN + price() + price(None, pair="ETH/USD", state="stale")
+    script = Script([(0.0, said), (1.0, b"")], [(0.0, said)])
+    told = [type(each) for each in script.take(5)]
+    assert told == [Price, Unavailable, Disconnected, Price, Unavailable]
 
 
 @pytest.mark.parametrize(
