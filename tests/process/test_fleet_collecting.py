@@ -44,7 +44,9 @@ def all_active(service: Service) -> bool:
 
 
 def trades(service: Service) -> list[str]:
-    return [each["raw"] for each in service.get("/collectors/trades?symbol=BTCUSDT&limit=100").json()["trades"]]
+    return [
+        each["raw"] for each in service.get("/collectors/trades?symbol=BTCUSDT&limit=100").json()["trades"]
+    ]
 
 
 def book(service: Service) -> dict[str, Any] | None:

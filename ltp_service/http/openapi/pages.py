@@ -42,7 +42,11 @@ PAGES = Area(
             },
             parameters=[
                 query("kiosk", {"type": "string", "examples": ["BTC/USD"]}, "The page shows this pair alone"),
-                query("theme", {"type": "string", "examples": ["dark"]}, "Of the page: `dark`, `light`, or the system's"),
+                query(
+                    "theme",
+                    {"type": "string", "examples": ["dark"]},
+                    "Of the page: `dark`, `light`, or the system's",
+                ),
             ],
         ),
         "GET /page/{name}": Operation(
