@@ -8,9 +8,10 @@ from contextlib import ExitStack
 import pytest
 
 from tests.fakes import eventually
-from tests.process.nginx import Nginx, behind_nginx
+from tests.process.nginx import Nginx, behind_nginx, own_folder, running_nginx
 from tests.process.service import Service
 from tests.process.stream import Stream
+from tests.programs import require_program
 from tests.scrape import Scrape
 from tests.simulator.client import Simulator
 
@@ -83,3 +84,15 @@ def test_what_opens_or_resumes_a_stream_is_in_no_log(simulator: Simulator) -> No
         assert lines[-1]["fields"]["http_path"] == "/api/v1/stream"
         assert "secret" not in str(lines)
         assert "secret" not in str(service.log_lines())
+
+
+def test_a_ticket_that_could_not_be_used_is_in_no_log() -> None:
+    with own_folder() as folder, running_nginx(require_program("nginx"), folder) as nginx:
+        for route in ("/api/v1/stream", "/collectors/stream"):
+            answer = nginx.get(f"{route}?ticket=ltp_ticket_secret&last_event_id=p1.mine")
+            assert (answer.status, answer.headers["retry-after"]) == (502, "5")  # there is no service
+        nginx.stop()
+        assert [line["fields"]["http_status_code"] for line in nginx.access_log()][-2:] == [502, 502]
+        assert "failed" in nginx.error_log()  # of /health, asked at the start
+        assert "secret" not in nginx.error_log()
+        assert "p1.mine" not in nginx.error_log()
