@@ -27,5 +27,13 @@ def longest_end(config: Config) -> int:
     return ceil(config.shutdown_timeout + float(feed))
 
 
+def files_of_a_worker(config: Config) -> int:
+    """Files that a worker may have open: its streams, its other connections, and what else it needs."""
+    text = (ROOT / "gunicorn.conf.py").read_text()
+    (others,) = re.findall(r"^worker_connections = (\d+)$", text, re.MULTILINE)
+    (beside,) = re.findall(r"^OPEN_FILES_BESIDE_STREAMS = worker_connections \+ (\d+)$", text, re.MULTILINE)
+    return config.stream_max + int(others) + int(beside)
+
+
 def volumes_of_the_image() -> list[Path]:
     return [Path(name) for name in final("VOLUME").split()]

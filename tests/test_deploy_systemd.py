@@ -4,7 +4,7 @@ import shlex
 from pathlib import Path
 
 from tests.conftest import ROOT
-from tests.deployed import config_of, longest_end
+from tests.deployed import config_of, files_of_a_worker, longest_end
 from tests.systemd import SERVICE, environment, start_command
 
 CONFIGURATION = (ROOT / "deploy" / "nginx.conf").read_text()
@@ -35,6 +35,10 @@ def test_it_may_end_in_order_and_is_started_again_for_ever() -> None:
     assert int(SERVICE["TimeoutStopSec"][0]) > longest_end(config_of(environment()))
     assert SERVICE["Restart"] == ["on-failure"]
     assert SERVICE["KillMode"] == ["mixed"]
+
+
+def test_a_worker_may_open_all_of_its_streams() -> None:
+    assert int(SERVICE["LimitNOFILE"][0]) >= files_of_a_worker(config_of(environment()))
 
 
 def test_a_reload_is_the_signal_that_gunicorn_reloads_at() -> None:

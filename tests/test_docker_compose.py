@@ -9,7 +9,7 @@ import yaml
 
 from tests.compose import FILE, SERVICES, mounts, settings
 from tests.conftest import ROOT
-from tests.deployed import config_of, longest_end, volumes_of_the_image
+from tests.deployed import config_of, files_of_a_worker, longest_end, volumes_of_the_image
 
 LTP = SERVICES["ltp"]
 NGINX = SERVICES["nginx"]
@@ -39,6 +39,16 @@ def test_a_password_that_was_not_chosen_stops_it() -> None:
 
 def test_it_may_end_in_order() -> None:
     assert int(LTP["stop_grace_period"].removesuffix("s")) > longest_end(config_of(settings()))
+
+
+def test_a_worker_and_nginx_may_open_all_of_the_streams() -> None:
+    config = config_of(settings())
+    assert LTP["ulimits"]["nofile"] >= files_of_a_worker(config)
+    (connections,) = re.findall(r"worker_connections (\d+);", CONFIGURATION)
+    # To the client and to the service.
+    assert int(connections) > 2 * config.stream_max
+    (of_one_address,) = re.findall(r"limit_conn streams (\d+);", CONFIGURATION)
+    assert int(of_one_address) > config.stream_max_per_client * config.web_concurrency
 
 
 def test_what_the_service_writes_to_is_a_volume_with_a_name() -> None:

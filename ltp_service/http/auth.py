@@ -77,6 +77,8 @@ def guard(asked: Request) -> None:
         _check_token(parts)
     elif not _needs_no_key(parts, access):
         other_way = _ASK_HERE if access == "refresh" else ""
+        if asked.endpoint in _TAKE_TICKETS:
+            other_way = ", or a ticket from POST /api/v1/stream/tickets in ticket="
         raise KeyMissing(
             f"this route needs a key with {_NEEDED[access]} permission in the X-API-Key header{other_way}"
         )

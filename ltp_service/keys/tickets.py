@@ -13,7 +13,7 @@ TICKET_LIFE_SECONDS = 30.0
 """Seconds for which a ticket can be used."""
 
 MOST_TICKETS = 10_000
-"""Most tickets kept at the same time, so that no client can fill the disk."""
+"""Most tickets kept at the same time, so that no client can fill the disk or Redis."""
 
 MARK = "ltp_ticket_"
 

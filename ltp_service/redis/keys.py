@@ -7,12 +7,31 @@ import msgspec
 
 from ltp_service.domain.errors import StoreUnavailable
 from ltp_service.keys.key import ApiKey
+from ltp_service.keys.tickets import MOST_TICKETS
 from ltp_service.redis.client import RedisClient
 from ltp_service.redis.hash import RedisHash, Texts
 
 KEYS_HASH = "ltp:keys"
 
-_TAKE = "local found = redis.call('GET', KEYS[1]) redis.call('DEL', KEYS[1]) return found"
+TICKETS_SET = "ltp:tickets"
+
+_PUT = """
+local time = redis.call('TIME')
+local now = time[1] * 1000 + math.floor(time[2] / 1000)
+redis.call('ZREMRANGEBYSCORE', KEYS[2], '-inf', now)
+if redis.call('ZCARD', KEYS[2]) >= tonumber(ARGV[3]) then return 0 end
+redis.call('SET', KEYS[1], ARGV[1], 'PX', ARGV[2])
+redis.call('ZADD', KEYS[2], now + ARGV[2], KEYS[1])
+redis.call('PEXPIRE', KEYS[2], ARGV[2])
+return 1
+"""
+
+_TAKE = """
+local found = redis.call('GET', KEYS[1])
+redis.call('DEL', KEYS[1])
+redis.call('ZREM', KEYS[2], KEYS[1])
+return found
+"""
 
 
 class RedisKeys:
@@ -60,25 +79,26 @@ class RedisKeys:
 
 
 class RedisTickets:
-    """One Redis key per ticket, `ltp:ticket:` and its SHA-256, which Redis removes when it expires. The rate limit bounds
-    how many there can be."""
+    """One Redis key per ticket, `ltp:ticket:` and its SHA-256, which Redis removes when it expires.
+
+    The sorted set `ltp:tickets` has their names by the time at which they expire, so that they can be counted.
+    """
 
     def __init__(self, redis: RedisClient) -> None:
-        self._redis = redis
+        self._put = redis.script(_PUT)
         self._take = redis.script(_TAKE)
 
     def put(self, ticket_hash: str, key_hash: str, now: float, expires: float) -> bool:
         milliseconds = round((expires - now) * 1000)
-        self._redis.run("SET", _ticket(ticket_hash), key_hash, "PX", milliseconds)
-        return True
+        return bool(self._put(_names(ticket_hash), (key_hash, milliseconds, MOST_TICKETS)))
 
     def take(self, ticket_hash: str, now: float) -> str | None:
-        found = self._take((_ticket(ticket_hash),), ())
+        found = self._take(_names(ticket_hash), ())
         return found.decode() if isinstance(found, bytes) else None
 
 
-def _ticket(ticket_hash: str) -> str:
-    return f"ltp:ticket:{ticket_hash}"
+def _names(ticket_hash: str) -> tuple[str, str]:
+    return f"ltp:ticket:{ticket_hash}", TICKETS_SET
 
 
 def _texts(*keys: ApiKey) -> Texts:

@@ -297,6 +297,14 @@ def test_a_ticket_opens_one_stream_and_nothing_else(tmp_path: Path) -> None:
     assert ask(service, f"/collectors/stream?symbol=BTCUSDT&ticket={ticket}") == 401
 
 
+def test_a_stream_without_a_key_is_told_of_tickets(tmp_path: Path) -> None:
+    service = FreshService(tmp_path, auth_enabled=True)
+
+    for path in ("/api/v1/stream", "/collectors/stream?symbol=BTCUSDT"):
+        assert "POST /api/v1/stream/tickets" in service.client.get(path).get_json()["message"]
+    assert "ticket" not in service.client.get("/api/v1/status").get_json()["message"]
+
+
 def test_guessed_tickets_count_as_wrong_keys(tmp_path: Path) -> None:
     service = FreshService(tmp_path, auth_enabled=True, rate_limit_enabled=False)
     guesses = [ask(service, f"/api/v1/stream?ticket=ltp_ticket_{guess}") for guess in range(11)]

@@ -10,6 +10,7 @@ from ltp_service.domain.errors import KeyInvalid, RateLimited
 from ltp_service.keys import sqlite
 from ltp_service.keys.keyring import Keyring
 from ltp_service.keys.tickets import TICKET_LIFE_SECONDS, Tickets
+from ltp_service.redis import keys as redis_keys
 from ltp_service.redis.client import open_redis
 from ltp_service.redis.keys import RedisTickets
 from ltp_service.runtime.database import Database
@@ -91,7 +92,37 @@ def test_redis_forgets_a_ticket_by_itself(server: RedisServer, clock: SteeredClo
         "a" * 64, "b" * 64, 0.0, TICKET_LIFE_SECONDS
     )
 
-    assert 0 < int(server.run("PTTL", f"ltp:ticket:{'a' * 64}")) <= TICKET_LIFE_SECONDS * 1000
+    for name in (f"ltp:ticket:{'a' * 64}", redis_keys.TICKETS_SET):
+        assert 0 < int(server.run("PTTL", name)) <= TICKET_LIFE_SECONDS * 1000
+
+
+def test_a_taken_ticket_makes_room_for_another(
+    config: Config, clock: SteeredClock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sqlite, "MOST_TICKETS", 2)
+    monkeypatch.setattr(redis_keys, "MOST_TICKETS", 2)
+    here, elsewhere = process(config, clock), process(config, clock)
+    _, key = here.keyring.create("page", "read", DAY)
+    (text, _), _ = here.tickets.make(key.hash), elsewhere.tickets.make(key.hash)
+
+    with pytest.raises(RateLimited):
+        elsewhere.tickets.make(key.hash)
+    assert is_taken(elsewhere.tickets, text)
+    here.tickets.make(key.hash)
+
+
+def test_an_expired_ticket_is_not_counted_in_redis(
+    server: RedisServer, clock: SteeredClock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(redis_keys, "MOST_TICKETS", 1)
+    tickets = RedisTickets(
+        open_redis(Config(cache_backend="redis", redis_addr=server.address), clock.monotonic)
+    )
+    assert tickets.put("a" * 64, "k" * 64, 0.0, 30.0)
+    assert not tickets.put("b" * 64, "k" * 64, 0.0, 30.0)
+
+    server.run("ZADD", redis_keys.TICKETS_SET, "1", f"ltp:ticket:{'a' * 64}")  # long ago
+    assert tickets.put("b" * 64, "k" * 64, 0.0, 30.0)
 
 
 def test_there_is_room_again_when_tickets_have_expired(

@@ -72,10 +72,13 @@ class Nginx:
         """Its lines; complete only when it was stopped. Raises ValueError for one that is not a JSON object."""
         return [json.loads(line) for line in (self._folder / "access.log").read_bytes().splitlines()]
 
+    def error_log(self) -> str:
+        """Complete only when it was stopped."""
+        return (self._folder / "error.log").read_text(errors="replace")
+
     def left_unanswered(self) -> int:
         """Requests for which nginx had to ask once more, as a worker ended over them."""
-        log = (self._folder / "error.log").read_text(errors="replace")
-        return len(set(_LEFT.findall(log)))
+        return len(set(_LEFT.findall(self.error_log())))
 
 
 @contextmanager

@@ -8,9 +8,10 @@ from contextlib import ExitStack
 import pytest
 
 from tests.fakes import eventually
-from tests.process.nginx import Nginx, behind_nginx
-from tests.process.service import Service
+from tests.process.nginx import Nginx, behind_nginx, own_folder, running_nginx
+from tests.process.service import Service, children_of
 from tests.process.stream import Stream
+from tests.programs import require_program
 from tests.scrape import Scrape
 from tests.simulator.client import Simulator
 
@@ -73,6 +74,19 @@ def test_the_end_of_the_worker_is_told_through_nginx(front: Front) -> None:
         assert stream.event() is None
 
 
+def test_a_reload_of_nginx_leaves_an_open_stream_its_time(simulator: Simulator) -> None:
+    with behind_nginx(simulator) as (nginx, _), Stream(nginx.port, PATH, protocol=SIMPLE) as stream:
+        stream.named("price")
+        before = set(children_of(nginx.master_pid))
+        os.kill(nginx.master_pid, signal.SIGHUP)
+        eventually(lambda: bool(set(children_of(nginx.master_pid)) - before))
+        with Stream(nginx.port, PATH, protocol=SIMPLE) as new:
+            new.named("price")
+            simulator.trade("BTC/USD", "115888.80")
+            for each in (stream, new):
+                each.until(lambda event: event.name == "price" and event.data["price"] == "115888.80")
+
+
 def test_what_opens_or_resumes_a_stream_is_in_no_log(simulator: Simulator) -> None:
     with behind_nginx(simulator) as (nginx, service):
         with Stream(nginx.port, f"{PATH}&ticket=ltp_ticket_secret&last_event_id=p1.mine") as stream:
@@ -80,6 +94,19 @@ def test_what_opens_or_resumes_a_stream_is_in_no_log(simulator: Simulator) -> No
         eventually(lambda: open_streams(service) == 0)
         nginx.stop()
         lines = nginx.access_log()
-        assert lines[-1]["fields"]["http_path"] == "/api/v1/stream"
+        # In any order, because each process of nginx writes its own lines when it ends.
+        assert "/api/v1/stream" in [line["fields"]["http_path"] for line in lines]
         assert "secret" not in str(lines)
         assert "secret" not in str(service.log_lines())
+
+
+def test_a_ticket_that_could_not_be_used_is_in_no_log() -> None:
+    with own_folder() as folder, running_nginx(require_program("nginx"), folder) as nginx:
+        for route in ("/api/v1/stream", "/collectors/stream"):
+            answer = nginx.get(f"{route}?ticket=ltp_ticket_secret&last_event_id=p1.mine")
+            assert (answer.status, answer.headers["retry-after"]) == (502, "5")  # there is no service
+        nginx.stop()
+        assert [line["fields"]["http_status_code"] for line in nginx.access_log()][-2:] == [502, 502]
+        assert "failed" in nginx.error_log()  # of /health, asked at the start
+        assert "secret" not in nginx.error_log()
+        assert "p1.mine" not in nginx.error_log()
