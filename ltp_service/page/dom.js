@@ -58,6 +58,7 @@ export function say(element, text) {
 export function list(parent, entries, make, fill) {
   /** @type {Map<string, Element>} */
   const held = new Map([...parent.children].map((each) => [each.getAttribute("data-key") ?? "", each]));
+  const kept = new Set();
   let place = parent.firstElementChild;
   for (const [key, value] of entries) {
     let element = held.get(key);
@@ -67,10 +68,11 @@ export function list(parent, entries, make, fill) {
       element.setAttribute("data-key", key);
     }
     fill(element, value);
+    kept.add(element);
     if (element === place) place = place.nextElementSibling;
     else parent.insertBefore(element, place);
   }
-  for (const each of held.values()) each.remove();
+  for (const each of [...parent.children]) if (!kept.has(each)) each.remove();
 }
 
 /** A switch for "what is new flashes": the animation begins again. @param {Element} element @param {string} name */

@@ -115,7 +115,7 @@ export function showLog({ model, log, clock: ours }) {
   const both = [...model.log, ...log].sort((a, b) => b.at - a.at).slice(0, 200);
   by("log-none").hidden = both.length > 0;
   /** @type {[string, any][]} */
-  const entries = both.map((each) => [`${each.at} ${each.subject}`, each]);
+  const entries = both.map((each) => [`${each.number} ${each.at} ${each.subject}`, each]);
   list(by("log"), entries, TRANSITION, (element, { subject, from, to, at, until, why }) => {
     const [moment, what, change, lasted] = element.children;
     if (!change.firstChild) {

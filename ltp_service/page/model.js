@@ -13,7 +13,7 @@ const BREAKER = { closed: "up", open: "down" };
 
 /** @typedef {import("./track.js").Track} Track */
 /** @typedef {{state: string | null, since: number, certain: boolean, direction: number, price: string | null, track: Track}} Row */
-/** @typedef {{subject: string, from: string, to: string, at: number, until: number | null, why?: string | null}} Episode */
+/** @typedef {{subject: string, from: string, to: string, at: number, until: number | null, why?: string | null, number?: number}} Episode */
 
 /**
  * Adds what a subject has become; what it was before has ended.
@@ -22,7 +22,8 @@ const BREAKER = { closed: "up", open: "down" };
 export function note(log, episode) {
   const before = log.find((each) => each.subject === episode.subject && each.until === null);
   if (before) before.until = episode.at;
-  log.unshift(episode);
+  // Two can be of one moment.
+  log.unshift({ ...episode, number: (log[0]?.number ?? 0) + 1 });
   log.length = Math.min(log.length, LONGEST_LOG);
 }
 

@@ -80,8 +80,9 @@ class ScriptedService:
         }
         self.send("price", self.told[pair])
 
-    def send(self, event: str, data: object, more: str = "") -> None:
-        self.send_raw(self._event(event, data, more))
+    def send(self, event: str, *data: object, more: str = "") -> None:
+        """One event for each of the data, in one piece."""
+        self.send_raw(b"".join(self._event(event, each, more) for each in data))
 
     def send_raw(self, content: bytes) -> None:
         with self._lock:

@@ -78,6 +78,17 @@ def test_the_sentence_names_what_is_wrong_in_title_and_icon_too(
     assert page.locator("[aria-live]").evaluate_all("all => all.map(each => each.id)") == ["verdict"]
 
 
+def test_transitions_of_one_moment_are_told_one_by_one(service: ScriptedService, opened: Tabs) -> None:
+    page = opened.open()
+    expect_live(page)
+    flips = [{**service.told["BTC/USD"], "state": state} for state in ("quiet", "live") * 10]
+    service.send("price", *flips)
+    rows = page.locator("#log tr")
+    expect(rows).to_have_count(20)
+    expect(rows.first).to_contain_text("2 s so far")  # after two more pictures
+    expect(rows).to_have_count(20)
+
+
 @pytest.mark.parametrize("state", ["stale", "unknown", "halted", "quiet", "fallback"])
 def test_every_state_is_shown_as_it_is_told(service: ScriptedService, opened: Tabs, state: str) -> None:
     page = opened.open()

@@ -110,7 +110,7 @@ def test_a_bye_is_no_alarm(service: ScriptedService, opened: Tabs) -> None:
     page = opened.open()
     expect_live(page)
     page.evaluate(SEEN)
-    service.send("bye", {"reason": "restart"}, "retry: 500\n")
+    service.send("bye", {"reason": "restart"}, more="retry: 500\n")
     service.cut()
     expect(page.locator("html")).to_have_attribute("data-line", "lost")
     expect_live(page)
