@@ -27,7 +27,7 @@ from ltp_service.streams.sources import News, Sources
 LOOK_EVERY_SECONDS = 0.1
 """Seconds between two looks at everything that is asked."""
 
-SHORTEST_SLICE_SECONDS, LONGEST_SLICE_SECONDS = 0.0005, 0.002
+SHORTEST_SLICE_SECONDS, LONGEST_SLICE_SECONDS = 0.00025, 0.002
 """Seconds of sending after which other greenlets get a turn: as many as their last turn took, between these. So a lone
 request waits little, and many requests do not keep the pump from its share."""
 
