@@ -18,6 +18,7 @@ from ltp_service.collected.trades import TradeStore
 from ltp_service.domain.book import BookSnapshot
 from ltp_service.domain.errors import ConfigError
 from ltp_service.domain.exchange_clock import ExchangeClock
+from ltp_service.domain.trade import Trade
 from ltp_service.exchanges.binance_rest import ask_depth, rest_url
 from ltp_service.exchanges.kraken import KrakenCollector, is_v2, tape_reader
 from ltp_service.exchanges.kraken_filler import TapeFiller
@@ -284,7 +285,11 @@ def wire_prices(
         topics = [*(others.topics if others else ()), *([share_tape(tape, line)] if tape else [])]
         fleet = wire_fleet(line, shared, collectors, topics, clock)
     poll = Poll(config, source, store, doubts, runtime, feed=kraken, fleet=fleet)
-    filler = TapeFiller(tape, rest, lambda: poll.active() or not rest.is_free()) if tape else None
+
+    def is_busy() -> bool:
+        return poll.active() or not rest.is_free()
+
+    filler = TapeFiller(tape, rest, is_busy, clock.monotonic) if tape else None
     return PriceParts(
         store, changes, quotes, journal, kraken, source, breaker, poll, doubts, tape, filler, fleet
     )
@@ -295,7 +300,12 @@ def share_tape(tape: KrakenTape, line: "FleetLine") -> "Topic":
     from ltp_service.redis.trades import SharedTrades  # noqa: PLC0415 - loaded only with Redis
 
     shared = SharedTrades(tape, line, "tape")
-    tape.share = shared.share
+
+    def share(trade: Trade) -> None:
+        shared.share(trade)
+        line.news.set()  # a trade that leaves the price as it was is no news of the price
+
+    tape.share = share
     return shared
 
 

@@ -2,9 +2,10 @@
 
 import logging
 from collections.abc import Callable
+from math import inf
 from threading import Event
 
-from ltp_service.collected.kraken_tape import KrakenTape, Want
+from ltp_service.collected.kraken_tape import HOLE_FILL_SECONDS, KrakenTape, Want
 from ltp_service.domain.errors import ExchangeError
 from ltp_service.exchanges.kraken_rest import KrakenRest
 
@@ -22,32 +23,46 @@ class TapeFiller:
 
     name = "tape"
 
-    def __init__(self, tape: KrakenTape, rest: KrakenRest, is_busy: Callable[[], bool]) -> None:
-        """`is_busy` returns whether prices need REST now, or REST is not to be asked at all."""
+    def __init__(
+        self, tape: KrakenTape, rest: KrakenRest, is_busy: Callable[[], bool], monotonic: Callable[[], float]
+    ) -> None:
+        """`is_busy` returns whether prices need REST now. They come first."""
         self._tape = tape
         self._rest = rest
         self._is_busy = is_busy
+        self._monotonic = monotonic
+        self._ask_at = -inf
+        self._pause = ASK_EVERY_SECONDS
+        self._asked_at: dict[Want, float] = {}
 
     def run(self, stop: Event) -> None:
         """Looks until `stop` is set."""
-        pause = LOOK_EVERY_SECONDS
-        while not stop.wait(pause):
-            pause = ASK_EVERY_SECONDS if self.look() else LOOK_EVERY_SECONDS
+        while not stop.wait(LOOK_EVERY_SECONDS):
+            self.look()
 
     def look(self) -> bool:
-        """Asks for what has been missing longest. False when nothing was to be asked."""
+        """Asks for one hole, if it is time. False when nothing was to be asked."""
         wanted = self._tape.wanted()
-        if not wanted or self._is_busy():
+        if not wanted:
+            self._pause, self._asked_at = ASK_EVERY_SECONDS, {}
+        if not wanted or self._monotonic() < self._ask_at or self._is_busy():
             return False
+        # The one that has waited longest, but a hole that REST was asked about in vain lets the others go first.
+        want = min(wanted, key=lambda each: self._asked_at.get(each, -inf))
+        self._asked_at[want] = self._monotonic()
         try:
-            self._ask(wanted[0])
+            self._ask(want)
+            self._pause = ASK_EVERY_SECONDS
         except ExchangeError as error:
+            # Each failure counts at the breaker, which prices share.
+            self._pause = min(HOLE_FILL_SECONDS, 2 * self._pause)
             log.info(
                 "%s: missing trades cannot be had from REST now: %s",
-                wanted[0].pair,
+                want.pair,
                 error,
                 extra={"once_a_minute": ("tape", error.reason)},
             )
+        self._ask_at = self._monotonic() + self._pause
         return True
 
     def _ask(self, want: Want) -> None:

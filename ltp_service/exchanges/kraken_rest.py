@@ -157,9 +157,9 @@ class KrakenRest:
         )
 
     def is_free(self) -> bool:
-        """Whether a question would be asked at once: none waits for its turn, and the breaker is closed."""
+        """Whether a question would be asked at once: none waits for its turn, and the breaker lets one pass."""
         is_idle = self._pace.free_at() <= self._clock.monotonic()
-        return is_idle and self._breaker.state().state == "closed"
+        return is_idle and self._breaker.state().retry_in == 0
 
     def listed(self) -> Mapping[Pair, MarketStatus]:
         """Every pair of the last list that REST gave, with its status; another object after another list."""

@@ -122,14 +122,15 @@ def test_prices_come_first(exchange: Simulator) -> None:
     assert parts.look()
 
 
-def test_a_failing_rest_is_asked_again(exchange: Simulator) -> None:
+def test_a_failing_rest_is_asked_again_after_longer_pauses(exchange: Simulator) -> None:
     trades = happened(exchange, 3)
     parts, ids = Parts(exchange), [int(trade.trade_id) for trade in trades]
     parts.tape.add(BTC, [trades[0], trades[2]])
     parts.told(ids[0])
     exchange.fault("rest_status", status=500)
 
-    assert parts.look()
+    assert [parts.look() for _ in range(3)] == [True, False, True]
     exchange.clear()
-    assert parts.look()
+    parts.told(ids[0])
+    assert [parts.look() for _ in range(4)] == [False, False, False, True]
     assert parts.told(ids[0]) == ids[1:]
