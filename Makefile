@@ -8,9 +8,9 @@ PYTHON ?= $(shell for python in python3.13 python3.12 python3.11 python3; do \
 BIN := .venv/bin
 INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes --no-deps \
 	--only-binary :all: --requirement
-# FULL=1 for the long forms. As many at once as there are cores, and one more where tests wait for other processes.
+# FULL=1 for the long forms. As many at once as there are cores; twice as many where tests wait for other processes.
 TEST := LTP_IN_FULL=$(FULL) $(BIN)/python -m pytest --dist loadfile --numprocesses
-ONE_MORE = $$($(BIN)/python -c 'import os; print(os.cpu_count() + 1)')
+TWICE = $$($(BIN)/python -c 'import os; print(2 * os.cpu_count())')
 COMPILE := $(BIN)/uv pip compile --quiet --universal --generate-hashes --no-header --only-binary :all:
 
 help: ## print the targets
@@ -28,7 +28,7 @@ test-unit: .venv/.test programs ## run the tests that start no gunicorn: the inn
 	$(TEST) auto --ignore tests/process $(if $(filter true,$(CI)),--cov)
 
 test-process: .venv/.test programs ## run the tests that start gunicorn, nginx, Redis, a browser
-	$(TEST) $(ONE_MORE) tests/process
+	$(TEST) $(TWICE) tests/process
 
 coverage: .venv/.test programs ## run the tests of test-unit and hold the coverage floor
 	$(TEST) auto --ignore tests/process --cov

@@ -267,7 +267,9 @@ class Book:
             yield from self._show(told)
 
     def _gap(self, gap: Gap) -> Iterator[Event]:
-        last = 0 if gap.pair in self._doubtful else self._positions.get(gap.pair, 0)
+        after, before = gap.after_trade_id, gap.before_trade_id
+        is_anew = after is not None and before is not None and before <= after  # the exchange numbers anew
+        last = 0 if is_anew or gap.pair in self._doubtful else self._positions.get(gap.pair, 0)
         self._doubtful.discard(gap.pair)
         if gap.before_trade_id is None:
             self._positions.pop(gap.pair, None)

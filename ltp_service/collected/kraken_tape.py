@@ -20,6 +20,9 @@ TRADES_PER_PAIR = 1_000
 HOLE_FILL_SECONDS = 10.0
 """Seconds for which later trades are held back, because the missing ones may come from REST."""
 
+MOST_HOLES_AHEAD = 50
+"""Most holes before a new one that lengthen its time, by a second each."""
+
 ASKED_WITHIN_SECONDS = 5.0
 """Seconds after a stream's last question in which the holes of its pairs are worth a question to REST."""
 
@@ -249,11 +252,18 @@ class KrakenTape:
             if self.on_news is not None:
                 self.on_news(pair)
 
+    def _open_holes(self, now: float) -> int:
+        """How many are to be filled before a new one: REST is asked about one a second."""
+        holes = (hole for tape in self._tapes.values() for hole in tape.holes.values())
+        return min(MOST_HOLES_AHEAD, sum(now < hole.given_up_at for hole in holes))
+
     def _may_come(self, tape: _PairTape, after: int, before: int, now: float) -> bool:
         """Whether the trades between two ids may still come; called with the lock held."""
         if before - after > TRADES_PER_PAIR:
             return False
+        if before == tape.ids[0] and len(tape.ids) >= TRADES_PER_PAIR:
+            return False  # there is no place for them
         hole = tape.holes.get(before)
         if hole is None or after < hole.after:  # a client that comes back may miss more than others did
-            hole = tape.holes[before] = _Hole(after, now + HOLE_FILL_SECONDS)
+            hole = tape.holes[before] = _Hole(after, now + HOLE_FILL_SECONDS + self._open_holes(now))
         return now < hole.given_up_at

@@ -46,7 +46,7 @@ def texts_id(subjects: str, texts: Sequence[str]) -> str:
 def read_moment(text: str, subjects: str) -> float | None:
     """Unix seconds of an id of these subjects that has a moment; None for any other text."""
     kind, rest = _parts(text, subjects)
-    is_moment = kind in ("p1", "b1") and rest.isascii() and rest.isdecimal() and len(rest) <= 15
+    is_moment = kind in ("p1", "b1") and rest.isascii() and rest.isdecimal() and len(rest) <= 14
     return int(rest) / 1000 if is_moment else None
 
 

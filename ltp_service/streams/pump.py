@@ -31,6 +31,10 @@ SHORTEST_SLICE_SECONDS, LONGEST_SLICE_SECONDS = 0.00025, 0.002
 """Seconds of sending after which other greenlets get a turn: as many as their last turn took, between these. So a lone
 request waits little, and many requests do not keep the pump from its share."""
 
+SECONDS_PER_SEND = 1e-5
+"""About what one send takes. A frame goes out in the order in which all of them would be done, so many small groups cannot
+keep a large one waiting for ever."""
+
 SENDS_BETWEEN_LOOKS = 8
 """Sends between two looks at the clock."""
 
@@ -187,13 +191,15 @@ class Pump:
         self._waiting: dict[Group, None] = {}
         """Groups with something to tell whose frame is not due yet."""
         self._next_due = inf
-        self._rounds: list[tuple[int, int, _Round]] = []
-        """The smallest first, so that a group of few clients does not wait for one of thousands."""
+        self._rounds: list[tuple[float, int, _Round]] = []
+        """By the moment at which each would be done, so that a group of few clients does not wait for one of thousands."""
         self._numbers = count()
         self._look_at = self._catch_up_at = self._hear_at = 0.0
         self._news: set[News] = set()
         self._wake = Event()
         self._is_ending = False
+        self._served: Client | None = None
+        """The client behind that is served now."""
         self._dropped: dict[str, int] = {}
 
     # Called by requests.
@@ -249,6 +255,9 @@ class Pump:
             for client in list(sending.group.clients):
                 self._drop(client, "ended")
         self._rounds.clear()
+        if self._served is not None:
+            self._drop(self._served, "ended")
+            self._served = None
 
     def turn(self) -> float:
         """Sends all that is due. Returns the seconds until something may be due again."""
@@ -305,7 +314,10 @@ class Pump:
         if now >= due_at:
             group.is_told = True
             self._waiting.pop(group, None)
-            heappush(self._rounds, (len(group.in_step), next(self._numbers), _Round(group)))
+            heappush(
+                self._rounds,
+                (now + SECONDS_PER_SEND * len(group.in_step), next(self._numbers), _Round(group)),
+            )
         else:
             self._waiting[group] = None
             self._next_due = min(self._next_due, due_at)
@@ -425,7 +437,9 @@ class Pump:
         begun, pause_at = self._processor_time(), now + self._slice
         for client in list(self._behind):
             if client.group is not None:
+                self._served = client
                 is_hurried |= self._serve(client)
+                self._served = None
             if self._monotonic() >= pause_at:
                 self._work += self._processor_time() - begun
                 self._rest()

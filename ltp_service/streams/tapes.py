@@ -111,7 +111,7 @@ class KrakenPairs:
         if after is None or (newest is not None and after.number > newest + MOST_AHEAD):
             before = None if newest is None else newest + 1
             return Resumed(Place(newest or 0), is_whole=False, gap=_gap(lane, None, before, None, now))
-        if after.number == 0 and newest is not None:  # it was told none, and which came first is not known
+        if after.number == 0:  # it was told none, and which came first is not known
             return Resumed(after, is_whole=False, gap=_gap(lane, None, self._tape.oldest(lane), None, now))
         # What is missing, the tape tells, or the next trade that follows.
         return Resumed(after, is_whole=self._tape.can_follow(lane, after.number))

@@ -174,6 +174,11 @@ def test_an_exchange_that_numbers_anew_loses_no_trade(said: bytes) -> None:
     assert [type(each) for each in script.take(4)] == [Trade, Disconnected, Gap, Trade]
 
 
+def test_trades_follow_a_gap_that_leads_to_lower_numbers() -> None:
+    script = Script([(0.0, OPEN + trade(5000) + gap(5000, 10) + trade(10) + trade(11))])
+    assert [type(each) for each in script.take(4)] == [Trade, Gap, Trade, Trade]
+
+
 def test_after_a_cut_everything_is_told_anew() -> None:
     said = OPEN + price() + price(None, pair="ETH/USD", state="stale")
     script = Script([(0.0, said), (1.0, b"")], [(0.0, said)])

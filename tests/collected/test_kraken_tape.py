@@ -171,3 +171,23 @@ def test_the_newest_come_first_of_one_pair_or_of_all(clock: SteeredClock) -> Non
     assert [each.trade_id for each in tape.recent(BTC, 2)] == ["3", "2"]
     assert [each.trade_id for each in tape.recent(None, 9)] == ["3", "2", "1"]
     assert tape.recent(ETH, 9) == []
+
+
+def test_a_full_tape_has_no_place_for_older_trades_and_says_so_at_once(clock: SteeredClock) -> None:
+    tape = tape_of(range(100, 100 + TRADES_PER_PAIR), clock)
+
+    assert told(tape, 95, limit=2) == [(95, 100), 100]
+    assert tape.wanted() == []
+
+
+def test_a_hole_behind_others_has_a_second_more_for_each(clock: SteeredClock) -> None:
+    tape = tape_of([1, 3], clock)
+    told(tape, 1)
+    tape.add(ETH, [trade(1), trade(3)])
+    tape.following(ETH, 1, 9)
+    clock.advance(HOLE_FILL_SECONDS)
+
+    assert told(tape, 1) == [(1, 3), 3]
+    assert tape.following(ETH, 1, 9) == []
+    clock.advance(1.0)
+    assert len(tape.following(ETH, 1, 9)) == 2
