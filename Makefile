@@ -8,8 +8,9 @@ PYTHON ?= $(shell for python in python3.13 python3.12 python3.11 python3; do \
 BIN := .venv/bin
 INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes --no-deps \
 	--only-binary :all: --requirement
-# FULL=1 for the long forms. As many at once as there are cores; twice as many where tests wait for other processes.
+# FULL=1 for the long forms. More at once than there are cores, because many tests wait.
 TEST := LTP_IN_FULL=$(FULL) $(BIN)/python -m pytest --dist loadfile --numprocesses
+ONE_MORE = $$($(BIN)/python -c 'import os; print(os.cpu_count() + 1)')
 TWICE = $$($(BIN)/python -c 'import os; print(2 * os.cpu_count())')
 COMPILE := $(BIN)/uv pip compile --quiet --universal --generate-hashes --no-header --only-binary :all:
 
@@ -25,13 +26,14 @@ demo: .venv/.test ## serve on port 8080 without a network, prices from a simulat
 test: test-unit test-process ## run every test; FULL=1 for the long forms
 
 test-unit: .venv/.test programs ## run the tests that start no gunicorn: the inner loop
-	$(TEST) auto --ignore tests/process $(if $(filter true,$(CI)),--cov)
+	$(TEST) $(ONE_MORE) --ignore tests/process $(if $(filter true,$(CI)),--cov)
 
+# In the order of their names: of the largest files the slowest would else come last, and run alone.
 test-process: .venv/.test programs ## run the tests that start gunicorn, nginx, Redis, a browser
-	$(TEST) $(TWICE) tests/process
+	$(TEST) $(TWICE) --no-loadscope-reorder tests/process
 
 coverage: .venv/.test programs ## run the tests of test-unit and hold the coverage floor
-	$(TEST) auto --ignore tests/process --cov
+	$(TEST) $(ONE_MORE) --ignore tests/process --cov
 
 check: .venv/.test ## format, lint, types, import arrows, pages and image against the code
 	$(BIN)/ruff format --check && $(BIN)/ruff check && $(BIN)/mypy && $(BIN)/hadolint Dockerfile

@@ -108,6 +108,7 @@ DEAF_BOOKS = Counter("books_deaf_total", "Order books whose subscription kept si
 TRADES_MISSED = Counter("trades_missed_total", "Trades that an exchange numbered and that never arrived.", "exchange")
 
 # Streams. Why a client was dropped: `slow` took no byte for 30 s, `gone` closed the connection, `noisy` kept sending,
+# `key` had a key that was revoked or expired,
 # `ended` got a bye because the worker ends.
 STREAM_CLIENTS = Gauge("stream_clients", "Streams open now.", _SUM)
 STREAM_EVENTS = Counter("stream_events_total", "Events sent to clients of streams.", "event")

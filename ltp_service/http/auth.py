@@ -7,6 +7,7 @@ from flask import Flask, Request, request
 from ltp_service.assembly import Services
 from ltp_service.domain.errors import KeyInvalid, KeyMissing, NotPermitted, RateLimited
 from ltp_service.http.client_address import client_address, is_direct_loopback, limit_key
+from ltp_service.http.request_note import note_of
 from ltp_service.http.services import services
 from ltp_service.keys.first_key import BOOTSTRAP_HEADER
 from ltp_service.keys.key import Permission
@@ -140,12 +141,13 @@ def _check(parts: Services, text: str, needed: Permission) -> None:
     if not key.permits(needed):
         parts.meters.count(KEYS_CHECKED, "not_permitted")
         raise NotPermitted(f"this route needs {needed} permission; the key has {key.permission}")
+    note_of(request.environ).key_hash = key.hash
     parts.meters.count(KEYS_CHECKED, "accepted")
 
 
 def _take(parts: Services, ticket: str) -> None:
     try:
-        parts.tickets.take(ticket)
+        note_of(request.environ).key_hash = parts.tickets.take(ticket)
     except KeyInvalid:
         _count_guess(parts)
         raise

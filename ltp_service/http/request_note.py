@@ -24,6 +24,8 @@ class RequestNote(msgspec.Struct):
     """Seconds that the request waited for a change. They do not count as its duration."""
     page: bool = False
     """True for a page, which gets other security headers."""
+    key_hash: str | None = None
+    """Of the key that the route accepted; None where it needed none."""
     stream: Callable[[Any, bytes], None] | None = None
     """What takes over the connection and the head of the answer; None unless the answer is a stream."""
 

@@ -103,12 +103,16 @@ class Keyring:
         self._used[key.hash] = now
         return key
 
+    def knows_as_active(self, key_hash: str) -> bool:
+        """Whether the key with this hash is valid now, as far as this process knows. Asks nothing."""
+        key = self._index.get(key_hash)
+        return key is not None and key.state(self._clock.wall()) == "active"
+
     def is_active(self, key_hash: str) -> bool:
         """Whether the key with this hash is valid now. Raises StoreUnavailable where it may have been made elsewhere."""
         if key_hash not in self._index:
             self.refresh()
-        key = self._index.get(key_hash)
-        return key is not None and key.state(self._clock.wall()) == "active"
+        return self.knows_as_active(key_hash)
 
     def create(
         self, name: str, permission: str, ttl: float, *, only_first: bool = False

@@ -54,14 +54,15 @@ class Tickets:
             raise RateLimited(f"{MOST_TICKETS} tickets wait to be used; try again later", TICKET_LIFE_SECONDS)
         return text, expires
 
-    def take(self, text: str) -> None:
-        """Uses a ticket up. Raises KeyInvalid for one that is unknown, used, too old, or of a key that is valid no more."""
+    def take(self, text: str) -> str:
+        """Uses a ticket up; returns the hash of its key. Raises KeyInvalid for one that is unknown, used, too old, or of a key that is valid no more."""
         key_hash = self._back_end.take(_hash_of(text), self._clock.wall()) if text.startswith(MARK) else None
         if key_hash is None or not self._keyring.is_active(key_hash):
             raise KeyInvalid(
                 f"the ticket is not valid: it can be used once, within {TICKET_LIFE_SECONDS:.0f} s;"
                 " get another one from POST /api/v1/stream/tickets"
             )
+        return key_hash
 
 
 def _hash_of(text: str) -> str:

@@ -87,16 +87,24 @@ class Client:
         "content",
         "group",
         "heard",
+        "is_allowed",
         "position",
         "sent",
         "stop_watching",
     )
 
-    def __init__(self, connection: Connection, group: "Group", address: str) -> None:
+    def __init__(
+        self,
+        connection: Connection,
+        group: "Group",
+        address: str,
+        is_allowed: Callable[[], bool] | None,
+    ) -> None:
         self.connection = connection
         self.group: Group | None = group
         """None once it is dropped."""
         self.address = address
+        self.is_allowed = is_allowed
         self.content = b""
         """The frame of which a part is still to be sent; empty when there is none."""
         self.sent = 0
@@ -205,11 +213,20 @@ class Pump:
     # Called by requests.
 
     def join(
-        self, question: Question, address: str, last_event_id: str, connection: Connection, head: bytes
+        self,
+        question: Question,
+        address: str,
+        last_event_id: str,
+        is_allowed: Callable[[], bool] | None,
+        connection: Connection,
+        head: bytes,
     ) -> None:
-        """Takes over a connection. `head` goes before the first event. From here on only the pump closes it."""
+        """Takes over a connection. `head` goes before the first event. From here on only the pump closes it.
+
+        `is_allowed` returns whether the client's key is still valid; None where it needed none.
+        """
         group = self._groups.get(question) or self._open(question)
-        client = Client(connection, group, address)
+        client = Client(connection, group, address, is_allowed)
         self.places.take(address)
         group.clients[client] = None
         try:
@@ -343,6 +360,11 @@ class Pump:
         is_beat = now >= group.beat_at
         if is_beat:
             group.beat_at = now + HEARTBEAT_SECONDS
+            for client in [each for each in group.clients if each.is_allowed and not each.is_allowed()]:
+                self._drop(client, "key")
+            if not group.clients:
+                sending.frame = NOTHING
+                return NOTHING
         sending.frame = group.flow.next(beat=is_beat)
         sending.position = group.flow.position
         sending.clients = iter(list(group.in_step))

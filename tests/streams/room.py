@@ -165,10 +165,16 @@ class Room:
             processor_time=self.clock.monotonic,
         )
 
-    def join(self, question: Question = PRICES, last_event_id: str = "", address: str = "a") -> Wire:
+    def join(
+        self,
+        question: Question = PRICES,
+        last_event_id: str = "",
+        address: str = "a",
+        is_allowed: Callable[[], bool] | None = None,
+    ) -> Wire:
         """A new client, which has its first events."""
         wire = Wire(id(object()) + len(self.watched))
-        self.pump.join(question, address, last_event_id, wire, b"")
+        self.pump.join(question, address, last_event_id, is_allowed, wire, b"")
         return wire
 
     def trade(self, price: str, pair: Pair = BTC, **more: Any) -> None:

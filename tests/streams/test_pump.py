@@ -425,3 +425,34 @@ def test_all_events_carry_the_id_of_their_pairs(room: Room, question: MarketQues
     hello, *gaps = [event for event in room.join(other, events[-1].id).events() if event.name != "price"]
     assert hello.data["resumed"] is False
     assert [gap.data["pair"] for gap in gaps] == list(map(str, other.pairs))
+
+
+def test_a_stream_ends_with_its_key(room: Room) -> None:
+    valid = [True]
+    mine, others = room.join(is_allowed=lambda: valid[0]), room.join()
+    alone = room.join(ONLY_BTC, is_allowed=lambda: valid[0])
+    room.turn(HEARTBEAT_SECONDS)
+    assert (mine.closed, alone.closed) == (False, False)
+
+    valid[0] = False
+    room.turn(HEARTBEAT_SECONDS)
+    assert (mine.closed, alone.closed, others.closed) == (True, True, False)
+
+
+def test_a_client_behind_that_cannot_be_served_is_dropped_alone(room: Room) -> None:
+    healthy, behind = room.join(ONLY_BTC), room.join()
+    behind.room = 0
+    room.trade("2000", ETH)
+    room.turn(1)
+    render, room.sources.item = room.sources.item, lambda _: 1 / 0  # type: ignore[assignment,return-value]
+    behind.room = 1 << 30
+    room.trade("2001", ETH)
+    with pytest.raises(ZeroDivisionError):
+        room.turn(1)
+    room.sources.item = render
+    stop = ScriptedStop(room.clock)
+    stop.set()
+    room.pump.run(stop)
+
+    assert behind.closed
+    assert healthy.names()[-1] == "bye"

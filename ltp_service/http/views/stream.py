@@ -90,7 +90,9 @@ def _open(parts: Services, question: Question) -> Response:
     pump.places.check(address)
     if request.method == "GET":  # HEAD takes no place
         last_event_id = request.headers.get("Last-Event-ID") or request.args.get("last_event_id", "")
-        note_of(request.environ).stream = partial(pump.join, question, address, last_event_id)
+        note = note_of(request.environ)
+        is_allowed = None if note.key_hash is None else partial(parts.keyring.knows_as_active, note.key_hash)
+        note.stream = partial(pump.join, question, address, last_event_id, is_allowed)
     response = Response(content_type="text/event-stream; charset=utf-8")
     response.automatically_set_content_length = False  # it ends where the connection ends
     response.headers["Cache-Control"] = "no-store"
