@@ -28,7 +28,7 @@ test: test-unit test-process ## run every test; FULL=1 for the long forms
 test-unit: .venv/.test programs ## run the tests that start no gunicorn: the inner loop
 	$(TEST) $(ONE_MORE) --ignore tests/process $(if $(filter true,$(CI)),--cov)
 
-# In the order of their names: of the largest files the slowest would else come last, and run alone.
+# tests/process/conftest.py puts the slowest files first: they would else come last, and run alone.
 test-process: .venv/.test programs ## run the tests that start gunicorn, nginx, Redis, a browser
 	$(TEST) $(TWICE) --no-loadscope-reorder tests/process
 
