@@ -63,6 +63,7 @@ def test_a_refusal_is_the_services_own(front: Front) -> None:
         assert refused.headers["retry-after"]
         # An open stream leaves its client all other requests.
         assert nginx.get("/api/v1/ltp").status == 200
+    eventually(lambda: open_streams(front[1]) == 0)
 
 
 def test_the_end_of_the_worker_is_told_through_nginx(front: Front) -> None:
