@@ -72,7 +72,7 @@ FAULTS: dict[str, Callable[[ScriptedService], None]] = {
 }
 
 
-SOME = "no heartbeat, 502, 401, 204, garbage".split(", ")
+SOME = "no heartbeat, 502, 404, 204, garbage".split(", ")
 """Each is noticed in another place of the code."""
 
 

@@ -85,14 +85,6 @@ def test_http_1_0_gets_the_same_events(service: Service) -> None:
         assert stream.named("price").data["pair"] == "BTC/USD"
 
 
-def test_heartbeats_come_every_five_seconds(service: Service) -> None:
-    with Stream(service.port, BTC) as stream:
-        stream.named("heartbeat")
-        before = time.monotonic()
-        assert stream.named("heartbeat").data["states"].keys() <= {"live", "quiet"}
-        assert 4 < time.monotonic() - before < 6
-
-
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP])
 def test_an_ending_worker_says_bye_and_the_next_one_resumes(single: Service, number: signal.Signals) -> None:
     with ExitStack() as clients:
