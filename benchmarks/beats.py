@@ -86,4 +86,4 @@ def _frame(text: str) -> bytes:
 
 
 def _sleep_until(moment: float) -> None:
-    time.sleep(max(0.0, moment - time.monotonic()))  # keeps the beat, which is what is measured at
+    time.sleep(max(0.0, moment - time.monotonic()))  # each delay is counted from this moment

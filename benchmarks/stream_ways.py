@@ -85,7 +85,7 @@ def bare_loop(bench: Bench, frames: dict[str, str]) -> Iterator[Way]:
     def beat(seconds: float) -> int:
         begun, times = time.monotonic(), round(seconds * PER_SECOND)
         for number in range(times):
-            time.sleep(max(0.0, begun + number / PER_SECOND - time.monotonic()))  # keeps the beat
+            time.sleep(max(0.0, begun + number / PER_SECOND - time.monotonic()))  # each beat has its moment
             order("beat")
         return times
 

@@ -131,7 +131,7 @@ def _cpu_alone(bench: Bench, way: Way) -> float:
     seconds = bench.scaled(6, 1)
     before, begun = way.cpu(), time.monotonic()
     way.beat(seconds)
-    time.sleep(LATE)  # as long as a trial waits for what is on its way
+    time.sleep(LATE)  # a trial waits as long, and its processor time includes the wait
     return (way.cpu() - before) / (time.monotonic() - begun)
 
 
@@ -139,12 +139,12 @@ def _trial(bench: Bench, way: Way, clients: int, alone: float) -> Trial:
     before = resident(way.workers[0])
     with Crowd(bench, way.port, clients) as crowd:
         way.beat(1.0)
-        time.sleep(LATE)  # the beginning is not what is measured
+        time.sleep(LATE)  # frames of the beats before the measurement may arrive, so that none is counted
         grown = resident(way.workers[0]) - before
         crowd.begin()
         used, begun = way.cpu(), time.monotonic()
         times = way.beat(bench.scaled(8, 1))
-        time.sleep(LATE)  # what is on its way may arrive
+        time.sleep(LATE)  # frames of the last beat may arrive, and count
         cpu = way.cpu() - used - alone * (time.monotonic() - begun)
         seen = crowd.end()
     if seen.closed:
@@ -157,7 +157,7 @@ def _idle(bench: Bench, exchange: Simulator, way: Way) -> list[float]:
     with Crowd(bench, way.port, 3) as crowd:
         crowd.begin()
         Beats(exchange).scatter(bench.scaled(120, 8), 0.2)
-        time.sleep(LATE)  # what is on its way may arrive
+        time.sleep(LATE)  # frames of the last tick may arrive, and count
         return crowd.end().delays
 
 

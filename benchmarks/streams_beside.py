@@ -80,7 +80,7 @@ def _load(bench: Bench, server: Server, pace: str, way: Way, crowd: Crowd | None
     result = load.result()
     if crowd is None:
         return Beside(result, 1.0)
-    time.sleep(LATE)  # what is on its way may arrive
+    time.sleep(LATE)  # frames of the last beat may arrive, and count
     return Beside(result, crowd.end().events / (times * crowd.sent_per_beat))
 
 
