@@ -1,0 +1,42 @@
+"""What a store of the history does. Two exist: a SQLite file, and PostgreSQL for a fleet."""
+
+from collections.abc import Sequence
+from typing import Protocol
+
+from ltp_service.domain.pairs import Pair
+from ltp_service.history.rows import Around, Candle, Coverage, News, RecordedTrade
+
+CANDLE_MINUTES = (1, 60, 1440)
+"""Lengths of the candles that are made while writing. Longer and other ones are put together from these."""
+
+
+class HistoryStore(Protocol):
+    """Every method may raise StoreUnavailable. `write` and `prune` are called by one thread at a time, the others by
+    another one, so each side has its own connection. Nothing here may be called on the hub."""
+
+    def write(self, news: Sequence[News]) -> int:
+        """Records all of it in one transaction, or nothing: trades, runs, candles, evidence. Returns the new trades."""
+
+    def prune(self, before: int) -> int:
+        """Deletes at most some thousand trades before a moment, and returns how many; 0 when none is left."""
+
+    def around(self, pair: Pair, moment: int) -> Around:
+        """What is known around a moment."""
+
+    def coverage(self, pair: Pair) -> Coverage:
+        """What is known of a pair."""
+
+    def trades(self, pair: Pair, start: int, end: int, limit: int) -> list[RecordedTrade]:
+        """At most `limit` trades from `start` to before `end`, in the order of time and id."""
+
+    def trades_after(self, pair: Pair, trade_id: int, end: int, limit: int) -> list[RecordedTrade]:
+        """The same, those that follow an id in the newest series, whether that trade is known or not."""
+
+    def candles(self, pair: Pair, minutes: int, start: int, end: int) -> list[Candle]:
+        """Those of a length in CANDLE_MINUTES whose start lies from `start` to before `end`; none without a trade."""
+
+    def size(self) -> int:
+        """Bytes on the disk."""
+
+    def close(self) -> None:
+        """Ends its connections."""
