@@ -2,7 +2,7 @@
 sockets. Exact moments are held by the unit tests of each part.
 """
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from typing import Self
 
 import pytest
@@ -20,19 +20,6 @@ from tests.fakes import BTC, ETH, eventually
 from tests.simulator.client import Simulator
 
 PROVEN = ("live", "quiet")
-
-
-@pytest.fixture(scope="module")
-def running() -> Iterator[Simulator]:
-    with Simulator.start() as exchange:
-        yield exchange
-
-
-@pytest.fixture
-def exchange(running: Simulator) -> Iterator[Simulator]:
-    running.clear()
-    yield running
-    running.clear()
 
 
 @pytest.fixture(params=["v1", "v2"])
