@@ -16,7 +16,7 @@ PACKAGE = "ltp_service"
 
 ROOMS = (
     "gunicorn.conf wsgi app __main__ cli http page metrics __init__ last_prices assembly streams redis exchanges rest feed"
-    " collected keys limits prices runtime settings meters domain version client simulator"
+    " history collected keys limits prices runtime settings meters domain version client simulator"
 ).split()
 """From the top down: a room may import those after it. A room is a package, or a module beside it."""
 
@@ -42,7 +42,7 @@ ONLY_IMPORTER = {
     "prometheus_client": "metrics",
     "prometheus_flask_exporter": "metrics",
     "redis": "redis.client",
-    "sqlite3": "runtime.database",
+    "sqlite3": "runtime.database history.sqlite",
     "websockets": APART,  # no requirement of the service
 }
 
@@ -51,6 +51,7 @@ PURE = (
     "streams.event_ids streams.events streams.question streams.board domain.decimals domain.pairs domain.tick domain.trade domain.book domain.exchange_time runtime.proxies runtime.http_dates http.client_address http.headers prices.accept prices.doubts prices.freshness"
     " rest.probe feed.messages feed.subscriptions feed.backoff prices.quarantine"
     " exchanges.kraken_v1 exchanges.kraken_v2 exchanges.bybit exchanges.binance feed.handshake"
+    " history.rows history.coverage history.candles history.digits history.sql"
     " exchanges.kraken_lag exchanges.kraken_tickers exchanges.kraken_rest_answers domain.exchange_clock rest.sequence"
 ).split()
 IMPURE = set("flask gevent logging redis requests socket sqlite3 threading time websocket".split())
