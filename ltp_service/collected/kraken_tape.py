@@ -129,6 +129,10 @@ class KrakenTape:
         """Called after each change; must be quick. None while no stream is open."""
         self.share: Callable[[Trade], object] | None = None
         """Called with each new trade of the feed; None where no other process needs them."""
+        self.recorded: deque[tuple[str, float]] | None = None
+        """The same frames as `unread`, for the history, which reads them in a thread of its own; None without one."""
+        self.record: Callable[[Pair, Sequence[Trade]], object] | None = None
+        """Called with the trades that came in another way than by the feed, known ones too; must only append."""
 
     def settle(self) -> None:
         """Reads the frames that wait."""
@@ -148,8 +152,10 @@ class KrakenTape:
         """Takes one trade; False when it is known, or older than all that are kept."""
         return self.add(read_pair(trade.symbol), [trade])
 
-    def add(self, pair: Pair, trades: Iterable[Trade]) -> bool:
+    def add(self, pair: Pair, trades: Sequence[Trade]) -> bool:
         """Takes trades of one pair in any order; False when none of them is new."""
+        if self.record is not None:
+            self.record(pair, trades)
         is_new = self._insert(pair, trades)
         if is_new:
             self._tell([pair])
