@@ -161,6 +161,15 @@ class KrakenTape:
             self._tell([pair])
         return is_new
 
+    def complete(self, pair: Pair, trades: Iterable[Trade]) -> None:
+        """Takes those of a page that lie between the oldest and the newest trade: a stream may miss them, too."""
+        with self._lock:
+            ids = self._tapes[pair].ids
+            first, last = (ids[0], ids[-1]) if ids else (0, 0)
+        within = [trade for trade in trades if first < int(trade.trade_id) < last]
+        if within and self._insert(pair, within):
+            self._tell([pair])
+
     def newest(self, pair: Pair) -> int | None:
         """The highest id; None before the first trade."""
         self.settle()

@@ -3,8 +3,10 @@
 from collections.abc import Callable
 from typing import TypeVar
 
+from ltp_service.history.backfill import Backfill
 from ltp_service.history.contract import HistoryStore
 from ltp_service.history.recorder import Recorder
+from ltp_service.runtime.runners import Runner
 from ltp_service.runtime.spawn import NativeThread
 
 T = TypeVar("T")
@@ -29,6 +31,13 @@ class History:
         self._owner_elsewhere = owner_elsewhere
         self._is_shared = is_shared
         self.recorder = recorder
+        self.backfill: Backfill | None = None
+        """None where no trade has an id: with protocol v1, and without the WebSocket."""
+
+    @property
+    def runners(self) -> list[Runner]:
+        """What records."""
+        return [self.recorder, *([self.backfill] if self.backfill else [])]
 
     def read(self, question: Callable[[HistoryStore], T]) -> T:
         """Asks the store while only the caller waits. Raises StoreUnavailable, and what the question raises."""

@@ -2,7 +2,6 @@
 
 import logging
 from collections.abc import Callable, Mapping, Sequence
-from itertools import pairwise
 from math import inf
 from threading import Event
 from typing import NamedTuple, Protocol
@@ -10,6 +9,7 @@ from typing import NamedTuple, Protocol
 from ltp_service.domain.errors import ExchangeError, StoreUnavailable
 from ltp_service.domain.pairs import Pair
 from ltp_service.domain.trade import Trade
+from ltp_service.history.coverage import holes
 from ltp_service.history.rows import Coverage
 from ltp_service.meters import HISTORY_GAP_SECONDS
 from ltp_service.runtime.runtime import Runtime
@@ -38,7 +38,7 @@ LOOK_ANEW_SECONDS = 600.0
 """Seconds after which the holes of all pairs are read anew, whatever happened."""
 
 
-class Hole(NamedTuple):
+class Missing(NamedTuple):
     """Trades of a pair that are not recorded: those between two runs."""
 
     pair: Pair
@@ -74,21 +74,21 @@ class _Tries(NamedTuple):
 _NEVER_TRIED = _Tries(0, -inf)
 
 
-def holes_of(pair: Pair, coverage: Coverage, since: int | None = None) -> list[Hole]:
+def missing_in(pair: Pair, coverage: Coverage, since: int | None = None) -> list[Missing]:
     """The holes between the runs, the newest first; without those that end before `since`."""
-    runs = coverage.runs
     found = [
-        Hole(
+        Missing(
             pair,
-            before.last_trade_id,
-            before.last_traded_at,
-            after.first_trade_id,
-            after.first_traded_at,
-            renumbered=before.series != after.series,
+            hole.before.last_trade_id,
+            hole.before.last_traded_at,
+            hole.after.first_trade_id,
+            hole.after.first_traded_at,
+            renumbered=hole.before.series != hole.after.series,
         )
-        for before, after in pairwise(runs)
+        for hole in holes(coverage)
+        if hole.after is not None
     ]
-    return [hole for hole in reversed(found) if since is None or hole.before >= since]
+    return [each for each in found if since is None or each.before >= since]
 
 
 class Backfill:
@@ -122,8 +122,8 @@ class Backfill:
         self._ask_at = self._look_anew_at = -inf
         self._pause = ASK_EVERY_SECONDS
         self._unread: set[Pair] = set()
-        self._holes: dict[Pair, list[Hole]] = {}
-        self._tries: dict[Hole, _Tries] = {}
+        self._holes: dict[Pair, list[Missing]] = {}
+        self._tries: dict[Missing, _Tries] = {}
         self._asked_about: dict[Pair, float] = {}
         """Of which subscription, told by its beginning, REST was asked what a pair has traded."""
 
@@ -169,9 +169,9 @@ class Backfill:
             coverage = self._coverage(pair)
             newest = coverage.runs[-1].last_traded_at if coverage.runs else 0
             since = newest - self._keep if self._keep else None
-            self._holes[pair] = holes_of(pair, coverage, since)
+            self._holes[pair] = missing_in(pair, coverage, since)
             self._unread.discard(pair)
-            present = {hole for holes in self._holes.values() for hole in holes}
+            present = {hole for found in self._holes.values() for hole in found}
             self._tries = {hole: tries for hole, tries in self._tries.items() if hole in present}
 
     def _ask_the_newest(self, now: float) -> bool:
@@ -195,17 +195,17 @@ class Backfill:
         self._judge(hole, tries, page, now)
         return True
 
-    def _next(self, now: float) -> Hole | None:
+    def _next(self, now: float) -> Missing | None:
         """The newest hole that it is time to ask about."""
         due = [
             hole
-            for holes in self._holes.values()
-            for hole in holes
+            for found in self._holes.values()
+            for hole in found
             if now >= self._tries.get(hole, _NEVER_TRIED).again_at
         ]
         return max(due, key=lambda hole: hole.before, default=None)
 
-    def _judge(self, hole: Hole, tries: _Tries, page: Sequence[Trade], now: float) -> None:
+    def _judge(self, hole: Missing, tries: _Tries, page: Sequence[Trade], now: float) -> None:
         """Records the page, or learns from it that the hole stays."""
         newest = max((int(trade.trade_id) for trade in page), default=0)
         if any(_fills(trade, hole) for trade in page):
@@ -218,7 +218,7 @@ class Backfill:
                 self._give_up(hole, tries, now)
         # Else REST lags behind, or the answer comes from a cache: the next one may tell more.
 
-    def _give_up(self, hole: Hole, tries: _Tries, now: float) -> None:
+    def _give_up(self, hole: Missing, tries: _Tries, now: float) -> None:
         self._tries[hole] = _Tries(0, now + HOPELESS_SECONDS, given_up=True)
         if not tries.given_up:
             seconds = max(0, hole.before - hole.after) / 1e6
@@ -236,7 +236,7 @@ class Backfill:
         self._unread.add(pair)
 
 
-def _fills(trade: Trade, hole: Hole) -> bool:
+def _fills(trade: Trade, hole: Missing) -> bool:
     """Whether the trade is one of those that are missing."""
     trade_id = int(trade.trade_id)
     if hole.renumbered:
