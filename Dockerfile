@@ -5,11 +5,12 @@ ARG PYTHON=python:3.13.14-slim-bookworm@sha256:9d7f287598e1a5a978c015ee176d82164
 FROM ${PYTHON} AS packages
 WORKDIR /build
 RUN python -m venv --without-pip /opt/venv
-# Before the source, so that a change of ours installs nothing anew.
-COPY requirements.txt .
+# Before the source, so that a change of ours installs nothing anew. With the extra `postgres`: where the history is kept
+# is a setting, so every image can keep it in PostgreSQL.
+COPY requirements.postgres.txt .
 RUN --mount=type=cache,target=/root/.cache/pip \
     pip --python /opt/venv install --disable-pip-version-check --require-hashes --no-deps --only-binary :all: \
-    --requirement requirements.txt
+    --requirement requirements.postgres.txt
 
 FROM ${PYTHON}
 # What the user owns: a folder for the keys and the collected symbols, and one for a socket that nginx shares.

@@ -2,12 +2,14 @@
 
 import os
 import shutil
+from pathlib import Path
 
 import pytest
 
 PACKAGES = {
     "nginx": "nginx-light",
     "redis-server": "redis-server",
+    "postgres": "postgresql",
     "systemd-analyze": "systemd",
     "promtool": "prometheus",
     "chromium": "chromium",
@@ -19,8 +21,11 @@ PACKAGES = {
 }
 """Program to the Debian package that brings it; `make programs` installs what is missing."""
 
-# Debian keeps daemons out of an ordinary user's path.
-SEARCH_PATH = os.pathsep.join([os.environ.get("PATH", os.defpath), "/usr/local/sbin", "/usr/sbin", "/sbin"])
+# Debian keeps daemons out of an ordinary user's path, and PostgreSQL's programs in a folder of each version.
+_POSTGRESQL = sorted(map(str, Path("/usr/lib/postgresql").glob("*/bin")), reverse=True)
+SEARCH_PATH = os.pathsep.join(
+    [os.environ.get("PATH", os.defpath), "/usr/local/sbin", "/usr/sbin", "/sbin", *_POSTGRESQL]
+)
 
 
 def find_program(name: str) -> str | None:
