@@ -9,6 +9,7 @@ import pytest
 PACKAGES = {
     "nginx": "nginx-light",
     "redis-server": "redis-server",
+    "initdb": "postgresql",
     "postgres": "postgresql",
     "systemd-analyze": "systemd",
     "promtool": "prometheus",
@@ -43,4 +44,4 @@ def require_program(name: str) -> str:
 
 
 if __name__ == "__main__":
-    print(*(package for name, package in PACKAGES.items() if find_program(name) is None))
+    print(*{package: None for name, package in PACKAGES.items() if find_program(name) is None})

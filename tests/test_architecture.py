@@ -40,6 +40,7 @@ ONLY_IMPORTER = {
     "greenlet": "runtime.spawn",
     "gunicorn": "runtime.logs http.worker http.thread_worker",
     "prometheus_client": "metrics",
+    "psycopg": "history.postgres history.postgres_link",
     "prometheus_flask_exporter": "metrics",
     "redis": "redis.client",
     "sqlite3": "runtime.database",
@@ -55,8 +56,9 @@ PURE = (
 ).split()
 IMPURE = set("flask gevent logging redis requests socket sqlite3 threading time websocket".split())
 
-OF_A_FLEET = "redis"
-"""What a process of its own never loads: it needs no Redis, and the package takes 8 MB and a sixteenth of a second."""
+OF_A_FLEET = ("redis", "history.postgres")
+"""What a process of its own never loads: it needs no Redis, whose package takes 8 MB and a sixteenth of a second, and no
+PostgreSQL, whose package is an extra that need not be there."""
 
 WITHOUT_FLASK = ["assembly", "last_prices"]
 """The in-process half: neither these nor anything they load may import Flask."""
@@ -224,15 +226,15 @@ def import_cycles(root: Path) -> list[str]:
 
 
 def imports_hidden_in_functions(root: Path) -> list[str]:
-    """Three are meant: gunicorn's hooks import after the patch, Redis is loaded where it is configured, and LastPrices
-    where it is used."""
+    """Four are meant: gunicorn's hooks import after the patch, Redis and PostgreSQL are loaded where they are configured,
+    and LastPrices where it is used."""
     return [
         str(found)
         for found in read_imports(root)
         if found.inside
         and found.hidden
         and found.module not in ("gunicorn.conf", "__init__")
-        and not within(short(found.target), OF_A_FLEET)
+        and not any(within(short(found.target), room) for room in OF_A_FLEET)
     ]
 
 
