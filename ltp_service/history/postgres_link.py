@@ -4,6 +4,7 @@ psycopg would wait through `select`, which is gevent's in a patched process, and
 cut off must hold neither the hub nor the thread. So the waits are made here, with the system's own poll and a deadline.
 """
 
+import logging
 import time
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any, TypeVar
@@ -66,6 +67,9 @@ _CAUSES = {
 Connection = psycopg.Connection[tuple[Any, ...]]
 T = TypeVar("T")
 
+# It is used in native threads, where no lock of a patched logging may be taken.
+logging.getLogger("psycopg").disabled = True
+
 
 class _Lost(psycopg.OperationalError):
     """A wait came to its end. What was asked may have been done, or may be done later."""
@@ -85,6 +89,10 @@ class _Connection(psycopg.Connection[tuple[Any, ...]]):
             # An answer that comes later must not be taken for that to another question.
             self.pgconn.finish()
             raise
+
+    def is_silent(self) -> bool:
+        """Whether the server has said nothing since the last answer: what it says then is mostly that it ends."""
+        return not self.closed and not _ready(self.pgconn.socket, _READABLE, 0)
 
 
 class Link:
@@ -116,9 +124,10 @@ class Link:
             raise
         return self.use(work)
 
-    def is_open(self) -> bool:
-        """Whether there is a connection, as far as is known: a server that has gone is noticed when it is asked."""
-        return self._connection is not None and not self._connection.closed
+    def has(self, connection: Connection | None) -> bool:
+        """Whether it has this connection, as far as can be seen without a question to the server."""
+        held = self._connection
+        return held is not None and held is connection and held.is_silent()
 
     def close(self) -> None:
         """Ends the connection; the next use makes another one."""
@@ -253,10 +262,16 @@ def _drive(asked: PQGen[T], handle: int, end: float) -> T:
 
 
 def _wait(handle: int, mask: int, end: float) -> int:
+    """Raises _Lost when it takes longer than until `end`."""
+    ready = _ready(handle, mask, max(0, end - time.monotonic()))
+    if not ready:
+        raise _Lost("no answer in time")
+    return ready
+
+
+def _ready(handle: int, mask: int, seconds: float) -> int:
+    """What of `mask` can be done within some seconds; 0 for nothing."""
     poll = native_poll()
     poll.register(handle, mask)
-    left = end - time.monotonic()
-    events = poll.poll(1000 * left) if left > 0 else []
-    if not events:
-        raise _Lost("no answer in time")
-    return events[0][1]
+    events = poll.poll(1000 * seconds)
+    return events[0][1] if events else 0
