@@ -13,7 +13,7 @@ RUN --mount=type=cache,target=/root/.cache/pip \
     --requirement requirements.postgres.txt
 
 FROM ${PYTHON}
-# What the user owns: a folder for the keys and the collected symbols, and one for a socket that nginx shares.
+# What the user owns: a folder for the keys, the collected symbols and the history, and one for a socket that nginx shares.
 # Everything else stays root's.
 RUN install --directory --owner 10001 --group 10001 --mode 700 /var/lib/ltp_service \
     && install --directory --owner 10001 --group 10001 --mode 755 /run/ltp-service
@@ -22,7 +22,8 @@ WORKDIR /srv/ltp_service
 COPY wsgi.py gunicorn.conf.py ./
 COPY configs configs
 COPY ltp_service ltp_service
-ENV PATH=/opt/venv/bin:$PATH PYTHONUNBUFFERED=1 PYTHONDONTWRITEBYTECODE=1 DATABASE_PATH=/var/lib/ltp_service/ltp.sqlite3
+ENV PATH=/opt/venv/bin:$PATH PYTHONUNBUFFERED=1 PYTHONDONTWRITEBYTECODE=1 \
+    DATABASE_PATH=/var/lib/ltp_service/ltp.sqlite3 HISTORY_URL=sqlite:/var/lib/ltp_service/history.sqlite3
 VOLUME /var/lib/ltp_service /run/ltp-service
 USER 10001:10001
 EXPOSE 8080

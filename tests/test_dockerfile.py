@@ -61,9 +61,10 @@ def pinned(lock: Path) -> set[str]:
     return {line.split()[0] for line in lock.read_text().splitlines() if "==" in line and line[0] != " "}
 
 
-def test_the_folder_of_the_database_outlives_the_container() -> None:
-    folder = PurePosixPath(environment(final("ENV"))["DATABASE_PATH"]).parent
-    assert str(folder) in final("VOLUME").split()
+def test_the_folder_of_the_database_and_of_the_history_outlives_the_container() -> None:
+    given = environment(final("ENV"))
+    for file in (given["DATABASE_PATH"], given["HISTORY_URL"].removeprefix("sqlite:")):
+        assert str(PurePosixPath(file).parent) in final("VOLUME").split()
 
 
 def test_logs_are_not_held_back_and_term_stops_it() -> None:

@@ -189,9 +189,9 @@ def test_it_waits_in_its_own_thread_and_never_stops_the_hub(
         """
         import sys, time
         import gevent
-        from gevent.threadpool import ThreadPool
         from ltp_service.domain.errors import StoreUnavailable
         from ltp_service.history import postgres_link
+        from ltp_service.runtime.spawn import NativeThread
 
         latest = 0.0
 
@@ -211,10 +211,10 @@ def test_it_waits_in_its_own_thread_and_never_stops_the_hub(
 
         gevent.spawn(tick)
         frozen, slow = sys.argv[1:]
-        pool = ThreadPool(1)
-        print(*pool.apply(ask, [slow]), sep="\\n")
+        thread = NativeThread("reader")
+        print(*thread.run(lambda: ask(slow)), sep="\\n")
         postgres_link.CONNECT_SECONDS = 1
-        print(*pool.apply(ask, [frozen]), sep="\\n")
+        print(*thread.run(lambda: ask(frozen)), sep="\\n")
         print(latest)
         """,
         own_postgres.url(),
