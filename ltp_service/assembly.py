@@ -31,6 +31,7 @@ from ltp_service.feed.contract import Equipment, Link
 from ltp_service.feed.dialing import Dialer
 from ltp_service.feed.loop import Collector
 from ltp_service.feed.trades import TradeCollector
+from ltp_service.history.reader import HistoryReader
 from ltp_service.keys.first_key import FirstKey
 from ltp_service.keys.keyring import KeyBackEnd, KeyReload, Keyring
 from ltp_service.keys.sqlite import SqliteKeys, SqliteTickets
@@ -137,6 +138,8 @@ class Services:
     key_failures: FailureBudget
     started_at: float
     """Monotonic seconds."""
+    history: HistoryReader | None = None
+    """None where HISTORY_URL is empty."""
     _serving: list[Callable[[], bool]] = field(default_factory=list)
     _at_the_end: list[Callable[[], None]] = field(default_factory=list)
 

@@ -147,6 +147,14 @@ class Span(NamedTuple):
         return max(each for each in CANDLE_MINUTES if self.minutes % each == 0)
 
 
+class Series(NamedTuple):
+    """Candles that follow one another."""
+
+    candles: list[Told]
+    more: bool
+    """Whether others follow before the end that was asked for."""
+
+
 def span(minutes: int, start: int | None, end: int, limit: int) -> tuple[Span, bool]:
     """At most `limit` intervals before `end`: the first ones, from the one that has `start`, or the last ones without it.
     True when more follow."""

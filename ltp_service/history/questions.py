@@ -7,13 +7,13 @@ from ltp_service.history.answers import (
     Gap,
     Hole,
     PriceThen,
-    Span,
-    Told,
+    Series,
     Unknown,
     Window,
     candles,
     page,
     price_then,
+    span,
 )
 from ltp_service.history.contract import HistoryStore
 from ltp_service.history.rows import RecordedTrade
@@ -37,12 +37,17 @@ def ask_price(store: HistoryStore, pair: Pair, moment: int, patience: int) -> Pr
     return price_then(moment, store.around(pair, moment), patience)
 
 
-def ask_candles(store: HistoryStore, pair: Pair, asked: Span, now: int) -> list[Told]:
-    """Every interval of the span. Raises StoreUnavailable."""
+def ask_candles(
+    store: HistoryStore, pair: Pair, minutes: int, start: int | None, end: int | None, limit: int, now: int
+) -> Series:
+    """At most `limit` intervals; `now` by this machine's clock, which may be wrong. Raises StoreUnavailable."""
     # The coverage first: it must claim nothing that came after the candles were read.
     coverage = store.coverage(pair)
+    newest = [run.last_traded_at for run in coverage.runs[-1:]]
+    now = max(now, coverage.evidence_until or 0, *newest)
+    asked, more = span(minutes, start, min(now + 1, now + 1 if end is None else end), limit)
     stored = store.candles(pair, asked.stored_minutes, asked.start, asked.end)
-    return candles(asked, stored, coverage, now)
+    return Series(candles(asked, stored, coverage, now), more)
 
 
 def ask_trades(store: HistoryStore, pair: Pair, asked: Window, limit: int) -> Page:
