@@ -266,7 +266,7 @@ class PastTrades(msgspec.Struct, frozen=True):
     """A page of trades in the order of their time and id."""
 
     pair: PairName
-    trades: list[PastTrade | GapRow]
+    trades: list[export.PastTrade | export.GapRow]
     """A gap stands where trades are missing."""
     evidence_until: Moment | None
     """Nothing followed the newest known trade until then. Null without evidence."""

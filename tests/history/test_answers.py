@@ -10,6 +10,7 @@ from ltp_service.history.answers import (
     MINUTES,
     Gap,
     Hole,
+    Interval,
     PriceThen,
     Span,
     Told,
@@ -125,9 +126,9 @@ def test_two_series_with_the_same_ids_have_a_hole_between_them() -> None:
 # Candles.
 
 
-def told(history: PlainHistory, interval: str, start: float, end: float, now: int = FAR) -> list[Told]:
-    asked, _ = span(MINUTES[interval], T0 + round(start * MINUTE), T0 + round(end * MINUTE), 1000)  # type: ignore[index]
-    return ask_candles(history, BTC, asked, now)
+def told(history: PlainHistory, interval: Interval, start: float, end: float, now: int = FAR) -> list[Told]:
+    begin, stop = (T0 + round(minutes * MINUTE) for minutes in (start, end))
+    return ask_candles(history, BTC, MINUTES[interval], begin, stop, 1000, now).candles
 
 
 def test_every_interval_appears_and_none_is_filled_from_the_one_before() -> None:
@@ -179,7 +180,8 @@ def test_a_vwap_has_two_more_places_than_the_prices() -> None:
 
 def test_sums_are_exact_beyond_the_digits_of_a_default_decimal() -> None:
     huge, tiny = Decimal("123456789012345678901.5"), Decimal("0.000000000000000001")
-    parts = [Candle(T0, *[Decimal(1)] * 4, volume, volume, 1, n, n) for n, volume in enumerate((huge, tiny))]
+    one = Decimal(1)
+    parts = [Candle(T0, one, one, one, one, volume, volume, 1, 1, 1) for volume in (huge, tiny)]
     assert format(joined(T0, parts).volume, "f") == "123456789012345678901.500000000000000001"
 
 
@@ -207,10 +209,13 @@ def test_an_exact_price_is_that_of_the_whole_tape(
         assert answer.after in known or answer.after is None
 
 
-@given(SUBSETS, st.sampled_from(["1m", "5m"]))
-def test_no_candle_is_complete_with_a_trade_missing(known: set[RecordedTrade], interval: str) -> None:
+_SHORT: list[Interval] = ["1m", "5m"]
+
+
+@given(SUBSETS, st.sampled_from(_SHORT))
+def test_no_candle_is_complete_with_a_trade_missing(known: set[RecordedTrade], interval: Interval) -> None:
     for each in told(PlainHistory(list(known)), interval, -1, 5):
-        length = MINUTES[interval] * MINUTE  # type: ignore[index]
+        length = MINUTES[interval] * MINUTE
         truth = [t for t in TAPE if each.start <= t.traded_at < each.start + length]
         if each.covered in ("complete", "empty"):
             assert each.candle == (candle_of(each.start, truth) if truth else None)
