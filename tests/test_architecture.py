@@ -16,7 +16,7 @@ PACKAGE = "ltp_service"
 
 ROOMS = (
     "gunicorn.conf wsgi app __main__ cli http page metrics __init__ last_prices assembly streams redis exchanges rest feed"
-    " collected keys limits prices runtime settings meters domain version client simulator"
+    " collected history keys limits prices runtime settings meters domain version client simulator"
 ).split()
 """From the top down: a room may import those after it. A room is a package, or a module beside it."""
 

@@ -10,6 +10,7 @@ from decimal import Context, Decimal
 from operator import attrgetter
 from typing import Literal, NamedTuple
 
+from ltp_service.history.candles import MINUTE, longer, start_of
 from ltp_service.history.contract import CANDLE_MINUTES
 from ltp_service.history.rows import Around, Candle, Coverage, RecordedTrade, Run
 
@@ -20,14 +21,11 @@ Interval = Literal["1m", "5m", "15m", "1h", "4h", "1d"]
 MINUTES: dict[Interval, int] = {"1m": 1, "5m": 5, "15m": 15, "1h": 60, "4h": 240, "1d": 1440}
 """The intervals of candles, in minutes."""
 
-MICROSECONDS = 1_000_000
-_MINUTE = 60 * MICROSECONDS
-
 VWAP_MORE_DIGITS = 2
 """Decimal places of a vwap beyond those of the candle's prices. It is a quotient, so it has to end somewhere."""
 
-_EXACT = Context(prec=200)
-"""More digits than any sum or product of what an exchange sends."""
+_EXACT = Context(prec=1_000)
+"""More digits than a turnover or a vwap can have."""
 
 _first, _last = attrgetter("first_traded_at"), attrgetter("last_traded_at")
 
@@ -139,7 +137,7 @@ class Span(NamedTuple):
     @property
     def length(self) -> int:
         """Microseconds of one interval."""
-        return self.minutes * _MINUTE
+        return self.minutes * MINUTE
 
     @property
     def stored_minutes(self) -> int:
@@ -158,30 +156,28 @@ class Series(NamedTuple):
 def span(minutes: int, start: int | None, end: int, limit: int) -> tuple[Span, bool]:
     """At most `limit` intervals before `end`: the first ones, from the one that has `start`, or the last ones without it.
     True when more follow."""
-    length = minutes * _MINUTE
+    length = minutes * MINUTE
     stop = -(-end // length) * length
     if start is None:
         return Span(minutes, max(0, stop - limit * length), stop), False
-    begin = start // length * length
+    begin = start_of(start, minutes)
     most = begin + limit * length
     return Span(minutes, begin, max(begin, min(stop, most))), most < stop
 
 
 def candles(asked: Span, stored: Sequence[Candle], coverage: Coverage, now: int) -> list[Told]:
     """Every interval of the span. `stored` are the candles of `asked.stored_minutes` in it."""
-    found: dict[int, list[Candle]] = {}
-    for each in stored:
-        found.setdefault(each.start // asked.length * asked.length, []).append(each)
+    found = {candle.start: candle for candle in longer(stored, asked.minutes)}
+    cover = _Cover(coverage)
     starts = range(asked.start, asked.end, asked.length)
-    is_covered = _Cover(coverage)
-    return [_told(start, start + asked.length, found.get(start, ()), is_covered, now) for start in starts]
+    return [_told(start, start + asked.length, found.get(start), cover, now) for start in starts]
 
 
-def _told(start: int, end: int, parts: Sequence[Candle], cover: "_Cover", now: int) -> Told:
-    covered: Covered = "partial" if parts else "unknown"
+def _told(start: int, end: int, candle: Candle | None, cover: "_Cover", now: int) -> Told:
+    covered: Covered = "partial" if candle else "unknown"
     if cover.has(start, end):
-        covered = "complete" if parts else "empty"
-    return Told(start, joined(start, parts) if parts else None, covered, start <= now < end)
+        covered = "complete" if candle else "empty"
+    return Told(start, candle, covered, start <= now < end)
 
 
 class _Cover:
@@ -201,26 +197,6 @@ class _Cover:
             return True
         is_newest = place == len(self._runs) - 1
         return is_newest and self._evidence_until is not None and self._evidence_until >= end
-
-
-def joined(start: int, parts: Sequence[Candle]) -> Candle:
-    """One candle of several that follow one another."""
-    volume, turnover = Decimal(0), Decimal(0)
-    for part in parts:
-        volume, turnover = _EXACT.add(volume, part.volume), _EXACT.add(turnover, part.turnover)
-    first, last = parts[0], parts[-1]
-    return Candle(
-        start=start,
-        open=first.open,
-        high=max(part.high for part in parts),
-        low=min(part.low for part in parts),
-        close=last.close,
-        volume=volume,
-        turnover=turnover,
-        trades=sum(part.trades for part in parts),
-        first_trade_id=first.first_trade_id,
-        last_trade_id=last.last_trade_id,
-    )
 
 
 def vwap(candle: Candle) -> Decimal:

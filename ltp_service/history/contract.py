@@ -12,7 +12,8 @@ CANDLE_MINUTES = (1, 60, 1440)
 
 class HistoryStore(Protocol):
     """Every method may raise StoreUnavailable. `write` and `prune` are called by one thread at a time, the others by
-    another one, so each side has its own connection. Nothing here may be called on the hub."""
+    another one, so each side has its own connection. Nothing here may be called on the hub. Ask for the coverage before
+    the trades or candles that it is to prove: more may be written between the two questions."""
 
     def write(self, news: Sequence[News]) -> int:
         """Records all of it in one transaction, or nothing: trades, runs, candles, evidence. Returns the new trades."""
@@ -40,3 +41,16 @@ class HistoryStore(Protocol):
 
     def close(self) -> None:
         """Ends its connections."""
+
+
+class WriterLock(Protocol):
+    """Of several processes that could write the same history, one does. The thread that writes uses it, no other."""
+
+    def take(self) -> bool:
+        """Takes the lock unless another process has it; True while this one has it. It never waits for the other one.
+
+        Called again and again, so that a lost lock is noticed. Raises StoreUnavailable.
+        """
+
+    def release(self) -> None:
+        """Lets another process take it."""

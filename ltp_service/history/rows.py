@@ -90,5 +90,6 @@ class Around(NamedTuple):
     after: RecordedTrade | None
     """The first trade after it."""
     coverage: Coverage
+    """Of the runs only the last one that began at or before the moment, the first one after it, and the newest."""
     observation: Observation | None
     """The last one observed at or before the moment."""

@@ -121,7 +121,7 @@ class Database:
                 return self._attempt(use)
             except (sqlite3.Error, OSError) as error:
                 if _code(error) not in _LOCKED or self._clock.monotonic() >= deadline:
-                    raise StoreUnavailable(_explain(error)) from error
+                    raise StoreUnavailable(explain(error, _NAME)) from error
             self._sleep(LOCK_RETRY_EVERY_SECONDS)
 
     def _attempt(self, use: Callable[[], T]) -> T:
@@ -129,7 +129,7 @@ class Database:
             try:
                 return use()
             except sqlite3.Error as error:
-                if _code(error) not in _HARMLESS:
+                if not leaves_usable(error):
                     self._close()
                 raise
 
@@ -152,7 +152,7 @@ class Database:
 
     def _connected(self) -> sqlite3.Connection | None:
         """None while there is no file."""
-        found = _identity(self._path)
+        found = identity(self._path)
         if self._identity not in {None, found}:
             # To close it now would delete the journal of the file that lies there, so the old one stays open.
             raise StoreUnavailable(
@@ -168,7 +168,7 @@ class Database:
 
     def _try(self) -> None:
         # The system refuses a name that is too long here.
-        if _identity(self._path):
+        if identity(self._path):
             self._transact(lambda _: None, urgent=False)
         else:
             self._try_the_folder()
@@ -180,7 +180,7 @@ class Database:
             return
 
     def _open(self) -> sqlite3.Connection:
-        _keep_private(self._path)
+        keep_private(self._path)
         connection = sqlite3.connect(
             self._path, timeout=LOCK_TIMEOUT_SECONDS, isolation_level=None, check_same_thread=False
         )
@@ -191,7 +191,7 @@ class Database:
         except BaseException:
             connection.close()
             raise
-        self._connection, self._identity = connection, _identity(self._path)
+        self._connection, self._identity = connection, identity(self._path)
         self._opened += 1
         return connection
 
@@ -234,7 +234,7 @@ class Reload:
             self._failing = False
 
 
-def _keep_private(path: Path) -> None:
+def keep_private(path: Path) -> None:
     """Lets only the owner read and write the file, whatever the umask, also one of an older version. SQLite gives its
     journals the permissions of the file."""
     # Where the file cannot be made, SQLite says what is wrong.
@@ -278,7 +278,8 @@ class DatabaseWatch:
             self.problem = None
 
 
-def _identity(path: Path) -> tuple[int, int] | None:
+def identity(path: Path) -> tuple[int, int] | None:
+    """Tells a file from another one of the same name. None where there is none."""
     try:
         status = path.stat()
     except FileNotFoundError:
@@ -310,6 +311,12 @@ def _code(error: Exception) -> int:
     return int(getattr(error, "sqlite_errorcode", 0)) & 0xFF
 
 
-def _explain(error: Exception) -> str:
+def explain(error: Exception, name: str) -> str:
+    """What is wrong with the file that is called `name`, and what to do about it."""
     reason = (error.strerror or "") if isinstance(error, OSError) else str(error)
-    return f"{_NAME} {_CAUSES.get(_code(error), f'cannot be used ({reason}); check its path and its permissions')}"
+    return f"{name} {_CAUSES.get(_code(error), f'cannot be used ({reason}); check its path and its permissions')}"
+
+
+def leaves_usable(error: sqlite3.Error) -> bool:
+    """Whether the connection still works after an error."""
+    return _code(error) in _HARMLESS

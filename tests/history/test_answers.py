@@ -16,7 +16,6 @@ from ltp_service.history.answers import (
     Told,
     Unknown,
     Window,
-    joined,
     page,
     span,
     vwap,
@@ -24,7 +23,7 @@ from ltp_service.history.answers import (
 from ltp_service.history.contract import CANDLE_MINUTES
 from ltp_service.history.export import every_row
 from ltp_service.history.questions import ask_candles, ask_price, ask_trades
-from ltp_service.history.rows import Candle, Coverage, Observation, RecordedTrade, Run
+from ltp_service.history.rows import Coverage, Observation, RecordedTrade, Run
 from tests.fakes import BTC
 from tests.history.plain_history import HOUR, MINUTE, SECOND, T0, PlainHistory, candle_of, trade
 
@@ -177,12 +176,6 @@ def test_a_vwap_has_two_more_places_than_the_prices() -> None:
     assert vwap(candle_of(T0, trades)) == Decimal("0.0000001267")
     assert str(vwap(candle_of(T0, [trade(1, T0, "115643.00000", "3")]))) == "115643.0000000"
 
-
-def test_sums_are_exact_beyond_the_digits_of_a_default_decimal() -> None:
-    huge, tiny = Decimal("123456789012345678901.5"), Decimal("0.000000000000000001")
-    one = Decimal(1)
-    parts = [Candle(T0, one, one, one, one, volume, volume, 1, 1, 1) for volume in (huge, tiny)]
-    assert format(joined(T0, parts).volume, "f") == "123456789012345678901.500000000000000001"
 
 
 # Against a plain tape.

@@ -10,6 +10,7 @@ from msgspec import UNSET
 
 from ltp_service.assembly import Services
 from ltp_service.domain.errors import (
+    HistoryElsewhere,
     HistoryUnavailable,
     InvalidParameter,
     NotSupported,
@@ -18,7 +19,6 @@ from ltp_service.domain.errors import (
 )
 from ltp_service.domain.pairs import Pair
 from ltp_service.history.answers import (
-    MICROSECONDS,
     MINUTES,
     Gap,
     Hole,
@@ -45,6 +45,8 @@ bp = Blueprint("history", __name__)
 
 T = TypeVar("T")
 Form = Literal["json", "csv"]
+
+MICROSECONDS = 1_000_000
 
 MOST_ROWS = 1000
 """Most candles or trades in one answer."""
@@ -182,8 +184,10 @@ def _ask(parts: Services, question: Callable[[HistoryStore], T]) -> T:
         raise NotSupported(
             "no history is kept here, because HISTORY_URL is empty; set it, for example to sqlite:data/history.sqlite3"
         )
+    if elsewhere := parts.history.elsewhere():
+        raise HistoryElsewhere(elsewhere)
     try:
-        return parts.history.ask(question)
+        return parts.history.read(question)
     except StoreUnavailable as error:
         raise HistoryUnavailable(
             f"the history cannot be read: {error}. Prices do not need it. Look at HISTORY_URL, and ask again"

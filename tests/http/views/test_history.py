@@ -8,23 +8,22 @@ from dataclasses import replace
 from decimal import Decimal
 from io import StringIO
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 
 import pytest
 from werkzeug.test import TestResponse
 
-from ltp_service.domain.errors import HistoryElsewhere, StoreUnavailable
+from ltp_service.domain.errors import StoreUnavailable
 from ltp_service.domain.pairs import Pair
-from ltp_service.history.contract import HistoryStore
+from ltp_service.history.access import History
 from ltp_service.history.rows import Around, Observation
 from ltp_service.http.services import attach
+from ltp_service.runtime.spawn import NativeThread
 from ltp_service.runtime.moments import rfc3339_exact
 from tests.fakes import BTC, ETH, NOON
 from tests.history.plain_history import MINUTE, SECOND, T0, PlainHistory, trade
 from tests.http.openapi.test_document import operation_of, validator
 from tests.service import FreshService, refusal
-
-T = TypeVar("T")
 
 AT, CANDLES, TRADES = "/api/v1/ltp/at", "/api/v1/candles?pair=BTC/USD", "/api/v1/trades?pair=BTC/USD"
 
@@ -39,11 +38,14 @@ class ByPair(PlainHistory):
     def around(self, pair: Pair, moment: int) -> Around:
         return super().around(pair, moment) if pair == BTC else self.other.around(pair, moment)
 
-    def ask(self, question: Callable[[HistoryStore], T]) -> T:
-        return question(self)
 
-
-def with_history(service: FreshService, history: ByPair) -> FreshService:
+def with_history(
+    service: FreshService, store: ByPair, owner_elsewhere: Callable[[], str | None] = lambda: None
+) -> FreshService:
+    """The same, with what the store holds as its history."""
+    kept = service.services.history
+    assert kept is not None
+    history = History(store, NativeThread("reader"), kept.recorder, owner_elsewhere, is_shared=False)
     attach(service.app, replace(service.services, history=history))
     return service
 
@@ -403,28 +405,33 @@ def test_a_pair_that_is_not_served_is_named(service: FreshService, path: str) ->
 
 @pytest.mark.parametrize("path", EACH)
 def test_without_a_history_the_answer_says_what_to_set(tmp_path: Path, path: str) -> None:
-    answer = documented(FreshService(tmp_path).get(path))
+    answer = documented(FreshService(tmp_path, history_url="").get(path))
 
     assert refusal(answer) == (501, "NOT_SUPPORTED")
     assert "HISTORY_URL" in answer.get_json()["message"]
 
 
 @pytest.mark.parametrize("path", EACH)
-@pytest.mark.parametrize(
-    ("failure", "code"),
-    [
-        (StoreUnavailable("the disk is full"), "HISTORY_UNAVAILABLE"),
-        (HistoryElsewhere("set HISTORY_URL"), "HISTORY_ELSEWHERE"),
-    ],
-)
 def test_a_history_that_fails_says_why_and_when_to_ask_again(
-    service: FreshService, history: ByPair, path: str, failure: Exception, code: str
+    service: FreshService, history: ByPair, path: str
 ) -> None:
-    history.failure = history.other.failure = failure
+    history.failure = history.other.failure = StoreUnavailable("the disk is full")
     answer = documented(service.get(path))
 
-    assert refusal(answer) == (503, code)
-    assert str(failure) in answer.get_json()["message"]
+    assert refusal(answer) == (503, "HISTORY_UNAVAILABLE")
+    assert "the disk is full" in answer.get_json()["message"]
+    assert answer.headers["Retry-After"] == "5"
+
+
+@pytest.mark.parametrize("path", EACH)
+def test_a_history_on_another_machine_is_named_with_what_to_set(
+    service: FreshService, history: ByPair, path: str
+) -> None:
+    answer = documented(with_history(service, history, lambda: "ours-2").get(path))
+
+    assert refusal(answer) == (503, "HISTORY_ELSEWHERE")
+    assert "ours-2" in answer.get_json()["message"]
+    assert "HISTORY_URL=postgresql://" in answer.get_json()["message"]
     assert answer.headers["Retry-After"] == "5"
 
 

@@ -1,0 +1,153 @@
+"""The history in a database of either kind."""
+
+from collections.abc import Iterable, Sequence
+from decimal import Decimal
+
+from ltp_service.domain.pairs import Pair
+from ltp_service.history import sql
+from ltp_service.history.candles import MINUTE, longer, start_of
+from ltp_service.history.digits import read_candle, read_trade
+from ltp_service.history.engine import Engine, Row, Transaction
+from ltp_service.history.rows import Around, Candle, Coverage, News, Observation, RecordedTrade, Run
+from ltp_service.history.tapes import Memory
+
+PRUNED_AT_ONCE = 5_000
+"""Trades of a pair that are deleted in one transaction, and those of the same minute."""
+
+
+class SqlHistory:
+    """A HistoryStore.
+
+    No read needs a transaction: coverage is always read before trades. What it claims stays true while trades are added,
+    and where trades are deleted meanwhile, they are missing from the answer, which is then no proof.
+    """
+
+    def __init__(self, engine: Engine) -> None:
+        self._engine = engine
+        self._memory = Memory()
+        self.size, self.close = engine.size, engine.close
+
+    def write(self, news: Sequence[News]) -> int:
+        def change(transaction: Transaction) -> int:
+            token = self._memory.take_turn(transaction)
+            new = sum(self._memory.record(transaction, each) for each in news)
+            self._memory.keep(token)
+            return new
+
+        return self._engine.write(change)
+
+    def prune(self, before: int) -> int:
+        def change(transaction: Transaction) -> int:
+            self._memory.take_turn(transaction)
+            self._memory.forget()
+            pairs = [pair for (pair,) in transaction.rows(sql.PAIRS)]
+            return sum(_prune(transaction, pair, before) for pair in pairs)
+
+        return self._engine.write(change)
+
+    def around(self, pair: Pair, moment: int) -> Around:
+        name = str(pair)
+        rows = self._engine.read(sql.RUNS_AROUND, (name, moment, name, moment, name))
+        rows.sort(key=lambda row: (row[0], row[2]))
+        before, after = self._beside(rows, moment)
+        observed = self._engine.read(sql.OBSERVED, (name, moment))
+        return Around(before, after, _coverage(rows), _observation(observed[0]) if observed else None)
+
+    def _beside(self, rows: Sequence[Row], moment: int) -> tuple[RecordedTrade | None, RecordedTrade | None]:
+        """The trades before and after a moment; `rows` are the runs beside it."""
+        before = after = None
+        begun = [row for row in rows if row[4] <= moment]
+        if begun:
+            tape = begun[-1][1]
+            for trade in self._trades(sql.TRADES_AROUND, (tape, moment, tape, moment)):
+                if trade.traded_at <= moment:
+                    before = trade
+                else:
+                    after = trade
+        if after is None and len(begun) < len(rows):  # it is the first one of the next series
+            after = next(iter(self._trades(sql.FIRST_TRADE, (rows[len(begun)][1],))), None)
+        return before, after
+
+    def coverage(self, pair: Pair) -> Coverage:
+        return _coverage(self._engine.read(sql.COVERAGE, (str(pair),)))
+
+    def trades(self, pair: Pair, start: int, end: int, limit: int) -> list[RecordedTrade]:
+        found: list[RecordedTrade] = []
+        for (tape,) in self._engine.read(sql.TAPES_WITHIN, (str(pair), end, start)):
+            found += self._trades(sql.TRADES, (tape, start, end, limit - len(found)))
+        return found
+
+    def trades_after(self, pair: Pair, trade_id: int, end: int, limit: int) -> list[RecordedTrade]:
+        for (tape,) in self._engine.read(sql.NEWEST_TAPE, (str(pair),)):
+            starts = self._engine.read(sql.MINUTE_OF_ID, (tape, trade_id))
+            start = starts[0][0] if starts else 0
+            return self._trades(sql.TRADES_AFTER, (tape, start, end, trade_id, limit))
+        return []
+
+    def candles(self, pair: Pair, minutes: int, start: int, end: int) -> list[Candle]:
+        rows = self._engine.read(sql.CANDLES, (str(pair), minutes, start, end))
+        return longer(map(read_candle, rows), minutes)  # one candle where two series share its time
+
+    def _trades(self, statement: str, parameters: Sequence[object]) -> list[RecordedTrade]:
+        return [read_trade(row) for row in self._engine.read(statement, parameters)]
+
+
+def _coverage(rows: Iterable[Row]) -> Coverage:
+    """Of the columns series, tape, first and last id, first and last moment, evidence_until, kept_from; in order."""
+    evidence_until = kept_from = None
+    runs = []
+    for series, _, first_id, last_id, first_at, last_at, evidence_until, kept_from in rows:  # noqa: B007 - the last row's are the pair's
+        runs.append(Run(series, first_id, last_id, first_at, last_at))
+    return Coverage(tuple(runs), evidence_until, kept_from)
+
+
+def _observation(row: Row) -> Observation:
+    price, observed_at, evidence_until, traded_at, source = row
+    return Observation(Decimal(price), observed_at, evidence_until, traded_at, source)
+
+
+def _prune(transaction: Transaction, pair: str, before: int) -> int:
+    """Deletes the pair's oldest trades and observations, but for the last ones at or before a moment. Whole minutes, so
+    that a candle can be made anew as long as one of its trades is there."""
+    tapes = [key for key, *_ in transaction.rows(sql.TAPES, (pair,))]
+    last = [_one(transaction, sql.LAST_UNTIL, (tape, before)) for tape in tapes]
+    end = start_of(max((moment for moment in last if moment is not None), default=0), 1)
+    deleted = 0
+    for tape in tapes:
+        deleted = _drop(transaction, tape, end)
+        if deleted:
+            break
+    if deleted:
+        kept = (_one(transaction, sql.NTH_TRADE, (tape, 0)) for tape in tapes)
+        transaction.rows(sql.PUT_KEPT_FROM, (next(moment for moment in kept if moment is not None), pair))
+    return deleted + _drop_observations(transaction, pair, before)
+
+
+def _drop(transaction: Transaction, tape: int, end: int) -> int:
+    """Deletes the first minutes of a tape."""
+    first = _one(transaction, sql.NTH_TRADE, (tape, 0))
+    if first is None or first >= end:
+        return 0
+    nth = _one(transaction, sql.NTH_TRADE, (tape, PRUNED_AT_ONCE))
+    if nth is not None:
+        end = min(end, max(start_of(nth, 1), start_of(first, 1) + MINUTE))
+    [(count,)] = transaction.rows(sql.COUNT_BEFORE, (tape, end))
+    transaction.rows(sql.DROP_TRADES, (tape, end))
+    return int(count)
+
+
+def _drop_observations(transaction: Transaction, pair: str, before: int) -> int:
+    end = _one(transaction, sql.LAST_OBSERVED, (pair, before))
+    if end is None:
+        return 0
+    nth = _one(transaction, sql.NTH_OBSERVED, (pair, PRUNED_AT_ONCE))
+    end = end if nth is None else min(end, nth)
+    [(count,)] = transaction.rows(sql.COUNT_OBSERVED, (pair, end))
+    transaction.rows(sql.DROP_OBSERVED, (pair, end))
+    return int(count)
+
+
+def _one(transaction: Transaction, statement: str, parameters: Sequence[object]) -> int | None:
+    """The one value of the one row, if there is any."""
+    rows = transaction.rows(statement, parameters)
+    return rows[0][0] if rows else None
