@@ -24,8 +24,8 @@ MINUTES: dict[Interval, int] = {"1m": 1, "5m": 5, "15m": 15, "1h": 60, "4h": 240
 VWAP_MORE_DIGITS = 2
 """Decimal places of a vwap beyond those of the candle's prices. It is a quotient, so it has to end somewhere."""
 
-_EXACT = Context(prec=1_000)
-"""More digits than a turnover or a vwap can have."""
+_AMPLE = Context(prec=100)
+"""More digits than a vwap can have."""
 
 _first, _last = attrgetter("first_traded_at"), attrgetter("last_traded_at")
 
@@ -203,8 +203,8 @@ def vwap(candle: Candle) -> Decimal:
     """The average price, weighted by volume: VWAP_MORE_DIGITS places more than the prices have."""
     prices = (candle.open, candle.high, candle.low, candle.close)
     places = max(-_exponent(price) for price in prices) + VWAP_MORE_DIGITS
-    average = _EXACT.divide(candle.turnover, candle.volume)
-    return average.quantize(Decimal(1).scaleb(-places), context=_EXACT)
+    average = _AMPLE.divide(candle.turnover, candle.volume)
+    return average.quantize(Decimal(1).scaleb(-places), context=_AMPLE)
 
 
 def _exponent(price: Decimal) -> int:

@@ -1,12 +1,12 @@
-"""What the history tells: the price at a moment, candles, trades. Nothing of it is read on the hub."""
+"""What the history tells: the price at a moment, candles, trades. Nothing of it is read on the hub, and no page written."""
 
 from collections.abc import Callable, Sequence
 from typing import Literal, TypeVar, get_args
 from urllib.parse import urlencode
 
-import msgspec
 from flask import Blueprint, Response, request
 from msgspec import UNSET
+from msgspec.json import encode
 
 from ltp_service.assembly import Services
 from ltp_service.domain.errors import (
@@ -24,6 +24,7 @@ from ltp_service.history.answers import (
     Hole,
     Interval,
     PriceThen,
+    Series,
     Told,
     Unknown,
     Window,
@@ -31,7 +32,7 @@ from ltp_service.history.answers import (
 )
 from ltp_service.history.contract import HistoryStore
 from ltp_service.history.export import digits, told
-from ltp_service.history.questions import ask_candles, ask_price, ask_trades
+from ltp_service.history.questions import Page, ask_candles, ask_price, ask_trades
 from ltp_service.history.rows import RecordedTrade
 from ltp_service.http import csv_answers, params, shapes
 from ltp_service.http.answers import json_response, number, raw_response
@@ -73,7 +74,7 @@ def at() -> Response:
     asked = params.pairs(request.args, parts.config.supported_pairs).pairs
     moment, form = params.needed_moment(request.args, "time"), _form()
     served = _supported(parts, asked)
-    patience = round(parts.config.cache_ttl * MICROSECONDS)
+    patience = _patience(parts)
 
     def look(store: HistoryStore) -> dict[Pair, PriceThen | Hole | Unknown]:
         return {pair: ask_price(store, pair, moment, patience) for pair in served}
@@ -90,11 +91,14 @@ def at() -> Response:
         return _nothing(failed)
     time, items = rfc3339_exact(moment), [_past_price(pair, found) for pair, found in known]
     if failed:
-        some = shapes.SomePastPrices(time, items, failed)
-        return _give(form, some, lambda: csv_answers.past_prices(some, failed), {}, 206)
-    every = shapes.PastPrices(time, items)
+        body: shapes.PastPrices = shapes.SomePastPrices(time, items, failed)
+    else:
+        body = shapes.PastPrices(time, items)
+    content = csv_answers.past_prices(body, failed).encode() if form == "csv" else encode(body)
+    if failed:
+        return _give(form, content, {}, 206)
     is_settled = all(found.next_trade_id is not None for _, found in known)
-    return _give(form, every, lambda: csv_answers.past_prices(every), _caching(parts, is_settled=is_settled))
+    return _give(form, content, _caching(parts, is_settled=is_settled))
 
 
 @bp.get("/api/v1/candles")
@@ -104,15 +108,20 @@ def candles() -> Response:
     interval = params.word(request.args, "interval", _INTERVALS)
     start, end, form = _start(), params.moment(request.args, "end"), _form()
     limit = params.whole(request.args, "limit", LAST_CANDLES if start is None else MOST_ROWS, (1, MOST_ROWS))
-    minutes = MINUTES[interval]
-    found = _ask(parts, lambda store: ask_candles(store, pair, minutes, start, end, limit, _now(parts)))
-    body = shapes.Candles(str(pair), interval, [_candle(each) for each in found.candles])
+    minutes, now = MINUTES[interval], _now(parts)
+
+    def look(store: HistoryStore) -> tuple[Series, bytes]:
+        found = ask_candles(store, pair, minutes, start, end, limit, now)
+        body = shapes.Candles(str(pair), interval, [_candle(each) for each in found.candles])
+        return found, csv_answers.candles(body).encode() if form == "csv" else encode(body)
+
+    found, content = _ask(parts, look)
     # Without `start` the same question means others a minute later.
     is_settled = start is not None and all(each.covered in ("complete", "empty") for each in found.candles)
     headers = _caching(parts, is_settled=is_settled and bool(found.candles))
     if found.more:
         headers |= _next(pair, start=rfc3339_exact(found.candles[-1].start + minutes * 60 * MICROSECONDS))
-    return _give(form, body, lambda: csv_answers.candles(body), headers)
+    return _give(form, content, headers)
 
 
 @bp.get("/api/v1/trades")
@@ -124,13 +133,20 @@ def trades() -> Response:
     if "after_trade_id" in request.args:
         after = params.whole(request.args, "after_trade_id", 0, (0, params.LARGEST_ID))
     limit = params.whole(request.args, "limit", MOST_ROWS, (1, MOST_ROWS))
+    now = _now(parts)
+    is_over = end is not None and end <= now
     # The newest trades may still be under way; the same time makes a price stale.
-    expected = _now(parts) - round(parts.config.cache_ttl * MICROSECONDS)
-    is_over = end is not None and end <= _now(parts)
-    asked = Window(
-        start, after, _ENDLESS if end is None else end, end if end is not None and is_over else expected
-    )
-    page = _ask(parts, lambda store: ask_trades(store, pair, asked, limit))
+    expected = end if end is not None and end <= now else now - _patience(parts)
+    asked = Window(start, after, _ENDLESS if end is None else end, expected)
+
+    def look(store: HistoryStore) -> tuple[Page, bytes]:
+        page = ask_trades(store, pair, asked, limit)
+        if form == "csv":
+            return page, csv_answers.trades(pair, page).encode()
+        until = _moment(page.evidence_until)
+        return page, encode(shapes.PastTrades(str(pair), [told(row) for row in page.rows], until))
+
+    page, content = _ask(parts, look)
     is_settled = not (start is None and after is None) and (is_over or page.last is not None)
     is_settled = is_settled and bool(page.rows) and not any(isinstance(row, Gap) for row in page.rows)
     headers = _caching(parts, is_settled=is_settled)
@@ -138,8 +154,7 @@ def trades() -> Response:
         headers |= _next(
             pair, start=rfc3339_exact(page.last.traded_at), after_trade_id=str(page.last.trade_id)
         )
-    body = shapes.PastTrades(str(pair), [told(row) for row in page.rows], _moment(page.evidence_until))
-    return _give(form, body, lambda: csv_answers.trades(pair, page), headers)
+    return _give(form, content, headers)
 
 
 # Questions.
@@ -178,6 +193,11 @@ def _now(parts: Services) -> int:
     return round(parts.clock.wall() * MICROSECONDS)
 
 
+def _patience(parts: Services) -> int:
+    """Microseconds for which what was last known still counts."""
+    return round(parts.config.cache_ttl * MICROSECONDS)
+
+
 def _ask(parts: Services, question: Callable[[HistoryStore], T]) -> T:
     """The answer of the store. Raises NotSupported, HistoryElsewhere and HistoryUnavailable."""
     if parts.history is None:
@@ -197,18 +217,11 @@ def _ask(parts: Services, question: Callable[[HistoryStore], T]) -> T:
 # Answers.
 
 
-def _give(
-    form: Form,
-    body: msgspec.Struct,
-    as_csv: Callable[[], str],
-    headers: dict[str, str],
-    status: int = 200,
-) -> Response:
-    """JSON or CSV; 304 where the client has it already."""
+def _give(form: Form, content: bytes, headers: dict[str, str], status: int = 200) -> Response:
+    """304 where the client has it already."""
     headers = {"Vary": "Accept", **headers}
     if form == "csv":
         headers["Content-Type"] = "text/csv; charset=utf-8"
-    content = as_csv().encode() if form == "csv" else msgspec.json.encode(body)
     if status == 200:
         headers["ETag"] = etag(content)
         if matches(request.headers.get("If-None-Match"), headers["ETag"]):
