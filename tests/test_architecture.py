@@ -52,9 +52,9 @@ PURE = (
     "streams.event_ids streams.events streams.question streams.board domain.decimals domain.pairs domain.tick domain.trade domain.book domain.exchange_time runtime.proxies runtime.http_dates http.client_address http.headers prices.accept prices.doubts prices.freshness history.evidence"
     " rest.probe feed.messages feed.subscriptions feed.backoff prices.quarantine"
     " exchanges.kraken_v1 exchanges.kraken_v2 exchanges.bybit exchanges.binance feed.handshake"
-    " exchanges.kraken_lag exchanges.kraken_tickers exchanges.kraken_rest_answers domain.exchange_clock rest.sequence"
+    " exchanges.kraken_lag exchanges.kraken_tickers exchanges.kraken_rest_answers domain.exchange_clock rest.sequence history.answers"
 ).split()
-IMPURE = set("flask gevent logging redis requests socket sqlite3 threading time websocket".split())
+IMPURE = set("flask gevent logging psycopg redis requests socket sqlite3 threading time websocket".split())
 
 OF_A_FLEET = "redis", "history.postgres"
 """What a process of its own never loads: it needs no Redis and no PostgreSQL, and the package of the first takes 8 MB and a
