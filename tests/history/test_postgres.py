@@ -148,9 +148,10 @@ def test_one_of_two_writes_and_the_other_says_so(engine: PostgresEngine, other: 
     assert not other.take()
     with pytest.raises(StoreUnavailable, match="nothing was written: another process writes"):
         other.write(count)
-    assert not other.take()
+    engine.write(count)
     engine.release()
     assert other.take()
+    assert not engine.take()
     with pytest.raises(StoreUnavailable, match="another process writes"):
         engine.write(count)
     assert engine.read("SELECT count(*) FROM trades") == [(0,)]
@@ -163,6 +164,7 @@ def test_histories_in_two_schemas_have_a_writer_each(
     second = PostgresEngine(f"{url}?options=-csearch_path%3Dsecond")
     assert engine.take()
     assert second.take()
+    engine.write(count)
     SqlHistory(second).write([News(PAIR, (trade(1),))])
     assert engine.write(count) == 0
     assert second.size() > 0
@@ -173,6 +175,7 @@ def test_a_lost_connection_loses_the_lock_before_anything_is_written(
     engine: PostgresEngine, other: PostgresEngine, url: str, postgres: PostgresServer
 ) -> None:
     history = SqlHistory(engine)
+    assert engine.take()
     history.write([News(PAIR, (trade(1),))])
     end_all_connections(postgres, url)
     assert engine.take(), "nobody else has taken it"
@@ -182,6 +185,32 @@ def test_a_lost_connection_loses_the_lock_before_anything_is_written(
     end_all_connections(postgres, url)
     assert history.write([News(PAIR, (trade(2),))]) == 1, "it takes the lock on its new connection"
     assert not other.take()
+
+
+def test_nothing_is_written_after_another_process_has_taken_over(
+    engine: PostgresEngine, other: PostgresEngine, url: str, postgres: PostgresServer
+) -> None:
+    assert engine.take()
+    history = SqlHistory(engine)
+    history.write([News(PAIR, (trade(1),))])
+    end_all_connections(postgres, url)
+    assert other.take()
+    with pytest.raises(StoreUnavailable, match="another process writes"):
+        history.write([News(PAIR, (trade(2),))])
+    assert other.write(count) == 1
+
+
+def test_two_may_make_the_tables_at_the_same_time(engine: PostgresEngine, other: PostgresEngine) -> None:
+    found: list[int] = []
+    threads = [
+        Thread(target=lambda: found.append(engine.write(count))),
+        Thread(target=lambda: found.append(other.write(count))),
+    ]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(DEADLINE)
+    assert found == [0, 0]
 
 
 def end_all_connections(postgres: PostgresServer, url: str) -> None:
