@@ -123,9 +123,13 @@ class PostgresEngine:
             if self._migrated is not connection:
                 _migrate(connection)
                 self._migrated = connection
-            connection.execute("BEGIN")
-            result = change(_PostgresTransaction(connection))
-            connection.execute("COMMIT")
+            try:
+                connection.execute("BEGIN")
+                result = change(_PostgresTransaction(connection))
+                connection.execute("COMMIT")
+            except UndefinedTable:  # somebody deleted them
+                self._migrated = None
+                raise
             return result
 
         return self._writer.use(transact, again=True)

@@ -10,6 +10,7 @@ from threading import Event, Thread
 from typing import TypeVar
 
 import pytest
+from psycopg import DataError
 
 from ltp_service.domain.errors import StoreUnavailable
 from ltp_service.domain.pairs import Pair
@@ -111,6 +112,25 @@ def test_many_rows_are_written_at_once_with_every_digit_and_known_ones_are_left(
     assert len(found) == len(rows)
     assert found[:2] == [(0, Decimal(2**62), 7), (1, Decimal(long), 8)]
     assert str(found[1][1]) == long
+
+
+def test_tables_that_were_deleted_are_made_again(
+    engine: PostgresEngine, url: str, postgres: PostgresServer
+) -> None:
+    history = SqlHistory(engine)
+    history.write([News(PAIR, (trade(1),))])
+    postgres.run("DROP TABLE trades, runs, tapes, candles, observations, writer", url=url)
+    assert history.coverage(PAIR).runs == ()
+    with pytest.raises(StoreUnavailable, match="HISTORY_URL"):
+        history.write([News(PAIR, (trade(2),))])
+    assert history.write([News(PAIR, (trade(2),))]) == 1
+    assert [run.first_trade_id for run in history.coverage(PAIR).runs] == [2]
+
+
+def test_a_value_that_has_no_room_is_no_fault_of_the_server(engine: PostgresEngine) -> None:
+    with pytest.raises(DataError):
+        SqlHistory(engine).write([News(PAIR, (trade(2**63),))])
+    assert engine.write(count) == 0
 
 
 def test_a_reader_cannot_write(engine: PostgresEngine) -> None:
