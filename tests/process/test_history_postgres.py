@@ -34,7 +34,9 @@ def trade(simulator: Simulator, fleet: Fleet, price: str) -> int:
 
 
 def until_told(fleet: Fleet, trade_id: int) -> None:
-    until(lambda: all(trade_id in ids(seat) for seat in fleet.seats()), DEADLINE, f"trade {trade_id} everywhere")
+    until(
+        lambda: all(trade_id in ids(seat) for seat in fleet.seats()), DEADLINE, f"trade {trade_id} everywhere"
+    )
 
 
 def test_every_worker_tells_what_the_owner_wrote_whoever_and_whatever_ends(

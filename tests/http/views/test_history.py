@@ -247,7 +247,9 @@ def test_the_digits_come_back_from_a_file_too(tmp_path: Path) -> None:
 
     told = [at(service, number).get_json()["ltp"][0] for number in range(3)]
     assert [each["price"] for each in told] == [*prices[:3]]
-    assert [row["quantity"] for row in rows_of(trades(service, "format=csv")) if row["kind"] == "trade"] == [*prices]
+    assert [row["quantity"] for row in rows_of(trades(service, "format=csv")) if row["kind"] == "trade"] == [
+        *prices
+    ]
     (candle,) = candles(service, f"start={T0 // SECOND}&limit=1").get_json()["candles"]
     assert (candle["high"], candle["low"], candle["open"]) == (prices[1], prices[0], prices[0])
     assert candle["volume"] == "123572433.123456909"
