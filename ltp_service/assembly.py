@@ -18,6 +18,7 @@ from ltp_service.collected.trades import TradeStore
 from ltp_service.domain.book import BookSnapshot
 from ltp_service.domain.errors import ConfigError
 from ltp_service.domain.exchange_clock import ExchangeClock
+from ltp_service.domain.pairs import Pair
 from ltp_service.domain.trade import Trade
 from ltp_service.exchanges.binance_rest import ask_depth, rest_url
 from ltp_service.exchanges.kraken import KrakenCollector, is_v2, tape_reader
@@ -473,7 +474,7 @@ def open_history(url: HistoryUrl) -> tuple[HistoryStore, WriterLock]:
     try:
         from ltp_service.history.postgres import PostgresEngine  # noqa: PLC0415 - loaded only where asked for
     except ImportError as error:
-        problem = "HISTORY_URL: PostgreSQL needs the package psycopg: pip install 'psycopg[binary]'"
+        problem = "HISTORY_URL: PostgreSQL needs the package psycopg: pip install --requirement requirements.postgres.txt"
         raise ConfigError([problem]) from error
     engine = PostgresEngine(url.get_secret_value())
     return SqlHistory(engine), engine

@@ -472,6 +472,25 @@ class Database(msgspec.Struct, frozen=True):
     """Null while it is usable."""
 
 
+class HistoryStatus(msgspec.Struct, frozen=True):
+    """Whether trades are recorded."""
+
+    recording: Literal["writing", "waiting", "failing"]
+    """`writing`: this process records. `waiting`: another process does, or has not begun to. `failing`: see `error`."""
+    error: str | None
+    """Why nothing can be recorded; null while it can. Prices are not concerned."""
+    waiting_trades: Count
+    """Trades that wait to be recorded."""
+    lag_s: Seconds
+    """For how long the first of them has waited."""
+    lost_trades: Count
+    """Trades that were dropped because too many waited. REST is asked for them."""
+    bytes: Count | None
+    """The room that the history takes; null where this process does not record."""
+    elsewhere: str | None
+    """Why this process cannot answer questions about the past, and what to set; null where it can."""
+
+
 class Task(msgspec.Struct, frozen=True):
     """One runner beside the requests."""
 
@@ -504,6 +523,8 @@ class Status(msgspec.Struct, frozen=True):
     """Null where each process keeps to itself."""
     database: Database | None
     """Null where keys are kept in Redis."""
+    history: HistoryStatus | None
+    """Null without `HISTORY_URL`."""
     tasks: list[Task]
     settings: dict[str, float | bool]
     """The limits that decide; durations in seconds."""

@@ -1,6 +1,8 @@
 """Runs a function in the background: as a greenlet, in a patched process or an unpatched one."""
 
 import gc
+import select
+import socket
 from collections.abc import Callable
 from queue import SimpleQueue
 from threading import Lock, Thread
@@ -143,6 +145,18 @@ def _when_readable(handle: int, tell: Callable[[], None]) -> Callable[[], None]:
 
     watcher.start(told)
     return end
+
+
+def native_poll() -> select.poll:
+    """A `select.poll()` that stops only the thread that waits on it: in a patched process, no greenlet of a hub."""
+    made: select.poll = monkey.get_original("select", "poll")()
+    return made
+
+
+def native_addresses(host: str) -> list[str]:
+    """The addresses of a host, asked for by the calling thread without a hub. Raises OSError."""
+    found = monkey.get_original("socket", "getaddrinfo")(host, None, type=socket.SOCK_STREAM)
+    return [str(address[0]) for *_, address in found]
 
 
 def greenlets() -> list[str]:
