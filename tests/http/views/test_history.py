@@ -19,8 +19,8 @@ from ltp_service.domain.pairs import Pair
 from ltp_service.history.access import History
 from ltp_service.history.rows import Around, News, Observation
 from ltp_service.http.services import attach
-from ltp_service.runtime.spawn import NativeThread
 from ltp_service.runtime.moments import rfc3339_exact
+from ltp_service.runtime.spawn import NativeThread
 from tests.fakes import BTC, ETH, NOON
 from tests.history.plain_history import MINUTE, SECOND, T0, PlainHistory, trade
 from tests.http.openapi.test_document import operation_of, validator
