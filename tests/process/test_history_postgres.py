@@ -23,7 +23,7 @@ def fleet(simulator: Simulator, server: RedisServer, own_postgres: PostgresServe
 def ids(seat: Seat) -> list[int]:
     """Of the trades that it tells; none while it cannot ask."""
     rows = seat.get(f"/api/v1/trades?pair={PAIR}&limit=1000").json().get("trades", [])
-    return [row["trade_id"] for row in rows if "trade_id" in row]
+    return [int(row["trade_id"]) for row in rows if "trade_id" in row]
 
 
 def trade(simulator: Simulator, fleet: Fleet, price: str) -> int:
