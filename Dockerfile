@@ -5,14 +5,15 @@ ARG PYTHON=python:3.13.14-slim-bookworm@sha256:9d7f287598e1a5a978c015ee176d82164
 FROM ${PYTHON} AS packages
 WORKDIR /build
 RUN python -m venv --without-pip /opt/venv
-# Before the source, so that a change of ours installs nothing anew.
-COPY requirements.txt .
+# Before the source, so that a change of ours installs nothing anew. With the extra `postgres`: where the history is kept
+# is a setting, so every image can keep it in PostgreSQL.
+COPY requirements.postgres.txt .
 RUN --mount=type=cache,target=/root/.cache/pip \
     pip --python /opt/venv install --disable-pip-version-check --require-hashes --no-deps --only-binary :all: \
-    --requirement requirements.txt
+    --requirement requirements.postgres.txt
 
 FROM ${PYTHON}
-# What the user owns: a folder for the keys and the collected symbols, and one for a socket that nginx shares.
+# What the user owns: a folder for the keys, the collected symbols and the history, and one for a socket that nginx shares.
 # Everything else stays root's.
 RUN install --directory --owner 10001 --group 10001 --mode 700 /var/lib/ltp_service \
     && install --directory --owner 10001 --group 10001 --mode 755 /run/ltp-service
@@ -21,7 +22,8 @@ WORKDIR /srv/ltp_service
 COPY wsgi.py gunicorn.conf.py ./
 COPY configs configs
 COPY ltp_service ltp_service
-ENV PATH=/opt/venv/bin:$PATH PYTHONUNBUFFERED=1 PYTHONDONTWRITEBYTECODE=1 DATABASE_PATH=/var/lib/ltp_service/ltp.sqlite3
+ENV PATH=/opt/venv/bin:$PATH PYTHONUNBUFFERED=1 PYTHONDONTWRITEBYTECODE=1 \
+    DATABASE_PATH=/var/lib/ltp_service/ltp.sqlite3 HISTORY_URL=sqlite:/var/lib/ltp_service/history.sqlite3
 VOLUME /var/lib/ltp_service /run/ltp-service
 USER 10001:10001
 EXPOSE 8080

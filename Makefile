@@ -48,8 +48,9 @@ format: .venv/.test ## rewrite the code in the house format
 docs: .venv/.test ## write the tables of docs/settings.md from the settings
 	$(BIN)/python -m tests.settings_page
 
-lock: .venv/.test ## make both locks from pyproject.toml; UPGRADE=--upgrade takes newer versions
+lock: .venv/.test ## make the locks from pyproject.toml; UPGRADE=--upgrade takes newer versions
 	$(COMPILE) $(UPGRADE) pyproject.toml --output-file requirements.txt
+	$(COMPILE) $(UPGRADE) pyproject.toml --extra postgres --constraints requirements.txt --output-file requirements.postgres.txt
 	$(COMPILE) $(UPGRADE) --group dev --constraints requirements.txt --output-file tests/requirements.txt
 
 bench: .venv/.test programs ## measure latency and throughput, write benchmarks/RESULTS.md

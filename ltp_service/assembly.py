@@ -18,6 +18,7 @@ from ltp_service.collected.trades import TradeStore
 from ltp_service.domain.book import BookSnapshot
 from ltp_service.domain.errors import ConfigError
 from ltp_service.domain.exchange_clock import ExchangeClock
+from ltp_service.domain.pairs import Pair
 from ltp_service.domain.trade import Trade
 from ltp_service.exchanges.binance_rest import ask_depth, rest_url
 from ltp_service.exchanges.kraken import KrakenCollector, is_v2, tape_reader
@@ -31,6 +32,15 @@ from ltp_service.feed.contract import Equipment, Link
 from ltp_service.feed.dialing import Dialer
 from ltp_service.feed.loop import Collector
 from ltp_service.feed.trades import TradeCollector
+from ltp_service.history.access import History
+from ltp_service.history.backfill import Backfill
+from ltp_service.history.contract import HistoryStore, WriterLock
+from ltp_service.history.evidence import View
+from ltp_service.history.file_lock import FileLock
+from ltp_service.history.recorder import Recorder
+from ltp_service.history.sqlite import SqliteEngine
+from ltp_service.history.store import SqlHistory
+from ltp_service.history.writer import Writer
 from ltp_service.keys.first_key import FirstKey
 from ltp_service.keys.keyring import KeyBackEnd, KeyReload, Keyring
 from ltp_service.keys.sqlite import SqliteKeys, SqliteTickets
@@ -54,8 +64,9 @@ from ltp_service.runtime.database import Database, DatabaseWatch, Reload
 from ltp_service.runtime.proxies import described
 from ltp_service.runtime.runners import CollectorManager, Runner, RunnerState
 from ltp_service.runtime.runtime import Runtime
-from ltp_service.runtime.spawn import when_readable
+from ltp_service.runtime.spawn import NativeThread, when_readable
 from ltp_service.settings.config import Config
+from ltp_service.settings.types import HistoryUrl
 from ltp_service.streams.places import Places
 from ltp_service.streams.pump import Pump
 from ltp_service.streams.question import ExchangeEvents
@@ -87,6 +98,8 @@ class PriceParts:
     breaker: CircuitBreaker
     poll: Poll
     doubts: Doubts
+    exchange_clock: ExchangeClock
+    rest: KrakenRest
     tape: KrakenTape | None
     """Kraken's trades; None with its protocol v1, which numbers none, and without its WebSocket."""
     filler: TapeFiller | None
@@ -125,6 +138,8 @@ class Services:
     prices: PriceParts
     trades: TradeParts
     streams: Pump
+    history: History | None
+    """None where HISTORY_URL is empty."""
     collectors: dict[str, Collector]
     manager: CollectorManager
     keyring: Keyring
@@ -200,6 +215,7 @@ def assemble(config: Config, runtime: Runtime, beside: Sequence[Runner]) -> Serv
     trades = wire_trades(config, runtime, database, line)
     prices = wire_prices(config, runtime, line, trades)
     streams = wire_streams(config, runtime, prices, trades)
+    history = wire_history(config, runtime, prices)
     limiter, limit_runners = open_limiter(config, runtime.clock.monotonic, redis)
     keyring = open_keyring(config, runtime, database, redis)
     runners: list[Runner] = [
@@ -209,6 +225,7 @@ def assemble(config: Config, runtime: Runtime, beside: Sequence[Runner]) -> Serv
         SymbolReload(trades.symbols),
         *limit_runners,
         *([streams] if streams.is_supported else []),
+        *(history.runners if history else []),
         *beside,
         *([watch] if watch else []),
     ]
@@ -219,6 +236,7 @@ def assemble(config: Config, runtime: Runtime, beside: Sequence[Runner]) -> Serv
         prices=prices,
         trades=trades,
         streams=streams,
+        history=history,
         collectors=({prices.kraken.name: prices.kraken} if prices.kraken else {}) | trades.collectors,
         manager=CollectorManager(runners),
         keyring=keyring,
@@ -291,7 +309,20 @@ def wire_prices(
 
     filler = TapeFiller(tape, rest, is_busy, clock.monotonic) if tape else None
     return PriceParts(
-        store, changes, quotes, journal, kraken, source, breaker, poll, doubts, tape, filler, fleet
+        store=store,
+        changes=changes,
+        quotes=quotes,
+        journal=journal,
+        kraken=kraken,
+        source=source,
+        breaker=breaker,
+        poll=poll,
+        doubts=doubts,
+        exchange_clock=exchange_clock,
+        rest=rest,
+        tape=tape,
+        filler=filler,
+        fleet=fleet,
     )
 
 
@@ -368,6 +399,85 @@ def wire_streams(config: Config, runtime: Runtime, prices: PriceParts, trades: T
     )
     places = Places(config.stream_max, config.stream_max_per_client)
     return Pump(sources, places, runtime, when_readable())
+
+
+def wire_history(config: Config, runtime: Runtime, prices: PriceParts) -> History | None:
+    """What records and answers the history; None where none is kept. Raises ConfigError."""
+    if not config.history_url.get_secret_value():
+        return None
+    kraken, tape, fleet = prices.kraken, prices.tape, prices.fleet
+
+    def look() -> View:
+        now = runtime.clock.monotonic()
+        unix_now = prices.exchange_clock.age(0.0, now)  # the age of 1970
+        ahead = prices.rest.unix_ahead() if unix_now is None else unix_now - now
+        since = {pair: kraken.told_since(pair) for pair in config.supported_pairs} if kraken else {}
+        return View(
+            now,
+            ahead,
+            prices.store.all(),
+            {pair: at for pair, at in since.items() if at is not None},
+            frozenset(prices.doubts.by_pair),
+        )
+
+    def leads() -> bool:
+        return fleet is None or fleet.leads()
+
+    def is_busy() -> bool:
+        """Prices come first, then streams."""
+        awaited = tape is not None and tape.on_news is not None and tape.wanted()
+        return prices.poll.active() or not prices.rest.is_free() or bool(awaited)
+
+    store, lock = open_history(config.history_url)
+    writer = Writer(
+        config.supported_pairs,
+        store,
+        lock,
+        tape_reader(config),
+        keep_seconds=config.history_keep,
+        patience_seconds=config.cache_ttl,
+        monotonic=runtime.clock.monotonic,
+    )
+    recorder = Recorder(writer, NativeThread("history writer"), look, leads, runtime)
+    reading, _ = open_history(config.history_url)
+    history = History(
+        reading,
+        NativeThread("history reader"),
+        recorder,
+        (lambda: None) if fleet is None else fleet.owner_elsewhere,
+        is_shared=config.history_url.file is None,
+    )
+    if tape is not None:
+        tape.recorded, tape.record = recorder.frames, recorder.take
+
+        def take(pair: Pair, page: Sequence[Trade]) -> None:
+            recorder.take(pair, page)
+            tape.complete(pair, page)
+
+        history.backfill = Backfill(
+            config.supported_pairs,
+            lambda pair: history.read(lambda asked: asked.coverage(pair)),
+            prices.rest.trades_after,
+            take,
+            recorder=recorder,
+            is_busy=is_busy,
+            runtime=runtime,
+            keep_seconds=config.history_keep,
+        )
+    return history
+
+
+def open_history(url: HistoryUrl) -> tuple[HistoryStore, WriterLock]:
+    """A store with connections of its own, and its writer's lock. Nothing is opened yet. Raises ConfigError."""
+    if url.file is not None:
+        return SqlHistory(SqliteEngine(url.file)), FileLock(url.file)
+    try:
+        from ltp_service.history.postgres import PostgresEngine  # noqa: PLC0415 - loaded only where asked for
+    except ImportError as error:
+        problem = "HISTORY_URL: PostgreSQL needs the package psycopg: pip install --requirement requirements.postgres.txt"
+        raise ConfigError([problem]) from error
+    engine = PostgresEngine(url.get_secret_value())
+    return SqlHistory(engine), engine
 
 
 def equip(

@@ -114,6 +114,13 @@ STREAM_CLIENTS = Gauge("stream_clients", "Streams open now.", _SUM)
 STREAM_EVENTS = Counter("stream_events_total", "Events sent to clients of streams.", "event")
 STREAM_DROPPED = Counter("stream_dropped_total", "Streams that ended.", "reason")
 
+# History. The lag is that of the trade that has waited longest to be written.
+HISTORY_ROWS = Counter("history_rows_total", "Trades written to the history.")
+HISTORY_LOST = Counter("history_lost_total", "Trades dropped because the history could not be written.")
+HISTORY_GAP_SECONDS = Counter("history_gap_seconds_total", "Seconds of the history of which trades are missing for good.")
+HISTORY_LAG = Gauge("history_lag_seconds", "For how long a trade has waited to be written.", _HIGHEST)
+HISTORY_BYTES = Gauge("history_bytes", "Bytes of the history on the disk.", _HIGHEST)
+
 # Guards, and the process.
 LIMIT_DECISIONS = Counter("rate_limit_requests_total", "Requests that the limit saw.", "result")
 TOKENS_LEFT = Histogram("rate_limit_tokens_remaining", "Tokens left to a client after its request.", _TOKENS)

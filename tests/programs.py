@@ -2,12 +2,15 @@
 
 import os
 import shutil
+from pathlib import Path
 
 import pytest
 
 PACKAGES = {
     "nginx": "nginx-light",
     "redis-server": "redis-server",
+    "initdb": "postgresql",
+    "postgres": "postgresql",
     "systemd-analyze": "systemd",
     "promtool": "prometheus",
     "chromium": "chromium",
@@ -19,8 +22,11 @@ PACKAGES = {
 }
 """Program to the Debian package that brings it; `make programs` installs what is missing."""
 
-# Debian keeps daemons out of an ordinary user's path.
-SEARCH_PATH = os.pathsep.join([os.environ.get("PATH", os.defpath), "/usr/local/sbin", "/usr/sbin", "/sbin"])
+# Debian keeps daemons out of an ordinary user's path, and PostgreSQL's programs in a folder of each version.
+_POSTGRESQL = sorted(map(str, Path("/usr/lib/postgresql").glob("*/bin")), reverse=True)
+SEARCH_PATH = os.pathsep.join(
+    [os.environ.get("PATH", os.defpath), "/usr/local/sbin", "/usr/sbin", "/sbin", *_POSTGRESQL]
+)
 
 
 def find_program(name: str) -> str | None:
@@ -38,4 +44,4 @@ def require_program(name: str) -> str:
 
 
 if __name__ == "__main__":
-    print(*(package for name, package in PACKAGES.items() if find_program(name) is None))
+    print(*{package: None for name, package in PACKAGES.items() if find_program(name) is None})

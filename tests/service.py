@@ -32,6 +32,7 @@ class FreshService:
                 "kraken_rest_url": f"http://{NOWHERE}/0/public",
                 "kraken_max_retries": 0,
                 "database_path": folder / "ltp.sqlite3",
+                "history_url": f"sqlite:{folder / 'history.sqlite3'}",
                 "log_format": "json",  # also where pytest itself writes to a terminal
                 **settings,
             }

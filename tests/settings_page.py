@@ -12,6 +12,7 @@ from pydantic import SecretStr
 
 from ltp_service.domain.errors import ConfigError
 from ltp_service.settings.config import Config, load_config
+from ltp_service.settings.types import HistoryUrl
 from tests.marks import put_between_marks
 
 PAGE = Path(__file__).resolve().parent.parent / "docs" / "settings.md"
@@ -28,6 +29,7 @@ SECTIONS = {
     "price_divergence_limit": "Checks of prices",
     "kraken_websocket_enabled": "Kraken",
     "auth_api_key": "Keys and the database",
+    "history_url": "History",
 }
 """The first setting of each section to its heading."""
 
@@ -75,6 +77,8 @@ def accepted(name: str) -> str:
 def written(value: Any, rule: str) -> str:
     """A default as the environment would have it. The rule tells a duration and a rate from a number."""
     match value:
+        case HistoryUrl():
+            text = str(value)
         case SecretStr() | "" | ():
             return "empty"
         case tuple():

@@ -16,7 +16,7 @@ PACKAGE = "ltp_service"
 
 ROOMS = (
     "gunicorn.conf wsgi app __main__ cli http page metrics __init__ last_prices assembly streams redis exchanges rest feed"
-    " history collected keys limits prices runtime settings meters domain version client simulator"
+    " collected history keys limits prices runtime settings meters domain version client simulator"
 ).split()
 """From the top down: a room may import those after it. A room is a package, or a module beside it."""
 
@@ -43,21 +43,23 @@ ONLY_IMPORTER = {
     "prometheus_flask_exporter": "metrics",
     "redis": "redis.client",
     "sqlite3": "runtime.database history.sqlite",
+    "psycopg": "history.postgres history.postgres_link",
     "websockets": APART,  # no requirement of the service
 }
 
 # Pure rooms: values in, values out. They may not even see a clock, a log, a socket or a framework.
 PURE = (
-    "streams.event_ids streams.events streams.question streams.board domain.decimals domain.pairs domain.tick domain.trade domain.book domain.exchange_time runtime.proxies runtime.http_dates http.client_address http.headers prices.accept prices.doubts prices.freshness"
+    "streams.event_ids streams.events streams.question streams.board domain.decimals domain.pairs domain.tick domain.trade domain.book domain.exchange_time runtime.proxies runtime.http_dates http.client_address http.headers prices.accept prices.doubts prices.freshness history.evidence"
     " rest.probe feed.messages feed.subscriptions feed.backoff prices.quarantine"
     " exchanges.kraken_v1 exchanges.kraken_v2 exchanges.bybit exchanges.binance feed.handshake"
     " history.rows history.coverage history.candles history.digits history.sql"
-    " exchanges.kraken_lag exchanges.kraken_tickers exchanges.kraken_rest_answers domain.exchange_clock rest.sequence"
+    " exchanges.kraken_lag exchanges.kraken_tickers exchanges.kraken_rest_answers domain.exchange_clock rest.sequence history.answers"
 ).split()
-IMPURE = set("flask gevent logging redis requests socket sqlite3 threading time websocket".split())
+IMPURE = set("flask gevent logging psycopg redis requests socket sqlite3 threading time websocket".split())
 
-OF_A_FLEET = "redis"
-"""What a process of its own never loads: it needs no Redis, and the package takes 8 MB and a sixteenth of a second."""
+OF_A_FLEET = "redis", "history.postgres"
+"""What a process of its own never loads: it needs no Redis and no PostgreSQL, and the package of the first takes 8 MB and a
+sixteenth of a second."""
 
 WITHOUT_FLASK = ["assembly", "last_prices"]
 """The in-process half: neither these nor anything they load may import Flask."""
@@ -225,15 +227,15 @@ def import_cycles(root: Path) -> list[str]:
 
 
 def imports_hidden_in_functions(root: Path) -> list[str]:
-    """Three are meant: gunicorn's hooks import after the patch, Redis is loaded where it is configured, and LastPrices
-    where it is used."""
+    """Three are meant: gunicorn's hooks import after the patch, Redis and PostgreSQL are loaded where they are configured, and
+    LastPrices where it is used."""
     return [
         str(found)
         for found in read_imports(root)
         if found.inside
         and found.hidden
         and found.module not in ("gunicorn.conf", "__init__")
-        and not within(short(found.target), OF_A_FLEET)
+        and not any(within(short(found.target), each) for each in OF_A_FLEET)
     ]
 
 

@@ -13,7 +13,10 @@ CONFIGURATION = (ROOT / "deploy" / "nginx.conf").read_text()
 def test_every_setting_is_one_of_the_services_and_its_value_accepted() -> None:
     config = config_of(environment())
     assert config.trusted_proxies == 1
-    assert config.database_path.parent == Path("/var/lib") / SERVICE["StateDirectory"][0]
+    state = Path("/var/lib") / SERVICE["StateDirectory"][0]
+    assert config.database_path.parent == state
+    assert config.history_url.file
+    assert config.history_url.file.parent == state
 
 
 def test_it_starts_what_make_installs_in_the_folder_of_the_project() -> None:

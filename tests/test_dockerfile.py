@@ -46,13 +46,25 @@ def test_the_packages_come_from_the_lock_with_hashes_before_the_source() -> None
         for number, step in enumerate(STEPS)
         if "--requirement" in step.text and step.name == "RUN"
     )
-    assert [step.text for step in STEPS[:at] if step.name == "COPY"] == ["requirements.txt ."]
+    assert [step.text for step in STEPS[:at] if step.name == "COPY"] == ["requirements.postgres.txt ."]
     assert "--require-hashes" in install.text
 
 
-def test_the_folder_of_the_database_outlives_the_container() -> None:
-    folder = PurePosixPath(environment(final("ENV"))["DATABASE_PATH"]).parent
-    assert str(folder) in final("VOLUME").split()
+def test_the_images_lock_is_the_services_with_postgresql_added() -> None:
+    service, image = (pinned(ROOT / name) for name in ("requirements.txt", "requirements.postgres.txt"))
+    assert service < image
+    assert {line.partition("==")[0] for line in image - service} >= {"psycopg", "psycopg-binary"}
+
+
+def pinned(lock: Path) -> set[str]:
+    """Each package with its version, without what it depends on."""
+    return {line.split()[0] for line in lock.read_text().splitlines() if "==" in line and line[0] != " "}
+
+
+def test_the_folder_of_the_database_and_of_the_history_outlives_the_container() -> None:
+    given = environment(final("ENV"))
+    for file in (given["DATABASE_PATH"], given["HISTORY_URL"].removeprefix("sqlite:")):
+        assert str(PurePosixPath(file).parent) in final("VOLUME").split()
 
 
 def test_logs_are_not_held_back_and_term_stops_it() -> None:

@@ -34,6 +34,7 @@ LABELLED = {
     "": (
         "cache_hits_total cache_misses_total rate_limit_tokens_remaining kraken_rate_limit_drops_total uptime_seconds"
         " fallback_duration_seconds fallback_active log_lines_dropped_total stream_clients"
+        " history_rows_total history_lost_total history_gap_seconds_total history_lag_seconds history_bytes"
     ),
     "method path status_code": "http_requests_total http_request_duration_seconds",
     "method path": "http_request_size_bytes http_response_size_bytes",
@@ -62,10 +63,10 @@ LABELLED = {
     "role": "fleet_processes",
 }
 CONTRACT = {name: labels for labels, names in LABELLED.items() for name in names.split()}
-"""Metric to its labels, as SPEC.md has them, and five more: two count doubts about prices, one shows the fleet, one
-counts lost log lines, one shows how late the feed is."""
+"""Metric to its labels, as SPEC.md has them, and six more: two count doubts about prices, one shows the fleet, one
+counts lost log lines, one lost trades, one shows how late the feed is."""
 
-HISTOGRAMS = {name for name in CONTRACT if name.endswith(("_bytes", "duration_seconds", "remaining"))}
+HISTOGRAMS = {name for name in CONTRACT if name.endswith(("_size_bytes", "duration_seconds", "remaining"))}
 
 
 @pytest.fixture

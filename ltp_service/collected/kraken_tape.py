@@ -129,6 +129,10 @@ class KrakenTape:
         """Called after each change; must be quick. None while no stream is open."""
         self.share: Callable[[Trade], object] | None = None
         """Called with each new trade of the feed; None where no other process needs them."""
+        self.recorded: deque[tuple[str, float]] | None = None
+        """The same frames as `unread`, for the history, which reads them in a thread of its own; None without one."""
+        self.record: Callable[[Pair, Sequence[Trade]], object] | None = None
+        """Called with the trades that came in another way than by the feed, known ones too; must only append."""
 
     def settle(self) -> None:
         """Reads the frames that wait."""
@@ -148,12 +152,23 @@ class KrakenTape:
         """Takes one trade; False when it is known, or older than all that are kept."""
         return self.add(read_pair(trade.symbol), [trade])
 
-    def add(self, pair: Pair, trades: Iterable[Trade]) -> bool:
+    def add(self, pair: Pair, trades: Sequence[Trade]) -> bool:
         """Takes trades of one pair in any order; False when none of them is new."""
+        if self.record is not None:
+            self.record(pair, trades)
         is_new = self._insert(pair, trades)
         if is_new:
             self._tell([pair])
         return is_new
+
+    def complete(self, pair: Pair, trades: Iterable[Trade]) -> None:
+        """Takes those of a page that lie between the oldest and the newest trade: a stream may miss them, too."""
+        with self._lock:
+            ids = self._tapes[pair].ids
+            first, last = (ids[0], ids[-1]) if ids else (0, 0)
+        within = [trade for trade in trades if first < int(trade.trade_id) < last]
+        if within and self._insert(pair, within):
+            self._tell([pair])
 
     def newest(self, pair: Pair) -> int | None:
         """The highest id; None before the first trade."""

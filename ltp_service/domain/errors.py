@@ -13,7 +13,9 @@ LtpError
 ├── NotSupported              this process cannot do that as it is configured
 ├── PriceUnavailable          there is no price to serve, and no source gave one
 │   └── PriceStale            there is a price, but older than the caller or the service allows
+├── HistoryElsewhere          the history is kept where this process cannot read it
 ├── StoreUnavailable          Redis or SQLite does not answer
+│   └── HistoryUnavailable    the history's database does not answer
 └── ExchangeError             an exchange or the way to it failed
     ├── Unreachable           network, timeout, closed
     ├── Rejected              the exchange refused what we asked
@@ -99,8 +101,16 @@ class PriceStale(PriceUnavailable):
     """The newest evidence for the known price is older than the bound."""
 
 
+class HistoryElsewhere(LtpError):
+    """The history is written to a file of another machine."""
+
+
 class StoreUnavailable(LtpError):
     """A storage engine (Redis, SQLite) did not answer."""
+
+
+class HistoryUnavailable(StoreUnavailable):
+    """The history's database did not answer. Prices do not need it."""
 
 
 class ExchangeError(LtpError):

@@ -112,9 +112,12 @@ class KrakenCollector(Collector):
         tape = self._tape
         if tape is not None:
             # What the price path makes of a trade does not matter here, and the frame is read when a stream asks.
+            unread, recorded = tape.unread, tape.recorded
             for frame in frames:
                 if '"trade"' in frame:
-                    tape.unread.append((frame, now))
+                    unread.append((frame, now))
+                    if recorded is not None:
+                        recorded.append((frame, now))
         super()._digest(frames, now)
         if tape is not None and tape.unread and (tape.on_news or tape.share):
             tape.settle()
@@ -331,6 +334,11 @@ class KrakenCollector(Collector):
     def tells_market_of(self, pair: Pair) -> bool:
         """Whether the present connection tells if the orders of `pair` are matched."""
         return pair in self._listed
+
+    def told_since(self, pair: Pair) -> float | None:
+        """Monotonic seconds since which this connection tells each trade of `pair`; None while it does not."""
+        state = self._subscriptions.states.get(self._symbols[pair])
+        return None if state is None else state.acknowledged.get("trade")
 
     def subscription(self, pair: Pair) -> Subscription | None:
         """How the subscription of `pair` stands; None while there is no connection."""

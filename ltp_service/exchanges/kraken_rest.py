@@ -156,6 +156,11 @@ class KrakenRest:
             request, lambda result, _: answers.read_page(result, pair, self._listings, self._clock.wall())
         )
 
+    def unix_ahead(self) -> float | None:
+        """Seconds to add to monotonic time for the exchange's unix time, as the heads of its answers tell it, in whole
+        seconds; None before the first answer."""
+        return self._exchange_time.at(0.0)
+
     def is_free(self) -> bool:
         """Whether a question would be asked at once: none waits for its turn, and the breaker lets one pass."""
         is_idle = self._pace.free_at() <= self._clock.monotonic()

@@ -41,3 +41,16 @@ class HistoryStore(Protocol):
 
     def close(self) -> None:
         """Ends its connections."""
+
+
+class WriterLock(Protocol):
+    """Of several processes that could write the same history, one does. The thread that writes uses it, no other."""
+
+    def take(self) -> bool:
+        """Takes the lock unless another process has it; True while this one has it. It never waits for the other one.
+
+        Called again and again, so that a lost lock is noticed. Raises StoreUnavailable.
+        """
+
+    def release(self) -> None:
+        """Lets another process take it."""

@@ -17,7 +17,7 @@ _METHODS = "GET, HEAD, POST, DELETE"
 _REQUEST_HEADERS = (
     "Cache-Control, Content-Type, If-None-Match, Last-Event-ID, Prefer, traceparent, X-API-Key, X-Request-ID"
 )
-_EXPOSED = "X-Request-ID, Retry-After, ETag, RateLimit-Limit, RateLimit-Remaining, RateLimit-Reset"
+_EXPOSED = "X-Request-ID, Retry-After, ETag, Link, RateLimit-Limit, RateLimit-Remaining, RateLimit-Reset"
 
 
 def _security(policy: str) -> Headers:

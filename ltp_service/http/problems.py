@@ -8,6 +8,8 @@ MESSAGES = {
     "UNSUPPORTED_PAIR": "Unsupported trading pair",
     "PRICE_STALE": "The last evidence for this price is older than max_age or CACHE_TTL allows; ask with a longer max_age, or with allow_stale=true and without max_age",
     "PRICE_FETCH_ERROR": "No source has given a price for this pair yet; ask again in a few seconds",
+    "HISTORY_GAP": "Trades are missing around that moment, so its price is not known; before and after are the known trades next to it",
+    "HISTORY_UNKNOWN": "Nothing is known of that moment; ask for a later one",
 }
 """Why a pair has no price, by code."""
 
@@ -39,9 +41,11 @@ PROBLEMS = {
         "no route has this path; the nearest one is /api/v1/ltp. /docs describes every route",
         errors.NotFound,
     ),
+    "HISTORY_UNKNOWN": Problem(404, f"BTC/USD: {MESSAGES['HISTORY_UNKNOWN']}"),
     "METHOD_NOT_ALLOWED": Problem(
         405, "this route takes GET, HEAD, OPTIONS; ask with one of these. /docs describes every route"
     ),
+    "HISTORY_GAP": Problem(409, f"BTC/USD: {MESSAGES['HISTORY_GAP']}"),
     "PRECONDITION_FAILED": Problem(
         412,
         "no ETag in If-Match is that of the answer now; ask without If-Match for the new one",
@@ -70,8 +74,21 @@ PROBLEMS = {
     "TOO_MANY_STREAMS": Problem(
         503, "5000 streams are open here already; try again later", errors.TooManyStreams
     ),
+    "HISTORY_ELSEWHERE": Problem(
+        503,
+        "the history is a file on another machine; set HISTORY_URL to a PostgreSQL in every process of the fleet",
+        errors.HistoryElsewhere,
+    ),
+    "HISTORY_UNAVAILABLE": Problem(
+        503,
+        "the history cannot be read: database is locked. Prices do not need it. Look at HISTORY_URL, and ask again",
+        errors.HistoryUnavailable,
+    ),
     "PRICE_FETCH_ERROR": Problem(503, f"ETH/USD: {MESSAGES['PRICE_FETCH_ERROR']}"),
 }
 
 OF_A_PAIR = ("UNSUPPORTED_PAIR", "PRICE_STALE", "PRICE_FETCH_ERROR")
 """Codes of a pair without a price."""
+
+OF_A_PAST_PAIR = ("UNSUPPORTED_PAIR", "HISTORY_GAP", "HISTORY_UNKNOWN")
+"""Codes of a pair without a price at a moment."""

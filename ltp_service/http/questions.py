@@ -30,6 +30,12 @@ _SAME = (
     "expires expiry expiration ttl life",
     "permission permissions role scope",
     "name label title",
+    "time timestamp at moment when date",
+    "start since from begin starttime",
+    "end until to stop endtime",
+    "interval period granularity timeframe resolution",
+    "after_trade_id after afterid fromid lastid",
+    "format output",
 )
 """Names that other APIs use for the same parameter, one group a line."""
 

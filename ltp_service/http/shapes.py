@@ -15,7 +15,10 @@ from ltp_service.domain.market import MarketStatus
 from ltp_service.domain.tick import Source as TickSource
 from ltp_service.domain.trade import Side
 from ltp_service.feed.contract import State as CollectorState
-from ltp_service.http.problems import OF_A_PAIR, PROBLEMS
+from ltp_service.history import export
+from ltp_service.history.answers import Covered, Interval
+from ltp_service.history.answers import Proof as KindOfProof
+from ltp_service.http.problems import OF_A_PAIR, OF_A_PAST_PAIR, PROBLEMS
 from ltp_service.keys.key import KeyState, Permission
 from ltp_service.prices.doubts import Reason
 from ltp_service.prices.freshness import PriceState
@@ -34,6 +37,8 @@ TradeId = Annotated[int | None, Meta(description="Null where the exchange does n
 Number = Annotated[Raw, Meta(extra_json_schema={"type": "number"})]
 """A decimal with its own digits; see `answers.number`."""
 Positive = Annotated[Number, Meta(gt=0)]
+
+Digits = export.Digits
 
 NOT_EMPTY = Meta(extra_json_schema={"minItems": 1})
 
@@ -58,6 +63,22 @@ State = Annotated[
 ]
 Source = Annotated[TickSource, Meta(title="Source")]
 Market = Annotated[MarketStatus, Meta(title="Market")]
+Proof = Annotated[
+    KindOfProof,
+    Meta(
+        title="Proof",
+        description="exact: two trades with consecutive ids bracket the moment, or there is evidence that none followed;"
+        " observed: told without an id, by protocol v1 or REST",
+    ),
+]
+Coverage = Annotated[
+    Covered,
+    Meta(
+        title="Coverage",
+        description="complete: every trade is known; partial: some are; empty: it is known that there was none; unknown:"
+        " none is known, and there may have been some",
+    ),
+]
 
 # Errors.
 
@@ -73,6 +94,24 @@ class PairError(msgspec.Struct, frozen=True):
     message: str
 
 
+class Edge(msgspec.Struct, frozen=True):
+    """A known trade beside missing ones."""
+
+    trade_id: int
+    traded_at: Moment
+    price: Digits
+
+
+class PastError(PairError, frozen=True):
+    """Why an asked pair has no price at the moment."""
+
+    code: Annotated[str, Meta(extra_json_schema={"enum": list(OF_A_PAST_PAIR)})]
+    before: Edge | UnsetType = UNSET
+    """Of HISTORY_GAP: the last known trade before the missing ones."""
+    after: Edge | UnsetType | None = UNSET
+    """Of HISTORY_GAP: the first known trade after them; null where none is known yet."""
+
+
 class Error(msgspec.Struct, frozen=True):
     """Every error of every route."""
 
@@ -83,7 +122,7 @@ class Error(msgspec.Struct, frozen=True):
     code: Code
     request_id: str
     """As in the header X-Request-ID."""
-    errors: list[PairError] | UnsetType = UNSET
+    errors: list[PastError | PairError] | UnsetType = UNSET
     """When prices were asked: why each pair has none."""
 
 
@@ -158,6 +197,79 @@ class SomePrices(msgspec.Struct, frozen=True):
 
     ltp: Annotated[list[AnyPrice], NOT_EMPTY]
     errors: Annotated[list[PairError], NOT_EMPTY]
+
+
+# History.
+
+
+class PastPrice(Price, frozen=True):
+    """The last traded price of a pair at a moment, with its proof."""
+
+    price: Digits
+    """The exchange's text, every digit."""
+    traded_at: TradedAt
+    trade_id: TradeId
+    proof: Proof
+    next_trade_id: int | None
+    """The trade that ended it. Null where none is known yet, and where the price was observed."""
+    evidence_until: Moment
+    """Until when it is known to have been the last price: the next trade, or the newest evidence."""
+
+
+class PastPrices(msgspec.Struct, frozen=True):
+    """The prices at a moment, in the order asked."""
+
+    time: Moment
+    """The moment asked for, in UTC."""
+    ltp: list[PastPrice]
+
+
+class SomePastPrices(PastPrices, frozen=True):
+    """The prices at a moment that are known, and why the others are not."""
+
+    errors: Annotated[list[PastError], NOT_EMPTY]
+
+
+class Candle(msgspec.Struct, frozen=True):
+    """The known trades of one interval. It is never filled from the one before."""
+
+    start: Moment
+    open: Digits | None
+    """Null, as all prices of the interval, where no trade is known."""
+    high: Digits | None
+    low: Digits | None
+    close: Digits | None
+    volume: Digits
+    """Base units, exact."""
+    vwap: Digits | None
+    """The average price weighted by volume, two more decimal places than the prices."""
+    trades: Count
+    first_trade_id: int | None
+    last_trade_id: int | None
+    coverage: Coverage
+    open_ended: bool | UnsetType = UNSET
+    """True for the interval that is not over yet, else absent."""
+
+
+class Candles(msgspec.Struct, frozen=True):
+    """Every interval from the first to the last, oldest first."""
+
+    pair: PairName
+    interval: Interval
+    candles: list[Candle]
+
+
+PastTrade, PastGap, GapRow = export.PastTrade, export.PastGap, export.GapRow
+
+
+class PastTrades(msgspec.Struct, frozen=True):
+    """A page of trades in the order of their time and id."""
+
+    pair: PairName
+    trades: list[export.PastTrade | export.GapRow]
+    """A gap stands where trades are missing."""
+    evidence_until: Moment | None
+    """Nothing followed the newest known trade until then. Null without evidence."""
 
 
 class ToRefresh(msgspec.Struct, frozen=True):
@@ -360,6 +472,25 @@ class Database(msgspec.Struct, frozen=True):
     """Null while it is usable."""
 
 
+class HistoryStatus(msgspec.Struct, frozen=True):
+    """Whether trades are recorded."""
+
+    recording: Literal["writing", "waiting", "failing"]
+    """`writing`: this process records. `waiting`: another process does, or has not begun to. `failing`: see `error`."""
+    error: str | None
+    """Why nothing can be recorded; null while it can. Prices are not concerned."""
+    waiting_trades: Count
+    """Trades that wait to be recorded."""
+    lag_s: Seconds
+    """For how long the first of them has waited."""
+    lost_trades: Count
+    """Trades that were dropped because too many waited. REST is asked for them."""
+    bytes: Count | None
+    """The room that the history takes; null where this process does not record."""
+    elsewhere: str | None
+    """Why this process cannot answer questions about the past, and what to set; null where it can."""
+
+
 class Task(msgspec.Struct, frozen=True):
     """One runner beside the requests."""
 
@@ -392,6 +523,8 @@ class Status(msgspec.Struct, frozen=True):
     """Null where each process keeps to itself."""
     database: Database | None
     """Null where keys are kept in Redis."""
+    history: HistoryStatus | None
+    """Null without `HISTORY_URL`."""
     tasks: list[Task]
     settings: dict[str, float | bool]
     """The limits that decide; durations in seconds."""

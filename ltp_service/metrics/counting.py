@@ -117,6 +117,10 @@ class Metrics(Meters):
         if (fleet := parts.prices.fleet) is not None:
             for role in _ROLES:
                 self.set(table.FLEET_PROCESSES, role == fleet.role(), role)
+        if (history := parts.history) is not None:
+            state = history.recorder.state()
+            self.set(table.HISTORY_LAG, state.lag)
+            self.set(table.HISTORY_BYTES, state.size or 0)
         wall = parts.clock.wall()
         for quote in parts.prices.quotes.look(parts.config.supported_pairs):
             self._show_quote(quote, wall)

@@ -42,6 +42,11 @@ class FleetParts:
         """Whether this process feeds the fleet."""
         return self.lease.epoch() is not None
 
+    def owner_elsewhere(self) -> str | None:
+        """The machine whose process feeds the fleet, where it is another one; None on that machine, or before it is known."""
+        machine, _, _ = (self.lease.last_seen.owner or "").partition(":")
+        return None if self.leads() or machine in {"", socket.gethostname()} else machine
+
     def in_step(self) -> bool:
         """Whether this process receives everything that the owner of the feeds sends."""
         return self.follower.in_step()

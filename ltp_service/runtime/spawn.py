@@ -1,12 +1,19 @@
 """Runs a function in the background: as a greenlet, in a patched process or an unpatched one."""
 
 import gc
+import select
+import socket
 from collections.abc import Callable
-from threading import Thread
+from queue import SimpleQueue
+from threading import Lock, Thread
+from typing import Any, TypeVar
 
 import gevent
 from gevent import monkey
+from gevent.threadpool import ThreadPool
 from greenlet import greenlet
+
+T = TypeVar("T")
 
 
 class _Greenlet:
@@ -49,6 +56,66 @@ def abandon(task: Task) -> None:
         task.kill()
 
 
+class NativeThread:
+    """One thread of the system, for what may wait on a disk or on a server: only the caller waits, and the hub goes on.
+
+    It starts with the first call, so no fork before that loses it. It holds up no exit of the process. What runs in it
+    may use no lock, sleep or socket of a patched standard library; nor may it log.
+    """
+
+    def __init__(self, name: str) -> None:
+        self._name = name
+        self._lock = Lock()
+        self._apply: Callable[[_Call], Any] | None = None
+
+    def run(self, function: Callable[[], T]) -> T:
+        """Runs `function` after those of earlier calls, and returns its result or raises its error."""
+        with self._lock:
+            if self._apply is None:
+                self._apply = self._start()
+        # gevent's pool would print an error that leaves the function.
+        value, error = self._apply(lambda: _outcome(function))
+        if error is not None:
+            raise error
+        result: T = value
+        return result
+
+    def _start(self) -> "Callable[[_Call], Any]":
+        if monkey.is_module_patched("threading"):
+            pool = ThreadPool(1)
+            return lambda call: pool.spawn(call).get()
+        calls: SimpleQueue[tuple[_Call, SimpleQueue[_Outcome]]] = SimpleQueue()
+
+        def work() -> None:
+            while True:
+                call, answer = calls.get()
+                answer.put(call())
+
+        def apply(call: _Call) -> _Outcome:
+            answer: SimpleQueue[_Outcome] = SimpleQueue()
+            calls.put((call, answer))
+            return answer.get()
+
+        Thread(target=work, name=self._name, daemon=True).start()
+        return apply
+
+
+_Outcome = tuple[Any, BaseException | None]
+_Call = Callable[[], _Outcome]
+
+
+def _outcome(function: Callable[[], object]) -> _Outcome:
+    try:
+        return function(), None
+    except BaseException as error:  # noqa: BLE001 - it is raised where the result is waited for
+        return None, error
+
+
+def native_sleep(seconds: float) -> None:
+    """Stops the calling thread alone, also where `time.sleep` is gevent's."""
+    monkey.get_original("time", "sleep")(seconds)
+
+
 def socket_rounds() -> Callable[[], int] | None:
     """A counter of how often this thread's hub has looked at its sockets; None in an unpatched process."""
     if not monkey.is_module_patched("threading"):
@@ -78,6 +145,18 @@ def _when_readable(handle: int, tell: Callable[[], None]) -> Callable[[], None]:
 
     watcher.start(told)
     return end
+
+
+def native_poll() -> select.poll:
+    """A `select.poll()` that stops only the thread that waits on it: in a patched process, no greenlet of a hub."""
+    made: select.poll = monkey.get_original("select", "poll")()
+    return made
+
+
+def native_addresses(host: str) -> list[str]:
+    """The addresses of a host, asked for by the calling thread without a hub. Raises OSError."""
+    found = monkey.get_original("socket", "getaddrinfo")(host, None, type=socket.SOCK_STREAM)
+    return [str(address[0]) for *_, address in found]
 
 
 def greenlets() -> list[str]:

@@ -29,7 +29,10 @@ from ltp_service.settings.types import (
     CollectorName,
     EnvironmentName,
     Fraction,
+    HistoryAddress,
+    HistoryUrl,
     HttpUrl,
+    Keeping,
     KeyLife,
     LogLevel,
     Origin,
@@ -49,7 +52,7 @@ from ltp_service.settings.types import (
 log = logging.getLogger(__name__)
 
 CONFIGS = Path(__file__).resolve().parent.parent.parent / "configs"
-WATCHED_PREFIXES = ("KRAKEN_", "CACHE_", "REDIS_", "RATE_LIMIT_", "AUTH_", "LOG_", "CORS_")
+WATCHED_PREFIXES = ("KRAKEN_", "CACHE_", "REDIS_", "RATE_LIMIT_", "AUTH_", "LOG_", "CORS_", "HISTORY_")
 
 
 class Config(BaseSettings):
@@ -176,6 +179,13 @@ class Config(BaseSettings):
     in the status, and costs no price. With `CACHE_BACKEND=redis` keys and symbols are in Redis, which should then write
     to its disk."""
 
+    history_url: HistoryAddress = HistoryUrl("sqlite:data/history.sqlite3")
+    """Where every trade of Kraken is recorded: a SQLite file, or PostgreSQL for processes on several machines. Empty means
+    that nothing is recorded, and that the routes of the history answer 501. The password is a secret: set it in the
+    environment. See [history.md](history.md)."""
+    history_keep: Keeping = 90 * 86_400.0
+    """How long trades are kept. One-minute candles stay."""
+
     @field_validator("kraken_request_timeout")
     @classmethod
     def _one_try_fits_the_operation(cls, value: float, info: ValidationInfo) -> float:
@@ -289,7 +299,7 @@ def _advice(name: str, known: Iterable[str]) -> str:
 def _problem(details: ErrorDetails, layers: Iterable[Layer]) -> str:
     field = str(details["loc"][0])
     place = next((layer.place(field) for layer in layers if field in layer.texts), field.upper())
-    is_secret = Config.model_fields[field].annotation is SecretStr
+    is_secret = Config.model_fields[field].annotation in {SecretStr, HistoryUrl}
     value = "a value (not shown)" if is_secret else _shown(details["input"])
     rule = _RULES.get(details["type"], "{msg}").format(**details.get("ctx", {}), msg=details["msg"])
     return f"{place}: {value} refused: {rule}"

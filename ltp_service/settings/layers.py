@@ -14,7 +14,10 @@ from ltp_service.settings.names import advice
 from ltp_service.settings.types import ENVIRONMENT_NAME
 
 MAY_BE_EMPTY = frozenset(
-    {"collectors", "cors_origins", "auth_api_key", "redis_username", "redis_password", "redis_sentinels"}
+    {
+        *("collectors", "cors_origins", "auth_api_key", "history_url"),
+        *("redis_username", "redis_password", "redis_sentinels"),
+    }
 )
 
 Text = str | tuple[str, ...]

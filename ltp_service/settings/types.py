@@ -6,6 +6,7 @@ Values that are already typed are held to the same limits, so that code and test
 import re
 from collections.abc import Callable
 from ipaddress import IPv6Address, ip_address
+from pathlib import Path
 from typing import Annotated, Any, Literal, TypeVar
 from urllib.parse import urlsplit
 
@@ -189,3 +190,43 @@ Rate = Annotated[
 Fraction = Annotated[float, _number("a fraction from 0.0001 to 1", _plain, 0.0001, 1.0)]
 KeyLife = Annotated[float, seconds("1s", "3650d")]
 AdminKey = Annotated[SecretStr, BeforeValidator(_admin_key)]
+
+
+class HistoryUrl(SecretStr):
+    """Where the history is kept. Only `get_secret_value` gives the password of a server; all else masks it."""
+
+    def _display(self) -> str:
+        head, _, rest = self._secret_value.partition("://")
+        if not rest:
+            return self._secret_value
+        address = rest.partition("?")[0]
+        return f"{head}://{'***@' if '@' in address else ''}{address.rpartition('@')[2]}{'?***' if '?' in rest else ''}"
+
+    @property
+    def file(self) -> Path | None:
+        """The SQLite file; None for a server, and for no history."""
+        kind, _, path = self._secret_value.partition(":")
+        return Path(path) if kind == "sqlite" else None
+
+
+def _history_url(value: SecretStr | str) -> HistoryUrl | None:
+    text = value.get_secret_value() if isinstance(value, SecretStr) else value
+    is_file = text.startswith("sqlite:") and Path(text.removeprefix("sqlite:")).name
+    is_server = re.fullmatch(r"postgres(ql)?://[^\s?#]+(\?\S*)?", text)
+    # libpq reads what is wrong in it, and says so without it.
+    return HistoryUrl(text) if not text or (is_file and text == text.strip()) or is_server else None
+
+
+HistoryAddress = Annotated[
+    HistoryUrl,
+    _accept("sqlite:path, postgresql://user:password@host:port/database, or empty for none", _history_url),
+]
+Keeping = Annotated[
+    float,
+    _number(
+        "0 for ever, or 1m to 3650d, written like 90d, 12h or a bare number of seconds",
+        lambda text: _duration(text) if _duration(text) == 0 or (_duration(text) or 0) >= 60 else None,
+        0.0,
+        3650 * 86_400.0,
+    ),
+]

@@ -10,6 +10,7 @@ import threading
 import time
 from dataclasses import replace
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from types import FrameType
 from typing import Any
 
@@ -77,7 +78,10 @@ def main() -> int:
     addresses = addresses_of(options.host, server.port)
     print(json.dumps(addresses), flush=True)
     if options.run:
-        return run_child(options.run, addresses, options.protocol)
+        # Invented trades must not get among real ones.
+        with TemporaryDirectory(prefix="ltp-simulated-") as folder:
+            history = f"sqlite:{folder}/history.sqlite3"
+            return run_child(options.run, addresses, options.protocol, history)
     return wait_for_the_end(watch_stdin=options.until_stdin_closes)
 
 
@@ -121,7 +125,7 @@ def addresses_of(host: str, port: int) -> dict[str, str | int]:
     }
 
 
-def run_child(command: list[str], addresses: dict[str, str | int], protocol: str) -> int:
+def run_child(command: list[str], addresses: dict[str, str | int], protocol: str, history: str) -> int:
     """Runs the command in its own process group and returns its exit code; INT and TERM are passed on, HUP as TERM."""
     environment = {
         **os.environ,
@@ -129,6 +133,7 @@ def run_child(command: list[str], addresses: dict[str, str | int], protocol: str
         "KRAKEN_REST_URL": str(addresses["kraken_rest"]),
         "BYBIT_WEBSOCKET_URL": str(addresses["bybit"]),
         "BINANCE_WEBSOCKET_URL": str(addresses["binance"]),
+        "HISTORY_URL": history,
     }
     children: list[subprocess.Popen[bytes]] = []
 

@@ -5,20 +5,36 @@ from itertools import count
 
 import pytest
 
+from ltp_service.history.postgres import PostgresEngine
 from ltp_service.history.sqlite import SqliteEngine
 from ltp_service.history.store import SqlHistory
 from tests.history.databases import Database, NewDatabase
+from tests.postgres_server import PostgresServer
 
 
-@pytest.fixture(scope="module", params=["sqlite"])
-def new_database(tmp_path_factory: pytest.TempPathFactory) -> NewDatabase:
+@pytest.fixture(scope="module", params=["sqlite", "postgresql"])
+def new_database(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> NewDatabase:
     """Makes databases."""
-    folder = tmp_path_factory.mktemp("history")
     numbers = count()
+    if request.param == "postgresql":
+        return in_postgres(request.getfixturevalue("postgres"), numbers)
+    folder = tmp_path_factory.mktemp("history")
 
     def make() -> Database:
         path = folder / f"{next(numbers)}.sqlite3"
         return Database(lambda: SqliteEngine(path))
+
+    return make
+
+
+def in_postgres(server: PostgresServer, numbers: Iterator[int]) -> NewDatabase:
+    """A schema each, because it is made faster than a database."""
+    url = server.new_database()
+
+    def make() -> Database:
+        schema = f"history_{next(numbers)}"
+        server.run(f"CREATE SCHEMA {schema}", url=url)
+        return Database(lambda: PostgresEngine(f"{url}?options=-csearch_path%3D{schema}"))
 
     return make
 

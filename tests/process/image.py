@@ -66,7 +66,7 @@ class Image:
 
     def inside(self, text: str) -> str:
         """The text with every absolute path below the root."""
-        return re.sub(r"(?:(?<=^)|(?<=[\s=]))/", f"{self.root}/", text)
+        return re.sub(r"(?:(?<=^)|(?<=[\s=:]))/", f"{self.root}/", text)
 
     @property
     def volumes(self) -> list[Path]:

@@ -54,7 +54,7 @@ def environment(simulator: Simulator | None, settings: Mapping[str, str]) -> dic
     return (
         ours
         | {"HOST": "127.0.0.1", "PORT": "0", "RATE_LIMIT_ENABLED": "false", "COLLECTORS": ""}
-        | {"DATABASE_PATH": f"{_scratch().name}/ltp.sqlite3"}
+        | {"DATABASE_PATH": f"{_scratch().name}/ltp.sqlite3", "HISTORY_URL": ""}
         | at
         | dict(settings)
     )

@@ -51,6 +51,7 @@ def test_it_tells_systemd_it_is_ready_and_answers_both_ways(simulator: Simulator
         given = environment() | {
             "NOTIFY_SOCKET": systemd.getsockname(),
             "DATABASE_PATH": str(tmp_path / "keys"),
+            "HISTORY_URL": "",
         }
         process = subprocess.Popen(
             command,

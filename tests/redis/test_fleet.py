@@ -1,12 +1,14 @@
 """ltp_service.redis.fleet: what the parts of a fleet are told of each other."""
 
+import socket
 from threading import Event
 from types import SimpleNamespace
 from typing import Any
 
 from ltp_service.redis.client import open_redis
 from ltp_service.redis.clock import SharedClock
-from ltp_service.redis.fleet import wire_fleet
+from ltp_service.redis.fleet import FleetParts, wire_fleet
+from ltp_service.redis.lease import Claim
 from ltp_service.redis.prices import RedisStore
 from ltp_service.redis.topic import FleetLine
 from ltp_service.settings.config import Config
@@ -27,3 +29,20 @@ def test_a_frame_or_a_price_from_anywhere_is_a_word_from_an_exchange() -> None:
     assert heard_at() == clock.monotonic()
     link.last_frame_at = clock.monotonic() + 1
     assert heard_at() == link.last_frame_at
+
+
+def test_it_is_known_which_machine_feeds_the_fleet() -> None:
+    clock = FakeClock()
+    client = open_redis(Config(redis_addr="127.0.0.1:1"), clock.monotonic)
+    line = FleetLine(client, SharedClock(client.time, clock.monotonic), Event())
+    fleet = wire_fleet(line, RedisStore(memory_store(clock), line), [], [], clock)
+
+    def elsewhere(owner: str | None, parts: FleetParts = fleet) -> str | None:
+        parts.lease.last_seen = Claim(owner, 1)
+        return parts.owner_elsewhere()
+
+    assert elsewhere(None) is None
+    assert elsewhere(f"{socket.gethostname()}:17:abc") is None
+    assert elsewhere("another-machine:17:abc") == "another-machine"
+    fleet.lease._epoch = 1  # noqa: SLF001 - it holds the lease
+    assert elsewhere("another-machine:17:abc") is None

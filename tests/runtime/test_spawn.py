@@ -6,7 +6,7 @@ import gevent
 import pytest
 from gevent import monkey
 
-from ltp_service.runtime.spawn import greenlets, spawn
+from ltp_service.runtime.spawn import NativeThread, greenlets, spawn
 from tests.deadline import DEADLINE
 from tests.patched import run_patched
 
@@ -141,3 +141,45 @@ def test_what_a_socket_holds_is_heard_after_a_turn_of_others(at_work: str) -> No
 
     assert heard >= 3
     assert latest <= 4
+
+
+THREAD = """
+import threading, time
+from gevent import get_hub, spawn
+from gevent.monkey import get_original
+from ltp_service.runtime.spawn import NativeThread, native_sleep
+
+beats = []
+def beat():
+    while True:
+        time.sleep(0.001)
+        beats.append(1)
+spawn(beat)
+one = NativeThread("one")
+identity = get_original("_thread", "get_ident")
+def work():
+    before = len(beats)
+    native_sleep(0.2)
+    return identity(), len(beats) - before
+thread, during = one.run(work)
+def fail():
+    raise ValueError("told to the caller")
+try:
+    one.run(fail)
+except ValueError as error:
+    print(error, thread != identity(), one.run(identity) == thread, during > 20)
+"""
+
+
+def test_the_hub_goes_on_while_a_native_thread_works() -> None:
+    assert run_patched(THREAD) == "told to the caller True True True"
+
+
+def test_without_the_patch_it_is_one_thread_too() -> None:
+    one = NativeThread("one")
+    thread = one.run(threading.get_ident)
+
+    assert thread not in {threading.get_ident(), None}
+    assert one.run(threading.get_ident) == thread
+    with pytest.raises(ValueError, match="told"):
+        one.run(lambda: int("told"))

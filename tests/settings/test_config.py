@@ -244,6 +244,37 @@ def test_a_list_names_the_item_that_is_refused() -> None:
     )
 
 
+@pytest.mark.parametrize(
+    ("url", "shown", "file"),
+    [
+        ("sqlite:data/history.sqlite3", "sqlite:data/history.sqlite3", Path("data/history.sqlite3")),
+        ("sqlite:/var/lib/history", "sqlite:/var/lib/history", Path("/var/lib/history")),
+        ("postgresql://me:hunter2@db:5432/history", "postgresql://***@db:5432/history", None),
+        ("postgres://me:hunt@er/2@one,two/h?password=hunter2", "postgres://***@one,two/h?***", None),
+        ("postgresql:///history?host=/run/postgresql", "postgresql:///history?***", None),
+        ("", "", None),
+    ],
+)
+def test_the_address_of_the_history_is_shown_without_its_password(
+    url: str, shown: str, file: Path | None
+) -> None:
+    config = load(HISTORY_URL=url)
+    assert config.history_url.get_secret_value() == url
+    assert (str(config.history_url), config.history_url.file) == (shown, file)
+    assert "hunt" not in repr(config)
+
+
+@pytest.mark.parametrize(
+    "url", ["/var/lib/history", "sqlite:", "sqlite:///", "postgresql://", "mysql://a/b", ":"]
+)
+def test_an_address_of_no_history_is_refused_with_what_is_accepted(url: str) -> None:
+    (problem,) = problems(HISTORY_URL=url)
+    assert problem == (
+        "HISTORY_URL: a value (not shown) refused: must be sqlite:path, postgresql://user:password@host:port/database,"
+        " or empty for none"
+    )
+
+
 def test_all_problems_of_all_places_are_reported_at_once(write: Write) -> None:
     directory = write("cach_ttl: 30s\nport: http\nredis_db: x", staging="stale_after: 1y\nredis_db: 1")
     found = problems(directory, ENVIRONMENT="staging", LOG_LEVEL="loud", AUTH_API_KEY="hunter2")
@@ -276,6 +307,8 @@ def test_the_error_reads_as_one_line_per_problem() -> None:
         {"REDIS_ADDR": "redis://user:hun@ter/hunter2@localhost:6379"},
         {"REDIS_SENTINELS": "a:1,:hunter2@b:2"},
         {"KRAKEN_REST_URL": "https://user:hunter2@api.kraken.com"},
+        {"HISTORY_URL": "mysql://user:hunter2@host/history"},
+        {"HISTORY_URL": "postgresql://user:hun ter2 hunter2@host/history"},
         {"KRAKEN_WEBSOCKET_URL": "wss://ws.kraken.com/v2?token=hunter2"},
         {"CORS_ORIGINS": "*,https://user:hunter2@example.org"},
     ],

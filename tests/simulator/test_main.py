@@ -5,6 +5,8 @@ import signal
 import subprocess
 import sys
 import time
+from pathlib import Path
+from tempfile import TemporaryDirectory
 from urllib.parse import urlsplit
 
 from ltp_service.simulator.faults import TABLE
@@ -64,6 +66,17 @@ def test_run_gives_the_child_the_addresses_of_all_exchanges() -> None:
     assert lines[1].split() == [addresses[key] for key in ("kraken_v2", "bybit", "binance")]
     assert urlsplit(addresses["bybit"]).path == "/v5/public/spot"
     assert urlsplit(addresses["binance"]).path == "/stream"
+
+
+def test_what_run_records_is_apart_from_the_users_history_and_goes_away() -> None:
+    child = "import os; print(os.environ['HISTORY_URL']); open(os.environ['HISTORY_URL'][7:], 'w').close()"
+    command = [sys.executable, "-m", "ltp_service.simulator", "--run", sys.executable, "-c", child]
+    with TemporaryDirectory() as folder:
+        mine = Path(folder, "mine.sqlite3")
+        lines = ended(command, check=True, env={"HISTORY_URL": f"sqlite:{mine}"}).stdout.splitlines()
+        assert not mine.exists()
+    kind, _, path = lines[1].partition(":")
+    assert (kind, Path(path).exists(), Path(path).parent.exists()) == ("sqlite", False, False)
 
 
 def test_the_exchanges_clock_is_ahead_of_ours_on_request() -> None:

@@ -10,12 +10,13 @@ from ltp_service.http.openapi.collecting import COLLECTING
 from ltp_service.http.openapi.operation import COMMON_HEADERS, Area, Operation, problems
 from ltp_service.http.openapi.operations import OPERATIONS
 from ltp_service.http.openapi.pages import PAGES
+from ltp_service.http.openapi.past import PAST
 from ltp_service.http.openapi.prices import EXPLANATION, PRICES
 from ltp_service.http.openapi.schemas import Node, components
 from ltp_service.http.openapi.streaming import STREAMING
 from ltp_service.version import VERSION
 
-AREAS = (PRICES, EXPLANATION, STREAMING, COLLECTING, ADMINISTRATION, OPERATIONS, PAGES)
+AREAS = (PRICES, EXPLANATION, PAST, STREAMING, COLLECTING, ADMINISTRATION, OPERATIONS, PAGES)
 """The areas in the order of the page."""
 
 _ABOUT = """What was the last traded price of this pair, and may I trust it now?
@@ -39,6 +40,8 @@ _HEADERS = {
     ),
     "ETag": _header("Changes exactly when the body would", _TEXT),
     "Cache-Control": _header("How long the answer may be kept", _TEXT),
+    "Vary": _header("The headers of the request that decide about the answer", _TEXT),
+    "Link": _header('With rel="next": the next page; absent on the last one', _TEXT, required=False),
     "Retry-After": _header("Seconds after which to ask again", _COUNT | {"minimum": 1}),
     "Location": _header("Where it is, relative to this path", _TEXT),
     "Allow": _header("The methods that the route has", _TEXT),

@@ -40,6 +40,8 @@ class Answer(msgspec.Struct, frozen=True):
     """By names for people."""
     headers: tuple[str, ...] = ()
     """Beside those of every answer of the operation."""
+    csv: str = ""
+    """An example of the same as CSV; empty where it is JSON alone."""
 
 
 class Operation(msgspec.Struct, frozen=True):
@@ -144,6 +146,10 @@ def _content(answer: Answer) -> Node:
         re.sub("[^a-z0-9]+", "-", name.lower()): {"summary": name, "value": value}
         for name, value in answer.examples.items()
     }
-    return {
+    told = {
         "application/json": {"schema": schema(answer.content)} | ({"examples": examples} if examples else {})
     }
+    if answer.csv:
+        rows = {"rows": {"summary": "With its line of names", "value": answer.csv}}
+        told["text/csv"] = {"schema": {"type": "string"}, "examples": rows}
+    return told

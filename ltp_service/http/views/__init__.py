@@ -11,6 +11,7 @@ from ltp_service.http.views import (
     docs,
     explain,
     health,
+    history,
     keys,
     ltp,
     pairs,
@@ -22,7 +23,7 @@ from ltp_service.http.views import (
 
 def register(app: Flask) -> None:
     """Puts every route and error handler onto the app."""
-    for module in (ltp, explain, pairs, status, health, collectors, stream, keys, debug, docs, root):
+    for module in (ltp, explain, history, pairs, status, health, collectors, stream, keys, debug, docs, root):
         app.register_blueprint(module.bp)
     errors.register(app)
     auth.refuse_unclassified(app)

@@ -54,6 +54,7 @@ def status() -> Response:
             worker=shapes.Worker(os.getpid(), parts.config.web_concurrency),
             fleet=_fleet(parts),
             database=_database(parts),
+            history=_history(parts),
             tasks=shown(parts, parts.tasks()),
             settings=settings_of(parts),
         )
@@ -75,6 +76,23 @@ def _database(parts: Services) -> shapes.Database | None:
     if parts.database is None:
         return None
     return shapes.Database(parts.database.problem is None, parts.database.problem)
+
+
+def _history(parts: Services) -> shapes.HistoryStatus | None:
+    """Whether trades are recorded; None where no history is kept."""
+    if parts.history is None:
+        return None
+    state = parts.history.recorder.state()
+    recording: Literal["writing", "waiting", "failing"] = "writing" if state.writes else "waiting"
+    return shapes.HistoryStatus(
+        recording="failing" if state.problem else recording,
+        error=state.problem,
+        waiting_trades=state.waiting,
+        lag_s=round(state.lag, 3),
+        lost_trades=state.lost,
+        bytes=state.size,
+        elsewhere=parts.history.elsewhere(),
+    )
 
 
 def breaker_of(parts: Services) -> shapes.Breaker:

@@ -1,0 +1,335 @@
+"""What the history answers, and what it admits not to know. Pure: the moment that counts as now is given.
+
+Ids are consecutive per pair, so a run of ids proves that no trade is missing between its first and its last one. Times
+alone prove nothing.
+"""
+
+from bisect import bisect_left, bisect_right
+from collections.abc import Sequence
+from decimal import Context, Decimal
+from operator import attrgetter
+from typing import Literal, NamedTuple
+
+from ltp_service.history.candles import MINUTE, longer, start_of
+from ltp_service.history.contract import CANDLE_MINUTES
+from ltp_service.history.rows import Around, Candle, Coverage, RecordedTrade, Run
+
+Proof = Literal["exact", "observed"]
+Covered = Literal["complete", "partial", "empty", "unknown"]
+Interval = Literal["1m", "5m", "15m", "1h", "4h", "1d"]
+
+MINUTES: dict[Interval, int] = {"1m": 1, "5m": 5, "15m": 15, "1h": 60, "4h": 240, "1d": 1440}
+"""The intervals of candles, in minutes."""
+
+VWAP_MORE_DIGITS = 2
+"""Decimal places of a vwap beyond those of the candle's prices. It is a quotient, so it has to end somewhere."""
+
+_AMPLE = Context(prec=100)
+"""More digits than a vwap can have."""
+
+_first, _last = attrgetter("first_traded_at"), attrgetter("last_traded_at")
+
+
+# The price at a moment.
+
+
+class PriceThen(NamedTuple):
+    """The last traded price at a moment."""
+
+    price: Decimal
+    proof: Proof
+    traded_at: int | None
+    trade_id: int | None
+    next_trade_id: int | None
+    """The trade that ended it, where that is known. Then the answer can never change."""
+    evidence_until: int
+    """Until when it is known to have been the last price: the next trade, or the newest evidence."""
+
+
+class Hole(NamedTuple):
+    """Trades are missing between these two, or may be."""
+
+    before: RecordedTrade
+    after: RecordedTrade | None
+    """None while the hole lasts."""
+
+
+class Unknown(NamedTuple):
+    """Nothing is known at that moment or before it."""
+
+    kept_from: int | None
+    """The trades before this moment were deleted; None where that is not the reason."""
+
+
+def price_then(moment: int, around: Around, patience: int) -> PriceThen | Hole | Unknown:
+    """What is known about the last price at `moment`. An observation holds for `patience` microseconds after its last
+    evidence."""
+    before, after, coverage, observation = around
+    if coverage.kept_from is not None and moment < coverage.kept_from:
+        return Unknown(coverage.kept_from)
+    if before is not None:
+        until = _known_until(before, after, coverage)
+        if until is not None and until >= moment:
+            next_trade_id = None if after is None else after.trade_id
+            return PriceThen(before.price, "exact", before.traded_at, before.trade_id, next_trade_id, until)
+        if after is not None:
+            return Hole(before, after)
+    if (
+        observation is not None
+        and observation.observed_at <= moment <= observation.evidence_until + patience
+        and (
+            before is None
+            or observation.observed_at >= before.traded_at
+            # It began before that trade, and says nothing against it.
+            or (observation.price == before.price and observation.evidence_until >= before.traded_at)
+        )
+    ):
+        return PriceThen(
+            observation.price, "observed", observation.traded_at, None, None, observation.evidence_until
+        )
+    return Unknown(coverage.kept_from) if before is None else Hole(before, None)
+
+
+def _known_until(before: RecordedTrade, after: RecordedTrade | None, coverage: Coverage) -> int | None:
+    """Until when `before` is proven to have been the last trade; None where another one may have followed at once."""
+    place = _place_of(before, coverage.runs)
+    if place is None:
+        return None
+    if after is not None:
+        return after.traded_at if _place_of(after, coverage.runs) == place else None
+    return coverage.evidence_until if place == len(coverage.runs) - 1 else None
+
+
+def _place_of(trade: RecordedTrade, runs: Sequence[Run]) -> int | None:
+    """The place of the run that has the trade's id. Two series may use the same id, so its time says which one is near."""
+    near = bisect_right(runs, trade.traded_at, key=_first) - 1
+    # The exchange may stamp a trade a little earlier than the one numbered before it.
+    for place in (near, near + 1, near - 1):
+        if (
+            0 <= place < len(runs)
+            and runs[place].first_trade_id <= trade.trade_id <= runs[place].last_trade_id
+        ):
+            return place
+    return None
+
+
+# Candles.
+
+
+class Told(NamedTuple):
+    """One interval, with or without a trade."""
+
+    start: int
+    candle: Candle | None
+    """Of the known trades; None without one."""
+    covered: Covered
+    open_ended: bool
+    """It is not over yet."""
+
+
+class Span(NamedTuple):
+    """Intervals of one length that follow one another: those that begin from `start` to before `end`."""
+
+    minutes: int
+    start: int
+    end: int
+
+    @property
+    def length(self) -> int:
+        """Microseconds of one interval."""
+        return self.minutes * MINUTE
+
+    @property
+    def stored_minutes(self) -> int:
+        """The length of the stored candles that its candles are put together from."""
+        return max(each for each in CANDLE_MINUTES if self.minutes % each == 0)
+
+
+class Series(NamedTuple):
+    """Candles that follow one another."""
+
+    candles: list[Told]
+    more: bool
+    """Whether others follow before the end that was asked for."""
+
+
+def span(minutes: int, start: int | None, end: int, limit: int) -> tuple[Span, bool]:
+    """At most `limit` intervals before `end`: the first ones, from the one that has `start`, or the last ones without it.
+    True when more follow."""
+    length = minutes * MINUTE
+    stop = -(-end // length) * length
+    if start is None:
+        return Span(minutes, max(0, stop - limit * length), stop), False
+    begin = start_of(start, minutes)
+    most = begin + limit * length
+    return Span(minutes, begin, max(begin, min(stop, most))), most < stop
+
+
+def candles(asked: Span, stored: Sequence[Candle], coverage: Coverage, now: int) -> list[Told]:
+    """Every interval of the span. `stored` are the candles of `asked.stored_minutes` in it."""
+    found = {candle.start: candle for candle in longer(stored, asked.minutes)}
+    cover = _Cover(coverage)
+    starts = range(asked.start, asked.end, asked.length)
+    return [_told(start, start + asked.length, found.get(start), cover, now) for start in starts]
+
+
+def _told(start: int, end: int, candle: Candle | None, cover: "_Cover", now: int) -> Told:
+    covered: Covered = "partial" if candle else "unknown"
+    if cover.has(start, end):
+        covered = "complete" if candle else "empty"
+    return Told(start, candle, covered, start <= now < end)
+
+
+class _Cover:
+    """Answers whether every trade of an interval is known."""
+
+    def __init__(self, coverage: Coverage) -> None:
+        self._runs = coverage.runs
+        self._evidence_until = coverage.evidence_until
+        self._begins = [run.first_traded_at for run in coverage.runs]
+
+    def has(self, start: int, end: int) -> bool:
+        """Whether one run goes on from before `start` to `end` or later."""
+        place = bisect_left(self._begins, start) - 1
+        if place < 0:
+            return False
+        if self._runs[place].last_traded_at >= end:
+            return True
+        is_newest = place == len(self._runs) - 1
+        return is_newest and self._evidence_until is not None and self._evidence_until >= end
+
+
+def vwap(candle: Candle) -> Decimal:
+    """The average price, weighted by volume: VWAP_MORE_DIGITS places more than the prices have."""
+    prices = (candle.open, candle.high, candle.low, candle.close)
+    places = max(-_exponent(price) for price in prices) + VWAP_MORE_DIGITS
+    average = _AMPLE.divide(candle.turnover, candle.volume)
+    return average.quantize(Decimal(1).scaleb(-places), context=_AMPLE)
+
+
+def _exponent(price: Decimal) -> int:
+    exponent = price.as_tuple().exponent
+    return min(0, exponent) if isinstance(exponent, int) else 0
+
+
+# Pages of trades.
+
+
+class Gap(NamedTuple):
+    """Trades are missing between two ids, or may be."""
+
+    after_trade_id: int | None
+    """None where no known trade came before them."""
+    before_trade_id: int | None
+    """None where no known trade came after them."""
+    since: int | None
+    until: int | None
+
+
+class Window(NamedTuple):
+    """Which trades were asked for."""
+
+    start: int | None
+    """Those made from this moment on; None for the first known one."""
+    after_trade_id: int | None
+    """Those that follow this id: in the newest series, or in that of `start`."""
+    end: int
+    """Those made before this moment."""
+    expected_until: int
+    """The moment up to which what is missing at the end is told as a gap."""
+
+
+def page(
+    asked: Window, trades: Sequence[RecordedTrade], coverage: Coverage, *, more: bool
+) -> list[RecordedTrade | Gap]:
+    """The trades of a page with the gaps between them, before the first one, and after the last one unless more follow."""
+    kept_from = coverage.kept_from
+    if not trades and kept_from is not None and asked.expected_until <= kept_from:
+        return [Gap(asked.after_trade_id, None, asked.start, kept_from)]
+    coverage = _kept(coverage, trades)
+    runs = coverage.runs
+    if not runs:
+        return [*trades, Gap(asked.after_trade_id, None, asked.start, None)]
+    holes = _Holes(coverage)
+    following, is_after_id = _opening(asked, runs)
+    rows: list[RecordedTrade | Gap] = []
+
+    def tell(up_to: int) -> None:
+        nonlocal following, is_after_id
+        while following <= up_to:
+            hole = holes.at(following)
+            rows.append(hole._replace(after_trade_id=asked.after_trade_id) if is_after_id else hole)
+            following, is_after_id = following + 1, False
+
+    for trade in trades:
+        place = _place_of(trade, runs)
+        tell(following - 1 if place is None else place)
+        rows.append(trade)
+    if not more:
+        tell(holes.last_before(asked.expected_until))
+    return rows
+
+
+class _Holes:
+    """The holes between runs by their place: 0 before the first run, one before each other run, and the last one after
+    the newest evidence."""
+
+    def __init__(self, coverage: Coverage) -> None:
+        self._runs = coverage.runs
+        self._kept_from = coverage.kept_from or 0
+        self._known_until = max(coverage.evidence_until or 0, coverage.runs[-1].last_traded_at)
+
+    def at(self, place: int) -> Gap:
+        """The hole at a place."""
+        left = self._runs[place - 1] if place else None
+        right = self._runs[place] if place < len(self._runs) else None
+        if right is None:
+            return Gap(left.last_trade_id if left else None, None, self._known_until, None)
+        return Gap(
+            left.last_trade_id if left else None,
+            right.first_trade_id,
+            left.last_traded_at if left else None,
+            max(right.first_traded_at, self._kept_from),
+        )
+
+    def last_before(self, moment: int) -> int:
+        """The last hole that begins before `moment`."""
+        place = bisect_left(self._runs, moment, key=_last)
+        return place - (place == len(self._runs) and self._known_until >= moment)
+
+
+def _kept(coverage: Coverage, trades: Sequence[RecordedTrade]) -> Coverage:
+    """The coverage of what was not deleted. The first run may have lost its beginning; what is left of it begins with its
+    first trade of the page, if it has one there."""
+    kept_from = coverage.kept_from
+    if kept_from is None:
+        return coverage
+    runs = [run for run in coverage.runs if run.last_traded_at >= kept_from]
+    if runs and runs[0].first_traded_at < kept_from:
+        run = runs[0]
+        left = min((t.trade_id for t in trades if _has(run, t)), default=run.last_trade_id + 1)
+        runs[0] = run._replace(first_trade_id=left, first_traded_at=kept_from - 1)
+    return coverage._replace(runs=tuple(runs))
+
+
+def _has(run: Run, trade: RecordedTrade) -> bool:
+    is_in_time = trade.traded_at <= run.last_traded_at
+    return is_in_time and run.first_trade_id <= trade.trade_id <= run.last_trade_id
+
+
+def _opening(asked: Window, runs: Sequence[Run]) -> tuple[int, bool]:
+    """The first hole that may be told, and whether it begins with the id that was asked for."""
+    start, after = asked.start, asked.after_trade_id
+    by_time = 0 if start is None else bisect_left(runs, start, key=_first)
+    if after is None:
+        return (1 if start is None else by_time), False
+    newest = len(runs) - 1
+    place = newest if start is None else min(newest, max(0, bisect_right(runs, start, key=_first) - 1))
+    series = runs[place].series
+    of_series = [place for place, run in enumerate(runs) if run.series == series]
+    place = next((each for each in of_series if runs[each].last_trade_id >= after), of_series[-1] + 1)
+    if place < len(runs) and runs[place].series == series and runs[place].first_trade_id <= after + 1:
+        place, is_inside = place + 1, False
+    else:
+        is_inside = True
+    return (by_time, False) if by_time > place else (place, is_inside)

@@ -1,0 +1,270 @@
+"""Writes what the feed told. All of this runs in one native thread: it may wait for a disk, and takes no lock and no log."""
+
+from collections import deque
+from collections.abc import Callable, Mapping, Sequence
+from math import inf
+from typing import NamedTuple
+
+from ltp_service.domain.errors import StoreUnavailable
+from ltp_service.domain.pairs import Pair
+from ltp_service.domain.trade import Trade
+from ltp_service.history.contract import HistoryStore, WriterLock
+from ltp_service.history.evidence import (
+    Told,
+    View,
+    evidence_until,
+    micros,
+    newer,
+    observation,
+    recorded,
+    told_by,
+)
+from ltp_service.history.rows import News, Observation, RecordedTrade
+
+MOST_WAITING = 200_000
+"""Most trades that wait to be written. Then the oldest are dropped, which leaves a hole, and REST may fill it later."""
+
+MOST_AT_ONCE = 10_000
+"""Most trades of one transaction, so that none takes seconds."""
+
+WRITING_SECONDS = 2.0
+"""Seconds of one turn in which another transaction is begun."""
+
+FIRST_PAUSE_SECONDS, LONGEST_PAUSE_SECONDS = 1.0, 30.0
+"""Seconds until a failing store is tried again, doubling from the one to the other."""
+
+LOOK_EVERY_SECONDS = 1.0
+"""Seconds between two looks at the evidence and at prices without an id."""
+
+LATEST_SECONDS = 60.0
+"""Seconds by which a trade may be later than the exchange's own clock. A later one has a wrong time and is left out."""
+
+PRUNE_EVERY_SECONDS, SIZE_EVERY_SECONDS = 60.0, 30.0
+"""Seconds between two looks for trades that are too old, and at the room that the history takes."""
+
+Frame = tuple[str, float]
+"""A frame of the trade channel, and the monotonic second of its arrival."""
+
+
+class Batch(NamedTuple):
+    """What is handed over to the thread at one moment."""
+
+    frames: Sequence[Frame]
+    trades: Sequence[tuple[Pair, Sequence[Trade]]]
+    """Those that came in another way."""
+    view: View
+    """As it was when the newest frame had been taken: no other may be missing between them."""
+    leads: bool
+    """Whether this process runs the feed."""
+
+
+class Report(NamedTuple):
+    """What became of a batch."""
+
+    writes: bool
+    """Whether this process has the writer's lock."""
+    rows: int = 0
+    """Trades that were new."""
+    lost: int = 0
+    """Trades that were dropped because too many waited."""
+    waiting: int = 0
+    oldest: float | None = None
+    """Monotonic second in which the oldest trade that waits arrived."""
+    problem: str | None = None
+    """Why nothing can be written; None when it can."""
+    jumped: frozenset[Pair] = frozenset()
+    """Pairs of which a trade was written whose predecessor the feed has not told."""
+    untold: Mapping[Pair, float] = {}
+    """The pairs of which the present subscription has told no trade yet, and since when it would have."""
+    size: int | None = None
+    """Bytes on the disk, where they were looked at."""
+
+
+class Writer:
+    """Batches in, transactions out. What cannot be written waits for the next turn."""
+
+    def __init__(
+        self,
+        pairs: Sequence[Pair],
+        store: HistoryStore,
+        lock: WriterLock,
+        read: Callable[[str, float], Sequence[tuple[Pair, Trade]]],
+        *,
+        keep_seconds: float,
+        patience_seconds: float,
+        monotonic: Callable[[], float],
+    ) -> None:
+        """`read` gives the trades in a frame. Trades are kept for `keep_seconds`; 0 keeps all. `patience_seconds` is how
+        long a price counts without evidence."""
+        self._pairs = pairs
+        self._store = store
+        self._lock = lock
+        self._read = read
+        self._keep = round(keep_seconds * 1e6)
+        self._patience = round(patience_seconds * 1e6)
+        self._monotonic = monotonic
+        self._waiting: deque[tuple[Pair, RecordedTrade, float]] = deque()
+        """With the monotonic second of the arrival."""
+        self._told: dict[Pair, Told] = {}
+        self._written: dict[Pair, int] = {}
+        """The highest id that was written by this process, of the present series."""
+        self._evidence: dict[Pair, tuple[int, int]] = {}
+        """What was last written, until when and of which trade."""
+        self._observed: dict[Pair, Observation] = {}
+        self._try_at = -inf
+        self._pause = FIRST_PAUSE_SECONDS
+        self._problem: str | None = None
+        self._look_at = self._prune_at = self._size_at = -inf
+        self._rows = 0
+
+    def turn(self, batch: Batch) -> Report:
+        """Takes a batch, and writes what waits. Raises only what is no fault of the store; that batch is dropped then."""
+        if not batch.leads:
+            self._rest()
+            return Report(writes=False)
+        self._take(batch)
+        lost = self._drop_the_oldest()
+        report = self._try(batch.view) if self._monotonic() >= self._try_at else Report(writes=False)
+        rows, self._rows = self._rows, 0
+        oldest = self._waiting[0][2] if self._waiting else None
+        return report._replace(
+            rows=rows, lost=lost, waiting=len(self._waiting), oldest=oldest, problem=self._problem
+        )
+
+    def close(self) -> None:
+        """Ends the connections and lets another process write."""
+        self._lock.release()
+        self._store.close()
+
+    def _rest(self) -> None:
+        """Another process runs the feed, so it writes."""
+        self._waiting.clear()
+        self._told.clear()
+        self._observed.clear()
+        self._problem = None
+        self._try_at = -inf
+        self._lock.release()
+
+    def _take(self, batch: Batch) -> None:
+        latest = inf if batch.view.ahead is None else batch.view.now + batch.view.ahead + LATEST_SECONDS
+        for frame, received_at in batch.frames:
+            for pair, trade in self._read(frame, 0.0):
+                if trade.timestamp <= latest and (row := recorded(trade)):
+                    self._waiting.append((pair, row, received_at))
+                    told = Told(row.trade_id, row.traded_at, received_at)
+                    self._told[pair] = newer(self._told.get(pair), told)
+        for pair, trades in batch.trades:
+            rows = (recorded(trade) for trade in trades if trade.timestamp <= latest)
+            self._waiting.extend((pair, row, batch.view.now) for row in rows if row)
+        for pair in self._pairs:
+            price = batch.view.prices.get(pair)
+            if price is not None and (by_price := told_by(price.tick)):
+                self._told[pair] = newer(self._told.get(pair), by_price)
+
+    def _drop_the_oldest(self) -> int:
+        lost = max(0, len(self._waiting) - MOST_WAITING)
+        for _ in range(lost):
+            self._waiting.popleft()
+        return lost
+
+    def _try(self, view: View) -> Report:
+        try:
+            if not self._lock.take():
+                self._problem = None
+                self._waiting.clear()
+                return Report(writes=False)
+            jumped = self._write(view)
+            self._prune(view)
+            size = self._size()
+        except StoreUnavailable as error:
+            self._problem = str(error)
+            self._try_at = self._monotonic() + self._pause
+            self._pause = min(LONGEST_PAUSE_SECONDS, 2 * self._pause)
+            return Report(writes=False)
+        self._problem, self._pause = None, FIRST_PAUSE_SECONDS
+        untold = {pair: since for pair, since in view.told_since.items() if self._is_untold(pair, since)}
+        return Report(writes=True, jumped=jumped, untold=untold, size=size)
+
+    def _write(self, view: View) -> frozenset[Pair]:
+        jumped: set[Pair] = set()
+        until = self._monotonic() + WRITING_SECONDS
+        while True:
+            part = [self._waiting[place] for place in range(min(len(self._waiting), MOST_AT_ONCE))]
+            by_pair: dict[Pair, list[RecordedTrade]] = {}
+            for pair, row, _ in part:
+                by_pair.setdefault(pair, []).append(row)
+            is_last = len(part) == len(self._waiting)
+            looks = is_last and view.now >= self._look_at
+            news = self._news(by_pair, view if looks else None)
+            try:
+                self._rows += self._store.write(news) if news else 0
+            except StoreUnavailable:
+                raise
+            except Exception:
+                self._forget(len(part))  # it would fail again, for ever
+                raise
+            self._forget(len(part))
+            jumped.update(pair for pair, told in by_pair.items() if self._jumps(pair, told))
+            self._remember(news)
+            if looks:
+                self._look_at = view.now + LOOK_EVERY_SECONDS
+            if is_last or self._monotonic() >= until:
+                return frozenset(jumped)
+
+    def _forget(self, count: int) -> None:
+        for _ in range(count):
+            self._waiting.popleft()
+
+    def _news(self, by_pair: dict[Pair, list[RecordedTrade]], view: View | None) -> list[News]:
+        """`view` is None where it is not time to look, or more trades wait: they may be newer than what it shows."""
+        found = []
+        for pair in self._pairs:
+            trades, told = tuple(by_pair.get(pair, ())), self._told.get(pair)
+            until, seen = None, None
+            if view is not None:
+                until = evidence_until(pair, told, view)
+                seen = None if until else observation(pair, view, self._observed.get(pair), self._patience)
+            of = told.trade_id if until is not None and told is not None else None
+            if (until, of) == self._evidence.get(pair):
+                until = of = None  # nothing new
+            if seen == self._observed.get(pair):
+                seen = None
+            if trades or until or seen:
+                found.append(News(pair, trades, until, of, seen))
+        return found
+
+    def _remember(self, news: Sequence[News]) -> None:
+        for told in news:
+            if told.evidence_until is not None and told.evidence_for is not None:
+                self._evidence[told.pair] = told.evidence_until, told.evidence_for
+                self._observed.pop(told.pair, None)
+            if told.observation is not None:
+                self._observed[told.pair] = told.observation
+
+    def _jumps(self, pair: Pair, trades: Sequence[RecordedTrade]) -> bool:
+        """Whether another trade than those written so far comes before these."""
+        ids = sorted({trade.trade_id for trade in trades})
+        before = self._written.get(pair)
+        self._written[pair] = ids[-1] if before is None or ids[-1] > before else before
+        told = self._told.get(pair)
+        if told is not None and told.trade_id < self._written[pair]:
+            self._written[pair] = told.trade_id  # the exchange numbers anew
+            return True
+        return ids[-1] - ids[0] >= len(ids) or before is None or ids[0] > before + 1 or ids[-1] < before
+
+    def _is_untold(self, pair: Pair, since: float) -> bool:
+        told = self._told.get(pair)
+        return told is None or told.received_at < since
+
+    def _prune(self, view: View) -> None:
+        """Deletes a few of the trades that are too old, by the exchange's clock."""
+        if not self._keep or view.ahead is None or self._monotonic() < self._prune_at:
+            return
+        if not self._store.prune(micros(view.now + view.ahead) - self._keep):
+            self._prune_at = self._monotonic() + PRUNE_EVERY_SECONDS
+
+    def _size(self) -> int | None:
+        if self._monotonic() < self._size_at:
+            return None
+        self._size_at = self._monotonic() + SIZE_EVERY_SECONDS
+        return self._store.size()

@@ -1,0 +1,268 @@
+"""Holes are filled from REST by id, newest first; what REST cannot tell is given up and told."""
+
+import logging
+from collections.abc import Sequence
+
+import pytest
+
+from ltp_service.domain.errors import StoreUnavailable, Unreachable
+from ltp_service.domain.pairs import Pair
+from ltp_service.domain.trade import Trade
+from ltp_service.history.backfill import (
+    ASK_EVERY_SECONDS,
+    HOPELESS_SECONDS,
+    LAGGING_SECONDS,
+    SILENT_SECONDS,
+    Backfill,
+    missing_in,
+)
+from ltp_service.history.evidence import recorded
+from ltp_service.history.rows import Coverage, News, Run
+from ltp_service.meters import HISTORY_GAP_SECONDS
+from tests.fakes import BTC, ETH, NOON, FakeClock, RecordingMeters, runtime
+from tests.history.fakes import BEGINNING, FakeStore, trade
+
+
+class Rest:
+    """Kraken's Trades: a trade a second since NOON, as far as it tells them."""
+
+    def __init__(self, newest: int) -> None:
+        self.newest = newest
+        self.page = 1000
+        self.lost: set[int] = set()
+        """Ids that it never tells."""
+        self.loses_at_the_edge = 0
+        """Trades that are missing at the beginning of each page."""
+        self.asked: list[tuple[Pair, float | None]] = []
+        """Seconds after NOON."""
+        self.problem: Exception | None = None
+
+    def ask(self, pair: Pair, since: float | None) -> list[Trade]:
+        self.asked.append((pair, None if since is None else round(since - NOON, 6)))
+        if self.problem is not None:
+            raise self.problem
+        told = range(1, self.newest + 1)
+        if since is None:
+            ids = [*told][-self.page :]
+        else:
+            ids = [each for each in told if NOON + each >= since - 0.001][: self.page]
+            ids = ids[self.loses_at_the_edge :]
+        return [trade(each, each, pair) for each in ids if each not in self.lost]
+
+
+class Desk:
+    """A back-fill whose answers are recorded at once. It keeps the pace by itself."""
+
+    def __init__(self, newest: int, *known: int, keep_seconds: float = 0.0) -> None:
+        self.clock, self.store, self.rest = FakeClock(), FakeStore(), Rest(newest)
+        self.meters = RecordingMeters()
+        self.jumped: set[Pair] = set()
+        self.untold: dict[Pair, float] = {}
+        self.settled, self.busy = True, False
+        self.reads: list[Pair] = []
+        self.record(BTC, [trade(each, each) for each in known])
+        self.backfill = Backfill(
+            [BTC, ETH],
+            self.coverage,
+            self.rest.ask,
+            self.record,
+            recorder=self,
+            is_busy=lambda: self.busy,
+            runtime=runtime(self.clock, self.meters),
+            keep_seconds=keep_seconds,
+        )
+
+    def is_settled(self) -> bool:
+        return self.settled
+
+    def coverage(self, pair: Pair) -> Coverage:
+        self.reads.append(pair)
+        return self.store.coverage(pair)
+
+    def record(self, pair: Pair, trades: Sequence[Trade]) -> None:
+        self.store.write([News(pair, tuple(filter(None, map(recorded, trades))))])
+
+    def look(self, times: int = 1, every: float = ASK_EVERY_SECONDS) -> list[bool]:
+        looked = []
+        for _ in range(times):
+            looked.append(self.backfill.look())
+            self.clock.advance(every)
+        return looked
+
+    def missing(self, pair: Pair = BTC) -> list[tuple[int, int]]:
+        return [(each.after_id, each.before_id) for each in missing_in(pair, self.store.coverage(pair))]
+
+
+def test_a_hole_is_filled_from_the_trade_before_it() -> None:
+    desk = Desk(100, *range(1, 11), *range(50, 60))
+    assert desk.look(3) == [True, False, False]
+    assert (desk.missing(), desk.rest.asked) == ([], [(BTC, 10.0)])
+
+
+def test_the_newest_hole_comes_first_whatever_its_pair() -> None:
+    desk = Desk(100, 1, 3, 7, 9)
+    desk.record(ETH, [trade(each, each, ETH) for each in (4, 6)])
+    desk.rest.page = 3
+    desk.look(5)
+    assert desk.rest.asked == [(BTC, 7.0), (BTC, 3.0), (BTC, 5.0), (ETH, 4.0), (BTC, 1.0)]
+    assert desk.missing() == desk.missing(ETH) == []
+
+
+def test_a_long_hole_takes_several_pages() -> None:
+    desk = Desk(200, 1, 150)
+    desk.rest.page = 50
+    assert desk.look(5) == [True, True, True, True, False]
+    assert desk.missing() == []
+
+
+def test_a_question_a_second_at_most() -> None:
+    desk = Desk(200, 1, 150)
+    desk.rest.page = 50
+    assert desk.look(5, every=0.25) == [True, False, False, False, True]
+
+
+def test_prices_come_first() -> None:
+    desk = Desk(100, 1, 9)
+    desk.busy = True
+    assert desk.look(3) == [False] * 3
+    desk.busy = False
+    assert desk.look() == [True]
+
+
+def test_nothing_is_asked_while_the_answer_could_not_be_recorded() -> None:
+    desk = Desk(100, 1, 9)
+    desk.settled = False
+    assert desk.look(3) == [False] * 3
+    assert desk.reads == []
+
+
+def test_a_rest_that_lags_is_asked_again() -> None:
+    desk = Desk(5, *range(1, 6), *range(10, 12))
+    assert desk.look(3) == [True, False, False]
+    desk.rest.newest = 20
+    desk.clock.advance(LAGGING_SECONDS)
+    assert desk.look() == [True]
+    assert desk.missing() == []
+    assert desk.meters.told(HISTORY_GAP_SECONDS) == []
+
+
+def test_a_rest_that_knows_a_part_is_asked_for_the_rest() -> None:
+    desk = Desk(7, *range(1, 6), *range(10, 12))
+    desk.look()
+    assert desk.missing() == [(7, 10)]
+    desk.look()
+    desk.rest.newest = 20
+    desk.clock.advance(LAGGING_SECONDS)
+    desk.look()
+    assert desk.missing() == []
+
+
+def test_trades_that_are_lost_at_the_edge_of_a_page_are_asked_for_with_an_earlier_one() -> None:
+    desk = Desk(100, *range(1, 11), 12, *range(13, 20))
+    desk.rest.loses_at_the_edge = 2
+    assert desk.look(3) == [True, True, False]
+    assert desk.missing() == []
+    assert [since for _, since in desk.rest.asked] == [10.0, 9.0]
+
+
+def test_trades_in_the_middle_that_a_page_leaves_out_are_a_smaller_hole() -> None:
+    desk = Desk(100, 1, 20)
+    desk.rest.lost = {10}
+    desk.look()
+    assert desk.missing() == [(9, 11)]
+
+
+def test_what_rest_does_not_tell_is_given_up_told_and_asked_for_again_after_an_hour(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    caplog.set_level(logging.WARNING)
+    desk = Desk(100, *range(1, 11), *range(12, 20))
+    desk.rest.lost = {11}
+    assert desk.look(5) == [True, True, True, False, False]
+    assert desk.meters.counted[HISTORY_GAP_SECONDS][""] == 2
+    assert caplog.messages == [
+        "BTC/USD: the trades between 10 and 12 (2.0 s) are not recorded, and REST does not tell them"
+    ]
+
+    desk.clock.advance(HOPELESS_SECONDS)
+    assert desk.look(5) == [True, True, True, False, False]
+    assert desk.meters.counted[HISTORY_GAP_SECONDS][""] == 2
+    desk.clock.advance(HOPELESS_SECONDS)
+    desk.rest.lost = set()
+    assert desk.look() == [True]
+    assert desk.missing() == []
+
+
+def test_a_hopeless_hole_lets_the_older_ones_go_first() -> None:
+    desk = Desk(100, 1, *range(4, 11), *range(12, 20))
+    desk.rest.lost = {11}
+    desk.look(4)
+    assert desk.missing() == [(10, 12)]
+
+
+def test_a_failing_rest_is_asked_after_longer_and_longer_pauses() -> None:
+    desk = Desk(100, 1, 9)
+    desk.rest.problem = Unreachable("closed", reason="closed")
+    asked = desk.look(40)
+    assert [place for place, each in enumerate(asked) if each] == [0, 5, 10, 18, 34]
+    desk.rest.problem = None
+    desk.clock.advance(60.0)
+    desk.look()
+    assert desk.missing() == []
+
+
+def test_a_store_that_cannot_be_read_is_read_again_later() -> None:
+    desk = Desk(100, 1, 9)
+    read = desk.store.coverage
+
+    def fail(pair: Pair) -> Coverage:
+        raise StoreUnavailable("away")
+
+    desk.store.coverage = fail  # type: ignore[method-assign]
+    assert desk.look(2) == [False, False]
+    desk.store.coverage = read  # type: ignore[method-assign]
+    assert desk.look() == [True]
+
+
+def test_holes_are_read_where_something_jumped() -> None:
+    desk = Desk(100, 1, 2)
+    desk.look(5)
+    assert sorted(desk.reads, key=str) == [BTC, ETH]
+    desk.record(BTC, [trade(5, 5)])
+    desk.jumped.add(BTC)
+    assert desk.look() == [True]
+    assert (desk.missing(), desk.jumped) == ([], set())
+
+
+def test_a_subscription_that_tells_nothing_has_the_newest_page_asked_for_once() -> None:
+    desk = Desk(30, 1, 2)
+    desk.untold = {BTC: desk.clock.monotonic()}
+    assert desk.look() == [False]
+    desk.clock.advance(SILENT_SECONDS)
+    assert desk.look(3) == [True, False, False]
+    assert (desk.rest.asked, desk.missing()) == ([(BTC, None)], [])
+
+    desk.untold = {BTC: desk.clock.monotonic()}
+    desk.clock.advance(SILENT_SECONDS)
+    assert desk.look() == [True]
+
+
+def test_what_is_older_than_what_is_kept_is_not_asked_for() -> None:
+    desk = Desk(102, 1, 3, 100, 102, keep_seconds=60.0)
+    desk.look(4)
+    assert desk.missing() == [(1, 3)]
+
+
+def test_a_hole_between_two_numberings_is_given_up_as_any_other() -> None:
+    desk = Desk(40)
+    desk.rest.lost = {1, 2}
+    runs = (
+        Run(0, 900, 905, BEGINNING, BEGINNING + 5_000_000),
+        Run(1, 3, 9, BEGINNING + 13_000_000, BEGINNING + 19_000_000),
+    )
+    (hole,) = missing_in(BTC, Coverage(runs, None, None))
+    assert (hole.renumbered, hole.after_id, hole.before_id) == (True, 905, 3)
+
+    desk.store.coverage = lambda pair: Coverage(runs if pair == BTC else (), None, None)  # type: ignore[method-assign]
+    assert desk.look(5) == [True, True, True, False, False]
+    assert desk.meters.counted[HISTORY_GAP_SECONDS][""] == 8

@@ -1,0 +1,151 @@
+"""When silence proves that nobody traded, and what is known without ids."""
+
+import pytest
+
+from ltp_service.domain.tick import REST
+from ltp_service.history.evidence import (
+    MARGIN_SECONDS,
+    RENUMBERED_AFTER,
+    Told,
+    View,
+    evidence_until,
+    newer,
+    observation,
+    recorded,
+    told_by,
+)
+from ltp_service.history.rows import Observation
+from tests.fakes import BTC
+from tests.history.fakes import BEGINNING, price, trade, view
+
+TOLD = Told(7, BEGINNING, 1000.1)
+PATIENCE = 30_000_000
+
+
+def confirmed(**more: object) -> View:
+    """Ten seconds after the trade 7, which is the last one by everything that is known."""
+    return view(1010.0, price(7, confirmed_at=1010.0), **more)  # type: ignore[arg-type]
+
+
+def test_a_feed_in_step_proves_that_nothing_followed_the_trade_that_it_told() -> None:
+    assert evidence_until(BTC, TOLD, confirmed()) == BEGINNING + round(1e6 * (10 - MARGIN_SECONDS))
+
+
+@pytest.mark.parametrize(
+    ("told", "seen"),
+    [
+        (None, confirmed()),  # no trade was told yet
+        (TOLD, confirmed(since=None)),  # the trade channel is not subscribed, or not in step
+        (TOLD._replace(received_at=999.9), confirmed()),  # told by a subscription before this one
+        (
+            TOLD._replace(trade_id=8),
+            confirmed(),
+        ),  # the price is of an earlier trade: the last one is held back
+        (TOLD._replace(trade_id=6), confirmed()),  # the price is of a later trade, which REST told
+        (TOLD, confirmed(doubted=[BTC])),
+        (TOLD, confirmed(ahead=None)),  # the exchange's clock is not known
+        (TOLD, view(1010.0)),  # there is no price
+        (TOLD, view(1010.0, price(7, confirmed_at=1010.0, confirmed_by=REST))),
+        (TOLD, view(1010.0, price(None, at=None, confirmed_at=1010.0))),  # a ticker told another price
+        (TOLD, view(1000.5, price(7, confirmed_at=1000.5))),  # the margin reaches back before the trade
+    ],
+)
+def test_silence_proves_nothing_when_a_trade_may_have_been_missed(told: Told | None, seen: View) -> None:
+    assert evidence_until(BTC, told, seen) is None
+
+
+def test_a_trade_that_is_stamped_ahead_of_the_clock_does_not_move_the_evidence() -> None:
+    stamped = price(7, at=3.0, happened_at=1000.0, confirmed_at=1010.0)
+    assert evidence_until(BTC, TOLD, view(1010.0, stamped)) == BEGINNING + 9_000_000
+
+
+def test_a_higher_id_is_newer_and_so_is_a_lower_one_that_is_more_than_a_second_later() -> None:
+    later = RENUMBERED_AFTER + 1
+    assert newer(None, TOLD) == TOLD
+    assert newer(TOLD, TOLD._replace(trade_id=8)).trade_id == 8
+    assert newer(TOLD, TOLD._replace(trade_id=6)) == TOLD
+    assert newer(TOLD, TOLD._replace(trade_id=6, traded_at=BEGINNING + RENUMBERED_AFTER)) == TOLD
+    assert newer(TOLD, TOLD._replace(trade_id=6, traded_at=BEGINNING + later)).trade_id == 6
+
+
+def test_a_trade_that_is_told_again_counts_for_the_connection_that_told_it_last() -> None:
+    assert newer(TOLD, TOLD._replace(received_at=1005.0)).received_at == 1005.0
+    assert newer(TOLD, TOLD._replace(received_at=999.0)).received_at == 1000.1
+
+
+def test_a_trade_keeps_its_digits_and_its_microseconds() -> None:
+    row = recorded(trade(5, at=0.000001, price="115643.00000"))
+    assert row is not None
+    assert (row.trade_id, row.traded_at, str(row.price), str(row.quantity)) == (
+        5,
+        BEGINNING + 1,
+        "115643.00000",
+        "0.5",
+    )
+
+
+def test_a_trade_without_a_proper_id_is_not_recorded() -> None:
+    assert [recorded(trade(number)) for number in (0, -1)] == [None, None]
+
+
+def test_only_a_numbered_trade_of_the_feed_is_told_by_it() -> None:
+    assert told_by(price(7).tick) == Told(7, BEGINNING, 1000.0)
+    others = (price(7, source=REST), price(None), price(7, at=None))
+    assert [told_by(each.tick) for each in others] == [None, None, None]
+
+
+# Without ids.
+
+
+def test_a_ticker_is_observed_from_its_arrival_until_its_last_confirmation() -> None:
+    seen = observation(BTC, view(1010.0, price(None, at=None, confirmed_at=1009.0)), None, PATIENCE)
+    assert seen is not None
+    assert (str(seen.price), seen.observed_at, seen.evidence_until) == (
+        "100.10",
+        BEGINNING,
+        BEGINNING + 9_000_000,
+    )
+    assert (seen.traded_at, seen.source) == (None, "kraken:websocket")
+
+
+def test_a_trade_without_an_id_is_observed_from_its_own_time() -> None:
+    seen = observation(BTC, view(1010.0, price(None, at=-5.0, confirmed_at=1009.0)), None, PATIENCE)
+    assert seen is not None
+    assert seen.observed_at == seen.traded_at == BEGINNING - 5_000_000
+
+
+def test_what_rest_told_is_observed_with_an_id_too() -> None:
+    assert observation(BTC, view(1010.0, price(7, source=REST)), None, PATIENCE) is not None
+
+
+@pytest.mark.parametrize(
+    "seen",
+    [
+        view(1010.0),
+        view(1010.0, price(None), doubted=[BTC]),
+        view(1010.0, price(None), ahead=None),
+        view(1010.0, price(7)),  # the feed numbers it, so it is recorded
+    ],
+)
+def test_what_is_doubted_or_recorded_is_not_observed(seen: View) -> None:
+    assert observation(BTC, seen, None, PATIENCE) is None
+
+
+def test_the_same_price_goes_on_and_keeps_its_first_moment() -> None:
+    before = Observation(price(None).tick.amount, BEGINNING + 3, BEGINNING + 5, None, "kraken:websocket")
+    seen = observation(BTC, view(1010.0, price(None, at=None, confirmed_at=1009.0)), before, PATIENCE)
+    assert seen is not None
+    assert (seen.observed_at, seen.evidence_until) == (BEGINNING + 3, BEGINNING + 9_000_000)
+
+
+def test_the_same_price_after_a_time_without_evidence_begins_anew() -> None:
+    before = Observation(price(None).tick.amount, BEGINNING, BEGINNING + 5, None, "kraken:websocket")
+    late = price(None, at=None, confirmed_at=1100.0)
+    seen = observation(BTC, view(1100.0, late), before, PATIENCE)
+    assert seen is not None
+    assert seen.observed_at == seen.evidence_until == BEGINNING + 100_000_000
+
+    dated = before._replace(traded_at=BEGINNING)
+    seen = observation(BTC, view(1100.0, price(None, confirmed_at=1100.0)), dated, PATIENCE)
+    assert seen is not None
+    assert seen.observed_at == BEGINNING

@@ -1,0 +1,287 @@
+"""Batches in, transactions out: what is written, what waits, and what is lost."""
+
+from collections.abc import Sequence
+from typing import Any
+
+import pytest
+
+from ltp_service.domain.pairs import Pair
+from ltp_service.domain.tick import Price
+from ltp_service.domain.trade import Trade
+from ltp_service.history import writer as module
+from ltp_service.history.evidence import View
+from ltp_service.history.writer import (
+    FIRST_PAUSE_SECONDS,
+    LATEST_SECONDS,
+    PRUNE_EVERY_SECONDS,
+    Batch,
+    Frame,
+    Report,
+    Writer,
+)
+from tests.fakes import BTC, ETH, FakeClock
+from tests.history.fakes import BEGINNING, FULL_DISK, FakeLock, FakeStore, price, trade, view
+
+
+def read(frame: str, _: float) -> list[tuple[Pair, Trade]]:
+    """A frame is `7@3`: ids apart by blanks, each so many seconds after NOON."""
+    rows = (part.partition("@") for part in frame.split())
+    return [(BTC, trade(int(number), float(at or 0))) for number, _, at in rows]
+
+
+class Desk:
+    """A writer and what a test hands to it."""
+
+    def __init__(self, **settings: Any) -> None:
+        self.clock, self.store, self.lock = FakeClock(), FakeStore(), FakeLock()
+        given = {"keep_seconds": 0.0, "patience_seconds": 30.0, **settings}
+        self.writer = Writer([BTC, ETH], self.store, self.lock, read, monotonic=self.clock.monotonic, **given)
+
+    def turn(
+        self,
+        *frames: str,
+        trades: Sequence[tuple[Pair, Sequence[Trade]]] = (),
+        seen: View | None = None,
+        leads: bool = True,
+        after: float = 1.0,
+    ) -> Report:
+        """The frames arrive now. The next turn is later."""
+        now = self.clock.monotonic()
+        arrived: list[Frame] = [(frame, now) for frame in frames]
+        report = self.writer.turn(Batch(arrived, trades, seen or view(now), leads))
+        self.clock.advance(after)
+        return report
+
+    def live(self, *prices: Price, **more: Any) -> View:
+        return view(self.clock.monotonic(), *prices, **more)
+
+    def ids(self) -> list[int]:
+        return sorted(self.store.ids.get(BTC, ()))
+
+
+def test_trades_of_the_feed_and_of_rest_are_written_in_one_transaction() -> None:
+    desk = Desk()
+    report = desk.turn("1 2", "3", trades=[(ETH, [trade(8, pair=ETH)])])
+
+    assert (report.writes, report.rows, report.waiting, report.problem) == (True, 4, 0, None)
+    assert (desk.ids(), desk.store.writes) == ([1, 2, 3], [4])
+    assert desk.turn("3").rows == 0
+
+
+def test_nothing_is_written_when_there_is_nothing_new() -> None:
+    desk = Desk()
+    desk.turn()
+    assert desk.store.writes == []
+
+
+def test_evidence_is_of_the_newest_trade_of_the_feed() -> None:
+    desk = Desk()
+    desk.turn("6 7", seen=desk.live(price(7, confirmed_at=1002.0)))
+    desk.turn(seen=desk.live(price(7, confirmed_at=1003.0)))
+    desk.turn(seen=desk.live(price(7, confirmed_at=1003.0)))
+
+    assert desk.store.evidence() == [(BEGINNING + 1_000_000, 7), (BEGINNING + 2_000_000, 7)]
+
+
+def test_evidence_is_looked_at_once_a_second() -> None:
+    desk = Desk()
+    desk.turn("7", seen=desk.live(price(7, confirmed_at=1002.0)), after=0.5)
+    desk.turn(seen=desk.live(price(7, confirmed_at=1002.5)), after=0.5)
+    desk.turn(seen=desk.live(price(7, confirmed_at=1003.0)))
+
+    assert len(desk.store.evidence()) == 2
+
+
+def test_a_connection_without_a_snapshot_gives_no_evidence_before_its_first_trade() -> None:
+    desk = Desk()
+    desk.turn("7", seen=desk.live(price(7, confirmed_at=1002.0)))
+    anew = desk.clock.monotonic()
+    report = desk.turn(seen=desk.live(price(7, confirmed_at=1005.0), since=anew))
+    assert (len(desk.store.evidence()), report.untold) == (1, {BTC: anew})
+
+    report = desk.turn("7", seen=desk.live(price(7, confirmed_at=1006.0), since=anew))
+    assert (len(desk.store.evidence()), report.untold) == (2, {})
+
+
+def test_the_trade_of_the_price_counts_as_told_where_its_frame_is_gone() -> None:
+    desk = Desk()
+    desk.turn(seen=desk.live(price(7, confirmed_at=1002.0)))
+    assert desk.store.evidence() == [(BEGINNING + 1_000_000, 7)]
+
+
+def test_after_the_exchange_numbers_anew_the_evidence_is_of_the_lower_id() -> None:
+    desk = Desk()
+    desk.turn("70")
+    assert desk.turn("1@2").jumped == {BTC}
+    anew = price(1, at=2.0, received_at=1002.0, confirmed_at=1006.0)
+    desk.turn(seen=desk.live(anew))
+    assert desk.store.evidence() == [(BEGINNING + 5_000_000, 1)]
+
+
+def test_a_late_trade_with_a_lower_id_does_not_number_anew() -> None:
+    desk = Desk()
+    desk.turn("70@5", "69@5.9")
+    desk.turn(seen=desk.live(price(70, at=5.0, confirmed_at=1009.0)))
+    assert [number for _, number in desk.store.evidence()] == [70]
+
+
+def test_prices_without_ids_are_observed() -> None:
+    desk = Desk()
+    desk.turn(seen=desk.live(price(None, at=None, confirmed_at=1000.0)))
+    desk.turn(seen=desk.live(price(None, at=None, confirmed_at=1001.0)))
+    desk.turn(seen=desk.live(price(None, at=None, confirmed_at=1001.0)))
+
+    assert [(each.observed_at, each.evidence_until) for each in desk.store.observations()] == [
+        (BEGINNING, BEGINNING),
+        (BEGINNING, BEGINNING + 1_000_000),
+    ]
+
+
+@pytest.mark.parametrize(
+    ("frames", "jumps"),
+    [
+        (["1 2", "3"], False),
+        (["1 2", "2 3"], False),  # told again by the next connection
+        (["1 2", "4"], True),
+        (["1 2", "5 3"], True),
+        (["5 6", "2"], True),
+    ],
+)
+def test_pairs_that_may_have_a_hole_are_named(frames: list[str], jumps: bool) -> None:
+    desk = Desk()
+    assert desk.turn(frames[0]).jumped == {BTC}  # what was before this process
+    assert desk.turn(frames[1]).jumped == ({BTC} if jumps else set())
+
+
+def test_a_trade_of_the_future_is_left_out() -> None:
+    desk = Desk()
+    desk.turn(f"1 2@{LATEST_SECONDS + 1}", trades=[(BTC, [trade(3, LATEST_SECONDS + 1)])])
+    assert desk.ids() == [1]
+
+
+# A store that fails.
+
+
+def test_what_a_failing_store_refuses_is_written_later_and_tried_ever_less_often() -> None:
+    desk = Desk()
+    desk.store.problem = FULL_DISK
+    told = [desk.turn(str(number)) for number in range(1, 5)]
+    assert [each.waiting for each in told] == [1, 2, 3, 4]
+    assert {each.problem for each in told} == {str(FULL_DISK)}
+    assert told[-1].oldest == 1000.0
+
+    desk.store.problem = None
+    assert desk.turn().problem == str(FULL_DISK)  # tried after 0, 1 and 3 s, and then after 7 s
+    desk.clock.advance(10.0)
+    report = desk.turn()
+    assert (report.rows, report.problem, report.waiting, report.oldest) == (4, None, 0, None)
+
+    desk.store.problem = FULL_DISK
+    desk.turn("8", after=FIRST_PAUSE_SECONDS)
+    desk.store.problem = None
+    assert desk.turn().rows == 1
+
+
+def test_beyond_the_bound_the_oldest_are_dropped_and_counted(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "MOST_WAITING", 10)
+    desk = Desk()
+    desk.store.problem = FULL_DISK
+    assert desk.turn(" ".join(map(str, range(1, 9)))).lost == 0
+    report = desk.turn("9 10 11 12", after=60.0)
+    assert (report.lost, report.waiting) == (2, 10)
+
+    desk.store.problem = None
+    desk.turn()
+    assert desk.ids() == [*range(3, 13)]
+
+
+def test_many_trades_are_written_in_several_transactions(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "MOST_AT_ONCE", 4)
+    desk = Desk()
+    report = desk.turn(*map(str, range(1, 11)), seen=desk.live(price(10, confirmed_at=1002.0)))
+
+    assert (report.rows, desk.store.writes) == (10, [4, 4, 2])
+    assert [bool(each.evidence_until) for each in desk.store.news] == [False, False, True]
+
+
+def test_a_turn_ends_before_it_lasts_long(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "MOST_AT_ONCE", 1)
+    desk = Desk()
+    write = desk.store.write
+
+    def slowly(news: Any) -> int:
+        desk.clock.advance(1.0)
+        return write(news)
+
+    desk.store.write = slowly  # type: ignore[method-assign]
+    assert desk.turn("1", "2", "3", "4").waiting == 2
+    assert desk.turn().waiting == 0
+
+
+def test_what_the_store_cannot_take_is_dropped_once_and_told() -> None:
+    desk = Desk()
+    desk.store.problem = ValueError("no such digits")
+    with pytest.raises(ValueError, match="no such digits"):
+        desk.turn("1")
+    desk.store.problem = None
+    assert desk.turn("2").waiting == 0
+    assert desk.ids() == [2]
+
+
+# One writer.
+
+
+def test_without_the_lock_nothing_is_written_and_nothing_kept() -> None:
+    desk = Desk()
+    desk.lock.is_free = False
+    report = desk.turn("1")
+    assert (report.writes, report.waiting, report.problem) == (False, 0, None)
+
+    desk.lock.is_free = True
+    desk.turn("2")
+    assert desk.ids() == [2]
+
+
+def test_a_process_that_does_not_run_the_feed_gives_the_lock_back() -> None:
+    desk = Desk()
+    desk.turn("1")
+    assert desk.lock.is_held
+    report = desk.turn("2", leads=False)
+    assert (report.writes, desk.lock.is_held, desk.ids()) == (False, False, [1])
+
+
+def test_at_the_end_the_lock_is_given_back_and_the_store_closed() -> None:
+    desk = Desk()
+    desk.turn("1")
+    desk.writer.close()
+    assert (desk.lock.is_held, desk.store.closed) == (False, 1)
+
+
+# Retention.
+
+
+def test_old_trades_are_deleted_in_steps_by_the_clock_of_the_exchange() -> None:
+    desk = Desk(keep_seconds=3600.0)
+    desk.store.to_prune = 12_000
+    for _ in range(5):
+        desk.turn()
+    first = BEGINNING - 3_600_000_000
+    assert desk.store.pruned == [first, first + 1_000_000, first + 2_000_000, first + 3_000_000]
+
+    desk.clock.advance(PRUNE_EVERY_SECONDS)
+    desk.turn()
+    assert len(desk.store.pruned) == 5
+
+
+def test_nothing_is_deleted_when_all_is_kept_or_the_exchanges_clock_is_not_known() -> None:
+    keeps, unknown = Desk(keep_seconds=0.0), Desk(keep_seconds=3600.0)
+    keeps.turn()
+    unknown.turn(seen=unknown.live(ahead=None))
+    assert keeps.store.pruned == unknown.store.pruned == []
+
+
+def test_the_room_that_it_takes_is_looked_at_now_and_then() -> None:
+    desk = Desk()
+    assert [desk.turn().size for _ in range(3)] == [4096, None, None]
+    desk.clock.advance(30.0)
+    assert desk.turn().size == 4096
