@@ -377,7 +377,8 @@ def test_an_import_for_the_type_checker_only_is_no_arrow(tmp_path: Path) -> None
 
 
 def _copy_of_the_project(to: Path) -> Path:
-    shutil.copytree(ROOT / PACKAGE, to / PACKAGE)
+    # Other tests write there at the same time.
+    shutil.copytree(ROOT / PACKAGE, to / PACKAGE, ignore=shutil.ignore_patterns("__pycache__"))
     for file in ("wsgi.py", "gunicorn.conf.py"):
         if (ROOT / file).exists():
             shutil.copy(ROOT / file, to)
