@@ -14,6 +14,7 @@ from tests.deadline import IN_FULL
 from tests.postgres_server import PostgresServer
 from tests.programs import require_program
 from tests.redis_server import RedisServer
+from tests.simulator.client import Simulator
 from tests.steered_clock import SteeredClock
 
 Report = TypeVar("Report", pytest.TestReport, pytest.CollectReport)
@@ -53,6 +54,21 @@ def recorded() -> Callable[[str], Path]:
         return file
 
     return find
+
+
+@pytest.fixture(scope="module")
+def simulator() -> Iterator[Simulator]:
+    """The exchange of a whole file. Its counters begin with the file, and only the file's services connect to it."""
+    with Simulator.start() as running:
+        yield running
+
+
+@pytest.fixture
+def exchange(simulator: Simulator) -> Iterator[Simulator]:
+    """The same without any fault that another test left."""
+    simulator.clear()
+    yield simulator
+    simulator.clear()
 
 
 @pytest.fixture

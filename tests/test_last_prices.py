@@ -2,7 +2,6 @@
 
 import os
 import threading
-from collections.abc import Iterator
 from decimal import Decimal
 from functools import partial
 from pathlib import Path
@@ -23,18 +22,6 @@ from tests.fakes import BTC, RecordingMeters, eventually, in_threads, kraken_col
 from tests.patched import run_patched
 from tests.simulator.client import Simulator
 from tests.websocket_peer import frame
-
-
-@pytest.fixture(scope="module")
-def running() -> Iterator[Simulator]:
-    with Simulator.start() as exchange:
-        yield exchange
-
-
-@pytest.fixture
-def exchange(running: Simulator) -> Simulator:
-    running.clear()
-    return running
 
 
 def settings(exchange: Simulator, url: str, **more: object) -> Config:

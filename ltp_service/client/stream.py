@@ -1,13 +1,14 @@
-"""The line of a stream: when it is alive, what of it may be told, and how it goes on after a cut. No I/O."""
+"""The line of a stream: when it is alive, and how it goes on after a cut. No I/O."""
 
-from collections.abc import Generator, Iterable, Iterator, Sequence
+from collections.abc import Generator, Sequence
 from datetime import UTC, datetime
 from typing import Any, NoReturn
 
 from ltp_service.client.ask import reason_of, refuse
 from ltp_service.client.errors import RateLimited, Unreachable
-from ltp_service.client.events import Disconnected, Event, Gap, Kind, Trade, Unavailable
-from ltp_service.client.policy import SILENCE, Told, read_gap, read_price, read_trade, seconds
+from ltp_service.client.events import Disconnected, Event, Kind
+from ltp_service.client.ledger import Ledger
+from ltp_service.client.policy import SILENCE
 from ltp_service.client.settings import Settings
 from ltp_service.client.sse import EventParser, ServerEvent
 from ltp_service.client.steps import Close, Open, Receive, Result, Send, Sleep, Step
@@ -37,7 +38,7 @@ class Stream:
         self._settings = settings
         self._pairs, self._kind = pairs, kind
         self._turns = Turns(len(settings.bases), settings.chance)
-        self._book = Book(settings)
+        self._ledger = Ledger(settings)
         self._last_id = ""
         """Of the last event that is told."""
         self._heard = settings.clock()
@@ -68,7 +69,7 @@ class Stream:
                 told = ""  # it was alive in between
             if reason != told:
                 told = reason
-                self._book.forget_shown()
+                self._ledger.forget_shown()
                 yield Disconnected(reason, self._moment(self._heard))
 
     def _failed(self, error: Exception) -> str:
@@ -157,7 +158,7 @@ class Stream:
         self._note_life(name, data, arrived)
         self._note_id(read.event)
         try:
-            told = self._book.read(name, data, arrived)
+            told = self._ledger.read(name, data, arrived)
         except ValueError as error:
             raise Broken(f"the event {name} cannot be read: {error}") from error
         if name == "gap" and self._greeting is not None:
@@ -204,89 +205,6 @@ class Waited(Unreachable):
     def __init__(self, message: str, retry_after: float) -> None:
         super().__init__(message)
         self.retry_after = retry_after
-
-
-class Book:
-    """What is told of each pair, and what of it the user knows."""
-
-    def __init__(self, settings: Settings) -> None:
-        self._settings = settings
-        self._told: dict[str, Told] = {}
-        self._shown: dict[str, str] = {}
-        """Of each pair what the user knows: `price`, or the kind of the objection."""
-        self._positions: dict[str, int] = {}
-        """The id of the last trade of each pair that is told, or is in a gap that is told."""
-        self._doubtful: set[str] = set()
-        """Pairs whose next trade may have any id, as the stream has not resumed."""
-
-    def forget_shown(self) -> None:
-        """The line is dead: of no pair the user knows anything."""
-        self._shown.clear()
-        self._told.clear()
-
-    def read(self, name: str, data: dict[str, Any], arrived: float) -> Iterable[Event]:
-        """What the user is to be told of an event. Raises ValueError for one that cannot be read."""
-        match name:
-            case "hello":
-                if data.get("resumed") is not True:
-                    self._doubtful.update(self._positions)
-            case "price":
-                price = read_price(data, arrived)
-                self._told[price.pair] = price
-                if self._shown.get(price.pair) == "price":
-                    del self._shown[price.pair]  # this one is another
-                return self._show(price)
-            case "trade":
-                return self._trade(read_trade(data))
-            case "gap":
-                return self._gap(read_gap(data))
-            case "heartbeat":
-                return self._heartbeat(data, arrived)
-        return ()
-
-    def _show(self, told: Told) -> Iterator[Event]:
-        """The price, or that there is none now, unless the user knows. The policy is asked when the user takes it."""
-        now = self._settings.clock()
-        objection = told.objection(self._settings.max_age, now)
-        shown = "price" if objection is None else objection[0]
-        if self._shown.get(told.pair) != shown:
-            self._shown[told.pair] = shown
-            yield (
-                told.as_price(now) if objection is None else Unavailable(told.pair, told.state, objection[1])
-            )
-
-    def _heartbeat(self, data: dict[str, Any], arrived: float) -> Iterator[Event]:
-        ages = data.get("evidence_age_ms")
-        if not isinstance(ages, dict):
-            raise ValueError("evidence_age_ms is missing")
-        evidence = {pair: arrived - seconds(age) for pair, age in ages.items() if age is not None}
-        for pair, told in self._told.items():
-            told.told_at = max(told.told_at, arrived)
-            told.evidence_at = max(told.evidence_at, evidence.get(pair, told.evidence_at))
-        for told in list(self._told.values()):
-            yield from self._show(told)
-
-    def _gap(self, gap: Gap) -> Iterator[Event]:
-        after, before = gap.after_trade_id, gap.before_trade_id
-        is_anew = after is not None and before is not None and before <= after  # the exchange numbers anew
-        last = 0 if is_anew or gap.pair in self._doubtful else self._positions.get(gap.pair, 0)
-        self._doubtful.discard(gap.pair)
-        if gap.before_trade_id is None:
-            self._positions.pop(gap.pair, None)
-        else:
-            self._positions[gap.pair] = max(last, gap.before_trade_id - 1)
-        yield gap
-
-    def _trade(self, trade: Trade) -> Iterator[Event]:
-        """A trade, unless it is told already; before it, what is missing and was not told as a gap."""
-        last = self._positions.get(trade.pair)
-        if last is not None and trade.trade_id != last + 1:
-            if trade.trade_id <= last and trade.pair not in self._doubtful:
-                return
-            yield Gap(trade.pair, last, trade.trade_id, None, trade.traded_at)
-        self._doubtful.discard(trade.pair)
-        self._positions[trade.pair] = trade.trade_id
-        yield trade
 
 
 _KNOWN = frozenset({"hello", "price", "trade", "gap", "heartbeat", "bye"})

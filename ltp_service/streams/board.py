@@ -27,18 +27,16 @@ class Board(Generic[Subject, Seen]):
         self._seen: dict[Subject, Seen] = {}
         self._items: dict[Subject, bytes] = {}
 
-    def look(self, subjects: Iterable[Subject]) -> list[Subject]:
-        """Looks at the subjects; returns those that have changed since the last look."""
-        asked, changed = tuple(subjects), []
+    def look(self, subjects: Iterable[Subject]) -> None:
+        """Looks at the subjects, and notes which have changed since the last look."""
+        asked = tuple(subjects)
         for subject, seen in zip(asked, self._read(asked), strict=True):
             key = self._key(seen)
             if subject not in self._keys or self._keys[subject] != key:
                 self.version += 1
                 self._versions[subject], self._keys[subject] = self.version, key
-                changed.append(subject)
             self._seen[subject] = seen
             self._items.pop(subject, None)  # ages have changed
-        return changed
 
     def changed_since(self, version: int, subjects: Iterable[Subject]) -> list[Subject]:
         """The subjects that have changed after that version, in their order."""

@@ -6,6 +6,7 @@ missed in the newest form. All that is kept for it is that frame, which it mostl
 """
 
 import time
+from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import suppress
 from heapq import heappop, heappush
@@ -24,12 +25,20 @@ from ltp_service.streams.places import Places
 from ltp_service.streams.question import Question
 from ltp_service.streams.sources import News, Sources
 
-LOOK_EVERY_SECONDS = 0.1
-"""Seconds between two looks at everything that is asked."""
+LOOK_EVERY_SECONDS = 0.15
+"""Seconds between two looks at everything that is asked. With the pace of frames a change of state, which nothing
+announces, is told within a quarter of a second."""
 
-SHORTEST_SLICE_SECONDS, LONGEST_SLICE_SECONDS = 0.00025, 0.002
-"""Seconds of sending after which other greenlets get a turn: as many as their last turn took, between these. So a lone
-request waits little, and many requests do not keep the pump from its share."""
+CATCH_UP_EVERY_SECONDS = 0.1
+"""Seconds after which a client behind that took no byte is tried again."""
+
+SHORTEST_SLICE_SECONDS, LONGEST_SLICE_SECONDS = 0.00015, 0.002
+"""Seconds of sending after which other greenlets get a turn: half as many as their last turn took, between these. So a
+lone request waits little, and many requests do not keep the pump from its share."""
+
+IDLE_TURN_SECONDS, LONGEST_IDLE_SLICE_SECONDS, IDLE_GROWTH = 0.00005, 0.001, 1.05
+"""A turn of the others that was shorter than the first value had no request in it. Then the next slice is longer by the
+last value, up to the second one, because turns that nothing waits for cost more than some sends."""
 
 SECONDS_PER_SEND = 1e-5
 """About what one send takes. A frame goes out in the order in which all of them would be done, so many small groups cannot
@@ -208,7 +217,9 @@ class Pump:
         self._is_ending = False
         self._served: Client | None = None
         """The client behind that is served now."""
-        self._dropped: dict[str, int] = {}
+        self._told: Counter[str] = Counter()
+        """Events since the meters were last told."""
+        self._dropped: Counter[str] = Counter()
 
     # Called by requests.
 
@@ -344,7 +355,10 @@ class Pump:
         begun = self._monotonic()
         self._sleep(SHORTEST_SLEEP)
         taken = self._monotonic() - begun
-        self._slice = min(max(SHORTEST_SLICE_SECONDS, taken), LONGEST_SLICE_SECONDS)
+        if taken < IDLE_TURN_SECONDS:
+            self._slice = max(self._slice, min(IDLE_GROWTH * self._slice, LONGEST_IDLE_SLICE_SECONDS))
+        else:
+            self._slice = min(max(SHORTEST_SLICE_SECONDS, taken / 2), LONGEST_SLICE_SECONDS)
 
     def _send_a_slice(self) -> None:
         begun, ends_at = self._processor_time(), self._monotonic() + self._slice
@@ -368,7 +382,7 @@ class Pump:
         sending.frame = group.flow.next(beat=is_beat)
         sending.position = group.flow.position
         sending.clients = iter(list(group.in_step))
-        if any(name != "heartbeat" for name, _ in sending.frame.counts):
+        if sending.frame.counts and sending.frame.counts[0][0] != "heartbeat":  # that one comes last
             group.told_at, group.work_before = now, self._work
         return sending.frame
 
@@ -467,7 +481,7 @@ class Pump:
                 self._rest()
                 begun, pause_at = self._processor_time(), self._monotonic() + self._slice
         self._work += self._processor_time() - begun
-        pause = HURRY_SECONDS if is_hurried else LOOK_EVERY_SECONDS
+        pause = HURRY_SECONDS if is_hurried else CATCH_UP_EVERY_SECONDS
         self._catch_up_at = self._monotonic() + pause if self._behind else inf
 
     def _serve(self, client: Client) -> bool:
@@ -532,7 +546,7 @@ class Pump:
         group.in_step.pop(client, None)
         del group.clients[client]
         self.places.leave(client.address)
-        self._dropped[reason] = self._dropped.get(reason, 0) + 1
+        self._dropped[reason] += 1
         if not group.clients:
             del self._groups[group.question], self._group_of[group.flow]
             self._waiting.pop(group, None)
@@ -561,18 +575,18 @@ class Pump:
             last = bye(group.flow.event_id(position.places), "ending", self._random())
             with suppress(OSError):  # it has no room, or is gone
                 client.connection.send(last)
-                self._meters.count(STREAM_EVENTS, "bye")
+                self._told["bye"] += 1
         self._drop(client, "ended")
 
     # Meters.
 
     def _count(self, frame: Frame, clients: int) -> None:
-        if clients:
-            for name, number in frame.counts:
-                self._meters.count(STREAM_EVENTS, name, amount=number * clients)
+        for name, number in frame.counts:
+            self._told[name] += number * clients
 
     def _tell_meters(self) -> None:
-        if self._dropped:
-            dropped, self._dropped = self._dropped, {}
-            for reason, number in dropped.items():
-                self._meters.count(STREAM_DROPPED, reason, amount=number)
+        for meter, counts in ((STREAM_EVENTS, self._told), (STREAM_DROPPED, self._dropped)):
+            for label, number in counts.items():
+                if number:
+                    self._meters.count(meter, label, amount=number)
+            counts.clear()

@@ -67,6 +67,8 @@ class Sources:
         """Renders a price as `detail=true` does. Set by the room that knows how."""
         self._prices = Board(quotes.look, _price_key, self._render_price)
         self._best = Board(self._read_books, _book_key, _render_book)
+        self._looked_at = (0, 0)
+        """The versions of both boards at the last look."""
         self._gaps: dict[str, Sequence[Gap]] = {}
         """When the collector of each exchange missed trades, as of the last look."""
         self._flows: dict[News, dict[Flow, None]] = {}
@@ -115,17 +117,29 @@ class Sources:
         asked = [each for each in concerned if each in self._flows]
         if pairs := [each for each in asked if isinstance(each, Pair)]:
             self._prices.look(pairs)
-        return _lagging({flow: None for each in asked for flow in self._flows[each]})
+        return self._lagging(asked)
 
     def look(self) -> list[Flow]:
-        """Looks at everything that is asked; time alone may have changed a state."""
-        self._prices.look([each for each in self._flows if isinstance(each, Pair)])
-        self._best.look([each.book for each in self._flows if isinstance(each, _OfABook)])
+        """Looks at everything that is asked; time alone may have changed a state, or ended the wait for a trade."""
+        pairs = [each for each in self._flows if isinstance(each, Pair)]
+        books = [each.book for each in self._flows if isinstance(each, _OfABook)]
+        self._prices.look(pairs)
+        self._best.look(books)
         if any(isinstance(each, str) for each in self._flows):
             self._read_gaps()
         for flow in self._news_of:
             flow.refresh()
-        return _lagging(self._news_of)
+        # Most looks find nothing new. So a flow of prices or books is asked only where one of them has changed.
+        news: list[News] = [each for each in self._flows if not isinstance(each, Pair | _OfABook)]
+        news += self._prices.changed_since(self._looked_at[0], pairs)
+        news += map(_OfABook, self._best.changed_since(self._looked_at[1], books))
+        self._looked_at = self._prices.version, self._best.version
+        return self._lagging(news)
+
+    def _lagging(self, news: Iterable[News]) -> list[Flow]:
+        """The flows that tell of these and have something to tell."""
+        flows = {flow: None for each in news for flow in self._flows[each]}
+        return [flow for flow in flows if flow.lags()]
 
     # Prices and trades of pairs.
 
@@ -214,10 +228,6 @@ class Sources:
 
     def _read_books(self, books: Sequence[_Book]) -> list[tuple[_Book, BookView | None]]:
         return [((exchange, symbol), self._books.view(symbol, exchange, 1)) for exchange, symbol in books]
-
-
-def _lagging(flows: Iterable[Flow]) -> list[Flow]:
-    return [flow for flow in flows if flow.lags()]
 
 
 def _milliseconds(seconds: float | None) -> int | None:

@@ -1,9 +1,7 @@
 """Missing trades come from the simulator's REST, by real HTTP."""
 
-from collections.abc import Iterator
 from decimal import Decimal
 
-import pytest
 from msgspec.structs import replace
 
 from ltp_service.assembly import wire_prices
@@ -15,19 +13,6 @@ from ltp_service.settings.config import Config
 from tests.fakes import BTC, runtime
 from tests.simulator.client import Simulator
 from tests.steered_clock import SteeredClock
-
-
-@pytest.fixture(scope="module")
-def running() -> Iterator[Simulator]:
-    with Simulator.start() as exchange:
-        yield exchange
-
-
-@pytest.fixture
-def exchange(running: Simulator) -> Iterator[Simulator]:
-    running.clear()
-    yield running
-    running.clear()
 
 
 class Parts:

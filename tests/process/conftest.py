@@ -1,9 +1,12 @@
-"""The exchange of a whole file of tests."""
+"""The order of the files, and the service of a whole file of tests."""
 
 from collections.abc import Iterator
 
 import pytest
+from playwright.sync_api import Browser
 
+from tests.process.browser import Tabs, chromium, tabs
+from tests.process.scripted_service import ScriptedService, scripted_service
 from tests.process.service import Service
 from tests.simulator.client import Simulator
 
@@ -22,14 +25,28 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 
 @pytest.fixture(scope="module")
-def simulator() -> Iterator[Simulator]:
-    """Its counters begin with the file, and only the file's services connect to it."""
-    with Simulator.start() as running:
+def service(simulator: Simulator) -> Iterator[Service]:
+    """One with nothing set, for a file that needs no other."""
+    with Service.start(simulator) as running:
         yield running
 
 
 @pytest.fixture(scope="module")
-def service(simulator: Simulator) -> Iterator[Service]:
-    """One with nothing set, for a file that needs no other."""
-    with Service.start(simulator) as running:
+def browser() -> Iterator[Browser]:
+    """One browser for a file."""
+    with chromium() as running:
+        yield running
+
+
+@pytest.fixture
+def scripted() -> Iterator[tuple[ScriptedService, str]]:
+    """A service that does what the test says, and its address."""
+    with scripted_service() as running:
+        yield running
+
+
+@pytest.fixture
+def opened(browser: Browser, scripted: tuple[ScriptedService, str]) -> Iterator[Tabs]:
+    """Tabs on that service's page."""
+    with tabs(browser, scripted[1]) as running:
         yield running

@@ -1,36 +1,17 @@
 """The page in a real browser, before a service that does what the test says."""
 
 import re
-from collections.abc import Iterator
 
 import pytest
 from playwright.sync_api import Browser, expect
 
-from tests.process.browser import Tabs, chromium, expect_live, price_of, tabs
-from tests.process.scripted_service import PRICES, ScriptedService, collector, scripted_service
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Browser]:
-    with chromium() as running:
-        yield running
+from tests.process.browser import Tabs, expect_live, price_of, tabs
+from tests.process.scripted_service import PRICES, ScriptedService, collector
 
 
 @pytest.fixture
-def stage() -> Iterator[tuple[ScriptedService, str]]:
-    with scripted_service() as running:
-        yield running
-
-
-@pytest.fixture
-def service(stage: tuple[ScriptedService, str]) -> ScriptedService:
-    return stage[0]
-
-
-@pytest.fixture
-def opened(browser: Browser, stage: tuple[ScriptedService, str]) -> Iterator[Tabs]:
-    with tabs(browser, stage[1]) as running:
-        yield running
+def service(scripted: tuple[ScriptedService, str]) -> ScriptedService:
+    return scripted[0]
 
 
 # What it shows.
@@ -188,8 +169,8 @@ def test_the_keyboard_alone_reaches_everything(service: ScriptedService, opened:
     expect(why).to_be_focused()
 
 
-def test_a_proxy_may_serve_all_below_a_path(stage: tuple[ScriptedService, str], browser: Browser) -> None:
-    service, url = stage
+def test_a_proxy_may_serve_all_below_a_path(scripted: tuple[ScriptedService, str], browser: Browser) -> None:
+    service, url = scripted
     service.below = "/prices"
     with tabs(browser, f"{url}prices/") as opened:
         expect_live(opened.open())

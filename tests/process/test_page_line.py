@@ -1,14 +1,14 @@
 """The page's line to a service that does what the test says: how it breaks, what the page then says, how it comes back."""
 
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 
 import pytest
 from playwright.sync_api import Browser, expect
 
 from tests.deadline import IN_FULL
-from tests.process.browser import Tabs, chromium, expect_dead, expect_live, price_of, tabs
-from tests.process.scripted_service import PRICES, ScriptedService, scripted_service
+from tests.process.browser import Tabs, expect_dead, expect_live, price_of
+from tests.process.scripted_service import PRICES, ScriptedService
 
 ASLEEP = 60 if IN_FULL else 16
 """Seconds: a little more than the page takes for a sleep."""
@@ -21,27 +21,9 @@ SEEN = """() => {
 """Notes each state of the line that the page shows."""
 
 
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Browser]:
-    with chromium() as running:
-        yield running
-
-
 @pytest.fixture
-def stage() -> Iterator[tuple[ScriptedService, str]]:
-    with scripted_service() as running:
-        yield running
-
-
-@pytest.fixture
-def service(stage: tuple[ScriptedService, str]) -> ScriptedService:
-    return stage[0]
-
-
-@pytest.fixture
-def opened(browser: Browser, stage: tuple[ScriptedService, str]) -> Iterator[Tabs]:
-    with tabs(browser, stage[1]) as running:
-        yield running
+def service(scripted: tuple[ScriptedService, str]) -> ScriptedService:
+    return scripted[0]
 
 
 def _silent(service: ScriptedService) -> None:

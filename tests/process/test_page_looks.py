@@ -1,6 +1,5 @@
 """What axe-core and TypeScript find in the page, and pictures of it: .shots/ keeps those of the last run."""
 
-from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from pathlib import Path
@@ -13,7 +12,7 @@ from playwright.sync_api import Browser, Page, expect
 from ltp_service.page import FOLDER
 from tests.deadline import IN_FULL
 from tests.ended import PROJECT
-from tests.process.browser import chromium, expect_dead, expect_live, tabs
+from tests.process.browser import expect_dead, expect_live, tabs
 from tests.process.npm import node_packages, run
 from tests.process.scripted_service import PRICES, Raw, ScriptedService, collector, scripted_service
 
@@ -37,12 +36,6 @@ stream.close();
 @pytest.fixture(scope="module")
 def packages(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return node_packages(tmp_path_factory, PACKAGES)
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Browser]:
-    with chromium() as running:
-        yield running
 
 
 def findings(page: Page, packages: Path) -> list[str]:

@@ -13,7 +13,7 @@ from playwright.sync_api import Browser, expect
 
 from ltp_service.http.openapi.document import document
 from tests.deadline import generous
-from tests.process.browser import chromium, expect_dead, tabs
+from tests.process.browser import expect_dead, tabs
 from tests.process.nginx import Nginx, behind_nginx, own_folder, reachable, running_nginx
 from tests.process.service import Service
 from tests.programs import require_program
@@ -26,12 +26,6 @@ pytestmark = pytest.mark.skipif(
 DIGITS = {"BTC/USD": "123456789.123456789", "XRP/USD": "0.0000001234"}
 KEY = "ltp_" + "P" * 43
 QUICK = {"CACHE_TTL": "5s", "KRAKEN_FALLBACK_TIMEOUT": "2s", "KRAKEN_IDLE_TIMEOUT": "2s"}
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Browser]:
-    with chromium() as running:
-        yield running
 
 
 def at(nginx: Nginx) -> str:
