@@ -30,7 +30,7 @@ class SqlHistory:
     def write(self, news: Sequence[News]) -> int:
         def change(transaction: Transaction) -> int:
             token = self._memory.take_turn(transaction)
-            new = sum(self._memory.record(transaction, each) for each in news)
+            new = self._memory.record(transaction, news)
             self._memory.keep(token)
             return new
 
@@ -38,8 +38,7 @@ class SqlHistory:
 
     def prune(self, before: int) -> int:
         def change(transaction: Transaction) -> int:
-            self._memory.take_turn(transaction)
-            self._memory.forget()
+            self._memory.take_turn(transaction)  # and keeps nothing of what was known
             pairs = [pair for (pair,) in transaction.rows(sql.PAIRS)]
             return sum(_prune(transaction, pair, before) for pair in pairs)
 

@@ -19,6 +19,7 @@ from ltp_service.history.postgres import PostgresEngine
 from ltp_service.history.rows import News, RecordedTrade
 from ltp_service.history.store import SqlHistory
 from tests.deadline import DEADLINE, IN_FULL
+from tests.ended import ended
 from tests.postgres_server import PostgresServer
 
 PAIR = Pair("BTC", "USD")
@@ -68,6 +69,19 @@ def test_nothing_is_found_before_the_first_write_and_reading_makes_no_table(
     assert postgres.run("SELECT to_regclass('trades')", url=url) == [(None,)]
     assert engine.write(count) == 0
     assert engine.size() > 0
+
+
+def test_the_package_is_loaded_only_where_it_is_asked_for() -> None:
+    program = """
+import sys
+from ltp_service.assembly import open_history
+from ltp_service.settings.types import HistoryUrl
+for url in ("sqlite:none", "postgresql://nowhere/none"):
+    open_history(HistoryUrl(url))
+    print("psycopg" in sys.modules)
+"""
+    done = ended([sys.executable, "-W", "error", "-c", program])
+    assert done.stdout.split() == ["False", "True"], done.stderr
 
 
 def test_tables_are_made_once_and_those_of_a_newer_version_are_left_alone(
@@ -129,7 +143,7 @@ def test_tables_that_were_deleted_are_made_again(
 
 def test_a_value_that_has_no_room_is_no_fault_of_the_server(engine: PostgresEngine) -> None:
     with pytest.raises(DataError):
-        SqlHistory(engine).write([News(PAIR, (trade(2**63),))])
+        engine.write(lambda transaction: transaction.rows("SELECT CAST(? AS smallint)", (2**40,)))
     assert engine.write(count) == 0
 
 
@@ -170,7 +184,7 @@ def test_one_of_two_writes_and_the_other_says_so(engine: PostgresEngine, other: 
         other.write(count)
     engine.write(count)
     engine.release()
-    assert other.take()
+    until_taken(other)
     assert not engine.take()
     with pytest.raises(StoreUnavailable, match="another process writes"):
         engine.write(count)
@@ -252,10 +266,14 @@ def test_a_killed_writer_leaves_the_lock_at_once(url: str, engine: PostgresEngin
             assert not engine.take()
         finally:
             writer.send_signal(signal.SIGKILL)
-    killed = time.monotonic()
+    until_taken(engine)
+
+
+def until_taken(engine: PostgresEngine) -> None:
+    end = time.monotonic() + DEADLINE
     while not engine.take():
-        assert time.monotonic() < killed + DEADLINE
-        time.sleep(0.01)  # nobody tells when the server has noticed
+        assert time.monotonic() < end
+        time.sleep(0.01)  # nobody tells when the server has noticed that the other one is gone
 
 
 def test_a_writer_that_is_silent_loses_the_lock(engine: PostgresEngine) -> None:

@@ -111,7 +111,7 @@ def test_a_locked_file_delays_nothing_on_the_hub_and_workers_agree(path: Path, k
         worst = json.loads(line_of(worker))
     keyring.refresh()
     assert keyring.check(made_while_locked).name == "while locked"
-    assert worst["checks"] > 200
-    assert worst["lag"] < 0.1
-    assert worst["check"] < 0.1
-    assert worst["known_after"] < 2.0
+    assert worst["checks"] > 20
+    assert worst["lag"] < LOCKED_FOR / 2
+    assert worst["check"] < LOCKED_FOR / 2
+    assert worst["known_after"] < 10.0

@@ -82,7 +82,7 @@ def test_trades_are_recorded_as_they_were_told(recording: Service, simulator: Si
     assert_recorded(recording, simulator, record, last)
 
     status = recording.get("/api/v1/status").json()["history"]
-    assert (status["recording"], status["error"], status["lost_trades"]) == ("writing", None, 0)
+    assert (status["recording"], status["error"], status["lost_trades"]) == ("writing", None, "0")
     seen = Scrape(recording.get("/metrics").body.decode())
     assert (seen.value("history_rows_total") or 0) >= 20
     assert (seen.value("history_lag_seconds") or 0) < 5

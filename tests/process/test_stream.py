@@ -101,7 +101,7 @@ def test_an_ending_worker_says_bye_and_the_next_one_resumes(single: Service, num
         last_id = streams[0].last_id
     if number == signal.SIGTERM:
         assert single.wait_for_exit() == 0
-        assert time.monotonic() - begun < 5
+        assert time.monotonic() - begun < 20  # gunicorn waits 30 s for a request that does not end
         return
 
     def resumed() -> bool:

@@ -147,7 +147,7 @@ def test_a_claim_is_renewed_every_third_of_its_life(one: Process) -> None:
             assert client.run("PTTL", LEASE_KEY) <= 1000
             yield
         yield
-        assert client.run("PTTL", LEASE_KEY) > 1000 * (CLAIM_SECONDS - 1)
+        assert client.run("PTTL", LEASE_KEY) > 1000  # Redis's own clock: it may have lived a while
 
     one.play(leading)
 

