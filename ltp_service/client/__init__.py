@@ -6,6 +6,8 @@ It imports nothing else of this package, and only the standard library.
 from ltp_service.client.asynchronous import AsyncPrices
 from ltp_service.client.blocking import Prices
 from ltp_service.client.errors import (
+    HistoryGap,
+    HistoryUnknown,
     KeyRefused,
     NotServed,
     PricesError,
@@ -17,15 +19,30 @@ from ltp_service.client.errors import (
     UnknownPair,
     Unreachable,
 )
-from ltp_service.client.events import Disconnected, Event, Gap, Price, Trade, Unavailable
+from ltp_service.client.events import (
+    Candle,
+    Disconnected,
+    Edge,
+    Event,
+    Gap,
+    PastPrice,
+    Price,
+    Trade,
+    Unavailable,
+)
 
 __all__ = [
     "AsyncPrices",
+    "Candle",
     "Disconnected",
+    "Edge",
     "Event",
     "Gap",
+    "HistoryGap",
+    "HistoryUnknown",
     "KeyRefused",
     "NotServed",
+    "PastPrice",
     "Price",
     "PriceStale",
     "PriceUnavailable",

@@ -1,7 +1,7 @@
 """One question about prices: which bases are asked, and what the answers mean. No I/O."""
 
 import os
-from collections.abc import Generator, Mapping, Sequence
+from collections.abc import Callable, Generator, Mapping, Sequence
 from typing import Any
 
 from ltp_service.client.errors import (
@@ -82,7 +82,7 @@ class Ask:
                 best = found
         if best is not None:
             return best
-        raise _worst(failures)
+        raise worst_of(failures)
 
     def _allowed(
         self, base: Base, pairs: Sequence[str]
@@ -130,7 +130,8 @@ class Ask:
             query["max_age"] = f"{settings.max_age:.3f}"
         started = settings.clock()
         try:
-            response, body = yield from self._exchange(base, request(base, PATH, query, settings.headers))
+            content = request(base, PATH, query, settings.headers)
+            response, body = yield from fetch(settings.clock, base, content)
             if response.status in (200, 206):
                 return _read_prices(read_json(body), started)
         except (OSError, Broken, ValueError) as error:
@@ -138,22 +139,25 @@ class Ask:
         refuse(base, response, body)
         return {}, _read_errors(body)
 
-    def _exchange(self, base: Base, content: bytes) -> Generator[Step, Result, tuple[Response, bytes]]:
-        clock = self._settings.clock
-        deadline = clock() + ANSWER_SECONDS
-        yield Open(base)
-        yield Send(content)
-        response, body = Response(), bytearray()
-        while not response.is_complete:
-            left = deadline - clock()
-            if left <= 0:
-                raise Broken(f"no answer within {ANSWER_SECONDS:g} s")
-            received = yield Receive(left)
-            if received is not None:
-                body += response.feed(received)
-            if len(body) > LONGEST_BODY:
-                raise Broken(f"the answer is longer than {LONGEST_BODY} bytes")
-        return response, bytes(body)
+
+def fetch(
+    clock: Callable[[], float], base: Base, content: bytes
+) -> Generator[Step, Result, tuple[Response, bytes]]:
+    """The whole answer to a request. Raises Broken."""
+    deadline = clock() + ANSWER_SECONDS
+    yield Open(base)
+    yield Send(content)
+    response, body = Response(), bytearray()
+    while not response.is_complete:
+        left = deadline - clock()
+        if left <= 0:
+            raise Broken(f"no answer within {ANSWER_SECONDS:g} s")
+        received = yield Receive(left)
+        if received is not None:
+            body += response.feed(received)
+        if len(body) > LONGEST_BODY:
+            raise Broken(f"the answer is longer than {LONGEST_BODY} bytes")
+    return response, bytes(body)
 
 
 def refuse(base: Base, response: Response, body: bytes) -> None:
@@ -234,7 +238,7 @@ def _read_problem(body: bytes) -> tuple[str, str]:
     return str(content.get("code", "")), str(content.get("message", ""))
 
 
-def _worst(failures: Sequence[PricesError]) -> PricesError:
+def worst_of(failures: Sequence[PricesError]) -> PricesError:
     """One error for all bases: the first that answered, else all reasons."""
     answered = [error for error in failures if not isinstance(error, Unreachable)]
     return answered[0] if answered else Unreachable("; ".join(map(str, failures)))

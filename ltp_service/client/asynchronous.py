@@ -5,13 +5,15 @@ import os
 import ssl
 from collections.abc import AsyncGenerator, Generator, Iterable, Sequence
 from contextlib import suppress
+from datetime import datetime
 from pathlib import Path
 from types import TracebackType
 from typing import Self, TypeVar
 
 from ltp_service.client.ask import Ask
 from ltp_service.client.blocking import PIECE, checked_kind
-from ltp_service.client.events import Event, Kind, Price
+from ltp_service.client.events import Candle, Event, Interval, Kind, PastPrice, Price
+from ltp_service.client.past import AskPast, checked_interval
 from ltp_service.client.settings import Settings, checked_pair, checked_pairs
 from ltp_service.client.steps import Close, Open, Receive, Result, Send, Sleep, Step
 from ltp_service.client.stream import SLICE, Stream
@@ -32,6 +34,7 @@ class AsyncPrices:
         """As of Prices."""
         self._settings = Settings.read(url, api_key, max_age)
         self._ask = Ask(self._settings)
+        self._past = AskPast(self._settings)
         self._is_closed = False
 
     async def get(self, pair: str) -> Price:
@@ -41,6 +44,25 @@ class AsyncPrices:
     async def get_many(self, pairs: Iterable[str] | None = None) -> dict[str, Price]:
         """The last prices by pair, of all pairs unless some are named. Raises SomeUnavailable where one has none."""
         return await self._run(self._ask.many(checked_pairs(pairs)))
+
+    async def at(self, pair: str, moment: datetime | float) -> PastPrice:
+        """The last price at a moment: a time with its zone, or unix seconds. Raises HistoryGap or HistoryUnknown where it
+        cannot be told."""
+        return await self._run(self._past.at(checked_pair(pair), moment))
+
+    async def candles(
+        self,
+        pair: str,
+        interval: Interval = "1m",
+        *,
+        start: datetime | float | None = None,
+        end: datetime | float | None = None,
+        limit: int | None = None,
+    ) -> list[Candle]:
+        """Every candle that begins from `start` to before `end` (now), oldest first and at most `limit`; without `start` the
+        last ones, 60 unless `limit` says otherwise."""
+        interval = checked_interval(interval)
+        return await self._run(self._past.candles(checked_pair(pair), interval, start, end, limit))
 
     def stream(
         self, pairs: Iterable[str] | None = None, events: Kind = "prices"

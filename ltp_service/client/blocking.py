@@ -6,11 +6,13 @@ import ssl
 import time
 from collections.abc import Generator, Iterable, Sequence
 from contextlib import suppress
+from datetime import datetime
 from types import TracebackType
 from typing import Self, TypeVar
 
 from ltp_service.client.ask import Ask
-from ltp_service.client.events import Event, Kind, Price
+from ltp_service.client.events import Candle, Event, Interval, Kind, PastPrice, Price
+from ltp_service.client.past import AskPast, checked_interval
 from ltp_service.client.settings import Settings, checked_pair, checked_pairs
 from ltp_service.client.steps import Close, Open, Receive, Result, Send, Sleep, Step
 from ltp_service.client.stream import SLICE, Stream
@@ -34,6 +36,7 @@ class Prices:
         last evidence for a price; None leaves that to the service."""
         self._settings = Settings.read(url, api_key, max_age)
         self._ask = Ask(self._settings)
+        self._past = AskPast(self._settings)
         self._is_closed = False
 
     def get(self, pair: str) -> Price:
@@ -43,6 +46,25 @@ class Prices:
     def get_many(self, pairs: Iterable[str] | None = None) -> dict[str, Price]:
         """The last prices by pair, of all pairs unless some are named. Raises SomeUnavailable where one has none."""
         return self._run(self._ask.many(checked_pairs(pairs)))
+
+    def at(self, pair: str, moment: datetime | float) -> PastPrice:
+        """The last price at a moment: a time with its zone, or unix seconds. Raises HistoryGap or HistoryUnknown where it
+        cannot be told."""
+        return self._run(self._past.at(checked_pair(pair), moment))
+
+    def candles(
+        self,
+        pair: str,
+        interval: Interval = "1m",
+        *,
+        start: datetime | float | None = None,
+        end: datetime | float | None = None,
+        limit: int | None = None,
+    ) -> list[Candle]:
+        """Every candle that begins from `start` to before `end` (now), oldest first and at most `limit`; without `start` the
+        last ones, 60 unless `limit` says otherwise."""
+        interval = checked_interval(interval)
+        return self._run(self._past.candles(checked_pair(pair), interval, start, end, limit))
 
     def stream(
         self, pairs: Iterable[str] | None = None, events: Kind = "prices"

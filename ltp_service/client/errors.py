@@ -5,6 +5,8 @@ PricesError
 ├── PriceUnavailable   there is no price now
 │   └── PriceStale     there is one, but its evidence is older than the policy allows
 ├── SomeUnavailable    some of several pairs have no price; the others are in `prices`
+├── HistoryUnknown     nothing is known of that moment
+├── HistoryGap         trades are missing around that moment; `before` and `after` are the known ones
 ├── Unreachable        no answer, or none that this client can read
 ├── RateLimited        the service asks to wait `retry_after` seconds
 ├── KeyRefused         the service wants another API key
@@ -16,7 +18,7 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from ltp_service.client.events import Price
+    from ltp_service.client.events import Edge, Price
 
 
 class PricesError(Exception):
@@ -45,6 +47,18 @@ class SomeUnavailable(PricesError):
     def __init__(self, prices: "Mapping[str, Price]", errors: Mapping[str, PricesError]) -> None:
         self.prices, self.errors = dict(prices), dict(errors)
         super().__init__("; ".join(map(str, errors.values())))
+
+
+class HistoryUnknown(PricesError):
+    """The history began later, or its trades of that time were deleted."""
+
+
+class HistoryGap(PricesError):
+    """`before` and `after` are the known trades on both sides; `after` is None while no later one is known."""
+
+    def __init__(self, message: str, before: "Edge | None", after: "Edge | None") -> None:
+        super().__init__(message)
+        self.before, self.after = before, after
 
 
 class Unreachable(PricesError):

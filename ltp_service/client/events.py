@@ -1,4 +1,4 @@
-"""What a client is told."""
+"""What a client is told, of the present and of the past."""
 
 from dataclasses import dataclass
 from datetime import datetime
@@ -7,6 +7,12 @@ from typing import Literal
 
 Kind = Literal["prices", "trades", "all"]
 """What a stream tells."""
+
+Proof = Literal["exact", "observed"]
+"""How a past price is known: by trade ids without a gap, or as a price that was told without an id."""
+
+Interval = Literal["1m", "5m", "15m", "1h", "4h", "1d"]
+Coverage = Literal["complete", "partial", "empty", "unknown"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,6 +76,64 @@ class Disconnected:
     reason: str
     since: datetime
     """When the service was heard for the last time, or the stream began. By this machine's wall clock."""
+
+
+@dataclass(frozen=True, slots=True)
+class PastPrice:
+    """What the last traded price was at a moment."""
+
+    pair: str
+    amount: Decimal
+    price: str
+    """The exchange's text, every digit."""
+    traded_at: datetime | None
+    """None where the exchange gave none."""
+    trade_id: int | None
+    proof: Proof
+    next_trade_id: int | None
+    """The trade that ended it; None where none is known yet, and where the price was observed."""
+    evidence_until: datetime
+    """Until when it is known to have been the last price."""
+
+    @property
+    def is_exact(self) -> bool:
+        """Whether it is proven that no trade is missing."""
+        return self.proof == "exact"
+
+
+@dataclass(frozen=True, slots=True)
+class Edge:
+    """A known trade at the edge of a gap in the history."""
+
+    trade_id: int
+    traded_at: datetime
+    price: str
+
+
+@dataclass(frozen=True, slots=True)
+class Candle:
+    """The known trades of one interval. It is never filled from the one before."""
+
+    pair: str
+    interval: Interval
+    start: datetime
+    open: Decimal | None
+    """None, as all prices of the interval, where no trade is known."""
+    high: Decimal | None
+    low: Decimal | None
+    close: Decimal | None
+    volume: Decimal
+    """Base units."""
+    vwap: Decimal | None
+    """The average price weighted by volume."""
+    trades: int
+    first_trade_id: int | None
+    last_trade_id: int | None
+    coverage: Coverage
+    """`complete`: every trade is in it. `empty`: it is proven that there was none. `partial`: trades may be missing.
+    `unknown`: no trade is known, and there may have been some."""
+    is_open: bool
+    """Whether the interval is not over yet."""
 
 
 Event = Price | Trade | Gap | Unavailable | Disconnected

@@ -4,7 +4,8 @@ from collections.abc import Iterable, Iterator
 from typing import Any
 
 from ltp_service.client.events import Event, Gap, Trade, Unavailable
-from ltp_service.client.policy import Told, read_gap, read_price, read_trade, seconds
+from ltp_service.client.fields import seconds
+from ltp_service.client.policy import Told, read_gap, read_price, read_trade
 from ltp_service.client.settings import Settings
 
 

@@ -68,7 +68,7 @@ class _Faults:
 
 
 class FakeService:
-    """Serves /api/v1/ltp and /api/v1/stream on a free port of this machine."""
+    """Serves /api/v1/ltp, /api/v1/stream and what `answer` is given, on a free port of this machine."""
 
     def __init__(
         self, *, api_key: str | None = None, heartbeat: float = 5.0, tls: ssl.SSLContext | None = None
@@ -79,6 +79,7 @@ class FakeService:
         self._quotes: dict[str, _Quote] = {}
         self._log: list[_Happening] = []
         self._trade_ids: dict[str, int] = {}
+        self._answers: dict[str, tuple[int, str, dict[str, str]]] = {}
         self._faults = _Faults()
         self._number = 0
         """Counts the goodbyes and cuts: a line opened before the last one ends."""
@@ -193,6 +194,12 @@ class FakeService:
         with self._news:
             self._faults.refusal = None
 
+    def answer(self, path: str, body: object, *, status: int = 200, link: str | None = None) -> None:
+        """Answers each request with that path and query by this JSON. Without a query in `path` that of a request does not
+        matter. `link` is the header of that name."""
+        with self._news:
+            self._answers[path] = status, json.dumps(body), {"Link": link} if link else {}
+
     def bye(self, reason: str = "restart", retry_ms: int = 500) -> None:
         """Says goodbye on all streams, and ends them."""
         with self._news:
@@ -239,6 +246,8 @@ class FakeService:
             request.problem(refusal.status, refusal.code, "so the test wants it", refusal.retry_after)
         elif self._api_key not in (None, request.headers.get("X-API-Key")):
             request.problem(401, "API_KEY_INVALID", "the API key is not valid")
+        elif found := self._answers.get(request.path) or self._answers.get(path):
+            request.answer(*found)
         elif path == "/api/v1/ltp":
             self._answer(request, query)
         elif path == "/api/v1/stream":

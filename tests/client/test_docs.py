@@ -12,7 +12,7 @@ PROGRAMS = re.findall(r"^```python\n(.*?)^```", PAGE, re.MULTILINE | re.DOTALL)
 
 
 def test_the_programs_have_strict_types(tmp_path: Path) -> None:
-    assert len(PROGRAMS) == 4
+    assert len(PROGRAMS) == 5
     for number, program in enumerate(PROGRAMS):
         (tmp_path / f"program_{number}.py").write_text(program)
     command = [
@@ -31,7 +31,7 @@ def test_the_programs_have_strict_types(tmp_path: Path) -> None:
 
 
 def test_the_fake_service_of_the_page_works() -> None:
-    ended([sys.executable, "-c", PROGRAMS[3]], check=True)
+    ended([sys.executable, "-c", PROGRAMS[-1]], check=True)
 
 
 def test_the_page_has_every_event_and_error() -> None:

@@ -3,11 +3,13 @@
 import os
 import signal
 from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from pathlib import Path
 
 import pytest
 
+from ltp_service.client import HistoryUnknown, Prices
 from ltp_service.history.sqlite import SqliteEngine
 from ltp_service.history.store import SqlHistory
 from tests.deadline import DEADLINE
@@ -127,3 +129,20 @@ def test_a_file_that_is_deleted_is_begun_anew_and_costs_no_price(
     recording.wait_until_served("BTC/USD", "115999.9")
     recording.until(path.exists)
     assert_recorded(recording, simulator, Record(path), int(last["trade_id"]))
+
+
+def test_the_client_is_told_what_was_recorded(recording: Service, simulator: Simulator, path: Path) -> None:
+    record = Record(path)
+    assert_recorded(recording, simulator, record, happen(simulator, 20))
+    trades = record.store.trades(BTC, 0, ALWAYS, 10_000)
+    with Prices(f"http://127.0.0.1:{recording.port}") as prices:
+        for trade in trades[:-1:5]:
+            moment = datetime.fromtimestamp(0, UTC) + timedelta(microseconds=trade.traded_at)
+            told = prices.at("btc-usd", moment)
+            assert (told.amount, told.price) == (trade.price, format(trade.price, "f"))
+            assert told.is_exact
+        candles = prices.candles("BTC/USD", "1m", start=trades[0].traded_at / 1e6)
+        with pytest.raises(HistoryUnknown):
+            prices.at("BTC/USD", trades[0].traded_at / 1e6 - 3600)
+    assert sum(candle.trades for candle in candles) >= len(trades)
+    assert candles[-1].is_open
