@@ -11,6 +11,7 @@ import pytest
 from hypothesis import settings
 
 from tests.deadline import IN_FULL
+from tests.postgres_server import PostgresServer
 from tests.programs import require_program
 from tests.redis_server import RedisServer
 from tests.steered_clock import SteeredClock
@@ -64,6 +65,20 @@ def clock() -> SteeredClock:
 def server(tmp_path: Path) -> Iterator[RedisServer]:
     """A Redis of the test's own."""
     with RedisServer.start(tmp_path) as running:
+        yield running
+
+
+@pytest.fixture(scope="session")
+def postgres() -> Iterator[PostgresServer]:
+    """A PostgreSQL that tests share, each with a database of its own. It is neither stopped nor frozen."""
+    with PostgresServer.start() as running:
+        yield running
+
+
+@pytest.fixture
+def own_postgres() -> Iterator[PostgresServer]:
+    """A PostgreSQL of the test's own, to be stopped, frozen and killed."""
+    with PostgresServer.start() as running:
         yield running
 
 

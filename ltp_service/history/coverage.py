@@ -1,7 +1,8 @@
 """Which trades of a pair are known, told by their ids, which are consecutive. Pure: values in, values out."""
 
 from bisect import bisect_left, bisect_right
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator
+from itertools import islice
 from typing import NamedTuple
 
 from ltp_service.history.rows import Around, Coverage, RecordedTrade, Run
@@ -20,10 +21,8 @@ class Hole(NamedTuple):
 
 def is_covered(coverage: Coverage, start: int, end: int) -> bool:
     """Whether each trade from `start` to before `end` is known, be it that none was made."""
-    return any(
-        run.first_traded_at < start and known_until(coverage, run) >= end
-        for run in runs_within(coverage, start, end)
-    )
+    place = bisect_left(coverage.runs, start, key=_begin) - 1
+    return place >= 0 and known_until(coverage, coverage.runs[place]) >= end
 
 
 def known_until(coverage: Coverage, run: Run) -> int:
@@ -33,20 +32,13 @@ def known_until(coverage: Coverage, run: Run) -> int:
     return run.last_traded_at
 
 
-def runs_within(coverage: Coverage, start: int, end: int) -> Sequence[Run]:
-    """The runs that may hold a trade from `start` to before `end`."""
-    first = bisect_right(coverage.runs, start, key=_begin) - 1
-    past = bisect_left(coverage.runs, end, key=_begin)
-    return coverage.runs[max(0, first) : past]
-
-
 def run_of(coverage: Coverage, trade: RecordedTrade) -> Run | None:
-    """The run that holds a recorded trade."""
-    for run in runs_within(coverage, trade.traded_at, trade.traded_at + 1):
-        if (
-            run.first_trade_id <= trade.trade_id <= run.last_trade_id
-            and run.first_traded_at <= trade.traded_at <= run.last_traded_at
-        ):
+    """The run that holds a recorded trade. Several runs may begin or end at its moment."""
+    place = bisect_left(coverage.runs, trade.traded_at, key=lambda run: run.last_traded_at)
+    for run in islice(coverage.runs, place, None):
+        if run.first_traded_at > trade.traded_at:
+            break
+        if run.first_trade_id <= trade.trade_id <= run.last_trade_id:
             return run
     return None
 

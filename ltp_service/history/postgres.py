@@ -1,7 +1,7 @@
 """The history in PostgreSQL: several machines read it, and one process writes it.
 
-The writer's lock is an advisory lock of its session. So it ends with the connection, whatever ends that, and nothing can be
-written without it.
+The writer's lock is an advisory lock of its session. So it ends with the connection, whatever ends that, and what is written
+afterwards has to take it anew.
 """
 
 import re
@@ -66,6 +66,7 @@ MIGRATIONS = ("; ".join(_FIRST),)
 
 _VERSION = "SELECT obj_description(to_regclass('writer'))"  # null where nothing was made yet
 _LOCK = "SELECT pg_try_advisory_lock(737470, hashtext(current_schema()))"
+_LOCK_TABLES = "SELECT pg_advisory_xact_lock(737471, hashtext(current_schema()))"
 _SIZE = """SELECT coalesce(sum(pg_total_relation_size(oid)), 0)::bigint FROM pg_class
     WHERE relname = ANY(%s) AND relkind = 'r' AND relnamespace = current_schema()::regnamespace"""
 
@@ -75,23 +76,29 @@ T = TypeVar("T")
 class PostgresEngine:
     """An Engine and its WriterLock. Nothing connects before the first use.
 
-    One thread writes at a time. Any number of threads read, and each has a connection meanwhile.
+    One thread writes at a time. Any number of threads read, and each has a connection meanwhile. What has asked for the lock
+    writes with it or not at all.
     """
 
     def __init__(self, url: str) -> None:
         self._url = url
         self._writer = Link(url, WRITE_SECONDS, {"idle_session_timeout": f"{IDLE_SECONDS}s"})
+        self._is_guarded = False
+        """Whether the lock was asked for."""
         self._owner: Connection | None = None
-        """The connection that has the lock, and whose tables are of this version."""
+        """The connection that has the lock."""
+        self._migrated: Connection | None = None
+        """The connection whose tables are of this version."""
         self._idle: deque[Link] = deque()
 
     def take(self) -> bool:
         """Takes the writer's lock unless another process has it; True while this one has it."""
+        self._is_guarded = True
         return self._writer.has(self._owner) or self._writer.use(self._owns_still, again=True)
 
     def release(self) -> None:
         """Lets another process write."""
-        self._owner = None
+        self._is_guarded, self._owner = False, None
         self._writer.close()
 
     def read(self, sql: str, parameters: Sequence[object] = ()) -> list[Row]:
@@ -106,16 +113,23 @@ class PostgresEngine:
         return self._read(ask)
 
     def write(self, change: Callable[[Transaction], T]) -> T:
-        """Runs `change` in one transaction, with the writer's lock. Raises StoreUnavailable where another process has it."""
+        """Runs `change` in one transaction. Raises StoreUnavailable also where another process has taken the lock."""
 
         def transact(connection: Connection) -> T:
-            if not self._owns(connection):
+            if self._is_guarded and not self._owns(connection):
                 raise StoreUnavailable(
                     "nothing was written: another process writes this history (HISTORY_URL)"
                 )
-            connection.execute("BEGIN")
-            result = change(_PostgresTransaction(connection))
-            connection.execute("COMMIT")
+            if self._migrated is not connection:
+                _migrate(connection)
+                self._migrated = connection
+            try:
+                connection.execute("BEGIN")
+                result = change(_PostgresTransaction(connection))
+                connection.execute("COMMIT")
+            except UndefinedTable:  # somebody deleted them
+                self._migrated = None
+                raise
             return result
 
         return self._writer.use(transact, again=True)
@@ -150,11 +164,8 @@ class PostgresEngine:
     def _owns(self, connection: Connection) -> bool:
         if self._owner is not connection:
             [(taken,)] = _rows(connection, _LOCK)
-            if not taken:
-                return False
-            _migrate(connection)
-            self._owner = connection
-        return True
+            self._owner = connection if taken else None
+        return self._owner is connection
 
 
 class _PostgresTransaction:
@@ -207,7 +218,9 @@ def _at_once(sql: str) -> tuple[bytes, list[bool]] | None:
 
 
 def _migrate(connection: Connection) -> None:
-    """Brings the tables to this version. Only the process with the lock does it."""
+    """Brings the tables to this version, also where another process does so at the same time."""
+    connection.execute("BEGIN")
+    connection.execute(_LOCK_TABLES)
     [(described,)] = _rows(connection, _VERSION)
     version = int((described or "0").rpartition(" ")[2])
     if version > len(MIGRATIONS):
@@ -216,4 +229,5 @@ def _migrate(connection: Connection) -> None:
         )
     if version < len(MIGRATIONS):
         statements = [*MIGRATIONS[version:], f"COMMENT ON TABLE writer IS 'version {len(MIGRATIONS)}'"]
-        connection.execute("; ".join(["BEGIN", *statements, "COMMIT"]).encode())
+        connection.execute("; ".join(statements).encode())
+    connection.execute("COMMIT")

@@ -108,13 +108,17 @@ class Link:
         self._silent_until = 0.0
 
     def use(self, work: Callable[[Connection], T], *, again: bool = False) -> T:
-        """Calls `work` with the connection and returns its result. Ends the transaction in which it raises.
+        """Calls `work` with the connection and returns its result. Ends the transaction in which it raises. A value that the
+        server cannot take is no StoreUnavailable.
 
         `again` calls it once more, with a new connection, when the one of an earlier use turns out to be lost.
         """
         used = self._connection is not None
         try:
             return work(self._connection or self._open())
+        except psycopg.DataError:  # the same value would be refused again
+            self._tidy()
+            raise
         except psycopg.Error as error:
             self._tidy()
             if not (again and used and self._connection is None) or isinstance(error, _Lost):

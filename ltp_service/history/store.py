@@ -64,8 +64,9 @@ class SqlHistory:
                     before = trade
                 else:
                     after = trade
-        if after is None and len(begun) < len(rows):  # it is the first one of the next series
-            after = next(iter(self._trades(sql.FIRST_TRADE, (rows[len(begun)][1],))), None)
+        for row in rows[len(begun) :]:
+            if after is None:  # it is the first one of the next series
+                after = next(iter(self._trades(sql.FIRST_TRADE, (row[1],))), None)
         return before, after
 
     def coverage(self, pair: Pair) -> Coverage:

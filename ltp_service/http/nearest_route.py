@@ -9,6 +9,7 @@ LONGEST = 64
 
 _WORDS = {
     "/api/v1/ltp": "price prices ticker tickers quote quotes last",
+    "/api/v1/candles": "candle candlesticks ohlc ohlcv klines kline bars",
     "/api/v1/pairs": "symbols markets instruments",
     "/health": "live livez alive healthcheck ping",
     "/docs": "doc documentation redoc api help",

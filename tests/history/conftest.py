@@ -1,21 +1,51 @@
-"""The servers that tests of the history ask for."""
+"""The history's contract is tested with each kind of database."""
 
 from collections.abc import Iterator
+from itertools import count
 
 import pytest
 
+from ltp_service.history.postgres import PostgresEngine
+from ltp_service.history.sqlite import SqliteEngine
+from ltp_service.history.store import SqlHistory
+from tests.history.databases import Database, NewDatabase
 from tests.postgres_server import PostgresServer
 
 
-@pytest.fixture(scope="session")
-def postgres() -> Iterator[PostgresServer]:
-    """One that tests share, each with a database of its own. It is neither stopped nor frozen."""
-    with PostgresServer.start() as server:
-        yield server
+@pytest.fixture(scope="module", params=["sqlite", "postgresql"])
+def new_database(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> NewDatabase:
+    """Makes databases."""
+    numbers = count()
+    if request.param == "postgresql":
+        return in_postgres(request.getfixturevalue("postgres"), numbers)
+    folder = tmp_path_factory.mktemp("history")
+
+    def make() -> Database:
+        path = folder / f"{next(numbers)}.sqlite3"
+        return Database(lambda: SqliteEngine(path))
+
+    return make
+
+
+def in_postgres(server: PostgresServer, numbers: Iterator[int]) -> NewDatabase:
+    """A schema each, because it is made faster than a database."""
+    url = server.new_database()
+
+    def make() -> Database:
+        schema = f"history_{next(numbers)}"
+        server.run(f"CREATE SCHEMA {schema}", url=url)
+        return Database(lambda: PostgresEngine(f"{url}?options=-csearch_path%3D{schema}"))
+
+    return make
 
 
 @pytest.fixture
-def own_postgres() -> Iterator[PostgresServer]:
-    """One of the test's own, to be stopped, frozen and killed."""
-    with PostgresServer.start() as server:
-        yield server
+def database(new_database: NewDatabase) -> Iterator[Database]:
+    with new_database() as database:
+        yield database
+
+
+@pytest.fixture
+def store(database: Database) -> SqlHistory:
+    """An empty history."""
+    return database.open()

@@ -10,6 +10,7 @@ from threading import Event, Thread
 from typing import TypeVar
 
 import pytest
+from psycopg import DataError
 
 from ltp_service.domain.errors import StoreUnavailable
 from ltp_service.domain.pairs import Pair
@@ -113,6 +114,25 @@ def test_many_rows_are_written_at_once_with_every_digit_and_known_ones_are_left(
     assert str(found[1][1]) == long
 
 
+def test_tables_that_were_deleted_are_made_again(
+    engine: PostgresEngine, url: str, postgres: PostgresServer
+) -> None:
+    history = SqlHistory(engine)
+    history.write([News(PAIR, (trade(1),))])
+    postgres.run("DROP TABLE trades, runs, tapes, candles, observations, writer", url=url)
+    assert history.coverage(PAIR).runs == ()
+    with pytest.raises(StoreUnavailable, match="HISTORY_URL"):
+        history.write([News(PAIR, (trade(2),))])
+    assert history.write([News(PAIR, (trade(2),))]) == 1
+    assert [run.first_trade_id for run in history.coverage(PAIR).runs] == [2]
+
+
+def test_a_value_that_has_no_room_is_no_fault_of_the_server(engine: PostgresEngine) -> None:
+    with pytest.raises(DataError):
+        SqlHistory(engine).write([News(PAIR, (trade(2**63),))])
+    assert engine.write(count) == 0
+
+
 def test_a_reader_cannot_write(engine: PostgresEngine) -> None:
     engine.write(count)
     with pytest.raises(StoreUnavailable):
@@ -148,9 +168,10 @@ def test_one_of_two_writes_and_the_other_says_so(engine: PostgresEngine, other: 
     assert not other.take()
     with pytest.raises(StoreUnavailable, match="nothing was written: another process writes"):
         other.write(count)
-    assert not other.take()
+    engine.write(count)
     engine.release()
     assert other.take()
+    assert not engine.take()
     with pytest.raises(StoreUnavailable, match="another process writes"):
         engine.write(count)
     assert engine.read("SELECT count(*) FROM trades") == [(0,)]
@@ -163,6 +184,7 @@ def test_histories_in_two_schemas_have_a_writer_each(
     second = PostgresEngine(f"{url}?options=-csearch_path%3Dsecond")
     assert engine.take()
     assert second.take()
+    engine.write(count)
     SqlHistory(second).write([News(PAIR, (trade(1),))])
     assert engine.write(count) == 0
     assert second.size() > 0
@@ -173,6 +195,7 @@ def test_a_lost_connection_loses_the_lock_before_anything_is_written(
     engine: PostgresEngine, other: PostgresEngine, url: str, postgres: PostgresServer
 ) -> None:
     history = SqlHistory(engine)
+    assert engine.take()
     history.write([News(PAIR, (trade(1),))])
     end_all_connections(postgres, url)
     assert engine.take(), "nobody else has taken it"
@@ -182,6 +205,32 @@ def test_a_lost_connection_loses_the_lock_before_anything_is_written(
     end_all_connections(postgres, url)
     assert history.write([News(PAIR, (trade(2),))]) == 1, "it takes the lock on its new connection"
     assert not other.take()
+
+
+def test_nothing_is_written_after_another_process_has_taken_over(
+    engine: PostgresEngine, other: PostgresEngine, url: str, postgres: PostgresServer
+) -> None:
+    assert engine.take()
+    history = SqlHistory(engine)
+    history.write([News(PAIR, (trade(1),))])
+    end_all_connections(postgres, url)
+    assert other.take()
+    with pytest.raises(StoreUnavailable, match="another process writes"):
+        history.write([News(PAIR, (trade(2),))])
+    assert other.write(count) == 1
+
+
+def test_two_may_make_the_tables_at_the_same_time(engine: PostgresEngine, other: PostgresEngine) -> None:
+    found: list[int] = []
+    threads = [
+        Thread(target=lambda: found.append(engine.write(count))),
+        Thread(target=lambda: found.append(other.write(count))),
+    ]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(DEADLINE)
+    assert found == [0, 0]
 
 
 def end_all_connections(postgres: PostgresServer, url: str) -> None:

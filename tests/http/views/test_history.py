@@ -13,10 +13,11 @@ from typing import Any
 import pytest
 from werkzeug.test import TestResponse
 
+from ltp_service.assembly import open_history
 from ltp_service.domain.errors import StoreUnavailable
 from ltp_service.domain.pairs import Pair
 from ltp_service.history.access import History
-from ltp_service.history.rows import Around, Observation
+from ltp_service.history.rows import Around, News, Observation
 from ltp_service.http.services import attach
 from ltp_service.runtime.spawn import NativeThread
 from ltp_service.runtime.moments import rfc3339_exact
@@ -234,6 +235,22 @@ def test_the_client_chooses_between_json_and_csv(
     service: FreshService, accept: str, more: str, mimetype: str
 ) -> None:
     assert at(service, 5, more=more, Accept=accept).mimetype == mimetype
+
+
+def test_the_digits_come_back_from_a_file_too(tmp_path: Path) -> None:
+    service = FreshService(tmp_path)
+    prices = ("0.00000012", "123456789.123456789", "115643.00000", "1")
+    traded = [trade(number, T0 + number * SECOND, price, price) for number, price in enumerate(prices)]
+    store, _ = open_history(service.services.config.history_url)
+    store.write([News(BTC, tuple(traded))])
+    store.close()
+
+    told = [at(service, number).get_json()["ltp"][0] for number in range(3)]
+    assert [each["price"] for each in told] == [*prices[:3]]
+    assert [row["quantity"] for row in rows_of(trades(service, "format=csv")) if row["kind"] == "trade"] == [*prices]
+    (candle,) = candles(service, f"start={T0 // SECOND}&limit=1").get_json()["candles"]
+    assert (candle["high"], candle["low"], candle["open"]) == (prices[1], prices[0], prices[0])
+    assert candle["volume"] == "123572433.123456909"
 
 
 # Candles.

@@ -1,0 +1,211 @@
+"""Whatever is told, in whatever order: a history says the same as a plain list of trades, and proves nothing that is false."""
+
+from collections.abc import Iterator
+from random import Random
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from ltp_service.history.candles import longer
+from ltp_service.history.contract import CANDLE_MINUTES
+from ltp_service.history.coverage import is_covered, is_exact
+from ltp_service.history.rows import Coverage, News, RecordedTrade
+from ltp_service.history.store import SqlHistory
+from tests.history.databases import NewDatabase
+from tests.history.plain import (
+    MINUTE,
+    NOON,
+    PAIR,
+    SECOND,
+    candles_of,
+    first_after,
+    last_until,
+    runs_of,
+    trade,
+)
+
+EVER = 2**62
+HIGH_IDS = 2_000
+"""The first series has ids from here, the second one below."""
+
+PAUSES = (0, 0, 1, 900, SECOND, 20 * SECOND, 3 * MINUTE, 70 * MINUTE, 26 * 60 * MINUTE)
+"""Microseconds between two trades."""
+
+DIGITS = ("115643.00000", "0.00000012", "123456789.123456789", "1", "1.50", "9" * 30 + "." + "1" * 10)
+
+
+class World:
+    """What was traded, what was told of it, and what a history should hold of that."""
+
+    def __init__(self, chance: Random) -> None:
+        self.chance = chance
+        self.traded = self._series(HIGH_IDS + chance.randrange(1_000), NOON)
+        self.second_from = len(self.traded)
+        if chance.random() < 0.5:
+            self.traded += self._series(chance.randrange(1, 5), self.traded[-1].traded_at + 3 * SECOND)
+        self.passed = 0
+        """How many trades the feed has told or lost."""
+        self.told: set[int] = set()
+        """Places in `traded`, without those that came after they would have been pruned."""
+        self.kept_from: int | None = None
+
+    def _series(self, first: int, start: int) -> list[RecordedTrade]:
+        made, moment = [], start
+        for trade_id in range(first, first + self.chance.randrange(1, 50)):
+            moment += self.chance.choice(PAUSES)
+            price, quantity = self.chance.choices(DIGITS, k=2)
+            side = self.chance.choice(("buy", "sell"))
+            made.append(trade(trade_id, 0, price, quantity, side)._replace(traded_at=moment))
+        return made
+
+    @property
+    def ever(self) -> list[RecordedTrade]:
+        """All that was recorded."""
+        return [self.traded[place] for place in sorted(self.told)]
+
+    @property
+    def kept(self) -> list[RecordedTrade]:
+        """Without what was pruned."""
+        return [each for each in self.ever if each.traded_at >= (self.kept_from or 0)]
+
+    def news(self) -> Iterator[News]:
+        """Live trades, some of which are lost; old ones, known or not; evidence."""
+        while self.passed < len(self.traded) or self.chance.random() < 0.8:
+            is_live = self.passed < len(self.traded) and self.chance.random() < 0.6
+            told = list(self._live() if is_live else self._old())
+            self.chance.shuffle(told)
+            known = list(self._told_again())
+            for place in told:
+                if self.traded[place].traded_at >= (self.kept_from or 0):
+                    self.told.add(place)
+            yield News(PAIR, (*(self.traded[place] for place in told), *known), *self._evidence())
+
+    def _live(self) -> Iterator[int]:
+        """The first trade of a series is not lost: a later one might have an id that continues the former series."""
+        start, self.passed = self.passed, min(len(self.traded), self.passed + self.chance.randrange(1, 12))
+        loss = self.chance.choice((0.0, 0.4))
+        for place in range(start, self.passed):
+            if place in {0, self.second_from} or self.chance.random() >= loss:
+                yield place
+
+    def _old(self) -> list[int]:
+        return self.chance.sample(range(self.passed), self.chance.randrange(self.passed + 1))
+
+    def _told_again(self) -> Iterator[RecordedTrade]:
+        """Known trades with other digits, at about the same time."""
+        for place in self.chance.sample(sorted(self.told), min(len(self.told), self.chance.randrange(4))):
+            known = self.traded[place]
+            shift = self.chance.choice((0, 1, -1, 400_000, -400_000))
+            yield trade(known.trade_id, 0, "77", "7")._replace(traded_at=known.traded_at + shift)
+
+    def _evidence(self) -> tuple[int | None, int | None]:
+        """Of the newest trade, and true; or of an older one."""
+        if not self.told or self.chance.random() < 0.4:
+            return None, None
+        newest = max(self.told)
+        until = self.traded[newest].traded_at + self.chance.choice(PAUSES)
+        if self.chance.random() < 0.2:
+            return until + self.chance.choice(PAUSES), self.traded[newest].trade_id - 1
+        if newest + 1 < len(self.traded):
+            until = min(until, self.traded[newest + 1].traded_at - 1)
+        return until, self.traded[newest].trade_id
+
+    def prune(self) -> int:
+        """Chooses before which moment to prune."""
+        before = self.chance.choice(self.traded).traded_at + self.chance.choice((-1, 0, 1, MINUTE))
+        last = last_until(self.kept, before)
+        end = last.traded_at // MINUTE * MINUTE if last else 0
+        if any(each.traded_at < end for each in self.kept):
+            self.kept_from = next(each.traded_at for each in self.kept if each.traded_at >= end)
+        return before
+
+    def moments(self) -> Iterator[int]:
+        for each in self.chance.sample(self.traded, min(12, len(self.traded))):
+            yield from (each.traded_at - 1, each.traded_at, each.traded_at + 1)
+            yield each.traded_at + self.chance.choice(PAUSES)
+        yield from (0, NOON - 1, EVER)
+
+    def check(self, store: SqlHistory) -> None:
+        coverage = store.coverage(PAIR)
+        self._check_coverage(coverage)
+        self._check_trades(store)
+        for moment in self.moments():
+            self._check_around(store, coverage, moment)
+        self._check_candles(store, coverage)
+
+    def _check_coverage(self, coverage: Coverage) -> None:
+        places = sorted(self.told)
+        first = runs_of([self.traded[place] for place in places if place < self.second_from], 0)
+        second = runs_of([self.traded[place] for place in places if place >= self.second_from], 1)
+        assert coverage.runs == (*first, *second)
+        assert coverage.kept_from == self.kept_from
+        if coverage.evidence_until is not None:
+            following = self.traded[max(self.told) + 1 :]
+            assert not following or following[0].traded_at > coverage.evidence_until
+
+    def _check_trades(self, store: SqlHistory) -> None:
+        kept = self.kept
+        assert store.trades(PAIR, 0, EVER, 1_000) == kept
+        assert [str(each.price) for each in store.trades(PAIR, 0, EVER, 1_000)] == [
+            str(each.price) for each in kept
+        ]
+        start, end = sorted(self.chance.choices(self.traded, k=2))
+        limit = self.chance.randrange(1, 9)
+        within = [each for each in kept if start.traded_at <= each.traded_at < end.traded_at]
+        assert store.trades(PAIR, start.traded_at, end.traded_at, limit) == within[:limit]
+        newest = self.traded[self.second_from :] if max(self.told) >= self.second_from else self.traded
+        after = self.chance.choice(newest).trade_id + self.chance.choice((-1, 0, 1))
+        following = [each for each in kept if each in newest and each.trade_id > after]
+        assert store.trades_after(PAIR, after, EVER, limit) == following[:limit]
+
+    def _check_around(self, store: SqlHistory, coverage: Coverage, moment: int) -> None:
+        around = store.around(PAIR, moment)
+        assert around.before == last_until(self.kept, moment)
+        assert around.after == first_after(self.kept, moment)
+        assert set(around.coverage.runs) <= set(coverage.runs)
+        assert around.coverage[1:] == coverage[1:]
+        before, after = last_until(self.traded, moment), first_after(self.traded, moment)
+        if is_exact(around, moment):
+            assert around.before == before
+            assert around.after in {after, None}
+        elif before in self.kept and after in self.kept:
+            assert self.traded.index(after) == self.second_from
+
+    def _check_candles(self, store: SqlHistory, coverage: Coverage) -> None:
+        ever = self.ever
+        for minutes in CANDLE_MINUTES:
+            made = store.candles(PAIR, minutes, 0, EVER)
+            assert made == candles_of(ever, minutes)
+            for candle in made:
+                end = candle.start + minutes * MINUTE
+                if is_covered(coverage, candle.start, end):
+                    assert candle.trades == sum(candle.start <= each.traded_at < end for each in self.traded)
+        for minutes in (5, 15, 60, 240, 1440):
+            assert longer(store.candles(PAIR, 1, 0, EVER), minutes) == candles_of(ever, minutes)
+        for moment in self.moments():
+            if is_covered(coverage, moment, moment + MINUTE):
+                within = [each for each in self.traded if moment <= each.traded_at < moment + MINUTE]
+                assert all(each in ever for each in within)
+
+
+@given(st.integers(0, 2**32))
+def test_a_history_says_what_a_plain_list_of_trades_says(new_database: NewDatabase, seed: int) -> None:
+    chance = Random(seed)
+    world = World(chance)
+    with new_database() as database:
+        stores = [database.open() for _ in range(2)]
+        known = 0
+        for news in world.news():
+            store = chance.choice(stores)
+            assert store.write([news]) == len(world.ever) - known
+            known = len(world.ever)
+            if known and chance.random() < 0.3:
+                world.check(chance.choice(stores))
+            if known and chance.random() < 0.1:
+                before = world.prune()
+                while store.prune(before):
+                    pass
+            if chance.random() < 0.1:
+                store.close()
+        for store in stores:
+            world.check(store)
