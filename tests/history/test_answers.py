@@ -177,7 +177,6 @@ def test_a_vwap_has_two_more_places_than_the_prices() -> None:
     assert str(vwap(candle_of(T0, [trade(1, T0, "115643.00000", "3")]))) == "115643.0000000"
 
 
-
 # Against a plain tape.
 
 TAPE = [trade(n, T0 + n // 3 * 7 * SECOND, f"{n}.5") for n in range(1, 60)]

@@ -19,8 +19,8 @@ from ltp_service.domain.pairs import Pair
 from ltp_service.history.access import History
 from ltp_service.history.rows import Around, News, Observation
 from ltp_service.http.services import attach
-from ltp_service.runtime.spawn import NativeThread
 from ltp_service.runtime.moments import rfc3339_exact
+from ltp_service.runtime.spawn import NativeThread
 from tests.fakes import BTC, ETH, NOON
 from tests.history.plain_history import MINUTE, SECOND, T0, PlainHistory, trade
 from tests.http.openapi.test_document import operation_of, validator
@@ -247,7 +247,9 @@ def test_the_digits_come_back_from_a_file_too(tmp_path: Path) -> None:
 
     told = [at(service, number).get_json()["ltp"][0] for number in range(3)]
     assert [each["price"] for each in told] == [*prices[:3]]
-    assert [row["quantity"] for row in rows_of(trades(service, "format=csv")) if row["kind"] == "trade"] == [*prices]
+    assert [row["quantity"] for row in rows_of(trades(service, "format=csv")) if row["kind"] == "trade"] == [
+        *prices
+    ]
     (candle,) = candles(service, f"start={T0 // SECOND}&limit=1").get_json()["candles"]
     assert (candle["high"], candle["low"], candle["open"]) == (prices[1], prices[0], prices[0])
     assert candle["volume"] == "123572433.123456909"
