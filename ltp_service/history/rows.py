@@ -74,7 +74,8 @@ class News(NamedTuple):
 
     pair: Pair
     trades: tuple[RecordedTrade, ...] = ()
-    """In any order; known ones are ignored."""
+    """In any order; known ones are ignored. None may be stamped ahead of the exchange's clock: until that moment it would look
+    as if nothing was traded, and all that follows would contradict it."""
     evidence_until: int | None = None
     """Nothing followed the newest trade known to the recorder until then."""
     evidence_for: int | None = None

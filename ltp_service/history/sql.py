@@ -73,7 +73,10 @@ PUT_OBSERVATION = """INSERT INTO observations VALUES (?, ?, ?, ?, ?, ?) ON CONFL
     THEN excluded.evidence_until ELSE observations.evidence_until END"""
 
 # What pruning asks and changes.
-PAIRS = "SELECT pair FROM tapes UNION SELECT pair FROM observations"
+PAIRS = """WITH RECURSIVE observed (pair) AS (SELECT min(pair) FROM observations
+    UNION ALL SELECT (SELECT min(pair) FROM observations WHERE pair > observed.pair) FROM observed WHERE pair IS NOT NULL)
+    SELECT pair FROM observed WHERE pair IS NOT NULL UNION SELECT pair FROM tapes"""
+"""One look at the observations for each pair, of which there may be a million."""
 LAST_UNTIL = "SELECT max(traded_at) FROM trades WHERE tape = ? AND traded_at <= ?"
 NTH_TRADE = "SELECT traded_at FROM trades WHERE tape = ? ORDER BY traded_at, trade_id LIMIT 1 OFFSET ?"
 COUNT_BEFORE = "SELECT count(*) FROM trades WHERE tape = ? AND traded_at < ?"

@@ -38,8 +38,7 @@ class SqlHistory:
 
     def prune(self, before: int) -> int:
         def change(transaction: Transaction) -> int:
-            self._memory.take_turn(transaction)
-            self._memory.forget()
+            self._memory.take_turn(transaction)  # and keeps nothing of what was known
             pairs = [pair for (pair,) in transaction.rows(sql.PAIRS)]
             return sum(_prune(transaction, pair, before) for pair in pairs)
 

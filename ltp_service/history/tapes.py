@@ -14,6 +14,9 @@ from ltp_service.history.digits import candle_columns, plain_text, read_candle, 
 from ltp_service.history.engine import Transaction
 from ltp_service.history.rows import Candle, News, Observation, RecordedTrade, Run
 
+MOST_ID = 2**62
+"""A trade with such an id or a higher one is not taken: databases have integers of 63 bits and a sign."""
+
 
 class Tape:
     """One series of a pair, as it is stored once the present transaction is committed."""
@@ -137,7 +140,7 @@ class Memory:
         self._token: int | None = None
 
     def take_turn(self, transaction: Transaction) -> int:
-        """Begins the work of a transaction. Returns the token to `keep` at its end."""
+        """Begins the work of a transaction. Returns the token to `keep` at its end; without that all tapes are dropped."""
         token = secrets.randbits(62)
         [(previous,)] = transaction.rows(sql.TAKE_TURN, (token,))
         if previous != self._token:
@@ -148,10 +151,6 @@ class Memory:
     def keep(self, token: int) -> None:
         """Ends it. When it is not committed all the same, the next one will find another token."""
         self._token = token
-
-    def forget(self) -> None:
-        """Drops all tapes; they are loaded again when they are needed."""
-        self._pairs.clear()
 
     def record(self, transaction: Transaction, news: News) -> int:
         """Writes one piece of news; returns the number of new trades."""
@@ -181,7 +180,7 @@ def _in_order(trades: Iterable[RecordedTrade], kept_from: int) -> list[RecordedT
     for trade in trades:
         told_at = seen.get(trade.trade_id)
         is_told_again = told_at is not None and abs(told_at - trade.traded_at) <= SLACK
-        if not is_told_again and trade.traded_at >= kept_from:
+        if not is_told_again and trade.traded_at >= kept_from and 0 <= trade.trade_id < MOST_ID:
             seen[trade.trade_id] = trade.traded_at
             kept.append(trade)
     return sorted(kept, key=lambda trade: (trade.traded_at, trade.trade_id))

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable, Sequence
 from decimal import Context, Decimal
+from itertools import groupby
 
 from ltp_service.domain.pairs import Pair
 from ltp_service.domain.trade import Side
@@ -52,10 +53,9 @@ def runs_of(trades: Iterable[RecordedTrade], series: int) -> list[Run]:
 def candles_of(trades: Sequence[RecordedTrade], minutes: int) -> list[Candle]:
     """The candles of trades in order."""
     length = minutes * MINUTE
-    starts = sorted({each.traded_at // length * length for each in trades})
     return [
-        candle_of([each for each in trades if each.traded_at // length * length == start], start)
-        for start in starts
+        candle_of(list(members), start)
+        for start, members in groupby(trades, lambda each: each.traded_at // length * length)
     ]
 
 

@@ -40,8 +40,8 @@ def write(store: HistoryStore, *trades: RecordedTrade, pair: Pair = PAIR) -> int
 
 
 def test_the_store_fulfils_the_contract(store: SqlHistory) -> None:
-    fulfilled: HistoryStore = store
-    assert fulfilled
+    fulfilled: HistoryStore = store  # mypy checks it
+    assert fulfilled is store
 
 
 def test_an_empty_history_knows_nothing(store: HistoryStore) -> None:
@@ -265,6 +265,11 @@ def test_a_trade_that_contradicts_all_others_is_not_taken(store: HistoryStore) -
     assert write(store, trade(15, 5)) == 0
     assert write(store, trade(30, 15)) == 0
     assert store.coverage(PAIR).runs == (run(10, 12), run(20, 22))
+
+
+def test_an_id_that_no_trade_can_have_is_not_taken(store: HistoryStore) -> None:
+    assert write(store, trade(-1, 1), trade(2**63, 2), trade(2**64, 3), trade(2**40, 4)) == 1
+    assert ids(all_trades(store)) == [2**40]
 
 
 def test_pages_of_trades_follow_one_another(store: HistoryStore) -> None:

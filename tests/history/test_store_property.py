@@ -6,6 +6,7 @@ from random import Random
 from hypothesis import given
 from hypothesis import strategies as st
 
+from ltp_service.domain.trade import Side
 from ltp_service.history.candles import longer
 from ltp_service.history.contract import CANDLE_MINUTES
 from ltp_service.history.coverage import is_covered, is_exact
@@ -54,7 +55,7 @@ class World:
         for trade_id in range(first, first + self.chance.randrange(1, 50)):
             moment += self.chance.choice(PAUSES)
             price, quantity = self.chance.choices(DIGITS, k=2)
-            side = self.chance.choice(("buy", "sell"))
+            side: Side = "buy" if self.chance.random() < 0.5 else "sell"
             made.append(trade(trade_id, 0, price, quantity, side)._replace(traded_at=moment))
         return made
 

@@ -1,0 +1,140 @@
+"""What runs of ids prove."""
+
+import pytest
+
+from ltp_service.history.coverage import (
+    SLACK,
+    Hole,
+    Runs,
+    hole_at,
+    holes,
+    is_covered,
+    is_exact,
+    known_until,
+    run_of,
+)
+from ltp_service.history.rows import Around, Coverage, Run
+from tests.history.plain import NOON, SECOND, trade
+
+
+def at(seconds: float) -> int:
+    return NOON + round(seconds * SECOND)
+
+
+def run(first: int, last: int, series: int = 0) -> Run:
+    """A run of trades that were made at their ids in seconds."""
+    return Run(series, first, last, at(first), at(last))
+
+
+A, B, C = run(1, 10), run(20, 30), run(40, 50)
+WATCHED = Coverage((A, B, C), at(60), None)
+UNWATCHED = WATCHED._replace(evidence_until=None)
+NOTHING = Coverage((), None, None)
+
+
+@pytest.mark.parametrize(
+    ("start", "end", "is_so"),
+    [
+        (2, 10, True),
+        (2, 10.000001, False),
+        (1, 5, False),  # more may have been traded at that moment
+        (1.000001, 5, True),
+        (5, 25, False),
+        (12, 15, False),
+        (45, 60, True),
+        (50, 60, True),
+        (55, 60, True),
+        (55, 60.000001, False),
+        (0, 0.5, False),
+    ],
+)
+def test_an_interval_is_covered_where_one_run_surrounds_it_or_evidence_follows(
+    start: float, end: float, is_so: bool
+) -> None:
+    assert is_covered(WATCHED, at(start), at(end)) is is_so
+    assert is_covered(UNWATCHED, at(start), at(end)) is (is_so and end <= 50)
+    assert not is_covered(NOTHING, at(start), at(end))
+
+
+def test_evidence_extends_the_newest_run_alone() -> None:
+    assert [known_until(WATCHED, each) for each in (A, B, C)] == [at(10), at(30), at(60)]
+    assert known_until(UNWATCHED, C) == at(50)
+    assert known_until(WATCHED._replace(evidence_until=at(45)), C) == at(50)
+
+
+@pytest.mark.parametrize(
+    ("moment", "hole"),
+    [
+        (0, None),
+        (5, None),
+        (10, Hole(A, B)),
+        (15, Hole(A, B)),
+        (20, None),
+        (30, Hole(B, C)),
+        (50, None),
+        (60, None),
+        (61, Hole(C, None)),
+    ],
+)
+def test_a_moment_lies_in_a_hole_or_not(moment: float, hole: Hole | None) -> None:
+    assert hole_at(WATCHED, at(moment)) == hole
+    assert hole_at(UNWATCHED, at(moment)) == (Hole(C, None) if moment >= 50 else hole)
+    assert hole_at(NOTHING, at(moment)) is None
+
+
+def test_the_newest_hole_comes_first() -> None:
+    assert holes(WATCHED) == [Hole(B, C), Hole(A, B)]
+    assert holes(NOTHING) == []
+
+
+def test_a_trade_is_of_the_run_with_its_id_also_where_another_one_begins_at_its_moment() -> None:
+    begins_at_once = Run(0, 12, 14, at(10), at(14))
+    coverage = Coverage((A, begins_at_once), None, None)
+    assert run_of(coverage, trade(10, 10)) == A
+    assert run_of(coverage, trade(12, 10)) == begins_at_once
+    assert run_of(coverage, trade(11, 10)) is None
+    assert run_of(coverage, trade(5, 12)) is None
+    assert run_of(coverage, trade(9, 99)) is None
+
+
+def test_exact_is_what_lies_between_two_trades_of_one_run() -> None:
+    def exact(before: int | None, after: int | None, moment: float, coverage: Coverage = WATCHED) -> bool:
+        first, second = (None if each is None else trade(each, each) for each in (before, after))
+        return is_exact(Around(first, second, coverage, None), at(moment))
+
+    assert exact(5, 6, 5.5)
+    assert not exact(10, 20, 15)
+    assert not exact(None, 1, 0)
+    assert exact(50, None, 60)
+    assert not exact(50, None, 61)
+    assert not exact(50, None, 55, UNWATCHED)
+    assert not exact(49, None, 55), "trade 50 was deleted meanwhile"
+    assert not exact(30, None, 31), "it is of an older run"
+    assert not exact(60, 61, 60.5), "neither is of a run"
+
+
+def test_runs_grow_and_join() -> None:
+    runs = Runs([B, A])
+    assert runs.record(run(11, 15)) == (run(1, 15), [A])
+    assert runs.record(run(35, 36)) == (run(35, 36), [])
+    assert runs.record(run(18, 19)) == (run(18, 30), [B])
+    assert runs.record(run(16, 17)) == (run(1, 30), [run(1, 15), run(18, 30)])
+    assert list(runs) == [run(1, 30), run(35, 36)]
+    assert (runs.first, runs.last) == (run(1, 30), run(35, 36))
+
+
+def test_the_time_of_a_trade_fits_its_id_or_not() -> None:
+    runs = Runs([A, B])
+    assert runs.fits(15, at(10), 0)
+    assert runs.fits(15, at(20), 0)
+    assert not runs.fits(15, at(10) - 1, 0)
+    assert not runs.fits(15, at(20) + 1, 0)
+    assert runs.fits(15, at(10) - SLACK, SLACK)
+    assert runs.fits(15, at(20) + SLACK, SLACK)
+    assert runs.fits(5, at(11), 0), "two sources may differ on a known one"
+    assert not runs.fits(5, at(11) + 1, 0)
+    assert runs.fits(31, at(99), 0)
+    assert not runs.fits(31, at(29), 0)
+    assert runs.fits(0, at(-99), 0)
+    assert (runs.knows(10), runs.knows(11)) == (True, False)
+    assert (runs.next_known(11), runs.next_known(31)) == (B, None)
