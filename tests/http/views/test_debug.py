@@ -60,7 +60,8 @@ def test_every_runner_of_the_service_is_among_the_tasks(service: FreshService) -
     told = service.get("/debug/tasks", X_API_Key=ADMIN).get_json()
 
     assert [runner["name"] for runner in told["runners"]] == (
-        "kraken fallback tape bybit_trades binance_trades keys symbols gauges access_log late_lines database"
+        "kraken fallback tape bybit_trades binance_trades keys symbols history backfill gauges access_log late_lines"
+        " database"
     ).split()
     assert not any(runner["alive"] for runner in told["runners"])
 
