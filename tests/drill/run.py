@@ -13,12 +13,14 @@ from typing import Any
 from tests.deadline import DEADLINE
 from tests.drill.certificates import NAME, Authority
 from tests.drill.clients import Clients, Reading
+from tests.drill.followed import deaths, followed, misled, recorded, too_old
 from tests.drill.heard import Line, broken_promises, lagging, latest, lines, readings
-from tests.drill.listener import REFUSED, Listener, Told
+from tests.drill.listener import CLOSED, REFUSED, Listener, Told
 from tests.drill.machine import Holdings, holdings
 from tests.drill.proxy import Proxy
 from tests.drill.row import PAIRS, RECOVERY, Row, Stage, Tempo
 from tests.drill.run_queue import RunQueue
+from tests.drill.subscriber import Subscriber
 from tests.drill.truth import TRANSPORT, Truth, Waited, Wrong, never_waited
 from tests.process.fleet import Fleet, membership
 from tests.process.load import UNHEARD
@@ -81,6 +83,9 @@ def drill(row: Row, tempo: Tempo) -> Result:
         stack.callback(clients.kill)
         listener = Listener.start(port, folder / "told")
         stack.callback(listener.kill)
+        stage.subscribed = stack.enter_context(Proxy(port))
+        stage.subscriber = Subscriber.start(stage.subscribed.port, folder / "followed", row.max_age)
+        stack.callback(stage.subscriber.kill)
         return _act(row, stage, clients, listener)
 
 
@@ -106,6 +111,7 @@ def _act(row: Row, stage: Stage, clients: Clients, listener: Listener) -> Result
     answers, stopped, told = clients.stop(), time.monotonic(), listener.stop()
     stage.truth.catch_up()
     wrong = _stream_faults(row, stage, answers, told, stopped)
+    wrong += _client_faults(row, stage, answers, stopped)
     return _verdict(row, stage, answers, wrong, recovery, (before, after))
 
 
@@ -236,7 +242,7 @@ def _stream_faults(
     stage.remarks.append(f"stream: {events:,} events on {len(heard)} connections, {refused} refused")
     if not row.ends and not _stands(heard, stopped):
         stage.problems.append("the stream is not back")
-    wrong = _wrong(row, stage, list(readings(heard)))
+    wrong = _wrong(row, stage, list(readings(heard)), stage.waited)
     wrong += broken_promises(heard, stopped, stage.waited)
     if not (row.several_workers or row.fleet):
         stage.remarks[-1] += f", states at most {max(0.0, latest(heard, answers)):.2f} s late"
@@ -244,14 +250,57 @@ def _stream_faults(
     return [Wrong(one.moment, f"stream: {one.why}") for one in wrong]
 
 
+def _client_faults(row: Row, stage: Stage, answers: list[Reading], stopped: float) -> list[Wrong]:
+    """Everything that the Python client was told wrong, or was not told."""
+    assert stage.subscriber is not None
+    assert stage.subscribed is not None
+    every, arrivals = stage.subscriber.stop(), stage.subscribed.events
+    for ask in stage.followed:
+        ask(every)
+    return [
+        Wrong(one.moment, f"client: {one.why}")
+        for told in every
+        for one in _misled(row, stage, answers, _until(told, stopped), arrivals, stopped)
+    ]
+
+
+def _until(told: list[Told], stopped: float) -> list[Told]:
+    return [each for each in told if each.moment <= stopped]
+
+
+def _misled(
+    row: Row, stage: Stage, answers: list[Reading], told: list[Told], arrivals: list[float], stopped: float
+) -> list[Wrong]:
+    excuse = stage.tempo.transport - TRANSPORT
+    heard = followed(told, arrivals)
+    record = recorded(told, {pair: stage.truth.trades(pair) for pair in PAIRS})
+    dead = deaths(told, arrivals, stopped, excuse, stage.queued)
+    prices, ends = (sum(1 for each in told if each.name == name) for name in ("price", CLOSED))
+    stage.remarks.append(
+        f"client: {prices:,} prices, {record.told:,} trades, {record.in_gaps} in {record.gaps} gaps, {ends} ends"
+    )
+    if dead:
+        stage.remarks[-1] += f", dead lines told after {max(dead):.1f} s at most"
+    wrong = _wrong(row, stage, list(readings(heard)), stage.queued)
+    wrong += misled(told, arrivals, stopped, excuse, stage.queued)
+    wrong += [Wrong(stopped, why) for why in record.wrong]
+    if row.max_age is not None:
+        return wrong + too_old(told, row.max_age)
+    if not (row.several_workers or row.fleet):
+        stage.remarks[-1] += f", states at most {max(0.0, latest(heard, answers)):.2f} s late"
+        wrong += lagging(heard, answers, excuse, stage.waited)
+    return wrong
+
+
 def _stands(heard: list[Line], stopped: float) -> bool:
     """Whether the last connection stood when the listener was stopped, or had just ended."""
     return bool(heard) and (heard[-1].closed is None or heard[-1].closed >= stopped - COMES_BACK)
 
 
-def _wrong(row: Row, stage: Stage, answers: list[Reading]) -> list[Wrong]:
+def _wrong(row: Row, stage: Stage, answers: list[Reading], waited: Waited) -> list[Wrong]:
     slack = row.apart if row.several_workers else 0.0
-    return stage.truth.wrong(answers, stage.tempo.ttl, row.unnoticed, stage.mutes, slack)
+    truth = stage.truth.excusing(waited)
+    return truth.wrong(answers, stage.tempo.ttl, row.unnoticed, stage.mutes, slack)
 
 
 def _verdict(
@@ -262,7 +311,7 @@ def _verdict(
     recovery: float,
     held: tuple[Holdings, Holdings],
 ) -> Result:
-    wrong = _wrong(row, stage, readings) + told_wrong
+    wrong = _wrong(row, stage, readings, stage.waited) + told_wrong
     for ask in stage.seen:
         ask(readings)
     failures = [reading for reading in readings if reading.failure and not (row.ends and _closed(reading))]
