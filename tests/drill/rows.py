@@ -2,6 +2,7 @@
 
 from tests.drill import (
     cache_rows,
+    client_rows,
     crowd_rows,
     doubt_rows,
     feed_rows,
@@ -21,6 +22,7 @@ ROOMS = (
     network_rows,
     service_rows,
     stream_rows,
+    client_rows,
     crowd_rows,
     fleet_rows,
 )
