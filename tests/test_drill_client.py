@@ -47,9 +47,10 @@ def test_a_line_that_lives_may_not_be_called_dead() -> None:
     assert len(wrong(ends(7.0, reason="the event price cannot be read: no number"), 8.0)) == 1
 
 
-def test_a_connection_ends_with_what_arrived_last() -> None:
-    (line,) = followed(ends(20.1), ALIVE)
-    assert line.closed == 10.0
+@pytest.mark.parametrize("told", [ends(20.1), ends()], ids=["ended", "not ended"])
+def test_a_connection_ends_with_what_arrived_last(told: list[Told]) -> None:
+    (line,) = followed(told, ALIVE)
+    assert line.end == 10.0
 
 
 def test_a_price_may_not_be_older_than_the_user_allows() -> None:

@@ -5,31 +5,29 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from itertools import pairwise
 
-from ltp_service.client.policy import SILENCE
 from tests.drill.heard import Line, lines
 from tests.drill.listener import CLOSED, Told
 from tests.drill.record import Record, Tape, judge
 from tests.drill.truth import Waited, Wrong
 
-DEAD = SILENCE + 1.0
-"""Seconds without an event after which whoever reads the line must have said so."""
+SILENCE, DEAD = 9.0, 11.0
+"""Seconds without an event before which a line is not dead, and after which whoever reads it must have said so."""
 
 UNREADABLE = ("cannot be read", "begin with hello", "no HTTP answer", "not a stream")
 """Reasons for an end that no fault of the drill is the cause of."""
 
 
 def followed(told: Sequence[Told], arrivals: Sequence[float]) -> list[Line]:
-    """Its connections as those of a listener. Each ends with the last event that arrived, for the client cannot know more.
+    """Its connections as those of a listener. Each ends with the last event that arrived, for the client cannot know more,
+    and does not end before, for it must not keep back what it knows.
 
     `arrivals`: monotonic moments of events on its line."""
-    return [replace(line, closed=_last(arrivals, line.closed)) for line in lines(told)]
+    return [replace(line, closed=_last(arrivals, line)) for line in lines(told)]
 
 
-def _last(arrivals: Sequence[float], moment: float | None) -> float | None:
-    if moment is None:
-        return None
-    place = bisect_right(arrivals, moment)
-    return arrivals[place - 1] if place else moment
+def _last(arrivals: Sequence[float], line: Line) -> float:
+    place = bisect_right(arrivals, float("inf") if line.closed is None else line.closed)
+    return max(line.opened, arrivals[place - 1]) if place else line.opened
 
 
 def silences(
@@ -72,8 +70,9 @@ def misled(
     ]
     for each in told:
         reason = each.data.get("reason", "") if each.name == CLOSED else ""
-        last = _last(arrivals, each.moment) or each.moment
-        if "no event for" in reason and each.moment - last < SILENCE - 1.0 - waited(last, each.moment):
+        place = bisect_right(arrivals, each.moment)
+        last = arrivals[place - 1] if place else float("-inf")
+        if "no event for" in reason and each.moment - last < SILENCE - waited(last, each.moment):
             wrong.append(Wrong(each.moment, f"called dead {each.moment - last:.1f} s after an event"))
         if any(words in reason for words in UNREADABLE):
             wrong.append(Wrong(each.moment, reason))
