@@ -19,6 +19,7 @@ from tests.drill.listener import Told
 from tests.drill.proxy import Proxy
 from tests.drill.subscriber import Subscriber
 from tests.drill.truth import TRANSPORT, Mute, Truth, Waited, never_waited
+from tests.drill.window import Window
 from tests.process.fleet import Fleet
 from tests.process.nginx import Nginx
 from tests.process.sentinels import Sentinels
@@ -105,6 +106,9 @@ class Stage:
         self.subscriber: Subscriber | None = None
         self.subscribed: Proxy | None = None
         """The line of the Python client."""
+        self.window: Window | None = None
+        self.watched: Proxy | None = None
+        """The line of the page."""
         self.begin_again: Callable[[], Service] = self.another
         """Starts the service once more, where it was and as it was."""
         self.truth = truth
@@ -255,6 +259,8 @@ class Row:
     """The service ends: clients who find the door closed do not count."""
     away: bool = False
     """The service is away for a while: what nginx answers in its place does not count."""
+    page: bool = False
+    """The page is open in a browser, through a line of its own."""
     max_age: float | None = None
     """What the Python client asks for, in seconds."""
     long: bool = False
@@ -265,11 +271,15 @@ class Row:
     """Rows with the same word need the same service: in their short form one is enough for all."""
 
     @property
-    def program(self) -> str | None:
+    def programs(self) -> list[str]:
         """What has to be installed for it."""
-        if self.fleet:
-            return "redis-server"
-        return "nginx" if self.behind_nginx else "faketime" if self.clock else None
+        needed = {
+            "redis-server": bool(self.fleet),
+            "nginx": self.behind_nginx,
+            "faketime": self.clock,
+            "chromium": self.page,
+        }
+        return [name for name, is_needed in needed.items() if is_needed]
 
 
 def in_turn(rows: Sequence[Row]) -> Row:

@@ -8,6 +8,7 @@ from tests.drill import (
     feed_rows,
     fleet_rows,
     network_rows,
+    page_rows,
     rest_rows,
     service_rows,
     stream_rows,
@@ -23,6 +24,7 @@ ROOMS = (
     service_rows,
     stream_rows,
     client_rows,
+    page_rows,
     crowd_rows,
     fleet_rows,
 )
