@@ -3,6 +3,7 @@
 import time
 
 from ltp_service.client.turns import LONGEST_PAUSE
+from tests.drill.followed import DEAD
 from tests.drill.listener import CLOSED, OPENED, Told
 from tests.drill.row import PAIRS, Stage, row
 from tests.process.service import children_of
@@ -31,18 +32,42 @@ def _back(stage: Stage) -> None:
     stage.until(lambda: bool(told()) and told()[-1].name != CLOSED, BACK, "the client is back")
 
 
+def _dead(stage: Stage, what: str, since: float) -> None:
+    """Holds the fault, and checks when the client said so."""
+    assert stage.subscriber is not None
+    stage.hold(DEAD_FOR)
+    ends = [each.moment for each in stage.subscriber.told() if each.name == CLOSED and each.moment >= since]
+    took = min(ends, default=float("inf")) - since
+    slack = stage.tempo.of(0.0, 2.0)
+    stage.check(took - stage.queued(since, since + DEAD) <= DEAD + slack, f"{what}: told after {took:.1f} s")
+
+
+def _resumes(stage: Stage) -> None:
+    """The client goes on where it was cut off: it is told of no gap."""
+    stage.followed.append(
+        lambda every: stage.check(not (gaps := _gaps(every)), f"{gaps or 'no'} gaps for the client")
+    )
+
+
+def _gaps(every: list[list[Told]]) -> int:
+    return sum(1 for told in every for each in told if each.name == "gap")
+
+
 @row("client_hole", f"the client's line: a black hole, then refused, {DEAD_FOR:g} s each", long=True)
 def hole(stage: Stage) -> None:
     assert stage.subscribed is not None
+    _resumes(stage)
     with stage.faulty():
+        since = time.monotonic()
         stage.subscribed.freeze()
-        stage.hold(DEAD_FOR)
+        _dead(stage, "black hole", since)
         stage.subscribed.freeze(False)
         _back(stage)
         stage.hold(2.0)
+        since = time.monotonic()
         stage.subscribed.refuse()
         stage.subscribed.cut()
-        stage.hold(DEAD_FOR)
+        _dead(stage, "refused", since)
         stage.subscribed.refuse(False)
         _back(stage)
 
@@ -50,20 +75,23 @@ def hole(stage: Stage) -> None:
 @row("client_stopped", f"the service stopped (SIGSTOP) for {DEAD_FOR:g} s, through nginx", **LINES)
 def stopped(stage: Stage) -> None:
     service = stage.service
+    _resumes(stage)
     with stage.faulty(), stage.stopped(service.master_pid, *service.worker_pids()):
-        stage.hold(DEAD_FOR)
+        _dead(stage, "dead line", stage.faulty_from)
     _back(stage)
 
 
 @row("client_nginx", f"nginx stopped (SIGSTOP), then gone, for {DEAD_FOR:g} s each", **LINES)
 def nginx(stage: Stage) -> None:
     assert stage.nginx is not None
+    _resumes(stage)
     with stage.faulty():
         with stage.stopped(*children_of(stage.nginx.master_pid)):
-            stage.hold(DEAD_FOR)
+            _dead(stage, "stopped", stage.faulty_from)
         _back(stage)
+        since = time.monotonic()
         with stage.nginx.gone():
-            stage.hold(DEAD_FOR)
+            _dead(stage, "gone", since)
         _back(stage)
 
 
@@ -92,10 +120,15 @@ def _priced(told: list[Told]) -> set[str]:
     return {pair for pair in PAIRS if last.get(pair) is not None}
 
 
-@row("client_fork", "the client's process forks, and later its line is cut")
+@row(
+    "client_fork",
+    "the client's process forks, and later its line is cut",
+    elsewhere="test_drill_client.py",
+)
 def fork(stage: Stage) -> None:
     assert stage.subscriber is not None
     assert stage.subscribed is not None
+    _resumes(stage)
     forked = time.monotonic()
     stage.subscriber.fork()
     stage.hold(stage.tempo.of(5.0, 2.0))
