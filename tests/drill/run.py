@@ -11,6 +11,8 @@ from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
+from playwright.sync_api import Error as BrowserError
+
 from tests.deadline import DEADLINE
 from tests.drill.certificates import NAME, Authority
 from tests.drill.clients import Clients, Reading
@@ -110,7 +112,7 @@ def _act(row: Row, stage: Stage, clients: Clients, listener: Listener) -> Result
     start = time.monotonic()
     try:
         row.play(stage)
-    except (ServiceError, SimulatorError, OSError) as error:
+    except (ServiceError, SimulatorError, BrowserError, OSError) as error:
         stage.problems.append(f"the row broke off: {error}")
     stage.faulty_from = stage.faulty_from or start
     stage.faulty_until = stage.faulty_until or time.monotonic()

@@ -77,9 +77,11 @@ class Window:
         door = self._opened.context.new_cdp_session(self._page)
         door.send("Debugger.enable")
         door.send("Debugger.pause")
-        yield
-        door.send("Debugger.resume")
-        door.send("Debugger.disable")
+        try:
+            yield
+        finally:
+            door.send("Debugger.resume")
+            door.send("Debugger.disable")
 
     @property
     def complaints(self) -> list[str]:
