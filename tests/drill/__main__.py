@@ -10,7 +10,7 @@ from tests.drill.rows import ROWS
 from tests.drill.run import Result, drill, playable
 from tests.drill.soak import soak
 from tests.drill.table import heading, line, write
-from tests.programs import PACKAGES
+from tests.programs import PACKAGES, find_program
 
 
 def arguments() -> argparse.ArgumentParser:
@@ -50,7 +50,7 @@ def main() -> int:
 def chosen(tempo: Tempo) -> list[Row]:
     """The rows for that tempo that can be played on this machine."""
     fitting = [each for each in ROWS.values() if not (tempo.short and each.long)]
-    for program in {each.program for each in fitting if each.program and not playable(each)}:
+    for program in {each for row in fitting for each in row.programs if not find_program(each)}:
         print(f"without the rows that need it: sudo apt-get install {PACKAGES[program]}", file=sys.stderr)
     return list(filter(playable, fitting))
 

@@ -26,7 +26,7 @@ PARTS = (
 
 
 class Served(NamedTuple):
-    """One price of an answer; the last four only with detail."""
+    """One price of an answer; what follows the amount only with detail."""
 
     pair: str
     amount: str
@@ -34,6 +34,8 @@ class Served(NamedTuple):
     source: str | None
     age_ms: str | None
     trade_id: str | None
+    price: str | None = None
+    """The exchange's text."""
 
 
 class Reading(NamedTuple):
@@ -103,7 +105,7 @@ def _row(reader: int, outcome: Outcome) -> list[Any]:
 def _served(answer: Answer) -> list[list[str | None]]:
     if answer.status not in (200, 206):
         return []
-    keys = ("pair", "amount", "state", "source", "age_ms", "trade_id")
+    keys = ("pair", "amount", "state", "source", "age_ms", "trade_id", "price")
     return [[item.get(key) for key in keys] for item in answer.json()["ltp"]]
 
 

@@ -44,6 +44,11 @@ class Line:
     def last(self) -> float:
         return self.told[-1].moment if self.told else self.opened
 
+    @property
+    def end(self) -> float:
+        """Up to which it is known what was told."""
+        return self.last if self.closed is None else self.closed
+
     def item(self, pair: str, moment: float) -> Item | None:
         """What was told last about the pair by that moment."""
         known = self.items.get(pair, [])
@@ -132,11 +137,11 @@ def lagging(heard: Sequence[Line], answers: Iterable[Reading], excuse: float, wa
     """What answers showed and the stream did not tell within its time: states that lasted, and trades.
 
     All answers and the stream come from one worker."""
-    ordered = sorted((each for each in answers if _has_detail(each)), key=lambda each: each.answered_at)
-    changes = _states_of(ordered)
+    ordered = _ordered(answers)
+    changes = states_of(answers)
     wrong = []
     for line in heard:
-        end = line.last if line.closed is None else line.closed
+        end = line.end
         for pair, state, begun, ended in changes:
             due = begun + FOLLOWS + excuse
             due += waited(begun, due)
@@ -152,13 +157,13 @@ def lagging(heard: Sequence[Line], answers: Iterable[Reading], excuse: float, wa
 
 def latest(heard: Sequence[Line], answers: Iterable[Reading]) -> float:
     """By how many seconds, at most, a new state was told after the first answer that showed it; below 0: before it."""
-    ordered = sorted((each for each in answers if _has_detail(each)), key=lambda each: each.answered_at)
+    changes = states_of(answers)
     return max(
         (
             _told_at(line, pair, state, begun) - begun
             for line in heard
-            for pair, state, begun, ended in _states_of(ordered)
-            if line.opened < begun - FOLLOWS and begun + FOLLOWS < min(ended, line.last)
+            for pair, state, begun, ended in changes
+            if line.opened < begun - FOLLOWS and begun + FOLLOWS < min(ended, line.end)
         ),
         default=0.0,
     )
@@ -184,8 +189,13 @@ def _named(state: str) -> str:
     return "stale" if state in NO_PRICE else state
 
 
-def _states_of(ordered: Sequence[Reading]) -> list[tuple[str, str, float, float]]:
+def _ordered(answers: Iterable[Reading]) -> list[Reading]:
+    return sorted((each for each in answers if _has_detail(each)), key=lambda each: each.answered_at)
+
+
+def states_of(answers: Iterable[Reading]) -> list[tuple[str, str, float, float]]:
     """Pair, state, the first answer that showed it, and the last question that was answered so, of each run."""
+    ordered = _ordered(answers)
     pairs = {served.pair for reading in ordered for served in reading.served}
     running: dict[str, tuple[str, float, float]] = {}
     found = []

@@ -5,11 +5,13 @@ import socket
 import ssl
 import struct
 import threading
+import time
 from types import TracebackType
 from typing import Self
 
 _PIECE = 64 * 1024
 _HANDSHAKE_SECONDS = 5.0
+_EVENT = b"event: "
 
 
 class Proxy:
@@ -32,6 +34,8 @@ class Proxy:
         """TCP connections so far."""
         self.passed = 0
         """Of them those that reached the target: TLS and all."""
+        self.events: list[float] = []
+        """Monotonic moments at which events of a stream went from the target to the client."""
 
     def __enter__(self) -> Self:
         threading.Thread(target=self._accept, name="proxy", daemon=True).start()
@@ -122,6 +126,8 @@ class Proxy:
                 self._flowing.wait()
                 if self._delay:
                     self._never.wait(self._delay)
+                if towards_service and _EVENT in piece:
+                    self.events.append(time.monotonic())
                 sink.sendall(_spoilt(piece) if self._corrupt and towards_service else piece)
         for each in (source, sink):
             with contextlib.suppress(OSError):

@@ -1,5 +1,7 @@
 """What a row of the drill is, and the stage on which its fault happens."""
 
+import os
+import signal
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -13,8 +15,11 @@ from tests.deadline import DEADLINE
 from tests.drill.certificates import Authority
 from tests.drill.clients import Reading
 from tests.drill.heard import Line
+from tests.drill.listener import Told
 from tests.drill.proxy import Proxy
+from tests.drill.subscriber import Subscriber
 from tests.drill.truth import TRANSPORT, Mute, Truth, Waited, never_waited
+from tests.drill.window import Window
 from tests.process.fleet import Fleet
 from tests.process.nginx import Nginx
 from tests.process.sentinels import Sentinels
@@ -96,10 +101,19 @@ class Stage:
         """Asked about all answers once the load has ended."""
         self.heard: list[Callable[[list[Line]], None]] = []
         """Asked about all that the stream told, likewise."""
+        self.followed: list[Callable[[list[list[Told]]], None]] = []
+        """Asked about all that the Python client was told, and its child after a fork."""
+        self.subscriber: Subscriber | None = None
+        self.subscribed: Proxy | None = None
+        """The line of the Python client."""
+        self.window: Window | None = None
+        self.watched: Proxy | None = None
+        """The line of the page."""
         self.begin_again: Callable[[], Service] = self.another
         """Starts the service once more, where it was and as it was."""
         self.truth = truth
-        self.waited = waited
+        self.queued = waited
+        self._stops: list[tuple[float, float]] = []
         self._never = Event()
 
     # Time.
@@ -132,6 +146,26 @@ class Stage:
         self.faulty_from = time.monotonic()
         yield
         self.faulty_until = time.monotonic()
+
+    def waited(self, since: float, until: float) -> float:
+        """How long the programs on the way got no processor; and each time, as a whole, for which they were stopped on
+        purpose: what is read at its end can have been sent at its beginning."""
+        now = time.monotonic()
+        stops = [(begin, min(end, now)) for begin, end in self._stops if begin < until and since < end]
+        return self.queued(since, until) + sum(end - begin for begin, end in stops)
+
+    @contextmanager
+    def stopped(self, *pids: int) -> Iterator[None]:
+        """These processes do nothing meanwhile, and the system goes on to take in what they are sent."""
+        self._stops.append((begin := time.monotonic(), float("inf")))
+        for pid in pids:
+            os.kill(pid, signal.SIGSTOP)
+        try:
+            yield
+        finally:
+            for pid in pids:
+                os.kill(pid, signal.SIGCONT)
+            self._stops[-1] = begin, time.monotonic()
 
     def another(self, **settings: str) -> Service:
         """A second service at the same exchange, with other settings, not waited for."""
@@ -225,6 +259,10 @@ class Row:
     """The service ends: clients who find the door closed do not count."""
     away: bool = False
     """The service is away for a while: what nginx answers in its place does not count."""
+    page: bool = False
+    """The page is open in a browser, through a line of its own."""
+    max_age: float | None = None
+    """What the Python client asks for, in seconds."""
     long: bool = False
     """It has no short form: a time in it cannot be set."""
     elsewhere: str = ""
@@ -233,11 +271,15 @@ class Row:
     """Rows with the same word need the same service: in their short form one is enough for all."""
 
     @property
-    def program(self) -> str | None:
+    def programs(self) -> list[str]:
         """What has to be installed for it."""
-        if self.fleet:
-            return "redis-server"
-        return "nginx" if self.behind_nginx else "faketime" if self.clock else None
+        needed = {
+            "redis-server": bool(self.fleet),
+            "nginx": self.behind_nginx,
+            "faketime": self.clock,
+            "chromium": self.page,
+        }
+        return [name for name, is_needed in needed.items() if is_needed]
 
 
 def in_turn(rows: Sequence[Row]) -> Row:

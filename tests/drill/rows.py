@@ -2,11 +2,13 @@
 
 from tests.drill import (
     cache_rows,
+    client_rows,
     crowd_rows,
     doubt_rows,
     feed_rows,
     fleet_rows,
     network_rows,
+    page_rows,
     rest_rows,
     service_rows,
     stream_rows,
@@ -21,6 +23,8 @@ ROOMS = (
     network_rows,
     service_rows,
     stream_rows,
+    client_rows,
+    page_rows,
     crowd_rows,
     fleet_rows,
 )

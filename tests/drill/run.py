@@ -3,23 +3,39 @@
 import os
 import tempfile
 import time
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Callable, Mapping
 from contextlib import ExitStack
 from dataclasses import dataclass
+from decimal import Decimal
 from pathlib import Path
 from typing import Any
+
+from playwright.sync_api import Error as BrowserError
 
 from tests.deadline import DEADLINE
 from tests.drill.certificates import NAME, Authority
 from tests.drill.clients import Clients, Reading
+from tests.drill.followed import deaths, followed, misled, recorded, too_old
 from tests.drill.heard import Line, broken_promises, lagging, latest, lines, readings
-from tests.drill.listener import REFUSED, Listener, Told
+from tests.drill.listener import CLOSED, REFUSED, Listener, Told
+from tests.drill.looks import (
+    Look,
+    Texts,
+    alive_too_long,
+    live_against,
+    never_longer_than,
+    open_lines,
+    other_digits,
+    shown_as_answers,
+)
 from tests.drill.machine import Holdings, holdings
 from tests.drill.proxy import Proxy
 from tests.drill.row import PAIRS, RECOVERY, Row, Stage, Tempo
 from tests.drill.run_queue import RunQueue
+from tests.drill.subscriber import Subscriber
 from tests.drill.truth import TRANSPORT, Truth, Waited, Wrong, never_waited
+from tests.drill.window import window
 from tests.process.fleet import Fleet, membership
 from tests.process.load import UNHEARD
 from tests.process.nginx import own_folder, reachable, running_nginx, shipped
@@ -66,8 +82,8 @@ class Result:
 
 
 def playable(row: Row) -> bool:
-    """Whether the program that the row needs is installed."""
-    return row.program is None or find_program(row.program) is not None
+    """Whether the programs that the row needs are installed."""
+    return all(find_program(program) for program in row.programs)
 
 
 def drill(row: Row, tempo: Tempo) -> Result:
@@ -81,6 +97,12 @@ def drill(row: Row, tempo: Tempo) -> Result:
         stack.callback(clients.kill)
         listener = Listener.start(port, folder / "told")
         stack.callback(listener.kill)
+        stage.subscribed = stack.enter_context(Proxy(port))
+        stage.subscriber = Subscriber.start(stage.subscribed.port, folder / "followed", row.max_age)
+        stack.callback(stage.subscriber.kill)
+        if row.page:
+            stage.watched = stack.enter_context(Proxy(port))
+            stage.window = stack.enter_context(window(stage.watched.port))
         return _act(row, stage, clients, listener)
 
 
@@ -90,7 +112,7 @@ def _act(row: Row, stage: Stage, clients: Clients, listener: Listener) -> Result
     start = time.monotonic()
     try:
         row.play(stage)
-    except (ServiceError, SimulatorError, OSError) as error:
+    except (ServiceError, SimulatorError, BrowserError, OSError) as error:
         stage.problems.append(f"the row broke off: {error}")
     stage.faulty_from = stage.faulty_from or start
     stage.faulty_until = stage.faulty_until or time.monotonic()
@@ -103,9 +125,13 @@ def _act(row: Row, stage: Stage, clients: Clients, listener: Listener) -> Result
         stage.hold(max(0.0, stage.tempo.calm - (recovered - ended)))
         stage.hold(stage.tempo.calm / 2)
     after = holdings(stage.service.worker_pids())
+    looks = stage.window.looks() if stage.window else []
     answers, stopped, told = clients.stop(), time.monotonic(), listener.stop()
     stage.truth.catch_up()
     wrong = _stream_faults(row, stage, answers, told, stopped)
+    wrong += _client_faults(row, stage, answers, stopped)
+    if stage.window is not None:
+        wrong += _page_faults(row, stage, answers, looks, _texts(answers, told))
     return _verdict(row, stage, answers, wrong, recovery, (before, after))
 
 
@@ -236,7 +262,7 @@ def _stream_faults(
     stage.remarks.append(f"stream: {events:,} events on {len(heard)} connections, {refused} refused")
     if not row.ends and not _stands(heard, stopped):
         stage.problems.append("the stream is not back")
-    wrong = _wrong(row, stage, list(readings(heard)))
+    wrong = _wrong(row, stage, list(readings(heard)), stage.waited)
     wrong += broken_promises(heard, stopped, stage.waited)
     if not (row.several_workers or row.fleet):
         stage.remarks[-1] += f", states at most {max(0.0, latest(heard, answers)):.2f} s late"
@@ -244,14 +270,94 @@ def _stream_faults(
     return [Wrong(one.moment, f"stream: {one.why}") for one in wrong]
 
 
+def _client_faults(row: Row, stage: Stage, answers: list[Reading], stopped: float) -> list[Wrong]:
+    """Everything that the Python client was told wrong, or was not told."""
+    assert stage.subscriber is not None
+    assert stage.subscribed is not None
+    every, arrivals = stage.subscriber.stop(), [each for each in stage.subscribed.events if each <= stopped]
+    for ask in stage.followed:
+        ask(every)
+    return [
+        Wrong(one.moment, f"client: {one.why}")
+        for told in every
+        for one in _misled(row, stage, answers, _until(told, stopped), arrivals, stopped)
+    ]
+
+
+def _until(told: list[Told], stopped: float) -> list[Told]:
+    return [each for each in told if each.moment <= stopped]
+
+
+def _misled(
+    row: Row, stage: Stage, answers: list[Reading], told: list[Told], arrivals: list[float], stopped: float
+) -> list[Wrong]:
+    excuse = stage.tempo.transport - TRANSPORT
+    heard = followed(told, arrivals)
+    record = recorded(told, {pair: stage.truth.trades(pair) for pair in PAIRS})
+    dead = deaths(told, arrivals, stopped, excuse, stage.queued)
+    prices, ends = (sum(1 for each in told if each.name == name) for name in ("price", CLOSED))
+    stage.remarks.append(
+        f"client: {prices:,} prices, {record.told:,} trades, {record.in_gaps} in {record.gaps} gaps, {ends} ends"
+    )
+    if dead:
+        stage.remarks[-1] += f", dead lines told after {max(dead):.1f} s at most"
+    wrong = _wrong(row, stage, list(readings(heard)), stage.queued)
+    wrong += misled(told, arrivals, stopped, excuse, stage.queued)
+    wrong += [Wrong(stopped, why) for why in record.wrong]
+    if row.max_age is not None:
+        return wrong + too_old(told, row.max_age)
+    if not (row.several_workers or row.fleet):
+        stage.remarks[-1] += f", states at most {max(0.0, latest(heard, answers)):.2f} s late"
+        wrong += lagging(heard, answers, excuse, stage.waited)
+    return wrong
+
+
+def _page_faults(
+    row: Row, stage: Stage, answers: list[Reading], looks: list[Look], texts: Texts
+) -> list[Wrong]:
+    """Everything that the page showed wrong."""
+    assert stage.window is not None
+    assert stage.watched is not None
+    excuse, heard = stage.tempo.transport - TRANSPORT, open_lines(looks)
+    against = live_against(looks, answers)
+    stage.remarks.append(
+        f"page: {len(looks):,} looks, states at most {max(0.0, latest(heard, answers)):.2f} s late,"
+        f" live against the answers for at most {against:.2f} s"
+    )
+    wrong = _wrong(row, stage, list(shown_as_answers(looks)), stage.queued)
+    wrong += alive_too_long(looks, stage.watched.events, looks[-1].moment, excuse, stage.queued)
+    wrong += other_digits(looks, texts)
+    wrong += lagging(heard, answers, excuse, stage.waited)
+    if not never_longer_than(against, excuse):
+        wrong.append(Wrong(looks[-1].moment, f"a pair was live against the answers for {against:.1f} s"))
+    stage.problems.extend(f"the browser: {complaint}" for complaint in stage.window.complaints)
+    stage.window.complaints.clear()
+    if looks[-1].line != "live":
+        stage.problems.append(f"the page is not back: {looks[-1].said}")
+    return [Wrong(one.moment, f"page: {one.why}") for one in wrong]
+
+
+def _texts(answers: list[Reading], told: list[Told]) -> Texts:
+    """How the service writes each price."""
+    served = [(each.pair, each.amount, each.price) for reading in answers for each in reading.served]
+    items = [each.data for each in told if each.name == "price"]
+    served += [(item["pair"], item["amount"], item["price"]) for item in items if item["amount"] is not None]
+    texts: dict[tuple[str, Decimal], set[str]] = defaultdict(set)
+    for pair, amount, price in served:
+        if price is not None:
+            texts[pair, Decimal(amount)].add(price)
+    return texts
+
+
 def _stands(heard: list[Line], stopped: float) -> bool:
     """Whether the last connection stood when the listener was stopped, or had just ended."""
     return bool(heard) and (heard[-1].closed is None or heard[-1].closed >= stopped - COMES_BACK)
 
 
-def _wrong(row: Row, stage: Stage, answers: list[Reading]) -> list[Wrong]:
+def _wrong(row: Row, stage: Stage, answers: list[Reading], waited: Waited) -> list[Wrong]:
     slack = row.apart if row.several_workers else 0.0
-    return stage.truth.wrong(answers, stage.tempo.ttl, row.unnoticed, stage.mutes, slack)
+    truth = stage.truth.excusing(waited)
+    return truth.wrong(answers, stage.tempo.ttl, row.unnoticed, stage.mutes, slack)
 
 
 def _verdict(
@@ -262,7 +368,7 @@ def _verdict(
     recovery: float,
     held: tuple[Holdings, Holdings],
 ) -> Result:
-    wrong = _wrong(row, stage, readings) + told_wrong
+    wrong = _wrong(row, stage, readings, stage.waited) + told_wrong
     for ask in stage.seen:
         ask(readings)
     failures = [reading for reading in readings if reading.failure and not (row.ends and _closed(reading))]

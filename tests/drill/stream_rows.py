@@ -9,7 +9,7 @@ from contextlib import contextmanager
 from itertools import cycle, islice
 from pathlib import Path
 
-from tests.drill.listener import PATH, Listener
+from tests.drill.listener import PATH, Listener, Told
 from tests.drill.record import judge
 from tests.drill.row import PAIRS, Stage, row
 from tests.process.service import Service
@@ -83,7 +83,8 @@ def recorder_restart(stage: Stage) -> None:
     long=True,
 )
 def recorder_lost(stage: Stage) -> None:
-    """What nobody can tell any more is named."""
+    """What nobody can tell any more is named, to the Python client too."""
+    stage.followed.append(lambda every: _check_gaps(stage, every))
     with _recorded(stage, loses=True), stage.faulty():
         stage.simulator.fault("rest_status", status=503)
         stage.simulator.fault("refuse")
@@ -93,6 +94,11 @@ def recorder_lost(stage: Stage) -> None:
         stage.until(stage.fed, 30.0, "every pair from the feed again")
         stage.hold(SETTLED)
         stage.simulator.clear()
+
+
+def _check_gaps(stage: Stage, every: list[list[Told]]) -> None:
+    gaps = {each.data["pair"] for told in every for each in told if each.name == "gap"}
+    stage.check(bool(gaps), f"gaps in {len(gaps)} pairs for the client")
 
 
 def _kill(service: Service) -> None:

@@ -3,9 +3,10 @@
 import time
 from bisect import bisect_right
 from collections.abc import Callable, Iterable
+from copy import copy
 from dataclasses import dataclass, field
 from decimal import Decimal
-from typing import Any, Protocol
+from typing import Any, Protocol, Self
 
 from tests.drill.clients import Reading, Served
 
@@ -80,13 +81,19 @@ class Truth:
         transport: float = TRANSPORT,
     ) -> None:
         self._simulator = simulator
-        self._waited = waited
+        self.waited = waited
         self._transport = transport
         self._tapes = {pair: _Tape() for pair in pairs}
         self._unix = time.time() - time.monotonic()
         """What to add to monotonic seconds."""
         self.ahead = 0.0
         """Seconds by which the exchange's clock is before ours."""
+
+    def excusing(self, waited: Waited) -> Self:
+        """The same history, with other excuses."""
+        other = copy(self)
+        other.waited = waited
+        return other
 
     def catch_up(self) -> None:
         """Call it before the simulator forgets, and once at the end."""
@@ -145,7 +152,7 @@ class Truth:
 
     def _range(self, reading: Reading, promise: float) -> tuple[float, float]:
         earliest = reading.asked_at - promise - self._transport
-        earliest -= self._waited(earliest, reading.answered_at)
+        earliest -= self.waited(earliest, reading.answered_at)
         unix = self._unix + self.ahead
         return unix + earliest, unix + reading.answered_at
 

@@ -22,6 +22,8 @@ from tests.simulator.client import PROJECT, Simulator
 HAS_IPV6 = Path("/proc/net/if_inet6").exists() and "lo" in Path("/proc/net/if_inet6").read_text().split()
 
 CONFIGURATION = PROJECT / "deploy" / "nginx.conf"
+CONFIGURED = "nginx.conf"
+"""What one nginx reads, in its own folder."""
 
 _LEFT = re.compile(
     r"^(\S+ \S+) .* (\*\d+) .* while (?:sending request to|reading response header from) upstream",
@@ -33,10 +35,11 @@ _LEFT = re.compile(
 class Nginx:
     """A running nginx."""
 
-    def __init__(self, folder: Path, port: int, process: subprocess.Popen[bytes]) -> None:
+    def __init__(self, program: str, folder: Path, listeners: list[socket.socket]) -> None:
+        self._program = program
         self._folder = folder
-        self._process = process
-        self.port = port
+        self._process = _started(program, folder, listeners)
+        self.port: int = listeners[0].getsockname()[1]
 
     @property
     def master_pid(self) -> int:
@@ -67,6 +70,18 @@ class Nginx:
         finally:
             for worker in workers:
                 os.kill(worker, signal.SIGCONT)
+
+    @contextmanager
+    def gone(self) -> Iterator[None]:
+        """Its processes are killed, and others listen at the same port afterwards."""
+        for pid in (self._process.pid, *children_of(self._process.pid)):
+            os.kill(pid, signal.SIGKILL)
+        self._process.wait()
+        try:
+            yield
+        finally:
+            with ExitStack() as stack:
+                self._process = _started(self._program, self._folder, _listeners(stack, self.port))
 
     def access_log(self) -> list[dict[str, Any]]:
         """Its lines; complete only when it was stopped. Raises ValueError for one that is not a JSON object."""
@@ -115,17 +130,9 @@ def running_nginx(
     with ExitStack() as stack:
         listeners = _listeners(stack)
         port: int = listeners[0].getsockname()[1]
-        numbers = [listener.fileno() for listener in listeners]
-        written = folder / "nginx.conf"
-        written.write_text(configured(folder, port) if configured else shipped(folder, port))
-        process = subprocess.Popen(
-            [program, "-c", written, "-e", folder / "error.log", "-g", "daemon off;"],
-            # As at an upgrade of nginx, which hands its sockets on; so nobody else can take the port meanwhile.
-            env={**os.environ, "NGINX": "".join(f"{number};" for number in numbers)},
-            pass_fds=numbers,
-            stdin=subprocess.DEVNULL,
-        )
-    nginx = Nginx(folder, port, process)
+        configuration = configured(folder, port) if configured else shipped(folder, port)
+        (folder / CONFIGURED).write_text(configuration)
+        nginx = Nginx(program, folder, listeners)
     try:
         nginx.get("/health")
         yield nginx
@@ -133,16 +140,29 @@ def running_nginx(
         nginx.stop()
 
 
-def _listeners(stack: ExitStack) -> list[socket.socket]:
-    """One port, on 127.0.0.1 and, where there is IPv6, on ::1."""
+def _started(program: str, folder: Path, listeners: list[socket.socket]) -> subprocess.Popen[bytes]:
+    numbers = [listener.fileno() for listener in listeners]
+    return subprocess.Popen(
+        [program, "-c", folder / CONFIGURED, "-e", folder / "error.log", "-g", "daemon off;"],
+        # As at an upgrade of nginx, which hands its sockets on; so nobody else can take the port meanwhile.
+        env={**os.environ, "NGINX": "".join(f"{number};" for number in numbers)},
+        pass_fds=numbers,
+        stdin=subprocess.DEVNULL,
+    )
+
+
+def _listeners(stack: ExitStack, wanted: int = 0) -> list[socket.socket]:
+    """One port, that one or any free one, on 127.0.0.1 and, where there is IPv6, on ::1."""
     while True:
-        listeners = [socket.create_server(("127.0.0.1", 0), backlog=4096)]
+        listeners = [socket.create_server(("127.0.0.1", wanted), backlog=4096)]
         try:
             if HAS_IPV6:
                 port = listeners[0].getsockname()[1]
                 listeners.append(socket.create_server(("::1", port), family=socket.AF_INET6, backlog=4096))
         except OSError:  # somebody else has it there
             listeners[0].close()
+            if wanted:
+                raise
             continue
         for listener in listeners:
             listener.setblocking(False)  # nginx takes them for some of its own

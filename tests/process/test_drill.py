@@ -52,7 +52,7 @@ def results() -> dict[str, Future[Result]]:
 @pytest.mark.timeout(3600 if IN_FULL else 900)
 @pytest.mark.parametrize("name", PLAYED)
 def test_no_price_is_wrong_and_no_request_fails(name: str, results: dict[str, Future[Result]]) -> None:
-    if program := PLAYED[name].program:
+    for program in PLAYED[name].programs:
         require_program(program)
     result = results[name].result()
     assert result.passed, "\n".join([*result.problems, *result.log])
