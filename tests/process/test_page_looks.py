@@ -20,7 +20,7 @@ PACKAGES = ("axe-core@4.11.0", "typescript@5.9.3")
 SHOTS = PROJECT / ".shots"
 
 USE = """
-import { PriceStream, type Quote } from "./client.js";
+import { HistoryError, PriceStream, at, candles, type Quote } from "./client.js";
 const stream = new PriceStream("https://prices.example/", { pairs: ["BTC/USD"], events: "all" });
 stream.addEventListener("price", ({ detail }) => { const text: string | null = detail.price; void text; });
 stream.addEventListener("trade", ({ detail }) => { const id: number = detail.trade_id; void id; });
@@ -30,6 +30,16 @@ if (quote?.trustworthy) { const state: "live" | "quiet" | "fallback" | "halted" 
 // @ts-expect-error: a price is a text
 const wrong: number | undefined = quote?.price;
 stream.close();
+const past = await at("https://prices.example/", ["BTC/USD"], new Date(), { key: "k" });
+const then: string | undefined = past.ltp[0]?.price ?? past.errors?.[0]?.before?.price;
+for (const { close, coverage } of await candles("https://prices.example/", "BTC/USD", { interval: "4h", end: 1.5 })) {
+  const known: "complete" | "partial" | "empty" | "unknown" = coverage;
+  // @ts-expect-error: nothing may have been traded
+  const last: string = close;
+  void [then, known, last];
+}
+// @ts-expect-error: there is no such interval
+void candles("https://prices.example/", "BTC/USD", { interval: "2m" }).catch((error) => error instanceof HistoryError && error.status);
 """
 
 
