@@ -206,6 +206,8 @@ export interface CandleOptions extends Asking {
 
 /** What the service said in place of an answer. A service that cannot be reached is an error of `fetch`. */
 export class HistoryError extends Error {
+  /** `data` is the answer; null where it is no JSON. */
+  constructor(status: number, data: unknown);
   readonly status: number;
   /** `HISTORY_GAP`, `NOT_SUPPORTED` and others; null where the answer is not the service's. */
   readonly code: string | null;

@@ -14,7 +14,14 @@ from tests.deadline import IN_FULL
 from tests.ended import PROJECT
 from tests.process.browser import expect_dead, expect_live, tabs
 from tests.process.npm import node_packages, run
-from tests.process.scripted_service import PRICES, Raw, ScriptedService, collector, scripted_service
+from tests.process.scripted_service import (
+    PRICES,
+    Raw,
+    ScriptedService,
+    candles,
+    collector,
+    scripted_service,
+)
 
 PACKAGES = ("axe-core@4.11.0", "typescript@5.9.3")
 SHOTS = PROJECT / ".shots"
@@ -80,6 +87,15 @@ def furnish(service: ScriptedService) -> None:
     ):
         service.price(name, price)
     service.price("BTC/USD", "115643.1", witnesses=witnesses)
+    hour = [
+        *["complete"] * 31,
+        *"partial unknown unknown unknown unknown partial".split(),
+        *["complete", "empty"] * 4,
+        *["complete"] * 14,
+        "partial",
+    ]
+    closes = [str(trade["price"]) for trade in walk("BTC/USD", "115643.1")]
+    service.candles["BTC/USD"] = candles(hour, *closes)
 
 
 def walk(pair: str, price: str) -> list[dict[str, Any]]:
@@ -132,7 +148,11 @@ def test_axe_finds_nothing(browser: Browser, packages: Path, theme: Any, width: 
         assert page.evaluate("document.documentElement.scrollWidth") <= width
         page.locator('tr[data-pair="BTC/USD"] a').click()
         expect(page.locator("#why-content")).to_contain_text("serves it")
+        expect(page.locator("#chart-picture path.candle")).to_have_count(52)
+        page.get_by_role("slider", name="Minute").focus()
+        page.keyboard.press("PageDown")
         look("why")
+        assert page.evaluate("document.querySelector('#why').scrollWidth") <= width
         page.keyboard.press("Escape")
         service.refuse(502, Retry_After="60")
         expect_dead(page)
