@@ -39,7 +39,7 @@ def run(modules: Path, code: str) -> Any:
     imports = (
         'import { EventParser, HistoryError, PriceStream, Watch, at as askAt, candles, readExact } from "./client.js";'
         'import { compare, heights } from "./decimals.js";'
-        'import { Model } from "./model.js"; import { newTrack, put, putBefore, stretches } from "./track.js";'
+        'import { Model } from "./model.js"; import { newTrack, put, putBefore, putCandles, stretches } from "./track.js";'
         'import { span } from "./words.js"; import { verdict } from "./verdict.js";'
     )
     (modules / "test.js").write_text(f"{imports}{code}\nconsole.log(JSON.stringify(out));")
@@ -208,6 +208,24 @@ def test_trades_tell_of_the_time_before_unless_one_is_missing(modules: Path) -> 
     out.push(...stretches(track, at(3)).map(({ first, values }) => [first, values.length, values[0], values.at(-1)]));
     """
     assert run(modules, code) == [[0, 168, "1", "3"], [172, 8, "4", "9"]]
+
+
+def test_candles_tell_of_the_time_before_unless_trades_may_be_missing(modules: Path) -> None:
+    coverages = "complete empty partial empty unknown complete empty complete partial".split()
+    code = f"""
+    const out = []; const track = newTrack(); const begin = 60_000 * 16_666_666; const now = begin + 8.5 * 60_000;
+    put(track, now - 65_000, null); // in the last whole minute
+    put(track, now, "9");
+    const told = {json.dumps(coverages)}.map((coverage, place) => ({{
+      start: new Date(begin + 60_000 * place).toISOString(),
+      close: coverage === "empty" || coverage === "unknown" ? null : `${{place}}`,
+      coverage,
+    }}));
+    putCandles(track, [{{ ...told[0], start: new Date(begin - 3_600_000).toISOString() }}, ...told], now);
+    const minutes = (slots) => (slots - (180 - 1 - 8.5 * 12)) / 12;
+    out.push(...stretches(track, now).map(({{ first, values }}) => [minutes(first), values.length, values[0], values.at(-1)]));
+    """
+    assert run(modules, code) == [[0, 24, "0", "0"], [5, 29, "5", "7"], [8.5, 1, "9", "9"]]
 
 
 def test_spans_are_read_by_people(modules: Path) -> None:

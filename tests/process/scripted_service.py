@@ -162,12 +162,15 @@ class ScriptedService:
         body = {"pair": asked["pair"], "interval": "1m", "candles": told}
         return Refusal(200, dict(FOR_JSON), encoded(body).encode())
 
+    def _recorder(self) -> dict[str, Any] | None:
+        return {"recording": "writing", "elsewhere": None} if self.candles else None
+
     def answer(self, path: str, query: str) -> Any:
         """The JSON of a route; None where there is none."""
         if "exchange=kraken" in query:
             return {"trades": self.past.get(parse_qs(query)["symbol"][0], [])}
         return {
-            "/api/v1/status": status(self.now()),
+            "/api/v1/status": {**status(self.now()), "history": self._recorder()},
             "/collectors/status": {"collectors": self.collectors},
             "/collectors/symbols": {"symbols": ["BTCUSDT"], "limit": 200},
             "/collectors/trades": {"trades": [trade(self.now())]},

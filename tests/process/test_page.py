@@ -189,6 +189,17 @@ def test_the_keyboard_reads_one_candle_at_a_time_with_the_digits_that_were_told(
         assert minute.get_attribute("aria-valuetext") == told.text_content()
 
 
+def test_the_small_picture_begins_with_what_the_history_knows(service: ScriptedService, opened: Tabs) -> None:
+    coverages = ["complete"] * 8 + ["unknown"] + ["complete"] * 5 + ["partial"]
+    service.candles["BTC/USD"] = candles(coverages, "115640.00", "115650.20")
+    page = opened.open()
+    pictures = page.locator(".spark svg")
+    expect(pictures.first).to_have_accessible_name(
+        "Last 15 minutes: between 115640.00 and 115650.20, with gaps"
+    )
+    expect(pictures.nth(1)).to_have_accessible_name("Last 15 minutes: between 4128.07 and 4128.07")
+
+
 REFUSALS = [
     (501, "NOT_SUPPORTED", "This service keeps no history: why it is so"),
     (503, "HISTORY_UNAVAILABLE", "The history cannot be read now: why it is so"),
