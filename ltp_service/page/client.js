@@ -472,6 +472,13 @@ export async function at(base, pairs, time, options = {}) {
   return read(base, "api/v1/ltp/at", { pair: [pairs].flat().join(","), time }, options);
 }
 
+/** Whether its prices are all decimals, or all not known. @param {any} candle */
+function isCandle({ start, open, high, low, close }) {
+  const prices = [open, high, low, close];
+  const known = prices.every((each) => typeof each === "string" && DECIMAL.test(each));
+  return (known || prices.every((each) => each === null)) && !Number.isNaN(Date.parse(start));
+}
+
 /**
  * Candles, with what is known of each.
  * @param {string | URL} base @param {string} pair
@@ -479,6 +486,6 @@ export async function at(base, pairs, time, options = {}) {
  */
 export async function candles(base, pair, { interval = "1m", start, end, limit, ...options } = {}) {
   const { candles: told } = await read(base, "api/v1/candles", { pair, interval, start, end, limit }, options);
-  if (!Array.isArray(told)) throw new HistoryError(200, null);
+  if (!Array.isArray(told) || !told.every(isCandle)) throw new HistoryError(200, { message: "the answer cannot be read" });
   return told;
 }
