@@ -15,6 +15,7 @@ from tests.drill.clients import Reading
 from tests.drill.heard import Line
 from tests.drill.proxy import Proxy
 from tests.drill.truth import TRANSPORT, Mute, Truth, Waited, never_waited
+from tests.postgres_server import PostgresServer
 from tests.process.fleet import Fleet
 from tests.process.nginx import Nginx
 from tests.process.sentinels import Sentinels
@@ -86,6 +87,8 @@ class Stage:
         self.fleet: Fleet | None = None
         self.redis: RedisServer | None = None
         self.sentinels: Sentinels | None = None
+        self.history: Path | None = None
+        self.postgres: PostgresServer | None = None
         self.problems: list[str] = []
         self.remarks: list[str] = []
         self.mutes: list[Mute] = []
@@ -221,6 +224,8 @@ class Row:
     """The load comes through deploy/nginx.conf, as for real; the stage still asks the service itself."""
     fleet: Literal["", "redis", "sentinels"] = ""
     """Another service beside it, and what the two share."""
+    history: Literal["", "file", "postgres"] = ""
+    """Where trades are recorded, if they are."""
     ends: bool = False
     """The service ends: clients who find the door closed do not count."""
     away: bool = False
@@ -237,6 +242,8 @@ class Row:
         """What has to be installed for it."""
         if self.fleet:
             return "redis-server"
+        if self.history == "postgres":
+            return "postgres"
         return "nginx" if self.behind_nginx else "faketime" if self.clock else None
 
 

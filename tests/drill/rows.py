@@ -6,6 +6,7 @@ from tests.drill import (
     doubt_rows,
     feed_rows,
     fleet_rows,
+    history_rows,
     network_rows,
     rest_rows,
     service_rows,
@@ -23,6 +24,7 @@ ROOMS = (
     stream_rows,
     crowd_rows,
     fleet_rows,
+    history_rows,
 )
 """Their import declares the rows."""
 
