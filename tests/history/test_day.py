@@ -40,6 +40,13 @@ def test_nothing_wrong_is_answered(seed: int) -> None:
     assert played.counts["in a hole"] + played.counts["at once: in a hole"]
 
 
+def test_without_ids_nothing_is_exact() -> None:
+    played = play(replace(HOUR, seconds=900, protocol="v1"))
+    assert told(played) == []
+    assert played.counts["observed"] > 200
+    assert not [kind for kind in played.counts if "exact" in kind or "complete" in kind or "empty" in kind]
+
+
 def test_the_same_seed_plays_the_same() -> None:
     short = replace(HOUR, seconds=300, cuts=3)
     first, second = play(short), play(short)

@@ -17,6 +17,7 @@ def main() -> None:
     parser.add_argument("--hours", type=float, default=plan.seconds / 3600)
     for name in ("cuts", "kills", "restarts", "moments", "looks", "beside"):
         parser.add_argument(f"--{name}", type=int, default=getattr(plan, name))
+    parser.add_argument("--protocol", choices=("v1", "v2"), default=plan.protocol)
     parser.add_argument("--postgres", action="store_true", help="in a server instead of a file")
     parser.add_argument("--show", type=int, default=20, help="findings told")
     options = parser.parse_args()
@@ -28,6 +29,7 @@ def main() -> None:
         options.restarts,
         options.moments,
         options.looks,
+        options.protocol,
         options.beside,
     )
     with _url(in_postgres=options.postgres) as url:

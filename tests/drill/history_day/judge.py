@@ -3,7 +3,7 @@
 from bisect import bisect_right
 from collections import Counter
 from collections.abc import Container, Iterator, Mapping, Sequence
-from decimal import Context
+from decimal import Context, Decimal
 from fractions import Fraction
 from functools import partial
 from itertools import groupby, pairwise
@@ -35,6 +35,9 @@ PAGE = 1_000
 
 BESIDE = 120_000_000
 """Microseconds before and after a moment in which a look during the day reads what is recorded."""
+
+REST_BEHIND = 12_000_000
+"""Microseconds by which a price of REST may be older than what the service takes it for: its caches, and its lag."""
 
 _EXACT = Context(prec=300)
 
@@ -86,7 +89,9 @@ class Judge:
         before = recorded[place - 1] if place else None
         after = recorded[place] if place < len(recorded) else None
         self.counts[kind + (said.proof if isinstance(said, PriceThen) else type(said).__name__.lower())] += 1
-        if isinstance(said, PriceThen) and said.proof == "exact":
+        if isinstance(said, PriceThen) and said.proof == "observed":
+            self._observed(pair, moment, said)
+        elif isinstance(said, PriceThen):
             if after is None and said.trade_id is not None and said.trade_id + 1 in self._unseen[pair]:
                 self.counts[f"{kind}could not know"] += 1
             else:
@@ -123,6 +128,20 @@ class Judge:
                 self._find(pair, moment, f"the evidence reaches over a trade at {following}: {said}")
         elif (said.next_trade_id, said.evidence_until) != (deal.number + 1, following):
             self._find(pair, moment, f"the next one was {deal.number + 1} at {following}: {said}")
+
+    def _observed(self, pair: str, moment: int, said: PriceThen) -> None:
+        """It was the last price until its evidence ends, as far as REST can tell."""
+        tape = self._tapes[pair]
+        place = tape.at(min(moment, said.evidence_until))
+        replaced = EVER if place + 1 == len(tape.deals) else tape.micros[place + 1]
+        while place >= 0 and replaced > said.evidence_until - REST_BEHIND:
+            if Decimal(tape.deals[place].price) == said.price:
+                break
+            replaced, place = tape.micros[place], place - 1
+        else:
+            self._find(pair, moment, f"observed, but that was not the price: {said}")
+        if moment > said.evidence_until + self._patience:
+            self._find(pair, moment, f"observed too long ago: {said}")
 
     # What was recorded.
 

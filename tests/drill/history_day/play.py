@@ -51,6 +51,7 @@ class Plan:
     restarts: int = 5
     moments: int = 20_000
     looks: int = 1_000
+    protocol: str = "v2"
     beside: int = 600
     """Seconds that are played before the day, which begins at midnight, and after it. In the last ones nothing goes wrong."""
 
@@ -105,13 +106,13 @@ class Day:
         self.tapes = draw_market(plan.begin, plan.end, chance)
         faults = sorted(self._cuts(), key=lambda fault: fault.begin)
         behaviour = DayBehaviour(
-            "v2", 0.05, 0.0, 1e12, 2.0, 3, tells_age=False, trade_snapshots=True, faults=tuple(faults)
+            plan.protocol, 0.05, 0.0, 1e12, 2.0, 3, tells_age=False, trade_snapshots=True, faults=tuple(faults)
         )
         self.cuts = faults
         self.schedule = _Clock(plan.begin)
         self.exchange = DayExchange(self.schedule, self.tapes, behaviour, chance, self._forgotten())
         config = Config(
-            kraken_websocket_url="ws://exchange.invalid/v2",
+            kraken_websocket_url=f"ws://exchange.invalid/{'v2' if plan.protocol == 'v2' else ''}",
             kraken_rest_url="http://exchange.invalid/0/public",
             supported_pairs=tuple(map(read_pair, self.tapes)),
             collectors=(),
