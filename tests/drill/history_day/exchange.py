@@ -1,7 +1,7 @@
 """The exchange of the day: trades reach the line late, some never, and REST lags and loses trades."""
 
 import random
-from bisect import bisect_right
+from bisect import bisect_left, bisect_right
 from collections.abc import Mapping, Sequence
 from functools import cached_property
 from typing import Any
@@ -96,7 +96,7 @@ class DayExchange(Exchange):
 
     def _trade(self, deals: Sequence[Deal]) -> None:
         tape = self.tapes[deals[0].pair]
-        place = deals[0].number - tape.deals[0].number
+        place = bisect_left(tape.moments, deals[0].moment)
         told: list[tuple[str, str, float | None]] = [
             ("ticker", self._ticker(deals[-1], snapshot=False), None)
         ]

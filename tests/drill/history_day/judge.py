@@ -126,8 +126,8 @@ class Judge:
         if said.next_trade_id is None:
             if said.evidence_until >= following:
                 self._find(pair, moment, f"the evidence reaches over a trade at {following}: {said}")
-        elif (said.next_trade_id, said.evidence_until) != (deal.number + 1, following):
-            self._find(pair, moment, f"the next one was {deal.number + 1} at {following}: {said}")
+        elif (said.next_trade_id, said.evidence_until) != (tape.deals[place + 1].number, following):
+            self._find(pair, moment, f"the next one was {tape.deals[place + 1]}: {said}")
 
     def _observed(self, pair: str, moment: int, said: PriceThen) -> None:
         """It was the last price until its evidence ends, as far as REST can tell."""
@@ -149,16 +149,15 @@ class Judge:
         """All trades of a pair, compared with the tape and with what the pages tell."""
         trades = self._store.trades(read_pair(pair), 0, EVER, EVER)
         tape = self._tapes[pair]
-        first = tape.deals[0].number
-        for trade in trades:
-            place = trade.trade_id - first
+        places = {key: place for place, key in enumerate(_keys(tape))}
+        found = [places.get((trade.traded_at, trade.trade_id), -1) for trade in trades]
+        for trade, place in zip(trades, found, strict=True):
             deal = tape.deals[place]
-            told = (trade.traded_at, format(trade.price, "f"), format(trade.quantity, "f"), trade.side)
-            if told != (tape.micros[place], deal.price, deal.quantity, deal.side):
+            told = (format(trade.price, "f"), format(trade.quantity, "f"), trade.side)
+            if place < 0 or told != (deal.price, deal.quantity, deal.side):
                 self._find(pair, trade.traded_at, f"recorded, but it was {deal}: {trade}")
-        for before, after in pairwise(trades):
-            if before.trade_id >= after.trade_id:
-                self._find(pair, after.traded_at, f"recorded twice, or out of order: {before}, {after}")
+        if any(before >= after for before, after in pairwise(found)):
+            self._find(pair, 0, "trades are recorded twice, or out of order")
         self.counts["trades"] += len(trades)
         self.counts["holes"] += sum(b.trade_id != a.trade_id + 1 for a, b in pairwise(trades))
         self._pages(pair, trades)
@@ -209,7 +208,8 @@ class Judge:
         self, pair: str, name: str, minutes: int, told: Sequence[Told], recorded: Sequence[RecordedTrade]
     ) -> None:
         tape = self._tapes[pair]
-        held = {each.trade_id: each for each in recorded}
+        held = {(each.traded_at, each.trade_id) for each in recorded}
+        keys = list(_keys(tape))
         length = minutes * MINUTE
         by_start = {
             start: list(members)
@@ -223,7 +223,8 @@ class Judge:
             is_proven = (
                 first >= 0
                 and last + 1 < len(tape.deals)
-                and all(deal.number in held for deal in tape.deals[first : last + 2])
+                and all(key in held for key in keys[first : last + 2])
+                and tape.deals[last + 1].number - tape.deals[first].number == last + 1 - first
             )
             if each.covered in ("complete", "empty"):
                 if [trade.trade_id for trade in members] != numbers:
@@ -256,6 +257,11 @@ class Judge:
 
     def _find(self, pair: str, moment: int, what: str) -> None:
         self.findings.append(Finding(pair, moment, what))
+
+
+def _keys(tape: DayTape) -> Iterator[tuple[int, int]]:
+    """What a trade is known by: its moment, and its id, which the exchange may give again."""
+    return zip(tape.micros, (deal.number for deal in tape.deals), strict=True)
 
 
 def _candle(start: int, trades: Sequence[RecordedTrade]) -> Candle:

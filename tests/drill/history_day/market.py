@@ -1,4 +1,5 @@
-"""A market of seven pairs: consecutive ids, bursts, silent stretches, and many trades of the same microsecond."""
+"""A market of seven pairs: consecutive ids, which two of them begin anew, bursts, silent stretches, and many trades of the
+same microsecond."""
 
 import random
 from bisect import bisect_right
@@ -47,6 +48,11 @@ HABITS = {
     "LTC/USD": Habit(150.0, "112.07"),
 }
 
+RENUMBERED = ("XRP/USD", "DOGE/USD")
+"""The exchange numbers their trades anew, once, after a pause."""
+
+RENUMBERING = 3 * SECOND
+
 Stretch = tuple[int, int]
 """Unix microseconds from the beginning to the end."""
 
@@ -67,6 +73,7 @@ class DayTape(Tape):
         self._level = Decimal(self._habit.opening)
         self._first = chance.randrange(1_000, 9_000_000)
         self._left, self._at_once = 0, 0
+        self._renumbers_at = (begin + chance.randrange(seconds)) * SECOND if pair in RENUMBERED else None
         self._draw((begin - BEFORE) * SECOND, (begin + seconds) * SECOND, silences)
         self.moments = [deal.moment for deal in self.deals]
         self._volumes = [Decimal(0), *accumulate(Decimal(deal.quantity) for deal in self.deals)]
@@ -83,7 +90,15 @@ class DayTape(Tape):
             if over > moment:
                 moment, self._left = over, 0
             else:
+                moment = self._perhaps_renumber(moment)
                 self._trade(moment)
+
+    def _perhaps_renumber(self, moment: int) -> int:
+        if self._renumbers_at is None or moment < self._renumbers_at:
+            return moment
+        self._renumbers_at = None
+        self._first = self._chance.randrange(1, 500) - len(self.deals)
+        return moment + RENUMBERING
 
     def _pause_micros(self) -> int:
         chance = self._chance
