@@ -65,6 +65,7 @@ def service_environment(bench: Bench, simulator: Simulator, protocol: str = "v2"
         "RATE_LIMIT_REFILL_RATE": "1000000",
         "COLLECTORS": "",
         "DATABASE_PATH": str(bench.scratch / "ltp.sqlite3"),
+        "HISTORY_URL": f"sqlite:{bench.scratch / 'history.sqlite3'}",
     }
 
 

@@ -14,9 +14,7 @@ SERVICES: dict[str, dict[str, Any]] = FILE["services"]
 def settings() -> dict[str, str]:
     """The service's, as Compose gives them before anything is chosen."""
     given: dict[str, str] = SERVICES["ltp"]["environment"]
-    return {
-        name: re.sub(r"\$\{\w+:(?:-([^}]*)|\?[^}]*)\}", r"\1", value) for name, value in given.items()
-    }
+    return {name: re.sub(r"\$\{\w+:(?:-([^}]*)|\?[^}]*)\}", r"\1", value) for name, value in given.items()}
 
 
 def mounts(service: dict[str, Any]) -> dict[str, str]:

@@ -336,9 +336,9 @@ class KrakenCollector(Collector):
         return pair in self._listed
 
     def told_since(self, pair: Pair) -> float | None:
-        """Monotonic seconds since which this connection would have told each trade of `pair`; None while it would not."""
+        """Monotonic seconds since which this connection tells each trade of `pair`; None while it does not."""
         state = self._subscriptions.states.get(self._symbols[pair])
-        return state.acknowledged.get("trade") if state is not None and state.in_step else None
+        return None if state is None else state.acknowledged.get("trade")
 
     def subscription(self, pair: Pair) -> Subscription | None:
         """How the subscription of `pair` stands; None while there is no connection."""

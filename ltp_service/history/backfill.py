@@ -151,12 +151,12 @@ class Backfill:
                 error,
                 extra={"once_a_minute": ("backfill", error.reason)},
             )
-            asked = True
         else:
+            if not asked:
+                return False
             self._pause = ASK_EVERY_SECONDS
-        if asked:
-            self._ask_at = self._monotonic() + self._pause
-        return asked
+        self._ask_at = self._monotonic() + self._pause
+        return True
 
     def _read_holes(self, now: float) -> None:
         if now >= self._look_anew_at:

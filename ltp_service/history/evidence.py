@@ -36,7 +36,7 @@ class View(NamedTuple):
     """Seconds to add to monotonic time for the exchange's unix time; None while its clock is not known."""
     prices: Mapping[Pair, Price]
     told_since: Mapping[Pair, float]
-    """The pairs of which the feed would tell each trade, and since when it would."""
+    """The pairs of which the feed tells each trade, and since when it does."""
     doubted: frozenset[Pair]
     """The pairs whose price may be wrong."""
 

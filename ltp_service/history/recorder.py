@@ -21,6 +21,9 @@ log = logging.getLogger(__name__)
 WRITE_EVERY_SECONDS = 0.5
 """Seconds between two batches."""
 
+STUCK_SECONDS = 15.0
+"""Seconds after which a write that has not ended is a problem. A server has 10 s for a statement."""
+
 KEPT_SECONDS = 5.0
 """Seconds of trades that a process keeps while another one writes: longer than it takes to notice that it has ended."""
 
@@ -63,11 +66,14 @@ class Recorder:
         self._clock = runtime.clock
         self._meters = runtime.meters
         self.frames: deque[Frame] = deque(maxlen=MOST_WAITING)
-        """Frames of the trade channel that wait to be handed over. The feed appends, and no more."""
+        """Frames of the trade channel that wait to be handed over. The feed appends, and no more. While a write does not end,
+        the oldest are dropped uncounted when it is full, which leaves a hole."""
         self._trades: deque[tuple[Pair, Sequence[Trade]]] = deque(maxlen=MOST_WAITING)
         self._report = Report(writes=False)
         self._lost = 0
         self._size: int | None = None
+        self._busy_since: float | None = None
+        """Monotonic second in which the batch was handed over that is being written now."""
         self._failing = False
         self.jumped: set[Pair] = set()
         """Pairs that may have holes since the back-fill looked last. It takes them out."""
@@ -87,14 +93,21 @@ class Recorder:
 
     def is_settled(self) -> bool:
         """Whether everything that was taken is written, too."""
-        return self.is_writing() and not self._trades and not self._report.waiting
+        idle = self._busy_since is None and not self._trades and not self._report.waiting
+        return idle and self.is_writing()
 
     def state(self) -> RecorderState:
         """How recording goes now."""
-        report = self._report
-        lag = 0.0 if report.oldest is None else max(0.0, self._clock.monotonic() - report.oldest)
+        report, now = self._report, self._clock.monotonic()
+        begun = self._busy_since
+        busy = 0.0 if begun is None else now - begun
+        lag = max(busy, 0.0 if report.oldest is None else now - report.oldest)
+        problem = report.problem
+        if problem is None and busy > STUCK_SECONDS:
+            problem = f"a write has not ended for {busy:.0f} s; look at the disk or the server (HISTORY_URL)"
+        waiting = report.waiting + (len(self.frames) if begun is not None else 0)
         size = self._size if report.writes else None
-        return RecorderState(report.writes, report.problem, report.waiting, lag, self._lost, size)
+        return RecorderState(report.writes, problem, waiting, lag, self._lost, size)
 
     def run(self, stop: Event) -> None:
         """Writes until `stop` is set, and what came until then."""
@@ -108,7 +121,11 @@ class Recorder:
     def turn(self) -> None:
         """Hands over what came since the last turn, and waits until it was tried to write it."""
         batch = self._batch()
-        report = self._thread.run(partial(self._writer.turn, batch))
+        self._busy_since = batch.view.now
+        try:
+            report = self._thread.run(partial(self._writer.turn, batch))
+        finally:
+            self._busy_since = None
         self._note(report)
 
     def _batch(self) -> Batch:

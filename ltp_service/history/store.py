@@ -30,7 +30,7 @@ class SqlHistory:
     def write(self, news: Sequence[News]) -> int:
         def change(transaction: Transaction) -> int:
             token = self._memory.take_turn(transaction)
-            new = sum(self._memory.record(transaction, each) for each in news)
+            new = self._memory.record(transaction, news)
             self._memory.keep(token)
             return new
 

@@ -61,18 +61,22 @@ class PairTapes:
         tapes = [_load(transaction, key, series, evidence) for key, series, evidence, _ in rows]
         return cls(pair, tapes, rows[-1][3] if rows else None)
 
-    def record(self, transaction: Transaction, news: News) -> int:
-        """Writes news of this pair; returns the number of new trades."""
+    def record(self, transaction: Transaction, news: Sequence[News]) -> int:
+        """Writes news of this pair; returns the number of new trades. All trades come first: evidence counts only for what is
+        the newest then."""
         changes: dict[int, _Change] = {}
-        had = self.tapes[-1].evidence_until if self.tapes else None
-        for tape, stretch in self._stretches(transaction, _in_order(news.trades, self.kept_from or 0)):
+        had = {tape.key: tape.evidence_until for tape in self.tapes[-1:]}
+        trades = _in_order((trade for each in news for trade in each.trades), self.kept_from or 0)
+        for tape, stretch in self._stretches(transaction, trades):
             _take(changes.setdefault(tape.key, _Change(tape)), stretch)
         for change in changes.values():
             _write(transaction, change)
         if self.tapes:
-            _take_evidence(self.tapes[-1], news)
-            if self.tapes[-1].evidence_until != had:
-                transaction.rows(sql.PUT_EVIDENCE, (self.tapes[-1].evidence_until, self.tapes[-1].key))
+            newest = self.tapes[-1]
+            for each in news:
+                _take_evidence(newest, each)
+            if newest.evidence_until != had.get(newest.key):
+                transaction.rows(sql.PUT_EVIDENCE, (newest.evidence_until, newest.key))
         return sum(len(change.trades) for change in changes.values())
 
     def _stretches(
@@ -152,15 +156,17 @@ class Memory:
         """Ends it. When it is not committed all the same, the next one will find another token."""
         self._token = token
 
-    def record(self, transaction: Transaction, news: News) -> int:
-        """Writes one piece of news; returns the number of new trades."""
-        if news.observation is not None:
-            _put_observation(transaction, news.pair, news.observation)
-        if not news.trades and news.evidence_until is None:
-            return 0
-        if news.pair not in self._pairs:
-            self._pairs[news.pair] = PairTapes.load(transaction, news.pair)
-        return self._pairs[news.pair].record(transaction, news)
+    def record(self, transaction: Transaction, news: Sequence[News]) -> int:
+        """Writes news; returns the number of new trades."""
+        by_pair: dict[Pair, list[News]] = {}
+        for each in news:
+            if each.observation is not None:
+                _put_observation(transaction, each.pair, each.observation)
+            if each.trades or each.evidence_until is not None:
+                by_pair.setdefault(each.pair, []).append(each)
+        for pair in by_pair.keys() - self._pairs.keys():
+            self._pairs[pair] = PairTapes.load(transaction, pair)
+        return sum(self._pairs[pair].record(transaction, told) for pair, told in by_pair.items())
 
 
 def _load(transaction: Transaction, key: int, series: int, evidence_until: int | None) -> Tape:

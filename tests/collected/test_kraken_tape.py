@@ -191,3 +191,26 @@ def test_a_hole_behind_others_has_a_second_more_for_each(clock: SteeredClock) ->
     assert tape.following(ETH, 1, 9) == []
     clock.advance(1.0)
     assert len(tape.following(ETH, 1, 9)) == 2
+
+
+def test_what_comes_in_another_way_than_by_the_feed_is_handed_to_the_history_known_or_not(
+    clock: SteeredClock,
+) -> None:
+    tape, recorded = tape_of([1], clock), list[object]()
+    tape.record = lambda pair, trades: recorded.append((pair, list(trades)))
+    tape.add(BTC, [trade(1), trade(2)])
+    tape.put(trade(2))
+
+    assert recorded == [(BTC, [trade(1), trade(2)]), (BTC, [trade(2)])]
+    assert told(tape, 1) == [2]
+
+
+def test_of_a_page_for_the_history_only_what_lies_between_known_trades_is_taken(clock: SteeredClock) -> None:
+    tape, heard = tape_of([3, 6], clock), list[object]()
+    tape.on_news = heard.append
+    tape.complete(BTC, [trade(2), trade(4), trade(5), trade(7)])
+    tape.complete(ETH, [trade(4)])
+    tape.complete(BTC, [trade(4)])
+
+    assert told(tape, 3) == [4, 5, 6]
+    assert (tape.oldest(BTC), tape.newest(ETH), heard) == (3, None, [BTC])

@@ -25,7 +25,7 @@ def trade(trade_id: int, at: float = 0.0, pair: Pair = BTC, price: str = "100.10
     )
 
 
-def price(
+def price(  # noqa: PLR0913 - whatever a test has to say of it
     trade_id: int | None = 1,
     at: float | None = 0.0,
     *,
@@ -103,7 +103,10 @@ class FakeStore:
         ids = sorted(self.ids.get(pair, ()))
         firsts = [each for each in ids if each - 1 not in self.ids[pair]]
         lasts = [each for each in ids if each + 1 not in self.ids[pair]]
-        runs = [Run(0, *ends, *(BEGINNING + 1_000_000 * each for each in ends)) for ends in zip(firsts, lasts, strict=True)]
+        runs = [
+            Run(0, *ends, *(BEGINNING + 1_000_000 * each for each in ends))
+            for ends in zip(firsts, lasts, strict=True)
+        ]
         return Coverage(tuple(runs), None, None)
 
     def trades(self, pair: Pair, start: int, end: int, limit: int) -> list[RecordedTrade]:

@@ -17,13 +17,14 @@ from ltp_service.history.answers import (
     Unknown,
     Window,
     page,
+    price_then,
     span,
     vwap,
 )
 from ltp_service.history.contract import CANDLE_MINUTES
 from ltp_service.history.export import every_row
 from ltp_service.history.questions import ask_candles, ask_price, ask_trades
-from ltp_service.history.rows import Coverage, Observation, RecordedTrade, Run
+from ltp_service.history.rows import Around, Coverage, Observation, RecordedTrade, Run
 from tests.fakes import BTC
 from tests.history.plain_history import HOUR, MINUTE, SECOND, T0, PlainHistory, candle_of, trade
 
@@ -80,6 +81,11 @@ def test_the_evidence_belongs_to_the_newest_run_only() -> None:
 
     assert isinstance(at(history, 5), Hole)
     assert isinstance(at(history, 15), PriceThen)
+    # A trade of the older run may have the latest time.
+    late = history.recorded[0]._replace(traded_at=T0 + 11 * SECOND)
+    runs = (Run(0, 1, 1, T0, late.traded_at), Run(0, 3, 3, T0 + 10 * SECOND, T0 + 10 * SECOND))
+    around = Around(late, None, Coverage(runs, T0 + 20 * SECOND, None), None)
+    assert price_then(T0 + 15 * SECOND, around, PATIENCE) == Hole(late, None)
 
 
 def test_what_was_observed_is_told_as_such_before_the_record_and_after_it() -> None:
@@ -102,9 +108,11 @@ def test_a_later_trade_ends_what_was_observed_before() -> None:
 
 
 def test_what_was_deleted_is_not_known() -> None:
-    history = PlainHistory(of((1, 0), (2, 10), (3, 20)), kept_from=T0 + 5 * SECOND)
+    seen_then = seen("1.10", 3, 8)
+    history = PlainHistory(of((1, 0), (2, 10), (3, 20)), kept_from=T0 + 5 * SECOND, observation=seen_then)
 
     assert at(history, 4) == Unknown(T0 + 5 * SECOND)
+    history.observation = None
     assert at(history, 7) == Unknown(T0 + 5 * SECOND), "the trade before it was deleted"
     assert isinstance(at(history, 15), PriceThen)
 
@@ -147,6 +155,8 @@ def test_a_candle_is_complete_when_one_run_goes_on_from_before_it_to_its_end() -
     assert [each.covered for each in told(history, "1m", 0, 1)] == ["complete"]
     history = PlainHistory(of((2, 0), (3, 60)))
     assert [each.covered for each in told(history, "1m", 0, 1)] == ["partial"], "it may begin amid a moment"
+    history = PlainHistory(of((1, -1), (2, 59.999999)))
+    assert [each.covered for each in told(history, "1m", 0, 1)] == ["partial"]
     history = PlainHistory(of((1, -1), (2, 30)), evidence_until=T0 + 59_999_999)
     assert [each.covered for each in told(history, "1m", 0, 1)] == ["partial"]
 
@@ -279,7 +289,9 @@ def test_deleted_trades_are_a_gap_where_they_were_asked_for() -> None:
     kept = history.recorded[2:]
 
     assert rows_of(history) == kept
-    assert rows_of(history, start=T0) == [Gap(None, 3, None, T0 + 15 * SECOND), *kept]
+    for start in (T0, T0 + 15 * SECOND - 1):
+        assert rows_of(history, start=start) == [Gap(None, 3, None, T0 + 15 * SECOND), *kept]
+    assert rows_of(history, start=T0 + 15 * SECOND) == kept
     assert rows_of(history, after_trade_id=1) == [Gap(1, 3, None, T0 + 15 * SECOND), *kept]
     assert rows_of(history, after_trade_id=2) == kept
     assert rows_of(history, after_trade_id=3) == kept[1:]

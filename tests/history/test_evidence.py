@@ -37,7 +37,10 @@ def test_a_feed_in_step_proves_that_nothing_followed_the_trade_that_it_told() ->
         (None, confirmed()),  # no trade was told yet
         (TOLD, confirmed(since=None)),  # the trade channel is not subscribed, or not in step
         (TOLD._replace(received_at=999.9), confirmed()),  # told by a subscription before this one
-        (TOLD._replace(trade_id=8), confirmed()),  # the price is of an earlier trade: the last one is held back
+        (
+            TOLD._replace(trade_id=8),
+            confirmed(),
+        ),  # the price is of an earlier trade: the last one is held back
         (TOLD._replace(trade_id=6), confirmed()),  # the price is of a later trade, which REST told
         (TOLD, confirmed(doubted=[BTC])),
         (TOLD, confirmed(ahead=None)),  # the exchange's clock is not known

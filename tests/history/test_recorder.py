@@ -8,6 +8,7 @@ import pytest
 from ltp_service.domain.pairs import Pair
 from ltp_service.domain.trade import Trade
 from ltp_service.history.recorder import KEPT_SECONDS, WRITE_EVERY_SECONDS, Recorder
+from ltp_service.history.rows import News
 from ltp_service.history.writer import Writer
 from ltp_service.meters import HISTORY_LOST, HISTORY_ROWS
 from ltp_service.runtime.spawn import NativeThread
@@ -166,3 +167,22 @@ def test_at_the_end_everything_that_came_is_written_and_the_lock_given_back(desk
 
     assert stop.waits == [WRITE_EVERY_SECONDS] * 3
     assert (desk.ids(), desk.lock.is_held, desk.store.closed) == ([9], False, 1)
+
+
+def test_a_write_that_does_not_end_is_told(desk: Desk) -> None:
+    write, told = desk.store.write, []
+
+    def hang(news: Sequence[News]) -> int:
+        desk.clock.advance(20.0)
+        desk.hear(2, 3)
+        told.append((desk.recorder.state(), desk.recorder.is_settled()))
+        return write(news)
+
+    desk.store.write = hang  # type: ignore[method-assign]
+    desk.hear(1)
+    desk.turn()
+
+    ((state, settled),) = told
+    assert (state.lag, state.waiting, settled) == (20.0, 2, False)
+    assert state.problem == "a write has not ended for 20 s; look at the disk or the server (HISTORY_URL)"
+    assert desk.recorder.state().problem is None

@@ -2,6 +2,7 @@
 
 import subprocess
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 from typing import get_args
 
@@ -14,7 +15,7 @@ from ltp_service.history.rows import Coverage
 from ltp_service.prices.doubts import Reason
 from ltp_service.settings.types import HistoryUrl
 from tests.conftest import ROOT
-from tests.exchanges.kraken_frames import V1, ack, row, ticker, trade, trades, v1_ack, v1_trade
+from tests.exchanges.kraken_frames import BEGUN, V1, ack, row, ticker, trade, trades, v1_ack, v1_trade
 from tests.fakes import BTC
 from tests.history.fakes import BEGINNING
 from tests.service import NOWHERE, FreshService
@@ -31,12 +32,13 @@ class Fed:
         assert self.parts.prices.kraken is not None
         self.history, self.kraken = self.parts.history, self.parts.prices.kraken
 
-    def connect(self, *frames: str) -> None:
-        """A new connection, that begins with these frames."""
+    def connect(self, *frames: str, channels: Sequence[str] = ("ticker", "trade")) -> None:
+        """A new connection, on which the exchange accepts these channels and then sends these frames."""
         now = self.clock.monotonic()
         self.kraken._subscriptions.begin(now)  # noqa: SLF001 - as the loop does
         self.kraken.connected(now)
-        self.hear(*frames)
+        is_v2 = self.parts.prices.tape is not None
+        self.hear(*(ack(each, now - BEGUN) if is_v2 else v1_ack(each) for each in channels), *frames)
 
     def cut(self) -> None:
         self.kraken.disconnected(self.clock.monotonic())
@@ -64,9 +66,6 @@ class Fed:
         return [(each.first_trade_id, each.last_trade_id) for each in self.coverage().runs]
 
 
-ACKS = ack("ticker"), ack("trade")
-
-
 def snapshot(*numbers: int) -> str:
     return trades(*(row("100", number, number / 1000) for number in numbers), kind="snapshot")
 
@@ -75,7 +74,7 @@ def snapshot(*numbers: int) -> str:
 def fed(tmp_path: Path) -> Fed:
     """Connected, with the trades 1 and 2."""
     made = Fed(tmp_path)
-    made.connect(*ACKS, snapshot(1, 2))
+    made.connect(snapshot(1, 2))
     made.silence(2)
     return made
 
@@ -130,7 +129,7 @@ def test_a_trade_that_the_quarantine_holds_back_is_recorded_and_ends_the_evidenc
 def test_a_cut_is_a_hole_and_its_evidence_ends_with_the_next_run(fed: Fed) -> None:
     fed.cut()
     fed.silence(3)
-    fed.connect(*ACKS, snapshot(7, 8))
+    fed.connect(snapshot(7, 8))
     fed.silence(1)
     assert fed.runs() == [(1, 2), (7, 8)]
 
@@ -138,7 +137,7 @@ def test_a_cut_is_a_hole_and_its_evidence_ends_with_the_next_run(fed: Fed) -> No
 def test_a_cut_in_which_nothing_was_traded_leaves_no_hole(fed: Fed) -> None:
     fed.cut()
     fed.silence(3)
-    fed.connect(*ACKS, snapshot(1, 2))
+    fed.connect(snapshot(1, 2))
     fed.silence(2)
     assert fed.runs() == [(1, 2)]
     assert fed.evidence() == pytest.approx(7 - 1, abs=0.1)
@@ -147,7 +146,7 @@ def test_a_cut_in_which_nothing_was_traded_leaves_no_hole(fed: Fed) -> None:
 def test_a_connection_that_tells_no_trade_gives_no_evidence_and_has_rest_asked(fed: Fed) -> None:
     before = fed.evidence()
     fed.cut()
-    fed.connect(*ACKS, ticker("100", 2.0, "snapshot"))
+    fed.connect(ticker("100", 2.0, "snapshot"))
     fed.silence(4)
     assert fed.evidence() == before
     assert list(fed.history.recorder.untold) == [BTC]
@@ -155,7 +154,7 @@ def test_a_connection_that_tells_no_trade_gives_no_evidence_and_has_rest_asked(f
 
 def test_without_the_trade_channel_there_is_no_evidence(tmp_path: Path) -> None:
     fed = Fed(tmp_path)
-    fed.connect(ack("ticker"), ticker("100", 0.0, "snapshot"))
+    fed.connect(ticker("100", 0.0, "snapshot"), channels=["ticker"])
     fed.silence(5)
     assert (fed.runs(), fed.evidence()) == ([], None)
 
@@ -164,14 +163,14 @@ def test_the_exchange_numbers_anew(fed: Fed) -> None:
     fed.hear(trade("100", 900, 2.0))
     fed.silence(2)
     fed.cut()
-    fed.connect(*ACKS, trades(row("101", 1, 4.0), row("102", 2, 4.1), kind="snapshot"))
+    fed.connect(trades(row("101", 1, 4.0), row("102", 2, 4.1), kind="snapshot"))
     fed.silence(1)
     assert [(each.series, each.first_trade_id) for each in fed.coverage().runs][-1] == (1, 1)
 
 
 def test_protocol_v1_is_observed(tmp_path: Path) -> None:
     fed = Fed(tmp_path, kraken_websocket_url=V1)
-    fed.connect(v1_ack("ticker"), v1_ack("trade"), v1_trade("100.5", 0.0))
+    fed.connect(v1_trade("100.5", 0.0))
     fed.clock.advance(1.0)
     fed.hear(v1_trade("100.6", 1.0))
     fed.silence(5)
@@ -210,7 +209,7 @@ def test_without_a_url_there_is_no_history_and_the_feed_keeps_nothing_for_it(tmp
     parts = FreshService(tmp_path, history_url="").services
     assert parts.history is None
     assert parts.prices.tape is not None
-    assert parts.prices.tape.recorded is parts.prices.tape.record is None
+    assert (parts.prices.tape.recorded, parts.prices.tape.record) == (None, None)
     assert "history" not in [each.name for each in parts.tasks()]
 
 
@@ -245,7 +244,7 @@ def test_status_and_metrics_say_whether_it_works(fed: Fed, tmp_path: Path) -> No
 
     (tmp_path / "file").touch()
     broken = Fed(tmp_path, history_url=f"sqlite:{tmp_path}/file/history.sqlite3")
-    broken.connect(*ACKS, snapshot(1, 2))
+    broken.connect(snapshot(1, 2))
     broken.silence(5)
     told = broken.service.get("/api/v1/status").get_json()["history"]
     assert (told["recording"], told["waiting_trades"], told["lag_s"]) == ("failing", 2, 5.0)

@@ -35,9 +35,7 @@ class Desk:
     def __init__(self, **settings: Any) -> None:
         self.clock, self.store, self.lock = FakeClock(), FakeStore(), FakeLock()
         given = {"keep_seconds": 0.0, "patience_seconds": 30.0, **settings}
-        self.writer = Writer(
-            [BTC, ETH], self.store, self.lock, read, monotonic=self.clock.monotonic, **given
-        )
+        self.writer = Writer([BTC, ETH], self.store, self.lock, read, monotonic=self.clock.monotonic, **given)
 
     def turn(
         self,

@@ -23,7 +23,7 @@ def fleet(simulator: Simulator, server: RedisServer, own_postgres: PostgresServe
 def ids(seat: Seat) -> list[int]:
     """Of the trades that it tells; none while it cannot ask."""
     rows = seat.get(f"/api/v1/trades?pair={PAIR}&limit=1000").json().get("trades", [])
-    return [row["trade_id"] for row in rows if "trade_id" in row]
+    return [int(row["trade_id"]) for row in rows if "trade_id" in row]
 
 
 def trade(simulator: Simulator, fleet: Fleet, price: str) -> int:
@@ -34,7 +34,9 @@ def trade(simulator: Simulator, fleet: Fleet, price: str) -> int:
 
 
 def until_told(fleet: Fleet, trade_id: int) -> None:
-    until(lambda: all(trade_id in ids(seat) for seat in fleet.seats()), DEADLINE, f"trade {trade_id} everywhere")
+    until(
+        lambda: all(trade_id in ids(seat) for seat in fleet.seats()), DEADLINE, f"trade {trade_id} everywhere"
+    )
 
 
 def test_every_worker_tells_what_the_owner_wrote_whoever_and_whatever_ends(

@@ -24,6 +24,7 @@ from ltp_service.app import create_app
 from ltp_service.http.services import services_of
 from ltp_service.runtime.clock import SystemClock
 from ltp_service.settings.config import Config
+from ltp_service.settings.types import HistoryUrl
 from tests.deadline import DEADLINE, IN_FULL
 from tests.fakes import BTC, tick
 from tests.process.answer import ask
@@ -64,6 +65,7 @@ class HeldService:
     def __init__(self, folder: Path) -> None:
         config = Config(
             database_path=folder / "ltp.sqlite3",
+            history_url=HistoryUrl(""),
             rate_limit_enabled=False,
             trusted_proxies=1,
             log_level="error",

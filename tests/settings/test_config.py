@@ -255,14 +255,18 @@ def test_a_list_names_the_item_that_is_refused() -> None:
         ("", "", None),
     ],
 )
-def test_the_address_of_the_history_is_shown_without_its_password(url: str, shown: str, file: Path | None) -> None:
+def test_the_address_of_the_history_is_shown_without_its_password(
+    url: str, shown: str, file: Path | None
+) -> None:
     config = load(HISTORY_URL=url)
     assert config.history_url.get_secret_value() == url
     assert (str(config.history_url), config.history_url.file) == (shown, file)
     assert "hunt" not in repr(config)
 
 
-@pytest.mark.parametrize("url", ["/var/lib/history", "sqlite:", "sqlite:///", "postgresql://", "mysql://a/b", ":"])
+@pytest.mark.parametrize(
+    "url", ["/var/lib/history", "sqlite:", "sqlite:///", "postgresql://", "mysql://a/b", ":"]
+)
 def test_an_address_of_no_history_is_refused_with_what_is_accepted(url: str) -> None:
     (problem,) = problems(HISTORY_URL=url)
     assert problem == (

@@ -17,6 +17,7 @@ from ltp_service.domain.pairs import read_pair
 from ltp_service.http.services import services_of
 from ltp_service.runtime.runtime import Runtime
 from ltp_service.settings.config import Config
+from ltp_service.settings.types import HistoryUrl
 from tests.drill.chance.behaviour import Behaviour, draw
 from tests.drill.chance.exchange import Exchange
 from tests.drill.chance.market import PAUSES, Tape
@@ -146,6 +147,9 @@ def _service(
                 rate_limit_enabled=False,
                 log_level="error",
                 database_path=Path(folder) / "ltp.sqlite3",
+                history_url=HistoryUrl(
+                    ""
+                ),  # time is played here, and a thread of its own would not take part
             )
             yield application.create_app(config, runtime)
     finally:
