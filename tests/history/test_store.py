@@ -254,6 +254,13 @@ def test_both_series_may_be_filled_later(store: HistoryStore) -> None:
     assert store.coverage(PAIR).runs == (run(1000, 1008), Run(1, 1, 3, at(1021), at(1023)))
 
 
+def test_a_trade_belongs_to_the_series_that_it_fits_best(store: HistoryStore) -> None:
+    write(store, *each_second(1000, 1010), trade(1, 1011.5))
+    assert write(store, trade(1011, 1011), trade(2, 1011.4)) == 2
+    assert store.coverage(PAIR).runs == (run(1000, 1011), Run(1, 1, 2, at(1011.4), at(1011.5)))
+    assert ids(all_trades(store)) == [*range(1000, 1012), 2, 1], "in the order of time"
+
+
 def test_a_known_id_at_about_its_time_begins_no_series(store: HistoryStore) -> None:
     write(store, trade(1, 0), trade(2, 1))
     assert write(store, trade(1, 1.9)) == 0
@@ -436,6 +443,7 @@ def test_what_a_failed_transaction_knew_is_forgotten(database: Database, is_comm
 
 
 def test_all_of_a_write_is_recorded_or_nothing(store: SqlHistory) -> None:
+    write(store, *each_second(1, 3))
     spoiled = trade(9, 9)._replace(price="no number")  # type: ignore[arg-type]
     with pytest.raises(Exception):  # noqa: B017, PT011 - of what kind does not matter
         store.write([News(OTHER, each_second(1, 3)), News(PAIR, (spoiled,))])
