@@ -19,6 +19,7 @@ from ltp_service.history.postgres import PostgresEngine
 from ltp_service.history.rows import News, RecordedTrade
 from ltp_service.history.store import SqlHistory
 from tests.deadline import DEADLINE, IN_FULL
+from tests.ended import ended
 from tests.postgres_server import PostgresServer
 
 PAIR = Pair("BTC", "USD")
@@ -68,6 +69,19 @@ def test_nothing_is_found_before_the_first_write_and_reading_makes_no_table(
     assert postgres.run("SELECT to_regclass('trades')", url=url) == [(None,)]
     assert engine.write(count) == 0
     assert engine.size() > 0
+
+
+def test_the_package_is_loaded_only_where_it_is_asked_for() -> None:
+    program = """
+import sys
+from ltp_service.assembly import open_history
+from ltp_service.settings.types import HistoryUrl
+for url in ("sqlite:none", "postgresql://nowhere/none"):
+    open_history(HistoryUrl(url))
+    print("psycopg" in sys.modules)
+"""
+    done = ended([sys.executable, "-W", "error", "-c", program])
+    assert done.stdout.split() == ["False", "True"], done.stderr
 
 
 def test_tables_are_made_once_and_those_of_a_newer_version_are_left_alone(
@@ -129,7 +143,7 @@ def test_tables_that_were_deleted_are_made_again(
 
 def test_a_value_that_has_no_room_is_no_fault_of_the_server(engine: PostgresEngine) -> None:
     with pytest.raises(DataError):
-        SqlHistory(engine).write([News(PAIR, (trade(2**63),))])
+        engine.write(lambda transaction: transaction.rows("SELECT CAST(? AS smallint)", (2**40,)))
     assert engine.write(count) == 0
 
 
