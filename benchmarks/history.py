@@ -109,7 +109,7 @@ def measure(bench: Bench) -> Table:
 
 
 def _stores(bench: Bench, running: ExitStack) -> Iterator[tuple[str, str]]:
-    yield "SQLite", f"sqlite:{bench.scratch}/history.sqlite3"
+    yield "SQLite", f"sqlite:{bench.scratch}/measured_history.sqlite3"
     if find_program("postgres"):
         with on_cores(bench.cores.driving):
             server = running.enter_context(PostgresServer.start(fsync="on", full_page_writes="on"))
