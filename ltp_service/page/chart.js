@@ -27,15 +27,6 @@ const MEANT = {
   running: "not over yet",
 };
 
-/** @type {Record<number, string>} */
-const REFUSED = {
-  401: "The history is told to holders of a read key",
-  404: "Nothing is known here of this pair's past",
-  409: "Trades are missing",
-  501: "This service keeps no history",
-  503: "The history cannot be read now",
-};
-
 /** `at`: the service's moment when what is shown was asked for. @typedef {{pair: string, key: string, minute: number, at: number, told: any[], problem: string}} Chart */
 
 /** @type {Chart | null} */
@@ -88,7 +79,7 @@ async function ask(mine, now) {
     chosen().value = `${place < 0 ? told.length - 1 : place}`;
     showChosen();
   } catch (error) {
-    const why = error instanceof HistoryError ? `${REFUSED[error.status] ?? "There are no candles"}: ${error.message}` : "";
+    const why = error instanceof HistoryError ? `There are no candles: ${error.message}` : "";
     mine.problem = why || "The service cannot be reached";
   }
 }

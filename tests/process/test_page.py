@@ -201,10 +201,10 @@ def test_the_small_picture_begins_with_what_the_history_knows(service: ScriptedS
 
 
 REFUSALS = [
-    (501, "NOT_SUPPORTED", "This service keeps no history: why it is so"),
-    (503, "HISTORY_UNAVAILABLE", "The history cannot be read now: why it is so"),
-    (404, "HISTORY_UNKNOWN", "Nothing is known here of this pair's past: why it is so"),
-    (409, "HISTORY_GAP", "Trades are missing: why it is so"),
+    (501, "NOT_SUPPORTED", "There are no candles: why it is so"),
+    (503, "HISTORY_UNAVAILABLE", "There are no candles: why it is so"),
+    (404, "HISTORY_UNKNOWN", "There are no candles: why it is so"),
+    (409, "HISTORY_GAP", "There are no candles: why it is so"),
     (429, "RATE_LIMITED", "There are no candles: why it is so"),
 ]
 
@@ -242,7 +242,7 @@ def test_candles_are_asked_for_each_minute_and_never_old_without_their_moment(
     before = asked()
     service.history_refusal = Refusal(503, {}, b"<html>", "text/html")
     service.clock_error += 60  # the page follows the service's clock
-    expect(problem).to_have_text("The history cannot be read now: the service answered 503")
+    expect(problem).to_have_text("There are no candles: the service answered 503")
     expect(moment).to_have_text(f"As of {as_of}")
     expect(page.locator("#chart")).to_have_attribute("data-old", "true")
     service.refuse(502)
