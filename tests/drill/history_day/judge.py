@@ -130,11 +130,12 @@ class Judge:
             self._find(pair, moment, f"the next one was {tape.deals[place + 1]}: {said}")
 
     def _observed(self, pair: str, moment: int, said: PriceThen) -> None:
-        """It was the last price until its evidence ends, as far as REST can tell."""
-        tape = self._tapes[pair]
-        place = tape.at(min(moment, said.evidence_until))
-        replaced = EVER if place + 1 == len(tape.deals) else tape.micros[place + 1]
-        while place >= 0 and replaced > said.evidence_until - REST_BEHIND:
+        """It was the last price then, or when its evidence ended, as far as REST can tell. Between two looks there may have
+        been others."""
+        tape, known = self._tapes[pair], min(moment, said.evidence_until)
+        place = tape.at(moment)
+        replaced = EVER
+        while place >= 0 and replaced > known - REST_BEHIND:
             if Decimal(tape.deals[place].price) == said.price:
                 break
             replaced, place = tape.micros[place], place - 1
@@ -160,7 +161,8 @@ class Judge:
             self._find(pair, 0, "trades are recorded twice, or out of order")
         self.counts["trades"] += len(trades)
         self.counts["holes"] += sum(b.trade_id != a.trade_id + 1 for a, b in pairwise(trades))
-        self._pages(pair, trades)
+        if trades:
+            self._pages(pair, trades)
         return trades
 
     def _pages(self, pair: str, trades: Sequence[RecordedTrade]) -> None:
@@ -172,7 +174,7 @@ class Judge:
                 expected.append((before.trade_id, trade.trade_id))
             expected.append(trade)
         ask = partial(ask_trades, self._store, read_pair(pair), limit=PAGE)
-        end = trades[-1].traded_at if trades else 0
+        end = trades[-1].traded_at
         rows = every_row(ask, Window(None, None, end + 1, end))
         told = [(row.after_trade_id, row.before_trade_id) if isinstance(row, Gap) else row for row in rows]
         if told != expected:
