@@ -229,9 +229,10 @@ class Backfill:
             if pair in asked and before.since == asked[pair].since:
                 asked[pair] = before
         self._asked = asked
-        pair = min(asked, key=lambda each: asked[each].again_at, default=None)
-        if pair is None or now < asked[pair].again_at:
+        due = [pair for pair, before in asked.items() if now >= before.again_at]
+        if not due:
             return False
+        pair = min(due, key=lambda each: asked[each].again_at)
         since, _, wait = asked[pair]
         asked[pair] = _Asked(since, now + wait, max(wait, min(LONGEST_PAUSE_SECONDS, 2 * wait)))
         page, as_of = self._rest.newest_trades(pair)

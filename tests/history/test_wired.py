@@ -180,11 +180,13 @@ def test_a_connection_that_tells_no_trade_gives_no_evidence_before_rest_names_th
     fed.connect(ticker("100", 2.0, "snapshot"))
     fed.silence(4)
     assert fed.evidence() == before
-    assert list(fed.history.recorder.unproven) == [BTC]
+    fed.kraken.tended(fed.clock.monotonic())  # the ticker has waited for its trade
+    fed.silence(1)
+    assert (fed.evidence(), list(fed.history.recorder.unproven)) == (before, [BTC])
     fed.rest_names(1, 2)
     fed.silence(1)
     assert list(fed.history.recorder.unproven) == []
-    assert fed.evidence() == pytest.approx(7 - 1, abs=0.1)
+    assert fed.evidence() == pytest.approx(8 - 1, abs=0.1)
 
 
 def test_without_the_trade_channel_there_is_no_evidence(tmp_path: Path) -> None:
