@@ -10,7 +10,7 @@ import msgspec
 
 from ltp_service.domain.pairs import Pair
 from ltp_service.domain.trade import Trade
-from ltp_service.history.evidence import View
+from ltp_service.history.evidence import View, micros
 from ltp_service.history.writer import MOST_WAITING, Batch, Frame, Report, Writer
 from ltp_service.meters import HISTORY_LOST, HISTORY_ROWS
 from ltp_service.runtime.runtime import Runtime
@@ -75,6 +75,7 @@ class Recorder:
         self._busy_since: float | None = None
         """Monotonic second in which the batch was handed over that is being written now."""
         self._failing = False
+        self._ahead: float | None = None
         self.jumped: set[Pair] = set()
         """Pairs that may have holes since the back-fill looked last. It takes them out."""
 
@@ -86,6 +87,10 @@ class Recorder:
     def untold(self) -> Mapping[Pair, float]:
         """The pairs of which the present subscription has told no trade yet, and since when it would have."""
         return self._report.untold
+
+    def exchange_now(self) -> int | None:
+        """The exchange's time in unix microseconds, as this process has learnt it from the exchange; None before that."""
+        return None if self._ahead is None else micros(self._clock.monotonic() + self._ahead)
 
     def is_writing(self) -> bool:
         """Whether this process writes the history, and nothing is in the way."""
@@ -131,6 +136,7 @@ class Recorder:
     def _batch(self) -> Batch:
         # Nothing may come between: the frames have to be all of those that had arrived when the view was made.
         leads, view = self._leads(), self._look()
+        self._ahead = view.ahead
         if leads and (self._report.writes or self._report.problem):
             frames = [self.frames.popleft() for _ in range(len(self.frames))]
         else:
