@@ -25,7 +25,11 @@ RECORDER: Any = FakeRecorder()
 
 
 def history(
-    machine: str | None = None, recorder: Any = RECORDER, clock: FakeClock | None = None, *, is_shared: bool = False
+    machine: str | None = None,
+    recorder: Any = RECORDER,
+    clock: FakeClock | None = None,
+    *,
+    is_shared: bool = False,
 ) -> History:
     reader, clock = NativeThread("reader"), clock or FakeClock()
     return History(FakeStore(), reader, recorder, lambda: machine, clock, is_shared=is_shared)

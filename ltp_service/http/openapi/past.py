@@ -120,7 +120,12 @@ PAST = Area(
                     "Comma list of at most 100 pairs in any usual spelling; may repeat. Absent or empty means all",
                 ),
                 query("pairs", _PAIR_LIST, "The same as `pair`"),
-                query("time", _MOMENT, f"The moment, not in the future by the exchange's clock: {_MOMENT_RULE}", required=True),
+                query(
+                    "time",
+                    _MOMENT,
+                    f"The moment, not in the future by the exchange's clock: {_MOMENT_RULE}",
+                    required=True,
+                ),
                 _FORMAT,
                 *_HEADERS,
             ],

@@ -151,7 +151,9 @@ def trades() -> Response:
         is_over = end is not None and end <= now()
         # The newest trades may still be under way; the same time makes a price stale.
         expected = end if end is not None and is_over else now() - patience
-        page = ask_trades(store, pair, Window(start, after, _ENDLESS if end is None else end, expected), limit)
+        page = ask_trades(
+            store, pair, Window(start, after, _ENDLESS if end is None else end, expected), limit
+        )
         if form == "csv":
             return is_over, page, csv_answers.trades(pair, page).encode()
         until = _moment(page.evidence_until)
