@@ -27,6 +27,7 @@ OF_ONE_MOMENT = 64
 """Trades that one order can make in a microsecond, usually: as many more are read where a page may begin amid them."""
 
 _NO_LIMIT = 1 << 31
+_AFTER_EACH_ID = 1 << 63
 
 
 class Pending(NamedTuple):
@@ -137,9 +138,9 @@ def _place_of_id(store: HistoryStore, pair: Pair, trade_id: int, start: int, end
     """A moment from `start` on before which no trade of its series follows an id: about a minute before the first that
     does. Ids grow with time, so a few looks find it."""
 
-    def first_id(moment: int) -> float:
+    def first_id(moment: int) -> int:
         found = store.trades(pair, moment, end, 1)
-        return found[0].trade_id if found else inf
+        return found[0].trade_id if found else _AFTER_EACH_ID
 
     moments = range(start, end, MINUTE)
     place = bisect_right(moments, trade_id, key=first_id)
