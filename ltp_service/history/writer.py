@@ -34,9 +34,6 @@ WRITING_SECONDS = 2.0
 FIRST_PAUSE_SECONDS, LONGEST_PAUSE_SECONDS = 1.0, 30.0
 """Seconds until a failing store is tried again, doubling from the one to the other."""
 
-LOOK_EVERY_SECONDS = 1.0
-"""Seconds between two looks at the evidence and at prices without an id."""
-
 LATEST_SECONDS = 60.0
 """Seconds by which a trade may be later than the exchange's own clock. A later one has a wrong time and is left out."""
 
@@ -130,7 +127,7 @@ class Writer:
         self._try_at = -inf
         self._pause = FIRST_PAUSE_SECONDS
         self._problem: str | None = None
-        self._look_at = self._prune_at = self._size_at = -inf
+        self._prune_at = self._size_at = -inf
         self._rows = 0
 
     def turn(self, batch: Batch) -> Report:
@@ -246,8 +243,7 @@ class Writer:
             for pair, row, _ in part:
                 by_pair.setdefault(pair, []).append(row)
             is_last = len(part) == len(self._waiting)
-            looks = is_last and view.now >= self._look_at
-            news = self._news(by_pair, view if looks else None)
+            news = self._news(by_pair, view if is_last else None)
             try:
                 self._rows += self._store.write(news) if news else 0
             except StoreUnavailable:
@@ -258,8 +254,6 @@ class Writer:
             self._forget(len(part))
             jumped.update(pair for pair, told in by_pair.items() if self._jumps(pair, told))
             self._remember(news)
-            if looks:
-                self._look_at = view.now + LOOK_EVERY_SECONDS
             if is_last or self._monotonic() >= until:
                 return frozenset(jumped)
 
@@ -268,7 +262,7 @@ class Writer:
             self._waiting.popleft()
 
     def _news(self, by_pair: dict[Pair, list[RecordedTrade]], view: View | None) -> list[News]:
-        """`view` is None where it is not time to look, or more trades wait: they may be newer than what it shows."""
+        """`view` is None where more trades wait: they may be newer than what it shows."""
         found = []
         for pair in self._pairs:
             trades, told = tuple(by_pair.get(pair, ())), self._told.get(pair)

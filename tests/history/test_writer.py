@@ -91,13 +91,17 @@ def test_evidence_is_of_the_newest_trade_of_the_feed() -> None:
     assert desk.store.evidence() == [(BEGINNING + 1_000_000, 7), (BEGINNING + 2_000_000, 7)]
 
 
-def test_evidence_is_looked_at_once_a_second() -> None:
+def test_evidence_is_looked_at_with_each_batch() -> None:
     desk = Desk()
     desk.turn("6 7", seen=desk.live(price(7, confirmed_at=1002.0)), after=0.5)
     desk.turn(seen=desk.live(price(7, confirmed_at=1002.5)), after=0.5)
     desk.turn(seen=desk.live(price(7, confirmed_at=1003.0)))
 
-    assert len(desk.store.evidence()) == 2
+    assert [until for until, _ in desk.store.evidence()] == [
+        BEGINNING + 1_000_000,
+        BEGINNING + 1_500_000,
+        BEGINNING + 2_000_000,
+    ]
 
 
 class Reconnected(Desk):
