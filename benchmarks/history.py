@@ -154,7 +154,7 @@ def _ask(bench: Bench, store: HistoryStore, past: Past, figures: Figures) -> Non
     chance = Random(1)
     for _ in range(bench.scaled(2_000, 50)):
         pair, moment = read_pair(chance.choice(PAIRS)), past.moment(chance)
-        said, took = _timed(lambda: ask_price(store, pair, moment, 0))  # noqa: B023 - called at once
+        said, took = _timed(lambda: ask_price(store, pair, moment, 0, lambda: moment))  # noqa: B023 - called at once
         if not (isinstance(said, PriceThen) and said.proof == "exact"):
             raise RuntimeError(f"not exact: {said}")
         figures.at.append(took)

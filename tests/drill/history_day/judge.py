@@ -84,7 +84,7 @@ class Judge:
         self, pair: str, moment: int, recorded: Sequence[RecordedTrade], kind: str, *, is_whole: bool
     ) -> None:
         """`is_whole`: nothing was recorded but what is given."""
-        said = ask_price(self._store, read_pair(pair), moment, self._patience)
+        said = ask_price(self._store, read_pair(pair), moment, self._patience, lambda: moment)
         place = bisect_right(recorded, moment, key=lambda each: each.traded_at)
         before = recorded[place - 1] if place else None
         after = recorded[place] if place < len(recorded) else None
