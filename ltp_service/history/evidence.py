@@ -3,7 +3,7 @@
 Moments of the exchange are unix microseconds, by the exchange's own clock. This machine's wall clock decides nothing.
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import NamedTuple
 
 from ltp_service.domain.pairs import Pair
@@ -20,12 +20,13 @@ numbers its trades anew. It is the store's rule, too."""
 
 
 class Told(NamedTuple):
-    """The newest trade that the feed told of a pair."""
+    """The newest trade that the feed told of a pair, or REST when it was asked for the newest ones."""
 
     trade_id: int
     traded_at: int
     received_at: float
-    """Monotonic seconds; when it was told last, for each connection tells it again."""
+    """Monotonic seconds; when it was told last, for each connection tells it again. Of REST the newest moment before which
+    no cache can have kept its answer."""
 
 
 class View(NamedTuple):
@@ -70,16 +71,25 @@ def told_by(tick: Tick) -> Told | None:
     return Told(tick.trade_id, micros(tick.traded_at), tick.received_at)
 
 
-def evidence_until(pair: Pair, told: Told | None, view: View) -> int | None:
-    """Until when nothing followed the trade that the feed told last; None where its silence is no evidence.
+def newest_of(trades: Iterable[RecordedTrade], as_of: float) -> Told | None:
+    """The newest trade of REST's newest ones, in the order in which it tells them; None where there is none."""
+    newest: Told | None = None
+    for trade in trades:
+        newest = newer(newest, Told(trade.trade_id, trade.traded_at, as_of))
+    return newest
 
-    It is none before the present subscription has told a trade of the pair, because the one before it may have missed
-    some. Nor is it while the price is of another trade, or in doubt.
+
+def evidence_until(pair: Pair, told: Told | None, view: View, proven: float | None) -> int | None:
+    """Until when nothing followed the trade that was told last; None where the feed's silence is no evidence.
+
+    `proven` is since when the feed tells each trade without having missed one before. It has to be the beginning of the
+    present subscription: the one before it may have missed some, and what the exchange sends first may lack the newest.
+    Nor is silence evidence while the price is of another trade, or in doubt.
     """
     since, price = view.told_since.get(pair), view.prices.get(pair)
     if told is None or since is None or price is None or view.ahead is None or pair in view.doubted:
         return None
-    if told.received_at < since or price.confirmed_by != WEBSOCKET or price.tick.trade_id != told.trade_id:
+    if proven != since or price.confirmed_by != WEBSOCKET or price.tick.trade_id != told.trade_id:
         return None
     ahead, tick = view.ahead, price.tick
     if tick.traded_at is not None and tick.happened_at is not None:

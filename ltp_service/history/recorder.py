@@ -11,7 +11,7 @@ import msgspec
 from ltp_service.domain.pairs import Pair
 from ltp_service.domain.trade import Trade
 from ltp_service.history.evidence import View, micros
-from ltp_service.history.writer import MOST_WAITING, Batch, Frame, Report, Writer
+from ltp_service.history.writer import MOST_WAITING, Batch, Frame, Page, Report, Writer
 from ltp_service.meters import HISTORY_LOST, HISTORY_ROWS
 from ltp_service.runtime.runtime import Runtime
 from ltp_service.runtime.spawn import NativeThread
@@ -68,7 +68,7 @@ class Recorder:
         self.frames: deque[Frame] = deque(maxlen=MOST_WAITING)
         """Frames of the trade channel that wait to be handed over. The feed appends, and no more. While a write does not end,
         the oldest are dropped uncounted when it is full, which leaves a hole."""
-        self._trades: deque[tuple[Pair, Sequence[Trade]]] = deque(maxlen=MOST_WAITING)
+        self._pages: deque[Page] = deque(maxlen=MOST_WAITING)
         self._report = Report(writes=False)
         self._lost = 0
         self._size: int | None = None
@@ -79,14 +79,17 @@ class Recorder:
         self.jumped: set[Pair] = set()
         """Pairs that may have holes since the back-fill looked last. It takes them out."""
 
-    def take(self, pair: Pair, trades: Sequence[Trade]) -> None:
-        """Has trades recorded that came in another way than by the feed. Only appends."""
-        self._trades.append((pair, trades))
+    def take(self, pair: Pair, trades: Sequence[Trade], as_of: float | None = None) -> None:
+        """Has trades recorded that came in another way than by the feed. Only appends.
+
+        `as_of`: the monotonic second at which they were the newest of all; None where they may not have been.
+        """
+        self._pages.append(Page(pair, trades, as_of))
 
     @property
-    def untold(self) -> Mapping[Pair, float]:
-        """The pairs of which the present subscription has told no trade yet, and since when it would have."""
-        return self._report.untold
+    def unproven(self) -> Mapping[Pair, float]:
+        """The pairs of which the present subscription may have missed a trade before it began, and when that was."""
+        return self._report.unproven
 
     def exchange_now(self) -> int | None:
         """The exchange's time in unix microseconds, as this process has learnt it from the exchange; None before that."""
@@ -98,7 +101,7 @@ class Recorder:
 
     def is_settled(self) -> bool:
         """Whether everything that was taken is written, too."""
-        idle = self._busy_since is None and not self._trades and not self._report.waiting
+        idle = self._busy_since is None and not self._pages and not self._report.waiting
         return idle and self.is_writing()
 
     def state(self) -> RecorderState:
@@ -143,8 +146,8 @@ class Recorder:
             frames = []
             while self.frames and (not leads or view.now - self.frames[0][1] > KEPT_SECONDS):
                 self.frames.popleft()
-        trades = [self._trades.popleft() for _ in range(len(self._trades))]
-        return Batch(frames, trades, view, leads)
+        pages = [self._pages.popleft() for _ in range(len(self._pages))]
+        return Batch(frames, pages, view, leads)
 
     def _note(self, report: Report) -> None:
         self._report = report

@@ -15,6 +15,7 @@ from ltp_service.history.evidence import (
     evidence_until,
     micros,
     newer,
+    newest_of,
     observation,
     recorded,
     told_by,
@@ -43,12 +44,20 @@ Frame = tuple[str, float]
 """A frame of the trade channel, and the monotonic second of its arrival."""
 
 
+class Page(NamedTuple):
+    """Trades of a pair that came in another way than by the feed."""
+
+    pair: Pair
+    trades: Sequence[Trade]
+    as_of: float | None = None
+    """The monotonic second at which they were the newest of all; None where they may not have been."""
+
+
 class Batch(NamedTuple):
     """What is handed over to the thread at one moment."""
 
     frames: Sequence[Frame]
-    trades: Sequence[tuple[Pair, Sequence[Trade]]]
-    """Those that came in another way."""
+    pages: Sequence[Page]
     view: View
     """As it was when the newest frame had been taken: no other may be missing between them."""
     leads: bool
@@ -70,9 +79,10 @@ class Report(NamedTuple):
     problem: str | None = None
     """Why nothing can be written; None when it can."""
     jumped: frozenset[Pair] = frozenset()
-    """Pairs of which a trade was written whose predecessor the feed has not told."""
-    untold: Mapping[Pair, float] = {}
-    """The pairs of which the present subscription has told no trade yet, and since when it would have."""
+    """Pairs of which a trade was written whose predecessor the feed has not told, or all where another history came in the
+    place of the one that was written."""
+    unproven: Mapping[Pair, float] = {}
+    """The pairs of which the present subscription may have missed a trade before it began, and when that was."""
     size: int | None = None
     """Bytes on the disk, where they were looked at."""
 
@@ -86,23 +96,29 @@ class Writer:
         store: HistoryStore,
         lock: WriterLock,
         read: Callable[[str, float], Sequence[tuple[Pair, Trade]]],
+        is_live: Callable[[str], bool],
         *,
         keep_seconds: float,
         patience_seconds: float,
         monotonic: Callable[[], float],
     ) -> None:
-        """`read` gives the trades in a frame. Trades are kept for `keep_seconds`; 0 keeps all. `patience_seconds` is how
-        long a price counts without evidence."""
+        """`read` gives the trades in a frame, and `is_live` tells whether they had just been made when it was sent. Trades are
+        kept for `keep_seconds`; 0 keeps all. `patience_seconds` is how long a price counts without evidence."""
         self._pairs = pairs
         self._store = store
         self._lock = lock
         self._read = read
+        self._is_live = is_live
         self._keep = round(keep_seconds * 1e6)
         self._patience = round(patience_seconds * 1e6)
         self._monotonic = monotonic
         self._waiting: deque[tuple[Pair, RecordedTrade, float]] = deque()
         """With the monotonic second of the arrival."""
         self._told: dict[Pair, Told] = {}
+        self._proven: dict[Pair, float] = {}
+        """Since when the feed tells each trade, where it is proven that it has missed none until then."""
+        self._place: object = None
+        """What was written to last."""
         self._written: dict[Pair, int] = {}
         """The highest id that was written by this process, of the present series."""
         self._evidence: dict[Pair, tuple[int, int]] = {}
@@ -137,26 +153,46 @@ class Writer:
         """Another process runs the feed, so it writes."""
         self._waiting.clear()
         self._told.clear()
-        self._observed.clear()
+        self._forget_the_place()
         self._problem = None
         self._try_at = -inf
         self._lock.release()
 
     def _take(self, batch: Batch) -> None:
         latest = inf if batch.view.ahead is None else batch.view.now + batch.view.ahead + LATEST_SECONDS
+        since = batch.view.told_since
         for frame, received_at in batch.frames:
+            is_live = self._is_live(frame)
             for pair, trade in self._read(frame, 0.0):
                 if trade.timestamp <= latest and (row := recorded(trade)):
                     self._waiting.append((pair, row, received_at))
                     told = Told(row.trade_id, row.traded_at, received_at)
+                    if is_live:
+                        self._go_on(pair, told, since.get(pair))
                     self._told[pair] = newer(self._told.get(pair), told)
-        for pair, trades in batch.trades:
-            rows = (recorded(trade) for trade in trades if trade.timestamp <= latest)
-            self._waiting.extend((pair, row, batch.view.now) for row in rows if row)
+        for pair, trades, as_of in batch.pages:
+            read = (recorded(trade) for trade in trades if trade.timestamp <= latest)
+            rows = [row for row in read if row]
+            self._waiting.extend((pair, row, batch.view.now) for row in rows)
+            if as_of is not None and (newest := newest_of(rows, as_of)):
+                self._take_newest(pair, newest, since.get(pair))
         for pair in self._pairs:
             price = batch.view.prices.get(pair)
             if price is not None and (by_price := told_by(price.tick)):
                 self._told[pair] = newer(self._told.get(pair), by_price)
+
+    def _go_on(self, pair: Pair, told: Told, since: float | None) -> None:
+        """The feed told a trade when it was made. Where it follows the newest one, none is missing between them."""
+        held = self._told.get(pair)
+        follows = held is not None and told.trade_id == held.trade_id + 1
+        if follows and since is not None and told.received_at >= since:
+            self._proven[pair] = since
+
+    def _take_newest(self, pair: Pair, newest: Told, since: float | None) -> None:
+        """REST told the newest trade. Where that is the newest of all that are known, the feed has missed none."""
+        self._told[pair] = told = newer(self._told.get(pair), newest)
+        if since is not None and newest.received_at >= since and told.trade_id == newest.trade_id:
+            self._proven[pair] = since
 
     def _drop_the_oldest(self) -> int:
         lost = max(0, len(self._waiting) - MOST_WAITING)
@@ -169,8 +205,9 @@ class Writer:
             if not self._lock.take():
                 self._problem = None
                 self._waiting.clear()
+                self._forget_the_place()
                 return Report(writes=False)
-            jumped = self._write(view)
+            jumped = self._begin_anew() | self._write(view)
             self._prune(view)
             size = self._size()
         except StoreUnavailable as error:
@@ -179,8 +216,23 @@ class Writer:
             self._pause = min(LONGEST_PAUSE_SECONDS, 2 * self._pause)
             return Report(writes=False)
         self._problem, self._pause = None, FIRST_PAUSE_SECONDS
-        untold = {pair: since for pair, since in view.told_since.items() if self._is_untold(pair, since)}
-        return Report(writes=True, jumped=jumped, untold=untold, size=size)
+        unproven = {pair: since for pair, since in view.told_since.items() if self._proven.get(pair) != since}
+        return Report(writes=True, jumped=jumped, unproven=unproven, size=size)
+
+    def _begin_anew(self) -> frozenset[Pair]:
+        """The pairs that may have holes because another history lies where the last one was written."""
+        before, self._place = self._place, self._lock.place()
+        if before is None or before == self._place:
+            return frozenset()
+        self._forget_the_place()
+        return frozenset(self._pairs)
+
+    def _forget_the_place(self) -> None:
+        """What was written is not known to be there any more: neither the trades nor what they prove."""
+        self._written.clear()
+        self._proven.clear()
+        self._evidence.clear()
+        self._observed.clear()
 
     def _write(self, view: View) -> frozenset[Pair]:
         jumped: set[Pair] = set()
@@ -216,7 +268,7 @@ class Writer:
             trades, told = tuple(by_pair.get(pair, ())), self._told.get(pair)
             until, seen = None, None
             if view is not None:
-                until = evidence_until(pair, told, view)
+                until = evidence_until(pair, told, view, self._proven.get(pair))
                 seen = None if until else observation(pair, view, self._observed.get(pair), self._patience)
             of = told.trade_id if until is not None and told is not None else None
             if (until, of) == self._evidence.get(pair):
@@ -245,10 +297,6 @@ class Writer:
             self._written[pair] = told.trade_id  # the exchange numbers anew
             return True
         return ids[-1] - ids[0] >= len(ids) or before is None or ids[0] > before + 1 or ids[-1] < before
-
-    def _is_untold(self, pair: Pair, since: float) -> bool:
-        told = self._told.get(pair)
-        return told is None or told.received_at < since
 
     def _prune(self, view: View) -> None:
         """Deletes a few of the trades that are too old, by the exchange's clock."""

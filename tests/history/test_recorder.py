@@ -32,6 +32,7 @@ class Desk:
             self.store,
             self.lock,
             read,
+            lambda _: True,
             keep_seconds=0.0,
             patience_seconds=30.0,
             monotonic=self.clock.monotonic,
@@ -78,6 +79,21 @@ def test_trades_of_rest_are_written_with_the_next_batch(desk: Desk) -> None:
     assert not desk.recorder.is_settled()
     desk.turn()
     assert (desk.ids(), desk.recorder.is_settled()) == ([7], True)
+
+
+def test_the_clock_of_the_exchange_goes_on_between_two_turns(desk: Desk) -> None:
+    desk.clock.advance(7.5)
+    assert desk.recorder.exchange_now() == BEGINNING + 8_000_000
+
+
+def test_rest_proves_what_the_feed_has_not_missed(desk: Desk) -> None:
+    assert desk.recorder.unproven == {BTC: 1000.0}
+    desk.recorder.take(BTC, [trade(7)])
+    desk.turn()
+    assert desk.recorder.unproven == {BTC: 1000.0}
+    desk.recorder.take(BTC, [trade(7)], 1000.0)
+    desk.turn()
+    assert desk.recorder.unproven == {}
 
 
 def test_while_another_process_writes_the_last_seconds_are_kept_for_the_case_that_it_ends(desk: Desk) -> None:
