@@ -143,7 +143,7 @@ def _fill(store: HistoryStore, past: Past) -> float:
     for pair, trades in past.batches():
         until = trades[-1].traded_at
         begun = time.perf_counter()
-        wrote += store.write([News(pair, trades, until, trades[-1].trade_id)])
+        wrote += store.write([News(pair, trades, until, trades[-1].trade_id)]).new
         took += time.perf_counter() - begun
     if wrote != past.count:
         raise RuntimeError(f"{wrote} of {past.count} trades were written")

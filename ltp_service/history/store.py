@@ -8,7 +8,7 @@ from ltp_service.history import sql
 from ltp_service.history.candles import MINUTE, longer, start_of
 from ltp_service.history.digits import read_candle, read_trade
 from ltp_service.history.engine import Engine, Row, Transaction
-from ltp_service.history.rows import Around, Candle, Coverage, News, Observation, RecordedTrade, Run
+from ltp_service.history.rows import Around, Candle, Coverage, News, Observation, RecordedTrade, Run, Written
 from ltp_service.history.tapes import Memory
 
 PRUNED_AT_ONCE = 5_000
@@ -27,12 +27,12 @@ class SqlHistory:
         self._memory = Memory()
         self.size, self.close = engine.size, engine.close
 
-    def write(self, news: Sequence[News]) -> int:
-        def change(transaction: Transaction) -> int:
+    def write(self, news: Sequence[News]) -> Written:
+        def change(transaction: Transaction) -> Written:
             token = self._memory.take_turn(transaction)
-            new = self._memory.record(transaction, news)
+            written = self._memory.record(transaction, news)
             self._memory.keep(token)
-            return new
+            return written
 
         return self._engine.write(change)
 

@@ -1,11 +1,12 @@
 """Writes what the feed told. All of this runs in one native thread: it may wait for a disk, and takes no lock and no log."""
 
 from collections import deque
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from math import inf
 from typing import NamedTuple
 
 from ltp_service.domain.errors import StoreUnavailable
+from ltp_service.domain.exchange_clock import CLOCK_TOLERANCE_SECONDS
 from ltp_service.domain.pairs import Pair
 from ltp_service.domain.trade import Trade
 from ltp_service.history.contract import HistoryStore, WriterLock
@@ -20,7 +21,7 @@ from ltp_service.history.evidence import (
     recorded,
     told_by,
 )
-from ltp_service.history.rows import News, Observation, RecordedTrade
+from ltp_service.history.rows import News, Observation, RecordedTrade, Written
 
 MOST_WAITING = 200_000
 """Most trades that wait to be written. Then the oldest are dropped, which leaves a hole, and REST may fill it later."""
@@ -34,8 +35,9 @@ WRITING_SECONDS = 2.0
 FIRST_PAUSE_SECONDS, LONGEST_PAUSE_SECONDS = 1.0, 30.0
 """Seconds until a failing store is tried again, doubling from the one to the other."""
 
-LATEST_SECONDS = 60.0
-"""Seconds by which a trade may be later than the exchange's own clock. A later one has a wrong time and is left out."""
+LATEST_SECONDS = CLOCK_TOLERANCE_SECONDS
+"""Seconds by which a trade may be later than the exchange's own clock. A later one has a wrong time and is left out. The price
+refuses what is later, too: what is no price here must be none in the history."""
 
 PRUNE_EVERY_SECONDS, SIZE_EVERY_SECONDS = 60.0, 30.0
 """Seconds between two looks for trades that are too old, and at the room that the history takes."""
@@ -78,6 +80,9 @@ class Report(NamedTuple):
     """Monotonic second in which the oldest trade that waits arrived."""
     problem: str | None = None
     """Why nothing can be written; None when it can."""
+    refused: int = 0
+    """Trades that are not recorded, because they contradict what is recorded, or the exchange's clock."""
+    refused_last: tuple[Pair, RecordedTrade] | None = None
     jumped: frozenset[Pair] = frozenset()
     """Pairs of which a trade was written whose predecessor the feed has not told, or all where another history came in the
     place of the one that was written."""
@@ -129,6 +134,10 @@ class Writer:
         self._problem: str | None = None
         self._prune_at = self._size_at = -inf
         self._rows = 0
+        self._refused: list[tuple[Pair, RecordedTrade]] = []
+        """Since the last report."""
+        self._refused_at: dict[Pair, float] = {}
+        """When a trade of the pair arrived last that is stamped ahead: it happened, so the one before is not the newest."""
 
     def turn(self, batch: Batch) -> Report:
         """Takes a batch, and writes what waits. Raises only what is no fault of the store; that batch is dropped then."""
@@ -139,9 +148,16 @@ class Writer:
         lost = self._drop_the_oldest()
         report = self._try(batch.view) if self._monotonic() >= self._try_at else Report(writes=False)
         rows, self._rows = self._rows, 0
+        refused, self._refused = self._refused, []
         oldest = self._waiting[0][2] if self._waiting else None
         return report._replace(
-            rows=rows, lost=lost, waiting=len(self._waiting), oldest=oldest, problem=self._problem
+            rows=rows,
+            lost=lost,
+            waiting=len(self._waiting),
+            oldest=oldest,
+            problem=self._problem,
+            refused=len(refused),
+            refused_last=refused[-1] if refused else None,
         )
 
     def close(self) -> None:
@@ -163,16 +179,15 @@ class Writer:
         since = batch.view.told_since
         for frame, received_at in batch.frames:
             is_live = self._is_live(frame)
-            for pair, trade in self._read(frame, 0.0):
-                if trade.timestamp <= latest and (row := recorded(trade)):
-                    self._waiting.append((pair, row, received_at))
-                    told = Told(row.trade_id, row.traded_at, received_at)
-                    if is_live:
-                        self._go_on(pair, told, since.get(pair))
-                    self._told[pair] = newer(self._told.get(pair), told)
+            for pair, row in self._believed(self._read(frame, 0.0), latest, received_at):
+                self._waiting.append((pair, row, received_at))
+                told = Told(row.trade_id, row.traded_at, received_at)
+                if is_live:
+                    self._go_on(pair, told, since.get(pair))
+                self._told[pair] = newer(self._told.get(pair), told)
         for pair, trades, as_of in batch.pages:
-            read = (recorded(trade) for trade in trades if trade.timestamp <= latest)
-            rows = [row for row in read if row]
+            read = self._believed(((pair, trade) for trade in trades), latest, batch.view.now)
+            rows = [row for _, row in read]
             self._waiting.extend((pair, row, batch.view.now) for row in rows)
             if as_of is not None and (newest := newest_of(rows, as_of)):
                 self._take_newest(pair, newest, since.get(pair))
@@ -193,6 +208,20 @@ class Writer:
         self._told[pair] = told = newer(self._told.get(pair), newest)
         if since is not None and newest.received_at >= since and told.trade_id == newest.trade_id:
             self._proven[pair] = since
+
+    def _believed(
+        self, trades: Iterable[tuple[Pair, Trade]], latest: float, received_at: float
+    ) -> Iterator[tuple[Pair, RecordedTrade]]:
+        """Those with a proper id and a possible time."""
+        for pair, trade in trades:
+            row = recorded(trade)
+            if row is None:
+                continue
+            if trade.timestamp > latest:
+                self._refused.append((pair, row))
+                self._refused_at[pair] = received_at
+            else:
+                yield pair, row
 
     def _drop_the_oldest(self) -> int:
         lost = max(0, len(self._waiting) - MOST_WAITING)
@@ -245,13 +274,16 @@ class Writer:
             is_last = len(part) == len(self._waiting)
             news = self._news(by_pair, view if is_last else None)
             try:
-                self._rows += self._store.write(news) if news else 0
+                written = self._store.write(news) if news else Written()
             except StoreUnavailable:
                 raise
             except Exception:
                 self._forget(len(part))  # it would fail again, for ever
                 raise
             self._forget(len(part))
+            self._rows += written.new
+            self._refused += written.contradicting
+            jumped.update(pair for pair, _ in written.contradicting)  # what is recorded may have new holes
             jumped.update(pair for pair, told in by_pair.items() if self._jumps(pair, told))
             self._remember(news)
             if is_last or self._monotonic() >= until:
@@ -268,7 +300,8 @@ class Writer:
             trades, told = tuple(by_pair.get(pair, ())), self._told.get(pair)
             until, seen = None, None
             if view is not None:
-                until = evidence_until(pair, told, view, self._proven.get(pair))
+                is_proof = not self._is_ahead(pair, told)
+                until = evidence_until(pair, told, view, self._proven.get(pair)) if is_proof else None
                 seen = None if until else observation(pair, view, self._observed.get(pair), self._patience)
             of = told.trade_id if until is not None and told is not None else None
             if (until, of) == self._evidence.get(pair):
@@ -278,6 +311,11 @@ class Writer:
             if trades or until or seen:
                 found.append(News(pair, trades, until, of, seen))
         return found
+
+    def _is_ahead(self, pair: Pair, told: Told | None) -> bool:
+        """Whether a trade came after the newest one that can be recorded."""
+        refused_at = self._refused_at.get(pair)
+        return refused_at is not None and (told is None or told.received_at <= refused_at)
 
     def _remember(self, news: Sequence[News]) -> None:
         for told in news:
