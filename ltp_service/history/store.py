@@ -6,6 +6,7 @@ from decimal import Decimal
 from ltp_service.domain.pairs import Pair
 from ltp_service.history import sql
 from ltp_service.history.candles import MINUTE, longer, start_of
+from ltp_service.history.coverage import SLACK
 from ltp_service.history.digits import read_candle, read_trade
 from ltp_service.history.engine import Engine, Row, Transaction
 from ltp_service.history.rows import Around, Candle, Coverage, News, Observation, RecordedTrade, Run, Written
@@ -80,7 +81,7 @@ class SqlHistory:
     def trades_after(self, pair: Pair, trade_id: int, end: int, limit: int) -> list[RecordedTrade]:
         for (tape,) in self._engine.read(sql.NEWEST_TAPE, (str(pair),)):
             starts = self._engine.read(sql.MINUTE_OF_ID, (tape, trade_id))
-            start = starts[0][0] if starts else 0
+            start = starts[0][0] - SLACK if starts else 0  # a later id may have an earlier time
             return self._trades(sql.TRADES_AFTER, (tape, start, end, trade_id, limit))
         return []
 

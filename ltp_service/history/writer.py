@@ -39,6 +39,9 @@ LATEST_SECONDS = CLOCK_TOLERANCE_SECONDS
 """Seconds by which a trade may be later than the exchange's own clock. A later one has a wrong time and is left out. The price
 refuses what is later, too: what is no price here must be none in the history."""
 
+MOST_AHEAD = 10_000
+"""Most trades with a time ahead of the exchange's clock that are remembered."""
+
 PRUNE_EVERY_SECONDS, SIZE_EVERY_SECONDS = 60.0, 30.0
 """Seconds between two looks for trades that are too old, and at the room that the history takes."""
 
@@ -136,8 +139,10 @@ class Writer:
         self._rows = 0
         self._refused: list[tuple[Pair, RecordedTrade]] = []
         """Since the last report."""
-        self._refused_at: dict[Pair, float] = {}
-        """When a trade of the pair arrived last that is stamped ahead: it happened, so the one before is not the newest."""
+        self._ahead: dict[tuple[Pair, int, int], None] = {}
+        """Pairs, ids and moments of trades that were stamped ahead. Once their moment has come they are as wrong as before."""
+        self._ahead_at: dict[Pair, float] = {}
+        """When the feed told one last: it happened, so the one before is not the newest."""
 
     def turn(self, batch: Batch) -> Report:
         """Takes a batch, and writes what waits. Raises only what is no fault of the store; that batch is dropped then."""
@@ -186,7 +191,7 @@ class Writer:
                     self._go_on(pair, told, since.get(pair))
                 self._told[pair] = newer(self._told.get(pair), told)
         for pair, trades, as_of in batch.pages:
-            read = self._believed(((pair, trade) for trade in trades), latest, batch.view.now)
+            read = self._believed(((pair, trade) for trade in trades), latest, None)
             rows = [row for _, row in read]
             self._waiting.extend((pair, row, batch.view.now) for row in rows)
             if as_of is not None and (newest := newest_of(rows, as_of)):
@@ -210,18 +215,25 @@ class Writer:
             self._proven[pair] = since
 
     def _believed(
-        self, trades: Iterable[tuple[Pair, Trade]], latest: float, received_at: float
+        self, trades: Iterable[tuple[Pair, Trade]], latest: float, told_at: float | None
     ) -> Iterator[tuple[Pair, RecordedTrade]]:
-        """Those with a proper id and a possible time."""
+        """Those with a proper id and a possible time. `told_at`: when the feed told them; None for those of REST."""
         for pair, trade in trades:
             row = recorded(trade)
             if row is None:
                 continue
-            if trade.timestamp > latest:
-                self._refused.append((pair, row))
-                self._refused_at[pair] = received_at
+            if trade.timestamp > latest or (pair, *row[:2]) in self._ahead:
+                self._refuse(pair, row)
+                if told_at is not None:
+                    self._ahead_at[pair] = told_at
             else:
                 yield pair, row
+
+    def _refuse(self, pair: Pair, row: RecordedTrade) -> None:
+        self._refused.append((pair, row))
+        self._ahead[pair, row.trade_id, row.traded_at] = None
+        if len(self._ahead) > MOST_AHEAD:
+            del self._ahead[next(iter(self._ahead))]
 
     def _drop_the_oldest(self) -> int:
         lost = max(0, len(self._waiting) - MOST_WAITING)
@@ -314,8 +326,8 @@ class Writer:
 
     def _is_ahead(self, pair: Pair, told: Told | None) -> bool:
         """Whether a trade came after the newest one that can be recorded."""
-        refused_at = self._refused_at.get(pair)
-        return refused_at is not None and (told is None or told.received_at <= refused_at)
+        ahead_at = self._ahead_at.get(pair)
+        return ahead_at is not None and (told is None or told.received_at <= ahead_at)
 
     def _remember(self, news: Sequence[News]) -> None:
         for told in news:

@@ -458,6 +458,11 @@ def test_pages_of_trades_follow_one_another(store: HistoryStore) -> None:
     assert store.trades_after(PAIR, 202, EVER, 2) == []
 
 
+def test_a_later_id_with_an_earlier_time_follows_too(store: HistoryStore) -> None:
+    write(store, trade(9, 50), trade(10, 60), trade(11, 59.9), trade(12, 61))
+    assert ids(store.trades_after(PAIR, 10, EVER, 10)) == [11, 12]
+
+
 def test_candles_are_those_of_the_trades_however_they_came(store: HistoryStore) -> None:
     trades = [trade(each, each * 37.1, f"{100 + each % 7}.{each}", f"0.{each}") for each in range(1, 200)]
     write(store, *trades[50:100])

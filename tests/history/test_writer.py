@@ -263,6 +263,19 @@ def test_a_trade_of_the_future_is_left_out_and_told() -> None:
     assert desk.turn("4").refused == 0
 
 
+def test_a_trade_that_was_stamped_ahead_is_wrong_also_when_its_moment_has_come(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(module, "MOST_AHEAD", 2)
+    desk = Desk()
+    desk.turn("1 2@9", after=20.0)
+    assert desk.turn(pages=[Page(BTC, [trade(2, 9.0), trade(3, 9.0)])]).refused == 1
+    assert desk.ids() == [1, 3]
+
+    desk.turn("4@90 5@91", after=100.0)
+    assert desk.turn("2@9").refused == 0, "no more are remembered"
+
+
 def test_the_history_refuses_what_the_price_refuses() -> None:
     clock = ExchangeClock()
     clock.answered(NOON, 1000.0, 1000.0)
