@@ -59,7 +59,7 @@ class DayBehaviour(Behaviour):
 
 
 class DayExchange(Exchange):
-    """Kraken, of which REST forgets some trades for good."""
+    """Kraken, of which REST forgets some trades for good: all pages but the newest one lack them."""
 
     def __init__(
         self,
@@ -69,7 +69,7 @@ class DayExchange(Exchange):
         chance: random.Random,
         forgotten: Mapping[str, frozenset[int]],
     ) -> None:
-        """`forgotten` are the ids that REST never tells."""
+        """`forgotten` are their ids."""
         self.questions = 0
         """Pages of trades that REST was asked for."""
         self.lost_frames = 0
@@ -133,7 +133,7 @@ class DayExchange(Exchange):
             # REST has more digits than the WebSocket, of the same microsecond.
             [deal.price, deal.quantity, deal.moment + 0.2e-6, deal.side[0], "l", "", deal.number]
             for deal in rows
-            if deal.number not in self._forgotten[pair]
+            if "since" not in params or deal.number not in self._forgotten[pair]
         ]
         return {
             KEYS[pair]: told,

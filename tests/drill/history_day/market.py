@@ -49,7 +49,7 @@ HABITS = {
 }
 
 RENUMBERED = ("XRP/USD", "DOGE/USD")
-"""The exchange numbers their trades anew, once, after a pause."""
+"""The exchange numbers their trades anew, once, after a pause: from 1, or from a few below the last one."""
 
 RENUMBERING = 3 * SECOND
 
@@ -97,7 +97,9 @@ class DayTape(Tape):
         if self._renumbers_at is None or moment < self._renumbers_at:
             return moment
         self._renumbers_at = None
-        self._first = self._chance.randrange(1, 500) - len(self.deals)
+        last = self.deals[-1].number if self.deals else 0
+        first = self._chance.choice((1, max(1, last - self._chance.randrange(5, 300))))
+        self._first = first - len(self.deals)
         return moment + RENUMBERING
 
     def _pause_micros(self) -> int:
