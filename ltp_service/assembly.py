@@ -24,6 +24,7 @@ from ltp_service.exchanges.binance_rest import ask_depth, rest_url
 from ltp_service.exchanges.kraken import KrakenCollector, is_v2, tape_reader
 from ltp_service.exchanges.kraken_filler import TapeFiller
 from ltp_service.exchanges.kraken_rest import KrakenRest
+from ltp_service.exchanges.kraken_v2 import is_live
 from ltp_service.exchanges.registry import COLLECTORS, unknown_collectors
 from ltp_service.feed.backoff import Backoff
 from ltp_service.feed.books import BookCollector
@@ -305,7 +306,7 @@ def wire_prices(
     poll = Poll(config, source, store, doubts, runtime, feed=kraken, fleet=fleet)
 
     def is_busy() -> bool:
-        return poll.active() or not rest.is_free()
+        return poll.needs_rest() or not rest.is_free()
 
     filler = TapeFiller(tape, rest, is_busy, clock.monotonic) if tape else None
     return PriceParts(
@@ -426,7 +427,7 @@ def wire_history(config: Config, runtime: Runtime, prices: PriceParts) -> Histor
     def is_busy() -> bool:
         """Prices come first, then streams."""
         awaited = tape is not None and tape.on_news is not None and tape.wanted()
-        return prices.poll.active() or not prices.rest.is_free() or bool(awaited)
+        return prices.poll.needs_rest() or not prices.rest.is_free() or bool(awaited)
 
     store, lock = open_history(config.history_url)
     writer = Writer(
@@ -434,6 +435,7 @@ def wire_history(config: Config, runtime: Runtime, prices: PriceParts) -> Histor
         store,
         lock,
         tape_reader(config),
+        is_live,
         keep_seconds=config.history_keep,
         patience_seconds=config.cache_ttl,
         monotonic=runtime.clock.monotonic,
@@ -445,19 +447,20 @@ def wire_history(config: Config, runtime: Runtime, prices: PriceParts) -> Histor
         NativeThread("history reader"),
         recorder,
         (lambda: None) if fleet is None else fleet.owner_elsewhere,
+        runtime.clock,
         is_shared=config.history_url.file is None,
     )
     if tape is not None:
         tape.recorded, tape.record = recorder.frames, recorder.take
 
-        def take(pair: Pair, page: Sequence[Trade]) -> None:
-            recorder.take(pair, page)
+        def take(pair: Pair, page: Sequence[Trade], as_of: float | None) -> None:
+            recorder.take(pair, page, as_of)
             tape.complete(pair, page)
 
         history.backfill = Backfill(
             config.supported_pairs,
             lambda pair: history.read(lambda asked: asked.coverage(pair)),
-            prices.rest.trades_after,
+            prices.rest,
             take,
             recorder=recorder,
             is_busy=is_busy,

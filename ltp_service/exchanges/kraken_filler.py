@@ -54,7 +54,6 @@ class TapeFiller:
             self._ask(want)
             self._pause = ASK_EVERY_SECONDS
         except ExchangeError as error:
-            # Each failure counts at the breaker, which prices share.
             self._pause = min(HOLE_FILL_SECONDS, 2 * self._pause)
             log.info(
                 "%s: missing trades cannot be had from REST now: %s",

@@ -7,14 +7,14 @@ from typing import NamedTuple, TypeVar
 import msgspec
 
 from ltp_service import meters as table
-from ltp_service.domain.errors import ExchangeError, Rejected, Unreachable
+from ltp_service.domain.errors import BreakerOpen, ExchangeError, Rejected, Unreachable
 from ltp_service.domain.exchange_time import ExchangeTime
 from ltp_service.domain.market import MarketStatus
 from ltp_service.domain.pairs import Pair, kraken_rest_symbol
 from ltp_service.domain.tick import REST
 from ltp_service.domain.trade import Trade
 from ltp_service.exchanges import kraken_rest_answers as answers
-from ltp_service.rest.breaker import CircuitBreaker
+from ltp_service.rest.breaker import CircuitBreaker, Permit
 from ltp_service.rest.http_client import MAX_BODY_BYTES, HttpAnswer, HttpClient
 from ltp_service.rest.pace import Pace
 from ltp_service.rest.sequence import LONGEST_CACHE_SECONDS, NewestTrades
@@ -82,6 +82,9 @@ class KrakenRest:
         self._base_url = config.kraken_rest_url.rstrip("/")
         self._http = http
         self._breaker = breaker
+        self._spare_breaker = CircuitBreaker(runtime)
+        """Of the questions that no price needs. Their failures keep them away, and nothing else: an exchange that throttles
+        Trades of one pair may answer about prices."""
         self._clock = runtime.clock
         self._meters = runtime.meters
         self._sleep = runtime.sleep
@@ -146,15 +149,37 @@ class KrakenRest:
     def trades_after(self, pair: Pair, since: float | None) -> list[Trade]:
         """A page of trades with their ids: the first after the unix second `since`, or without it the newest of all.
 
-        Asks once, and raises ExchangeError.
+        No price needs it, so it is refused while prices find out whether the exchange answers. Asks once, and raises
+        ExchangeError.
         """
         params = {"pair": self._symbol(pair), "count": PAGE_TRADES}
         if since is not None:  # in nanoseconds; a little earlier, because a float has less digits
             params["since"] = str(int((since - PAGE_OVERLAP_SECONDS) * 1e9))
-        request = _Request("Trades", params, self._deadline())
-        return self._try(
-            request, lambda result, _: answers.read_page(result, pair, self._listings, self._clock.wall())
-        )
+        return self._page(pair, params)[0]
+
+    def newest_trades(self, pair: Pair) -> tuple[list[Trade], float]:
+        """The newest page of trades, and the newest monotonic second before which no cache can have kept it.
+
+        Like `trades_after` in all else.
+        """
+        return self._page(pair, {"pair": self._symbol(pair), "count": PAGE_TRADES})
+
+    def _page(self, pair: Pair, params: Mapping[str, str]) -> tuple[list[Trade], float]:
+        def read(result: msgspec.Raw, evidence: answers.Evidence) -> tuple[list[Trade], float]:
+            return answers.read_page(result, pair, self._listings, self._clock.wall()), evidence.at
+
+        return self._try(_Request("Trades", params, self._deadline()), read, self._spare_permit)
+
+    def _spare_permit(self) -> Permit:
+        """For a question that no price needs. Raises BreakerOpen."""
+        prices = self._breaker.state()
+        if prices.state != "closed":
+            raise BreakerOpen(
+                "not asked: prices try first whether the exchange answers",
+                reason="breaker_open",
+                retry_after=prices.retry_in,
+            )
+        return self._spare_breaker.acquire()
 
     def unix_ahead(self) -> float | None:
         """Seconds to add to monotonic time for the exchange's unix time, as the heads of its answers tell it, in whole
@@ -162,9 +187,11 @@ class KrakenRest:
         return self._exchange_time.at(0.0)
 
     def is_free(self) -> bool:
-        """Whether a question would be asked at once: none waits for its turn, and the breaker lets one pass."""
+        """Whether a question that no price needs would be asked at once: none waits for its turn, the exchange answers those
+        for prices, and has not asked to be left alone."""
         is_idle = self._pace.free_at() <= self._clock.monotonic()
-        return is_idle and self._breaker.state().retry_in == 0
+        is_sound = self._breaker.state().state == "closed" and self._spare_breaker.state().retry_in == 0
+        return is_idle and is_sound
 
     def listed(self) -> Mapping[Pair, MarketStatus]:
         """Every pair of the last list that REST gave, with its status; another object after another list."""
@@ -289,8 +316,13 @@ class KrakenRest:
             self._meters.count(table.EXCHANGE_RETRIES, SERVICE, request.endpoint)
             self._sleep(again_at - self._clock.monotonic())
 
-    def _try(self, request: _Request, read: Callable[[msgspec.Raw, answers.Evidence], Read]) -> Read:
-        permit = self._pace.take_turn(request.deadline, self._breaker.acquire)
+    def _try(
+        self,
+        request: _Request,
+        read: Callable[[msgspec.Raw, answers.Evidence], Read],
+        acquire: Callable[[], Permit] | None = None,
+    ) -> Read:
+        permit = self._pace.take_turn(request.deadline, acquire or self._breaker.acquire)
         sent_at = self._clock.monotonic()
         try:
             answer = self._get(request, sent_at)

@@ -94,6 +94,8 @@ class _Status(msgspec.Struct):
     system: str | None = None
 
 
+_LIVE = '"type":"update"'
+
 _TICKER_UPDATE = '{"channel":"ticker","type":"update","data":[{"symbol":"'
 
 _FRAME = msgspec.json.Decoder(_Frame)
@@ -160,6 +162,11 @@ def trades_of(frame: str, received_at: float) -> list[Trade]:
         with suppress(msgspec.MsgspecError, ValueError, BadFrame):
             trades.append(_whole(row, received_at))
     return trades
+
+
+def is_live(frame: str) -> bool:
+    """Whether a frame tells what has just happened. False for the state at the beginning of a subscription."""
+    return _LIVE in frame
 
 
 def _whole(row: msgspec.Raw, received_at: float) -> Trade:

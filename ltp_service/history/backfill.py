@@ -31,8 +31,9 @@ HOPELESS_SECONDS = 3600.0
 EARLIER_SECONDS = (0.0, 1.0, 60.0)
 """By how much a page begins before the hole, at one try after the other: REST loses trades at the edges of a page."""
 
-SILENT_SECONDS = 5.0
-"""Seconds after which a subscription that has told no trade of a pair has REST asked for the newest ones."""
+PROVABLE_AFTER_SECONDS = 2.5
+"""Seconds after the beginning of a subscription in which REST is asked for the newest trade of a pair. An earlier answer
+could come from a cache (recorded: 2 s), and a pair that trades meanwhile needs none."""
 
 LOOK_ANEW_SECONDS = 600.0
 """Seconds after which the holes of all pairs are read anew, whatever happened."""
@@ -51,6 +52,16 @@ class Missing(NamedTuple):
     """The exchange numbered its trades anew meanwhile, so nothing shows whether all are known."""
 
 
+class Rest(Protocol):
+    """What tells trades that the feed has not told. Raises ExchangeError."""
+
+    def trades_after(self, pair: Pair, since: float | None) -> Sequence[Trade]:
+        """A page of trades from a unix second on."""
+
+    def newest_trades(self, pair: Pair) -> tuple[Sequence[Trade], float]:
+        """The newest page, and the monotonic second of which it is evidence."""
+
+
 class Recording(Protocol):
     """What the back-fill has to know of the recorder."""
 
@@ -58,8 +69,11 @@ class Recording(Protocol):
     """Pairs that may have new holes. Those that were looked at are taken out."""
 
     @property
-    def untold(self) -> Mapping[Pair, float]:
-        """The pairs of which the present subscription has told nothing, and since when it would have."""
+    def unproven(self) -> Mapping[Pair, float]:
+        """The pairs of which the present subscription may have missed a trade before it began, and when that was."""
+
+    def exchange_now(self) -> int | None:
+        """The exchange's time in unix microseconds; None while it is not known."""
 
     def is_settled(self) -> bool:
         """Whether this process writes the history, and everything that was taken is written."""
@@ -71,11 +85,20 @@ class _Tries(NamedTuple):
     given_up: bool = False
 
 
+class _Asked(NamedTuple):
+    """REST was asked for the newest trade of a pair."""
+
+    since: float
+    """Of the subscription with that beginning."""
+    again_at: float
+    wait: float = LAGGING_SECONDS
+
+
 _NEVER_TRIED = _Tries(0, -inf)
 
 
-def missing_in(pair: Pair, coverage: Coverage, since: int | None = None) -> list[Missing]:
-    """The holes between the runs, the newest first; without those that end before `since`."""
+def missing_in(pair: Pair, coverage: Coverage) -> list[Missing]:
+    """The holes between the runs, the newest first; without those in which no id is missing."""
     found = [
         Missing(
             pair,
@@ -88,11 +111,12 @@ def missing_in(pair: Pair, coverage: Coverage, since: int | None = None) -> list
         for hole in holes(coverage)
         if hole.after is not None
     ]
-    return [each for each in found if since is None or each.before >= since]
+    return [each for each in found if each.renumbered or each.before_id > each.after_id + 1]
 
 
 class Backfill:
-    """Runner: asks for one page a second at most, where a hole is and prices do not need REST."""
+    """Runner: asks for one page a second at most, where a hole is or the newest trade is not proven, and prices do not need
+    REST."""
 
     name = "backfill"
 
@@ -100,19 +124,19 @@ class Backfill:
         self,
         pairs: Sequence[Pair],
         coverage: Callable[[Pair], Coverage],
-        ask: Callable[[Pair, float | None], Sequence[Trade]],
-        take: Callable[[Pair, Sequence[Trade]], object],
+        rest: Rest,
+        take: Callable[[Pair, Sequence[Trade], float | None], object],
         *,
         recorder: Recording,
         is_busy: Callable[[], bool],
         runtime: Runtime,
         keep_seconds: float = 0.0,
     ) -> None:
-        """`ask` gives the trades of REST from a unix second on, or without one the newest. `take` has them recorded.
-        `is_busy` returns whether others need REST now. Holes older than `keep_seconds` are left; 0 leaves none."""
+        """`take` has trades recorded, with the monotonic second at which they were the newest of all, or None. `is_busy`
+        returns whether others need REST now. What is older than `keep_seconds` is not asked for; 0 leaves nothing out."""
         self._pairs = pairs
         self._coverage = coverage
-        self._ask = ask
+        self._rest = rest
         self._take = take
         self._recorder = recorder
         self._is_busy = is_busy
@@ -123,9 +147,13 @@ class Backfill:
         self._pause = ASK_EVERY_SECONDS
         self._unread: set[Pair] = set()
         self._holes: dict[Pair, list[Missing]] = {}
+        self._kept_from: dict[Pair, int] = {}
+        self._known_until: dict[Pair, int] = {}
+        """The time of the newest trade, which is past at the exchange."""
         self._tries: dict[Missing, _Tries] = {}
-        self._asked_about: dict[Pair, float] = {}
-        """Of which subscription, told by its beginning, REST was asked what a pair has traded."""
+        self._asked: dict[Pair, _Asked] = {}
+        self._holes_first = False
+        """Holes and newest trades take turns."""
 
     def run(self, stop: Event) -> None:
         """Looks until `stop` is set."""
@@ -141,7 +169,7 @@ class Backfill:
             return False
         try:
             self._read_holes(now)
-            asked = self._ask_the_newest(now) or self._ask_for_a_hole(now)
+            asked = self._ask(now)
         except StoreUnavailable:
             return False  # the recorder logs it
         except ExchangeError as error:
@@ -158,6 +186,12 @@ class Backfill:
         self._ask_at = self._monotonic() + self._pause
         return True
 
+    def _ask(self, now: float) -> bool:
+        self._holes_first = not self._holes_first
+        if self._holes_first:
+            return self._ask_for_a_hole(now) or self._ask_for_the_newest(now)
+        return self._ask_for_the_newest(now) or self._ask_for_a_hole(now)
+
     def _read_holes(self, now: float) -> None:
         if now >= self._look_anew_at:
             self._look_anew_at = now + LOOK_ANEW_SECONDS
@@ -167,21 +201,44 @@ class Backfill:
         while self._unread:
             pair = next(iter(self._unread))
             coverage = self._coverage(pair)
-            newest = coverage.runs[-1].last_traded_at if coverage.runs else 0
-            since = newest - self._keep if self._keep else None
-            self._holes[pair] = missing_in(pair, coverage, since)
+            self._kept_from[pair] = coverage.kept_from or 0
+            self._known_until[pair] = coverage.runs[-1].last_traded_at if coverage.runs else 0
+            self._holes[pair] = missing_in(pair, coverage)
             self._unread.discard(pair)
             present = {hole for found in self._holes.values() for hole in found}
             self._tries = {hole: tries for hole, tries in self._tries.items() if hole in present}
+            for hole in self._holes[pair]:
+                tries = self._tries.get(hole, _NEVER_TRIED)
+                if tries.times >= len(EARLIER_SECONDS):
+                    self._give_up(hole, tries, now, "what REST tells of them does not fit what is recorded")
 
-    def _ask_the_newest(self, now: float) -> bool:
-        """Asks about a pair of which the subscription has told nothing: it may have traded before."""
-        for pair, since in self._recorder.untold.items():
-            if now - since >= SILENT_SECONDS and self._asked_about.get(pair) != since:
-                self._asked_about[pair] = since
-                self._record(pair, self._ask(pair, None))
-                return True
-        return False
+    def _oldest(self, pair: Pair) -> int:
+        """The moment from which on trades of a pair are kept. Earlier ones would be deleted at once, or refused."""
+        oldest = self._kept_from.get(pair, 0)
+        if self._keep:
+            now = max(self._recorder.exchange_now() or 0, self._known_until.get(pair, 0))
+            oldest = max(oldest, now - self._keep)
+        return oldest
+
+    def _ask_for_the_newest(self, now: float) -> bool:
+        """Asks about a pair whose subscription may have missed a trade before it began. What is found is recorded, and the
+        recorder learns which trade is the newest."""
+        unproven = self._recorder.unproven
+        asked = {pair: _Asked(since, since + PROVABLE_AFTER_SECONDS) for pair, since in unproven.items()}
+        for pair, before in self._asked.items():
+            if pair in asked and before.since == asked[pair].since:
+                asked[pair] = before
+        self._asked = asked
+        due = [pair for pair, before in asked.items() if now >= before.again_at]
+        if not due:
+            return False
+        pair = min(due, key=lambda each: asked[each].again_at)
+        since, _, wait = asked[pair]
+        asked[pair] = _Asked(since, now + wait, max(wait, min(LONGEST_PAUSE_SECONDS, 2 * wait)))
+        page, as_of = self._rest.newest_trades(pair)
+        asked[pair] = _Asked(since, now + wait, min(HOPELESS_SECONDS, 2 * wait))
+        self._record(pair, page, as_of)
+        return True
 
     def _ask_for_a_hole(self, now: float) -> bool:
         hole = self._next(now)
@@ -191,7 +248,7 @@ class Backfill:
         # Written down first: a question that fails lets the other holes go first.
         self._tries[hole] = tries._replace(again_at=now + LAGGING_SECONDS)
         earlier = EARLIER_SECONDS[tries.times % len(EARLIER_SECONDS)]
-        page = self._ask(hole.pair, hole.after / 1e6 - earlier)
+        page = self._rest.trades_after(hole.pair, max(hole.after, self._oldest(hole.pair)) / 1e6 - earlier)
         self._judge(hole, tries, page, now)
         return True
 
@@ -199,40 +256,45 @@ class Backfill:
         """The newest hole that it is time to ask about."""
         due = [
             hole
-            for found in self._holes.values()
+            for pair, found in self._holes.items()
+            for oldest in [self._oldest(pair)]
             for hole in found
-            if now >= self._tries.get(hole, _NEVER_TRIED).again_at
+            if hole.before > oldest and now >= self._tries.get(hole, _NEVER_TRIED).again_at
         ]
         return max(due, key=lambda hole: hole.before, default=None)
 
     def _judge(self, hole: Missing, tries: _Tries, page: Sequence[Trade], now: float) -> None:
         """Records the page, or learns from it that the hole stays."""
-        newest = max((int(trade.trade_id) for trade in page), default=0)
-        if any(_fills(trade, hole) for trade in page):
-            self._record(hole.pair, page)  # the hole is smaller now, or split
-            self._tries.pop(hole, None)
+        newest, oldest = max((int(trade.trade_id) for trade in page), default=0), self._oldest(hole.pair)
+        if any(_fills(trade, hole) and trade.timestamp * 1e6 >= oldest for trade in page):
+            # Where its trades are taken, the hole is another one when it is read again, and no try of it counts.
+            self._tries[hole] = _Tries(tries.times + 1, now, tries.given_up)
+            self._record(hole.pair, page, None)
         elif newest >= hole.before_id or tries.times:  # it has what lies around the hole, and nothing of it
             if tries.times + 1 < len(EARLIER_SECONDS):
                 self._tries[hole] = _Tries(tries.times + 1, now, tries.given_up)
             else:
-                self._give_up(hole, tries, now)
+                self._give_up(hole, tries, now, "REST does not tell them")
         # Else REST lags behind, or the answer comes from a cache: the next one may tell more.
 
-    def _give_up(self, hole: Missing, tries: _Tries, now: float) -> None:
-        self._tries[hole] = _Tries(0, now + HOPELESS_SECONDS, given_up=True)
-        if not tries.given_up:
+    def _give_up(self, hole: Missing, tries: _Tries, now: float, why: str) -> None:
+        # Of a hole that began before what is kept, the missing ones may be older, too: those are no loss.
+        is_lost = hole.after >= self._oldest(hole.pair)
+        self._tries[hole] = _Tries(0, now + HOPELESS_SECONDS, given_up=tries.given_up or is_lost)
+        if is_lost and not tries.given_up:
             seconds = max(0, hole.before - hole.after) / 1e6
             self._meters.count(HISTORY_GAP_SECONDS, amount=max(1, round(seconds)))
             log.warning(
-                "%s: the trades between %d and %d (%.1f s) are not recorded, and REST does not tell them",
+                "%s: the trades between %d and %d (%.1f s) are not recorded, and %s",
                 hole.pair,
                 hole.after_id,
                 hole.before_id,
                 seconds,
+                why,
             )
 
-    def _record(self, pair: Pair, page: Sequence[Trade]) -> None:
-        self._take(pair, page)
+    def _record(self, pair: Pair, page: Sequence[Trade], as_of: float | None) -> None:
+        self._take(pair, page, as_of)
         self._unread.add(pair)
 
 

@@ -54,3 +54,7 @@ class WriterLock(Protocol):
 
     def release(self) -> None:
         """Lets another process take it."""
+
+    def place(self) -> object:
+        """Tells the history that is written now from another one that came in its place: a file that was put there, or a
+        server that took over. None where there is none."""

@@ -3,7 +3,7 @@
 Moments of the exchange are unix microseconds, by the exchange's own clock. This machine's wall clock decides nothing.
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import NamedTuple
 
 from ltp_service.domain.pairs import Pair
@@ -20,12 +20,13 @@ numbers its trades anew. It is the store's rule, too."""
 
 
 class Told(NamedTuple):
-    """The newest trade that the feed told of a pair."""
+    """The newest trade that the feed told of a pair, or REST when it was asked for the newest ones."""
 
     trade_id: int
     traded_at: int
     received_at: float
-    """Monotonic seconds; when it was told last, for each connection tells it again."""
+    """Monotonic seconds; when it was told last, for each connection tells it again. Of REST the newest moment before which
+    no cache can have kept its answer."""
 
 
 class View(NamedTuple):
@@ -70,16 +71,25 @@ def told_by(tick: Tick) -> Told | None:
     return Told(tick.trade_id, micros(tick.traded_at), tick.received_at)
 
 
-def evidence_until(pair: Pair, told: Told | None, view: View) -> int | None:
-    """Until when nothing followed the trade that the feed told last; None where its silence is no evidence.
+def newest_of(trades: Iterable[RecordedTrade], as_of: float) -> Told | None:
+    """The newest trade of REST's newest ones, in the order in which it tells them; None where there is none."""
+    newest: Told | None = None
+    for trade in trades:
+        newest = newer(newest, Told(trade.trade_id, trade.traded_at, as_of))
+    return newest
 
-    It is none before the present subscription has told a trade of the pair, because the one before it may have missed
-    some. Nor is it while the price is of another trade, or in doubt.
+
+def evidence_until(pair: Pair, told: Told | None, view: View, proven: float | None) -> int | None:
+    """Until when nothing followed the trade that was told last; None where the feed's silence is no evidence.
+
+    `proven` is since when the feed tells each trade without having missed one before. It has to be the beginning of the
+    present subscription: the one before it may have missed some, and what the exchange sends first may lack the newest.
+    Nor is silence evidence while the price is of another trade, or in doubt.
     """
     since, price = view.told_since.get(pair), view.prices.get(pair)
     if told is None or since is None or price is None or view.ahead is None or pair in view.doubted:
         return None
-    if told.received_at < since or price.confirmed_by != WEBSOCKET or price.tick.trade_id != told.trade_id:
+    if proven != since or price.confirmed_by != WEBSOCKET or price.tick.trade_id != told.trade_id:
         return None
     ahead, tick = view.ahead, price.tick
     if tick.traded_at is not None and tick.happened_at is not None:
@@ -102,9 +112,11 @@ def observation(pair: Pair, view: View, before: Observation | None, patience: in
         return None
     traded_at = None if tick.traded_at is None else micros(tick.traded_at)
     until = micros(price.confirmed_at + view.ahead)
-    since = micros(tick.evidence_at + view.ahead) if traded_at is None else traded_at
+    # REST's price counts from before its cache, but it may have been traded since then. So it is known from now on.
+    begun = tick.evidence_at if tick.source == WEBSOCKET else view.now
+    since = micros(begun + view.ahead) if traded_at is None else traded_at
     if before is not None and (tick.amount, traded_at, tick.source) == before[:1] + before[3:]:
         goes_on = traded_at is not None or until - before.evidence_until <= patience
         # The first moment stays as it was, else it would wander with what is known of the exchange's clock.
-        since = before.observed_at if goes_on else until
+        since = before.observed_at if goes_on else micros(view.now + view.ahead)
     return Observation(tick.amount, since, max(since, until), traded_at, tick.source)

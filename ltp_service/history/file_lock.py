@@ -6,12 +6,14 @@ from contextlib import suppress
 from pathlib import Path
 
 from ltp_service.domain.errors import StoreUnavailable
+from ltp_service.runtime.database import identity
 
 
 class FileLock:
     """A WriterLock."""
 
     def __init__(self, history: Path) -> None:
+        self._history = history
         self._path = history.with_name(f"{history.name}.lock")
         self._file: int | None = None
 
@@ -36,6 +38,12 @@ class FileLock:
         if file is not None:
             with suppress(OSError):
                 os.close(file)
+
+    def place(self) -> tuple[int, int] | None:
+        """See WriterLock."""
+        with suppress(OSError):  # whoever writes is told why
+            return identity(self._history)
+        return None
 
     def _try(self) -> int | None:
         self._path.parent.mkdir(parents=True, exist_ok=True)

@@ -103,6 +103,10 @@ class PostgresEngine:
         self._is_guarded, self._owner = False, None
         self._writer.close()
 
+    def place(self) -> object:
+        """The connection that has the lock: behind the next one may be another server, which lacks the newest trades."""
+        return self._owner
+
     def read(self, sql: str, parameters: Sequence[object] = ()) -> list[Row]:
         """The rows of one query; none while nothing was written yet."""
 

@@ -10,8 +10,8 @@ import msgspec
 
 from ltp_service.domain.pairs import Pair
 from ltp_service.domain.trade import Trade
-from ltp_service.history.evidence import View
-from ltp_service.history.writer import MOST_WAITING, Batch, Frame, Report, Writer
+from ltp_service.history.evidence import View, micros
+from ltp_service.history.writer import MOST_WAITING, Batch, Frame, Page, Report, Writer
 from ltp_service.meters import HISTORY_LOST, HISTORY_REFUSED, HISTORY_ROWS
 from ltp_service.runtime.runtime import Runtime
 from ltp_service.runtime.spawn import NativeThread
@@ -68,24 +68,32 @@ class Recorder:
         self.frames: deque[Frame] = deque(maxlen=MOST_WAITING)
         """Frames of the trade channel that wait to be handed over. The feed appends, and no more. While a write does not end,
         the oldest are dropped uncounted when it is full, which leaves a hole."""
-        self._trades: deque[tuple[Pair, Sequence[Trade]]] = deque(maxlen=MOST_WAITING)
+        self._pages: deque[Page] = deque(maxlen=MOST_WAITING)
         self._report = Report(writes=False)
         self._lost = 0
         self._size: int | None = None
         self._busy_since: float | None = None
         """Monotonic second in which the batch was handed over that is being written now."""
         self._failing = False
+        self._ahead: float | None = None
         self.jumped: set[Pair] = set()
         """Pairs that may have holes since the back-fill looked last. It takes them out."""
 
-    def take(self, pair: Pair, trades: Sequence[Trade]) -> None:
-        """Has trades recorded that came in another way than by the feed. Only appends."""
-        self._trades.append((pair, trades))
+    def take(self, pair: Pair, trades: Sequence[Trade], as_of: float | None = None) -> None:
+        """Has trades recorded that came in another way than by the feed. Only appends.
+
+        `as_of`: the monotonic second at which they were the newest of all; None where they may not have been.
+        """
+        self._pages.append(Page(pair, trades, as_of))
 
     @property
-    def untold(self) -> Mapping[Pair, float]:
-        """The pairs of which the present subscription has told no trade yet, and since when it would have."""
-        return self._report.untold
+    def unproven(self) -> Mapping[Pair, float]:
+        """The pairs of which the present subscription may have missed a trade before it began, and when that was."""
+        return self._report.unproven
+
+    def exchange_now(self) -> int | None:
+        """The exchange's time in unix microseconds, as this process has learnt it from the exchange; None before that."""
+        return None if self._ahead is None else micros(self._clock.monotonic() + self._ahead)
 
     def is_writing(self) -> bool:
         """Whether this process writes the history, and nothing is in the way."""
@@ -93,7 +101,7 @@ class Recorder:
 
     def is_settled(self) -> bool:
         """Whether everything that was taken is written, too."""
-        idle = self._busy_since is None and not self._trades and not self._report.waiting
+        idle = self._busy_since is None and not self._pages and not self._report.waiting
         return idle and self.is_writing()
 
     def state(self) -> RecorderState:
@@ -131,14 +139,15 @@ class Recorder:
     def _batch(self) -> Batch:
         # Nothing may come between: the frames have to be all of those that had arrived when the view was made.
         leads, view = self._leads(), self._look()
+        self._ahead = view.ahead
         if leads and (self._report.writes or self._report.problem):
             frames = [self.frames.popleft() for _ in range(len(self.frames))]
         else:
             frames = []
             while self.frames and (not leads or view.now - self.frames[0][1] > KEPT_SECONDS):
                 self.frames.popleft()
-        trades = [self._trades.popleft() for _ in range(len(self._trades))]
-        return Batch(frames, trades, view, leads)
+        pages = [self._pages.popleft() for _ in range(len(self._pages))]
+        return Batch(frames, pages, view, leads)
 
     def _note(self, report: Report) -> None:
         self._report = report

@@ -1,7 +1,7 @@
 """Writes what the feed told. All of this runs in one native thread: it may wait for a disk, and takes no lock and no log."""
 
 from collections import deque
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from math import inf
 from typing import NamedTuple
 
@@ -16,6 +16,7 @@ from ltp_service.history.evidence import (
     evidence_until,
     micros,
     newer,
+    newest_of,
     observation,
     recorded,
     told_by,
@@ -34,9 +35,6 @@ WRITING_SECONDS = 2.0
 FIRST_PAUSE_SECONDS, LONGEST_PAUSE_SECONDS = 1.0, 30.0
 """Seconds until a failing store is tried again, doubling from the one to the other."""
 
-LOOK_EVERY_SECONDS = 1.0
-"""Seconds between two looks at the evidence and at prices without an id."""
-
 LATEST_SECONDS = CLOCK_TOLERANCE_SECONDS
 """Seconds by which a trade may be later than the exchange's own clock. A later one has a wrong time and is left out. The price
 refuses what is later, too: what is no price here must be none in the history."""
@@ -51,12 +49,20 @@ Frame = tuple[str, float]
 """A frame of the trade channel, and the monotonic second of its arrival."""
 
 
+class Page(NamedTuple):
+    """Trades of a pair that came in another way than by the feed."""
+
+    pair: Pair
+    trades: Sequence[Trade]
+    as_of: float | None = None
+    """The monotonic second at which they were the newest of all; None where they may not have been."""
+
+
 class Batch(NamedTuple):
     """What is handed over to the thread at one moment."""
 
     frames: Sequence[Frame]
-    trades: Sequence[tuple[Pair, Sequence[Trade]]]
-    """Those that came in another way."""
+    pages: Sequence[Page]
     view: View
     """As it was when the newest frame had been taken: no other may be missing between them."""
     leads: bool
@@ -81,9 +87,10 @@ class Report(NamedTuple):
     """Trades that are not recorded, because they contradict what is recorded, or the exchange's clock."""
     refused_last: tuple[Pair, RecordedTrade] | None = None
     jumped: frozenset[Pair] = frozenset()
-    """Pairs of which a trade was written whose predecessor the feed has not told."""
-    untold: Mapping[Pair, float] = {}
-    """The pairs of which the present subscription has told no trade yet, and since when it would have."""
+    """Pairs of which a trade was written whose predecessor the feed has not told, or all where another history came in the
+    place of the one that was written."""
+    unproven: Mapping[Pair, float] = {}
+    """The pairs of which the present subscription may have missed a trade before it began, and when that was."""
     size: int | None = None
     """Bytes on the disk, where they were looked at."""
 
@@ -97,23 +104,29 @@ class Writer:
         store: HistoryStore,
         lock: WriterLock,
         read: Callable[[str, float], Sequence[tuple[Pair, Trade]]],
+        is_live: Callable[[str], bool],
         *,
         keep_seconds: float,
         patience_seconds: float,
         monotonic: Callable[[], float],
     ) -> None:
-        """`read` gives the trades in a frame. Trades are kept for `keep_seconds`; 0 keeps all. `patience_seconds` is how
-        long a price counts without evidence."""
+        """`read` gives the trades in a frame, and `is_live` tells whether they had just been made when it was sent. Trades are
+        kept for `keep_seconds`; 0 keeps all. `patience_seconds` is how long a price counts without evidence."""
         self._pairs = pairs
         self._store = store
         self._lock = lock
         self._read = read
+        self._is_live = is_live
         self._keep = round(keep_seconds * 1e6)
         self._patience = round(patience_seconds * 1e6)
         self._monotonic = monotonic
         self._waiting: deque[tuple[Pair, RecordedTrade, float]] = deque()
         """With the monotonic second of the arrival."""
         self._told: dict[Pair, Told] = {}
+        self._proven: dict[Pair, float] = {}
+        """Since when the feed tells each trade, where it is proven that it has missed none until then."""
+        self._place: object = None
+        """What was written to last."""
         self._written: dict[Pair, int] = {}
         """The highest id that was written by this process, of the present series."""
         self._evidence: dict[Pair, tuple[int, int]] = {}
@@ -122,7 +135,7 @@ class Writer:
         self._try_at = -inf
         self._pause = FIRST_PAUSE_SECONDS
         self._problem: str | None = None
-        self._look_at = self._prune_at = self._size_at = -inf
+        self._prune_at = self._size_at = -inf
         self._rows = 0
         self._refused: list[tuple[Pair, RecordedTrade]] = []
         """Since the last report."""
@@ -161,43 +174,66 @@ class Writer:
         """Another process runs the feed, so it writes."""
         self._waiting.clear()
         self._told.clear()
-        self._observed.clear()
+        self._forget_the_place()
         self._problem = None
         self._try_at = -inf
         self._lock.release()
 
     def _take(self, batch: Batch) -> None:
         latest = inf if batch.view.ahead is None else batch.view.now + batch.view.ahead + LATEST_SECONDS
-        for pair, trade, received_at, is_told in self._trades(batch):
+        since = batch.view.told_since
+        for frame, received_at in batch.frames:
+            is_live = self._is_live(frame)
+            for pair, row in self._believed(self._read(frame, 0.0), latest, received_at):
+                self._waiting.append((pair, row, received_at))
+                told = Told(row.trade_id, row.traded_at, received_at)
+                if is_live:
+                    self._go_on(pair, told, since.get(pair))
+                self._told[pair] = newer(self._told.get(pair), told)
+        for pair, trades, as_of in batch.pages:
+            read = self._believed(((pair, trade) for trade in trades), latest, None)
+            rows = [row for _, row in read]
+            self._waiting.extend((pair, row, batch.view.now) for row in rows)
+            if as_of is not None and (newest := newest_of(rows, as_of)):
+                self._take_newest(pair, newest, since.get(pair))
+        for pair in self._pairs:
+            price = batch.view.prices.get(pair)
+            if price is not None and (by_price := told_by(price.tick)):
+                self._told[pair] = newer(self._told.get(pair), by_price)
+
+    def _go_on(self, pair: Pair, told: Told, since: float | None) -> None:
+        """The feed told a trade when it was made. Where it follows the newest one, none is missing between them."""
+        held = self._told.get(pair)
+        follows = held is not None and told.trade_id == held.trade_id + 1
+        if follows and since is not None and told.received_at >= since:
+            self._proven[pair] = since
+
+    def _take_newest(self, pair: Pair, newest: Told, since: float | None) -> None:
+        """REST told the newest trade. Where that is the newest of all that are known, the feed has missed none."""
+        self._told[pair] = told = newer(self._told.get(pair), newest)
+        if since is not None and newest.received_at >= since and told.trade_id == newest.trade_id:
+            self._proven[pair] = since
+
+    def _believed(
+        self, trades: Iterable[tuple[Pair, Trade]], latest: float, told_at: float | None
+    ) -> Iterator[tuple[Pair, RecordedTrade]]:
+        """Those with a proper id and a possible time. `told_at`: when the feed told them; None for those of REST."""
+        for pair, trade in trades:
             row = recorded(trade)
             if row is None:
                 continue
             if trade.timestamp > latest or (pair, *row[:2]) in self._ahead:
                 self._refuse(pair, row)
-                if is_told:
-                    self._ahead_at[pair] = received_at
-                continue
-            self._waiting.append((pair, row, received_at))
-            if is_told:
-                told = Told(row.trade_id, row.traded_at, received_at)
-                self._told[pair] = newer(self._told.get(pair), told)
-        for pair in self._pairs:
-            price = batch.view.prices.get(pair)
-            if price is not None and (by_price := told_by(price.tick)):
-                self._told[pair] = newer(self._told.get(pair), by_price)
+                if told_at is not None:
+                    self._ahead_at[pair] = told_at
+            else:
+                yield pair, row
 
     def _refuse(self, pair: Pair, row: RecordedTrade) -> None:
         self._refused.append((pair, row))
         self._ahead[pair, row.trade_id, row.traded_at] = None
         if len(self._ahead) > MOST_AHEAD:
             del self._ahead[next(iter(self._ahead))]
-
-    def _trades(self, batch: Batch) -> Iterator[tuple[Pair, Trade, float, bool]]:
-        """Each trade with its arrival, and whether the feed told it."""
-        for frame, received_at in batch.frames:
-            yield from ((pair, trade, received_at, True) for pair, trade in self._read(frame, 0.0))
-        for pair, trades in batch.trades:
-            yield from ((pair, trade, batch.view.now, False) for trade in trades)
 
     def _drop_the_oldest(self) -> int:
         lost = max(0, len(self._waiting) - MOST_WAITING)
@@ -210,8 +246,9 @@ class Writer:
             if not self._lock.take():
                 self._problem = None
                 self._waiting.clear()
+                self._forget_the_place()
                 return Report(writes=False)
-            jumped = self._write(view)
+            jumped = self._begin_anew() | self._write(view)
             self._prune(view)
             size = self._size()
         except StoreUnavailable as error:
@@ -220,8 +257,23 @@ class Writer:
             self._pause = min(LONGEST_PAUSE_SECONDS, 2 * self._pause)
             return Report(writes=False)
         self._problem, self._pause = None, FIRST_PAUSE_SECONDS
-        untold = {pair: since for pair, since in view.told_since.items() if self._is_untold(pair, since)}
-        return Report(writes=True, jumped=jumped, untold=untold, size=size)
+        unproven = {pair: since for pair, since in view.told_since.items() if self._proven.get(pair) != since}
+        return Report(writes=True, jumped=jumped, unproven=unproven, size=size)
+
+    def _begin_anew(self) -> frozenset[Pair]:
+        """The pairs that may have holes because another history lies where the last one was written."""
+        before, self._place = self._place, self._lock.place()
+        if before is None or before == self._place:
+            return frozenset()
+        self._forget_the_place()
+        return frozenset(self._pairs)
+
+    def _forget_the_place(self) -> None:
+        """What was written is not known to be there any more: neither the trades nor what they prove."""
+        self._written.clear()
+        self._proven.clear()
+        self._evidence.clear()
+        self._observed.clear()
 
     def _write(self, view: View) -> frozenset[Pair]:
         jumped: set[Pair] = set()
@@ -232,8 +284,7 @@ class Writer:
             for pair, row, _ in part:
                 by_pair.setdefault(pair, []).append(row)
             is_last = len(part) == len(self._waiting)
-            looks = is_last and view.now >= self._look_at
-            news = self._news(by_pair, view if looks else None)
+            news = self._news(by_pair, view if is_last else None)
             try:
                 written = self._store.write(news) if news else Written()
             except StoreUnavailable:
@@ -247,8 +298,6 @@ class Writer:
             jumped.update(pair for pair, _ in written.contradicting)  # what is recorded may have new holes
             jumped.update(pair for pair, told in by_pair.items() if self._jumps(pair, told))
             self._remember(news)
-            if looks:
-                self._look_at = view.now + LOOK_EVERY_SECONDS
             if is_last or self._monotonic() >= until:
                 return frozenset(jumped)
 
@@ -257,13 +306,14 @@ class Writer:
             self._waiting.popleft()
 
     def _news(self, by_pair: dict[Pair, list[RecordedTrade]], view: View | None) -> list[News]:
-        """`view` is None where it is not time to look, or more trades wait: they may be newer than what it shows."""
+        """`view` is None where more trades wait: they may be newer than what it shows."""
         found = []
         for pair in self._pairs:
             trades, told = tuple(by_pair.get(pair, ())), self._told.get(pair)
             until, seen = None, None
             if view is not None:
-                until = None if self._is_ahead(pair, told) else evidence_until(pair, told, view)
+                is_proof = not self._is_ahead(pair, told)
+                until = evidence_until(pair, told, view, self._proven.get(pair)) if is_proof else None
                 seen = None if until else observation(pair, view, self._observed.get(pair), self._patience)
             of = told.trade_id if until is not None and told is not None else None
             if (until, of) == self._evidence.get(pair):
@@ -297,10 +347,6 @@ class Writer:
             self._written[pair] = told.trade_id  # the exchange numbers anew
             return True
         return ids[-1] - ids[0] >= len(ids) or before is None or ids[0] > before + 1 or ids[-1] < before
-
-    def _is_untold(self, pair: Pair, since: float) -> bool:
-        told = self._told.get(pair)
-        return told is None or told.received_at < since
 
     def _prune(self, view: View) -> None:
         """Deletes a few of the trades that are too old, by the exchange's clock."""

@@ -57,6 +57,13 @@ STATUS_CACHED_SECONDS = 2.0
 FIRST_PRICE_WITHIN_SECONDS = 1.5
 """Seconds, beyond the usual silence, that a feed has for its first price."""
 
+LIVES_ON_REST_SECONDS = 30.0
+"""Seconds after which a pair that still needs REST is taken to live on it, as one that the feed refuses."""
+
+FREE_EVERY_SECONDS, FREE_SECONDS = 10.0, POLL_EVERY_SECONDS
+"""While pairs live on REST, so many seconds in each of the longer spans are free for what is worth less than a price. A
+span without a call lies in them, because polls are so far apart."""
+
 TTL_SHARE = 0.5
 """Share of CACHE_TTL without evidence after which REST is asked at the latest."""
 
@@ -127,6 +134,8 @@ class Poll:
         self._probe = Probe()
         self._expected_at = self._clock.monotonic() + FIRST_PRICE_WITHIN_SECONDS
         self._active_since: float | None = None
+        self._needy: dict[Pair, float] = {}
+        """The pairs that are late, polled or in doubt, and since when."""
         self._next_poll = 0.0
         self._next_call = self._next_settlement = 0.0
         self._listings_due_at = self._clock.monotonic() + FIRST_LISTINGS_AFTER_SECONDS
@@ -139,6 +148,18 @@ class Poll:
     def active(self) -> bool:
         """True while REST stands in for the whole feed."""
         return self._active_since is not None
+
+    def needs_rest(self) -> bool:
+        """Whether a price needs REST now, so that nothing may be asked that is worth less.
+
+        Where pairs live on REST for good, some seconds are free, else what is worth less would wait for ever.
+        """
+        if not self._needy:
+            return False
+        now = self._clock.monotonic()
+        if self.active() or now - max(self._needy.values()) < LIVES_ON_REST_SECONDS:
+            return True
+        return now % FREE_EVERY_SECONDS >= FREE_SECONDS
 
     def run(self, stop: Event) -> None:
         """Calls `look` every LOOK_EVERY_SECONDS until `stop` is set."""
@@ -159,6 +180,8 @@ class Poll:
                 self._listings_due_at, self._listings_asked_at + LISTINGS_IN_DOUBT_SECONDS
             )
         late = self._late(now)
+        needy = {*late, *self._doubts.by_pair}
+        self._needy = {pair: self._needy.get(pair, now) for pair in needy}
         self._turn(late, now)
         self._listen()
         if not self._is_connected():

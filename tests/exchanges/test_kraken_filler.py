@@ -27,6 +27,7 @@ class Parts:
         self.tape: KrakenTape = prices.tape
         self.filler: TapeFiller = prices.filler
         self.source = prices.source
+        self.breaker = prices.breaker
 
     def look(self) -> bool:
         """At the next turn of REST."""
@@ -115,6 +116,7 @@ def test_a_failing_rest_is_asked_again_after_longer_pauses(exchange: Simulator) 
     exchange.fault("rest_status", status=500)
 
     assert [parts.look() for _ in range(3)] == [True, False, True]
+    assert parts.breaker.state() == ("closed", 0, 0.0)
     exchange.clear()
     parts.told(ids[0])
     assert [parts.look() for _ in range(4)] == [False, False, False, True]

@@ -531,3 +531,77 @@ def test_over_the_wire_a_dripping_answer_ends_with_the_budget(real: KrakenRest, 
     simulator.fault("rest_drip")
     with fails("timeout"):
         real.last_trades(DEFAULT_PAIRS, budget=0.5)
+
+
+# Questions that no price needs.
+
+
+def trades_in_vain(kraken: Kraken, times: int) -> list[float]:
+    """Asks for trades whenever that is free. Returns the seconds between the questions, rounded to ten."""
+    asked_at: list[float] = []
+    while len(asked_at) <= times:
+        if kraken.rest.is_free():
+            asked_at.append(kraken.clock.monotonic())
+            with pytest.raises(ExchangeError):
+                kraken.rest.trades_after(Pair("BTC", "USD"), None)
+        kraken.clock.advance(0.5)
+    assert len(kraken.asked("Trades")) == len(asked_at)
+    return [round(later - earlier, -1) for earlier, later in pairwise(asked_at)]
+
+
+@pytest.mark.parametrize(
+    "reply", [error("EGeneral:Too many requests"), error("EGeneral:Temporary lockout"), status(429)]
+)
+def test_an_exchange_that_throttles_trades_alone_goes_on_telling_prices(
+    kraken: Kraken, reply: HttpAnswer
+) -> None:
+    kraken.broken = {"Trades": reply}
+    for _ in range(100):
+        if kraken.rest.is_free():
+            with pytest.raises(Rejected):
+                kraken.rest.trades_after(Pair("BTC", "USD"), None)
+        assert kraken.breaker.state() == ("closed", 0, 0.0)
+        assert prices(kraken.rest, pairs("BTC/USD")) == {"BTC/USD": "1.50"}
+        kraken.clock.advance(2)
+    assert 1 < len(kraken.asked("Trades")) < 6
+
+
+def test_while_it_throttles_them_the_pauses_become_ever_longer(kraken: Kraken) -> None:
+    kraken.broken = {"Trades": status(429)}
+    assert trades_in_vain(kraken, 6) == [60, 60, 120, 240, 300, 300]
+
+
+def test_an_exchange_that_does_not_answer_them_is_left_alone_in_the_same_way(kraken: Kraken) -> None:
+    kraken.broken = {"Trades": unreachable()}
+    assert trades_in_vain(kraken, 6)[-2:] == [30, 60]
+    assert kraken.breaker.state() == ("closed", 0, 0.0)
+
+
+def test_the_first_question_after_a_failure_of_prices_is_one_for_a_price(kraken: Kraken) -> None:
+    kraken.broken = {"Ticker": unreachable("closed")}
+    while kraken.breaker.state().state == "closed":
+        with pytest.raises(ExchangeError):
+            kraken.rest.last_trades(pairs("BTC/USD"))
+    kraken.broken = {}
+    kraken.clock.advance(300)
+    assert kraken.breaker.state().retry_in == 0
+    assert not kraken.rest.is_free()
+    with pytest.raises(BreakerOpen):
+        kraken.rest.trades_after(Pair("BTC", "USD"), None)
+    assert kraken.breaker.state().state == "open"
+
+    assert prices(kraken.rest, pairs("BTC/USD")) == {"BTC/USD": "1.50"}
+    kraken.clock.advance(CALL_DISTANCE_SECONDS)
+    assert kraken.rest.is_free()
+    assert len(kraken.rest.trades_after(Pair("BTC", "USD"), None)) == 1
+
+
+@pytest.mark.parametrize(("cached_for", "age"), [(None, UNTOLD_CACHE_SECONDS), (0.0, 0.0), (11.0, 11.0)])
+def test_the_newest_trades_are_evidence_of_before_any_cache(
+    kraken: Kraken, cached_for: float | None, age: float
+) -> None:
+    row = ["2.50", "1", 1_700_000_001.5, "b", "m", "", 9]
+    kraken.replies = iter([good({"XBTUSD": [row], "last": "1"})._replace(cached_for=cached_for)])
+    asked_at = kraken.clock.monotonic()
+    (trade,), as_of = kraken.rest.newest_trades(Pair("BTC", "USD"))
+    assert (trade.trade_id, as_of) == ("9", asked_at - age)

@@ -9,7 +9,7 @@ import pytest
 
 from ltp_service.domain.pairs import Pair
 from ltp_service.domain.trade import Trade
-from ltp_service.exchanges.kraken_v2 import parse, ping, symbol_of, trades_of, write
+from ltp_service.exchanges.kraken_v2 import is_live, parse, ping, symbol_of, trades_of, write
 from ltp_service.feed.messages import Acknowledged, Ended, Invalid, LastTrade, MarketChanged, Refused, Request
 
 MOMENT = "2026-09-25T17:48:26.844359Z"
@@ -273,3 +273,8 @@ def test_a_row_that_cannot_be_read_is_missing_alone_from_the_tape() -> None:
     assert [(trade.trade_id, str(trade.price)) for trade in told] == [("1", "0.10"), ("4", "0.10")]
     assert trades_of('{"channel":"ticker","data":[{"trade":"trade"}]}', 7.0) == []
     assert trades_of('no JSON, but "trade"', 7.0) == []
+
+
+def test_the_state_at_the_beginning_of_a_subscription_is_not_live() -> None:
+    frames = [f'{{"channel":"trade","type":"{kind}","data":[]}}' for kind in ("update", "snapshot", "other")]
+    assert list(map(is_live, frames)) == [True, False, False]

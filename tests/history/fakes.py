@@ -140,6 +140,8 @@ class FakeLock:
     def __init__(self) -> None:
         self.is_free = True
         self.is_held = False
+        self.file: object = 1
+        """What lies at the history's place."""
 
     def take(self) -> bool:
         self.is_held = self.is_free
@@ -147,6 +149,9 @@ class FakeLock:
 
     def release(self) -> None:
         self.is_held = False
+
+    def place(self) -> object:
+        return self.file
 
 
 FULL_DISK = StoreUnavailable("the history's file has no room")

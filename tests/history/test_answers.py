@@ -23,7 +23,7 @@ from ltp_service.history.answers import (
 )
 from ltp_service.history.contract import CANDLE_MINUTES
 from ltp_service.history.export import every_row
-from ltp_service.history.questions import ask_candles, ask_price, ask_trades
+from ltp_service.history.questions import ask_candles, ask_trades
 from ltp_service.history.rows import Around, Coverage, Observation, RecordedTrade, Run
 from tests.fakes import BTC
 from tests.history.plain_history import HOUR, MINUTE, SECOND, T0, PlainHistory, candle_of, trade
@@ -33,7 +33,8 @@ FAR = T0 + 1000 * HOUR
 
 
 def at(history: PlainHistory, seconds: float) -> PriceThen | Hole | Unknown:
-    return ask_price(history, BTC, T0 + round(seconds * SECOND), PATIENCE)
+    moment = T0 + round(seconds * SECOND)
+    return price_then(moment, history.around(BTC, moment), PATIENCE)
 
 
 def of(*ids_and_seconds: tuple[int, float]) -> list[RecordedTrade]:

@@ -12,7 +12,7 @@ from ltp_service.history.backfill import (
     ASK_EVERY_SECONDS,
     HOPELESS_SECONDS,
     LAGGING_SECONDS,
-    SILENT_SECONDS,
+    PROVABLE_AFTER_SECONDS,
     Backfill,
     missing_in,
 )
@@ -37,7 +37,10 @@ class Rest:
         """Seconds after NOON."""
         self.problem: Exception | None = None
 
-    def ask(self, pair: Pair, since: float | None) -> list[Trade]:
+    def newest_trades(self, pair: Pair) -> tuple[list[Trade], float]:
+        return self.trades_after(pair, None), 7.0
+
+    def trades_after(self, pair: Pair, since: float | None) -> list[Trade]:
         self.asked.append((pair, None if since is None else round(since - NOON, 6)))
         if self.problem is not None:
             raise self.problem
@@ -57,14 +60,20 @@ class Desk:
         self.clock, self.store, self.rest = FakeClock(), FakeStore(), Rest(newest)
         self.meters = RecordingMeters()
         self.jumped: set[Pair] = set()
-        self.untold: dict[Pair, float] = {}
+        self.unproven: dict[Pair, float] = {}
+        self.newest: list[tuple[Pair, float]] = []
+        """Of which pairs the newest trades were told, and as of when."""
+        self.refused: set[int] = set()
+        """Ids that do not fit into the record."""
+        self.exchange: float | None = None
+        """Its time in seconds after NOON."""
         self.settled, self.busy = True, False
         self.reads: list[Pair] = []
         self.record(BTC, [trade(each, each) for each in known])
         self.backfill = Backfill(
             [BTC, ETH],
             self.coverage,
-            self.rest.ask,
+            self.rest,
             self.record,
             recorder=self,
             is_busy=lambda: self.busy,
@@ -79,8 +88,14 @@ class Desk:
         self.reads.append(pair)
         return self.store.coverage(pair)
 
-    def record(self, pair: Pair, trades: Sequence[Trade]) -> None:
-        self.store.write([News(pair, tuple(filter(None, map(recorded, trades))))])
+    def exchange_now(self) -> int | None:
+        return None if self.exchange is None else BEGINNING + round(1e6 * self.exchange)
+
+    def record(self, pair: Pair, trades: Sequence[Trade], as_of: float | None = None) -> None:
+        rows = [row for row in map(recorded, trades) if row and row.trade_id not in self.refused]
+        self.store.write([News(pair, tuple(rows))])
+        if as_of is not None:
+            self.newest.append((pair, as_of))
 
     def look(self, times: int = 1, every: float = ASK_EVERY_SECONDS) -> list[bool]:
         looked = []
@@ -234,23 +249,112 @@ def test_holes_are_read_where_something_jumped() -> None:
     assert (desk.missing(), desk.jumped) == ([], set())
 
 
-def test_a_subscription_that_tells_nothing_has_the_newest_page_asked_for_once() -> None:
+def test_each_subscription_has_the_newest_page_asked_for_when_no_cache_can_have_kept_it() -> None:
     desk = Desk(30, 1, 2)
-    desk.untold = {BTC: desk.clock.monotonic()}
+    desk.unproven = {BTC: desk.clock.monotonic()}
     assert desk.look() == [False]
-    desk.clock.advance(SILENT_SECONDS)
-    assert desk.look(3) == [True, False, False]
-    assert (desk.rest.asked, desk.missing()) == ([(BTC, None)], [])
-
-    desk.untold = {BTC: desk.clock.monotonic()}
-    desk.clock.advance(SILENT_SECONDS)
+    desk.clock.advance(PROVABLE_AFTER_SECONDS)
     assert desk.look() == [True]
+    assert (desk.rest.asked, desk.missing(), desk.newest) == ([(BTC, None)], [], [(BTC, 7.0)])
+
+    desk.unproven = {BTC: desk.clock.monotonic()}
+    desk.clock.advance(PROVABLE_AFTER_SECONDS)
+    assert desk.look() == [True]
+
+
+def test_what_one_page_does_not_prove_is_asked_for_again_ever_less_often() -> None:
+    desk = Desk(30, 1, 2)
+    desk.unproven = {BTC: desk.clock.monotonic() - PROVABLE_AFTER_SECONDS}
+    asked = [place for place, each in enumerate(desk.look(80)) if each]
+    assert asked == [0, 5, 15, 35, 75]
+
+    desk.unproven = {}
+    desk.look()
+    desk.unproven = {BTC: desk.clock.monotonic() - PROVABLE_AFTER_SECONDS}
+    assert desk.look() == [True]
+
+
+def test_pairs_are_asked_about_in_turn_and_a_failure_lets_the_others_go_first() -> None:
+    desk = Desk(30)
+    desk.unproven = {BTC: 990.0, ETH: 991.0}
+    desk.rest.problem = Unreachable("closed", reason="closed")
+    desk.look(3)
+    desk.rest.problem = None
+    desk.look(8)
+    assert [pair for pair, _ in desk.rest.asked] == [BTC, ETH, BTC, ETH]
+
+
+def test_holes_and_newest_trades_take_turns() -> None:
+    desk = Desk(200, 1, 150)
+    desk.rest.page = 50
+    desk.unproven = {BTC: 990.0, ETH: 991.0}
+    desk.look(4)
+    assert [since is None for _, since in desk.rest.asked] == [False, True, False, True]
 
 
 def test_what_is_older_than_what_is_kept_is_not_asked_for() -> None:
     desk = Desk(102, 1, 3, 100, 102, keep_seconds=60.0)
     desk.look(4)
-    assert desk.missing() == [(1, 3)]
+    assert (desk.missing(), desk.rest.asked) == ([(3, 42), (1, 3)], [(BTC, 100.0), (BTC, 42.0)])
+
+
+def test_a_hole_that_began_before_what_is_kept_is_asked_for_from_there_and_its_older_part_is_no_loss(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    desk = Desk(102, 1, 102, keep_seconds=60.0)
+    desk.exchange = 122.0
+    desk.rest.lost = {62, 63}
+    desk.look(20)
+    assert desk.missing() == [(1, 64)]
+    assert desk.rest.asked == [(BTC, 62.0), (BTC, 62.0), (BTC, 61.0), (BTC, 2.0)]
+    assert (desk.meters.told(HISTORY_GAP_SECONDS), caplog.messages) == ([], [])
+
+
+def test_age_is_counted_by_the_clock_of_the_exchange_where_the_pair_is_quiet() -> None:
+    desk = Desk(102, 1, 3, keep_seconds=60.0)
+    desk.exchange = 64.0
+    assert desk.look(3) == [False] * 3
+
+
+def test_what_was_deleted_is_not_asked_for() -> None:
+    desk = Desk(102, 1, 3, 100, 102)
+    read = desk.store.coverage
+    desk.store.coverage = lambda pair: read(pair)._replace(kept_from=BEGINNING + 100_000_000)  # type: ignore[method-assign]
+    desk.look(3)
+    assert desk.rest.asked == [(BTC, 100.0)]
+
+
+def test_runs_that_are_apart_although_no_id_is_missing_are_nothing_to_ask_for() -> None:
+    runs = (Run(0, 1, 5, BEGINNING, BEGINNING + 5), Run(0, 6, 9, BEGINNING + 6, BEGINNING + 9))
+    assert missing_in(BTC, Coverage(runs, None, None)) == []
+    later = runs[1]._replace(series=1)
+    assert len(missing_in(BTC, Coverage((runs[0], later), None, None))) == 1
+
+
+def test_a_hole_that_stays_whatever_is_recorded_is_given_up(caplog: pytest.LogCaptureFixture) -> None:
+    desk = Desk(100, *range(1, 11), *range(12, 20))
+    desk.refused = {11}
+    assert desk.look(6) == [True, True, True, False, False, False]
+    assert desk.meters.counted[HISTORY_GAP_SECONDS][""] == 2
+    (told,) = caplog.messages
+    assert told.startswith("BTC/USD: the trades between 10 and 12 (2.0 s) are not recorded")
+    assert told.endswith("and what REST tells of them does not fit what is recorded")
+
+    desk.clock.advance(HOPELESS_SECONDS)
+    desk.refused = set()
+    assert desk.look() == [True]
+    assert desk.missing() == []
+
+
+def test_a_trade_between_two_numberings_that_does_not_fit_is_not_asked_for_again_and_again() -> None:
+    desk = Desk(40)
+    desk.rest.lost = {1}
+    runs = (
+        Run(0, 900, 905, BEGINNING, BEGINNING + 1_000_000),
+        Run(1, 3, 9, BEGINNING + 3_000_000, BEGINNING + 9_000_000),
+    )
+    desk.store.coverage = lambda pair: Coverage(runs if pair == BTC else (), None, None)  # type: ignore[method-assign]
+    assert desk.look(6) == [True, True, True, False, False, False]
 
 
 def test_a_hole_between_two_numberings_is_given_up_as_any_other() -> None:

@@ -1,5 +1,6 @@
 """When silence proves that nobody traded, and what is known without ids."""
 
+import msgspec
 import pytest
 
 from ltp_service.domain.tick import REST
@@ -10,6 +11,7 @@ from ltp_service.history.evidence import (
     View,
     evidence_until,
     newer,
+    newest_of,
     observation,
     recorded,
     told_by,
@@ -21,6 +23,9 @@ from tests.history.fakes import BEGINNING, price, trade, view
 TOLD = Told(7, BEGINNING, 1000.1)
 PATIENCE = 30_000_000
 
+SINCE = 1000.0
+"""When the subscription of BTC began."""
+
 
 def confirmed(**more: object) -> View:
     """Ten seconds after the trade 7, which is the last one by everything that is known."""
@@ -28,7 +33,7 @@ def confirmed(**more: object) -> View:
 
 
 def test_a_feed_in_step_proves_that_nothing_followed_the_trade_that_it_told() -> None:
-    assert evidence_until(BTC, TOLD, confirmed()) == BEGINNING + round(1e6 * (10 - MARGIN_SECONDS))
+    assert evidence_until(BTC, TOLD, confirmed(), SINCE) == BEGINNING + round(1e6 * (10 - MARGIN_SECONDS))
 
 
 @pytest.mark.parametrize(
@@ -36,7 +41,7 @@ def test_a_feed_in_step_proves_that_nothing_followed_the_trade_that_it_told() ->
     [
         (None, confirmed()),  # no trade was told yet
         (TOLD, confirmed(since=None)),  # the trade channel is not subscribed, or not in step
-        (TOLD._replace(received_at=999.9), confirmed()),  # told by a subscription before this one
+        (TOLD, confirmed(since=1000.1)),  # what is proven is of a subscription before this one
         (
             TOLD._replace(trade_id=8),
             confirmed(),
@@ -51,12 +56,17 @@ def test_a_feed_in_step_proves_that_nothing_followed_the_trade_that_it_told() ->
     ],
 )
 def test_silence_proves_nothing_when_a_trade_may_have_been_missed(told: Told | None, seen: View) -> None:
-    assert evidence_until(BTC, told, seen) is None
+    assert evidence_until(BTC, told, seen, SINCE) is None
+
+
+def test_silence_proves_nothing_before_it_is_proven_that_nothing_was_missed() -> None:
+    assert evidence_until(BTC, TOLD, confirmed(), None) is None
+    assert evidence_until(BTC, TOLD, confirmed(since=None), None) is None
 
 
 def test_a_trade_that_is_stamped_ahead_of_the_clock_does_not_move_the_evidence() -> None:
     stamped = price(7, at=3.0, happened_at=1000.0, confirmed_at=1010.0)
-    assert evidence_until(BTC, TOLD, view(1010.0, stamped)) == BEGINNING + 9_000_000
+    assert evidence_until(BTC, TOLD, view(1010.0, stamped), SINCE) == BEGINNING + 9_000_000
 
 
 def test_a_higher_id_is_newer_and_so_is_a_lower_one_that_is_more_than_a_second_later() -> None:
@@ -66,6 +76,13 @@ def test_a_higher_id_is_newer_and_so_is_a_lower_one_that_is_more_than_a_second_l
     assert newer(TOLD, TOLD._replace(trade_id=6)) == TOLD
     assert newer(TOLD, TOLD._replace(trade_id=6, traded_at=BEGINNING + RENUMBERED_AFTER)) == TOLD
     assert newer(TOLD, TOLD._replace(trade_id=6, traded_at=BEGINNING + later)).trade_id == 6
+
+
+def test_the_newest_of_a_page_is_the_last_one_also_where_the_exchange_numbers_anew() -> None:
+    rows = [row for row in map(recorded, (trade(8), trade(9, 0.5), trade(1, 3.0), trade(2, 2.9))) if row]
+    assert newest_of(rows, 1005.0) == Told(2, BEGINNING + 2_900_000, 1005.0)
+    assert newest_of(rows[:2], 1005.0) == Told(9, BEGINNING + 500_000, 1005.0)
+    assert newest_of([], 1005.0) is None
 
 
 def test_a_trade_that_is_told_again_counts_for_the_connection_that_told_it_last() -> None:
@@ -106,6 +123,19 @@ def test_a_ticker_is_observed_from_its_arrival_until_its_last_confirmation() -> 
         BEGINNING + 9_000_000,
     )
     assert (seen.traded_at, seen.source) == (None, "kraken:websocket")
+
+
+def test_a_price_from_a_cache_is_not_observed_before_it_was_seen() -> None:
+    """What REST tells at 1002 counts as of 1000, because it may lie in a cache for two seconds, or as of 1002."""
+    cached = price(None, at=None, source=REST, received_at=1000.0, confirmed_at=1000.0)
+    seen = observation(BTC, view(1002.0, cached), None, PATIENCE)
+    assert seen is not None
+    assert seen.observed_at == seen.evidence_until == BEGINNING + 2_000_000
+
+    late = msgspec.structs.replace(cached, confirmed_at=1098.0)
+    again = observation(BTC, view(1100.0, late), seen, PATIENCE)
+    assert again is not None
+    assert again.observed_at == again.evidence_until == BEGINNING + 100_000_000
 
 
 def test_a_trade_without_an_id_is_observed_from_its_own_time() -> None:

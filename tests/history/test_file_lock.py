@@ -57,3 +57,16 @@ def test_a_lock_that_cannot_be_made_is_told_with_what_to_do(tmp_path: Path) -> N
     (tmp_path / "file").touch()
     with pytest.raises(StoreUnavailable, match="let this user write the file"):
         FileLock(tmp_path / "file" / "history.sqlite3").take()
+
+
+def test_a_file_that_is_put_in_the_place_of_the_history_is_told_from_it(tmp_path: Path) -> None:
+    path = tmp_path / "history.sqlite3"
+    lock = FileLock(path)
+    assert lock.place() is None
+    path.touch()
+    first = lock.place()
+    assert first is not None
+    path.with_name("backup").touch()
+    path.with_name("backup").rename(path)
+    assert lock.place() not in {None, first}
+    assert FileLock(path / "below").place() is None

@@ -212,7 +212,9 @@ def test_a_lost_connection_loses_the_lock_before_anything_is_written(
     assert engine.take()
     history.write([News(PAIR, (trade(1),))])
     end_all_connections(postgres, url)
+    before = engine.place()
     assert engine.take(), "nobody else has taken it"
+    assert engine.place() is not before, "another server may be behind the new connection"
     end_all_connections(postgres, url)
     assert other.take()
     assert not engine.take()

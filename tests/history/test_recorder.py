@@ -13,7 +13,7 @@ from ltp_service.history.writer import Writer
 from ltp_service.meters import HISTORY_LOST, HISTORY_REFUSED, HISTORY_ROWS
 from ltp_service.runtime.spawn import NativeThread
 from tests.fakes import BTC, NOON, FakeClock, RecordingMeters, ScriptedStop, runtime
-from tests.history.fakes import FULL_DISK, FakeLock, FakeStore, trade, view
+from tests.history.fakes import BEGINNING, FULL_DISK, FakeLock, FakeStore, trade, view
 
 
 def read(frame: str, _: float) -> Sequence[tuple[Pair, Trade]]:
@@ -32,6 +32,7 @@ class Desk:
             self.store,
             self.lock,
             read,
+            lambda _: True,
             keep_seconds=0.0,
             patience_seconds=30.0,
             monotonic=self.clock.monotonic,
@@ -78,6 +79,21 @@ def test_trades_of_rest_are_written_with_the_next_batch(desk: Desk) -> None:
     assert not desk.recorder.is_settled()
     desk.turn()
     assert (desk.ids(), desk.recorder.is_settled()) == ([7], True)
+
+
+def test_the_clock_of_the_exchange_goes_on_between_two_turns(desk: Desk) -> None:
+    desk.clock.advance(7.5)
+    assert desk.recorder.exchange_now() == BEGINNING + 8_000_000
+
+
+def test_rest_proves_what_the_feed_has_not_missed(desk: Desk) -> None:
+    assert desk.recorder.unproven == {BTC: 1000.0}
+    desk.recorder.take(BTC, [trade(7)])
+    desk.turn()
+    assert desk.recorder.unproven == {BTC: 1000.0}
+    desk.recorder.take(BTC, [trade(7)], 1000.0)
+    desk.turn()
+    assert desk.recorder.unproven == {}
 
 
 def test_while_another_process_writes_the_last_seconds_are_kept_for_the_case_that_it_ends(desk: Desk) -> None:
@@ -187,6 +203,15 @@ def test_at_the_end_everything_that_came_is_written_and_the_lock_given_back(desk
 
     assert stop.waits == [WRITE_EVERY_SECONDS] * 3
     assert (desk.ids(), desk.lock.is_held, desk.store.closed) == ([9], False, 1)
+
+
+def test_the_exchanges_time_is_told_as_soon_as_it_was_learnt() -> None:
+    desk = Desk()
+    assert desk.recorder.exchange_now() is None
+    desk.turn()
+    desk.clock.set_wall(0.0)
+    desk.clock.advance(2.5)
+    assert desk.recorder.exchange_now() == BEGINNING + round((WRITE_EVERY_SECONDS + 2.5) * 1e6)
 
 
 def test_a_write_that_does_not_end_is_told(desk: Desk) -> None:

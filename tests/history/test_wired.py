@@ -47,6 +47,13 @@ class Fed:
     def hear(self, *frames: str) -> None:
         self.kraken._digest(frames, self.clock.monotonic())  # noqa: SLF001
 
+    def rest_names(self, *numbers: int) -> None:
+        """REST was asked just now for the newest trades, and these are they."""
+        tape = self.parts.prices.tape
+        assert tape is not None
+        page = [each for _, each in tape._read(snapshot(*numbers), 0.0)]  # noqa: SLF001
+        self.history.recorder.take(BTC, page, self.clock.monotonic())
+
     def silence(self, seconds: int) -> None:
         """Heartbeats, and no trade."""
         for _ in range(seconds):
@@ -75,11 +82,12 @@ def fed(tmp_path: Path) -> Fed:
     """Connected, with the trades 1 and 2."""
     made = Fed(tmp_path)
     made.connect(snapshot(1, 2))
+    made.rest_names(1, 2)
     made.silence(2)
     return made
 
 
-def test_silence_after_a_snapshot_is_evidence_up_to_a_second_ago(fed: Fed) -> None:
+def test_silence_after_a_snapshot_that_rest_confirms_is_evidence_up_to_a_second_ago(fed: Fed) -> None:
     assert fed.runs() == [(1, 2)]
     fed.silence(8)
     assert fed.evidence() == pytest.approx(10 - 1, abs=0.1)
@@ -137,19 +145,48 @@ def test_a_cut_is_a_hole_and_its_evidence_ends_with_the_next_run(fed: Fed) -> No
 def test_a_cut_in_which_nothing_was_traded_leaves_no_hole(fed: Fed) -> None:
     fed.cut()
     fed.silence(3)
+    before = fed.evidence()
     fed.connect(snapshot(1, 2))
     fed.silence(2)
+    assert (fed.runs(), fed.evidence()) == ([(1, 2)], before)
+    fed.rest_names(1, 2)
+    fed.silence(1)
     assert fed.runs() == [(1, 2)]
-    assert fed.evidence() == pytest.approx(7 - 1, abs=0.1)
+    assert fed.evidence() == pytest.approx(8 - 1, abs=0.1)
 
 
-def test_a_connection_that_tells_no_trade_gives_no_evidence_and_has_rest_asked(fed: Fed) -> None:
+def test_a_trade_of_a_cut_that_the_snapshot_lacks_is_never_passed_over(fed: Fed) -> None:
+    fed.cut()
+    fed.silence(3)
+    fed.connect(snapshot(1, 2))
+    fed.rest_names(1, 2, 3)
+    fed.silence(3)
+    assert (fed.runs(), fed.evidence()) == ([(1, 3)], None)
+
+
+def test_a_live_trade_that_goes_on_with_the_ids_proves_a_connection_as_well(fed: Fed) -> None:
+    fed.cut()
+    fed.silence(3)
+    fed.connect(snapshot(1, 2))
+    fed.hear(trade("101", 3, 5.0))
+    fed.silence(3)
+    assert fed.runs() == [(1, 3)]
+    assert fed.evidence() == pytest.approx(8 - 1, abs=0.1)
+
+
+def test_a_connection_that_tells_no_trade_gives_no_evidence_before_rest_names_the_newest(fed: Fed) -> None:
     before = fed.evidence()
     fed.cut()
     fed.connect(ticker("100", 2.0, "snapshot"))
     fed.silence(4)
     assert fed.evidence() == before
-    assert list(fed.history.recorder.untold) == [BTC]
+    fed.kraken.tended(fed.clock.monotonic())  # the ticker has waited for its trade
+    fed.silence(1)
+    assert (fed.evidence(), list(fed.history.recorder.unproven)) == (before, [BTC])
+    fed.rest_names(1, 2)
+    fed.silence(1)
+    assert list(fed.history.recorder.unproven) == []
+    assert fed.evidence() == pytest.approx(8 - 1, abs=0.1)
 
 
 def test_without_the_trade_channel_there_is_no_evidence(tmp_path: Path) -> None:
@@ -250,3 +287,18 @@ def test_status_and_metrics_say_whether_it_works(fed: Fed, tmp_path: Path) -> No
     assert (told["recording"], told["waiting_trades"], told["lag_s"]) == ("failing", 2, 5.0)
     assert "HISTORY_URL" in told["error"]
     assert b"btc_ltp_history_lag_seconds 5.0" in broken.service.get("/metrics").get_data()
+
+
+def test_prices_that_need_rest_come_before_the_holes_and_no_hole_keeps_them_from_it(fed: Fed) -> None:
+    fed.hear(trade("101", 5, 2.0))
+    fed.silence(1)
+    backfill, prices = fed.history.backfill, fed.parts.prices
+    assert backfill is not None
+    prices.poll._needy = {BTC: fed.clock.monotonic()}  # noqa: SLF001 - as if it were late
+    assert not backfill.look()
+    prices.poll._needy = {}  # noqa: SLF001
+    for _ in range(20):
+        backfill.look()
+        fed.silence(10)
+    assert not prices.rest.is_free(), "it was asked, and did not answer"
+    assert prices.breaker.state() == ("closed", 0, 0.0)

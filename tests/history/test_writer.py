@@ -18,6 +18,7 @@ from ltp_service.history.writer import (
     PRUNE_EVERY_SECONDS,
     Batch,
     Frame,
+    Page,
     Report,
     Writer,
 )
@@ -26,9 +27,14 @@ from tests.history.fakes import BEGINNING, FULL_DISK, FakeLock, FakeStore, price
 
 
 def read(frame: str, _: float) -> list[tuple[Pair, Trade]]:
-    """A frame is `7@3`: ids apart by blanks, each so many seconds after NOON."""
-    rows = (part.partition("@") for part in frame.split())
+    """A frame is `7@3`: ids apart by blanks, each so many seconds after NOON. One that begins with `=` tells the present
+    state."""
+    rows = (part.partition("@") for part in frame.removeprefix("=").split())
     return [(BTC, trade(int(number), float(at or 0))) for number, _, at in rows]
+
+
+def is_live(frame: str) -> bool:
+    return not frame.startswith("=")
 
 
 class Desk:
@@ -37,12 +43,14 @@ class Desk:
     def __init__(self, **settings: Any) -> None:
         self.clock, self.store, self.lock = FakeClock(), FakeStore(), FakeLock()
         given = {"keep_seconds": 0.0, "patience_seconds": 30.0, **settings}
-        self.writer = Writer([BTC, ETH], self.store, self.lock, read, monotonic=self.clock.monotonic, **given)
+        self.writer = Writer(
+            [BTC, ETH], self.store, self.lock, read, is_live, monotonic=self.clock.monotonic, **given
+        )
 
     def turn(
         self,
         *frames: str,
-        trades: Sequence[tuple[Pair, Sequence[Trade]]] = (),
+        pages: Sequence[Page] = (),
         seen: View | None = None,
         leads: bool = True,
         after: float = 1.0,
@@ -50,7 +58,7 @@ class Desk:
         """The frames arrive now. The next turn is later."""
         now = self.clock.monotonic()
         arrived: list[Frame] = [(frame, now) for frame in frames]
-        report = self.writer.turn(Batch(arrived, trades, seen or view(now), leads))
+        report = self.writer.turn(Batch(arrived, pages, seen or view(now), leads))
         self.clock.advance(after)
         return report
 
@@ -63,7 +71,7 @@ class Desk:
 
 def test_trades_of_the_feed_and_of_rest_are_written_in_one_transaction() -> None:
     desk = Desk()
-    report = desk.turn("1 2", "3", trades=[(ETH, [trade(8, pair=ETH)])])
+    report = desk.turn("1 2", "3", pages=[Page(ETH, [trade(8, pair=ETH)])])
 
     assert (report.writes, report.rows, report.waiting, report.problem) == (True, 4, 0, None)
     assert (desk.ids(), desk.store.writes) == ([1, 2, 3], [4])
@@ -85,28 +93,92 @@ def test_evidence_is_of_the_newest_trade_of_the_feed() -> None:
     assert desk.store.evidence() == [(BEGINNING + 1_000_000, 7), (BEGINNING + 2_000_000, 7)]
 
 
-def test_evidence_is_looked_at_once_a_second() -> None:
+def test_evidence_is_looked_at_with_each_batch() -> None:
     desk = Desk()
-    desk.turn("7", seen=desk.live(price(7, confirmed_at=1002.0)), after=0.5)
+    desk.turn("6 7", seen=desk.live(price(7, confirmed_at=1002.0)), after=0.5)
     desk.turn(seen=desk.live(price(7, confirmed_at=1002.5)), after=0.5)
     desk.turn(seen=desk.live(price(7, confirmed_at=1003.0)))
 
-    assert len(desk.store.evidence()) == 2
+    assert [until for until, _ in desk.store.evidence()] == [
+        BEGINNING + 1_000_000,
+        BEGINNING + 1_500_000,
+        BEGINNING + 2_000_000,
+    ]
 
 
-def test_a_connection_without_a_snapshot_gives_no_evidence_before_its_first_trade() -> None:
-    desk = Desk()
-    desk.turn("7", seen=desk.live(price(7, confirmed_at=1002.0)))
-    anew = desk.clock.monotonic()
-    report = desk.turn(seen=desk.live(price(7, confirmed_at=1005.0), since=anew))
-    assert (len(desk.store.evidence()), report.untold) == (1, {BTC: anew})
+class Reconnected(Desk):
+    """The trades 6 and 7 were told, and evidence followed. Then another connection began, on which 7 still is the price."""
 
-    report = desk.turn("7", seen=desk.live(price(7, confirmed_at=1006.0), since=anew))
-    assert (len(desk.store.evidence()), report.untold) == (2, {})
+    def __init__(self) -> None:
+        super().__init__()
+        self.turn("6 7", seen=self.live(price(7, confirmed_at=1002.0)))
+        self.anew = self.clock.monotonic()
+
+    def goes_on(self, *frames: str, newest: int = 7, pages: Sequence[Page] = ()) -> tuple[bool, bool]:
+        """Whether evidence is written, and whether it is told that REST has to be asked."""
+        before, now = len(self.store.evidence()), self.clock.monotonic()
+        seen = self.live(price(newest, confirmed_at=now), since=self.anew)
+        report = self.turn(*frames, seen=seen, pages=pages)
+        assert report.unproven in ({}, {BTC: self.anew})
+        return len(self.store.evidence()) > before, bool(report.unproven)
+
+
+def test_a_new_connection_gives_no_evidence_by_its_state_alone() -> None:
+    desk = Reconnected()
+    assert desk.goes_on() == (False, True)
+    assert desk.goes_on("=6 7") == (False, True)
+    assert desk.goes_on("=6 7 8", newest=8) == (False, True)
+
+
+def test_a_trade_that_is_told_live_and_follows_the_newest_one_proves_that_none_was_missed() -> None:
+    desk = Reconnected()
+    assert desk.goes_on("8", newest=8) == (True, False)
+    assert desk.goes_on(newest=8) == (True, False)
+
+
+def test_a_trade_that_is_told_live_after_a_hole_proves_nothing() -> None:
+    desk = Reconnected()
+    assert desk.goes_on("9", newest=9) == (False, True)
+
+
+def test_a_trade_of_the_connection_before_proves_nothing_about_this_one() -> None:
+    desk = Reconnected()
+    now = desk.clock.monotonic()
+    seen = desk.live(price(8, confirmed_at=now), since=desk.anew)
+    report = desk.writer.turn(Batch([("8", desk.anew - 0.1)], (), seen, leads=True))
+    assert report.unproven == {BTC: desk.anew}
+
+
+def test_rest_that_names_the_same_newest_trade_proves_it_also_where_the_connection_told_none() -> None:
+    desk = Reconnected()
+    assert desk.goes_on(pages=[Page(BTC, [trade(6), trade(7)], desk.anew)]) == (True, False)
+    assert desk.goes_on() == (True, False)
+
+
+def test_an_older_answer_or_one_that_need_not_be_the_newest_proves_nothing() -> None:
+    desk = Reconnected()
+    pages = [Page(BTC, [trade(6), trade(7)], desk.anew - 0.1), Page(BTC, [trade(6), trade(7)])]
+    assert desk.goes_on(pages=pages) == (False, True)
+    assert desk.goes_on("=6 7 8", newest=8, pages=[Page(BTC, [trade(7)], desk.anew)]) == (False, True)
+
+
+def test_a_trade_that_rest_alone_tells_has_no_evidence_before_the_price_follows_it() -> None:
+    desk = Reconnected()
+    assert desk.goes_on("=6 7", pages=[Page(BTC, [trade(7), trade(8)], desk.anew)]) == (False, False)
+    assert desk.goes_on(newest=8) == (True, False)
+    assert desk.store.evidence()[-1][1] == 8
+
+
+def test_the_next_connection_has_to_be_proven_again() -> None:
+    desk = Reconnected()
+    assert desk.goes_on(pages=[Page(BTC, [trade(7)], desk.anew)]) == (True, False)
+    desk.anew = desk.clock.monotonic()
+    assert desk.goes_on() == (False, True)
 
 
 def test_the_trade_of_the_price_counts_as_told_where_its_frame_is_gone() -> None:
     desk = Desk()
+    desk.turn("5 6")
     desk.turn(seen=desk.live(price(7, confirmed_at=1002.0)))
     assert desk.store.evidence() == [(BEGINNING + 1_000_000, 7)]
 
@@ -114,15 +186,15 @@ def test_the_trade_of_the_price_counts_as_told_where_its_frame_is_gone() -> None
 def test_after_the_exchange_numbers_anew_the_evidence_is_of_the_lower_id() -> None:
     desk = Desk()
     desk.turn("70")
-    assert desk.turn("1@2").jumped == {BTC}
-    anew = price(1, at=2.0, received_at=1002.0, confirmed_at=1006.0)
+    assert desk.turn("1@2 2@2").jumped == {BTC}
+    anew = price(2, at=2.0, received_at=1002.0, confirmed_at=1006.0)
     desk.turn(seen=desk.live(anew))
-    assert desk.store.evidence() == [(BEGINNING + 5_000_000, 1)]
+    assert desk.store.evidence() == [(BEGINNING + 5_000_000, 2)]
 
 
 def test_a_late_trade_with_a_lower_id_does_not_number_anew() -> None:
     desk = Desk()
-    desk.turn("70@4", "69@4.9")
+    desk.turn("69@3 70@4", "68@4.9")
     desk.turn(seen=desk.live(price(70, at=4.0, confirmed_at=1009.0)))
     assert [number for _, number in desk.store.evidence()] == [70]
 
@@ -155,9 +227,37 @@ def test_pairs_that_may_have_a_hole_are_named(frames: list[str], jumps: bool) ->
     assert desk.turn(frames[1]).jumped == ({BTC} if jumps else set())
 
 
+def test_a_file_that_was_put_in_the_place_of_the_history_may_have_holes_everywhere() -> None:
+    desk = Desk()
+    desk.turn("6 7", seen=desk.live(price(7, confirmed_at=1002.0)))
+    desk.lock.file = 2
+    report = desk.turn(seen=desk.live(price(7, confirmed_at=1003.0)))
+    assert report.jumped == {BTC, ETH}
+    assert report.unproven == {BTC: 1000.0}
+    assert desk.turn("8").jumped == {BTC}
+    assert desk.turn("9").jumped == set()
+
+
+def test_a_history_that_is_begun_had_no_holes_before() -> None:
+    desk = Desk()
+    desk.lock.file = None
+    desk.turn("6 7")
+    desk.lock.file = 1
+    assert desk.turn("8").jumped == set()
+
+
+def test_what_another_process_wrote_meanwhile_may_have_holes() -> None:
+    desk = Desk()
+    desk.turn("6 7")
+    desk.lock.is_free = False
+    desk.turn()
+    desk.lock.is_free = True
+    assert desk.turn("8").jumped == {BTC}
+
+
 def test_a_trade_of_the_future_is_left_out_and_told() -> None:
     desk = Desk()
-    report = desk.turn(f"1 2@{LATEST_SECONDS + 1}", trades=[(BTC, [trade(3, LATEST_SECONDS + 1)])])
+    report = desk.turn(f"1 2@{LATEST_SECONDS + 1}", pages=[Page(BTC, [trade(3, LATEST_SECONDS + 1)])])
     assert desk.ids() == [1]
     assert (report.refused, report.refused_last) == (2, (BTC, recorded(trade(3, LATEST_SECONDS + 1))))
     assert desk.turn("4").refused == 0
@@ -169,7 +269,7 @@ def test_a_trade_that_was_stamped_ahead_is_wrong_also_when_its_moment_has_come(
     monkeypatch.setattr(module, "MOST_AHEAD", 2)
     desk = Desk()
     desk.turn("1 2@9", after=20.0)
-    assert desk.turn(trades=[(BTC, [trade(2, 9.0), trade(3, 9.0)])]).refused == 1
+    assert desk.turn(pages=[Page(BTC, [trade(2, 9.0), trade(3, 9.0)])]).refused == 1
     assert desk.ids() == [1, 3]
 
     desk.turn("4@90 5@91", after=100.0)
@@ -185,13 +285,13 @@ def test_the_history_refuses_what_the_price_refuses() -> None:
 
 def test_after_a_trade_of_the_future_the_one_before_it_is_not_the_newest() -> None:
     desk = Desk()
-    desk.turn("1", seen=desk.live(price(1, confirmed_at=1001.5)))
-    desk.turn(f"2@{LATEST_SECONDS + 2}", seen=desk.live(price(1, confirmed_at=1002.5)))
-    desk.turn(seen=desk.live(price(1, confirmed_at=1003.5)))
-    assert desk.store.evidence() == [(BEGINNING + 500_000, 1)]
+    desk.turn("1 2", seen=desk.live(price(2, confirmed_at=1001.5)))
+    desk.turn(f"3@{LATEST_SECONDS + 2}", seen=desk.live(price(2, confirmed_at=1002.5)))
+    desk.turn(seen=desk.live(price(2, confirmed_at=1003.5)))
+    assert desk.store.evidence() == [(BEGINNING + 500_000, 2)]
 
-    desk.turn("3@4", seen=desk.live(price(3, at=4.0, received_at=1003.0, confirmed_at=1006.0)))
-    assert desk.store.evidence()[1:] == [(BEGINNING + 5_000_000, 3)]
+    desk.turn("4@4", seen=desk.live(price(4, at=4.0, received_at=1003.0, confirmed_at=1006.0)))
+    assert desk.store.evidence()[1:] == [(BEGINNING + 5_000_000, 4)]
 
 
 def test_trades_that_contradict_what_is_recorded_are_told_and_their_pair_looked_at() -> None:

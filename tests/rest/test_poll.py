@@ -18,7 +18,15 @@ from ltp_service.domain.tick import REST, WEBSOCKET, Tick
 from ltp_service.meters import DEAF_SUBSCRIPTIONS, DIVERGENCES, FALLBACK_SECONDS, FALLBACKS
 from ltp_service.prices.doubts import Doubts
 from ltp_service.prices.freshness import judge
-from ltp_service.rest.poll import CALLS_APART_SECONDS, LISTINGS_IN_DOUBT_SECONDS, POLL_EVERY_SECONDS, Poll
+from ltp_service.rest.poll import (
+    CALLS_APART_SECONDS,
+    FREE_EVERY_SECONDS,
+    FREE_SECONDS,
+    LISTINGS_IN_DOUBT_SECONDS,
+    LIVES_ON_REST_SECONDS,
+    POLL_EVERY_SECONDS,
+    Poll,
+)
 from ltp_service.rest.sequence import Detail, NewestTrades, Progress, Row
 from ltp_service.rest.source import RestAnswer, RestSource
 from ltp_service.settings.config import Config
@@ -1016,3 +1024,40 @@ def test_a_follower_is_back_when_the_owner_tells_again(caplog: pytest.LogCapture
     assert not scene.poll.active()
     assert scene.feed.renewed == []
     assert [message for message in caplog.messages if "WebSocket data" in message] == [DOWN, BACK]
+
+
+# What is worth less than a price.
+
+
+def test_one_late_pair_is_enough_for_prices_to_need_rest(scene: Scene) -> None:
+    scene.pass_time(20, alive=(BTC, ETH))
+    assert not scene.poll.needs_rest()
+    scene.pass_time(20, alive=(BTC,))
+    assert scene.rest.calls("Ticker") > 0
+    assert scene.poll.needs_rest()
+    scene.pass_time(1, alive=(BTC, ETH))
+    assert not scene.poll.needs_rest()
+
+
+def test_a_pair_in_doubt_needs_rest_too(scene: Scene) -> None:
+    scene.pass_time(1, alive=(BTC, ETH))
+    scene.rest.trades_broken = True
+    scene.doubts.open(BTC, "unusable", scene.clock.monotonic(), scene.store.all()[BTC])
+    scene.pass_time(1, alive=(BTC, ETH))
+    assert scene.poll.needs_rest()
+
+
+def test_a_pair_that_lives_on_rest_leaves_some_seconds_free(scene: Scene) -> None:
+    scene.pass_time(20 + LIVES_ON_REST_SECONDS, alive=(BTC,))
+    needed = []
+    for _ in range(400):
+        scene.pass_time(0.25, alive=(BTC,))
+        needed.append(scene.poll.needs_rest())
+    assert needed.count(False) / len(needed) == pytest.approx(FREE_SECONDS / FREE_EVERY_SECONDS, abs=0.02)
+
+
+def test_while_rest_stands_in_for_the_whole_feed_nothing_is_free(scene: Scene) -> None:
+    scene.lose_feed(5)
+    for _ in range(200):
+        assert scene.poll.needs_rest()
+        scene.pass_time(0.25)
