@@ -117,6 +117,7 @@ STREAM_DROPPED = Counter("stream_dropped_total", "Streams that ended.", "reason"
 # History. The lag is that of the trade that has waited longest to be written.
 HISTORY_ROWS = Counter("history_rows_total", "Trades written to the history.")
 HISTORY_LOST = Counter("history_lost_total", "Trades dropped because the history could not be written.")
+HISTORY_REFUSED = Counter("history_refused_total", "Trades not recorded, because they contradict what is recorded or the exchange's clock.")
 HISTORY_GAP_SECONDS = Counter("history_gap_seconds_total", "Seconds of the history of which trades are missing for good.")
 HISTORY_LAG = Gauge("history_lag_seconds", "For how long a trade has waited to be written.", _HIGHEST)
 HISTORY_BYTES = Gauge("history_bytes", "Bytes of the history on the disk.", _HIGHEST)

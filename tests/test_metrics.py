@@ -34,7 +34,8 @@ LABELLED = {
     "": (
         "cache_hits_total cache_misses_total rate_limit_tokens_remaining kraken_rate_limit_drops_total uptime_seconds"
         " fallback_duration_seconds fallback_active log_lines_dropped_total stream_clients"
-        " history_rows_total history_lost_total history_gap_seconds_total history_lag_seconds history_bytes"
+        " history_rows_total history_lost_total history_refused_total history_gap_seconds_total history_lag_seconds"
+        " history_bytes"
     ),
     "method path status_code": "http_requests_total http_request_duration_seconds",
     "method path": "http_request_size_bytes http_response_size_bytes",

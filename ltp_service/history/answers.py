@@ -1,7 +1,8 @@
 """What the history answers, and what it admits not to know. Pure: the moment that counts as now is given.
 
 Ids are consecutive per pair, so a run of ids proves that no trade is missing between its first and its last one. Times
-alone prove nothing.
+alone prove nothing. They may even be out of order by SLACK, so the proof begins that much later than the run, and ends that
+much earlier.
 """
 
 from bisect import bisect_left, bisect_right
@@ -12,6 +13,7 @@ from typing import Literal, NamedTuple
 
 from ltp_service.history.candles import MINUTE, longer, start_of
 from ltp_service.history.contract import CANDLE_MINUTES
+from ltp_service.history.coverage import is_covered, known_until, place_of, proof
 from ltp_service.history.rows import Around, Candle, Coverage, RecordedTrade, Run
 
 Proof = Literal["exact", "observed"]
@@ -68,9 +70,9 @@ def price_then(moment: int, around: Around, patience: int) -> PriceThen | Hole |
     if coverage.kept_from is not None and moment < coverage.kept_from:
         return Unknown(coverage.kept_from)
     if before is not None:
-        until = _known_until(before, after, coverage)
-        if until is not None and until >= moment:
-            next_trade_id = None if after is None else after.trade_id
+        run = proof(around, moment)
+        if run is not None:
+            next_trade_id, until = _end_of(run, after, coverage)
             return PriceThen(before.price, "exact", before.traded_at, before.trade_id, next_trade_id, until)
         if after is not None:
             return Hole(before, after)
@@ -90,27 +92,14 @@ def price_then(moment: int, around: Around, patience: int) -> PriceThen | Hole |
     return Unknown(coverage.kept_from) if before is None else Hole(before, None)
 
 
-def _known_until(before: RecordedTrade, after: RecordedTrade | None, coverage: Coverage) -> int | None:
-    """Until when `before` is proven to have been the last trade; None where another one may have followed at once."""
-    place = _place_of(before, coverage.runs)
-    if place is None:
-        return None
-    if after is not None:
-        return after.traded_at if _place_of(after, coverage.runs) == place else None
-    return coverage.evidence_until if place == len(coverage.runs) - 1 else None
-
-
-def _place_of(trade: RecordedTrade, runs: Sequence[Run]) -> int | None:
-    """The place of the run that has the trade's id. Two series may use the same id, so its time says which one is near."""
-    near = bisect_right(runs, trade.traded_at, key=_first) - 1
-    # The exchange may stamp a trade a little earlier than the one numbered before it.
-    for place in (near, near + 1, near - 1):
-        if (
-            0 <= place < len(runs)
-            and runs[place].first_trade_id <= trade.trade_id <= runs[place].last_trade_id
-        ):
-            return place
-    return None
+def _end_of(run: Run, after: RecordedTrade | None, coverage: Coverage) -> tuple[int | None, int]:
+    """Which trade ended the price that a run proves, if no other one can have come before it; and until when the price is
+    known to have been the last one."""
+    sure = known_until(coverage, run)
+    if after is not None and after.traded_at <= sure:
+        return after.trade_id, after.traded_at
+    is_by_evidence = run == coverage.runs[-1] and coverage.evidence_until == sure
+    return None, sure if is_by_evidence else sure - 1
 
 
 # Candles.
@@ -168,35 +157,15 @@ def span(minutes: int, start: int | None, end: int, limit: int) -> tuple[Span, b
 def candles(asked: Span, stored: Sequence[Candle], coverage: Coverage, now: int) -> list[Told]:
     """Every interval of the span. `stored` are the candles of `asked.stored_minutes` in it."""
     found = {candle.start: candle for candle in longer(stored, asked.minutes)}
-    cover = _Cover(coverage)
     starts = range(asked.start, asked.end, asked.length)
-    return [_told(start, start + asked.length, found.get(start), cover, now) for start in starts]
+    return [_told(start, start + asked.length, found.get(start), coverage, now) for start in starts]
 
 
-def _told(start: int, end: int, candle: Candle | None, cover: "_Cover", now: int) -> Told:
+def _told(start: int, end: int, candle: Candle | None, coverage: Coverage, now: int) -> Told:
     covered: Covered = "partial" if candle else "unknown"
-    if cover.has(start, end):
+    if is_covered(coverage, start, end):
         covered = "complete" if candle else "empty"
     return Told(start, candle, covered, start <= now < end)
-
-
-class _Cover:
-    """Answers whether every trade of an interval is known."""
-
-    def __init__(self, coverage: Coverage) -> None:
-        self._runs = coverage.runs
-        self._evidence_until = coverage.evidence_until
-        self._begins = [run.first_traded_at for run in coverage.runs]
-
-    def has(self, start: int, end: int) -> bool:
-        """Whether one run goes on from before `start` to `end` or later."""
-        place = bisect_left(self._begins, start) - 1
-        if place < 0:
-            return False
-        if self._runs[place].last_traded_at >= end:
-            return True
-        is_newest = place == len(self._runs) - 1
-        return is_newest and self._evidence_until is not None and self._evidence_until >= end
 
 
 def vwap(candle: Candle) -> Decimal:
@@ -262,12 +231,26 @@ def page(
             following, is_after_id = following + 1, False
 
     for trade in trades:
-        place = _place_of(trade, runs)
-        tell(following - 1 if place is None else place)
+        place = place_of(runs, trade)
+        if place is not None:
+            tell(place)
+        elif gap := _gap_before(trade, rows, holes):
+            rows.append(gap)
         rows.append(trade)
     if not more:
         tell(holes.last_before(asked.expected_until))
     return rows
+
+
+def _gap_before(trade: RecordedTrade, rows: Sequence[RecordedTrade | Gap], holes: "_Holes") -> Gap | None:
+    """What may be missing before a trade that was written after the coverage was read."""
+    told = rows[-1] if rows else None
+    if isinstance(told, RecordedTrade):
+        last = Gap(told.trade_id, None, told.traded_at, None)
+    else:
+        last = holes.trailing()
+    is_next = trade.trade_id - 1 == last.after_trade_id
+    return None if is_next else last._replace(before_trade_id=trade.trade_id, until=trade.traded_at)
 
 
 class _Holes:
@@ -278,6 +261,10 @@ class _Holes:
         self._runs = coverage.runs
         self._kept_from = coverage.kept_from or 0
         self._known_until = max(coverage.evidence_until or 0, coverage.runs[-1].last_traded_at)
+
+    def trailing(self) -> Gap:
+        """The one after the newest evidence."""
+        return self.at(len(self._runs))
 
     def at(self, place: int) -> Gap:
         """The hole at a place."""

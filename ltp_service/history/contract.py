@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from typing import Protocol
 
 from ltp_service.domain.pairs import Pair
-from ltp_service.history.rows import Around, Candle, Coverage, News, RecordedTrade
+from ltp_service.history.rows import Around, Candle, Coverage, News, RecordedTrade, Written
 
 CANDLE_MINUTES = (1, 60, 1440)
 """Lengths of the candles that are made while writing. Longer and other ones are put together from these."""
@@ -15,8 +15,8 @@ class HistoryStore(Protocol):
     another one, so each side has its own connection. Nothing here may be called on the hub. Ask for the coverage before
     the trades or candles that it is to prove: more may be written between the two questions."""
 
-    def write(self, news: Sequence[News]) -> int:
-        """Records all of it in one transaction, or nothing: trades, runs, candles, evidence. Returns the new trades."""
+    def write(self, news: Sequence[News]) -> Written:
+        """Records all of it in one transaction, or nothing: trades, runs, candles, evidence."""
 
     def prune(self, before: int) -> int:
         """Deletes at most some thousand trades before a moment, and returns how many; 0 when none is left."""

@@ -1,14 +1,15 @@
 """Which trades of a pair are known, told by their ids, which are consecutive. Pure: values in, values out."""
 
 from bisect import bisect_left, bisect_right
-from collections.abc import Iterable, Iterator
-from itertools import islice
+from collections.abc import Iterable, Iterator, Sequence
+from math import inf
 from typing import NamedTuple
 
 from ltp_service.history.rows import Around, Coverage, RecordedTrade, Run
 
 SLACK = 1_000_000
-"""Microseconds by which two sources may differ on the time of one trade, and an exchange's ids and times on the order of two."""
+"""Microseconds by which an exchange's ids and times may differ on the order of two trades. A trade that is missing before a run
+may be so much later than the run's first moment, and one that is missing after it so much earlier than its last one."""
 
 
 class Hole(NamedTuple):
@@ -21,37 +22,55 @@ class Hole(NamedTuple):
 
 def is_covered(coverage: Coverage, start: int, end: int) -> bool:
     """Whether each trade from `start` to before `end` is known, be it that none was made."""
-    place = bisect_left(coverage.runs, start, key=_begin) - 1
-    return place >= 0 and known_until(coverage, coverage.runs[place]) >= end
+    place = bisect_left(coverage.runs, start - SLACK, key=_begin) - 1
+    if place < 0:
+        return False
+    run = coverage.runs[place]
+    return known_from(run) < start and end <= known_until(coverage, run)
+
+
+def known_from(run: Run) -> int:
+    """The moment after which no trade is missing that has a lower id than the run."""
+    return run.first_traded_at + SLACK
 
 
 def known_until(coverage: Coverage, run: Run) -> int:
-    """The moment before which each later trade of the run's time is known. Evidence is of the newest run only."""
-    if run == coverage.runs[-1]:
-        return max(run.last_traded_at, coverage.evidence_until or 0)
-    return run.last_traded_at
+    """The moment before which no trade is missing that has a higher id than the run. Evidence is of the newest run only."""
+    until = run.last_traded_at - SLACK
+    return max(until, coverage.evidence_until or until) if run == coverage.runs[-1] else until
 
 
-def run_of(coverage: Coverage, trade: RecordedTrade) -> Run | None:
-    """The run that holds a recorded trade. Several runs may begin or end at its moment."""
-    place = bisect_left(coverage.runs, trade.traded_at, key=lambda run: run.last_traded_at)
-    for run in islice(coverage.runs, place, None):
-        if run.first_traded_at > trade.traded_at:
-            break
-        if run.first_trade_id <= trade.trade_id <= run.last_trade_id:
-            return run
+def place_of(runs: Sequence[Run], trade: RecordedTrade) -> int | None:
+    """The place of the run that holds a recorded trade. Any number of runs may begin or end at its moment; two series may
+    use the same id, so its time counts too."""
+    # Times may be out of order by SLACK, so this is a little early.
+    place = bisect_left(runs, trade.traded_at - SLACK, key=_end)
+    while place < len(runs) and runs[place].first_traded_at <= trade.traded_at + SLACK:
+        run = runs[place]
+        is_in_time = run.first_traded_at <= trade.traded_at <= run.last_traded_at
+        if is_in_time and run.first_trade_id <= trade.trade_id <= run.last_trade_id:
+            return place
+        place += 1
     return None
 
 
 def is_exact(around: Around, moment: int) -> bool:
     """Whether it is proven that `before` was the last trade at a moment."""
-    before, after, coverage, _ = around
-    run = run_of(coverage, before) if before else None
-    if before is None or run is None:
-        return False
-    if after is not None:
-        return run_of(coverage, after) == run
-    return run == coverage.runs[-1] and before.trade_id == run.last_trade_id and _reaches(coverage, moment)
+    return proof(around, moment) is not None
+
+
+def proof(around: Around, moment: int) -> Run | None:
+    """The run that proves that `before` was the last trade at a moment, because no missing trade can lie between them."""
+    before, _, coverage, _ = around
+    place = None if before is None else place_of(coverage.runs, before)
+    if before is None or place is None:
+        return None
+    run = coverage.runs[place]
+    if before.traded_at < run.last_traded_at <= moment:
+        return None  # the last one was deleted meanwhile
+    is_newest = place == len(coverage.runs) - 1
+    is_known = moment < run.last_traded_at - SLACK or (is_newest and _reaches(coverage, moment))
+    return run if is_known and before.traded_at >= known_from(run) else None
 
 
 def hole_at(coverage: Coverage, moment: int) -> Hole | None:
@@ -65,9 +84,9 @@ def hole_at(coverage: Coverage, moment: int) -> Hole | None:
 
 
 def holes(coverage: Coverage) -> list[Hole]:
-    """Those between two runs, newest first."""
+    """Those between two runs, newest first. Where only the proof was lost no trade is missing, and nothing can be filled."""
     pairs = zip(coverage.runs, coverage.runs[1:], strict=False)
-    return [Hole(before, after) for before, after in pairs][::-1]
+    return [Hole(before, after) for before, after in pairs if not _is_break(before, after)][::-1]
 
 
 class Runs:
@@ -92,30 +111,48 @@ class Runs:
 
     def knows(self, trade_id: int) -> bool:
         """Whether the trade was recorded."""
+        return self.holding(trade_id) is not None
+
+    def holding(self, trade_id: int) -> Run | None:
+        """The run of a recorded trade; None for one that is not known."""
         before, _ = self._beside(trade_id)
-        return before is not None and trade_id <= before.last_trade_id
+        return before if before is not None and trade_id <= before.last_trade_id else None
 
     def fits(self, trade_id: int, traded_at: int, slack: int) -> bool:
-        """Whether the trade's time lies where its id does."""
-        before, after = self._beside(trade_id)
-        if before is not None and trade_id <= before.last_trade_id:
-            return before.first_traded_at - SLACK <= traded_at <= before.last_traded_at + SLACK
-        return (before is None or before.last_traded_at - slack <= traded_at) and (
-            after is None or traded_at <= after.first_traded_at + slack
+        """Whether a trade that is not known has its time where its id lies."""
+        place = bisect_right(self._starts, trade_id)
+        if place and trade_id <= self._runs[place - 1].last_trade_id:
+            return False
+        return self._latest_before(place) - slack <= traded_at <= self._earliest_from(place) + slack
+
+    def room_from(self, trade_id: int) -> tuple[float, float]:
+        """The next known id after one that is not known, and the latest moment for trades between the two."""
+        place = bisect_right(self._starts, trade_id)
+        next_id = self._starts[place] if place < len(self._starts) else inf
+        return next_id, self._earliest_from(place) + SLACK
+
+    def neighbours(self, new: Run) -> tuple[Run | None, Run | None]:
+        """The runs that end and begin with the ids beside those of a new one."""
+        before, after = self._beside(new.first_trade_id)
+        return (
+            before if before is not None and before.last_trade_id + 1 == new.first_trade_id else None,
+            after if after is not None and new.last_trade_id + 1 == after.first_trade_id else None,
         )
 
-    def next_known(self, trade_id: int) -> Run | None:
-        """The first run after an id that is not known."""
-        return self._beside(trade_id)[1]
+    def across(self, moment: int) -> list[Run]:
+        """The runs that go on from a trade at or before a moment to a later one."""
+        return [run for run in self._runs if run.first_traded_at <= moment < run.last_traded_at]
 
-    def record(self, new: Run) -> tuple[Run, list[Run]]:
-        """Takes a run of trades that are not known. Returns the run that holds them now, and those that it replaces."""
-        before, after = self._beside(new.first_trade_id)
-        parts = [new]
-        if before is not None and before.last_trade_id + 1 == new.first_trade_id:
-            parts.insert(0, before)
-        if after is not None and new.last_trade_id + 1 == after.first_trade_id:
-            parts.append(after)
+    def replace(self, run: Run, parts: Sequence[Run]) -> None:
+        """Cuts a run into parts."""
+        place = bisect_left(self._starts, run.first_trade_id)
+        self._runs[place : place + 1] = parts
+        self._starts[place : place + 1] = [part.first_trade_id for part in parts]
+
+    def record(self, new: Run, joins: Sequence[Run] = ()) -> tuple[Run, list[Run]]:
+        """Takes a run of trades that are not known, and joins it with neighbours of it. Returns the run that holds the trades
+        now, and those that it replaces."""
+        parts = sorted([new, *joins], key=lambda run: run.first_trade_id)
         joined = Run(
             new.series,
             parts[0].first_trade_id,
@@ -129,6 +166,24 @@ class Runs:
         self._starts[place : place + len(replaced)] = [joined.first_trade_id]
         return joined, replaced
 
+    def _latest_before(self, place: int) -> float:
+        """The latest moment of all runs before a place."""
+        latest, most = -inf, inf
+        while place and latest < most:
+            place -= 1
+            latest = max(latest, self._runs[place].last_traded_at)
+            most = min(most, self._runs[place].first_traded_at + SLACK)  # and no one before it is later
+        return latest
+
+    def _earliest_from(self, place: int) -> float:
+        """The earliest moment of all runs from a place on."""
+        earliest, least = inf, -inf
+        while place < len(self._runs) and least < earliest:
+            earliest = min(earliest, self._runs[place].first_traded_at)
+            least = max(least, self._runs[place].last_traded_at - SLACK)
+            place += 1
+        return earliest
+
     def _beside(self, trade_id: int) -> tuple[Run | None, Run | None]:
         """The run that begins at or before an id, and the next one."""
         place = bisect_right(self._starts, trade_id)
@@ -140,6 +195,14 @@ class Runs:
 
 def _begin(run: Run) -> int:
     return run.first_traded_at
+
+
+def _end(run: Run) -> int:
+    return run.last_traded_at
+
+
+def _is_break(before: Run, after: Run) -> bool:
+    return before.series == after.series and before.last_trade_id + 1 == after.first_trade_id
 
 
 def _reaches(coverage: Coverage, moment: int) -> bool:

@@ -35,6 +35,7 @@ _TABLES = {
     " volume text, turnover text, trades bigint, first_trade_id bigint, last_trade_id bigint",
     "observations": "pair text, observed_at bigint, evidence_until bigint, price text, traded_at bigint?, source text",
     "writer": "only_row int, token bigint, previous bigint?",
+    "breaks": "tape int, moment bigint",
 }
 """Columns and their types; one with a question mark may be null."""
 _KEYS = {
@@ -44,6 +45,7 @@ _KEYS = {
     "candles": "tape, minutes, begins",
     "observations": "pair, observed_at",
     "writer": "only_row",
+    "breaks": "tape, moment",
 }
 
 
@@ -56,12 +58,12 @@ def _create(table: str) -> str:
 
 
 _FIRST = [
-    *map(_create, _TABLES),
+    *(_create(table) for table in _TABLES if table != "breaks"),
     "CREATE UNIQUE INDEX tapes_of_pair ON tapes (pair, series)",
     "CREATE INDEX candles_by_id ON candles (tape, first_trade_id) WHERE minutes = 1",
     "INSERT INTO writer VALUES (1, floor(random() * 1e18)::bigint, NULL)",
 ]
-MIGRATIONS = ("; ".join(_FIRST),)
+MIGRATIONS = ("; ".join(_FIRST), _create("breaks"))
 """Each brings the tables to the version that is its place in this list, counted from 1."""
 
 _VERSION = "SELECT obj_description(to_regclass('writer'))"  # null where nothing was made yet

@@ -12,7 +12,7 @@ from ltp_service.domain.pairs import Pair
 from ltp_service.domain.trade import Trade
 from ltp_service.history.evidence import View, micros
 from ltp_service.history.writer import MOST_WAITING, Batch, Frame, Page, Report, Writer
-from ltp_service.meters import HISTORY_LOST, HISTORY_ROWS
+from ltp_service.meters import HISTORY_LOST, HISTORY_REFUSED, HISTORY_ROWS
 from ltp_service.runtime.runtime import Runtime
 from ltp_service.runtime.spawn import NativeThread
 
@@ -157,6 +157,18 @@ class Recorder:
         self._meters.count(HISTORY_ROWS, amount=report.rows)
         if report.lost:
             self._meters.count(HISTORY_LOST, amount=report.lost)
+        if report.refused_last is not None:
+            self._meters.count(HISTORY_REFUSED, amount=report.refused)
+            pair, trade = report.refused_last
+            log.warning(
+                "%d trades are not recorded, because they contradict what is recorded or the exchange's clock; the last one:"
+                " %s, id %d, unix time %.6f",
+                report.refused,
+                pair,
+                trade.trade_id,
+                trade.traded_at / 1e6,
+                extra={"once_a_minute": ("history refused",)},
+            )
         if report.problem:
             log.error(
                 "the history is not written: %s; %d trades wait, %d were dropped",

@@ -75,12 +75,21 @@ class News(NamedTuple):
     pair: Pair
     trades: tuple[RecordedTrade, ...] = ()
     """In any order; known ones are ignored. None may be stamped ahead of the exchange's clock: until that moment it would look
-    as if nothing was traded, and all that follows would contradict it."""
+    as if nothing was traded, and all that follows would contradict it, and would not be recorded."""
     evidence_until: int | None = None
     """Nothing followed the newest trade known to the recorder until then."""
     evidence_for: int | None = None
     """The id of that newest trade: the evidence counts only while the last run ends with it."""
     observation: Observation | None = None
+
+
+class Written(NamedTuple):
+    """What became of news."""
+
+    new: int = 0
+    """Trades that were not known."""
+    contradicting: tuple[tuple[Pair, RecordedTrade], ...] = ()
+    """Those that contradict what is recorded. They are not recorded, and there is no proof around their moments."""
 
 
 class Around(NamedTuple):

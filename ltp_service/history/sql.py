@@ -7,6 +7,7 @@ A `tape` is one series of one pair: its trades in the order of time and id. The 
 - runs: tape, first_trade_id (key: these two), last_trade_id, first_traded_at, last_traded_at
 - candles: tape, minutes, begins (key: these three), opening, highest, lowest, closing, volume, turnover, trades,
   first_trade_id, last_trade_id; index (tape, first_trade_id) where minutes = 1
+- breaks: tape, moment (key: both); no run goes on from a trade at or before such a moment to a later one
 - observations: pair, observed_at (key: these two), evidence_until, price, traded_at, source
 - writer: only_row (key, always 1), token, previous; one row from the beginning, whose token is a random number
 
@@ -59,6 +60,17 @@ RUNS_OF_TAPE = f"SELECT {RUN} FROM runs WHERE tape = ?"
 NEWEST_CANDLE = f"SELECT {CANDLE} FROM candles WHERE tape = ? AND minutes = ? ORDER BY begins DESC LIMIT 1"
 CANDLES_OF_TAPE = f"SELECT {CANDLE} FROM candles WHERE tape = ? AND minutes = ? AND begins >= ? AND begins < ? ORDER BY begins"
 ALL_TRADES = f"SELECT {TRADE} FROM trades WHERE tape = ? AND traded_at >= ? AND traded_at < ? ORDER BY traded_at, trade_id"
+_OF_IDS = (
+    "FROM trades WHERE tape = ? AND traded_at >= ? AND traded_at <= ? AND trade_id >= ? AND trade_id <= ?"
+)
+TRADES_OF_IDS = f"SELECT {TRADE} {_OF_IDS} ORDER BY traded_at, trade_id"
+TRADE_OF_ID = f"{TRADES_OF_IDS} LIMIT 1"
+FIRST_OF_IDS = f"SELECT traded_at {_OF_IDS} ORDER BY traded_at, trade_id LIMIT 1"
+LAST_OF_IDS = f"SELECT traded_at {_OF_IDS} ORDER BY traded_at DESC, trade_id DESC LIMIT 1"
+LOWEST_ID = f"SELECT min(trade_id) {_OF_IDS}"
+HIGHEST_ID = f"SELECT max(trade_id) {_OF_IDS}"
+BREAKS = "SELECT moment FROM breaks WHERE tape = ?"
+ADD_BREAK = "INSERT INTO breaks VALUES (?, ?) ON CONFLICT DO NOTHING"
 ADD_TRADE = "INSERT INTO trades VALUES (?, ?, ?, ?, ?, ?) ON CONFLICT DO NOTHING"
 PUT_RUN = """INSERT INTO runs VALUES (?, ?, ?, ?, ?) ON CONFLICT (tape, first_trade_id) DO UPDATE SET
     last_trade_id = excluded.last_trade_id, first_traded_at = excluded.first_traded_at, last_traded_at = excluded.last_traded_at"""

@@ -36,6 +36,9 @@ MIGRATIONS = (
         price TEXT NOT NULL, traded_at INTEGER, source TEXT NOT NULL, PRIMARY KEY (pair, observed_at)) WITHOUT ROWID""",
         "CREATE TABLE writer (only_row INTEGER PRIMARY KEY CHECK (only_row = 1), token INTEGER NOT NULL, previous INTEGER)",
     ),
+    (
+        "CREATE TABLE breaks (tape INTEGER NOT NULL, moment INTEGER NOT NULL, PRIMARY KEY (tape, moment)) WITHOUT ROWID",
+    ),
 )
 """The statements of one place in this list bring the file to the `user_version` of that place, counted from 1."""
 

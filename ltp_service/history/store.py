@@ -6,9 +6,10 @@ from decimal import Decimal
 from ltp_service.domain.pairs import Pair
 from ltp_service.history import sql
 from ltp_service.history.candles import MINUTE, longer, start_of
+from ltp_service.history.coverage import SLACK
 from ltp_service.history.digits import read_candle, read_trade
 from ltp_service.history.engine import Engine, Row, Transaction
-from ltp_service.history.rows import Around, Candle, Coverage, News, Observation, RecordedTrade, Run
+from ltp_service.history.rows import Around, Candle, Coverage, News, Observation, RecordedTrade, Run, Written
 from ltp_service.history.tapes import Memory
 
 PRUNED_AT_ONCE = 5_000
@@ -27,12 +28,12 @@ class SqlHistory:
         self._memory = Memory()
         self.size, self.close = engine.size, engine.close
 
-    def write(self, news: Sequence[News]) -> int:
-        def change(transaction: Transaction) -> int:
+    def write(self, news: Sequence[News]) -> Written:
+        def change(transaction: Transaction) -> Written:
             token = self._memory.take_turn(transaction)
-            new = self._memory.record(transaction, news)
+            written = self._memory.record(transaction, news)
             self._memory.keep(token)
-            return new
+            return written
 
         return self._engine.write(change)
 
@@ -80,7 +81,7 @@ class SqlHistory:
     def trades_after(self, pair: Pair, trade_id: int, end: int, limit: int) -> list[RecordedTrade]:
         for (tape,) in self._engine.read(sql.NEWEST_TAPE, (str(pair),)):
             starts = self._engine.read(sql.MINUTE_OF_ID, (tape, trade_id))
-            start = starts[0][0] if starts else 0
+            start = starts[0][0] - SLACK if starts else 0  # a later id may have an earlier time
             return self._trades(sql.TRADES_AFTER, (tape, start, end, trade_id, limit))
         return []
 

@@ -6,6 +6,7 @@ from math import inf
 from typing import NamedTuple
 
 from ltp_service.domain.errors import StoreUnavailable
+from ltp_service.domain.exchange_clock import CLOCK_TOLERANCE_SECONDS
 from ltp_service.domain.pairs import Pair
 from ltp_service.domain.trade import Trade
 from ltp_service.history.contract import HistoryStore, WriterLock
@@ -20,7 +21,7 @@ from ltp_service.history.evidence import (
     recorded,
     told_by,
 )
-from ltp_service.history.rows import News, Observation, RecordedTrade
+from ltp_service.history.rows import News, Observation, RecordedTrade, Written
 
 MOST_WAITING = 200_000
 """Most trades that wait to be written. Then the oldest are dropped, which leaves a hole, and REST may fill it later."""
@@ -37,8 +38,12 @@ FIRST_PAUSE_SECONDS, LONGEST_PAUSE_SECONDS = 1.0, 30.0
 LOOK_EVERY_SECONDS = 1.0
 """Seconds between two looks at the evidence and at prices without an id."""
 
-LATEST_SECONDS = 60.0
-"""Seconds by which a trade may be later than the exchange's own clock. A later one has a wrong time and is left out."""
+LATEST_SECONDS = CLOCK_TOLERANCE_SECONDS
+"""Seconds by which a trade may be later than the exchange's own clock. A later one has a wrong time and is left out. The price
+refuses what is later, too: what is no price here must be none in the history."""
+
+MOST_AHEAD = 10_000
+"""Most trades with a time ahead of the exchange's clock that are remembered."""
 
 PRUNE_EVERY_SECONDS, SIZE_EVERY_SECONDS = 60.0, 30.0
 """Seconds between two looks for trades that are too old, and at the room that the history takes."""
@@ -81,6 +86,9 @@ class Report(NamedTuple):
     """Monotonic second in which the oldest trade that waits arrived."""
     problem: str | None = None
     """Why nothing can be written; None when it can."""
+    refused: int = 0
+    """Trades that are not recorded, because they contradict what is recorded, or the exchange's clock."""
+    refused_last: tuple[Pair, RecordedTrade] | None = None
     jumped: frozenset[Pair] = frozenset()
     """Pairs of which a trade was written whose predecessor the feed has not told, or all where another history came in the
     place of the one that was written."""
@@ -132,6 +140,12 @@ class Writer:
         self._problem: str | None = None
         self._look_at = self._prune_at = self._size_at = -inf
         self._rows = 0
+        self._refused: list[tuple[Pair, RecordedTrade]] = []
+        """Since the last report."""
+        self._ahead: dict[tuple[Pair, int, int], None] = {}
+        """Pairs, ids and moments of trades that were stamped ahead. Once their moment has come they are as wrong as before."""
+        self._ahead_at: dict[Pair, float] = {}
+        """When the feed told one last: it happened, so the one before is not the newest."""
 
     def turn(self, batch: Batch) -> Report:
         """Takes a batch, and writes what waits. Raises only what is no fault of the store; that batch is dropped then."""
@@ -142,9 +156,16 @@ class Writer:
         lost = self._drop_the_oldest()
         report = self._try(batch.view) if self._monotonic() >= self._try_at else Report(writes=False)
         rows, self._rows = self._rows, 0
+        refused, self._refused = self._refused, []
         oldest = self._waiting[0][2] if self._waiting else None
         return report._replace(
-            rows=rows, lost=lost, waiting=len(self._waiting), oldest=oldest, problem=self._problem
+            rows=rows,
+            lost=lost,
+            waiting=len(self._waiting),
+            oldest=oldest,
+            problem=self._problem,
+            refused=len(refused),
+            refused_last=refused[-1] if refused else None,
         )
 
     def close(self) -> None:
@@ -162,27 +183,47 @@ class Writer:
         self._lock.release()
 
     def _take(self, batch: Batch) -> None:
-        latest = inf if batch.view.ahead is None else batch.view.now + batch.view.ahead + LATEST_SECONDS
+        ahead = batch.view.ahead
+        latest = inf if ahead is None else micros(batch.view.now + ahead + LATEST_SECONDS)
         since = batch.view.told_since
         for frame, received_at in batch.frames:
             is_live = self._is_live(frame)
             for pair, trade in self._read(frame, 0.0):
-                if trade.timestamp <= latest and (row := recorded(trade)):
-                    self._waiting.append((pair, row, received_at))
-                    told = Told(row.trade_id, row.traded_at, received_at)
-                    if is_live:
-                        self._go_on(pair, told, since.get(pair))
-                    self._told[pair] = newer(self._told.get(pair), told)
-        for pair, trades, as_of in batch.pages:
-            read = (recorded(trade) for trade in trades if trade.timestamp <= latest)
-            rows = [row for row in read if row]
-            self._waiting.extend((pair, row, batch.view.now) for row in rows)
-            if as_of is not None and (newest := newest_of(rows, as_of)):
-                self._take_newest(pair, newest, since.get(pair))
+                row = recorded(trade)
+                if row is None:
+                    continue
+                told = Told(row.trade_id, row.traded_at, received_at)
+                if not self._take_row(pair, row, received_at, latest):
+                    self._ahead_at[pair] = received_at
+                    continue
+                if is_live:
+                    self._go_on(pair, told, since.get(pair))
+                self._told[pair] = newer(self._told.get(pair), told)
+        for page in batch.pages:
+            self._take_page(page, batch.view, latest)
         for pair in self._pairs:
             price = batch.view.prices.get(pair)
             if price is not None and (by_price := told_by(price.tick)):
                 self._told[pair] = newer(self._told.get(pair), by_price)
+
+    def _take_row(self, pair: Pair, row: RecordedTrade, received_at: float, latest: float) -> bool:
+        """Has a trade wait to be written. False where it is stamped ahead of `latest`, the exchange's time."""
+        if row.traded_at > latest or (pair, *row[:2]) in self._ahead:
+            self._refuse(pair, row)
+            return False
+        self._waiting.append((pair, row, received_at))
+        return True
+
+    def _take_page(self, page: Page, view: View, latest: float) -> None:
+        rows = [row for trade in page.trades if (row := recorded(trade))]
+        refused = {row[:2] for row in rows if not self._take_row(page.pair, row, view.now, latest)}
+        newest = None if page.as_of is None else newest_of(rows, page.as_of)
+        if newest is None:
+            return
+        if newest[:2] in refused:
+            self._ahead_at[page.pair] = max(newest.received_at, self._ahead_at.get(page.pair, -inf))
+        else:
+            self._take_newest(page.pair, newest, view.told_since.get(page.pair))
 
     def _go_on(self, pair: Pair, told: Told, since: float | None) -> None:
         """The feed told a trade when it was made. Where it follows the newest one, none is missing between them."""
@@ -196,6 +237,12 @@ class Writer:
         self._told[pair] = told = newer(self._told.get(pair), newest)
         if since is not None and newest.received_at >= since and told.trade_id == newest.trade_id:
             self._proven[pair] = since
+
+    def _refuse(self, pair: Pair, row: RecordedTrade) -> None:
+        self._refused.append((pair, row))
+        self._ahead[pair, row.trade_id, row.traded_at] = None
+        if len(self._ahead) > MOST_AHEAD:
+            del self._ahead[next(iter(self._ahead))]
 
     def _drop_the_oldest(self) -> int:
         lost = max(0, len(self._waiting) - MOST_WAITING)
@@ -249,13 +296,16 @@ class Writer:
             looks = is_last and view.now >= self._look_at
             news = self._news(by_pair, view if looks else None)
             try:
-                self._rows += self._store.write(news) if news else 0
+                written = self._store.write(news) if news else Written()
             except StoreUnavailable:
                 raise
             except Exception:
                 self._forget(len(part))  # it would fail again, for ever
                 raise
             self._forget(len(part))
+            self._rows += written.new
+            self._refused += written.contradicting
+            jumped.update(pair for pair, _ in written.contradicting)  # what is recorded may have new holes
             jumped.update(pair for pair, told in by_pair.items() if self._jumps(pair, told))
             self._remember(news)
             if looks:
@@ -274,7 +324,8 @@ class Writer:
             trades, told = tuple(by_pair.get(pair, ())), self._told.get(pair)
             until, seen = None, None
             if view is not None:
-                until = evidence_until(pair, told, view, self._proven.get(pair))
+                if not self._is_ahead(pair, told):
+                    until = evidence_until(pair, told, view, self._proven.get(pair))
                 seen = None if until else observation(pair, view, self._observed.get(pair), self._patience)
             of = told.trade_id if until is not None and told is not None else None
             if (until, of) == self._evidence.get(pair):
@@ -284,6 +335,11 @@ class Writer:
             if trades or until or seen:
                 found.append(News(pair, trades, until, of, seen))
         return found
+
+    def _is_ahead(self, pair: Pair, told: Told | None) -> bool:
+        """Whether a trade came after the newest one that can be recorded."""
+        ahead_at = self._ahead_at.get(pair)
+        return ahead_at is not None and (told is None or told.received_at <= ahead_at)
 
     def _remember(self, news: Sequence[News]) -> None:
         for told in news:

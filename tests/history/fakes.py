@@ -8,7 +8,7 @@ from ltp_service.domain.pairs import Pair
 from ltp_service.domain.tick import WEBSOCKET, Price, Source, Tick
 from ltp_service.domain.trade import Trade
 from ltp_service.history.evidence import View
-from ltp_service.history.rows import Around, Candle, Coverage, News, Observation, RecordedTrade, Run
+from ltp_service.history.rows import Around, Candle, Coverage, News, Observation, RecordedTrade, Run, Written
 from tests.fakes import BTC, NOON
 
 AHEAD = NOON - 1000.0
@@ -64,22 +64,26 @@ class FakeStore:
         self.writes: list[int] = []
         """Trades of each transaction."""
         self.ids: dict[Pair, set[int]] = {}
+        self.contradicting: set[int] = set()
+        """Ids of trades that contradict what is recorded."""
         self.pruned: list[int] = []
         self.to_prune = 0
         self.problem: Exception | None = None
         self.closed = 0
 
-    def write(self, news: Sequence[News]) -> int:
+    def write(self, news: Sequence[News]) -> Written:
         self._fail()
         self.news += news
         self.writes.append(sum(len(each.trades) for each in news))
         new = 0
+        refused = []
         for each in news:
             known = self.ids.setdefault(each.pair, set())
-            fresh = {told.trade_id for told in each.trades} - known
+            refused += [(each.pair, told) for told in each.trades if told.trade_id in self.contradicting]
+            fresh = {told.trade_id for told in each.trades} - known - self.contradicting
             known |= fresh
             new += len(fresh)
-        return new
+        return Written(new, tuple(refused))
 
     def prune(self, before: int) -> int:
         self._fail()

@@ -6,7 +6,7 @@ from decimal import Decimal
 from itertools import pairwise
 
 from ltp_service.domain.pairs import Pair
-from ltp_service.history.rows import Around, Candle, Coverage, News, Observation, RecordedTrade, Run
+from ltp_service.history.rows import Around, Candle, Coverage, News, Observation, RecordedTrade, Run, Written
 from tests.fakes import NOON
 
 SECOND = 1_000_000
@@ -69,7 +69,7 @@ class PlainHistory:
             parts.setdefault(each.traded_at // length * length, []).append(each)
         return [candle_of(begin, part) for begin, part in parts.items() if start <= begin < end]
 
-    def write(self, news: Sequence[News]) -> int:
+    def write(self, news: Sequence[News]) -> Written:
         raise NotImplementedError
 
     def prune(self, before: int) -> int:

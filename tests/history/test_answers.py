@@ -48,12 +48,12 @@ def seen(price: str, since: float, until: float) -> Observation:
 
 
 def test_two_consecutive_ids_around_a_moment_are_the_proof() -> None:
-    history = PlainHistory(of((1, 0), (2, 10)))
+    history = PlainHistory(of((1, -9), (2, 0), (3, 10), (4, 11)))
 
     assert (
         at(history, 0)
         == at(history, 9.999999)
-        == PriceThen(Decimal("1.10"), "exact", T0, 1, 2, T0 + 10 * SECOND)
+        == PriceThen(Decimal("2.10"), "exact", T0, 2, 3, T0 + 10 * SECOND)
     )
 
 
@@ -62,6 +62,26 @@ def test_evidence_proves_what_no_next_trade_can() -> None:
 
     assert at(history, 20) == PriceThen(Decimal("2.10"), "exact", T0 + 10 * SECOND, 2, None, T0 + 20 * SECOND)
     assert at(history, 20.000001) == Hole(history.recorded[1], None)
+
+
+def test_a_missing_trade_may_be_stamped_a_second_beyond_the_edge_of_its_hole() -> None:
+    history = PlainHistory(of((1, 0), (2, 0.5), (3, 1), (4, 10), (5, 11)))
+
+    assert [at(history, seconds) for seconds in (0, 0.5)] == [
+        Hole(history.recorded[0], history.recorded[1]),
+        Hole(history.recorded[1], history.recorded[2]),
+    ]
+    assert isinstance(at(history, 1), PriceThen)
+    assert isinstance(at(history, 9.999999), PriceThen)
+    assert at(history, 10) == Hole(history.recorded[3], history.recorded[4])
+
+
+def test_the_next_trade_is_told_once_no_other_one_can_come_before_it() -> None:
+    history = PlainHistory(of((1, -9), (2, 0), (3, 10)))
+
+    assert at(history, 8) == PriceThen(Decimal("2.10"), "exact", T0, 2, None, T0 + 9 * SECOND - 1)
+    history.evidence_until = T0 + 10 * SECOND
+    assert at(history, 8) == PriceThen(Decimal("2.10"), "exact", T0, 2, 3, T0 + 10 * SECOND)
 
 
 def test_a_missing_id_is_a_hole_with_both_edges_whatever_was_observed() -> None:
@@ -77,7 +97,7 @@ def test_without_evidence_the_newest_trade_is_not_the_last_one_even_at_its_own_m
 
 
 def test_the_evidence_belongs_to_the_newest_run_only() -> None:
-    history = PlainHistory(of((1, 0), (3, 10)), evidence_until=T0 + 20 * SECOND)
+    history = PlainHistory(of((1, 0), (3, 10), (4, 11)), evidence_until=T0 + 20 * SECOND)
 
     assert isinstance(at(history, 5), Hole)
     assert isinstance(at(history, 15), PriceThen)
@@ -109,7 +129,9 @@ def test_a_later_trade_ends_what_was_observed_before() -> None:
 
 def test_what_was_deleted_is_not_known() -> None:
     seen_then = seen("1.10", 3, 8)
-    history = PlainHistory(of((1, 0), (2, 10), (3, 20)), kept_from=T0 + 5 * SECOND, observation=seen_then)
+    history = PlainHistory(
+        of((1, 0), (2, 10), (3, 20), (4, 30)), kept_from=T0 + 5 * SECOND, observation=seen_then
+    )
 
     assert at(history, 4) == Unknown(T0 + 5 * SECOND)
     history.observation = None
@@ -150,14 +172,14 @@ def test_every_interval_appears_and_none_is_filled_from_the_one_before() -> None
 
 
 def test_a_candle_is_complete_when_one_run_goes_on_from_before_it_to_its_end() -> None:
-    history = PlainHistory(of((1, -1), (2, 30), (3, 60)))
+    history = PlainHistory(of((1, -1.000001), (2, 30), (3, 61)))
 
     assert [each.covered for each in told(history, "1m", 0, 1)] == ["complete"]
-    history = PlainHistory(of((2, 0), (3, 60)))
-    assert [each.covered for each in told(history, "1m", 0, 1)] == ["partial"], "it may begin amid a moment"
-    history = PlainHistory(of((1, -1), (2, 59.999999)))
-    assert [each.covered for each in told(history, "1m", 0, 1)] == ["partial"]
-    history = PlainHistory(of((1, -1), (2, 30)), evidence_until=T0 + 59_999_999)
+    history = PlainHistory(of((2, -1), (3, 61)))
+    assert [each.covered for each in told(history, "1m", 0, 1)] == ["unknown"], "one may be a second late"
+    history = PlainHistory(of((1, -9), (2, 30), (3, 60.999999)))
+    assert [each.covered for each in told(history, "1m", 0, 1)] == ["partial"], "one may be a second early"
+    history = PlainHistory(of((1, -9), (2, 30)), evidence_until=T0 + 59_999_999)
     assert [each.covered for each in told(history, "1m", 0, 1)] == ["partial"]
 
 
@@ -273,6 +295,27 @@ def test_gaps_stand_where_the_trades_are_missing() -> None:
     assert rows_of(history, end=c.traded_at, expected_until=c.traded_at) == [a, b, between]
     assert rows_of(history, start=T0 - 1, end=b.traded_at) == [Gap(None, 1, None, T0), a]
     assert rows_of(history, start=T0 + 15 * SECOND) == [between, c, d]
+
+
+@pytest.mark.parametrize("limit", [1, 2, 3, 100])
+def test_each_of_several_gaps_at_one_microsecond_is_told(limit: int) -> None:
+    history = PlainHistory(of((55, 0), (57, 10), (59, 10), (61, 10), (63, 10), (65, 10), (66, 11)))
+    asked = Window(None, None, FAR, T0)
+    rows = list(every_row(lambda window: ask_trades(history, BTC, window, limit), asked))
+
+    told = [row.trade_id if isinstance(row, RecordedTrade) else row[:2] for row in rows]
+    assert told == [55, (55, 57), 57, (57, 59), 59, (59, 61), 61, (61, 63), 63, (63, 65), 65, 66]
+
+
+def test_a_trade_that_came_after_the_coverage_was_read_is_told_with_its_gap() -> None:
+    known, new = of((1, 0), (2, 10)), of((3, 20), (5, 30), (6, 40))
+    coverage = Coverage((Run(0, 1, 2, known[0].traded_at, known[1].traded_at),), None, None)
+    asked = Window(None, None, FAR, T0)
+
+    gap = Gap(3, 5, new[0].traded_at, new[1].traded_at)
+    assert page(asked, [*known, *new], coverage, more=True) == [*known, new[0], gap, *new[1:]]
+    gap = Gap(2, 5, known[1].traded_at, new[1].traded_at)
+    assert page(asked._replace(start=T0 + 25 * SECOND), new[1:], coverage, more=True) == [gap, *new[1:]]
 
 
 def test_what_is_missing_at_the_end_is_told_as_far_as_it_is_expected() -> None:

@@ -1,5 +1,7 @@
 """What runs of ids prove."""
 
+from math import inf
+
 import pytest
 
 from ltp_service.history.coverage import (
@@ -10,8 +12,9 @@ from ltp_service.history.coverage import (
     holes,
     is_covered,
     is_exact,
+    known_from,
     known_until,
-    run_of,
+    place_of,
 )
 from ltp_service.history.rows import Around, Coverage, Run
 from tests.history.plain import NOON, SECOND, trade
@@ -35,12 +38,13 @@ NOTHING = Coverage((), None, None)
 @pytest.mark.parametrize(
     ("start", "end", "is_so"),
     [
-        (2, 10, True),
-        (2, 10.000001, False),
-        (1, 5, False),  # more may have been traded at that moment
-        (1.000001, 5, True),
+        (3, 9, True),
+        (3, 9.000001, False),  # a missing trade may be a second early
+        (2, 5, False),  # or late
+        (2.000001, 5, True),
         (5, 25, False),
         (12, 15, False),
+        (45, 49, True),
         (45, 60, True),
         (50, 60, True),
         (55, 60, True),
@@ -52,14 +56,15 @@ def test_an_interval_is_covered_where_one_run_surrounds_it_or_evidence_follows(
     start: float, end: float, is_so: bool
 ) -> None:
     assert is_covered(WATCHED, at(start), at(end)) is is_so
-    assert is_covered(UNWATCHED, at(start), at(end)) is (is_so and end <= 50)
+    assert is_covered(UNWATCHED, at(start), at(end)) is (is_so and end <= 49)
     assert not is_covered(NOTHING, at(start), at(end))
 
 
 def test_evidence_extends_the_newest_run_alone() -> None:
-    assert [known_until(WATCHED, each) for each in (A, B, C)] == [at(10), at(30), at(60)]
-    assert known_until(UNWATCHED, C) == at(50)
-    assert known_until(WATCHED._replace(evidence_until=at(45)), C) == at(50)
+    assert [known_until(WATCHED, each) for each in (A, B, C)] == [at(9), at(29), at(60)]
+    assert known_until(UNWATCHED, C) == at(49)
+    assert known_until(WATCHED._replace(evidence_until=at(45)), C) == at(49)
+    assert known_from(C) == at(41)
 
 
 @pytest.mark.parametrize(
@@ -87,14 +92,31 @@ def test_the_newest_hole_comes_first() -> None:
     assert holes(NOTHING) == []
 
 
+def test_nothing_is_missing_where_only_the_proof_was_lost() -> None:
+    parted = Coverage((A, run(11, 15), B, run(31, 40, series=1)), None, None)
+    assert holes(parted) == [Hole(B, run(31, 40, series=1)), Hole(run(11, 15), B)]
+
+
 def test_a_trade_is_of_the_run_with_its_id_also_where_another_one_begins_at_its_moment() -> None:
     begins_at_once = Run(0, 12, 14, at(10), at(14))
-    coverage = Coverage((A, begins_at_once), None, None)
-    assert run_of(coverage, trade(10, 10)) == A
-    assert run_of(coverage, trade(12, 10)) == begins_at_once
-    assert run_of(coverage, trade(11, 10)) is None
-    assert run_of(coverage, trade(5, 12)) is None
-    assert run_of(coverage, trade(9, 99)) is None
+    runs = (A, begins_at_once)
+    assert place_of(runs, trade(10, 10)) == 0
+    assert place_of(runs, trade(12, 10)) == 1
+    assert place_of(runs, trade(11, 10)) is None
+    assert place_of(runs, trade(5, 12)) is None
+    assert place_of(runs, trade(9, 99)) is None
+
+
+def test_any_number_of_runs_may_lie_at_one_moment() -> None:
+    runs = [Run(0, number, number, NOON, NOON) for number in range(1, 99, 2)]
+    assert [place_of(runs, trade(number, 0)) for number in range(1, 99, 2)] == [*range(49)]
+    assert place_of(runs, trade(2, 0)) is None
+
+
+def test_the_runs_times_may_be_out_of_order() -> None:
+    seconds = (1.0, 0.2, 0.9, 0.1, 1.5, 0.6)
+    runs = [Run(0, 2 * each, 2 * each, at(second), at(second)) for each, second in enumerate(seconds)]
+    assert [place_of(runs, trade(2 * each, second)) for each, second in enumerate(seconds)] == [*range(6)]
 
 
 def test_exact_is_what_lies_between_two_trades_of_one_run() -> None:
@@ -103,8 +125,14 @@ def test_exact_is_what_lies_between_two_trades_of_one_run() -> None:
         return is_exact(Around(first, second, coverage, None), at(moment))
 
     assert exact(5, 6, 5.5)
+    assert exact(2, 3, 2.5)
+    assert not exact(1, 2, 1.5), "a trade before the first one may be a second late"
+    assert exact(8, 9, 8.999999)
+    assert not exact(9, 10, 9), "one after the last one may be a second early"
     assert not exact(10, 20, 15)
     assert not exact(None, 1, 0)
+    assert exact(49, 50, 49.5)
+    assert not exact(49, 50, 49.5, UNWATCHED)
     assert exact(50, None, 60)
     assert not exact(50, None, 61)
     assert not exact(50, None, 55, UNWATCHED)
@@ -115,12 +143,27 @@ def test_exact_is_what_lies_between_two_trades_of_one_run() -> None:
 
 def test_runs_grow_and_join() -> None:
     runs = Runs([B, A])
-    assert runs.record(run(11, 15)) == (run(1, 15), [A])
-    assert runs.record(run(35, 36)) == (run(35, 36), [])
-    assert runs.record(run(18, 19)) == (run(18, 30), [B])
-    assert runs.record(run(16, 17)) == (run(1, 30), [run(1, 15), run(18, 30)])
+
+    def record(new: Run) -> tuple[Run, list[Run]]:
+        return runs.record(new, [each for each in runs.neighbours(new) if each is not None])
+
+    assert record(run(11, 15)) == (run(1, 15), [A])
+    assert record(run(35, 36)) == (run(35, 36), [])
+    assert record(run(18, 19)) == (run(18, 30), [B])
+    assert record(run(16, 17)) == (run(1, 30), [run(1, 15), run(18, 30)])
     assert list(runs) == [run(1, 30), run(35, 36)]
     assert (runs.first, runs.last) == (run(1, 30), run(35, 36))
+
+
+def test_runs_need_not_join_and_may_be_parted() -> None:
+    runs = Runs([A, B])
+    assert runs.record(run(11, 19)) == (run(11, 19), [])
+    assert list(runs) == [A, run(11, 19), B]
+    assert runs.across(at(10)) == []
+    assert runs.across(at(15)) == [run(11, 19)]
+    runs.replace(run(11, 19), [run(11, 14), run(15, 15), run(16, 19)])
+    assert list(runs) == [A, run(11, 14), run(15, 15), run(16, 19), B]
+    assert runs.holding(15) == run(15, 15)
 
 
 def test_the_time_of_a_trade_fits_its_id_or_not() -> None:
@@ -131,10 +174,20 @@ def test_the_time_of_a_trade_fits_its_id_or_not() -> None:
     assert not runs.fits(15, at(20) + 1, 0)
     assert runs.fits(15, at(10) - SLACK, SLACK)
     assert runs.fits(15, at(20) + SLACK, SLACK)
-    assert runs.fits(5, at(11), 0), "two sources may differ on a known one"
-    assert not runs.fits(5, at(11) + 1, 0)
+    assert not runs.fits(5, at(5), 0), "it is known"
     assert runs.fits(31, at(99), 0)
     assert not runs.fits(31, at(29), 0)
     assert runs.fits(0, at(-99), 0)
     assert (runs.knows(10), runs.knows(11)) == (True, False)
-    assert (runs.next_known(11), runs.next_known(31)) == (B, None)
+    assert runs.room_from(11) == (20, at(20) + SLACK)
+    assert runs.room_from(31) == (inf, inf)
+
+
+def test_a_time_has_to_fit_to_all_runs_and_not_only_to_the_next_ones() -> None:
+    runs = Runs(
+        Run(0, number, number, at(second), at(second)) for number, second in ((1, 9), (3, 8.2), (5, 9.1))
+    )
+    assert runs.fits(4, at(8), SLACK)
+    assert not runs.fits(4, at(8) - 1, SLACK), "1 is more than a second later"
+    assert runs.fits(2, at(9.2), SLACK)
+    assert not runs.fits(0, at(9.2) + 1, SLACK), "3 is more than a second earlier"

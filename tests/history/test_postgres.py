@@ -133,11 +133,11 @@ def test_tables_that_were_deleted_are_made_again(
 ) -> None:
     history = SqlHistory(engine)
     history.write([News(PAIR, (trade(1),))])
-    postgres.run("DROP TABLE trades, runs, tapes, candles, observations, writer", url=url)
+    postgres.run("DROP TABLE trades, runs, tapes, candles, observations, breaks, writer", url=url)
     assert history.coverage(PAIR).runs == ()
     with pytest.raises(StoreUnavailable, match="HISTORY_URL"):
         history.write([News(PAIR, (trade(2),))])
-    assert history.write([News(PAIR, (trade(2),))]) == 1
+    assert history.write([News(PAIR, (trade(2),))]).new == 1
     assert [run.first_trade_id for run in history.coverage(PAIR).runs] == [2]
 
 
@@ -219,7 +219,7 @@ def test_a_lost_connection_loses_the_lock_before_anything_is_written(
     assert other.take()
     assert not engine.take()
     end_all_connections(postgres, url)
-    assert history.write([News(PAIR, (trade(2),))]) == 1, "it takes the lock on its new connection"
+    assert history.write([News(PAIR, (trade(2),))]).new == 1, "it takes the lock on its new connection"
     assert not other.take()
 
 
@@ -299,7 +299,7 @@ def test_what_was_written_is_there_after_the_server_has_ended_and_recording_goes
     with pytest.raises(StoreUnavailable, match="HISTORY_URL"):
         history.coverage(PAIR)
     own_postgres.restart()
-    written = patiently(lambda: history.write([News(PAIR, (trade(100),))]))
+    written = patiently(lambda: history.write([News(PAIR, (trade(100),))]).new)
     assert written == 1
     assert [run.last_trade_id for run in patiently(lambda: history.coverage(PAIR)).runs] == [100]
     engine.close()

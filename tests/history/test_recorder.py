@@ -8,11 +8,11 @@ import pytest
 from ltp_service.domain.pairs import Pair
 from ltp_service.domain.trade import Trade
 from ltp_service.history.recorder import KEPT_SECONDS, WRITE_EVERY_SECONDS, Recorder
-from ltp_service.history.rows import News
+from ltp_service.history.rows import News, Written
 from ltp_service.history.writer import Writer
-from ltp_service.meters import HISTORY_LOST, HISTORY_ROWS
+from ltp_service.meters import HISTORY_LOST, HISTORY_REFUSED, HISTORY_ROWS
 from ltp_service.runtime.spawn import NativeThread
-from tests.fakes import BTC, FakeClock, RecordingMeters, ScriptedStop, runtime
+from tests.fakes import BTC, NOON, FakeClock, RecordingMeters, ScriptedStop, runtime
 from tests.history.fakes import BEGINNING, FULL_DISK, FakeLock, FakeStore, trade, view
 
 
@@ -148,6 +148,26 @@ def test_a_failing_store_is_told_in_log_state_and_metrics(
     assert desk.ids() == [1, 2]
 
 
+def test_trades_that_contradict_the_others_are_counted_and_logged_once_a_minute(
+    desk: Desk, caplog: pytest.LogCaptureFixture
+) -> None:
+    desk.hear(1, 3)
+    desk.turn()
+    desk.store.contradicting = {2, 4}
+    desk.hear(2, 4)
+    desk.turn()
+    desk.turn()
+
+    assert desk.meters.counted[HISTORY_REFUSED][""] == 2
+    (line,) = caplog.records
+    assert line.getMessage() == (
+        "2 trades are not recorded, because they contradict what is recorded or the exchange's clock; the last one:"
+        f" BTC/USD, id 4, unix time {NOON:.6f}"
+    )
+    assert vars(line)["once_a_minute"] == ("history refused",)
+    assert desk.recorder.jumped == {BTC}, "they may have made holes"
+
+
 def test_what_is_dropped_is_counted(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("ltp_service.history.writer.MOST_WAITING", 3)
     desk.store.problem = FULL_DISK
@@ -188,7 +208,7 @@ def test_at_the_end_everything_that_came_is_written_and_the_lock_given_back(desk
 def test_a_write_that_does_not_end_is_told(desk: Desk) -> None:
     write, told = desk.store.write, []
 
-    def hang(news: Sequence[News]) -> int:
+    def hang(news: Sequence[News]) -> Written:
         desk.clock.advance(20.0)
         desk.hear(2, 3)
         told.append((desk.recorder.state(), desk.recorder.is_settled()))

@@ -41,7 +41,7 @@ def other(path: Path) -> Iterator[SqlHistory]:
 
 
 def write(store: SqlHistory, first: int, last: int) -> int:
-    return store.write([News(PAIR, each_second(first, last))])
+    return store.write([News(PAIR, each_second(first, last))]).new
 
 
 def known(store: SqlHistory) -> list[RecordedTrade]:

@@ -36,7 +36,21 @@ def all_trades(store: HistoryStore, pair: Pair = PAIR) -> list[RecordedTrade]:
 
 
 def write(store: HistoryStore, *trades: RecordedTrade, pair: Pair = PAIR) -> int:
-    return store.write([News(pair, trades)])
+    return store.write([News(pair, trades)]).new
+
+
+def refused(store: HistoryStore, *trades: RecordedTrade) -> list[int]:
+    """Writes trades; returns the ids of those that contradict the others."""
+    return [each.trade_id for _, each in store.write([News(PAIR, trades)]).contradicting]
+
+
+def runs(store: HistoryStore) -> list[tuple[int, int]]:
+    return [(each.first_trade_id, each.last_trade_id) for each in store.coverage(PAIR).runs]
+
+
+def exact(store: HistoryStore, *seconds: float) -> list[float]:
+    """Those of the moments at which the last price is proven."""
+    return [each for each in seconds if is_exact(store.around(PAIR, at(each)), at(each))]
 
 
 def test_the_store_fulfils_the_contract(store: SqlHistory) -> None:
@@ -70,7 +84,7 @@ def test_what_is_written_is_known_beside_any_moment(store: HistoryStore) -> None
 
 
 def test_pairs_do_not_mix(store: HistoryStore) -> None:
-    assert store.write([News(PAIR, each_second(1, 3)), News(OTHER, each_second(2, 9))]) == 11
+    assert store.write([News(PAIR, each_second(1, 3)), News(OTHER, each_second(2, 9))]).new == 11
     assert store.coverage(PAIR).runs == (run(1, 3),)
     assert store.coverage(OTHER).runs == (run(2, 9),)
     assert ids(all_trades(store)) == [1, 2, 3]
@@ -114,10 +128,9 @@ def test_only_the_runs_beside_the_moment_and_the_newest_are_told_with_it(store: 
     assert store.around(PAIR, at(0)).coverage.runs == (run(1, 1), run(19, 19))
 
 
-def test_a_moment_is_exact_inside_a_run_and_not_beyond_its_last_trade(store: HistoryStore) -> None:
-    write(store, *each_second(1, 3), *each_second(6, 7))
-    exact = {seconds: is_exact(store.around(PAIR, at(seconds)), at(seconds)) for seconds in range(9)}
-    assert [seconds for seconds, is_so in exact.items() if is_so] == [1, 2, 6]
+def test_a_moment_is_exact_inside_a_run_a_second_from_its_edges(store: HistoryStore) -> None:
+    write(store, *each_second(1, 4), *each_second(7, 11))
+    assert exact(store, *range(13), 2.999999, 9.999999) == [2, 8, 9, 2.999999, 9.999999]
 
 
 def test_sums_keep_every_digit(store: HistoryStore) -> None:
@@ -184,7 +197,7 @@ def test_evidence_counts_while_its_trade_is_the_newest(store: HistoryStore) -> N
 
 
 def test_evidence_without_a_trade_counts_nothing(store: HistoryStore) -> None:
-    assert store.write([News(PAIR, (), at(30), 3), News(PAIR, (), at(30), None)]) == 0
+    assert store.write([News(PAIR, (), at(30), 3), News(PAIR, (), at(30), None)]).new == 0
     assert store.coverage(PAIR) == Coverage((), None, None)
 
 
@@ -192,13 +205,13 @@ def test_the_next_trade_leaves_the_evidence_and_one_after_a_hole_ends_it(store: 
     store.write([News(PAIR, each_second(1, 3), at(20), 3)])
     write(store, trade(4, 21))
     assert store.coverage(PAIR).evidence_until == at(20)
-    assert not is_exact(store.around(PAIR, at(22)), at(22))
+    assert exact(store, 20, 20.5, 22) == [20]
     store.write([News(PAIR, (), at(30), 4)])
     write(store, trade(6, 40))
     assert store.coverage(PAIR).evidence_until is None
-    assert not is_exact(store.around(PAIR, at(25)), at(25)), "the exchange may have dropped trade 5 before it"
+    assert exact(store, 25) == [], "the exchange may have dropped trade 5 before it"
     write(store, trade(5, 35))
-    assert is_exact(store.around(PAIR, at(25)), at(25))
+    assert exact(store, 25, 38.999999, 39) == [25, 38.999999]
 
 
 def test_a_trade_at_a_moment_of_evidence_ends_it(store: HistoryStore) -> None:
@@ -216,10 +229,10 @@ def test_filling_an_older_hole_leaves_the_evidence(store: HistoryStore) -> None:
 def test_an_interval_is_covered_by_one_run_around_it_or_by_evidence(store: HistoryStore) -> None:
     store.write([News(PAIR, (*each_second(1, 30), *each_second(40, 50)), at(100), 50)])
     coverage = store.coverage(PAIR)
-    assert is_covered(coverage, at(2), at(30))
-    assert not is_covered(coverage, at(1), at(30)), "more may have been traded at the first one's moment"
-    assert not is_covered(coverage, at(2), at(31))
-    assert not is_covered(coverage, at(29), at(41))
+    assert is_covered(coverage, at(2.000001), at(29))
+    assert not is_covered(coverage, at(2), at(29)), "a trade before the first one may be a second late"
+    assert not is_covered(coverage, at(3), at(29.000001)), "one after the last one may be a second early"
+    assert not is_covered(coverage, at(28), at(45))
     assert is_covered(coverage, at(45), at(100))
     assert not is_covered(coverage, at(45), at(101))
 
@@ -232,9 +245,10 @@ def test_lower_ids_of_later_trades_begin_a_new_series(store: HistoryStore) -> No
     around = store.around(PAIR, at(1015))
     assert (around.before, around.after) == (trade(1010, 1010), trade(1, 1020))
     assert not is_exact(around, at(1015))
-    assert is_exact(store.around(PAIR, at(1020.5)), at(1020.5))
-    assert ids(all_trades(store)) == [*range(1000, 1011), 1, 2]
-    assert ids(store.trades_after(PAIR, 0, EVER, 10)) == [1, 2], "of the newest series"
+    write(store, *(trade(each, 1019 + each) for each in range(3, 6)))
+    assert exact(store, 1009, 1020.5, 1021, 1022) == [1021, 1022]
+    assert ids(all_trades(store)) == [*range(1000, 1011), 1, 2, 3, 4, 5]
+    assert ids(store.trades_after(PAIR, 0, EVER, 10)) == [1, 2, 3, 4, 5], "of the newest series"
     for minutes in CANDLE_MINUTES:
         assert store.candles(PAIR, minutes, 0, EVER) == candles_of(all_trades(store), minutes)
 
@@ -261,17 +275,170 @@ def test_a_trade_belongs_to_the_series_that_it_fits_best(store: HistoryStore) ->
     assert ids(all_trades(store)) == [*range(1000, 1012), 2, 1], "in the order of time"
 
 
-def test_a_known_id_at_about_its_time_begins_no_series(store: HistoryStore) -> None:
-    write(store, trade(1, 0), trade(2, 1))
-    assert write(store, trade(1, 1.9)) == 0
-    assert len(store.coverage(PAIR).runs) == 1
+def test_a_known_trade_is_one_with_the_same_time_price_and_quantity(store: HistoryStore) -> None:
+    write(store, *each_second(1, 9))
+    assert refused(store, trade(5, 5.002), trade(5, 4.998, "100.50", "0.250")) == []
+    assert runs(store) == [(1, 9)]
+    for contradicting in (trade(2, 2.003), trade(4, 4, "100.6"), trade(6, 6, quantity="0.26"), trade(8, 7.5)):
+        assert refused(store, contradicting) == [contradicting.trade_id]
+    assert ids(all_trades(store)) == [*range(1, 10)]
+    assert all_trades(store)[1] == trade(2, 2), "the first one stays"
+
+
+def test_a_contradiction_ends_runs_and_evidence_at_its_moment(store: HistoryStore) -> None:
+    store.write([News(PAIR, each_second(1, 20), at(25), 20)])
+    assert refused(store, trade(30, 9.5)) == [30]
+    assert runs(store) == [(1, 9), (10, 20)]
+    assert store.coverage(PAIR) == Coverage((run(1, 9), run(10, 20)), None, None)
+    assert exact(store, 7.9, 8, 9, 9.6, 10, 10.9, 11, 18.9) == [7.9, 11, 18.9]
+    store.write([News(PAIR, (), at(26), 20)])
+    assert exact(store, 9.6, 26) == [26], "the newest trade is not concerned"
+
+
+def test_a_trade_told_with_two_times_is_certain_at_neither(store: HistoryStore) -> None:
+    write(store, *each_second(1, 20))
+    assert refused(store, trade(8, 14.5)) == [8]
+    assert runs(store) == [(1, 8), (9, 14), (15, 20)]
+    assert exact(store, 6.9, 8.5, 11, 12.9, 14.6, 17) == [6.9, 11, 12.9, 17]
+
+
+def test_another_trade_of_a_known_id_leaves_the_recorded_one_as_good_as_it_was(store: HistoryStore) -> None:
+    write(store, *each_second(1, 20))
+    assert refused(store, trade(8, 14.5, "7.5")) == [8]
+    assert runs(store) == [(1, 14), (15, 20)]
+
+
+def test_evidence_does_not_count_while_something_contradicts_the_newest_trade(store: HistoryStore) -> None:
+    store.write([News(PAIR, each_second(1, 5), at(7), 5)])
+    assert refused(store, trade(5, 5.1)) == [5]
+    store.write([News(PAIR, (), at(8), 5)])
+    assert store.coverage(PAIR).evidence_until is None
+    write(store, trade(6, 9))
+    store.write([News(PAIR, (), at(12), 6)])
+    assert runs(store) == [(1, 5), (6, 6)], "it may be of another numbering"
+    assert exact(store, 5.2, 9, 9.5) == []
+    store.write([News(PAIR, (trade(7, 13),), at(20), 7)])
+    assert exact(store, 8.9, 12.9, 13, 19) == [13, 19]
+
+
+def test_evidence_told_with_a_contradiction_does_not_count(store: HistoryStore) -> None:
+    store.write([News(PAIR, (*each_second(1, 9), trade(4, 7.5)), at(12), 9)])
+    assert store.coverage(PAIR).evidence_until is None
+
+
+def test_no_run_is_joined_over_a_contradiction_that_came_earlier(database: Database) -> None:
+    store = database.open()
+    write(store, *each_second(1, 9), *each_second(15, 20))
+    assert refused(store, trade(3, 11.5, "7.5")) == [3]
+    store.close()
+    store = database.open()
+    assert write(store, *each_second(10, 14)) == 5
+    assert runs(store) == [(1, 11), (12, 20)]
+    assert write(store, trade(21, 21)) == 1
+    assert runs(store) == [(1, 11), (12, 21)]
+
+
+def test_a_break_among_ids_that_are_out_of_order_parts_them_all(store: HistoryStore) -> None:
+    mixed = trade(5, 5.9), trade(6, 5.3), trade(7, 5.6), trade(8, 5.2)
+    write(store, *each_second(1, 4), *mixed, *each_second(9, 12))
+    assert runs(store) == [(1, 12)]
+    assert refused(store, trade(2, 5.5, "7.5")) == [2]
+    assert store.coverage(PAIR).runs[0] == run(1, 4)
+    assert runs(store) == [(1, 4), (5, 5), (6, 6), (7, 7), (8, 8), (9, 12)]
+    assert exact(store, 5.3, 5.4, 5.5, 5.55) == []
+
+
+def test_times_are_never_out_of_order_by_more_than_the_slack(store: HistoryStore) -> None:
+    write(store, trade(10, 10))
+    assert write(store, trade(12, 9.1)) == 1
+    assert refused(store, trade(14, 8.2)) == [14], "10 is more than a second later"
+    assert refused(store, trade(8, 10.2)) == [8], "12 is more than a second earlier"
+
+
+# Ids that begin anew, and pass those that are known.
+
+
+def test_ids_that_restarted_lower_are_not_joined_with_those_they_have_passed(store: HistoryStore) -> None:
+    """The history ends at 100. The exchange restarts at 50 and trades on to 159 meanwhile."""
+    old = [trade(each, each, str(each)) for each in range(80, 101)]
+    new = [trade(each, 100 + each, f"9{each}") for each in range(50, 161)]
+    write(store, *old)
+    write(store, *new[60:110])
+    assert runs(store) == [(80, 100), (110, 159)]
+
+    told = refused(store, *new[:110])
+    assert told == [*range(50, 101)]
+    assert runs(store) == [(80, 100), (101, 159)]
+    assert exact(store, 98.9, 99, 130, 180, 201, 202, 203, 257) == [98.9, 202, 203, 257]
+    write(store, new[110])
+    assert runs(store) == [(80, 100), (101, 160)]
+
+
+def test_the_page_that_shows_it_may_come_before_the_one_that_goes_on(database: Database) -> None:
+    store = database.open()
+    write(store, *(trade(each, each, str(each)) for each in range(80, 101)), trade(110, 210, "9110"))
+    assert len(refused(store, *(trade(each, 100 + each, f"9{each}") for each in range(50, 101)))) == 51
+    store.close()
+    write(database.open(), *(trade(each, 100 + each, f"9{each}") for each in range(101, 110)))
+    assert runs(store) == [(80, 100), (101, 110)]
+    assert exact(store, 130, 180, 200.5) == []
+
+
+def test_a_restart_that_was_joined_is_parted_once_it_shows(store: HistoryStore) -> None:
+    write(store, *(trade(each, each, str(each)) for each in range(80, 101)))
+    write(store, *(trade(each, 100 + each, f"9{each}") for each in range(101, 110)))
+    assert exact(store, 150) == [150], "nothing shows it yet"
+    refused(store, *(trade(each, 100 + each, f"9{each}") for each in range(90, 105)))
+    assert runs(store) == [(80, 100), (101, 109)]
+    assert exact(store, 150, 195) == []
+
+
+def test_ids_that_go_back_by_a_few_at_once_are_not_taken_for_known_ones(store: HistoryStore) -> None:
+    write(store, *(trade(each, each / 10, str(each)) for each in range(90, 101)))
+    again = [trade(98, 10.4, "598"), trade(99, 10.6, "599"), trade(100, 10.9, "5100")]
+    assert [refused(store, each) for each in again] == [[98], [99], [100]]
+    write(store, trade(101, 13, "5101"))
+    assert runs(store) == [(90, 100), (101, 101)]
+    assert exact(store, 10, 10.5, 12) == []
+
+
+def test_a_known_id_more_than_a_second_after_the_newest_trade_begins_a_series(store: HistoryStore) -> None:
+    write(store, *each_second(1, 9))
+    assert write(store, trade(5, 10.1), trade(6, 11)) == 2
+    assert store.coverage(PAIR).runs == (run(1, 9), Run(1, 5, 6, at(10.1), at(11)))
+
+
+# Trades that are stamped ahead.
+
+
+def test_what_follows_a_trade_that_was_stamped_ahead_is_not_proven_away(store: HistoryStore) -> None:
+    """106, 107 stamped 40 s ahead, and 108 to 119 on time: those cannot be recorded, and nothing says that 106 lasted."""
+    write(store, *(trade(each, each - 106) for each in range(100, 107)), trade(107, 40))
+    told = [refused(store, trade(each, (each - 107) * 2)) for each in range(108, 120)]
+    assert told == [[each] for each in range(108, 120)]
+    write(store, *(trade(each, each - 80) for each in range(120, 130)))
+    assert runs(store) == [(100, 106), (107, 107), (120, 129)]
+    assert exact(store, -3, 1, 10, 20, 39, 40, 41, 43) == [-3, 41, 43]
 
 
 def test_a_trade_that_contradicts_all_others_is_not_taken(store: HistoryStore) -> None:
     write(store, *each_second(10, 12), *each_second(20, 22))
-    assert write(store, trade(15, 5)) == 0
-    assert write(store, trade(30, 15)) == 0
+    assert refused(store, trade(15, 5)) == [15]
+    assert refused(store, trade(30, 15)) == [30]
     assert store.coverage(PAIR).runs == (run(10, 12), run(20, 22))
+    assert write(store, *each_second(13, 19)) == 7
+    assert runs(store) == [(10, 15), (16, 22)], "15 s stay in doubt"
+
+
+def test_a_missing_trade_may_be_a_second_out_of_order(store: HistoryStore) -> None:
+    """1 at 0 s, 3 at 59.8 s with evidence to 130 s. 2 is missing, and was made at 60.3 s."""
+    store.write([News(PAIR, (trade(1, 0), trade(3, 59.8)), at(130), 3)])
+    assert not is_covered(store.coverage(PAIR), at(60), at(120))
+    assert exact(store, 60, 70, 130) == []
+    assert write(store, trade(2, 60.3)) == 1
+    assert store.around(PAIR, at(70)).before == trade(2, 60.3)
+    assert is_covered(store.coverage(PAIR), at(60), at(120))
+    assert exact(store, 61, 130) == [61, 130]
 
 
 def test_an_id_that_no_trade_can_have_is_not_taken(store: HistoryStore) -> None:
@@ -289,6 +456,11 @@ def test_pages_of_trades_follow_one_another(store: HistoryStore) -> None:
     assert ids(store.trades_after(PAIR, 0, EVER, 2)) == [1, 2]
     assert ids(store.trades_after(PAIR, 201, EVER, 2)) == [202], "the trade 201 is not known"
     assert store.trades_after(PAIR, 202, EVER, 2) == []
+
+
+def test_a_later_id_with_an_earlier_time_follows_too(store: HistoryStore) -> None:
+    write(store, trade(9, 50), trade(10, 60), trade(11, 59.9), trade(12, 61))
+    assert ids(store.trades_after(PAIR, 10, EVER, 10)) == [11, 12]
 
 
 def test_candles_are_those_of_the_trades_however_they_came(store: HistoryStore) -> None:
@@ -386,7 +558,8 @@ def test_pruning_passes_over_a_change_of_series(store: HistoryStore) -> None:
     assert store.coverage(PAIR).kept_from == at(2000)
     assert store.around(PAIR, at(1500)).before is None
     assert store.around(PAIR, at(1500)).after == trade(1, 2000)
-    assert is_exact(store.around(PAIR, at(2500)), at(2500))
+    store.write([News(PAIR, (), at(3500), 2)])
+    assert exact(store, 2500, 3000, 3500) == [3000, 3500]
 
 
 def test_observations_are_pruned_but_for_the_last(store: HistoryStore) -> None:

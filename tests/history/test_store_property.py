@@ -1,17 +1,22 @@
 """Whatever is told, in whatever order: a history says the same as a plain list of trades, and proves nothing that is false."""
 
 from collections.abc import Iterator
+from decimal import Context
 from random import Random
 
 from hypothesis import given
 from hypothesis import strategies as st
 
 from ltp_service.domain.trade import Side
+from ltp_service.history.answers import Gap, Window
 from ltp_service.history.candles import longer
 from ltp_service.history.contract import CANDLE_MINUTES
-from ltp_service.history.coverage import is_covered, is_exact
+from ltp_service.history.coverage import SLACK, is_covered, is_exact
+from ltp_service.history.export import every_row
+from ltp_service.history.questions import ask_trades
 from ltp_service.history.rows import Coverage, News, RecordedTrade
 from ltp_service.history.store import SqlHistory
+from ltp_service.history.tapes import SAME_MOMENT
 from tests.history.databases import NewDatabase
 from tests.history.plain import (
     MINUTE,
@@ -33,6 +38,9 @@ PAUSES = (0, 0, 1, 900, SECOND, 20 * SECOND, 3 * MINUTE, 70 * MINUTE, 26 * 60 * 
 """Microseconds between two trades."""
 
 DIGITS = ("115643.00000", "0.00000012", "123456789.123456789", "1", "1.50", "9" * 30 + "." + "1" * 10)
+
+
+_WIDE = Context(prec=100)
 
 
 class World:
@@ -93,11 +101,12 @@ class World:
         return self.chance.sample(range(self.passed), self.chance.randrange(self.passed + 1))
 
     def _told_again(self) -> Iterator[RecordedTrade]:
-        """Known trades with other digits, at about the same time."""
+        """Known trades with other digits, and a time that is rounded otherwise."""
         for place in self.chance.sample(sorted(self.told), min(len(self.told), self.chance.randrange(4))):
             known = self.traded[place]
-            shift = self.chance.choice((0, 1, -1, 400_000, -400_000))
-            yield trade(known.trade_id, 0, "77", "7")._replace(traded_at=known.traded_at + shift)
+            shift = self.chance.choice((0, 1, -1, SAME_MOMENT, -SAME_MOMENT))
+            price = known.price.normalize(_WIDE)
+            yield known._replace(traded_at=known.traded_at + shift, price=price, side="buy")
 
     def _evidence(self) -> tuple[int | None, int | None]:
         """Of the newest trade, and true; or of an older one."""
@@ -169,8 +178,14 @@ class World:
         if is_exact(around, moment):
             assert around.before == before
             assert around.after in {after, None}
-        elif before in self.kept and after in self.kept:
-            assert self.traded.index(after) == self.second_from
+        elif before in self.kept and after in self.kept and self.traded.index(after) != self.second_from:
+            [run] = [
+                run
+                for run in coverage.runs
+                if run.first_traded_at <= before.traded_at and after.traded_at <= run.last_traded_at
+                if run.first_trade_id <= before.trade_id <= run.last_trade_id
+            ]
+            assert before.traded_at < run.first_traded_at + SLACK or moment >= run.last_traded_at - SLACK
 
     def _check_candles(self, store: SqlHistory, coverage: Coverage) -> None:
         ever = self.ever
@@ -201,7 +216,8 @@ def test_a_history_says_what_a_plain_list_of_trades_says(new_database: NewDataba
             if chance.random() < 0.3:
                 continue
             store = chance.choice(stores)
-            assert store.write(waiting) == len(world.ever) - known
+            written = store.write(waiting)
+            assert (written.new, written.contradicting) == (len(world.ever) - known, ())
             known, waiting = len(world.ever), []
             if known and chance.random() < 0.3:
                 world.check(chance.choice(stores))
@@ -214,3 +230,138 @@ def test_a_history_says_what_a_plain_list_of_trades_says(new_database: NewDataba
         stores[0].write(waiting)
         for store in stores:
             world.check(store)
+
+
+class Exchange:
+    """One whose times are out of order by a second, that may begin to number anew, and that may stamp trades ahead."""
+
+    def __init__(self, chance: Random, *, restarts: bool, errs: bool) -> None:
+        self.chance = chance
+        self.errs = errs
+        first = chance.randrange(100, 150)
+        self.traded = self._trades(first, chance.randrange(1, 40), NOON)
+        """In the order in which they were made. The ids of the second part are lower than those of the first one at its
+        beginning, and pass its end more often than not."""
+        self.restarted_from = len(self.traded)
+        if restarts:
+            again = chance.randrange(first - 20, self.traded[-1].trade_id + 1)
+            start = max(each.traded_at for each in self.traded) + chance.choice(
+                (200_000, 3 * SECOND, 20 * MINUTE)
+            )
+            self.traded += self._trades(again, chance.randrange(1, 90), start)
+        self.passed = 0
+        self.told: set[RecordedTrade] = set()
+        """As they were made."""
+        self.made = set(self.traded)
+        self.newest: RecordedTrade | None = None
+        """As the feed told it last."""
+
+    def _trades(self, first: int, count: int, start: int) -> list[RecordedTrade]:
+        made, moment = [], start
+        jitter = self.chance.choice((0, 0, 300_000, SLACK))
+        for trade_id in range(first, first + count):
+            moment += self.chance.choice((0, 0, 0, 1, 900, 400_000, SECOND, 20 * SECOND, 3 * MINUTE))
+            price = f"{self.chance.randrange(1, 10_000)}.{trade_id}"
+            made.append(
+                trade(trade_id, 0, price)._replace(traded_at=moment + self.chance.randrange(jitter + 1))
+            )
+        return made
+
+    def until(self, moment: int) -> RecordedTrade | None:
+        """The last trade at a moment."""
+        return max(
+            (each for each in self.traded if each.traded_at <= moment),
+            key=lambda each: (each.traded_at, self.traded.index(each)),
+            default=None,
+        )
+
+    def news(self) -> Iterator[News]:
+        while self.passed < len(self.traded) or self.chance.random() < 0.7:
+            is_live = self.passed < len(self.traded) and self.chance.random() < 0.6
+            rows = list(self._live() if is_live else self._page())
+            self.told |= self.made & set(rows)
+            yield News(PAIR, tuple(rows), *self._evidence())
+
+    def _live(self) -> Iterator[RecordedTrade]:
+        loss = self.chance.choice((0.0, 0.0, 0.3, 1.0))
+        for _ in range(self.chance.randrange(1, 12)):
+            made = self.traded[self.passed : self.passed + 1]
+            self.passed += 1
+            for each in made:
+                if self.chance.random() >= loss:
+                    ahead = (
+                        self.chance.randrange(50) * SECOND if self.errs and self.chance.random() < 0.1 else 0
+                    )
+                    self.newest = each._replace(traded_at=each.traded_at + ahead)
+                    yield self.newest
+        self.passed = min(self.passed, len(self.traded))
+
+    def _page(self) -> list[RecordedTrade]:
+        """Some that follow one another, as REST tells them."""
+        begin = self.chance.randrange(self.passed + 1)
+        return self.traded[begin : min(self.passed, begin + self.chance.randrange(1, 60))]
+
+    def _evidence(self) -> tuple[int | None, int | None]:
+        """It is true, and of the newest trade that was told."""
+        if not self.passed or self.newest != self.traded[self.passed - 1] or self.chance.random() < 0.4:
+            return None, None
+        following = [each.traded_at - 1 for each in self.traded[self.passed :]]
+        until = min([self.newest.traded_at + self.chance.choice(PAUSES), *following])
+        return (until, self.newest.trade_id) if until >= self.newest.traded_at else (None, None)
+
+    def is_honest(self) -> bool:
+        return not self.errs and self.restarted_from == len(self.traded)
+
+    def check(self, store: SqlHistory) -> None:
+        for each in self.traded:
+            for moment in (each.traded_at - 1, each.traded_at, each.traded_at + self.chance.choice(PAUSES)):
+                self._check_around(store, moment)
+        coverage = store.coverage(PAIR)
+        recorded = store.trades(PAIR, 0, EVER, 1_000)
+        start = NOON - 2 * MINUTE
+        for begin in [*range(start, start + 30 * MINUTE, MINUTE), *(each.traded_at for each in self.traded)]:
+            for length in (SECOND, MINUTE, 5 * MINUTE):
+                if is_covered(coverage, begin, begin + length):
+                    within = {each for each in self.traded if begin <= each.traded_at < begin + length}
+                    assert (within if self.is_honest() else within & self.told) <= set(recorded)
+        if self.restarted_from == len(self.traded):
+            self._check_pages(store, recorded)
+
+    def _check_around(self, store: SqlHistory, moment: int) -> None:
+        around = store.around(PAIR, moment)
+        if around.before not in self.made or not is_exact(around, moment):
+            return  # what is stamped ahead, and is nowhere contradicted, cannot be seen through
+        last = self.until(moment)
+        # Ids that pass known ones are taken for those that follow, as long as nothing was told of the trades between.
+        assert around.before == last or (last not in self.told and not self.is_honest())
+
+    def _check_pages(self, store: SqlHistory, recorded: list[RecordedTrade]) -> None:
+        limit = self.chance.choice((1, 2, 3, 7, 500))
+        asked = Window(None, None, EVER, 0)
+        rows = list(every_row(lambda window: ask_trades(store, PAIR, window, limit), asked))
+        assert [row for row in rows if isinstance(row, RecordedTrade)] == recorded
+        gaps = [row for row in rows if isinstance(row, Gap)]
+        ids = {each.trade_id for each in recorded}
+        for missing in set(range(min(ids), max(ids))) - ids:
+            assert any((gap.after_trade_id or 0) < missing < (gap.before_trade_id or 0) for gap in gaps)
+
+
+@given(st.integers(0, 2**32), st.booleans(), st.booleans())
+def test_whatever_an_exchange_does_nothing_is_proven_that_was_told_otherwise(
+    new_database: NewDatabase, seed: int, restarts: bool, errs: bool
+) -> None:
+    chance = Random(seed)
+    exchange = Exchange(chance, restarts=restarts, errs=errs)
+    with new_database() as database:
+        stores = [database.open() for _ in range(2)]
+        for news in exchange.news():
+            store = chance.choice(stores)
+            written = store.write([news])
+            if exchange.is_honest():
+                assert written.contradicting == ()
+            if exchange.told and chance.random() < 0.3:
+                exchange.check(store)
+            if chance.random() < 0.1:
+                store.close()
+        if exchange.told:
+            exchange.check(stores[0])

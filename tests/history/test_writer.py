@@ -5,11 +5,13 @@ from typing import Any
 
 import pytest
 
+from ltp_service.domain.exchange_clock import ExchangeClock
 from ltp_service.domain.pairs import Pair
 from ltp_service.domain.tick import Price
 from ltp_service.domain.trade import Trade
 from ltp_service.history import writer as module
-from ltp_service.history.evidence import View
+from ltp_service.history.evidence import View, recorded
+from ltp_service.history.rows import Written
 from ltp_service.history.writer import (
     FIRST_PAUSE_SECONDS,
     LATEST_SECONDS,
@@ -20,7 +22,7 @@ from ltp_service.history.writer import (
     Report,
     Writer,
 )
-from tests.fakes import BTC, ETH, FakeClock
+from tests.fakes import BTC, ETH, NOON, FakeClock
 from tests.history.fakes import BEGINNING, FULL_DISK, FakeLock, FakeStore, price, trade, view
 
 
@@ -188,8 +190,8 @@ def test_after_the_exchange_numbers_anew_the_evidence_is_of_the_lower_id() -> No
 
 def test_a_late_trade_with_a_lower_id_does_not_number_anew() -> None:
     desk = Desk()
-    desk.turn("69@4 70@5", "68@5.9")
-    desk.turn(seen=desk.live(price(70, at=5.0, confirmed_at=1009.0)))
+    desk.turn("69@3 70@4", "68@4.9")
+    desk.turn(seen=desk.live(price(70, at=4.0, confirmed_at=1009.0)))
     assert [number for _, number in desk.store.evidence()] == [70]
 
 
@@ -249,10 +251,64 @@ def test_what_another_process_wrote_meanwhile_may_have_holes() -> None:
     assert desk.turn("8").jumped == {BTC}
 
 
-def test_a_trade_of_the_future_is_left_out() -> None:
+def test_a_trade_of_the_future_is_left_out_and_told() -> None:
     desk = Desk()
-    desk.turn(f"1 2@{LATEST_SECONDS + 1}", pages=[Page(BTC, [trade(3, LATEST_SECONDS + 1)])])
+    report = desk.turn(f"1 2@{LATEST_SECONDS + 1}", pages=[Page(BTC, [trade(3, LATEST_SECONDS + 1)])])
     assert desk.ids() == [1]
+    assert (report.refused, report.refused_last) == (2, (BTC, recorded(trade(3, LATEST_SECONDS + 1))))
+    assert desk.turn("4").refused == 0
+
+
+def test_a_trade_that_was_stamped_ahead_is_wrong_also_when_its_moment_has_come(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(module, "MOST_AHEAD", 2)
+    desk = Desk()
+    desk.turn("1 2@9", after=20.0)
+    assert desk.turn(pages=[Page(BTC, [trade(2, 9.0), trade(3, 9.0)])]).refused == 1
+    assert desk.ids() == [1, 3]
+
+    desk.turn("4@90 5@91", after=100.0)
+    assert desk.turn("2@9").refused == 0, "no more are remembered"
+
+
+def test_the_history_refuses_what_the_price_refuses() -> None:
+    clock = ExchangeClock()
+    clock.answered(NOON, 1000.0, 1000.0)
+    assert clock.happened(NOON + LATEST_SECONDS, 1000.0)
+    assert not clock.happened(NOON + LATEST_SECONDS + 0.001, 1000.0)
+
+
+def test_after_a_trade_of_the_future_the_one_before_it_is_not_the_newest() -> None:
+    desk = Desk()
+    desk.turn("1 2", seen=desk.live(price(2, confirmed_at=1001.5)))
+    desk.turn(f"3@{LATEST_SECONDS + 2}", seen=desk.live(price(2, confirmed_at=1002.5)))
+    desk.turn(seen=desk.live(price(2, confirmed_at=1003.5)))
+    assert desk.store.evidence() == [(BEGINNING + 500_000, 2)]
+
+    desk.turn("4@4", seen=desk.live(price(4, at=4.0, received_at=1003.0, confirmed_at=1006.0)))
+    assert desk.store.evidence()[1:] == [(BEGINNING + 5_000_000, 4)]
+
+
+def test_rest_proves_nothing_where_it_names_a_trade_of_the_future_as_the_newest() -> None:
+    desk = Reconnected()
+    ahead = trade(8, 90.0)
+    assert desk.goes_on(pages=[Page(BTC, [trade(7), ahead], desk.anew)]) == (False, True)
+    assert desk.goes_on(pages=[Page(BTC, [trade(7)])]) == (False, True)
+    assert desk.goes_on(newest=9, pages=[Page(BTC, [trade(7), ahead, trade(9, 2.0)], desk.anew + 2)]) == (
+        True,
+        False,
+    )
+
+
+def test_trades_that_contradict_what_is_recorded_are_told_and_their_pair_looked_at() -> None:
+    desk = Desk()
+    desk.turn("1 2")
+    desk.store.contradicting = {3}
+    report = desk.turn("3@1")
+    assert (report.rows, report.refused) == (0, 1)
+    assert report.jumped == {BTC}
+    assert report.refused_last == (BTC, recorded(trade(3, 1)))
 
 
 # A store that fails.
@@ -305,7 +361,7 @@ def test_a_turn_ends_before_it_lasts_long(monkeypatch: pytest.MonkeyPatch) -> No
     desk = Desk()
     write = desk.store.write
 
-    def slowly(news: Any) -> int:
+    def slowly(news: Any) -> Written:
         desk.clock.advance(1.0)
         return write(news)
 

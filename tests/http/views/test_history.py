@@ -17,6 +17,7 @@ from ltp_service.assembly import open_history
 from ltp_service.domain.errors import StoreUnavailable
 from ltp_service.domain.pairs import Pair
 from ltp_service.history.access import History
+from ltp_service.history.coverage import SLACK
 from ltp_service.history.rows import Around, News, Observation
 from ltp_service.http.services import attach
 from ltp_service.runtime.moments import rfc3339_exact
@@ -37,7 +38,19 @@ class ByPair(PlainHistory):
         self.other = PlainHistory()
 
     def around(self, pair: Pair, moment: int) -> Around:
-        return super().around(pair, moment) if pair == BTC else self.other.around(pair, moment)
+        return (
+            reaching(super().around(pair, moment))
+            if pair == BTC
+            else reaching(self.other.around(pair, moment))
+        )
+
+
+def reaching(around: Around) -> Around:
+    """As if each run went on for a second beyond its trades, so that it proves the prices from the first to the last one."""
+    runs = around.coverage.runs
+    wider = [run._replace(last_traded_at=run.last_traded_at + SLACK) for run in runs[:-1]] + [*runs[-1:]]
+    wider = [run._replace(first_traded_at=run.first_traded_at - SLACK) for run in wider]
+    return around._replace(coverage=around.coverage._replace(runs=tuple(wider)))
 
 
 def with_history(
@@ -242,11 +255,11 @@ def test_the_digits_come_back_from_a_file_too(tmp_path: Path) -> None:
     prices = ("0.00000012", "123456789.123456789", "115643.00000", "1")
     traded = [trade(number, T0 + number * SECOND, price, price) for number, price in enumerate(prices)]
     store, _ = open_history(service.services.config.history_url)
-    store.write([News(BTC, tuple(traded))])
+    store.write([News(BTC, tuple(traded), T0 + 4 * SECOND, 3)])
     store.close()
 
-    told = [at(service, number).get_json()["ltp"][0] for number in range(3)]
-    assert [each["price"] for each in told] == [*prices[:3]]
+    told = [at(service, number).get_json()["ltp"][0] for number in range(1, 4)]
+    assert [each["price"] for each in told] == [*prices[1:]]
     assert [row["quantity"] for row in rows_of(trades(service, "format=csv")) if row["kind"] == "trade"] == [
         *prices
     ]
@@ -318,7 +331,7 @@ def test_candles_as_csv_have_the_same_digits_and_no_price_for_what_is_not_known(
 
 
 def test_candles_of_a_proven_past_may_be_kept(service: FreshService, history: ByPair) -> None:
-    history.recorded.insert(0, trade(0, T0 - SECOND))
+    history.recorded.insert(0, trade(0, T0 - 2 * SECOND))
     start, end = T0 // SECOND, T0 // SECOND + 60
     assert candles(service, f"start={start}&end={end}").headers["Cache-Control"] == "public, max-age=0"
     history.recorded += [trade(3, T0 + 20 * SECOND), trade(4, T0 + 30 * SECOND)]
