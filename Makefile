@@ -58,6 +58,7 @@ bench: .venv/.test programs ## measure latency and throughput, write benchmarks/
 
 drill: .venv/.test programs ## break the exchange, the network and the service on purpose, watch it recover
 	$(BIN)/python -m tests.drill.chance --seeds 20
+	$(BIN)/python -m tests.drill.history_day
 	$(BIN)/python -m tests.drill --at-once $$($(BIN)/python -c 'import os; print(os.cpu_count())')
 
 programs: .venv/.test ## install the Debian programs that some tests need

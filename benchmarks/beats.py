@@ -50,7 +50,7 @@ class Beats:
             self._exchange.trade(pair, _price(first, number), time=at, silent=True)
             for pair, first in zip(PAIRS, _FIRST, strict=True)
         ]
-        frames = b"".join(_frame(text) for trade in trades for text in _texts(trade))
+        frames = b"".join(frame(text) for trade in trades for text in _texts(trade))
         _sleep_until(due)
         self._exchange.send_bytes(frames)
 
@@ -78,7 +78,7 @@ def _texts(trade: dict[str, Any]) -> tuple[str, str]:
     return traded, told
 
 
-def _frame(text: str) -> bytes:
+def frame(text: str) -> bytes:
     """A WebSocket message of a server."""
     content = text.encode()
     size = bytes([len(content)]) if len(content) < 126 else struct.pack("!BH", 126, len(content))

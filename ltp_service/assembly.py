@@ -447,6 +447,7 @@ def wire_history(config: Config, runtime: Runtime, prices: PriceParts) -> Histor
         NativeThread("history reader"),
         recorder,
         (lambda: None) if fleet is None else fleet.owner_elsewhere,
+        runtime.clock,
         is_shared=config.history_url.file is None,
     )
     if tape is not None:

@@ -1,15 +1,21 @@
 """What the routes use of the history: questions to a store, asked in a native thread."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import TypeVar
 
+from ltp_service.domain.pairs import Pair
 from ltp_service.history.backfill import Backfill
 from ltp_service.history.contract import HistoryStore
+from ltp_service.history.exchange_now import ExchangeNow, newest_of
 from ltp_service.history.recorder import Recorder
+from ltp_service.runtime.clock import Clock
 from ltp_service.runtime.runners import Runner
 from ltp_service.runtime.spawn import NativeThread
 
 T = TypeVar("T")
+
+_ENDLESS = 1 << 62
+"""A moment after everything."""
 
 
 class History:
@@ -21,6 +27,7 @@ class History:
         thread: NativeThread,
         recorder: Recorder,
         owner_elsewhere: Callable[[], str | None],
+        clock: Clock,
         *,
         is_shared: bool,
     ) -> None:
@@ -30,6 +37,7 @@ class History:
         self._thread = thread
         self._owner_elsewhere = owner_elsewhere
         self._is_shared = is_shared
+        self._exchange_now = ExchangeNow(clock)
         self.recorder = recorder
         self.backfill: Backfill | None = None
         """None where no trade has an id: with protocol v1, and without the WebSocket."""
@@ -42,6 +50,15 @@ class History:
     def read(self, question: Callable[[HistoryStore], T]) -> T:
         """Asks the store while only the caller waits. Raises StoreUnavailable, and what the question raises."""
         return self._thread.run(lambda: question(self._store))
+
+    def now(self, store: HistoryStore, pairs: Sequence[Pair]) -> int:
+        """The exchange's time in unix microseconds; this machine's clock decides only where nothing else is known. For
+        questions, in their thread. Raises StoreUnavailable."""
+        told = self.recorder.exchange_now()
+        if told is not None:
+            return told
+        newest = {pair: newest_of(store.around(pair, _ENDLESS)) for pair in pairs}
+        return self._exchange_now.after({pair: at for pair, at in newest.items() if at is not None})
 
     def elsewhere(self) -> str | None:
         """Why this process cannot answer, with what to set, where the history is written on another machine; else None."""

@@ -186,7 +186,10 @@ def explain_connecting(error: psycopg.Error | OSError) -> str:
         return "HISTORY_URL cannot be read as postgresql://user:password@host:port/database; escape what is special in a password"
     if isinstance(error, psycopg.NotSupportedError):
         return f"{_NAME} {error}"
-    if "FATAL" in (reason := _first_line(error)):
+    reason = _first_line(error)
+    if "the database system is" in reason:  # starting up, shutting down, or in recovery
+        return f"{_NAME} is not ready ({reason}); it is tried again, and its log says more"
+    if "FATAL" in reason:
         return (
             f"{_NAME} refused the connection ({reason}); correct user, password and database in HISTORY_URL"
         )

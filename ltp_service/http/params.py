@@ -14,7 +14,7 @@ from ltp_service.domain.errors import InvalidParameter
 from ltp_service.domain.pairs import Pair, read_pair
 from ltp_service.domain.trade import SYMBOL_RULE, is_symbol
 from ltp_service.prices.freshness import Bound
-from ltp_service.runtime.moments import EPOCH
+from ltp_service.runtime.moments import EPOCH, LATEST
 
 PAIR_NAMES = ("pair", "pair[]", "pairs", "pairs[]")
 """Two names of the same list, also with the `[]` that axios, jQuery and PHP add."""
@@ -169,6 +169,8 @@ def _microseconds(name: str, text: str, found: re.Match[str]) -> int:
     told += is_leap_second * 1_000_000 + int((fraction or "").ljust(6, "0")[:6])
     if told < 0:
         raise InvalidParameter(f"{name} is {text[:40]!r}, which is before 1970")
+    if told > LATEST:
+        raise InvalidParameter(f"{name} is {text[:40]!r}, which is after the year 9999 in UTC")
     return told
 
 

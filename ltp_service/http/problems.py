@@ -8,10 +8,13 @@ MESSAGES = {
     "UNSUPPORTED_PAIR": "Unsupported trading pair",
     "PRICE_STALE": "The last evidence for this price is older than max_age or CACHE_TTL allows; ask with a longer max_age, or with allow_stale=true and without max_age",
     "PRICE_FETCH_ERROR": "No source has given a price for this pair yet; ask again in a few seconds",
-    "HISTORY_GAP": "Trades are missing around that moment, so its price is not known; before and after are the known trades next to it",
+    "HISTORY_GAP": "Trades are missing around that moment, or may be, so its price is not known; before and after are the known trades next to it",
     "HISTORY_UNKNOWN": "Nothing is known of that moment; ask for a later one",
 }
 """Why a pair has no price, by code."""
+
+NOT_KNOWN_YET = "That moment is too recent: whether a trade followed the one in before is not known yet; ask again in a second"
+"""Of HISTORY_GAP, for a moment of the last seconds: no trade is missing."""
 
 
 class Problem(NamedTuple):

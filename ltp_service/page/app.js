@@ -1,5 +1,6 @@
 /** The page: one line, and the views that show what comes from it. */
 
+import { showChart } from "./chart.js";
 import { by, h, say, set } from "./dom.js";
 import { explain } from "./explain.js";
 import { favicon } from "./favicon.js";
@@ -44,6 +45,7 @@ function tick() {
   line.tick();
   if (document.hidden || kiosk) return;
   showSparks(line);
+  showChart(line);
   showFeeds(line);
   showMarkets(line);
   showLog(line);
@@ -117,7 +119,7 @@ by("pairs").addEventListener("click", (event) => {
   const pair = link?.closest("tr")?.getAttribute("data-pair");
   if (!pair || event.ctrlKey || event.metaKey || event.shiftKey) return;
   event.preventDefault();
-  void explain(pair, line.key);
+  void explain(line, pair);
 });
 
 function showCurl() {

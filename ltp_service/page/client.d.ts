@@ -125,6 +125,101 @@ export class PriceStream extends EventTarget {
   ): void;
 }
 
+// What was before.
+
+/** An RFC 3339 text with its zone, or unix seconds. */
+export type Moment = Date | string | number;
+
+export interface Asking {
+  key?: string;
+  /** 10 s unless given. */
+  signal?: AbortSignal;
+}
+
+/** The last traded price at a moment. */
+export interface PastPrice {
+  pair: string;
+  /** The same decimal as `price`. */
+  amount: string;
+  /** The exchange's text, every digit. */
+  price: string;
+  /** Null where REST told the price without it. */
+  traded_at: string | null;
+  trade_id: number | null;
+  /** `exact`: no trade is missing. `observed`: known without ids, so one may be. */
+  proof: "exact" | "observed";
+  next_trade_id: number | null;
+  evidence_until: string;
+}
+
+/** A known trade beside a hole. */
+export interface Edge {
+  trade_id: number;
+  traded_at: string;
+  price: string;
+}
+
+/** Why a pair has no price at a moment. */
+export interface PastError {
+  pair: string;
+  error: string;
+  code: "HISTORY_GAP" | "HISTORY_UNKNOWN" | "UNSUPPORTED_PAIR";
+  message: string;
+  /** Of a `HISTORY_GAP`. */
+  before?: Edge | null;
+  after?: Edge | null;
+}
+
+export interface PastPrices {
+  time: string;
+  ltp: PastPrice[];
+  /** Pairs without a price at the moment, where others have one. */
+  errors?: PastError[];
+}
+
+export interface Candle {
+  start: string;
+  /** Prices and volume are decimals as text; null without a known trade. */
+  open: string | null;
+  high: string | null;
+  low: string | null;
+  close: string | null;
+  volume: string;
+  vwap: string | null;
+  trades: number;
+  first_trade_id: number | null;
+  last_trade_id: number | null;
+  /** `empty`: it is proven that there was no trade. `unknown`: there may have been some, so draw no line through it. */
+  coverage: "complete" | "partial" | "empty" | "unknown";
+  /** It is not over yet. */
+  open_ended?: true;
+}
+
+export interface CandleOptions extends Asking {
+  /** `1m` unless given. */
+  interval?: "1m" | "5m" | "15m" | "1h" | "4h" | "1d";
+  /** With it at most 1000 candles from there on; without it the last ones, 60 unless `limit` is given. */
+  start?: Moment;
+  end?: Moment;
+  limit?: number;
+}
+
+/** What the service said in place of an answer. A service that cannot be reached is an error of `fetch`. */
+export class HistoryError extends Error {
+  /** `data` is the answer; null where it is no JSON. */
+  constructor(status: number, data: unknown);
+  readonly status: number;
+  /** `HISTORY_GAP`, `NOT_SUPPORTED` and others; null where the answer is not the service's. */
+  readonly code: string | null;
+  readonly errors: PastError[];
+}
+
+/** The last traded prices at a moment. Throws a HistoryError where no pair has one: 409 where trades are missing. */
+export function at(base: string | URL, pairs: string | string[], time: Moment, options?: Asking): Promise<PastPrices>;
+
+/** Candles, oldest first, with what is known of each. Throws a HistoryError. */
+export function candles(base: string | URL, pair: string, options?: CandleOptions): Promise<Candle[]>;
+
 // The parts, for pages that get the events in another way.
 
 /** Milliseconds without a word of the service after which nothing that it said is current. */

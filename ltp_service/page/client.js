@@ -9,7 +9,8 @@
  *   setInterval(() => show(stream.quote("BTC/USD")), 1000);  // time alone can make a price untrustworthy
  *
  * A quote says `trustworthy` only as long as the service would say so too. The stream connects again for ever, after
- * every status and every cut, and takes up where it was. The types are in client.d.ts beside this file.
+ * every status and every cut, and takes up where it was. What was before is asked for with at() and candles(). The types
+ * are in client.d.ts beside this file.
  */
 
 /** Milliseconds without a word of the service after which nothing that it said is current. */
@@ -423,4 +424,68 @@ export class PriceStream extends EventTarget {
     this.line = { phase, status, reason, retryAt };
     this.dispatchEvent(new CustomEvent("line", { detail: this.line }));
   }
+}
+
+/** What the service said in place of what it was asked for. */
+export class HistoryError extends Error {
+  /** @param {number} status @param {any} data the answer; null where it is no JSON */
+  constructor(status, data) {
+    super(data?.message ?? `the service answered ${status}`);
+    this.name = "HistoryError";
+    this.status = status;
+    this.code = data?.code ?? null;
+    this.errors = data?.errors ?? [];
+  }
+}
+
+/**
+ * @param {string | URL} base @param {string} path @param {Record<string, unknown>} asked
+ * @param {{key?: string, signal?: AbortSignal}} options
+ */
+async function read(base, path, asked, { key, signal }) {
+  const url = new URL(path, base);
+  for (const [name, value] of Object.entries(asked)) {
+    if (value !== undefined) url.searchParams.set(name, value instanceof Date ? value.toISOString() : `${value}`);
+  }
+  const response = await fetch(url, {
+    headers: { Accept: "application/json", ...(key && { "X-API-Key": key }) },
+    signal: signal ?? AbortSignal.timeout(CONNECT),
+    cache: "no-store",
+  });
+  const text = await response.text();
+  let data = null;
+  try {
+    data = readExact(text);
+  } catch {
+    // A proxy's own page, for one.
+  }
+  if (!response.ok || !data) throw new HistoryError(response.status, data);
+  return data;
+}
+
+/**
+ * The last traded prices at a moment.
+ * @param {string | URL} base @param {string | string[]} pairs @param {Date | string | number} time
+ * @param {{key?: string, signal?: AbortSignal}} [options]
+ */
+export async function at(base, pairs, time, options = {}) {
+  return read(base, "api/v1/ltp/at", { pair: [pairs].flat().join(","), time }, options);
+}
+
+/** Whether its prices are all decimals, or all not known. @param {any} candle */
+function isCandle({ start, open, high, low, close }) {
+  const prices = [open, high, low, close];
+  const known = prices.every((each) => typeof each === "string" && DECIMAL.test(each));
+  return (known || prices.every((each) => each === null)) && !Number.isNaN(Date.parse(start));
+}
+
+/**
+ * Candles, with what is known of each.
+ * @param {string | URL} base @param {string} pair
+ * @param {{interval?: string, start?: Date | string | number, end?: Date | string | number, limit?: number, key?: string, signal?: AbortSignal}} [options]
+ */
+export async function candles(base, pair, { interval = "1m", start, end, limit, ...options } = {}) {
+  const { candles: told } = await read(base, "api/v1/candles", { pair, interval, start, end, limit }, options);
+  if (!Array.isArray(told) || !told.every(isCandle)) throw new HistoryError(200, { message: "the answer cannot be read" });
+  return told;
 }

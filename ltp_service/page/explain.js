@@ -1,21 +1,27 @@
-/** "Why?": what /api/v1/ltp/explain says of one pair, all of it. */
+/** "Why?": the candles of one pair, and what /api/v1/ltp/explain says of it, all of it. */
 
+import { closeChart, openChart } from "./chart.js";
 import { by, h, say } from "./dom.js";
 import { ask } from "./service.js";
 import { MEANING } from "./words.js";
 
 const dialog = /** @type {HTMLDialogElement} */ (by("why"));
 
-/** @param {string} pair @param {string} key */
-export async function explain(pair, key) {
+/** @typedef {import("./line.js").Line} Line */
+
+dialog.addEventListener("close", closeChart);
+
+/** @param {Line} line @param {string} pair @param {string} [key] */
+export async function explain(line, pair, key = line.key) {
   say(by("why-title"), `Why this price of ${pair}?`);
   by("why-content").replaceChildren(h("p", {}, "Asking…"));
   if (!dialog.open) dialog.showModal();
-  by("why-content").replaceChildren(...(await told(pair, key)));
+  openChart(line, pair, key);
+  by("why-content").replaceChildren(...(await told(line, pair, key)));
 }
 
-/** @param {string} pair @param {string} key @returns {Promise<Node[]>} */
-async function told(pair, key) {
+/** @param {Line} line @param {string} pair @param {string} key @returns {Promise<Node[]>} */
+async function told(line, pair, key) {
   let answer;
   try {
     answer = await ask(`api/v1/ltp/explain?pair=${encodeURIComponent(pair)}`, key);
@@ -23,7 +29,7 @@ async function told(pair, key) {
     return [h("p", { class: "problem" }, "The service cannot be reached.")];
   }
   const { status, data } = answer;
-  if (status === 401) return [h("p", { class: "problem" }, "The service explains its prices to holders of a read key."), keyForm(pair)];
+  if (status === 401) return [h("p", { class: "problem" }, "The service explains its prices to holders of a read key."), keyForm(line, pair)];
   if (status !== 200 || !data) return [h("p", { class: "problem" }, data?.message ?? `The service answered ${status}.`)];
   return [h("p", {}, `It is ${data.state}. ${MEANING[data.state] ?? ""} ${doubtOf(data)}`), tree(data)];
 }
@@ -35,16 +41,16 @@ function doubtOf({ doubt, quarantined, servable }) {
   return `${doubted}${held}${servable ? "The service serves it." : "The service does not serve it."}`;
 }
 
-/** A key for this one question. @param {string} pair */
-function keyForm(pair) {
+/** A key for this one view. @param {Line} line @param {string} pair */
+function keyForm(line, pair) {
   const input = /** @type {HTMLInputElement} */ (
     h("input", { id: "why-key", type: "password", autocomplete: "off", required: true })
   );
   const submit = (/** @type {Event} */ event) => {
     event.preventDefault();
-    void explain(pair, input.value.trim());
+    void explain(line, pair, input.value.trim());
   };
-  const label = h("label", { for: "why-key" }, "API key, used for this question only");
+  const label = h("label", { for: "why-key" }, "API key, used for this view only");
   return h("form", { submit }, label, h("span", { class: "field" }, input, h("button", {}, "Ask")));
 }
 

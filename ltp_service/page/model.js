@@ -3,7 +3,7 @@
 
 import { Watch } from "./client.js";
 import { compare } from "./decimals.js";
-import { newTrack, put, putBefore } from "./track.js";
+import { newTrack, put, putBefore, putCandles } from "./track.js";
 
 /** Most transitions that are remembered. */
 const LONGEST_LOG = 200;
@@ -109,6 +109,9 @@ export class Model {
     } else if (what === "past") {
       const row = this.rows.get(data.pair);
       if (row) putBefore(row.track, data.trades, this.watch.serverNow(now));
+    } else if (what === "candles") {
+      const row = this.rows.get(data.pair);
+      if (row) putCandles(row.track, data.candles, this.watch.serverNow(now));
     } else if (what === "collectors") {
       this.#fed(data.collectors, this.watch.serverNow(now));
     }

@@ -1,6 +1,7 @@
 /** What the stream does not tell: the service's status, its feeds, and the other exchanges. */
 
-import { ask } from "./service.js";
+import { candles } from "./client.js";
+import { BASE, ask } from "./service.js";
 
 /** Milliseconds between two rounds. */
 const EVERY = 5_000;
@@ -10,6 +11,8 @@ const MOST_SYMBOLS = 8;
 const TRADES = 100;
 /** Most pairs whose past is asked for: each costs a request. */
 const MOST_PAIRS = 12;
+/** One-minute candles that reach back 15 minutes. */
+const CANDLES = 16;
 /** Milliseconds over which trades are counted. */
 const COUNTED = 60_000;
 
@@ -53,7 +56,7 @@ export class Polls {
     }
   }
 
-  /** Asks once for what Kraken's last trades tell of the time before. @param {string[]} pairs */
+  /** Asks once for what Kraken's last trades tell of the time before, and the history of the time before them. @param {string[]} pairs */
   async past(pairs) {
     try {
       for (const pair of pairs.slice(0, MOST_PAIRS)) {
@@ -64,6 +67,11 @@ export class Polls {
           .map((/** @type {any} */ each) => ({ price: each.price, at: Date.parse(each.timestamp), id: each.trade_id }))
           .reverse();
         if (trades.length) this.tell("past", { pair, trades });
+      }
+      const history = (await this.#ask("api/v1/status"))?.history;
+      if (!history || history.elsewhere) return;
+      for (const pair of pairs.slice(0, MOST_PAIRS)) {
+        this.tell("candles", { pair, candles: await candles(BASE, pair, { limit: CANDLES, key: this.key }) });
       }
     } catch {
       // The picture begins now, then.

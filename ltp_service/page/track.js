@@ -57,6 +57,26 @@ export function putBefore(track, trades, now) {
 }
 
 /**
+ * Adds what one-minute candles tell of the time before: the close of each minute whose trades are all known.
+ * @param {Track} track @param {import("./client.js").Candle[]} candles oldest first @param {number} now
+ */
+export function putCandles(track, candles, now) {
+  const end = track.slots[0]?.slot ?? Math.floor(now / SLOT);
+  const past = [];
+  /** @type {string | null} */
+  let price = null;
+  for (const { start, close, coverage } of candles) {
+    if (coverage === "complete") price = close;
+    else if (coverage !== "empty") price = null;
+    const first = Math.floor(Date.parse(start) / SLOT);
+    for (let slot = first; price !== null && slot < Math.min(first + 60_000 / SLOT, end); slot++) {
+      if (slot > Math.floor(now / SLOT) - SLOTS) past.push({ slot, value: price });
+    }
+  }
+  track.slots.unshift(...past);
+}
+
+/**
  * The stretches without a break between them, and with `equal` of one value each: first slot of the picture, values.
  * @param {Track} track @param {number} at @param {boolean} equal
  */

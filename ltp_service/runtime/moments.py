@@ -4,6 +4,9 @@ from datetime import UTC, datetime, timedelta
 
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
+LATEST = (datetime.max.replace(tzinfo=UTC) - EPOCH) // timedelta(microseconds=1)
+"""The last moment of the year 9999, in unix microseconds. None later can be written."""
+
 
 def rfc3339(unix_seconds: float) -> str:
     """`2026-11-21T00:46:21.123456Z`."""

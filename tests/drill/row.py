@@ -20,6 +20,7 @@ from tests.drill.proxy import Proxy
 from tests.drill.subscriber import Subscriber
 from tests.drill.truth import TRANSPORT, Mute, Truth, Waited, never_waited
 from tests.drill.window import Window
+from tests.postgres_server import PostgresServer
 from tests.process.fleet import Fleet
 from tests.process.nginx import Nginx
 from tests.process.sentinels import Sentinels
@@ -91,6 +92,8 @@ class Stage:
         self.fleet: Fleet | None = None
         self.redis: RedisServer | None = None
         self.sentinels: Sentinels | None = None
+        self.history: Path | None = None
+        self.postgres: PostgresServer | None = None
         self.problems: list[str] = []
         self.remarks: list[str] = []
         self.mutes: list[Mute] = []
@@ -255,6 +258,8 @@ class Row:
     """The load comes through deploy/nginx.conf, as for real; the stage still asks the service itself."""
     fleet: Literal["", "redis", "sentinels"] = ""
     """Another service beside it, and what the two share."""
+    history: Literal["", "file", "postgres"] = ""
+    """Where trades are recorded, if they are."""
     ends: bool = False
     """The service ends: clients who find the door closed do not count."""
     away: bool = False
@@ -275,6 +280,7 @@ class Row:
         """What has to be installed for it."""
         needed = {
             "redis-server": bool(self.fleet),
+            "postgres": self.history == "postgres",
             "nginx": self.behind_nginx,
             "faketime": self.clock,
             "chromium": self.page,

@@ -7,6 +7,7 @@ from tests.drill import (
     doubt_rows,
     feed_rows,
     fleet_rows,
+    history_rows,
     network_rows,
     page_rows,
     rest_rows,
@@ -27,6 +28,7 @@ ROOMS = (
     page_rows,
     crowd_rows,
     fleet_rows,
+    history_rows,
 )
 """Their import declares the rows."""
 

@@ -36,6 +36,7 @@ from tests.drill.run_queue import RunQueue
 from tests.drill.subscriber import Subscriber
 from tests.drill.truth import TRANSPORT, Truth, Waited, Wrong, never_waited
 from tests.drill.window import window
+from tests.postgres_server import PostgresServer
 from tests.process.fleet import Fleet, membership
 from tests.process.load import UNHEARD
 from tests.process.nginx import own_folder, reachable, running_nginx, shipped
@@ -150,6 +151,10 @@ def _set_stage(row: Row, tempo: Tempo, stack: ExitStack, folder: Path) -> Stage:
     settings |= reachable(front) if front else {}
     shared, shared_settings = _shared(row, stack, folder)
     settings |= shared_settings
+    history = folder / "history" / "history.sqlite3" if row.history == "file" else None
+    postgres = stack.enter_context(PostgresServer.start()) if row.history == "postgres" else None
+    settings |= {"HISTORY_URL": f"sqlite:{history}"} if history else {}
+    settings |= {"HISTORY_URL": postgres.new_database()} if postgres else {}
 
     def begin() -> Service:
         return stack.enter_context(
@@ -163,6 +168,7 @@ def _set_stage(row: Row, tempo: Tempo, stack: ExitStack, folder: Path) -> Stage:
     stage.begin_again = begin
     stage.feed, stage.rest, stage.authority = feed, rest, authority
     stage.resolver, stage.clock = resolver, clock
+    stage.history, stage.postgres = history, postgres
     if shared is not None:
         stage.redis, stage.sentinels = _either(shared)
         others = settings | (reachable(front, SECOND) if front else {})

@@ -34,7 +34,7 @@ def kill(stage: Stage) -> None:
         for _ in range(kills):
             (worker,) = stage.service.worker_pids()
             os.kill(worker, signal.SIGKILL)
-            stage.until(lambda worker=worker: _replaced(stage, worker), 10.0, "another worker")  # type: ignore[misc]
+            stage.until(lambda worker=worker: replaced(stage, worker), 10.0, "another worker")  # type: ignore[misc]
             stage.until(stage.fed, 10.0, "fed again")
             stage.hold(stage.tempo.of(2.0, 0.2))
     stage.remarks.append(
@@ -54,7 +54,7 @@ def reload(stage: Stage) -> None:
         for _ in range(int(stage.tempo.of(10, 2))):
             (worker,) = stage.service.worker_pids()
             stage.service.signal(signal.SIGHUP)
-            stage.until(lambda worker=worker: _replaced(stage, worker), 15.0, "another worker")  # type: ignore[misc]
+            stage.until(lambda worker=worker: replaced(stage, worker), 15.0, "another worker")  # type: ignore[misc]
             stage.hold(stage.tempo.of(1.0, 0.2))
 
 
@@ -64,7 +64,7 @@ def _each_took_leave(stage: Stage, heard: list[Line]) -> None:
         stage.problems.append(f"{missing} streams ended without a bye")
 
 
-def _replaced(stage: Stage, worker: int) -> bool:
+def replaced(stage: Stage, worker: int) -> bool:
     workers = stage.service.worker_pids()
     return len(workers) == 1 and worker not in workers
 

@@ -1,4 +1,4 @@
-"""Questions to the history, and where they cannot be answered."""
+"""Questions to the history, the exchange's time for them, and where they cannot be answered."""
 
 from typing import Any
 
@@ -7,14 +7,32 @@ import pytest
 from ltp_service.history.access import History
 from ltp_service.history.contract import HistoryStore
 from ltp_service.runtime.spawn import NativeThread
-from tests.fakes import BTC
-from tests.history.fakes import FULL_DISK, FakeStore
+from tests.fakes import BTC, NOON, FakeClock
+from tests.history.fakes import BEGINNING, FULL_DISK, FakeStore
+from tests.history.plain_history import SECOND, PlainHistory, trade
 
-RECORDER: Any = object()
+
+class FakeRecorder:
+    """Has learnt the exchange's time, or not."""
+
+    now: int | None = None
+
+    def exchange_now(self) -> int | None:
+        return self.now
 
 
-def history(machine: str | None = None, *, is_shared: bool = False) -> History:
-    return History(FakeStore(), NativeThread("reader"), RECORDER, lambda: machine, is_shared=is_shared)
+RECORDER: Any = FakeRecorder()
+
+
+def history(
+    machine: str | None = None,
+    recorder: Any = RECORDER,
+    clock: FakeClock | None = None,
+    *,
+    is_shared: bool = False,
+) -> History:
+    reader, clock = NativeThread("reader"), clock or FakeClock()
+    return History(FakeStore(), reader, recorder, lambda: machine, clock, is_shared=is_shared)
 
 
 def test_a_question_is_asked_of_the_store_and_its_error_is_raised() -> None:
@@ -38,3 +56,18 @@ def test_a_file_is_on_the_machine_that_feeds_the_fleet_and_a_server_everywhere()
 
 def test_without_numbered_trades_nothing_is_filled() -> None:
     assert history().runners == [RECORDER]
+
+
+def test_now_is_the_exchanges_time_as_the_recorder_has_learnt_it() -> None:
+    recorder = FakeRecorder()
+    recorder.now = BEGINNING + 5 * SECOND
+    store = PlainHistory([trade(1, BEGINNING + 7 * SECOND)])
+    assert history(recorder=recorder).now(store, [BTC]) == BEGINNING + 5 * SECOND
+
+
+def test_without_it_now_is_no_earlier_than_what_the_history_knows() -> None:
+    clock = FakeClock(wall=NOON - 18_000)
+    asked, store = history(clock=clock), PlainHistory([])
+    assert asked.now(store, [BTC]) == BEGINNING - 18_000 * SECOND
+    store.recorded = [trade(1, BEGINNING)]
+    assert asked.now(store, [BTC]) == BEGINNING

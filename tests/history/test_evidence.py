@@ -1,5 +1,6 @@
 """When silence proves that nobody traded, and what is known without ids."""
 
+import msgspec
 import pytest
 
 from ltp_service.domain.tick import REST
@@ -122,6 +123,19 @@ def test_a_ticker_is_observed_from_its_arrival_until_its_last_confirmation() -> 
         BEGINNING + 9_000_000,
     )
     assert (seen.traded_at, seen.source) == (None, "kraken:websocket")
+
+
+def test_a_price_from_a_cache_is_not_observed_before_it_was_seen() -> None:
+    """What REST tells at 1002 counts as of 1000, because it may lie in a cache for two seconds, or as of 1002."""
+    cached = price(None, at=None, source=REST, received_at=1000.0, confirmed_at=1000.0)
+    seen = observation(BTC, view(1002.0, cached), None, PATIENCE)
+    assert seen is not None
+    assert seen.observed_at == seen.evidence_until == BEGINNING + 2_000_000
+
+    late = msgspec.structs.replace(cached, confirmed_at=1098.0)
+    again = observation(BTC, view(1100.0, late), seen, PATIENCE)
+    assert again is not None
+    assert again.observed_at == again.evidence_until == BEGINNING + 100_000_000
 
 
 def test_a_trade_without_an_id_is_observed_from_its_own_time() -> None:

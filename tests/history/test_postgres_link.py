@@ -8,6 +8,7 @@ import traceback
 from collections.abc import Callable
 from typing import Any
 
+import psycopg
 import pytest
 
 from ltp_service.domain.errors import StoreUnavailable
@@ -83,6 +84,13 @@ def test_a_name_is_resolved_and_the_next_host_is_tried(postgres: PostgresServer)
     opened = link(f"{login}@127.0.0.1:{free_port()},localhost:{port}/{database}")
     assert opened.use(one) == (1,)
     opened.close()
+
+
+def test_a_server_that_begins_or_ends_is_not_blamed_on_the_url() -> None:
+    refusal = psycopg.OperationalError("connection failed: FATAL:  the database system is shutting down")
+    told = postgres_link.explain_connecting(refusal)
+    assert "is not ready" in told
+    assert "password" not in told
 
 
 @pytest.mark.parametrize(

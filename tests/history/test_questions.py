@@ -5,9 +5,9 @@ from pathlib import Path
 
 import pytest
 
-from ltp_service.history.answers import Gap, PriceThen, Window
+from ltp_service.history.answers import Gap, Hole, PriceThen, Unknown, Window
 from ltp_service.history.export import every_row
-from ltp_service.history.questions import ask_candles, ask_price, ask_trades
+from ltp_service.history.questions import Pending, ask_candles, ask_price, ask_trades
 from ltp_service.history.rows import News
 from ltp_service.history.sqlite import SqliteEngine
 from ltp_service.history.store import SqlHistory
@@ -28,6 +28,11 @@ def store(tmp_path: Path) -> Iterator[SqlHistory]:
     store.write([News(BTC, tuple(NEW), NEW[-1].traded_at + SECOND, NEW[-1].trade_id)])
     yield store
     store.close()
+
+
+def price_at(store: SqlHistory, moment: int, now: int = FAR) -> PriceThen | Hole | Pending | Unknown:
+    """With 30 s for evidence to arrive."""
+    return ask_price(store, BTC, moment, 30 * SECOND, lambda: now)
 
 
 @pytest.mark.parametrize("limit", [1, 2, 3, 4, 5, 100])
@@ -55,9 +60,57 @@ def test_a_start_before_the_id_leaves_out_what_the_client_has(store: SqlHistory)
         assert ask_trades(store, BTC, Window(start, 6, FAR, T0), 100).rows == NEW[6:]
 
 
+@pytest.mark.parametrize("start", [NEW[0].traded_at, NEW[-1].traded_at, NEW[-1].traded_at + 5])
+def test_nothing_follows_an_id_that_is_not_recorded_yet(store: SqlHistory, start: int) -> None:
+    assert ask_trades(store, BTC, Window(start, 9, FAR, T0), 100).rows == []
+
+
+def test_what_was_numbered_anew_follows_an_id_that_never_was_recorded(store: SqlHistory) -> None:
+    for start in (OLD[0].traded_at, OLD[-1].traded_at + SECOND):
+        asked = Window(start, 12, FAR, T0)
+        assert ask_trades(store, BTC, asked, 100).rows == [RENUMBERED._replace(after_trade_id=12), *NEW]
+
+
+@pytest.mark.parametrize("limit", [1, 7, 100])
+def test_an_id_long_after_the_start_is_found(tmp_path: Path, limit: int) -> None:
+    store = SqlHistory(SqliteEngine(tmp_path / "long.sqlite3"))
+    old = [trade(number, T0 + number * 20 * SECOND) for number in range(1000, 2000)]
+    new = [trade(number, T0 + (50_000 + number) * SECOND) for number in range(1, 1000)]
+    store.write([News(BTC, tuple(old))])
+    store.write([News(BTC, tuple(new))])
+
+    for start, after, rest in (
+        (old[0].traded_at, 1900, [*old[901:], *new]),
+        (old[0].traded_at, 1999, new),
+        (old[0].traded_at, 5000, new),
+        (new[0].traded_at, 900, new[900:]),
+        (new[0].traded_at + 1, 999, []),
+    ):
+        rows = ask_trades(store, BTC, Window(start, after, FAR, T0), limit).rows
+        assert [row for row in rows if not isinstance(row, Gap)] == rest[:limit]
+    store.close()
+
+
+def test_a_page_that_begins_amid_a_second_out_of_order_loses_no_trade(tmp_path: Path) -> None:
+    store = SqlHistory(SqliteEngine(tmp_path / "order.sqlite3"))
+    swapped = [trade(1, T0), trade(2, T0 + 900_000), trade(3, T0 + 500_000), trade(4, T0 + 2 * SECOND)]
+    store.write([News(BTC, tuple(swapped))])
+    rows = every_row(lambda window: ask_trades(store, BTC, window, 1), Window(None, None, FAR, T0))
+    assert [row.trade_id for row in rows if not isinstance(row, Gap)] == [1, 3, 2, 4]
+    store.close()
+
+
 def test_no_price_is_proven_between_two_numberings(store: SqlHistory) -> None:
-    assert isinstance(ask_price(store, BTC, OLD[1].traded_at, 0), PriceThen)
-    assert not isinstance(ask_price(store, BTC, OLD[-1].traded_at, 0), PriceThen)
-    assert isinstance(ask_price(store, BTC, NEW[-1].traded_at + SECOND, 0), PriceThen)
+    assert isinstance(price_at(store, OLD[1].traded_at), PriceThen)
+    assert not isinstance(price_at(store, OLD[-1].traded_at), PriceThen)
+    assert isinstance(price_at(store, NEW[-1].traded_at + SECOND), PriceThen)
     told = ask_candles(store, BTC, 1, T0, T0 + 3 * MINUTE, 100, FAR).candles
     assert [each.covered for each in told] == ["partial", "partial", "unknown"]
+
+
+def test_the_last_seconds_are_not_known_yet_and_no_hole(store: SqlHistory) -> None:
+    known_until, moment = NEW[-1].traded_at + SECOND, NEW[-1].traded_at + 2 * SECOND
+
+    assert price_at(store, moment, now=known_until + 30 * SECOND) == Pending(NEW[-1])
+    assert price_at(store, moment, now=known_until + 30 * SECOND + 1) == Hole(NEW[-1], None)
+    assert price_at(store, OLD[-1].traded_at, now=known_until) == Hole(OLD[-1], NEW[0])

@@ -205,6 +205,15 @@ def test_at_the_end_everything_that_came_is_written_and_the_lock_given_back(desk
     assert (desk.ids(), desk.lock.is_held, desk.store.closed) == ([9], False, 1)
 
 
+def test_the_exchanges_time_is_told_as_soon_as_it_was_learnt() -> None:
+    desk = Desk()
+    assert desk.recorder.exchange_now() is None
+    desk.turn()
+    desk.clock.set_wall(0.0)
+    desk.clock.advance(2.5)
+    assert desk.recorder.exchange_now() == BEGINNING + round((WRITE_EVERY_SECONDS + 2.5) * 1e6)
+
+
 def test_a_write_that_does_not_end_is_told(desk: Desk) -> None:
     write, told = desk.store.write, []
 

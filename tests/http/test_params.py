@@ -10,6 +10,7 @@ from werkzeug.datastructures import Headers, MultiDict
 from ltp_service.domain.errors import InvalidParameter
 from ltp_service.http import params
 from ltp_service.prices.freshness import Bound
+from ltp_service.runtime.moments import rfc3339_exact
 from tests.fakes import BTC, ETH, XRP
 
 
@@ -126,3 +127,29 @@ def test_a_whole_number_has_its_default_and_both_its_bounds() -> None:
     for text in ("0", "101"):
         with pytest.raises(InvalidParameter, match=r"limit is .* from 1 to 100"):
             params.whole(query(("limit", text)), "limit", 50, (1, 100))
+
+
+LAST_SECOND = "9999-12-31T23:59:59"
+
+
+@pytest.mark.parametrize(
+    ("text", "is_read"),
+    [
+        (f"{LAST_SECOND}.999999999Z", True),
+        (f"{LAST_SECOND}+14:00", True),
+        ("99999999999.999999999", True),
+        (f"{LAST_SECOND}-00:01", False),
+        (f"{LAST_SECOND}-23:59", False),
+        ("9999-12-31T23:59:60Z", False),
+        ("1970-01-01T00:00:00+00:01", False),
+        ("0001-01-01T00:00:00+23:59", False),
+    ],
+)
+def test_each_moment_that_is_read_can_be_written(text: str, is_read: bool) -> None:
+    if not is_read:
+        with pytest.raises(InvalidParameter):
+            params.moment(query(("time", text)), "time")
+        return
+    moment = params.moment(query(("time", text)), "time")
+    assert moment is not None
+    assert rfc3339_exact(moment).endswith("Z")

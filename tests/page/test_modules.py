@@ -37,9 +37,9 @@ def modules(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def run(modules: Path, code: str) -> Any:
     """What the code has put into `out`."""
     imports = (
-        'import { EventParser, PriceStream, Watch, readExact } from "./client.js";'
+        'import { EventParser, HistoryError, PriceStream, Watch, at as askAt, candles, readExact } from "./client.js";'
         'import { compare, heights } from "./decimals.js";'
-        'import { Model } from "./model.js"; import { newTrack, put, putBefore, stretches } from "./track.js";'
+        'import { Model } from "./model.js"; import { newTrack, put, putBefore, putCandles, stretches } from "./track.js";'
         'import { span } from "./words.js"; import { verdict } from "./verdict.js";'
     )
     (modules / "test.js").write_text(f"{imports}{code}\nconsole.log(JSON.stringify(out));")
@@ -210,6 +210,77 @@ def test_trades_tell_of_the_time_before_unless_one_is_missing(modules: Path) -> 
     assert run(modules, code) == [[0, 168, "1", "3"], [172, 8, "4", "9"]]
 
 
+def test_candles_tell_of_the_time_before_unless_trades_may_be_missing(modules: Path) -> None:
+    coverages = "complete empty partial empty unknown complete empty complete partial".split()
+    code = f"""
+    const out = []; const track = newTrack(); const begin = 60_000 * 16_666_666; const now = begin + 8.5 * 60_000;
+    put(track, now - 65_000, null); // in the last whole minute
+    put(track, now, "9");
+    const told = {json.dumps(coverages)}.map((coverage, place) => ({{
+      start: new Date(begin + 60_000 * place).toISOString(),
+      close: coverage === "empty" || coverage === "unknown" ? null : `${{place}}`,
+      coverage,
+    }}));
+    putCandles(track, [{{ ...told[0], start: new Date(begin - 3_600_000).toISOString() }}, ...told], now);
+    const minutes = (slots) => (slots - (180 - 1 - 8.5 * 12)) / 12;
+    out.push(...stretches(track, now).map(({{ first, values }}) => [minutes(first), values.length, values[0], values.at(-1)]));
+    """
+    assert run(modules, code) == [[0, 24, "0", "0"], [5, 29, "5", "7"], [8.5, 1, "9", "9"]]
+
+
 def test_spans_are_read_by_people(modules: Path) -> None:
     code = "const out = [0, 999, 59_999, 133_000, 3_900_000, 273_600_000].map(span);"
     assert run(modules, code) == ["0 s", "0 s", "59 s", "2 min 13 s", "1 h 5 min", "3 d 4 h"]
+
+
+ASKED = """
+const out = [];
+let answer = [200, ""];
+globalThis.fetch = async (url, { headers }) => {
+  out.push([`${url}`, headers["X-API-Key"] ?? null]);
+  return new Response(answer[1], { status: answer[0] });
+};
+const refusal = (asked) => asked.catch((error) => [error instanceof HistoryError, error.status, error.code, error.message, error.errors]);
+"""
+
+
+def test_the_past_is_asked_for_and_keeps_its_digits(modules: Path) -> None:
+    code = (
+        ASKED
+        + """
+    answer = [200, '{"time":"T","ltp":[{"pair":"A/B","amount":0.10,"price":"0.10"}]}'];
+    out.push(await askAt("https://prices.example/below/", ["A/B", "C/D"], new Date(0), { key: "k" }));
+    const price = "0.0000001230";
+    const candle = { start: "1970-01-01T00:01:00.000000Z", open: price, high: price, low: price, close: price };
+    answer = [200, JSON.stringify({ candles: [candle] })];
+    out.push(await candles("https://prices.example/", "A/B", { interval: "1h", start: 60, limit: 5 }).then(([{ close }]) => close));
+    """
+    )
+    base = "https://prices.example/"
+    assert run(modules, code) == [
+        [f"{base}below/api/v1/ltp/at?pair=A%2FB%2CC%2FD&time=1970-01-01T00%3A00%3A00.000Z", "k"],
+        {"time": "T", "ltp": [{"pair": "A/B", "amount": "0.10", "price": "0.10"}]},
+        [f"{base}api/v1/candles?pair=A%2FB&interval=1h&start=60&limit=5", None],
+        "0.0000001230",
+    ]
+
+
+def test_what_is_not_known_of_the_past_is_an_error_with_its_reason(modules: Path) -> None:
+    hole = {"pair": "A/B", "code": "HISTORY_GAP", "before": {"trade_id": 1, "price": "5"}, "after": None}
+    number = '{"candles":[{"start":"1970-01-01T00:01:00Z","open":1,"high":1,"low":1,"close":1}]}'
+    gap = json.dumps({"code": "HISTORY_GAP", "message": "missing", "errors": [hole]})
+    code = (
+        ASKED
+        + f"""
+    answer = [409, {json.dumps(gap)}];
+    const results = [await refusal(askAt("https://a.example", "A/B", 1))];
+    for (answer of [[502, "<html>"], [200, "<html>"], [200, "{{}}"], [200, {json.dumps(number)}]]) results.push(await refusal(candles("https://a.example", "A/B")));
+    out.splice(0, out.length, ...results);
+    """
+    )
+    assert run(modules, code) == [
+        [True, 409, "HISTORY_GAP", "missing", [hole]],
+        [True, 502, None, "the service answered 502", []],
+        [True, 200, None, "the service answered 200", []],
+        *[[True, 200, None, "the answer cannot be read", []]] * 2,
+    ]

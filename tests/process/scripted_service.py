@@ -2,10 +2,12 @@
 
 import json
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from datetime import UTC, datetime
+from decimal import Decimal
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from itertools import cycle
 from queue import Empty, Queue
 from threading import Event, Lock, Thread
 from typing import Any, NamedTuple
@@ -53,6 +55,10 @@ class ScriptedService:
         """Milliseconds of a pair's evidence in the next heartbeats, where it is not fresh."""
         self.past: dict[str, list[dict[str, Any]]] = {}
         """Kraken's last trades of each pair, newest first."""
+        self.candles: dict[str, list[dict[str, Any]]] = {}
+        """One-minute candles of each pair, oldest first; see `candles`. Without any there is no history."""
+        self.history_refusal: Refusal | None = None
+        """The answer in place of candles."""
         self.collectors: dict[str, Any] = {"kraken": collector("kraken")}
         self._streams: list[Queue[bytes | None]] = []
         self._lock = Lock()
@@ -144,12 +150,27 @@ class ScriptedService:
     def _event(self, event: str, data: object, more: str = "") -> bytes:
         return f"id: {next(self._numbers)}\nevent: {event}\n{more}data: {encoded(data)}\n\n".encode()
 
+    def history(self, query: str) -> Refusal:
+        """The answer of /api/v1/candles."""
+        asked = {name: values[0] for name, values in parse_qs(query).items()}
+        if self.history_refusal is not None:
+            return self.history_refusal
+        if not self.candles:
+            return refusal(501, "NOT_SUPPORTED", "no history is kept here, because HISTORY_URL is empty")
+        assert asked["interval"] == "1m"
+        told = self.candles.get(asked["pair"], [])[-int(asked["limit"]) :]
+        body = {"pair": asked["pair"], "interval": "1m", "candles": told}
+        return Refusal(200, dict(FOR_JSON), encoded(body).encode())
+
+    def _recorder(self) -> dict[str, Any] | None:
+        return {"recording": "writing", "elsewhere": None} if self.candles else None
+
     def answer(self, path: str, query: str) -> Any:
         """The JSON of a route; None where there is none."""
         if "exchange=kraken" in query:
             return {"trades": self.past.get(parse_qs(query)["symbol"][0], [])}
         return {
-            "/api/v1/status": status(self.now()),
+            "/api/v1/status": {**status(self.now()), "history": self._recorder()},
             "/collectors/status": {"collectors": self.collectors},
             "/collectors/symbols": {"symbols": ["BTCUSDT"], "limit": 200},
             "/collectors/trades": {"trades": [trade(self.now())]},
@@ -234,6 +255,39 @@ def book(now: str) -> dict[str, Any]:
     }
 
 
+def refusal(status: int, code: str, message: str) -> Refusal:
+    """An error of the service."""
+    body = {"error": code, "message": message, "code": code, "request_id": "0-1"}
+    return Refusal(status, dict(FOR_JSON), encoded(body).encode())
+
+
+def candles(coverages: Iterable[str], *closes: str) -> list[dict[str, Any]]:
+    """One-minute candles up to the running one, which is the last. Each with a trade takes the next of `closes`, and the
+    first ones again after the last; it opens where the one before has closed."""
+    told, prices, before = [], cycle(closes), closes[-1]
+    minutes = [*coverages]
+    begin = 60 * (int(time.time()) // 60 - len(minutes) + 1)
+    for place, coverage in enumerate(minutes):
+        is_traded = coverage in ("complete", "partial")
+        prices_of = dict.fromkeys(("open", "high", "low", "close", "vwap"))
+        if is_traded:
+            close = next(prices)
+            low, high = sorted((before, close), key=Decimal)
+            prices_of = {"open": before, "high": high, "low": low, "close": close, "vwap": f"{close}00"}
+            before = close
+        candle = {
+            "start": datetime.fromtimestamp(begin + 60 * place, UTC).strftime("%Y-%m-%dT%H:%M:%S.000000Z"),
+            **prices_of,
+            "volume": "0.04200000" if is_traded else "0",
+            "trades": 3 if is_traded else 0,
+            "first_trade_id": 3 * place if is_traded else None,
+            "last_trade_id": 3 * place + 2 if is_traded else None,
+            "coverage": coverage,
+        }
+        told.append(candle | ({"open_ended": True} if place == len(minutes) - 1 else {}))
+    return told
+
+
 class Handler(BaseHTTPRequestHandler):
     """One connection of the browser."""
 
@@ -262,6 +316,8 @@ class Handler(BaseHTTPRequestHandler):
             return Refusal(401)
         if path == "/api/v1/stream" and self.service.refusal is not None:
             return self.service.refusal
+        if path == "/api/v1/candles":
+            return self.service.history(urlsplit(self.path).query)
         told = self.service.answer(path, urlsplit(self.path).query)
         return Refusal(404) if told is None else Refusal(200, dict(FOR_JSON), encoded(told).encode())
 

@@ -3,10 +3,10 @@
 import re
 
 import pytest
-from playwright.sync_api import Browser, expect
+from playwright.sync_api import Browser, Page, expect
 
 from tests.process.browser import Tabs, expect_live, price_of, tabs
-from tests.process.scripted_service import PRICES, ScriptedService, collector
+from tests.process.scripted_service import PRICES, Refusal, ScriptedService, candles, collector, refusal
 
 
 @pytest.fixture
@@ -118,6 +118,149 @@ def test_a_wall_shows_one_number(service: ScriptedService, opened: Tabs) -> None
     service.refuse(502)
     expect(page.locator("#bar-word")).to_have_text(re.compile("^NOT LIVE"))
     expect(page.locator("#kiosk-state")).to_have_text("unconfirmed")
+
+
+# Candles.
+
+HOUR = [
+    "complete"
+] * 50 + "partial partial empty unknown unknown complete empty unknown complete partial".split()
+"""Sixty minutes, the last of which is not over."""
+
+
+def open_chart(opened: Tabs, pair: str = "BTC/USD") -> Page:
+    page = opened.open()
+    expect_live(page)
+    page.locator(f'tr[data-pair="{pair}"] a').click()
+    return page
+
+
+def test_each_coverage_looks_different_and_a_hole_is_no_line(service: ScriptedService, opened: Tabs) -> None:
+    service.candles["BTC/USD"] = candles(HOUR, "115640.00", "115643.10", "115641.5")
+    page = open_chart(opened)
+    drawn = page.locator("#chart-picture > :not(.chosen)")
+    counts = {"path.candle.complete": 52, "path.candle.partial": 3, "path.dash": 2, "rect.running": 1}
+    for each, count in counts.items():
+        expect(page.locator(f"#chart-picture {each}")).to_have_count(count)
+    fills = [
+        page.locator(f"#chart-picture path.candle.{coverage}").first.evaluate(
+            "each => getComputedStyle(each).fill"
+        )
+        for coverage in ("complete", "partial")
+    ]
+    assert fills[0] != "none"
+    assert fills[1] == "none"
+    boxes = drawn.evaluate_all(
+        "all => all.map((each) => each.getBBox()).map(({ x, width }) => [x, x + width])"
+    )
+    covered = {
+        place for left, right in boxes for place in range(60) if left < place + 0.9 and right > place + 0.1
+    }
+    assert covered == {place for place, coverage in enumerate(HOUR) if coverage != "unknown"}
+    expect(page.locator("#chart-legend li")).to_have_text(
+        ["52 complete", "2 trades may be missing", "2 no trade", "3 unknown", "1 not over yet"]
+    )
+    expect(page.locator("#chart-picture")).to_have_accessible_name(
+        re.compile(
+            r"^BTC/USD by the minute, \d\d:\d\d to \d\d:\d\d: between 115640.00 and 115643.10, last \d+\.\d+;"
+            " 52 complete, 2 trades may be missing, 2 no trade, 3 unknown, 1 not over yet$"
+        )
+    )
+
+
+def test_the_keyboard_reads_one_candle_at_a_time_with_the_digits_that_were_told(
+    service: ScriptedService, opened: Tabs
+) -> None:
+    closes = "99999999999999999999.000000000000000001", "0.00000012340"
+    service.candles["DOGE/USD"] = candles(["complete"] * 57 + ["empty", "unknown", "partial"], *closes)
+    page = open_chart(opened, "DOGE/USD")
+    told, minute = page.locator("#chart-told"), page.get_by_role("slider", name="Minute")
+    prices = "open {1} · high {0} · low {1} · close {0} · average {0}00 · volume 0.04200000 · 3 trades · "
+    expect(told).to_have_text(re.compile(r"^\d\d:\d\d · open .* · not over yet$"))
+    minute.focus()
+    for key, text in (
+        ("ArrowLeft", "unknown"),
+        ("ArrowLeft", "no trade"),
+        ("ArrowLeft", prices.format(*closes) + "complete"),
+        ("Home", prices.format(*closes) + "complete"),
+    ):
+        page.keyboard.press(key)
+        expect(told).to_have_text(re.compile(r"^\d\d:\d\d · " + re.escape(text) + "$"))
+        assert minute.get_attribute("aria-valuetext") == told.text_content()
+
+
+def test_the_small_picture_begins_with_what_the_history_knows(service: ScriptedService, opened: Tabs) -> None:
+    coverages = ["complete"] * 8 + ["unknown"] + ["complete"] * 5 + ["partial"]
+    service.candles["BTC/USD"] = candles(coverages, "115640.00", "115650.20")
+    page = opened.open()
+    pictures = page.locator(".spark svg")
+    expect(pictures.first).to_have_accessible_name(
+        "Last 15 minutes: between 115640.00 and 115650.20, with gaps"
+    )
+    expect(pictures.nth(1)).to_have_accessible_name("Last 15 minutes: between 4128.07 and 4128.07")
+
+
+@pytest.mark.parametrize(
+    ("status", "code"),
+    [
+        (501, "NOT_SUPPORTED"),
+        (503, "HISTORY_UNAVAILABLE"),
+        (404, "HISTORY_UNKNOWN"),
+        (409, "HISTORY_GAP"),
+        (429, "RATE_LIMITED"),
+    ],
+)
+def test_a_history_that_is_not_told_is_told_so(
+    service: ScriptedService, opened: Tabs, status: int, code: str
+) -> None:
+    service.history_refusal = refusal(status, code, "why it is so")
+    page = open_chart(opened)
+    expect(page.locator("#chart-problem")).to_have_text("There are no candles: why it is so")
+    expect(page.locator("#chart-moment")).to_have_text("")
+    expect(page.locator("#chart-plot")).to_be_hidden()
+    expect(page.locator("#why-content")).to_contain_text("The service serves it.")
+
+
+def test_candles_that_cannot_be_meant_are_not_drawn(service: ScriptedService, opened: Tabs) -> None:
+    service.candles["BTC/USD"] = candles(["complete"] * 2, "1e5")
+    page = open_chart(opened)
+    expect(page.locator("#chart-problem")).to_have_text("There are no candles: the answer cannot be read")
+    expect(page.locator("#chart-plot")).to_be_hidden()
+
+
+def test_candles_are_asked_for_each_minute_and_never_old_without_their_moment(
+    service: ScriptedService, opened: Tabs
+) -> None:
+    def asked() -> int:
+        return sum("/candles" in path and "limit=60" in path for path, _ in service.asked)
+
+    service.candles["BTC/USD"] = candles(HOUR, "1.0", "2.0")
+    page = open_chart(opened)
+    moment, problem = page.locator("#chart-moment"), page.locator("#chart-problem")
+    expect(moment).to_have_text(re.compile(r"^As of \d\d:\d\d:\d\d$"))
+    as_of = (moment.text_content() or "").removeprefix("As of ")
+    before = asked()
+    service.history_refusal = Refusal(503, {}, b"<html>", "text/html")
+    service.clock_error += 60  # the page follows the service's clock
+    expect(problem).to_have_text("There are no candles: the service answered 503")
+    expect(moment).to_have_text(f"As of {as_of}")
+    expect(page.locator("#chart")).to_have_attribute("data-old", "true")
+    service.refuse(502)
+    expect(moment).to_have_text(f"NOT LIVE, as of {as_of}")
+    service.history_refusal = service.refusal = None
+    expect_live(page)
+    service.candles["BTC/USD"] = candles(["complete"] * 60, "3.0")
+    service.clock_error += 60
+    expect(page.locator("#chart-told")).to_contain_text("close 3.0")
+    expect(problem).to_have_text("")
+    expect(page.locator("#chart")).not_to_have_attribute("data-old", "true")
+    assert asked() - before <= 4  # and a full minute may have come by itself
+    page.keyboard.press("Escape")
+    before = asked()
+    service.clock_error += 60
+    expect(page.locator("#about")).to_contain_text("CACHE_TTL")
+    page.wait_for_timeout(1500)
+    assert asked() == before
 
 
 # Keys.

@@ -14,13 +14,20 @@ from tests.deadline import IN_FULL
 from tests.ended import PROJECT
 from tests.process.browser import expect_dead, expect_live, tabs
 from tests.process.npm import node_packages, run
-from tests.process.scripted_service import PRICES, Raw, ScriptedService, collector, scripted_service
+from tests.process.scripted_service import (
+    PRICES,
+    Raw,
+    ScriptedService,
+    candles,
+    collector,
+    scripted_service,
+)
 
 PACKAGES = ("axe-core@4.11.0", "typescript@5.9.3")
 SHOTS = PROJECT / ".shots"
 
 USE = """
-import { PriceStream, type Quote } from "./client.js";
+import { HistoryError, PriceStream, at, candles, type Quote } from "./client.js";
 const stream = new PriceStream("https://prices.example/", { pairs: ["BTC/USD"], events: "all" });
 stream.addEventListener("price", ({ detail }) => { const text: string | null = detail.price; void text; });
 stream.addEventListener("trade", ({ detail }) => { const id: number = detail.trade_id; void id; });
@@ -30,6 +37,16 @@ if (quote?.trustworthy) { const state: "live" | "quiet" | "fallback" | "halted" 
 // @ts-expect-error: a price is a text
 const wrong: number | undefined = quote?.price;
 stream.close();
+const past = await at("https://prices.example/", ["BTC/USD"], new Date(), { key: "k" });
+const then: string | undefined = past.ltp[0]?.price ?? past.errors?.[0]?.before?.price;
+for (const { close, coverage } of await candles("https://prices.example/", "BTC/USD", { interval: "4h", end: 1.5 })) {
+  const known: "complete" | "partial" | "empty" | "unknown" = coverage;
+  // @ts-expect-error: nothing may have been traded
+  const last: string = close;
+  void [then, known, last];
+}
+// @ts-expect-error: there is no such interval
+void candles("https://prices.example/", "BTC/USD", { interval: "2m" }).catch((error) => error instanceof HistoryError && error.status);
 """
 
 
@@ -70,6 +87,15 @@ def furnish(service: ScriptedService) -> None:
     ):
         service.price(name, price)
     service.price("BTC/USD", "115643.1", witnesses=witnesses)
+    hour = [
+        *["complete"] * 31,
+        *"partial unknown unknown unknown unknown partial".split(),
+        *["complete", "empty"] * 4,
+        *["complete"] * 14,
+        "partial",
+    ]
+    closes = [str(trade["price"]) for trade in walk("BTC/USD", "115643.1")]
+    service.candles["BTC/USD"] = candles(hour, *closes)
 
 
 def walk(pair: str, price: str) -> list[dict[str, Any]]:
@@ -122,7 +148,11 @@ def test_axe_finds_nothing(browser: Browser, packages: Path, theme: Any, width: 
         assert page.evaluate("document.documentElement.scrollWidth") <= width
         page.locator('tr[data-pair="BTC/USD"] a').click()
         expect(page.locator("#why-content")).to_contain_text("serves it")
+        expect(page.locator("#chart-picture path.candle")).to_have_count(52)
+        page.get_by_role("slider", name="Minute").focus()
+        page.keyboard.press("PageDown")
         look("why")
+        assert page.evaluate("document.querySelector('#why').scrollWidth") <= width
         page.keyboard.press("Escape")
         service.refuse(502, Retry_After="60")
         expect_dead(page)

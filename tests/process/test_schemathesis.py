@@ -26,6 +26,7 @@ def service(tmp_path: Path) -> Iterator[Service]:
             simulator,
             AUTH_API_KEY=KEY,
             DATABASE_PATH=str(tmp_path / "ltp.sqlite3"),
+            HISTORY_URL=f"sqlite:{tmp_path / 'history.sqlite3'}",
             RATE_LIMIT_ENABLED="true",
             RATE_LIMIT_CAPACITY="1000000",
         ) as running,

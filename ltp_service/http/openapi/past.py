@@ -19,7 +19,7 @@ _OBSERVED = _EXACT | {
 _TIME = "2026-11-21T00:46:21.000000Z"
 _GAP = json.decode(
     '{"pair":"ETH/USD","error":"Failed to fetch price","code":"HISTORY_GAP","message":"Trades are missing around that'
-    ' moment, so its price is not known; before and after are the known trades next to it",'
+    ' moment, or may be, so its price is not known; before and after are the known trades next to it",'
     '"before":{"trade_id":815,"traded_at":"2026-11-21T00:40:02.113902Z","price":"4128.07"},'
     '"after":{"trade_id":931,"traded_at":"2026-11-21T00:52:44.870011Z","price":"4131.50"}}'
 )
@@ -91,7 +91,8 @@ PAST = Area(
             "getPricesAt",
             "The last traded price of the asked pairs, or of all, at a moment",
             "200 when every asked pair has a price, 206 when some do. When none has, 409 HISTORY_GAP where trades are missing"
-            " around the moment, else 404 HISTORY_UNKNOWN. The price nearest to the moment is never told in its place.",
+            " around the moment, else 404 HISTORY_UNKNOWN. The price nearest to the moment is never told in its place."
+            " The last seconds before now are not known yet: 409 HISTORY_GAP with `after` null and `Retry-After: 1`.",
             {
                 200: Answer(
                     "Every asked pair",
@@ -119,7 +120,12 @@ PAST = Area(
                     "Comma list of at most 100 pairs in any usual spelling; may repeat. Absent or empty means all",
                 ),
                 query("pairs", _PAIR_LIST, "The same as `pair`"),
-                query("time", _MOMENT, f"The moment, not in the future: {_MOMENT_RULE}", required=True),
+                query(
+                    "time",
+                    _MOMENT,
+                    f"The moment, not in the future by the exchange's clock: {_MOMENT_RULE}",
+                    required=True,
+                ),
                 _FORMAT,
                 *_HEADERS,
             ],

@@ -1,6 +1,7 @@
 """What the history tells: the price at a moment, candles, trades. Nothing of it is read on the hub, and no page written."""
 
 from collections.abc import Callable, Sequence
+from functools import cache
 from typing import Literal, TypeVar, get_args
 from urllib.parse import urlencode
 
@@ -32,12 +33,12 @@ from ltp_service.history.answers import (
 )
 from ltp_service.history.contract import HistoryStore
 from ltp_service.history.export import digits, told
-from ltp_service.history.questions import Page, ask_candles, ask_price, ask_trades
+from ltp_service.history.questions import Page, Pending, ask_candles, ask_price, ask_trades
 from ltp_service.history.rows import RecordedTrade
 from ltp_service.http import csv_answers, params, shapes
 from ltp_service.http.answers import json_response, number, raw_response
 from ltp_service.http.fast_lane import etag, matches
-from ltp_service.http.problems import MESSAGES
+from ltp_service.http.problems import MESSAGES, NOT_KNOWN_YET
 from ltp_service.http.request_note import note_of
 from ltp_service.http.services import services
 from ltp_service.runtime.moments import rfc3339_exact
@@ -45,6 +46,9 @@ from ltp_service.runtime.moments import rfc3339_exact
 bp = Blueprint("history", __name__)
 
 T = TypeVar("T")
+Found = PriceThen | Hole | Pending | Unknown
+Now = Callable[[], int]
+"""The exchange's time in unix microseconds. It may raise StoreUnavailable."""
 Form = Literal["json", "csv"]
 
 MICROSECONDS = 1_000_000
@@ -58,6 +62,12 @@ LAST_CANDLES = 60
 SETTLED_SECONDS = 3600
 """Seconds for which a proven answer may be kept. It cannot change any more; but should the proof ever have been wrong, the
 mended answer is seen within the hour."""
+
+NEARLY_NOW = 1_000_000
+"""Microseconds by which the clock of a client may be ahead of the exchange's."""
+
+PENDING_RETRY_SECONDS = 1
+"""Retry-After of what is not known yet."""
 
 _ENDLESS = 1 << 62
 """A moment after every trade."""
@@ -76,13 +86,15 @@ def at() -> Response:
     served = _supported(parts, asked)
     patience = _patience(parts)
 
-    def look(store: HistoryStore) -> dict[Pair, PriceThen | Hole | Unknown]:
-        return {pair: ask_price(store, pair, moment, patience) for pair in served}
+    def look(store: HistoryStore, now: Now) -> dict[Pair, Found]:
+        decided = {pair: ask_price(store, pair, moment, patience, now) for pair in served}
+        is_proven = any(isinstance(found, PriceThen) and found.proof == "exact" for found in decided.values())
+        if not is_proven and moment > now() + NEARLY_NOW:
+            raise InvalidParameter(f"time lies in the future; for the exchange it is {rfc3339_exact(now())}")
+        return decided
 
-    decided = _ask(parts, look)
+    decided = _ask(parts, served, look)
     known = [(pair, found) for pair, found in decided.items() if isinstance(found, PriceThen)]
-    if moment > _now(parts) and not any(found.proof == "exact" for _, found in known):
-        raise InvalidParameter(f"time lies in the future; here it is {rfc3339_exact(_now(parts))}")
     failed = [
         _failure(pair, found) for pair in asked if not isinstance(found := decided.get(pair), PriceThen)
     ]
@@ -108,14 +120,14 @@ def candles() -> Response:
     interval = params.word(request.args, "interval", _INTERVALS)
     start, end, form = _start(), params.moment(request.args, "end"), _form()
     limit = params.whole(request.args, "limit", LAST_CANDLES if start is None else MOST_ROWS, (1, MOST_ROWS))
-    minutes, now = MINUTES[interval], _now(parts)
+    minutes = MINUTES[interval]
 
-    def look(store: HistoryStore) -> tuple[Series, bytes]:
-        found = ask_candles(store, pair, minutes, start, end, limit, now)
+    def look(store: HistoryStore, now: Now) -> tuple[Series, bytes]:
+        found = ask_candles(store, pair, minutes, start, end, limit, now())
         body = shapes.Candles(str(pair), interval, [_candle(each) for each in found.candles])
         return found, csv_answers.candles(body).encode() if form == "csv" else encode(body)
 
-    found, content = _ask(parts, look)
+    found, content = _ask(parts, [pair], look)
     # Without `start` the same question means others a minute later.
     is_settled = start is not None and all(each.covered in ("complete", "empty") for each in found.candles)
     headers = _caching(parts, is_settled=is_settled and bool(found.candles))
@@ -133,20 +145,22 @@ def trades() -> Response:
     if "after_trade_id" in request.args:
         after = params.whole(request.args, "after_trade_id", 0, (0, params.LARGEST_ID))
     limit = params.whole(request.args, "limit", MOST_ROWS, (1, MOST_ROWS))
-    now = _now(parts)
-    is_over = end is not None and end <= now
-    # The newest trades may still be under way; the same time makes a price stale.
-    expected = end if end is not None and end <= now else now - _patience(parts)
-    asked = Window(start, after, _ENDLESS if end is None else end, expected)
+    patience = _patience(parts)
 
-    def look(store: HistoryStore) -> tuple[Page, bytes]:
-        page = ask_trades(store, pair, asked, limit)
+    def look(store: HistoryStore, now: Now) -> tuple[bool, Page, bytes]:
+        is_over = end is not None and end <= now()
+        # The newest trades may still be under way; the same time makes a price stale.
+        expected = end if end is not None and is_over else now() - patience
+        page = ask_trades(
+            store, pair, Window(start, after, _ENDLESS if end is None else end, expected), limit
+        )
         if form == "csv":
-            return page, csv_answers.trades(pair, page).encode()
+            return is_over, page, csv_answers.trades(pair, page).encode()
         until = _moment(page.evidence_until)
-        return page, encode(shapes.PastTrades(str(pair), [told(row) for row in page.rows], until))
+        body = shapes.PastTrades(str(pair), [told(row) for row in page.rows], until)
+        return is_over, page, encode(body)
 
-    page, content = _ask(parts, look)
+    is_over, page, content = _ask(parts, [pair], look)
     is_settled = not (start is None and after is None) and (is_over or page.last is not None)
     is_settled = is_settled and bool(page.rows) and not any(isinstance(row, Gap) for row in page.rows)
     headers = _caching(parts, is_settled=is_settled)
@@ -189,25 +203,23 @@ def _supported(parts: Services, asked: Sequence[Pair]) -> list[Pair]:
     return served
 
 
-def _now(parts: Services) -> int:
-    return round(parts.clock.wall() * MICROSECONDS)
-
-
 def _patience(parts: Services) -> int:
     """Microseconds for which what was last known still counts."""
     return round(parts.config.cache_ttl * MICROSECONDS)
 
 
-def _ask(parts: Services, question: Callable[[HistoryStore], T]) -> T:
-    """The answer of the store. Raises NotSupported, HistoryElsewhere and HistoryUnavailable."""
-    if parts.history is None:
+def _ask(parts: Services, pairs: Sequence[Pair], question: Callable[[HistoryStore, Now], T]) -> T:
+    """The answer of the store about these pairs. Raises NotSupported, HistoryElsewhere, HistoryUnavailable, and what the
+    question raises."""
+    history = parts.history
+    if history is None:
         raise NotSupported(
             "no history is kept here, because HISTORY_URL is empty; set it, for example to sqlite:data/history.sqlite3"
         )
-    if elsewhere := parts.history.elsewhere():
+    if elsewhere := history.elsewhere():
         raise HistoryElsewhere(elsewhere)
     try:
-        return parts.history.read(question)
+        return history.read(lambda store: question(store, cache(lambda: history.now(store, pairs))))
     except StoreUnavailable as error:
         raise HistoryUnavailable(
             f"the history cannot be read: {error}. Prices do not need it. Look at HISTORY_URL, and ask again"
@@ -249,11 +261,16 @@ def _nothing(failed: Sequence[shapes.PastError]) -> Response:
         message = f"{failed[0].pair}: {failed[0].message}"
     request_id = note_of(request.environ).request_id
     content = shapes.Error(code, message, code, request_id, list(failed))
-    return json_response(content, 409 if is_gap else 404, {"Vary": "Accept"})
+    headers = {"Vary": "Accept"}
+    if any(each.message == NOT_KNOWN_YET for each in failed):
+        headers["Retry-After"] = str(PENDING_RETRY_SECONDS)
+    return json_response(content, 409 if is_gap else 404, headers)
 
 
-def _failure(pair: Pair, found: Hole | Unknown | None) -> shapes.PastError:
+def _failure(pair: Pair, found: Hole | Pending | Unknown | None) -> shapes.PastError:
     failed: Literal["Failed to fetch price"] = "Failed to fetch price"
+    if isinstance(found, Pending):
+        return shapes.PastError(str(pair), failed, "HISTORY_GAP", NOT_KNOWN_YET, _edge(found.before), None)
     if isinstance(found, Hole):
         before, after = _edge(found.before), _edge(found.after) if found.after else None
         return shapes.PastError(str(pair), failed, "HISTORY_GAP", MESSAGES["HISTORY_GAP"], before, after)

@@ -23,8 +23,16 @@ POLL = 0.2
 SNAPSHOT = 50
 """Trades of a snapshot."""
 
-V1 = {"BTC/USD": "XBT/USD"}
-KEYS = {"BTC/USD": "XXBTZUSD", "ETH/USD": "XETHZUSD", "LTC/USD": "XLTCZUSD", "XRP/USD": "XXRPZUSD"}
+V1 = {"BTC/USD": "XBT/USD", "DOGE/USD": "XDG/USD"}
+KEYS = {
+    "BTC/USD": "XXBTZUSD",
+    "ETH/USD": "XETHZUSD",
+    "LTC/USD": "XLTCZUSD",
+    "XRP/USD": "XXRPZUSD",
+    "SOL/USD": "SOLUSD",
+    "DOGE/USD": "XDGUSD",
+    "ADA/USD": "ADAUSD",
+}
 ALTNAMES = {pair: V1.get(pair, pair).replace("/", "") for pair in KEYS}
 
 

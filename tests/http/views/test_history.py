@@ -19,6 +19,8 @@ from ltp_service.domain.pairs import Pair
 from ltp_service.history.access import History
 from ltp_service.history.coverage import SLACK
 from ltp_service.history.rows import Around, News, Observation
+from ltp_service.http.params import LARGEST_ID
+from ltp_service.http.problems import MESSAGES, NOT_KNOWN_YET
 from ltp_service.http.services import attach
 from ltp_service.runtime.moments import rfc3339_exact
 from ltp_service.runtime.spawn import NativeThread
@@ -59,7 +61,8 @@ def with_history(
     """The same, with what the store holds as its history."""
     kept = service.services.history
     assert kept is not None
-    history = History(store, NativeThread("reader"), kept.recorder, owner_elsewhere, is_shared=False)
+    reader = NativeThread("reader")
+    history = History(store, reader, kept.recorder, owner_elsewhere, service.clock, is_shared=False)
     attach(service.app, replace(service.services, history=history))
     return service
 
@@ -205,7 +208,8 @@ def test_a_moment_is_written_with_a_zone_or_in_unix_seconds(service: FreshServic
         ("-5", "RFC 3339"),
         ("1e9", "RFC 3339"),
         ("", "is missing"),
-        (f"{NOON + 1}", "future"),
+        (f"{NOON + 1.000001:.6f}", "future"),
+        ("9999-12-31T23:59:59.999999Z", "future"),
     ],
 )
 def test_a_moment_that_cannot_be_answered_says_why(service: FreshService, time: str, hint: str) -> None:
@@ -213,6 +217,26 @@ def test_a_moment_that_cannot_be_answered_says_why(service: FreshService, time: 
 
     assert refusal(answer) == (400, "INVALID_PARAMETER")
     assert hint in answer.get_json()["message"]
+
+
+@pytest.mark.parametrize("late", [0, 1, 28.9])
+def test_the_last_seconds_are_not_known_yet(service: FreshService, history: ByPair, late: float) -> None:
+    history.evidence_until = round((NOON - 1 - late) * SECOND)
+    for seconds in (NOON - 0.5, NOON, NOON + 1):
+        answer = documented(service.get(f"{AT}?pair=BTC/USD&time={seconds:.6f}"))
+        (error,) = answer.get_json()["errors"]
+
+        assert refusal(answer) == (409, "HISTORY_GAP")
+        assert error["message"] == NOT_KNOWN_YET
+        assert (error["before"]["trade_id"], error["after"]) == (5, None)
+        assert answer.headers["Retry-After"] == "1"
+
+
+def test_where_evidence_is_late_trades_may_be_missing(service: FreshService, history: ByPair) -> None:
+    history.evidence_until = round((NOON - 31) * SECOND)
+    for answer in (service.get(f"{AT}?pair=BTC/USD&time={NOON}"), at(service, 10)):
+        assert answer.get_json()["errors"][0]["message"] == MESSAGES["HISTORY_GAP"]
+        assert "Retry-After" not in answer.headers
 
 
 def test_an_answer_that_cannot_change_may_be_kept(service: FreshService) -> None:
@@ -465,6 +489,63 @@ def test_a_history_on_another_machine_is_named_with_what_to_set(
     assert "ours-2" in answer.get_json()["message"]
     assert "HISTORY_URL=postgresql://" in answer.get_json()["message"]
     assert answer.headers["Retry-After"] == "5"
+
+
+@pytest.mark.parametrize("wrong_by", [-18_000, 18_000])
+def test_the_machines_clock_decides_nothing_once_the_exchanges_is_known(
+    service: FreshService, history: ByPair, wrong_by: int
+) -> None:
+    parts = service.services
+    assert parts.history is not None
+    parts.prices.rest._exchange_time.learn(NOON, service.clock.monotonic())  # noqa: SLF001 - as from an answer
+    parts.history.recorder.turn()
+    service.clock.set_wall(NOON + wrong_by)
+    history.evidence_until = round((NOON - 2) * SECOND)
+    history.other.observation = Observation(
+        Decimal("7.50"), T0, round((NOON - 2) * SECOND), None, "kraken:rest"
+    )
+
+    for seconds, pair, status in (
+        (-3, "BTC/USD", 200),
+        (-3, "ETH/USD", 200),
+        (0, "ETH/USD", 200),
+        (-1, "BTC/USD", 409),
+        (1.1, "BTC/USD", 400),
+        (1.1, "ETH/USD", 400),
+    ):
+        answer = documented(service.get(f"{AT}?pair={pair}&time={NOON + seconds:.6f}"))
+        assert answer.status_code == status, (seconds, pair)
+    assert trades(service, "after_trade_id=5").get_json()["trades"] == []
+    running = candles(service, "limit=1").get_json()["candles"][-1]
+    assert running["start"] == rfc3339_exact(round(NOON) // 60 * MINUTE)
+    assert running["open_ended"] is True
+
+
+@pytest.mark.parametrize("moment", ["9999-12-31T23:59:59-14:00", "9999-12-31T23:59:60Z"])
+def test_a_moment_that_cannot_be_written_in_utc_is_refused(service: FreshService, moment: str) -> None:
+    for path in (f"{AT}?pair=BTC/USD&time=", f"{CANDLES}&start=", f"{CANDLES}&end=", f"{TRADES}&start="):
+        answer = documented(service.get(f"{path}{moment}"))
+        assert refusal(answer) == (400, "INVALID_PARAMETER")
+        assert "after the year 9999" in answer.get_json()["message"]
+
+
+@pytest.mark.parametrize("was_traded", [True, False])
+def test_the_last_moment_and_the_highest_id_can_be_asked_for(
+    service: FreshService, history: ByPair, was_traded: bool
+) -> None:
+    last = "9999-12-31T23:59:59.999999Z"
+    if not was_traded:
+        history.recorded, history.evidence_until = [], None
+    for path in (CANDLES, f"{CANDLES}&interval=1d", TRADES):
+        for query in (f"start={last}", f"end={last}", f"start=0&end={last}"):
+            assert documented(service.get(f"{path}&{query}&limit=1000")).status_code == 200
+    for query in ("", "&start=0", f"&start={last}"):
+        assert trades(service, f"after_trade_id={LARGEST_ID}{query}").status_code == 200
+
+
+def test_nothing_follows_an_id_that_is_not_recorded_yet(service: FreshService, history: ByPair) -> None:
+    history.evidence_until = round((NOON - 2) * SECOND)
+    assert trades(service, f"start={T0 // SECOND}&after_trade_id=6").get_json()["trades"] == []
 
 
 def test_keys_are_needed_where_reads_need_them(tmp_path: Path, history: ByPair) -> None:
