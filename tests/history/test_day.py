@@ -1,12 +1,12 @@
 """tests.drill.history_day: an hour of it is true, and each way to break the history is found."""
 
 import logging
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 
 import pytest
 
-from ltp_service.history import answers, coverage, evidence, tapes
+from ltp_service.history import answers, evidence, tapes
 from ltp_service.history.coverage import Runs
 from ltp_service.history.rows import Run
 from tests.deadline import IN_FULL
@@ -62,11 +62,11 @@ def merging_too_much(patch: Patch) -> None:
     """One missing trade does not part two runs."""
     record = Runs.record
 
-    def wrong(runs: Runs, new: Run, joins: Sequence[Run] = ()) -> tuple[Run, list[Run]]:
-        before = runs.holding(new.first_trade_id - 2)
-        if before is not None and not runs.knows(new.first_trade_id - 1):
-            new, joins = new._replace(first_trade_id=new.first_trade_id - 1), [*joins, before]
-        return record(runs, new, joins)
+    def wrong(runs: Runs, new: Run) -> tuple[Run, list[Run]]:
+        first = new.first_trade_id
+        if not runs.knows(first - 1) and runs.knows(first - 2):
+            new = new._replace(first_trade_id=first - 1)
+        return record(runs, new)
 
     patch.setattr(Runs, "record", wrong)
 
@@ -86,8 +86,7 @@ def _always_going_on(write: Callable[..., None]) -> Callable[..., None]:
 
 def forgetting_runs(patch: Patch) -> None:
     """All trades are taken for those of one run."""
-    for module in (answers, coverage):
-        patch.setattr(module, "place_of", lambda *_: 0)
+    patch.setattr(answers, "_place_of", lambda *_: 0)
 
 
 @pytest.mark.parametrize("broken", [without_margin, merging_too_much, folding_late_trades, forgetting_runs])

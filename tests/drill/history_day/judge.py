@@ -22,7 +22,6 @@ from ltp_service.history.answers import (
 )
 from ltp_service.history.candles import MINUTE
 from ltp_service.history.contract import HistoryStore
-from ltp_service.history.coverage import SLACK
 from ltp_service.history.export import every_row
 from ltp_service.history.questions import ask_candles, ask_price, ask_trades
 from ltp_service.history.rows import Candle, RecordedTrade
@@ -99,8 +98,7 @@ class Judge:
                 self._exact(pair, moment, said)
         if before is not None and after is not None:
             if after.trade_id == before.trade_id + 1:
-                is_exact = isinstance(said, PriceThen) and said.proof == "exact"
-                if not is_exact and _is_amid_a_run(recorded, place, moment):
+                if not isinstance(said, PriceThen) or said.proof != "exact":
                     self._find(pair, moment, f"not exact between {before.trade_id} and the next: {said}")
             else:
                 self.counts[f"{kind}in a hole"] += 1
@@ -223,8 +221,6 @@ class Judge:
             self.counts[f"{name} {each.covered}"] += 1
             first, last = tape.at(each.start - 1), tape.at(each.start + length - 1)
             numbers = [deal.number for deal in tape.deals[first + 1 : last + 1]]
-            # Ids and times may be out of order by as much, so the run has to go on a little longer.
-            first, last = tape.at(each.start - 1 - SLACK), tape.at(each.start + length - 1 + SLACK)
             members = by_start.get(each.start, [])
             is_proven = (
                 first >= 0
@@ -263,23 +259,6 @@ class Judge:
 
     def _find(self, pair: str, moment: int, what: str) -> None:
         self.findings.append(Finding(pair, moment, what))
-
-
-def _is_amid_a_run(recorded: Sequence[RecordedTrade], place: int, moment: int) -> bool:
-    """Whether the run of ids around a moment, whose next trade is at a place, goes on for a second on both sides."""
-    first, last = place - 1, place
-    since = recorded[first].traded_at - SLACK
-    while first and recorded[first].traded_at > since and _is_next(recorded[first - 1], recorded[first]):
-        first -= 1
-    while last + 1 < len(recorded) and recorded[last].traded_at <= moment + SLACK:
-        if not _is_next(recorded[last], recorded[last + 1]):
-            break
-        last += 1
-    return recorded[first].traded_at <= since and moment < recorded[last].traded_at - SLACK
-
-
-def _is_next(trade: RecordedTrade, following: RecordedTrade) -> bool:
-    return trade.trade_id + 1 == following.trade_id
 
 
 def _keys(tape: DayTape) -> Iterator[tuple[int, int]]:
