@@ -13,7 +13,7 @@ from typing import Literal, NamedTuple
 
 from ltp_service.history.candles import MINUTE, longer, start_of
 from ltp_service.history.contract import CANDLE_MINUTES
-from ltp_service.history.coverage import is_covered, known_until, place_of, proof
+from ltp_service.history.coverage import is_covered, place_of, proof
 from ltp_service.history.rows import Around, Candle, Coverage, RecordedTrade, Run
 
 Proof = Literal["exact", "observed"]
@@ -70,9 +70,8 @@ def price_then(moment: int, around: Around, patience: int) -> PriceThen | Hole |
     if coverage.kept_from is not None and moment < coverage.kept_from:
         return Unknown(coverage.kept_from)
     if before is not None:
-        run = proof(around, moment)
-        if run is not None:
-            next_trade_id, until = _end_of(run, after, coverage)
+        if proof(around, moment) is not None:
+            next_trade_id, until = _end_of(after, coverage)
             return PriceThen(before.price, "exact", before.traded_at, before.trade_id, next_trade_id, until)
         if after is not None:
             return Hole(before, after)
@@ -92,14 +91,11 @@ def price_then(moment: int, around: Around, patience: int) -> PriceThen | Hole |
     return Unknown(coverage.kept_from) if before is None else Hole(before, None)
 
 
-def _end_of(run: Run, after: RecordedTrade | None, coverage: Coverage) -> tuple[int | None, int]:
-    """Which trade ended the price that a run proves, if no other one can have come before it; and until when the price is
-    known to have been the last one."""
-    sure = known_until(coverage, run)
-    if after is not None and after.traded_at <= sure:
+def _end_of(after: RecordedTrade | None, coverage: Coverage) -> tuple[int | None, int]:
+    """Which trade ended a proven price, and until when it is known to have been the last one."""
+    if after is not None:
         return after.trade_id, after.traded_at
-    is_by_evidence = run == coverage.runs[-1] and coverage.evidence_until == sure
-    return None, sure if is_by_evidence else sure - 1
+    return None, coverage.evidence_until or 0
 
 
 # Candles.

@@ -60,7 +60,10 @@ def is_exact(around: Around, moment: int) -> bool:
 
 
 def proof(around: Around, moment: int) -> Run | None:
-    """The run that proves that `before` was the last trade at a moment, because no missing trade can lie between them."""
+    """The run that proves that `before` was the last trade at a moment: it has the next one, too, or evidence reaches further.
+
+    Ids follow time here. That of a candle is proven with more care, see `is_covered`.
+    """
     before, _, coverage, _ = around
     place = None if before is None else place_of(coverage.runs, before)
     if before is None or place is None:
@@ -69,8 +72,7 @@ def proof(around: Around, moment: int) -> Run | None:
     if before.traded_at < run.last_traded_at <= moment:
         return None  # the last one was deleted meanwhile
     is_newest = place == len(coverage.runs) - 1
-    is_known = moment < run.last_traded_at - SLACK or (is_newest and _reaches(coverage, moment))
-    return run if is_known and before.traded_at >= known_from(run) else None
+    return run if moment < run.last_traded_at or (is_newest and _reaches(coverage, moment)) else None
 
 
 def hole_at(coverage: Coverage, moment: int) -> Hole | None:

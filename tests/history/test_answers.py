@@ -65,24 +65,14 @@ def test_evidence_proves_what_no_next_trade_can() -> None:
     assert at(history, 20.000001) == Hole(history.recorded[1], None)
 
 
-def test_a_missing_trade_may_be_stamped_a_second_beyond_the_edge_of_its_hole() -> None:
-    history = PlainHistory(of((1, 0), (2, 0.5), (3, 1), (4, 10), (5, 11)))
+def test_two_ids_that_follow_one_another_prove_what_was_between_them() -> None:
+    history = PlainHistory(of((1, 0), (2, 0.5), (4, 10), (5, 10.5)))
 
-    assert [at(history, seconds) for seconds in (0, 0.5)] == [
-        Hole(history.recorded[0], history.recorded[1]),
-        Hole(history.recorded[1], history.recorded[2]),
+    assert [at(history, seconds) for seconds in (0, 10)] == [
+        PriceThen(Decimal("1.10"), "exact", T0, 1, 2, T0 + SECOND // 2),
+        PriceThen(Decimal("4.10"), "exact", T0 + 10 * SECOND, 4, 5, T0 + 10 * SECOND + SECOND // 2),
     ]
-    assert isinstance(at(history, 1), PriceThen)
-    assert isinstance(at(history, 9.999999), PriceThen)
-    assert at(history, 10) == Hole(history.recorded[3], history.recorded[4])
-
-
-def test_the_next_trade_is_told_once_no_other_one_can_come_before_it() -> None:
-    history = PlainHistory(of((1, -9), (2, 0), (3, 10)))
-
-    assert at(history, 8) == PriceThen(Decimal("2.10"), "exact", T0, 2, None, T0 + 9 * SECOND - 1)
-    history.evidence_until = T0 + 10 * SECOND
-    assert at(history, 8) == PriceThen(Decimal("2.10"), "exact", T0, 2, 3, T0 + 10 * SECOND)
+    assert [at(history, seconds) for seconds in (0.5, 9.999999)] == [Hole(*history.recorded[1:3])] * 2
 
 
 def test_a_missing_id_is_a_hole_with_both_edges_whatever_was_observed() -> None:

@@ -126,13 +126,13 @@ def test_exact_is_what_lies_between_two_trades_of_one_run() -> None:
 
     assert exact(5, 6, 5.5)
     assert exact(2, 3, 2.5)
-    assert not exact(1, 2, 1.5), "a trade before the first one may be a second late"
+    assert exact(1, 2, 1.5)
     assert exact(8, 9, 8.999999)
-    assert not exact(9, 10, 9), "one after the last one may be a second early"
+    assert exact(9, 10, 9)
     assert not exact(10, 20, 15)
     assert not exact(None, 1, 0)
     assert exact(49, 50, 49.5)
-    assert not exact(49, 50, 49.5, UNWATCHED)
+    assert exact(49, 50, 49.5, UNWATCHED)
     assert exact(50, None, 60)
     assert not exact(50, None, 61)
     assert not exact(50, None, 55, UNWATCHED)

@@ -258,13 +258,10 @@ class Exchange:
 
     def _trades(self, first: int, count: int, start: int) -> list[RecordedTrade]:
         made, moment = [], start
-        jitter = self.chance.choice((0, 0, 300_000, SLACK))
         for trade_id in range(first, first + count):
             moment += self.chance.choice((0, 0, 0, 1, 900, 400_000, SECOND, 20 * SECOND, 3 * MINUTE))
             price = f"{self.chance.randrange(1, 10_000)}.{trade_id}"
-            made.append(
-                trade(trade_id, 0, price)._replace(traded_at=moment + self.chance.randrange(jitter + 1))
-            )
+            made.append(trade(trade_id, 0, price)._replace(traded_at=moment))
         return made
 
     def until(self, moment: int) -> RecordedTrade | None:

@@ -22,6 +22,7 @@ from ltp_service.history.answers import (
 )
 from ltp_service.history.candles import MINUTE
 from ltp_service.history.contract import HistoryStore
+from ltp_service.history.coverage import SLACK
 from ltp_service.history.export import every_row
 from ltp_service.history.questions import ask_candles, ask_price, ask_trades
 from ltp_service.history.rows import Candle, RecordedTrade
@@ -222,11 +223,13 @@ class Judge:
             first, last = tape.at(each.start - 1), tape.at(each.start + length - 1)
             numbers = [deal.number for deal in tape.deals[first + 1 : last + 1]]
             members = by_start.get(each.start, [])
+            # The run has to go on for a second more on both sides.
+            begin, end = tape.at(each.start - SLACK - 1), tape.at(each.start + length + SLACK)
             is_proven = (
-                first >= 0
-                and last + 1 < len(tape.deals)
-                and all(key in held for key in keys[first : last + 2])
-                and tape.deals[last + 1].number - tape.deals[first].number == last + 1 - first
+                begin >= 0
+                and end + 1 < len(tape.deals)
+                and all(key in held for key in keys[begin : end + 2])
+                and tape.deals[end + 1].number - tape.deals[begin].number == end + 1 - begin
             )
             if each.covered in ("complete", "empty"):
                 if [trade.trade_id for trade in members] != numbers:
