@@ -1,7 +1,7 @@
 """Writes what the feed told. All of this runs in one native thread: it may wait for a disk, and takes no lock and no log."""
 
 from collections import deque
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from math import inf
 from typing import NamedTuple
 
@@ -34,9 +34,6 @@ WRITING_SECONDS = 2.0
 
 FIRST_PAUSE_SECONDS, LONGEST_PAUSE_SECONDS = 1.0, 30.0
 """Seconds until a failing store is tried again, doubling from the one to the other."""
-
-LOOK_EVERY_SECONDS = 1.0
-"""Seconds between two looks at the evidence and at prices without an id."""
 
 LATEST_SECONDS = CLOCK_TOLERANCE_SECONDS
 """Seconds by which a trade may be later than the exchange's own clock. A later one has a wrong time and is left out. The price
@@ -138,7 +135,7 @@ class Writer:
         self._try_at = -inf
         self._pause = FIRST_PAUSE_SECONDS
         self._problem: str | None = None
-        self._look_at = self._prune_at = self._size_at = -inf
+        self._prune_at = self._size_at = -inf
         self._rows = 0
         self._refused: list[tuple[Pair, RecordedTrade]] = []
         """Since the last report."""
@@ -183,47 +180,27 @@ class Writer:
         self._lock.release()
 
     def _take(self, batch: Batch) -> None:
-        ahead = batch.view.ahead
-        latest = inf if ahead is None else micros(batch.view.now + ahead + LATEST_SECONDS)
+        latest = inf if batch.view.ahead is None else batch.view.now + batch.view.ahead + LATEST_SECONDS
         since = batch.view.told_since
         for frame, received_at in batch.frames:
             is_live = self._is_live(frame)
-            for pair, trade in self._read(frame, 0.0):
-                row = recorded(trade)
-                if row is None:
-                    continue
+            for pair, row in self._believed(self._read(frame, 0.0), latest, received_at):
+                self._waiting.append((pair, row, received_at))
                 told = Told(row.trade_id, row.traded_at, received_at)
-                if not self._take_row(pair, row, received_at, latest):
-                    self._ahead_at[pair] = received_at
-                    continue
                 if is_live:
                     self._go_on(pair, told, since.get(pair))
                 self._told[pair] = newer(self._told.get(pair), told)
-        for page in batch.pages:
-            self._take_page(page, batch.view, latest)
+        for pair, trades, as_of in batch.pages:
+            read = self._believed(((pair, trade) for trade in trades), latest, None)
+            rows = [row for _, row in read]
+            self._waiting.extend((pair, row, batch.view.now) for row in rows)
+            every = [each for each in map(recorded, trades) if each]
+            if as_of is not None and (newest := newest_of(every, as_of)):
+                self._take_newest(pair, newest, since.get(pair))
         for pair in self._pairs:
             price = batch.view.prices.get(pair)
             if price is not None and (by_price := told_by(price.tick)):
                 self._told[pair] = newer(self._told.get(pair), by_price)
-
-    def _take_row(self, pair: Pair, row: RecordedTrade, received_at: float, latest: float) -> bool:
-        """Has a trade wait to be written. False where it is stamped ahead of `latest`, the exchange's time."""
-        if row.traded_at > latest or (pair, *row[:2]) in self._ahead:
-            self._refuse(pair, row)
-            return False
-        self._waiting.append((pair, row, received_at))
-        return True
-
-    def _take_page(self, page: Page, view: View, latest: float) -> None:
-        rows = [row for trade in page.trades if (row := recorded(trade))]
-        refused = {row[:2] for row in rows if not self._take_row(page.pair, row, view.now, latest)}
-        newest = None if page.as_of is None else newest_of(rows, page.as_of)
-        if newest is None:
-            return
-        if newest[:2] in refused:
-            self._ahead_at[page.pair] = max(newest.received_at, self._ahead_at.get(page.pair, -inf))
-        else:
-            self._take_newest(page.pair, newest, view.told_since.get(page.pair))
 
     def _go_on(self, pair: Pair, told: Told, since: float | None) -> None:
         """The feed told a trade when it was made. Where it follows the newest one, none is missing between them."""
@@ -234,9 +211,26 @@ class Writer:
 
     def _take_newest(self, pair: Pair, newest: Told, since: float | None) -> None:
         """REST told the newest trade. Where that is the newest of all that are known, the feed has missed none."""
+        if (pair, newest.trade_id, newest.traded_at) in self._ahead:
+            return  # the one before it is not the newest
         self._told[pair] = told = newer(self._told.get(pair), newest)
         if since is not None and newest.received_at >= since and told.trade_id == newest.trade_id:
             self._proven[pair] = since
+
+    def _believed(
+        self, trades: Iterable[tuple[Pair, Trade]], latest: float, told_at: float | None
+    ) -> Iterator[tuple[Pair, RecordedTrade]]:
+        """Those with a proper id and a possible time. `told_at`: when the feed told them; None for those of REST."""
+        for pair, trade in trades:
+            row = recorded(trade)
+            if row is None:
+                continue
+            if trade.timestamp > latest or (pair, *row[:2]) in self._ahead:
+                self._refuse(pair, row)
+                if told_at is not None:
+                    self._ahead_at[pair] = told_at
+            else:
+                yield pair, row
 
     def _refuse(self, pair: Pair, row: RecordedTrade) -> None:
         self._refused.append((pair, row))
@@ -293,8 +287,7 @@ class Writer:
             for pair, row, _ in part:
                 by_pair.setdefault(pair, []).append(row)
             is_last = len(part) == len(self._waiting)
-            looks = is_last and view.now >= self._look_at
-            news = self._news(by_pair, view if looks else None)
+            news = self._news(by_pair, view if is_last else None)
             try:
                 written = self._store.write(news) if news else Written()
             except StoreUnavailable:
@@ -308,8 +301,6 @@ class Writer:
             jumped.update(pair for pair, _ in written.contradicting)  # what is recorded may have new holes
             jumped.update(pair for pair, told in by_pair.items() if self._jumps(pair, told))
             self._remember(news)
-            if looks:
-                self._look_at = view.now + LOOK_EVERY_SECONDS
             if is_last or self._monotonic() >= until:
                 return frozenset(jumped)
 
@@ -318,14 +309,14 @@ class Writer:
             self._waiting.popleft()
 
     def _news(self, by_pair: dict[Pair, list[RecordedTrade]], view: View | None) -> list[News]:
-        """`view` is None where it is not time to look, or more trades wait: they may be newer than what it shows."""
+        """`view` is None where more trades wait: they may be newer than what it shows."""
         found = []
         for pair in self._pairs:
             trades, told = tuple(by_pair.get(pair, ())), self._told.get(pair)
             until, seen = None, None
             if view is not None:
-                if not self._is_ahead(pair, told):
-                    until = evidence_until(pair, told, view, self._proven.get(pair))
+                is_proof = not self._is_ahead(pair, told)
+                until = evidence_until(pair, told, view, self._proven.get(pair)) if is_proof else None
                 seen = None if until else observation(pair, view, self._observed.get(pair), self._patience)
             of = told.trade_id if until is not None and told is not None else None
             if (until, of) == self._evidence.get(pair):
