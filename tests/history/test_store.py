@@ -128,7 +128,7 @@ def test_only_the_runs_beside_the_moment_and_the_newest_are_told_with_it(store: 
     assert store.around(PAIR, at(0)).coverage.runs == (run(1, 1), run(19, 19))
 
 
-def test_a_moment_is_exact_inside_a_run(store: HistoryStore) -> None:
+def test_a_moment_is_exact_inside_a_run_and_not_beyond_its_last_trade(store: HistoryStore) -> None:
     write(store, *each_second(1, 4), *each_second(7, 11))
     assert exact(store, *range(13), 2.999999, 9.999999) == [1, 2, 3, 7, 8, 9, 10, 2.999999, 9.999999]
 
@@ -205,13 +205,13 @@ def test_the_next_trade_leaves_the_evidence_and_one_after_a_hole_ends_it(store: 
     store.write([News(PAIR, each_second(1, 3), at(20), 3)])
     write(store, trade(4, 21))
     assert store.coverage(PAIR).evidence_until == at(20)
-    assert exact(store, 20, 20.5, 22) == [20, 20.5]
+    assert exact(store, 20, 20.5, 21, 22) == [20, 20.5]
     store.write([News(PAIR, (), at(30), 4)])
     write(store, trade(6, 40))
     assert store.coverage(PAIR).evidence_until is None
     assert exact(store, 25) == [], "the exchange may have dropped trade 5 before it"
     write(store, trade(5, 35))
-    assert exact(store, 25, 38.999999, 39) == [25, 38.999999, 39]
+    assert exact(store, 25, 39.999999, 40) == [25, 39.999999]
 
 
 def test_a_trade_at_a_moment_of_evidence_ends_it(store: HistoryStore) -> None:
@@ -316,7 +316,7 @@ def test_evidence_does_not_count_while_something_contradicts_the_newest_trade(st
     write(store, trade(6, 9))
     store.write([News(PAIR, (), at(12), 6)])
     assert runs(store) == [(1, 5), (6, 6)], "it may be of another numbering"
-    assert exact(store, 5.2, 9, 9.5) == [9, 9.5]
+    assert exact(store, 5, 5.2, 8.9, 9, 9.5) == [9, 9.5]
     store.write([News(PAIR, (trade(7, 13),), at(20), 7)])
     assert exact(store, 8.9, 12.9, 13, 19) == [12.9, 13, 19]
 

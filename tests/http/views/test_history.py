@@ -17,7 +17,6 @@ from ltp_service.assembly import open_history
 from ltp_service.domain.errors import StoreUnavailable
 from ltp_service.domain.pairs import Pair
 from ltp_service.history.access import History
-from ltp_service.history.coverage import SLACK
 from ltp_service.history.rows import Around, News, Observation
 from ltp_service.http.params import LARGEST_ID
 from ltp_service.http.problems import MESSAGES, NOT_KNOWN_YET
@@ -40,19 +39,7 @@ class ByPair(PlainHistory):
         self.other = PlainHistory()
 
     def around(self, pair: Pair, moment: int) -> Around:
-        return (
-            reaching(super().around(pair, moment))
-            if pair == BTC
-            else reaching(self.other.around(pair, moment))
-        )
-
-
-def reaching(around: Around) -> Around:
-    """As if each run went on for a second beyond its trades, so that it proves the prices from the first to the last one."""
-    runs = around.coverage.runs
-    wider = [run._replace(last_traded_at=run.last_traded_at + SLACK) for run in runs[:-1]] + [*runs[-1:]]
-    wider = [run._replace(first_traded_at=run.first_traded_at - SLACK) for run in wider]
-    return around._replace(coverage=around.coverage._replace(runs=tuple(wider)))
+        return super().around(pair, moment) if pair == BTC else self.other.around(pair, moment)
 
 
 def with_history(
