@@ -3,7 +3,7 @@
 import json
 import time
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from random import Random
@@ -82,7 +82,10 @@ class Figures:
     """Trades of the flood that were stored, until the last one was."""
     lost: int = 0
     hub_p99: float = 0.0
+    hub_p99_without: float = 0.0
+    """The same flood into a service that records nothing."""
     load_p99: float = 0.0
+    load_p99_without: float = 0.0
 
 
 def measure(bench: Bench) -> Table:
@@ -122,6 +125,7 @@ def _figures(bench: Bench, past: Past, url: HistoryUrl) -> Figures:
     lock.take()
     try:
         figures.per_second = _fill(store, past)
+        store.close()  # which empties the journal; the next question opens it again
         figures.bytes_per_million = store.size() / past.count * 1e6
         _ask(bench, store, past, figures)
     finally:
@@ -133,7 +137,16 @@ def _figures(bench: Bench, past: Past, url: HistoryUrl) -> Figures:
         service(bench, exchange, application="benchmarks.watched_hub:app", settings=settings) as server,
     ):
         _ask_over_http(bench, server, past, figures)
-        _flood(bench, exchange, server, url, figures)
+        _flood(bench, exchange, server, figures, url)
+    with (
+        simulated_exchange(bench) as exchange,
+        service(
+            bench, exchange, application="benchmarks.watched_hub:app", settings={"HISTORY_URL": ""}
+        ) as server,
+    ):
+        without = Figures()
+        _flood(bench, exchange, server, without)
+        figures.hub_p99_without, figures.load_p99_without = without.hub_p99, without.load_p99
     return figures
 
 
@@ -212,37 +225,42 @@ def _ask_over_http(bench: Bench, server: Server, past: Past, figures: Figures) -
                     times.append(took)
 
 
-def _flood(bench: Bench, exchange: Simulator, server: Server, url: HistoryUrl, figures: Figures) -> None:
+def _flood(
+    bench: Bench, exchange: Simulator, server: Server, figures: Figures, url: HistoryUrl | None = None
+) -> None:
+    """`url` is that of the history, where one is kept."""
     seconds, rate = bench.scaled(FLOOD_SECONDS, 2), bench.scaled(RATE, RATE // 10)
     exchange.wait(connections=1, timeout=20)
     flood = Flood(exchange)
-    with _reader(url) as store, KeepAlive(server.port, "/benchmark/lag") as stopwatch:
-        load = start_load(bench, server.port, "/api/v1/ltp", seconds=seconds + 2, rate=REQUESTS)
-        time.sleep(SETTLING)  # the beginning of a load is not what is measured
-        stopwatch.get()
-        begun = time.monotonic()
-        sent = flood.run(rate, seconds)
-        figures.hub_p99 = float(json.loads(stopwatch.get()[1])["p99"])
-        figures.lost = sent - _await_stored(store, flood, sent)
+    load = start_load(bench, server.port, "/api/v1/ltp", seconds=seconds + 2, rate=REQUESTS)
+    time.sleep(SETTLING)  # the beginning of a load is not what is measured
+    _read_stopwatch(server)
+    begun = time.monotonic()
+    sent = flood.run(rate, seconds)
+    figures.hub_p99 = float(_read_stopwatch(server)["p99"])
+    if url is not None:
+        figures.lost = sent - _await_stored(url, flood, sent)
         figures.flood_per_second = (sent - figures.lost) / (time.monotonic() - begun)
-        figures.load_p99 = load.result().p99
+    figures.load_p99 = load.result().p99
 
 
-@contextmanager
-def _reader(url: HistoryUrl) -> Iterator[HistoryStore]:
+def _read_stopwatch(server: Server) -> dict[str, float]:
+    """On a connection of its own: the service closes one that is idle for some seconds."""
+    with KeepAlive(server.port, "/benchmark/lag") as stopwatch:
+        told: dict[str, float] = json.loads(stopwatch.get()[1])
+    return told
+
+
+def _await_stored(url: HistoryUrl, flood: Flood, sent: int) -> int:
+    """Trades of the flood that are stored, once all are, or after a while."""
     store, _ = open_history(url)
+    until, stored = time.monotonic() + AWAITED, 0
     try:
-        yield store
+        while stored < sent and time.monotonic() < until:
+            time.sleep(0.05)  # leaves the processor to what writes
+            stored = sum(_stored(store, pair, flood) for pair in PAIRS)
     finally:
         store.close()
-
-
-def _await_stored(store: HistoryStore, flood: Flood, sent: int) -> int:
-    """Trades of the flood that are stored, once all are, or after a while."""
-    until, stored = time.monotonic() + AWAITED, 0
-    while stored < sent and time.monotonic() < until:
-        time.sleep(0.05)  # leaves the processor to what writes
-        stored = sum(_stored(store, pair, flood) for pair in PAIRS)
     return stored
 
 
@@ -283,7 +301,9 @@ _ROWS: tuple[tuple[str, Callable[[Figures], str], bool], ...] = (
     ("flood: trades/s stored", lambda of: f"{of.flood_per_second:,.0f}", False),
     ("flood: trades lost", lambda of: f"{of.lost:,}", False),
     ("flood: hub lag p99", lambda of: milliseconds(of.hub_p99), False),
+    ("flood: hub lag p99, no history", lambda of: milliseconds(of.hub_p99_without), False),
     ("flood: HTTP p99", lambda of: milliseconds(of.load_p99), False),
+    ("flood: HTTP p99, no history", lambda of: milliseconds(of.load_p99_without), False),
 )
 """Title, value, and whether DuckDB has it."""
 

@@ -134,19 +134,22 @@ class KrakenTape:
         self.record: Callable[[Pair, Sequence[Trade]], object] | None = None
         """Called with the trades that came in another way than by the feed, known ones too; must only append."""
 
-    def settle(self) -> None:
-        """Reads the frames that wait."""
-        while self.unread:
+    def settle(self, at_most: int = MAX_UNREAD_FRAMES) -> bool:
+        """Reads so many of the frames that wait. True when others are left."""
+        for _ in range(at_most):
+            if not self.unread:
+                return False
             try:
                 frame, received_at = self.unread.popleft()
             except IndexError:
-                return  # another thread was faster
+                return False  # another thread was faster
             told = self._read(frame, self._clock.wall() - self._clock.monotonic() + received_at)
             new = [(pair, trade) for pair, trade in told if self._insert(pair, [trade])]
             if self.share is not None:
                 for _, trade in new:
                     self.share(trade)
             self._tell({pair: None for pair, _ in new})
+        return bool(self.unread)
 
     def put(self, trade: Trade) -> bool:
         """Takes one trade; False when it is known, or older than all that are kept."""

@@ -3,6 +3,7 @@
 import gc
 import select
 import socket
+import sys
 from collections.abc import Callable
 from queue import SimpleQueue
 from threading import Lock, Thread
@@ -56,6 +57,11 @@ def abandon(task: Task) -> None:
         task.kill()
 
 
+SWITCH_SECONDS = 0.0002
+"""For so long a native thread may compute while the hub waits for its turn, each time that the hub has waited for the system.
+Python's own are 5 ms."""
+
+
 class NativeThread:
     """One thread of the system, for what may wait on a disk or on a server: only the caller waits, and the hub goes on.
 
@@ -81,6 +87,7 @@ class NativeThread:
         return result
 
     def _start(self) -> "Callable[[_Call], Any]":
+        sys.setswitchinterval(min(SWITCH_SECONDS, sys.getswitchinterval()))
         if monkey.is_module_patched("threading"):
             pool = ThreadPool(1)
             return lambda call: pool.spawn(call).get()

@@ -1,13 +1,14 @@
 """Missing trades come from the simulator's REST, by real HTTP."""
 
 from decimal import Decimal
+from threading import Event
 
 from msgspec.structs import replace
 
 from ltp_service.assembly import wire_prices
 from ltp_service.collected.kraken_tape import KrakenTape
 from ltp_service.domain.trade import Trade
-from ltp_service.exchanges.kraken_filler import TapeFiller
+from ltp_service.exchanges.kraken_filler import FRAMES_AT_ONCE, LOOK_EVERY_SECONDS, TapeFiller
 from ltp_service.rest.pace import CALL_DISTANCE_SECONDS
 from ltp_service.settings.config import Config
 from tests.fakes import BTC, runtime
@@ -121,3 +122,24 @@ def test_a_failing_rest_is_asked_again_after_longer_pauses(exchange: Simulator) 
     parts.told(ids[0])
     assert [parts.look() for _ in range(4)] == [False, False, False, True]
     assert parts.told(ids[0]) == ids[1:]
+
+
+class Turns(Event):
+    """Counts the frames that wait at each of the filler's pauses, until it waits for the next look."""
+
+    def __init__(self, tape: KrakenTape) -> None:
+        super().__init__()
+        self._tape = tape
+        self.left: list[int] = []
+
+    def wait(self, timeout: float | None = None) -> bool:
+        self.left.append(len(self._tape.unread))
+        return timeout == LOOK_EVERY_SECONDS and len(self.left) > 1
+
+
+def test_many_frames_are_read_a_few_at_a_time(exchange: Simulator) -> None:
+    parts = Parts(exchange)
+    parts.tape.unread.extend([("{}", 0.0)] * (2 * FRAMES_AT_ONCE + 1))
+    turns = Turns(parts.tape)
+    parts.filler.run(turns)
+    assert turns.left == [2 * FRAMES_AT_ONCE + 1, FRAMES_AT_ONCE + 1, 1, 0]

@@ -175,6 +175,19 @@ def test_the_hub_goes_on_while_a_native_thread_works() -> None:
     assert run_patched(THREAD) == "told to the caller True True True"
 
 
+COMPUTING = """
+import sys
+from ltp_service.runtime.spawn import NativeThread
+
+print(sys.getswitchinterval(), NativeThread("one").run(sys.getswitchinterval))
+"""
+
+
+def test_a_native_thread_that_computes_gives_way_to_the_hub_soon() -> None:
+    before, then = map(float, run_patched(COMPUTING).split())
+    assert then < 0.001 < before
+
+
 def test_without_the_patch_it_is_one_thread_too() -> None:
     one = NativeThread("one")
     thread = one.run(threading.get_ident)
