@@ -9,6 +9,7 @@ from itertools import count
 from typing import Any
 
 from benchmarks.crowd import PAIRS
+from benchmarks.pace import sleep_until
 from tests.simulator.client import Simulator
 
 PER_SECOND = 4
@@ -44,14 +45,14 @@ class Beats:
     def beat(self, due: float) -> None:
         """One trade of each pair at that monotonic moment."""
         due = max(due, time.monotonic() + LEAD)
-        _sleep_until(due - LEAD)
+        sleep_until(due - LEAD)
         at, number = time.time() + due - time.monotonic(), next(self._numbers)
         trades = [
             self._exchange.trade(pair, _price(first, number), time=at, silent=True)
             for pair, first in zip(PAIRS, _FIRST, strict=True)
         ]
         frames = b"".join(frame(text) for trade in trades for text in _texts(trade))
-        _sleep_until(due)
+        sleep_until(due)
         self._exchange.send_bytes(frames)
 
 
@@ -83,7 +84,3 @@ def frame(text: str) -> bytes:
     content = text.encode()
     size = bytes([len(content)]) if len(content) < 126 else struct.pack("!BH", 126, len(content))
     return b"\x81" + size + content
-
-
-def _sleep_until(moment: float) -> None:
-    time.sleep(max(0.0, moment - time.monotonic()))  # each delay is counted from this moment

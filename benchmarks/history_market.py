@@ -8,6 +8,7 @@ from random import Random
 
 from benchmarks.beats import frame
 from benchmarks.crowd import PAIRS
+from benchmarks.pace import sleep_until
 from ltp_service.domain.pairs import Pair, read_pair
 from ltp_service.history.rows import RecordedTrade
 from tests.simulator.client import Simulator
@@ -99,7 +100,7 @@ class Flood:
         of_pair = rate // BATCHES // len(PAIRS)
         begun, sent = time.monotonic(), 0
         for number in range(seconds * BATCHES):
-            time.sleep(max(0.0, begun + number / BATCHES - time.monotonic()))
+            sleep_until(begun + number / BATCHES)
             stamp = datetime.fromtimestamp(time.time(), UTC).isoformat(timespec="microseconds")[:26] + "Z"
             parts = [self._frames(pair, of_pair, stamp) for pair in PAIRS]
             self._exchange.send_bytes(b"".join(parts))

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from benchmarks.bench import Bench, Table
 from benchmarks.fleet import settings_of
 from benchmarks.machine import cpu_seconds
+from benchmarks.pace import sleep_until
 from benchmarks.servers import Server, service, shared_redis, simulated_exchange
 from benchmarks.ticks import PAIR, prices
 from tests.redis_server import RedisServer
@@ -64,12 +65,8 @@ def _trade(exchange: Simulator, rate: int, seconds: int) -> None:
     price, began = prices(), time.monotonic()
     for number in range(rate * seconds):
         exchange.trade(PAIR, next(price))
-        _sleep_until(began + (number + 1) / rate)
-    _sleep_until(began + seconds)
-
-
-def _sleep_until(moment: float) -> None:
-    time.sleep(max(0.0, moment - time.monotonic()))  # keeps the pace of the trades, which is what is varied
+        sleep_until(began + (number + 1) / rate)
+    sleep_until(began + seconds)
 
 
 def _bulletins(redis: RedisServer) -> int:

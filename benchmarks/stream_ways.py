@@ -13,6 +13,7 @@ from benchmarks.beats import PER_SECOND, Beats
 from benchmarks.bench import Bench
 from benchmarks.crowd import PAIRS, expected_pairs, question_of
 from benchmarks.machine import cpu_seconds, on_cores
+from benchmarks.pace import sleep_until
 from benchmarks.servers import Server, stop
 from tests.simulator.client import PROJECT
 
@@ -85,7 +86,7 @@ def bare_loop(bench: Bench, frames: dict[str, str]) -> Iterator[Way]:
     def beat(seconds: float) -> int:
         begun, times = time.monotonic(), round(seconds * PER_SECOND)
         for number in range(times):
-            time.sleep(max(0.0, begun + number / PER_SECOND - time.monotonic()))  # each beat has its moment
+            sleep_until(begun + number / PER_SECOND)
             order("beat")
         return times
 

@@ -11,7 +11,7 @@ from pathlib import Path
 
 from ltp_service.domain.errors import StoreUnavailable
 from ltp_service.history.engine import Row, T, Transaction
-from ltp_service.runtime.database import explain, identity, keep_private, leaves_usable
+from ltp_service.runtime.database import explain, identity, leaves_usable, open_private
 
 LOCK_TIMEOUT_SECONDS = 5.0
 """Seconds to wait for another process. Two write only while one takes over from the other."""
@@ -124,10 +124,7 @@ class _Connection:
             connection.close()
 
     def _open(self) -> sqlite3.Connection:
-        keep_private(self._path)
-        connection = sqlite3.connect(
-            self._path, timeout=LOCK_TIMEOUT_SECONDS, isolation_level=None, check_same_thread=False
-        )
+        connection = open_private(self._path, LOCK_TIMEOUT_SECONDS)
         try:
             connection.execute("PRAGMA journal_mode = WAL")
             # Without a sync at each commit, a power cut may cost the last transactions, but each of them whole: coverage

@@ -180,10 +180,7 @@ class Database:
             return
 
     def _open(self) -> sqlite3.Connection:
-        keep_private(self._path)
-        connection = sqlite3.connect(
-            self._path, timeout=LOCK_TIMEOUT_SECONDS, isolation_level=None, check_same_thread=False
-        )
+        connection = open_private(self._path, LOCK_TIMEOUT_SECONDS)
         try:
             connection.execute("PRAGMA journal_mode = WAL")
             if _user_version(connection.execute) < len(MIGRATIONS):
@@ -234,7 +231,14 @@ class Reload:
             self._failing = False
 
 
-def keep_private(path: Path) -> None:
+def open_private(path: Path, timeout: float) -> sqlite3.Connection:
+    """A connection for any thread, one at a time, to a file that only its owner reads. It waits `timeout` seconds for a lock,
+    and begins no transaction by itself."""
+    _keep_private(path)
+    return sqlite3.connect(path, timeout=timeout, isolation_level=None, check_same_thread=False)
+
+
+def _keep_private(path: Path) -> None:
     """Lets only the owner read and write the file, whatever the umask, also one of an older version. SQLite gives its
     journals the permissions of the file."""
     # Where the file cannot be made, SQLite says what is wrong.

@@ -8,6 +8,7 @@ from itertools import pairwise
 from ltp_service.domain.pairs import Pair
 from ltp_service.history.rows import Around, Candle, Coverage, News, Observation, RecordedTrade, Run, Written
 from tests.fakes import NOON
+from tests.history.plain import candle_of
 
 SECOND = 1_000_000
 MINUTE, HOUR = 60 * SECOND, 3600 * SECOND
@@ -67,7 +68,7 @@ class PlainHistory:
         parts: dict[int, list[RecordedTrade]] = {}
         for each in self.tape():
             parts.setdefault(each.traded_at // length * length, []).append(each)
-        return [candle_of(begin, part) for begin, part in parts.items() if start <= begin < end]
+        return [candle_of(part, begin) for begin, part in parts.items() if start <= begin < end]
 
     def write(self, news: Sequence[News]) -> Written:
         raise NotImplementedError
@@ -80,20 +81,3 @@ class PlainHistory:
 
     def close(self) -> None:
         pass
-
-
-def candle_of(start: int, trades: Sequence[RecordedTrade]) -> Candle:
-    """The candle of trades in their order."""
-    prices = [each.price for each in trades]
-    return Candle(
-        start,
-        prices[0],
-        max(prices),
-        min(prices),
-        prices[-1],
-        sum((each.quantity for each in trades), Decimal(0)),
-        sum((each.price * each.quantity for each in trades), Decimal(0)),
-        len(trades),
-        trades[0].trade_id,
-        trades[-1].trade_id,
-    )

@@ -26,7 +26,8 @@ from ltp_service.history.export import every_row
 from ltp_service.history.questions import ask_candles, ask_trades
 from ltp_service.history.rows import Around, Coverage, Observation, RecordedTrade, Run
 from tests.fakes import BTC
-from tests.history.plain_history import HOUR, MINUTE, SECOND, T0, PlainHistory, candle_of, trade
+from tests.history.plain import candle_of
+from tests.history.plain_history import HOUR, MINUTE, SECOND, T0, PlainHistory, trade
 
 PATIENCE = 30 * SECOND
 FAR = T0 + 1000 * HOUR
@@ -196,8 +197,8 @@ def test_longer_candles_are_put_together_from_stored_ones(minutes: int, stored: 
 
 def test_a_vwap_has_two_more_places_than_the_prices() -> None:
     trades = [trade(1, T0, "0.00000012", "1"), trade(2, T0, "0.00000013", "2")]
-    assert vwap(candle_of(T0, trades)) == Decimal("0.0000001267")
-    assert str(vwap(candle_of(T0, [trade(1, T0, "115643.00000", "3")]))) == "115643.0000000"
+    assert vwap(candle_of(trades, T0)) == Decimal("0.0000001267")
+    assert str(vwap(candle_of([trade(1, T0, "115643.00000", "3")], T0))) == "115643.0000000"
 
 
 # Against a plain tape.
@@ -233,7 +234,7 @@ def test_no_candle_is_complete_with_a_trade_missing(known: set[RecordedTrade], i
         length = MINUTES[interval] * MINUTE
         truth = [t for t in TAPE if each.start <= t.traded_at < each.start + length]
         if each.covered in ("complete", "empty"):
-            assert each.candle == (candle_of(each.start, truth) if truth else None)
+            assert each.candle == (candle_of(truth, each.start) if truth else None)
         assert (each.candle is None) == (each.covered in ("empty", "unknown"))
 
 

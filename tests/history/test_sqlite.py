@@ -127,16 +127,20 @@ def test_journals_of_a_file_that_was_deleted_meanwhile_are_not_taken_for_the_new
     assert known(store) == list(each_second(2, 5))
 
 
-def test_after_a_backup_was_put_in_its_place_only_that_is_claimed(
-    store: SqlHistory, other: SqlHistory, path: Path, tmp_path: Path
-) -> None:
-    backup = tmp_path / "backup"
+def put_a_backup_back(store: SqlHistory, other: SqlHistory, path: Path, backup: Path) -> None:
+    """It ends with 3, and the file in whose place it comes ended with 9."""
     write(store, 1, 3)
     store.close()
     shutil.copy(path, backup)
     write(store, 4, 9)
     known(store), known(other)
     backup.replace(path)
+
+
+def test_after_a_backup_was_put_in_its_place_only_that_is_claimed(
+    store: SqlHistory, other: SqlHistory, path: Path, tmp_path: Path
+) -> None:
+    put_a_backup_back(store, other, path, tmp_path / "backup")
     assert write(store, 8, 10) == 3, "those are not in the backup"
     assert known(store) == known(other) == [*each_second(1, 3), *each_second(8, 10)]
 
@@ -144,13 +148,7 @@ def test_after_a_backup_was_put_in_its_place_only_that_is_claimed(
 def test_a_reader_that_sees_the_backup_first_leaves_its_journals(
     store: SqlHistory, other: SqlHistory, path: Path, tmp_path: Path
 ) -> None:
-    backup = tmp_path / "backup"
-    write(store, 1, 3)
-    store.close()
-    shutil.copy(path, backup)
-    write(store, 4, 9)
-    known(store), known(other)
-    backup.replace(path)
+    put_a_backup_back(store, other, path, tmp_path / "backup")
     assert known(other) == known(store) == list(each_second(1, 3))
     assert write(store, 4, 5) == 2
     other.close()
