@@ -3,6 +3,7 @@
 Source: docs.kraken.com/api/docs/websocket-v2 (status, instrument, ticker, trade, heartbeat, ping)
 """
 
+import re
 from collections.abc import Sequence
 from contextlib import suppress
 from datetime import datetime
@@ -94,7 +95,7 @@ class _Status(msgspec.Struct):
     system: str | None = None
 
 
-_LIVE = '"type":"update"'
+_LIVE = re.compile(r'"type"\s*:\s*"update"')
 
 _TICKER_UPDATE = '{"channel":"ticker","type":"update","data":[{"symbol":"'
 
@@ -166,7 +167,7 @@ def trades_of(frame: str, received_at: float) -> list[Trade]:
 
 def is_live(frame: str) -> bool:
     """Whether a frame tells what has just happened. False for the state at the beginning of a subscription."""
-    return _LIVE in frame
+    return _LIVE.search(frame) is not None
 
 
 def _whole(row: msgspec.Raw, received_at: float) -> Trade:

@@ -278,3 +278,4 @@ def test_a_row_that_cannot_be_read_is_missing_alone_from_the_tape() -> None:
 def test_the_state_at_the_beginning_of_a_subscription_is_not_live() -> None:
     frames = [f'{{"channel":"trade","type":"{kind}","data":[]}}' for kind in ("update", "snapshot", "other")]
     assert list(map(is_live, frames)) == [True, False, False]
+    assert is_live(frames[0].replace('"type":"update"', '"type" : "update"')), "blanks mean nothing in JSON"
