@@ -589,6 +589,10 @@ def test_the_first_question_after_a_failure_of_prices_is_one_for_a_price(kraken:
     with pytest.raises(BreakerOpen):
         kraken.rest.trades_after(Pair("BTC", "USD"), None)
     assert kraken.breaker.state().state == "open"
+    probe = kraken.breaker.acquire()
+    with pytest.raises(BreakerOpen):
+        kraken.rest.trades_after(Pair("BTC", "USD"), None)
+    probe.succeeded()
 
     assert prices(kraken.rest, pairs("BTC/USD")) == {"BTC/USD": "1.50"}
     kraken.clock.advance(CALL_DISTANCE_SECONDS)
