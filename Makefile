@@ -11,7 +11,7 @@ INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check --re
 # FULL=1 for the long forms. More at once than there are cores, because many tests wait.
 TEST := LTP_IN_FULL=$(FULL) $(BIN)/python -m pytest --dist loadfile --numprocesses
 ONE_MORE = $$($(BIN)/python -c 'import os; print(os.cpu_count() + 1)')
-TWICE = $$($(BIN)/python -c 'import os; print(2 * os.cpu_count())')
+THREE_EACH = $$($(BIN)/python -c 'import os; print(3 * os.cpu_count())')
 COMPILE := $(BIN)/uv pip compile --quiet --universal --generate-hashes --no-header --only-binary :all:
 
 help: ## print the targets
@@ -30,7 +30,7 @@ test-unit: .venv/.test programs ## run the tests that start no gunicorn: the inn
 
 # tests/process/conftest.py puts the slowest files first: they would else come last, and run alone.
 test-process: .venv/.test programs ## run the tests that start gunicorn, nginx, Redis, a browser
-	$(TEST) $(TWICE) --no-loadscope-reorder tests/process
+	$(TEST) $(THREE_EACH) --no-loadscope-reorder tests/process
 
 coverage: .venv/.test programs ## run the tests of test-unit and hold the coverage floor
 	$(TEST) $(ONE_MORE) --ignore tests/process --cov
