@@ -102,4 +102,4 @@ class Around(NamedTuple):
     coverage: Coverage
     """Of the runs only the last one that began at or before the moment, the first one after it, and the newest."""
     observation: Observation | None
-    """The last one observed at or before the moment."""
+    """The last one observed at or before the moment. None also between two known trades, where only trades decide."""

@@ -24,21 +24,22 @@ OBSERVATION = "price, observed_at, evidence_until, traded_at, source"
 # What readers ask.
 _RUNS = f"SELECT series, tapes.tape, {RUN}, evidence_until, kept_from FROM tapes JOIN runs ON runs.tape = tapes.tape WHERE pair = ?"
 COVERAGE = f"{_RUNS} ORDER BY series, first_trade_id"
-RUNS_AROUND = " UNION ".join(
-    f"SELECT * FROM ({_RUNS} {which} LIMIT 1) AS {name}"
-    for name, which in (
-        ("at_it", "AND first_traded_at <= ? ORDER BY series DESC, first_trade_id DESC"),
-        ("after_it", "AND first_traded_at > ? ORDER BY series, first_trade_id"),
-        ("newest", "ORDER BY series DESC, first_trade_id DESC"),
+_TAPE_AT = """SELECT tapes.tape FROM tapes JOIN runs ON runs.tape = tapes.tape WHERE pair = ? AND first_traded_at <= ?
+    ORDER BY series DESC, first_trade_id DESC LIMIT 1"""
+_TRADE_AROUND = f"SELECT {TRADE}, 0, 0, 0, 0, 0, 0, 0, 0 FROM (SELECT {TRADE} FROM trades WHERE tape = ({_TAPE_AT}) AND traded_at"
+_RUN_AROUND = f"SELECT NULL, NULL, NULL, NULL, NULL, runs_around.* FROM ({_RUNS}"
+AROUND = " UNION ".join(
+    (
+        f"{_TRADE_AROUND} <= ? ORDER BY traded_at DESC, trade_id DESC LIMIT 1) AS earlier",
+        f"{_TRADE_AROUND} > ? ORDER BY traded_at, trade_id LIMIT 1) AS later",
+        f"{_RUN_AROUND} AND first_traded_at <= ? ORDER BY series DESC, first_trade_id DESC LIMIT 1) AS runs_around",
+        f"{_RUN_AROUND} AND first_traded_at > ? ORDER BY series, first_trade_id LIMIT 1) AS runs_around",
+        f"{_RUN_AROUND} ORDER BY series DESC, first_trade_id DESC LIMIT 1) AS runs_around",
     )
 )
-TRADES_AROUND = " UNION ALL ".join(
-    f"SELECT * FROM (SELECT {TRADE} FROM trades WHERE tape = ? AND traded_at {which} LIMIT 1) AS {name}"
-    for name, which in (
-        ("earlier", "<= ? ORDER BY traded_at DESC, trade_id DESC"),
-        ("later", "> ? ORDER BY traded_at, trade_id"),
-    )
-)
+"""Trades and runs around a moment, at once, because each question to a server takes a while: five columns of a trade, then
+eight of a run; those of the trade are null where the row is a run. Parameters: pair, moment, moment twice, then pair, moment,
+pair, moment, pair."""
 FIRST_TRADE = f"SELECT {TRADE} FROM trades WHERE tape = ? ORDER BY traded_at, trade_id LIMIT 1"
 OBSERVED = f"SELECT {OBSERVATION} FROM observations WHERE pair = ? AND observed_at <= ? ORDER BY observed_at DESC LIMIT 1"
 TAPES_WITHIN = """SELECT tapes.tape FROM tapes JOIN runs ON runs.tape = tapes.tape WHERE pair = ?

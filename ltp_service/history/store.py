@@ -47,27 +47,19 @@ class SqlHistory:
 
     def around(self, pair: Pair, moment: int) -> Around:
         name = str(pair)
-        rows = self._engine.read(sql.RUNS_AROUND, (name, moment, name, moment, name))
-        rows.sort(key=lambda row: (row[0], row[2]))
-        before, after = self._beside(rows, moment)
+        at_once = (name, moment, moment) * 2 + (name, moment) * 2 + (name,)
+        rows = self._engine.read(sql.AROUND, at_once)
+        trades = [read_trade(row[:5]) for row in rows if row[0] is not None]
+        runs = sorted((row[5:] for row in rows if row[0] is None), key=lambda row: (row[0], row[2]))
+        before = next((trade for trade in trades if trade.traded_at <= moment), None)
+        after = next((trade for trade in trades if trade.traded_at > moment), None)
+        if after is None:  # it is the first one of the next series
+            later = (row[1] for row in runs if row[4] > moment)
+            after = next((trade for tape in later for trade in self._trades(sql.FIRST_TRADE, (tape,))), None)
+        if before is not None and after is not None:
+            return Around(before, after, _coverage(runs), None)
         observed = self._engine.read(sql.OBSERVED, (name, moment))
-        return Around(before, after, _coverage(rows), _observation(observed[0]) if observed else None)
-
-    def _beside(self, rows: Sequence[Row], moment: int) -> tuple[RecordedTrade | None, RecordedTrade | None]:
-        """The trades before and after a moment; `rows` are the runs beside it."""
-        before = after = None
-        begun = [row for row in rows if row[4] <= moment]
-        if begun:
-            tape = begun[-1][1]
-            for trade in self._trades(sql.TRADES_AROUND, (tape, moment, tape, moment)):
-                if trade.traded_at <= moment:
-                    before = trade
-                else:
-                    after = trade
-        for row in rows[len(begun) :]:
-            if after is None:  # it is the first one of the next series
-                after = next(iter(self._trades(sql.FIRST_TRADE, (row[1],))), None)
-        return before, after
+        return Around(before, after, _coverage(runs), _observation(observed[0]) if observed else None)
 
     def coverage(self, pair: Pair) -> Coverage:
         return _coverage(self._engine.read(sql.COVERAGE, (str(pair),)))
