@@ -36,7 +36,7 @@ SHORTEST_SLICE_SECONDS, LONGEST_SLICE_SECONDS = 0.00015, 0.002
 """Seconds of sending after which other greenlets get a turn: half as many as their last turn took, between these. So a
 lone request waits little, and many requests do not keep the pump from its share."""
 
-IDLE_TURN_SECONDS, LONGEST_IDLE_SLICE_SECONDS, IDLE_GROWTH = 0.00005, 0.001, 1.05
+IDLE_TURN_SECONDS, LONGEST_IDLE_SLICE_SECONDS, IDLE_GROWTH = 0.00005, 0.0002, 1.05
 """A turn of the others that was shorter than the first value had no request in it. Then the next slice is longer by the
 last value, up to the second one, because turns that nothing waits for cost more than some sends."""
 
