@@ -57,6 +57,8 @@ class Flow:
         self._usual_pause = FRAME_EVERY_SECONDS if newest else TRADES_EVERY_SECONDS
         self.pause = self._usual_pause
         """Shortest time from the last frame to the next."""
+        self._prices_due_at = 0.0
+        """When prices may be told again while trades are left; monotonic seconds."""
         if newest is not None:
             newest.board.look(newest.subjects)
         places = tuple(map(tape.newest, tape.lanes)) if tape else ()
@@ -88,13 +90,15 @@ class Flow:
             tape.is_behind(lane, place) for lane, place in zip(tape.lanes, self.position.places, strict=True)
         )
 
-    def next(self, *, beat: bool = False) -> Frame:
-        """Everything new for the clients in step; with `beat` a heartbeat, too."""
+    def next(self, now: float, *, beat: bool = False) -> Frame:
+        """Everything new for the clients in step; with `beat` a heartbeat, too. `now` in monotonic seconds."""
         before = self.position
         version = self._newest.board.version if self._newest else 0
         until = Position(version, (), before.beat + beat)
         self.pause = self._usual_pause
-        frame, self.position = self._between(before, until)
+        frame, self.position = self._between(before, until, with_prices=now >= self._prices_due_at)
+        if self.position.version != before.version:
+            self._prices_due_at = now + FRAME_EVERY_SECONDS
         self.refresh()
         return frame
 
@@ -128,14 +132,19 @@ class Flow:
         gaps = [each.gap for each in resumed if each.gap is not None]
         return tuple(each.place for each in resumed), gaps, all(each.is_whole for each in resumed)
 
-    def _between(self, after: Position, until: Position) -> tuple[Frame, Position]:
-        """The frame for a client at `after`. Without places `until` means all trades that there are."""
+    def _between(
+        self, after: Position, until: Position, *, with_prices: bool = True
+    ) -> tuple[Frame, Position]:
+        """The frame for a client at `after`. Without places `until` means all trades that there are: while some are left,
+        prices are told only `with_prices`, for the next frame comes sooner than they may."""
         writing = _Writing(self)
         places = self._trades(writing, after.places, until.places) if self._tape else after.places
         version = max(after.version, until.version)
-        if writing.trades >= TRADES_A_FRAME and not until.places:
-            # Trades are left, so the next frame comes sooner than prices may.
-            self.pause, version = TRADES_EVERY_SECONDS, after.version
+        are_left = writing.trades >= TRADES_A_FRAME and not until.places
+        if are_left:
+            self.pause = TRADES_EVERY_SECONDS
+        if are_left and not with_prices:
+            version = after.version
         elif self._newest is not None:
             board, subjects, name = self._newest
             for subject in board.changed_since(after.version, subjects):

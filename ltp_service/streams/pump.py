@@ -379,7 +379,7 @@ class Pump:
             if not group.clients:
                 sending.frame = NOTHING
                 return NOTHING
-        sending.frame = group.flow.next(beat=is_beat)
+        sending.frame = group.flow.next(now, beat=is_beat)
         sending.position = group.flow.position
         sending.clients = iter(list(group.in_step))
         if sending.frame.counts and sending.frame.counts[0][0] != "heartbeat":  # that one comes last

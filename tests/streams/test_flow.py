@@ -1,6 +1,7 @@
 """Trades: each one once and in order, or a gap."""
 
 from decimal import Decimal
+from itertools import pairwise
 
 import pytest
 
@@ -8,7 +9,7 @@ from ltp_service.collected.kraken_tape import KrakenTape
 from ltp_service.domain.book import BookSnapshot
 from ltp_service.domain.trade import Trade
 from ltp_service.feed.contract import Gap, Link
-from ltp_service.streams.flow import TRADES_A_FRAME, TRADES_EVERY_SECONDS, Flow, Wording
+from ltp_service.streams.flow import FRAME_EVERY_SECONDS, TRADES_A_FRAME, TRADES_EVERY_SECONDS, Flow, Wording
 from ltp_service.streams.pump import HURRY_SECONDS, LOOK_EVERY_SECONDS
 from ltp_service.streams.question import ExchangeQuestion, MarketQuestion
 from ltp_service.streams.tapes import KrakenPairs
@@ -129,15 +130,23 @@ def test_prices_keep_their_pace_beside_a_flood_of_trades(room: Room) -> None:
     client = room.join(ALL)
     room.turn(1)
     client.events()
-    for number in range(4, 4 + 5 * TRADES_A_FRAME):
+    frames = 20
+    for number in range(4, 4 + frames * TRADES_A_FRAME):
         room.tape.trade(number)
-    room.trade("100.10")
-    heard = []
-    for _ in range(7):
+    heard, waited = [], []
+    for frame in range(frames + 2):
+        price = f"100.{10 + frame}"
+        room.trade(price)
         room.turn(TRADES_EVERY_SECONDS)
-        heard += [event.name for event in client.events()]
-    assert heard.count("trade") == 5 * TRADES_A_FRAME
-    assert heard.count("price") == 1
+        came = client.events()
+        heard += [event.name for event in came]
+        if any(event.name == "price" and event.data["amount"] == price for event in came):
+            waited.append(frame)
+    assert heard.count("trade") == frames * TRADES_A_FRAME
+    # The newest price at once, then each 0.1 s, however many trades are left.
+    pace = round(FRAME_EVERY_SECONDS / TRADES_EVERY_SECONDS)
+    assert waited[0] <= 1
+    assert all(pace <= later - before <= pace + 1 for before, later in pairwise(waited))
 
 
 def test_a_hole_is_waited_for_and_then_told(room: Room) -> None:
@@ -427,7 +436,7 @@ def test_clients_hear_of_numbers_that_begin_anew_in_step_and_behind(room: Room) 
 
     tape.put(trade(7, NOON + 1))
     assert flow.lags()
-    for frame in (flow.next(), flow.since(behind)[0]):
+    for frame in (flow.next(0.0), flow.since(behind)[0]):
         assert frame.counts == (("gap", 1), ("trade", 1))
         assert b'"after_trade_id":9000,"before_trade_id":7' in frame.content
     assert not flow.lags()
