@@ -32,13 +32,9 @@ announces, is told within a quarter of a second."""
 CATCH_UP_EVERY_SECONDS = 0.1
 """Seconds after which a client behind that took no byte is tried again."""
 
-SHORTEST_SLICE_SECONDS, LONGEST_SLICE_SECONDS = 0.00015, 0.002
+SHORTEST_SLICE_SECONDS, LONGEST_SLICE_SECONDS = 0.0002, 0.002
 """Seconds of sending after which other greenlets get a turn: half as many as their last turn took, between these. So a
 lone request waits little, and many requests do not keep the pump from its share."""
-
-IDLE_TURN_SECONDS, LONGEST_IDLE_SLICE_SECONDS, IDLE_GROWTH = 0.00005, 0.0002, 1.05
-"""A turn of the others that was shorter than the first value had no request in it. Then the next slice is longer by the
-last value, up to the second one, because turns that nothing waits for cost more than some sends."""
 
 SECONDS_PER_SEND = 1e-5
 """About what one send takes. A frame goes out in the order in which all of them would be done, so many small groups cannot
@@ -355,10 +351,7 @@ class Pump:
         begun = self._monotonic()
         self._sleep(SHORTEST_SLEEP)
         taken = self._monotonic() - begun
-        if taken < IDLE_TURN_SECONDS:
-            self._slice = max(self._slice, min(IDLE_GROWTH * self._slice, LONGEST_IDLE_SLICE_SECONDS))
-        else:
-            self._slice = min(max(SHORTEST_SLICE_SECONDS, taken / 2), LONGEST_SLICE_SECONDS)
+        self._slice = min(max(SHORTEST_SLICE_SECONDS, taken / 2), LONGEST_SLICE_SECONDS)
 
     def _send_a_slice(self) -> None:
         begun, ends_at = self._processor_time(), self._monotonic() + self._slice
