@@ -10,16 +10,16 @@ import json
 import socket
 import ssl
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from decimal import Decimal
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from threading import Condition, Thread
 from types import TracebackType
 from typing import Any, Literal, Self
-from urllib.parse import parse_qs, urlsplit
+
+from ltp_service.client.testing_server import FakeServer, Request
 
 State = Literal["live", "quiet", "fallback", "halted", "stale", "unknown"]
 
@@ -85,7 +85,7 @@ class FakeService:
         """Counts the goodbyes and cuts: a line opened before the last one ends."""
         self.requests: list[tuple[str, dict[str, str]]] = []
         """Path with query, and headers by lower-case name, of each request so far."""
-        self._server = _Server(("127.0.0.1", 0), _handler(self))
+        self._server = FakeServer(self._serve)
         self.url = f"http://127.0.0.1:{self._server.server_port}"
         if tls is not None:
             self._server.socket = tls.wrap_socket(self._server.socket, server_side=True)
@@ -232,7 +232,7 @@ class FakeService:
         self._log.append(_Happening(event, pair, data))
         self._news.notify_all()
 
-    def _serve(self, request: "_Request") -> None:
+    def _serve(self, request: Request) -> None:
         path, query = request.question()
         with self._news:
             self.requests.append(
@@ -255,7 +255,7 @@ class FakeService:
         else:
             request.problem(404, "NOT_FOUND", "no route has this path")
 
-    def _answer(self, request: "_Request", query: dict[str, str]) -> None:
+    def _answer(self, request: Request, query: dict[str, str]) -> None:
         with self._news:
             pairs = _pairs(query) or list(self._quotes)
             known = [pair for pair in pairs if pair in self._quotes]
@@ -295,7 +295,7 @@ class FakeService:
         too_old = self._age(quote) > float(query.get("max_age", "inf"))
         return "PRICE_STALE" if too_old or quote.state not in SERVED else None
 
-    def _stream(self, request: "_Request", query: dict[str, str]) -> None:
+    def _stream(self, request: Request, query: dict[str, str]) -> None:
         last_id = request.headers.get("Last-Event-ID", query.get("last_event_id", ""))
         kind = query.get("events", "prices")
         with self._news:
@@ -406,63 +406,6 @@ _WORDS = {
     "PRICE_STALE": "The last evidence for this price is older than allowed",
     "PRICE_FETCH_ERROR": "No source has given a price for this pair yet",
 }
-
-
-class _Server(ThreadingHTTPServer):
-    daemon_threads = True
-    block_on_close = False
-
-    def handle_error(self, request: Any, client_address: Any) -> None:
-        """A client that is gone is no news."""
-
-
-class _Request(BaseHTTPRequestHandler):
-    protocol_version = "HTTP/1.1"
-
-    def log_message(self, format: str, *args: Any) -> None:  # noqa: A002 - the name that it overrides
-        """A test has its own words."""
-
-    def question(self) -> tuple[str, dict[str, str]]:
-        parts = urlsplit(self.path)
-        return parts.path, {name: ",".join(values) for name, values in parse_qs(parts.query).items()}
-
-    def answer(self, status: int, body: str, headers: dict[str, str] | None = None) -> None:
-        self.send_response(status)
-        content = body.encode()
-        named = {
-            "Content-Type": "application/json",
-            "Content-Length": str(len(content)),
-            "Connection": "close",
-        }
-        for name, value in (named | (headers or {})).items():
-            self.send_header(name, value)
-        self.end_headers()
-        self.wfile.write(content)
-
-    def problem(
-        self, status: int, code: str, message: str, retry_after: float | None = None, errors: object = None
-    ) -> None:
-        content: dict[str, object] = {"error": code, "message": message, "code": code, "request_id": "fake"}
-        if errors:
-            content["errors"] = errors
-        headers = {} if retry_after is None else {"Retry-After": f"{retry_after:g}"}
-        self.answer(status, json.dumps(content), headers)
-
-    def begin_stream(self) -> None:
-        self.send_response(200)
-        self.send_header("Content-Type", "text/event-stream; charset=utf-8")
-        self.send_header("Cache-Control", "no-store")
-        self.send_header("Connection", "close")
-        self.end_headers()
-        self.wfile.flush()
-
-
-def _handler(service: FakeService) -> Callable[..., BaseHTTPRequestHandler]:
-    class Request(_Request):
-        def do_GET(self) -> None:
-            service._serve(self)  # noqa: SLF001 - one thing in two classes
-
-    return Request
 
 
 def _event(place: int, name: str, data: str) -> str:
