@@ -5,6 +5,7 @@ import time
 from benchmarks.bench import Bench, Table, at_most, milliseconds, percentile
 from benchmarks.keep_alive import KeepAlive
 from benchmarks.load import CONNECTIONS, Load, start_load
+from benchmarks.pace import settle
 from benchmarks.servers import Server, bare_server, service, simulated_exchange
 from benchmarks.ticks import FLOODED_PAIR, PAIR, pause, prices, time_to_visible
 from tests.simulator.client import Simulator
@@ -56,7 +57,7 @@ def _watch(bench: Bench, exchange: Simulator, server: Server, path: str) -> tupl
     seconds, price, delays = bench.scaled(10, 2), prices(), []
     exchange.flood(FLOODED_PAIR, FRAMES, seconds, background=True)
     load = start_load(bench, server.port, path, seconds=seconds)
-    time.sleep(SETTLING)  # the beginning of a load is not what is measured
+    settle(SETTLING)
     until = time.monotonic() + seconds - 2 * SETTLING
     with KeepAlive(server.port, f"/api/v1/ltp?pair={PAIR}") as reader:
         while time.monotonic() < until:

@@ -17,6 +17,7 @@ from benchmarks.history_reference import Reference
 from benchmarks.keep_alive import KeepAlive
 from benchmarks.load import start_load
 from benchmarks.machine import on_cores
+from benchmarks.pace import settle
 from benchmarks.servers import Server, service, simulated_exchange
 from ltp_service.assembly import open_history
 from ltp_service.domain.pairs import read_pair
@@ -233,7 +234,7 @@ def _flood(
     exchange.wait(connections=1, timeout=20)
     flood = Flood(exchange)
     load = start_load(bench, server.port, "/api/v1/ltp", seconds=seconds + 2, rate=REQUESTS)
-    time.sleep(SETTLING)  # the beginning of a load is not what is measured
+    settle(SETTLING)
     _read_stopwatch(server)
     begun = time.monotonic()
     sent = flood.run(rate, seconds)

@@ -29,6 +29,7 @@ from benchmarks.bench import (
 from benchmarks.crowd import SETTINGS, Crowd, Seen
 from benchmarks.load import load_source
 from benchmarks.machine import children, describe, on_cores, resident, split_cores
+from benchmarks.pace import LATE, let_arrive
 from benchmarks.servers import bare_server, service, simulated_exchange
 from benchmarks.stream_ways import BARE, Way, bare_loop, frames_of
 from tests.process.nginx import own_folder, running_nginx
@@ -45,9 +46,6 @@ ARRIVED = 0.95
 KIB_PER_CLIENT = 16
 IDLE_P50, IDLE_P99 = 0.005, 0.015
 """Seconds from the tick to a client that is nearly alone, on a machine of its own."""
-
-LATE = 1.0
-"""Seconds after the last tick in which frames may still arrive."""
 
 
 class Trial(NamedTuple):
@@ -131,7 +129,7 @@ def _cpu_alone(bench: Bench, way: Way) -> float:
     seconds = bench.scaled(6, 1)
     before, begun = way.cpu(), time.monotonic()
     way.beat(seconds)
-    time.sleep(LATE)  # a trial waits as long, and its processor time includes the wait
+    let_arrive()  # as a trial does, whose processor time includes the wait
     return (way.cpu() - before) / (time.monotonic() - begun)
 
 
@@ -139,12 +137,12 @@ def _trial(bench: Bench, way: Way, clients: int, alone: float) -> Trial:
     before = resident(way.workers[0])
     with Crowd(bench, way.port, clients) as crowd:
         way.beat(1.0)
-        time.sleep(LATE)  # frames of the beats before the measurement may arrive, so that none is counted
+        let_arrive()
         grown = resident(way.workers[0]) - before
         crowd.begin()
         used, begun = way.cpu(), time.monotonic()
         times = way.beat(bench.scaled(8, 1))
-        time.sleep(LATE)  # frames of the last beat may arrive, and count
+        let_arrive()
         cpu = way.cpu() - used - alone * (time.monotonic() - begun)
         seen = crowd.end()
     if seen.closed:
@@ -157,7 +155,7 @@ def _idle(bench: Bench, exchange: Simulator, way: Way) -> list[float]:
     with Crowd(bench, way.port, 3) as crowd:
         crowd.begin()
         Beats(exchange).scatter(bench.scaled(120, 8), 0.2)
-        time.sleep(LATE)  # frames of the last tick may arrive, and count
+        let_arrive()
         return crowd.end().delays
 
 

@@ -1,6 +1,5 @@
 """What do thousands of streams cost the requests beside them?"""
 
-import time
 from collections.abc import Mapping
 from contextlib import ExitStack
 from statistics import median
@@ -10,15 +9,13 @@ from benchmarks.beats import PER_SECOND, Beats
 from benchmarks.bench import Bench, Table, at_most, milliseconds
 from benchmarks.crowd import SETTINGS, Crowd
 from benchmarks.load import CONNECTIONS, Load, start_load
+from benchmarks.pace import let_arrive
 from benchmarks.servers import Server, service, simulated_exchange
 from benchmarks.stream_ways import Way, bare_loop, frames_of
 
 PATH = "/api/v1/ltp"
 SLOWER = 2.0
 """Times the 99th percentile of the same requests without our streams."""
-
-LATE = 1.0
-"""Seconds after the last tick in which frames may still arrive."""
 
 ALONE, BARE, OURS = "no stream", "those of a bare loop in another process", "ours"
 SATURATED, PACED = "as many as it answers", "500 requests/s"
@@ -80,7 +77,7 @@ def _load(bench: Bench, server: Server, pace: str, way: Way, crowd: Crowd | None
     result = load.result()
     if crowd is None:
         return Beside(result, 1.0)
-    time.sleep(LATE)  # frames of the last beat may arrive, and count
+    let_arrive()
     return Beside(result, crowd.end().events / (times * crowd.sent_per_beat))
 
 

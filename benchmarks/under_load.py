@@ -9,6 +9,7 @@ from statistics import median
 from benchmarks.bench import Aim, Bench, Table, at_most, milliseconds, percentile
 from benchmarks.keep_alive import KeepAlive
 from benchmarks.load import Load, start_load
+from benchmarks.pace import settle
 from benchmarks.servers import Server, bare_server, service, simulated_exchange
 from benchmarks.ticks import FLOODED_PAIR, PAIR, pause, prices, time_to_visible
 from tests.simulator.client import Simulator
@@ -83,7 +84,7 @@ class Trial:
             load = start_load(
                 self.bench, self.server.port, PATH, seconds=seconds, rate=stress.requests or None
             )
-        time.sleep(SETTLING)  # the beginning of a load is not what is measured
+        settle(SETTLING)
         visible, ticks, per_second = self._watch(until=time.monotonic() + seconds - 2 * SETTLING)
         result = load.result() if load else None
         self._drain()
