@@ -197,10 +197,8 @@ def _check_file(stage: Stage) -> int:
         ]
         if sorted(ids) != claimed or not set(ids) <= set(dealt.ids):
             stage.problems.append(f"{pair}: {len(claimed)} trades are claimed and {len(ids)} are there")
-        until, newest = (
-            coverage.evidence_until or 0,
-            max((run.last_traded_at for run in coverage.runs), default=0),
-        )
+        until = coverage.evidence_until or 0
+        newest = max((run.last_traded_at for run in coverage.runs), default=0)
         # Evidence that is older than the newest trade claims nothing: the run reaches further.
         if until > newest and dealt.last(until) not in claimed[-1:]:
             stage.problems.append(f"{pair}: evidence until {until} for {claimed[-1:]}")
