@@ -493,6 +493,16 @@ def test_the_last_observation_is_told(store: HistoryStore) -> None:
     assert store.around(OTHER, at(10)).observation is None
 
 
+def test_an_observation_is_told_before_the_first_trade_and_after_the_last(store: HistoryStore) -> None:
+    write(store, trade(10, 10), trade(11, 11))
+    first, second = (Observation(Decimal(5), at(seen), at(seen), None, "REST") for seen in (5, 20))
+    store.write([News(PAIR, observation=first), News(PAIR, observation=second)])
+    assert store.around(PAIR, at(6)).observation == first
+    assert store.around(PAIR, at(21)).observation == second
+    # Between two trades only they decide.
+    assert store.around(PAIR, at(10.5)).observation is None
+
+
 def test_an_observation_goes_on(store: HistoryStore) -> None:
     seen = Observation(Decimal("5.0"), at(0), at(5), None, "REST")
     for until in (5, 9, 7):
