@@ -8,7 +8,7 @@ import time
 from collections.abc import Callable, Mapping
 from contextlib import ExitStack
 from threading import Event
-from typing import Any, NamedTuple, Self
+from typing import Any, Self
 
 from tests.deadline import DEADLINE
 from tests.process.answer import Answer, ask
@@ -30,15 +30,30 @@ class FleetError(ServiceError):
     """The fleet did not do what it was waited for."""
 
 
-class Seat(NamedTuple):
-    """A kept connection to one certain worker, that is closed after two idle seconds."""
+class Seat:
+    """A line to one certain worker, which is kept while the worker keeps it."""
 
-    service: Service
-    pid: int
-    connection: http.client.HTTPConnection
+    def __init__(self, service: Service, pid: int, connection: http.client.HTTPConnection) -> None:
+        self.service, self.pid = service, pid
+        self._connection = connection
 
     def get(self, path: str) -> Answer:
-        return ask(self.connection, path)
+        """On another connection to the same worker where this one was idle for so long that the worker has closed it."""
+        self._connection.auto_open = 0  # another connection might end at another worker
+        try:
+            return ask(self._connection, path)
+        except (http.client.NotConnected, ConnectionResetError, BrokenPipeError):
+            self.close()
+        begun = time.monotonic()
+        while time.monotonic() - begun < DEADLINE:
+            pid, self._connection = _connect(self.service)
+            if pid == self.pid:
+                return self.get(path)
+            self.close()
+        raise FleetError(f"worker {self.pid} did not answer within {DEADLINE:g} s")
+
+    def close(self) -> None:
+        self._connection.close()
 
     def place(self) -> dict[str, Any]:
         """What the worker says about its place in the fleet."""
@@ -93,11 +108,11 @@ class Fleet:
         if time.monotonic() - found_at < _FRESH:
             return seats
         for seat in seats:
-            seat.connection.close()
+            seat.close()
         seats = _find(service)
         self._found[service] = time.monotonic(), seats
         for seat in seats:
-            self._stack.callback(seat.connection.close)
+            self._stack.callback(seat.close)
         return seats
 
     def owner(self) -> Seat:
@@ -155,16 +170,20 @@ def _find(service: Service) -> list[Seat]:
     found: dict[int, Seat] = {}
     begun = time.monotonic()
     while time.monotonic() - begun < DEADLINE:  # a worker may take its time to begin
-        connection = http.client.HTTPConnection("127.0.0.1", service.port, timeout=DEADLINE)
-        pid = int(ask(connection, "/api/v1/status").json()["worker"]["pid"])
+        pid, connection = _connect(service)
         if pid in found:
             connection.close()
             continue
-        connection.auto_open = 0  # another connection might end at another worker
         found[pid] = Seat(service, pid, connection)
         if len(found) == WORKERS:
             return list(found.values())
     raise FleetError(f"{len(found)} of {WORKERS} workers answered within {DEADLINE:g} s")
+
+
+def _connect(service: Service) -> tuple[int, http.client.HTTPConnection]:
+    """A new connection, and the process of the worker that answers it."""
+    connection = http.client.HTTPConnection("127.0.0.1", service.port, timeout=DEADLINE)
+    return int(ask(connection, "/api/v1/status").json()["worker"]["pid"]), connection
 
 
 def until(condition: Callable[[], bool], within: float, what: str) -> float:
