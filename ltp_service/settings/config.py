@@ -231,7 +231,13 @@ def load_config(environ: Mapping[str, str] | None = None, directory: Path | None
     }
     problems: list[str] = []
     files = read_files(Config, directory or CONFIGS, texts.get("environment", "").lower(), problems)
-    layers = (Layer(Config, texts, str.upper), *files)
+    return config_of((Layer(Config, texts, str.upper), *files), problems)
+
+
+def config_of(layers: Sequence[Layer], problems: Sequence[str] = ()) -> Config:
+    """The settings of these layers, of which the first beats the next. Raises ConfigError with every problem, those that
+    were found before too."""
+    problems = list(problems)
     sources: dict[str, Any] = {"_build_sources": (layers, {})}
     try:
         config = Config(**sources)
