@@ -89,14 +89,6 @@ def test_without_pairs_any_listed_one_is_served_from_the_first_question_on(
         assert prices.get("KSM/BTC").source == "kraken:websocket"
 
 
-def test_a_pair_that_is_added_later_is_known_to_be_delisted(exchange: Simulator) -> None:
-    with LastPrices(config=settings(exchange, exchange.v2_url)) as prices:
-        prices.get_current_price("BTC/USD")
-        exchange.fault("pair_status", pair="XRP/USD", status="delisted")
-        with pytest.raises((PriceStale, UnknownPair), match="list"):
-            prices.get_current_price("XRP/USD")
-
-
 @pytest.mark.parametrize("pairs", [None, ["BTC/USD", "NOSUCH/USD"]], ids=["any", "given"])
 def test_a_pair_that_the_exchange_does_not_list_is_unknown(
     exchange: Simulator, pairs: list[str] | None
