@@ -163,7 +163,7 @@ class Running:
         if pair not in self._pairs:
             self._add(pair)
         if not self._is_started:
-            self._parts.quotes.expect_feed()
+            self._expect_feed()
             self._manager.start()
             self._is_started = True
 
@@ -174,7 +174,11 @@ class Running:
             raise UnknownPair(f"{pair}: Kraken lists no such pair")
         self._pairs = (*self._pairs, pair)
         self._parts.follow(self._pairs)
-        self._parts.quotes.expect_feed()
+        self._expect_feed()
+
+    def _expect_feed(self) -> None:
+        if self._parts.kraken is not None:  # else REST is asked at once
+            self._parts.quotes.expect_feed()
 
     def _drop(self, unlisted: Pair) -> None:
         """Takes the lock: the exchange does not list that pair."""

@@ -134,6 +134,14 @@ def test_a_pickled_copy_begins_anew(exchange: Simulator, config: Config) -> None
         assert copy.get_current_price("BTC/USD") == Decimal("100000.7")
 
 
+def test_without_the_websocket_prices_come_from_rest(exchange: Simulator) -> None:
+    exchange.trade("ETH/USD", "4000.5")
+    config = settings(exchange, exchange.v2_url)
+    with LastPrices(use_websocket=False, config=config) as prices:
+        price = prices.get("ETH/USD")
+    assert (price.price, price.state, price.source) == ("4000.5", "fallback", "kraken:rest")
+
+
 def test_settings_come_by_keyword(exchange: Simulator) -> None:
     with LastPrices(
         kraken_websocket_url=exchange.v2_url, kraken_rest_url=exchange.rest_url, cache_ttl="10s"

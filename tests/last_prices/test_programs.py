@@ -11,12 +11,13 @@ import pytest
 from tests.ended import PROJECT, ended
 from tests.simulator.client import Simulator
 
-README = (PROJECT / "README.md").read_text(encoding="utf-8")
-SAMPLE = next(
+SAMPLES = [
     program
-    for program in re.findall(r"^```python\n(.*?)^```", README, re.MULTILINE | re.DOTALL)
-    if "LastPrices" in program
-)
+    for page in ("README.md", "docs/in-process.md")
+    for program in re.findall(
+        r"^```python\n(.*?)^```", (PROJECT / page).read_text(encoding="utf-8"), re.MULTILINE | re.DOTALL
+    )
+]
 
 POOL = """
 import multiprocessing
@@ -92,14 +93,18 @@ def test_a_program_gets_the_price_beside_its_own_settings(
     assert (done.returncode, done.stdout) == (0, "asked\n"), done.stderr
 
 
-def test_the_sample_of_the_readme_prints_a_price(environment: dict[str, str], tmp_path: Path) -> None:
-    done = ended([sys.executable, "-c", SAMPLE], cwd=tmp_path, env=environment)
+@pytest.mark.parametrize("sample", SAMPLES, ids=["README", "three lines", "errors"])
+def test_a_sample_of_the_pages_prints_a_price(
+    environment: dict[str, str], tmp_path: Path, sample: str
+) -> None:
+    done = ended([sys.executable, "-c", sample], cwd=tmp_path, env=environment)
     assert done.returncode == 0, done.stderr
     assert "100.1" in done.stdout
 
 
-def test_the_sample_of_the_readme_has_strict_types(tmp_path: Path) -> None:
-    (tmp_path / "sample.py").write_text(SAMPLE)
+def test_the_samples_of_the_pages_have_strict_types(tmp_path: Path) -> None:
+    for number, sample in enumerate(SAMPLES):
+        (tmp_path / f"sample_{number}.py").write_text(sample)
     cache = str(PROJECT / ".mypy_cache")
     command = [
         sys.executable,
