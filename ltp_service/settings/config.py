@@ -51,7 +51,6 @@ from ltp_service.settings.types import (
 
 log = logging.getLogger(__name__)
 
-CONFIGS = Path(__file__).resolve().parent.parent.parent / "configs"
 WATCHED_PREFIXES = ("KRAKEN_", "CACHE_", "REDIS_", "RATE_LIMIT_", "AUTH_", "LOG_", "CORS_", "HISTORY_")
 
 
@@ -221,7 +220,7 @@ class Config(BaseSettings):
 
 
 def load_config(environ: Mapping[str, str] | None = None, directory: Path | None = None) -> Config:
-    """Reads the environment (default: this process's) and the YAML files in `directory` (default: configs/).
+    """Reads the environment (default: this process's) and the YAML files in `directory` (default: `files_folder`).
 
     Raises ConfigError with every problem: its variable or file:key, the refused value unless it is secret, the limit.
     """
@@ -230,8 +229,22 @@ def load_config(environ: Mapping[str, str] | None = None, directory: Path | None
         field: environ[field.upper()].strip() for field in Config.model_fields if field.upper() in environ
     }
     problems: list[str] = []
-    files = read_files(Config, directory or CONFIGS, texts.get("environment", "").lower(), problems)
-    layers = (Layer(Config, texts, str.upper), *files)
+    files = read_files(Config, directory or files_folder(), texts.get("environment", "").lower(), problems)
+    return config_of((Layer(Config, texts, str.upper), *files), problems)
+
+
+def files_folder() -> Path:
+    """The folder of the YAML files: `configs` of the working directory where it has some, else that of the package, which
+    stands beside it in a checkout."""
+    package = Path(__file__).resolve().parent.parent
+    folders = (Path.cwd() / "configs", package / "configs", package.parent / "configs")
+    return next((folder for folder in folders if any(folder.glob("config*.yaml"))), folders[0])
+
+
+def config_of(layers: Sequence[Layer], problems: Sequence[str] = ()) -> Config:
+    """The settings of these layers, of which the first beats the next. Raises ConfigError with every problem, those that
+    were found before too."""
+    problems = list(problems)
     sources: dict[str, Any] = {"_build_sources": (layers, {})}
     try:
         config = Config(**sources)
