@@ -1,9 +1,13 @@
 """One pump for all clients: who gets what, and when."""
 
 import itertools
+import socket
+from collections.abc import Callable
 from math import ceil
 
+import gevent
 import pytest
+from gevent.socket import wait_read
 
 from ltp_service.meters import STREAM_DROPPED, STREAM_EVENTS
 from ltp_service.streams.events import HEARTBEAT_SECONDS
@@ -17,10 +21,12 @@ from ltp_service.streams.pump import (
     LOOK_EVERY_SECONDS,
     MAX_HEARD_BYTES,
     SEND_BUFFER_BYTES,
+    SENDS_BETWEEN_LOOKS,
     SLOW_AFTER_SECONDS,
 )
 from ltp_service.streams.question import MarketQuestion
-from tests.fakes import BTC, ETH, ScriptedStop
+from tests.deadline import DEADLINE
+from tests.fakes import BTC, ETH, FakeClock, ScriptedStop
 from tests.streams.room import PRICES, TTL, Event, Room, Wire
 
 ONLY_BTC = MarketQuestion((BTC,), "prices")
@@ -223,6 +229,74 @@ def test_a_busy_pump_sends_fewer_frames(room: Room) -> None:
     seconds = room.clock.monotonic() - begun
 
     assert seconds / LONGEST_PAUSE_SECONDS - 2 <= client.sends - sends <= seconds / LONGEST_PAUSE_SECONDS + 1
+
+
+# The turns of others.
+
+
+class Sends:
+    """What the clients of a room were sent, each in a tenth of a millisecond."""
+
+    def __init__(
+        self, room: Room, clients: list[Wire], after_first: Callable[[], object] = lambda: None
+    ) -> None:
+        self.number = 0
+        self._clock, self._after_first = room.clock, after_first
+        for client in clients:
+            client.send = self._send  # type: ignore[method-assign]
+
+    def _send(self, content: bytes, /) -> int:
+        self._clock.advance(0.0001)
+        self.number += 1
+        if self.number == 1:
+            self._after_first()
+        return len(content)
+
+
+def test_a_request_that_comes_during_a_slice_is_answered_before_the_next() -> None:
+    room = Room(sleep=gevent.sleep)
+    clients = [room.join() for _ in range(10 * SENDS_BETWEEN_LOOKS)]
+    room.turn(1)
+    server, client = socket.socketpair()
+    with server, client:
+        sends = Sends(room, clients, lambda: client.send(b"a request"))
+        answered_after: list[int] = []
+
+        def answer() -> None:
+            wait_read(server.fileno(), DEADLINE)
+            answered_after.append(sends.number)
+
+        answering = gevent.spawn(answer)
+        gevent.sleep(0)  # it waits now
+        room.trade("101")
+        room.turn(LONGEST_LINGER_SECONDS)
+        answering.join(DEADLINE)
+
+    assert answered_after == [SENDS_BETWEEN_LOOKS]
+
+
+@pytest.mark.parametrize(
+    ("used", "sent"),
+    [(0.0, SENDS_BETWEEN_LOOKS), (0.002, 2 * SENDS_BETWEEN_LOOKS), (0.1, 3 * SENDS_BETWEEN_LOOKS)],
+)
+def test_a_slice_is_half_as_long_as_the_others_used_the_processor(used: float, sent: int) -> None:
+    """The time that the machine gave to other programs meanwhile makes no slice longer."""
+    processor, rests = FakeClock(), [0]
+
+    def sleep(seconds: float) -> None:
+        room.clock.advance(0.01)
+        processor.advance(used / 2)  # the pump sleeps twice in each rest
+        if sends.number > rests[-1]:
+            rests.append(sends.number)
+
+    room = Room(sleep=sleep, processor_time=processor.monotonic)
+    clients = [room.join() for _ in range(10 * SENDS_BETWEEN_LOOKS)]
+    sends = Sends(room, clients)
+    room.turn(1)
+    room.trade("101")
+    room.turn(LONGEST_LINGER_SECONDS)
+
+    assert rests[2] - rests[1] == sent
 
 
 # Slow clients.
