@@ -350,8 +350,9 @@ class Pump:
         """Lets the other greenlets have a turn."""
         begun = self._processor_time()
         self._sleep(SHORTEST_SLEEP)
-        # gevent wakes a greenlet that has slept before those whose sockets can be read. Without this second sleep each
-        # request would wait for one slice more.
+        # gevent first wakes who has slept, then whose socket can be read, and then who serves a connection that is new.
+        # Without these sleeps each request would wait for one slice more.
+        self._sleep(0)
         self._sleep(0)
         taken = self._processor_time() - begun
         self._slice = min(max(SHORTEST_SLICE_SECONDS, taken / 2), LONGEST_SLICE_SECONDS)

@@ -3,11 +3,13 @@
 import itertools
 import socket
 from collections.abc import Callable
+from contextlib import closing
 from math import ceil
 
 import gevent
 import pytest
-from gevent.socket import wait_read
+from gevent.event import Event as GreenletEvent
+from gevent.server import StreamServer
 
 from ltp_service.meters import STREAM_DROPPED, STREAM_EVENTS
 from ltp_service.streams.events import HEARTBEAT_SECONDS
@@ -253,24 +255,35 @@ class Sends:
         return len(content)
 
 
-def test_a_request_that_comes_during_a_slice_is_answered_before_the_next() -> None:
+@pytest.mark.parametrize("is_new", [False, True], ids=["open connection", "new connection"])
+def test_a_request_that_comes_during_a_slice_is_answered_before_the_next(is_new: bool) -> None:
     room = Room(sleep=gevent.sleep)
     clients = [room.join() for _ in range(10 * SENDS_BETWEEN_LOOKS)]
     room.turn(1)
-    server, client = socket.socketpair()
-    with server, client:
-        sends = Sends(room, clients, lambda: client.send(b"a request"))
-        answered_after: list[int] = []
+    accepted, answered = GreenletEvent(), GreenletEvent()
+    answered_after: list[int] = []
 
-        def answer() -> None:
-            wait_read(server.fileno(), DEADLINE)
-            answered_after.append(sends.number)
+    def answer(connection: socket.socket, _: object) -> None:
+        accepted.set()
+        connection.recv(100)
+        answered_after.append(sends.number)
+        answered.set()
 
-        answering = gevent.spawn(answer)
-        gevent.sleep(0)  # it waits now
+    with socket.socket() as client, closing(StreamServer(("127.0.0.1", 0), answer)) as server:
+        server.start()
+
+        def ask() -> None:
+            if is_new:
+                client.connect(server.address)
+            client.sendall(b"a request")
+
+        if not is_new:
+            client.connect(server.address)
+            assert accepted.wait(DEADLINE)
+        sends = Sends(room, clients, ask)
         room.trade("101")
         room.turn(LONGEST_LINGER_SECONDS)
-        answering.join(DEADLINE)
+        assert answered.wait(DEADLINE)
 
     assert answered_after == [SENDS_BETWEEN_LOOKS]
 
@@ -285,7 +298,8 @@ def test_a_slice_is_half_as_long_as_the_others_used_the_processor(used: float, s
 
     def sleep(seconds: float) -> None:
         room.clock.advance(0.01)
-        processor.advance(used / 2)  # the pump sleeps twice in each rest
+        if seconds:  # the first sleep of a rest
+            processor.advance(used)
         if sends.number > rests[-1]:
             rests.append(sends.number)
 
