@@ -351,9 +351,10 @@ class Pump:
         begun = self._processor_time()
         self._sleep(SHORTEST_SLEEP)
         # gevent first wakes who has slept, then whose socket can be read, and then who serves a connection that is new.
-        # Without these sleeps each request would wait for one slice more.
-        self._sleep(0)
-        self._sleep(0)
+        # Without more sleeps a lone request would wait for one slice more. Many requests have had their turn already.
+        for _ in range(2):
+            if self._processor_time() - begun < SHORTEST_SLICE_SECONDS:
+                self._sleep(0)
         taken = self._processor_time() - begun
         self._slice = min(max(SHORTEST_SLICE_SECONDS, taken / 2), LONGEST_SLICE_SECONDS)
 

@@ -2,6 +2,7 @@
 
 import itertools
 import socket
+from collections import Counter
 from collections.abc import Callable
 from contextlib import closing
 from math import ceil
@@ -288,29 +289,33 @@ def test_a_request_that_comes_during_a_slice_is_answered_before_the_next(is_new:
     assert answered_after == [SENDS_BETWEEN_LOOKS]
 
 
-@pytest.mark.parametrize(
-    ("used", "sent"),
-    [(0.0, SENDS_BETWEEN_LOOKS), (0.002, 2 * SENDS_BETWEEN_LOOKS), (0.1, 3 * SENDS_BETWEEN_LOOKS)],
-)
-def test_a_slice_is_half_as_long_as_the_others_used_the_processor(used: float, sent: int) -> None:
-    """The time that the machine gave to other programs meanwhile makes no slice longer."""
-    processor, rests = FakeClock(), [0]
+def sent_before_each_sleep(used: float) -> list[int]:
+    """How much a pump with many clients has sent, where the others use the processor for so many seconds in each sleep and
+    the machine runs other programs for 10 ms."""
+    processor = FakeClock()
+    sent: list[int] = []
 
-    def sleep(seconds: float) -> None:
+    def sleep(_: float) -> None:
         room.clock.advance(0.01)
-        if seconds:  # the first sleep of a rest
-            processor.advance(used)
-        if sends.number > rests[-1]:
-            rests.append(sends.number)
+        processor.advance(used)
+        sent.append(sends.number)
 
     room = Room(sleep=sleep, processor_time=processor.monotonic)
-    clients = [room.join() for _ in range(10 * SENDS_BETWEEN_LOOKS)]
-    sends = Sends(room, clients)
+    sends = Sends(room, [room.join() for _ in range(10 * SENDS_BETWEEN_LOOKS)])
     room.turn(1)
     room.trade("101")
     room.turn(LONGEST_LINGER_SECONDS)
+    return sent
 
-    assert rests[2] - rests[1] == sent
+
+@pytest.mark.parametrize(("used", "looks"), [(0.0, 1), (0.002, 2), (0.1, 3)])
+def test_a_slice_is_half_as_long_as_the_others_used_the_processor(used: float, looks: int) -> None:
+    first, second = sorted(set(sent_before_each_sleep(used)))[:2]
+    assert second - first == looks * SENDS_BETWEEN_LOOKS
+
+
+def test_many_requests_have_one_turn_between_two_slices() -> None:
+    assert set(Counter(sent_before_each_sleep(0.002)).values()) == {1}
 
 
 # Slow clients.
