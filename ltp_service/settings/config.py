@@ -225,13 +225,8 @@ def load_config(environ: Mapping[str, str] | None = None, directory: Path | None
 
     Raises ConfigError with every problem: its variable or file:key, the refused value unless it is secret, the limit.
     """
-    environ = os.environ if environ is None else environ
-    texts = {
-        field: environ[field.upper()].strip() for field in Config.model_fields if field.upper() in environ
-    }
     problems: list[str] = []
-    files = read_files(Config, directory or CONFIGS, texts.get("environment", "").lower(), problems)
-    layers = (Layer(Config, texts, str.upper), *files)
+    layers = read_layers(environ, directory, problems)
     sources: dict[str, Any] = {"_build_sources": (layers, {})}
     try:
         config = Config(**sources)
@@ -240,6 +235,18 @@ def load_config(environ: Mapping[str, str] | None = None, directory: Path | None
     if problems:
         raise ConfigError(problems)
     return config
+
+
+def read_layers(
+    environ: Mapping[str, str] | None, directory: Path | None, problems: list[str]
+) -> tuple[Layer, ...]:
+    """The environment and the YAML files, the strongest first. Adds what is wrong with the files to `problems`."""
+    environ = os.environ if environ is None else environ
+    texts = {
+        field: environ[field.upper()].strip() for field in Config.model_fields if field.upper() in environ
+    }
+    files = read_files(Config, directory or CONFIGS, texts.get("environment", "").lower(), problems)
+    return (Layer(Config, texts, str.upper), *files)
 
 
 _accepted: list[Config] = []
