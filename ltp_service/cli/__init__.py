@@ -16,6 +16,8 @@ from ltp_service.domain.errors import LtpError
 from ltp_service.version import VERSION
 
 COMMANDS = {
+    "serve": "Serve prices over HTTP.",
+    "demo": "Serve prices of a simulated exchange, without a network.",
     "config": "Show every setting, and where it comes from.",
     "keys": "Make, show and revoke API keys.",
     "openapi": "Print the OpenAPI document of the HTTP API.",

@@ -17,6 +17,8 @@ HEAVY = "flask gunicorn pydantic gevent requests rich yaml"
 """Libraries that a command loads only where it needs them."""
 
 NEEDS = {
+    "serve": "",
+    "demo": "pydantic yaml",
     "config": "pydantic yaml",
     "keys": "gevent pydantic requests yaml",
     "openapi": "pydantic",
