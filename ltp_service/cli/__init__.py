@@ -18,6 +18,7 @@ from ltp_service.version import VERSION
 COMMANDS = {
     "serve": "Serve prices over HTTP.",
     "demo": "Serve prices of a simulated exchange, without a network.",
+    "price": "Print the last price of each PAIR.",
     "config": "Show every setting, and where it comes from.",
     "keys": "Make, show and revoke API keys.",
     "openapi": "Print the OpenAPI document of the HTTP API.",

@@ -1,10 +1,10 @@
-"""What all commands share: exit codes, tables, progress.
+"""What all commands share: exit codes, the address of a service, tables, progress.
 
 rich is loaded where it draws something: it takes a tenth of a second, and most commands in a script need nothing of it.
 """
 
 import sys
-from collections.abc import Callable, Generator, Sequence
+from collections.abc import Callable, Generator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
@@ -21,6 +21,27 @@ NONE = 4
 
 INTERRUPTED = 130
 """Exit code: ended by Ctrl-C. It is 128 and the number of the signal, as in a shell."""
+
+SERVICE = "http://localhost:8080"
+"""Where a service is asked unless the user names another."""
+
+url_option = click.option(
+    "--url",
+    multiple=True,
+    help=f"The service; several are tried in turn. LTP_URL unless given, or {SERVICE}.",
+)
+"""The option of every command that asks a service."""
+
+
+def url_of(given: Sequence[str], environ: Mapping[str, str]) -> list[str]:
+    """The services to ask: those of the option, else those of LTP_URL, a comma list, else the one on this machine."""
+    named = [each.strip() for each in environ.get("LTP_URL", "").split(",")]
+    return list(given) or [each for each in named if each] or [SERVICE]
+
+
+def key_of(environ: Mapping[str, str]) -> str | None:
+    """The API key for the service, which is no option, because others can read the arguments of a process."""
+    return environ.get("LTP_API_KEY") or None
 
 
 def output() -> "Console":

@@ -19,6 +19,7 @@ HEAVY = "flask gunicorn pydantic gevent requests rich yaml"
 NEEDS = {
     "serve": "",
     "demo": "pydantic yaml",
+    "price": "",
     "config": "pydantic yaml",
     "keys": "gevent pydantic requests yaml",
     "openapi": "pydantic",

@@ -13,9 +13,9 @@ import pytest
 
 from ltp_service.settings.config import Config
 from tests.deadline import DEADLINE
-from tests.ended import PROJECT
+from tests.ended import PROJECT, ended
 from tests.process.answer import ask
-from tests.process.service import children_of, environment
+from tests.process.service import FED, children_of, environment
 
 LTP = [sys.executable, "-m", "ltp_service"]
 
@@ -36,6 +36,7 @@ class Demo:
         for line in self.process.stdout:
             if found := re.search(r"serving at (http://127.0.0.1:\d+)", line):
                 self.url = found[1]
+            if FED in line:  # the worker runs
                 break
         self._reader = Thread(target=self.process.stdout.read)  # so that it never waits for one
         self._reader.start()
@@ -71,6 +72,11 @@ def test_a_demo_has_a_price_for_each_pair(demo: Demo) -> None:
     connection.close()
     assert answer.status == 200
     assert [item["pair"] for item in answer.json()["ltp"]] == list(map(str, Config().supported_pairs))
+
+
+def test_price_prints_what_the_demo_serves(demo: Demo) -> None:
+    asked = ended([*LTP, "price", "BTC/USD", "ETH/USD", "--url", demo.url], check=True)
+    assert re.fullmatch(r"BTC/USD [0-9]+\.[0-9]+\nETH/USD [0-9]+\.[0-9]+\n", asked.stdout)
 
 
 def test_ctrl_c_ends_every_process_of_the_demo_and_leaves_no_file(demo: Demo) -> None:
