@@ -79,6 +79,17 @@ def test_price_prints_what_the_demo_serves(demo: Demo) -> None:
     assert re.fullmatch(r"BTC/USD [0-9]+\.[0-9]+\nETH/USD [0-9]+\.[0-9]+\n", asked.stdout)
 
 
+def test_watch_prints_a_line_for_each_change_in_the_demo(demo: Demo) -> None:
+    command = [*LTP, "watch", "BTC/USD", "--url", demo.url]
+    with subprocess.Popen(command, cwd=PROJECT, stdout=subprocess.PIPE, text=True) as watch:
+        assert watch.stdout is not None
+        lines = [watch.stdout.readline() for _ in range(3)]
+        watch.send_signal(signal.SIGINT)
+        assert watch.wait(DEADLINE) == 130
+    assert all(re.fullmatch(r"[0-9T:.-]+Z BTC/USD [0-9]+\.[0-9]+ live\n", line) for line in lines)
+    assert len(set(lines)) == 3
+
+
 def test_ctrl_c_ends_every_process_of_the_demo_and_leaves_no_file(demo: Demo) -> None:
     pids = demo.everything()
     assert demo.interrupt() == 0
