@@ -20,6 +20,8 @@ COMMANDS = {
     "demo": "Serve prices of a simulated exchange, without a network.",
     "price": "Print the last price of each PAIR.",
     "watch": "Show prices as they change, of all pairs unless some are named.",
+    "record": "Record what the exchange sends into FILE.",
+    "replay": "Serve a recorded FILE as an exchange.",
     "config": "Show every setting, and where it comes from.",
     "keys": "Make, show and revoke API keys.",
     "openapi": "Print the OpenAPI document of the HTTP API.",

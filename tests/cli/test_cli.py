@@ -21,6 +21,8 @@ NEEDS = {
     "demo": "pydantic yaml",
     "price": "",
     "watch": "rich",
+    "record": "pydantic yaml",
+    "replay": "",
     "config": "pydantic yaml",
     "keys": "gevent pydantic requests yaml",
     "openapi": "pydantic",
