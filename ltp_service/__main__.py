@@ -1,4 +1,4 @@
-"""python -m ltp_service."""
+"""python -m ltp_service: the same as `ltp`."""
 
 import sys
 

@@ -27,7 +27,7 @@ protocol must not agree with itself."""
 CONSUMERS = "client"
 """What programs that use the service import. It may import no other room, as it must be usable without them."""
 
-KNOW_THE_CLIENT = ("last_prices",)
+KNOW_THE_CLIENT = ("cli", "last_prices")
 """The rooms that may import it: its words are those of every program that asks for prices."""
 
 MOST_FLOORS = 12
@@ -47,6 +47,8 @@ ONLY_IMPORTER = {
     "sqlite3": "runtime.database history.sqlite",
     "psycopg": "history.postgres history.postgres_link",
     "websockets": APART,  # no requirement of the service
+    "click": "cli",
+    "rich": "cli",
 }
 
 # Pure rooms: values in, values out. They may not even see a clock, a log, a socket or a framework.
@@ -63,8 +65,9 @@ OF_A_FLEET = "redis", "history.postgres"
 """What a process of its own never loads: it needs no Redis and no PostgreSQL, and the package of the first takes 8 MB and a
 sixteenth of a second."""
 
-WITHOUT_FLASK = ["assembly", "last_prices"]
-"""The in-process half: neither these nor anything they load may import Flask."""
+WITHOUT_FLASK = "assembly", "last_prices", "cli"
+"""The in-process half, and what starts the service in a process of its own: neither these rooms nor anything they load may
+import Flask."""
 
 
 @dataclass(frozen=True)
@@ -208,7 +211,8 @@ def pure_rooms_that_do_not_exist(root: Path) -> list[str]:
 
 def flask_below_the_wiring(root: Path) -> list[str]:
     imports = read_imports(root)
-    seen, waiting = set[str](), list(WITHOUT_FLASK)
+    seen = set[str]()
+    waiting = [each for name, _ in source_files(root) if room_of(each := short(name)) in WITHOUT_FLASK]
     while waiting:
         if (module := waiting.pop()) not in seen:
             seen.add(module)
@@ -293,7 +297,7 @@ def test_pure_rooms_see_no_clock_no_log_and_no_socket() -> None:
     assert_holds(pure_rooms_that_do_not_exist)
 
 
-def test_the_in_process_half_needs_no_flask() -> None:
+def test_what_does_not_serve_needs_no_flask() -> None:
     assert_holds(flask_below_the_wiring)
 
 
@@ -309,7 +313,7 @@ def test_no_other_room_imports_the_simulator() -> None:
     assert_holds(simulator_code_in_the_service)
 
 
-def test_the_client_and_the_service_do_not_import_one_another() -> None:
+def test_of_the_service_only_the_command_line_imports_the_client_which_imports_none_of_it() -> None:
     assert_holds(imports_across_the_client)
 
 
@@ -343,6 +347,11 @@ def test_the_client_and_the_service_do_not_import_one_another() -> None:
         (impure_imports_of_pure_rooms, "ltp_service/exchanges/kraken_v2.py", "import logging"),
         (impure_imports_of_pure_rooms, "ltp_service/prices/freshness.py", "from time import monotonic"),
         (flask_below_the_wiring, "ltp_service/last_prices/running.py", "from flask import Flask"),
+        (
+            flask_below_the_wiring,
+            "ltp_service/cli/keys.py",
+            "from ltp_service.http.answers import raw_response",
+        ),
         (imports_of_test_code, "ltp_service/assembly.py", "from tests.fakes import FakeClock"),
         (
             arrows_that_point_up,
@@ -358,7 +367,7 @@ def test_the_client_and_the_service_do_not_import_one_another() -> None:
         ),
         (simulator_code_in_the_service, "ltp_service/domain/pairs.py", "import ltp_service.simulator.market"),
         (imports_across_the_client, "ltp_service/client/wire.py", "from ltp_service.version import VERSION"),
-        (imports_across_the_client, "ltp_service/cli/__init__.py", "from ltp_service.client import Prices"),
+        (imports_across_the_client, "ltp_service/metrics/merged.py", "from ltp_service.client import Prices"),
         (libraries_in_the_wrong_room, "ltp_service/feed/dialing.py", "from websockets.frames import Opcode"),
     ],
 )

@@ -6,9 +6,9 @@ from pathlib import Path
 import pytest
 
 from ltp_service.http.openapi.document import document
-from ltp_service.http.pairs_body import MAX_BODY_BYTES
 from ltp_service.http.params import MAX_PAIRS
 from ltp_service.http.problems import PROBLEMS
+from ltp_service.http.shapes import MAX_BODY_BYTES
 from ltp_service.meters import METERS
 from ltp_service.metrics.counting import METRIC_PREFIX
 from ltp_service.settings.config import Config, unknown_names

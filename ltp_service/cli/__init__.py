@@ -1,95 +1,71 @@
-"""Commands for a terminal: parse arguments, call one method, print.
+"""The command line `ltp`: one module per command, loaded when it is asked for.
 
-Exit codes: 0 done, 1 refused or failed with one clear line on stderr, 2 wrong usage.
+Exit codes: 0 done, 1 refused or failed with one clear line on stderr, 2 wrong usage, 130 ended by Ctrl-C. A command that
+has others says so in its help.
 """
 
-import argparse
 import logging
-import sys
+import os
 from collections.abc import Mapping, Sequence
-from contextlib import closing
-from datetime import UTC, datetime
+from importlib import import_module
 
-from ltp_service.assembly import open_keyring
-from ltp_service.domain.errors import InvalidParameter, LtpError
-from ltp_service.keys.first_key import token_path, withdraw
-from ltp_service.keys.key import PERMISSIONS, ApiKey, read_life
-from ltp_service.runtime.runtime import Runtime
-from ltp_service.settings.config import Config, load_config
+import click
 
-_ROW = "{:<13} {:<10} {:<8} {:<20} {:<20} {:<20} {}"
+from ltp_service.cli.terminal import INTERRUPTED
+from ltp_service.domain.errors import LtpError
+from ltp_service.version import VERSION
+
+COMMANDS = {
+    "serve": "Serve prices over HTTP.",
+    "demo": "Serve prices of a simulated exchange, without a network.",
+    "price": "Print the last price of each PAIR.",
+    "watch": "Show prices as they change, of all pairs unless some are named.",
+    "record": "Record what the exchange sends into FILE.",
+    "replay": "Serve a recorded FILE as an exchange.",
+    "config": "Show every setting, and where it comes from.",
+    "keys": "Make, show and revoke API keys.",
+    "openapi": "Print the OpenAPI document of the HTTP API.",
+}
+"""Each command and what it does. Its module in this room has the same name, and the click object `command`."""
+
+
+class LazyGroup(click.Group):
+    """Loads the module of a command when that command is run, because some need the whole service and others nothing."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        return list(COMMANDS)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        if cmd_name not in COMMANDS:
+            return None
+        command = import_module(f"{__name__}.{cmd_name}").command
+        assert isinstance(command, click.Command)  # noqa: S101 - for the type checker; a test loads each of them
+        return command
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        with formatter.section("Commands"):
+            formatter.write_dl(list(COMMANDS.items()))
+
+
+@click.group(cls=LazyGroup, epilog="`ltp COMMAND --help` has an example of each.")
+@click.version_option(VERSION, message="%(prog)s %(version)s")
+def ltp() -> None:
+    """Last traded prices, and how far to trust them."""
 
 
 def main(arguments: Sequence[str] | None = None, environ: Mapping[str, str] | None = None) -> int:
     """Runs one command and returns the exit code. Arguments and environment default to this process's."""
-    options = _parser().parse_args(arguments)
     logging.getLogger("ltp_service").addHandler(logging.NullHandler())  # the error is printed once, below
     try:
-        options.command(load_config(environ), options)
+        code = ltp.main(
+            arguments, prog_name="ltp", standalone_mode=False, obj=os.environ if environ is None else environ
+        )
     except LtpError as error:
-        print(error, file=sys.stderr)
+        click.echo(error, err=True)
         return 1
-    return 0
-
-
-def create(config: Config, options: argparse.Namespace) -> None:
-    """Makes a key. Prints only its text on stdout, so that a script can read it."""
-    ttl = config.auth_key_ttl if options.expires is None else options.expires
-    with closing(open_keyring(config, Runtime())) as keyring:
-        text, key = keyring.create(options.name, options.permission, ttl)
-    withdraw(token_path(config.database_path))
-    print(text)
-    print(
-        f"{key.permission} key {key.name!r}, good until {_time(key.expires)}. This is the only time it is shown;"
-        f" `keys revoke {key.shown}` ends it.",
-        file=sys.stderr,
-    )
-
-
-def show(config: Config, _: argparse.Namespace) -> None:
-    """Prints one line per key."""
-    runtime = Runtime()
-    with closing(open_keyring(config, runtime)) as keyring:
-        keys = keyring.list()
-    print(_ROW.format("PREFIX", "PERMISSION", "STATE", "CREATED", "EXPIRES", "LAST USED", "NAME"))
-    for key in keys:
-        print(_line(key, runtime.clock.wall()))
-
-
-def revoke(config: Config, options: argparse.Namespace) -> None:
-    """Revokes one key: at once in the back end, within 2 s in every process that serves."""
-    with closing(open_keyring(config, Runtime())) as keyring:
-        key = keyring.revoke(options.prefix)
-    print(f"revoked {key.shown} ({key.name})", file=sys.stderr)
-
-
-def _line(key: ApiKey, now: float) -> str:
-    times = (_time(key.created), _time(key.expires), _time(key.last_used))
-    return _ROW.format(key.shown, key.permission, key.state(now), *times, key.name)
-
-
-def _time(at: float | None) -> str:
-    return "never" if at is None else f"{datetime.fromtimestamp(at, UTC):%Y-%m-%dT%H:%M:%SZ}"
-
-
-def _life(text: str) -> float:
-    try:
-        return read_life(text)
-    except InvalidParameter as error:
-        raise argparse.ArgumentTypeError(str(error)) from error
-
-
-def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser("python -m ltp_service", description="Administer the service.")
-    keys = parser.add_subparsers(required=True, metavar="keys").add_parser("keys", help="API keys")
-    commands = keys.add_subparsers(required=True, metavar="create|list|revoke")
-    making = commands.add_parser("create", help="make a key and print it, this once")
-    making.add_argument("--name", required=True, help="whom it is for")
-    making.add_argument("--permission", choices=PERMISSIONS, default="read", help="default: read")
-    making.add_argument("--expires", type=_life, metavar="7d", help="its life; default: AUTH_KEY_TTL")
-    making.set_defaults(command=create)
-    commands.add_parser("list", help="show all keys").set_defaults(command=show)
-    ending = commands.add_parser("revoke", help="end a key")
-    ending.add_argument("prefix", metavar="PREFIX", help="as the list shows it, for example ltp_Ab3dE6gH")
-    ending.set_defaults(command=revoke)
-    return parser
+    except click.ClickException as error:
+        error.show()
+        return error.exit_code
+    except click.Abort:
+        return INTERRUPTED
+    return code if isinstance(code, int) else 0

@@ -8,9 +8,7 @@ from werkzeug.exceptions import RequestEntityTooLarge
 from ltp_service.domain.errors import InvalidParameter
 from ltp_service.domain.pairs import Pair
 from ltp_service.http import params
-
-MAX_BODY_BYTES = 4096
-"""Bytes of a body that is read: enough for a hundred long names, each on a line of its own."""
+from ltp_service.http.shapes import MAX_BODY_BYTES
 
 _SHAPE = 'write {"pairs": ["BTC/USD", "ETH/USD"]} or {"pairs": "BTC/USD,ETH/USD"}'
 

@@ -272,6 +272,10 @@ class PastTrades(msgspec.Struct, frozen=True):
     """Nothing followed the newest known trade until then. Null without evidence."""
 
 
+MAX_BODY_BYTES = 4096
+"""Bytes of a body that is read: enough for a hundred long names, each on a line of its own."""
+
+
 class ToRefresh(msgspec.Struct, frozen=True):
     """The body of a refresh."""
 

@@ -224,13 +224,20 @@ def load_config(environ: Mapping[str, str] | None = None, directory: Path | None
 
     Raises ConfigError with every problem: its variable or file:key, the refused value unless it is secret, the limit.
     """
+    problems: list[str] = []
+    return config_of(read_layers(environ, directory, problems), problems)
+
+
+def read_layers(
+    environ: Mapping[str, str] | None, directory: Path | None, problems: list[str]
+) -> tuple[Layer, ...]:
+    """The environment and the YAML files, the strongest first. Adds what is wrong with the files to `problems`."""
     environ = os.environ if environ is None else environ
     texts = {
         field: environ[field.upper()].strip() for field in Config.model_fields if field.upper() in environ
     }
-    problems: list[str] = []
     files = read_files(Config, directory or files_folder(), texts.get("environment", "").lower(), problems)
-    return config_of((Layer(Config, texts, str.upper), *files), problems)
+    return (Layer(Config, texts, str.upper), *files)
 
 
 def files_folder() -> Path:

@@ -25,16 +25,22 @@ Fields = Mapping[str, FieldInfo]
 
 
 class Layer(PydanticBaseSettingsSource):
-    """One source of settings: their texts or values by field, and `place`, which names a field's place in a problem."""
+    """One source of settings: their texts or values by field, its own name, and `place`, which names a field's place in a
+    problem."""
 
     def __init__(
-        self, settings: type[BaseSettings], texts: Mapping[str, object], place: Callable[[str], str]
+        self,
+        settings: type[BaseSettings],
+        texts: Mapping[str, object],
+        place: Callable[[str], str],
+        origin: str = "environment",
     ) -> None:
         super().__init__(settings)
         self.texts = {
             field: text for field, text in texts.items() if text not in ("", ()) or field in MAY_BE_EMPTY
         }
         self.place = place
+        self.origin = origin
 
     def get_field_value(self, field: FieldInfo, field_name: str) -> tuple[Any, str, bool]:
         return self.texts.get(field_name), field_name, False
@@ -69,7 +75,7 @@ def _read_file(settings: type[BaseSettings], path: Path, problems: list[str]) ->
             texts[name] = _value(settings.model_fields, name, node)
         except ValueError as error:
             problems.append(f"{path.name}:{name}: {error} (line {key.start_mark.line + 1})")
-    return Layer(settings, texts, lambda field: f"{path.name}:{field}")
+    return Layer(settings, texts, lambda field: f"{path.name}:{field}", path.name)
 
 
 def _entries(path: Path, problems: list[str]) -> list[tuple[yaml.Node, yaml.Node]]:

@@ -78,10 +78,9 @@ def main() -> int:
     addresses = addresses_of(options.host, server.port)
     print(json.dumps(addresses), flush=True)
     if options.run:
-        # Invented trades must not get among real ones.
+        # Invented trades must not get among real ones, and what is only tried out leaves nothing behind.
         with TemporaryDirectory(prefix="ltp-simulated-") as folder:
-            history = f"sqlite:{folder}/history.sqlite3"
-            return run_child(options.run, addresses, options.protocol, history)
+            return run_child(options.run, addresses, options.protocol, folder)
     return wait_for_the_end(watch_stdin=options.until_stdin_closes)
 
 
@@ -125,15 +124,18 @@ def addresses_of(host: str, port: int) -> dict[str, str | int]:
     }
 
 
-def run_child(command: list[str], addresses: dict[str, str | int], protocol: str, history: str) -> int:
-    """Runs the command in its own process group and returns its exit code; INT and TERM are passed on, HUP as TERM."""
+def run_child(command: list[str], addresses: dict[str, str | int], protocol: str, folder: str) -> int:
+    """Runs the command in its own process group and returns its exit code; INT and TERM are passed on, HUP as TERM.
+
+    It keeps its history in `folder`, and its keys as well unless DATABASE_PATH says where."""
     environment = {
+        "DATABASE_PATH": f"{folder}/ltp.sqlite3",
         **os.environ,
         "KRAKEN_WEBSOCKET_URL": str(addresses[f"kraken_{protocol}"]),
         "KRAKEN_REST_URL": str(addresses["kraken_rest"]),
         "BYBIT_WEBSOCKET_URL": str(addresses["bybit"]),
         "BINANCE_WEBSOCKET_URL": str(addresses["binance"]),
-        "HISTORY_URL": history,
+        "HISTORY_URL": f"sqlite:{folder}/history.sqlite3",
     }
     children: list[subprocess.Popen[bytes]] = []
 

@@ -5,7 +5,6 @@ from msgspec import json
 from ltp_service.http import shapes
 from ltp_service.http.openapi.operation import Answer, Area, Operation, query, request_header
 from ltp_service.http.openapi.schemas import Node
-from ltp_service.http.pairs_body import MAX_BODY_BYTES
 from ltp_service.http.problems import OF_A_PAIR
 
 _EXAMPLE = json.decode('{"ltp":[{"pair":"BTC/USD","amount":115643.1}]}')
@@ -110,7 +109,7 @@ PRICES = Area(
             ],
             problems=["UNSUPPORTED_PAIR", "ALL_PRICES_FAILED", "PRICE_FETCH_ERROR"],
             body=Answer(
-                f"In place of the query, which is then empty; at most {MAX_BODY_BYTES} bytes",
+                f"In place of the query, which is then empty; at most {shapes.MAX_BODY_BYTES} bytes",
                 shapes.ToRefresh,
                 {"A list": {"pairs": ["BTC/USD", "ETH/USD"]}, "A text": {"pairs": "BTC/USD,ETH/USD"}},
             ),

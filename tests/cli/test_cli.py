@@ -1,0 +1,99 @@
+"""ltp: the group of all commands, and what holds for each of them."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+import click
+import pytest
+
+from ltp_service.cli import COMMANDS, ltp, main
+from ltp_service.keys.key import is_well_formed
+from ltp_service.version import VERSION
+from tests.cli.conftest import Run
+from tests.ended import ended
+
+HEAVY = "flask gunicorn pydantic gevent requests rich yaml"
+"""Libraries that a command loads only where it needs them."""
+
+NEEDS = {
+    "serve": "",
+    "demo": "pydantic yaml",
+    "price": "",
+    "watch": "rich",
+    "record": "pydantic yaml",
+    "replay": "",
+    "config": "pydantic yaml",
+    "keys": "gevent pydantic requests yaml",
+    "openapi": "pydantic",
+}
+"""What the module of each command may load of them."""
+
+
+def command_of(name: str) -> click.Command:
+    command = ltp.get_command(click.Context(ltp), name)
+    assert command is not None
+    return command
+
+
+def test_the_list_says_of_each_command_what_it_says_of_itself(run: Run) -> None:
+    shown = run("--help")
+    assert shown.code == 0
+    for name, about in COMMANDS.items():
+        assert command_of(name).get_short_help_str(limit=200) == about
+        assert name in shown.out
+
+
+@pytest.mark.parametrize("name", COMMANDS)
+def test_the_help_of_each_command_has_an_example_of_it(name: str, run: Run) -> None:
+    told = " ".join(run(name, "--help").out.split())
+    assert "Example: " in told
+    assert f"ltp {name}" in told.partition("Example: ")[2]
+
+
+@pytest.mark.parametrize("name", COMMANDS)
+def test_a_command_loads_no_library_that_it_does_not_need(name: str) -> None:
+    look = (
+        f"import sys; import ltp_service.cli.{name};"
+        f" print(*sorted(set({HEAVY!r}.split()) & set(sys.modules)))"
+    )
+    assert ended([sys.executable, "-c", look], check=True).stdout.split() == NEEDS[name].split()
+
+
+def test_the_version_is_told(run: Run) -> None:
+    assert run("--version").out == f"ltp {VERSION}\n"
+
+
+@pytest.mark.parametrize(
+    ("arguments", "says"),
+    [([], "Usage: ltp"), (["steal"], "No such command"), (["--steal"], "No such option")],
+)
+def test_wrong_usage_of_the_program_ends_in_2(arguments: list[str], says: str, run: Run) -> None:
+    wrong = run(*arguments)
+    assert (wrong.code, wrong.out) == (2, "")
+    assert says in wrong.err
+
+
+def test_ctrl_c_ends_in_130(monkeypatch: pytest.MonkeyPatch) -> None:
+    def interrupt(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(command_of("openapi"), "callback", interrupt)
+    assert main(["openapi"], {}) == 130
+
+
+def test_a_shell_is_given_the_commands_to_complete() -> None:
+    asked = {"_LTP_COMPLETE": "bash_complete", "COMP_WORDS": "ltp ke", "COMP_CWORD": "1"}
+    shown = ended([sys.executable, "-m", "ltp_service"], env=asked)
+    assert shown.stdout == "plain,keys\n"
+
+
+def test_the_module_is_a_program_with_the_exit_code_of_its_command(tmp_path: Path) -> None:
+    path = tmp_path / "ltp.sqlite3"
+    command = [sys.executable, "-m", "ltp_service", "keys", "create", "--name", "ops"]
+    done = ended(command, env={"DATABASE_PATH": str(path)}, check=True)
+    assert is_well_formed(done.stdout.strip())
+    path.unlink()
+    path.mkdir()
+    failed: subprocess.CompletedProcess[str] = ended(command, env={"DATABASE_PATH": str(path)})
+    assert (failed.returncode, failed.stdout, failed.stderr.count("\n")) == (1, "", 1)
