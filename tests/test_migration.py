@@ -5,8 +5,8 @@ from pathlib import Path
 
 import pytest
 
+from ltp_service.http.body import MAX_BODY_BYTES
 from ltp_service.http.openapi.document import document
-from ltp_service.http.pairs_body import MAX_BODY_BYTES
 from ltp_service.http.params import MAX_PAIRS
 from ltp_service.http.problems import PROBLEMS
 from ltp_service.meters import METERS

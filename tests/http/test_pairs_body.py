@@ -11,7 +11,8 @@ from werkzeug.test import EnvironBuilder, TestResponse
 
 from ltp_service.domain.errors import InvalidParameter
 from ltp_service.domain.pairs import Pair
-from ltp_service.http.pairs_body import MAX_BODY_BYTES, pairs
+from ltp_service.http.body import MAX_BODY_BYTES
+from ltp_service.http.pairs_body import pairs
 from tests.fakes import BTC, ETH, XRP
 from tests.service import FreshService
 

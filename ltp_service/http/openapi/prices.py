@@ -3,9 +3,9 @@
 from msgspec import json
 
 from ltp_service.http import shapes
+from ltp_service.http.body import MAX_BODY_BYTES
 from ltp_service.http.openapi.operation import Answer, Area, Operation, query, request_header
 from ltp_service.http.openapi.schemas import Node
-from ltp_service.http.pairs_body import MAX_BODY_BYTES
 from ltp_service.http.problems import OF_A_PAIR
 
 _EXAMPLE = json.decode('{"ltp":[{"pair":"BTC/USD","amount":115643.1}]}')
