@@ -23,7 +23,7 @@ _ENDPOINTS: dict[Access, str] = {
     " docs.openapi docs.favicon docs.page docs.page_file docs.swagger docs.swagger_file",
     "open": "ltp.ltp ltp.cached pairs.pairs status.status collectors.status collectors.one collectors.trades"
     " collectors.books collectors.statistics collectors.symbols stream.market stream.exchanges"
-    " stream.ticket history.at history.candles history.trades",
+    " stream.ticket history.at history.candles history.trades mcp.message",
     "explain": "explain.explain",
     "refresh": "ltp.refresh",
     "bootstrap": "keys.create",
