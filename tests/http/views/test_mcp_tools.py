@@ -5,7 +5,7 @@ import os
 import re
 from collections.abc import Callable, Sequence
 from decimal import Decimal
-from typing import Any
+from typing import Any, get_args
 
 import pytest
 from jsonschema import Draft202012Validator  # type: ignore[import-untyped]  # it ships no types
@@ -17,6 +17,7 @@ from ltp_service.domain.trade import Trade
 from ltp_service.history.rows import Observation
 from ltp_service.http.views.mcp_tools import TOOLS, listed_tools
 from ltp_service.keys.key import make_text
+from ltp_service.prices.freshness import PriceState
 from ltp_service.runtime.moments import rfc3339_exact
 from tests.agent import call, send, text_of
 from tests.fakes import BTC, NOON, tick
@@ -149,16 +150,14 @@ def test_a_refused_price_comes_with_its_state_and_a_sentence_without_any_number(
     assert (told["age_ms"] is None) == (situation is unknown)
 
 
-def test_every_state_is_tried(service: FreshService) -> None:
-    (schema,) = (each["outputSchema"] for each in listed_tools() if each["name"] == "get_price")
-    assert set(schema["properties"]["state"]["enum"]) == {
-        "live",
-        "quiet",
-        "fallback",
-        "halted",
-        "stale",
-        "unknown",
-    }
+def test_the_situations_above_are_all_the_states(fresh_service: MakeService) -> None:
+    states = set()
+    for situation in (*SERVED, *REFUSED):
+        service = fresh_service()
+        situation(service)
+        states.add(call(service, "get_price", pair="BTC/USD")["structuredContent"]["state"])
+
+    assert states == set(get_args(PriceState))
 
 
 # Each tool.
