@@ -58,6 +58,7 @@ PURE = (
     " exchanges.kraken_v1 exchanges.kraken_v2 exchanges.bybit exchanges.binance feed.handshake"
     " history.rows history.coverage history.candles history.digits history.sql"
     " exchanges.kraken_lag exchanges.kraken_tickers exchanges.kraken_rest_answers domain.exchange_clock rest.sequence history.answers"
+    " http.mcp.messages http.mcp.revisions"
 ).split()
 IMPURE = set("flask gevent logging psycopg redis requests socket sqlite3 threading time websocket".split())
 

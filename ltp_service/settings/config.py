@@ -126,7 +126,7 @@ class Config(BaseSettings):
     stream_max_per_client: Annotated[int, whole(1, 100_000)] = 20
     """The number of streams that one client address may have open in one worker. More are refused with 429."""
     cors_origins: Several[Origin] = ()
-    """The origins whose pages may read the answers. `*` alone means all origins."""
+    """The origins whose pages may read the answers, and use `/mcp`. `*` alone means all origins."""
 
     log_level: LogLevel = "info"
     """The lowest level that is logged. `warn` means `warning`."""
