@@ -125,6 +125,8 @@ class Poll:
         self._config = config
         self.pairs = config.supported_pairs
         """The pairs that are served."""
+        self._listed_pairs = self.pairs
+        """Those of them when the list of pairs was last looked at; one that is added later has its status of that list."""
         self._awaited: dict[Pair, float] = {}
         """Monotonic seconds until which the feed may bring the first price of a pair that was added later."""
         self._source = source
@@ -401,10 +403,15 @@ class Poll:
 
     def _take_listings(self, now: float) -> None:
         """Sets the statuses of REST's list for pairs whose status the feed does not tell."""
-        listed = self._source.new_listings()
-        if any(pair in listed for pair in self.pairs):  # else it is not this exchange's list
+        listed, served = self._source.new_listings(), self.pairs
+        concerned = served
+        if not listed and served is not self._listed_pairs:
+            listed = self._source.listings()
+            concerned = tuple(pair for pair in served if pair not in self._listed_pairs)
+        self._listed_pairs = served
+        if any(pair in listed for pair in served):  # else it is not this exchange's list
             feed = self._feed
-            pairs = [pair for pair in self.pairs if feed is None or not feed.tells_market_of(pair)]
+            pairs = [pair for pair in concerned if feed is None or not feed.tells_market_of(pair)]
             self._store.set_pair_markets({pair: listed.get(pair, DELISTED) for pair in pairs})
             if any(self._store.market_of(pair) in {DELISTED, *HALTED} for pair in pairs):
                 self._listings_due_at = min(self._listings_due_at, now + LISTINGS_IN_DOUBT_SECONDS)

@@ -1089,6 +1089,20 @@ def test_a_pair_that_is_added_while_the_feed_is_gone_comes_from_rest_at_once(
     assert BACK not in caplog.messages
 
 
+def test_a_pair_that_is_added_has_the_status_of_the_last_list_unless_the_feed_tells_it(scene: Scene) -> None:
+    gone, told = Pair("GONE", "USD"), Pair("TOLD", "USD")
+    scene.feed.tells = {told}
+    scene.rest.lists[XRP] = "cancel_only"
+    scene.pass_time(10, alive=(BTC, ETH))
+    scene.store.set_pair_markets({ETH: "post_only"})
+    scene.poll.follow([BTC, ETH, XRP, gone, told])
+    scene.pass_time(0.25, alive=(BTC, ETH))
+
+    assert len(scene.rest.listed_at) == 1
+    markets = [scene.store.market_of(pair) for pair in (XRP, gone, told, ETH)]
+    assert markets == ["cancel_only", "delisted", "unknown", "post_only"]
+
+
 def test_without_a_pair_there_is_nothing_to_fall_back_for(caplog: pytest.LogCaptureFixture) -> None:
     scene = Scene()
     scene.poll.follow([])
