@@ -51,7 +51,6 @@ from ltp_service.settings.types import (
 
 log = logging.getLogger(__name__)
 
-CONFIGS = Path(__file__).resolve().parent.parent.parent / "configs"
 WATCHED_PREFIXES = ("KRAKEN_", "CACHE_", "REDIS_", "RATE_LIMIT_", "AUTH_", "LOG_", "CORS_", "HISTORY_")
 
 
@@ -127,7 +126,7 @@ class Config(BaseSettings):
     stream_max_per_client: Annotated[int, whole(1, 100_000)] = 20
     """The number of streams that one client address may have open in one worker. More are refused with 429."""
     cors_origins: Several[Origin] = ()
-    """The origins whose pages may read the answers. `*` alone means all origins."""
+    """The origins whose pages may read the answers, and use `/mcp`. `*` alone means all origins."""
 
     log_level: LogLevel = "info"
     """The lowest level that is logged. `warn` means `warning`."""
@@ -221,20 +220,12 @@ class Config(BaseSettings):
 
 
 def load_config(environ: Mapping[str, str] | None = None, directory: Path | None = None) -> Config:
-    """Reads the environment (default: this process's) and the YAML files in `directory` (default: configs/).
+    """Reads the environment (default: this process's) and the YAML files in `directory` (default: `files_folder`).
 
     Raises ConfigError with every problem: its variable or file:key, the refused value unless it is secret, the limit.
     """
     problems: list[str] = []
-    layers = read_layers(environ, directory, problems)
-    sources: dict[str, Any] = {"_build_sources": (layers, {})}
-    try:
-        config = Config(**sources)
-    except ValidationError as error:
-        problems += [_problem(details, layers) for details in error.errors(include_url=False)]
-    if problems:
-        raise ConfigError(problems)
-    return config
+    return config_of(read_layers(environ, directory, problems), problems)
 
 
 def read_layers(
@@ -245,8 +236,30 @@ def read_layers(
     texts = {
         field: environ[field.upper()].strip() for field in Config.model_fields if field.upper() in environ
     }
-    files = read_files(Config, directory or CONFIGS, texts.get("environment", "").lower(), problems)
+    files = read_files(Config, directory or files_folder(), texts.get("environment", "").lower(), problems)
     return (Layer(Config, texts, str.upper), *files)
+
+
+def files_folder() -> Path:
+    """The folder of the YAML files: `configs` of the working directory where it has some, else that of the package, which
+    stands beside it in a checkout."""
+    package = Path(__file__).resolve().parent.parent
+    folders = (Path.cwd() / "configs", package / "configs", package.parent / "configs")
+    return next((folder for folder in folders if any(folder.glob("config*.yaml"))), folders[0])
+
+
+def config_of(layers: Sequence[Layer], problems: Sequence[str] = ()) -> Config:
+    """The settings of these layers, of which the first beats the next. Raises ConfigError with every problem, those that
+    were found before too."""
+    problems = list(problems)
+    sources: dict[str, Any] = {"_build_sources": (layers, {})}
+    try:
+        config = Config(**sources)
+    except ValidationError as error:
+        problems += [_problem(details, layers) for details in error.errors(include_url=False)]
+    if problems:
+        raise ConfigError(problems)
+    return config
 
 
 _accepted: list[Config] = []
