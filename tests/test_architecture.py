@@ -48,6 +48,7 @@ ONLY_IMPORTER = {
     "psycopg": "history.postgres history.postgres_link",
     "websockets": APART,  # no requirement of the service
     "click": "cli",
+    "duckdb": "cli.export",  # the extra `parquet`
     "rich": "cli",
 }
 

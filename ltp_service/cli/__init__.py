@@ -22,6 +22,7 @@ COMMANDS = {
     "watch": "Show prices as they change, of all pairs unless some are named.",
     "record": "Record what the exchange sends into FILE.",
     "replay": "Serve a recorded FILE as an exchange.",
+    "export": "Write recorded trades, with every digit, and a row where trades are missing.",
     "config": "Show every setting, and where it comes from.",
     "keys": "Make, show and revoke API keys.",
     "openapi": "Print the OpenAPI document of the HTTP API.",

@@ -23,6 +23,7 @@ NEEDS = {
     "watch": "rich",
     "record": "pydantic yaml",
     "replay": "",
+    "export": "gevent pydantic requests yaml",
     "config": "pydantic yaml",
     "keys": "gevent pydantic requests yaml",
     "openapi": "pydantic",
