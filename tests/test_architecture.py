@@ -56,6 +56,8 @@ PURE = (
     " exchanges.kraken_v1 exchanges.kraken_v2 exchanges.bybit exchanges.binance feed.handshake"
     " history.rows history.coverage history.candles history.digits history.sql"
     " exchanges.kraken_lag exchanges.kraken_tickers exchanges.kraken_rest_answers domain.exchange_clock rest.sequence history.answers"
+    " cli.verifying.said cli.verifying.tape cli.verifying.prices cli.verifying.trades cli.verifying.promises cli.verifying.answers"
+    " cli.verifying.judge"
 ).split()
 IMPURE = set("flask gevent logging psycopg redis requests socket sqlite3 threading time websocket".split())
 

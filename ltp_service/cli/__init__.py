@@ -19,6 +19,7 @@ COMMANDS = {
     "serve": "Serve prices over HTTP.",
     "demo": "Serve prices of a simulated exchange, without a network.",
     "price": "Print the last price of each PAIR.",
+    "verify": "Verify what the service at URL says.",
     "config": "Show every setting, and where it comes from.",
     "keys": "Make, show and revoke API keys.",
     "openapi": "Print the OpenAPI document of the HTTP API.",

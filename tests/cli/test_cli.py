@@ -20,6 +20,7 @@ NEEDS = {
     "serve": "",
     "demo": "pydantic yaml",
     "price": "",
+    "verify": "pydantic requests yaml",
     "config": "pydantic yaml",
     "keys": "gevent pydantic requests yaml",
     "openapi": "pydantic",
