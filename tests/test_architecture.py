@@ -60,6 +60,8 @@ PURE = (
     " history.rows history.coverage history.candles history.digits history.blocks history.sql"
     " exchanges.kraken_lag exchanges.kraken_tickers exchanges.kraken_rest_answers domain.exchange_clock rest.sequence history.answers"
     " http.mcp.messages http.mcp.revisions"
+    " cli.verifying.said cli.verifying.tape cli.verifying.prices cli.verifying.trades cli.verifying.promises cli.verifying.answers"
+    " cli.verifying.judge"
 ).split()
 IMPURE = set("flask gevent logging psycopg redis requests socket sqlite3 threading time websocket".split())
 

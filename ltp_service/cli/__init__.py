@@ -23,6 +23,7 @@ COMMANDS = {
     "record": "Record what the exchange sends into FILE.",
     "replay": "Serve a recorded FILE as an exchange.",
     "export": "Write recorded trades, with every digit, and a row where trades are missing.",
+    "verify": "Verify what the service at URL says.",
     "config": "Show every setting, and where it comes from.",
     "keys": "Make, show and revoke API keys.",
     "openapi": "Print the OpenAPI document of the HTTP API.",

@@ -24,6 +24,7 @@ NEEDS = {
     "record": "pydantic yaml",
     "replay": "",
     "export": "gevent pydantic requests yaml",
+    "verify": "pydantic requests yaml",
     "config": "pydantic yaml",
     "keys": "gevent pydantic requests yaml",
     "openapi": "pydantic",
