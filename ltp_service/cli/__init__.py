@@ -20,6 +20,7 @@ COMMANDS = {
     "demo": "Serve prices of a simulated exchange, without a network.",
     "price": "Print the last price of each PAIR.",
     "config": "Show every setting, and where it comes from.",
+    "doctor": "Look for what is wrong, and say what to do about it.",
     "keys": "Make, show and revoke API keys.",
     "openapi": "Print the OpenAPI document of the HTTP API.",
 }

@@ -21,6 +21,7 @@ NEEDS = {
     "demo": "pydantic yaml",
     "price": "",
     "config": "pydantic yaml",
+    "doctor": "gevent pydantic requests yaml",
     "keys": "gevent pydantic requests yaml",
     "openapi": "pydantic",
 }
