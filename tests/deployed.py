@@ -5,6 +5,7 @@ from collections.abc import Mapping
 from math import ceil
 from pathlib import Path
 
+from ltp_service.runtime.open_files import files_needed
 from ltp_service.settings.config import Config, load_config
 from tests.conftest import ROOT
 from tests.dockerfile import final
@@ -29,10 +30,7 @@ def longest_end(config: Config) -> int:
 
 def files_of_a_worker(config: Config) -> int:
     """Files that a worker may have open: its streams, its other connections, and what else it needs."""
-    text = (ROOT / "gunicorn.conf.py").read_text()
-    (others,) = re.findall(r"^worker_connections = (\d+)$", text, re.MULTILINE)
-    (beside,) = re.findall(r"^OPEN_FILES_BESIDE_STREAMS = worker_connections \+ (\d+)$", text, re.MULTILINE)
-    return config.stream_max + int(others) + int(beside)
+    return files_needed(config.stream_max)
 
 
 def volumes_of_the_image() -> list[Path]:

@@ -25,6 +25,7 @@ COMMANDS = {
     "export": "Write recorded trades, with every digit, and a row where trades are missing.",
     "verify": "Verify what the service at URL says.",
     "config": "Show every setting, and where it comes from.",
+    "doctor": "Look for what is wrong, and say what to do about it.",
     "keys": "Make, show and revoke API keys.",
     "openapi": "Print the OpenAPI document of the HTTP API.",
 }

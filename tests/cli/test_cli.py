@@ -26,6 +26,7 @@ NEEDS = {
     "export": "gevent pydantic requests yaml",
     "verify": "pydantic requests yaml",
     "config": "pydantic yaml",
+    "doctor": "gevent pydantic requests yaml",
     "keys": "gevent pydantic requests yaml",
     "openapi": "pydantic",
 }
