@@ -30,5 +30,5 @@ EXPOSE 8080
 STOPSIGNAL SIGTERM
 # Alive is not ready: a dead exchange must not restart the container. Follows HOST and PORT, a unix socket too.
 HEALTHCHECK --interval=10s --timeout=3s --start-period=30s --retries=3 CMD ["python", "-P", "ltp_service/cli/health_check.py"]
-# gunicorn finds gunicorn.conf.py in the working directory, and is process 1: TERM reaches it.
-CMD ["gunicorn", "wsgi:app"]
+# `ltp serve` becomes gunicorn, which is then process 1: TERM reaches it.
+CMD ["python", "-m", "ltp_service", "serve"]

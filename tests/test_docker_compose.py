@@ -10,6 +10,7 @@ import yaml
 from tests.compose import FILE, SERVICES, mounts, settings
 from tests.conftest import ROOT
 from tests.deployed import config_of, files_of_a_worker, longest_end, volumes_of_the_image
+from tests.dockerfile import command
 
 LTP = SERVICES["ltp"]
 NGINX = SERVICES["nginx"]
@@ -35,6 +36,10 @@ def test_a_password_that_was_not_chosen_stops_it() -> None:
         assert used
         assert all(text.startswith(f"${{{name}:?") for text in used)
     assert SERVICES["redis"]["environment"]["REDISCLI_AUTH"] == LTP["environment"]["REDIS_PASSWORD"]
+
+
+def test_it_starts_what_the_image_starts() -> None:
+    assert LTP["command"][:5] == [*command(), "--"]
 
 
 def test_it_may_end_in_order() -> None:
@@ -121,7 +126,7 @@ def test_only_nginx_is_published_to_other_machines() -> None:
 
 
 def test_nginx_finds_the_socket_that_the_service_binds() -> None:
-    assert f"unix:{SOCKET}/http.sock" in LTP["command"]
+    assert f"--bind=unix:{SOCKET}/http.sock" in LTP["command"]
     assert f"server unix:{SOCKET}/http.sock " in CONFIGURATION
     assert mounts(LTP)[SOCKET] == mounts(NGINX)[SOCKET] == "socket"
 
@@ -140,7 +145,7 @@ def test_prometheus_asks_the_service_at_its_port() -> None:
     (target,) = group["targets"]
     name, _, port = target.partition(":")
     assert SERVICES[name] is LTP
-    assert f"0.0.0.0:{port}" in LTP["command"]
+    assert f"--bind=0.0.0.0:{port}" in LTP["command"]
     assert mounts(SERVICES["prometheus"])["/etc/prometheus/targets.yml"].endswith("targets.compose.yml")
 
 

@@ -16,6 +16,9 @@ from tests.process.image import Image, StepFailed, as_user, build
 from tests.process.service import Service, environment
 from tests.simulator.client import Simulator
 
+CHECK = [*command(), "--", "--check-config"]
+"""A start that ends as soon as everything is loaded."""
+
 pytestmark = pytest.mark.timeout(300)  # the packages may have to be downloaded
 
 
@@ -80,7 +83,10 @@ def test_it_serves_as_its_user_from_a_read_only_tree_and_ends(image: Image, simu
 
 def test_composes_command_gives_nginx_and_prometheus_a_way(image: Image, simulator: Simulator) -> None:
     http = image.root / "run/ltp-service/http.sock"
-    places = {"0.0.0.0:8080": "127.0.0.1:0", "unix:/run/ltp-service/http.sock": f"unix:{http}"}
+    places = {
+        "--bind=0.0.0.0:8080": "--bind=127.0.0.1:0",
+        "--bind=unix:/run/ltp-service/http.sock": f"--bind=unix:{http}",
+    }
     words = [places.get(word, word) for word in SERVICES["ltp"]["command"]]
     with Service.begun(image.start(words, settings(simulator)), feeds=1) as service:
         assert service.get("/metrics").status == 200
@@ -95,9 +101,8 @@ def test_the_first_key_can_be_made_in_the_container(image: Image) -> None:
 
 
 def test_a_file_that_is_forgotten_is_noticed(image: Image, monkeypatch: pytest.MonkeyPatch) -> None:
-    check = [*command(), "--check-config"]
-    assert image.run(check, {}) == (0, "")
+    assert image.run(CHECK, {}) == (0, "")
     less = image.root.with_name("less")
     shutil.copytree(image.directory, less, ignore=shutil.ignore_patterns("views"))
     monkeypatch.setattr(image, "directory", less)
-    assert image.run(check, {})[0] != 0
+    assert image.run(CHECK, {})[0] != 0
