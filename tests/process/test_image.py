@@ -1,6 +1,7 @@
 """The image, built without Docker, run as its user."""
 
 import os
+import re
 import shutil
 import signal
 import subprocess
@@ -54,7 +55,7 @@ def tree(image: Image) -> set[tuple[Path, float]]:
 
 def test_the_image_holds_what_the_service_needs_and_no_more(image: Image) -> None:
     assert {each.name for each in image.directory.iterdir()} == {
-        *("configs", "gunicorn.conf.py", "ltp_service", "wsgi.py")
+        *("__pycache__", "configs", "gunicorn.conf.py", "ltp_service", "wsgi.py")
     }
     assert not (image.root / "build").exists()
 
@@ -79,6 +80,16 @@ def test_it_serves_as_its_user_from_a_read_only_tree_and_ends(image: Image, simu
         assert service.wait_for_exit() == 0
         assert image.run(health_check(), {"PORT": str(service.port)})[0] != 0
     assert tree(image) == before
+
+
+def test_a_start_compiles_nothing_of_what_the_image_holds(image: Image) -> None:
+    code, told = image.run(CHECK, {"PYTHONVERBOSE": "1"})
+    assert code == 0
+    compiled = re.findall(
+        rf"^# code object from '?({re.escape(str(image.root))}[^']*\.py)'?$", told, re.MULTILINE
+    )
+    assert compiled == []
+    assert f"{image.directory}/ltp_service/__pycache__/app." in told
 
 
 def test_composes_command_gives_nginx_and_prometheus_a_way(image: Image, simulator: Simulator) -> None:
