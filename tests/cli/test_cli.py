@@ -23,7 +23,10 @@ NEEDS = {
     "watch": "rich",
     "record": "pydantic yaml",
     "replay": "",
+    "export": "gevent pydantic requests yaml",
+    "verify": "pydantic requests yaml",
     "config": "pydantic yaml",
+    "doctor": "gevent pydantic requests yaml",
     "keys": "gevent pydantic requests yaml",
     "openapi": "pydantic",
 }
