@@ -23,7 +23,9 @@ COMMANDS = {
     "record": "Record what the exchange sends into FILE.",
     "replay": "Serve a recorded FILE as an exchange.",
     "export": "Write recorded trades, with every digit, and a row where trades are missing.",
+    "verify": "Verify what the service at URL says.",
     "config": "Show every setting, and where it comes from.",
+    "doctor": "Look for what is wrong, and say what to do about it.",
     "keys": "Make, show and revoke API keys.",
     "openapi": "Print the OpenAPI document of the HTTP API.",
 }

@@ -17,6 +17,9 @@ from ltp_service.cli.terminal import key_of, output, url_of, url_option
 from ltp_service.client import Disconnected, Prices, PricesError
 from ltp_service.client import Event as Happening
 
+WAKE_EVERY_SECONDS = 0.5
+"""Seconds between two looks for a signal: one that comes just before a thread falls asleep does not wake it."""
+
 PAINT_EVERY_SECONDS = 0.25
 """Seconds between two pictures at least: a person reads no faster, and a picture costs milliseconds."""
 
@@ -87,7 +90,8 @@ class Listener(Thread):
 
     def wait(self) -> None:
         """Returns when there is news. Raises what ended the stream."""
-        self._news.wait()
+        while not self._news.wait(WAKE_EVERY_SECONDS):
+            pass
         self._news.clear()
         if self._error is not None:
             raise self._error

@@ -437,8 +437,11 @@ class Collector:
         if wanted is None or wanted is self._followed:
             return
         self._followed = wanted  # compared and never cleared, so that no wish of another thread is lost
+        before = self._subscriptions.states
         added, removed = self._subscriptions.want(wanted, now)
-        self._requests.unsubscribe(removed)
+        # What the exchange refused it would refuse to take back.
+        taken = [name for name in removed if before[name].refusal is None or before[name].acknowledged]
+        self._requests.unsubscribe(taken)
         self._requests.subscribe(added)
         self.symbols_changed(added, removed, now)
 

@@ -45,8 +45,8 @@ class LastPrices:
         question about it on.
 
         Settings come from the keywords, then from the environment, of which only KRAKEN_*, CACHE_*, REDIS_*, STALE_AFTER and
-        PRICE_DIVERGENCE_LIMIT are read; no file is. With `config` nothing else counts. Raises ConfigError for a value that is
-        refused.
+        PRICE_DIVERGENCE_LIMIT are read; no file is. `config` is in place of both, and its pairs do not count. Raises
+        ConfigError for a value that is refused.
         """
         wanted = None if pairs is None else pairs_of(pairs)
         from ltp_service.last_prices.running import Running, configured  # noqa: PLC0415 - takes a third of a second

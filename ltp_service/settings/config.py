@@ -23,6 +23,7 @@ from ltp_service.domain.pairs import read_pair
 from ltp_service.domain.trade import MAX_COLLECTED_SYMBOLS
 from ltp_service.settings.layers import Layer, read_files
 from ltp_service.settings.names import advice, is_one_edit_away
+from ltp_service.settings.secret_files import file_variables, read_secret_files
 from ltp_service.settings.types import (
     AdminKey,
     BindHost,
@@ -231,13 +232,15 @@ def load_config(environ: Mapping[str, str] | None = None, directory: Path | None
 def read_layers(
     environ: Mapping[str, str] | None, directory: Path | None, problems: list[str]
 ) -> tuple[Layer, ...]:
-    """The environment and the YAML files, the strongest first. Adds what is wrong with the files to `problems`."""
+    """The files of secrets, the environment and the YAML files, the strongest first. Adds what is wrong with the files to
+    `problems`."""
     environ = os.environ if environ is None else environ
     texts = {
         field: environ[field.upper()].strip() for field in Config.model_fields if field.upper() in environ
     }
     files = read_files(Config, directory or files_folder(), texts.get("environment", "").lower(), problems)
-    return (Layer(Config, texts, str.upper), *files)
+    secrets = read_secret_files(Config, environ, problems)
+    return (secrets, Layer(Config, texts, str.upper), *files)
 
 
 def files_folder() -> Path:
@@ -286,7 +289,7 @@ def keep_or_load_config(*checks: Callable[[Config], Sequence[str]]) -> Config:
 
 def unknown_names(environ: Mapping[str, str]) -> list[str]:
     """One warning for each variable that looks like a setting and is none; values are never shown."""
-    known = [field.upper() for field in Config.model_fields]
+    known = [*(field.upper() for field in Config.model_fields), *file_variables(Config)]
     return [
         f"{name} is not a setting and has no effect; {_advice(name, known)}"
         for name in sorted(environ)

@@ -40,11 +40,6 @@ class Installed:
         with ZipFile(self.wheel) as wheel:
             return set(wheel.namelist())
 
-    def package(self) -> Path:
-        """The installed folder `ltp_service`."""
-        (package,) = self.bin.parent.glob("lib/python3*/site-packages/ltp_service")
-        return package
-
     def run(self, program: str, *arguments: str) -> str:
         """What the Python program prints, run in a folder that is empty at first. Fails the test when it fails."""
         done = ended([self.bin / "python", "-W", "error", "-c", program, *arguments], cwd=self.directory)

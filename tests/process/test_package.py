@@ -6,7 +6,9 @@ from pathlib import Path
 
 import pytest
 
+from ltp_service.settings.config import Config
 from tests.ended import PROJECT, ended
+from tests.process.demo import Demo
 from tests.process.installed import OUT_OF_REACH, Installed, InstallFailed
 from tests.process.service import Service, environment
 from tests.simulator.client import Simulator
@@ -47,15 +49,8 @@ def simulator(installed: Installed) -> Iterator[Simulator]:
 @pytest.fixture
 def served(installed: Installed, exchange: Simulator) -> Iterator[Service]:
     """The service of the wheel, run in an empty folder."""
-    package = installed.package()
-    gunicorn: list[str | Path] = [
-        installed.bin / "gunicorn",
-        "--config",
-        package / "gunicorn.conf.py",
-        "ltp_service.wsgi:app",
-    ]
     process = subprocess.Popen(
-        gunicorn,
+        [installed.bin / "ltp", "serve"],
         cwd=installed.directory,
         env=environment(exchange, {}),
         stdin=subprocess.DEVNULL,
@@ -86,11 +81,18 @@ def test_it_serves_the_prices_and_the_page_and_gives_them_to_programs(
     assert (page.status, page.headers["content-type"]) == (200, "text/html; charset=utf-8")
     url = f"http://127.0.0.1:{served.port}"
     assert installed.run(PRICES, url, exchange.v2_url, exchange.rest_url) == "115643.70000 115643.70000\n"
+    asked = ended(
+        [installed.bin / "ltp", "price", "BTC/USD", "--url", url], cwd=installed.directory, check=True
+    )
+    assert asked.stdout == "BTC/USD 115643.70000\n"
 
 
-def test_its_command_starts(installed: Installed) -> None:
-    done = ended([installed.bin / "ltp", "--help"], cwd=installed.directory)
-    assert done.returncode == 0, done.stderr
+def test_its_demo_has_a_price_for_each_pair(installed: Installed, tmp_path: Path) -> None:
+    demo = Demo(tmp_path, [str(installed.bin / "ltp")], installed.directory)
+    pairs = list(map(str, Config().supported_pairs))
+    asked = ended([installed.bin / "ltp", "price", *pairs, "--url", demo.url], cwd=installed.directory)
+    assert demo.interrupt() == 0
+    assert [line.split()[0] for line in asked.stdout.splitlines()] == pairs
 
 
 def test_nothing_of_the_checkout_is_needed(installed: Installed) -> None:

@@ -585,7 +585,11 @@ def test_every_variable_one_edit_away_is_named_with_the_right_one(field: str) ->
     [
         ("BUSINESS_SUPPORTED_PAIRS", "BTC/USD", "has no effect; it is called SUPPORTED_PAIRS here$"),
         ("REDIS_PORT", "6379", "REDIS_ADDR"),
-        ("AUTH_UNAUTH_PATHS", "/health", "those that begin so are AUTH_API_KEY, AUTH_KEY_TTL, AUTH_ENABLED$"),
+        (
+            "AUTH_UNAUTH_PATHS",
+            "/health",
+            "those that begin so are AUTH_API_KEY, AUTH_KEY_TTL, AUTH_ENABLED, ",
+        ),
     ],
 )
 def test_a_strange_name_is_told_what_there_is(name: str, text: str, remedy: str) -> None:
