@@ -36,14 +36,18 @@ def records(file: Path) -> list[dict[str, Any]]:
 
 def last_prices(file: Path) -> dict[str, str]:
     """Of each pair the price with the highest trade id, every digit, read as plainly as possible."""
-    newest: dict[str, tuple[int, str]] = {}
+    return {pair: trades[max(trades)] for pair, trades in trades_of(file).items()}
+
+
+def trades_of(file: Path) -> dict[str, dict[int, str]]:
+    """Of each pair trade id → price."""
+    found: dict[str, dict[int, str]] = {}
     for record in records(file):
         if record["dir"] == "in":
             message = json.loads(record["raw"], parse_float=str)
             for row in message["data"] if message.get("channel") == "trade" else ():
-                at = row["trade_id"], row["price"]
-                newest[row["symbol"]] = max(at, newest.get(row["symbol"], at))
-    return {pair: price for pair, (_, price) in newest.items()}
+                found.setdefault(row["symbol"], {})[row["trade_id"]] = row["price"]
+    return found
 
 
 def served(simulator: Simulator, pairs: list[str], expected: dict[str, str]) -> dict[str, str]:
@@ -74,6 +78,8 @@ def test_a_recorded_session_leads_to_the_same_prices_digit_for_digit(
     assert (done.code, done.out, done.err) == (0, "", f"150 frames in {file}\n")
     expected = last_prices(file)
     assert set(expected) == set(pairs)
+    for trades in trades_of(file).values():
+        assert sorted(trades) == list(range(min(trades), max(trades) + 1))  # none was left out
     with Simulator.start("--replay", str(file), "--speed", "100") as replaying:
         assert served(replaying, pairs, expected) == expected
 
@@ -108,7 +114,7 @@ def test_it_connects_again_and_goes_on_in_the_same_file(exchange: Simulator, fil
 
 def test_a_file_that_exists_is_not_written_over(file: Path, run: Run) -> None:
     file.write_text("mine")
-    refused = run("record", str(file), "--frames", "1", KRAKEN_WEBSOCKET_URL="ws://127.0.0.1:9/v2")
+    refused = run("record", str(file), "--seconds", "1", KRAKEN_WEBSOCKET_URL="ws://127.0.0.1:9/v2")
     assert (refused.code, refused.err) == (1, f"Error: {file} exists; remove it, or name another one\n")
     assert file.read_text() == "mine"
 

@@ -27,6 +27,14 @@ def test_it_becomes_the_simulated_exchange_with_that_recording(file: Path, run: 
     assert told.err == "protocol v2, pairs: BTC/USD,ETH/USD\n"
 
 
+def test_a_recording_of_protocol_v1_is_served_in_it(file: Path, run: Run, became: Became) -> None:
+    frame = [340, [["1.50", "2", "1618678132.377", "s", "l", ""]], "trade", "XBT/USD"]
+    file.write_text(json.dumps({"dir": "in", "raw": json.dumps(frame)}))
+    assert run("replay", str(file)).err == "protocol v1, pairs: XBT/USD\n"
+    [(arguments, _)] = became
+    assert arguments[-2:] == ["--protocol", "v1"]
+
+
 def test_a_command_is_run_for_the_pairs_of_the_recording(file: Path, run: Run, became: Became) -> None:
     run("replay", str(file), "--", "ltp", "serve", "--port", "9000")
     [(arguments, environ)] = became
