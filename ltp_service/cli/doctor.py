@@ -12,6 +12,7 @@ from ltp_service.cli.checks.side_by_side import Look, run_all
 from ltp_service.cli.checks.surroundings import Surroundings
 from ltp_service.cli.terminal import key_of, track
 from ltp_service.client.wire import Base
+from ltp_service.runtime.clock import SystemClock
 from ltp_service.settings.config import Config
 
 LONGEST_SECONDS = 27.0
@@ -61,8 +62,7 @@ def _looks(config: Config | None, environ: Mapping[str, str], url: str | None) -
             "open files": partial(machine.open_files, world),
         }
     if url is not None:
-        world_clock = Surroundings(config or Config()).clock
-        looks["stream"] = partial(stream.look, _checked(url), key_of(environ), world_clock)
+        looks["stream"] = partial(stream.look, _checked(url), key_of(environ), SystemClock())
     return looks
 
 

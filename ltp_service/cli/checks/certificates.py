@@ -51,5 +51,5 @@ def judge_life(check: str, seconds: float) -> Finding:
     days = seconds / DAY_SECONDS
     if days < RENEWED_BEFORE_DAYS:
         remedy = "it is the exchange's to renew; when it has expired, no connection is made any more"
-        return warning(check, f"good for {days:.1f} days only", remedy)
-    return ok(check, f"good for {days:.0f} days")
+        return warning(check, f"certificate good for {days:.1f} days only", remedy)
+    return ok(check, f"certificate good for {days:.0f} days")

@@ -5,7 +5,7 @@ from contextlib import suppress
 
 from ltp_service.cli.checks import clock
 from ltp_service.cli.checks.certificates import failed, judge_failure
-from ltp_service.cli.checks.finding import Finding, Observation, broken, ok, warning
+from ltp_service.cli.checks.finding import Finding, Observation, broken, named, ok, warning
 from ltp_service.cli.checks.reach import reach
 from ltp_service.cli.checks.surroundings import Surroundings
 from ltp_service.domain.errors import ExchangeError
@@ -77,9 +77,12 @@ def _ask(http: HttpClient, world: Surroundings) -> Iterator[Observation]:
 def _unanswered(url: str, error: ExchangeError) -> Finding:
     text = str(error)
     if failed(text):
-        return judge_failure(f"{SUBJECT}: certificate", text, essential=True)
+        return judge_failure(f"{SUBJECT}: TLS", text, essential=True)
     remedy = _REMEDIES.get(error.reason, "see the exchange's status page; the service tries again by itself")
-    return broken(CHECK, text.removeprefix(f"{url}/Ticker").lstrip(": "), remedy)
+    seen = text.removeprefix(f"{url}/Ticker").lstrip(": ")
+    if error.reason == "closed":  # the library's text is that of its own classes
+        seen = "the connection was closed without an answer"
+    return broken(CHECK, seen, remedy)
 
 
 def _pairs_told(answer: HttpAnswer, pairs: Sequence[Pair]) -> Iterator[Pair]:
@@ -93,7 +96,7 @@ def _pairs_told(answer: HttpAnswer, pairs: Sequence[Pair]) -> Iterator[Pair]:
 def _refused(http: HttpClient, url: str, pairs: Sequence[Pair], error: ExchangeError) -> Finding:
     if error.reason == answers.UNKNOWN_PAIR:
         unlisted = _unlisted(http, url, pairs)
-        seen = f"{', '.join(unlisted) or 'one of the pairs'} refused: {error}"
+        seen = f"{named(unlisted) or 'one of the pairs'} refused: {error}"
         return broken(CHECK, seen, "correct its name in SUPPORTED_PAIRS, or take it out")
     if error.reason == answers.THROTTLED:
         seen = f"{error}: to be left alone for {error.retry_after or 0:.0f} s"
@@ -103,22 +106,22 @@ def _refused(http: HttpClient, url: str, pairs: Sequence[Pair], error: ExchangeE
     return broken(CHECK, str(error), remedy)
 
 
-def _unlisted(http: HttpClient, url: str, pairs: Sequence[Pair]) -> list[str]:
+def _unlisted(http: HttpClient, url: str, pairs: Sequence[Pair]) -> list[Pair]:
     """The pairs that the exchange does not list; none where it does not say."""
     with suppress(ExchangeError):
         answer = http.get(f"{url}/AssetPairs", {}, ANSWER_SECONDS)
         listed = answers.read_listings(answers.read_result(answer)).symbols
-        return [str(pair) for pair in pairs if pair not in listed]
+        return [pair for pair in pairs if pair not in listed]
     return []
 
 
 def judge(pairs: Sequence[Pair], told: Sequence[Pair], seconds: float, timeout: float) -> Finding:
     """What a good answer means."""
-    missing = [str(pair) for pair in pairs if pair not in told]
+    missing = [pair for pair in pairs if pair not in told]
     if missing:
         remedy = "has it ever traded? If not, take it out of SUPPORTED_PAIRS"
-        return warning(CHECK, f"no last price of {', '.join(missing)}", remedy)
-    seen = f"{len(pairs)} pairs after {1000 * seconds:.0f} ms"
+        return warning(CHECK, f"no last price of {named(missing)}", remedy)
+    seen = f"{len(pairs)} {'pair' if len(pairs) == 1 else 'pairs'} after {1000 * seconds:.0f} ms"
     if seconds > timeout:
         remedy = f"raise KRAKEN_REQUEST_TIMEOUT, which is {timeout:g} s, or use a faster line"
         return broken(CHECK, seen, remedy)
