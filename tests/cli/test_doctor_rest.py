@@ -70,12 +70,10 @@ def test_slow_answers_and_pairs_without_a_price() -> None:
     names("REST: a pair without a last price", [rest.judge([BTC, ETH], [BTC], seconds=0.1, timeout=3.0)])
 
 
-def test_the_pairs_of_one_question_fit_its_url(exchange: Simulator) -> None:
-    many = [str(Pair(f"A{number}", "USD")) for number in range(300)]
-    names(
-        "REST: a pair that the exchange does not list",
-        seen(exchange.rest_url, settings={"supported_pairs": many}),
-    )
+def test_no_more_pairs_are_asked_than_a_url_has_room_for() -> None:
+    many = [Pair(f"A{number:03}", "USD") for number in range(400)]
+    assert list(rest.fitting(many)) == many[:250]
+    assert list(rest.fitting(many[:3])) == many[:3]
 
 
 def test_a_certificate_before_rest_is_judged_too(tmp_path: Any, exchange: Simulator) -> None:

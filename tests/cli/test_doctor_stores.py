@@ -112,6 +112,10 @@ def test_a_history_whose_folder_cannot_be_written(tmp_path: Path) -> None:
     )
 
 
+def test_a_history_that_cannot_be_written() -> None:
+    names("the history cannot be written", stores.history(history("sqlite:/proc/ltp/history.sqlite3")))
+
+
 def test_a_server_of_the_history_that_is_not_there() -> None:
     url = f"postgresql://ltp:{CHOSEN}@127.0.0.1:9/ltp"
     found = names("the history's server is not there", stores.history(history(url)))

@@ -1,5 +1,6 @@
 """ltp doctor on a running service: a stream that is held back on its way is named, as is all else that keeps it away."""
 
+import socket
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -10,8 +11,10 @@ from ltp_service.cli.checks.finding import Finding
 from ltp_service.client.testing import FakeService
 from ltp_service.runtime.clock import SystemClock
 from tests.cli.doctor_page import names
+from tests.cli.hostile import hostile, saying_nothing
 from tests.process.nginx import own_folder, running_nginx
 from tests.programs import require_program
+from tests.websocket_peer import read_request
 
 PAIR = "BTC/USD"
 
@@ -58,6 +61,19 @@ def test_a_stream_that_nginx_passes_on_at_once_is_ok(service: FakeService) -> No
 
 def test_a_stream_that_nginx_buffers(service: FakeService) -> None:
     names("a proxy holds streams back", behind_nginx(service, "on"))
+
+
+def test_a_stream_of_which_only_the_head_comes_through() -> None:
+    def hold_back(client: socket.socket) -> None:
+        if b"/health" in read_request(client):
+            client.sendall(b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\n{}")
+            return
+        client.sendall(b"HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\n\r\n")
+        saying_nothing(client)
+
+    with hostile(hold_back) as server:
+        found = seen(f"http://127.0.0.1:{server.getsockname()[1]}")
+    names("a proxy passes on the head of a stream alone", found)
 
 
 def test_a_key_that_is_missing(service: FakeService) -> None:

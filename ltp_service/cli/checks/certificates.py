@@ -16,10 +16,6 @@ _REMEDIES = (
     ("expired", "it is the exchange's to renew; if this machine's clock is wrong, set it"),
     ("not yet valid", "is this machine's clock right?"),
     (
-        "mismatch",
-        "it is another host that answers: correct the address, or look for a proxy or a login page on the way",
-    ),
-    (
         "not valid for",
         "it is another host that answers: correct the address, or look for a proxy or a login page on the way",
     ),

@@ -1,6 +1,6 @@
 """Kraken's REST API: one question about all pairs, which is what the service asks where the feed fails."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import suppress
 
 from ltp_service.cli.checks import clock
@@ -11,6 +11,7 @@ from ltp_service.cli.checks.surroundings import Surroundings
 from ltp_service.domain.errors import ExchangeError
 from ltp_service.domain.pairs import Pair, kraken_rest_symbol
 from ltp_service.exchanges import kraken_rest_answers as answers
+from ltp_service.exchanges.kraken_rest import MAX_QUERY_BYTES
 from ltp_service.rest.http_client import HttpAnswer, HttpClient
 from ltp_service.version import VERSION
 
@@ -22,9 +23,6 @@ ANSWER_SECONDS = 6.0
 
 SLOW_SECONDS = 1.5
 """Seconds from which on an answer is slow: half of the default of KRAKEN_REQUEST_TIMEOUT."""
-
-MOST_PAIRS = 200
-"""Pairs asked about; a URL has room for some 250."""
 
 _REMEDIES = {
     "timeout": "raise KRAKEN_REQUEST_TIMEOUT if the line is slow; else see the exchange's status page",
@@ -54,7 +52,7 @@ def look(world: Surroundings) -> Iterator[Observation]:
 
 def _ask(http: HttpClient, world: Surroundings) -> Iterator[Observation]:
     url = world.config.kraken_rest_url.rstrip("/")
-    pairs = world.config.supported_pairs[:MOST_PAIRS]
+    pairs = list(fitting(world.config.supported_pairs))
     params = {"pair": ",".join(map(kraken_rest_symbol, pairs))}
     asked_at, asked_wall = world.clock.monotonic(), world.clock.wall()
     try:
@@ -72,6 +70,16 @@ def _ask(http: HttpClient, world: Surroundings) -> Iterator[Observation]:
         yield _refused(http, url, pairs, error)
     else:
         yield judge(pairs, told, seconds, world.config.kraken_request_timeout)
+
+
+def fitting(pairs: Iterable[Pair]) -> Iterator[Pair]:
+    """The first of them, as many as have room in one URL."""
+    room = MAX_QUERY_BYTES
+    for pair in pairs:
+        room -= len(kraken_rest_symbol(pair)) + 1
+        if room < 0:
+            return
+        yield pair
 
 
 def _unanswered(url: str, error: ExchangeError) -> Finding:
