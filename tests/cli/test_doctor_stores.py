@@ -10,6 +10,7 @@ from ltp_service.runtime.database import Database
 from ltp_service.runtime.runtime import Runtime
 from ltp_service.settings.config import Config
 from tests.cli.doctor_page import names
+from tests.conftest import ROOT
 from tests.redis_server import RedisServer
 
 CHOSEN = "correct-horse-battery-staple"
@@ -32,6 +33,18 @@ def test_a_redis_that_answers_is_ok_with_its_version(server: RedisServer) -> Non
     assert re.fullmatch(r"version \d+\.\S+, answers after \d+\.\d ms", found.seen)
 
 
+def test_the_rights_that_the_service_needs_are_enough(server: RedisServer) -> None:
+    [rights] = re.findall(r"`ACL SETUSER ltp on >PASSWORD (.*)`", (ROOT / "docs" / "SCALING.md").read_text())
+    server.run("ACL", "SETUSER", "ltp", "on", f">{CHOSEN}", *rights.split())
+    [found] = stores.redis(on_redis(server, redis_username="ltp", redis_password=CHOSEN))
+    assert found.level == "ok"
+
+
+def test_a_replica_is_told(server: RedisServer) -> None:
+    server.run("REPLICAOF", "127.0.0.1", "9")
+    names("Redis is a replica", stores.redis(on_redis(server)))
+
+
 def test_a_wrong_password_is_told_and_not_shown(tmp_path: Path) -> None:
     with RedisServer.start(tmp_path, "--requirepass", "another") as server:
         found = names("Redis refuses the password", stores.redis(on_redis(server, redis_password=CHOSEN)))
@@ -47,10 +60,10 @@ def test_a_redis_that_is_not_there_or_hangs(server: RedisServer) -> None:
 
 
 def test_a_redis_that_is_too_old_or_slow() -> None:
-    names("Redis is too old", [stores.judge_redis("4.0.14", 0.001, has_user=False)])
-    names("Redis is slow", [stores.judge_redis("7.0.15", 0.2, has_user=False)])
-    assert stores.judge_redis("5.0.1", 0.001, has_user=False).level == "ok"
-    assert stores.judge_redis("5.0.1", 0.001, has_user=True).level == "broken"
+    names("Redis is too old", [stores.judge_redis("4.0.14", "", 0.001, has_user=False)])
+    names("Redis is slow", [stores.judge_redis("7.0.15", "master", 0.2, has_user=False)])
+    assert stores.judge_redis("5.0.1", "", 0.001, has_user=False).level == "ok"
+    assert stores.judge_redis("5.0.1", "", 0.001, has_user=True).level == "broken"
 
 
 # The database.
