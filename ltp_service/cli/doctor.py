@@ -12,6 +12,7 @@ from ltp_service.cli.checks.side_by_side import Look, run_all
 from ltp_service.cli.checks.surroundings import Surroundings
 from ltp_service.cli.terminal import key_of, track
 from ltp_service.client.wire import Base
+from ltp_service.runtime.clock import SystemClock
 from ltp_service.settings.config import Config
 
 LONGEST_SECONDS = 27.0
@@ -38,7 +39,7 @@ def command(environ: Mapping[str, str], url: str | None, as_json: bool) -> None:
         told = {"level": worst(findings), "checks": [each._asdict() for each in findings]}
         click.echo(json.format(json.encode(told), indent=2))
     else:
-        _print(findings)
+        _print(findings, coloured=False if environ.get("NO_COLOR") else None)
     click.get_current_context().exit(EXIT_CODES[worst(findings)])
 
 
@@ -61,8 +62,7 @@ def _looks(config: Config | None, environ: Mapping[str, str], url: str | None) -
             "open files": partial(machine.open_files, world),
         }
     if url is not None:
-        world_clock = Surroundings(config or Config()).clock
-        looks["stream"] = partial(stream.look, _checked(url), key_of(environ), world_clock)
+        looks["stream"] = partial(stream.look, _checked(url), key_of(environ), SystemClock())
     return looks
 
 
@@ -86,9 +86,10 @@ def _lines(seen: Sequence[Observation]) -> list[Finding]:
     return [each for each in seen if isinstance(each, Finding)]
 
 
-def _print(findings: Sequence[Finding]) -> None:
+def _print(findings: Sequence[Finding], *, coloured: bool | None) -> None:
+    """`coloured` None means that it is for the terminal to decide."""
     width = max(len(each.check) for each in findings)
     for each in findings:
         verdict = click.style(f"{each.level:<7}", fg=COLOURS[each.level])
         remedy = f" -> {each.remedy}" if each.remedy else ""
-        click.echo(f"{verdict}  {each.check:<{width}}  {each.seen}{remedy}")
+        click.echo(f"{verdict}  {each.check:<{width}}  {each.seen}{remedy}", color=coloured)

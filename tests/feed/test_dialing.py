@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from ltp_service.domain.errors import ExchangeError, Rejected, Unreachable
-from ltp_service.feed.dialing import Address, Dialer, in_turn
+from ltp_service.feed.dialing import Address, Dialer, in_turn, resolve
 from tests.deadline import DEADLINE
 from tests.patched import run_patched
 from tests.swallowing import swallowing
@@ -228,6 +228,32 @@ def test_addresses_that_all_swallow_syns_end_with_the_deadline() -> None:
         error = failure(Dialer("ws://exchange.test/", timeout=0.5, resolve=lambda *_: at(first, second)))
 
     assert (error.reason, "connecting to exchange.test (::1, 127.0.0.2)" in str(error)) == ("timeout", True)
+
+
+@pytest.mark.parametrize(
+    ("url", "environ", "step"),
+    [
+        ("ws://exchange.test/", {"http_proxy": "socks5://127.0.0.1"}, "proxy"),
+        ("ws://no-such-name.invalid/", {}, "name"),
+        ("ws://127.0.0.1:9/", {}, "connection"),
+    ],
+)
+def test_the_step_at_which_an_attempt_ended_is_told(url: str, environ: dict[str, str], step: str) -> None:
+    def not_found(*_: object) -> Sequence[Address]:
+        raise socket.gaierror(socket.EAI_NONAME, "not known")
+
+    names = resolve if step == "connection" else not_found
+    dialer = Dialer(url, timeout=HANG, environ=environ, resolve=names)
+    failure(dialer)
+    assert dialer.step == step
+
+
+@pytest.mark.parametrize(("scheme", "step"), [("wss", "tls"), ("ws", "handshake")])
+def test_the_step_after_the_connection_is_told_too(scheme: str, step: str) -> None:
+    with Peer(saying_nothing, handshake=False) as server:
+        dialer = Dialer(server.url.replace("ws", scheme, 1), timeout=0.1)
+        failure(dialer)
+    assert dialer.step == step
 
 
 class Hanging:

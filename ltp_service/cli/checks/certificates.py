@@ -16,10 +16,6 @@ _REMEDIES = (
     ("expired", "it is the exchange's to renew; if this machine's clock is wrong, set it"),
     ("not yet valid", "is this machine's clock right?"),
     (
-        "mismatch",
-        "it is another host that answers: correct the address, or look for a proxy or a login page on the way",
-    ),
-    (
         "not valid for",
         "it is another host that answers: correct the address, or look for a proxy or a login page on the way",
     ),
@@ -51,5 +47,5 @@ def judge_life(check: str, seconds: float) -> Finding:
     days = seconds / DAY_SECONDS
     if days < RENEWED_BEFORE_DAYS:
         remedy = "it is the exchange's to renew; when it has expired, no connection is made any more"
-        return warning(check, f"good for {days:.1f} days only", remedy)
-    return ok(check, f"good for {days:.0f} days")
+        return warning(check, f"certificate good for {days:.1f} days only", remedy)
+    return ok(check, f"certificate good for {days:.0f} days")

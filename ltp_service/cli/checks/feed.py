@@ -39,7 +39,7 @@ _STATUS_REMEDIES = {
     "403": "the exchange's edge refuses this address: use another network, and do not connect again at once",
     "404": "correct the path of the URL",
     "429": "find what else on this address connects so often; the service waits by itself",
-    "451": "the exchange does not serve this place: take it out of COLLECTORS, or set another address for it",
+    "451": "the exchange does not serve this place: run the service elsewhere, or take the collector out of COLLECTORS",
 }
 
 
@@ -113,22 +113,26 @@ class _Dialer(Dialer):
 
 def _certified(feed: Feed, dialer: _Dialer, now: float) -> Iterator[Finding]:
     """The line on a certificate that was believed; none without TLS."""
-    check = f"{feed.subject}: certificate"
+    check = f"{feed.subject}: TLS"
     if dialer.good_until is not None:
         yield judge_life(check, dialer.good_until - now)
     elif dialer.step == "handshake" and feed.url.startswith("wss:"):
-        yield ok(check, "believed")
+        yield ok(check, "certificate believed")
 
 
 def _not_opened(feed: Feed, step: Step, error: ExchangeError) -> Finding:
     seen = str(error).removeprefix(f"{feed.url}: ").removeprefix(f"{feed.url} ")
     if step == "tls" and error.reason == "tls":
-        return judge_failure(f"{feed.subject}: certificate", seen, essential=feed.essential)
-    check = f"{feed.subject}: {'certificate' if step == 'tls' else step}"
+        return judge_failure(f"{feed.subject}: TLS", seen, essential=feed.essential)
+    check = f"{feed.subject}: {'TLS' if step == 'tls' else step}"
     remedy = _REMEDIES[step]
     if status := _STATUS.search(seen):
         failing = "the exchange or what stands before it is failing: see its status page; the service tries again by itself"
         remedy = _STATUS_REMEDIES.get(status[1], failing if status[1] >= "500" else remedy)
+    if error.reason == "proxy":  # its text has the remedy
+        seen, _, remedy = seen.partition(": ")
+    if step == "handshake" and error.reason == "closed":
+        remedy = "the exchange, or what stands before it, takes no connection now: see its status page"
     if error.retry_after is not None:
         seen = f"{seen}, to be left alone for {error.retry_after:.0f} s"
     return wrong(check, seen, remedy, essential=feed.essential)

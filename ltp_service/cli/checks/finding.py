@@ -1,6 +1,6 @@
 """What a check found, in the words that the user reads; pure."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import Literal, NamedTuple
 
 Level = Literal["ok", "warning", "broken"]
@@ -29,6 +29,9 @@ class ClockReading(NamedTuple):
     precision: float
     """Seconds within which the comparison is exact."""
 
+
+SHOWN = 5
+"""Pairs that are named in one line."""
 
 Observation = Finding | ClockReading
 
@@ -62,3 +65,9 @@ def split(check: str, message: str, remedy: str, *, essential: bool = True) -> F
 def worst(findings: Iterable[Finding]) -> Level:
     """The worst level of all; `ok` of none."""
     return max((each.level for each in findings), key=EXIT_CODES.__getitem__, default="ok")
+
+
+def named(pairs: Sequence[object]) -> str:
+    """The first of them, and how many more there are."""
+    more = f" and {len(pairs) - SHOWN} more" if len(pairs) > SHOWN else ""
+    return ", ".join(map(str, pairs[:SHOWN])) + more

@@ -40,7 +40,6 @@ def port(world: Surroundings) -> Iterator[Finding]:
         with socket.socket(family, kind, protocol) as trial:
             trial.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)  # as gunicorn does
             trial.bind(address)
-            trial.listen(1)  # an address that another one listens at is refused here at the latest
     except OSError as error:
         if error.errno == errno.EADDRINUSE:
             yield _judge_listener(place, _listener(config))
@@ -75,6 +74,7 @@ def _ask(connection: HTTPConnection) -> str | None:
     try:
         connection.connect()
     except OSError:
+        connection.close()
         return None
     try:
         connection.request("GET", "/", headers={"Accept": "application/json"})

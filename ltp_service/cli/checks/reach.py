@@ -109,10 +109,11 @@ def knock_all(addresses: Sequence[Address]) -> Iterator[Knock]:
     """Connects to all of them at once."""
     looks: list[Callable[[], Knock]] = [lambda address=address: _knock(address) for address in addresses]  # type: ignore[misc]
     for address, knocked in zip(addresses, each(looks, ADDRESS_SECONDS + 1.0), strict=True):
-        yield knocked or Knock(str(address[4][0]), None, _SILENT)
+        yield knocked or Knock(str(address[4][0]), None, _silent())
 
 
-_SILENT = f"does not answer within {ADDRESS_SECONDS:g} s"
+def _silent() -> str:
+    return f"does not answer within {ADDRESS_SECONDS:g} s"
 
 
 def _knock(address: Address) -> Knock:
@@ -124,7 +125,7 @@ def _knock(address: Address) -> Knock:
             connecting.settimeout(ADDRESS_SECONDS)
             connecting.connect(name)
     except TimeoutError:
-        return Knock(told, None, _SILENT)
+        return Knock(told, None, _silent())
     except OSError as error:
         return Knock(told, None, (error.strerror or os.strerror(error.errno or 0)).lower())
     return Knock(told, time.monotonic() - started)

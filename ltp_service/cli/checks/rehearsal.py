@@ -6,7 +6,7 @@ from threading import Event
 from typing import NamedTuple
 
 from ltp_service.cli.checks import clock
-from ltp_service.cli.checks.finding import ClockReading, Finding, ok, warning, wrong
+from ltp_service.cli.checks.finding import ClockReading, Finding, named, ok, warning, wrong
 from ltp_service.domain.book import BookChange, BookSnapshot
 from ltp_service.domain.errors import ExchangeError
 from ltp_service.domain.market import MarketStatus
@@ -25,9 +25,6 @@ FRAMES_SECONDS = 8.0
 
 LOOK_EVERY_SECONDS = 0.05
 """Seconds of one read at most."""
-
-SHOWN = 5
-"""Symbols that are named in one line."""
 
 
 class Feed(NamedTuple):
@@ -108,7 +105,7 @@ class Rehearsal(Collector):
         except ExchangeError as error:
             if not self.is_open:
                 raise
-            failure = str(error)
+            failure = str(error).removeprefix(self._feed.url).lstrip(": ").rstrip(".")
         finally:
             states = dict(self._subscriptions.states)
             seconds = self._clock.monotonic() - self._opened_at
@@ -196,7 +193,7 @@ def _problems(feed: Feed, heard: Heard) -> Iterator[Finding]:
             "it is made again by itself; when it happens each time, look for what ends connections on the way"
         )
         yield wrong(check, f"the connection ended: {heard.failure}", remedy, essential=feed.essential)
-    elif not heard.frames:
+    elif not heard.frames and not heard.unusable:
         remedy = (
             "a firewall or proxy may drop what the exchange sends; try without it, or from another network"
         )
@@ -222,7 +219,7 @@ def _refused(feed: Feed, heard: Heard) -> Iterator[Finding]:
     setting = "SUPPORTED_PAIRS" if feed.essential else "SYMBOLS"
     remedy = f"correct its name in {setting}, or take it out"
     for message, symbols in words.items():
-        seen = f"{_named(symbols)} refused: {message.rstrip(' …')}"
+        seen = f"{named(symbols)} refused: {message.rstrip(' …')}"
         yield wrong(_check(feed), seen, remedy, essential=feed.essential)
 
 
@@ -239,14 +236,9 @@ def _unproven(feed: Feed, heard: Heard) -> Iterator[Finding]:
             silent.setdefault(tuple(sorted(mute)), []).append(symbol)
     remedy = "it is asked again by itself, and prices come from REST meanwhile; when it stays so, see the exchange's status page"
     if unanswered:
-        seen = f"no answer to the subscription of {_named(unanswered)} within {heard.seconds:.0f} s"
+        seen = f"no answer to the subscription of {named(unanswered)} within {heard.seconds:.0f} s"
         yield wrong(_check(feed), seen, remedy, essential=feed.essential)
     for channels, symbols in silent.items():
-        seen = f"{_named(symbols)} accepted and silent for {heard.seconds:.0f} s on {' and '.join(channels)}"
+        seen = f"{named(symbols)} accepted and silent for {heard.seconds:.0f} s on {' and '.join(channels)}"
         all_silent = len(channels) == len(feed.tells_at_once)
         yield wrong(_check(feed), seen, remedy, essential=feed.essential and all_silent)
-
-
-def _named(symbols: Sequence[str]) -> str:
-    more = f" and {len(symbols) - SHOWN} more" if len(symbols) > SHOWN else ""
-    return ", ".join(symbols[:SHOWN]) + more

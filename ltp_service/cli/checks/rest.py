@@ -1,16 +1,17 @@
 """Kraken's REST API: one question about all pairs, which is what the service asks where the feed fails."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import suppress
 
 from ltp_service.cli.checks import clock
 from ltp_service.cli.checks.certificates import failed, judge_failure
-from ltp_service.cli.checks.finding import Finding, Observation, broken, ok, warning
+from ltp_service.cli.checks.finding import Finding, Observation, broken, named, ok, warning
 from ltp_service.cli.checks.reach import reach
 from ltp_service.cli.checks.surroundings import Surroundings
 from ltp_service.domain.errors import ExchangeError
 from ltp_service.domain.pairs import Pair, kraken_rest_symbol
 from ltp_service.exchanges import kraken_rest_answers as answers
+from ltp_service.exchanges.kraken_rest import MAX_QUERY_BYTES
 from ltp_service.rest.http_client import HttpAnswer, HttpClient
 from ltp_service.version import VERSION
 
@@ -22,9 +23,6 @@ ANSWER_SECONDS = 6.0
 
 SLOW_SECONDS = 1.5
 """Seconds from which on an answer is slow: half of the default of KRAKEN_REQUEST_TIMEOUT."""
-
-MOST_PAIRS = 200
-"""Pairs asked about; a URL has room for some 250."""
 
 _REMEDIES = {
     "timeout": "raise KRAKEN_REQUEST_TIMEOUT if the line is slow; else see the exchange's status page",
@@ -54,7 +52,7 @@ def look(world: Surroundings) -> Iterator[Observation]:
 
 def _ask(http: HttpClient, world: Surroundings) -> Iterator[Observation]:
     url = world.config.kraken_rest_url.rstrip("/")
-    pairs = world.config.supported_pairs[:MOST_PAIRS]
+    pairs = list(fitting(world.config.supported_pairs))
     params = {"pair": ",".join(map(kraken_rest_symbol, pairs))}
     asked_at, asked_wall = world.clock.monotonic(), world.clock.wall()
     try:
@@ -74,12 +72,25 @@ def _ask(http: HttpClient, world: Surroundings) -> Iterator[Observation]:
         yield judge(pairs, told, seconds, world.config.kraken_request_timeout)
 
 
+def fitting(pairs: Iterable[Pair]) -> Iterator[Pair]:
+    """The first of them, as many as have room in one URL."""
+    room = MAX_QUERY_BYTES
+    for pair in pairs:
+        room -= len(kraken_rest_symbol(pair)) + 1
+        if room < 0:
+            return
+        yield pair
+
+
 def _unanswered(url: str, error: ExchangeError) -> Finding:
     text = str(error)
     if failed(text):
-        return judge_failure(f"{SUBJECT}: certificate", text, essential=True)
+        return judge_failure(f"{SUBJECT}: TLS", text, essential=True)
     remedy = _REMEDIES.get(error.reason, "see the exchange's status page; the service tries again by itself")
-    return broken(CHECK, text.removeprefix(f"{url}/Ticker").lstrip(": "), remedy)
+    seen = text.removeprefix(f"{url}/Ticker").lstrip(": ")
+    if error.reason == "closed":  # the library's text is that of its own classes
+        seen = "the connection was closed without an answer"
+    return broken(CHECK, seen, remedy)
 
 
 def _pairs_told(answer: HttpAnswer, pairs: Sequence[Pair]) -> Iterator[Pair]:
@@ -93,7 +104,7 @@ def _pairs_told(answer: HttpAnswer, pairs: Sequence[Pair]) -> Iterator[Pair]:
 def _refused(http: HttpClient, url: str, pairs: Sequence[Pair], error: ExchangeError) -> Finding:
     if error.reason == answers.UNKNOWN_PAIR:
         unlisted = _unlisted(http, url, pairs)
-        seen = f"{', '.join(unlisted) or 'one of the pairs'} refused: {error}"
+        seen = f"{named(unlisted) or 'one of the pairs'} refused: {error}"
         return broken(CHECK, seen, "correct its name in SUPPORTED_PAIRS, or take it out")
     if error.reason == answers.THROTTLED:
         seen = f"{error}: to be left alone for {error.retry_after or 0:.0f} s"
@@ -103,22 +114,22 @@ def _refused(http: HttpClient, url: str, pairs: Sequence[Pair], error: ExchangeE
     return broken(CHECK, str(error), remedy)
 
 
-def _unlisted(http: HttpClient, url: str, pairs: Sequence[Pair]) -> list[str]:
+def _unlisted(http: HttpClient, url: str, pairs: Sequence[Pair]) -> list[Pair]:
     """The pairs that the exchange does not list; none where it does not say."""
     with suppress(ExchangeError):
         answer = http.get(f"{url}/AssetPairs", {}, ANSWER_SECONDS)
         listed = answers.read_listings(answers.read_result(answer)).symbols
-        return [str(pair) for pair in pairs if pair not in listed]
+        return [pair for pair in pairs if pair not in listed]
     return []
 
 
 def judge(pairs: Sequence[Pair], told: Sequence[Pair], seconds: float, timeout: float) -> Finding:
     """What a good answer means."""
-    missing = [str(pair) for pair in pairs if pair not in told]
+    missing = [pair for pair in pairs if pair not in told]
     if missing:
         remedy = "has it ever traded? If not, take it out of SUPPORTED_PAIRS"
-        return warning(CHECK, f"no last price of {', '.join(missing)}", remedy)
-    seen = f"{len(pairs)} pairs after {1000 * seconds:.0f} ms"
+        return warning(CHECK, f"no last price of {named(missing)}", remedy)
+    seen = f"{len(pairs)} {'pair' if len(pairs) == 1 else 'pairs'} after {1000 * seconds:.0f} ms"
     if seconds > timeout:
         remedy = f"raise KRAKEN_REQUEST_TIMEOUT, which is {timeout:g} s, or use a faster line"
         return broken(CHECK, seen, remedy)

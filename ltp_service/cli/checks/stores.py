@@ -6,7 +6,7 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 from tempfile import TemporaryFile
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from ltp_service.assembly import open_history
 from ltp_service.cli.checks.finding import Finding, broken, ok, split, warning
@@ -15,6 +15,9 @@ from ltp_service.domain.errors import ConfigError, StoreUnavailable
 from ltp_service.runtime.database import Database
 from ltp_service.runtime.runtime import Runtime
 from ltp_service.settings.config import Config
+
+if TYPE_CHECKING:
+    from ltp_service.redis.client import RedisClient
 
 OLDEST_REDIS, OLDEST_REDIS_WITH_USERS = (5,), (6,)
 """Versions. Before 5 a script may not write after it has asked for the time (redis.io, "Scripting: script effects
@@ -39,24 +42,39 @@ def redis(world: Surroundings) -> Iterator[Finding]:
     try:
         client.run("PING")  # makes the connection
         began_at = time.monotonic()
-        told: Any = client.run("INFO", "server")
+        version, role = _server(client)
         seconds = time.monotonic() - began_at
     except StoreUnavailable as error:
         yield split("redis", str(error), "is it running there, and reachable?")
     else:
-        version = str(told.get("redis_version", "")) if isinstance(told, dict) else ""
-        yield judge_redis(version, seconds, has_user=bool(config.redis_username))
+        yield judge_redis(version, role, seconds, has_user=bool(config.redis_username))
     finally:
         client.close()
 
 
-def judge_redis(version: str, seconds: float, *, has_user: bool) -> Finding:
-    """By its version, and how long it took to tell it."""
+def _server(client: "RedisClient") -> tuple[str, str]:
+    """Version and role. HELLO needs no right beyond those of docs/SCALING.md; Redis has it from version 6 on."""
+    try:
+        told = [each.decode() if isinstance(each, bytes) else str(each) for each in client.run("HELLO")]
+    except StoreUnavailable as error:
+        if "unknown command" not in str(error).lower():
+            raise
+        information: Any = client.run("INFO", "server")
+        return str(information.get("redis_version", "")), ""
+    facts = dict(zip(told[::2], told[1::2], strict=False))
+    return facts.get("version", ""), facts.get("role", "")
+
+
+def judge_redis(version: str, role: str, seconds: float, *, has_user: bool) -> Finding:
+    """By its version and role, and how long it took to tell them."""
     oldest = OLDEST_REDIS_WITH_USERS if has_user else OLDEST_REDIS
     numbers = tuple(int(part) for part in version.split(".") if part.isdecimal())
     seen = f"version {version or 'unknown'}, answers after {1000 * seconds:.1f} ms"
     if numbers and numbers < oldest:
         return broken("redis", seen, f"install version {oldest[0]} or newer")
+    if role == "replica":
+        remedy = "name its master in REDIS_ADDR, or the Sentinels in REDIS_SENTINELS"
+        return broken("redis", f"{seen}, and is a replica, which takes no writes", remedy)
     if seconds > SLOW_REDIS_SECONDS:
         return warning("redis", seen, "bring it nearer, or look for what keeps it busy (SLOWLOG GET)")
     return ok("redis", seen)

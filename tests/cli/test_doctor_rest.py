@@ -1,0 +1,110 @@
+"""ltp doctor on REST and on the clock: each fault is named in its line."""
+
+import re
+from typing import Any
+
+import pytest
+
+from ltp_service.cli.checks import clock, reach, rest
+from ltp_service.cli.checks.finding import ClockReading, Observation
+from ltp_service.cli.checks.surroundings import Surroundings
+from ltp_service.domain.pairs import Pair
+from ltp_service.settings.config import Config
+from tests.cli.doctor_page import lines, names
+from tests.cli.hostile import at
+from tests.drill.certificates import Authority
+from tests.drill.proxy import Proxy
+from tests.fakes import BTC, ETH
+from tests.simulator.client import Simulator
+
+
+@pytest.fixture(autouse=True)
+def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(reach, "NAME_SECONDS", 0.3)
+    monkeypatch.setattr(reach, "ADDRESS_SECONDS", 0.3)
+
+
+def seen(
+    url: str, *, settings: dict[str, Any] | None = None, proxies: dict[str, str] | None = None, **more: Any
+) -> list[Observation]:
+    config = Config.model_validate({"kraken_rest_url": url, **(settings or {})})
+    return list(rest.look(Surroundings(config, proxies or {}, **more)))
+
+
+def test_an_api_without_fault_is_ok(exchange: Simulator) -> None:
+    *way, answer = lines(seen(exchange.rest_url))
+    assert {each.level for each in way} == {"ok"}
+    assert re.fullmatch(r"7 pairs after \d+ ms", answer.seen)
+
+
+@pytest.mark.parametrize(
+    ("told", "fault", "arguments"),
+    [
+        ("REST: a lockout", "rest_error", {"error": "EGeneral:Temporary lockout"}),
+        ("REST: too many requests", "rest_error", {"error": "EGeneral:Too many requests"}),
+        ("REST: HTTP 429 with Retry-After", "rest_status", {"status": 429, "retry_after": 30}),
+        ("REST: HTTP 520", "rest_status", {"status": 520}),
+        ("REST: a web page", "rest_html", {}),
+        ("REST: garbage", "rest_garbage", {}),
+        ("REST: a redirect", "rest_status", {"status": 302, "location": "https://elsewhere.example/"}),
+        ("REST: closed without an answer", "rest_refuse", {}),
+        ("REST: a pair that the exchange does not list", "unlisted", {"pair": "ETH/USD"}),
+    ],
+)
+def test_an_answer_that_is_none(
+    exchange: Simulator, told: str, fault: str, arguments: dict[str, Any]
+) -> None:
+    exchange.fault(fault, exchange="kraken", **arguments)
+    names(told, seen(exchange.rest_url))
+
+
+def test_an_answer_that_does_not_come(exchange: Simulator, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(rest, "ANSWER_SECONDS", 0.3)
+    exchange.fault("rest_slow", seconds=30.0, exchange="kraken")
+    names("REST: no answer in time", seen(exchange.rest_url))
+
+
+def test_slow_answers_and_pairs_without_a_price() -> None:
+    names("REST: a slow answer", [rest.judge([BTC], [BTC], seconds=2.0, timeout=3.0)])
+    names("REST: an answer slower than it may be", [rest.judge([BTC], [BTC], seconds=4.0, timeout=3.0)])
+    names("REST: a pair without a last price", [rest.judge([BTC, ETH], [BTC], seconds=0.1, timeout=3.0)])
+
+
+def test_no_more_pairs_are_asked_than_a_url_has_room_for() -> None:
+    many = [Pair(f"A{number:03}", "USD") for number in range(400)]
+    assert list(rest.fitting(many)) == many[:250]
+    assert list(rest.fitting(many[:3])) == many[:3]
+
+
+def test_a_certificate_before_rest_is_judged_too(tmp_path: Any, exchange: Simulator) -> None:
+    authority = Authority(tmp_path)
+    with Proxy(exchange.port, authority.issue(expired=True)) as server:
+        url, resolve = f"https://localhost:{server.port}/0/public", at(("127.0.0.1", server.port))
+        found = seen(url, ca_file=str(authority.file), resolve=resolve)
+    names("REST: an expired certificate", found)
+
+
+def test_a_path_without_an_api(exchange: Simulator) -> None:
+    names("REST: the path of the URL is wrong", seen(f"http://127.0.0.1:{exchange.port}/9/public"))
+
+
+# The clock.
+
+
+@pytest.mark.parametrize(
+    ("told", "step", "ahead"),
+    [(1000.05, 0.0, 0.0), (1000.0, 1.0, 0.0), (997.0, 0.0, 3.0), (997.0, 1.0, 2.0), (1030.0, 0.0, -29.9)],
+)
+def test_the_clock_is_off_by_the_least_that_the_answer_allows(told: float, step: float, ahead: float) -> None:
+    """It was asked at 1000.0 and answered at 1000.1."""
+    assert clock.compare("a test", told, 1000.0, 1000.1, step).ahead == pytest.approx(ahead)
+
+
+def test_a_clock_that_is_wrong() -> None:
+    coarse, exact = ClockReading("REST", 3599.5, 1.1), ClockReading("an answer of kraken", 3600.2, 0.1)
+    assert "3600.2 s ahead" in names("this machine's clock is wrong", clock.judge([coarse, exact])).seen
+    assert [each.level for each in clock.judge([ClockReading("REST", -1.9, 1.0)])] == ["ok"]
+
+
+def test_a_clock_that_no_exchange_tells() -> None:
+    names("no exchange tells its time", clock.judge([]))
