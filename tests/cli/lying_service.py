@@ -26,6 +26,8 @@ HEARTBEAT, TRADES_EVERY = 5.0, 0.5
 
 LIVE_SECONDS = 60.0
 
+FEED, REST = "kraken:websocket", "kraken:rest"
+
 Item = dict[str, Any]
 Event = tuple[str, Item]
 
@@ -83,7 +85,7 @@ class LyingService:
         self._lie, self._moves, self._skew = lie, trades, skew
         lie.service = self
         self.markets = {pair: Market() for pair in PAIRS}
-        self.source = "kraken:websocket"
+        self.source = FEED
         self._shown: dict[str, tuple[int, str]] = {}
         """What the stream said last of each pair: trade and state."""
         self._beat_at = self._trade_at = self._began
@@ -126,7 +128,7 @@ class LyingService:
         """The last price, or one so many trades before, as detail=true has it."""
         trade = self.markets[pair].trades[-1 - back]
         is_live = self.exchange_time - trade.timestamp <= LIVE_SECONDS
-        is_rest = self.source != "kraken:websocket"
+        is_rest = self.source != FEED
         return {
             "pair": pair,
             "amount": plain(trade.price),
@@ -158,10 +160,11 @@ class LyingService:
 
     def stream(self) -> bytes:
         """What is new."""
-        events = []
+        events: list[Event] = []
         for pair, market in self.markets.items():
-            events += [("trade", _told(pair, trade)) for trade in market.trades[market.told :]]
-            market.told = len(market.trades)
+            if self.source == FEED:
+                events += [("trade", _told(pair, trade)) for trade in market.trades[market.told :]]
+                market.told = len(market.trades)
         events += self._prices()
         if self._clock() >= self._beat_at + HEARTBEAT:
             self._beat_at += HEARTBEAT

@@ -8,7 +8,7 @@ from ltp_service.cli.verifying.judge import Judge
 from ltp_service.cli.verifying.said import KINDS, Finding, Limits
 from ltp_service.client.sse import EventParser
 from ltp_service.client.wire import read_json
-from tests.cli.lying_service import LIES, PAIRS, LyingService, Truth
+from tests.cli.lying_service import FEED, LIES, PAIRS, REST, LyingService, Truth
 from tests.ended import PROJECT
 from tests.fakes import FakeClock
 
@@ -142,13 +142,21 @@ def several_trades_at_once(verified: Verified) -> None:
 
 def rest_instead_of_the_feed(verified: Verified) -> None:
     verified.listen(10.0)
-    verified.service.source = "kraken:rest"
-    verified.listen(10.0)
-    verified.service.source = "kraken:websocket"
+    verified.service.source = REST
+    verified.listen(40.0)
+    verified.service.source = FEED
     verified.listen(10.0)
 
 
-@pytest.mark.parametrize("happens", [busy, cut_and_resumed, cut_and_not_resumed, rest_instead_of_the_feed])
+def ends_without_the_feed(verified: Verified) -> None:
+    verified.listen(20.0)
+    verified.service.source = REST
+    verified.listen(20.0)
+
+
+@pytest.mark.parametrize(
+    "happens", [busy, cut_and_resumed, cut_and_not_resumed, rest_instead_of_the_feed, ends_without_the_feed]
+)
 @pytest.mark.parametrize(("skew", "cache"), [(0.0, 0.0), (-10_000.0, 2.0)])
 def test_of_an_honest_service_nothing_is_found(
     happens: Callable[[Verified], None], skew: float, cache: float
