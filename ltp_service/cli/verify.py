@@ -115,7 +115,7 @@ class Printed:
             click.echo(json.dumps({"findings": self.count} | outcome._asdict()))
         else:
             click.echo(
-                f"{self.count} findings in {outcome.prices} prices and {outcome.trades} trades of"
+                f"{self.count} {'finding' if self.count == 1 else 'findings'} in {outcome.prices} prices and {outcome.trades} trades of"
                 f" {outcome.pairs} pairs; {outcome.unjudged} could not be judged"
             )
         for reason in outcome.reasons:

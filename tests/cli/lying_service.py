@@ -51,7 +51,7 @@ class Truth:
     @property
     def is_told(self) -> bool:
         """Whether it is time to lie."""
-        return self.service.seconds >= LIES_FROM
+        return self.service.seconds >= self.service.lies_from
 
     def shown(self, item: Item) -> Item:
         """An item of an answer."""
@@ -75,15 +75,23 @@ class Market:
 
 
 class LyingService:
-    """The exchange's clock shows NOON when that of the test shows 0."""
+    """Of one market, in which a trade comes every half second."""
 
     def __init__(
-        self, clock: Callable[[], float], lie: Truth, *, trades: bool = True, skew: float = 0.0
+        self,
+        clock: Callable[[], float],
+        lie: Truth,
+        *,
+        trades: bool = True,
+        skew: float = 0.0,
+        lies_from: float = LIES_FROM,
+        noon: float = NOON,
     ) -> None:
-        """`trades`: whether the market goes on by itself. `skew`: seconds by which the service's wall clock is wrong."""
+        """`trades`: whether the market goes on by itself. `skew`: seconds by which the service's wall clock is wrong.
+        `noon`: unix seconds of the exchange when the clock shows 0."""
         self._clock, self._began = clock, clock()
         self._lie, self._moves, self._skew = lie, trades, skew
-        lie.service = self
+        lie.service, self.lies_from, self._noon = self, lies_from, noon
         self.markets = {pair: Market() for pair in PAIRS}
         self.source = FEED
         self._shown: dict[str, tuple[int, str]] = {}
@@ -99,7 +107,7 @@ class LyingService:
 
     @property
     def exchange_time(self) -> float:
-        return NOON + self._clock()
+        return self._noon + self._clock()
 
     # The exchange.
 

@@ -41,6 +41,13 @@ class Demo:
         self._reader = Thread(target=self.process.stdout.read)  # so that it never waits for one
         self._reader.start()
 
+    @property
+    def rest_url(self) -> str:
+        """The simulated exchange's, as the service was told."""
+        service = children_of(self.process.pid)[0]
+        variables = Path(f"/proc/{service}/environ").read_text().split("\0")
+        return next(each.partition("=")[2] for each in variables if each.startswith("KRAKEN_REST_URL="))
+
     def interrupt(self) -> int:
         """Ctrl-C, and the exit code. Does nothing more the second time."""
         self.process.send_signal(signal.SIGINT)
@@ -77,6 +84,15 @@ def test_a_demo_has_a_price_for_each_pair(demo: Demo) -> None:
 def test_price_prints_what_the_demo_serves(demo: Demo) -> None:
     asked = ended([*LTP, "price", "BTC/USD", "ETH/USD", "--url", demo.url], check=True)
     assert re.fullmatch(r"BTC/USD [0-9]+\.[0-9]+\nETH/USD [0-9]+\.[0-9]+\n", asked.stdout)
+
+
+def test_verify_finds_nothing_wrong_with_the_demo(demo: Demo) -> None:
+    asked = ["verify", demo.url, "--seconds", "3", "--pairs", "BTC/USD", "--rest-url", demo.rest_url]
+    verified = ended([*LTP, *asked, "--rest-lag", "1", "--late", f"{DEADLINE:g}"])
+    assert (verified.returncode, verified.stderr) == (0, "")
+    assert re.fullmatch(
+        r"0 findings in [1-9][0-9]* prices and [0-9]+ trades of 1 pairs; 0 .*\n", verified.stdout
+    )
 
 
 def test_ctrl_c_ends_every_process_of_the_demo_and_leaves_no_file(demo: Demo) -> None:
