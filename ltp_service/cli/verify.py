@@ -76,7 +76,7 @@ def command(
     started = runtime.clock.wall() - runtime.clock.monotonic()
     found = Printed(started, as_json=as_json)
     limits = Limits(late=late, rest_lag=rest_lag)
-    with track("listening", seconds) as progress:
+    with track("verifying", 1.0) as progress:
         session = Session(settings, rest_of(config, runtime), named, limits, found.print, progress)
         outcome = session.run(seconds)
     found.sum_up(outcome)

@@ -1,9 +1,13 @@
 """ltp verify: what it prints, and its exit codes. test_verifying.py has what it finds."""
 
 import json
+import sys
+from io import StringIO
 
+import click
 import pytest
 
+from ltp_service.cli.terminal import track
 from tests.cli.conftest import Run
 from tests.cli.lying_server import LyingServer
 from tests.cli.lying_service import PAIRS, OkWithoutPrice, Truth
@@ -54,6 +58,20 @@ def test_what_cannot_be_judged_is_named_and_ends_in_2(run: Run) -> None:
             shown = run("verify", server.url, "--rest-url", server.rest_url, *QUICKLY)
         assert shown.code == 2
         assert says in shown.err
+
+
+def test_a_finding_goes_into_its_file_while_the_bar_is_in_the_terminal(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    file, terminal = StringIO(), StringIO()
+    monkeypatch.setattr(terminal, "isatty", lambda: True)
+    monkeypatch.setattr(sys, "stdout", file)
+    monkeypatch.setattr(sys, "stderr", terminal)
+    with track("verifying", 1.0) as progress:
+        progress(0.5)
+        click.echo("found")
+    assert file.getvalue() == "found\n"
+    assert "verifying" in terminal.getvalue()
 
 
 @pytest.mark.parametrize(

@@ -4,6 +4,7 @@ from collections.abc import Callable
 
 import pytest
 
+from ltp_service.cli.verifying import prices, trades
 from ltp_service.cli.verifying.judge import Judge
 from ltp_service.cli.verifying.said import KINDS, Finding, Limits
 from ltp_service.client.sse import EventParser
@@ -26,6 +27,7 @@ class Verified:
         self.service = LyingService(self.clock.monotonic, lie or Truth(), trades=trades, skew=skew)
         self.judge = Judge(Limits())
         self.found: list[Finding] = []
+        self.is_exchange_away = False
         self._cache, self._ticks, self._etag, self._last_id = cache, 0, "", ""
         self._parser: EventParser | None = None
         self.open()
@@ -49,7 +51,8 @@ class Verified:
                 self.judge.heard(self.clock.monotonic())
             if self._ticks % round(1 / STEP) == 0:
                 self._ask()
-                self._ask_exchange(PAIRS[self._ticks // 10 % len(PAIRS)])
+                if not self.is_exchange_away:
+                    self._ask_exchange(PAIRS[self._ticks // 10 % len(PAIRS)])
         self.found += self.judge.take()
 
     def end(self) -> list[Finding]:
@@ -172,6 +175,19 @@ def test_nor_is_anything_found_in_a_market_that_rests_or_leaps(happens: Callable
     verified = Verified(trades=False)
     happens(verified)
     assert verified.end() == []
+
+
+def test_what_is_forgotten_while_the_exchange_is_away_is_no_finding(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(trades, "MOST_TOLD", 10)
+    monkeypatch.setattr(trades, "MOST_PENDING", 20)
+    monkeypatch.setattr(prices, "MOST_PENDING", 20)
+    verified = Verified()
+    verified.listen(10.0)
+    verified.is_exchange_away = True
+    verified.listen(60.0)
+    verified.is_exchange_away = False
+    assert verified.end() == []
+    assert all(book.prices.unjudged and book.trades.unjudged for book in verified.judge.books.values())
 
 
 def test_what_the_exchange_does_not_tell_is_not_judged() -> None:

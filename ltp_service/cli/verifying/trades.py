@@ -86,7 +86,9 @@ class TradeJudge:
         self._last = max(self._last, number)
         self._told[number] = None
         if len(self._told) > MOST_TOLD:
-            del self._told[next(iter(self._told))]
+            forgotten = next(iter(self._told))
+            del self._told[forgotten]
+            self._decided = max(self._decided, forgotten)
         if len(self._pending) >= MOST_PENDING:
             self._pending.popleft()
             self.unjudged += 1
