@@ -96,6 +96,10 @@ def track(what: str, total: float | None = None) -> Generator[Callable[[float], 
     from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn  # noqa: PLC0415 - see above
 
     columns = TextColumn("{task.description}"), BarColumn(), TextColumn("{task.percentage:>3.0f} %")
-    with Progress(*columns, TimeRemainingColumn(), console=errors(), transient=True) as bar:
+    # Lines of a result are put above the bar where both are in a terminal, and go into their file where that is one.
+    together = sys.stdout.isatty()
+    with Progress(
+        *columns, TimeRemainingColumn(), console=errors(), transient=True, redirect_stdout=together
+    ) as bar:
         task = bar.add_task(what, total=total)
         yield lambda done: bar.update(task, completed=done)

@@ -76,7 +76,7 @@ def command(
     started = runtime.clock.wall() - runtime.clock.monotonic()
     found = Printed(started, as_json=as_json)
     limits = Limits(late=late, rest_lag=rest_lag)
-    with track("listening", seconds) as progress:
+    with track("verifying", 1.0) as progress:
         session = Session(settings, rest_of(config, runtime), named, limits, found.print, progress)
         outcome = session.run(seconds)
     found.sum_up(outcome)
@@ -115,7 +115,7 @@ class Printed:
             click.echo(json.dumps({"findings": self.count} | outcome._asdict()))
         else:
             click.echo(
-                f"{self.count} findings in {outcome.prices} prices and {outcome.trades} trades of"
+                f"{self.count} {'finding' if self.count == 1 else 'findings'} in {outcome.prices} prices and {outcome.trades} trades of"
                 f" {outcome.pairs} pairs; {outcome.unjudged} could not be judged"
             )
         for reason in outcome.reasons:

@@ -26,6 +26,8 @@ HEARTBEAT, TRADES_EVERY = 5.0, 0.5
 
 LIVE_SECONDS = 60.0
 
+FEED, REST = "kraken:websocket", "kraken:rest"
+
 Item = dict[str, Any]
 Event = tuple[str, Item]
 
@@ -49,7 +51,7 @@ class Truth:
     @property
     def is_told(self) -> bool:
         """Whether it is time to lie."""
-        return self.service.seconds >= LIES_FROM
+        return self.service.seconds >= self.service.lies_from
 
     def shown(self, item: Item) -> Item:
         """An item of an answer."""
@@ -73,17 +75,25 @@ class Market:
 
 
 class LyingService:
-    """The exchange's clock shows NOON when that of the test shows 0."""
+    """Of one market, in which a trade comes every half second."""
 
     def __init__(
-        self, clock: Callable[[], float], lie: Truth, *, trades: bool = True, skew: float = 0.0
+        self,
+        clock: Callable[[], float],
+        lie: Truth,
+        *,
+        trades: bool = True,
+        skew: float = 0.0,
+        lies_from: float = LIES_FROM,
+        noon: float = NOON,
     ) -> None:
-        """`trades`: whether the market goes on by itself. `skew`: seconds by which the service's wall clock is wrong."""
+        """`trades`: whether the market goes on by itself. `skew`: seconds by which the service's wall clock is wrong.
+        `noon`: unix seconds of the exchange when the clock shows 0."""
         self._clock, self._began = clock, clock()
         self._lie, self._moves, self._skew = lie, trades, skew
-        lie.service = self
+        lie.service, self.lies_from, self._noon = self, lies_from, noon
         self.markets = {pair: Market() for pair in PAIRS}
-        self.source = "kraken:websocket"
+        self.source = FEED
         self._shown: dict[str, tuple[int, str]] = {}
         """What the stream said last of each pair: trade and state."""
         self._beat_at = self._trade_at = self._began
@@ -97,7 +107,7 @@ class LyingService:
 
     @property
     def exchange_time(self) -> float:
-        return NOON + self._clock()
+        return self._noon + self._clock()
 
     # The exchange.
 
@@ -126,7 +136,7 @@ class LyingService:
         """The last price, or one so many trades before, as detail=true has it."""
         trade = self.markets[pair].trades[-1 - back]
         is_live = self.exchange_time - trade.timestamp <= LIVE_SECONDS
-        is_rest = self.source != "kraken:websocket"
+        is_rest = self.source != FEED
         return {
             "pair": pair,
             "amount": plain(trade.price),
@@ -158,10 +168,11 @@ class LyingService:
 
     def stream(self) -> bytes:
         """What is new."""
-        events = []
+        events: list[Event] = []
         for pair, market in self.markets.items():
-            events += [("trade", _told(pair, trade)) for trade in market.trades[market.told :]]
-            market.told = len(market.trades)
+            if self.source == FEED:
+                events += [("trade", _told(pair, trade)) for trade in market.trades[market.told :]]
+                market.told = len(market.trades)
         events += self._prices()
         if self._clock() >= self._beat_at + HEARTBEAT:
             self._beat_at += HEARTBEAT

@@ -4,11 +4,12 @@ from collections.abc import Callable
 
 import pytest
 
+from ltp_service.cli.verifying import prices, trades
 from ltp_service.cli.verifying.judge import Judge
 from ltp_service.cli.verifying.said import KINDS, Finding, Limits
 from ltp_service.client.sse import EventParser
 from ltp_service.client.wire import read_json
-from tests.cli.lying_service import LIES, PAIRS, LyingService, Truth
+from tests.cli.lying_service import FEED, LIES, PAIRS, REST, LyingService, Truth
 from tests.ended import PROJECT
 from tests.fakes import FakeClock
 
@@ -26,6 +27,7 @@ class Verified:
         self.service = LyingService(self.clock.monotonic, lie or Truth(), trades=trades, skew=skew)
         self.judge = Judge(Limits())
         self.found: list[Finding] = []
+        self.is_exchange_away = False
         self._cache, self._ticks, self._etag, self._last_id = cache, 0, "", ""
         self._parser: EventParser | None = None
         self.open()
@@ -49,7 +51,8 @@ class Verified:
                 self.judge.heard(self.clock.monotonic())
             if self._ticks % round(1 / STEP) == 0:
                 self._ask()
-                self._ask_exchange(PAIRS[self._ticks // 10 % len(PAIRS)])
+                if not self.is_exchange_away:
+                    self._ask_exchange(PAIRS[self._ticks // 10 % len(PAIRS)])
         self.found += self.judge.take()
 
     def end(self) -> list[Finding]:
@@ -142,13 +145,21 @@ def several_trades_at_once(verified: Verified) -> None:
 
 def rest_instead_of_the_feed(verified: Verified) -> None:
     verified.listen(10.0)
-    verified.service.source = "kraken:rest"
-    verified.listen(10.0)
-    verified.service.source = "kraken:websocket"
+    verified.service.source = REST
+    verified.listen(40.0)
+    verified.service.source = FEED
     verified.listen(10.0)
 
 
-@pytest.mark.parametrize("happens", [busy, cut_and_resumed, cut_and_not_resumed, rest_instead_of_the_feed])
+def ends_without_the_feed(verified: Verified) -> None:
+    verified.listen(20.0)
+    verified.service.source = REST
+    verified.listen(20.0)
+
+
+@pytest.mark.parametrize(
+    "happens", [busy, cut_and_resumed, cut_and_not_resumed, rest_instead_of_the_feed, ends_without_the_feed]
+)
 @pytest.mark.parametrize(("skew", "cache"), [(0.0, 0.0), (-10_000.0, 2.0)])
 def test_of_an_honest_service_nothing_is_found(
     happens: Callable[[Verified], None], skew: float, cache: float
@@ -164,6 +175,19 @@ def test_nor_is_anything_found_in_a_market_that_rests_or_leaps(happens: Callable
     verified = Verified(trades=False)
     happens(verified)
     assert verified.end() == []
+
+
+def test_what_is_forgotten_while_the_exchange_is_away_is_no_finding(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(trades, "MOST_TOLD", 10)
+    monkeypatch.setattr(trades, "MOST_PENDING", 20)
+    monkeypatch.setattr(prices, "MOST_PENDING", 20)
+    verified = Verified()
+    verified.listen(10.0)
+    verified.is_exchange_away = True
+    verified.listen(60.0)
+    verified.is_exchange_away = False
+    assert verified.end() == []
+    assert all(book.prices.unjudged and book.trades.unjudged for book in verified.judge.books.values())
 
 
 def test_what_the_exchange_does_not_tell_is_not_judged() -> None:

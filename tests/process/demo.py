@@ -37,6 +37,13 @@ class Demo:
         self._reader = Thread(target=self.process.stdout.read)  # so that it never waits for one
         self._reader.start()
 
+    @property
+    def rest_url(self) -> str:
+        """The simulated exchange's, as the service was told."""
+        service = children_of(self.process.pid)[0]
+        variables = Path(f"/proc/{service}/environ").read_text().split("\0")
+        return next(each.partition("=")[2] for each in variables if each.startswith("KRAKEN_REST_URL="))
+
     def interrupt(self) -> int:
         """Ctrl-C, and the exit code. Does nothing more the second time."""
         self.process.send_signal(signal.SIGINT)

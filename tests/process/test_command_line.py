@@ -48,6 +48,15 @@ def test_watch_prints_a_line_for_each_change_in_the_demo(demo: Demo) -> None:
     assert len(set(lines)) == 3
 
 
+def test_verify_finds_nothing_wrong_with_the_demo(demo: Demo) -> None:
+    asked = ["verify", demo.url, "--seconds", "3", "--pairs", "BTC/USD", "--rest-url", demo.rest_url]
+    verified = ended([*LTP, *asked, "--rest-lag", "1", "--late", f"{DEADLINE:g}"])
+    assert (verified.returncode, verified.stderr) == (0, "")
+    assert re.fullmatch(
+        r"0 findings in [1-9][0-9]* prices and [0-9]+ trades of 1 pairs; 0 .*\n", verified.stdout
+    )
+
+
 def test_ctrl_c_ends_every_process_of_the_demo_and_leaves_no_file(demo: Demo) -> None:
     pids = demo.everything()
     assert demo.interrupt() == 0

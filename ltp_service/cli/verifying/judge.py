@@ -14,6 +14,9 @@ from ltp_service.cli.verifying.trades import TradeJudge
 from ltp_service.client.policy import read_gap, read_trade
 from ltp_service.domain.trade import Trade
 
+FED = frozenset({"live", "quiet", "halted"})
+"""States of a pair that the service's feed tells."""
+
 
 class Book(NamedTuple):
     """All about one pair."""
@@ -124,6 +127,7 @@ class Judge:
         pair, state = text(data, "pair") or "", text(data, "state") or ""
         book = self._book(pair)
         self._promises.tell(pair, state, since, at)
+        book.trades.feed(at, is_fed=state in FED)
         self._items.pop(pair, None)
         if data.get("amount") is None and state in NO_PRICE:
             return

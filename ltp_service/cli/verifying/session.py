@@ -20,8 +20,8 @@ GREETING_SECONDS = 15.0
 MOST_FAILURES = 3
 """Failures in a row after which the exchange, or a service that has not answered yet, is not asked again."""
 
-ENDING_SECONDS, ROUNDS = 2.0, 3
-"""Longest wait for a question under way, and rounds of all pairs in which REST has to tell the last trades."""
+JOIN_SECONDS, ENDINGS = 2.0, 3
+"""Longest wait for a question under way, and how many times as long as usual REST may take to tell the last trades."""
 
 
 class Outcome(NamedTuple):
@@ -49,7 +49,7 @@ class Session:
         report: Callable[[Finding], None],
         progress: Callable[[float], None],
     ) -> None:
-        """`rest` goes by the clock of `settings`. `progress` is called with the seconds that are over."""
+        """`rest` goes by the clock of `settings`. `progress` is called with the part that is done, up to 1."""
         self._clock, self._limits = settings.clock, limits
         self._url = settings.bases[0].url
         self._report, self._progress, self._rest = report, progress, rest
@@ -70,25 +70,34 @@ class Session:
         exchange.start()
         began = self._clock()
 
+        def show() -> None:
+            self._progress(min(1.0, (self._clock() - began) / (seconds + self._ending)))
+
         def is_hopeless() -> bool:
-            self._progress(min(seconds, self._clock() - began))
+            show()
             return self._is_silent() or exchange.failures >= MOST_FAILURES
 
         self._until(began + seconds, is_hopeless)
-        return self._end(exchange)
+        return self._end(exchange, show)
 
-    def _end(self, exchange: Exchange) -> Outcome:
+    @property
+    def _ending(self) -> float:
+        """Seconds after the end in which REST tells the last trades of all pairs, as a rule."""
+        return self._limits.rest_lag + PACE_SECONDS * len(self._judge.books)
+
+    def _end(self, exchange: Exchange, show: Callable[[], None]) -> Outcome:
         parts = self._listener, self._asker
         for part in parts:
             part.stop.set()
         for part in parts:
-            part.join(ENDING_SECONDS)
+            part.join(JOIN_SECONDS)
         ended = self._clock()
-        rounds = ROUNDS * PACE_SECONDS * len(self._judge.books)
-        self._until(
-            ended + self._limits.rest_lag + rounds,
-            lambda: exchange.failures >= MOST_FAILURES or not self._judge.behind(ended),
-        )
+
+        def is_over() -> bool:
+            show()
+            return exchange.failures >= MOST_FAILURES or not self._judge.behind(ended)
+
+        self._until(ended + ENDINGS * self._ending, is_over)
         exchange.stop.set()
         self._judge.finish()
         self._tell()

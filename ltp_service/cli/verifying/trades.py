@@ -20,8 +20,8 @@ class _Told(NamedTuple):
     trade: Trade
     since: float
     at: float
-    line_since: float
-    """When the line began on which it was told."""
+    could_since: float
+    """From when on it could be told: the line stood, and the service had its feed."""
 
 
 class _Gap(NamedTuple):
@@ -45,6 +45,8 @@ class TradeJudge:
         self._begun: float | None = None
         self._line_since = self._heard = 0.0
         """When the present line began, and the last moment of which it is known what it told."""
+        self._fed_since: float | None = None
+        """None while the service says that its feed does not tell the pair."""
         self._decided = 0
         """The id up to which is decided whether a trade is missing."""
         self.judged = self.unjudged = 0
@@ -59,6 +61,13 @@ class TradeJudge:
             self._begun = at
         self._line_since = self._heard = at
         self._is_anew = not resumed
+
+    def feed(self, at: float, *, is_fed: bool) -> None:
+        """The stream told whether the service has its feed of the pair."""
+        if not is_fed:
+            self._fed_since = None
+        elif self._fed_since is None:
+            self._fed_since = at
 
     def hear(self, since: float) -> None:
         """All that was told up to then is known."""
@@ -77,11 +86,13 @@ class TradeJudge:
         self._last = max(self._last, number)
         self._told[number] = None
         if len(self._told) > MOST_TOLD:
-            del self._told[next(iter(self._told))]
+            forgotten = next(iter(self._told))
+            del self._told[forgotten]
+            self._decided = max(self._decided, forgotten)
         if len(self._pending) >= MOST_PENDING:
             self._pending.popleft()
             self.unjudged += 1
-        self._pending.append(_Told(trade, since, at, self._line_since))
+        self._pending.append(_Told(trade, since, at, self._could_since(at)))
 
     def lose(self, gap: Gap, at: float) -> None:
         """An event `gap`."""
@@ -125,7 +136,7 @@ class TradeJudge:
                 self.unjudged += 1
             return
         self._check_values(told, said, known)
-        late = told.since - max(known.time - ahead, told.line_since)
+        late = told.since - max(known.time - ahead, told.could_since)
         if late > self._limits.told_within:
             self._find("late", told.at, said, f"it was told {late:.1f} s after it happened")
 
@@ -146,18 +157,27 @@ class TradeJudge:
         `patience` seconds."""
         if self._begun is None:
             return
+        missing = []
         for number in self._tape.ids_after(self._decided):
             known = self._tape.get(number)
             happened = (known.time if known else 0.0) - ahead
-            if number > self._last and not self._is_before(number, happened):
-                due = max(happened, self._line_since) + patience
-                if due > self._heard or happened > until:
-                    return  # it may still come
-            elif happened > until:
-                return
+            is_before = self._is_before(number, happened)
+            due = happened
+            if number > self._last and not is_before:
+                due = max(happened, self._could_since(inf)) + patience
+            if happened > until or due > self._heard:
+                break  # it may still come
             self._decided = number
-            if not (self._is_before(number, happened) or number in self._told or self._is_in_gap(number)):
-                self._find("missing", self._heard, "nothing, and no gap", f"trade {number} was there")
+            if not (is_before or number in self._told or self._is_in_gap(number)):
+                missing.append(number)
+        if missing:
+            first, last = missing[0], missing[-1]
+            which = f"trade {first}" if first == last else f"{len(missing)} trades from {first} to {last}"
+            self._find("missing", self._heard, "nothing, and no gap", f"there was {which}")
+
+    def _could_since(self, otherwise: float) -> float:
+        """From when on trades can be told; `otherwise` where they cannot."""
+        return otherwise if self._fed_since is None else max(self._line_since, self._fed_since)
 
     def _is_before(self, number: int, happened: float) -> bool:
         """Whether the trade may be older than the stream, which tells trades from its beginning on."""
