@@ -121,7 +121,7 @@ def test_freeze_holds_everything_and_loses_nothing(simulator: Simulator, client:
 
 
 def test_late_ack_answers_late_and_data_follows(simulator: Simulator, client: Client) -> None:
-    simulator.fault("late_ack", seconds=0.15, exchange=client.exchange)
+    simulator.fault("late_ack", seconds=1, exchange=client.exchange)
     client.subscribe_to_trades()
     simulator.exchange_trade(client.exchange, client.pair, "1.5")
     assert client.hears_nothing()
