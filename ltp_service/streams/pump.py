@@ -33,8 +33,9 @@ CATCH_UP_EVERY_SECONDS = 0.1
 """Seconds after which a client behind that took no byte is tried again."""
 
 SHORTEST_SLICE_SECONDS, LONGEST_SLICE_SECONDS = 0.0002, 0.002
-"""Seconds of sending after which other greenlets get a turn: half as much as their last turn took of the processor,
-between these. So a lone request waits little, and many requests do not keep the pump from its share."""
+"""Seconds of sending after which other greenlets get a turn: half as long as their last turn, between these. So a lone
+request waits little, and many requests do not keep the pump from its share. All of it is processor time: what other programs
+take of a machine is nobody's turn."""
 
 SECONDS_PER_SEND = 1e-5
 """About what one send takes. A frame goes out in the order in which all of them would be done, so many small groups cannot
@@ -359,11 +360,12 @@ class Pump:
         self._slice = min(max(SHORTEST_SLICE_SECONDS, taken / 2), LONGEST_SLICE_SECONDS)
 
     def _send_a_slice(self) -> None:
-        begun, ends_at = self._processor_time(), self._monotonic() + self._slice
+        begun = self._processor_time()
+        ends_at = begun + self._slice
         while self._rounds and self._go_on(self._rounds[0][2], ends_at):
             _, _, sending = heappop(self._rounds)
             self._finish(sending)
-            if self._monotonic() >= ends_at:
+            if self._processor_time() >= ends_at:
                 break
         self._work += self._processor_time() - begun
 
@@ -406,7 +408,7 @@ class Pump:
             left -= 1
             if not left:
                 left = SENDS_BETWEEN_LOOKS
-                if self._monotonic() >= ends_at:
+                if self._processor_time() >= ends_at:
                     return False
         return True
 
@@ -468,16 +470,16 @@ class Pump:
     def _catch_up(self, now: float) -> None:
         """Serves every client behind once, and drops those that take nothing."""
         is_hurried = False
-        begun, pause_at = self._processor_time(), now + self._slice
+        begun = self._processor_time()
         for client in list(self._behind):
             if client.group is not None:
                 self._served = client
                 is_hurried |= self._serve(client)
                 self._served = None
-            if self._monotonic() >= pause_at:
+            if self._processor_time() - begun >= self._slice:
                 self._work += self._processor_time() - begun
                 self._rest()
-                begun, pause_at = self._processor_time(), self._monotonic() + self._slice
+                begun = self._processor_time()
         self._work += self._processor_time() - begun
         pause = HURRY_SECONDS if is_hurried else CATCH_UP_EVERY_SECONDS
         self._catch_up_at = self._monotonic() + pause if self._behind else inf
@@ -555,12 +557,12 @@ class Pump:
 
     def _say_bye(self) -> None:
         """Every client gets a bye if it can take one, and is gone."""
-        pause_at = self._monotonic() + self._slice
+        begun = self._processor_time()
         for client in [each for group in self._groups.values() for each in group.clients]:
             self._part(client)
-            if self._monotonic() >= pause_at:
+            if self._processor_time() - begun >= self._slice:
                 self._rest()
-                pause_at = self._monotonic() + self._slice
+                begun = self._processor_time()
         self._tell_meters()
 
     def _part(self, client: Client) -> None:
