@@ -38,6 +38,13 @@ def put(engine: PostgresEngine, *trades: RecordedTrade) -> None:
     engine.write(lambda transaction: add(transaction, TAPE, trades))
 
 
+def put_as_before(engine: PostgresEngine, *trades: RecordedTrade) -> None:
+    """As the version did that had no blocks."""
+    engine.block = 0
+    put(engine, *trades)
+    engine.block = SMALL
+
+
 def loose(engine: PostgresEngine) -> list[int]:
     """Ids of the trades with a row of their own."""
     return [row[0] for row in engine.read("SELECT trade_id FROM trades ORDER BY traded_at, trade_id")]
@@ -87,6 +94,20 @@ def test_what_is_packed_stays_as_it_was_told_first(engine: PostgresEngine) -> No
     assert kept(engine) == list(each_second(1, 5))
 
 
+def test_a_trade_with_a_row_does_not_come_before_those_of_short_blocks(engine: PostgresEngine) -> None:
+    for start in range(0, 60, 10):
+        put(engine, *each_second(start + 1, start + 4), *each_second(start + 6, start + 9))
+    for start in range(0, 60, 10):
+        put(engine, trade(start + 5, start + 5))
+    put(engine, trade(99, 99))
+    assert (loose(engine), sizes(engine)) == ([99], [5, 4] * 6)
+    for limit in range(1, 56):
+        found = Trades(engine.read, engine.block).first(Asked(TAPE), limit)
+        assert found == [trade(each, each) for each in range(1, 60) if each % 10][:limit] + [
+            trade(99, 99)
+        ] * (limit > 54)
+
+
 def test_a_block_is_cut_where_older_trades_are_deleted(engine: PostgresEngine) -> None:
     put(engine, *each_second(1, 20))
     assert engine.write(lambda transaction: drop(transaction, TAPE, NOON + 11_000_000)) == 10
@@ -103,7 +124,9 @@ def test_each_trade_lies_in_one_place_and_none_between_those_of_another_block(
     if seed % 2:  # some at one moment
         missing = [each._replace(traded_at=each.traded_at // 3_000_000 * 3_000_000) for each in missing]
     missing.sort(key=lambda each: (each.traded_at, each.trade_id))
-    told: list[RecordedTrade] = []
+    told = sorted(chance.sample(missing, 70), key=missing.index) if seed > 2 else []
+    put_as_before(engine, *told)
+    missing = [each for each in missing if each not in told]
     while missing:
         start = chance.choice((0, chance.randrange(len(missing))))
         some = missing[start : start + chance.choice((1, 1, 2, 5, 20))]
