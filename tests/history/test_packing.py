@@ -3,6 +3,7 @@
 from collections.abc import Iterator
 from itertools import count, pairwise
 from random import Random
+from threading import Event, Thread
 
 import pytest
 
@@ -11,6 +12,7 @@ from ltp_service.history.packing import EVER, Asked, Trades, add, drop
 from ltp_service.history.postgres import BLOCK, MIGRATIONS, PostgresEngine
 from ltp_service.history.rows import News, RecordedTrade
 from ltp_service.history.store import SqlHistory
+from tests.deadline import DEADLINE
 from tests.history.conftest import in_postgres
 from tests.history.databases import Database, NewDatabase
 from tests.history.plain import NOON, PAIR, each_second, trade
@@ -138,6 +140,30 @@ def test_each_trade_lies_in_one_place_and_none_between_those_of_another_block(
         check_answers(engine, told, chance)
 
 
+def test_a_reader_sees_each_trade_once_while_they_are_packed(
+    database: Database, engine: PostgresEngine
+) -> None:
+    reader, done = database.engine(), Event()
+
+    def write() -> None:
+        for each in range(1, 200):
+            put(engine, trade(each, each))
+        done.set()
+
+    writer = Thread(target=write)
+    writer.start()
+    looks = 0
+    try:
+        while not done.is_set():
+            found = Trades(reader.read, reader.block).first(Asked(TAPE))
+            assert found == list(each_second(1, len(found)))
+            looks += 1
+    finally:
+        writer.join(DEADLINE)
+    assert looks
+    assert len(kept(engine)) == 199
+
+
 def check_places(engine: PostgresEngine, told: list[RecordedTrade]) -> None:
     rows, places = set(loose(engine)), [told.index(each) for block in blocks(engine) for each in block]
     assert len(rows) + len(places) == len(told), "each is in one place"
@@ -196,7 +222,7 @@ def own_engine(postgres: PostgresServer) -> Iterator[PostgresEngine]:
 
 
 def test_a_million_trades_take_no_more_than_35_mib(own_engine: PostgresEngine) -> None:
-    store, news = SqlHistory(own_engine), market(Random(7))[:20_000]
+    store, news = SqlHistory(own_engine), market(Random(7), 20_000)
     wrote = sum(store.write(news[start : start + 2_000]).new for start in range(0, len(news), 2_000))
     assert wrote == len(news)
     assert store.size() / wrote * 1_000_000 <= MOST_BYTES_OF_A_MILLION
