@@ -44,6 +44,11 @@ class Trades:
         self._read = read
         self._block = block
 
+    @classmethod
+    def within(cls, transaction: Transaction) -> "Trades":
+        """Those that a transaction sees, with its own."""
+        return cls(transaction.rows, transaction.block)
+
     def first(self, asked: Asked, limit: int = EVER) -> list[RecordedTrade]:
         """At most so many, the earliest ones, in the order of time and id."""
         if not self._block:

@@ -97,7 +97,7 @@ def _prune(transaction: Transaction, pair: str, before: int) -> int:
     """Deletes the pair's oldest trades and observations, but for the last ones at or before a moment. Whole minutes, so
     that a candle can be made anew as long as one of its trades is there."""
     tapes = [key for key, *_ in transaction.rows(sql.TAPES, (pair,))]
-    trades = Trades(transaction.rows, transaction.block)
+    trades = Trades.within(transaction)
     last = [trade.traded_at for tape in tapes if (trade := trades.last(Asked(tape, until=before)))]
     end = start_of(max(last, default=0), 1)
     deleted = 0
@@ -113,7 +113,7 @@ def _prune(transaction: Transaction, pair: str, before: int) -> int:
 
 def _drop(transaction: Transaction, tape: int, end: int) -> int:
     """Deletes the first minutes of a tape."""
-    trades = Trades(transaction.rows, transaction.block)
+    trades = Trades.within(transaction)
     first = trades.nth_moment(tape, 0)
     if first is None or first >= end:
         return 0

@@ -138,7 +138,7 @@ class PairTapes:
                 first, last = trades[group[0]], trades[group[-1]]
                 times = first.traded_at - SAME_MOMENT, last.traded_at + SAME_MOMENT
                 asked = Asked(tape.key, *times, first.trade_id, last.trade_id)
-                recorded = {trade.trade_id: trade for trade in _trades(transaction).first(asked)}
+                recorded = {trade.trade_id: trade for trade in Trades.within(transaction).first(asked)}
                 known.update(place for place in group if self._is_known(trades[place], recorded))
         return known
 
@@ -325,7 +325,9 @@ def _recorded(transaction: Transaction, tape: Tape, trade_id: int) -> RecordedTr
         return None
     begun = transaction.rows(sql.MINUTE_OF_ID, (tape.key, trade_id))
     since = max(run.first_traded_at, begun[0][0] - SLACK) if begun else run.first_traded_at
-    found = _trades(transaction).first(Asked(tape.key, since, run.last_traded_at, trade_id, trade_id), 1)
+    found = Trades.within(transaction).first(
+        Asked(tape.key, since, run.last_traded_at, trade_id, trade_id), 1
+    )
     return found[0] if found else None
 
 
@@ -344,7 +346,7 @@ def _break(transaction: Transaction, change: _Change, moment: int) -> None:
 
 def _parts(transaction: Transaction, tape: Tape, run: Run, moment: int) -> list[Run]:
     """What is left of a run that goes on from a trade at or before a moment to a later one: none of the parts does."""
-    trades, ids = _trades(transaction), (run.first_trade_id, run.last_trade_id)
+    trades, ids = Trades.within(transaction), (run.first_trade_id, run.last_trade_id)
     earlier = Asked(tape.key, run.first_traded_at, moment, *ids)
     later = Asked(tape.key, moment + 1, run.last_traded_at, *ids)
     last, first = trades.last(earlier), _first_moment(transaction, later)
@@ -374,13 +376,9 @@ def _parts(transaction: Transaction, tape: Tape, run: Run, moment: int) -> list[
     return parts
 
 
-def _trades(transaction: Transaction) -> Trades:
-    return Trades(transaction.rows, transaction.block)
-
-
 def _first_moment(transaction: Transaction, asked: Asked) -> int | None:
     """The moment of the earliest of some trades; None where there are none."""
-    found = _trades(transaction).first(asked, 1)
+    found = Trades.within(transaction).first(asked, 1)
     return found[0].traded_at if found else None
 
 
@@ -436,7 +434,7 @@ def _going_on(tape: Tape, minutes: int, candle: Candle) -> Candle:
 
 
 def _minute(transaction: Transaction, tape: Tape, start: int) -> Candle:
-    return fold(_trades(transaction).first(Asked(tape.key, start, start + MINUTE - 1)), start)
+    return fold(Trades.within(transaction).first(Asked(tape.key, start, start + MINUTE - 1)), start)
 
 
 def _put_candles(transaction: Transaction, tape: Tape, minutes: int, candles: list[Candle]) -> None:

@@ -3,6 +3,7 @@
 from collections.abc import Iterator
 from itertools import count, pairwise
 from random import Random
+from threading import Event, Thread
 
 import pytest
 
@@ -11,6 +12,7 @@ from ltp_service.history.packing import EVER, Asked, Trades, add, drop
 from ltp_service.history.postgres import BLOCK, MIGRATIONS, PostgresEngine
 from ltp_service.history.rows import News, RecordedTrade
 from ltp_service.history.store import SqlHistory
+from tests.deadline import DEADLINE
 from tests.history.conftest import in_postgres
 from tests.history.databases import Database, NewDatabase
 from tests.history.plain import NOON, PAIR, each_second, trade
@@ -36,6 +38,13 @@ def engine(database: Database) -> PostgresEngine:
 
 def put(engine: PostgresEngine, *trades: RecordedTrade) -> None:
     engine.write(lambda transaction: add(transaction, TAPE, trades))
+
+
+def put_as_before(engine: PostgresEngine, *trades: RecordedTrade) -> None:
+    """As the version did that had no blocks."""
+    engine.block = 0
+    put(engine, *trades)
+    engine.block = SMALL
 
 
 def loose(engine: PostgresEngine) -> list[int]:
@@ -87,6 +96,20 @@ def test_what_is_packed_stays_as_it_was_told_first(engine: PostgresEngine) -> No
     assert kept(engine) == list(each_second(1, 5))
 
 
+def test_a_trade_with_a_row_does_not_come_before_those_of_short_blocks(engine: PostgresEngine) -> None:
+    for start in range(0, 60, 10):
+        put(engine, *each_second(start + 1, start + 4), *each_second(start + 6, start + 9))
+    for start in range(0, 60, 10):
+        put(engine, trade(start + 5, start + 5))
+    put(engine, trade(99, 99))
+    assert (loose(engine), sizes(engine)) == ([99], [5, 4] * 6)
+    for limit in range(1, 56):
+        found = Trades(engine.read, engine.block).first(Asked(TAPE), limit)
+        assert found == [trade(each, each) for each in range(1, 60) if each % 10][:limit] + [
+            trade(99, 99)
+        ] * (limit > 54)
+
+
 def test_a_block_is_cut_where_older_trades_are_deleted(engine: PostgresEngine) -> None:
     put(engine, *each_second(1, 20))
     assert engine.write(lambda transaction: drop(transaction, TAPE, NOON + 11_000_000)) == 10
@@ -103,7 +126,9 @@ def test_each_trade_lies_in_one_place_and_none_between_those_of_another_block(
     if seed % 2:  # some at one moment
         missing = [each._replace(traded_at=each.traded_at // 3_000_000 * 3_000_000) for each in missing]
     missing.sort(key=lambda each: (each.traded_at, each.trade_id))
-    told: list[RecordedTrade] = []
+    told = sorted(chance.sample(missing, 70), key=missing.index) if seed > 2 else []
+    put_as_before(engine, *told)
+    missing = [each for each in missing if each not in told]
     while missing:
         start = chance.choice((0, chance.randrange(len(missing))))
         some = missing[start : start + chance.choice((1, 1, 2, 5, 20))]
@@ -113,6 +138,30 @@ def test_each_trade_lies_in_one_place_and_none_between_those_of_another_block(
         assert kept(engine) == told
         check_places(engine, told)
         check_answers(engine, told, chance)
+
+
+def test_a_reader_sees_each_trade_once_while_they_are_packed(
+    database: Database, engine: PostgresEngine
+) -> None:
+    reader, done = database.engine(), Event()
+
+    def write() -> None:
+        for each in range(1, 200):
+            put(engine, trade(each, each))
+        done.set()
+
+    writer = Thread(target=write)
+    writer.start()
+    looks = 0
+    try:
+        while not done.is_set():
+            found = Trades(reader.read, reader.block).first(Asked(TAPE))
+            assert found == list(each_second(1, len(found)))
+            looks += 1
+    finally:
+        writer.join(DEADLINE)
+    assert looks
+    assert len(kept(engine)) == 199
 
 
 def check_places(engine: PostgresEngine, told: list[RecordedTrade]) -> None:
@@ -173,7 +222,7 @@ def own_engine(postgres: PostgresServer) -> Iterator[PostgresEngine]:
 
 
 def test_a_million_trades_take_no_more_than_35_mib(own_engine: PostgresEngine) -> None:
-    store, news = SqlHistory(own_engine), market(Random(7))[:20_000]
+    store, news = SqlHistory(own_engine), market(Random(7), 20_000)
     wrote = sum(store.write(news[start : start + 2_000]).new for start in range(0, len(news), 2_000))
     assert wrote == len(news)
     assert store.size() / wrote * 1_000_000 <= MOST_BYTES_OF_A_MILLION

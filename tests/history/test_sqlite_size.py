@@ -27,11 +27,11 @@ PRICES = {
 }
 
 
-def market(chance: Random) -> list[News]:
+def market(chance: Random, trades: int = TRADES) -> list[News]:
     """News of a tenth of a second each, as far apart as trades are on a lively day: 20 of them a second."""
     ids = dict.fromkeys(PRICES, 90_000_000)
     moment, told = NOON, []
-    while sum(ids.values()) < 90_000_000 * len(ids) + TRADES:
+    while sum(ids.values()) < 90_000_000 * len(ids) + trades:
         moment += chance.randrange(100_000)
         base = chance.choice(list(PRICES))
         ids[base] += 1
