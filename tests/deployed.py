@@ -7,6 +7,7 @@ from pathlib import Path
 
 from ltp_service.runtime.open_files import files_needed
 from ltp_service.settings.config import Config, load_config
+from ltp_service.settings.secret_files import file_variables
 from tests.conftest import ROOT
 from tests.dockerfile import final
 
@@ -14,7 +15,7 @@ from tests.dockerfile import final
 def config_of(environ: Mapping[str, str]) -> Config:
     """The settings that it gives. Raises ConfigError for a refused value, AssertionError for a name that is none, and
     for several workers that would each have their own prices."""
-    known = {field.upper() for field in Config.model_fields}
+    known = {field.upper() for field in Config.model_fields} | file_variables(Config).keys()
     assert {name for name in environ if not name.startswith("PYTHON")} <= known
     config = load_config(environ)
     assert config.web_concurrency == 1 or config.cache_backend == "redis"

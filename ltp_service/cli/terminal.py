@@ -68,7 +68,9 @@ def table(columns: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
     from rich.table import Table  # noqa: PLC0415
     from rich.text import Text  # noqa: PLC0415
 
-    drawn = Table(*columns, box=box.SIMPLE_HEAD, pad_edge=False)
+    drawn = Table(box=box.SIMPLE_HEAD, pad_edge=False)
+    for name in columns:
+        drawn.add_column(name, overflow="fold")  # a value that is cut off would be another one
     for row in rows:
         drawn.add_row(*map(Text, row))
     output().print(drawn)
@@ -94,6 +96,10 @@ def track(what: str, total: float | None = None) -> Generator[Callable[[float], 
     from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn  # noqa: PLC0415 - see above
 
     columns = TextColumn("{task.description}"), BarColumn(), TextColumn("{task.percentage:>3.0f} %")
-    with Progress(*columns, TimeRemainingColumn(), console=errors(), transient=True) as bar:
+    # Lines of a result are put above the bar where both are in a terminal, and go into their file where that is one.
+    together = sys.stdout.isatty()
+    with Progress(
+        *columns, TimeRemainingColumn(), console=errors(), transient=True, redirect_stdout=together
+    ) as bar:
         task = bar.add_task(what, total=total)
         yield lambda done: bar.update(task, completed=done)

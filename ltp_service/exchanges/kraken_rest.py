@@ -152,19 +152,21 @@ class KrakenRest:
         No price needs it, so it is refused while prices find out whether the exchange answers. Asks once, and raises
         ExchangeError.
         """
-        params = {"pair": self._symbol(pair), "count": PAGE_TRADES}
-        if since is not None:  # in nanoseconds; a little earlier, because a float has less digits
-            params["since"] = str(int((since - PAGE_OVERLAP_SECONDS) * 1e9))
-        return self._page(pair, params)[0]
+        return self.page_after(pair, since)[0]
 
     def newest_trades(self, pair: Pair) -> tuple[list[Trade], float]:
         """The newest page of trades, and the newest monotonic second before which no cache can have kept it.
 
         Like `trades_after` in all else.
         """
-        return self._page(pair, {"pair": self._symbol(pair), "count": PAGE_TRADES})
+        return self.page_after(pair, None)
 
-    def _page(self, pair: Pair, params: Mapping[str, str]) -> tuple[list[Trade], float]:
+    def page_after(self, pair: Pair, since: float | None) -> tuple[list[Trade], float]:
+        """The page of `trades_after`, with the second of `newest_trades`."""
+        params = {"pair": self._symbol(pair), "count": PAGE_TRADES}
+        if since is not None:  # in nanoseconds; a little earlier, because a float has less digits
+            params["since"] = str(int((since - PAGE_OVERLAP_SECONDS) * 1e9))
+
         def read(result: msgspec.Raw, evidence: answers.Evidence) -> tuple[list[Trade], float]:
             return answers.read_page(result, pair, self._listings, self._clock.wall()), evidence.at
 

@@ -168,6 +168,10 @@ class RestSource:
         before, self._listed = self._listed, self._rest.listed()
         return {} if self._listed is before else self._listed
 
+    def listings(self) -> Mapping[Pair, MarketStatus]:
+        """The last list of pairs; empty before the first."""
+        return self._rest.listed()
+
     def _is_believable(self, tick: Tick) -> bool:
         """Whether the trade's time is not in the future of the exchange's clock."""
         now = self._clock.monotonic()

@@ -4,9 +4,10 @@ import time
 from functools import partial
 from typing import Protocol
 
-SHORTEST_SLEEP = 1e-6
+SHORTEST_SLEEP = 1e-9
 """Seconds of the shortest sleep in which gevent looks at its sockets. With 0 it first runs what is ready, up to fifty
-times, while new requests and the feed's frames wait."""
+times, while new requests and the feed's frames wait. With a microsecond, which may not be over when it looks, it would wait
+there for a whole millisecond."""
 
 
 class Clock(Protocol):

@@ -1,0 +1,122 @@
+"""ltp verify: what a service says, held against the exchange's own trades."""
+
+import json
+from collections.abc import Mapping
+from dataclasses import replace
+
+import click
+
+from ltp_service.cli.terminal import key_of, track
+from ltp_service.cli.verifying.said import Finding, Limits, moment
+from ltp_service.cli.verifying.session import Outcome, Session
+from ltp_service.client.settings import Settings, checked_pairs
+from ltp_service.domain.errors import LtpError
+from ltp_service.exchanges.kraken_rest import KrakenRest
+from ltp_service.rest.breaker import CircuitBreaker
+from ltp_service.rest.http_client import HttpClient
+from ltp_service.runtime.runtime import Runtime
+from ltp_service.settings.config import Config, load_config
+from ltp_service.version import VERSION
+
+FOUND, NOT_JUDGED = 1, 2
+"""Exit codes: something is wrong, and something could not be judged."""
+
+LIMITS = Limits()
+
+seconds_above_zero = click.FloatRange(0, min_open=True)
+
+
+@click.command(epilog="Example: ltp verify http://localhost:8080 --seconds 300 --pairs BTC/USD,ETH/USD")
+@click.argument("url")
+@click.option(
+    "--seconds", type=seconds_above_zero, default=60.0, show_default=True, help="How long to listen."
+)
+@click.option("--pairs", help="Pairs to verify, separated by commas; all that are served unless given.")
+@click.option("--rest-url", help="The exchange's REST API; KRAKEN_REST_URL unless given.")
+@click.option(
+    "--late",
+    type=seconds_above_zero,
+    default=LIMITS.late,
+    show_default=True,
+    help="Seconds that a new price may take on its way.",
+)
+@click.option(
+    "--rest-lag",
+    type=click.FloatRange(0),
+    default=LIMITS.rest_lag,
+    show_default=True,
+    help="Seconds by which the exchange's REST may be behind its feed.",
+)
+@click.option("--json", "as_json", is_flag=True, help="One JSON object a line, the last one with the sums.")
+@click.pass_obj
+def command(
+    environ: Mapping[str, str],
+    url: str,
+    seconds: float,
+    pairs: str | None,
+    rest_url: str | None,
+    late: float,
+    rest_lag: float,
+    as_json: bool,
+) -> None:
+    """Verify what the service at URL says.
+
+    It takes the stream and the answers for a while, compares them with the trades that the exchange's REST API tells,
+    and prints each wrong, late or missing one. Ends with 0 where nothing was found, 1 where something was, and 2 where it
+    could not be judged, because the service or the exchange cannot be reached. A service that wants a key is given
+    LTP_API_KEY.
+    """
+    runtime = Runtime()
+    try:
+        settings = replace(Settings.read(url, key_of(environ), None), clock=runtime.clock.monotonic)
+        named = checked_pairs(pairs.split(",") if pairs else None)
+        config = load_config({**environ, "KRAKEN_REST_URL": rest_url} if rest_url else environ)
+    except (ValueError, LtpError) as error:
+        raise click.UsageError(str(error)) from error
+    started = runtime.clock.wall() - runtime.clock.monotonic()
+    found = Printed(started, as_json=as_json)
+    limits = Limits(late=late, rest_lag=rest_lag)
+    with track("verifying", 1.0) as progress:
+        session = Session(settings, rest_of(config, runtime), named, limits, found.print, progress)
+        outcome = session.run(seconds)
+    found.sum_up(outcome)
+    code = FOUND if found.count else NOT_JUDGED if outcome.reasons else 0
+    click.get_current_context().exit(code)
+
+
+def rest_of(config: Config, runtime: Runtime) -> KrakenRest:
+    """The exchange's REST, asked as the service asks it."""
+    http = HttpClient(runtime.clock, f"ltp_service/{VERSION}")
+    return KrakenRest(config, http, CircuitBreaker(runtime), runtime)
+
+
+class Printed:
+    """What was printed."""
+
+    def __init__(self, unix_ahead: float, *, as_json: bool) -> None:
+        """`unix_ahead`: seconds to add to monotonic ones for this machine's unix time."""
+        self._ahead, self._as_json = unix_ahead, as_json
+        self.count = 0
+
+    def print(self, finding: Finding) -> None:
+        """One line."""
+        self.count += 1
+        at = moment(self._ahead + finding.at)
+        if self._as_json:
+            names = "moment", "finding", "pair", "said", "true"
+            values = at, finding.kind, finding.pair, finding.said, finding.true
+            click.echo(json.dumps(dict(zip(names, values, strict=True))))
+        else:
+            click.echo(f"{at} {finding.pair or '-'} {finding.kind}: {finding.said}; but {finding.true}")
+
+    def sum_up(self, outcome: Outcome) -> None:
+        """The last line, and on standard error what could not be judged."""
+        if self._as_json:
+            click.echo(json.dumps({"findings": self.count} | outcome._asdict()))
+        else:
+            click.echo(
+                f"{self.count} {'finding' if self.count == 1 else 'findings'} in {outcome.prices} prices and {outcome.trades} trades of"
+                f" {outcome.pairs} pairs; {outcome.unjudged} could not be judged"
+            )
+        for reason in outcome.reasons:
+            click.echo(f"not judged: {reason}", err=True)

@@ -1,0 +1,6 @@
+"""What `ltp verify` decides: what a service said, held against the exchange's own trades.
+
+The judges here see no clock and no socket. Every moment is in monotonic seconds of one clock, and each thing that was said
+has two: the last moment at which it was not there yet (`since`), and the one at which it was (`at`). A judge always takes
+the moment that speaks for the service, so that a slow machine is no finding.
+"""

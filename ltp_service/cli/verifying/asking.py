@@ -1,0 +1,59 @@
+"""Asks the exchange for its trades, one page a second, of one pair after the other."""
+
+from collections import deque
+from collections.abc import Callable, Sequence
+from threading import Event, Thread
+
+from ltp_service.cli.verifying.listening import News
+from ltp_service.cli.verifying.tape import OVERLAP_SECONDS, PAGE_TRADES
+from ltp_service.domain.errors import ExchangeError
+from ltp_service.domain.pairs import read_pair
+from ltp_service.exchanges.kraken_rest import KrakenRest
+
+PACE_SECONDS = 1.0
+"""Between two questions; Kraken allows one a second (support.kraken.com, API rate limits)."""
+
+
+class Exchange(Thread):
+    """Has the judge learn the exchange's trades, until `stop` is set."""
+
+    def __init__(
+        self, rest: KrakenRest, pairs: Sequence[str], news: News, clock: Callable[[], float]
+    ) -> None:
+        super().__init__(name="exchange", daemon=True)
+        self.stop = Event()
+        self.reason: str | None = None
+        """Why the last question failed; None where it did not."""
+        self.failures = 0
+        """In a row."""
+        self._rest, self._news, self._clock = rest, news, clock
+        self._since: dict[str, float | None] = dict.fromkeys(pairs)
+        """From which unix second on each pair is asked for."""
+        self._turns = deque(pairs)
+
+    def run(self) -> None:
+        while not self.stop.is_set():
+            try:
+                is_whole = self._ask(self._turns[0])
+            except ExchangeError as error:
+                self.reason, is_whole = str(error), True
+                self.failures += 1
+            else:
+                self.reason, self.failures = None, 0
+            if is_whole:
+                self._turns.rotate(-1)
+            self.stop.wait(PACE_SECONDS)
+
+    def _ask(self, pair: str) -> bool:
+        """Asks for a page. Returns whether there is no more after it now."""
+        since = self._since[pair]
+        page, as_of = self._rest.page_after(read_pair(pair), since)
+        newest = max((trade.timestamp for trade in page), default=None)
+        now, ahead = self._clock(), self._rest.unix_ahead()
+        known = [newest - now] if newest is not None else []
+        ahead = max([*known, *([] if ahead is None else [ahead])], default=float("-inf"))
+        if newest is not None:
+            self._since[pair] = newest - OVERLAP_SECONDS
+        is_newest = since is None
+        self._news.put(lambda judge: judge.learn(pair, page, as_of, ahead, is_newest=is_newest))
+        return is_newest or len(page) < PAGE_TRADES
