@@ -66,7 +66,8 @@ def test_an_answer_that_is_none(
 def test_an_answer_that_does_not_come(exchange: Simulator, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(rest, "ANSWER_SECONDS", 0.3)
     exchange.fault("rest_slow", seconds=30.0, exchange="kraken")
-    names("REST: no answer in time", seen(exchange.rest_url))
+    found = names("REST: no answer in time", seen(exchange.rest_url))
+    assert found.seen == "did not answer within 0.3 s"
 
 
 def judged(*told: Pair, seconds: float = 0.1) -> list[Finding]:
