@@ -24,8 +24,8 @@ COPY configs configs
 COPY ltp_service ltp_service
 ENV PATH=/opt/venv/bin:$PATH PYTHONUNBUFFERED=1 \
     DATABASE_PATH=/var/lib/ltp_service/ltp.sqlite3 HISTORY_URL=sqlite:/var/lib/ltp_service/history.sqlite3
-# The user may not write here, so each start would compile every module again. The first command compiles the project's
-# modules, the second one those of Python itself that a start needs: the base image has none of them compiled.
+# The user may not write here, so each start and each health check would compile its modules again. The first command
+# compiles the project's, the second one those of Python itself that a start needs: the base image has none compiled.
 RUN python -m compileall -q . && python -m ltp_service serve -- --check-config
 VOLUME /var/lib/ltp_service /run/ltp-service
 USER 10001:10001

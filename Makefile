@@ -41,15 +41,16 @@ coverage: .venv/.test programs ## run the tests of test-unit and hold the covera
 check: .venv/.test ## format, lint, types, import arrows, pages and image against the code
 	$(BIN)/ruff format --check && $(BIN)/ruff check && $(BIN)/mypy && $(BIN)/hadolint Dockerfile
 	$(BIN)/check-jsonschema --quiet --builtin-schema vendor.compose-spec docker-compose.yml
-	$(BIN)/python -m pytest --quiet tests/test_architecture.py tests/test_settings_page.py tests/test_docs_pages.py \
+	$(BIN)/python -m pytest --quiet tests/test_architecture.py tests/test_settings_page.py tests/test_env_example.py tests/test_docs_pages.py \
 		tests/test_dockerfile.py tests/test_docker_compose.py tests/test_deploy_kubernetes.py tests/test_deploy_systemd.py \
 		tests/process/test_image.py
 
 format: .venv/.test ## rewrite the code in the house format
 	$(BIN)/ruff check --fix --exit-zero && $(BIN)/ruff format
 
-docs: .venv/.test ## write the tables of docs/settings.md from the settings
+docs: .venv/.test ## write the tables of docs/settings.md, and env.example, from the settings
 	$(BIN)/python -m tests.settings_page
+	$(BIN)/python -m tests.env_example
 
 lock: .venv/.test ## make the locks from pyproject.toml; UPGRADE=--upgrade takes newer versions
 	$(COMPILE) $(UPGRADE) pyproject.toml --output-file requirements.txt

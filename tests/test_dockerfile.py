@@ -16,7 +16,16 @@ import pytest
 from ltp_service.cli import health_check as health_check_program
 from ltp_service.settings.config import files_folder
 from tests.conftest import ROOT
-from tests.dockerfile import STEPS, copied_sources, environment, files_of, final, health_check, is_let_through
+from tests.dockerfile import (
+    STEPS,
+    command,
+    copied_sources,
+    environment,
+    files_of,
+    final,
+    health_check,
+    is_let_through,
+)
 from tests.ended import ended
 
 
@@ -73,6 +82,14 @@ def test_logs_are_not_held_back_and_term_stops_it() -> None:
     assert final("STOPSIGNAL") == "SIGTERM"
 
 
+def test_the_build_starts_the_service_once_so_that_pythons_own_modules_are_compiled_too() -> None:
+    """The base image has none of them compiled, and the user of ours could not keep what a start compiles."""
+    (at,) = (number for number, step in enumerate(STEPS) if "--check-config" in step.text)
+    assert STEPS[at].text.endswith(" ".join([*command(), "--", "--check-config"]))
+    assert [step.name for step in STEPS[at:] if step.name in {"COPY", "FROM"}] == []
+    assert "PYTHONDONTWRITEBYTECODE" not in environment(final("ENV"))
+
+
 def test_both_stages_begin_from_one_python_that_cannot_change() -> None:
     begun = [step.text.split()[0] for step in STEPS if step.name == "FROM"]
     assert begun == ["${PYTHON}", "${PYTHON}"]
@@ -83,9 +100,9 @@ def test_both_stages_begin_from_one_python_that_cannot_change() -> None:
 # The health check.
 
 
-def run(*command: str, **environ: str) -> subprocess.CompletedProcess[str]:
+def run(*words: str, **environ: str) -> subprocess.CompletedProcess[str]:
     path = os.pathsep.join([str(Path(sys.executable).parent), os.defpath])
-    return ended(command, env={"PATH": path} | environ)
+    return ended(words, env={"PATH": path} | environ)
 
 
 class _Health(BaseHTTPRequestHandler):
