@@ -17,13 +17,14 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import Future, wait
 from functools import cache
 from itertools import chain, zip_longest
-from threading import Event, Thread
+from threading import Event
 from typing import Literal, TypeVar
 from urllib.parse import urlsplit
 
 from ltp_service.domain.errors import Rejected, Unreachable
 from ltp_service.feed import handshake
 from ltp_service.runtime.http_dates import read_moment, read_retry_after
+from ltp_service.runtime.in_thread import begin
 from ltp_service.runtime.proxies import Proxy, proxy_for
 
 LOOK_EVERY_SECONDS = 0.05
@@ -126,7 +127,7 @@ class Dialer:
         return attempt.holds(opened)
 
     def _look_up(self, host: str, port: int, attempt: "_Attempt") -> Sequence[Address]:
-        lookup = self._lookup = self._lookup or _begin(lambda: self._resolve(host, port))
+        lookup = self._lookup = self._lookup or begin(lambda: self._resolve(host, port), "name lookup")
         while not lookup.done():
             attempt.check()
             wait([lookup], LOOK_EVERY_SECONDS)
@@ -327,19 +328,6 @@ def translate(error: Exception, text: str) -> Unreachable:
     )
     reason = next((reason for kind, reason in known if isinstance(error, kind)), "protocol")
     return Unreachable(f"{text}: {str(error) or type(error).__name__}", reason=reason)
-
-
-def _begin(look_up: Callable[[], Sequence[Address]]) -> "Future[Sequence[Address]]":
-    future: Future[Sequence[Address]] = Future()
-
-    def run() -> None:
-        try:
-            future.set_result(look_up())
-        except Exception as error:  # noqa: BLE001 - it is the caller's, who raises it again
-            future.set_exception(error)
-
-    Thread(target=run, name="name lookup", daemon=True).start()
-    return future
 
 
 @cache

@@ -1,21 +1,26 @@
 """ltp doctor on REST and on the clock: each fault is named in its line."""
 
 import re
+import socket
+from datetime import UTC, datetime, timedelta
+from email.utils import format_datetime
 from typing import Any
 
 import pytest
 
 from ltp_service.cli.checks import clock, reach, rest
-from ltp_service.cli.checks.finding import ClockReading, Observation
+from ltp_service.cli.checks.finding import ClockReading, Finding, Observation, worst
 from ltp_service.cli.checks.surroundings import Surroundings
 from ltp_service.domain.pairs import Pair
+from ltp_service.rest.source import RestAnswer
 from ltp_service.settings.config import Config
 from tests.cli.doctor_page import lines, names
-from tests.cli.hostile import at
+from tests.cli.hostile import at, hostile
 from tests.drill.certificates import Authority
 from tests.drill.proxy import Proxy
-from tests.fakes import BTC, ETH
+from tests.fakes import BTC, ETH, tick
 from tests.simulator.client import Simulator
+from tests.websocket_peer import read_request
 
 
 @pytest.fixture(autouse=True)
@@ -61,19 +66,25 @@ def test_an_answer_that_is_none(
 def test_an_answer_that_does_not_come(exchange: Simulator, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(rest, "ANSWER_SECONDS", 0.3)
     exchange.fault("rest_slow", seconds=30.0, exchange="kraken")
-    names("REST: no answer in time", seen(exchange.rest_url))
+    found = names("REST: no answer in time", seen(exchange.rest_url))
+    assert found.seen == "did not answer within 0.3 s"
+
+
+def judged(*told: Pair, seconds: float = 0.1) -> list[Finding]:
+    """What is made of an answer about two pairs that tells of these."""
+    ticks = [tick("64000.1", pair=pair) for pair in told]
+    return list(rest.judge(RestAnswer(ticks, frozenset(), frozenset({BTC, ETH})), seconds, timeout=3.0))
 
 
 def test_slow_answers_and_pairs_without_a_price() -> None:
-    names("REST: a slow answer", [rest.judge([BTC], [BTC], seconds=2.0, timeout=3.0)])
-    names("REST: an answer slower than it may be", [rest.judge([BTC], [BTC], seconds=4.0, timeout=3.0)])
-    names("REST: a pair without a last price", [rest.judge([BTC, ETH], [BTC], seconds=0.1, timeout=3.0)])
+    names("REST: a slow answer", judged(BTC, ETH, seconds=2.0))
+    names("REST: an answer slower than it may be", judged(BTC, ETH, seconds=4.0))
+    names("REST: a pair without a last price", judged(BTC))
 
 
-def test_no_more_pairs_are_asked_than_a_url_has_room_for() -> None:
-    many = [Pair(f"A{number:03}", "USD") for number in range(400)]
-    assert list(rest.fitting(many)) == many[:250]
-    assert list(rest.fitting(many[:3])) == many[:3]
+def test_a_pair_that_was_renamed_is_no_fault(exchange: Simulator) -> None:
+    exchange.fault("renamed", pair="ETH/USD", altname="ETHXUSD")
+    assert worst(lines(seen(exchange.rest_url))) == "ok"
 
 
 def test_a_certificate_before_rest_is_judged_too(tmp_path: Any, exchange: Simulator) -> None:
@@ -89,6 +100,21 @@ def test_a_path_without_an_api(exchange: Simulator) -> None:
 
 
 # The clock.
+
+
+def test_the_date_of_an_answer_is_a_reading_of_the_exchanges_clock() -> None:
+    body = b'{"error":[],"result":{"XXBTZUSD":{"c":["64000.1","0.1"]}}}'
+    date = format_datetime(datetime.now(UTC) - timedelta(hours=1), usegmt=True).encode()
+
+    def answer(client: socket.socket) -> None:
+        read_request(client)
+        head = b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nDate: %s\r\nContent-Length: %d\r\n\r\n"
+        client.sendall(head % (date, len(body)) + body)
+
+    with hostile(answer) as server:
+        found = seen(f"http://127.0.0.1:{server.getsockname()[1]}/0/public")
+    [reading] = [each for each in found if isinstance(each, ClockReading)]
+    assert reading.ahead == pytest.approx(3599.5, abs=1.0)
 
 
 @pytest.mark.parametrize(

@@ -40,6 +40,12 @@ def test_the_rights_that_the_service_needs_are_enough(server: RedisServer) -> No
     assert found.level == "ok"
 
 
+def test_a_redis_without_hello_is_asked_in_the_older_way(tmp_path: Path) -> None:
+    with RedisServer.start(tmp_path, "--rename-command", "HELLO", "") as server:
+        [found] = stores.redis(on_redis(server))
+    assert re.match(r"version \d+\.", found.seen)
+
+
 def test_a_replica_is_told(server: RedisServer) -> None:
     server.run("REPLICAOF", "127.0.0.1", "9")
     names("Redis is a replica", stores.redis(on_redis(server)))

@@ -87,7 +87,9 @@ def test_a_key_goes_with_the_question_for_the_stream(service: FakeService) -> No
 
 
 def test_a_service_that_is_not_there() -> None:
-    names("the service at --url is not there", seen("http://127.0.0.1:9"))
+    found = seen("http://127.0.0.1:9")
+    names("the service at --url is not there", found)
+    assert len(found) == 1  # its streams need no line of their own
 
 
 def test_a_service_without_streams(service: FakeService) -> None:

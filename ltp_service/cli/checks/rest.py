@@ -1,7 +1,7 @@
 """Kraken's REST API: one question about all pairs, which is what the service asks where the feed fails."""
 
+import re
 from collections.abc import Iterable, Iterator, Sequence
-from contextlib import suppress
 
 from ltp_service.cli.checks import clock
 from ltp_service.cli.checks.certificates import failed, judge_failure
@@ -9,10 +9,13 @@ from ltp_service.cli.checks.finding import Finding, Observation, broken, named, 
 from ltp_service.cli.checks.reach import reach
 from ltp_service.cli.checks.surroundings import Surroundings
 from ltp_service.domain.errors import ExchangeError
-from ltp_service.domain.pairs import Pair, kraken_rest_symbol
 from ltp_service.exchanges import kraken_rest_answers as answers
-from ltp_service.exchanges.kraken_rest import MAX_QUERY_BYTES
-from ltp_service.rest.http_client import HttpAnswer, HttpClient
+from ltp_service.exchanges.kraken_rest import KrakenRest
+from ltp_service.meters import EXCHANGE_CALL_SECONDS, Histogram, Labels, Meters
+from ltp_service.rest.breaker import CircuitBreaker
+from ltp_service.rest.http_client import HttpClient
+from ltp_service.rest.source import RestAnswer
+from ltp_service.runtime.runtime import Runtime
 from ltp_service.version import VERSION
 
 SUBJECT = "kraken REST"
@@ -20,6 +23,9 @@ CHECK = f"{SUBJECT}: answer"
 
 ANSWER_SECONDS = 6.0
 """Seconds for one answer at most, whatever the service is set to."""
+
+ALL_ANSWERS_SECONDS = 12.0
+"""Seconds for all calls, of which there are several where a pair is refused: they find out which."""
 
 SLOW_SECONDS = 1.5
 """Seconds from which on an answer is slow: half of the default of KRAKEN_REQUEST_TIMEOUT."""
@@ -50,86 +56,75 @@ def look(world: Surroundings) -> Iterator[Observation]:
         http.close()
 
 
+class _Stopwatch(Meters):
+    """Remembers how long the newest call took."""
+
+    seconds = 0.0
+
+    def observe(self, histogram: Histogram[*Labels], amounts: Sequence[float], *labels: *Labels) -> None:
+        if histogram is EXCHANGE_CALL_SECONDS:
+            self.seconds = amounts[-1]
+
+
 def _ask(http: HttpClient, world: Surroundings) -> Iterator[Observation]:
-    url = world.config.kraken_rest_url.rstrip("/")
-    pairs = list(fitting(world.config.supported_pairs))
-    params = {"pair": ",".join(map(kraken_rest_symbol, pairs))}
-    asked_at, asked_wall = world.clock.monotonic(), world.clock.wall()
+    bounds = {
+        "kraken_max_retries": 0,
+        "kraken_request_timeout": ANSWER_SECONDS,
+        "kraken_timeout": ALL_ANSWERS_SECONDS,
+    }
+    stopwatch = _Stopwatch()
+    runtime = Runtime(world.clock, stopwatch)
+    client = KrakenRest(world.config.model_copy(update=bounds), http, CircuitBreaker(runtime), runtime)
     try:
-        answer = http.get(f"{url}/Ticker", params, ANSWER_SECONDS)
+        answer = client.last_trades(world.config.supported_pairs)
     except ExchangeError as error:
-        yield _unanswered(url, error)
-        return
-    seconds = world.clock.monotonic() - asked_at
-    if answer.date is not None:
-        source = "the Date of an answer of kraken REST"
-        yield clock.compare(source, answer.date, asked_wall, world.clock.wall(), step=1.0)
-    try:
-        told = list(_pairs_told(answer, pairs))
-    except ExchangeError as error:
-        yield _refused(http, url, pairs, error)
+        yield _failed(error)
     else:
-        yield judge(pairs, told, seconds, world.config.kraken_request_timeout)
+        yield from judge(answer, stopwatch.seconds, world.config.kraken_request_timeout)
+    ahead = client.unix_ahead()
+    if ahead is not None:
+        received_at = world.clock.wall()
+        told = world.clock.monotonic() + ahead
+        source = f"the Date of an answer of {SUBJECT}"
+        yield clock.compare(source, told, received_at - stopwatch.seconds, received_at, step=1.0)
 
 
-def fitting(pairs: Iterable[Pair]) -> Iterator[Pair]:
-    """The first of them, as many as have room in one URL."""
-    room = MAX_QUERY_BYTES
-    for pair in pairs:
-        room -= len(kraken_rest_symbol(pair)) + 1
-        if room < 0:
-            return
-        yield pair
-
-
-def _unanswered(url: str, error: ExchangeError) -> Finding:
-    text = str(error)
-    if failed(text):
-        return judge_failure(f"{SUBJECT}: TLS", text, essential=True)
-    remedy = _REMEDIES.get(error.reason, "see the exchange's status page; the service tries again by itself")
-    seen = text.removeprefix(f"{url}/Ticker").lstrip(": ")
-    if error.reason == "closed":  # the library's text is that of its own classes
-        seen = "the connection was closed without an answer"
-    return broken(CHECK, seen, remedy)
-
-
-def _pairs_told(answer: HttpAnswer, pairs: Sequence[Pair]) -> Iterator[Pair]:
-    """Raises ExchangeError."""
-    result = answers.read_result(answer)
-    for each in answers.read_tickers(result, pairs, None, answers.Evidence(0.0)):
-        if isinstance(each, answers.Told):
-            yield each.tick.pair
-
-
-def _refused(http: HttpClient, url: str, pairs: Sequence[Pair], error: ExchangeError) -> Finding:
-    if error.reason == answers.UNKNOWN_PAIR:
-        unlisted = _unlisted(http, url, pairs)
-        seen = f"{named(unlisted) or 'one of the pairs'} refused: {error}"
-        return broken(CHECK, seen, "correct its name in SUPPORTED_PAIRS, or take it out")
+def _failed(error: ExchangeError) -> Finding:
+    seen = str(error)
+    if failed(seen):
+        return judge_failure(f"{SUBJECT}: TLS", seen, essential=True)
     if error.reason == answers.THROTTLED:
-        seen = f"{error}: to be left alone for {error.retry_after or 0:.0f} s"
+        seen = f"{seen}: to be left alone for {error.retry_after or 0:.0f} s"
         remedy = "find what else on this address calls the exchange; the service keeps away by itself"
         return broken(CHECK, seen, remedy)
-    remedy = _REMEDIES.get(error.reason, "see the exchange's status page")
-    return broken(CHECK, str(error), remedy)
+    if error.reason == "closed":  # the library's text is that of its own classes
+        seen = "the connection was closed without an answer"
+    remedy = _REMEDIES.get(error.reason, "see the exchange's status page; the service tries again by itself")
+    return broken(CHECK, _URL.sub("", seen), remedy)
 
 
-def _unlisted(http: HttpClient, url: str, pairs: Sequence[Pair]) -> list[Pair]:
-    """The pairs that the exchange does not list; none where it does not say."""
-    with suppress(ExchangeError):
-        answer = http.get(f"{url}/AssetPairs", {}, ANSWER_SECONDS)
-        listed = answers.read_listings(answers.read_result(answer)).symbols
-        return [pair for pair in pairs if pair not in listed]
-    return []
+_URL = re.compile(r"^https?://\S+[: ]+")
 
 
-def judge(pairs: Sequence[Pair], told: Sequence[Pair], seconds: float, timeout: float) -> Finding:
-    """What a good answer means."""
-    missing = [pair for pair in pairs if pair not in told]
-    if missing:
+def judge(answer: RestAnswer, seconds: float, timeout: float) -> Iterator[Finding]:
+    """What an answer means that took so long, where the service waits for `timeout` seconds."""
+    if answer.unknown:
+        remedy = "correct its name in SUPPORTED_PAIRS, or take it out"
+        yield broken(CHECK, f"{_names(answer.unknown)} refused: not known to the exchange", remedy)
+    told = {tick.pair for tick in answer.ticks}
+    if missing := answer.asked - told - answer.unknown:
         remedy = "has it ever traded? If not, take it out of SUPPORTED_PAIRS"
-        return warning(CHECK, f"no last price of {named(missing)}", remedy)
-    seen = f"{len(pairs)} {'pair' if len(pairs) == 1 else 'pairs'} after {1000 * seconds:.0f} ms"
+        yield warning(CHECK, f"no last price of {_names(missing)}", remedy)
+    if told:
+        yield _timed(len(told), seconds, timeout)
+
+
+def _names(pairs: Iterable[object]) -> str:
+    return named(sorted(map(str, pairs)))
+
+
+def _timed(number: int, seconds: float, timeout: float) -> Finding:
+    seen = f"{number} {'pair' if number == 1 else 'pairs'} after {1000 * seconds:.0f} ms"
     if seconds > timeout:
         remedy = f"raise KRAKEN_REQUEST_TIMEOUT, which is {timeout:g} s, or use a faster line"
         return broken(CHECK, seen, remedy)

@@ -3,27 +3,13 @@
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Future
-from threading import Thread
 from typing import TypeVar
 
 from ltp_service.cli.checks.finding import Observation, broken
+from ltp_service.runtime.in_thread import begin
 
 Look = Callable[[], Iterable[Observation]]
 T = TypeVar("T")
-
-
-def begin(work: Callable[[], T], name: str) -> "Future[T]":
-    """Runs it in a thread that holds up nothing, also not the end of the program."""
-    future: Future[T] = Future()
-
-    def run() -> None:
-        try:
-            future.set_result(work())
-        except Exception as error:  # noqa: BLE001 - it is the caller's, who raises it again
-            future.set_exception(error)
-
-    Thread(target=run, name=name, daemon=True).start()
-    return future
 
 
 def run_all(looks: Mapping[str, Look], seconds: float, done: Callable[[float], None]) -> list[Observation]:
