@@ -90,10 +90,16 @@ class LyingService:
         """`trades`: whether the market goes on by itself. `skew`: seconds by which the service's wall clock is wrong.
         `noon`: unix seconds of the exchange when the clock shows 0."""
         self._clock, self._began = clock, clock()
-        self._lie, self._moves, self._skew = lie, trades, skew
+        self._lie, self._moves, self.skew = lie, trades, skew
         lie.service, self.lies_from, self._noon = self, lies_from, noon
         self.markets = {pair: Market() for pair in PAIRS}
         self.source = FEED
+        self.is_filling = False
+        """It has its feed again, and not yet the trades that it missed."""
+        self.unpriced = ""
+        """The pair that it has no price of."""
+        self.delay = 0.0
+        """Seconds after which it knows of a trade."""
         self._shown: dict[str, tuple[int, str]] = {}
         """What the stream said last of each pair: trade and state."""
         self._beat_at = self._trade_at = self._began
@@ -134,7 +140,12 @@ class LyingService:
 
     def item(self, pair: str, back: int = 0) -> Item:
         """The last price, or one so many trades before, as detail=true has it."""
-        trade = self.markets[pair].trades[-1 - back]
+        if pair == self.unpriced:
+            names = dict.fromkeys(
+                ("amount", "price", "source", "traded_at", "confirmed_at", "age_ms", "trade_id")
+            )
+            return {"pair": pair, "state": "unknown"} | names
+        trade = self.known(pair)[-1 - back]
         is_live = self.exchange_time - trade.timestamp <= LIVE_SECONDS
         is_rest = self.source != FEED
         return {
@@ -146,12 +157,26 @@ class LyingService:
             "traded_at": None if is_rest else moment(trade.timestamp),
             "confirmed_at": self.wall(),
             "age_ms": 0,
-            "trade_id": None if is_rest else int(trade.trade_id),
+            "trade_id": self._first_of_price(pair) if is_rest else int(trade.trade_id),
         }
+
+    def known(self, pair: str) -> list[Trade]:
+        """The trades that it knows of."""
+        trades = self.markets[pair].trades
+        return [each for each in trades if each.timestamp <= self.exchange_time - self.delay] or trades[:1]
+
+    def _first_of_price(self, pair: str) -> int:
+        """REST confirms the price that the feed told; a later trade at the same price has another id."""
+        *before, last = self.known(pair)
+        for each in reversed(before):
+            if each.price != last.price:
+                break
+            last = each
+        return int(last.trade_id)
 
     def wall(self, ago: float = 0.0) -> str:
         """The service's clock."""
-        return moment(self.exchange_time + self._skew - ago)
+        return moment(self.exchange_time + self.skew - ago)
 
     def hello(self, last_id: str = "", *, knows: bool = True) -> bytes:
         """The beginning of a stream."""
@@ -159,9 +184,10 @@ class LyingService:
         events: list[Event] = [("hello", names | {"resumed": bool(last_id) and knows})]
         for pair, market in self.markets.items():
             if last_id and not knows:
-                events.append(("gap", _gap(pair, 1000 + market.told - 1, 1000 + len(market.trades))))
+                before = 1000 + len(market.trades) - 1 if pair == PAIRS[0] else None
+                events.append(("gap", _gap(pair, 1000 + market.told - 1, before)))
             if not (last_id and knows):
-                market.told = len(market.trades)
+                market.told = len(market.trades) - 1  # another worker may be a trade behind
         self._beat_at = self._clock()
         self._shown.clear()
         return self._bytes([*events, *self._prices()])
@@ -170,9 +196,10 @@ class LyingService:
         """What is new."""
         events: list[Event] = []
         for pair, market in self.markets.items():
-            if self.source == FEED:
-                events += [("trade", _told(pair, trade)) for trade in market.trades[market.told :]]
-                market.told = len(market.trades)
+            if self.source == FEED and not self.is_filling:
+                known = self.known(pair)
+                events += [("trade", _told(pair, trade)) for trade in known[market.told :]]
+                market.told = max(market.told, len(known))
         events += self._prices()
         if self._clock() >= self._beat_at + HEARTBEAT:
             self._beat_at += HEARTBEAT
@@ -183,9 +210,9 @@ class LyingService:
 
     def _prices(self) -> list[Event]:
         found: list[Event] = []
-        for pair, market in self.markets.items():
+        for pair in self.markets:
             item = self.item(pair)
-            now = len(market.trades), item["state"]
+            now = len(self.known(pair)), item["state"]
             if self._shown.get(pair) != now:
                 self._shown[pair] = now
                 found.append(("price", item))
@@ -199,11 +226,12 @@ class LyingService:
 
     def answer(self, *, detail: bool, etag: str = "") -> Answer:
         """To a question with that ETag in If-None-Match."""
-        items = [self._lie.shown(self.item(pair)) for pair in PAIRS]
+        items = [self._lie.shown(self.item(pair)) for pair in PAIRS if pair != self.unpriced]
         shown = [each if detail else {name: each[name] for name in ("pair", "amount")} for each in items]
-        body = _json({"ltp": shown})
+        errors = {"errors": [{"pair": self.unpriced, "code": "PRICE_FETCH_ERROR"}]} if self.unpriced else {}
+        body = _json({"ltp": shown} | errors)
         headers = {"cache-control": f"public, max-age={0 if detail else 1}", "etag": f'"{hash(body)}"'}
-        answer = self._lie.answer(Answer(200, headers, body), detail=detail)
+        answer = self._lie.answer(Answer(206 if errors else 200, headers, body), detail=detail)
         if etag and answer.headers["etag"] == etag:
             return Answer(304, answer.headers, "")
         return answer
@@ -224,7 +252,7 @@ def _told(pair: str, trade: Trade) -> Item:
     }
 
 
-def _gap(pair: str, after: int, before: int) -> Item:
+def _gap(pair: str, after: int, before: int | None) -> Item:
     return {"pair": pair, "after_trade_id": after, "before_trade_id": before, "from": None, "to": None}
 
 
@@ -330,6 +358,13 @@ class OtherTime(AnsweredOnly):
         return {"traded_at": self.service.wall(0.123)}
 
 
+class OtherTimeOfATrade(StreamedOnce):
+    kind = "wrong-time"
+
+    def instead(self, data: Item) -> list[Event]:
+        return [("trade", data | {"traded_at": self.service.wall(0.123)})]
+
+
 class OlderPriceInTheStream(StreamedOnce):
     kind, name = "backwards", "price"
 
@@ -420,6 +455,14 @@ class GapOfToldTrades(StreamedOnce):
         return [("gap", _gap(data["pair"], number - 3, number)), ("trade", data)]
 
 
+class GapBeforeItsTrade(StreamedOnce):
+    kind = "gap-told"
+
+    def instead(self, data: Item) -> list[Event]:
+        number = data["trade_id"]
+        return [("gap", _gap(data["pair"], number - 1, number + 1)), ("trade", data)]
+
+
 class LateTrades(Truth):
     kind = "late"
 
@@ -508,6 +551,21 @@ class PageForJson(Truth):
         if self.is_told:
             answer.body = "<html>"
         return answer
+
+
+class SlowStream(Truth):
+    """No lie: each price is told a second later than in answers, and is as old as it says."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.held: list[tuple[float, Item]] = []
+
+    def streamed(self, events: list[Event]) -> list[Event]:
+        now = self.service.seconds
+        self.held += [(now + 1.0, data | {"age_ms": 1000}) for name, data in events if name == "price"]
+        due: list[Event] = [("price", data) for at, data in self.held if at <= now]
+        self.held = [(at, data) for at, data in self.held if at > now]
+        return [*due, *(each for each in events if each[0] != "price")]
 
 
 def _below(kind: type[Truth]) -> list[type[Truth]]:

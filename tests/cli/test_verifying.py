@@ -1,15 +1,17 @@
 """What ltp verify decides: each lie of a service is found by its name, and nothing of an honest one."""
 
 from collections.abc import Callable
+from decimal import Decimal
 
 import pytest
 
 from ltp_service.cli.verifying import prices, trades
 from ltp_service.cli.verifying.judge import Judge
-from ltp_service.cli.verifying.said import KINDS, Finding, Limits
+from ltp_service.cli.verifying.said import KINDS, Finding, Limits, Said
+from ltp_service.cli.verifying.tape import PAGE_TRADES, Tape
 from ltp_service.client.sse import EventParser
 from ltp_service.client.wire import read_json
-from tests.cli.lying_service import FEED, LIES, PAIRS, REST, LyingService, Truth
+from tests.cli.lying_service import FEED, LIES, PAIRS, REST, LateHeartbeat, LyingService, SlowStream, Truth
 from tests.ended import PROJECT
 from tests.fakes import FakeClock
 
@@ -103,6 +105,12 @@ def test_each_lie_is_found_by_its_name(lie: type[Truth]) -> None:
     assert {each.kind for each in verified.end()} == {lie.kind}
 
 
+def test_one_silence_is_one_finding() -> None:
+    verified = Verified(LateHeartbeat())
+    verified.listen(45.0)
+    assert len(verified.end()) == 1
+
+
 def test_there_is_a_lie_for_each_kind_of_finding() -> None:
     assert {lie.kind for lie in LIES} == set(KINDS)
 
@@ -147,7 +155,35 @@ def rest_instead_of_the_feed(verified: Verified) -> None:
     verified.listen(10.0)
     verified.service.source = REST
     verified.listen(40.0)
-    verified.service.source = FEED
+    verified.service.source, verified.service.is_filling = FEED, True
+    verified.listen(5.0)
+    verified.service.is_filling = False
+    verified.listen(10.0)
+
+
+def a_price_that_rest_confirms(verified: Verified) -> None:
+    verified.service.source = REST
+    for _ in range(6):
+        verified.service.trade(PAIRS[0], "115700.5")
+        verified.listen(5.0)
+
+
+def late_by_what_the_way_takes(verified: Verified) -> None:
+    verified.service.delay = 2.0
+    verified.listen(40.0)
+
+
+def a_clock_that_is_set(verified: Verified) -> None:
+    verified.listen(12.0)
+    verified.service.skew = 3600.0
+    verified.listen(20.0)
+
+
+def a_pair_without_a_price(verified: Verified) -> None:
+    verified.listen(10.0)
+    verified.service.unpriced = PAIRS[1]
+    verified.listen(20.0)
+    verified.service.unpriced = ""
     verified.listen(10.0)
 
 
@@ -157,9 +193,19 @@ def ends_without_the_feed(verified: Verified) -> None:
     verified.listen(20.0)
 
 
-@pytest.mark.parametrize(
-    "happens", [busy, cut_and_resumed, cut_and_not_resumed, rest_instead_of_the_feed, ends_without_the_feed]
+HONEST = (
+    busy,
+    cut_and_resumed,
+    cut_and_not_resumed,
+    rest_instead_of_the_feed,
+    ends_without_the_feed,
+    late_by_what_the_way_takes,
+    a_clock_that_is_set,
+    a_pair_without_a_price,
 )
+
+
+@pytest.mark.parametrize("happens", HONEST)
 @pytest.mark.parametrize(("skew", "cache"), [(0.0, 0.0), (-10_000.0, 2.0)])
 def test_of_an_honest_service_nothing_is_found(
     happens: Callable[[Verified], None], skew: float, cache: float
@@ -170,11 +216,40 @@ def test_of_an_honest_service_nothing_is_found(
     assert all(book.prices.judged > 50 and book.trades.judged > 5 for book in verified.judge.books.values())
 
 
-@pytest.mark.parametrize("happens", [quiet, several_trades_at_once])
+@pytest.mark.parametrize("happens", [quiet, several_trades_at_once, a_price_that_rest_confirms])
 def test_nor_is_anything_found_in_a_market_that_rests_or_leaps(happens: Callable[[Verified], None]) -> None:
     verified = Verified(trades=False)
     happens(verified)
     assert verified.end() == []
+
+
+def test_a_stream_may_follow_the_answers_by_a_moment() -> None:
+    verified = Verified(SlowStream())
+    rest_instead_of_the_feed(verified)
+    assert verified.end() == []
+
+
+def test_a_price_older_than_all_that_rest_tells_was_replaced() -> None:
+    verified = Verified()
+    page = verified.service.page
+    verified.service.page = lambda pair, since, cache=0.0: page(pair, since, cache)[-3:]  # type: ignore[method-assign]
+    verified.listen(10.0)
+    verified.judge.books[PAIRS[0]].prices.say(
+        Said("answer", 1010.0, 1010.0, PAIRS[0], Decimal(7), "live", 999, confirmed=1009.9)
+    )
+    assert [each.kind for each in verified.end()] == ["replaced"]
+
+
+def test_a_full_page_is_no_proof_that_there_is_no_later_trade() -> None:
+    service = LyingService(FakeClock().monotonic, Truth(), trades=False)
+    for _ in range(PAGE_TRADES):
+        service.trade(PAIRS[0])
+    tape, page = Tape(), service.page(PAIRS[0], None)
+    tape.add(page, 5.0, is_newest=False)
+    assert tape.covered < 5.0
+    tape.add(page[1:], 6.0, is_newest=False)
+    tape.add(page, 7.0, is_newest=True)
+    assert tape.covered == 7.0
 
 
 def test_what_is_forgotten_while_the_exchange_is_away_is_no_finding(monkeypatch: pytest.MonkeyPatch) -> None:

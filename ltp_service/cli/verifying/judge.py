@@ -59,7 +59,6 @@ class Judge:
     def closed(self) -> None:
         """The stream has ended."""
         self._is_greeted = False
-        self._items.clear()
         self._promises.end()
 
     def heard(self, since: float) -> None:

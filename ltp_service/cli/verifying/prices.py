@@ -66,7 +66,7 @@ class PriceJudge:
         self.judged += 1
         names_trade = said.trade_id is not None and said.source != REST
         places = self._by_id(said) if names_trade else self._by_price(said)
-        if places and said.by != "heartbeat":
+        if places:
             self._check_direction(said, places)
 
     def _confirmed(self, said: Said) -> float:
@@ -135,7 +135,7 @@ class PriceJudge:
 
     def _check_direction(self, said: Said, places: list[int]) -> None:
         """The newest trade that this price can be has to be as new as the oldest that an earlier one can have been."""
-        is_stream = said.by == "stream"
+        is_stream = said.by in ("stream", "heartbeat")
         apart = WORKERS_APART_SECONDS + (PLAIN_CACHE_SECONDS if said.state is None else 0.0)
         floors = self._floors["stream" if is_stream else "answer", said.line]
         known = len(floors)

@@ -71,7 +71,9 @@ class PromiseJudge:
 
     def tell(self, pair: str, state: str, since: float, at: float) -> None:
         """The stream told the state of a pair."""
-        self._states[pair].append(_Change(since, at, _named(state)))
+        changes = self._states[pair]
+        if not changes or changes[-1].state != _named(state):
+            changes.append(_Change(since, at, _named(state)))
 
     def show(self, pairs: Iterable[str], shown: dict[str, str], asked: float, answered: float) -> None:
         """An answer with the state of each pair that it has a price of."""
@@ -93,7 +95,7 @@ class PromiseJudge:
     def _compare(self, pair: str, run: _Run) -> None:
         """The stream must have told that state at some moment of the run."""
         changes = list(self._states.get(pair, ()))
-        if self._opened is None or pair in self._told or not changes or changes[0].at > run.begun:
+        if self._opened is None or pair in self._told or not changes:
             return
         for change, following in zip(changes, [*changes[1:], None], strict=True):
             ended = run.asked if following is None else following.at

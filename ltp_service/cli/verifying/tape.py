@@ -73,8 +73,6 @@ class Tape:
     def last_at(self, price: Decimal, earliest: float) -> list[int]:
         """The trades at that price that were the last one at that unix second or later."""
         first = bisect_right(self._ids, earliest, key=self._time) - 1
-        while first > 0 and self._time(self._ids[first - 1]) == self._time(self._ids[first]):
-            first -= 1
         return [each for each in self._ids[max(0, first) :] if self._known[each].price == price]
 
     def reaches(self, earliest: float) -> bool:

@@ -111,7 +111,7 @@ class TradeJudge:
         while self._pending and self._pending[0].at <= until:
             self.judged += 1
             self._check_content(self._pending.popleft(), ahead)
-        self._check_missing(until, ahead, self._limits.told_within if is_over else self._limits.lost)
+        self._check_missing(ahead, self._limits.told_within if is_over else self._limits.lost)
 
     def _check_order(self, trade: Trade, at: float) -> None:
         number = trade.trade_id
@@ -152,7 +152,7 @@ class TradeJudge:
         if abs(trade.traded_at.timestamp() - known.time) > SAME_TIME_SECONDS:
             self._find("wrong-time", told.at, f"{said} at {trade.traded_at.isoformat()}", moment(known.time))
 
-    def _check_missing(self, until: float, ahead: float, patience: float) -> None:
+    def _check_missing(self, ahead: float, patience: float) -> None:
         """Trades are told in the order of their ids, so what was passed over is missing at once; others after
         `patience` seconds."""
         if self._begun is None:
@@ -165,7 +165,7 @@ class TradeJudge:
             due = happened
             if number > self._last and not is_before:
                 due = max(happened, self._could_since(inf)) + patience
-            if happened > until or due > self._heard:
+            if due > self._heard:
                 break  # it may still come
             self._decided = number
             if not (is_before or number in self._told or self._is_in_gap(number)):
