@@ -63,12 +63,12 @@ class Trades:
             found = self._merged(asked, 1, newest=True)
         return found[0] if found else None
 
-    def nth_moment(self, tape: int, places: int) -> int | None:
-        """The moment of the trade that has so many before it."""
+    def nth_moment(self, tape: int, places: int, until: int = EVER) -> int | None:
+        """The moment of the trade that has so many before it. None where there are fewer, and maybe where it is after `until`."""
         if not self._block:
             rows = self._read(sql.NTH_TRADE, (tape, places))
             return rows[0][0] if rows else None
-        found = self.first(Asked(tape), places + 1)
+        found = self.first(Asked(tape, until=until), places + 1)
         return found[places].traded_at if len(found) > places else None
 
     def _merged(self, asked: Asked, limit: int, *, newest: bool) -> list[RecordedTrade]:
@@ -137,39 +137,40 @@ def drop(transaction: Transaction, tape: int, end: int) -> int:
 
 
 class _Beside(NamedTuple):
-    """What lies beside trades that are added, and between them."""
+    """What lies beside trades that are added, and between them, as it is stored."""
 
-    packed: list[RecordedTrade]
-    """Those of blocks that reach between them."""
-    loose: list[RecordedTrade]
-    """Those that have rows: between them, and before them until the next block, or until there are enough for one."""
-    unfilled: list[RecordedTrade]
-    """Those of the block before, where it has room left and nothing else lies between."""
+    amid: list[bytes]
+    """The blocks that reach between them."""
+    loose: list[Row]
+    """The rows between them, and those before them until the next block, or until there are enough for one."""
+    unfilled: list[bytes]
+    """The block before, where it has room left and nothing else lies between."""
 
 
 def _pack(transaction: Transaction, tape: int, trades: Sequence[RecordedTrade]) -> bool:
     """Puts trades into blocks, with what has rows beside them. False where they are so few that they stay in rows."""
     beside = _beside(transaction, tape, _key(trades[0]), _key(trades[-1]))
     few = len(beside.loose) + len(trades) < max(2, transaction.block // LOOSE_PARTS)
-    if few and not beside.packed:
+    if few and not beside.amid:
         return False
-    known = {_key(trade): trade for part in beside for trade in part}
-    members = sorted(({_key(trade): trade for trade in trades} | known).values(), key=_key)
+    contents = beside.amid + beside.unfilled
+    known = [*map(read_trade, beside.loose), *(trade for each in contents for trade in Block(each).trades())]
+    members = sorted({_key(trade): trade for trade in (*trades, *known)}.values(), key=_key)
     edges = (tape, *_key(members[0]), tape, *_key(members[-1]))
     if beside.loose:
         transaction.rows(sql.DROP_TRADES_BETWEEN, edges)
-    if beside.packed or beside.unfilled:
+    if contents:
         transaction.rows(sql.DROP_BLOCKS_BETWEEN, edges)
-    _add_blocks(transaction, tape, _parts(members, transaction.block, is_amid=bool(beside.packed)))
+    _add_blocks(transaction, tape, _parts(members, transaction.block, is_amid=bool(beside.amid)))
     return True
 
 
 def _beside(transaction: Transaction, tape: int, first: _Key, last: _Key) -> _Beside:
     blocks = transaction.rows(sql.BLOCKS_BESIDE, (tape, first[0], last[0]))
-    inside = [row for row in blocks if row[2:4] >= first and row[:2] <= last]
+    amid = [row for row in blocks if row[2:4] >= first and row[:2] <= last]
     before = [row for row in blocks if row[2:4] < first][-1:]
     after = before[0][2:4] if before else (0, 0)
-    if inside and inside[0][:2] < first:
+    if amid and amid[0][:2] < first:
         before, after = [], first  # nothing before that block is packed anew
     most = transaction.block
     rows = transaction.rows(sql.LAST_TRADES, (tape, after[0], last[0], 0, EVER, most))
@@ -179,9 +180,9 @@ def _beside(transaction: Transaction, tape: int, first: _Key, last: _Key) -> _Be
             # None may be left out that lies among those that are packed.
             rows = transaction.rows(sql.FIRST_TRADES, (tape, first[0], last[0], 0, EVER, EVER))
     return _Beside(
-        [trade for row in inside for trade in Block(row[5]).trades()],
-        [trade for trade in map(read_trade, rows) if after < _key(trade) <= last],
-        [trade for row in before if row[4] < most for trade in Block(row[5]).trades()],
+        [row[5] for row in amid],
+        [row for row in rows if after < _key(row) <= last],
+        [row[5] for row in before if row[4] < most],
     )
 
 

@@ -9,6 +9,7 @@ from collections import deque
 from collections.abc import Callable, Iterable, Sequence
 from functools import cache
 from typing import TypeVar
+from weakref import WeakSet
 
 from psycopg.errors import UndefinedTable
 
@@ -102,6 +103,8 @@ class PostgresEngine:
         self._migrated: Connection | None = None
         """The connection whose tables are of this version."""
         self._idle: deque[Link] = deque()
+        self._current: WeakSet[Connection] = WeakSet()
+        """The connections that read tables of this version."""
 
     def take(self) -> bool:
         """Takes the writer's lock unless another process has it; True while this one has it."""
@@ -118,9 +121,14 @@ class PostgresEngine:
         return self._owner
 
     def read(self, sql: str, parameters: Sequence[object] = ()) -> list[Row]:
-        """The rows of one query; none while nothing was written yet."""
+        """The rows of one query; none while this version has written nothing yet: it would not find all trades in the tables
+        of an older one, and yet the proof that it has them. Those of a newer one raise StoreUnavailable."""
 
         def ask(connection: Connection) -> list[Row]:
+            if connection not in self._current:
+                if _version(connection) < len(MIGRATIONS):
+                    return []
+                self._current.add(connection)
             try:
                 return _rows(connection, sql, parameters)
             except UndefinedTable:
@@ -239,16 +247,22 @@ def _at_once(sql: str) -> tuple[bytes, list[bool]] | None:
     return statement.encode(), [kind in {"numeric", "text"} for kind in kinds]
 
 
-def _migrate(connection: Connection) -> None:
-    """Brings the tables to this version, also where another process does so at the same time."""
-    connection.execute("BEGIN")
-    connection.execute(_LOCK_TABLES)
+def _version(connection: Connection) -> int:
+    """That of the tables; 0 where there are none."""
     [(described,)] = _rows(connection, _VERSION)
     version = int((described or "0").rpartition(" ")[2])
     if version > len(MIGRATIONS):
         raise StoreUnavailable(
             "the history in PostgreSQL (HISTORY_URL) is of a newer version of the service; run that version"
         )
+    return version
+
+
+def _migrate(connection: Connection) -> None:
+    """Brings the tables to this version, also where another process does so at the same time."""
+    connection.execute("BEGIN")
+    connection.execute(_LOCK_TABLES)
+    version = _version(connection)
     if version < len(MIGRATIONS):
         statements = [*MIGRATIONS[version:], f"COMMENT ON TABLE writer IS 'version {len(MIGRATIONS)}'"]
         connection.execute("; ".join(statements).encode())

@@ -117,7 +117,7 @@ def _drop(transaction: Transaction, tape: int, end: int) -> int:
     first = trades.nth_moment(tape, 0)
     if first is None or first >= end:
         return 0
-    nth = trades.nth_moment(tape, PRUNED_AT_ONCE)
+    nth = trades.nth_moment(tape, PRUNED_AT_ONCE, end)
     if nth is not None:
         end = min(end, max(start_of(nth, 1), start_of(first, 1) + MINUTE))
     return drop(transaction, tape, end)
