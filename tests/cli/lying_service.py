@@ -554,7 +554,7 @@ class PageForJson(Truth):
 
 
 class SlowStream(Truth):
-    """No lie: each price is told a second later than in answers, and is as old as it says."""
+    """No lie: each price is told two seconds after its trade, and is as old as it says."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -562,10 +562,24 @@ class SlowStream(Truth):
 
     def streamed(self, events: list[Event]) -> list[Event]:
         now = self.service.seconds
-        self.held += [(now + 1.0, data | {"age_ms": 1000}) for name, data in events if name == "price"]
+        self.held += [(now + 2.0, data | {"age_ms": 2000}) for name, data in events if name == "price"]
         due: list[Event] = [("price", data) for at, data in self.held if at <= now]
         self.held = [(at, data) for at, data in self.held if at > now]
         return [*due, *(each for each in events if each[0] != "price")]
+
+
+class CachedAnswers(Truth):
+    """No lie: a cache keeps each answer without detail, for less than two questions."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.kept: list[Answer] = []
+
+    def answer(self, answer: Answer, *, detail: bool) -> Answer:
+        if detail:
+            return answer
+        self.kept = [*self.kept[-2:], answer]
+        return self.kept[0]
 
 
 def _below(kind: type[Truth]) -> list[type[Truth]]:

@@ -11,7 +11,17 @@ from ltp_service.cli.verifying.said import KINDS, Finding, Limits, Said
 from ltp_service.cli.verifying.tape import PAGE_TRADES, Tape
 from ltp_service.client.sse import EventParser
 from ltp_service.client.wire import read_json
-from tests.cli.lying_service import FEED, LIES, PAIRS, REST, LateHeartbeat, LyingService, SlowStream, Truth
+from tests.cli.lying_service import (
+    FEED,
+    LIES,
+    PAIRS,
+    REST,
+    CachedAnswers,
+    LateHeartbeat,
+    LyingService,
+    SlowStream,
+    Truth,
+)
 from tests.ended import PROJECT
 from tests.fakes import FakeClock
 
@@ -144,6 +154,13 @@ def cut_and_not_resumed(verified: Verified) -> None:
     verified.listen(20.0)
 
 
+def cut_for_a_moment_and_not_resumed(verified: Verified) -> None:
+    verified.listen(15.0)
+    verified.cut()
+    verified.open(verified.last_id, knows=False)
+    verified.listen(20.0)
+
+
 def several_trades_at_once(verified: Verified) -> None:
     for price in ("115700.5", "115700.6", "115700.5", "115699.9"):
         verified.service.trade(PAIRS[0], price)
@@ -197,6 +214,7 @@ HONEST = (
     busy,
     cut_and_resumed,
     cut_and_not_resumed,
+    cut_for_a_moment_and_not_resumed,
     rest_instead_of_the_feed,
     ends_without_the_feed,
     late_by_what_the_way_takes,
@@ -223,8 +241,9 @@ def test_nor_is_anything_found_in_a_market_that_rests_or_leaps(happens: Callable
     assert verified.end() == []
 
 
-def test_a_stream_may_follow_the_answers_by_a_moment() -> None:
-    verified = Verified(SlowStream())
+@pytest.mark.parametrize("slowness", [SlowStream, CachedAnswers])
+def test_stream_and_answers_may_follow_one_another_by_a_moment(slowness: type[Truth]) -> None:
+    verified = Verified(slowness())
     rest_instead_of_the_feed(verified)
     assert verified.end() == []
 
@@ -238,6 +257,19 @@ def test_a_price_older_than_all_that_rest_tells_was_replaced() -> None:
         Said("answer", 1010.0, 1010.0, PAIRS[0], Decimal(7), "live", 999, confirmed=1009.9)
     )
     assert [each.kind for each in verified.end()] == ["replaced"]
+
+
+@pytest.mark.parametrize(("later", "found"), [(0.4, []), (0.6, ["backwards"])])
+def test_two_workers_may_be_apart_by_half_a_second(later: float, found: list[str]) -> None:
+    verified = Verified(trades=False)
+    verified.service.trade(PAIRS[0], "115700.5")
+    at = verified.clock.monotonic()
+    for moment, back in ((at, 0), (at + later, 1)):
+        item = verified.service.item(PAIRS[0], back)
+        price, number = Decimal(item["price"]), item["trade_id"]
+        said = Said("answer", moment, moment, PAIRS[0], price, "live", number, confirmed=at)
+        verified.judge.books[PAIRS[0]].prices.say(said)
+    assert [each.kind for each in verified.end()] == found
 
 
 def test_a_full_page_is_no_proof_that_there_is_no_later_trade() -> None:
