@@ -22,13 +22,16 @@ WORKDIR /srv/ltp_service
 COPY wsgi.py gunicorn.conf.py ./
 COPY configs configs
 COPY ltp_service ltp_service
-ENV PATH=/opt/venv/bin:$PATH PYTHONUNBUFFERED=1 PYTHONDONTWRITEBYTECODE=1 \
+ENV PATH=/opt/venv/bin:$PATH PYTHONUNBUFFERED=1 \
     DATABASE_PATH=/var/lib/ltp_service/ltp.sqlite3 HISTORY_URL=sqlite:/var/lib/ltp_service/history.sqlite3
+# The user may not write here, so each start would compile every module again. The first command compiles the project's
+# modules, the second one those of Python itself that a start needs: the base image has none of them compiled.
+RUN python -m compileall -q . && python -m ltp_service serve -- --check-config
 VOLUME /var/lib/ltp_service /run/ltp-service
 USER 10001:10001
 EXPOSE 8080
 STOPSIGNAL SIGTERM
 # Alive is not ready: a dead exchange must not restart the container. Follows HOST and PORT, a unix socket too.
 HEALTHCHECK --interval=10s --timeout=3s --start-period=30s --retries=3 CMD ["python", "-P", "ltp_service/cli/health_check.py"]
-# gunicorn finds gunicorn.conf.py in the working directory, and is process 1: TERM reaches it.
-CMD ["gunicorn", "wsgi:app"]
+# `ltp serve` becomes gunicorn, which is then process 1: TERM reaches it.
+CMD ["python", "-m", "ltp_service", "serve"]

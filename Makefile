@@ -14,6 +14,9 @@ ONE_MORE = $$($(BIN)/python -c 'import os; print(os.cpu_count() + 1)')
 THREE_EACH = $$($(BIN)/python -c 'import os; print(3 * os.cpu_count())')
 COMPILE := $(BIN)/uv pip compile --quiet --universal --generate-hashes --no-header --only-binary :all:
 
+# A test starts hundreds of processes, and each would else compile all modules anew.
+unexport PYTHONDONTWRITEBYTECODE
+
 help: ## print the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "make %-12s %s\n", $$1, $$2}' Makefile
 

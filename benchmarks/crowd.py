@@ -57,8 +57,9 @@ class Crowd:
         self._process.communicate()
 
     def begin(self) -> None:
-        """Counts from here."""
+        """Counts from here: what is sent after this is counted."""
         self._order("begin")
+        self._answer()
 
     def end(self) -> Seen:
         """What arrived since `begin`. It may be asked again and again."""

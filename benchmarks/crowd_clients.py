@@ -1,7 +1,7 @@
 """python -m benchmarks.crowd_clients PORT CLIENTS MUTE: many clients of the stream, in one process.
 
-Prints {"open": N} when all are served. Then it takes orders on standard input, one a line: `begin` starts to count, and
-`end` prints one line of JSON about what arrived since. Ends when standard input does.
+Prints {"open": N} when all are served. Then it takes orders on standard input, one a line: `begin` starts to count and
+prints {}, `end` prints one line of JSON about what arrived since. Ends when standard input does.
 """
 
 import json
@@ -138,8 +138,10 @@ class Clients:
                     return
                 if order == b"begin\n":
                     self.begin()
+                    answer: dict[str, Any] = {}
                 else:
-                    print(json.dumps(self.report()), flush=True)
+                    answer = self.report()
+                print(json.dumps(answer), flush=True)
 
     def _read(self, handle: int) -> None:
         client, buffer = self._reading[handle], self._buffer

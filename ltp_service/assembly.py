@@ -82,6 +82,9 @@ if TYPE_CHECKING:
 LONGEST_READ_SECONDS = 0.2
 """Seconds that a read of the WebSocket waits at most, before silence and the order to stop are checked."""
 
+ADVICE_WITHOUT_A_NETWORK = "`make demo` runs the service without a network"
+"""Told when an exchange cannot be reached. A program that uses LastPrices is not told so."""
+
 GTHREAD_THREADS = 16
 """Threads of a gthread worker."""
 
@@ -114,6 +117,15 @@ class PriceParts:
         if self.fleet is not None:
             return [*self.fleet.runners, *asking]
         return asking if self.kraken is None else [self.kraken, *asking]
+
+    def follow(self, pairs: Sequence[Pair]) -> None:
+        """Serves these pairs from now on, and no others. From any thread."""
+        dropped = set(self.poll.pairs).difference(pairs)
+        if self.kraken is not None:
+            self.kraken.follow(pairs)
+        self.poll.follow(pairs)
+        for pair in dropped:
+            self.doubts.settle(pair)
 
 
 @dataclass(frozen=True)
@@ -214,7 +226,7 @@ def assemble(config: Config, runtime: Runtime, beside: Sequence[Runner]) -> Serv
     line = open_line_if_asked(config, runtime)
     redis = line.client if line else None
     trades = wire_trades(config, runtime, database, line)
-    prices = wire_prices(config, runtime, line, trades)
+    prices = wire_prices(config, runtime, line, trades, advice=ADVICE_WITHOUT_A_NETWORK)
     streams = wire_streams(config, runtime, prices, trades)
     history = wire_history(config, runtime, prices)
     limiter, limit_runners = open_limiter(config, runtime.clock.monotonic, redis)
@@ -262,9 +274,16 @@ def open_line_if_asked(config: Config, runtime: Runtime) -> "FleetLine | None":
 
 
 def wire_prices(
-    config: Config, runtime: Runtime, line: "FleetLine | None" = None, others: TradeParts | None = None
+    config: Config,
+    runtime: Runtime,
+    line: "FleetLine | None" = None,
+    others: TradeParts | None = None,
+    *,
+    advice: str = "",
+    keep_trades: bool = True,
 ) -> PriceParts:
-    """The price half. `others` are the trades of other exchanges, which help to judge a lone trade."""
+    """The price half. `others` are the trades of other exchanges, which help to judge a lone trade. `advice` is told when
+    the exchange cannot be reached. `keep_trades`: streams or a history need each trade."""
     clock = runtime.clock
     # With gthread each waiting request holds a thread, so that at most half of the threads may wait.
     changes = Changes(GTHREAD_THREADS // 2) if config.worker_class == "gthread" else Changes()
@@ -276,7 +295,7 @@ def wire_prices(
         shared = RedisStore(local, line)
     store: Store = shared or local
     # Without a price to serve the breaker probes REST often; with one it spares the failing exchange.
-    breaker = CircuitBreaker(runtime, urgent=lambda: not quotes.can_serve(config.supported_pairs))
+    breaker = CircuitBreaker(runtime, urgent=lambda: not quotes.can_serve(poll.pairs))
     rest = KrakenRest(config, HttpClient(clock, f"ltp_service/{VERSION}"), breaker, runtime)
     source = RestSource(config, rest, store, doubts, exchange_clock, runtime)
     quotes = Quotes(store, changes, clock, ttl=config.cache_ttl, fetch=source.fetch)
@@ -290,10 +309,10 @@ def wire_prices(
             urgent=lambda: breaker.state().state != "closed",
             processes=1 if line else config.web_concurrency,
         )
-        equipment = equip(config, config.kraken_websocket_url, backoff, runtime)
+        equipment = equip(config, config.kraken_websocket_url, backoff, runtime, advice=advice)
         limit = config.price_divergence_limit
         quarantine = Quarantine(limit, others.witnesses.fresh_prices) if others else Quarantine(limit)
-        if is_v2(config):
+        if keep_trades and is_v2(config):
             tape = KrakenTape(tape_reader(config), clock)
         kraken = KrakenCollector(config, store, quarantine, equipment, doubts, exchange_clock, tape)
     fleet = None
@@ -477,7 +496,10 @@ def open_history(url: HistoryUrl) -> tuple[HistoryStore, WriterLock]:
     try:
         from ltp_service.history.postgres import PostgresEngine  # noqa: PLC0415 - loaded only where asked for
     except ImportError as error:
-        problem = "HISTORY_URL: PostgreSQL needs the package psycopg: pip install --requirement requirements.postgres.txt"
+        problem = (
+            "HISTORY_URL: PostgreSQL needs the package psycopg: pip install 'ltp-service[postgres]', or in a checkout"
+            " pip install --requirement requirements.postgres.txt"
+        )
         raise ConfigError([problem]) from error
     engine = PostgresEngine(url.get_secret_value())
     return SqlHistory(engine), engine
@@ -489,11 +511,12 @@ def equip(
     backoff: Backoff,
     runtime: Runtime,
     depth: Callable[[str], BookSnapshot] | None = None,
+    advice: str = ADVICE_WITHOUT_A_NETWORK,
 ) -> Equipment:
     """The equipment of a collector of the stream at `url`."""
     dialer = Dialer(url, timeout=config.kraken_websocket_timeout)
     connect = partial(WebSocketConnection, dialer, poll_interval=LONGEST_READ_SECONDS)
-    return Equipment(connect, backoff, runtime, config.kraken_idle_timeout, depth)
+    return Equipment(connect, backoff, runtime, config.kraken_idle_timeout, depth, advice)
 
 
 def open_keyring(

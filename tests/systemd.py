@@ -11,7 +11,7 @@ UNIT = ROOT / "deploy" / "systemd" / "ltp-service.service"
 
 def read_service() -> dict[str, list[str]]:
     """Each name in [Service] with all its values; they may repeat, which an INI parser refuses."""
-    text = UNIT.read_text().partition("[Service]\n")[2].partition("\n[")[0]
+    text = UNIT.read_text().replace("\\\n", " ").partition("[Service]\n")[2].partition("\n[")[0]
     found = defaultdict(list)
     for line in text.splitlines():
         if line and not line.startswith("#"):

@@ -25,8 +25,10 @@ APART = "simulator"
 protocol must not agree with itself."""
 
 CONSUMERS = "client"
-"""What programs that use the service import. It may import no other room, as it must be usable without them. Of the
-service only the command line uses it."""
+"""What programs that use the service import. It may import no other room, as it must be usable without them."""
+
+KNOW_THE_CLIENT = ("cli", "last_prices")
+"""The rooms that may import it: its words are those of every program that asks for prices."""
 
 MOST_FLOORS = 12
 """Rooms above one another, from one that imports to one that imports nothing."""
@@ -46,6 +48,7 @@ ONLY_IMPORTER = {
     "psycopg": "history.postgres history.postgres_link",
     "websockets": APART,  # no requirement of the service
     "click": "cli",
+    "duckdb": "cli.export",  # the extra `parquet`
     "rich": "cli",
 }
 
@@ -54,8 +57,9 @@ PURE = (
     "streams.event_ids streams.events streams.question streams.board domain.decimals domain.pairs domain.tick domain.trade domain.book domain.exchange_time runtime.proxies runtime.http_dates http.client_address http.headers prices.accept prices.doubts prices.freshness history.evidence"
     " rest.probe feed.messages feed.subscriptions feed.backoff prices.quarantine"
     " exchanges.kraken_v1 exchanges.kraken_v2 exchanges.bybit exchanges.binance feed.handshake"
-    " history.rows history.coverage history.candles history.digits history.sql"
+    " history.rows history.coverage history.candles history.digits history.blocks history.sql"
     " exchanges.kraken_lag exchanges.kraken_tickers exchanges.kraken_rest_answers domain.exchange_clock rest.sequence history.answers"
+    " http.mcp.messages http.mcp.revisions"
     " cli.verifying.said cli.verifying.tape cli.verifying.prices cli.verifying.trades cli.verifying.promises cli.verifying.answers"
     " cli.verifying.judge"
 ).split()
@@ -234,13 +238,13 @@ def import_cycles(root: Path) -> list[str]:
 
 def imports_hidden_in_functions(root: Path) -> list[str]:
     """Three are meant: gunicorn's hooks import after the patch, Redis and PostgreSQL are loaded where they are configured, and
-    LastPrices where it is used."""
+    LastPrices, and what it runs, where it is used."""
     return [
         str(found)
         for found in read_imports(root)
         if found.inside
         and found.hidden
-        and found.module not in ("gunicorn.conf", "__init__")
+        and found.module not in ("gunicorn.conf", "__init__", "last_prices.in_process")
         and not any(within(short(found.target), each) for each in OF_A_FLEET)
     ]
 
@@ -259,7 +263,7 @@ def imports_across_the_client(root: Path) -> list[str]:
         for found in read_imports(root)
         if found.inside
         and within(found.module, CONSUMERS) is not within(found.target, CONSUMERS)
-        and not (within(found.module, "cli") and within(found.target, CONSUMERS))
+        and room_of(found.module) not in KNOW_THE_CLIENT
     ]
 
 
@@ -346,7 +350,7 @@ def test_of_the_service_only_the_command_line_imports_the_client_which_imports_n
         ),
         (impure_imports_of_pure_rooms, "ltp_service/exchanges/kraken_v2.py", "import logging"),
         (impure_imports_of_pure_rooms, "ltp_service/prices/freshness.py", "from time import monotonic"),
-        (flask_below_the_wiring, "ltp_service/last_prices.py", "from flask import Flask"),
+        (flask_below_the_wiring, "ltp_service/last_prices/running.py", "from flask import Flask"),
         (
             flask_below_the_wiring,
             "ltp_service/cli/keys.py",

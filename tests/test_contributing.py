@@ -1,7 +1,6 @@
 """What helps people to work on it agrees with the code: versions, hooks, templates."""
 
 import re
-import tomllib
 
 import yaml
 
@@ -14,11 +13,6 @@ def test_the_newest_version_of_the_changelog_is_this_one() -> None:
     sections = re.findall(r"^## (.+)$", changelog, re.MULTILINE)
     assert sections[0] == "Unreleased"
     assert re.fullmatch(rf"{re.escape(VERSION)} \(\d{{4}}-\d\d-\d\d\)", sections[1])
-
-
-def test_the_project_and_the_code_have_one_version() -> None:
-    project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
-    assert project["project"]["version"] == VERSION
 
 
 def test_the_hooks_before_a_commit_use_the_tools_of_the_lock() -> None:

@@ -51,6 +51,10 @@ def test_every_setting_is_one_of_the_services_and_its_value_accepted() -> None:
     assert {"secretRef": {"name": "ltp-service"}} in CONTAINER["envFrom"]
 
 
+def test_it_starts_what_the_image_starts() -> None:
+    assert not {"command", "args"} & CONTAINER.keys()
+
+
 def test_no_history_is_written_to_a_disk_that_ends_with_the_pod_and_the_secret_may_name_a_server() -> None:
     assert not config_of(OBJECTS["ConfigMap"]["data"]).history_url.get_secret_value()
     # Of two sources with the same name the later one counts.

@@ -3,8 +3,11 @@
 import shlex
 from pathlib import Path
 
+import yaml
+
 from tests.conftest import ROOT
 from tests.deployed import config_of, files_of_a_worker, longest_end
+from tests.dockerfile import command
 from tests.systemd import SERVICE, environment, start_command
 
 CONFIGURATION = (ROOT / "deploy" / "nginx.conf").read_text()
@@ -22,16 +25,16 @@ def test_every_setting_is_one_of_the_services_and_its_value_accepted() -> None:
 def test_it_starts_what_make_installs_in_the_folder_of_the_project() -> None:
     program, *arguments = start_command()
     (folder,) = SERVICE["WorkingDirectory"]
-    assert program == f"{folder}/.venv/bin/gunicorn"
-    assert arguments[-1] == "wsgi:app"
+    assert program == f"{folder}/.venv/bin/python"
+    assert ["python", *arguments][:4] == command()
 
 
 def test_nginx_and_prometheus_find_it() -> None:
     socket = f"unix:/run/{SERVICE['RuntimeDirectory'][0]}/http.sock"
-    assert socket in start_command()
+    assert f"--bind={socket}" in start_command()
     assert f"server {socket} " in CONFIGURATION
-    targets = (ROOT / "deploy" / "prometheus" / "targets.yml").read_text()
-    assert start_command()[2] in targets
+    (group,) = yaml.safe_load((ROOT / "deploy" / "prometheus" / "targets.yml").read_text())
+    assert [f"--bind={target}" for target in group["targets"]] == start_command()[5:6]
 
 
 def test_it_may_end_in_order_and_is_started_again_for_ever() -> None:

@@ -2,19 +2,23 @@
 
 import re
 from pathlib import Path
+from subprocess import CalledProcessError
 from typing import Any
 
 import pytest
 import yaml
 
-from tests.compose import FILE, SERVICES, mounts, settings
+from tests.compose import FILE, SERVICES, TEXT, VARIABLE, Begun, begin, interpolated, mounts, settings
 from tests.conftest import ROOT
 from tests.deployed import config_of, files_of_a_worker, longest_end, volumes_of_the_image
+from tests.dockerfile import command, final
 
 LTP = SERVICES["ltp"]
 NGINX = SERVICES["nginx"]
 SOCKET = "/run/ltp-service"
 CONFIGURATION = (ROOT / "deploy" / "nginx.conf").read_text()
+
+CHOSEN = "one that was chosen"
 
 each_service = pytest.mark.parametrize("service", SERVICES.values(), ids=SERVICES)
 
@@ -23,26 +27,39 @@ each_service = pytest.mark.parametrize("service", SERVICES.values(), ids=SERVICE
 
 
 def test_every_setting_is_one_of_the_services_and_its_value_accepted() -> None:
-    config = config_of(settings())
+    config = config_of(settings(REDIS_PASSWORD=CHOSEN))
     assert config.cache_backend == "redis"
     assert config.redis_addr == "redis:6379"
     assert config.trusted_proxies == 1
 
 
-def test_a_password_that_was_not_chosen_stops_it() -> None:
-    for name in ("REDIS_PASSWORD", "GRAFANA_PASSWORD"):
-        used = re.findall(rf"\$\{{{name}[^}}]*\}}", (ROOT / "docker-compose.yml").read_text())
-        assert used
-        assert all(text.startswith(f"${{{name}:?") for text in used)
-    assert SERVICES["redis"]["environment"]["REDISCLI_AUTH"] == LTP["environment"]["REDIS_PASSWORD"]
+def test_no_variable_has_to_be_set() -> None:
+    assert re.findall(r"\$\{\w+\}|:\?", TEXT) == []
+    assert VARIABLE.findall(TEXT)
+
+
+def test_a_file_of_settings_need_not_be_there_and_does_not_bring_grafanas_password() -> None:
+    assert LTP["env_file"] == [{"path": ".env", "required": False}]
+    assert LTP["environment"]["GRAFANA_PASSWORD"] == ""
+
+
+def test_the_health_check_asks_where_the_service_listens_whatever_the_file_of_settings_says() -> None:
+    config = config_of(settings(REDIS_PASSWORD=CHOSEN))
+    assert f"--bind={config.host}:{config.port}" in LTP["command"]
+
+
+def test_it_starts_what_the_image_starts() -> None:
+    assert LTP["command"][:5] == [*command(), "--"]
 
 
 def test_it_may_end_in_order() -> None:
-    assert int(LTP["stop_grace_period"].removesuffix("s")) > longest_end(config_of(settings()))
+    assert int(LTP["stop_grace_period"].removesuffix("s")) > longest_end(
+        config_of(settings(REDIS_PASSWORD=CHOSEN))
+    )
 
 
 def test_a_worker_and_nginx_may_open_all_of_the_streams() -> None:
-    config = config_of(settings())
+    config = config_of(settings(REDIS_PASSWORD=CHOSEN))
     assert LTP["ulimits"]["nofile"] >= files_of_a_worker(config)
     (connections,) = re.findall(r"worker_connections (\d+);", CONFIGURATION)
     # To the client and to the service.
@@ -52,7 +69,8 @@ def test_a_worker_and_nginx_may_open_all_of_the_streams() -> None:
 
 
 def test_what_the_service_writes_to_is_a_volume_with_a_name() -> None:
-    assert set(mounts(LTP)) == set(map(str, volumes_of_the_image()))
+    written = {text.split(":")[1] for text in LTP["volumes"] if not text.endswith(":ro")}
+    assert written == set(map(str, volumes_of_the_image()))
 
 
 # Every container.
@@ -116,12 +134,13 @@ def test_only_nginx_is_published_to_other_machines() -> None:
     published = {name: port for name, each in SERVICES.items() for port in each.get("ports", [])}
     open_to_all = {name for name, port in published.items() if not port.startswith("127.0.0.1:")}
     assert open_to_all == {"nginx"}
-    assert published["nginx"].endswith(":80")
+    assert interpolated(published["nginx"], {}) == "8080:80"
+    assert interpolated(published["nginx"], {"HTTP_PORT": "127.0.0.1:9000"}) == "127.0.0.1:9000:80"
     assert "listen 80 " in CONFIGURATION
 
 
 def test_nginx_finds_the_socket_that_the_service_binds() -> None:
-    assert f"unix:{SOCKET}/http.sock" in LTP["command"]
+    assert f"--bind=unix:{SOCKET}/http.sock" in LTP["command"]
     assert f"server unix:{SOCKET}/http.sock " in CONFIGURATION
     assert mounts(LTP)[SOCKET] == mounts(NGINX)[SOCKET] == "socket"
 
@@ -140,7 +159,7 @@ def test_prometheus_asks_the_service_at_its_port() -> None:
     (target,) = group["targets"]
     name, _, port = target.partition(":")
     assert SERVICES[name] is LTP
-    assert f"0.0.0.0:{port}" in LTP["command"]
+    assert f"--bind=0.0.0.0:{port}" in LTP["command"]
     assert mounts(SERVICES["prometheus"])["/etc/prometheus/targets.yml"].endswith("targets.compose.yml")
 
 
@@ -171,4 +190,67 @@ def test_redis_keeps_everything() -> None:
     command = " ".join(SERVICES["redis"]["command"])
     assert "--maxmemory-policy noeviction" in command
     assert "--appendonly yes" in command
-    assert mounts(SERVICES["redis"]) == {"/data": "redis"}
+    assert mounts(SERVICES["redis"])["/data"] == "redis"
+
+
+def test_the_graphs_are_there_when_they_are_asked_for() -> None:
+    asked = {name for name, each in SERVICES.items() if each.get("profiles") == ["graphs"]}
+    assert asked == {"prometheus", "grafana"}
+    assert not {"profiles"} & set().union(*(SERVICES[name] for name in SERVICES.keys() - asked))
+
+
+# Passwords.
+
+
+def password_of(begun: Begun) -> str:
+    """The one that Redis or Grafana begins with."""
+    if begun.program == "redis-server":
+        return begun.arguments[begun.arguments.index("--requirepass") + 1]
+    return begun.environ["GF_SECURITY_ADMIN_PASSWORD"]
+
+
+each_with_a_password = pytest.mark.parametrize("name", ["redis", "grafana"])
+
+
+@each_with_a_password
+def test_a_password_is_made_at_the_first_start_and_kept(name: str, tmp_path: Path) -> None:
+    made = [password_of(begin(name, tmp_path)) for _ in range(2)]
+    assert re.fullmatch("[A-Za-z0-9]{30,43}", made[0])
+    assert made[0] == made[1]
+    assert (tmp_path / "password").read_text() == f"{made[0]}\n"
+    assert len({password_of(begin(name, folder)) for folder in (tmp_path, empty(tmp_path))}) == 2
+
+
+@each_with_a_password
+def test_a_password_that_was_chosen_counts_and_none_is_made(name: str, tmp_path: Path) -> None:
+    assert password_of(begin(name, tmp_path, **{f"{name.upper()}_PASSWORD": CHOSEN})) == CHOSEN
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_only_the_users_of_a_password_can_read_it(tmp_path: Path) -> None:
+    begin("redis", tmp_path)
+    assert (tmp_path / "password").stat().st_mode & 0o777 == 0o440
+    _, group = SERVICES["redis"]["user"].split(":")
+    assert group == final("USER").partition(":")[2]
+    assert "/run/redis/password" in LTP["environment"].values()
+    assert "redis:/run/redis:ro" in LTP["volumes"]
+    volumes = {name: set(mounts(each).values()) for name, each in SERVICES.items()}
+    assert {name for name, mounted in volumes.items() if "redis" in mounted} == {"redis", "ltp"}
+    assert {name for name, mounted in volumes.items() if "grafana" in mounted} == {"grafana"}
+
+
+def test_half_a_password_of_a_start_that_was_broken_off_is_made_anew(tmp_path: Path) -> None:
+    (tmp_path / "password").touch()
+    (tmp_path / "password.new").write_text("half")
+    assert len(password_of(begin("redis", tmp_path))) >= 30
+    assert [each.name for each in tmp_path.iterdir()] == ["password"]
+
+
+def test_no_redis_begins_without_a_password(tmp_path: Path) -> None:
+    with pytest.raises(CalledProcessError):
+        begin("redis", tmp_path / "gone")
+
+
+def empty(folder: Path) -> Path:
+    (made := folder / "another").mkdir()
+    return made

@@ -14,6 +14,7 @@ from threading import Thread
 import pytest
 
 from ltp_service.cli import health_check as health_check_program
+from ltp_service.settings.config import files_folder
 from tests.conftest import ROOT
 from tests.dockerfile import STEPS, copied_sources, environment, files_of, final, health_check, is_let_through
 from tests.ended import ended
@@ -152,9 +153,12 @@ def test_the_health_check_follows_a_unix_socket(tmp_path: Path) -> None:
 
 
 def test_the_health_check_reads_the_same_files(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    (tmp_path / "config.yaml").write_text("port: 1234\nhost: example.org")
-    (tmp_path / "config.production.yaml").write_text("port: '4321'")
-    monkeypatch.setattr(health_check_program, "CONFIGS", tmp_path)
+    configs = tmp_path / "configs"
+    configs.mkdir()
+    (configs / "config.yaml").write_text("port: 1234\nhost: example.org")
+    (configs / "config.production.yaml").write_text("port: '4321'")
+    monkeypatch.chdir(tmp_path)
+    assert health_check_program.files_folder() == files_folder()
     for name in ("HOST", "PORT", "ENVIRONMENT"):
         monkeypatch.delenv(name, raising=False)
     seen = []
@@ -166,13 +170,22 @@ def test_the_health_check_reads_the_same_files(tmp_path: Path, monkeypatch: pyte
     assert seen == [("example.org", 1234), ("example.org", 4321), ("example.org", 99)]
 
 
+def test_the_health_check_looks_for_the_files_where_the_settings_do(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """From another folder, those that the package comes with."""
+    monkeypatch.chdir(tmp_path)
+    assert health_check_program.files_folder() == files_folder() == ROOT / "configs"
+
+
 @pytest.mark.parametrize("content", [b"port: [", b"- 1\n", b"\xff", b"port: null\nhost: ~\n", b"port:\n"])
 def test_the_health_check_ignores_empty_files(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, content: bytes
 ) -> None:
     """A mistake in a file that is reloaded leaves the service as it was, so it must not make it seem dead."""
-    (tmp_path / "config.yaml").write_bytes(content)
-    monkeypatch.setattr(health_check_program, "CONFIGS", tmp_path)
+    (tmp_path / "configs").mkdir()
+    (tmp_path / "configs" / "config.yaml").write_bytes(content)
+    monkeypatch.chdir(tmp_path)
     for name in ("HOST", "PORT", "ENVIRONMENT"):
         monkeypatch.delenv(name, raising=False)
     asked = health_check_program.connection()

@@ -7,6 +7,7 @@ import pytest
 
 from ltp_service.http.openapi.document import document
 from ltp_service.http.problems import PROBLEMS
+from ltp_service.http.views.mcp_tools import TOOLS
 from tests.conftest import ROOT
 from tests.marks import put_between_marks
 
@@ -61,6 +62,13 @@ def test_the_page_of_the_api_has_every_route_and_no_other() -> None:
 def test_the_page_of_the_api_has_every_error_with_its_status() -> None:
     shown = re.findall(r"^\| `([A-Z_]+)` \| (\d{3}) \|", API, re.MULTILINE)
     assert sorted(shown) == sorted((code, str(problem.status)) for code, problem in PROBLEMS.items())
+
+
+def test_the_page_for_agents_has_every_tool_with_what_it_takes() -> None:
+    page = (ROOT / "docs" / "mcp.md").read_text(encoding="utf-8")
+    shown = re.findall(r"^\| `(\w+)` \| ((?:`\w+`(?:, )?)+|nothing) \|", page, re.MULTILINE)
+    takes = [(tool.name, tool.takes.__struct_fields__) for tool in TOOLS.values()]
+    assert [(name, tuple(re.findall(r"`(\w+)`", told))) for name, told in shown] == takes
 
 
 def test_a_part_replaces_what_stood_between_its_marks() -> None:

@@ -26,6 +26,25 @@ def test_neither_a_worker_nor_the_master_looks_for_garbage_at_its_end() -> None:
     assert ends_without_garbage("on_exit", "(SimpleNamespace(reexec_pid=0),)")
 
 
+STARTED = """
+import gc
+from runpy import run_path
+from types import SimpleNamespace
+
+def start(is_alive):
+    print(len(gc.get_objects()) < 0.1 * gc.get_freeze_count(), gc.isenabled())
+
+hooks = run_path("gunicorn.conf.py")
+services = SimpleNamespace(start=start, told_to_end=None)
+app = SimpleNamespace(extensions={"ltp_service": services})
+hooks["post_fork"](None, SimpleNamespace(app=SimpleNamespace(wsgi=lambda: app), age=2, alive=True))
+"""
+
+
+def test_a_worker_looks_for_garbage_among_what_is_made_after_its_start() -> None:
+    assert ended([sys.executable, "-c", STARTED], check=True).stdout == "True True\n"
+
+
 ROOM = """
 import resource
 resource.setrlimit(resource.RLIMIT_NOFILE, (256, {hard}))

@@ -19,8 +19,13 @@ COMMANDS = {
     "serve": "Serve prices over HTTP.",
     "demo": "Serve prices of a simulated exchange, without a network.",
     "price": "Print the last price of each PAIR.",
+    "watch": "Show prices as they change, of all pairs unless some are named.",
+    "record": "Record what the exchange sends into FILE.",
+    "replay": "Serve a recorded FILE as an exchange.",
+    "export": "Write recorded trades, with every digit, and a row where trades are missing.",
     "verify": "Verify what the service at URL says.",
     "config": "Show every setting, and where it comes from.",
+    "doctor": "Look for what is wrong, and say what to do about it.",
     "keys": "Make, show and revoke API keys.",
     "openapi": "Print the OpenAPI document of the HTTP API.",
 }

@@ -16,7 +16,7 @@ from ltp_service.settings.effective import settings_in_force
 def command(environ: Mapping[str, str], as_json: bool) -> None:
     """Show every setting, and where it comes from.
 
-    The origin is `environment`, the name of a file in configs/, or `default`. Secrets are masked. A variable that looks
+    The origin is `environment`, `secret file`, the name of a file in configs/, or `default`. Secrets are masked. A variable that looks
     like a setting and is none is a warning on standard error. Ends with 1 where a setting is refused, and says why.
     """
     settings = settings_in_force(environ)

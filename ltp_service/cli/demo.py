@@ -1,12 +1,10 @@
 """ltp demo: the simulated exchange of this package, and the service on it."""
 
-import sys
 from collections.abc import Mapping
-from importlib.util import find_spec
 
 import click
 
-from ltp_service.cli.serve import at, become, server
+from ltp_service.cli.programs import at, become, server, simulator
 from ltp_service.settings.config import load_config
 
 
@@ -21,13 +19,9 @@ def command(environ: Mapping[str, str], port: str | None) -> None:
     """
     environ = at(environ, None, port)
     where = load_config(environ).port
-    if find_spec("websockets") is None:
-        raise click.ClickException(
-            "the simulated exchange needs the package websockets: pip install 'ltp-service[demo]'"
-        )
+    exchange = simulator("--walk", "--run", *server())
     if where:
         click.echo(
             f"Invented prices, in a few seconds at http://localhost:{where}/ (Ctrl-C ends this)", err=True
         )
-    exchange = [sys.executable, "-m", "ltp_service.simulator", "--walk", "--run"]
-    become([*exchange, *server()], environ)
+    become(exchange, environ)

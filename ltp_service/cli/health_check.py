@@ -12,7 +12,6 @@ from pathlib import Path
 
 import yaml
 
-CONFIGS = Path(__file__).resolve().parent.parent.parent / "configs"
 ANSWER_TIMEOUT_SECONDS = 2.0
 
 _EVERYWHERE = {"0.0.0.0": "127.0.0.1", "::": "::1"}  # noqa: S104 - asked, not bound
@@ -35,9 +34,17 @@ class UnixConnection(HTTPConnection):
 def setting(name: str, default: str) -> str:
     """A setting as the service reads it: from the environment, else the file of ENVIRONMENT, else config.yaml."""
     environment = os.environ.get("ENVIRONMENT", "").strip().lower() or "development"
-    files = (CONFIGS / f"config.{environment}.yaml", CONFIGS / "config.yaml")
+    folder = files_folder()
+    files = (folder / f"config.{environment}.yaml", folder / "config.yaml")
     texts = [os.environ.get(name.upper(), ""), *(str(_read(file).get(name, "")) for file in files)]
     return next((text.strip() for text in texts if text.strip() not in _NOTHING), default)
+
+
+def files_folder() -> Path:
+    """The folder of the YAML files, as the settings look for it."""
+    package = Path(__file__).resolve().parent.parent
+    folders = (Path.cwd() / "configs", package / "configs", package.parent / "configs")
+    return next((folder for folder in folders if any(folder.glob("config*.yaml"))), folders[0])
 
 
 def _read(file: Path) -> dict[str, object]:

@@ -3,36 +3,32 @@
 import json
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime
 
 import click
 
-import ltp_service  # LastPrices is loaded where it is used
+import ltp_service  # what --direct needs is loaded where it is used
+from ltp_service import client
 from ltp_service.cli.terminal import NONE, STALE, key_of, url_of, url_option
-from ltp_service.client import Price, Prices, PricesError, PriceStale, SomeUnavailable
+from ltp_service.client import Price
 from ltp_service.domain import errors
-from ltp_service.domain.decimals import plain
-from ltp_service.domain.pairs import read_pair
 
 
 @dataclass(frozen=True)
 class Found:
-    """What was found out about a pair. The other fields are None where it has no price that may be told."""
+    """What was found out about a pair."""
 
     pair: str
-    price: str | None = None
-    """Every digit of the exchange."""
-    state: str | None = None
-    """This and the following are None too where the price comes straight from the exchange."""
-    source: str | None = None
-    age: float | None = None
-    """Seconds since the last evidence."""
-    traded_at: datetime | None = None
-    trade_id: int | None = None
-    error: str | None = None
-    """Why there is no price."""
-    code: int = 0
-    """The exit code that this alone would have."""
+    price: Price | None
+    """None where there is none that may be told."""
+    error: Exception | None = None
+    """Why there is none."""
+
+    @property
+    def code(self) -> int:
+        """The exit code that this alone would have."""
+        if self.error is None:
+            return 0
+        return STALE if isinstance(self.error, client.PriceStale | errors.PriceStale) else NONE
 
 
 @click.command(epilog="Example: ltp price BTC/USD eth-usd")
@@ -57,54 +53,50 @@ def command(
         if as_json:
             click.echo(_as_json(each))
         elif each.price is not None:
-            click.echo(f"{each.pair} {each.price}")
-    for reason in dict.fromkeys(each.error for each in found if each.error is not None):
+            click.echo(f"{each.pair} {each.price.price}")
+    for reason in dict.fromkeys(str(each.error) for each in found if each.error is not None):
         click.echo(reason, err=True)  # once, because one reason may hold for all
     click.get_current_context().exit(max(each.code for each in found))
 
 
 def _from_service(environ: Mapping[str, str], pairs: Sequence[str], url: Sequence[str]) -> Iterator[Found]:
-    failed: Mapping[str, PricesError] = {}
     try:
-        with Prices(url_of(url, environ), api_key=key_of(environ)) as prices:
-            found = prices.get_many(pairs)
+        with client.Prices(url_of(url, environ), api_key=key_of(environ)) as prices:
+            yield from _found(prices.get_many(pairs), {})
     except ValueError as error:
         raise click.UsageError(str(error)) from error
-    except SomeUnavailable as error:
-        found, failed = error.prices, error.errors
-    except PricesError as error:
-        found, failed = {}, dict.fromkeys(pairs, error)
-    yield from map(_priced, found.values())
-    for pair, each in failed.items():
-        yield Found(pair, error=str(each), code=STALE if isinstance(each, PriceStale) else NONE)
-
-
-def _priced(price: Price) -> Found:
-    return Found(
-        price.pair, price.price, price.state, price.source, price.age, price.traded_at, price.trade_id
-    )
+    except client.SomeUnavailable as error:
+        yield from _found(error.prices, error.errors)
+    except client.PricesError as error:
+        yield from _found({}, dict.fromkeys(pairs, error))
 
 
 def _from_exchange(pairs: Sequence[str]) -> Iterator[Found]:
-    with ltp_service.LastPrices(pairs=pairs) as prices:
-        for pair in dict.fromkeys(str(read_pair(each)) for each in pairs):
-            try:
-                yield Found(pair, plain(prices.get_current_price(pair)))
-            except errors.PriceUnavailable as error:
-                code = STALE if isinstance(error, errors.PriceStale) else NONE
-                yield Found(pair, error=str(error), code=code)
+    try:
+        with ltp_service.LastPrices(pairs) as prices:
+            yield from _found(prices.get_many(), {})
+    except errors.InvalidParameter as error:
+        raise click.UsageError(str(error)) from error
+    except ltp_service.SomeUnavailable as error:
+        yield from _found(error.prices, error.errors)
+
+
+def _found(prices: Mapping[str, Price], failed: Mapping[str, Exception]) -> Iterator[Found]:
+    yield from (Found(pair, price) for pair, price in prices.items())
+    yield from (Found(pair, None, error) for pair, error in failed.items())
 
 
 def _as_json(found: Found) -> str:
-    return json.dumps(
-        {
-            "pair": found.pair,
-            "price": found.price,
-            "state": found.state,
-            "source": found.source,
-            "age_s": None if found.age is None else round(found.age, 3),
-            "traded_at": None if found.traded_at is None else found.traded_at.isoformat(),
-            "trade_id": found.trade_id,
-            "error": found.error,
-        }
-    )
+    """One line; every field but the pair is null where there is no price."""
+    price = found.price
+    told = {
+        "pair": found.pair,
+        "price": price and price.price,
+        "state": price and price.state,
+        "source": price and price.source,
+        "age_s": price and round(price.age, 3),
+        "traded_at": price and price.traded_at and price.traded_at.isoformat(),
+        "trade_id": price and price.trade_id,
+        "error": found.error and str(found.error),
+    }
+    return json.dumps(told)

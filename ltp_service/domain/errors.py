@@ -13,6 +13,7 @@ LtpError
 ├── NotSupported              this process cannot do that as it is configured
 ├── PriceUnavailable          there is no price to serve, and no source gave one
 │   └── PriceStale            there is a price, but older than the caller or the service allows
+├── SomeUnavailable           some of several pairs have no price; in last_prices/errors.py, as only programs get it
 ├── HistoryElsewhere          the history is kept where this process cannot read it
 ├── StoreUnavailable          Redis or SQLite does not answer
 │   └── HistoryUnavailable    the history's database does not answer

@@ -2,14 +2,14 @@
 
 import logging
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from math import inf
 from urllib.parse import urlsplit
 
 from ltp_service.collected.kraken_tape import KrakenTape
 from ltp_service.domain.errors import BadFrame
 from ltp_service.domain.exchange_clock import NEGLIGIBLE_DELAY_SECONDS, ExchangeClock
-from ltp_service.domain.market import DELISTED
+from ltp_service.domain.market import DELISTED, MarketStatus
 from ltp_service.domain.pairs import Pair, read_pair_or_none
 from ltp_service.domain.tick import WEBSOCKET, Price, Tick
 from ltp_service.domain.trade import Trade
@@ -71,6 +71,7 @@ class KrakenCollector(Collector):
         """`tape` keeps every trade that the exchange numbers; None with protocol v1, which numbers none."""
         dialect = v2 if is_v2(config) else v1
         self._ticker_of = dialect.ticker_of
+        self._symbol_of = dialect.symbol_of
         self._pairs = {dialect.symbol_of(pair): pair for pair in config.supported_pairs}
         self._tape = tape
         self._store = store
@@ -89,6 +90,8 @@ class KrakenCollector(Collector):
         self._listings_due_at = inf
         self._listed: set[Pair] = set()
         """Pairs of which this connection has told whether their orders are matched."""
+        self._statuses: dict[str, MarketStatus] = {}
+        """What this connection told of any symbol: its pair may be added later."""
         self._newest_traded_at: dict[Pair, float] = {}
         """Unix seconds of the newest trade that this connection told; with v1 since the exchange accepted the subscription."""
         handlers: dict[type, Handler] = {
@@ -97,6 +100,17 @@ class KrakenCollector(Collector):
             PairsListed: self.pairs_listed,
         }
         super().__init__(dialect, Subscriptions(self._pairs, CHANNELS), equipment, handlers)
+
+    def follow(self, pairs: Sequence[Pair]) -> None:
+        """Subscribes to these pairs, and to no others, from now on. From any thread."""
+        symbols = {self._symbol_of(pair): pair for pair in pairs}
+        # Others may be reading these dictionaries. A pair that is dropped stays in them: frames under way may name it.
+        self._pairs = self._pairs | symbols
+        self._symbols = {pair: symbol for symbol, pair in self._pairs.items()}
+        self.want(tuple(symbols))
+
+    def symbols_changed(self, added: Sequence[str], removed: Sequence[str], now: float) -> None:
+        self._take_statuses({symbol: self._statuses[symbol] for symbol in added if symbol in self._statuses})
 
     def without_superseded(self, frames: Sequence[str]) -> Sequence[str]:
         """Without the tickers that a later one of the same pair replaces, so that a burst is read in time."""
@@ -226,10 +240,12 @@ class KrakenCollector(Collector):
         self._last_trade_at = None
         self._newest_traded_at.clear()
         self._listed.clear()
+        self._statuses.clear()
         self._follow_listings(now)
 
     def disconnected(self, now: float) -> None:
         self._listed.clear()
+        self._statuses.clear()
         self._listings_due_at = inf
         self._quarantine.forget()
         self._tickers.forget()
@@ -257,15 +273,20 @@ class KrakenCollector(Collector):
 
     def pairs_listed(self, listed: PairsListed, now: float) -> None:
         self._listings_due_at = inf
-        statuses = {
-            pair: listed.statuses[symbol] for symbol, pair in self._pairs.items() if symbol in listed.statuses
-        }
-        self._listed.update(statuses)
-        self._store.set_pair_markets(statuses)
+        self._statuses |= listed.statuses
+        statuses = self._take_statuses(listed.statuses)
         if listed.complete and statuses:
             held = self._store.all()
-            for pair in self._symbols.keys() - statuses.keys():
+            wanted = {self._pairs[symbol] for symbol in self._subscriptions.symbols}
+            for pair in wanted - statuses.keys():
                 self._doubts.open(pair, "contested", now, held.get(pair))  # REST knows whether it is listed
+
+    def _take_statuses(self, told: Mapping[str, MarketStatus]) -> dict[Pair, MarketStatus]:
+        """Those of pairs that are served here go into the store."""
+        statuses = {pair: told[symbol] for symbol, pair in self._pairs.items() if symbol in told}
+        self._listed.update(statuses)
+        self._store.set_pair_markets(statuses)
+        return statuses
 
     def market_changed(self, change: MarketChanged, now: float) -> None:
         self._market_told_at = now

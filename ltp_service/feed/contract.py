@@ -60,6 +60,8 @@ class Equipment(msgspec.Struct, frozen=True):
     depth: Callable[[str], BookSnapshot] | None = None
     """The present order book of a symbol over REST, for exchanges whose stream has only changes.
     Raises ExchangeError."""
+    advice: str = ""
+    """What a person can do without the exchange; told when it cannot be reached. Empty says nothing."""
 
 
 class Gap(msgspec.Struct, frozen=True):

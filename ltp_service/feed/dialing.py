@@ -18,7 +18,7 @@ from concurrent.futures import Future, wait
 from functools import cache
 from itertools import chain, zip_longest
 from threading import Event, Thread
-from typing import TypeVar
+from typing import Literal, TypeVar
 from urllib.parse import urlsplit
 
 from ltp_service.domain.errors import Rejected, Unreachable
@@ -41,6 +41,9 @@ Address = tuple[int, int, int, str, tuple[str, int] | tuple[str, int, int, int] 
 T = TypeVar("T")
 
 Resolve = Callable[[str, int], Sequence[Address]]
+
+Step = Literal["proxy", "name", "connection", "tls", "handshake"]
+"""`proxy` is the choice of the proxy and its tunnel."""
 
 _OPTIONS = [(socket.IPPROTO_TCP, socket.TCP_NODELAY), (socket.SOL_SOCKET, socket.SO_KEEPALIVE)]
 
@@ -75,6 +78,8 @@ class Dialer:
         """The one under way, which an earlier attempt may have begun: a name server that hangs costs one thread."""
         self._broken: set[object] = set()
         """Addresses that took a connection and opened no WebSocket on it. They are tried last."""
+        self.step: Step = "proxy"
+        """Where the newest attempt is, or was when it ended."""
 
     def dial(self, stop: Event) -> tuple[socket.socket, bytes]:
         """A socket on which the WebSocket is open, and what came after the handshake already.
@@ -102,6 +107,7 @@ class Dialer:
     # The steps.
 
     def _proxy(self) -> Proxy | None:
+        self.step = "proxy"
         proxy = proxy_for(self.url, self._environ)
         if proxy is not None and proxy.scheme != "http":
             raise Rejected(
@@ -112,9 +118,10 @@ class Dialer:
         return proxy
 
     def _connect(self, host: str, port: int, attempt: "_Attempt") -> socket.socket:
-        attempt.step = f"looking up {host}"
+        self.step, attempt.step = "name", f"looking up {host}"
         addresses = self._sorted(self._look_up(host, port, attempt))
-        attempt.step = f"connecting to {host} ({', '.join(str(each[4][0]) for each in addresses)})"
+        told = ", ".join(str(each[4][0]) for each in addresses)
+        self.step, attempt.step = "connection", f"connecting to {host} ({told})"
         opened, attempt.address = _Race(addresses, attempt).run()
         return attempt.holds(opened)
 
@@ -134,7 +141,7 @@ class Dialer:
         return sorted(in_turn(addresses), key=lambda address: address[4] in self._broken)
 
     def _tunnel(self, opened: socket.socket, proxy: Proxy, attempt: "_Attempt") -> None:
-        attempt.step = f"asking the proxy {proxy} for a tunnel"
+        self.step, attempt.step = "proxy", f"asking the proxy {proxy} for a tunnel"
         credentials = (proxy.username, proxy.password) if proxy.username or proxy.password else None
         request = handshake.connect_request(self._host, self._port, credentials)
         answer, surplus = attempt.ask(opened, request)
@@ -150,14 +157,14 @@ class Dialer:
     def _secure(self, opened: socket.socket, attempt: "_Attempt") -> socket.socket:
         if self._parts.scheme != "wss":
             return opened
-        attempt.step = "TLS handshake"
+        self.step, attempt.step = "tls", "TLS handshake"
         trust = self._trust or _public_authorities()
         secured = trust.wrap_socket(opened, server_hostname=self._host, do_handshake_on_connect=False)
         attempt.until_done(attempt.holds(secured), secured.do_handshake)
         return secured
 
     def _shake_hands(self, opened: socket.socket, attempt: "_Attempt") -> bytes:
-        attempt.step = "WebSocket handshake"
+        self.step, attempt.step = "handshake", "WebSocket handshake"
         key = b64encode(os.urandom(16)).decode()
         answer, surplus = attempt.ask(opened, handshake.upgrade_request(self._parts, key))
         if answer.status != 101:

@@ -86,6 +86,7 @@ class Collector:
         self._subscriptions = subscriptions
         self._connect = equipment.connect
         self._backoff = equipment.backoff
+        self._advice = equipment.advice
         self._clock = equipment.runtime.clock
         self._meters = equipment.runtime.meters
         self._sleep = equipment.runtime.sleep
@@ -113,6 +114,8 @@ class Collector:
         """Why the last attempt or connection ended, in one word."""
         self._rejection: str | None = None
         self._wanted: Sequence[str] | None = None
+        self._followed: Sequence[str] | None = None
+        """What was last made of `_wanted`."""
         self._opened_at = self._pinged_at = self._leave_at = 0.0
         self._useful_since: float | None = None
         self._out_of_reach = False
@@ -272,9 +275,8 @@ class Collector:
         self._meters.count(CONNECTION_ERRORS, self.name, error.reason)
         if self._connection is None and not self._out_of_reach:
             self._out_of_reach = True
-            log.warning(
-                "%s: cannot be reached (%s); `make demo` runs the service without a network", self.name, error
-            )
+            advice = f"; {self._advice}" if self._advice else ""
+            log.warning("%s: cannot be reached (%s)%s", self.name, error, advice)
         else:
             log.warning("%s: %s", self.name, error, extra={"once_a_minute": (self.name, error.reason)})
 
@@ -431,11 +433,15 @@ class Collector:
             self._pinged_at = now
 
     def _change_symbols(self, now: float) -> None:
-        wanted, self._wanted = self._wanted, None
-        if wanted is None:
+        wanted = self._wanted
+        if wanted is None or wanted is self._followed:
             return
+        self._followed = wanted  # compared and never cleared, so that no wish of another thread is lost
+        before = self._subscriptions.states
         added, removed = self._subscriptions.want(wanted, now)
-        self._requests.unsubscribe(removed)
+        # What the exchange refused it would refuse to take back.
+        taken = [name for name in removed if before[name].refusal is None or before[name].acknowledged]
+        self._requests.unsubscribe(taken)
         self._requests.subscribe(added)
         self.symbols_changed(added, removed, now)
 

@@ -51,6 +51,12 @@ def plain_text(number: Decimal) -> str:
     return format(number, "f") if "E" in text else text
 
 
+def digits_of(number: Decimal) -> tuple[int, int]:
+    """All its digits as an integer, and how many of them are behind the point."""
+    whole, _, fraction = plain_text(number).partition(".")
+    return int(whole + fraction), len(fraction)
+
+
 def _written(number: Decimal) -> tuple[int | str, int]:
     """The stored value and its scale."""
     text = plain_text(number)

@@ -1,6 +1,6 @@
 """What a database does for the history. SQLite and PostgreSQL fulfil it, so the SQL is written once.
 
-Parameters are written `?`. No statement has a `?` or a `%` of another meaning.
+Parameters are written `?` in their order, or all of them by their numbers, as `?1`, where one is used again. No statement has a `?` or a `%` of another meaning.
 """
 
 from collections.abc import Callable, Iterable, Sequence
@@ -12,6 +12,10 @@ T = TypeVar("T")
 
 class Transaction(Protocol):
     """What may be done inside a transaction."""
+
+    @property
+    def block(self) -> int:
+        """That of the engine."""
 
     def rows(self, sql: str, parameters: Sequence[object] = ()) -> list[Row]:
         """Runs one statement and returns its rows; none where it has no result."""
@@ -26,6 +30,10 @@ class Engine(Protocol):
     `write` is called by one thread at a time and `read` by another one, so each has a connection of its own. Tables are made
     and migrated when they are first written to. Until then a `read` finds nothing.
     """
+
+    @property
+    def block(self) -> int:
+        """Most trades of a block into which older trades are packed; 0 where each stays a row of its own."""
 
     def read(self, sql: str, parameters: Sequence[object] = ()) -> list[Row]:
         """The rows of one query."""

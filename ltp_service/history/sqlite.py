@@ -50,6 +50,8 @@ class SqliteEngine:
     """An Engine. A file that was deleted or replaced is noticed before the next use: reading finds what lies there now, and
     writing begins a new file where there is none."""
 
+    block = 0  # a row is as small as its content here
+
     def __init__(self, path: Path) -> None:
         self._path = path
         self._reader = _Connection(path)
@@ -83,6 +85,8 @@ class SqliteEngine:
 
 
 class _Transaction:
+    block = SqliteEngine.block
+
     def __init__(self, connection: sqlite3.Connection) -> None:
         self._connection = connection
 

@@ -7,8 +7,9 @@ from ltp_service.domain.pairs import Pair
 from ltp_service.history import sql
 from ltp_service.history.candles import MINUTE, longer, start_of
 from ltp_service.history.coverage import SLACK
-from ltp_service.history.digits import read_candle, read_trade
+from ltp_service.history.digits import read_candle
 from ltp_service.history.engine import Engine, Row, Transaction
+from ltp_service.history.packing import EVER, Asked, Trades, around, drop
 from ltp_service.history.rows import Around, Candle, Coverage, News, Observation, RecordedTrade, Run, Written
 from ltp_service.history.tapes import Memory
 
@@ -25,6 +26,7 @@ class SqlHistory:
 
     def __init__(self, engine: Engine) -> None:
         self._engine = engine
+        self._stored = Trades(engine.read, engine.block)
         self._memory = Memory()
         self.size, self.close = engine.size, engine.close
 
@@ -47,15 +49,10 @@ class SqlHistory:
 
     def around(self, pair: Pair, moment: int) -> Around:
         name = str(pair)
-        at_once = (name, moment, moment) * 2 + (name, moment) * 2 + (name,)
-        rows = self._engine.read(sql.AROUND, at_once)
-        trades = [read_trade(row[:5]) for row in rows if row[0] is not None]
-        runs = sorted((row[5:] for row in rows if row[0] is None), key=lambda row: (row[0], row[2]))
-        before = next((trade for trade in trades if trade.traded_at <= moment), None)
-        after = next((trade for trade in trades if trade.traded_at > moment), None)
+        before, after, runs = around(self._engine.read, self._engine.block, name, moment)
         if after is None:  # it is the first one of the next series
             later = (row[1] for row in runs if row[4] > moment)
-            after = next((trade for tape in later for trade in self._trades(sql.FIRST_TRADE, (tape,))), None)
+            after = next((trade for tape in later for trade in self._stored.first(Asked(tape), 1)), None)
         if before is not None and after is not None:
             return Around(before, after, _coverage(runs), None)
         observed = self._engine.read(sql.OBSERVED, (name, moment))
@@ -67,22 +64,19 @@ class SqlHistory:
     def trades(self, pair: Pair, start: int, end: int, limit: int) -> list[RecordedTrade]:
         found: list[RecordedTrade] = []
         for (tape,) in self._engine.read(sql.TAPES_WITHIN, (str(pair), end, start)):
-            found += self._trades(sql.TRADES, (tape, start, end, limit - len(found)))
+            found += self._stored.first(Asked(tape, start, end - 1), limit - len(found))
         return found
 
     def trades_after(self, pair: Pair, trade_id: int, end: int, limit: int) -> list[RecordedTrade]:
         for (tape,) in self._engine.read(sql.NEWEST_TAPE, (str(pair),)):
             starts = self._engine.read(sql.MINUTE_OF_ID, (tape, trade_id))
             start = starts[0][0] - SLACK if starts else 0  # a later id may have an earlier time
-            return self._trades(sql.TRADES_AFTER, (tape, start, end, trade_id, limit))
+            return self._stored.first(Asked(tape, start, end - 1, min(trade_id, EVER) + 1), limit)
         return []
 
     def candles(self, pair: Pair, minutes: int, start: int, end: int) -> list[Candle]:
         rows = self._engine.read(sql.CANDLES, (str(pair), minutes, start, end))
         return longer(map(read_candle, rows), minutes)  # one candle where two series share its time
-
-    def _trades(self, statement: str, parameters: Sequence[object]) -> list[RecordedTrade]:
-        return [read_trade(row) for row in self._engine.read(statement, parameters)]
 
 
 def _coverage(rows: Iterable[Row]) -> Coverage:
@@ -103,30 +97,30 @@ def _prune(transaction: Transaction, pair: str, before: int) -> int:
     """Deletes the pair's oldest trades and observations, but for the last ones at or before a moment. Whole minutes, so
     that a candle can be made anew as long as one of its trades is there."""
     tapes = [key for key, *_ in transaction.rows(sql.TAPES, (pair,))]
-    last = [_one(transaction, sql.LAST_UNTIL, (tape, before)) for tape in tapes]
-    end = start_of(max((moment for moment in last if moment is not None), default=0), 1)
+    trades = Trades(transaction.rows, transaction.block)
+    last = [trade.traded_at for tape in tapes if (trade := trades.last(Asked(tape, until=before)))]
+    end = start_of(max(last, default=0), 1)
     deleted = 0
     for tape in tapes:
         deleted = _drop(transaction, tape, end)
         if deleted:
             break
     if deleted:
-        kept = (_one(transaction, sql.NTH_TRADE, (tape, 0)) for tape in tapes)
+        kept = (trades.nth_moment(tape, 0) for tape in tapes)
         transaction.rows(sql.PUT_KEPT_FROM, (next(moment for moment in kept if moment is not None), pair))
     return deleted + _drop_observations(transaction, pair, before)
 
 
 def _drop(transaction: Transaction, tape: int, end: int) -> int:
     """Deletes the first minutes of a tape."""
-    first = _one(transaction, sql.NTH_TRADE, (tape, 0))
+    trades = Trades(transaction.rows, transaction.block)
+    first = trades.nth_moment(tape, 0)
     if first is None or first >= end:
         return 0
-    nth = _one(transaction, sql.NTH_TRADE, (tape, PRUNED_AT_ONCE))
+    nth = trades.nth_moment(tape, PRUNED_AT_ONCE)
     if nth is not None:
         end = min(end, max(start_of(nth, 1), start_of(first, 1) + MINUTE))
-    [(count,)] = transaction.rows(sql.COUNT_BEFORE, (tape, end))
-    transaction.rows(sql.DROP_TRADES, (tape, end))
-    return int(count)
+    return drop(transaction, tape, end)
 
 
 def _drop_observations(transaction: Transaction, pair: str, before: int) -> int:

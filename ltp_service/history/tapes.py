@@ -11,8 +11,9 @@ from ltp_service.history import sql
 from ltp_service.history.candles import MINUTE, fold, join, longer, of_minutes, start_of
 from ltp_service.history.contract import CANDLE_MINUTES
 from ltp_service.history.coverage import SLACK, Runs
-from ltp_service.history.digits import candle_columns, plain_text, read_candle, read_trade, trade_columns
+from ltp_service.history.digits import candle_columns, plain_text, read_candle
 from ltp_service.history.engine import Transaction
+from ltp_service.history.packing import Asked, Trades, add
 from ltp_service.history.rows import Candle, News, Observation, RecordedTrade, Run, Written
 
 MOST_ID = 2**62
@@ -136,8 +137,8 @@ class PairTapes:
             for group in _consecutive(told, trades):
                 first, last = trades[group[0]], trades[group[-1]]
                 times = first.traded_at - SAME_MOMENT, last.traded_at + SAME_MOMENT
-                rows = transaction.rows(sql.TRADES_OF_IDS, (tape.key, *times, first.trade_id, last.trade_id))
-                recorded = {trade.trade_id: trade for trade in map(read_trade, rows)}
+                asked = Asked(tape.key, *times, first.trade_id, last.trade_id)
+                recorded = {trade.trade_id: trade for trade in _trades(transaction).first(asked)}
                 known.update(place for place in group if self._is_known(trades[place], recorded))
         return known
 
@@ -276,10 +277,7 @@ def _take(transaction: Transaction, change: _Change, stretch: list[RecordedTrade
         if first.trade_id > end + 1 or (first.trade_id > end and first.traded_at <= tape.evidence_until):
             tape.evidence_until = None
     # At once, for those that come next may contradict them.
-    transaction.many(
-        sql.ADD_TRADE,
-        [(tape.key, trade.traded_at, trade.trade_id, *trade_columns(trade)) for trade in stretch],
-    )
+    add(transaction, tape.key, stretch)
     new = Run(tape.series, first.trade_id, last.trade_id, first.traded_at, last.traded_at)
     before, after = tape.runs.neighbours(new)
     joins = []
@@ -304,7 +302,7 @@ def _is_apart(
     """Whether a break lies between the trade at the edge of a run, which has a time in `times`, and another moment."""
     if not tape.is_broken(min(times[0], moment), max(times[1], moment)):
         return False
-    edge = _moment(transaction, sql.FIRST_OF_IDS, tape, times, (trade_id, trade_id))
+    edge = _first_moment(transaction, Asked(tape.key, *times, trade_id, trade_id))
     return edge is None or tape.is_broken(edge, moment)
 
 
@@ -327,8 +325,8 @@ def _recorded(transaction: Transaction, tape: Tape, trade_id: int) -> RecordedTr
         return None
     begun = transaction.rows(sql.MINUTE_OF_ID, (tape.key, trade_id))
     since = max(run.first_traded_at, begun[0][0] - SLACK) if begun else run.first_traded_at
-    rows = transaction.rows(sql.TRADE_OF_ID, (tape.key, since, run.last_traded_at, trade_id, trade_id))
-    return read_trade(rows[0]) if rows else None
+    found = _trades(transaction).first(Asked(tape.key, since, run.last_traded_at, trade_id, trade_id), 1)
+    return found[0] if found else None
 
 
 def _break(transaction: Transaction, change: _Change, moment: int) -> None:
@@ -346,43 +344,44 @@ def _break(transaction: Transaction, change: _Change, moment: int) -> None:
 
 def _parts(transaction: Transaction, tape: Tape, run: Run, moment: int) -> list[Run]:
     """What is left of a run that goes on from a trade at or before a moment to a later one: none of the parts does."""
-    earlier, later = (run.first_traded_at, moment), (moment + 1, run.last_traded_at)
-    ids = run.first_trade_id, run.last_trade_id
-    last = _moment(transaction, sql.LAST_OF_IDS, tape, earlier, ids)
-    first = _moment(transaction, sql.FIRST_OF_IDS, tape, later, ids)
+    trades, ids = _trades(transaction), (run.first_trade_id, run.last_trade_id)
+    earlier = Asked(tape.key, run.first_traded_at, moment, *ids)
+    later = Asked(tape.key, moment + 1, run.last_traded_at, *ids)
+    last, first = trades.last(earlier), _first_moment(transaction, later)
     if last is None or first is None:
         return [run]  # those at or before it were deleted
     # Ids and times may be out of order by SLACK, so that the ids on both sides mix.
-    [(low,)] = transaction.rows(sql.LOWEST_ID, (tape.key, moment + 1, first + SLACK, *ids))
-    [(high,)] = transaction.rows(sql.HIGHEST_ID, (tape.key, last - SLACK, moment, *ids))
+    low = min(trade.trade_id for trade in trades.first(later._replace(until=first + SLACK)))
+    high = max(trade.trade_id for trade in trades.first(earlier._replace(since=last.traded_at - SLACK)))
     high = max(high, low - 1)
     parts = []
     if low > run.first_trade_id:
-        left = run.first_trade_id, low - 1
+        left = earlier._replace(last_id=low - 1)
         begin = run.first_traded_at
         if begin >= moment - SLACK:
-            begin = _moment(transaction, sql.FIRST_OF_IDS, tape, earlier, left) or begin
-        end = _moment(transaction, sql.LAST_OF_IDS, tape, earlier, left) or begin
-        parts.append(Run(run.series, *left, begin, end))
-    mixed = (tape.key, moment - SLACK, moment + SLACK, low, high)
-    singles = transaction.rows(sql.TRADES_OF_IDS, mixed) if low <= high else []
-    parts += [Run(run.series, row[0], row[0], row[1], row[1]) for row in sorted(singles)]
+            begin = _first_moment(transaction, left) or begin
+        end = trades.last(left)
+        parts.append(Run(run.series, run.first_trade_id, low - 1, begin, end.traded_at if end else begin))
+    mixed = trades.first(Asked(tape.key, moment - SLACK, moment + SLACK, low, high)) if low <= high else []
+    parts += [Run(run.series, row[0], row[0], row[1], row[1]) for row in sorted(mixed)]
     if high < run.last_trade_id:
-        right = high + 1, run.last_trade_id
-        end = run.last_traded_at
-        if end <= moment + SLACK:
-            end = _moment(transaction, sql.LAST_OF_IDS, tape, later, right) or end
-        begin = _moment(transaction, sql.FIRST_OF_IDS, tape, later, right) or end
-        parts.append(Run(run.series, *right, begin, end))
+        right = later._replace(first_id=high + 1)
+        until = run.last_traded_at
+        if until <= moment + SLACK and (newest := trades.last(right)):
+            until = newest.traded_at
+        begin = _first_moment(transaction, right) or until
+        parts.append(Run(run.series, high + 1, run.last_trade_id, begin, until))
     return parts
 
 
-def _moment(
-    transaction: Transaction, statement: str, tape: Tape, times: tuple[int, int], ids: tuple[int, int]
-) -> int | None:
-    """What a question about the trades of some ids and times gives; None where there are none."""
-    rows = transaction.rows(statement, (tape.key, *times, *ids))
-    return rows[0][0] if rows else None
+def _trades(transaction: Transaction) -> Trades:
+    return Trades(transaction.rows, transaction.block)
+
+
+def _first_moment(transaction: Transaction, asked: Asked) -> int | None:
+    """The moment of the earliest of some trades; None where there are none."""
+    found = _trades(transaction).first(asked, 1)
+    return found[0].traded_at if found else None
 
 
 def _take_evidence(tape: Tape, news: News) -> None:
@@ -437,8 +436,7 @@ def _going_on(tape: Tape, minutes: int, candle: Candle) -> Candle:
 
 
 def _minute(transaction: Transaction, tape: Tape, start: int) -> Candle:
-    rows = transaction.rows(sql.ALL_TRADES, (tape.key, start, start + MINUTE))
-    return fold([read_trade(row) for row in rows], start)
+    return fold(_trades(transaction).first(Asked(tape.key, start, start + MINUTE - 1)), start)
 
 
 def _put_candles(transaction: Transaction, tape: Tape, minutes: int, candles: list[Candle]) -> None:

@@ -23,7 +23,7 @@ _ENDPOINTS: dict[Access, str] = {
     " docs.openapi docs.favicon docs.page docs.page_file docs.swagger docs.swagger_file",
     "open": "ltp.ltp ltp.cached pairs.pairs status.status collectors.status collectors.one collectors.trades"
     " collectors.books collectors.statistics collectors.symbols stream.market stream.exchanges"
-    " stream.ticket history.at history.candles history.trades",
+    " stream.ticket history.at history.candles history.trades mcp.message",
     "explain": "explain.explain",
     "refresh": "ltp.refresh",
     "bootstrap": "keys.create",
@@ -65,20 +65,25 @@ def is_local() -> bool:
 
 def guard(asked: Request) -> None:
     """Raises KeyMissing, KeyInvalid or what else keeps the client from this route."""
-    access = ACCESS.get(asked.endpoint or "", "public")
+    admit(ACCESS.get(asked.endpoint or "", "public"))
+
+
+def admit(access: Access) -> None:
+    """Raises KeyMissing, KeyInvalid or what else keeps the client of this request from what has that access."""
     parts = services()
     if access == "public" or (access == "open" and not parts.config.auth_enabled):
         return
     text = request.headers.get("X-API-Key")
+    takes_tickets = request.endpoint in _TAKE_TICKETS
     if text is not None:
         _check(parts, text, _NEEDED[access])
-    elif asked.endpoint in _TAKE_TICKETS and (ticket := asked.args.get("ticket")) is not None:
+    elif takes_tickets and (ticket := request.args.get("ticket")) is not None:
         _take(parts, ticket)
     elif access == "bootstrap" and is_local() and _is_without_keys(parts):
         _check_token(parts)
     elif not _needs_no_key(parts, access):
         other_way = _ASK_HERE if access == "refresh" else ""
-        if asked.endpoint in _TAKE_TICKETS:
+        if takes_tickets:
             other_way = ", or a ticket from POST /api/v1/stream/tickets in ticket="
         raise KeyMissing(
             f"this route needs a key with {_NEEDED[access]} permission in the X-API-Key header{other_way}"

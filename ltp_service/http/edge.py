@@ -39,7 +39,7 @@ Headers = list[tuple[str, str]]
 Answered = tuple[str, int, Iterable[bytes]]
 """Status, bytes of body, and body."""
 
-LIMITED_PATHS = ("/api/", "/collectors/", "/auth/", "/debug/")
+LIMITED_PATHS = ("/api/", "/collectors/", "/auth/", "/debug/", "/mcp")
 """Beginnings of the paths that count against the rate limit."""
 
 AGED_LOOK_EVERY_SECONDS = 1.0

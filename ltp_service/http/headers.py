@@ -5,6 +5,8 @@ They are built once. Nothing that a client sends is ever written into them.
 
 from collections.abc import Collection
 
+from ltp_service.http.client_address import is_loopback_host
+
 Headers = tuple[tuple[str, str], ...]
 
 ANY_ORIGIN = "*"
@@ -15,7 +17,8 @@ PREFLIGHT_SECONDS = 7200
 
 _METHODS = "GET, HEAD, POST, DELETE"
 _REQUEST_HEADERS = (
-    "Cache-Control, Content-Type, If-None-Match, Last-Event-ID, Prefer, traceparent, X-API-Key, X-Request-ID"
+    "Cache-Control, Content-Type, If-None-Match, Last-Event-ID, Mcp-Method, Mcp-Name, MCP-Protocol-Version, Prefer,"
+    " traceparent, X-API-Key, X-Request-ID"
 )
 _EXPOSED = "X-Request-ID, Retry-After, ETag, Link, RateLimit-Limit, RateLimit-Remaining, RateLimit-Reset"
 
@@ -68,6 +71,17 @@ class Cors:
 def is_preflight(method: str, origin: str | None, requested_method: str | None) -> bool:
     """Whether this is a preflight: OPTIONS with Origin and Access-Control-Request-Method."""
     return method == "OPTIONS" and origin is not None and requested_method is not None
+
+
+def is_trusted_page(origin: str, host: str, allowed: Collection[str]) -> bool:
+    """Whether a request with that Origin may be one that only programs and trusted pages may send.
+
+    `host` is the Host header, `allowed` the origins of the settings. A page of this machine may ask itself. Elsewhere an
+    Origin that is the Host proves nothing: a page whose name was made to point here (DNS rebinding) has both.
+    """
+    if ANY_ORIGIN in allowed or origin in allowed:
+        return True
+    return is_loopback_host(host) and origin.lower() in (f"http://{host.lower()}", f"https://{host.lower()}")
 
 
 def _readable(origin: str) -> Headers:

@@ -1,21 +1,15 @@
-"""The JSON body that may name pairs. The OpenAPI document says which routes read one; no other does."""
+"""The JSON body that may name pairs."""
 
 import json
 
 from flask import Request
-from werkzeug.exceptions import RequestEntityTooLarge
 
 from ltp_service.domain.errors import InvalidParameter
 from ltp_service.domain.pairs import Pair
 from ltp_service.http import params
-from ltp_service.http.shapes import MAX_BODY_BYTES
+from ltp_service.http.body import has_body, read_body
 
 _SHAPE = 'write {"pairs": ["BTC/USD", "ETH/USD"]} or {"pairs": "BTC/USD,ETH/USD"}'
-
-
-def has_body(request: Request) -> bool:
-    """Whether a body comes with the request, however long it is."""
-    return bool(request.content_length) or "Transfer-Encoding" in request.headers
 
 
 def pairs(request: Request) -> tuple[Pair, ...] | None:
@@ -32,28 +26,10 @@ def pairs(request: Request) -> tuple[Pair, ...] | None:
         raise InvalidParameter(
             "there are parameters in the query and a body; name the pairs in one of the two"
         )
-    named = params.listed(_texts(_content(request)))
+    named = params.listed(_texts(read_body(request)))
     if not named:
         raise InvalidParameter(f"pairs in the body names none; {_SHAPE}")
     return named
-
-
-def _content(request: Request) -> bytes:
-    # One more than is read, because werkzeug also refuses chunks that end just at its limit.
-    request.max_content_length = MAX_BODY_BYTES + 1
-    try:
-        content = request.get_data(cache=False)
-    except RequestEntityTooLarge:
-        raise _too_large() from None
-    except Exception as error:  # each server has errors of its own for a body that breaks off
-        raise InvalidParameter("the body cannot be read to its end") from error
-    if len(content) > MAX_BODY_BYTES:
-        raise _too_large()
-    return content
-
-
-def _too_large() -> InvalidParameter:
-    return InvalidParameter(f"the body has more than {MAX_BODY_BYTES} bytes; ask for fewer pairs at once")
 
 
 def _texts(content: bytes) -> list[str]:

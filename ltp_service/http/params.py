@@ -3,8 +3,6 @@
 import math
 import re
 from collections.abc import Sequence
-from datetime import datetime, timedelta
-from decimal import Decimal
 from typing import TypeVar
 
 import msgspec
@@ -14,7 +12,7 @@ from ltp_service.domain.errors import InvalidParameter
 from ltp_service.domain.pairs import Pair, read_pair
 from ltp_service.domain.trade import SYMBOL_RULE, is_symbol
 from ltp_service.prices.freshness import Bound
-from ltp_service.runtime.moments import EPOCH, LATEST
+from ltp_service.runtime.moments import MOMENT_RULE, read_moment
 
 PAIR_NAMES = ("pair", "pair[]", "pairs", "pairs[]")
 """Two names of the same list, also with the `[]` that axios, jQuery and PHP add."""
@@ -32,14 +30,6 @@ LONGEST_WAIT_SECONDS = 30.0
 """Most seconds that a request waits for a change."""
 
 _WAIT = re.compile(r"""(?i)(?:^|[,;])\s*wait\s*=\s*("?)([0-9]{1,4})\1\s*(?:$|[,;])""")
-
-_UNIX_SECONDS = re.compile(r"[0-9]{1,11}(\.[0-9]{1,9})?")
-_RFC3339 = re.compile(
-    r"([0-9]{4}-[0-9]{2}-[0-9]{2})[Tt ]([0-9]{2}:[0-9]{2}):([0-9]{2})(?:\.([0-9]{1,9}))?"
-    # A `+` that is not escaped in a URL arrives as a blank.
-    r"(?:([Zz])|([+ -])([0-9]{2}:[0-9]{2}))?"
-)
-_MOMENT_RULE = "write RFC 3339 with a zone, as in 2026-11-21T00:46:21Z, or unix seconds"
 
 _TRUE, _FALSE = frozenset({"true", "1", "yes"}), frozenset({"false", "0", "no", ""})
 
@@ -141,44 +131,14 @@ def whole(arguments: MultiDict[str, str], name: str, default: int, bounds: tuple
 def moment(arguments: MultiDict[str, str], name: str) -> int | None:
     """A moment in unix microseconds; None unless given. Raises InvalidParameter."""
     text = arguments.get(name, "").strip()
-    if not text:
-        return None
-    if _UNIX_SECONDS.fullmatch(text):
-        return int(Decimal(text) * 1_000_000)
-    if re.fullmatch("[0-9]{12,}(\\.[0-9]*)?", text):
-        raise InvalidParameter(f"{name} is {text[:40]!r}, which is too long for seconds; {_MOMENT_RULE}")
-    found = _RFC3339.fullmatch(text)
-    if found is None:
-        raise InvalidParameter(f"{name} is {text[:40]!r}; {_MOMENT_RULE}")
-    if not (found[5] or found[6]):
-        raise InvalidParameter(
-            f"{name} is {text[:40]!r}, which has no zone; add Z for UTC, or as in {text[:40]}+01:00 (+ is %2B in a URL)"
-        )
-    return _microseconds(name, text, found)
-
-
-def _microseconds(name: str, text: str, found: re.Match[str]) -> int:
-    day, minute, second, fraction, _, sign, offset = found.groups()
-    zone = f"{'-' if sign == '-' else '+'}{offset or '00:00'}"
-    is_leap_second = second == "60"  # the second after 59, as clocks of computers count
-    try:
-        whole = datetime.fromisoformat(f"{day}T{minute}:{'59' if is_leap_second else second}{zone}")
-        told = (whole - EPOCH) // timedelta(microseconds=1)
-    except (ValueError, OverflowError):
-        raise InvalidParameter(f"{name} is {text[:40]!r}, which no calendar has; {_MOMENT_RULE}") from None
-    told += is_leap_second * 1_000_000 + int((fraction or "").ljust(6, "0")[:6])
-    if told < 0:
-        raise InvalidParameter(f"{name} is {text[:40]!r}, which is before 1970")
-    if told > LATEST:
-        raise InvalidParameter(f"{name} is {text[:40]!r}, which is after the year 9999 in UTC")
-    return told
+    return read_moment(name, text) if text else None
 
 
 def needed_moment(arguments: MultiDict[str, str], name: str) -> int:
     """The same, where the route needs it. Raises InvalidParameter."""
     asked = moment(arguments, name)
     if asked is None:
-        raise InvalidParameter(f"{name} is missing; {_MOMENT_RULE}")
+        raise InvalidParameter(f"{name} is missing; {MOMENT_RULE}")
     return asked
 
 

@@ -9,8 +9,8 @@ from flask import Request
 from werkzeug.datastructures import MultiDict
 
 from ltp_service.domain.errors import InvalidParameter
+from ltp_service.http.body import has_body
 from ltp_service.http.openapi.document import body_readers, query_parameters
-from ltp_service.http.pairs_body import has_body
 from ltp_service.http.params import PAIR_NAMES
 from ltp_service.http.path import documented
 

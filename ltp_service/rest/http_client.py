@@ -296,6 +296,9 @@ class _Reachable(HTTPConnection):
 
     _handle: socket | None = None
 
+    def __str__(self) -> str:
+        return f"{self.host}:{self.port}"  # urllib3 begins the texts of its errors with it
+
     def _new_conn(self) -> socket:
         connected = super()._new_conn()
         connected.settimeout(None)  # the connect timeout does not apply to the handshake; the deadline does

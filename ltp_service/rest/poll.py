@@ -123,7 +123,10 @@ class Poll:
     ) -> None:
         """`feed` is None where the WebSocket is switched off, `fleet` where this process shares no feed."""
         self._config = config
-        self._pairs = config.supported_pairs
+        self.pairs = config.supported_pairs
+        """The pairs that are served."""
+        self._awaited: dict[Pair, float] = {}
+        """Monotonic seconds until which the feed may bring the first price of a pair that was added later."""
         self._source = source
         self._store = store
         self._doubts = doubts
@@ -144,6 +147,12 @@ class Poll:
         self._status_asked_at: float | None = None
         """Monotonic seconds of the last call for the exchange's status in this fallback; None to ask at once."""
         self.last_error: str | None = None
+
+    def follow(self, pairs: Sequence[Pair]) -> None:
+        """Looks after these pairs from now on. From any thread."""
+        expected_at = self._clock.monotonic() + FIRST_PRICE_WITHIN_SECONDS
+        self._awaited = {pair: self._awaited.get(pair, expected_at) for pair in pairs}
+        self.pairs = tuple(pairs)
 
     def active(self) -> bool:
         """True while REST stands in for the whole feed."""
@@ -241,11 +250,17 @@ class Poll:
 
     def _late(self, now: float) -> list[Pair]:
         if self._feed is None and self._fleet is None:
-            return list(self._pairs)
+            return list(self.pairs)
         # Only evidence since the start of the fallback ends it: a new connection alone proves nothing.
         begun, grace = self._active_since or 0.0, self._grace()
-        newest = {pair: self._delivered_at(pair) or self._expected_at for pair in self._pairs}
+        newest = {pair: self._delivered_at(pair) or self._awaited_until(pair) for pair in self.pairs}
         return [pair for pair, at in newest.items() if at < begun or now - at > grace]
+
+    def _awaited_until(self, pair: Pair) -> float:
+        """Monotonic seconds until which the feed may bring the first price; during a fallback nothing is awaited."""
+        if self.active():
+            return -inf
+        return max(self._expected_at, self._awaited.get(pair, -inf))
 
     def _unsettled(self, now: float) -> list[Pair]:
         pairs = self._doubts.unsettled(self._store.all(), now)
@@ -256,7 +271,7 @@ class Poll:
         if not self._is_watched():
             return []
         known = frozenset(others)
-        return self._probe.due([pair for pair in self._pairs if pair not in known], now)
+        return self._probe.due([pair for pair in self.pairs if pair not in known], now)
 
     def _undated(self, now: float) -> Price | None:
         """A price of the feed without a trade time, so that it is not known whether its market is quiet."""
@@ -283,7 +298,7 @@ class Poll:
     def _turn(self, late: Sequence[Pair], now: float) -> None:
         if self._feed is None:  # REST is the source, and stands in for nothing
             return
-        all_late = len(late) == len(self._pairs)
+        all_late = len(late) == len(self.pairs) > 0
         if all_late and self._active_since is None:
             self._begin(now)
         elif not all_late and self._active_since is not None:
@@ -297,7 +312,7 @@ class Poll:
         log.warning("WebSocket data unavailable, falling back to REST")
         # While the prices are still fresh, the exchange's status is asked first; after a long silence the
         # prices are.
-        newest = max(self._delivered_at(pair) or 0.0 for pair in self._pairs)
+        newest = max(self._delivered_at(pair) or 0.0 for pair in self.pairs)
         self._next_poll = now + CALLS_APART_SECONDS if now - newest < POLL_EVERY_SECONDS else now
         self._status_asked_at = None
 
@@ -387,9 +402,9 @@ class Poll:
     def _take_listings(self, now: float) -> None:
         """Sets the statuses of REST's list for pairs whose status the feed does not tell."""
         listed = self._source.new_listings()
-        if any(pair in listed for pair in self._pairs):  # else it is not this exchange's list
+        if any(pair in listed for pair in self.pairs):  # else it is not this exchange's list
             feed = self._feed
-            pairs = [pair for pair in self._pairs if feed is None or not feed.tells_market_of(pair)]
+            pairs = [pair for pair in self.pairs if feed is None or not feed.tells_market_of(pair)]
             self._store.set_pair_markets({pair: listed.get(pair, DELISTED) for pair in pairs})
             if any(self._store.market_of(pair) in {DELISTED, *HALTED} for pair in pairs):
                 self._listings_due_at = min(self._listings_due_at, now + LISTINGS_IN_DOUBT_SECONDS)

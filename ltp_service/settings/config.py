@@ -23,6 +23,7 @@ from ltp_service.domain.pairs import read_pair
 from ltp_service.domain.trade import MAX_COLLECTED_SYMBOLS
 from ltp_service.settings.layers import Layer, read_files
 from ltp_service.settings.names import advice, is_one_edit_away
+from ltp_service.settings.secret_files import file_variables, read_secret_files
 from ltp_service.settings.types import (
     AdminKey,
     BindHost,
@@ -51,7 +52,6 @@ from ltp_service.settings.types import (
 
 log = logging.getLogger(__name__)
 
-CONFIGS = Path(__file__).resolve().parent.parent.parent / "configs"
 WATCHED_PREFIXES = ("KRAKEN_", "CACHE_", "REDIS_", "RATE_LIMIT_", "AUTH_", "LOG_", "CORS_", "HISTORY_")
 
 
@@ -127,7 +127,7 @@ class Config(BaseSettings):
     stream_max_per_client: Annotated[int, whole(1, 100_000)] = 20
     """The number of streams that one client address may have open in one worker. More are refused with 429."""
     cors_origins: Several[Origin] = ()
-    """The origins whose pages may read the answers. `*` alone means all origins."""
+    """The origins whose pages may read the answers, and use `/mcp`. `*` alone means all origins."""
 
     log_level: LogLevel = "info"
     """The lowest level that is logged. `warn` means `warning`."""
@@ -221,12 +221,40 @@ class Config(BaseSettings):
 
 
 def load_config(environ: Mapping[str, str] | None = None, directory: Path | None = None) -> Config:
-    """Reads the environment (default: this process's) and the YAML files in `directory` (default: configs/).
+    """Reads the environment (default: this process's) and the YAML files in `directory` (default: `files_folder`).
 
     Raises ConfigError with every problem: its variable or file:key, the refused value unless it is secret, the limit.
     """
     problems: list[str] = []
-    layers = read_layers(environ, directory, problems)
+    return config_of(read_layers(environ, directory, problems), problems)
+
+
+def read_layers(
+    environ: Mapping[str, str] | None, directory: Path | None, problems: list[str]
+) -> tuple[Layer, ...]:
+    """The files of secrets, the environment and the YAML files, the strongest first. Adds what is wrong with the files to
+    `problems`."""
+    environ = os.environ if environ is None else environ
+    texts = {
+        field: environ[field.upper()].strip() for field in Config.model_fields if field.upper() in environ
+    }
+    files = read_files(Config, directory or files_folder(), texts.get("environment", "").lower(), problems)
+    secrets = read_secret_files(Config, environ, problems)
+    return (secrets, Layer(Config, texts, str.upper), *files)
+
+
+def files_folder() -> Path:
+    """The folder of the YAML files: `configs` of the working directory where it has some, else that of the package, which
+    stands beside it in a checkout."""
+    package = Path(__file__).resolve().parent.parent
+    folders = (Path.cwd() / "configs", package / "configs", package.parent / "configs")
+    return next((folder for folder in folders if any(folder.glob("config*.yaml"))), folders[0])
+
+
+def config_of(layers: Sequence[Layer], problems: Sequence[str] = ()) -> Config:
+    """The settings of these layers, of which the first beats the next. Raises ConfigError with every problem, those that
+    were found before too."""
+    problems = list(problems)
     sources: dict[str, Any] = {"_build_sources": (layers, {})}
     try:
         config = Config(**sources)
@@ -235,18 +263,6 @@ def load_config(environ: Mapping[str, str] | None = None, directory: Path | None
     if problems:
         raise ConfigError(problems)
     return config
-
-
-def read_layers(
-    environ: Mapping[str, str] | None, directory: Path | None, problems: list[str]
-) -> tuple[Layer, ...]:
-    """The environment and the YAML files, the strongest first. Adds what is wrong with the files to `problems`."""
-    environ = os.environ if environ is None else environ
-    texts = {
-        field: environ[field.upper()].strip() for field in Config.model_fields if field.upper() in environ
-    }
-    files = read_files(Config, directory or CONFIGS, texts.get("environment", "").lower(), problems)
-    return (Layer(Config, texts, str.upper), *files)
 
 
 _accepted: list[Config] = []
@@ -273,7 +289,7 @@ def keep_or_load_config(*checks: Callable[[Config], Sequence[str]]) -> Config:
 
 def unknown_names(environ: Mapping[str, str]) -> list[str]:
     """One warning for each variable that looks like a setting and is none; values are never shown."""
-    known = [field.upper() for field in Config.model_fields]
+    known = [*(field.upper() for field in Config.model_fields), *file_variables(Config)]
     return [
         f"{name} is not a setting and has no effect; {_advice(name, known)}"
         for name in sorted(environ)

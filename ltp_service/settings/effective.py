@@ -20,7 +20,7 @@ class Setting(NamedTuple):
     value: str
     """As the environment would have it; a secret is masked."""
     origin: str
-    """`environment`, the name of a file, or `default`."""
+    """`environment`, `secret file`, the name of a file, or `default`."""
 
 
 def settings_in_force(

@@ -25,17 +25,20 @@ Fields = Mapping[str, FieldInfo]
 
 
 class Layer(PydanticBaseSettingsSource):
-    """One source of settings: their texts by field, its own name, and `place`, which names a field's place in a problem."""
+    """One source of settings: their texts or values by field, its own name, and `place`, which names a field's place in a
+    problem."""
 
     def __init__(
         self,
         settings: type[BaseSettings],
-        texts: Mapping[str, Text],
+        texts: Mapping[str, object],
         place: Callable[[str], str],
         origin: str = "environment",
     ) -> None:
         super().__init__(settings)
-        self.texts = {field: text for field, text in texts.items() if text or field in MAY_BE_EMPTY}
+        self.texts = {
+            field: text for field, text in texts.items() if text not in ("", ()) or field in MAY_BE_EMPTY
+        }
         self.place = place
         self.origin = origin
 

@@ -19,6 +19,8 @@ class Ended:
 
 Run = Callable[..., Ended]
 
+Became = list[tuple[list[str], dict[str, str]]]
+
 
 @pytest.fixture
 def run(capsys: pytest.CaptureFixture[str]) -> Run:
@@ -28,3 +30,11 @@ def run(capsys: pytest.CaptureFixture[str]) -> Run:
         return Ended(main(arguments, environ), *capsys.readouterr())
 
     return command
+
+
+@pytest.fixture
+def became(monkeypatch: pytest.MonkeyPatch) -> Became:
+    """The programs that this process would have become, each with its environment."""
+    calls: Became = []
+    monkeypatch.setattr("os.execve", lambda path, arguments, environ: calls.append((arguments, environ)))
+    return calls

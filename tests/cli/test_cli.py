@@ -16,16 +16,8 @@ from tests.ended import ended
 HEAVY = "flask gunicorn pydantic gevent requests rich yaml"
 """Libraries that a command loads only where it needs them."""
 
-NEEDS = {
-    "serve": "",
-    "demo": "pydantic yaml",
-    "price": "",
-    "verify": "pydantic requests yaml",
-    "config": "pydantic yaml",
-    "keys": "gevent pydantic requests yaml",
-    "openapi": "pydantic",
-}
-"""What the module of each command may load of them."""
+LIGHT = {"serve": "", "price": "", "watch": "rich", "replay": ""}
+"""Commands that start often, or become another program, and what their modules load of them."""
 
 
 def command_of(name: str) -> click.Command:
@@ -49,13 +41,20 @@ def test_the_help_of_each_command_has_an_example_of_it(name: str, run: Run) -> N
     assert f"ltp {name}" in told.partition("Example: ")[2]
 
 
-@pytest.mark.parametrize("name", COMMANDS)
-def test_a_command_loads_no_library_that_it_does_not_need(name: str) -> None:
-    look = (
-        f"import sys; import ltp_service.cli.{name};"
-        f" print(*sorted(set({HEAVY!r}.split()) & set(sys.modules)))"
-    )
-    assert ended([sys.executable, "-c", look], check=True).stdout.split() == NEEDS[name].split()
+def loaded(*names: str) -> set[str]:
+    """The heavy libraries that a process has after it has loaded these commands."""
+    modules = ", ".join(f"ltp_service.cli.{name}" for name in names)
+    look = f"import sys, {modules}; print(*set({HEAVY!r}.split()) & set(sys.modules))"
+    return set(ended([sys.executable, "-c", look], check=True).stdout.split())
+
+
+@pytest.mark.parametrize("name", LIGHT)
+def test_a_light_command_loads_no_library_that_it_does_not_need(name: str) -> None:
+    assert loaded(name) == set(LIGHT[name].split())
+
+
+def test_no_command_loads_a_server() -> None:
+    assert not loaded(*COMMANDS) & {"flask", "gunicorn"}
 
 
 def test_the_version_is_told(run: Run) -> None:

@@ -2,14 +2,14 @@
 
 import pytest
 
-from ltp_service.cli import demo
+from ltp_service.cli import programs
 from tests.cli.conftest import Run
 
 
 def test_without_the_simulators_library_it_says_what_to_install(
     run: Run, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(demo, "find_spec", lambda name: None)
+    monkeypatch.setattr(programs, "find_spec", lambda name: None)
     refused = run("demo")
     assert (refused.code, refused.out) == (1, "")
     assert "pip install 'ltp-service[demo]'" in refused.err

@@ -77,6 +77,7 @@ def test_json_has_one_object_a_line_also_for_what_is_missing(service: FakeServic
         ([], "Missing argument 'PAIR...'"),
         (["BTC/USD,ETH/USD"], "is not one pair"),
         (["BTC/USD", "--url", "localhost:8080"], "is no base URL"),
+        (["?", "--direct"], "BASE/QUOTE"),
         (["BTC/USD", "--direct", "--url", "http://localhost:8080"], "takes no --url"),
     ],
 )
@@ -91,8 +92,8 @@ def test_direct_asks_the_exchange_itself(
 ) -> None:
     monkeypatch.setenv("KRAKEN_WEBSOCKET_URL", simulator.v2_url)
     monkeypatch.setenv("KRAKEN_REST_URL", simulator.rest_url)
-    simulator.trade("BTC/USD", "118000.7")
-    assert run("price", "xbtusd", "--direct").out == "BTC/USD 118000.7\n"
+    simulator.trade("BTC/USD", "118000.0")
+    assert run("price", "xbtusd", "--direct").out == "BTC/USD 118000.0\n"
 
 
 def test_direct_says_why_there_is_no_price(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -102,3 +103,4 @@ def test_direct_says_why_there_is_no_price(run: Run, monkeypatch: pytest.MonkeyP
     shown = run("price", "BTC/USD", "--direct")
     assert (shown.code, shown.out) == (4, "")
     assert shown.err.startswith("BTC/USD: ")
+    assert "refused" in shown.err

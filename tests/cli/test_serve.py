@@ -4,18 +4,8 @@ from pathlib import Path
 
 import pytest
 
-from ltp_service.cli import serve
-from tests.cli.conftest import Run
-
-Became = list[tuple[list[str], dict[str, str]]]
-
-
-@pytest.fixture
-def became(monkeypatch: pytest.MonkeyPatch) -> Became:
-    """What this process would have become, with which environment."""
-    calls: Became = []
-    monkeypatch.setattr("os.execve", lambda path, arguments, environ: calls.append((arguments, environ)))
-    return calls
+from ltp_service.cli import programs
+from tests.cli.conftest import Became, Run
 
 
 def test_it_becomes_gunicorn_with_the_settings_of_the_checkout(run: Run, became: Became) -> None:
@@ -44,7 +34,7 @@ def test_what_follows_two_dashes_goes_to_gunicorn(run: Run, became: Became) -> N
 def test_outside_a_checkout_the_settings_are_the_packages_own(
     run: Run, became: Became, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
-    monkeypatch.setattr(serve, "PACKAGE", tmp_path / "ltp_service")
+    monkeypatch.setattr(programs, "PACKAGE", tmp_path / "ltp_service")
     run("serve")
     [(arguments, _)] = became
     assert arguments[2:] == [

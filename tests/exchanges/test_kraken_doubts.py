@@ -291,6 +291,21 @@ def test_the_status_of_each_pair_is_asked_for_once_and_followed() -> None:
     assert fed.store.market_of(Pair("XMR", "EUR")) == "unknown"
 
 
+def test_a_pair_that_is_added_later_is_subscribed_and_has_the_status_that_the_list_told() -> None:
+    xmr = Pair("XMR", "EUR")
+
+    def added(fed: Fed) -> None:
+        fed.collector.follow([BTC, xmr])
+
+    listed = listings("snapshot", BTC_USD="online", XMR_EUR="cancel_only")
+    fed = Fed(V2, [*V2_ACKS, listed, added, *beats(2, BEAT)])
+
+    asked_for = [text for text in fed.script.sent if '"subscribe"' in text and "XMR/EUR" in text]
+    given_back = [text for text in fed.script.sent if '"unsubscribe"' in text and "ETH/USD" in text]
+    assert (len(asked_for), len(given_back)) == (2, 2)
+    assert fed.store.market_of(xmr) == "cancel_only"
+
+
 def test_a_list_that_does_not_come_is_asked_for_again() -> None:
     assert asked(Fed(V2, [*V2_ACKS, *beats(9, BEAT)])) == 1
     assert asked(Fed(V2, [*V2_ACKS, *beats(22, BEAT)])) == 3

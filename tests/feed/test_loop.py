@@ -508,6 +508,17 @@ def test_other_symbols_may_be_wanted_while_connected() -> None:
     assert ("C", "7") in toy.taken
 
 
+def test_a_symbol_that_was_refused_is_not_given_back() -> None:
+    def want() -> None:
+        toy.want(["A"])
+
+    script = Script(["ack A", "trade A 1", "no B", TEND_EVERY_SECONDS, want, TEND_EVERY_SECONDS, None])
+    toy = Toy(script)
+    script.play(toy)
+
+    assert script.sent == ["1 subscribe ticker A B"]
+
+
 def test_an_event_that_a_collector_does_not_take_is_missed_at_once() -> None:
     script = Script(["trade A 1"])
     bare = Collector(Words(), Subscriptions(("A",), ("ticker",)), script.equipment, {})

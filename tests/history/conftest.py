@@ -27,14 +27,14 @@ def new_database(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPa
     return make
 
 
-def in_postgres(server: PostgresServer, numbers: Iterator[int]) -> NewDatabase:
-    """A schema each, because it is made faster than a database."""
+def in_postgres(server: PostgresServer, numbers: Iterator[int], block: int = 4) -> NewDatabase:
+    """A schema each, because it is made faster than a database. Blocks are small, so that few trades have some of them."""
     url = server.new_database()
 
     def make() -> Database:
         schema = f"history_{next(numbers)}"
         server.run(f"CREATE SCHEMA {schema}", url=url)
-        return Database(lambda: PostgresEngine(f"{url}?options=-csearch_path%3D{schema}"))
+        return Database(lambda: PostgresEngine(f"{url}?options=-csearch_path%3D{schema}", block))
 
     return make
 

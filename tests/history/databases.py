@@ -45,6 +45,7 @@ class FailingEngine:
         self._engine = engine
         self.fails_before_commit = self.fails_after_commit = False
         self.read, self.size, self.close = engine.read, engine.size, engine.close
+        self.block = engine.block
 
     def write(self, change: Callable[[Transaction], T]) -> T:
         def failing(transaction: Transaction) -> T:

@@ -133,7 +133,7 @@ def test_tables_that_were_deleted_are_made_again(
 ) -> None:
     history = SqlHistory(engine)
     history.write([News(PAIR, (trade(1),))])
-    postgres.run("DROP TABLE trades, runs, tapes, candles, observations, breaks, writer", url=url)
+    postgres.run("DROP TABLE trades, runs, tapes, candles, observations, breaks, blocks, writer", url=url)
     assert history.coverage(PAIR).runs == ()
     with pytest.raises(StoreUnavailable, match="HISTORY_URL"):
         history.write([News(PAIR, (trade(2),))])

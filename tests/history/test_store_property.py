@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from decimal import Context
 from random import Random
 
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from ltp_service.domain.trade import Side
@@ -17,6 +17,7 @@ from ltp_service.history.questions import ask_trades
 from ltp_service.history.rows import Coverage, News, RecordedTrade
 from ltp_service.history.store import SqlHistory
 from ltp_service.history.tapes import SAME_MOMENT
+from tests.deadline import IN_FULL
 from tests.history.databases import NewDatabase
 from tests.history.plain import (
     MINUTE,
@@ -204,6 +205,11 @@ class World:
                 assert all(each in ever for each in within)
 
 
+EXAMPLES = 100 if IN_FULL else 12
+"""A half of a second each in PostgreSQL."""
+
+
+@settings(max_examples=EXAMPLES)
 @given(st.integers(0, 2**32))
 def test_a_history_says_what_a_plain_list_of_trades_says(new_database: NewDatabase, seed: int) -> None:
     chance = Random(seed)
@@ -343,6 +349,7 @@ class Exchange:
             assert any((gap.after_trade_id or 0) < missing < (gap.before_trade_id or 0) for gap in gaps)
 
 
+@settings(max_examples=EXAMPLES)
 @given(st.integers(0, 2**32), st.booleans(), st.booleans())
 def test_whatever_an_exchange_does_nothing_is_proven_that_was_told_otherwise(
     new_database: NewDatabase, seed: int, restarts: bool, errs: bool

@@ -158,8 +158,8 @@ def test_a_body_is_refused(service: FreshService, method: str, target: str, more
     assert service.services.trades.symbols.all() == service.services.config.symbols
 
 
-def test_one_route_reads_a_body_and_the_document_says_which() -> None:
-    assert body_readers() == {("POST", REFRESH)}
+def test_two_routes_read_a_body_and_the_document_says_which() -> None:
+    assert body_readers() == {("POST", REFRESH), ("POST", "/mcp")}
 
 
 def test_a_misspelt_question_without_a_key_is_told_of_the_key_alone(service: FreshService) -> None:

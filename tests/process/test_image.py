@@ -1,6 +1,7 @@
 """The image, built without Docker, run as its user."""
 
 import os
+import re
 import shutil
 import signal
 import subprocess
@@ -15,6 +16,9 @@ from tests.dockerfile import command, final, health_check
 from tests.process.image import Image, StepFailed, as_user, build
 from tests.process.service import Service, environment
 from tests.simulator.client import Simulator
+
+CHECK = [*command(), "--", "--check-config"]
+"""A start that ends as soon as everything is loaded."""
 
 pytestmark = pytest.mark.timeout(300)  # the packages may have to be downloaded
 
@@ -51,7 +55,7 @@ def tree(image: Image) -> set[tuple[Path, float]]:
 
 def test_the_image_holds_what_the_service_needs_and_no_more(image: Image) -> None:
     assert {each.name for each in image.directory.iterdir()} == {
-        *("configs", "gunicorn.conf.py", "ltp_service", "wsgi.py")
+        *("__pycache__", "configs", "gunicorn.conf.py", "ltp_service", "wsgi.py")
     }
     assert not (image.root / "build").exists()
 
@@ -78,9 +82,22 @@ def test_it_serves_as_its_user_from_a_read_only_tree_and_ends(image: Image, simu
     assert tree(image) == before
 
 
+def test_a_start_compiles_nothing_of_what_the_image_holds(image: Image) -> None:
+    code, told = image.run(CHECK, {"PYTHONVERBOSE": "1"})
+    assert code == 0
+    compiled = re.findall(
+        rf"^# code object from '?({re.escape(str(image.root))}[^']*\.py)'?$", told, re.MULTILINE
+    )
+    assert compiled == []
+    assert f"{image.directory}/ltp_service/__pycache__/app." in told
+
+
 def test_composes_command_gives_nginx_and_prometheus_a_way(image: Image, simulator: Simulator) -> None:
     http = image.root / "run/ltp-service/http.sock"
-    places = {"0.0.0.0:8080": "127.0.0.1:0", "unix:/run/ltp-service/http.sock": f"unix:{http}"}
+    places = {
+        "--bind=0.0.0.0:8080": "--bind=127.0.0.1:0",
+        "--bind=unix:/run/ltp-service/http.sock": f"--bind=unix:{http}",
+    }
     words = [places.get(word, word) for word in SERVICES["ltp"]["command"]]
     with Service.begun(image.start(words, settings(simulator)), feeds=1) as service:
         assert service.get("/metrics").status == 200
@@ -95,9 +112,8 @@ def test_the_first_key_can_be_made_in_the_container(image: Image) -> None:
 
 
 def test_a_file_that_is_forgotten_is_noticed(image: Image, monkeypatch: pytest.MonkeyPatch) -> None:
-    check = [*command(), "--check-config"]
-    assert image.run(check, {}) == (0, "")
+    assert image.run(CHECK, {}) == (0, "")
     less = image.root.with_name("less")
     shutil.copytree(image.directory, less, ignore=shutil.ignore_patterns("views"))
     monkeypatch.setattr(image, "directory", less)
-    assert image.run(check, {})[0] != 0
+    assert image.run(CHECK, {})[0] != 0

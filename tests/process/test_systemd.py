@@ -41,10 +41,10 @@ def test_it_tells_systemd_it_is_ready_and_answers_both_ways(simulator: Simulator
     http = tmp_path / "http.sock"
     _, *arguments = start_command()
     places = {
-        "127.0.0.1:8080": "127.0.0.1:0",
-        f"unix:/run/{SERVICE['RuntimeDirectory'][0]}/http.sock": f"unix:{http}",
+        "--bind=127.0.0.1:8080": "--bind=127.0.0.1:0",
+        f"--bind=unix:/run/{SERVICE['RuntimeDirectory'][0]}/http.sock": f"--bind=unix:{http}",
     }
-    command = [str(ROOT / ".venv/bin/gunicorn"), *(places.get(word, word) for word in arguments)]
+    command = [str(ROOT / ".venv/bin/python"), *(places.get(word, word) for word in arguments)]
     with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as systemd:
         systemd.bind(str(tmp_path / "notify.sock"))
         systemd.settimeout(DEADLINE)

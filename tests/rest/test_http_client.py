@@ -468,7 +468,7 @@ def test_a_name_that_does_not_exist_is_told_apart(http: HttpClient, monkeypatch:
         raise socket.gaierror(socket.EAI_NONAME, "Name or service not known")
 
     monkeypatch.setattr("socket.getaddrinfo", resolve)
-    with fails("name_resolution"):
+    with fails("name_resolution", match=r"^http://nowhere.invalid/: nowhere.invalid:80: Failed to resolve"):
         http.get("http://nowhere.invalid/", {}, PATIENCE)
 
 

@@ -30,7 +30,7 @@ from ltp_service.rest.poll import (
 from ltp_service.rest.sequence import Detail, NewestTrades, Progress, Row
 from ltp_service.rest.source import RestAnswer, RestSource
 from ltp_service.settings.config import Config
-from tests.fakes import BTC, ETH, FakeClock, RecordingMeters, memory_store, runtime, tick
+from tests.fakes import BTC, ETH, XRP, FakeClock, RecordingMeters, memory_store, runtime, tick
 
 DOWN = "WebSocket data unavailable, falling back to REST"
 BACK = "WebSocket data received, switching back from REST fallback"
@@ -1061,3 +1061,38 @@ def test_while_rest_stands_in_for_the_whole_feed_nothing_is_free(scene: Scene) -
     for _ in range(200):
         assert scene.poll.needs_rest()
         scene.pass_time(0.25)
+
+
+# --- pairs that are added later
+
+
+def test_a_pair_that_is_added_has_time_for_its_first_price(scene: Scene) -> None:
+    scene.pass_time(60, alive=(BTC, ETH))
+    scene.poll.follow([BTC, ETH, XRP])
+    scene.pass_time(5, alive=(BTC, ETH))
+    assert scene.rest.asked == []
+
+    scene.pass_time(15, alive=(BTC, ETH))
+    assert scene.rest.calls("Ticker") > 0
+
+
+def test_a_pair_that_is_added_while_the_feed_is_gone_comes_from_rest_at_once(
+    scene: Scene, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.INFO)
+    scene.lose_feed(60)
+    scene.rest.prices[XRP] = "0.5"
+    scene.poll.follow([BTC, ETH, XRP])
+    scene.pass_time(3)
+
+    assert scene.amount(XRP) == "0.5"
+    assert BACK not in caplog.messages
+
+
+def test_without_a_pair_there_is_nothing_to_fall_back_for(caplog: pytest.LogCaptureFixture) -> None:
+    scene = Scene()
+    scene.poll.follow([])
+    scene.lose_feed(60)
+
+    assert DOWN not in caplog.messages
+    assert scene.rest.calls("Ticker") == 0

@@ -56,6 +56,17 @@ def test_the_shipped_production_file_is_accepted() -> None:
     assert load_config({"ENVIRONMENT": "production"}).environment == "production"
 
 
+def test_the_files_of_the_working_directory_come_before_those_of_the_package(
+    tmp_path: Path, write: Write, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert load_config({"ENVIRONMENT": "production"}).environment == "production"
+
+    (tmp_path / "configs").mkdir()
+    write("port: 1001").joinpath("config.yaml").rename(tmp_path / "configs" / "config.yaml")
+    assert load_config({}).port == 1001
+
+
 def test_the_environment_beats_the_named_file_which_beats_the_base_file(write: Write) -> None:
     directory = write(
         "port: 1001\ncache_ttl: 1s\nstale_after: 100s\nredis_db: 1", staging="port: 1002\ncache_ttl: 2s"
@@ -574,7 +585,11 @@ def test_every_variable_one_edit_away_is_named_with_the_right_one(field: str) ->
     [
         ("BUSINESS_SUPPORTED_PAIRS", "BTC/USD", "has no effect; it is called SUPPORTED_PAIRS here$"),
         ("REDIS_PORT", "6379", "REDIS_ADDR"),
-        ("AUTH_UNAUTH_PATHS", "/health", "those that begin so are AUTH_API_KEY, AUTH_KEY_TTL, AUTH_ENABLED$"),
+        (
+            "AUTH_UNAUTH_PATHS",
+            "/health",
+            "those that begin so are AUTH_API_KEY, AUTH_KEY_TTL, AUTH_ENABLED, ",
+        ),
     ],
 )
 def test_a_strange_name_is_told_what_there_is(name: str, text: str, remedy: str) -> None:

@@ -33,10 +33,10 @@ class Simulator:
         self._door = http.client.HTTPConnection("127.0.0.1", self.port, timeout=REPLY_SECONDS)
 
     @classmethod
-    def start(cls, *arguments: str) -> Self:
+    def start(cls, *arguments: str, python: str = sys.executable, directory: Path = PROJECT) -> Self:
         """Returns when it listens. Raises SimulatorError when it exits instead."""
-        command = [sys.executable, "-m", "ltp_service.simulator", "--until-stdin-closes", *arguments]
-        process = subprocess.Popen(command, cwd=PROJECT, stdin=subprocess.PIPE, stdout=subprocess.PIPE)
+        command = [python, "-m", "ltp_service.simulator", "--until-stdin-closes", *arguments]
+        process = subprocess.Popen(command, cwd=directory, stdin=subprocess.PIPE, stdout=subprocess.PIPE)
         assert process.stdout is not None
         line = process.stdout.readline()
         if not line:

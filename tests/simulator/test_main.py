@@ -79,6 +79,15 @@ def test_what_run_records_is_apart_from_the_users_history_and_goes_away() -> Non
     assert (kind, Path(path).exists(), Path(path).parent.exists()) == ("sqlite", False, False)
 
 
+def test_what_run_keeps_beside_goes_away_unless_the_user_says_where_it_is() -> None:
+    child = "import os; print(os.environ['DATABASE_PATH'])"
+    command = [sys.executable, "-m", "ltp_service.simulator", "--run", sys.executable, "-c", child]
+    theirs = Path(ended(command, check=True, env={}).stdout.splitlines()[1])
+    assert (theirs.is_absolute(), theirs.parent.exists()) == (True, False)
+    mine = ended(command, check=True, env={"DATABASE_PATH": "data/mine.sqlite3"}).stdout.splitlines()[1]
+    assert mine == "data/mine.sqlite3"
+
+
 def test_the_exchanges_clock_is_ahead_of_ours_on_request() -> None:
     with Simulator.start("--clock-ahead", "600") as running:
         ahead = running.trade("BTC/USD", "118000.0")["time"] - time.time()

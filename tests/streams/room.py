@@ -141,14 +141,22 @@ def _number(item: Trade | TapeGap) -> int:
 class Room:
     """One worker's streams."""
 
-    def __init__(self, *, most: int = 100, per_client: int = 100) -> None:
+    def __init__(
+        self,
+        *,
+        most: int = 100,
+        per_client: int = 100,
+        sleep: Callable[[float], None] | None = None,
+        processor_time: Callable[[], float] | None = None,
+    ) -> None:
+        """By default a sleep moves the clock, and the pump uses the processor all the time."""
         self.clock, self.meters = FakeClock(), RecordingMeters()
         self.changes = Changes()
         self.store = memory_store(self.clock, self.changes)
         self.looks = 0
         quotes = Quotes(self.store, self.changes, self.clock, ttl=TTL, fetch=lambda _: None)
         self.tape = FakeTape(self.clock)
-        world = runtime(self.clock, self.meters, random=lambda: 0.5)
+        world = runtime(self.clock, self.meters, random=lambda: 0.5, sleep=sleep or self.clock.sleep)
         self.trades, self.books = TradeStore(world), BookStore()
         self.links: list[tuple[str, Link]] = []
         self.sources = Sources(
@@ -162,7 +170,7 @@ class Room:
             Places(most, per_client),
             world,
             self._when_readable,
-            processor_time=self.clock.monotonic,
+            processor_time=processor_time or self.clock.monotonic,
         )
 
     def join(

@@ -1,9 +1,16 @@
 """One pump for all clients: who gets what, and when."""
 
 import itertools
+import socket
+from collections import Counter
+from collections.abc import Callable
+from contextlib import closing
 from math import ceil
 
+import gevent
 import pytest
+from gevent.event import Event as GreenletEvent
+from gevent.server import StreamServer
 
 from ltp_service.meters import STREAM_DROPPED, STREAM_EVENTS
 from ltp_service.streams.events import HEARTBEAT_SECONDS
@@ -17,10 +24,12 @@ from ltp_service.streams.pump import (
     LOOK_EVERY_SECONDS,
     MAX_HEARD_BYTES,
     SEND_BUFFER_BYTES,
+    SENDS_BETWEEN_LOOKS,
     SLOW_AFTER_SECONDS,
 )
 from ltp_service.streams.question import MarketQuestion
-from tests.fakes import BTC, ETH, ScriptedStop
+from tests.deadline import DEADLINE
+from tests.fakes import BTC, ETH, FakeClock, ScriptedStop
 from tests.streams.room import PRICES, TTL, Event, Room, Wire
 
 ONLY_BTC = MarketQuestion((BTC,), "prices")
@@ -223,6 +232,90 @@ def test_a_busy_pump_sends_fewer_frames(room: Room) -> None:
     seconds = room.clock.monotonic() - begun
 
     assert seconds / LONGEST_PAUSE_SECONDS - 2 <= client.sends - sends <= seconds / LONGEST_PAUSE_SECONDS + 1
+
+
+# The turns of others.
+
+
+class Sends:
+    """What the clients of a room were sent, each in a tenth of a millisecond."""
+
+    def __init__(
+        self, room: Room, clients: list[Wire], after_first: Callable[[], object] = lambda: None
+    ) -> None:
+        self.number = 0
+        self._clock, self._after_first = room.clock, after_first
+        for client in clients:
+            client.send = self._send  # type: ignore[method-assign]
+
+    def _send(self, content: bytes, /) -> int:
+        self._clock.advance(0.0001)
+        self.number += 1
+        if self.number == 1:
+            self._after_first()
+        return len(content)
+
+
+@pytest.mark.parametrize("is_new", [False, True], ids=["open connection", "new connection"])
+def test_a_request_that_comes_during_a_slice_is_answered_before_the_next(is_new: bool) -> None:
+    room = Room(sleep=gevent.sleep)
+    clients = [room.join() for _ in range(10 * SENDS_BETWEEN_LOOKS)]
+    room.turn(1)
+    accepted, answered = GreenletEvent(), GreenletEvent()
+    answered_after: list[int] = []
+
+    def answer(connection: socket.socket, _: object) -> None:
+        accepted.set()
+        connection.recv(100)
+        answered_after.append(sends.number)
+        answered.set()
+
+    with socket.socket() as client, closing(StreamServer(("127.0.0.1", 0), answer)) as server:
+        server.start()
+
+        def ask() -> None:
+            if is_new:
+                client.connect(server.address)
+            client.sendall(b"a request")
+
+        if not is_new:
+            client.connect(server.address)
+            assert accepted.wait(DEADLINE)
+        sends = Sends(room, clients, ask)
+        room.trade("101")
+        room.turn(LONGEST_LINGER_SECONDS)
+        assert answered.wait(DEADLINE)
+
+    assert answered_after == [SENDS_BETWEEN_LOOKS]
+
+
+def sent_before_each_sleep(used: float) -> list[int]:
+    """How much a pump with many clients has sent, where the others use the processor for so many seconds in each sleep and
+    the machine runs other programs for 10 ms."""
+    processor = FakeClock()
+    sent: list[int] = []
+
+    def sleep(_: float) -> None:
+        room.clock.advance(0.01)
+        processor.advance(used)
+        sent.append(sends.number)
+
+    room = Room(sleep=sleep, processor_time=processor.monotonic)
+    sends = Sends(room, [room.join() for _ in range(10 * SENDS_BETWEEN_LOOKS)])
+    room.turn(1)
+    room.trade("101")
+    room.turn(LONGEST_LINGER_SECONDS)
+    return sent
+
+
+@pytest.mark.parametrize(("used", "looks"), [(0.0, 1), (0.002, 2), (0.1, 3)])
+def test_a_slice_is_half_as_long_as_the_others_used_the_processor(used: float, looks: int) -> None:
+    first, second = sorted(set(sent_before_each_sleep(used)))[:2]
+    assert second - first == looks * SENDS_BETWEEN_LOOKS
+
+
+def test_many_requests_have_one_turn_between_two_slices() -> None:
+    assert set(Counter(sent_before_each_sleep(0.002)).values()) == {1}
 
 
 # Slow clients.

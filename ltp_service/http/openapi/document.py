@@ -6,6 +6,7 @@ A new area is one module here, with an Area, and one name in AREAS.
 from collections.abc import Iterator
 
 from ltp_service.http.openapi.administration import ADMINISTRATION
+from ltp_service.http.openapi.agents import AGENTS
 from ltp_service.http.openapi.collecting import COLLECTING
 from ltp_service.http.openapi.operation import COMMON_HEADERS, Area, Operation, problems
 from ltp_service.http.openapi.operations import OPERATIONS
@@ -16,7 +17,7 @@ from ltp_service.http.openapi.schemas import Node, components
 from ltp_service.http.openapi.streaming import STREAMING
 from ltp_service.version import VERSION
 
-AREAS = (PRICES, EXPLANATION, PAST, STREAMING, COLLECTING, ADMINISTRATION, OPERATIONS, PAGES)
+AREAS = (PRICES, EXPLANATION, PAST, STREAMING, AGENTS, COLLECTING, ADMINISTRATION, OPERATIONS, PAGES)
 """The areas in the order of the page."""
 
 _ABOUT = """What was the last traded price of this pair, and may I trust it now?

@@ -51,22 +51,24 @@ class Operation(msgspec.Struct, frozen=True):
     summary: str
     description: str
     answers: dict[int, Answer]
-    """By status, without the errors that have a code."""
+    """By status, without the errors that have a code; one of a status that these have, too, is told in their place."""
     parameters: Sequence[Node] = ()
     problems: Sequence[str] | None = ()
     """Codes of its errors, beside those of every route; None for a route that is asked nothing."""
     security: tuple[Node, ...] | None = None
     """None: that of the area."""
     body: Answer | None = None
+    needs_body: bool = False
 
     def written_out(self, security: tuple[Node, ...]) -> Node:
         """What the document says of it; `security` is that of the area."""
         security = security if self.security is None else self.security
         headers = LIMIT_HEADERS if security else COMMON_HEADERS
-        answers = {status: _answer(each, headers) for status, each in self.answers.items()}
+        answers: dict[int, Node] = {}
         if self.problems is not None:
             codes = _OF_KEYS_AND_LIMITS if security else ()
-            answers |= problems(*_OF_THE_QUESTION, *self.problems, *codes, headers=headers)
+            answers = problems(*_OF_THE_QUESTION, *self.problems, *codes, headers=headers)
+        answers |= {status: _answer(each, headers) for status, each in self.answers.items()}
         if security and self.query():
             too_long = Answer("Longer than 4094 bytes with all its parameters", shapes.Error)
             answers[414] = _answer(too_long, COMMON_HEADERS)  # gunicorn's own
@@ -77,7 +79,7 @@ class Operation(msgspec.Struct, frozen=True):
             "security": list(security),
             "responses": {str(status): node for status, node in sorted(answers.items())},
             **({"parameters": list(self.parameters)} if self.parameters else {}),
-            **({"requestBody": _body(self.body)} if self.body else {}),
+            **({"requestBody": _body(self.body, required=self.needs_body)} if self.body else {}),
         }
 
     def query(self) -> tuple[str, ...]:
@@ -135,8 +137,8 @@ def _answer(answer: Answer, headers: tuple[str, ...]) -> Node:
     return told if answer.content is None else told | {"content": _content(answer)}
 
 
-def _body(body: Answer) -> Node:
-    return {"description": body.about, "required": False, "content": _content(body)}
+def _body(body: Answer, *, required: bool) -> Node:
+    return {"description": body.about, "required": required, "content": _content(body)}
 
 
 def _content(answer: Answer) -> Node:

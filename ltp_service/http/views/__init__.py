@@ -14,6 +14,7 @@ from ltp_service.http.views import (
     history,
     keys,
     ltp,
+    mcp,
     pairs,
     root,
     status,
@@ -23,7 +24,21 @@ from ltp_service.http.views import (
 
 def register(app: Flask) -> None:
     """Puts every route and error handler onto the app."""
-    for module in (ltp, explain, history, pairs, status, health, collectors, stream, keys, debug, docs, root):
+    for module in (
+        ltp,
+        explain,
+        history,
+        pairs,
+        mcp,
+        status,
+        health,
+        collectors,
+        stream,
+        keys,
+        debug,
+        docs,
+        root,
+    ):
         app.register_blueprint(module.bp)
     errors.register(app)
     auth.refuse_unclassified(app)

@@ -35,10 +35,11 @@ def explain() -> Response:
     if pair not in parts.config.supported_pairs:
         raise UnknownPair(f"{pair}: not served here; see /api/v1/pairs")
     (quote,) = parts.prices.quotes.look([pair])
-    return json_response(_explained(parts, pair, quote))
+    return json_response(explained(parts, pair, quote))
 
 
-def _explained(parts: Services, pair: Pair, quote: Quote) -> shapes.Explanation:
+def explained(parts: Services, pair: Pair, quote: Quote) -> shapes.Explanation:
+    """All that decides the answer about the pair."""
     journal, poll = parts.prices.journal, parts.prices.poll
     newest = {source: journal.newest(pair, source) for source in (WEBSOCKET, REST)}
     return shapes.Explanation(

@@ -83,17 +83,7 @@ def at() -> Response:
     parts = services()
     asked = params.pairs(request.args, parts.config.supported_pairs).pairs
     moment, form = params.needed_moment(request.args, "time"), _form()
-    served = _supported(parts, asked)
-    patience = _patience(parts)
-
-    def look(store: HistoryStore, now: Now) -> dict[Pair, Found]:
-        decided = {pair: ask_price(store, pair, moment, patience, now) for pair in served}
-        is_proven = any(isinstance(found, PriceThen) and found.proof == "exact" for found in decided.values())
-        if not is_proven and moment > now() + NEARLY_NOW:
-            raise InvalidParameter(f"time lies in the future; for the exchange it is {rfc3339_exact(now())}")
-        return decided
-
-    decided = _ask(parts, served, look)
+    decided = prices_then(parts, _supported(parts, asked), moment)
     known = [(pair, found) for pair, found in decided.items() if isinstance(found, PriceThen)]
     failed = [
         _failure(pair, found) for pair in asked if not isinstance(found := decided.get(pair), PriceThen)
@@ -111,6 +101,21 @@ def at() -> Response:
         return _give(form, content, {}, 206)
     is_settled = all(found.next_trade_id is not None for _, found in known)
     return _give(form, content, _caching(parts, is_settled=is_settled))
+
+
+def prices_then(parts: Services, served: Sequence[Pair], moment: int) -> dict[Pair, Found]:
+    """What is known of the last price of each pair at a moment. Raises InvalidParameter for a moment in the future, and as
+    `_ask`."""
+    patience = _patience(parts)
+
+    def look(store: HistoryStore, now: Now) -> dict[Pair, Found]:
+        decided = {pair: ask_price(store, pair, moment, patience, now) for pair in served}
+        is_proven = any(isinstance(found, PriceThen) and found.proof == "exact" for found in decided.values())
+        if not is_proven and moment > now() + NEARLY_NOW:
+            raise InvalidParameter(f"time lies in the future; for the exchange it is {rfc3339_exact(now())}")
+        return decided
+
+    return _ask(parts, served, look)
 
 
 @bp.get("/api/v1/candles")

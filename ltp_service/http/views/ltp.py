@@ -19,6 +19,7 @@ from ltp_service.http.problems import MESSAGES
 from ltp_service.http.request_note import note_of
 from ltp_service.http.services import services
 from ltp_service.meters import REFRESHES
+from ltp_service.prices.freshness import DEFAULT_BOUND, Bound
 from ltp_service.prices.quotes import Quote
 
 bp = Blueprint("ltp", __name__)
@@ -33,11 +34,8 @@ def ltp() -> Response:
     asked = params.pairs(request.args, parts.config.supported_pairs).pairs
     bound = params.bound(request.args, request.headers)
     detail = params.flag(request.args, "detail")
-    supported = _supported(parts, asked)
-    _count(parts, asked, parts.prices.quotes.look(supported, bound))
-    quotes = parts.prices.quotes.get(supported, bound)
+    quotes = quotes_of(parts, asked, bound)
     failed = pair_problems(asked, quotes)
-    note_of(request.environ).pairs = len(asked) - len(failed)
     if len(failed) == len(asked):
         return _nothing(failed)
     return _prices(parts, quotes, failed, detail=detail)
@@ -86,6 +84,17 @@ def _to_refresh() -> tuple[Pair, ...]:
     if asked.everything:
         raise InvalidParameter("pairs is missing; for example pairs=BTC/USD,ETH/USD")
     return asked.pairs
+
+
+def quotes_of(parts: Services, asked: Sequence[Pair], bound: Bound = DEFAULT_BOUND) -> list[Quote]:
+    """One quote for each asked pair that is served here, after asking REST for those without a price. Reports them.
+
+    Raises UnknownPair when none is served here."""
+    supported = _supported(parts, asked)
+    _count(parts, asked, parts.prices.quotes.look(supported, bound))
+    quotes = parts.prices.quotes.get(supported, bound)
+    note_of(request.environ).pairs = sum(quote.verdict.servable for quote in quotes)
+    return quotes
 
 
 def _supported(parts: Services, asked: Sequence[Pair]) -> list[Pair]:

@@ -2,6 +2,7 @@
 
 from flask import Blueprint, Response
 
+from ltp_service.assembly import Services
 from ltp_service.domain.pairs import kraken_v1_symbol
 from ltp_service.http import shapes
 from ltp_service.http.answers import json_response
@@ -13,7 +14,10 @@ bp = Blueprint("pairs", __name__)
 @bp.get("/api/v1/pairs")
 def pairs() -> Response:
     """All pairs in configuration order, with Kraken's name for each."""
-    served = services().config.supported_pairs
-    return json_response(
-        shapes.Pairs([shapes.ServedPair(str(pair), kraken_v1_symbol(pair)) for pair in served])
-    )
+    return json_response(served_pairs(services()))
+
+
+def served_pairs(parts: Services) -> shapes.Pairs:
+    """The pairs that are served here."""
+    pairs = parts.config.supported_pairs
+    return shapes.Pairs([shapes.ServedPair(str(pair), kraken_v1_symbol(pair)) for pair in pairs])

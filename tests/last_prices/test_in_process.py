@@ -1,6 +1,8 @@
-"""ltp_service.last_prices: in process, over real sockets, against the simulated exchange."""
+"""LastPrices over real sockets, against the simulated exchange."""
 
+import logging
 import os
+import pickle
 import threading
 from decimal import Decimal
 from functools import partial
@@ -14,10 +16,11 @@ from ltp_service.feed.backoff import Backoff
 from ltp_service.feed.connection import WebSocketConnection
 from ltp_service.feed.contract import Equipment
 from ltp_service.feed.dialing import Dialer
-from ltp_service.last_prices import LastPrices
+from ltp_service.last_prices import LastPrices, SomeUnavailable
 from ltp_service.runtime.runners import CollectorManager
 from ltp_service.runtime.runtime import Runtime
 from ltp_service.settings.config import Config
+from tests.deadline import DEADLINE
 from tests.fakes import BTC, RecordingMeters, eventually, in_threads, kraken_collector, memory_store
 from tests.patched import run_patched
 from tests.simulator.client import Simulator
@@ -74,9 +77,81 @@ def test_a_pair_that_was_not_given_is_unknown_and_nonsense_is_invalid(exchange: 
             prices.get_current_price("nonsense!")
 
 
-def test_without_pairs_the_settings_decide(exchange: Simulator) -> None:
-    with LastPrices(config=settings(exchange, exchange.v2_url)) as prices:
-        assert prices.get_current_price("XRP/USD") > 0
+def test_without_pairs_any_listed_one_is_served_from_the_first_question_on(
+    exchange: Simulator, config: Config
+) -> None:
+    with LastPrices(config=config) as prices:
+        for pair in ("XRP/USD", "KSM/BTC"):
+            exchange.trade(pair, "0.0123")
+            assert prices.get_current_price(pair) == Decimal("0.0123")
+            exchange.trade(pair, "0.0124")
+            eventually(lambda pair=pair: prices.get(pair).price == "0.0124")  # type: ignore[misc]
+        assert prices.get("KSM/BTC").source == "kraken:websocket"
+
+
+@pytest.mark.parametrize("pairs", [None, ["BTC/USD", "NOSUCH/USD"]], ids=["any", "given"])
+def test_a_pair_that_the_exchange_does_not_list_is_unknown(
+    exchange: Simulator, pairs: list[str] | None
+) -> None:
+    with LastPrices(pairs, config=settings(exchange, exchange.v2_url)) as prices:
+        with pytest.raises(UnknownPair, match="NOSUCH/USD: Kraken lists no such pair"):
+            prices.get_current_price("NOSUCH/USD")
+        with pytest.raises(SomeUnavailable, match="NOSUCH/USD: Kraken lists no such pair") as refused:
+            prices.get_many(["BTC/USD", "NOSUCH/USD"])
+        assert list(refused.value.prices) == ["BTC/USD"]
+        assert type(refused.value.errors["NOSUCH/USD"]) is UnknownPair
+
+
+def test_a_price_tells_its_text_state_age_time_and_source(exchange: Simulator) -> None:
+    with LastPrices("btc-usd,ETH/USD", config=settings(exchange, exchange.v2_url)) as prices:
+        prices.get("BTC/USD")
+        traded = exchange.trade("BTC/USD", "115643.10000")
+        eventually(lambda: prices.get("BTC/USD").price == "115643.10000")
+        price = prices.get("XXBTZUSD")
+
+        assert (price.pair, price.amount, price.state) == ("BTC/USD", Decimal("115643.1"), "live")
+        assert price.source == "kraken:websocket"
+        assert 0 <= price.age < DEADLINE
+        assert price.traded_at is not None
+        assert price.traded_at.timestamp() == pytest.approx(traded["time"], abs=0.001)
+        assert price.trade_id == traded["trade_id"]
+
+
+def test_many_prices_come_by_their_canonical_names(exchange: Simulator, config: Config) -> None:
+    with LastPrices(["BTC/USD", "ETH/USD"], config=config) as prices:
+        assert list(prices.get_many()) == ["BTC/USD", "ETH/USD"]
+        assert list(prices.get_many("ETHUSD")) == ["ETH/USD"]
+    with LastPrices(config=config) as prices, pytest.raises(InvalidParameter, match="name the pairs"):
+        prices.get_many()
+
+
+def test_a_pickled_copy_begins_anew(exchange: Simulator, config: Config) -> None:
+    exchange.trade("BTC/USD", "100000.7")
+    with (
+        LastPrices(["BTC/USD"], config=config) as prices,
+        pickle.loads(pickle.dumps(prices)) as copy,  # noqa: S301 - our own
+    ):
+        assert copy.get_current_price("BTC/USD") == Decimal("100000.7")
+
+
+def test_without_the_websocket_prices_come_from_rest(exchange: Simulator) -> None:
+    exchange.trade("ETH/USD", "4000.5")
+    config = settings(exchange, exchange.v2_url)
+    with LastPrices(use_websocket=False, config=config) as prices:
+        price = prices.get("ETH/USD")
+    assert (price.price, price.state, price.source) == ("4000.5", "fallback", "kraken:rest")
+
+
+def test_settings_come_by_keyword(exchange: Simulator) -> None:
+    with LastPrices(
+        kraken_websocket_url=exchange.v2_url, kraken_rest_url=exchange.rest_url, cache_ttl="10s"
+    ) as prices:
+        assert prices.get_current_price("BTC/USD") > 0
+
+
+def test_settings_beside_a_config_are_refused() -> None:
+    with pytest.raises(TypeError, match="either config or cache_ttl"):
+        LastPrices(config=Config(), cache_ttl=5)
 
 
 def test_nothing_is_connected_before_the_first_question(exchange: Simulator) -> None:
@@ -114,15 +189,45 @@ def test_a_pair_that_the_exchange_does_not_list_any_more_raises_and_says_so(exch
         assert prices.get_current_price("ETH/USD") > 0
 
 
-def test_a_dead_exchange_raises_and_gives_no_number() -> None:
+def test_a_dead_exchange_raises_and_says_why_without_a_hint_for_the_service(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    caplog.set_level(logging.INFO)
     nowhere = "127.0.0.1:9"
     config = Config(
         kraken_websocket_url=f"ws://{nowhere}/v2",
         kraken_rest_url=f"http://{nowhere}/0/public",
         kraken_max_retries=0,
     )
-    with LastPrices(["BTC/USD"], config=config) as prices, pytest.raises(PriceUnavailable):
+    with (
+        LastPrices(["BTC/USD"], config=config) as prices,
+        pytest.raises(
+            PriceUnavailable, match=r"no source has given a price yet.*WebSocket: .*REST: .*refused"
+        ),
+    ):
         prices.get_current_price("BTC/USD")
+    assert "cannot be reached" in caplog.text
+    assert "make demo" not in caplog.text
+
+
+def test_a_stale_price_is_refused_with_its_age_and_the_cause(exchange: Simulator) -> None:
+    config = settings(
+        exchange, exchange.v2_url, cache_ttl=0.5, kraken_max_retries=0, kraken_request_timeout=0.2
+    )
+    with LastPrices(["BTC/USD"], config=config) as prices:
+        prices.get_current_price("BTC/USD")
+        exchange.fault("freeze")
+        exchange.fault("rest_status", status=503)
+
+        def refusal() -> str:
+            try:
+                prices.get_current_price("BTC/USD")
+            except PriceStale as error:
+                return str(error)
+            return ""
+
+        eventually(lambda: "s old, more than 0.5 s" in refusal())
+        assert "REST: " in refusal()
 
 
 def test_a_pair_that_was_given_twice_is_one(exchange: Simulator, caplog: pytest.LogCaptureFixture) -> None:
@@ -137,10 +242,10 @@ def test_many_threads_may_ask_at_once(exchange: Simulator, config: Config) -> No
     answers: list[Decimal] = []
     with (
         LastPrices(["BTC/USD"], config=config) as prices,
-        in_threads(16, lambda: answers.append(prices.get_current_price("BTC/USD"))),
+        in_threads(50, lambda: answers.append(prices.get_current_price("BTC/USD"))),
     ):
         pass
-    assert answers == [Decimal("100000.1")] * 16
+    assert answers == [Decimal("100000.1")] * 50
 
 
 def test_it_works_in_a_patched_process_too(exchange: Simulator) -> None:

@@ -1,0 +1,1 @@
+"""What `ltp doctor` looks at: one module per subject."""

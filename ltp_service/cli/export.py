@@ -1,0 +1,180 @@
+"""ltp export: recorded trades of any length, with the gaps between them, in a file."""
+
+import re
+import sys
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import closing
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Literal
+
+import click
+
+from ltp_service.assembly import open_history
+from ltp_service.cli.terminal import track
+from ltp_service.domain.errors import InvalidParameter
+from ltp_service.domain.pairs import Pair, read_pair
+from ltp_service.history.answers import Gap, Window
+from ltp_service.history.export import COLUMNS, PAGE, Form, every_row, lines
+from ltp_service.history.questions import ask_trades
+from ltp_service.history.rows import Coverage, RecordedTrade
+from ltp_service.runtime.moments import read_moment
+from ltp_service.runtime.runtime import Runtime
+from ltp_service.settings.config import Config, load_config
+
+Row = RecordedTrade | Gap
+
+EVERY_ROWS = 500
+"""Rows between two looks of the progress bar."""
+
+_MOMENT, _DIGITS = "TIMESTAMPTZ", "DECIMAL(38, 18)"
+_TYPES = {
+    "trade_id": "BIGINT",
+    "after_trade_id": "BIGINT",
+    "before_trade_id": "BIGINT",
+    "traded_at": _MOMENT,
+    "from": _MOMENT,
+    "to": _MOMENT,
+    "price": _DIGITS,
+    "quantity": _DIGITS,
+}
+"""Of the columns in Parquet; the others are texts."""
+
+_HELD = re.compile(r"[0-9]{1,20}(\.[0-9]{1,18})?")
+"""Numbers that DECIMAL(38, 18) holds. The database would round any other."""
+
+
+def _moment(_: click.Context, __: click.Parameter, text: str | None) -> int | None:
+    try:
+        return None if text is None else read_moment("it", text.strip())
+    except InvalidParameter as error:
+        raise click.BadParameter(str(error)) from error
+
+
+def _pair(_: click.Context, __: click.Parameter, text: str) -> Pair:
+    try:
+        return read_pair(text)
+    except InvalidParameter as error:
+        raise click.BadParameter(str(error)) from error
+
+
+@click.command(epilog="Example: ltp export --pair BTC/USD --from 2026-11-21T00:00:00Z --output trades.csv")
+@click.option("--pair", required=True, callback=_pair, help="The pair.")
+@click.option(
+    "--from",
+    "start",
+    callback=_moment,
+    metavar="TIME",
+    help="Trades from then on; the first one unless given.",
+)
+@click.option("--to", "end", callback=_moment, metavar="TIME", help="Trades before then; now unless given.")
+@click.option(
+    "--format",
+    "form",
+    type=click.Choice(["csv", "jsonl", "parquet"]),
+    default="csv",
+    show_default=True,
+    help="Of the file.",
+)
+@click.option(
+    "--output", type=click.Path(path_type=Path), metavar="FILE", help="Standard output unless given."
+)
+@click.pass_obj
+def command(
+    environ: Mapping[str, str],
+    pair: Pair,
+    start: int | None,
+    end: int | None,
+    form: Literal["csv", "jsonl", "parquet"],
+    output: Path | None,
+) -> None:
+    """Write recorded trades, with every digit, and a row where trades are missing.
+
+    Reads the history at HISTORY_URL itself, so no service needs to run, and one that does is not held up. A TIME is
+    RFC 3339 with a zone, or unix seconds. FILE appears when it is whole, and must not exist yet.
+    """
+    if form == "parquet" and output is None:
+        raise click.UsageError("--format parquet needs --output FILE")
+    if output is not None and output.exists():
+        raise click.ClickException(f"{output} exists; remove it, or name another one")
+    with track(f"exporting {pair}", 1.0) as show:
+        rows = _rows(load_config(environ), pair, start, end, show)
+        if output is None:
+            for line in lines(pair, rows, "csv" if form == "csv" else "jsonl"):
+                sys.stdout.write(line)
+        else:
+            _write_file(output, pair, rows, form)
+
+
+def _rows(
+    config: Config, pair: Pair, start: int | None, end: int | None, show: Callable[[float], None]
+) -> Iterator[Row]:
+    """All rows of the window. Raises ClickException where nothing is recorded, and StoreUnavailable."""
+    if not config.history_url.get_secret_value():
+        raise click.ClickException("HISTORY_URL is empty, so nothing is recorded")
+    store, _ = open_history(config.history_url)
+    with closing(store):
+        known = store.coverage(pair)
+        if not known.runs:
+            raise click.ClickException(
+                f"no trade of {pair} is recorded in {config.history_url} (HISTORY_URL)"
+            )
+        now = round(Runtime().clock.wall() * 1_000_000)
+        # The newest trades may still be under way, as for the route of the trades.
+        expected = min(now - round(config.cache_ttl * 1_000_000), now if end is None else end)
+        window = Window(start, None, now if end is None else end, expected)
+        rows = every_row(lambda asked: ask_trades(store, pair, asked, PAGE), window)
+        yield from _shown(rows, _first(known, start), window.end, show)
+
+
+def _first(known: Coverage, start: int | None) -> int:
+    """The moment at which the rows begin."""
+    return max(start or 0, known.kept_from or 0, known.runs[0].first_traded_at)
+
+
+def _shown(rows: Iterable[Row], begin: int, end: int, show: Callable[[float], None]) -> Iterator[Row]:
+    """The rows, while the share of the time that they have passed is shown."""
+    for number, row in enumerate(rows):
+        if number % EVERY_ROWS == 0 and isinstance(row, RecordedTrade):
+            show((row.traded_at - begin) / max(1, end - begin))
+        yield row
+
+
+def _write_file(output: Path, pair: Pair, rows: Iterable[Row], form: Form | Literal["parquet"]) -> None:
+    """The whole file, or none: it gets its name when it is complete."""
+    try:
+        with TemporaryDirectory(prefix=".ltp-export-", dir=output.parent) as folder:
+            part = Path(folder, "part")
+            if form == "parquet":
+                _write_parquet(part, Path(folder, "rows"), pair, rows)
+            else:
+                with part.open("w", encoding="utf-8", newline="") as file:
+                    file.writelines(lines(pair, rows, form))
+            part.rename(output)
+    except OSError as error:
+        raise click.ClickException(f"{output}: {error.strerror or error}") from error
+
+
+def _write_parquet(part: Path, between: Path, pair: Pair, rows: Iterable[Row]) -> None:
+    """By way of a CSV, so that no more than a page is in memory. Raises ClickException for digits that do not fit."""
+    try:
+        import duckdb  # noqa: PLC0415 - an extra, needed for this alone
+    except ImportError as error:
+        raise click.ClickException(
+            "--format parquet needs the package duckdb: pip install 'ltp-service[parquet]'"
+        ) from error
+    with between.open("w", encoding="utf-8", newline="") as file:
+        file.writelines(lines(pair, map(_that_fits, rows), "csv"))
+    columns = {name: _TYPES.get(name, "VARCHAR") for name in COLUMNS}
+    with duckdb.connect() as database:
+        database.read_csv(str(between), header=True, columns=columns).write_parquet(str(part))
+
+
+def _that_fits(row: Row) -> Row:
+    if isinstance(row, RecordedTrade):
+        for digits in (row.price, row.quantity):
+            if not _HELD.fullmatch(f"{digits:f}"):
+                raise click.ClickException(
+                    f"trade {row.trade_id} has {digits:f}, more digits than Parquet's decimals hold; use another format"
+                )
+    return row

@@ -1,0 +1,152 @@
+"""ltp record: what Kraken sends, with times, in a file that `ltp replay` serves again."""
+
+import json
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from threading import Event
+from typing import TextIO
+
+import click
+
+from ltp_service.cli.terminal import track
+from ltp_service.domain.errors import BadFrame, ExchangeError, Unreachable
+from ltp_service.domain.pairs import Pair, read_pair
+from ltp_service.exchanges import kraken_v1, kraken_v2
+from ltp_service.exchanges.kraken import CHANNELS, is_v2
+from ltp_service.feed.backoff import Backoff
+from ltp_service.feed.connection import WebSocketConnection
+from ltp_service.feed.dialing import Dialer
+from ltp_service.feed.messages import Request
+from ltp_service.runtime.runtime import Runtime
+from ltp_service.settings.config import Config, load_config
+
+READ_SECONDS = 0.2
+"""Seconds that a read waits at most, before it is looked whether the recording is over."""
+
+MOST_FRAMES_AT_ONCE = 1000
+
+
+@click.command(epilog="Example: ltp record session.jsonl BTC/USD --seconds 60")
+@click.argument("file", type=click.Path(path_type=Path))
+@click.argument("pairs", metavar="[PAIR]...", nargs=-1)
+@click.option("--seconds", type=click.FloatRange(0, min_open=True), help="Stop after so many seconds.")
+@click.option("--frames", type=click.IntRange(1), help="Stop after so many frames.")
+@click.pass_obj
+def command(
+    environ: Mapping[str, str], file: Path, pairs: Sequence[str], seconds: float | None, frames: int | None
+) -> None:
+    """Record what the exchange sends into FILE.
+
+    Dials KRAKEN_WEBSOCKET_URL as the service does, subscribes tickers and trades of the pairs (those of SUPPORTED_PAIRS
+    unless some are named), and writes each frame that comes or goes as a line of JSON with its time. It connects again by
+    itself, and goes on until Ctrl-C unless told when to stop. FILE must not exist yet.
+    """
+    config, runtime = load_config(environ), Runtime()
+    wanted = [read_pair(each) for each in pairs] or config.supported_pairs
+    try:
+        with file.open("x", encoding="utf-8") as lines, track(f"recording {file}", frames or seconds) as show:
+            tape = Tape(lines, runtime, seconds, frames, show)
+            try:
+                Recorder(config, wanted, tape, runtime).run()
+            finally:
+                click.echo(f"{tape.frames} frames in {file}", err=True)
+            click.get_current_context().exit(0 if tape.frames else 1)
+    except FileExistsError as error:
+        raise click.ClickException(f"{file} exists; remove it, or name another one") from error
+    except OSError as error:
+        raise click.ClickException(f"{file}: {error.strerror or error}") from error
+
+
+class Tape:
+    """The file: a line for each record, with `t` (unix seconds), `dir` and `raw`, written at once."""
+
+    def __init__(
+        self,
+        lines: TextIO,
+        runtime: Runtime,
+        seconds: float | None,
+        frames: int | None,
+        show: Callable[[float], None],
+    ) -> None:
+        """It is full after so many seconds or frames; None sets no bound. `show` is told how much is done."""
+        self._lines, self._clock, self._show = lines, runtime.clock, show
+        self._seconds, self._most = seconds, frames
+        self._begun = runtime.clock.monotonic()
+        self.frames = 0
+        """From the exchange so far."""
+
+    def write(self, direction: str, **more: str) -> None:
+        """Raises OSError."""
+        record = {"t": self._clock.wall(), "dir": direction, **more}
+        self._lines.write(f"{json.dumps(record)}\n")
+        self._lines.flush()
+
+    def take(self, frames: Sequence[str]) -> None:
+        """Frames of the exchange, as many as there is room for. Raises OSError."""
+        room = len(frames) if self._most is None else self._most - self.frames
+        for frame in frames[:room]:
+            self.write("in", raw=frame)
+            self.frames += 1
+
+    def is_full(self) -> bool:
+        """Whether the recording is over."""
+        lasted = self._clock.monotonic() - self._begun
+        self._show(self.frames if self._most is not None else lasted)
+        is_late = self._seconds is not None and lasted >= self._seconds
+        return is_late or (self._most is not None and self.frames >= self._most)
+
+
+class Recorder:
+    """Dials, subscribes and reads, and again after each end, until the tape is full."""
+
+    def __init__(self, config: Config, pairs: Sequence[Pair], tape: Tape, runtime: Runtime) -> None:
+        self._url = config.kraken_websocket_url
+        self._dialer = Dialer(self._url, timeout=config.kraken_websocket_timeout)
+        self._idle_timeout = config.kraken_idle_timeout
+        self._tape, self._clock = tape, runtime.clock
+        self._backoff = Backoff(config.kraken_reconnect_delay, config.kraken_max_reconnect_tries, runtime)
+        self._stop = Event()
+        dialect = kraken_v2 if is_v2(config) else kraken_v1
+        symbols = tuple(map(dialect.symbol_of, pairs))
+        self._requests = [
+            dialect.write(Request("subscribe", channel, symbols), number)
+            for number, channel in enumerate(CHANNELS, 1)
+        ]
+
+    def run(self) -> None:
+        """Returns when the tape is full. Raises OSError when it cannot be written."""
+        while not self._tape.is_full():
+            self._tape.write("connect", url=self._url)
+            try:
+                self._session(WebSocketConnection(self._dialer, self._stop, poll_interval=READ_SECONDS))
+            except ExchangeError as error:
+                self._tape.write("close", note=str(error))
+                click.echo(str(error), err=True)
+                self._stop.wait(self._backoff.delay(error.retry_after or 0.0))
+
+    def _session(self, connection: WebSocketConnection) -> None:
+        """One connection, until the tape is full. Raises ExchangeError when the connection ends before."""
+        try:
+            for request in self._requests:
+                connection.send(request)
+                self._tape.write("out", raw=request)
+            heard = self._clock.monotonic()
+            while not self._tape.is_full():
+                frames = self._read(connection)
+                if frames:
+                    heard = self._clock.monotonic()
+                    self._tape.take(frames)
+                elif self._clock.monotonic() - heard > self._idle_timeout:
+                    raise Unreachable(f"no frame for {self._idle_timeout:g} s", reason="silent")
+        finally:
+            connection.close()
+
+    def _read(self, connection: WebSocketConnection) -> Sequence[str]:
+        try:
+            frames = connection.receive(MOST_FRAMES_AT_ONCE)
+        except BadFrame as error:  # no text, so it cannot be kept
+            self._tape.write("note", note=str(error))
+            return ()
+        if frames:
+            self._backoff.forgive()
+        return frames

@@ -1,0 +1,111 @@
+"""ltp watch: prices as they change."""
+
+import signal
+import sys
+import time
+from collections.abc import Generator, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from datetime import UTC, datetime
+from threading import Event, Thread
+from types import FrameType
+
+import click
+from rich.live import Live
+
+from ltp_service.cli.board import Board
+from ltp_service.cli.terminal import key_of, output, url_of, url_option
+from ltp_service.client import Disconnected, Prices, PricesError
+from ltp_service.client import Event as Happening
+
+WAKE_EVERY_SECONDS = 0.5
+"""Seconds between two looks for a signal: one that comes just before a thread falls asleep does not wake it."""
+
+PAINT_EVERY_SECONDS = 0.25
+"""Seconds between two pictures at least: a person reads no faster, and a picture costs milliseconds."""
+
+
+@click.command(epilog="Example: ltp watch BTC/USD ETH/USD")
+@click.argument("pairs", metavar="[PAIR]...", nargs=-1)
+@url_option
+@click.pass_obj
+def command(environ: Mapping[str, str], pairs: Sequence[str], url: Sequence[str]) -> None:
+    """Show prices as they change, of all pairs unless some are named.
+
+    In a terminal it is a table. Elsewhere each change is a line: time, pair, price, state. The price is `-` while it may
+    not be trusted. It connects again by itself, until Ctrl-C ends it. A service that wants a key is given LTP_API_KEY.
+    """
+    try:
+        prices = Prices(url_of(url, environ), api_key=key_of(environ))
+        events = prices.stream(pairs or None)
+    except ValueError as error:
+        raise click.UsageError(str(error)) from error
+    with prices:
+        try:
+            if sys.stdout.isatty():
+                _paint(events)
+            else:
+                _print(events)
+        except PricesError as error:
+            raise click.ClickException(str(error)) from error
+
+
+def _print(events: Iterator[Happening]) -> None:
+    board = Board(lambda: datetime.now(UTC))
+    for event in events:
+        for pair in board.take(event):
+            click.echo(board.line(pair))
+        if isinstance(event, Disconnected):
+            click.echo(f"not connected: {event.reason}", err=True)
+
+
+def _paint(events: Iterator[Happening]) -> None:
+    """Paints until the end. One thread listens, so that a slow terminal holds nothing up, and this one paints."""
+    board = Board(lambda: datetime.now(UTC).astimezone())
+    listener = Listener(events, board)
+    with _cursor_back_at_term(), Live(console=output(), auto_refresh=False, transient=True) as picture:
+        listener.start()
+        while True:
+            picture.update(board.drawn(), refresh=True)
+            listener.wait()
+            time.sleep(PAINT_EVERY_SECONDS)
+
+
+class Listener(Thread):
+    """Puts what happens on a board."""
+
+    def __init__(self, events: Iterator[Happening], board: Board) -> None:
+        super().__init__(name="listener", daemon=True)
+        self._events, self._board = events, board
+        self._news = Event()
+        self._error: PricesError | None = None
+
+    def run(self) -> None:
+        try:
+            for event in self._events:
+                self._board.take(event)
+                self._news.set()
+        except PricesError as error:
+            self._error = error
+            self._news.set()
+
+    def wait(self) -> None:
+        """Returns when there is news. Raises what ended the stream."""
+        while not self._news.wait(WAKE_EVERY_SECONDS):
+            pass
+        self._news.clear()
+        if self._error is not None:
+            raise self._error
+
+
+@contextmanager
+def _cursor_back_at_term() -> Generator[None]:
+    """Ends by an exception at TERM, so that the terminal gets its cursor back."""
+
+    def end(number: int, _: FrameType | None) -> None:
+        sys.exit(128 + number)
+
+    before = signal.signal(signal.SIGTERM, end)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)
