@@ -6,7 +6,7 @@ from threading import Event, Thread
 
 from ltp_service.cli.verifying.listening import News
 from ltp_service.cli.verifying.tape import OVERLAP_SECONDS, PAGE_TRADES
-from ltp_service.domain.errors import ExchangeError
+from ltp_service.domain.errors import ExchangeError, InvalidParameter
 from ltp_service.domain.pairs import read_pair
 from ltp_service.exchanges.kraken_rest import KrakenRest
 
@@ -35,7 +35,7 @@ class Exchange(Thread):
         while not self.stop.is_set():
             try:
                 is_whole = self._ask(self._turns[0])
-            except ExchangeError as error:
+            except (ExchangeError, InvalidParameter) as error:
                 self.reason, is_whole = str(error), True
                 self.failures += 1
             else:
@@ -52,8 +52,9 @@ class Exchange(Thread):
         now, ahead = self._clock(), self._rest.unix_ahead()
         known = [newest - now] if newest is not None else []
         ahead = max([*known, *([] if ahead is None else [ahead])], default=float("-inf"))
-        if newest is not None:
-            self._since[pair] = newest - OVERLAP_SECONDS
         is_newest = since is None
+        is_whole = is_newest or len(page) < PAGE_TRADES
+        if newest is not None:  # a full page goes on at its end, however many trades a second has
+            self._since[pair] = newest - OVERLAP_SECONDS if is_whole else newest
         self._news.put(lambda judge: judge.learn(pair, page, as_of, ahead, is_newest=is_newest))
-        return is_newest or len(page) < PAGE_TRADES
+        return is_whole
