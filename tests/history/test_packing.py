@@ -1,6 +1,6 @@
 """Trades in blocks: when they are packed, what stays a row, and that each lies in one place alone."""
 
-from collections.abc import Iterator
+from contextlib import closing
 from itertools import count, pairwise
 from random import Random
 from threading import Event, Thread
@@ -9,13 +9,13 @@ import pytest
 
 from ltp_service.history.blocks import Block
 from ltp_service.history.packing import EVER, Asked, Trades, add, drop
-from ltp_service.history.postgres import BLOCK, MIGRATIONS, PostgresEngine
+from ltp_service.history.postgres import MIGRATIONS, PostgresEngine
 from ltp_service.history.rows import News, RecordedTrade
 from ltp_service.history.store import SqlHistory
 from tests.deadline import DEADLINE
 from tests.history.conftest import in_postgres
 from tests.history.databases import Database, NewDatabase
-from tests.history.plain import NOON, PAIR, each_second, trade
+from tests.history.plain import NOON, PAIR, SECOND, each_second, trade
 from tests.history.test_sqlite_size import MOST_BYTES_OF_A_MILLION, market
 from tests.postgres_server import PostgresServer
 
@@ -105,14 +105,12 @@ def test_a_trade_with_a_row_does_not_come_before_those_of_short_blocks(engine: P
     assert (loose(engine), sizes(engine)) == ([99], [5, 4] * 6)
     for limit in range(1, 56):
         found = Trades(engine.read, engine.block).first(Asked(TAPE), limit)
-        assert found == [trade(each, each) for each in range(1, 60) if each % 10][:limit] + [
-            trade(99, 99)
-        ] * (limit > 54)
+        assert found == [*(trade(each, each) for each in range(1, 60) if each % 10), trade(99, 99)][:limit]
 
 
 def test_a_block_is_cut_where_older_trades_are_deleted(engine: PostgresEngine) -> None:
     put(engine, *each_second(1, 20))
-    assert engine.write(lambda transaction: drop(transaction, TAPE, NOON + 11_000_000)) == 10
+    assert engine.write(lambda transaction: drop(transaction, TAPE, NOON + 11 * SECOND)) == 10
     assert sizes(engine) == [6, 4]
     assert kept(engine) == list(each_second(11, 20))
 
@@ -191,39 +189,31 @@ def test_a_database_of_the_older_version_opens_and_its_trades_are_answered_and_g
 ) -> None:
     url = postgres.new_database()
     postgres.run(f"{'; '.join(MIGRATIONS[:2])}; COMMENT ON TABLE writer IS 'version 2'", url=url)
-    older, newer = PostgresEngine(url, block=0), PostgresEngine(url)
-    older._migrated = older._writer.use(lambda connection: connection)  # noqa: SLF001 - its tables stay as they are
     old, new = each_second(1, 300), each_second(301, 600)
-    SqlHistory(older).write([News(PAIR, old, old[-1].traded_at, 300)])
-    store = SqlHistory(newer)
-    assert (store.coverage(PAIR).runs, store.trades(PAIR, 0, EVER, 1)) == ((), []), "not without the other"
-    for told in new[:20]:
-        store.write([News(PAIR, (told,))])
-    store.write([News(PAIR, new)])
-    assert store.trades(PAIR, 0, EVER, 1_000) == [*old, *new]
-    [run] = store.coverage(PAIR).runs
-    assert (run.first_trade_id, run.last_trade_id) == (1, 600)
-    assert len(loose(newer)) < 300
-    assert len(blocks(newer)[-1]) <= BLOCK
-    for moment in (old[7].traded_at, old[-1].traded_at, new[0].traded_at, new[-2].traded_at):
-        around = store.around(PAIR, moment)
-        assert (around.before, around.after) == (
-            trade((moment - NOON) // 10**6, (moment - NOON) / 10**6),
-            trade((moment - NOON) // 10**6 + 1, (moment - NOON) / 10**6 + 1),
+    with closing(PostgresEngine(url, block=0)) as older:
+        older._migrated = older._writer.use(lambda connection: connection)  # noqa: SLF001 - its tables stay as they are
+        SqlHistory(older).write([News(PAIR, old)])
+    with closing(PostgresEngine(url)) as newer:
+        store = SqlHistory(newer)
+        assert (store.coverage(PAIR).runs, store.trades(PAIR, 0, EVER, 1)) == ((), []), (
+            "not without the other"
         )
-    older.close()
-    newer.close()
+        for told in new[:20]:
+            store.write([News(PAIR, (told,))])
+        store.write([News(PAIR, new)])
+        assert store.trades(PAIR, 0, EVER, 1_000) == [*old, *new]
+        [run] = store.coverage(PAIR).runs
+        assert (run.first_trade_id, run.last_trade_id) == (1, 600)
+        assert len(loose(newer)) < len(old)
+        for before, after in ((7, 8), (172, 173), (300, 301), (598, 599)):
+            around = store.around(PAIR, NOON + before * SECOND)
+            assert (around.before, around.after) == (trade(before, before), trade(after, after))
 
 
-@pytest.fixture
-def own_engine(postgres: PostgresServer) -> Iterator[PostgresEngine]:
-    made = PostgresEngine(postgres.new_database())
-    yield made
-    made.close()
-
-
-def test_a_million_trades_take_no_more_than_35_mib(own_engine: PostgresEngine) -> None:
-    store, news = SqlHistory(own_engine), market(Random(7), 20_000)
-    wrote = sum(store.write(news[start : start + 2_000]).new for start in range(0, len(news), 2_000))
-    assert wrote == len(news)
-    assert store.size() / wrote * 1_000_000 <= MOST_BYTES_OF_A_MILLION
+def test_a_million_trades_take_no_more_than_35_mib(postgres: PostgresServer) -> None:
+    news = market(Random(7), 20_000)
+    with closing(PostgresEngine(postgres.new_database())) as engine:
+        store = SqlHistory(engine)
+        wrote = sum(store.write(news[start : start + 2_000]).new for start in range(0, len(news), 2_000))
+        assert wrote == len(news)
+        assert store.size() / wrote * 1_000_000 <= MOST_BYTES_OF_A_MILLION
