@@ -16,7 +16,7 @@ from tests.simulator.client import Simulator
 KEY = "ltp_" + "P" * 43
 NAMES = {"name": "start.js", "symbol": "BTCUSDT", "prefix": "ltp_Ab3dE6gH"}
 LEADS_TO_THE_PAGE = 301, False, None
-LIMITED = ("/api/", "/collectors/", "/auth/", "/debug/")
+LIMITED = ("/api/", "/collectors/", "/auth/", "/debug/", "/mcp")
 ROUTES = [
     (method.upper(), re.sub(r"\{(\w+)\}", lambda found: NAMES[found[1]], path))
     for path, item in document()["paths"].items()
