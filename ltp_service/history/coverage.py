@@ -54,11 +54,6 @@ def place_of(runs: Sequence[Run], trade: RecordedTrade) -> int | None:
     return None
 
 
-def is_exact(around: Around, moment: int) -> bool:
-    """Whether it is proven that `before` was the last trade at a moment."""
-    return proof(around, moment) is not None
-
-
 def proof(around: Around, moment: int) -> Run | None:
     """The run that proves that `before` was the last trade at a moment: it has the next one, too, or evidence reaches further.
 

@@ -11,10 +11,10 @@ from ltp_service.history.coverage import (
     hole_at,
     holes,
     is_covered,
-    is_exact,
     known_from,
     known_until,
     place_of,
+    proof,
 )
 from ltp_service.history.rows import Around, Coverage, Run
 from tests.history.plain import NOON, SECOND, trade
@@ -122,7 +122,7 @@ def test_the_runs_times_may_be_out_of_order() -> None:
 def test_exact_is_what_lies_between_two_trades_of_one_run() -> None:
     def exact(before: int | None, after: int | None, moment: float, coverage: Coverage = WATCHED) -> bool:
         first, second = (None if each is None else trade(each, each) for each in (before, after))
-        return is_exact(Around(first, second, coverage, None), at(moment))
+        return proof(Around(first, second, coverage, None), at(moment)) is not None
 
     assert exact(5, 6, 5.5)
     assert exact(2, 3, 2.5)

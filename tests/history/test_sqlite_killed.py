@@ -12,7 +12,7 @@ import pytest
 
 from ltp_service.history.candles import longer
 from ltp_service.history.contract import CANDLE_MINUTES
-from ltp_service.history.coverage import is_exact
+from ltp_service.history.coverage import proof
 from ltp_service.history.sqlite import SqliteEngine
 from ltp_service.history.store import SqlHistory
 from tests.deadline import IN_FULL
@@ -63,7 +63,7 @@ def check(path: Path, chance: Random) -> int:
         assert coverage.evidence_until in {None, *(next_at(each.trade_id) for each in trades)}
         for each in chance.sample(trades, 20):
             around = store.around(PAIR, each.traded_at)
-            if is_exact(around, each.traded_at) and around.after is not None:
+            if proof(around, each.traded_at) and around.after is not None:
                 assert around.after.trade_id == each.trade_id + 1
         minutes = store.candles(PAIR, 1, 0, EVER)
         from_kept = [candle for candle in minutes if candle.start > trades[0].traded_at - MINUTE]

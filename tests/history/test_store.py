@@ -7,7 +7,7 @@ import pytest
 from ltp_service.domain.pairs import Pair
 from ltp_service.history.candles import longer
 from ltp_service.history.contract import CANDLE_MINUTES, HistoryStore
-from ltp_service.history.coverage import is_covered, is_exact
+from ltp_service.history.coverage import is_covered, proof
 from ltp_service.history.rows import Around, Coverage, News, Observation, RecordedTrade, Run
 from ltp_service.history.store import PRUNED_AT_ONCE, SqlHistory
 from tests.history.databases import Database, FailingEngine, Lost
@@ -50,7 +50,7 @@ def runs(store: HistoryStore) -> list[tuple[int, int]]:
 
 def exact(store: HistoryStore, *seconds: float) -> list[float]:
     """Those of the moments at which the last price is proven."""
-    return [each for each in seconds if is_exact(store.around(PAIR, at(each)), at(each))]
+    return [each for each in seconds if proof(store.around(PAIR, at(each)), at(each))]
 
 
 def test_the_store_fulfils_the_contract(store: SqlHistory) -> None:
@@ -187,8 +187,8 @@ def test_a_number_with_an_exponent_keeps_its_value(store: HistoryStore) -> None:
 def test_evidence_counts_while_its_trade_is_the_newest(store: HistoryStore) -> None:
     store.write([News(PAIR, each_second(1, 3), at(20), 3)])
     assert store.coverage(PAIR).evidence_until == at(20)
-    assert is_exact(store.around(PAIR, at(20)), at(20))
-    assert not is_exact(store.around(PAIR, at(20.000001)), at(20.000001))
+    assert proof(store.around(PAIR, at(20)), at(20))
+    assert not proof(store.around(PAIR, at(20.000001)), at(20.000001))
     store.write([News(PAIR, (), at(30), 2)])
     assert store.coverage(PAIR).evidence_until == at(20), "it is for another trade"
     store.write([News(PAIR, (), at(30), 3)])
@@ -244,7 +244,7 @@ def test_lower_ids_of_later_trades_begin_a_new_series(store: HistoryStore) -> No
     assert store.coverage(PAIR) == Coverage((old, new), None, None)
     around = store.around(PAIR, at(1015))
     assert (around.before, around.after) == (trade(1010, 1010), trade(1, 1020))
-    assert not is_exact(around, at(1015))
+    assert not proof(around, at(1015))
     write(store, *(trade(each, 1019 + each) for each in range(3, 6)))
     assert exact(store, 1009, 1020.5, 1021, 1022) == [1009, 1020.5, 1021, 1022]
     assert ids(all_trades(store)) == [*range(1000, 1011), 1, 2, 3, 4, 5]
@@ -520,7 +520,7 @@ def test_pruning_leaves_the_last_trade_before_the_moment_with_its_minute(store: 
     assert store.prune(at(215)) == 0
     assert ids(all_trades(store)) == list(range(9, 20)), "trade 10, at 200 s, is in the minute from 180 s"
     assert store.coverage(PAIR) == before._replace(kept_from=at(180))
-    assert is_exact(store.around(PAIR, at(215)), at(215))
+    assert proof(store.around(PAIR, at(215)), at(215))
     assert store.around(PAIR, at(170)).before is None
     assert {minutes: store.candles(PAIR, minutes, 0, EVER) for minutes in CANDLE_MINUTES} == candles
 

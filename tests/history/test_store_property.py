@@ -11,7 +11,7 @@ from ltp_service.domain.trade import Side
 from ltp_service.history.answers import Gap, Window
 from ltp_service.history.candles import longer
 from ltp_service.history.contract import CANDLE_MINUTES
-from ltp_service.history.coverage import SLACK, is_covered, is_exact
+from ltp_service.history.coverage import SLACK, is_covered, proof
 from ltp_service.history.export import every_row
 from ltp_service.history.questions import ask_trades
 from ltp_service.history.rows import Coverage, News, RecordedTrade
@@ -176,7 +176,7 @@ class World:
         assert set(around.coverage.runs) <= set(coverage.runs)
         assert around.coverage[1:] == coverage[1:]
         before, after = last_until(self.traded, moment), first_after(self.traded, moment)
-        if is_exact(around, moment):
+        if proof(around, moment):
             assert around.before == before
             assert around.after in {after, None}
         elif before in self.kept and after in self.kept and self.traded.index(after) != self.second_from:
@@ -332,7 +332,7 @@ class Exchange:
 
     def _check_around(self, store: SqlHistory, moment: int) -> None:
         around = store.around(PAIR, moment)
-        if around.before not in self.made or not is_exact(around, moment):
+        if around.before not in self.made or not proof(around, moment):
             return  # what is stamped ahead, and is nowhere contradicted, cannot be seen through
         last = self.until(moment)
         # Ids that pass known ones are taken for those that follow, as long as nothing was told of the trades between.
