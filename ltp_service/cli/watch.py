@@ -17,8 +17,8 @@ from ltp_service.cli.terminal import key_of, output, url_of, url_option
 from ltp_service.client import Disconnected, Prices, PricesError
 from ltp_service.client import Event as Happening
 
-WAKE_EVERY_SECONDS = 0.5
-"""Seconds between two looks for a signal: one that comes just before a thread falls asleep does not wake it."""
+WAKE_EVERY_SECONDS = 0.25
+"""Seconds between two looks for a signal."""
 
 PAINT_EVERY_SECONDS = 0.25
 """Seconds between two pictures at least: a person reads no faster, and a picture costs milliseconds."""
@@ -59,15 +59,17 @@ def _print(events: Iterator[Happening]) -> None:
 
 
 def _paint(events: Iterator[Happening]) -> None:
-    """Paints until the end. One thread listens, so that a slow terminal holds nothing up, and this one paints."""
+    """Paints until a signal ends it. One thread listens, so that a slow terminal holds nothing up, and this one paints."""
     board = Board(lambda: datetime.now(UTC).astimezone())
     listener = Listener(events, board)
-    with _cursor_back_at_term(), Live(console=output(), auto_refresh=False, transient=True) as picture:
-        listener.start()
-        while True:
-            picture.update(board.drawn(), refresh=True)
-            listener.wait()
-            time.sleep(PAINT_EVERY_SECONDS)
+    with _noted_signals() as arrived:
+        with Live(console=output(), auto_refresh=False, transient=True) as picture:
+            listener.start()
+            while not arrived:
+                picture.update(board.drawn(), refresh=True)
+                listener.wait()
+                time.sleep(PAINT_EVERY_SECONDS)
+        sys.exit(128 + arrived[0])
 
 
 class Listener(Thread):
@@ -89,23 +91,24 @@ class Listener(Thread):
             self._news.set()
 
     def wait(self) -> None:
-        """Returns when there is news. Raises what ended the stream."""
-        while not self._news.wait(WAKE_EVERY_SECONDS):
-            pass
+        """Returns when there is news, or after WAKE_EVERY_SECONDS. Raises what ended the stream."""
+        self._news.wait(WAKE_EVERY_SECONDS)
         self._news.clear()
         if self._error is not None:
             raise self._error
 
 
 @contextmanager
-def _cursor_back_at_term() -> Generator[None]:
-    """Ends by an exception at TERM, so that the terminal gets its cursor back."""
+def _noted_signals() -> Generator[list[int]]:
+    """Ctrl-C and TERM raise nothing, but stand in the list. An exception may come where Python ignores it, and be lost."""
+    arrived: list[int] = []
 
-    def end(number: int, _: FrameType | None) -> None:
-        sys.exit(128 + number)
+    def note(number: int, _: FrameType | None) -> None:
+        arrived.append(number)
 
-    before = signal.signal(signal.SIGTERM, end)
+    before = {number: signal.signal(number, note) for number in (signal.SIGINT, signal.SIGTERM)}
     try:
-        yield
+        yield arrived
     finally:
-        signal.signal(signal.SIGTERM, before)
+        for number, handler in before.items():
+            signal.signal(number, handler)
