@@ -8,7 +8,7 @@ from typing import TextIO
 
 import click
 
-from ltp_service.cli.terminal import track
+from ltp_service.cli.terminal import Amount, track
 from ltp_service.domain.errors import BadFrame, ExchangeError, Unreachable
 from ltp_service.domain.pairs import Pair, read_pair
 from ltp_service.exchanges import kraken_v1, kraken_v2
@@ -29,7 +29,7 @@ MOST_FRAMES_AT_ONCE = 1000
 @click.command(epilog="Example: ltp record session.jsonl BTC/USD --seconds 60")
 @click.argument("file", type=click.Path(path_type=Path))
 @click.argument("pairs", metavar="[PAIR]...", nargs=-1)
-@click.option("--seconds", type=click.FloatRange(0, min_open=True), help="Stop after so many seconds.")
+@click.option("--seconds", type=Amount(0, min_open=True), help="Stop after so many seconds.")
 @click.option("--frames", type=click.IntRange(1), help="Stop after so many frames.")
 @click.pass_obj
 def command(

@@ -6,7 +6,8 @@ rich is loaded where it draws something: it takes a tenth of a second, and most 
 import sys
 from collections.abc import Callable, Generator, Mapping, Sequence
 from contextlib import contextmanager
-from typing import TYPE_CHECKING
+from math import isfinite
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -24,6 +25,17 @@ INTERRUPTED = 130
 
 SERVICE = "http://localhost:8080"
 """Where a service is asked unless the user names another."""
+
+
+class Amount(click.FloatRange):
+    """A number within bounds. `nan` is in none, and `inf` would never end."""
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> float:
+        number: float = super().convert(value, param, ctx)
+        if not isfinite(number):
+            self.fail(f"{value!r} is not a finite number.", param, ctx)
+        return number
+
 
 url_option = click.option(
     "--url",

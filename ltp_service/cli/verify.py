@@ -6,7 +6,7 @@ from dataclasses import replace
 
 import click
 
-from ltp_service.cli.terminal import key_of, track
+from ltp_service.cli.terminal import Amount, key_of, track
 from ltp_service.cli.verifying.said import Finding, Limits, moment
 from ltp_service.cli.verifying.session import Outcome, Session
 from ltp_service.client.settings import Settings, checked_pairs
@@ -23,7 +23,7 @@ FOUND, NOT_JUDGED = 1, 2
 
 LIMITS = Limits()
 
-seconds_above_zero = click.FloatRange(0, min_open=True)
+seconds_above_zero = Amount(0, min_open=True)
 
 
 @click.command(epilog="Example: ltp verify http://localhost:8080 --seconds 300 --pairs BTC/USD,ETH/USD")
@@ -42,7 +42,7 @@ seconds_above_zero = click.FloatRange(0, min_open=True)
 )
 @click.option(
     "--rest-lag",
-    type=click.FloatRange(0),
+    type=Amount(0),
     default=LIMITS.rest_lag,
     show_default=True,
     help="Seconds by which the exchange's REST may be behind its feed.",

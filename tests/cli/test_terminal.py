@@ -6,6 +6,7 @@ from io import StringIO
 import pytest
 
 from ltp_service.cli.terminal import aligned, key_of, table, url_of
+from tests.cli.conftest import Run
 
 
 class Terminal(StringIO):
@@ -53,3 +54,10 @@ def test_the_option_comes_before_the_environment(
 
 def test_an_empty_key_is_none() -> None:
     assert (key_of({"LTP_API_KEY": ""}), key_of({"LTP_API_KEY": "k"})) == (None, "k")
+
+
+@pytest.mark.parametrize("number", ["nan", "inf", "-1"])
+def test_a_time_that_would_never_end_is_wrong_usage(number: str, run: Run) -> None:
+    refused = run("record", "never.jsonl", "BTC/USD", "--seconds", number)
+    assert refused.code == 2
+    assert number in refused.err

@@ -43,7 +43,7 @@ class PairAndTime(OnePair, frozen=True, forbid_unknown_fields=True):
     """A pair and a moment."""
 
     time: Annotated[
-        str,
+        str | int | float,
         Meta(description="RFC 3339 with a zone, or unix seconds", examples=["2026-11-21T00:46:21Z"]),
     ]
 

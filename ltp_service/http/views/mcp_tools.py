@@ -42,7 +42,7 @@ Node = dict[str, Any]
 _SERVED = {
     "live": "The feed is proven alive, and the last trade is at most 60 s old.",
     "quiet": "The feed is proven alive, and there was no trade for more than 60 s: the number is right, the market is still.",
-    "fallback": "The feed does not deliver this pair, or not the time of its trade. The exchange's REST API confirms the price.",
+    "fallback": "The feed does not deliver this pair, and the exchange's REST API confirms the price; or it has not told when the trade was made.",
     "halted": "The exchange matches no orders of this pair now. This was its last trade.",
 }
 _UNKNOWN = "No source has told a price of this pair yet. Ask again in a few seconds."
@@ -112,7 +112,7 @@ def explain_price(parts: Services, asked: OnePair) -> Outcome:
 def price_at(parts: Services, asked: PairAndTime) -> Outcome:
     """The price at a moment, as `/api/v1/ltp/at` tells it."""
     pair = _pair(parts, asked.pair)
-    moment = params.needed_moment(MultiDict({"time": asked.time}), "time")
+    moment = params.needed_moment(MultiDict({"time": str(asked.time)}), "time")
     found = prices_then(parts, [pair], moment)[pair]
     told = _price_then(str(pair), rfc3339_exact(moment), found)
     return Outcome(told, told.reason if told.price is None else None)

@@ -325,6 +325,11 @@ def test_a_moment_that_is_none_is_an_error_that_says_how_to_write_it(
     assert wrong in text_of(result)
 
 
+def test_unix_seconds_may_be_a_number(past: tuple[FreshService, ByPair]) -> None:
+    as_text = call(past[0], "price_at", pair="BTC/USD", time="1790000000")
+    assert call(past[0], "price_at", pair="BTC/USD", time=1790000000) == as_text
+
+
 def test_the_pairs_are_those_of_the_api(service: FreshService) -> None:
     result = call(service, "list_pairs")
 
@@ -355,7 +360,7 @@ def test_every_tool_only_reads_and_has_schemas_that_stand_alone() -> None:
 def test_wrong_arguments_are_an_error_that_names_them(service: FreshService, tool: str) -> None:
     right = {"pair": "BTC/USD", "time": "1790000000"}
     needed = {name: right[name] for name in TOOLS[tool].takes.__struct_fields__}
-    wrong: list[dict[str, Any]] = [needed | {"api_key": "ltp_x"}, *({**needed, name: 1} for name in needed)]
+    wrong: list[dict[str, Any]] = [needed | {"api_key": "ltp_x"}, *({**needed, name: [1]} for name in needed)]
     for arguments in wrong + ([{}] if needed else []):
         result = call(service, tool, None, **arguments)
 
