@@ -1,6 +1,7 @@
 """What every test may ask for, and the rule that nothing is skipped unseen."""
 
 import os
+import signal
 import subprocess
 import sys
 from collections.abc import Callable, Generator, Iterator
@@ -23,6 +24,9 @@ Report = TypeVar("Report", pytest.TestReport, pytest.CollectReport)
 for _name in ("http_proxy", "https_proxy", "all_proxy", "no_proxy"):
     os.environ.pop(_name, None)
     os.environ.pop(_name.upper(), None)
+
+# A shell that runs the tests in the background lets them ignore Ctrl-C, and every program that they start would inherit that.
+signal.signal(signal.SIGINT, signal.default_int_handler)
 
 ROOT = Path(__file__).resolve().parent.parent
 RECORDED = ROOT.parent / "shared" / "recorded"
