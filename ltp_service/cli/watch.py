@@ -68,7 +68,9 @@ def _paint(events: Iterator[Happening]) -> None:
             while not arrived:
                 picture.update(board.drawn(), refresh=True)
                 listener.wait()
-                time.sleep(PAINT_EVERY_SECONDS)
+                time.sleep(
+                    PAINT_EVERY_SECONDS
+                )  # the pace of the pictures: news that come meanwhile share the next one
         sys.exit(128 + arrived[0])
 
 
