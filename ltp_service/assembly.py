@@ -6,7 +6,7 @@ imported inside functions.
 
 import os
 import secrets
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property, partial
 from typing import TYPE_CHECKING
@@ -109,6 +109,8 @@ class PriceParts:
     filler: TapeFiller | None
     fleet: "FleetParts | None"
     """The parts that share prices through Redis; None without it."""
+    sources: Mapping[str, Store] = field(default_factory=dict)
+    """Exchange → the last trades that it told, for each exchange of PRICE_SOURCES but Kraken. They are never in `store`."""
 
     @property
     def runners(self) -> list[Runner]:
@@ -279,11 +281,13 @@ def wire_prices(
     line: "FleetLine | None" = None,
     others: TradeParts | None = None,
     *,
+    sources: Mapping[str, Store] | None = None,
     advice: str = "",
     keep_trades: bool = True,
 ) -> PriceParts:
-    """The price half. `others` are the trades of other exchanges, which help to judge a lone trade. `advice` is told when
-    the exchange cannot be reached. `keep_trades`: streams or a history need each trade."""
+    """The price half. `others` are the trades of other exchanges, which help to judge a lone trade. `sources` are the
+    last trades of the other exchanges of PRICE_SOURCES. `advice` is told when the exchange cannot be reached.
+    `keep_trades`: streams or a history need each trade."""
     clock = runtime.clock
     # With gthread each waiting request holds a thread, so that at most half of the threads may wait.
     changes = Changes(GTHREAD_THREADS // 2) if config.worker_class == "gthread" else Changes()
@@ -343,6 +347,7 @@ def wire_prices(
         tape=tape,
         filler=filler,
         fleet=fleet,
+        sources=sources or {},
     )
 
 

@@ -7,7 +7,7 @@ import msgspec
 
 from ltp_service.domain.pairs import Pair
 
-Source = Literal["kraken:websocket", "kraken:rest"]
+Source = Literal["kraken:websocket", "kraken:rest", "coinbase:websocket", "bitstamp:websocket"]
 WEBSOCKET: Source = "kraken:websocket"
 REST: Source = "kraken:rest"
 
