@@ -19,6 +19,7 @@ from ltp_service.domain.book import BookSnapshot
 from ltp_service.domain.errors import ConfigError
 from ltp_service.domain.exchange_clock import ExchangeClock
 from ltp_service.domain.pairs import Pair
+from ltp_service.domain.tick import KRAKEN
 from ltp_service.domain.trade import Trade
 from ltp_service.exchanges.binance_rest import ask_depth, rest_url
 from ltp_service.exchanges.kraken import KrakenCollector, is_v2, tape_reader
@@ -52,6 +53,7 @@ from ltp_service.meters import Meters
 from ltp_service.prices.changes import Changes
 from ltp_service.prices.doubts import Doubts
 from ltp_service.prices.memory import Journal, MemoryStore
+from ltp_service.prices.other_markets import OtherMarkets, Substitutes
 from ltp_service.prices.quarantine import Quarantine
 from ltp_service.prices.quotes import Quotes
 from ltp_service.prices.store import BookSink, Store, TradeSink
@@ -109,6 +111,7 @@ class PriceParts:
     filler: TapeFiller | None
     fleet: "FleetParts | None"
     """The parts that share prices through Redis; None without it."""
+    substitutes: Substitutes
     sources: Mapping[str, Store] = field(default_factory=dict)
     """Exchange → the last trades that it told, for each exchange of PRICE_SOURCES but Kraken. They are never in `store`."""
 
@@ -152,6 +155,7 @@ class Services:
     meters: Meters
     prices: PriceParts
     trades: TradeParts
+    other_markets: OtherMarkets
     streams: Pump
     history: History | None
     """None where HISTORY_URL is empty."""
@@ -228,8 +232,16 @@ def assemble(config: Config, runtime: Runtime, beside: Sequence[Runner]) -> Serv
     line = open_line_if_asked(config, runtime)
     redis = line.client if line else None
     trades = wire_trades(config, runtime, database, line)
-    prices = wire_prices(config, runtime, line, trades, advice=ADVICE_WITHOUT_A_NETWORK)
-    streams = wire_streams(config, runtime, prices, trades)
+    sources: dict[str, Store] = {
+        name: MemoryStore(runtime.clock, Changes(), Journal())
+        for name in config.price_sources
+        if name != KRAKEN
+    }
+    prices = wire_prices(config, runtime, line, trades, sources=sources, advice=ADVICE_WITHOUT_A_NETWORK)
+    other_markets = OtherMarkets(
+        prices.store, prices.sources, trades.witnesses.of, config.price_divergence_limit, runtime.clock
+    )
+    streams = wire_streams(config, runtime, prices, trades, other_markets)
     history = wire_history(config, runtime, prices)
     limiter, limit_runners = open_limiter(config, runtime.clock.monotonic, redis)
     keyring = open_keyring(config, runtime, database, redis)
@@ -250,6 +262,7 @@ def assemble(config: Config, runtime: Runtime, beside: Sequence[Runner]) -> Serv
         meters=runtime.meters,
         prices=prices,
         trades=trades,
+        other_markets=other_markets,
         streams=streams,
         history=history,
         collectors=({prices.kraken.name: prices.kraken} if prices.kraken else {}) | trades.collectors,
@@ -299,10 +312,13 @@ def wire_prices(
         shared = RedisStore(local, line)
     store: Store = shared or local
     # Without a price to serve the breaker probes REST often; with one it spares the failing exchange.
-    breaker = CircuitBreaker(runtime, urgent=lambda: not quotes.can_serve(poll.pairs))
+    breaker = CircuitBreaker(runtime, urgent=lambda: not quotes.hears_kraken(poll.pairs))
     rest = KrakenRest(config, HttpClient(clock, f"ltp_service/{VERSION}"), breaker, runtime)
     source = RestSource(config, rest, store, doubts, exchange_clock, runtime)
-    quotes = Quotes(store, changes, clock, ttl=config.cache_ttl, fetch=source.fetch)
+    held = sources or {}
+    stand_ins = [held[name] for name in config.substitute_sources if name in held]
+    substitutes = Substitutes(store, stand_ins, clock, config.cache_ttl)
+    quotes = Quotes(store, changes, clock, ttl=config.cache_ttl, fetch=source.fetch, substitutes=substitutes)
     kraken, tape = None, None
     if config.kraken_websocket_enabled:
         backoff = Backoff(
@@ -347,7 +363,8 @@ def wire_prices(
         tape=tape,
         filler=filler,
         fleet=fleet,
-        sources=sources or {},
+        sources=held,
+        substitutes=substitutes,
     )
 
 
@@ -405,7 +422,9 @@ def wire_trades(config: Config, runtime: Runtime, database: Database, line: "Fle
     return TradeParts(trades, books, symbols, witnesses, collectors, topics)
 
 
-def wire_streams(config: Config, runtime: Runtime, prices: PriceParts, trades: TradeParts) -> Pump:
+def wire_streams(
+    config: Config, runtime: Runtime, prices: PriceParts, trades: TradeParts, other_markets: OtherMarkets
+) -> Pump:
     """What sends the streams of this process."""
 
     def links(events: ExchangeEvents) -> list[tuple[str, Link]]:
@@ -421,6 +440,7 @@ def wire_streams(config: Config, runtime: Runtime, prices: PriceParts, trades: T
         trades=trades.trades,
         books=trades.books,
         links=links,
+        other_markets=other_markets,
     )
     places = Places(config.stream_max, config.stream_max_per_client)
     return Pump(sources, places, runtime, when_readable())

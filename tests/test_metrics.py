@@ -47,8 +47,9 @@ LABELLED = {
     "result": "price_refreshes_total rate_limit_requests_total api_key_checks_total",
     "pair": (
         "current_prices price_age_seconds price_timestamp_seconds price_divergences_total quarantined_trades_total"
-        " subscription_deaf_total"
+        " subscription_deaf_total price_deviating"
     ),
+    "pair source": "prices_substituted_total",
     "pair state": "price_state",
     "version": "application_info",
     "reason": "fallback_activations_total stream_dropped_total",

@@ -17,7 +17,13 @@ NOT_CONFIRMED = "not live"
 COLUMNS_OF_THE_PRICE = 4
 """Pair, price, arrow, state."""
 
-_STYLES = {"live": "green", "quiet": "green", "fallback": "yellow", "halted": "yellow"}
+_STYLES = {
+    "live": "green",
+    "quiet": "green",
+    "fallback": "yellow",
+    "substitute": "yellow",
+    "halted": "yellow",
+}
 
 
 @dataclass
@@ -87,6 +93,8 @@ class Board:
     def _priced(self, price: Price) -> Row:
         before = self._rows.get(price.pair)
         arrow, last = (before.arrow, before.amount) if before else ("", None)
+        if before and _exchange(before.source) != _exchange(price.source):
+            arrow, last = "", None  # another market: the price has not moved
         if last is not None and last != price.amount:
             arrow = "▲" if price.amount > last else "▼"
         return Row(price.state, self._now(), price.price, price.amount, True, arrow, source=price.source)
@@ -106,6 +114,10 @@ class Board:
         sentence = f"{trusted} of {len(rows)} prices may be trusted"
         reasons = [row.reason for row in rows if row.reason]
         return Text("\n".join([sentence, *reasons]), style="" if trusted == len(rows) else "bold red")
+
+
+def _exchange(source: str) -> str:
+    return source.partition(":")[0]
 
 
 def _cells(row: Row) -> list[Text]:

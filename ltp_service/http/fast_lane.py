@@ -4,7 +4,7 @@ The fast lane answers from pieces that are rendered when a price changes. It ans
 be served, and nothing special is asked. The Flask view answers the others, with the same bytes.
 """
 
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Mapping, Sequence
 from functools import lru_cache
 from hashlib import blake2b
@@ -20,14 +20,20 @@ from ltp_service.domain.errors import InvalidParameter
 from ltp_service.domain.pairs import Pair
 from ltp_service.domain.tick import Price, Tick
 from ltp_service.http import params, shapes
+from ltp_service.http.price_source import names_of, source_headers, substitutes_among
 from ltp_service.http.problems import MESSAGES
 from ltp_service.prices.freshness import servable_until
+from ltp_service.prices.other_markets import Substitutes
 from ltp_service.prices.quotes import Quote
 from ltp_service.prices.store import Store
 from ltp_service.runtime.clock import Clock
 from ltp_service.settings.config import Config
 
 ROUTE = "/api/v1/ltp"
+
+LOOK_AGAIN_SECONDS = 0.5
+"""Seconds after which a waiting request looks again at an answer with a substitute. Kraken may be back with the trade that
+it had before, and that is not announced."""
 
 MAX_QUESTIONS = 1000
 """Queries remembered, beyond one per supported pair. When there are more, all are forgotten, because so many different
@@ -74,9 +80,9 @@ def body(items: Sequence[bytes], failed: Sequence[PairProblem]) -> bytes:
     return b'{"ltp":[%b]%b}' % (b",".join(items), errors)
 
 
-def etag(content: bytes) -> str:
-    """A strong ETag: it changes exactly when the bytes do."""
-    return f'"{blake2b(content, digest_size=12).hexdigest()}"'
+def etag(content: bytes, named: str = "") -> str:
+    """A strong ETag: it changes exactly when the bytes do, or the sources that `named` tells."""
+    return f'"{blake2b(content, digest_size=12, key=blake2b(named.encode()).digest() if named else b"").hexdigest()}"'
 
 
 def matches(if_none_match: str | None, tag: str) -> bool:
@@ -131,13 +137,17 @@ class Ready(msgspec.Struct):
     pairs: int
     question: Question
     failed: bool
+    is_substitute: bool
+    """Whether a price is another exchange's. Such an answer is made anew for each request, because the view does not
+    hold that price."""
 
 
 class FastLane:
     """Complete answers by query string."""
 
-    def __init__(self, config: Config, store: Store, clock: Clock) -> None:
+    def __init__(self, config: Config, store: Store, substitutes: Substitutes, clock: Clock) -> None:
         self._store = store
+        self._substitutes = substitutes
         self._monotonic = clock.monotonic
         self._ttl = config.cache_ttl
         self._supported = config.supported_pairs
@@ -150,6 +160,7 @@ class FastLane:
         self._pieces: dict[Pair, tuple[Tick, bytes]] = {}
         """Each pair's rendered piece, and the tick that it shows."""
         self._served: defaultdict[str, int] = defaultdict(int)
+        self._substituted = Counter[tuple[Pair, str]]()
 
     def answer(self, environ: dict[str, Any]) -> Ready | None:
         """A complete answer; None for a request that the Flask view has to answer."""
@@ -169,7 +180,8 @@ class FastLane:
             ready = self._compose(query, view)
             if ready is None:
                 return None
-            self._ready[query] = ready
+            if not ready.is_substitute:
+                self._ready[query] = ready
         self._served[query] += 1
         return ready
 
@@ -196,6 +208,11 @@ class FastLane:
         known = ((self._questions.get(query), count) for query, count in served.items())
         return [(question, count) for question, count in known if question is not None]
 
+    def take_substituted(self) -> Counter[tuple[Pair, str]]:
+        """How often the price of another source was answered for each pair since the last call of this method."""
+        substituted, self._substituted = self._substituted, Counter[tuple[Pair, str]]()
+        return substituted
+
     def _compose(self, query: str, view: Mapping[Pair, Price]) -> Ready | None:
         """The 200 or 206 for `query`; None where the Flask view has to answer."""
         question = self._questions.get(query, _UNREAD)
@@ -203,29 +220,29 @@ class FastLane:
             question = self._read(query)
         if question is None:
             return None
-        store, pieces, until = self._store, self._pieces, inf
-        items = []
+        now, store, substitutes, until = self._monotonic(), self._store, self._substitutes, inf
+        items, ticks = [], []
         for pair in question.supported:
-            price = view.get(pair)
+            price = substitutes.choose(pair, view.get(pair), now)
             if price is None:
                 return None
             until = min(until, servable_until(price, self._ttl, store.market_of(pair)))
-            piece = pieces.get(pair)
-            if piece is None or piece[0] is not price.tick:
-                piece = pieces[pair] = (price.tick, item(price.tick))
-            items.append(piece[1])
-        if self._monotonic() > until:
+            ticks.append(price.tick)
+            items.append(self._piece(price.tick))
+        if now > until:
             return None
         failed = question.unsupported
+        named = self._name_substitutes(ticks) if substitutes.are_allowed else ""
         content = body(items, failed)
-        tag = "" if failed else etag(content)
+        tag = "" if failed else etag(content, named)
         caching = [("Cache-Control", "no-store")]
         if not failed:
             caching = [("Cache-Control", self._cache_control), ("ETag", tag)]
+        caching += source_headers(named)
         headers = [("Content-Type", "application/json"), ("Content-Length", str(len(content))), *caching]
         return Ready(
             view=view,
-            until=until,
+            until=min(until, now + LOOK_AGAIN_SECONDS) if named else until,
             status="206 PARTIAL CONTENT" if failed else "200 OK",
             content=content,
             tag=tag,
@@ -234,7 +251,19 @@ class FastLane:
             pairs=len(items),
             question=question,
             failed=bool(failed),
+            is_substitute=bool(named),
         )
+
+    def _name_substitutes(self, ticks: Sequence[Tick]) -> str:
+        found = substitutes_among(ticks)
+        self._substituted.update((tick.pair, tick.source) for tick in found)
+        return names_of(found)
+
+    def _piece(self, tick: Tick) -> bytes:
+        piece = self._pieces.get(tick.pair)
+        if piece is None or piece[0] is not tick:
+            piece = self._pieces[tick.pair] = (tick, item(tick))
+        return piece[1]
 
     def _read(self, query: str) -> Question | None:
         if len(self._questions) >= self._most:

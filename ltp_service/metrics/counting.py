@@ -123,7 +123,11 @@ class Metrics(Meters):
             self.set(table.HISTORY_BYTES, state.size or 0)
         wall = parts.clock.wall()
         for quote in parts.prices.quotes.look(parts.config.supported_pairs):
+            for exchange in parts.config.substitute_sources:
+                self.count(table.SUBSTITUTED, str(quote.pair), f"{exchange}:websocket", amount=0)
             self._show_quote(quote, wall)
+            deviating = parts.other_markets.compare(quote.pair, quote.price).deviating
+            self.set(table.PRICE_DEVIATING, deviating is True, str(quote.pair))
 
     def _show_quote(self, quote: Quote, wall: float) -> None:
         pair, age = str(quote.pair), quote.verdict.age

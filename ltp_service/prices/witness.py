@@ -7,10 +7,9 @@ import msgspec
 
 from ltp_service.domain.pairs import Pair, joined_symbol
 from ltp_service.domain.trade import Trade
+from ltp_service.prices.consensus import basis_points
+from ltp_service.prices.freshness import FRESH_SECONDS
 from ltp_service.runtime.clock import Clock
-
-FRESH_SECONDS = 10.0
-"""Seconds for which another exchange's last trade counts as a present price."""
 
 
 class Witness(msgspec.Struct, frozen=True):
@@ -23,8 +22,7 @@ class Witness(msgspec.Struct, frozen=True):
 
     def divergence(self, amount: Decimal) -> Decimal:
         """How far this price is above `amount`, in basis points of it."""
-        points = (self.price - amount) / amount * 10_000
-        return Decimal(f"{points:.1f}") or Decimal(0)  # never -0.0
+        return basis_points(self.price - amount, amount)
 
 
 class Witnesses:

@@ -12,6 +12,7 @@ from ltp_service.domain.errors import NotSupported
 from ltp_service.domain.pairs import Pair
 from ltp_service.feed.contract import Gap, Link
 from ltp_service.prices.changes import Changes
+from ltp_service.prices.other_markets import OtherMarkets
 from ltp_service.prices.quotes import Quote, Quotes
 from ltp_service.runtime.clock import Clock
 from ltp_service.runtime.moments import rfc3339
@@ -58,6 +59,7 @@ class Sources:
         trades: TradeStore,
         books: BookStore,
         links: Callable[[ExchangeEvents], Sequence[tuple[str, Link]]],
+        other_markets: OtherMarkets,
     ) -> None:
         """`tape` is Kraken's; None where its protocol gives no trade ids. `links` are the exchanges of the
         collectors of one kind and what they say about themselves."""
@@ -65,7 +67,8 @@ class Sources:
         self._trades, self._books, self._links = trades, books, links
         self.item: Callable[[Quote], bytes] = lambda _: b"{}"
         """Renders a price as `detail=true` does. Set by the room that knows how."""
-        self._prices = Board(quotes.look, _price_key, self._render_price)
+        self._other_markets = other_markets
+        self._prices = Board(quotes.look, self._price_key, self._render_price)
         self._best = Board(self._read_books, _book_key, _render_book)
         self._looked_at = (0, 0)
         """The versions of both boards at the last look."""
@@ -142,6 +145,14 @@ class Sources:
         return [flow for flow in flows if flow.lags()]
 
     # Prices and trades of pairs.
+
+    def _price_key(self, quote: Quote) -> object:
+        state, price = quote.verdict.state, quote.price
+        if price is None:
+            return state
+        tick = price.tick
+        deviating = self._other_markets.compare(quote.pair, price).deviating
+        return tick.price, tick.trade_id, tick.traded_at, state, price.confirmed_by, deviating is True
 
     def _render_price(self, quote: Quote) -> bytes:
         return self.item(quote)
@@ -232,14 +243,6 @@ class Sources:
 
 def _milliseconds(seconds: float | None) -> int | None:
     return None if seconds is None else round(max(0.0, seconds) * 1000)
-
-
-def _price_key(quote: Quote) -> object:
-    state, price = quote.verdict.state, quote.price
-    if price is None:
-        return state
-    tick = price.tick
-    return tick.price, tick.trade_id, tick.traded_at, state, price.confirmed_by
 
 
 def _book_key(seen: tuple[_Book, BookView | None]) -> object:

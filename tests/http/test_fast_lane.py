@@ -28,7 +28,9 @@ def service(tmp_path: Path) -> FreshService:
 
 
 def lane_of(service: FreshService) -> FastLane:
-    return FastLane(service.services.config, service.store, service.clock)
+    return FastLane(
+        service.services.config, service.store, service.services.prices.substitutes, service.clock
+    )
 
 
 def answered(lane: FastLane) -> Ready:

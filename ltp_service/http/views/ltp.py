@@ -8,18 +8,21 @@ from flask import Blueprint, Response, request
 from msgspec import UNSET
 
 from ltp_service.assembly import Services
+from ltp_service.domain.decimals import plain
 from ltp_service.domain.errors import InvalidParameter, UnknownPair
 from ltp_service.domain.pairs import Pair
 from ltp_service.domain.tick import Price
 from ltp_service.http import pairs_body, params, shapes
 from ltp_service.http.answers import RETRY_AFTER_SECONDS, json_response, number, raw_response, rfc3339
-from ltp_service.http.counted import count_prices
+from ltp_service.http.counted import count_prices, count_substitutes
 from ltp_service.http.fast_lane import PairProblem, body, etag, item, matches, pair_problems
+from ltp_service.http.price_source import names_of, source_headers, substitutes_among
 from ltp_service.http.problems import MESSAGES
 from ltp_service.http.request_note import note_of
 from ltp_service.http.services import services
 from ltp_service.meters import REFRESHES
 from ltp_service.prices.freshness import DEFAULT_BOUND, Bound
+from ltp_service.prices.other_markets import Comparison
 from ltp_service.prices.quotes import Quote
 
 bp = Blueprint("ltp", __name__)
@@ -119,18 +122,20 @@ def _prices(
 ) -> Response:
     served = [quote for quote in quotes if quote.verdict.servable]
     items = [
-        msgspec.json.encode(_detailed(parts, quote, quote.price, witnesses_of(parts, quote)))
-        if detail
-        else item(quote.price.tick)
+        msgspec.json.encode(_compared(parts, quote, quote.price)) if detail else item(quote.price.tick)
         for quote in served
         if quote.price is not None
     ]
     content = body(items, failed)
+    substitutes = substitutes_among(quote.price.tick for quote in served if quote.price is not None)
+    count_substitutes(parts.meters, {(tick.pair, tick.source): 1 for tick in substitutes})
+    named = names_of(substitutes)
+    headers = dict(source_headers(named))
     if failed:
-        return raw_response(content, 206)
-    tag = etag(content)
+        return raw_response(content, 206, headers)
+    tag = etag(content, named)
     scope = "private" if parts.config.auth_enabled else "public"
-    headers = {"ETag": tag, "Cache-Control": f"{scope}, max-age={0 if detail else 1}"}
+    headers |= {"ETag": tag, "Cache-Control": f"{scope}, max-age={0 if detail else 1}"}
     if matches(request.headers.get("If-None-Match"), tag):
         return raw_response(b"", 304, headers)
     return raw_response(content, headers=headers)
@@ -161,7 +166,7 @@ def witnesses_of(parts: Services, quote: Quote) -> list[shapes.Witness]:
 
 
 def detail_of(parts: Services, quote: Quote) -> shapes.DetailedPrice | None:
-    """The quote in detail, without witnesses; None when the pair has no price."""
+    """The quote in detail, without other exchanges; None when the pair has no price."""
     return _detailed(parts, quote, quote.price) if quote.price is not None else None
 
 
@@ -169,7 +174,7 @@ def streamed(parts: Services, quote: Quote) -> bytes:
     """The quote as streams tell it: the item of `detail=true`, or one without a price."""
     price = quote.price
     if price is not None and quote.verdict.servable:
-        return msgspec.json.encode(_detailed(parts, quote, price, witnesses_of(parts, quote)))
+        return msgspec.json.encode(_compared(parts, quote, price))
     age = quote.verdict.age
     return msgspec.json.encode(
         shapes.NoPrice(
@@ -186,9 +191,33 @@ def streamed(parts: Services, quote: Quote) -> bytes:
     )
 
 
-def _detailed(
-    parts: Services, quote: Quote, price: Price, witnesses: Sequence[shapes.Witness] = ()
-) -> shapes.DetailedPrice:
+def consensus_told(comparison: Comparison) -> shapes.Consensus:
+    """What the exchanges say together, as answers tell it."""
+    found = comparison.consensus
+    return shapes.Consensus(
+        median=None if found.median is None else plain(found.median),
+        sources=list(found.exchanges),
+        spread_bps=None if found.spread_bps is None else number(found.spread_bps),
+        deviation_bps=None if found.deviation_bps is None else number(found.deviation_bps),
+        reason=found.reason or UNSET,
+    )
+
+
+def _compared(parts: Services, quote: Quote, price: Price) -> shapes.DetailedPrice:
+    """The price in detail, beside those of other exchanges."""
+    detailed = _detailed(parts, quote, price)
+    comparison = parts.other_markets.compare(quote.pair, price)
+    if comparison.is_alone:
+        return detailed
+    return msgspec.structs.replace(
+        detailed,
+        witnesses=witnesses_of(parts, quote) or UNSET,
+        consensus=consensus_told(comparison),
+        deviating=UNSET if comparison.deviating is None else comparison.deviating,
+    )
+
+
+def _detailed(parts: Services, quote: Quote, price: Price) -> shapes.DetailedPrice:
     age = quote.verdict.age or 0.0
     return shapes.DetailedPrice(
         pair=str(quote.pair),
@@ -200,5 +229,4 @@ def _detailed(
         confirmed_at=rfc3339(parts.clock.wall() - age),
         age_ms=round(age * 1000),
         trade_id=price.tick.trade_id,
-        witnesses=list(witnesses) or UNSET,
     )
