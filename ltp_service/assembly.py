@@ -19,19 +19,19 @@ from ltp_service.domain.book import BookSnapshot
 from ltp_service.domain.errors import ConfigError
 from ltp_service.domain.exchange_clock import ExchangeClock
 from ltp_service.domain.pairs import Pair
-from ltp_service.domain.tick import KRAKEN
 from ltp_service.domain.trade import Trade
 from ltp_service.exchanges.binance_rest import ask_depth, rest_url
 from ltp_service.exchanges.kraken import KrakenCollector, is_v2, tape_reader
 from ltp_service.exchanges.kraken_filler import TapeFiller
 from ltp_service.exchanges.kraken_rest import KrakenRest
 from ltp_service.exchanges.kraken_v2 import is_live
-from ltp_service.exchanges.registry import COLLECTORS, unknown_collectors
+from ltp_service.exchanges.registry import ASK_NEWEST, COLLECTORS, SOURCES, unknown_collectors
 from ltp_service.feed.backoff import Backoff
 from ltp_service.feed.books import BookCollector
 from ltp_service.feed.connection import WebSocketConnection
-from ltp_service.feed.contract import Equipment, Link
+from ltp_service.feed.contract import Equipment, Link, Newest
 from ltp_service.feed.dialing import Dialer
+from ltp_service.feed.last_trades import LastTradeCollector
 from ltp_service.feed.loop import Collector
 from ltp_service.feed.trades import TradeCollector
 from ltp_service.history.access import History
@@ -114,6 +114,8 @@ class PriceParts:
     substitutes: Substitutes
     sources: Mapping[str, Store] = field(default_factory=dict)
     """Exchange → the last trades that it told, for each exchange of PRICE_SOURCES but Kraken. They are never in `store`."""
+    source_collectors: Mapping[str, LastTradeCollector] = field(default_factory=dict)
+    """The feeds of `sources`, by exchange."""
 
     @property
     def runners(self) -> list[Runner]:
@@ -121,13 +123,16 @@ class PriceParts:
         asking: list[Runner] = [self.poll, *([self.filler] if self.filler else [])]
         if self.fleet is not None:
             return [*self.fleet.runners, *asking]
-        return asking if self.kraken is None else [self.kraken, *asking]
+        feeds: list[Runner] = [*([self.kraken] if self.kraken else []), *self.source_collectors.values()]
+        return [*feeds, *asking]
 
     def follow(self, pairs: Sequence[Pair]) -> None:
         """Serves these pairs from now on, and no others. From any thread."""
         dropped = set(self.poll.pairs).difference(pairs)
         if self.kraken is not None:
             self.kraken.follow(pairs)
+        for collector in self.source_collectors.values():
+            collector.follow(pairs)
         self.poll.follow(pairs)
         for pair in dropped:
             self.doubts.settle(pair)
@@ -144,6 +149,16 @@ class TradeParts:
     collectors: dict[str, Collector]
     topics: "Sequence[Topic]"
     """What these parts share with the other processes of a fleet."""
+
+
+@dataclass(frozen=True)
+class SourceFeeds:
+    """What fills the stores of the other exchanges of PRICE_SOURCES."""
+
+    collectors: Mapping[str, LastTradeCollector] = field(default_factory=dict)
+    """By exchange."""
+    topics: "Sequence[Topic]" = ()
+    """The stores, where a fleet shares them."""
 
 
 @dataclass(frozen=True)
@@ -224,6 +239,10 @@ class Services:
         return not all(serving() for serving in self._serving)
 
 
+NO_FEEDS = SourceFeeds()
+"""Of a process that knows Kraken's prices alone."""
+
+
 def assemble(config: Config, runtime: Runtime, beside: Sequence[Runner]) -> Services:
     """Every part of one process. `beside` are the runners of the rooms above. Raises ConfigError."""
     database = Database(config.database_path, runtime)
@@ -232,12 +251,10 @@ def assemble(config: Config, runtime: Runtime, beside: Sequence[Runner]) -> Serv
     line = open_line_if_asked(config, runtime)
     redis = line.client if line else None
     trades = wire_trades(config, runtime, database, line)
-    sources: dict[str, Store] = {
-        name: MemoryStore(runtime.clock, Changes(), Journal())
-        for name in config.price_sources
-        if name != KRAKEN
-    }
-    prices = wire_prices(config, runtime, line, trades, sources=sources, advice=ADVICE_WITHOUT_A_NETWORK)
+    sources, feeds = wire_sources(config, runtime, line)
+    prices = wire_prices(
+        config, runtime, line, trades, sources=sources, feeds=feeds, advice=ADVICE_WITHOUT_A_NETWORK
+    )
     other_markets = OtherMarkets(
         prices.store, prices.sources, trades.witnesses.of, config.price_divergence_limit, runtime.clock
     )
@@ -265,7 +282,11 @@ def assemble(config: Config, runtime: Runtime, beside: Sequence[Runner]) -> Serv
         other_markets=other_markets,
         streams=streams,
         history=history,
-        collectors=({prices.kraken.name: prices.kraken} if prices.kraken else {}) | trades.collectors,
+        collectors={
+            **({prices.kraken.name: prices.kraken} if prices.kraken else {}),
+            **feeds.collectors,
+            **trades.collectors,
+        },
         manager=CollectorManager(runners),
         keyring=keyring,
         tickets=open_tickets(keyring, runtime, database, redis),
@@ -295,11 +316,12 @@ def wire_prices(
     others: TradeParts | None = None,
     *,
     sources: Mapping[str, Store] | None = None,
+    feeds: SourceFeeds = NO_FEEDS,
     advice: str = "",
     keep_trades: bool = True,
 ) -> PriceParts:
     """The price half. `others` are the trades of other exchanges, which help to judge a lone trade. `sources` are the
-    last trades of the other exchanges of PRICE_SOURCES. `advice` is told when the exchange cannot be reached.
+    last trades of the other exchanges of PRICE_SOURCES, and `feeds` fill them. `advice` is told when the exchange cannot be reached.
     `keep_trades`: streams or a history need each trade."""
     clock = runtime.clock
     # With gthread each waiting request holds a thread, so that at most half of the threads may wait.
@@ -339,8 +361,16 @@ def wire_prices(
     if line is not None and shared is not None:
         from ltp_service.redis.fleet import wire_fleet  # noqa: PLC0415 - loaded only with Redis
 
-        collectors = [*([kraken] if kraken else []), *(others.collectors.values() if others else ())]
-        topics = [*(others.topics if others else ()), *([share_tape(tape, line)] if tape else [])]
+        collectors = [
+            *([kraken] if kraken else []),
+            *feeds.collectors.values(),
+            *(others.collectors.values() if others else ()),
+        ]
+        topics = [
+            *feeds.topics,
+            *(others.topics if others else ()),
+            *([share_tape(tape, line)] if tape else []),
+        ]
         fleet = wire_fleet(line, shared, collectors, topics, clock)
     poll = Poll(config, source, store, doubts, runtime, feed=kraken, fleet=fleet)
 
@@ -364,8 +394,38 @@ def wire_prices(
         filler=filler,
         fleet=fleet,
         sources=held,
+        source_collectors=feeds.collectors,
         substitutes=substitutes,
     )
+
+
+def wire_sources(
+    config: Config, runtime: Runtime, line: "FleetLine | None"
+) -> tuple[dict[str, Store], SourceFeeds]:
+    """The stores of the other exchanges of PRICE_SOURCES, by exchange, and what fills them."""
+    stores: dict[str, Store] = {}
+    collectors: dict[str, LastTradeCollector] = {}
+    topics: list[Topic] = []
+    for name in config.price_sources:
+        if name not in SOURCES:  # Kraken
+            continue
+        local = MemoryStore(runtime.clock, Changes(), Journal())
+        stores[name] = local
+        if line is not None:
+            from ltp_service.redis.prices import RedisStore  # noqa: PLC0415 - loaded only with Redis
+
+            stores[name] = shared = RedisStore(local, line, f"{name}_prices")
+            topics.append(shared)
+        url = str(getattr(config, f"{name}_websocket_url"))
+        backoff = Backoff(1.0, config.kraken_max_reconnect_tries, runtime)
+        newest: Callable[[str], Newest] | None = None
+        if name in ASK_NEWEST:
+            http = HttpClient(runtime.clock, f"ltp_service/{VERSION}")
+            address = str(getattr(config, f"{name}_rest_url"))
+            newest = partial(ASK_NEWEST[name], http, address, config.kraken_request_timeout)
+        equipment = equip(config, url, backoff, runtime, newest=newest)
+        collectors[name] = SOURCES[name](config.supported_pairs, stores[name], equipment)
+    return stores, SourceFeeds(collectors, topics)
 
 
 def share_tape(tape: KrakenTape, line: "FleetLine") -> "Topic":
@@ -536,12 +596,13 @@ def equip(
     backoff: Backoff,
     runtime: Runtime,
     depth: Callable[[str], BookSnapshot] | None = None,
+    newest: Callable[[str], Newest] | None = None,
     advice: str = ADVICE_WITHOUT_A_NETWORK,
 ) -> Equipment:
     """The equipment of a collector of the stream at `url`."""
     dialer = Dialer(url, timeout=config.kraken_websocket_timeout)
     connect = partial(WebSocketConnection, dialer, poll_interval=LONGEST_READ_SECONDS)
-    return Equipment(connect, backoff, runtime, config.kraken_idle_timeout, depth, advice)
+    return Equipment(connect, backoff, runtime, config.kraken_idle_timeout, depth, newest, advice)
 
 
 def open_keyring(

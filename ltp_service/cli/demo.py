@@ -5,6 +5,7 @@ from collections.abc import Mapping
 import click
 
 from ltp_service.cli.programs import at, become, server, simulator
+from ltp_service.exchanges.registry import SOURCES
 from ltp_service.settings.config import load_config
 
 
@@ -14,10 +15,10 @@ from ltp_service.settings.config import load_config
 def command(environ: Mapping[str, str], port: str | None) -> None:
     """Serve prices of a simulated exchange, without a network.
 
-    Trades are invented, several a second. Nothing is kept: keys and history go away at the end. Ctrl-C ends the
+    Trades are invented, several a second, and every exchange of PRICE_SOURCES is simulated. Nothing is kept: keys and history go away at the end. Ctrl-C ends the
     exchange and the service.
     """
-    environ = at(environ, None, port)
+    environ = at({"PRICE_SOURCES": ",".join(["kraken", *SOURCES]), **environ}, None, port)
     where = load_config(environ).port
     exchange = simulator("--walk", "--run", *server())
     if where:
