@@ -53,6 +53,11 @@ def _looks(config: Config | None, environ: Mapping[str, str], url: str | None) -
         looks["proxies"] = partial(reach.proxies, urls, environ)
         looks |= {each.subject: partial(feed.look, each, world) for each in feeds}
         looks[rest.SUBJECT] = partial(rest.look, world)
+        if "bitstamp" in config.price_sources:
+            url_of_rest = config.bitstamp_rest_url
+            looks["bitstamp REST"] = lambda: reach.reach(
+                "bitstamp REST", url_of_rest, world, essential=False
+            )[0]
         looks |= {
             "redis": partial(stores.redis, world),
             "database": partial(stores.database, world),
