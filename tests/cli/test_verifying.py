@@ -206,7 +206,7 @@ def a_pair_without_a_price(verified: Verified) -> None:
 
 
 def another_exchange_stands_in(verified: Verified) -> None:
-    verified.listen(10.0)
+    verified.listen(75.0)  # of an answer without detail a minute before counts
     verified.service.source = ELSEWHERE
     verified.listen(20.0)
     verified.service.source, verified.service.is_filling = FEED, True

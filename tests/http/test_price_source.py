@@ -6,7 +6,9 @@ import pytest
 
 from ltp_service.http.fast_lane import LOOK_AGAIN_SECONDS, FastLane
 from ltp_service.http.price_source import MOST_NAMED, names_of, source_headers
+from ltp_service.rest.breaker import URGENT_PROBE_EVERY_SECONDS
 from tests.fakes import BTC, ETH, tick
+from tests.scrape import Scrape
 from tests.service import FreshService, MakeService
 
 BOTH = "pair=BTC/USD,ETH/USD"
@@ -118,6 +120,30 @@ def test_detail_and_explain_say_together_what_the_exchanges_say(service: FreshSe
     ]
     assert explained["exchanges"][1]["reason"] == "not confirmed within 10 s"
     assert explained["substitute"] == "none: Kraken's own price is confirmed"
+
+
+def test_kraken_is_looked_for_as_urgently_as_without_a_substitute(service: FreshService) -> None:
+    service.clock.advance(31)  # ETH/USD is stale too
+    service.trade_elsewhere("coinbase", "100", BTC)
+    breaker = service.services.prices.breaker
+    for _ in range(5):
+        breaker.acquire().failed()
+
+    assert told(service, "pair=BTC/USD")[0] == 200
+    assert breaker.state().retry_in <= URGENT_PROBE_EVERY_SECONDS
+
+
+def test_metrics_tell_how_often_and_what_deviates(service: FreshService) -> None:
+    told(service, "pair=BTC/USD")
+    told(service, "pair=BTC/USD", **SLOW)
+    service.trade_elsewhere("coinbase", "8", ETH)
+    service.trade_elsewhere("bitstamp", "8", ETH)
+    seen = Scrape(service.client.get("/metrics").get_data(as_text=True))
+
+    assert seen.value("prices_substituted_total", pair="BTC/USD", source="coinbase:websocket") == 2
+    assert seen.value("prices_substituted_total", pair="ETH/USD", source="coinbase:websocket") == 0
+    assert seen.value("price_state", pair="BTC/USD", state="substitute") == 1
+    assert [seen.value("price_deviating", pair=pair) for pair in ("BTC/USD", "ETH/USD")] == [0, 1]
 
 
 def test_a_long_list_of_substitutes_ends_with_how_many_more() -> None:
