@@ -79,7 +79,7 @@ class KrakenCollector(Collector):
         self._symbols = {pair: symbol for symbol, pair in self._pairs.items()}
         self._delivered_at: dict[Pair, float] = {}
         self._doubts = doubts
-        self._tickers = Tickers()
+        self._tickers = Tickers(has_trade_snapshots=dialect is v2)
         self._market_told_at = 0.0
         self._exchange_clock = exchange_clock
         self._connected_at = 0.0
