@@ -11,9 +11,9 @@ from typing import Literal
 import click
 
 from ltp_service.assembly import open_history
-from ltp_service.cli.terminal import track
+from ltp_service.cli.terminal import PAIR, track
 from ltp_service.domain.errors import InvalidParameter
-from ltp_service.domain.pairs import Pair, read_pair
+from ltp_service.domain.pairs import Pair
 from ltp_service.history.answers import Gap, Window
 from ltp_service.history.export import COLUMNS, PAGE, Form, every_row, lines
 from ltp_service.history.questions import ask_trades
@@ -51,15 +51,8 @@ def _moment(_: click.Context, __: click.Parameter, text: str | None) -> int | No
         raise click.BadParameter(str(error)) from error
 
 
-def _pair(_: click.Context, __: click.Parameter, text: str) -> Pair:
-    try:
-        return read_pair(text)
-    except InvalidParameter as error:
-        raise click.BadParameter(str(error)) from error
-
-
 @click.command(epilog="Example: ltp export --pair BTC/USD --from 2026-11-21T00:00:00Z --output trades.csv")
-@click.option("--pair", required=True, callback=_pair, help="The pair.")
+@click.option("--pair", required=True, type=PAIR, help="The pair.")
 @click.option(
     "--from",
     "start",
