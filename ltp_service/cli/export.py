@@ -4,6 +4,7 @@ import re
 import sys
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import closing
+from itertools import chain
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Literal
@@ -91,12 +92,18 @@ def command(
     if output is not None and output.exists():
         raise click.ClickException(f"{output} exists; remove it, or name another one")
     with track(f"exporting {pair}", 1.0) as show:
-        rows = _rows(load_config(environ), pair, start, end, show)
+        rows = _begun(_rows(load_config(environ), pair, start, end, show))
         if output is None:
             for line in lines(pair, rows, "csv" if form == "csv" else "jsonl"):
                 sys.stdout.write(line)
         else:
             _write_file(output, pair, rows, form)
+
+
+def _begun(rows: Iterator[Row]) -> Iterator[Row]:
+    """The same rows, of which the first is known: the head of a file is no sign of life before it. Raises what `rows` do."""
+    first = next(rows, None)
+    return rows if first is None else chain([first], rows)
 
 
 def _rows(
