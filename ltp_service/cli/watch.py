@@ -64,10 +64,12 @@ def _paint(events: Iterator[Happening]) -> None:
     board = Board(lambda: datetime.now(UTC).astimezone())
     listener = Listener(events, board)
     with _noted_signals() as arrived:
-        with Live(console=output(), auto_refresh=False, transient=True) as picture:
+        console = output()
+        in_ascii = console.options.ascii_only
+        with Live(console=console, auto_refresh=False, transient=True) as picture:
             listener.start()
             while not arrived:
-                picture.update(board.drawn(), refresh=True)
+                picture.update(board.drawn(console.width, in_ascii=in_ascii), refresh=True)
                 listener.wait()
                 time.sleep(
                     PAINT_EVERY_SECONDS
