@@ -13,9 +13,10 @@ import click
 from rich.live import Live
 
 from ltp_service.cli.board import Board
-from ltp_service.cli.terminal import key_of, output, url_of, url_option
+from ltp_service.cli.terminal import PAIR, key_of, output, told, url_of, url_option
 from ltp_service.client import Disconnected, Prices, PricesError
 from ltp_service.client import Event as Happening
+from ltp_service.domain.pairs import Pair
 
 WAKE_EVERY_SECONDS = 0.25
 """Seconds between two looks for a signal."""
@@ -25,10 +26,10 @@ PAINT_EVERY_SECONDS = 0.25
 
 
 @click.command(epilog="Example: ltp watch BTC/USD ETH/USD")
-@click.argument("pairs", metavar="[PAIR]...", nargs=-1)
+@click.argument("pairs", metavar="[PAIR]...", nargs=-1, type=PAIR)
 @url_option
 @click.pass_obj
-def command(environ: Mapping[str, str], pairs: Sequence[str], url: Sequence[str]) -> None:
+def command(environ: Mapping[str, str], pairs: Sequence[Pair], url: Sequence[str]) -> None:
     """Show prices as they change, of all pairs unless some are named.
 
     In a terminal it is a table. Elsewhere each change is a line: time, pair, price, state. The price is `-` while it may
@@ -36,9 +37,9 @@ def command(environ: Mapping[str, str], pairs: Sequence[str], url: Sequence[str]
     """
     try:
         prices = Prices(url_of(url, environ), api_key=key_of(environ))
-        events = prices.stream(pairs or None)
+        events = prices.stream(list(map(str, pairs)) or None)
     except ValueError as error:
-        raise click.UsageError(str(error)) from error
+        raise click.UsageError(told(error)) from error
     with prices:
         try:
             if sys.stdout.isatty():
@@ -46,7 +47,7 @@ def command(environ: Mapping[str, str], pairs: Sequence[str], url: Sequence[str]
             else:
                 _print(events)
         except PricesError as error:
-            raise click.ClickException(str(error)) from error
+            raise click.ClickException(told(error)) from error
 
 
 def _print(events: Iterator[Happening]) -> None:
@@ -63,10 +64,12 @@ def _paint(events: Iterator[Happening]) -> None:
     board = Board(lambda: datetime.now(UTC).astimezone())
     listener = Listener(events, board)
     with _noted_signals() as arrived:
-        with Live(console=output(), auto_refresh=False, transient=True) as picture:
+        console = output()
+        in_ascii = console.options.ascii_only
+        with Live(console=console, auto_refresh=False, transient=True) as picture:
             listener.start()
             while not arrived:
-                picture.update(board.drawn(), refresh=True)
+                picture.update(board.drawn(console.width, in_ascii=in_ascii), refresh=True)
                 listener.wait()
                 time.sleep(
                     PAINT_EVERY_SECONDS

@@ -14,7 +14,7 @@ from tempfile import TemporaryDirectory
 from types import FrameType
 from typing import Any
 
-from ltp_service.simulator import control, exchanges, faults
+from ltp_service.simulator import child, control, exchanges, faults
 from ltp_service.simulator.control import Control
 from ltp_service.simulator.exchange import Exchange
 from ltp_service.simulator.kraken import Kraken
@@ -62,6 +62,7 @@ def arguments() -> argparse.ArgumentParser:
     add("--protocol", choices=("v1", "v2"), default="v2", help="the URL that --run passes on")
     add("--until-stdin-closes", action="store_true", help="end when standard input does")
     run = "run COMMAND against the simulator; its exit code is ours"
+    add("--hold-signals", action="store_true", help="COMMAND begins with INT and TERM blocked")
     add("--run", nargs=argparse.REMAINDER, metavar="COMMAND", help=run)
     return parser
 
@@ -69,6 +70,9 @@ def arguments() -> argparse.ArgumentParser:
 def main() -> int:
     parser = arguments()
     options = parser.parse_args()
+    for number in child.ENDING:
+        signal.signal(number, lambda *_: sys.exit(0))
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, child.ENDING)  # `ltp demo` holds them back up to here
     sys.setswitchinterval(SWITCH_INTERVAL)
     try:
         server = build(options)
@@ -80,7 +84,8 @@ def main() -> int:
     if options.run:
         # Invented trades must not get among real ones, and what is only tried out leaves nothing behind.
         with TemporaryDirectory(prefix="ltp-simulated-") as folder:
-            return run_child(options.run, addresses, options.protocol, folder)
+            environment = environment_of(addresses, options.protocol, folder)
+            return run_child(options.run, environment, holds_signals=options.hold_signals)
     return wait_for_the_end(watch_stdin=options.until_stdin_closes)
 
 
@@ -124,11 +129,9 @@ def addresses_of(host: str, port: int) -> dict[str, str | int]:
     }
 
 
-def run_child(command: list[str], addresses: dict[str, str | int], protocol: str, folder: str) -> int:
-    """Runs the command in its own process group and returns its exit code; INT and TERM are passed on, HUP as TERM.
-
-    It keeps its history in `folder`, and its keys as well unless DATABASE_PATH says where."""
-    environment = {
+def environment_of(addresses: dict[str, str | int], protocol: str, folder: str) -> dict[str, str]:
+    """Of a command that asks these exchanges. Its history is in `folder`, and its keys unless DATABASE_PATH says where."""
+    return {
         "DATABASE_PATH": f"{folder}/ltp.sqlite3",
         **os.environ,
         "KRAKEN_WEBSOCKET_URL": str(addresses[f"kraken_{protocol}"]),
@@ -137,20 +140,29 @@ def run_child(command: list[str], addresses: dict[str, str | int], protocol: str
         "BINANCE_WEBSOCKET_URL": str(addresses["binance"]),
         "HISTORY_URL": f"sqlite:{folder}/history.sqlite3",
     }
+
+
+def run_child(command: list[str], environment: dict[str, str], *, holds_signals: bool) -> int:
+    """Runs the command in its own process group and returns its exit code; INT and TERM are passed on, HUP as TERM.
+
+    On Linux it is sent TERM when this process is killed."""
+    early: list[int] = []
     children: list[subprocess.Popen[bytes]] = []
 
-    def pass_on(number: int, _: FrameType | None) -> None:
-        if not children:
-            sys.exit(128 + number)
-        children[0].send_signal(signal.SIGTERM if number == signal.SIGHUP else number)
+    def pass_on(number: int, _: FrameType | None = None) -> None:
+        if children:
+            children[0].send_signal(signal.SIGTERM if number == signal.SIGHUP else number)
+        else:
+            early.append(number)
 
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         signal.signal(number, pass_on)
-    try:
-        children.append(subprocess.Popen(command, env=environment, process_group=0))
-    except OSError as error:
-        print(f"cannot run {command[0]}: {error.strerror}", file=sys.stderr)
-        return 127
+    starter = [sys.executable, "-I", "-S", child.__file__, str(os.getpid()), str(int(holds_signals))]
+    signal.pthread_sigmask(signal.SIG_BLOCK, child.ENDING)  # the child begins so
+    children.append(subprocess.Popen([*starter, *command], env=environment, process_group=0))
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, child.ENDING)
+    for missed in early:
+        pass_on(missed)
     code = children[0].wait()
     return code if code >= 0 else 128 - code
 

@@ -124,4 +124,27 @@ def test_an_exchange_that_is_not_there_is_told_and_ends_in_1(file: Path, run: Ru
     failed = run("record", str(file), "--seconds", "0.1", **where)
     assert failed.code == 1
     assert "Connection refused" in failed.err
-    assert failed.err.endswith(f"0 frames in {file}\n")
+    assert failed.err.endswith(f"nothing was recorded, so there is no {file}\n")
+    assert not file.exists()
+
+
+@pytest.mark.parametrize("protocol", ["v1", "v2"])
+def test_a_refused_pair_is_told_and_the_others_are_recorded(
+    protocol: str, walking: Simulator, file: Path, run: Run
+) -> None:
+    url = walking.v2_url if protocol == "v2" else walking.v1_url
+    done = run("record", str(file), "BTC/USD", "NO/SUCH", "--frames", "20", KRAKEN_WEBSOCKET_URL=url)
+    assert done.code == 1
+    assert done.err.count("the exchange refuses NO/SUCH: ") == 1
+    assert len(records(file)) >= 20
+
+
+def test_where_all_pairs_are_refused_it_ends_without_a_file(walking: Simulator, file: Path, run: Run) -> None:
+    done = run("record", str(file), "NO/SUCH", KRAKEN_WEBSOCKET_URL=walking.v2_url)
+    assert (done.code, file.exists()) == (1, False)
+
+
+def test_a_dash_is_standard_output(walking: Simulator, run: Run) -> None:
+    done = run("record", "-", "BTC/USD", "--frames", "3", KRAKEN_WEBSOCKET_URL=walking.v2_url)
+    assert (done.code, done.err) == (0, "3 frames in standard output\n")
+    assert [json.loads(line)["dir"] for line in done.out.splitlines()].count("in") == 3

@@ -9,6 +9,8 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from urllib.parse import urlsplit
 
+import pytest
+
 from ltp_service.simulator.faults import TABLE
 from ltp_service.simulator.market import STANDARD_PAIRS
 from tests.deadline import DEADLINE
@@ -55,6 +57,51 @@ def test_run_gives_the_child_its_addresses_passes_signals_on_and_returns_its_cod
         assert process.stdout.readline().split() == [addresses["kraken_v2"], addresses["kraken_rest"]]
         process.send_signal(signal.SIGTERM)
         assert process.wait(DEADLINE) == 7
+
+
+@pytest.mark.skipif(
+    sys.platform != "linux", reason="only Linux's kernel tells a process that its parent has died"
+)
+def test_the_child_of_a_killed_exchange_is_told_to_end() -> None:
+    child = (
+        "import signal, sys\n"
+        "signal.signal(signal.SIGTERM, lambda *_: sys.exit('told'))\n"
+        "signal.pthread_sigmask(signal.SIG_UNBLOCK, [signal.SIGTERM])\n"
+        "print('ready', flush=True)\n"
+        "signal.pause()"
+    )
+    command = [
+        sys.executable,
+        "-m",
+        "ltp_service.simulator",
+        "--hold-signals",
+        "--run",
+        sys.executable,
+        "-c",
+        child,
+    ]
+    pipe = subprocess.PIPE
+    with subprocess.Popen(command, cwd=PROJECT, stdout=pipe, stderr=pipe, text=True) as process:
+        assert process.stdout is not None
+        assert [process.stdout.readline() for _ in range(2)][1] == "ready\n"
+        process.kill()
+        _, errors = process.communicate(timeout=DEADLINE)  # returns when the child has closed them, too
+    assert errors == "told\n"
+
+
+def test_signals_are_held_back_from_a_child_that_asks_for_it() -> None:
+    child = "import signal; print(sorted(map(int, signal.pthread_sigmask(signal.SIG_BLOCK, []))))"
+    options = ["--hold-signals", "--run", sys.executable, "-c", child]
+    done = ended([sys.executable, "-m", "ltp_service.simulator", *options], check=True)
+    assert done.stdout.splitlines()[1] == "[2, 15]"
+
+
+def test_a_command_that_is_not_there_is_one_line() -> None:
+    refused = ended([sys.executable, "-m", "ltp_service.simulator", "--run", "no-such-program"])
+    assert (refused.returncode, refused.stderr) == (
+        127,
+        "cannot run no-such-program: No such file or directory\n",
+    )
 
 
 def test_run_gives_the_child_the_addresses_of_all_exchanges() -> None:

@@ -32,14 +32,9 @@ def port(world: Surroundings) -> Iterator[Finding]:
     if config.host.startswith("unix:"):
         yield _unix_socket(Path(config.host.removeprefix("unix:")))
         return
-    host, place = config.host.strip("[]"), f"{config.host}:{config.port}"
+    place = f"{config.host}:{config.port}"
     try:
-        family, kind, protocol, _, address = socket.getaddrinfo(
-            host, config.port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
-        )[0]
-        with socket.socket(family, kind, protocol) as trial:
-            trial.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)  # as gunicorn does
-            trial.bind(address)
+        try_to_bind(config)
     except OSError as error:
         if error.errno == errno.EADDRINUSE:
             yield _judge_listener(place, _listener(config))
@@ -48,6 +43,16 @@ def port(world: Surroundings) -> Iterator[Finding]:
         yield broken("port", f"{place} cannot be used ({error.strerror})", remedy)
     else:
         yield ok("port", f"{place} is free")
+
+
+def try_to_bind(config: Config) -> None:
+    """Takes the port as the service would, and gives it back. Raises OSError."""
+    family, kind, protocol, _, address = socket.getaddrinfo(
+        config.host.strip("[]"), config.port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
+    )[0]
+    with socket.socket(family, kind, protocol) as trial:
+        trial.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)  # as gunicorn does
+        trial.bind(address)
 
 
 def _unix_socket(path: Path) -> Finding:
