@@ -19,7 +19,7 @@ from ltp_service.exchanges.kraken_lag import Lag
 from ltp_service.exchanges.kraken_tickers import OTHER_CHANNEL_WITHIN_SECONDS, Tickers, servable
 from ltp_service.feed.contract import Equipment
 from ltp_service.feed.loop import Collector, Handler
-from ltp_service.feed.messages import Acknowledged, LastTrade, MarketChanged, PairsListed
+from ltp_service.feed.messages import Acknowledged, LastTrade, MarketChanged, PairsListed, Refused
 from ltp_service.feed.subscriptions import PROOF_WITHIN_SECONDS, Subscription, Subscriptions
 from ltp_service.meters import FRAMES_REFUSED, TRADES_HELD
 from ltp_service.prices.doubts import Doubts
@@ -90,8 +90,12 @@ class KrakenCollector(Collector):
         self._listings_due_at = inf
         self._listed: set[Pair] = set()
         """Pairs of which this connection has told whether their orders are matched."""
+        self._has_whole_list = False
+        """Whether this connection brought the exchange's whole list of pairs, which only v2 has."""
         self._statuses: dict[str, MarketStatus] = {}
         """What this connection told of any symbol: its pair may be added later."""
+        self.on_refusal: Callable[[Pair], None] = lambda _: None
+        """Called with a pair when `is_refused` has become true of it."""
         self._newest_traded_at: dict[Pair, float] = {}
         """Unix seconds of the newest trade that this connection told; with v1 since the exchange accepted the subscription."""
         handlers: dict[type, Handler] = {
@@ -246,6 +250,7 @@ class KrakenCollector(Collector):
     def disconnected(self, now: float) -> None:
         self._listed.clear()
         self._statuses.clear()
+        self._has_whole_list = False
         self._listings_due_at = inf
         self._quarantine.forget()
         self._tickers.forget()
@@ -275,6 +280,10 @@ class KrakenCollector(Collector):
         self._listings_due_at = inf
         self._statuses |= listed.statuses
         statuses = self._take_statuses(listed.statuses)
+        if listed.complete and listed.statuses:
+            self._has_whole_list = True
+            for pair in filter(self.is_refused, self._symbols):
+                self.on_refusal(pair)
         if listed.complete and statuses:
             held = self._store.all()
             wanted = {self._pairs[symbol] for symbol in self._subscriptions.symbols}
@@ -306,6 +315,12 @@ class KrakenCollector(Collector):
             self._newest_traded_at.pop(pair, None)
         if self._store.market_of(pair) == DELISTED:  # protocol v1 tells in no other way that it is back
             self._store.set_pair_markets({pair: "unknown"})
+
+    def _request_refused(self, refusal: Refused, now: float) -> None:
+        super()._request_refused(refusal, now)
+        pair = self._pairs.get(refusal.symbol or "")
+        if pair is not None and self.is_refused(pair):
+            self.on_refusal(pair)
 
     # What cannot be used.
 
@@ -364,6 +379,17 @@ class KrakenCollector(Collector):
     def subscription(self, pair: Pair) -> Subscription | None:
         """How the subscription of `pair` stands; None while there is no connection."""
         return self._subscriptions.states.get(self._symbols[pair])
+
+    def is_refused(self, pair: Pair) -> bool:
+        """Whether this connection has told all that it can of `pair`: the exchange refused each channel, and its list came."""
+        state = self._subscriptions.states.get(self._symbols.get(pair, ""))
+        if state is None or state.refusal is None or state.acknowledged:
+            return False
+        return self._has_whole_list or not self._is_v2
+
+    def lacks(self, pair: Pair) -> bool:
+        """Whether the exchange refused `pair`, and it is not in its list either. Never with v1, which has no list."""
+        return self._is_v2 and self.is_refused(pair) and self._symbols[pair] not in self._statuses
 
     def held(self, pair: Pair) -> Tick | None:
         """The trade of `pair` that the quarantine holds back, 2 s at most."""
