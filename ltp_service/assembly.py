@@ -298,8 +298,13 @@ def wire_prices(
     breaker = CircuitBreaker(runtime, urgent=lambda: not quotes.can_serve(poll.pairs))
     rest = KrakenRest(config, HttpClient(clock, f"ltp_service/{VERSION}"), breaker, runtime)
     source = RestSource(config, rest, store, doubts, exchange_clock, runtime)
-    quotes = Quotes(store, changes, clock, ttl=config.cache_ttl, fetch=source.fetch)
-    kraken, tape = None, None
+    kraken: KrakenCollector | None = None
+    tape = None
+
+    def is_refused(pair: Pair) -> bool:
+        return kraken is not None and kraken.is_refused(pair)
+
+    quotes = Quotes(store, changes, clock, ttl=config.cache_ttl, fetch=source.fetch, refused=is_refused)
     if config.kraken_websocket_enabled:
         backoff = Backoff(
             config.kraken_reconnect_delay,
@@ -315,6 +320,7 @@ def wire_prices(
         if keep_trades and is_v2(config):
             tape = KrakenTape(tape_reader(config), clock)
         kraken = KrakenCollector(config, store, quarantine, equipment, doubts, exchange_clock, tape)
+        kraken.on_refusal = changes.announce
     fleet = None
     if line is not None and shared is not None:
         from ltp_service.redis.fleet import wire_fleet  # noqa: PLC0415 - loaded only with Redis

@@ -38,13 +38,16 @@ class Quotes:
         *,
         ttl: float,
         fetch: Callable[[Sequence[Pair]], None],
+        refused: Callable[[Pair], bool] = lambda _: False,
     ) -> None:
-        """`fetch` asks another source for pairs and puts its answers into the store. It raises ExchangeError."""
+        """`fetch` asks another source for pairs and puts its answers into the store. It raises ExchangeError. `refused`:
+        whether the feed was told that it gets nothing of a pair, which is announced as a change."""
         self._store = store
         self._changes = changes
         self._clock = clock
         self._ttl = ttl
         self._fetch_from_rest = fetch
+        self._is_refused = refused
         self._patient_until = 0.0
 
     def expect_feed(self) -> None:
@@ -79,7 +82,7 @@ class Quotes:
 
     def _await_feed(self, pairs: Sequence[Pair]) -> None:
         with self._changes.watch(pairs) as watch:
-            while watch is not None and _missing(self.look(pairs)):
+            while watch is not None and not all(map(self._is_refused, _missing(self.look(pairs)))):
                 left = self._patient_until - self._clock.monotonic()
                 if left <= 0 or not watch.wait(left):
                     return
