@@ -147,6 +147,8 @@ class Services:
 
     config: Config
     clock: Clock
+    sleep: Callable[[float], None]
+    """As of Runtime."""
     meters: Meters
     prices: PriceParts
     trades: TradeParts
@@ -245,6 +247,7 @@ def assemble(config: Config, runtime: Runtime, beside: Sequence[Runner]) -> Serv
     services = Services(
         config=config,
         clock=runtime.clock,
+        sleep=runtime.sleep,
         meters=runtime.meters,
         prices=prices,
         trades=trades,
