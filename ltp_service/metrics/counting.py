@@ -14,7 +14,6 @@ from ltp_service.meters import METERS, Counter, Gauge, Histogram, Labels, Meter,
 from ltp_service.metrics.pairs import METRIC_PREFIX, OF_PAIRS, PairSeries, Report, without_pairs
 from ltp_service.prices.freshness import PriceState
 from ltp_service.runtime.backlog import Backlog
-from ltp_service.runtime.pauses import Pauses
 from ltp_service.version import VERSION
 
 MAX_WAITING_EVENTS = 256
@@ -133,7 +132,7 @@ class Metrics(Meters):
         states = Tally(quote.verdict.state for quote in quotes)
         for name in _STATES:
             self.set(table.PAIRS, states[name], name)
-        report = self._of_pairs.report(quotes, wall, Pauses(parts.clock.monotonic, parts.sleep))
+        report = self._of_pairs.report(quotes, wall, parts.pauses())
         return report if parts.config.metrics_per_pair else without_pairs(report)
 
     def families(self) -> Iterator[tuple[Meter[*tuple[Any, ...]], Any]]:
