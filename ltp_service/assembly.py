@@ -62,6 +62,7 @@ from ltp_service.rest.poll import Poll
 from ltp_service.rest.source import RestSource
 from ltp_service.runtime.clock import Clock
 from ltp_service.runtime.database import Database, DatabaseWatch, Reload
+from ltp_service.runtime.pauses import Pauses
 from ltp_service.runtime.proxies import described
 from ltp_service.runtime.runners import CollectorManager, Runner, RunnerState
 from ltp_service.runtime.runtime import Runtime
@@ -147,6 +148,8 @@ class Services:
 
     config: Config
     clock: Clock
+    sleep: Callable[[float], None]
+    """As of Runtime."""
     meters: Meters
     prices: PriceParts
     trades: TradeParts
@@ -185,6 +188,10 @@ class Services:
         urls = self.config.kraken_websocket_url, self.config.kraken_rest_url
         websocket, rest = (described(url, os.environ) for url in urls)
         return websocket, rest
+
+    def pauses(self) -> Pauses:
+        """For a piece of work that begins now and may take many milliseconds."""
+        return Pauses(self.clock.monotonic, self.sleep)
 
     def links(self) -> dict[str, Link]:
         """The present state of every collector, also of one that runs in another process of the fleet."""
@@ -245,6 +252,7 @@ def assemble(config: Config, runtime: Runtime, beside: Sequence[Runner]) -> Serv
     services = Services(
         config=config,
         clock=runtime.clock,
+        sleep=runtime.sleep,
         meters=runtime.meters,
         prices=prices,
         trades=trades,

@@ -56,7 +56,11 @@ class Quotes:
 
     def get(self, pairs: Sequence[Pair], bound: Bound = DEFAULT_BOUND) -> list[Quote]:
         """One quote per pair, in order. Waits and asks only for pairs without a servable price."""
-        quotes = self.look(pairs, bound)
+        return self.complete(self.look(pairs, bound), bound)
+
+    def complete(self, quotes: list[Quote], bound: Bound = DEFAULT_BOUND) -> list[Quote]:
+        """The same for quotes of `look` with this bound."""
+        pairs = [quote.pair for quote in quotes]
         if missing := _missing(quotes):
             self._await_feed(missing)
             quotes = self.look(pairs, bound)
@@ -67,7 +71,11 @@ class Quotes:
 
     def can_serve(self, pairs: Sequence[Pair]) -> bool:
         """Whether any of `pairs` has a price to serve now."""
-        return any(quote.verdict.servable for quote in self.look(pairs))
+        now = self._clock.monotonic()
+        held, market_of = self._store.all(), self._store.market_of
+        return any(
+            judge(held.get(pair), now, self._ttl, market_of(pair), DEFAULT_BOUND).servable for pair in pairs
+        )
 
     def look(self, pairs: Sequence[Pair], bound: Bound = DEFAULT_BOUND) -> list[Quote]:
         """One quote per pair from the store as it is now."""

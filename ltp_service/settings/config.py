@@ -134,6 +134,9 @@ class Config(BaseSettings):
     log_format: Word[Literal["auto", "json", "text"]] = "auto"
     """`json` writes one object per line, `text` is for people. `auto` is text where standard output is a terminal, else
     JSON."""
+    metrics_per_pair: bool = True
+    """Whether `/metrics` has series for each pair, about 800 bytes a pair. `false` gives sums in their place, and alerts
+    then name no pair, see [operations.md](operations.md#series-of-pairs)."""
     environment: EnvironmentName = "development"
     """The name in `configs/config.<ENVIRONMENT>.yaml`. It is read as a variable only, not from a file."""
     price_divergence_limit: Fraction = 0.05

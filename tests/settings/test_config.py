@@ -516,7 +516,11 @@ def test_every_setting_is_found_under_each_way_to_nest_it(field: str) -> None:
     ("text", "key", "remedy"),
     [
         ("redis: {port: 6379}", "redis.port", "there is none for this; those that begin so are redis_addr,"),
-        ("metrics: {port: 9090}", "metrics.port", "there is none for this; docs/settings.md lists all"),
+        (
+            "metrics: {port: 9090}",
+            "metrics.port",
+            ", and there is none for this; those that begin so are metrics_per_pair",
+        ),
         (
             "cache: {redis: {host: x}}",
             "cache.redis.host",

@@ -45,7 +45,7 @@ def status() -> Response:
             timestamp=int(wall),
             timestamp_iso=rfc3339(wall),
             market=parts.prices.store.market(),
-            pairs={str(quote.pair): _pair(parts, quote, link) for quote in quotes},
+            pairs=_pairs(parts, quotes, link),
             breaker=breaker_of(parts),
             divergences=divergences_of(parts),
             reconnects=max(0, link.attempts - 1) if link else 0,
@@ -136,6 +136,14 @@ def _connection(parts: Services, link: Link | None) -> shapes.Connection:
         websocket_reached=websocket_reached,
         rest_reached=rest_reached,
     )
+
+
+def _pairs(parts: Services, quotes: list[Quote], link: Link | None) -> dict[str, shapes.PairStatus]:
+    told, pause = {}, parts.pauses()
+    for quote in quotes:
+        told[str(quote.pair)] = _pair(parts, quote, link)
+        pause()
+    return told
 
 
 def _pair(parts: Services, quote: Quote, link: Link | None) -> shapes.PairStatus:
