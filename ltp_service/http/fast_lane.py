@@ -234,7 +234,13 @@ class FastLane:
         self, ticks: Sequence[Tick], failed: Sequence[PairProblem], view: Mapping[Pair, Price], until: float
     ) -> Ready:
         """The 200 or 206 with these ticks."""
-        content = body([self._piece(tick) for tick in ticks], failed)
+        items, pieces = [], self._pieces
+        for tick in ticks:
+            piece = pieces.get(tick.pair)
+            if piece is None or piece[0] is not tick:
+                piece = pieces[tick.pair] = (tick, item(tick))
+            items.append(piece[1])
+        content = body(items, failed)
         tag = "" if failed else etag(content)
         caching = [("Cache-Control", "no-store")]
         if not failed:
@@ -251,12 +257,6 @@ class FastLane:
             unchanged=caching,
             failed=bool(failed),
         )
-
-    def _piece(self, tick: Tick) -> bytes:
-        held = self._pieces.get(tick.pair)
-        if held is None or held[0] is not tick:
-            held = self._pieces[tick.pair] = (tick, item(tick))
-        return held[1]
 
     def _read(self, query: str) -> Question | None:
         if len(self._questions) >= self._most:

@@ -51,8 +51,9 @@ _decode_pair_markets = msgspec.json.Decoder(dict[str, str]).decode
 class RedisStore(Topic):
     """A MemoryStore whose changes are sent to the fleet. Only the runners of the fleet wait for Redis."""
 
-    def __init__(self, local: MemoryStore, line: FleetLine) -> None:
-        super().__init__("prices", line)
+    def __init__(self, local: MemoryStore, line: FleetLine, topic: str = "prices") -> None:
+        """`topic`: Kraken's, or that of another exchange's prices."""
+        super().__init__(topic, line)
         self._local = local
         self._changed: set[Pair] = set()
         self._lock = Lock()

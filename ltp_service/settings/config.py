@@ -37,6 +37,7 @@ from ltp_service.settings.types import (
     KeyLife,
     LogLevel,
     Origin,
+    PriceSource,
     Rate,
     RedisAddress,
     RedisMaster,
@@ -100,6 +101,16 @@ class Config(BaseSettings):
         map(read_pair, "BTC/USD BTC/EUR BTC/CHF BTC/CAD ETH/USD LTC/USD XRP/USD".split())
     )
     """The pairs that are served. Answers keep this order."""
+    price_sources: Several[PriceSource] = ("kraken",)
+    """The exchanges that tell the last trades of the pairs that are served. `kraken` must be among them, because its last
+    trade is the answer. The others show how far to trust it. Each tells the pairs that it has in the same quote
+    currency."""
+    coinbase_websocket_url: WebSocketUrl = "wss://ws-feed.exchange.coinbase.com"
+    """Coinbase Exchange's feed, for `PRICE_SOURCES`."""
+    bitstamp_websocket_url: WebSocketUrl = "wss://ws.bitstamp.net"
+    """Bitstamp's feed, for `PRICE_SOURCES`."""
+    bitstamp_rest_url: HttpUrl = "https://www.bitstamp.net/api/v2"
+    """Bitstamp's REST API. It tells the newest trade before a subscription, which the feed does not."""
     symbols: Annotated[Several[Symbol], Field(min_length=1, max_length=MAX_COLLECTED_SYMBOLS)] = tuple(
         "BTCUSDT ETHUSDT SOLUSDT".split()
     )
@@ -195,6 +206,13 @@ class Config(BaseSettings):
         whole = info.data.get("kraken_timeout", value)
         if value > whole:
             raise ValueError(f"must not be longer than KRAKEN_TIMEOUT ({whole:g}s), of which it is one try")
+        return value
+
+    @field_validator("price_sources")
+    @classmethod
+    def _kraken_is_a_source(cls, value: tuple[str, ...]) -> tuple[str, ...]:
+        if "kraken" not in value:
+            raise ValueError("must name kraken too, because its last trade is the answer")
         return value
 
     @field_validator("database_path")

@@ -1,4 +1,5 @@
-"""python -m ltp_service.simulator: a fake Kraken (WebSocket v1 and v2, REST), Bybit and Binance, with faults on command."""
+"""python -m ltp_service.simulator: a fake Kraken (WebSocket v1 and v2, REST), Bybit, Binance, Coinbase and
+Bitstamp, with faults on command."""
 
 import argparse
 import json
@@ -27,7 +28,7 @@ from ltp_service.simulator.walk import Walk
 REAL = exchanges.BINANCE_TERMS
 SECONDS = (
     ("clock-ahead", 0.0, "how far the exchanges' clocks are ahead; negative: behind"),
-    ("heartbeat", 1.0, "between two heartbeats of Kraken"),
+    ("heartbeat", 1.0, "between two heartbeats of Kraken, and of Coinbase"),
     ("binance-ping", REAL.ping, "between two pings of Binance to a client"),
     ("binance-pong", REAL.pong, "after which Binance drops a client without a pong"),
     ("binance-lifetime", REAL.lifetime, "after which Binance closes a connection"),
@@ -36,7 +37,7 @@ SWITCH_INTERVAL = 0.0005
 
 FAULTS = """\
 faults: NAME, NAME=VALUE of its first argument, or NAME={JSON of all arguments}.
-Each one takes "exchange" (kraken, bybit or binance) too, and acts on all exchanges that have it where none is given.
+Each one takes "exchange" (kraken, bybit, binance, coinbase or bitstamp) too, and acts on all exchanges that have it where none is given.
 Those of REST take "only", a method such as Ticker.
 """
 
@@ -125,6 +126,9 @@ def addresses_of(host: str, port: int) -> dict[str, str | int]:
         "bybit": f"ws://{host}:{port}{exchanges.BYBIT_PATH}",
         "binance": f"ws://{host}:{port}{exchanges.BINANCE_PATH}",
         "binance_rest": f"http://{host}:{port}/api/v3",
+        "coinbase": f"ws://{host}:{port}{exchanges.COINBASE_PATH}",
+        "bitstamp": f"ws://{host}:{port}{exchanges.BITSTAMP_PATH}",
+        "bitstamp_rest": f"http://{host}:{port}/api/v2",
         "control": f"http://{host}:{port}/control",
     }
 
@@ -138,6 +142,9 @@ def environment_of(addresses: dict[str, str | int], protocol: str, folder: str) 
         "KRAKEN_REST_URL": str(addresses["kraken_rest"]),
         "BYBIT_WEBSOCKET_URL": str(addresses["bybit"]),
         "BINANCE_WEBSOCKET_URL": str(addresses["binance"]),
+        "COINBASE_WEBSOCKET_URL": str(addresses["coinbase"]),
+        "BITSTAMP_WEBSOCKET_URL": str(addresses["bitstamp"]),
+        "BITSTAMP_REST_URL": str(addresses["bitstamp_rest"]),
         "HISTORY_URL": f"sqlite:{folder}/history.sqlite3",
     }
 
