@@ -76,8 +76,12 @@ def main() -> int:
     sys.setswitchinterval(SWITCH_INTERVAL)
     try:
         server = build(options)
-    except (ValueError, OSError) as error:
+    except ValueError as error:
         parser.error(str(error))
+    except OSError as error:
+        place = error.filename or f"{options.host}:{options.port}"
+        print(f"{place} cannot be used: {os.strerror(error.errno or 0)}", file=sys.stderr)
+        return 1
     server.start()
     addresses = addresses_of(options.host, server.port)
     print(json.dumps(addresses), flush=True)

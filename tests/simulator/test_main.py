@@ -2,6 +2,7 @@
 
 import json
 import signal
+import socket
 import subprocess
 import sys
 import time
@@ -94,6 +95,14 @@ def test_signals_are_held_back_from_a_child_that_asks_for_it() -> None:
     options = ["--hold-signals", "--run", sys.executable, "-c", child]
     done = ended([sys.executable, "-m", "ltp_service.simulator", *options], check=True)
     assert done.stdout.splitlines()[1] == "[2, 15]"
+
+
+def test_a_port_in_use_is_one_line() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = taken.getsockname()[1]
+        refused = ended([sys.executable, "-m", "ltp_service.simulator", "--port", str(port)])
+    said = f"127.0.0.1:{port} cannot be used: Address already in use\n"
+    assert (refused.returncode, refused.stderr) == (1, said)
 
 
 def test_a_command_that_is_not_there_is_one_line() -> None:
