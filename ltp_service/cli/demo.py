@@ -4,7 +4,7 @@ from collections.abc import Mapping
 
 import click
 
-from ltp_service.cli.checks.machine import try_to_bind
+from ltp_service.cli.checks.machine import remedy_of, try_to_bind
 from ltp_service.cli.programs import at, become, server, simulator
 from ltp_service.exchanges.registry import SOURCES
 from ltp_service.http.listening import EVERYWHERE
@@ -40,8 +40,7 @@ def _look_at_the_port(config: Config) -> None:
         try_to_bind(config)
     except OSError as error:
         raise click.ClickException(
-            f"{config.host}:{config.port} cannot be used ({error.strerror});"
-            " end the program that listens there, or name another port with --port"
+            f"{config.host}:{config.port} cannot be used ({error.strerror}); {remedy_of(error)}"
         ) from error
     if config.port:
         host = "localhost" if config.host.strip("[]") in EVERYWHERE else config.host

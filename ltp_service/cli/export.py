@@ -89,6 +89,8 @@ def command(
     """
     if form == "parquet" and output is None:
         raise click.UsageError("--format parquet needs --output FILE")
+    if start is not None and end is not None and start >= end:
+        raise click.UsageError("--from must be before --to")
     if output is not None and output.exists():
         raise click.ClickException(f"{output} exists; remove it, or name another one")
     with track(f"exporting {pair}", 1.0) as show:

@@ -72,6 +72,8 @@ def _opened(file: Path) -> Generator[TextIO]:
     try:
         lines = file.open("x", encoding="utf-8")
     except FileExistsError as error:
+        if file.is_dir():
+            raise click.ClickException(f"{file} is a folder; name a file in it") from error
         raise click.ClickException(f"{file} exists; remove it, or name another one") from error
     except OSError as error:
         raise click.ClickException(f"{file}: {error.strerror or error}") from error

@@ -87,12 +87,16 @@ def guarded(environ: Mapping[str, str]) -> Generator[Descriptor]:
 
 
 def _open_what_is_closed() -> None:
-    """Reading from them gives nothing. Writing to them fails, as it would to a closed one."""
+    """Reading from them gives nothing. Writing to them fails, as it would to a closed one.
+
+    A program that this process becomes has them, too: its log must not get into a socket that has their number.
+    """
     for number in (STDIN, STDOUT, STDERR):
         try:
             os.fstat(number)
         except OSError:
-            os.open(os.devnull, os.O_RDONLY)  # takes the lowest free number, which is this one
+            lowest = os.open(os.devnull, os.O_RDONLY)  # of the free numbers, so it is this one
+            os.set_inheritable(lowest, True)
 
 
 def _is_own(stream: TextIO | None, number: int) -> bool:

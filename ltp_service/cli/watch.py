@@ -10,6 +10,7 @@ from threading import Event, Thread
 from types import FrameType
 
 import click
+from rich.console import Console
 from rich.live import Live
 
 from ltp_service.cli.board import Board
@@ -32,7 +33,7 @@ PAINT_EVERY_SECONDS = 0.25
 def command(environ: Mapping[str, str], pairs: Sequence[Pair], url: Sequence[str]) -> None:
     """Show prices as they change, of all pairs unless some are named.
 
-    In a terminal it is a table. Elsewhere each change is a line: time, pair, price, state. The price is `-` while it may
+    In a terminal it is a table. Elsewhere, and in one with TERM=dumb, each change is a line: time, pair, price, state. The price is `-` while it may
     not be trusted. It connects again by itself, until Ctrl-C ends it. A service that wants a key is given LTP_API_KEY.
     """
     try:
@@ -42,8 +43,9 @@ def command(environ: Mapping[str, str], pairs: Sequence[Pair], url: Sequence[str
         raise click.UsageError(told(error)) from error
     with prices:
         try:
-            if sys.stdout.isatty():
-                _paint(events)
+            console = output()
+            if console.is_terminal and not console.is_dumb_terminal:  # a dumb one cannot be painted over
+                _paint(events, console)
             else:
                 _print(events)
         except PricesError as error:
@@ -59,12 +61,11 @@ def _print(events: Iterator[Happening]) -> None:
             click.echo(f"not connected: {event.reason}", err=True)
 
 
-def _paint(events: Iterator[Happening]) -> None:
+def _paint(events: Iterator[Happening], console: Console) -> None:
     """Paints until a signal ends it. One thread listens, so that a slow terminal holds nothing up, and this one paints."""
     board = Board(lambda: datetime.now(UTC).astimezone())
     listener = Listener(events, board)
     with _noted_signals() as arrived:
-        console = output()
         in_ascii = console.options.ascii_only
         with Live(console=console, auto_refresh=False, transient=True) as picture:
             listener.start()

@@ -34,6 +34,9 @@ SECONDS = (
     ("binance-lifetime", REAL.lifetime, "after which Binance closes a connection"),
 )
 SWITCH_INTERVAL = 0.0005
+STDOUT = 1
+LOST = 74
+"""Exit code: standard output cannot be written. It is EX_IOERR of sysexits.h."""
 
 FAULTS = """\
 faults: NAME, NAME=VALUE of its first argument, or NAME={JSON of all arguments}.
@@ -77,15 +80,25 @@ def main() -> int:
     sys.setswitchinterval(SWITCH_INTERVAL)
     try:
         server = build(options)
-    except (ValueError, OSError) as error:
+    except ValueError as error:
         parser.error(str(error))
+    except OSError as error:
+        place = error.filename or f"{options.host}:{options.port}"
+        print(f"{place} cannot be used: {os.strerror(error.errno or 0)}", file=sys.stderr)
+        return 1
     server.start()
     addresses = addresses_of(options.host, server.port)
-    print(json.dumps(addresses), flush=True)
+    try:
+        # Not by way of Python's stream, which would try again at the end.
+        os.write(STDOUT, f"{json.dumps(addresses)}\n".encode())
+    except OSError as error:
+        if not options.run:  # else the command has them from its environment
+            print(f"standard output cannot be written: {error.strerror}", file=sys.stderr)
+            return LOST
     if options.run:
         # Invented trades must not get among real ones, and what is only tried out leaves nothing behind.
         with TemporaryDirectory(prefix="ltp-simulated-") as folder:
-            environment = environment_of(addresses, options.protocol, folder)
+            environment = environment_of(addresses, options.protocol, options.host, folder)
             return run_child(options.run, environment, holds_signals=options.hold_signals)
     return wait_for_the_end(watch_stdin=options.until_stdin_closes)
 
@@ -133,11 +146,18 @@ def addresses_of(host: str, port: int) -> dict[str, str | int]:
     }
 
 
-def environment_of(addresses: dict[str, str | int], protocol: str, folder: str) -> dict[str, str]:
-    """Of a command that asks these exchanges. Its history is in `folder`, and its keys unless DATABASE_PATH says where."""
+def environment_of(addresses: dict[str, str | int], protocol: str, host: str, folder: str) -> dict[str, str]:
+    """Of a command that asks these exchanges, at `host` and through no proxy.
+
+    Its history is in `folder`, and its keys unless DATABASE_PATH says where.
+    """
+    without = os.environ.get("no_proxy") or os.environ.get("NO_PROXY")
+    direct = f"{without},{host}" if without else host
     return {
         "DATABASE_PATH": f"{folder}/ltp.sqlite3",
         **os.environ,
+        "no_proxy": direct,
+        "NO_PROXY": direct,
         "KRAKEN_WEBSOCKET_URL": str(addresses[f"kraken_{protocol}"]),
         "KRAKEN_REST_URL": str(addresses["kraken_rest"]),
         "BYBIT_WEBSOCKET_URL": str(addresses["bybit"]),

@@ -132,6 +132,7 @@ def test_a_pair_of_which_nothing_is_recorded_is_no_empty_file(
         ),
         (["--pair", "BTC/USD", "--format", "xml"], "is not one of 'csv', 'jsonl', 'parquet'"),
         (["--pair", "BTC/USD", "--format", "parquet"], "needs --output FILE"),
+        (["--pair", "BTC/USD", "--from", "2", "--to", "1"], "--from must be before --to"),
         (["--pair", "?"], "Invalid value for '--pair'"),
     ],
 )

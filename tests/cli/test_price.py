@@ -80,6 +80,7 @@ def test_json_has_one_object_a_line_also_for_what_is_missing(service: FakeServic
         (["BTC/USD", ""], "'' is not a pair"),
         (["///"], "'///' is not a pair"),
         (["BTC/USD", "--url", "localhost:8080"], "is no base URL"),
+        (["BTC/USD", "--url", "http://localhost:99999"], "'http://localhost:99999' is no base URL"),
         (["?", "--direct"], "BASE/QUOTE"),
         (["BTC/USD", "--direct", "--url", "http://localhost:8080"], "takes no --url"),
     ],

@@ -119,6 +119,11 @@ def test_a_file_that_exists_is_not_written_over(file: Path, run: Run) -> None:
     assert file.read_text() == "mine"
 
 
+def test_a_folder_is_no_file(tmp_path: Path, run: Run) -> None:
+    refused = run("record", str(tmp_path), "--seconds", "1")
+    assert (refused.code, refused.err) == (1, f"Error: {tmp_path} is a folder; name a file in it\n")
+
+
 def test_an_exchange_that_is_not_there_is_told_and_ends_in_1(file: Path, run: Run) -> None:
     where = {"KRAKEN_WEBSOCKET_URL": "ws://127.0.0.1:9/v2", "KRAKEN_RECONNECT_DELAY": "10ms"}
     failed = run("record", str(file), "--seconds", "0.1", **where)

@@ -47,8 +47,17 @@ def test_a_result_that_nobody_gets_is_no_success(place: Callable[[], int], code:
 
 
 def test_closed_streams_change_only_that_an_output_is_lost() -> None:
-    line = 'ltp() { "$@"; }; ltp "$@" --version >&- 2>&- <&-; echo $?; ltp "$@" price ? 2>&- <&-; echo $?'
+    line = '"$@" --version >&- 2>&- <&-; echo $?; "$@" price ? 2>&- <&-; echo $?'
     assert ended(["bash", "-c", line, "bash", *LTP]).stdout.split() == ["74", "2"]
+
+
+def test_a_program_that_this_one_becomes_gets_no_socket_in_the_place_of_a_closed_stream() -> None:
+    becoming = (
+        "import os; from ltp_service.cli.standard_streams import guarded\n"
+        "with guarded({}): os.execl('/bin/sh', 'sh', '-c', 'echo $(readlink /proc/$$/fd/1) >&2')"
+    )
+    done = ended(["bash", "-c", '"$@" >&-', "bash", sys.executable, "-c", becoming])
+    assert done.stderr == "/dev/null\n"
 
 
 def test_after_the_first_failure_nothing_is_written_and_nothing_said() -> None:

@@ -2,6 +2,7 @@
 
 import json
 import signal
+import socket
 import subprocess
 import sys
 import time
@@ -96,6 +97,14 @@ def test_signals_are_held_back_from_a_child_that_asks_for_it() -> None:
     assert done.stdout.splitlines()[1] == "[2, 15]"
 
 
+def test_a_port_in_use_is_one_line() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = taken.getsockname()[1]
+        refused = ended([sys.executable, "-m", "ltp_service.simulator", "--port", str(port)])
+    said = f"127.0.0.1:{port} cannot be used: Address already in use\n"
+    assert (refused.returncode, refused.stderr) == (1, said)
+
+
 def test_a_command_that_is_not_there_is_one_line() -> None:
     refused = ended([sys.executable, "-m", "ltp_service.simulator", "--run", "no-such-program"])
     assert (refused.returncode, refused.stderr) == (
@@ -104,13 +113,15 @@ def test_a_command_that_is_not_there_is_one_line() -> None:
     )
 
 
-def test_run_gives_the_child_the_addresses_of_all_exchanges() -> None:
-    names = ("KRAKEN_WEBSOCKET_URL", "BYBIT_WEBSOCKET_URL", "BINANCE_WEBSOCKET_URL")
+def test_run_gives_the_child_the_addresses_of_all_exchanges_and_leads_through_no_proxy() -> None:
+    names = ("KRAKEN_WEBSOCKET_URL", "BYBIT_WEBSOCKET_URL", "BINANCE_WEBSOCKET_URL", "no_proxy")
     child = f"import os; print(*(os.environ[name] for name in {names}))"
     command = [sys.executable, "-m", "ltp_service.simulator", "--run", sys.executable, "-c", child]
-    lines = ended(command, check=True).stdout.splitlines()
+    lines = ended(command, check=True, env={"NO_PROXY": "example.org"}).stdout.splitlines()
     addresses = json.loads(lines[0])
-    assert lines[1].split() == [addresses[key] for key in ("kraken_v2", "bybit", "binance")]
+    *urls, without_proxy = lines[1].split()
+    assert urls == [addresses[key] for key in ("kraken_v2", "bybit", "binance")]
+    assert without_proxy == "example.org,127.0.0.1"
     assert urlsplit(addresses["bybit"]).path == "/v5/public/spot"
     assert urlsplit(addresses["binance"]).path == "/stream"
 
