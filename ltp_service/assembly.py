@@ -417,7 +417,7 @@ def wire_sources(
         if line is not None:
             from ltp_service.redis.prices import RedisStore  # noqa: PLC0415 - loaded only with Redis
 
-            stores[name] = shared = RedisStore(local, line, f"{name}_prices")
+            stores[name] = shared = RedisStore(local, line, name)
             topics.append(shared)
         url = str(getattr(config, f"{name}_websocket_url"))
         backoff = Backoff(1.0, config.kraken_max_reconnect_tries, runtime)

@@ -11,7 +11,7 @@ from ltp_service.domain.pairs import Pair
 from ltp_service.domain.tick import Source, Tick
 from ltp_service.feed.contract import Dialect, Equipment
 from ltp_service.feed.loop import ASIDE_BURST_FRAMES, ASIDE_TURN_SECONDS, Collector, Handler
-from ltp_service.feed.messages import LastTrade, Refused
+from ltp_service.feed.messages import LastTrade
 from ltp_service.feed.subscriptions import PROOF_WITHIN_SECONDS, Proof, Subscriptions
 from ltp_service.meters import FRAMES_REFUSED, TRADES_MISSED
 from ltp_service.prices.store import Outcome, Store
@@ -37,6 +37,8 @@ class LastTradeCollector(Collector):
     proof: Proof
     source: Source
     longest_turn, burst = ASIDE_TURN_SECONDS, ASIDE_BURST_FRAMES
+    names_refusals = False
+    refusal_level = logging.INFO  # it need not have a market of each pair
 
     def __init__(
         self,
@@ -186,7 +188,7 @@ class LastTradeCollector(Collector):
             )
         return age
 
-    # What cannot be used, and what is refused.
+    # What cannot be used.
 
     def symbol_unusable(self, symbol: str, now: float) -> None:
         if symbol in self._subscriptions.states:
@@ -196,18 +198,6 @@ class LastTradeCollector(Collector):
         for symbol in self._subscriptions.states:
             if symbol in frame:
                 self.symbol_unusable(symbol, now)
-
-    def _request_refused(self, refusal: Refused, now: float) -> None:
-        """Answers come in the order of the requests, each for one symbol: a refusal without a name is of the first that has
-        no answer yet."""
-        if refusal.symbol is None:
-            unanswered = (
-                symbol
-                for symbol, state in self._subscriptions.states.items()
-                if not state.acknowledged and state.refusal is None
-            )
-            refusal = Refused(refusal.message, None, next(unanswered, None))
-        super()._request_refused(refusal, now)
 
     # The life of a connection.
 

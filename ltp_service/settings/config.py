@@ -110,7 +110,8 @@ class Config(BaseSettings):
     bitstamp_websocket_url: WebSocketUrl = "wss://ws.bitstamp.net"
     """Bitstamp's feed, for `PRICE_SOURCES`."""
     bitstamp_rest_url: HttpUrl = "https://www.bitstamp.net/api/v2"
-    """Bitstamp's REST API. It tells the newest trade before a subscription, which the feed does not."""
+    """Bitstamp's REST API. It tells the newest trade before a subscription, which the feed does not. A question takes
+    `KRAKEN_REQUEST_TIMEOUT` at most."""
     symbols: Annotated[Several[Symbol], Field(min_length=1, max_length=MAX_COLLECTED_SYMBOLS)] = tuple(
         "BTCUSDT ETHUSDT SOLUSDT".split()
     )
@@ -160,16 +161,16 @@ class Config(BaseSettings):
     kraken_websocket_url: WebSocketUrl = "wss://ws.kraken.com/v2"
     """Kraken's feed. A path that ends in `/v2` speaks protocol v2, any other path v1."""
     kraken_websocket_timeout: Annotated[float, seconds("100ms", "5m")] = 30.0
-    """The longest time to connect: name lookup, TCP, proxy, TLS and handshake together. It holds for Bybit and Binance
+    """The longest time to connect: name lookup, TCP, proxy, TLS and handshake together. It holds for the other exchanges
     too."""
     kraken_idle_timeout: Annotated[float, seconds("100ms", "10m")] = 10.0
-    """A connection without any frame for this long is replaced. It holds for Bybit and Binance too, but with 30 s at
-    least."""
+    """A connection without any frame for this long is replaced. It holds for the other exchanges too, for Bybit and
+    Binance with 30 s at least."""
     kraken_reconnect_delay: Annotated[float, seconds("10ms", "1m")] = 5.0
     """The base of the back-off between attempts to connect."""
     kraken_max_reconnect_tries: Annotated[int, whole(0, 100)] = 5
-    """The number of fast attempts to connect. After them the service tries slowly, for ever. It holds for Bybit and
-    Binance too."""
+    """The number of fast attempts to connect. After them the service tries slowly, for ever. It holds for the other
+    exchanges too."""
     kraken_rest_url: HttpUrl = "https://api.kraken.com/0/public"
     """Kraken's REST API."""
     kraken_timeout: Annotated[float, seconds("100ms", "5m")] = 10.0

@@ -48,6 +48,7 @@ def status() -> Response:
             pairs=_pairs(parts, quotes, link),
             breaker=breaker_of(parts),
             divergences=divergences_of(parts),
+            sources={name: _source(parts, name) for name in parts.prices.sources},
             reconnects=max(0, link.attempts - 1) if link else 0,
             uptime_s=round(parts.clock.monotonic() - parts.started_at, 3),
             version=VERSION,
@@ -107,6 +108,23 @@ def divergences_of(parts: Services) -> dict[str, shapes.Divergence]:
         str(pair): shapes.Divergence(seen.websocket, seen.rest, rfc3339(seen.at), seen.count)
         for pair, seen in parts.prices.source.divergences.items()
     }
+
+
+def _source(parts: Services, name: str) -> shapes.SourceStatus:
+    """What another exchange tells, and how its feed does."""
+    link, held = parts.link(name), parts.prices.sources[name].all()
+    now, symbol_of = parts.clock.monotonic(), parts.prices.source_collectors[name].symbol_of
+
+    def told(pair: Pair) -> shapes.SourcePair:
+        age = now - held[pair].confirmed_at if pair in held else None
+        label = link.subscriptions.get(symbol_of(pair)) if link else None
+        return shapes.SourcePair(None if age is None else round(1000 * max(0.0, age)), label)
+
+    return shapes.SourceStatus(
+        connected=link is not None and link.connected,
+        last_error=link.last_error if link else None,
+        pairs={str(pair): told(pair) for pair in parts.config.supported_pairs},
+    )
 
 
 def settings_of(parts: Services) -> dict[str, float | bool]:
