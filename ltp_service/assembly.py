@@ -12,6 +12,7 @@ from functools import cached_property, partial
 from typing import TYPE_CHECKING
 
 from ltp_service.collected.books import BookStore
+from ltp_service.collected.kraken_tape import EXCHANGE as KRAKEN
 from ltp_service.collected.kraken_tape import KrakenTape
 from ltp_service.collected.symbols import SqliteSymbols, SymbolBackEnd, SymbolReload, Symbols, open_symbols
 from ltp_service.collected.trades import TradeStore
@@ -25,7 +26,7 @@ from ltp_service.exchanges.kraken import KrakenCollector, is_v2, tape_reader
 from ltp_service.exchanges.kraken_filler import TapeFiller
 from ltp_service.exchanges.kraken_rest import KrakenRest
 from ltp_service.exchanges.kraken_v2 import is_live
-from ltp_service.exchanges.registry import COLLECTORS, unknown_collectors
+from ltp_service.exchanges.registry import collector_of, unknown_collectors
 from ltp_service.feed.backoff import Backoff
 from ltp_service.feed.books import BookCollector
 from ltp_service.feed.connection import WebSocketConnection
@@ -84,6 +85,10 @@ LONGEST_READ_SECONDS = 0.2
 
 ADVICE_WITHOUT_A_NETWORK = "`make demo` runs the service without a network"
 """Told when an exchange cannot be reached. A program that uses LastPrices is not told so."""
+
+SHARE_BESIDE_PRICES = 10
+"""Of the attempts to connect that Kraken allows an address, the feed of order books takes one in so many. Prices need the
+others."""
 
 GTHREAD_THREADS = 16
 """Threads of a gthread worker."""
@@ -378,20 +383,27 @@ def wire_trades(config: Config, runtime: Runtime, database: Database, line: "Fle
         trade_sink, book_sink, topics = shared_trades, shared_books, (shared_trades, shared_books)
         back_end = RedisSymbols(line.client)
     symbols = open_symbols(config, back_end)
+    pair_names = tuple(map(str, config.supported_pairs))
     collectors: dict[str, Collector] = {}
+    following_symbols: list[Collector] = []
     for name in config.collectors:
-        kind = COLLECTORS[name]
+        kind = collector_of(name, config)
+        followed = pair_names if kind.exchange == KRAKEN else symbols.all()
         url = str(getattr(config, f"{kind.exchange}_websocket_url", kind.url))
-        backoff = Backoff(1.0, config.kraken_max_reconnect_tries, runtime)
+        processes = 1 if line else config.web_concurrency
+        sharers = processes * SHARE_BESIDE_PRICES if kind.exchange == KRAKEN else 1
+        backoff = Backoff(1.0, config.kraken_max_reconnect_tries, runtime, processes=sharers)
         if issubclass(kind, TradeCollector):
-            collectors[name] = kind(symbols.all(), trade_sink, equip(config, url, backoff, runtime))
+            collectors[name] = kind(followed, trade_sink, equip(config, url, backoff, runtime))
         else:
             http = HttpClient(runtime.clock, f"ltp_service/{VERSION}")
             depth = partial(ask_depth, http, rest_url(url), config.kraken_request_timeout)
-            collectors[name] = kind(symbols.all(), book_sink, equip(config, url, backoff, runtime, depth))
+            collectors[name] = kind(followed, book_sink, equip(config, url, backoff, runtime, depth))
+        if kind.exchange != KRAKEN:
+            following_symbols.append(collectors[name])
 
     def follow() -> None:
-        for collector in collectors.values():
+        for collector in following_symbols:
             collector.want(symbols.all())
 
     symbols.on_change(follow)

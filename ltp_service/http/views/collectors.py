@@ -68,10 +68,18 @@ def books() -> Response:
     """The order books of one symbol, one per exchange."""
     parts = services()
     depth = params.whole(request.args, "depth", 10, (1, MAX_DEPTH))
-    symbol, exchange = params.needed_symbol(request.args), _exchange(parts)
+    symbol, exchange = params.needed_symbol(request.args, may_be_pair=True), _exchange(parts)
     exchanges = [exchange] if exchange else _exchanges(parts, BookCollector)
-    views = [(name, parts.trades.books.view(symbol, name, depth)) for name in exchanges]
-    return json_response(shapes.Books([_book(parts, name, symbol, view) for name, view in views if view]))
+    asked = [(name, each) for name in exchanges for each in _symbols_of(parts, name, symbol)]
+    views = [(name, each, parts.trades.books.view(each, name, depth)) for name, each in asked]
+    return json_response(shapes.Books([_book(parts, name, each, view) for name, each, view in views if view]))
+
+
+def _symbols_of(parts: Services, exchange: str, symbol: str) -> list[str]:
+    """How the exchange writes a symbol that is given without a slash: one of Kraken's is a pair that is served here."""
+    if exchange != KRAKEN:
+        return [symbol]
+    return [str(pair) for pair in parts.config.supported_pairs if f"{pair.base}{pair.quote}" == symbol]
 
 
 @bp.get("/storage/stats")
@@ -110,7 +118,7 @@ def _symbols(parts: Services, status: int = 200) -> Response:
 def _exchange(parts: Services, *more: str) -> str | None:
     """The exchange that is asked for: one that is collected, or one of `more`."""
     exchange = request.args.get("exchange", "").lower()
-    known = [*more, *_exchanges(parts, TradeCollector, BookCollector)]
+    known = list(dict.fromkeys([*more, *_exchanges(parts, TradeCollector, BookCollector)]))
     if exchange and exchange not in known:
         raise InvalidParameter(f"exchange must be one that is collected here: {', '.join(known) or 'none'}")
     return exchange or None

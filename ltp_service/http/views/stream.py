@@ -7,6 +7,7 @@ from typing import get_args
 from flask import Blueprint, Response, request
 
 from ltp_service.assembly import Services
+from ltp_service.collected.kraken_tape import EXCHANGE as KRAKEN
 from ltp_service.domain.errors import InvalidParameter, NotFound, NotSupported, UnknownPair
 from ltp_service.feed.books import BookCollector
 from ltp_service.feed.trades import TradeCollector
@@ -64,7 +65,9 @@ def exchanges() -> Response:
     symbol = params.needed_symbol(request.args)
     events = params.word(request.args, "events", _EXCHANGE_EVENTS)
     kind = TradeCollector if events == "trades" else BookCollector
-    found = [each.exchange for each in parts.trades.collectors.values() if isinstance(each, kind)]
+    collectors = parts.trades.collectors.values()
+    # Kraken's are told by pair, at /api/v1/stream.
+    found = [each.exchange for each in collectors if isinstance(each, kind) and each.exchange != KRAKEN]
     asked = request.args.get("exchange", "").lower()
     if asked and asked not in found:
         raise InvalidParameter(
