@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 from ltp_service.collected.books import BookStore
 from ltp_service.collected.kraken_tape import EXCHANGE as KRAKEN
 from ltp_service.collected.kraken_tape import KrakenTape
+from ltp_service.collected.pair_books import PairBooks
 from ltp_service.collected.symbols import SqliteSymbols, SymbolBackEnd, SymbolReload, Symbols, open_symbols
 from ltp_service.collected.trades import TradeStore
 from ltp_service.domain.book import BookSnapshot
@@ -23,6 +24,7 @@ from ltp_service.domain.pairs import Pair
 from ltp_service.domain.trade import Trade
 from ltp_service.exchanges.binance_rest import ask_depth, rest_url
 from ltp_service.exchanges.kraken import KrakenCollector, is_v2, tape_reader
+from ltp_service.exchanges.kraken_books import KrakenBooks
 from ltp_service.exchanges.kraken_filler import TapeFiller
 from ltp_service.exchanges.kraken_rest import KrakenRest
 from ltp_service.exchanges.kraken_v2 import is_live
@@ -155,6 +157,8 @@ class Services:
     meters: Meters
     prices: PriceParts
     trades: TradeParts
+    pair_books: PairBooks | None
+    """Kraken's best bid and ask; None where its books are not collected."""
     streams: Pump
     history: History | None
     """None where HISTORY_URL is empty."""
@@ -232,7 +236,8 @@ def assemble(config: Config, runtime: Runtime, beside: Sequence[Runner]) -> Serv
     redis = line.client if line else None
     trades = wire_trades(config, runtime, database, line)
     prices = wire_prices(config, runtime, line, trades, advice=ADVICE_WITHOUT_A_NETWORK)
-    streams = wire_streams(config, runtime, prices, trades)
+    pair_books = wire_pair_books(runtime, prices, trades)
+    streams = wire_streams(config, runtime, prices, trades, pair_books)
     history = wire_history(config, runtime, prices)
     limiter, limit_runners = open_limiter(config, runtime.clock.monotonic, redis)
     keyring = open_keyring(config, runtime, database, redis)
@@ -253,6 +258,7 @@ def assemble(config: Config, runtime: Runtime, beside: Sequence[Runner]) -> Serv
         meters=runtime.meters,
         prices=prices,
         trades=trades,
+        pair_books=pair_books,
         streams=streams,
         history=history,
         collectors=({prices.kraken.name: prices.kraken} if prices.kraken else {}) | trades.collectors,
@@ -412,7 +418,22 @@ def wire_trades(config: Config, runtime: Runtime, database: Database, line: "Fle
     return TradeParts(trades, books, symbols, witnesses, collectors, topics)
 
 
-def wire_streams(config: Config, runtime: Runtime, prices: PriceParts, trades: TradeParts) -> Pump:
+def wire_pair_books(runtime: Runtime, prices: PriceParts, trades: TradeParts) -> PairBooks | None:
+    """What knows Kraken's best bid and ask; None where its books are not collected."""
+    collector, fleet = trades.collectors.get(KrakenBooks.name), prices.fleet
+    if collector is None:
+        return None
+
+    def heard_at() -> float | None:
+        link = collector.link()
+        return (fleet.seen(link) if fleet else link).last_frame_at
+
+    return PairBooks(trades.books, heard_at, runtime.clock.monotonic)
+
+
+def wire_streams(
+    config: Config, runtime: Runtime, prices: PriceParts, trades: TradeParts, pair_books: PairBooks | None
+) -> Pump:
     """What sends the streams of this process."""
 
     def links(events: ExchangeEvents) -> list[tuple[str, Link]]:

@@ -66,7 +66,7 @@ class DialectV2:
         """What a frame means. Raises BadFrame, or what msgspec raises for text of the wrong shape."""
         parsed = v2.parse(frame)
         if parsed.kind != CHANNEL:
-            return parsed
+            return _about_requests(parsed)
         message = _FRAME.decode(frame)
         is_snapshot = message.type == "snapshot"
         return Parsed(CHANNEL, [_parse_v2(row, is_snapshot=is_snapshot) for row in message.data])
@@ -134,6 +134,7 @@ class DialectV1:
         parsed = v1.parse(frame)
         if parsed.kind == CHANNEL:
             return Parsed(CHANNEL, [_parse_v1(_PARTS.decode(frame))])
+        parsed = _about_requests(parsed)
         return msgspec.structs.replace(parsed, events=[_renamed(event) for event in parsed.events])
 
 
@@ -176,6 +177,12 @@ def _read_v1(symbol: str, bids: Rows, asks: Rows, checksum: int | None, depth: i
 
 
 # Both.
+
+
+def _about_requests(parsed: Parsed) -> Parsed:
+    """Without what the price feed is there for, such as whether orders are matched."""
+    kept = [event for event in parsed.events if isinstance(event, Acknowledged | Ended | Refused)]
+    return msgspec.structs.replace(parsed, events=kept)
 
 
 def _event(

@@ -19,6 +19,10 @@ Half = dict[str, str]
 V1_NAMES = {"BTC/USD": "XBT/USD", "ADA/BTC": "ADA/XBT"}
 
 
+STATUS_V2 = '{"channel":"status","type":"update","data":[{"system":"online"}]}'
+STATUS_V1 = '{"connectionID":1,"event":"systemStatus","status":"online","version":"1.9.1"}'
+
+
 @dataclass
 class Side:
     """All levels of one side, by price in ticks."""
@@ -161,7 +165,7 @@ class Line:
             "ADA/BTC": ReferenceBook("ADA/BTC", 712, 8, self._dice),
         }
         self._subscribed: set[str] = set()
-        self._waiting: list[tuple[str, str]] = []
+        self._waiting: list[tuple[str, str]] = [("", STATUS_V2 if is_v2 else STATUS_V1)]
         self.told: dict[str, tuple[Half, Half]] = {}
         """The exchange's best levels as of the last message that arrived, by symbol."""
         self.spoilt: set[str] = set()

@@ -6,7 +6,7 @@ from msgspec import UNSET
 from ltp_service.assembly import Services
 from ltp_service.collected.kraken_tape import EXCHANGE as KRAKEN
 from ltp_service.collected.kraken_tape import KrakenTape
-from ltp_service.domain.book import BookView, Level
+from ltp_service.domain.book import BookView
 from ltp_service.domain.errors import InvalidParameter, NotFound
 from ltp_service.domain.trade import MAX_COLLECTED_SYMBOLS, Trade
 from ltp_service.feed.books import BookCollector
@@ -15,6 +15,7 @@ from ltp_service.feed.trades import TradeCollector
 from ltp_service.http import params, shapes
 from ltp_service.http.answers import json_response, moment, number, rfc3339
 from ltp_service.http.services import services
+from ltp_service.http.views.books import level
 
 bp = Blueprint("collectors", __name__, url_prefix="/collectors")
 
@@ -165,8 +166,8 @@ def _trade(trade: Trade) -> shapes.Trade:
 
 def _book(parts: Services, exchange: str, symbol: str, view: BookView) -> shapes.Book:
     """A book out of sync is shown without prices, because changes may be missing."""
-    bids = [_level(level) for level in view.bids if view.in_sync]
-    asks = [_level(level) for level in view.asks if view.in_sync]
+    bids = [level(each) for each in view.bids if view.in_sync]
+    asks = [level(each) for each in view.asks if view.in_sync]
     age = parts.clock.monotonic() - view.received_at if view.received_at is not None else None
     return shapes.Book(
         exchange=exchange,
@@ -180,8 +181,3 @@ def _book(parts: Services, exchange: str, symbol: str, view: BookView) -> shapes
         received_at=moment(parts.clock, view.received_at),
         age_ms=None if age is None else round(max(0.0, age) * 1000),
     )
-
-
-def _level(level: Level) -> shapes.Level:
-    price, size = level
-    return shapes.Level(number(price), number(size))

@@ -5,7 +5,7 @@ from typing import Literal
 
 import msgspec
 from flask import Blueprint, Response, request
-from msgspec import UNSET
+from msgspec import UNSET, UnsetType
 
 from ltp_service.assembly import Services
 from ltp_service.domain.errors import InvalidParameter, UnknownPair
@@ -18,6 +18,7 @@ from ltp_service.http.fast_lane import PairProblem, body, etag, item, matches, p
 from ltp_service.http.problems import MESSAGES
 from ltp_service.http.request_note import note_of
 from ltp_service.http.services import services
+from ltp_service.http.views.books import best_of
 from ltp_service.meters import REFRESHES
 from ltp_service.prices.freshness import DEFAULT_BOUND, Bound
 from ltp_service.prices.quotes import Quote
@@ -118,8 +119,11 @@ def _prices(
     parts: Services, quotes: Sequence[Quote], failed: Sequence[PairProblem], *, detail: bool
 ) -> Response:
     served = [quote for quote in quotes if quote.verdict.servable]
+    books = best_of(parts, [quote.pair for quote in served]) if detail else {}
     items = [
-        msgspec.json.encode(_detailed(parts, quote, quote.price, witnesses_of(parts, quote)))
+        msgspec.json.encode(
+            _detailed(parts, quote, quote.price, witnesses_of(parts, quote), books.get(quote.pair, UNSET))
+        )
         if detail
         else item(quote.price.tick)
         for quote in served
@@ -187,7 +191,11 @@ def streamed(parts: Services, quote: Quote) -> bytes:
 
 
 def _detailed(
-    parts: Services, quote: Quote, price: Price, witnesses: Sequence[shapes.Witness] = ()
+    parts: Services,
+    quote: Quote,
+    price: Price,
+    witnesses: Sequence[shapes.Witness] = (),
+    book: shapes.PairBook | UnsetType = UNSET,
 ) -> shapes.DetailedPrice:
     age = quote.verdict.age or 0.0
     return shapes.DetailedPrice(
@@ -201,4 +209,5 @@ def _detailed(
         age_ms=round(age * 1000),
         trade_id=price.tick.trade_id,
         witnesses=list(witnesses) or UNSET,
+        book=book,
     )
