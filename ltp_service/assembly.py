@@ -449,6 +449,7 @@ def wire_streams(
         trades=trades.trades,
         books=trades.books,
         links=links,
+        pair_books=pair_books,
     )
     places = Places(config.stream_max, config.stream_max_per_client)
     return Pump(sources, places, runtime, when_readable())

@@ -1,22 +1,17 @@
 """The best bid and ask of each pair on Kraken, as far as they can be believed now."""
 
 from collections.abc import Callable, Sequence
-from typing import Literal
 
 import msgspec
 
 from ltp_service.collected.books import BookStore
 from ltp_service.collected.kraken_tape import EXCHANGE
-from ltp_service.domain.book import Level
+from ltp_service.domain.book import BookProblem, Level
 from ltp_service.domain.pairs import Pair
 
 FRESH_SECONDS = 5.0
 """Seconds after Kraken's last frame in which its books are believed. A heartbeat comes each second, and after so many
 without one Kraken advises to connect anew (docs.kraken.com/exchange/guides/websockets/reconnection)."""
-
-Problem = Literal["unknown", "out_of_sync", "stale"]
-"""Why there are no best prices: the book has not been received yet; an update of it may be missing; nothing has been
-heard of the exchange for FRESH_SECONDS."""
 
 
 class PairBook(msgspec.Struct, frozen=True, gc=False):
@@ -26,7 +21,7 @@ class PairBook(msgspec.Struct, frozen=True, gc=False):
     bid: Level | None
     ask: Level | None
     in_sync: bool
-    problem: Problem | None
+    problem: BookProblem | None
     age: float | None
     """Seconds since the last frame of the feed, which is the evidence for a book in sync; None before the first."""
     changed_at: float | None
@@ -52,7 +47,7 @@ class PairBooks:
         view = self._books.view(str(pair), EXCHANGE, 1)
         if view is None or age is None:
             return PairBook(pair, None, None, False, "unknown", age, None)
-        problem: Problem | None = None
+        problem: BookProblem | None = None
         if not view.in_sync:
             problem = "out_of_sync"
         elif age > FRESH_SECONDS:

@@ -20,6 +20,10 @@ Level = tuple[Decimal, Decimal]
 
 Applied = Literal["applied", "old", "gap", "mismatch"]
 
+BookProblem = Literal["unknown", "out_of_sync", "stale"]
+"""Why a book has no prices to tell: it has not been received yet; an update of it may be missing; nothing has been heard
+of the exchange for too long."""
+
 MAX_LEVELS = 10_000
 """Best levels kept on one side. Binance's longest depth snapshot has 5,000 (Binance, "Order book")."""
 

@@ -10,8 +10,8 @@ import msgspec
 from msgspec import UNSET, Meta, Raw, UnsetType
 
 from ltp_service.collected.books import BookState
-from ltp_service.collected.pair_books import Problem
 from ltp_service.collected.trades import TradeStatistics
+from ltp_service.domain.book import BookProblem
 from ltp_service.domain.market import MarketStatus
 from ltp_service.domain.tick import Source as TickSource
 from ltp_service.domain.trade import Side
@@ -164,7 +164,7 @@ class PairBook(msgspec.Struct, frozen=True):
     """Null with a problem, or when nothing is asked."""
     in_sync: bool
     """False: an update may be missing."""
-    problem: Problem | None
+    problem: BookProblem | None
     """`unknown`: not received yet; `out_of_sync`: an update may be missing; `stale`: nothing heard of Kraken for 5 s."""
     age_ms: Milliseconds | None
     """Since the last message of the feed, which shows that the book is still this one. Null before the first."""
@@ -827,7 +827,7 @@ class Root(msgspec.Struct, frozen=True):
 # The events of streams.
 
 Hello, ExchangeHello = events.Hello, events.ExchangeHello
-StreamedTrade, ExchangeTrade = events.StreamedTrade, events.ExchangeTrade
+StreamedTrade, ExchangeTrade, StreamedBook = events.StreamedTrade, events.ExchangeTrade, events.StreamedBook
 TradeGap, ExchangeGap = events.TradeGap, events.ExchangeGap
 BestPrices, BestLevel = events.BestPrices, events.BestLevel
 Heartbeat, Bye = events.Heartbeat, events.Bye

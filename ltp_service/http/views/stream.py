@@ -35,7 +35,7 @@ _EXCHANGE_EVENTS: Sequence[ExchangeEvents] = get_args(ExchangeEvents)
 
 @bp.get("/api/v1/stream")
 def market() -> Response:
-    """Prices or trades of the asked pairs, or of all."""
+    """Prices or trades of the asked pairs, or of all, and with `books` their best bid and ask."""
     parts = services()
     pairs = params.pairs(request.args, parts.config.supported_pairs).pairs
     if unknown := [str(pair) for pair in pairs if pair not in parts.config.supported_pairs]:
@@ -46,7 +46,7 @@ def market() -> Response:
             f"{len(pairs)} pairs asked; at most {MAX_TRADES_PAIRS} in one stream with trades, because the id of an event"
             " names a trade of each"
         )
-    return _open(parts, MarketQuestion(pairs, events))
+    return _open(parts, MarketQuestion(pairs, events, params.flag(request.args, "books")))
 
 
 @bp.post("/api/v1/stream/tickets")
