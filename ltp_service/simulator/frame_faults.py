@@ -22,6 +22,7 @@ _TRADE_ID = re.compile(r'(?<="trade_id":)\d+')
 _BYBIT_ROW = re.compile(r'\{"i":"\d+"([^{}]*\})')
 _BINANCE_ID = re.compile(r'("e":"trade"[^{}]*"t":)\d+')
 _MILLISECONDS = re.compile(r'(?<="[TE]":)\d{13}(?!\d)|(?<="ts":)\d{13}(?!\d)|(?<="cts":)\d{13}(?!\d)')
+_CHECKSUM = re.compile(r'(?<="checksum":)\d+|(?<="c":")\d+')
 _ONCE_IN_ORDER = frozenset({Kind.BOOK})
 """Data whose messages are numbered without a hole: no fault repeats them or changes their order."""
 
@@ -140,6 +141,14 @@ def ticker_stamped_now(frame: Outgoing, pair: str | None = None) -> Outgoing:
     if frame.kind is not Kind.TICKER or pair not in (None, frame.pair):
         return frame
     return frame.each(lambda text: _TICKER_STAMP.sub(rfc3339(frame.micros), text))
+
+
+@rewrites(KRAKEN)
+def bad_checksum(frame: Outgoing, pair: str | None = None) -> Outgoing:
+    """The checksums of the order book (of the pair, or of all) are wrong."""
+    if frame.kind is not Kind.BOOK or pair not in (None, frame.pair):
+        return frame
+    return frame.each(lambda text: _CHECKSUM.sub(lambda found: str(int(found[0]) ^ 1), text))
 
 
 @rewrites(SPOT)
