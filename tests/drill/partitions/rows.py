@@ -27,6 +27,8 @@ def row(name: str, title: str, **promises: Any) -> Callable[[Callable[[Scene], N
 
 # A machine that has lost Redis goes on with REST, each of its workers by itself.
 alone = partial(row, apart=ON_THEIR_OWN)
+# One that has lost everything learns nothing until the end, and one of its workers before the other.
+cut_off = partial(row, apart=LASTS + ON_THEIR_OWN)
 
 
 @alone("owner_redis", "owner's machine from both Redis and the Sentinels")
@@ -59,7 +61,7 @@ def owner_exchange(scene: Scene) -> None:
         scene.hold(2 * LASTS)
 
 
-@alone("owner_everything", "owner's machine from everything")
+@cut_off("owner_everything", "owner's machine from everything")
 def owner_everything(scene: Scene) -> None:
     with scene.cut([scene.owner], HOSTS):
         scene.hold(LASTS)
@@ -133,7 +135,7 @@ def redis_behind(scene: Scene) -> None:
     _apart(scene, -60.0)
 
 
-@alone(
+@cut_off(
     "redis_behind_owner",
     "Redis' master and the owner's machine from everything; the replica's clock is 60 s behind",
 )

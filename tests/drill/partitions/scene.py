@@ -130,9 +130,15 @@ def play(row: Row, cluster: Cluster, folder: Path) -> Outcome:
         answers = {name: crowd.stop() for name, crowd in crowds.items()}
         truth.catch_up()
     verdict = _Verdict(row, scene, truth, answers, watch, (begun, ended))
-    outcome = verdict.outcome(back, queue.waited(scene.faulty_from, scene.faulty_until))
+    outcome = verdict.outcome(back, _longest_wait(queue, begun, ended))
     cluster.until_whole()
     return outcome
+
+
+def _longest_wait(queue: RunQueue, since: float, until: float) -> float:
+    """Seconds, at most, for which the programs of the fleet got no processor within any two seconds."""
+    moments = [since + second for second in range(int(until - since))]
+    return max((queue.waited(moment, moment + 2.0) for moment in moments), default=0.0)
 
 
 def _crowd(cluster: Cluster, host: str, file: Path) -> Clients:
@@ -171,7 +177,7 @@ class _Verdict:
 
     def outcome(self, back: float, queued: float) -> Outcome:
         row, scene = self._row, self._scene
-        wrong = self._wrong()
+        wrong = self._wrong(queued)
         failures = Counter(
             f"{name}: {each.failure}" for name, all_ in self._answers.items() for each in all_ if each.failure
         )
@@ -188,6 +194,7 @@ class _Verdict:
             scene.remarks.append(f"two fed for {together:.1f} s")
         if back > row.back + queued:
             scene.problems.append(f"back only after {back:.1f} s")
+        scene.remarks.append(f"no processor for {queued:.1f} s at most")
         scene.remarks += self._figures()
         return Outcome(
             row,
@@ -202,14 +209,13 @@ class _Verdict:
             scene.problems,
         )
 
-    def _wrong(self) -> list[Wrong]:
-        found = []
-        for name, readings in self._answers.items():
-            apart = self._row.apart
-            found += [
-                Wrong(each.moment, f"{name}: {each.why}")
-                for each in self._truth.wrong(readings, TTL, slack=apart)
-            ]
+    def _wrong(self, queued: float) -> list[Wrong]:
+        slack = self._row.apart + queued
+        found = [
+            Wrong(each.moment, f"{name}: {each.why}")
+            for name, readings in self._answers.items()
+            for each in self._truth.wrong(readings, TTL, slack=slack)
+        ]
         return sorted(found, key=lambda each: each.moment)
 
     def _figures(self) -> Iterator[str]:
