@@ -4,7 +4,7 @@ from collections.abc import Callable
 from functools import partial
 from typing import Any
 
-from tests.drill.fleet_rows import ON_THEIR_OWN
+from tests.drill.fleet_rows import FAILED_OVER, ON_THEIR_OWN, TAKEN_OVER
 from tests.drill.partitions.cluster import DATABASE, EXCHANGE, FRONT, HOSTS, MACHINES, REDISES, SENTINELS
 from tests.drill.partitions.hosts import both_ways
 from tests.drill.partitions.scene import Row, Scene
@@ -12,6 +12,10 @@ from tests.drill.partitions.switch import Treatment
 
 LASTS = 12.0
 """Seconds of most faults: longer than the life of a lease and a failover, shorter than CACHE_TTL."""
+
+SENTINELS_WAIT = 8.0
+"""Seconds for which Sentinels leave a master that came back alone before they make it a replica: four times the period of
+their own messages (sentinel.c of Redis 7.0)."""
 
 ROWS: dict[str, Row] = {}
 
@@ -93,8 +97,13 @@ def master_everything(scene: Scene) -> None:
         scene.hold(LASTS)
 
 
-@alone("slow", "200 ms to Redis and back, and 5 % of the frames lost, for both machines")
+@alone(
+    "slow",
+    "nothing; 200 ms to Redis and back, and 5 % of the frames lost, for both machines",
+    without_owner=2 * LASTS,
+)
 def slow(scene: Scene) -> None:
+    """A lost frame takes an answer past REDIS_TIMEOUT_SECONDS, so no tenure lasts."""
     with scene.treated(both_ways(MACHINES, REDISES), Treatment(delay=0.1, loss=0.05)):
         scene.hold(2 * LASTS)
 
@@ -135,9 +144,11 @@ def redis_behind(scene: Scene) -> None:
     _apart(scene, -60.0)
 
 
+# A failover, and then the whole life of a claim: by its clock the new master cannot tell how much of it is left.
 @cut_off(
     "redis_behind_owner",
     "Redis' master and the owner's machine from everything; the replica's clock is 60 s behind",
+    without_owner=FAILED_OVER + TAKEN_OVER,
 )
 def redis_behind_owner(scene: Scene) -> None:
     _apart(scene, -60.0, scene.owner)
@@ -161,6 +172,7 @@ def database(scene: Scene) -> None:
     "halves",
     "in two halves: owner, master, one Sentinel; the other machine, replica, two Sentinels, nginx",
     owners_at_once=2 * LASTS,
+    back=FAILED_OVER + SENTINELS_WAIT,
 )
 def halves(scene: Scene) -> None:
     one = [scene.owner, scene.master, SENTINELS[0]]
