@@ -10,7 +10,7 @@ from threading import Thread
 import pytest
 
 from tests.drill.partitions.switch import Switch, hardware_address
-from tests.drill.partitions.watch import Tenure, Told, at_once, contradictions, tenures, without
+from tests.drill.partitions.watch import Tenure, Told, at_once, contradictions, steps_back, tenures, without
 
 ALL = b"\xff" * 6
 
@@ -118,3 +118,10 @@ def test_two_owners_at_a_time_are_seen_and_so_is_a_time_without_one() -> None:
 def test_words_that_cannot_all_be_true_are_found(said: list[Told]) -> None:
     assert contradictions(said)
     assert not contradictions([told(1, 7), told(2, 8, epoch=2), told(3, 9, "follower", owner="machine:7:x")])
+
+
+def test_a_worker_that_goes_back_to_an_earlier_tenure_is_found() -> None:
+    assert steps_back([told(1, 7, epoch=2), told(2, 7, epoch=1)])
+    assert not steps_back(
+        [told(1, 7, epoch=1), told(2, 8, epoch=2), told(3, 7, epoch=1), told(4, 7, epoch=2)]
+    )

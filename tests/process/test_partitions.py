@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.drill.partitions.cluster import Exchange
 from tests.drill.partitions.hosts import Host, Wire, require_hosts
+from tests.drill.partitions.machine import Exchange
 from tests.process.fleet import membership
 from tests.process.service import Service
 from tests.redis_server import RedisServer

@@ -3,14 +3,14 @@
 import os
 import tempfile
 from collections.abc import Iterator, Mapping
-from contextlib import ExitStack, contextmanager, nullcontext
-from dataclasses import dataclass
+from contextlib import ExitStack, contextmanager
 from functools import partial
 from pathlib import Path
-from typing import Any, Self
+from typing import Self
 
 from tests.deadline import DEADLINE
 from tests.drill.partitions.hosts import Host, Wire
+from tests.drill.partitions.machine import Exchange, Machine
 from tests.drill.run import FAKETIME
 from tests.postgres_server import PostgresServer
 from tests.process.fleet import WORKERS, membership, until
@@ -19,7 +19,7 @@ from tests.process.sentinels import MASTER, is_replica, knows_all, running_senti
 from tests.process.service import Service
 from tests.programs import require_program
 from tests.redis_server import RedisServer
-from tests.simulator.client import PROJECT, Simulator
+from tests.simulator.client import PROJECT
 
 EXCHANGE, DATABASE, FRONT = "exchange", "database", "front"
 REDISES = ("redis-1", "redis-2")
@@ -30,41 +30,10 @@ HOSTS = (EXCHANGE, DATABASE, FRONT, *REDISES, *SENTINELS, *MACHINES)
 
 CONFIGURATION = PROJECT / "deploy" / "nginx-front.conf"
 
+WALK = 40
+"""Trades and other events per second of the exchange, over all pairs."""
+
 _REDIS, _SENTINEL, _HTTP = 6379, 26379, 8080
-
-
-class Exchange(Simulator):
-    """The simulator on its host; it is told what to do from anywhere."""
-
-    host: Host | None = None
-
-    def _call(self, method: str, door: str, body: bytes | None) -> dict[str, Any]:
-        with self.host.entered() if self.host else nullcontext():
-            return super()._call(method, door, body)
-
-
-@dataclass
-class Machine:
-    """A host with workers."""
-
-    host: Host
-    service: Service
-    clock: Path
-    """What this file says is added to the host's wall clock, at most a second later."""
-
-    def status(self) -> dict[str, Any]:
-        """Of one of its workers, whichever answers."""
-        with self.host.entered():
-            answer: dict[str, Any] = self.service.get("/api/v1/status").json()
-        return answer
-
-    def amount(self, pair: str) -> str | None:
-        with self.host.entered():
-            return self.service.ltp().get(pair)
-
-    def shift_clock(self, seconds: float) -> None:
-        """From now on its wall clock is that far ahead; negative: behind."""
-        self.clock.write_text(f"{seconds:+g}")
 
 
 class Cluster:
@@ -171,7 +140,7 @@ class Cluster:
         host = self.wire[EXCHANGE]
         with host.entered():
             exchange = self._stack.enter_context(
-                Exchange.start("--host", "0.0.0.0", "--walk", "40", "--heartbeat", "1")  # noqa: S104 - its own network
+                Exchange.start("--host", "0.0.0.0", "--walk", str(WALK), "--heartbeat", "1")  # noqa: S104 - its own network
             )
         exchange.host = host
         return exchange

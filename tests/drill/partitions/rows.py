@@ -1,10 +1,12 @@
 """The rows of the table of partitions."""
 
+import time
 from collections.abc import Callable
 from functools import partial
 from typing import Any
 
 from tests.drill.fleet_rows import FAILED_OVER, ON_THEIR_OWN, TAKEN_OVER
+from tests.drill.history_rows import AGAIN, SETTLED
 from tests.drill.partitions.cluster import DATABASE, EXCHANGE, FRONT, HOSTS, MACHINES, REDISES, SENTINELS
 from tests.drill.partitions.hosts import both_ways
 from tests.drill.partitions.scene import Row, Scene
@@ -165,7 +167,25 @@ def _apart(scene: Scene, seconds: float, *others: str) -> None:
 @row("database", "PostgreSQL from everything")
 def database(scene: Scene) -> None:
     with scene.cut([DATABASE], HOSTS):
-        scene.hold(LASTS)
+        scene.hold(LASTS / 2)
+        moment = time.time()
+        scene.hold(LASTS / 2)
+    scene.afterwards.append(partial(_proven, scene, "BTC/USD", moment))
+
+
+def _proven(scene: Scene, pair: str, moment: float) -> None:
+    """What was traded while nothing could be written is in the history in the end, with its proof."""
+    machine, begun = scene.cluster.machines[scene.owner], time.monotonic()
+    said: dict[str, object] = {}
+    while said.get("proof") != "exact" and time.monotonic() - begun < AGAIN + SETTLED:
+        scene.hold(0.5)
+        said = machine.price_at(pair, moment)
+    history = scene.cluster.exchange.market(pair, after=moment - 60.0)[pair]["history"]
+    truth = max(trade_id for traded_at, _, trade_id in history if traded_at <= moment)
+    scene.check(
+        said.get("proof") == "exact" and str(said["trade_id"]) == str(truth),
+        f"the history proves a price of that time {time.monotonic() - begun:.0f} s after",
+    )
 
 
 @alone(

@@ -12,10 +12,18 @@ from threading import Event
 from tests.deadline import DEADLINE
 from tests.drill.clients import Clients, Reading
 from tests.drill.fleet_rows import FAILED_OVER, TAKEN_OVER
-from tests.drill.partitions.cluster import FRONT, MACHINES, REDISES, Cluster
+from tests.drill.partitions.cluster import FRONT, MACHINES, REDISES, WALK, Cluster
 from tests.drill.partitions.hosts import CUT, both_ways
 from tests.drill.partitions.switch import Treatment
-from tests.drill.partitions.watch import Tenure, Watch, at_once, contradictions, tenures, without
+from tests.drill.partitions.watch import (
+    Tenure,
+    Watch,
+    at_once,
+    contradictions,
+    steps_back,
+    tenures,
+    without,
+)
 from tests.drill.row import PAIRS
 from tests.drill.run_queue import RunQueue
 from tests.drill.truth import TRANSPORT, Truth, Wrong
@@ -80,6 +88,8 @@ class Scene:
         self.faulty_from = self.faulty_until = 0.0
         self.remarks: list[str] = []
         self.problems: list[str] = []
+        self.afterwards: list[Callable[[], None]] = []
+        """Called once the fleet is as before, while the readers go on."""
         self._never = Event()
 
     def hold(self, seconds: float) -> None:
@@ -124,7 +134,9 @@ def play(row: Row, cluster: Cluster, folder: Path) -> Outcome:
         row.play(scene)
         back = _until_back(cluster, scene.faulty_until)
         truth.catch_up()
-        cluster.exchange.walk(40)
+        cluster.exchange.walk(WALK)
+        for ask in scene.afterwards:
+            ask()
         scene.hold(CALM)
         ended = time.monotonic()
         answers = {name: crowd.stop() for name, crowd in crowds.items()}
@@ -186,6 +198,8 @@ class _Verdict:
         scene.problems += [f"{count} x {failure}" for failure, count in failures.items()]
         scene.problems += [f"{one.moment - scene.faulty_from:+.3f} s: {one.why}" for one in wrong[:8]]
         scene.problems += contradictions(self._told)
+        if not row.owners_at_once:
+            scene.problems += steps_back(self._told)
         if ownerless > row.without_owner + queued:
             scene.problems.append(f"nobody fed for {ownerless:.1f} s")
         if together > row.owners_at_once:

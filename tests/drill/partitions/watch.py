@@ -8,7 +8,7 @@ from time import monotonic
 from types import TracebackType
 from typing import NamedTuple, Self
 
-from tests.drill.partitions.cluster import Machine
+from tests.drill.partitions.machine import Machine
 
 _PAUSE = 0.05
 
@@ -126,3 +126,16 @@ def contradictions(told: Iterable[Told]) -> list[str]:
         for epoch, names in owners.items()
         if len(names) > 1
     ]
+
+
+def steps_back(told: Iterable[Told]) -> list[str]:
+    """Where one worker told of a tenure, and later of an earlier one."""
+    newest: dict[int, int] = {}
+    wrong = []
+    for each in sorted(told, key=lambda each: each.asked_at):
+        if each.epoch < newest.get(each.pid, 0):
+            wrong.append(
+                f"{each.machine} ({each.pid}) told of the tenure {each.epoch} after {newest[each.pid]}"
+            )
+        newest[each.pid] = max(each.epoch, newest.get(each.pid, 0))
+    return wrong
