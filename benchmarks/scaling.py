@@ -21,21 +21,21 @@ NGINX_CORES, NETWORK = 4, 1_000
 class Figures:
     """From benchmarks/RESULTS.md; seconds of one core unless said otherwise."""
 
-    request: float = 125e-6
+    request: float = 80e-6
     """A worker's, per answer of all 7 pairs."""
-    cached: float = 18e-6
+    cached: float = 12e-6
     """nginx's, per answer from its micro-cache."""
     answer: int = 1_100
     """Bytes of such an answer with its head."""
-    bulletins: float = 165.0
-    """Per second at most, whatever the trades per second."""
-    bulletin: float = 100e-6
+    bulletins: float = 333.0
+    """Per second at most, of all kinds, whatever the trades per second."""
+    bulletin: float = 45e-6
     """Redis', for a bulletin that nobody hears."""
-    delivery: float = 20e-6
+    delivery: float = 9e-6
     """Redis', more for each worker that hears it."""
     presence: float = 0.0008
     """Redis', per second and worker: leases, clocks, keys and symbols asked for."""
-    hearing: float = 0.066
+    hearing: float = 0.046
     """A worker's, per second, to hear that many bulletins."""
     frame: float = 7.5e-6
     """A worker's, for what one client of a stream is sent at one moment."""

@@ -15,11 +15,11 @@ from tests.drill.run import FAKETIME
 from tests.postgres_server import PostgresServer
 from tests.process.fleet import WORKERS, membership, until
 from tests.process.nginx import Nginx, own_folder, reachable, running_nginx, shipped
+from tests.process.nginx_front import in_front
 from tests.process.sentinels import MASTER, is_replica, knows_all, running_sentinel, told
 from tests.process.service import Service
 from tests.programs import require_program
 from tests.redis_server import RedisServer
-from tests.simulator.client import PROJECT
 
 EXCHANGE, DATABASE, FRONT = "exchange", "database", "front"
 REDISES = ("redis-1", "redis-2")
@@ -27,8 +27,6 @@ SENTINELS = ("sentinel-1", "sentinel-2", "sentinel-3")
 MACHINES = ("machine-1", "machine-2")
 """Those with workers."""
 HOSTS = (EXCHANGE, DATABASE, FRONT, *REDISES, *SENTINELS, *MACHINES)
-
-CONFIGURATION = PROJECT / "deploy" / "nginx-front.conf"
 
 WALK = 40
 """Trades and other events per second of the exchange, over all pairs."""
@@ -198,9 +196,22 @@ class Cluster:
             )
             with _preloaded(_moved_clock(clock)):  # its promise needs the clock of the workers
                 self._stack.enter_context(
-                    running_nginx(require_program("nginx"), front, partial(_on_every_address, host))
+                    running_nginx(require_program("nginx"), front, partial(self._behind_front, host))
                 )
         return Machine(host, service, clock)
+
+    def _behind_front(self, host: Host, folder: Path, port: int) -> str:
+        """deploy/nginx.conf for the host's other address, too, and with what deploy/nginx-front.conf asks for."""
+        configuration = shipped(folder, port)
+        listen, header = f"listen 127.0.0.1:{port} ", "server_name _;"
+        trusting = f"set_real_ip_from {self.address(FRONT)};\n        real_ip_header X-Forwarded-For;"
+        for place, ours in (
+            (listen, f"listen {host.address}:{_HTTP};\n        {listen}"),
+            (header, f"{header}\n        {trusting}"),
+        ):
+            assert place in configuration
+            configuration = configuration.replace(place, ours)
+        return configuration
 
     def _addresses(self) -> dict[str, str]:
         exchange = f"{self.address(EXCHANGE)}:{self.exchange.port}"
@@ -217,33 +228,12 @@ class Cluster:
         )
 
     def _start_nginx(self) -> Nginx:
+        machines = {f"{name}:{_HTTP}": f"{self.address(name)}:{_HTTP}" for name in MACHINES}
         with self.wire[FRONT].entered():
             folder = self._stack.enter_context(own_folder())
             return self._stack.enter_context(
-                running_nginx(require_program("nginx"), folder, self._configured)
+                running_nginx(require_program("nginx"), folder, partial(in_front, machines))
             )
-
-    def _configured(self, folder: Path, port: int) -> str:
-        """deploy/nginx-front.conf with its places in the folder and our machines' addresses."""
-        configuration = CONFIGURATION.read_text()
-        places = {
-            "listen 80 ": f"listen 127.0.0.1:{port} ",
-            "/run/nginx.pid": f"{folder}/nginx.pid",
-            "/var/cache/nginx/": f"{folder}/",
-            "/var/log/nginx/": f"{folder}/",
-        } | {f"{name}:{_HTTP}": f"{self.address(name)}:{_HTTP}" for name in MACHINES}
-        for place, ours in places.items():
-            assert place in configuration, f"deploy/nginx-front.conf has no {place!r}"
-            configuration = configuration.replace(place, ours)
-        return configuration
-
-
-def _on_every_address(host: Host, folder: Path, port: int) -> str:
-    """deploy/nginx.conf, for the host's other address, too."""
-    configuration = shipped(folder, port)
-    listen = f"listen 127.0.0.1:{port} "
-    assert listen in configuration
-    return configuration.replace(listen, f"listen {host.address}:{_HTTP};\n        {listen}")
 
 
 def _moved_clock(file: Path) -> dict[str, str]:
