@@ -28,5 +28,5 @@ class MasterWatch:
             try:
                 self._moved(self._client.look_for_master())
             except StoreUnavailable as error:
-                # The present master may be well. Whoever cannot reach it notices without the Sentinels.
+                # The present master may be well. A process that cannot reach it notices that without the Sentinels.
                 log.warning("%s", error, extra={"once_a_minute": ("redis", "sentinels")})

@@ -201,7 +201,7 @@ class _Verdict:
         if not row.owners_at_once:
             scene.problems += steps_back(self._told)
         if ownerless > row.without_owner + queued:
-            scene.problems.append(f"nobody fed for {ownerless:.1f} s")
+            scene.problems.append(f"no worker fed for {ownerless:.1f} s")
         if together > row.owners_at_once:
             scene.problems.append(f"two fed for {together:.1f} s")
         elif together > 0:
