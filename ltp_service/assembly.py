@@ -54,6 +54,7 @@ from ltp_service.prices.doubts import Doubts
 from ltp_service.prices.memory import Journal, MemoryStore
 from ltp_service.prices.quarantine import Quarantine
 from ltp_service.prices.quotes import Quotes
+from ltp_service.prices.served import ServedPairs
 from ltp_service.prices.store import BookSink, Store, TradeSink
 from ltp_service.prices.witness import Witnesses
 from ltp_service.rest.breaker import CircuitBreaker
@@ -93,6 +94,7 @@ GTHREAD_THREADS = 16
 class PriceParts:
     """The parts that know prices."""
 
+    served: ServedPairs
     store: Store
     changes: Changes
     quotes: Quotes
@@ -117,15 +119,6 @@ class PriceParts:
         if self.fleet is not None:
             return [*self.fleet.runners, *asking]
         return asking if self.kraken is None else [self.kraken, *asking]
-
-    def follow(self, pairs: Sequence[Pair]) -> None:
-        """Serves these pairs from now on, and no others. From any thread."""
-        dropped = set(self.poll.pairs).difference(pairs)
-        if self.kraken is not None:
-            self.kraken.follow(pairs)
-        self.poll.follow(pairs)
-        for pair in dropped:
-            self.doubts.settle(pair)
 
 
 @dataclass(frozen=True)
@@ -287,12 +280,17 @@ def wire_prices(
     clock = runtime.clock
     # With gthread each waiting request holds a thread, so that at most half of the threads may wait.
     changes = Changes(GTHREAD_THREADS // 2) if config.worker_class == "gthread" else Changes()
-    doubts, exchange_clock, journal = Doubts(), ExchangeClock(), Journal()
+    served, doubts, exchange_clock, journal = (
+        ServedPairs(config.supported_pairs),
+        Doubts(),
+        ExchangeClock(),
+        Journal(),
+    )
     local, shared = MemoryStore(clock, changes, journal), None
     if line is not None:
         from ltp_service.redis.prices import RedisStore  # noqa: PLC0415 - loaded only with Redis
 
-        shared = RedisStore(local, line)
+        shared = RedisStore(local, line, served)
     store: Store = shared or local
     # Without a price to serve the breaker probes REST often; with one it spares the failing exchange.
     breaker = CircuitBreaker(runtime, urgent=lambda: not quotes.can_serve(poll.pairs))
@@ -313,8 +311,8 @@ def wire_prices(
         limit = config.price_divergence_limit
         quarantine = Quarantine(limit, others.witnesses.fresh_prices) if others else Quarantine(limit)
         if keep_trades and is_v2(config):
-            tape = KrakenTape(tape_reader(config), clock)
-        kraken = KrakenCollector(config, store, quarantine, equipment, doubts, exchange_clock, tape)
+            tape = KrakenTape(tape_reader(served), clock)
+        kraken = KrakenCollector(config, served, store, quarantine, equipment, doubts, exchange_clock, tape)
     fleet = None
     if line is not None and shared is not None:
         from ltp_service.redis.fleet import wire_fleet  # noqa: PLC0415 - loaded only with Redis
@@ -322,13 +320,15 @@ def wire_prices(
         collectors = [*([kraken] if kraken else []), *(others.collectors.values() if others else ())]
         topics = [*(others.topics if others else ()), *([share_tape(tape, line)] if tape else [])]
         fleet = wire_fleet(line, shared, collectors, topics, clock)
-    poll = Poll(config, source, store, doubts, runtime, feed=kraken, fleet=fleet)
+    poll = Poll(config, served, source, store, doubts, runtime, feed=kraken, fleet=fleet)
 
     def is_busy() -> bool:
         return poll.needs_rest() or not rest.is_free()
 
     filler = TapeFiller(tape, rest, is_busy, clock.monotonic) if tape else None
+    follow_list(served, kraken, poll, doubts, clock)
     return PriceParts(
+        served=served,
         store=store,
         changes=changes,
         quotes=quotes,
@@ -344,6 +344,23 @@ def wire_prices(
         filler=filler,
         fleet=fleet,
     )
+
+
+def follow_list(
+    served: ServedPairs, kraken: KrakenCollector | None, poll: Poll, doubts: Doubts, clock: Clock
+) -> None:
+    """Has the sources follow the list of pairs, and the list what the feed tells of the exchange's."""
+
+    def follow(pairs: Sequence[Pair]) -> None:
+        if kraken is not None:
+            kraken.follow(pairs)
+        poll.follow(pairs)
+        for pair in set(doubts.by_pair).difference(pairs):
+            doubts.settle(pair)
+
+    served.on_change(follow)
+    if kraken is not None and served.wildcards:
+        kraken.on_listed = lambda pairs: served.listed(pairs, clock.monotonic(), complete=False)
 
 
 def share_tape(tape: KrakenTape, line: "FleetLine") -> "Topic":
@@ -431,7 +448,7 @@ def wire_history(config: Config, runtime: Runtime, prices: PriceParts) -> Histor
         now = runtime.clock.monotonic()
         unix_now = prices.exchange_clock.age(0.0, now)  # the age of 1970
         ahead = prices.rest.unix_ahead() if unix_now is None else unix_now - now
-        since = {pair: kraken.told_since(pair) for pair in config.supported_pairs} if kraken else {}
+        since = {pair: kraken.told_since(pair) for pair in prices.served} if kraken else {}
         return View(
             now,
             ahead,
@@ -450,10 +467,10 @@ def wire_history(config: Config, runtime: Runtime, prices: PriceParts) -> Histor
 
     store, lock = open_history(config.history_url)
     writer = Writer(
-        config.supported_pairs,
+        prices.served,
         store,
         lock,
-        tape_reader(config),
+        tape_reader(prices.served),
         is_live,
         keep_seconds=config.history_keep,
         patience_seconds=config.cache_ttl,
@@ -477,7 +494,7 @@ def wire_history(config: Config, runtime: Runtime, prices: PriceParts) -> Histor
             tape.complete(pair, page)
 
         history.backfill = Backfill(
-            config.supported_pairs,
+            prices.served,
             lambda pair: history.read(lambda asked: asked.coverage(pair)),
             prices.rest,
             take,

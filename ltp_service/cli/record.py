@@ -42,7 +42,7 @@ def command(
     itself, and goes on until Ctrl-C unless told when to stop. FILE must not exist yet.
     """
     config, runtime = load_config(environ), Runtime()
-    wanted = [read_pair(each) for each in pairs] or config.supported_pairs
+    wanted = [read_pair(each) for each in pairs] or config.pairs_to_try
     try:
         with file.open("x", encoding="utf-8") as lines, track(f"recording {file}", frames or seconds) as show:
             tape = Tape(lines, runtime, seconds, frames, show)

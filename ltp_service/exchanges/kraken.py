@@ -2,7 +2,7 @@
 
 import logging
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Iterable, Sequence
 from urllib.parse import urlsplit
 
 from ltp_service.collected.kraken_tape import KrakenTape
@@ -23,6 +23,7 @@ from ltp_service.feed.subscriptions import Subscription, Subscriptions
 from ltp_service.meters import FRAMES_REFUSED, TRADES_HELD
 from ltp_service.prices.doubts import Doubts
 from ltp_service.prices.quarantine import Quarantine
+from ltp_service.prices.served import ServedPairs
 from ltp_service.prices.store import Store
 from ltp_service.settings.config import Config
 
@@ -41,14 +42,20 @@ def is_v2(config: Config) -> bool:
     return urlsplit(config.kraken_websocket_url).path.rstrip("/").endswith("/v2")
 
 
-def tape_reader(config: Config) -> Callable[[str, float], list[tuple[Pair, Trade]]]:
+def tape_reader(served: ServedPairs) -> Callable[[str, float], list[tuple[Pair, Trade]]]:
     """Reads the trades of the served pairs in a frame that arrived at a unix second."""
-    pairs = {v2.symbol_of(pair): pair for pair in config.supported_pairs}
+    pairs: dict[str, Pair] = {}
+
+    def learn(present: Iterable[Pair]) -> None:
+        # One that is served no more stays, because frames that wait may name it.
+        pairs.update((v2.symbol_of(pair), pair) for pair in present)
 
     def read(frame: str, received_at: float) -> list[tuple[Pair, Trade]]:
         trades = v2.trades_of(frame, received_at)
         return [(pairs[trade.symbol], trade) for trade in trades if trade.symbol in pairs]
 
+    learn(served)
+    served.on_change(learn)
     return read
 
 
@@ -60,6 +67,7 @@ class KrakenCollector(Collector):
     def __init__(
         self,
         config: Config,
+        pairs: Iterable[Pair],
         store: Store,
         quarantine: Quarantine,
         equipment: Equipment,
@@ -67,11 +75,12 @@ class KrakenCollector(Collector):
         exchange_clock: ExchangeClock,
         tape: KrakenTape | None = None,
     ) -> None:
-        """`tape` keeps every trade that the exchange numbers; None with protocol v1, which numbers none."""
+        """`pairs` are those of the start. `tape` keeps every trade that the exchange numbers; None with protocol v1, which
+        numbers none."""
         dialect = v2 if is_v2(config) else v1
         self._ticker_of = dialect.ticker_of
         self._symbol_of = dialect.symbol_of
-        self._pairs = {dialect.symbol_of(pair): pair for pair in config.supported_pairs}
+        self._pairs = {dialect.symbol_of(pair): pair for pair in pairs}
         self._tape = tape
         self._store = store
         self._quarantine = quarantine
@@ -88,6 +97,8 @@ class KrakenCollector(Collector):
         self._is_v2 = dialect is v2
         self._newest_traded_at: dict[Pair, float] = {}
         """Unix seconds of the newest trade that this connection told; with v1 since the exchange accepted the subscription."""
+        self.on_listed: Callable[[Collection[Pair]], None] | None = None
+        """Told which pairs the exchange lists, in parts or as a whole; None where no one asks."""
         handlers: dict[type, Handler] = {
             LastTrade: self.take,
             MarketChanged: self._markets.changed,
@@ -263,12 +274,19 @@ class KrakenCollector(Collector):
             self._requests.follow(v2.LISTINGS)
 
     def pairs_listed(self, listed: PairsListed, now: float) -> None:
+        if self.on_listed is not None:
+            self.on_listed(self._written_so(listed.statuses))
         named = self._markets.listed(listed, self._pairs)
         if named is not None:
             held = self._store.all()
             wanted = {self._pairs[symbol] for symbol in self._subscriptions.symbols}
             for pair in wanted - named:
                 self._doubts.open(pair, "contested", now, held.get(pair))  # REST knows whether it is listed
+
+    def _written_so(self, symbols: Iterable[str]) -> list[Pair]:
+        """The pairs of symbols, without those whose pair would be asked for by another name, such as `AAPLx/USD`."""
+        read = ((symbol, read_pair_or_none(symbol)) for symbol in symbols)
+        return [pair for symbol, pair in read if pair is not None and self._symbol_of(pair) == symbol]
 
     def activated(self) -> None:
         log.info("WebSocket connection established and subscribed to ticker data")
@@ -335,12 +353,13 @@ class KrakenCollector(Collector):
 
     def told_since(self, pair: Pair) -> float | None:
         """Monotonic seconds since which this connection tells each trade of `pair`; None while it does not."""
-        state = self._subscriptions.states.get(self._symbols[pair])
+        state = self.subscription(pair)
         return None if state is None else state.acknowledged.get("trade")
 
     def subscription(self, pair: Pair) -> Subscription | None:
-        """How the subscription of `pair` stands; None while there is no connection."""
-        return self._subscriptions.states.get(self._symbols[pair])
+        """How the subscription of `pair` stands; None while there is none, or no connection."""
+        symbol = self._symbols.get(pair)
+        return None if symbol is None else self._subscriptions.states.get(symbol)
 
     def held(self, pair: Pair) -> Tick | None:
         """The trade of `pair` that the quarantine holds back, 2 s at most."""

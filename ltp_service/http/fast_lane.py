@@ -23,6 +23,7 @@ from ltp_service.http import params, shapes
 from ltp_service.http.problems import MESSAGES
 from ltp_service.prices.freshness import servable_until
 from ltp_service.prices.quotes import Quote
+from ltp_service.prices.served import ServedPairs
 from ltp_service.prices.store import Store
 from ltp_service.runtime.clock import Clock
 from ltp_service.settings.config import Config
@@ -58,11 +59,11 @@ def item(tick: Tick) -> bytes:
     return b'{"pair":"%b","amount":%b}' % (_name(tick.pair), plain(tick.amount).encode())
 
 
-def pair_problems(asked: Sequence[Pair], quotes: Sequence[Quote]) -> list[PairProblem]:
+def pair_problems(asked: Sequence[Pair], quotes: Sequence[Quote], served: ServedPairs) -> list[PairProblem]:
     """The problems of the asked pairs without a servable quote."""
     by_pair = {quote.pair: quote for quote in quotes}
     return [
-        PairProblem(pair, _code(quote))
+        PairProblem(pair, "PRICE_FETCH_ERROR" if served.may_come(pair) else _code(quote))
         for pair in asked
         if (quote := by_pair.get(pair)) is None or not quote.verdict.servable
     ]
@@ -136,11 +137,13 @@ class Ready(msgspec.Struct):
 class FastLane:
     """Complete answers by query string."""
 
-    def __init__(self, config: Config, store: Store, clock: Clock) -> None:
+    def __init__(self, config: Config, served: ServedPairs, store: Store, clock: Clock) -> None:
         self._store = store
         self._monotonic = clock.monotonic
         self._ttl = config.cache_ttl
-        self._supported = config.supported_pairs
+        self._served_pairs = served
+        self._supported = served.pairs
+        served.on_change(self._serve)
         # Public caches must not keep an answer that needs a key.
         self._cache_control = f"{'private' if config.auth_enabled else 'public'}, max-age=1"
         self._watched: dict[str, frozenset[Pair]] = {}
@@ -172,6 +175,13 @@ class FastLane:
             self._ready[query] = ready
         self._served[query] += 1
         return ready
+
+    def _serve(self, pairs: Sequence[Pair]) -> None:
+        """What was understood of a question holds for the pairs that were served then."""
+        self._supported = tuple(pairs)
+        self._most = MAX_QUESTIONS + len(self._supported)
+        for known in (self._watched, self._questions, self._ready):
+            known.clear()
 
     def watched(self, query: str) -> frozenset[Pair]:
         """The pairs of an answer to `query`. The same query gets the same object, because waiting requests are grouped
@@ -251,10 +261,11 @@ class FastLane:
             asked = params.pairs(arguments, self._supported).pairs
         except (InvalidParameter, ValueError):
             return None
-        failed = tuple(PairProblem(pair, "UNSUPPORTED_PAIR") for pair in asked if pair not in self._supported)
-        if len(failed) == len(asked):
+        served = self._served_pairs
+        failed = tuple(PairProblem(pair, "UNSUPPORTED_PAIR") for pair in asked if pair not in served)
+        if len(failed) == len(asked) or any(served.may_come(problem.pair) for problem in failed):
             return None
-        return Question(tuple(pair for pair in asked if pair in self._supported), failed)
+        return Question(tuple(pair for pair in asked if pair in served), failed)
 
 
 def client_has(ready: Ready, if_none_match: str) -> bool:

@@ -122,7 +122,7 @@ class Metrics(Meters):
             self.set(table.HISTORY_LAG, state.lag)
             self.set(table.HISTORY_BYTES, state.size or 0)
         wall = parts.clock.wall()
-        for quote in parts.prices.quotes.look(parts.config.supported_pairs):
+        for quote in parts.prices.quotes.look(parts.prices.served.pairs):
             self._show_quote(quote, wall)
 
     def _show_quote(self, quote: Quote, wall: float) -> None:

@@ -13,6 +13,7 @@ from ltp_service.domain.exchange_clock import ExchangeClock
 from ltp_service.domain.pairs import Pair, kraken_rest_symbol
 from ltp_service.exchanges.kraken_rest import KrakenRest
 from ltp_service.prices.doubts import Doubts
+from ltp_service.prices.served import ServedPairs
 from ltp_service.rest.breaker import CircuitBreaker
 from ltp_service.rest.http_client import HttpAnswer, HttpClient
 from ltp_service.rest.pace import CALL_DISTANCE_SECONDS, Pace
@@ -81,11 +82,11 @@ class Scene:
         self.clock = SteeredClock()
         self.exchange = Exchange(self.clock)
         self.store = memory_store(self.clock)
-        config = Config(kraken_rest_url=URL, supported_pairs=pairs, cache_ttl=TTL)
+        config = Config(kraken_rest_url=URL, cache_ttl=TTL)
         world, doubts = runtime(self.clock, random=lambda: 0.5), Doubts()
         rest = KrakenRest(config, self.exchange, CircuitBreaker(world, failures=1000), world)
         self.source = RestSource(config, rest, self.store, doubts, ExchangeClock(), world)
-        self.poll = Poll(config, self.source, self.store, doubts, world, feed)
+        self.poll = Poll(config, ServedPairs(pairs), self.source, self.store, doubts, world, feed)
 
     def pass_time(self, seconds: float) -> None:
         """As the runner of the poll does it."""

@@ -64,7 +64,7 @@ def feeds(config: Config) -> Iterator[Feed]:
 
 def _kraken(config: Config) -> Feed:
     dialect = kraken_v2 if is_v2(config) else kraken_v1
-    symbols = [dialect.symbol_of(pair) for pair in config.supported_pairs]
+    symbols = [dialect.symbol_of(pair) for pair in config.pairs_to_try]
     # A trade channel of protocol v1 tells nothing before the next trade (recorded).
     at_once = CHANNELS if dialect is kraken_v2 else ("ticker",)
     url = config.kraken_websocket_url

@@ -59,7 +59,7 @@ def trades() -> Response:
 def _kraken_trades(parts: Services, tape: KrakenTape, symbol: str | None, limit: int) -> list[Trade]:
     if symbol is None:
         return tape.recent(None, limit)
-    pairs = (pair for pair in parts.config.supported_pairs if symbol == f"{pair.base}{pair.quote}")
+    pairs = (pair for pair in parts.prices.served if symbol == f"{pair.base}{pair.quote}")
     return [trade for pair in pairs for trade in tape.recent(pair, limit)]
 
 
