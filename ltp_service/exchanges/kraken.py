@@ -16,7 +16,7 @@ from ltp_service.exchanges import kraken_v2 as v2
 from ltp_service.exchanges.kraken_lag import Lag
 from ltp_service.exchanges.kraken_markets import Markets
 from ltp_service.exchanges.kraken_tickers import OTHER_CHANNEL_WITHIN_SECONDS, Tickers, servable
-from ltp_service.feed.contract import Equipment
+from ltp_service.feed.contract import Equipment, Terms
 from ltp_service.feed.loop import Collector, Handler
 from ltp_service.feed.messages import Acknowledged, LastTrade, MarketChanged, PairsListed
 from ltp_service.feed.subscriptions import Subscription, Subscriptions
@@ -30,6 +30,12 @@ from ltp_service.settings.config import Config
 log = logging.getLogger(__name__)
 
 CHANNELS = ("ticker", "trade")
+
+TERMS = Terms(symbols_per_request=100, messages_per_second=10)
+"""Both numbers are ours. Kraken documents neither how many symbols a request may name nor how many messages a second it
+takes, but that it refuses too many (docs.kraken.com, spot rate limits: "Exceeded msg rate"); users have met that at 16 in
+a second. It documents no limit of the symbols of a connection for tickers and trades either, and that one connection may
+carry all pairs (support.kraken.com/articles/360022326871)."""
 
 MOST_TEXT = 65536
 """Characters of an unreadable frame in which every spelling of a pair is looked for; beyond that, the exchange's own."""
@@ -63,6 +69,7 @@ class KrakenCollector(Collector):
     """Puts Kraken's trades and tickers into the store. Protocol v2 when the URL's path ends in /v2, else v1."""
 
     name = "kraken"
+    terms = TERMS
 
     def __init__(
         self,
