@@ -177,7 +177,7 @@ def test_refuse_batch_refuses_a_whole_request_and_names_no_pair(
     refusal = v2.find(is_method("subscribe", success=False))
     assert (refusal["error"], "symbol" in refusal) == ("too many", False)
     v2.subscribe_v2("ETH/USD")
-    assert v2.find(is_method("subscribe"))["result"]["symbol"] == "ETH/USD"
+    assert v2.find(is_method("subscribe", "ticker"))["result"]["symbol"] == "ETH/USD"
 
 
 def test_symbol_limit_holds_for_each_channel_of_a_connection(simulator: Simulator, v2: Client) -> None:
