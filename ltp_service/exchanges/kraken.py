@@ -104,6 +104,10 @@ class KrakenCollector(Collector):
         self._is_v2 = dialect is v2
         self._newest_traded_at: dict[Pair, float] = {}
         """Unix seconds of the newest trade that this connection told; with v1 since the exchange accepted the subscription."""
+        self._proven: tuple[Sequence[str], list[Pair]] = ((), [])
+        """The symbols that were last confirmed, and their pairs; the symbols stay the same object while none changes."""
+        self._confirmed: tuple[Sequence[str], float] | None = None
+        """What was last confirmed as a whole, and of which moment."""
         self.on_listed: Callable[[Collection[Pair]], None] | None = None
         """Told which pairs the exchange lists, in parts or as a whole; None where no one asks."""
         handlers: dict[type, Handler] = {
@@ -260,20 +264,28 @@ class KrakenCollector(Collector):
         self._tickers.forget()
 
     def confirm(self, symbols: Sequence[str], at: float) -> None:
-        # Not while another trade may be the last.
-        named = (self._pairs[symbol] for symbol in symbols)
-        pairs = [pair for pair in named if not self._is_uncertain(pair)]
+        if self._proven[0] is not symbols:
+            self._proven = symbols, [self._pairs[symbol] for symbol in symbols]
+        pairs = self._proven[1]
+        # Another trade than the one served may be the last.
+        uncertain = {*self._quarantine.pairs(), *self._doubts.by_pair, *self._tickers.waiting_pairs()}
+        if uncertain:
+            pairs = [pair for pair in pairs if pair not in uncertain]
+        elif self._confirmed == (symbols, at):
+            return  # no frame has come since, and nothing was uncertain then
+        self._confirmed = (symbols, at) if not uncertain and not self._lag.is_late else None
+        if not self._lag.is_late:
+            self._confirm(pairs, at)
+            return
         by_lag: dict[float, list[Pair]] = {}
         for pair in pairs:
             by_lag.setdefault(self._lag.of(pair), []).append(pair)
         for lag, late in by_lag.items():
-            self._delivered_at.update(dict.fromkeys(late, at - lag))
-            self._store.confirm(late, at - lag, WEBSOCKET)
+            self._confirm(late, at - lag)
 
-    def _is_uncertain(self, pair: Pair) -> bool:
-        """Whether another trade than the one served may be the last."""
-        held_back = self._quarantine.held(pair) is not None
-        return held_back or pair in self._doubts or self._tickers.is_waiting(pair)
+    def _confirm(self, pairs: Sequence[Pair], at: float) -> None:
+        self._delivered_at.update(dict.fromkeys(pairs, at))
+        self._store.confirm(pairs, at, WEBSOCKET)
 
     def _follow_listings(self, now: float) -> None:
         if self._is_v2:
