@@ -71,8 +71,8 @@ def test_each_product_is_asked_for_alone_because_one_bad_name_would_refuse_them_
     feed = LastTrades(CoinbaseLastTrades, [0.5], pairs=(BTC, FOO))
     assert asked(feed, "subscribe") == [
         ("matches", "BTC-USD"),
-        ("matches", "FOO-USD"),
         ("heartbeat", "BTC-USD"),
+        ("matches", "FOO-USD"),
         ("heartbeat", "FOO-USD"),
     ]
 
