@@ -38,6 +38,7 @@ class LastTradeCollector(Collector):
     source: Source
     longest_turn, burst = ASIDE_TURN_SECONDS, ASIDE_BURST_FRAMES
     names_refusals = False
+    refusal_level = logging.INFO  # it need not have a market of each pair
 
     def __init__(
         self,

@@ -11,6 +11,7 @@ from msgspec import UNSET, Meta, Raw, UnsetType
 
 from ltp_service.collected.books import BookState
 from ltp_service.collected.trades import TradeStatistics
+from ltp_service.domain.book import BookProblem
 from ltp_service.domain.market import MarketStatus
 from ltp_service.domain.tick import Source as TickSource
 from ltp_service.domain.trade import Side
@@ -162,6 +163,28 @@ class Consensus(msgspec.Struct, frozen=True):
     """Why there is no median; absent where there is one."""
 
 
+class Level(msgspec.Struct, frozen=True):
+    """What is bid or asked at one price."""
+
+    price: Positive
+    size: Positive
+
+
+class PairBook(msgspec.Struct, frozen=True):
+    """The best bid and ask of a pair on Kraken. Both are null while they cannot be believed."""
+
+    bid: Level | None
+    """Null with a problem, or when nothing is bid."""
+    ask: Level | None
+    """Null with a problem, or when nothing is asked."""
+    in_sync: bool
+    """False: an update may be missing."""
+    problem: BookProblem | None
+    """`unknown`: not received yet; `out_of_sync`: an update may be missing; `stale`: nothing heard of Kraken for 5 s."""
+    age_ms: Milliseconds | None
+    """Since the last message of the feed, which shows that the book is still this one. Null before the first."""
+
+
 class DetailedPrice(Price, frozen=True):
     """The last traded price of a pair, where it comes from and how sure it is."""
 
@@ -182,6 +205,8 @@ class DetailedPrice(Price, frozen=True):
     deviating: bool | UnsetType = UNSET
     """Whether the price is farther than PRICE_DIVERGENCE_LIMIT from the median of the other exchanges. Absent where fewer
     than two others have a price confirmed within 10 s."""
+    book: PairBook | UnsetType = UNSET
+    """Absent in a stream, and where `kraken_books` is not in COLLECTORS."""
 
 
 class NoPrice(msgspec.Struct, frozen=True):
@@ -564,6 +589,15 @@ class Task(msgspec.Struct, frozen=True):
     """Without keys and addresses; null when there was none."""
 
 
+class PairList(msgspec.Struct, frozen=True):
+    """What the wildcards of `SUPPORTED_PAIRS` mean at present."""
+
+    known: bool
+    """False until the exchange told which pairs it lists. Until then the plain pairs are served."""
+    wildcards: dict[str, Count]
+    """How many listed pairs each of them means."""
+
+
 class Status(msgspec.Struct, frozen=True):
     """The feed, the pairs and the process."""
 
@@ -575,6 +609,8 @@ class Status(msgspec.Struct, frozen=True):
     market: Market
     pairs: dict[str, PairStatus]
     """By pair."""
+    pair_list: PairList | None
+    """Null where `SUPPORTED_PAIRS` has no wildcard."""
     breaker: Breaker
     divergences: dict[str, Divergence]
     """By pair."""
@@ -695,13 +731,6 @@ class Trades(msgspec.Struct, frozen=True):
     """The newest trades first."""
 
     trades: list[Trade]
-
-
-class Level(msgspec.Struct, frozen=True):
-    """What is bid or asked at one price."""
-
-    price: Positive
-    size: Positive
 
 
 class Book(msgspec.Struct, frozen=True):
@@ -870,7 +899,7 @@ class Root(msgspec.Struct, frozen=True):
 # The events of streams.
 
 Hello, ExchangeHello = events.Hello, events.ExchangeHello
-StreamedTrade, ExchangeTrade = events.StreamedTrade, events.ExchangeTrade
+StreamedTrade, ExchangeTrade, StreamedBook = events.StreamedTrade, events.ExchangeTrade, events.StreamedBook
 TradeGap, ExchangeGap = events.TradeGap, events.ExchangeGap
 BestPrices, BestLevel = events.BestPrices, events.BestLevel
 Heartbeat, Bye = events.Heartbeat, events.Bye

@@ -7,7 +7,7 @@ import msgspec
 
 from ltp_service.domain.pairs import Pair
 from ltp_service.domain.tick import KRAKEN, Price, exchange_of
-from ltp_service.prices.consensus import Consensus, ExchangePrice, consensus_of, deviates
+from ltp_service.prices.consensus import ENOUGH_TO_DOUBT, Consensus, ExchangePrice, consensus_of, deviates
 from ltp_service.prices.freshness import choose
 from ltp_service.prices.store import Store
 from ltp_service.prices.witness import Witness
@@ -22,11 +22,6 @@ class Comparison(msgspec.Struct, frozen=True):
     consensus: Consensus
     deviating: bool | None
     """Whether the served price is far from the median of the others; None where fewer than two others are fresh."""
-
-    @property
-    def is_alone(self) -> bool:
-        """Whether no other exchange told a price."""
-        return all(each.exchange == KRAKEN for each in self.prices)
 
 
 class OtherMarkets:
@@ -45,29 +40,53 @@ class OtherMarkets:
     ) -> None:
         """`sources` are the prices of other exchanges by name, `witnesses` the last collected trades of a pair. `limit` is
         the fraction of the median beyond which a price deviates."""
-        self._stores = {KRAKEN: kraken, **sources}
+        self._kraken = kraken
+        self._sources = dict(sources)
         self._witnesses = witnesses
         self._limit = Decimal(str(limit))
-        self._clock = clock
+        self._monotonic = clock.monotonic
 
-    def compare(self, pair: Pair, served: Price | None) -> Comparison:
-        """Compares the price that is served for `pair`; None where there is none."""
-        prices = self._prices(pair)
+    def compare(self, pair: Pair, served: Price | None) -> Comparison | None:
+        """Compares the price that is served for `pair`, if any. None where no other exchange has told a price."""
+        others = self._others(pair)
+        return self._compare(pair, served, others) if others else None
+
+    def explain(self, pair: Pair, served: Price | None) -> Comparison:
+        """The same, also where no other exchange has told a price."""
+        return self._compare(pair, served, self._others(pair))
+
+    def deviates(self, pair: Pair, served: Price | None) -> bool | None:
+        """`deviating` of the same comparison, for less."""
+        others = self._others(pair)
+        if len(others) < ENOUGH_TO_DOUBT:
+            return None
+        return self._deviates(served, [*self._of_kraken(pair), *others])
+
+    def _compare(self, pair: Pair, served: Price | None, others: Sequence[ExchangePrice]) -> Comparison:
+        prices = [*self._of_kraken(pair), *others]
+        amount = None if served is None else served.tick.amount
+        return Comparison(prices, consensus_of(prices, amount), self._deviates(served, prices))
+
+    def _deviates(self, served: Price | None, prices: Sequence[ExchangePrice]) -> bool | None:
         if served is None:
-            return Comparison(prices, consensus_of(prices, None), None)
-        amount, own = served.tick.amount, exchange_of(served.tick.source)
+            return None
+        own = exchange_of(served.tick.source)
         others = [each for each in prices if each.exchange != own]
-        return Comparison(prices, consensus_of(prices, amount), deviates(amount, others, self._limit))
+        return deviates(served.tick.amount, others, self._limit)
 
-    def _prices(self, pair: Pair) -> list[ExchangePrice]:
-        now = self._clock.monotonic()
-        held = ((exchange, store.all().get(pair)) for exchange, store in self._stores.items())
-        told = [
-            ExchangePrice(exchange, price.tick.amount, max(0.0, now - price.confirmed_at))
-            for exchange, price in held
-            if price is not None
-        ]
+    def _of_kraken(self, pair: Pair) -> list[ExchangePrice]:
+        price = self._kraken.all().get(pair)
+        return [] if price is None else [self._told(KRAKEN, price)]
+
+    def _others(self, pair: Pair) -> list[ExchangePrice]:
+        """The last trade on every exchange but Kraken that told one."""
+        held = ((exchange, store.all().get(pair)) for exchange, store in self._sources.items())
+        told = [self._told(exchange, price) for exchange, price in held if price is not None]
         return told + [ExchangePrice(each.exchange, each.price, each.age) for each in self._witnesses(pair)]
+
+    def _told(self, exchange: str, price: Price) -> ExchangePrice:
+        age = max(0.0, self._monotonic() - price.confirmed_at)
+        return ExchangePrice(exchange, price.tick.amount, age)
 
 
 class Substitutes:

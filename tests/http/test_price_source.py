@@ -65,8 +65,8 @@ def test_the_etag_changes_with_the_source_where_the_price_is_the_same(service: F
 
 
 def test_a_waiting_request_looks_again_within_a_second_for_kraken(service: FreshService) -> None:
-    parts = service.services
-    lane = FastLane(parts.config, service.store, parts.prices.substitutes, service.clock)
+    prices = service.services.prices
+    lane = FastLane(service.services.config, prices.served, service.store, prices.substitutes, service.clock)
     environ: dict[str, Any] = {"REQUEST_METHOD": "GET", "QUERY_STRING": "pair=BTC/USD"}
     ready = lane.answer(environ)
 

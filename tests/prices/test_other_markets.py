@@ -92,8 +92,8 @@ def test_another_quote_currency_never_stands_in_and_never_counts() -> None:
     room.witnesses = [Witness("bybit", Decimal(101), 0.0), Witness("binance", Decimal(101), 0.0)]
 
     assert room.chosen() == "100"
-    assert room.markets.compare(BTC, room.served()).is_alone
-    assert room.markets.compare(USDT, None).consensus.exchanges == ("coinbase", "bybit", "binance")
+    assert room.markets.compare(BTC, room.served()) is None
+    assert room.markets.explain(USDT, None).consensus.exchanges == ("coinbase", "bybit", "binance")
 
 
 def test_a_price_is_not_compared_with_itself() -> None:
@@ -103,7 +103,8 @@ def test_a_price_is_not_compared_with_itself() -> None:
     room.trade("121", "bitstamp")
     standing_in = room.others["coinbase"].all()[BTC]
 
-    assert room.markets.compare(BTC, standing_in).deviating is None
-    assert room.markets.compare(BTC, room.served()).deviating is True
+    for served, deviating in ((standing_in, None), (room.served(), True)):
+        assert room.markets.explain(BTC, served).deviating is deviating
+        assert room.markets.deviates(BTC, served) is deviating
     room.clock.advance(10.001)
-    assert room.markets.compare(BTC, room.served()).deviating is None
+    assert room.markets.deviates(BTC, room.served()) is None

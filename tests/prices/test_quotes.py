@@ -26,9 +26,15 @@ class Room:
         self.asked: list[list[Pair]] = []
         self._answer = answer
         self.coinbase = memory_store(self.clock)
-        substitutes = Substitutes(self.store, [self.coinbase], self.clock, 30.0)
+        self.refused: set[Pair] = set()
         self.quotes = Quotes(
-            self.store, self.changes, self.clock, ttl=30.0, fetch=self.fetch, substitutes=substitutes
+            self.store,
+            self.changes,
+            self.clock,
+            ttl=30.0,
+            fetch=self.fetch,
+            refused=self.refused.__contains__,
+            substitutes=Substitutes(self.store, [self.coinbase], self.clock, 30.0),
         )
 
     def fetch(self, pairs: Sequence[Pair]) -> None:
@@ -139,6 +145,19 @@ def test_the_wait_for_the_feed_is_over_two_seconds_after_the_start() -> None:
     room.quotes.get([BTC])
     assert room.asked == [[BTC], [BTC]]
     assert FIRST_PRICE_WAIT_SECONDS == 2.0
+
+
+def test_a_pair_that_the_exchange_refuses_is_not_waited_for(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("ltp_service.prices.quotes.FIRST_PRICE_WAIT_SECONDS", 10 * DEADLINE)
+    room = Room(refuse)
+    room.quotes.expect_feed()
+    asker = threading.Thread(target=room.quotes.get, args=([BTC],), daemon=True)
+    asker.start()
+    room.refused.add(BTC)
+    room.changes.announce(BTC)
+    asker.join(DEADLINE)
+
+    assert room.asked == [[BTC]]
 
 
 @pytest.mark.parametrize("status", ["maintenance", "cancel_only", "post_only"])

@@ -255,8 +255,7 @@ def test_late_data_comes_late_in_order_between_punctual_heartbeats(lively: Simul
         started = time.monotonic()
         lively.trade("BTC/USD", "118000.0")
         lively.trade("BTC/USD", "118001.0")
-        frames = [json.loads(client.text()) for _ in range(4)]
-        assert [is_event("heartbeat")(frame) for frame in frames] == [True] * 4
+        assert is_event("heartbeat")(json.loads(client.text()))
         prices = [client.find(is_data("trade"))[1][0][0] for _ in range(2)]
         assert time.monotonic() - started >= 0.3
         assert prices == ["118000.0", "118001.0"]

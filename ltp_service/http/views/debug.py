@@ -46,7 +46,7 @@ def storage() -> Response:
     parts = services()
     prices, trades = parts.prices, parts.trades
     held = {str(pair): _price(parts, price) for pair, price in prices.store.all().items()}
-    decisions = {str(pair): len(prices.journal.decisions(pair)) for pair in parts.config.supported_pairs}
+    decisions = {str(pair): len(prices.journal.decisions(pair)) for pair in parts.prices.served}
     return json_response(
         shapes.Storage(
             prices=shapes.StoredPrices(prices.store.market(), held),

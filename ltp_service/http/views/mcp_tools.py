@@ -213,7 +213,7 @@ def _text(told: msgspec.Struct) -> str:
 def _pair(parts: Services, text: str) -> Pair:
     """Raises InvalidParameter or Refused."""
     pair = read_pair(text)
-    if pair not in parts.config.supported_pairs:
+    if pair not in parts.prices.served:
         raise Refused(f"{pair}: not served here; list_pairs names the pairs that are")
     return pair
 
@@ -239,7 +239,7 @@ def _price_now(parts: Services, quote: Quote) -> Node:
         "source": quote.price.confirmed_by,
         "traded_at": rfc3339(tick.traded_at),
         "trade_id": tick.trade_id,
-        "deviating": parts.other_markets.compare(quote.pair, quote.price).deviating,
+        "deviating": parts.other_markets.deviates(quote.pair, quote.price),
     }
 
 
