@@ -6,12 +6,16 @@ from decimal import Decimal
 import msgspec
 
 from ltp_service.domain.pairs import Pair
-from ltp_service.domain.tick import KRAKEN, Price, exchange_of
+from ltp_service.domain.tick import KRAKEN, Price, Tick, exchange_of
 from ltp_service.prices.consensus import ENOUGH_TO_DOUBT, Consensus, ExchangePrice, consensus_of, deviates
 from ltp_service.prices.freshness import choose
 from ltp_service.prices.store import Store
 from ltp_service.prices.witness import Witness
 from ltp_service.runtime.clock import Clock
+
+LOOK_AGAIN_SECONDS = 1.0
+"""Seconds for which a price that stays the same is taken to deviate or not: streams ask for each pair several times a
+second."""
 
 
 class Comparison(msgspec.Struct, frozen=True):
@@ -45,6 +49,8 @@ class OtherMarkets:
         self._witnesses = witnesses
         self._limit = Decimal(str(limit))
         self._monotonic = clock.monotonic
+        self._remembered: dict[Pair, tuple[Tick, float, bool | None]] = {}
+        """Of each pair the tick that was compared last, until when that holds, and whether it deviates."""
 
     def compare(self, pair: Pair, served: Price | None) -> Comparison | None:
         """Compares the price that is served for `pair`, if any. None where no other exchange has told a price."""
@@ -56,11 +62,18 @@ class OtherMarkets:
         return self._compare(pair, served, self._others(pair))
 
     def deviates(self, pair: Pair, served: Price | None) -> bool | None:
-        """`deviating` of the same comparison, for less."""
-        others = self._others(pair)
-        if len(others) < ENOUGH_TO_DOUBT:
+        """`deviating` of the same comparison, for less, and up to LOOK_AGAIN_SECONDS old."""
+        if served is None:
             return None
-        return self._deviates(served, [*self._of_kraken(pair), *others])
+        now, known = self._monotonic(), self._remembered.get(pair)
+        if known is not None and known[0] is served.tick and now < known[1]:
+            return known[2]
+        others = self._others(pair)
+        found = None
+        if len(others) >= ENOUGH_TO_DOUBT:
+            found = self._deviates(served, [*self._of_kraken(pair), *others])
+        self._remembered[pair] = served.tick, now + LOOK_AGAIN_SECONDS, found
+        return found
 
     def _compare(self, pair: Pair, served: Price | None, others: Sequence[ExchangePrice]) -> Comparison:
         prices = [*self._of_kraken(pair), *others]

@@ -29,16 +29,24 @@ class Witnesses:
     """The last trades on the exchanges that are collected."""
 
     def __init__(
-        self, exchanges: Iterable[str], last_trade: Callable[[str, str], Trade | None], clock: Clock
+        self,
+        exchanges: Iterable[str],
+        last_trade: Callable[[str, str], Trade | None],
+        clock: Clock,
+        has_trades: Callable[[str], bool] = lambda _: True,
     ) -> None:
-        """`last_trade` gives the newest trade of a symbol on an exchange; None when there is none within the hour."""
+        """`last_trade` gives the newest trade of a symbol on an exchange; None when there is none within the hour.
+        `has_trades` is asked before, for less: whether there may be one of a symbol."""
         self._exchanges = tuple(exchanges)
         self._last_trade = last_trade
+        self._has_trades = has_trades
         self._clock = clock
 
     def of(self, pair: Pair) -> list[Witness]:
         """The last trade on every exchange that traded the pair within the hour."""
         symbol = joined_symbol(pair)
+        if not self._has_trades(symbol):
+            return []
         wall = self._clock.wall()
         last = ((exchange, self._last_trade(symbol, exchange)) for exchange in self._exchanges)
         return [

@@ -15,6 +15,7 @@ from gevent.server import StreamServer
 
 from ltp_service.domain.pairs import Pair
 from ltp_service.meters import STREAM_DROPPED, STREAM_EVENTS
+from ltp_service.prices.other_markets import LOOK_AGAIN_SECONDS
 from ltp_service.prices.quotes import Quote
 from ltp_service.streams.events import HEARTBEAT_SECONDS
 from ltp_service.streams.flow import Flow
@@ -194,10 +195,10 @@ def test_a_price_that_begins_or_ends_to_deviate_is_told_again(room: Room) -> Non
     room.trade_elsewhere(room.coinbase, "110")
     room.trade_elsewhere(room.bitstamp, "110")
     for told in (1, 0):
-        room.turn(LOOK_EVERY_SECONDS)
+        room.turn(LOOK_AGAIN_SECONDS)
         assert len(client.events()) == told
     room.trade_elsewhere(room.bitstamp, "101")
-    room.turn(LOOK_EVERY_SECONDS)
+    room.turn(LOOK_AGAIN_SECONDS)
     assert states(client.events()) == ["live"]
 
 
