@@ -158,6 +158,8 @@ class SourceFeeds:
     """By exchange."""
     topics: "Sequence[Topic]" = ()
     """The stores, where a fleet shares them."""
+    news: Changes = field(default_factory=Changes)
+    """Where the stores announce new prices."""
 
 
 @dataclass(frozen=True)
@@ -355,6 +357,8 @@ def wire_prices(
     held = sources or {}
     stand_ins = [held[name] for name in config.substitute_sources if name in held]
     substitutes = Substitutes(store, stand_ins, clock, config.cache_ttl)
+    if stand_ins:
+        feeds.news.listener = partial(_announce_substitute, substitutes, changes)
     kraken: KrakenCollector | None = None
     tape = None
 
@@ -437,10 +441,11 @@ def wire_sources(
     stores: dict[str, Store] = {}
     collectors: dict[str, LastTradeCollector] = {}
     topics: list[Topic] = []
+    news = Changes()
     for name in config.price_sources:
         if name not in SOURCES:  # Kraken
             continue
-        local = MemoryStore(runtime.clock, Changes(), Journal())
+        local = MemoryStore(runtime.clock, news, Journal())
         stores[name] = local
         if line is not None:
             from ltp_service.redis.prices import RedisStore  # noqa: PLC0415 - loaded only with Redis
@@ -456,7 +461,7 @@ def wire_sources(
             newest = partial(ASK_NEWEST[name], http, address, config.kraken_request_timeout)
         equipment = equip(config, url, backoff, runtime, newest=newest)
         collectors[name] = SOURCES[name](config.plain_pairs, stores[name], equipment)
-    return stores, SourceFeeds(collectors, topics)
+    return stores, SourceFeeds(collectors, topics, news)
 
 
 def follow_list(
@@ -481,6 +486,12 @@ def follow_list(
     served.on_change(follow)
     if kraken is not None and served.wildcards:
         kraken.on_listed = lambda pairs: served.listed(pairs, clock.monotonic(), complete=False)
+
+
+def _announce_substitute(substitutes: Substitutes, changes: Changes, pair: Pair) -> None:
+    """Another exchange has told a new price, which is news where it is served."""
+    if substitutes.are_serving(pair):
+        changes.announce(pair)
 
 
 def share_tape(tape: KrakenTape, line: "FleetLine") -> "Topic":

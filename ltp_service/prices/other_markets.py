@@ -8,7 +8,7 @@ import msgspec
 from ltp_service.domain.pairs import Pair
 from ltp_service.domain.tick import KRAKEN, Price, Tick, exchange_of
 from ltp_service.prices.consensus import ENOUGH_TO_DOUBT, Consensus, ExchangePrice, consensus_of, deviates
-from ltp_service.prices.freshness import choose
+from ltp_service.prices.freshness import choose, is_substitute
 from ltp_service.prices.store import Store
 from ltp_service.prices.witness import Witness
 from ltp_service.runtime.clock import Clock
@@ -115,6 +115,7 @@ class Substitutes:
         """
         self._kraken = kraken
         self._stores = tuple(stores)
+        self._monotonic = clock.monotonic
         self._ttl = ttl
         self._began_at = clock.monotonic()
 
@@ -122,6 +123,11 @@ class Substitutes:
     def are_allowed(self) -> bool:
         """Whether any exchange may stand in."""
         return bool(self._stores)
+
+    def are_serving(self, pair: Pair) -> bool:
+        """Whether another exchange's price of `pair` is served now."""
+        chosen = self.choose(pair, self._kraken.all().get(pair), self._monotonic())
+        return chosen is not None and is_substitute(chosen)
 
     def choose(self, pair: Pair, price: Price | None, now: float) -> Price | None:
         """The price to serve at the monotonic second `now`; `price` is Kraken's."""

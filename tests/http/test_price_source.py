@@ -4,6 +4,7 @@ from typing import Any
 
 import pytest
 
+from ltp_service.domain.pairs import Pair
 from ltp_service.http.fast_lane import LOOK_AGAIN_SECONDS, FastLane
 from ltp_service.http.price_source import MOST_NAMED, names_of, source_headers
 from ltp_service.rest.breaker import URGENT_PROBE_EVERY_SECONDS
@@ -77,6 +78,16 @@ def test_a_waiting_request_looks_again_within_a_second_for_kraken(service: Fresh
     assert newer is not None
     assert b"101" in newer.content
     assert lane.take_substituted() == {(BTC, "coinbase:websocket"): 2}
+
+
+def test_a_new_price_is_announced_only_where_it_is_served(service: FreshService) -> None:
+    news: list[Pair] = []
+    service.services.prices.changes.listener = news.append
+    service.trade_elsewhere("coinbase", "101", BTC, trade_id=2, traded_at=1.0)
+    service.trade_elsewhere("bitstamp", "101", BTC)
+    service.trade_elsewhere("coinbase", "7", ETH)
+
+    assert set(news) == {BTC}
 
 
 def test_detail_has_the_substitutes_own_source_age_and_trade(service: FreshService) -> None:
