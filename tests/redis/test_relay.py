@@ -275,6 +275,16 @@ def test_a_server_that_stands_still_is_noticed_soon_and_listened_to_when_it_goes
     assert any("out of step with the fleet" in message for message in caplog.messages)
 
 
+def test_a_server_that_was_replaced_is_listened_to_no_longer(
+    listener: Listener, caplog: pytest.LogCaptureFixture
+) -> None:
+    listener.follower.follow(listener.server.address)
+    assert listener.in_step()
+    listener.follower.follow("127.0.0.1:1")
+    eventually(lambda: "another Redis in place of" in caplog.text)
+    eventually(listener.in_step)  # connected anew, as the Sentinels say at each connection
+
+
 def test_a_silent_owner_ends_no_listening(listener: Listener, caplog: pytest.LogCaptureFixture) -> None:
     seen = listener.measured
     eventually(
