@@ -9,8 +9,10 @@ from threading import Thread
 
 import pytest
 
+from tests.drill.partitions.rows import ROWS
 from tests.drill.partitions.switch import Switch, hardware_address
 from tests.drill.partitions.watch import Tenure, Told, at_once, contradictions, steps_back, tenures, without
+from tests.drill.table import PAGE
 
 ALL = b"\xff" * 6
 
@@ -125,3 +127,8 @@ def test_a_worker_that_goes_back_to_an_earlier_tenure_is_found() -> None:
     assert not steps_back(
         [told(1, 7, epoch=1), told(2, 8, epoch=2), told(3, 7, epoch=1), told(4, 7, epoch=2)]
     )
+
+
+def test_the_page_has_every_row() -> None:
+    page = PAGE.read_text(encoding="utf-8")
+    assert [row.name for row in ROWS.values() if f"\n| {row.title} |" not in page] == []
