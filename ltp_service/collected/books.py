@@ -35,7 +35,7 @@ class BookStore:
             book.replace(snapshot, received_at)
 
     def change(self, exchange: str, change: BookChange, received_at: float) -> Applied:
-        """Applies the next change. After a `gap` the book is out of sync until it is replaced."""
+        """Applies the next change. After a `gap` or a `mismatch` the book is out of sync until it is replaced."""
         with self._lock:
             book = self._books.get((exchange, change.symbol))
             return book.change(change, received_at) if book else "gap"

@@ -2,25 +2,24 @@
 
 import logging
 import re
-from collections.abc import Callable, Mapping, Sequence
-from math import inf
+from collections.abc import Callable, Sequence
 from urllib.parse import urlsplit
 
 from ltp_service.collected.kraken_tape import KrakenTape
 from ltp_service.domain.errors import BadFrame
 from ltp_service.domain.exchange_clock import NEGLIGIBLE_DELAY_SECONDS, ExchangeClock
-from ltp_service.domain.market import DELISTED, MarketStatus
 from ltp_service.domain.pairs import Pair, read_pair_or_none
 from ltp_service.domain.tick import WEBSOCKET, Price, Tick
 from ltp_service.domain.trade import Trade
 from ltp_service.exchanges import kraken_v1 as v1
 from ltp_service.exchanges import kraken_v2 as v2
 from ltp_service.exchanges.kraken_lag import Lag
+from ltp_service.exchanges.kraken_markets import Markets
 from ltp_service.exchanges.kraken_tickers import OTHER_CHANNEL_WITHIN_SECONDS, Tickers, servable
 from ltp_service.feed.contract import Equipment
 from ltp_service.feed.loop import Collector, Handler
-from ltp_service.feed.messages import Acknowledged, LastTrade, MarketChanged, PairsListed
-from ltp_service.feed.subscriptions import PROOF_WITHIN_SECONDS, Subscription, Subscriptions
+from ltp_service.feed.messages import Acknowledged, LastTrade, MarketChanged, PairsListed, Refused
+from ltp_service.feed.subscriptions import Subscription, Subscriptions
 from ltp_service.meters import FRAMES_REFUSED, TRADES_HELD
 from ltp_service.prices.doubts import Doubts
 from ltp_service.prices.quarantine import Quarantine
@@ -79,24 +78,21 @@ class KrakenCollector(Collector):
         self._symbols = {pair: symbol for symbol, pair in self._pairs.items()}
         self._delivered_at: dict[Pair, float] = {}
         self._doubts = doubts
-        self._tickers = Tickers()
-        self._market_told_at = 0.0
+        self._tickers = Tickers(has_trade_snapshots=dialect is v2)
+        self._markets = Markets(store)
         self._exchange_clock = exchange_clock
         self._connected_at = 0.0
         self._lag = Lag()
         self._last_trade_at: float | None = None
         """When the last live trade of any pair arrived on this connection."""
         self._is_v2 = dialect is v2
-        self._listings_due_at = inf
-        self._listed: set[Pair] = set()
-        """Pairs of which this connection has told whether their orders are matched."""
-        self._statuses: dict[str, MarketStatus] = {}
-        """What this connection told of any symbol: its pair may be added later."""
+        self.on_refusal: Callable[[Pair], None] = lambda _: None
+        """Called with a pair when `is_refused` has become true of it."""
         self._newest_traded_at: dict[Pair, float] = {}
         """Unix seconds of the newest trade that this connection told; with v1 since the exchange accepted the subscription."""
         handlers: dict[type, Handler] = {
             LastTrade: self.take,
-            MarketChanged: self.market_changed,
+            MarketChanged: self._markets.changed,
             PairsListed: self.pairs_listed,
         }
         super().__init__(dialect, Subscriptions(self._pairs, CHANNELS), equipment, handlers)
@@ -110,7 +106,7 @@ class KrakenCollector(Collector):
         self.want(tuple(symbols))
 
     def symbols_changed(self, added: Sequence[str], removed: Sequence[str], now: float) -> None:
-        self._take_statuses({symbol: self._statuses[symbol] for symbol in added if symbol in self._statuses})
+        self._markets.added(added, self._pairs)
 
     def without_superseded(self, frames: Sequence[str]) -> Sequence[str]:
         """Without the tickers that a later one of the same pair replaces, so that a burst is read in time."""
@@ -224,7 +220,7 @@ class KrakenCollector(Collector):
         return True
 
     def tended(self, now: float) -> None:
-        if now >= self._listings_due_at:
+        if self._markets.is_listing_late(now):
             self._follow_listings(now)
         for tick, is_doubtful in self._tickers.due(now):
             if is_doubtful:
@@ -239,14 +235,11 @@ class KrakenCollector(Collector):
         self._lag.forget()
         self._last_trade_at = None
         self._newest_traded_at.clear()
-        self._listed.clear()
-        self._statuses.clear()
+        self._markets.forget()
         self._follow_listings(now)
 
     def disconnected(self, now: float) -> None:
-        self._listed.clear()
-        self._statuses.clear()
-        self._listings_due_at = inf
+        self._markets.forget()
         self._quarantine.forget()
         self._tickers.forget()
 
@@ -268,29 +261,19 @@ class KrakenCollector(Collector):
 
     def _follow_listings(self, now: float) -> None:
         if self._is_v2:
-            self._listings_due_at = now + PROOF_WITHIN_SECONDS
+            self._markets.listing_asked(now)
             self._requests.follow(v2.LISTINGS)
 
     def pairs_listed(self, listed: PairsListed, now: float) -> None:
-        self._listings_due_at = inf
-        self._statuses |= listed.statuses
-        statuses = self._take_statuses(listed.statuses)
-        if listed.complete and statuses:
+        named = self._markets.listed(listed, self._pairs)
+        if self._markets.has_whole_list:
+            for pair in filter(self.is_refused, self._symbols):
+                self.on_refusal(pair)
+        if named is not None:
             held = self._store.all()
             wanted = {self._pairs[symbol] for symbol in self._subscriptions.symbols}
-            for pair in wanted - statuses.keys():
+            for pair in wanted - named:
                 self._doubts.open(pair, "contested", now, held.get(pair))  # REST knows whether it is listed
-
-    def _take_statuses(self, told: Mapping[str, MarketStatus]) -> dict[Pair, MarketStatus]:
-        """Those of pairs that are served here go into the store."""
-        statuses = {pair: told[symbol] for symbol, pair in self._pairs.items() if symbol in told}
-        self._listed.update(statuses)
-        self._store.set_pair_markets(statuses)
-        return statuses
-
-    def market_changed(self, change: MarketChanged, now: float) -> None:
-        self._market_told_at = now
-        self._store.set_market(change.status)
 
     def activated(self) -> None:
         log.info("WebSocket connection established and subscribed to ticker data")
@@ -304,8 +287,13 @@ class KrakenCollector(Collector):
             return
         if acknowledgement.channel == "trade":
             self._newest_traded_at.pop(pair, None)
-        if self._store.market_of(pair) == DELISTED:  # protocol v1 tells in no other way that it is back
-            self._store.set_pair_markets({pair: "unknown"})
+        self._markets.accepted(pair)
+
+    def _request_refused(self, refusal: Refused, now: float) -> None:
+        super()._request_refused(refusal, now)
+        pair = self._pairs.get(refusal.symbol or "")
+        if pair is not None and self.is_refused(pair):
+            self.on_refusal(pair)
 
     # What cannot be used.
 
@@ -350,11 +338,11 @@ class KrakenCollector(Collector):
 
     def market_told_at(self) -> float:
         """Monotonic seconds at which the feed last told whether the exchange is matching."""
-        return self._market_told_at
+        return self._markets.told_at
 
     def tells_market_of(self, pair: Pair) -> bool:
         """Whether the present connection tells if the orders of `pair` are matched."""
-        return pair in self._listed
+        return self._markets.tells(pair)
 
     def told_since(self, pair: Pair) -> float | None:
         """Monotonic seconds since which this connection tells each trade of `pair`; None while it does not."""
@@ -364,6 +352,17 @@ class KrakenCollector(Collector):
     def subscription(self, pair: Pair) -> Subscription | None:
         """How the subscription of `pair` stands; None while there is no connection."""
         return self._subscriptions.states.get(self._symbols[pair])
+
+    def is_refused(self, pair: Pair) -> bool:
+        """Whether this connection has told all that it can of `pair`: the exchange refused each channel, and its list came."""
+        state = self._subscriptions.states.get(self._symbols.get(pair, ""))
+        if state is None or state.refusal is None or state.acknowledged:
+            return False
+        return self._markets.has_whole_list or not self._is_v2
+
+    def lacks(self, pair: Pair) -> bool:
+        """Whether the exchange refused `pair`, and it is not in its list either. Never with v1, which has no list."""
+        return self._is_v2 and self.is_refused(pair) and not self._markets.names(self._symbols[pair])
 
     def held(self, pair: Pair) -> Tick | None:
         """The trade of `pair` that the quarantine holds back, 2 s at most."""

@@ -51,8 +51,10 @@ _decode_pair_markets = msgspec.json.Decoder(dict[str, str]).decode
 class RedisStore(Topic):
     """A MemoryStore whose changes are sent to the fleet. Only the runners of the fleet wait for Redis."""
 
-    def __init__(self, local: MemoryStore, line: FleetLine) -> None:
-        super().__init__("prices", line)
+    def __init__(self, local: MemoryStore, line: FleetLine, exchange: str | None = None) -> None:
+        """`exchange`: whose prices they are; None for Kraken's, each of which is sent at once."""
+        super().__init__("prices" if exchange is None else f"{exchange}_prices", line)
+        self._is_urgent = exchange is None
         self._local = local
         self._changed: set[Pair] = set()
         self._lock = Lock()
@@ -67,7 +69,7 @@ class RedisStore(Topic):
         outcome = self._local.put(tick)
         if outcome != "older":
             self._note((tick.pair,))
-        if outcome == "newer" and not self._news.is_set():
+        if outcome == "newer" and self._is_urgent and not self._news.is_set():
             self._news.set()
         return outcome
 

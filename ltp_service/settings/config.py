@@ -37,6 +37,7 @@ from ltp_service.settings.types import (
     KeyLife,
     LogLevel,
     Origin,
+    PriceSource,
     Rate,
     RedisAddress,
     RedisMaster,
@@ -100,13 +101,24 @@ class Config(BaseSettings):
         map(read_pair, "BTC/USD BTC/EUR BTC/CHF BTC/CAD ETH/USD LTC/USD XRP/USD".split())
     )
     """The pairs that are served. Answers keep this order."""
+    price_sources: Several[PriceSource] = ("kraken",)
+    """The exchanges that tell the last trades of the pairs that are served. `kraken` must be among them, because its last
+    trade is the answer. The others show how far to trust it. Each tells the pairs that it has in the same quote
+    currency."""
+    coinbase_websocket_url: WebSocketUrl = "wss://ws-feed.exchange.coinbase.com"
+    """Coinbase Exchange's feed, for `PRICE_SOURCES`."""
+    bitstamp_websocket_url: WebSocketUrl = "wss://ws.bitstamp.net"
+    """Bitstamp's feed, for `PRICE_SOURCES`."""
+    bitstamp_rest_url: HttpUrl = "https://www.bitstamp.net/api/v2"
+    """Bitstamp's REST API. It tells the newest trade before a subscription, which the feed does not. A question takes
+    `KRAKEN_REQUEST_TIMEOUT` at most."""
     symbols: Annotated[Several[Symbol], Field(min_length=1, max_length=MAX_COLLECTED_SYMBOLS)] = tuple(
         "BTCUSDT ETHUSDT SOLUSDT".split()
     )
     """What the collectors collect until the list is changed over HTTP, at most 200 symbols."""
     collectors: Several[CollectorName] = ("bybit_trades", "binance_trades")
-    """The collectors that run: `bybit_trades`, `binance_trades`, `bybit_books`, `binance_books`. Set and empty means
-    none."""
+    """The collectors that run: `bybit_trades`, `binance_trades`, `bybit_books`, `binance_books`, `kraken_books`. Set and
+    empty means none. `kraken_books` follows the served pairs, and has bid and ask for them."""
     bybit_websocket_url: WebSocketUrl = "wss://stream.bybit.com/v5/public/spot"
     """Bybit's feed."""
     binance_websocket_url: WebSocketUrl = "wss://stream.binance.com:9443/stream"
@@ -134,6 +146,9 @@ class Config(BaseSettings):
     log_format: Word[Literal["auto", "json", "text"]] = "auto"
     """`json` writes one object per line, `text` is for people. `auto` is text where standard output is a terminal, else
     JSON."""
+    metrics_per_pair: bool = True
+    """Whether `/metrics` has series for each pair, about 800 bytes a pair. `false` gives sums in their place, and alerts
+    then name no pair, see [operations.md](operations.md#series-of-pairs)."""
     environment: EnvironmentName = "development"
     """The name in `configs/config.<ENVIRONMENT>.yaml`. It is read as a variable only, not from a file."""
     price_divergence_limit: Fraction = 0.05
@@ -146,16 +161,16 @@ class Config(BaseSettings):
     kraken_websocket_url: WebSocketUrl = "wss://ws.kraken.com/v2"
     """Kraken's feed. A path that ends in `/v2` speaks protocol v2, any other path v1."""
     kraken_websocket_timeout: Annotated[float, seconds("100ms", "5m")] = 30.0
-    """The longest time to connect: name lookup, TCP, proxy, TLS and handshake together. It holds for Bybit and Binance
+    """The longest time to connect: name lookup, TCP, proxy, TLS and handshake together. It holds for the other exchanges
     too."""
     kraken_idle_timeout: Annotated[float, seconds("100ms", "10m")] = 10.0
-    """A connection without any frame for this long is replaced. It holds for Bybit and Binance too, but with 30 s at
-    least."""
+    """A connection without any frame for this long is replaced. It holds for the other exchanges too, for Bybit and
+    Binance with 30 s at least."""
     kraken_reconnect_delay: Annotated[float, seconds("10ms", "1m")] = 5.0
     """The base of the back-off between attempts to connect."""
     kraken_max_reconnect_tries: Annotated[int, whole(0, 100)] = 5
-    """The number of fast attempts to connect. After them the service tries slowly, for ever. It holds for Bybit and
-    Binance too."""
+    """The number of fast attempts to connect. After them the service tries slowly, for ever. It holds for the other
+    exchanges too."""
     kraken_rest_url: HttpUrl = "https://api.kraken.com/0/public"
     """Kraken's REST API."""
     kraken_timeout: Annotated[float, seconds("100ms", "5m")] = 10.0
@@ -192,6 +207,13 @@ class Config(BaseSettings):
         whole = info.data.get("kraken_timeout", value)
         if value > whole:
             raise ValueError(f"must not be longer than KRAKEN_TIMEOUT ({whole:g}s), of which it is one try")
+        return value
+
+    @field_validator("price_sources")
+    @classmethod
+    def _kraken_is_a_source(cls, value: tuple[str, ...]) -> tuple[str, ...]:
+        if "kraken" not in value:
+            raise ValueError("must name kraken too, because its last trade is the answer")
         return value
 
     @field_validator("database_path")

@@ -36,9 +36,9 @@ _LETTERED_PAIRS = frozenset(
 )
 
 UNIT_DECIMALS = 6
+KRAKEN_LEVELS = 100  # of each side of an order book
 _LISTED = re.compile(r"([A-Z0-9]{2,12}?)(USDT|USDC|FDUSD|USD|EUR|TRY|BRL|BTC|ETH|BNB|DAI)")
 _NEVER_LISTED = "NOPE"
-_STARTS = {"BTCUSDT": (1, 1156302), "ETHUSDT": (2, 421533), "SOLUSDT": (2, 18742)}
 _PULL = 0.02  # back to the start price, so that exchanges do not drift apart
 
 _PLAUSIBLE_PRICE = re.compile(r"\d{1,30}(\.\d{1,30})?([eE][+-]?\d{1,2})?")
@@ -90,6 +90,10 @@ class Pair:
     @cached_property
     def increment(self) -> Decimal:
         return Decimal(1).scaleb(-self.decimals)
+
+    def ticks(self, price: str) -> int:
+        """How many of the smallest steps a price has; what is less than one is left out."""
+        return int(Decimal(price).scaleb(self.decimals))
 
     def price(self, ticks: int) -> str:
         """So many of the smallest steps, with every decimal."""
@@ -262,6 +266,24 @@ class KrakenTape(Tape):
     def last(self) -> Trade:
         return self.trades[-1]
 
+    @cached_property
+    def book(self) -> OrderBook:
+        """Around the last price."""
+        return self._book_at(self.pair.ticks(self.last.price))
+
+    def requote(self) -> bool:
+        """Moves the book to where the last trade was, if it left the spread. Whether it had to."""
+        ticks = self.pair.ticks(self.last.price)
+        left = not self.book.bids.best() <= ticks <= self.book.asks.best()
+        if left:
+            self.book = self._book_at(ticks)
+        return left
+
+    def _book_at(self, ticks: int) -> OrderBook:
+        # Its own choice: who asks for books must not change what is traded.
+        choice = random.Random(f"book of {self.pair.name} at {ticks}")
+        return OrderBook(max(ticks, 3), choice, KRAKEN_LEVELS, reach=8)
+
     def earliest(self) -> int:
         return self.last.micros + 1
 
@@ -369,6 +391,13 @@ class SpotTape(Tape):
 
     def earliest(self) -> int:
         return self._last_micros
+
+    def last(self, now: int) -> Trade:
+        """The last trade; before the first one at the start price is made up, a minute old."""
+        if not self.trades:
+            price, moment = self.pair.price(self._start), now - 60_000_000
+            self.add([Trade(self.pair, price, "0.01", "buy", moment, self.next_id, sequence=self.sequence)])
+        return self.trades[-1]
 
     def event(self, now: int, count: int) -> list[Trade]:
         """The next match event, of `count` trades at one price of the walk; not yet on the tape."""
@@ -499,6 +528,13 @@ class KrakenMarket(Market[KrakenTape]):
         return max(target, pair.increment)
 
 
+_SPOT_STARTS = {
+    pair.name.replace("/", ""): (pair.decimals, int(Decimal(pair.start).scaleb(pair.decimals)))
+    for pair in STANDARD_PAIRS
+} | {"BTCUSDT": (1, 1156302), "ETHUSDT": (2, 421533), "SOLUSDT": (2, 18742)}
+"""By name: decimals, and the price at the beginning in the smallest steps."""
+
+
 class SpotMarket(Market[SpotTape]):
     """By names such as BTCUSDT. A well-formed one is listed when it is first asked for; one that begins with NOPE never
     is."""
@@ -506,13 +542,18 @@ class SpotMarket(Market[SpotTape]):
     resolution = 1000
 
     def __init__(
-        self, exchange: str, seed: int, first_id: int = 0, clock: Callable[[], float] = time.time
+        self,
+        exchange: str,
+        seed: int,
+        first_id: int = 0,
+        clock: Callable[[], float] = time.time,
+        listed: Iterable[str] = ("BTCUSDT", "ETHUSDT", "SOLUSDT"),
     ) -> None:
-        """Trade ids begin above `first_id`."""
+        """Trade ids begin above `first_id`. `listed`: the pairs that its walk begins with."""
         super().__init__(seed, clock)
         self.exchange = exchange
         self._first_id = first_id
-        for name in _STARTS:
+        for name in listed:
             self.find(name)
 
     def find(self, name: str) -> SpotTape | None:
@@ -522,7 +563,7 @@ class SpotMarket(Market[SpotTape]):
         if parts is None or name.startswith(_NEVER_LISTED):
             return None
         choice = random.Random(f"{self._seed} {self.exchange} {name}")
-        decimals, start = _STARTS.get(name, (4, choice.randint(10_000, 10_000_000)))
+        decimals, start = _SPOT_STARTS.get(name, (4, choice.randint(10_000, 10_000_000)))
         price = f"{Decimal(start).scaleb(-decimals):f}"
         pair = Pair(parts[1], parts[2], decimals, decimals, price, separator="")
         self.tapes[name] = SpotTape(pair, self._first_id, choice)

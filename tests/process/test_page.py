@@ -26,6 +26,33 @@ def test_every_digit_is_the_one_that_was_told(service: ScriptedService, opened: 
         expect(page.locator('tr[data-pair="DOGE/USD"] .price')).to_have_text(price)
 
 
+def test_of_a_thousand_pairs_fifty_are_drawn_and_any_is_found(service: ScriptedService, opened: Tabs) -> None:
+    page = opened.open()
+    rows, place = page.locator("#pairs tr"), page.locator("#find-place")
+    expect(rows).to_have_count(4)
+    expect(page.locator("#find")).to_be_hidden()
+    for number in range(1000):
+        service.price(f"C{number}/USD", "1.5")
+    service.price("C800/USD", "1.5", "fallback")
+    page.reload()
+    expect(page.locator("#verdict")).to_have_text(
+        re.compile("^1003 of 1004 prices trustworthy; C800/USD from REST")
+    )
+    expect(rows).to_have_count(50)
+    expect(place).to_have_text("1 to 50 of 1004")
+    page.get_by_role("button", name="Next").click()
+    expect(place).to_have_text("51 to 100 of 1004")
+    sought = page.get_by_label("Find a pair or a state")
+    for words, found in (("c777-usd", "C777/USD"), ("fallback c8", "C800/USD")):
+        sought.fill(words)
+        expect(rows).to_have_count(1)
+        expect(rows).to_have_attribute("data-pair", found)
+    service.price("C800/USD", "2.5", "fallback")
+    expect(rows.locator(".price")).to_have_text("2.5")
+    sought.fill("stale")
+    expect(place).to_have_text("None found among 1004")
+
+
 def test_the_arrow_knows_what_no_binary_float_does(service: ScriptedService, opened: Tabs) -> None:
     page = opened.open()
     arrow = page.locator('tr[data-pair="BTC/KRW"] .arrow')
