@@ -3,6 +3,7 @@
 import json
 import os
 import socket
+import time
 from collections.abc import Iterator
 from contextlib import ExitStack
 from threading import Thread
@@ -73,10 +74,12 @@ def test_a_direction_that_is_cut_carries_nothing_and_the_other_one_does(bench: B
 
 def test_delayed_frames_come_later_and_in_their_order(bench: Bench) -> None:
     bench.order(0, 1, delay=0.05)
+    sent = time.monotonic()
     for words in (b"first", b"second"):
         bench.send(0, 1, words)
     bench.send(2, 1, b"not delayed")
     assert [bench.next(1) for _ in range(3)] == [b"not delayed", b"first", b"second"]
+    assert time.monotonic() - sent >= 0.05
 
 
 def test_of_a_share_that_is_lost_the_others_come(bench: Bench) -> None:
