@@ -24,7 +24,7 @@ run: .venv/.run ## serve on port 8080, prices from the exchange
 	$(BIN)/gunicorn wsgi:app
 
 demo: .venv/.test ## serve on port 8080 without a network, prices from a simulated exchange
-	$(BIN)/python -m ltp_service.simulator --walk --run $(BIN)/gunicorn wsgi:app
+	$(BIN)/python -m ltp_service demo
 
 test: test-unit test-process ## run every test; FULL=1 for the long forms
 

@@ -6,7 +6,7 @@ imported inside functions.
 
 import os
 import secrets
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property, partial
 from typing import TYPE_CHECKING
@@ -25,12 +25,13 @@ from ltp_service.exchanges.kraken import KrakenCollector, is_v2, tape_reader
 from ltp_service.exchanges.kraken_filler import TapeFiller
 from ltp_service.exchanges.kraken_rest import KrakenRest
 from ltp_service.exchanges.kraken_v2 import is_live
-from ltp_service.exchanges.registry import COLLECTORS, unknown_collectors
+from ltp_service.exchanges.registry import ASK_NEWEST, COLLECTORS, SOURCES, unknown_collectors
 from ltp_service.feed.backoff import Backoff
 from ltp_service.feed.books import BookCollector
 from ltp_service.feed.connection import WebSocketConnection
-from ltp_service.feed.contract import Equipment, Link
+from ltp_service.feed.contract import Equipment, Link, Newest
 from ltp_service.feed.dialing import Dialer
+from ltp_service.feed.last_trades import LastTradeCollector
 from ltp_service.feed.loop import Collector
 from ltp_service.feed.trades import TradeCollector
 from ltp_service.history.access import History
@@ -63,6 +64,7 @@ from ltp_service.rest.poll import Poll
 from ltp_service.rest.source import RestSource
 from ltp_service.runtime.clock import Clock
 from ltp_service.runtime.database import Database, DatabaseWatch, Reload
+from ltp_service.runtime.pauses import Pauses
 from ltp_service.runtime.proxies import described
 from ltp_service.runtime.runners import CollectorManager, Runner, RunnerState
 from ltp_service.runtime.runtime import Runtime
@@ -111,6 +113,10 @@ class PriceParts:
     filler: TapeFiller | None
     fleet: "FleetParts | None"
     """The parts that share prices through Redis; None without it."""
+    sources: Mapping[str, Store] = field(default_factory=dict)
+    """Exchange → the last trades that it told, for each exchange of PRICE_SOURCES but Kraken. They are never in `store`."""
+    source_collectors: Mapping[str, LastTradeCollector] = field(default_factory=dict)
+    """The feeds of `sources`, by exchange."""
 
     @property
     def runners(self) -> list[Runner]:
@@ -118,7 +124,8 @@ class PriceParts:
         asking: list[Runner] = [self.poll, *([self.filler] if self.filler else [])]
         if self.fleet is not None:
             return [*self.fleet.runners, *asking]
-        return asking if self.kraken is None else [self.kraken, *asking]
+        feeds: list[Runner] = [*([self.kraken] if self.kraken else []), *self.source_collectors.values()]
+        return [*feeds, *asking]
 
 
 @dataclass(frozen=True)
@@ -135,11 +142,23 @@ class TradeParts:
 
 
 @dataclass(frozen=True)
+class SourceFeeds:
+    """What fills the stores of the other exchanges of PRICE_SOURCES."""
+
+    collectors: Mapping[str, LastTradeCollector] = field(default_factory=dict)
+    """By exchange."""
+    topics: "Sequence[Topic]" = ()
+    """The stores, where a fleet shares them."""
+
+
+@dataclass(frozen=True)
 class Services:
     """The parts of one process, for the views and the gunicorn hooks."""
 
     config: Config
     clock: Clock
+    sleep: Callable[[float], None]
+    """As of Runtime."""
     meters: Meters
     prices: PriceParts
     trades: TradeParts
@@ -179,6 +198,10 @@ class Services:
         websocket, rest = (described(url, os.environ) for url in urls)
         return websocket, rest
 
+    def pauses(self) -> Pauses:
+        """For a piece of work that begins now and may take many milliseconds."""
+        return Pauses(self.clock.monotonic, self.sleep)
+
     def links(self) -> dict[str, Link]:
         """The present state of every collector, also of one that runs in another process of the fleet."""
         return {name: self._link(collector) for name, collector in self.collectors.items()}
@@ -211,6 +234,10 @@ class Services:
         return not all(serving() for serving in self._serving)
 
 
+NO_FEEDS = SourceFeeds()
+"""Of a process that knows Kraken's prices alone."""
+
+
 def assemble(config: Config, runtime: Runtime, beside: Sequence[Runner]) -> Services:
     """Every part of one process. `beside` are the runners of the rooms above. Raises ConfigError."""
     database = Database(config.database_path, runtime)
@@ -219,7 +246,10 @@ def assemble(config: Config, runtime: Runtime, beside: Sequence[Runner]) -> Serv
     line = open_line_if_asked(config, runtime)
     redis = line.client if line else None
     trades = wire_trades(config, runtime, database, line)
-    prices = wire_prices(config, runtime, line, trades, advice=ADVICE_WITHOUT_A_NETWORK)
+    sources, feeds = wire_sources(config, runtime, line)
+    prices = wire_prices(
+        config, runtime, line, trades, sources=sources, feeds=feeds, advice=ADVICE_WITHOUT_A_NETWORK
+    )
     streams = wire_streams(config, runtime, prices, trades)
     history = wire_history(config, runtime, prices)
     limiter, limit_runners = open_limiter(config, runtime.clock.monotonic, redis)
@@ -238,12 +268,17 @@ def assemble(config: Config, runtime: Runtime, beside: Sequence[Runner]) -> Serv
     services = Services(
         config=config,
         clock=runtime.clock,
+        sleep=runtime.sleep,
         meters=runtime.meters,
         prices=prices,
         trades=trades,
         streams=streams,
         history=history,
-        collectors=({prices.kraken.name: prices.kraken} if prices.kraken else {}) | trades.collectors,
+        collectors={
+            **({prices.kraken.name: prices.kraken} if prices.kraken else {}),
+            **feeds.collectors,
+            **trades.collectors,
+        },
         manager=CollectorManager(runners),
         keyring=keyring,
         tickets=open_tickets(keyring, runtime, database, redis),
@@ -272,11 +307,14 @@ def wire_prices(
     line: "FleetLine | None" = None,
     others: TradeParts | None = None,
     *,
+    sources: Mapping[str, Store] | None = None,
+    feeds: SourceFeeds = NO_FEEDS,
     advice: str = "",
     keep_trades: bool = True,
 ) -> PriceParts:
-    """The price half. `others` are the trades of other exchanges, which help to judge a lone trade. `advice` is told when
-    the exchange cannot be reached. `keep_trades`: streams or a history need each trade."""
+    """The price half. `others` are the trades of other exchanges, which help to judge a lone trade. `sources` are the
+    last trades of the other exchanges of PRICE_SOURCES, and `feeds` fill them. `advice` is told when the exchange cannot be reached.
+    `keep_trades`: streams or a history need each trade."""
     clock = runtime.clock
     # With gthread each waiting request holds a thread, so that at most half of the threads may wait.
     changes = Changes(GTHREAD_THREADS // 2) if config.worker_class == "gthread" else Changes()
@@ -290,14 +328,19 @@ def wire_prices(
     if line is not None:
         from ltp_service.redis.prices import RedisStore  # noqa: PLC0415 - loaded only with Redis
 
-        shared = RedisStore(local, line, served)
+        shared = RedisStore(local, line, served=served)
     store: Store = shared or local
     # Without a price to serve the breaker probes REST often; with one it spares the failing exchange.
     breaker = CircuitBreaker(runtime, urgent=lambda: not quotes.can_serve(poll.pairs))
     rest = KrakenRest(config, HttpClient(clock, f"ltp_service/{VERSION}"), breaker, runtime)
     source = RestSource(config, rest, store, doubts, exchange_clock, runtime)
-    quotes = Quotes(store, changes, clock, ttl=config.cache_ttl, fetch=source.fetch)
-    kraken, tape = None, None
+    kraken: KrakenCollector | None = None
+    tape = None
+
+    def is_refused(pair: Pair) -> bool:
+        return kraken is not None and kraken.is_refused(pair)
+
+    quotes = Quotes(store, changes, clock, ttl=config.cache_ttl, fetch=source.fetch, refused=is_refused)
     if config.kraken_websocket_enabled:
         backoff = Backoff(
             config.kraken_reconnect_delay,
@@ -313,12 +356,21 @@ def wire_prices(
         if keep_trades and is_v2(config):
             tape = KrakenTape(tape_reader(served), clock)
         kraken = KrakenCollector(config, served, store, quarantine, equipment, doubts, exchange_clock, tape)
+        kraken.on_refusal = changes.announce
     fleet = None
     if line is not None and shared is not None:
         from ltp_service.redis.fleet import wire_fleet  # noqa: PLC0415 - loaded only with Redis
 
-        collectors = [*([kraken] if kraken else []), *(others.collectors.values() if others else ())]
-        topics = [*(others.topics if others else ()), *([share_tape(tape, line)] if tape else [])]
+        collectors = [
+            *([kraken] if kraken else []),
+            *feeds.collectors.values(),
+            *(others.collectors.values() if others else ()),
+        ]
+        topics = [
+            *feeds.topics,
+            *(others.topics if others else ()),
+            *([share_tape(tape, line)] if tape else []),
+        ]
         fleet = wire_fleet(line, shared, collectors, topics, clock)
     poll = Poll(config, served, source, store, doubts, runtime, feed=kraken, fleet=fleet)
 
@@ -326,7 +378,7 @@ def wire_prices(
         return poll.needs_rest() or not rest.is_free()
 
     filler = TapeFiller(tape, rest, is_busy, clock.monotonic) if tape else None
-    follow_list(served, kraken, poll, doubts, clock)
+    follow_list(served, kraken, list(feeds.collectors.values()), poll, doubts, clock)
     return PriceParts(
         served=served,
         store=store,
@@ -343,17 +395,26 @@ def wire_prices(
         tape=tape,
         filler=filler,
         fleet=fleet,
+        sources=sources or {},
+        source_collectors=feeds.collectors,
     )
 
 
 def follow_list(
-    served: ServedPairs, kraken: KrakenCollector | None, poll: Poll, doubts: Doubts, clock: Clock
+    served: ServedPairs,
+    kraken: KrakenCollector | None,
+    others: Sequence[LastTradeCollector],
+    poll: Poll,
+    doubts: Doubts,
+    clock: Clock,
 ) -> None:
     """Has the sources follow the list of pairs, and the list what the feed tells of the exchange's."""
 
     def follow(pairs: Sequence[Pair]) -> None:
         if kraken is not None:
             kraken.follow(pairs)
+        for collector in others:
+            collector.follow(pairs)
         poll.follow(pairs)
         for pair in set(doubts.by_pair).difference(pairs):
             doubts.settle(pair)
@@ -361,6 +422,35 @@ def follow_list(
     served.on_change(follow)
     if kraken is not None and served.wildcards:
         kraken.on_listed = lambda pairs: served.listed(pairs, clock.monotonic(), complete=False)
+
+
+def wire_sources(
+    config: Config, runtime: Runtime, line: "FleetLine | None"
+) -> tuple[dict[str, Store], SourceFeeds]:
+    """The stores of the other exchanges of PRICE_SOURCES, by exchange, and what fills them."""
+    stores: dict[str, Store] = {}
+    collectors: dict[str, LastTradeCollector] = {}
+    topics: list[Topic] = []
+    for name in config.price_sources:
+        if name not in SOURCES:  # Kraken
+            continue
+        local = MemoryStore(runtime.clock, Changes(), Journal())
+        stores[name] = local
+        if line is not None:
+            from ltp_service.redis.prices import RedisStore  # noqa: PLC0415 - loaded only with Redis
+
+            stores[name] = shared = RedisStore(local, line, name)
+            topics.append(shared)
+        url = str(getattr(config, f"{name}_websocket_url"))
+        backoff = Backoff(1.0, config.kraken_max_reconnect_tries, runtime)
+        newest: Callable[[str], Newest] | None = None
+        if name in ASK_NEWEST:
+            http = HttpClient(runtime.clock, f"ltp_service/{VERSION}")
+            address = str(getattr(config, f"{name}_rest_url"))
+            newest = partial(ASK_NEWEST[name], http, address, config.kraken_request_timeout)
+        equipment = equip(config, url, backoff, runtime, newest=newest)
+        collectors[name] = SOURCES[name](config.plain_pairs, stores[name], equipment)
+    return stores, SourceFeeds(collectors, topics)
 
 
 def share_tape(tape: KrakenTape, line: "FleetLine") -> "Topic":
@@ -528,12 +618,13 @@ def equip(
     backoff: Backoff,
     runtime: Runtime,
     depth: Callable[[str], BookSnapshot] | None = None,
+    newest: Callable[[str], Newest] | None = None,
     advice: str = ADVICE_WITHOUT_A_NETWORK,
 ) -> Equipment:
     """The equipment of a collector of the stream at `url`."""
     dialer = Dialer(url, timeout=config.kraken_websocket_timeout)
     connect = partial(WebSocketConnection, dialer, poll_interval=LONGEST_READ_SECONDS)
-    return Equipment(connect, backoff, runtime, config.kraken_idle_timeout, depth, advice)
+    return Equipment(connect, backoff, runtime, config.kraken_idle_timeout, depth, newest, advice)
 
 
 def open_keyring(

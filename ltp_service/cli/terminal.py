@@ -11,6 +11,9 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from ltp_service.domain.errors import InvalidParameter
+from ltp_service.domain.pairs import Pair, read_pair
+
 if TYPE_CHECKING:
     from rich.console import Console
 
@@ -37,6 +40,21 @@ class Amount(click.FloatRange):
         return number
 
 
+class PairName(click.ParamType[Pair]):
+    """A pair in any usual spelling."""
+
+    name = "pair"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Pair:
+        try:
+            return value if isinstance(value, Pair) else read_pair(value)
+        except InvalidParameter as error:
+            self.fail(f"{error}.", param, ctx)
+
+
+PAIR = PairName()
+
+
 url_option = click.option(
     "--url",
     multiple=True,
@@ -54,6 +72,11 @@ def url_of(given: Sequence[str], environ: Mapping[str, str]) -> list[str]:
 def key_of(environ: Mapping[str, str]) -> str | None:
     """The API key for the service, which is no option, because others can read the arguments of a process."""
     return environ.get("LTP_API_KEY") or None
+
+
+def told(error: Exception) -> str:
+    """What the client says, whose words are those of a Python program, in the words of the command line."""
+    return str(error).replace("api_key", "LTP_API_KEY")
 
 
 def output() -> "Console":

@@ -18,7 +18,7 @@ from ltp_service.exchanges.kraken_markets import Markets
 from ltp_service.exchanges.kraken_tickers import OTHER_CHANNEL_WITHIN_SECONDS, Tickers, servable
 from ltp_service.feed.contract import Equipment, Terms
 from ltp_service.feed.loop import Collector, Handler
-from ltp_service.feed.messages import Acknowledged, LastTrade, MarketChanged, PairsListed
+from ltp_service.feed.messages import Acknowledged, LastTrade, MarketChanged, PairsListed, Refused
 from ltp_service.feed.subscriptions import Subscription, Subscriptions
 from ltp_service.meters import FRAMES_REFUSED, TRADES_HELD
 from ltp_service.prices.doubts import Doubts
@@ -102,6 +102,8 @@ class KrakenCollector(Collector):
         self._last_trade_at: float | None = None
         """When the last live trade of any pair arrived on this connection."""
         self._is_v2 = dialect is v2
+        self.on_refusal: Callable[[Pair], None] = lambda _: None
+        """Called with a pair when `is_refused` has become true of it."""
         self._newest_traded_at: dict[Pair, float] = {}
         """Unix seconds of the newest trade that this connection told; with v1 since the exchange accepted the subscription."""
         self._proven: tuple[Sequence[str], list[Pair]] = ((), [])
@@ -296,6 +298,9 @@ class KrakenCollector(Collector):
         if self.on_listed is not None:
             self.on_listed(self._written_so(listed.statuses))
         named = self._markets.listed(listed, self._pairs)
+        if self._markets.has_whole_list:
+            for pair in filter(self.is_refused, self._symbols):
+                self.on_refusal(pair)
         if named is not None:
             held = self._store.all()
             wanted = {self._pairs[symbol] for symbol in self._subscriptions.symbols}
@@ -320,6 +325,12 @@ class KrakenCollector(Collector):
         if acknowledgement.channel == "trade":
             self._newest_traded_at.pop(pair, None)
         self._markets.accepted(pair)
+
+    def _request_refused(self, refusal: Refused, now: float) -> None:
+        super()._request_refused(refusal, now)
+        pair = self._pairs.get(refusal.symbol or "")
+        if pair is not None and self.is_refused(pair):
+            self.on_refusal(pair)
 
     # What cannot be used.
 
@@ -379,6 +390,17 @@ class KrakenCollector(Collector):
         """How the subscription of `pair` stands; None while there is none, or no connection."""
         symbol = self._symbols.get(pair)
         return None if symbol is None else self._subscriptions.states.get(symbol)
+
+    def is_refused(self, pair: Pair) -> bool:
+        """Whether this connection has told all that it can of `pair`: the exchange refused each channel, and its list came."""
+        state = self._subscriptions.states.get(self._symbols.get(pair, ""))
+        if state is None or state.refusal is None or state.acknowledged:
+            return False
+        return self._markets.has_whole_list or not self._is_v2
+
+    def lacks(self, pair: Pair) -> bool:
+        """Whether the exchange refused `pair`, and it is not in its list either. Never with v1, which has no list."""
+        return self._is_v2 and self.is_refused(pair) and not self._markets.names(self._symbols[pair])
 
     def held(self, pair: Pair) -> Tick | None:
         """The trade of `pair` that the quarantine holds back, 2 s at most."""

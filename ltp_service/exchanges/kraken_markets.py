@@ -22,11 +22,14 @@ class Markets:
         self._statuses: dict[str, MarketStatus] = {}
         """What this connection told of any symbol: its pair may be added later."""
         self._listing_due_at = inf
+        self.has_whole_list = False
+        """Whether this connection brought the exchange's whole list of pairs, which only v2 has."""
 
     def forget(self) -> None:
         """A connection begins or ends."""
         self._told.clear()
         self._statuses.clear()
+        self.has_whole_list = False
         self._listing_due_at = inf
 
     def listing_asked(self, now: float) -> None:
@@ -45,6 +48,7 @@ class Markets:
         """Takes a list; `pairs` are served here, by symbol. Returns those of them that a complete list names."""
         self._listing_due_at = inf
         self._statuses |= listed.statuses
+        self.has_whole_list |= listed.complete and bool(listed.statuses)
         named = self._take(listed.statuses, pairs)
         return named if listed.complete and named else None
 
@@ -55,6 +59,10 @@ class Markets:
     def tells(self, pair: Pair) -> bool:
         """Whether the present connection tells if the orders of `pair` are matched."""
         return pair in self._told
+
+    def names(self, symbol: str) -> bool:
+        """Whether this connection's list of pairs has that symbol."""
+        return symbol in self._statuses
 
     def accepted(self, pair: Pair) -> None:
         """A subscription was accepted. Protocol v1 tells in no other way that a pair is listed again."""

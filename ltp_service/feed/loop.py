@@ -75,6 +75,10 @@ class Collector:
     """Seconds: as long as others had, and no longer than this."""
     burst = 1_000
     """Frames that are taken from one read before anything else gets a turn."""
+    refusal_level = logging.WARNING
+    """Of the log's line on a refusal."""
+    names_refusals = True
+    """False where requests for one symbol each are answered in order, and a refusal does not say which one it means."""
 
     def __init__(
         self,
@@ -377,10 +381,13 @@ class Collector:
             self._requests.halve(request)
 
     def _request_refused(self, refusal: Refused, now: float) -> None:
+        if refusal.symbol is None and not self.names_refusals:
+            refusal = Refused(refusal.message, None, self._subscriptions.first_unanswered())
         self._last_error = refusal.message
         if refusal.symbol is not None:
             self._subscriptions.refuse(refusal.channel, refusal.symbol, refusal.message, now)
-        log.warning(
+        log.log(
+            self.refusal_level,
             "%s refused a request: %s",
             self.name,
             refusal.message,

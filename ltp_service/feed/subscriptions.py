@@ -169,6 +169,13 @@ class Subscriptions:
             return False
         return state.proof == "either" or len(state.acknowledged) == len(self.channels)
 
+    def first_unanswered(self) -> str | None:
+        """The first symbol that was neither accepted nor refused; None when there is none."""
+        return next(
+            (name for name, state in self.states.items() if not state.acknowledged and state.refusal is None),
+            None,
+        )
+
     def accepted(self, channel: str, symbol: str) -> bool:
         """Whether the exchange accepted this subscription."""
         state = self.states.get(symbol)

@@ -451,6 +451,25 @@ class PairStatus(msgspec.Struct, frozen=True):
     """Null when there is none."""
 
 
+class SourcePair(msgspec.Struct, frozen=True):
+    """What another exchange tells about one pair."""
+
+    age_ms: Milliseconds | None
+    """Since the last evidence that its trade is the last; null when it told none."""
+    subscription: str | None
+    """One word, or the exchange's refusal; null while there is no connection."""
+
+
+class SourceStatus(msgspec.Struct, frozen=True):
+    """Another exchange that tells last prices."""
+
+    connected: bool
+    last_error: str | None
+    """Null when there is none."""
+    pairs: dict[str, SourcePair]
+    """By pair."""
+
+
 class Worker(msgspec.Struct, frozen=True):
     """This process, and how many there are."""
 
@@ -530,6 +549,8 @@ class Status(msgspec.Struct, frozen=True):
     breaker: Breaker
     divergences: dict[str, Divergence]
     """By pair."""
+    sources: dict[str, SourceStatus]
+    """The other exchanges of `PRICE_SOURCES`, by name."""
     reconnects: Count
     uptime_s: Seconds
     version: str

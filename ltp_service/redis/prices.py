@@ -52,9 +52,17 @@ _decode_pair_markets = msgspec.json.Decoder(dict[str, str]).decode
 class RedisStore(Topic):
     """A MemoryStore whose changes are sent to the fleet. Only the runners of the fleet wait for Redis."""
 
-    def __init__(self, local: MemoryStore, line: FleetLine, served: ServedPairs | None = None) -> None:
-        """`served` learns from the owner of the feeds which pairs are listed, where it asks for them by wildcards."""
-        super().__init__("prices", line)
+    def __init__(
+        self,
+        local: MemoryStore,
+        line: FleetLine,
+        exchange: str | None = None,
+        served: ServedPairs | None = None,
+    ) -> None:
+        """`exchange`: whose prices they are; None for Kraken's, each of which is sent at once. `served` learns from the owner
+        of the feeds which pairs are listed, where wildcards ask for them."""
+        super().__init__("prices" if exchange is None else f"{exchange}_prices", line)
+        self._is_urgent = exchange is None
         self._served = served
         self._have_markets_changed = False
         self._local = local
@@ -71,7 +79,7 @@ class RedisStore(Topic):
         outcome = self._local.put(tick)
         if outcome != "older":
             self._note((tick.pair,))
-        if outcome == "newer" and not self._news.is_set():
+        if outcome == "newer" and self._is_urgent and not self._news.is_set():
             self._news.set()
         return outcome
 

@@ -38,6 +38,7 @@ from ltp_service.settings.types import (
     KeyLife,
     LogLevel,
     Origin,
+    PriceSource,
     Rate,
     RedisAddress,
     RedisMaster,
@@ -104,6 +105,17 @@ class Config(BaseSettings):
     all with that quote currency, `BTC/*` for all with that base, `*` for all. Answers keep this order; the pairs of a
     wildcard are in alphabetical order. Until the list is known the plain pairs are served. In YAML a wildcard needs
     quotation marks."""
+    price_sources: Several[PriceSource] = ("kraken",)
+    """The exchanges that tell the last trades of the pairs that are served. `kraken` must be among them, because its last
+    trade is the answer. The others show how far to trust it. Each tells the pairs that it has in the same quote
+    currency."""
+    coinbase_websocket_url: WebSocketUrl = "wss://ws-feed.exchange.coinbase.com"
+    """Coinbase Exchange's feed, for `PRICE_SOURCES`."""
+    bitstamp_websocket_url: WebSocketUrl = "wss://ws.bitstamp.net"
+    """Bitstamp's feed, for `PRICE_SOURCES`."""
+    bitstamp_rest_url: HttpUrl = "https://www.bitstamp.net/api/v2"
+    """Bitstamp's REST API. It tells the newest trade before a subscription, which the feed does not. A question takes
+    `KRAKEN_REQUEST_TIMEOUT` at most."""
     symbols: Annotated[Several[Symbol], Field(min_length=1, max_length=MAX_COLLECTED_SYMBOLS)] = tuple(
         "BTCUSDT ETHUSDT SOLUSDT".split()
     )
@@ -138,6 +150,9 @@ class Config(BaseSettings):
     log_format: Word[Literal["auto", "json", "text"]] = "auto"
     """`json` writes one object per line, `text` is for people. `auto` is text where standard output is a terminal, else
     JSON."""
+    metrics_per_pair: bool = True
+    """Whether `/metrics` has series for each pair, about 800 bytes a pair. `false` gives sums in their place, and alerts
+    then name no pair, see [operations.md](operations.md#series-of-pairs)."""
     environment: EnvironmentName = "development"
     """The name in `configs/config.<ENVIRONMENT>.yaml`. It is read as a variable only, not from a file."""
     price_divergence_limit: Fraction = 0.05
@@ -150,16 +165,16 @@ class Config(BaseSettings):
     kraken_websocket_url: WebSocketUrl = "wss://ws.kraken.com/v2"
     """Kraken's feed. A path that ends in `/v2` speaks protocol v2, any other path v1."""
     kraken_websocket_timeout: Annotated[float, seconds("100ms", "5m")] = 30.0
-    """The longest time to connect: name lookup, TCP, proxy, TLS and handshake together. It holds for Bybit and Binance
+    """The longest time to connect: name lookup, TCP, proxy, TLS and handshake together. It holds for the other exchanges
     too."""
     kraken_idle_timeout: Annotated[float, seconds("100ms", "10m")] = 10.0
-    """A connection without any frame for this long is replaced. It holds for Bybit and Binance too, but with 30 s at
-    least."""
+    """A connection without any frame for this long is replaced. It holds for the other exchanges too, for Bybit and
+    Binance with 30 s at least."""
     kraken_reconnect_delay: Annotated[float, seconds("10ms", "1m")] = 5.0
     """The base of the back-off between attempts to connect."""
     kraken_max_reconnect_tries: Annotated[int, whole(0, 100)] = 5
-    """The number of fast attempts to connect. After them the service tries slowly, for ever. It holds for Bybit and
-    Binance too."""
+    """The number of fast attempts to connect. After them the service tries slowly, for ever. It holds for the other
+    exchanges too."""
     kraken_rest_url: HttpUrl = "https://api.kraken.com/0/public"
     """Kraken's REST API."""
     kraken_timeout: Annotated[float, seconds("100ms", "5m")] = 10.0
@@ -206,6 +221,13 @@ class Config(BaseSettings):
         whole = info.data.get("kraken_timeout", value)
         if value > whole:
             raise ValueError(f"must not be longer than KRAKEN_TIMEOUT ({whole:g}s), of which it is one try")
+        return value
+
+    @field_validator("price_sources")
+    @classmethod
+    def _kraken_is_a_source(cls, value: tuple[str, ...]) -> tuple[str, ...]:
+        if "kraken" not in value:
+            raise ValueError("must name kraken too, because its last trade is the answer")
         return value
 
     @field_validator("database_path")

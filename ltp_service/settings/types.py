@@ -170,6 +170,7 @@ LogLevel = Word[Annotated[Literal["debug", "info", "warning", "error"], BeforeVa
 EnvironmentName = Word[Annotated[str, _text(ENVIRONMENT_NAME, "a name of a-z, 0-9, _ and -")]]
 SupportedPair = Annotated[Pair | Wildcard, PlainValidator(_choice)]
 Symbol = Annotated[str, _accept(SYMBOL_RULE, lambda text: text if is_symbol(text) else None)]
+PriceSource = Word[Literal["kraken", "coinbase", "bitstamp"]]
 CollectorName = Annotated[str, _text("[a-z][a-z0-9_]*", "a collector's name, for example bybit_trades")]
 Origin = Annotated[
     str, _text(r"https?://[a-z0-9.-]+(:\d+)?|\*", "an exact origin like https://example.org, or *")

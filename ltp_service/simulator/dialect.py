@@ -51,6 +51,10 @@ class Dialect(ABC):
     def receive(self, client: "Connection[Any]", text: str) -> None:
         """Answers one message of the client."""
 
+    def beat(self, client: "Connection[Any]") -> None:
+        """Says what is said to a client that gets heartbeats."""
+        client.say(self.heartbeat, Kind.HEARTBEAT)
+
     def opened(self, client: "Connection[Any]", query: Mapping[str, str]) -> None:  # noqa: B027 - most say nothing
         """The handshake is done; `query` is that of its URL."""
 
@@ -91,6 +95,9 @@ class SpotDialect(Dialect):
     """The only one of another exchange. `prints_blocks`: block trades come among the others."""
 
     prints_blocks = False
+    has_books = True
+    first_kind = Kind.BOOK
+    """What `first_text` is about."""
 
     def __init__(self, exchange: "Spot") -> None:
         self._exchange = exchange

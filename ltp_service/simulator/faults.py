@@ -126,7 +126,7 @@ def sequence_gap(exchange: Spot, on: bool, pair: str = "BTCUSDT") -> None:
 
 @when_switched(SPOT)
 def server_shutdown(exchange: Spot, on: bool) -> None:
-    """Binance announces its shutdown on every connection; Bybit knows no such message."""
+    """Binance announces its shutdown on every connection, and Bitstamp asks to reconnect; the others know no such message."""
     if on:
         exchange.announce_shutdown()
 
@@ -170,13 +170,14 @@ def data_before_ack(exchange: str, seconds: float = 1.0) -> float:
 
 @hides()
 def unlisted(asked: str, pair: str) -> bool:
-    """REST refuses the pair (Kraken with all others of the request), Bybit too, and Binance takes it in silence."""
+    """REST refuses the pair (Kraken with all others of the request), Bybit, Coinbase and Bitstamp too, and Binance takes it
+    in silence."""
     return asked == pair
 
 
 @hides_pong(SPOT)
 def ignore_pings(exchange: str) -> bool:
-    """Bybit's op ping is never answered."""
+    """Bybit's op ping and Bitstamp's heartbeat are never answered."""
     return True
 
 

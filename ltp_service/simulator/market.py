@@ -38,7 +38,6 @@ _LETTERED_PAIRS = frozenset(
 UNIT_DECIMALS = 6
 _LISTED = re.compile(r"([A-Z0-9]{2,12}?)(USDT|USDC|FDUSD|USD|EUR|TRY|BRL|BTC|ETH|BNB|DAI)")
 _NEVER_LISTED = "NOPE"
-_STARTS = {"BTCUSDT": (1, 1156302), "ETHUSDT": (2, 421533), "SOLUSDT": (2, 18742)}
 _PULL = 0.02  # back to the start price, so that exchanges do not drift apart
 
 _PLAUSIBLE_PRICE = re.compile(r"\d{1,30}(\.\d{1,30})?([eE][+-]?\d{1,2})?")
@@ -378,6 +377,13 @@ class SpotTape(Tape):
     def earliest(self) -> int:
         return self._last_micros
 
+    def last(self, now: int) -> Trade:
+        """The last trade; before the first one at the start price is made up, a minute old."""
+        if not self.trades:
+            price, moment = self.pair.price(self._start), now - 60_000_000
+            self.add([Trade(self.pair, price, "0.01", "buy", moment, self.next_id, sequence=self.sequence)])
+        return self.trades[-1]
+
     def event(self, now: int, count: int) -> list[Trade]:
         """The next match event, of `count` trades at one price of the walk; not yet on the tape."""
         side: Side = "buy" if self._choice.random() < 0.5 else "sell"
@@ -510,6 +516,13 @@ class KrakenMarket(Market[KrakenTape]):
         return max(target, pair.increment)
 
 
+_SPOT_STARTS = {
+    pair.name.replace("/", ""): (pair.decimals, int(Decimal(pair.start).scaleb(pair.decimals)))
+    for pair in STANDARD_PAIRS
+} | {"BTCUSDT": (1, 1156302), "ETHUSDT": (2, 421533), "SOLUSDT": (2, 18742)}
+"""By name: decimals, and the price at the beginning in the smallest steps."""
+
+
 class SpotMarket(Market[SpotTape]):
     """By names such as BTCUSDT. A well-formed one is listed when it is first asked for; one that begins with NOPE never
     is."""
@@ -517,13 +530,18 @@ class SpotMarket(Market[SpotTape]):
     resolution = 1000
 
     def __init__(
-        self, exchange: str, seed: int, first_id: int = 0, clock: Callable[[], float] = time.time
+        self,
+        exchange: str,
+        seed: int,
+        first_id: int = 0,
+        clock: Callable[[], float] = time.time,
+        listed: Iterable[str] = ("BTCUSDT", "ETHUSDT", "SOLUSDT"),
     ) -> None:
-        """Trade ids begin above `first_id`."""
+        """Trade ids begin above `first_id`. `listed`: the pairs that its walk begins with."""
         super().__init__(seed, clock)
         self.exchange = exchange
         self._first_id = first_id
-        for name in _STARTS:
+        for name in listed:
             self.find(name)
 
     def find(self, name: str) -> SpotTape | None:
@@ -533,7 +551,7 @@ class SpotMarket(Market[SpotTape]):
         if parts is None or name.startswith(_NEVER_LISTED):
             return None
         choice = random.Random(f"{self._seed} {self.exchange} {name}")
-        decimals, start = _STARTS.get(name, (4, choice.randint(10_000, 10_000_000)))
+        decimals, start = _SPOT_STARTS.get(name, (4, choice.randint(10_000, 10_000_000)))
         price = f"{Decimal(start).scaleb(-decimals):f}"
         pair = Pair(parts[1], parts[2], decimals, decimals, price, separator="")
         self.tapes[name] = SpotTape(pair, self._first_id, choice)

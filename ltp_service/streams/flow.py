@@ -1,6 +1,6 @@
 """What the clients of one question are told: from hello on, in step or behind."""
 
-from collections.abc import Callable, Hashable, Sequence
+from collections.abc import Callable, Hashable, Iterator, Sequence
 from typing import Any, NamedTuple
 
 from ltp_service.streams.board import Board
@@ -10,6 +10,9 @@ from ltp_service.streams.tapes import Place, Tape
 TRADES_A_FRAME = 50
 """Most trades of one frame: 11 KB, less than a socket's buffer holds."""
 
+
+MANY_SUBJECTS = 50
+"""Subjects whose rendering takes longer than a rest of the pump costs."""
 
 FRAME_EVERY_SECONDS, TRADES_EVERY_SECONDS = 0.1, 0.02
 """Shortest time between two frames for one client, and between two where each trade is told and nothing is left out."""
@@ -76,10 +79,19 @@ class Flow:
             writing.add("gap", gap)
         if self._newest is not None:
             board, subjects, name = self._newest
-            board.look(subjects)
             for subject in subjects:
                 writing.add(name, board.item(subject))
         return writing.frame(), self.position._replace(places=places)
+
+    def render(self, *, whole: bool = False) -> Iterator[None]:
+        """Renders what is new to the clients in step, or the whole, so that the frame is soon written. Yields after each of
+        many subjects: with a thousand it takes long."""
+        if self._newest is None or len(self._newest.subjects) < MANY_SUBJECTS:
+            return
+        board, subjects, _ = self._newest
+        for subject in subjects if whole else board.changed_since(self.position.version, subjects):
+            board.item(subject)
+            yield
 
     def lags(self) -> bool:
         """Whether there is something to tell to the clients in step."""

@@ -63,7 +63,11 @@ def test_the_version_is_told(run: Run) -> None:
 
 @pytest.mark.parametrize(
     ("arguments", "says"),
-    [([], "Usage: ltp"), (["steal"], "No such command"), (["--steal"], "No such option")],
+    [
+        ([], "Usage: ltp"),
+        (["prise"], "No such command 'prise'. Did you mean 'price'?"),
+        (["--steal"], "No such option"),
+    ],
 )
 def test_wrong_usage_of_the_program_ends_in_2(arguments: list[str], says: str, run: Run) -> None:
     wrong = run(*arguments)

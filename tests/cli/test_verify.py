@@ -79,7 +79,7 @@ def test_a_finding_goes_into_its_file_while_the_bar_is_in_the_terminal(
     [
         (["localhost:8080"], "is no base URL"),
         (["http://localhost:8080", "--seconds", "0"], "--seconds"),
-        (["http://localhost:8080", "--pairs", "BTC/USD,"], "is not one pair"),
+        (["http://localhost:8080", "--pairs", "BTC/USD,"], "is not a pair"),
         (["http://localhost:8080", "--rest-url", "kraken"], "KRAKEN_REST_URL"),
     ],
 )

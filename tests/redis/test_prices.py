@@ -9,7 +9,7 @@ import msgspec
 import pytest
 
 from ltp_service.domain.errors import StoreUnavailable
-from ltp_service.domain.tick import REST, WEBSOCKET, Price
+from ltp_service.domain.tick import REST, WEBSOCKET, Price, Source
 from ltp_service.prices.changes import Changes
 from ltp_service.redis.client import RedisClient
 from ltp_service.redis.clock import TOLERANCE_SECONDS, SharedClock
@@ -31,7 +31,9 @@ SOON = generous()
 class Process:
     """One process of a fleet, with a monotonic clock that shows `ahead` seconds more than the test's."""
 
-    def __init__(self, server: RedisServer, ahead: float = 0.0, database: int = 0) -> None:
+    def __init__(
+        self, server: RedisServer, ahead: float = 0.0, database: int = 0, exchange: str | None = None
+    ) -> None:
         self.server = server
         self.client = server.client(redis_db=database)
         self._ahead = ahead
@@ -41,7 +43,7 @@ class Process:
         self.clock = SharedClock(lambda: self.client.time() - self.off, self.now)
         self.news = Event()
         line = FleetLine(self.client, self.clock, self.news)
-        self.store = RedisStore(memory_store(FakeClock(), self.changes), line)
+        self.store = RedisStore(memory_store(FakeClock(), self.changes), line, exchange)
         self._subscription = self.client.subscribe(self.store.channel)
         self.clock.measure()
         self.store.load()
@@ -49,10 +51,10 @@ class Process:
     def now(self) -> float:
         return time.monotonic() + self._ahead
 
-    def trade(self, price: str, seconds_ago: float = 0.0, **more: float) -> None:
+    def trade(self, price: str, seconds_ago: float = 0.0, source: Source = WEBSOCKET, **more: float) -> None:
         now = self.now() - seconds_ago
         traded_at = more.get("traded_at", time.time() - seconds_ago)
-        self.store.put(tick(price, traded_at=traded_at, received_at=now, happened_at=now))
+        self.store.put(tick(price, source=source, traded_at=traded_at, received_at=now, happened_at=now))
 
     def hear(self) -> None:
         """Takes the next bulletin; there has to be one."""
@@ -190,6 +192,21 @@ def test_a_trade_is_news_that_does_not_wait_and_evidence_is_not(owner: Process) 
     assert not owner.news.is_set()
     owner.store.set_market("online")
     assert owner.news.is_set()
+
+
+def test_another_exchanges_prices_travel_apart_from_kraken_s_and_need_not_hurry(server: RedisServer) -> None:
+    owner, other = Process(server, exchange="coinbase"), Process(server, exchange="coinbase")
+    kraken = Process(server)
+    owner.trade("50000.10", source="coinbase:websocket")
+    assert not owner.news.is_set()
+    owner.tell(other)
+    held = other.store.all()[BTC]
+    assert (held.tick.price, held.tick.source, held.confirmed_by) == (
+        "50000.10",
+        "coinbase:websocket",
+        "coinbase:websocket",
+    )
+    assert kraken.hears_nothing()
 
 
 def test_a_price_that_is_told_again_is_evidence_that_travels(owner: Process, other: Process) -> None:

@@ -322,9 +322,10 @@ def test_an_unknown_fault_or_argument_is_refused_by_name(simulator: Simulator) -
 def test_a_fault_of_one_exchange_is_shown_with_its_name_and_ends_alone(simulator: Simulator) -> None:
     simulator.fault("ignore_pings")
     on = simulator.fault("ignore_pings", on=False, exchange="binance")["on"]
-    assert on == [{"name": "ignore_pings", "exchange": "bybit"}]
-    with pytest.raises(SimulatorError, match="no exchange 'coinbase'"):
-        simulator.fault("ignore_pings", exchange="coinbase")
+    others = ("bybit", "coinbase", "bitstamp")
+    assert on == [{"name": "ignore_pings", "exchange": exchange} for exchange in others]
+    with pytest.raises(SimulatorError, match="no exchange 'okx'"):
+        simulator.fault("ignore_pings", exchange="okx")
 
 
 def test_every_fault_has_a_test_that_names_it() -> None:

@@ -25,6 +25,8 @@ from ltp_service.prices.quotes import Quote
 
 bp = Blueprint("ltp", __name__)
 
+_encode = msgspec.json.Encoder().encode
+
 _REFRESHED: Literal["Prices refreshed successfully"] = "Prices refreshed successfully"
 
 
@@ -92,8 +94,9 @@ def quotes_of(parts: Services, asked: Sequence[Pair], bound: Bound = DEFAULT_BOU
 
     Raises UnknownPair when none is served here."""
     supported = _supported(parts, asked)
-    _count(parts, asked, parts.prices.quotes.look(supported, bound))
-    quotes = parts.prices.quotes.get(supported, bound)
+    held = parts.prices.quotes.look(supported, bound)
+    _count(parts, asked, held)
+    quotes = parts.prices.quotes.complete(held, bound)
     note_of(request.environ).pairs = sum(quote.verdict.servable for quote in quotes)
     return quotes
 
@@ -118,13 +121,16 @@ def _prices(
     parts: Services, quotes: Sequence[Quote], failed: Sequence[PairProblem], *, detail: bool
 ) -> Response:
     served = [quote for quote in quotes if quote.verdict.servable]
-    items = [
-        msgspec.json.encode(_detailed(parts, quote, quote.price, witnesses_of(parts, quote)))
-        if detail
-        else item(quote.price.tick)
-        for quote in served
-        if quote.price is not None
-    ]
+    wall, pause = parts.clock.wall(), parts.pauses()
+    items = []
+    for quote in served:
+        if quote.price is not None:
+            items.append(
+                _encode(_detailed(quote, quote.price, wall, witnesses_of(parts, quote)))
+                if detail
+                else item(quote.price.tick)
+            )
+            pause()
     content = body(items, failed)
     if failed:
         return raw_response(content, 206)
@@ -162,16 +168,16 @@ def witnesses_of(parts: Services, quote: Quote) -> list[shapes.Witness]:
 
 def detail_of(parts: Services, quote: Quote) -> shapes.DetailedPrice | None:
     """The quote in detail, without witnesses; None when the pair has no price."""
-    return _detailed(parts, quote, quote.price) if quote.price is not None else None
+    return None if quote.price is None else _detailed(quote, quote.price, parts.clock.wall())
 
 
 def streamed(parts: Services, quote: Quote) -> bytes:
     """The quote as streams tell it: the item of `detail=true`, or one without a price."""
-    price = quote.price
+    price, wall = quote.price, parts.clock.wall()
     if price is not None and quote.verdict.servable:
-        return msgspec.json.encode(_detailed(parts, quote, price, witnesses_of(parts, quote)))
+        return _encode(_detailed(quote, price, wall, witnesses_of(parts, quote)))
     age = quote.verdict.age
-    return msgspec.json.encode(
+    return _encode(
         shapes.NoPrice(
             pair=str(quote.pair),
             amount=None,
@@ -179,7 +185,7 @@ def streamed(parts: Services, quote: Quote) -> bytes:
             state=quote.verdict.state,
             source=price.confirmed_by if price else None,
             traded_at=rfc3339(price.tick.traded_at) if price else None,
-            confirmed_at=None if age is None else rfc3339(parts.clock.wall() - age),
+            confirmed_at=None if age is None else rfc3339(wall - age),
             age_ms=None if age is None else round(age * 1000),
             trade_id=price.tick.trade_id if price else None,
         )
@@ -187,8 +193,9 @@ def streamed(parts: Services, quote: Quote) -> bytes:
 
 
 def _detailed(
-    parts: Services, quote: Quote, price: Price, witnesses: Sequence[shapes.Witness] = ()
+    quote: Quote, price: Price, wall: float, witnesses: Sequence[shapes.Witness] = ()
 ) -> shapes.DetailedPrice:
+    """`wall` is the unix second of the quote."""
     age = quote.verdict.age or 0.0
     return shapes.DetailedPrice(
         pair=str(quote.pair),
@@ -197,7 +204,7 @@ def _detailed(
         state=quote.verdict.state,
         source=price.confirmed_by,
         traded_at=rfc3339(price.tick.traded_at),
-        confirmed_at=rfc3339(parts.clock.wall() - age),
+        confirmed_at=rfc3339(wall - age),
         age_ms=round(age * 1000),
         trade_id=price.tick.trade_id,
         witnesses=list(witnesses) or UNSET,

@@ -46,10 +46,11 @@ def status() -> Response:
             timestamp=int(wall),
             timestamp_iso=rfc3339(wall),
             market=parts.prices.store.market(),
-            pairs={str(quote.pair): _pair(parts, quote, link) for quote in quotes},
+            pairs=_pairs(parts, quotes, link),
             pair_list=_pair_list(parts.prices.served),
             breaker=breaker_of(parts),
             divergences=divergences_of(parts),
+            sources={name: _source(parts, name) for name in parts.prices.sources},
             reconnects=max(0, link.attempts - 1) if link else 0,
             uptime_s=round(parts.clock.monotonic() - parts.started_at, 3),
             version=VERSION,
@@ -116,6 +117,23 @@ def divergences_of(parts: Services) -> dict[str, shapes.Divergence]:
     }
 
 
+def _source(parts: Services, name: str) -> shapes.SourceStatus:
+    """What another exchange tells, and how its feed does."""
+    link, held = parts.link(name), parts.prices.sources[name].all()
+    now, symbol_of = parts.clock.monotonic(), parts.prices.source_collectors[name].symbol_of
+
+    def told(pair: Pair) -> shapes.SourcePair:
+        age = now - held[pair].confirmed_at if pair in held else None
+        label = link.subscriptions.get(symbol_of(pair)) if link else None
+        return shapes.SourcePair(None if age is None else round(1000 * max(0.0, age)), label)
+
+    return shapes.SourceStatus(
+        connected=link is not None and link.connected,
+        last_error=link.last_error if link else None,
+        pairs={str(pair): told(pair) for pair in parts.prices.served},
+    )
+
+
 def settings_of(parts: Services) -> dict[str, float | bool]:
     """The limits that decide; durations in seconds."""
     return {name: getattr(parts.config, name) for name in SETTINGS}
@@ -143,6 +161,14 @@ def _connection(parts: Services, link: Link | None) -> shapes.Connection:
         websocket_reached=websocket_reached,
         rest_reached=rest_reached,
     )
+
+
+def _pairs(parts: Services, quotes: list[Quote], link: Link | None) -> dict[str, shapes.PairStatus]:
+    told, pause = {}, parts.pauses()
+    for quote in quotes:
+        told[str(quote.pair)] = _pair(parts, quote, link)
+        pause()
+    return told
 
 
 def _pair(parts: Services, quote: Quote, link: Link | None) -> shapes.PairStatus:
