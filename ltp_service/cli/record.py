@@ -46,11 +46,10 @@ def command(
     something was recorded; - is standard output. Ends with 1 where nothing was, or where the exchange refused a pair.
     """
     config, runtime = load_config(environ), Runtime()
-    wanted = pairs or config.pairs_to_try
     name = "standard output" if str(file) == "-" else str(file)
     with _opened(file) as lines, track(f"recording {name}", frames or seconds) as show:
         tape = Tape(lines, runtime, seconds, frames, show)
-        recorder = Recorder(config, wanted, tape, runtime)
+        recorder = Recorder(config, pairs or config.pairs_to_try, tape, runtime)
         try:
             recorder.run()
         except OSError as error:
