@@ -61,7 +61,7 @@ def create_app(config: Config, runtime: Runtime | None = None) -> Flask:
     beside: list[Runner] = [Gauges(tell), *([access_log] if access_log else []), LateLines(metrics)]
     services = assemble(config, runtime, beside)
     services.streams.sources.item = partial(streamed, services)
-    lane = FastLane(config, services.prices.store, clock)
+    lane = FastLane(config, services.prices.served, services.prices.store, clock)
     long_polls = LongPolls(services.prices.changes, clock.monotonic, services.draining, when_readable())
     services.at_the_end(long_polls.end)
     app = Flask(__name__, static_folder=None)

@@ -6,7 +6,7 @@ imported inside functions.
 
 import os
 import secrets
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property, partial
 from typing import TYPE_CHECKING
@@ -58,6 +58,7 @@ from ltp_service.prices.doubts import Doubts
 from ltp_service.prices.memory import Journal, MemoryStore
 from ltp_service.prices.quarantine import Quarantine
 from ltp_service.prices.quotes import Quotes
+from ltp_service.prices.served import ServedPairs
 from ltp_service.prices.store import BookSink, Store, TradeSink
 from ltp_service.prices.witness import Witnesses
 from ltp_service.rest.breaker import CircuitBreaker
@@ -102,6 +103,7 @@ GTHREAD_THREADS = 16
 class PriceParts:
     """The parts that know prices."""
 
+    served: ServedPairs
     store: Store
     changes: Changes
     quotes: Quotes
@@ -131,17 +133,6 @@ class PriceParts:
             return [*self.fleet.runners, *asking]
         feeds: list[Runner] = [*([self.kraken] if self.kraken else []), *self.source_collectors.values()]
         return [*feeds, *asking]
-
-    def follow(self, pairs: Sequence[Pair]) -> None:
-        """Serves these pairs from now on, and no others. From any thread."""
-        dropped = set(self.poll.pairs).difference(pairs)
-        if self.kraken is not None:
-            self.kraken.follow(pairs)
-        for collector in self.source_collectors.values():
-            collector.follow(pairs)
-        self.poll.follow(pairs)
-        for pair in dropped:
-            self.doubts.settle(pair)
 
 
 @dataclass(frozen=True)
@@ -338,12 +329,17 @@ def wire_prices(
     clock = runtime.clock
     # With gthread each waiting request holds a thread, so that at most half of the threads may wait.
     changes = Changes(GTHREAD_THREADS // 2) if config.worker_class == "gthread" else Changes()
-    doubts, exchange_clock, journal = Doubts(), ExchangeClock(), Journal()
+    served, doubts, exchange_clock, journal = (
+        ServedPairs(config.supported_pairs),
+        Doubts(),
+        ExchangeClock(),
+        Journal(),
+    )
     local, shared = MemoryStore(clock, changes, journal), None
     if line is not None:
         from ltp_service.redis.prices import RedisStore  # noqa: PLC0415 - loaded only with Redis
 
-        shared = RedisStore(local, line)
+        shared = RedisStore(local, line, served=served)
     store: Store = shared or local
     # Without a price to serve the breaker probes REST often; with one it spares the failing exchange.
     breaker = CircuitBreaker(runtime, urgent=lambda: not quotes.can_serve(poll.pairs))
@@ -369,8 +365,8 @@ def wire_prices(
         limit = config.price_divergence_limit
         quarantine = Quarantine(limit, others.witnesses.fresh_prices) if others else Quarantine(limit)
         if keep_trades and is_v2(config):
-            tape = KrakenTape(tape_reader(config), clock)
-        kraken = KrakenCollector(config, store, quarantine, equipment, doubts, exchange_clock, tape)
+            tape = KrakenTape(tape_reader(served), clock)
+        kraken = KrakenCollector(config, served, store, quarantine, equipment, doubts, exchange_clock, tape)
         kraken.on_refusal = changes.announce
     fleet = None
     if line is not None and shared is not None:
@@ -387,13 +383,15 @@ def wire_prices(
             *([share_tape(tape, line)] if tape else []),
         ]
         fleet = wire_fleet(line, shared, collectors, topics, clock)
-    poll = Poll(config, source, store, doubts, runtime, feed=kraken, fleet=fleet)
+    poll = Poll(config, served, source, store, doubts, runtime, feed=kraken, fleet=fleet)
 
     def is_busy() -> bool:
         return poll.needs_rest() or not rest.is_free()
 
     filler = TapeFiller(tape, rest, is_busy, clock.monotonic) if tape else None
+    follow_list(served, kraken, feeds.collectors.values(), poll, doubts, clock)
     return PriceParts(
+        served=served,
         store=store,
         changes=changes,
         quotes=quotes,
@@ -438,8 +436,32 @@ def wire_sources(
             address = str(getattr(config, f"{name}_rest_url"))
             newest = partial(ASK_NEWEST[name], http, address, config.kraken_request_timeout)
         equipment = equip(config, url, backoff, runtime, newest=newest)
-        collectors[name] = SOURCES[name](config.supported_pairs, stores[name], equipment)
+        collectors[name] = SOURCES[name](config.plain_pairs, stores[name], equipment)
     return stores, SourceFeeds(collectors, topics)
+
+
+def follow_list(
+    served: ServedPairs,
+    kraken: KrakenCollector | None,
+    sources: Iterable[LastTradeCollector],
+    poll: Poll,
+    doubts: Doubts,
+    clock: Clock,
+) -> None:
+    """Has the sources follow the list of pairs, and the list what the feed tells of the exchange's."""
+
+    def follow(pairs: Sequence[Pair]) -> None:
+        if kraken is not None:
+            kraken.follow(pairs)
+        for collector in sources:
+            collector.follow(pairs)
+        poll.follow(pairs)
+        for pair in set(doubts.by_pair).difference(pairs):
+            doubts.settle(pair)
+
+    served.on_change(follow)
+    if kraken is not None and served.wildcards:
+        kraken.on_listed = lambda pairs: served.listed(pairs, clock.monotonic(), complete=False)
 
 
 def share_tape(tape: KrakenTape, line: "FleetLine") -> "Topic":
@@ -474,7 +496,7 @@ def wire_trades(config: Config, runtime: Runtime, database: Database, line: "Fle
         trade_sink, book_sink, topics = shared_trades, shared_books, (shared_trades, shared_books)
         back_end = RedisSymbols(line.client)
     symbols = open_symbols(config, back_end)
-    pair_names = tuple(map(str, config.supported_pairs))
+    pair_names = tuple(map(str, config.plain_pairs))
     collectors: dict[str, Collector] = {}
     following_symbols: list[Collector] = []
     for name in config.collectors:
@@ -508,6 +530,7 @@ def wire_pair_books(runtime: Runtime, prices: PriceParts, trades: TradeParts) ->
     collector, fleet = trades.collectors.get(KrakenBooks.name), prices.fleet
     if collector is None:
         return None
+    prices.served.on_change(lambda pairs: collector.want(tuple(map(str, pairs))))
 
     def heard_at() -> float | None:
         link = collector.link()
@@ -550,7 +573,7 @@ def wire_history(config: Config, runtime: Runtime, prices: PriceParts) -> Histor
         now = runtime.clock.monotonic()
         unix_now = prices.exchange_clock.age(0.0, now)  # the age of 1970
         ahead = prices.rest.unix_ahead() if unix_now is None else unix_now - now
-        since = {pair: kraken.told_since(pair) for pair in config.supported_pairs} if kraken else {}
+        since = {pair: kraken.told_since(pair) for pair in prices.served} if kraken else {}
         return View(
             now,
             ahead,
@@ -569,10 +592,10 @@ def wire_history(config: Config, runtime: Runtime, prices: PriceParts) -> Histor
 
     store, lock = open_history(config.history_url)
     writer = Writer(
-        config.supported_pairs,
+        prices.served,
         store,
         lock,
-        tape_reader(config),
+        tape_reader(prices.served),
         is_live,
         keep_seconds=config.history_keep,
         patience_seconds=config.cache_ttl,
@@ -596,7 +619,7 @@ def wire_history(config: Config, runtime: Runtime, prices: PriceParts) -> Histor
             tape.complete(pair, page)
 
         history.backfill = Backfill(
-            config.supported_pairs,
+            prices.served,
             lambda pair: history.read(lambda asked: asked.coverage(pair)),
             prices.rest,
             take,

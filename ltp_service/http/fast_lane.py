@@ -24,6 +24,7 @@ from ltp_service.http import params, shapes
 from ltp_service.http.problems import MESSAGES
 from ltp_service.prices.freshness import servable_until
 from ltp_service.prices.quotes import Quote
+from ltp_service.prices.served import ServedPairs
 from ltp_service.prices.store import Store
 from ltp_service.runtime.clock import Clock
 from ltp_service.settings.config import Config
@@ -59,11 +60,11 @@ def item(tick: Tick) -> bytes:
     return b'{"pair":"%b","amount":%b}' % (_name(tick.pair), plain(tick.amount).encode())
 
 
-def pair_problems(asked: Sequence[Pair], quotes: Sequence[Quote]) -> list[PairProblem]:
+def pair_problems(asked: Sequence[Pair], quotes: Sequence[Quote], served: ServedPairs) -> list[PairProblem]:
     """The problems of the asked pairs without a servable quote."""
     by_pair = {quote.pair: quote for quote in quotes}
     return [
-        PairProblem(pair, _code(quote))
+        PairProblem(pair, "PRICE_FETCH_ERROR" if served.may_come(pair) else _code(quote))
         for pair in asked
         if (quote := by_pair.get(pair)) is None or not quote.verdict.servable
     ]
@@ -138,10 +139,11 @@ _UNREAD = Question(())
 class FastLane:
     """Complete answers by query string."""
 
-    def __init__(self, config: Config, store: Store, clock: Clock) -> None:
+    def __init__(self, config: Config, served: ServedPairs, store: Store, clock: Clock) -> None:
         self._store = store
         self._monotonic = clock.monotonic
         self._ttl = config.cache_ttl
+        self._served_pairs = served
         # Public caches must not keep an answer that needs a key.
         self._cache_control = f"{'private' if config.auth_enabled else 'public'}, max-age=1"
         self._watched: dict[str, frozenset[Pair]] = {}
@@ -149,7 +151,8 @@ class FastLane:
         self._pieces: dict[Pair, tuple[Tick, bytes]] = {}
         """Each pair's rendered piece, and the tick that it shows."""
         self._served: defaultdict[Question, int] = defaultdict(int)
-        self._serve(config.supported_pairs)
+        self._serve(served.pairs)
+        served.on_change(self._serve)
 
     def _serve(self, pairs: Sequence[Pair]) -> None:
         """Answers about these pairs. What was understood of a query holds for the pairs that were served then."""
@@ -275,9 +278,9 @@ class FastLane:
         if asked.everything:
             return self._everything
         known = tuple(pair for pair in asked.pairs if pair in self._is_supported)
-        if not known:
+        strangers = [pair for pair in asked.pairs if pair not in self._is_supported]
+        if not known or any(map(self._served_pairs.may_come, strangers)):
             return None
-        strangers = (pair for pair in asked.pairs if pair not in self._is_supported)
         return Question(known, tuple(PairProblem(pair, "UNSUPPORTED_PAIR") for pair in strangers))
 
 

@@ -549,6 +549,15 @@ class Task(msgspec.Struct, frozen=True):
     """Without keys and addresses; null when there was none."""
 
 
+class PairList(msgspec.Struct, frozen=True):
+    """What the wildcards of `SUPPORTED_PAIRS` mean at present."""
+
+    known: bool
+    """False until the exchange told which pairs it lists. Until then the plain pairs are served."""
+    wildcards: dict[str, Count]
+    """How many listed pairs each of them means."""
+
+
 class Status(msgspec.Struct, frozen=True):
     """The feed, the pairs and the process."""
 
@@ -560,6 +569,8 @@ class Status(msgspec.Struct, frozen=True):
     market: Market
     pairs: dict[str, PairStatus]
     """By pair."""
+    pair_list: PairList | None
+    """Null where `SUPPORTED_PAIRS` has no wildcard."""
     breaker: Breaker
     divergences: dict[str, Divergence]
     """By pair."""

@@ -128,7 +128,7 @@ class Metrics(Meters):
         return self._show_pairs(parts)
 
     def _show_pairs(self, parts: Services) -> Report:
-        quotes, wall = parts.prices.quotes.look(parts.config.supported_pairs), parts.clock.wall()
+        quotes, wall = parts.prices.quotes.look(parts.prices.served.pairs), parts.clock.wall()
         states = Tally(quote.verdict.state for quote in quotes)
         for name in _STATES:
             self.set(table.PAIRS, states[name], name)

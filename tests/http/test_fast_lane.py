@@ -28,7 +28,7 @@ def service(tmp_path: Path) -> FreshService:
 
 
 def lane_of(service: FreshService) -> FastLane:
-    return FastLane(service.services.config, service.store, service.clock)
+    return FastLane(service.services.config, service.services.prices.served, service.store, service.clock)
 
 
 def answered(lane: FastLane) -> Ready:

@@ -8,6 +8,7 @@ import pytest
 from pydantic import SecretStr, ValidationError
 
 from ltp_service.domain.errors import ConfigError
+from ltp_service.domain.pair_choice import Wildcard
 from ltp_service.domain.pairs import Pair
 from ltp_service.settings.config import Config, keep_or_load_config, load_config, unknown_names
 from ltp_service.settings.layers import MAY_BE_EMPTY
@@ -408,6 +409,11 @@ def test_a_shorter_operation_alone_is_accepted() -> None:
             "supported_pairs:\n- btc-usd\n- ETH/USD",
             "supported_pairs",
             (Pair("BTC", "USD"), Pair("ETH", "USD")),
+        ),
+        (
+            'supported_pairs: [btc-usd, "*/USD"]',
+            "supported_pairs",
+            (Pair("BTC", "USD"), Wildcard("*", "USD")),
         ),
         ("cors_origins: []", "cors_origins", ()),
         ("host: &here 127.0.0.1\nredis_master: *here", "redis_master", "127.0.0.1"),

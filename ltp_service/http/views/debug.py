@@ -49,7 +49,7 @@ def storage() -> Response:
     for pair, price in prices.store.all().items():
         held[str(pair)] = _price(parts, price)
         pause()
-    decisions = {str(pair): len(prices.journal.decisions(pair)) for pair in parts.config.supported_pairs}
+    decisions = {str(pair): len(prices.journal.decisions(pair)) for pair in parts.prices.served}
     return json_response(
         shapes.Storage(
             prices=shapes.StoredPrices(prices.store.market(), held),

@@ -8,7 +8,7 @@ from flask import Blueprint, Response, request
 from msgspec import UNSET, UnsetType
 
 from ltp_service.assembly import Services
-from ltp_service.domain.errors import InvalidParameter, UnknownPair
+from ltp_service.domain.errors import InvalidParameter
 from ltp_service.domain.pairs import Pair
 from ltp_service.domain.tick import Price
 from ltp_service.http import pairs_body, params, shapes
@@ -18,6 +18,7 @@ from ltp_service.http.fast_lane import PairProblem, body, etag, item, matches, p
 from ltp_service.http.problems import MESSAGES
 from ltp_service.http.request_note import note_of
 from ltp_service.http.services import services
+from ltp_service.http.unserved import unserved
 from ltp_service.http.views.books import best_of
 from ltp_service.meters import REFRESHES
 from ltp_service.prices.freshness import DEFAULT_BOUND, Bound
@@ -34,11 +35,11 @@ _REFRESHED: Literal["Prices refreshed successfully"] = "Prices refreshed success
 def ltp() -> Response:
     """The last traded price of the asked pairs, or of all."""
     parts = services()
-    asked = params.pairs(request.args, parts.config.supported_pairs).pairs
+    asked = params.pairs(request.args, parts.prices.served.pairs).pairs
     bound = params.bound(request.args, request.headers)
     detail = params.flag(request.args, "detail")
     quotes = quotes_of(parts, asked, bound)
-    failed = pair_problems(asked, quotes)
+    failed = pair_problems(asked, quotes, parts.prices.served)
     if len(failed) == len(asked):
         return _nothing(failed)
     return _prices(parts, quotes, failed, detail=detail)
@@ -48,7 +49,7 @@ def ltp() -> Response:
 def cached() -> Response:
     """The prices in memory now, without a call to an exchange."""
     parts = services()
-    asked = params.pairs(request.args, parts.config.supported_pairs).pairs
+    asked = params.pairs(request.args, parts.prices.served.pairs).pairs
     bound = params.bound(request.args, request.headers)
     quotes = parts.prices.quotes.look(_supported(parts, asked), bound)
     _count(parts, asked, quotes)
@@ -65,7 +66,7 @@ def refresh() -> Response:
     learnt = parts.prices.source.refresh(_supported(parts, asked))
     done = [pair for pair in asked if pair in learnt]
     failed = [
-        PairProblem(pair, "PRICE_FETCH_ERROR" if pair in parts.config.supported_pairs else "UNSUPPORTED_PAIR")
+        PairProblem(pair, "PRICE_FETCH_ERROR" if pair in parts.prices.served else "UNSUPPORTED_PAIR")
         for pair in asked
         if pair not in learnt
     ]
@@ -102,10 +103,9 @@ def quotes_of(parts: Services, asked: Sequence[Pair], bound: Bound = DEFAULT_BOU
 
 
 def _supported(parts: Services, asked: Sequence[Pair]) -> list[Pair]:
-    supported = frozenset(parts.config.supported_pairs)
-    known = [pair for pair in asked if pair in supported]
+    known = [pair for pair in asked if pair in parts.prices.served]
     if not known:
-        raise UnknownPair(f"{', '.join(map(str, asked))}: not served here; see /api/v1/pairs")
+        raise unserved(parts.prices.served, asked)
     return known
 
 
