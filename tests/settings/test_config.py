@@ -198,6 +198,8 @@ def test_secrets_are_read_and_shown_nowhere() -> None:
         ("WEB_CONCURRENCY", "0", "from 1 to 256"),
         *(("DATABASE_PATH", text, "must name a file") for text in "/."),
         ("PRICE_SOURCES", "coinbase,bitstamp", "must name kraken too"),
+        ("SUBSTITUTE_SOURCES", "coinbase", "must be among PRICE_SOURCES, which lacks coinbase; add it there"),
+        ("SUBSTITUTE_SOURCES", "kraken", "must not name kraken"),
         ("PRICE_SOURCES", "coinbse", "must be 'kraken', 'coinbase' or 'bitstamp'"),
         ("TRUSTED_PROXIES", "true", "from 0 to 16"),
         ("CACHE_TTL", "99ms", "must be 100ms to 1d, written like 30s"),
