@@ -25,7 +25,7 @@ UNREAD = 141
 """Exit code: the reader of the pipe has gone. It is 128 and the number of SIGPIPE, as in a shell."""
 
 ASCII = "latin-1"
-"""The encoding of what only ASCII is written to. For `ascii` itself click would write UTF-8, past a progress bar."""
+"""The encoding of what only ASCII is written to. For `ascii` itself click would write UTF-8."""
 
 
 class OutputLost(Exception):
