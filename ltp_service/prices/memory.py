@@ -154,14 +154,14 @@ class MemoryStore:
         """Does nothing, because memory always answers."""
 
     def _publish(self, news: dict[Pair, Price]) -> None:
-        now = self._monotonic()
-        long_ago = now - TOUCH_EVERY_SECONDS
-        touched = self._touched_at
-        for pair in [pair for pair in news if touched.get(pair, -inf) <= long_ago]:
-            self._lives[pair] = None
-            touched[pair] = now
         view = dict(self._view)  # copied in one piece, so that a tick costs nearly the same with many pairs
         view.update(news)
-        if len(view) > len(self._lives):  # some were older than FORGET_AFTER_SECONDS
-            view = {pair: price for pair, price in view.items() if pair in self._lives}
+        now, touched = self._monotonic(), self._touched_at
+        long_ago = now - TOUCH_EVERY_SECONDS
+        if old := [pair for pair in news if touched.get(pair, -inf) <= long_ago]:
+            for pair in old:
+                self._lives[pair] = None
+                touched[pair] = now
+            if len(view) > len(self._lives):  # some were older than FORGET_AFTER_SECONDS
+                view = {pair: price for pair, price in view.items() if pair in self._lives}
         self._view = view
