@@ -6,11 +6,12 @@ import click
 
 from ltp_service.cli.checks.machine import remedy_of, try_to_bind
 from ltp_service.cli.programs import at, become, server, simulator
+from ltp_service.exchanges.registry import SOURCES
 from ltp_service.http.listening import EVERYWHERE
 from ltp_service.settings.config import Config, load_config
 
 LOOPBACK = "127.0.0.1"
-"""Where it listens unless HOST names another address: nobody else shall take invented prices for real ones."""
+"""Where it listens unless HOST names another address, so that invented prices are not taken for real ones elsewhere."""
 
 
 @click.command(epilog="Example: ltp demo --port 9000")
@@ -19,10 +20,14 @@ LOOPBACK = "127.0.0.1"
 def command(environ: Mapping[str, str], port: str | None) -> None:
     """Serve prices of a simulated exchange, without a network.
 
-    Trades are invented, several a second. Only this machine reaches them, unless HOST says otherwise. Nothing is kept:
-    keys and history go away at the end. Ctrl-C ends the exchange and the service.
+    Trades are invented, several a second, on every exchange of PRICE_SOURCES, and Kraken's bid and ask with them. Only this machine reaches them, unless
+    HOST says otherwise. Nothing is kept: keys and history go away at the end. Ctrl-C ends the exchange and the service.
     """
-    environ = at(environ, None, port)
+    everything = {
+        "PRICE_SOURCES": ",".join(["kraken", *SOURCES]),
+        "COLLECTORS": "bybit_trades,binance_trades,kraken_books",
+    }
+    environ = at({**everything, **environ}, None, port)
     config = load_config(environ)
     if "host" not in config.model_fields_set:
         environ = at(environ, LOOPBACK, None)

@@ -49,10 +49,12 @@ def _looks(config: Config | None, environ: Mapping[str, str], url: str | None) -
     if config is not None:
         world = Surroundings(config, environ)
         feeds = list(feed.feeds(config))
-        urls = [each.url for each in feeds] + [config.kraken_rest_url]
+        further = {"bitstamp REST": config.bitstamp_rest_url} if "bitstamp" in config.price_sources else {}
+        urls = [each.url for each in feeds] + [config.kraken_rest_url, *further.values()]
         looks["proxies"] = partial(reach.proxies, urls, environ)
         looks |= {each.subject: partial(feed.look, each, world) for each in feeds}
         looks[rest.SUBJECT] = partial(rest.look, world)
+        looks |= {name: partial(_reached, name, address, world) for name, address in further.items()}
         looks |= {
             "redis": partial(stores.redis, world),
             "database": partial(stores.database, world),
@@ -64,6 +66,11 @@ def _looks(config: Config | None, environ: Mapping[str, str], url: str | None) -
     if url is not None:
         looks["stream"] = partial(stream.look, _checked(url), key_of(environ), SystemClock())
     return looks
+
+
+def _reached(subject: str, url: str, world: Surroundings) -> list[Finding]:
+    findings, _ = reach.reach(subject, url, world, essential=False)
+    return findings
 
 
 def _checked(url: str) -> str:

@@ -49,7 +49,7 @@ def command(
     name = "standard output" if str(file) == "-" else str(file)
     with track(f"recording {name}", frames or seconds) as show, _opened(file) as lines:
         tape = Tape(lines, runtime, seconds, frames, show)
-        recorder = Recorder(config, pairs or config.supported_pairs, tape, runtime)
+        recorder = Recorder(config, pairs or config.pairs_to_try, tape, runtime)
         try:
             recorder.run()
         except OSError as error:

@@ -15,7 +15,7 @@ from ltp_service.client.blocking import PIECE, checked_kind
 from ltp_service.client.events import Candle, Event, Interval, Kind, PastPrice, Price
 from ltp_service.client.past import AskPast, checked_interval
 from ltp_service.client.settings import Settings, checked_pair, checked_pairs
-from ltp_service.client.steps import Close, Open, Receive, Result, Send, Sleep, Step
+from ltp_service.client.steps import NOTHING, Close, Open, Outcome, Receive, Result, Send, Sleep, Step, resume
 from ltp_service.client.stream import SLICE, Stream
 
 Answer = TypeVar("Answer")
@@ -86,32 +86,22 @@ class AsyncPrices:
     async def _run(self, core: Generator[Step, Result, Answer]) -> Answer:
         self._check_open()
         line = Line()
-        result: Result = None
-        failure: OSError | None = None
         try:
-            while True:
-                try:
-                    step = core.send(result) if failure is None else core.throw(failure)
-                except StopIteration as end:
-                    answer: Answer = end.value
-                    return answer
-                result, failure = await line.do(step)
+            return await line.run(core)
         finally:
             line.close()
 
     async def _stream(self, stream: Stream) -> AsyncGenerator[Event, None]:
-        core = stream.run()
+        core, outcome = stream.run(), NOTHING
         line = Line()
-        result: Result = None
-        failure: OSError | None = None
         try:
             while not self._is_closed:
-                item = core.send(result) if failure is None else core.throw(failure)
-                result = failure = None
+                item = resume(core, outcome)
+                outcome = NOTHING
                 if isinstance(item, Sleep):
                     await self._sleep(item.seconds)
                 elif isinstance(item, Step):
-                    result, failure = await line.do(item)
+                    outcome = await line.do(item)
                 else:
                     yield item
         finally:
@@ -138,8 +128,18 @@ class Line:
         self._reading: asyncio.Task[bytes] | None = None
         self._pid = os.getpid()
 
-    async def do(self, step: Step) -> tuple[Result, OSError | None]:
-        """The result of a step, or its error."""
+    async def run(self, core: Generator[Step, Result, Answer]) -> Answer:
+        """Does the steps of a core to its end. Raises what the core raises."""
+        outcome = NOTHING
+        while True:
+            try:
+                step = resume(core, outcome)
+            except StopIteration as end:
+                answer: Answer = end.value
+                return answer
+            outcome = await self.do(step)
+
+    async def do(self, step: Step) -> Outcome:
         try:
             match step:
                 case Open():

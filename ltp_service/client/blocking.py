@@ -14,7 +14,7 @@ from ltp_service.client.ask import Ask
 from ltp_service.client.events import Candle, Event, Interval, Kind, PastPrice, Price
 from ltp_service.client.past import AskPast, checked_interval
 from ltp_service.client.settings import Settings, checked_pair, checked_pairs
-from ltp_service.client.steps import Close, Open, Receive, Result, Send, Sleep, Step
+from ltp_service.client.steps import NOTHING, Close, Open, Outcome, Receive, Result, Send, Sleep, Step, resume
 from ltp_service.client.stream import SLICE, Stream
 
 Answer = TypeVar("Answer")
@@ -88,28 +88,18 @@ class Prices:
     def _run(self, core: Generator[Step, Result, Answer]) -> Answer:
         self._check_open()
         with Line() as line:
-            result: Result = None
-            failure: OSError | None = None
-            while True:
-                try:
-                    step = core.send(result) if failure is None else core.throw(failure)
-                except StopIteration as end:
-                    answer: Answer = end.value
-                    return answer
-                result, failure = line.do(step)
+            return line.run(core)
 
     def _stream(self, stream: Stream) -> Generator[Event, None, None]:
-        core = stream.run()
-        result: Result = None
-        failure: OSError | None = None
+        core, outcome = stream.run(), NOTHING
         with Line() as line:
             while not self._is_closed:
-                item = core.send(result) if failure is None else core.throw(failure)
-                result = failure = None
+                item = resume(core, outcome)
+                outcome = NOTHING
                 if isinstance(item, Sleep):
                     self._sleep(item.seconds)
                 elif isinstance(item, Step):
-                    result, failure = line.do(item)
+                    outcome = line.do(item)
                 else:
                     yield item
 
@@ -140,8 +130,18 @@ class Line:
     ) -> None:
         self._close()
 
-    def do(self, step: Step) -> tuple[Result, OSError | None]:
-        """The result of a step, or its error."""
+    def run(self, core: Generator[Step, Result, Answer]) -> Answer:
+        """Does the steps of a core to its end. Raises what the core raises."""
+        outcome = NOTHING
+        while True:
+            try:
+                step = resume(core, outcome)
+            except StopIteration as end:
+                answer: Answer = end.value
+                return answer
+            outcome = self.do(step)
+
+    def do(self, step: Step) -> Outcome:
         try:
             match step:
                 case Open():

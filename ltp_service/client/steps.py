@@ -5,7 +5,9 @@ core yields beside steps is for the user.
 """
 
 import time
+from collections.abc import Generator
 from dataclasses import dataclass
+from typing import TypeVar
 
 from ltp_service.client.wire import Base
 
@@ -46,6 +48,20 @@ class Sleep:
 
 Step = Open | Send | Receive | Close | Sleep
 Result = bytes | None
+Outcome = tuple[Result, OSError | None]
+"""The result of a step, or the error with which it failed."""
+
+NOTHING: Outcome = None, None
+"""What a core is told that has asked for no step."""
+
+Yielded = TypeVar("Yielded")
+
+
+def resume(core: Generator[Yielded, Result, object], outcome: Outcome) -> Yielded:
+    """Tells a core how its step ended, and returns what it yields next. Raises what the core raises, StopIteration at its
+    end."""
+    result, failure = outcome
+    return core.send(result) if failure is None else core.throw(failure)
 
 
 def steady() -> float:

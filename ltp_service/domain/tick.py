@@ -7,7 +7,9 @@ import msgspec
 
 from ltp_service.domain.pairs import Pair
 
-Source = Literal["kraken:websocket", "kraken:rest"]
+Source = Literal[
+    "kraken:websocket", "kraken:rest", "coinbase:websocket", "bitstamp:websocket", "bitstamp:rest"
+]
 WEBSOCKET: Source = "kraken:websocket"
 REST: Source = "kraken:rest"
 

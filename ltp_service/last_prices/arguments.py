@@ -1,7 +1,7 @@
 """What a program may say to `LastPrices`, and how it is read."""
 
-from collections.abc import Iterable
-from typing import Literal, TypedDict
+from collections.abc import Iterable, Mapping
+from typing import Literal, TypedDict, get_args, get_origin, get_type_hints
 
 from ltp_service.domain.errors import InvalidParameter
 from ltp_service.domain.pairs import Pair, read_pair
@@ -43,11 +43,47 @@ def pair_of(text: object) -> Pair:
     raise TypeError(f"a pair is a text such as 'BTC/USD', not {text!r:.60}")
 
 
+def check_settings(settings: Mapping[str, object]) -> None:
+    """Raises TypeError for a value of a kind that PriceSettings does not name. Names that it lacks are not looked at."""
+    hints = get_type_hints(PriceSettings)
+    for name, value in settings.items():
+        kinds = _kinds(hints.get(name, object))
+        if not any(_is_of(kind, value) for kind in kinds):
+            shown = type(value).__name__ if name == "redis_password" else f"{value!r:.60}"
+            raise TypeError(f"{name} is {' or '.join(map(_WORDS.__getitem__, kinds))}, not {shown}")
+
+
+_WORDS = {
+    str: "a text",
+    bool: "True or False",
+    int: "a whole number",
+    float: "a number",
+    tuple: "a tuple of texts",
+}
+
+
+def _kinds(hint: object) -> list[type]:
+    """The types that a hint allows."""
+    if isinstance(hint, type):
+        return [hint]
+    if get_origin(hint) is Literal:
+        return [str]
+    return [get_origin(each) or each for each in get_args(hint)]
+
+
+def _is_of(kind: type, value: object) -> bool:
+    if isinstance(value, bool):  # which is an int in Python
+        return kind in (bool, object)
+    if kind is tuple:
+        return isinstance(value, tuple | list) and all(isinstance(each, str) for each in value)
+    return isinstance(value, (int, float) if kind is float else kind)
+
+
 def pairs_of(given: object) -> tuple[Pair, ...]:
     """The pairs of a list of spellings, or of one text with commas, each once. Raises as `pair_of` does."""
     if isinstance(given, str):
         given = [text for text in given.split(",") if text.strip()]
-    if not isinstance(given, Iterable):
+    if isinstance(given, bytes) or not isinstance(given, Iterable):
         raise TypeError(f"pairs are texts such as ['BTC/USD', 'ETH/USD'], not {given!r:.60}")
     pairs = tuple(dict.fromkeys(map(pair_of, given)))
     if not pairs:

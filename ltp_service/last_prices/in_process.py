@@ -20,13 +20,16 @@ if TYPE_CHECKING:
 FEED_STOP_SECONDS = 3.0
 """Seconds that `close` waits for the feed to end."""
 
+MOST_NAMED = 5
+"""Pairs that `repr` names."""
+
 
 class LastPrices:
     """`LastPrices(["BTC/USD"]).get("XXBTZUSD").amount`, in any usual spelling of the pair.
 
     Safe from any thread and greenlet. The feed starts at the first question, which waits for the first price; later ones are
     answered from memory. A forked process begins anew: its first question starts its own feed. So does one that gets a
-    pickled copy.
+    pickled copy; the copy of a closed one is closed, too.
 
     The questions raise InvalidParameter for what is no pair, UnknownPair for a pair that Kraken does not list or that was not
     given, PriceStale for evidence that is too old, and PriceUnavailable where there is no price. They never return
@@ -46,7 +49,7 @@ class LastPrices:
 
         Settings come from the keywords, then from the environment, of which only KRAKEN_*, CACHE_*, REDIS_*, STALE_AFTER and
         PRICE_DIVERGENCE_LIMIT are read; no file is. `config` is in place of both, and its pairs do not count. Raises
-        ConfigError for a value that is refused.
+        ConfigError for a value that is refused, and TypeError for one of a wrong type.
         """
         wanted = None if pairs is None else pairs_of(pairs)
         from ltp_service.last_prices.running import Running, configured  # noqa: PLC0415 - takes a third of a second
@@ -66,7 +69,7 @@ class LastPrices:
 
         Answers from memory; without a price it waits at most 2 s for the feed and then asks REST.
         """
-        answer = self._answers.get(pair)
+        answer = self._answers.get(pair) if type(pair) is str else None
         if answer is not None and answer[0] is self._store.all() and self._monotonic() <= answer[1]:
             return answer[2]
         return self._running.amount(pair)
@@ -103,7 +106,14 @@ class LastPrices:
         self.close()
 
     def __reduce__(self) -> tuple[object, ...]:
-        return _again, (self._wanted, self._config)
+        return _again, (self._wanted, self._config, self._running.is_closed)
+
+    def __repr__(self) -> str:
+        if self._wanted is None:
+            return f"<LastPrices of any pair; {self._running}>"
+        named = ", ".join(map(str, self._wanted[:MOST_NAMED]))
+        more = len(self._wanted) - MOST_NAMED
+        return f"<LastPrices of {named}{f' and {more} more' if more > 0 else ''}; {self._running}>"
 
     def _given(self) -> tuple[Pair, ...]:
         if self._wanted is None:
@@ -115,9 +125,12 @@ class LastPrices:
         self._take(self._begin())
 
 
-def _again(wanted: tuple[Pair, ...] | None, config: "Config") -> LastPrices:
-    """A copy in another process."""
-    return LastPrices(None if wanted is None else list(map(str, wanted)), config=config)
+def _again(wanted: tuple[Pair, ...] | None, config: "Config", is_closed: bool) -> LastPrices:
+    """A copy, which has a feed of its own."""
+    copy = LastPrices(None if wanted is None else list(map(str, wanted)), config=config)
+    if is_closed:
+        copy.close()
+    return copy
 
 
 _living: "WeakSet[LastPrices]" = WeakSet()

@@ -11,10 +11,11 @@ from ltp_service.client.events import Price
 from ltp_service.domain import tick as held
 from ltp_service.domain.errors import LtpError, PriceUnavailable, UnknownPair
 from ltp_service.domain.pairs import Pair
-from ltp_service.last_prices.arguments import pair_of
-from ltp_service.last_prices.causes import refusal
+from ltp_service.last_prices.arguments import check_settings, pair_of
+from ltp_service.last_prices.causes import about_feed, refusal
 from ltp_service.prices.freshness import servable_until
 from ltp_service.prices.quotes import Quote
+from ltp_service.runtime.once_a_minute import OnceAMinute
 from ltp_service.runtime.runners import CollectorManager
 from ltp_service.runtime.runtime import Runtime
 from ltp_service.settings.config import Config
@@ -26,18 +27,27 @@ MOST_SPELLINGS = 1000
 UNKNOWN_AGAIN_AFTER_SECONDS = 60.0
 """Seconds after which a pair that was not listed is looked up again."""
 
+PACKAGE = "ltp_service"
+"""What its modules log is held back like that of the service."""
+
 ReadyPrice = tuple[Mapping[Pair, held.Price], float, Decimal]
 """The store's view, the monotonic second until which the price may be given while that view is the same, the price."""
 
 
 def configured(
-    config: Config | None,
+    config: object,
     settings: Mapping[str, object],
     wanted: tuple[Pair, ...] | None,
     *,
-    use_websocket: bool,
+    use_websocket: object,
 ) -> Config:
-    """The settings of a LastPrices. Raises ConfigError, and TypeError for arguments that contradict one another."""
+    """The settings of a LastPrices. Raises ConfigError, and TypeError for arguments of a wrong type or that contradict one
+    another."""
+    if not isinstance(use_websocket, bool):
+        raise TypeError(f"use_websocket is True or False, not {use_websocket!r:.60}")
+    if not isinstance(config, Config | None):
+        raise TypeError(f"config is a Config, not {config!r:.60}; settings may be given by keyword")
+    check_settings(settings)
     if config is None:
         config = load_price_config(os.environ, settings)
     elif settings:
@@ -59,6 +69,8 @@ class Running:
         line = open_line_if_asked(config, runtime)
         # In a fleet other processes may need each trade that this one's feed hears.
         self._parts = wire_prices(config, runtime, line, keep_trades=line is not None)
+        if self._parts.kraken is not None:
+            self._parts.kraken.on_refusal = self._note_refusal
         self._config = config
         self._serves_any = wanted is None
         self._pairs = tuple(wanted or ())
@@ -68,6 +80,7 @@ class Running:
         self._names: dict[str, Pair] = {}
         self._is_started = self._is_closed = False
         self._lock = Lock()
+        self._once_a_minute = OnceAMinute(runtime.clock.monotonic)
         self.store = self._parts.store
         self.monotonic = runtime.clock.monotonic
         self.answers: dict[str, ReadyPrice] = {}
@@ -77,6 +90,7 @@ class Running:
         """In a forked process: lets go of all that is the parent's."""
         # A fork copies greenlets but not threads. The connection stays the parent's in both cases.
         self._manager.abandon()
+        self._once_a_minute.detach(PACKAGE)
         if self._parts.kraken is not None:
             self._parts.kraken.abandon()
 
@@ -87,6 +101,17 @@ class Running:
             self._forget_names()  # so that no question is answered from memory any more
             if self._is_started:
                 self._manager.stop(timeout)
+            self._once_a_minute.detach(PACKAGE)
+
+    @property
+    def is_closed(self) -> bool:
+        return self._is_closed
+
+    def __str__(self) -> str:
+        """Whether it runs, and how the feed is."""
+        if self._is_closed:
+            return "closed"
+        return about_feed(self._parts, self.monotonic()) if self._is_started else "not asked yet"
 
     def learn(self, text: object) -> Pair:
         """The pair of a spelling, which is served from now on. Raises LtpError or TypeError."""
@@ -134,13 +159,19 @@ class Running:
         asked = self._ask([pair for pair in pairs if pair not in refused])
         return {pair: refused.get(pair) or asked[pair] for pair in pairs}
 
+    def _note_refusal(self, pair: Pair) -> None:
+        """Of the feed. What its list lacks, too, need not be asked of REST, which has to wait for its turn."""
+        if self._parts.kraken is not None and self._parts.kraken.lacks(pair):
+            self._parts.source.exclude(pair)
+        self._parts.changes.announce(pair)
+
     def _ask(self, pairs: Sequence[Pair]) -> dict[Pair, Price | LtpError]:
         return {quote.pair: self._answer(quote) for quote in self._parts.quotes.get(pairs)}
 
     def _answer(self, quote: Quote) -> Price | LtpError:
         price, age = quote.price, quote.verdict.age
         if not quote.verdict.servable or price is None or age is None:
-            error = refusal(quote, self._config.cache_ttl, self._parts)
+            error = refusal(quote, self._config.cache_ttl, self._parts, self.monotonic())
             if self._serves_any and isinstance(error, UnknownPair):
                 self._drop(quote.pair)
             return error
@@ -164,6 +195,7 @@ class Running:
             self._add(pair)
         if not self._is_started:
             self._expect_feed()
+            self._once_a_minute.attach(PACKAGE)
             self._manager.start()
             self._is_started = True
 
@@ -173,7 +205,7 @@ class Running:
         if self.monotonic() < self._unlisted.get(pair, 0.0):
             raise UnknownPair(f"{pair}: Kraken lists no such pair")
         self._pairs = (*self._pairs, pair)
-        self._parts.follow(self._pairs)
+        self._parts.served.replace(self._pairs)
         self._expect_feed()
 
     def _expect_feed(self) -> None:
@@ -187,7 +219,7 @@ class Running:
                 self._unlisted.clear()
             self._unlisted[unlisted] = self.monotonic() + UNKNOWN_AGAIN_AFTER_SECONDS
             self._pairs = tuple(pair for pair in self._pairs if pair != unlisted)
-            self._parts.follow(self._pairs)
+            self._parts.served.replace(self._pairs)
             self._forget_names()
 
     def _forget_names(self) -> None:

@@ -38,13 +38,16 @@ class Quotes:
         *,
         ttl: float,
         fetch: Callable[[Sequence[Pair]], None],
+        refused: Callable[[Pair], bool] = lambda _: False,
     ) -> None:
-        """`fetch` asks another source for pairs and puts its answers into the store. It raises ExchangeError."""
+        """`fetch` asks another source for pairs and puts its answers into the store. It raises ExchangeError. `refused`:
+        whether the feed was told that it gets nothing of a pair, which is announced as a change."""
         self._store = store
         self._changes = changes
         self._clock = clock
         self._ttl = ttl
         self._fetch_from_rest = fetch
+        self._is_refused = refused
         self._patient_until = 0.0
 
     def expect_feed(self) -> None:
@@ -53,7 +56,11 @@ class Quotes:
 
     def get(self, pairs: Sequence[Pair], bound: Bound = DEFAULT_BOUND) -> list[Quote]:
         """One quote per pair, in order. Waits and asks only for pairs without a servable price."""
-        quotes = self.look(pairs, bound)
+        return self.complete(self.look(pairs, bound), bound)
+
+    def complete(self, quotes: list[Quote], bound: Bound = DEFAULT_BOUND) -> list[Quote]:
+        """The same for quotes of `look` with this bound."""
+        pairs = [quote.pair for quote in quotes]
         if missing := _missing(quotes):
             self._await_feed(missing)
             quotes = self.look(pairs, bound)
@@ -64,7 +71,11 @@ class Quotes:
 
     def can_serve(self, pairs: Sequence[Pair]) -> bool:
         """Whether any of `pairs` has a price to serve now."""
-        return any(quote.verdict.servable for quote in self.look(pairs))
+        now = self._clock.monotonic()
+        held, market_of = self._store.all(), self._store.market_of
+        return any(
+            judge(held.get(pair), now, self._ttl, market_of(pair), DEFAULT_BOUND).servable for pair in pairs
+        )
 
     def look(self, pairs: Sequence[Pair], bound: Bound = DEFAULT_BOUND) -> list[Quote]:
         """One quote per pair from the store as it is now."""
@@ -79,7 +90,7 @@ class Quotes:
 
     def _await_feed(self, pairs: Sequence[Pair]) -> None:
         with self._changes.watch(pairs) as watch:
-            while watch is not None and _missing(self.look(pairs)):
+            while watch is not None and not all(map(self._is_refused, _missing(self.look(pairs)))):
                 left = self._patient_until - self._clock.monotonic()
                 if left <= 0 or not watch.wait(left):
                     return

@@ -113,6 +113,10 @@ class RestSource:
         if wanted:
             self._flight.get(wanted)
 
+    def exclude(self, pair: Pair) -> None:
+        """The exchange said elsewhere that it has no such pair, so no request asks about it; the background may."""
+        self.unknown |= {pair}
+
     def poll(self, pairs: Collection[Pair]) -> RestAnswer:
         """For the background: asks for as many as fit into one call, oldest evidence first. Raises ExchangeError."""
         return self._flight.get(frozenset(pairs))

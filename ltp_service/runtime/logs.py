@@ -3,7 +3,7 @@
 import logging
 import os
 import sys
-from collections.abc import Callable, Hashable, Sequence
+from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
 from functools import lru_cache
 from threading import Event
@@ -14,13 +14,11 @@ import msgspec
 
 from ltp_service.meters import LOG_LINES_DROPPED, Meters
 from ltp_service.runtime.line_writer import ATOMIC_WRITE_BYTES, LineWriter, as_text
+from ltp_service.runtime.once_a_minute import OnceAMinute
 from ltp_service.runtime.request_id import current_request_id
 from ltp_service.version import VERSION
 
 SERVICE_NAME = "btc-ltp-service"
-HOLD_BACK_SECONDS = 60.0
-"""Seconds for which a repeated complaint is only counted."""
-
 LATE_LINES_EVERY_SECONDS = 0.2
 """Seconds between two attempts to write lines that a slow reader did not take."""
 
@@ -101,28 +99,6 @@ class TextFormatter(logging.Formatter):
         if held_back := getattr(record, "held_back", 0):
             line += f" ({held_back} more held back)"
         return f"{line} {request_id}" if (request_id := current_request_id.get()) else line
-
-
-class OnceAMinute(logging.Filter):
-    """Holds back records whose `once_a_minute` key was logged within a minute, and counts them."""
-
-    def __init__(self, monotonic: Callable[[], float]) -> None:
-        super().__init__()
-        self._monotonic = monotonic
-        self._seen: dict[Hashable, tuple[float, int]] = {}
-
-    def filter(self, record: logging.LogRecord) -> bool:
-        key: Hashable = getattr(record, "once_a_minute", None)
-        if key is None:
-            return True
-        now = self._monotonic()
-        since, held_back = self._seen.get(key, (-HOLD_BACK_SECONDS, 0))
-        if now - since < HOLD_BACK_SECONDS:
-            self._seen[key] = (since, held_back + 1)
-            return False
-        self._seen[key] = (now, 0)
-        record.held_back = held_back
-        return True
 
 
 class ServerLog(gunicorn.glogging.Logger):

@@ -1,4 +1,5 @@
-"""python -m ltp_service.simulator: a fake Kraken (WebSocket v1 and v2, REST), Bybit and Binance, with faults on command."""
+"""python -m ltp_service.simulator: a fake Kraken (WebSocket v1 and v2, REST), Bybit, Binance, Coinbase and
+Bitstamp, with faults on command."""
 
 import argparse
 import json
@@ -18,7 +19,7 @@ from ltp_service.simulator import child, control, exchanges, faults
 from ltp_service.simulator.control import Control
 from ltp_service.simulator.exchange import Exchange
 from ltp_service.simulator.kraken import Kraken
-from ltp_service.simulator.market import STANDARD_PAIRS, KrakenMarket, arbitrary_pair
+from ltp_service.simulator.market import STANDARD_PAIRS, KrakenMarket, arbitrary_pair, invented_pairs
 from ltp_service.simulator.replay import Player, Recording
 from ltp_service.simulator.server import Server
 from ltp_service.simulator.switches import from_command_line
@@ -27,7 +28,7 @@ from ltp_service.simulator.walk import Walk
 REAL = exchanges.BINANCE_TERMS
 SECONDS = (
     ("clock-ahead", 0.0, "how far the exchanges' clocks are ahead; negative: behind"),
-    ("heartbeat", 1.0, "between two heartbeats of Kraken"),
+    ("heartbeat", 1.0, "between two heartbeats of Kraken, and of Coinbase"),
     ("binance-ping", REAL.ping, "between two pings of Binance to a client"),
     ("binance-pong", REAL.pong, "after which Binance drops a client without a pong"),
     ("binance-lifetime", REAL.lifetime, "after which Binance closes a connection"),
@@ -39,7 +40,7 @@ LOST = 74
 
 FAULTS = """\
 faults: NAME, NAME=VALUE of its first argument, or NAME={JSON of all arguments}.
-Each one takes "exchange" (kraken, bybit or binance) too, and acts on all exchanges that have it where none is given.
+Each one takes "exchange" (kraken, bybit, binance, coinbase or bitstamp) too, and acts on all exchanges that have it where none is given.
 Those of REST take "only", a method such as Ticker.
 """
 
@@ -56,6 +57,7 @@ def arguments() -> argparse.ArgumentParser:
     add("--port", type=int, default=0, help="0 (default): any free port, printed as JSON")
     add("--seed", type=int, default=1, help="the same seed gives the same market")
     add("--pair", action="append", default=[], metavar="BASE/QUOTE", help="a further pair; repeatable")
+    add("--pairs", type=int, default=0, metavar="COUNT", help="list made-up pairs up to that number in all")
     add("--walk", nargs="?", type=float, const=5.0, default=0.0, metavar="RATE", help="trade by itself")
     add("--replay", type=Path, metavar="FILE.jsonl", help="play this recorded session to each client")
     add("--speed", type=float, default=1.0, help="how many times faster the session is played, 1 to 100")
@@ -109,7 +111,9 @@ def build(options: argparse.Namespace) -> Server:
     further = [arbitrary_pair(name, options.seed) for name in options.pair]
     ahead = options.clock_ahead
     clock = (lambda: time.time() + ahead) if ahead else time.time
-    market = KrakenMarket((*recorded, *STANDARD_PAIRS, *further), options.seed, clock)
+    known = (*recorded, *STANDARD_PAIRS, *further)
+    made_up = invented_pairs(options.pairs - len(known), options.seed)
+    market = KrakenMarket((*known, *made_up), options.seed, clock)
     kraken = Kraken(market, options.seed, options.heartbeat)
     if recording:
         recording.rewind(market)
@@ -138,6 +142,9 @@ def addresses_of(host: str, port: int) -> dict[str, str | int]:
         "bybit": f"ws://{host}:{port}{exchanges.BYBIT_PATH}",
         "binance": f"ws://{host}:{port}{exchanges.BINANCE_PATH}",
         "binance_rest": f"http://{host}:{port}/api/v3",
+        "coinbase": f"ws://{host}:{port}{exchanges.COINBASE_PATH}",
+        "bitstamp": f"ws://{host}:{port}{exchanges.BITSTAMP_PATH}",
+        "bitstamp_rest": f"http://{host}:{port}/api/v2",
         "control": f"http://{host}:{port}/control",
     }
 
@@ -158,6 +165,9 @@ def environment_of(addresses: dict[str, str | int], protocol: str, host: str, fo
         "KRAKEN_REST_URL": str(addresses["kraken_rest"]),
         "BYBIT_WEBSOCKET_URL": str(addresses["bybit"]),
         "BINANCE_WEBSOCKET_URL": str(addresses["binance"]),
+        "COINBASE_WEBSOCKET_URL": str(addresses["coinbase"]),
+        "BITSTAMP_WEBSOCKET_URL": str(addresses["bitstamp"]),
+        "BITSTAMP_REST_URL": str(addresses["bitstamp_rest"]),
         "HISTORY_URL": f"sqlite:{folder}/history.sqlite3",
     }
 

@@ -1,7 +1,6 @@
 """ltp_service.http.questions"""
 
 import re
-from pathlib import Path
 
 import pytest
 from werkzeug.test import TestResponse
@@ -18,9 +17,10 @@ PROBES = {"/health", "/ready"}
 ROUTES = sorted(query_parameters())
 
 
-@pytest.fixture
-def service(tmp_path: Path) -> FreshService:
-    service = FreshService(tmp_path, rate_limit_enabled=False, auth_api_key=KEY)
+@pytest.fixture(scope="module")
+def service(tmp_path_factory: pytest.TempPathFactory) -> FreshService:
+    """One for all tests: no question here changes anything."""
+    service = FreshService(tmp_path_factory.mktemp("asked"), rate_limit_enabled=False, auth_api_key=KEY)
     service.trade("115643.10")
     service.trade("4128.07", ETH)
     service.heartbeat(BTC, ETH)
@@ -174,7 +174,7 @@ def test_prometheus_may_name_metrics_and_is_told_them_all(service: FreshService)
     assert b"btc_ltp_uptime" in answer.data
 
 
-def test_the_fast_lane_and_the_view_refuse_the_same(tmp_path: Path, service: FreshService) -> None:
+def test_the_fast_lane_and_the_view_refuse_the_same(service: FreshService) -> None:
     fast = service.get(f"{LTP}?symbol=ETH/USD")
     slow = service.get(f"{LTP}?symbol=ETH/USD", Cache_Control="no-transform")
 

@@ -3,6 +3,7 @@
 import logging
 import os
 import pickle
+import re
 import threading
 from decimal import Decimal
 from functools import partial
@@ -89,6 +90,17 @@ def test_without_pairs_any_listed_one_is_served_from_the_first_question_on(
         assert prices.get("KSM/BTC").source == "kraken:websocket"
 
 
+def test_a_pair_that_the_feed_refuses_and_its_list_lacks_is_unknown_at_once(
+    exchange: Simulator, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("ltp_service.prices.quotes.FIRST_PRICE_WAIT_SECONDS", 10 * DEADLINE)
+    exchange.fault("rest_status", status=503)
+    with LastPrices(config=settings(exchange, exchange.v2_url)) as prices:
+        for pair in ("NOSUCH/USD", "BTC/NOSUCH"):
+            with pytest.raises(UnknownPair, match=f"{pair}: Kraken lists no such pair"):
+                prices.get(pair)
+
+
 @pytest.mark.parametrize("pairs", [None, ["BTC/USD", "NOSUCH/USD"]], ids=["any", "given"])
 def test_a_pair_that_the_exchange_does_not_list_is_unknown(
     exchange: Simulator, pairs: list[str] | None
@@ -132,6 +144,9 @@ def test_a_pickled_copy_begins_anew(exchange: Simulator, config: Config) -> None
         pickle.loads(pickle.dumps(prices)) as copy,  # noqa: S301 - our own
     ):
         assert copy.get_current_price("BTC/USD") == Decimal("100000.7")
+    late = pickle.loads(pickle.dumps(prices))  # noqa: S301
+    with pytest.raises(PriceUnavailable, match="this LastPrices was closed"):
+        late.get("BTC/USD")
 
 
 def test_without_the_websocket_prices_come_from_rest(exchange: Simulator) -> None:
@@ -227,7 +242,27 @@ def test_a_stale_price_is_refused_with_its_age_and_the_cause(exchange: Simulator
             return ""
 
         eventually(lambda: "s old, more than 2 s" in refusal())
-        assert "REST: " in refusal()
+        assert re.search(r"WebSocket: connected, active, last heard [2-9].* s ago; REST: ", refusal())
+        assert re.fullmatch(
+            r"<LastPrices of BTC/USD; WebSocket: connected, last heard [2-9].* s ago>", repr(prices)
+        )
+    assert repr(prices) == "<LastPrices of BTC/USD; closed>"
+
+
+def test_the_log_of_the_program_has_the_same_complaint_once(
+    exchange: Simulator, caplog: pytest.LogCaptureFixture
+) -> None:
+    def complain() -> int:
+        caplog.clear()
+        for _ in range(3):
+            log = logging.getLogger("ltp_service.feed.loop")
+            log.warning("away", extra={"once_a_minute": ("redis", "away")})
+        return caplog.text.count("away")
+
+    with LastPrices("BTC/USD", config=settings(exchange, exchange.v2_url)) as prices:
+        prices.get("BTC/USD")
+        assert complain() == 1
+    assert complain() == 3
 
 
 def test_a_pair_that_was_given_twice_is_one(exchange: Simulator, caplog: pytest.LogCaptureFixture) -> None:

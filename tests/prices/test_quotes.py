@@ -24,7 +24,15 @@ class Room:
         self.store = memory_store(self.clock, self.changes)
         self.asked: list[list[Pair]] = []
         self._answer = answer
-        self.quotes = Quotes(self.store, self.changes, self.clock, ttl=30.0, fetch=self.fetch)
+        self.refused: set[Pair] = set()
+        self.quotes = Quotes(
+            self.store,
+            self.changes,
+            self.clock,
+            ttl=30.0,
+            fetch=self.fetch,
+            refused=self.refused.__contains__,
+        )
 
     def fetch(self, pairs: Sequence[Pair]) -> None:
         if self._answer is not None:
@@ -134,6 +142,19 @@ def test_the_wait_for_the_feed_is_over_two_seconds_after_the_start() -> None:
     room.quotes.get([BTC])
     assert room.asked == [[BTC], [BTC]]
     assert FIRST_PRICE_WAIT_SECONDS == 2.0
+
+
+def test_a_pair_that_the_exchange_refuses_is_not_waited_for(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("ltp_service.prices.quotes.FIRST_PRICE_WAIT_SECONDS", 10 * DEADLINE)
+    room = Room(refuse)
+    room.quotes.expect_feed()
+    asker = threading.Thread(target=room.quotes.get, args=([BTC],), daemon=True)
+    asker.start()
+    room.refused.add(BTC)
+    room.changes.announce(BTC)
+    asker.join(DEADLINE)
+
+    assert room.asked == [[BTC]]
 
 
 @pytest.mark.parametrize("status", ["maintenance", "cancel_only", "post_only"])

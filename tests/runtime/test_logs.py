@@ -14,10 +14,8 @@ import pytest
 from ltp_service.meters import LOG_LINES_DROPPED
 from ltp_service.runtime.line_writer import ATOMIC_WRITE_BYTES, LineWriter
 from ltp_service.runtime.logs import (
-    HOLD_BACK_SECONDS,
     JsonFormatter,
     LateLines,
-    OnceAMinute,
     ServerLog,
     TextFormatter,
     configure,
@@ -90,31 +88,6 @@ def test_an_exception_stays_inside_its_line() -> None:
 
     assert "\n" not in text
     assert "ValueError: broken" in json.loads(text)["fields"]["exception"]
-
-
-def test_the_same_complaint_is_held_back_for_a_minute_and_then_counted() -> None:
-    clock = FakeClock()
-    once = OnceAMinute(clock.monotonic)
-    first, repeated, other = (record(once_a_minute=key) for key in ("a", "a", "b"))
-
-    assert once.filter(first)
-    assert not once.filter(repeated)
-    assert not once.filter(repeated)
-    assert once.filter(other)
-    clock.advance(HOLD_BACK_SECONDS)
-    later = record(once_a_minute="a")
-    assert once.filter(later)
-    assert json.loads(JsonFormatter().format(later))["fields"]["held_back"] == 2
-
-
-def test_the_first_complaint_of_a_machine_that_just_booted_is_not_held_back() -> None:
-    assert OnceAMinute(lambda: 1.0).filter(record(once_a_minute="a"))
-
-
-def test_lines_without_a_key_are_never_held_back() -> None:
-    once = OnceAMinute(FakeClock().monotonic)
-
-    assert all(once.filter(record()) for _ in range(3))
 
 
 def test_each_logger_writes_json(root_log: logging.Logger, capfd: pytest.CaptureFixture[str]) -> None:

@@ -1,10 +1,9 @@
 """Listens to a service and asks it beside that; each in a thread of its own."""
 
 from abc import abstractmethod
-from collections.abc import Callable, Generator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from queue import SimpleQueue
 from threading import Event, Thread
-from typing import TypeVar
 
 from ltp_service.cli.terminal import told
 from ltp_service.cli.verifying.judge import Judge
@@ -24,8 +23,6 @@ AGAIN_SECONDS = 0.5
 
 News = SimpleQueue[Callable[[Judge], None]]
 """What the judge is to be told, in order."""
-
-Answer = TypeVar("Answer")
 
 
 class Part(Thread):
@@ -144,7 +141,7 @@ class Asker(Part):
         content = request(self._base, ASKED_PATH, query, self._headers | conditional)
         asked = self._clock()
         with Line() as line:
-            response, body = _run(line, fetch(self._clock, self._base, content))
+            response, body = line.run(fetch(self._clock, self._base, content))
         answered = self._clock()
         status, headers = response.status or 0, response.headers
         if status not in (200, 206, 304):
@@ -163,18 +160,6 @@ class Asker(Part):
                 detail=detail, status=status, headers=headers, body=body, asked=asked, answered=answered
             )
         )
-
-
-def _run(line: Line, core: Generator[Step, Result, Answer]) -> Answer:
-    """Does the steps of a core. Raises what it raises."""
-    result, failure = None, None
-    while True:
-        try:
-            step = core.send(result) if failure is None else core.throw(failure)
-        except StopIteration as end:
-            answer: Answer = end.value
-            return answer
-        result, failure = line.do(step)
 
 
 def _do(line: Line, step: Step) -> Result:

@@ -4,12 +4,13 @@ from flask import Blueprint, Response, request
 from msgspec import structs
 
 from ltp_service.assembly import Services
-from ltp_service.domain.errors import InvalidParameter, UnknownPair
+from ltp_service.domain.errors import InvalidParameter
 from ltp_service.domain.pairs import Pair
 from ltp_service.domain.tick import REST, WEBSOCKET, Price
 from ltp_service.http import params, shapes
 from ltp_service.http.answers import json_response, moment, rfc3339
 from ltp_service.http.services import services
+from ltp_service.http.unserved import unserved
 from ltp_service.http.views.ltp import detail_of, witnesses_of
 from ltp_service.http.views.status import breaker_of, divergences_of, label_of, settings_of
 from ltp_service.prices.memory import TickDecision
@@ -32,8 +33,8 @@ def explain() -> Response:
     if len(asked.pairs) != 1:
         raise InvalidParameter("explain takes exactly one pair, for example pair=BTC/USD")
     (pair,) = asked.pairs
-    if pair not in parts.config.supported_pairs:
-        raise UnknownPair(f"{pair}: not served here; see /api/v1/pairs")
+    if pair not in parts.prices.served:
+        raise unserved(parts.prices.served, [pair])
     (quote,) = parts.prices.quotes.look([pair])
     return json_response(explained(parts, pair, quote))
 

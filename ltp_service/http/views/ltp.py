@@ -5,10 +5,10 @@ from typing import Literal
 
 import msgspec
 from flask import Blueprint, Response, request
-from msgspec import UNSET
+from msgspec import UNSET, UnsetType
 
 from ltp_service.assembly import Services
-from ltp_service.domain.errors import InvalidParameter, UnknownPair
+from ltp_service.domain.errors import InvalidParameter
 from ltp_service.domain.pairs import Pair
 from ltp_service.domain.tick import Price
 from ltp_service.http import pairs_body, params, shapes
@@ -18,11 +18,15 @@ from ltp_service.http.fast_lane import PairProblem, body, etag, item, matches, p
 from ltp_service.http.problems import MESSAGES
 from ltp_service.http.request_note import note_of
 from ltp_service.http.services import services
+from ltp_service.http.unserved import unserved
+from ltp_service.http.views.books import best_of
 from ltp_service.meters import REFRESHES
 from ltp_service.prices.freshness import DEFAULT_BOUND, Bound
 from ltp_service.prices.quotes import Quote
 
 bp = Blueprint("ltp", __name__)
+
+_encode = msgspec.json.Encoder().encode
 
 _REFRESHED: Literal["Prices refreshed successfully"] = "Prices refreshed successfully"
 
@@ -31,11 +35,11 @@ _REFRESHED: Literal["Prices refreshed successfully"] = "Prices refreshed success
 def ltp() -> Response:
     """The last traded price of the asked pairs, or of all."""
     parts = services()
-    asked = params.pairs(request.args, parts.config.supported_pairs).pairs
+    asked = params.pairs(request.args, parts.prices.served.pairs).pairs
     bound = params.bound(request.args, request.headers)
     detail = params.flag(request.args, "detail")
     quotes = quotes_of(parts, asked, bound)
-    failed = pair_problems(asked, quotes)
+    failed = pair_problems(asked, quotes, parts.prices.served)
     if len(failed) == len(asked):
         return _nothing(failed)
     return _prices(parts, quotes, failed, detail=detail)
@@ -45,7 +49,7 @@ def ltp() -> Response:
 def cached() -> Response:
     """The prices in memory now, without a call to an exchange."""
     parts = services()
-    asked = params.pairs(request.args, parts.config.supported_pairs).pairs
+    asked = params.pairs(request.args, parts.prices.served.pairs).pairs
     bound = params.bound(request.args, request.headers)
     quotes = parts.prices.quotes.look(_supported(parts, asked), bound)
     _count(parts, asked, quotes)
@@ -62,7 +66,7 @@ def refresh() -> Response:
     learnt = parts.prices.source.refresh(_supported(parts, asked))
     done = [pair for pair in asked if pair in learnt]
     failed = [
-        PairProblem(pair, "PRICE_FETCH_ERROR" if pair in parts.config.supported_pairs else "UNSUPPORTED_PAIR")
+        PairProblem(pair, "PRICE_FETCH_ERROR" if pair in parts.prices.served else "UNSUPPORTED_PAIR")
         for pair in asked
         if pair not in learnt
     ]
@@ -91,17 +95,17 @@ def quotes_of(parts: Services, asked: Sequence[Pair], bound: Bound = DEFAULT_BOU
 
     Raises UnknownPair when none is served here."""
     supported = _supported(parts, asked)
-    _count(parts, asked, parts.prices.quotes.look(supported, bound))
-    quotes = parts.prices.quotes.get(supported, bound)
+    held = parts.prices.quotes.look(supported, bound)
+    _count(parts, asked, held)
+    quotes = parts.prices.quotes.complete(held, bound)
     note_of(request.environ).pairs = sum(quote.verdict.servable for quote in quotes)
     return quotes
 
 
 def _supported(parts: Services, asked: Sequence[Pair]) -> list[Pair]:
-    supported = frozenset(parts.config.supported_pairs)
-    known = [pair for pair in asked if pair in supported]
+    known = [pair for pair in asked if pair in parts.prices.served]
     if not known:
-        raise UnknownPair(f"{', '.join(map(str, asked))}: not served here; see /api/v1/pairs")
+        raise unserved(parts.prices.served, asked)
     return known
 
 
@@ -118,13 +122,21 @@ def _prices(
     parts: Services, quotes: Sequence[Quote], failed: Sequence[PairProblem], *, detail: bool
 ) -> Response:
     served = [quote for quote in quotes if quote.verdict.servable]
-    items = [
-        msgspec.json.encode(_detailed(parts, quote, quote.price, witnesses_of(parts, quote)))
-        if detail
-        else item(quote.price.tick)
-        for quote in served
-        if quote.price is not None
-    ]
+    wall, pause = parts.clock.wall(), parts.pauses()
+    books = best_of(parts, [quote.pair for quote in served]) if detail else {}
+    items = []
+    for quote in served:
+        if quote.price is not None:
+            items.append(
+                _encode(
+                    _detailed(
+                        quote, quote.price, wall, witnesses_of(parts, quote), books.get(quote.pair, UNSET)
+                    )
+                )
+                if detail
+                else item(quote.price.tick)
+            )
+            pause()
     content = body(items, failed)
     if failed:
         return raw_response(content, 206)
@@ -162,16 +174,16 @@ def witnesses_of(parts: Services, quote: Quote) -> list[shapes.Witness]:
 
 def detail_of(parts: Services, quote: Quote) -> shapes.DetailedPrice | None:
     """The quote in detail, without witnesses; None when the pair has no price."""
-    return _detailed(parts, quote, quote.price) if quote.price is not None else None
+    return None if quote.price is None else _detailed(quote, quote.price, parts.clock.wall())
 
 
 def streamed(parts: Services, quote: Quote) -> bytes:
     """The quote as streams tell it: the item of `detail=true`, or one without a price."""
-    price = quote.price
+    price, wall = quote.price, parts.clock.wall()
     if price is not None and quote.verdict.servable:
-        return msgspec.json.encode(_detailed(parts, quote, price, witnesses_of(parts, quote)))
+        return _encode(_detailed(quote, price, wall, witnesses_of(parts, quote)))
     age = quote.verdict.age
-    return msgspec.json.encode(
+    return _encode(
         shapes.NoPrice(
             pair=str(quote.pair),
             amount=None,
@@ -179,7 +191,7 @@ def streamed(parts: Services, quote: Quote) -> bytes:
             state=quote.verdict.state,
             source=price.confirmed_by if price else None,
             traded_at=rfc3339(price.tick.traded_at) if price else None,
-            confirmed_at=None if age is None else rfc3339(parts.clock.wall() - age),
+            confirmed_at=None if age is None else rfc3339(wall - age),
             age_ms=None if age is None else round(age * 1000),
             trade_id=price.tick.trade_id if price else None,
         )
@@ -187,8 +199,13 @@ def streamed(parts: Services, quote: Quote) -> bytes:
 
 
 def _detailed(
-    parts: Services, quote: Quote, price: Price, witnesses: Sequence[shapes.Witness] = ()
+    quote: Quote,
+    price: Price,
+    wall: float,
+    witnesses: Sequence[shapes.Witness] = (),
+    book: shapes.PairBook | UnsetType = UNSET,
 ) -> shapes.DetailedPrice:
+    """`wall` is the unix second of the quote."""
     age = quote.verdict.age or 0.0
     return shapes.DetailedPrice(
         pair=str(quote.pair),
@@ -197,8 +214,9 @@ def _detailed(
         state=quote.verdict.state,
         source=price.confirmed_by,
         traded_at=rfc3339(price.tick.traded_at),
-        confirmed_at=rfc3339(parts.clock.wall() - age),
+        confirmed_at=rfc3339(wall - age),
         age_ms=round(age * 1000),
         trade_id=price.tick.trade_id,
         witnesses=list(witnesses) or UNSET,
+        book=book,
     )

@@ -212,7 +212,7 @@ def _text(told: msgspec.Struct) -> str:
 def _pair(parts: Services, text: str) -> Pair:
     """Raises InvalidParameter or Refused."""
     pair = read_pair(text)
-    if pair not in parts.config.supported_pairs:
+    if pair not in parts.prices.served:
         raise Refused(f"{pair}: not served here; list_pairs names the pairs that are")
     return pair
 

@@ -182,7 +182,7 @@ def test_an_explanation_tells_what_decides(service: FreshService) -> None:
 
 
 def test_an_explanation_tells_other_exchanges_prices_as_texts(service: FreshService) -> None:
-    usdt = service.services.config.supported_pairs[0]
+    usdt = service.services.config.plain_pairs[0]
     service.trade("100", usdt)
     service.services.trades.trades.put(
         Trade("bybit", "BTCUSDT", "sell", Decimal("101.50"), Decimal("0.1"), NOON, "1", NOON, "{}")

@@ -18,6 +18,12 @@ SERVED = {
 }
 
 
+@pytest.fixture(scope="module")
+def service(tmp_path_factory: pytest.TempPathFactory) -> FreshService:
+    """One for all tests: what is asked here does not change."""
+    return FreshService(tmp_path_factory.mktemp("asked"))
+
+
 def test_the_root_says_what_this_is_and_where_to_go(service: FreshService) -> None:
     answer = service.get("/")
 
