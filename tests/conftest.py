@@ -12,7 +12,7 @@ import pytest
 from hypothesis import settings
 
 from tests.deadline import IN_FULL
-from tests.postgres_server import PostgresServer
+from tests.postgres_server import PostgresServer, new_cluster
 from tests.programs import require_program
 from tests.redis_server import RedisServer
 from tests.simulator.client import Simulator
@@ -89,16 +89,23 @@ def server(tmp_path: Path) -> Iterator[RedisServer]:
 
 
 @pytest.fixture(scope="session")
-def postgres() -> Iterator[PostgresServer]:
+def postgres_cluster() -> Iterator[Path]:
+    """The files of a PostgreSQL that has not run yet."""
+    with new_cluster() as folder:
+        yield folder
+
+
+@pytest.fixture(scope="session")
+def postgres(postgres_cluster: Path) -> Iterator[PostgresServer]:
     """A PostgreSQL that tests share, each with a database of its own. It is neither stopped nor frozen."""
-    with PostgresServer.start() as running:
+    with PostgresServer.start(postgres_cluster) as running:
         yield running
 
 
 @pytest.fixture
-def own_postgres() -> Iterator[PostgresServer]:
+def own_postgres(postgres_cluster: Path) -> Iterator[PostgresServer]:
     """A PostgreSQL of the test's own, to be stopped, frozen and killed."""
-    with PostgresServer.start() as running:
+    with PostgresServer.start(postgres_cluster) as running:
         yield running
 
 
