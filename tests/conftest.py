@@ -43,6 +43,23 @@ settings.register_profile(
 settings.load_profile("ours")
 
 
+SLOWEST = (
+    "last_prices/test_in_process last_prices/test_forked test_evidence cli/test_verify last_prices/test_programs"
+    " history/test_day redis/test_fleet test_drill_chance history/test_postgres feed/test_dialing cli/test_doctor_feed"
+    " cli/test_doctor_rest history/test_store_property test_deploy_prometheus history/test_postgres_link test_gunicorn_conf"
+    " cli/test_record test_drill cli/test_watch rest/test_http_client client/test_prices history/test_sqlite_size"
+).split()
+"""Files that take longest beside those of tests/process, in this order. The others follow, so that no long one is left to
+run alone."""
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Puts the slowest files first. The order within a file stays."""
+    here = Path(__file__).resolve().parent
+    places = {here / f"{name}.py": place for place, name in enumerate(SLOWEST)}
+    items.sort(key=lambda item: places.get(item.path, len(SLOWEST)))
+
+
 @pytest.fixture
 def recorded() -> Callable[[str], Path]:
     """Gives the file of a recorded exchange session by its path below the recordings' folder.
