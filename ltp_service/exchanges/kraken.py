@@ -37,6 +37,10 @@ takes, but that it refuses too many (docs.kraken.com, spot rate limits: "Exceede
 a second. It documents no limit of the symbols of a connection for tickers and trades either, and that one connection may
 carry all pairs (support.kraken.com/articles/360022326871)."""
 
+CONFIRMED_PER_SECOND = 2000
+"""Pairs that are confirmed in a second at most. So a thousand of them are confirmed twice a second and not ten times, which
+costs no price its trust: heartbeats, the evidence of a quiet market, come once a second."""
+
 MOST_TEXT = 65536
 """Characters of an unreadable frame in which every spelling of a pair is looked for; beyond that, the exchange's own."""
 
@@ -108,6 +112,7 @@ class KrakenCollector(Collector):
         """Unix seconds of the newest trade that this connection told; with v1 since the exchange accepted the subscription."""
         self._proven: tuple[Sequence[str], list[Pair]] = ((), [])
         """The symbols that were last confirmed, and their pairs; the symbols stay the same object while none changes."""
+        self._confirm_again_at = 0.0
         self._confirmed: tuple[Sequence[str], float] | None = None
         """What was last confirmed as a whole, and of which moment."""
         self.on_listed: Callable[[Collection[Pair]], None] | None = None
@@ -266,6 +271,10 @@ class KrakenCollector(Collector):
         self._tickers.forget()
 
     def confirm(self, symbols: Sequence[str], at: float) -> None:
+        now = self._clock.monotonic()
+        if now < self._confirm_again_at:
+            return
+        self._confirm_again_at = now + len(symbols) / CONFIRMED_PER_SECOND
         if self._proven[0] is not symbols:
             self._proven = symbols, [self._pairs[symbol] for symbol in symbols]
         pairs = self._proven[1]

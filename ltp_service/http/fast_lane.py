@@ -156,7 +156,6 @@ class FastLane:
         self._monotonic = clock.monotonic
         self._ttl = config.cache_ttl
         self._served_pairs = served
-        served.on_change(self._serve)
         # Public caches must not keep an answer that needs a key.
         self._cache_control = f"{'private' if config.auth_enabled else 'public'}, max-age=1"
         self._watched: dict[str, frozenset[Pair]] = {}
@@ -166,6 +165,7 @@ class FastLane:
         self._served: defaultdict[Question, int] = defaultdict(int)
         self._substituted = Counter[tuple[Pair, str]]()
         self._serve(served.pairs)
+        served.on_change(self._serve)
 
     def _serve(self, pairs: Sequence[Pair]) -> None:
         """Answers about these pairs. What was understood of a query holds for the pairs that were served then."""
@@ -301,12 +301,11 @@ class FastLane:
             return None
         if asked.everything:
             return self._everything
-        served = self._served_pairs
-        known = tuple(pair for pair in asked.pairs if pair in served)
-        failed = tuple(PairProblem(pair, "UNSUPPORTED_PAIR") for pair in asked.pairs if pair not in served)
-        if not known or any(served.may_come(problem.pair) for problem in failed):
+        known = tuple(pair for pair in asked.pairs if pair in self._is_supported)
+        strangers = [pair for pair in asked.pairs if pair not in self._is_supported]
+        if not known or any(map(self._served_pairs.may_come, strangers)):
             return None
-        return Question(known, failed)
+        return Question(known, tuple(PairProblem(pair, "UNSUPPORTED_PAIR") for pair in strangers))
 
 
 def client_has(ready: Ready, if_none_match: str) -> bool:

@@ -86,7 +86,7 @@ function makeRow(pair) {
     "tr",
     { role: "row", "data-pair": pair },
     h("th", { role: "rowheader", scope: "row", class: "pair" }, pair),
-    cell("number", "Price", h("span", { class: "arrow" }), h("span", { class: "price" }, "…")),
+    cell("number", "Price", h("span", { class: "arrow" }), h("span", { class: "price" }, "…"), h("span", { class: "book" })),
     cell("state", "State"),
     cell("number age", "Confirmed"),
     cell("source", "Source"),
@@ -100,11 +100,12 @@ function makeRow(pair) {
 function fillRow(element, row, line) {
   const quote = shown(line, element.getAttribute("data-pair") ?? "");
   const [, number, state, age, source, , witnesses] = element.children;
-  const [arrow, price] = number.children;
+  const [arrow, price, book] = number.children;
   if (!quote) return;
   const before = price.textContent;
   set(element, "data-state", quote.state);
   say(price, quote.price ?? row.price ?? "—");
+  say(book, row.book && line.liveness.kind === "live" ? bidAndAsk(row.book) : "");
   showArrow(arrow, row.direction);
   if (before !== "…" && before !== price.textContent) moved.push([price, row.direction > 0 ? "up" : "down"]);
   showState(state, quote.state);
@@ -112,6 +113,12 @@ function fillRow(element, row, line) {
   set(age, "title", quote.traded_at ? `traded at ${clock(Date.parse(quote.traded_at))}` : "");
   say(source, (quote.source ?? "—").replace(":", " "));
   showWitnesses(witnesses, quote, line.model.status?.settings.price_divergence_limit ?? 0.05);
+}
+
+/** @param {any} book */
+function bidAndAsk({ bid, ask, problem }) {
+  if (problem) return `bid and ask ${problem.replaceAll("_", " ")}`;
+  return `bid ${bid?.price ?? "—"} ask ${ask?.price ?? "—"}`;
 }
 
 /** @param {Element} arrow @param {number} direction */

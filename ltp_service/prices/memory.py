@@ -154,15 +154,14 @@ class MemoryStore:
         """Does nothing, because memory always answers."""
 
     def _publish(self, news: dict[Pair, Price]) -> None:
-        now = self._monotonic()
+        view = dict(self._view)  # copied in one piece, so that a tick costs nearly the same with many pairs
+        view.update(news)
+        now, touched, is_renewed = self._monotonic(), self._touched_at, False
         long_ago = now - TOUCH_EVERY_SECONDS
-        touched = self._touched_at
         for pair in news:
             if touched.get(pair, -inf) <= long_ago:
                 self._lives[pair] = None
-                touched[pair] = now
-        view = dict(self._view)  # copied in one piece, so that a tick costs nearly the same with many pairs
-        view.update(news)
-        if len(view) > len(self._lives):  # some were older than FORGET_AFTER_SECONDS
+                touched[pair], is_renewed = now, True
+        if is_renewed and len(view) > len(self._lives):  # some were older than FORGET_AFTER_SECONDS
             view = {pair: price for pair, price in view.items() if pair in self._lives}
         self._view = view

@@ -60,7 +60,7 @@ class RedisStore(Topic):
         served: ServedPairs | None = None,
     ) -> None:
         """`exchange`: whose prices they are; None for Kraken's, each of which is sent at once. `served` learns from the owner
-        of the feeds which pairs are listed, where it asks for them by wildcards."""
+        of the feeds which pairs are listed, where wildcards ask for them."""
         super().__init__("prices" if exchange is None else f"{exchange}_prices", line)
         self._is_urgent = exchange is None
         self._served = served

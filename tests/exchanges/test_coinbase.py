@@ -13,7 +13,7 @@ from ltp_service.exchanges.coinbase import CoinbaseLastTrades, Dialect
 from ltp_service.feed.last_trades import LastTradeCollector
 from ltp_service.feed.messages import Invalid, LastTrade, LastTradeId, Refused
 from tests.exchanges.feeds import Find, frames
-from tests.exchanges.last_trades import LastTrades, Step, labels, look, with_pauses
+from tests.exchanges.last_trades import LastTrades, Step, labels, look, problem, with_pauses
 from tests.fakes import BTC, ETH, NOON
 
 RECORDED = "coinbase/exchange_matches_ticker_2021-04-17.jsonl"
@@ -218,6 +218,12 @@ def test_a_refused_pair_is_told_and_costs_its_neighbours_nothing(reason: str) ->
     assert price == ("50000.10", 0.0)
     assert told == {"BTC-USD": "active", "FOO-USD": f"refused: Failed to subscribe: {reason}"}
     assert asked(feed, "subscribe").count(("matches", "FOO-USD")) == 1
+
+
+def test_an_exchange_that_has_none_of_the_pairs_is_of_no_use_and_says_so() -> None:
+    refusal = '{"type":"error","message":"Failed to subscribe","reason":"FOO-USD is not a valid product"}'
+    feed = LastTrades(CoinbaseLastTrades, [refusal, problem], pairs=[FOO])
+    assert feed.seen == ["the exchange has none of the pairs that are served"]
 
 
 def test_a_refusal_is_of_the_product_that_it_names() -> None:
