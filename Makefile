@@ -64,6 +64,7 @@ drill: .venv/.test programs ## break the exchange, the network and the service o
 	$(BIN)/python -m tests.drill.chance --seeds 20
 	$(BIN)/python -m tests.drill.history_day
 	$(BIN)/python -m tests.drill --at-once $$($(BIN)/python -c 'import os; print(os.cpu_count())')
+	$(BIN)/python -m tests.drill.partitions
 
 programs: .venv/.test ## install the Debian programs that some tests need
 	@missing=$$($(BIN)/python -m tests.programs) && { test -z "$$missing" || .ci/apt-install $$missing || true; }

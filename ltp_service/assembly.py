@@ -6,13 +6,15 @@ imported inside functions.
 
 import os
 import secrets
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property, partial
 from typing import TYPE_CHECKING
 
 from ltp_service.collected.books import BookStore
+from ltp_service.collected.kraken_tape import EXCHANGE as KRAKEN
 from ltp_service.collected.kraken_tape import KrakenTape
+from ltp_service.collected.pair_books import PairBooks
 from ltp_service.collected.symbols import SqliteSymbols, SymbolBackEnd, SymbolReload, Symbols, open_symbols
 from ltp_service.collected.trades import TradeStore
 from ltp_service.domain.book import BookSnapshot
@@ -22,10 +24,11 @@ from ltp_service.domain.pairs import Pair
 from ltp_service.domain.trade import Trade
 from ltp_service.exchanges.binance_rest import ask_depth, rest_url
 from ltp_service.exchanges.kraken import KrakenCollector, is_v2, tape_reader
+from ltp_service.exchanges.kraken_books import KrakenBooks
 from ltp_service.exchanges.kraken_filler import TapeFiller
 from ltp_service.exchanges.kraken_rest import KrakenRest
 from ltp_service.exchanges.kraken_v2 import is_live
-from ltp_service.exchanges.registry import ASK_NEWEST, COLLECTORS, SOURCES, unknown_collectors
+from ltp_service.exchanges.registry import ASK_NEWEST, SOURCES, collector_of, unknown_collectors
 from ltp_service.feed.backoff import Backoff
 from ltp_service.feed.books import BookCollector
 from ltp_service.feed.connection import WebSocketConnection
@@ -87,6 +90,10 @@ LONGEST_READ_SECONDS = 0.2
 
 ADVICE_WITHOUT_A_NETWORK = "`make demo` runs the service without a network"
 """Told when an exchange cannot be reached. A program that uses LastPrices is not told so."""
+
+SHARE_BESIDE_PRICES = 10
+"""Of the attempts to connect that Kraken allows an address, the feed of order books takes one in so many. Prices need the
+others."""
 
 GTHREAD_THREADS = 16
 """Threads of a gthread worker."""
@@ -162,6 +169,8 @@ class Services:
     meters: Meters
     prices: PriceParts
     trades: TradeParts
+    pair_books: PairBooks | None
+    """Kraken's best bid and ask; None where its books are not collected."""
     streams: Pump
     history: History | None
     """None where HISTORY_URL is empty."""
@@ -250,7 +259,8 @@ def assemble(config: Config, runtime: Runtime, beside: Sequence[Runner]) -> Serv
     prices = wire_prices(
         config, runtime, line, trades, sources=sources, feeds=feeds, advice=ADVICE_WITHOUT_A_NETWORK
     )
-    streams = wire_streams(config, runtime, prices, trades)
+    pair_books = wire_pair_books(runtime, prices, trades)
+    streams = wire_streams(config, runtime, prices, trades, pair_books)
     history = wire_history(config, runtime, prices)
     limiter, limit_runners = open_limiter(config, runtime.clock.monotonic, redis)
     keyring = open_keyring(config, runtime, database, redis)
@@ -272,6 +282,7 @@ def assemble(config: Config, runtime: Runtime, beside: Sequence[Runner]) -> Serv
         meters=runtime.meters,
         prices=prices,
         trades=trades,
+        pair_books=pair_books,
         streams=streams,
         history=history,
         collectors={
@@ -289,6 +300,7 @@ def assemble(config: Config, runtime: Runtime, beside: Sequence[Runner]) -> Serv
         started_at=runtime.clock.monotonic(),
     )
     services.at_the_end(streams.end)
+    prices.served.on_change(lambda _: streams.end_those_of_all_pairs())
     return services
 
 
@@ -378,7 +390,7 @@ def wire_prices(
         return poll.needs_rest() or not rest.is_free()
 
     filler = TapeFiller(tape, rest, is_busy, clock.monotonic) if tape else None
-    follow_list(served, kraken, list(feeds.collectors.values()), poll, doubts, clock)
+    follow_list(served, kraken, feeds.collectors.values(), poll, doubts, clock)
     return PriceParts(
         served=served,
         store=store,
@@ -398,30 +410,6 @@ def wire_prices(
         sources=sources or {},
         source_collectors=feeds.collectors,
     )
-
-
-def follow_list(
-    served: ServedPairs,
-    kraken: KrakenCollector | None,
-    others: Sequence[LastTradeCollector],
-    poll: Poll,
-    doubts: Doubts,
-    clock: Clock,
-) -> None:
-    """Has the sources follow the list of pairs, and the list what the feed tells of the exchange's."""
-
-    def follow(pairs: Sequence[Pair]) -> None:
-        if kraken is not None:
-            kraken.follow(pairs)
-        for collector in others:
-            collector.follow(pairs)
-        poll.follow(pairs)
-        for pair in set(doubts.by_pair).difference(pairs):
-            doubts.settle(pair)
-
-    served.on_change(follow)
-    if kraken is not None and served.wildcards:
-        kraken.on_listed = lambda pairs: served.listed(pairs, clock.monotonic(), complete=False)
 
 
 def wire_sources(
@@ -451,6 +439,30 @@ def wire_sources(
         equipment = equip(config, url, backoff, runtime, newest=newest)
         collectors[name] = SOURCES[name](config.plain_pairs, stores[name], equipment)
     return stores, SourceFeeds(collectors, topics)
+
+
+def follow_list(
+    served: ServedPairs,
+    kraken: KrakenCollector | None,
+    sources: Iterable[LastTradeCollector],
+    poll: Poll,
+    doubts: Doubts,
+    clock: Clock,
+) -> None:
+    """Has the sources follow the list of pairs, and the list what the feed tells of the exchange's."""
+
+    def follow(pairs: Sequence[Pair]) -> None:
+        if kraken is not None:
+            kraken.follow(pairs)
+        for collector in sources:
+            collector.follow(pairs)
+        poll.follow(pairs)
+        for pair in set(doubts.by_pair).difference(pairs):
+            doubts.settle(pair)
+
+    served.on_change(follow)
+    if kraken is not None and served.wildcards:
+        kraken.on_listed = lambda pairs: served.listed(pairs, clock.monotonic(), complete=False)
 
 
 def share_tape(tape: KrakenTape, line: "FleetLine") -> "Topic":
@@ -485,20 +497,27 @@ def wire_trades(config: Config, runtime: Runtime, database: Database, line: "Fle
         trade_sink, book_sink, topics = shared_trades, shared_books, (shared_trades, shared_books)
         back_end = RedisSymbols(line.client)
     symbols = open_symbols(config, back_end)
+    pair_names = tuple(map(str, config.plain_pairs))
     collectors: dict[str, Collector] = {}
+    following_symbols: list[Collector] = []
     for name in config.collectors:
-        kind = COLLECTORS[name]
+        kind = collector_of(name, config)
+        followed = pair_names if kind.exchange == KRAKEN else symbols.all()
         url = str(getattr(config, f"{kind.exchange}_websocket_url", kind.url))
-        backoff = Backoff(1.0, config.kraken_max_reconnect_tries, runtime)
+        processes = 1 if line else config.web_concurrency
+        sharers = processes * SHARE_BESIDE_PRICES if kind.exchange == KRAKEN else 1
+        backoff = Backoff(1.0, config.kraken_max_reconnect_tries, runtime, processes=sharers)
         if issubclass(kind, TradeCollector):
-            collectors[name] = kind(symbols.all(), trade_sink, equip(config, url, backoff, runtime))
+            collectors[name] = kind(followed, trade_sink, equip(config, url, backoff, runtime))
         else:
             http = HttpClient(runtime.clock, f"ltp_service/{VERSION}")
             depth = partial(ask_depth, http, rest_url(url), config.kraken_request_timeout)
-            collectors[name] = kind(symbols.all(), book_sink, equip(config, url, backoff, runtime, depth))
+            collectors[name] = kind(followed, book_sink, equip(config, url, backoff, runtime, depth))
+        if kind.exchange != KRAKEN:
+            following_symbols.append(collectors[name])
 
     def follow() -> None:
-        for collector in collectors.values():
+        for collector in following_symbols:
             collector.want(symbols.all())
 
     symbols.on_change(follow)
@@ -507,7 +526,23 @@ def wire_trades(config: Config, runtime: Runtime, database: Database, line: "Fle
     return TradeParts(trades, books, symbols, witnesses, collectors, topics)
 
 
-def wire_streams(config: Config, runtime: Runtime, prices: PriceParts, trades: TradeParts) -> Pump:
+def wire_pair_books(runtime: Runtime, prices: PriceParts, trades: TradeParts) -> PairBooks | None:
+    """What knows Kraken's best bid and ask; None where its books are not collected."""
+    collector, fleet = trades.collectors.get(KrakenBooks.name), prices.fleet
+    if collector is None:
+        return None
+    prices.served.on_change(lambda pairs: collector.want(tuple(map(str, pairs))))
+
+    def heard_at() -> float | None:
+        link = collector.link()
+        return (fleet.seen(link) if fleet else link).last_frame_at
+
+    return PairBooks(trades.books, heard_at, runtime.clock.monotonic)
+
+
+def wire_streams(
+    config: Config, runtime: Runtime, prices: PriceParts, trades: TradeParts, pair_books: PairBooks | None
+) -> Pump:
     """What sends the streams of this process."""
 
     def links(events: ExchangeEvents) -> list[tuple[str, Link]]:
@@ -523,6 +558,7 @@ def wire_streams(config: Config, runtime: Runtime, prices: PriceParts, trades: T
         trades=trades.trades,
         books=trades.books,
         links=links,
+        pair_books=pair_books,
     )
     places = Places(config.stream_max, config.stream_max_per_client)
     return Pump(sources, places, runtime, when_readable())

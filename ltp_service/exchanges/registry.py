@@ -1,4 +1,4 @@
-"""The exchanges beside Kraken: whose trades and order books are collected, and who tells last prices."""
+"""What is told beside Kraken's prices: other exchanges' trades and last prices, and order books of all."""
 
 from collections.abc import Callable
 
@@ -7,6 +7,8 @@ from ltp_service.exchanges.bitstamp import BitstampLastTrades
 from ltp_service.exchanges.bitstamp_rest import ask_newest
 from ltp_service.exchanges.bybit import BybitBooks, BybitTrades
 from ltp_service.exchanges.coinbase import CoinbaseLastTrades
+from ltp_service.exchanges.kraken import is_v2
+from ltp_service.exchanges.kraken_books import KrakenBooks, KrakenBooksV1
 from ltp_service.feed.books import BookCollector
 from ltp_service.feed.contract import Newest
 from ltp_service.feed.last_trades import LastTradeCollector
@@ -19,6 +21,7 @@ COLLECTORS: dict[str, type[TradeCollector] | type[BookCollector]] = {
     "binance_trades": BinanceTrades,
     "bybit_books": BybitBooks,
     "binance_books": BinanceBooks,
+    "kraken_books": KrakenBooks,
 }
 """What COLLECTORS may name. An exchange more is a module and a line here."""
 
@@ -30,6 +33,12 @@ SOURCES: dict[str, type[LastTradeCollector]] = {
 
 ASK_NEWEST: dict[str, Callable[[HttpClient, str, float, str], Newest]] = {"bitstamp": ask_newest}
 """The sources whose REST is asked for the newest trade of a symbol: with a client, the address, seconds and the symbol."""
+
+
+def collector_of(name: str, config: Config) -> type[TradeCollector] | type[BookCollector]:
+    """The collector of a name in COLLECTORS, in the protocol of the exchange's address."""
+    kind = COLLECTORS[name]
+    return KrakenBooksV1 if kind is KrakenBooks and not is_v2(config) else kind
 
 
 def unknown_collectors(config: Config) -> list[str]:

@@ -11,6 +11,7 @@ from msgspec import UNSET, Meta, Raw, UnsetType
 
 from ltp_service.collected.books import BookState
 from ltp_service.collected.trades import TradeStatistics
+from ltp_service.domain.book import BookProblem
 from ltp_service.domain.market import MarketStatus
 from ltp_service.domain.tick import Source as TickSource
 from ltp_service.domain.trade import Side
@@ -147,6 +148,28 @@ class Witness(msgspec.Struct, frozen=True):
     """Basis points above our price. Null when the pair was never seen."""
 
 
+class Level(msgspec.Struct, frozen=True):
+    """What is bid or asked at one price."""
+
+    price: Positive
+    size: Positive
+
+
+class PairBook(msgspec.Struct, frozen=True):
+    """The best bid and ask of a pair on Kraken. Both are null while they cannot be believed."""
+
+    bid: Level | None
+    """Null with a problem, or when nothing is bid."""
+    ask: Level | None
+    """Null with a problem, or when nothing is asked."""
+    in_sync: bool
+    """False: an update may be missing."""
+    problem: BookProblem | None
+    """`unknown`: not received yet; `out_of_sync`: an update may be missing; `stale`: nothing heard of Kraken for 5 s."""
+    age_ms: Milliseconds | None
+    """Since the last message of the feed, which shows that the book is still this one. Null before the first."""
+
+
 class DetailedPrice(Price, frozen=True):
     """The last traded price of a pair, where it comes from and how sure it is."""
 
@@ -162,6 +185,8 @@ class DetailedPrice(Price, frozen=True):
     trade_id: TradeId
     witnesses: Annotated[list[Witness] | UnsetType, NOT_EMPTY] = UNSET
     """What other exchanges last traded the pair at; absent where none is collected."""
+    book: PairBook | UnsetType = UNSET
+    """Absent in a stream, and where `kraken_books` is not in COLLECTORS."""
 
 
 class NoPrice(msgspec.Struct, frozen=True):
@@ -668,13 +693,6 @@ class Trades(msgspec.Struct, frozen=True):
     trades: list[Trade]
 
 
-class Level(msgspec.Struct, frozen=True):
-    """What is bid or asked at one price."""
-
-    price: Positive
-    size: Positive
-
-
 class Book(msgspec.Struct, frozen=True):
     """The order book of one symbol on one exchange."""
 
@@ -841,7 +859,7 @@ class Root(msgspec.Struct, frozen=True):
 # The events of streams.
 
 Hello, ExchangeHello = events.Hello, events.ExchangeHello
-StreamedTrade, ExchangeTrade = events.StreamedTrade, events.ExchangeTrade
+StreamedTrade, ExchangeTrade, StreamedBook = events.StreamedTrade, events.ExchangeTrade, events.StreamedBook
 TradeGap, ExchangeGap = events.TradeGap, events.ExchangeGap
 BestPrices, BestLevel = events.BestPrices, events.BestLevel
 Heartbeat, Bye = events.Heartbeat, events.Bye

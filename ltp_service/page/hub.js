@@ -4,9 +4,9 @@
 import { PriceStream, SteadyClock } from "./client.js";
 import { Model } from "./model.js";
 import { Polls } from "./polls.js";
-import { BASE } from "./service.js";
+import { BASE, ask } from "./service.js";
 
-const EVENTS = ["hello", "price", "heartbeat"];
+const EVENTS = ["hello", "price", "heartbeat", "book"];
 
 export class Hub {
   #clock = new SteadyClock();
@@ -16,7 +16,8 @@ export class Hub {
   /** @param {string} key @param {(message: any) => void} tell */
   constructor(key, tell) {
     this.key = key;
-    this.stream = new PriceStream(BASE, { key });
+    const books = async () => (await ask("collectors/status", key)).data?.collectors?.kraken_books;
+    this.stream = new PriceStream(BASE, { key, books });
     const polls = new Polls(
       key,
       (what, data) => {

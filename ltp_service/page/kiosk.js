@@ -2,10 +2,7 @@
 
 import { by, say, set } from "./dom.js";
 import { showState, shown } from "./pairs.js";
-import { span } from "./words.js";
-
-/** The letters alone: btc-usd means BTC/USD. @param {string} text */
-const letters = (text) => text.toUpperCase().replace(/[^A-Z0-9.]/g, "");
+import { letters, span } from "./words.js";
 
 /** @param {import("./line.js").Line} line @param {string} asked */
 export function showKiosk(line, asked) {

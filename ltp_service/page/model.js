@@ -12,7 +12,7 @@ const LONGEST_LOG = 200;
 const BREAKER = { closed: "up", open: "down" };
 
 /** @typedef {import("./track.js").Track} Track */
-/** @typedef {{state: string | null, since: number, certain: boolean, direction: number, price: string | null, track: Track}} Row */
+/** @typedef {{state: string | null, since: number, certain: boolean, direction: number, price: string | null, book: any, track: Track}} Row */
 /** @typedef {{subject: string, from: string, to: string, at: number, until: number | null, why?: string | null, number?: number}} Episode */
 
 /**
@@ -49,6 +49,9 @@ export class Model {
     if (type === "price") {
       this.#moves(data);
       this.#look(data.pair, now);
+    } else if (type === "book") {
+      const row = this.rows.get(data.pair);
+      if (row) row.book = data;
     } else {
       if (type === "hello") this.#serves(data);
       this.tick(now);
@@ -60,10 +63,11 @@ export class Model {
     this.version = version;
     /** @type {() => Row} */
     const fresh = () => ({
-      ...{ state: null, since: 0, certain: false, direction: 0, price: null },
+      ...{ state: null, since: 0, certain: false, direction: 0, price: null, book: null },
       track: newTrack(),
     });
     this.rows = new Map(pairs.map((/** @type {string} */ pair) => [pair, this.rows.get(pair) ?? fresh()]));
+    for (const row of this.rows.values()) row.book = null;
   }
 
   /** @param {any} data */

@@ -87,7 +87,7 @@ export class Polls {
   /** One row for each symbol of each other exchange. @param {string[]} collectors */
   async #markets(collectors) {
     const named = (/** @type {string} */ kind) =>
-      collectors.filter((name) => name.endsWith(kind)).map((name) => name.slice(0, -kind.length));
+      collectors.filter((name) => name.endsWith(kind) && name !== "kraken_books").map((name) => name.slice(0, -kind.length));
     const trading = named("_trades");
     const booked = named("_books");
     if (!trading.length && !booked.length) return [];

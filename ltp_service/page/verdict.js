@@ -36,7 +36,7 @@ export function verdict(model, liveness, now) {
     const state = each.quote?.state ?? "unknown";
     const good = GOOD.has(state) || (restAlone && state === "fallback");
     if (good || state === "halted") trustworthy += 1;
-    if (!good) others.set(state, [...(others.get(state) ?? []), each]);
+    if (!good) (others.get(state) ?? others.set(state, []).get(state))?.push(each);
   }
   const remarks = [...others].map(([state, of]) => remark(state, of));
   const text = [`${trustworthy} of ${quotes.length} prices trustworthy`, ...remarks].join("; ");

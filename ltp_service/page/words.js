@@ -24,6 +24,9 @@ export function span(ms) {
   return `${Math.floor(hours / 24)} d ${hours % 24} h`;
 }
 
+/** What counts of a pair's spelling: btc-usd means BTC/USD. @param {string} text */
+export const letters = (text) => text.toUpperCase().replace(/[^A-Z0-9.]/g, "");
+
 /** What each state of a price means. @type {Record<string, string>} */
 export const MEANING = {
   live: "The feed is proven alive, and the last trade is at most 60 s old.",

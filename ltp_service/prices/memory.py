@@ -157,11 +157,12 @@ class MemoryStore:
         view = dict(self._view)  # copied in one piece, so that a tick costs nearly the same with many pairs
         view.update(news)
         now, touched = self._monotonic(), self._touched_at
-        long_ago = now - TOUCH_EVERY_SECONDS
-        if old := [pair for pair in news if touched.get(pair, -inf) <= long_ago]:
-            for pair in old:
+        long_ago, is_renewed = now - TOUCH_EVERY_SECONDS, False
+        for pair in news:
+            if touched.get(pair, -inf) <= long_ago:
                 self._lives[pair] = None
                 touched[pair] = now
-            if len(view) > len(self._lives):  # some were older than FORGET_AFTER_SECONDS
-                view = {pair: price for pair, price in view.items() if pair in self._lives}
+                is_renewed = True
+        if is_renewed and len(view) > len(self._lives):  # some were older than FORGET_AFTER_SECONDS
+            view = {pair: price for pair, price in view.items() if pair in self._lives}
         self._view = view

@@ -121,8 +121,8 @@ class Config(BaseSettings):
     )
     """What the collectors collect until the list is changed over HTTP, at most 200 symbols."""
     collectors: Several[CollectorName] = ("bybit_trades", "binance_trades")
-    """The collectors that run: `bybit_trades`, `binance_trades`, `bybit_books`, `binance_books`. Set and empty means
-    none."""
+    """The collectors that run: `bybit_trades`, `binance_trades`, `bybit_books`, `binance_books`, `kraken_books`. Set and
+    empty means none. `kraken_books` follows the served pairs, and has bid and ask for them."""
     bybit_websocket_url: WebSocketUrl = "wss://stream.bybit.com/v5/public/spot"
     """Bybit's feed."""
     binance_websocket_url: WebSocketUrl = "wss://stream.binance.com:9443/stream"

@@ -12,6 +12,7 @@ from ltp_service.simulator.questions import Kind
 if TYPE_CHECKING:
     from ltp_service.simulator.connection import Connection
     from ltp_service.simulator.kraken import Kraken
+    from ltp_service.simulator.kraken_book import BookState
     from ltp_service.simulator.spot import Spot
 
 
@@ -35,6 +36,8 @@ class Wish:
     refusal: Callable[[str], str]
     snapshot: bool
     not_supported: str
+    depth: int | None = None
+    """Of an order book."""
 
 
 Wanted = Callable[[str], bool]
@@ -85,6 +88,9 @@ class KrakenDialect(Dialect):
     @abstractmethod
     def first_trades(self, histories: Sequence[Sequence[Trade]]) -> list[list[Trade]]:
         """The rows of each trade snapshot frame for the histories of several pairs."""
+
+    @abstractmethod
+    def book(self, told: "BookState", *, snapshot: bool) -> str: ...
 
     def instruments(self, statuses: Sequence[tuple[Pair, str]], *, snapshot: bool) -> str | None:
         """Each pair and its state; None where the dialect has no such channel."""

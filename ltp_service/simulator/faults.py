@@ -117,8 +117,8 @@ def pair_status(exchange: Kraken, on: bool, pair: str, status: str = "cancel_onl
     exchange.set_pair_status(pair, status if on else None)
 
 
-@when_switched(SPOT)
-def sequence_gap(exchange: Spot, on: bool, pair: str = "BTCUSDT") -> None:
+@when_switched()
+def sequence_gap(exchange: Spot | Kraken, on: bool, pair: str = "BTCUSDT") -> None:
     """The next book update of the pair gets lost; once per switching on."""
     if on:
         exchange.skip_update(pair)

@@ -24,6 +24,7 @@ _BYBIT_ROW = re.compile(r'\{"i":"\d+"([^{}]*\})')
 _MESSAGE_ID = re.compile(r'("e":"trade"[^{}]*"t":|"type":"match","trade_id":|"data":\{"id":)\d+')
 """The id of a trade that comes in a message of its own: Binance's, Coinbase's, Bitstamp's."""
 _MILLISECONDS = re.compile(r'(?<="[TE]":)\d{13}(?!\d)|(?<="ts":)\d{13}(?!\d)|(?<="cts":)\d{13}(?!\d)')
+_CHECKSUM = re.compile(r'(?<="checksum":)\d+|(?<="c":")\d+')
 _ONCE_IN_ORDER = frozenset({Kind.BOOK})
 """Data whose messages are numbered without a hole: no fault repeats them or changes their order."""
 
@@ -151,6 +152,14 @@ def ticker_stamped_now(frame: Outgoing, pair: str | None = None) -> Outgoing:
     if frame.kind is not Kind.TICKER or pair not in (None, frame.pair):
         return frame
     return frame.each(lambda text: _TICKER_STAMP.sub(rfc3339(frame.micros), text))
+
+
+@rewrites(KRAKEN)
+def bad_checksum(frame: Outgoing, pair: str | None = None) -> Outgoing:
+    """The checksums of the order book (of the pair, or of all) are wrong."""
+    if frame.kind is not Kind.BOOK or pair not in (None, frame.pair):
+        return frame
+    return frame.each(lambda text: _CHECKSUM.sub(lambda found: str(int(found[0]) ^ 1), text))
 
 
 @rewrites(SPOT)

@@ -36,6 +36,7 @@ _LETTERED_PAIRS = frozenset(
 )
 
 UNIT_DECIMALS = 6
+KRAKEN_LEVELS = 100  # of each side of an order book
 _LISTED = re.compile(r"([A-Z0-9]{2,12}?)(USDT|USDC|FDUSD|USD|EUR|TRY|BRL|BTC|ETH|BNB|DAI)")
 _NEVER_LISTED = "NOPE"
 _PULL = 0.02  # back to the start price, so that exchanges do not drift apart
@@ -89,6 +90,10 @@ class Pair:
     @cached_property
     def increment(self) -> Decimal:
         return Decimal(1).scaleb(-self.decimals)
+
+    def ticks(self, price: str) -> int:
+        """How many of the smallest steps a price has; what is less than one is left out."""
+        return int(Decimal(price).scaleb(self.decimals))
 
     def price(self, ticks: int) -> str:
         """So many of the smallest steps, with every decimal."""
@@ -268,6 +273,24 @@ class KrakenTape(Tape):
     @property
     def last(self) -> Trade:
         return self.trades[-1]
+
+    @cached_property
+    def book(self) -> OrderBook:
+        """Around the last price."""
+        return self._book_at(self.pair.ticks(self.last.price))
+
+    def requote(self) -> bool:
+        """Moves the book to where the last trade was, if it left the spread. Whether it had to."""
+        ticks = self.pair.ticks(self.last.price)
+        left = not self.book.bids.best() <= ticks <= self.book.asks.best()
+        if left:
+            self.book = self._book_at(ticks)
+        return left
+
+    def _book_at(self, ticks: int) -> OrderBook:
+        # Its own choice: who asks for books must not change what is traded.
+        choice = random.Random(f"book of {self.pair.name} at {ticks}")
+        return OrderBook(max(ticks, 3), choice, KRAKEN_LEVELS, reach=8)
 
     def earliest(self) -> int:
         return self.last.micros + 1

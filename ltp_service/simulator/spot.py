@@ -105,7 +105,6 @@ class Spot(Exchange[SpotDialect]):
             self.publish(tape.event(self.market.now(), trades))
 
     def change_book(self, tape: SpotTape, levels: int = 1, *, lost: bool = False) -> None:
-        """One book update of that many changes; with `lost` the next that would be sent is not."""
         with self.lock:
             tape.sequence += 1
             changes: list[Level] = list(tape.book.change(levels))

@@ -16,6 +16,10 @@ class MarketQuestion(NamedTuple):
 
     pairs: tuple[Pair, ...]
     events: MarketEvents
+    books: bool = False
+    """Whether the best bid and ask are told, too."""
+    everything: bool = False
+    """Whether all pairs are meant, whichever they are, so that the stream ends when others are served."""
 
 
 class ExchangeQuestion(NamedTuple):

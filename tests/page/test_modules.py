@@ -180,7 +180,7 @@ def test_what_is_kept_does_not_grow(modules: Path) -> None:
       const confirmed_at = new Date(1e12 + now).toISOString();
       model.take("price", { pair: "A/B", price: `${i}`, state, confirmed_at, age_ms: 0 }, now);
     }
-    out.push(model.log.length, model.rows.get("A/B").track.slots.length, model.log[0].until, model.log[1].until - model.log[1].at);
+    out.push(model.log.length, model.rows.get("A/B").track.values.length, model.log[0].until, model.log[1].until - model.log[1].at);
     """
     assert run(modules, code) == [200, 180, None, 1000]
 

@@ -28,7 +28,8 @@ SHOTS = PROJECT / ".shots"
 
 USE = """
 import { HistoryError, PriceStream, at, candles, type Quote } from "./client.js";
-const stream = new PriceStream("https://prices.example/", { pairs: ["BTC/USD"], events: "all" });
+const stream = new PriceStream("https://prices.example/", { pairs: ["BTC/USD"], events: "all", books: async () => true });
+stream.addEventListener("book", ({ detail }) => { const bid: string | undefined = detail.bid?.price; void bid; });
 stream.addEventListener("price", ({ detail }) => { const text: string | null = detail.price; void text; });
 stream.addEventListener("trade", ({ detail }) => { const id: number = detail.trade_id; void id; });
 stream.addEventListener("line", ({ detail }) => { const next: number | null = detail.retryAt; void next; });

@@ -3,6 +3,7 @@
 import time
 from functools import partial
 from threading import Event
+from types import SimpleNamespace
 from typing import Any
 
 import msgspec
@@ -32,10 +33,16 @@ class Process:
     """One process of a fleet, with a monotonic clock that shows `ahead` seconds more than the test's."""
 
     def __init__(
-        self, server: RedisServer, ahead: float = 0.0, database: int = 0, exchange: str | None = None
+        self,
+        server: RedisServer,
+        ahead: float = 0.0,
+        database: int = 0,
+        exchange: str | None = None,
+        place: str = "",
     ) -> None:
         self.server = server
         self.client = server.client(redis_db=database)
+        self.moves_to(place or "master")
         self._ahead = ahead
         self.changes = Changes()
         self.off = 0.0
@@ -47,6 +54,10 @@ class Process:
         self._subscription = self.client.subscribe(self.store.channel)
         self.clock.measure()
         self.store.load()
+
+    def moves_to(self, host: str) -> None:
+        """From now on the Sentinels name that one."""
+        self.client._sentinels = SimpleNamespace(master_address=(host, 6379))  # noqa: SLF001 - real ones take seconds
 
     def now(self) -> float:
         return time.monotonic() + self._ahead
@@ -397,6 +408,23 @@ def test_a_newcomer_reads_everything_there_is_with_its_true_age(owner: Process) 
     assert {pair: price.tick.price for pair, price in newcomer.store.all().items()} == {BTC: "1", ETH: "2"}
     assert 45 <= newcomer.age() < 45 + SOON
     assert newcomer.store.market() == "cancel_only"
+
+
+def test_a_replica_in_its_masters_place_has_nothing_to_read_until_it_is_told_anew(owner: Process) -> None:
+    """Its clock may be another one, by which the copied moments would look younger than they are."""
+    owner.trade("1", seconds_ago=20)
+    owner.store.put(tick("2", ETH, received_at=owner.now()))
+    owner.store.tell(FIRST)
+    owner.moves_to("replica")
+    newcomer = Process(owner.server, place="replica")
+    assert not newcomer.store.all()
+
+    owner.store.confirm([BTC], owner.now() - 10, WEBSOCKET)
+    assert owner.store.tell(FIRST)
+    assert newcomer.hears_nothing()
+    owner.tell(newcomer)
+    assert 10 <= newcomer.age() < 10 + SOON
+    assert set(Process(owner.server, place="replica").store.all()) == {BTC, ETH}
 
 
 def test_a_newcomer_reads_everything_even_where_the_epoch_was_lost(owner: Process) -> None:

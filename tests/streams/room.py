@@ -8,6 +8,7 @@ from typing import Any, NamedTuple
 
 from ltp_service.collected.books import BookStore
 from ltp_service.collected.kraken_tape import KrakenTape, TapeGap
+from ltp_service.collected.pair_books import PairBooks
 from ltp_service.collected.trades import TradeStore
 from ltp_service.domain.pairs import Pair
 from ltp_service.domain.tick import WEBSOCKET
@@ -159,9 +160,10 @@ class Room:
         world = runtime(self.clock, self.meters, random=lambda: 0.5, sleep=sleep or self.clock.sleep)
         self.trades, self.books = TradeStore(world), BookStore()
         self.links: list[tuple[str, Link]] = []
-        self.sources = Sources(
-            quotes, self.changes, self.clock, self.tape, self.trades, self.books, lambda _: self.links
-        )
+        self.books_heard_at = self.clock.monotonic()
+        pair_books = PairBooks(self.books, lambda: self.books_heard_at, self.clock.monotonic)
+        given = quotes, self.changes, self.clock, self.tape, self.trades, self.books
+        self.sources = Sources(*given, lambda _: self.links, pair_books)
         self.rendered: list[Pair] = []
         self.sources.item = self._item
         self.watched: dict[int, Callable[[], None]] = {}

@@ -12,10 +12,11 @@ from ltp_service.cli.checks.finding import Finding, Observation, ok, wrong
 from ltp_service.cli.checks.reach import reach
 from ltp_service.cli.checks.rehearsal import Feed, Rehearsal
 from ltp_service.cli.checks.surroundings import Surroundings
+from ltp_service.collected.kraken_tape import EXCHANGE as KRAKEN
 from ltp_service.domain.errors import ExchangeError
 from ltp_service.exchanges import kraken_v1, kraken_v2
 from ltp_service.exchanges.kraken import CHANNELS, is_v2
-from ltp_service.exchanges.registry import COLLECTORS, SOURCES
+from ltp_service.exchanges.registry import SOURCES, collector_of
 from ltp_service.feed.contract import Terms
 from ltp_service.feed.dialing import Dialer, Step
 from ltp_service.feed.trades import TradeCollector
@@ -51,13 +52,14 @@ def feeds(config: Config) -> Iterator[Feed]:
         if source in SOURCES:
             yield _source(config, source)
     for name in config.collectors:
-        kind = COLLECTORS[name]
+        kind = collector_of(name, config)
+        pairs = tuple(map(str, config.pairs_to_try))
         yield Feed(
             name,
             str(getattr(config, f"{kind.exchange}_websocket_url", kind.url)),
             kind.dialect,
             (kind.channel,),
-            config.symbols,
+            pairs if kind.exchange == KRAKEN else config.symbols,
             kind.terms,
             "either",
             () if issubclass(kind, TradeCollector) else (kind.channel,),

@@ -221,7 +221,7 @@ def _refused(feed: Feed, heard: Heard) -> Iterator[Finding]:
     for symbol, state in heard.states.items():
         if state.refusal is not None:
             words.setdefault(state.refusal.replace(symbol, "…"), []).append(symbol)
-    setting = "SUPPORTED_PAIRS" if feed.essential else "SYMBOLS"
+    setting = "SUPPORTED_PAIRS" if feed.subject.startswith("kraken") else "SYMBOLS"
     remedy = f"correct its name in {setting}, or take it out"
     for message, symbols in words.items():
         seen = f"{named(symbols)} refused: {message.rstrip(' …')}"

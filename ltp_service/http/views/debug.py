@@ -45,7 +45,10 @@ def storage() -> Response:
     """The contents of every store of this process; of the trades only their number."""
     parts = services()
     prices, trades = parts.prices, parts.trades
-    held = {str(pair): _price(parts, price) for pair, price in prices.store.all().items()}
+    held, pause = {}, parts.pauses()
+    for pair, price in prices.store.all().items():
+        held[str(pair)] = _price(parts, price)
+        pause()
     decisions = {str(pair): len(prices.journal.decisions(pair)) for pair in parts.prices.served}
     return json_response(
         shapes.Storage(

@@ -91,7 +91,10 @@ def at() -> Response:
     note_of(request.environ).pairs = len(known)
     if not known:
         return _nothing(failed)
-    time, items = rfc3339_exact(moment), [_past_price(pair, found) for pair, found in known]
+    time, items, pause = rfc3339_exact(moment), [], parts.pauses()
+    for pair, found in known:
+        items.append(_past_price(pair, found))
+        pause()
     if failed:
         body: shapes.PastPrices = shapes.SomePastPrices(time, items, failed)
     else:

@@ -5,7 +5,7 @@ from typing import Literal
 
 import msgspec
 from flask import Blueprint, Response, request
-from msgspec import UNSET
+from msgspec import UNSET, UnsetType
 
 from ltp_service.assembly import Services
 from ltp_service.domain.errors import InvalidParameter
@@ -19,6 +19,7 @@ from ltp_service.http.problems import MESSAGES
 from ltp_service.http.request_note import note_of
 from ltp_service.http.services import services
 from ltp_service.http.unserved import unserved
+from ltp_service.http.views.books import best_of
 from ltp_service.meters import REFRESHES
 from ltp_service.prices.freshness import DEFAULT_BOUND, Bound
 from ltp_service.prices.quotes import Quote
@@ -122,11 +123,16 @@ def _prices(
 ) -> Response:
     served = [quote for quote in quotes if quote.verdict.servable]
     wall, pause = parts.clock.wall(), parts.pauses()
+    books = best_of(parts, [quote.pair for quote in served]) if detail else {}
     items = []
     for quote in served:
         if quote.price is not None:
             items.append(
-                _encode(_detailed(quote, quote.price, wall, witnesses_of(parts, quote)))
+                _encode(
+                    _detailed(
+                        quote, quote.price, wall, witnesses_of(parts, quote), books.get(quote.pair, UNSET)
+                    )
+                )
                 if detail
                 else item(quote.price.tick)
             )
@@ -193,7 +199,11 @@ def streamed(parts: Services, quote: Quote) -> bytes:
 
 
 def _detailed(
-    quote: Quote, price: Price, wall: float, witnesses: Sequence[shapes.Witness] = ()
+    quote: Quote,
+    price: Price,
+    wall: float,
+    witnesses: Sequence[shapes.Witness] = (),
+    book: shapes.PairBook | UnsetType = UNSET,
 ) -> shapes.DetailedPrice:
     """`wall` is the unix second of the quote."""
     age = quote.verdict.age or 0.0
@@ -208,4 +218,5 @@ def _detailed(
         age_ms=round(age * 1000),
         trade_id=price.tick.trade_id,
         witnesses=list(witnesses) or UNSET,
+        book=book,
     )

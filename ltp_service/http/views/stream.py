@@ -7,6 +7,7 @@ from typing import get_args
 from flask import Blueprint, Response, request
 
 from ltp_service.assembly import Services
+from ltp_service.collected.kraken_tape import EXCHANGE as KRAKEN
 from ltp_service.domain.errors import InvalidParameter, NotFound, NotSupported
 from ltp_service.feed.books import BookCollector
 from ltp_service.feed.trades import TradeCollector
@@ -35,9 +36,10 @@ _EXCHANGE_EVENTS: Sequence[ExchangeEvents] = get_args(ExchangeEvents)
 
 @bp.get("/api/v1/stream")
 def market() -> Response:
-    """Prices or trades of the asked pairs, or of all."""
+    """Prices or trades of the asked pairs, or of all, and with `books` their best bid and ask."""
     parts = services()
-    pairs = params.pairs(request.args, parts.prices.served.pairs).pairs
+    asked = params.pairs(request.args, parts.prices.served.pairs)
+    pairs = asked.pairs
     unknown = [pair for pair in pairs if pair not in parts.prices.served]
     if unknown or not pairs:
         raise unserved(parts.prices.served, unknown)
@@ -47,7 +49,7 @@ def market() -> Response:
             f"{len(pairs)} pairs asked; at most {MAX_TRADES_PAIRS} in one stream with trades, because the id of an event"
             " names a trade of each"
         )
-    return _open(parts, MarketQuestion(pairs, events))
+    return _open(parts, MarketQuestion(pairs, events, params.flag(request.args, "books"), asked.everything))
 
 
 @bp.post("/api/v1/stream/tickets")
@@ -66,7 +68,9 @@ def exchanges() -> Response:
     symbol = params.needed_symbol(request.args)
     events = params.word(request.args, "events", _EXCHANGE_EVENTS)
     kind = TradeCollector if events == "trades" else BookCollector
-    found = [each.exchange for each in parts.trades.collectors.values() if isinstance(each, kind)]
+    collectors = parts.trades.collectors.values()
+    # Kraken's are told by pair, at /api/v1/stream.
+    found = [each.exchange for each in collectors if isinstance(each, kind) and each.exchange != KRAKEN]
     asked = request.args.get("exchange", "").lower()
     if asked and asked not in found:
         raise InvalidParameter(

@@ -5,15 +5,17 @@ from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import pytest
 from werkzeug.test import TestResponse
 
 from ltp_service.domain.book import BookChange, BookSnapshot
 from ltp_service.domain.trade import Trade
+from ltp_service.exchanges.kraken_books import KrakenBooks, KrakenBooksV1
 from ltp_service.feed.contract import Gap, Link
 from ltp_service.feed.trades import TradeCollector
-from tests.fakes import NOON, tick
-from tests.service import FreshService, MakeService, refusal
+from tests.fakes import BTC, NOON, tick
+from tests.service import NOWHERE, FreshService, MakeService, refusal
 
 WRITER = "ltp_" + "w" * 43
 
@@ -251,6 +253,29 @@ def test_books_of_one_symbol_are_told_by_exchange(with_books: FreshService) -> N
     assert [told["exchange"] for told in everywhere] == ["bybit", "binance"]
     assert book(with_books, "&exchange=binance")["exchange"] == "binance"
     assert with_books.get("/collectors/books?symbol=ETHUSDT").get_json() == {"books": []}
+
+
+@pytest.mark.parametrize("symbol", ["BTC/USD", "btcusd"])
+def test_a_book_of_krakens_is_asked_for_by_its_pair(fresh_service: MakeService, symbol: str) -> None:
+    service = fresh_service(collectors=("bybit_books", "kraken_books"), rate_limit_enabled=False)
+    book_of_pair = msgspec.structs.replace(snapshot(), symbol="BTC/USD")
+    service.services.trades.books.replace("kraken", book_of_pair, service.clock.monotonic())
+    (told,) = service.get(f"/collectors/books?symbol={symbol}").get_json()["books"]
+    assert (told["exchange"], told["symbol"], told["best_bid"]["price"]) == ("kraken", "BTC/USD", 100.5)
+    assert service.get("/collectors/books?symbol=BTCUSDT&exchange=kraken").get_json() == {"books": []}
+
+
+@pytest.mark.parametrize(("path", "kind"), [("/v2", KrakenBooks), ("/", KrakenBooksV1)])
+def test_krakens_books_are_those_of_the_pairs_in_the_protocol_of_the_address(
+    fresh_service: MakeService, path: str, kind: type[KrakenBooks]
+) -> None:
+    url = f"ws://{NOWHERE}{path}"
+    service = fresh_service(collectors=("kraken_books",), supported_pairs=(BTC,), kraken_websocket_url=url)
+    collector = service.services.collectors["kraken_books"]
+    assert type(collector) is kind
+    service.services.trades.symbols.add("ETHUSDT")  # one of the others'
+    assert collector._subscriptions.symbols == ("BTC/USD",)  # noqa: SLF001 - it does not run
+    assert collector._wanted is None  # noqa: SLF001
 
 
 @pytest.mark.parametrize("query", ["", "symbol=", "symbol=BTCUSDT&depth=0", "symbol=BTCUSDT&depth=51"])
