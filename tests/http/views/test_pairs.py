@@ -44,10 +44,10 @@ def test_before_the_exchanges_list_is_known_a_pair_of_a_wildcard_is_no_mistake_o
 
 
 def test_what_the_exchange_lists_is_served_at_once(fresh_service: Callable[..., FreshService]) -> None:
-    service = fresh_service(supported_pairs=("*/USD",))
+    service = fresh_service(supported_pairs=("BTC/USD", "*/USD"))
+    service.trade("100", BTC)
     service.get("/api/v1/ltp")
     service.services.prices.served.listed([BTC, ETH], 0.0, complete=True)
-    service.trade("100", BTC)
     service.trade("20", ETH)
 
     assert [item["pair"] for item in service.get("/api/v1/ltp").get_json()["ltp"]] == ["BTC/USD", "ETH/USD"]
