@@ -309,6 +309,7 @@ def assemble(config: Config, runtime: Runtime, beside: Sequence[Runner]) -> Serv
         started_at=runtime.clock.monotonic(),
     )
     services.at_the_end(streams.end)
+    prices.served.on_change(lambda _: streams.end_those_of_all_pairs())
     return services
 
 

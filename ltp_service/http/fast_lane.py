@@ -304,7 +304,7 @@ class FastLane:
         except (InvalidParameter, ValueError):
             return None
         if asked.everything:
-            return self._everything
+            return self._everything if self._supported else None
         known = tuple(pair for pair in asked.pairs if pair in self._is_supported)
         strangers = [pair for pair in asked.pairs if pair not in self._is_supported]
         if not known or any(map(self._served_pairs.may_come, strangers)):
