@@ -21,7 +21,7 @@ from tests.drill.chance.truth import TTL, Reader
 PAIR = "BTC/USD"
 CALM = Behaviour("v2", 0.05, 0.0, 1e9, 2.0, 1, tells_age=False, trade_snapshots=True)
 SECONDS = 120.0
-SEEDS = range(20 if IN_FULL else 3)
+SEEDS = range(20 if IN_FULL else 2)
 
 
 @pytest.fixture(autouse=True)

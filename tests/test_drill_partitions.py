@@ -3,14 +3,17 @@
 import json
 import os
 import socket
+import time
 from collections.abc import Iterator
 from contextlib import ExitStack
 from threading import Thread
 
 import pytest
 
+from tests.drill.partitions.rows import ROWS
 from tests.drill.partitions.switch import Switch, hardware_address
 from tests.drill.partitions.watch import Tenure, Told, at_once, contradictions, steps_back, tenures, without
+from tests.drill.table import PAGE
 
 ALL = b"\xff" * 6
 
@@ -71,10 +74,12 @@ def test_a_direction_that_is_cut_carries_nothing_and_the_other_one_does(bench: B
 
 def test_delayed_frames_come_later_and_in_their_order(bench: Bench) -> None:
     bench.order(0, 1, delay=0.05)
+    sent = time.monotonic()
     for words in (b"first", b"second"):
         bench.send(0, 1, words)
     bench.send(2, 1, b"not delayed")
     assert [bench.next(1) for _ in range(3)] == [b"not delayed", b"first", b"second"]
+    assert time.monotonic() - sent >= 0.05
 
 
 def test_of_a_share_that_is_lost_the_others_come(bench: Bench) -> None:
@@ -125,3 +130,8 @@ def test_a_worker_that_goes_back_to_an_earlier_tenure_is_found() -> None:
     assert not steps_back(
         [told(1, 7, epoch=1), told(2, 8, epoch=2), told(3, 7, epoch=1), told(4, 7, epoch=2)]
     )
+
+
+def test_the_page_has_every_row() -> None:
+    page = PAGE.read_text(encoding="utf-8")
+    assert [row.name for row in ROWS.values() if f"\n| {row.title} |" not in page] == []

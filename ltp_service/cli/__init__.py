@@ -60,7 +60,11 @@ class LazyGroup(click.Group):
             formatter.write_dl(list(COMMANDS.items()))
 
 
-@click.group(cls=LazyGroup, epilog="`ltp COMMAND --help` has an example of each.")
+@click.group(
+    cls=LazyGroup,
+    context_settings={"help_option_names": ["-h", "--help"]},
+    epilog="`ltp COMMAND --help` has an example of each.",
+)
 @click.version_option(VERSION, message="%(prog)s %(version)s")
 def ltp() -> None:
     """Last traded prices, and how far to trust them."""

@@ -47,9 +47,9 @@ def command(
     """
     config, runtime = load_config(environ), Runtime()
     name = "standard output" if str(file) == "-" else str(file)
-    with _opened(file) as lines, track(f"recording {name}", frames or seconds) as show:
+    with track(f"recording {name}", frames or seconds) as show, _opened(file) as lines:
         tape = Tape(lines, runtime, seconds, frames, show)
-        recorder = Recorder(config, pairs or config.supported_pairs, tape, runtime)
+        recorder = Recorder(config, pairs or config.pairs_to_try, tape, runtime)
         try:
             recorder.run()
         except OSError as error:
@@ -57,9 +57,9 @@ def command(
         finally:
             if lines is not sys.stdout and (recorder.hears_nothing or not tape.frames):
                 file.unlink()
-                click.echo(f"nothing was recorded, so there is no {name}", err=True)
+                click.echo(f"nothing was recorded, so there is no {name}", file=sys.stderr)
             else:
-                click.echo(f"{_number(tape.frames)} in {name}", err=True)
+                click.echo(f"{_number(tape.frames)} in {name}", file=sys.stderr)
     click.get_current_context().exit(1 if recorder.refused or not tape.frames else 0)
 
 
@@ -157,7 +157,7 @@ class Recorder:
                 self._session(WebSocketConnection(self._dialer, self._stop, poll_interval=READ_SECONDS))
             except ExchangeError as error:
                 self._tape.write("close", note=str(error))
-                click.echo(str(error), err=True)
+                click.echo(str(error), file=sys.stderr)
                 self._stop.wait(self._backoff.delay(error.retry_after or 0.0))
 
     def _session(self, connection: WebSocketConnection) -> None:

@@ -234,13 +234,13 @@ class Pump:
 
         `is_allowed` returns whether the client's key is still valid; None where it needed none.
         """
+        pause = Pauses(self._monotonic, self._sleep)
         group = self._groups.get(question) or self._open(question)
         client = Client(connection, group, address, is_allowed)
         self.places.take(address)
         group.clients[client] = None
         try:
             self._watch(client)
-            pause = Pauses(self._monotonic, self._sleep)
             for _ in group.flow.render(whole=True):
                 pause()
                 if client.group is None:

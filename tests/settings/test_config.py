@@ -8,6 +8,7 @@ import pytest
 from pydantic import SecretStr, ValidationError
 
 from ltp_service.domain.errors import ConfigError
+from ltp_service.domain.pair_choice import Wildcard
 from ltp_service.domain.pairs import Pair
 from ltp_service.settings.config import Config, keep_or_load_config, load_config, unknown_names
 from ltp_service.settings.layers import MAY_BE_EMPTY
@@ -197,6 +198,8 @@ def test_secrets_are_read_and_shown_nowhere() -> None:
         ("WEB_CONCURRENCY", "0", "from 1 to 256"),
         *(("DATABASE_PATH", text, "must name a file") for text in "/."),
         ("PRICE_SOURCES", "coinbase,bitstamp", "must name kraken too"),
+        ("SUBSTITUTE_SOURCES", "coinbase", "must be among PRICE_SOURCES, which lacks coinbase; add it there"),
+        ("SUBSTITUTE_SOURCES", "kraken", "must not name kraken"),
         ("PRICE_SOURCES", "coinbse", "must be 'kraken', 'coinbase' or 'bitstamp'"),
         ("TRUSTED_PROXIES", "true", "from 0 to 16"),
         ("CACHE_TTL", "99ms", "must be 100ms to 1d, written like 30s"),
@@ -408,6 +411,11 @@ def test_a_shorter_operation_alone_is_accepted() -> None:
             "supported_pairs:\n- btc-usd\n- ETH/USD",
             "supported_pairs",
             (Pair("BTC", "USD"), Pair("ETH", "USD")),
+        ),
+        (
+            'supported_pairs: [btc-usd, "*/USD"]',
+            "supported_pairs",
+            (Pair("BTC", "USD"), Wildcard("*", "USD")),
         ),
         ("cors_origins: []", "cors_origins", ()),
         ("host: &here 127.0.0.1\nredis_master: *here", "redis_master", "127.0.0.1"),

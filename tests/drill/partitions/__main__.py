@@ -5,11 +5,12 @@ import sys
 import tempfile
 from pathlib import Path
 
-from tests.drill.partitions.cluster import Cluster
+from tests.drill.partitions.cluster import PROGRAMS, Cluster
 from tests.drill.partitions.hosts import unable
 from tests.drill.partitions.rows import ROWS
 from tests.drill.partitions.scene import Outcome, play
 from tests.drill.partitions.table import HEADING, line, write
+from tests.programs import PACKAGES, find_program
 
 
 def arguments() -> argparse.ArgumentParser:
@@ -28,7 +29,8 @@ def arguments() -> argparse.ArgumentParser:
 
 def main() -> int:
     only = arguments().parse_args().only
-    if reason := unable():
+    missing = [PACKAGES[program] for program in PROGRAMS if find_program(program) is None]
+    if reason := unable() or (missing and f"sudo apt-get install {' '.join(missing)}"):
         print(f"no partitions can be played here: {reason}", file=sys.stderr)
         return 0
     print(HEADING, flush=True)

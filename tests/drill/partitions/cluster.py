@@ -28,6 +28,9 @@ MACHINES = ("machine-1", "machine-2")
 """Those with workers."""
 HOSTS = (EXCHANGE, DATABASE, FRONT, *REDISES, *SENTINELS, *MACHINES)
 
+PROGRAMS = ("redis-server", "nginx", "initdb", "postgres", "faketime")
+"""That have to be installed."""
+
 WALK = 40
 """Trades and other events per second of the exchange, over all pairs."""
 

@@ -15,10 +15,6 @@ from tests.drill.partitions.switch import Treatment
 LASTS = 12.0
 """Seconds of most faults: longer than the life of a lease and a failover, shorter than CACHE_TTL."""
 
-SENTINELS_WAIT = 8.0
-"""Seconds for which Sentinels leave a master that came back alone before they make it a replica: four times the period of
-their own messages (sentinel.c of Redis 7.0)."""
-
 ROWS: dict[str, Row] = {}
 
 
@@ -192,7 +188,6 @@ def _proven(scene: Scene, pair: str, moment: float) -> None:
     "halves",
     "in two halves: owner, master, one Sentinel; the other machine, replica, two Sentinels, nginx",
     owners_at_once=2 * LASTS,
-    back=FAILED_OVER + SENTINELS_WAIT,
 )
 def halves(scene: Scene) -> None:
     one = [scene.owner, scene.master, SENTINELS[0]]
