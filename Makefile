@@ -26,7 +26,7 @@ run: .venv/.run ## serve on port 8080, prices from the exchange
 	$(BIN)/gunicorn wsgi:app
 
 demo: .venv/.test ## serve on port 8080 without a network, prices from a simulated exchange
-	$(BIN)/python -m ltp_service.simulator --walk --run $(BIN)/gunicorn wsgi:app
+	$(BIN)/python -m ltp_service demo
 
 test: test-unit test-process ## run every test; FULL=1 for the long forms
 
@@ -65,6 +65,7 @@ drill: .venv/.test programs ## break the exchange, the network and the service o
 	$(BIN)/python -m tests.drill.chance --seeds 20
 	$(BIN)/python -m tests.drill.history_day
 	$(BIN)/python -m tests.drill --at-once $$($(BIN)/python -c 'import os; print(os.cpu_count())')
+	$(BIN)/python -m tests.drill.partitions
 
 programs: .venv/.test ## install the Debian programs that some tests need
 	@missing=$$($(BIN)/python -m tests.programs) && { test -z "$$missing" || .ci/apt-install $$missing || true; }

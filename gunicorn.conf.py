@@ -114,7 +114,7 @@ def begin_metrics(folder: Path) -> None:
     """Makes the folder and removes the files of an earlier run. Exits when the folder cannot be used."""
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        for kind in ("counter", "gauge", "histogram"):
+        for kind in ("counter", "gauge", "histogram", "pairs"):
             for left_over in folder.glob(f"{kind}_*.db"):
                 left_over.unlink()
         with tempfile.TemporaryFile(dir=folder):  # tries to make a file, as every worker will

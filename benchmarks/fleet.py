@@ -11,7 +11,7 @@ from benchmarks.servers import Server, service, shared_redis, simulated_exchange
 from tests.redis_server import RedisServer
 
 PATH = "/api/v1/ltp"
-WORKERS = (1, 2, 4)
+WORKERS = (1, 2, 4, 8)
 SLACK = 0.05
 """A twentieth, by which a read through Redis may cost more than without."""
 
@@ -37,7 +37,7 @@ def measure(bench: Bench) -> Table:
         redis = running.enter_context(shared_redis(bench))
         cases = [
             Case(workers, shared, running.enter_context(service(bench, exchange, settings=settings)))
-            for workers in WORKERS[: bench.scaled(3, 2)]
+            for workers in WORKERS[: bench.scaled(4, 2)]
             for shared in (False, True)
             for settings in [settings_of(workers, redis if shared else None)]
         ]

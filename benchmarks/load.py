@@ -90,7 +90,7 @@ def read_wrk(output: str) -> Load:
 
 
 def _quantile(output: str, percent: int) -> float:
-    found = re.search(rf"^ +{percent}% +([\d.]+)(us|ms|s)$", output, re.MULTILINE)
+    found = re.search(rf"^ +{percent}% +([\d.]+)(us|ms|s) *$", output, re.MULTILINE)
     if found is None:
         raise RuntimeError(f"wrk reported no {percent}th percentile: {output}")
     return float(found[1]) * _UNITS[found[2]]

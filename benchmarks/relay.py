@@ -17,7 +17,7 @@ from tests.simulator.client import Simulator
 RATES = (0, 100, 1000)
 """Trades per second on one pair."""
 
-WORKERS = (2, 8)
+WORKERS = (2, 4, 8)
 
 
 @dataclass(frozen=True)
@@ -32,7 +32,7 @@ class Fleet:
 def measure(bench: Bench) -> Table:
     """Nobody asks for anything; CPU is of one core."""
     rows = []
-    for workers in WORKERS[: bench.scaled(2, 1)]:
+    for workers in WORKERS[: bench.scaled(3, 1)]:
         with _running(bench, workers) as fleet:
             rows += [(str(workers), str(rate), *_shares(bench, fleet, rate)) for rate in RATES]
     columns = ("workers", "trades/s", "bulletins/s", "owner CPU", "follower CPU", "Redis CPU")

@@ -1,6 +1,6 @@
-"""python -m benchmarks.scaling: how many readers per second a fleet carries, reckoned from what was measured.
+"""python -m benchmarks.scaling: how many readers and clients of streams a fleet carries, calculated from what was measured.
 
-It prints the table of docs/SCALING.md; a test holds the two together.
+It prints the tables of docs/SCALING.md; a test holds the two together.
 """
 
 from collections.abc import Iterator
@@ -21,22 +21,32 @@ NGINX_CORES, NETWORK = 4, 1_000
 class Figures:
     """From benchmarks/RESULTS.md; seconds of one core unless said otherwise."""
 
-    request: float = 125e-6
+    request: float = 80e-6
     """A worker's, per answer of all 7 pairs."""
-    cached: float = 18e-6
+    cached: float = 12e-6
     """nginx's, per answer from its micro-cache."""
     answer: int = 1_100
     """Bytes of such an answer with its head."""
-    bulletins: float = 165.0
-    """Per second at most, whatever the trades per second."""
-    bulletin: float = 100e-6
+    bulletins: float = 333.0
+    """Per second at most, of all kinds, whatever the trades per second."""
+    bulletin: float = 45e-6
     """Redis', for a bulletin that nobody hears."""
-    delivery: float = 20e-6
+    delivery: float = 9e-6
     """Redis', more for each worker that hears it."""
     presence: float = 0.0008
     """Redis', per second and worker: leases, clocks, keys and symbols asked for."""
-    hearing: float = 0.066
+    hearing: float = 0.046
     """A worker's, per second, to hear that many bulletins."""
+    frame: float = 7.5e-6
+    """A worker's, for what one client of a stream is sent at one moment."""
+    frame_through_nginx: float = 7.7e-6
+    """nginx's, more for the same."""
+    moments: float = 4.0
+    """At which a stream is sent what is new, per second."""
+    frame_bytes: int = 1_280
+    """Of such a frame: 60 % of the clients ask for all 7 pairs, 20 % for two, 20 % for one, and all pairs change."""
+    streams: int = 5_000
+    """Of one worker: STREAM_MAX as it is by default."""
 
 
 @dataclass(frozen=True)
@@ -84,6 +94,46 @@ def cached(readers: int, figures: Figures) -> Plan:
     return replace(behind, readers=readers, way="nginx", nginx=nginx, megabits=_megabits(readers, figures))
 
 
+@dataclass(frozen=True)
+class StreamPlan:
+    """What so many clients of streams need."""
+
+    clients: int
+    workers: int
+    worker: float
+    """Of a core, each."""
+    nginx: float
+    """Cores, where nginx is in front."""
+    redis: float
+    """Of its one core."""
+    megabits: float
+    """Per second."""
+
+    @property
+    def first(self) -> str:
+        """What saturates first when there are more clients."""
+        used = {
+            "STREAM_MAX": self.clients / self.workers / Figures().streams,
+            "worker CPU": self.worker / BUSY,
+            f"network ({NETWORK:,} Mbit/s)": self.megabits / NETWORK,
+        }
+        return max(used, key=used.__getitem__)
+
+
+def streamed(clients: int, figures: Figures) -> StreamPlan:
+    """Every client follows one stream."""
+    each = figures.frame * figures.moments
+    workers = max(ceil(clients / figures.streams), ceil(clients * each / (BUSY - figures.hearing)))
+    return StreamPlan(
+        clients,
+        workers,
+        clients / workers * each + figures.hearing,
+        clients * figures.frame_through_nginx * figures.moments,
+        redis_busy(workers, figures),
+        clients * figures.frame_bytes * figures.moments * 8 / 1e6,
+    )
+
+
 def redis_busy(workers: int, figures: Figures) -> float:
     """Of Redis' one core, with so many workers."""
     told = figures.bulletins * (figures.bulletin + workers * figures.delivery)
@@ -108,6 +158,15 @@ def table(figures: Figures) -> Iterator[str]:
             )
     most = most_workers(figures)
     limit = most * (BUSY - figures.hearing) / figures.request
+    yield ""
+    yield "| stream clients | workers | each busy | nginx cores | Redis busy | Mbit/s | saturates first |"
+    yield "|---------------:|--------:|----------:|------------:|-----------:|-------:|-----------------|"
+    for clients in (1_000, 10_000, 100_000):
+        stream = streamed(clients, figures)
+        yield (
+            f"| {stream.clients:,} | {stream.workers} | {stream.worker:.0%} | {stream.nginx:.1f}"
+            f" | {stream.redis:.1%} | {stream.megabits:,.0f} | {stream.first} |"
+        )
     yield ""
     yield f"One Redis is busy with {most} workers, which answer {limit:,.0f} readers/s directly."
 

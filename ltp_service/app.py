@@ -1,5 +1,6 @@
 """Joins the parts, the metrics and the HTTP layer into one application, and starts none of them."""
 
+import os
 from dataclasses import replace
 from functools import partial
 
@@ -8,7 +9,7 @@ from flask import Flask
 from ltp_service.assembly import assemble
 from ltp_service.http import views as web
 from ltp_service.http.access_log import open_access_log
-from ltp_service.http.counted import count_prices
+from ltp_service.http.counted import count_prices, count_substitutes
 from ltp_service.http.edge import Edge
 from ltp_service.http.fast_lane import FastLane
 from ltp_service.http.long_polls import LongPolls
@@ -16,8 +17,11 @@ from ltp_service.http.services import attach
 from ltp_service.http.turns import Turns
 from ltp_service.http.views.ltp import streamed
 from ltp_service.metrics.counting import Metrics
+from ltp_service.metrics.merged import shared_folder, write_report
+from ltp_service.metrics.pairs import Report
 from ltp_service.metrics.serving import Gauges, serve_metrics
 from ltp_service.runtime.logs import LateLines, style_of
+from ltp_service.runtime.pauses import Pauses
 from ltp_service.runtime.runners import Runner
 from ltp_service.runtime.runtime import Runtime
 from ltp_service.runtime.spawn import socket_rounds, when_readable
@@ -33,23 +37,38 @@ def create_app(config: Config, runtime: Runtime | None = None) -> Flask:
     runtime = replace(runtime or Runtime(), meters=metrics)
     clock = runtime.clock
 
-    def show() -> None:
+    def settle() -> None:
         edge.settle()
-        metrics.show(services)
+        metrics.settle()
+        pause = Pauses(clock.monotonic, runtime.sleep)
         for question, count in lane.take_served():
             count_prices(metrics, question.supported, hit=True, times=count)
+            pause()
+        count_substitutes(metrics, lane.take_substituted())
+
+    def show() -> Report:
+        settle()
+        return metrics.show(services)
+
+    folder = shared_folder()
+
+    def tell() -> None:
+        if folder is None:  # no other worker shows these gauges, and a scrape sets them
+            settle()
+        else:
+            write_report(show(), folder, os.getpid())
 
     access_log = open_access_log(config.log_level, style_of(config.log_format))
-    beside: list[Runner] = [Gauges(show), *([access_log] if access_log else []), LateLines(metrics)]
+    beside: list[Runner] = [Gauges(tell), *([access_log] if access_log else []), LateLines(metrics)]
     services = assemble(config, runtime, beside)
     services.streams.sources.item = partial(streamed, services)
-    lane = FastLane(config, services.prices.store, clock)
+    lane = FastLane(config, services.prices.served, services.prices.store, services.prices.substitutes, clock)
     long_polls = LongPolls(services.prices.changes, clock.monotonic, services.draining, when_readable())
     services.at_the_end(long_polls.end)
     app = Flask(__name__, static_folder=None)
     app.url_map.merge_slashes = False  # a path with `//` is a 404 and not a redirect with a page of HTML
     attach(app, services)
-    serve_metrics(app, metrics, show, clock.monotonic)
+    serve_metrics(app, metrics, show, runtime)
     web.register(app)
     rounds = socket_rounds()
     edge = Edge(

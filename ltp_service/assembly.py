@@ -6,13 +6,15 @@ imported inside functions.
 
 import os
 import secrets
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property, partial
 from typing import TYPE_CHECKING
 
 from ltp_service.collected.books import BookStore
+from ltp_service.collected.kraken_tape import EXCHANGE as KRAKEN
 from ltp_service.collected.kraken_tape import KrakenTape
+from ltp_service.collected.pair_books import PairBooks
 from ltp_service.collected.symbols import SqliteSymbols, SymbolBackEnd, SymbolReload, Symbols, open_symbols
 from ltp_service.collected.trades import TradeStore
 from ltp_service.domain.book import BookSnapshot
@@ -22,15 +24,17 @@ from ltp_service.domain.pairs import Pair
 from ltp_service.domain.trade import Trade
 from ltp_service.exchanges.binance_rest import ask_depth, rest_url
 from ltp_service.exchanges.kraken import KrakenCollector, is_v2, tape_reader
+from ltp_service.exchanges.kraken_books import KrakenBooks
 from ltp_service.exchanges.kraken_filler import TapeFiller
 from ltp_service.exchanges.kraken_rest import KrakenRest
 from ltp_service.exchanges.kraken_v2 import is_live
-from ltp_service.exchanges.registry import COLLECTORS, unknown_collectors
+from ltp_service.exchanges.registry import ASK_NEWEST, SOURCES, collector_of, unknown_collectors
 from ltp_service.feed.backoff import Backoff
 from ltp_service.feed.books import BookCollector
 from ltp_service.feed.connection import WebSocketConnection
-from ltp_service.feed.contract import Equipment, Link
+from ltp_service.feed.contract import Equipment, Link, Newest
 from ltp_service.feed.dialing import Dialer
+from ltp_service.feed.last_trades import LastTradeCollector
 from ltp_service.feed.loop import Collector
 from ltp_service.feed.trades import TradeCollector
 from ltp_service.history.access import History
@@ -52,8 +56,10 @@ from ltp_service.meters import Meters
 from ltp_service.prices.changes import Changes
 from ltp_service.prices.doubts import Doubts
 from ltp_service.prices.memory import Journal, MemoryStore
+from ltp_service.prices.other_markets import OtherMarkets, Substitutes
 from ltp_service.prices.quarantine import Quarantine
 from ltp_service.prices.quotes import Quotes
+from ltp_service.prices.served import ServedPairs
 from ltp_service.prices.store import BookSink, Store, TradeSink
 from ltp_service.prices.witness import Witnesses
 from ltp_service.rest.breaker import CircuitBreaker
@@ -62,6 +68,7 @@ from ltp_service.rest.poll import Poll
 from ltp_service.rest.source import RestSource
 from ltp_service.runtime.clock import Clock
 from ltp_service.runtime.database import Database, DatabaseWatch, Reload
+from ltp_service.runtime.pauses import Pauses
 from ltp_service.runtime.proxies import described
 from ltp_service.runtime.runners import CollectorManager, Runner, RunnerState
 from ltp_service.runtime.runtime import Runtime
@@ -85,6 +92,10 @@ LONGEST_READ_SECONDS = 0.2
 ADVICE_WITHOUT_A_NETWORK = "`make demo` runs the service without a network"
 """Told when an exchange cannot be reached. A program that uses LastPrices is not told so."""
 
+SHARE_BESIDE_PRICES = 10
+"""Of the attempts to connect that Kraken allows an address, the feed of order books takes one in so many. Prices need the
+others."""
+
 GTHREAD_THREADS = 16
 """Threads of a gthread worker."""
 
@@ -93,6 +104,7 @@ GTHREAD_THREADS = 16
 class PriceParts:
     """The parts that know prices."""
 
+    served: ServedPairs
     store: Store
     changes: Changes
     quotes: Quotes
@@ -109,6 +121,11 @@ class PriceParts:
     filler: TapeFiller | None
     fleet: "FleetParts | None"
     """The parts that share prices through Redis; None without it."""
+    substitutes: Substitutes
+    sources: Mapping[str, Store] = field(default_factory=dict)
+    """Exchange → the last trades that it told, for each exchange of PRICE_SOURCES but Kraken. They are never in `store`."""
+    source_collectors: Mapping[str, LastTradeCollector] = field(default_factory=dict)
+    """The feeds of `sources`, by exchange."""
 
     @property
     def runners(self) -> list[Runner]:
@@ -116,16 +133,8 @@ class PriceParts:
         asking: list[Runner] = [self.poll, *([self.filler] if self.filler else [])]
         if self.fleet is not None:
             return [*self.fleet.runners, *asking]
-        return asking if self.kraken is None else [self.kraken, *asking]
-
-    def follow(self, pairs: Sequence[Pair]) -> None:
-        """Serves these pairs from now on, and no others. From any thread."""
-        dropped = set(self.poll.pairs).difference(pairs)
-        if self.kraken is not None:
-            self.kraken.follow(pairs)
-        self.poll.follow(pairs)
-        for pair in dropped:
-            self.doubts.settle(pair)
+        feeds: list[Runner] = [*([self.kraken] if self.kraken else []), *self.source_collectors.values()]
+        return [*feeds, *asking]
 
 
 @dataclass(frozen=True)
@@ -142,14 +151,29 @@ class TradeParts:
 
 
 @dataclass(frozen=True)
+class SourceFeeds:
+    """What fills the stores of the other exchanges of PRICE_SOURCES."""
+
+    collectors: Mapping[str, LastTradeCollector] = field(default_factory=dict)
+    """By exchange."""
+    topics: "Sequence[Topic]" = ()
+    """The stores, where a fleet shares them."""
+
+
+@dataclass(frozen=True)
 class Services:
     """The parts of one process, for the views and the gunicorn hooks."""
 
     config: Config
     clock: Clock
+    sleep: Callable[[float], None]
+    """As of Runtime."""
     meters: Meters
     prices: PriceParts
     trades: TradeParts
+    other_markets: OtherMarkets
+    pair_books: PairBooks | None
+    """Kraken's best bid and ask; None where its books are not collected."""
     streams: Pump
     history: History | None
     """None where HISTORY_URL is empty."""
@@ -186,6 +210,10 @@ class Services:
         websocket, rest = (described(url, os.environ) for url in urls)
         return websocket, rest
 
+    def pauses(self) -> Pauses:
+        """For a piece of work that begins now and may take many milliseconds."""
+        return Pauses(self.clock.monotonic, self.sleep)
+
     def links(self) -> dict[str, Link]:
         """The present state of every collector, also of one that runs in another process of the fleet."""
         return {name: self._link(collector) for name, collector in self.collectors.items()}
@@ -218,6 +246,10 @@ class Services:
         return not all(serving() for serving in self._serving)
 
 
+NO_FEEDS = SourceFeeds()
+"""Of a process that knows Kraken's prices alone."""
+
+
 def assemble(config: Config, runtime: Runtime, beside: Sequence[Runner]) -> Services:
     """Every part of one process. `beside` are the runners of the rooms above. Raises ConfigError."""
     database = Database(config.database_path, runtime)
@@ -226,8 +258,15 @@ def assemble(config: Config, runtime: Runtime, beside: Sequence[Runner]) -> Serv
     line = open_line_if_asked(config, runtime)
     redis = line.client if line else None
     trades = wire_trades(config, runtime, database, line)
-    prices = wire_prices(config, runtime, line, trades, advice=ADVICE_WITHOUT_A_NETWORK)
-    streams = wire_streams(config, runtime, prices, trades)
+    sources, feeds = wire_sources(config, runtime, line)
+    prices = wire_prices(
+        config, runtime, line, trades, sources=sources, feeds=feeds, advice=ADVICE_WITHOUT_A_NETWORK
+    )
+    other_markets = OtherMarkets(
+        prices.store, prices.sources, trades.witnesses.of, config.price_divergence_limit, runtime.clock
+    )
+    pair_books = wire_pair_books(runtime, prices, trades)
+    streams = wire_streams(config, runtime, prices, trades, other_markets, pair_books)
     history = wire_history(config, runtime, prices)
     limiter, limit_runners = open_limiter(config, runtime.clock.monotonic, redis)
     keyring = open_keyring(config, runtime, database, redis)
@@ -245,12 +284,19 @@ def assemble(config: Config, runtime: Runtime, beside: Sequence[Runner]) -> Serv
     services = Services(
         config=config,
         clock=runtime.clock,
+        sleep=runtime.sleep,
         meters=runtime.meters,
         prices=prices,
         trades=trades,
+        other_markets=other_markets,
+        pair_books=pair_books,
         streams=streams,
         history=history,
-        collectors=({prices.kraken.name: prices.kraken} if prices.kraken else {}) | trades.collectors,
+        collectors={
+            **({prices.kraken.name: prices.kraken} if prices.kraken else {}),
+            **feeds.collectors,
+            **trades.collectors,
+        },
         manager=CollectorManager(runners),
         keyring=keyring,
         tickets=open_tickets(keyring, runtime, database, redis),
@@ -279,32 +325,51 @@ def wire_prices(
     line: "FleetLine | None" = None,
     others: TradeParts | None = None,
     *,
+    sources: Mapping[str, Store] | None = None,
+    feeds: SourceFeeds = NO_FEEDS,
     advice: str = "",
     keep_trades: bool = True,
 ) -> PriceParts:
-    """The price half. `others` are the trades of other exchanges, which help to judge a lone trade. `advice` is told when
-    the exchange cannot be reached. `keep_trades`: streams or a history need each trade."""
+    """The price half. `others` are the trades of other exchanges, which help to judge a lone trade. `sources` are the
+    last trades of the other exchanges of PRICE_SOURCES, and `feeds` fill them. `advice` is told when the exchange cannot be reached.
+    `keep_trades`: streams or a history need each trade."""
     clock = runtime.clock
     # With gthread each waiting request holds a thread, so that at most half of the threads may wait.
     changes = Changes(GTHREAD_THREADS // 2) if config.worker_class == "gthread" else Changes()
-    doubts, exchange_clock, journal = Doubts(), ExchangeClock(), Journal()
+    served, doubts, exchange_clock, journal = (
+        ServedPairs(config.supported_pairs),
+        Doubts(),
+        ExchangeClock(),
+        Journal(),
+    )
     local, shared = MemoryStore(clock, changes, journal), None
     if line is not None:
         from ltp_service.redis.prices import RedisStore  # noqa: PLC0415 - loaded only with Redis
 
-        shared = RedisStore(local, line)
+        shared = RedisStore(local, line, served=served)
     store: Store = shared or local
     # Without a price to serve the breaker probes REST often; with one it spares the failing exchange.
-    breaker = CircuitBreaker(runtime, urgent=lambda: not quotes.can_serve(poll.pairs))
+    breaker = CircuitBreaker(runtime, urgent=lambda: not quotes.hears_kraken(poll.pairs))
     rest = KrakenRest(config, HttpClient(clock, f"ltp_service/{VERSION}"), breaker, runtime)
     source = RestSource(config, rest, store, doubts, exchange_clock, runtime)
+    held = sources or {}
+    stand_ins = [held[name] for name in config.substitute_sources if name in held]
+    substitutes = Substitutes(store, stand_ins, clock, config.cache_ttl)
     kraken: KrakenCollector | None = None
     tape = None
 
     def is_refused(pair: Pair) -> bool:
         return kraken is not None and kraken.is_refused(pair)
 
-    quotes = Quotes(store, changes, clock, ttl=config.cache_ttl, fetch=source.fetch, refused=is_refused)
+    quotes = Quotes(
+        store,
+        changes,
+        clock,
+        ttl=config.cache_ttl,
+        fetch=source.fetch,
+        refused=is_refused,
+        substitutes=substitutes,
+    )
     if config.kraken_websocket_enabled:
         backoff = Backoff(
             config.kraken_reconnect_delay,
@@ -318,23 +383,33 @@ def wire_prices(
         limit = config.price_divergence_limit
         quarantine = Quarantine(limit, others.witnesses.fresh_prices) if others else Quarantine(limit)
         if keep_trades and is_v2(config):
-            tape = KrakenTape(tape_reader(config), clock)
-        kraken = KrakenCollector(config, store, quarantine, equipment, doubts, exchange_clock, tape)
+            tape = KrakenTape(tape_reader(served), clock)
+        kraken = KrakenCollector(config, served, store, quarantine, equipment, doubts, exchange_clock, tape)
         kraken.on_refusal = changes.announce
     fleet = None
     if line is not None and shared is not None:
         from ltp_service.redis.fleet import wire_fleet  # noqa: PLC0415 - loaded only with Redis
 
-        collectors = [*([kraken] if kraken else []), *(others.collectors.values() if others else ())]
-        topics = [*(others.topics if others else ()), *([share_tape(tape, line)] if tape else [])]
+        collectors = [
+            *([kraken] if kraken else []),
+            *feeds.collectors.values(),
+            *(others.collectors.values() if others else ()),
+        ]
+        topics = [
+            *feeds.topics,
+            *(others.topics if others else ()),
+            *([share_tape(tape, line)] if tape else []),
+        ]
         fleet = wire_fleet(line, shared, collectors, topics, clock)
-    poll = Poll(config, source, store, doubts, runtime, feed=kraken, fleet=fleet)
+    poll = Poll(config, served, source, store, doubts, runtime, feed=kraken, fleet=fleet)
 
     def is_busy() -> bool:
         return poll.needs_rest() or not rest.is_free()
 
     filler = TapeFiller(tape, rest, is_busy, clock.monotonic) if tape else None
+    follow_list(served, kraken, feeds.collectors.values(), poll, doubts, clock)
     return PriceParts(
+        served=served,
         store=store,
         changes=changes,
         quotes=quotes,
@@ -349,7 +424,63 @@ def wire_prices(
         tape=tape,
         filler=filler,
         fleet=fleet,
+        sources=held,
+        source_collectors=feeds.collectors,
+        substitutes=substitutes,
     )
+
+
+def wire_sources(
+    config: Config, runtime: Runtime, line: "FleetLine | None"
+) -> tuple[dict[str, Store], SourceFeeds]:
+    """The stores of the other exchanges of PRICE_SOURCES, by exchange, and what fills them."""
+    stores: dict[str, Store] = {}
+    collectors: dict[str, LastTradeCollector] = {}
+    topics: list[Topic] = []
+    for name in config.price_sources:
+        if name not in SOURCES:  # Kraken
+            continue
+        local = MemoryStore(runtime.clock, Changes(), Journal())
+        stores[name] = local
+        if line is not None:
+            from ltp_service.redis.prices import RedisStore  # noqa: PLC0415 - loaded only with Redis
+
+            stores[name] = shared = RedisStore(local, line, name)
+            topics.append(shared)
+        url = str(getattr(config, f"{name}_websocket_url"))
+        backoff = Backoff(1.0, config.kraken_max_reconnect_tries, runtime)
+        newest: Callable[[str], Newest] | None = None
+        if name in ASK_NEWEST:
+            http = HttpClient(runtime.clock, f"ltp_service/{VERSION}")
+            address = str(getattr(config, f"{name}_rest_url"))
+            newest = partial(ASK_NEWEST[name], http, address, config.kraken_request_timeout)
+        equipment = equip(config, url, backoff, runtime, newest=newest)
+        collectors[name] = SOURCES[name](config.plain_pairs, stores[name], equipment)
+    return stores, SourceFeeds(collectors, topics)
+
+
+def follow_list(
+    served: ServedPairs,
+    kraken: KrakenCollector | None,
+    sources: Iterable[LastTradeCollector],
+    poll: Poll,
+    doubts: Doubts,
+    clock: Clock,
+) -> None:
+    """Has the sources follow the list of pairs, and the list what the feed tells of the exchange's."""
+
+    def follow(pairs: Sequence[Pair]) -> None:
+        if kraken is not None:
+            kraken.follow(pairs)
+        for collector in sources:
+            collector.follow(pairs)
+        poll.follow(pairs)
+        for pair in set(doubts.by_pair).difference(pairs):
+            doubts.settle(pair)
+
+    served.on_change(follow)
+    if kraken is not None and served.wildcards:
+        kraken.on_listed = lambda pairs: served.listed(pairs, clock.monotonic(), complete=False)
 
 
 def share_tape(tape: KrakenTape, line: "FleetLine") -> "Topic":
@@ -384,29 +515,57 @@ def wire_trades(config: Config, runtime: Runtime, database: Database, line: "Fle
         trade_sink, book_sink, topics = shared_trades, shared_books, (shared_trades, shared_books)
         back_end = RedisSymbols(line.client)
     symbols = open_symbols(config, back_end)
+    pair_names = tuple(map(str, config.plain_pairs))
     collectors: dict[str, Collector] = {}
+    following_symbols: list[Collector] = []
     for name in config.collectors:
-        kind = COLLECTORS[name]
+        kind = collector_of(name, config)
+        followed = pair_names if kind.exchange == KRAKEN else symbols.all()
         url = str(getattr(config, f"{kind.exchange}_websocket_url", kind.url))
-        backoff = Backoff(1.0, config.kraken_max_reconnect_tries, runtime)
+        processes = 1 if line else config.web_concurrency
+        sharers = processes * SHARE_BESIDE_PRICES if kind.exchange == KRAKEN else 1
+        backoff = Backoff(1.0, config.kraken_max_reconnect_tries, runtime, processes=sharers)
         if issubclass(kind, TradeCollector):
-            collectors[name] = kind(symbols.all(), trade_sink, equip(config, url, backoff, runtime))
+            collectors[name] = kind(followed, trade_sink, equip(config, url, backoff, runtime))
         else:
             http = HttpClient(runtime.clock, f"ltp_service/{VERSION}")
             depth = partial(ask_depth, http, rest_url(url), config.kraken_request_timeout)
-            collectors[name] = kind(symbols.all(), book_sink, equip(config, url, backoff, runtime, depth))
+            collectors[name] = kind(followed, book_sink, equip(config, url, backoff, runtime, depth))
+        if kind.exchange != KRAKEN:
+            following_symbols.append(collectors[name])
 
     def follow() -> None:
-        for collector in collectors.values():
+        for collector in following_symbols:
             collector.want(symbols.all())
 
     symbols.on_change(follow)
     exchanges = [each.exchange for each in collectors.values() if isinstance(each, TradeCollector)]
-    witnesses = Witnesses(exchanges, trades.last, runtime.clock)
+    witnesses = Witnesses(exchanges, trades.last, runtime.clock, trades.has)
     return TradeParts(trades, books, symbols, witnesses, collectors, topics)
 
 
-def wire_streams(config: Config, runtime: Runtime, prices: PriceParts, trades: TradeParts) -> Pump:
+def wire_pair_books(runtime: Runtime, prices: PriceParts, trades: TradeParts) -> PairBooks | None:
+    """What knows Kraken's best bid and ask; None where its books are not collected."""
+    collector, fleet = trades.collectors.get(KrakenBooks.name), prices.fleet
+    if collector is None:
+        return None
+    prices.served.on_change(lambda pairs: collector.want(tuple(map(str, pairs))))
+
+    def heard_at() -> float | None:
+        link = collector.link()
+        return (fleet.seen(link) if fleet else link).last_frame_at
+
+    return PairBooks(trades.books, heard_at, runtime.clock.monotonic)
+
+
+def wire_streams(
+    config: Config,
+    runtime: Runtime,
+    prices: PriceParts,
+    trades: TradeParts,
+    other_markets: OtherMarkets,
+    pair_books: PairBooks | None,
+) -> Pump:
     """What sends the streams of this process."""
 
     def links(events: ExchangeEvents) -> list[tuple[str, Link]]:
@@ -422,7 +581,9 @@ def wire_streams(config: Config, runtime: Runtime, prices: PriceParts, trades: T
         trades=trades.trades,
         books=trades.books,
         links=links,
+        pair_books=pair_books,
     )
+    sources.deviates = other_markets.deviates
     places = Places(config.stream_max, config.stream_max_per_client)
     return Pump(sources, places, runtime, when_readable())
 
@@ -437,7 +598,7 @@ def wire_history(config: Config, runtime: Runtime, prices: PriceParts) -> Histor
         now = runtime.clock.monotonic()
         unix_now = prices.exchange_clock.age(0.0, now)  # the age of 1970
         ahead = prices.rest.unix_ahead() if unix_now is None else unix_now - now
-        since = {pair: kraken.told_since(pair) for pair in config.supported_pairs} if kraken else {}
+        since = {pair: kraken.told_since(pair) for pair in prices.served} if kraken else {}
         return View(
             now,
             ahead,
@@ -456,10 +617,10 @@ def wire_history(config: Config, runtime: Runtime, prices: PriceParts) -> Histor
 
     store, lock = open_history(config.history_url)
     writer = Writer(
-        config.supported_pairs,
+        prices.served,
         store,
         lock,
-        tape_reader(config),
+        tape_reader(prices.served),
         is_live,
         keep_seconds=config.history_keep,
         patience_seconds=config.cache_ttl,
@@ -483,7 +644,7 @@ def wire_history(config: Config, runtime: Runtime, prices: PriceParts) -> Histor
             tape.complete(pair, page)
 
         history.backfill = Backfill(
-            config.supported_pairs,
+            prices.served,
             lambda pair: history.read(lambda asked: asked.coverage(pair)),
             prices.rest,
             take,
@@ -517,12 +678,13 @@ def equip(
     backoff: Backoff,
     runtime: Runtime,
     depth: Callable[[str], BookSnapshot] | None = None,
+    newest: Callable[[str], Newest] | None = None,
     advice: str = ADVICE_WITHOUT_A_NETWORK,
 ) -> Equipment:
     """The equipment of a collector of the stream at `url`."""
     dialer = Dialer(url, timeout=config.kraken_websocket_timeout)
     connect = partial(WebSocketConnection, dialer, poll_interval=LONGEST_READ_SECONDS)
-    return Equipment(connect, backoff, runtime, config.kraken_idle_timeout, depth, advice)
+    return Equipment(connect, backoff, runtime, config.kraken_idle_timeout, depth, newest, advice)
 
 
 def open_keyring(

@@ -31,9 +31,9 @@ class RedisServer:
 
     @classmethod
     @contextmanager
-    def start(cls, folder: Path, *options: str) -> Iterator["RedisServer"]:
-        """Answers when this returns; nothing of it is left behind. `options` as in redis.conf."""
-        server = cls(folder, free_port(), options)
+    def start(cls, folder: Path, *options: str, port: int = 0) -> Iterator["RedisServer"]:
+        """Answers when this returns; nothing of it is left behind. `options` as in redis.conf; port 0: a free one."""
+        server = cls(folder, port or free_port(), options)
         try:
             server.wait()
             yield server

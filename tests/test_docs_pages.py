@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 
+from ltp_service.cli import COMMANDS
 from ltp_service.http.openapi.document import document
 from ltp_service.http.problems import PROBLEMS
 from ltp_service.http.views.mcp_tools import TOOLS
@@ -69,6 +70,14 @@ def test_the_page_for_agents_has_every_tool_with_what_it_takes() -> None:
     shown = re.findall(r"^\| `(\w+)` \| ((?:`\w+`(?:, )?)+|nothing) \|", page, re.MULTILINE)
     takes = [(tool.name, tool.takes.__struct_fields__) for tool in TOOLS.values()]
     assert [(name, tuple(re.findall(r"`(\w+)`", told))) for name, told in shown] == takes
+
+
+def test_the_page_of_the_command_line_has_every_command_and_no_other() -> None:
+    page = (ROOT / "docs" / "command-line.md").read_text(encoding="utf-8")
+    listed = re.findall(r"^\| \[`ltp (\w+)`\]\(#(\w+)\) \|", page, re.MULTILINE)
+    headings = re.findall(r"^## (\w+)$", page, re.MULTILINE)
+    assert listed == [(name, name) for name in COMMANDS]
+    assert headings == list(COMMANDS)
 
 
 def test_a_part_replaces_what_stood_between_its_marks() -> None:

@@ -6,9 +6,10 @@ import re
 from collections.abc import Mapping
 from itertools import count
 from pathlib import Path
+from typing import get_args
 
 import pytest
-from prometheus_client import CollectorRegistry, Histogram
+from prometheus_client import CollectorRegistry, Gauge, Histogram, generate_latest
 
 from ltp_service import meters as table
 from ltp_service.domain.errors import Rejected, Unreachable
@@ -18,7 +19,10 @@ from ltp_service.http.counted import count_answers
 from ltp_service.http.edge import MAX_COUNTED_BYTES
 from ltp_service.meters import METERS, RECONNECTIONS, TRADES_STORED, Counter, Meters
 from ltp_service.metrics.counting import MAX_SYMBOL_SERIES, MAX_WAITING_EVENTS, Distribution, Metrics
+from ltp_service.metrics.merged import forget, read_reports, write_report
+from ltp_service.metrics.pairs import Report, Shown, lines
 from ltp_service.metrics.serving import REFRESH_EVERY_SECONDS, Gauges
+from ltp_service.prices.freshness import PriceState
 from ltp_service.prices.memory import FORGET_AFTER_SECONDS
 from ltp_service.rest.breaker import CircuitBreaker
 from ltp_service.rest.http_client import HttpAnswer, HttpClient
@@ -47,9 +51,11 @@ LABELLED = {
     "result": "price_refreshes_total rate_limit_requests_total api_key_checks_total",
     "pair": (
         "current_prices price_age_seconds price_timestamp_seconds price_divergences_total quarantined_trades_total"
-        " subscription_deaf_total"
+        " subscription_deaf_total price_deviating"
     ),
+    "pair source": "prices_substituted_total",
     "pair state": "price_state",
+    "state": "pairs",
     "version": "application_info",
     "reason": "fallback_activations_total stream_dropped_total",
     "event": "stream_events_total",
@@ -64,7 +70,7 @@ LABELLED = {
     "role": "fleet_processes",
 }
 CONTRACT = {name: labels for labels, names in LABELLED.items() for name in names.split()}
-"""Metric to its labels, as SPEC.md has them, and six more: two count doubts about prices, one shows the fleet, one
+"""Metric to its labels, as SPEC.md has them, and seven more: one counts pairs by state, two count doubts about prices, one shows the fleet, one
 counts lost log lines, one lost trades, one shows how late the feed is."""
 
 HISTOGRAMS = {name for name in CONTRACT if name.endswith(("_size_bytes", "duration_seconds", "remaining"))}
@@ -363,6 +369,65 @@ def test_a_rare_event_counts_from_zero_so_that_the_first_one_is_an_increase(serv
 
     for name in ("subscription_deaf_total", "price_divergences_total", "quarantined_trades_total"):
         assert seen.value(name, pair="BTC/USD") == 0
+
+
+# Pairs.
+
+
+def test_without_series_of_pairs_the_worst_pair_and_the_sums_stand_in_their_place(tmp_path: Path) -> None:
+    service = FreshService(tmp_path, metrics_per_pair=False)
+    service.trade("100", BTC)
+    service.clock.advance(9.0)
+    service.trade("200", ETH)
+    for pair in (BTC, ETH):
+        service.services.meters.count(table.DEAF_SUBSCRIPTIONS, str(pair))
+    seen = scrape(service)
+
+    assert "pair" not in {label for name, labels in seen.samples for label, _ in labels}
+    assert seen.value("price_age_seconds") == 9.0
+    assert seen.value("price_timestamp_seconds") == service.clock.wall() - 9.0
+    assert (seen.value("price_state", state="unknown"), seen.value("price_state", state="stale")) == (1, 0)
+    assert (seen.value("subscription_deaf_total"), seen.value("price_divergences_total")) == (2, 0)
+    assert (seen.value("pairs", state="live"), seen.value("pairs", state="unknown")) == (2, 5)
+    assert seen.value("current_prices") is None
+    assert promtool("check", "metrics", text=seen.text).stderr == ""
+
+
+def test_of_two_workers_the_newest_price_the_highest_age_and_the_sum_is_shown(tmp_path: Path) -> None:
+    name, hit = table.PRICE_REQUESTS.name, ("BTC/USD", "hit")
+    older = Report(1.0, {"BTC/USD": Shown(("quiet",), 100.0, 7.0, 50.0)}, {name: {hit: 2}})
+    newer = Report(2.0, {"BTC/USD": Shown(("live",), 101.0, math.nan, 60.0)}, {name: {hit: 3}})
+    write_report(newer, tmp_path, 1)
+    write_report(older, tmp_path, 2)
+    both = read_reports(tmp_path)
+    forget(1, tmp_path)
+    forget(2, tmp_path)
+
+    assert both.shown == {"BTC/USD": Shown(("quiet", "live"), 101.0, 7.0, 60.0)}
+    assert both.counted == {name: {hit: 5}}
+    assert read_reports(tmp_path) == Report(counted={name: {hit: 5}})
+
+
+def test_a_text_of_a_thousand_pairs_has_pauses_in_it() -> None:
+    report = Report(0.0, {f"C{number}/USD": Shown(("live",), 1.5, 0.0, 1e9) for number in range(1000)})
+    pauses: list[object] = []
+    text = lines(table.PRICE_STATE, report, lambda: pauses.append(None))
+
+    assert len(pauses) >= 10
+    assert 'btc_ltp_price_state{pair="C999/USD",state="live"} 1.0' in text.splitlines()
+    assert len(text.splitlines()) == 2 + len(get_args(PriceState)) * 1000
+
+
+def test_the_numbers_of_pairs_are_written_as_the_library_writes_its_own() -> None:
+    values = (0, 3, 1e-8, 999_999.9, 1e6, 1_790_000_000.25, math.nan)
+    report = Report(0.0, {f"C{place}/USD": Shown(("live",), value) for place, value in enumerate(values)})
+    gauge = Gauge(
+        f"{PREFIX}current_prices", table.CURRENT_PRICES.text, ["pair"], registry=CollectorRegistry()
+    )
+    for place, value in enumerate(values):
+        gauge.labels(f"C{place}/USD").set(value)
+
+    assert lines(table.CURRENT_PRICES, report, lambda: None) == generate_latest(gauge).decode()
 
 
 # Labels.

@@ -10,7 +10,7 @@ from ltp_service.http.params import MAX_PAIRS
 from ltp_service.http.problems import PROBLEMS
 from ltp_service.http.shapes import MAX_BODY_BYTES
 from ltp_service.meters import METERS
-from ltp_service.metrics.counting import METRIC_PREFIX
+from ltp_service.metrics.pairs import METRIC_PREFIX
 from ltp_service.settings.config import Config, unknown_names
 from ltp_service.settings.nested import flat_name
 from ltp_service.settings.types import SHORTEST_ADMIN_KEY

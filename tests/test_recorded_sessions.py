@@ -13,6 +13,7 @@ from ltp_service.domain.decimals import plain
 from ltp_service.domain.pairs import Pair, read_pair
 from ltp_service.exchanges import kraken_v1 as v1
 from ltp_service.exchanges import kraken_v2 as v2
+from ltp_service.exchanges.kraken_tickers import OTHER_CHANNEL_WITHIN_SECONDS
 from tests.exchanges.kraken_frames import Fed, Step
 from tests.service import FreshService, amounts
 
@@ -58,8 +59,8 @@ def frames(file: Path) -> list[str]:
     return [record["raw"] for record in records if record["dir"] == "in"]
 
 
-def with_pauses(file: Path) -> Iterator[str | float]:
-    """What the client received, each frame at its time where the session has times."""
+def with_pauses(file: Path) -> Iterator[str | float | None]:
+    """What the client received, each frame at its time; where the session has no times, with time to wait for trades."""
     before: float | None = None
     for record in map(json.loads, file.read_text().splitlines()):
         if record["dir"] == "in":
@@ -67,6 +68,8 @@ def with_pauses(file: Path) -> Iterator[str | float]:
                 yield record["t"] - before
             before = record.get("t")
             yield record["raw"]
+            if before is None:
+                yield from (OTHER_CHANNEL_WITHIN_SECONDS, None)
 
 
 def told(frame: str) -> Iterator[tuple[Pair, str]]:
@@ -123,8 +126,14 @@ def test_after_each_recorded_frame_every_pair_shows_its_own_last_trade(recorded:
 
         return look
 
+    after = ""
     for step in with_pauses(recorded(name)):
-        steps.extend((step, check(step)) if isinstance(step, str) else (step,))
+        if isinstance(step, str):
+            if after:
+                steps.append(check(after))
+            after = step
+        steps.append(step)
+    steps.append(check(after))
     fed = Fed(f"ws://127.0.0.1:9{SESSIONS[name]}", steps, pairs=pairs_of(name))
 
     assert wrong == [] or name == V2_VERBATIM  # that one joins days that lie in no order

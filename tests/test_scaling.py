@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from benchmarks.scaling import BUSY, Figures, cached, direct, most_workers, redis_busy, table
+from benchmarks.scaling import BUSY, Figures, cached, direct, most_workers, redis_busy, streamed, table
 
 PAGE = Path(__file__).resolve().parent.parent / "docs" / "SCALING.md"
 
@@ -37,3 +37,15 @@ def test_behind_nginx_workers_answer_only_what_its_cache_asks() -> None:
 def test_redis_is_just_not_too_busy_with_the_most_workers() -> None:
     most = most_workers(Figures())
     assert redis_busy(most, Figures()) <= BUSY < redis_busy(most + 1, Figures())
+
+
+@pytest.mark.parametrize("clients", [1, 5_000, 5_001, 100_000])
+def test_no_worker_is_planned_to_have_too_many_streams(clients: int) -> None:
+    plan = streamed(clients, Figures())
+    assert plan.worker <= BUSY
+    assert clients <= plan.workers * Figures().streams < clients + Figures().streams
+
+
+def test_where_a_worker_may_have_any_number_of_streams_its_processor_is_the_bound() -> None:
+    plan = streamed(100_000, replace(Figures(), streams=100_000))
+    assert plan.worker <= BUSY < plan.worker * plan.workers / (plan.workers - 1)

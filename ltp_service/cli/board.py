@@ -1,11 +1,12 @@
 """What `ltp watch` knows of each pair, as lines and as a table. No I/O, no clock."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from decimal import Decimal
 
 from rich import box
+from rich.console import Group
 from rich.table import Table
 from rich.text import Text
 
@@ -17,7 +18,18 @@ NOT_CONFIRMED = "not live"
 COLUMNS_OF_THE_PRICE = 4
 """Pair, price, arrow, state."""
 
-_STYLES = {"live": "green", "quiet": "green", "fallback": "yellow", "halted": "yellow"}
+_MARGINS = 4
+"""Columns of a terminal before the pair, and between it and the price."""
+
+_WORDS = {"▲": "up", "▼": "down"}
+
+_STYLES = {
+    "live": "green",
+    "quiet": "green",
+    "fallback": "yellow",
+    "substitute": "yellow",
+    "halted": "yellow",
+}
 
 
 @dataclass
@@ -69,13 +81,27 @@ class Board:
         at = f"{row.at.astimezone(UTC):%Y-%m-%dT%H:%M:%S.%f}"[:-3]
         return f"{at}Z {pair} {row.price if row.is_trusted else '-'} {row.state.replace(' ', '-')}"
 
-    def drawn(self) -> Table:
-        """The table for a terminal. A price that may not be trusted now is in parentheses, also without colours."""
-        rows = [(Text(pair), *_cells(row)) for pair, row in list(self._rows.items())]
-        table = Table(box=box.SIMPLE_HEAD, pad_edge=False, caption=self._verdict(), caption_justify="left")
+    def drawn(self, width: int, *, in_ascii: bool = False) -> Group:
+        """For a terminal of so many columns: how many may be trusted, the table, and why others may not.
+
+        A low terminal shows the first lines. A price that may not be trusted now is in parentheses, also without colours.
+        `in_ascii` has words for arrows.
+        """
+        known = list(self._rows.items())
+        reasons = dict.fromkeys(row.reason for _, row in known if row.reason)
+        rows = [(Text(pair), *_cells(row, in_ascii=in_ascii)) for pair, row in known]
+        needed = _MARGINS + sum(max((cells[n].cell_len for cells in rows), default=0) for n in range(2))
+        if width < needed:  # half a price would be another price
+            return Group(self._verdict(), Text(f"a terminal of {needed} columns has room for the prices"))
+        return Group(
+            self._verdict(), self._table(rows), *(Text(reason, style="bold red") for reason in reasons)
+        )
+
+    def _table(self, rows: Sequence[Sequence[Text]]) -> Table:
+        table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
         for place, name in enumerate(("PAIR", "PRICE", "", "STATE", "SOURCE", "TOLD")):
-            # In a narrow terminal the columns after the state give way: half a price would be another price.
-            widest = max((cells[place].cell_len for cells in rows), default=0)
+            # In a narrow terminal the columns after the state give way.
+            widest = max([len(name), *(cells[place].cell_len for cells in rows)])
             width = widest if place < COLUMNS_OF_THE_PRICE else None
             table.add_column(
                 name, justify="right" if name == "PRICE" else "left", min_width=width, no_wrap=True
@@ -87,6 +113,8 @@ class Board:
     def _priced(self, price: Price) -> Row:
         before = self._rows.get(price.pair)
         arrow, last = (before.arrow, before.amount) if before else ("", None)
+        if before and _exchange(before.source) != _exchange(price.source):
+            arrow, last = "", None  # another market: the price has not moved
         if last is not None and last != price.amount:
             arrow = "▲" if price.amount > last else "▼"
         return Row(price.state, self._now(), price.price, price.amount, True, arrow, source=price.source)
@@ -95,7 +123,7 @@ class Board:
         row.state, row.reason, row.is_trusted, row.arrow, row.at = state, reason, False, "", self._now()
 
     def _verdict(self) -> Text:
-        """One sentence, and below it why a price may not be trusted."""
+        """One sentence."""
         if self._dead is not None:
             since = self._dead.since.astimezone(self._now().tzinfo)
             return Text(f"NOT LIVE since {since:%H:%M:%S}: {self._dead.reason}", style="bold red")
@@ -103,17 +131,22 @@ class Board:
         if not rows:
             return Text("waiting for the service")
         trusted = sum(row.is_trusted for row in rows)
-        sentence = f"{trusted} of {len(rows)} prices may be trusted"
-        reasons = [row.reason for row in rows if row.reason]
-        return Text("\n".join([sentence, *reasons]), style="" if trusted == len(rows) else "bold red")
+        style = "" if trusted == len(rows) else "bold red"
+        return Text(f"{trusted} of {len(rows)} prices may be trusted", style=style)
 
 
-def _cells(row: Row) -> list[Text]:
+def _exchange(source: str) -> str:
+    return source.partition(":")[0]
+
+
+def _cells(row: Row, *, in_ascii: bool) -> list[Text]:
     style = _STYLES.get(row.state, "red") if row.is_trusted else "red"
     price = row.price if row.is_trusted or not row.price else f"({row.price})"
     return [
         Text(price, style="bold" if row.is_trusted else "dim"),
-        Text(row.arrow, style="green" if row.arrow == "▲" else "red"),
+        Text(
+            _WORDS.get(row.arrow, "") if in_ascii else row.arrow, style="green" if row.arrow == "▲" else "red"
+        ),
         Text(row.state, style=style),
         Text(row.source, style="dim"),
         Text(f"{row.at:%H:%M:%S}", style="dim"),

@@ -10,7 +10,7 @@ from ltp_service.cli.checks import clock, feed, machine, own_settings, reach, re
 from ltp_service.cli.checks.finding import EXIT_CODES, ClockReading, Finding, Observation, broken, worst
 from ltp_service.cli.checks.side_by_side import Look, run_all
 from ltp_service.cli.checks.surroundings import Surroundings
-from ltp_service.cli.terminal import key_of, track
+from ltp_service.cli.terminal import key_of, told, track
 from ltp_service.client.wire import Base
 from ltp_service.runtime.clock import SystemClock
 from ltp_service.settings.config import Config
@@ -36,8 +36,8 @@ def command(environ: Mapping[str, str], url: str | None, as_json: bool) -> None:
     with track("checking", len(looks)) as done:
         findings += _settle(config, run_all(looks, LONGEST_SECONDS, done))
     if as_json:
-        told = {"level": worst(findings), "checks": [each._asdict() for each in findings]}
-        click.echo(json.format(json.encode(told), indent=2))
+        report = {"level": worst(findings), "checks": [each._asdict() for each in findings]}
+        click.echo(json.format(json.encode(report), indent=2))
     else:
         _print(findings, coloured=False if environ.get("NO_COLOR") else None)
     click.get_current_context().exit(EXIT_CODES[worst(findings)])
@@ -49,10 +49,12 @@ def _looks(config: Config | None, environ: Mapping[str, str], url: str | None) -
     if config is not None:
         world = Surroundings(config, environ)
         feeds = list(feed.feeds(config))
-        urls = [each.url for each in feeds] + [config.kraken_rest_url]
+        further = {"bitstamp REST": config.bitstamp_rest_url} if "bitstamp" in config.price_sources else {}
+        urls = [each.url for each in feeds] + [config.kraken_rest_url, *further.values()]
         looks["proxies"] = partial(reach.proxies, urls, environ)
         looks |= {each.subject: partial(feed.look, each, world) for each in feeds}
         looks[rest.SUBJECT] = partial(rest.look, world)
+        looks |= {name: partial(_reached, name, address, world) for name, address in further.items()}
         looks |= {
             "redis": partial(stores.redis, world),
             "database": partial(stores.database, world),
@@ -66,11 +68,16 @@ def _looks(config: Config | None, environ: Mapping[str, str], url: str | None) -
     return looks
 
 
+def _reached(subject: str, url: str, world: Surroundings) -> list[Finding]:
+    findings, _ = reach.reach(subject, url, world, essential=False)
+    return findings
+
+
 def _checked(url: str) -> str:
     try:
         return Base.read(url).url
     except ValueError as error:
-        raise click.UsageError(str(error)) from error
+        raise click.UsageError(told(error)) from error
 
 
 def _settle(config: Config | None, seen: Sequence[Observation]) -> list[Finding]:

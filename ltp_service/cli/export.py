@@ -4,6 +4,7 @@ import re
 import sys
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import closing
+from itertools import chain
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Literal
@@ -11,9 +12,9 @@ from typing import Literal
 import click
 
 from ltp_service.assembly import open_history
-from ltp_service.cli.terminal import track
+from ltp_service.cli.terminal import PAIR, track
 from ltp_service.domain.errors import InvalidParameter
-from ltp_service.domain.pairs import Pair, read_pair
+from ltp_service.domain.pairs import Pair
 from ltp_service.history.answers import Gap, Window
 from ltp_service.history.export import COLUMNS, PAGE, Form, every_row, lines
 from ltp_service.history.questions import ask_trades
@@ -51,15 +52,8 @@ def _moment(_: click.Context, __: click.Parameter, text: str | None) -> int | No
         raise click.BadParameter(str(error)) from error
 
 
-def _pair(_: click.Context, __: click.Parameter, text: str) -> Pair:
-    try:
-        return read_pair(text)
-    except InvalidParameter as error:
-        raise click.BadParameter(str(error)) from error
-
-
 @click.command(epilog="Example: ltp export --pair BTC/USD --from 2026-11-21T00:00:00Z --output trades.csv")
-@click.option("--pair", required=True, callback=_pair, help="The pair.")
+@click.option("--pair", required=True, type=PAIR, help="The pair.")
 @click.option(
     "--from",
     "start",
@@ -95,15 +89,23 @@ def command(
     """
     if form == "parquet" and output is None:
         raise click.UsageError("--format parquet needs --output FILE")
+    if start is not None and end is not None and start >= end:
+        raise click.UsageError("--from must be before --to")
     if output is not None and output.exists():
         raise click.ClickException(f"{output} exists; remove it, or name another one")
     with track(f"exporting {pair}", 1.0) as show:
-        rows = _rows(load_config(environ), pair, start, end, show)
+        rows = _begun(_rows(load_config(environ), pair, start, end, show))
         if output is None:
             for line in lines(pair, rows, "csv" if form == "csv" else "jsonl"):
                 sys.stdout.write(line)
         else:
             _write_file(output, pair, rows, form)
+
+
+def _begun(rows: Iterator[Row]) -> Iterator[Row]:
+    """The same rows, of which the first is known: the head of a file is no sign of life before it. Raises what `rows` do."""
+    first = next(rows, None)
+    return rows if first is None else chain([first], rows)
 
 
 def _rows(

@@ -7,6 +7,7 @@ from datetime import UTC, datetime
 import click
 
 from ltp_service.assembly import open_keyring
+from ltp_service.cli.standard_streams import OutputLost
 from ltp_service.cli.terminal import table
 from ltp_service.domain.errors import InvalidParameter
 from ltp_service.keys.first_key import token_path, withdraw
@@ -45,8 +46,12 @@ def create(environ: Mapping[str, str], name: str, permission: Permission, expire
     ttl = config.auth_key_ttl if expires is None else expires
     with closing(open_keyring(config, Runtime())) as keyring:
         text, key = keyring.create(name, permission, ttl)
+        try:
+            click.echo(text)
+        except OutputLost:
+            keyring.revoke(key.shown)  # nothing else will ever show it
+            raise
     withdraw(token_path(config.database_path))
-    click.echo(text)
     click.echo(
         f"{key.permission} key {key.name!r}, good until {_time(key.expires)}. This is the only time it is shown;"
         f" `keys revoke {key.shown}` ends it.",

@@ -1,6 +1,7 @@
 """The programs that commands start: gunicorn, and the simulated exchange. A command becomes one of them."""
 
 import os
+import signal
 import sys
 import sysconfig
 from collections.abc import Mapping, Sequence
@@ -8,6 +9,9 @@ from importlib.util import find_spec
 from pathlib import Path
 
 import click
+
+from ltp_service.cli import server_start
+from ltp_service.cli.server_start import ENDING
 
 PACKAGE = Path(__file__).resolve().parent.parent
 
@@ -22,19 +26,28 @@ def become(arguments: Sequence[str], environ: Mapping[str, str]) -> None:
     """Replaces this process by another program. Returns never."""
     sys.stdout.flush()
     sys.stderr.flush()
-    os.execve(arguments[0], list(arguments), dict(environ))  # noqa: S606 - a shell would stand between the signals and it
+    # While Python starts and loads the other program, Ctrl-C would end it with a traceback. Both programs take what was
+    # held back as soon as they can.
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, ENDING)
+    try:
+        os.execve(arguments[0], list(arguments), dict(environ))  # noqa: S606 - a shell would stand between the signals and it
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
 def server(*options: str) -> list[str]:
-    """The command that serves: the gunicorn of this interpreter, with the settings of the checkout or of the package."""
-    return [*_gunicorn(), *_application(), *options]
+    """The command that serves: the gunicorn of this interpreter, with the settings of the checkout or of the package.
+
+    It begins with the ENDING signals blocked.
+    """
+    return [sys.executable, "-P", server_start.__file__, *_gunicorn(), *_application(), *options]
 
 
 def _gunicorn() -> list[str]:
     # gunicorn starts its script anew at USR2. As `-m gunicorn` it would then find its own modules in place of the
     # standard library's.
     script = Path(sysconfig.get_path("scripts"), "gunicorn")
-    return [sys.executable, str(script)] if script.is_file() else [sys.executable, "-m", "gunicorn"]
+    return [str(script)] if script.is_file() else ["-m", "gunicorn"]
 
 
 def _application() -> list[str]:
@@ -45,7 +58,7 @@ def _application() -> list[str]:
 
 
 def simulator(*options: str) -> list[str]:
-    """The command of the simulated exchange. Raises ClickException where its library is not installed."""
+    """The command of the simulated exchange. It begins with the ENDING signals blocked. Raises ClickException where its library is not installed."""
     if find_spec("websockets") is None:
         raise click.ClickException(
             "the simulated exchange needs the package websockets: pip install 'ltp-service[demo]'"

@@ -1,22 +1,25 @@
 """ltp record: what Kraken sends, with times, in a file that `ltp replay` serves again."""
 
 import json
-from collections.abc import Callable, Mapping, Sequence
+import sys
+from collections.abc import Callable, Generator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from threading import Event
 from typing import TextIO
 
 import click
+from msgspec import MsgspecError
 
-from ltp_service.cli.terminal import Amount, track
+from ltp_service.cli.terminal import PAIR, Amount, track
 from ltp_service.domain.errors import BadFrame, ExchangeError, Unreachable
-from ltp_service.domain.pairs import Pair, read_pair
+from ltp_service.domain.pairs import Pair
 from ltp_service.exchanges import kraken_v1, kraken_v2
 from ltp_service.exchanges.kraken import CHANNELS, is_v2
 from ltp_service.feed.backoff import Backoff
 from ltp_service.feed.connection import WebSocketConnection
 from ltp_service.feed.dialing import Dialer
-from ltp_service.feed.messages import Request
+from ltp_service.feed.messages import Refused, Request
 from ltp_service.runtime.runtime import Runtime
 from ltp_service.settings.config import Config, load_config
 
@@ -27,34 +30,59 @@ MOST_FRAMES_AT_ONCE = 1000
 
 
 @click.command(epilog="Example: ltp record session.jsonl BTC/USD --seconds 60")
-@click.argument("file", type=click.Path(path_type=Path))
-@click.argument("pairs", metavar="[PAIR]...", nargs=-1)
+@click.argument("file", type=click.Path(path_type=Path, allow_dash=True))
+@click.argument("pairs", metavar="[PAIR]...", nargs=-1, type=PAIR)
 @click.option("--seconds", type=Amount(0, min_open=True), help="Stop after so many seconds.")
 @click.option("--frames", type=click.IntRange(1), help="Stop after so many frames.")
 @click.pass_obj
 def command(
-    environ: Mapping[str, str], file: Path, pairs: Sequence[str], seconds: float | None, frames: int | None
+    environ: Mapping[str, str], file: Path, pairs: Sequence[Pair], seconds: float | None, frames: int | None
 ) -> None:
     """Record what the exchange sends into FILE.
 
     Dials KRAKEN_WEBSOCKET_URL as the service does, subscribes tickers and trades of the pairs (those of SUPPORTED_PAIRS
     unless some are named), and writes each frame that comes or goes as a line of JSON with its time. It connects again by
-    itself, and goes on until Ctrl-C unless told when to stop. FILE must not exist yet.
+    itself, and goes on until Ctrl-C unless told when to stop. FILE must not exist yet, and is only left behind where
+    something was recorded; - is standard output. Ends with 1 where nothing was, or where the exchange refused a pair.
     """
     config, runtime = load_config(environ), Runtime()
-    wanted = [read_pair(each) for each in pairs] or config.supported_pairs
+    name = "standard output" if str(file) == "-" else str(file)
+    with track(f"recording {name}", frames or seconds) as show, _opened(file) as lines:
+        tape = Tape(lines, runtime, seconds, frames, show)
+        recorder = Recorder(config, pairs or config.pairs_to_try, tape, runtime)
+        try:
+            recorder.run()
+        except OSError as error:
+            raise click.ClickException(f"{name}: {error.strerror or error}") from error
+        finally:
+            if lines is not sys.stdout and (recorder.hears_nothing or not tape.frames):
+                file.unlink()
+                click.echo(f"nothing was recorded, so there is no {name}", file=sys.stderr)
+            else:
+                click.echo(f"{_number(tape.frames)} in {name}", file=sys.stderr)
+    click.get_current_context().exit(1 if recorder.refused or not tape.frames else 0)
+
+
+@contextmanager
+def _opened(file: Path) -> Generator[TextIO]:
+    """A new file, or standard output. Raises ClickException where it cannot be made."""
+    if str(file) == "-":
+        yield sys.stdout
+        return
     try:
-        with file.open("x", encoding="utf-8") as lines, track(f"recording {file}", frames or seconds) as show:
-            tape = Tape(lines, runtime, seconds, frames, show)
-            try:
-                Recorder(config, wanted, tape, runtime).run()
-            finally:
-                click.echo(f"{tape.frames} frames in {file}", err=True)
-            click.get_current_context().exit(0 if tape.frames else 1)
+        lines = file.open("x", encoding="utf-8")
     except FileExistsError as error:
+        if file.is_dir():
+            raise click.ClickException(f"{file} is a folder; name a file in it") from error
         raise click.ClickException(f"{file} exists; remove it, or name another one") from error
     except OSError as error:
         raise click.ClickException(f"{file}: {error.strerror or error}") from error
+    with lines:
+        yield lines
+
+
+def _number(frames: int) -> str:
+    return "1 frame" if frames == 1 else f"{frames} frames"
 
 
 class Tape:
@@ -108,20 +136,28 @@ class Recorder:
         self._stop = Event()
         dialect = kraken_v2 if is_v2(config) else kraken_v1
         symbols = tuple(map(dialect.symbol_of, pairs))
+        self._parse, self._symbols = dialect.parse, symbols
+        self.refused: dict[str | None, str] = {}
+        """The exchange's words by symbol; by None where it named no symbol."""
         self._requests = [
             dialect.write(Request("subscribe", channel, symbols), number)
             for number, channel in enumerate(CHANNELS, 1)
         ]
 
+    @property
+    def hears_nothing(self) -> bool:
+        """Whether the exchange has refused all pairs."""
+        return self.refused.keys() >= set(self._symbols)
+
     def run(self) -> None:
-        """Returns when the tape is full. Raises OSError when it cannot be written."""
-        while not self._tape.is_full():
+        """Returns when the tape is full, or all pairs are refused. Raises OSError when it cannot be written."""
+        while not self._is_over():
             self._tape.write("connect", url=self._url)
             try:
                 self._session(WebSocketConnection(self._dialer, self._stop, poll_interval=READ_SECONDS))
             except ExchangeError as error:
                 self._tape.write("close", note=str(error))
-                click.echo(str(error), err=True)
+                click.echo(str(error), file=sys.stderr)
                 self._stop.wait(self._backoff.delay(error.retry_after or 0.0))
 
     def _session(self, connection: WebSocketConnection) -> None:
@@ -131,15 +167,33 @@ class Recorder:
                 connection.send(request)
                 self._tape.write("out", raw=request)
             heard = self._clock.monotonic()
-            while not self._tape.is_full():
+            while not self._is_over():
                 frames = self._read(connection)
                 if frames:
                     heard = self._clock.monotonic()
                     self._tape.take(frames)
+                    self._note_refusals(frames)
                 elif self._clock.monotonic() - heard > self._idle_timeout:
                     raise Unreachable(f"no frame for {self._idle_timeout:g} s", reason="silent")
         finally:
             connection.close()
+
+    def _is_over(self) -> bool:
+        return self._tape.is_full() or self.hears_nothing
+
+    def _note_refusals(self, frames: Sequence[str]) -> None:
+        """Tells each once."""
+        for frame in frames:
+            try:
+                events = self._parse(frame).events
+            except (BadFrame, MsgspecError, ValueError, RecursionError):
+                continue  # it is recorded as it came
+            for event in events:
+                if isinstance(event, Refused) and event.symbol not in self.refused:
+                    self.refused[event.symbol] = event.message
+                    click.echo(
+                        f"the exchange refuses {event.symbol or 'a question'}: {event.message}", err=True
+                    )
 
     def _read(self, connection: WebSocketConnection) -> Sequence[str]:
         try:

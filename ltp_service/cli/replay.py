@@ -43,11 +43,17 @@ class Recording:
     def read(cls, file: Path) -> "Recording":
         """Raises ClickException for a file that is no recording of Kraken."""
         protocol, pairs = "v2", dict[str, None]()
-        for number, line in enumerate(file.read_text("utf-8").splitlines(), 1):
+        try:
+            text = file.read_text("utf-8")
+        except UnicodeDecodeError as error:
+            raise click.ClickException(f"{file}: no recording of a session, as it is no text") from error
+        except OSError as error:
+            raise click.ClickException(f"{file}: {error.strerror or error}") from error
+        for number, line in enumerate(text.splitlines(), 1):
             try:
                 record = json.loads(line) if line.strip() else {}
                 message = json.loads(record["raw"]) if record.get("dir") == "in" else {}
-            except (ValueError, KeyError, AttributeError) as error:
+            except (ValueError, LookupError, TypeError, AttributeError, RecursionError) as error:
                 raise click.ClickException(f"{file}, line {number}: no record of a session") from error
             if isinstance(message, list):
                 protocol = "v1"

@@ -11,6 +11,9 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from ltp_service.domain.errors import InvalidParameter
+from ltp_service.domain.pairs import Pair, read_pair
+
 if TYPE_CHECKING:
     from rich.console import Console
 
@@ -37,6 +40,21 @@ class Amount(click.FloatRange):
         return number
 
 
+class PairName(click.ParamType[Pair]):
+    """A pair in any usual spelling."""
+
+    name = "pair"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Pair:
+        try:
+            return value if isinstance(value, Pair) else read_pair(value)
+        except InvalidParameter as error:
+            self.fail(f"{error}.", param, ctx)
+
+
+PAIR = PairName()
+
+
 url_option = click.option(
     "--url",
     multiple=True,
@@ -54,6 +72,11 @@ def url_of(given: Sequence[str], environ: Mapping[str, str]) -> list[str]:
 def key_of(environ: Mapping[str, str]) -> str | None:
     """The API key for the service, which is no option, because others can read the arguments of a process."""
     return environ.get("LTP_API_KEY") or None
+
+
+def told(error: Exception) -> str:
+    """What the client says, whose words are those of a Python program, in the words of the command line."""
+    return str(error).replace("api_key", "LTP_API_KEY")
 
 
 def output() -> "Console":
@@ -100,7 +123,9 @@ def aligned(rows: Sequence[Sequence[str]]) -> list[str]:
 def track(what: str, total: float | None = None) -> Generator[Callable[[float], None]]:
     """A progress bar on standard error where that is a terminal. Yields what is to be called with how much is done.
 
-    It is wiped away at the end, also after an error. Without a total it only shows that work goes on.
+    It is wiped away at the end, also after an error. Without a total it only shows that work goes on. Lines that are
+    printed meanwhile name their stream, `click.echo(line, file=sys.stderr)`: click would else take the one below the bar,
+    and write into the bar.
     """
     if not sys.stderr.isatty():
         yield lambda done: None

@@ -1,15 +1,16 @@
 """ltp verify: what a service says, held against the exchange's own trades."""
 
 import json
-from collections.abc import Mapping
+import sys
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
 import click
 
-from ltp_service.cli.terminal import Amount, key_of, track
+from ltp_service.cli.terminal import PAIR, Amount, key_of, told, track
 from ltp_service.cli.verifying.said import Finding, Limits, moment
 from ltp_service.cli.verifying.session import Outcome, Session
-from ltp_service.client.settings import Settings, checked_pairs
+from ltp_service.client.settings import Settings
 from ltp_service.domain.errors import LtpError
 from ltp_service.exchanges.kraken_rest import KrakenRest
 from ltp_service.rest.breaker import CircuitBreaker
@@ -23,6 +24,13 @@ FOUND, NOT_JUDGED = 1, 2
 
 LIMITS = Limits()
 
+
+def _pairs(context: click.Context, parameter: click.Parameter, text: str | None) -> tuple[str, ...]:
+    """Of a comma list, without doubles; none for all."""
+    named = [] if text is None else text.split(",")
+    return tuple(dict.fromkeys(str(PAIR.convert(each, parameter, context)) for each in named))
+
+
 seconds_above_zero = Amount(0, min_open=True)
 
 
@@ -31,7 +39,9 @@ seconds_above_zero = Amount(0, min_open=True)
 @click.option(
     "--seconds", type=seconds_above_zero, default=60.0, show_default=True, help="How long to listen."
 )
-@click.option("--pairs", help="Pairs to verify, separated by commas; all that are served unless given.")
+@click.option(
+    "--pairs", callback=_pairs, help="Pairs to verify, separated by commas; all that are served unless given."
+)
 @click.option("--rest-url", help="The exchange's REST API; KRAKEN_REST_URL unless given.")
 @click.option(
     "--late",
@@ -53,7 +63,7 @@ def command(
     environ: Mapping[str, str],
     url: str,
     seconds: float,
-    pairs: str | None,
+    pairs: Sequence[str],
     rest_url: str | None,
     late: float,
     rest_lag: float,
@@ -69,15 +79,14 @@ def command(
     runtime = Runtime()
     try:
         settings = replace(Settings.read(url, key_of(environ), None), clock=runtime.clock.monotonic)
-        named = checked_pairs(pairs.split(",") if pairs else None)
         config = load_config({**environ, "KRAKEN_REST_URL": rest_url} if rest_url else environ)
     except (ValueError, LtpError) as error:
-        raise click.UsageError(str(error)) from error
+        raise click.UsageError(told(error)) from error
     started = runtime.clock.wall() - runtime.clock.monotonic()
     found = Printed(started, as_json=as_json)
     limits = Limits(late=late, rest_lag=rest_lag)
     with track("verifying", 1.0) as progress:
-        session = Session(settings, rest_of(config, runtime), named, limits, found.print, progress)
+        session = Session(settings, rest_of(config, runtime), pairs, limits, found.print, progress)
         outcome = session.run(seconds)
     found.sum_up(outcome)
     code = FOUND if found.count else NOT_JUDGED if outcome.reasons else 0
@@ -105,9 +114,10 @@ class Printed:
         if self._as_json:
             names = "moment", "finding", "pair", "said", "true"
             values = at, finding.kind, finding.pair, finding.said, finding.true
-            click.echo(json.dumps(dict(zip(names, values, strict=True))))
+            line = json.dumps(dict(zip(names, values, strict=True)))
         else:
-            click.echo(f"{at} {finding.pair or '-'} {finding.kind}: {finding.said}; but {finding.true}")
+            line = f"{at} {finding.pair or '-'} {finding.kind}: {finding.said}; but {finding.true}"
+        click.echo(line, file=sys.stdout)  # see `track`
 
     def sum_up(self, outcome: Outcome) -> None:
         """The last line, and on standard error what could not be judged."""
@@ -115,8 +125,13 @@ class Printed:
             click.echo(json.dumps({"findings": self.count} | outcome._asdict()))
         else:
             click.echo(
-                f"{self.count} {'finding' if self.count == 1 else 'findings'} in {outcome.prices} prices and {outcome.trades} trades of"
-                f" {outcome.pairs} pairs; {outcome.unjudged} could not be judged"
+                f"{_number(self.count, 'finding')} in {_number(outcome.prices, 'price')} and"
+                f" {_number(outcome.trades, 'trade')} of {_number(outcome.pairs, 'pair')};"
+                f" {outcome.unjudged} could not be judged"
             )
         for reason in outcome.reasons:
             click.echo(f"not judged: {reason}", err=True)
+
+
+def _number(count: int, what: str) -> str:
+    return f"{count} {what if count == 1 else f'{what}s'}"

@@ -10,12 +10,14 @@ from threading import Event, Thread
 from types import FrameType
 
 import click
+from rich.console import Console
 from rich.live import Live
 
 from ltp_service.cli.board import Board
-from ltp_service.cli.terminal import key_of, output, url_of, url_option
+from ltp_service.cli.terminal import PAIR, key_of, output, told, url_of, url_option
 from ltp_service.client import Disconnected, Prices, PricesError
 from ltp_service.client import Event as Happening
+from ltp_service.domain.pairs import Pair
 
 WAKE_EVERY_SECONDS = 0.25
 """Seconds between two looks for a signal."""
@@ -25,28 +27,29 @@ PAINT_EVERY_SECONDS = 0.25
 
 
 @click.command(epilog="Example: ltp watch BTC/USD ETH/USD")
-@click.argument("pairs", metavar="[PAIR]...", nargs=-1)
+@click.argument("pairs", metavar="[PAIR]...", nargs=-1, type=PAIR)
 @url_option
 @click.pass_obj
-def command(environ: Mapping[str, str], pairs: Sequence[str], url: Sequence[str]) -> None:
+def command(environ: Mapping[str, str], pairs: Sequence[Pair], url: Sequence[str]) -> None:
     """Show prices as they change, of all pairs unless some are named.
 
-    In a terminal it is a table. Elsewhere each change is a line: time, pair, price, state. The price is `-` while it may
+    In a terminal it is a table. Elsewhere, and in one with TERM=dumb, each change is a line: time, pair, price, state. The price is `-` while it may
     not be trusted. It connects again by itself, until Ctrl-C ends it. A service that wants a key is given LTP_API_KEY.
     """
     try:
         prices = Prices(url_of(url, environ), api_key=key_of(environ))
-        events = prices.stream(pairs or None)
+        events = prices.stream(list(map(str, pairs)) or None)
     except ValueError as error:
-        raise click.UsageError(str(error)) from error
+        raise click.UsageError(told(error)) from error
     with prices:
         try:
-            if sys.stdout.isatty():
-                _paint(events)
+            console = output()
+            if console.is_terminal and not console.is_dumb_terminal:  # a dumb one cannot be painted over
+                _paint(events, console)
             else:
                 _print(events)
         except PricesError as error:
-            raise click.ClickException(str(error)) from error
+            raise click.ClickException(told(error)) from error
 
 
 def _print(events: Iterator[Happening]) -> None:
@@ -58,15 +61,16 @@ def _print(events: Iterator[Happening]) -> None:
             click.echo(f"not connected: {event.reason}", err=True)
 
 
-def _paint(events: Iterator[Happening]) -> None:
+def _paint(events: Iterator[Happening], console: Console) -> None:
     """Paints until a signal ends it. One thread listens, so that a slow terminal holds nothing up, and this one paints."""
     board = Board(lambda: datetime.now(UTC).astimezone())
     listener = Listener(events, board)
     with _noted_signals() as arrived:
-        with Live(console=output(), auto_refresh=False, transient=True) as picture:
+        in_ascii = console.options.ascii_only
+        with Live(console=console, auto_refresh=False, transient=True) as picture:
             listener.start()
             while not arrived:
-                picture.update(board.drawn(), refresh=True)
+                picture.update(board.drawn(console.width, in_ascii=in_ascii), refresh=True)
                 listener.wait()
                 time.sleep(
                     PAINT_EVERY_SECONDS

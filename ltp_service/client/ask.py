@@ -115,8 +115,9 @@ class Ask:
     def _stale(self, told: Told, now: float) -> PricesError:
         age, bound = now - told.evidence_at, self._settings.max_age
         allowed = "the service allows" if bound is None else f"max_age={bound:g} or the service allows"
+        remedy = "" if bound is None else ", or raise max_age where that is the lower one"
         return PriceStale(
-            f"{told.pair}: the last evidence is {age:.1f} s old, more than {allowed}; ask again later, or allow more",
+            f"{told.pair}: the last evidence is {age:.1f} s old, more than {allowed}; ask again later{remedy}",
             age,
         )
 

@@ -11,7 +11,7 @@ from ltp_service.client.fields import fields_of, read_amount, read_integer, read
 SILENCE = 10.0
 """Seconds without an event after which a line is dead, and what it has told is not current."""
 
-TRUSTED = frozenset({"live", "quiet", "fallback", "halted"})
+TRUSTED = frozenset({"live", "quiet", "fallback", "substitute", "halted"})
 """The states of a price that may be told. One that this client does not know is no reason to trust."""
 
 
@@ -46,7 +46,7 @@ class Told:
             return "no amount", f"{self.pair}: the service says {self.state}, but gives no price"
         age = now - self.evidence_at
         if max_age is not None and age > max_age:
-            reason = f"{self.pair}: the last evidence is {age:.1f} s old, max_age is {max_age:g} s; wait, or allow more"
+            reason = f"{self.pair}: the last evidence is {age:.1f} s old, max_age is {max_age:g} s; wait, or raise max_age"
             return "old", reason
         if now - self.told_at > SILENCE:
             return "old", f"{self.pair}: told {now - self.told_at:.1f} s ago, and not confirmed since"

@@ -44,7 +44,11 @@ class Base:
     @classmethod
     def read(cls, url: str) -> "Base":
         """Raises ValueError for what is no base URL."""
-        parts = urlsplit(url)
+        try:
+            parts = urlsplit(url)
+            port = parts.port
+        except ValueError:  # of brackets and digits that make no address
+            parts, port = urlsplit(""), None
         if parts.scheme not in ("http", "https") or not parts.hostname:
             raise ValueError(f"{url!r} is no base URL; write for example http://localhost:8080")
         if parts.username is not None or parts.query or parts.fragment or not url.isprintable() or " " in url:
@@ -52,7 +56,7 @@ class Base:
         tls = parts.scheme == "https"
         path = parts.path.rstrip("/")
         authority = parts.netloc.encode("idna" if not parts.netloc.isascii() else "ascii").decode()
-        return cls(url.rstrip("/"), parts.hostname, parts.port or (443 if tls else 80), tls, path, authority)
+        return cls(url.rstrip("/"), parts.hostname, port or (443 if tls else 80), tls, path, authority)
 
 
 def read_bases(url: str | Sequence[str]) -> tuple[Base, ...]:

@@ -7,8 +7,9 @@ import msgspec
 
 from ltp_service.domain.book import Applied, BookChange, BookSnapshot, BookView, OrderBook
 
-MAX_BOOKS = 1_000
-"""Books held at the same time. MAX_COLLECTED_SYMBOLS keeps their number lower, so more of them are a bug."""
+MAX_BOOKS = 5_000
+"""Books held at the same time. MAX_COLLECTED_SYMBOLS, and the pairs that Kraken lists, keep their number lower, so more of
+them are a bug."""
 
 
 class BookState(msgspec.Struct, frozen=True):
@@ -35,7 +36,7 @@ class BookStore:
             book.replace(snapshot, received_at)
 
     def change(self, exchange: str, change: BookChange, received_at: float) -> Applied:
-        """Applies the next change. After a `gap` the book is out of sync until it is replaced."""
+        """Applies the next change. After a `gap` or a `mismatch` the book is out of sync until it is replaced."""
         with self._lock:
             book = self._books.get((exchange, change.symbol))
             return book.change(change, received_at) if book else "gap"

@@ -8,6 +8,7 @@ from bisect import bisect_left, insort
 from collections.abc import Iterable, Sequence
 from decimal import Decimal
 from typing import Literal
+from zlib import crc32
 
 import msgspec
 
@@ -17,10 +18,17 @@ from ltp_service.domain.errors import BadFrame
 Level = tuple[Decimal, Decimal]
 """Price and size."""
 
-Applied = Literal["applied", "old", "gap"]
+Applied = Literal["applied", "old", "gap", "mismatch"]
+
+BookProblem = Literal["unknown", "out_of_sync", "stale"]
+"""Why a book has no prices to tell: it has not been received yet; an update of it may be missing; nothing has been heard
+of the exchange for too long."""
 
 MAX_LEVELS = 10_000
 """Best levels kept on one side. Binance's longest depth snapshot has 5,000 (Binance, "Order book")."""
+
+CHECKED_LEVELS = 10
+"""Best levels of each side that a checksum covers, however deep the book is (Kraken, "Book checksum")."""
 
 _ZERO = Decimal(0)
 
@@ -34,6 +42,10 @@ class BookSnapshot(msgspec.Struct, frozen=True, gc=False):
     asks: Sequence[Level]
     changed_at: float | None = None
     """Exchange time in unix seconds; None where the exchange does not tell."""
+    depth: int | None = None
+    """Levels of each side that are told. A level that leaves them is not told to be gone. None: all levels are told."""
+    checksum: int | None = None
+    """What `checksum_of` gives for these levels at the exchange; None where it does not tell."""
 
 
 class BookChange(msgspec.Struct, frozen=True, gc=False):
@@ -45,6 +57,8 @@ class BookChange(msgspec.Struct, frozen=True, gc=False):
     bids: Sequence[Level]
     asks: Sequence[Level]
     changed_at: float | None = None
+    checksum: int | None = None
+    """What `checksum_of` gives for the exchange's book after this change; None where it does not tell."""
 
 
 class BookView(msgspec.Struct, frozen=True, gc=False):
@@ -61,7 +75,8 @@ class BookView(msgspec.Struct, frozen=True, gc=False):
 
 
 class OrderBook:
-    """Levels of both sides. A snapshot puts the book in sync; a change that leaves out update ids ends that."""
+    """Levels of both sides. A snapshot puts the book in sync. A change that leaves out update ids, or after which the
+    book is not the exchange's, ends that."""
 
     def __init__(self) -> None:
         self._bids = _Side(highest_first=True)
@@ -79,13 +94,14 @@ class OrderBook:
 
     def replace(self, snapshot: BookSnapshot, received_at: float) -> None:
         """Replaces all levels by those of a snapshot."""
-        self._bids.replace(snapshot.bids)
-        self._asks.replace(snapshot.asks)
+        self._bids.replace(snapshot.bids, snapshot.depth)
+        self._asks.replace(snapshot.asks, snapshot.depth)
         self._joined = True
         self._note(snapshot.update_id, snapshot.changed_at, received_at)
 
     def change(self, change: BookChange, received_at: float) -> Applied:
-        """Applies the next change. An `old` one changes nothing; after a `gap` the book is out of sync."""
+        """Applies the next change. An `old` one changes nothing. After a `gap`, or a `mismatch` with the checksum, the
+        book is out of sync."""
         if not self._joined:
             return "gap"
         if change.last_id <= self._update_id:
@@ -96,6 +112,9 @@ class OrderBook:
         self._bids.change(change.bids)
         self._asks.change(change.asks)
         self._note(change.last_id, change.changed_at, received_at)
+        if change.checksum is not None and change.checksum != self._checksum():
+            self._joined = False
+            return "mismatch"
         return "applied"
 
     def lose(self) -> None:
@@ -113,6 +132,9 @@ class OrderBook:
             received_at=self._received_at,
         )
 
+    def _checksum(self) -> int:
+        return checksum_of(self._bids.top(CHECKED_LEVELS), self._asks.top(CHECKED_LEVELS))
+
     def _note(self, update_id: int, changed_at: float | None, received_at: float) -> None:
         self._update_id = update_id
         self._changed_at = changed_at
@@ -126,8 +148,10 @@ class _Side:
         self._highest_first = highest_first
         self._sizes: dict[Decimal, Decimal] = {}
         self._prices: list[Decimal] = []
+        self._most = MAX_LEVELS
 
-    def replace(self, levels: Iterable[Level]) -> None:
+    def replace(self, levels: Iterable[Level], depth: int | None) -> None:
+        self._most = min(depth or MAX_LEVELS, MAX_LEVELS)
         self._sizes = {price: size for price, size in levels if size}
         self._prices = sorted(self._sizes)
         self._trim()
@@ -152,12 +176,23 @@ class _Side:
         return tuple((price, self._sizes[price]) for price in prices)
 
     def _trim(self) -> None:
-        surplus = len(self._prices) - MAX_LEVELS
+        surplus = len(self._prices) - self._most
         if surplus > 0:
-            worst = slice(0, surplus) if self._highest_first else slice(MAX_LEVELS, None)
+            worst = slice(0, surplus) if self._highest_first else slice(self._most, None)
             for price in self._prices[worst]:
                 del self._sizes[price]
             del self._prices[worst]
+
+
+def checksum_of(bids: Sequence[Level], asks: Sequence[Level]) -> int:
+    """CRC32 of the best ten levels, best first: those of the asks, then those of the bids. Of each price and each size it
+    covers the digits as sent, without the point and the zeros that lead.
+
+    Source: docs.kraken.com/exchange/guides/websockets/book-checksum-v2
+    """
+    levels = [*asks[:CHECKED_LEVELS], *bids[:CHECKED_LEVELS]]
+    texts = [f"{number:f}".replace(".", "").lstrip("0") for level in levels for number in level]
+    return crc32("".join(texts).encode())
 
 
 def read_levels(rows: Iterable[tuple[str, str]]) -> list[Level]:

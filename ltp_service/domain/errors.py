@@ -20,6 +20,7 @@ LtpError
 └── ExchangeError             an exchange or the way to it failed
     ├── Unreachable           network, timeout, closed
     ├── Rejected              the exchange refused what we asked
+    │   └── Unlisted          because it has no market of that symbol
     ├── BadFrame              the exchange sent a message that cannot be used
     └── BreakerOpen           not asked, because it failed too often just now
 
@@ -129,6 +130,13 @@ class Unreachable(ExchangeError):
 
 class Rejected(ExchangeError):
     """The exchange answered and refused; the same question will be refused again."""
+
+
+class Unlisted(Rejected):
+    """The exchange has no market of that symbol."""
+
+    def __init__(self, message: str) -> None:
+        super().__init__(message, reason="unlisted")
 
 
 class BadFrame(ExchangeError):

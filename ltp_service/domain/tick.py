@@ -7,9 +7,19 @@ import msgspec
 
 from ltp_service.domain.pairs import Pair
 
-Source = Literal["kraken:websocket", "kraken:rest"]
+Source = Literal[
+    "kraken:websocket", "kraken:rest", "coinbase:websocket", "bitstamp:websocket", "bitstamp:rest"
+]
 WEBSOCKET: Source = "kraken:websocket"
 REST: Source = "kraken:rest"
+
+KRAKEN = "kraken"
+"""The exchange whose prices are served."""
+
+
+def exchange_of(source: str) -> str:
+    """The exchange that a source belongs to: `coinbase` for `coinbase:websocket`."""
+    return source.partition(":")[0]
 
 
 class Tick(msgspec.Struct, frozen=True, gc=False):

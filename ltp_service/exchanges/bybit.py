@@ -11,18 +11,14 @@ from ltp_service.domain.book import BookChange, BookSnapshot, read_levels
 from ltp_service.domain.decimals import read_price
 from ltp_service.domain.errors import BadFrame
 from ltp_service.domain.trade import Side
-from ltp_service.feed.books import BookCollector, Repair
+from ltp_service.feed.books import BookCollector
 from ltp_service.feed.contract import Terms
 from ltp_service.feed.messages import Answered, Event, Invalid, Parsed, Request, Skipped, Traded
-from ltp_service.feed.subscriptions import PROOF_WITHIN_SECONDS
 from ltp_service.feed.trades import TradeCollector
 
 URL = "wss://stream.bybit.com/v5/public/spot"
 
 TERMS = Terms(ping_every=20.0, pong_within=10.0, symbols_per_request=10)
-
-SUBSCRIPTIONS_OF_A_DEAF_BOOK = 2
-"""Subscriptions of a deaf book before the connection is replaced."""
 
 _SIDES: dict[str, Side] = {"Buy": "buy", "Sell": "sell"}
 
@@ -158,14 +154,3 @@ class BybitBooks(BookCollector):
 
     name, exchange, url, terms = "bybit_books", "bybit", URL, TERMS
     dialect, channel = Dialect(), "orderbook.50"
-    patience = PROOF_WITHIN_SECONDS
-
-    def repair(self, symbol: str, repair: Repair, now: float) -> None:
-        """Only a new subscription brings a new snapshot; one that never came about is asked for anyway."""
-        state = self._subscriptions.states.get(symbol)
-        if state is not None and state.proven:
-            self.resubscribe(symbol)
-        repair.due_at = now + PROOF_WITHIN_SECONDS
-        repair.tries += 1
-        if repair.doubted and repair.tries > SUBSCRIPTIONS_OF_A_DEAF_BOOK:
-            self.leave()  # it brought this book before, and brings it no more

@@ -2,34 +2,44 @@
 
 import logging
 import re
-from collections.abc import Callable, Mapping, Sequence
-from math import inf
+from collections.abc import Callable, Collection, Iterable, Sequence
 from urllib.parse import urlsplit
 
 from ltp_service.collected.kraken_tape import KrakenTape
 from ltp_service.domain.errors import BadFrame
 from ltp_service.domain.exchange_clock import NEGLIGIBLE_DELAY_SECONDS, ExchangeClock
-from ltp_service.domain.market import DELISTED, MarketStatus
 from ltp_service.domain.pairs import Pair, read_pair_or_none
 from ltp_service.domain.tick import WEBSOCKET, Price, Tick
 from ltp_service.domain.trade import Trade
 from ltp_service.exchanges import kraken_v1 as v1
 from ltp_service.exchanges import kraken_v2 as v2
 from ltp_service.exchanges.kraken_lag import Lag
+from ltp_service.exchanges.kraken_markets import Markets
 from ltp_service.exchanges.kraken_tickers import OTHER_CHANNEL_WITHIN_SECONDS, Tickers, servable
-from ltp_service.feed.contract import Equipment
+from ltp_service.feed.contract import Equipment, Terms
 from ltp_service.feed.loop import Collector, Handler
 from ltp_service.feed.messages import Acknowledged, LastTrade, MarketChanged, PairsListed, Refused
-from ltp_service.feed.subscriptions import PROOF_WITHIN_SECONDS, Subscription, Subscriptions
+from ltp_service.feed.subscriptions import Subscription, Subscriptions
 from ltp_service.meters import FRAMES_REFUSED, TRADES_HELD
 from ltp_service.prices.doubts import Doubts
 from ltp_service.prices.quarantine import Quarantine
+from ltp_service.prices.served import ServedPairs
 from ltp_service.prices.store import Store
 from ltp_service.settings.config import Config
 
 log = logging.getLogger(__name__)
 
 CHANNELS = ("ticker", "trade")
+
+TERMS = Terms(symbols_per_request=100, messages_per_second=10)
+"""Both numbers are ours. Kraken documents neither how many symbols a request may name nor how many messages a second it
+takes, but that it refuses too many (docs.kraken.com, spot rate limits: "Exceeded msg rate"); users have met that at 16 in
+a second. It documents no limit of the symbols of a connection for tickers and trades either, and that one connection may
+carry all pairs (support.kraken.com/articles/360022326871)."""
+
+CONFIRMED_PER_SECOND = 2000
+"""Pairs that are confirmed in a second at most. So a thousand of them are confirmed twice a second and not ten times, which
+costs no price its trust: heartbeats, the evidence of a quiet market, come once a second."""
 
 MOST_TEXT = 65536
 """Characters of an unreadable frame in which every spelling of a pair is looked for; beyond that, the exchange's own."""
@@ -42,14 +52,20 @@ def is_v2(config: Config) -> bool:
     return urlsplit(config.kraken_websocket_url).path.rstrip("/").endswith("/v2")
 
 
-def tape_reader(config: Config) -> Callable[[str, float], list[tuple[Pair, Trade]]]:
+def tape_reader(served: ServedPairs) -> Callable[[str, float], list[tuple[Pair, Trade]]]:
     """Reads the trades of the served pairs in a frame that arrived at a unix second."""
-    pairs = {v2.symbol_of(pair): pair for pair in config.supported_pairs}
+    pairs: dict[str, Pair] = {}
+
+    def learn(present: Iterable[Pair]) -> None:
+        # One that is served no more stays, because frames that wait may name it.
+        pairs.update((v2.symbol_of(pair), pair) for pair in present)
 
     def read(frame: str, received_at: float) -> list[tuple[Pair, Trade]]:
         trades = v2.trades_of(frame, received_at)
         return [(pairs[trade.symbol], trade) for trade in trades if trade.symbol in pairs]
 
+    learn(served)
+    served.on_change(learn)
     return read
 
 
@@ -57,10 +73,12 @@ class KrakenCollector(Collector):
     """Puts Kraken's trades and tickers into the store. Protocol v2 when the URL's path ends in /v2, else v1."""
 
     name = "kraken"
+    terms = TERMS
 
     def __init__(
         self,
         config: Config,
+        pairs: Iterable[Pair],
         store: Store,
         quarantine: Quarantine,
         equipment: Equipment,
@@ -68,39 +86,40 @@ class KrakenCollector(Collector):
         exchange_clock: ExchangeClock,
         tape: KrakenTape | None = None,
     ) -> None:
-        """`tape` keeps every trade that the exchange numbers; None with protocol v1, which numbers none."""
+        """`pairs` are those of the start. `tape` keeps every trade that the exchange numbers; None with protocol v1, which
+        numbers none."""
         dialect = v2 if is_v2(config) else v1
         self._ticker_of = dialect.ticker_of
         self._symbol_of = dialect.symbol_of
-        self._pairs = {dialect.symbol_of(pair): pair for pair in config.supported_pairs}
+        self._pairs = {dialect.symbol_of(pair): pair for pair in pairs}
         self._tape = tape
         self._store = store
         self._quarantine = quarantine
         self._symbols = {pair: symbol for symbol, pair in self._pairs.items()}
         self._delivered_at: dict[Pair, float] = {}
         self._doubts = doubts
-        self._tickers = Tickers()
-        self._market_told_at = 0.0
+        self._tickers = Tickers(has_trade_snapshots=dialect is v2)
+        self._markets = Markets(store)
         self._exchange_clock = exchange_clock
         self._connected_at = 0.0
         self._lag = Lag()
         self._last_trade_at: float | None = None
         """When the last live trade of any pair arrived on this connection."""
         self._is_v2 = dialect is v2
-        self._listings_due_at = inf
-        self._listed: set[Pair] = set()
-        """Pairs of which this connection has told whether their orders are matched."""
-        self._has_whole_list = False
-        """Whether this connection brought the exchange's whole list of pairs, which only v2 has."""
-        self._statuses: dict[str, MarketStatus] = {}
-        """What this connection told of any symbol: its pair may be added later."""
         self.on_refusal: Callable[[Pair], None] = lambda _: None
         """Called with a pair when `is_refused` has become true of it."""
         self._newest_traded_at: dict[Pair, float] = {}
         """Unix seconds of the newest trade that this connection told; with v1 since the exchange accepted the subscription."""
+        self._proven: tuple[Sequence[str], list[Pair]] = ((), [])
+        """The symbols that were last confirmed, and their pairs; the symbols stay the same object while none changes."""
+        self._confirm_again_at = 0.0
+        self._confirmed: tuple[Sequence[str], float] | None = None
+        """What was last confirmed as a whole, and of which moment."""
+        self.on_listed: Callable[[Collection[Pair]], None] | None = None
+        """Told which pairs the exchange lists, in parts or as a whole; None where no one asks."""
         handlers: dict[type, Handler] = {
             LastTrade: self.take,
-            MarketChanged: self.market_changed,
+            MarketChanged: self._markets.changed,
             PairsListed: self.pairs_listed,
         }
         super().__init__(dialect, Subscriptions(self._pairs, CHANNELS), equipment, handlers)
@@ -114,7 +133,7 @@ class KrakenCollector(Collector):
         self.want(tuple(symbols))
 
     def symbols_changed(self, added: Sequence[str], removed: Sequence[str], now: float) -> None:
-        self._take_statuses({symbol: self._statuses[symbol] for symbol in added if symbol in self._statuses})
+        self._markets.added(added, self._pairs)
 
     def without_superseded(self, frames: Sequence[str]) -> Sequence[str]:
         """Without the tickers that a later one of the same pair replaces, so that a burst is read in time."""
@@ -228,7 +247,7 @@ class KrakenCollector(Collector):
         return True
 
     def tended(self, now: float) -> None:
-        if now >= self._listings_due_at:
+        if self._markets.is_listing_late(now):
             self._follow_listings(now)
         for tick, is_doubtful in self._tickers.due(now):
             if is_doubtful:
@@ -243,63 +262,64 @@ class KrakenCollector(Collector):
         self._lag.forget()
         self._last_trade_at = None
         self._newest_traded_at.clear()
-        self._listed.clear()
-        self._statuses.clear()
+        self._markets.forget()
         self._follow_listings(now)
 
     def disconnected(self, now: float) -> None:
-        self._listed.clear()
-        self._statuses.clear()
-        self._has_whole_list = False
-        self._listings_due_at = inf
+        self._markets.forget()
         self._quarantine.forget()
         self._tickers.forget()
 
     def confirm(self, symbols: Sequence[str], at: float) -> None:
-        # Not while another trade may be the last.
-        named = (self._pairs[symbol] for symbol in symbols)
-        pairs = [pair for pair in named if not self._is_uncertain(pair)]
+        now = self._clock.monotonic()
+        if now < self._confirm_again_at:
+            return
+        self._confirm_again_at = now + len(symbols) / CONFIRMED_PER_SECOND
+        if self._proven[0] is not symbols:
+            self._proven = symbols, [self._pairs[symbol] for symbol in symbols]
+        pairs = self._proven[1]
+        # Another trade than the one served may be the last.
+        uncertain = {*self._quarantine.pairs(), *self._doubts.by_pair, *self._tickers.waiting_pairs()}
+        if uncertain:
+            pairs = [pair for pair in pairs if pair not in uncertain]
+        elif self._confirmed == (symbols, at):
+            return  # no frame has come since, and nothing was uncertain then
+        self._confirmed = (symbols, at) if not uncertain and not self._lag.is_late else None
+        if not self._lag.is_late:
+            self._confirm(pairs, at)
+            return
         by_lag: dict[float, list[Pair]] = {}
         for pair in pairs:
             by_lag.setdefault(self._lag.of(pair), []).append(pair)
         for lag, late in by_lag.items():
-            self._delivered_at.update(dict.fromkeys(late, at - lag))
-            self._store.confirm(late, at - lag, WEBSOCKET)
+            self._confirm(late, at - lag)
 
-    def _is_uncertain(self, pair: Pair) -> bool:
-        """Whether another trade than the one served may be the last."""
-        held_back = self._quarantine.held(pair) is not None
-        return held_back or pair in self._doubts or self._tickers.is_waiting(pair)
+    def _confirm(self, pairs: Sequence[Pair], at: float) -> None:
+        self._delivered_at.update(dict.fromkeys(pairs, at))
+        self._store.confirm(pairs, at, WEBSOCKET)
 
     def _follow_listings(self, now: float) -> None:
         if self._is_v2:
-            self._listings_due_at = now + PROOF_WITHIN_SECONDS
+            self._markets.listing_asked(now)
             self._requests.follow(v2.LISTINGS)
 
     def pairs_listed(self, listed: PairsListed, now: float) -> None:
-        self._listings_due_at = inf
-        self._statuses |= listed.statuses
-        statuses = self._take_statuses(listed.statuses)
-        if listed.complete and listed.statuses:
-            self._has_whole_list = True
+        if self.on_listed is not None:
+            self.on_listed(self._written_so(listed.statuses))
+        named = self._markets.listed(listed, self._pairs)
+        if self._markets.has_whole_list:
             for pair in filter(self.is_refused, self._symbols):
                 self.on_refusal(pair)
-        if listed.complete and statuses:
+        if named is not None:
             held = self._store.all()
             wanted = {self._pairs[symbol] for symbol in self._subscriptions.symbols}
-            for pair in wanted - statuses.keys():
+            for pair in wanted - named:
                 self._doubts.open(pair, "contested", now, held.get(pair))  # REST knows whether it is listed
 
-    def _take_statuses(self, told: Mapping[str, MarketStatus]) -> dict[Pair, MarketStatus]:
-        """Those of pairs that are served here go into the store."""
-        statuses = {pair: told[symbol] for symbol, pair in self._pairs.items() if symbol in told}
-        self._listed.update(statuses)
-        self._store.set_pair_markets(statuses)
-        return statuses
-
-    def market_changed(self, change: MarketChanged, now: float) -> None:
-        self._market_told_at = now
-        self._store.set_market(change.status)
+    def _written_so(self, symbols: Iterable[str]) -> list[Pair]:
+        """The pairs of symbols, without those whose pair would be asked for by another name, such as `AAPLx/USD`."""
+        read = ((symbol, read_pair_or_none(symbol)) for symbol in symbols)
+        return [pair for symbol, pair in read if pair is not None and self._symbol_of(pair) == symbol]
 
     def activated(self) -> None:
         log.info("WebSocket connection established and subscribed to ticker data")
@@ -313,8 +333,7 @@ class KrakenCollector(Collector):
             return
         if acknowledgement.channel == "trade":
             self._newest_traded_at.pop(pair, None)
-        if self._store.market_of(pair) == DELISTED:  # protocol v1 tells in no other way that it is back
-            self._store.set_pair_markets({pair: "unknown"})
+        self._markets.accepted(pair)
 
     def _request_refused(self, refusal: Refused, now: float) -> None:
         super()._request_refused(refusal, now)
@@ -365,31 +384,32 @@ class KrakenCollector(Collector):
 
     def market_told_at(self) -> float:
         """Monotonic seconds at which the feed last told whether the exchange is matching."""
-        return self._market_told_at
+        return self._markets.told_at
 
     def tells_market_of(self, pair: Pair) -> bool:
         """Whether the present connection tells if the orders of `pair` are matched."""
-        return pair in self._listed
+        return self._markets.tells(pair)
 
     def told_since(self, pair: Pair) -> float | None:
         """Monotonic seconds since which this connection tells each trade of `pair`; None while it does not."""
-        state = self._subscriptions.states.get(self._symbols[pair])
+        state = self.subscription(pair)
         return None if state is None else state.acknowledged.get("trade")
 
     def subscription(self, pair: Pair) -> Subscription | None:
-        """How the subscription of `pair` stands; None while there is no connection."""
-        return self._subscriptions.states.get(self._symbols[pair])
+        """How the subscription of `pair` stands; None while there is none, or no connection."""
+        symbol = self._symbols.get(pair)
+        return None if symbol is None else self._subscriptions.states.get(symbol)
 
     def is_refused(self, pair: Pair) -> bool:
         """Whether this connection has told all that it can of `pair`: the exchange refused each channel, and its list came."""
         state = self._subscriptions.states.get(self._symbols.get(pair, ""))
         if state is None or state.refusal is None or state.acknowledged:
             return False
-        return self._has_whole_list or not self._is_v2
+        return self._markets.has_whole_list or not self._is_v2
 
     def lacks(self, pair: Pair) -> bool:
         """Whether the exchange refused `pair`, and it is not in its list either. Never with v1, which has no list."""
-        return self._is_v2 and self.is_refused(pair) and self._symbols[pair] not in self._statuses
+        return self._is_v2 and self.is_refused(pair) and not self._markets.names(self._symbols[pair])
 
     def held(self, pair: Pair) -> Tick | None:
         """The trade of `pair` that the quarantine holds back, 2 s at most."""

@@ -2,11 +2,12 @@
 
 Kraken tells of each trade twice: on the trade channel with its time, on the ticker channel without. The two
 overtake each other, and a ticker alone cannot say which of two trades is the newer one. So a ticker that tells
-another price than the one held waits for the trade. Only when the trade channel stays silent is it served.
+another price than the one held waits for the trade. Where a subscription brings the last trades, the first ticker of a
+connection waits for them, as it may come from a cache. Only when the trade channel stays silent is it served.
 """
 
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from decimal import Decimal
 from typing import Literal
 
@@ -35,7 +36,9 @@ class _Waiting(msgspec.Struct):
 class Tickers:
     """The newest ticker of each pair, beside what the trade channel told."""
 
-    def __init__(self) -> None:
+    def __init__(self, *, has_trade_snapshots: bool) -> None:
+        """`has_trade_snapshots`: a new subscription of the trade channel brings the last trades."""
+        self._has_trade_snapshots = has_trade_snapshots
         self._waiting: dict[Pair, _Waiting] = {}
         self._unanswered: set[Pair] = set()
         """Pairs whose trade channel kept silent about a ticker: their tickers wait no more until it speaks."""
@@ -50,13 +53,15 @@ class Tickers:
         if not snapshot and self._is_late(tick):
             return "older"
         awaits = snapshot and not alone and tick.pair not in self._trades
-        if held is None or (
-            held.tick.amount == tick.amount and not (awaits and held.tick.trade_id is not None)
-        ):
+        if held is None:
+            is_settled = not (awaits and self._has_trade_snapshots)
+        else:  # after a cut another trade may have had this price, and a trade with an id will tell
+            tells_more = awaits and held.tick.trade_id is not None
+            is_settled = held.tick.amount == tick.amount and not tells_more
+        if is_settled:
             self._waiting.pop(tick.pair, None)
-            # After a cut another trade may have had this price, and a trade with an id will tell.
             return "serve"
-        if held.tick.amount != tick.amount and _is_before(tick, held.tick):
+        if held is not None and held.tick.amount != tick.amount and _is_before(tick, held.tick):
             return "older"
         if tick.pair in self._unanswered or (alone and tick.pair not in self._trades):
             return "serve"
@@ -90,9 +95,9 @@ class Tickers:
         else:  # perhaps it has not come to that ticker's trade yet
             waiting.contradicted = True
 
-    def is_waiting(self, pair: Pair) -> bool:
-        """Whether a ticker told another price for `pair` than the one that is served."""
-        return pair in self._waiting
+    def waiting_pairs(self) -> Iterable[Pair]:
+        """The pairs for which a ticker told another price than the one that is served."""
+        return self._waiting.keys()
 
     def due(self, now: float) -> list[tuple[Tick, bool]]:
         """The tickers for which no trade came, each with whether that leaves a doubt instead of a price."""

@@ -47,6 +47,7 @@ class _Event(msgspec.Struct):
     pair: str | None = None
     subscription: _Subscription | None = None
     errorMessage: str | None = None  # noqa: N815 - Kraken's own name of the field
+    reqid: int | None = None
 
 
 class _Ticker(msgspec.Struct):
@@ -104,7 +105,9 @@ def parse(frame: str) -> Parsed:
             status = market_status(event.status)
             return Parsed("status", () if status == "unknown" else (MarketChanged(status),))
         case "error":
-            return Parsed("refusal", (Refused(event.errorMessage or "no reason given"),))
+            return Parsed(
+                "refusal", (Refused(event.errorMessage or "no reason given", request_id=event.reqid),)
+            )
     return Parsed("pong" if event.event == "pong" else "unknown", ())
 
 
@@ -166,7 +169,7 @@ def _each_trade(payload: msgspec.Raw, symbol: str) -> list[LastTrade | Invalid]:
 def _read_trade(fields: list[str], symbol: str) -> LastTrade:
     if len(fields) < 3:
         raise BadFrame("a trade of fewer than three fields", reason="shape")
-    return LastTrade(symbol, fields[0], read_price(fields[0]), _read_time(fields[2]))
+    return LastTrade(symbol, fields[0], read_price(fields[0]), read_time(fields[2]))
 
 
 def _newest(trades: list[LastTrade]) -> LastTrade:
@@ -179,7 +182,8 @@ def _newest(trades: list[LastTrade]) -> LastTrade:
     return msgspec.structs.replace(newest, earlier=earlier)
 
 
-def _read_time(text: str) -> float:
+def read_time(text: str) -> float:
+    """Unix seconds from `1618678150.826417`. Raises BadFrame for what is no moment."""
     try:
         seconds = float(text)
     except ValueError:

@@ -57,6 +57,7 @@ class _Frame(msgspec.Struct):
     capital_error: str | None = msgspec.field(default=None, name="Error")
     symbol: str | None = None
     time_out: datetime | None = None
+    req_id: int | None = None
 
 
 class _Ticker(msgspec.Struct):
@@ -172,7 +173,7 @@ def is_live(frame: str) -> bool:
 
 def _whole(row: msgspec.Raw, received_at: float) -> Trade:
     told = _WHOLE_TRADE.decode(row)
-    traded_at = _unix(told.timestamp)
+    traded_at = unix(told.timestamp)
     if traded_at is None:
         raise BadFrame(f"{told.symbol}: a trade without a true time", reason="malformed")
     return Trade(
@@ -210,7 +211,7 @@ def _parse_answer(message: _Frame) -> Parsed:
         (message.result.channel, message.result.symbol) if message.result else (None, message.symbol)
     )
     if error or message.success is False:
-        return Parsed("refusal", (Refused(error or "no reason given", channel, symbol),))
+        return Parsed("refusal", (Refused(error or "no reason given", channel, symbol, message.req_id),))
     if message.method is None and bytes(message.data) != b"[]":
         raise BadFrame("data of no channel", reason="shape")
     if channel == LISTINGS:
@@ -219,7 +220,7 @@ def _parse_answer(message: _Frame) -> Parsed:
         return Parsed("unknown", ())
     if message.method == "unsubscribe":
         return Parsed("end", (Ended(channel, symbol),))
-    return Parsed("acknowledgement", (Acknowledged(channel, symbol, _unix(message.time_out)),))
+    return Parsed("acknowledgement", (Acknowledged(channel, symbol, unix(message.time_out)),))
 
 
 def _parse_tickers(message: _Frame) -> list[LastTrade | Invalid]:
@@ -279,11 +280,11 @@ def _usable_rows(one_of: msgspec.json.Decoder[Row], data: msgspec.Raw) -> tuple[
         try:
             rows.append(one_of.decode(text))
         except (msgspec.MsgspecError, ValueError) as error:
-            unusable.append(Invalid("malformed", str(error), _name_of(text)))
+            unusable.append(Invalid("malformed", str(error), name_of(text)))
     return rows, unusable
 
 
-def _name_of(row: msgspec.Raw) -> str:
+def name_of(row: msgspec.Raw) -> str:
     """The symbol of a row, or its whole text where that cannot be read."""
     try:
         return _NAMED.decode(row).symbol
@@ -303,7 +304,7 @@ def _newest(trades: Sequence[LastTrade], *, snapshot: bool) -> LastTrade:
 def _traded(trade: _Trade, *, snapshot: bool) -> LastTrade | Invalid:
     price = bytes(trade.price).decode("ascii", "replace")
     try:
-        traded_at = _unix(trade.timestamp)
+        traded_at = unix(trade.timestamp)
         if traded_at is None:
             raise BadFrame("a trade of before 2010", reason="time")
         return LastTrade(trade.symbol, price, read_price(price), traded_at, trade.trade_id, snapshot)
@@ -314,14 +315,15 @@ def _traded(trade: _Trade, *, snapshot: bool) -> LastTrade | Invalid:
 def _ticked(ticker: _Ticker, *, snapshot: bool) -> LastTrade | Invalid:
     price = bytes(ticker.last).decode("ascii", "replace")
     try:
-        told_at = _unix(ticker.timestamp)
+        told_at = unix(ticker.timestamp)
         return LastTrade(ticker.symbol, price, read_price(price), None, None, snapshot, told_at)
     except BadFrame as error:
         # Without a price nothing is known of the pair. An unreadable one says that there was a trade, so it is named.
         return Invalid(error.reason, f"{ticker.symbol}: {error}", ticker.symbol if price else None)
 
 
-def _unix(moment: datetime | None) -> float | None:
+def unix(moment: datetime | None) -> float | None:
+    """Unix seconds; None for no moment, or one before 2010. Raises BadFrame for one without a zone."""
     if moment is None:
         return None
     if moment.tzinfo is None:

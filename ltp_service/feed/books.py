@@ -2,6 +2,7 @@
 
 import logging
 from collections.abc import Sequence
+from typing import NoReturn
 
 import msgspec
 
@@ -9,7 +10,7 @@ from ltp_service.domain.book import BookChange, BookSnapshot
 from ltp_service.domain.errors import BadFrame
 from ltp_service.feed.contract import Dialect, Equipment
 from ltp_service.feed.loop import ASIDE_BURST_FRAMES, ASIDE_TURN_SECONDS, Collector, Handler
-from ltp_service.feed.subscriptions import Subscriptions
+from ltp_service.feed.subscriptions import PROOF_WITHIN_SECONDS, Subscriptions
 from ltp_service.meters import DEAF_BOOKS
 from ltp_service.prices.store import BookSink
 
@@ -38,6 +39,9 @@ STOOD_STILL_SECONDS = 1.0
 
 REPAIRS_APART_SECONDS = 1.0
 """Seconds between two repairs of the same book."""
+
+SUBSCRIPTIONS_OF_A_DEAF_BOOK = 2
+"""Subscriptions of a deaf book before the connection is replaced."""
 
 
 class Repair(msgspec.Struct):
@@ -95,7 +99,7 @@ class BookCollector(Collector):
     """The exchange's public endpoint."""
     dialect: Dialect
     channel: str
-    patience: float
+    patience = PROOF_WITHIN_SECONDS
     """Seconds to wait for what the exchange sends unasked before a repair."""
     longest_turn, burst = ASIDE_TURN_SECONDS, ASIDE_BURST_FRAMES
 
@@ -109,11 +113,20 @@ class BookCollector(Collector):
         self._pulses: dict[str, Pulse] = {}
         self._looked_at = 0.0
 
-    # What a subclass adds.
+    # What a subclass may add.
 
     def repair(self, symbol: str, repair: Repair, now: float) -> None:
-        """Gets a new snapshot of one book, and sets `due_at` for the case that this fails."""
-        raise NotImplementedError
+        """Gets a new snapshot of one book, and sets `due_at` for the case that this fails.
+
+        Here a new subscription brings it. One that never came about is asked for in any case, and not here.
+        """
+        state = self._subscriptions.states.get(symbol)
+        if state is not None and state.proven:
+            self.resubscribe(symbol)
+        repair.due_at = now + PROOF_WITHIN_SECONDS
+        repair.tries += 1
+        if repair.doubted and repair.tries > SUBSCRIPTIONS_OF_A_DEAF_BOOK:
+            self.leave()  # it brought this book before, and brings it no more
 
     # What arrives.
 
@@ -131,8 +144,16 @@ class BookCollector(Collector):
             pulse.beat(change.last_id, received_at)
         if repair := self._repairs.get(change.symbol):
             repair.doubted = False  # it is heard; what it missed is a gap like any other
-        if self._sink.change(self.exchange, change, received_at) == "gap":
+        applied = self._sink.change(self.exchange, change, received_at)
+        if applied in {"gap", "mismatch"}:
             self.out_of_sync(change.symbol, received_at)
+        if applied == "mismatch":
+            self.mismatched(change.symbol)
+
+    def mismatched(self, symbol: str) -> NoReturn:
+        """The book is not the one of which the exchange told the checksum. Raises BadFrame."""
+        self._last_error = f"{symbol}: the order book did not match its checksum"
+        raise BadFrame(self._last_error, reason="checksum")
 
     def symbol_unusable(self, symbol: str, now: float) -> None:
         if symbol in self._subscriptions.states:

@@ -9,7 +9,7 @@ import msgspec
 from ltp_service.domain.book import BookSnapshot
 from ltp_service.feed.backoff import Backoff
 from ltp_service.feed.connection import Connection
-from ltp_service.feed.messages import Parsed, Request
+from ltp_service.feed.messages import LastTrade, Parsed, Request
 from ltp_service.runtime.runtime import Runtime
 
 State = Literal["stopped", "connecting", "connected", "subscribing", "active", "reconnecting", "error"]
@@ -48,6 +48,15 @@ class Terms(msgspec.Struct, frozen=True):
         return 0.0 if self.ping_every is None else self.ping_every + self.pong_within
 
 
+class Newest(msgspec.Struct, frozen=True):
+    """What REST says about the last trade of a symbol."""
+
+    trade: LastTrade | None
+    """None: nobody traded in the last minute."""
+    cached_for: float
+    """Most seconds for which the answer may have been in a cache."""
+
+
 class Equipment(msgspec.Struct, frozen=True):
     """What every collector is given to work with. One object, so that the module of an exchange only passes it on."""
 
@@ -60,6 +69,8 @@ class Equipment(msgspec.Struct, frozen=True):
     depth: Callable[[str], BookSnapshot] | None = None
     """The present order book of a symbol over REST, for exchanges whose stream has only changes.
     Raises ExchangeError."""
+    newest: Callable[[str], Newest] | None = None
+    """The newest trade of a symbol over REST, for exchanges whose stream does not begin with it. Raises ExchangeError."""
     advice: str = ""
     """What a person can do without the exchange; told when it cannot be reached. Empty says nothing."""
 

@@ -38,6 +38,16 @@ class LastTrade(msgspec.Struct, frozen=True, gc=False):
     """Amounts of the other trades of the same frame that were made at other moments."""
 
 
+class LastTradeId(msgspec.Struct, frozen=True, gc=False):
+    """The exchange says which trade of a symbol is the last one."""
+
+    symbol: str
+    trade_id: int | None
+    """None where it says only that the symbol's stream is alive."""
+    told_at: float
+    """Exchange time of the message, unix seconds."""
+
+
 class Traded(msgspec.Struct, frozen=True, gc=False):
     """One trade, complete. Price in quote currency per base unit, quantity in base units."""
 
@@ -64,11 +74,12 @@ class Acknowledged(msgspec.Struct, frozen=True):
 
 
 class Refused(msgspec.Struct, frozen=True):
-    """The exchange refused a request; channel and symbol are None where it does not say which."""
+    """The exchange refused a request or a part of it; what is None it did not say."""
 
     message: str
     channel: str | None = None
     symbol: str | None = None
+    request_id: int | None = None
 
 
 class Answered(msgspec.Struct, frozen=True):
@@ -119,7 +130,7 @@ class Invalid(msgspec.Struct, frozen=True):
     """Whose value it is, where that can be read: what is known of it may be wrong from now on."""
 
 
-Product = LastTrade | Traded | BookSnapshot | BookChange | MarketChanged | PairsListed
+Product = LastTrade | LastTradeId | Traded | BookSnapshot | BookChange | MarketChanged | PairsListed
 """What some collector is there for."""
 
 Event = Product | Acknowledged | Answered | Refused | Ended | Leaving | Skipped | Invalid

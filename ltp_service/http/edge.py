@@ -258,7 +258,7 @@ class Edge:
 
 
 def _from_lane(environ: Environ, note: RequestNote, headers: Headers, ready: Ready) -> Answered:
-    note.route, note.pairs, note.cache_hit = ROUTE, ready.pairs, not ready.failed
+    note.route, note.pairs, note.cache_hit = ROUTE, len(ready.ticks), not ready.failed
     if "HTTP_IF_NONE_MATCH" in environ and client_has(ready, environ["HTTP_IF_NONE_MATCH"]):
         headers += ready.unchanged
         return "304 NOT MODIFIED", 0, ()

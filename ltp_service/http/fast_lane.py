@@ -4,7 +4,7 @@ The fast lane answers from pieces that are rendered when a price changes. It ans
 be served, and nothing special is asked. The Flask view answers the others, with the same bytes.
 """
 
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Mapping, Sequence
 from functools import lru_cache
 from hashlib import blake2b
@@ -13,6 +13,7 @@ from typing import Any
 from urllib.parse import parse_qsl
 
 import msgspec
+from msgspec.structs import replace
 from werkzeug.datastructures import MultiDict
 
 from ltp_service.domain.decimals import plain
@@ -20,14 +21,21 @@ from ltp_service.domain.errors import InvalidParameter
 from ltp_service.domain.pairs import Pair
 from ltp_service.domain.tick import Price, Tick
 from ltp_service.http import params, shapes
+from ltp_service.http.price_source import names_of, source_headers, substitutes_among
 from ltp_service.http.problems import MESSAGES
 from ltp_service.prices.freshness import servable_until
+from ltp_service.prices.other_markets import Substitutes
 from ltp_service.prices.quotes import Quote
+from ltp_service.prices.served import ServedPairs
 from ltp_service.prices.store import Store
 from ltp_service.runtime.clock import Clock
 from ltp_service.settings.config import Config
 
 ROUTE = "/api/v1/ltp"
+
+LOOK_AGAIN_SECONDS = 0.5
+"""Seconds after which a waiting request looks again at an answer with a substitute. Kraken may be back with the trade that
+it had before, and that is not announced."""
 
 MAX_QUESTIONS = 1000
 """Queries remembered, beyond one per supported pair. When there are more, all are forgotten, because so many different
@@ -58,11 +66,11 @@ def item(tick: Tick) -> bytes:
     return b'{"pair":"%b","amount":%b}' % (_name(tick.pair), plain(tick.amount).encode())
 
 
-def pair_problems(asked: Sequence[Pair], quotes: Sequence[Quote]) -> list[PairProblem]:
+def pair_problems(asked: Sequence[Pair], quotes: Sequence[Quote], served: ServedPairs) -> list[PairProblem]:
     """The problems of the asked pairs without a servable quote."""
     by_pair = {quote.pair: quote for quote in quotes}
     return [
-        PairProblem(pair, _code(quote))
+        PairProblem(pair, "PRICE_FETCH_ERROR" if served.may_come(pair) else _code(quote))
         for pair in asked
         if (quote := by_pair.get(pair)) is None or not quote.verdict.servable
     ]
@@ -74,9 +82,9 @@ def body(items: Sequence[bytes], failed: Sequence[PairProblem]) -> bytes:
     return b'{"ltp":[%b]%b}' % (b",".join(items), errors)
 
 
-def etag(content: bytes) -> str:
-    """A strong ETag: it changes exactly when the bytes do."""
-    return f'"{blake2b(content, digest_size=12).hexdigest()}"'
+def etag(content: bytes, named: str = "") -> str:
+    """A strong ETag: it changes exactly when the bytes do, or the sources that `named` tells."""
+    return f'"{blake2b(content, digest_size=12, key=blake2b(named.encode()).digest() if named else b"").hexdigest()}"'
 
 
 def matches(if_none_match: str | None, tag: str) -> bool:
@@ -106,50 +114,66 @@ def _render(problem: PairProblem) -> bytes:
 # The fast lane.
 
 
-class Question(msgspec.Struct, frozen=True):
-    """The pairs that one query string asks for."""
-
-    supported: tuple[Pair, ...]
-    unsupported: tuple[PairProblem, ...]
-
-
-_UNREAD = Question((), ())
-
-
-class Ready(msgspec.Struct):
+class Ready(msgspec.Struct, frozen=True):
     """A complete answer, valid while the store's view is the same, and until `until`."""
 
     view: Mapping[Pair, Price]
     until: float
     """Monotonic seconds."""
+    ticks: Sequence[Tick]
+    """What it shows."""
     status: str
     content: bytes
     tag: str
     headers: Headers
     unchanged: Headers
     """The headers of a 304. They do not describe a body, because simple clients would wait for it."""
-    pairs: int
-    question: Question
     failed: bool
+    is_substitute: bool
+    """Whether a price is another exchange's. Such an answer is looked at anew by each request, because the view does not
+    hold that price."""
+
+
+class Question(msgspec.Struct, eq=False):
+    """The pairs that a query string asks for, and the last answer. All spellings of "all" share one."""
+
+    supported: tuple[Pair, ...]
+    unsupported: tuple[PairProblem, ...] = ()
+    ready: Ready | None = None
+
+
+_UNREAD = Question(())
 
 
 class FastLane:
     """Complete answers by query string."""
 
-    def __init__(self, config: Config, store: Store, clock: Clock) -> None:
+    def __init__(
+        self, config: Config, served: ServedPairs, store: Store, substitutes: Substitutes, clock: Clock
+    ) -> None:
         self._store = store
+        self._substitutes = substitutes
         self._monotonic = clock.monotonic
         self._ttl = config.cache_ttl
-        self._supported = config.supported_pairs
+        self._served_pairs = served
         # Public caches must not keep an answer that needs a key.
         self._cache_control = f"{'private' if config.auth_enabled else 'public'}, max-age=1"
         self._watched: dict[str, frozenset[Pair]] = {}
-        self._most = MAX_QUESTIONS + len(self._supported)
         self._questions: dict[str, Question | None] = {}
-        self._ready: dict[str, Ready] = {}
         self._pieces: dict[Pair, tuple[Tick, bytes]] = {}
         """Each pair's rendered piece, and the tick that it shows."""
-        self._served: defaultdict[str, int] = defaultdict(int)
+        self._served: defaultdict[Question, int] = defaultdict(int)
+        self._substituted = Counter[tuple[Pair, str]]()
+        self._serve(served.pairs)
+        served.on_change(self._serve)
+
+    def _serve(self, pairs: Sequence[Pair]) -> None:
+        """Answers about these pairs. What was understood of a query holds for the pairs that were served then."""
+        self._supported, self._is_supported = tuple(pairs), frozenset(pairs)
+        self._everything = Question(self._supported)
+        self._most = MAX_QUESTIONS + len(self._supported)
+        self._watched.clear()
+        self._questions.clear()
 
     def answer(self, environ: dict[str, Any]) -> Ready | None:
         """A complete answer; None for a request that the Flask view has to answer."""
@@ -163,14 +187,17 @@ class FastLane:
         ):
             return None
         query = environ["QUERY_STRING"]
-        ready = self._ready.get(query)
-        view = self._store.all()
-        if ready is None or ready.view is not view or self._monotonic() > ready.until:
-            ready = self._compose(query, view)
+        question = self._questions.get(query, _UNREAD)
+        if question is _UNREAD:
+            question = self._read(query)
+        if question is None:
+            return None
+        ready, view = question.ready, self._store.all()
+        if ready is None or ready.view is not view or ready.is_substitute or self._monotonic() > ready.until:
+            ready = self._answer_anew(question, view)
             if ready is None:
                 return None
-            self._ready[query] = ready
-        self._served[query] += 1
+        self._served[question] += 1
         return ready
 
     def watched(self, query: str) -> frozenset[Pair]:
@@ -181,65 +208,86 @@ class FastLane:
         if watched is None:
             if len(self._watched) >= self._most:
                 self._watched.clear()
-            watched = self._watched[query] = frozenset(self._asked(query)) & frozenset(self._supported)
+            watched = self._watched[query] = self._asked(query)
         return watched
 
-    def _asked(self, query: str) -> tuple[Pair, ...]:
+    def _asked(self, query: str) -> frozenset[Pair]:
         try:
-            return params.pairs(MultiDict(parse_qsl(query, keep_blank_values=True)), self._supported).pairs
+            asked = params.pairs(MultiDict(parse_qsl(query, keep_blank_values=True)), self._supported)
         except (InvalidParameter, ValueError):
-            return ()
+            return frozenset()
+        return self._is_supported if asked.everything else self._is_supported.intersection(asked.pairs)
 
     def take_served(self) -> list[tuple[Question, int]]:
         """How often each question was answered since the last call of this method."""
         served, self._served = self._served, defaultdict(int)
-        known = ((self._questions.get(query), count) for query, count in served.items())
-        return [(question, count) for question, count in known if question is not None]
+        return list(served.items())
 
-    def _compose(self, query: str, view: Mapping[Pair, Price]) -> Ready | None:
-        """The 200 or 206 for `query`; None where the Flask view has to answer."""
-        question = self._questions.get(query, _UNREAD)
-        if question is _UNREAD:
-            question = self._read(query)
-        if question is None:
-            return None
-        store, pieces, until = self._store, self._pieces, inf
-        items = []
+    def take_substituted(self) -> Counter[tuple[Pair, str]]:
+        """How often the price of another source was answered for each pair since the last call of this method."""
+        substituted, self._substituted = self._substituted, Counter[tuple[Pair, str]]()
+        return substituted
+
+    def _answer_anew(self, question: Question, view: Mapping[Pair, Price]) -> Ready | None:
+        """The answer from another view, or after its time; None where the Flask view has to answer.
+
+        Most views differ in pairs that are not asked for, or in evidence alone. Then the bytes are those from before.
+        """
+        now, market_of, until = self._monotonic(), self._store.market_of, inf
+        ticks = []
         for pair in question.supported:
-            price = view.get(pair)
+            price = self._substitutes.choose(pair, view.get(pair), now)
             if price is None:
                 return None
-            until = min(until, servable_until(price, self._ttl, store.market_of(pair)))
-            piece = pieces.get(pair)
-            if piece is None or piece[0] is not price.tick:
-                piece = pieces[pair] = (price.tick, item(price.tick))
-            items.append(piece[1])
-        if self._monotonic() > until:
+            until = min(until, servable_until(price, self._ttl, market_of(pair)))
+            ticks.append(price.tick)
+        if now > until:
             return None
-        failed = question.unsupported
+        if self._substitutes.are_allowed and (found := substitutes_among(ticks)):
+            until = min(until, now + LOOK_AGAIN_SECONDS)
+            self._substituted.update((tick.pair, tick.source) for tick in found)
+        held = question.ready
+        if held is not None and held.ticks == ticks:
+            ready = replace(held, view=view, until=until)
+        else:
+            ready = self._compose(ticks, question.unsupported, view, until)
+        question.ready = ready
+        return ready
+
+    def _compose(
+        self, ticks: Sequence[Tick], failed: Sequence[PairProblem], view: Mapping[Pair, Price], until: float
+    ) -> Ready:
+        """The 200 or 206 with these ticks."""
+        items, pieces = [], self._pieces
+        for tick in ticks:
+            piece = pieces.get(tick.pair)
+            if piece is None or piece[0] is not tick:
+                piece = pieces[tick.pair] = (tick, item(tick))
+            items.append(piece[1])
+        named = names_of(substitutes_among(ticks)) if self._substitutes.are_allowed else ""
         content = body(items, failed)
-        tag = "" if failed else etag(content)
+        tag = "" if failed else etag(content, named)
         caching = [("Cache-Control", "no-store")]
         if not failed:
             caching = [("Cache-Control", self._cache_control), ("ETag", tag)]
+        caching += source_headers(named)
         headers = [("Content-Type", "application/json"), ("Content-Length", str(len(content))), *caching]
         return Ready(
             view=view,
             until=until,
+            ticks=ticks,
             status="206 PARTIAL CONTENT" if failed else "200 OK",
             content=content,
             tag=tag,
             headers=headers,
             unchanged=caching,
-            pairs=len(items),
-            question=question,
             failed=bool(failed),
+            is_substitute=bool(named),
         )
 
     def _read(self, query: str) -> Question | None:
         if len(self._questions) >= self._most:
             self._questions.clear()
-            self._ready.clear()
         question = self._questions[query] = self._understand(query)
         return question
 
@@ -248,13 +296,16 @@ class FastLane:
             arguments = MultiDict(parse_qsl(query, keep_blank_values=True, errors="strict"))
             if not _PAIR_PARAMETERS.issuperset(arguments):
                 return None
-            asked = params.pairs(arguments, self._supported).pairs
+            asked = params.pairs(arguments, self._supported)
         except (InvalidParameter, ValueError):
             return None
-        failed = tuple(PairProblem(pair, "UNSUPPORTED_PAIR") for pair in asked if pair not in self._supported)
-        if len(failed) == len(asked):
+        if asked.everything:
+            return self._everything
+        known = tuple(pair for pair in asked.pairs if pair in self._is_supported)
+        strangers = [pair for pair in asked.pairs if pair not in self._is_supported]
+        if not known or any(map(self._served_pairs.may_come, strangers)):
             return None
-        return Question(tuple(pair for pair in asked if pair in self._supported), failed)
+        return Question(known, tuple(PairProblem(pair, "UNSUPPORTED_PAIR") for pair in strangers))
 
 
 def client_has(ready: Ready, if_none_match: str) -> bool:

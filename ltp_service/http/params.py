@@ -110,9 +110,9 @@ def read_symbol(text: str) -> str:
     return text.upper()
 
 
-def needed_symbol(arguments: MultiDict[str, str]) -> str:
-    """`symbol`, which the route needs. Raises InvalidParameter."""
-    asked = symbol(arguments)
+def needed_symbol(arguments: MultiDict[str, str], *, may_be_pair: bool = False) -> str:
+    """`symbol`, which the route needs; a pair as `symbol` reads it. Raises InvalidParameter."""
+    asked = symbol(arguments, may_be_pair=may_be_pair)
     if asked is None:
         raise InvalidParameter("symbol is missing; for example symbol=BTCUSDT")
     return asked

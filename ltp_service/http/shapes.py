@@ -11,6 +11,7 @@ from msgspec import UNSET, Meta, Raw, UnsetType
 
 from ltp_service.collected.books import BookState
 from ltp_service.collected.trades import TradeStatistics
+from ltp_service.domain.book import BookProblem
 from ltp_service.domain.market import MarketStatus
 from ltp_service.domain.tick import Source as TickSource
 from ltp_service.domain.trade import Side
@@ -57,8 +58,8 @@ State = Annotated[
     Meta(
         title="State",
         description="live: the feed is proven alive, the last trade at most 60 s old; quiet: the last trade is older;"
-        " fallback: confirmed by REST; halted: the exchange matches no orders now; stale: not confirmed for too long;"
-        " unknown: never seen",
+        " fallback: confirmed by REST; substitute: another exchange's last trade of the pair, because Kraken is silent;"
+        " halted: the exchange matches no orders now; stale: not confirmed for too long; unknown: never seen",
     ),
 ]
 Source = Annotated[TickSource, Meta(title="Source")]
@@ -147,6 +148,43 @@ class Witness(msgspec.Struct, frozen=True):
     """Basis points above our price. Null when the pair was never seen."""
 
 
+class Consensus(msgspec.Struct, frozen=True):
+    """What the exchanges with a price confirmed within 10 s say together."""
+
+    median: Digits | None
+    """Of their last trades. Null with fewer than three of them."""
+    sources: list[str]
+    """The exchanges with such a price."""
+    spread_bps: Number | None
+    """From the lowest to the highest, in basis points of the median. Null without a median."""
+    deviation_bps: Number | None
+    """How far the price of this service is above the median, in basis points of it. Null without either."""
+    reason: str | UnsetType = UNSET
+    """Why there is no median; absent where there is one."""
+
+
+class Level(msgspec.Struct, frozen=True):
+    """What is bid or asked at one price."""
+
+    price: Positive
+    size: Positive
+
+
+class PairBook(msgspec.Struct, frozen=True):
+    """The best bid and ask of a pair on Kraken. Both are null while they cannot be believed."""
+
+    bid: Level | None
+    """Null with a problem, or when nothing is bid."""
+    ask: Level | None
+    """Null with a problem, or when nothing is asked."""
+    in_sync: bool
+    """False: an update may be missing."""
+    problem: BookProblem | None
+    """`unknown`: not received yet; `out_of_sync`: an update may be missing; `stale`: nothing heard of Kraken for 5 s."""
+    age_ms: Milliseconds | None
+    """Since the last message of the feed, which shows that the book is still this one. Null before the first."""
+
+
 class DetailedPrice(Price, frozen=True):
     """The last traded price of a pair, where it comes from and how sure it is."""
 
@@ -162,6 +200,13 @@ class DetailedPrice(Price, frozen=True):
     trade_id: TradeId
     witnesses: Annotated[list[Witness] | UnsetType, NOT_EMPTY] = UNSET
     """What other exchanges last traded the pair at; absent where none is collected."""
+    consensus: Consensus | UnsetType = UNSET
+    """Absent where no other exchange has told a price of the pair."""
+    deviating: bool | UnsetType = UNSET
+    """Whether the price is farther than PRICE_DIVERGENCE_LIMIT from the median of the other exchanges. Absent where fewer
+    than two others have a price confirmed within 10 s."""
+    book: PairBook | UnsetType = UNSET
+    """Absent in a stream, and where `kraken_books` is not in COLLECTORS."""
 
 
 class NoPrice(msgspec.Struct, frozen=True):
@@ -388,6 +433,18 @@ class Fallback(msgspec.Struct, frozen=True):
     unknown_to_rest: bool
 
 
+class ExchangeSeen(msgspec.Struct, frozen=True):
+    """The last trade of the pair on one exchange, and whether it counts for the consensus."""
+
+    exchange: str
+    price: Amount
+    age_ms: Milliseconds
+    """Since the newest evidence that it is the last trade."""
+    counts: bool
+    reason: str
+    """Why it counts, or why not."""
+
+
 class Explanation(msgspec.Struct, frozen=True):
     """Everything that decides the answer about one pair."""
 
@@ -405,6 +462,14 @@ class Explanation(msgspec.Struct, frozen=True):
     """Null when the feed is switched off."""
     witnesses: list[Witness]
     """What other exchanges last traded the pair at."""
+    exchanges: list[ExchangeSeen]
+    """Each exchange that told a price of the pair, Kraken first."""
+    consensus: Consensus
+    deviating: bool | None
+    """Whether the price is farther than PRICE_DIVERGENCE_LIMIT from the median of the other exchanges. Null where fewer
+    than two others have a price confirmed within 10 s."""
+    substitute: str
+    """Why another exchange's price is served in place of Kraken's, or why not."""
     quarantined: Quarantined | None
     """Null unless a lone trade far from all others is held back, for 2 s or until a second one."""
     breaker: Breaker
@@ -449,6 +514,25 @@ class PairStatus(msgspec.Struct, frozen=True):
     """Null when the pair was never seen."""
     last_error: str | None
     """Null when there is none."""
+
+
+class SourcePair(msgspec.Struct, frozen=True):
+    """What another exchange tells about one pair."""
+
+    age_ms: Milliseconds | None
+    """Since the last evidence that its trade is the last; null when it told none."""
+    subscription: str | None
+    """One word, or the exchange's refusal; null while there is no connection."""
+
+
+class SourceStatus(msgspec.Struct, frozen=True):
+    """Another exchange that tells last prices."""
+
+    connected: bool
+    last_error: str | None
+    """Null when there is none."""
+    pairs: dict[str, SourcePair]
+    """By pair."""
 
 
 class Worker(msgspec.Struct, frozen=True):
@@ -505,6 +589,15 @@ class Task(msgspec.Struct, frozen=True):
     """Without keys and addresses; null when there was none."""
 
 
+class PairList(msgspec.Struct, frozen=True):
+    """What the wildcards of `SUPPORTED_PAIRS` mean at present."""
+
+    known: bool
+    """False until the exchange told which pairs it lists. Until then the plain pairs are served."""
+    wildcards: dict[str, Count]
+    """How many listed pairs each of them means."""
+
+
 class Status(msgspec.Struct, frozen=True):
     """The feed, the pairs and the process."""
 
@@ -516,9 +609,13 @@ class Status(msgspec.Struct, frozen=True):
     market: Market
     pairs: dict[str, PairStatus]
     """By pair."""
+    pair_list: PairList | None
+    """Null where `SUPPORTED_PAIRS` has no wildcard."""
     breaker: Breaker
     divergences: dict[str, Divergence]
     """By pair."""
+    sources: dict[str, SourceStatus]
+    """The other exchanges of `PRICE_SOURCES`, by name."""
     reconnects: Count
     uptime_s: Seconds
     version: str
@@ -634,13 +731,6 @@ class Trades(msgspec.Struct, frozen=True):
     """The newest trades first."""
 
     trades: list[Trade]
-
-
-class Level(msgspec.Struct, frozen=True):
-    """What is bid or asked at one price."""
-
-    price: Positive
-    size: Positive
 
 
 class Book(msgspec.Struct, frozen=True):
@@ -809,7 +899,7 @@ class Root(msgspec.Struct, frozen=True):
 # The events of streams.
 
 Hello, ExchangeHello = events.Hello, events.ExchangeHello
-StreamedTrade, ExchangeTrade = events.StreamedTrade, events.ExchangeTrade
+StreamedTrade, ExchangeTrade, StreamedBook = events.StreamedTrade, events.ExchangeTrade, events.StreamedBook
 TradeGap, ExchangeGap = events.TradeGap, events.ExchangeGap
 BestPrices, BestLevel = events.BestPrices, events.BestLevel
 Heartbeat, Bye = events.Heartbeat, events.Bye

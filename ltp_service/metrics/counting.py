@@ -2,9 +2,8 @@
 
 from bisect import bisect_left
 from collections import Counter as Tally
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from functools import partial
-from math import nan
 from typing import Any, get_args
 
 import prometheus_client as prometheus
@@ -12,12 +11,10 @@ import prometheus_client as prometheus
 from ltp_service import meters as table
 from ltp_service.assembly import Services
 from ltp_service.meters import METERS, Counter, Gauge, Histogram, Labels, Meter, Meters, Row
+from ltp_service.metrics.pairs import METRIC_PREFIX, OF_PAIRS, PairSeries, Report, without_pairs
 from ltp_service.prices.freshness import PriceState
-from ltp_service.prices.quotes import Quote
 from ltp_service.runtime.backlog import Backlog
 from ltp_service.version import VERSION
-
-METRIC_PREFIX = "btc_ltp_"
 
 MAX_WAITING_EVENTS = 256
 """Events that wait to be counted together; counting them takes a fraction of a millisecond."""
@@ -53,8 +50,10 @@ class Metrics(Meters):
         self._waiting: dict[object, Backlog[Any]] = {}
         """By the function that reports the rows."""
         self._symbols: set[str] = set()
-        self._shown: set[str] = set()
+        self._of_pairs = PairSeries()
         for meter in METERS:
+            if meter in OF_PAIRS:
+                continue
             self._metrics[meter] = self._register(meter)
             if meter is table.APPLICATION_INFO:
                 # Not later, because a scrape of several workers shows series in the order of their making.
@@ -89,6 +88,8 @@ class Metrics(Meters):
 
     def _find(self, meter: Meter[*Labels], labels: tuple[*Labels]) -> Any:
         bounded = tuple(self._bounded(*each) for each in zip(meter.labels, map(str, labels), strict=True))
+        if meter in OF_PAIRS:
+            return self._series.setdefault((meter, bounded), self._of_pairs.tally(meter, bounded))
         metric = self._metrics[meter]
         return self._series.setdefault((meter, bounded), metric.labels(*bounded) if bounded else metric)
 
@@ -101,10 +102,13 @@ class Metrics(Meters):
 
     # Gauges are set from the present state and not by events, because a missed event would leave a wrong value.
 
-    def show(self, parts: Services) -> None:
-        """Counts the waiting events and sets every gauge."""
+    def settle(self) -> None:
+        """Counts the waiting events."""
         for backlog in list(self._waiting.values()):
             backlog.settle()
+
+    def show(self, parts: Services) -> Report:
+        """Sets every gauge, and returns the series of the pairs."""
         self.set(table.UPTIME, parts.clock.monotonic() - parts.started_at)
         self.set(table.STREAM_CLIENTS, parts.streams.places.taken)
         self.set(table.CACHE_KEYS, len(parts.prices.store.all()), "price")
@@ -121,22 +125,22 @@ class Metrics(Meters):
             state = history.recorder.state()
             self.set(table.HISTORY_LAG, state.lag)
             self.set(table.HISTORY_BYTES, state.size or 0)
-        wall = parts.clock.wall()
-        for quote in parts.prices.quotes.look(parts.config.supported_pairs):
-            self._show_quote(quote, wall)
+        return self._show_pairs(parts)
 
-    def _show_quote(self, quote: Quote, wall: float) -> None:
-        pair, age = str(quote.pair), quote.verdict.age
-        for rare in (table.DEAF_SUBSCRIPTIONS, table.DIVERGENCES, table.TRADES_HELD):
-            # Makes the series, because a counter that begins at 1 shows no increase.
-            self.count(rare, pair, amount=0)
-        for state in _STATES:
-            self.set(table.PRICE_STATE, state == quote.verdict.state, pair, state)
-        if quote.price is not None and age is not None:
-            self._shown.add(pair)
-            self.set(table.CURRENT_PRICES, float(quote.price.tick.amount), pair)
-            self.set(table.PRICE_AGE, age, pair)
-            self.set(table.PRICE_TIMESTAMP, wall - age, pair)
-        elif pair in self._shown:  # the store forgot it, so its last values must not stay
-            self.set(table.CURRENT_PRICES, nan, pair)
-            self.set(table.PRICE_AGE, nan, pair)
+    def _show_pairs(self, parts: Services) -> Report:
+        quotes, wall = parts.prices.quotes.look(parts.prices.served.pairs), parts.clock.wall()
+        states = Tally(quote.verdict.state for quote in quotes)
+        for name in _STATES:
+            self.set(table.PAIRS, states[name], name)
+        for quote in quotes:
+            for exchange in parts.config.substitute_sources:
+                # Makes the series, because a counter that begins at 1 shows no increase.
+                self.count(table.SUBSTITUTED, str(quote.pair), f"{exchange}:websocket", amount=0)
+        deviates = parts.other_markets.deviates
+        report = self._of_pairs.report(quotes, wall, parts.pauses(), deviates)
+        return report if parts.config.metrics_per_pair else without_pairs(report)
+
+    def families(self) -> Iterator[tuple[Meter[*tuple[Any, ...]], Any]]:
+        """Each meter in order, and what collects it; None of those of pairs."""
+        for meter in METERS:
+            yield meter, self._metrics.get(meter)

@@ -1,19 +1,26 @@
-"""`GET /metrics`, and the runner that sets the gauges of a worker that is not scraped."""
+"""`GET /metrics`, and the runner that sets the gauges of a worker that is not scraped.
 
-import gzip
+A text of a thousand pairs takes tens of milliseconds, so there are pauses for other greenlets between its parts.
+"""
+
 import os
-from collections.abc import Callable
+import zlib
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from math import inf
 from threading import Event, Lock
 from typing import Any
 
 from flask import Flask, request
-from prometheus_client import CollectorRegistry
+from prometheus_client import Metric
 from prometheus_client.exposition import choose_encoder
+from prometheus_client.registry import Collector
 from prometheus_flask_exporter import PrometheusMetrics
 
 from ltp_service.metrics.counting import Metrics
-from ltp_service.metrics.merged import MergedFiles
+from ltp_service.metrics.merged import MergedFiles, read_reports, shared_folder, write_report
+from ltp_service.metrics.pairs import METRIC_PREFIX, Report, lines
+from ltp_service.runtime.pauses import Pauses
+from ltp_service.runtime.runtime import Runtime
 
 REFRESH_EVERY_SECONDS = 1.0
 """Seconds between two updates of the gauges, and for which all scrapes get the same text."""
@@ -21,13 +28,16 @@ REFRESH_EVERY_SECONDS = 1.0
 GZIP_LEVEL = 1
 """Takes a third of the time of the default level, for a tenth more bytes (measured)."""
 
+PACKED_AT_ONCE = 1 << 17
+"""Bytes of text between two pauses; to compress them takes a millisecond."""
+
 
 class Gauges:
     """Runner: updates the gauges between scrapes, because a scrape asks only one of several workers."""
 
     name = "gauges"
 
-    def __init__(self, show: Callable[[], None]) -> None:
+    def __init__(self, show: Callable[[], object]) -> None:
         self._show = show
 
     def run(self, stop: Event) -> None:
@@ -38,55 +48,77 @@ class Gauges:
 
 
 class Exposition:
-    """The text that Prometheus reads, made at most once in REFRESH_EVERY_SECONDS.
+    """The text that Prometheus reads, made at most once in REFRESH_EVERY_SECONDS."""
 
-    Making it takes milliseconds of processor time, in which no price is served and no frame is read.
-    """
-
-    def __init__(self, make: Callable[[], tuple[str, str]], monotonic: Callable[[], float]) -> None:
+    def __init__(self, make: Callable[[Pauses], Iterable[str]], runtime: Runtime) -> None:
+        """`make` gives the parts of the text, and may pause while it makes one."""
         self._make = make
-        self._monotonic = monotonic
+        self._monotonic, self._sleep = runtime.clock.monotonic, runtime.sleep
         self._lock = Lock()
         self._made_at = -inf
-        self._content = self._compressed = b""
-        self._content_type = ""
+        self._parts: Sequence[bytes] = ()
+        self._compressed = b""
 
-    def answer(self, *, compressed: bool) -> tuple[bytes, str]:
-        """The text, gzipped if asked, and its content type."""
+    def answer(self, *, compressed: bool) -> bytes:
+        """The text, gzipped if asked."""
         with self._lock:
-            now = self._monotonic()
+            now, pause = self._monotonic(), Pauses(self._monotonic, self._sleep)
             if now - self._made_at >= REFRESH_EVERY_SECONDS:
-                text, self._content_type = self._make()
-                self._content, self._compressed = text.encode(), b""
-                self._made_at = now
+                self._parts = [part.encode() for part in self._make(pause)]
+                self._compressed, self._made_at = b"", now
             if not compressed:
-                return self._content, self._content_type
+                return b"".join(self._parts)
             if not self._compressed:
-                self._compressed = gzip.compress(self._content, GZIP_LEVEL)
-            return self._compressed, self._content_type
+                self._compressed = b"".join(_gzipped(self._parts, pause))
+            return self._compressed
 
 
-def serve_metrics(
-    app: Flask, metrics: Metrics, show: Callable[[], None], monotonic: Callable[[], float]
-) -> None:
+def _gzipped(parts: Iterable[bytes], pause: Pauses) -> Iterator[bytes]:
+    packer = zlib.compressobj(GZIP_LEVEL, wbits=zlib.MAX_WBITS | 16)  # 16 means gzip's own header
+    for part in parts:
+        for begin in range(0, len(part), PACKED_AT_ONCE):
+            yield packer.compress(part[begin : begin + PACKED_AT_ONCE])
+            pause()
+    yield packer.flush()
+
+
+class _One(Collector):
+    """One metric, as the library's encoder takes it."""
+
+    def __init__(self, metric: Metric) -> None:
+        self._metric = metric
+
+    def collect(self) -> Iterable[Metric]:
+        return (self._metric,)
+
+
+def serve_metrics(app: Flask, metrics: Metrics, show: Callable[[], Report], runtime: Runtime) -> None:
     """Adds `GET /metrics` over all workers, without hooks on other requests."""
+    # `name[]` and Accept are ignored, because the exporter raises for some of their values.
+    encode, content_type = choose_encoder("")
 
-    def make() -> tuple[str, str]:
-        show()
-        registry = metrics.registry
-        if "PROMETHEUS_MULTIPROC_DIR" in os.environ:
-            registry = CollectorRegistry()
-            MergedFiles(registry)  # type: ignore[no-untyped-call]
-        # `name[]` and Accept are ignored, because the exporter raises for some of their values.
-        encode, content_type = choose_encoder("")
-        return encode(registry).decode(), content_type
+    def make(pause: Pauses) -> Iterator[str]:
+        folder, merged = shared_folder(), {}
+        report = show()
+        if folder is not None:
+            write_report(report, folder, os.getpid())
+            report = read_reports(folder)
+            merged = {family.name: family for family in MergedFiles(None, folder).collect()}  # type: ignore[no-untyped-call]
+        for meter, own in metrics.families():
+            pause()
+            if own is None:
+                yield lines(meter, report, pause)
+            elif folder is None:
+                yield encode(own).decode()
+            elif family := merged.get(METRIC_PREFIX + meter.name.removesuffix("_total")):
+                yield encode(_One(family)).decode()
 
-    exposition = Exposition(make, monotonic)
+    exposition = Exposition(make, runtime)
 
     def prometheus_metrics() -> Any:
         compressed = bool(request.accept_encodings["gzip"])
-        content, content_type = exposition.answer(compressed=compressed)
         headers = {"Content-Type": content_type, "Vary": "Accept-Encoding"}
+        content = exposition.answer(compressed=compressed)
         return content, 200, headers | ({"Content-Encoding": "gzip"} if compressed else {})
 
     PrometheusMetrics(

@@ -7,7 +7,7 @@ import { favicon } from "./favicon.js";
 import { showAbout, showFeeds, showLog, showMarkets } from "./feeds.js";
 import { showKiosk } from "./kiosk.js";
 import { Line } from "./line.js";
-import { showPairs, showSparks } from "./pairs.js";
+import { letFind, showPairs, showSparks } from "./pairs.js";
 import { BASE, storedKey } from "./service.js";
 import { verdict } from "./verdict.js";
 import { clock, span } from "./words.js";
@@ -16,7 +16,7 @@ const asked = new URLSearchParams(location.search);
 const kiosk = asked.get("kiosk");
 const root = document.documentElement;
 
-/** A key is letters of a header, so a typed one with others is wrong anyway. */
+/** What a header can hold. */
 const HEADER = /^[\x21-\x7e]+$/;
 
 let line = new Line(storedKey.get(), changed);
@@ -154,6 +154,10 @@ function showTheme() {
   by("themes").append("Theme: ", ...links.flatMap((each) => [each, " "]));
 }
 
+letFind(() => {
+  showPairs(line);
+  showSparks(line);
+});
 showTheme();
 showCurl();
 if (kiosk) {

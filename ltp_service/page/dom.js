@@ -75,9 +75,9 @@ export function list(parent, entries, make, fill) {
   for (const each of [...parent.children]) if (!kept.has(each)) each.remove();
 }
 
-/** A switch for "what is new flashes": the animation begins again. @param {Element} element @param {string} name */
-export function flash(element, name) {
-  element.classList.remove("up", "down");
-  void (/** @type {HTMLElement} */ (element).offsetWidth);
-  element.classList.add(name);
+/** What is new flashes: the animation begins again. The browser lays out once for all of them. @param {[Element, string][]} moved */
+export function flash(moved) {
+  for (const [element] of moved) element.classList.remove("up", "down");
+  if (moved.length) void (/** @type {HTMLElement} */ (moved[0][0]).offsetWidth);
+  for (const [element, name] of moved) element.classList.add(name);
 }

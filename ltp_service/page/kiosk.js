@@ -2,10 +2,7 @@
 
 import { by, say, set } from "./dom.js";
 import { showState, shown } from "./pairs.js";
-import { span } from "./words.js";
-
-/** The letters alone: btc-usd means BTC/USD. @param {string} text */
-const letters = (text) => text.toUpperCase().replace(/[^A-Z0-9.]/g, "");
+import { letters, span } from "./words.js";
 
 /** @param {import("./line.js").Line} line @param {string} asked */
 export function showKiosk(line, asked) {
@@ -24,5 +21,6 @@ export function showKiosk(line, asked) {
   price.style.setProperty("--letters", `${Math.max(4, price.textContent?.length ?? 0)}`);
   set(by("kiosk"), "data-state", quote.state);
   showState(by("kiosk-state"), quote.state);
-  say(by("kiosk-age"), quote.age_ms === null ? "" : `confirmed ${span(quote.age_ms)} ago`);
+  const age = quote.age_ms === null ? "" : `confirmed ${span(quote.age_ms)} ago`;
+  say(by("kiosk-age"), age + (quote.deviating ? ", deviates" : ""));
 }

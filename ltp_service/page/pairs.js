@@ -4,11 +4,18 @@ import { UNCONFIRMED } from "./client.js";
 import { heights } from "./decimals.js";
 import { by, flash, h, icon, list, s, say, set } from "./dom.js";
 import { SLOTS, stretches } from "./track.js";
-import { MEANING, clock, span } from "./words.js";
+import { MEANING, clock, letters, span } from "./words.js";
 
 /** @typedef {import("./line.js").Line} Line */
 
 const HEIGHT = 28;
+/** Most pairs that are drawn at a time: with a thousand rows a browser needs seconds to lay out one new price. */
+const DRAWN = 50;
+
+/** What the reader looks for, and the place of the first pair that is drawn. */
+const sought = { text: "", first: 0 };
+/** The prices that have moved since the last picture, and where to. @type {[Element, string][]} */
+const moved = [];
 
 /** The price of a pair as it may be shown now: on a line that is not live nothing is. @param {Line} line @param {string} pair */
 export function shown(line, pair) {
@@ -27,8 +34,46 @@ export function showState(cell, state) {
 
 /** @param {Line} line */
 export function showPairs(line) {
-  const entries = [...line.model.rows].map(([pair, row]) => /** @type {[string, any]} */ ([pair, row]));
-  list(by("pairs"), entries, makeRow, (element, row) => fillRow(element, row, line));
+  const { rows } = line.model;
+  const found = find(line, [...rows.keys()]);
+  sought.first = Math.max(0, Math.min(sought.first, DRAWN * Math.floor((found.length - 1) / DRAWN)));
+  const drawn = found.slice(sought.first, sought.first + DRAWN);
+  list(by("pairs"), drawn.map((pair) => [pair, rows.get(pair)]), makeRow, (element, row) => row && fillRow(element, row, line));
+  flash(moved.splice(0));
+  by("find").hidden = rows.size <= DRAWN;
+  if (rows.size > DRAWN) showPlace(found.length, rows.size);
+}
+
+/** The pairs of which each word is a part of the name, or the beginning of the state. @param {Line} line @param {string[]} pairs */
+function find(line, pairs) {
+  const words = sought.text.split(/[\s,]+/).filter(letters);
+  if (!words.length) return pairs;
+  return pairs.filter((pair) => {
+    const state = shown(line, pair)?.state ?? "unknown";
+    return words.every((word) => letters(pair).includes(letters(word)) || state.startsWith(word.toLowerCase()));
+  });
+}
+
+/** @param {number} found @param {number} all */
+function showPlace(found, all) {
+  const { first, text } = sought;
+  const last = Math.min(found, first + DRAWN);
+  say(by("find-place"), `${found ? `${first + 1} to ${last} of ${found}` : "None"}${text.trim() ? ` found among ${all}` : ""}`);
+  set(by("find-before"), "disabled", first === 0);
+  set(by("find-after"), "disabled", last === found);
+}
+
+/** Has the reader look for pairs. @param {() => void} redraw */
+export function letFind(redraw) {
+  const look = (/** @type {Partial<typeof sought>} */ change) => {
+    Object.assign(sought, change);
+    redraw();
+  };
+  by("find-text").addEventListener("input", ({ target }) =>
+    look({ text: /** @type {HTMLInputElement} */ (target).value, first: 0 }),
+  );
+  by("find-before").addEventListener("click", () => look({ first: sought.first - DRAWN }));
+  by("find-after").addEventListener("click", () => look({ first: sought.first + DRAWN }));
 }
 
 /** @param {string} pair */
@@ -41,7 +86,7 @@ function makeRow(pair) {
     "tr",
     { role: "row", "data-pair": pair },
     h("th", { role: "rowheader", scope: "row", class: "pair" }, pair),
-    cell("number", "Price", h("span", { class: "arrow" }), h("span", { class: "price" }, "…")),
+    cell("number", "Price", h("span", { class: "arrow" }), h("span", { class: "price" }, "…"), h("span", { class: "book" })),
     cell("state", "State"),
     cell("number age", "Confirmed"),
     cell("source", "Source"),
@@ -55,18 +100,25 @@ function makeRow(pair) {
 function fillRow(element, row, line) {
   const quote = shown(line, element.getAttribute("data-pair") ?? "");
   const [, number, state, age, source, , witnesses] = element.children;
-  const [arrow, price] = number.children;
+  const [arrow, price, book] = number.children;
   if (!quote) return;
   const before = price.textContent;
   set(element, "data-state", quote.state);
   say(price, quote.price ?? row.price ?? "—");
+  say(book, row.book && line.liveness.kind === "live" ? bidAndAsk(row.book) : "");
   showArrow(arrow, row.direction);
-  if (before !== "…" && before !== price.textContent) flash(price, row.direction > 0 ? "up" : "down");
+  if (before !== "…" && before !== price.textContent) moved.push([price, row.direction > 0 ? "up" : "down"]);
   showState(state, quote.state);
   say(age, quote.age_ms === null ? "never" : span(quote.age_ms));
   set(age, "title", quote.traded_at ? `traded at ${clock(Date.parse(quote.traded_at))}` : "");
   say(source, (quote.source ?? "—").replace(":", " "));
-  showWitnesses(witnesses, quote.witnesses ?? []);
+  showWitnesses(witnesses, quote, line.model.status?.settings.price_divergence_limit ?? 0.05);
+}
+
+/** @param {any} book */
+function bidAndAsk({ bid, ask, problem }) {
+  if (problem) return `bid and ask ${problem.replaceAll("_", " ")}`;
+  return `bid ${bid?.price ?? "—"} ask ${ask?.price ?? "—"}`;
 }
 
 /** @param {Element} arrow @param {number} direction */
@@ -77,16 +129,19 @@ function showArrow(arrow, direction) {
   arrow.replaceChildren(...(name ? [icon(name), h("span", { class: "hidden" }, name)] : []));
 }
 
-/** @param {Element} cell @param {{exchange: string, divergence_bps: number | null}[]} witnesses */
-function showWitnesses(cell, witnesses) {
-  const entries = witnesses.map((each) => /** @type {[string, any]} */ ([each.exchange, each]));
+/** @param {Element} cell @param {any} quote @param {number} limit */
+function showWitnesses(cell, { witnesses = [], deviating }, limit) {
+  /** @type {[string, any][]} */
+  const entries = witnesses.map((/** @type {any} */ each) => [each.exchange, each]);
+  if (deviating) entries.unshift(["deviates", null]);
   list(
     cell,
     entries,
-    () => h("span", {}),
-    (element, { exchange, divergence_bps: bps }) => {
+    (key) => h("span", { class: key }),
+    (element, witness) => {
+      const bps = witness?.divergence_bps ?? null;
       const apart = bps === null ? "?" : `${bps < 0 ? "−" : "+"}${Math.abs(bps).toFixed(1)}`;
-      say(element, `${exchange} ${apart}`);
+      say(element, witness ? `${witness.exchange} ${apart}` : `deviates more than ${100 * limit} %`);
     },
   );
 }

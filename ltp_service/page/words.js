@@ -24,11 +24,15 @@ export function span(ms) {
   return `${Math.floor(hours / 24)} d ${hours % 24} h`;
 }
 
+/** What counts of a pair's spelling: btc-usd means BTC/USD. @param {string} text */
+export const letters = (text) => text.toUpperCase().replace(/[^A-Z0-9.]/g, "");
+
 /** What each state of a price means. @type {Record<string, string>} */
 export const MEANING = {
   live: "The feed is proven alive, and the last trade is at most 60 s old.",
   quiet: "The feed is proven alive, and the market is still: the number is right.",
   fallback: "The feed does not deliver this pair; the exchange's REST API confirms the price.",
+  substitute: "Kraken is silent. This was the last trade on another exchange, another market.",
   halted: "The exchange matches no orders now. This was the last trade.",
   stale: "Nothing has confirmed this price for too long. The service does not serve it.",
   unknown: "The service has never seen a price of this pair.",

@@ -57,7 +57,7 @@ class BookSink(Protocol):
         """Replaces the whole book; it is in sync from now on."""
 
     def change(self, exchange: str, change: BookChange, received_at: float) -> Applied:
-        """Applies the next change. After a `gap` the book is out of sync until it is replaced."""
+        """Applies the next change. After a `gap` or a `mismatch` the book is out of sync until it is replaced."""
 
     def lose(self, exchange: str, symbols: Iterable[str]) -> None:
         """These books are not updated any more: out of sync until they are replaced."""

@@ -36,10 +36,19 @@ Script = Callable[[Sequence[str], Sequence[Argument]], Any]
 class RedisClient:
     """Commands to one Redis. Safe from any thread or greenlet. Every method may raise StoreUnavailable."""
 
-    def __init__(self, redis: Any, name: str, monotonic: Callable[[], float], database: int) -> None:
+    def __init__(
+        self,
+        redis: Any,
+        name: str,
+        monotonic: Callable[[], float],
+        database: int,
+        sentinels: Any = None,
+    ) -> None:
+        """`sentinels`: the pool that asks them for the master at each new connection; None where there are none."""
         self._redis = redis
         self._name = name
         self._monotonic = monotonic
+        self._sentinels = sentinels
         self.database = database
         """Its number. It separates keys, but not channels (redis.io/docs/latest/develop/pubsub)."""
         self._refused_until = 0.0
@@ -61,6 +70,25 @@ class RedisClient:
     def subscribe(self, *channels: str) -> "ChannelSubscription":
         """Listens to channels from now on, on its own connection."""
         return self._attempt(lambda: ChannelSubscription(self._redis.pubsub(), channels, self.translated))
+
+    @property
+    def has_sentinels(self) -> bool:
+        """Whether Sentinels name the master."""
+        return self._sentinels is not None
+
+    @property
+    def place(self) -> str:
+        """Which Redis the Sentinels named last, as host and port; empty where there are none, or before they were asked."""
+        known = self._sentinels.master_address if self._sentinels else None
+        return _place(*known) if known else ""
+
+    def look_for_master(self) -> str:
+        """Asks the Sentinels which Redis is the master, and sends later commands there; its place.
+
+        A Redis that the Sentinels have replaced may still answer, where only they cannot reach it. So a connection that
+        stands is no sign that it is the right one.
+        """
+        return _place(*self.translated(self._sentinels.get_master_address))
 
     def close(self) -> None:
         """Closes every connection; the next use makes a new one."""
@@ -97,6 +125,9 @@ class ChannelSubscription:
         self._left = len(channels)
         """Number of channels whose subscription Redis has not acknowledged yet."""
         self._pubsub.subscribe(*channels)
+        connection = pubsub.connection
+        self.place = _place(connection.host, connection.port)
+        """Which Redis it listens to, as host and port."""
         while self._left:
             if self.receive(REDIS_TIMEOUT_SECONDS) is None:
                 self.close()
@@ -149,10 +180,15 @@ def open_redis(config: Config, monotonic: Callable[[], float]) -> RedisClient:
             [(host, port) for host, port, _ in addresses], sentinel_kwargs=options | tls, **own, **tls
         )
         name = f"Redis {config.redis_master!r} (REDIS_SENTINELS)"
-        return RedisClient(sentinel.master_for(config.redis_master), name, monotonic, config.redis_db)
+        redis = sentinel.master_for(config.redis_master)
+        return RedisClient(redis, name, monotonic, config.redis_db, redis.connection_pool)
     host, port, secure = _parts(config.redis_addr)
     name = f"Redis at {host}:{port} (REDIS_ADDR)"
     return RedisClient(Redis(host, port, ssl=secure, **own), name, monotonic, config.redis_db)
+
+
+def _place(host: str, port: int) -> str:
+    return f"{host}:{port}"
 
 
 def _parts(address: str) -> tuple[str, int, bool]:

@@ -14,6 +14,7 @@ from ltp_service.feed.contract import Link
 from ltp_service.feed.loop import Collector
 from ltp_service.redis.lease import Lease
 from ltp_service.redis.links import Links
+from ltp_service.redis.master import MasterWatch
 from ltp_service.redis.owner import Owner
 from ltp_service.redis.prices import RedisStore
 from ltp_service.redis.relay import Follower, Publisher
@@ -32,11 +33,14 @@ class FleetParts:
     publisher: Publisher
     links: Links
     owner: Owner
+    master_watch: MasterWatch | None
+    """None without Sentinels."""
 
     @property
     def runners(self) -> list[Runner]:
         """The runners of the fleet; the lease runs the collectors."""
-        return [self.follower, self.publisher, self.lease]
+        watch = [self.master_watch] if self.master_watch else []
+        return [self.follower, self.publisher, self.lease, *watch]
 
     def leads(self) -> bool:
         """Whether this process feeds the fleet."""
@@ -106,7 +110,8 @@ def wire_fleet(
         monotonic=clock.monotonic,
     )
     publisher = Publisher(everything, line.news, epoch=lease.epoch, doubt=lease.doubt)
-    return FleetParts(store, lease, follower, publisher, links, owner)
+    watch = MasterWatch(line.client, follower.follow) if line.client.has_sentinels else None
+    return FleetParts(store, lease, follower, publisher, links, owner, watch)
 
 
 def _me() -> str:

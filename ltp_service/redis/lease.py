@@ -36,11 +36,15 @@ IN_VAIN_SECONDS = 20.0
 """Seconds without data from any exchange after which the owner gives up the lease to another process."""
 
 # A claim by the present owner continues its tenure: its first answer may have come too late. The epoch is made from
-# the time, so that a Redis that lost its data gives no number twice.
+# the time, so that a Redis that lost its data gives no number twice. A claim that another Redis granted expires by that
+# one's clock: where ours is behind, its life is cut to what it can have left.
 _CLAIM = """
 local owner = redis.call('GET', KEYS[1])
 local epoch = tonumber(redis.call('GET', KEYS[2]) or '') or 0
-if owner and owner ~= ARGV[1] then return {0, owner, epoch} end
+if owner and owner ~= ARGV[1] then
+  if redis.call('PTTL', KEYS[1]) > tonumber(ARGV[2]) then redis.call('PEXPIRE', KEYS[1], ARGV[2]) end
+  return {0, owner, epoch}
+end
 if not owner or epoch == 0 then
   local time = redis.call('TIME')
   epoch = math.max(epoch + 1, time[1] * 1000 + math.floor(time[2] / 1000))
@@ -120,6 +124,9 @@ class Lease:
             in_a_row = in_a_row + 1 if self._monotonic() - asked_at < SHORT_TENURE_SECONDS else 0
             if in_a_row > 1:
                 stop.wait(min(LONGEST_PAUSE_SECONDS, CLAIM_EVERY_SECONDS * 2.0 ** min(in_a_row, 10)))
+                # The line to Redis may come and go. Another process, with a better one, is to have the lease first.
+                self._let_go()
+                stop.wait(2 * CLAIM_EVERY_SECONDS)
 
     def _ask(self) -> int | None:
         """The epoch of a new tenure; None when another process has the lease, or when Redis does not answer."""

@@ -78,6 +78,12 @@ class Follower:
         self._topics = {topic.channel: topic for topic in topics}
         self._owner = owner
         self._in_step = False
+        self._place: str | None = None
+        """The place of the Redis to listen to, where that is known."""
+
+    def follow(self, place: str) -> None:
+        """Listens to the Redis at that place from now on: connects anew where it listens to another one."""
+        self._place = place
 
     def in_step(self) -> bool:
         """Whether this process receives everything that the owner sends."""
@@ -93,6 +99,7 @@ class Follower:
 
     def _listen(self, stop: Event) -> None:
         subscription = self._client.subscribe(*self._topics)
+        self._place = None
         try:
             # Messages from now on wait in the socket; everything before them is read from the hashes.
             self._measure()
@@ -113,6 +120,10 @@ class Follower:
         while not stop.is_set():
             message = subscription.receive(PING_AFTER_SECONDS)
             now = self._monotonic()
+            if self._place not in (None, subscription.place):
+                raise StoreUnavailable(
+                    f"the Sentinels have put another Redis in place of {subscription.place}"
+                )
             if message is not None:
                 heard_at = now
             if isinstance(message, tuple):

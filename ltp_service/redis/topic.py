@@ -22,12 +22,21 @@ if redis.call('GET', KEYS[1]) ~= ARGV[1] then return 'fenced' end
 local time = redis.call('TIME')
 local now = time[1] + time[2] / 1e6
 if math.abs(now - ARGV[2]) > tonumber(ARGV[3]) then return 'late' end
-for field = 7, #ARGV, 2 do redis.call('HSET', KEYS[2], ARGV[field], ARGV[field + 1]) end
+local place = redis.call('GET', KEYS[3])
+if place ~= ARGV[7] then
+  redis.call('SET', KEYS[3], ARGV[7])
+  if place then
+    redis.call('DEL', KEYS[2])
+    return 'moved'
+  end
+end
+for field = 8, #ARGV, 2 do redis.call('HSET', KEYS[2], ARGV[field], ARGV[field + 1]) end
 redis.call('EXPIRE', KEYS[2], ARGV[4])
 redis.call('PUBLISH', ARGV[5], string.format('%.6f ', now) .. ARGV[6])
 return 'ok'
 """
-# `late`: a server that was frozen runs old commands when it wakes, and their evidence would look new.
+# `late`: a server that was frozen runs old commands when it wakes, and their evidence would look new. `moved`: a replica
+# has become the master. What it copied has moments of another server's clock, so it is forgotten and told anew.
 
 Fields = Mapping[str, bytes]
 """Names and their values in JSON."""
@@ -63,6 +72,8 @@ class Topic:
     def __init__(self, name: str, line: FleetLine) -> None:
         self._client, self._clock, self._news = line
         self._key = f"ltp:{name}"
+        self._place_key = f"{self._key}:place"
+        """Redis key: by the clock of which Redis the moments in the hash are."""
         self.channel = f"{self._key}@{self._client.database}"
         self._tell = self._client.script(_TELL)
         self.epoch = 0
@@ -103,15 +114,19 @@ class Topic:
         except StoreUnavailable:
             self.give_back(fields)
             raise
-        if outcome == b"late":
+        if outcome in (b"late", b"moved"):
             self.give_back(fields)
             self._clock.measure()
         return bool(outcome != b"fenced")
 
     def load(self) -> None:
-        """Reads the whole hash, because messages may be missing. Does nothing after this process's own tenure."""
+        """Reads the whole hash, because messages may be missing. Does nothing after this process's own tenure, nor where a
+        Redis has it from another one: its owner tells it anew."""
         self.epoch = int(self._client.run("GET", EPOCH_KEY) or 0)
         if self.epoch == self._own_epoch:
+            return
+        place = self._client.run("GET", self._place_key)
+        if place is not None and place.decode() != self._client.place:
             return
         held: Mapping[bytes, bytes] = self._client.run("HGETALL", self._key)
         self.learn({name.decode(): text for name, text in held.items()})
@@ -132,4 +147,5 @@ class Topic:
         bulletin = _Bulletin(epoch, {name: msgspec.Raw(text) for name, text in fields.items()})
         flat = [part for field in fields.items() for part in field]
         settings = (epoch, self._clock.now(), TOLERANCE_SECONDS, TOPIC_LIFE_SECONDS, self.channel)
-        return self._tell((EPOCH_KEY, self._key), (*settings, _encode(bulletin), *flat))
+        keys = (EPOCH_KEY, self._key, self._place_key)
+        return self._tell(keys, (*settings, _encode(bulletin), self._client.place, *flat))

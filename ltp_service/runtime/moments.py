@@ -3,6 +3,7 @@
 import re
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
+from functools import lru_cache
 
 from ltp_service.domain.errors import InvalidParameter
 
@@ -20,6 +21,7 @@ _RFC3339 = re.compile(
 MOMENT_RULE = "write RFC 3339 with a zone, as in 2026-11-21T00:46:21Z, or unix seconds"
 
 
+@lru_cache(2000)  # one trade is told again and again, and many pairs are confirmed at one moment
 def rfc3339(unix_seconds: float) -> str:
     """`2026-11-21T00:46:21.123456Z`."""
     return datetime.fromtimestamp(unix_seconds, UTC).isoformat(timespec="microseconds").replace("+00:00", "Z")

@@ -19,7 +19,8 @@ from pydantic_core import ErrorDetails
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
 
 from ltp_service.domain.errors import ConfigError
-from ltp_service.domain.pairs import read_pair
+from ltp_service.domain.pair_choice import pairs_to_try, plain_pairs
+from ltp_service.domain.pairs import Pair, read_pair
 from ltp_service.domain.trade import MAX_COLLECTED_SYMBOLS
 from ltp_service.settings.layers import Layer, read_files
 from ltp_service.settings.names import advice, is_one_edit_away
@@ -37,6 +38,7 @@ from ltp_service.settings.types import (
     KeyLife,
     LogLevel,
     Origin,
+    PriceSource,
     Rate,
     RedisAddress,
     RedisMaster,
@@ -99,14 +101,32 @@ class Config(BaseSettings):
     supported_pairs: Annotated[Several[SupportedPair], Field(min_length=1)] = tuple(
         map(read_pair, "BTC/USD BTC/EUR BTC/CHF BTC/CAD ETH/USD LTC/USD XRP/USD".split())
     )
-    """The pairs that are served. Answers keep this order."""
+    """The pairs that are served. A wildcard stands for listed pairs, and follows Kraken's list as it changes: `*/USD` for
+    all with that quote currency, `BTC/*` for all with that base, `*` for all. Answers keep this order; the pairs of a
+    wildcard are in alphabetical order. Until the list is known the plain pairs are served. In YAML a wildcard needs
+    quotation marks."""
+    price_sources: Several[PriceSource] = ("kraken",)
+    """The exchanges that tell the last trades of the pairs that are served. `kraken` must be among them, because its last
+    trade is the answer. The others show how far to trust it. Each tells the pairs that it has in the same quote
+    currency."""
+    substitute_sources: Several[PriceSource] = ()
+    """The exchanges of `PRICE_SOURCES` whose last trade is served where Kraken's price is older than `CACHE_TTL`, the
+    preferred one first. The state is `substitute` then, and answers name the exchange. Empty means that such a pair has no
+    price."""
+    coinbase_websocket_url: WebSocketUrl = "wss://ws-feed.exchange.coinbase.com"
+    """Coinbase Exchange's feed, for `PRICE_SOURCES`."""
+    bitstamp_websocket_url: WebSocketUrl = "wss://ws.bitstamp.net"
+    """Bitstamp's feed, for `PRICE_SOURCES`."""
+    bitstamp_rest_url: HttpUrl = "https://www.bitstamp.net/api/v2"
+    """Bitstamp's REST API. It tells the newest trade before a subscription, which the feed does not. A question takes
+    `KRAKEN_REQUEST_TIMEOUT` at most."""
     symbols: Annotated[Several[Symbol], Field(min_length=1, max_length=MAX_COLLECTED_SYMBOLS)] = tuple(
         "BTCUSDT ETHUSDT SOLUSDT".split()
     )
     """What the collectors collect until the list is changed over HTTP, at most 200 symbols."""
     collectors: Several[CollectorName] = ("bybit_trades", "binance_trades")
-    """The collectors that run: `bybit_trades`, `binance_trades`, `bybit_books`, `binance_books`. Set and empty means
-    none."""
+    """The collectors that run: `bybit_trades`, `binance_trades`, `bybit_books`, `binance_books`, `kraken_books`. Set and
+    empty means none. `kraken_books` follows the served pairs, and has bid and ask for them."""
     bybit_websocket_url: WebSocketUrl = "wss://stream.bybit.com/v5/public/spot"
     """Bybit's feed."""
     binance_websocket_url: WebSocketUrl = "wss://stream.binance.com:9443/stream"
@@ -134,6 +154,9 @@ class Config(BaseSettings):
     log_format: Word[Literal["auto", "json", "text"]] = "auto"
     """`json` writes one object per line, `text` is for people. `auto` is text where standard output is a terminal, else
     JSON."""
+    metrics_per_pair: bool = True
+    """Whether `/metrics` has series for each pair, about 800 bytes a pair. `false` gives sums in their place, and alerts
+    then name no pair, see [operations.md](operations.md#series-of-pairs)."""
     environment: EnvironmentName = "development"
     """The name in `configs/config.<ENVIRONMENT>.yaml`. It is read as a variable only, not from a file."""
     price_divergence_limit: Fraction = 0.05
@@ -146,16 +169,16 @@ class Config(BaseSettings):
     kraken_websocket_url: WebSocketUrl = "wss://ws.kraken.com/v2"
     """Kraken's feed. A path that ends in `/v2` speaks protocol v2, any other path v1."""
     kraken_websocket_timeout: Annotated[float, seconds("100ms", "5m")] = 30.0
-    """The longest time to connect: name lookup, TCP, proxy, TLS and handshake together. It holds for Bybit and Binance
+    """The longest time to connect: name lookup, TCP, proxy, TLS and handshake together. It holds for the other exchanges
     too."""
     kraken_idle_timeout: Annotated[float, seconds("100ms", "10m")] = 10.0
-    """A connection without any frame for this long is replaced. It holds for Bybit and Binance too, but with 30 s at
-    least."""
+    """A connection without any frame for this long is replaced. It holds for the other exchanges too, for Bybit and
+    Binance with 30 s at least."""
     kraken_reconnect_delay: Annotated[float, seconds("10ms", "1m")] = 5.0
     """The base of the back-off between attempts to connect."""
     kraken_max_reconnect_tries: Annotated[int, whole(0, 100)] = 5
-    """The number of fast attempts to connect. After them the service tries slowly, for ever. It holds for Bybit and
-    Binance too."""
+    """The number of fast attempts to connect. After them the service tries slowly, for ever. It holds for the other
+    exchanges too."""
     kraken_rest_url: HttpUrl = "https://api.kraken.com/0/public"
     """Kraken's REST API."""
     kraken_timeout: Annotated[float, seconds("100ms", "5m")] = 10.0
@@ -186,12 +209,41 @@ class Config(BaseSettings):
     history_keep: Keeping = 90 * 86_400.0
     """How long trades are kept. One-minute candles stay."""
 
+    @property
+    def plain_pairs(self) -> tuple[Pair, ...]:
+        """The pairs of `supported_pairs` that are no wildcards."""
+        return plain_pairs(self.supported_pairs)
+
+    @property
+    def pairs_to_try(self) -> tuple[Pair, ...]:
+        """The same; one that surely is listed where all are wildcards."""
+        return pairs_to_try(self.supported_pairs)
+
     @field_validator("kraken_request_timeout")
     @classmethod
     def _one_try_fits_the_operation(cls, value: float, info: ValidationInfo) -> float:
         whole = info.data.get("kraken_timeout", value)
         if value > whole:
             raise ValueError(f"must not be longer than KRAKEN_TIMEOUT ({whole:g}s), of which it is one try")
+        return value
+
+    @field_validator("price_sources")
+    @classmethod
+    def _kraken_is_a_source(cls, value: tuple[str, ...]) -> tuple[str, ...]:
+        if "kraken" not in value:
+            raise ValueError("must name kraken too, because its last trade is the answer")
+        return value
+
+    @field_validator("substitute_sources")
+    @classmethod
+    def _substitutes_are_sources(cls, value: tuple[str, ...], info: ValidationInfo) -> tuple[str, ...]:
+        if "kraken" in value:
+            raise ValueError("must not name kraken, because the others stand in for it")
+        sources = info.data.get("price_sources", value)
+        if missing := [name for name in value if name not in sources]:
+            raise ValueError(
+                f"must be among PRICE_SOURCES, which lacks {' and '.join(missing)}; add it there"
+            )
         return value
 
     @field_validator("database_path")

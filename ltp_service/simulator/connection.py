@@ -243,7 +243,7 @@ class Connection(Generic[Language]):
 
     def _beat(self) -> None:
         while not self.wait_closed(self._terms.heartbeat):
-            self.say(self.dialect.heartbeat, Kind.HEARTBEAT)
+            self.dialect.beat(self)
 
     def _keep(self) -> None:
         """Pings, and ends the connection when a pong misses or its lifetime is over."""

@@ -7,7 +7,7 @@ from typing import Any
 
 from websockets.frames import Opcode
 
-from ltp_service.simulator.bybit_books import size
+from ltp_service.simulator import bybit_books, kraken_book
 from ltp_service.simulator.exchange import Exchange
 from ltp_service.simulator.faults import TABLE
 from ltp_service.simulator.flood import BookChurn, Flood, TickerFlood, TradeFlood
@@ -212,22 +212,30 @@ class Control:
 
     def _change_book(self, arguments: Arguments) -> object:
         """`updates` random ones, of which `gaps` get lost; or `restart`, Bybit's u=1."""
-        exchange = self._other(arguments)
+        exchange = self._exchange(arguments)
         tape = exchange.market.tapes[self._pair(exchange, arguments.get("pair")).name]
-        if arguments.get("restart"):
+        if arguments.get("restart") and isinstance(exchange, Spot):
             exchange.restart_book(tape)
             return {"sent": 0}
         updates, gaps = int(arguments.get("updates", 1)), int(arguments.get("gaps", 0))
         seed, rate = int(arguments.get("seed", 1)), float(arguments.get("rate", 0))
-        return self._run(BookChurn(exchange, tape, seed, updates, gaps, rate), arguments)
+
+        def change(levels: int, lost: bool) -> None:
+            exchange.change_book(tape, levels, lost=lost)
+
+        return self._run(BookChurn(exchange, change, seed, updates, gaps, rate), arguments)
 
     def _book(self, arguments: Arguments) -> object:
-        """The true book, best first, [price, size] as texts without superfluous zeros in the size."""
-        exchange = self._other(arguments)
+        """The true book, best first, [price, size] as the exchange writes them."""
+        exchange = self._exchange(arguments)
         pair, depth = self._pair(exchange, arguments.get("pair")), int(arguments.get("depth", _LEVELS))
         with exchange.lock:
             book = exchange.market.tapes[pair.name].book
-            return {"bids": _rows(pair, book.bids, depth), "asks": _rows(pair, book.asks, depth)}
+            sized = kraken_book.size if exchange is self._kraken else bybit_books.size
+            return {
+                "bids": _rows(pair, book.bids, depth, sized),
+                "asks": _rows(pair, book.asks, depth, sized),
+            }
 
     def _wait(self, arguments: Arguments) -> object:
         """`connections`, `subscribe_requests`, `rest_calls`, `pings` reached in total, `subscriptions` open at
@@ -292,5 +300,5 @@ def _shown(tape: KrakenTape, after: float | None) -> dict[str, Any]:
     return {"price": last.padded_price, "time": last.seconds, "trade_id": last.trade_id, "history": history}
 
 
-def _rows(pair: Pair, half: Half, depth: int) -> list[list[str]]:
+def _rows(pair: Pair, half: Half, depth: int, size: Callable[[int], str]) -> list[list[str]]:
     return [[pair.price(ticks), size(units)] for ticks, units in half.top(depth).items()]

@@ -12,6 +12,7 @@ from ltp_service.simulator.questions import Kind
 if TYPE_CHECKING:
     from ltp_service.simulator.connection import Connection
     from ltp_service.simulator.kraken import Kraken
+    from ltp_service.simulator.kraken_book import BookState
     from ltp_service.simulator.spot import Spot
 
 
@@ -35,6 +36,8 @@ class Wish:
     refusal: Callable[[str], str]
     snapshot: bool
     not_supported: str
+    depth: int | None = None
+    """Of an order book."""
 
 
 Wanted = Callable[[str], bool]
@@ -50,6 +53,10 @@ class Dialect(ABC):
     @abstractmethod
     def receive(self, client: "Connection[Any]", text: str) -> None:
         """Answers one message of the client."""
+
+    def beat(self, client: "Connection[Any]") -> None:
+        """Says what is said to a client that gets heartbeats."""
+        client.say(self.heartbeat, Kind.HEARTBEAT)
 
     def opened(self, client: "Connection[Any]", query: Mapping[str, str]) -> None:  # noqa: B027 - most say nothing
         """The handshake is done; `query` is that of its URL."""
@@ -82,6 +89,9 @@ class KrakenDialect(Dialect):
     def first_trades(self, histories: Sequence[Sequence[Trade]]) -> list[list[Trade]]:
         """The rows of each trade snapshot frame for the histories of several pairs."""
 
+    @abstractmethod
+    def book(self, told: "BookState", *, snapshot: bool) -> str: ...
+
     def instruments(self, statuses: Sequence[tuple[Pair, str]], *, snapshot: bool) -> str | None:
         """Each pair and its state; None where the dialect has no such channel."""
         return None
@@ -91,6 +101,9 @@ class SpotDialect(Dialect):
     """The only one of another exchange. `prints_blocks`: block trades come among the others."""
 
     prints_blocks = False
+    has_books = True
+    first_kind = Kind.BOOK
+    """What `first_text` is about."""
 
     def __init__(self, exchange: "Spot") -> None:
         self._exchange = exchange

@@ -38,6 +38,10 @@ class Exchange(ABC, Generic[Language]):
         """One match event: onto the tape, then to the subscribed connections."""
 
     @abstractmethod
+    def change_book(self, tape: Any, levels: int = 1, *, lost: bool = False) -> None:
+        """One update of that many changes of a pair's book; with `lost` the next that would be sent is not."""
+
+    @abstractmethod
     def walk(self) -> None:
         """The next event of its random walk."""
 

@@ -1,14 +1,26 @@
 """The simulated exchanges, built and put on their paths."""
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import partial
 
-from ltp_service.simulator import binance, binance_rest, bybit, bybit_rest, kraken_rest
+from ltp_service.simulator import (
+    binance,
+    binance_rest,
+    bitstamp,
+    bitstamp_rest,
+    bybit,
+    bybit_rest,
+    coinbase,
+    kraken_rest,
+)
 from ltp_service.simulator.binance import Binance
 from ltp_service.simulator.binance_rest import BinanceRest
+from ltp_service.simulator.bitstamp import Bitstamp
+from ltp_service.simulator.bitstamp_rest import BitstampRest
 from ltp_service.simulator.bybit import Bybit
 from ltp_service.simulator.bybit_rest import BybitRest
+from ltp_service.simulator.coinbase import Coinbase
 from ltp_service.simulator.connection import Terms
 from ltp_service.simulator.kraken import Kraken
 from ltp_service.simulator.kraken_rest import KrakenRest
@@ -21,9 +33,16 @@ from ltp_service.simulator.wire import Reply, Request
 
 BYBIT_PATH = "/v5/public/spot"
 BINANCE_PATH = "/stream"
+COINBASE_PATH = "/coinbase"
+BITSTAMP_PATH = "/bitstamp"
 
 BYBIT_TERMS = Terms(idle=600.0)
 BINANCE_TERMS = Terms(idle=180.0, ping=20.0, pong=60.0, lifetime=86_400.0, messages_per_second=5)
+COINBASE_TERMS = Terms(idle=5.0, idle_subscribed=True)
+BITSTAMP_TERMS = Terms(idle=600.0)
+
+SOURCE_PAIRS = ("BTCUSD", "BTCEUR", "ETHUSD", "LTCUSD", "XRPUSD")
+"""The pairs of Coinbase and Bitstamp that the walk begins with. They have no market in CHF or CAD."""
 
 Answer = Callable[[Request], Reply]
 
@@ -47,6 +66,9 @@ def build(kraken: Kraken, seed: int, binance_terms: Terms, clock: Callable[[], f
     _add_kraken(exchanges, kraken)
     _add_bybit(exchanges, SpotMarket(bybit.NAME, seed, bybit.FIRST_ID, clock))
     _add_binance(exchanges, SpotMarket(binance.NAME, seed, clock=clock), binance_terms)
+    beating = replace(COINBASE_TERMS, heartbeat=kraken.terms.heartbeat)
+    _add_coinbase(exchanges, SpotMarket(coinbase.NAME, seed, 0, clock, SOURCE_PAIRS), beating)
+    _add_bitstamp(exchanges, SpotMarket(bitstamp.NAME, seed, 0, clock, SOURCE_PAIRS))
     return exchanges
 
 
@@ -64,3 +86,12 @@ def _add_bybit(exchanges: Exchanges, market: SpotMarket) -> None:
 def _add_binance(exchanges: Exchanges, market: SpotMarket, terms: Terms) -> None:
     exchange = Spot(market, Binance, terms)
     exchanges.add(exchange, BINANCE_PATH, {binance_rest.PREFIX: BinanceRest(exchange).answer})
+
+
+def _add_coinbase(exchanges: Exchanges, market: SpotMarket, terms: Terms) -> None:
+    exchanges.add(Spot(market, Coinbase, terms), COINBASE_PATH, {})
+
+
+def _add_bitstamp(exchanges: Exchanges, market: SpotMarket) -> None:
+    exchange = Spot(market, Bitstamp, BITSTAMP_TERMS)
+    exchanges.add(exchange, BITSTAMP_PATH, {bitstamp_rest.PREFIX: BitstampRest(exchange).answer})

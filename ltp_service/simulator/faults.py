@@ -19,9 +19,11 @@ from ltp_service.simulator.questions import (
     handshake_headers,
     hides,
     hides_pong,
+    most_symbols,
     sends_trade_snapshot,
     snapshot_trade,
     subscription_delay,
+    when_batched,
     when_opened,
     when_subscribing,
 )
@@ -115,8 +117,8 @@ def pair_status(exchange: Kraken, on: bool, pair: str, status: str = "cancel_onl
     exchange.set_pair_status(pair, status if on else None)
 
 
-@when_switched(SPOT)
-def sequence_gap(exchange: Spot, on: bool, pair: str = "BTCUSDT") -> None:
+@when_switched()
+def sequence_gap(exchange: Spot | Kraken, on: bool, pair: str = "BTCUSDT") -> None:
     """The next book update of the pair gets lost; once per switching on."""
     if on:
         exchange.skip_update(pair)
@@ -124,7 +126,7 @@ def sequence_gap(exchange: Spot, on: bool, pair: str = "BTCUSDT") -> None:
 
 @when_switched(SPOT)
 def server_shutdown(exchange: Spot, on: bool) -> None:
-    """Binance announces its shutdown on every connection; Bybit knows no such message."""
+    """Binance announces its shutdown on every connection, and Bitstamp asks to reconnect; the others know no such message."""
     if on:
         exchange.announce_shutdown()
 
@@ -141,6 +143,19 @@ def refuse_pair(asked: str, pair: str, error: str | None = None) -> Refused | No
     return Refused(error) if asked == pair else None
 
 
+@when_batched(KRAKEN)
+def refuse_batch(symbols: int, most: int = 1, error: str = "Malformed request") -> str | None:
+    """A subscription of more than so many symbols is refused as a whole, in an error that names none of them."""
+    return error if symbols > most else None
+
+
+@most_symbols(KRAKEN)
+def symbol_limit(channel: str, most: int = 100) -> int:
+    """A connection may have so many symbols of each channel, and each further one is refused. Kraken documents no such
+    limit."""
+    return most
+
+
 @subscription_delay()
 def late_ack(exchange: str, seconds: float = 5.0) -> float:
     """Acknowledgements and what follows them come that much later."""
@@ -155,13 +170,14 @@ def data_before_ack(exchange: str, seconds: float = 1.0) -> float:
 
 @hides()
 def unlisted(asked: str, pair: str) -> bool:
-    """REST refuses the pair (Kraken with all others of the request), Bybit too, and Binance takes it in silence."""
+    """REST refuses the pair (Kraken with all others of the request), Bybit, Coinbase and Bitstamp too, and Binance takes it
+    in silence."""
     return asked == pair
 
 
 @hides_pong(SPOT)
 def ignore_pings(exchange: str) -> bool:
-    """Bybit's op ping is never answered."""
+    """Bybit's op ping and Bitstamp's heartbeat are never answered."""
     return True
 
 

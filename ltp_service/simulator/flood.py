@@ -4,13 +4,14 @@ import random
 import threading
 import time
 from abc import ABC, abstractmethod
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
 from decimal import Decimal
 from typing import Any
 
 from ltp_service.simulator.connection import Connection
 from ltp_service.simulator.dialect import KrakenDialect
+from ltp_service.simulator.exchange import Exchange
 from ltp_service.simulator.kraken import Client, Kraken, topic_of
 from ltp_service.simulator.market import KrakenTape, Pair, SpotTape, Trade
 from ltp_service.simulator.questions import Kind, Outgoing, passes
@@ -189,13 +190,19 @@ class BookChurn(Flood):
     """Random changes of one book, the same ones for the same seed."""
 
     def __init__(
-        self, exchange: Spot, tape: SpotTape, seed: int, updates: int, gaps: int = 0, rate: float = 0
+        self,
+        exchange: Exchange[Any],
+        change: Callable[[int, bool], None],
+        seed: int,
+        updates: int,
+        gaps: int = 0,
+        rate: float = 0,
     ) -> None:
-        """That many updates of one to four levels, of which `gaps` get lost on their way; `rate` per second, 0: as fast
+        """`change` makes one of so many levels, which gets lost or not. That many updates of one to four levels, of which `gaps` get lost on their way; `rate` per second, 0: as fast
         as the clients read."""
         super().__init__()
         self._exchange = exchange
-        self._tape = tape
+        self._change = change
         self._choice = random.Random(seed)
         self._updates = updates
         self._lost = set(self._choice.sample(range(updates), gaps))
@@ -207,7 +214,7 @@ class BookChurn(Flood):
             if self._stop.is_set():
                 return number
             levels = self._choice.randint(1, MOST_LEVELS)
-            self._exchange.change_book(self._tape, levels, lost=number in self._lost)
+            self._change(levels, number in self._lost)
             if self._rate:
                 self._stop.wait(max(0.0, started + (number + 1) / self._rate - time.monotonic()))
             elif number % _PACE == _PACE - 1:

@@ -7,8 +7,9 @@ import re
 from collections.abc import Sequence
 from dataclasses import replace
 from datetime import datetime, timedelta
+from decimal import Decimal
 
-from ltp_service.simulator.market import Trade, old_name
+from ltp_service.simulator.market import Trade, is_plausible, old_name
 from ltp_service.simulator.questions import DATA, Kind, Outgoing, copies, data_delay, passes, rewrites, rows
 from ltp_service.simulator.switches import KRAKEN, SPOT
 from ltp_service.simulator.wire import rfc3339
@@ -20,8 +21,10 @@ _QUOTED_NUMBER = re.compile(r'"(\d+\.\d+)"')
 _V1_ROW = re.compile(r'\["([^"]+)"(,"[^"]+","[^"]+","[bs]","[lm]",""\])')
 _TRADE_ID = re.compile(r'(?<="trade_id":)\d+')
 _BYBIT_ROW = re.compile(r'\{"i":"\d+"([^{}]*\})')
-_BINANCE_ID = re.compile(r'("e":"trade"[^{}]*"t":)\d+')
+_MESSAGE_ID = re.compile(r'("e":"trade"[^{}]*"t":|"type":"match","trade_id":|"data":\{"id":)\d+')
+"""The id of a trade that comes in a message of its own: Binance's, Coinbase's, Bitstamp's."""
 _MILLISECONDS = re.compile(r'(?<="[TE]":)\d{13}(?!\d)|(?<="ts":)\d{13}(?!\d)|(?<="cts":)\d{13}(?!\d)')
+_CHECKSUM = re.compile(r'(?<="checksum":)\d+|(?<="c":")\d+')
 _ONCE_IN_ORDER = frozenset({Kind.BOOK})
 """Data whose messages are numbered without a hole: no fault repeats them or changes their order."""
 
@@ -87,6 +90,15 @@ def stamped_ahead(trades: Sequence[Trade], seconds: float = 4.5, pair: str | Non
     ]
 
 
+@rows(SPOT)
+def lie(trades: Sequence[Trade], percent: float = 20.0, pair: str | None = None) -> Sequence[Trade]:
+    """Prices (of the pair) are told that many percent higher, and the market has the true ones."""
+    return [
+        replace(trade, price=_raised(trade.price, percent)) if pair in (None, trade.pair.name) else trade
+        for trade in trades
+    ]
+
+
 @rewrites(KRAKEN)
 def wrong_type(frame: Outgoing, pair: str | None = None, channel: str | None = None) -> Outgoing:
     """v2 quotes the prices of the pair and the channel (or of all), v1 does not quote them."""
@@ -110,7 +122,7 @@ def wrong_names(frame: Outgoing, pair: str | None = None) -> Outgoing:
 
 @rewrites()
 def null_row(frame: Outgoing, pair: str | None = None) -> Outgoing:
-    """After each good trade (of the pair) comes a row (Binance: a message) without its id (Kraken's v1: its price)."""
+    """After each good trade (of the pair) comes a row (Binance, Coinbase, Bitstamp: a message) without its id (Kraken's v1: its price)."""
     if frame.kind is not Kind.TRADE:
         return frame
     row = _v2_row(pair)
@@ -121,7 +133,7 @@ def null_row(frame: Outgoing, pair: str | None = None) -> Outgoing:
         return frame
     frame = frame.each(lambda text: _V1_ROW.sub(r'["\1"\2,[null\2', text))
     frame = frame.each(lambda text: _BYBIT_ROW.sub(r'\g<0>,{"i":null\1', text))
-    nulls = {text: _BINANCE_ID.sub(r"\1null", text) for text in frame.texts if _BINANCE_ID.search(text)}
+    nulls = {text: _MESSAGE_ID.sub(r"\1null", text) for text in frame.texts if _MESSAGE_ID.search(text)}
     texts = [each for text in frame.texts for each in ((text, nulls[text]) if text in nulls else (text,))]
     return replace(frame, texts=tuple(texts))
 
@@ -140,6 +152,14 @@ def ticker_stamped_now(frame: Outgoing, pair: str | None = None) -> Outgoing:
     if frame.kind is not Kind.TICKER or pair not in (None, frame.pair):
         return frame
     return frame.each(lambda text: _TICKER_STAMP.sub(rfc3339(frame.micros), text))
+
+
+@rewrites(KRAKEN)
+def bad_checksum(frame: Outgoing, pair: str | None = None) -> Outgoing:
+    """The checksums of the order book (of the pair, or of all) are wrong."""
+    if frame.kind is not Kind.BOOK or pair not in (None, frame.pair):
+        return frame
+    return frame.each(lambda text: _CHECKSUM.sub(lambda found: str(int(found[0]) ^ 1), text))
 
 
 @rewrites(SPOT)
@@ -176,3 +196,10 @@ def _v2_row(pair: str | None) -> re.Pattern[str]:
 def _earlier(stamp: str, seconds: float) -> str:
     moment = datetime.fromisoformat(stamp) - timedelta(seconds=seconds)
     return moment.strftime("%Y-%m-%dT%H:%M:%S.%fZ")
+
+
+def _raised(price: str, percent: float) -> str:
+    if not is_plausible(price):
+        return price
+    factor = 1 + Decimal(str(percent)) / 100
+    return f"{Decimal(price) * factor:.{len(price.partition('.')[2])}f}"

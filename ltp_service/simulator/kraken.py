@@ -2,14 +2,17 @@
 
 import random
 import re
+from collections import Counter
 from collections.abc import Callable, Sequence
+from functools import partial
 from typing import TYPE_CHECKING
 
 from ltp_service.simulator import questions
 from ltp_service.simulator.connection import Connection, Terms
 from ltp_service.simulator.dialect import KrakenDialect, Topic, Wish
 from ltp_service.simulator.exchange import Exchange
-from ltp_service.simulator.market import KrakenMarket, Pair, Trade
+from ltp_service.simulator.kraken_book import BookState, Window
+from ltp_service.simulator.market import KrakenMarket, KrakenTape, Pair, Trade
 from ltp_service.simulator.questions import Ignored, Kind, Outgoing, Refused
 from ltp_service.simulator.switches import KRAKEN
 
@@ -31,7 +34,7 @@ def topic_of(channel: str, pair: str) -> Topic:
 
 
 class Kraken(Exchange[KrakenDialect]):
-    """Tickers, trades and the state of each pair."""
+    """Tickers, trades, order books and the state of each pair."""
 
     market: KrakenMarket
 
@@ -44,6 +47,10 @@ class Kraken(Exchange[KrakenDialect]):
         self._pair_status: dict[str, str] = {}
         self._played: set[int | str] = set()
         self._choice = random.Random(seed)
+        self._windows: dict[str, dict[int, Window]] = {}
+        """By pair and depth, those that were ever asked for."""
+        self._skipped: Counter[str] = Counter()
+        """How many of the next updates of each pair's book get lost."""
 
     @property
     def greets(self) -> bool:
@@ -127,7 +134,10 @@ class Kraken(Exchange[KrakenDialect]):
 
     def _grant(self, connection: Client, wishes: Sequence[Wish]) -> None:
         with self.lock:  # a client that has read the acknowledgement is subscribed
-            granted = [wish for wish in wishes if self._answer(connection, wish)]
+            granted: list[Wish] = []
+            for wish in wishes:
+                if self._answer(connection, wish, granted):
+                    granted.append(wish)
             if not self.is_connected(connection):
                 return
             self._send_snapshots(connection, granted)
@@ -144,14 +154,26 @@ class Kraken(Exchange[KrakenDialect]):
             self._played.add(connection.connection_id)
             self.player.start(connection)
 
-    def _answer(self, connection: Client, wish: Wish) -> bool:
-        """Acknowledges or refuses; returns whether data will come."""
+    def refusal_of_batch(self, symbols: int) -> str | None:
+        """Why a request of so many symbols is refused as a whole; None where it is not."""
+        return self.faults.first(questions.when_batched, symbols)
+
+    def _is_full(self, connection: Client, channel: str, waiting: int) -> bool:
+        most = self.faults.first(questions.most_symbols, channel)
+        if most is None:
+            return False
+        return waiting + sum(topic.channel == channel for topic in connection.topics.values()) >= most
+
+    def _answer(self, connection: Client, wish: Wish, waiting: Sequence[Wish]) -> bool:
+        """Acknowledges or refuses; returns whether data will come. `waiting` were granted just now."""
         verdict = self.faults.first(questions.when_subscribing, wish.pair.name)
         if isinstance(verdict, Ignored):
             return verdict.with_data
         error = (verdict.error or wish.not_supported) if isinstance(verdict, Refused) else None
         if self._pair_status.get(wish.pair.name) == DELISTED:
             error = wish.not_supported
+        if self._is_full(connection, wish.topic.channel, len(waiting)):
+            error = "Subscription limit exceeded"
         if wish.topic.name in connection.topics:
             error = "Already subscribed"
         if error:
@@ -166,6 +188,9 @@ class Kraken(Exchange[KrakenDialect]):
         for wish in wanted:
             if wish.topic.channel == "ticker":
                 self._send_first_ticker(connection, wish.pair)
+            elif wish.depth is not None:
+                told = self._window(wish.pair.name, wish.depth).snapshot()
+                connection.say(connection.dialect.book(told, snapshot=True), Kind.BOOK, wish.pair.name)
         pairs = [wish.pair for wish in wanted if wish.topic.channel == "trade"]
         histories = [
             self._history(pair)
@@ -197,6 +222,41 @@ class Kraken(Exchange[KrakenDialect]):
             self._send(
                 Kind.TICKER, pair, lambda dialect: dialect.ticker(tape.ticker(trades[-1]), snapshot=False)
             )
+            if pair.name in self._windows and tape.requote():
+                self._send_book(pair)
+
+    def change_book(self, tape: KrakenTape, levels: int = 1, *, lost: bool = False) -> None:
+        with self.lock:
+            for _ in tape.book.change(levels):
+                pass
+            if lost:
+                self.skip_update(tape.pair.name)
+            self._send_book(tape.pair)
+
+    def skip_update(self, pair: str) -> None:
+        """The next update of that pair's book gets lost."""
+        with self.lock:
+            self._skipped[pair] += 1
+
+    def _window(self, pair: str, depth: int) -> Window:
+        windows = self._windows.setdefault(pair, {})
+        if depth not in windows:
+            windows[depth] = Window(lambda: self.market.tapes[pair], depth)
+        return windows[depth]
+
+    def _send_book(self, pair: Pair) -> None:
+        updates = [
+            (each, told) for each in self._windows.get(pair.name, {}).values() if (told := each.update())
+        ]
+        if updates and self._skipped[pair.name]:
+            self._skipped[pair.name] -= 1
+            return
+        for window, told in updates:
+            self._send_to(self.subscribers(window.topic.name), Kind.BOOK, pair, partial(_write_update, told))
+
+    def clear_faults(self) -> None:
+        super().clear_faults()
+        self._skipped.clear()
 
     def walk(self) -> None:
         """Trades of some pair, while its market is open."""
@@ -204,17 +264,28 @@ class Kraken(Exchange[KrakenDialect]):
             event = self.market.walk()
             if self._is_matching(event[0].pair.name):
                 self.publish(event)
+                if event[0].pair.name in self._windows:
+                    self.change_book(self.market.tapes[event[0].pair.name], 2)
 
     def _is_matching(self, pair: str) -> bool:
         return self._pair_status.get(pair, self._system) in MATCHING
 
     def _send(self, kind: Kind, pair: Pair, write: Callable[[KrakenDialect], str]) -> None:
+        self._send_to(self.subscribers(topic_of(kind.value, pair.name).name), kind, pair, write)
+
+    def _send_to(
+        self, clients: Sequence[Client], kind: Kind, pair: Pair, write: Callable[[KrakenDialect], str]
+    ) -> None:
         by_dialect: dict[str, list[Client]] = {}
-        for connection in self.subscribers(topic_of(kind.value, pair.name).name):
+        for connection in clients:
             by_dialect.setdefault(connection.dialect.name, []).append(connection)
         for connections in by_dialect.values():
             text = write(connections[0].dialect)
             self.deliver(connections, Outgoing(kind, pair.name, (text,), self.market.now()))
+
+
+def _write_update(told: BookState, dialect: KrakenDialect) -> str:
+    return dialect.book(told, snapshot=False)
 
 
 def _without_system(text: str) -> str:

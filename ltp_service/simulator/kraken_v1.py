@@ -4,23 +4,25 @@ import re
 import zlib
 from collections.abc import Sequence
 from decimal import Decimal
+from functools import partial
 from typing import Any
 
 from ltp_service.simulator import questions
-from ltp_service.simulator.dialect import KrakenDialect, Wish
+from ltp_service.simulator.dialect import KrakenDialect, Topic, Wish
 from ltp_service.simulator.kraken import Client, topic_of
+from ltp_service.simulator.kraken_book import DEPTHS, BookState, Levels, book_topic, size
 from ltp_service.simulator.market import Pair, Ticker, Trade, plain
 from ltp_service.simulator.questions import Kind
 from ltp_service.simulator.wire import compact, read_object
 
 VERSION = "1.9.1"
-CHANNELS = ("ticker", "trade")
+CHANNELS = ("ticker", "trade", "book")
 _ISO_NAME = re.compile(r"[A-Z0-9]+/[A-Z0-9]+")
-_CHANNEL_OFFSETS = {"ticker": 4, "trade": 1}
+_CHANNEL_OFFSETS = {"ticker": 4, "trade": 1, "book": 0}
 
 
 class KrakenV1(KrakenDialect):
-    """Path `/`. Only the channels ticker and trade."""
+    """Path `/`. Only the channels ticker, trade and book."""
 
     name = "kraken_v1"
     heartbeat = '{"event":"heartbeat"}'
@@ -41,7 +43,7 @@ class KrakenV1(KrakenDialect):
             [
                 trade.padded_price,
                 trade.volume,
-                f"{trade.micros // 1_000_000}.{trade.micros % 1_000_000:06d}",
+                _seconds(trade.micros),
                 trade.side[0],
                 trade.order_type[0],
                 "",
@@ -49,6 +51,25 @@ class KrakenV1(KrakenDialect):
             for trade in trades
         ]
         return compact([_channel_id(pair, "trade"), rows, "trade", pair.wsname])
+
+    def book(self, told: BookState, *, snapshot: bool) -> str:
+        """Two payloads where both sides change; the checksum stands in the last one, and in no snapshot."""
+        pair = told.pair
+        stamp = _seconds(self._market.now())
+
+        def rows(levels: Levels) -> list[list[str]]:
+            return [
+                [_price(pair, ticks), size(units), stamp, *(["r"] if ticks in told.returned else [])]
+                for ticks, units in levels.items()
+            ]
+
+        sides = {"a": told.asks, "b": told.bids}
+        payloads: list[dict[str, Any]] = [{name: rows(levels)} for name, levels in sides.items() if levels]
+        if snapshot:
+            payloads = [{"as": rows(told.asks), "bs": rows(told.bids)}]
+        elif payloads:
+            payloads[-1]["c"] = str(told.checksum(partial(_price, pair)))
+        return compact([_channel_id(pair, "book"), *payloads, f"book-{told.depth}", pair.wsname])
 
     def first_trades(self, histories: Sequence[Sequence[Trade]]) -> list[list[Trade]]:
         return [list(history) for history in histories]
@@ -69,7 +90,7 @@ class KrakenV1(KrakenDialect):
                 client.say(_error("Event(s) not found", request), Kind.ACK)
 
     def _subscribe(self, client: Client, request: dict[str, Any]) -> None:
-        complaint = _complaint(request)
+        complaint = _complaint(request) or self._exchange.refusal_of_batch(len(request["pair"]))
         if complaint:
             client.say(_error(complaint, request), Kind.ACK)
             return
@@ -83,20 +104,26 @@ class KrakenV1(KrakenDialect):
             client.say(_refusal(request, str(wsname), _unknown(str(wsname))), Kind.ACK)
             return None
         listed = pair
+        depth = _depth(request) if channel == "book" else None
+        if depth is not None and depth not in DEPTHS:
+            client.say(_refusal(request, pair.wsname, "Subscription depth not supported"), Kind.ACK)
+            return None
         return Wish(
-            topic_of(channel, pair.name),
+            _topic(channel, pair, depth),
             pair,
             ack=lambda: _ack(request, listed, channel, "subscribed"),
             refusal=lambda error: _refusal(request, listed.wsname, error),
-            snapshot=channel == "ticker"
+            snapshot=channel in ("ticker", "book")
             or self._exchange.faults.any(questions.sends_trade_snapshot, channel),
             not_supported=f"Currency pair not supported {pair.wsname}",
+            depth=depth,
         )
 
     def _unsubscribe(self, client: Client, request: dict[str, Any]) -> None:
         for channel, wsname in self._targets(request):
+            depth = _depth(request) if channel == "book" else None
             pair = self._market.pair_by_wsname(wsname)
-            if pair and self._exchange.unsubscribe(client, topic_of(channel, pair.name).name):
+            if pair and self._exchange.unsubscribe(client, _topic(channel, pair, depth).name):
                 client.say(_ack(request, pair, channel, "unsubscribed"), Kind.ACK, pair.name)
             else:
                 client.say(_refusal(request, wsname, "Subscription not found"), Kind.ACK)
@@ -143,14 +170,33 @@ def _unknown(wsname: str) -> str:
 def _ack(request: dict[str, Any], pair: Pair, channel: str, status: str) -> str:
     content = {
         "channelID": _channel_id(pair, channel),
-        "channelName": channel,
+        "channelName": f"book-{_depth(request)}" if channel == "book" else channel,
         "event": "subscriptionStatus",
         "pair": pair.wsname,
         **_request_id(request),
         "status": status,
-        "subscription": {"name": channel},
+        "subscription": {"depth": _depth(request), "name": channel}
+        if channel == "book"
+        else {"name": channel},
     }
     return compact(content)
+
+
+def _depth(request: dict[str, Any]) -> Any:
+    subscription = request.get("subscription")
+    return subscription.get("depth", 10) if isinstance(subscription, dict) else 10
+
+
+def _topic(channel: str, pair: Pair, depth: int | None) -> Topic:
+    return topic_of(channel, pair.name) if depth is None else book_topic(pair.name, depth)
+
+
+def _price(pair: Pair, ticks: int) -> str:
+    return f"{Decimal(pair.price(ticks)):.{pair.padded_decimals}f}"
+
+
+def _seconds(micros: int) -> str:
+    return f"{micros // 1_000_000}.{micros % 1_000_000:06d}"
 
 
 def _refusal(request: dict[str, Any], wsname: str, error: str) -> str:

@@ -6,12 +6,13 @@ from typing import Any
 
 from ltp_service.simulator.dialect import KrakenDialect, Wish
 from ltp_service.simulator.kraken import Client, topic_of
+from ltp_service.simulator.kraken_book import DEPTHS, BookState, Levels, book_topic, size
 from ltp_service.simulator.market import Pair, Ticker, Trade, plain
 from ltp_service.simulator.questions import Kind
 from ltp_service.simulator.wire import compact, read_object, rfc3339
 
 VERSION = "2.0.10"
-CHANNELS = ("ticker", "trade")
+CHANNELS = ("ticker", "trade", "book")
 PRIVATE_CHANNELS = ("executions", "balances", "level3")
 _PRIVATE = "Private data and trading are unavailable on this endpoint. Try ws-auth.kraken.com"
 
@@ -19,7 +20,7 @@ Stamps = dict[str, str]
 
 
 class KrakenV2(KrakenDialect):
-    """Path `/v2`. Only the channels ticker, trade and instrument."""
+    """Path `/v2`. Only the channels ticker, trade, book and instrument."""
 
     name = "kraken_v2"
     heartbeat = '{"channel":"heartbeat"}'
@@ -41,6 +42,18 @@ class KrakenV2(KrakenDialect):
     def trades(self, trades: Sequence[Trade], *, snapshot: bool) -> str:
         entries = ",".join(map(_trade_entry, trades))
         return f'{{"channel":"trade","type":"{_type(snapshot)}","data":[{entries}]}}'
+
+    def book(self, told: BookState, *, snapshot: bool) -> str:
+        pair = told.pair
+
+        def rows(levels: Levels) -> str:
+            each = (f'{{"price":{pair.price(ticks)},"qty":{size(units)}}}' for ticks, units in levels.items())
+            return ",".join(each)
+
+        return (
+            f'{{"channel":"book","type":"{_type(snapshot)}","data":[{{"symbol":"{pair.name}","bids":[{rows(told.bids)}],'
+            f'"asks":[{rows(told.asks)}],"checksum":{told.checksum(pair.price)},"timestamp":"{self._now()}"}}]}}'
+        )
 
     def instruments(self, statuses: Sequence[tuple[Pair, str]], *, snapshot: bool) -> str | None:
         entries = ",".join(_instrument_entry(pair, status) for pair, status in statuses)
@@ -74,6 +87,8 @@ class KrakenV2(KrakenDialect):
             self._exchange.follow_instruments(client, self._ack(request, result, stamps), snapshot)
             return
         complaint = _complaint(parameters)
+        if isinstance(parameters, dict) and not complaint:
+            complaint = self._exchange.refusal_of_batch(len(parameters["symbol"]))
         if complaint or not isinstance(parameters, dict):
             client.say(self._refusal(request, None, complaint or "Malformed request", stamps), Kind.ACK)
             return
@@ -97,16 +112,22 @@ class KrakenV2(KrakenDialect):
             return None
         listed = pair
         channel = parameters["channel"]
-        snapshot = parameters.get("snapshot", channel == "ticker")
-        trigger = {"event_trigger": parameters.get("event_trigger", "trades")} if channel == "ticker" else {}
-        result = {"channel": channel, **trigger, "snapshot": snapshot, "symbol": pair.name}
+        snapshot = parameters.get("snapshot", channel != "trade")
+        own: dict[str, Any] = {}
+        depth = _depth(parameters)
+        if channel == "ticker":
+            own = {"event_trigger": parameters.get("event_trigger", "trades")}
+        elif depth is not None:
+            own = {"depth": depth}
+        result = {"channel": channel, **own, "snapshot": snapshot, "symbol": pair.name}
         return Wish(
-            topic_of(channel, pair.name),
+            topic_of(channel, pair.name) if depth is None else book_topic(pair.name, depth),
             pair,
             ack=lambda: self._ack(request, result, stamps),
             refusal=lambda error: self._refusal(request, listed.name, error, stamps),
             snapshot=snapshot,
             not_supported=f"Currency pair not supported {pair.name}",
+            depth=depth,
         )
 
     def _unsubscribe(
@@ -114,9 +135,11 @@ class KrakenV2(KrakenDialect):
     ) -> None:
         for symbol in parameters["symbol"]:
             pair = self._market.pair(str(symbol))
-            topic = topic_of(parameters["channel"], str(symbol))
+            channel, depth = parameters["channel"], _depth(parameters)
+            topic = topic_of(channel, str(symbol)) if depth is None else book_topic(str(symbol), depth)
             if pair and self._exchange.unsubscribe(client, topic.name):
-                result = {"channel": parameters["channel"], "symbol": pair.name}
+                own = {} if depth is None else {"depth": depth}
+                result = {"channel": channel, **own, "symbol": pair.name}
                 client.say(self._ack(request, result, stamps), Kind.ACK, pair.name)
             else:
                 client.say(self._refusal(request, str(symbol), "Subscription not found", stamps), Kind.ACK)
@@ -157,7 +180,14 @@ def _complaint(parameters: object) -> str | None:
     channel = parameters.get("channel")
     if channel in PRIVATE_CHANNELS:
         return _PRIVATE
+    if _depth(parameters) not in (None, *DEPTHS):
+        return "Subscription depth not supported"
     return None if channel in CHANNELS else "Subscription name invalid"
+
+
+def _depth(parameters: dict[str, Any]) -> Any:
+    """Of an order book; None for another channel."""
+    return parameters.get("depth", 10) if parameters.get("channel") == "book" else None
 
 
 def _unknown(symbol: str) -> str:

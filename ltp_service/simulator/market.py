@@ -6,11 +6,11 @@ import time
 from abc import ABC, abstractmethod
 from bisect import bisect_right
 from collections import deque
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
 from functools import cached_property
-from itertools import takewhile
+from itertools import islice, product, takewhile
 from typing import Generic, Literal, TypedDict, TypeVar, Unpack
 
 from ltp_service.simulator.order_book import OrderBook
@@ -36,9 +36,9 @@ _LETTERED_PAIRS = frozenset(
 )
 
 UNIT_DECIMALS = 6
+KRAKEN_LEVELS = 100  # of each side of an order book
 _LISTED = re.compile(r"([A-Z0-9]{2,12}?)(USDT|USDC|FDUSD|USD|EUR|TRY|BRL|BTC|ETH|BNB|DAI)")
 _NEVER_LISTED = "NOPE"
-_STARTS = {"BTCUSDT": (1, 1156302), "ETHUSDT": (2, 421533), "SOLUSDT": (2, 18742)}
 _PULL = 0.02  # back to the start price, so that exchanges do not drift apart
 
 _PLAUSIBLE_PRICE = re.compile(r"\d{1,30}(\.\d{1,30})?([eE][+-]?\d{1,2})?")
@@ -91,6 +91,10 @@ class Pair:
     def increment(self) -> Decimal:
         return Decimal(1).scaleb(-self.decimals)
 
+    def ticks(self, price: str) -> int:
+        """How many of the smallest steps a price has; what is less than one is left out."""
+        return int(Decimal(price).scaleb(self.decimals))
+
     def price(self, ticks: int) -> str:
         """So many of the smallest steps, with every decimal."""
         whole, rest = divmod(ticks, 10**self.decimals)
@@ -138,6 +142,14 @@ def arbitrary_pair(name: str, seed: int) -> Pair:
     base, quote = name.split("/")
     price = random.Random(f"{seed} {name}").uniform(1, 1000)
     return Pair(base, quote, 4, 5, f"{price:.4f}")
+
+
+def invented_pairs(count: int, seed: int) -> Iterator[Pair]:
+    """So many pairs of currencies that do not exist: PAAA/USD, PAAA/EUR, PAAB/USD, …"""
+    letters = "ABCDEFGHIJKLMNOPQRSTUVWXYZ"
+    bases = (f"P{''.join(code)}" for code in product(letters, repeat=3))
+    names = (f"{base}/{quote}" for base in bases for quote in ("USD", "EUR"))
+    return (arbitrary_pair(name, seed) for name in islice(names, max(0, count)))
 
 
 @dataclass(frozen=True, slots=True)
@@ -262,6 +274,24 @@ class KrakenTape(Tape):
     def last(self) -> Trade:
         return self.trades[-1]
 
+    @cached_property
+    def book(self) -> OrderBook:
+        """Around the last price."""
+        return self._book_at(self.pair.ticks(self.last.price))
+
+    def requote(self) -> bool:
+        """Moves the book to where the last trade was, if it left the spread. Whether it had to."""
+        ticks = self.pair.ticks(self.last.price)
+        left = not self.book.bids.best() <= ticks <= self.book.asks.best()
+        if left:
+            self.book = self._book_at(ticks)
+        return left
+
+    def _book_at(self, ticks: int) -> OrderBook:
+        # Its own choice: who asks for books must not change what is traded.
+        choice = random.Random(f"book of {self.pair.name} at {ticks}")
+        return OrderBook(max(ticks, 3), choice, KRAKEN_LEVELS, reach=8)
+
     def earliest(self) -> int:
         return self.last.micros + 1
 
@@ -370,6 +400,13 @@ class SpotTape(Tape):
     def earliest(self) -> int:
         return self._last_micros
 
+    def last(self, now: int) -> Trade:
+        """The last trade; before the first one at the start price is made up, a minute old."""
+        if not self.trades:
+            price, moment = self.pair.price(self._start), now - 60_000_000
+            self.add([Trade(self.pair, price, "0.01", "buy", moment, self.next_id, sequence=self.sequence)])
+        return self.trades[-1]
+
     def event(self, now: int, count: int) -> list[Trade]:
         """The next match event, of `count` trades at one price of the walk; not yet on the tape."""
         side: Side = "buy" if self._choice.random() < 0.5 else "sell"
@@ -453,21 +490,24 @@ class KrakenMarket(Market[KrakenTape]):
     def __init__(self, pairs: Iterable[Pair], seed: int, clock: Callable[[], float] = time.time) -> None:
         super().__init__(seed, clock)
         self._spellings: dict[str, Pair] = {}
+        self._by_wsname: dict[str, Pair] = {}
         for pair in pairs:
             if pair.name not in self.tapes:
                 self._list(pair)
+        self._names = list(self.tapes)
 
     def _list(self, pair: Pair) -> None:
         age = self._choice.uniform(3, 180)
         trade_id = self._choice.randint(100_000, 150_000_000)
         first = Trade(pair, pair.start, self._volume(), "buy", self.now() - int(age * 1_000_000), trade_id)
         self.tapes[pair.name] = KrakenTape(first, self._choice)
+        self._by_wsname[pair.wsname] = pair
         for spelling in (pair.altname, pair.rest_key, pair.name):
             self._spellings[spelling] = pair
 
     def pair_by_wsname(self, wsname: str) -> Pair | None:
         """By the name of v1, XBT/USD."""
-        return next((tape.pair for tape in self.tapes.values() if tape.pair.wsname == wsname), None)
+        return self._by_wsname.get(wsname)
 
     def pair_by_rest_name(self, name: str) -> Pair | None:
         """By what REST takes: XBTUSD, XXBTZUSD, BTC/USD, but not XBT/USD."""
@@ -480,7 +520,7 @@ class KrakenMarket(Market[KrakenTape]):
 
     def walk(self) -> list[Trade]:
         """The next event of the price walk: one to three trades of one pair by one taker, not yet on the tape."""
-        tape = self._choice.choice(list(self.tapes.values()))
+        tape = self.tapes[self._choice.choice(self._names)]
         side = self._side()
         count = self._choice.choice((1, 1, 1, 1, 2, 3))
         price = Decimal(tape.last.price)
@@ -499,6 +539,13 @@ class KrakenMarket(Market[KrakenTape]):
         return max(target, pair.increment)
 
 
+_SPOT_STARTS = {
+    pair.name.replace("/", ""): (pair.decimals, int(Decimal(pair.start).scaleb(pair.decimals)))
+    for pair in STANDARD_PAIRS
+} | {"BTCUSDT": (1, 1156302), "ETHUSDT": (2, 421533), "SOLUSDT": (2, 18742)}
+"""By name: decimals, and the price at the beginning in the smallest steps."""
+
+
 class SpotMarket(Market[SpotTape]):
     """By names such as BTCUSDT. A well-formed one is listed when it is first asked for; one that begins with NOPE never
     is."""
@@ -506,13 +553,18 @@ class SpotMarket(Market[SpotTape]):
     resolution = 1000
 
     def __init__(
-        self, exchange: str, seed: int, first_id: int = 0, clock: Callable[[], float] = time.time
+        self,
+        exchange: str,
+        seed: int,
+        first_id: int = 0,
+        clock: Callable[[], float] = time.time,
+        listed: Iterable[str] = ("BTCUSDT", "ETHUSDT", "SOLUSDT"),
     ) -> None:
-        """Trade ids begin above `first_id`."""
+        """Trade ids begin above `first_id`. `listed`: the pairs that its walk begins with."""
         super().__init__(seed, clock)
         self.exchange = exchange
         self._first_id = first_id
-        for name in _STARTS:
+        for name in listed:
             self.find(name)
 
     def find(self, name: str) -> SpotTape | None:
@@ -522,7 +574,7 @@ class SpotMarket(Market[SpotTape]):
         if parts is None or name.startswith(_NEVER_LISTED):
             return None
         choice = random.Random(f"{self._seed} {self.exchange} {name}")
-        decimals, start = _STARTS.get(name, (4, choice.randint(10_000, 10_000_000)))
+        decimals, start = _SPOT_STARTS.get(name, (4, choice.randint(10_000, 10_000_000)))
         price = f"{Decimal(start).scaleb(-decimals):f}"
         pair = Pair(parts[1], parts[2], decimals, decimals, price, separator="")
         self.tapes[name] = SpotTape(pair, self._first_id, choice)

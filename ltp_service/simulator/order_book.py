@@ -9,7 +9,7 @@ from typing import Literal
 BookSide = Literal["bids", "asks"]
 
 FEWEST = 1200
-MOST = 1500
+_SURPLUS = 300  # levels of one side beyond the fewest at which it only loses some
 _REACH = 60  # how far from the best price most changes are, in levels
 _SPREAD = 6  # ticks; wider than that, a change narrows it
 
@@ -60,12 +60,15 @@ class Half:
 class OrderBook:
     """The same seed gives the same book and the same changes."""
 
-    def __init__(self, middle: int, choice: random.Random) -> None:
-        """`middle`: the price to start around, in ticks."""
+    def __init__(
+        self, middle: int, choice: random.Random, fewest: int = FEWEST, reach: float = _REACH
+    ) -> None:
+        """`middle`: the price to start around, in ticks. `fewest`: about so many levels on each side."""
         self._choice = choice
+        self._fewest, self._reach = fewest, reach
         self.bids = Half("bids")
         self.asks = Half("asks")
-        for number in range(min(FEWEST, middle - 1)):
+        for number in range(min(fewest, middle - 1)):
             self.bids.apply(Level("bids", middle - 1 - number, self._units()))
             self.asks.apply(Level("asks", middle + 1 + number, self._units()))
 
@@ -79,9 +82,11 @@ class OrderBook:
 
     def _next(self, half: Half) -> Level:
         outward = -1 if half.side == "bids" else 1
-        position = min(int(self._choice.expovariate(1 / _REACH)), len(half) - 1)
+        position = min(int(self._choice.expovariate(1 / self._reach)), len(half) - 1)
         ticks = half.at(position)
-        if len(half) > MOST or (len(half) > FEWEST // 2 and self._choice.random() < 0.3):
+        if len(half) > self._fewest + _SURPLUS or (
+            len(half) > self._fewest // 2 and self._choice.random() < 0.3
+        ):
             return Level(half.side, ticks, 0)
         if self.asks.best() - self.bids.best() > _SPREAD:
             return Level(half.side, half.best() - outward, self._units())

@@ -6,6 +6,7 @@ from typing import Annotated, NamedTuple
 import msgspec
 from msgspec import Meta
 
+from ltp_service.domain.book import BookProblem
 from ltp_service.domain.trade import Side
 
 HEARTBEAT_SECONDS = 5
@@ -114,6 +115,22 @@ class BestPrices(msgspec.Struct, frozen=True):
     best_ask: BestLevel | None
     changed_at: Moment | None
     """The exchange's time of the last update; null where it is not told."""
+
+
+class StreamedBook(msgspec.Struct, frozen=True):
+    """The best bid and the best ask of a pair on Kraken. Both are null while they cannot be believed."""
+
+    pair: str
+    bid: BestLevel | None
+    """Null with a problem, or when nothing is bid."""
+    ask: BestLevel | None
+    """Null with a problem, or when nothing is asked."""
+    in_sync: bool
+    """False: an update may be missing."""
+    problem: BookProblem | None
+    """`unknown`: not received yet; `out_of_sync`: an update may be missing; `stale`: nothing heard of Kraken for 5 s."""
+    changed_at: Moment | None
+    """Kraken's time of the last update; null where it is not told."""
 
 
 class Heartbeat(msgspec.Struct, frozen=True):

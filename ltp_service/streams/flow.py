@@ -1,6 +1,6 @@
 """What the clients of one question are told: from hello on, in step or behind."""
 
-from collections.abc import Callable, Hashable, Sequence
+from collections.abc import Callable, Hashable, Iterator, Sequence
 from typing import Any, NamedTuple
 
 from ltp_service.streams.board import Board
@@ -11,6 +11,9 @@ TRADES_A_FRAME = 50
 """Most trades of one frame: 11 KB, less than a socket's buffer holds."""
 
 
+MANY_SUBJECTS = 50
+"""Subjects whose rendering takes longer than a rest of the pump costs."""
+
 FRAME_EVERY_SECONDS, TRADES_EVERY_SECONDS = 0.1, 0.02
 """Shortest time between two frames for one client, and between two where each trade is told and nothing is left out."""
 
@@ -18,8 +21,8 @@ FRAME_EVERY_SECONDS, TRADES_EVERY_SECONDS = 0.1, 0.02
 class Position(NamedTuple):
     """How far a client was told."""
 
-    version: int
-    """Of the board."""
+    versions: tuple[int, ...]
+    """Of the boards."""
     places: tuple[Place, ...]
     """Of the lanes of the tape."""
     beat: int
@@ -27,7 +30,7 @@ class Position(NamedTuple):
 
 
 class Newest(NamedTuple):
-    """Events of which only the newest counts."""
+    """Events of one kind of which only the newest counts."""
 
     board: Board[Any, Any]
     subjects: tuple[Hashable, ...]
@@ -52,17 +55,17 @@ class Wording(NamedTuple):
 class Flow:
     """The events of one question. `position` is how far the clients in step were told."""
 
-    def __init__(self, wording: Wording, newest: Newest | None, tape: Tape | None) -> None:
+    def __init__(self, wording: Wording, newest: Sequence[Newest], tape: Tape | None) -> None:
         self._wording, self._newest, self._tape = wording, newest, tape
         self._usual_pause = FRAME_EVERY_SECONDS if newest else TRADES_EVERY_SECONDS
         self.pause = self._usual_pause
         """Shortest time from the last frame to the next."""
         self._prices_due_at = 0.0
         """When prices may be told again while trades are left; monotonic seconds."""
-        if newest is not None:
-            newest.board.look(newest.subjects)
+        for each in newest:
+            each.board.look(each.subjects)
         places = tuple(map(tape.newest, tape.lanes)) if tape else ()
-        self.position = Position(newest.board.version if newest else 0, places, 0)
+        self.position = Position(self._versions(), places, 0)
         self._remembered: dict[Position, tuple[Frame, Position]] = {}
         """What clients behind were told a moment ago, by where they were."""
 
@@ -74,17 +77,25 @@ class Flow:
         writing.add("hello", self._wording.hello(is_whole))
         for gap in gaps:
             writing.add("gap", gap)
-        if self._newest is not None:
-            board, subjects, name = self._newest
-            board.look(subjects)
+        for board, subjects, name in self._newest:
             for subject in subjects:
                 writing.add(name, board.item(subject))
         return writing.frame(), self.position._replace(places=places)
 
+    def render(self, *, whole: bool = False) -> Iterator[None]:
+        """Renders what is new to the clients in step, or the whole, so that the frame is soon written. Yields after each of
+        many subjects: with a thousand it takes long."""
+        for (board, subjects, _), version in zip(self._newest, self.position.versions, strict=True):
+            if len(subjects) >= MANY_SUBJECTS:
+                for subject in subjects if whole else board.changed_since(version, subjects):
+                    board.item(subject)
+                    yield
+
     def lags(self) -> bool:
         """Whether there is something to tell to the clients in step."""
-        newest, tape = self._newest, self._tape
-        if newest is not None and newest.board.changed_since(self.position.version, newest.subjects):
+        tape = self._tape
+        told = zip(self._newest, self.position.versions, strict=True)
+        if any(board.changed_since(version, subjects) for (board, subjects, _), version in told):
             return True
         return tape is not None and any(
             tape.is_behind(lane, place) for lane, place in zip(tape.lanes, self.position.places, strict=True)
@@ -93,11 +104,10 @@ class Flow:
     def next(self, now: float, *, beat: bool = False) -> Frame:
         """Everything new for the clients in step; with `beat` a heartbeat, too. `now` in monotonic seconds."""
         before = self.position
-        version = self._newest.board.version if self._newest else 0
-        until = Position(version, (), before.beat + beat)
+        until = Position(self._versions(), (), before.beat + beat)
         self.pause = self._usual_pause
         frame, self.position = self._between(before, until, with_prices=now >= self._prices_due_at)
-        if self.position.version != before.version:
+        if self.position.versions != before.versions:
             self._prices_due_at = now + FRAME_EVERY_SECONDS
         self.refresh()
         return frame
@@ -116,6 +126,9 @@ class Flow:
     def event_id(self, places: Sequence[Place]) -> str:
         """The id of an event after which the lanes are told that far."""
         return self._tape.event_id(places) if self._tape else self._wording.moment_id()
+
+    def _versions(self) -> tuple[int, ...]:
+        return tuple(each.board.version for each in self._newest)
 
     def _start(self, last_event_id: str) -> tuple[tuple[Place, ...], list[bytes], bool]:
         """Where a client begins, the gaps before that, and whether it resumes."""
@@ -139,19 +152,19 @@ class Flow:
         prices are told only `with_prices`, for the next frame comes sooner than they may."""
         writing = _Writing(self)
         places = self._trades(writing, after.places, until.places) if self._tape else after.places
-        version = max(after.version, until.version)
+        versions = tuple(map(max, after.versions, until.versions))
         are_left = writing.trades >= TRADES_A_FRAME and not until.places
         if are_left:
             self.pause = TRADES_EVERY_SECONDS
         if are_left and not with_prices:
-            version = after.version
-        elif self._newest is not None:
-            board, subjects, name = self._newest
-            for subject in board.changed_since(after.version, subjects):
-                writing.add(name, board.item(subject))
+            versions = after.versions
+        else:
+            for (board, subjects, name), version in zip(self._newest, after.versions, strict=True):
+                for subject in board.changed_since(version, subjects):
+                    writing.add(name, board.item(subject))
         if until.beat > after.beat:
             writing.add("heartbeat", self._wording.heartbeat())
-        return writing.frame(), Position(version, places, until.beat)
+        return writing.frame(), Position(versions, places, until.beat)
 
     def _trades(
         self, writing: "_Writing", after: tuple[Place, ...], until: tuple[Place, ...]

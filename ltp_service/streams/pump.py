@@ -18,6 +18,7 @@ from typing import Protocol
 
 from ltp_service.meters import STREAM_DROPPED, STREAM_EVENTS
 from ltp_service.runtime.clock import SHORTEST_SLEEP
+from ltp_service.runtime.pauses import Pauses
 from ltp_service.runtime.runtime import Runtime
 from ltp_service.streams.events import HEARTBEAT_SECONDS, NOTHING, Frame, bye
 from ltp_service.streams.flow import Flow, Position
@@ -233,13 +234,18 @@ class Pump:
 
         `is_allowed` returns whether the client's key is still valid; None where it needed none.
         """
+        pause = Pauses(self._monotonic, self._sleep)
         group = self._groups.get(question) or self._open(question)
         client = Client(connection, group, address, is_allowed)
         self.places.take(address)
         group.clients[client] = None
         try:
-            frame, position = group.flow.begin(last_event_id)
             self._watch(client)
+            for _ in group.flow.render(whole=True):
+                pause()
+                if client.group is None:
+                    return
+            frame, position = group.flow.begin(last_event_id)
         except BaseException:
             self._drop(client, "gone")
             raise
@@ -289,6 +295,7 @@ class Pump:
         self._wake.clear()
         self._gather()
         while self._rounds:
+            self._render()
             self._send_a_slice()
             self._rest()
             self._gather()
@@ -346,6 +353,19 @@ class Pump:
         else:
             self._waiting[group] = None
             self._next_due = min(self._next_due, due_at)
+
+    def _render(self) -> None:
+        """Renders the frames of many pairs before they are due to be sent, with rests."""
+        begun = self._processor_time()
+        for _, _, sending in [each for each in self._rounds if each[2].frame is None]:
+            for _ in sending.group.flow.render():
+                if self._processor_time() - begun >= self._slice:
+                    self._work += self._processor_time() - begun
+                    self._rest()
+                    begun = self._processor_time()
+                if not sending.group.clients:
+                    break
+        self._work += self._processor_time() - begun
 
     def _rest(self) -> None:
         """Lets the other greenlets have a turn."""

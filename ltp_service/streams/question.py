@@ -16,6 +16,8 @@ class MarketQuestion(NamedTuple):
 
     pairs: tuple[Pair, ...]
     events: MarketEvents
+    books: bool = False
+    """Whether the best bid and ask are told, too."""
 
 
 class ExchangeQuestion(NamedTuple):

@@ -6,26 +6,26 @@ from typing import NamedTuple
 
 from ltp_service.collected.books import BookStore
 from ltp_service.collected.kraken_tape import KrakenTape
+from ltp_service.collected.pair_books import PairBook, PairBooks
 from ltp_service.collected.trades import TradeStore
-from ltp_service.domain.book import BookView, Level
+from ltp_service.domain.book import BookView
 from ltp_service.domain.errors import NotSupported
 from ltp_service.domain.pairs import Pair
+from ltp_service.domain.tick import Price
 from ltp_service.feed.contract import Gap, Link
 from ltp_service.prices.changes import Changes
 from ltp_service.prices.quotes import Quote, Quotes
 from ltp_service.runtime.clock import Clock
 from ltp_service.runtime.moments import rfc3339
 from ltp_service.streams.board import Board
+from ltp_service.streams.books import ExchangeBook, book_key, pair_book_key, render_book, render_pair_book
 from ltp_service.streams.event_ids import hash_of, moment_id, read_moment, read_positions
 from ltp_service.streams.events import (
     HEARTBEAT_SECONDS,
-    BestLevel,
-    BestPrices,
     ExchangeGap,
     ExchangeHello,
     Heartbeat,
     Hello,
-    digits,
     encode,
 )
 from ltp_service.streams.flow import Flow, Newest, Wording
@@ -36,14 +36,17 @@ from ltp_service.version import VERSION
 News = Hashable
 """What changed: a pair; `("trades", pair)` for its trades; a symbol for its trades on other exchanges."""
 
-_Book = tuple[str, str]
-"""Exchange and symbol."""
-
 
 class _OfABook(NamedTuple):
     """Stands for an order book, of which no news are told."""
 
-    book: _Book
+    book: ExchangeBook
+
+
+class _BestOf(NamedTuple):
+    """Stands for the best bid and ask of a pair, of which no news are told either."""
+
+    pair: Pair
 
 
 class Sources:
@@ -58,17 +61,23 @@ class Sources:
         trades: TradeStore,
         books: BookStore,
         links: Callable[[ExchangeEvents], Sequence[tuple[str, Link]]],
+        pair_books: PairBooks | None = None,
     ) -> None:
-        """`tape` is Kraken's; None where its protocol gives no trade ids. `links` are the exchanges of the
+        """`tape` is Kraken's; None where its protocol gives no trade ids. `pair_books` are Kraken's, too; None where they
+        are not collected. `links` are the exchanges of the
         collectors of one kind and what they say about themselves."""
         self._quotes, self._changes, self._clock, self._tape = quotes, changes, clock, tape
         self._trades, self._books, self._links = trades, books, links
         self.item: Callable[[Quote], bytes] = lambda _: b"{}"
         """Renders a price as `detail=true` does. Set by the room that knows how."""
-        self._prices = Board(quotes.look, _price_key, self._render_price)
-        self._best = Board(self._read_books, _book_key, _render_book)
-        self._looked_at = (0, 0)
-        """The versions of both boards at the last look."""
+        self.deviates: Callable[[Pair, Price], bool | None] = lambda *_: None
+        """Whether the price of a pair is far from other exchanges' prices. Set where those are known."""
+        self._prices = Board(quotes.look, self._price_key, self._render_price)
+        self._best = Board(self._read_books, book_key, render_book)
+        self._pair_books = pair_books
+        self._of_pairs = Board(pair_books.look if pair_books else _no_books, pair_book_key, render_pair_book)
+        self._looked_at = (0, 0, 0)
+        """The versions of the boards at the last look."""
         self._gaps: dict[str, Sequence[Gap]] = {}
         """When the collector of each exchange missed trades, as of the last look."""
         self._flows: dict[News, dict[Flow, None]] = {}
@@ -77,6 +86,8 @@ class Sources:
 
     def check(self, question: Question) -> None:
         """Raises NotSupported for a question that this process cannot answer."""
+        if isinstance(question, MarketQuestion) and question.books and self._pair_books is None:
+            raise NotSupported("Kraken's order books are not collected here: add kraken_books to COLLECTORS")
         if isinstance(question, MarketQuestion) and question.events != "prices" and self._tape is None:
             raise NotSupported(
                 "the exchange's protocol v1 and a service without its feed know no trade ids; ask events=prices"
@@ -104,6 +115,8 @@ class Sources:
                     self._prices.forget(each)
                 elif isinstance(each, _OfABook):
                     self._best.forget(each.book)
+                elif isinstance(each, _BestOf):
+                    self._of_pairs.forget(each.pair)
 
     def listen(self, tell: Callable[[News], None] | None) -> None:
         """Has `tell` called with all news; None ends that."""
@@ -123,17 +136,20 @@ class Sources:
         """Looks at everything that is asked; time alone may have changed a state, or ended the wait for a trade."""
         pairs = [each for each in self._flows if isinstance(each, Pair)]
         books = [each.book for each in self._flows if isinstance(each, _OfABook)]
+        best_of = [each.pair for each in self._flows if isinstance(each, _BestOf)]
         self._prices.look(pairs)
         self._best.look(books)
+        self._of_pairs.look(best_of)
         if any(isinstance(each, str) for each in self._flows):
             self._read_gaps()
         for flow in self._news_of:
             flow.refresh()
         # Most looks find nothing new. So a flow of prices or books is asked only where one of them has changed.
-        news: list[News] = [each for each in self._flows if not isinstance(each, Pair | _OfABook)]
+        news: list[News] = [each for each in self._flows if not isinstance(each, Pair | _OfABook | _BestOf)]
         news += self._prices.changed_since(self._looked_at[0], pairs)
         news += map(_OfABook, self._best.changed_since(self._looked_at[1], books))
-        self._looked_at = self._prices.version, self._best.version
+        news += map(_BestOf, self._of_pairs.changed_since(self._looked_at[2], best_of))
+        self._looked_at = self._prices.version, self._best.version, self._of_pairs.version
         return self._lagging(news)
 
     def _lagging(self, news: Iterable[News]) -> list[Flow]:
@@ -142,6 +158,14 @@ class Sources:
         return [flow for flow in flows if flow.lags()]
 
     # Prices and trades of pairs.
+
+    def _price_key(self, quote: Quote) -> object:
+        state, price = quote.verdict.state, quote.price
+        if price is None:
+            return state
+        tick = price.tick
+        deviating = self.deviates(quote.pair, price)
+        return tick.price, tick.trade_id, tick.traded_at, state, price.confirmed_by, deviating is True
 
     def _render_price(self, quote: Quote) -> bytes:
         return self.item(quote)
@@ -169,11 +193,13 @@ class Sources:
             unknown=gaps,
             wall=clock.wall,
         )
-        prices = Newest(self._prices, pairs, "price") if question.events != "trades" else None
+        prices = [Newest(self._prices, pairs, "price")] if question.events != "trades" else []
+        books = [Newest(self._of_pairs, pairs, "book")] if question.books else []
         wants_trades = question.events != "prices"
         tape = KrakenPairs(self._tape, pairs, subjects) if self._tape and wants_trades else None
         news: list[News] = [*(pairs if prices else ()), *(("trades", pair) for pair in pairs if tape)]
-        return Flow(wording, prices, tape), tuple(news)
+        news += map(_BestOf, pairs if books else ())
+        return Flow(wording, [*prices, *books], tape), tuple(news)
 
     def _heartbeat(self, pairs: tuple[Pair, ...]) -> bytes:
         quotes = self._quotes.look(pairs)
@@ -207,9 +233,9 @@ class Sources:
         if events == "trades":
             self._read_gaps()
             tape = ExchangeTape(self._trades, self._gaps_of, symbol, exchanges, subjects)
-            return Flow(wording, None, tape), (symbol,)
+            return Flow(wording, [], tape), (symbol,)
         books = tuple((exchange, symbol) for exchange in exchanges)
-        return Flow(wording, Newest(self._best, books, "book"), None), tuple(map(_OfABook, books))
+        return Flow(wording, [Newest(self._best, books, "book")], None), tuple(map(_OfABook, books))
 
     def _exchange_heartbeat(self, exchanges: Sequence[str], events: ExchangeEvents) -> bytes:
         now, wall = self._clock.monotonic(), self._clock.wall()
@@ -226,7 +252,7 @@ class Sources:
     def _gaps_of(self, exchange: str) -> Sequence[Gap]:
         return self._gaps.get(exchange, ())
 
-    def _read_books(self, books: Sequence[_Book]) -> list[tuple[_Book, BookView | None]]:
+    def _read_books(self, books: Sequence[ExchangeBook]) -> list[tuple[ExchangeBook, BookView | None]]:
         return [((exchange, symbol), self._books.view(symbol, exchange, 1)) for exchange, symbol in books]
 
 
@@ -234,35 +260,5 @@ def _milliseconds(seconds: float | None) -> int | None:
     return None if seconds is None else round(max(0.0, seconds) * 1000)
 
 
-def _price_key(quote: Quote) -> object:
-    state, price = quote.verdict.state, quote.price
-    if price is None:
-        return state
-    tick = price.tick
-    return tick.price, tick.trade_id, tick.traded_at, state, price.confirmed_by
-
-
-def _book_key(seen: tuple[_Book, BookView | None]) -> object:
-    view = seen[1]
-    return view and (view.in_sync, view.bids, view.asks)
-
-
-def _render_book(seen: tuple[_Book, BookView | None]) -> bytes:
-    (exchange, symbol), view = seen
-    in_sync = view is not None and view.in_sync
-    changed_at = view.changed_at if view else None
-    bids, asks = (view.bids, view.asks) if view and in_sync else ((), ())
-    return encode(
-        BestPrices(
-            exchange=exchange,
-            symbol=symbol,
-            in_sync=in_sync,
-            best_bid=_best(bids),
-            best_ask=_best(asks),
-            changed_at=None if changed_at is None else rfc3339(changed_at),
-        )
-    )
-
-
-def _best(levels: Sequence[Level]) -> BestLevel | None:
-    return BestLevel(digits(levels[0][0]), digits(levels[0][1])) if levels else None
+def _no_books(_: Sequence[Pair]) -> list[PairBook]:
+    return []

@@ -18,12 +18,12 @@ _TAKE_THE_TERMINAL = "import fcntl, os, sys, termios; fcntl.ioctl(0, termios.TIO
 class Screen:
     """Runs the command at a terminal of 110 columns, in a session of its own, so that a typed Ctrl-C reaches it."""
 
-    def __init__(self, command: Sequence[str]) -> None:
+    def __init__(self, command: Sequence[str], term: str = "xterm-256color") -> None:
         self._ours, theirs = pty.openpty()
         self.process = subprocess.Popen(
             [sys.executable, "-c", _TAKE_THE_TERMINAL, *command],
             cwd=PROJECT,
-            env={**os.environ, "TERM": "xterm-256color", "COLUMNS": "110", "LINES": "40"},
+            env={**os.environ, "TERM": term, "COLUMNS": "110", "LINES": "40"},
             stdin=theirs,
             stdout=theirs,
             stderr=theirs,

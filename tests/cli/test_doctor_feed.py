@@ -69,6 +69,22 @@ def test_the_time_in_an_answer_of_the_feed_is_a_reading_of_its_clock(exchange: S
     assert (reading.ahead, reading.precision < 1.0) == (0.0, True)
 
 
+def test_price_sources_are_looked_at_and_may_lack_a_pair(exchange: Simulator) -> None:
+    settings = {
+        "kraken_websocket_enabled": False,
+        "collectors": (),
+        "price_sources": ("kraken", "coinbase", "bitstamp"),
+        "coinbase_websocket_url": exchange.coinbase_url,
+        "bitstamp_websocket_url": exchange.bitstamp_url,
+        "supported_pairs": ("BTC/USD", "BTC/CHF"),
+    }
+    config = Config.model_validate(settings)
+    for each in feed.feeds(config):
+        found = list(feed.look(each, Surroundings(config, {})))
+        assert level(found) == "ok"
+        assert any("CHF" in line.seen.upper() and "refused" in line.seen for line in lines(found))
+
+
 def test_other_exchanges_are_looked_at_too_and_cost_no_more_than_a_warning(exchange: Simulator) -> None:
     urls = {"bybit_websocket_url": exchange.bybit_url, "binance_websocket_url": "ws://127.0.0.1:9/stream"}
     every = ("bybit_trades", "binance_trades", "bybit_books")

@@ -113,7 +113,7 @@ def history(url: str) -> Surroundings:
 
 def test_a_history_that_can_be_kept_is_ok(tmp_path: Path) -> None:
     [found] = stores.history(history(f"sqlite:{tmp_path}/history.sqlite3"))
-    assert found.level == "ok"
+    assert (found.level, found.seen) == ("ok", f"sqlite:{tmp_path}/history.sqlite3 can be made")
     assert list(tmp_path.iterdir()) == []
     assert [each.level for each in stores.history(history(""))] == ["ok"]
 

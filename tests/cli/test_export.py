@@ -115,6 +115,8 @@ def test_a_pair_of_which_nothing_is_recorded_is_no_empty_file(
 ) -> None:
     file = tmp_path / "out.csv"
     refused = export("--pair", "ETH/USD", "--output", str(file))
+    printed = export("--pair", "ETH/USD")
+    assert printed.out == ""
     assert refused.err == f"Error: no trade of ETH/USD is recorded in sqlite:{history} (HISTORY_URL)\n"
     assert (refused.code, file.exists()) == (1, False)
 
@@ -130,6 +132,7 @@ def test_a_pair_of_which_nothing_is_recorded_is_no_empty_file(
         ),
         (["--pair", "BTC/USD", "--format", "xml"], "is not one of 'csv', 'jsonl', 'parquet'"),
         (["--pair", "BTC/USD", "--format", "parquet"], "needs --output FILE"),
+        (["--pair", "BTC/USD", "--from", "2", "--to", "1"], "--from must be before --to"),
         (["--pair", "?"], "Invalid value for '--pair'"),
     ],
 )

@@ -1,6 +1,9 @@
 """ltp keys: what it prints where, and how it ends."""
 
+import errno
+import os
 import re
+import sys
 import time
 from collections.abc import Generator
 from contextlib import closing
@@ -11,6 +14,7 @@ from pathlib import Path
 import pytest
 
 from ltp_service.assembly import open_keyring
+from ltp_service.cli.standard_streams import OutputLost
 from ltp_service.keys.first_key import token_path
 from ltp_service.keys.key import ApiKey, is_well_formed
 from ltp_service.runtime.runtime import Runtime
@@ -46,6 +50,21 @@ def test_create_prints_the_key_alone_on_stdout(path: Path, run: Run) -> None:
     assert "the only time it is shown" in ended.err
     with closing(open_keyring(Config(database_path=path), Runtime())) as keyring:
         assert keyring.check(ended.out.strip()).permission == "admin"
+
+
+def test_a_key_that_could_not_be_printed_is_revoked(
+    path: Path, run: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def echo(text: object, *, err: bool = False) -> None:
+        if not err:
+            raise OutputLost(OSError(errno.ENOSPC, os.strerror(errno.ENOSPC)))
+        sys.stderr.write(f"{text}\n")
+
+    monkeypatch.setattr("click.echo", echo)
+    refused = run("keys", "create", "--name", "ops")
+    assert (refused.code, refused.err.count("No space left on device")) == (74, 1)
+    (key,) = stored(path)
+    assert key.state(time.time()) == "revoked"
 
 
 def test_create_needs_no_token_and_leaves_none(path: Path, run: Run) -> None:

@@ -34,7 +34,14 @@ def test_the_service_and_its_key_may_come_from_the_environment(run: Run) -> None
         )
         refused = run("price", "BTC/USD", LTP_URL=service.url)
     assert (refused.code, refused.out) == (4, "")
-    assert "key" in refused.err
+    assert refused.err.endswith("; give a key with read permission as LTP_API_KEY\n")
+
+
+def test_a_substitute_is_printed_and_its_source_named_beside_it(service: FakeService, run: Run) -> None:
+    service.set_price("BTC/USD", "115700.0", state="substitute", source="coinbase:websocket")
+    shown = run("price", "BTC/USD", "--url", service.url)
+    assert (shown.code, shown.out) == (0, "BTC/USD 115700.0\n")
+    assert shown.err == "BTC/USD: Kraken is silent; this price is from coinbase:websocket\n"
 
 
 def test_a_stale_price_is_not_printed_and_ends_in_3(service: FakeService, run: Run) -> None:
@@ -67,7 +74,8 @@ def test_json_has_one_object_a_line_also_for_what_is_missing(service: FakeServic
         *("BTC/USD", "115643.10", "live", 7),
         None,
     )
-    assert (stale["pair"], stale["price"]) == ("SHIB/USD", None)
+    assert (stale["pair"], stale["price"], stale["state"]) == ("SHIB/USD", None, "stale")
+    assert stale["age_s"] >= 95
     assert stale["error"] == shown.err.rstrip("\n")
 
 
@@ -75,8 +83,11 @@ def test_json_has_one_object_a_line_also_for_what_is_missing(service: FakeServic
     ("arguments", "says"),
     [
         ([], "Missing argument 'PAIR...'"),
-        (["BTC/USD,ETH/USD"], "is not one pair"),
+        (["BTC/USD,ETH/USD"], "'BTC/USD,ETH/USD' is not a pair; write BASE/QUOTE"),
+        (["BTC/USD", ""], "'' is not a pair"),
+        (["///"], "'///' is not a pair"),
         (["BTC/USD", "--url", "localhost:8080"], "is no base URL"),
+        (["BTC/USD", "--url", "http://localhost:99999"], "'http://localhost:99999' is no base URL"),
         (["?", "--direct"], "BASE/QUOTE"),
         (["BTC/USD", "--direct", "--url", "http://localhost:8080"], "takes no --url"),
     ],

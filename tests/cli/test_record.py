@@ -119,9 +119,37 @@ def test_a_file_that_exists_is_not_written_over(file: Path, run: Run) -> None:
     assert file.read_text() == "mine"
 
 
+def test_a_folder_is_no_file(tmp_path: Path, run: Run) -> None:
+    refused = run("record", str(tmp_path), "--seconds", "1")
+    assert (refused.code, refused.err) == (1, f"Error: {tmp_path} is a folder; name a file in it\n")
+
+
 def test_an_exchange_that_is_not_there_is_told_and_ends_in_1(file: Path, run: Run) -> None:
     where = {"KRAKEN_WEBSOCKET_URL": "ws://127.0.0.1:9/v2", "KRAKEN_RECONNECT_DELAY": "10ms"}
     failed = run("record", str(file), "--seconds", "0.1", **where)
     assert failed.code == 1
     assert "Connection refused" in failed.err
-    assert failed.err.endswith(f"0 frames in {file}\n")
+    assert failed.err.endswith(f"nothing was recorded, so there is no {file}\n")
+    assert not file.exists()
+
+
+@pytest.mark.parametrize("protocol", ["v1", "v2"])
+def test_a_refused_pair_is_told_and_the_others_are_recorded(
+    protocol: str, walking: Simulator, file: Path, run: Run
+) -> None:
+    url = walking.v2_url if protocol == "v2" else walking.v1_url
+    done = run("record", str(file), "BTC/USD", "NO/SUCH", "--frames", "20", KRAKEN_WEBSOCKET_URL=url)
+    assert done.code == 1
+    assert done.err.count("the exchange refuses NO/SUCH: ") == 1
+    assert len(records(file)) >= 20
+
+
+def test_where_all_pairs_are_refused_it_ends_without_a_file(walking: Simulator, file: Path, run: Run) -> None:
+    done = run("record", str(file), "NO/SUCH", KRAKEN_WEBSOCKET_URL=walking.v2_url)
+    assert (done.code, file.exists()) == (1, False)
+
+
+def test_a_dash_is_standard_output(walking: Simulator, run: Run) -> None:
+    done = run("record", "-", "BTC/USD", "--frames", "3", KRAKEN_WEBSOCKET_URL=walking.v2_url)
+    assert (done.code, done.err) == (0, "3 frames in standard output\n")
+    assert [json.loads(line)["dir"] for line in done.out.splitlines()].count("in") == 3

@@ -73,12 +73,14 @@ def test_the_recorded_sessions_of_kraken_can_be_served(
         ('{"dir": "out", "raw": "{}"}\nnonsense\n', "line 2: no record of a session"),
         ('{"dir": "in"}\n', "line 1: no record of a session"),
         ("[1]\n", "line 1: no record of a session"),
+        ('{"dir": "in", "raw": 5}\n', "line 1: no record of a session"),
+        ("\udcff\udcfe", "no recording of a session, as it is no text"),
     ],
 )
 def test_a_file_that_is_no_recording_of_kraken_is_refused(
     content: str, says: str, file: Path, run: Run, became: Became
 ) -> None:
-    file.write_text(content)
+    file.write_bytes(content.encode(errors="surrogateescape"))
     refused = run("replay", str(file))
     assert (refused.code, refused.out, became) == (1, "", [])
     assert says in refused.err

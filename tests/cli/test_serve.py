@@ -11,7 +11,8 @@ from tests.cli.conftest import Became, Run
 def test_it_becomes_gunicorn_with_the_settings_of_the_checkout(run: Run, became: Became) -> None:
     assert run("serve", PORT="9000").code == 0
     [(arguments, environ)] = became
-    script, *options = arguments[1:]
+    start, script, *options = arguments[2:]
+    assert Path(start).name == "server_start.py"
     assert Path(script).name == "gunicorn"
     assert options[0] == "--config"
     assert Path(options[1]).read_text().startswith('"""How gunicorn runs the service.')
@@ -31,13 +32,19 @@ def test_what_follows_two_dashes_goes_to_gunicorn(run: Run, became: Became) -> N
     assert arguments[-3:] == ["--reload", "--backlog", "9"]
 
 
+def test_a_word_that_is_no_option_of_gunicorn_is_wrong_usage(run: Run, became: Became) -> None:
+    wrong = run("serve", "now")
+    assert (wrong.code, became) == (2, [])
+    assert "unexpected extra argument (now)" in wrong.err
+
+
 def test_outside_a_checkout_the_settings_are_the_packages_own(
     run: Run, became: Became, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     monkeypatch.setattr(programs, "PACKAGE", tmp_path / "ltp_service")
     run("serve")
     [(arguments, _)] = became
-    assert arguments[2:] == [
+    assert arguments[4:] == [
         "--config",
         str(tmp_path / "ltp_service/gunicorn.conf.py"),
         "ltp_service.wsgi:app",

@@ -63,6 +63,11 @@ def test_at_a_terminal_it_is_a_table_that_says_which_prices_are_not_present(serv
         screen.wait_for("NOT LIVE since ")
 
 
+def test_a_terminal_that_cannot_be_painted_over_is_given_lines(service: FakeService) -> None:
+    with Screen([*WATCH, service.url, "BTC/USD"], term="dumb") as screen:
+        screen.wait_for("Z BTC/USD 115643.10 live")
+
+
 @pytest.mark.parametrize(("keys", "number", "code"), [("\x03", None, 130), ("", signal.SIGTERM, 143)])
 def test_the_end_gives_the_terminal_its_cursor_back_and_leaves_no_price_on_it(
     keys: str, number: signal.Signals | None, code: int, service: FakeService

@@ -10,6 +10,7 @@ from ltp_service.domain.errors import BadFrame
 from ltp_service.domain.exchange_clock import CLOCK_TOLERANCE_SECONDS
 from ltp_service.domain.pairs import read_pair
 from ltp_service.domain.tick import REST
+from ltp_service.exchanges.kraken_tickers import OTHER_CHANNEL_WITHIN_SECONDS
 from ltp_service.feed.loop import TEND_EVERY_SECONDS
 from ltp_service.meters import TRADES_HELD
 from ltp_service.prices.freshness import judge
@@ -54,7 +55,7 @@ def test_the_url_decides_the_protocol_and_each_channel_is_one_request(url: str, 
 @pytest.mark.parametrize(("url", "frame"), [(V1, v1_ticker), (V1, v1_trade), (V2, ticker), (V2, trade)])
 def test_every_digit_of_the_wire_is_held(url: str, frame: object, price: str) -> None:
     assert callable(frame)
-    fed = Fed(url, [frame(price)])
+    fed = Fed(url, [frame(price), OTHER_CHANNEL_WITHIN_SECONDS, None])
 
     assert fed.price == price
 
@@ -199,7 +200,7 @@ def test_symbols_of_look_alikes_stay_apart() -> None:
         frame: Callable[..., str] = v1_ticker if url == V1 else ticker
         spelled = (bitcoin, "AIXBT/USD", "TBTC/USD")
         told = [frame(str(number), symbol=symbol) for number, symbol in enumerate(spelled, 1)]
-        fed = Fed(url, told, pairs=pairs)
+        fed = Fed(url, [*told, OTHER_CHANNEL_WITHIN_SECONDS, None], pairs=pairs)
 
         assert [fed.store.all()[pair].tick.price for pair in pairs] == ["1", "2", "3"]
 
@@ -228,7 +229,7 @@ def test_a_first_acknowledgement_that_waited_makes_no_trade_one_of_the_future() 
     assert fed.price == "101"
     assert fed.refused["future"] == 0
     for acknowledged in ([waited], [waited, waited_less]):
-        fed = Fed(V2, [7.0, *acknowledged, ticker("100"), trade("101", 9, 12.2)])
+        fed = Fed(V2, [7.0, *acknowledged, trade("100", 8, 0.0), trade("101", 9, 12.2)])
         assert (fed.price, fed.refused["future"]) == ("100", 1)
 
 

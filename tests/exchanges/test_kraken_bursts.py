@@ -7,6 +7,7 @@ import pytest
 
 from ltp_service.exchanges import kraken_v1 as v1
 from ltp_service.exchanges import kraken_v2 as v2
+from ltp_service.exchanges.kraken_tickers import OTHER_CHANNEL_WITHIN_SECONDS
 from ltp_service.feed.messages import LastTrade
 from tests.exchanges.kraken_frames import V1, V2, Fed, ack, ticker, trade, v1_ack, v1_ticker, v1_trade
 from tests.fakes import ETH
@@ -53,7 +54,8 @@ def test_of_a_burst_the_newest_ticker_of_each_pair_is_read_and_every_trade(
     accepted, traded = first
     tickers = [told(f"{100 + number}.5") for number in range(50)]
     eth = told("7.5", symbol="ETH/USD")
-    fed = Fed(url, [accepted, [tickers[0], eth, *tickers[1:30], traded, *tickers[30:], last]])
+    burst = [tickers[0], eth, *tickers[1:30], traded, *tickers[30:], last]
+    fed = Fed(url, [accepted, burst, OTHER_CHANNEL_WITHIN_SECONDS, None])
 
     assert fed.price == "149.5"
     assert fed.store.all()[ETH].tick.price == "7.5"

@@ -145,15 +145,30 @@ def test_after_a_cut_a_ticker_of_the_same_price_waits_for_the_trade_that_it_may_
     assert told.confirmed_at > 1.0
 
 
+def test_the_first_ticker_of_a_connection_waits_for_the_last_trades_because_it_may_come_from_a_cache() -> (
+    None
+):
+    from_a_cache = ticker("99", 0.0, "snapshot")
+    played = Played(
+        V2, [*V2_ACKS, from_a_cache, 0.02, trades(row("100", 7, -5.0), kind="snapshot"), 1.0, None]
+    )
+
+    assert played.prices == ["100"]
+    assert played.told == ("100", 7, -5.0)
+    assert Played(V2, [*V2_ACKS, from_a_cache, 0.5, None]).prices == []
+    assert Played(V2, [*V2_ACKS, from_a_cache, 1.0, None]).prices == ["99"]
+
+
 def test_tickers_are_served_at_once_where_the_trade_channel_is_not_accepted_within_a_second() -> None:
-    early: list[Step] = [ack("ticker"), ticker("99", 0.0), 0.5, ticker("100", 0.5)]
-    assert Played(V2, early).prices == ["99"]
-    assert Played(V2, [ack("ticker"), ticker("99", 0.0), 1.0, ticker("100", 1.0)]).prices == ["99", "100"]
+    early: list[Step] = [ack("ticker"), ticker("99", 0.0), 0.5]
+    assert Played(V2, early).prices == []
+    later: list[Step] = [*early, 0.5, None, ticker("100", 1.0)]
+    assert Played(V2, later).prices == ["99", "100"]
 
 
 def test_tickers_are_served_at_once_where_the_trade_channel_is_refused() -> None:
     refusal = '{"error":"not supported","method":"subscribe","success":false,"symbol":"BTC/USD"}'
-    frames: list[Step] = [ack("ticker"), ticker("99", 0.0), refusal, 0.2, ticker("100", 0.2)]
+    frames: list[Step] = [ack("ticker"), refusal, ticker("99", 0.0), 0.2, ticker("100", 0.2)]
     assert Played(V2, frames).prices == ["99", "100"]
 
 

@@ -28,7 +28,8 @@ def service(tmp_path: Path) -> FreshService:
 
 
 def lane_of(service: FreshService) -> FastLane:
-    return FastLane(service.services.config, service.store, service.clock)
+    parts = service.services.prices
+    return FastLane(service.services.config, parts.served, service.store, parts.substitutes, service.clock)
 
 
 def answered(lane: FastLane) -> Ready:
@@ -112,6 +113,30 @@ def test_new_evidence_for_the_same_price_keeps_the_etag(service: FreshService) -
     assert before.tag == after.tag
 
 
+def test_a_tick_of_another_pair_renders_nothing_anew(service: FreshService) -> None:
+    lane = lane_of(service)
+    service.trade("100.0")
+    before = answered(lane)
+    service.trade("4128.07", ETH)
+    after = answered(lane)
+
+    assert (after.content is before.content, after.tag is before.tag) == (True, True)
+    assert after.view is service.store.all()
+
+
+def test_all_spellings_of_everything_share_one_answer(service: FreshService) -> None:
+    for pair in PAIRS:
+        service.trade("100.0", pair)
+    lane = lane_of(service)
+    spellings = ("", "&", "pair=", "pairs=,,", "pair[]=%20&pairs=")
+    answers = [lane.answer(environ(query)) for query in spellings]
+
+    assert answers[0] is not None
+    assert all(answer is answers[0] for answer in answers)
+    assert len({id(lane.watched(query)) for query in (*spellings, "detail=true")}) == 1
+    assert [count for _, count in lane.take_served()] == [len(spellings)]
+
+
 def test_freshness_is_decided_at_each_request(service: FreshService) -> None:
     lane = lane_of(service)
     service.trade("100.0")
@@ -158,7 +183,7 @@ def test_a_flood_of_different_questions_is_forgotten(service: FreshService) -> N
     for number in range(2500):
         lane.answer(environ(f"pair=BTC/USD&pair=X{number}/USD"))
 
-    assert len(lane._ready) <= 1000  # noqa: SLF001 - the bound is the point
+    assert len(lane._questions) <= 1000 + len(PAIRS)  # noqa: SLF001 - the bound is the point
     assert lane.answer(environ("pair=BTC/USD"))
 
 

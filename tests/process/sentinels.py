@@ -20,10 +20,11 @@ DOWN_AFTER = 1.0
 
 _CONFIG = """
 port {port}
-bind 127.0.0.1
+bind {bind}
+protected-mode no
 dir {folder}
 loglevel warning
-sentinel monitor {name} 127.0.0.1 {master} 2
+sentinel monitor {name} {host} {master} 2
 sentinel down-after-milliseconds {name} {milliseconds:.0f}
 sentinel failover-timeout {name} 3000
 """
@@ -48,17 +49,13 @@ class Sentinels:
                     folder, "--replicaof", "127.0.0.1", str(master.port), "--repl-diskless-sync-delay", "0"
                 )
             )
-            until(
-                lambda: _told(replica.port, "replication").get("master_link_status") == "up",
-                DEADLINE,
-                "a replica",
-            )
+            until(lambda: is_replica(replica.port), DEADLINE, "a replica")
             ports = [free_port() for _ in range(3)]
             for port in ports:
-                stack.enter_context(_sentinel(folder / str(port), port, master.port))
+                stack.enter_context(running_sentinel(folder / str(port), port, ("127.0.0.1", master.port)))
             sentinels = cls(master, replica, ports)
             until(
-                lambda: all(map(_knows_all, ports)),
+                lambda: all(map(knows_all, ports)),
                 DEADLINE,
                 "three Sentinels that know each other and the replica",
             )
@@ -74,15 +71,27 @@ class Sentinels:
         return until(self._is_promoted, DEADLINE, "a new master")
 
     def _is_promoted(self) -> bool:
-        return _told(self.replica.port, "replication").get("role") == "master"
+        return told(self.replica.port, "replication").get("role") == "master"
 
 
 @contextmanager
-def _sentinel(folder: Path, port: int, master: int) -> Iterator[None]:
+def running_sentinel(
+    folder: Path, port: int, master: tuple[str, int], bind: str = "127.0.0.1"
+) -> Iterator[None]:
+    """A Sentinel in that folder, which it makes, for the Redis at that host and port."""
     folder.mkdir()
     file = folder / "sentinel.conf"
+    host, master_port = master
     file.write_text(
-        _CONFIG.format(port=port, folder=folder, name=MASTER, master=master, milliseconds=1000 * DOWN_AFTER)
+        _CONFIG.format(
+            port=port,
+            bind=bind,
+            folder=folder,
+            name=MASTER,
+            host=host,
+            master=master_port,
+            milliseconds=1000 * DOWN_AFTER,
+        )
     )
     process = subprocess.Popen(
         [require_program("redis-server"), str(file), "--sentinel"],
@@ -96,17 +105,23 @@ def _sentinel(folder: Path, port: int, master: int) -> Iterator[None]:
         process.wait(DEADLINE)
 
 
-def _knows_all(port: int) -> bool:
-    known = _told(port, "sentinel").get("master0", {})
+def knows_all(port: int) -> bool:
+    """Whether the Sentinel at that port knows the replica and the two other Sentinels."""
+    known = told(port, "sentinel").get("master0", {})
     return (known.get("slaves"), known.get("sentinels")) == (1, 3)
 
 
-def _told(port: int, section: str) -> dict[str, Any]:
+def is_replica(port: int) -> bool:
+    """Whether the Redis at that port copies its master."""
+    return told(port, "replication").get("master_link_status") == "up"
+
+
+def told(port: int, section: str) -> dict[str, Any]:
     """What a server says about itself; nothing while it does not answer."""
     try:
-        told: dict[str, Any] = open_redis(Config(redis_addr=f"127.0.0.1:{port}"), lambda: 0.0).run(
+        said: dict[str, Any] = open_redis(Config(redis_addr=f"127.0.0.1:{port}"), lambda: 0.0).run(
             "INFO", section
         )
     except StoreUnavailable:
         return {}
-    return told
+    return said

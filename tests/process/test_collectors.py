@@ -26,7 +26,7 @@ HELD_AT_MOST = 2.0
 
 def start(simulator: Simulator, folder: Path, **more: str) -> Service:
     settings = {
-        "COLLECTORS": "bybit_trades,binance_trades,bybit_books,binance_books",
+        "COLLECTORS": "bybit_trades,binance_trades,bybit_books,binance_books,kraken_books",
         "BYBIT_WEBSOCKET_URL": simulator.bybit_url,
         "BINANCE_WEBSOCKET_URL": simulator.binance_url,
         "SYMBOLS": "BTCUSDT",
@@ -102,6 +102,35 @@ def test_a_book_in_sync_is_the_exchanges_own(service: Service, simulator: Simula
         true = simulator.book(exchange, "BTCUSDT", 5)
         levels = {side: [(Decimal(price), Decimal(size)) for price, size in true[side]] for side in true}
         service.until(partial(_is_shown, service, exchange, levels), what=f"book of {exchange}")
+
+
+def test_krakens_bid_and_ask_are_the_exchanges_own_until_a_checksum_is_wrong(
+    service: Service, simulator: Simulator
+) -> None:
+    simulator.change_book("kraken", "ETH/USD", 200)
+    true = simulator.book("kraken", "ETH/USD", 1)
+    levels = {side: [(Decimal(price), Decimal(size)) for price, size in true[side]] for side in true}
+    service.until(lambda: _best(service) == levels, what="best bid and ask")
+    simulator.fault("bad_checksum", pair="ETH/USD")
+    simulator.change_book("kraken", "ETH/USD", 20)
+    service.until(lambda: _best(service) is None, what="book out of sync")
+    assert "checksum" in collector(service, "kraken_books")["last_error"]
+    counted = b'websocket_invalid_messages_total{exchange="kraken_books",reason="checksum"}'
+    service.until(lambda: counted in service.get("/metrics").body, what="the mismatch among the metrics")
+    simulator.fault("bad_checksum", on=False)
+    service.until(lambda: _best(service) is not None, what="book in sync again")
+
+
+def _best(service: Service) -> Levels | None:
+    """Bid and ask of ETH/USD as `detail=true` has them; None with a problem."""
+    (item,) = service.get("/api/v1/ltp?pair=ETH/USD&detail=true").json()["ltp"]
+    book = item["book"]
+    if book["problem"]:
+        assert (book["bid"], book["ask"]) == (None, None)
+        return None
+    return {
+        f"{side}s": [(Decimal(book[side]["price"]), Decimal(book[side]["size"]))] for side in ("bid", "ask")
+    }
 
 
 def _is_shown(service: Service, exchange: str, levels: Levels) -> bool:

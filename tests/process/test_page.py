@@ -26,6 +26,54 @@ def test_every_digit_is_the_one_that_was_told(service: ScriptedService, opened: 
         expect(page.locator('tr[data-pair="DOGE/USD"] .price')).to_have_text(price)
 
 
+def test_bid_and_ask_stand_beside_the_price_where_they_are_collected(
+    service: ScriptedService, opened: Tabs
+) -> None:
+    service.collectors["kraken_books"] = collector("kraken_books")
+    page = opened.open()
+    shown = page.locator('tr[data-pair="BTC/USD"] .book')
+    expect_live(page)
+    told = {"pair": "BTC/USD", "in_sync": True, "problem": None, "changed_at": None}
+    best = {"bid": {"price": "115643.00", "size": "1"}, "ask": {"price": "115643.10", "size": "2"}}
+    service.send("book", told | best)
+    expect(shown).to_have_text("bid 115643.00 ask 115643.10")
+    service.send("book", told | {"bid": None, "ask": None, "in_sync": False, "problem": "out_of_sync"})
+    expect(shown).to_have_text("bid and ask out of sync")
+    service.send("book", told | best)
+    expect(shown).to_have_text("bid 115643.00 ask 115643.10")
+    service.refuse(503)
+    expect(shown).to_have_text("")
+    streams = [path for path, _ in service.asked if path.startswith("/api/v1/stream")]
+    assert all("books=true" in path for path in streams)
+
+
+def test_of_a_thousand_pairs_fifty_are_drawn_and_any_is_found(service: ScriptedService, opened: Tabs) -> None:
+    page = opened.open()
+    rows, place = page.locator("#pairs tr"), page.locator("#find-place")
+    expect(rows).to_have_count(4)
+    expect(page.locator("#find")).to_be_hidden()
+    for number in range(1000):
+        service.price(f"C{number}/USD", "1.5")
+    service.price("C800/USD", "1.5", "fallback")
+    page.reload()
+    expect(page.locator("#verdict")).to_have_text(
+        re.compile("^1003 of 1004 prices trustworthy; C800/USD from REST")
+    )
+    expect(rows).to_have_count(50)
+    expect(place).to_have_text("1 to 50 of 1004")
+    page.get_by_role("button", name="Next").click()
+    expect(place).to_have_text("51 to 100 of 1004")
+    sought = page.get_by_label("Find a pair or a state")
+    for words, found in (("c777-usd", "C777/USD"), ("fallback c8", "C800/USD")):
+        sought.fill(words)
+        expect(rows).to_have_count(1)
+        expect(rows).to_have_attribute("data-pair", found)
+    service.price("C800/USD", "2.5", "fallback")
+    expect(rows.locator(".price")).to_have_text("2.5")
+    sought.fill("stale")
+    expect(place).to_have_text("None found among 1004")
+
+
 def test_the_arrow_knows_what_no_binary_float_does(service: ScriptedService, opened: Tabs) -> None:
     page = opened.open()
     arrow = page.locator('tr[data-pair="BTC/KRW"] .arrow')

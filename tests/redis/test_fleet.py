@@ -46,3 +46,18 @@ def test_it_is_known_which_machine_feeds_the_fleet() -> None:
     assert elsewhere("another-machine:17:abc") == "another-machine"
     fleet.lease._epoch = 1  # noqa: SLF001 - it holds the lease
     assert elsewhere("another-machine:17:abc") is None
+
+
+def test_only_where_sentinels_name_the_master_it_is_watched() -> None:
+    clock = FakeClock()
+
+    def runners(config: Config) -> set[str]:
+        client = open_redis(config, clock.monotonic)
+        line = FleetLine(client, SharedClock(client.time, clock.monotonic), Event())
+        parts = wire_fleet(line, RedisStore(memory_store(clock), line), [], [], clock)
+        return {runner.name for runner in parts.runners}
+
+    alone = runners(Config(redis_addr="127.0.0.1:1"))
+    assert runners(Config(redis_sentinels=("127.0.0.1:1",), redis_master="prices")) == alone | {
+        "master watch"
+    }

@@ -219,6 +219,12 @@ def test_a_claim_that_redis_refuses_is_reported(one: Process, caplog: pytest.Log
     assert any("needs an owner is not known" in message for message in caplog.messages)
 
 
+def test_a_claim_copied_from_a_server_whose_clock_is_ahead_lives_no_longer(one: Process) -> None:
+    one.server.run("SET", LEASE_KEY, "dead", "PX", 65_000)
+    assert one.ask() is None
+    assert 0 < one.server.run("PTTL", LEASE_KEY) <= CLAIM_SECONDS * 1000
+
+
 def test_an_owner_of_any_name_is_an_owner(one: Process) -> None:
     one.server.run("SET", LEASE_KEY, b"\xff")
     assert one.ask() is None
@@ -356,6 +362,23 @@ def test_tenures_that_end_again_and_again_follow_each_other_ever_more_slowly(one
     assert (
         LONGEST_PAUSE_SECONDS <= pauses[-1] < LONGEST_PAUSE_SECONDS + 1
     )  # so that a fleet of such processes has an owner in time
+
+
+def test_after_tenures_that_ended_soon_another_process_has_the_lease_first(one: Process) -> None:
+    owners: list[str | None] = []
+
+    def leading() -> Script:
+        while one.begun < 4:
+            tenure = one.begun
+            one.server.run("INCR", EPOCH_KEY)  # the renewal fails, and the claim is still its own
+            one.lease.doubt()
+            while one.begun == tenure:
+                owners.append(owner(one.server))
+                yield
+
+    one.play(leading)
+    assert owners[0] == "one"
+    assert None in owners
 
 
 def test_tenures_that_last_are_followed_at_once(one: Process) -> None:

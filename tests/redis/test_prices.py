@@ -3,13 +3,14 @@
 import time
 from functools import partial
 from threading import Event
+from types import SimpleNamespace
 from typing import Any
 
 import msgspec
 import pytest
 
 from ltp_service.domain.errors import StoreUnavailable
-from ltp_service.domain.tick import REST, WEBSOCKET, Price
+from ltp_service.domain.tick import REST, WEBSOCKET, Price, Source
 from ltp_service.prices.changes import Changes
 from ltp_service.redis.client import RedisClient
 from ltp_service.redis.clock import TOLERANCE_SECONDS, SharedClock
@@ -31,9 +32,17 @@ SOON = generous()
 class Process:
     """One process of a fleet, with a monotonic clock that shows `ahead` seconds more than the test's."""
 
-    def __init__(self, server: RedisServer, ahead: float = 0.0, database: int = 0) -> None:
+    def __init__(
+        self,
+        server: RedisServer,
+        ahead: float = 0.0,
+        database: int = 0,
+        exchange: str | None = None,
+        place: str = "",
+    ) -> None:
         self.server = server
         self.client = server.client(redis_db=database)
+        self.moves_to(place or "master")
         self._ahead = ahead
         self.changes = Changes()
         self.off = 0.0
@@ -41,18 +50,22 @@ class Process:
         self.clock = SharedClock(lambda: self.client.time() - self.off, self.now)
         self.news = Event()
         line = FleetLine(self.client, self.clock, self.news)
-        self.store = RedisStore(memory_store(FakeClock(), self.changes), line)
+        self.store = RedisStore(memory_store(FakeClock(), self.changes), line, exchange)
         self._subscription = self.client.subscribe(self.store.channel)
         self.clock.measure()
         self.store.load()
 
+    def moves_to(self, host: str) -> None:
+        """From now on the Sentinels name that one."""
+        self.client._sentinels = SimpleNamespace(master_address=(host, 6379))  # noqa: SLF001 - real ones take seconds
+
     def now(self) -> float:
         return time.monotonic() + self._ahead
 
-    def trade(self, price: str, seconds_ago: float = 0.0, **more: float) -> None:
+    def trade(self, price: str, seconds_ago: float = 0.0, source: Source = WEBSOCKET, **more: float) -> None:
         now = self.now() - seconds_ago
         traded_at = more.get("traded_at", time.time() - seconds_ago)
-        self.store.put(tick(price, traded_at=traded_at, received_at=now, happened_at=now))
+        self.store.put(tick(price, source=source, traded_at=traded_at, received_at=now, happened_at=now))
 
     def hear(self) -> None:
         """Takes the next bulletin; there has to be one."""
@@ -190,6 +203,21 @@ def test_a_trade_is_news_that_does_not_wait_and_evidence_is_not(owner: Process) 
     assert not owner.news.is_set()
     owner.store.set_market("online")
     assert owner.news.is_set()
+
+
+def test_another_exchanges_prices_travel_apart_from_kraken_s_and_need_not_hurry(server: RedisServer) -> None:
+    owner, other = Process(server, exchange="coinbase"), Process(server, exchange="coinbase")
+    kraken = Process(server)
+    owner.trade("50000.10", source="coinbase:websocket")
+    assert not owner.news.is_set()
+    owner.tell(other)
+    held = other.store.all()[BTC]
+    assert (held.tick.price, held.tick.source, held.confirmed_by) == (
+        "50000.10",
+        "coinbase:websocket",
+        "coinbase:websocket",
+    )
+    assert kraken.hears_nothing()
 
 
 def test_a_price_that_is_told_again_is_evidence_that_travels(owner: Process, other: Process) -> None:
@@ -380,6 +408,23 @@ def test_a_newcomer_reads_everything_there_is_with_its_true_age(owner: Process) 
     assert {pair: price.tick.price for pair, price in newcomer.store.all().items()} == {BTC: "1", ETH: "2"}
     assert 45 <= newcomer.age() < 45 + SOON
     assert newcomer.store.market() == "cancel_only"
+
+
+def test_a_replica_in_its_masters_place_has_nothing_to_read_until_it_is_told_anew(owner: Process) -> None:
+    """Its clock may be another one, by which the copied moments would look younger than they are."""
+    owner.trade("1", seconds_ago=20)
+    owner.store.put(tick("2", ETH, received_at=owner.now()))
+    owner.store.tell(FIRST)
+    owner.moves_to("replica")
+    newcomer = Process(owner.server, place="replica")
+    assert not newcomer.store.all()
+
+    owner.store.confirm([BTC], owner.now() - 10, WEBSOCKET)
+    assert owner.store.tell(FIRST)
+    assert newcomer.hears_nothing()
+    owner.tell(newcomer)
+    assert 10 <= newcomer.age() < 10 + SOON
+    assert set(Process(owner.server, place="replica").store.all()) == {BTC, ETH}
 
 
 def test_a_newcomer_reads_everything_even_where_the_epoch_was_lost(owner: Process) -> None:

@@ -166,7 +166,7 @@ def test_a_burst_of_news_goes_out_in_few_bulletins(ready: Ready) -> None:
     subscription = ready.server.client().subscribe("ltp:words@0")
     begun = time.monotonic()
     with running(ready.publisher):
-        while time.monotonic() - begun < 20 * SHORTEST_BULLETIN_PAUSE_SECONDS:
+        while time.monotonic() - begun < 20 * SHORTEST_BULLETIN_PAUSE_SECONDS or not told(ready.server, "a"):
             ready.topic.news["a"] = b"1"
             ready.news.set()
     most = (time.monotonic() - begun) / SHORTEST_BULLETIN_PAUSE_SECONDS + 1
@@ -273,6 +273,16 @@ def test_a_server_that_stands_still_is_noticed_soon_and_listened_to_when_it_goes
     speaker.say("a")
     eventually(lambda: "a" in listener.topic.learned)
     assert any("out of step with the fleet" in message for message in caplog.messages)
+
+
+def test_a_server_that_was_replaced_is_listened_to_no_longer(
+    listener: Listener, caplog: pytest.LogCaptureFixture
+) -> None:
+    listener.follower.follow(listener.server.address)
+    assert listener.in_step()
+    listener.follower.follow("127.0.0.1:1")
+    eventually(lambda: "another Redis in place of" in caplog.text)
+    eventually(listener.in_step)  # connected anew, as the Sentinels say at each connection
 
 
 def test_a_silent_owner_ends_no_listening(listener: Listener, caplog: pytest.LogCaptureFixture) -> None:

@@ -18,6 +18,7 @@ from ltp_service.domain.tick import REST, WEBSOCKET, Tick
 from ltp_service.meters import DEAF_SUBSCRIPTIONS, DIVERGENCES, FALLBACK_SECONDS, FALLBACKS
 from ltp_service.prices.doubts import Doubts
 from ltp_service.prices.freshness import judge
+from ltp_service.prices.served import ServedPairs
 from ltp_service.rest.poll import (
     CALLS_APART_SECONDS,
     FREE_EVERY_SECONDS,
@@ -166,11 +167,12 @@ class Scene:
         self.rest = FakeRest(self.clock)
         self.meters = RecordingMeters()
         self.doubts, self.exchange_clock = Doubts(), ExchangeClock()
-        config = Config(supported_pairs=(BTC, ETH), **settings)
+        config, self.served = Config(**settings), ServedPairs((BTC, ETH))
         world = runtime(self.clock, self.meters)
         self.source = RestSource(config, self.rest, self.store, self.doubts, self.exchange_clock, world)
         feed, fleet = self.feed if fed else None, self.fleet if shared else None
-        self.poll = Poll(config, self.source, self.store, self.doubts, world, feed, fleet)
+        self.poll = Poll(config, self.served, self.source, self.store, self.doubts, world, feed, fleet)
+        self.served.on_change(self.poll.follow)
 
     def begin(self) -> Self:
         """Both pairs have a price, and the feed is alive for them."""
@@ -1068,7 +1070,7 @@ def test_while_rest_stands_in_for_the_whole_feed_nothing_is_free(scene: Scene) -
 
 def test_a_pair_that_is_added_has_time_for_its_first_price(scene: Scene) -> None:
     scene.pass_time(60, alive=(BTC, ETH))
-    scene.poll.follow([BTC, ETH, XRP])
+    scene.served.replace([BTC, ETH, XRP])
     scene.pass_time(5, alive=(BTC, ETH))
     assert scene.rest.asked == []
 
@@ -1082,7 +1084,7 @@ def test_a_pair_that_is_added_while_the_feed_is_gone_comes_from_rest_at_once(
     caplog.set_level(logging.INFO)
     scene.lose_feed(60)
     scene.rest.prices[XRP] = "0.5"
-    scene.poll.follow([BTC, ETH, XRP])
+    scene.served.replace([BTC, ETH, XRP])
     scene.pass_time(3)
 
     assert scene.amount(XRP) == "0.5"
@@ -1095,7 +1097,7 @@ def test_a_pair_that_is_added_has_the_status_of_the_last_list_unless_the_feed_te
     scene.rest.lists[XRP] = "cancel_only"
     scene.pass_time(10, alive=(BTC, ETH))
     scene.store.set_pair_markets({ETH: "post_only"})
-    scene.poll.follow([BTC, ETH, XRP, gone, told])
+    scene.served.replace([BTC, ETH, XRP, gone, told])
     scene.pass_time(0.25, alive=(BTC, ETH))
 
     assert len(scene.rest.listed_at) == 1
@@ -1105,7 +1107,7 @@ def test_a_pair_that_is_added_has_the_status_of_the_last_list_unless_the_feed_te
 
 def test_without_a_pair_there_is_nothing_to_fall_back_for(caplog: pytest.LogCaptureFixture) -> None:
     scene = Scene()
-    scene.poll.follow([])
+    scene.served.replace([])
     scene.lose_feed(60)
 
     assert DOWN not in caplog.messages

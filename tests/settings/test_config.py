@@ -8,6 +8,7 @@ import pytest
 from pydantic import SecretStr, ValidationError
 
 from ltp_service.domain.errors import ConfigError
+from ltp_service.domain.pair_choice import Wildcard
 from ltp_service.domain.pairs import Pair
 from ltp_service.settings.config import Config, keep_or_load_config, load_config, unknown_names
 from ltp_service.settings.layers import MAY_BE_EMPTY
@@ -196,6 +197,10 @@ def test_secrets_are_read_and_shown_nowhere() -> None:
         *(("PORT", text, "from 0 to 65535") for text in ("-1", "80.0", "٨٠", "9" * 5_000)),
         ("WEB_CONCURRENCY", "0", "from 1 to 256"),
         *(("DATABASE_PATH", text, "must name a file") for text in "/."),
+        ("PRICE_SOURCES", "coinbase,bitstamp", "must name kraken too"),
+        ("SUBSTITUTE_SOURCES", "coinbase", "must be among PRICE_SOURCES, which lacks coinbase; add it there"),
+        ("SUBSTITUTE_SOURCES", "kraken", "must not name kraken"),
+        ("PRICE_SOURCES", "coinbse", "must be 'kraken', 'coinbase' or 'bitstamp'"),
         ("TRUSTED_PROXIES", "true", "from 0 to 16"),
         ("CACHE_TTL", "99ms", "must be 100ms to 1d, written like 30s"),
         *(
@@ -407,6 +412,11 @@ def test_a_shorter_operation_alone_is_accepted() -> None:
             "supported_pairs",
             (Pair("BTC", "USD"), Pair("ETH", "USD")),
         ),
+        (
+            'supported_pairs: [btc-usd, "*/USD"]',
+            "supported_pairs",
+            (Pair("BTC", "USD"), Wildcard("*", "USD")),
+        ),
         ("cors_origins: []", "cors_origins", ()),
         ("host: &here 127.0.0.1\nredis_master: *here", "redis_master", "127.0.0.1"),
         ("\ufeffport: 1", "port", 1),
@@ -516,7 +526,11 @@ def test_every_setting_is_found_under_each_way_to_nest_it() -> None:
     ("text", "key", "remedy"),
     [
         ("redis: {port: 6379}", "redis.port", "there is none for this; those that begin so are redis_addr,"),
-        ("metrics: {port: 9090}", "metrics.port", "there is none for this; docs/settings.md lists all"),
+        (
+            "metrics: {port: 9090}",
+            "metrics.port",
+            ", and there is none for this; those that begin so are metrics_per_pair",
+        ),
         (
             "cache: {redis: {host: x}}",
             "cache.redis.host",

@@ -30,6 +30,9 @@ class Simulator:
         self.rest_url: str = addresses["kraken_rest"]
         self.bybit_url: str = addresses["bybit"]
         self.binance_url: str = addresses["binance"]
+        self.coinbase_url: str = addresses["coinbase"]
+        self.bitstamp_url: str = addresses["bitstamp"]
+        self.bitstamp_rest_url: str = addresses["bitstamp_rest"]
         self._door = http.client.HTTPConnection("127.0.0.1", self.port, timeout=REPLY_SECONDS)
 
     @classmethod

@@ -119,7 +119,13 @@ def joined(url: str, exchange: str = "kraken") -> Iterator[Client]:
 
 def url_of(simulator: Simulator, exchange: str) -> str:
     """Kraken's is that of v2."""
-    urls = {"kraken": simulator.v2_url, "bybit": simulator.bybit_url, "binance": simulator.binance_url}
+    urls = {
+        "kraken": simulator.v2_url,
+        "bybit": simulator.bybit_url,
+        "binance": simulator.binance_url,
+        "coinbase": simulator.coinbase_url,
+        "bitstamp": simulator.bitstamp_url,
+    }
     return urls[exchange]
 
 

@@ -4,6 +4,7 @@ from collections.abc import Iterator
 
 import pytest
 
+from tests.simulator.book_follower import Follower
 from tests.simulator.client import Simulator
 from tests.simulator.clients import SPOT, Client, joined, joined_to
 
@@ -73,3 +74,12 @@ def client(request: pytest.FixtureRequest, simulator: Simulator) -> Iterator[Cli
         if client.exchange == "kraken":
             client.text()
         yield client
+
+
+@pytest.fixture(params=[True, False], ids=["v2", "v1"])
+def follower(request: pytest.FixtureRequest, v1: Client, v2: Client) -> Follower:
+    """Has the snapshot of its book, in either protocol."""
+    follower = Follower(v2 if request.param else v1, is_v2=request.param)
+    follower.subscribe()
+    assert follower.read()
+    return follower

@@ -53,8 +53,8 @@ def test_a_cut_of_one_exchange_leaves_others(simulator: Simulator, bybit: Client
     assert simulator.counters("bybit")["connections_open"] == 0
     assert simulator.counters("binance")["connections_open"] == 1
     assert simulator.counters() == before
-    with pytest.raises(SimulatorError, match="no exchange 'coinbase'"):
-        simulator.cut(exchange="coinbase")
+    with pytest.raises(SimulatorError, match="no exchange 'okx'"):
+        simulator.cut(exchange="okx")
 
 
 def test_raw_text_binary_and_bytes_arrive_as_sent(simulator: Simulator, v1: Client) -> None:

@@ -2,12 +2,15 @@
 
 import json
 import signal
+import socket
 import subprocess
 import sys
 import time
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from urllib.parse import urlsplit
+
+import pytest
 
 from ltp_service.simulator.faults import TABLE
 from ltp_service.simulator.market import STANDARD_PAIRS
@@ -33,12 +36,14 @@ def test_help_lists_every_fault() -> None:
 
 def test_faults_and_pairs_are_taken_from_the_command_line() -> None:
     faults = ("--fault", "refuse_pair=BTC/USD", "--fault", 'rest_status={"status":503}')
-    with Simulator.start("--pair", "SOL/USD", *faults) as simulator:
+    with Simulator.start("--pair", "SOL/USD", "--pairs", "25", *faults) as simulator:
         assert kraken_rest(simulator, "Time")[0] == 503
         with joined(simulator.v2_url) as client:
             client.subscribe_v2("BTC/USD", "SOL/USD")
             assert client.find(is_method("subscribe", success=False))["symbol"] == "BTC/USD"
             assert client.find(is_channel("ticker", "snapshot"))["data"][0]["symbol"] == "SOL/USD"
+        simulator.clear()
+        assert len(result(simulator, "AssetPairs")) == 25
 
 
 def test_run_gives_the_child_its_addresses_passes_signals_on_and_returns_its_code() -> None:
@@ -57,13 +62,68 @@ def test_run_gives_the_child_its_addresses_passes_signals_on_and_returns_its_cod
         assert process.wait(DEADLINE) == 7
 
 
-def test_run_gives_the_child_the_addresses_of_all_exchanges() -> None:
-    names = ("KRAKEN_WEBSOCKET_URL", "BYBIT_WEBSOCKET_URL", "BINANCE_WEBSOCKET_URL")
+@pytest.mark.skipif(
+    sys.platform != "linux", reason="only Linux's kernel tells a process that its parent has died"
+)
+def test_the_child_of_a_killed_exchange_is_told_to_end() -> None:
+    child = (
+        "import signal, sys\n"
+        "signal.signal(signal.SIGTERM, lambda *_: sys.exit('told'))\n"
+        "signal.pthread_sigmask(signal.SIG_UNBLOCK, [signal.SIGTERM])\n"
+        "print('ready', flush=True)\n"
+        "signal.pause()"
+    )
+    command = [
+        sys.executable,
+        "-m",
+        "ltp_service.simulator",
+        "--hold-signals",
+        "--run",
+        sys.executable,
+        "-c",
+        child,
+    ]
+    pipe = subprocess.PIPE
+    with subprocess.Popen(command, cwd=PROJECT, stdout=pipe, stderr=pipe, text=True) as process:
+        assert process.stdout is not None
+        assert [process.stdout.readline() for _ in range(2)][1] == "ready\n"
+        process.kill()
+        _, errors = process.communicate(timeout=DEADLINE)  # returns when the child has closed them, too
+    assert errors == "told\n"
+
+
+def test_signals_are_held_back_from_a_child_that_asks_for_it() -> None:
+    child = "import signal; print(sorted(map(int, signal.pthread_sigmask(signal.SIG_BLOCK, []))))"
+    options = ["--hold-signals", "--run", sys.executable, "-c", child]
+    done = ended([sys.executable, "-m", "ltp_service.simulator", *options], check=True)
+    assert done.stdout.splitlines()[1] == "[2, 15]"
+
+
+def test_a_port_in_use_is_one_line() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = taken.getsockname()[1]
+        refused = ended([sys.executable, "-m", "ltp_service.simulator", "--port", str(port)])
+    said = f"127.0.0.1:{port} cannot be used: Address already in use\n"
+    assert (refused.returncode, refused.stderr) == (1, said)
+
+
+def test_a_command_that_is_not_there_is_one_line() -> None:
+    refused = ended([sys.executable, "-m", "ltp_service.simulator", "--run", "no-such-program"])
+    assert (refused.returncode, refused.stderr) == (
+        127,
+        "cannot run no-such-program: No such file or directory\n",
+    )
+
+
+def test_run_gives_the_child_the_addresses_of_all_exchanges_and_leads_through_no_proxy() -> None:
+    names = ("KRAKEN_WEBSOCKET_URL", "BYBIT_WEBSOCKET_URL", "BINANCE_WEBSOCKET_URL", "no_proxy")
     child = f"import os; print(*(os.environ[name] for name in {names}))"
     command = [sys.executable, "-m", "ltp_service.simulator", "--run", sys.executable, "-c", child]
-    lines = ended(command, check=True).stdout.splitlines()
+    lines = ended(command, check=True, env={"NO_PROXY": "example.org"}).stdout.splitlines()
     addresses = json.loads(lines[0])
-    assert lines[1].split() == [addresses[key] for key in ("kraken_v2", "bybit", "binance")]
+    *urls, without_proxy = lines[1].split()
+    assert urls == [addresses[key] for key in ("kraken_v2", "bybit", "binance")]
+    assert without_proxy == "example.org,127.0.0.1"
     assert urlsplit(addresses["bybit"]).path == "/v5/public/spot"
     assert urlsplit(addresses["binance"]).path == "/stream"
 

@@ -5,6 +5,7 @@ import socket
 from collections import Counter
 from collections.abc import Callable
 from contextlib import closing
+from itertools import pairwise
 from math import ceil
 
 import gevent
@@ -12,7 +13,10 @@ import pytest
 from gevent.event import Event as GreenletEvent
 from gevent.server import StreamServer
 
+from ltp_service.domain.pairs import Pair
 from ltp_service.meters import STREAM_DROPPED, STREAM_EVENTS
+from ltp_service.prices.other_markets import LOOK_AGAIN_SECONDS
+from ltp_service.prices.quotes import Quote
 from ltp_service.streams.events import HEARTBEAT_SECONDS
 from ltp_service.streams.flow import Flow
 from ltp_service.streams.pump import (
@@ -165,6 +169,36 @@ def test_a_state_is_told_when_time_alone_changes_it(room: Room) -> None:
     room.turn(LOOK_EVERY_SECONDS)
 
     assert seen == ["live", "stale"]
+    assert states(client.events()) == ["live"]
+
+
+def test_a_substitute_and_krakens_return_are_told_at_the_next_look(room: Room) -> None:
+    client = room.join(ONLY_BTC)
+    client.events()
+    room.clock.advance(TTL + 1)
+    room.trade_elsewhere(room.coinbase, "101")
+    room.turn(LOOK_EVERY_SECONDS)
+    price = client.events()[0]
+    assert (price.name, price.data["state"], price.data["amount"]) == ("price", "substitute", "101")
+
+    room.trade_elsewhere(room.coinbase, "101.5")
+    room.turn(LOOK_EVERY_SECONDS)
+    assert [event.data["amount"] for event in client.events()] == ["101.5"]
+    room.heartbeat(BTC)
+    room.turn(LOOK_EVERY_SECONDS)
+    assert [(event.data["state"], event.data["amount"]) for event in client.events()] == [("live", "100")]
+
+
+def test_a_price_that_begins_or_ends_to_deviate_is_told_again(room: Room) -> None:
+    client = room.join(ONLY_BTC)
+    client.events()
+    room.trade_elsewhere(room.coinbase, "110")
+    room.trade_elsewhere(room.bitstamp, "110")
+    for told in (1, 0):
+        room.turn(LOOK_AGAIN_SECONDS)
+        assert len(client.events()) == told
+    room.trade_elsewhere(room.bitstamp, "101")
+    room.turn(LOOK_AGAIN_SECONDS)
     assert states(client.events()) == ["live"]
 
 
@@ -556,3 +590,74 @@ def test_a_client_behind_that_cannot_be_served_is_dropped_alone(room: Room) -> N
 
     assert behind.closed
     assert healthy.names()[-1] == "bye"
+
+
+# Many pairs.
+
+MANY = MarketQuestion(tuple(Pair(f"C{number}", "USD") for number in range(100)), "prices")
+
+
+class BusyRoom(Room):
+    """Each item takes a millisecond to render. `breaks` has how many were rendered at each sleep."""
+
+    def __init__(self) -> None:
+        self.breaks: list[int] = []
+        self.meanwhile: Callable[[], object] = list
+        super().__init__(sleep=self._note)
+        render = self.sources.item
+
+        def item(quote: Quote) -> bytes:
+            self.clock.advance(0.001)
+            return render(quote)
+
+        self.sources.item = item
+
+    def _note(self, _: float) -> None:
+        self.breaks.append(len(self.rendered))
+        self.meanwhile()
+
+    def trade_all(self, price: str) -> None:
+        for pair in MANY.pairs:
+            self.trade(price, pair)
+
+    def longest(self) -> int:
+        """The most items that were rendered without a sleep."""
+        places = [0, *self.breaks, len(self.rendered)]
+        return max(after - before for before, after in pairwise(places))
+
+
+def test_the_frames_of_many_pairs_are_rendered_with_rests() -> None:
+    room = BusyRoom()
+    room.trade_all("100.0")
+    wire = room.join(MANY)
+    assert (len(room.rendered), room.longest()) == (100, 2)
+
+    room.trade_all("101.0")
+    room.turn(1.0)
+
+    assert (len(room.rendered), room.longest()) == (200, 2)
+    assert wire.names().count("price") == 200
+
+
+def test_a_client_may_go_while_its_frame_is_rendered() -> None:
+    room = BusyRoom()
+    wire = room.join(MANY)
+    room.trade_all("101.0")
+
+    def hang_up() -> None:
+        if not wire.closed:
+            room.hang_up(wire)
+
+    room.meanwhile = hang_up
+    room.turn(1.0)
+
+    assert (wire.closed, room.pump.places.taken) == (True, 0)
+
+
+def test_who_joins_a_moment_after_another_gets_what_was_rendered(room: Room) -> None:
+    room.trade("100.0")
+    first, rendered = room.join(), len(room.rendered)
+    second = room.join()
+
+    assert len(room.rendered) == rendered
+    assert first.names() == second.names() == ["hello", "price", "price"]

@@ -12,10 +12,11 @@ from ltp_service.cli.checks.finding import Finding, Observation, ok, wrong
 from ltp_service.cli.checks.reach import reach
 from ltp_service.cli.checks.rehearsal import Feed, Rehearsal
 from ltp_service.cli.checks.surroundings import Surroundings
+from ltp_service.collected.kraken_tape import EXCHANGE as KRAKEN
 from ltp_service.domain.errors import ExchangeError
 from ltp_service.exchanges import kraken_v1, kraken_v2
 from ltp_service.exchanges.kraken import CHANNELS, is_v2
-from ltp_service.exchanges.registry import COLLECTORS
+from ltp_service.exchanges.registry import SOURCES, collector_of
 from ltp_service.feed.contract import Terms
 from ltp_service.feed.dialing import Dialer, Step
 from ltp_service.feed.trades import TradeCollector
@@ -47,14 +48,18 @@ def feeds(config: Config) -> Iterator[Feed]:
     """Every feed that the settings switch on."""
     if config.kraken_websocket_enabled:
         yield _kraken(config)
+    for source in config.price_sources:
+        if source in SOURCES:
+            yield _source(config, source)
     for name in config.collectors:
-        kind = COLLECTORS[name]
+        kind = collector_of(name, config)
+        pairs = tuple(map(str, config.pairs_to_try))
         yield Feed(
             name,
             str(getattr(config, f"{kind.exchange}_websocket_url", kind.url)),
             kind.dialect,
             (kind.channel,),
-            config.symbols,
+            pairs if kind.exchange == KRAKEN else config.symbols,
             kind.terms,
             "either",
             () if issubclass(kind, TradeCollector) else (kind.channel,),
@@ -64,11 +69,27 @@ def feeds(config: Config) -> Iterator[Feed]:
 
 def _kraken(config: Config) -> Feed:
     dialect = kraken_v2 if is_v2(config) else kraken_v1
-    symbols = [dialect.symbol_of(pair) for pair in config.supported_pairs]
+    symbols = [dialect.symbol_of(pair) for pair in config.pairs_to_try]
     # A trade channel of protocol v1 tells nothing before the next trade (recorded).
     at_once = CHANNELS if dialect is kraken_v2 else ("ticker",)
     url = config.kraken_websocket_url
     return Feed("kraken", url, dialect, CHANNELS, symbols, Terms(), "both", at_once, essential=True)
+
+
+def _source(config: Config, name: str) -> Feed:
+    kind = SOURCES[name]
+    return Feed(
+        name,
+        str(getattr(config, f"{name}_websocket_url")),
+        kind.dialect,
+        kind.channels,
+        [kind.symbol_of(pair) for pair in config.pairs_to_try],
+        kind.terms,
+        kind.proof,
+        kind.channels[:1] if kind.proof == "both" else (),
+        essential=False,
+        may_lack_symbols=True,
+    )
 
 
 def look(feed: Feed, world: Surroundings) -> Iterator[Observation]:

@@ -22,6 +22,7 @@ _ANY = {"0.0.0.0": "127.0.0.1", "::": "::1"}  # noqa: S104 - asked, not bound
 
 _BINDING = {
     errno.EACCES: "ports below 1024 are root's: set PORT to a higher one, or let nginx listen there",
+    errno.EADDRINUSE: "end the program that listens there, or set another PORT",
     errno.EADDRNOTAVAIL: "HOST must be an address of this machine; 0.0.0.0 means all",
 }
 
@@ -32,22 +33,31 @@ def port(world: Surroundings) -> Iterator[Finding]:
     if config.host.startswith("unix:"):
         yield _unix_socket(Path(config.host.removeprefix("unix:")))
         return
-    host, place = config.host.strip("[]"), f"{config.host}:{config.port}"
+    place = f"{config.host}:{config.port}"
     try:
-        family, kind, protocol, _, address = socket.getaddrinfo(
-            host, config.port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
-        )[0]
-        with socket.socket(family, kind, protocol) as trial:
-            trial.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)  # as gunicorn does
-            trial.bind(address)
+        try_to_bind(config)
     except OSError as error:
         if error.errno == errno.EADDRINUSE:
             yield _judge_listener(place, _listener(config))
             return
-        remedy = _BINDING.get(error.errno or 0, "is HOST a name or an address of this machine?")
-        yield broken("port", f"{place} cannot be used ({error.strerror})", remedy)
+        yield broken("port", f"{place} cannot be used ({error.strerror})", remedy_of(error))
     else:
         yield ok("port", f"{place} is free")
+
+
+def try_to_bind(config: Config) -> None:
+    """Takes the port as the service would, and gives it back. Raises OSError."""
+    family, kind, protocol, _, address = socket.getaddrinfo(
+        config.host.strip("[]"), config.port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
+    )[0]
+    with socket.socket(family, kind, protocol) as trial:
+        trial.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)  # as gunicorn does
+        trial.bind(address)
+
+
+def remedy_of(error: OSError) -> str:
+    """What to do where `try_to_bind` has failed."""
+    return _BINDING.get(error.errno or 0, "is HOST a name or an address of this machine?")
 
 
 def _unix_socket(path: Path) -> Finding:

@@ -15,7 +15,7 @@ from ltp_service.feed.connection import WebSocketConnection
 from ltp_service.feed.contract import Dialect, Equipment, Terms
 from ltp_service.feed.dialing import Dialer
 from ltp_service.feed.loop import Collector
-from ltp_service.feed.messages import Acknowledged, LastTrade, MarketChanged, PairsListed, Traded
+from ltp_service.feed.messages import Acknowledged, LastTrade, LastTradeId, MarketChanged, PairsListed, Traded
 from ltp_service.feed.subscriptions import Proof, Subscription, Subscriptions
 from ltp_service.runtime.clock import Clock
 from ltp_service.runtime.runtime import Runtime
@@ -42,6 +42,8 @@ class Feed(NamedTuple):
     """The channels that send the present state on subscription. The others are silent until something happens."""
     essential: bool
     """Whether prices need it."""
+    may_lack_symbols: bool = False
+    """Whether nothing is wrong where the exchange has no market of a symbol."""
 
 
 class Heard(NamedTuple):
@@ -68,6 +70,7 @@ class Rehearsal(Collector):
 
     def __init__(self, feed: Feed, dialer: Dialer, clock: Clock) -> None:
         self.name, self.terms = feed.subject, feed.terms
+        self.names_refusals = not feed.may_lack_symbols
         self._feed = feed
         runtime = Runtime(clock)
         connect = partial(WebSocketConnection, dialer, poll_interval=LOOK_EVERY_SECONDS)
@@ -78,6 +81,7 @@ class Rehearsal(Collector):
             equipment,
             {
                 LastTrade: self._traded,
+                LastTradeId: lambda told, _: self._note(feed.channels[-1], told.symbol),
                 Traded: self._heard_of,
                 BookSnapshot: self._heard_of,
                 BookChange: self._heard_of,
@@ -131,7 +135,8 @@ class Rehearsal(Collector):
         super()._digest(frames, now)
 
     def _traded(self, trade: LastTrade, _: float) -> None:
-        self._note("ticker" if trade.traded_at is None else "trade", trade.symbol)
+        channel = "ticker" if trade.traded_at is None else "trade"
+        self._note(channel if channel in self._feed.channels else self._feed.channels[0], trade.symbol)
 
     def _heard_of(self, event: Traded | BookSnapshot | BookChange, _: float) -> None:
         self._note(self._feed.channels[0], event.symbol)
@@ -216,10 +221,13 @@ def _refused(feed: Feed, heard: Heard) -> Iterator[Finding]:
     for symbol, state in heard.states.items():
         if state.refusal is not None:
             words.setdefault(state.refusal.replace(symbol, "…"), []).append(symbol)
-    setting = "SUPPORTED_PAIRS" if feed.essential else "SYMBOLS"
+    setting = "SUPPORTED_PAIRS" if feed.subject.startswith("kraken") else "SYMBOLS"
     remedy = f"correct its name in {setting}, or take it out"
     for message, symbols in words.items():
         seen = f"{named(symbols)} refused: {message.rstrip(' …')}"
+        if feed.may_lack_symbols:
+            yield ok(_check(feed), seen)
+            continue
         yield wrong(_check(feed), seen, remedy, essential=feed.essential)
 
 

@@ -116,7 +116,7 @@ def history(world: Surroundings) -> Iterator[Finding]:
     try:
         store, _ = open_history(config.history_url)
         try:
-            store.coverage(config.supported_pairs[0])
+            store.coverage(config.pairs_to_try[0])
             size = store.size()
             if file is not None:
                 _try_to_write(file)
@@ -131,7 +131,8 @@ def history(world: Surroundings) -> Iterator[Finding]:
         remedy = "let this user read and write the file and its folder; prices do not need it"
         yield warning("history", f"{shown} cannot be written ({error.strerror})", remedy)
     else:
-        yield ok("history", f"{shown} has {_amount(size)}")
+        is_missing = file is not None and not file.exists()
+        yield ok("history", f"{shown} " + ("can be made" if is_missing else f"has {_amount(size)}"))
 
 
 def _try_to_write(file: Path) -> None:

@@ -5,6 +5,7 @@ from collections.abc import Callable, Mapping, Sequence
 from queue import SimpleQueue
 from threading import Event, Thread
 
+from ltp_service.cli.terminal import told
 from ltp_service.cli.verifying.judge import Judge
 from ltp_service.client import PricesError
 from ltp_service.client.ask import PATH as ASKED_PATH
@@ -44,7 +45,8 @@ class Part(Thread):
         """Until `stop` is set."""
 
     def _failed(self, error: Exception) -> None:
-        self.reason = str(error) if isinstance(error, PricesError) else reason_of(error)
+        reason = told(error) if isinstance(error, PricesError) else reason_of(error)
+        self.reason = reason.removeprefix(self._base.url).removeprefix(": ")  # the session says whose it is
         self.failures += 1
 
 

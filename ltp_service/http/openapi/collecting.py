@@ -7,6 +7,7 @@ from ltp_service.http.openapi.schemas import Node
 
 _SYMBOL: Node = {"type": "string", "pattern": "^[A-Za-z0-9]{2,20}$", "examples": ["BTCUSDT"]}
 _ANY_SYMBOL: Node = _SYMBOL | {"pattern": "^([A-Za-z0-9]{2,20})?$"}
+_A_SYMBOL_OR_PAIR: Node = _SYMBOL | {"pattern": "^([A-Za-z0-9]{2,20}|[A-Za-z0-9]{1,10}/[A-Za-z0-9]{1,10})$"}
 _SYMBOL_OR_PAIR: Node = _SYMBOL | {"pattern": "^([A-Za-z0-9]{2,20}|[A-Za-z0-9]{1,10}/[A-Za-z0-9]{1,10})?$"}
 _EXCHANGE: Node = {"type": "string", "examples": ["bybit"]}
 _COLLECTOR: Node = {"type": "string", "minLength": 1, "examples": ["bybit_trades"]}
@@ -49,10 +50,11 @@ COLLECTING = Area(
         "GET /collectors/books": Operation(
             "getBooks",
             "The order books of one symbol, one per exchange",
-            "A book that is out of sync says so and has no prices at all: no bids, no asks.",
+            "A book that is out of sync says so and has no prices at all: no bids, no asks. Kraken's symbols are its pairs,"
+            " BTC/USD or BTCUSD, and its books have ten levels on each side.",
             {200: Answer("Those that were ever received", shapes.Books)},
             parameters=[
-                _OF_A_SYMBOL,
+                query("symbol", _A_SYMBOL_OR_PAIR, "Needed", required=True),
                 _OF_AN_EXCHANGE,
                 query("depth", _DEPTH, "Levels on each side, the best ones"),
             ],

@@ -19,6 +19,7 @@ _OF_PAIRS = _events(
     hello=shapes.Hello,
     price=shapes.DetailedPrice | shapes.NoPrice,
     trade=shapes.StreamedTrade,
+    book=shapes.StreamedBook,
     gap=shapes.TradeGap,
     heartbeat=shapes.Heartbeat,
     bye=shapes.Bye,
@@ -54,6 +55,12 @@ STREAMING = Area(
                     "events",
                     {"type": "string", "enum": ["prices", "trades", "all"], "default": "prices"},
                     "What is told",
+                ),
+                query(
+                    "books",
+                    {"type": "boolean", "default": False},
+                    "Whether the best bid and ask on Kraken are told, too: `book` events, at most ten times a second. Needs"
+                    " `kraken_books` in COLLECTORS",
                 ),
                 *_RESUME,
                 _TICKET,

@@ -6,7 +6,7 @@ from msgspec import UNSET
 from ltp_service.assembly import Services
 from ltp_service.collected.kraken_tape import EXCHANGE as KRAKEN
 from ltp_service.collected.kraken_tape import KrakenTape
-from ltp_service.domain.book import BookView, Level
+from ltp_service.domain.book import BookView
 from ltp_service.domain.errors import InvalidParameter, NotFound
 from ltp_service.domain.trade import MAX_COLLECTED_SYMBOLS, Trade
 from ltp_service.feed.books import BookCollector
@@ -15,6 +15,7 @@ from ltp_service.feed.trades import TradeCollector
 from ltp_service.http import params, shapes
 from ltp_service.http.answers import json_response, moment, number, rfc3339
 from ltp_service.http.services import services
+from ltp_service.http.views.books import level
 
 bp = Blueprint("collectors", __name__, url_prefix="/collectors")
 
@@ -59,7 +60,7 @@ def trades() -> Response:
 def _kraken_trades(parts: Services, tape: KrakenTape, symbol: str | None, limit: int) -> list[Trade]:
     if symbol is None:
         return tape.recent(None, limit)
-    pairs = (pair for pair in parts.config.supported_pairs if symbol == f"{pair.base}{pair.quote}")
+    pairs = (pair for pair in parts.prices.served if symbol == f"{pair.base}{pair.quote}")
     return [trade for pair in pairs for trade in tape.recent(pair, limit)]
 
 
@@ -68,10 +69,18 @@ def books() -> Response:
     """The order books of one symbol, one per exchange."""
     parts = services()
     depth = params.whole(request.args, "depth", 10, (1, MAX_DEPTH))
-    symbol, exchange = params.needed_symbol(request.args), _exchange(parts)
+    symbol, exchange = params.needed_symbol(request.args, may_be_pair=True), _exchange(parts)
     exchanges = [exchange] if exchange else _exchanges(parts, BookCollector)
-    views = [(name, parts.trades.books.view(symbol, name, depth)) for name in exchanges]
-    return json_response(shapes.Books([_book(parts, name, symbol, view) for name, view in views if view]))
+    asked = [(name, each) for name in exchanges for each in _symbols_of(parts, name, symbol)]
+    views = [(name, each, parts.trades.books.view(each, name, depth)) for name, each in asked]
+    return json_response(shapes.Books([_book(parts, name, each, view) for name, each, view in views if view]))
+
+
+def _symbols_of(parts: Services, exchange: str, symbol: str) -> list[str]:
+    """How the exchange writes a symbol that is given without a slash: one of Kraken's is a pair that is served here."""
+    if exchange != KRAKEN:
+        return [symbol]
+    return [str(pair) for pair in parts.prices.served if f"{pair.base}{pair.quote}" == symbol]
 
 
 @bp.get("/storage/stats")
@@ -110,7 +119,7 @@ def _symbols(parts: Services, status: int = 200) -> Response:
 def _exchange(parts: Services, *more: str) -> str | None:
     """The exchange that is asked for: one that is collected, or one of `more`."""
     exchange = request.args.get("exchange", "").lower()
-    known = [*more, *_exchanges(parts, TradeCollector, BookCollector)]
+    known = list(dict.fromkeys([*more, *_exchanges(parts, TradeCollector, BookCollector)]))
     if exchange and exchange not in known:
         raise InvalidParameter(f"exchange must be one that is collected here: {', '.join(known) or 'none'}")
     return exchange or None
@@ -157,8 +166,8 @@ def _trade(trade: Trade) -> shapes.Trade:
 
 def _book(parts: Services, exchange: str, symbol: str, view: BookView) -> shapes.Book:
     """A book out of sync is shown without prices, because changes may be missing."""
-    bids = [_level(level) for level in view.bids if view.in_sync]
-    asks = [_level(level) for level in view.asks if view.in_sync]
+    bids = [level(each) for each in view.bids if view.in_sync]
+    asks = [level(each) for each in view.asks if view.in_sync]
     age = parts.clock.monotonic() - view.received_at if view.received_at is not None else None
     return shapes.Book(
         exchange=exchange,
@@ -172,8 +181,3 @@ def _book(parts: Services, exchange: str, symbol: str, view: BookView) -> shapes
         received_at=moment(parts.clock, view.received_at),
         age_ms=None if age is None else round(max(0.0, age) * 1000),
     )
-
-
-def _level(level: Level) -> shapes.Level:
-    price, size = level
-    return shapes.Level(number(price), number(size))

@@ -14,6 +14,7 @@ from ltp_service.http.answers import json_response, moment, rfc3339
 from ltp_service.http.services import services
 from ltp_service.http.views.debug import shown
 from ltp_service.prices.quotes import Quote
+from ltp_service.prices.served import ServedPairs
 from ltp_service.version import VERSION
 
 bp = Blueprint("status", __name__)
@@ -35,7 +36,7 @@ REST_ALONE = IN_ORDER | {"fallback"}
 def status() -> Response:
     """The feed, the pairs and the process."""
     parts = services()
-    quotes = parts.prices.quotes.look(parts.config.supported_pairs)
+    quotes = parts.prices.quotes.look(parts.prices.served.pairs)
     link = parts.link("kraken")
     wall = parts.clock.wall()
     return json_response(
@@ -45,9 +46,11 @@ def status() -> Response:
             timestamp=int(wall),
             timestamp_iso=rfc3339(wall),
             market=parts.prices.store.market(),
-            pairs={str(quote.pair): _pair(parts, quote, link) for quote in quotes},
+            pairs=_pairs(parts, quotes, link),
+            pair_list=_pair_list(parts.prices.served),
             breaker=breaker_of(parts),
             divergences=divergences_of(parts),
+            sources={name: _source(parts, name) for name in parts.prices.sources},
             reconnects=max(0, link.attempts - 1) if link else 0,
             uptime_s=round(parts.clock.monotonic() - parts.started_at, 3),
             version=VERSION,
@@ -59,6 +62,11 @@ def status() -> Response:
             settings=settings_of(parts),
         )
     )
+
+
+def _pair_list(served: ServedPairs) -> shapes.PairList | None:
+    """What the wildcards mean; None where there is none."""
+    return shapes.PairList(served.has_list, served.counts()) if served.wildcards else None
 
 
 def _fleet(parts: Services) -> shapes.Fleet | None:
@@ -109,6 +117,23 @@ def divergences_of(parts: Services) -> dict[str, shapes.Divergence]:
     }
 
 
+def _source(parts: Services, name: str) -> shapes.SourceStatus:
+    """What another exchange tells, and how its feed does."""
+    link, held = parts.link(name), parts.prices.sources[name].all()
+    now, symbol_of = parts.clock.monotonic(), parts.prices.source_collectors[name].symbol_of
+
+    def told(pair: Pair) -> shapes.SourcePair:
+        age = now - held[pair].confirmed_at if pair in held else None
+        label = link.subscriptions.get(symbol_of(pair)) if link else None
+        return shapes.SourcePair(None if age is None else round(1000 * max(0.0, age)), label)
+
+    return shapes.SourceStatus(
+        connected=link is not None and link.connected,
+        last_error=link.last_error if link else None,
+        pairs={str(pair): told(pair) for pair in parts.prices.served},
+    )
+
+
 def settings_of(parts: Services) -> dict[str, float | bool]:
     """The limits that decide; durations in seconds."""
     return {name: getattr(parts.config, name) for name in SETTINGS}
@@ -136,6 +161,14 @@ def _connection(parts: Services, link: Link | None) -> shapes.Connection:
         websocket_reached=websocket_reached,
         rest_reached=rest_reached,
     )
+
+
+def _pairs(parts: Services, quotes: list[Quote], link: Link | None) -> dict[str, shapes.PairStatus]:
+    told, pause = {}, parts.pauses()
+    for quote in quotes:
+        told[str(quote.pair)] = _pair(parts, quote, link)
+        pause()
+    return told
 
 
 def _pair(parts: Services, quote: Quote, link: Link | None) -> shapes.PairStatus:

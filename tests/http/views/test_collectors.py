@@ -5,15 +5,17 @@ from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import pytest
 from werkzeug.test import TestResponse
 
 from ltp_service.domain.book import BookChange, BookSnapshot
 from ltp_service.domain.trade import Trade
+from ltp_service.exchanges.kraken_books import KrakenBooks, KrakenBooksV1
 from ltp_service.feed.contract import Gap, Link
 from ltp_service.feed.trades import TradeCollector
-from tests.fakes import NOON, tick
-from tests.service import FreshService, MakeService, refusal
+from tests.fakes import BTC, NOON, tick
+from tests.service import NOWHERE, FreshService, MakeService, refusal
 
 WRITER = "ltp_" + "w" * 43
 
@@ -253,6 +255,29 @@ def test_books_of_one_symbol_are_told_by_exchange(with_books: FreshService) -> N
     assert with_books.get("/collectors/books?symbol=ETHUSDT").get_json() == {"books": []}
 
 
+@pytest.mark.parametrize("symbol", ["BTC/USD", "btcusd"])
+def test_a_book_of_krakens_is_asked_for_by_its_pair(fresh_service: MakeService, symbol: str) -> None:
+    service = fresh_service(collectors=("bybit_books", "kraken_books"), rate_limit_enabled=False)
+    book_of_pair = msgspec.structs.replace(snapshot(), symbol="BTC/USD")
+    service.services.trades.books.replace("kraken", book_of_pair, service.clock.monotonic())
+    (told,) = service.get(f"/collectors/books?symbol={symbol}").get_json()["books"]
+    assert (told["exchange"], told["symbol"], told["best_bid"]["price"]) == ("kraken", "BTC/USD", 100.5)
+    assert service.get("/collectors/books?symbol=BTCUSDT&exchange=kraken").get_json() == {"books": []}
+
+
+@pytest.mark.parametrize(("path", "kind"), [("/v2", KrakenBooks), ("/", KrakenBooksV1)])
+def test_krakens_books_are_those_of_the_pairs_in_the_protocol_of_the_address(
+    fresh_service: MakeService, path: str, kind: type[KrakenBooks]
+) -> None:
+    url = f"ws://{NOWHERE}{path}"
+    service = fresh_service(collectors=("kraken_books",), supported_pairs=(BTC,), kraken_websocket_url=url)
+    collector = service.services.collectors["kraken_books"]
+    assert type(collector) is kind
+    service.services.trades.symbols.add("ETHUSDT")  # one of the others'
+    assert collector._subscriptions.symbols == ("BTC/USD",)  # noqa: SLF001 - it does not run
+    assert collector._wanted is None  # noqa: SLF001
+
+
 @pytest.mark.parametrize("query", ["", "symbol=", "symbol=BTCUSDT&depth=0", "symbol=BTCUSDT&depth=51"])
 def test_a_question_about_books_that_cannot_be_read_is_refused(with_books: FreshService, query: str) -> None:
     assert refusal(with_books.get(f"/collectors/books?{query}")) == (400, "INVALID_PARAMETER")
@@ -307,7 +332,7 @@ def test_an_added_symbol_is_there_after_a_restart(service: FreshService, tmp_pat
 @pytest.fixture
 def witnessed(fresh_service: MakeService) -> FreshService:
     service = fresh_service(supported_pairs=("BTC/USDT", "ETH/USDT"))
-    pair = service.services.config.supported_pairs[0]
+    pair = service.services.config.plain_pairs[0]
     service.trade("100", pair)
     service.services.trades.trades.put(traded(0, price="100.10"))
     service.services.trades.trades.put(traded(1, exchange="binance", price="99.9000"))
@@ -316,7 +341,7 @@ def witnessed(fresh_service: MakeService) -> FreshService:
 
 def test_what_other_exchanges_trade_at_stands_beside_the_price(witnessed: FreshService) -> None:
     witnessed.clock.advance(1.5)
-    witnessed.heartbeat(*witnessed.services.config.supported_pairs)
+    witnessed.heartbeat(*witnessed.services.config.plain_pairs)
     answer = witnessed.get("/api/v1/ltp?pair=BTC/USDT&detail=true")
 
     assert answer.get_json()["ltp"][0]["amount"] == 100
@@ -331,7 +356,7 @@ def test_what_other_exchanges_trade_at_stands_beside_the_price(witnessed: FreshS
 
 
 def test_a_pair_that_nobody_else_trades_has_no_witnesses(witnessed: FreshService) -> None:
-    witnessed.trade("5", witnessed.services.config.supported_pairs[1])
+    witnessed.trade("5", witnessed.services.config.plain_pairs[1])
 
     assert "witnesses" not in witnessed.get("/api/v1/ltp?pair=ETH/USDT&detail=true").get_json()["ltp"][0]
     assert witnessed.get("/api/v1/ltp/explain?pair=ETH/USDT").get_json()["witnesses"] == []

@@ -2,11 +2,13 @@
 
 import json
 import threading
+from decimal import Decimal
 
 import msgspec
 import pytest
 from werkzeug.test import TestResponse
 
+from ltp_service.domain.book import BookSnapshot
 from ltp_service.domain.pairs import Pair, read_pair
 from ltp_service.domain.tick import REST
 from ltp_service.http import shapes
@@ -260,6 +262,24 @@ def test_the_details_tell_both_clocks_and_the_source(service: FreshService) -> N
             "trade_id": 109116693,
         }
     ]
+
+
+def test_the_details_have_bid_and_ask_where_books_are_collected(fresh_service: MakeService) -> None:
+    service = fresh_service(collectors=("kraken_books",))
+    service.trade("100")
+    book = BookSnapshot("BTC/USD", 1, [(Decimal("99.5"), Decimal("1.50"))], [(Decimal("100.5"), Decimal(2))])
+    service.services.trades.books.replace("kraken", book, service.clock.monotonic())
+    assert service.services.pair_books is not None
+
+    def told() -> object:
+        return service.get("/api/v1/ltp?pair=BTC/USD&detail=true").get_json()["ltp"][0]["book"]
+
+    unknown = {"bid": None, "ask": None, "in_sync": False, "problem": "unknown", "age_ms": None}
+    assert told() == unknown
+    service.services.collectors["kraken_books"]._last_frame_at = service.clock.monotonic()  # noqa: SLF001 - it does not run
+    service.clock.advance(0.25)
+    levels = {"bid": {"price": 99.5, "size": 1.5}, "ask": {"price": 100.5, "size": 2}}
+    assert told() == levels | {"in_sync": True, "problem": None, "age_ms": 250}
 
 
 def test_what_the_exchange_does_not_tell_is_null_and_never_invented(service: FreshService) -> None:

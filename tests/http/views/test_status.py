@@ -7,7 +7,7 @@ import pytest
 from ltp_service.domain.pairs import read_pair
 from ltp_service.domain.tick import REST
 from ltp_service.version import VERSION
-from tests.fakes import BTC, ETH, NOON
+from tests.fakes import BTC, ETH, NOON, tick
 from tests.service import FreshService, MakeService
 
 TWO = (read_pair("BTC/USD"), read_pair("ETH/USD"))
@@ -128,3 +128,25 @@ def test_a_pair_that_is_not_listed_any_more_is_stale_and_said_so(fresh_service: 
     answer = service.get("/api/v1/ltp?pair=ETH/USD")
     assert (answer.status_code, answer.get_json()["errors"][0]["code"]) == (503, "PRICE_STALE")
     assert service.get("/api/v1/ltp?pair=ETH/USD&allow_stale=true").status_code == 200
+
+
+def test_each_other_exchange_that_tells_prices_is_shown_with_the_age_of_its_evidence(
+    fresh_service: MakeService,
+) -> None:
+    service = fresh_service(supported_pairs=TWO, price_sources=("kraken", "coinbase"))
+    service.services.prices.sources["coinbase"].put(
+        tick("100", BTC, source="coinbase:websocket", received_at=service.clock.monotonic())
+    )
+    service.clock.advance(1.5)
+
+    assert service.get("/api/v1/status").get_json()["sources"] == {
+        "coinbase": {
+            "connected": False,
+            "last_error": None,
+            "pairs": {
+                "BTC/USD": {"age_ms": 1500, "subscription": None},
+                "ETH/USD": {"age_ms": None, "subscription": None},
+            },
+        }
+    }
+    assert service.store.all() == {}  # what another exchange tells is never Kraken's price

@@ -50,6 +50,7 @@ def test_without_gunicorn_and_gevent_there_are_no_streams(service: FreshService)
     [
         ("/api/v1/stream?pair=BTC/USD,DOGE/USD", 400, "UNSUPPORTED_PAIR"),
         ("/api/v1/stream?events=candles", 400, "INVALID_PARAMETER"),
+        ("/api/v1/stream?books=perhaps", 400, "INVALID_PARAMETER"),
         ("/collectors/stream", 400, "INVALID_PARAMETER"),
         ("/collectors/stream?symbol=BTCUSDT&exchange=nowhere", 400, "INVALID_PARAMETER"),
         ("/collectors/stream?symbol=BTCUSDT&events=books", 404, "NOT_FOUND"),
