@@ -56,6 +56,7 @@ from ltp_service.meters import Meters
 from ltp_service.prices.changes import Changes
 from ltp_service.prices.doubts import Doubts
 from ltp_service.prices.memory import Journal, MemoryStore
+from ltp_service.prices.other_markets import OtherMarkets, Substitutes
 from ltp_service.prices.quarantine import Quarantine
 from ltp_service.prices.quotes import Quotes
 from ltp_service.prices.served import ServedPairs
@@ -120,6 +121,7 @@ class PriceParts:
     filler: TapeFiller | None
     fleet: "FleetParts | None"
     """The parts that share prices through Redis; None without it."""
+    substitutes: Substitutes
     sources: Mapping[str, Store] = field(default_factory=dict)
     """Exchange → the last trades that it told, for each exchange of PRICE_SOURCES but Kraken. They are never in `store`."""
     source_collectors: Mapping[str, LastTradeCollector] = field(default_factory=dict)
@@ -156,6 +158,8 @@ class SourceFeeds:
     """By exchange."""
     topics: "Sequence[Topic]" = ()
     """The stores, where a fleet shares them."""
+    news: Changes = field(default_factory=Changes)
+    """Where the stores announce new prices."""
 
 
 @dataclass(frozen=True)
@@ -169,6 +173,7 @@ class Services:
     meters: Meters
     prices: PriceParts
     trades: TradeParts
+    other_markets: OtherMarkets
     pair_books: PairBooks | None
     """Kraken's best bid and ask; None where its books are not collected."""
     streams: Pump
@@ -259,8 +264,11 @@ def assemble(config: Config, runtime: Runtime, beside: Sequence[Runner]) -> Serv
     prices = wire_prices(
         config, runtime, line, trades, sources=sources, feeds=feeds, advice=ADVICE_WITHOUT_A_NETWORK
     )
+    other_markets = OtherMarkets(
+        prices.store, prices.sources, trades.witnesses.of, config.price_divergence_limit, runtime.clock
+    )
     pair_books = wire_pair_books(runtime, prices, trades)
-    streams = wire_streams(config, runtime, prices, trades, pair_books)
+    streams = wire_streams(config, runtime, prices, trades, other_markets, pair_books)
     history = wire_history(config, runtime, prices)
     limiter, limit_runners = open_limiter(config, runtime.clock.monotonic, redis)
     keyring = open_keyring(config, runtime, database, redis)
@@ -282,6 +290,7 @@ def assemble(config: Config, runtime: Runtime, beside: Sequence[Runner]) -> Serv
         meters=runtime.meters,
         prices=prices,
         trades=trades,
+        other_markets=other_markets,
         pair_books=pair_books,
         streams=streams,
         history=history,
@@ -343,16 +352,29 @@ def wire_prices(
         shared = RedisStore(local, line, served=served)
     store: Store = shared or local
     # Without a price to serve the breaker probes REST often; with one it spares the failing exchange.
-    breaker = CircuitBreaker(runtime, urgent=lambda: not quotes.can_serve(poll.pairs))
+    breaker = CircuitBreaker(runtime, urgent=lambda: not quotes.hears_kraken(poll.pairs))
     rest = KrakenRest(config, HttpClient(clock, f"ltp_service/{VERSION}"), breaker, runtime)
     source = RestSource(config, rest, store, doubts, exchange_clock, runtime)
+    held = sources or {}
+    stand_ins = [held[name] for name in config.substitute_sources if name in held]
+    substitutes = Substitutes(store, stand_ins, clock, config.cache_ttl)
+    if stand_ins:
+        feeds.news.listener = partial(_announce_substitute, substitutes, changes)
     kraken: KrakenCollector | None = None
     tape = None
 
     def is_refused(pair: Pair) -> bool:
         return kraken is not None and kraken.is_refused(pair)
 
-    quotes = Quotes(store, changes, clock, ttl=config.cache_ttl, fetch=source.fetch, refused=is_refused)
+    quotes = Quotes(
+        store,
+        changes,
+        clock,
+        ttl=config.cache_ttl,
+        fetch=source.fetch,
+        refused=is_refused,
+        substitutes=substitutes,
+    )
     if config.kraken_websocket_enabled:
         backoff = Backoff(
             config.kraken_reconnect_delay,
@@ -407,8 +429,9 @@ def wire_prices(
         tape=tape,
         filler=filler,
         fleet=fleet,
-        sources=sources or {},
+        sources=held,
         source_collectors=feeds.collectors,
+        substitutes=substitutes,
     )
 
 
@@ -419,10 +442,11 @@ def wire_sources(
     stores: dict[str, Store] = {}
     collectors: dict[str, LastTradeCollector] = {}
     topics: list[Topic] = []
+    news = Changes()
     for name in config.price_sources:
         if name not in SOURCES:  # Kraken
             continue
-        local = MemoryStore(runtime.clock, Changes(), Journal())
+        local = MemoryStore(runtime.clock, news, Journal())
         stores[name] = local
         if line is not None:
             from ltp_service.redis.prices import RedisStore  # noqa: PLC0415 - loaded only with Redis
@@ -438,7 +462,7 @@ def wire_sources(
             newest = partial(ASK_NEWEST[name], http, address, config.kraken_request_timeout)
         equipment = equip(config, url, backoff, runtime, newest=newest)
         collectors[name] = SOURCES[name](config.plain_pairs, stores[name], equipment)
-    return stores, SourceFeeds(collectors, topics)
+    return stores, SourceFeeds(collectors, topics, news)
 
 
 def follow_list(
@@ -463,6 +487,12 @@ def follow_list(
     served.on_change(follow)
     if kraken is not None and served.wildcards:
         kraken.on_listed = lambda pairs: served.listed(pairs, clock.monotonic(), complete=False)
+
+
+def _announce_substitute(substitutes: Substitutes, changes: Changes, pair: Pair) -> None:
+    """Another exchange has told a new price, which is news where it is served."""
+    if substitutes.are_serving(pair):
+        changes.announce(pair)
 
 
 def share_tape(tape: KrakenTape, line: "FleetLine") -> "Topic":
@@ -522,7 +552,7 @@ def wire_trades(config: Config, runtime: Runtime, database: Database, line: "Fle
 
     symbols.on_change(follow)
     exchanges = [each.exchange for each in collectors.values() if isinstance(each, TradeCollector)]
-    witnesses = Witnesses(exchanges, trades.last, runtime.clock)
+    witnesses = Witnesses(exchanges, trades.last, runtime.clock, trades.has)
     return TradeParts(trades, books, symbols, witnesses, collectors, topics)
 
 
@@ -541,7 +571,12 @@ def wire_pair_books(runtime: Runtime, prices: PriceParts, trades: TradeParts) ->
 
 
 def wire_streams(
-    config: Config, runtime: Runtime, prices: PriceParts, trades: TradeParts, pair_books: PairBooks | None
+    config: Config,
+    runtime: Runtime,
+    prices: PriceParts,
+    trades: TradeParts,
+    other_markets: OtherMarkets,
+    pair_books: PairBooks | None,
 ) -> Pump:
     """What sends the streams of this process."""
 
@@ -560,6 +595,7 @@ def wire_streams(
         links=links,
         pair_books=pair_books,
     )
+    sources.deviates = other_markets.deviates
     places = Places(config.stream_max, config.stream_max_per_client)
     return Pump(sources, places, runtime, when_readable())
 

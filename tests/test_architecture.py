@@ -54,7 +54,7 @@ ONLY_IMPORTER = {
 
 # Pure rooms: values in, values out. They may not even see a clock, a log, a socket or a framework.
 PURE = (
-    "streams.event_ids streams.events streams.question streams.board domain.decimals domain.pairs domain.pair_choice domain.tick domain.trade domain.book domain.exchange_time runtime.proxies runtime.http_dates http.client_address http.headers prices.accept prices.doubts prices.freshness history.evidence"
+    "streams.event_ids streams.events streams.question streams.board domain.decimals domain.pairs domain.pair_choice domain.tick domain.trade domain.book domain.exchange_time runtime.proxies runtime.http_dates http.client_address http.headers prices.accept prices.consensus prices.doubts prices.freshness history.evidence"
     " rest.probe feed.messages feed.subscriptions feed.backoff prices.quarantine"
     " exchanges.kraken_v1 exchanges.kraken_v2 exchanges.kraken_book_frames exchanges.kraken_books exchanges.bybit exchanges.binance"
     " exchanges.coinbase exchanges.bitstamp feed.handshake"

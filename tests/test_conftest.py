@@ -4,6 +4,8 @@ import subprocess
 import sys
 from pathlib import Path
 
+from tests.conftest import SLOWEST
+
 ROOT = Path(__file__).resolve().parent.parent
 
 FILES = {
@@ -61,3 +63,7 @@ def test_elsewhere_a_skip_is_a_skip_that_gives_its_reason(tmp_path: Path) -> Non
     assert result.returncode == 0
     assert set(reasons(result.stdout, "SKIPPED")) >= set(SKIPPING)
     assert "no nginx" in result.stdout
+
+
+def test_the_slowest_files_exist() -> None:
+    assert [name for name in SLOWEST if not (ROOT / "tests" / f"{name}.py").exists()] == []

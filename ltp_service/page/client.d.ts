@@ -12,7 +12,7 @@
  * every status and every cut, and takes up where it was. What was before is asked for with at() and candles().
  */
 
-export type State = "live" | "quiet" | "fallback" | "halted" | "stale" | "unknown";
+export type State = "live" | "quiet" | "fallback" | "substitute" | "halted" | "stale" | "unknown";
 
 /** Of another exchange, beside our price. */
 export interface Witness {
@@ -24,6 +24,18 @@ export interface Witness {
   divergence_bps: number | null;
 }
 
+/** What the exchanges with a price confirmed within 10 s say together. */
+export interface Consensus {
+  /** A decimal as text; null with fewer than three of them. */
+  median: string | null;
+  sources: string[];
+  spread_bps: number | null;
+  /** Basis points of our price above the median. */
+  deviation_bps: number | null;
+  /** Why there is no median. */
+  reason?: string;
+}
+
 /** The data of `price`: the item of `GET /api/v1/ltp?detail=true`, with decimals as text. */
 export interface Price {
   pair: string;
@@ -32,12 +44,16 @@ export interface Price {
   /** The exchange's text, every digit. Never make a binary float of it. */
   price: string | null;
   state: State;
+  /** Of a `substitute` another exchange, whose market has another price. */
   source: string | null;
   traded_at: string | null;
   confirmed_at: string | null;
   age_ms: number | null;
   trade_id: number | null;
   witnesses?: Witness[];
+  consensus?: Consensus;
+  /** Whether the price is far from the median of the other exchanges; absent where fewer than two tell one. */
+  deviating?: boolean;
 }
 
 /** A price, and how far it can be trusted at this moment. */

@@ -15,7 +15,7 @@ const LONGEST_PAUSE = 60_000;
 /** Most characters of one event. */
 const LONGEST_EVENT = 1 << 20;
 
-const SERVABLE = new Set(["live", "quiet", "fallback", "halted"]);
+const SERVABLE = new Set(["live", "quiet", "fallback", "substitute", "halted"]);
 
 /** The state of a price that the service called good, and that nothing confirms any more. */
 export const UNCONFIRMED = "unconfirmed";

@@ -1,5 +1,4 @@
-/** All that is asked of the service with one key: one stream, and the polls while it is open. It runs in the worker that
- * all tabs share, or in the tab itself where there is no such worker. */
+/** One stream and the polls with one key. It runs in the worker that all tabs share, or in the tab where there is none. */
 
 import { PriceStream, SteadyClock } from "./client.js";
 import { Model } from "./model.js";

@@ -12,7 +12,7 @@ const LONGEST_LOG = 200;
 const BREAKER = { closed: "up", open: "down" };
 
 /** @typedef {import("./track.js").Track} Track */
-/** @typedef {{state: string | null, since: number, certain: boolean, direction: number, price: string | null, book: any, track: Track}} Row */
+/** @typedef {{state: string | null, since: number, certain: boolean, direction: number, price: string | null, exchange?: string, book: any, track: Track}} Row */
 /** @typedef {{subject: string, from: string, to: string, at: number, until: number | null, why?: string | null, number?: number}} Episode */
 
 /**
@@ -71,9 +71,12 @@ export class Model {
   }
 
   /** @param {any} data */
-  #moves({ pair, price }) {
+  #moves({ pair, price, source }) {
     const row = this.rows.get(pair);
     if (!row || price == null) return;
+    const exchange = source?.split(":")[0];
+    // Another exchange is another market: the price has not moved.
+    if (exchange !== row.exchange) Object.assign(row, { exchange, price: null, direction: 0 });
     // The arrow shows the last move: a trade at the same price leaves it.
     row.direction = (row.price !== null && compare(price, row.price)) || row.direction;
     row.price = price;

@@ -112,7 +112,7 @@ function fillRow(element, row, line) {
   say(age, quote.age_ms === null ? "never" : span(quote.age_ms));
   set(age, "title", quote.traded_at ? `traded at ${clock(Date.parse(quote.traded_at))}` : "");
   say(source, (quote.source ?? "—").replace(":", " "));
-  showWitnesses(witnesses, quote.witnesses ?? []);
+  showWitnesses(witnesses, quote, line.model.status?.settings.price_divergence_limit ?? 0.05);
 }
 
 /** @param {any} book */
@@ -129,16 +129,19 @@ function showArrow(arrow, direction) {
   arrow.replaceChildren(...(name ? [icon(name), h("span", { class: "hidden" }, name)] : []));
 }
 
-/** @param {Element} cell @param {{exchange: string, divergence_bps: number | null}[]} witnesses */
-function showWitnesses(cell, witnesses) {
-  const entries = witnesses.map((each) => /** @type {[string, any]} */ ([each.exchange, each]));
+/** @param {Element} cell @param {any} quote @param {number} limit */
+function showWitnesses(cell, { witnesses = [], deviating }, limit) {
+  /** @type {[string, any][]} */
+  const entries = witnesses.map((/** @type {any} */ each) => [each.exchange, each]);
+  if (deviating) entries.unshift(["deviates", null]);
   list(
     cell,
     entries,
-    () => h("span", {}),
-    (element, { exchange, divergence_bps: bps }) => {
+    (key) => h("span", { class: key }),
+    (element, witness) => {
+      const bps = witness?.divergence_bps ?? null;
       const apart = bps === null ? "?" : `${bps < 0 ? "−" : "+"}${Math.abs(bps).toFixed(1)}`;
-      say(element, `${exchange} ${apart}`);
+      say(element, witness ? `${witness.exchange} ${apart}` : `deviates more than ${100 * limit} %`);
     },
   );
 }

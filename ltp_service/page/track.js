@@ -5,7 +5,7 @@
 export const SLOT = 5_000;
 /** Slots that are kept: 15 minutes. */
 export const SLOTS = 180;
-/** Most milliseconds between two looks that are one watch: browsers slow the timers of hidden tabs. */
+/** Most milliseconds between two looks: browsers slow the timers of hidden tabs. */
 const BRIDGE = 12_000;
 
 /** `first` is the slot of the first value. @typedef {{at: number, first: number, values: (string | null)[]}} Track */

@@ -109,6 +109,10 @@ class Config(BaseSettings):
     """The exchanges that tell the last trades of the pairs that are served. `kraken` must be among them, because its last
     trade is the answer. The others show how far to trust it. Each tells the pairs that it has in the same quote
     currency."""
+    substitute_sources: Several[PriceSource] = ()
+    """The exchanges of `PRICE_SOURCES` whose last trade is served where Kraken's price is older than `CACHE_TTL`, the
+    preferred one first. The state is `substitute` then, and answers name the exchange. Empty means that such a pair has no
+    price."""
     coinbase_websocket_url: WebSocketUrl = "wss://ws-feed.exchange.coinbase.com"
     """Coinbase Exchange's feed, for `PRICE_SOURCES`."""
     bitstamp_websocket_url: WebSocketUrl = "wss://ws.bitstamp.net"
@@ -228,6 +232,18 @@ class Config(BaseSettings):
     def _kraken_is_a_source(cls, value: tuple[str, ...]) -> tuple[str, ...]:
         if "kraken" not in value:
             raise ValueError("must name kraken too, because its last trade is the answer")
+        return value
+
+    @field_validator("substitute_sources")
+    @classmethod
+    def _substitutes_are_sources(cls, value: tuple[str, ...], info: ValidationInfo) -> tuple[str, ...]:
+        if "kraken" in value:
+            raise ValueError("must not name kraken, because the others stand in for it")
+        sources = info.data.get("price_sources", value)
+        if missing := [name for name in value if name not in sources]:
+            raise ValueError(
+                f"must be among PRICE_SOURCES, which lacks {' and '.join(missing)}; add it there"
+            )
         return value
 
     @field_validator("database_path")

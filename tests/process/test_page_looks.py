@@ -34,7 +34,7 @@ stream.addEventListener("price", ({ detail }) => { const text: string | null = d
 stream.addEventListener("trade", ({ detail }) => { const id: number = detail.trade_id; void id; });
 stream.addEventListener("line", ({ detail }) => { const next: number | null = detail.retryAt; void next; });
 const quote: Quote | undefined = stream.quote("BTC/USD");
-if (quote?.trustworthy) { const state: "live" | "quiet" | "fallback" | "halted" | "stale" | "unknown" | "unconfirmed" = quote.state; void state; }
+if (quote?.trustworthy) { const state: "live" | "quiet" | "fallback" | "substitute" | "halted" | "stale" | "unknown" | "unconfirmed" = quote.state; void state; }
 // @ts-expect-error: a price is a text
 const wrong: number | undefined = quote?.price;
 stream.close();

@@ -394,6 +394,15 @@ def test_rest_never_overrules_a_living_feed(scene: Scene, price: str) -> None:
     assert (scene.amount(), scene.state()) == ("100.0", "live")
 
 
+def test_of_a_pair_that_the_exchange_lacks_by_its_own_word_no_request_asks(scene: Scene) -> None:
+    scene.source.exclude(XRP)
+    scene.source.fetch([XRP])
+    assert scene.rest.asked == []
+    scene.source.admit(XRP)
+    scene.source.fetch([XRP])
+    assert [name for name, _ in scene.rest.asked] == ["Ticker"]
+
+
 def test_a_deaf_pair_is_found_served_and_subscribed_anew_within_thirty_seconds(scene: Scene) -> None:
     scene.trade_every_second()
     scene.rest.traded("102.0", 5)
