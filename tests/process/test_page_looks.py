@@ -119,6 +119,7 @@ def unsettle(service: ScriptedService) -> None:
     service.price("LTC/USD", "88.15", "halted")
     service.price("XRP/USD", None, "stale", confirmed_at=None, age_ms=None)
     service.price("DOGE/USD", "0.0000001235")
+    service.price("BTC/EUR", "99871.4", "substitute", source="coinbase:websocket", deviating=True)
 
 
 LOOKS = [("dark", 320), ("light", 1600), ("light", 320), ("dark", 1600)]
