@@ -309,6 +309,7 @@ def assemble(config: Config, runtime: Runtime, beside: Sequence[Runner]) -> Serv
         started_at=runtime.clock.monotonic(),
     )
     services.at_the_end(streams.end)
+    prices.served.on_change(lambda _: streams.end_those_of_all_pairs())
     return services
 
 
@@ -480,7 +481,7 @@ def follow_list(
         for collector in sources:
             collector.follow(pairs)
         poll.follow(pairs)
-        for pair in set(doubts.by_pair).difference(pairs):
+        for pair in set(doubts).difference(pairs):
             doubts.settle(pair)
 
     served.on_change(follow)
@@ -615,7 +616,7 @@ def wire_history(config: Config, runtime: Runtime, prices: PriceParts) -> Histor
             ahead,
             prices.store.all(),
             {pair: at for pair, at in since.items() if at is not None},
-            frozenset(prices.doubts.by_pair),
+            frozenset(prices.doubts),
         )
 
     def leads() -> bool:

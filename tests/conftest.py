@@ -45,9 +45,9 @@ settings.load_profile("ours")
 
 SLOWEST = (
     "last_prices/test_in_process last_prices/test_forked test_evidence cli/test_verify last_prices/test_programs"
-    " history/test_day redis/test_fleet test_drill_chance history/test_postgres feed/test_dialing cli/test_doctor_feed"
+    " history/test_day test_drill_chance history/test_postgres feed/test_dialing cli/test_doctor_feed"
     " cli/test_doctor_rest history/test_store_property test_deploy_prometheus history/test_postgres_link test_gunicorn_conf"
-    " cli/test_record test_drill cli/test_watch rest/test_http_client client/test_prices history/test_sqlite_size"
+    " cli/test_record redis/test_relay test_drill cli/test_watch rest/test_http_client client/test_prices history/test_sqlite_size"
 ).split()
 """Files that take longest beside those of tests/process, in this order. The others follow, so that no long one is left to
 run alone."""

@@ -9,6 +9,7 @@ import os
 import sys
 from collections.abc import Mapping, Sequence
 from importlib import import_module
+from pathlib import Path
 
 import click
 
@@ -98,4 +99,17 @@ def _run(arguments: Sequence[str] | None, environ: Mapping[str, str]) -> int:
         return error.exit_code
     except click.Abort:
         return INTERRUPTED
+    except FileNotFoundError:
+        if not _is_folder_gone():
+            raise
+        click.echo("Error: the working directory was removed; change to one that is there", err=True)
+        return 1
     return code if isinstance(code, int) else 0
+
+
+def _is_folder_gone() -> bool:
+    try:
+        Path.cwd()
+    except FileNotFoundError:
+        return True
+    return False

@@ -4,6 +4,7 @@ import json
 import sys
 from collections.abc import Callable, Generator, Mapping, Sequence
 from contextlib import contextmanager
+from math import inf
 from pathlib import Path
 from threading import Event
 from typing import TextIO
@@ -116,6 +117,12 @@ class Tape:
             self.write("in", raw=frame)
             self.frames += 1
 
+    def seconds_left(self) -> float:
+        """Until it is full by time."""
+        if self._seconds is None:
+            return inf
+        return max(0.0, self._begun + self._seconds - self._clock.monotonic())
+
     def is_full(self) -> bool:
         """Whether the recording is over."""
         lasted = self._clock.monotonic() - self._begun
@@ -158,7 +165,8 @@ class Recorder:
             except ExchangeError as error:
                 self._tape.write("close", note=str(error))
                 click.echo(str(error), file=sys.stderr)
-                self._stop.wait(self._backoff.delay(error.retry_after or 0.0))
+                pause = self._backoff.delay(error.retry_after or 0.0)
+                self._stop.wait(min(pause, self._tape.seconds_left()))
 
     def _session(self, connection: WebSocketConnection) -> None:
         """One connection, until the tape is full. Raises ExchangeError when the connection ends before."""

@@ -16,6 +16,9 @@ REST: Source = "kraken:rest"
 KRAKEN = "kraken"
 """The exchange whose prices are served."""
 
+KRAKENS_SOURCES = frozenset({WEBSOCKET, REST})
+"""Its sources. A price of any other is a substitute's."""
+
 
 def exchange_of(source: str) -> str:
     """The exchange that a source belongs to: `coinbase` for `coinbase:websocket`."""

@@ -152,7 +152,8 @@ class FastLane:
         self, config: Config, served: ServedPairs, store: Store, substitutes: Substitutes, clock: Clock
     ) -> None:
         self._store = store
-        self._substitutes = substitutes
+        self._choose = substitutes.choose if substitutes.are_allowed else None
+        """Chooses between Kraken's price and a substitute; None where none is allowed, so that nothing is asked."""
         self._monotonic = clock.monotonic
         self._ttl = config.cache_ttl
         self._served_pairs = served
@@ -234,16 +235,18 @@ class FastLane:
         Most views differ in pairs that are not asked for, or in evidence alone. Then the bytes are those from before.
         """
         now, market_of, until = self._monotonic(), self._store.market_of, inf
-        ticks = []
+        ticks, choose = [], self._choose
         for pair in question.supported:
-            price = self._substitutes.choose(pair, view.get(pair), now)
+            price = view.get(pair)
+            if choose is not None:
+                price = choose(pair, price, now)
             if price is None:
                 return None
             until = min(until, servable_until(price, self._ttl, market_of(pair)))
             ticks.append(price.tick)
         if now > until:
             return None
-        if self._substitutes.are_allowed and (found := substitutes_among(ticks)):
+        if choose is not None and (found := substitutes_among(ticks)):
             until = min(until, now + LOOK_AGAIN_SECONDS)
             self._substituted.update((tick.pair, tick.source) for tick in found)
         held = question.ready
@@ -264,13 +267,14 @@ class FastLane:
             if piece is None or piece[0] is not tick:
                 piece = pieces[tick.pair] = (tick, item(tick))
             items.append(piece[1])
-        named = names_of(substitutes_among(ticks)) if self._substitutes.are_allowed else ""
+        named = names_of(substitutes_among(ticks)) if self._choose is not None else ""
         content = body(items, failed)
         tag = "" if failed else etag(content, named)
         caching = [("Cache-Control", "no-store")]
         if not failed:
             caching = [("Cache-Control", self._cache_control), ("ETag", tag)]
-        caching += source_headers(named)
+        if named:
+            caching += source_headers(named)
         headers = [("Content-Type", "application/json"), ("Content-Length", str(len(content))), *caching]
         return Ready(
             view=view,
@@ -300,7 +304,7 @@ class FastLane:
         except (InvalidParameter, ValueError):
             return None
         if asked.everything:
-            return self._everything
+            return self._everything if self._supported else None
         known = tuple(pair for pair in asked.pairs if pair in self._is_supported)
         strangers = [pair for pair in asked.pairs if pair not in self._is_supported]
         if not known or any(map(self._served_pairs.may_come, strangers)):

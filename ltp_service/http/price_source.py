@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable
 
-from ltp_service.domain.tick import KRAKEN, Tick, exchange_of
+from ltp_service.domain.tick import KRAKENS_SOURCES, Tick
 
 MOST_NAMED = 50
 """Pairs that X-Price-Source names; then it says how many more. A proxy refuses longer heads, often from 4 KiB on."""
@@ -10,7 +10,7 @@ MOST_NAMED = 50
 
 def substitutes_among(ticks: Iterable[Tick]) -> list[Tick]:
     """Those that are another exchange's."""
-    return [tick for tick in ticks if exchange_of(tick.source) != KRAKEN]
+    return [tick for tick in ticks if tick.source not in KRAKENS_SOURCES]
 
 
 def names_of(substitutes: Iterable[Tick]) -> str:
@@ -19,9 +19,7 @@ def names_of(substitutes: Iterable[Tick]) -> str:
 
 
 def source_headers(named: str) -> list[tuple[str, str]]:
-    """X-Price-Source, from `names_of`; none where every price is Kraken's."""
-    if not named:
-        return []
+    """X-Price-Source, from `names_of` of at least one."""
     pairs = named.split(", ")
     more = [f"+{len(pairs) - MOST_NAMED}"] if len(pairs) > MOST_NAMED else []
     return [("X-Price-Source", ", ".join(pairs[:MOST_NAMED] + more))]

@@ -220,6 +220,7 @@ class Running:
             self._unlisted[unlisted] = self.monotonic() + UNKNOWN_AGAIN_AFTER_SECONDS
             self._pairs = tuple(pair for pair in self._pairs if pair != unlisted)
             self._parts.served.replace(self._pairs)
+            self._parts.source.admit(unlisted)
             self._forget_names()
 
     def _forget_names(self) -> None:

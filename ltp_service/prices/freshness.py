@@ -7,7 +7,7 @@ from typing import Literal
 import msgspec
 
 from ltp_service.domain.market import DELISTED, HALTED, MarketStatus
-from ltp_service.domain.tick import KRAKEN, REST, Price, exchange_of
+from ltp_service.domain.tick import KRAKENS_SOURCES, REST, Price
 
 PriceState = Literal["live", "quiet", "fallback", "substitute", "halted", "stale", "unknown"]
 
@@ -43,7 +43,7 @@ NEVER_SEEN = Verdict("unknown", None, servable=False)
 
 def servable_until(price: Price, ttl: float, market: MarketStatus, bound: Bound = DEFAULT_BOUND) -> float:
     """The monotonic second until which `price` may be served without new evidence."""
-    if is_substitute(price):
+    if price.tick.source not in KRAKENS_SOURCES:  # a substitute
         longest = min(ttl, FRESH_SECONDS)
     elif bound.allow_stale:
         longest = inf
@@ -69,7 +69,7 @@ def judge(
 
 def is_substitute(price: Price) -> bool:
     """Whether `price` is another exchange's last trade, of another market than Kraken's."""
-    return exchange_of(price.tick.source) != KRAKEN
+    return price.tick.source not in KRAKENS_SOURCES
 
 
 def choose(

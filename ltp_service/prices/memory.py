@@ -156,12 +156,13 @@ class MemoryStore:
     def _publish(self, news: dict[Pair, Price]) -> None:
         view = dict(self._view)  # copied in one piece, so that a tick costs nearly the same with many pairs
         view.update(news)
-        now, touched, is_renewed = self._monotonic(), self._touched_at, False
-        long_ago = now - TOUCH_EVERY_SECONDS
+        now, touched = self._monotonic(), self._touched_at
+        long_ago, is_renewed = now - TOUCH_EVERY_SECONDS, False
         for pair in news:
             if touched.get(pair, -inf) <= long_ago:
                 self._lives[pair] = None
-                touched[pair], is_renewed = now, True
+                touched[pair] = now
+                is_renewed = True
         if is_renewed and len(view) > len(self._lives):  # some were older than FORGET_AFTER_SECONDS
             view = {pair: price for pair, price in view.items() if pair in self._lives}
         self._view = view

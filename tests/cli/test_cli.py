@@ -13,7 +13,7 @@ from ltp_service import __main__ as program
 from ltp_service.cli import COMMANDS, ltp, main
 from ltp_service.keys.key import is_well_formed
 from ltp_service.version import VERSION
-from tests.cli.conftest import Run
+from tests.cli.conftest import Became, Run
 from tests.ended import ended
 
 HEAVY = "flask gunicorn pydantic gevent requests rich yaml"
@@ -103,6 +103,17 @@ def test_ctrl_c_while_the_commands_are_loaded_ends_without_a_traceback(
         assert (program.run(), ends) == (5, [code])
     finally:
         signal.signal(signal.SIGINT, before)
+
+
+@pytest.mark.parametrize("command", ["config", "serve"])
+def test_a_working_directory_that_is_gone_is_one_line(
+    command: str, run: Run, became: Became, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    tmp_path.rmdir()
+    refused = run(command)
+    says = "Error: the working directory was removed; change to one that is there\n"
+    assert (refused.code, refused.out, refused.err, became) == (1, "", says, [])
 
 
 def test_term_ends_a_command_as_an_exception_does(monkeypatch: pytest.MonkeyPatch) -> None:

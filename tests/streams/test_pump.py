@@ -500,6 +500,19 @@ def test_at_the_end_every_client_gets_a_bye_and_is_closed(room: Room) -> None:
     assert room.meters.counted[STREAM_DROPPED] == {"ended": 2}
 
 
+def test_when_other_pairs_are_served_the_streams_of_all_pairs_get_a_bye_and_no_others(room: Room) -> None:
+    of_all, of_one = room.join(PRICES._replace(everything=True)), room.join(ONLY_BTC)
+    for client in (of_all, of_one):
+        client.events()
+    room.pump.end_those_of_all_pairs()
+    room.turn()
+    room.turn()
+
+    assert [event.data for event in of_all.events()] == [{"reason": "pairs"}]
+    assert of_all.closed
+    assert not of_one.closed
+
+
 def test_a_client_that_comes_during_the_end_is_told_so(room: Room) -> None:
     room.pump.end()
     room.turn()

@@ -140,7 +140,7 @@ def _prices(
     substitutes = substitutes_among(quote.price.tick for quote in served if quote.price is not None)
     count_substitutes(parts.meters, {(tick.pair, tick.source): 1 for tick in substitutes})
     named = names_of(substitutes)
-    headers = dict(source_headers(named))
+    headers = dict(source_headers(named)) if named else {}
     if failed:
         return raw_response(content, 206, headers)
     tag = etag(content, named)

@@ -141,7 +141,7 @@ def settings_of(parts: Services) -> dict[str, float | bool]:
 
 def _overall(parts: Services, quotes: list[Quote]) -> Literal["ok", "degraded", "down"]:
     in_order = IN_ORDER if parts.config.kraken_websocket_enabled else REST_ALONE
-    if all(quote.verdict.state in in_order for quote in quotes):
+    if parts.prices.served.has_list and all(quote.verdict.state in in_order for quote in quotes):
         return "ok"
     return "degraded" if any(quote.verdict.servable for quote in quotes) else "down"
 

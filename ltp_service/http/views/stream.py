@@ -38,7 +38,8 @@ _EXCHANGE_EVENTS: Sequence[ExchangeEvents] = get_args(ExchangeEvents)
 def market() -> Response:
     """Prices or trades of the asked pairs, or of all, and with `books` their best bid and ask."""
     parts = services()
-    pairs = params.pairs(request.args, parts.prices.served.pairs).pairs
+    asked = params.pairs(request.args, parts.prices.served.pairs)
+    pairs = asked.pairs
     unknown = [pair for pair in pairs if pair not in parts.prices.served]
     if unknown or not pairs:
         raise unserved(parts.prices.served, unknown)
@@ -48,7 +49,7 @@ def market() -> Response:
             f"{len(pairs)} pairs asked; at most {MAX_TRADES_PAIRS} in one stream with trades, because the id of an event"
             " names a trade of each"
         )
-    return _open(parts, MarketQuestion(pairs, events, params.flag(request.args, "books")))
+    return _open(parts, MarketQuestion(pairs, events, params.flag(request.args, "books"), asked.everything))
 
 
 @bp.post("/api/v1/stream/tickets")
