@@ -137,7 +137,7 @@ def test_axe_finds_nothing(browser: Browser, packages: Path, theme: Any, width: 
         page = opened.open()
         expect_live(page)
         unsettle(service)
-        expect(page.locator("#log tr")).to_have_count(4)
+        expect(page.locator("#log tr")).to_have_count(5)
         expect(page.locator("#feeds tr")).to_have_count(5)
         found = {}
 
