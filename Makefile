@@ -8,9 +8,11 @@ PYTHON ?= $(shell for python in python3.13 python3.12 python3.11 python3; do \
 BIN := .venv/bin
 INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes --no-deps \
 	--only-binary :all: --requirement
-# FULL=1 for the long forms. More at once than there are cores, because many tests wait.
+# FULL=1 for the long forms. The slowest files come first (tests/conftest.py, tests/process/conftest.py): they would else
+# come last, and run alone. More at once than there are cores, because many tests wait.
 TEST := LTP_IN_FULL=$(FULL) $(BIN)/python -m pytest --dist loadfile --numprocesses
-ONE_MORE = $$($(BIN)/python -c 'import os; print(os.cpu_count() + 1)')
+TWO_MORE = $$($(BIN)/python -c 'import os; print(os.cpu_count() + 2)')
+UNIT := --no-loadscope-reorder --ignore tests/process --ignore tests/test_samples.py
 THREE_EACH = $$($(BIN)/python -c 'import os; print(3 * os.cpu_count())')
 COMPILE := $(BIN)/uv pip compile --quiet --universal --generate-hashes --no-header --only-binary :all:
 
@@ -29,21 +31,20 @@ demo: .venv/.test ## serve on port 8080 without a network, prices from a simulat
 test: test-unit test-process ## run every test; FULL=1 for the long forms
 
 test-unit: .venv/.test programs ## run the tests that start no gunicorn: the inner loop
-	$(TEST) $(ONE_MORE) --ignore tests/process $(if $(filter true,$(CI)),--cov)
+	$(TEST) $(TWO_MORE) $(UNIT) $(if $(filter true,$(CI)),--cov)
 
-# tests/process/conftest.py puts the slowest files first: they would else come last, and run alone.
 test-process: .venv/.test programs ## run the tests that start gunicorn, nginx, Redis, a browser
 	$(TEST) $(THREE_EACH) --no-loadscope-reorder tests/process
 
 coverage: .venv/.test programs ## run the tests of test-unit and hold the coverage floor
-	$(TEST) $(ONE_MORE) --ignore tests/process --cov
+	$(TEST) $(TWO_MORE) $(UNIT) --cov
 
 check: .venv/.test ## format, lint, types, import arrows, pages and image against the code
 	$(BIN)/ruff format --check && $(BIN)/ruff check && $(BIN)/mypy && $(BIN)/hadolint Dockerfile
 	$(BIN)/check-jsonschema --quiet --builtin-schema vendor.compose-spec docker-compose.yml
 	$(BIN)/python -m pytest --quiet tests/test_architecture.py tests/test_settings_page.py tests/test_env_example.py tests/test_docs_pages.py \
 		tests/test_dockerfile.py tests/test_docker_compose.py tests/test_deploy_kubernetes.py tests/test_deploy_systemd.py \
-		tests/process/test_image.py
+		tests/process/test_image.py tests/test_samples.py
 
 format: .venv/.test ## rewrite the code in the house format
 	$(BIN)/ruff check --fix --exit-zero && $(BIN)/ruff format

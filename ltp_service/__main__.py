@@ -13,7 +13,7 @@ def run() -> int:
     """The command line of this process. Returns its exit code.
 
     Ctrl-C while the commands are being loaded ends it without a traceback, which would only tell of imports. Servers are
-    loading until they become another program.
+    loading until they become another program. TERM ends a command as Ctrl-C does, so that it leaves nothing half done.
     """
     serves = sys.argv[1:2] in SERVERS
 
@@ -28,7 +28,12 @@ def run() -> int:
     main = import_module("ltp_service.cli").main
     if is_obeyed and not serves:
         signal.signal(signal.SIGINT, signal.default_int_handler)
+    signal.signal(signal.SIGTERM, leave if serves else _end)
     return int(main())
+
+
+def _end(number: int, _: object) -> None:
+    sys.exit(128 + number)
 
 
 if __name__ == "__main__":

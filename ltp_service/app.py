@@ -9,7 +9,7 @@ from flask import Flask
 from ltp_service.assembly import assemble
 from ltp_service.http import views as web
 from ltp_service.http.access_log import open_access_log
-from ltp_service.http.counted import count_prices
+from ltp_service.http.counted import count_prices, count_substitutes
 from ltp_service.http.edge import Edge
 from ltp_service.http.fast_lane import FastLane
 from ltp_service.http.long_polls import LongPolls
@@ -44,6 +44,7 @@ def create_app(config: Config, runtime: Runtime | None = None) -> Flask:
         for question, count in lane.take_served():
             count_prices(metrics, question.supported, hit=True, times=count)
             pause()
+        count_substitutes(metrics, lane.take_substituted())
 
     def show() -> Report:
         settle()
@@ -61,7 +62,7 @@ def create_app(config: Config, runtime: Runtime | None = None) -> Flask:
     beside: list[Runner] = [Gauges(tell), *([access_log] if access_log else []), LateLines(metrics)]
     services = assemble(config, runtime, beside)
     services.streams.sources.item = partial(streamed, services)
-    lane = FastLane(config, services.prices.store, clock)
+    lane = FastLane(config, services.prices.served, services.prices.store, services.prices.substitutes, clock)
     long_polls = LongPolls(services.prices.changes, clock.monotonic, services.draining, when_readable())
     services.at_the_end(long_polls.end)
     app = Flask(__name__, static_folder=None)

@@ -6,7 +6,7 @@ imported inside functions.
 
 import os
 import secrets
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property, partial
 from typing import TYPE_CHECKING
@@ -56,8 +56,10 @@ from ltp_service.meters import Meters
 from ltp_service.prices.changes import Changes
 from ltp_service.prices.doubts import Doubts
 from ltp_service.prices.memory import Journal, MemoryStore
+from ltp_service.prices.other_markets import OtherMarkets, Substitutes
 from ltp_service.prices.quarantine import Quarantine
 from ltp_service.prices.quotes import Quotes
+from ltp_service.prices.served import ServedPairs
 from ltp_service.prices.store import BookSink, Store, TradeSink
 from ltp_service.prices.witness import Witnesses
 from ltp_service.rest.breaker import CircuitBreaker
@@ -102,6 +104,7 @@ GTHREAD_THREADS = 16
 class PriceParts:
     """The parts that know prices."""
 
+    served: ServedPairs
     store: Store
     changes: Changes
     quotes: Quotes
@@ -118,6 +121,7 @@ class PriceParts:
     filler: TapeFiller | None
     fleet: "FleetParts | None"
     """The parts that share prices through Redis; None without it."""
+    substitutes: Substitutes
     sources: Mapping[str, Store] = field(default_factory=dict)
     """Exchange → the last trades that it told, for each exchange of PRICE_SOURCES but Kraken. They are never in `store`."""
     source_collectors: Mapping[str, LastTradeCollector] = field(default_factory=dict)
@@ -131,17 +135,6 @@ class PriceParts:
             return [*self.fleet.runners, *asking]
         feeds: list[Runner] = [*([self.kraken] if self.kraken else []), *self.source_collectors.values()]
         return [*feeds, *asking]
-
-    def follow(self, pairs: Sequence[Pair]) -> None:
-        """Serves these pairs from now on, and no others. From any thread."""
-        dropped = set(self.poll.pairs).difference(pairs)
-        if self.kraken is not None:
-            self.kraken.follow(pairs)
-        for collector in self.source_collectors.values():
-            collector.follow(pairs)
-        self.poll.follow(pairs)
-        for pair in dropped:
-            self.doubts.settle(pair)
 
 
 @dataclass(frozen=True)
@@ -165,6 +158,8 @@ class SourceFeeds:
     """By exchange."""
     topics: "Sequence[Topic]" = ()
     """The stores, where a fleet shares them."""
+    news: Changes = field(default_factory=Changes)
+    """Where the stores announce new prices."""
 
 
 @dataclass(frozen=True)
@@ -178,6 +173,7 @@ class Services:
     meters: Meters
     prices: PriceParts
     trades: TradeParts
+    other_markets: OtherMarkets
     pair_books: PairBooks | None
     """Kraken's best bid and ask; None where its books are not collected."""
     streams: Pump
@@ -268,8 +264,11 @@ def assemble(config: Config, runtime: Runtime, beside: Sequence[Runner]) -> Serv
     prices = wire_prices(
         config, runtime, line, trades, sources=sources, feeds=feeds, advice=ADVICE_WITHOUT_A_NETWORK
     )
+    other_markets = OtherMarkets(
+        prices.store, prices.sources, trades.witnesses.of, config.price_divergence_limit, runtime.clock
+    )
     pair_books = wire_pair_books(runtime, prices, trades)
-    streams = wire_streams(config, runtime, prices, trades, pair_books)
+    streams = wire_streams(config, runtime, prices, trades, other_markets, pair_books)
     history = wire_history(config, runtime, prices)
     limiter, limit_runners = open_limiter(config, runtime.clock.monotonic, redis)
     keyring = open_keyring(config, runtime, database, redis)
@@ -291,6 +290,7 @@ def assemble(config: Config, runtime: Runtime, beside: Sequence[Runner]) -> Serv
         meters=runtime.meters,
         prices=prices,
         trades=trades,
+        other_markets=other_markets,
         pair_books=pair_books,
         streams=streams,
         history=history,
@@ -309,6 +309,7 @@ def assemble(config: Config, runtime: Runtime, beside: Sequence[Runner]) -> Serv
         started_at=runtime.clock.monotonic(),
     )
     services.at_the_end(streams.end)
+    prices.served.on_change(lambda _: streams.end_those_of_all_pairs())
     return services
 
 
@@ -338,24 +339,42 @@ def wire_prices(
     clock = runtime.clock
     # With gthread each waiting request holds a thread, so that at most half of the threads may wait.
     changes = Changes(GTHREAD_THREADS // 2) if config.worker_class == "gthread" else Changes()
-    doubts, exchange_clock, journal = Doubts(), ExchangeClock(), Journal()
+    served, doubts, exchange_clock, journal = (
+        ServedPairs(config.supported_pairs),
+        Doubts(),
+        ExchangeClock(),
+        Journal(),
+    )
     local, shared = MemoryStore(clock, changes, journal), None
     if line is not None:
         from ltp_service.redis.prices import RedisStore  # noqa: PLC0415 - loaded only with Redis
 
-        shared = RedisStore(local, line)
+        shared = RedisStore(local, line, served=served)
     store: Store = shared or local
     # Without a price to serve the breaker probes REST often; with one it spares the failing exchange.
-    breaker = CircuitBreaker(runtime, urgent=lambda: not quotes.can_serve(poll.pairs))
+    breaker = CircuitBreaker(runtime, urgent=lambda: not quotes.hears_kraken(poll.pairs))
     rest = KrakenRest(config, HttpClient(clock, f"ltp_service/{VERSION}"), breaker, runtime)
     source = RestSource(config, rest, store, doubts, exchange_clock, runtime)
+    held = sources or {}
+    stand_ins = [held[name] for name in config.substitute_sources if name in held]
+    substitutes = Substitutes(store, stand_ins, clock, config.cache_ttl)
+    if stand_ins:
+        feeds.news.listener = partial(_announce_substitute, substitutes, changes)
     kraken: KrakenCollector | None = None
     tape = None
 
     def is_refused(pair: Pair) -> bool:
         return kraken is not None and kraken.is_refused(pair)
 
-    quotes = Quotes(store, changes, clock, ttl=config.cache_ttl, fetch=source.fetch, refused=is_refused)
+    quotes = Quotes(
+        store,
+        changes,
+        clock,
+        ttl=config.cache_ttl,
+        fetch=source.fetch,
+        refused=is_refused,
+        substitutes=substitutes,
+    )
     if config.kraken_websocket_enabled:
         backoff = Backoff(
             config.kraken_reconnect_delay,
@@ -369,8 +388,8 @@ def wire_prices(
         limit = config.price_divergence_limit
         quarantine = Quarantine(limit, others.witnesses.fresh_prices) if others else Quarantine(limit)
         if keep_trades and is_v2(config):
-            tape = KrakenTape(tape_reader(config), clock)
-        kraken = KrakenCollector(config, store, quarantine, equipment, doubts, exchange_clock, tape)
+            tape = KrakenTape(tape_reader(served), clock)
+        kraken = KrakenCollector(config, served, store, quarantine, equipment, doubts, exchange_clock, tape)
         kraken.on_refusal = changes.announce
     fleet = None
     if line is not None and shared is not None:
@@ -387,13 +406,15 @@ def wire_prices(
             *([share_tape(tape, line)] if tape else []),
         ]
         fleet = wire_fleet(line, shared, collectors, topics, clock)
-    poll = Poll(config, source, store, doubts, runtime, feed=kraken, fleet=fleet)
+    poll = Poll(config, served, source, store, doubts, runtime, feed=kraken, fleet=fleet)
 
     def is_busy() -> bool:
         return poll.needs_rest() or not rest.is_free()
 
     filler = TapeFiller(tape, rest, is_busy, clock.monotonic) if tape else None
+    follow_list(served, kraken, feeds.collectors.values(), poll, doubts, clock)
     return PriceParts(
+        served=served,
         store=store,
         changes=changes,
         quotes=quotes,
@@ -408,8 +429,9 @@ def wire_prices(
         tape=tape,
         filler=filler,
         fleet=fleet,
-        sources=sources or {},
+        sources=held,
         source_collectors=feeds.collectors,
+        substitutes=substitutes,
     )
 
 
@@ -420,10 +442,11 @@ def wire_sources(
     stores: dict[str, Store] = {}
     collectors: dict[str, LastTradeCollector] = {}
     topics: list[Topic] = []
+    news = Changes()
     for name in config.price_sources:
         if name not in SOURCES:  # Kraken
             continue
-        local = MemoryStore(runtime.clock, Changes(), Journal())
+        local = MemoryStore(runtime.clock, news, Journal())
         stores[name] = local
         if line is not None:
             from ltp_service.redis.prices import RedisStore  # noqa: PLC0415 - loaded only with Redis
@@ -438,8 +461,38 @@ def wire_sources(
             address = str(getattr(config, f"{name}_rest_url"))
             newest = partial(ASK_NEWEST[name], http, address, config.kraken_request_timeout)
         equipment = equip(config, url, backoff, runtime, newest=newest)
-        collectors[name] = SOURCES[name](config.supported_pairs, stores[name], equipment)
-    return stores, SourceFeeds(collectors, topics)
+        collectors[name] = SOURCES[name](config.plain_pairs, stores[name], equipment)
+    return stores, SourceFeeds(collectors, topics, news)
+
+
+def follow_list(
+    served: ServedPairs,
+    kraken: KrakenCollector | None,
+    sources: Iterable[LastTradeCollector],
+    poll: Poll,
+    doubts: Doubts,
+    clock: Clock,
+) -> None:
+    """Has the sources follow the list of pairs, and the list what the feed tells of the exchange's."""
+
+    def follow(pairs: Sequence[Pair]) -> None:
+        if kraken is not None:
+            kraken.follow(pairs)
+        for collector in sources:
+            collector.follow(pairs)
+        poll.follow(pairs)
+        for pair in set(doubts).difference(pairs):
+            doubts.settle(pair)
+
+    served.on_change(follow)
+    if kraken is not None and served.wildcards:
+        kraken.on_listed = lambda pairs: served.listed(pairs, clock.monotonic(), complete=False)
+
+
+def _announce_substitute(substitutes: Substitutes, changes: Changes, pair: Pair) -> None:
+    """Another exchange has told a new price, which is news where it is served."""
+    if substitutes.are_serving(pair):
+        changes.announce(pair)
 
 
 def share_tape(tape: KrakenTape, line: "FleetLine") -> "Topic":
@@ -474,7 +527,7 @@ def wire_trades(config: Config, runtime: Runtime, database: Database, line: "Fle
         trade_sink, book_sink, topics = shared_trades, shared_books, (shared_trades, shared_books)
         back_end = RedisSymbols(line.client)
     symbols = open_symbols(config, back_end)
-    pair_names = tuple(map(str, config.supported_pairs))
+    pair_names = tuple(map(str, config.plain_pairs))
     collectors: dict[str, Collector] = {}
     following_symbols: list[Collector] = []
     for name in config.collectors:
@@ -499,7 +552,7 @@ def wire_trades(config: Config, runtime: Runtime, database: Database, line: "Fle
 
     symbols.on_change(follow)
     exchanges = [each.exchange for each in collectors.values() if isinstance(each, TradeCollector)]
-    witnesses = Witnesses(exchanges, trades.last, runtime.clock)
+    witnesses = Witnesses(exchanges, trades.last, runtime.clock, trades.has)
     return TradeParts(trades, books, symbols, witnesses, collectors, topics)
 
 
@@ -508,6 +561,7 @@ def wire_pair_books(runtime: Runtime, prices: PriceParts, trades: TradeParts) ->
     collector, fleet = trades.collectors.get(KrakenBooks.name), prices.fleet
     if collector is None:
         return None
+    prices.served.on_change(lambda pairs: collector.want(tuple(map(str, pairs))))
 
     def heard_at() -> float | None:
         link = collector.link()
@@ -517,7 +571,12 @@ def wire_pair_books(runtime: Runtime, prices: PriceParts, trades: TradeParts) ->
 
 
 def wire_streams(
-    config: Config, runtime: Runtime, prices: PriceParts, trades: TradeParts, pair_books: PairBooks | None
+    config: Config,
+    runtime: Runtime,
+    prices: PriceParts,
+    trades: TradeParts,
+    other_markets: OtherMarkets,
+    pair_books: PairBooks | None,
 ) -> Pump:
     """What sends the streams of this process."""
 
@@ -536,6 +595,7 @@ def wire_streams(
         links=links,
         pair_books=pair_books,
     )
+    sources.deviates = other_markets.deviates
     places = Places(config.stream_max, config.stream_max_per_client)
     return Pump(sources, places, runtime, when_readable())
 
@@ -550,13 +610,13 @@ def wire_history(config: Config, runtime: Runtime, prices: PriceParts) -> Histor
         now = runtime.clock.monotonic()
         unix_now = prices.exchange_clock.age(0.0, now)  # the age of 1970
         ahead = prices.rest.unix_ahead() if unix_now is None else unix_now - now
-        since = {pair: kraken.told_since(pair) for pair in config.supported_pairs} if kraken else {}
+        since = {pair: kraken.told_since(pair) for pair in prices.served} if kraken else {}
         return View(
             now,
             ahead,
             prices.store.all(),
             {pair: at for pair, at in since.items() if at is not None},
-            frozenset(prices.doubts.by_pair),
+            frozenset(prices.doubts),
         )
 
     def leads() -> bool:
@@ -569,10 +629,10 @@ def wire_history(config: Config, runtime: Runtime, prices: PriceParts) -> Histor
 
     store, lock = open_history(config.history_url)
     writer = Writer(
-        config.supported_pairs,
+        prices.served,
         store,
         lock,
-        tape_reader(config),
+        tape_reader(prices.served),
         is_live,
         keep_seconds=config.history_keep,
         patience_seconds=config.cache_ttl,
@@ -596,7 +656,7 @@ def wire_history(config: Config, runtime: Runtime, prices: PriceParts) -> Histor
             tape.complete(pair, page)
 
         history.backfill = Backfill(
-            config.supported_pairs,
+            prices.served,
             lambda pair: history.read(lambda asked: asked.coverage(pair)),
             prices.rest,
             take,

@@ -81,6 +81,8 @@ CURRENT_PRICES = Gauge("current_prices", "Last traded price in quote currency.",
 PRICE_AGE = Gauge("price_age_seconds", "Seconds since the last evidence.", _HIGHEST, "pair")
 PRICE_TIMESTAMP = Gauge("price_timestamp_seconds", "Unix time of the last evidence.", _NEWEST, "pair")
 PRICE_STATE = Gauge("price_state", "1 for the state that the price is in.", _HIGHEST, "pair", "state")
+PRICE_DEVIATING = Gauge("price_deviating", "1 while the price is far from the median of at least two other exchanges.", _HIGHEST, "pair")
+SUBSTITUTED = Counter("prices_substituted_total", "Prices answered with another exchange's last trade.", "pair", "source")
 PAIRS = Gauge("pairs", "Pairs by the state of their price.", _HIGHEST, "state")
 DIVERGENCES = Counter("price_divergences_total", "WebSocket and REST told prices that cannot both be right.", "pair")
 

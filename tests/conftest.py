@@ -12,7 +12,7 @@ import pytest
 from hypothesis import settings
 
 from tests.deadline import IN_FULL
-from tests.postgres_server import PostgresServer
+from tests.postgres_server import PostgresServer, new_cluster
 from tests.programs import require_program
 from tests.redis_server import RedisServer
 from tests.simulator.client import Simulator
@@ -41,6 +41,23 @@ settings.register_profile(
     database=None,
 )
 settings.load_profile("ours")
+
+
+SLOWEST = (
+    "last_prices/test_in_process last_prices/test_forked test_evidence cli/test_verify last_prices/test_programs"
+    " history/test_day test_drill_chance history/test_postgres feed/test_dialing cli/test_doctor_feed"
+    " cli/test_doctor_rest history/test_store_property test_deploy_prometheus history/test_postgres_link test_gunicorn_conf"
+    " cli/test_record redis/test_relay test_drill cli/test_watch rest/test_http_client client/test_prices history/test_sqlite_size"
+).split()
+"""Files that take longest beside those of tests/process, in this order. The others follow, so that no long one is left to
+run alone."""
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Puts the slowest files first. The order within a file stays."""
+    here = Path(__file__).resolve().parent
+    places = {here / f"{name}.py": place for place, name in enumerate(SLOWEST)}
+    items.sort(key=lambda item: places.get(item.path, len(SLOWEST)))
 
 
 @pytest.fixture
@@ -89,16 +106,23 @@ def server(tmp_path: Path) -> Iterator[RedisServer]:
 
 
 @pytest.fixture(scope="session")
-def postgres() -> Iterator[PostgresServer]:
+def postgres_cluster() -> Iterator[Path]:
+    """The files of a PostgreSQL that has not run yet."""
+    with new_cluster() as folder:
+        yield folder
+
+
+@pytest.fixture(scope="session")
+def postgres(postgres_cluster: Path) -> Iterator[PostgresServer]:
     """A PostgreSQL that tests share, each with a database of its own. It is neither stopped nor frozen."""
-    with PostgresServer.start() as running:
+    with PostgresServer.start(postgres_cluster) as running:
         yield running
 
 
 @pytest.fixture
-def own_postgres() -> Iterator[PostgresServer]:
+def own_postgres(postgres_cluster: Path) -> Iterator[PostgresServer]:
     """A PostgreSQL of the test's own, to be stopped, frozen and killed."""
-    with PostgresServer.start() as running:
+    with PostgresServer.start(postgres_cluster) as running:
         yield running
 
 

@@ -281,7 +281,12 @@ def kraken_collector(
     doubts: Doubts | None = None,
 ) -> KrakenCollector:
     """One that holds nothing back unless a quarantine is given."""
-    config = Config(kraken_websocket_url=url, supported_pairs=tuple(pairs))
     return KrakenCollector(
-        config, store, quarantine or open_quarantine(), equipment, doubts or Doubts(), ExchangeClock()
+        Config(kraken_websocket_url=url),
+        tuple(pairs),
+        store,
+        quarantine or open_quarantine(),
+        equipment,
+        doubts or Doubts(),
+        ExchangeClock(),
     )

@@ -47,6 +47,13 @@ class FreshService:
         now = self.clock.monotonic()
         self.store.put(tick(price, pair, **{"received_at": now, "happened_at": now, **more}))
 
+    def trade_elsewhere(self, exchange: str, price: str, pair: Pair = BTC, **more: Any) -> None:
+        """A trade on another exchange of PRICE_SOURCES arrives now."""
+        now = self.clock.monotonic()
+        source = f"{exchange}:websocket"
+        told = tick(price, pair, **{"source": source, "received_at": now, "happened_at": now, **more})
+        self.services.prices.sources[exchange].put(told)
+
     def heartbeat(self, *pairs: Pair) -> None:
         """The feed is alive now, and these pairs' subscriptions with it."""
         self.store.confirm(pairs, self.clock.monotonic(), WEBSOCKET)

@@ -54,7 +54,7 @@ ONLY_IMPORTER = {
 
 # Pure rooms: values in, values out. They may not even see a clock, a log, a socket or a framework.
 PURE = (
-    "streams.event_ids streams.events streams.question streams.board domain.decimals domain.pairs domain.tick domain.trade domain.book domain.exchange_time runtime.proxies runtime.http_dates http.client_address http.headers prices.accept prices.doubts prices.freshness history.evidence"
+    "streams.event_ids streams.events streams.question streams.board domain.decimals domain.pairs domain.pair_choice domain.tick domain.trade domain.book domain.exchange_time runtime.proxies runtime.http_dates http.client_address http.headers prices.accept prices.consensus prices.doubts prices.freshness history.evidence"
     " rest.probe feed.messages feed.subscriptions feed.backoff prices.quarantine"
     " exchanges.kraken_v1 exchanges.kraken_v2 exchanges.kraken_book_frames exchanges.kraken_books exchanges.bybit exchanges.binance"
     " exchanges.coinbase exchanges.bitstamp feed.handshake"
@@ -377,14 +377,18 @@ def test_of_the_service_only_the_command_line_imports_the_client_which_imports_n
     ],
 )
 def test_one_wrong_import_is_noticed(
-    rule: Callable[[Path], list[str]], file: str, line: str, tmp_path: Path
+    rule: Callable[[Path], list[str]], file: str, line: str, project: Path
 ) -> None:
-    spoiled = _copy_of_the_project(tmp_path) / file
-    spoiled.parent.mkdir(parents=True, exist_ok=True)
-    before = rule(tmp_path)
-    with spoiled.open("a") as source:
-        source.write(f"\n{line}\n")
-    assert len(rule(tmp_path)) == len(before) + 1
+    spoiled = project / file
+    was = spoiled.read_text() if spoiled.exists() else None
+    before = rule(project)
+    spoiled.write_text(f"{was or ''}\n{line}\n")
+    noticed = rule(project)
+    if was is None:
+        spoiled.unlink()
+    else:
+        spoiled.write_text(was)
+    assert len(noticed) == len(before) + 1
 
 
 def test_an_import_for_the_type_checker_only_is_no_arrow(tmp_path: Path) -> None:
@@ -394,8 +398,10 @@ def test_an_import_for_the_type_checker_only_is_no_arrow(tmp_path: Path) -> None
     assert arrows_that_point_up(tmp_path) == []
 
 
-def _copy_of_the_project(to: Path) -> Path:
-    # Other tests write there at the same time.
+@pytest.fixture(scope="module")
+def project(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A copy that a test may spoil and has to mend: other tests write in the project itself at the same time."""
+    to = tmp_path_factory.mktemp("project")
     shutil.copytree(ROOT / PACKAGE, to / PACKAGE, ignore=shutil.ignore_patterns("__pycache__"))
     for file in ("wsgi.py", "gunicorn.conf.py"):
         if (ROOT / file).exists():

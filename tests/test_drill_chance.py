@@ -21,7 +21,7 @@ from tests.drill.chance.truth import TTL, Reader
 PAIR = "BTC/USD"
 CALM = Behaviour("v2", 0.05, 0.0, 1e9, 2.0, 1, tells_age=False, trade_snapshots=True)
 SECONDS = 120.0
-SEEDS = range(20 if IN_FULL else 3)
+SEEDS = range(20 if IN_FULL else 2)
 
 
 @pytest.fixture(autouse=True)
@@ -129,7 +129,7 @@ def test_nothing_wrong_is_said(seed: int) -> None:
 
 
 def test_doubts_that_do_not_end_evidence_are_found(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(Doubts, "__contains__", lambda *_: False)
+    monkeypatch.setattr(Doubts, "__iter__", lambda _: iter(()))
     assert "replaced" in kinds(played("unusable"))
 
 

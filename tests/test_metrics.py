@@ -6,6 +6,7 @@ import re
 from collections.abc import Mapping
 from itertools import count
 from pathlib import Path
+from typing import get_args
 
 import pytest
 from prometheus_client import CollectorRegistry, Gauge, Histogram, generate_latest
@@ -21,6 +22,7 @@ from ltp_service.metrics.counting import MAX_SYMBOL_SERIES, MAX_WAITING_EVENTS, 
 from ltp_service.metrics.merged import forget, read_reports, write_report
 from ltp_service.metrics.pairs import Report, Shown, lines
 from ltp_service.metrics.serving import REFRESH_EVERY_SECONDS, Gauges
+from ltp_service.prices.freshness import PriceState
 from ltp_service.prices.memory import FORGET_AFTER_SECONDS
 from ltp_service.rest.breaker import CircuitBreaker
 from ltp_service.rest.http_client import HttpAnswer, HttpClient
@@ -49,8 +51,9 @@ LABELLED = {
     "result": "price_refreshes_total rate_limit_requests_total api_key_checks_total",
     "pair": (
         "current_prices price_age_seconds price_timestamp_seconds price_divergences_total quarantined_trades_total"
-        " subscription_deaf_total"
+        " subscription_deaf_total price_deviating"
     ),
+    "pair source": "prices_substituted_total",
     "pair state": "price_state",
     "state": "pairs",
     "version": "application_info",
@@ -412,7 +415,7 @@ def test_a_text_of_a_thousand_pairs_has_pauses_in_it() -> None:
 
     assert len(pauses) >= 10
     assert 'btc_ltp_price_state{pair="C999/USD",state="live"} 1.0' in text.splitlines()
-    assert len(text.splitlines()) == 2 + 6 * 1000
+    assert len(text.splitlines()) == 2 + len(get_args(PriceState)) * 1000
 
 
 def test_the_numbers_of_pairs_are_written_as_the_library_writes_its_own() -> None:

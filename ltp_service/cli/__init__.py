@@ -9,6 +9,7 @@ import os
 import sys
 from collections.abc import Mapping, Sequence
 from importlib import import_module
+from pathlib import Path
 
 import click
 
@@ -60,7 +61,11 @@ class LazyGroup(click.Group):
             formatter.write_dl(list(COMMANDS.items()))
 
 
-@click.group(cls=LazyGroup, epilog="`ltp COMMAND --help` has an example of each.")
+@click.group(
+    cls=LazyGroup,
+    context_settings={"help_option_names": ["-h", "--help"]},
+    epilog="`ltp COMMAND --help` has an example of each.",
+)
 @click.version_option(VERSION, message="%(prog)s %(version)s")
 def ltp() -> None:
     """Last traded prices, and how far to trust them."""
@@ -94,4 +99,17 @@ def _run(arguments: Sequence[str] | None, environ: Mapping[str, str]) -> int:
         return error.exit_code
     except click.Abort:
         return INTERRUPTED
+    except FileNotFoundError:
+        if not _is_folder_gone():
+            raise
+        click.echo("Error: the working directory was removed; change to one that is there", err=True)
+        return 1
     return code if isinstance(code, int) else 0
+
+
+def _is_folder_gone() -> bool:
+    try:
+        Path.cwd()
+    except FileNotFoundError:
+        return True
+    return False

@@ -23,7 +23,13 @@ _MARGINS = 4
 
 _WORDS = {"▲": "up", "▼": "down"}
 
-_STYLES = {"live": "green", "quiet": "green", "fallback": "yellow", "halted": "yellow"}
+_STYLES = {
+    "live": "green",
+    "quiet": "green",
+    "fallback": "yellow",
+    "substitute": "yellow",
+    "halted": "yellow",
+}
 
 
 @dataclass
@@ -107,6 +113,8 @@ class Board:
     def _priced(self, price: Price) -> Row:
         before = self._rows.get(price.pair)
         arrow, last = (before.arrow, before.amount) if before else ("", None)
+        if before and _exchange(before.source) != _exchange(price.source):
+            arrow, last = "", None  # another market: the price has not moved
         if last is not None and last != price.amount:
             arrow = "▲" if price.amount > last else "▼"
         return Row(price.state, self._now(), price.price, price.amount, True, arrow, source=price.source)
@@ -125,6 +133,10 @@ class Board:
         trusted = sum(row.is_trusted for row in rows)
         style = "" if trusted == len(rows) else "bold red"
         return Text(f"{trusted} of {len(rows)} prices may be trusted", style=style)
+
+
+def _exchange(source: str) -> str:
+    return source.partition(":")[0]
 
 
 def _cells(row: Row, *, in_ascii: bool) -> list[Text]:

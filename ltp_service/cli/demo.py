@@ -20,10 +20,14 @@ LOOPBACK = "127.0.0.1"
 def command(environ: Mapping[str, str], port: str | None) -> None:
     """Serve prices of a simulated exchange, without a network.
 
-    Trades are invented, several a second, on every exchange of PRICE_SOURCES. Only this machine reaches them, unless
+    Trades are invented, several a second, on every exchange of PRICE_SOURCES, and Kraken's bid and ask with them. Only this machine reaches them, unless
     HOST says otherwise. Nothing is kept: keys and history go away at the end. Ctrl-C ends the exchange and the service.
     """
-    environ = at({"PRICE_SOURCES": ",".join(["kraken", *SOURCES]), **environ}, None, port)
+    everything = {
+        "PRICE_SOURCES": ",".join(["kraken", *SOURCES]),
+        "COLLECTORS": "bybit_trades,binance_trades,kraken_books",
+    }
+    environ = at({**everything, **environ}, None, port)
     config = load_config(environ)
     if "host" not in config.model_fields_set:
         environ = at(environ, LOOPBACK, None)

@@ -62,7 +62,7 @@ def command(
     """Print the last price of each PAIR.
 
     A line has the pair and the price with the exchange's own digits. A price that may not be trusted now is not printed;
-    its reason is, on standard error. Ends with 0 where all prices may be trusted, 3 where one is stale, and 4 where there
+    its reason is, on standard error. So is the source of a price that another exchange substitutes for Kraken's. Ends with 0 where all prices may be trusted, 3 where one is stale, and 4 where there
     is none. A service that wants a key is given LTP_API_KEY.
     """
     if direct and url:
@@ -74,6 +74,8 @@ def command(
             click.echo(_as_json(each))
         elif each.price is not None:
             click.echo(f"{each.pair} {each.price.price}")
+            if each.price.state == "substitute":
+                click.echo(f"{each.pair}: Kraken is silent; this price is from {each.price.source}", err=True)
     for reason in dict.fromkeys(told(each.error) for each in found if each.error is not None):
         click.echo(reason, err=True)  # once, because one reason may hold for all
     click.get_current_context().exit(max(each.code for each in found))

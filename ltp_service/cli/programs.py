@@ -23,7 +23,8 @@ def at(environ: Mapping[str, str], host: str | None, port: str | None) -> dict[s
 
 
 def become(arguments: Sequence[str], environ: Mapping[str, str]) -> None:
-    """Replaces this process by another program. Returns never."""
+    """Replaces this process by another program. Returns never. Raises FileNotFoundError where the working directory is gone."""
+    Path.cwd()  # both programs need it
     sys.stdout.flush()
     sys.stderr.flush()
     # While Python starts and loads the other program, Ctrl-C would end it with a traceback. Both programs take what was

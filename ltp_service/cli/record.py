@@ -4,6 +4,7 @@ import json
 import sys
 from collections.abc import Callable, Generator, Mapping, Sequence
 from contextlib import contextmanager
+from math import inf
 from pathlib import Path
 from threading import Event
 from typing import TextIO
@@ -47,9 +48,9 @@ def command(
     """
     config, runtime = load_config(environ), Runtime()
     name = "standard output" if str(file) == "-" else str(file)
-    with _opened(file) as lines, track(f"recording {name}", frames or seconds) as show:
+    with track(f"recording {name}", frames or seconds) as show, _opened(file) as lines:
         tape = Tape(lines, runtime, seconds, frames, show)
-        recorder = Recorder(config, pairs or config.supported_pairs, tape, runtime)
+        recorder = Recorder(config, pairs or config.pairs_to_try, tape, runtime)
         try:
             recorder.run()
         except OSError as error:
@@ -57,9 +58,9 @@ def command(
         finally:
             if lines is not sys.stdout and (recorder.hears_nothing or not tape.frames):
                 file.unlink()
-                click.echo(f"nothing was recorded, so there is no {name}", err=True)
+                click.echo(f"nothing was recorded, so there is no {name}", file=sys.stderr)
             else:
-                click.echo(f"{_number(tape.frames)} in {name}", err=True)
+                click.echo(f"{_number(tape.frames)} in {name}", file=sys.stderr)
     click.get_current_context().exit(1 if recorder.refused or not tape.frames else 0)
 
 
@@ -116,6 +117,12 @@ class Tape:
             self.write("in", raw=frame)
             self.frames += 1
 
+    def seconds_left(self) -> float:
+        """Until it is full by time."""
+        if self._seconds is None:
+            return inf
+        return max(0.0, self._begun + self._seconds - self._clock.monotonic())
+
     def is_full(self) -> bool:
         """Whether the recording is over."""
         lasted = self._clock.monotonic() - self._begun
@@ -157,8 +164,9 @@ class Recorder:
                 self._session(WebSocketConnection(self._dialer, self._stop, poll_interval=READ_SECONDS))
             except ExchangeError as error:
                 self._tape.write("close", note=str(error))
-                click.echo(str(error), err=True)
-                self._stop.wait(self._backoff.delay(error.retry_after or 0.0))
+                click.echo(str(error), file=sys.stderr)
+                pause = self._backoff.delay(error.retry_after or 0.0)
+                self._stop.wait(min(pause, self._tape.seconds_left()))
 
     def _session(self, connection: WebSocketConnection) -> None:
         """One connection, until the tape is full. Raises ExchangeError when the connection ends before."""

@@ -18,4 +18,8 @@ def command(environ: Mapping[str, str], host: str | None, port: str | None, guni
     This process becomes gunicorn, so signals reach it: TERM ends it when all requests are answered, HUP reads the
     settings again, and Ctrl-C ends it at once. `ltp config` shows the settings. What follows -- goes to gunicorn.
     """
+    if gunicorn and not gunicorn[0].startswith("-"):
+        raise click.UsageError(
+            f"Got unexpected extra argument ({gunicorn[0]}). Options of gunicorn follow --."
+        )
     become(server(*gunicorn), at(environ, host, port))

@@ -24,6 +24,9 @@ LOST = 74
 UNREAD = 141
 """Exit code: the reader of the pipe has gone. It is 128 and the number of SIGPIPE, as in a shell."""
 
+ASCII = "latin-1"
+"""The encoding of what only ASCII is written to. For `ascii` itself click would write UTF-8."""
+
 
 class OutputLost(Exception):
     """Standard output cannot be written. Says why and what to do."""
@@ -64,6 +67,14 @@ class Descriptor(RawIOBase):
             self._is_needed = False
             raise self.lost
         return memoryview(content).nbytes
+
+
+class AsciiText(TextIOWrapper):
+    """Writes other characters as their numbers."""
+
+    def write(self, text: str, /) -> int:
+        super().write(text.encode("ascii", "backslashreplace").decode("ascii"))
+        return len(text)
 
 
 @contextmanager
@@ -108,17 +119,16 @@ def _is_own(stream: TextIO | None, number: int) -> bool:
 
 def _text(descriptor: Descriptor, encoding: str) -> TextIOWrapper:
     is_for_people = descriptor.isatty() or descriptor.fileno() == STDERR
+    kind = AsciiText if encoding == ASCII else TextIOWrapper
     # What the encoding does not have is written as its number: half a line helps less.
-    return TextIOWrapper(
-        BufferedWriter(descriptor), encoding, errors="backslashreplace", line_buffering=is_for_people
-    )
+    return kind(BufferedWriter(descriptor), encoding, errors="backslashreplace", line_buffering=is_for_people)
 
 
 def _encoding(stream: TextIO | None, environ: Mapping[str, str]) -> str:
     """ASCII for a terminal in the locale C: Python writes UTF-8 there (PEP 538 and 540), and it cannot be read."""
     encoding = "utf-8" if stream is None else stream.encoding
     is_terminal = stream is not None and stream.isatty()
-    return "ascii" if is_terminal and _is_locale_c(environ) else encoding
+    return ASCII if is_terminal and _is_locale_c(environ) else encoding
 
 
 def _is_locale_c(environ: Mapping[str, str]) -> bool:

@@ -123,7 +123,9 @@ def aligned(rows: Sequence[Sequence[str]]) -> list[str]:
 def track(what: str, total: float | None = None) -> Generator[Callable[[float], None]]:
     """A progress bar on standard error where that is a terminal. Yields what is to be called with how much is done.
 
-    It is wiped away at the end, also after an error. Without a total it only shows that work goes on.
+    It is wiped away at the end, also after an error. Without a total it only shows that work goes on. Lines that are
+    printed meanwhile name their stream, `click.echo(line, file=sys.stderr)`: click would else take the one below the bar,
+    and write into the bar.
     """
     if not sys.stderr.isatty():
         yield lambda done: None

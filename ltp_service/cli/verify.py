@@ -1,6 +1,7 @@
 """ltp verify: what a service says, held against the exchange's own trades."""
 
 import json
+import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
@@ -113,9 +114,10 @@ class Printed:
         if self._as_json:
             names = "moment", "finding", "pair", "said", "true"
             values = at, finding.kind, finding.pair, finding.said, finding.true
-            click.echo(json.dumps(dict(zip(names, values, strict=True))))
+            line = json.dumps(dict(zip(names, values, strict=True)))
         else:
-            click.echo(f"{at} {finding.pair or '-'} {finding.kind}: {finding.said}; but {finding.true}")
+            line = f"{at} {finding.pair or '-'} {finding.kind}: {finding.said}; but {finding.true}"
+        click.echo(line, file=sys.stdout)  # see `track`
 
     def sum_up(self, outcome: Outcome) -> None:
         """The last line, and on standard error what could not be judged."""

@@ -24,9 +24,9 @@ class Price:
     price: str
     """The exchange's text, every digit."""
     state: str
-    """live, quiet, fallback or halted."""
+    """live, quiet, fallback, substitute or halted. A `substitute` is another exchange's last trade, of another market."""
     source: str
-    """Where it comes from: kraken:websocket or kraken:rest."""
+    """Where it comes from: kraken:websocket, kraken:rest or, for a substitute, for example coinbase:websocket."""
     age: float
     """Seconds since the last evidence that this still is the last trade; never less than the truth."""
     traded_at: datetime | None

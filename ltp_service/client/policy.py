@@ -11,7 +11,7 @@ from ltp_service.client.fields import fields_of, read_amount, read_integer, read
 SILENCE = 10.0
 """Seconds without an event after which a line is dead, and what it has told is not current."""
 
-TRUSTED = frozenset({"live", "quiet", "fallback", "halted"})
+TRUSTED = frozenset({"live", "quiet", "fallback", "substitute", "halted"})
 """The states of a price that may be told. One that this client does not know is no reason to trust."""
 
 

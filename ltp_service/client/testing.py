@@ -21,9 +21,9 @@ from typing import Any, Literal, Self
 
 from ltp_service.client.testing_server import FakeServer, Request
 
-State = Literal["live", "quiet", "fallback", "halted", "stale", "unknown"]
+State = Literal["live", "quiet", "fallback", "substitute", "halted", "stale", "unknown"]
 
-SERVED = ("live", "quiet", "fallback", "halted")
+SERVED = ("live", "quiet", "fallback", "substitute", "halted")
 """States of a price that the service gives without being asked for stale ones."""
 
 

@@ -7,8 +7,9 @@ import msgspec
 
 from ltp_service.domain.book import Applied, BookChange, BookSnapshot, BookView, OrderBook
 
-MAX_BOOKS = 1_000
-"""Books held at the same time. MAX_COLLECTED_SYMBOLS keeps their number lower, so more of them are a bug."""
+MAX_BOOKS = 5_000
+"""Books held at the same time. MAX_COLLECTED_SYMBOLS, and the pairs that Kraken lists, keep their number lower, so more of
+them are a bug."""
 
 
 class BookState(msgspec.Struct, frozen=True):

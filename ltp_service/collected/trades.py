@@ -142,6 +142,10 @@ class TradeStore:
             trade = tape.last.get(exchange) if tape else None
         return trade if trade and self._is_recent(trade, self._monotonic()) else None
 
+    def has(self, symbol: str) -> bool:
+        """Whether any trade of the symbol is kept."""
+        return symbol in self._tapes
+
     def arrived_after(self, symbol: str, exchange: str, number: int) -> tuple[list[tuple[int, Trade]], bool]:
         """The trades that arrived after the one with this number, each with its own, and whether they are all: False
         when some of them were dropped already. 0 comes before the first."""

@@ -1,4 +1,4 @@
-"""Kraken's clock, to a fraction of a second, learnt from the messages that it sends; pure, `now` in monotonic seconds.
+"""An exchange's clock, to a fraction of a second, learnt from the messages that it sends; pure, `now` in monotonic seconds.
 
 This machine's wall clock is not used, because it may be wrong by hours. A message is written before it arrives, so
 the largest difference between its time and its arrival is the most exact one.

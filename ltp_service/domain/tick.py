@@ -13,6 +13,17 @@ Source = Literal[
 WEBSOCKET: Source = "kraken:websocket"
 REST: Source = "kraken:rest"
 
+KRAKEN = "kraken"
+"""The exchange whose prices are served."""
+
+KRAKENS_SOURCES = frozenset({WEBSOCKET, REST})
+"""Its sources. A price of any other is a substitute's."""
+
+
+def exchange_of(source: str) -> str:
+    """The exchange that a source belongs to: `coinbase` for `coinbase:websocket`."""
+    return source.partition(":")[0]
+
 
 class Tick(msgspec.Struct, frozen=True, gc=False):
     """The last trade of a pair, as one source told it. Price in quote currency per base unit."""

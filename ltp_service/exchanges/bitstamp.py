@@ -15,6 +15,7 @@ from ltp_service.domain.pairs import Pair
 from ltp_service.domain.tick import Tick
 from ltp_service.feed.contract import Equipment, Newest, Terms
 from ltp_service.feed.last_trades import LastTradeCollector
+from ltp_service.feed.loop import ASK_AGAIN_AFTER_REFUSAL_SECONDS
 from ltp_service.feed.messages import (
     Acknowledged,
     Event,
@@ -51,7 +52,7 @@ ASK_AGAIN_SECONDS = 4.0
 """Seconds until REST is asked again about a trade that the stream may be about to tell, or that REST does not know yet."""
 
 LONGEST_RETRY_SECONDS = 60.0
-"""Most seconds until REST is asked again after it failed."""
+"""Most seconds until REST is asked again after it failed, unless it wants more."""
 
 
 class _Frame(msgspec.Struct):
@@ -231,7 +232,8 @@ class BitstampLastTrades(LastTradeCollector):
         except ExchangeError as error:
             self._last_error = f"REST: {error}"
             self._meters.count(CONNECTION_ERRORS, self.name, f"rest_{error.reason}")
-            self._pause = min(LONGEST_RETRY_SECONDS, 2 * self._pause)
+            wanted = min(error.retry_after or 0.0, ASK_AGAIN_AFTER_REFUSAL_SECONDS)
+            self._pause = max(wanted, min(LONGEST_RETRY_SECONDS, 2 * self._pause))
             self._ask_at[symbol] = asked_at + self._pause
         self._next_ask_at = self._clock.monotonic() + self._pause
 

@@ -2,7 +2,7 @@
 
 import logging
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Iterable, Sequence
 from urllib.parse import urlsplit
 
 from ltp_service.collected.kraken_tape import KrakenTape
@@ -16,19 +16,30 @@ from ltp_service.exchanges import kraken_v2 as v2
 from ltp_service.exchanges.kraken_lag import Lag
 from ltp_service.exchanges.kraken_markets import Markets
 from ltp_service.exchanges.kraken_tickers import OTHER_CHANNEL_WITHIN_SECONDS, Tickers, servable
-from ltp_service.feed.contract import Equipment
+from ltp_service.feed.contract import Equipment, Terms
 from ltp_service.feed.loop import Collector, Handler
 from ltp_service.feed.messages import Acknowledged, LastTrade, MarketChanged, PairsListed, Refused
 from ltp_service.feed.subscriptions import Subscription, Subscriptions
 from ltp_service.meters import FRAMES_REFUSED, TRADES_HELD
 from ltp_service.prices.doubts import Doubts
 from ltp_service.prices.quarantine import Quarantine
+from ltp_service.prices.served import ServedPairs
 from ltp_service.prices.store import Store
 from ltp_service.settings.config import Config
 
 log = logging.getLogger(__name__)
 
 CHANNELS = ("ticker", "trade")
+
+TERMS = Terms(symbols_per_request=100, messages_per_second=10)
+"""Both numbers are ours. Kraken documents neither how many symbols a request may name nor how many messages a second it
+takes, but that it refuses too many (docs.kraken.com, spot rate limits: "Exceeded msg rate"); users have met that at 16 in
+a second. It documents no limit of the symbols of a connection for tickers and trades either, and that one connection may
+carry all pairs (support.kraken.com/articles/360022326871)."""
+
+CONFIRMED_PER_SECOND = 2000
+"""Pairs that are confirmed in a second at most. So a thousand of them are confirmed twice a second and not ten times, which
+costs no price its trust: heartbeats, the evidence of a quiet market, come once a second."""
 
 MOST_TEXT = 65536
 """Characters of an unreadable frame in which every spelling of a pair is looked for; beyond that, the exchange's own."""
@@ -41,14 +52,20 @@ def is_v2(config: Config) -> bool:
     return urlsplit(config.kraken_websocket_url).path.rstrip("/").endswith("/v2")
 
 
-def tape_reader(config: Config) -> Callable[[str, float], list[tuple[Pair, Trade]]]:
+def tape_reader(served: ServedPairs) -> Callable[[str, float], list[tuple[Pair, Trade]]]:
     """Reads the trades of the served pairs in a frame that arrived at a unix second."""
-    pairs = {v2.symbol_of(pair): pair for pair in config.supported_pairs}
+    pairs: dict[str, Pair] = {}
+
+    def learn(present: Iterable[Pair]) -> None:
+        # One that is served no more stays, because frames that wait may name it.
+        pairs.update((v2.symbol_of(pair), pair) for pair in present)
 
     def read(frame: str, received_at: float) -> list[tuple[Pair, Trade]]:
         trades = v2.trades_of(frame, received_at)
         return [(pairs[trade.symbol], trade) for trade in trades if trade.symbol in pairs]
 
+    learn(served)
+    served.on_change(learn)
     return read
 
 
@@ -56,10 +73,12 @@ class KrakenCollector(Collector):
     """Puts Kraken's trades and tickers into the store. Protocol v2 when the URL's path ends in /v2, else v1."""
 
     name = "kraken"
+    terms = TERMS
 
     def __init__(
         self,
         config: Config,
+        pairs: Iterable[Pair],
         store: Store,
         quarantine: Quarantine,
         equipment: Equipment,
@@ -67,11 +86,12 @@ class KrakenCollector(Collector):
         exchange_clock: ExchangeClock,
         tape: KrakenTape | None = None,
     ) -> None:
-        """`tape` keeps every trade that the exchange numbers; None with protocol v1, which numbers none."""
+        """`pairs` are those of the start. `tape` keeps every trade that the exchange numbers; None with protocol v1, which
+        numbers none."""
         dialect = v2 if is_v2(config) else v1
         self._ticker_of = dialect.ticker_of
         self._symbol_of = dialect.symbol_of
-        self._pairs = {dialect.symbol_of(pair): pair for pair in config.supported_pairs}
+        self._pairs = {dialect.symbol_of(pair): pair for pair in pairs}
         self._tape = tape
         self._store = store
         self._quarantine = quarantine
@@ -90,6 +110,13 @@ class KrakenCollector(Collector):
         """Called with a pair when `is_refused` has become true of it."""
         self._newest_traded_at: dict[Pair, float] = {}
         """Unix seconds of the newest trade that this connection told; with v1 since the exchange accepted the subscription."""
+        self._proven: tuple[Sequence[str], list[Pair]] = ((), [])
+        """The symbols that were last confirmed, and their pairs; the symbols stay the same object while none changes."""
+        self._confirm_again_at = 0.0
+        self._confirmed: tuple[Sequence[str], float] | None = None
+        """What was last confirmed as a whole, and of which moment."""
+        self.on_listed: Callable[[Collection[Pair]], None] | None = None
+        """Told which pairs the exchange lists, in parts or as a whole; None where no one asks."""
         handlers: dict[type, Handler] = {
             LastTrade: self.take,
             MarketChanged: self._markets.changed,
@@ -244,20 +271,32 @@ class KrakenCollector(Collector):
         self._tickers.forget()
 
     def confirm(self, symbols: Sequence[str], at: float) -> None:
-        # Not while another trade may be the last.
-        named = (self._pairs[symbol] for symbol in symbols)
-        pairs = [pair for pair in named if not self._is_uncertain(pair)]
+        now = self._clock.monotonic()
+        if now < self._confirm_again_at:
+            return
+        self._confirm_again_at = now + len(symbols) / CONFIRMED_PER_SECOND
+        if self._proven[0] is not symbols:
+            self._proven = symbols, [self._pairs[symbol] for symbol in symbols]
+        pairs = self._proven[1]
+        # Another trade than the one served may be the last.
+        uncertain = {*self._quarantine.pairs(), *self._doubts, *self._tickers.waiting_pairs()}
+        if uncertain:
+            pairs = [pair for pair in pairs if pair not in uncertain]
+        elif self._confirmed == (symbols, at):
+            return  # no frame has come since, and nothing was uncertain then
+        self._confirmed = (symbols, at) if not uncertain and not self._lag.is_late else None
+        if not self._lag.is_late:
+            self._confirm(pairs, at)
+            return
         by_lag: dict[float, list[Pair]] = {}
         for pair in pairs:
             by_lag.setdefault(self._lag.of(pair), []).append(pair)
         for lag, late in by_lag.items():
-            self._delivered_at.update(dict.fromkeys(late, at - lag))
-            self._store.confirm(late, at - lag, WEBSOCKET)
+            self._confirm(late, at - lag)
 
-    def _is_uncertain(self, pair: Pair) -> bool:
-        """Whether another trade than the one served may be the last."""
-        held_back = self._quarantine.held(pair) is not None
-        return held_back or pair in self._doubts or self._tickers.is_waiting(pair)
+    def _confirm(self, pairs: Sequence[Pair], at: float) -> None:
+        self._delivered_at.update(dict.fromkeys(pairs, at))
+        self._store.confirm(pairs, at, WEBSOCKET)
 
     def _follow_listings(self, now: float) -> None:
         if self._is_v2:
@@ -265,6 +304,8 @@ class KrakenCollector(Collector):
             self._requests.follow(v2.LISTINGS)
 
     def pairs_listed(self, listed: PairsListed, now: float) -> None:
+        if self.on_listed is not None:
+            self.on_listed(self._written_so(listed.statuses))
         named = self._markets.listed(listed, self._pairs)
         if self._markets.has_whole_list:
             for pair in filter(self.is_refused, self._symbols):
@@ -274,6 +315,11 @@ class KrakenCollector(Collector):
             wanted = {self._pairs[symbol] for symbol in self._subscriptions.symbols}
             for pair in wanted - named:
                 self._doubts.open(pair, "contested", now, held.get(pair))  # REST knows whether it is listed
+
+    def _written_so(self, symbols: Iterable[str]) -> list[Pair]:
+        """The pairs of symbols, without those whose pair would be asked for by another name, such as `AAPLx/USD`."""
+        read = ((symbol, read_pair_or_none(symbol)) for symbol in symbols)
+        return [pair for symbol, pair in read if pair is not None and self._symbol_of(pair) == symbol]
 
     def activated(self) -> None:
         log.info("WebSocket connection established and subscribed to ticker data")
@@ -346,12 +392,13 @@ class KrakenCollector(Collector):
 
     def told_since(self, pair: Pair) -> float | None:
         """Monotonic seconds since which this connection tells each trade of `pair`; None while it does not."""
-        state = self._subscriptions.states.get(self._symbols[pair])
+        state = self.subscription(pair)
         return None if state is None else state.acknowledged.get("trade")
 
     def subscription(self, pair: Pair) -> Subscription | None:
-        """How the subscription of `pair` stands; None while there is no connection."""
-        return self._subscriptions.states.get(self._symbols[pair])
+        """How the subscription of `pair` stands; None while there is none, or no connection."""
+        symbol = self._symbols.get(pair)
+        return None if symbol is None else self._subscriptions.states.get(symbol)
 
     def is_refused(self, pair: Pair) -> bool:
         """Whether this connection has told all that it can of `pair`: the exchange refused each channel, and its list came."""

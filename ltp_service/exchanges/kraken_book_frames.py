@@ -170,8 +170,9 @@ def _parse_v1(parts: Sequence[msgspec.Raw]) -> Event:
 def _read_v1(symbol: str, bids: Rows, asks: Rows, checksum: int | None, depth: int | None) -> Event:
     if any(len(row) < 3 for row in (*bids, *asks)):
         raise BadFrame("a level of fewer than three fields", reason="shape")
-    # The time of a level that comes back is older than the update.
-    changed_at = max((v1.read_time(row[2]) for row in (*bids, *asks)), default=None)
+    # The time of a level that comes back, which has a fourth field, is older than the update.
+    times = [v1.read_time(row[2]) for row in (*bids, *asks) if len(row) == 3]
+    changed_at = max(times, default=None)
     levels_of_bids, levels_of_asks = (read_levels((row[0], row[1]) for row in rows) for rows in (bids, asks))
     return _event(symbol, levels_of_bids, levels_of_asks, changed_at, checksum, depth)
 

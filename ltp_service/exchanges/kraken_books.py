@@ -6,6 +6,8 @@ import msgspec
 
 from ltp_service.collected.kraken_tape import EXCHANGE
 from ltp_service.domain.book import BookChange, BookSnapshot, checksum_of
+from ltp_service.domain.errors import BadFrame
+from ltp_service.domain.exchange_clock import ExchangeClock
 from ltp_service.exchanges.kraken_book_frames import CHANNEL, DialectV1, DialectV2
 from ltp_service.feed.books import REPAIRS_APART_SECONDS, BookCollector
 from ltp_service.feed.contract import Dialect, Equipment, Terms
@@ -13,6 +15,10 @@ from ltp_service.prices.store import BookSink
 
 LONGEST_BETWEEN_REPAIRS_SECONDS = 60.0
 """Seconds between two repairs of a book that never stays in sync. It begins with one second, and doubles."""
+
+LATE_SECONDS = 5.0
+"""Seconds that an update may be under way. Kraken queues for a reader that is too slow, and a new connection begins with
+the present books."""
 
 HELD_SECONDS = 60.0
 """Seconds in sync after which the next loss of a book is a new one."""
@@ -38,6 +44,7 @@ class KrakenBooks(BookCollector):
     def __init__(self, symbols: Sequence[str], sink: BookSink, equipment: Equipment) -> None:
         super().__init__(symbols, sink, equipment)
         self._heads: dict[str, _Head] = {}
+        self._exchange_clock = ExchangeClock()
         self._losses: dict[str, int] = {}
         """How often a book was lost of late, beside the last time."""
 
@@ -60,6 +67,18 @@ class KrakenBooks(BookCollector):
         head.number, head.checksum = head.number + 1, change.checksum
         numbered = msgspec.structs.replace(change, first_id=head.number, last_id=head.number)
         super().book_changed(numbered, received_at)
+        if change.changed_at is not None:
+            self._watch_the_lag(change.changed_at, received_at)
+
+    def _watch_the_lag(self, changed_at: float, received_at: float) -> None:
+        """When updates come too late, no book is the present one. Raises BadFrame."""
+        seconds = self._exchange_clock.heard(changed_at, received_at)
+        if seconds is None or seconds <= LATE_SECONDS:
+            return
+        self._sink.lose(self.exchange, self._subscriptions.symbols)
+        self._last_error = f"an update of an order book came {seconds:.0f} s late; connecting anew"
+        self.leave()
+        raise BadFrame(self._last_error, reason="late")
 
     def out_of_sync(self, symbol: str, now: float) -> None:
         """A book that is lost again and again is repaired less and less often."""

@@ -7,7 +7,7 @@ from typing import NamedTuple, TypeVar
 import msgspec
 
 from ltp_service import meters as table
-from ltp_service.domain.errors import BreakerOpen, ExchangeError, Rejected, Unreachable
+from ltp_service.domain.errors import BadFrame, BreakerOpen, ExchangeError, Rejected, Unreachable
 from ltp_service.domain.exchange_time import ExchangeTime
 from ltp_service.domain.market import MarketStatus
 from ltp_service.domain.pairs import Pair, kraken_rest_symbol
@@ -28,7 +28,7 @@ MAX_QUERY_BYTES = 2000
 """Bytes of the pairs in one URL, some 250 of them: Kraken's edge answers 520 to much longer ones."""
 
 MAX_ANSWER_BYTES = 1024 * 1024
-"""Bytes of an answer at most, but for AssetPairs; a real one about 250 pairs has 120 kB."""
+"""Bytes of an answer at most, but for those about all pairs; a real one about 250 pairs has 120 kB."""
 
 UNTOLD_CACHE_SECONDS = 2.0
 """Seconds for which an answer may have lain in Kraken's cache when its headers do not tell (measured by others)."""
@@ -37,6 +37,9 @@ NO_LISTINGS: Mapping[Pair, MarketStatus] = {}
 
 LISTINGS_AGAIN_AFTER_SECONDS = 60.0
 """Seconds until AssetPairs, which has 1 MB, is asked for again when a pair is refused."""
+
+ALL_AGAIN_AFTER_SECONDS = 600.0
+"""Seconds after Kraken refused a question about all pairs before it is asked so again."""
 
 UNKNOWN_AGAIN_AFTER_SECONDS, FORGET_UNKNOWN_AFTER_SECONDS = 5.0, 3600.0
 """Seconds after which an unknown pair is asked for again, doubling from the one to the other: an ailing exchange has
@@ -93,12 +96,14 @@ class KrakenRest:
         self._exchange_time = ExchangeTime(latest=LONGEST_CACHE_SECONDS)
         self._listings: answers.Listings | None = None
         self._listed_at = float("-inf")
+        self._all_again_at = float("-inf")
         self._blamed: dict[Pair, _Blame] = {}
         self._suspected: dict[Pair, int] = {}
         """Pairs that were refused together, to how many of them are asked for in one call from now on."""
 
     def last_trades(self, pairs: Iterable[Pair], budget: float | None = None) -> RestAnswer:
-        """The last trades of the first of `pairs`, as many as have room in one call.
+        """The last trades of `pairs`: of all that Kraken lists, without naming any, where more are asked for than have room
+        in one URL. Where Kraken refuses that, of the first of them, as many as have room.
 
         It takes more calls only to find the pair that made Kraken refuse all; `budget` in seconds is for all of them,
         from the first one on. A pair that REST does not know or a value that cannot be used concerns that pair alone.
@@ -106,7 +111,15 @@ class KrakenRest:
         """
         deadline = self._deadline(budget)
         wanted = list(dict.fromkeys(pairs))
-        pending = self._fitting(wanted)
+        worth_asking = [pair for pair in wanted if not self._is_unknown(pair)]
+        pending = self._fitting(worth_asking)
+        if len(pending) < len(worth_asking) and self._clock.monotonic() >= self._all_again_at:
+            try:
+                return self._answer(wanted, self._tickers(worth_asking, deadline, of_all=True), worth_asking)
+            except (Rejected, BadFrame) as error:
+                if error.retry_after is not None:
+                    raise
+                self._all_again_at = self._clock.monotonic() + ALL_AGAIN_AFTER_SECONDS
         told: list[answers.Told] = []
         asked: set[Pair] = set()
         while pending:
@@ -120,6 +133,11 @@ class KrakenRest:
                         break
                     raise
             pending = [pair for pair in pending if pair not in asked and not self._is_unknown(pair)]
+        return self._answer(wanted, told, asked)
+
+    def _answer(
+        self, wanted: Iterable[Pair], told: Sequence[answers.Told], asked: Iterable[Pair]
+    ) -> RestAnswer:
         return RestAnswer(
             [each.tick for each in told],
             frozenset(filter(self._is_unknown, wanted)),
@@ -214,12 +232,10 @@ class KrakenRest:
     # One unknown pair fails all that are asked with it, and the refusal does not name it.
 
     def _fitting(self, pairs: Iterable[Pair]) -> list[Pair]:
-        """The first of `pairs` that are worth asking for, as many as have room in one URL."""
+        """The first of `pairs`, as many as have room in one URL."""
         fitting: list[Pair] = []
         room = MAX_QUERY_BYTES
         for pair in pairs:
-            if self._is_unknown(pair):
-                continue
             room -= len(self._symbol(pair)) + 1
             if room < 0:
                 break
@@ -277,13 +293,14 @@ class KrakenRest:
         listed = self._listings.symbols.get(pair) if self._listings else None
         return listed or kraken_rest_symbol(pair)
 
-    def _tickers(self, pairs: Sequence[Pair], deadline: float) -> list[answers.Told]:
-        params = {"pair": ",".join(map(self._symbol, pairs))}
+    def _tickers(self, pairs: Sequence[Pair], deadline: float, *, of_all: bool = False) -> list[answers.Told]:
+        params = {} if of_all else {"pair": ",".join(map(self._symbol, pairs))}
 
         def read(result: msgspec.Raw, evidence: answers.Evidence) -> list[answers.Told | answers.Unusable]:
-            return list(answers.read_tickers(result, pairs, self._listings, evidence))
+            return list(answers.read_tickers(result, pairs, self._listings, evidence, of_all=of_all))
 
-        found = self._ask(_Request("Ticker", params, deadline), read)
+        most = MAX_BODY_BYTES if of_all else MAX_ANSWER_BYTES
+        found = self._ask(_Request("Ticker", params, deadline, most), read)
         for pair in pairs:
             self._suspected.pop(pair, None)
         for each in found:

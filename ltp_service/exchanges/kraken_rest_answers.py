@@ -27,6 +27,9 @@ UNKNOWN_PAIR = "unknown_pair"
 
 THROTTLED = "throttled"
 
+NOT_ASKED = "not_asked"
+"""Reason of what is told of a pair that was not asked about."""
+
 _THROTTLE = 5.0
 """Seconds to keep away after "Too many requests" without a Retry-After; asking on lengthens the block."""
 
@@ -177,13 +180,21 @@ def _decoded(decoder: msgspec.json.Decoder[Decoded], text: bytes | msgspec.Raw) 
 
 
 def read_tickers(
-    result: msgspec.Raw, asked: Iterable[Pair], listings: Listings | None, evidence: Evidence
+    result: msgspec.Raw,
+    asked: Iterable[Pair],
+    listings: Listings | None,
+    evidence: Evidence,
+    *,
+    of_all: bool = False,
 ) -> Iterator[Told | Unusable]:
-    """The last trade of each pair asked for, or why there is none. Raises BadFrame when nothing can be read."""
-    pairs = list(asked)
+    """The last trade of each pair asked for, or why there is none; `of_all`: the answer tells of others, too.
+
+    Raises BadFrame when nothing can be read.
+    """
+    by_symbol = _by_symbol(asked)
     for key, ticker in _decoded(_BY_KEY, result).items():
         try:
-            pair = _pair_of(key, pairs, listings)
+            pair = _pair_of(key, by_symbol, listings)
             entry = _decoded(_TICKER, ticker)
             if not entry.c:
                 raise BadFrame(f"{key}: no last trade", reason="missing")
@@ -193,7 +204,8 @@ def read_tickers(
                 _tick(pair, entry.c[0], evidence.at), detail._replace(dated=evidence.dated, progress=progress)
             )
         except BadFrame as error:
-            yield Unusable(key, error.reason)
+            if not (of_all and error.reason == NOT_ASKED):
+                yield Unusable(key, error.reason)
 
 
 def _detail(entry: _Ticker) -> Detail:
@@ -216,8 +228,9 @@ def read_trades(
 ) -> NewestTrades | None:
     """The newest trades in an answer of Trades, the very newest with its time and id; None where there are none."""
     rows: list[list[msgspec.Raw]] = []
+    by_symbol = _by_symbol([pair])
     for key, trades in _decoded(_BY_KEY, result).items():
-        if key != "last" and _pair_of(key, [pair], listings) == pair:
+        if key != "last" and _pair_of(key, by_symbol, listings) == pair:
             rows = _decoded(_ROWS, trades)
     told: list[_Trade] = []
     for row in rows:
@@ -237,8 +250,9 @@ def read_trades(
 def read_page(result: msgspec.Raw, pair: Pair, listings: Listings | None, received_at: float) -> list[Trade]:
     """Every trade in an answer of Trades that has an id and can be read; `received_at` in unix seconds."""
     rows: list[list[msgspec.Raw]] = []
+    by_symbol = _by_symbol([pair])
     for key, told in _decoded(_BY_KEY, result).items():
-        if key != "last" and _pair_of(key, [pair], listings) == pair:
+        if key != "last" and _pair_of(key, by_symbol, listings) == pair:
             rows = _decoded(_ROWS, told)
     trades = []
     for row in rows:
@@ -291,13 +305,16 @@ def _tick(
     return Tick(pair, price, read_price(price), REST, traded_at, trade_id, as_of, None)
 
 
-def _pair_of(key: str, asked: Iterable[Pair], listings: Listings | None) -> Pair:
+def _by_symbol(asked: Iterable[Pair]) -> Mapping[str, Pair]:
+    return {kraken_rest_symbol(pair): pair for pair in asked}
+
+
+def _pair_of(key: str, asked: Mapping[str, Pair], listings: Listings | None) -> Pair:
     # A result's key is Kraken's own name of the pair, whatever name was asked.
-    by_symbol = {kraken_rest_symbol(pair): pair for pair in asked}
     listed = listings.by_key.get(key) if listings else None
-    pair = listed or by_symbol.get(key) or read_pair_or_none(key)
-    if pair is None or pair not in by_symbol.values():
-        raise BadFrame(f"{key[:40]!r} was not asked for", reason="not_asked")
+    pair = listed or asked.get(key) or read_pair_or_none(key)
+    if pair is None or asked.get(kraken_rest_symbol(pair)) != pair:
+        raise BadFrame(f"{key[:40]!r} was not asked for", reason=NOT_ASKED)
     return pair
 
 

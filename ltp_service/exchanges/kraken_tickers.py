@@ -7,7 +7,7 @@ connection waits for them, as it may come from a cache. Only when the trade chan
 """
 
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from decimal import Decimal
 from typing import Literal
 
@@ -95,9 +95,9 @@ class Tickers:
         else:  # perhaps it has not come to that ticker's trade yet
             waiting.contradicted = True
 
-    def is_waiting(self, pair: Pair) -> bool:
-        """Whether a ticker told another price for `pair` than the one that is served."""
-        return pair in self._waiting
+    def waiting_pairs(self) -> Iterable[Pair]:
+        """The pairs for which a ticker told another price than the one that is served."""
+        return self._waiting.keys()
 
     def due(self, now: float) -> list[tuple[Tick, bool]]:
         """The tickers for which no trade came, each with whether that leaves a doubt instead of a price."""

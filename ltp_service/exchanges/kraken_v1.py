@@ -47,6 +47,7 @@ class _Event(msgspec.Struct):
     pair: str | None = None
     subscription: _Subscription | None = None
     errorMessage: str | None = None  # noqa: N815 - Kraken's own name of the field
+    reqid: int | None = None
 
 
 class _Ticker(msgspec.Struct):
@@ -104,7 +105,9 @@ def parse(frame: str) -> Parsed:
             status = market_status(event.status)
             return Parsed("status", () if status == "unknown" else (MarketChanged(status),))
         case "error":
-            return Parsed("refusal", (Refused(event.errorMessage or "no reason given"),))
+            return Parsed(
+                "refusal", (Refused(event.errorMessage or "no reason given", request_id=event.reqid),)
+            )
     return Parsed("pong" if event.event == "pong" else "unknown", ())
 
 

@@ -57,6 +57,7 @@ class _Frame(msgspec.Struct):
     capital_error: str | None = msgspec.field(default=None, name="Error")
     symbol: str | None = None
     time_out: datetime | None = None
+    req_id: int | None = None
 
 
 class _Ticker(msgspec.Struct):
@@ -210,7 +211,7 @@ def _parse_answer(message: _Frame) -> Parsed:
         (message.result.channel, message.result.symbol) if message.result else (None, message.symbol)
     )
     if error or message.success is False:
-        return Parsed("refusal", (Refused(error or "no reason given", channel, symbol),))
+        return Parsed("refusal", (Refused(error or "no reason given", channel, symbol, message.req_id),))
     if message.method is None and bytes(message.data) != b"[]":
         raise BadFrame("data of no channel", reason="shape")
     if channel == LISTINGS:

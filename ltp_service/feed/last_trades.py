@@ -84,6 +84,12 @@ class LastTradeCollector(Collector):
         doubted = dict.fromkeys(tuple(self._doubted), "unusable")
         return super().labels() | doubted
 
+    def problem(self, now: float) -> str | None:
+        states = self._subscriptions.states
+        if states and all(state.refusal is not None for state in states.values()):
+            return "the exchange has none of the pairs that are served"
+        return super().problem(now)
+
     # What arrives.
 
     def take(self, trade: LastTrade, received_at: float) -> None:

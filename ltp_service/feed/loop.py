@@ -56,6 +56,8 @@ ASK_AGAIN_AFTER_REFUSAL_SECONDS = 3600.0
 """Seconds before an exchange that refuses our address is asked again: the answer will be the same. No exchange is
 left alone for longer, even where it asks for that."""
 
+TOO_MANY_MESSAGES = "msg rate"
+"""In the words of a refusal that is about the number of messages, and not about what they ask for (Kraken's)."""
 
 Handler = Callable[[Any, float], None]
 """Takes one event and the monotonic moment at which it arrived. Raises BadFrame when it cannot be believed."""
@@ -100,7 +102,7 @@ class Collector:
         self._handlers: dict[type, Handler] = {
             Acknowledged: self._acknowledged,
             Answered: self._answered,
-            Refused: self._request_refused,
+            Refused: self._refused,
             Ended: self._ended,
             Invalid: self._note_invalid,
             Skipped: self._skip,
@@ -358,13 +360,25 @@ class Collector:
             for symbol in request.symbols:
                 self._subscriptions.acknowledge(request.channel, symbol, now)
 
+    def _refused(self, refusal: Refused, now: float) -> None:
+        request = None
+        if refusal.symbol is None and refusal.request_id is not None:
+            request = self._requests.answered(refusal.request_id)
+        if refusal.symbol is None and TOO_MANY_MESSAGES in refusal.message.lower():
+            self._requests.rest(request, now)
+            request = None
+        if request is None:
+            self._request_refused(refusal, now)
+        else:
+            self._take_refusal(request, refusal.message, now)
+
     def _take_refusal(self, request: Request | None, message: str, now: float) -> None:
-        if request is None or request.verb == "unsubscribe":
+        if request is None or request.verb == "unsubscribe" or not request.symbols:
             self._request_refused(Refused(message), now)
         elif len(request.symbols) == 1:
             self._request_refused(Refused(message, request.channel, request.symbols[0]), now)
         else:  # one of them is to blame, and the answer does not say which
-            self._requests.one_by_one(request)
+            self._requests.halve(request)
 
     def _request_refused(self, refusal: Refused, now: float) -> None:
         if refusal.symbol is None and not self.names_refusals:

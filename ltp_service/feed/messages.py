@@ -74,11 +74,12 @@ class Acknowledged(msgspec.Struct, frozen=True):
 
 
 class Refused(msgspec.Struct, frozen=True):
-    """The exchange refused a request; channel and symbol are None where it does not say which."""
+    """The exchange refused a request or a part of it; what is None it did not say."""
 
     message: str
     channel: str | None = None
     symbol: str | None = None
+    request_id: int | None = None
 
 
 class Answered(msgspec.Struct, frozen=True):

@@ -2,6 +2,7 @@
 
 from collections import deque
 from collections.abc import Sequence
+from math import inf
 
 from ltp_service.feed.connection import Connection
 from ltp_service.feed.contract import Dialect, Terms
@@ -10,6 +11,10 @@ from ltp_service.feed.subscriptions import Subscriptions
 
 MAX_UNANSWERED = 1000
 """Requests remembered until their answer; an exchange that answers each symbol instead never gives one."""
+
+
+REST_SECONDS = 5.0
+"""Seconds of silence after the exchange refused a request because there were too many."""
 
 
 class Requests:
@@ -24,12 +29,14 @@ class Requests:
         self._waiting: deque[Request] = deque()
         self._unanswered: dict[int, Request] = {}
         self._sent_at: deque[float] = deque(maxlen=self._per_second)
+        self._rests_until = -inf
 
     def begin(self) -> None:
         """A new connection: nothing is under way, and everything is asked for again."""
         self._waiting.clear()
         self._unanswered.clear()
         self._sent_at.clear()
+        self._rests_until = -inf
         self.subscribe(self._subscriptions.symbols)
 
     def follow(self, channel: str) -> None:
@@ -45,18 +52,27 @@ class Requests:
             self._ask("subscribe", channel, [n for n in symbols if n not in proven or n not in accepted])
 
     def subscribe(self, symbols: Sequence[str]) -> None:
-        """Asks for every channel of these symbols."""
-        for channel in self._subscriptions.channels:
-            self._ask("subscribe", channel, symbols)
+        """Asks for every channel of these symbols, and for all channels of the first of them before the next, because a
+        price may need each channel."""
+        size = self._symbols_each or len(symbols) or 1
+        for start in range(0, len(symbols), size):
+            for channel in self._subscriptions.channels:
+                self._ask("subscribe", channel, symbols[start : start + size])
 
     def unsubscribe(self, symbols: Sequence[str]) -> None:
         """Gives them back."""
         for channel in self._subscriptions.channels:
             self._ask("unsubscribe", channel, symbols)
 
-    def one_by_one(self, request: Request) -> None:
-        """Asks once more, for each symbol alone."""
-        self._ask(request.verb, request.channel, request.symbols, each=1)
+    def halve(self, request: Request) -> None:
+        """Asks once more, in two halves: the fewest messages in which one symbol to blame is found among many."""
+        self._ask(request.verb, request.channel, request.symbols, each=(len(request.symbols) + 1) // 2)
+
+    def rest(self, request: Request | None, now: float) -> None:
+        """Says nothing for REST_SECONDS, because there were too many messages, and then asks for `request` again."""
+        self._rests_until = now + REST_SECONDS
+        if request is not None:
+            self._waiting.appendleft(request)
 
     def answered(self, request_id: int | None) -> Request | None:
         """The request that an answer belongs to; without an id the oldest, since answers come in order."""
@@ -88,6 +104,8 @@ class Requests:
 
     def _may_send(self, now: float) -> bool:
         """Whether one more message is within the budget of this second."""
+        if now < self._rests_until:
+            return False
         return (
             self._per_second is None or len(self._sent_at) < self._per_second or now - self._sent_at[0] > 1.0
         )

@@ -60,11 +60,13 @@ class Subscriptions:
         """By symbol; empty while there is no connection. It is replaced, so that others may read it."""
         self._refusals: dict[str, int] = {}
         self._proven: tuple[str, ...] | None = ()
+        self._incomplete: list[str] | None = None
+        """Those for which something is left to be asked; None when that has to be found out."""
 
     def begin(self, now: float) -> None:
         """A new connection, on which everything is asked for again."""
         self.states = {symbol: self._asked(now) for symbol in self.symbols}
-        self._proven = None
+        self._changed()
 
     def want(self, symbols: Iterable[str], now: float) -> tuple[list[str], list[str]]:
         """Other symbols from now on: those to subscribe and those to unsubscribe on this connection."""
@@ -75,13 +77,13 @@ class Subscriptions:
             self._refusals.pop(symbol, None)
         # Another dictionary, because others may be reading this one.
         self.states = {symbol: self.states.get(symbol) or self._asked(now) for symbol in self.symbols}
-        self._proven = None
+        self._changed()
         return added, removed
 
     def end(self) -> None:
         """The connection is gone, and with it all evidence."""
         self.states = {}
-        self._proven = None
+        self._changed()
 
     def acknowledge(self, channel: str, symbol: str, now: float) -> None:
         """The exchange accepted."""
@@ -89,7 +91,7 @@ class Subscriptions:
             state.acknowledged[channel] = now
             state.refusal = None
             self._refusals.pop(symbol, None)
-            self._proven = None
+            self._changed()
 
     def refuse(self, channel: str | None, symbol: str, message: str, now: float) -> None:
         """The exchange refused; without a channel, all of them."""
@@ -108,7 +110,7 @@ class Subscriptions:
             state.retry_at = now + min(
                 LONGEST_RETRY_SECONDS, RETRY_REFUSED_AFTER_SECONDS * 2.0 ** min(tries - 1, 10)
             )
-            self._proven = None
+            self._changed()
 
     def lose(self, channel: str, symbol: str, now: float) -> None:
         """The exchange ended a subscription that it had accepted."""
@@ -116,21 +118,21 @@ class Subscriptions:
             if state.proven:  # else it was given back on purpose, and is asked for again already
                 state.retry_at = now
             state.acknowledged.pop(channel, None)
-            self._proven = None
+            self._changed()
 
     def hear(self, symbol: str) -> None:
         """Data came that is not behind what is known."""
         state = self.states.get(symbol)
         if state is not None and not state.in_step:
             state.in_step = True
-            self._proven = None
+            self._changed()
 
     def renew(self, symbol: str, now: float) -> None:
         """To be asked for anew: another source saw a trade that this subscription kept silent about."""
         if state := self.states.get(symbol):
             state.in_step = False
             state.retry_at = now
-            self._proven = None
+            self._changed()
 
     def proven(self) -> tuple[str, ...]:
         """The symbols for which any frame is evidence."""
@@ -140,11 +142,10 @@ class Subscriptions:
 
     def overdue(self, now: float) -> list[str]:
         """The symbols to ask for again now; each is due again after the deadline."""
-        due = [
-            symbol
-            for symbol, state in self.states.items()
-            if now >= state.retry_at and not self._is_complete(state)
-        ]
+        if self._incomplete is None:  # kept between changes, because all are looked at ten times a second
+            states = self.states.items()
+            self._incomplete = [symbol for symbol, state in states if not self._is_complete(state)]
+        due = [symbol for symbol in self._incomplete if now >= self.states[symbol].retry_at]
         for symbol in due:
             self.states[symbol].retry_at = now + PROOF_WITHIN_SECONDS
         return due
@@ -158,6 +159,9 @@ class Subscriptions:
         for state in self.states.values():
             if state.acknowledged and not state.in_step:
                 state.silent = now - max(state.acknowledged.values()) >= PROOF_WITHIN_SECONDS
+
+    def _changed(self) -> None:
+        self._proven = self._incomplete = None
 
     def _is_complete(self, state: Subscription) -> bool:
         """Whether nothing is left to be asked for."""

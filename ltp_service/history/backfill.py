@@ -1,7 +1,7 @@
 """Fills holes of the history from Kraken's REST, by trade id: those of a cut, of a restart, and of a failing disk."""
 
 import logging
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from math import inf
 from threading import Event
 from typing import NamedTuple, Protocol
@@ -122,7 +122,7 @@ class Backfill:
 
     def __init__(
         self,
-        pairs: Sequence[Pair],
+        pairs: Collection[Pair],
         coverage: Callable[[Pair], Coverage],
         rest: Rest,
         take: Callable[[Pair, Sequence[Trade], float | None], object],

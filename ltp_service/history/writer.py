@@ -1,7 +1,7 @@
 """Writes what the feed told. All of this runs in one native thread: it may wait for a disk, and takes no lock and no log."""
 
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from math import inf
 from typing import NamedTuple
 
@@ -100,7 +100,7 @@ class Writer:
 
     def __init__(
         self,
-        pairs: Sequence[Pair],
+        pairs: Collection[Pair],
         store: HistoryStore,
         lock: WriterLock,
         read: Callable[[str, float], Sequence[tuple[Pair, Trade]]],

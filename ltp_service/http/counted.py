@@ -1,7 +1,7 @@
 """What one request adds to several meters at once."""
 
 from collections import defaultdict
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 
 from ltp_service import meters as table
 from ltp_service.domain.pairs import Pair
@@ -40,3 +40,9 @@ def count_prices(meters: Meters, pairs: Collection[Pair], *, hit: bool, times: i
         meters.count(table.PRICE_REQUESTS, str(pair), result, amount=times)
     meters.count(table.CACHE_HITS if hit else table.CACHE_MISSES, amount=asked)
     meters.count(table.CACHE_OPERATIONS, "get", result, amount=asked)
+
+
+def count_substitutes(meters: Meters, answered: Mapping[tuple[Pair, str], int]) -> None:
+    """The price of another source was answered for a pair so many times."""
+    for (pair, source), times in answered.items():
+        meters.count(table.SUBSTITUTED, str(pair), source, amount=times)

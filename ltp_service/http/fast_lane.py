@@ -4,7 +4,7 @@ The fast lane answers from pieces that are rendered when a price changes. It ans
 be served, and nothing special is asked. The Flask view answers the others, with the same bytes.
 """
 
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Mapping, Sequence
 from functools import lru_cache
 from hashlib import blake2b
@@ -21,14 +21,21 @@ from ltp_service.domain.errors import InvalidParameter
 from ltp_service.domain.pairs import Pair
 from ltp_service.domain.tick import Price, Tick
 from ltp_service.http import params, shapes
+from ltp_service.http.price_source import names_of, source_headers, substitutes_among
 from ltp_service.http.problems import MESSAGES
 from ltp_service.prices.freshness import servable_until
+from ltp_service.prices.other_markets import Substitutes
 from ltp_service.prices.quotes import Quote
+from ltp_service.prices.served import ServedPairs
 from ltp_service.prices.store import Store
 from ltp_service.runtime.clock import Clock
 from ltp_service.settings.config import Config
 
 ROUTE = "/api/v1/ltp"
+
+LOOK_AGAIN_SECONDS = 0.5
+"""Seconds after which a waiting request looks again at an answer with a substitute. Kraken may be back with the trade that
+it had before, and that is not announced."""
 
 MAX_QUESTIONS = 1000
 """Queries remembered, beyond one per supported pair. When there are more, all are forgotten, because so many different
@@ -59,11 +66,11 @@ def item(tick: Tick) -> bytes:
     return b'{"pair":"%b","amount":%b}' % (_name(tick.pair), plain(tick.amount).encode())
 
 
-def pair_problems(asked: Sequence[Pair], quotes: Sequence[Quote]) -> list[PairProblem]:
+def pair_problems(asked: Sequence[Pair], quotes: Sequence[Quote], served: ServedPairs) -> list[PairProblem]:
     """The problems of the asked pairs without a servable quote."""
     by_pair = {quote.pair: quote for quote in quotes}
     return [
-        PairProblem(pair, _code(quote))
+        PairProblem(pair, "PRICE_FETCH_ERROR" if served.may_come(pair) else _code(quote))
         for pair in asked
         if (quote := by_pair.get(pair)) is None or not quote.verdict.servable
     ]
@@ -75,9 +82,9 @@ def body(items: Sequence[bytes], failed: Sequence[PairProblem]) -> bytes:
     return b'{"ltp":[%b]%b}' % (b",".join(items), errors)
 
 
-def etag(content: bytes) -> str:
-    """A strong ETag: it changes exactly when the bytes do."""
-    return f'"{blake2b(content, digest_size=12).hexdigest()}"'
+def etag(content: bytes, named: str = "") -> str:
+    """A strong ETag: it changes exactly when the bytes do, or the sources that `named` tells."""
+    return f'"{blake2b(content, digest_size=12, key=blake2b(named.encode()).digest() if named else b"").hexdigest()}"'
 
 
 def matches(if_none_match: str | None, tag: str) -> bool:
@@ -122,6 +129,9 @@ class Ready(msgspec.Struct, frozen=True):
     unchanged: Headers
     """The headers of a 304. They do not describe a body, because simple clients would wait for it."""
     failed: bool
+    is_substitute: bool
+    """Whether a price is another exchange's. Such an answer is looked at anew by each request, because the view does not
+    hold that price."""
 
 
 class Question(msgspec.Struct, eq=False):
@@ -138,10 +148,15 @@ _UNREAD = Question(())
 class FastLane:
     """Complete answers by query string."""
 
-    def __init__(self, config: Config, store: Store, clock: Clock) -> None:
+    def __init__(
+        self, config: Config, served: ServedPairs, store: Store, substitutes: Substitutes, clock: Clock
+    ) -> None:
         self._store = store
+        self._choose = substitutes.choose if substitutes.are_allowed else None
+        """Chooses between Kraken's price and a substitute; None where none is allowed, so that nothing is asked."""
         self._monotonic = clock.monotonic
         self._ttl = config.cache_ttl
+        self._served_pairs = served
         # Public caches must not keep an answer that needs a key.
         self._cache_control = f"{'private' if config.auth_enabled else 'public'}, max-age=1"
         self._watched: dict[str, frozenset[Pair]] = {}
@@ -149,7 +164,9 @@ class FastLane:
         self._pieces: dict[Pair, tuple[Tick, bytes]] = {}
         """Each pair's rendered piece, and the tick that it shows."""
         self._served: defaultdict[Question, int] = defaultdict(int)
-        self._serve(config.supported_pairs)
+        self._substituted = Counter[tuple[Pair, str]]()
+        self._serve(served.pairs)
+        served.on_change(self._serve)
 
     def _serve(self, pairs: Sequence[Pair]) -> None:
         """Answers about these pairs. What was understood of a query holds for the pairs that were served then."""
@@ -177,7 +194,7 @@ class FastLane:
         if question is None:
             return None
         ready, view = question.ready, self._store.all()
-        if ready is None or ready.view is not view or self._monotonic() > ready.until:
+        if ready is None or ready.view is not view or ready.is_substitute or self._monotonic() > ready.until:
             ready = self._answer_anew(question, view)
             if ready is None:
                 return None
@@ -207,21 +224,31 @@ class FastLane:
         served, self._served = self._served, defaultdict(int)
         return list(served.items())
 
+    def take_substituted(self) -> Counter[tuple[Pair, str]]:
+        """How often the price of another source was answered for each pair since the last call of this method."""
+        substituted, self._substituted = self._substituted, Counter[tuple[Pair, str]]()
+        return substituted
+
     def _answer_anew(self, question: Question, view: Mapping[Pair, Price]) -> Ready | None:
         """The answer from another view, or after its time; None where the Flask view has to answer.
 
         Most views differ in pairs that are not asked for, or in evidence alone. Then the bytes are those from before.
         """
-        market_of, until = self._store.market_of, inf
-        ticks = []
+        now, market_of, until = self._monotonic(), self._store.market_of, inf
+        ticks, choose = [], self._choose
         for pair in question.supported:
             price = view.get(pair)
+            if choose is not None:
+                price = choose(pair, price, now)
             if price is None:
                 return None
             until = min(until, servable_until(price, self._ttl, market_of(pair)))
             ticks.append(price.tick)
-        if self._monotonic() > until:
+        if now > until:
             return None
+        if choose is not None and (found := substitutes_among(ticks)):
+            until = min(until, now + LOOK_AGAIN_SECONDS)
+            self._substituted.update((tick.pair, tick.source) for tick in found)
         held = question.ready
         if held is not None and held.ticks == ticks:
             ready = replace(held, view=view, until=until)
@@ -240,11 +267,14 @@ class FastLane:
             if piece is None or piece[0] is not tick:
                 piece = pieces[tick.pair] = (tick, item(tick))
             items.append(piece[1])
+        named = names_of(substitutes_among(ticks)) if self._choose is not None else ""
         content = body(items, failed)
-        tag = "" if failed else etag(content)
+        tag = "" if failed else etag(content, named)
         caching = [("Cache-Control", "no-store")]
         if not failed:
             caching = [("Cache-Control", self._cache_control), ("ETag", tag)]
+        if named:
+            caching += source_headers(named)
         headers = [("Content-Type", "application/json"), ("Content-Length", str(len(content))), *caching]
         return Ready(
             view=view,
@@ -256,6 +286,7 @@ class FastLane:
             headers=headers,
             unchanged=caching,
             failed=bool(failed),
+            is_substitute=bool(named),
         )
 
     def _read(self, query: str) -> Question | None:
@@ -273,11 +304,11 @@ class FastLane:
         except (InvalidParameter, ValueError):
             return None
         if asked.everything:
-            return self._everything
+            return self._everything if self._supported else None
         known = tuple(pair for pair in asked.pairs if pair in self._is_supported)
-        if not known:
+        strangers = [pair for pair in asked.pairs if pair not in self._is_supported]
+        if not known or any(map(self._served_pairs.may_come, strangers)):
             return None
-        strangers = (pair for pair in asked.pairs if pair not in self._is_supported)
         return Question(known, tuple(PairProblem(pair, "UNSUPPORTED_PAIR") for pair in strangers))
 
 

@@ -20,7 +20,7 @@ _REQUEST_HEADERS = (
     "Cache-Control, Content-Type, If-None-Match, Last-Event-ID, Mcp-Method, Mcp-Name, MCP-Protocol-Version, Prefer,"
     " traceparent, X-API-Key, X-Request-ID"
 )
-_EXPOSED = "X-Request-ID, Retry-After, ETag, Link, RateLimit-Limit, RateLimit-Remaining, RateLimit-Reset"
+_EXPOSED = "X-Request-ID, X-Price-Source, Retry-After, ETag, Link, RateLimit-Limit, RateLimit-Remaining, RateLimit-Reset"
 
 
 def _security(policy: str) -> Headers:

@@ -58,8 +58,8 @@ State = Annotated[
     Meta(
         title="State",
         description="live: the feed is proven alive, the last trade at most 60 s old; quiet: the last trade is older;"
-        " fallback: confirmed by REST; halted: the exchange matches no orders now; stale: not confirmed for too long;"
-        " unknown: never seen",
+        " fallback: confirmed by REST; substitute: another exchange's last trade of the pair, because Kraken is silent;"
+        " halted: the exchange matches no orders now; stale: not confirmed for too long; unknown: never seen",
     ),
 ]
 Source = Annotated[TickSource, Meta(title="Source")]
@@ -148,6 +148,21 @@ class Witness(msgspec.Struct, frozen=True):
     """Basis points above our price. Null when the pair was never seen."""
 
 
+class Consensus(msgspec.Struct, frozen=True):
+    """What the exchanges with a price confirmed within 10 s say together."""
+
+    median: Digits | None
+    """Of their last trades. Null with fewer than three of them."""
+    sources: list[str]
+    """The exchanges with such a price."""
+    spread_bps: Number | None
+    """From the lowest to the highest, in basis points of the median. Null without a median."""
+    deviation_bps: Number | None
+    """How far the price of this service is above the median, in basis points of it. Null without either."""
+    reason: str | UnsetType = UNSET
+    """Why there is no median; absent where there is one."""
+
+
 class Level(msgspec.Struct, frozen=True):
     """What is bid or asked at one price."""
 
@@ -185,6 +200,11 @@ class DetailedPrice(Price, frozen=True):
     trade_id: TradeId
     witnesses: Annotated[list[Witness] | UnsetType, NOT_EMPTY] = UNSET
     """What other exchanges last traded the pair at; absent where none is collected."""
+    consensus: Consensus | UnsetType = UNSET
+    """Absent where no other exchange has told a price of the pair."""
+    deviating: bool | UnsetType = UNSET
+    """Whether the price is farther than PRICE_DIVERGENCE_LIMIT from the median of the other exchanges. Absent where fewer
+    than two others have a price confirmed within 10 s."""
     book: PairBook | UnsetType = UNSET
     """Absent in a stream, and where `kraken_books` is not in COLLECTORS."""
 
@@ -413,6 +433,18 @@ class Fallback(msgspec.Struct, frozen=True):
     unknown_to_rest: bool
 
 
+class ExchangeSeen(msgspec.Struct, frozen=True):
+    """The last trade of the pair on one exchange, and whether it counts for the consensus."""
+
+    exchange: str
+    price: Amount
+    age_ms: Milliseconds
+    """Since the newest evidence that it is the last trade."""
+    counts: bool
+    reason: str
+    """Why it counts, or why not."""
+
+
 class Explanation(msgspec.Struct, frozen=True):
     """Everything that decides the answer about one pair."""
 
@@ -430,6 +462,14 @@ class Explanation(msgspec.Struct, frozen=True):
     """Null when the feed is switched off."""
     witnesses: list[Witness]
     """What other exchanges last traded the pair at."""
+    exchanges: list[ExchangeSeen]
+    """Each exchange that told a price of the pair, Kraken first."""
+    consensus: Consensus
+    deviating: bool | None
+    """Whether the price is farther than PRICE_DIVERGENCE_LIMIT from the median of the other exchanges. Null where fewer
+    than two others have a price confirmed within 10 s."""
+    substitute: str
+    """Why another exchange's price is served in place of Kraken's, or why not."""
     quarantined: Quarantined | None
     """Null unless a lone trade far from all others is held back, for 2 s or until a second one."""
     breaker: Breaker
@@ -549,6 +589,15 @@ class Task(msgspec.Struct, frozen=True):
     """Without keys and addresses; null when there was none."""
 
 
+class PairList(msgspec.Struct, frozen=True):
+    """What the wildcards of `SUPPORTED_PAIRS` mean at present."""
+
+    known: bool
+    """False until the exchange told which pairs it lists. Until then the plain pairs are served."""
+    wildcards: dict[str, Count]
+    """How many listed pairs each of them means."""
+
+
 class Status(msgspec.Struct, frozen=True):
     """The feed, the pairs and the process."""
 
@@ -560,6 +609,8 @@ class Status(msgspec.Struct, frozen=True):
     market: Market
     pairs: dict[str, PairStatus]
     """By pair."""
+    pair_list: PairList | None
+    """Null where `SUPPORTED_PAIRS` has no wildcard."""
     breaker: Breaker
     divergences: dict[str, Divergence]
     """By pair."""

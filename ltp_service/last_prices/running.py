@@ -205,7 +205,7 @@ class Running:
         if self.monotonic() < self._unlisted.get(pair, 0.0):
             raise UnknownPair(f"{pair}: Kraken lists no such pair")
         self._pairs = (*self._pairs, pair)
-        self._parts.follow(self._pairs)
+        self._parts.served.replace(self._pairs)
         self._expect_feed()
 
     def _expect_feed(self) -> None:
@@ -219,7 +219,8 @@ class Running:
                 self._unlisted.clear()
             self._unlisted[unlisted] = self.monotonic() + UNKNOWN_AGAIN_AFTER_SECONDS
             self._pairs = tuple(pair for pair in self._pairs if pair != unlisted)
-            self._parts.follow(self._pairs)
+            self._parts.served.replace(self._pairs)
+            self._parts.source.admit(unlisted)
             self._forget_names()
 
     def _forget_names(self) -> None:

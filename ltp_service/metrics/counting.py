@@ -128,11 +128,16 @@ class Metrics(Meters):
         return self._show_pairs(parts)
 
     def _show_pairs(self, parts: Services) -> Report:
-        quotes, wall = parts.prices.quotes.look(parts.config.supported_pairs), parts.clock.wall()
+        quotes, wall = parts.prices.quotes.look(parts.prices.served.pairs), parts.clock.wall()
         states = Tally(quote.verdict.state for quote in quotes)
         for name in _STATES:
             self.set(table.PAIRS, states[name], name)
-        report = self._of_pairs.report(quotes, wall, parts.pauses())
+        for quote in quotes:
+            for exchange in parts.config.substitute_sources:
+                # Makes the series, because a counter that begins at 1 shows no increase.
+                self.count(table.SUBSTITUTED, str(quote.pair), f"{exchange}:websocket", amount=0)
+        deviates = parts.other_markets.deviates
+        report = self._of_pairs.report(quotes, wall, parts.pauses(), deviates)
         return report if parts.config.metrics_per_pair else without_pairs(report)
 
     def families(self) -> Iterator[tuple[Meter[*tuple[Any, ...]], Any]]:

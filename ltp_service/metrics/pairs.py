@@ -14,10 +14,12 @@ import msgspec
 from prometheus_client.utils import floatToGoString
 
 from ltp_service.domain.pairs import Pair
+from ltp_service.domain.tick import Price
 from ltp_service.meters import (
     CURRENT_PRICES,
     METERS,
     PRICE_AGE,
+    PRICE_DEVIATING,
     PRICE_STATE,
     PRICE_TIMESTAMP,
     Counter,
@@ -55,6 +57,8 @@ class Shown(msgspec.Struct, array_like=True, frozen=True, gc=False):
     """Seconds; NaN likewise."""
     confirmed_at: float | None = None
     """Unix seconds."""
+    is_deviating: bool = False
+    """Whether it is far from other exchanges' prices."""
 
 
 class Report(msgspec.Struct, array_like=True, frozen=True):
@@ -96,11 +100,19 @@ class PairSeries:
         """The number of one counter and these labels."""
         return self._tallies.setdefault((counter.name, labels), Tally(self._lock))
 
-    def report(self, quotes: Iterable[Quote], wall: float, pause: Callable[[], None]) -> Report:
-        """All of it. `quotes` are of this moment, `wall` in unix seconds."""
+    def report(
+        self,
+        quotes: Iterable[Quote],
+        wall: float,
+        pause: Callable[[], None],
+        deviates: Callable[[Pair, Price | None], bool | None] = lambda *_: None,
+    ) -> Report:
+        """All of it. `quotes` are of this moment, `wall` in unix seconds. `deviates`: whether a pair's price is far from
+        those of other exchanges."""
         shown = {}
         for number, quote in enumerate(quotes):
-            shown[str(quote.pair)] = self._show(quote, wall)
+            is_deviating = deviates(quote.pair, quote.price) is True
+            shown[str(quote.pair)] = self._show(quote, wall, is_deviating=is_deviating)
             if not number % LINES_BETWEEN_PAUSES:
                 pause()
         counted: dict[str, dict[Labels, int]] = {}
@@ -108,11 +120,11 @@ class PairSeries:
             counted.setdefault(name, {})[labels] = tally.total
         return Report(wall, shown, counted)
 
-    def _show(self, quote: Quote, wall: float) -> Shown:
+    def _show(self, quote: Quote, wall: float, *, is_deviating: bool) -> Shown:
         state, age = (quote.verdict.state,), quote.verdict.age
         if quote.price is not None and age is not None:
             confirmed_at = self._confirmed_at[quote.pair] = wall - age
-            return Shown(state, float(quote.price.tick.amount), age, confirmed_at)
+            return Shown(state, float(quote.price.tick.amount), age, confirmed_at, is_deviating)
         known = self._confirmed_at.get(quote.pair)
         return Shown(state) if known is None else Shown(state, nan, nan, known)
 
@@ -148,7 +160,8 @@ def without_pairs(report: Report) -> Report:
         for (_, *others), total in totals.items():
             labels = ("", *others)
             sums[labels] = sums.get(labels, 0) + total
-    everything = Shown(states, None, _highest(ages), min(moments, default=None))
+    is_deviating = any(each.is_deviating for each in every)
+    everything = Shown(states, None, _highest(ages), min(moments, default=None), is_deviating)
     return Report(report.at, {"": everything}, counted)
 
 
@@ -179,6 +192,7 @@ _READ: dict[Meter[*tuple[Any, ...]], Callable[[Shown], float | None]] = {
     CURRENT_PRICES: lambda shown: shown.price,
     PRICE_AGE: lambda shown: shown.age,
     PRICE_TIMESTAMP: lambda shown: shown.confirmed_at,
+    PRICE_DEVIATING: lambda shown: float(shown.is_deviating),
 }
 
 
@@ -229,6 +243,7 @@ def _both(older: Shown, newer: Shown) -> Shown:
         last(older.price, newer.price),
         _highest([age for age in (older.age, newer.age) if age is not None]),
         last(older.confirmed_at, newer.confirmed_at),
+        older.is_deviating or newer.is_deviating,
     )
 
 

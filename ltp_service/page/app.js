@@ -16,7 +16,7 @@ const asked = new URLSearchParams(location.search);
 const kiosk = asked.get("kiosk");
 const root = document.documentElement;
 
-/** A key is letters of a header, so a typed one with others is wrong anyway. */
+/** What a header can hold. */
 const HEADER = /^[\x21-\x7e]+$/;
 
 let line = new Line(storedKey.get(), changed);

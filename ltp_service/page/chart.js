@@ -9,7 +9,7 @@ import { clock, minute } from "./words.js";
 /** @typedef {import("./line.js").Line} Line */
 
 const MINUTE = 60_000;
-/** Milliseconds after a full minute at which the history is asked: its evidence lies about a second behind. */
+/** Milliseconds after a full minute until its evidence is there. */
 const SETTLED = 3_000;
 /** One-minute candles that are shown. */
 const CANDLES = 60;
@@ -48,7 +48,7 @@ export function closeChart() {
   chart = null;
 }
 
-/** To be called each second: asks when a minute has ended, and says how old the picture is. @param {Line} line */
+/** Each second. @param {Line} line */
 export function showChart(line) {
   if (!chart) return;
   const now = line.model.watch.serverNow(line.clock.now());

@@ -1,6 +1,18 @@
-/** The types of client.js: the prices of an ltp_service as they change, on a line that is never silently dead. */
+/**
+ * The types of client.js: the prices of an ltp_service as they change, on a line that is never silently dead.
+ *
+ *   import { PriceStream } from "https://prices.example/client.js";
+ *
+ *   const stream = new PriceStream("https://prices.example/", { pairs: ["BTC/USD"] });
+ *   stream.addEventListener("price", () => show(stream.quote("BTC/USD")));
+ *   stream.addEventListener("line", () => show(stream.quote("BTC/USD")));
+ *   setInterval(() => show(stream.quote("BTC/USD")), 1000);  // time alone can make a price untrustworthy
+ *
+ * A quote says `trustworthy` only as long as the service would say so too. The stream connects again for ever, after
+ * every status and every cut, and takes up where it was. What was before is asked for with at() and candles().
+ */
 
-export type State = "live" | "quiet" | "fallback" | "halted" | "stale" | "unknown";
+export type State = "live" | "quiet" | "fallback" | "substitute" | "halted" | "stale" | "unknown";
 
 /** Of another exchange, beside our price. */
 export interface Witness {
@@ -12,6 +24,18 @@ export interface Witness {
   divergence_bps: number | null;
 }
 
+/** What the exchanges with a price confirmed within 10 s say together. */
+export interface Consensus {
+  /** A decimal as text; null with fewer than three of them. */
+  median: string | null;
+  sources: string[];
+  spread_bps: number | null;
+  /** Basis points of our price above the median. */
+  deviation_bps: number | null;
+  /** Why there is no median. */
+  reason?: string;
+}
+
 /** The data of `price`: the item of `GET /api/v1/ltp?detail=true`, with decimals as text. */
 export interface Price {
   pair: string;
@@ -20,12 +44,16 @@ export interface Price {
   /** The exchange's text, every digit. Never make a binary float of it. */
   price: string | null;
   state: State;
+  /** Of a `substitute` another exchange, whose market has another price. */
   source: string | null;
   traded_at: string | null;
   confirmed_at: string | null;
   age_ms: number | null;
   trade_id: number | null;
   witnesses?: Witness[];
+  consensus?: Consensus;
+  /** Whether the price is far from the median of the other exchanges; absent where fewer than two tell one. */
+  deviating?: boolean;
 }
 
 /** A price, and how far it can be trusted at this moment. */
@@ -65,6 +93,22 @@ export interface Hello {
   resumed: boolean;
 }
 
+/** What is bid or asked at the best price; decimals as text. */
+export interface BestLevel {
+  price: string;
+  size: string;
+}
+
+/** The best bid and ask on Kraken. With a problem both are null. */
+export interface Book {
+  pair: string;
+  bid: BestLevel | null;
+  ask: BestLevel | null;
+  in_sync: boolean;
+  problem: "unknown" | "out_of_sync" | "stale" | null;
+  changed_at: string | null;
+}
+
 export interface Heartbeat {
   server_time: string;
   states: Partial<Record<State, number>>;
@@ -86,6 +130,8 @@ export interface Options {
   pairs?: string[];
   /** `prices` unless given. */
   events?: "prices" | "trades" | "all";
+  /** Whether `book` events come, too; asked before each connection. They need `kraken_books` in COLLECTORS. */
+  books?: () => boolean | Promise<boolean>;
   /** Where reads need a key. A page that is not yours alone shows it to its users. */
   key?: string;
 }
@@ -94,6 +140,7 @@ export interface Events {
   hello: CustomEvent<Hello>;
   price: CustomEvent<Price>;
   trade: CustomEvent<Trade>;
+  book: CustomEvent<Book>;
   gap: CustomEvent<Gap>;
   heartbeat: CustomEvent<Heartbeat>;
   bye: CustomEvent<{ reason: string }>;

@@ -1,17 +1,4 @@
-/**
- * The prices of an ltp_service as they change, on a line that is never silently dead.
- *
- *   import { PriceStream } from "https://prices.example/client.js";
- *
- *   const stream = new PriceStream("https://prices.example/", { pairs: ["BTC/USD"] });
- *   stream.addEventListener("price", () => show(stream.quote("BTC/USD")));
- *   stream.addEventListener("line", () => show(stream.quote("BTC/USD")));
- *   setInterval(() => show(stream.quote("BTC/USD")), 1000);  // time alone can make a price untrustworthy
- *
- * A quote says `trustworthy` only as long as the service would say so too. The stream connects again for ever, after
- * every status and every cut, and takes up where it was. What was before is asked for with at() and candles(). The types
- * are in client.d.ts beside this file.
- */
+/** The prices of an ltp_service as they change, on a line that is never silently dead. client.d.ts has an example. */
 
 /** Milliseconds without a word of the service after which nothing that it said is current. */
 export const SILENCE = 10_000;
@@ -28,7 +15,7 @@ const LONGEST_PAUSE = 60_000;
 /** Most characters of one event. */
 const LONGEST_EVENT = 1 << 20;
 
-const SERVABLE = new Set(["live", "quiet", "fallback", "halted"]);
+const SERVABLE = new Set(["live", "quiet", "fallback", "substitute", "halted"]);
 
 /** The state of a price that the service called good, and that nothing confirms any more. */
 export const UNCONFIRMED = "unconfirmed";
@@ -288,7 +275,7 @@ export class PriceStream extends EventTarget {
   /** @type {() => void} Ends the present pause. */
   #wake = () => {};
 
-  /** @param {string | URL} base @param {{pairs?: string[], events?: string, key?: string}} [options] */
+  /** @param {string | URL} base @param {{pairs?: string[], events?: string, books?: () => unknown, key?: string}} [options] */
   constructor(base, options = {}) {
     super();
     this.#base = base;
@@ -306,7 +293,6 @@ export class PriceStream extends EventTarget {
     return this.watch.quote(pair, this.#clock.now());
   }
 
-  /** Tries again at once where it waits for the next try. */
   retry = () => this.#wake();
 
   close() {
@@ -365,7 +351,7 @@ export class PriceStream extends EventTarget {
       lasted: helloAt && Math.max(1, this.#clock.now() - helloAt),
     });
     try {
-      const response = await fetch(this.#url(), {
+      const response = await fetch(await this.#url(), {
         headers: { Accept: "text/event-stream", ...(this.#options.key && { "X-API-Key": this.#options.key }) },
         signal: abort.signal,
         cache: "no-store",
@@ -410,11 +396,12 @@ export class PriceStream extends EventTarget {
     }
   }
 
-  #url() {
+  async #url() {
     const url = new URL("api/v1/stream", this.#base);
-    const { pairs, events } = this.#options;
+    const { pairs, events, books } = this.#options;
     if (pairs?.length) url.searchParams.set("pair", pairs.join(","));
     if (events) url.searchParams.set("events", events);
+    if (await books?.()) url.searchParams.set("books", "true");
     if (this.#lastId) url.searchParams.set("last_event_id", this.#lastId);
     return url;
   }

@@ -1,4 +1,4 @@
-/** The verdict where the tab is all that is seen of the page: a shape for each, and not a colour alone. */
+/** The verdict in a tab: a shape for each, not a colour alone. */
 
 /** @type {Record<import("./verdict.js").Level, [string, string]>} Colour, and the path of a white mark. */
 const LOOKS = {

@@ -6,7 +6,7 @@ import { clock, span } from "./words.js";
 
 /** @typedef {import("./line.js").Line} Line */
 
-/** How high each state of a feed stands in its bar, so that no colour has to be told apart. @type {Record<string, number>} */
+/** Heights in a bar, for those who see no colours. @type {Record<string, number>} */
 const LEVEL = { up: 12, trouble: 7, down: 3 };
 
 /** Cells with labels for narrow screens. @param {string[]} labels @param {Set<number>} [numbers] */

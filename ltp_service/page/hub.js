@@ -1,12 +1,11 @@
-/** All that is asked of the service with one key: one stream, and the polls while it is open. It runs in the worker that
- * all tabs share, or in the tab itself where there is no such worker. */
+/** One stream and the polls with one key. It runs in the worker that all tabs share, or in the tab where there is none. */
 
 import { PriceStream, SteadyClock } from "./client.js";
 import { Model } from "./model.js";
 import { Polls } from "./polls.js";
-import { BASE } from "./service.js";
+import { BASE, ask } from "./service.js";
 
-const EVENTS = ["hello", "price", "heartbeat"];
+const EVENTS = ["hello", "price", "heartbeat", "book"];
 
 export class Hub {
   #clock = new SteadyClock();
@@ -16,7 +15,8 @@ export class Hub {
   /** @param {string} key @param {(message: any) => void} tell */
   constructor(key, tell) {
     this.key = key;
-    this.stream = new PriceStream(BASE, { key });
+    const books = async () => (await ask("collectors/status", key)).data?.collectors?.kraken_books;
+    this.stream = new PriceStream(BASE, { key, books });
     const polls = new Polls(
       key,
       (what, data) => {

@@ -21,5 +21,6 @@ export function showKiosk(line, asked) {
   price.style.setProperty("--letters", `${Math.max(4, price.textContent?.length ?? 0)}`);
   set(by("kiosk"), "data-state", quote.state);
   showState(by("kiosk-state"), quote.state);
-  say(by("kiosk-age"), quote.age_ms === null ? "" : `confirmed ${span(quote.age_ms)} ago`);
+  const age = quote.age_ms === null ? "" : `confirmed ${span(quote.age_ms)} ago`;
+  say(by("kiosk-age"), age + (quote.deviating ? ", deviates" : ""));
 }

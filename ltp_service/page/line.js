@@ -87,7 +87,8 @@ export class Line {
     this.#pulse = this.#asked = this.clock.now();
     if (typeof SharedWorker === "undefined") return this.#alone();
     try {
-      const name = `ltp ${hash(this.key)}`;
+      // The number grows when the model has another shape: a worker may be of a version whose tabs are still open.
+      const name = `ltp 2 ${hash(this.key)}`;
       const worker = new SharedWorker(new URL("worker.js", import.meta.url), { type: "module", name });
       worker.onerror = () => this.#joined || this.#alone();
       this.#port = worker.port;

@@ -12,7 +12,7 @@ const LONGEST_LOG = 200;
 const BREAKER = { closed: "up", open: "down" };
 
 /** @typedef {import("./track.js").Track} Track */
-/** @typedef {{state: string | null, since: number, certain: boolean, direction: number, price: string | null, track: Track}} Row */
+/** @typedef {{state: string | null, since: number, certain: boolean, direction: number, price: string | null, exchange?: string, book: any, track: Track}} Row */
 /** @typedef {{subject: string, from: string, to: string, at: number, until: number | null, why?: string | null, number?: number}} Episode */
 
 /**
@@ -49,6 +49,9 @@ export class Model {
     if (type === "price") {
       this.#moves(data);
       this.#look(data.pair, now);
+    } else if (type === "book") {
+      const row = this.rows.get(data.pair);
+      if (row) row.book = data;
     } else {
       if (type === "hello") this.#serves(data);
       this.tick(now);
@@ -60,16 +63,20 @@ export class Model {
     this.version = version;
     /** @type {() => Row} */
     const fresh = () => ({
-      ...{ state: null, since: 0, certain: false, direction: 0, price: null },
+      ...{ state: null, since: 0, certain: false, direction: 0, price: null, book: null },
       track: newTrack(),
     });
     this.rows = new Map(pairs.map((/** @type {string} */ pair) => [pair, this.rows.get(pair) ?? fresh()]));
+    for (const row of this.rows.values()) row.book = null;
   }
 
   /** @param {any} data */
-  #moves({ pair, price }) {
+  #moves({ pair, price, source }) {
     const row = this.rows.get(pair);
     if (!row || price == null) return;
+    const exchange = source?.split(":")[0];
+    // Another exchange is another market: the price has not moved.
+    if (exchange !== row.exchange) Object.assign(row, { exchange, price: null, direction: 0 });
     // The arrow shows the last move: a trade at the same price leaves it.
     row.direction = (row.price !== null && compare(price, row.price)) || row.direction;
     row.price = price;

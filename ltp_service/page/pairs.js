@@ -86,7 +86,7 @@ function makeRow(pair) {
     "tr",
     { role: "row", "data-pair": pair },
     h("th", { role: "rowheader", scope: "row", class: "pair" }, pair),
-    cell("number", "Price", h("span", { class: "arrow" }), h("span", { class: "price" }, "…")),
+    cell("number", "Price", h("span", { class: "arrow" }), h("span", { class: "price" }, "…"), h("span", { class: "book" })),
     cell("state", "State"),
     cell("number age", "Confirmed"),
     cell("source", "Source"),
@@ -100,18 +100,25 @@ function makeRow(pair) {
 function fillRow(element, row, line) {
   const quote = shown(line, element.getAttribute("data-pair") ?? "");
   const [, number, state, age, source, , witnesses] = element.children;
-  const [arrow, price] = number.children;
+  const [arrow, price, book] = number.children;
   if (!quote) return;
   const before = price.textContent;
   set(element, "data-state", quote.state);
   say(price, quote.price ?? row.price ?? "—");
+  say(book, row.book && line.liveness.kind === "live" ? bidAndAsk(row.book) : "");
   showArrow(arrow, row.direction);
   if (before !== "…" && before !== price.textContent) moved.push([price, row.direction > 0 ? "up" : "down"]);
   showState(state, quote.state);
   say(age, quote.age_ms === null ? "never" : span(quote.age_ms));
   set(age, "title", quote.traded_at ? `traded at ${clock(Date.parse(quote.traded_at))}` : "");
   say(source, (quote.source ?? "—").replace(":", " "));
-  showWitnesses(witnesses, quote.witnesses ?? []);
+  showWitnesses(witnesses, quote, line.model.status?.settings.price_divergence_limit ?? 0.05);
+}
+
+/** @param {any} book */
+function bidAndAsk({ bid, ask, problem }) {
+  if (problem) return `bid and ask ${problem.replaceAll("_", " ")}`;
+  return `bid ${bid?.price ?? "—"} ask ${ask?.price ?? "—"}`;
 }
 
 /** @param {Element} arrow @param {number} direction */
@@ -122,16 +129,19 @@ function showArrow(arrow, direction) {
   arrow.replaceChildren(...(name ? [icon(name), h("span", { class: "hidden" }, name)] : []));
 }
 
-/** @param {Element} cell @param {{exchange: string, divergence_bps: number | null}[]} witnesses */
-function showWitnesses(cell, witnesses) {
-  const entries = witnesses.map((each) => /** @type {[string, any]} */ ([each.exchange, each]));
+/** @param {Element} cell @param {any} quote @param {number} limit */
+function showWitnesses(cell, { witnesses = [], deviating }, limit) {
+  /** @type {[string, any][]} */
+  const entries = witnesses.map((/** @type {any} */ each) => [each.exchange, each]);
+  if (deviating) entries.unshift(["deviates", null]);
   list(
     cell,
     entries,
-    () => h("span", {}),
-    (element, { exchange, divergence_bps: bps }) => {
+    (key) => h("span", { class: key }),
+    (element, witness) => {
+      const bps = witness?.divergence_bps ?? null;
       const apart = bps === null ? "?" : `${bps < 0 ? "−" : "+"}${Math.abs(bps).toFixed(1)}`;
-      say(element, `${exchange} ${apart}`);
+      say(element, witness ? `${witness.exchange} ${apart}` : `deviates more than ${100 * limit} %`);
     },
   );
 }

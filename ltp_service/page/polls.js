@@ -7,7 +7,7 @@ import { BASE, ask } from "./service.js";
 const EVERY = 5_000;
 /** Most symbols whose books are asked for: each costs a request. */
 const MOST_SYMBOLS = 8;
-/** Trades in one answer, the most that the service gives. */
+/** Most trades of one answer. */
 const TRADES = 100;
 /** Most pairs whose past is asked for: each costs a request. */
 const MOST_PAIRS = 12;
@@ -56,7 +56,7 @@ export class Polls {
     }
   }
 
-  /** Asks once for what Kraken's last trades tell of the time before, and the history of the time before them. @param {string[]} pairs */
+  /** Asks once for Kraken's last trades, and for the history before them. @param {string[]} pairs */
   async past(pairs) {
     try {
       for (const pair of pairs.slice(0, MOST_PAIRS)) {
@@ -87,7 +87,7 @@ export class Polls {
   /** One row for each symbol of each other exchange. @param {string[]} collectors */
   async #markets(collectors) {
     const named = (/** @type {string} */ kind) =>
-      collectors.filter((name) => name.endsWith(kind)).map((name) => name.slice(0, -kind.length));
+      collectors.filter((name) => name.endsWith(kind) && name !== "kraken_books").map((name) => name.slice(0, -kind.length));
     const trading = named("_trades");
     const booked = named("_books");
     if (!trading.length && !booked.length) return [];

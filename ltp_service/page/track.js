@@ -1,18 +1,18 @@
-/** What was known in each slot of the last 15 minutes; a slot without an entry, or with null, is one of which nothing is
- * known. Plain objects, so that a worker can hand them to a tab. */
+/** What was known in each slot of the last 15 minutes; null where nothing is known. One plain list, so that a worker hands a
+ * thousand of them to a tab without stopping it. */
 
 /** Milliseconds of a slot. */
 export const SLOT = 5_000;
 /** Slots that are kept: 15 minutes. */
 export const SLOTS = 180;
-/** Most milliseconds between two looks that are one watch: browsers slow the timers of hidden tabs. */
+/** Most milliseconds between two looks: browsers slow the timers of hidden tabs. */
 const BRIDGE = 12_000;
 
-/** @typedef {{at: number, slots: {slot: number, value: string | null}[]}} Track */
+/** `first` is the slot of the first value. @typedef {{at: number, first: number, values: (string | null)[]}} Track */
 
 /** @returns {Track} */
 export function newTrack() {
-  return { at: -Infinity, slots: [] };
+  return { at: -Infinity, first: 0, values: [] };
 }
 
 /**
@@ -21,19 +21,40 @@ export function newTrack() {
  */
 export function put(track, at, value) {
   const slot = Math.floor(at / SLOT);
-  const { slots } = track;
-  if (slots.length && slot < slots[slots.length - 1].slot) slots.length = 0; // the clock was set back
-  const last = slots[slots.length - 1];
-  if (last?.slot === slot) {
-    if (last.value !== null) last.value = value;
+  const { values } = track;
+  const last = track.first + values.length - 1;
+  // The clock was set back, or nothing that is kept was known.
+  if (slot < last || slot - last > SLOTS) values.length = 0;
+  if (!values.length) track.first = slot;
+  const before = values[values.length - 1] ?? null;
+  if (values.length && slot === last) {
+    if (before !== null) values[values.length - 1] = value;
   } else {
-    if (last && at - track.at <= BRIDGE) {
-      for (let each = last.slot + 1; each < slot; each++) slots.push({ slot: each, value: last.value });
-    }
-    slots.push({ slot, value });
+    const between = at - track.at <= BRIDGE ? before : null;
+    while (track.first + values.length < slot) values.push(between);
+    values.push(value);
   }
   track.at = at;
-  while (slots[0].slot <= slot - SLOTS) slots.shift();
+  const old = slot - SLOTS + 1 - track.first;
+  if (old > 0) {
+    values.splice(0, old);
+    track.first += old;
+  }
+}
+
+/** The slot before which nothing is known. @param {Track} track @param {number} now */
+function begin(track, now) {
+  return track.values.length ? track.first : Math.floor(now / SLOT);
+}
+
+/** Adds what was known in the slots before. @param {Track} track @param {Map<number, string>} found @param {number} now */
+function prepend(track, found, now) {
+  const end = begin(track, now);
+  const oldest = Math.floor(now / SLOT) - SLOTS + 1;
+  const first = Math.min(end, ...[...found.keys()].filter((slot) => slot >= oldest));
+  const past = Array.from({ length: end - first }, (_, place) => found.get(first + place) ?? null);
+  track.values.unshift(...past);
+  track.first = first;
 }
 
 /**
@@ -42,7 +63,7 @@ export function put(track, at, value) {
  * @param {Track} track @param {{price: string, at: number, id: string}[]} trades oldest first @param {number} now
  */
 export function putBefore(track, trades, now) {
-  const first = track.slots[0]?.slot ?? Math.floor(now / SLOT);
+  const first = begin(track, now);
   /** @type {Map<number, string>} */
   const found = new Map();
   trades.forEach(({ price, at, id }, place) => {
@@ -52,8 +73,7 @@ export function putBefore(track, trades, now) {
     const until = !whole ? from : next ? Math.floor(next.at / SLOT) : first - 1;
     for (let slot = Math.max(from, first - SLOTS); slot <= Math.min(until, first - 1); slot++) found.set(slot, price);
   });
-  const past = [...found].map(([slot, value]) => ({ slot, value })).sort((a, b) => a.slot - b.slot);
-  track.slots.unshift(...past.filter(({ slot }) => slot > Math.floor(now / SLOT) - SLOTS));
+  prepend(track, found, now);
 }
 
 /**
@@ -61,19 +81,18 @@ export function putBefore(track, trades, now) {
  * @param {Track} track @param {import("./client.js").Candle[]} candles oldest first @param {number} now
  */
 export function putCandles(track, candles, now) {
-  const end = track.slots[0]?.slot ?? Math.floor(now / SLOT);
-  const past = [];
+  const end = begin(track, now);
+  /** @type {Map<number, string>} */
+  const found = new Map();
   /** @type {string | null} */
   let price = null;
   for (const { start, close, coverage } of candles) {
     if (coverage === "complete") price = close;
     else if (coverage !== "empty") price = null;
     const first = Math.floor(Date.parse(start) / SLOT);
-    for (let slot = first; price !== null && slot < Math.min(first + 60_000 / SLOT, end); slot++) {
-      if (slot > Math.floor(now / SLOT) - SLOTS) past.push({ slot, value: price });
-    }
+    for (let slot = first; price !== null && slot < Math.min(first + 60_000 / SLOT, end); slot++) found.set(slot, price);
   }
-  track.slots.unshift(...past);
+  prepend(track, found, now);
 }
 
 /**
@@ -81,15 +100,16 @@ export function putCandles(track, candles, now) {
  * @param {Track} track @param {number} at @param {boolean} equal
  */
 export function stretches(track, at, equal = false) {
-  const begin = Math.floor(at / SLOT) - SLOTS + 1;
+  const oldest = Math.floor(at / SLOT) - SLOTS + 1;
   /** @type {{first: number, values: string[]}[]} */
   const found = [];
-  for (const { slot, value } of track.slots) {
+  track.values.forEach((value, index) => {
+    const place = track.first + index - oldest;
     const last = found[found.length - 1];
-    if (value === null || slot < begin) continue;
-    const follows = last && last.first + last.values.length === slot - begin;
+    if (value === null || place < 0) return;
+    const follows = last && last.first + last.values.length === place;
     if (follows && !(equal && last.values[0] !== value)) last.values.push(value);
-    else found.push({ first: slot - begin, values: [value] });
-  }
+    else found.push({ first: place, values: [value] });
+  });
   return found;
 }

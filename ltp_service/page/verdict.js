@@ -8,6 +8,7 @@ import { minute } from "./words.js";
 /** What is said of one pair in that state. @type {Record<string, string>} */
 const SAID = {
   fallback: "from REST",
+  substitute: "from another exchange",
   halted: "halted",
   stale: "stale",
   unknown: "never seen",
@@ -35,7 +36,7 @@ export function verdict(model, liveness, now) {
   for (const each of quotes) {
     const state = each.quote?.state ?? "unknown";
     const good = GOOD.has(state) || (restAlone && state === "fallback");
-    if (good || state === "halted") trustworthy += 1;
+    if (good || state === "halted" || state === "substitute") trustworthy += 1;
     if (!good) (others.get(state) ?? others.set(state, []).get(state))?.push(each);
   }
   const remarks = [...others].map(([state, of]) => remark(state, of));

@@ -32,6 +32,7 @@ export const MEANING = {
   live: "The feed is proven alive, and the last trade is at most 60 s old.",
   quiet: "The feed is proven alive, and the market is still: the number is right.",
   fallback: "The feed does not deliver this pair; the exchange's REST API confirms the price.",
+  substitute: "Kraken is silent. This was the last trade on another exchange, another market.",
   halted: "The exchange matches no orders now. This was the last trade.",
   stale: "Nothing has confirmed this price for too long. The service does not serve it.",
   unknown: "The service has never seen a price of this pair.",

@@ -4,7 +4,7 @@ import { Hub } from "./hub.js";
 
 /** Milliseconds between two signs of life. */
 const PULSE = 2_000;
-/** Signs of life that a tab may leave unanswered before it is told nothing more: it is frozen, and a queue would grow. */
+/** Signs of life that a frozen tab may leave unanswered: its queue would grow. */
 const UNANSWERED = 5;
 /** After these it is taken for closed. */
 const GONE = 1_800;
@@ -27,7 +27,7 @@ setInterval(() => {
   }
 }, PULSE);
 
-/** The worker lives as long as a tab that has opened it, also when that tab has changed its key: then it must not ask on. */
+/** A tab that has changed its key keeps the worker alive: then it must not ask on. */
 function leave(/** @type {MessagePort} */ port) {
   tabs.delete(port);
   port.close();

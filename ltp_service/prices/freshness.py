@@ -1,17 +1,21 @@
 """May this price be served now? The one freshness policy, used by every route; pure."""
 
+from collections.abc import Iterable
 from math import inf
 from typing import Literal
 
 import msgspec
 
 from ltp_service.domain.market import DELISTED, HALTED, MarketStatus
-from ltp_service.domain.tick import REST, Price
+from ltp_service.domain.tick import KRAKENS_SOURCES, REST, Price
 
-PriceState = Literal["live", "quiet", "fallback", "halted", "stale", "unknown"]
+PriceState = Literal["live", "quiet", "fallback", "substitute", "halted", "stale", "unknown"]
 
 LIVE_SECONDS = 60.0
 """Seconds since the last trade up to which a market counts as live."""
+
+FRESH_SECONDS = 10.0
+"""Seconds after its newest evidence for which another exchange's last trade counts as a present price."""
 
 
 class Bound(msgspec.Struct, frozen=True):
@@ -39,7 +43,9 @@ NEVER_SEEN = Verdict("unknown", None, servable=False)
 
 def servable_until(price: Price, ttl: float, market: MarketStatus, bound: Bound = DEFAULT_BOUND) -> float:
     """The monotonic second until which `price` may be served without new evidence."""
-    if bound.allow_stale:
+    if price.tick.source not in KRAKENS_SOURCES:  # a substitute
+        longest = min(ttl, FRESH_SECONDS)
+    elif bound.allow_stale:
         longest = inf
     elif market == DELISTED:
         return -inf
@@ -55,14 +61,42 @@ def judge(
     if price is None:
         return NEVER_SEEN
     age = max(0.0, now - price.confirmed_at)
-    stale = now > price.confirmed_at + ttl or market == DELISTED
+    is_stale = now > servable_until(price, ttl, market)
     return Verdict(
-        "stale" if stale else _state(price, market), age, now <= servable_until(price, ttl, market, bound)
+        "stale" if is_stale else _state(price, market), age, now <= servable_until(price, ttl, market, bound)
     )
+
+
+def is_substitute(price: Price) -> bool:
+    """Whether `price` is another exchange's last trade, of another market than Kraken's."""
+    return price.tick.source not in KRAKENS_SOURCES
+
+
+def choose(
+    price: Price | None,
+    others: Iterable[Price | None],
+    now: float,
+    ttl: float,
+    market: MarketStatus,
+    began_at: float,
+) -> Price | None:
+    """The price to serve: Kraken's `price`, or the first fresh one of `others` where Kraken's is stale.
+
+    `others` are the last trades of the same pair on other exchanges, in the order of preference. A pair that was never
+    seen counts as stale `ttl` after `began_at`, when the process began to listen. A pair that Kraken does not list any
+    more has no substitute: Kraken has told so itself.
+    """
+    evidence_at = began_at if price is None else price.confirmed_at
+    if now <= evidence_at + ttl or market == DELISTED:
+        return price
+    fresh = (other for other in others if other is not None and now <= servable_until(other, ttl, market))
+    return next(fresh, price)
 
 
 def _state(price: Price, market: MarketStatus) -> PriceState:
     """The state at the time of the evidence."""
+    if is_substitute(price):
+        return "substitute"
     if market in HALTED:
         return "halted"
     if price.confirmed_by == REST:

@@ -19,6 +19,10 @@ from ltp_service.runtime.clock import Clock
 FORGET_AFTER_SECONDS = 24 * 3600.0
 """Seconds after its last evidence for which a price is kept, because `allow_stale` may ask for it."""
 
+TOUCH_EVERY_SECONDS = 60.0
+"""Seconds for which the life of a price is not renewed again: evidence comes ten times a second for each pair, and a minute
+is nothing in a day."""
+
 DECISIONS_PER_PAIR = 20
 """Decisions kept per pair."""
 
@@ -56,14 +60,17 @@ class Journal:
 
 
 class MemoryStore:
-    """A TTLCache behind a lock for writers, and a view of it for readers.
+    """A view for readers behind a lock for writers, and a TTLCache of what is to be forgotten.
 
     Readers never wait, because a view is never changed, only replaced. The cache has no size limit, because only the
-    pairs of the settings are put here.
+    pairs of the settings and of the exchange's list are put here.
     """
 
     def __init__(self, clock: Clock, changes: Changes, journal: Journal) -> None:
-        self._prices: TTLCache[Pair, Price] = TTLCache(inf, FORGET_AFTER_SECONDS, timer=clock.monotonic)
+        self._monotonic = clock.monotonic
+        self._lives: TTLCache[Pair, None] = TTLCache(inf, FORGET_AFTER_SECONDS, timer=clock.monotonic)
+        self._touched_at: dict[Pair, float] = {}
+        """When the life of each price was last renewed."""
         self._changes = changes
         self._journal = journal
         self._lock = Lock()
@@ -87,7 +94,7 @@ class MemoryStore:
     def confirm(self, pairs: Iterable[Pair], at: float, by: Source) -> None:
         with self._lock:
             view = self._view
-            self._publish({pair: confirmed(view[pair], at, by) for pair in pairs if pair in view})
+            self._publish({pair: confirmed(price, at, by) for pair in pairs if (price := view.get(pair))})
 
     def withdraw(self, pairs: Iterable[Pair], after: float) -> None:
         with self._lock:
@@ -147,8 +154,15 @@ class MemoryStore:
         """Does nothing, because memory always answers."""
 
     def _publish(self, news: dict[Pair, Price]) -> None:
-        self._prices.update(news)
-        view = {**self._view, **news}
-        if len(view) > len(self._prices):  # some were older than FORGET_AFTER_SECONDS
-            view = dict(self._prices.items())
+        view = dict(self._view)  # copied in one piece, so that a tick costs nearly the same with many pairs
+        view.update(news)
+        now, touched = self._monotonic(), self._touched_at
+        long_ago, is_renewed = now - TOUCH_EVERY_SECONDS, False
+        for pair in news:
+            if touched.get(pair, -inf) <= long_ago:
+                self._lives[pair] = None
+                touched[pair] = now
+                is_renewed = True
+        if is_renewed and len(view) > len(self._lives):  # some were older than FORGET_AFTER_SECONDS
+            view = {pair: price for pair, price in view.items() if pair in self._lives}
         self._view = view

@@ -103,6 +103,10 @@ class Quarantine:
         held = self._held.get(pair)
         return held.tick if held else None
 
+    def pairs(self) -> Iterable[Pair]:
+        """The pairs of which a trade is held now."""
+        return self._held.keys()
+
     def _hold(self, tick: Tick) -> None:
         held = self._held.get(tick.pair)
         if held is None:

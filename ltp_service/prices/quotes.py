@@ -10,6 +10,7 @@ from ltp_service.domain.pairs import Pair
 from ltp_service.domain.tick import Price
 from ltp_service.prices.changes import Changes
 from ltp_service.prices.freshness import DEFAULT_BOUND, Bound, Verdict, judge
+from ltp_service.prices.other_markets import Substitutes
 from ltp_service.prices.store import Store
 from ltp_service.runtime.clock import Clock
 
@@ -18,7 +19,7 @@ FIRST_PRICE_WAIT_SECONDS = 2.0
 
 
 class Quote(msgspec.Struct, frozen=True, gc=False):
-    """One pair's price with the verdict on it."""
+    """One pair's price with the verdict on it. It is another exchange's where the state is `substitute`."""
 
     pair: Pair
     price: Price | None
@@ -39,6 +40,7 @@ class Quotes:
         ttl: float,
         fetch: Callable[[Sequence[Pair]], None],
         refused: Callable[[Pair], bool] = lambda _: False,
+        substitutes: Substitutes | None = None,
     ) -> None:
         """`fetch` asks another source for pairs and puts its answers into the store. It raises ExchangeError. `refused`:
         whether the feed was told that it gets nothing of a pair, which is announced as a change."""
@@ -48,6 +50,7 @@ class Quotes:
         self._ttl = ttl
         self._fetch_from_rest = fetch
         self._is_refused = refused
+        self._substitutes = substitutes or Substitutes(store, (), clock, ttl)
         self._patient_until = 0.0
 
     def expect_feed(self) -> None:
@@ -74,8 +77,14 @@ class Quotes:
         now = self._clock.monotonic()
         held, market_of = self._store.all(), self._store.market_of
         return any(
-            judge(held.get(pair), now, self._ttl, market_of(pair), DEFAULT_BOUND).servable for pair in pairs
+            self._quote(pair, held.get(pair), now, market_of(pair), DEFAULT_BOUND).verdict.servable
+            for pair in pairs
         )
+
+    def hears_kraken(self, pairs: Sequence[Pair]) -> bool:
+        """Whether Kraken's own price of any of `pairs` can be served now."""
+        now, held, market_of = self._clock.monotonic(), self._store.all(), self._store.market_of
+        return any(judge(held.get(pair), now, self._ttl, market_of(pair)).servable for pair in pairs)
 
     def look(self, pairs: Sequence[Pair], bound: Bound = DEFAULT_BOUND) -> list[Quote]:
         """One quote per pair from the store as it is now."""
@@ -86,7 +95,8 @@ class Quotes:
     def _quote(
         self, pair: Pair, price: Price | None, now: float, market: MarketStatus, bound: Bound
     ) -> Quote:
-        return Quote(pair, price, judge(price, now, self._ttl, market, bound), market)
+        chosen = self._substitutes.choose(pair, price, now)
+        return Quote(pair, chosen, judge(chosen, now, self._ttl, market, bound), market)
 
     def _await_feed(self, pairs: Sequence[Pair]) -> None:
         with self._changes.watch(pairs) as watch:
@@ -107,7 +117,7 @@ def _missing(quotes: Sequence[Quote]) -> list[Pair]:
     return [
         quote.pair
         for quote in quotes
-        if quote.verdict.state in ("unknown", "stale")
+        if quote.verdict.state in ("unknown", "stale", "substitute")
         and not quote.verdict.servable
         and quote.market != DELISTED
     ]

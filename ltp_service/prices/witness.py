@@ -7,10 +7,9 @@ import msgspec
 
 from ltp_service.domain.pairs import Pair, joined_symbol
 from ltp_service.domain.trade import Trade
+from ltp_service.prices.consensus import basis_points
+from ltp_service.prices.freshness import FRESH_SECONDS
 from ltp_service.runtime.clock import Clock
-
-FRESH_SECONDS = 10.0
-"""Seconds for which another exchange's last trade counts as a present price."""
 
 
 class Witness(msgspec.Struct, frozen=True):
@@ -23,24 +22,31 @@ class Witness(msgspec.Struct, frozen=True):
 
     def divergence(self, amount: Decimal) -> Decimal:
         """How far this price is above `amount`, in basis points of it."""
-        points = (self.price - amount) / amount * 10_000
-        return Decimal(f"{points:.1f}") or Decimal(0)  # never -0.0
+        return basis_points(self.price - amount, amount)
 
 
 class Witnesses:
     """The last trades on the exchanges that are collected."""
 
     def __init__(
-        self, exchanges: Iterable[str], last_trade: Callable[[str, str], Trade | None], clock: Clock
+        self,
+        exchanges: Iterable[str],
+        last_trade: Callable[[str, str], Trade | None],
+        clock: Clock,
+        has_trades: Callable[[str], bool] = lambda _: True,
     ) -> None:
-        """`last_trade` gives the newest trade of a symbol on an exchange; None when there is none within the hour."""
+        """`last_trade` gives the newest trade of a symbol on an exchange; None when there is none within the hour.
+        `has_trades` is asked before, for less: whether there may be one of a symbol."""
         self._exchanges = tuple(exchanges)
         self._last_trade = last_trade
+        self._has_trades = has_trades
         self._clock = clock
 
     def of(self, pair: Pair) -> list[Witness]:
         """The last trade on every exchange that traded the pair within the hour."""
         symbol = joined_symbol(pair)
+        if not self._has_trades(symbol):
+            return []
         wall = self._clock.wall()
         last = ((exchange, self._last_trade(symbol, exchange)) for exchange in self._exchanges)
         return [

@@ -12,6 +12,7 @@ from ltp_service.domain.market import MarketStatus, market_status
 from ltp_service.domain.pairs import Pair, read_pair
 from ltp_service.domain.tick import Price, Source, Tick
 from ltp_service.prices.memory import MemoryStore
+from ltp_service.prices.served import ServedPairs
 from ltp_service.prices.store import Outcome
 from ltp_service.redis.clock import TOLERANCE_SECONDS
 from ltp_service.redis.topic import Fields, FleetLine, Topic
@@ -51,10 +52,19 @@ _decode_pair_markets = msgspec.json.Decoder(dict[str, str]).decode
 class RedisStore(Topic):
     """A MemoryStore whose changes are sent to the fleet. Only the runners of the fleet wait for Redis."""
 
-    def __init__(self, local: MemoryStore, line: FleetLine, exchange: str | None = None) -> None:
-        """`exchange`: whose prices they are; None for Kraken's, each of which is sent at once."""
+    def __init__(
+        self,
+        local: MemoryStore,
+        line: FleetLine,
+        exchange: str | None = None,
+        served: ServedPairs | None = None,
+    ) -> None:
+        """`exchange`: whose prices they are; None for Kraken's, each of which is sent at once. `served` learns from the owner
+        of the feeds which pairs are listed, where wildcards ask for them."""
         super().__init__("prices" if exchange is None else f"{exchange}_prices", line)
         self._is_urgent = exchange is None
+        self._served = served
+        self._have_markets_changed = False
         self._local = local
         self._changed: set[Pair] = set()
         self._lock = Lock()
@@ -92,6 +102,7 @@ class RedisStore(Topic):
         before = self._local.pair_markets()
         self._local.set_pair_markets(statuses)
         if self._local.pair_markets() is not before:
+            self._have_markets_changed = True
             self._note(self.all())
             self._news.set()
 
@@ -108,22 +119,27 @@ class RedisStore(Topic):
 
     def restart(self) -> None:
         """Marks everything held to be sent."""
+        self._have_markets_changed = True
         self._note(self.all())
         self._news.set()
 
     def take_news(self) -> Fields:
         with self._lock:
             changed, self._changed = self._changed, set()
-        if not changed:
+        have_markets_changed, self._have_markets_changed = self._have_markets_changed, False
+        if not changed and not have_markets_changed:
             return {}
         held = self.all()
         prices = {str(pair): _encode(self._shared(held[pair])) for pair in changed if pair in held}
-        own = {str(pair): status for pair, status in self._local.pair_markets().items()}
         news = prices | {MARKET_FIELD: _encode(self.market())}
+        if not have_markets_changed:
+            return news
+        own = {str(pair): status for pair, status in self._local.pair_markets().items()}
         return news | {PAIR_MARKETS_FIELD: _encode(own)} if own else news
 
     def give_back(self, fields: Fields) -> None:
         # All prices, because after a change of the server's clock all moments in Redis are wrong.
+        self._have_markets_changed = True
         self._note(self.all())
 
     def learn(self, fields: Fields) -> None:
@@ -135,7 +151,10 @@ class RedisStore(Topic):
             self._take_market(_decode_market(fields[MARKET_FIELD]))
         if PAIR_MARKETS_FIELD in fields:
             own = _decode_pair_markets(fields[PAIR_MARKETS_FIELD])
-            self._local.set_pair_markets({read_pair(pair): market_status(own[pair]) for pair in own})
+            statuses = {read_pair(pair): market_status(own[pair]) for pair in own}
+            self._local.set_pair_markets(statuses)
+            if self._served is not None:
+                self._served.listed(statuses.keys(), self._clock.monotonic(), complete=False)
 
     def _note(self, pairs: Iterable[Pair]) -> None:
         with self._lock:

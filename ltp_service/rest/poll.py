@@ -1,7 +1,7 @@
 """Asks REST in the background for pairs that the feed does not deliver, and for pairs that are silent or in doubt."""
 
 import logging
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from math import inf
 from threading import Event
 from typing import Protocol
@@ -12,6 +12,7 @@ from ltp_service.domain.pairs import Pair
 from ltp_service.domain.tick import WEBSOCKET, Price, Tick
 from ltp_service.meters import DEAF_SUBSCRIPTIONS, FALLBACK_SECONDS, FALLBACKS
 from ltp_service.prices.doubts import Doubts
+from ltp_service.prices.served import ServedPairs
 from ltp_service.prices.store import Store
 from ltp_service.rest.probe import Probe
 from ltp_service.rest.source import RestSource
@@ -45,6 +46,9 @@ LISTINGS_EVERY_SECONDS, LISTINGS_IN_DOUBT_SECONDS = 600.0, 60.0
 """Seconds between two calls for the list of pairs; the second value counts after a new doubt, or while a pair is halted
 or not listed."""
 
+LIST_AGAIN_AFTER_SECONDS = 5.0
+"""Seconds between two calls for the list of pairs while a wildcard of SUPPORTED_PAIRS waits for the first one."""
+
 FIRST_LISTINGS_AFTER_SECONDS = 5.0
 """Seconds after the start before the first call for the list of pairs, because prices come first."""
 
@@ -56,6 +60,9 @@ STATUS_CACHED_SECONDS = 2.0
 
 FIRST_PRICE_WITHIN_SECONDS = 1.5
 """Seconds, beyond the usual silence, that a feed has for its first price."""
+
+PAIRS_STARTED_PER_SECOND = 200.0
+"""Pairs for which a feed brings the first price in a second; a feed of very many pairs has more time for it."""
 
 LIVES_ON_REST_SECONDS = 30.0
 """Seconds after which a pair that still needs REST is taken to live on it, as one that the feed refuses."""
@@ -114,6 +121,7 @@ class Poll:
     def __init__(
         self,
         config: Config,
+        served: ServedPairs,
         source: RestSource,
         store: Store,
         doubts: Doubts,
@@ -123,8 +131,7 @@ class Poll:
     ) -> None:
         """`feed` is None where the WebSocket is switched off, `fleet` where this process shares no feed."""
         self._config = config
-        self.pairs = config.supported_pairs
-        """The pairs that are served."""
+        self._served = served
         self._listed_pairs = self.pairs
         """Those of them when the list of pairs was last looked at; one that is added later has its status of that list."""
         self._awaited: dict[Pair, float] = {}
@@ -137,7 +144,7 @@ class Poll:
         self._feed = feed
         self._fleet = fleet
         self._probe = Probe()
-        self._expected_at = self._clock.monotonic() + FIRST_PRICE_WITHIN_SECONDS
+        self._expected_at = self._clock.monotonic() + _first_price_within(served)
         self._active_since: float | None = None
         self._needy: dict[Pair, float] = {}
         """The pairs that are late, polled or in doubt, and since when."""
@@ -150,11 +157,15 @@ class Poll:
         """Monotonic seconds of the last call for the exchange's status in this fallback; None to ask at once."""
         self.last_error: str | None = None
 
+    @property
+    def pairs(self) -> tuple[Pair, ...]:
+        """The pairs that are served."""
+        return self._served.pairs
+
     def follow(self, pairs: Sequence[Pair]) -> None:
-        """Looks after these pairs from now on. From any thread."""
-        expected_at = self._clock.monotonic() + FIRST_PRICE_WITHIN_SECONDS
+        """These pairs are served from now on: gives the feed time for the first price of the new ones. From any thread."""
+        expected_at = self._clock.monotonic() + _first_price_within(pairs)
         self._awaited = {pair: self._awaited.get(pair, expected_at) for pair in pairs}
-        self.pairs = tuple(pairs)
 
     def active(self) -> bool:
         """True while REST stands in for the whole feed."""
@@ -174,7 +185,7 @@ class Poll:
 
     def run(self, stop: Event) -> None:
         """Calls `look` every LOOK_EVERY_SECONDS until `stop` is set."""
-        self._expected_at = self._clock.monotonic() + FIRST_PRICE_WITHIN_SECONDS
+        self._expected_at = self._clock.monotonic() + _first_price_within(self.pairs)
         self._listings_due_at = self._clock.monotonic() + FIRST_LISTINGS_AFTER_SECONDS
         while not stop.wait(LOOK_EVERY_SECONDS):
             try:
@@ -191,7 +202,7 @@ class Poll:
                 self._listings_due_at, self._listings_asked_at + LISTINGS_IN_DOUBT_SECONDS
             )
         late = self._late(now)
-        needy = {*late, *self._doubts.by_pair}
+        needy = {*late, *self._doubts}
         self._needy = {pair: self._needy.get(pair, now) for pair in needy}
         self._turn(late, now)
         self._listen()
@@ -207,7 +218,7 @@ class Poll:
             self._poll(followed, now, in_step=self._silent(followed, now))
         elif now >= self._status_due_at():
             self._ask_status(now)
-        elif now >= self._listings_due_at and not any(map(self._doubts.is_unasked, doubtful)):
+        elif now >= self._ask_listings_at() and not any(map(self._doubts.is_unasked, doubtful)):
             self._ask_listings(now)
         elif doubtful:
             self._settle(doubtful[0], late, now)
@@ -394,16 +405,24 @@ class Poll:
     def _ask_listings(self, now: float) -> None:
         self._listings_asked_at = now
         self._listings_due_at = now + LISTINGS_IN_DOUBT_SECONDS
-        if not self._is_watched():
+        if not self._is_watched() and (self._served.has_list or self._is_connected()):
             return  # the owner of the fleet tells
         self._next_call = now + CALLS_APART_SECONDS
         self._source.ask_listings()
         self._listings_due_at = now + LISTINGS_EVERY_SECONDS
         self._take_listings(now)
 
+    def _ask_listings_at(self) -> float:
+        """Monotonic seconds from which on the list of pairs is to be asked for."""
+        if self._served.has_list:
+            return self._listings_due_at
+        return max(self._expected_at, self._listings_asked_at + LIST_AGAIN_AFTER_SECONDS)
+
     def _take_listings(self, now: float) -> None:
         """Sets the statuses of REST's list for pairs whose status the feed does not tell."""
-        listed, served = self._source.new_listings(), self.pairs
+        listed = self._source.new_listings()
+        self._served.listed(listed.keys(), now, complete=True)
+        served = self.pairs
         concerned = served
         if not listed and served is not self._listed_pairs:
             listed = self._source.listings()
@@ -429,3 +448,8 @@ class Poll:
     def _failed(self, error: ExchangeError) -> None:
         self.last_error = str(error)
         log.warning("REST: %s", error, extra={"once_a_minute": ("rest", error.reason)})
+
+
+def _first_price_within(pairs: Collection[Pair]) -> float:
+    """Seconds that a feed has for the first prices of so many pairs."""
+    return FIRST_PRICE_WITHIN_SECONDS + len(pairs) / PAIRS_STARTED_PER_SECOND

@@ -16,6 +16,10 @@ SHORTEST_SILENCE_SECONDS, LONGEST_SILENCE_SECONDS = 10.0, 120.0
 SUSPICIOUS_FACTOR = 10.0
 """A silence is suspicious after this many mean pauses between trades."""
 
+EARLY_SHARE = 0.1
+"""Part of its patience by which a pair is asked about earlier, in a call that is made for another one: so that very many
+quiet pairs need few calls."""
+
 NEWEST_PAUSE_WEIGHT = 0.2
 """Weight of the newest pause in the moving mean."""
 
@@ -53,13 +57,18 @@ class Probe:
         rhythm.next_at = now + rhythm.patience()
 
     def due(self, pairs: Iterable[Pair], now: float) -> list[Pair]:
-        """Those of `pairs` that have been silent for longer than usual, and were not asked about since."""
-        due = []
+        """Those of `pairs` that have been silent for longer than usual, and were not asked about since; with them those that
+        nearly have."""
+        nearly, is_any_due = [], False
         for pair in pairs:
-            rhythm = self._rhythms.setdefault(pair, _Rhythm(now, now + LONGEST_SILENCE_SECONDS))
-            if now >= rhythm.next_at:
-                due.append(pair)
-        return due
+            rhythm = self._rhythms.get(pair)
+            if rhythm is None:
+                self._rhythms[pair] = _Rhythm(now, now + LONGEST_SILENCE_SECONDS)
+            elif now >= rhythm.next_at - EARLY_SHARE * LONGEST_SILENCE_SECONDS:
+                is_any_due = is_any_due or now >= rhythm.next_at
+                if now >= rhythm.next_at - EARLY_SHARE * rhythm.patience():
+                    nearly.append(pair)
+        return nearly if is_any_due else []
 
     def asked(self, pairs: Iterable[Pair], now: float) -> None:
         """REST was asked about `pairs`: they are due again after another silence of that length."""

@@ -117,6 +117,10 @@ class RestSource:
         """The exchange said elsewhere that it has no such pair, so no request asks about it; the background may."""
         self.unknown |= {pair}
 
+    def admit(self, pair: Pair) -> None:
+        """The end of `exclude`: whether there is such a pair is asked anew."""
+        self.unknown -= {pair}
+
     def poll(self, pairs: Collection[Pair]) -> RestAnswer:
         """For the background: asks for as many as fit into one call, oldest evidence first. Raises ExchangeError."""
         return self._flight.get(frozenset(pairs))

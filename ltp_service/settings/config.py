@@ -19,7 +19,8 @@ from pydantic_core import ErrorDetails
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
 
 from ltp_service.domain.errors import ConfigError
-from ltp_service.domain.pairs import read_pair
+from ltp_service.domain.pair_choice import pairs_to_try, plain_pairs
+from ltp_service.domain.pairs import Pair, read_pair
 from ltp_service.domain.trade import MAX_COLLECTED_SYMBOLS
 from ltp_service.settings.layers import Layer, read_files
 from ltp_service.settings.names import advice, is_one_edit_away
@@ -100,11 +101,18 @@ class Config(BaseSettings):
     supported_pairs: Annotated[Several[SupportedPair], Field(min_length=1)] = tuple(
         map(read_pair, "BTC/USD BTC/EUR BTC/CHF BTC/CAD ETH/USD LTC/USD XRP/USD".split())
     )
-    """The pairs that are served. Answers keep this order."""
+    """The pairs that are served. A wildcard stands for listed pairs, and follows Kraken's list as it changes: `*/USD` for
+    all with that quote currency, `BTC/*` for all with that base, `*` for all. Answers keep this order; the pairs of a
+    wildcard are in alphabetical order. Until the list is known the plain pairs are served. In YAML a wildcard needs
+    quotation marks."""
     price_sources: Several[PriceSource] = ("kraken",)
     """The exchanges that tell the last trades of the pairs that are served. `kraken` must be among them, because its last
     trade is the answer. The others show how far to trust it. Each tells the pairs that it has in the same quote
     currency."""
+    substitute_sources: Several[PriceSource] = ()
+    """The exchanges of `PRICE_SOURCES` whose last trade is served where Kraken's price is older than `CACHE_TTL`, the
+    preferred one first. The state is `substitute` then, and answers name the exchange. Empty means that such a pair has no
+    price."""
     coinbase_websocket_url: WebSocketUrl = "wss://ws-feed.exchange.coinbase.com"
     """Coinbase Exchange's feed, for `PRICE_SOURCES`."""
     bitstamp_websocket_url: WebSocketUrl = "wss://ws.bitstamp.net"
@@ -201,6 +209,16 @@ class Config(BaseSettings):
     history_keep: Keeping = 90 * 86_400.0
     """How long trades are kept. One-minute candles stay."""
 
+    @property
+    def plain_pairs(self) -> tuple[Pair, ...]:
+        """The pairs of `supported_pairs` that are no wildcards."""
+        return plain_pairs(self.supported_pairs)
+
+    @property
+    def pairs_to_try(self) -> tuple[Pair, ...]:
+        """The same; one that surely is listed where all are wildcards."""
+        return pairs_to_try(self.supported_pairs)
+
     @field_validator("kraken_request_timeout")
     @classmethod
     def _one_try_fits_the_operation(cls, value: float, info: ValidationInfo) -> float:
@@ -214,6 +232,18 @@ class Config(BaseSettings):
     def _kraken_is_a_source(cls, value: tuple[str, ...]) -> tuple[str, ...]:
         if "kraken" not in value:
             raise ValueError("must name kraken too, because its last trade is the answer")
+        return value
+
+    @field_validator("substitute_sources")
+    @classmethod
+    def _substitutes_are_sources(cls, value: tuple[str, ...], info: ValidationInfo) -> tuple[str, ...]:
+        if "kraken" in value:
+            raise ValueError("must not name kraken, because the others stand in for it")
+        sources = info.data.get("price_sources", value)
+        if missing := [name for name in value if name not in sources]:
+            raise ValueError(
+                f"must be among PRICE_SOURCES, which lacks {' and '.join(missing)}; add it there"
+            )
         return value
 
     @field_validator("database_path")

@@ -15,7 +15,7 @@ from ltp_service.settings.types import ENVIRONMENT_NAME
 
 MAY_BE_EMPTY = frozenset(
     {
-        *("collectors", "cors_origins", "auth_api_key", "history_url"),
+        *("collectors", "cors_origins", "auth_api_key", "history_url", "substitute_sources"),
         *("redis_username", "redis_password", "redis_sentinels"),
     }
 )

@@ -10,10 +10,11 @@ from pathlib import Path
 from typing import Annotated, Any, Literal, TypeVar
 from urllib.parse import urlsplit
 
-from pydantic import AfterValidator, BeforeValidator, SecretStr
+from pydantic import AfterValidator, BeforeValidator, PlainValidator, SecretStr
 
 from ltp_service.domain.errors import InvalidParameter
-from ltp_service.domain.pairs import Pair, read_pair
+from ltp_service.domain.pair_choice import Choice, Wildcard, read_choice
+from ltp_service.domain.pairs import Pair
 from ltp_service.domain.trade import SYMBOL_RULE, is_symbol
 
 _NUMBER = r"[0-9]+(?:\.[0-9]+)?"
@@ -117,12 +118,13 @@ def _bind_host(text: str) -> str | None:
     return f"[{address}]" if isinstance(address, IPv6Address) else str(address)
 
 
-def _pair(value: Pair | str) -> Pair:
+def _choice(value: Choice | str) -> Choice:
     try:
-        return value if isinstance(value, Pair) else read_pair(value)
+        return value if isinstance(value, Pair | Wildcard) else read_choice(value)
     except InvalidParameter as error:
         raise ValueError(
-            "must be a pair of two currencies written BASE/QUOTE, for example BTC/USD"
+            "must be a pair of two currencies written BASE/QUOTE, for example BTC/USD, or a wildcard for a whole currency:"
+            " */USD, BTC/* or * for all"
         ) from error
 
 
@@ -166,7 +168,7 @@ Several = Annotated[
 
 LogLevel = Word[Annotated[Literal["debug", "info", "warning", "error"], BeforeValidator(_one_name)]]
 EnvironmentName = Word[Annotated[str, _text(ENVIRONMENT_NAME, "a name of a-z, 0-9, _ and -")]]
-SupportedPair = Annotated[Pair, BeforeValidator(_pair)]
+SupportedPair = Annotated[Pair | Wildcard, PlainValidator(_choice)]
 Symbol = Annotated[str, _accept(SYMBOL_RULE, lambda text: text if is_symbol(text) else None)]
 PriceSource = Word[Literal["kraken", "coinbase", "bitstamp"]]
 CollectorName = Annotated[str, _text("[a-z][a-z0-9_]*", "a collector's name, for example bybit_trades")]

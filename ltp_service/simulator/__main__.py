@@ -19,7 +19,7 @@ from ltp_service.simulator import child, control, exchanges, faults
 from ltp_service.simulator.control import Control
 from ltp_service.simulator.exchange import Exchange
 from ltp_service.simulator.kraken import Kraken
-from ltp_service.simulator.market import STANDARD_PAIRS, KrakenMarket, arbitrary_pair
+from ltp_service.simulator.market import STANDARD_PAIRS, KrakenMarket, arbitrary_pair, invented_pairs
 from ltp_service.simulator.replay import Player, Recording
 from ltp_service.simulator.server import Server
 from ltp_service.simulator.switches import from_command_line
@@ -57,6 +57,7 @@ def arguments() -> argparse.ArgumentParser:
     add("--port", type=int, default=0, help="0 (default): any free port, printed as JSON")
     add("--seed", type=int, default=1, help="the same seed gives the same market")
     add("--pair", action="append", default=[], metavar="BASE/QUOTE", help="a further pair; repeatable")
+    add("--pairs", type=int, default=0, metavar="COUNT", help="list made-up pairs up to that number in all")
     add("--walk", nargs="?", type=float, const=5.0, default=0.0, metavar="RATE", help="trade by itself")
     add("--replay", type=Path, metavar="FILE.jsonl", help="play this recorded session to each client")
     add("--speed", type=float, default=1.0, help="how many times faster the session is played, 1 to 100")
@@ -110,7 +111,9 @@ def build(options: argparse.Namespace) -> Server:
     further = [arbitrary_pair(name, options.seed) for name in options.pair]
     ahead = options.clock_ahead
     clock = (lambda: time.time() + ahead) if ahead else time.time
-    market = KrakenMarket((*recorded, *STANDARD_PAIRS, *further), options.seed, clock)
+    known = (*recorded, *STANDARD_PAIRS, *further)
+    made_up = invented_pairs(options.pairs - len(known), options.seed)
+    market = KrakenMarket((*known, *made_up), options.seed, clock)
     kraken = Kraken(market, options.seed, options.heartbeat)
     if recording:
         recording.rewind(market)

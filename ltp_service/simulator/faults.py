@@ -19,9 +19,11 @@ from ltp_service.simulator.questions import (
     handshake_headers,
     hides,
     hides_pong,
+    most_symbols,
     sends_trade_snapshot,
     snapshot_trade,
     subscription_delay,
+    when_batched,
     when_opened,
     when_subscribing,
 )
@@ -139,6 +141,19 @@ def no_ack(asked: str, pair: str | None = None, with_data: bool = False) -> Igno
 def refuse_pair(asked: str, pair: str, error: str | None = None) -> Refused | None:
     """The subscription of that pair is refused, its neighbours are not."""
     return Refused(error) if asked == pair else None
+
+
+@when_batched(KRAKEN)
+def refuse_batch(symbols: int, most: int = 1, error: str = "Malformed request") -> str | None:
+    """A subscription of more than so many symbols is refused as a whole, in an error that names none of them."""
+    return error if symbols > most else None
+
+
+@most_symbols(KRAKEN)
+def symbol_limit(channel: str, most: int = 100) -> int:
+    """A connection may have so many symbols of each channel, and each further one is refused. Kraken documents no such
+    limit."""
+    return most
 
 
 @subscription_delay()

@@ -134,7 +134,10 @@ class Kraken(Exchange[KrakenDialect]):
 
     def _grant(self, connection: Client, wishes: Sequence[Wish]) -> None:
         with self.lock:  # a client that has read the acknowledgement is subscribed
-            granted = [wish for wish in wishes if self._answer(connection, wish)]
+            granted: list[Wish] = []
+            for wish in wishes:
+                if self._answer(connection, wish, granted):
+                    granted.append(wish)
             if not self.is_connected(connection):
                 return
             self._send_snapshots(connection, granted)
@@ -151,14 +154,26 @@ class Kraken(Exchange[KrakenDialect]):
             self._played.add(connection.connection_id)
             self.player.start(connection)
 
-    def _answer(self, connection: Client, wish: Wish) -> bool:
-        """Acknowledges or refuses; returns whether data will come."""
+    def refusal_of_batch(self, symbols: int) -> str | None:
+        """Why a request of so many symbols is refused as a whole; None where it is not."""
+        return self.faults.first(questions.when_batched, symbols)
+
+    def _is_full(self, connection: Client, channel: str, waiting: int) -> bool:
+        most = self.faults.first(questions.most_symbols, channel)
+        if most is None:
+            return False
+        return waiting + sum(topic.channel == channel for topic in connection.topics.values()) >= most
+
+    def _answer(self, connection: Client, wish: Wish, waiting: Sequence[Wish]) -> bool:
+        """Acknowledges or refuses; returns whether data will come. `waiting` were granted just now."""
         verdict = self.faults.first(questions.when_subscribing, wish.pair.name)
         if isinstance(verdict, Ignored):
             return verdict.with_data
         error = (verdict.error or wish.not_supported) if isinstance(verdict, Refused) else None
         if self._pair_status.get(wish.pair.name) == DELISTED:
             error = wish.not_supported
+        if self._is_full(connection, wish.topic.channel, len(waiting)):
+            error = "Subscription limit exceeded"
         if wish.topic.name in connection.topics:
             error = "Already subscribed"
         if error:

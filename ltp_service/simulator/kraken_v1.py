@@ -90,7 +90,7 @@ class KrakenV1(KrakenDialect):
                 client.say(_error("Event(s) not found", request), Kind.ACK)
 
     def _subscribe(self, client: Client, request: dict[str, Any]) -> None:
-        complaint = _complaint(request)
+        complaint = _complaint(request) or self._exchange.refusal_of_batch(len(request["pair"]))
         if complaint:
             client.say(_error(complaint, request), Kind.ACK)
             return

@@ -87,6 +87,8 @@ class KrakenV2(KrakenDialect):
             self._exchange.follow_instruments(client, self._ack(request, result, stamps), snapshot)
             return
         complaint = _complaint(parameters)
+        if isinstance(parameters, dict) and not complaint:
+            complaint = self._exchange.refusal_of_batch(len(parameters["symbol"]))
         if complaint or not isinstance(parameters, dict):
             client.say(self._refusal(request, None, complaint or "Malformed request", stamps), Kind.ACK)
             return

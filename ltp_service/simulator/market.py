@@ -6,11 +6,11 @@ import time
 from abc import ABC, abstractmethod
 from bisect import bisect_right
 from collections import deque
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
 from functools import cached_property
-from itertools import takewhile
+from itertools import islice, product, takewhile
 from typing import Generic, Literal, TypedDict, TypeVar, Unpack
 
 from ltp_service.simulator.order_book import OrderBook
@@ -142,6 +142,14 @@ def arbitrary_pair(name: str, seed: int) -> Pair:
     base, quote = name.split("/")
     price = random.Random(f"{seed} {name}").uniform(1, 1000)
     return Pair(base, quote, 4, 5, f"{price:.4f}")
+
+
+def invented_pairs(count: int, seed: int) -> Iterator[Pair]:
+    """So many pairs of currencies that do not exist: PAAA/USD, PAAA/EUR, PAAB/USD, …"""
+    letters = "ABCDEFGHIJKLMNOPQRSTUVWXYZ"
+    bases = (f"P{''.join(code)}" for code in product(letters, repeat=3))
+    names = (f"{base}/{quote}" for base in bases for quote in ("USD", "EUR"))
+    return (arbitrary_pair(name, seed) for name in islice(names, max(0, count)))
 
 
 @dataclass(frozen=True, slots=True)
@@ -482,21 +490,24 @@ class KrakenMarket(Market[KrakenTape]):
     def __init__(self, pairs: Iterable[Pair], seed: int, clock: Callable[[], float] = time.time) -> None:
         super().__init__(seed, clock)
         self._spellings: dict[str, Pair] = {}
+        self._by_wsname: dict[str, Pair] = {}
         for pair in pairs:
             if pair.name not in self.tapes:
                 self._list(pair)
+        self._names = list(self.tapes)
 
     def _list(self, pair: Pair) -> None:
         age = self._choice.uniform(3, 180)
         trade_id = self._choice.randint(100_000, 150_000_000)
         first = Trade(pair, pair.start, self._volume(), "buy", self.now() - int(age * 1_000_000), trade_id)
         self.tapes[pair.name] = KrakenTape(first, self._choice)
+        self._by_wsname[pair.wsname] = pair
         for spelling in (pair.altname, pair.rest_key, pair.name):
             self._spellings[spelling] = pair
 
     def pair_by_wsname(self, wsname: str) -> Pair | None:
         """By the name of v1, XBT/USD."""
-        return next((tape.pair for tape in self.tapes.values() if tape.pair.wsname == wsname), None)
+        return self._by_wsname.get(wsname)
 
     def pair_by_rest_name(self, name: str) -> Pair | None:
         """By what REST takes: XBTUSD, XXBTZUSD, BTC/USD, but not XBT/USD."""
@@ -509,7 +520,7 @@ class KrakenMarket(Market[KrakenTape]):
 
     def walk(self) -> list[Trade]:
         """The next event of the price walk: one to three trades of one pair by one taker, not yet on the tape."""
-        tape = self._choice.choice(list(self.tapes.values()))
+        tape = self.tapes[self._choice.choice(self._names)]
         side = self._side()
         count = self._choice.choice((1, 1, 1, 1, 2, 3))
         price = Decimal(tape.last.price)

@@ -86,6 +86,10 @@ rewrites: Question[Outgoing] = Question()
 copies: Question[int] = Question()
 data_delay: Question[float] = Question()
 when_subscribing: Question[Refused | Ignored | None] = Question()
+when_batched: Question[str | None] = Question()
+"""Asked with the number of symbols of a request; an error refuses the whole of it."""
+most_symbols: Question[int] = Question()
+"""Asked with the channel: how many symbols a connection may have of it."""
 subscription_delay: Question[float] = Question()
 data_first: Question[float] = Question()
 hides: Question[bool] = Question()

@@ -23,7 +23,7 @@ from ltp_service.runtime.runtime import Runtime
 from ltp_service.streams.events import HEARTBEAT_SECONDS, NOTHING, Frame, bye
 from ltp_service.streams.flow import Flow, Position
 from ltp_service.streams.places import Places
-from ltp_service.streams.question import Question
+from ltp_service.streams.question import MarketQuestion, Question
 from ltp_service.streams.sources import News, Sources
 
 LOOK_EVERY_SECONDS = 0.15
@@ -213,6 +213,7 @@ class Pump:
         self._news: set[News] = set()
         self._wake = Event()
         self._is_ending = False
+        self._are_other_pairs_served = False
         self._served: Client | None = None
         """The client behind that is served now."""
         self._told: Counter[str] = Counter()
@@ -234,13 +235,13 @@ class Pump:
 
         `is_allowed` returns whether the client's key is still valid; None where it needed none.
         """
+        pause = Pauses(self._monotonic, self._sleep)
         group = self._groups.get(question) or self._open(question)
         client = Client(connection, group, address, is_allowed)
         self.places.take(address)
         group.clients[client] = None
         try:
             self._watch(client)
-            pause = Pauses(self._monotonic, self._sleep)
             for _ in group.flow.render(whole=True):
                 pause()
                 if client.group is None:
@@ -264,6 +265,11 @@ class Pump:
     def end(self) -> None:
         """The process was told to end: every client gets a bye, and its connection is closed."""
         self._is_ending = True
+        self._wake.set()
+
+    def end_those_of_all_pairs(self) -> None:
+        """Other pairs are served from now on: every stream of all pairs gets a bye, so that its client asks again."""
+        self._are_other_pairs_served = True
         self._wake.set()
 
     # The runner.
@@ -301,6 +307,9 @@ class Pump:
             self._gather()
         if self._is_ending:
             self._say_bye()  # now that each client has the whole of its frame, or is behind
+        elif self._are_other_pairs_served:
+            self._are_other_pairs_served = False
+            self._say_bye(of_all_pairs=True)
         self._tell_meters()
         if not self._groups:
             return IDLE_WAIT_SECONDS
@@ -575,24 +584,25 @@ class Pump:
                 self.sources.listen(None)
                 self._news.clear()
 
-    def _say_bye(self) -> None:
-        """Every client gets a bye if it can take one, and is gone."""
-        begun = self._processor_time()
-        for client in [each for group in self._groups.values() for each in group.clients]:
-            self._part(client)
+    def _say_bye(self, *, of_all_pairs: bool = False) -> None:
+        """Every client gets a bye if it can take one, and is gone; or only those that asked for all pairs."""
+        begun, reason = self._processor_time(), "pairs" if of_all_pairs else "ending"
+        groups = [each for each in self._groups.values() if not of_all_pairs or _is_of_all(each.question)]
+        for client in [each for group in groups for each in group.clients]:
+            self._part(client, reason)
             if self._processor_time() - begun >= self._slice:
                 self._rest()
                 begun = self._processor_time()
         self._tell_meters()
 
-    def _part(self, client: Client) -> None:
+    def _part(self, client: Client, reason: str = "ending") -> None:
         group = client.group
         if group is None:
             return
         if not client.content or self._push(client):
             # Not the newest id where the client is behind: it would never be told what it has missed.
             position = client.position or group.flow.position
-            last = bye(group.flow.event_id(position.places), "ending", self._random())
+            last = bye(group.flow.event_id(position.places), reason, self._random())
             with suppress(OSError):  # it has no room, or is gone
                 client.connection.send(last)
                 self._told["bye"] += 1
@@ -610,3 +620,7 @@ class Pump:
                 if number:
                     self._meters.count(meter, label, amount=number)
             counts.clear()
+
+
+def _is_of_all(question: Question) -> bool:
+    return isinstance(question, MarketQuestion) and question.everything

@@ -18,6 +18,8 @@ class MarketQuestion(NamedTuple):
     events: MarketEvents
     books: bool = False
     """Whether the best bid and ask are told, too."""
+    everything: bool = False
+    """Whether all pairs are meant, whichever they are, so that the stream ends when others are served."""
 
 
 class ExchangeQuestion(NamedTuple):

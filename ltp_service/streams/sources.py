@@ -11,6 +11,7 @@ from ltp_service.collected.trades import TradeStore
 from ltp_service.domain.book import BookView
 from ltp_service.domain.errors import NotSupported
 from ltp_service.domain.pairs import Pair
+from ltp_service.domain.tick import Price
 from ltp_service.feed.contract import Gap, Link
 from ltp_service.prices.changes import Changes
 from ltp_service.prices.quotes import Quote, Quotes
@@ -69,7 +70,9 @@ class Sources:
         self._trades, self._books, self._links = trades, books, links
         self.item: Callable[[Quote], bytes] = lambda _: b"{}"
         """Renders a price as `detail=true` does. Set by the room that knows how."""
-        self._prices = Board(quotes.look, _price_key, self._render_price)
+        self.deviates: Callable[[Pair, Price], bool | None] = lambda *_: None
+        """Whether the price of a pair is far from other exchanges' prices. Set where those are known."""
+        self._prices = Board(quotes.look, self._price_key, self._render_price)
         self._best = Board(self._read_books, book_key, render_book)
         self._pair_books = pair_books
         self._of_pairs = Board(pair_books.look if pair_books else _no_books, pair_book_key, render_pair_book)
@@ -155,6 +158,14 @@ class Sources:
         return [flow for flow in flows if flow.lags()]
 
     # Prices and trades of pairs.
+
+    def _price_key(self, quote: Quote) -> object:
+        state, price = quote.verdict.state, quote.price
+        if price is None:
+            return state
+        tick = price.tick
+        deviating = self.deviates(quote.pair, price)
+        return tick.price, tick.trade_id, tick.traded_at, state, price.confirmed_by, deviating is True
 
     def _render_price(self, quote: Quote) -> bytes:
         return self.item(quote)
@@ -247,14 +258,6 @@ class Sources:
 
 def _milliseconds(seconds: float | None) -> int | None:
     return None if seconds is None else round(max(0.0, seconds) * 1000)
-
-
-def _price_key(quote: Quote) -> object:
-    state, price = quote.verdict.state, quote.price
-    if price is None:
-        return state
-    tick = price.tick
-    return tick.price, tick.trade_id, tick.traded_at, state, price.confirmed_by
 
 
 def _no_books(_: Sequence[Pair]) -> list[PairBook]:

@@ -18,6 +18,9 @@ from tests.fakes import NOON
 
 PAIRS = ("BTC/USD", "ETH/USD")
 
+ELSEWHERE = "coinbase:websocket"
+"""The source of a substitute."""
+
 LIES_FROM = 15.0
 """Seconds after the beginning from which on it lies."""
 
@@ -146,6 +149,8 @@ class LyingService:
             )
             return {"pair": pair, "state": "unknown"} | names
         trade = self.known(pair)[-1 - back]
+        if self.source == ELSEWHERE:
+            return self._elsewhere(pair, trade)
         is_live = self.exchange_time - trade.timestamp <= LIVE_SECONDS
         is_rest = self.source != FEED
         return {
@@ -158,6 +163,21 @@ class LyingService:
             "confirmed_at": self.wall(),
             "age_ms": 0,
             "trade_id": self._first_of_price(pair) if is_rest else int(trade.trade_id),
+        }
+
+    def _elsewhere(self, pair: str, trade: Trade) -> Item:
+        """A price and a trade id that Kraken never had."""
+        price = trade.price * Decimal("1.01")
+        return {
+            "pair": pair,
+            "amount": plain(price),
+            "price": f"{price:f}",
+            "state": "substitute",
+            "source": ELSEWHERE,
+            "traded_at": moment(trade.timestamp - 3.0),
+            "confirmed_at": self.wall(),
+            "age_ms": 0,
+            "trade_id": 99,
         }
 
     def known(self, pair: str) -> list[Trade]:
@@ -231,6 +251,8 @@ class LyingService:
         errors = {"errors": [{"pair": self.unpriced, "code": "PRICE_FETCH_ERROR"}]} if self.unpriced else {}
         body = _json({"ltp": shown} | errors)
         headers = {"cache-control": f"public, max-age={0 if detail else 1}", "etag": f'"{hash(body)}"'}
+        if self.source == ELSEWHERE:
+            headers["x-price-source"] = ", ".join(f"{pair}={ELSEWHERE}" for pair in PAIRS)
         answer = self._lie.answer(Answer(206 if errors else 200, headers, body), detail=detail)
         if etag and answer.headers["etag"] == etag:
             return Answer(304, answer.headers, "")
@@ -542,6 +564,13 @@ class StaleAsAPrice(AnsweredOnly):
 
     def changes(self, item: Item) -> Item:
         return {"state": "stale"}
+
+
+class SubstituteOfKrakens(AnsweredOnly):
+    kind = "unnamed"
+
+    def changes(self, item: Item) -> Item:
+        return {"state": "substitute"}
 
 
 class PageForJson(Truth):

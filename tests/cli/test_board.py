@@ -13,8 +13,8 @@ from ltp_service.client import Disconnected, Price, Unavailable
 NOW = datetime(2026, 11, 29, 10, 31, 5, 123456, UTC)
 
 
-def price(text: str, pair: str = "BTC/USD", state: str = "live") -> Price:
-    return Price(pair, Decimal(text), text, state, "kraken:websocket", 0.1, NOW, 7)
+def price(text: str, pair: str = "BTC/USD", state: str = "live", source: str = "kraken:websocket") -> Price:
+    return Price(pair, Decimal(text), text, state, source, 0.1, NOW, 7)
 
 
 @pytest.fixture
@@ -42,6 +42,15 @@ def test_the_arrow_tells_whether_the_last_change_was_up_or_down(board: Board) ->
     assert "▲" in shown(board)
     board.take(price("2.5"))
     assert "▼" in shown(board)
+
+
+def test_no_arrow_leads_from_one_exchange_to_another(board: Board) -> None:
+    board.take(price("2"))
+    board.take(price("3", state="substitute", source="coinbase:websocket"))
+    assert not set("▲▼") & set(shown(board))
+    assert "coinbase:websocket" in shown(board)
+    board.take(price("4", state="substitute", source="coinbase:websocket"))
+    assert "▲" in shown(board)
 
 
 def test_a_terminal_that_knows_only_ascii_is_told_in_words(board: Board) -> None:

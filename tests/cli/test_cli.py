@@ -1,16 +1,19 @@
 """ltp: the group of all commands, and what holds for each of them."""
 
+import signal
 import subprocess
 import sys
 from pathlib import Path
+from types import SimpleNamespace
 
 import click
 import pytest
 
+from ltp_service import __main__ as program
 from ltp_service.cli import COMMANDS, ltp, main
 from ltp_service.keys.key import is_well_formed
 from ltp_service.version import VERSION
-from tests.cli.conftest import Run
+from tests.cli.conftest import Became, Run
 from tests.ended import ended
 
 HEAVY = "flask gunicorn pydantic gevent requests rich yaml"
@@ -81,6 +84,49 @@ def test_ctrl_c_ends_in_130(monkeypatch: pytest.MonkeyPatch) -> None:
 
     monkeypatch.setattr(command_of("openapi"), "callback", interrupt)
     assert main(["openapi"], {}) == 130
+
+
+@pytest.mark.parametrize(("command", "code"), [("price", 130), ("demo", 0)])
+def test_ctrl_c_while_the_commands_are_loaded_ends_without_a_traceback(
+    command: str, code: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def load(_: str) -> SimpleNamespace:
+        signal.raise_signal(signal.SIGINT)
+        return SimpleNamespace(main=lambda: 5)
+
+    ends: list[int] = []
+    monkeypatch.setattr("os._exit", ends.append)
+    monkeypatch.setattr(program, "import_module", load)
+    monkeypatch.setattr(sys, "argv", ["ltp", command])
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    try:
+        assert (program.run(), ends) == (5, [code])
+    finally:
+        signal.signal(signal.SIGINT, before)
+
+
+@pytest.mark.parametrize("command", ["config", "serve"])
+def test_a_working_directory_that_is_gone_is_one_line(
+    command: str, run: Run, became: Became, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    tmp_path.rmdir()
+    refused = run(command)
+    says = "Error: the working directory was removed; change to one that is there\n"
+    assert (refused.code, refused.out, refused.err, became) == (1, "", says, [])
+
+
+def test_term_ends_a_command_as_an_exception_does(monkeypatch: pytest.MonkeyPatch) -> None:
+    loaded = SimpleNamespace(main=lambda: signal.raise_signal(signal.SIGTERM))
+    monkeypatch.setattr(program, "import_module", lambda _: loaded)
+    before = [(number, signal.getsignal(number)) for number in (signal.SIGINT, signal.SIGTERM)]
+    try:
+        with pytest.raises(SystemExit) as ended_by:
+            program.run()
+    finally:
+        for number, handler in before:
+            signal.signal(number, handler)
+    assert ended_by.value.code == 143
 
 
 def test_a_shell_is_given_the_commands_to_complete() -> None:

@@ -37,6 +37,13 @@ def test_the_service_and_its_key_may_come_from_the_environment(run: Run) -> None
     assert refused.err.endswith("; give a key with read permission as LTP_API_KEY\n")
 
 
+def test_a_substitute_is_printed_and_its_source_named_beside_it(service: FakeService, run: Run) -> None:
+    service.set_price("BTC/USD", "115700.0", state="substitute", source="coinbase:websocket")
+    shown = run("price", "BTC/USD", "--url", service.url)
+    assert (shown.code, shown.out) == (0, "BTC/USD 115700.0\n")
+    assert shown.err == "BTC/USD: Kraken is silent; this price is from coinbase:websocket\n"
+
+
 def test_a_stale_price_is_not_printed_and_ends_in_3(service: FakeService, run: Run) -> None:
     service.set_state("BTC/USD", "stale", age=95.0)
     shown = run("price", "BTC/USD", "SHIB/USD", "--url", service.url)

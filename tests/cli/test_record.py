@@ -4,6 +4,7 @@ import json
 import time
 from collections.abc import Iterator
 from pathlib import Path
+from threading import Event
 from typing import Any
 
 import pytest
@@ -131,6 +132,23 @@ def test_an_exchange_that_is_not_there_is_told_and_ends_in_1(file: Path, run: Ru
     assert "Connection refused" in failed.err
     assert failed.err.endswith(f"nothing was recorded, so there is no {file}\n")
     assert not file.exists()
+
+
+def test_no_pause_between_two_attempts_outlasts_the_recording(
+    file: Path, run: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pauses: list[float] = []
+
+    class Noted(Event):
+        def wait(self, timeout: float | None = None) -> bool:
+            pauses.append(timeout or 0.0)
+            return super().wait(min(pauses[-1], 0.1))
+
+    monkeypatch.setattr("ltp_service.cli.record.Event", Noted)
+    monkeypatch.setattr("ltp_service.cli.record.Backoff.delay", lambda *_: 60.0)
+    run("record", str(file), "--seconds", "0.1", KRAKEN_WEBSOCKET_URL="ws://127.0.0.1:9/v2")
+    assert pauses
+    assert max(pauses) <= 0.1
 
 
 @pytest.mark.parametrize("protocol", ["v1", "v2"])

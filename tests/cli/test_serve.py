@@ -32,6 +32,12 @@ def test_what_follows_two_dashes_goes_to_gunicorn(run: Run, became: Became) -> N
     assert arguments[-3:] == ["--reload", "--backlog", "9"]
 
 
+def test_a_word_that_is_no_option_of_gunicorn_is_wrong_usage(run: Run, became: Became) -> None:
+    wrong = run("serve", "now")
+    assert (wrong.code, became) == (2, [])
+    assert "unexpected extra argument (now)" in wrong.err
+
+
 def test_outside_a_checkout_the_settings_are_the_packages_own(
     run: Run, became: Became, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:

@@ -5,6 +5,7 @@ import subprocess
 import sys
 from collections.abc import Callable
 
+import click
 import pytest
 
 from ltp_service.cli.standard_streams import Descriptor, OutputLost, guarded
@@ -72,20 +73,21 @@ def test_after_the_first_failure_nothing_is_written_and_nothing_said() -> None:
 
 
 @pytest.mark.parametrize(
-    ("locale", "encoding"),
+    ("locale", "written"),
     [
-        ({"LANG": "C", "LC_CTYPE": "C.UTF-8"}, "ascii"),
-        ({"LC_ALL": "POSIX", "LANG": "en_US.UTF-8"}, "ascii"),
-        ({"LANG": "C", "LC_ALL": "C.UTF-8"}, "utf-8"),
-        ({}, "utf-8"),
+        ({"LANG": "C", "LC_CTYPE": "C.UTF-8"}, b"\\xe9"),
+        ({"LC_ALL": "POSIX", "LANG": "en_US.UTF-8"}, b"\\xe9"),
+        ({"LANG": "C", "LC_ALL": "C.UTF-8"}, "é".encode()),
+        ({}, "é".encode()),
     ],
 )
 def test_a_terminal_of_the_locale_c_is_written_in_ascii(
-    locale: dict[str, str], encoding: str, monkeypatch: pytest.MonkeyPatch
+    locale: dict[str, str], written: bytes, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     ours, theirs = os.openpty()
     monkeypatch.setattr("ltp_service.cli.standard_streams.STDOUT", theirs)
-    with os.fdopen(theirs, "w", encoding="utf-8") as terminal, os.fdopen(ours, "rb"):
+    with os.fdopen(theirs, "w", encoding="utf-8") as terminal, os.fdopen(ours, "rb", buffering=0) as screen:
         monkeypatch.setattr(sys, "stdout", terminal)
         with guarded(locale):
-            assert sys.stdout.encoding == encoding
+            click.echo("é")
+        assert screen.read(100) == written + b"\r\n"

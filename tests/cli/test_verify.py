@@ -11,6 +11,7 @@ from ltp_service.cli.terminal import track
 from tests.cli.conftest import Run
 from tests.cli.lying_server import LyingServer
 from tests.cli.lying_service import PAIRS, OkWithoutPrice, Truth
+from tests.cli.screen import Screen
 from tests.deadline import DEADLINE
 
 QUICKLY = ("--seconds", "1", "--rest-lag", "0", "--late", f"{DEADLINE:g}")
@@ -72,6 +73,18 @@ def test_a_finding_goes_into_its_file_while_the_bar_is_in_the_terminal(
         click.echo("found")
     assert file.getvalue() == "found\n"
     assert "verifying" in terminal.getvalue()
+
+
+def test_a_finding_is_put_above_the_bar_where_both_are_in_a_terminal() -> None:
+    program = (
+        "from ltp_service.cli.terminal import track; from ltp_service.cli.verify import Printed;"
+        "from ltp_service.cli.verifying.said import Finding\n"
+        "with track('verifying', 1.0):"
+        " Printed(0.0, as_json=False).print(Finding('invented', 0.0, 'BTC/USD', '5', 'nothing'))"
+    )
+    with Screen([sys.executable, "-c", program]) as screen:
+        assert screen.wait_for_exit() == 0
+    assert "\r\x1b[2K1970-01-01T00:00:00.000Z BTC/USD invented: 5; but nothing\r\n" in screen.written
 
 
 @pytest.mark.parametrize(

@@ -12,6 +12,7 @@ from ltp_service.cli.verifying.tape import PAGE_TRADES, Tape
 from ltp_service.client.sse import EventParser
 from ltp_service.client.wire import read_json
 from tests.cli.lying_service import (
+    ELSEWHERE,
     FEED,
     LIES,
     PAIRS,
@@ -204,6 +205,16 @@ def a_pair_without_a_price(verified: Verified) -> None:
     verified.listen(10.0)
 
 
+def another_exchange_stands_in(verified: Verified) -> None:
+    verified.listen(75.0)  # of an answer without detail a minute before counts
+    verified.service.source = ELSEWHERE
+    verified.listen(20.0)
+    verified.service.source, verified.service.is_filling = FEED, True
+    verified.listen(5.0)
+    verified.service.is_filling = False
+    verified.listen(15.0)
+
+
 def ends_without_the_feed(verified: Verified) -> None:
     verified.listen(20.0)
     verified.service.source = REST
@@ -216,6 +227,7 @@ HONEST = (
     cut_and_not_resumed,
     cut_for_a_moment_and_not_resumed,
     rest_instead_of_the_feed,
+    another_exchange_stands_in,
     ends_without_the_feed,
     late_by_what_the_way_takes,
     a_clock_that_is_set,

@@ -77,7 +77,7 @@ def test_a_service_that_never_begins_is_told_within_eleven_seconds(line: list[tu
         (price(None, state="stale"), "stale"),
         (price(None, state="unknown"), "unknown"),
         (price("1", state="stale"), "stale"),
-        (price("1", state="substitute"), "substitute"),
+        (price("1", state="guessed"), "guessed"),
         (price("1", age=5100), "max_age"),
         (price(None, state="live"), "no price"),
     ],

@@ -80,13 +80,13 @@ def test_a_pair_reads_back_from_each_exchanges_spelling(pair: Pair, spell: Calla
     assert read_pair(spell(pair)) == pair
 
 
-@pytest.mark.parametrize("base", ["BTC", "DOGE", "ETH", "AIXBT", "TBTC", "XTZ", "XRP", "SC"])
-@pytest.mark.parametrize("quote", ["USD", "EUR", "CHF", "CAD", "USDT", "USDC"])
-def test_a_pair_reads_back_from_each_exchanges_joined_spelling(base: str, quote: str) -> None:
-    pair = Pair(base, quote)
+def test_a_pair_reads_back_from_each_exchanges_joined_spelling() -> None:
+    for quote in ["USD", "EUR", "CHF", "CAD", "USDT", "USDC"]:
+        for base in ["BTC", "DOGE", "ETH", "AIXBT", "TBTC", "XTZ", "XRP", "SC"]:
+            pair = Pair(base, quote)
 
-    assert read_pair(kraken_rest_symbol(pair)) == pair
-    assert read_pair(joined_symbol(pair)) == pair
+            assert read_pair(kraken_rest_symbol(pair)) == pair
+            assert read_pair(joined_symbol(pair)) == pair
 
 
 def test_each_exchange_gets_its_own_spelling() -> None:

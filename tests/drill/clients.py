@@ -36,6 +36,13 @@ class Served(NamedTuple):
     trade_id: str | None
     price: str | None = None
     """The exchange's text."""
+    elsewhere: str | None = None
+    """The other exchange that X-Price-Source names for the pair."""
+
+    @property
+    def is_substitute(self) -> bool:
+        """Whether the answer says that it is another exchange's price."""
+        return self.state == "substitute" or self.elsewhere is not None
 
 
 class Reading(NamedTuple):
@@ -106,7 +113,10 @@ def _served(answer: Answer) -> list[list[str | None]]:
     if answer.status not in (200, 206):
         return []
     keys = ("pair", "amount", "state", "source", "age_ms", "trade_id", "price")
-    return [[item.get(key) for key in keys] for item in answer.json()["ltp"]]
+    named = dict(
+        each.split("=") for each in answer.headers.get("x-price-source", "").split(", ") if "=" in each
+    )
+    return [[*(item.get(key) for key in keys), named.get(item["pair"])] for item in answer.json()["ltp"]]
 
 
 def main(port: int, rate: float, file: Path, patience: float) -> None:

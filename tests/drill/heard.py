@@ -226,7 +226,11 @@ def _behind(
                 continue
             if item is None:
                 yield Wrong(due, f"{served} in an answer, and nothing told")
-            elif item["source"] != REST and item["trade_id"] and int(item["trade_id"]) < int(served.trade_id):
+            elif (
+                item["source"] == served.source
+                and item["trade_id"]
+                and int(item["trade_id"]) < int(served.trade_id)
+            ):
                 yield Wrong(due, f"{served} in an answer, and told is {item['trade_id']}")
 
 

@@ -12,6 +12,7 @@ from tests.drill import (
     page_rows,
     rest_rows,
     service_rows,
+    source_rows,
     stream_rows,
 )
 from tests.drill.row import ROWS
@@ -20,6 +21,7 @@ ROOMS = (
     feed_rows,
     doubt_rows,
     rest_rows,
+    source_rows,
     cache_rows,
     network_rows,
     service_rows,

@@ -234,6 +234,9 @@ def _addresses(row: Row, simulator: Simulator, feed: Proxy | None, rest: Proxy |
     return {
         "KRAKEN_WEBSOCKET_URL": f"{websocket}://{host}:{feed.port if feed else simulator.port}/v2",
         "KRAKEN_REST_URL": f"{http}://{host}:{rest.port if rest else simulator.port}/0/public",
+        "COINBASE_WEBSOCKET_URL": f"ws://127.0.0.1:{simulator.port}/coinbase",
+        "BITSTAMP_WEBSOCKET_URL": f"ws://127.0.0.1:{simulator.port}/bitstamp",
+        "BITSTAMP_REST_URL": f"http://127.0.0.1:{simulator.port}/bitstamp/api/v2",
     }
 
 

@@ -133,6 +133,7 @@ class Truth:
             Wrong(reading.answered_at, why)
             for reading in ordered
             for served in reading.served
+            if not served.is_substitute  # the rows about those look at when they are served
             if (why := self._fault(reading, served, _promise(served, ttl, unnoticed)))
             or (why := _claim(reading, served, mutes))
             or (why := self._regress(reading, served, _promise(served, ttl, unnoticed), floors, slack))

@@ -6,10 +6,11 @@ import random
 import zlib
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
 from decimal import Decimal
 
 from ltp_service.domain.errors import Unreachable
-from tests.fakes import FakeClock
+from tests.fakes import NOON, FakeClock
 
 DEPTH = 10
 
@@ -111,42 +112,46 @@ def checksum(bids: Half, asks: Half) -> int:
 
 
 def v2_snapshot(symbol: str, bids: Half, asks: Half, told: int | None) -> str:
-    return _v2("snapshot", symbol, bids, asks, told)
+    return _v2("snapshot", symbol, bids, asks, told, None)
 
 
-def v2_update(update: Update) -> str:
-    return _v2("update", update.symbol, update.bids, update.asks, update.checksum)
+def v2_update(update: Update, at: float | None = None) -> str:
+    """`at`: unix seconds, told where they are given."""
+    return _v2("update", update.symbol, update.bids, update.asks, update.checksum, at)
 
 
-def _v2(kind: str, symbol: str, bids: Half, asks: Half, told: int | None) -> str:
+def _v2(kind: str, symbol: str, bids: Half, asks: Half, told: int | None, at: float | None) -> str:
     def rows(half: Half) -> str:
         return ",".join(f'{{"price":{price},"qty":{size}}}' for price, size in half.items())
 
-    checked = "" if told is None else f'"checksum":{told},'
+    stamp = "" if at is None else f',"timestamp":"{datetime.fromtimestamp(at, UTC).isoformat()}"'
+    checked = "" if told is None else f',"checksum":{told}'
     return (
-        f'{{"channel":"book","type":"{kind}","data":[{{"symbol":"{symbol}","bids":[{rows(bids)}],"asks":[{rows(asks)}],'
-        f'{checked}"timestamp":"2026-10-06T08:04:56.153890Z"}}]}}'
+        f'{{"channel":"book","type":"{kind}","data":[{{"symbol":"{symbol}","bids":[{rows(bids)}],"asks":[{rows(asks)}]'
+        f"{checked}{stamp}}}]}}"
     )
 
 
 def v1_snapshot(symbol: str, bids: Half, asks: Half, _: int | None) -> str:
-    payload = {"as": _v1_rows(asks, set()), "bs": _v1_rows(bids, set())}
+    payload = {"as": _v1_rows(asks, set(), NOON), "bs": _v1_rows(bids, set(), NOON)}
     return json.dumps([336, payload, "book-10", V1_NAMES[symbol]])
 
 
-def v1_update(update: Update) -> str:
-    """With two payloads where both sides change."""
+def v1_update(update: Update, at: float = NOON) -> str:
+    """With two payloads where both sides change; `at` in unix seconds."""
     halves = {"a": update.asks, "b": update.bids}
     payloads: list[dict[str, object]] = [
-        {name: _v1_rows(half, update.again)} for name, half in halves.items() if half
+        {name: _v1_rows(half, update.again, at)} for name, half in halves.items() if half
     ] or [{"b": []}]
     payloads[-1]["c"] = str(update.checksum)
     return json.dumps([336, *payloads, "book-10", V1_NAMES[update.symbol]])
 
 
-def _v1_rows(half: Half, again: set[str]) -> list[list[str]]:
+def _v1_rows(half: Half, again: set[str], at: float) -> list[list[str]]:
+    """A level that comes back has an old time."""
     return [
-        [price, size, "1693415330.621700", *(["r"] if price in again else [])] for price, size in half.items()
+        [price, size, f"{NOON - 999:.6f}", "r"] if price in again else [price, size, f"{at:.6f}"]
+        for price, size in half.items()
     ]
 
 
@@ -230,7 +235,7 @@ class Line:
             self.bad += 1
             self.spoilt.add(book.symbol)
             update.checksum ^= 1
-        text = write(update)
+        text = write(update, self._clock.wall())
         if chance > 0.998:
             self.bad += 1
             self.spoilt.add(book.symbol)

@@ -81,3 +81,7 @@ def look(feed: LastTrades) -> None:
 
 def labels(feed: LastTrades) -> None:
     feed.seen.append(feed.collector.link().subscriptions)
+
+
+def problem(feed: LastTrades) -> None:
+    feed.seen.append(feed.collector.link().problem)

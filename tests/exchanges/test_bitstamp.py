@@ -119,6 +119,12 @@ def test_rest_that_fails_is_asked_less_and_less_often() -> None:
     assert feed.collector.link().last_error is not None
 
 
+def test_rest_that_wants_to_be_left_alone_is_left_alone() -> None:
+    busy = Unreachable("HTTP 429", reason="http_status", retry_after=100.0)
+    feed = LastTrades(BitstampLastTrades, [accepted(), *pongs(95)], answers=[busy])
+    assert len(feed.asked) == 1
+
+
 def test_a_subscription_that_keeps_silent_about_a_trade_of_rest_is_subscribed_anew() -> None:
     steps: list[Step] = [accepted(), trade(7), *pongs(38), look]
     missed = [from_rest(9, "3900.00", at=20.0), from_rest(9, "3900.00", at=20.0)]

@@ -8,11 +8,13 @@ from decimal import Decimal
 import pytest
 
 from ltp_service.domain.pairs import Pair
+from ltp_service.exchanges.bitstamp import BitstampLastTrades
 from ltp_service.exchanges.coinbase import CoinbaseLastTrades, Dialect
-from ltp_service.feed.messages import Invalid, LastTrade, LastTradeId
+from ltp_service.feed.last_trades import LastTradeCollector
+from ltp_service.feed.messages import Invalid, LastTrade, LastTradeId, Refused
 from tests.exchanges.feeds import Find, frames
-from tests.exchanges.last_trades import LastTrades, Step, labels, look, with_pauses
-from tests.fakes import BTC, NOON
+from tests.exchanges.last_trades import LastTrades, Step, labels, look, problem, with_pauses
+from tests.fakes import BTC, ETH, NOON
 
 RECORDED = "coinbase/exchange_matches_ticker_2021-04-17.jsonl"
 FOO = Pair("FOO", "USD")
@@ -71,10 +73,26 @@ def test_each_product_is_asked_for_alone_because_one_bad_name_would_refuse_them_
     feed = LastTrades(CoinbaseLastTrades, [0.5], pairs=(BTC, FOO))
     assert asked(feed, "subscribe") == [
         ("matches", "BTC-USD"),
-        ("matches", "FOO-USD"),
         ("heartbeat", "BTC-USD"),
+        ("matches", "FOO-USD"),
         ("heartbeat", "FOO-USD"),
     ]
+
+
+def test_it_follows_the_pairs_when_they_change() -> None:
+    feed = LastTrades(CoinbaseLastTrades, [accepted(), lambda feed: feed.collector.follow([ETH]), 0.2])
+    assert asked(feed, "unsubscribe") == [("matches", "BTC-USD"), ("heartbeat", "BTC-USD")]
+    assert asked(feed, "subscribe")[2:] == [("matches", "ETH-USD"), ("heartbeat", "ETH-USD")]
+
+
+@pytest.mark.parametrize(
+    ("kind", "dollar", "tether"),
+    [(CoinbaseLastTrades, "BTC-USD", "BTC-USDT"), (BitstampLastTrades, "btcusd", "btcusdt")],
+)
+def test_usdt_is_another_quote_currency_than_usd(
+    kind: type[LastTradeCollector], dollar: str, tether: str
+) -> None:
+    assert (kind.symbol_of(BTC), kind.symbol_of(Pair("BTC", "USDT"))) == (dollar, tether)
 
 
 def test_a_heartbeat_with_the_id_of_the_held_trade_confirms_it_and_no_other_frame_does() -> None:
@@ -102,12 +120,12 @@ def test_a_heartbeat_that_tells_no_id_shows_that_the_product_is_alive(last: int 
     assert feed.seen == [("50000.10", 0.0)]
 
 
-def test_nothing_is_confirmed_before_the_connection_told_the_last_trade() -> None:
-    feed = LastTrades(
-        CoinbaseLastTrades, [accepted(), last_match(20)], [accepted(), 5.0, beat(20, 5.0), look]
-    )
-    assert feed.seen == [("50000.10", feed.seen[0][1])]
-    assert feed.seen[0][1] >= 5.0
+def test_before_the_connection_told_the_last_trade_a_heartbeat_confirms_nothing_and_shows_no_hole() -> None:
+    second: list[Step] = [accepted(), 5.0, beat(20, 5.0), look, 1.0, beat(25, 6.0), 1.0, beat(26, 7.0)]
+    feed = LastTrades(CoinbaseLastTrades, [accepted(), last_match(20)], second)
+    ((_, age),) = feed.seen
+    assert age >= 5.0
+    assert feed.script.meters.missed == {}
 
 
 def test_a_hole_that_heartbeats_tell_twice_is_subscribed_anew_and_counted() -> None:
@@ -138,20 +156,17 @@ def test_a_trade_that_comes_after_its_heartbeat_is_no_hole() -> None:
 
 
 def test_a_second_hole_within_a_minute_replaces_the_connection() -> None:
-    deaf: list[Step] = [
-        1.0,
-        beat(30, 1.0),
-        1.0,
-        beat(31, 2.0),
-        0.2,
+    first: list[Step] = [accepted(), last_match(20), 1.0, beat(30, 1.0), 1.0, beat(31, 2.0), 0.2]
+    second: list[Step] = [
         last_match(20),
         1.0,
         beat(32, 3.2),
         1.0,
         beat(33, 4.2),
-    ]
-    feed = LastTrades(CoinbaseLastTrades, [accepted(), last_match(20), *deaf, 0.2, 60.0], [last_match(33)])
-    assert len(feed.script.made) == 2
+        look,
+    ]  # nobody looks any more
+    feed = LastTrades(CoinbaseLastTrades, [*first, *second], [last_match(33)])
+    assert (feed.seen, len(feed.script.made)) == ([], 2)
 
 
 def test_a_product_whose_heartbeats_stop_is_subscribed_anew() -> None:
@@ -203,6 +218,18 @@ def test_a_refused_pair_is_told_and_costs_its_neighbours_nothing(reason: str) ->
     assert price == ("50000.10", 0.0)
     assert told == {"BTC-USD": "active", "FOO-USD": f"refused: Failed to subscribe: {reason}"}
     assert asked(feed, "subscribe").count(("matches", "FOO-USD")) == 1
+
+
+def test_an_exchange_that_has_none_of_the_pairs_is_of_no_use_and_says_so() -> None:
+    refusal = '{"type":"error","message":"Failed to subscribe","reason":"FOO-USD is not a valid product"}'
+    feed = LastTrades(CoinbaseLastTrades, [refusal, problem], pairs=[FOO])
+    assert feed.seen == ["the exchange has none of the pairs that are served"]
+
+
+def test_a_refusal_is_of_the_product_that_it_names() -> None:
+    told = {"type": "error", "message": "Failed to subscribe", "reason": "FOO-USD is not a valid product"}
+    (refusal,) = Dialect().parse(json.dumps(told)).events
+    assert refusal == Refused("Failed to subscribe: FOO-USD is not a valid product", None, "FOO-USD")
 
 
 def test_an_older_trade_never_replaces_a_newer_one() -> None:

@@ -8,8 +8,9 @@ import pytest
 
 from ltp_service.domain.errors import BadFrame
 from ltp_service.domain.exchange_clock import CLOCK_TOLERANCE_SECONDS
-from ltp_service.domain.pairs import read_pair
+from ltp_service.domain.pairs import Pair, read_pair
 from ltp_service.domain.tick import REST
+from ltp_service.exchanges.kraken import CONFIRMED_PER_SECOND
 from ltp_service.exchanges.kraken_tickers import OTHER_CHANNEL_WITHIN_SECONDS
 from ltp_service.feed.loop import TEND_EVERY_SECONDS
 from ltp_service.meters import TRADES_HELD
@@ -271,3 +272,17 @@ def test_a_late_trade_of_one_pair_shows_that_nothing_was_known_of_the_others_eit
         fed = Fed(V2, [*acks, *trades, *beats, trade("101", 2, late)])
 
         assert fed.store.all()[ETH].confirmed_at == pytest.approx(confirmed_at, abs=0.01)
+
+
+def test_very_many_pairs_are_confirmed_twice_a_second_and_all_at_once() -> None:
+    many = [Pair(f"C{number:03}", "USD") for number in range(CONFIRMED_PER_SECOND // 2)]
+    fed = Fed(V2, [], pairs=many)
+    clock, ages = fed.script.clock, []
+    for pair in many:
+        fed.store.put(tick("1", pair, received_at=clock.monotonic()))
+    for _ in range(10):
+        clock.advance(TEND_EVERY_SECONDS)
+        fed.collector.confirm(list(map(str, many)), clock.monotonic())
+        ages.append({round(clock.monotonic() - price.confirmed_at, 3) for price in fed.store.all().values()})
+
+    assert ages == [{0.0}, {0.1}, {0.2}, {0.3}, {0.4}] * 2

@@ -27,7 +27,7 @@ from tests.exchanges.kraken_book_market import (
     v2_update,
 )
 from tests.exchanges.kraken_frames import BEAT
-from tests.fakes import FakeClock, RecordingMeters, ScriptedStop, runtime
+from tests.fakes import NOON, FakeClock, RecordingMeters, ScriptedStop, runtime
 
 UPDATES = 100_000 if IN_FULL else 2_000
 
@@ -203,6 +203,26 @@ def test_a_book_that_never_stays_in_sync_is_subscribed_less_and_less_often() -> 
     subscribed = verbs(feed).count("subscribe")
     assert subscribed == 5
     assert feed.script.meters.refused["checksum"] == 5
+
+
+def test_updates_that_come_late_end_the_connection_and_every_book_with_it() -> None:
+    def news(size: str, seconds: float) -> str:
+        bids = BIDS | {"99.5": size}
+        return v2_update(Update("BTC/USD", {"99.5": size}, {}, checksum(bids, ASKS)), NOON + seconds)
+
+    feed = fed(
+        snapshot(),
+        *(news(f"{number}.00000000", 0.0) for number in range(2, 5)),
+        btc_in_sync,
+        *beats(6),
+        news("5.00000000", 6.0),
+        btc_in_sync,
+        *beats(6),
+        news("6.00000000", 6.5),
+        btc_in_sync,
+    )
+    assert feed.seen == [True, True]  # the connection ended before the last look
+    assert feed.script.meters.refused["late"] == 1
 
 
 def test_a_deaf_book_is_told_from_a_still_one_by_its_levels() -> None:

@@ -92,7 +92,7 @@ class Kraken(HttpClient):
             case "Trades":
                 row = ["2.50", "1", 1_700_000_001.5, "b", "m", "", 9]
                 return good({params["pair"]: [row], "last": "1"})
-        asked = params["pair"].split(",")
+        asked = params["pair"].split(",") if "pair" in params else list(self.listed)
         if not all(symbol in self.listed for symbol in asked):
             return error("EQuery:Unknown asset pair")
         return good({symbol: {"c": [self.prices[symbol], "1"]} for symbol in asked})
@@ -195,10 +195,19 @@ def listing(exchange: Kraken, count: int) -> list[Pair]:
     return many
 
 
-def test_one_call_asks_for_as_many_of_the_first_pairs_as_have_room_in_a_url(kraken: Kraken) -> None:
+def test_more_pairs_than_have_room_in_a_url_are_asked_for_in_one_call_that_names_none(kraken: Kraken) -> None:
     many = listing(kraken, 1000)
+    answer = kraken.rest.last_trades(many[:900])
+    assert kraken.asked() == [""]
+    assert {tick.pair for tick in answer.ticks} == answer.asked == set(many[:900])
+    assert not kraken.reports.refused
+
+
+def test_where_that_is_refused_one_call_asks_for_as_many_of_the_first_as_have_room(kraken: Kraken) -> None:
+    many = listing(kraken, 1000)
+    kraken.replies = iter([error("EGeneral:Invalid arguments")])
     answer = kraken.rest.last_trades(many)
-    (asked,) = kraken.asked()
+    _, asked = kraken.asked()
     assert MAX_QUERY_BYTES - 10 < len(asked) <= MAX_QUERY_BYTES
     room = len(asked.split(","))
     assert room >= 200

@@ -89,16 +89,17 @@ def test_a_refusal_names_the_pair_that_was_refused() -> None:
 
 
 @pytest.mark.parametrize(
-    "frame",
+    ("frame", "request_id"),
     [
-        '{"errorMessage":"Exceeded msg rate","event":"error","reqid":42}',
-        '{"errorMessage":"Exceeded msg rate","event":"subscriptionStatus","status":"error"}',
+        ('{"errorMessage":"Exceeded msg rate","event":"error","reqid":42}', 42),
+        ('{"errorMessage":"Exceeded msg rate","event":"subscriptionStatus","status":"error"}', None),
     ],
 )
-def test_a_refusal_may_name_nothing(frame: str) -> None:
+def test_a_refusal_may_name_no_more_than_its_request(frame: str, request_id: int | None) -> None:
     parsed = parse(frame)
 
-    assert (parsed.kind, list(parsed.events)) == ("refusal", [Refused("Exceeded msg rate")])
+    refused = Refused("Exceeded msg rate", request_id=request_id)
+    assert (parsed.kind, list(parsed.events)) == ("refusal", [refused])
 
 
 def test_a_subscription_that_the_exchange_ends_is_told() -> None:

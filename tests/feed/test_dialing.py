@@ -133,7 +133,7 @@ def test_an_address_that_takes_connections_and_says_nothing_is_tried_last_from_t
 
     with Peer(silent, handshake=False) as dead, Peer(lambda _: asked.append("good")) as server:
         rows = at(dead.listener, server.listener)
-        dialer = Dialer(server.url, timeout=5.0, resolve=lambda *_: rows)
+        dialer = Dialer(server.url, timeout=2.0, resolve=lambda *_: rows)
         assert failure(dialer).reason == "timeout"
         dial(dialer)
 

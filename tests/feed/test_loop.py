@@ -483,7 +483,7 @@ def test_an_answer_to_a_whole_request_acknowledges_each_of_its_symbols() -> None
     assert toy.confirmed[-1][0] == ("A", "B")
 
 
-def test_when_a_whole_request_is_refused_its_symbols_are_asked_for_one_by_one() -> None:
+def test_when_a_whole_request_is_refused_each_half_of_its_symbols_is_asked_for_alone() -> None:
     _, script = play(
         ["answer 1 bad", TEND_EVERY_SECONDS, None, "answer 3 bad", TEND_EVERY_SECONDS, "heartbeat"]
     )

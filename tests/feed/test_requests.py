@@ -2,7 +2,7 @@
 
 from ltp_service.feed.contract import Terms
 from ltp_service.feed.messages import Parsed, Request
-from ltp_service.feed.requests import MAX_UNANSWERED, Requests
+from ltp_service.feed.requests import MAX_UNANSWERED, REST_SECONDS, Requests
 from ltp_service.feed.subscriptions import Subscriptions
 from tests.fakes import FakeClock, ScriptedConnection
 
@@ -50,9 +50,9 @@ def test_unanswered_requests_take_a_bounded_place() -> None:
 def test_requests_are_cut_to_the_size_that_the_exchange_takes() -> None:
     asked = Asked("ABC", symbols_each=2)
     asked.requests.unsubscribe([])
-    asked.requests.one_by_one(Request("unsubscribe", "trade", ("D", "E")))
+    asked.requests.halve(Request("unsubscribe", "trade", ("D", "E", "F")))
 
-    assert asked.said() == ["1 subscribe A B", "2 subscribe C", "3 unsubscribe D", "4 unsubscribe E"]
+    assert asked.said() == ["1 subscribe A B", "2 subscribe C", "3 unsubscribe D E", "4 unsubscribe F"]
     assert asked.said() == []
 
 
@@ -85,3 +85,12 @@ def test_a_new_connection_forgets_what_was_under_way_and_asks_for_everything_aga
 
     assert asked.requests.answered(None) is None
     assert asked.said() == ["2 subscribe A"]
+
+
+def test_after_too_many_messages_there_is_silence_and_then_the_refused_request_again() -> None:
+    asked = Asked("AB", symbols_each=1)
+    asked.said(0.0)
+    asked.requests.rest(asked.requests.answered(1), now=1.0)
+
+    assert asked.said(0.9 + REST_SECONDS) == []
+    assert asked.said(1.0 + REST_SECONDS) == ["3 subscribe A"]

@@ -13,7 +13,7 @@ from ltp_service.history.store import SqlHistory
 from tests.deadline import IN_FULL
 from tests.history.plain import NOON
 
-TRADES = 1_000_000 if IN_FULL else 60_000
+TRADES = 1_000_000 if IN_FULL else 40_000
 MOST_BYTES_OF_A_MILLION = 35 * 2**20
 
 PRICES = {

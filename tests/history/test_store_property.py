@@ -1,9 +1,10 @@
 """Whatever is told, in whatever order: a history says the same as a plain list of trades, and proves nothing that is false."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from decimal import Context
 from random import Random
 
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -205,37 +206,52 @@ class World:
                 assert all(each in ever for each in within)
 
 
-EXAMPLES = 100 if IN_FULL else 12
-"""A half of a second each in PostgreSQL."""
+Examples = Callable[[Callable[[int], None]], None]
+"""Calls a check with many seeds."""
 
 
-@settings(max_examples=EXAMPLES)
-@given(st.integers(0, 2**32))
-def test_a_history_says_what_a_plain_list_of_trades_says(new_database: NewDatabase, seed: int) -> None:
-    chance = Random(seed)
-    world = World(chance)
-    with new_database() as database:
-        stores = [database.open() for _ in range(2)]
-        known, waiting = 0, []
-        for news in world.news():
-            waiting.append(news)
-            if chance.random() < 0.3:
-                continue
-            store = chance.choice(stores)
-            written = store.write(waiting)
-            assert (written.new, written.contradicting) == (len(world.ever) - known, ())
-            known, waiting = len(world.ever), []
-            if known and chance.random() < 0.3:
-                world.check(chance.choice(stores))
-            if known and chance.random() < 0.1:
-                before = world.prune()
-                while store.prune(before):
-                    pass
-            if chance.random() < 0.1:
-                store.close()
-        stores[0].write(waiting)
-        for store in stores:
-            world.check(store)
+@pytest.fixture
+def examples(request: pytest.FixtureRequest) -> Examples:
+    """Fewer in PostgreSQL, where each takes half of a second."""
+    few = 4 if "postgresql" in request.node.name else 20
+    most = settings(max_examples=100 if IN_FULL else few)
+
+    def check_all(check: Callable[[int], None]) -> None:
+        most(given(seed=st.integers(0, 2**32))(check))()
+
+    return check_all
+
+
+def test_a_history_says_what_a_plain_list_of_trades_says(
+    new_database: NewDatabase, examples: Examples
+) -> None:
+    def check(seed: int) -> None:
+        chance = Random(seed)
+        world = World(chance)
+        with new_database() as database:
+            stores = [database.open() for _ in range(2)]
+            known, waiting = 0, []
+            for news in world.news():
+                waiting.append(news)
+                if chance.random() < 0.3:
+                    continue
+                store = chance.choice(stores)
+                written = store.write(waiting)
+                assert (written.new, written.contradicting) == (len(world.ever) - known, ())
+                known, waiting = len(world.ever), []
+                if known and chance.random() < 0.3:
+                    world.check(chance.choice(stores))
+                if known and chance.random() < 0.1:
+                    before = world.prune()
+                    while store.prune(before):
+                        pass
+                if chance.random() < 0.1:
+                    store.close()
+            stores[0].write(waiting)
+            for store in stores:
+                world.check(store)
+
+    examples(check)
 
 
 class Exchange:
@@ -349,23 +365,25 @@ class Exchange:
             assert any((gap.after_trade_id or 0) < missing < (gap.before_trade_id or 0) for gap in gaps)
 
 
-@settings(max_examples=EXAMPLES)
-@given(st.integers(0, 2**32), st.booleans(), st.booleans())
 def test_whatever_an_exchange_does_nothing_is_proven_that_was_told_otherwise(
-    new_database: NewDatabase, seed: int, restarts: bool, errs: bool
+    new_database: NewDatabase, examples: Examples
 ) -> None:
-    chance = Random(seed)
-    exchange = Exchange(chance, restarts=restarts, errs=errs)
-    with new_database() as database:
-        stores = [database.open() for _ in range(2)]
-        for news in exchange.news():
-            store = chance.choice(stores)
-            written = store.write([news])
-            if exchange.is_honest():
-                assert written.contradicting == ()
-            if exchange.told and chance.random() < 0.3:
-                exchange.check(store)
-            if chance.random() < 0.1:
-                store.close()
-        if exchange.told:
-            exchange.check(stores[0])
+    def check(seed: int) -> None:
+        chance = Random(seed)
+        restarts, errs = chance.choice((True, False)), chance.choice((True, False))
+        exchange = Exchange(chance, restarts=restarts, errs=errs)
+        with new_database() as database:
+            stores = [database.open() for _ in range(2)]
+            for news in exchange.news():
+                store = chance.choice(stores)
+                written = store.write([news])
+                if exchange.is_honest():
+                    assert written.contradicting == ()
+                if exchange.told and chance.random() < 0.3:
+                    exchange.check(store)
+                if chance.random() < 0.1:
+                    store.close()
+            if exchange.told:
+                exchange.check(stores[0])
+
+    examples(check)

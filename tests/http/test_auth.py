@@ -75,7 +75,7 @@ def test_every_route_admits_just_those_whom_it_is_for(service: FreshService, hol
     revoked = key_for(service, "admin")
     keyring.revoke(revoked.removeprefix("ltp_")[:8])
     service.clock.advance(2)
-    service.heartbeat(*service.services.config.supported_pairs)
+    service.heartbeat(*service.services.config.plain_pairs)
     keys = {**texts, "expired": expired, "revoked": revoked, "malformed": "nonsense", "unknown": UNKNOWN_KEY}
 
     for number, (path, method, access) in enumerate(routes(service.app)):

@@ -169,7 +169,7 @@ def counted(service: FreshService) -> set[str]:
     "path", ["/api/v1/ltp", "/api/v1/pairs", "/collectors/status/bybit_trades", "/health", "/docs/start.js"]
 )
 def test_a_slash_at_the_end_changes_no_answer(service: FreshService, path: str) -> None:
-    for pair in service.services.config.supported_pairs:
+    for pair in service.services.config.plain_pairs:
         service.trade("100", pair)
     plain, slashed = service.get(path), service.get(f"{path}/")
 

@@ -28,7 +28,8 @@ def service(tmp_path: Path) -> FreshService:
 
 
 def lane_of(service: FreshService) -> FastLane:
-    return FastLane(service.services.config, service.store, service.clock)
+    parts = service.services.prices
+    return FastLane(service.services.config, parts.served, service.store, parts.substitutes, service.clock)
 
 
 def answered(lane: FastLane) -> Ready:

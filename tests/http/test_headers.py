@@ -54,7 +54,7 @@ def test_an_origin_on_the_list_may_read_the_answer_and_its_headers() -> None:
     assert answer["Access-Control-Allow-Origin"] == OURS
     exposed = answer["Access-Control-Expose-Headers"].split(", ")
     assert set(exposed) == {
-        *("X-Request-ID", "Retry-After", "ETag", "Link"),
+        *("X-Request-ID", "X-Price-Source", "Retry-After", "ETag", "Link"),
         *("RateLimit-Limit", "RateLimit-Remaining", "RateLimit-Reset"),
     }
 

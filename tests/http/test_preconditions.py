@@ -40,15 +40,13 @@ def test_an_answer_is_given_while_it_is_the_one_held(asked: FreshService, path: 
 
 
 @pytest.mark.parametrize("path", WITH_ETAG)
-@pytest.mark.parametrize(
-    "if_match", ['"other"', '"other", "more"', "W/{tag}", "other", '"*"', '*, "other"', "", ","]
-)
-def test_an_answer_that_is_another_one_is_not_given(asked: FreshService, path: str, if_match: str) -> None:
-    answer = asked.get(path, If_Match=if_match.format(tag=tag_of(asked, path)))
+def test_an_answer_that_is_another_one_is_not_given(asked: FreshService, path: str) -> None:
+    for if_match in ['"other"', '"other", "more"', "W/{tag}", "other", '"*"', '*, "other"', "", ","]:
+        answer = asked.get(path, If_Match=if_match.format(tag=tag_of(asked, path)))
 
-    assert (answer.status_code, answer.get_json()["code"]) == (412, "PRECONDITION_FAILED")
-    assert answer.headers["Cache-Control"] == "no-store"
-    assert "ETag" not in answer.headers
+        assert (answer.status_code, answer.get_json()["code"]) == (412, "PRECONDITION_FAILED")
+        assert answer.headers["Cache-Control"] == "no-store"
+        assert "ETag" not in answer.headers
 
 
 def test_a_price_that_changed_meanwhile_is_not_given(service: FreshService) -> None:

@@ -13,16 +13,6 @@ from tests.simulator.client import Simulator
 
 PATCH = "from gevent import monkey; monkey.patch_all()"
 
-FORK = """
-import os
-child = os.fork()
-if child == 0:
-    watch("child")
-    os._exit(0)
-watch("parent")
-assert os.waitpid(child, 0)[1] == 0
-"""
-
 MULTIPROCESSING = """
 import multiprocessing
 child = multiprocessing.get_context("fork").Process(target=watch, args=("child",))
@@ -82,11 +72,10 @@ def exchange() -> Iterator[Simulator]:
 @pytest.mark.parametrize(
     ("how", "who"),
     [
-        (FORK, ["parent", "child"]),
         (MULTIPROCESSING, ["parent", "child"]),
         (TWICE, ["parent", "child", "grandchild"]),
     ],
-    ids=["fork", "multiprocessing", "twice"],
+    ids=["multiprocessing", "twice"],
 )
 def test_no_connection_is_shared(exchange: Simulator, how: str, who: list[str], *, patched: bool) -> None:
     text = program(how, exchange.v2_url, exchange.rest_url, patched=patched)

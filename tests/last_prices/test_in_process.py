@@ -51,6 +51,7 @@ def test_the_first_question_waits_for_the_last_trade(exchange: Simulator, config
 
 
 def test_a_trade_is_seen_without_asking_again(exchange: Simulator, config: Config) -> None:
+    exchange.trade("BTC/USD", "123456.0")  # a trade far from the last one would be held back for two seconds
     with LastPrices(["BTC/USD"], config=config) as prices:
         prices.get_current_price("BTC/USD")
         exchange.trade("BTC/USD", "123456.7")
@@ -115,6 +116,7 @@ def test_a_pair_that_the_exchange_does_not_list_is_unknown(
 
 
 def test_a_price_tells_its_text_state_age_time_and_source(exchange: Simulator) -> None:
+    exchange.trade("BTC/USD", "115643.0")
     with LastPrices("btc-usd,ETH/USD", config=settings(exchange, exchange.v2_url)) as prices:
         prices.get("BTC/USD")
         traded = exchange.trade("BTC/USD", "115643.10000")

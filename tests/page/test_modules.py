@@ -180,7 +180,7 @@ def test_what_is_kept_does_not_grow(modules: Path) -> None:
       const confirmed_at = new Date(1e12 + now).toISOString();
       model.take("price", { pair: "A/B", price: `${i}`, state, confirmed_at, age_ms: 0 }, now);
     }
-    out.push(model.log.length, model.rows.get("A/B").track.slots.length, model.log[0].until, model.log[1].until - model.log[1].at);
+    out.push(model.log.length, model.rows.get("A/B").track.values.length, model.log[0].until, model.log[1].until - model.log[1].at);
     """
     assert run(modules, code) == [200, 180, None, 1000]
 
@@ -283,4 +283,28 @@ def test_what_is_not_known_of_the_past_is_an_error_with_its_reason(modules: Path
         [True, 502, None, "the service answered 502", []],
         [True, 200, None, "the service answered 200", []],
         *[[True, 200, None, "the answer cannot be read", []]] * 2,
+    ]
+
+
+def test_a_substitute_is_trustworthy_named_and_no_move_of_the_price(modules: Path) -> None:
+    code = """
+    const model = new Model(); const out = [];
+    model.watch.begin(1e12, 0);
+    model.take("hello", { pairs: ["A/B"], version: "x" }, 0);
+    const tell = (ms, price, state, source) => {
+      const confirmed_at = new Date(1e12 + ms).toISOString();
+      model.take("price", { pair: "A/B", price, state, source, confirmed_at, age_ms: 0 }, ms);
+      const text = verdict(model, { kind: "live" }, ms).text.replace(/ since .*/, "");
+      out.push([model.rows.get("A/B").direction, model.watch.quote("A/B", ms).trustworthy, text]);
+    };
+    tell(0, "1", "live", "kraken:websocket");
+    tell(1000, "2", "live", "kraken:websocket");
+    tell(2000, "3", "substitute", "coinbase:websocket");
+    tell(3000, "2", "substitute", "coinbase:websocket");"""
+    named = "1 of 1 prices trustworthy; A/B from another exchange"
+    assert run(modules, code) == [
+        [0, True, "1 of 1 prices trustworthy"],
+        [1, True, "1 of 1 prices trustworthy"],
+        [0, True, named],
+        [-1, True, named],
     ]

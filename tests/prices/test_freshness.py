@@ -16,7 +16,8 @@ NOW = 1000.0
 def price(confirmed: float = 0.0, happened: float | None = 0.0, by: Source = WEBSOCKET) -> Price:
     """A price whose evidence and whose trade are that many seconds old."""
     happened_at = None if happened is None else NOW - happened
-    return Price(tick(happened_at=happened_at, received_at=NOW - confirmed), NOW - confirmed, by, 0.0)
+    told = tick(source=by, happened_at=happened_at, received_at=NOW - confirmed)
+    return Price(told, NOW - confirmed, by, 0.0)
 
 
 @pytest.mark.parametrize(
@@ -45,6 +46,9 @@ def price(confirmed: float = 0.0, happened: float | None = 0.0, by: Source = WEB
         (price(), "delisted", "stale"),
         (price(by=REST), "delisted", "stale"),
         (price(confirmed=TTL + 1), "maintenance", "stale"),
+        (price(by="coinbase:websocket"), "maintenance", "substitute"),
+        (price(confirmed=10.0, by="coinbase:websocket"), "online", "substitute"),
+        (price(confirmed=10.001, by="coinbase:websocket"), "online", "stale"),
         (None, "delisted", "unknown"),
         (None, "online", "unknown"),
         (None, "maintenance", "unknown"),

@@ -10,6 +10,7 @@ from ltp_service.domain.pairs import Pair
 from ltp_service.domain.tick import REST
 from ltp_service.prices.changes import Changes
 from ltp_service.prices.freshness import Bound
+from ltp_service.prices.other_markets import Substitutes
 from ltp_service.prices.quotes import FIRST_PRICE_WAIT_SECONDS, Quotes
 from tests.deadline import DEADLINE
 from tests.fakes import BTC, ETH, XRP, FakeClock, memory_store, tick
@@ -24,6 +25,7 @@ class Room:
         self.store = memory_store(self.clock, self.changes)
         self.asked: list[list[Pair]] = []
         self._answer = answer
+        self.coinbase = memory_store(self.clock)
         self.refused: set[Pair] = set()
         self.quotes = Quotes(
             self.store,
@@ -32,6 +34,7 @@ class Room:
             ttl=30.0,
             fetch=self.fetch,
             refused=self.refused.__contains__,
+            substitutes=Substitutes(self.store, [self.coinbase], self.clock, 30.0),
         )
 
     def fetch(self, pairs: Sequence[Pair]) -> None:
@@ -165,3 +168,19 @@ def test_while_the_exchange_does_not_match_the_last_trade_is_served(status: str)
 
     (quote,) = room.quotes.get([BTC])
     assert (quote.verdict.state, quote.verdict.servable) == ("halted", True)
+
+
+def test_a_substitute_is_told_with_its_own_age_which_the_callers_bound_holds_for() -> None:
+    room = Room(refuse)
+    room.trade("1", BTC)
+    room.clock.advance(31)
+    room.coinbase.put(tick("2", source="coinbase:websocket", received_at=room.clock.monotonic()))
+    room.clock.advance(4)
+
+    (quote,) = room.quotes.get([BTC])
+    assert (quote.price and quote.price.tick.price, quote.verdict.state) == ("2", "substitute")
+    assert (quote.verdict.age, quote.verdict.servable) == (4.0, True)
+    assert room.asked == []
+    assert not room.quotes.get([BTC], Bound(max_age=3.9))[0].verdict.servable
+    assert room.asked == [[BTC]]
+    assert (room.quotes.can_serve([BTC]), room.quotes.hears_kraken([BTC])) == (True, False)

@@ -7,7 +7,8 @@ import pytest
 from ltp_service.collected.trades import TradeStore
 from ltp_service.domain.pairs import Pair
 from ltp_service.domain.trade import Trade
-from ltp_service.prices.witness import FRESH_SECONDS, Witness, Witnesses
+from ltp_service.prices.freshness import FRESH_SECONDS
+from ltp_service.prices.witness import Witness, Witnesses
 from tests.fakes import NOON, FakeClock, runtime
 
 PAIR = Pair("BTC", "USDT")

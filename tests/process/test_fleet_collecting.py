@@ -12,7 +12,7 @@ from tests.process.service import Service
 from tests.redis_server import RedisServer
 from tests.simulator.client import Simulator
 
-COLLECTORS = ("bybit_trades", "binance_trades", "bybit_books")
+COLLECTORS = ("bybit_trades", "binance_trades", "bybit_books", "kraken_books")
 TAKEN_OVER = "this process feeds the fleet from now on"
 
 
@@ -55,6 +55,12 @@ def book(service: Service) -> dict[str, Any] | None:
     return next(({"bids": each["bids"], "asks": each["asks"]} for each in books if each["in_sync"]), None)
 
 
+def bid_and_ask(service: Service) -> dict[str, Any]:
+    """Kraken's, as `detail=true` has them, without the age."""
+    book: dict[str, Any] = service.get("/api/v1/ltp?pair=BTC/USD&detail=true").json()["ltp"][0]["book"]
+    return {**book, "age_ms": None}
+
+
 def test_what_one_collects_all_show_and_its_death_is_a_gap(simulator: Simulator, redis: RedisServer) -> None:
     with start(simulator, redis) as first:
         first.until(lambda: all_active(first), what="the first process collects")
@@ -72,8 +78,15 @@ def test_what_one_collects_all_show_and_its_death_is_a_gap(simulator: Simulator,
                 lambda: book(second) is not None and book(second) == book(first), what="the same book"
             )
 
+            simulator.change_book("kraken", "BTC/USD", 10)
+            second.until(
+                lambda: bid_and_ask(second)["bid"] is not None and bid_and_ask(second) == bid_and_ask(first),
+                what="the same bid and ask",
+            )
+
             _kill(first)
             second.until(lambda: book(second) is None, what="a book that nobody follows is out of sync")
+            second.until(lambda: bid_and_ask(second)["problem"], what="bid and ask are not known any more")
             second.wait_for_line(TAKEN_OVER)
             second.until(lambda: all_active(second), what="the second process collects")
             for name in ("bybit_trades", "binance_trades"):

@@ -39,7 +39,7 @@ print(json.dumps(both | {"types": [type(price).__name__, type(plain).__name__]})
 TYPED_READER = """
 export function read(item: Item): (string | number | null)[] {
   if (!("state" in item)) return [item.pair, item.amount];
-  const state: "live" | "quiet" | "fallback" | "halted" | "stale" | "unknown" = item.state;
+  const state: "live" | "quiet" | "fallback" | "substitute" | "halted" | "stale" | "unknown" = item.state;
   const text: string = item.price;
   const age: number = item.age_ms;
   const trade: number | null = item.trade_id;

@@ -26,6 +26,27 @@ def test_every_digit_is_the_one_that_was_told(service: ScriptedService, opened: 
         expect(page.locator('tr[data-pair="DOGE/USD"] .price')).to_have_text(price)
 
 
+def test_bid_and_ask_stand_beside_the_price_where_they_are_collected(
+    service: ScriptedService, opened: Tabs
+) -> None:
+    service.collectors["kraken_books"] = collector("kraken_books")
+    page = opened.open()
+    shown = page.locator('tr[data-pair="BTC/USD"] .book')
+    expect_live(page)
+    told = {"pair": "BTC/USD", "in_sync": True, "problem": None, "changed_at": None}
+    best = {"bid": {"price": "115643.00", "size": "1"}, "ask": {"price": "115643.10", "size": "2"}}
+    service.send("book", told | best)
+    expect(shown).to_have_text("bid 115643.00 ask 115643.10")
+    service.send("book", told | {"bid": None, "ask": None, "in_sync": False, "problem": "out_of_sync"})
+    expect(shown).to_have_text("bid and ask out of sync")
+    service.send("book", told | best)
+    expect(shown).to_have_text("bid 115643.00 ask 115643.10")
+    service.refuse(503)
+    expect(shown).to_have_text("")
+    streams = [path for path, _ in service.asked if path.startswith("/api/v1/stream")]
+    assert all("books=true" in path for path in streams)
+
+
 def test_of_a_thousand_pairs_fifty_are_drawn_and_any_is_found(service: ScriptedService, opened: Tabs) -> None:
     page = opened.open()
     rows, place = page.locator("#pairs tr"), page.locator("#find-place")

@@ -28,12 +28,13 @@ SHOTS = PROJECT / ".shots"
 
 USE = """
 import { HistoryError, PriceStream, at, candles, type Quote } from "./client.js";
-const stream = new PriceStream("https://prices.example/", { pairs: ["BTC/USD"], events: "all" });
+const stream = new PriceStream("https://prices.example/", { pairs: ["BTC/USD"], events: "all", books: async () => true });
+stream.addEventListener("book", ({ detail }) => { const bid: string | undefined = detail.bid?.price; void bid; });
 stream.addEventListener("price", ({ detail }) => { const text: string | null = detail.price; void text; });
 stream.addEventListener("trade", ({ detail }) => { const id: number = detail.trade_id; void id; });
 stream.addEventListener("line", ({ detail }) => { const next: number | null = detail.retryAt; void next; });
 const quote: Quote | undefined = stream.quote("BTC/USD");
-if (quote?.trustworthy) { const state: "live" | "quiet" | "fallback" | "halted" | "stale" | "unknown" | "unconfirmed" = quote.state; void state; }
+if (quote?.trustworthy) { const state: "live" | "quiet" | "fallback" | "substitute" | "halted" | "stale" | "unknown" | "unconfirmed" = quote.state; void state; }
 // @ts-expect-error: a price is a text
 const wrong: number | undefined = quote?.price;
 stream.close();

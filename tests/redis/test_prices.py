@@ -10,11 +10,13 @@ import msgspec
 import pytest
 
 from ltp_service.domain.errors import StoreUnavailable
+from ltp_service.domain.pair_choice import Wildcard
 from ltp_service.domain.tick import REST, WEBSOCKET, Price, Source
 from ltp_service.prices.changes import Changes
+from ltp_service.prices.served import ServedPairs
 from ltp_service.redis.client import RedisClient
 from ltp_service.redis.clock import TOLERANCE_SECONDS, SharedClock
-from ltp_service.redis.prices import RedisStore
+from ltp_service.redis.prices import PAIR_MARKETS_FIELD, RedisStore
 from ltp_service.redis.topic import EPOCH_KEY, TOPIC_LIFE_SECONDS, FleetLine
 from tests.deadline import DEADLINE, generous
 from tests.fakes import BTC, ETH, XRP, FakeClock, eventually, memory_store, tick
@@ -50,7 +52,8 @@ class Process:
         self.clock = SharedClock(lambda: self.client.time() - self.off, self.now)
         self.news = Event()
         line = FleetLine(self.client, self.clock, self.news)
-        self.store = RedisStore(memory_store(FakeClock(), self.changes), line, exchange)
+        self.served = ServedPairs([Wildcard("*", "USD")])
+        self.store = RedisStore(memory_store(FakeClock(), self.changes), line, exchange, self.served)
         self._subscription = self.client.subscribe(self.store.channel)
         self.clock.measure()
         self.store.load()
@@ -485,3 +488,13 @@ def test_a_word_about_the_market_that_this_version_does_not_know_changes_nothing
     owner.client.run("HSET", PRICES, "market", b'"of tomorrow"')
     owner.store.load()
     assert owner.store.market() == "online"
+
+
+def test_the_pairs_that_the_owner_found_listed_are_told_before_the_first_price_and_once(
+    owner: Process, other: Process
+) -> None:
+    owner.store.set_pair_markets({BTC: "online"})
+    owner.tell(other)
+    assert list(other.served) == [BTC]
+    owner.trade("100")
+    assert PAIR_MARKETS_FIELD not in owner.store.take_news()

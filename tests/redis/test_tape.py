@@ -9,6 +9,7 @@ from ltp_service.assembly import share_tape
 from ltp_service.collected.kraken_tape import KrakenTape, Want
 from ltp_service.domain.trade import Trade
 from ltp_service.exchanges.kraken import tape_reader
+from ltp_service.prices.served import ServedPairs
 from ltp_service.redis.topic import EPOCH_KEY, Topic, open_line
 from ltp_service.runtime.clock import SystemClock
 from ltp_service.settings.config import Config
@@ -52,7 +53,7 @@ def process(server: RedisServer) -> Process:
     config = Config(redis_addr=server.address)
     line = open_line(config, time.monotonic)
     line.clock.measure()
-    tape = KrakenTape(tape_reader(config), SystemClock())
+    tape = KrakenTape(tape_reader(ServedPairs(config.supported_pairs)), SystemClock())
     return Process(tape, share_tape(tape, line))
 
 

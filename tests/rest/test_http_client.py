@@ -496,6 +496,7 @@ def test_authorities_are_read_once(
     http = HttpClient(SystemClock(), "test", ca_file=str(certificate))
     monkeypatch.setattr(ssl.SSLContext, "load_verify_locations", _read_again)
     monkeypatch.setattr(ssl.SSLContext, "load_default_certs", _read_again)
+    HttpClient(SystemClock(), "another", ca_file=str(certificate)).close()
     for _ in range(2):
         with serving(answering(b"{}"), tls) as server:
             assert http.get(server.url.replace("127.0.0.1", "localhost"), {}, PATIENCE).body == b"{}"

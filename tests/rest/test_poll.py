@@ -13,15 +13,19 @@ import pytest
 from ltp_service.domain.errors import Unreachable
 from ltp_service.domain.exchange_clock import ExchangeClock
 from ltp_service.domain.market import MarketStatus
+from ltp_service.domain.pair_choice import Choice, Wildcard
 from ltp_service.domain.pairs import Pair
 from ltp_service.domain.tick import REST, WEBSOCKET, Tick
 from ltp_service.meters import DEAF_SUBSCRIPTIONS, DIVERGENCES, FALLBACK_SECONDS, FALLBACKS
 from ltp_service.prices.doubts import Doubts
 from ltp_service.prices.freshness import judge
+from ltp_service.prices.served import ServedPairs
 from ltp_service.rest.poll import (
     CALLS_APART_SECONDS,
+    FIRST_PRICE_WITHIN_SECONDS,
     FREE_EVERY_SECONDS,
     FREE_SECONDS,
+    LIST_AGAIN_AFTER_SECONDS,
     LISTINGS_IN_DOUBT_SECONDS,
     LIVES_ON_REST_SECONDS,
     POLL_EVERY_SECONDS,
@@ -158,7 +162,7 @@ class FakeRest:
 class Scene:
     """A store, REST, the poll and, unless told otherwise, a feed of this process alone, on one clock."""
 
-    def __init__(self, *, fed: bool = True, shared: bool = False, **settings: Any) -> None:
+    def __init__(self, *chosen: Choice, fed: bool = True, shared: bool = False, **settings: Any) -> None:
         self.clock = FakeClock()
         self.store = memory_store(self.clock)
         self.feed, self.fleet = FakeFeed(), FakeFleet()
@@ -166,11 +170,12 @@ class Scene:
         self.rest = FakeRest(self.clock)
         self.meters = RecordingMeters()
         self.doubts, self.exchange_clock = Doubts(), ExchangeClock()
-        config = Config(supported_pairs=(BTC, ETH), **settings)
+        config, self.served = Config(**settings), ServedPairs(chosen or (BTC, ETH))
         world = runtime(self.clock, self.meters)
         self.source = RestSource(config, self.rest, self.store, self.doubts, self.exchange_clock, world)
         feed, fleet = self.feed if fed else None, self.fleet if shared else None
-        self.poll = Poll(config, self.source, self.store, self.doubts, world, feed, fleet)
+        self.poll = Poll(config, self.served, self.source, self.store, self.doubts, world, feed, fleet)
+        self.served.on_change(self.poll.follow)
 
     def begin(self) -> Self:
         """Both pairs have a price, and the feed is alive for them."""
@@ -387,6 +392,15 @@ def test_rest_never_overrules_a_living_feed(scene: Scene, price: str) -> None:
     scene.source.fetch([BTC])
 
     assert (scene.amount(), scene.state()) == ("100.0", "live")
+
+
+def test_of_a_pair_that_the_exchange_lacks_by_its_own_word_no_request_asks(scene: Scene) -> None:
+    scene.source.exclude(XRP)
+    scene.source.fetch([XRP])
+    assert scene.rest.asked == []
+    scene.source.admit(XRP)
+    scene.source.fetch([XRP])
+    assert [name for name, _ in scene.rest.asked] == ["Ticker"]
 
 
 def test_a_deaf_pair_is_found_served_and_subscribed_anew_within_thirty_seconds(scene: Scene) -> None:
@@ -1068,7 +1082,7 @@ def test_while_rest_stands_in_for_the_whole_feed_nothing_is_free(scene: Scene) -
 
 def test_a_pair_that_is_added_has_time_for_its_first_price(scene: Scene) -> None:
     scene.pass_time(60, alive=(BTC, ETH))
-    scene.poll.follow([BTC, ETH, XRP])
+    scene.served.replace([BTC, ETH, XRP])
     scene.pass_time(5, alive=(BTC, ETH))
     assert scene.rest.asked == []
 
@@ -1082,7 +1096,7 @@ def test_a_pair_that_is_added_while_the_feed_is_gone_comes_from_rest_at_once(
     caplog.set_level(logging.INFO)
     scene.lose_feed(60)
     scene.rest.prices[XRP] = "0.5"
-    scene.poll.follow([BTC, ETH, XRP])
+    scene.served.replace([BTC, ETH, XRP])
     scene.pass_time(3)
 
     assert scene.amount(XRP) == "0.5"
@@ -1095,7 +1109,7 @@ def test_a_pair_that_is_added_has_the_status_of_the_last_list_unless_the_feed_te
     scene.rest.lists[XRP] = "cancel_only"
     scene.pass_time(10, alive=(BTC, ETH))
     scene.store.set_pair_markets({ETH: "post_only"})
-    scene.poll.follow([BTC, ETH, XRP, gone, told])
+    scene.served.replace([BTC, ETH, XRP, gone, told])
     scene.pass_time(0.25, alive=(BTC, ETH))
 
     assert len(scene.rest.listed_at) == 1
@@ -1105,8 +1119,20 @@ def test_a_pair_that_is_added_has_the_status_of_the_last_list_unless_the_feed_te
 
 def test_without_a_pair_there_is_nothing_to_fall_back_for(caplog: pytest.LogCaptureFixture) -> None:
     scene = Scene()
-    scene.poll.follow([])
+    scene.served.replace([])
     scene.lose_feed(60)
 
     assert DOWN not in caplog.messages
     assert scene.rest.calls("Ticker") == 0
+
+
+def test_while_a_wildcard_waits_for_the_list_it_is_asked_for_every_few_seconds() -> None:
+    scene = Scene(Wildcard("*", "USD"))
+    scene.rest.broken = True
+    scene.pass_time(FIRST_PRICE_WITHIN_SECONDS + 2 * LIST_AGAIN_AFTER_SECONDS - 1)
+    assert len(scene.rest.listed_at) == 2
+    scene.rest.broken = False
+    scene.rest.lists = {BTC: "online", Pair("BTC", "EUR"): "online"}
+    scene.pass_time(LIST_AGAIN_AFTER_SECONDS + 1)
+    assert scene.poll.pairs == (BTC,)
+    assert len(scene.rest.listed_at) == 3

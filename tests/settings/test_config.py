@@ -8,6 +8,7 @@ import pytest
 from pydantic import SecretStr, ValidationError
 
 from ltp_service.domain.errors import ConfigError
+from ltp_service.domain.pair_choice import Wildcard
 from ltp_service.domain.pairs import Pair
 from ltp_service.settings.config import Config, keep_or_load_config, load_config, unknown_names
 from ltp_service.settings.layers import MAY_BE_EMPTY
@@ -197,6 +198,8 @@ def test_secrets_are_read_and_shown_nowhere() -> None:
         ("WEB_CONCURRENCY", "0", "from 1 to 256"),
         *(("DATABASE_PATH", text, "must name a file") for text in "/."),
         ("PRICE_SOURCES", "coinbase,bitstamp", "must name kraken too"),
+        ("SUBSTITUTE_SOURCES", "coinbase", "must be among PRICE_SOURCES, which lacks coinbase; add it there"),
+        ("SUBSTITUTE_SOURCES", "kraken", "must not name kraken"),
         ("PRICE_SOURCES", "coinbse", "must be 'kraken', 'coinbase' or 'bitstamp'"),
         ("TRUSTED_PROXIES", "true", "from 0 to 16"),
         ("CACHE_TTL", "99ms", "must be 100ms to 1d, written like 30s"),
@@ -409,6 +412,11 @@ def test_a_shorter_operation_alone_is_accepted() -> None:
             "supported_pairs",
             (Pair("BTC", "USD"), Pair("ETH", "USD")),
         ),
+        (
+            'supported_pairs: [btc-usd, "*/USD"]',
+            "supported_pairs",
+            (Pair("BTC", "USD"), Wildcard("*", "USD")),
+        ),
         ("cors_origins: []", "cors_origins", ()),
         ("host: &here 127.0.0.1\nredis_master: *here", "redis_master", "127.0.0.1"),
         ("\ufeffport: 1", "port", 1),
@@ -501,17 +509,17 @@ def test_nested_keys_are_refused_all_at_once_with_the_flat_name_of_each(write: W
     assert "9999" not in str(found)
 
 
-@pytest.mark.parametrize("field", Config.model_fields)
-def test_every_setting_is_found_under_each_way_to_nest_it(field: str) -> None:
-    words = field.split("_")
-    for cut in range(1, len(words)):
-        path = ("_".join(words[:cut]), "_".join(words[cut:]))
-        assert flat_name(path, Config.model_fields) == field
-        assert flat_name(("exchange", *path), Config.model_fields) == field
-        assert flat_name(tuple(words), Config.model_fields) == field
-    for written in (field, "-".join(words), words[0] + "".join(word.title() for word in words[1:])):
-        assert flat_name(("Server", written), Config.model_fields) == field
-        assert flat_name(("app", written), Config.model_fields) == field
+def test_every_setting_is_found_under_each_way_to_nest_it() -> None:
+    for field in Config.model_fields:
+        words = field.split("_")
+        for cut in range(1, len(words)):
+            path = ("_".join(words[:cut]), "_".join(words[cut:]))
+            assert flat_name(path, Config.model_fields) == field
+            assert flat_name(("exchange", *path), Config.model_fields) == field
+            assert flat_name(tuple(words), Config.model_fields) == field
+        for written in (field, "-".join(words), words[0] + "".join(word.title() for word in words[1:])):
+            assert flat_name(("Server", written), Config.model_fields) == field
+            assert flat_name(("app", written), Config.model_fields) == field
 
 
 @pytest.mark.parametrize(
@@ -569,21 +577,21 @@ def test_a_misspelt_variable_is_named_with_the_nearest_known_one() -> None:
     ]
 
 
-@pytest.mark.parametrize("field", Config.model_fields)
-def test_every_variable_one_edit_away_is_named_with_the_right_one(field: str) -> None:
-    name = field.upper()
-    middle = len(name) // 2
-    typed = [
-        name[:middle] + name[middle + 1 :],
-        name[:middle] + "Q" + name[middle:],
-        name[:middle] + "Q" + name[middle + 1 :],
-        name[1] + name[0] + name[2:],
-        f"{name}S",
-        name.lower(),
-    ]
-    for wrong in typed:
-        (warning,) = unknown_names({wrong: "secret"})
-        assert warning == f"{wrong} is not a setting and has no effect; the nearest one is {name}"
+def test_every_variable_one_edit_away_is_named_with_the_right_one() -> None:
+    for field in Config.model_fields:
+        name = field.upper()
+        middle = len(name) // 2
+        typed = [
+            name[:middle] + name[middle + 1 :],
+            name[:middle] + "Q" + name[middle:],
+            name[:middle] + "Q" + name[middle + 1 :],
+            name[1] + name[0] + name[2:],
+            f"{name}S",
+            name.lower(),
+        ]
+        for wrong in typed:
+            (warning,) = unknown_names({wrong: "secret"})
+            assert warning == f"{wrong} is not a setting and has no effect; the nearest one is {name}"
 
 
 @pytest.mark.parametrize(
@@ -603,16 +611,15 @@ def test_a_strange_name_is_told_what_there_is(name: str, text: str, remedy: str)
     assert re.search(remedy, warning)
 
 
-@pytest.mark.parametrize(
-    "name",
-    "PATH HOME HOSTNAME USER LOGNAME SHELL PWD OLDPWD TERM LANG LC_ALL TZ SHLVL MAIL EDITOR DISPLAY XDG_RUNTIME_DIR"
-    " VIRTUAL_ENV PYTHONPATH PYTHONUNBUFFERED GUNICORN_CMD_ARGS PROMETHEUS_MULTIPROC_DIR INVOCATION_ID JOURNAL_STREAM"
-    " POSTGRES_USER POSTGRES_PASSWORD POSTGRES_DB DATABASE_URL KUBERNETES_SERVICE_HOST KUBERNETES_PORT"
-    " REDIS_SERVICE_HOST REDIS_SERVICE_PORT REDIS_PORT REDIS_PORT_6379_TCP REDIS_PORT_6379_TCP_ADDR"
-    " REDIS_SERVICE_PORT_TLS http_proxy HTTPS_PROXY no_proxy SSL_CERT_FILE GRAFANA_PASSWORD HTTP_PORT CI COLUMNS".split(),
-)
-def test_what_others_set_is_no_warning(name: str) -> None:
-    assert unknown_names({name: "tcp://10.0.0.1:6379"}) == []
+def test_what_others_set_is_no_warning() -> None:
+    for name in (
+        "PATH HOME HOSTNAME USER LOGNAME SHELL PWD OLDPWD TERM LANG LC_ALL TZ SHLVL MAIL EDITOR DISPLAY XDG_RUNTIME_DIR"
+        " VIRTUAL_ENV PYTHONPATH PYTHONUNBUFFERED GUNICORN_CMD_ARGS PROMETHEUS_MULTIPROC_DIR INVOCATION_ID JOURNAL_STREAM"
+        " POSTGRES_USER POSTGRES_PASSWORD POSTGRES_DB DATABASE_URL KUBERNETES_SERVICE_HOST KUBERNETES_PORT"
+        " REDIS_SERVICE_HOST REDIS_SERVICE_PORT REDIS_PORT REDIS_PORT_6379_TCP REDIS_PORT_6379_TCP_ADDR"
+        " REDIS_SERVICE_PORT_TLS http_proxy HTTPS_PROXY no_proxy SSL_CERT_FILE GRAFANA_PASSWORD HTTP_PORT CI COLUMNS"
+    ).split():
+        assert unknown_names({name: "tcp://10.0.0.1:6379"}) == []
 
 
 @pytest.mark.parametrize("prefix", ["KRAKEN", "CACHE", "REDIS", "RATE_LIMIT", "AUTH", "LOG", "CORS"])

@@ -167,6 +167,27 @@ def test_refuse_pair_answers_with_its_error(simulator: Simulator, v1: Client, v2
     assert v2.find(is_method("subscribe", success=False))["error"] == "Currency pair not supported BTC/USD"
 
 
+def test_refuse_batch_refuses_a_whole_request_and_names_no_pair(
+    simulator: Simulator, v1: Client, v2: Client
+) -> None:
+    simulator.fault("refuse_batch", most=1, error="too many")
+    v1.subscribe_v1("XBT/USD", "ETH/USD")
+    assert v1.find(is_event("error"))["errorMessage"] == "too many"
+    v2.subscribe_v2("BTC/USD", "ETH/USD")
+    refusal = v2.find(is_method("subscribe", success=False))
+    assert (refusal["error"], "symbol" in refusal) == ("too many", False)
+    v2.subscribe_v2("ETH/USD")
+    assert v2.find(is_method("subscribe", "ticker"))["result"]["symbol"] == "ETH/USD"
+
+
+def test_symbol_limit_holds_for_each_channel_of_a_connection(simulator: Simulator, v2: Client) -> None:
+    simulator.fault("symbol_limit", most=2)
+    for channel in ("ticker", "trade"):
+        v2.subscribe_v2("BTC/USD", "ETH/USD", "LTC/USD", channel=channel)
+        assert v2.find(is_method("subscribe", success=False))["symbol"] == "LTC/USD"
+    assert simulator.wait(subscriptions=4)["subscriptions"]["trade"] == {"BTC/USD": 1, "ETH/USD": 1}
+
+
 def test_status_is_pushed_and_shown_until_it_is_over(simulator: Simulator, v1: Client) -> None:
     simulator.wait(open=1)
     assert v1.find(is_event("systemStatus"))["status"] == "online"

@@ -36,12 +36,14 @@ def test_help_lists_every_fault() -> None:
 
 def test_faults_and_pairs_are_taken_from_the_command_line() -> None:
     faults = ("--fault", "refuse_pair=BTC/USD", "--fault", 'rest_status={"status":503}')
-    with Simulator.start("--pair", "SOL/USD", *faults) as simulator:
+    with Simulator.start("--pair", "SOL/USD", "--pairs", "25", *faults) as simulator:
         assert kraken_rest(simulator, "Time")[0] == 503
         with joined(simulator.v2_url) as client:
             client.subscribe_v2("BTC/USD", "SOL/USD")
             assert client.find(is_method("subscribe", success=False))["symbol"] == "BTC/USD"
             assert client.find(is_channel("ticker", "snapshot"))["data"][0]["symbol"] == "SOL/USD"
+        simulator.clear()
+        assert len(result(simulator, "AssetPairs")) == 25
 
 
 def test_run_gives_the_child_its_addresses_passes_signals_on_and_returns_its_code() -> None:

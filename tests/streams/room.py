@@ -15,6 +15,8 @@ from ltp_service.domain.tick import WEBSOCKET
 from ltp_service.domain.trade import Trade
 from ltp_service.feed.contract import Link
 from ltp_service.prices.changes import Changes
+from ltp_service.prices.memory import MemoryStore
+from ltp_service.prices.other_markets import OtherMarkets, Substitutes
 from ltp_service.prices.quotes import Quote, Quotes
 from ltp_service.streams.places import Places
 from ltp_service.streams.pump import Pump
@@ -25,6 +27,7 @@ from tests.fakes import BTC, ETH, NOON, FakeClock, RecordingMeters, memory_store
 PRICES = MarketQuestion((BTC, ETH), "prices")
 TRADES = MarketQuestion((BTC, ETH), "trades")
 TTL = 30.0
+LIMIT = 0.05
 
 
 class Event(NamedTuple):
@@ -155,7 +158,12 @@ class Room:
         self.changes = Changes()
         self.store = memory_store(self.clock, self.changes)
         self.looks = 0
-        quotes = Quotes(self.store, self.changes, self.clock, ttl=TTL, fetch=lambda _: None)
+        self.coinbase, self.bitstamp = (memory_store(self.clock, Changes()) for _ in range(2))
+        substitutes = Substitutes(self.store, (self.coinbase,), self.clock, TTL)
+        quotes = Quotes(
+            self.store, self.changes, self.clock, ttl=TTL, fetch=lambda _: None, substitutes=substitutes
+        )
+        others = {"coinbase": self.coinbase, "bitstamp": self.bitstamp}
         self.tape = FakeTape(self.clock)
         world = runtime(self.clock, self.meters, random=lambda: 0.5, sleep=sleep or self.clock.sleep)
         self.trades, self.books = TradeStore(world), BookStore()
@@ -163,7 +171,9 @@ class Room:
         self.books_heard_at = self.clock.monotonic()
         pair_books = PairBooks(self.books, lambda: self.books_heard_at, self.clock.monotonic)
         given = quotes, self.changes, self.clock, self.tape, self.trades, self.books
+        other_markets = OtherMarkets(self.store, others, lambda _: (), LIMIT, self.clock)
         self.sources = Sources(*given, lambda _: self.links, pair_books)
+        self.sources.deviates = other_markets.deviates
         self.rendered: list[Pair] = []
         self.sources.item = self._item
         self.watched: dict[int, Callable[[], None]] = {}
@@ -190,6 +200,10 @@ class Room:
     def trade(self, price: str, pair: Pair = BTC, **more: Any) -> None:
         now = self.clock.monotonic()
         self.store.put(tick(price, pair, **{"received_at": now, "happened_at": now, **more}))
+
+    def trade_elsewhere(self, exchange: MemoryStore, price: str) -> None:
+        """A trade of BTC/USD on another exchange, which is no news of Kraken's price."""
+        exchange.put(tick(price, source="coinbase:websocket", received_at=self.clock.monotonic()))
 
     def heartbeat(self, *pairs: Pair) -> None:
         self.store.confirm(pairs, self.clock.monotonic(), WEBSOCKET)

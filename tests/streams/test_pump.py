@@ -15,6 +15,7 @@ from gevent.server import StreamServer
 
 from ltp_service.domain.pairs import Pair
 from ltp_service.meters import STREAM_DROPPED, STREAM_EVENTS
+from ltp_service.prices.other_markets import LOOK_AGAIN_SECONDS
 from ltp_service.prices.quotes import Quote
 from ltp_service.streams.events import HEARTBEAT_SECONDS
 from ltp_service.streams.flow import Flow
@@ -168,6 +169,36 @@ def test_a_state_is_told_when_time_alone_changes_it(room: Room) -> None:
     room.turn(LOOK_EVERY_SECONDS)
 
     assert seen == ["live", "stale"]
+    assert states(client.events()) == ["live"]
+
+
+def test_a_substitute_and_krakens_return_are_told_at_the_next_look(room: Room) -> None:
+    client = room.join(ONLY_BTC)
+    client.events()
+    room.clock.advance(TTL + 1)
+    room.trade_elsewhere(room.coinbase, "101")
+    room.turn(LOOK_EVERY_SECONDS)
+    price = client.events()[0]
+    assert (price.name, price.data["state"], price.data["amount"]) == ("price", "substitute", "101")
+
+    room.trade_elsewhere(room.coinbase, "101.5")
+    room.turn(LOOK_EVERY_SECONDS)
+    assert [event.data["amount"] for event in client.events()] == ["101.5"]
+    room.heartbeat(BTC)
+    room.turn(LOOK_EVERY_SECONDS)
+    assert [(event.data["state"], event.data["amount"]) for event in client.events()] == [("live", "100")]
+
+
+def test_a_price_that_begins_or_ends_to_deviate_is_told_again(room: Room) -> None:
+    client = room.join(ONLY_BTC)
+    client.events()
+    room.trade_elsewhere(room.coinbase, "110")
+    room.trade_elsewhere(room.bitstamp, "110")
+    for told in (1, 0):
+        room.turn(LOOK_AGAIN_SECONDS)
+        assert len(client.events()) == told
+    room.trade_elsewhere(room.bitstamp, "101")
+    room.turn(LOOK_AGAIN_SECONDS)
     assert states(client.events()) == ["live"]
 
 
@@ -467,6 +498,19 @@ def test_at_the_end_every_client_gets_a_bye_and_is_closed(room: Room) -> None:
         assert 500 <= bye.retry <= 3000
         assert client.closed
     assert room.meters.counted[STREAM_DROPPED] == {"ended": 2}
+
+
+def test_when_other_pairs_are_served_the_streams_of_all_pairs_get_a_bye_and_no_others(room: Room) -> None:
+    of_all, of_one = room.join(PRICES._replace(everything=True)), room.join(ONLY_BTC)
+    for client in (of_all, of_one):
+        client.events()
+    room.pump.end_those_of_all_pairs()
+    room.turn()
+    room.turn()
+
+    assert [event.data for event in of_all.events()] == [{"reason": "pairs"}]
+    assert of_all.closed
+    assert not of_one.closed
 
 
 def test_a_client_that_comes_during_the_end_is_told_so(room: Room) -> None:

@@ -53,7 +53,7 @@ def feeds(config: Config) -> Iterator[Feed]:
             yield _source(config, source)
     for name in config.collectors:
         kind = collector_of(name, config)
-        pairs = tuple(map(str, config.supported_pairs))
+        pairs = tuple(map(str, config.pairs_to_try))
         yield Feed(
             name,
             str(getattr(config, f"{kind.exchange}_websocket_url", kind.url)),
@@ -69,7 +69,7 @@ def feeds(config: Config) -> Iterator[Feed]:
 
 def _kraken(config: Config) -> Feed:
     dialect = kraken_v2 if is_v2(config) else kraken_v1
-    symbols = [dialect.symbol_of(pair) for pair in config.supported_pairs]
+    symbols = [dialect.symbol_of(pair) for pair in config.pairs_to_try]
     # A trade channel of protocol v1 tells nothing before the next trade (recorded).
     at_once = CHANNELS if dialect is kraken_v2 else ("ticker",)
     url = config.kraken_websocket_url
@@ -83,7 +83,7 @@ def _source(config: Config, name: str) -> Feed:
         str(getattr(config, f"{name}_websocket_url")),
         kind.dialect,
         kind.channels,
-        [kind.symbol_of(pair) for pair in config.supported_pairs],
+        [kind.symbol_of(pair) for pair in config.pairs_to_try],
         kind.terms,
         kind.proof,
         kind.channels[:1] if kind.proof == "both" else (),

@@ -76,7 +76,7 @@ def _ask(http: HttpClient, world: Surroundings) -> Iterator[Observation]:
     runtime = Runtime(world.clock, stopwatch)
     client = KrakenRest(world.config.model_copy(update=bounds), http, CircuitBreaker(runtime), runtime)
     try:
-        answer = client.last_trades(world.config.supported_pairs)
+        answer = client.last_trades(world.config.pairs_to_try)
     except ExchangeError as error:
         yield _failed(error)
     else:

@@ -116,7 +116,7 @@ def history(world: Surroundings) -> Iterator[Finding]:
     try:
         store, _ = open_history(config.history_url)
         try:
-            store.coverage(config.supported_pairs[0])
+            store.coverage(config.pairs_to_try[0])
             size = store.size()
             if file is not None:
                 _try_to_write(file)

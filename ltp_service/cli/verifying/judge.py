@@ -17,6 +17,9 @@ from ltp_service.domain.trade import Trade
 FED = frozenset({"live", "quiet", "halted"})
 """States of a pair that the service's feed tells."""
 
+SUBSTITUTE = "substitute"
+"""The state of a price that is another exchange's, so that Kraken's trades say nothing about it."""
+
 
 class Book(NamedTuple):
     """All about one pair."""
@@ -131,7 +134,7 @@ class Judge:
         if data.get("amount") is None and state in NO_PRICE:
             return
         said = self._said("stream", data, since, at)
-        if said is not None:
+        if said is not None and state != SUBSTITUTE:
             self._items[pair] = said
             book.prices.say(said)
 
@@ -169,6 +172,7 @@ class Judge:
             return
         by: By = "304" if status == 304 else "answer"
         states, wrong = {}, set()
+        price_source = headers.get("x-price-source", "")
         for item in items:
             pair = text(item, "pair") or ""
             said = self._said(by, item, asked, answered)
@@ -178,7 +182,8 @@ class Judge:
                 self._unreadable(answered, f"an answer about {pair or 'no pair'}", "a pair of hello")
             else:
                 states[pair] = said.state or ""
-                self.books[pair].prices.say(said)
+                if said.state != SUBSTITUTE and not _is_substituted(pair, price_source):
+                    self.books[pair].prices.say(said)
         if detail:
             self._promises.show(self.books.keys() - wrong, states, asked, answered)
 
@@ -196,6 +201,11 @@ class Judge:
             true = f"amount is {amount:f}"
             self._found.append(Finding("digits", at, pair, f"{by}: price {item['price']}", true))
             return None
+        source = text(item, "source")
+        if state == SUBSTITUTE and (source is None or source.startswith("kraken:")):
+            true = "a source that is not Kraken's"
+            self._found.append(Finding("unnamed", at, pair, f"{by}: {amount:f} of {source}", true))
+            return None
         if state in NO_PRICE:
             self._found.append(Finding("stale-served", at, pair, f"{by}: {amount:f} {state}", "no amount"))
             return None
@@ -208,7 +218,7 @@ class Judge:
             state,
             whole(item.get("trade_id")),
             unix(item.get("traded_at")),
-            text(item, "source"),
+            source,
             self._evidence(item, since),
             self._line if by == "stream" else 0,
         )
@@ -247,3 +257,9 @@ class Judge:
 
     def _unreadable(self, at: float, said: str, true: str) -> None:
         self._found.append(Finding("unreadable", at, None, said, true))
+
+
+def _is_substituted(pair: str, price_source: str) -> bool:
+    """Whether X-Price-Source says so: it names the pair, or says that there are more than it names."""
+    names = [each.strip().partition("=")[0] for each in price_source.split(",")]
+    return pair in names or names[-1].startswith("+")

@@ -46,7 +46,7 @@ class Part(Thread):
 
     def _failed(self, error: Exception) -> None:
         reason = told(error) if isinstance(error, PricesError) else reason_of(error)
-        self.reason = reason.removeprefix(self._base.url).removeprefix(": ")  # the session says whose it is
+        self.reason = reason.removeprefix(self._base.url).lstrip(": ")  # the session says whose it is
         self.failures += 1
 
 

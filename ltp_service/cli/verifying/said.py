@@ -28,6 +28,7 @@ KINDS = {
     "hidden": "304 or an ETag hides a change",
     "cacheable": "the headers allow a cache to hide a change",
     "no-price": "status 200 without a price",
+    "unnamed": "a substitute does not name the other exchange that it is from",
     "stale-served": "a stale price was served without being asked for",
     "unreadable": "what came cannot be read",
 }

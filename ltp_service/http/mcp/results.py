@@ -61,7 +61,9 @@ class PriceNow(msgspec.Struct, frozen=True):
         PriceState,
         Meta(
             description="live: the last trade is at most 60 s old; quiet: it is older, and there was none since; fallback:"
-            " confirmed by REST; halted: the exchange matches no orders now; stale and unknown: no price is served"
+            " confirmed by REST; substitute: Kraken is silent, and this is the last trade on the exchange that `source`"
+            " names, which is another market; halted: the exchange matches no orders now; stale and unknown: no price is"
+            " served"
         ),
     ]
     age_ms: Annotated[
@@ -74,6 +76,12 @@ class PriceNow(msgspec.Struct, frozen=True):
     source: Annotated[Source | None, Meta(description="Who confirmed the price last")] = None
     traded_at: Annotated[Moment | None, Meta(description="Null where the exchange does not tell it")] = None
     trade_id: Annotated[int | None, Meta(description="Null where the exchange does not tell it")] = None
+    deviating: Annotated[
+        bool | None,
+        Meta(
+            description="Whether the price is far from the median of at least two other exchanges. Null where fewer tell one"
+        ),
+    ] = None
 
 
 class Witness(msgspec.Struct, frozen=True):

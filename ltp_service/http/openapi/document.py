@@ -39,7 +39,13 @@ _HEADERS = {
         "The request's own, when it matches [A-Za-z0-9._-]{8,64}, else a new one",
         _TEXT | {"pattern": "^[A-Za-z0-9._-]{8,64}$"},
     ),
-    "ETag": _header("Changes exactly when the body would", _TEXT),
+    "ETag": _header("Changes exactly when the body would, or X-Price-Source", _TEXT),
+    "X-Price-Source": _header(
+        "The pairs whose price is another exchange's, because Kraken is silent: `BTC/USD=coinbase:websocket`, a comma"
+        " list. After 50 pairs `+N` says how many more. Absent where every price is Kraken's",
+        _TEXT,
+        required=False,
+    ),
     "Cache-Control": _header("How long the answer may be kept", _TEXT),
     "Vary": _header("The headers of the request that decide about the answer", _TEXT),
     "Link": _header('With rel="next": the next page; absent on the last one', _TEXT, required=False),

@@ -18,7 +18,7 @@ _FAILED = json.decode(
     '"message":"Unsupported trading pair"}]}'
 )
 
-_CACHED = ("ETag", "Cache-Control")
+_CACHED = ("ETag", "Cache-Control", "X-Price-Source")
 _UNCHANGED = Answer("Nothing has changed", headers=_CACHED)
 
 _PAIR_LIST: Node = {"type": "string", "maxLength": 2000, "examples": ["BTC/USD,ETH/USD"]}
@@ -54,7 +54,9 @@ PRICES = Area(
             "getPrices",
             "The last traded price of the asked pairs, or of all",
             "200 when every asked pair has a price, 206 when some do; then `errors` says why the others have"
-            " none. A price that was not confirmed for too long is an error, unless `allow_stale` is true.",
+            " none. A price that was not confirmed for too long is an error, unless `allow_stale` is true. Where"
+            " SUBSTITUTE_SOURCES names exchanges, another exchange's last trade may be answered in its place; then the"
+            " header X-Price-Source names the pair and the exchange.",
             {
                 200: Answer(
                     "Every asked pair",
@@ -66,7 +68,7 @@ PRICES = Area(
                     "Some of the asked pairs",
                     shapes.SomePrices,
                     {"One of two pairs": _EXAMPLE | _FAILED},
-                    ("Cache-Control",),
+                    ("Cache-Control", "X-Price-Source"),
                 ),
                 304: _UNCHANGED,
             },

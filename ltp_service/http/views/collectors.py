@@ -60,7 +60,7 @@ def trades() -> Response:
 def _kraken_trades(parts: Services, tape: KrakenTape, symbol: str | None, limit: int) -> list[Trade]:
     if symbol is None:
         return tape.recent(None, limit)
-    pairs = (pair for pair in parts.config.supported_pairs if symbol == f"{pair.base}{pair.quote}")
+    pairs = (pair for pair in parts.prices.served if symbol == f"{pair.base}{pair.quote}")
     return [trade for pair in pairs for trade in tape.recent(pair, limit)]
 
 
@@ -80,7 +80,7 @@ def _symbols_of(parts: Services, exchange: str, symbol: str) -> list[str]:
     """How the exchange writes a symbol that is given without a slash: one of Kraken's is a pair that is served here."""
     if exchange != KRAKEN:
         return [symbol]
-    return [str(pair) for pair in parts.config.supported_pairs if f"{pair.base}{pair.quote}" == symbol]
+    return [str(pair) for pair in parts.prices.served if f"{pair.base}{pair.quote}" == symbol]
 
 
 @bp.get("/storage/stats")

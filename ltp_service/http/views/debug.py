@@ -45,8 +45,11 @@ def storage() -> Response:
     """The contents of every store of this process; of the trades only their number."""
     parts = services()
     prices, trades = parts.prices, parts.trades
-    held = {str(pair): _price(parts, price) for pair, price in prices.store.all().items()}
-    decisions = {str(pair): len(prices.journal.decisions(pair)) for pair in parts.config.supported_pairs}
+    held, pause = {}, parts.pauses()
+    for pair, price in prices.store.all().items():
+        held[str(pair)] = _price(parts, price)
+        pause()
+    decisions = {str(pair): len(prices.journal.decisions(pair)) for pair in parts.prices.served}
     return json_response(
         shapes.Storage(
             prices=shapes.StoredPrices(prices.store.market(), held),

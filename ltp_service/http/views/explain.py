@@ -4,14 +4,18 @@ from flask import Blueprint, Response, request
 from msgspec import structs
 
 from ltp_service.assembly import Services
-from ltp_service.domain.errors import InvalidParameter, UnknownPair
+from ltp_service.domain.errors import InvalidParameter
+from ltp_service.domain.market import DELISTED
 from ltp_service.domain.pairs import Pair
 from ltp_service.domain.tick import REST, WEBSOCKET, Price
 from ltp_service.http import params, shapes
-from ltp_service.http.answers import json_response, moment, rfc3339
+from ltp_service.http.answers import json_response, moment, number, rfc3339
 from ltp_service.http.services import services
-from ltp_service.http.views.ltp import detail_of, witnesses_of
+from ltp_service.http.unserved import unserved
+from ltp_service.http.views.ltp import consensus_told, detail_of, witnesses_of
 from ltp_service.http.views.status import breaker_of, divergences_of, label_of, settings_of
+from ltp_service.prices.consensus import ExchangePrice
+from ltp_service.prices.freshness import FRESH_SECONDS
 from ltp_service.prices.memory import TickDecision
 from ltp_service.prices.quotes import Quote
 
@@ -32,8 +36,8 @@ def explain() -> Response:
     if len(asked.pairs) != 1:
         raise InvalidParameter("explain takes exactly one pair, for example pair=BTC/USD")
     (pair,) = asked.pairs
-    if pair not in parts.config.supported_pairs:
-        raise UnknownPair(f"{pair}: not served here; see /api/v1/pairs")
+    if pair not in parts.prices.served:
+        raise unserved(parts.prices.served, [pair])
     (quote,) = parts.prices.quotes.look([pair])
     return json_response(explained(parts, pair, quote))
 
@@ -41,6 +45,7 @@ def explain() -> Response:
 def explained(parts: Services, pair: Pair, quote: Quote) -> shapes.Explanation:
     """All that decides the answer about the pair."""
     journal, poll = parts.prices.journal, parts.prices.poll
+    comparison = parts.other_markets.explain(pair, quote.price)
     newest = {source: journal.newest(pair, source) for source in (WEBSOCKET, REST)}
     return shapes.Explanation(
         pair=str(pair),
@@ -58,6 +63,10 @@ def explained(parts: Services, pair: Pair, quote: Quote) -> shapes.Explanation:
         },
         subscription=_subscription(parts, pair),
         witnesses=witnesses_of(parts, quote),
+        exchanges=[_exchange(each) for each in comparison.prices],
+        consensus=consensus_told(comparison),
+        deviating=comparison.deviating,
+        substitute=_substitute(parts, quote),
         quarantined=_held(parts, pair),
         breaker=breaker_of(parts),
         fallback=shapes.Fallback(poll.active(), poll.last_error, pair in parts.prices.source.unknown),
@@ -65,6 +74,27 @@ def explained(parts: Services, pair: Pair, quote: Quote) -> shapes.Explanation:
         decisions=[_decision(parts, decision) for decision in reversed(journal.decisions(pair))],
         settings=settings_of(parts),
     )
+
+
+def _exchange(seen: ExchangePrice) -> shapes.ExchangeSeen:
+    counted = "confirmed" if seen.is_fresh else "not confirmed"
+    reason = f"{counted} within {FRESH_SECONDS:g} s"
+    return shapes.ExchangeSeen(
+        seen.exchange, number(seen.price), round(seen.age * 1000), seen.is_fresh, reason
+    )
+
+
+def _substitute(parts: Services, quote: Quote) -> str:
+    allowed, state = parts.config.substitute_sources, quote.verdict.state
+    if state == "substitute" and quote.price is not None:
+        return f"Kraken is silent, so {quote.price.tick.source} stands in until Kraken's first evidence"
+    if not allowed:
+        return "none: SUBSTITUTE_SOURCES names no exchange"
+    if quote.market == DELISTED:
+        return "none: Kraken does not list the pair any more"
+    if state in ("stale", "unknown"):
+        return f"none yet: {' and '.join(allowed)} must have a price confirmed within {FRESH_SECONDS:g} s"
+    return "none: Kraken's own price is confirmed"
 
 
 def _is_served(price: Price | None, decision: TickDecision) -> bool:

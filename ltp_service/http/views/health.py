@@ -57,6 +57,6 @@ def _problems(parts: Services) -> dict[str, str]:
         problems["cache"] = str(error)
     if parts.draining():
         problems["service"] = "shutting down"
-    elif not parts.prices.quotes.can_serve(parts.config.supported_pairs):
+    elif not parts.prices.quotes.can_serve(parts.prices.served.pairs):
         problems["service"] = "no pair has a price that can be served"
     return problems

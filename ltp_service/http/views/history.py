@@ -16,7 +16,6 @@ from ltp_service.domain.errors import (
     InvalidParameter,
     NotSupported,
     StoreUnavailable,
-    UnknownPair,
 )
 from ltp_service.domain.pairs import Pair
 from ltp_service.history.answers import (
@@ -41,6 +40,7 @@ from ltp_service.http.fast_lane import etag, matches
 from ltp_service.http.problems import MESSAGES, NOT_KNOWN_YET
 from ltp_service.http.request_note import note_of
 from ltp_service.http.services import services
+from ltp_service.http.unserved import unserved
 from ltp_service.runtime.moments import rfc3339_exact
 
 bp = Blueprint("history", __name__)
@@ -81,7 +81,7 @@ _TYPES: dict[str, Form] = {"application/json": "json", "text/csv": "csv"}
 def at() -> Response:
     """The last traded price of the asked pairs, or of all, at a moment."""
     parts = services()
-    asked = params.pairs(request.args, parts.config.supported_pairs).pairs
+    asked = params.pairs(request.args, parts.prices.served.pairs).pairs
     moment, form = params.needed_moment(request.args, "time"), _form()
     decided = prices_then(parts, _supported(parts, asked), moment)
     known = [(pair, found) for pair, found in decided.items() if isinstance(found, PriceThen)]
@@ -91,7 +91,10 @@ def at() -> Response:
     note_of(request.environ).pairs = len(known)
     if not known:
         return _nothing(failed)
-    time, items = rfc3339_exact(moment), [_past_price(pair, found) for pair, found in known]
+    time, items, pause = rfc3339_exact(moment), [], parts.pauses()
+    for pair, found in known:
+        items.append(_past_price(pair, found))
+        pause()
     if failed:
         body: shapes.PastPrices = shapes.SomePastPrices(time, items, failed)
     else:
@@ -202,9 +205,9 @@ def _one_pair() -> Pair:
 
 
 def _supported(parts: Services, asked: Sequence[Pair]) -> list[Pair]:
-    served = [pair for pair in asked if pair in parts.config.supported_pairs]
+    served = [pair for pair in asked if pair in parts.prices.served]
     if not served:
-        raise UnknownPair(f"{', '.join(map(str, asked))}: not served here; see /api/v1/pairs")
+        raise unserved(parts.prices.served, asked)
     return served
 
 

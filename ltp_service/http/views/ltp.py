@@ -8,19 +8,23 @@ from flask import Blueprint, Response, request
 from msgspec import UNSET, UnsetType
 
 from ltp_service.assembly import Services
-from ltp_service.domain.errors import InvalidParameter, UnknownPair
+from ltp_service.domain.decimals import plain
+from ltp_service.domain.errors import InvalidParameter
 from ltp_service.domain.pairs import Pair
 from ltp_service.domain.tick import Price
 from ltp_service.http import pairs_body, params, shapes
 from ltp_service.http.answers import RETRY_AFTER_SECONDS, json_response, number, raw_response, rfc3339
-from ltp_service.http.counted import count_prices
+from ltp_service.http.counted import count_prices, count_substitutes
 from ltp_service.http.fast_lane import PairProblem, body, etag, item, matches, pair_problems
+from ltp_service.http.price_source import names_of, source_headers, substitutes_among
 from ltp_service.http.problems import MESSAGES
 from ltp_service.http.request_note import note_of
 from ltp_service.http.services import services
+from ltp_service.http.unserved import unserved
 from ltp_service.http.views.books import best_of
 from ltp_service.meters import REFRESHES
 from ltp_service.prices.freshness import DEFAULT_BOUND, Bound
+from ltp_service.prices.other_markets import Comparison
 from ltp_service.prices.quotes import Quote
 
 bp = Blueprint("ltp", __name__)
@@ -34,11 +38,11 @@ _REFRESHED: Literal["Prices refreshed successfully"] = "Prices refreshed success
 def ltp() -> Response:
     """The last traded price of the asked pairs, or of all."""
     parts = services()
-    asked = params.pairs(request.args, parts.config.supported_pairs).pairs
+    asked = params.pairs(request.args, parts.prices.served.pairs).pairs
     bound = params.bound(request.args, request.headers)
     detail = params.flag(request.args, "detail")
     quotes = quotes_of(parts, asked, bound)
-    failed = pair_problems(asked, quotes)
+    failed = pair_problems(asked, quotes, parts.prices.served)
     if len(failed) == len(asked):
         return _nothing(failed)
     return _prices(parts, quotes, failed, detail=detail)
@@ -48,7 +52,7 @@ def ltp() -> Response:
 def cached() -> Response:
     """The prices in memory now, without a call to an exchange."""
     parts = services()
-    asked = params.pairs(request.args, parts.config.supported_pairs).pairs
+    asked = params.pairs(request.args, parts.prices.served.pairs).pairs
     bound = params.bound(request.args, request.headers)
     quotes = parts.prices.quotes.look(_supported(parts, asked), bound)
     _count(parts, asked, quotes)
@@ -65,7 +69,7 @@ def refresh() -> Response:
     learnt = parts.prices.source.refresh(_supported(parts, asked))
     done = [pair for pair in asked if pair in learnt]
     failed = [
-        PairProblem(pair, "PRICE_FETCH_ERROR" if pair in parts.config.supported_pairs else "UNSUPPORTED_PAIR")
+        PairProblem(pair, "PRICE_FETCH_ERROR" if pair in parts.prices.served else "UNSUPPORTED_PAIR")
         for pair in asked
         if pair not in learnt
     ]
@@ -102,10 +106,9 @@ def quotes_of(parts: Services, asked: Sequence[Pair], bound: Bound = DEFAULT_BOU
 
 
 def _supported(parts: Services, asked: Sequence[Pair]) -> list[Pair]:
-    supported = frozenset(parts.config.supported_pairs)
-    known = [pair for pair in asked if pair in supported]
+    known = [pair for pair in asked if pair in parts.prices.served]
     if not known:
-        raise UnknownPair(f"{', '.join(map(str, asked))}: not served here; see /api/v1/pairs")
+        raise unserved(parts.prices.served, asked)
     return known
 
 
@@ -128,21 +131,21 @@ def _prices(
     for quote in served:
         if quote.price is not None:
             items.append(
-                _encode(
-                    _detailed(
-                        quote, quote.price, wall, witnesses_of(parts, quote), books.get(quote.pair, UNSET)
-                    )
-                )
+                _encode(_compared(parts, quote, quote.price, wall, books.get(quote.pair, UNSET)))
                 if detail
                 else item(quote.price.tick)
             )
             pause()
     content = body(items, failed)
+    substitutes = substitutes_among(quote.price.tick for quote in served if quote.price is not None)
+    count_substitutes(parts.meters, {(tick.pair, tick.source): 1 for tick in substitutes})
+    named = names_of(substitutes)
+    headers = dict(source_headers(named)) if named else {}
     if failed:
-        return raw_response(content, 206)
-    tag = etag(content)
+        return raw_response(content, 206, headers)
+    tag = etag(content, named)
     scope = "private" if parts.config.auth_enabled else "public"
-    headers = {"ETag": tag, "Cache-Control": f"{scope}, max-age={0 if detail else 1}"}
+    headers |= {"ETag": tag, "Cache-Control": f"{scope}, max-age={0 if detail else 1}"}
     if matches(request.headers.get("If-None-Match"), tag):
         return raw_response(b"", 304, headers)
     return raw_response(content, headers=headers)
@@ -173,7 +176,7 @@ def witnesses_of(parts: Services, quote: Quote) -> list[shapes.Witness]:
 
 
 def detail_of(parts: Services, quote: Quote) -> shapes.DetailedPrice | None:
-    """The quote in detail, without witnesses; None when the pair has no price."""
+    """The quote in detail, without other exchanges; None when the pair has no price."""
     return None if quote.price is None else _detailed(quote, quote.price, parts.clock.wall())
 
 
@@ -181,7 +184,7 @@ def streamed(parts: Services, quote: Quote) -> bytes:
     """The quote as streams tell it: the item of `detail=true`, or one without a price."""
     price, wall = quote.price, parts.clock.wall()
     if price is not None and quote.verdict.servable:
-        return _encode(_detailed(quote, price, wall, witnesses_of(parts, quote)))
+        return _encode(_compared(parts, quote, price, wall))
     age = quote.verdict.age
     return _encode(
         shapes.NoPrice(
@@ -198,11 +201,44 @@ def streamed(parts: Services, quote: Quote) -> bytes:
     )
 
 
+def consensus_told(comparison: Comparison) -> shapes.Consensus:
+    """What the exchanges say together, as answers tell it."""
+    found = comparison.consensus
+    return shapes.Consensus(
+        median=None if found.median is None else plain(found.median),
+        sources=list(found.exchanges),
+        spread_bps=None if found.spread_bps is None else number(found.spread_bps),
+        deviation_bps=None if found.deviation_bps is None else number(found.deviation_bps),
+        reason=found.reason or UNSET,
+    )
+
+
+def _compared(
+    parts: Services, quote: Quote, price: Price, wall: float, book: shapes.PairBook | UnsetType = UNSET
+) -> shapes.DetailedPrice:
+    """The price in detail, beside Kraken's book and the prices of other exchanges. `wall` is the unix second of the quote."""
+    comparison = parts.other_markets.compare(quote.pair, price)
+    if comparison is None:
+        return _detailed(quote, price, wall, book=book)
+    return _detailed(
+        quote,
+        price,
+        wall,
+        witnesses=witnesses_of(parts, quote),
+        consensus=consensus_told(comparison),
+        deviating=UNSET if comparison.deviating is None else comparison.deviating,
+        book=book,
+    )
+
+
 def _detailed(
     quote: Quote,
     price: Price,
     wall: float,
+    *,
     witnesses: Sequence[shapes.Witness] = (),
+    consensus: shapes.Consensus | UnsetType = UNSET,
+    deviating: bool | UnsetType = UNSET,
     book: shapes.PairBook | UnsetType = UNSET,
 ) -> shapes.DetailedPrice:
     """`wall` is the unix second of the quote."""
@@ -218,5 +254,7 @@ def _detailed(
         age_ms=round(age * 1000),
         trade_id=price.tick.trade_id,
         witnesses=list(witnesses) or UNSET,
+        consensus=consensus,
+        deviating=deviating,
         book=book,
     )

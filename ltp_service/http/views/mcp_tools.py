@@ -43,6 +43,7 @@ _SERVED = {
     "live": "The feed is proven alive, and the last trade is at most 60 s old.",
     "quiet": "The feed is proven alive, and there was no trade for more than 60 s: the number is right, the market is still.",
     "fallback": "The feed does not deliver this pair, and the exchange's REST API confirms the price; or it has not told when the trade was made.",
+    "substitute": "Kraken is silent. This is the last trade on another exchange, which source names: another market, whose price differs from Kraken's.",
     "halted": "The exchange matches no orders of this pair now. This was its last trade.",
 }
 _UNKNOWN = "No source has told a price of this pair yet. Ask again in a few seconds."
@@ -85,7 +86,7 @@ class Tool(NamedTuple):
 def get_price(parts: Services, asked: OnePair) -> Outcome:
     """The price as `/api/v1/ltp` serves or refuses it."""
     (quote,) = quotes_of(parts, [_pair(parts, asked.pair)])
-    told = PriceNow(**_price_now(quote))
+    told = PriceNow(**_price_now(parts, quote))
     return Outcome(told, None if told.trustworthy else told.reason)
 
 
@@ -96,7 +97,7 @@ def explain_price(parts: Services, asked: OnePair) -> Outcome:
     (quote,) = parts.prices.quotes.look([pair])
     found = explained(parts, pair, quote)
     told = ExplainedPrice(
-        **_price_now(quote),
+        **_price_now(parts, quote),
         market=found.market,
         doubt=found.doubt,
         held_back_since=found.quarantined.held_since if found.quarantined else None,
@@ -212,12 +213,12 @@ def _text(told: msgspec.Struct) -> str:
 def _pair(parts: Services, text: str) -> Pair:
     """Raises InvalidParameter or Refused."""
     pair = read_pair(text)
-    if pair not in parts.config.supported_pairs:
+    if pair not in parts.prices.served:
         raise Refused(f"{pair}: not served here; list_pairs names the pairs that are")
     return pair
 
 
-def _price_now(quote: Quote) -> Node:
+def _price_now(parts: Services, quote: Quote) -> Node:
     """The fields of a PriceNow. Without a servable price they have no number but the age of its evidence."""
     state, age, servable = quote.verdict.state, quote.verdict.age, quote.verdict.servable
     told: Node = {
@@ -238,6 +239,7 @@ def _price_now(quote: Quote) -> Node:
         "source": quote.price.confirmed_by,
         "traded_at": rfc3339(tick.traded_at),
         "trade_id": tick.trade_id,
+        "deviating": parts.other_markets.deviates(quote.pair, quote.price),
     }
 
 

@@ -19,5 +19,6 @@ def pairs() -> Response:
 
 def served_pairs(parts: Services) -> shapes.Pairs:
     """The pairs that are served here."""
-    pairs = parts.config.supported_pairs
-    return shapes.Pairs([shapes.ServedPair(str(pair), kraken_v1_symbol(pair)) for pair in pairs])
+    return shapes.Pairs(
+        [shapes.ServedPair(str(pair), kraken_v1_symbol(pair)) for pair in parts.prices.served]
+    )

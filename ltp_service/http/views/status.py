@@ -14,6 +14,7 @@ from ltp_service.http.answers import json_response, moment, rfc3339
 from ltp_service.http.services import services
 from ltp_service.http.views.debug import shown
 from ltp_service.prices.quotes import Quote
+from ltp_service.prices.served import ServedPairs
 from ltp_service.version import VERSION
 
 bp = Blueprint("status", __name__)
@@ -35,7 +36,7 @@ REST_ALONE = IN_ORDER | {"fallback"}
 def status() -> Response:
     """The feed, the pairs and the process."""
     parts = services()
-    quotes = parts.prices.quotes.look(parts.config.supported_pairs)
+    quotes = parts.prices.quotes.look(parts.prices.served.pairs)
     link = parts.link("kraken")
     wall = parts.clock.wall()
     return json_response(
@@ -46,6 +47,7 @@ def status() -> Response:
             timestamp_iso=rfc3339(wall),
             market=parts.prices.store.market(),
             pairs=_pairs(parts, quotes, link),
+            pair_list=_pair_list(parts.prices.served),
             breaker=breaker_of(parts),
             divergences=divergences_of(parts),
             sources={name: _source(parts, name) for name in parts.prices.sources},
@@ -60,6 +62,11 @@ def status() -> Response:
             settings=settings_of(parts),
         )
     )
+
+
+def _pair_list(served: ServedPairs) -> shapes.PairList | None:
+    """What the wildcards mean; None where there is none."""
+    return shapes.PairList(served.has_list, served.counts()) if served.wildcards else None
 
 
 def _fleet(parts: Services) -> shapes.Fleet | None:
@@ -123,7 +130,7 @@ def _source(parts: Services, name: str) -> shapes.SourceStatus:
     return shapes.SourceStatus(
         connected=link is not None and link.connected,
         last_error=link.last_error if link else None,
-        pairs={str(pair): told(pair) for pair in parts.config.supported_pairs},
+        pairs={str(pair): told(pair) for pair in parts.prices.served},
     )
 
 
@@ -134,7 +141,7 @@ def settings_of(parts: Services) -> dict[str, float | bool]:
 
 def _overall(parts: Services, quotes: list[Quote]) -> Literal["ok", "degraded", "down"]:
     in_order = IN_ORDER if parts.config.kraken_websocket_enabled else REST_ALONE
-    if all(quote.verdict.state in in_order for quote in quotes):
+    if parts.prices.served.has_list and all(quote.verdict.state in in_order for quote in quotes):
         return "ok"
     return "degraded" if any(quote.verdict.servable for quote in quotes) else "down"
 

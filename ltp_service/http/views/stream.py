@@ -8,7 +8,7 @@ from flask import Blueprint, Response, request
 
 from ltp_service.assembly import Services
 from ltp_service.collected.kraken_tape import EXCHANGE as KRAKEN
-from ltp_service.domain.errors import InvalidParameter, NotFound, NotSupported, UnknownPair
+from ltp_service.domain.errors import InvalidParameter, NotFound, NotSupported
 from ltp_service.feed.books import BookCollector
 from ltp_service.feed.trades import TradeCollector
 from ltp_service.http import params, shapes
@@ -17,6 +17,7 @@ from ltp_service.http.client_address import client_address, limit_key
 from ltp_service.http.gunicorn_send import can_hand_over
 from ltp_service.http.request_note import note_of
 from ltp_service.http.services import services
+from ltp_service.http.unserved import unserved
 from ltp_service.keys.key import hash_of
 from ltp_service.streams.question import (
     MAX_TRADES_PAIRS,
@@ -37,16 +38,18 @@ _EXCHANGE_EVENTS: Sequence[ExchangeEvents] = get_args(ExchangeEvents)
 def market() -> Response:
     """Prices or trades of the asked pairs, or of all, and with `books` their best bid and ask."""
     parts = services()
-    pairs = params.pairs(request.args, parts.config.supported_pairs).pairs
-    if unknown := [str(pair) for pair in pairs if pair not in parts.config.supported_pairs]:
-        raise UnknownPair(f"{', '.join(unknown)}: not served here; see /api/v1/pairs")
+    asked = params.pairs(request.args, parts.prices.served.pairs)
+    pairs = asked.pairs
+    unknown = [pair for pair in pairs if pair not in parts.prices.served]
+    if unknown or not pairs:
+        raise unserved(parts.prices.served, unknown)
     events = params.word(request.args, "events", _MARKET_EVENTS)
     if events != "prices" and len(pairs) > MAX_TRADES_PAIRS:
         raise InvalidParameter(
             f"{len(pairs)} pairs asked; at most {MAX_TRADES_PAIRS} in one stream with trades, because the id of an event"
             " names a trade of each"
         )
-    return _open(parts, MarketQuestion(pairs, events, params.flag(request.args, "books")))
+    return _open(parts, MarketQuestion(pairs, events, params.flag(request.args, "books"), asked.everything))
 
 
 @bp.post("/api/v1/stream/tickets")

@@ -306,7 +306,7 @@ def test_what_was_collected_is_shown_as_documented(tmp_path: Path) -> None:
     service = FreshService(
         tmp_path, auth_api_key=key, supported_pairs=("BTC/USDT",), collectors=("bybit_trades", "bybit_books")
     )
-    service.trade("115643.10", service.services.config.supported_pairs[0])
+    service.trade("115643.10", service.services.config.plain_pairs[0])
     service.services.trades.trades.put(
         Trade("bybit", "BTCUSDT", "sell", Decimal("115643.2"), Decimal("0.1"), NOON, "1", NOON, "{}")
     )

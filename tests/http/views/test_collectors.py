@@ -332,7 +332,7 @@ def test_an_added_symbol_is_there_after_a_restart(service: FreshService, tmp_pat
 @pytest.fixture
 def witnessed(fresh_service: MakeService) -> FreshService:
     service = fresh_service(supported_pairs=("BTC/USDT", "ETH/USDT"))
-    pair = service.services.config.supported_pairs[0]
+    pair = service.services.config.plain_pairs[0]
     service.trade("100", pair)
     service.services.trades.trades.put(traded(0, price="100.10"))
     service.services.trades.trades.put(traded(1, exchange="binance", price="99.9000"))
@@ -341,7 +341,7 @@ def witnessed(fresh_service: MakeService) -> FreshService:
 
 def test_what_other_exchanges_trade_at_stands_beside_the_price(witnessed: FreshService) -> None:
     witnessed.clock.advance(1.5)
-    witnessed.heartbeat(*witnessed.services.config.supported_pairs)
+    witnessed.heartbeat(*witnessed.services.config.plain_pairs)
     answer = witnessed.get("/api/v1/ltp?pair=BTC/USDT&detail=true")
 
     assert answer.get_json()["ltp"][0]["amount"] == 100
@@ -356,7 +356,7 @@ def test_what_other_exchanges_trade_at_stands_beside_the_price(witnessed: FreshS
 
 
 def test_a_pair_that_nobody_else_trades_has_no_witnesses(witnessed: FreshService) -> None:
-    witnessed.trade("5", witnessed.services.config.supported_pairs[1])
+    witnessed.trade("5", witnessed.services.config.plain_pairs[1])
 
     assert "witnesses" not in witnessed.get("/api/v1/ltp?pair=ETH/USDT&detail=true").get_json()["ltp"][0]
     assert witnessed.get("/api/v1/ltp/explain?pair=ETH/USDT").get_json()["witnesses"] == []

@@ -29,12 +29,13 @@ PRICE = "115643.10"
 DIGITS = re.compile(r"1156\d\d|98765")
 """In every price of these tests, and in nothing else."""
 
+SECOND_SOURCE = {"price_sources": ("kraken", "coinbase"), "substitute_sources": ("coinbase",)}
 FAR = {"X-Forwarded-For": "198.51.100.7"}
 
 
 @pytest.fixture
 def service(fresh_service: MakeService) -> FreshService:
-    return fresh_service(rate_limit_enabled=False, supported_pairs=("BTC/USDT", "BTC/USD"))
+    return fresh_service(rate_limit_enabled=False, supported_pairs=("BTC/USDT", "BTC/USD"), **SECOND_SOURCE)
 
 
 def live(service: FreshService) -> None:
@@ -49,6 +50,11 @@ def quiet(service: FreshService) -> None:
 
 def fallback(service: FreshService) -> None:
     service.store.put(tick(PRICE, source=REST, received_at=service.clock.monotonic()))
+
+
+def substitute(service: FreshService) -> None:
+    service.clock.advance(31)
+    service.trade_elsewhere("coinbase", PRICE, traded_at=NOON, trade_id=4711)
 
 
 def halted(service: FreshService) -> None:
@@ -78,7 +84,7 @@ def unknown(service: FreshService) -> None:
 
 
 Situation = Callable[[FreshService], None]
-SERVED: list[Situation] = [live, quiet, fallback, halted]
+SERVED: list[Situation] = [live, quiet, fallback, substitute, halted]
 REFUSED: list[Situation] = [stale, delisted, doubtful, unknown]
 
 
@@ -153,7 +159,7 @@ def test_a_refused_price_comes_with_its_state_and_a_sentence_without_any_number(
 def test_the_situations_above_are_all_the_states(fresh_service: MakeService) -> None:
     states = set()
     for situation in (*SERVED, *REFUSED):
-        service = fresh_service()
+        service = fresh_service(**SECOND_SOURCE)
         situation(service)
         states.add(call(service, "get_price", pair="BTC/USD")["structuredContent"]["state"])
 
@@ -182,7 +188,7 @@ def test_an_explanation_tells_what_decides(service: FreshService) -> None:
 
 
 def test_an_explanation_tells_other_exchanges_prices_as_texts(service: FreshService) -> None:
-    usdt = service.services.config.supported_pairs[0]
+    usdt = service.services.config.plain_pairs[0]
     service.trade("100", usdt)
     service.services.trades.trades.put(
         Trade("bybit", "BTCUSDT", "sell", Decimal("101.50"), Decimal("0.1"), NOON, "1", NOON, "{}")

@@ -2,8 +2,11 @@
 
 from collections.abc import Callable
 
-from ltp_service.domain.pairs import read_pair
-from tests.service import FreshService
+from ltp_service.domain.pairs import Pair, read_pair
+from tests.fakes import BTC, ETH
+from tests.service import FreshService, refusal
+
+NEW = Pair("ADA", "USD")
 
 
 def test_the_pairs_are_told_in_order_with_krakens_names(fresh_service: Callable[..., FreshService]) -> None:
@@ -27,3 +30,31 @@ def test_the_default_pairs_are_the_seven_promised(service: FreshService) -> None
     assert [
         entry["pair"] for entry in told
     ] == "BTC/USD BTC/EUR BTC/CHF BTC/CAD ETH/USD LTC/USD XRP/USD".split()
+
+
+def test_before_the_exchanges_list_is_known_a_pair_of_a_wildcard_is_no_mistake_of_the_caller(
+    fresh_service: Callable[..., FreshService],
+) -> None:
+    service = fresh_service(supported_pairs=("*/USD",))
+    for path in ("/api/v1/ltp", "/api/v1/ltp?pair=BTC/USD", "/api/v1/stream"):
+        assert refusal(service.get(path)) == (503, "ALL_PRICES_FAILED")
+    assert refusal(service.get("/api/v1/ltp?pair=BTC/EUR")) == (400, "UNSUPPORTED_PAIR")
+    status = service.get("/api/v1/status").get_json()
+    assert (status["status"], status["pair_list"]) == ("down", {"known": False, "wildcards": {"*/USD": 0}})
+
+
+def test_what_the_exchange_lists_is_served_at_once(fresh_service: Callable[..., FreshService]) -> None:
+    service = fresh_service(supported_pairs=("BTC/USD", "*/USD"))
+    service.trade("100", BTC)
+    service.get("/api/v1/ltp")
+    service.services.prices.served.listed([BTC, ETH], 0.0, complete=True)
+    service.trade("20", ETH)
+
+    assert [item["pair"] for item in service.get("/api/v1/ltp").get_json()["ltp"]] == ["BTC/USD", "ETH/USD"]
+    assert [entry["pair"] for entry in service.get("/api/v1/pairs").get_json()["pairs"]] == [
+        "BTC/USD",
+        "ETH/USD",
+    ]
+    service.services.prices.served.listed([NEW], 1.0, complete=False)
+    service.trade("3", NEW)
+    assert len(service.get("/api/v1/ltp").get_json()["ltp"]) == 3
