@@ -116,7 +116,7 @@ def _figures(bench: Bench, count: int) -> Figures:
         with KeepAlive(server.port, "/api/v1/ltp") as reader:
             _until(lambda: _has_all(reader, count))
             started = time.monotonic() - begun
-        time.sleep(bench.scaled(SETTLE_SECONDS, 0))
+        time.sleep(bench.scaled(SETTLE_SECONDS, 2))
         idle, questions = _idle(exchange, server, bench.scaled(12, 1))
         # Other guests of the machine only add to it.
         tick = min(_tick(exchange, server, idle, bench.scaled(3, 1)) for _ in range(bench.scaled(5, 1)))
