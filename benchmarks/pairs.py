@@ -19,7 +19,7 @@ from tests.simulator.client import Simulator
 COUNTS = (PAIRS, 100, 500, 1000)
 QUICK_COUNTS = (PAIRS, 100)
 
-SETTLE_SECONDS = 4.0
+SETTLE_SECONDS = 4
 """Seconds after the first prices in which what belongs to the start comes to its end."""
 
 TICKS_PER_SECOND, WALKS_PER_SECOND = 300, 20
@@ -116,8 +116,8 @@ def _figures(bench: Bench, count: int) -> Figures:
         with KeepAlive(server.port, "/api/v1/ltp") as reader:
             _until(lambda: _has_all(reader, count))
             started = time.monotonic() - begun
-        time.sleep(SETTLE_SECONDS)
-        idle, questions = _idle(exchange, server, bench.scaled(12, 2))
+        time.sleep(bench.scaled(SETTLE_SECONDS, 2))
+        idle, questions = _idle(exchange, server, bench.scaled(12, 1))
         # Other guests of the machine only add to it.
         tick = min(_tick(exchange, server, idle, bench.scaled(3, 1)) for _ in range(bench.scaled(5, 1)))
         exchange.walk(WALKS_PER_SECOND)
