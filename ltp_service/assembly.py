@@ -481,7 +481,7 @@ def follow_list(
         for collector in sources:
             collector.follow(pairs)
         poll.follow(pairs)
-        for pair in set(doubts.by_pair).difference(pairs):
+        for pair in set(doubts).difference(pairs):
             doubts.settle(pair)
 
     served.on_change(follow)
@@ -616,7 +616,7 @@ def wire_history(config: Config, runtime: Runtime, prices: PriceParts) -> Histor
             ahead,
             prices.store.all(),
             {pair: at for pair, at in since.items() if at is not None},
-            frozenset(prices.doubts.by_pair),
+            frozenset(prices.doubts),
         )
 
     def leads() -> bool:

@@ -279,7 +279,7 @@ class KrakenCollector(Collector):
             self._proven = symbols, [self._pairs[symbol] for symbol in symbols]
         pairs = self._proven[1]
         # Another trade than the one served may be the last.
-        uncertain = {*self._quarantine.pairs(), *self._doubts.by_pair, *self._tickers.waiting_pairs()}
+        uncertain = {*self._quarantine.pairs(), *self._doubts, *self._tickers.waiting_pairs()}
         if uncertain:
             pairs = [pair for pair in pairs if pair not in uncertain]
         elif self._confirmed == (symbols, at):

@@ -1,6 +1,6 @@
 """Which prices may be wrong, since when and why. Moments are monotonic seconds."""
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from decimal import Decimal
 from math import inf
 from typing import Literal
@@ -55,6 +55,9 @@ class Doubts:
 
     def __contains__(self, pair: object) -> bool:
         return pair in self.by_pair
+
+    def __iter__(self) -> Iterator[Pair]:
+        return iter(self.by_pair)
 
     def about(self, pair: Pair) -> Doubt | None:
         """The doubt about `pair`; None when there is none."""

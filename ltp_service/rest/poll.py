@@ -202,7 +202,7 @@ class Poll:
                 self._listings_due_at, self._listings_asked_at + LISTINGS_IN_DOUBT_SECONDS
             )
         late = self._late(now)
-        needy = {*late, *self._doubts.by_pair}
+        needy = {*late, *self._doubts}
         self._needy = {pair: self._needy.get(pair, now) for pair in needy}
         self._turn(late, now)
         self._listen()
