@@ -127,7 +127,9 @@ def test_every_state_is_shown_as_it_is_told(service: ScriptedService, opened: Ta
     service.price("BTC/USD", None if gone else "1", state, deviating=state == "substitute", **aged)
     row = page.locator('tr[data-pair="BTC/USD"]')
     expect(row.locator("td.state")).to_have_text(state)
-    expect(row.locator(".deviates")).to_have_text(["deviates more than 5 %"] if state == "substitute" else [])
+    expect(row.locator(".deviates")).to_have_text(
+        ["deviates more than 5 % from the median"] if state == "substitute" else []
+    )
     expect(page.locator('tr[data-pair="ETH/USD"] td.state')).to_have_text("live")
 
 
