@@ -552,7 +552,7 @@ def wire_trades(config: Config, runtime: Runtime, database: Database, line: "Fle
 
     symbols.on_change(follow)
     exchanges = [each.exchange for each in collectors.values() if isinstance(each, TradeCollector)]
-    witnesses = Witnesses(exchanges, trades.last, runtime.clock, trades.has)
+    witnesses = Witnesses(exchanges, trades.last, trades.age, trades.has)
     return TradeParts(trades, books, symbols, witnesses, collectors, topics)
 
 

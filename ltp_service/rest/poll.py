@@ -134,6 +134,8 @@ class Poll:
         self._served = served
         self._listed_pairs = self.pairs
         """Those of them when the list of pairs was last looked at; one that is added later has its status of that list."""
+        self._doubts_the_list = False
+        """Whether the last list of pairs may not be this exchange's."""
         self._awaited: dict[Pair, float] = {}
         """Monotonic seconds until which the feed may bring the first price of a pair that was added later."""
         self._source = source
@@ -424,11 +426,17 @@ class Poll:
         self._served.listed(listed.keys(), now, complete=True)
         served = self.pairs
         concerned = served
-        if not listed and served is not self._listed_pairs:
+        if not listed and self._doubts_the_list:
+            listed = self._source.listings()
+        elif not listed and served is not self._listed_pairs:
             listed = self._source.listings()
             concerned = tuple(pair for pair in served if pair not in self._listed_pairs)
         self._listed_pairs = served
-        if any(pair in listed for pair in served):  # else it is not this exchange's list
+        # A list that names no served pair may be of another exchange, unless REST does not know one of them either.
+        unknown = self._source.unknown
+        is_believed = any(pair in listed or pair in unknown for pair in served)
+        self._doubts_the_list = bool(listed) and not is_believed
+        if listed and is_believed:
             feed = self._feed
             pairs = [pair for pair in concerned if feed is None or not feed.tells_market_of(pair)]
             self._store.set_pair_markets({pair: listed.get(pair, DELISTED) for pair in pairs})

@@ -108,6 +108,7 @@ class FakeRest:
         self.trades_broken = False
         self.asked: list[tuple[str, float]] = []
         """But for the list of pairs."""
+        self.unknown: set[Pair] = set()
         self.lists: dict[Pair, MarketStatus] = {BTC: "online", ETH: "online"}
         self.listed_at: list[float] = []
         self._listed: dict[Pair, MarketStatus] = {}
@@ -116,7 +117,8 @@ class FakeRest:
         self._ask("Ticker")
         known = [pair for pair in pairs if pair in self.prices]
         ticks = [self._tick(pair) for pair in known]
-        return RestAnswer(ticks, frozenset(), frozenset(known), self.details)
+        unknown = self.unknown.intersection(pairs)
+        return RestAnswer(ticks, unknown, frozenset(known) | unknown, self.details)
 
     def trades(self, pair: Pair) -> NewestTrades | None:
         self._ask("Trades")
@@ -848,6 +850,18 @@ def test_a_list_without_any_pair_that_is_served_is_no_list(scene: Scene) -> None
     scene.pass_time(6, alive=(BTC, ETH))
 
     assert scene.state() == "live"
+
+
+def test_a_single_pair_that_neither_the_list_nor_the_prices_of_rest_know_is_delisted() -> None:
+    scene = Scene(XRP)
+    scene.rest.lists = {BTC: "online"}
+    scene.pass_time(10)
+    assert scene.store.market_of(XRP) == "unknown"
+    scene.rest.unknown = {XRP}
+    scene.pass_time(30)
+
+    assert len(scene.rest.listed_at) == 1
+    assert scene.store.market_of(XRP) == "delisted"
 
 
 def test_what_the_feed_tells_of_a_pair_counts_before_rests_list(scene: Scene) -> None:
