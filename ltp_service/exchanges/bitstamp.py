@@ -40,7 +40,7 @@ CACHED_SECONDS = 2.0
 """Seconds for which an answer of REST may have been in a cache, where its headers do not tell."""
 
 EMPTY_FOR_SECONDS = 55.0
-"""Seconds for which nobody traded when REST has no trade of the last minute; a cache is part of that minute."""
+"""Seconds that certainly had no trade when REST has none of the last minute; a cache is part of that minute."""
 
 ASK_APART_SECONDS = 1.0
 """Least seconds between two questions. Ten a second would be within the exchange's limit."""

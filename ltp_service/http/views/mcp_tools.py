@@ -91,7 +91,7 @@ def get_price(parts: Services, asked: OnePair) -> Outcome:
 
 
 def explain_price(parts: Services, asked: OnePair) -> Outcome:
-    """What `/api/v1/ltp/explain` tells, for whom it tells it, and no number where the price is refused."""
+    """What `/api/v1/ltp/explain` tells, to the same callers. Where the price is refused, no number is told."""
     auth.admit("explain")
     pair = _pair(parts, asked.pair)
     (quote,) = parts.prices.quotes.look([pair])
