@@ -1,4 +1,4 @@
-"""ltp verify: what a service says, held against the exchange's own trades."""
+"""ltp verify: compares what a service says with the exchange's own trades."""
 
 import json
 import sys

@@ -1,4 +1,4 @@
-"""Each price that was said, held against the exchange's trades; pure."""
+"""Compares each price that was told with the exchange's trades; pure."""
 
 from bisect import bisect_right
 from collections import defaultdict, deque
