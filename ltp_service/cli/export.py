@@ -39,7 +39,7 @@ _TYPES = {
     "price": _DIGITS,
     "quantity": _DIGITS,
 }
-"""Of the columns in Parquet; the others are texts."""
+"""The types of the columns in Parquet; all other columns are texts."""
 
 _HELD = re.compile(r"[0-9]{1,20}(\.[0-9]{1,18})?")
 """Numbers that DECIMAL(38, 18) holds. The database would round any other."""
@@ -103,7 +103,7 @@ def command(
 
 
 def _begun(rows: Iterator[Row]) -> Iterator[Row]:
-    """The same rows, of which the first is known: the head of a file is no sign of life before it. Raises what `rows` do."""
+    """The same rows, after the first one was read, so that no file is begun without a row. Raises what `rows` raises."""
     first = next(rows, None)
     return rows if first is None else chain([first], rows)
 
@@ -135,7 +135,7 @@ def _first(known: Coverage, start: int | None) -> int:
 
 
 def _shown(rows: Iterable[Row], begin: int, end: int, show: Callable[[float], None]) -> Iterator[Row]:
-    """The rows, while the share of the time that they have passed is shown."""
+    """Passes on the rows, and shows how much of the time range they have covered."""
     for number, row in enumerate(rows):
         if number % EVERY_ROWS == 0 and isinstance(row, RecordedTrade):
             show((row.traded_at - begin) / max(1, end - begin))
@@ -143,7 +143,7 @@ def _shown(rows: Iterable[Row], begin: int, end: int, show: Callable[[float], No
 
 
 def _write_file(output: Path, pair: Pair, rows: Iterable[Row], form: Form | Literal["parquet"]) -> None:
-    """The whole file, or none: it gets its name when it is complete."""
+    """Writes the whole file or none, because it gets its name only when it is complete."""
     try:
         with TemporaryDirectory(prefix=".ltp-export-", dir=output.parent) as folder:
             part = Path(folder, "part")
@@ -158,7 +158,7 @@ def _write_file(output: Path, pair: Pair, rows: Iterable[Row], form: Form | Lite
 
 
 def _write_parquet(part: Path, between: Path, pair: Pair, rows: Iterable[Row]) -> None:
-    """By way of a CSV, so that no more than a page is in memory. Raises ClickException for digits that do not fit."""
+    """Writes a CSV first, so that no more than a page is in memory. Raises ClickException for digits that do not fit."""
     try:
         import duckdb  # noqa: PLC0415 - an extra, needed for this alone
     except ImportError as error:

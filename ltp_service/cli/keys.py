@@ -31,7 +31,7 @@ def _life(_: click.Context, __: click.Parameter, text: str | None) -> float | No
 
 
 @command.command(epilog="Example: ltp keys create --name ops --permission admin")
-@click.option("--name", required=True, help="Whom it is for.")
+@click.option("--name", required=True, help="The user or program that gets the key.")
 @click.option(
     "--permission", type=click.Choice(PERMISSIONS), default="read", show_default=True, help="What it may do."
 )

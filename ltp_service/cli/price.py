@@ -33,7 +33,7 @@ class Found:
 
     @property
     def state(self) -> str | None:
-        """As the service names it; None where nobody can say."""
+        """As the service names it; None where it is not known."""
         if self.price is not None:
             return self.price.state
         if isinstance(self.error, client.PriceStale | errors.PriceStale):

@@ -25,7 +25,7 @@ from ltp_service.runtime.runtime import Runtime
 from ltp_service.settings.config import Config, load_config
 
 READ_SECONDS = 0.2
-"""Seconds that a read waits at most, before it is looked whether the recording is over."""
+"""The longest wait of a read in seconds. After it the recorder checks whether the recording is over."""
 
 MOST_FRAMES_AT_ONCE = 1000
 
@@ -97,28 +97,28 @@ class Tape:
         frames: int | None,
         show: Callable[[float], None],
     ) -> None:
-        """It is full after so many seconds or frames; None sets no bound. `show` is told how much is done."""
+        """The tape is full after `seconds` or `frames`; None sets no bound. `show` is called with the part that is done."""
         self._lines, self._clock, self._show = lines, runtime.clock, show
         self._seconds, self._most = seconds, frames
         self._begun = runtime.clock.monotonic()
         self.frames = 0
-        """From the exchange so far."""
+        """The number of frames from the exchange so far."""
 
     def write(self, direction: str, **more: str) -> None:
-        """Raises OSError."""
+        """Writes one record. Raises OSError."""
         record = {"t": self._clock.wall(), "dir": direction, **more}
         self._lines.write(f"{json.dumps(record)}\n")
         self._lines.flush()
 
     def take(self, frames: Sequence[str]) -> None:
-        """Frames of the exchange, as many as there is room for. Raises OSError."""
+        """Writes frames of the exchange, as many as there is room for. Raises OSError."""
         room = len(frames) if self._most is None else self._most - self.frames
         for frame in frames[:room]:
             self.write("in", raw=frame)
             self.frames += 1
 
     def seconds_left(self) -> float:
-        """Until it is full by time."""
+        """Seconds until the recording ends by its time limit."""
         if self._seconds is None:
             return inf
         return max(0.0, self._begun + self._seconds - self._clock.monotonic())
@@ -190,7 +190,7 @@ class Recorder:
         return self._tape.is_full() or self.hears_nothing
 
     def _note_refusals(self, frames: Sequence[str]) -> None:
-        """Tells each once."""
+        """Reports each refused pair once."""
         for frame in frames:
             try:
                 events = self._parse(frame).events

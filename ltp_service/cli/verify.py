@@ -1,4 +1,4 @@
-"""ltp verify: what a service says, held against the exchange's own trades."""
+"""ltp verify: compares what a service says with the exchange's own trades."""
 
 import json
 import sys
@@ -124,10 +124,14 @@ class Printed:
         if self._as_json:
             click.echo(json.dumps({"findings": self.count} | outcome._asdict()))
         else:
+            rest = (
+                "not everything could be judged"
+                if outcome.reasons
+                else f"{outcome.unjudged} could not be judged"
+            )
             click.echo(
                 f"{_number(self.count, 'finding')} in {_number(outcome.prices, 'price')} and"
-                f" {_number(outcome.trades, 'trade')} of {_number(outcome.pairs, 'pair')};"
-                f" {outcome.unjudged} could not be judged"
+                f" {_number(outcome.trades, 'trade')} of {_number(outcome.pairs, 'pair')}; {rest}"
             )
         for reason in outcome.reasons:
             click.echo(f"not judged: {reason}", err=True)

@@ -201,7 +201,7 @@ class Line:
             raise ConnectionAbortedError("this process was forked, and makes a connection of its own")
 
     def _leave_to_parent(self) -> None:
-        """Neither the loop nor the connection is touched, as the parent uses both; this process's end of it goes away."""
+        """Closes this process's end alone. The loop and the connection stay untouched, because the parent uses both."""
         if self._writer is not None:
             with Path(os.devnull).open() as nothing:
                 os.dup2(nothing.fileno(), self._writer.get_extra_info("socket").fileno())

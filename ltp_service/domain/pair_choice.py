@@ -55,7 +55,7 @@ def plain_pairs(chosen: Iterable[Choice]) -> tuple[Pair, ...]:
 
 
 def pairs_to_try(chosen: Sequence[Choice]) -> tuple[Pair, ...]:
-    """Pairs with which to try whether an exchange answers: the plain ones, or one that surely is listed."""
+    """The pairs for a test question to the exchange: the plain ones, or one pair that is certainly listed."""
     return plain_pairs(chosen) or (Pair("BTC", "USD"),)
 
 

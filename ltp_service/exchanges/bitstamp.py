@@ -40,7 +40,7 @@ CACHED_SECONDS = 2.0
 """Seconds for which an answer of REST may have been in a cache, where its headers do not tell."""
 
 EMPTY_FOR_SECONDS = 55.0
-"""Seconds for which nobody traded when REST has no trade of the last minute; a cache is part of that minute."""
+"""Seconds that certainly had no trade when REST has none of the last minute; a cache is part of that minute."""
 
 ASK_APART_SECONDS = 1.0
 """Least seconds between two questions. Ten a second would be within the exchange's limit."""
@@ -49,10 +49,10 @@ SILENT_SECONDS = 30.0
 """Seconds without a trade after which REST is asked whether the subscription is deaf."""
 
 ASK_AGAIN_SECONDS = 4.0
-"""Seconds until REST is asked again about a trade that the stream may be about to tell, or that REST does not know yet."""
+"""Seconds until REST is asked again about a trade that is still under way on the stream, or that REST does not know yet."""
 
 LONGEST_RETRY_SECONDS = 60.0
-"""Most seconds until REST is asked again after it failed, unless it wants more."""
+"""The longest wait in seconds after a failure of REST, unless REST asks for a longer one."""
 
 
 class _Frame(msgspec.Struct):
@@ -180,7 +180,7 @@ class BitstampLastTrades(LastTradeCollector):
 
     @staticmethod
     def symbol_of(pair: Pair) -> str:
-        """`btcusd`."""
+        """The symbol of a pair, for example `btcusd`."""
         return f"{pair.base}{pair.quote}".lower()
 
     def confirm(self, symbols: Sequence[str], at: float) -> None:
@@ -204,7 +204,7 @@ class BitstampLastTrades(LastTradeCollector):
         self._ask_soon(symbol, now)
 
     def _ask_soon(self, symbol: str, now: float) -> None:
-        """As soon as no cache can have kept the answer since `now`."""
+        """Plans a question to REST for the moment when no cache can still hold an answer from before `now`."""
         self._ask_at[symbol] = min(self._ask_at.get(symbol, inf), now + CACHED_SECONDS)
 
     def tended(self, now: float) -> None:
@@ -243,13 +243,13 @@ class BitstampLastTrades(LastTradeCollector):
         if evidence_at < max(self._doubted.get(symbol, 0.0), *state.acknowledged.values()):
             self._ask_at[symbol] = now + ASK_AGAIN_SECONDS
         elif newest.trade is None:
-            self._nobody_traded(symbol, evidence_at)
+            self._confirm_without_trades(symbol, evidence_at)
         else:
             tick = self.tick_of(newest.trade, now, "bitstamp:rest")
             self._take_from_rest(symbol, msgspec.structs.replace(tick, delay=now - evidence_at))
 
-    def _nobody_traded(self, symbol: str, at: float) -> None:
-        """REST had no trade in the minute before `at`: what was the last trade within that minute still is."""
+    def _confirm_without_trades(self, symbol: str, at: float) -> None:
+        """REST had no trade in the minute before `at`, so the trade that was the last one within that minute still is."""
         pair = self._pairs[symbol]
         held = self._store.all().get(pair)
         if held is not None and held.confirmed_at >= at - EMPTY_FOR_SECONDS:

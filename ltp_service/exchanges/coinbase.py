@@ -146,7 +146,7 @@ def _parse_heartbeat(frame: str, kind: str) -> LastTradeId:
 
 
 def _parse_subscriptions(frame: str) -> tuple[Acknowledged, ...]:
-    """All that is subscribed now, whatever was asked last."""
+    """The list of all present subscriptions. The exchange sends it after each request."""
     channels = _SUBSCRIPTIONS.decode(frame).channels
     return tuple(
         Acknowledged(channel.name, product)
@@ -186,7 +186,7 @@ class CoinbaseLastTrades(LastTradeCollector):
 
     @staticmethod
     def symbol_of(pair: Pair) -> str:
-        """`BTC-USD`."""
+        """The symbol of a pair, for example `BTC-USD`."""
         return f"{pair.base}-{pair.quote}"
 
     def beat(self, told: LastTradeId, now: float) -> None:

@@ -29,9 +29,9 @@ class _Head(msgspec.Struct):
     """What is known of one book beside its levels."""
 
     number: int = 0
-    """Of its newest state; Kraken gives none."""
+    """The number of its newest state. It is ours, because Kraken gives none."""
     checksum: int | None = None
-    """Of that state at the exchange."""
+    """The exchange's checksum of that state."""
 
 
 class KrakenBooks(BookCollector):
@@ -72,7 +72,7 @@ class KrakenBooks(BookCollector):
             self._watch_the_lag(change.changed_at, received_at)
 
     def _watch_the_lag(self, changed_at: float, received_at: float) -> None:
-        """When updates come too late, no book is the present one. Raises BadFrame."""
+        """Takes all books out of sync when an update comes too late, because they show the past. Raises BadFrame then."""
         seconds = self._exchange_clock.heard(changed_at, received_at)
         if seconds is None or seconds <= LATE_SECONDS:
             return
@@ -82,7 +82,7 @@ class KrakenBooks(BookCollector):
         raise BadFrame(self._last_error, reason="late")
 
     def out_of_sync(self, symbol: str, now: float) -> None:
-        """A book that is lost again and again is repaired less and less often."""
+        """Plans a repair. The pause before it grows with each loss in a row."""
         is_under_way = symbol in self._repairs
         super().out_of_sync(symbol, now)
         pulse = self._pulses.get(symbol)
@@ -100,7 +100,7 @@ class KrakenBooks(BookCollector):
             self.unreadable(symbol, now)
 
     def unreadable(self, frame: str, now: float) -> None:
-        """Nothing but the next checksum would tell that an update is missing, so no book that it may be of stays in sync."""
+        """Takes every book out of sync to which the frame may belong. Only the next checksum would show the missing update."""
         symbols = list(self._subscriptions.states)
         named = [symbol for symbol in symbols if symbol in frame.replace("\\/", "/")]
         for symbol in named or symbols:

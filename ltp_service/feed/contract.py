@@ -52,7 +52,7 @@ class Newest(msgspec.Struct, frozen=True):
     """What REST says about the last trade of a symbol."""
 
     trade: LastTrade | None
-    """None: nobody traded in the last minute."""
+    """None: there was no trade in the last minute."""
     cached_for: float
     """Most seconds for which the answer may have been in a cache."""
 

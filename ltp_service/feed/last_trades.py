@@ -29,7 +29,7 @@ class LastTradeCollector(Collector):
     """
 
     exchange: str
-    """As PRICE_SOURCES has it."""
+    """The name of the exchange in PRICE_SOURCES."""
     url: str
     """The exchange's public endpoint."""
     dialect: Dialect
@@ -47,7 +47,7 @@ class LastTradeCollector(Collector):
         equipment: Equipment,
         handlers: Mapping[type, Handler] | None = None,
     ) -> None:
-        """`handlers`: what becomes of the events that only this exchange has."""
+        """`handlers`: the methods for the events that only this exchange has."""
         self._pairs = {self.symbol_of(pair): pair for pair in pairs}
         self._store = store
         self._exchange_clock = ExchangeClock()
@@ -93,7 +93,7 @@ class LastTradeCollector(Collector):
     # What arrives.
 
     def take(self, trade: LastTrade, received_at: float) -> None:
-        """A trade of the stream."""
+        """Takes a trade of the stream."""
         tick = self.tick_of(trade, received_at, self.source)
         self.put(trade.symbol, msgspec.structs.replace(tick, delay=self._late_by), is_present=trade.snapshot)
 

@@ -35,7 +35,7 @@ log = logging.getLogger(__name__)
 
 SHORTEST_TURN_SECONDS, LONGEST_TURN_SECONDS = 0.003, 0.015
 """Bounds of a turn, in seconds: the feed works as long as the others just did, and then sleeps once. A flooded feed must
-not starve the requests, nor they it. A turn of a number of frames would starve the feed."""
+not starve the requests, and many requests must not starve the feed. A turn of a number of frames would starve the feed."""
 
 WAITED_SECONDS = 0.001
 """Seconds of waiting for a frame from which on the others had their turn."""
@@ -390,11 +390,12 @@ class Collector:
             self._subscriptions.refuse(refusal.channel, refusal.symbol, refusal.message, now)
         # A line for each of very many symbols would hide all others; the status names what was refused of each.
         subject = refusal.symbol if len(self._subscriptions.symbols) <= NAMED_IN_THE_LOG else None
+        said = refusal.message if (subject or "") in refusal.message else f"{refusal.message} ({subject})"
         log.log(
             self.refusal_level,
             "%s refused a request: %s",
             self.name,
-            refusal.message,
+            said,
             extra={"once_a_minute": (self.name, "refused", subject)},
         )
 

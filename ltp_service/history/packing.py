@@ -19,7 +19,7 @@ EVER = 2**62
 """A moment and an id after all others."""
 
 LOOSE_PARTS = 4
-"""A fourth of a block's trades is packed at once. Fewer wait for others in rows, which are cheaper to write than the block anew."""
+"""A fourth of a block's trades is packed at once. Fewer wait in rows, because a row is cheaper to write than the whole block."""
 
 Read = Callable[[str, Sequence[object]], list[Row]]
 _Key = tuple[int, int]
@@ -37,7 +37,7 @@ class Asked(NamedTuple):
 
 
 class Trades:
-    """Reads them."""
+    """Reads the trades of rows and blocks together."""
 
     def __init__(self, read: Read, block: int) -> None:
         """`block` is that of the engine or transaction whose statements `read` runs."""
@@ -46,17 +46,17 @@ class Trades:
 
     @classmethod
     def within(cls, transaction: Transaction) -> "Trades":
-        """Those that a transaction sees, with its own."""
+        """The trades that a transaction sees, with those that it wrote itself."""
         return cls(transaction.rows, transaction.block)
 
     def first(self, asked: Asked, limit: int = EVER) -> list[RecordedTrade]:
-        """At most so many, the earliest ones, in the order of time and id."""
+        """The earliest trades, `limit` at most, in the order of time and id."""
         if not self._block:
             return [read_trade(row) for row in self._read(sql.FIRST_TRADES, (*asked, limit))]
         return self._merged(asked, limit, newest=False)
 
     def last(self, asked: Asked) -> RecordedTrade | None:
-        """The latest one."""
+        """The latest trade."""
         if not self._block:
             found = [read_trade(row) for row in self._read(sql.LAST_TRADES, (*asked, 1))]
         else:
@@ -64,7 +64,7 @@ class Trades:
         return found[0] if found else None
 
     def nth_moment(self, tape: int, places: int, until: int = EVER) -> int | None:
-        """The moment of the trade that has so many before it. None where there are fewer, and maybe where it is after `until`."""
+        """The moment of the trade that has `places` trades before it. None when there are fewer. It may be None when it is after `until`."""
         if not self._block:
             rows = self._read(sql.NTH_TRADE, (tape, places))
             return rows[0][0] if rows else None
@@ -72,7 +72,7 @@ class Trades:
         return found[places].traded_at if len(found) > places else None
 
     def _merged(self, asked: Asked, limit: int, *, newest: bool) -> list[RecordedTrade]:
-        """Of rows and blocks, beginning with the newest one or with the oldest."""
+        """The trades of rows and blocks, beginning with the newest or with the oldest."""
         statement = sql.LAST_PACKED if newest else sql.FIRST_PACKED
         most = limit // self._block + 2
         while True:
@@ -137,7 +137,7 @@ def drop(transaction: Transaction, tape: int, end: int) -> int:
 
 
 class _Beside(NamedTuple):
-    """What lies beside trades that are added, and between them, as it is stored."""
+    """The stored neighbours of the trades that are added: before, after and between them."""
 
     amid: list[bytes]
     """The blocks that reach between them."""
@@ -187,7 +187,7 @@ def _beside(transaction: Transaction, tape: int, first: _Key, last: _Key) -> _Be
 
 
 def _parts(trades: Sequence[RecordedTrade], most: int, *, is_amid: bool) -> list[Sequence[RecordedTrade]]:
-    """Cuts them for blocks: the last one is filled up later, unless they lie amid others. Then all get some room."""
+    """Cuts trades into parts for blocks. The last part is filled up later. When the trades lie between others, every part gets some room."""
     size = most
     if is_amid:
         size = -(-len(trades) // -(-len(trades) // most))

@@ -151,7 +151,7 @@ class PostgresEngine:
                 connection.execute("BEGIN")
                 result = change(_PostgresTransaction(connection, self.block))
                 connection.execute("COMMIT")
-            except UndefinedTable:  # somebody deleted them
+            except UndefinedTable:  # the tables were deleted meanwhile
                 self._migrated = None
                 raise
             return result

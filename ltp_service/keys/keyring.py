@@ -256,9 +256,11 @@ class Keyring:
         ]
         left = [key for key in found if key.revoked is None]
         if len(left) > 1:
-            raise InvalidParameter(f"{len(left)} keys begin so; give all 8 characters of the prefix")
+            raise InvalidParameter(
+                f"{len(left)} keys begin with {prefix!r}; give all 8 characters of the prefix"
+            )
         if not found:
-            raise NotFound("no key begins so; list them first")
+            raise NotFound(f"no key begins with {prefix!r}; the list of keys shows how each begins")
         if not left:
             raise InvalidParameter("that key is revoked already")
         if self._is_environment(left[0].hash):

@@ -28,7 +28,7 @@ UNKNOWN_AGAIN_AFTER_SECONDS = 60.0
 """Seconds after which a pair that was not listed is looked up again."""
 
 PACKAGE = "ltp_service"
-"""What its modules log is held back like that of the service."""
+"""The package whose log lines are held back, as those of the service are."""
 
 ReadyPrice = tuple[Mapping[Pair, held.Price], float, Decimal]
 """The store's view, the monotonic second until which the price may be given while that view is the same, the price."""
@@ -160,7 +160,7 @@ class Running:
         return {pair: refused.get(pair) or asked[pair] for pair in pairs}
 
     def _note_refusal(self, pair: Pair) -> None:
-        """Of the feed. What its list lacks, too, need not be asked of REST, which has to wait for its turn."""
+        """The feed refused a pair. If its list of pairs lacks the pair too, REST is not asked, because that has to wait its turn."""
         if self._parts.kraken is not None and self._parts.kraken.lacks(pair):
             self._parts.source.exclude(pair)
         self._parts.changes.announce(pair)
@@ -189,7 +189,7 @@ class Running:
             raise PriceUnavailable("this LastPrices was closed")
 
     def _follow(self, pair: Pair) -> None:
-        """Has the pair served, and the feed started. Raises UnknownPair, and PriceUnavailable after `close`."""
+        """Makes the feed serve the pair, and starts it. Raises UnknownPair, and PriceUnavailable after `close`."""
         self._check_open()
         if pair not in self._pairs:
             self._add(pair)
@@ -213,7 +213,7 @@ class Running:
             self._parts.quotes.expect_feed()
 
     def _drop(self, unlisted: Pair) -> None:
-        """Takes the lock: the exchange does not list that pair."""
+        """Stops serving a pair that the exchange does not list. Takes the lock."""
         with self._lock:
             if len(self._unlisted) >= MOST_SPELLINGS:
                 self._unlisted.clear()

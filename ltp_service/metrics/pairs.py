@@ -41,7 +41,7 @@ _STATES: tuple[PriceState, ...] = get_args(PriceState)
 _FIRST_WITH_EXPONENT = 1e6
 
 _ANY = "\0"
-"""Stands for any pair in a line that is written once for all."""
+"""A placeholder for the pair, in a line that is made once for all pairs."""
 
 Labels = tuple[str, ...]
 
@@ -50,7 +50,7 @@ class Shown(msgspec.Struct, array_like=True, frozen=True, gc=False):
     """What the gauges show of a pair. The last three are None before its first price."""
 
     states: tuple[PriceState, ...]
-    """One for each process that sees it differently."""
+    """The states that the processes see, each once."""
     price: float | None = None
     """NaN where the store has forgotten it."""
     age: float | None = None
@@ -81,7 +81,7 @@ class Tally:
         self.total = 0
 
     def inc(self, amount: int) -> None:
-        """Adds."""
+        """Adds to the number."""
         with self._lock:
             self.total += amount
 
@@ -227,7 +227,7 @@ def _around(meter: Meter[*tuple[Any, ...]], others: Labels, pair: str) -> tuple[
 
 
 def _number(value: float) -> str:
-    """As the library writes it, which turns to exponents as Go does."""
+    """The text that the library would write. It turns to exponents where Go does."""
     if 0 <= value < _FIRST_WITH_EXPONENT:
         return repr(float(value))
     text: str = floatToGoString(value)  # type: ignore[no-untyped-call]

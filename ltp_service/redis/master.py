@@ -1,4 +1,4 @@
-"""Leaves a Redis in whose place the Sentinels have put another one, even where it still answers."""
+"""Leaves a Redis that the Sentinels have replaced, even when it still answers."""
 
 import logging
 from collections.abc import Callable

@@ -40,7 +40,7 @@ class OnceAMinute(logging.Filter):
 
 
 def _loggers(package: str) -> list[logging.Logger]:
-    """Each of them, as a filter of a logger does not see what the loggers below it log."""
+    """Every logger of the package, because the filter of a logger does not see what the loggers below it log."""
     known = list(logging.root.manager.loggerDict.items())
     return [
         logger

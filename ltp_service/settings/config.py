@@ -71,7 +71,7 @@ class Config(BaseSettings):
     shutdown_timeout: Annotated[float, seconds("1s", "10m")] = 30.0
     """The longest time that running requests have to end after TERM."""
     web_concurrency: Annotated[int, whole(1, 256)] = 1
-    """The number of worker processes. More than one needs `CACHE_BACKEND=redis`. With `memory` each worker has its own
+    """The number of worker processes. Set `CACHE_BACKEND=redis` for more than one. With `memory` each worker has its own
     feed, prices and rate limits, and a client that meets another worker may see a price go back."""
     worker_class: Word[Literal["gevent", "gthread"]] = "gevent"
     """`gevent` answers in greenlets. `gthread` answers in threads, without gevent's patch, and only the environment can
@@ -107,12 +107,12 @@ class Config(BaseSettings):
     quotation marks."""
     price_sources: Several[PriceSource] = ("kraken",)
     """The exchanges that tell the last trades of the pairs that are served. `kraken` must be among them, because its last
-    trade is the answer. The others show how far to trust it. Each tells the pairs that it has in the same quote
-    currency."""
+    trade is the answer. The others show how far to trust it. Each tells the prices of those served pairs
+    that it trades in the same quote currency."""
     substitute_sources: Several[PriceSource] = ()
-    """The exchanges of `PRICE_SOURCES` whose last trade is served where Kraken's price is older than `CACHE_TTL`, the
-    preferred one first. The state is `substitute` then, and answers name the exchange. Empty means that such a pair has no
-    price."""
+    """The exchanges whose last trade is served where Kraken's price is older than `CACHE_TTL`, the preferred one first.
+    `PRICE_SOURCES` must name them too, and `kraken` cannot be one of them. The state is `substitute` then, and answers name
+    the exchange. Empty means that such a pair has no price."""
     coinbase_websocket_url: WebSocketUrl = "wss://ws-feed.exchange.coinbase.com"
     """Coinbase Exchange's feed, for `PRICE_SOURCES`."""
     bitstamp_websocket_url: WebSocketUrl = "wss://ws.bitstamp.net"
@@ -123,10 +123,10 @@ class Config(BaseSettings):
     symbols: Annotated[Several[Symbol], Field(min_length=1, max_length=MAX_COLLECTED_SYMBOLS)] = tuple(
         "BTCUSDT ETHUSDT SOLUSDT".split()
     )
-    """What the collectors collect until the list is changed over HTTP, at most 200 symbols."""
+    """The symbols that the collectors collect, at most 200. They are the first list: it can be changed over HTTP."""
     collectors: Several[CollectorName] = ("bybit_trades", "binance_trades")
     """The collectors that run: `bybit_trades`, `binance_trades`, `bybit_books`, `binance_books`, `kraken_books`. Set and
-    empty means none. `kraken_books` follows the served pairs, and has bid and ask for them."""
+    empty means none. `kraken_books` follows the served pairs and tells their bid and ask. The others collect `SYMBOLS`."""
     bybit_websocket_url: WebSocketUrl = "wss://stream.bybit.com/v5/public/spot"
     """Bybit's feed."""
     binance_websocket_url: WebSocketUrl = "wss://stream.binance.com:9443/stream"
@@ -138,7 +138,7 @@ class Config(BaseSettings):
     rate_limit_capacity: Annotated[int, whole(1, 1_000_000)] = 100
     """The number of requests that a client may make at once."""
     rate_limit_refill_rate: Rate = 10.0
-    """The number of requests that a client may make in the long run."""
+    """The number of requests that a client may make per second in the long run."""
     trusted_proxies: Annotated[int, whole(0, 16)] = 0
     """The number of proxies before the service whose `X-Forwarded-For` is believed. It must stay 0 where clients reach
     the port directly, because they could name any address."""
@@ -161,7 +161,8 @@ class Config(BaseSettings):
     """The name in `configs/config.<ENVIRONMENT>.yaml`. It is read as a variable only, not from a file."""
     price_divergence_limit: Fraction = 0.05
     """The fraction by which the prices of WebSocket and REST may differ before that counts as a divergence. A lone trade
-    that leaves the prices of the last minute by more than this fraction is held back."""
+    that leaves the prices of the last minute by more than this fraction is held back. A price that is farther than this
+    fraction from the median of other exchanges is told as `deviating`."""
 
     kraken_websocket_enabled: bool = True
     """`false` serves prices from REST alone. The status is `ok` while REST works, and the alert `LtpRestAloneDown` fires
@@ -192,7 +193,7 @@ class Config(BaseSettings):
     """The number of tries after the first one."""
 
     auth_api_key: AdminKey = SecretStr("")
-    """An admin key. It is a secret: set it in the environment."""
+    """An admin key of at least 24 characters, or empty for none. It is a secret: set it in the environment."""
     auth_key_ttl: KeyLife = 604_800.0
     """The life of a new key."""
     auth_enabled: bool = False
@@ -216,7 +217,7 @@ class Config(BaseSettings):
 
     @property
     def pairs_to_try(self) -> tuple[Pair, ...]:
-        """The same; one that surely is listed where all are wildcards."""
+        """The plain pairs, or one pair that is certainly listed when all of them are wildcards."""
         return pairs_to_try(self.supported_pairs)
 
     @field_validator("kraken_request_timeout")

@@ -16,9 +16,9 @@ class Setting(NamedTuple):
     """One setting in force."""
 
     name: str
-    """As a variable of the environment."""
+    """The name of the variable."""
     value: str
-    """As the environment would have it; a secret is masked."""
+    """The text that the variable would have; a secret is masked."""
     origin: str
     """`environment`, `secret file`, the name of a file, or `default`."""
 
@@ -48,7 +48,7 @@ def _text(field: FieldInfo, value: Any) -> str:
 
 
 def _number(field: FieldInfo, value: float) -> str:
-    """Of the settings with a fraction all are seconds but these two kinds."""
+    """The text of a number. All numbers with a fraction are seconds, except rates and fractions."""
     if _is_a(Rate, field):
         return f"{value:g}/s"
     if _is_a(Fraction, field):

@@ -28,5 +28,5 @@ def advice(name: str, known: Iterable[str]) -> str:
     if found := near or [kind[each] for each in get_close_matches(rest, kind, n=1, cutoff=0.6)]:
         return f"the nearest one is {names[found[0]]}"
     if kind:
-        return f"those that begin so are {', '.join(names[each] for each in kind.values())}"
+        return f"those with this beginning are {', '.join(names[each] for each in kind.values())}"
     return "docs/settings.md lists all"

@@ -24,8 +24,7 @@ def file_variables(settings: type[BaseSettings]) -> dict[str, str]:
 
 
 def read_secret_files(settings: type[BaseSettings], environ: Mapping[str, str], problems: list[str]) -> Layer:
-    """The secrets that stand in files, without those whose own variable is not empty. Adds what is wrong with a file to
-    `problems`."""
+    """The secrets that files hold, except those whose own variable is set. Adds the faults of the files to `problems`."""
     texts = {}
     for variable, field, path in _files(settings, environ):
         try:

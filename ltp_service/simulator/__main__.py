@@ -188,7 +188,7 @@ def run_child(command: list[str], environment: dict[str, str], *, holds_signals:
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         signal.signal(number, pass_on)
     starter = [sys.executable, "-I", "-S", child.__file__, str(os.getpid()), str(int(holds_signals))]
-    signal.pthread_sigmask(signal.SIG_BLOCK, child.ENDING)  # the child begins so
+    signal.pthread_sigmask(signal.SIG_BLOCK, child.ENDING)  # the child begins with them blocked
     children.append(subprocess.Popen([*starter, *command], env=environment, process_group=0))
     signal.pthread_sigmask(signal.SIG_UNBLOCK, child.ENDING)
     for missed in early:

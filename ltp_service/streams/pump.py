@@ -35,8 +35,8 @@ CATCH_UP_EVERY_SECONDS = 0.1
 
 SHORTEST_SLICE_SECONDS, LONGEST_SLICE_SECONDS = 0.0002, 0.002
 """Seconds of sending after which other greenlets get a turn: half as long as their last turn, between these. So a lone
-request waits little, and many requests do not keep the pump from its share. All of it is processor time: what other programs
-take of a machine is nobody's turn."""
+request waits little, and many requests do not keep the pump from its share. All of it is processor time: the time
+that other programs take counts as no turn."""
 
 SECONDS_PER_SEND = 1e-5
 """About what one send takes. A frame goes out in the order in which all of them would be done, so many small groups cannot
@@ -50,8 +50,8 @@ IDLE_SHARE, LONGEST_PAUSE_SECONDS = 2.0, 0.2
 second value. So a pump with thousands of clients leaves half of the processor to the requests."""
 
 HEARING_SHARE = 4.0
-"""Times as long as it took to find out whom news concern until more news are heard: with thousands of different questions
-that takes milliseconds."""
+"""Finding the clients that news concern takes milliseconds when there are thousands of different questions. The pump then
+waits this many times as long before it hears more news."""
 
 MANY_CLIENTS = 100
 LINGER_PER_CLIENT, LONGEST_LINGER_SECONDS = 5e-6, 0.01
@@ -287,7 +287,7 @@ class Pump:
         self._say_bye()
 
     def _begin_anew(self) -> None:
-        """After a failure nobody knows which clients had the frame that was under way, so they have to resume."""
+        """After a failure it is not known which clients had the frame that was under way, so all have to resume."""
         for _, _, sending in self._rounds:
             for client in list(sending.group.clients):
                 self._drop(client, "ended")

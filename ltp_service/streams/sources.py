@@ -105,7 +105,7 @@ class Sources:
         return flow
 
     def close(self, flow: Flow) -> None:
-        """Nobody listens to the flow any more."""
+        """The flow has no listener any more."""
         for each in self._news_of.pop(flow):
             flows = self._flows[each]
             del flows[flow]

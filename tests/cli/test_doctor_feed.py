@@ -175,7 +175,7 @@ def test_a_certificate_of_another_name(authority: Authority, shown: Any) -> None
 
 
 def test_a_certificate_of_an_unknown_authority(authority: Authority, shown: Any) -> None:
-    names("a certificate that nobody known has signed", shown(authority.self_signed()))
+    names("a certificate of an unknown authority", shown(authority.self_signed()))
 
 
 def test_a_certificate_that_ends_soon_is_a_warning() -> None:

@@ -51,6 +51,7 @@ def test_what_cannot_be_judged_is_named_and_ends_in_2(run: Run) -> None:
         2,
         "not judged: the stream of http://127.0.0.1:9: connection refused\n",
     )
+    assert shown.out.endswith("; not everything could be judged\n")
     for refused, says in (
         ("/api/v1/ltp", "the answers of http"),
         ("/0/", "the exchange's REST does not tell"),

@@ -61,7 +61,7 @@ def tls(stage: Stage) -> None:
 
 @row(
     "rest_tls",
-    "a certificate of nobody known before REST, the WebSocket gone for a while",
+    "a certificate of an unknown authority before REST, the WebSocket gone for a while",
     tls="rest",
     elsewhere="rest/test_http_client.py",
 )

@@ -92,13 +92,13 @@ def test_the_newest_trade_before_the_subscription_comes_from_rest() -> None:
     assert feed.store.all()[BTC].tick.source == "bitstamp:rest"
 
 
-def test_where_nobody_traded_for_a_minute_the_price_is_unknown_until_the_first_trade() -> None:
+def test_without_a_trade_for_a_minute_the_price_is_unknown_until_the_first_trade() -> None:
     steps: list[Step] = [accepted(), *pongs(4), look, trade(7), look]
     feed = LastTrades(BitstampLastTrades, steps, answers=[NOBODY_TRADED])
     assert feed.seen == [(None, None), ("3805.40", 0.0)]
 
 
-def test_where_nobody_traded_since_a_short_cut_the_held_trade_is_the_last() -> None:
+def test_without_a_trade_since_a_short_cut_the_held_trade_is_the_last() -> None:
     feed = LastTrades(
         BitstampLastTrades, [accepted(), trade(7)], [accepted(), *pongs(4), look], answers=[NOBODY_TRADED]
     )

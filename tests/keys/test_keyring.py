@@ -315,7 +315,7 @@ def test_a_prefix_that_matches_several_keys_is_refused(shared: MemoryKeys) -> No
     keyring = Keyring(shared, shared.clock, None, lambda size: b"the same".ljust(size, bytes([next(order)])))
     text, key = keyring.create("one", "read", DAY)
     keyring.create("two", "read", DAY)
-    with pytest.raises(InvalidParameter, match="2 keys begin so"):
+    with pytest.raises(InvalidParameter, match="2 keys begin with"):
         keyring.revoke(key.prefix)
     keyring.check(text)
 
@@ -331,7 +331,7 @@ def test_a_revoked_key_does_not_make_a_prefix_ambiguous(keyring: Keyring) -> Non
 @pytest.mark.parametrize("prefix", ["", "ltp_", "????????", "%"])
 def test_a_prefix_that_matches_no_key_is_refused(prefix: str, keyring: Keyring) -> None:
     keyring.create("ops", "read", DAY)
-    with pytest.raises(NotFound, match="no key begins so"):
+    with pytest.raises(NotFound, match="no key begins with"):
         keyring.revoke(prefix)
 
 

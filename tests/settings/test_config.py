@@ -436,7 +436,7 @@ def test_yaml_values_are_read_as_text(write: Write, text: str, field: str, value
         ("PORT: 80", "config.yaml:PORT: not a setting; the nearest one is port (line 1)"),
         (
             "auth_paths_open: x",
-            "config.yaml:auth_paths_open: not a setting; those that begin so are auth_api_key,",
+            "config.yaml:auth_paths_open: not a setting; those with this beginning are auth_api_key,",
         ),
         ("zzz: x", "config.yaml:zzz: not a setting; docs/settings.md lists all (line 1)"),
         ("<<: {port: 1}", "config.yaml:<<: not a setting"),
@@ -503,7 +503,7 @@ def test_nested_keys_are_refused_all_at_once_with_the_flat_name_of_each(write: W
         **{key: [(name, name.upper())] for key, name in flat.items()},
     }
     assert told["server.port"].endswith("(line 3)")
-    assert "those that begin so are cache_backend, cache_ttl" in told["business.cache_prefix"]
+    assert "those with this beginning are cache_backend, cache_ttl" in told["business.cache_prefix"]
     assert len(found) == len(told) + 2
     assert "hunter2" not in str(found)
     assert "9999" not in str(found)
@@ -525,18 +525,26 @@ def test_every_setting_is_found_under_each_way_to_nest_it() -> None:
 @pytest.mark.parametrize(
     ("text", "key", "remedy"),
     [
-        ("redis: {port: 6379}", "redis.port", "there is none for this; those that begin so are redis_addr,"),
+        (
+            "redis: {port: 6379}",
+            "redis.port",
+            "there is none for this; those with this beginning are redis_addr,",
+        ),
         (
             "metrics: {port: 9090}",
             "metrics.port",
-            ", and there is none for this; those that begin so are metrics_per_pair",
+            ", and there is none for this; those with this beginning are metrics_per_pair",
         ),
         (
             "cache: {redis: {host: x}}",
             "cache.redis.host",
-            "there is none for this; those that begin so are redis_addr,",
+            "there is none for this; those with this beginning are redis_addr,",
         ),
-        ("cache: {redis: {pool_size: 9}}", "cache.redis.pool_size", "those that begin so are redis_addr,"),
+        (
+            "cache: {redis: {pool_size: 9}}",
+            "cache.redis.pool_size",
+            "those with this beginning are redis_addr,",
+        ),
         ("cors: {allowed_origins: x}", "cors.allowed_origins", "the nearest one is cors_origins"),
         ("app: {environment: production}", "app.environment", "only the environment variable ENVIRONMENT"),
         ("server: {}", "server", "there is none for this; docs/settings.md lists all (line 1)"),
@@ -602,7 +610,7 @@ def test_every_variable_one_edit_away_is_named_with_the_right_one() -> None:
         (
             "AUTH_UNAUTH_PATHS",
             "/health",
-            "those that begin so are AUTH_API_KEY, AUTH_KEY_TTL, AUTH_ENABLED, ",
+            "those with this beginning are AUTH_API_KEY, AUTH_KEY_TTL, AUTH_ENABLED, ",
         ),
     ],
 )

@@ -16,7 +16,7 @@ from ltp_service.runtime.open_files import REMEDY, files_granted, files_needed
 from ltp_service.settings.config import Config
 
 ANSWER_SECONDS = 2.0
-"""Seconds for whoever listens at our port."""
+"""Seconds for an answer of the program that listens at our port."""
 
 _ANY = {"0.0.0.0": "127.0.0.1", "::": "::1"}  # noqa: S104 - asked, not bound
 

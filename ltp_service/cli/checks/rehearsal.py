@@ -31,7 +31,7 @@ class Feed(NamedTuple):
     """What is expected of one exchange's feed."""
 
     subject: str
-    """As its checks begin."""
+    """The first word of the names of its checks."""
     url: str
     dialect: Dialect
     channels: Sequence[str]
@@ -47,7 +47,7 @@ class Feed(NamedTuple):
 
 
 class Heard(NamedTuple):
-    """What came of it."""
+    """What one connection showed."""
 
     states: Mapping[str, Subscription]
     """By symbol."""
@@ -56,17 +56,17 @@ class Heard(NamedTuple):
     frames: int
     """How many frames came, of any kind."""
     seconds: float
-    """Until all had come, or until there was no more time."""
+    """Seconds until all subscriptions had told something, or until the time was over."""
     market: MarketStatus | None = None
     """Whether the exchange matches orders; None where it did not say."""
     unusable: str = ""
-    """Why the first frame that could not be used could not."""
+    """Why the first unusable frame was unusable."""
     failure: str = ""
     """Why the connection ended, where it did not last."""
 
 
 class Rehearsal(Collector):
-    """A collector of nothing, for one connection."""
+    """A collector that keeps nothing, for one connection."""
 
     def __init__(self, feed: Feed, dialer: Dialer, clock: Clock) -> None:
         self.name, self.terms = feed.subject, feed.terms
@@ -102,7 +102,7 @@ class Rehearsal(Collector):
         self._frames = 0
 
     def listen(self, stop: Event) -> Heard:
-        """Raises ExchangeError where no connection comes about; a failure after that is in what was heard."""
+        """Returns what was heard, with a failure after the connection. Raises ExchangeError when there is no connection."""
         failure = ""
         try:
             self._read(self._open(stop), stop)
@@ -175,7 +175,7 @@ def missing(
 
 
 def judge(feed: Feed, heard: Heard) -> list[Finding]:
-    """One line for each thing that is wrong; one for all that is right where nothing is."""
+    """One line for each fault, or a single line when there is none."""
     return [*_problems(feed, heard)] or [ok(_check(feed), _all_right(feed, heard))]
 
 

@@ -8,7 +8,7 @@ from ltp_service.cli.verifying.said import Finding, Report
 from ltp_service.client.wire import read_json
 
 MOST_CACHE_SECONDS = {True: 0, False: 1}
-"""Seconds for which a cache may keep an answer, with detail and without (SPEC 5)."""
+"""Seconds for which a cache may keep an answer, with detail and without."""
 
 _MAX_AGE = re.compile(r"\bmax-age=(\d+)")
 

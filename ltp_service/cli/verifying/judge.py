@@ -22,7 +22,7 @@ SUBSTITUTE = "substitute"
 
 
 class Book(NamedTuple):
-    """All about one pair."""
+    """The judges of one pair, and its trades."""
 
     tape: Tape
     prices: PriceJudge
@@ -39,7 +39,7 @@ class Judge:
         self._answers = AnswerJudge(self._found.append)
         self._ahead = -inf
         self._server_ahead: float | None = None
-        """Seconds to add to monotonic ones for the service's wall clock, at most."""
+        """The upper bound of the seconds to add to a monotonic moment for the service's wall clock."""
         self._items: dict[str, Said] = {}
         """What the stream said last of each pair that has a price."""
         self._line = 0
@@ -65,7 +65,7 @@ class Judge:
         self._promises.end()
 
     def heard(self, since: float) -> None:
-        """All that the stream said up to then was given to `event`."""
+        """Judges up to `since`, after all events up to that moment were given to `event`."""
         if self._is_greeted:
             self._promises.hear(since)
             for book in self.books.values():
@@ -139,7 +139,7 @@ class Judge:
             book.prices.say(said)
 
     def _heartbeat(self, data: Mapping[str, Any], since: float, at: float) -> None:
-        """It confirms all prices that were said before, as old as it says."""
+        """A heartbeat confirms all prices that were told before it, with the age that it names."""
         self._learn_clock(data, since)
         self._promises.beat(since, at)
         ages = data.get("evidence_age_ms")
@@ -224,7 +224,7 @@ class Judge:
         )
 
     def _evidence(self, item: Mapping[str, Any], since: float) -> float | None:
-        """When it was confirmed, by its age and by `confirmed_at`: the later one is the claim."""
+        """The moment of the last evidence that the item claims: the later one of its age and its `confirmed_at`."""
         age, confirmed_at = number(item.get("age_ms")), unix(item.get("confirmed_at"))
         moments = [] if age is None else [since - float(age) / 1000]
         if confirmed_at is not None and self._server_ahead is not None:
@@ -245,7 +245,7 @@ class Judge:
         book.tape.forget_before(self._ahead + oldest)
 
     def finish(self) -> None:
-        """Nothing more will be told."""
+        """Judges what is left, because nothing more will be told."""
         for book in self.books.values():
             book.trades.judge(self._ahead, is_over=True)
 
@@ -260,6 +260,6 @@ class Judge:
 
 
 def _is_substituted(pair: str, price_source: str) -> bool:
-    """Whether X-Price-Source says so: it names the pair, or says that there are more than it names."""
+    """Whether X-Price-Source tells of a substitute: it names the pair, or says that it does not name all."""
     names = [each.strip().partition("=")[0] for each in price_source.split(",")]
     return pair in names or names[-1].startswith("+")

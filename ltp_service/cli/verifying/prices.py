@@ -1,4 +1,4 @@
-"""Each price that was said, held against the exchange's trades; pure."""
+"""Compares each price that was told with the exchange's trades; pure."""
 
 from bisect import bisect_right
 from collections import defaultdict, deque
@@ -13,7 +13,7 @@ LONGEST_PLAIN_AGE = 60.0
 """Seconds that the evidence of an answer without detail may be old, which says no age."""
 
 PLAIN_CACHE_SECONDS, WORKERS_APART_SECONDS = 1.0, 0.5
-"""Seconds for which a cache may keep an answer without detail (SPEC 5), and by which two workers may be apart."""
+"""Seconds for which a cache may keep an answer without detail, and by which two workers may be apart."""
 
 SAME_TIME_SECONDS = 0.001
 """Seconds by which two tellings of a trade's time may differ, because they are rounded."""

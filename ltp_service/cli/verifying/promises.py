@@ -9,14 +9,14 @@ from ltp_service.cli.verifying.said import Finding, Limits, Report
 NO_PRICE = frozenset({"stale", "unknown"})
 
 NONE = "without a price"
-"""Stands for both, because an answer does not say which."""
+"""One word for both states, because an answer does not say which of them it is."""
 
 MOST_STATES = 64
 """Changes of state that are remembered of each pair."""
 
 
 class _Run(NamedTuple):
-    """Answers in a row showed that state: the first came at `begun`, the last was asked at `asked`."""
+    """A run of answers that showed the same state. The first came at `begun`, and the last was asked for at `asked`."""
 
     state: str
     begun: float
@@ -30,17 +30,17 @@ class _Change(NamedTuple):
 
 
 class PromiseJudge:
-    """Of one stream, and of the answers beside it."""
+    """Judges the promises of one stream by its events and by the answers beside it."""
 
     def __init__(self, limits: Limits, report: Report) -> None:
         self._limits, self._report = limits, report
         self._opened: float | None = None
         self._beat_at: float | None = None
-        """None while the line is down, or its silence is told."""
+        """The last heartbeat. None while the line is down, and after its silence was reported."""
         self._states: dict[str, deque[_Change]] = defaultdict(lambda: deque(maxlen=MOST_STATES))
         self._runs: dict[str, _Run] = {}
         self._told: set[str] = set()
-        """Pairs whose present run is told."""
+        """The pairs whose present run of answers was reported."""
         self._waiting: deque[tuple[str, _Run]] = deque(maxlen=1000)
 
     def begin(self, at: float) -> None:
@@ -59,7 +59,7 @@ class PromiseJudge:
         self._beat_at = at
 
     def hear(self, since: float) -> None:
-        """All that was told up to then is known."""
+        """Judges up to the moment `since`, up to which every event is known."""
         if self._beat_at is not None and since - self._beat_at > self._limits.heartbeat:
             seconds = since - self._beat_at
             self._report(
@@ -76,7 +76,7 @@ class PromiseJudge:
             changes.append(_Change(since, at, _named(state)))
 
     def show(self, pairs: Iterable[str], shown: dict[str, str], asked: float, answered: float) -> None:
-        """An answer with the state of each pair that it has a price of."""
+        """Takes an answer, which shows the state of each pair that has a price."""
         for pair in pairs:
             state = _named(shown.get(pair, "unknown"))
             run = self._runs.get(pair)

@@ -40,24 +40,24 @@ class Limits:
     """Seconds that an honest service may take."""
 
     late: float = 2.0
-    """From a trade to the moment from which on the price before it is not confirmed any more."""
+    """How long after a trade the price before it may still be confirmed."""
     told_within: float = 12.0
-    """From a trade to its event. A hole is filled from REST within ten (SPEC 16)."""
+    """From a trade to its event. A hole is filled from REST within ten seconds."""
     lost: float = 30.0
-    """From a trade to the moment at which it is missing where no later one was told: it may still come, and be late."""
+    """How long after a trade it counts as missing when no later trade was told. Before that it may still come late."""
     heartbeat: float = 6.0
-    """From one heartbeat to the next: five, and one on the way."""
+    """The longest pause between two heartbeats: five seconds, and one for the way."""
     follows: float = 0.3
-    """From a change of state in one place to the same in the other."""
+    """From a change of state in the answers to the same change on the stream, or the other way round."""
     pace: float = 1.0
-    """Between two questions."""
+    """The pause between two questions."""
     rest_lag: float = 5.0
-    """By which the exchange's REST may be behind its feed."""
+    """How far the exchange's REST may be behind its feed."""
 
 
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """Something wrong."""
+    """One difference between what was told and what is true."""
 
     kind: str
     """A key of KINDS."""
@@ -80,7 +80,7 @@ class Said:
     pair: str
     price: Decimal
     state: str | None = None
-    """This and the following are None in an answer without detail."""
+    """This field and the next ones are None in an answer without detail."""
     trade_id: int | None = None
     traded_at: float | None = None
     """Unix seconds."""
@@ -88,7 +88,7 @@ class Said:
     confirmed: float | None = None
     """The moment of the last evidence, as it was said."""
     line: int = 0
-    """Which connection of the stream."""
+    """The number of the stream's connection."""
 
     def __str__(self) -> str:
         number = "" if self.trade_id is None else f" (trade {self.trade_id})"
@@ -103,7 +103,7 @@ class Said:
 
 
 def number(value: Any) -> Decimal | None:
-    """Of JSON, or of a text; None for what is none."""
+    """The number in a JSON number or in a text; None when there is none."""
     if isinstance(value, bool) or not isinstance(value, str | int | Decimal):
         return None
     try:
@@ -114,12 +114,12 @@ def number(value: Any) -> Decimal | None:
 
 
 def whole(value: Any) -> int | None:
-    """A whole number of JSON; None for what is none."""
+    """The value, if it is a whole JSON number; else None."""
     return value if isinstance(value, int) and not isinstance(value, bool) else None
 
 
 def unix(value: Any) -> float | None:
-    """Unix seconds of a time with its zone; None for what is none."""
+    """Unix seconds of a time with a zone; None for any other value."""
     if not isinstance(value, str):
         return None
     try:
@@ -130,11 +130,11 @@ def unix(value: Any) -> float | None:
 
 
 def moment(seconds: float) -> str:
-    """Of unix seconds, for people."""
+    """The text of a moment in unix seconds, for people."""
     return datetime.fromtimestamp(seconds, UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
 
 
 def text(item: Mapping[str, Any], name: str) -> str | None:
-    """A field that is a text, else None."""
+    """The field, if it is a text; else None."""
     value = item.get(name)
     return value if isinstance(value, str) else None

@@ -1,4 +1,4 @@
-"""The trades that a stream told, held against the exchange's; pure."""
+"""Compares the trades that a stream told with the exchange's; pure."""
 
 from collections import deque
 from math import inf

@@ -36,16 +36,16 @@ _INSTRUCTIONS = (
 )
 _CACHING = {"ttlMs": LIST_SECONDS * 1000, "cacheScope": "public"}
 _STATUSES = {METHOD_NOT_FOUND: 404, INTERNAL_ERROR: 500}
-"""Of the HTTP answer, by code; 400 for all others."""
+"""The status of the HTTP answer, by the code of the error; 400 for all other codes."""
 
 
 class Tools(NamedTuple):
     """What an agent can use."""
 
     listed: list[Node]
-    """As `tools/list` tells them."""
+    """The tools in the shape of `tools/list`."""
     call: Callable[[str, Node], Node | None]
-    """Name and arguments to the result of `tools/call`; None for an unknown name."""
+    """Takes name and arguments, and returns the result of `tools/call`; None for an unknown name."""
 
 
 class Answer(NamedTuple):

@@ -22,10 +22,11 @@ AREAS = (PRICES, EXPLANATION, PAST, STREAMING, AGENTS, COLLECTING, ADMINISTRATIO
 
 _ABOUT = """What was the last traded price of this pair, and may I trust it now?
 
-`HEAD` works wherever `GET` does. A route that does not exist is 404, a method that it does not have 405; these two are
-among the responses below `components`. A parameter that a route does not know is 400, and so is one that comes twice
-where it is no list; `pair[]` means `pair`. On `/health` and `/ready` all parameters are ignored. A body is refused with
-400 but where an operation describes one. `If-Match` is obeyed everywhere: 412 when it fails. Every error is an `Error`, and its `code` does not change."""
+`HEAD` works wherever `GET` does. A path without a route gets 404, and a method that the route does not have gets 405. Both
+answers are described below `components`. A parameter that a route does not know gets 400, and so does a parameter that comes
+twice and is no list. `pair[]` means `pair`. `/health` and `/ready` ignore all parameters. A body gets 400, except where the
+operation describes one. Every route obeys `If-Match`, and answers 412 when it fails. Every error is an `Error`, and its `code`
+does not change."""
 
 
 def _header(about: str, schema: Node, *, required: bool = True) -> Node:

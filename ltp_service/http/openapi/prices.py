@@ -39,7 +39,7 @@ _ASKING = [
     ),
     query("allow_stale", _SWITCH, "Serve also what was not confirmed for too long"),
     query("detail", _SWITCH, "Say where each number comes from and how sure it is; see DetailedPrice"),
-    request_header("Cache-Control", "`max-age=S` is max_age, which goes before it"),
+    request_header("Cache-Control", "`max-age=S` means the same as max_age, which takes precedence"),
     request_header("If-None-Match", "ETags already held: 304 while nothing has changed"),
 ]
 _WAIT = "`wait=S` with If-None-Match: the answer comes when it is another one, at the latest after 30 s"

@@ -69,11 +69,11 @@ class Outcome(NamedTuple):
 
     told: msgspec.Struct
     refusal: str | None = None
-    """Why it is an error; None where it is none."""
+    """Why the result is an error; None when it is no error."""
 
 
 class Tool(NamedTuple):
-    """One of them."""
+    """One tool."""
 
     name: str
     title: str
@@ -91,7 +91,7 @@ def get_price(parts: Services, asked: OnePair) -> Outcome:
 
 
 def explain_price(parts: Services, asked: OnePair) -> Outcome:
-    """What `/api/v1/ltp/explain` tells, for whom it tells it, and no number where the price is refused."""
+    """What `/api/v1/ltp/explain` tells, to the same callers. Where the price is refused, no number is told."""
     auth.admit("explain")
     pair = _pair(parts, asked.pair)
     (quote,) = parts.prices.quotes.look([pair])
@@ -168,7 +168,7 @@ TOOLS = {
 
 @cache
 def listed_tools() -> list[Node]:
-    """As `tools/list` tells them."""
+    """The tools in the shape of `tools/list`."""
     return [
         {
             "name": tool.name,
@@ -206,12 +206,12 @@ def _names(tool: Tool) -> list[str]:
 
 
 def _text(told: msgspec.Struct) -> str:
-    """For clients that do not read structuredContent."""
+    """The text for clients that do not read structuredContent."""
     return msgspec.json.encode(told).decode()
 
 
 def _pair(parts: Services, text: str) -> Pair:
-    """Raises InvalidParameter or Refused."""
+    """The served pair of a text. Raises InvalidParameter or Refused."""
     pair = read_pair(text)
     if pair not in parts.prices.served:
         raise Refused(f"{pair}: not served here; list_pairs names the pairs that are")
@@ -253,7 +253,7 @@ def _digits(number: msgspec.Raw) -> str:
 
 
 def _decision(told: shapes.Decision) -> Decision:
-    """Without its price, which may be one that is refused."""
+    """A decision without its price, because that may be a price that is refused."""
     return Decision(told.source, told.reason, told.traded_at, told.trade_id, told.received_at)
 
 
