@@ -177,7 +177,12 @@ def make_workers_neighbours(server: Any) -> None:
     them. The server keeps it, because this file is read anew at a reload."""
     if settings.cache_backend != "redis" or settings.web_concurrency < 2 or hasattr(server, "neighbours"):
         return
-    server.neighbours = tempfile.TemporaryFile(dir=worker_tmp_dir)  # noqa: SIM115 - open as long as the process
+    try:
+        server.neighbours = tempfile.TemporaryFile(dir=worker_tmp_dir)  # noqa: SIM115 - open as long as the process
+    except OSError as error:
+        logging.getLogger("ltp_service").warning(
+            "the workers of this machine cannot share prices, and each asks REST by itself: %s", error
+        )
 
 
 def on_starting(server: Any) -> None:

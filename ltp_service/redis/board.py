@@ -11,8 +11,8 @@ import zlib
 from collections.abc import Callable
 from typing import NamedTuple
 
-SLOTS = 64
-"""Processes of one machine that can tell something at the same time. Any further one only reads."""
+SLOTS = 256
+"""Processes of one machine that can tell something at the same time: as many as WEB_CONCURRENCY may ask for."""
 
 SLOT_BYTES = 4 * 1024 * 1024
 """Room for one text, some ten thousand prices. The file is sparse: it takes up what is written."""
@@ -20,8 +20,8 @@ SLOT_BYTES = 4 * 1024 * 1024
 _NEEDED_UNTIL = struct.Struct("<d")
 _HEAD = struct.Struct("<QdII?7x")
 _HEADS_AT = 32
-_FIRST_TEXT_AT = 4096
-"""The heads end before it."""
+_HEADS_END = _HEADS_AT + SLOTS * _HEAD.size
+_FIRST_TEXT_AT = 16 * 1024
 
 _ASKER_LOCK = 1 << 40
 """The byte whose lock the process that asks REST holds. The bytes after it are those of the slots. None is ever written."""
@@ -72,11 +72,11 @@ class Board:
 
     def read(self) -> tuple[float, list[Head]]:
         """Until which monotonic second some process needs what the others know, and the heads of the others' slots."""
-        page = os.pread(self._file, _FIRST_TEXT_AT, 0).ljust(_FIRST_TEXT_AT, b"\0")
+        page = os.pread(self._file, _HEADS_END, 0).ljust(_HEADS_END, b"\0")
         if page != self._page:
             self._page = page
-            heads = (Head(slot, *_HEAD.unpack_from(page, _head_at(slot))) for slot in range(SLOTS))
-            self._heads = [head for head in heads if head.version and head.slot != self._slot]
+            heads = enumerate(_HEAD.iter_unpack(page[_HEADS_AT:]))
+            self._heads = [Head(slot, *head) for slot, head in heads if head[0] and slot != self._slot]
         return _NEEDED_UNTIL.unpack_from(page)[0], self._heads
 
     def need(self, until: float) -> None:
