@@ -92,14 +92,15 @@ def test_what_one_worker_serves_the_other_serves_from_that_moment_on(machine: Ma
 
 def test_one_worker_asks_for_all_and_the_next_one_at_once_when_it_is_gone(machine: Machine) -> None:
     one, other = machine.workers(hears=False)
-    for worker in (one, other):
+    third = Worker(machine, hears=False)
+    for worker in (one, other, third):
         worker.serves()
-    assert (one.neighbours.askers(), other.neighbours.askers()) == (1, 0)
+    assert [worker.neighbours.askers() for worker in (one, other, third)] == [1, 0, 0]
     one.dies()
-    assert other.neighbours.askers() == 1
+    assert [worker.neighbours.askers() for worker in (other, third)] == [1, 0]
     other.hears = True
     other.serves()
-    assert one.neighbours.askers() == 1
+    assert third.neighbours.askers() == 1
 
 
 def test_where_the_one_that_asks_tells_nothing_each_asks_as_seldom_as_without_neighbours(
