@@ -8,9 +8,10 @@ from ltp_service.collected.kraken_tape import EXCHANGE
 from ltp_service.domain.book import BookChange, BookSnapshot, checksum_of
 from ltp_service.domain.errors import BadFrame
 from ltp_service.domain.exchange_clock import ExchangeClock
+from ltp_service.exchanges.kraken import TERMS
 from ltp_service.exchanges.kraken_book_frames import CHANNEL, DialectV1, DialectV2
 from ltp_service.feed.books import REPAIRS_APART_SECONDS, BookCollector
-from ltp_service.feed.contract import Dialect, Equipment, Terms
+from ltp_service.feed.contract import Dialect, Equipment
 from ltp_service.prices.store import BookSink
 
 LONGEST_BETWEEN_REPAIRS_SECONDS = 60.0
@@ -37,7 +38,7 @@ class KrakenBooks(BookCollector):
     """Protocol v2. Symbols are the pairs that are served, in our spelling."""
 
     name, exchange, url = "kraken_books", EXCHANGE, "wss://ws.kraken.com/v2"
-    terms = Terms(messages_per_second=10)  # the limit is not published; clients of others keep to 20
+    terms = TERMS
     dialect: Dialect = DialectV2()
     channel = CHANNEL
 

@@ -58,6 +58,8 @@ left alone for longer, even where it asks for that."""
 
 TOO_MANY_MESSAGES = "msg rate"
 """In the words of a refusal that is about the number of messages, and not about what they ask for (Kraken's)."""
+NAMED_IN_THE_LOG = 100
+"""Symbols up to which each refusal of one has a line of its own in the log."""
 
 Handler = Callable[[Any, float], None]
 """Takes one event and the monotonic moment at which it arrived. Raises BadFrame when it cannot be believed."""
@@ -386,12 +388,14 @@ class Collector:
         self._last_error = refusal.message
         if refusal.symbol is not None:
             self._subscriptions.refuse(refusal.channel, refusal.symbol, refusal.message, now)
+        # A line for each of very many symbols would hide all others; the status names what was refused of each.
+        subject = refusal.symbol if len(self._subscriptions.symbols) <= NAMED_IN_THE_LOG else None
         log.log(
             self.refusal_level,
             "%s refused a request: %s",
             self.name,
             refusal.message,
-            extra={"once_a_minute": (self.name, "refused", refusal.symbol)},
+            extra={"once_a_minute": (self.name, "refused", subject)},
         )
 
     def _ended(self, subscription: Ended, now: float) -> None:

@@ -141,7 +141,7 @@ function showWitnesses(cell, { witnesses = [], deviating }, limit) {
     (element, witness) => {
       const bps = witness?.divergence_bps ?? null;
       const apart = bps === null ? "?" : `${bps < 0 ? "−" : "+"}${Math.abs(bps).toFixed(1)}`;
-      say(element, witness ? `${witness.exchange} ${apart}` : `deviates more than ${100 * limit} %`);
+      say(element, witness ? `${witness.exchange} ${apart}` : `deviates more than ${+(100 * limit).toFixed(4)} % from the median`);
     },
   );
 }

@@ -111,6 +111,7 @@ def test_direct_says_why_there_is_no_price(run: Run, monkeypatch: pytest.MonkeyP
     monkeypatch.setenv("KRAKEN_WEBSOCKET_URL", "ws://127.0.0.1:9/v2")
     monkeypatch.setenv("KRAKEN_REST_URL", "http://127.0.0.1:9")
     monkeypatch.setenv("KRAKEN_MAX_RETRIES", "0")
+    monkeypatch.setattr("ltp_service.prices.quotes.FIRST_PRICE_WAIT_SECONDS", 0.1)
     shown = run("price", "BTC/USD", "--direct")
     assert (shown.code, shown.out) == (4, "")
     assert shown.err.startswith("BTC/USD: ")

@@ -118,14 +118,18 @@ def test_transitions_of_one_moment_are_told_one_by_one(service: ScriptedService,
     expect(rows).to_have_count(20)
 
 
-@pytest.mark.parametrize("state", ["stale", "unknown", "halted", "quiet", "fallback"])
+@pytest.mark.parametrize("state", ["stale", "unknown", "halted", "quiet", "substitute"])
 def test_every_state_is_shown_as_it_is_told(service: ScriptedService, opened: Tabs, state: str) -> None:
     page = opened.open()
     expect_live(page)
     gone = state in ("stale", "unknown")
     aged = {"confirmed_at": None, "age_ms": None} if gone else {}
-    service.price("BTC/USD", None if gone else "1", state, **aged)
-    expect(page.locator('tr[data-pair="BTC/USD"] td.state')).to_have_text(state)
+    service.price("BTC/USD", None if gone else "1", state, deviating=state == "substitute", **aged)
+    row = page.locator('tr[data-pair="BTC/USD"]')
+    expect(row.locator("td.state")).to_have_text(state)
+    expect(row.locator(".deviates")).to_have_text(
+        ["deviates more than 5 % from the median"] if state == "substitute" else []
+    )
     expect(page.locator('tr[data-pair="ETH/USD"] td.state')).to_have_text("live")
 
 

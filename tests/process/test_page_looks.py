@@ -119,6 +119,7 @@ def unsettle(service: ScriptedService) -> None:
     service.price("LTC/USD", "88.15", "halted")
     service.price("XRP/USD", None, "stale", confirmed_at=None, age_ms=None)
     service.price("DOGE/USD", "0.0000001235")
+    service.price("BTC/EUR", "99871.4", "substitute", source="coinbase:websocket", deviating=True)
 
 
 LOOKS = [("dark", 320), ("light", 1600), ("light", 320), ("dark", 1600)]
@@ -136,7 +137,7 @@ def test_axe_finds_nothing(browser: Browser, packages: Path, theme: Any, width: 
         page = opened.open()
         expect_live(page)
         unsettle(service)
-        expect(page.locator("#log tr")).to_have_count(4)
+        expect(page.locator("#log tr")).to_have_count(5)
         expect(page.locator("#feeds tr")).to_have_count(5)
         found = {}
 

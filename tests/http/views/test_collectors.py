@@ -10,11 +10,12 @@ import pytest
 from werkzeug.test import TestResponse
 
 from ltp_service.domain.book import BookChange, BookSnapshot
+from ltp_service.domain.pair_choice import read_choice
 from ltp_service.domain.trade import Trade
 from ltp_service.exchanges.kraken_books import KrakenBooks, KrakenBooksV1
 from ltp_service.feed.contract import Gap, Link
 from ltp_service.feed.trades import TradeCollector
-from tests.fakes import BTC, NOON, tick
+from tests.fakes import BTC, ETH, NOON, tick
 from tests.service import NOWHERE, FreshService, MakeService, refusal
 
 WRITER = "ltp_" + "w" * 43
@@ -276,6 +277,15 @@ def test_krakens_books_are_those_of_the_pairs_in_the_protocol_of_the_address(
     service.services.trades.symbols.add("ETHUSDT")  # one of the others'
     assert collector._subscriptions.symbols == ("BTC/USD",)  # noqa: SLF001 - it does not run
     assert collector._wanted is None  # noqa: SLF001
+
+
+def test_krakens_books_follow_the_pairs_of_a_wildcard(fresh_service: MakeService) -> None:
+    service = fresh_service(
+        collectors=("kraken_books",), supported_pairs=tuple(map(read_choice, ("BTC/USD", "*/USD")))
+    )
+    service.services.prices.served.listed([BTC, ETH], service.clock.monotonic(), complete=True)
+    collector = service.services.collectors["kraken_books"]
+    assert collector._wanted == ("BTC/USD", "ETH/USD")  # noqa: SLF001 - it does not run
 
 
 @pytest.mark.parametrize("query", ["", "symbol=", "symbol=BTCUSDT&depth=0", "symbol=BTCUSDT&depth=51"])
