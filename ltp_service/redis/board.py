@@ -23,7 +23,7 @@ _HEADS_AT = 32
 _HEADS_END = _HEADS_AT + SLOTS * _HEAD.size
 _FIRST_TEXT_AT = 16 * 1024
 
-_ASKER_LOCK = 1 << 40
+ASKER_LOCK = 1 << 40
 """The byte whose lock the process that asks REST holds. The bytes after it are those of the slots. None is ever written."""
 
 LockByte = Callable[[int, int, bool], bool]
@@ -102,13 +102,13 @@ class Board:
     def become_asker(self) -> bool:
         """Whether this process is the one that asks REST for all; makes it so where there is none."""
         if not self._asks:
-            self._asks = self._lock(self._file, _ASKER_LOCK, True)
+            self._asks = self._lock(self._file, ASKER_LOCK, True)
         return self._asks
 
     def resign(self) -> None:
         """Lets another process ask REST for all."""
         if self._asks:
-            self._lock(self._file, _ASKER_LOCK, False)
+            self._lock(self._file, ASKER_LOCK, False)
             self._asks = False
 
     def _take_slot(self) -> int:
@@ -116,7 +116,7 @@ class Board:
         _, heads = self.read()
         versions = {head.slot: head.version for head in heads}
         for slot in range(SLOTS):
-            if self._lock(self._file, _ASKER_LOCK + 1 + slot, True):
+            if self._lock(self._file, ASKER_LOCK + 1 + slot, True):
                 self._version = versions.get(slot, 0)
                 return slot
         raise OSError(errno.ENOSPC, f"all {SLOTS} slots are taken")

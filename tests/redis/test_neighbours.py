@@ -3,21 +3,32 @@
 import os
 import tempfile
 from collections.abc import Iterator
+from itertools import pairwise
 from threading import Event
+from types import SimpleNamespace
+from typing import Any
 
 import msgspec
 import pytest
 
+from ltp_service.domain.exchange_clock import ExchangeClock
 from ltp_service.domain.pairs import Pair
 from ltp_service.domain.tick import REST, WEBSOCKET
-from ltp_service.redis.board import Board
+from ltp_service.prices.doubts import Doubts
+from ltp_service.prices.served import ServedPairs
+from ltp_service.redis.board import ASKER_LOCK, Board
 from ltp_service.redis.client import open_redis
 from ltp_service.redis.clock import SharedClock
 from ltp_service.redis.neighbours import FRESH_SECONDS, LOOK_EVERY_SECONDS, UNHEARD_SECONDS, Neighbours
 from ltp_service.redis.prices import RedisStore
 from ltp_service.redis.topic import FleetLine
+from ltp_service.rest.poll import CALLS_APART_SECONDS, POLL_EVERY_SECONDS, Poll
+from ltp_service.rest.poll import LOOK_EVERY_SECONDS as POLL_LOOKS_EVERY_SECONDS
+from ltp_service.rest.sequence import Detail
+from ltp_service.rest.source import RestSource
 from ltp_service.settings.config import Config
-from tests.fakes import BTC, ETH, NOON, FakeClock, memory_store, tick
+from tests.fakes import BTC, ETH, NOON, FakeClock, memory_store, runtime, tick
+from tests.rest.test_poll import FakeRest
 
 WORKERS = 3
 
@@ -68,6 +79,18 @@ class Worker:
         now = self.machine.clock.monotonic()
         self.store.put(tick(price, traded_at=NOON + trade_id, trade_id=trade_id, received_at=now))
 
+    def poll(self, rest: FakeRest) -> Poll:
+        """Of this worker, without a feed of its own."""
+        config, world, doubts = Config(), runtime(self.machine.clock), Doubts()
+        source = RestSource(config, rest, self.store, doubts, ExchangeClock(), world)
+        fleet: Any = SimpleNamespace(
+            leads=lambda: self.leads,
+            in_step=lambda: self.hears,
+            told_at=self.store.told_at,
+            askers=self.neighbours.askers,
+        )
+        return Poll(config, ServedPairs((BTC, ETH)), source, self.store, doubts, world, None, fleet)
+
     def serves(self, pair: Pair = BTC) -> str | None:
         price = self.store.all().get(pair)
         return None if price is None else price.tick.price
@@ -88,6 +111,32 @@ def test_what_one_worker_serves_the_other_serves_from_that_moment_on(machine: Ma
         machine.clock.advance(2)
     other.asks_rest("10", ETH)
     assert (other.serves(ETH), one.serves(ETH), one.serves()) == ("10", "10", "3")
+
+
+def test_pollers_that_share_ask_rest_at_most_once_a_second_and_agree_whoever_is_gone(
+    machine: Machine,
+) -> None:
+    rest = FakeRest(machine.clock)
+    rest.details = dict.fromkeys((BTC, ETH), Detail(None, None, dated=True))
+    workers = list(machine.workers(hears=False))
+    polls = {worker: worker.poll(rest) for worker in workers}
+    served = set()
+    for second in range(60):
+        rest.traded(f"{100 + second}.0", 0)
+        if second == 30:
+            machine.locks[ASKER_LOCK].dies()
+            workers = [worker for worker in workers if worker in machine.locks.values()]
+        for _ in range(4):
+            machine.clock.advance(POLL_LOOKS_EVERY_SECONDS)
+            for worker in workers:
+                polls[worker].look()
+                assert len({each.serves() for each in workers}) == 1
+        served.add(workers[0].serves())
+
+    assert len(served) > 20
+    moments = [at for _, at in rest.asked]
+    assert min(later - earlier for earlier, later in pairwise(moments)) >= CALLS_APART_SECONDS
+    assert max(later - earlier for earlier, later in pairwise(moments)) <= 2 * POLL_EVERY_SECONDS
 
 
 def test_one_worker_asks_for_all_and_the_next_one_at_once_when_it_is_gone(machine: Machine) -> None:
