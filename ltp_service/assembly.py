@@ -405,7 +405,7 @@ def wire_prices(
             *(others.topics if others else ()),
             *([share_tape(tape, line)] if tape else []),
         ]
-        fleet = wire_fleet(line, shared, collectors, topics, clock)
+        fleet = wire_fleet(line, shared, collectors, topics, clock, config.web_concurrency)
     poll = Poll(config, served, source, store, doubts, runtime, feed=kraken, fleet=fleet)
 
     def is_busy() -> bool:

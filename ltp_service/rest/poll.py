@@ -112,6 +112,10 @@ class Fleet(Protocol):
     def told_at(self, pair: Pair) -> float | None:
         """Monotonic seconds of the newest evidence that the owner told of `pair`; None when none came."""
 
+    def askers(self) -> int:
+        """How many processes of this machine ask REST while they do not hear the owner, with this one; 0 while another one
+        asks for it, too. Not to be asked in the process that runs the feed."""
+
 
 class Poll:
     """Runner: asks REST where the feed does not tell."""
@@ -212,11 +216,12 @@ class Poll:
             self._doubts.excuse()
         if now < self._next_call:
             return
-        doubtful = self._unsettled(now) if now >= self._next_settlement else []
-        followed = self._followed(late, doubtful)
+        askers = 1 if self._is_watched() or not needy else self._askers()
+        doubtful = self._unsettled(now) if askers and now >= self._next_settlement else []
+        followed = self._followed(late, doubtful) if askers else []
         # A doubt comes before a poll, but delays it by one interval at most.
         if followed and now >= self._next_poll + (POLL_EVERY_SECONDS if doubtful else 0.0):
-            self._next_poll = now + self._interval()
+            self._next_poll = now + self._interval(askers)
             self._poll(followed, now, in_step=self._silent(followed, now))
         elif now >= self._status_due_at():
             self._ask_status(now)
@@ -247,14 +252,19 @@ class Poll:
         told = self._fleet.told_at(pair) if self._fleet is not None else None
         return max((at for at in (own, told) if at is not None), default=None)
 
-    def _interval(self) -> float:
+    def _askers(self) -> int:
+        """How many processes of this machine poll, with this one; 0 while another one polls for it."""
+        askers = 1 if self._fleet is None else self._fleet.askers()
+        if not askers:
+            self.last_error = None
+        return askers
+
+    def _interval(self, askers: int) -> float:
         """Seconds between two polls, short enough that no price becomes stale.
 
-        Without an owner all processes of this machine poll, together as often as one would.
+        Without an owner all processes of this machine that poll do so together as often as one would.
         """
-        if self._is_watched():
-            return POLL_EVERY_SECONDS
-        shared = POLL_EVERY_SECONDS * self._config.web_concurrency
+        shared = POLL_EVERY_SECONDS * askers
         return max(POLL_EVERY_SECONDS, min(shared, TTL_SHARE * self._config.cache_ttl))
 
     def _grace(self) -> float:

@@ -81,6 +81,7 @@ class FakeFleet:
         self.leading = False
         self.reached = True
         self.told: dict[Pair, float] = {}
+        self.asking = 1
 
     def leads(self) -> bool:
         return self.leading
@@ -90,6 +91,9 @@ class FakeFleet:
 
     def told_at(self, pair: Pair) -> float | None:
         return self.told.get(pair)
+
+    def askers(self) -> int:
+        return self.asking
 
 
 class FakeRest:
@@ -961,9 +965,11 @@ def test_a_trade_that_cannot_be_dated_is_asked_about_once_a_minute(scene: Scene)
 # One of several processes that share a feed.
 
 
-def follower(processes: int = 4, ttl: float = 30.0) -> Scene:
-    """A process that is fed by another one."""
-    return Scene(shared=True, cache_ttl=ttl, web_concurrency=processes).begin()
+def follower(processes: int = 1, ttl: float = 30.0) -> Scene:
+    """A process that is fed by another one. So many processes of its machine ask REST when they are not fed."""
+    scene = Scene(shared=True, cache_ttl=ttl).begin()
+    scene.fleet.asking = processes
+    return scene
 
 
 def test_who_is_fed_by_another_process_never_asks_what_the_feed_keeps_silent_about() -> None:
@@ -997,7 +1003,7 @@ def test_a_new_owner_goes_by_what_it_was_told_until_its_own_collector_delivers()
 
 
 def test_a_follower_that_is_out_of_step_asks_rest_as_if_the_feed_were_cut() -> None:
-    scene = follower(processes=1)
+    scene = follower()
     scene.fleet.reached = False
     scene.pass_time(3)
     assert scene.meters.told(FALLBACKS) == [("disconnected",)]
@@ -1015,7 +1021,20 @@ def test_unfed_processes_share_what_one_may_ask(processes: int, leads: bool, lea
 
 
 def test_no_process_asks_faster_than_one_alone_however_short_a_price_lives() -> None:
-    assert follower(processes=8, ttl=3.0).poll._interval() == POLL_EVERY_SECONDS  # noqa: SLF001
+    assert follower(ttl=3.0).poll._interval(askers=8) == POLL_EVERY_SECONDS  # noqa: SLF001
+
+
+def test_a_process_for_which_a_neighbour_asks_asks_nothing_until_that_one_is_gone() -> None:
+    scene = follower()
+    scene.fleet.reached, scene.fleet.asking = False, 0
+    scene.doubts.open(BTC, "unordered", scene.clock.monotonic())
+    scene.pass_time(20)
+    assert not scene.rest.asked
+    assert scene.poll.active()
+
+    scene.fleet.asking = 1
+    scene.pass_time(1)
+    assert scene.rest.calls("Ticker")
 
 
 @pytest.mark.parametrize("status", ["online", "maintenance"])
