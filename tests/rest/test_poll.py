@@ -121,7 +121,7 @@ class FakeRest:
         self._ask("Ticker")
         known = [pair for pair in pairs if pair in self.prices]
         ticks = [self._tick(pair) for pair in known]
-        unknown = self.unknown.intersection(pairs)
+        unknown = frozenset(self.unknown.intersection(pairs))
         return RestAnswer(ticks, unknown, frozenset(known) | unknown, self.details)
 
     def trades(self, pair: Pair) -> NewestTrades | None:
