@@ -90,7 +90,8 @@ class OtherMarkets:
 
     def _of_kraken(self, pair: Pair) -> list[ExchangePrice]:
         price = self._kraken.all().get(pair)
-        if self._kraken.market_of(pair) == DELISTED:  # heartbeats go on, and its last trade is no present price
+        if self._kraken.market_of(pair) == DELISTED:
+            # Heartbeats go on, and its last trade is no present price.
             return []
         return [] if price is None else [self._told(KRAKEN, price)]
 
