@@ -112,6 +112,8 @@ class BookCollector(Collector):
         self._repairs: dict[str, Repair] = {}
         self._pulses: dict[str, Pulse] = {}
         self._looked_at = 0.0
+        self._to_renew: list[str] = []
+        """Symbols to be subscribed anew at the end of this look."""
 
     # What a subclass may add.
 
@@ -122,7 +124,7 @@ class BookCollector(Collector):
         """
         state = self._subscriptions.states.get(symbol)
         if state is not None and state.proven:
-            self.resubscribe(symbol)
+            self._to_renew.append(symbol)
         repair.due_at = now + PROOF_WITHIN_SECONDS
         repair.tries += 1
         if repair.doubted and repair.tries > SUBSCRIPTIONS_OF_A_DEAF_BOOK:
@@ -231,6 +233,10 @@ class BookCollector(Collector):
         for symbol, repair in list(self._repairs.items()):
             if now >= repair.due_at:
                 self.repair(symbol, repair, now)
+        if self._to_renew:  # together, because very many books may be silent for equally long
+            self._requests.unsubscribe(self._to_renew)
+            self._requests.subscribe(self._to_renew)
+            self._to_renew = []
 
     def problem(self, now: float) -> str | None:
         repairs = list(self._repairs.items())  # asked from another thread than the one that repairs

@@ -5,6 +5,7 @@ from decimal import Decimal
 
 import msgspec
 
+from ltp_service.domain.market import DELISTED
 from ltp_service.domain.pairs import Pair
 from ltp_service.domain.tick import KRAKEN, Price, Tick, exchange_of
 from ltp_service.prices.consensus import ENOUGH_TO_DOUBT, Consensus, ExchangePrice, consensus_of, deviates
@@ -89,6 +90,9 @@ class OtherMarkets:
 
     def _of_kraken(self, pair: Pair) -> list[ExchangePrice]:
         price = self._kraken.all().get(pair)
+        if self._kraken.market_of(pair) == DELISTED:
+            # Heartbeats go on, and its last trade is no present price.
+            return []
         return [] if price is None else [self._told(KRAKEN, price)]
 
     def _others(self, pair: Pair) -> list[ExchangePrice]:

@@ -76,10 +76,16 @@ def test_a_forgotten_book_is_gone() -> None:
     assert in_sync(store) is None
 
 
-def test_one_book_too_many_is_an_error_and_known_ones_go_on(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_book_too_many_stays_unknown_and_the_others_go_on(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(books, "MAX_BOOKS", 1)
     store = BookStore()
     store.replace("bybit", snapshot(), 1.0)
+    store.replace("bybit", snapshot("ETHUSDT"), 1.0)
     store.replace("bybit", snapshot(), 1.0)
-    with pytest.raises(ValueError, match="one too many"):
-        store.replace("bybit", snapshot("ETHUSDT"), 1.0)
+
+    assert store.view("ETHUSDT", "bybit", 1) is None
+    assert store.change("bybit", BookChange("ETHUSDT", 2, 2, [], []), 2.0) == "old"
+    assert in_sync(store) is True
+    store.forget("bybit", "BTCUSDT")
+    store.replace("bybit", snapshot("ETHUSDT"), 3.0)
+    assert store.view("ETHUSDT", "bybit", 1) is not None

@@ -225,6 +225,15 @@ def test_updates_that_come_late_end_the_connection_and_every_book_with_it() -> N
     assert feed.script.meters.refused["late"] == 1
 
 
+def test_books_that_are_silent_for_equally_long_are_asked_about_together() -> None:
+    symbols = ("BTC/USD", "ETH/USD", "SOL/USD")
+    begun: list[Step] = [text for symbol in symbols for text in (acknowledged(symbol), snapshot(symbol))]
+    feed = Feed(KrakenBooks, [*begun, *beats(32)], symbols=symbols).play()
+
+    asked = [(request["method"], request["params"]["symbol"]) for request in feed.requests]
+    assert asked == [(verb, list(symbols)) for verb in ("subscribe", "unsubscribe", "subscribe")]
+
+
 def test_a_deaf_book_is_told_from_a_still_one_by_its_levels() -> None:
     def silence(*after: Step) -> Feed:
         return fed(snapshot(), *beats(31), acknowledged(verb="unsubscribe"), acknowledged(), *after)

@@ -75,6 +75,17 @@ def test_a_pair_that_was_never_seen_has_a_substitute_only_after_the_same_time() 
     assert room.chosen() == "101"
 
 
+def test_a_pair_that_kraken_does_not_list_is_no_part_of_the_consensus() -> None:
+    room = Room()
+    for exchange in ("", "coinbase", "bitstamp"):
+        room.trade("100", exchange)
+    room.kraken.set_pair_markets({BTC: "delisted"})
+    found = room.markets.explain(BTC, room.served())
+
+    assert found.consensus.exchanges == ("coinbase", "bitstamp")
+    assert found.consensus.median is None
+
+
 def test_a_pair_that_kraken_does_not_list_has_no_substitute() -> None:
     room = Room()
     room.trade("100")
