@@ -676,7 +676,7 @@ def open_history(url: HistoryUrl) -> tuple[HistoryStore, WriterLock]:
         from ltp_service.history.postgres import PostgresEngine  # noqa: PLC0415 - loaded only where asked for
     except ImportError as error:
         problem = (
-            "HISTORY_URL: PostgreSQL needs the package psycopg: pip install 'ltp-service[postgres]', or in a checkout"
+            "HISTORY_URL: PostgreSQL needs the package psycopg: pip install 'psycopg[binary]', or in a checkout"
             " pip install --requirement requirements.postgres.txt"
         )
         raise ConfigError([problem]) from error

@@ -168,7 +168,7 @@ def _write_parquet(part: Path, between: Path, pair: Pair, rows: Iterable[Row]) -
         import duckdb  # noqa: PLC0415 - an extra, needed for this alone
     except ImportError as error:
         raise click.ClickException(
-            "--format parquet needs the package duckdb: pip install 'ltp-service[parquet]'"
+            "--format parquet needs the package duckdb, which is the extra `parquet`: pip install duckdb"
         ) from error
     with between.open("w", encoding="utf-8", newline="") as file:
         file.writelines(lines(pair, map(_that_fits, rows), "csv"))

@@ -45,7 +45,7 @@ PAGES = Area(
                 query(
                     "theme",
                     {"type": "string", "examples": ["dark"]},
-                    "Of the page: `dark`, `light`, or the system's",
+                    "The colours of the page: `dark` or `light`. Absent: those of the system",
                 ),
             ],
         ),
