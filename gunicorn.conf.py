@@ -172,11 +172,25 @@ def make_room_for_streams() -> None:
         )
 
 
+def make_workers_neighbours(server: Any) -> None:
+    """Gives the workers of a fleet a file in which they share prices while Redis is away. It has no name, and ends with
+    them. The server keeps it, because this file is read anew at a reload."""
+    if settings.cache_backend != "redis" or settings.web_concurrency < 2 or hasattr(server, "neighbours"):
+        return
+    try:
+        server.neighbours = tempfile.TemporaryFile(dir=worker_tmp_dir)  # noqa: SIM115 - open as long as the process
+    except OSError as error:
+        logging.getLogger("ltp_service").warning(
+            "the workers of this machine cannot share prices, and each asks REST by itself: %s", error
+        )
+
+
 def on_starting(server: Any) -> None:
     if not server.master_pid and not listen_fds(unset_environment=False):
         refuse_a_socket_in_use(server.cfg.address)
     if monkey_patched:  # gthread serves no streams
         make_room_for_streams()
+    make_workers_neighbours(server)
     share_metrics()
     folder = metrics_folder()
     if folder is not None and not server.master_pid:  # after USR2 the old master still uses it
@@ -201,6 +215,7 @@ def when_ready(server: Any) -> None:
 
 
 def on_reload(server: Any) -> None:
+    make_workers_neighbours(server)
     share_metrics()
 
 
@@ -232,6 +247,8 @@ def post_fork(server: Any, worker: Any) -> None:
         signal.signal(number, end)
     signal.pthread_sigmask(signal.SIG_UNBLOCK, ENDING_SIGNALS)
     services = services_of(worker.app.wsgi())
+    if hasattr(server, "neighbours") and services.prices.fleet is not None:
+        services.prices.fleet.meet(server.neighbours.fileno())
     keep_for_good()
     services.start(lambda: bool(worker.alive))
     worker.told_to_end = services.told_to_end

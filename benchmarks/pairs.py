@@ -22,7 +22,7 @@ QUICK_COUNTS = (PAIRS, 100)
 SETTLE_SECONDS = 4
 """Seconds after the first prices in which what belongs to the start comes to its end."""
 
-TICKS_PER_SECOND, WALKS_PER_SECOND = 300, 20
+TICKS_PER_SECOND, WALKS_PER_SECOND = 1000, 20
 """Tickers of one pair while the cost of a tick is measured, and match events of all pairs while that of a GET is."""
 
 METRICS_APART_SECONDS = 1.1
@@ -119,7 +119,7 @@ def _figures(bench: Bench, count: int) -> Figures:
         time.sleep(bench.scaled(SETTLE_SECONDS, 2))
         idle, questions = _idle(exchange, server, bench.scaled(12, 1))
         # Other guests of the machine only add to it.
-        tick = min(_tick(exchange, server, idle, bench.scaled(3, 1)) for _ in range(bench.scaled(5, 1)))
+        tick = min(_tick(exchange, server, idle, bench.scaled(2, 1)) for _ in range(bench.scaled(10, 1)))
         exchange.walk(WALKS_PER_SECOND)
         paths = f"/api/v1/ltp?pair={PAIR}", "/api/v1/ltp"
         one, every = least_cpu(

@@ -405,7 +405,7 @@ def wire_prices(
             *(others.topics if others else ()),
             *([share_tape(tape, line)] if tape else []),
         ]
-        fleet = wire_fleet(line, shared, collectors, topics, clock)
+        fleet = wire_fleet(line, shared, collectors, topics, clock, config.web_concurrency)
     poll = Poll(config, served, source, store, doubts, runtime, feed=kraken, fleet=fleet)
 
     def is_busy() -> bool:
@@ -552,7 +552,7 @@ def wire_trades(config: Config, runtime: Runtime, database: Database, line: "Fle
 
     symbols.on_change(follow)
     exchanges = [each.exchange for each in collectors.values() if isinstance(each, TradeCollector)]
-    witnesses = Witnesses(exchanges, trades.last, runtime.clock, trades.has)
+    witnesses = Witnesses(exchanges, trades.last, trades.age, trades.has)
     return TradeParts(trades, books, symbols, witnesses, collectors, topics)
 
 

@@ -142,6 +142,18 @@ class TradeStore:
             trade = tape.last.get(exchange) if tape else None
         return trade if trade and self._is_recent(trade, self._monotonic()) else None
 
+    def age(self, trade: Trade) -> float:
+        """Seconds since the newest trade of a symbol on an exchange arrived here. Since it was made where that is clearly
+        longer: by the exchange's clock, which is known to a minute. This machine's wall clock says nothing about it.
+        """
+        now = self._monotonic()
+        with self._lock:
+            tape = self._tapes.get(trade.symbol)
+            arrived_at = tape.last_arrived_at.get(trade.exchange, 0.0) if tape else 0.0
+            at_the_exchange = self._times[trade.exchange].at(now)
+        since_made = 0.0 if at_the_exchange is None else at_the_exchange - trade.timestamp
+        return max(now - arrived_at, since_made if since_made > TIME_TOLERANCE_SECONDS else 0.0)
+
     def has(self, symbol: str) -> bool:
         """Whether any trade of the symbol is kept."""
         return symbol in self._tapes
@@ -224,7 +236,7 @@ class TradeStore:
         if tape is None:
             tape = self._tapes[trade.symbol] = _Tape(trade.symbol)
         number = next(self._numbers)
-        tape.insert(number, key, trade)
+        tape.insert(number, key, trade, now)
         self._arrivals[number] = tape
         self._bytes += _size(trade)
         if len(tape.keys) > self._per_symbol:
@@ -263,7 +275,7 @@ class TradeStore:
 class _Tape:
     """One symbol's trades in ascending order."""
 
-    __slots__ = ("arrived", "ids", "keys", "last", "symbol", "trades")
+    __slots__ = ("arrived", "ids", "keys", "last", "last_arrived_at", "symbol", "trades")
 
     def __init__(self, symbol: str) -> None:
         self.symbol = symbol
@@ -273,8 +285,10 @@ class _Tape:
         self.ids: set[tuple[str, str]] = set()
         self.last: dict[str, Trade] = {}
         """The newest trade of each exchange; other exchanges cannot displace it."""
+        self.last_arrived_at: dict[str, float] = {}
+        """When it arrived, monotonic seconds."""
 
-    def insert(self, number: int, key: _Key, trade: Trade) -> None:
+    def insert(self, number: int, key: _Key, trade: Trade, now: float) -> None:
         place = _place(self.keys, key)
         self.keys.insert(place, key)
         self.trades.insert(place, trade)
@@ -282,7 +296,7 @@ class _Tape:
         self.ids.add((trade.exchange, trade.trade_id))
         last = self.last.get(trade.exchange)
         if last is None or key > _key(last):
-            self.last[trade.exchange] = trade
+            self.last[trade.exchange], self.last_arrived_at[trade.exchange] = trade, now
 
     def first(self) -> Trade:
         """The trade that arrived first."""

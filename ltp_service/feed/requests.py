@@ -44,7 +44,12 @@ class Requests:
         self._waiting.append(Request("subscribe", channel, ()))
 
     def renew(self, symbols: Sequence[str]) -> None:
-        """Asks again; what was accepted and brings nothing is given back first."""
+        """Asks again; what was accepted and brings nothing is given back first.
+
+        Those whose turn has not come yet wait for it, else the requests about very many symbols would only grow.
+        """
+        waiting = {symbol for request in self._waiting for symbol in request.symbols}
+        symbols = [symbol for symbol in symbols if symbol not in waiting]
         proven = set(self._subscriptions.proven())
         for channel in self._subscriptions.channels:
             accepted = [symbol for symbol in symbols if self._subscriptions.accepted(channel, symbol)]

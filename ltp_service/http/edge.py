@@ -223,8 +223,10 @@ class Edge:
         ready = self._lane.answer(environ)
         if ready is not None:
             return _from_lane(environ, note, headers, ready), ready.until
-        is_aged = "max_age" in environ["QUERY_STRING"] or "HTTP_CACHE_CONTROL" in environ
-        until = self._monotonic() + AGED_LOOK_EVERY_SECONDS if is_aged else inf
+        query = environ["QUERY_STRING"]
+        is_aged = "max_age" in query or "HTTP_CACHE_CONTROL" in environ
+        by_time = is_aged or self._lane.may_change_unannounced(query)
+        until = self._monotonic() + AGED_LOOK_EVERY_SECONDS if by_time else inf
         return self._from_flask(environ, note, headers), until
 
     def _note_route(self, note: RequestNote, path: str) -> None:

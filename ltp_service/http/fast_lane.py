@@ -201,6 +201,11 @@ class FastLane:
         self._served[question] += 1
         return ready
 
+    def may_change_unannounced(self, query: str) -> bool:
+        """Whether an answer that Flask gave to `query` may become another one without a trade: where another exchange may
+        stand in or is replaced by Kraken again, and where the fast lane may answer the next time."""
+        return self._choose is not None or self._questions.get(query) is not None
+
     def watched(self, query: str) -> frozenset[Pair]:
         """The pairs of an answer to `query`. The same query gets the same object, because waiting requests are grouped
         by it.

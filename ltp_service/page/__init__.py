@@ -13,8 +13,8 @@ _SCRIPT = "text/javascript; charset=utf-8"
 _STYLE = "text/css; charset=utf-8"
 
 MODULES = (
-    "app.js chart.js client.js decimals.js dom.js explain.js favicon.js feeds.js hub.js kiosk.js line.js model.js pairs.js"
-    " polls.js service.js track.js verdict.js words.js worker.js"
+    "app.js client.js decimals.js dom.js feeds.js hub.js line.js model.js pairs.js service.js track.js verdict.js why.js"
+    " words.js worker.js"
 ).split()
 
 FILES = {"style.css": _STYLE, **dict.fromkeys(MODULES, _SCRIPT)}

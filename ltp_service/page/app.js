@@ -1,25 +1,30 @@
 /** The page: one line, and the views that show what comes from it. */
 
-import { showChart } from "./chart.js";
 import { by, h, say, set } from "./dom.js";
-import { explain } from "./explain.js";
-import { favicon } from "./favicon.js";
 import { showAbout, showFeeds, showLog, showMarkets } from "./feeds.js";
-import { showKiosk } from "./kiosk.js";
 import { Line } from "./line.js";
-import { letFind, showPairs, showSparks } from "./pairs.js";
-import { BASE, storedKey } from "./service.js";
-import { verdict } from "./verdict.js";
+import { letFind, showKiosk, showPairs, showSparks } from "./pairs.js";
+import { BASE } from "./service.js";
+import { favicon, verdict } from "./verdict.js";
+import { explain, showChart } from "./why.js";
 import { clock, span } from "./words.js";
 
 const asked = new URLSearchParams(location.search);
 const kiosk = asked.get("kiosk");
 const root = document.documentElement;
 
-/** What a header can hold. */
-const HEADER = /^[\x21-\x7e]+$/;
+/** Where the key is kept, for this tab only. A browser that keeps nothing asks again after each load. */
+const SLOT = "ltp-key";
 
-let line = new Line(storedKey.get(), changed);
+function storedKey() {
+  try {
+    return sessionStorage.getItem(SLOT) ?? "";
+  } catch {
+    return "";
+  }
+}
+
+let line = new Line(storedKey(), changed);
 let painting = 0;
 let verdictAt = 0;
 
@@ -52,16 +57,12 @@ function tick() {
   showAbout(line);
 }
 
-let verdictBefore = "";
-
 function showVerdict() {
   verdictAt = performance.now();
   const { text, level } = verdict(line.model, line.liveness, line.clock.now());
-  if (text + level === verdictBefore) return;
-  verdictBefore = text + level;
   say(by("verdict"), text);
   set(by("verdict"), "data-level", level);
-  document.title = `${text} · ltp_service`;
+  say(by("title"), `${text} · ltp_service`);
   set(by("favicon"), "href", favicon(level));
 }
 
@@ -98,7 +99,11 @@ function showKeyForm(status) {
 
 /** @param {string} key */
 function use(key) {
-  storedKey.set(key);
+  try {
+    sessionStorage.setItem(SLOT, key);
+  } catch {
+    // It lives as long as this page, then.
+  }
   line.close();
   line = new Line(key, changed);
   showCurl();
@@ -108,7 +113,7 @@ by("key").addEventListener("submit", (event) => {
   event.preventDefault();
   const input = /** @type {HTMLInputElement} */ (by("key-text"));
   const key = input.value.trim();
-  if (!HEADER.test(key)) return say(by("key-problem"), "That is no API key.");
+  if (!/^[\x21-\x7e]+$/.test(key)) return say(by("key-problem"), "That is no API key.");
   input.value = "";
   use(key);
 });

@@ -313,5 +313,8 @@ export class EventParser {
   feed(text: string): void;
 }
 
+/** The answer of any route, with its decimals as text; `data` is null where it is no JSON. */
+export function readAnswer(url: URL, options?: Asking): Promise<{ status: number; data: any }>;
+
 /** JSON whose decimals stay the text that they are. */
 export function readExact(text: string): any;

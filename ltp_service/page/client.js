@@ -236,8 +236,17 @@ export class EventParser {
     if (field === "data") this.#data.push(value);
     else if (field === "event") this.#type = value;
     else if (field === "id" && !value.includes("\0")) this.id = value;
-    else if (field === "retry" && /^[0-9]{1,9}$/.test(value)) this.retry = parseInt(value, 10);
+    else if (field === "retry" && /^[0-9]{1,9}$/.test(value)) this.retry = Number(value);
   }
+}
+
+/** The address of a question. @param {string | URL} base @param {string} path @param {Record<string, unknown>} asked */
+function question(base, path, asked) {
+  const url = new URL(path, base);
+  for (const [name, value] of Object.entries(asked)) {
+    if (value !== undefined) url.searchParams.set(name, value instanceof Date ? value.toISOString() : `${value}`);
+  }
+  return url;
 }
 
 /**
@@ -256,14 +265,14 @@ function pause(end, failures) {
 function retryAfter(response) {
   const text = response.headers.get("Retry-After");
   if (text === null) return null;
-  const wait = /^[0-9]{1,6}$/.test(text) ? 1000 * parseInt(text, 10) : Date.parse(text) - Date.now();
+  const wait = /^[0-9]{1,6}$/.test(text) ? 1000 * Number(text) : Date.parse(text) - Date.now();
   return Number.isNaN(wait) ? null : Math.max(wait, 0) + 1000 * Math.random();
 }
 
 /** One line to the service: an EventTarget of the stream's events, and of `line` when the line itself changes. */
 export class PriceStream extends EventTarget {
   watch = new Watch();
-  /** @type {{phase: string, status: number | null, reason: string | null, retryAt: number | null}} */
+  /** @type {import("./client.js").Line} */
   line = { phase: "connecting", status: null, reason: null, retryAt: null };
   #base;
   #options;
@@ -275,7 +284,7 @@ export class PriceStream extends EventTarget {
   /** @type {() => void} Ends the present pause. */
   #wake = () => {};
 
-  /** @param {string | URL} base @param {{pairs?: string[], events?: string, books?: () => unknown, key?: string}} [options] */
+  /** @param {string | URL} base @param {import("./client.js").Options} [options] */
   constructor(base, options = {}) {
     super();
     this.#base = base;
@@ -397,16 +406,13 @@ export class PriceStream extends EventTarget {
   }
 
   async #url() {
-    const url = new URL("api/v1/stream", this.#base);
     const { pairs, events, books } = this.#options;
-    if (pairs?.length) url.searchParams.set("pair", pairs.join(","));
-    if (events) url.searchParams.set("events", events);
-    if (await books?.()) url.searchParams.set("books", "true");
-    if (this.#lastId) url.searchParams.set("last_event_id", this.#lastId);
-    return url;
+    const pair = pairs?.length ? pairs.join(",") : undefined;
+    const known = { books: (await books?.()) ? true : undefined, last_event_id: this.#lastId || undefined };
+    return question(this.#base, "api/v1/stream", { pair, events, ...known });
   }
 
-  /** @param {string} phase @param {number | null} status @param {string | null} reason @param {number | null} retryAt */
+  /** @param {import("./client.js").Line["phase"]} phase @param {number | null} status @param {string | null} reason @param {number | null} retryAt */
   #say(phase, status = null, reason = null, retryAt = null) {
     this.line = { phase, status, reason, retryAt };
     this.dispatchEvent(new CustomEvent("line", { detail: this.line }));
@@ -425,15 +431,8 @@ export class HistoryError extends Error {
   }
 }
 
-/**
- * @param {string | URL} base @param {string} path @param {Record<string, unknown>} asked
- * @param {{key?: string, signal?: AbortSignal}} options
- */
-async function read(base, path, asked, { key, signal }) {
-  const url = new URL(path, base);
-  for (const [name, value] of Object.entries(asked)) {
-    if (value !== undefined) url.searchParams.set(name, value instanceof Date ? value.toISOString() : `${value}`);
-  }
+/** The answer of any route, with its decimals as text. @param {URL} url @param {import("./client.js").Asking} options */
+export async function readAnswer(url, { key, signal } = {}) {
   const response = await fetch(url, {
     headers: { Accept: "application/json", ...(key && { "X-API-Key": key }) },
     signal: signal ?? AbortSignal.timeout(CONNECT),
@@ -446,17 +445,23 @@ async function read(base, path, asked, { key, signal }) {
   } catch {
     // A proxy's own page, for one.
   }
-  if (!response.ok || !data) throw new HistoryError(response.status, data);
+  return { status: response.status, data };
+}
+
+/** @param {URL} url @param {import("./client.js").Asking} [options] */
+async function read(url, options) {
+  const { status, data } = await readAnswer(url, options);
+  if (status > 299 || !data) throw new HistoryError(status, data);
   return data;
 }
 
 /**
  * The last traded prices at a moment.
- * @param {string | URL} base @param {string | string[]} pairs @param {Date | string | number} time
- * @param {{key?: string, signal?: AbortSignal}} [options]
+ * @param {string | URL} base @param {string | string[]} pairs @param {import("./client.js").Moment} time
+ * @param {import("./client.js").Asking} [options]
  */
-export async function at(base, pairs, time, options = {}) {
-  return read(base, "api/v1/ltp/at", { pair: [pairs].flat().join(","), time }, options);
+export async function at(base, pairs, time, options) {
+  return read(question(base, "api/v1/ltp/at", { pair: [pairs].flat().join(","), time }), options);
 }
 
 /** Whether its prices are all decimals, or all not known. @param {any} candle */
@@ -468,11 +473,10 @@ function isCandle({ start, open, high, low, close }) {
 
 /**
  * Candles, with what is known of each.
- * @param {string | URL} base @param {string} pair
- * @param {{interval?: string, start?: Date | string | number, end?: Date | string | number, limit?: number, key?: string, signal?: AbortSignal}} [options]
+ * @param {string | URL} base @param {string} pair @param {import("./client.js").CandleOptions} [options]
  */
 export async function candles(base, pair, { interval = "1m", start, end, limit, ...options } = {}) {
-  const { candles: told } = await read(base, "api/v1/candles", { pair, interval, start, end, limit }, options);
+  const { candles: told } = await read(question(base, "api/v1/candles", { pair, interval, start, end, limit }), options);
   if (!Array.isArray(told) || !told.every(isCandle)) throw new HistoryError(200, { message: "the answer cannot be read" });
   return told;
 }

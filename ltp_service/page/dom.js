@@ -29,7 +29,7 @@ export function icon(name) {
   return s("svg", { class: "icon", "aria-hidden": "true", viewBox: "0 0 16 16" }, s("use", { href: `#i-${name}` }));
 }
 
-/** The element of that id. @param {string} id */
+/** @param {string} id */
 export function by(id) {
   const found = document.getElementById(id);
   if (!found) throw new Error(`no element #${id}`);
@@ -49,13 +49,26 @@ export function say(element, text) {
   if (element.textContent !== text) element.textContent = text;
 }
 
+/** @param {Element} element @param {(string | undefined)[]} texts of its children; those without one are left */
+export function sayAll(element, ...texts) {
+  texts.forEach((text, place) => text !== undefined && say(element.children[place], text));
+}
+
+/** A row with a cell for each column of the table. Narrow screens show the columns' names beside. @param {Element} body */
+export function tableRow(body) {
+  const columns = [...(body.parentElement?.querySelectorAll("thead th") ?? [])];
+  const [first, ...others] = columns.map(({ className, textContent }) => ({ class: className, "data-label": textContent ?? "" }));
+  const cells = others.map((each) => h("td", { role: "cell", ...each }));
+  return h("tr", { role: "row" }, h("th", { role: "rowheader", scope: "row", class: first.class }), ...cells);
+}
+
 /**
  * Makes the children those of the keys, in their order, and keeps those that were there.
  * @template T
  * @param {Element} parent @param {[string, T][]} entries
- * @param {(key: string) => Element} make @param {(element: Element, value: T) => void} fill
+ * @param {(element: Element, value: T) => void} fill @param {(key: string) => Element} make
  */
-export function list(parent, entries, make, fill) {
+export function list(parent, entries, fill, make = () => tableRow(parent)) {
   /** @type {Map<string, Element>} */
   const held = new Map([...parent.children].map((each) => [each.getAttribute("data-key") ?? "", each]));
   const kept = new Set();

@@ -2,8 +2,7 @@
 
 import { PriceStream, SteadyClock } from "./client.js";
 import { Model } from "./model.js";
-import { Polls } from "./polls.js";
-import { BASE, ask } from "./service.js";
+import { BASE, Polls, ask } from "./service.js";
 
 const EVENTS = ["hello", "price", "heartbeat", "book"];
 

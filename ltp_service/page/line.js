@@ -208,7 +208,7 @@ export class Line {
     const { watch } = this.model;
     const { phase, status, reason, retryAt } = this.#line;
     const alive = watch.alive(now);
-    const asOf = this.model.rows.size ? (watch.heardAt) : null;
+    const asOf = this.model.rows.size ? watch.heardAt : null;
     /** @type {[Liveness["kind"], string]} */
     let found = ["live", ""];
     if (this.#offline) found = ["dead", "this device is offline"];

@@ -62,10 +62,7 @@ export class Model {
   #serves({ pairs, version }) {
     this.version = version;
     /** @type {() => Row} */
-    const fresh = () => ({
-      ...{ state: null, since: 0, certain: false, direction: 0, price: null, book: null },
-      track: newTrack(),
-    });
+    const fresh = () => ({ state: null, since: 0, certain: false, direction: 0, price: null, book: null, track: newTrack() });
     this.rows = new Map(pairs.map((/** @type {string} */ pair) => [pair, this.rows.get(pair) ?? fresh()]));
     for (const row of this.rows.values()) row.book = null;
   }
@@ -104,23 +101,23 @@ export class Model {
 
   /** An answer of another route. @param {string} what @param {any} data @param {number} now */
   told(what, data, now) {
+    const at = this.watch.serverNow(now);
+    const row = this.rows.get(data.pair);
     if (what === "status") {
       this.status = data;
       const track = this.rest?.track ?? newTrack();
-      put(track, this.watch.serverNow(now), BREAKER[data.breaker.state] ?? "trouble");
+      put(track, at, BREAKER[data.breaker.state] ?? "trouble");
       this.rest = { told: data.breaker, track };
       const ttl = data.settings?.cache_ttl;
       if (typeof ttl === "number") this.watch.ttl = 1000 * ttl;
     } else if (what === "markets") {
       this.markets = data;
-    } else if (what === "past") {
-      const row = this.rows.get(data.pair);
-      if (row) putBefore(row.track, data.trades, this.watch.serverNow(now));
-    } else if (what === "candles") {
-      const row = this.rows.get(data.pair);
-      if (row) putCandles(row.track, data.candles, this.watch.serverNow(now));
     } else if (what === "collectors") {
-      this.#fed(data.collectors, this.watch.serverNow(now));
+      this.#fed(data.collectors, at);
+    } else if (what === "past" && row) {
+      putBefore(row.track, data.trades, at);
+    } else if (what === "candles" && row) {
+      putCandles(row.track, data.candles, at);
     }
   }
 

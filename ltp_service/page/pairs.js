@@ -1,8 +1,8 @@
-/** The table of pairs. */
+/** The table of pairs, and one of them on a wall. */
 
 import { UNCONFIRMED } from "./client.js";
 import { heights } from "./decimals.js";
-import { by, flash, h, icon, list, s, say, set } from "./dom.js";
+import { by, flash, h, icon, list, s, say, set, tableRow } from "./dom.js";
 import { SLOTS, stretches } from "./track.js";
 import { MEANING, clock, letters, span } from "./words.js";
 
@@ -18,14 +18,14 @@ const sought = { text: "", first: 0 };
 const moved = [];
 
 /** The price of a pair as it may be shown now: on a line that is not live nothing is. @param {Line} line @param {string} pair */
-export function shown(line, pair) {
+function shown(line, pair) {
   const quote = line.model.watch.quote(pair, line.clock.now());
   const broken = line.liveness.kind === "dead" && quote && quote.state !== "unknown";
   return broken ? { ...quote, state: UNCONFIRMED, trustworthy: false } : quote;
 }
 
 /** State as word and icon. @param {Element} cell @param {string} state */
-export function showState(cell, state) {
+function showState(cell, state) {
   if (cell.getAttribute("data-state") === state) return;
   set(cell, "data-state", state);
   set(cell, "title", MEANING[state] ?? "");
@@ -36,9 +36,9 @@ export function showState(cell, state) {
 export function showPairs(line) {
   const { rows } = line.model;
   const found = find(line, [...rows.keys()]);
-  sought.first = Math.max(0, Math.min(sought.first, DRAWN * Math.floor((found.length - 1) / DRAWN)));
+  while (sought.first > 0 && sought.first >= found.length) sought.first -= DRAWN;
   const drawn = found.slice(sought.first, sought.first + DRAWN);
-  list(by("pairs"), drawn.map((pair) => [pair, rows.get(pair)]), makeRow, (element, row) => row && fillRow(element, row, line));
+  list(by("pairs"), drawn.map((pair) => [pair, rows.get(pair)]), (element, row) => row && fillRow(element, row, line), makeRow);
   flash(moved.splice(0));
   by("find").hidden = rows.size <= DRAWN;
   if (rows.size > DRAWN) showPlace(found.length, rows.size);
@@ -58,7 +58,8 @@ function find(line, pairs) {
 function showPlace(found, all) {
   const { first, text } = sought;
   const last = Math.min(found, first + DRAWN);
-  say(by("find-place"), `${found ? `${first + 1} to ${last} of ${found}` : "None"}${text.trim() ? ` found among ${all}` : ""}`);
+  const place = found ? `${first + 1} to ${last} of ${found}` : "None";
+  say(by("find-place"), text.trim() ? `${place} found among ${all}` : place);
   set(by("find-before"), "disabled", first === 0);
   set(by("find-after"), "disabled", last === found);
 }
@@ -78,22 +79,15 @@ export function letFind(redraw) {
 
 /** @param {string} pair */
 function makeRow(pair) {
-  const cell = (/** @type {string} */ name, /** @type {string} */ label, /** @type {(Node | string)[]} */ ...children) =>
-    h("td", { role: "cell", class: name, "data-label": label }, ...children);
-  const named = encodeURIComponent(pair).replaceAll("%2F", "/");
-  const why = h("a", { href: `api/v1/ltp/explain?pair=${named}`, "aria-label": `Why this price of ${pair}?` }, "why?");
-  return h(
-    "tr",
-    { role: "row", "data-pair": pair },
-    h("th", { role: "rowheader", scope: "row", class: "pair" }, pair),
-    cell("number", "Price", h("span", { class: "arrow" }), h("span", { class: "price" }, "…"), h("span", { class: "book" })),
-    cell("state", "State"),
-    cell("number age", "Confirmed"),
-    cell("source", "Source"),
-    cell("spark", "Last 15 min", s("svg", { role: "img", viewBox: `0 0 ${SLOTS} ${HEIGHT}`, preserveAspectRatio: "none" })),
-    cell("witnesses", "Witnesses, bp"),
-    cell("why", "", why),
-  );
+  const element = tableRow(by("pairs"));
+  const [name, number, , , , spark, , why] = element.children;
+  set(element, "data-pair", pair);
+  name.append(pair);
+  number.append(h("span", { class: "arrow" }), h("span", { class: "price" }, "…"), h("span", { class: "book" }));
+  spark.append(s("svg", { role: "img", viewBox: `0 0 ${SLOTS} ${HEIGHT}`, preserveAspectRatio: "none" }));
+  const href = `api/v1/ltp/explain?pair=${encodeURIComponent(pair).replaceAll("%2F", "/")}`;
+  why.append(h("a", { href, "aria-label": `Why this price of ${pair}?` }, "why?"));
+  return element;
 }
 
 /** @param {Element} element @param {import("./model.js").Row} row @param {Line} line */
@@ -137,12 +131,12 @@ function showWitnesses(cell, { witnesses = [], deviating }, limit) {
   list(
     cell,
     entries,
-    (key) => h("span", { class: key }),
     (element, witness) => {
       const bps = witness?.divergence_bps ?? null;
       const apart = bps === null ? "?" : `${bps < 0 ? "−" : "+"}${Math.abs(bps).toFixed(1)}`;
       say(element, witness ? `${witness.exchange} ${apart}` : `deviates more than ${+(100 * limit).toFixed(4)} % from the median`);
     },
+    (key) => h("span", { class: key }),
   );
 }
 
@@ -172,8 +166,24 @@ function showSpark(picture, row, at) {
       return `M${points.join("L")}h1`;
     })
     .join("");
-  if (!picture.firstElementChild) picture.append(s("path", {}));
-  set(/** @type {Element} */ (picture.firstElementChild), "d", path);
+  set(picture.firstElementChild ?? picture.appendChild(s("path")), "d", path);
   const [low, high] = [ups.indexOf(Math.min(...ups)), ups.indexOf(Math.max(...ups))].map((each) => all[each]);
   set(picture, "aria-label", `Last 15 minutes: between ${low} and ${high}${parts.length > 1 ? ", with gaps" : ""}`);
+}
+
+/** One number for a wall. @param {Line} line @param {string} asked */
+export function showKiosk(line, asked) {
+  const pairs = [...line.model.rows.keys()];
+  const pair = pairs.find((each) => letters(each) === letters(asked));
+  say(by("kiosk-pair"), pair ?? asked);
+  if (!pair) return say(by("kiosk-age"), pairs.length ? "is not served here" : "");
+  const quote = shown(line, pair);
+  if (!quote) return;
+  const price = by("kiosk-price");
+  say(price, quote.price ?? line.model.rows.get(pair)?.price ?? "—");
+  price.style.setProperty("--letters", `${Math.max(4, price.textContent?.length ?? 0)}`);
+  set(by("kiosk"), "data-state", quote.state);
+  showState(by("kiosk-state"), quote.state);
+  const age = quote.age_ms === null ? "" : `confirmed ${span(quote.age_ms)} ago`;
+  say(by("kiosk-age"), age + (quote.deviating ? ", deviates" : ""));
 }

@@ -1,5 +1,7 @@
 """May this tick replace that price? A trade with a higher id may; where an id is missing, a later trade may."""
 
+from decimal import Decimal
+
 from ltp_service.domain.tick import REST, WEBSOCKET, Price, Source, Tick
 from ltp_service.prices.store import Outcome
 
@@ -93,6 +95,27 @@ def adopted(held: Price | None, told: Price) -> Price:
             told.tick, held.confirmed_at, held.confirmed_by, told.newest_traded_at, told.newest_trade_id
         )
     return told
+
+
+def agreed(held: Price | None, told: Price) -> Price:
+    """The price to hold after a process of the same machine told its own, `told`. Neither of the two hears the owner.
+
+    The later trade counts, and where its order is not known the later evidence. So two processes that tell each other
+    their prices hold the same ones afterwards, and neither goes back.
+    """
+    if held is None:
+        return told
+    order = _compare_moments(
+        held.newest_traded_at, held.newest_trade_id, told.newest_traded_at, told.newest_trade_id
+    )
+    if order != "same":
+        return told if order == "newer" else held
+    return told if _evidence(told) > _evidence(held) else held
+
+
+def _evidence(price: Price) -> tuple[float, float, Decimal]:
+    """What orders prices by their evidence. The amount makes all choose alike where nothing else differs."""
+    return price.confirmed_at, price.tick.evidence_at, price.tick.amount
 
 
 def _compare_moments(

@@ -67,15 +67,18 @@ def consensus_of(prices: Sequence[ExchangePrice], served: Decimal | None) -> Con
 def deviates(served: Decimal, others: Sequence[ExchangePrice], limit: Decimal) -> bool | None:
     """Whether `served` is farther than the fraction `limit` from the median of the fresh prices of other exchanges.
 
-    None where there are fewer than two of them, because one may be wrong itself. For the same reason None where there are
-    two that are farther than `limit` apart: their median is the mean, which one wrong price moves.
+    None where there are fewer than two of them, because one may be wrong itself. Two that are farther than `limit` apart
+    have no median but the mean, which one wrong price moves. So they say that a price deviates only where it is farther
+    than `limit` from both, on the same side; else None.
     """
     amounts = [each.price for each in others if each.is_fresh]
     if len(amounts) < ENOUGH_TO_DOUBT:
         return None
     middle = median(amounts)
     if len(amounts) == ENOUGH_TO_DOUBT and max(amounts) - min(amounts) > limit * middle:
-        return None
+        lowest, highest = min(amounts), max(amounts)
+        is_outside = lowest - served > limit * lowest or served - highest > limit * highest
+        return True if is_outside else None
     return abs(served - middle) > limit * middle
 
 

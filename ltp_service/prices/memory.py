@@ -1,7 +1,7 @@
 """Last prices in the memory of this process, and what was decided about each tick."""
 
 from collections import deque
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from math import inf
 from threading import Lock
 
@@ -101,12 +101,17 @@ class MemoryStore:
             view = self._view
             self._publish({pair: withdrawn(view[pair], after) for pair in pairs if pair in view})
 
-    def adopt(self, told: Iterable[Price]) -> None:
-        """Takes prices as the owner of the feed holds them, with its evidence."""
+    def adopt(self, told: Iterable[Price], decide: Callable[[Price | None, Price], Price] = adopted) -> None:
+        """Takes prices as another process holds them, with its evidence: by default as the owner of the feed does.
+
+        `decide` says from the price held and the one told which is to be held.
+        """
         with self._lock:
             view = self._view
-            news = {price.tick.pair: adopted(view.get(price.tick.pair), price) for price in told}
-            self._publish(news)
+            decided = {price.tick.pair: decide(view.get(price.tick.pair), price) for price in told}
+            news = {pair: price for pair, price in decided.items() if price is not view.get(pair)}
+            if news:
+                self._publish(news)
         for pair, price in news.items():
             held = view.get(pair)
             if held is None or held.tick.amount != price.tick.amount:

@@ -12,9 +12,11 @@ import msgspec
 from ltp_service.domain.pairs import Pair
 from ltp_service.feed.contract import Link
 from ltp_service.feed.loop import Collector
+from ltp_service.redis.board import Board
 from ltp_service.redis.lease import Lease
 from ltp_service.redis.links import Links
 from ltp_service.redis.master import MasterWatch
+from ltp_service.redis.neighbours import Neighbours
 from ltp_service.redis.owner import Owner
 from ltp_service.redis.prices import RedisStore
 from ltp_service.redis.relay import Follower, Publisher
@@ -33,6 +35,7 @@ class FleetParts:
     publisher: Publisher
     links: Links
     owner: Owner
+    neighbours: Neighbours
     master_watch: MasterWatch | None
     """None without Sentinels."""
 
@@ -59,6 +62,16 @@ class FleetParts:
         """Monotonic seconds of the newest evidence that the owner told of `pair`; None when none came."""
         return self.store.told_at(pair)
 
+    def askers(self) -> int:
+        """How many processes of this machine ask REST while they do not hear the owner, with this one; 0 while another one
+        asks for it, too."""
+        return self.neighbours.askers()
+
+    def meet(self, file: int) -> None:
+        """Has this process and those that have the same file open since their fork share prices while Redis does not
+        deliver."""
+        self.neighbours.meet(Board(file))
+
     def role(self) -> str:
         """`owner`, `follower`, or `out_of_step` when Redis does not deliver the owner's messages."""
         if self.leads():
@@ -80,11 +93,17 @@ class FleetParts:
 
 
 def wire_fleet(
-    line: FleetLine, store: RedisStore, collectors: Sequence[Collector], topics: Sequence[Topic], clock: Clock
+    line: FleetLine,
+    store: RedisStore,
+    collectors: Sequence[Collector],
+    topics: Sequence[Topic],
+    clock: Clock,
+    processes: int = 1,
 ) -> FleetParts:
     """Builds everything and starts nothing.
 
-    `collectors` run in one process of the fleet; `topics` share what they bring beside prices.
+    `collectors` run in one process of the fleet; `topics` share what they bring beside prices. `processes`: those of this
+    machine.
     """
     links = Links([each.link for each in collectors], line)
     everything: list[Topic] = [store, links, *topics]
@@ -111,7 +130,14 @@ def wire_fleet(
     )
     publisher = Publisher(everything, line.news, epoch=lease.epoch, doubt=lease.doubt)
     watch = MasterWatch(line.client, follower.follow) if line.client.has_sentinels else None
-    return FleetParts(store, lease, follower, publisher, links, owner, watch)
+    neighbours = Neighbours(
+        store,
+        leads=lambda: lease.epoch() is not None,
+        hears=lambda: follower.in_step() and owner.is_heard(clock.monotonic()),
+        processes=processes,
+        monotonic=clock.monotonic,
+    )
+    return FleetParts(store, lease, follower, publisher, links, owner, neighbours, watch)
 
 
 def _me() -> str:

@@ -7,6 +7,9 @@ from ltp_service.feed.contract import Gap
 NO_OWNER_AFTER_SECONDS = 2.0
 """Seconds without a bulletin after which the fleet has no owner; an owner sends one twice a second."""
 
+HEARD_WITHIN_SECONDS = 1.0
+"""Seconds without a bulletin after which it is doubtful whether this process hears the owner."""
+
 GAP_MARGIN_SECONDS = 1.0
 """Seconds added before and after a silence: data may be missing there too, because a new owner has to connect."""
 
@@ -31,6 +34,10 @@ class Owner:
             since = self._heard_at + self._wall_ahead - GAP_MARGIN_SECONDS
             self._gaps.append(Gap(since, now + self._wall_ahead + GAP_MARGIN_SECONDS))
         self._heard_at, self._epoch, self._silent = now, epoch, False
+
+    def is_heard(self, now: float) -> bool:
+        """Whether a bulletin came lately."""
+        return self._heard_at is not None and now - self._heard_at < HEARD_WITHIN_SECONDS
 
     def lost(self, now: float) -> bool:
         """True once, when no bulletin came for NO_OWNER_AFTER_SECONDS."""

@@ -1,7 +1,7 @@
 """Prices that a fleet shares: each process reads its own copy, and the owner of the feeds sends the changes."""
 
 import logging
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from threading import Lock
 
 import msgspec
@@ -11,6 +11,7 @@ from ltp_service.domain.errors import LtpError
 from ltp_service.domain.market import MarketStatus, market_status
 from ltp_service.domain.pairs import Pair, read_pair
 from ltp_service.domain.tick import Price, Source, Tick
+from ltp_service.prices.accept import agreed
 from ltp_service.prices.memory import MemoryStore
 from ltp_service.prices.served import ServedPairs
 from ltp_service.prices.store import Outcome
@@ -69,11 +70,19 @@ class RedisStore(Topic):
         self._changed: set[Pair] = set()
         self._lock = Lock()
         self._told_at: dict[Pair, float] = {}
-        self.all = local.all
+        self.held = local.all
+        """What this process holds, without a look at what its neighbours told."""
+        self.before_reading: Callable[[], None] | None = None
+        """Called before each answer from this store; None where nothing is to be done."""
         self.market = local.market
         self.market_of = local.market_of
 
     # As every Store.
+
+    def all(self) -> Mapping[Pair, Price]:
+        if self.before_reading is not None:
+            self.before_reading()
+        return self.held()
 
     def put(self, tick: Tick) -> Outcome:
         outcome = self._local.put(tick)
@@ -95,7 +104,7 @@ class RedisStore(Topic):
 
     def set_market(self, status: MarketStatus) -> None:
         self._local.set_market(status)
-        self._note(self.all())
+        self._note(self.held())
         self._news.set()
 
     def set_pair_markets(self, statuses: Mapping[Pair, MarketStatus]) -> None:
@@ -103,7 +112,7 @@ class RedisStore(Topic):
         self._local.set_pair_markets(statuses)
         if self._local.pair_markets() is not before:
             self._have_markets_changed = True
-            self._note(self.all())
+            self._note(self.held())
             self._news.set()
 
     def ping(self) -> None:
@@ -120,7 +129,7 @@ class RedisStore(Topic):
     def restart(self) -> None:
         """Marks everything held to be sent."""
         self._have_markets_changed = True
-        self._note(self.all())
+        self._note(self.held())
         self._news.set()
 
     def take_news(self) -> Fields:
@@ -129,7 +138,7 @@ class RedisStore(Topic):
         have_markets_changed, self._have_markets_changed = self._have_markets_changed, False
         if not changed and not have_markets_changed:
             return {}
-        held = self.all()
+        held = self.held()
         prices = {str(pair): _encode(self._shared(held[pair])) for pair in changed if pair in held}
         news = prices | {MARKET_FIELD: _encode(self.market())}
         if not have_markets_changed:
@@ -140,13 +149,12 @@ class RedisStore(Topic):
     def give_back(self, fields: Fields) -> None:
         # All prices, because after a change of the server's clock all moments in Redis are wrong.
         self._have_markets_changed = True
-        self._note(self.all())
+        self._note(self.held())
 
     def learn(self, fields: Fields) -> None:
         pairs = fields.keys() - {MARKET_FIELD, PAIR_MARKETS_FIELD}
         told = [price for field in pairs if (price := self._readable(fields[field]))]
-        self._told_at.update((price.tick.pair, price.confirmed_at) for price in told)
-        self._local.adopt(told)
+        self.follow(told)
         if MARKET_FIELD in fields:
             self._take_market(_decode_market(fields[MARKET_FIELD]))
         if PAIR_MARKETS_FIELD in fields:
@@ -155,6 +163,15 @@ class RedisStore(Topic):
             self._local.set_pair_markets(statuses)
             if self._served is not None:
                 self._served.listed(statuses.keys(), self._clock.monotonic(), complete=False)
+
+    def follow(self, told: Sequence[Price]) -> None:
+        """Takes prices as the owner holds them, from itself or from a neighbour that hears it."""
+        self._told_at.update((price.tick.pair, price.confirmed_at) for price in told)
+        self._local.adopt(told)
+
+    def agree(self, told: Iterable[Price]) -> None:
+        """Takes what is newer of the prices of a neighbour that does not hear the owner."""
+        self._local.adopt(told, agreed)
 
     def _note(self, pairs: Iterable[Pair]) -> None:
         with self._lock:

@@ -112,6 +112,10 @@ class Fleet(Protocol):
     def told_at(self, pair: Pair) -> float | None:
         """Monotonic seconds of the newest evidence that the owner told of `pair`; None when none came."""
 
+    def askers(self) -> int:
+        """How many processes of this machine ask REST while they do not hear the owner, with this one; 0 while another one
+        asks for it, too. Not to be asked in the process that runs the feed."""
+
 
 class Poll:
     """Runner: asks REST where the feed does not tell."""
@@ -134,6 +138,8 @@ class Poll:
         self._served = served
         self._listed_pairs = self.pairs
         """Those of them when the list of pairs was last looked at; one that is added later has its status of that list."""
+        self._doubts_the_list = False
+        """Whether the last list of pairs may not be this exchange's."""
         self._awaited: dict[Pair, float] = {}
         """Monotonic seconds until which the feed may bring the first price of a pair that was added later."""
         self._source = source
@@ -210,11 +216,12 @@ class Poll:
             self._doubts.excuse()
         if now < self._next_call:
             return
-        doubtful = self._unsettled(now) if now >= self._next_settlement else []
-        followed = self._followed(late, doubtful)
+        askers = 1 if self._is_watched() or not needy else self._askers()
+        doubtful = self._unsettled(now) if askers and now >= self._next_settlement else []
+        followed = self._followed(late, doubtful) if askers else []
         # A doubt comes before a poll, but delays it by one interval at most.
         if followed and now >= self._next_poll + (POLL_EVERY_SECONDS if doubtful else 0.0):
-            self._next_poll = now + self._interval()
+            self._next_poll = now + self._interval(askers)
             self._poll(followed, now, in_step=self._silent(followed, now))
         elif now >= self._status_due_at():
             self._ask_status(now)
@@ -245,14 +252,19 @@ class Poll:
         told = self._fleet.told_at(pair) if self._fleet is not None else None
         return max((at for at in (own, told) if at is not None), default=None)
 
-    def _interval(self) -> float:
+    def _askers(self) -> int:
+        """How many processes of this machine poll, with this one; 0 while another one polls for it."""
+        askers = 1 if self._fleet is None else self._fleet.askers()
+        if not askers:
+            self.last_error = None
+        return askers
+
+    def _interval(self, askers: int) -> float:
         """Seconds between two polls, short enough that no price becomes stale.
 
-        Without an owner all processes of this machine poll, together as often as one would.
+        Without an owner all processes of this machine that poll do so together as often as one would.
         """
-        if self._is_watched():
-            return POLL_EVERY_SECONDS
-        shared = POLL_EVERY_SECONDS * self._config.web_concurrency
+        shared = POLL_EVERY_SECONDS * askers
         return max(POLL_EVERY_SECONDS, min(shared, TTL_SHARE * self._config.cache_ttl))
 
     def _grace(self) -> float:
@@ -424,11 +436,17 @@ class Poll:
         self._served.listed(listed.keys(), now, complete=True)
         served = self.pairs
         concerned = served
-        if not listed and served is not self._listed_pairs:
+        if not listed and self._doubts_the_list:
+            listed = self._source.listings()
+        elif not listed and served is not self._listed_pairs:
             listed = self._source.listings()
             concerned = tuple(pair for pair in served if pair not in self._listed_pairs)
         self._listed_pairs = served
-        if any(pair in listed for pair in served):  # else it is not this exchange's list
+        # A list that names no served pair may be of another exchange, unless REST does not know one of them either.
+        unknown = self._source.unknown
+        is_believed = any(pair in listed or pair in unknown for pair in served)
+        self._doubts_the_list = bool(listed) and not is_believed
+        if listed and is_believed:
             feed = self._feed
             pairs = [pair for pair in concerned if feed is None or not feed.tells_market_of(pair)]
             self._store.set_pair_markets({pair: listed.get(pair, DELISTED) for pair in pairs})

@@ -60,6 +60,20 @@ def test_without_a_limit_all_symbols_go_into_one_request() -> None:
     assert Asked("ABC").said() == ["1 subscribe A B C"]
 
 
+def test_what_waits_for_its_turn_is_not_asked_a_second_time() -> None:
+    asked = Asked("ABC", symbols_each=1, per_second=1)
+    assert asked.said() == ["1 subscribe A"]
+    asked.requests.renew("ABC")
+    asked.requests.renew("ABC")
+
+    assert [asked.said(2.0 * turn) for turn in range(1, 5)] == [
+        ["2 subscribe B"],
+        ["3 subscribe C"],
+        ["4 subscribe A"],
+        [],
+    ]
+
+
 def test_the_budget_holds_over_every_second_for_pings_too() -> None:
     asked = Asked("ABC", symbols_each=1, per_second=2)
     moments = (0.0, 0.5, 0.9, 1.0, 1.01, 1.4, 1.51, 3.0)

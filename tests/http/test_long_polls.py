@@ -238,6 +238,20 @@ def test_what_time_alone_changes_is_told(service: FreshService, question: str, s
     assert waiting.answer().status_code == 503
 
 
+def test_kraken_that_comes_back_with_the_price_of_its_substitute_is_told(tmp_path: Path) -> None:
+    sources = {"price_sources": ("kraken", "coinbase"), "substitute_sources": ("coinbase",)}
+    service = FreshService(tmp_path, **sources, rate_limit_enabled=False)
+    service.trade("100")
+    service.clock.advance(31)
+    service.trade_elsewhere("coinbase", "100")
+    waiting = Waiting(service, f"{PATH}&allow_stale=true")  # which Flask answers
+    service.heartbeat(BTC)
+    service.clock.advance(1.0)
+
+    answer = waiting.answer()
+    assert (answer.status_code, answer.headers.get("X-Price-Source")) == (200, None)
+
+
 def test_where_reads_need_a_key_a_change_is_waited_for_all_the_same(tmp_path: Path) -> None:
     key = "ltp_" + "a" * 43
     service = FreshService(tmp_path, auth_enabled=True, auth_api_key=key)

@@ -12,6 +12,7 @@ from ltp_service.prices.accept import (
     REORDERING_SECONDS,
     REST_LEAD_SECONDS,
     adopted,
+    agreed,
     compare,
     confirmed,
     merge,
@@ -288,6 +289,33 @@ def test_newer_evidence_for_another_price_is_not() -> None:
     held = confirmed(price("100.0", NOON, 1000.0), 1009.0, REST)
     told = price("101.0", NOON + 1, 1004.0)
     assert adopted(held, told) is told
+
+
+@given(
+    st.lists(
+        st.builds(price, st.sampled_from("12"), st.integers(0, 5).map(NOON.__add__), st.floats(1000, 1010)),
+        min_size=2,
+        max_size=12,
+    ).flatmap(lambda told: st.tuples(st.just(told), st.permutations(told)))
+)
+def test_processes_that_tell_each_other_the_same_prices_in_any_order_hold_the_same_one(
+    orders: tuple[list[Price], list[Price]],
+) -> None:
+    ends = []
+    for order in orders:
+        held = order[0]
+        for told in order[1:]:
+            before, held = held, agreed(held, told)
+            assert held.newest_traded_at >= before.newest_traded_at
+        ends.append((held.tick.price, held.confirmed_at))
+    assert ends[0] == ends[1]
+
+
+def test_a_neighbours_later_look_counts_and_its_earlier_one_does_not() -> None:
+    held = hold(tick("2", source=REST, received_at=1005.0))
+    earlier = hold(tick("1", source=REST, received_at=1004.0))
+    assert agreed(held, earlier) is held
+    assert agreed(earlier, held) is held
 
 
 @given(

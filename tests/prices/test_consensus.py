@@ -76,3 +76,11 @@ def test_of_two_others_that_contradict_each_other_neither_accuses_a_price() -> N
 
     assert deviates(Decimal(100), [liar, told("bitstamp", "100")], LIMIT) is None
     assert deviates(Decimal(100), [liar, told("bitstamp", "100"), told("gemini", "100")], LIMIT) is False
+
+
+def test_two_others_that_are_far_apart_accuse_a_price_that_is_far_from_both() -> None:
+    others = [told("coinbase", "110"), told("bitstamp", "117")]
+
+    assert deviates(Decimal(100), others, LIMIT) is True
+    assert deviates(Decimal(123), others, LIMIT) is True
+    assert [deviates(Decimal(each), others, LIMIT) for each in ("104.5", "112", "122")] == [None] * 3

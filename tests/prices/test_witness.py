@@ -2,6 +2,7 @@
 
 from decimal import Decimal
 
+import msgspec
 import pytest
 
 from ltp_service.collected.trades import TradeStore
@@ -28,7 +29,7 @@ def test_each_collected_exchange_is_a_witness(store: TradeStore, clock: FakeCloc
         store.put(each)
     clock.advance(3)
 
-    assert Witnesses(["bybit", "binance", "coinville"], store.last, clock).of(PAIR) == [
+    assert Witnesses(["bybit", "binance", "coinville"], store.last, store.age).of(PAIR) == [
         Witness("binance", Decimal(9), 3.0),
         Witness("coinville", Decimal(7), 3.0),
     ]
@@ -36,18 +37,34 @@ def test_each_collected_exchange_is_a_witness(store: TradeStore, clock: FakeCloc
 
 def test_only_what_is_fresh_speaks_of_now(store: TradeStore, clock: FakeClock) -> None:
     store.put(trade("bybit", "8"))
-    witnesses = Witnesses(["bybit"], store.last, clock)
+    witnesses = Witnesses(["bybit"], store.last, store.age)
     clock.advance(FRESH_SECONDS)
     assert witnesses.fresh_prices(PAIR) == [Decimal(8)]
     clock.advance(0.1)
     assert witnesses.fresh_prices(PAIR) == []
 
 
-def test_a_trade_from_the_future_is_not_younger_than_now(store: TradeStore, clock: FakeClock) -> None:
+@pytest.mark.parametrize("step", [-3600.0, 3600.0])
+def test_the_wall_clock_makes_no_witness_younger_or_older(
+    store: TradeStore, clock: FakeClock, step: float
+) -> None:
     store.put(trade("bybit", "8"))
-    clock.set_wall(NOON - 5)
+    clock.set_wall(NOON + step)
+    clock.advance(FRESH_SECONDS + 1)
 
-    assert Witnesses(["bybit"], store.last, clock).of(PAIR)[0].age == 0.0
+    assert Witnesses(["bybit"], store.last, store.age).of(PAIR)[0].age == FRESH_SECONDS + 1
+
+
+def test_a_source_that_resumes_with_old_trades_does_not_speak_of_now(
+    store: TradeStore, clock: FakeClock
+) -> None:
+    store.put(trade("bybit", "8"))
+    clock.advance(300)
+    store.put(msgspec.structs.replace(trade("bybit", "9"), timestamp=NOON + 60))
+    witnesses = Witnesses(["bybit"], store.last, store.age)
+
+    assert [each.price for each in witnesses.of(PAIR)] == [Decimal(9)]
+    assert witnesses.fresh_prices(PAIR) == []
 
 
 @pytest.mark.parametrize(

@@ -27,7 +27,7 @@ PACKAGES = ("axe-core@4.11.0", "typescript@5.9.3")
 SHOTS = PROJECT / ".shots"
 
 USE = """
-import { HistoryError, PriceStream, at, candles, type Quote } from "./client.js";
+import { HistoryError, PriceStream, at, candles, readAnswer, type Quote } from "./client.js";
 const stream = new PriceStream("https://prices.example/", { pairs: ["BTC/USD"], events: "all", books: async () => true });
 stream.addEventListener("book", ({ detail }) => { const bid: string | undefined = detail.bid?.price; void bid; });
 stream.addEventListener("price", ({ detail }) => { const text: string | null = detail.price; void text; });
@@ -46,6 +46,8 @@ for (const { close, coverage } of await candles("https://prices.example/", "BTC/
   const last: string = close;
   void [then, known, last];
 }
+const status: number = (await readAnswer(new URL("https://prices.example/api/v1/status"), { key: "k" })).status;
+void status;
 // @ts-expect-error: there is no such interval
 void candles("https://prices.example/", "BTC/USD", { interval: "2m" }).catch((error) => error instanceof HistoryError && error.status);
 """

@@ -1,7 +1,7 @@
 """Who hears an owner, who hears none, and what may be missing after it."""
 
 from ltp_service.feed.contract import Gap
-from ltp_service.redis.owner import GAP_MARGIN_SECONDS, NO_OWNER_AFTER_SECONDS, Owner
+from ltp_service.redis.owner import GAP_MARGIN_SECONDS, HEARD_WITHIN_SECONDS, NO_OWNER_AFTER_SECONDS, Owner
 
 AHEAD = 1_000_000.0
 
@@ -21,6 +21,14 @@ def test_a_silent_owner_is_lost_once_and_leaves_a_gap_until_the_next_word() -> N
     assert owner.gaps() == ()
     owner.heard(8, 120.0)
     assert owner.gaps() == (Gap(AHEAD + 100.0 - GAP_MARGIN_SECONDS, AHEAD + 120.0 + GAP_MARGIN_SECONDS),)
+
+
+def test_an_owner_is_heard_for_a_moment_after_each_bulletin() -> None:
+    owner = Owner(AHEAD)
+    assert not owner.is_heard(100.0)
+    owner.heard(7, 100.0)
+    assert owner.is_heard(100.0 + HEARD_WITHIN_SECONDS / 2)
+    assert not owner.is_heard(100.0 + HEARD_WITHIN_SECONDS)
 
 
 def test_another_owner_leaves_a_gap_however_fast_it_took_over() -> None:

@@ -81,6 +81,7 @@ class FakeFleet:
         self.leading = False
         self.reached = True
         self.told: dict[Pair, float] = {}
+        self.asking = 1
 
     def leads(self) -> bool:
         return self.leading
@@ -90,6 +91,9 @@ class FakeFleet:
 
     def told_at(self, pair: Pair) -> float | None:
         return self.told.get(pair)
+
+    def askers(self) -> int:
+        return self.asking
 
 
 class FakeRest:
@@ -108,6 +112,7 @@ class FakeRest:
         self.trades_broken = False
         self.asked: list[tuple[str, float]] = []
         """But for the list of pairs."""
+        self.unknown: set[Pair] = set()
         self.lists: dict[Pair, MarketStatus] = {BTC: "online", ETH: "online"}
         self.listed_at: list[float] = []
         self._listed: dict[Pair, MarketStatus] = {}
@@ -116,7 +121,8 @@ class FakeRest:
         self._ask("Ticker")
         known = [pair for pair in pairs if pair in self.prices]
         ticks = [self._tick(pair) for pair in known]
-        return RestAnswer(ticks, frozenset(), frozenset(known), self.details)
+        unknown = frozenset(self.unknown.intersection(pairs))
+        return RestAnswer(ticks, unknown, frozenset(known) | unknown, self.details)
 
     def trades(self, pair: Pair) -> NewestTrades | None:
         self._ask("Trades")
@@ -850,6 +856,18 @@ def test_a_list_without_any_pair_that_is_served_is_no_list(scene: Scene) -> None
     assert scene.state() == "live"
 
 
+def test_a_single_pair_that_neither_the_list_nor_the_prices_of_rest_know_is_delisted() -> None:
+    scene = Scene(XRP)
+    scene.rest.lists = {BTC: "online"}
+    scene.pass_time(10)
+    assert scene.store.market_of(XRP) == "unknown"
+    scene.rest.unknown = {XRP}
+    scene.pass_time(30)
+
+    assert len(scene.rest.listed_at) == 1
+    assert scene.store.market_of(XRP) == "delisted"
+
+
 def test_what_the_feed_tells_of_a_pair_counts_before_rests_list(scene: Scene) -> None:
     scene.feed.tells = {BTC}
     scene.rest.lists = {ETH: "post_only"}
@@ -947,9 +965,11 @@ def test_a_trade_that_cannot_be_dated_is_asked_about_once_a_minute(scene: Scene)
 # One of several processes that share a feed.
 
 
-def follower(processes: int = 4, ttl: float = 30.0) -> Scene:
-    """A process that is fed by another one."""
-    return Scene(shared=True, cache_ttl=ttl, web_concurrency=processes).begin()
+def follower(processes: int = 1, ttl: float = 30.0) -> Scene:
+    """A process that is fed by another one. So many processes of its machine ask REST when they are not fed."""
+    scene = Scene(shared=True, cache_ttl=ttl).begin()
+    scene.fleet.asking = processes
+    return scene
 
 
 def test_who_is_fed_by_another_process_never_asks_what_the_feed_keeps_silent_about() -> None:
@@ -983,7 +1003,7 @@ def test_a_new_owner_goes_by_what_it_was_told_until_its_own_collector_delivers()
 
 
 def test_a_follower_that_is_out_of_step_asks_rest_as_if_the_feed_were_cut() -> None:
-    scene = follower(processes=1)
+    scene = follower()
     scene.fleet.reached = False
     scene.pass_time(3)
     assert scene.meters.told(FALLBACKS) == [("disconnected",)]
@@ -1001,7 +1021,20 @@ def test_unfed_processes_share_what_one_may_ask(processes: int, leads: bool, lea
 
 
 def test_no_process_asks_faster_than_one_alone_however_short_a_price_lives() -> None:
-    assert follower(processes=8, ttl=3.0).poll._interval() == POLL_EVERY_SECONDS  # noqa: SLF001
+    assert follower(ttl=3.0).poll._interval(askers=8) == POLL_EVERY_SECONDS  # noqa: SLF001
+
+
+def test_a_process_for_which_a_neighbour_asks_asks_nothing_until_that_one_is_gone() -> None:
+    scene = follower()
+    scene.fleet.reached, scene.fleet.asking = False, 0
+    scene.doubts.open(BTC, "unordered", scene.clock.monotonic())
+    scene.pass_time(20)
+    assert not scene.rest.asked
+    assert scene.poll.active()
+
+    scene.fleet.asking = 1
+    scene.pass_time(1)
+    assert scene.rest.calls("Ticker")
 
 
 @pytest.mark.parametrize("status", ["online", "maintenance"])

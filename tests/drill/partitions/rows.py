@@ -27,9 +27,9 @@ def row(name: str, title: str, **promises: Any) -> Callable[[Callable[[Scene], N
     return declare
 
 
-# A machine that has lost Redis goes on with REST, each of its workers by itself.
+# A machine that has lost Redis goes on with REST by itself.
 alone = partial(row, apart=ON_THEIR_OWN)
-# One that has lost everything learns nothing until the end, and one of its workers before the other.
+# One that has lost everything learns nothing until the end.
 cut_off = partial(row, apart=LASTS + ON_THEIR_OWN)
 
 

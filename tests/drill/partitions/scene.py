@@ -46,7 +46,7 @@ class Row:
     title: str
     play: Callable[["Scene"], None]
     apart: float = TRANSPORT
-    """Seconds by which the workers of one machine may be apart."""
+    """Seconds by which the two machines may be apart. The workers of one machine agree, whatever is cut."""
     without_owner: float = TAKEN_OVER
     """Seconds, at most, without anyone who feeds."""
     owners_at_once: float = 0.0
@@ -224,11 +224,11 @@ class _Verdict:
         )
 
     def _wrong(self, queued: float) -> list[Wrong]:
-        slack = self._row.apart + queued
+        slack = {name: queued + (self._row.apart if name == FRONT else TRANSPORT) for name in self._answers}
         found = [
             Wrong(each.moment, f"{name}: {each.why}")
             for name, readings in self._answers.items()
-            for each in self._truth.wrong(readings, TTL, slack=slack)
+            for each in self._truth.wrong(readings, TTL, slack=slack[name])
         ]
         return sorted(found, key=lambda each: each.moment)
 

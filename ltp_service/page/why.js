@@ -1,10 +1,11 @@
-/** The candles of a pair's last 60 minutes, in the view that opens for it. What is not known is not drawn. */
+/** "Why?", the view of one pair: the candles of its last 60 minutes, in which what is not known is not drawn, and what
+ * /api/v1/ltp/explain says of it. */
 
 import { HistoryError, candles } from "./client.js";
 import { heights } from "./decimals.js";
 import { by, h, s, say, set } from "./dom.js";
-import { BASE } from "./service.js";
-import { clock, minute } from "./words.js";
+import { BASE, ask } from "./service.js";
+import { MEANING, clock, minute } from "./words.js";
 
 /** @typedef {import("./line.js").Line} Line */
 
@@ -15,8 +16,7 @@ const SETTLED = 3_000;
 const CANDLES = 60;
 /** In the picture a candle is 1 wide, and prices stand between 0 and this. */
 const HEIGHT = 100;
-/** Where the axis is. */
-const FLOOR = 108;
+const AXIS = 108;
 
 /** What each mark means. @type {Record<string, string>} */
 const MEANT = {
@@ -38,14 +38,10 @@ function kindOf({ coverage, open_ended }) {
 }
 
 /** @param {Line} line @param {string} pair @param {string} key */
-export function openChart(line, pair, key) {
+function openChart(line, pair, key) {
   chart = { pair, key, minute: NaN, at: 0, told: [], problem: "" };
   by("chart-plot").hidden = true;
   showChart(line);
-}
-
-export function closeChart() {
-  chart = null;
 }
 
 /** Each second. @param {Line} line */
@@ -55,7 +51,7 @@ export function showChart(line) {
   const ended = Math.floor((now - SETTLED) / MINUTE);
   if (ended !== chart.minute) {
     chart.minute = ended;
-    void ask(chart, now).then(() => showChart(line));
+    void askCandles(chart, now).then(() => showChart(line));
   }
   const { told, problem, at } = chart;
   const dead = line.liveness.kind === "dead";
@@ -66,7 +62,7 @@ export function showChart(line) {
 }
 
 /** @param {Chart} mine @param {number} now */
-async function ask(mine, now) {
+async function askCandles(mine, now) {
   try {
     const told = await candles(BASE, mine.pair, { limit: CANDLES, key: mine.key });
     if (!told.length) throw new HistoryError(200, { message: "the answer is empty" });
@@ -79,8 +75,8 @@ async function ask(mine, now) {
     chosen().value = `${place < 0 ? told.length - 1 : place}`;
     showChosen();
   } catch (error) {
-    const why = error instanceof HistoryError ? `There are no candles: ${error.message}` : "";
-    mine.problem = why || "The service cannot be reached";
+    const refused = error instanceof HistoryError;
+    mine.problem = refused ? `There are no candles: ${error.message}` : "The service cannot be reached";
   }
 }
 
@@ -106,12 +102,13 @@ function draw({ pair, told }) {
   say(by("chart-from"), from);
   say(by("chart-to"), to);
 
-  const counts = Object.keys(MEANT)
-    .map((kind) => ({ kind, count: told.filter((each) => kindOf(each) === kind).length }))
-    .filter(({ count }) => count);
-  by("chart-legend").replaceChildren(...counts.map(({ kind, count }) => h("li", {}, sample(kind), `${count} ${MEANT[kind]}`)));
+  const counts = Object.keys(MEANT).flatMap((kind) => {
+    const count = told.filter((each) => kindOf(each) === kind).length;
+    return count ? [{ kind, text: `${count} ${MEANT[kind]}` }] : [];
+  });
+  by("chart-legend").replaceChildren(...counts.map(({ kind, text }) => h("li", {}, sample(kind), text)));
   const range = prices.length ? `between ${low} and ${high}, last ${prices[prices.length - 1]}` : "no trade is known";
-  const counted = counts.map(({ kind, count }) => `${count} ${MEANT[kind]}`).join(", ");
+  const counted = counts.map(({ text }) => text).join(", ");
   set(picture, "aria-label", `${pair} by the minute, ${from} to ${to}: ${range}; ${counted}`);
 }
 
@@ -123,8 +120,8 @@ function mark(kind, coverage, place, [open, high, low, close]) {
   const drawn = [];
   const path = (/** @type {string} */ name, /** @type {string} */ d) => drawn.push(s("path", { class: name, d }));
   if (kind === "running") drawn.push(s("rect", { class: "running", x: place, y: -4, width: 1, height: HEIGHT + 16 }));
-  if (MEANT[coverage] && coverage !== "unknown") path(`axis ${coverage}`, `M${place} ${FLOOR}h1`);
-  if (coverage === "empty") path("dash", `M${place + 0.25} ${FLOOR - 5}h.5`);
+  if (MEANT[coverage] && coverage !== "unknown") path(`axis ${coverage}`, `M${place} ${AXIS}h1`);
+  if (coverage === "empty") path("dash", `M${place + 0.25} ${AXIS - 5}h.5`);
   if (open !== undefined) {
     const [top, bottom] = [Math.min(open, close), Math.max(open, close)];
     const move = close < open ? "up" : close > open ? "down" : "same";
@@ -156,9 +153,68 @@ function showChosen() {
   const known = close === null ? [] : [`open ${open}`, `high ${high}`, `low ${low}`, `close ${close}`];
   if (known.length) known.push(`average ${vwap}`, `volume ${volume}`, `${trades} trade${trades === 1 ? "" : "s"}`);
   const text = [minute(Date.parse(candle.start)), ...known, MEANT[kindOf(candle)]].join(" · ");
-  set(by("chart-chosen"), "d", `M${place + 0.5} -4V${FLOOR}`);
+  set(by("chart-chosen"), "d", `M${place + 0.5} -4V${AXIS}`);
   set(chosen(), "aria-valuetext", text);
   say(by("chart-told"), text);
 }
 
 by("chart-minute").addEventListener("input", showChosen);
+
+const dialog = /** @type {HTMLDialogElement} */ (by("why"));
+
+dialog.addEventListener("close", () => (chart = null));
+
+/** @param {Line} line @param {string} pair @param {string} [key] */
+export async function explain(line, pair, key = line.key) {
+  say(by("why-title"), `Why this price of ${pair}?`);
+  by("why-content").replaceChildren(h("p", {}, "Asking…"));
+  if (!dialog.open) dialog.showModal();
+  openChart(line, pair, key);
+  by("why-content").replaceChildren(...(await explanation(line, pair, key)));
+}
+
+/** @param {Line} line @param {string} pair @param {string} key @returns {Promise<Node[]>} */
+async function explanation(line, pair, key) {
+  let answer;
+  try {
+    answer = await ask(`api/v1/ltp/explain?pair=${encodeURIComponent(pair)}`, key);
+  } catch {
+    return [problem("The service cannot be reached.")];
+  }
+  const { status, data } = answer;
+  if (status === 401) return [problem("The service explains its prices to holders of a read key."), keyForm(line, pair)];
+  if (status !== 200 || !data) return [problem(data?.message ?? `The service answered ${status}.`)];
+  return [h("p", {}, `It is ${data.state}. ${MEANING[data.state] ?? ""} ${doubtOf(data)}`), tree(data)];
+}
+
+/** @param {string} text */
+const problem = (text) => h("p", { class: "problem" }, text);
+
+/** @param {any} data */
+function doubtOf({ doubt, quarantined, servable }) {
+  const doubted = doubt ? `It is in doubt: ${doubt.reason}. ` : "";
+  const held = quarantined ? `A trade at ${quarantined.price} is held back. ` : "";
+  return `${doubted}${held}The service ${servable ? "serves" : "does not serve"} it.`;
+}
+
+/** @param {Line} line @param {string} pair */
+function keyForm(line, pair) {
+  const input = /** @type {HTMLInputElement} */ (
+    h("input", { id: "why-key", type: "password", autocomplete: "off", required: true })
+  );
+  const submit = (/** @type {Event} */ event) => {
+    event.preventDefault();
+    void explain(line, pair, input.value.trim());
+  };
+  const label = h("label", { for: "why-key" }, "API key, used for this view only");
+  return h("form", { submit }, label, h("span", { class: "field" }, input, h("button", {}, "Ask")));
+}
+
+/** Any answer as nested lists of names and values. @param {any} value @returns {HTMLElement} */
+function tree(value) {
+  if (typeof (value ?? "") !== "object") return h("span", {}, `${value ?? "—"}`);
+  const entries = Object.entries(value);
+  if (!entries.length) return h("span", {}, "none");
+  if (Array.isArray(value)) return h("ol", {}, ...value.map((each) => h("li", {}, tree(each))));
+  return h("dl", {}, ...entries.map(([name, each]) => h("div", {}, h("dt", {}, name.replaceAll("_", " ")), h("dd", {}, tree(each)))));
+}

@@ -1,0 +1,143 @@
+"""Keeps the prices of the processes of one machine together while one of them does not hear the owner of the feeds."""
+
+import logging
+from collections.abc import Callable
+from contextlib import suppress
+from threading import Lock
+
+import msgspec
+
+from ltp_service.domain.tick import Price
+from ltp_service.redis.board import Board, Head
+from ltp_service.redis.prices import RedisStore
+
+log = logging.getLogger(__name__)
+
+LOOK_EVERY_SECONDS, LOOK_WHILE_NEEDED_SECONDS = 0.1, 0.02
+"""Seconds between two looks of a process that hears the owner; the second value while a neighbour does not. That one looks
+before each answer."""
+
+NEED_SECONDS = 1.0
+"""Seconds after the last look of a process that does not hear the owner for which the others tell what they know."""
+
+FRESH_SECONDS = 1.0
+"""Seconds for which the word of a process that hears the owner counts like that of the owner. Later it may be wrong: the
+owner may have taken evidence back."""
+
+UNHEARD_SECONDS = 5.0
+"""Seconds without a word of a neighbour after which each process asks REST by itself: more than two polls."""
+
+_encode = msgspec.msgpack.Encoder().encode
+_decode = msgspec.msgpack.Decoder(list[Price]).decode
+
+
+class Neighbours:
+    """The other processes of this machine, which share `store` with this one while Redis does not deliver.
+
+    Whatever a process learns it tells before it answers with it, and a process that does not hear the owner reads what the
+    others told before each answer. So a client that meets several of them sees no price go back.
+    """
+
+    def __init__(
+        self,
+        store: RedisStore,
+        *,
+        leads: Callable[[], bool],
+        hears: Callable[[], bool],
+        processes: int,
+        monotonic: Callable[[], float],
+    ) -> None:
+        """`leads`: whether this process is the owner of the feeds; `hears`: whether it hears the owner. `processes` are those
+        of this machine, with this one."""
+        self._store = store
+        self._leads = leads
+        self._hears = hears
+        self._processes = processes
+        self._monotonic = monotonic
+        self._board: Board | None = None
+        self._lock = Lock()
+        self._known: object = None
+        """The view of the store when it was last told, or compared with the others'."""
+        self._versions: dict[int, int] = {}
+        """The version of each slot that was read last."""
+        self._next_look = 0.0
+        self._heard_at = 0.0
+        """Monotonic seconds of the last word of a neighbour, or of the moment since which this process hears no owner."""
+        self._is_away = False
+
+    def meet(self, board: Board) -> None:
+        """The neighbours are found on this board from now on. Without one this process has none."""
+        self._board = board
+        self._store.before_reading = self.look
+
+    def askers(self) -> int:
+        """How many processes of this machine ask REST, with this one; 0 while another one asks for it.
+
+        Makes this process the one that asks where there is none. All ask where no neighbour told anything for
+        UNHEARD_SECONDS.
+        """
+        board = self._board
+        if board is None or not self._is_away:
+            return self._processes
+        with suppress(OSError):
+            if board.become_asker():
+                return 1
+        is_told = self._monotonic() < self._heard_at + UNHEARD_SECONDS
+        return 0 if is_told else self._processes
+
+    def look(self) -> None:
+        """Tells the neighbours what is new here, and takes what they told."""
+        board, now = self._board, self._monotonic()
+        hears = self._leads() or self._hears()
+        if board is None or (hears and now < self._next_look):
+            return
+        if not self._lock.acquire(blocking=False):
+            return  # a look is under way, and reads the store itself
+        try:
+            self._next_look = now + LOOK_EVERY_SECONDS
+            if self._exchange(board, now, hears):
+                self._next_look = now + (LOOK_WHILE_NEEDED_SECONDS if hears else 0.0)
+        except OSError as error:
+            log.warning(
+                "the workers of this machine cannot share prices, and each asks REST by itself: %s",
+                error,
+                extra={"once_a_minute": ("redis", "neighbours")},
+            )
+        finally:
+            self._lock.release()
+
+    def _exchange(self, board: Board, now: float, hears: bool) -> bool:
+        """False when no process of this machine needs what another one knows."""
+        if hears:
+            board.resign()
+        elif not self._is_away:
+            self._heard_at = now
+        self._is_away = not hears
+        needed_until, heads = board.read()
+        if hears and now >= needed_until:
+            return False
+        if not hears and needed_until < now + NEED_SECONDS / 2:
+            board.need(now + NEED_SECONDS)
+        is_news = self._store.held() is not self._known
+        for head in () if self._leads() else heads:
+            if head.version != self._versions.get(head.slot) and not (hears and head.hears):
+                self._take(board, head, now)
+        self._known = held = self._store.held()
+        if is_news:
+            board.tell(_encode(list(held.values())), now, hears)
+        return True
+
+    def _take(self, board: Board, head: Head, now: float) -> None:
+        text = board.text(head)
+        if text is None:
+            return
+        self._versions[head.slot] = head.version
+        try:
+            told = _decode(text)
+        except msgspec.MsgspecError as error:
+            raise OSError(f"what a worker told cannot be read: {error}") from error
+        if head.hears and now - head.told_at < FRESH_SECONDS:
+            self._store.follow(told)
+        else:
+            self._store.agree(told)
+        self._heard_at = now
