@@ -20,7 +20,7 @@ class Found:
 
     pair: str
     price: Price | None
-    """None where there is none that may be told."""
+    """None when there is no price that may be told."""
     error: Exception | None = None
     """Why there is none."""
 
@@ -33,7 +33,7 @@ class Found:
 
     @property
     def state(self) -> str | None:
-        """As the service names it; None where it is not known."""
+        """The state in the words of the service; None when it is not known."""
         if self.price is not None:
             return self.price.state
         if isinstance(self.error, client.PriceStale | errors.PriceStale):

@@ -26,7 +26,7 @@ LIMITS = Limits()
 
 
 def _pairs(context: click.Context, parameter: click.Parameter, text: str | None) -> tuple[str, ...]:
-    """Of a comma list, without doubles; none for all."""
+    """The pairs of a comma list, each once; an empty result means all."""
     named = [] if text is None else text.split(",")
     return tuple(dict.fromkeys(str(PAIR.convert(each, parameter, context)) for each in named))
 
