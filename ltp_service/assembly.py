@@ -89,7 +89,7 @@ if TYPE_CHECKING:
 LONGEST_READ_SECONDS = 0.2
 """Seconds that a read of the WebSocket waits at most, before silence and the order to stop are checked."""
 
-ADVICE_WITHOUT_A_NETWORK = "`make demo` runs the service without a network"
+ADVICE_WITHOUT_A_NETWORK = "`ltp demo`, or `make demo` in a checkout, runs the service without a network"
 """Told when an exchange cannot be reached. A program that uses LastPrices is not told so."""
 
 SHARE_BESIDE_PRICES = 10
@@ -676,7 +676,7 @@ def open_history(url: HistoryUrl) -> tuple[HistoryStore, WriterLock]:
         from ltp_service.history.postgres import PostgresEngine  # noqa: PLC0415 - loaded only where asked for
     except ImportError as error:
         problem = (
-            "HISTORY_URL: PostgreSQL needs the package psycopg: pip install 'ltp-service[postgres]', or in a checkout"
+            "HISTORY_URL: PostgreSQL needs the package psycopg: pip install 'psycopg[binary]', or in a checkout"
             " pip install --requirement requirements.postgres.txt"
         )
         raise ConfigError([problem]) from error

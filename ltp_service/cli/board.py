@@ -82,7 +82,7 @@ class Board:
         return f"{at}Z {pair} {row.price if row.is_trusted else '-'} {row.state.replace(' ', '-')}"
 
     def drawn(self, width: int, *, in_ascii: bool = False) -> Group:
-        """For a terminal of so many columns: how many may be trusted, the table, and why others may not.
+        """Renders for a terminal of `width` columns: how many prices may be trusted, the table, and why the others may not.
 
         A low terminal shows the first lines. A price that may not be trusted now is in parentheses, also without colours.
         `in_ascii` has words for arrows.

@@ -11,13 +11,16 @@ from ltp_service.settings.effective import settings_in_force
 
 
 @click.command(epilog="Example: CACHE_TTL=45s ltp config --json")
-@click.option("--json", "as_json", is_flag=True, help="One JSON object: by name the value and its origin.")
+@click.option(
+    "--json", "as_json", is_flag=True, help="Print one JSON object: for each name its value and its origin."
+)
 @click.pass_obj
 def command(environ: Mapping[str, str], as_json: bool) -> None:
     """Show every setting, and where it comes from.
 
-    The origin is `environment`, `secret file`, the name of a file in configs/, or `default`. Secrets are masked. A variable that looks
-    like a setting and is none is a warning on standard error. Ends with 1 where a setting is refused, and says why.
+    The origin is `environment`, `secret file`, the name of a file in configs/, or `default`. Secrets are masked. Standard
+    error warns of each variable that looks like a setting and is none. When a setting is refused, it says why, and the
+    exit code is 1.
     """
     settings = settings_in_force(environ)
     for warning in unknown_names(environ):

@@ -20,8 +20,9 @@ LOOPBACK = "127.0.0.1"
 def command(environ: Mapping[str, str], port: str | None) -> None:
     """Serve prices of a simulated exchange, without a network.
 
-    Trades are invented, several a second, on every exchange of PRICE_SOURCES, and Kraken's bid and ask with them. Only this machine reaches them, unless
-    HOST says otherwise. Nothing is kept: keys and history go away at the end. Ctrl-C ends the exchange and the service.
+    Several trades a second are invented on every exchange of PRICE_SOURCES, with Kraken's bid and ask. Only this machine
+    reaches the service, unless HOST says otherwise. Nothing is kept: keys and history are deleted at the end. Ctrl-C
+    ends the exchange and the service.
     """
     everything = {
         "PRICE_SOURCES": ",".join(["kraken", *SOURCES]),
@@ -49,4 +50,4 @@ def _look_at_the_port(config: Config) -> None:
     if config.port:
         host = "localhost" if config.host.strip("[]") in EVERYWHERE else config.host
         place = f"http://{host}:{config.port}/"
-        click.echo(f"Invented prices, in a few seconds at {place} (Ctrl-C ends this)", err=True)
+        click.echo(f"Prices of a simulated exchange, in a few seconds at {place} (Ctrl-C ends it)", err=True)

@@ -22,14 +22,19 @@ COLOURS = {"ok": "green", "warning": "yellow", "broken": "red"}
 
 
 @click.command(epilog="Example: ltp doctor --url https://prices.example")
-@click.option("--url", help="A running service as its clients reach it: looks at its streams, too.")
-@click.option("--json", "as_json", is_flag=True, help="One JSON object: the worst level, and each check.")
+@click.option(
+    "--url", help="The URL of a running service, as its clients reach it. Its streams are checked, too."
+)
+@click.option(
+    "--json", "as_json", is_flag=True, help="Print one JSON object: the worst level, and each check."
+)
 @click.pass_obj
 def command(environ: Mapping[str, str], url: str | None, as_json: bool) -> None:
     """Look for what is wrong, and say what to do about it.
 
-    A line has the verdict, the check, what was seen, and after -> the remedy. It asks only the addresses that the
-    settings name, and writes nothing. Ends with 0 where all is well, 1 with warnings, and 2 where something is broken.
+    A line has the verdict, the check, what was seen, and after -> the remedy. The command asks only the addresses that
+    the settings name, and writes nothing. The exit code is 0 when all is well, 1 with warnings, and 2 when something is
+    broken.
     """
     config, findings = own_settings.look(environ)
     looks = _looks(config, environ, url)

@@ -59,19 +59,24 @@ def _moment(_: click.Context, __: click.Parameter, text: str | None) -> int | No
     "start",
     callback=_moment,
     metavar="TIME",
-    help="Trades from then on; the first one unless given.",
+    help="The first moment; that of the first trade unless given.",
 )
-@click.option("--to", "end", callback=_moment, metavar="TIME", help="Trades before then; now unless given.")
+@click.option(
+    "--to", "end", callback=_moment, metavar="TIME", help="The moment after the last one; now unless given."
+)
 @click.option(
     "--format",
     "form",
     type=click.Choice(["csv", "jsonl", "parquet"]),
     default="csv",
     show_default=True,
-    help="Of the file.",
+    help="The format of the file.",
 )
 @click.option(
-    "--output", type=click.Path(path_type=Path), metavar="FILE", help="Standard output unless given."
+    "--output",
+    type=click.Path(path_type=Path),
+    metavar="FILE",
+    help="The file to write; standard output unless given.",
 )
 @click.pass_obj
 def command(
@@ -84,8 +89,8 @@ def command(
 ) -> None:
     """Write recorded trades, with every digit, and a row where trades are missing.
 
-    Reads the history at HISTORY_URL itself, so no service needs to run, and one that does is not held up. A TIME is
-    RFC 3339 with a zone, or unix seconds. FILE appears when it is whole, and must not exist yet.
+    Reads the history at HISTORY_URL directly, so no service needs to run, and a running one is not slowed down. A TIME is
+    RFC 3339 with a zone, or unix seconds. FILE appears when it is complete, and must not exist yet.
     """
     if form == "parquet" and output is None:
         raise click.UsageError("--format parquet needs --output FILE")
@@ -163,7 +168,7 @@ def _write_parquet(part: Path, between: Path, pair: Pair, rows: Iterable[Row]) -
         import duckdb  # noqa: PLC0415 - an extra, needed for this alone
     except ImportError as error:
         raise click.ClickException(
-            "--format parquet needs the package duckdb: pip install 'ltp-service[parquet]'"
+            "--format parquet needs the package duckdb, which is the extra `parquet`: pip install duckdb"
         ) from error
     with between.open("w", encoding="utf-8", newline="") as file:
         file.writelines(lines(pair, map(_that_fits, rows), "csv"))

@@ -35,7 +35,12 @@ def _life(_: click.Context, __: click.Parameter, text: str | None) -> float | No
 @click.option(
     "--permission", type=click.Choice(PERMISSIONS), default="read", show_default=True, help="What it may do."
 )
-@click.option("--expires", metavar="7d", callback=_life, help="Its life; AUTH_KEY_TTL unless given.")
+@click.option(
+    "--expires",
+    metavar="DURATION",
+    callback=_life,
+    help="The life of the key, such as 90d; AUTH_KEY_TTL unless given.",
+)
 @click.pass_obj
 def create(environ: Mapping[str, str], name: str, permission: Permission, expires: float | None) -> None:
     """Make a key and print it, this once.

@@ -20,7 +20,7 @@ class Found:
 
     pair: str
     price: Price | None
-    """None where there is none that may be told."""
+    """None when there is no price that may be told."""
     error: Exception | None = None
     """Why there is none."""
 
@@ -33,7 +33,7 @@ class Found:
 
     @property
     def state(self) -> str | None:
-        """As the service names it; None where it is not known."""
+        """The state in the words of the service; None when it is not known."""
         if self.price is not None:
             return self.price.state
         if isinstance(self.error, client.PriceStale | errors.PriceStale):
@@ -53,7 +53,9 @@ class Found:
 @click.command(epilog="Example: ltp price BTC/USD eth-usd")
 @click.argument("pairs", metavar="PAIR...", nargs=-1, required=True, type=PAIR)
 @url_option
-@click.option("--json", "as_json", is_flag=True, help="One JSON object a line, with state, age and source.")
+@click.option(
+    "--json", "as_json", is_flag=True, help="Print one JSON object a line, with state, age and source."
+)
 @click.option("--direct", is_flag=True, help="Ask the exchange itself, without a service.")
 @click.pass_obj
 def command(
@@ -61,9 +63,10 @@ def command(
 ) -> None:
     """Print the last price of each PAIR.
 
-    A line has the pair and the price with the exchange's own digits. A price that may not be trusted now is not printed;
-    its reason is, on standard error. So is the source of a price that another exchange substitutes for Kraken's. Ends with 0 where all prices may be trusted, 3 where one is stale, and 4 where there
-    is none. A service that wants a key is given LTP_API_KEY.
+    A line has the pair and the price with the exchange's own digits. A price that may not be trusted now is not printed,
+    and standard error says why. Standard error also names the source of a price that another exchange substitutes for
+    Kraken's. The exit code is 0 when all prices may be trusted, 3 when at least one is stale, and 4 when at least one is
+    missing. LTP_API_KEY is the key, where the service wants one.
     """
     if direct and url:
         raise click.UsageError("--direct asks no service, so it takes no --url")

@@ -59,9 +59,10 @@ def _application() -> list[str]:
 
 
 def simulator(*options: str) -> list[str]:
-    """The command of the simulated exchange. It begins with the ENDING signals blocked. Raises ClickException where its library is not installed."""
+    """The command of the simulated exchange. It begins with the ENDING signals blocked. Raises ClickException where its
+    library is not installed."""
     if find_spec("websockets") is None:
         raise click.ClickException(
-            "the simulated exchange needs the package websockets: pip install 'ltp-service[demo]'"
+            "the simulated exchange needs the package websockets, which is the extra `demo`: pip install websockets"
         )
     return [sys.executable, "-m", f"{PACKAGE.name}.simulator", *options]

@@ -33,8 +33,8 @@ MOST_FRAMES_AT_ONCE = 1000
 @click.command(epilog="Example: ltp record session.jsonl BTC/USD --seconds 60")
 @click.argument("file", type=click.Path(path_type=Path, allow_dash=True))
 @click.argument("pairs", metavar="[PAIR]...", nargs=-1, type=PAIR)
-@click.option("--seconds", type=Amount(0, min_open=True), help="Stop after so many seconds.")
-@click.option("--frames", type=click.IntRange(1), help="Stop after so many frames.")
+@click.option("--seconds", type=Amount(0, min_open=True), help="Stop after this many seconds.")
+@click.option("--frames", type=click.IntRange(1), help="Stop after this many frames of the exchange.")
 @click.pass_obj
 def command(
     environ: Mapping[str, str], file: Path, pairs: Sequence[Pair], seconds: float | None, frames: int | None
@@ -43,8 +43,9 @@ def command(
 
     Dials KRAKEN_WEBSOCKET_URL as the service does, subscribes tickers and trades of the pairs (those of SUPPORTED_PAIRS
     unless some are named), and writes each frame that comes or goes as a line of JSON with its time. It connects again by
-    itself, and goes on until Ctrl-C unless told when to stop. FILE must not exist yet, and is only left behind where
-    something was recorded; - is standard output. Ends with 1 where nothing was, or where the exchange refused a pair.
+    itself, and goes on until Ctrl-C unless an option says when to stop. FILE must not exist yet, and is kept only when
+    something was recorded. `-` is standard output. The exit code is 1 when nothing was recorded, or when the exchange
+    refused a pair.
     """
     config, runtime = load_config(environ), Runtime()
     name = "standard output" if str(file) == "-" else str(file)

@@ -12,9 +12,18 @@ from ltp_service.cli.terminal import Amount
 
 @click.command(epilog="Example: ltp replay session.jsonl --speed 10 -- ltp serve")
 @click.argument("file", type=click.Path(exists=True, dir_okay=False, path_type=Path))
-@click.option("--speed", type=Amount(1, 100), default=1, show_default=True, help="So many times faster.")
 @click.option(
-    "--port", type=click.IntRange(0, 65_535), default=0, help="Of the exchange; any free one unless given."
+    "--speed",
+    type=Amount(1, 100),
+    default=1,
+    show_default=True,
+    help="Play the session this many times faster.",
+)
+@click.option(
+    "--port",
+    type=click.IntRange(0, 65_535),
+    default=0,
+    help="The port of the exchange; any free one unless given.",
 )
 @click.argument("run", metavar="[-- COMMAND...]", nargs=-1, type=click.UNPROCESSED)
 @click.pass_obj

@@ -26,7 +26,7 @@ LIMITS = Limits()
 
 
 def _pairs(context: click.Context, parameter: click.Parameter, text: str | None) -> tuple[str, ...]:
-    """Of a comma list, without doubles; none for all."""
+    """The pairs of a comma list, each once; an empty result means all."""
     named = [] if text is None else text.split(",")
     return tuple(dict.fromkeys(str(PAIR.convert(each, parameter, context)) for each in named))
 
@@ -57,7 +57,9 @@ seconds_above_zero = Amount(0, min_open=True)
     show_default=True,
     help="Seconds by which the exchange's REST may be behind its feed.",
 )
-@click.option("--json", "as_json", is_flag=True, help="One JSON object a line, the last one with the sums.")
+@click.option(
+    "--json", "as_json", is_flag=True, help="Print one JSON object a line, the last one with the sums."
+)
 @click.pass_obj
 def command(
     environ: Mapping[str, str],
@@ -72,9 +74,9 @@ def command(
     """Verify what the service at URL says.
 
     It takes the stream and the answers for a while, compares them with the trades that the exchange's REST API tells,
-    and prints each wrong, late or missing one. Ends with 0 where nothing was found, 1 where something was, and 2 where it
-    could not be judged, because the service or the exchange cannot be reached. A service that wants a key is given
-    LTP_API_KEY.
+    and prints each wrong, late or missing one. The exit code is 0 when nothing was found, 1 when something was found, and 2
+    when the service or the exchange cannot be reached, so that not everything could be judged. LTP_API_KEY is the key,
+    where the service wants one.
     """
     runtime = Runtime()
     try:

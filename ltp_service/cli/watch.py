@@ -33,8 +33,9 @@ PAINT_EVERY_SECONDS = 0.25
 def command(environ: Mapping[str, str], pairs: Sequence[Pair], url: Sequence[str]) -> None:
     """Show prices as they change, of all pairs unless some are named.
 
-    In a terminal it is a table. Elsewhere, and in one with TERM=dumb, each change is a line: time, pair, price, state. The price is `-` while it may
-    not be trusted. It connects again by itself, until Ctrl-C ends it. A service that wants a key is given LTP_API_KEY.
+    A terminal gets a table. Elsewhere, and with TERM=dumb, each change is a line: time, pair, price, state. The price is
+    `-` while it may not be trusted. The command connects again by itself, until Ctrl-C ends it. LTP_API_KEY is the key,
+    where the service wants one.
     """
     try:
         prices = Prices(url_of(url, environ), api_key=key_of(environ))

@@ -50,7 +50,7 @@ def read_choice(text: str) -> Choice:
 
 
 def plain_pairs(chosen: Iterable[Choice]) -> tuple[Pair, ...]:
-    """Those that are meant whether or not the exchange lists them, in order."""
+    """The pairs that are served even when the exchange does not list them, in order."""
     return tuple(each for each in chosen if isinstance(each, Pair))
 
 
@@ -60,7 +60,7 @@ def pairs_to_try(chosen: Sequence[Choice]) -> tuple[Pair, ...]:
 
 
 def wildcards(chosen: Iterable[Choice]) -> tuple[Wildcard, ...]:
-    """Those that need the exchange's list, in order."""
+    """The wildcards, in order. Only the exchange's list says which pairs they mean."""
     return tuple(each for each in chosen if isinstance(each, Wildcard))
 
 

@@ -95,7 +95,7 @@ class Dialect:
     """Both directions; pure."""
 
     def write(self, request: Request, request_id: int) -> str:
-        """For one symbol. The exchange knows no ids of requests."""
+        """The request for one symbol. The exchange knows no ids of requests."""
         channel = f"{request.channel}_{request.symbols[0]}"
         return msgspec.json.encode({"event": f"bts:{request.verb}", "data": {"channel": channel}}).decode()
 

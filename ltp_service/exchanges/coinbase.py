@@ -91,7 +91,7 @@ class Dialect:
     """Both directions; pure."""
 
     def write(self, request: Request, request_id: int) -> str:
-        """For one product. The exchange knows no ids of requests."""
+        """The request for one product. The exchange knows no ids of requests."""
         text = {"type": request.verb, "product_ids": request.symbols, "channels": [request.channel]}
         return msgspec.json.encode(text).decode()
 

@@ -9,7 +9,7 @@ MOST_NAMED = 50
 
 
 def substitutes_among(ticks: Iterable[Tick]) -> list[Tick]:
-    """Those that are another exchange's."""
+    """The prices that are another exchange's."""
     return [tick for tick in ticks if tick.source not in KRAKENS_SOURCES]
 
 

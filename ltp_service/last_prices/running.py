@@ -87,7 +87,7 @@ class Running:
         """Spelling → a price that may be given without another look; only emptied and filled, never replaced."""
 
     def abandon(self) -> None:
-        """In a forked process: lets go of all that is the parent's."""
+        """Lets go of everything that belongs to the parent, in a forked process."""
         # A fork copies greenlets but not threads. The connection stays the parent's in both cases.
         self._manager.abandon()
         self._once_a_minute.detach(PACKAGE)

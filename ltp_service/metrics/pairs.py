@@ -68,7 +68,7 @@ class Report(msgspec.Struct, array_like=True, frozen=True):
     """Unix seconds."""
     shown: dict[str, Shown] = {}
     counted: dict[str, dict[Labels, int]] = {}
-    """By the name of the meter and the labels, of which the pair is the first."""
+    """The counters by the name of the meter and the labels. The pair is the first label."""
 
 
 class Tally:
@@ -107,7 +107,7 @@ class PairSeries:
         pause: Callable[[], None],
         deviates: Callable[[Pair, Price | None], bool | None] = lambda *_: None,
     ) -> Report:
-        """All of it. `quotes` are of this moment, `wall` in unix seconds. `deviates`: whether a pair's price is far from
+        """The whole report. `quotes` are of this moment, `wall` in unix seconds. `deviates`: whether a pair's price is far from
         those of other exchanges."""
         shown = {}
         for number, quote in enumerate(quotes):

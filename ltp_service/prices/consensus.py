@@ -23,7 +23,7 @@ class ExchangePrice(msgspec.Struct, frozen=True):
 
     exchange: str
     price: Decimal
-    """In the pair's quote currency."""
+    """The price in the pair's quote currency."""
     age: float
     """Seconds since the newest evidence that it is the last trade, never below 0."""
 
@@ -37,11 +37,11 @@ class Consensus(msgspec.Struct, frozen=True):
     """What the exchanges with a fresh price say together."""
 
     exchanges: tuple[str, ...]
-    """Those with a fresh price."""
+    """The exchanges with a fresh price."""
     median: Decimal | None = None
-    """In the pair's quote currency; None where there are too few exchanges."""
+    """The median in the pair's quote currency; None when there are too few exchanges."""
     spread_bps: Decimal | None = None
-    """From the lowest to the highest price, in basis points of the median."""
+    """The distance from the lowest to the highest price, in basis points of the median."""
     deviation_bps: Decimal | None = None
     """How far the served price is above the median, in basis points of it."""
     reason: str = ""

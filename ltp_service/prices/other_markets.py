@@ -51,7 +51,7 @@ class OtherMarkets:
         self._limit = Decimal(str(limit))
         self._monotonic = clock.monotonic
         self._remembered: dict[Pair, tuple[Tick, float, bool | None]] = {}
-        """Of each pair the tick that was compared last, until when that holds, and whether it deviates."""
+        """For each pair: the tick that was compared last, the moment until which that counts, and whether it deviates."""
 
     def compare(self, pair: Pair, served: Price | None) -> Comparison | None:
         """Compares the price that is served for `pair`, if any. None where no other exchange has told a price."""

@@ -1,4 +1,4 @@
-"""Which pairs this process serves: the one owner of that list, which follows the exchange's where wildcards ask for it."""
+"""The pairs that this process serves. This list has one owner, and follows the exchange's list where there are wildcards."""
 
 from collections.abc import Callable, Collection, Iterator, Sequence
 from threading import Lock
@@ -7,20 +7,20 @@ from ltp_service.domain.pair_choice import Choice, Wildcard, pairs_of, plain_pai
 from ltp_service.domain.pairs import Pair
 
 KEEP_UNLISTED_SECONDS = 24 * 3600.0
-"""Seconds for which a pair of a wildcard is still served, as `stale`, after the exchange stopped to list it: who asks for
-it shall be told so, and not that it never was served. As long as the store keeps its price."""
+"""Seconds for which a pair of a wildcard is still served, as `stale`, after the exchange stopped listing it. A caller then
+learns that it is delisted, and not that it was never served. The store keeps its price as long."""
 
 
 class ServedPairs:
-    """Safe from any thread. Those who are told of a change get the new list."""
+    """Owns the list of served pairs, and tells each change of it. Safe from any thread."""
 
     def __init__(self, chosen: Sequence[Choice]) -> None:
         self.wildcards: tuple[Wildcard, ...] = wildcards(chosen)
         self.pairs: tuple[Pair, ...] = plain_pairs(chosen)
-        """In the order of answers; replaced at every change, never changed."""
+        """The pairs in the order of answers. A change replaces the tuple."""
         self._chosen = tuple(chosen)
         self._known: set[Pair] = set()
-        """Listed pairs that a wildcard means, and those that were until a while ago."""
+        """The listed pairs that a wildcard means, and those that left the list less than a day ago."""
         self._unlisted_since: dict[Pair, float] = {}
         self._told: list[Callable[[Sequence[Pair]], None]] = []
         self._lock = Lock()
@@ -38,11 +38,11 @@ class ServedPairs:
         return len(self.pairs)
 
     def on_change(self, tell: Callable[[Sequence[Pair]], None]) -> None:
-        """Has `tell` called with the new list after every change, one call at a time."""
+        """Calls `tell` with the new list after every change, one call at a time."""
         self._told.append(tell)
 
     def may_come(self, pair: Pair) -> bool:
-        """Whether it is not known yet if `pair` is served, because a wildcard that means it waits for the first list."""
+        """Whether `pair` may be served later: a wildcard means it, and the exchange's first list has not come yet."""
         return not self.has_list and self._is_meant(pair)
 
     def counts(self) -> dict[str, int]:

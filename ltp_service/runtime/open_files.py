@@ -12,12 +12,12 @@ REMEDY = "raise the limit (ulimit -Hn, LimitNOFILE, or ulimits of compose), or l
 
 
 def files_needed(stream_max: int) -> int:
-    """Files of a worker that has so many streams open."""
+    """The number of files that a worker needs for `stream_max` streams."""
     return stream_max + FILES_BESIDE_STREAMS
 
 
 def files_granted(needed: int) -> int:
-    """So many, or fewer where the system does not let this process raise its limit that far."""
+    """The number of files that this process may open: `needed`, or the hard limit when that is lower."""
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     if resource.RLIM_INFINITY in (soft, hard) or hard >= needed:
         return needed

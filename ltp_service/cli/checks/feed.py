@@ -93,7 +93,7 @@ def _source(config: Config, name: str) -> Feed:
 
 
 def look(feed: Feed, world: Surroundings) -> Iterator[Observation]:
-    """All that can be seen of it, as far as the way is open."""
+    """Checks the way to the feed, and listens where the way is open."""
     findings, way = reach(feed.subject, feed.url, world, essential=feed.essential)
     yield from findings
     if not way.is_open:

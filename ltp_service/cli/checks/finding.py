@@ -6,7 +6,7 @@ from typing import Literal, NamedTuple
 Level = Literal["ok", "warning", "broken"]
 
 EXIT_CODES: dict[Level, int] = {"ok": 0, "warning": 1, "broken": 2}
-"""Of the program, by its worst finding."""
+"""The exit code of the program, by its worst finding."""
 
 
 class Finding(NamedTuple):

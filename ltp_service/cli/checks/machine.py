@@ -124,7 +124,7 @@ def open_files(world: Surroundings) -> Iterator[Finding]:
 
 
 def judge_files(granted: int, needed: int, stream_max: int) -> Finding:
-    """By how many files a worker may open."""
+    """Whether a worker may open as many files as STREAM_MAX needs."""
     if granted < needed:
         seen = f"a worker may open {granted} files, and STREAM_MAX={stream_max} needs {needed}"
         return warning("open files", seen, REMEDY)

@@ -29,7 +29,7 @@ class Knock(NamedTuple):
 
     address: str
     seconds: float | None
-    """Until it took the connection; None when it did not."""
+    """Seconds until it took the connection; None when it did not."""
     problem: str = ""
 
 
@@ -37,7 +37,7 @@ class Way(NamedTuple):
     """How a URL is reached."""
 
     addresses: Sequence[Address]
-    """Of the host, or of the proxy before it."""
+    """The addresses of the host, or of the proxy before it."""
     is_open: bool
     """Whether one of them takes connections."""
 

@@ -40,11 +40,11 @@ _REMEDIES = {
     "malformed": "something answers in the exchange's place or spoils its answers: is KRAKEN_REST_URL right?",
     "client_error": "correct the path in KRAKEN_REST_URL",
 }
-"""By the reason of the error."""
+"""The remedy by the reason of the error."""
 
 
 def look(world: Surroundings) -> Iterator[Observation]:
-    """All that can be seen of it, as far as the way is open."""
+    """Checks the way to REST, and asks a question where the way is open."""
     findings, way = reach(SUBJECT, world.config.kraken_rest_url, world)
     yield from findings
     if not way.is_open:

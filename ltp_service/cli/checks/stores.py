@@ -66,7 +66,7 @@ def _server(client: "RedisClient") -> tuple[str, str]:
 
 
 def judge_redis(version: str, role: str, seconds: float, *, has_user: bool) -> Finding:
-    """By its version and role, and how long it took to tell them."""
+    """Judges Redis by its version, its role and the time of its answer."""
     oldest = OLDEST_REDIS_WITH_USERS if has_user else OLDEST_REDIS
     numbers = tuple(int(part) for part in version.split(".") if part.isdecimal())
     seen = f"version {version or 'unknown'}, answers after {1000 * seconds:.1f} ms"
@@ -156,7 +156,7 @@ def disks(world: Surroundings) -> Iterator[Finding]:
 
 
 def judge_disk(place: str, free: int) -> Finding:
-    """By the free bytes."""
+    """Judges a disk by its free bytes."""
     seen = f"{_amount(free)} free at {place}"
     if free < TOO_LITTLE_BYTES:
         return broken("disk", seen, "free some space, or keep less: HISTORY_KEEP")

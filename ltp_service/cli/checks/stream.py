@@ -29,7 +29,7 @@ _REMEDIES = {
     502: "the proxy does not reach the service: is it running, and does the proxy's upstream name its address?",
     503: "raise STREAM_MAX, or close streams that are not needed",
 }
-"""By the status of the answer."""
+"""The remedy by the status of the answer."""
 
 
 def look(url: str, key: str | None, clock: Clock) -> Iterator[Finding]:
@@ -46,9 +46,9 @@ class _Answer(Response):
     """An answer, until its first event."""
 
     seconds = 0.0
-    """Until the first event, or the end."""
+    """Seconds until the first event, or until the end."""
     event = ""
-    """The name of the first one."""
+    """The name of the first event."""
     told = ""
     """What is wrong, in a few words; empty where it only did not come in time."""
 

@@ -15,7 +15,7 @@ PACE_SECONDS = 1.0
 
 
 class Exchange(Thread):
-    """Has the judge learn the exchange's trades, until `stop` is set."""
+    """Gives the judge the exchange's trades, until `stop` is set."""
 
     def __init__(
         self, rest: KrakenRest, pairs: Sequence[str], news: News, clock: Callable[[], float]
@@ -25,10 +25,10 @@ class Exchange(Thread):
         self.reason: str | None = None
         """Why the last question failed; None where it did not."""
         self.failures = 0
-        """In a row."""
+        """The number of failed questions in a row."""
         self._rest, self._news, self._clock = rest, news, clock
         self._since: dict[str, float | None] = dict.fromkeys(pairs)
-        """From which unix second on each pair is asked for."""
+        """The unix second from which on each pair is asked for."""
         self._turns = deque(pairs)
 
     def run(self) -> None:

@@ -26,7 +26,7 @@ News = SimpleQueue[Callable[[Judge], None]]
 
 
 class Part(Thread):
-    """Does its work until `stop` is set. `reason` is why it failed last, None where it did not."""
+    """Works until `stop` is set. `reason` says why it failed the last time; None when it did not fail."""
 
     def __init__(self, name: str, settings: Settings, pairs: Sequence[str], news: News) -> None:
         super().__init__(name=name, daemon=True)
@@ -42,7 +42,7 @@ class Part(Thread):
 
     @abstractmethod
     def run(self) -> None:
-        """Until `stop` is set."""
+        """Works until `stop` is set."""
 
     def _failed(self, error: Exception) -> None:
         reason = told(error) if isinstance(error, PricesError) else reason_of(error)
@@ -54,7 +54,7 @@ class Listener(Part):
     """Takes the stream, with all events; it connects again, and resumes."""
 
     _last_id = ""
-    """Of the last event that the judge was told."""
+    """The id of the last event that the judge was told."""
 
     def run(self) -> None:
         while not self.stop.is_set():
@@ -67,7 +67,7 @@ class Listener(Part):
             self.stop.wait(AGAIN_SECONDS)
 
     def _listen(self, line: Line) -> None:
-        """From the opening of a connection to its end."""
+        """Opens a connection, and listens to its end."""
         headers = {"Accept": "text/event-stream", "Cache-Control": "no-store"} | self._headers
         if self._last_id:
             headers["Last-Event-ID"] = self._last_id

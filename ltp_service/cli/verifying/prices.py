@@ -33,11 +33,11 @@ class PriceJudge:
         self._floors: dict[tuple[str, int], deque[tuple[float, int]]] = defaultdict(
             lambda: deque(maxlen=MOST_FLOORS)
         )
-        """By reader: from which moment on it knew that trade, or a later one."""
+        """For each reader: the moment from which on it knew a trade, and the id of that trade."""
         self._ahead = 0.0
         self.judged = 0
         self.unjudged = 0
-        """Those about which REST cannot tell: their trades are older than what it tells, or left out."""
+        """The number of prices that REST cannot confirm: their trades are older than its answers, or left out of them."""
 
     @property
     def pending(self) -> int:
@@ -45,7 +45,7 @@ class PriceJudge:
 
     @property
     def oldest(self) -> float | None:
-        """The moment of the oldest that waits."""
+        """The moment of the oldest waiting price; None without one."""
         return self._pending[0].since if self._pending else None
 
     def say(self, said: Said) -> None:

@@ -12,7 +12,7 @@ PAGE_TRADES = 1000
 """Trades of a page after which there may be more (docs.kraken.com, get-recent-trades)."""
 
 OVERLAP_SECONDS = 1.0
-"""By which two pages overlap, because REST loses trades at the edges of a page."""
+"""The overlap of two pages. REST loses trades at the edges of a page."""
 
 KEPT_TRADES, KEPT_SECONDS = 2000, 300.0
 """Trades that are kept at least, and how long the others are."""
@@ -62,21 +62,21 @@ class Tape:
         return self._known.get(number)
 
     def after(self, number: int) -> tuple[int, Known] | None:
-        """The first known trade after that id."""
+        """The first known trade after the id `number`."""
         place = bisect_right(self._ids, number)
         return None if place == len(self._ids) else (self._ids[place], self._known[self._ids[place]])
 
     def ids_after(self, number: int) -> list[int]:
-        """All known ids after that one."""
+        """All known ids after `number`."""
         return self._ids[bisect_right(self._ids, number) :]
 
     def last_at(self, price: Decimal, earliest: float) -> list[int]:
-        """The trades at that price that were the last one at that unix second or later."""
+        """The ids of the trades at `price` that were the last trade at the unix second `earliest` or later."""
         first = bisect_right(self._ids, earliest, key=self._time) - 1
         return [each for each in self._ids[max(0, first) :] if self._known[each].price == price]
 
     def reaches(self, earliest: float) -> bool:
-        """Whether it is known which trade was the last one at that unix second."""
+        """Whether the last trade at the unix second `earliest` is known."""
         return bool(self._ids) and self._time(self._ids[0]) <= earliest
 
     def nearest(self, price: Decimal, number: int) -> int | None:
@@ -86,7 +86,7 @@ class Tape:
         return min(same[max(0, place - 1) : place + 1], key=lambda each: abs(each - number), default=None)
 
     def forget_before(self, earliest: float) -> None:
-        """Of what is older than KEPT_SECONDS before that unix second."""
+        """Forgets the trades that are older than KEPT_SECONDS before `earliest`, except the newest KEPT_TRADES."""
         most = len(self._ids) - KEPT_TRADES
         old = min(max(0, most), bisect_left(self._ids, earliest - KEPT_SECONDS, key=self._time))
         for number in self._ids[:old]:

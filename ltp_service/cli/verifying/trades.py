@@ -10,7 +10,7 @@ from ltp_service.cli.verifying.tape import Known, Tape
 from ltp_service.client.events import Gap, Trade
 
 DOUBT_SECONDS = 2.0
-"""By which the exchange's clock may be ahead of what its answers show: HTTP's Date has whole seconds."""
+"""How far the exchange's clock may be ahead of what its answers show, because HTTP's Date has whole seconds."""
 
 MOST_TOLD, MOST_GAPS, MOST_PENDING = 20_000, 1000, 20_000
 """Ids, gaps and trades that wait for REST, of one pair; more are forgotten, the oldest first."""
@@ -21,7 +21,7 @@ class _Told(NamedTuple):
     since: float
     at: float
     could_since: float
-    """From when on it could be told: the line stood, and the service had its feed."""
+    """The moment from which on it could be told: the line stood, and the service had its feed."""
 
 
 class _Gap(NamedTuple):
@@ -46,7 +46,7 @@ class TradeJudge:
         self._line_since = self._heard = 0.0
         """When the present line began, and the last moment of which it is known what it told."""
         self._fed_since: float | None = None
-        """None while the service says that its feed does not tell the pair."""
+        """The moment since when the service has its feed of the pair. None while it has none."""
         self._decided = 0
         """The id up to which is decided whether a trade is missing."""
         self.judged = self.unjudged = 0
@@ -70,7 +70,7 @@ class TradeJudge:
             self._fed_since = at
 
     def hear(self, since: float) -> None:
-        """All that was told up to then is known."""
+        """Notes that everything the stream told up to `since` is known."""
         self._heard = max(self._heard, since)
 
     def tell(self, trade: Trade, since: float, at: float) -> None:
@@ -176,7 +176,7 @@ class TradeJudge:
             self._find("missing", self._heard, "nothing, and no gap", f"there was {which}")
 
     def _could_since(self, otherwise: float) -> float:
-        """From when on trades can be told; `otherwise` where they cannot."""
+        """The moment from which on trades can be told; `otherwise` when they cannot be told."""
         return otherwise if self._fed_since is None else max(self._line_since, self._fed_since)
 
     def _is_before(self, number: int, happened: float) -> bool:

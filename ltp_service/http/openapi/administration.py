@@ -18,7 +18,7 @@ _NAME: Node = {"type": "string", "minLength": 1, "maxLength": 64}
 _PERMISSION: Node = {"type": "string", "enum": list(PERMISSIONS)}
 _LIFE: Node = {"type": "string", "examples": ["7d"]}
 _PREFIX: Node = {"type": "string", "minLength": 1, "examples": ["ltp_Ab3dE6gH"]}
-_BEGINNING = "As the list has it, or as much of its beginning as no other key has"
+_BEGINNING = "The prefix in the list of keys, or a beginning of it that no other key shares"
 
 ADMINISTRATION = Area(
     "administration",
@@ -37,9 +37,13 @@ ADMINISTRATION = Area(
             " service's log tells, and no proxy between; that first key has admin permission. Its parameters stand in the query; a body is refused with 400.",
             {201: Answer("The key", shapes.NewKey, headers=("Cache-Control",))},
             parameters=[
-                query("name", _NAME, "For whom", required=True),
-                query("permission", _PERMISSION, "Includes those before it; `read` unless given"),
-                query("expires", _LIFE, "Its life, 1s to 3650d; AUTH_KEY_TTL unless given"),
+                query("name", _NAME, "The user or program that gets the key", required=True),
+                query(
+                    "permission",
+                    _PERMISSION,
+                    "Each permission includes the ones before it; `read` unless given",
+                ),
+                query("expires", _LIFE, "The life of the key, 1s to 3650d; AUTH_KEY_TTL unless given"),
                 request_header("X-Bootstrap-Token", "For the first key: the one-time token"),
             ],
             security=OPEN_ROUTE,

@@ -14,7 +14,7 @@ _COLLECTOR: Node = {"type": "string", "minLength": 1, "examples": ["bybit_trades
 _LIMIT: Node = {"type": "integer", "minimum": 1, "maximum": 100, "default": 50}
 _DEPTH: Node = _LIMIT | {"maximum": 50, "default": 10}
 
-_OF_A_SYMBOL = query("symbol", _SYMBOL, "Needed", required=True)
+_OF_A_SYMBOL = query("symbol", _SYMBOL, "The symbol", required=True)
 _OF_AN_EXCHANGE = query("exchange", _EXCHANGE, "One that is collected here; absent or empty: all")
 
 COLLECTING = Area(
@@ -44,7 +44,7 @@ COLLECTING = Area(
             parameters=[
                 query("symbol", _SYMBOL_OR_PAIR, "Absent or empty: all symbols"),
                 _OF_AN_EXCHANGE,
-                query("limit", _LIMIT, "At most so many"),
+                query("limit", _LIMIT, "The greatest number of trades"),
             ],
         ),
         "GET /collectors/books": Operation(
@@ -54,7 +54,7 @@ COLLECTING = Area(
             " BTC/USD or BTCUSD, and its books have ten levels on each side.",
             {200: Answer("Those that were ever received", shapes.Books)},
             parameters=[
-                query("symbol", _A_SYMBOL_OR_PAIR, "Needed", required=True),
+                query("symbol", _A_SYMBOL_OR_PAIR, "The symbol", required=True),
                 _OF_AN_EXCHANGE,
                 query("depth", _DEPTH, "Levels on each side, the best ones"),
             ],

@@ -45,7 +45,7 @@ PAGES = Area(
                 query(
                     "theme",
                     {"type": "string", "examples": ["dark"]},
-                    "Of the page: `dark`, `light`, or the system's",
+                    "The colours of the page: `dark` or `light`. Absent: those of the system",
                 ),
             ],
         ),
@@ -100,13 +100,13 @@ PAGES = Area(
         "GET /swagger": Operation(
             "getSwagger",
             "Leads to `/docs`",
-            "For those who look where other services have the page.",
+            "Other services have their page at this path.",
             _leads("The page"),
         ),
         "GET /swagger/{name}": Operation(
             "getSwaggerFile",
             "Leads to `/docs`, or to `/openapi.json` from a name that ends in .json",
-            "For those who look where other services have the page.",
+            "Other services have their page at this path.",
             _leads("The page or this document"),
             parameters=[in_path("name", {"type": "string", "minLength": 1, "examples": ["index.html"]})],
         ),

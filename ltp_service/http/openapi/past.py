@@ -72,7 +72,9 @@ _PAIR = (
     query("pairs", _ONE_PAIR, "The same as `pair`"),
 )
 _FORMAT = query(
-    "format", {"type": "string", "enum": ["json", "csv"]}, "Goes before Accept; JSON where neither says CSV"
+    "format",
+    {"type": "string", "enum": ["json", "csv"]},
+    "The form of the answer. It takes precedence over Accept; without either it is JSON",
 )
 _HEADERS = (
     request_header("Accept", "`text/csv` for CSV"),
@@ -151,16 +153,20 @@ PAST = Area(
                 query(
                     "interval",
                     {"type": "string", "enum": ["1m", "5m", "15m", "1h", "4h", "1d"], "default": "1m"},
-                    "How long each is",
+                    "The length of each interval",
                 ),
                 query(
                     "start",
                     _MOMENT,
-                    f"The first one is the interval with this moment: {_MOMENT_RULE}. Absent: the last ones before `end`",
+                    f"A moment in the first interval: {_MOMENT_RULE}. Absent: the last intervals before `end`",
                 ),
-                query("end", _MOMENT, f"They begin before this moment: {_MOMENT_RULE}. Absent: now"),
                 query(
-                    "limit", _MOST, "At most so many: 1000 unless given, and 60 where `start` is absent too"
+                    "end", _MOMENT, f"Intervals that begin before this moment: {_MOMENT_RULE}. Absent: now"
+                ),
+                query(
+                    "limit",
+                    _MOST,
+                    "The greatest number of candles: 1000 unless given, and 60 where `start` is absent, too",
                 ),
                 _FORMAT,
                 *_HEADERS,
@@ -192,10 +198,10 @@ PAST = Area(
                 query(
                     "after_trade_id",
                     {"type": "integer", "minimum": 0, "maximum": (1 << 63) - 1},
-                    "Those that follow this trade, known or not. Where the exchange has numbered anew since, `start` must be"
+                    "The trades that follow this one, known or not. Where the exchange has begun a new numbering since, `start` must be"
                     " the time of that trade",
                 ),
-                query("limit", _MOST | {"default": 1000}, "At most so many trades"),
+                query("limit", _MOST | {"default": 1000}, "The greatest number of trades"),
                 _FORMAT,
                 *_HEADERS,
             ],

@@ -35,9 +35,9 @@ _ASKING = [
     query(
         "max_age",
         {"type": "number", "minimum": 0},
-        "Seconds since `confirmed_at` that a price may be old; PRICE_STALE where it is older",
+        "The greatest age of a price in seconds since `confirmed_at`. An older price is PRICE_STALE",
     ),
-    query("allow_stale", _SWITCH, "Serve also what was not confirmed for too long"),
+    query("allow_stale", _SWITCH, "Serve prices that were not confirmed for too long, too"),
     query("detail", _SWITCH, "Say where each number comes from and how sure it is; see DetailedPrice"),
     request_header("Cache-Control", "`max-age=S` means the same as max_age, which takes precedence"),
     request_header("If-None-Match", "ETags already held: 304 while nothing has changed"),

@@ -54,7 +54,7 @@ STREAMING = Area(
                 query(
                     "events",
                     {"type": "string", "enum": ["prices", "trades", "all"], "default": "prices"},
-                    "What is told",
+                    "The kinds of events to send",
                 ),
                 query(
                     "books",
@@ -80,12 +80,12 @@ STREAMING = Area(
             "Server-sent events: `hello`, then every trade or every change of the best prices.",
             {200: Answer("Events until the connection ends", _OF_EXCHANGES)},
             parameters=[
-                query("symbol", _TEXT | {"pattern": "^[A-Za-z0-9]{2,20}$"}, "Needed", required=True),
+                query("symbol", _TEXT | {"pattern": "^[A-Za-z0-9]{2,20}$"}, "The symbol", required=True),
                 query("exchange", _TEXT, "One that is collected here; absent or empty: all"),
                 query(
                     "events",
                     {"type": "string", "enum": ["trades", "books"], "default": "trades"},
-                    "What is told",
+                    "The kinds of events to send",
                 ),
                 *_RESUME,
                 _TICKET,
