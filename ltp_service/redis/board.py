@@ -17,10 +17,11 @@ SLOTS = 256
 SLOT_BYTES = 4 * 1024 * 1024
 """Room for one text, some ten thousand prices. The file is sparse: it takes up what is written."""
 
-_NEEDED_UNTIL = struct.Struct("<d")
 _HEAD = struct.Struct("<QdII?7x")
 _HEADS_AT = 32
 _HEADS_END = _HEADS_AT + SLOTS * _HEAD.size
+_MOMENT = struct.Struct("<d")
+_NEEDED_AT, _HEARD_AT = 0, 8
 _FIRST_TEXT_AT = 16 * 1024
 
 ASKER_LOCK = 1 << 40
@@ -28,6 +29,17 @@ ASKER_LOCK = 1 << 40
 
 LockByte = Callable[[int, int, bool], bool]
 """Locks a byte of a file for this process, or with False unlocks it. Returns False when another process has the lock."""
+
+
+class Page(NamedTuple):
+    """What is told in few bytes; moments are monotonic seconds."""
+
+    needed_until: float
+    """Until then some process needs what the others know."""
+    heard_at: float
+    """When a process, this one or another, last heard the owner of the feeds; 0 before the first time."""
+    heads: "list[Head]"
+    """Of the others' slots."""
 
 
 class Head(NamedTuple):
@@ -66,22 +78,28 @@ class Board:
         self._slot: int | None = None
         self._version = 0
         self._asks = False
-        self._page = b""
+        self._packed = b""
         self._heads: list[Head] = []
-        """Those of `_page`."""
+        """Unpacked from `_packed`."""
 
-    def read(self) -> tuple[float, list[Head]]:
-        """Until which monotonic second some process needs what the others know, and the heads of the others' slots."""
+    def read(self) -> Page:
+        """What is told now."""
         page = os.pread(self._file, _HEADS_END, 0).ljust(_HEADS_END, b"\0")
-        if page != self._page:
-            self._page = page
-            heads = enumerate(_HEAD.iter_unpack(page[_HEADS_AT:]))
+        packed = page[_HEADS_AT:]
+        if packed != self._packed:
+            self._packed = packed
+            heads = enumerate(_HEAD.iter_unpack(packed))
             self._heads = [Head(slot, *head) for slot, head in heads if head[0] and slot != self._slot]
-        return _NEEDED_UNTIL.unpack_from(page)[0], self._heads
+        (needed_until,), (heard_at,) = (_MOMENT.unpack_from(page, at) for at in (_NEEDED_AT, _HEARD_AT))
+        return Page(needed_until, heard_at, self._heads)
+
+    def hear(self, now: float) -> None:
+        """This process heard the owner at that monotonic second."""
+        os.pwrite(self._file, _MOMENT.pack(now), _HEARD_AT)
 
     def need(self, until: float) -> None:
         """Asks the others to tell what they know until that monotonic second."""
-        os.pwrite(self._file, _NEEDED_UNTIL.pack(until), 0)
+        os.pwrite(self._file, _MOMENT.pack(until), _NEEDED_AT)
 
     def text(self, head: Head) -> bytes | None:
         """The text of that slot; None while it is just written."""
@@ -97,7 +115,7 @@ class Board:
         self._version += 1
         os.pwrite(self._file, text, _text_at(self._slot))
         head = _HEAD.pack(self._version, now, len(text), zlib.crc32(text), hears)
-        os.pwrite(self._file, head, _head_at(self._slot))
+        os.pwrite(self._file, head, _HEADS_AT + self._slot * _HEAD.size)
 
     def become_asker(self) -> bool:
         """Whether this process is the one that asks REST for all; makes it so where there is none."""
@@ -113,17 +131,12 @@ class Board:
 
     def _take_slot(self) -> int:
         """A slot for as long as this process lives. Versions go on where the process before it ended."""
-        _, heads = self.read()
-        versions = {head.slot: head.version for head in heads}
+        versions = {head.slot: head.version for head in self.read().heads}
         for slot in range(SLOTS):
             if self._lock(self._file, ASKER_LOCK + 1 + slot, True):
-                self._version = versions.get(slot, 0)
+                self._version, self._packed = versions.get(slot, 0), b""
                 return slot
         raise OSError(errno.ENOSPC, f"all {SLOTS} slots are taken")
-
-
-def _head_at(slot: int) -> int:
-    return _HEADS_AT + slot * _HEAD.size
 
 
 def _text_at(slot: int) -> int:

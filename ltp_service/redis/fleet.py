@@ -133,10 +133,11 @@ def wire_fleet(
     neighbours = Neighbours(
         store,
         leads=lambda: lease.epoch() is not None,
-        hears=lambda: follower.in_step() and owner.is_heard(clock.monotonic()),
+        heard_at=lambda: owner.heard_lately(clock.monotonic()) if follower.in_step() else None,
         processes=processes,
         monotonic=clock.monotonic,
     )
+    owner.on_heard = neighbours.heard
     return FleetParts(store, lease, follower, publisher, links, owner, neighbours, watch)
 
 

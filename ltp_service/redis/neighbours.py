@@ -13,9 +13,12 @@ from ltp_service.redis.prices import RedisStore
 
 log = logging.getLogger(__name__)
 
-LOOK_EVERY_SECONDS, LOOK_WHILE_NEEDED_SECONDS = 0.1, 0.02
-"""Seconds between two looks of a process that hears the owner; the second value while a neighbour does not. That one looks
-before each answer."""
+LOOK_EVERY_SECONDS = 0.02
+"""Seconds between two looks of a process that hears the owner. One that does not looks before each answer."""
+
+BEHIND_SECONDS = 0.15
+"""Seconds by which a neighbour has to have heard the owner later for this process to be behind. Where all is well they hear
+each bulletin within milliseconds."""
 
 NEED_SECONDS = 1.0
 """Seconds after the last look of a process that does not hear the owner for which the others tell what they know."""
@@ -43,15 +46,15 @@ class Neighbours:
         store: RedisStore,
         *,
         leads: Callable[[], bool],
-        hears: Callable[[], bool],
+        heard_at: Callable[[], float | None],
         processes: int,
         monotonic: Callable[[], float],
     ) -> None:
-        """`leads`: whether this process is the owner of the feeds; `hears`: whether it hears the owner. `processes` are those
-        of this machine, with this one."""
+        """`leads`: whether this process is the owner of the feeds. `heard_at`: the monotonic second at which it last heard the
+        owner, None while it does not hear it. `processes` are those of this machine, with this one."""
         self._store = store
         self._leads = leads
-        self._hears = hears
+        self._own_heard_at = heard_at
         self._processes = processes
         self._monotonic = monotonic
         self._board: Board | None = None
@@ -85,18 +88,22 @@ class Neighbours:
         is_told = self._monotonic() < self._heard_at + UNHEARD_SECONDS
         return 0 if is_told else self._processes
 
+    def heard(self, now: float) -> None:
+        """This process hears the owner at that monotonic second."""
+        if self._board is not None:
+            with suppress(OSError):  # the next look tells what is wrong
+                self._board.hear(now)
+
     def look(self) -> None:
         """Tells the neighbours what is new here, and takes what they told."""
         board, now = self._board, self._monotonic()
-        hears = self._leads() or self._hears()
-        if board is None or (hears and now < self._next_look):
+        if board is None or (not self._is_away and now < self._next_look):
             return
         if not self._lock.acquire(blocking=False):
             return  # a look is under way, and reads the store itself
         try:
             self._next_look = now + LOOK_EVERY_SECONDS
-            if self._exchange(board, now, hears):
-                self._next_look = now + (LOOK_WHILE_NEEDED_SECONDS if hears else 0.0)
+            self._exchange(board, now)
         except OSError as error:
             log.warning(
                 "the workers of this machine cannot share prices, and each asks REST by itself: %s",
@@ -106,26 +113,30 @@ class Neighbours:
         finally:
             self._lock.release()
 
-    def _exchange(self, board: Board, now: float, hears: bool) -> bool:
-        """False when no process of this machine needs what another one knows."""
+    def _exchange(self, board: Board, now: float) -> None:
+        page = board.read()
+        hears = self._leads() or self._is_heard(page.heard_at)
         if hears:
             board.resign()
         elif not self._is_away:
             self._heard_at = now
         self._is_away = not hears
-        needed_until, heads = board.read()
-        if hears and now >= needed_until:
-            return False
-        if not hears and needed_until < now + NEED_SECONDS / 2:
+        if hears and now >= page.needed_until:
+            return
+        if not hears and page.needed_until < now + NEED_SECONDS / 2:
             board.need(now + NEED_SECONDS)
         is_news = self._store.held() is not self._known
-        for head in () if self._leads() else heads:
+        for head in () if self._leads() else page.heads:
             if head.version != self._versions.get(head.slot) and not (hears and head.hears):
                 self._take(board, head, now)
         self._known = held = self._store.held()
         if is_news:
             board.tell(_encode(list(held.values())), now, hears)
-        return True
+
+    def _is_heard(self, by_any_at: float) -> bool:
+        """Whether this process hears the owner, and no neighbour has heard it much later."""
+        heard_at = self._own_heard_at()
+        return heard_at is not None and by_any_at < heard_at + BEHIND_SECONDS
 
     def _take(self, board: Board, head: Head, now: float) -> None:
         text = board.text(head)

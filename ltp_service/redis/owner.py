@@ -1,6 +1,7 @@
 """Whether the fleet has an owner, judged by the bulletins that this process hears; no I/O."""
 
 from collections import deque
+from collections.abc import Callable
 
 from ltp_service.feed.contract import Gap
 
@@ -23,6 +24,8 @@ class Owner:
     def __init__(self, wall_ahead: float) -> None:
         self._wall_ahead = wall_ahead
         """Seconds to add to monotonic time for unix time."""
+        self.on_heard: Callable[[float], None] | None = None
+        """Called with the moment of each bulletin."""
         self._heard_at: float | None = None
         self._epoch = 0
         self._silent = False
@@ -34,10 +37,14 @@ class Owner:
             since = self._heard_at + self._wall_ahead - GAP_MARGIN_SECONDS
             self._gaps.append(Gap(since, now + self._wall_ahead + GAP_MARGIN_SECONDS))
         self._heard_at, self._epoch, self._silent = now, epoch, False
+        if self.on_heard is not None:
+            self.on_heard(now)
 
-    def is_heard(self, now: float) -> bool:
-        """Whether a bulletin came lately."""
-        return self._heard_at is not None and now - self._heard_at < HEARD_WITHIN_SECONDS
+    def heard_lately(self, now: float) -> float | None:
+        """When the last bulletin came; None where that is not lately."""
+        if self._heard_at is None or now - self._heard_at >= HEARD_WITHIN_SECONDS:
+            return None
+        return self._heard_at
 
     def lost(self, now: float) -> bool:
         """True once, when no bulletin came for NO_OWNER_AFTER_SECONDS."""

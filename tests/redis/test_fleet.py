@@ -1,10 +1,12 @@
 """ltp_service.redis.fleet: what the parts of a fleet are told of each other."""
 
 import socket
+import tempfile
 from threading import Event
 from types import SimpleNamespace
 from typing import Any
 
+from ltp_service.redis.board import Board
 from ltp_service.redis.client import open_redis
 from ltp_service.redis.clock import SharedClock
 from ltp_service.redis.fleet import FleetParts, wire_fleet
@@ -46,6 +48,21 @@ def test_it_is_known_which_machine_feeds_the_fleet() -> None:
     assert elsewhere("another-machine:17:abc") == "another-machine"
     fleet.lease._epoch = 1  # noqa: SLF001 - it holds the lease
     assert elsewhere("another-machine:17:abc") is None
+
+
+def test_each_bulletin_is_known_to_the_neighbours_and_the_store_looks_at_what_they_know() -> None:
+    clock = FakeClock()
+    client = open_redis(Config(redis_addr="127.0.0.1:1"), clock.monotonic)
+    line = FleetLine(client, SharedClock(client.time, clock.monotonic), Event())
+    store = RedisStore(memory_store(clock), line)
+    fleet = wire_fleet(line, store, [], [], clock, processes=2)
+    assert fleet.askers() == 2
+    with tempfile.TemporaryFile() as file:
+        fleet.meet(file.fileno())
+        fleet.owner.heard(7, clock.monotonic())
+        assert Board(file.fileno()).read().heard_at == clock.monotonic()
+        store.all()  # this process is not in step
+        assert fleet.askers() == 1
 
 
 def test_only_where_sentinels_name_the_master_it_is_watched() -> None:

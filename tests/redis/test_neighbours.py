@@ -19,7 +19,13 @@ from ltp_service.prices.served import ServedPairs
 from ltp_service.redis.board import ASKER_LOCK, Board
 from ltp_service.redis.client import open_redis
 from ltp_service.redis.clock import SharedClock
-from ltp_service.redis.neighbours import FRESH_SECONDS, LOOK_EVERY_SECONDS, UNHEARD_SECONDS, Neighbours
+from ltp_service.redis.neighbours import (
+    BEHIND_SECONDS,
+    FRESH_SECONDS,
+    LOOK_EVERY_SECONDS,
+    UNHEARD_SECONDS,
+    Neighbours,
+)
 from ltp_service.redis.prices import RedisStore
 from ltp_service.redis.topic import FleetLine
 from ltp_service.rest.poll import CALLS_APART_SECONDS, POLL_EVERY_SECONDS, Poll
@@ -48,13 +54,14 @@ class Machine:
 class Worker:
     def __init__(self, machine: Machine, *, hears: bool) -> None:
         self.machine, self.leads, self.hears = machine, False, hears
+        self.heard_at = 0.0
         client = open_redis(Config(redis_addr="127.0.0.1:1"), machine.clock.monotonic)
         line = FleetLine(client, SharedClock(client.time, machine.clock.monotonic), Event())
         self.store = RedisStore(memory_store(machine.clock), line)
         self.neighbours = Neighbours(
             self.store,
             leads=lambda: self.leads,
-            hears=lambda: self.hears,
+            heard_at=lambda: self.heard_at if self.hears else None,
             processes=WORKERS,
             monotonic=machine.clock.monotonic,
         )
@@ -65,6 +72,10 @@ class Worker:
             del self.machine.locks[at]
             return True
         return self.machine.locks.setdefault(at, self) is self
+
+    def hears_the_owner(self) -> None:
+        self.heard_at = self.machine.clock.monotonic()
+        self.neighbours.heard(self.heard_at)
 
     def dies(self) -> None:
         for at in [at for at, worker in self.machine.locks.items() if worker is self]:
@@ -181,6 +192,29 @@ def test_a_worker_that_is_in_step_first_hands_on_to_the_others(machine: Machine)
         assert first.serves() == f"1.{number}"
         assert second.serves() == f"1.{number}"
         assert second.store.told_at(BTC) == machine.clock.monotonic()
+
+
+def test_a_worker_that_hears_the_owner_later_than_its_neighbour_takes_what_that_one_knows(
+    machine: Machine,
+) -> None:
+    """As while one of them still listens at a Redis that was replaced."""
+    ahead, behind = machine.workers(hears=True)
+    for worker in (ahead, behind):
+        worker.hears_the_owner()
+        worker.is_told("1", trade_id=7)
+    machine.clock.advance(BEHIND_SECONDS)
+    ahead.hears_the_owner()
+    ahead.is_told("2", trade_id=8)
+    assert (ahead.serves(), behind.serves()) == ("2", "1")
+    machine.clock.advance(LOOK_EVERY_SECONDS)
+    assert (ahead.serves(), behind.serves()) == ("2", "2")
+
+    behind.hears_the_owner()
+    machine.clock.advance(1)
+    behind.hears_the_owner()
+    ahead.asks_rest("3")
+    behind.serves()
+    assert behind.neighbours.askers() == WORKERS
 
 
 def test_an_old_word_of_a_worker_that_was_in_step_is_not_taken_for_the_owners(machine: Machine) -> None:

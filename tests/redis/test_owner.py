@@ -25,10 +25,13 @@ def test_a_silent_owner_is_lost_once_and_leaves_a_gap_until_the_next_word() -> N
 
 def test_an_owner_is_heard_for_a_moment_after_each_bulletin() -> None:
     owner = Owner(AHEAD)
-    assert not owner.is_heard(100.0)
+    moments: list[float] = []
+    owner.on_heard = moments.append
+    assert owner.heard_lately(100.0) is None
     owner.heard(7, 100.0)
-    assert owner.is_heard(100.0 + HEARD_WITHIN_SECONDS / 2)
-    assert not owner.is_heard(100.0 + HEARD_WITHIN_SECONDS)
+    assert owner.heard_lately(100.0 + HEARD_WITHIN_SECONDS / 2) == 100.0
+    assert owner.heard_lately(100.0 + HEARD_WITHIN_SECONDS) is None
+    assert moments == [100.0]
 
 
 def test_another_owner_leaves_a_gap_however_fast_it_took_over() -> None:
