@@ -359,7 +359,7 @@ def wire_prices(
     stand_ins = [held[name] for name in config.substitute_sources if name in held]
     substitutes = Substitutes(store, stand_ins, clock, config.cache_ttl)
     if stand_ins:
-        feeds.news.listener = partial(_announce_substitute, substitutes, changes)
+        _join_substitutes(substitutes, served, feeds, changes)
     kraken: KrakenCollector | None = None
     tape = None
 
@@ -487,6 +487,15 @@ def follow_list(
     served.on_change(follow)
     if kraken is not None and served.wildcards:
         kraken.on_listed = lambda pairs: served.listed(pairs, clock.monotonic(), complete=False)
+
+
+def _join_substitutes(
+    substitutes: Substitutes, served: ServedPairs, feeds: SourceFeeds, changes: Changes
+) -> None:
+    """Has them follow the list of pairs, and their prices told where they are served."""
+    substitutes.follow(served)
+    served.on_change(substitutes.follow)
+    feeds.news.listener = partial(_announce_substitute, substitutes, changes)
 
 
 def _announce_substitute(substitutes: Substitutes, changes: Changes, pair: Pair) -> None:

@@ -83,7 +83,7 @@ def choose(
     """The price to serve: Kraken's `price`, or the first fresh one of `others` where Kraken's is stale.
 
     `others` are the last trades of the same pair on other exchanges, in the order of preference. A pair that was never
-    seen counts as stale `ttl` after `began_at`, when the process began to listen. A pair that Kraken does not list any
+    seen counts as stale `ttl` after `began_at`, when the process began to listen for it. A pair that Kraken does not list any
     more has no substitute: Kraken has told so itself.
     """
     evidence_at = began_at if price is None else price.confirmed_at

@@ -1,6 +1,6 @@
 """What other exchanges say about a pair: beside Kraken's price, and in its place where Kraken is silent."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from decimal import Decimal
 
 import msgspec
@@ -122,6 +122,13 @@ class Substitutes:
         self._monotonic = clock.monotonic
         self._ttl = ttl
         self._began_at = clock.monotonic()
+        self._served_since: dict[Pair, float] = {}
+        """Monotonic seconds, of the pairs that are followed."""
+
+    def follow(self, pairs: Iterable[Pair]) -> None:
+        """These pairs are served from now on. Kraken has CACHE_TTL for the first price of a new one. From any thread."""
+        now, since = self._monotonic(), self._served_since
+        self._served_since = {pair: since.get(pair, now) for pair in pairs}
 
     @property
     def are_allowed(self) -> bool:
@@ -138,4 +145,5 @@ class Substitutes:
         if not self._stores:
             return price
         others = (store.all().get(pair) for store in self._stores)
-        return choose(price, others, now, self._ttl, self._kraken.market_of(pair), self._began_at)
+        began_at = self._served_since.get(pair, self._began_at)
+        return choose(price, others, now, self._ttl, self._kraken.market_of(pair), began_at)

@@ -86,6 +86,19 @@ def test_a_pair_that_kraken_does_not_list_is_no_part_of_the_consensus() -> None:
     assert found.consensus.median is None
 
 
+def test_kraken_has_the_same_time_for_a_pair_that_is_served_later() -> None:
+    room = Room()
+    room.substitutes.follow([USDT])
+    room.clock.advance(10 * TTL)
+    room.substitutes.follow([USDT, BTC])
+    for pair in (USDT, BTC):
+        room.trade("101", "coinbase", pair)
+    assert (room.chosen(USDT), room.chosen()) == ("101", None)
+    room.clock.advance(TTL + 0.001)
+    room.trade("101", "coinbase")
+    assert room.chosen() == "101"
+
+
 def test_a_pair_that_kraken_does_not_list_has_no_substitute() -> None:
     room = Room()
     room.trade("100")
