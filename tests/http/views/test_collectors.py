@@ -356,8 +356,8 @@ def test_what_other_exchanges_trade_at_stands_beside_the_price(witnessed: FreshS
 
     assert answer.get_json()["ltp"][0]["amount"] == 100
     assert answer.get_json()["ltp"][0]["witnesses"] == [
-        {"exchange": "bybit", "price": 100.1, "age_ms": 1250, "divergence_bps": 10},
-        {"exchange": "binance", "price": 99.9, "age_ms": 250, "divergence_bps": -10},
+        {"exchange": "bybit", "price": 100.1, "age_ms": 1500, "divergence_bps": 10},
+        {"exchange": "binance", "price": 99.9, "age_ms": 1500, "divergence_bps": -10},
     ]
     assert (
         witnessed.get("/api/v1/ltp/explain?pair=BTC/USDT").get_json()["witnesses"]
