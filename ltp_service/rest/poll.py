@@ -444,9 +444,9 @@ class Poll:
         self._listed_pairs = served
         # A list that names no served pair may be of another exchange, unless REST does not know one of them either.
         unknown = self._source.unknown
-        is_believed = any(pair in listed or pair in unknown for pair in served)
+        is_believed = bool(listed) and any(pair in listed or pair in unknown for pair in served)
         self._doubts_the_list = bool(listed) and not is_believed
-        if listed and is_believed:
+        if is_believed:
             feed = self._feed
             pairs = [pair for pair in concerned if feed is None or not feed.tells_market_of(pair)]
             self._store.set_pair_markets({pair: listed.get(pair, DELISTED) for pair in pairs})
