@@ -532,7 +532,8 @@ def wire_trades(config: Config, runtime: Runtime, database: Database, line: "Fle
         from ltp_service.redis.symbols import RedisSymbols  # noqa: PLC0415
         from ltp_service.redis.trades import SharedTrades  # noqa: PLC0415
 
-        shared_trades, shared_books = SharedTrades(trades, line), SharedBooks(books, line)
+        shared_trades = SharedTrades(trades, line, loaded=trades.came_from_elsewhere)
+        shared_books = SharedBooks(books, line)
         trade_sink, book_sink, topics = shared_trades, shared_books, (shared_trades, shared_books)
         back_end = RedisSymbols(line.client)
     symbols = open_symbols(config, back_end)

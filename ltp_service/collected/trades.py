@@ -19,6 +19,7 @@ from msgspec import Meta
 from ltp_service.domain.exchange_time import TIME_TOLERANCE_SECONDS, ExchangeTime
 from ltp_service.domain.trade import Trade
 from ltp_service.meters import TRADES_DISCARDED, TRADES_STORED, Meters
+from ltp_service.prices.freshness import FRESH_SECONDS
 from ltp_service.runtime.runtime import Runtime
 
 TRADES_PER_SYMBOL, TRADES_IN_ALL = 1_000, 10_000
@@ -35,6 +36,9 @@ RATE_WINDOW_SECONDS = 10
 
 _OVERHEAD_BYTES = 850
 """Bytes of one stored trade without its raw text: objects, key and places in lists. Measured: 720."""
+
+UNKNOWN_AGE_SECONDS = FRESH_SECONDS + 1.0
+"""The least age of a trade that another process told some time ago: too old to speak of now."""
 
 EXPIRE_EVERY_SECONDS = 1.0
 """Seconds between removals of trades that are too old; readers never see those."""
@@ -81,7 +85,7 @@ class TradeStore:
         in_all: int = TRADES_IN_ALL,
         max_bytes: int = MAX_BYTES,
     ) -> None:
-        self._monotonic = runtime.clock.monotonic
+        self._monotonic, self._wall = runtime.clock.monotonic, runtime.clock.wall
         self._meters = runtime.meters
         self._per_symbol, self._in_all, self._max_bytes = per_symbol, in_all, max_bytes
         self._lock = Lock()
@@ -153,6 +157,18 @@ class TradeStore:
             at_the_exchange = self._times[trade.exchange].at(now)
         since_made = 0.0 if at_the_exchange is None else at_the_exchange - trade.timestamp
         return max(now - arrived_at, since_made if since_made > TIME_TOLERANCE_SECONDS else 0.0)
+
+    def came_from_elsewhere(self) -> None:
+        """The newest trades were told by another process, which may have had them for long: they say nothing about now.
+
+        How old they are is only estimated, with the wall clocks of both.
+        """
+        now, wall = self._monotonic(), self._wall()
+        with self._lock:
+            for tape in self._tapes.values():
+                for exchange, trade in tape.last.items():
+                    age = max(UNKNOWN_AGE_SECONDS, min(wall - trade.received_at, MAX_AGE_SECONDS))
+                    tape.last_arrived_at[exchange] = min(now - age, tape.last_arrived_at[exchange])
 
     def has(self, symbol: str) -> bool:
         """Whether any trade of the symbol is kept."""

@@ -1,6 +1,7 @@
 """Trades that a fleet shares: the owner of the feeds sends them to the other processes."""
 
 from collections import defaultdict
+from collections.abc import Callable
 from threading import Lock
 
 import msgspec
@@ -22,8 +23,16 @@ class SharedTrades(Topic):
     Redis holds the last batch of each, so that a new process knows the last price at once.
     """
 
-    def __init__(self, local: TradeSink, line: FleetLine, name: str = "trades") -> None:
+    def __init__(
+        self,
+        local: TradeSink,
+        line: FleetLine,
+        name: str = "trades",
+        loaded: Callable[[], None] = lambda: None,
+    ) -> None:
+        """`loaded` is called after trades of any age were read from the hash."""
         super().__init__(name, line)
+        self._loaded = loaded
         self._local = local
         self._waiting: defaultdict[str, list[Trade]] = defaultdict(list)
         self._count = 0
@@ -45,6 +54,10 @@ class SharedTrades(Topic):
 
     def restart(self) -> None:
         self._take()
+
+    def load(self) -> None:
+        super().load()
+        self._loaded()
 
     def take_news(self) -> Fields:
         return {name: _encode(trades) for name, trades in self._take().items()}

@@ -9,6 +9,7 @@ import pytest
 from ltp_service.collected.trades import TradeStore
 from ltp_service.domain.errors import StoreUnavailable
 from ltp_service.domain.trade import Trade
+from ltp_service.prices.freshness import FRESH_SECONDS
 from ltp_service.redis.topic import EPOCH_KEY, open_line
 from ltp_service.redis.trades import MAX_WAITING_TRADES, SharedTrades
 from ltp_service.runtime.runtime import Runtime
@@ -37,7 +38,7 @@ def process(server: RedisServer) -> Process:
     store = TradeStore(Runtime())
     line = open_line(Config(redis_addr=server.address), time.monotonic)
     line.clock.measure()
-    return Process(SharedTrades(store, line), store)
+    return Process(SharedTrades(store, line, loaded=store.came_from_elsewhere), store)
 
 
 def trade(number: int, exchange: str = "bybit", price: str = "100.10") -> Trade:
@@ -59,6 +60,23 @@ def test_a_collected_trade_is_told_digit_for_digit(server: RedisServer) -> None:
     other.shared.take(message[1])
     assert other.store.recent() == owner.store.recent() == [told[1], told[0]]
     assert str(other.store.recent()[0].price) == "1.2340E-7"
+
+
+def test_what_a_new_process_reads_says_nothing_about_now_until_the_next_trade(server: RedisServer) -> None:
+    owner, other = process(server), process(server)
+    owner.shared.put(trade(1))
+    assert owner.shared.tell(7)
+    other.shared.load()
+    (read,) = other.store.recent()
+    assert owner.store.age(read) < FRESH_SECONDS < other.store.age(read)
+
+    subscription = server.client().subscribe(owner.shared.channel)
+    owner.shared.put(trade(2))
+    assert owner.shared.tell(7)
+    message = subscription.receive(5)
+    assert isinstance(message, tuple)
+    other.shared.take(message[1])
+    assert other.store.age(other.store.recent()[0]) < FRESH_SECONDS
 
 
 def test_a_trade_that_was_told_before_is_not_told_again(server: RedisServer) -> None:
