@@ -23,6 +23,9 @@ each bulletin within milliseconds."""
 NEED_SECONDS = 1.0
 """Seconds after the last look of a process that does not hear the owner for which the others tell what they know."""
 
+ASKS_SECONDS = 4.0
+"""Seconds for which a process that hears the owner and needs REST shares what it knows: longer than a call takes."""
+
 FRESH_SECONDS = 1.0
 """Seconds for which the word of a process that hears the owner counts like that of the owner. Later it may be wrong: the
 owner may have taken evidence back."""
@@ -66,7 +69,10 @@ class Neighbours:
         self._next_look = 0.0
         self._heard_at = 0.0
         """Monotonic seconds of the last word of a neighbour, or of the moment since which this process hears no owner."""
+        self._asks_until = 0.0
+        """Monotonic seconds until which this process needs REST although it hears the owner."""
         self._is_away = False
+        """Whether this process needs what its neighbours know."""
 
     def meet(self, board: Board) -> None:
         """The neighbours are found on this board from now on. Without one this process has none."""
@@ -76,16 +82,21 @@ class Neighbours:
     def askers(self) -> int:
         """How many processes of this machine ask REST, with this one; 0 while another one asks for it.
 
+        To be called by a process that needs REST, again and again while it does: the owner may be heard and know nothing.
         Makes this process the one that asks where there is none. All ask where no neighbour told anything for
         UNHEARD_SECONDS.
         """
-        board = self._board
-        if board is None or not self._is_away:
+        board, now = self._board, self._monotonic()
+        if board is None:
             return self._processes
+        if not self._is_away:
+            self._is_away, self._heard_at, self._asks_until = True, now, now + ASKS_SECONDS
+        elif now < self._asks_until:
+            self._asks_until = now + ASKS_SECONDS
         with suppress(OSError):
             if board.become_asker():
                 return 1
-        is_told = self._monotonic() < self._heard_at + UNHEARD_SECONDS
+        is_told = now < self._heard_at + UNHEARD_SECONDS
         return 0 if is_told else self._processes
 
     def heard(self, now: float) -> None:
@@ -115,7 +126,7 @@ class Neighbours:
 
     def _exchange(self, board: Board, now: float) -> None:
         page = board.read()
-        hears = self._leads() or self._is_heard(page.heard_at)
+        hears = self._leads() or (now >= self._asks_until and self._is_heard(page.heard_at))
         if hears:
             board.resign()
         elif not self._is_away:

@@ -209,12 +209,19 @@ def test_a_worker_that_hears_the_owner_later_than_its_neighbour_takes_what_that_
     machine.clock.advance(LOOK_EVERY_SECONDS)
     assert (ahead.serves(), behind.serves()) == ("2", "2")
 
-    behind.hears_the_owner()
-    machine.clock.advance(1)
-    behind.hears_the_owner()
-    ahead.asks_rest("3")
-    behind.serves()
-    assert behind.neighbours.askers() == WORKERS
+
+def test_workers_share_what_rest_told_while_an_owner_that_they_hear_knows_nothing(machine: Machine) -> None:
+    one, other = machine.workers(hears=True)
+    for worker in (one, other):
+        worker.is_told("1", trade_id=7)
+    machine.clock.advance(15)
+    for worker in (one, other):
+        worker.hears_the_owner()
+        worker.serves()
+    assert one.neighbours.askers() == 1
+    one.asks_rest("2")
+    machine.clock.advance(LOOK_EVERY_SECONDS)
+    assert (one.serves(), other.serves(), other.neighbours.askers()) == ("2", "2", 0)
 
 
 def test_an_old_word_of_a_worker_that_was_in_step_is_not_taken_for_the_owners(machine: Machine) -> None:
@@ -255,7 +262,6 @@ def test_while_all_are_in_step_nothing_is_told(machine: Machine) -> None:
     one.is_told("1", trade_id=7)
     assert (one.serves(), other.serves()) == ("1", None)
     assert os.fstat(machine.file).st_size == 0
-    assert (one.neighbours.askers(), other.neighbours.askers()) == (WORKERS, WORKERS)
 
 
 def test_a_word_that_cannot_be_read_is_logged_once_and_costs_nothing_else(
