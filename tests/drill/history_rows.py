@@ -13,6 +13,7 @@ from random import Random
 from typing import Any, NamedTuple
 
 from ltp_service.domain.pairs import read_pair
+from ltp_service.history.rows import Coverage
 from ltp_service.history.sqlite import SqliteEngine
 from ltp_service.history.store import SqlHistory
 from tests.drill.row import PAIRS, Stage, row
@@ -147,8 +148,8 @@ def _judged(stage: Stage) -> Iterator[None]:
     yield
     _until_recording(stage)
     stage.hold(stage.tempo.of(SETTLED, 2.0))
+    ended = time.time()  # before the trades are looked up: what is made after that is not among them
     dealt, chance, found = {pair: _dealt(stage, pair) for pair in PAIRS}, Random(1), Counter[str]()
-    ended = time.time()
     for _ in range(int(stage.tempo.of(QUESTIONS, 70))):
         pair, moment = chance.choice(PAIRS), chance.uniform(begun, ended)
         kind, problem = _judge(stage, pair, moment, dealt[pair])
@@ -190,8 +191,8 @@ def _check_file(stage: Stage) -> int:
     assert stage.history is not None
     store, trades = SqlHistory(SqliteEngine(stage.history)), 0
     for pair in PAIRS:
-        coverage, dealt = store.coverage(read_pair(pair)), _dealt(stage, pair)
-        ids = [each.trade_id for each in store.trades(read_pair(pair), 0, EVER, EVER)]
+        coverage, ids = _recorded(store, pair)
+        dealt = _dealt(stage, pair)  # after the file was read, so that none of its trades is missing here
         claimed = [
             number for run in coverage.runs for number in range(run.first_trade_id, run.last_trade_id + 1)
         ]
@@ -205,6 +206,15 @@ def _check_file(stage: Stage) -> int:
         trades += len(ids)
     store.close()
     return trades
+
+
+def _recorded(store: SqlHistory, pair: str) -> tuple[Coverage, list[int]]:
+    """What the file claims and the ids of its trades, both of one moment: recording goes on meanwhile."""
+    while True:
+        coverage = store.coverage(read_pair(pair))
+        ids = [each.trade_id for each in store.trades(read_pair(pair), 0, EVER, EVER)]
+        if store.coverage(read_pair(pair)) == coverage:
+            return coverage, ids
 
 
 # Whether it is recorded.
