@@ -13,7 +13,7 @@ from collections.abc import Callable, Mapping
 from contextlib import suppress
 from functools import cache
 from pathlib import Path
-from threading import Condition, Thread
+from threading import Condition, Lock, Thread
 from typing import Any, Self
 
 from ltp_service.settings.config import Config
@@ -37,10 +37,18 @@ def command(app: str = "wsgi:app") -> list[str]:
     return [sys.executable, "-m", "gunicorn", app]
 
 
+_ONE_AT_A_TIME = Lock()
+
+
 @cache
-def _scratch() -> tempfile.TemporaryDirectory[str]:
-    """Goes away with this process."""
+def _made() -> tempfile.TemporaryDirectory[str]:
     return tempfile.TemporaryDirectory(prefix="ltp-tests-")
+
+
+def _scratch() -> str:
+    """A folder that goes away with this process: one, even where two threads ask for it at the same time."""
+    with _ONE_AT_A_TIME:
+        return _made().name
 
 
 def environment(simulator: Simulator | None, settings: Mapping[str, str]) -> dict[str, str]:
@@ -54,7 +62,7 @@ def environment(simulator: Simulator | None, settings: Mapping[str, str]) -> dic
     return (
         ours
         | {"HOST": "127.0.0.1", "PORT": "0", "RATE_LIMIT_ENABLED": "false", "COLLECTORS": ""}
-        | {"DATABASE_PATH": f"{_scratch().name}/ltp.sqlite3", "HISTORY_URL": ""}
+        | {"DATABASE_PATH": f"{_scratch()}/ltp.sqlite3", "HISTORY_URL": ""}
         | at
         | dict(settings)
     )
