@@ -116,7 +116,7 @@ def _figures(bench: Bench, count: int) -> Figures:
         with KeepAlive(server.port, "/api/v1/ltp") as reader:
             _until(lambda: _has_all(reader, count))
             started = time.monotonic() - begun
-        time.sleep(bench.scaled(SETTLE_SECONDS, 2))
+        time.sleep(bench.scaled(SETTLE_SECONDS, 2))  # what a start leaves to do is not the cost of idling
         idle, questions = _idle(exchange, server, bench.scaled(12, 1))
         # Other guests of the machine only add to it.
         tick = min(_tick(exchange, server, idle, bench.scaled(2, 1)) for _ in range(bench.scaled(10, 1)))
@@ -150,7 +150,7 @@ def _has_all(reader: KeepAlive, count: int) -> bool:
 
 def _idle(exchange: Simulator, server: Server, seconds: float) -> tuple[float, float]:
     calls, used, begun = _calls(exchange), cpu_seconds(server.worker), time.monotonic()
-    time.sleep(seconds)
+    time.sleep(seconds)  # what the service uses while nothing is asked is what is measured
     took = time.monotonic() - begun
     return (cpu_seconds(server.worker) - used) / took, (_calls(exchange) - calls) / took
 
@@ -170,7 +170,7 @@ def _metrics(server: Server, times: int) -> float:
     took = []
     with KeepAlive(server.port, "/metrics") as reader:
         for _ in range(times):
-            time.sleep(METRICS_APART_SECONDS)
+            time.sleep(METRICS_APART_SECONDS)  # within a second the same text would be given again
             begun = time.monotonic()
             reader.get()
             took.append(time.monotonic() - begun)
@@ -199,4 +199,4 @@ def _until(happened: Callable[[], bool]) -> None:
     while not happened():
         if time.monotonic() > deadline:
             raise TimeoutError(f"not every pair had a price within {LONGEST_SECONDS:g} s")
-        time.sleep(LOOK)
+        time.sleep(LOOK)  # leaves the processor to the service that is waited for

@@ -49,32 +49,43 @@ class Figures:
     """Of one worker: STREAM_MAX as it is by default."""
 
 
-@dataclass(frozen=True)
-class Plan:
-    """What so many readers per second need."""
+@dataclass(frozen=True, kw_only=True)
+class Needs:
+    """What a fleet is busy with."""
 
-    readers: int
-    way: str
     workers: int
     worker: float
     """Of a core, each."""
     nginx: float
-    """Cores."""
+    """Cores, where nginx is in front."""
     redis: float
     """Of its one core."""
     megabits: float
     """Per second."""
 
+    def used(self) -> dict[str, float]:
+        """How much of each bound is used, by its name."""
+        return {"worker CPU": self.worker / BUSY, f"network ({NETWORK:,} Mbit/s)": self.megabits / NETWORK}
+
     @property
     def first(self) -> str:
-        """What saturates first when there are more readers."""
-        used = {
-            "worker CPU": self.worker / BUSY,
+        """What saturates first when there is more to do."""
+        used = self.used()
+        return max(used, key=used.__getitem__)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Plan(Needs):
+    """What so many readers per second need."""
+
+    readers: int
+    way: str
+
+    def used(self) -> dict[str, float]:
+        return super().used() | {
             f"nginx ({NGINX_CORES} cores)": self.nginx / NGINX_CORES / BUSY,
             "Redis": self.redis / BUSY,
-            f"network ({NETWORK:,} Mbit/s)": self.megabits / NETWORK,
         }
-        return max(used, key=used.__getitem__)
 
 
 def direct(readers: int, figures: Figures) -> Plan:
@@ -82,7 +93,13 @@ def direct(readers: int, figures: Figures) -> Plan:
     workers = ceil(readers * figures.request / (BUSY - figures.hearing))
     busy = readers * figures.request / workers + figures.hearing
     return Plan(
-        readers, "direct", workers, busy, 0.0, redis_busy(workers, figures), _megabits(readers, figures)
+        readers=readers,
+        way="direct",
+        workers=workers,
+        worker=busy,
+        nginx=0.0,
+        redis=redis_busy(workers, figures),
+        megabits=_megabits(readers, figures),
     )
 
 
@@ -94,30 +111,14 @@ def cached(readers: int, figures: Figures) -> Plan:
     return replace(behind, readers=readers, way="nginx", nginx=nginx, megabits=_megabits(readers, figures))
 
 
-@dataclass(frozen=True)
-class StreamPlan:
+@dataclass(frozen=True, kw_only=True)
+class StreamPlan(Needs):
     """What so many clients of streams need."""
 
     clients: int
-    workers: int
-    worker: float
-    """Of a core, each."""
-    nginx: float
-    """Cores, where nginx is in front."""
-    redis: float
-    """Of its one core."""
-    megabits: float
-    """Per second."""
 
-    @property
-    def first(self) -> str:
-        """What saturates first when there are more clients."""
-        used = {
-            "STREAM_MAX": self.clients / self.workers / Figures().streams,
-            "worker CPU": self.worker / BUSY,
-            f"network ({NETWORK:,} Mbit/s)": self.megabits / NETWORK,
-        }
-        return max(used, key=used.__getitem__)
+    def used(self) -> dict[str, float]:
+        return super().used() | {"STREAM_MAX": self.clients / self.workers / Figures().streams}
 
 
 def streamed(clients: int, figures: Figures) -> StreamPlan:
@@ -125,12 +126,12 @@ def streamed(clients: int, figures: Figures) -> StreamPlan:
     each = figures.frame * figures.moments
     workers = max(ceil(clients / figures.streams), ceil(clients * each / (BUSY - figures.hearing)))
     return StreamPlan(
-        clients,
-        workers,
-        clients / workers * each + figures.hearing,
-        clients * figures.frame_through_nginx * figures.moments,
-        redis_busy(workers, figures),
-        clients * figures.frame_bytes * figures.moments * 8 / 1e6,
+        clients=clients,
+        workers=workers,
+        worker=clients / workers * each + figures.hearing,
+        nginx=clients * figures.frame_through_nginx * figures.moments,
+        redis=redis_busy(workers, figures),
+        megabits=clients * figures.frame_bytes * figures.moments * 8 / 1e6,
     )
 
 
