@@ -172,16 +172,23 @@ def _listeners(stack: ExitStack, wanted: int = 0) -> list[socket.socket]:
 
 def shipped(folder: Path, port: int) -> str:
     """deploy/nginx.conf with all its places inside the folder."""
-    configuration = CONFIGURATION.read_text()
-    places = {
-        "listen 80 ": f"listen 127.0.0.1:{port} ",
-        "listen [::]:80 ": f"listen [::1]:{port} " if HAS_IPV6 else "# ",
-        "/run/nginx.pid": f"{folder}/nginx.pid",
-        "/run/ltp-service/": f"{folder}/",
-        "/var/cache/nginx/": f"{folder}/",
-        "/var/log/nginx/": f"{folder}/",
-    }
+    return moved(
+        CONFIGURATION,
+        {
+            "listen 80 ": f"listen 127.0.0.1:{port} ",
+            "listen [::]:80 ": f"listen [::1]:{port} " if HAS_IPV6 else "# ",
+            "/run/nginx.pid": f"{folder}/nginx.pid",
+            "/run/ltp-service/": f"{folder}/",
+            "/var/cache/nginx/": f"{folder}/",
+            "/var/log/nginx/": f"{folder}/",
+        },
+    )
+
+
+def moved(file: Path, places: Mapping[str, str]) -> str:
+    """A configuration with others in the place of those that it names; each must be in it."""
+    configuration = file.read_text()
     for place, ours in places.items():
-        assert place in configuration, f"deploy/nginx.conf has no {place!r}"
+        assert place in configuration, f"deploy/{file.name} has no {place!r}"
         configuration = configuration.replace(place, ours)
     return configuration

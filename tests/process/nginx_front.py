@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from pathlib import Path
 
+from tests.process.nginx import moved
 from tests.simulator.client import PROJECT
 
 CONFIGURATION = PROJECT / "deploy" / "nginx-front.conf"
@@ -12,15 +13,10 @@ MACHINES = ("machine-1:8080", "machine-2:8080")
 
 def in_front(machines: Mapping[str, str], folder: Path, port: int) -> str:
     """With all its places inside the folder. `machines`: to each that it names the address of ours."""
-    configuration = CONFIGURATION.read_text()
     places = {
         "listen 80 ": f"listen 127.0.0.1:{port} ",
         "/run/nginx.pid": f"{folder}/nginx.pid",
         "/var/cache/nginx/": f"{folder}/",
         "/var/log/nginx/": f"{folder}/",
-        **machines,
     }
-    for place, ours in places.items():
-        assert place in configuration, f"deploy/nginx-front.conf has no {place!r}"
-        configuration = configuration.replace(place, ours)
-    return configuration
+    return moved(CONFIGURATION, {**places, **machines})
