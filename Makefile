@@ -11,7 +11,7 @@ INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check --re
 # FULL=1 for the long forms. The slowest files come first (tests/conftest.py, tests/process/conftest.py): they would else
 # come last, and run alone. More at once than there are cores, because many tests wait.
 TEST := LTP_IN_FULL=$(FULL) $(BIN)/python -m pytest --dist loadfile --numprocesses
-TWO_MORE = $$($(BIN)/python -c 'import os; print(os.cpu_count() + 2)')
+THREE_MORE = $$($(BIN)/python -c 'import os; print(os.cpu_count() + 3)')
 UNIT := --no-loadscope-reorder --ignore tests/process --ignore tests/test_samples.py
 THREE_EACH = $$($(BIN)/python -c 'import os; print(3 * os.cpu_count())')
 COMPILE := $(BIN)/uv pip compile --quiet --universal --generate-hashes --no-header --only-binary :all:
@@ -31,13 +31,13 @@ demo: .venv/.test ## serve on port 8080 without a network, prices from a simulat
 test: test-unit test-process ## run every test; FULL=1 for the long forms
 
 test-unit: .venv/.test programs ## run the tests that start no gunicorn: the inner loop
-	$(TEST) $(TWO_MORE) $(UNIT) $(if $(filter true,$(CI)),--cov)
+	$(TEST) $(THREE_MORE) $(UNIT) $(if $(filter true,$(CI)),--cov)
 
 test-process: .venv/.test programs ## run the tests that start gunicorn, nginx, Redis, a browser
 	$(TEST) $(THREE_EACH) --no-loadscope-reorder tests/process
 
 coverage: .venv/.test programs ## run the tests of test-unit and hold the coverage floor
-	$(TEST) $(TWO_MORE) $(UNIT) --cov
+	$(TEST) $(THREE_MORE) $(UNIT) --cov
 
 check: .venv/.test ## format, lint, types, import arrows, pages and image against the code
 	$(BIN)/ruff format --check && $(BIN)/ruff check && $(BIN)/mypy && $(BIN)/hadolint Dockerfile

@@ -66,7 +66,7 @@ class Tempo:
 
 
 FULL = Tempo(False, 4.0, 200.0, 1.0, 10.0, 30.0, 3.0, 0.5, 10.0, TRANSPORT)
-SHORT = Tempo(True, 0.6, 100.0, 0.25, 3.0, 8.0, 1.0, 0.1, DEADLINE, 2.0)
+SHORT = Tempo(True, 0.6, 40.0, 0.25, 3.0, 8.0, 1.0, 0.1, DEADLINE, 2.0)
 
 
 class Stage:
@@ -283,7 +283,7 @@ class Row:
             "postgres": self.history == "postgres",
             "nginx": self.behind_nginx,
             "faketime": self.clock,
-            "chromium": self.page,
+            "chromium-headless-shell": self.page,
         }
         return [name for name, is_needed in needed.items() if is_needed]
 

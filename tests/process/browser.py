@@ -18,6 +18,7 @@ from playwright.sync_api import (
 from tests.deadline import DEADLINE
 from tests.programs import require_program
 
+PROGRAM = "chromium-headless-shell"
 OPTIONS = (
     "--no-sandbox",  # it refuses to run as root otherwise; all it opens is our own page
     *"--disable-gpu --disable-dev-shm-usage --no-first-run --disable-background-networking".split(),
@@ -29,7 +30,7 @@ OPTIONS = (
 @contextmanager
 def chromium() -> Iterator[Browser]:
     """To be opened once for a file of tests."""
-    program = require_program("chromium")
+    program = require_program(PROGRAM)
     expect.set_options(timeout=1000 * DEADLINE)
     with sync_playwright() as driver:
         browser = driver.chromium.launch(executable_path=program, args=[*OPTIONS])

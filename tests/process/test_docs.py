@@ -5,6 +5,7 @@ from pathlib import Path
 
 from ltp_service.http.openapi.document import document
 from tests.deadline import DEADLINE
+from tests.process.browser import OPTIONS, PROGRAM
 from tests.process.service import Service
 from tests.programs import require_program
 
@@ -12,11 +13,8 @@ from tests.programs import require_program
 def open_in_chromium(url: str, profile: Path) -> tuple[str, list[str]]:
     """The document after its scripts have run, and what the page made the browser write to its console."""
     command = [
-        require_program("chromium"),
-        "--no-sandbox",  # it refuses to run as root otherwise; all it opens is our own page
-        *"--headless --disable-gpu --disable-dev-shm-usage --no-first-run".split(),
-        *"--disable-background-networking --disable-component-update".split(),
-        "--host-resolver-rules=MAP * ~NOTFOUND , EXCLUDE 127.0.0.1",
+        require_program(PROGRAM),
+        *OPTIONS,
         f"--user-data-dir={profile}",
         "--enable-logging=stderr",
         "--virtual-time-budget=20000",  # milliseconds of the page's own clock, which stops while it loads
