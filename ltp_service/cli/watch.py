@@ -6,11 +6,11 @@ import time
 from collections.abc import Generator, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import UTC, datetime
-from threading import Event, Thread
+from threading import Event, Lock, Thread
 from types import FrameType
 
 import click
-from rich.console import Console
+from rich.console import Console, Group
 from rich.live import Live
 
 from ltp_service.cli.board import Board
@@ -64,14 +64,13 @@ def _print(events: Iterator[Happening]) -> None:
 
 def _paint(events: Iterator[Happening], console: Console) -> None:
     """Paints until a signal ends it. One thread listens, so that a slow terminal holds nothing up, and this one paints."""
-    board = Board(lambda: datetime.now(UTC).astimezone())
-    listener = Listener(events, board)
+    listener = Listener(events, Board(lambda: datetime.now(UTC).astimezone()))
     with _noted_signals() as arrived:
         in_ascii = console.options.ascii_only
         with Live(console=console, auto_refresh=False, transient=True) as picture:
             listener.start()
             while not arrived:
-                picture.update(board.drawn(console.width, in_ascii=in_ascii), refresh=True)
+                picture.update(listener.drawn(console.width, in_ascii=in_ascii), refresh=True)
                 listener.wait()
                 time.sleep(
                     PAINT_EVERY_SECONDS
@@ -85,17 +84,24 @@ class Listener(Thread):
     def __init__(self, events: Iterator[Happening], board: Board) -> None:
         super().__init__(name="listener", daemon=True)
         self._events, self._board = events, board
+        self._between_events = Lock()
         self._news = Event()
         self._error: PricesError | None = None
 
     def run(self) -> None:
         try:
             for event in self._events:
-                self._board.take(event)
+                with self._between_events:
+                    self._board.take(event)
                 self._news.set()
         except PricesError as error:
             self._error = error
             self._news.set()
+
+    def drawn(self, width: int, *, in_ascii: bool) -> Group:
+        """Renders the board as it is between two events, so that its sentence and its rows tell of the same moment."""
+        with self._between_events:
+            return self._board.drawn(width, in_ascii=in_ascii)
 
     def wait(self) -> None:
         """Returns when there is news, or after WAKE_EVERY_SECONDS. Raises what ended the stream."""

@@ -5,11 +5,20 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
+from datetime import UTC, datetime
+from decimal import Decimal
+from io import StringIO
+from threading import Event, Thread
 
 import pytest
+from rich.console import Console, Group
 
+from ltp_service.cli.board import Board
+from ltp_service.cli.watch import Listener
+from ltp_service.client import Price
 from ltp_service.client.testing import FakeService
 from tests.cli.screen import Screen
+from tests.deadline import DEADLINE
 from tests.ended import PROJECT, ended
 
 WATCH = [sys.executable, "-m", "ltp_service", "watch", "--url"]
@@ -54,13 +63,38 @@ def test_without_a_terminal_each_change_is_a_line_and_a_price_that_is_not_truste
 def test_at_a_terminal_it_is_a_table_that_says_which_prices_are_not_present(service: FakeService) -> None:
     with Screen([*WATCH, service.url]) as screen:
         screen.wait_for("2 of 2 prices may be trusted")
-        assert "115643.10" in screen.written
+        screen.wait_for("115643.10")
         service.set_state("BTC/USD", "stale")
         screen.wait_for("(115643.10)")
         screen.wait_for("1 of 2 prices may be trusted")
         service.close()
         screen.wait_for("(4128.07)")
         screen.wait_for("NOT LIVE since ")
+
+
+def test_a_picture_shows_no_event_half() -> None:
+    begun, go_on = Event(), Event()
+
+    def slow_clock() -> datetime:
+        begun.set()
+        go_on.wait(DEADLINE)
+        return datetime.now(UTC)
+
+    told = Price("BTC/USD", Decimal("1.5"), "1.5", "live", "kraken:websocket", 0.1, datetime.now(UTC), 7)
+    listener = Listener(iter([told]), Board(slow_clock))
+    pictures: list[Group] = []
+    painter = Thread(target=lambda: pictures.append(listener.drawn(110, in_ascii=True)))
+    listener.start()
+    assert begun.wait(DEADLINE)
+    painter.start()
+    painter.join(0.1)  # what it would need without waiting for the event's end is far less
+    assert pictures == []
+    go_on.set()
+    painter.join(DEADLINE)
+    text = StringIO()
+    Console(file=text, width=110).print(*pictures)
+    assert "1 of 1 prices may be trusted" in text.getvalue()
+    assert "1.5" in text.getvalue()
 
 
 def test_a_terminal_that_cannot_be_painted_over_is_given_lines(service: FakeService) -> None:
