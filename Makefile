@@ -12,7 +12,12 @@ INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check --re
 # come last, and run alone. More at once than there are cores, because many tests wait.
 TEST := LTP_IN_FULL=$(FULL) $(BIN)/python -m pytest --dist loadfile --numprocesses
 THREE_MORE = $$($(BIN)/python -c 'import os; print(os.cpu_count() + 3)')
-UNIT := --no-loadscope-reorder --ignore tests/process --ignore tests/test_samples.py
+# What holds the project's other files against its code. `make check` plays it, so the other targets need not.
+CHECKED := tests/test_architecture.py tests/test_settings_page.py tests/test_env_example.py tests/test_docs_pages.py \
+	tests/test_dockerfile.py tests/test_docker_compose.py tests/test_deploy_kubernetes.py tests/test_deploy_systemd.py \
+	tests/process/test_image.py tests/test_samples.py
+UNIT := --no-loadscope-reorder --ignore tests/process $(addprefix --ignore ,$(CHECKED))
+PROCESS := --no-loadscope-reorder $(addprefix --ignore ,$(CHECKED)) tests/process
 THREE_EACH = $$($(BIN)/python -c 'import os; print(3 * os.cpu_count())')
 COMPILE := $(BIN)/uv pip compile --quiet --universal --generate-hashes --no-header --only-binary :all:
 
@@ -28,13 +33,13 @@ run: .venv/.run ## serve on port 8080, prices from the exchange
 demo: .venv/.test ## serve on port 8080 without a network, prices from a simulated exchange
 	$(BIN)/python -m ltp_service demo
 
-test: test-unit test-process ## run every test; FULL=1 for the long forms
+test: test-unit test-process ## run every test that `make check` does not; FULL=1 for the long forms
 
 test-unit: .venv/.test programs ## run the tests that start no gunicorn: the inner loop
 	$(TEST) $(THREE_MORE) $(UNIT) $(if $(filter true,$(CI)),--cov)
 
 test-process: .venv/.test programs ## run the tests that start gunicorn, nginx, Redis, a browser
-	$(TEST) $(THREE_EACH) --no-loadscope-reorder tests/process
+	$(TEST) $(THREE_EACH) $(PROCESS)
 
 coverage: .venv/.test programs ## run the tests of test-unit and hold the coverage floor
 	$(TEST) $(THREE_MORE) $(UNIT) --cov
@@ -42,9 +47,7 @@ coverage: .venv/.test programs ## run the tests of test-unit and hold the covera
 check: .venv/.test ## format, lint, types, import arrows, pages and image against the code
 	$(BIN)/ruff format --check && $(BIN)/ruff check && $(BIN)/mypy && $(BIN)/hadolint Dockerfile
 	$(BIN)/check-jsonschema --quiet --builtin-schema vendor.compose-spec docker-compose.yml
-	$(BIN)/python -m pytest --quiet tests/test_architecture.py tests/test_settings_page.py tests/test_env_example.py tests/test_docs_pages.py \
-		tests/test_dockerfile.py tests/test_docker_compose.py tests/test_deploy_kubernetes.py tests/test_deploy_systemd.py \
-		tests/process/test_image.py tests/test_samples.py
+	$(BIN)/python -m pytest --quiet $(CHECKED)
 
 format: .venv/.test ## rewrite the code in the house format
 	$(BIN)/ruff check --fix --exit-zero && $(BIN)/ruff format

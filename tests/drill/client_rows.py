@@ -96,7 +96,10 @@ def nginx(stage: Stage) -> None:
 
 
 @row(
-    "client_old", f"no source at all, for a client that wants no price older than {YOUNG:g} s", max_age=YOUNG
+    "client_old",
+    f"no source at all, for a client that wants no price older than {YOUNG:g} s",
+    max_age=YOUNG,
+    elsewhere="process/test_client.py",
 )
 def old(stage: Stage) -> None:
     """Some seconds later each pair is told to have no price."""

@@ -54,7 +54,7 @@ def flap(stage: Stage) -> None:
     stage.check(connections <= 150, f"{connections} connections")
 
 
-@row("silent", "silence: the socket stays open, no frame comes")
+@row("silent", "silence: the socket stays open, no frame comes", proxied=True, beside="line")
 def silent(stage: Stage) -> None:
     bound = stage.tempo.idle + 1.0
     with stage.faulty():

@@ -38,7 +38,7 @@ KILLED = {
 }
 
 
-@row("history_full", "the history's disk is full", history="file")
+@row("history_full", "the history's disk is full", history="file", elsewhere="history/test_sqlite.py")
 def history_full(stage: Stage) -> None:
     """No file of the workers may grow, which is what a full disk is to them."""
     with _judged(stage), stage.faulty():

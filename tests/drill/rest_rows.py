@@ -72,7 +72,7 @@ for _name, (_fault, _arguments) in FAULTS.items():
     row(_name, TITLES[_name], walk=QUIET, **_marks)(partial(_broken, _fault, _arguments))
 
 
-@row("rest_only", "WebSocket gone, 200 requests/s: REST alone")
+@row("rest_only", "WebSocket gone, 200 requests/s: REST alone", elsewhere="process/test_rest_alone.py")
 def rest_only(stage: Stage) -> None:
     seconds = stage.tempo.of(60.0, 5.0)
     with stage.faulty():
