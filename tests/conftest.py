@@ -44,10 +44,11 @@ settings.load_profile("ours")
 
 
 SLOWEST = (
-    "last_prices/test_in_process last_prices/test_forked test_evidence cli/test_verify last_prices/test_programs"
-    " history/test_day test_drill_chance history/test_postgres feed/test_dialing cli/test_doctor_feed"
-    " cli/test_doctor_rest history/test_store_property test_deploy_prometheus history/test_postgres_link test_gunicorn_conf"
-    " cli/test_record redis/test_relay test_drill cli/test_watch rest/test_http_client client/test_prices history/test_sqlite_size"
+    "test_evidence last_prices/test_in_process history/test_day history/test_store history/test_postgres"
+    " history/test_store_property cli/test_verify feed/test_dialing redis/test_relay cli/test_doctor_feed"
+    " test_many_pairs cli/test_record feed/test_last_trades client/test_prices history/test_postgres_link"
+    " history/test_packing test_deploy_prometheus test_drill_chance keys/test_sqlite http/test_long_polls"
+    " cli/test_doctor_rest http/views/test_history exchanges/test_kraken_rest simulator/test_faults"
 ).split()
 """Files that take longest beside those of tests/process, in this order. The others follow, so that no long one is left to
 run alone."""

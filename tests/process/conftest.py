@@ -11,9 +11,9 @@ from tests.process.service import Service
 from tests.simulator.client import Simulator
 
 SLOWEST = (
-    "test_drill test_page_line test_fleet_failures test_page_served test_page_looks test_nginx test_generated_clients"
-    " test_schemathesis test_nginx_pauses test_docker_compose test_page test_fleet test_ending test_image"
-    " test_fleet_collecting test_stream"
+    "test_page_line test_drill test_page test_page_looks test_generated_clients test_page_served test_fleet_failures test_logs"
+    " test_history test_collectors test_first_key test_hostile_http test_schemathesis test_nginx test_stream test_fleet"
+    " test_ending test_rest_alone test_command_line test_package test_nginx_pauses test_fleet_collecting test_docker_compose"
 ).split()
 """Files that take longest, in this order. The others follow, so that no long one is left to run alone."""
 

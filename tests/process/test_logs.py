@@ -140,12 +140,15 @@ def test_a_stuck_reader_costs_nothing(simulator: Simulator, tmp_path: Path, ends
         service.overflow()  # the dead one cannot tell what it dropped
 
         reading = service.read()
-        service.until(lambda: service.told("log line(s) were dropped"), "a word about what was dropped")
+        if (
+            ends is not a_terminal
+        ):  # it takes parts of lines, so another process's line may stand within the word
+            service.until(lambda: service.told("log line(s) were dropped"), "a word about what was dropped")
         service.process.terminate()
         assert service.process.wait(DEADLINE) == 0
         reading.join()
         assert service.told("Shutting down: Master")
-        for line in service.lines() if ends is not a_terminal else ():  # which takes parts of lines
+        for line in service.lines() if ends is not a_terminal else ():
             assert line == chatty.LINE.encode() or isinstance(json.loads(line), dict), line
 
 
