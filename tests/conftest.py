@@ -44,14 +44,14 @@ settings.load_profile("ours")
 
 
 SLOWEST = (
-    "test_evidence last_prices/test_in_process history/test_day history/test_store history/test_postgres"
-    " history/test_store_property cli/test_verify feed/test_dialing redis/test_relay cli/test_doctor_feed"
-    " test_many_pairs cli/test_record feed/test_last_trades client/test_prices history/test_postgres_link"
-    " history/test_packing test_deploy_prometheus test_drill_chance keys/test_sqlite http/test_long_polls"
-    " cli/test_doctor_rest http/views/test_history exchanges/test_kraken_rest simulator/test_faults"
+    "test_evidence last_prices/test_in_process history/test_store history/test_day cli/test_verify history/test_store_property"
+    " feed/test_dialing history/test_postgres redis/test_relay history/test_packing cli/test_doctor_feed test_deploy_prometheus"
+    " test_many_pairs test_drill_chance cli/test_record last_prices/test_programs feed/test_last_trades"
+    " history/test_postgres_link client/test_prices cli/test_cli keys/test_sqlite page/test_modules http/test_long_polls"
+    " last_prices/test_forked cli/test_doctor_rest"
 ).split()
-"""Files that take longest beside those of tests/process, in this order. The others follow, so that no long one is left to
-run alone."""
+"""Files that take longest beside those of tests/process, in this order: those that wait are between those that compute. The
+others follow, so that no long one is left to run alone."""
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
