@@ -35,7 +35,7 @@ demo: .venv/.test ## serve on port 8080 without a network, prices from a simulat
 
 test: test-unit test-process ## run every test that `make check` does not; FULL=1 for the long forms
 
-test-unit: .venv/.test programs ## run the tests that start no gunicorn: the inner loop
+test-unit: .venv/.test programs | .venv/.rewritten ## run the tests that start no gunicorn: the inner loop
 	$(TEST) $(THREE_MORE) $(UNIT) $(if $(filter true,$(CI)),--cov)
 
 test-process: .venv/.test programs ## run the tests that start gunicorn, nginx, Redis, a browser
@@ -69,6 +69,11 @@ drill: .venv/.test programs ## break the exchange, the network and the service o
 	$(BIN)/python -m tests.drill.history_day
 	$(BIN)/python -m tests.drill --at-once $$($(BIN)/python -c 'import os; print(os.cpu_count())')
 	$(BIN)/python -m tests.drill.partitions
+
+# pytest rewrites the assertions of a file that it reads for the first time: one process each, not all of the workers.
+.venv/.rewritten: | .venv/.test
+	find tests -name 'test_*.py' -not -path '*/process/*' | \
+		xargs -P 2 -n 130 $(BIN)/python -m pytest --quiet --collect-only --numprocesses 0 >/dev/null && touch $@
 
 programs: .venv/.test ## install the Debian programs that some tests need
 	@missing=$$($(BIN)/python -m tests.programs) && { test -z "$$missing" || .ci/apt-install $$missing || true; }

@@ -13,7 +13,7 @@ from tests.deadline import IN_FULL
 from tests.drill.history_day.play import Plan, Played, play
 
 HOUR = Plan(
-    seconds=3_600 if IN_FULL else 1_800, cuts=10, kills=2, restarts=1, moments=500, looks=60, beside=120
+    seconds=3_600 if IN_FULL else 900, cuts=10, kills=2, restarts=1, moments=500, looks=60, beside=120
 )
 BROKEN = (
     replace(HOUR, seconds=900, cuts=20, looks=200)
@@ -42,7 +42,7 @@ def test_nothing_wrong_is_answered(seed: int) -> None:
     assert told(played) == []
     assert played.counts["exact"] > 400
     assert played.counts["at once: exact"] > 500
-    assert played.counts["1m complete"] > 200
+    assert played.counts["1m complete"] > (200 if IN_FULL else 80)
     assert played.counts["in a hole"] + played.counts["at once: in a hole"]
 
 
