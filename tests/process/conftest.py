@@ -11,7 +11,7 @@ from tests.process.service import Service
 from tests.simulator.client import Simulator
 
 SLOWEST = (
-    "test_page_line test_drill test_page test_page_looks test_generated_clients test_page_served test_fleet_failures test_logs"
+    "test_page_line test_drill test_page test_page_looks test_page_served test_fleet_failures test_logs"
     " test_history test_collectors test_first_key test_hostile_http test_schemathesis test_nginx test_stream test_fleet"
     " test_ending test_rest_alone test_command_line test_package test_nginx_pauses test_fleet_collecting test_docker_compose"
 ).split()

@@ -1,4 +1,4 @@
-"""What axe-core and TypeScript find in the page, and pictures of it: .shots/ keeps those of the last run."""
+"""What axe-core finds in the page, and pictures of it: .shots/ keeps those of the last run."""
 
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
@@ -9,11 +9,10 @@ from typing import Any
 import pytest
 from playwright.sync_api import Browser, Page, expect
 
-from ltp_service.page import FOLDER
 from tests.deadline import IN_FULL
 from tests.ended import PROJECT
 from tests.process.browser import expect_dead, expect_live, tabs
-from tests.process.npm import node_packages, run
+from tests.process.npm import node_packages
 from tests.process.scripted_service import (
     PRICES,
     Raw,
@@ -23,34 +22,8 @@ from tests.process.scripted_service import (
     scripted_service,
 )
 
-PACKAGES = ("axe-core@4.11.0", "typescript@5.9.3")
+PACKAGES = ("axe-core@4.11.0",)
 SHOTS = PROJECT / ".shots"
-
-USE = """
-import { HistoryError, PriceStream, at, candles, readAnswer, type Quote } from "./client.js";
-const stream = new PriceStream("https://prices.example/", { pairs: ["BTC/USD"], events: "all", books: async () => true });
-stream.addEventListener("book", ({ detail }) => { const bid: string | undefined = detail.bid?.price; void bid; });
-stream.addEventListener("price", ({ detail }) => { const text: string | null = detail.price; void text; });
-stream.addEventListener("trade", ({ detail }) => { const id: number = detail.trade_id; void id; });
-stream.addEventListener("line", ({ detail }) => { const next: number | null = detail.retryAt; void next; });
-const quote: Quote | undefined = stream.quote("BTC/USD");
-if (quote?.trustworthy) { const state: "live" | "quiet" | "fallback" | "substitute" | "halted" | "stale" | "unknown" | "unconfirmed" = quote.state; void state; }
-// @ts-expect-error: a price is a text
-const wrong: number | undefined = quote?.price;
-stream.close();
-const past = await at("https://prices.example/", ["BTC/USD"], new Date(), { key: "k" });
-const then: string | undefined = past.ltp[0]?.price ?? past.errors?.[0]?.before?.price;
-for (const { close, coverage } of await candles("https://prices.example/", "BTC/USD", { interval: "4h", end: 1.5 })) {
-  const known: "complete" | "partial" | "empty" | "unknown" = coverage;
-  // @ts-expect-error: nothing may have been traded
-  const last: string = close;
-  void [then, known, last];
-}
-const status: number = (await readAnswer(new URL("https://prices.example/api/v1/status"), { key: "k" })).status;
-void status;
-// @ts-expect-error: there is no such interval
-void candles("https://prices.example/", "BTC/USD", { interval: "2m" }).catch((error) => error instanceof HistoryError && error.status);
-"""
 
 
 @pytest.fixture(scope="module")
@@ -178,12 +151,3 @@ def test_what_axe_finds_would_be_seen(browser: Browser, packages: Path) -> None:
         page = opened.open()
         page.evaluate("document.querySelector('#copy').textContent = ''")
         assert any(each.startswith("button-name") for each in findings(page, packages))
-
-
-def test_the_modules_are_right_by_their_types(packages: Path, tmp_path: Path) -> None:
-    for path in (*FOLDER.glob("*.js"), FOLDER / "client.d.ts"):
-        (tmp_path / path.name).write_bytes(path.read_bytes())
-    (tmp_path / "use.ts").write_text(USE)
-    strict = "--strict --noEmit --allowJs --checkJs --target es2023 --module esnext --moduleResolution bundler --lib es2023,dom,dom.iterable"
-    modules = sorted(path.name for path in tmp_path.glob("*.js"))
-    run(packages / ".bin" / "tsc", *strict.split(), "use.ts", *modules, folder=tmp_path)
