@@ -54,8 +54,8 @@ class SqliteEngine:
 
     def __init__(self, path: Path) -> None:
         self._path = path
-        self._reader = _Connection(path)
-        self._writer = _Connection(path)
+        self._reader = _Connection(path, writes=False)
+        self._writer = _Connection(path, writes=True)
 
     def read(self, sql: str, parameters: Sequence[object] = ()) -> list[Row]:
         with _explained(self._reader):
@@ -100,8 +100,9 @@ class _Transaction:
 class _Connection:
     """One connection to whatever file lies at the path."""
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, *, writes: bool) -> None:
         self._path = path
+        self._writes = writes
         self._connection: sqlite3.Connection | None = None
         self._opened: list[tuple[int, int] | None] = []
         """Which file and journals are open."""
@@ -130,7 +131,10 @@ class _Connection:
     def _open(self) -> sqlite3.Connection:
         connection = open_private(self._path, LOCK_TIMEOUT_SECONDS)
         try:
-            connection.execute("PRAGMA journal_mode = WAL")
+            if (
+                self._writes
+            ):  # for all of them. The change needs the file alone, and a reader need not wait for that
+                connection.execute("PRAGMA journal_mode = WAL")
             # Without a sync at each commit, a power cut may cost the last transactions, but each of them whole: coverage
             # never outlives its trades. What is lost is a hole, which is filled like any other one. The end of a process,
             # however it comes, costs nothing. FULL would cost a third of the speed, and a wait for the disk each time.

@@ -174,6 +174,19 @@ def test_a_file_that_another_process_has_just_made_is_empty_and_then_used(
     assert known(store) == list(each_second(1, 3))
 
 
+def test_a_reader_does_not_wait_for_another_one_of_a_file_that_is_being_made(
+    store: SqlHistory, other: SqlHistory, path: Path
+) -> None:
+    path.parent.mkdir()
+    path.touch(mode=0o600)
+    with closing(sqlite3.connect(path, isolation_level=None)) as reader:
+        reader.execute("BEGIN")
+        assert reader.execute("SELECT * FROM sqlite_master").fetchall() == []
+        assert store.trades(PAIR, 0, EVER, 10) == []
+    write(other, 1, 5)
+    assert len(known(store)) == 5
+
+
 def test_what_is_no_database_is_told(store: SqlHistory, path: Path) -> None:
     path.parent.mkdir()
     path.write_text("no database at all, and long enough to be read as a header" * 20)
