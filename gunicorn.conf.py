@@ -34,7 +34,7 @@ from ltp_service.runtime.logs import STDERR, STDOUT, ServerLog, configure, finis
 from ltp_service.http.listening import where_it_listens
 from ltp_service.http.refusals import refuse
 from ltp_service.http.services import services_of
-from ltp_service.assembly import GTHREAD_THREADS
+from ltp_service.assembly.prices import GTHREAD_THREADS
 
 
 def class_that_is_patched(config: Config) -> list[str]:

@@ -19,7 +19,7 @@ from benchmarks.load import start_load
 from benchmarks.machine import on_cores
 from benchmarks.pace import settle
 from benchmarks.servers import Server, service, simulated_exchange
-from ltp_service.assembly import open_history
+from ltp_service.assembly.history import open_history
 from ltp_service.domain.pairs import read_pair
 from ltp_service.history.answers import PriceThen
 from ltp_service.history.candles import MINUTE

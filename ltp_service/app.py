@@ -6,7 +6,7 @@ from functools import partial
 
 from flask import Flask
 
-from ltp_service.assembly import assemble
+from ltp_service.assembly.services import assemble
 from ltp_service.http import views as web
 from ltp_service.http.access_log import open_access_log
 from ltp_service.http.counted import count_prices, count_substitutes

@@ -357,7 +357,7 @@ def test_of_the_service_only_the_command_line_imports_the_client_which_imports_n
             "ltp_service/cli/keys.py",
             "from ltp_service.http.answers import raw_response",
         ),
-        (imports_of_test_code, "ltp_service/assembly.py", "from tests.fakes import FakeClock"),
+        (imports_of_test_code, "ltp_service/assembly/prices.py", "from tests.fakes import FakeClock"),
         (
             arrows_that_point_up,
             "ltp_service/simulator/market.py",

@@ -7,7 +7,7 @@ from typing import Self
 
 import pytest
 
-from ltp_service.assembly import wire_prices
+from ltp_service.assembly.prices import wire_prices
 from ltp_service.domain.decimals import plain
 from ltp_service.domain.pairs import Pair
 from ltp_service.domain.tick import REST, WEBSOCKET

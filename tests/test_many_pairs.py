@@ -4,7 +4,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from ltp_service.assembly import PriceParts, wire_prices
+from ltp_service.assembly.prices import PriceParts, wire_prices
 from ltp_service.domain.pair_choice import read_choice
 from ltp_service.domain.pairs import Pair
 from ltp_service.domain.tick import REST, WEBSOCKET

@@ -11,7 +11,7 @@ from typing import Literal
 
 import click
 
-from ltp_service.assembly import open_history
+from ltp_service.assembly.history import open_history
 from ltp_service.cli.terminal import PAIR, track
 from ltp_service.domain.errors import InvalidParameter
 from ltp_service.domain.pairs import Pair

@@ -6,7 +6,7 @@ from datetime import UTC, datetime
 
 import click
 
-from ltp_service.assembly import open_keyring
+from ltp_service.assembly.keys import open_keyring
 from ltp_service.cli.standard_streams import OutputLost
 from ltp_service.cli.terminal import table
 from ltp_service.domain.errors import InvalidParameter

@@ -4,7 +4,7 @@ from typing import Literal
 
 from flask import Flask, Request, request
 
-from ltp_service.assembly import Services
+from ltp_service.assembly.services import Services
 from ltp_service.domain.errors import KeyInvalid, KeyMissing, NotPermitted, RateLimited
 from ltp_service.http.client_address import client_address, is_direct_loopback, limit_key
 from ltp_service.http.request_note import note_of

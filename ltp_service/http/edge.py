@@ -8,7 +8,7 @@ from functools import lru_cache, partial
 from math import inf
 from typing import TYPE_CHECKING, Any
 
-from ltp_service.assembly import Services
+from ltp_service.assembly.services import Services
 from ltp_service.http import params
 from ltp_service.http.access_log import MAX_WAITING_LINES, AccessLog
 from ltp_service.http.answers import RETRY_AFTER_SECONDS

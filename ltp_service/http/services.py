@@ -4,7 +4,7 @@ from typing import cast
 
 from flask import Flask, current_app
 
-from ltp_service.assembly import Services
+from ltp_service.assembly.services import Services
 
 _SLOT = "ltp_service"
 

@@ -1,6 +1,6 @@
 """Why a pair has no price to give, in one sentence for people."""
 
-from ltp_service.assembly import PriceParts
+from ltp_service.assembly.prices import PriceParts
 from ltp_service.domain.errors import LtpError, PriceStale, PriceUnavailable, UnknownPair
 from ltp_service.domain.market import DELISTED
 from ltp_service.domain.pairs import Pair

@@ -6,7 +6,7 @@ from datetime import UTC, datetime
 from decimal import Decimal
 from threading import Lock
 
-from ltp_service.assembly import open_line_if_asked, wire_prices
+from ltp_service.assembly.prices import open_line_if_asked, wire_prices
 from ltp_service.client.events import Price
 from ltp_service.domain import tick as held
 from ltp_service.domain.errors import LtpError, PriceUnavailable, UnknownPair

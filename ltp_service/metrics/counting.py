@@ -9,7 +9,7 @@ from typing import Any, get_args
 import prometheus_client as prometheus
 
 from ltp_service import meters as table
-from ltp_service.assembly import Services
+from ltp_service.assembly.services import Services
 from ltp_service.meters import METERS, Counter, Gauge, Histogram, Labels, Meter, Meters, Row
 from ltp_service.metrics.pairs import METRIC_PREFIX, OF_PAIRS, PairSeries, Report, without_pairs
 from ltp_service.prices.freshness import PriceState

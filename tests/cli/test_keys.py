@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 
-from ltp_service.assembly import open_keyring
+from ltp_service.assembly.keys import open_keyring
 from ltp_service.cli.standard_streams import OutputLost
 from ltp_service.keys.first_key import token_path
 from ltp_service.keys.key import ApiKey, is_well_formed

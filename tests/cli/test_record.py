@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from ltp_service.assembly import wire_prices
+from ltp_service.assembly.prices import wire_prices
 from ltp_service.domain.pairs import read_pair
 from ltp_service.runtime.runners import CollectorManager
 from ltp_service.runtime.runtime import Runtime

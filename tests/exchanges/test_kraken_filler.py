@@ -5,7 +5,7 @@ from threading import Event
 
 from msgspec.structs import replace
 
-from ltp_service.assembly import wire_prices
+from ltp_service.assembly.prices import wire_prices
 from ltp_service.collected.kraken_tape import KrakenTape
 from ltp_service.domain.trade import Trade
 from ltp_service.exchanges.kraken_filler import FRAMES_AT_ONCE, LOOK_EVERY_SECONDS, TapeFiller

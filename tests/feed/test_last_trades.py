@@ -7,7 +7,7 @@ from itertools import count
 
 import pytest
 
-from ltp_service.assembly import wire_sources
+from ltp_service.assembly.sources import wire_sources
 from ltp_service.domain.pairs import Pair
 from ltp_service.domain.tick import Price
 from ltp_service.feed.last_trades import LastTradeCollector

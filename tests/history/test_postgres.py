@@ -74,7 +74,7 @@ def test_nothing_is_found_before_the_first_write_and_reading_makes_no_table(
 def test_the_package_is_loaded_only_where_it_is_asked_for() -> None:
     program = """
 import sys
-from ltp_service.assembly import open_history
+from ltp_service.assembly.history import open_history
 from ltp_service.settings.types import HistoryUrl
 for url in ("sqlite:none", "postgresql://nowhere/none"):
     open_history(HistoryUrl(url))

@@ -8,7 +8,7 @@ from typing import get_args
 
 import pytest
 
-from ltp_service.assembly import open_history
+from ltp_service.assembly.history import open_history
 from ltp_service.domain.pairs import Pair
 from ltp_service.domain.tick import REST
 from ltp_service.history.rows import Coverage

@@ -15,7 +15,7 @@ from threading import Event, Thread
 
 from gevent.fileobject import FileObjectThread
 
-from ltp_service.assembly import open_keyring
+from ltp_service.assembly.keys import open_keyring
 from ltp_service.domain.errors import KeyInvalid
 from ltp_service.keys.keyring import KeyReload, Keyring
 from ltp_service.runtime.runtime import Runtime

@@ -6,7 +6,7 @@ python -m tests.keys.key_maker DATABASE_PATH
 import sys
 from pathlib import Path
 
-from ltp_service.assembly import open_keyring
+from ltp_service.assembly.keys import open_keyring
 from ltp_service.runtime.runtime import Runtime
 from ltp_service.settings.config import Config
 

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from ltp_service.assembly import open_keyring
+from ltp_service.assembly.keys import open_keyring
 from ltp_service.keys.first_key import BOOTSTRAP_HEADER, FirstKey
 from ltp_service.keys.keyring import Keyring
 from ltp_service.settings.config import Config

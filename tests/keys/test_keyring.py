@@ -13,7 +13,7 @@ from threading import Event
 import pytest
 from pydantic import SecretStr
 
-from ltp_service.assembly import open_keyring
+from ltp_service.assembly.keys import open_keyring
 from ltp_service.domain.errors import InvalidParameter, KeyInvalid, KeyMissing, NotFound, StoreUnavailable
 from ltp_service.keys.key import ApiKey, hash_of
 from ltp_service.keys.keyring import (

@@ -5,7 +5,7 @@ from typing import NamedTuple
 
 import pytest
 
-from ltp_service.assembly import open_keyring, open_tickets
+from ltp_service.assembly.keys import open_keyring, open_tickets
 from ltp_service.domain.errors import KeyInvalid, RateLimited
 from ltp_service.keys import sqlite
 from ltp_service.keys.keyring import Keyring

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
 
-from ltp_service.assembly import open_limiter
+from ltp_service.assembly.services import open_limiter
 from ltp_service.limits.buckets import BucketState, LimitDecision, MemoryLimiter, TokenBucket
 from ltp_service.settings.config import Config
 from tests.fakes import FakeClock

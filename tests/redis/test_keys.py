@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from ltp_service.assembly import open_keyring
+from ltp_service.assembly.keys import open_keyring
 from ltp_service.domain.errors import KeyInvalid, KeyMissing, StoreUnavailable
 from ltp_service.keys.key import ApiKey
 from ltp_service.keys.keyring import Keyring

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 import pytest
 
-from ltp_service.assembly import share_tape
+from ltp_service.assembly.prices import share_tape
 from ltp_service.collected.kraken_tape import KrakenTape, Want
 from ltp_service.domain.trade import Trade
 from ltp_service.exchanges.kraken import tape_reader

@@ -8,7 +8,7 @@ from pathlib import Path
 from tempfile import TemporaryFile
 from typing import TYPE_CHECKING, Any
 
-from ltp_service.assembly import open_history
+from ltp_service.assembly.history import open_history
 from ltp_service.cli.checks.finding import Finding, broken, ok, split, warning
 from ltp_service.cli.checks.surroundings import Surroundings
 from ltp_service.domain.errors import ConfigError, StoreUnavailable

@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 
-from ltp_service.assembly import Services
+from ltp_service.assembly.services import Services
 from ltp_service.domain.book import Level
 from ltp_service.domain.pairs import Pair
 from ltp_service.http import shapes

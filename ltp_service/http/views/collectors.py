@@ -3,7 +3,7 @@
 from flask import Blueprint, Response, request
 from msgspec import UNSET
 
-from ltp_service.assembly import Services
+from ltp_service.assembly.services import Services
 from ltp_service.collected.kraken_tape import EXCHANGE as KRAKEN
 from ltp_service.collected.kraken_tape import KrakenTape
 from ltp_service.domain.book import BookView

@@ -8,7 +8,7 @@ from threading import enumerate as living_threads
 
 from flask import Blueprint, Response
 
-from ltp_service.assembly import Services
+from ltp_service.assembly.services import Services
 from ltp_service.domain.tick import Price
 from ltp_service.http import shapes
 from ltp_service.http.answers import json_response, moment, rfc3339

@@ -3,7 +3,7 @@
 from flask import Blueprint, Response, request
 from msgspec import structs
 
-from ltp_service.assembly import Services
+from ltp_service.assembly.services import Services
 from ltp_service.domain.errors import InvalidParameter
 from ltp_service.domain.market import DELISTED
 from ltp_service.domain.pairs import Pair

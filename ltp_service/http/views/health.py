@@ -3,7 +3,7 @@
 from flask import Blueprint, Response
 from msgspec import UNSET
 
-from ltp_service.assembly import Services
+from ltp_service.assembly.services import Services
 from ltp_service.domain.errors import StoreUnavailable
 from ltp_service.http import shapes
 from ltp_service.http.answers import RETRY_AFTER_SECONDS, json_response, rfc3339

@@ -9,7 +9,7 @@ from flask import Blueprint, Response, request
 from msgspec import UNSET
 from msgspec.json import encode
 
-from ltp_service.assembly import Services
+from ltp_service.assembly.services import Services
 from ltp_service.domain.errors import (
     HistoryElsewhere,
     HistoryUnavailable,

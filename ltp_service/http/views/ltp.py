@@ -7,7 +7,7 @@ import msgspec
 from flask import Blueprint, Response, request
 from msgspec import UNSET, UnsetType
 
-from ltp_service.assembly import Services
+from ltp_service.assembly.services import Services
 from ltp_service.domain.decimals import plain
 from ltp_service.domain.errors import InvalidParameter
 from ltp_service.domain.pairs import Pair

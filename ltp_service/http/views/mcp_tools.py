@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 import msgspec
 from werkzeug.datastructures import MultiDict
 
-from ltp_service.assembly import Services
+from ltp_service.assembly.services import Services
 from ltp_service.domain.errors import LtpError
 from ltp_service.domain.market import DELISTED
 from ltp_service.domain.pairs import Pair, read_pair

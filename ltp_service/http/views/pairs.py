@@ -2,7 +2,7 @@
 
 from flask import Blueprint, Response
 
-from ltp_service.assembly import Services
+from ltp_service.assembly.services import Services
 from ltp_service.domain.pairs import kraken_v1_symbol
 from ltp_service.http import shapes
 from ltp_service.http.answers import json_response

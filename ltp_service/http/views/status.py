@@ -5,7 +5,7 @@ from typing import Literal
 
 from flask import Blueprint, Response
 
-from ltp_service.assembly import Services
+from ltp_service.assembly.services import Services
 from ltp_service.domain.market import DELISTED
 from ltp_service.domain.pairs import Pair, kraken_v1_symbol, kraken_v2_symbol
 from ltp_service.feed.contract import Link

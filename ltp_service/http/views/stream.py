@@ -6,7 +6,7 @@ from typing import get_args
 
 from flask import Blueprint, Response, request
 
-from ltp_service.assembly import Services
+from ltp_service.assembly.services import Services
 from ltp_service.collected.kraken_tape import EXCHANGE as KRAKEN
 from ltp_service.domain.errors import InvalidParameter, NotFound, NotSupported
 from ltp_service.feed.books import BookCollector

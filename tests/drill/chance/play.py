@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from ltp_service import app as application
-from ltp_service import assembly
+from ltp_service.assembly import equipment
 from ltp_service.domain.pairs import read_pair
 from ltp_service.http.services import services_of
 from ltp_service.runtime.runtime import Runtime
@@ -134,9 +134,9 @@ def _service(
         "Dialer": lambda *_, **__: None,
         "HttpClient": lambda *_, **__: exchange,
     }
-    kept = {name: getattr(assembly, name) for name in stand_ins}
+    kept = {name: getattr(equipment, name) for name in stand_ins}
     for name in kept:
-        setattr(assembly, name, stand_ins[name])
+        setattr(equipment, name, stand_ins[name])
     try:
         with tempfile.TemporaryDirectory(prefix="ltp-chance-") as folder:
             config = Config(
@@ -154,4 +154,4 @@ def _service(
             yield application.create_app(config, runtime)
     finally:
         for name, own in kept.items():
-            setattr(assembly, name, own)
+            setattr(equipment, name, own)

@@ -5,11 +5,13 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from functools import partial
 from threading import Event
+from types import ModuleType
 from typing import Any, TypeVar
 
 from greenlet import getcurrent, greenlet
 
-from ltp_service import assembly
+from ltp_service.assembly import equipment, history
+from ltp_service.assembly.services import assemble
 from ltp_service.history.contract import HistoryStore, WriterLock
 from ltp_service.runtime.runners import Runner
 from ltp_service.runtime.runtime import Runtime
@@ -71,27 +73,27 @@ class Workers:
         self._config = config
         self._chance = chance
         self._of: dict[greenlet, Worker] = {}
-        self._open_history = assembly.open_history
+        self._open_history = history.open_history
         self._new: Worker | None = None
 
     @contextmanager
     def standing_in(self) -> Iterator[None]:
         """The socket, the HTTP client and the native thread of the play, in the place of the service's."""
-        stand_ins: dict[str, Callable[..., Any]] = {
-            "WebSocketConnection": lambda *_, **__: self._connect(),
-            "Dialer": lambda *_, **__: None,
-            "HttpClient": lambda *_, **__: self._exchange,
-            "NativeThread": lambda _: self,
-            "open_history": self._open,
+        stand_ins: dict[tuple[ModuleType, str], Callable[..., Any]] = {
+            (equipment, "WebSocketConnection"): lambda *_, **__: self._connect(),
+            (equipment, "Dialer"): lambda *_, **__: None,
+            (equipment, "HttpClient"): lambda *_, **__: self._exchange,
+            (history, "NativeThread"): lambda _: self,
+            (history, "open_history"): self._open,
         }
-        kept = {name: getattr(assembly, name) for name in stand_ins}
-        for name, stand_in in stand_ins.items():
-            setattr(assembly, name, stand_in)
+        kept = {(room, name): getattr(room, name) for room, name in stand_ins}
+        for (room, name), stand_in in stand_ins.items():
+            setattr(room, name, stand_in)
         try:
             yield
         finally:
-            for name, own in kept.items():
-                setattr(assembly, name, own)
+            for (room, name), own in kept.items():
+                setattr(room, name, own)
 
     def open_reader(self) -> HistoryStore:
         """A store for the play's own questions."""
@@ -101,7 +103,7 @@ class Workers:
         """A new process; it has nothing but what is on the disk."""
         worker = self._new = Worker(self._schedule)
         runtime = Runtime(self._schedule, sleep=self._schedule.sleep, random=self._chance.random)
-        parts = assembly.assemble(self._config, runtime, ())
+        parts = assemble(self._config, runtime, ())
         assert parts.history is not None
         for runner in (*parts.prices.runners, *parts.history.runners):
             self._schedule.start(partial(self._run, worker, runner))

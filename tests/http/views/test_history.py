@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 from werkzeug.test import TestResponse
 
-from ltp_service.assembly import open_history
+from ltp_service.assembly.history import open_history
 from ltp_service.domain.errors import StoreUnavailable
 from ltp_service.domain.pairs import Pair
 from ltp_service.history.access import History

@@ -2,7 +2,7 @@
 
 import pytest
 
-from ltp_service.assembly import Services
+from ltp_service.assembly.services import Services
 from ltp_service.domain.pairs import Pair
 from tests.service import FreshService, MakeService
 

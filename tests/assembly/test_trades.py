@@ -1,4 +1,4 @@
-"""ltp_service.assembly: from a registry line to trades over HTTP."""
+"""ltp_service.assembly.trades: from a registry line to trades over HTTP."""
 
 import importlib.util
 import socket
