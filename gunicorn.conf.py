@@ -8,6 +8,7 @@ if monkey_patched:
 
     monkey.patch_all()
 
+import errno
 import gc
 import logging
 import resource
@@ -154,6 +155,28 @@ def is_answered(path: str) -> bool:
         return True
 
 
+def tell_of_ports_in_use(addresses: Iterable[Any]) -> None:
+    """Says what to do about an address that another program has. gunicorn tries it again for some seconds, because that
+    program may be an instance that is ending."""
+    for address in addresses:
+        if not isinstance(address, str) and is_taken(*address[:2]):
+            logging.getLogger("ltp_service").warning(
+                "%s:%d is in use by another program: end that one, or set PORT or HOST; it is tried again for 5 s",
+                *address[:2],
+            )
+
+
+def is_taken(host: str, port: int) -> bool:
+    """Whether another program has that address."""
+    with socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET) as trying:
+        trying.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            trying.bind((host, port))
+        except OSError as error:  # gunicorn will report another one
+            return error.errno == errno.EADDRINUSE
+        return False
+
+
 def make_room_for_streams() -> None:
     """Raises the number of files that this process, and each worker after it, may open."""
     needed = files_needed(settings.stream_max)
@@ -188,6 +211,8 @@ def make_workers_neighbours(server: Any) -> None:
 def on_starting(server: Any) -> None:
     if not server.master_pid and not listen_fds(unset_environment=False):
         refuse_a_socket_in_use(server.cfg.address)
+        if not server.cfg.reuse_port:
+            tell_of_ports_in_use(server.cfg.address)
     if monkey_patched:  # gthread serves no streams
         make_room_for_streams()
     make_workers_neighbours(server)

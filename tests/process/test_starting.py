@@ -86,6 +86,16 @@ def test_a_second_instance_on_one_unix_socket_is_refused(simulator: Simulator, t
         assert first.get("/health").status == 200
 
 
+def test_a_port_in_use_is_told_with_what_to_do(simulator: Simulator) -> None:
+    with closing(socket.create_server(("127.0.0.1", 0))) as other:
+        port = other.getsockname()[1]
+        second = start(simulator, {"HOST": "127.0.0.1", "PORT": str(port)})
+    assert second.returncode == 1
+    told = [json.loads(line)["message"] for line in second.stdout.splitlines()]
+    remedy = f"127.0.0.1:{port} is in use by another program: end that one, or set PORT or HOST"
+    assert [line.startswith(remedy) for line in told].count(True) == 1
+
+
 def test_a_socket_that_a_killed_instance_left_behind_is_taken(simulator: Simulator, tmp_path: Path) -> None:
     socket_path = tmp_path / "http.sock"
     with closing(socket.socket(socket.AF_UNIX)) as left_behind:
