@@ -16,7 +16,9 @@ from ltp_service.exchanges.kraken import KrakenCollector, is_v2, tape_reader
 from ltp_service.exchanges.kraken_filler import TapeFiller
 from ltp_service.exchanges.kraken_rest import KrakenRest
 from ltp_service.feed.backoff import Backoff
+from ltp_service.feed.contract import Equipment
 from ltp_service.feed.last_trades import LastTradeCollector
+from ltp_service.feed.loop import Collector
 from ltp_service.prices.changes import Changes
 from ltp_service.prices.doubts import Doubts
 from ltp_service.prices.memory import Journal, MemoryStore
@@ -104,12 +106,8 @@ def wire_prices(
     clock = runtime.clock
     # With gthread each waiting request holds a thread, so that at most half of the threads may wait.
     changes = Changes(GTHREAD_THREADS // 2) if config.worker_class == "gthread" else Changes()
-    served, doubts, exchange_clock, journal = (
-        ServedPairs(config.supported_pairs),
-        Doubts(),
-        ExchangeClock(),
-        Journal(),
-    )
+    served, doubts = ServedPairs(config.supported_pairs), Doubts()
+    exchange_clock, journal = ExchangeClock(), Journal()
     local, shared = MemoryStore(clock, changes, journal), None
     if line is not None:
         from ltp_service.redis.prices import RedisStore  # noqa: PLC0415 - loaded only with Redis
@@ -141,15 +139,9 @@ def wire_prices(
         substitutes=substitutes,
     )
     if config.kraken_websocket_enabled:
-        backoff = Backoff(
-            config.kraken_reconnect_delay,
-            config.kraken_max_reconnect_tries,
-            runtime,
-            # While REST fails too, there is no source of prices, so the feed reconnects fast.
-            urgent=lambda: breaker.state().state != "closed",
-            processes=1 if line else config.web_concurrency,
+        equipment = _equip_feed(
+            config, runtime, breaker, processes=1 if line else config.web_concurrency, advice=advice
         )
-        equipment = equip(config, config.kraken_websocket_url, backoff, runtime, advice=advice)
         limit = config.price_divergence_limit
         quarantine = Quarantine(limit, others.witnesses.fresh_prices) if others else Quarantine(limit)
         if keep_trades and is_v2(config):
@@ -160,16 +152,7 @@ def wire_prices(
     if line is not None and shared is not None:
         from ltp_service.redis.fleet import wire_fleet  # noqa: PLC0415 - loaded only with Redis
 
-        collectors = [
-            *([kraken] if kraken else []),
-            *feeds.collectors.values(),
-            *(others.collectors.values() if others else ()),
-        ]
-        topics = [
-            *feeds.topics,
-            *(others.topics if others else ()),
-            *([share_tape(tape, line)] if tape else []),
-        ]
+        collectors, topics = _shared_in_fleet(kraken, tape, feeds, others, line)
         fleet = wire_fleet(line, shared, collectors, topics, clock, config.web_concurrency)
     poll = Poll(config, served, source, store, doubts, runtime, feed=kraken, fleet=fleet)
 
@@ -198,6 +181,42 @@ def wire_prices(
         source_collectors=feeds.collectors,
         substitutes=substitutes,
     )
+
+
+def _equip_feed(
+    config: Config, runtime: Runtime, breaker: CircuitBreaker, *, processes: int, advice: str
+) -> Equipment:
+    """The equipment of Kraken's feed. `processes` of this machine connect at the same time."""
+    backoff = Backoff(
+        config.kraken_reconnect_delay,
+        config.kraken_max_reconnect_tries,
+        runtime,
+        # While REST fails too, there is no source of prices, so the feed reconnects fast.
+        urgent=lambda: breaker.state().state != "closed",
+        processes=processes,
+    )
+    return equip(config, config.kraken_websocket_url, backoff, runtime, advice=advice)
+
+
+def _shared_in_fleet(
+    kraken: KrakenCollector | None,
+    tape: KrakenTape | None,
+    feeds: SourceFeeds,
+    others: TradeParts | None,
+    line: "FleetLine",
+) -> "tuple[list[Collector], list[Topic]]":
+    """The collectors that one process of a fleet runs for all, and what they tell the others."""
+    collectors = [
+        *([kraken] if kraken else []),
+        *feeds.collectors.values(),
+        *(others.collectors.values() if others else ()),
+    ]
+    topics = [
+        *feeds.topics,
+        *(others.topics if others else ()),
+        *([share_tape(tape, line)] if tape else []),
+    ]
+    return collectors, topics
 
 
 def follow_list(
