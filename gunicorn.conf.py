@@ -159,7 +159,9 @@ def tell_of_ports_in_use(addresses: Iterable[Any]) -> None:
     """Says what to do about an address that another program has. gunicorn tries it again for some seconds, because that
     program may be an instance that is ending."""
     for address in addresses:
-        if not isinstance(address, str) and is_taken(*address[:2]):
+        if isinstance(address, tuple) and is_taken(
+            *address[:2]
+        ):  # and no path, and no number of an open file
             logging.getLogger("ltp_service").warning(
                 "%s:%d is in use by another program: end that one, or set PORT or HOST; it is tried again for 5 s",
                 *address[:2],
