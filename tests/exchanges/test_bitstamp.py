@@ -126,8 +126,8 @@ def test_rest_that_wants_to_be_left_alone_is_left_alone() -> None:
 
 
 def test_a_subscription_that_keeps_silent_about_a_trade_of_rest_is_subscribed_anew() -> None:
-    steps: list[Step] = [accepted(), trade(7), *pongs(38), look]
-    missed = [from_rest(9, "3900.00", at=20.0), from_rest(9, "3900.00", at=20.0)]
+    steps: list[Step] = [accepted(), trade(7), *pongs(16), look]
+    missed = [from_rest(9, "3900.00", at=5.0), from_rest(9, "3900.00", at=5.0)]
     feed = LastTrades(BitstampLastTrades, steps, answers=missed)
     assert feed.seen[-1][0] == "3900.00"
     assert feed.script.meters.missed == {"bitstamp": 1}
@@ -136,8 +136,8 @@ def test_a_subscription_that_keeps_silent_about_a_trade_of_rest_is_subscribed_an
 
 
 def test_a_trade_that_rest_tells_first_is_no_proof_of_deafness() -> None:
-    steps: list[Step] = [accepted(), trade(7), *pongs(31), trade(9, "3900.00", at=31.0), *pongs(32), look]
-    told = [from_rest(9, "3900.00", at=30.0), from_rest(9, "3900.00", at=30.0)]
+    steps: list[Step] = [accepted(), trade(7), *pongs(11), trade(9, "3900.00", at=11.0), *pongs(12), look]
+    told = [from_rest(9, "3900.00", at=10.0), from_rest(9, "3900.00", at=10.0)]
     feed = LastTrades(BitstampLastTrades, steps, answers=told)
     assert feed.seen == [("3900.00", TEND)]
     assert feed.script.meters.missed == {}
