@@ -50,6 +50,10 @@ class Board(Generic[Subject, Seen]):
             item = self._items[subject] = self.render(self._seen[subject])
         return item
 
+    def seen(self, subjects: Iterable[Subject]) -> list[Seen]:
+        """The subjects as they were at the last look."""
+        return [self._seen[subject] for subject in subjects]
+
     def forget(self, subject: Subject) -> None:
         """The subject is not asked for any more."""
         for table in (self._versions, self._keys, self._seen, self._items):

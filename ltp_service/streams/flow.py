@@ -102,11 +102,17 @@ class Flow:
         )
 
     def next(self, now: float, *, beat: bool = False) -> Frame:
-        """Everything new for the clients in step; with `beat` a heartbeat, too. `now` in monotonic seconds."""
+        """Everything new for the clients in step; with `beat` a heartbeat, too. `now` in monotonic seconds.
+
+        A heartbeat says how old the evidence for the told prices is. So all that is new at its moment is told before it.
+        """
+        if beat:
+            for board, subjects, _ in self._newest:
+                board.look(subjects)
         before = self.position
         until = Position(self._versions(), (), before.beat + beat)
         self.pause = self._usual_pause
-        frame, self.position = self._between(before, until, with_prices=now >= self._prices_due_at)
+        frame, self.position = self._between(before, until, with_prices=beat or now >= self._prices_due_at)
         if self.position.versions != before.versions:
             self._prices_due_at = now + FRAME_EVERY_SECONDS
         self.refresh()

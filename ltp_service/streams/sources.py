@@ -185,9 +185,11 @@ class Sources:
         def hello(is_resumed: bool) -> bytes:
             return encode(Hello(VERSION, rfc3339(clock.wall()), HEARTBEAT_SECONDS, names, is_resumed))
 
+        # Evidence that came after the last look may be for another price than the one that was told.
+        look = self._quotes.look if question.events == "trades" else self._prices.seen
         wording = Wording(
             hello=hello,
-            heartbeat=lambda: self._heartbeat(pairs),
+            heartbeat=lambda: self._heartbeat(pairs, look),
             moment_id=lambda: moment_id("p1", subjects, clock.wall()),
             knows=knows,
             unknown=gaps,
@@ -201,9 +203,14 @@ class Sources:
         news += map(_BestOf, pairs if books else ())
         return Flow(wording, [*prices, *books], tape), tuple(news)
 
-    def _heartbeat(self, pairs: tuple[Pair, ...]) -> bytes:
-        quotes = self._quotes.look(pairs)
-        ages = {str(quote.pair): _milliseconds(quote.verdict.age) for quote in quotes}
+    def _heartbeat(
+        self, pairs: tuple[Pair, ...], look: Callable[[tuple[Pair, ...]], Sequence[Quote]]
+    ) -> bytes:
+        quotes, now = look(pairs), self._clock.monotonic()
+        ages = {
+            str(quote.pair): None if quote.price is None else _milliseconds(now - quote.price.confirmed_at)
+            for quote in quotes
+        }
         states = Counter[str](quote.verdict.state for quote in quotes)
         return encode(Heartbeat(rfc3339(self._clock.wall()), states, ages))
 

@@ -14,7 +14,7 @@ from ltp_service.streams.pump import HURRY_SECONDS, LOOK_EVERY_SECONDS
 from ltp_service.streams.question import ExchangeQuestion, MarketQuestion
 from ltp_service.streams.tapes import KrakenPairs
 from tests.fakes import BTC, ETH, NOON
-from tests.streams.room import TRADES, Event, Room, Wire
+from tests.streams.room import PRICES, TRADES, Event, Room, Wire
 
 ALL = MarketQuestion((BTC,), "all")
 BYBIT = ExchangeQuestion("BTCUSDT", ("bybit",), "trades")
@@ -440,3 +440,21 @@ def test_clients_hear_of_numbers_that_begin_anew_in_step_and_behind(room: Room) 
         assert frame.counts == (("gap", 1), ("trade", 1))
         assert b'"after_trade_id":9000,"before_trade_id":7' in frame.content
     assert not flow.lags()
+
+
+def test_a_heartbeat_counts_no_evidence_for_a_price_that_is_told_later(room: Room) -> None:
+    flow = room.sources.open(PRICES)
+    room.trade("100")
+    room.sources.look()
+    begun = flow.position
+    flow.next(room.clock.monotonic())
+    room.trade("101")  # and nothing has looked yet
+    frame = flow.next(room.clock.monotonic(), beat=True)
+    assert [name for name, _ in frame.counts] == ["price", "heartbeat"]
+    assert b'"101"' in frame.content
+
+    room.clock.advance(3.0)
+    room.trade("102")
+    behind, _ = flow.since(begun)
+    assert b'"102"' not in behind.content
+    assert b'"BTC/USD":3000' in behind.content
