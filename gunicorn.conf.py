@@ -8,17 +8,14 @@ if monkey_patched:
 
     monkey.patch_all()
 
-import errno
 import gc
 import logging
 import resource
 import shutil
 import signal
-import socket
 import sys
 import tempfile
 import time
-from collections.abc import Iterable
 from math import ceil
 from pathlib import Path
 from typing import Any
@@ -32,7 +29,7 @@ from ltp_service.exchanges.registry import unknown_collectors
 from ltp_service.settings.config import Config, keep_or_load_config, unknown_names
 from ltp_service.domain.errors import ConfigError
 from ltp_service.runtime.logs import STDERR, STDOUT, ServerLog, configure, finish, style_of, take_over_streams
-from ltp_service.http.listening import where_it_listens
+from ltp_service.http.listening import refuse_a_socket_in_use, tell_of_ports_in_use, where_it_listens
 from ltp_service.http.refusals import refuse
 from ltp_service.http.services import services_of
 from ltp_service.assembly.prices import GTHREAD_THREADS
@@ -127,56 +124,6 @@ def begin_metrics(folder: Path) -> None:
             error.strerror,
         )
         sys.exit(1)
-
-
-def refuse_a_socket_in_use(addresses: Iterable[Any]) -> None:
-    """Exits when a program listens at the unix socket: gunicorn would replace it, and the other one could not serve."""
-    for address in addresses:
-        if isinstance(address, str) and is_answered(address):
-            logging.getLogger("ltp_service").error(
-                "unix:%s is in use: another instance listens there; end it first, or give this one another HOST",
-                address,
-            )
-            sys.exit(1)
-
-
-def is_answered(path: str) -> bool:
-    """Whether a program listens at that unix socket."""
-    with socket.socket(socket.AF_UNIX) as asking:
-        asking.settimeout(1.0)
-        try:
-            asking.connect(path)
-        except (ConnectionRefusedError, FileNotFoundError):
-            return False
-        except (BlockingIOError, TimeoutError):  # the queue of its listener is full
-            return True
-        except OSError:  # gunicorn will report it
-            return False
-        return True
-
-
-def tell_of_ports_in_use(addresses: Iterable[Any]) -> None:
-    """Says what to do about an address that another program has. gunicorn tries it again for some seconds, because that
-    program may be an instance that is ending."""
-    for address in addresses:
-        if isinstance(address, tuple) and is_taken(
-            *address[:2]
-        ):  # and no path, and no number of an open file
-            logging.getLogger("ltp_service").warning(
-                "%s:%d is in use by another program: end that one, or set PORT or HOST; it is tried again for 5 s",
-                *address[:2],
-            )
-
-
-def is_taken(host: str, port: int) -> bool:
-    """Whether another program has that address."""
-    with socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET) as trying:
-        trying.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        try:
-            trying.bind((host, port))
-        except OSError as error:  # gunicorn will report another one
-            return error.errno == errno.EADDRINUSE
-        return False
 
 
 def make_room_for_streams() -> None:

@@ -65,22 +65,3 @@ def test_a_worker_may_open_as_many_files_as_there_can_be_streams() -> None:
     )
     assert short.stdout.endswith("4096\n")
     assert "STREAM_MAX=5000 needs 6200" in short.stdout + short.stderr
-
-
-TAKEN = """
-import logging, socket
-from runpy import run_path
-
-hooks = run_path("gunicorn.conf.py")
-told = []
-logging.getLogger("ltp_service").warning = lambda text, *values: told.append(text % values)
-with socket.create_server(("127.0.0.1", 0)) as other:
-    hooks["tell_of_ports_in_use"]([3, "/run/http.sock", ("127.0.0.1", 0), other.getsockname()])
-    print(told == [f"127.0.0.1:{other.getsockname()[1]} is in use by another program: end that one, or set PORT or HOST;"
-        " it is tried again for 5 s"])
-"""
-
-
-def test_only_a_port_that_another_program_has_is_told() -> None:
-    """Of all that gunicorn may be told to listen at: an open file, a unix socket, a free port and a taken one."""
-    assert ended([sys.executable, "-c", TAKEN], check=True).stdout == "True\n"

@@ -1,10 +1,12 @@
 """ltp_service.http.listening"""
 
+import logging
+import socket
 from typing import Any
 
 import pytest
 
-from ltp_service.http.listening import EVERYWHERE, where_it_listens
+from ltp_service.http.listening import EVERYWHERE, tell_of_ports_in_use, where_it_listens
 
 ANY_IPV4, ANY_IPV6 = EVERYWHERE
 
@@ -34,3 +36,14 @@ def test_every_address_is_told_in_a_form_that_can_be_opened(addresses: list[Any]
 
 def test_with_a_certificate_it_is_https() -> None:
     assert where_it_listens([("127.0.0.1", 8443)], "https").startswith("serving at https://127.0.0.1:8443;")
+
+
+def test_only_a_port_that_another_program_has_is_told(caplog: pytest.LogCaptureFixture) -> None:
+    """Of all that gunicorn may be told to listen at: an open file, a unix socket, a free port and a taken one."""
+    with socket.create_server(("127.0.0.1", 0)) as other, caplog.at_level(logging.WARNING, "ltp_service"):
+        tell_of_ports_in_use([3, "/run/http.sock", ("127.0.0.1", 0), other.getsockname()])
+        port = other.getsockname()[1]
+    (told,) = caplog.messages
+    assert told.startswith(
+        f"127.0.0.1:{port} is in use by another program: end that one, or set PORT or HOST"
+    )
