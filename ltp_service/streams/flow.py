@@ -104,11 +104,8 @@ class Flow:
     def next(self, now: float, *, beat: bool = False) -> Frame:
         """Everything new for the clients in step; with `beat` a heartbeat, too. `now` in monotonic seconds.
 
-        A heartbeat says how old the evidence for the told prices is. So all that is new at its moment is told before it.
+        A heartbeat says how old the evidence for the told prices is. So all that was new at the last look is told before it.
         """
-        if beat:
-            for board, subjects, _ in self._newest:
-                board.look(subjects)
         before = self.position
         until = Position(self._versions(), (), before.beat + beat)
         self.pause = self._usual_pause

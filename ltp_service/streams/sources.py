@@ -185,7 +185,7 @@ class Sources:
         def hello(is_resumed: bool) -> bytes:
             return encode(Hello(VERSION, rfc3339(clock.wall()), HEARTBEAT_SECONDS, names, is_resumed))
 
-        # Evidence that came after the last look may be for another price than the one that was told.
+        # The pump rests between its look and this. What came meanwhile is no evidence for the prices that are told.
         look = self._quotes.look if question.events == "trades" else self._prices.seen
         wording = Wording(
             hello=hello,

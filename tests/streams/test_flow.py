@@ -447,14 +447,27 @@ def test_a_heartbeat_counts_no_evidence_for_a_price_that_is_told_later(room: Roo
     room.trade("100")
     room.sources.look()
     begun = flow.position
-    flow.next(room.clock.monotonic())
-    room.trade("101")  # and nothing has looked yet
-    frame = flow.next(room.clock.monotonic(), beat=True)
-    assert [name for name, _ in frame.counts] == ["price", "heartbeat"]
-    assert b'"101"' in frame.content
-
     room.clock.advance(3.0)
-    room.trade("102")
+    room.trade("101")  # and nothing looks before the heartbeat
+    in_step = flow.next(room.clock.monotonic(), beat=True)
     behind, _ = flow.since(begun)
-    assert b'"102"' not in behind.content
-    assert b'"BTC/USD":3000' in behind.content
+    for frame in (in_step, behind):
+        assert b'"100"' in frame.content
+        assert b'"101"' not in frame.content
+        assert b'"BTC/USD":3000' in frame.content
+
+
+def test_a_heartbeat_among_many_trades_brings_the_prices_of_which_it_tells(room: Room) -> None:
+    flow = room.sources.open(ALL)
+    room.sources.look()
+    flow.next(room.clock.monotonic())
+    for number in range(4, 4 + 2 * TRADES_A_FRAME):
+        room.tape.trade(number)
+    room.trade("100")
+    room.sources.look()
+    flow.next(room.clock.monotonic())
+    room.trade("101")
+    room.sources.look()
+    frame = flow.next(room.clock.monotonic(), beat=True)
+    assert b'"101"' in frame.content
+    assert frame.counts[-1][0] == "heartbeat"
