@@ -60,7 +60,10 @@ class SqliteEngine:
     def read(self, sql: str, parameters: Sequence[object] = ()) -> list[Row]:
         with _explained(self._reader):
             connection = self._reader.existing()
-            if connection is None or _user_version(connection) < len(MIGRATIONS):
+            if connection is None:
+                return []
+            if _user_version(connection) < len(MIGRATIONS):
+                self._reader.close()  # the journals that belong to it are only made by the first write
                 return []
             return connection.execute(sql, parameters).fetchall()
 
@@ -131,9 +134,8 @@ class _Connection:
     def _open(self) -> sqlite3.Connection:
         connection = open_private(self._path, LOCK_TIMEOUT_SECONDS)
         try:
-            if (
-                self._writes
-            ):  # for all of them. The change needs the file alone, and a reader need not wait for that
+            # For all of them. The change needs the file alone, so a reader would wait for another one.
+            if self._writes:
                 connection.execute("PRAGMA journal_mode = WAL")
             # Without a sync at each commit, a power cut may cost the last transactions, but each of them whole: coverage
             # never outlives its trades. What is lost is a hole, which is filled like any other one. The end of a process,

@@ -155,6 +155,21 @@ def test_a_reader_that_sees_the_backup_first_leaves_its_journals(
     assert known(other) == known(store) == list(each_second(1, 5))
 
 
+def test_a_reader_that_came_before_the_first_write_leaves_its_journals_too(
+    store: SqlHistory, other: SqlHistory, path: Path, tmp_path: Path
+) -> None:
+    path.parent.mkdir()
+    path.touch(mode=0o600)
+    assert other.coverage(PAIR) == NOTHING
+    write(store, 1, 3)
+    with closing(sqlite3.connect(path)) as whole, closing(sqlite3.connect(tmp_path / "backup")) as backup:
+        whole.backup(backup)
+    write(store, 4, 9)
+    known(other)
+    (tmp_path / "backup").replace(path)
+    assert known(other) == list(each_second(1, 3))
+
+
 def test_a_file_of_a_newer_version_is_refused(store: SqlHistory, path: Path) -> None:
     path.parent.mkdir()
     with closing(sqlite3.connect(path)) as newer:
