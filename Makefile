@@ -70,7 +70,7 @@ drill: .venv/.test programs ## break the exchange, the network and the service o
 	$(BIN)/python -m tests.drill --at-once $$($(BIN)/python -c 'import os; print(os.cpu_count())')
 	$(BIN)/python -m tests.drill.partitions
 
-# pytest rewrites the assertions of a file that it reads for the first time: one process each, not all of the workers.
+# pytest rewrites the assertions of a file that it reads for the first time. Two processes do so once; else every worker would.
 .venv/.rewritten: | .venv/.test
 	find tests -name 'test_*.py' -not -path '*/process/*' | \
 		xargs -P 2 -n 130 $(BIN)/python -m pytest --quiet --collect-only --numprocesses 0 >/dev/null && touch $@

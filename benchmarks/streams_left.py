@@ -77,7 +77,7 @@ def _look(server: Server) -> Held:
     with KeepAlive(server.port, "/inside") as reader:
         greenlets = int(json.loads(reader.get()[1])["greenlets"])
     streams = gauge(server.port)
-    time.sleep(PAUSE)  # the worker notices that these two are gone
+    time.sleep(PAUSE)  # nothing tells when the worker has noticed that these two are gone
     return Held(descriptors(server.worker), greenlets, resident(server.worker) / 1024, streams)
 
 

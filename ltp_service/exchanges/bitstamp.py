@@ -46,8 +46,8 @@ ASK_APART_SECONDS = 1.0
 """Least seconds between two questions. Ten a second would be within the exchange's limit."""
 
 SILENT_SECONDS = 10.0
-"""Seconds without a trade after which REST is asked whether the subscription is deaf. For as long the price of a deaf pair
-counts as a present one: frames of the other pairs prove that the connection is alive."""
+"""Seconds without a trade after which REST is asked whether the subscription is deaf. Until then a deaf pair counts as a
+quiet one, because the frames of other pairs prove that the connection is alive."""
 
 ASK_AGAIN_SECONDS = 4.0
 """Seconds until REST is asked again about a trade that is still under way on the stream, or that REST does not know yet."""
