@@ -21,10 +21,11 @@ from ltp_service.feed.loop import Collector, Handler
 from ltp_service.feed.messages import Acknowledged, LastTrade, MarketChanged, PairsListed, Refused
 from ltp_service.feed.subscriptions import Subscription, Subscriptions
 from ltp_service.meters import FRAMES_REFUSED, TRADES_HELD
+from ltp_service.prices.accept import compare
 from ltp_service.prices.doubts import Doubts
 from ltp_service.prices.quarantine import Quarantine
 from ltp_service.prices.served import ServedPairs
-from ltp_service.prices.store import Store
+from ltp_service.prices.store import Outcome, Store
 from ltp_service.settings.config import Config
 
 log = logging.getLogger(__name__)
@@ -231,13 +232,16 @@ class KrakenCollector(Collector):
 
         `already_learnt`: the quarantine knows its price.
         """
-        outcome = self._store.put(tick)
+        pair = tick.pair
+        if pair in self._doubts.by_pair and not snapshot and self._is_known(tick):
+            outcome: Outcome = "same"  # it is no evidence, so the store does not hear of it
+        else:
+            outcome = self._store.put(tick)
         if outcome == "older":
             self._meters.count(FRAMES_REFUSED, self.name, "older")
             return False
         if not already_learnt:
             self._quarantine.learn(tick, now)
-        pair = tick.pair
         if pair in self._doubts.by_pair and (outcome == "newer" or snapshot):
             self._doubts.heard(tick)
         symbol = self._symbols[pair]
@@ -245,6 +249,10 @@ class KrakenCollector(Collector):
         if state is not None and not state.in_step:
             self._subscriptions.hear(symbol)
         return True
+
+    def _is_known(self, tick: Tick) -> bool:
+        """Whether `tick` tells no other trade than the one that is held."""
+        return compare(self._store.all().get(tick.pair), tick) == "same"
 
     def tended(self, now: float) -> None:
         if self._markets.is_listing_late(now):

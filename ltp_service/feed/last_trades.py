@@ -14,6 +14,7 @@ from ltp_service.feed.loop import ASIDE_BURST_FRAMES, ASIDE_TURN_SECONDS, Collec
 from ltp_service.feed.messages import LastTrade
 from ltp_service.feed.subscriptions import PROOF_WITHIN_SECONDS, Proof, Subscriptions
 from ltp_service.meters import FRAMES_REFUSED, TRADES_MISSED
+from ltp_service.prices.accept import compare
 from ltp_service.prices.store import Outcome, Store
 
 log = logging.getLogger(__name__)
@@ -113,6 +114,9 @@ class LastTradeCollector(Collector):
 
     def put(self, symbol: str, tick: Tick, *, is_present: bool) -> Outcome:
         """Puts a tick into the store. `is_present`: it is the symbol's present state, and not only a trade."""
+        is_doubted = symbol in self._doubted and not is_present
+        if is_doubted and compare(self._store.all().get(tick.pair), tick) == "same":
+            return "same"  # the trade that is doubted is no evidence when it is told again
         outcome = self._store.put(tick)
         if outcome == "older":
             self._meters.count(FRAMES_REFUSED, self.name, "older")

@@ -199,6 +199,12 @@ def test_a_trade_that_cannot_be_used_ends_the_evidence_until_a_usable_one(price:
     assert isinstance(Dialect().parse(match(21, price)).events[0], Invalid)
 
 
+def test_a_trade_that_is_told_again_is_no_evidence_while_it_is_doubted() -> None:
+    good: list[Step] = [accepted(), last_match(19), match(20)]
+    feed = LastTrades(CoinbaseLastTrades, [*good, 0.2, match(21, "NaN", 0.2), match(20), 2.8, look])
+    assert feed.seen == [("50000.10", 3.0)]
+
+
 @pytest.mark.parametrize("reason", ["FOO-USD is not a valid product", "Invalid product ID provided"])
 def test_a_refused_pair_is_told_and_costs_its_neighbours_nothing(reason: str) -> None:
     refusal = json.dumps({"type": "error", "message": "Failed to subscribe", "reason": reason})

@@ -122,6 +122,25 @@ def test_a_newer_trade_settles_it_and_the_same_trade_told_again_does_not() -> No
     assert newer.confirmed_at > 4.5
 
 
+@pytest.mark.parametrize(
+    ("url", "in_step", "unusable", "again"),
+    [
+        (V2, IN_STEP, UNUSABLE[0], trade("100", 1, 0.0)),
+        (V2, IN_STEP, UNUSABLE[0], ticker("100", 1.5)),
+        (V2, IN_STEP, UNUSABLE[0], ticker("100")),
+        (V1, V1_IN_STEP, V1_UNUSABLE[0], v1_trade("100", 0.0)),
+        (V1, V1_IN_STEP, V1_UNUSABLE[0], v1_ticker("100")),
+    ],
+)
+def test_the_same_price_told_again_is_no_evidence_until_it_is_settled(
+    url: str, in_step: list[Step], unusable: str, again: str
+) -> None:
+    fed = Fed(url, [*in_step, 1.0, unusable, 0.5, again, *beats(2, again)])
+
+    assert (fed.price, fed.reason) == ("100", "unusable")
+    assert fed.confirmed_at < 1.0
+
+
 def test_the_present_state_on_a_new_connection_settles_it() -> None:
     again = trades(row("100", 1, 0.0), kind="snapshot")
     fed = Fed(V2, [*IN_STEP, 1.0, UNUSABLE[0], *beats(1, BEAT)], [*V2_ACKS, again, *beats(2, BEAT)])
