@@ -58,6 +58,12 @@ def test_a_time_in_the_future_is_refused_and_a_second_that_agrees_is_believed(cl
     assert age(clock, 7206, 6.0) == 0.0
 
 
+def test_of_two_futures_that_agree_the_lower_one_is_believed(clock: ExchangeClock) -> None:
+    assert clock.heard(NOON + 3604, 2.0) is None
+    assert clock.heard(NOON + 3603, 3.0) is not None
+    assert age(clock, 3603, 3.0) == 0.0
+
+
 def test_a_future_that_two_agreed_on_is_given_up_when_two_others_disagree(clock: ExchangeClock) -> None:
     assert clock.heard(NOON + 3602, 2.0) is None
     assert clock.heard(NOON + 3603, 3.0) is not None

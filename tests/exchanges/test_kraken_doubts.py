@@ -113,6 +113,14 @@ def test_another_pair_keeps_its_evidence() -> None:
     assert ETH not in fed.doubts
 
 
+def test_a_trade_that_is_older_than_the_ticker_that_is_served_leaves_a_doubt() -> None:
+    alone: list[Step] = [*IN_STEP, 1.0, ticker("101", 1.0), *beats(2, BEAT)]
+    assert (Fed(V2, alone).price, Fed(V2, alone).reason) == ("101", None)
+
+    fed = Fed(V2, [*alone, trade("100.5", 2, 0.5), *beats(1, BEAT)])
+    assert (fed.price, fed.reason) == ("101", "contested")
+
+
 def test_a_newer_trade_settles_it_and_the_same_trade_told_again_does_not() -> None:
     same: list[Step] = [*IN_STEP, 1.0, UNUSABLE[0], 0.1, trade("100", 1, 0.0), *beats(2, BEAT)]
     assert Fed(V2, same).reason == "unusable"
@@ -341,6 +349,7 @@ def test_protocol_v1_has_no_such_list() -> None:
         (listings("update", ETH_USD="online"), None),
         (listings("snapshot", XMR_EUR="online"), None),
         (listings("snapshot"), None),
+        (listings("snapshot", ETH_USD="online", XMR_EUR="lost").replace(', "status": "lost"', ""), None),
     ],
 )
 def test_a_pair_that_a_complete_list_leaves_out_is_in_doubt(frame: str, reason: str | None) -> None:

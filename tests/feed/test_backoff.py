@@ -58,6 +58,14 @@ def test_a_connection_that_brought_data_does_not_count_as_a_failure() -> None:
     assert backoff.delay() == 5.0
 
 
+def test_data_makes_up_for_one_attempt_and_not_for_those_before() -> None:
+    backoff = at_most(5.0)
+    for _ in range(3):
+        backoff.delay()
+    backoff.forgive()
+    assert backoff.delay() == 20.0
+
+
 def test_while_every_second_counts_the_wait_is_short_and_still_jittered() -> None:
     backoff = Backoff(5.0, 2, runtime(random=lambda: 0.0), urgent=lambda: True)
     delays = [backoff.delay() for _ in range(20)]

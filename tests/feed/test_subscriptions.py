@@ -223,7 +223,7 @@ def test_what_is_accepted_and_brings_nothing_is_silent_until_it_does() -> None:
 def test_a_refusal_of_what_flows_is_no_refusal_where_either_is_enough() -> None:
     subscriptions = lenient("A")
     subscriptions.hear("A")
-    subscriptions.refuse("trade", "A", "already subscribed", 1.0)
+    subscriptions.refuse("trade", "A", "asked for twice", 1.0)
 
     assert subscriptions.labels() == {"A": "active"}
 

@@ -265,6 +265,11 @@ def test_evidence_that_is_withdrawn_ends_no_sooner_than_the_trade_itself() -> No
     assert withdrawn(held, 1012.0).confirmed_at == 1012.0
 
 
+def test_what_the_feed_takes_back_is_not_what_rest_has_told() -> None:
+    held = confirmed(hold(tick("2", source=REST, received_at=1010.0)), 1015.0, REST)
+    assert withdrawn(held, 1012.0) is held
+
+
 def test_a_later_trade_is_not_given_up_for_what_the_owner_tells() -> None:
     held = price("2", NOON + 1, 1000.0)
     assert adopted(held, price("1", NOON, 1009.0)) is held
