@@ -61,6 +61,7 @@ def test_a_max_age_that_is_no_age_is_refused(text: str) -> None:
         *((header, 5.0) for header in ("max-age=5", "no-cache, Max-Age=5")),
         *((header, None) for header in ("no-cache", "max-age=soon", "max-age=-5", "max-age")),
         *((header, None) for header in ("max-age=\u00b2", "s-maxage=5", "")),
+        *((header, None) for header in ("max-age=0", "max-age=00")),  # of a browser's reload
     ],
 )
 def test_a_header_that_cannot_be_read_is_no_reason_to_refuse(header: str, expected: float | None) -> None:
