@@ -42,6 +42,7 @@ class _Shared(msgspec.Struct, array_like=True, frozen=True):
     newest_traded_at: float
     newest_trade_id: int | None = None
     told_at: float | None = None
+    delay: float = 0.0
 
 
 _encode = msgspec.json.Encoder().encode
@@ -211,6 +212,7 @@ class RedisStore(Topic):
             newest_traded_at=price.newest_traded_at,
             newest_trade_id=price.newest_trade_id,
             told_at=tick.told_at,
+            delay=tick.delay,
         )
 
     def _own(self, shared: _Shared) -> Price:
@@ -225,6 +227,7 @@ class RedisStore(Topic):
             own(shared.received_at),
             None if shared.happened_at is None else own(shared.happened_at),
             shared.told_at,
+            shared.delay,
         )
         return Price(
             tick,

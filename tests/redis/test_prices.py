@@ -19,7 +19,7 @@ from ltp_service.redis.clock import TOLERANCE_SECONDS, SharedClock
 from ltp_service.redis.prices import PAIR_MARKETS_FIELD, RedisStore
 from ltp_service.redis.topic import EPOCH_KEY, TOPIC_LIFE_SECONDS, FleetLine
 from tests.deadline import DEADLINE, generous
-from tests.fakes import BTC, ETH, XRP, FakeClock, eventually, memory_store, tick
+from tests.fakes import BTC, ETH, NOON, XRP, FakeClock, eventually, memory_store, tick
 from tests.redis_server import RedisServer
 
 PRICES = "ltp:prices"
@@ -135,7 +135,7 @@ def in_own_time(price: Price, offset: float) -> Price:
 def assert_same(told: Price, held: Price) -> None:
     """But for moments, which may look a little older."""
     assert told.tick.amount == held.tick.amount
-    for name in ("pair", "price", "source", "traded_at", "trade_id", "told_at"):
+    for name in ("pair", "price", "source", "traded_at", "trade_id", "told_at", "delay"):
         assert getattr(told.tick, name) == getattr(held.tick, name)
     for name in ("confirmed_by", "newest_traded_at", "newest_trade_id"):
         assert getattr(told, name) == getattr(held, name)
@@ -151,7 +151,9 @@ def test_what_one_holds_the_other_holds_digit_for_digit(owner: Process, other: P
         tick("115643.10000", traded_at=1790000000.123457, trade_id=2**53, received_at=now, happened_at=now)
     )
     owner.store.put(tick("0.000000012300", ETH, source=REST, received_at=now - 5))
-    owner.store.put(msgspec.structs.replace(tick("0.5", XRP, received_at=now), told_at=1790000000.5))
+    owner.store.put(
+        msgspec.structs.replace(tick("0.5", XRP, received_at=now), told_at=1790000000.5, delay=8.0)
+    )
     owner.store.confirm([ETH], now - 2, REST)
     owner.store.set_market("maintenance")
     owner.store.set_pair_markets({ETH: "delisted", XRP: "online"})
@@ -162,6 +164,17 @@ def test_what_one_holds_the_other_holds_digit_for_digit(owner: Process, other: P
     assert set(other.store.all()) == {BTC, ETH, XRP}
     for pair, held in owner.store.all().items():
         assert_same(other.store.all()[pair], in_own_time(held, 3 * 3600.0))
+
+
+def test_a_trade_that_reached_the_owner_late_is_followed_by_the_next_one(
+    owner: Process, other: Process
+) -> None:
+    for second, price in enumerate(("100", "101")):
+        late = tick(price, trade_id=second + 1, traded_at=NOON + second, received_at=owner.now() + second)
+        owner.store.put(msgspec.structs.replace(late, delay=16.0))
+        owner.tell(other)
+
+    assert other.store.all()[BTC].tick.price == "101"
 
 
 def test_evidence_alone_travels_too(owner: Process, other: Process) -> None:
