@@ -110,6 +110,8 @@ def observation(pair: Pair, view: View, before: Observation | None, patience: in
     tick = price.tick
     if tick.trade_id is not None and price.confirmed_by != REST:
         return None
+    if before is None and view.now - price.confirmed_at > patience / 1e6:
+        return None  # what was known long ago is not observed now
     traded_at = None if tick.traded_at is None else micros(tick.traded_at)
     until = micros(price.confirmed_at + view.ahead)
     # REST's price counts from before its cache, but it may have been traded since then. So it is known from now on.

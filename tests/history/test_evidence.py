@@ -138,6 +138,11 @@ def test_a_price_from_a_cache_is_not_observed_before_it_was_seen() -> None:
     assert again.observed_at == again.evidence_until == BEGINNING + 100_000_000
 
 
+def test_what_was_confirmed_long_ago_is_not_observed_now() -> None:
+    seen = view(1010.0 + PATIENCE / 1e6, price(None, at=None, confirmed_at=1009.0, source=REST))
+    assert observation(BTC, seen, None, PATIENCE) is None
+
+
 def test_a_trade_without_an_id_is_observed_from_its_own_time() -> None:
     seen = observation(BTC, view(1010.0, price(None, at=-5.0, confirmed_at=1009.0)), None, PATIENCE)
     assert seen is not None
