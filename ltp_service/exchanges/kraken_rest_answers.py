@@ -232,19 +232,23 @@ def read_trades(
     for key, trades in _decoded(_BY_KEY, result).items():
         if key != "last" and _pair_of(key, by_symbol, listings) == pair:
             rows = _decoded(_ROWS, trades)
-    told: list[_Trade] = []
-    for row in rows:
+    told: dict[int, _Trade] = {}
+    for place, row in enumerate(rows):
         try:
-            told.append(_trade(row, pair))
+            told[place] = _trade(row, pair)
         except BadFrame as error:
             if row is rows[-1] and not told:
                 raise error from None
     if not told:
         return None
-    told.sort(key=lambda trade: (trade.traded_at, trade.trade_id or 0))
-    newest = told[-1]
+    places = sorted(told, key=lambda place: (told[place].traded_at, told[place].trade_id or 0))
+    last = places[-1]
+    newest = told[last]
     tick = _tick(pair, newest.price, as_of, newest.traded_at, newest.trade_id)
-    return NewestTrades(tick, tuple(trade.row for trade in told))
+    # Rows stand in the order of time, mostly oldest first. What cannot be read beyond the newest row may be newer.
+    is_at_the_end = last == len(rows) - 1 or (last == 0 and len(told) > 1)
+    is_whole = is_at_the_end or len(told) == len(rows)
+    return NewestTrades(tick, tuple(told[place].row for place in places), is_whole=is_whole)
 
 
 def read_page(result: msgspec.Raw, pair: Pair, listings: Listings | None, received_at: float) -> list[Trade]:

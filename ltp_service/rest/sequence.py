@@ -55,6 +55,8 @@ class NewestTrades(NamedTuple):
     """Oldest first; the last one is `newest`."""
     dated: bool = False
     """Whether the answer's headers tell how old it is at most."""
+    is_whole: bool = True
+    """False where a row that cannot be read may be newer than `newest`."""
 
 
 NO_DETAIL = Detail(None, None)
@@ -78,16 +80,19 @@ class Sequence:
     def order(self, held: Price | None, tick: Tick, now: float, detail: Detail) -> Order:
         """Whether Ticker's last trade is newer than the one held; `unknown` where only its time and id can tell."""
         self._told[tick.pair] = _Applied(tick, now, detail)
-        if held is None or tick.received_at >= held.confirmed_at + (
-            DATED_NEWER_SECONDS if detail.dated else LONGEST_CACHE_SECONDS
-        ):
+        if held is None or tick.received_at >= held.confirmed_at + LONGEST_CACHE_SECONDS:
             return "newer"
         same_price = tick.amount == held.tick.amount
         applied = self._applied.get(tick.pair)
+        order: Order = "unknown"
         if applied is not None and applied.tick == held.tick:
             order = _compare(applied.detail.progress, detail.progress)
-            if order in ("newer", "older") or (order == "same" and same_price):
-                return order
+        if detail.dated and tick.received_at >= held.confirmed_at + DATED_NEWER_SECONDS:
+            if order != "older":
+                return "newer"
+            order = "unknown"  # a computer of the exchange that lags behind, or midnight
+        if order in ("newer", "older") or (order == "same" and same_price):
+            return order
         return "same" if same_price else "unknown"
 
     def apply(self, tick: Tick, now: float, detail: Detail) -> None:

@@ -148,7 +148,7 @@ class RestSource:
         outcome = "older" if overtaken else self._store.put(tick)
         if outcome == "newer":
             self._sequence.apply_trades(trades, self._clock.monotonic())
-        if not overtaken:
+        if not overtaken and trades.is_whole:
             self._doubts.answered(tick, outcome, surely_at)
         return outcome
 

@@ -303,6 +303,23 @@ def test_the_newest_counts_wherever_it_stands_and_a_bad_row_costs_itself(rows: t
     assert trades.rows[-1] == (Decimal(2), Decimal("0.25"))
 
 
+@pytest.mark.parametrize(
+    ("rows", "is_whole"),
+    [
+        ([OLDER, NEWER, ["3.0", "1"]], False),
+        ([OLDER, ["3.0", "1"]], False),
+        ([["3.0", "1"], NEWER, OLDER], False),
+        ([OLDER, ["3.0", "1"], NEWER], True),
+        ([["3.0", "1"], OLDER, NEWER], True),
+        ([NEWER, OLDER, ["3.0", "1"]], True),
+    ],
+)
+def test_a_row_that_cannot_be_read_may_be_the_newest(rows: list[list[Any]], is_whole: bool) -> None:
+    trades = trades_of(*rows)
+    assert trades is not None
+    assert trades.is_whole == is_whole
+
+
 def test_a_trade_of_2013_has_no_id() -> None:
     trades = trades_of(["1.0", "1", 1_381_095_255.1, "b", "m", ""])
     assert trades is not None

@@ -106,7 +106,7 @@ class FakeRest:
         self.details: dict[Pair, Detail] = {}
         self.rows: dict[Pair, list[Row]] = {}
         self.cached_for = 0.0
-        self.dated = True
+        self.dated = self.is_whole = True
         self.status: MarketStatus = "online"
         self.broken = False
         self.trades_broken = False
@@ -132,6 +132,7 @@ class FakeRest:
             self._tick(pair, self.trade_times.get(pair, self.clock.monotonic())),
             self.rows.get(pair, ()),
             dated=self.dated,
+            is_whole=self.is_whole,
         )
 
     def ask_listings(self) -> None:
@@ -1084,6 +1085,16 @@ def test_one_late_pair_is_enough_for_prices_to_need_rest(scene: Scene) -> None:
     assert scene.poll.needs_rest()
     scene.pass_time(1, alive=(BTC, ETH))
     assert not scene.poll.needs_rest()
+
+
+def test_trades_of_which_the_newest_may_be_unreadable_settle_nothing(scene: Scene) -> None:
+    scene.rest.is_whole = False
+    contradict(scene)
+    scene.pass_time(5, alive=(BTC, ETH))
+    assert BTC in scene.doubts
+    scene.rest.is_whole = True
+    scene.pass_time(5, alive=(BTC, ETH))
+    assert BTC not in scene.doubts
 
 
 def test_a_pair_in_doubt_needs_rest_too(scene: Scene) -> None:

@@ -94,6 +94,12 @@ def test_an_answer_that_tells_its_age_is_ordered_by_it(sequence: Sequence) -> No
     assert sequence.order(HELD, told("101", after), after + 5, dated) == "newer"
 
 
+def test_an_answer_that_is_young_and_knows_fewer_trades_orders_nothing(sequence: Sequence) -> None:
+    later = NOW + DATED_NEWER_SECONDS
+    assert sequence.order(HELD, told("99", later), later, day(6, "69")._replace(dated=True)) == "unknown"
+    assert sequence.order(HELD, told("99", later), later, day(7, "70")._replace(dated=True)) == "newer"
+
+
 def test_what_ticker_told_is_found_among_the_newest_trades_and_counts_from_there(sequence: Sequence) -> None:
     sequence.order(HELD, told("101", NOW + 2), NOW + 2, day(20, "200", last="0.5"))
     found = trades(("100", "2"), ("101", "0.5"), ("102", "3"), ("103", "4"))
