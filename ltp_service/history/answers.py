@@ -217,6 +217,8 @@ def page(
         return [*trades, Gap(asked.after_trade_id, None, asked.start, None)]
     holes = _Holes(coverage)
     following, is_after_id = _opening(asked, runs)
+    if not trades and asked.start is None and asked.after_trade_id is None:
+        following = 0  # all that is asked for was before the record
     rows: list[RecordedTrade | Gap] = []
 
     def tell(up_to: int) -> None:

@@ -131,6 +131,13 @@ def test_what_was_deleted_is_not_known() -> None:
     assert isinstance(at(history, 15), PriceThen)
 
 
+def test_an_empty_page_that_ends_before_the_record_says_that_nothing_is_known_of_it() -> None:
+    coverage = Coverage((Run(0, 5, 6, T0, T0 + 10 * SECOND),), None, None)
+
+    ended = Window(None, None, T0 - SECOND, T0 - SECOND)
+    assert page(ended, [], coverage, more=False) == [Gap(None, 5, None, T0)]
+
+
 def test_two_series_with_the_same_ids_have_a_hole_between_them() -> None:
     trades = of((1, 0), (2, 10)), of((1, 100), (2, 110))
     runs = tuple(Run(s, 1, 2, part[0].traded_at, part[1].traded_at) for s, part in enumerate(trades))
