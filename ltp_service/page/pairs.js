@@ -175,15 +175,15 @@ function showSpark(picture, row, at) {
 export function showKiosk(line, asked) {
   const pairs = [...line.model.rows.keys()];
   const pair = pairs.find((each) => letters(each) === letters(asked));
-  say(by("kiosk-pair"), pair ?? asked);
-  if (!pair) return say(by("kiosk-age"), pairs.length ? "is not served here" : "");
-  const quote = shown(line, pair);
-  if (!quote) return;
+  const quote = pair ? shown(line, pair) : null;
+  const state = quote?.state ?? "unknown";
   const price = by("kiosk-price");
-  say(price, quote.price ?? line.model.rows.get(pair)?.price ?? "—");
+  say(by("kiosk-pair"), pair ?? asked);
+  say(price, quote?.price ?? line.model.rows.get(pair ?? "")?.price ?? "—");
   price.style.setProperty("--letters", `${Math.max(4, price.textContent?.length ?? 0)}`);
-  set(by("kiosk"), "data-state", quote.state);
-  showState(by("kiosk-state"), quote.state);
-  const age = quote.age_ms === null ? "" : `confirmed ${span(quote.age_ms)} ago`;
-  say(by("kiosk-age"), age + (quote.deviating ? ", deviates" : ""));
+  set(by("kiosk"), "data-state", state);
+  showState(by("kiosk-state"), state);
+  const age = quote && quote.age_ms !== null ? `confirmed ${span(quote.age_ms)} ago` : "";
+  const missing = !pair && pairs.length ? "is not served here" : "";
+  say(by("kiosk-age"), missing || age + (quote?.deviating ? ", deviates" : ""));
 }

@@ -172,6 +172,18 @@ def test_a_wall_shows_one_number(service: ScriptedService, opened: Tabs) -> None
     expect(page.locator("#kiosk-state")).to_have_text("unconfirmed")
 
 
+def test_a_wall_shows_no_price_of_a_pair_that_is_not_served_any_more(
+    service: ScriptedService, opened: Tabs
+) -> None:
+    page = opened.open("?kiosk=doge-usd")
+    expect(page.locator("#kiosk-state")).to_have_text("live")
+    del service.told["DOGE/USD"]
+    service.cut()
+    expect(page.locator("#kiosk-age")).to_have_text("is not served here")
+    expect(page.locator("#kiosk-price")).to_have_text("—")
+    expect(page.locator("#kiosk-state")).to_have_text("unknown")
+
+
 # Candles.
 
 HOUR = [
