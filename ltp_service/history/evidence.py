@@ -110,15 +110,16 @@ def observation(pair: Pair, view: View, before: Observation | None, patience: in
     tick = price.tick
     if tick.trade_id is not None and price.confirmed_by != REST:
         return None
-    if before is None and view.now - price.confirmed_at > patience / 1e6:
-        return None  # what was known long ago is not observed now
     traded_at = None if tick.traded_at is None else micros(tick.traded_at)
     until = micros(price.confirmed_at + view.ahead)
     # REST's price counts from before its cache, but it may have been traded since then. So it is known from now on.
     begun = tick.evidence_at if tick.source == WEBSOCKET else view.now
+    now = micros(view.now + view.ahead)
     since = micros(begun + view.ahead) if traded_at is None else traded_at
     if before is not None and (tick.amount, traded_at, tick.source) == before[:1] + before[3:]:
         goes_on = traded_at is not None or until - before.evidence_until <= patience
         # The first moment stays as it was, else it would wander with what is known of the exchange's clock.
-        since = before.observed_at if goes_on else micros(view.now + view.ahead)
+        since = before.observed_at if goes_on else now
+    if since == now and now - until > patience:
+        return None  # its evidence is of long ago
     return Observation(tick.amount, since, max(since, until), traded_at, tick.source)

@@ -1,5 +1,7 @@
 """When silence proves that nobody traded, and what is known without ids."""
 
+from decimal import Decimal
+
 import msgspec
 import pytest
 
@@ -141,6 +143,10 @@ def test_a_price_from_a_cache_is_not_observed_before_it_was_seen() -> None:
 def test_what_was_confirmed_long_ago_is_not_observed_now() -> None:
     seen = view(1010.0 + PATIENCE / 1e6, price(None, at=None, confirmed_at=1009.0, source=REST))
     assert observation(BTC, seen, None, PATIENCE) is None
+    other = Observation(Decimal(7), 1, 2, None, REST)
+    assert observation(BTC, seen, other, PATIENCE) is None
+    timed = seen._replace(prices={BTC: price(None, at=-5.0, confirmed_at=1009.0, source=REST)})
+    assert observation(BTC, timed, other, PATIENCE) is not None, "its trade has a time"
 
 
 def test_a_trade_without_an_id_is_observed_from_its_own_time() -> None:
