@@ -1,13 +1,13 @@
 """Asks REST in the background for pairs that the feed does not deliver, and for pairs that are silent or in doubt."""
 
 import logging
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from math import inf
 from threading import Event
 from typing import Protocol
 
 from ltp_service.domain.errors import ExchangeError
-from ltp_service.domain.market import DELISTED, HALTED
+from ltp_service.domain.market import DELISTED, HALTED, MarketStatus
 from ltp_service.domain.pairs import Pair
 from ltp_service.domain.tick import WEBSOCKET, Price, Tick
 from ltp_service.meters import DEAF_SUBSCRIPTIONS, FALLBACK_SECONDS, FALLBACKS
@@ -140,6 +140,10 @@ class Poll:
         """Those of them when the list of pairs was last looked at; one that is added later has its status of that list."""
         self._doubts_the_list = False
         """Whether the last list of pairs may not be this exchange's."""
+        self._believed_list: Mapping[Pair, MarketStatus] = {}
+        """The last list of pairs that was believed."""
+        self._left: frozenset[Pair] = frozenset()
+        """Pairs that an earlier list named and that one does not."""
         self._awaited: dict[Pair, float] = {}
         """Monotonic seconds until which the feed may bring the first price of a pair that was added later."""
         self._source = source
@@ -431,7 +435,10 @@ class Poll:
         return max(self._expected_at, self._listings_asked_at + LIST_AGAIN_AFTER_SECONDS)
 
     def _take_listings(self, now: float) -> None:
-        """Sets the statuses of REST's list for pairs whose status the feed does not tell."""
+        """Sets the statuses of REST's list for pairs whose status the feed does not tell.
+
+        The feed may keep silent about a pair that leaves the list and comes back to it, so there the list decides too.
+        """
         listed = self._source.new_listings()
         self._served.listed(listed.keys(), now, complete=True)
         served = self.pairs
@@ -447,8 +454,12 @@ class Poll:
         is_believed = bool(listed) and any(pair in listed or pair in unknown for pair in served)
         self._doubts_the_list = bool(listed) and not is_believed
         if is_believed:
+            left = self._left | (self._believed_list.keys() - listed.keys())
+            self._believed_list, self._left = listed, left - listed.keys()
             feed = self._feed
-            pairs = [pair for pair in concerned if feed is None or not feed.tells_market_of(pair)]
+            pairs = [
+                pair for pair in concerned if pair in left or feed is None or not feed.tells_market_of(pair)
+            ]
             self._store.set_pair_markets({pair: listed.get(pair, DELISTED) for pair in pairs})
             if any(self._store.market_of(pair) in {DELISTED, *HALTED} for pair in pairs):
                 self._listings_due_at = min(self._listings_due_at, now + LISTINGS_IN_DOUBT_SECONDS)

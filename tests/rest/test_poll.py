@@ -26,6 +26,7 @@ from ltp_service.rest.poll import (
     FREE_EVERY_SECONDS,
     FREE_SECONDS,
     LIST_AGAIN_AFTER_SECONDS,
+    LISTINGS_EVERY_SECONDS,
     LISTINGS_IN_DOUBT_SECONDS,
     LIVES_ON_REST_SECONDS,
     POLL_EVERY_SECONDS,
@@ -875,6 +876,19 @@ def test_what_the_feed_tells_of_a_pair_counts_before_rests_list(scene: Scene) ->
     scene.pass_time(6, alive=(BTC, ETH))
 
     assert (scene.state(), scene.state(ETH)) == ("live", "halted")
+
+
+def test_a_pair_that_leaves_rests_list_is_delisted_though_the_feed_does_not_say_so(scene: Scene) -> None:
+    scene.feed.tells = {BTC, ETH}
+    scene.pass_time(6, alive=(BTC, ETH))
+    del scene.rest.lists[BTC]
+    scene.pass_time(LISTINGS_EVERY_SECONDS, alive=(BTC, ETH))
+    assert (scene.state(), scene.state(ETH)) == ("stale", "quiet")
+
+    scene.pass_time(LISTINGS_IN_DOUBT_SECONDS, alive=(BTC, ETH))
+    scene.rest.lists[BTC] = "online"
+    scene.pass_time(LISTINGS_IN_DOUBT_SECONDS + 2, alive=(BTC, ETH))
+    assert scene.state() not in ("stale", "halted")
 
 
 def test_a_doubt_makes_rest_list_the_pairs_again_and_prices_come_first(scene: Scene) -> None:
