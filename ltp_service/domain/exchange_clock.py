@@ -50,6 +50,7 @@ class ExchangeClock:
     def heard(self, told: float, now: float) -> float | None:
         """The exchange wrote `told`, unix seconds, when it sent the message that arrives now.
 
+        Messages that arrive together do not agree with each other: one bad frame may hold several.
         Returns the seconds it was under way; None when `told` cannot be true.
         """
         if self._ahead is None or not self._messages:
@@ -72,22 +73,30 @@ class ExchangeClock:
         return 0.0
 
     def happened(self, told: float, now: float) -> bool:
-        """Learns that an event of `told`, unix seconds, had happened by `now`. False when that cannot be true."""
+        """Learns that an event of `told`, unix seconds, had happened by `now`. False when that cannot be true.
+
+        An event whose message was refused stays refused when it is told again, if the clock is known by messages.
+        """
         ahead = self._at(now)
         if ahead is None or not self._messages:
             self._set(told - now if ahead is None else max(told - now, ahead), now, 0.0)
             return True
         beyond = told - now - ahead
         if beyond > NEGLIGIBLE_DELAY_SECONDS:
-            return self._is_agreed(told, now) or beyond <= CLOCK_TOLERANCE_SECONDS + self._unsure
+            is_known_to_disagree = self._messages > 1 and self._other is not None and self._other[0] == told
+            is_agreed = not is_known_to_disagree and self._is_agreed(told, now)
+            return is_agreed or beyond <= CLOCK_TOLERANCE_SECONDS + self._unsure
         if beyond > 0:
             self._set(told - now, now, self._unsure - beyond)
         return True
 
-    def no_later(self, told: float, now: float) -> float:
-        """`told`, unix seconds, but no later than the exchange's time now."""
+    def no_later(self, told: float, now: float) -> float | None:
+        """`told`, unix seconds, but no later than the exchange's time now; None where it cannot be true."""
         ahead = self._at(now)
-        return told if ahead is None or not self._messages else min(told, now + ahead + self._unsure)
+        if ahead is None or not self._messages:
+            return told
+        latest = now + ahead + self._unsure
+        return min(told, latest) if told <= latest + CLOCK_TOLERANCE_SECONDS else None
 
     def is_known(self) -> bool:
         """Whether `age` can answer."""
@@ -106,7 +115,8 @@ class ExchangeClock:
 
     def _is_seconded(self, told: float, now: float) -> bool:
         """Whether the last disagreeing message, of another trade, agrees with this one; else remembers this one."""
-        if self._other is not None and self._other[0] != told and self._is_agreed(told, now):
+        other = self._other
+        if other is not None and other[0] != told and other[1] < now and self._is_agreed(told, now):
             return True
         self._other = told, now
         return False

@@ -173,7 +173,7 @@ class KrakenCollector(Collector):
         if trade.traded_at is not None:  # before the lag is asked for, because it may show another one
             happened_at = self._learn_moment(pair, trade.traded_at, received_at, snapshot)
         if trade.told_at is not None:
-            told_at = self._exchange_clock.no_later(trade.told_at, received_at)
+            told_at = self._told_at(pair, trade.told_at, received_at)
         tick = Tick(
             pair,
             trade.price,
@@ -465,3 +465,10 @@ class KrakenCollector(Collector):
 def _is_other_ticker(held: Tick, trade: Tick) -> bool:
     """Whether a ticker is held that told another price."""
     return held.source == WEBSOCKET and held.traded_at is None and held.amount != trade.amount
+    def _told_at(self, pair: Pair, told_at: float, received_at: float) -> float:
+        """The time of a ticker, but no later than now. Raises BadFrame for one of the future."""
+        possible = self._exchange_clock.no_later(told_at, received_at)
+        if possible is None:
+            raise BadFrame(f"{pair}: a ticker of the future, by the exchange's own clock", reason="future")
+        return possible
+

@@ -104,6 +104,25 @@ def test_a_trade_that_rest_tells_agrees_with_the_one_refused() -> None:
     assert clock.heard(NOON + 3, 3.0) is not None
 
 
+def test_where_trades_made_the_clock_known_one_that_rest_tells_agrees_with_none_that_was_refused(
+    clock: ExchangeClock,
+) -> None:
+    assert clock.heard(NOON + 3602, 2.0) is None
+    assert not clock.happened(NOON + 3602, 3.0)
+    assert clock.happened(NOON + 3603, 3.5)
+
+
+def test_messages_that_arrive_together_do_not_agree_with_each_other(clock: ExchangeClock) -> None:
+    assert clock.heard(NOON + 3602, 2.0) is None
+    assert clock.heard(NOON + 3601, 2.0) is None
+
+
+def test_a_time_of_a_ticker_is_cut_to_now_and_one_of_the_future_is_refused(clock: ExchangeClock) -> None:
+    assert clock.no_later(NOON + 1, 1.5) == NOON + 1
+    assert clock.no_later(NOON + 5, 1.0) == pytest.approx(NOON + 1, abs=0.01)
+    assert clock.no_later(NOON + 7, 1.0) is None
+
+
 def test_what_is_told_twice_of_one_trade_agrees_with_nothing(clock: ExchangeClock) -> None:
     assert clock.heard(NOON + 3602, 2.0) is None
     assert clock.heard(NOON + 3602, 3.0) is None
