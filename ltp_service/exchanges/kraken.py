@@ -18,7 +18,15 @@ from ltp_service.exchanges.kraken_markets import Markets
 from ltp_service.exchanges.kraken_tickers import OTHER_CHANNEL_WITHIN_SECONDS, Tickers, servable
 from ltp_service.feed.contract import Equipment, Terms
 from ltp_service.feed.loop import Collector, Handler
-from ltp_service.feed.messages import Acknowledged, LastTrade, MarketChanged, PairsListed, Refused
+from ltp_service.feed.messages import (
+    Acknowledged,
+    LastTrade,
+    MarketChanged,
+    PairsListed,
+    Parsed,
+    Refused,
+    Unreadable,
+)
 from ltp_service.feed.subscriptions import Subscription, Subscriptions
 from ltp_service.meters import FRAMES_REFUSED, TRADES_HELD
 from ltp_service.prices.accept import compare
@@ -90,7 +98,6 @@ class KrakenCollector(Collector):
         """`pairs` are those of the start. `tape` keeps every trade that the exchange numbers; None with protocol v1, which
         numbers none."""
         dialect = v2 if is_v2(config) else v1
-        self._ticker_of = dialect.ticker_of
         self._symbol_of = dialect.symbol_of
         self._pairs = {dialect.symbol_of(pair): pair for pair in pairs}
         self._tape = tape
@@ -136,15 +143,24 @@ class KrakenCollector(Collector):
     def symbols_changed(self, added: Sequence[str], removed: Sequence[str], now: float) -> None:
         self._markets.added(added, self._pairs)
 
-    def without_superseded(self, frames: Sequence[str]) -> Sequence[str]:
-        """Without the tickers that a later one of the same pair replaces, so that a burst is read in time."""
-        tickers = list(map(self._ticker_of, frames))
-        last = {symbol: place for place, symbol in enumerate(tickers) if symbol is not None}
-        return [
-            frame
-            for place, (frame, symbol) in enumerate(zip(frames, tickers, strict=True))
-            if symbol is None or last[symbol] == place
-        ]
+    def without_superseded(self, messages: list[Parsed | Unreadable]) -> list[Parsed | Unreadable]:
+        """Without the tickers that a later one of the same pair replaces, so that a burst is taken in time.
+
+        One that cannot be used replaces none and is not replaced, because it opens a doubt.
+        """
+        kept: list[Parsed | Unreadable] = []
+        newest: set[str] = set()
+        for message in reversed(messages):
+            symbol = _ticked(message) if isinstance(message, Parsed) else None
+            if symbol in newest:
+                continue
+            if symbol is not None:
+                newest.add(symbol)
+            kept.append(message)
+        kept.reverse()
+        if len(kept) < len(messages):
+            self._counted["superseded"] += len(messages) - len(kept)
+        return kept
 
     def _digest(self, frames: Sequence[str], now: float) -> None:
         tape = self._tape
@@ -171,7 +187,7 @@ class KrakenCollector(Collector):
             snapshot = state is None or not state.in_step
         happened_at = told_at = None
         if trade.traded_at is not None:  # before the lag is asked for, because it may show another one
-            happened_at = self._learn_moment(pair, trade.traded_at, received_at, snapshot)
+            happened_at = self._learn_moment(pair, trade, trade.traded_at, received_at, snapshot)
         if trade.told_at is not None:
             told_at = self._told_at(pair, trade.told_at, received_at)
         tick = Tick(
@@ -187,15 +203,16 @@ class KrakenCollector(Collector):
             delay=self._lag.of(pair) if self._lag.is_late else 0.0,
         )
         before = self._store.all().get(pair)
+        earlier = trade.earlier() if trade.others else ()
         if tick.traded_at is None:
             self._take_ticker(tick, before, received_at, snapshot=snapshot)
             return
-        if not snapshot and not self._quarantine.admit(tick, received_at, trade.earlier, served=before):
-            self._tickers.traded(tick, trade.earlier)
+        if not snapshot and not self._quarantine.admit(tick, received_at, earlier, served=before):
+            self._tickers.traded(tick, earlier)
             self._meters.count(TRADES_HELD, str(pair))
             return
         accepted = self._serve(tick, received_at, snapshot=snapshot, already_learnt=not snapshot)
-        self._tickers.traded(tick, trade.earlier, is_news=accepted)
+        self._tickers.traded(tick, earlier, is_news=accepted)
         if before is not None and (snapshot or not accepted) and _is_other_ticker(before.tick, tick):
             # The trade does not explain the price that a ticker told.
             self._doubts.open(pair, "contested", received_at, before)
@@ -423,7 +440,9 @@ class KrakenCollector(Collector):
         """The trade of `pair` that the quarantine holds back, 2 s at most."""
         return self._quarantine.held(pair)
 
-    def _learn_moment(self, pair: Pair, traded_at: float, received_at: float, snapshot: bool) -> float | None:
+    def _learn_moment(
+        self, pair: Pair, trade: LastTrade, traded_at: float, received_at: float, snapshot: bool
+    ) -> float | None:
         """Learns the exchange's clock and the lag from a trade, and returns its moment in monotonic seconds.
 
         None while too little is known of the exchange's clock. Raises BadFrame for a trade of the future.
@@ -438,6 +457,8 @@ class KrakenCollector(Collector):
             possible = self._exchange_clock.happened(traded_at, received_at)
             age = self._exchange_clock.age(traded_at, received_at)
         if not possible:
+            if trade.others:  # it costs them nothing
+                self.take(trade.without_newest(), received_at)
             raise BadFrame(f"{pair}: a trade of the future, by the exchange's own clock", reason="future")
         self._newest_traded_at[pair] = traded_at if newest is None else max(newest, traded_at)
         if age is None:
@@ -447,6 +468,13 @@ class KrakenCollector(Collector):
                 self._learn_lag(pair, age, received_at)
             self._last_trade_at = received_at
         return received_at - age
+
+    def _told_at(self, pair: Pair, told_at: float, received_at: float) -> float:
+        """The time of a ticker, but no later than now. Raises BadFrame for one of the future."""
+        possible = self._exchange_clock.no_later(told_at, received_at)
+        if possible is None:
+            raise BadFrame(f"{pair}: a ticker of the future, by the exchange's own clock", reason="future")
+        return possible
 
     def _learn_lag(self, pair: Pair, age: float, now: float) -> None:
         since_last = None if self._last_trade_at is None else now - self._last_trade_at
@@ -462,13 +490,14 @@ class KrakenCollector(Collector):
         self._delivered_at.update(late)
 
 
+def _ticked(message: Parsed) -> str | None:
+    """The symbol, where the message is an update of its ticker and of nothing else; None for all others."""
+    if message.kind != "ticker" or len(message.events) != 1:
+        return None
+    (event,) = message.events
+    return event.symbol if type(event) is LastTrade and not event.snapshot else None
+
+
 def _is_other_ticker(held: Tick, trade: Tick) -> bool:
     """Whether a ticker is held that told another price."""
     return held.source == WEBSOCKET and held.traded_at is None and held.amount != trade.amount
-    def _told_at(self, pair: Pair, told_at: float, received_at: float) -> float:
-        """The time of a ticker, but no later than now. Raises BadFrame for one of the future."""
-        possible = self._exchange_clock.no_later(told_at, received_at)
-        if possible is None:
-            raise BadFrame(f"{pair}: a ticker of the future, by the exchange's own clock", reason="future")
-        return possible
-

@@ -26,9 +26,6 @@ from ltp_service.feed.messages import (
 
 symbol_of = kraken_v1_symbol
 
-_TICKER_TAIL = 40
-"""Characters at the end of a frame that hold its channel and its symbol."""
-
 _TIME = attrgetter("traded_at")
 
 _LATEST = 253402300800.0
@@ -78,17 +75,6 @@ def write(request: Request, request_id: int) -> str:
 def ping(request_id: int) -> str:
     """A question that the exchange answers even before any subscription."""
     return msgspec.json.encode({"event": "ping", "reqid": request_id}).decode()
-
-
-def ticker_of(frame: str) -> str | None:
-    """The symbol, where the frame is a ticker; None for all others.
-
-    It is told from the end of the text, because a burst holds hundreds of tickers of which one is read.
-    """
-    if not frame.startswith("[") or not frame.endswith('"]'):
-        return None
-    before, found, symbol = frame[-_TICKER_TAIL:-2].rpartition('"ticker","')
-    return symbol if found and before.endswith(",") else None
 
 
 def parse(frame: str) -> Parsed:
@@ -173,13 +159,12 @@ def _read_trade(fields: list[str], symbol: str) -> LastTrade:
 
 
 def _newest(trades: list[LastTrade]) -> LastTrade:
-    """The newest trade of a frame, with the amounts of those of other moments."""
+    """The newest trade of a frame, with the others."""
     if _TIME(trades[0]) <= _TIME(trades[-1]):
         trades.reverse()
-    # max takes the first of equals. Only the direction of the frame tells trades of one moment apart.
-    newest = max(trades, key=_TIME)
-    earlier = tuple(trade.amount for trade in trades if trade.traded_at != newest.traded_at)
-    return msgspec.structs.replace(newest, earlier=earlier)
+    # Equals stay in their order. Only the direction of the frame tells trades of one moment apart.
+    newest, *others = sorted(trades, key=_TIME, reverse=True)
+    return msgspec.structs.replace(newest, others=tuple(others))
 
 
 def read_time(text: str) -> float:

@@ -98,8 +98,6 @@ class _Status(msgspec.Struct):
 
 _LIVE = re.compile(r'"type"\s*:\s*"update"')
 
-_TICKER_UPDATE = '{"channel":"ticker","type":"update","data":[{"symbol":"'
-
 _FRAME = msgspec.json.Decoder(_Frame)
 _TICKER = msgspec.json.Decoder(_Ticker)
 _TICKERS = msgspec.json.Decoder(list[_Ticker])
@@ -193,16 +191,6 @@ def _number(text: msgspec.Raw) -> Decimal:
     return read_price(bytes(text).decode("ascii", "replace"))
 
 
-def ticker_of(frame: str) -> str | None:
-    """The symbol, where the frame is an update of that ticker and of nothing else; None for all others.
-
-    It is told from the text, because a burst holds hundreds of tickers of which one is read.
-    """
-    if not frame.startswith(_TICKER_UPDATE) or frame.count('"symbol"') != 1:
-        return None
-    return frame[len(_TICKER_UPDATE) : frame.find('"', len(_TICKER_UPDATE))]
-
-
 def _parse_answer(message: _Frame) -> Parsed:
     if message.method == "pong":
         return Parsed("pong", ())
@@ -246,7 +234,7 @@ def _parse_trades(message: _Frame) -> list[LastTrade | Invalid]:
             by_symbol.setdefault(trade.symbol, []).append(trade)
         else:
             unusable.append(trade)
-    return [*(_newest(of_one, snapshot=snapshot) for of_one in by_symbol.values()), *unusable]
+    return [*map(_newest, by_symbol.values()), *unusable]
 
 
 def _parse_state(message: _Frame) -> Parsed:
@@ -292,13 +280,10 @@ def name_of(row: msgspec.Raw) -> str:
         return bytes(row).decode("utf-8", "replace")
 
 
-def _newest(trades: Sequence[LastTrade], *, snapshot: bool) -> LastTrade:
-    """The newest of one symbol's trades, and for an update the amounts of its trades at other times."""
-    newest = max(trades, key=_TRADE_ID)
-    if snapshot or len(trades) == 1:
-        return newest
-    earlier = tuple(trade.amount for trade in trades if trade.traded_at != newest.traded_at)
-    return msgspec.structs.replace(newest, earlier=earlier)
+def _newest(trades: Sequence[LastTrade]) -> LastTrade:
+    """The newest of one symbol's trades, with the others."""
+    newest, *others = sorted(trades, key=_TRADE_ID, reverse=True)
+    return msgspec.structs.replace(newest, others=tuple(others)) if others else newest
 
 
 def _traded(trade: _Trade, *, snapshot: bool) -> LastTrade | Invalid:

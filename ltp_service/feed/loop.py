@@ -22,9 +22,11 @@ from ltp_service.feed.messages import (
     Invalid,
     LastTrade,
     Leaving,
+    Parsed,
     Refused,
     Request,
     Skipped,
+    Unreadable,
 )
 from ltp_service.feed.requests import Requests
 from ltp_service.feed.subscriptions import Subscriptions
@@ -174,9 +176,9 @@ class Collector:
 
     # What a product may add.
 
-    def without_superseded(self, frames: Sequence[str]) -> Sequence[str]:
-        """Of frames that arrived together, those that have to be read, in order."""
-        return frames
+    def without_superseded(self, messages: list[Parsed | Unreadable]) -> list[Parsed | Unreadable]:
+        """Of messages that arrived together, those that have to be taken, in order."""
+        return messages
 
     def wasted(self, now: float) -> None:
         """Something arrived that could not be used."""
@@ -330,20 +332,22 @@ class Collector:
 
     def _digest(self, frames: Sequence[str], now: float) -> None:
         """Frames that arrived together at `now`; never raises for what is in them."""
-        if len(frames) > 1:
-            newest = self.without_superseded(frames)
-            if len(newest) < len(frames):
-                self._counted["superseded"] += len(frames) - len(newest)
-            frames = newest
+        messages: list[Parsed | Unreadable] = []
         for frame in frames:
             try:
-                parsed = self._parse(frame)
+                messages.append(self._parse(frame))
             except (BadFrame, msgspec.MsgspecError, ValueError, RecursionError) as error:
-                self._reject_frame(error.reason if isinstance(error, BadFrame) else "malformed", error)
-                self.unreadable(frame, now)
+                reason = error.reason if isinstance(error, BadFrame) else "malformed"
+                messages.append(Unreadable(frame, reason, error))
+        if len(messages) > 1:
+            messages = self.without_superseded(messages)
+        for message in messages:
+            if isinstance(message, Unreadable):
+                self._reject_frame(message.reason, message.cause)
+                self.unreadable(message.frame, now)
                 continue
-            self._counted[parsed.kind] += 1
-            for event in parsed.events:
+            self._counted[message.kind] += 1
+            for event in message.events:
                 try:
                     self._handlers[type(event)](event, now)
                 except BadFrame as error:

@@ -34,8 +34,18 @@ class LastTrade(msgspec.Struct, frozen=True, gc=False):
     """True for the state at subscription: it says nothing about when it was traded unless `traded_at` does."""
     told_at: float | None = None
     """Exchange time of a ticker's frame in unix seconds: the trade is no younger, and may be much older."""
-    earlier: tuple[Decimal, ...] = ()
-    """Amounts of the other trades of the same frame that were made at other moments."""
+    others: tuple["LastTrade", ...] = ()
+    """The other trades of the symbol in the same frame, newest first."""
+
+    def earlier(self) -> tuple[Decimal, ...]:
+        """Amounts of the others that were made at other moments; none of the state at subscription, which is no news."""
+        if self.snapshot:
+            return ()
+        return tuple(trade.amount for trade in self.others if trade.traded_at != self.traded_at)
+
+    def without_newest(self) -> "LastTrade":
+        """The newest of the others, with those that are left. Raises IndexError where there is none."""
+        return msgspec.structs.replace(self.others[0], others=self.others[1:])
 
 
 class LastTradeId(msgspec.Struct, frozen=True, gc=False):
@@ -142,6 +152,14 @@ class Parsed(msgspec.Struct, frozen=True, gc=False):
 
     kind: str
     events: Sequence[Event]
+
+
+class Unreadable(msgspec.Struct, frozen=True):
+    """One frame of which nothing could be read."""
+
+    frame: str
+    reason: str
+    cause: Exception
 
 
 HEARTBEAT = Parsed("heartbeat", ())

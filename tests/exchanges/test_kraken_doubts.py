@@ -52,6 +52,7 @@ UNUSABLE = [
     ticker('"101"', 1.0),
     ticker("null", 1.0),
     ticker("0", 1.0),
+    ticker("101", CLOCK_TOLERANCE_SECONDS + 2.0),
     '{"channel":"ticker","type":"update","data":{"symbol":"BTC/USD","last":101}}',
     '{"type":"update","data":[{"symbol":"BTC/USD","last":101}]}',
 ]
@@ -162,6 +163,23 @@ def test_a_good_row_beside_a_bad_one_is_served_and_leaves_the_doubt() -> None:
         fed = Fed(V2, [*IN_STEP, 1.1, frame, *beats(2, BEAT)])
 
         assert (fed.price, fed.reason) == ("101", "unusable")
+
+
+@pytest.mark.parametrize(
+    ("url", "in_step", "frame"),
+    [
+        (V1, V1_IN_STEP, v1_trades(("101", 1.0), ("107", 3600.0), ("108", 3601.0))),
+        (V2, IN_STEP, trades(row("101", 2, 1.0), row("107", 3, 3600.0), row("108", 4, 3601.0))),
+        (V2, V2_ACKS, trades(row("101", 2, 1.0), row("107", 3, 3600.0), kind="snapshot")),
+    ],
+    ids=["v1", "v2", "v2 snapshot"],
+)
+def test_rows_of_the_future_cost_the_newest_believable_one_nothing(
+    url: str, in_step: list[Step], frame: str
+) -> None:
+    fed = Fed(url, [*in_step, 1.0, frame])
+
+    assert (fed.price, fed.reason, fed.refused["future"]) == ("101", "unusable", 1)
 
 
 def test_a_trade_that_was_held_back_before_the_frame_does_not_settle_it() -> None:

@@ -42,15 +42,12 @@ def test_a_ticker_has_no_time_and_none_is_invented() -> None:
 
 def test_of_several_trades_in_one_frame_the_newest_counts_with_its_time() -> None:
     parsed = parse(TRADES)
+    earlier = LastTrade("XMR/USD", "354.04000000", Decimal("354.04"), traded_at=1618678150.826417)
 
     assert parsed.kind == "trade"
     assert list(parsed.events) == [
         LastTrade(
-            "XMR/USD",
-            "353.81000000",
-            Decimal("353.81"),
-            traded_at=1618678150.827816,
-            earlier=(Decimal("354.04"),),
+            "XMR/USD", "353.81000000", Decimal("353.81"), traded_at=1618678150.827816, others=(earlier,)
         )
     ]
 

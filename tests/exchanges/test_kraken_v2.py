@@ -113,9 +113,10 @@ def test_a_ticker_row_that_cannot_be_used_costs_itself_alone() -> None:
 
 def test_of_a_sweep_the_last_trade_counts_with_its_number() -> None:
     parsed = parse(trades(trade("BTC/USD", "1.0", 7), trade("BTC/USD", "1.1", 8)))
+    earlier = LastTrade("BTC/USD", "1.0", Decimal("1.0"), UNIX, 7)
 
     assert parsed.kind == "trade"
-    assert list(parsed.events) == [LastTrade("BTC/USD", "1.1", Decimal("1.1"), UNIX, 8)]
+    assert list(parsed.events) == [LastTrade("BTC/USD", "1.1", Decimal("1.1"), UNIX, 8, others=(earlier,))]
 
 
 def test_a_frame_of_several_symbols_keeps_them_apart() -> None:
@@ -141,7 +142,7 @@ def test_an_earlier_trade_of_the_frame_that_cannot_be_read_costs_the_newest_noth
 
     assert isinstance(invalid, Invalid)
     assert isinstance(event, LastTrade)
-    assert (event.price, event.trade_id, event.earlier) == ("1.1", 9, (Decimal("1.0"),))
+    assert (event.price, event.trade_id, event.earlier()) == ("1.1", 9, (Decimal("1.0"),))
 
 
 def test_a_pair_without_a_last_trade_takes_no_other_down() -> None:
