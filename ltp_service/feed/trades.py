@@ -8,7 +8,7 @@ import msgspec
 
 from ltp_service.domain.errors import BadFrame
 from ltp_service.domain.exchange_time import TIME_TOLERANCE_SECONDS, ExchangeTime
-from ltp_service.domain.trade import Trade
+from ltp_service.domain.trade import MAX_COLLECTED_SYMBOLS, Trade
 from ltp_service.feed.contract import Dialect, Equipment, Gap, Link
 from ltp_service.feed.loop import ASIDE_BURST_FRAMES, ASIDE_TURN_SECONDS, Collector
 from ltp_service.feed.messages import Traded
@@ -21,8 +21,11 @@ log = logging.getLogger(__name__)
 FRUITLESS_SECONDS = 10.0
 """Seconds of arrivals without one stored trade after which a collector is of no use."""
 
-REMEMBERED_GAPS = 100
-"""Gaps remembered."""
+REMEMBERED_GAPS = MAX_COLLECTED_SYMBOLS + 100
+"""Gaps remembered: one of each symbol, which may all end at once, and a hundred more."""
+
+REMEMBERED_OUTAGES = 2 * MAX_COLLECTED_SYMBOLS
+"""Symbols whose trades are missed now, and those that are not wanted any more with them: as many again."""
 
 RENUMBERED_FROM_STEP = 1_000_000
 """Numbers that two trades in a row are apart when the exchange must have begun to number anew."""
@@ -53,6 +56,8 @@ class TradeCollector(Collector):
         self._arrived_at = 0.0
         self._gaps: deque[Gap] = deque(maxlen=REMEMBERED_GAPS)
         self._cut_since: float | None = None
+        self._out_since: dict[str, float] = {}
+        """Symbol → since when its trades are missed though there is a line: not wanted any more, or refused."""
         self._exchange_time = ExchangeTime()
         self._newest: dict[str, Traded] = {}
         """Of each symbol the trade with the highest number."""
@@ -89,12 +94,18 @@ class TradeCollector(Collector):
     def symbols_changed(self, added: Sequence[str], removed: Sequence[str], now: float) -> None:
         for symbol in removed:
             self._newest.pop(symbol, None)
+            self._begin_outage(symbol, now)
 
     def tended(self, now: float) -> None:
         self._subscriptions.mark_silent(now)
         if self._cut_since is not None and self._subscriptions.settled():
             self._gaps.append(Gap(self._cut_since, self._now(now)))
             self._cut_since = None
+        for symbol, state in self._subscriptions.states.items():
+            if state.proven:
+                self._end_outage(symbol, now)
+            elif state.refusal is not None:
+                self._begin_outage(symbol, now)
 
     def problem(self, now: float) -> str | None:
         since = self._fruitless_since
@@ -103,9 +114,10 @@ class TradeCollector(Collector):
         return super().problem(now)
 
     def gaps(self) -> tuple[Gap, ...]:
-        """The newest cuts of the feed and holes in an exchange's numbers, in the order of their ends."""
+        """The newest cuts of the feed, outages of a symbol and holes in an exchange's numbers, in the order of their ends."""
         cut = () if self._cut_since is None else (Gap(self._cut_since),)
-        return (*self._gaps, *cut)
+        out = (Gap(since, None, symbol) for symbol, since in tuple(self._out_since.items()))
+        return (*self._gaps, *cut, *out)
 
     def link(self) -> Link:
         return msgspec.structs.replace(super().link(), gaps=self.gaps())
@@ -114,6 +126,16 @@ class TradeCollector(Collector):
         """The exchange's unix time at a monotonic moment; this machine's until the exchange told its own."""
         known = self._exchange_time.at(now)
         return known if known is not None else self._clock.wall() - (self._clock.monotonic() - now)
+
+    def _begin_outage(self, symbol: str, now: float) -> None:
+        self._out_since.setdefault(symbol, self._now(now) - LATENCY_SECONDS)
+        if len(self._out_since) > REMEMBERED_OUTAGES:
+            del self._out_since[next(iter(self._out_since))]
+
+    def _end_outage(self, symbol: str, now: float) -> None:
+        since = self._out_since.pop(symbol, None)
+        if since is not None:
+            self._gaps.append(Gap(since, self._now(now), symbol))
 
     def _count(self, trade: Traded, number: int) -> None:
         """Tells a hole between this trade and the newest one before it."""

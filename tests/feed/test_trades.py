@@ -1,22 +1,22 @@
 """What all trade collectors share, shown on an exchange that does not exist."""
 
-from collections.abc import Callable
 from decimal import Decimal
+from functools import partial
 
 import pytest
 
 from ltp_service.collected.trades import TradeStore
 from ltp_service.domain.errors import BadFrame
-from ltp_service.domain.trade import Trade
+from ltp_service.domain.trade import MAX_COLLECTED_SYMBOLS, Trade
 from ltp_service.feed.contract import Gap, Terms
 from ltp_service.feed.messages import Answered, Invalid, Parsed, Request, Traded
-from ltp_service.feed.trades import TradeCollector
+from ltp_service.feed.trades import LATENCY_SECONDS, REMEMBERED_OUTAGES, TradeCollector
 from tests.fakes import NOON, Script, Step
 
 
 class Dialect:
     """`trade 7 0.5` is trade 7, traded 0.5 s after noon; `numbered 7 0.5` is the same on an exchange whose trades are
-    numbered without a hole; `ok 1` answers request 1; `bad` is no frame at all."""
+    numbered without a hole; `ok 1` answers request 1, and `no 1` refuses it; `bad` is no frame at all."""
 
     def write(self, request: Request, request_id: int) -> str:
         return f"{request.verb} {' '.join(request.symbols)}"
@@ -35,6 +35,8 @@ class Dialect:
                 return Parsed("trade", [trade])
             case ["ok", number]:
                 return Parsed("acknowledgement", [Answered(int(number))])
+            case ["no", number]:
+                return Parsed("refusal", [Answered(int(number), "no such market")])
             case ["invalid"]:
                 return Parsed("trade", [Invalid("not_positive", "0")])
             case ["pong"]:
@@ -54,10 +56,10 @@ LOOK = "look at the collector"
 
 
 class Feed:
-    """The collector on scripted connections."""
+    """The collector on scripted connections. The step `want AB CD` has it follow these symbols from then on."""
 
     def __init__(self, *connections: list[Step]) -> None:
-        self.script = Script(*([self.look if step == LOOK else step for step in one] for one in connections))
+        self.script = Script(*(map(self._step, one) for one in connections))
         self.store = TradeStore(self.script.equipment.runtime)
         self.collector = MadeUpTrades(["AB"], self.store, self.script.equipment)
         self.problems: list[str | None] = []
@@ -68,6 +70,13 @@ class Feed:
 
     def look(self) -> None:
         self.problems.append(self.collector.link().problem)
+
+    def _step(self, step: Step) -> Step:
+        if step == LOOK:
+            return self.look
+        if isinstance(step, str) and step.startswith("want"):
+            return partial(self.collector.want, step.split()[1:])
+        return step
 
 
 def every_second(frame: str, seconds: int) -> list[Step]:
@@ -147,11 +156,7 @@ def test_a_new_numbering_is_a_hole_of_unknown_size_and_is_followed_from_then_on(
 
 
 def test_a_symbol_that_was_not_wanted_for_a_while_has_no_hole_from_then() -> None:
-    def wanting(symbols: list[str]) -> Callable[[], None]:
-        return lambda: feed.collector.want(symbols)
-
-    feed = Feed(["ok 1", "numbered 7 0", wanting([]), 0.2, wanting(["AB"]), 0.2, "numbered 50 9"])
-    feed.play()
+    feed = Feed(["ok 1", "numbered 7 0", "want", 0.2, "want AB", 0.2, "numbered 50 9"]).play()
 
     assert feed.script.meters.missed == {}
 
@@ -202,3 +207,41 @@ def test_the_first_connection_begins_without_a_gap() -> None:
     seen: list[Gap] = []
     feed.play()
     assert seen == []
+
+
+def test_a_symbol_that_was_not_wanted_for_a_while_has_a_gap_of_its_own_until_it_is_subscribed_again() -> None:
+    look: list[Step] = [lambda: seen.extend(feed.collector.gaps())]
+    feed = Feed(["ok 1", "trade 1 0", "want", 1.0, 10.0, "want AB", 1.0, 2.0, *look, "ok 3", 0.5])
+    seen: list[Gap] = []
+    feed.play()
+
+    assert seen == [Gap(NOON + 1 - LATENCY_SECONDS, None, "AB")]
+    assert feed.collector.gaps()[0] == Gap(NOON + 1 - LATENCY_SECONDS, NOON + 14.5, "AB")
+
+
+def test_a_symbol_that_is_refused_for_a_while_has_a_gap_of_its_own_that_joins_the_cut_before() -> None:
+    feed = Feed(["ok 1", "trade 1 0"], [0.5, "no 2", *every_second("pong", 60), "trade 2 62", 0.5]).play()
+
+    cut, refused, _ = feed.collector.gaps()
+    assert (cut.symbol, refused.symbol) == (None, "AB")
+    assert cut.until is not None
+    assert refused.until is not None
+    assert refused.since < cut.until
+    assert refused.until - cut.until == pytest.approx(60.5, abs=1)
+
+
+def test_as_many_symbols_as_may_be_collected_can_be_missed_at_once_and_no_gap_is_forgotten() -> None:
+    names = list(map(str, range(MAX_COLLECTED_SYMBOLS)))
+    all_of_them = " ".join(["want", *names])
+    feed = Feed([all_of_them, 0.5, "ok 3", "want", 0.5, all_of_them, 0.5, "ok 5", 0.5]).play()
+
+    assert {gap.symbol for gap in feed.collector.gaps() if gap.until} >= set(names)
+
+
+def test_symbols_that_come_and_go_for_ever_are_remembered_up_to_a_number() -> None:
+    steps: list[Step] = []
+    for number in range(REMEMBERED_OUTAGES + 50):
+        steps += [f"want {number}", 0.5, "pong"]
+    feed = Feed(steps).play()
+
+    assert len([gap for gap in feed.collector.gaps() if gap.symbol]) == REMEMBERED_OUTAGES
