@@ -151,7 +151,7 @@ class ExchangeTape:
 
     def following(self, lane: str, after: Place, most: int) -> list[Told]:
         told = []
-        for since, until in self._gaps(lane):
+        for since, until in self._past_gaps(lane):
             if until > after.gap_until:
                 after = after._replace(gap_until=until)
                 told.append(Told(after, "gap", self._gap(lane, from_=since, to=until)))
@@ -167,9 +167,13 @@ class ExchangeTape:
         return told[:most]
 
     def resume(self, lane: str, after: Place | None, now: float) -> Resumed:
-        if after is not None:
-            return Resumed(after, is_whole=self._store.arrived_after(self._symbol, lane, after.number)[1])
-        return Resumed(self.newest(lane), is_whole=False, gap=self._gap(lane, to=now))
+        if after is None or not after.number:  # when it was told none, and what came since, is not known
+            return Resumed(after or self.newest(lane), is_whole=False, gap=self._gap(lane, to=now))
+        lasting = min((gap.since for gap in self._gaps(lane) if gap.until is None), default=None)
+        gap = None if lasting is None else self._gap(lane, after.trade_id, from_=lasting, to=now)
+        is_told = gap is None and self._gap_until(lane, inf) <= after.gap_until
+        is_kept = self._store.arrived_after(self._symbol, lane, after.number)[1]
+        return Resumed(after, is_whole=is_told and is_kept, gap=gap)
 
     def event_id(self, places: Sequence[Place]) -> str:
         return texts_id(self._subjects, [place.trade_id for place in places])
@@ -186,14 +190,17 @@ class ExchangeTape:
         found = self._store.arrival_of(self._symbol, lane, trade_id)
         return found and Place(found[0], trade_id, self._gap_until(lane, found[1].timestamp))
 
-    def _gaps(self, lane: str) -> list[tuple[float, float]]:
+    def _gaps(self, lane: str) -> list[Gap]:
+        return [gap for gap in self._all_gaps(lane) if gap.symbol in (None, self._symbol)]
+
+    def _past_gaps(self, lane: str) -> list[tuple[float, float]]:
         """Beginnings and ends, oldest first, of those that are over."""
-        gaps = [gap for gap in self._all_gaps(lane) if gap.symbol in (None, self._symbol)]
+        gaps = self._gaps(lane)
         return sorted(((gap.since, gap.until) for gap in gaps if gap.until is not None), key=itemgetter(1))
 
     def _gap_until(self, lane: str, at: float) -> float:
         """The end of the last one that was over at that moment."""
-        return max((until for _, until in self._gaps(lane) if until <= at), default=0.0)
+        return max((until for _, until in self._past_gaps(lane) if until <= at), default=0.0)
 
     def _gap(
         self,

@@ -9,6 +9,7 @@ from ltp_service.collected.kraken_tape import KrakenTape
 from ltp_service.domain.book import BookSnapshot
 from ltp_service.domain.trade import Trade
 from ltp_service.feed.contract import Gap, Link
+from ltp_service.runtime.moments import rfc3339
 from ltp_service.streams.flow import FRAME_EVERY_SECONDS, TRADES_A_FRAME, TRADES_EVERY_SECONDS, Flow, Wording
 from ltp_service.streams.pump import HURRY_SECONDS, LOOK_EVERY_SECONDS
 from ltp_service.streams.question import ExchangeQuestion, MarketQuestion
@@ -353,21 +354,68 @@ def test_a_trade_that_is_not_kept_any_more_gives_a_gap(room: Room) -> None:
     assert (gap.name, gap.data["exchange"]) == ("gap", "bybit")
 
 
-def test_a_time_without_a_line_to_the_exchange_is_a_gap(room: Room) -> None:
+def missed(room: Room, *gaps: Gap) -> None:
+    """The collector of Bybit tells these gaps from now on."""
+    link = Link("bybit_trades", "active", True, 2, 2, None, None, {}, gaps=gaps)
+    room.links = [("bybit", link)]
+
+
+def moments(events: list[Event]) -> list[tuple[str | None, str | None]]:
+    """From when to when each gap is."""
+    return [(event.data["from"], event.data["to"]) for event in events if event.name == "gap"]
+
+
+def after_noon(seconds: int) -> str:
+    return rfc3339(NOON + seconds)
+
+
+@pytest.mark.parametrize("symbol", [None, "BTCUSDT"], ids=["of_all", "of_one"])
+def test_a_time_without_a_line_to_the_exchange_or_for_the_symbol_is_a_gap(
+    room: Room, symbol: str | None
+) -> None:
     trade_there(room, "a")
     client = room.join(BYBIT)
     hello, *_ = listen(room, client)
-    cut = Gap(NOON + 1, NOON + 2)
-    link = Link("bybit_trades", "active", True, 2, 2, None, None, {}, gaps=(cut, Gap(NOON + 3)))
-    room.links = [("bybit", link)]
+    missed(room, Gap(NOON + 1, NOON + 2, symbol), Gap(NOON + 3, None, symbol), Gap(NOON, NOON, "ETHUSDT"))
     trade_there(room, "b")
-    told_at_once, told_later = listen(room, client), listen(room, room.join(BYBIT, hello.id))
+    told_at_once = listen(room, client)
 
-    for events in (told_at_once, told_later[1:]):
-        gap, trade = (event for event in events if event.name in ("gap", "trade"))
-        assert gap.data["from"] == "2026-09-21T14:13:21.000000Z"
-        assert gap.data["to"] == "2026-09-21T14:13:22.000000Z"
-        assert trade.data["trade_id"] == "b"
+    assert moments(told_at_once) == [(after_noon(1), after_noon(2))]
+    assert [each.name for each in told_at_once if each.name != "heartbeat"] == ["gap", "trade"]
+    again = room.join(BYBIT, hello.id)
+    now = rfc3339(room.clock.wall())
+    told_later = listen(room, again)
+    assert told_later[0].data["resumed"] is False
+    assert moments(told_later) == [(after_noon(3), now), (after_noon(1), after_noon(2))]
+    assert told(told_later)[-1] == "b"
+
+
+def test_nothing_is_resumed_whole_across_a_gap_that_is_over(room: Room) -> None:
+    trade_there(room, "a")
+    client = room.join(BYBIT)
+    hello, *_ = listen(room, client)
+    missed(room, Gap(NOON + 1, NOON + 2))
+    room.turn(LOOK_EVERY_SECONDS)
+    again = listen(room, room.join(BYBIT, hello.id))
+
+    assert again[0].data["resumed"] is False
+    assert moments(again) == [(after_noon(1), after_noon(2))]
+
+
+def test_a_client_that_was_told_no_trade_of_an_exchange_yet_learns_that_some_may_be_missing(
+    room: Room,
+) -> None:
+    last = room.join(BYBIT).events()[-1].id
+    missed(room, Gap(NOON + 1, NOON + 2))
+    room.turn(LOOK_EVERY_SECONDS)
+    trade_there(room, "a")
+    again = room.join(BYBIT, last)
+    now = rfc3339(room.clock.wall())
+    events = listen(room, again)
+
+    assert events[0].data["resumed"] is False
+    assert moments(events) == [(None, now)]
+    assert told(events)[1:] == ["a"]
 
 
 def test_trades_that_were_dropped_before_they_were_told_are_a_gap(room: Room) -> None:
