@@ -214,11 +214,9 @@ class KrakenTape:
             return told
 
     def can_follow(self, pair: Pair, after: int) -> bool:
-        """Whether each trade after an id is here, or may still come from REST."""
+        """Whether each trade after an id is here, or may still come from REST. Before the first trade nobody knows."""
         newest = self.newest(pair)
-        if newest is None:
-            return True
-        if after < 1 or abs(newest - after) > TRADES_PER_PAIR:
+        if newest is None or after < 1 or abs(newest - after) > TRADES_PER_PAIR:
             return False
         now = self._clock.monotonic()
         with self._lock:

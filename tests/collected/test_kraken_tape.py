@@ -122,6 +122,10 @@ def test_the_last_1000_trades_are_kept_and_what_is_older_is_a_gap_at_once(clock:
     assert told(far, 3999) == [(3999, 5000), 5000]
 
 
+def test_before_the_first_trade_nothing_is_said_to_be_here() -> None:
+    assert not tape_of([]).can_follow(BTC, 40)
+
+
 def test_holes_that_no_stream_asks_for_are_not_wanted(clock: SteeredClock) -> None:
     tape = tape_of([1, 3], clock)
     assert tape.wanted() == []

@@ -1,13 +1,12 @@
 """A pump with stores of its own, on a clock that stands still, and clients that take as much as they are told."""
 
 import json
-from collections import defaultdict
 from collections.abc import Callable
 from decimal import Decimal
 from typing import Any, NamedTuple
 
 from ltp_service.collected.books import BookStore
-from ltp_service.collected.kraken_tape import KrakenTape, TapeGap
+from ltp_service.collected.kraken_tape import KrakenTape
 from ltp_service.collected.pair_books import PairBooks
 from ltp_service.collected.trades import TradeStore
 from ltp_service.domain.pairs import Pair
@@ -100,46 +99,15 @@ class Wire:
         return [event.name for event in self.events()]
 
 
-class FakeTape(KrakenTape):
-    """Kraken's tape, filled and held back by hand."""
+class Tape(KrakenTape):
+    """Kraken's tape, filled by hand."""
 
     def __init__(self, clock: FakeClock) -> None:
         super().__init__(lambda *_: [], clock)
-        self.items: defaultdict[Pair, list[Trade | TapeGap]] = defaultdict(list)
-        self.held_from: dict[Pair, int] = {}
-        """Trades from this id on are held back, because a hole before them may still be filled."""
-        self.oldest_kept = 1
-        """No trade before this one can be told."""
 
     def trade(self, trade_id: int, pair: Pair = BTC, price: str = "100.10") -> None:
-        one = Trade(
-            "kraken", str(pair), "buy", Decimal(price), Decimal("1E-7"), NOON, str(trade_id), NOON, ""
-        )
-        self.items[pair].append(one)
-        if self.on_news is not None:
-            self.on_news(pair)
-
-    def gap(self, after: int, before: int, pair: Pair = BTC) -> None:
-        self.items[pair].append(TapeGap(pair, after, before, NOON, NOON + 1))
-
-    def newest(self, pair: Pair) -> int | None:
-        return max((int(each.trade_id) for each in self.items[pair] if isinstance(each, Trade)), default=None)
-
-    def oldest(self, pair: Pair) -> int | None:
-        return min((int(each.trade_id) for each in self.items[pair] if isinstance(each, Trade)), default=None)
-
-    def following(self, pair: Pair, after: int, limit: int) -> list[Trade | TapeGap]:
-        end = self.held_from.get(pair, 1 << 60)
-        found = [each for each in self.items[pair] if after < _number(each) < end]
-        return found[:limit]
-
-    def can_follow(self, pair: Pair, after: int) -> bool:
-        newest = self.newest(pair)
-        return self.oldest_kept - 1 <= after <= (newest or 0)
-
-
-def _number(item: Trade | TapeGap) -> int:
-    return int(item.trade_id) if isinstance(item, Trade) else (item.before_trade_id or 0) - 1
+        quantity = Decimal("1E-7")
+        self.put(Trade("kraken", str(pair), "buy", Decimal(price), quantity, NOON, str(trade_id), NOON, ""))
 
 
 class Room:
@@ -164,7 +132,7 @@ class Room:
             self.store, self.changes, self.clock, ttl=TTL, fetch=lambda _: None, substitutes=substitutes
         )
         others = {"coinbase": self.coinbase, "bitstamp": self.bitstamp}
-        self.tape = FakeTape(self.clock)
+        self.tape = Tape(self.clock)
         world = runtime(self.clock, self.meters, random=lambda: 0.5, sleep=sleep or self.clock.sleep)
         self.trades, self.books = TradeStore(world), BookStore()
         self.links: list[tuple[str, Link]] = []
