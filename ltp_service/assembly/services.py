@@ -17,7 +17,7 @@ from ltp_service.collected.pair_books import PairBooks
 from ltp_service.collected.symbols import SymbolReload
 from ltp_service.exchanges.kraken_books import KrakenBooks
 from ltp_service.feed.books import BookCollector
-from ltp_service.feed.contract import Link
+from ltp_service.feed.contract import Gap, Link
 from ltp_service.feed.loop import Collector
 from ltp_service.feed.trades import TradeCollector
 from ltp_service.history.access import History
@@ -39,7 +39,7 @@ from ltp_service.settings.config import Config
 from ltp_service.streams.places import Places
 from ltp_service.streams.pump import Pump
 from ltp_service.streams.question import ExchangeEvents
-from ltp_service.streams.sources import Sources
+from ltp_service.streams.sources import Collecting, Sources
 
 if TYPE_CHECKING:
     from ltp_service.redis.client import RedisClient
@@ -221,6 +221,13 @@ def wire_streams(
         found = [each for each in trades.collectors.values() if isinstance(each, kind)]
         return [(each.exchange, fleet.seen(each.link()) if fleet else each.link()) for each in found]
 
+    def gaps(exchange: str) -> list[Gap]:
+        fleet, found = prices.fleet, list[Gap]()
+        for each in trades.collectors.values():
+            if isinstance(each, TradeCollector) and each.exchange == exchange:
+                found += fleet.gaps(each.name, each.gaps()) if fleet else each.gaps()
+        return found
+
     sources = Sources(
         prices.quotes,
         prices.changes,
@@ -228,7 +235,7 @@ def wire_streams(
         tape=prices.tape,
         trades=trades.trades,
         books=trades.books,
-        links=links,
+        collecting=Collecting(links, gaps),
         pair_books=pair_books,
     )
     sources.deviates = other_markets.deviates

@@ -10,7 +10,7 @@ from uuid import uuid4
 import msgspec
 
 from ltp_service.domain.pairs import Pair
-from ltp_service.feed.contract import Link
+from ltp_service.feed.contract import Gap, Link
 from ltp_service.feed.loop import Collector
 from ltp_service.redis.board import Board
 from ltp_service.redis.lease import Lease
@@ -83,13 +83,19 @@ class FleetParts:
 
         Its gaps include those in what this process heard from the owner.
         """
-        told = None if self.leads() else self.links.told(own.name)
-        link = told or own
-        if link.gaps is None:
-            return link
-        return msgspec.structs.replace(
-            link, gaps=tuple(sorted((*link.gaps, *self.owner.gaps()), key=attrgetter("since")))
-        )
+        link = self._told(own.name) or own
+        return link if link.gaps is None else msgspec.structs.replace(link, gaps=self._with_ours(link.gaps))
+
+    def gaps(self, name: str, own: Sequence[Gap]) -> tuple[Gap, ...]:
+        """Those of a collector alone, as `seen` tells them."""
+        told = self._told(name)
+        return self._with_ours(own if told is None else told.gaps or ())
+
+    def _told(self, name: str) -> Link | None:
+        return None if self.leads() else self.links.told(name)
+
+    def _with_ours(self, gaps: Sequence[Gap]) -> tuple[Gap, ...]:
+        return tuple(sorted((*gaps, *self.owner.gaps()), key=attrgetter("since")))
 
 
 def wire_fleet(

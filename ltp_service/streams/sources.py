@@ -49,6 +49,15 @@ class _BestOf(NamedTuple):
     pair: Pair
 
 
+class Collecting(NamedTuple):
+    """What the collectors of other exchanges say about themselves now."""
+
+    links: Callable[[ExchangeEvents], Sequence[tuple[str, Link]]]
+    """The exchanges of the collectors of one kind, and their states."""
+    gaps: Callable[[str], Sequence[Gap]]
+    """When trades of an exchange may have been missed."""
+
+
 class Sources:
     """Opens the flow of a question, and says which flows have something to tell."""
 
@@ -60,14 +69,13 @@ class Sources:
         tape: KrakenTape | None,
         trades: TradeStore,
         books: BookStore,
-        links: Callable[[ExchangeEvents], Sequence[tuple[str, Link]]],
+        collecting: Collecting,
         pair_books: PairBooks | None = None,
     ) -> None:
         """`tape` is Kraken's; None where its protocol gives no trade ids. `pair_books` are Kraken's, too; None where they
-        are not collected. `links` are the exchanges of the
-        collectors of one kind and what they say about themselves."""
+        are not collected."""
         self._quotes, self._changes, self._clock, self._tape = quotes, changes, clock, tape
-        self._trades, self._books, self._links = trades, books, links
+        self._trades, self._books, self._collecting = trades, books, collecting
         self.item: Callable[[Quote], bytes] = lambda _: b"{}"
         """Renders a price as `detail=true` does. Set by the room that knows how."""
         self.deviates: Callable[[Pair, Price], bool | None] = lambda *_: None
@@ -78,8 +86,6 @@ class Sources:
         self._of_pairs = Board(pair_books.look if pair_books else _no_books, pair_book_key, render_pair_book)
         self._looked_at = (0, 0, 0)
         """The versions of the boards at the last look."""
-        self._gaps: dict[str, Sequence[Gap]] = {}
-        """When the collector of each exchange missed trades, as of the last look."""
         self._flows: dict[News, dict[Flow, None]] = {}
         """The flows that tell of each."""
         self._news_of: dict[Flow, tuple[News, ...]] = {}
@@ -140,8 +146,6 @@ class Sources:
         self._prices.look(pairs)
         self._best.look(books)
         self._of_pairs.look(best_of)
-        if any(isinstance(each, str) for each in self._flows):
-            self._read_gaps()
         for flow in self._news_of:
             flow.refresh()
         # Most looks find nothing new. So a flow of prices or books is asked only where one of them has changed.
@@ -238,26 +242,21 @@ class Sources:
             wall=clock.wall,
         )
         if events == "trades":
-            self._read_gaps()
-            tape = ExchangeTape(self._trades, self._gaps_of, symbol, exchanges, subjects)
+            tape = ExchangeTape(self._trades, self._collecting.gaps, symbol, exchanges, subjects)
             return Flow(wording, [], tape), (symbol,)
         books = tuple((exchange, symbol) for exchange in exchanges)
         return Flow(wording, [Newest(self._best, books, "book")], None), tuple(map(_OfABook, books))
 
     def _exchange_heartbeat(self, exchanges: Sequence[str], events: ExchangeEvents) -> bytes:
         now, wall = self._clock.monotonic(), self._clock.wall()
-        links = [(exchange, link) for exchange, link in self._links(events) if exchange in exchanges]
+        links = [
+            (exchange, link) for exchange, link in self._collecting.links(events) if exchange in exchanges
+        ]
         ages = {
             exchange: _milliseconds(None if link.last_frame_at is None else now - link.last_frame_at)
             for exchange, link in links
         }
         return encode(Heartbeat(rfc3339(wall), Counter[str](link.state for _, link in links), ages))
-
-    def _read_gaps(self) -> None:
-        self._gaps = {exchange: link.gaps or () for exchange, link in self._links("trades")}
-
-    def _gaps_of(self, exchange: str) -> Sequence[Gap]:
-        return self._gaps.get(exchange, ())
 
     def _read_books(self, books: Sequence[ExchangeBook]) -> list[tuple[ExchangeBook, BookView | None]]:
         return [((exchange, symbol), self._books.view(symbol, exchange, 1)) for exchange, symbol in books]

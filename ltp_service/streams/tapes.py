@@ -17,6 +17,10 @@ from ltp_service.streams.events import ExchangeGap, ExchangeTrade, StreamedTrade
 MOST_AHEAD = 1_000
 """Trades by which another worker may be ahead of this one. With more the exchange must have numbered anew."""
 
+GAP_TOLD_WITHIN_SECONDS = 2.0
+"""Seconds after the end of a gap in which a trade may be told before it: the processes of a fleet hear of gaps each half
+second. After such a trade it is told again."""
+
 
 class Place(NamedTuple):
     """How far a lane, a pair or an exchange, was told."""
@@ -150,12 +154,13 @@ class ExchangeTape:
         return self.newest(lane) > place
 
     def following(self, lane: str, after: Place, most: int) -> list[Told]:
+        arrived, is_whole = self._store.arrived_after(self._symbol, lane, after.number)
         told = []
+        # Read after the trades: a collector knows a hole before it stores the trade that shows it.
         for since, until in self._past_gaps(lane):
             if until > after.gap_until:
                 after = after._replace(gap_until=until)
                 told.append(Told(after, "gap", self._gap(lane, from_=since, to=until)))
-        arrived, is_whole = self._store.arrived_after(self._symbol, lane, after.number)
         if arrived and not is_whole:
             number, first = arrived[0]
             gap = self._gap(lane, after.trade_id, first.trade_id, to=first.timestamp)
@@ -188,7 +193,9 @@ class ExchangeTape:
         if not trade_id:
             return Place(0, "", self._gap_until(lane, inf))
         found = self._store.arrival_of(self._symbol, lane, trade_id)
-        return found and Place(found[0], trade_id, self._gap_until(lane, found[1].timestamp))
+        return found and Place(
+            found[0], trade_id, self._gap_until(lane, found[1].timestamp - GAP_TOLD_WITHIN_SECONDS)
+        )
 
     def _gaps(self, lane: str) -> list[Gap]:
         return [gap for gap in self._all_gaps(lane) if gap.symbol in (None, self._symbol)]

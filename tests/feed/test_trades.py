@@ -132,6 +132,15 @@ def test_a_hole_in_the_numbers_is_told_with_its_place_and_size(caplog: pytest.Lo
     assert "3 trade(s) of AB are missing between 8 and 12" in caplog.text
 
 
+def test_a_hole_is_known_when_the_trade_that_shows_it_is_stored() -> None:
+    known: list[int] = []
+    feed = Feed(["ok 1", "numbered 7 0", "numbered 9 1"])
+    feed.store.listener = lambda _: known.append(len(feed.collector.gaps()))
+    feed.play()
+
+    assert known == [0, 1]
+
+
 def test_a_hole_across_a_cut_is_told_beside_the_cut_and_none_where_nothing_was_missed() -> None:
     cut = ["ok 1", "numbered 7 0"]
     feed = Feed([*cut], ["ok 2", "numbered 8 3"], ["ok 3", "numbered 11 9"]).play()

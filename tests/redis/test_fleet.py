@@ -6,6 +6,9 @@ from threading import Event
 from types import SimpleNamespace
 from typing import Any
 
+import msgspec
+
+from ltp_service.feed.contract import Gap, Link
 from ltp_service.redis.board import Board
 from ltp_service.redis.client import open_redis
 from ltp_service.redis.clock import SharedClock
@@ -14,7 +17,7 @@ from ltp_service.redis.lease import Claim
 from ltp_service.redis.prices import RedisStore
 from ltp_service.redis.topic import FleetLine
 from ltp_service.settings.config import Config
-from tests.fakes import FakeClock, memory_store, tick
+from tests.fakes import NOON, FakeClock, memory_store, tick
 
 
 def test_a_frame_or_a_price_from_anywhere_is_a_word_from_an_exchange() -> None:
@@ -78,3 +81,23 @@ def test_only_where_sentinels_name_the_master_it_is_watched() -> None:
     assert runners(Config(redis_sentinels=("127.0.0.1:1",), redis_master="prices")) == alone | {
         "master watch"
     }
+
+
+def test_a_process_knows_the_gaps_that_the_owner_told_and_those_in_what_it_heard() -> None:
+    clock = FakeClock()
+    client = open_redis(Config(redis_addr="127.0.0.1:1"), clock.monotonic)
+    line = FleetLine(client, SharedClock(client.time, clock.monotonic), Event())
+    fleet = wire_fleet(line, RedisStore(memory_store(clock), line), [], [], clock)
+    own, told = [Gap(NOON)], Gap(NOON - 60, NOON - 50)
+    assert fleet.gaps("bybit_trades", own) == (Gap(NOON),)
+
+    link = Link("bybit_trades", "active", True, 1, 1, None, None, {}, gaps=(told,))
+    fleet.links.learn({"bybit_trades": msgspec.json.encode(link)})
+    for _ in range(2):
+        fleet.owner.heard(1, clock.monotonic())
+        fleet.owner.cut()
+    heard, *_ = fleet.owner.gaps()
+    assert fleet.gaps("bybit_trades", own) == (told, heard)
+    assert fleet.seen(link).gaps == (told, heard)
+    fleet.lease._epoch = 1  # noqa: SLF001 - it holds the lease
+    assert fleet.gaps("bybit_trades", own) == (heard, Gap(NOON))

@@ -12,7 +12,7 @@ from ltp_service.collected.trades import TradeStore
 from ltp_service.domain.pairs import Pair
 from ltp_service.domain.tick import WEBSOCKET
 from ltp_service.domain.trade import Trade
-from ltp_service.feed.contract import Link
+from ltp_service.feed.contract import Gap, Link
 from ltp_service.prices.changes import Changes
 from ltp_service.prices.memory import MemoryStore
 from ltp_service.prices.other_markets import OtherMarkets, Substitutes
@@ -20,7 +20,7 @@ from ltp_service.prices.quotes import Quote, Quotes
 from ltp_service.streams.places import Places
 from ltp_service.streams.pump import Pump
 from ltp_service.streams.question import MarketQuestion, Question
-from ltp_service.streams.sources import Sources
+from ltp_service.streams.sources import Collecting, Sources
 from tests.fakes import BTC, ETH, NOON, FakeClock, RecordingMeters, memory_store, runtime, tick
 
 PRICES = MarketQuestion((BTC, ETH), "prices")
@@ -140,7 +140,7 @@ class Room:
         pair_books = PairBooks(self.books, lambda: self.books_heard_at, self.clock.monotonic)
         given = quotes, self.changes, self.clock, self.tape, self.trades, self.books
         other_markets = OtherMarkets(self.store, others, lambda _: (), LIMIT, self.clock)
-        self.sources = Sources(*given, lambda _: self.links, pair_books)
+        self.sources = Sources(*given, Collecting(lambda _: self.links, self._gaps), pair_books)
         self.sources.deviates = other_markets.deviates
         self.rendered: list[Pair] = []
         self.sources.item = self._item
@@ -190,6 +190,9 @@ class Room:
         self.rendered.append(quote.pair)
         amount = quote.price.tick.price if quote.price and quote.verdict.servable else None
         return json.dumps({"pair": str(quote.pair), "amount": amount, "state": quote.verdict.state}).encode()
+
+    def _gaps(self, exchange: str) -> list[Gap]:
+        return [gap for name, link in self.links if name == exchange for gap in link.gaps or ()]
 
     def _when_readable(self, handle: int, tell: Callable[[], None]) -> Callable[[], object]:
         self.watched[handle] = tell

@@ -385,6 +385,30 @@ def test_a_time_without_a_line_to_the_exchange_or_for_the_symbol_is_a_gap(
     assert told(told_later)[-1] == "b"
 
 
+def test_a_hole_is_told_before_the_trade_that_shows_it(room: Room) -> None:
+    trade_there(room, "1")
+    client = room.join(BYBIT)
+    listen(room, client)
+    missed(room, Gap(NOON - 1, NOON, "BTCUSDT", 3))
+    trade_there(room, "5")
+    room.turn(TRADES_EVERY_SECONDS)  # and the next look at everything is not due
+
+    assert client.names() == ["gap", "trade"]
+
+
+@pytest.mark.parametrize(("ended", "is_told"), [(NOON, True), (NOON - 10, False)], ids=["just_now", "before"])
+def test_a_gap_that_may_have_been_told_after_the_last_trade_is_told_to_who_resumes_there(
+    room: Room, ended: float, is_told: bool
+) -> None:
+    trade_there(room, "a")
+    last = room.join(BYBIT).events()[-1].id
+    missed(room, Gap(NOON - 11, ended))
+    again = listen(room, room.join(BYBIT, last))
+
+    assert again[0].data["resumed"] is not is_told
+    assert len(moments(again)) == is_told
+
+
 def test_nothing_is_resumed_whole_across_a_gap_that_is_over(room: Room) -> None:
     trade_there(room, "a")
     client = room.join(BYBIT)
