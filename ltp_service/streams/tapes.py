@@ -201,9 +201,10 @@ class ExchangeTape:
         return [gap for gap in self._all_gaps(lane) if gap.symbol in (None, self._symbol)]
 
     def _past_gaps(self, lane: str) -> list[tuple[float, float]]:
-        """Beginnings and ends, oldest first, of those that are over."""
+        """Beginnings and ends of those that are over, by their ends. Of those that end together only the first is told, so it
+        has to be the longest."""
         gaps = self._gaps(lane)
-        return sorted(((gap.since, gap.until) for gap in gaps if gap.until is not None), key=itemgetter(1))
+        return sorted(((gap.since, gap.until) for gap in gaps if gap.until is not None), key=itemgetter(1, 0))
 
     def _gap_until(self, lane: str, at: float) -> float:
         """The end of the last one that was over at that moment."""

@@ -396,6 +396,15 @@ def test_a_hole_is_told_before_the_trade_that_shows_it(room: Room) -> None:
     assert client.names() == ["gap", "trade"]
 
 
+def test_of_two_gaps_that_end_together_the_longer_one_is_told(room: Room) -> None:
+    trade_there(room, "a")
+    client = room.join(BYBIT)
+    listen(room, client)
+    missed(room, Gap(NOON + 3, NOON + 5), Gap(NOON + 1, NOON + 5, "BTCUSDT"))
+
+    assert moments(listen(room, client)) == [(after_noon(1), after_noon(5))]
+
+
 @pytest.mark.parametrize(("ended", "is_told"), [(NOON, True), (NOON - 10, False)], ids=["just_now", "before"])
 def test_a_gap_that_may_have_been_told_after_the_last_trade_is_told_to_who_resumes_there(
     room: Room, ended: float, is_told: bool
