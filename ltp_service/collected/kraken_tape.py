@@ -214,7 +214,7 @@ class KrakenTape:
             return told
 
     def can_follow(self, pair: Pair, after: int) -> bool:
-        """Whether each trade after an id is here, or may still come from REST. Before the first trade nobody knows."""
+        """Whether each trade after an id is here, or may still come from REST. Before the first trade that is not known."""
         newest = self.newest(pair)
         if newest is None or after < 1 or abs(newest - after) > TRADES_PER_PAIR:
             return False
