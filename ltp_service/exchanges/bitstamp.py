@@ -252,14 +252,14 @@ class BitstampLastTrades(LastTradeCollector):
     def _confirm_without_trades(self, symbol: str, at: float) -> None:
         """REST had no trade in the minute before `at`, so the trade that was the last one within that minute still is."""
         pair = self._pairs[symbol]
-        held = self._store.all().get(pair)
+        held = self._store.get(pair)
         if held is not None and held.confirmed_at >= at - EMPTY_FOR_SECONDS:
             self._subscriptions.hear(symbol)
             self._doubted.pop(symbol, None)
             self._store.confirm((pair,), at, "bitstamp:rest")
 
     def _take_from_rest(self, symbol: str, tick: Tick) -> None:
-        held = self._store.all().get(tick.pair)
+        held = self._store.get(tick.pair)
         is_new = compare(held, tick) == "newer"
         is_heard = self._subscriptions.states[symbol].in_step and symbol not in self._doubted
         if held is None or not (is_new and is_heard):

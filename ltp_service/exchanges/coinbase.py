@@ -195,7 +195,7 @@ class CoinbaseLastTrades(LastTradeCollector):
         pair = self.expect(symbol)
         self.heard(told.told_at, now)
         self._beat_at[symbol] = now
-        held = self._store.all().get(pair)
+        held = self._store.get(pair)
         if held is None or not self._subscriptions.states[symbol].in_step:
             return
         known = held.newest_trade_id or 0

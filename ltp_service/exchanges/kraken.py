@@ -202,7 +202,7 @@ class KrakenCollector(Collector):
             told_at,
             delay=self._lag.of(pair) if self._lag.is_late else 0.0,
         )
-        before = self._store.all().get(pair)
+        before = self._store.get(pair)
         earlier = trade.earlier() if trade.others else ()
         if tick.traded_at is None:
             self._take_ticker(tick, before, received_at, snapshot=snapshot)
@@ -269,16 +269,16 @@ class KrakenCollector(Collector):
 
     def _is_known(self, tick: Tick) -> bool:
         """Whether `tick` tells no other trade than the one that is held."""
-        return compare(self._store.all().get(tick.pair), tick) == "same"
+        return compare(self._store.get(tick.pair), tick) == "same"
 
     def tended(self, now: float) -> None:
         if self._markets.is_listing_late(now):
             self._follow_listings(now)
         for tick, is_doubtful in self._tickers.due(now):
             if is_doubtful:
-                self._doubts.open(tick.pair, "contested", now, self._store.all().get(tick.pair))
+                self._doubts.open(tick.pair, "contested", now, self._store.get(tick.pair))
             else:
-                self._serve_ticker(tick, self._store.all().get(tick.pair), now, snapshot=False)
+                self._serve_ticker(tick, self._store.get(tick.pair), now, snapshot=False)
         for tick in self._quarantine.due(now):
             self._serve(tick, now, snapshot=False, already_learnt=False)
 
@@ -380,7 +380,7 @@ class KrakenCollector(Collector):
 
     def symbol_unusable(self, symbol: str, now: float) -> None:
         if pair := self._pairs.get(symbol) or self._spelled(symbol):
-            self._doubts.open(pair, "unusable", now, self._store.all().get(pair))
+            self._doubts.open(pair, "unusable", now, self._store.get(pair))
         elif '"' in symbol:  # a whole row
             self.unreadable(symbol, now)
 

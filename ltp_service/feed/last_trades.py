@@ -115,7 +115,7 @@ class LastTradeCollector(Collector):
     def put(self, symbol: str, tick: Tick, *, is_present: bool) -> Outcome:
         """Puts a tick into the store. `is_present`: it is the symbol's present state, and not only a trade."""
         is_doubted = symbol in self._doubted and not is_present
-        if is_doubted and compare(self._store.all().get(tick.pair), tick) == "same":
+        if is_doubted and compare(self._store.get(tick.pair), tick) == "same":
             return "same"  # the trade that is doubted is no evidence when it is told again
         outcome = self._store.put(tick)
         if outcome == "older":

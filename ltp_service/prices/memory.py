@@ -60,10 +60,10 @@ class Journal:
 
 
 class MemoryStore:
-    """A view for readers behind a lock for writers, and a TTLCache of what is to be forgotten.
+    """What is held, behind a lock for writers, a view of it for readers, and a TTLCache of what is to be forgotten.
 
-    Readers never wait, because a view is never changed, only replaced. The cache has no size limit, because only the
-    pairs of the settings and of the exchange's list are put here.
+    A view is never changed, only replaced, and only when it is asked for: a tick costs the same with many pairs. The cache
+    has no size limit, because only the pairs of the settings and of the exchange's list are put here.
     """
 
     def __init__(self, clock: Clock, changes: Changes, journal: Journal) -> None:
@@ -74,7 +74,9 @@ class MemoryStore:
         self._changes = changes
         self._journal = journal
         self._lock = Lock()
+        self._held: dict[Pair, Price] = {}
         self._view: Mapping[Pair, Price] = {}
+        self._is_view_old = False
         self._market: MarketStatus = "unknown"
         self._pair_markets: dict[Pair, MarketStatus] = {}
         self._prevailing: dict[Pair, MarketStatus] = {}
@@ -82,10 +84,10 @@ class MemoryStore:
 
     def put(self, tick: Tick) -> Outcome:
         with self._lock:
-            held = self._view.get(tick.pair)
+            held = self._held.get(tick.pair)
             outcome = compare(held, tick)
             if outcome != "older":
-                self._publish({tick.pair: merge(held, tick, outcome)})
+                self._keep({tick.pair: merge(held, tick, outcome)})
         self._journal.note(tick, outcome)
         if outcome == "newer" and ((changes := self._changes).groups or changes.listener):
             changes.announce(tick.pair)
@@ -93,13 +95,13 @@ class MemoryStore:
 
     def confirm(self, pairs: Iterable[Pair], at: float, by: Source) -> None:
         with self._lock:
-            view = self._view
-            self._publish({pair: confirmed(price, at, by) for pair in pairs if (price := view.get(pair))})
+            held = self._held
+            self._keep({pair: confirmed(price, at, by) for pair in pairs if (price := held.get(pair))})
 
     def withdraw(self, pairs: Iterable[Pair], after: float) -> None:
         with self._lock:
-            view = self._view
-            self._publish({pair: withdrawn(view[pair], after) for pair in pairs if pair in view})
+            held = self._held
+            self._keep({pair: withdrawn(held[pair], after) for pair in pairs if pair in held})
 
     def adopt(self, told: Iterable[Price], decide: Callable[[Price | None, Price], Price] = adopted) -> None:
         """Takes prices as another process holds them, with its evidence: by default as the owner of the feed does.
@@ -107,13 +109,14 @@ class MemoryStore:
         `decide` says from the price held and the one told which is to be held.
         """
         with self._lock:
-            view = self._view
-            decided = {price.tick.pair: decide(view.get(price.tick.pair), price) for price in told}
-            news = {pair: price for pair, price in decided.items() if price is not view.get(pair)}
+            by_pair = {price.tick.pair: price for price in told}
+            before = {pair: self._held.get(pair) for pair in by_pair}
+            decided = {pair: decide(before[pair], price) for pair, price in by_pair.items()}
+            news = {pair: price for pair, price in decided.items() if price is not before[pair]}
             if news:
-                self._publish(news)
+                self._keep(news)
         for pair, price in news.items():
-            held = view.get(pair)
+            held = before[pair]
             if held is None or held.tick.amount != price.tick.amount:
                 self._journal.note(price.tick, "newer")
                 self._changes.announce(pair)
@@ -141,9 +144,9 @@ class MemoryStore:
                 self._recompute_markets()
 
     def _recompute_markets(self) -> None:
-        """Also makes a new view, so that finished answers are made anew."""
+        """Finished answers are made anew, too, because the next view is another one."""
         self._prevailing = {pair: prevailing(self._market, own) for pair, own in self._pair_markets.items()}
-        self._view = dict(self._view)
+        self._is_view_old = True
 
     def market_of(self, pair: Pair) -> MarketStatus:
         return self._prevailing.get(pair, self._market)
@@ -152,15 +155,22 @@ class MemoryStore:
         """What the exchange last said about each pair."""
         return self._pair_markets
 
+    def get(self, pair: Pair) -> Price | None:
+        return self._held.get(pair)
+
     def all(self) -> Mapping[Pair, Price]:
+        if self._is_view_old:
+            with self._lock:
+                self._view = dict(self._held)
+                self._is_view_old = False
         return self._view
 
     def ping(self) -> None:
         """Does nothing, because memory always answers."""
 
-    def _publish(self, news: dict[Pair, Price]) -> None:
-        view = dict(self._view)  # copied in one piece, so that a tick costs nearly the same with many pairs
-        view.update(news)
+    def _keep(self, news: dict[Pair, Price]) -> None:
+        held = self._held
+        held.update(news)
         now, touched = self._monotonic(), self._touched_at
         long_ago, is_renewed = now - TOUCH_EVERY_SECONDS, False
         for pair in news:
@@ -168,6 +178,6 @@ class MemoryStore:
                 self._lives[pair] = None
                 touched[pair] = now
                 is_renewed = True
-        if is_renewed and len(view) > len(self._lives):  # some were older than FORGET_AFTER_SECONDS
-            view = {pair: price for pair, price in view.items() if pair in self._lives}
-        self._view = view
+        if is_renewed and len(held) > len(self._lives):  # some were older than FORGET_AFTER_SECONDS
+            self._held = {pair: price for pair, price in held.items() if pair in self._lives}
+        self._is_view_old = True

@@ -89,7 +89,7 @@ class OtherMarkets:
         return deviates(served.tick.amount, others, self._limit)
 
     def _of_kraken(self, pair: Pair) -> list[ExchangePrice]:
-        price = self._kraken.all().get(pair)
+        price = self._kraken.get(pair)
         if self._kraken.market_of(pair) == DELISTED:
             # Heartbeats go on, and its last trade is no present price.
             return []
@@ -97,7 +97,7 @@ class OtherMarkets:
 
     def _others(self, pair: Pair) -> list[ExchangePrice]:
         """The last trade on every exchange but Kraken that told one."""
-        held = ((exchange, store.all().get(pair)) for exchange, store in self._sources.items())
+        held = ((exchange, store.get(pair)) for exchange, store in self._sources.items())
         told = [self._told(exchange, price) for exchange, price in held if price is not None]
         return told + [ExchangePrice(each.exchange, each.price, each.age) for each in self._witnesses(pair)]
 
@@ -137,13 +137,13 @@ class Substitutes:
 
     def are_serving(self, pair: Pair) -> bool:
         """Whether another exchange's price of `pair` is served now."""
-        chosen = self.choose(pair, self._kraken.all().get(pair), self._monotonic())
+        chosen = self.choose(pair, self._kraken.get(pair), self._monotonic())
         return chosen is not None and is_substitute(chosen)
 
     def choose(self, pair: Pair, price: Price | None, now: float) -> Price | None:
         """The price to serve at the monotonic second `now`; `price` is Kraken's."""
         if not self._stores:
             return price
-        others = (store.all().get(pair) for store in self._stores)
+        others = (store.get(pair) for store in self._stores)
         began_at = self._served_since.get(pair, self._began_at)
         return choose(price, others, now, self._ttl, self._kraken.market_of(pair), began_at)

@@ -36,6 +36,9 @@ class Store(Protocol):
     def market_of(self, pair: Pair) -> MarketStatus:
         """The status that counts for `pair`: its own or the exchange's."""
 
+    def get(self, pair: Pair) -> Price | None:
+        """The price of one pair; None before its first."""
+
     def all(self) -> Mapping[Pair, Price]:
         """All prices, as a view that never changes: after a change a later call returns another object."""
 

@@ -80,6 +80,11 @@ class RedisStore(Topic):
 
     # As every Store.
 
+    def get(self, pair: Pair) -> Price | None:
+        if self.before_reading is not None:
+            self.before_reading()
+        return self._local.get(pair)
+
     def all(self) -> Mapping[Pair, Price]:
         if self.before_reading is not None:
             self.before_reading()

@@ -368,7 +368,7 @@ class Poll:
 
     def _compare(self, tick: Tick, *, in_step: bool) -> None:
         """Opens a doubt where REST tells another price than the feed; exchange time will settle it."""
-        price = self._store.all().get(tick.pair)
+        price = self._store.get(tick.pair)
         if price is not None and price.confirmed_by == WEBSOCKET and price.tick.amount != tick.amount:
             now = self._clock.monotonic()
             self._doubts.open(tick.pair, "disputed", now, price, vouched=in_step, against=tick)
@@ -393,7 +393,7 @@ class Poll:
         doubt = self._doubts.about(pair)
         if doubt is None or doubt.reason == "unusable":
             return None
-        return doubt.vouched or (None if pair in late else self._store.all().get(pair))
+        return doubt.vouched or (None if pair in late else self._store.get(pair))
 
     def _differs(self, told: Price) -> bool:
         """Whether the price is another one now. A trade time for the same price contradicts nothing."""

@@ -142,7 +142,7 @@ class RestSource:
         if trades is None or not self._is_believable(trades.newest):
             return None
         trades = trades._replace(newest=self._dated(trades.newest))
-        tick, held = trades.newest, self._store.all().get(pair)
+        tick, held = trades.newest, self._store.get(pair)
         surely_at = tick.evidence_at - (0.0 if trades.dated else LONGEST_CACHE_SECONDS)
         overtaken = self._sequence.is_overtaken(held, trades) or _is_overtaken(held, tick, surely_at)
         outcome = "older" if overtaken else self._store.put(tick)
