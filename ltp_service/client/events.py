@@ -28,7 +28,8 @@ class Price:
     source: str
     """Where it comes from: kraken:websocket, kraken:rest or, for a substitute, for example coinbase:websocket."""
     age: float
-    """Seconds since the last evidence that this still is the last trade; never less than the truth."""
+    """Seconds since the last evidence that this still is the last trade; never less than the truth, but for the least time
+    that an event of a stream is under way."""
     traded_at: datetime | None
     """None where the exchange gives none."""
     trade_id: int | None

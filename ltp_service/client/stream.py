@@ -7,8 +7,10 @@ from typing import Any, NoReturn
 from ltp_service.client.ask import reason_of, refuse
 from ltp_service.client.errors import RateLimited, Unreachable
 from ltp_service.client.events import Disconnected, Event, Kind
+from ltp_service.client.fields import seconds
 from ltp_service.client.ledger import Ledger
 from ltp_service.client.policy import SILENCE
+from ltp_service.client.service_clock import ServiceClock
 from ltp_service.client.settings import Settings
 from ltp_service.client.sse import EventParser, ServerEvent
 from ltp_service.client.steps import Close, Open, Receive, Result, Send, Sleep, Step
@@ -30,8 +32,8 @@ Telling = Generator[Step | Event, Result, None]
 class Stream:
     """One stream of events, for ever.
 
-    A moment of arrival is the last one at which nothing was there to read, so an age is never less than the truth, however
-    long the user was busy, or the process stopped.
+    A moment of arrival is the last one at which nothing was there to read, however long the user was busy, or the process
+    stopped. What the service's clock shows to have been sent before that counts from then.
     """
 
     def __init__(self, settings: Settings, pairs: Sequence[str], kind: Kind) -> None:
@@ -46,8 +48,10 @@ class Stream:
         self._served = self._heard
         """When something that it said was dealt with for the last time."""
         self._index = 0
-        self._anchor: tuple[float, float] | None = None
-        """The service's clock and ours, at a moment when nothing lay in a buffer."""
+        self._asked_at = self._heard
+        """When the present line was asked for."""
+        self._service: ServiceClock | None = None
+        """As the present line has shown it; None before its hello."""
         self._greeting: set[tuple[object, ...]] | None = None
         """The gaps told after a hello that does not resume, up to the first other event."""
 
@@ -89,8 +93,9 @@ class Stream:
         """From its opening to its end, which is always an error."""
         clock = self._settings.clock
         self._served = started = clock()
-        self._anchor = None
+        self._service = None
         yield Open(base)
+        self._asked_at = clock()
         yield Send(self._request(base))
         nothing_at = clock()
         response, body, is_open = Response(), bytearray(), False
@@ -153,12 +158,12 @@ class Stream:
         name, data = read.event.name, read.data
         if name not in _KNOWN:
             return
-        if self._anchor is None and name != "hello":
+        if self._service is None and name != "hello":
             raise Broken("the stream does not begin with hello")
-        self._note_life(name, data, arrived)
-        self._note_id(read.event)
         try:
-            told = self._ledger.read(name, data, arrived)
+            sent = self._note_life(name, data, arrived)
+            self._note_id(read.event)
+            told = self._ledger.read(name, data, sent)
         except ValueError as error:
             raise Broken(f"the event {name} cannot be read: {error}") from error
         if name == "gap" and self._greeting is not None:
@@ -167,7 +172,8 @@ class Stream:
             self._greeting.add(key)
         yield from told
         self._served = self._settings.clock()
-        if name == "heartbeat":
+        if name == "heartbeat" and self._service is not None:
+            self._service.prove()
             self._turns.proven(self._index)
         if name == "bye":
             reason = data.get("reason")
@@ -182,17 +188,20 @@ class Stream:
         if self._greeting is None or not self._last_id:
             self._last_id = event.id if len(event.id) <= LONGEST_ID else ""
 
-    def _note_life(self, name: str, data: dict[str, Any], arrived: float) -> None:
-        """The event was sent between `arrived` and now; the service's clock tells more, and is believed only in between."""
-        now = self._settings.clock()
-        heard = arrived
-        if name in ("hello", "heartbeat"):
-            told = _unix_seconds(data.get("server_time"))
-            if self._anchor is None or now - arrived <= 2 * SLICE:
-                self._anchor = told, arrived
-            else:
-                heard = min(max(arrived, self._anchor[1] + told - self._anchor[0]), now)
-        self._heard = max(self._heard, heard)
+    def _note_life(self, name: str, data: dict[str, Any], arrived: float) -> float:
+        """The event was sent between `arrived` and now, or was longer under way. Returns the earliest moment of these."""
+        told, now = _written(name, data), self._settings.clock()
+        if told is None:
+            self._heard = max(self._heard, arrived)
+            return arrived
+        if self._service is None:
+            self._service = ServiceClock(told, self._asked_at, now)
+        sent = self._service.sent_at(told, now)
+        if arrived - sent > SILENCE:
+            late = f"{arrived - sent:.0f} s"
+            raise Broken(f"what the service says is {late} under way, or its clock was set back")
+        self._heard = max(self._heard, arrived, sent)
+        return min(arrived, sent)
 
     def _moment(self, at: float) -> datetime:
         ago = max(0.0, self._settings.clock() - at)
@@ -230,12 +239,21 @@ def _data(event: ServerEvent) -> dict[str, Any]:
     return data
 
 
+def _written(name: str, data: dict[str, Any]) -> float | None:
+    """When the service wrote the event, by its own clock; None where it does not say. Raises Broken or ValueError."""
+    if name in ("hello", "heartbeat"):
+        return _unix_seconds(data.get("server_time"))
+    if name == "price" and data.get("confirmed_at") is not None and data.get("age_ms") is not None:
+        return _unix_seconds(data["confirmed_at"]) + seconds(data["age_ms"])
+    return None
+
+
 def _unix_seconds(moment: object) -> float:
     """Raises Broken for what is no time."""
     try:
         return datetime.fromisoformat(str(moment)).timestamp()
     except ValueError:
-        raise Broken(f"server_time is {moment!r}") from None
+        raise Broken(f"{moment!r} is no time") from None
 
 
 def _says_resumed(event: ServerEvent) -> bool:

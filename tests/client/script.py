@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Iterator, Sequence
+from datetime import datetime, timedelta
 from typing import Any
 
 from ltp_service.client.events import Event, Kind
@@ -12,6 +13,8 @@ from tests.fakes import FakeClock
 
 HEAD = b"HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\n\r\n"
 SERVER_TIME = "2026-11-28T12:00:00Z"
+NOW = "the moment at which it is said"
+"""The script writes the service's time there."""
 URL = "http://service:8080"
 
 Said = bytes | OSError
@@ -22,18 +25,31 @@ def event(name: str, event_id: str = "", **data: Any) -> bytes:
     return f"{id_line}event: {name}\ndata: {json.dumps(data)}\n\n".encode()
 
 
-def hello(event_id: str = "h", *, resumed: bool = False, at: str = SERVER_TIME) -> bytes:
+def hello(event_id: str = "h", *, resumed: bool = False, at: str = NOW) -> bytes:
     return event("hello", event_id, version="1", server_time=at, heartbeat_s=5, pairs=[], resumed=resumed)
 
 
-def heartbeat(at: str = SERVER_TIME, **ages: int | None) -> bytes:
+def heartbeat(at: str = NOW, **ages: int | None) -> bytes:
     named = {f"{base}/USD": age for base, age in ages.items()}
     return event("heartbeat", "", server_time=at, states={}, evidence_age_ms=named)
 
 
-def price(text: str | None = "100.10", *, pair: str = "BTC/USD", state: str = "live", age: int = 0) -> bytes:
+def server_time(seconds: float) -> str:
+    """So many seconds after the script began."""
+    return (datetime.fromisoformat(SERVER_TIME) + timedelta(seconds=seconds)).isoformat()
+
+
+def price(
+    text: str | None = "100.10",
+    *,
+    pair: str = "BTC/USD",
+    state: str = "live",
+    age: int = 0,
+    at: str | None = None,
+) -> bytes:
+    """`at`: when the last evidence came, by the service's clock."""
     amount = float(text) if text else None
-    more: dict[str, Any] = {"traded_at": None, "confirmed_at": None, "trade_id": None, "witnesses": []}
+    more: dict[str, Any] = {"traded_at": None, "confirmed_at": at, "trade_id": None, "witnesses": []}
     named = {"pair": pair, "amount": amount, "price": text, "state": state, "source": "kraken:websocket"}
     return event("price", "", **named, age_ms=age, **more)
 
@@ -133,4 +149,4 @@ class Script:
         self.clock.advance(max(0.0, at - self.now) + self._reading)
         if isinstance(said, OSError):
             raise said
-        return said
+        return said.replace(NOW.encode(), server_time(at).encode())

@@ -9,6 +9,7 @@ from ltp_service.client.errors import KeyRefused, NotServed, PricesError, Unknow
 from ltp_service.client.events import Disconnected, Gap, Price, Trade, Unavailable
 from tests.client.script import (
     HEAD,
+    NOW,
     URL,
     Script,
     event,
@@ -17,6 +18,7 @@ from tests.client.script import (
     hello,
     price,
     refusal,
+    server_time,
     trade,
 )
 
@@ -116,6 +118,53 @@ def test_what_lay_in_a_buffer_while_the_user_was_busy_is_not_told_as_current(max
     assert isinstance(refused, Unavailable)
     assert isinstance(told, Price)
     assert (told.price, told.age < 1) == ("2", True)
+
+
+def test_a_price_that_was_long_under_way_is_as_old_as_it_is() -> None:
+    script = Script(
+        [
+            (0.0, OPEN),
+            (5.0, heartbeat()),
+            (9.0, price("1", age=500, at=server_time(5.5))),
+            (12.0, heartbeat(server_time(10.0), BTC=4500)),
+            (13.0, price("2", at=server_time(13.0))),
+        ]
+    )
+    late, prompt = script.take(2)
+    assert isinstance(late, Price)
+    assert isinstance(prompt, Price)
+    assert late.age == pytest.approx(3.5, abs=0.3)
+    assert prompt.age < 0.3
+
+
+def test_evidence_of_a_heartbeat_that_was_long_under_way_is_as_old_as_it_is() -> None:
+    beats = [(5.0, heartbeat(BTC=0)), (14.0, heartbeat(server_time(10.0), BTC=2000))]
+    script = Script([(0.0, OPEN + price()), *beats], max_age=5)
+    assert [type(told) for told in script.take(2)] == [Price, Unavailable]
+    assert script.now == pytest.approx(14, abs=0.5)
+
+
+def test_what_was_told_at_first_is_no_younger_than_the_question() -> None:
+    at = server_time(3.0)
+    script = Script(
+        [(3.0, OPEN + price("1", at=at)), (5.0, heartbeat()), (6.0, price("2", at=server_time(6)))]
+    )
+    first, later = script.take(2)
+    assert isinstance(first, Price)
+    assert isinstance(later, Price)
+    assert first.age == pytest.approx(3, abs=0.3)
+    assert later.age < 0.3  # a slow beginning makes nothing old for ever
+
+
+@pytest.mark.parametrize("step", [-3600, 3600])
+def test_a_clock_of_the_service_that_is_set_makes_no_price_younger_and_none_old_for_ever(step: int) -> None:
+    beats = [(at, heartbeat(server_time(at + step), BTC=1000)) for at in (5.0, 10.0)]
+    script = Script([(0.0, OPEN + price(at=NOW)), *beats], [(0.0, OPEN + price("2", at=NOW))])
+    first, *told = script.take(3)
+    assert [type(each) for each in (first, *told)] == [Price, Disconnected, Price]
+    assert isinstance(told[1], Price)
+    assert told[1].age < 0.3
+    assert script.opened[1][1] < (7 if step < 0 else 22)
 
 
 def test_a_price_is_looked_at_when_it_is_taken() -> None:
