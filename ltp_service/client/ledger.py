@@ -64,8 +64,10 @@ class Ledger:
             raise ValueError("evidence_age_ms is missing")
         evidence = {pair: arrived - seconds(age) for pair, age in ages.items() if age is not None}
         for pair, told in self._told.items():
-            told.told_at = max(told.told_at, arrived)
-            told.evidence_at = max(told.evidence_at, evidence.get(pair, told.evidence_at))
+            if pair in evidence:  # older than before, too: the service has withdrawn what it said
+                told.told_at, told.evidence_at = arrived, evidence[pair]
+            else:
+                told.amount = None
         for told in list(self._told.values()):
             yield from self._show(told)
 

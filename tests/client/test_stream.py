@@ -101,6 +101,24 @@ def test_a_price_whose_evidence_has_aged_is_unavailable_until_a_heartbeat_confir
     assert script.now == pytest.approx(15, abs=0.5)
 
 
+def test_evidence_that_the_service_withdraws_is_taken_back() -> None:
+    beats = [(5.0, heartbeat(BTC=100)), (6.0, heartbeat(BTC=8000)), (7.0, heartbeat(BTC=100))]
+    script = Script([(0.0, OPEN + price()), *beats], max_age=5)
+    told = script.take(3)
+    assert [type(each) for each in told] == [Price, Unavailable, Price]
+    assert isinstance(told[1], Unavailable)
+    assert "the last evidence is 8." in told[1].reason
+    assert script.now == pytest.approx(7, abs=0.5)
+
+
+@pytest.mark.parametrize("beat", [heartbeat(BTC=None), heartbeat(ETH=100)], ids=["null", "not named"])
+def test_a_price_without_evidence_any_more_is_unavailable_until_it_is_told_again(beat: bytes) -> None:
+    said = [(5.0, beat), (6.0, heartbeat(BTC=0)), (7.0, price("2"))]
+    script = Script([(0.0, OPEN + price()), *said])
+    assert [type(each) for each in script.take(3)] == [Price, Unavailable, Price]
+    assert script.now == pytest.approx(7, abs=0.5)
+
+
 @pytest.mark.parametrize("max_age", [5, None])
 def test_what_lay_in_a_buffer_while_the_user_was_busy_is_not_told_as_current(max_age: float | None) -> None:
     script = Script(
@@ -147,7 +165,7 @@ def test_evidence_of_a_heartbeat_that_was_long_under_way_is_as_old_as_it_is() ->
 def test_what_was_told_at_first_is_no_younger_than_the_question() -> None:
     at = server_time(3.0)
     script = Script(
-        [(3.0, OPEN + price("1", at=at)), (5.0, heartbeat()), (6.0, price("2", at=server_time(6)))]
+        [(3.0, OPEN + price("1", at=at)), (5.0, heartbeat(BTC=2000)), (6.0, price("2", at=server_time(6)))]
     )
     first, later = script.take(2)
     assert isinstance(first, Price)
