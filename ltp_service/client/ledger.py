@@ -44,8 +44,21 @@ class Ledger:
             case "gap":
                 return self._gap(read_gap(data))
             case "heartbeat":
-                return self._heartbeat(data, arrived)
+                self._confirm(data, arrived)
+                return (event for told in list(self._told.values()) for event in self._show(told))
         return ()
+
+    def supersede(self, pair: str) -> None:
+        """The next price of the pair is left out, for a later one waits: up to that one nothing confirms what is held."""
+        self._told.pop(pair, None)
+
+    def doubt(self, pair: str) -> Iterable[Event]:
+        """A price of the pair has come that cannot be read: there is none before the next one."""
+        told = self._told.get(pair)
+        if told is None:
+            return ()
+        told.amount = None
+        return self._show(told)
 
     def _show(self, told: Told) -> Iterator[Event]:
         """The price, or that there is none now, unless the user knows. The policy is asked when the user takes it."""
@@ -58,7 +71,7 @@ class Ledger:
                 told.as_price(now) if objection is None else Unavailable(told.pair, told.state, objection[1])
             )
 
-    def _heartbeat(self, data: dict[str, Any], arrived: float) -> Iterator[Event]:
+    def _confirm(self, data: dict[str, Any], arrived: float) -> None:
         ages = data.get("evidence_age_ms")
         if not isinstance(ages, dict):
             raise ValueError("evidence_age_ms is missing")
@@ -68,8 +81,6 @@ class Ledger:
                 told.told_at, told.evidence_at = arrived, evidence[pair]
             else:
                 told.amount = None
-        for told in list(self._told.values()):
-            yield from self._show(told)
 
     def _gap(self, gap: Gap) -> Iterator[Event]:
         after, before = gap.after_trade_id, gap.before_trade_id

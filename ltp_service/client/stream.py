@@ -7,7 +7,7 @@ from typing import Any, NoReturn
 from ltp_service.client.ask import reason_of, refuse
 from ltp_service.client.errors import RateLimited, Unreachable
 from ltp_service.client.events import Disconnected, Event, Kind
-from ltp_service.client.fields import seconds
+from ltp_service.client.fields import fields_of, seconds
 from ltp_service.client.ledger import Ledger
 from ltp_service.client.policy import SILENCE
 from ltp_service.client.service_clock import ServiceClock
@@ -149,7 +149,9 @@ class Stream:
             broken = error  # what came before it is in the list, and is told all the same
         newest = {each.pair: place for place, each in enumerate(events) if each.event.name == "price"}
         for place, read in enumerate(events):
-            if read.event.name != "price" or newest[read.pair] == place:
+            if read.event.name == "price" and newest[read.pair] != place:
+                self._ledger.supersede(read.pair)
+            else:
                 yield from self._event(read, arrived, parser)
         if broken is not None:
             raise broken
@@ -157,6 +159,8 @@ class Stream:
     def _event(self, read: "_Read", arrived: float, parser: EventParser) -> Telling:
         name, data = read.event.name, read.data
         if name not in _KNOWN:
+            if "price" in data or "amount" in data:
+                yield from self._ledger.doubt(read.pair)
             return
         if self._service is None and name != "hello":
             raise Broken("the stream does not begin with hello")
@@ -224,19 +228,17 @@ class _Read:
 
     def __init__(self, event: ServerEvent, data: dict[str, Any]) -> None:
         self.event, self.data = event, data
-        self.pair = data.get("pair")
+        self.pair = str(data.get("pair"))
 
 
 def _data(event: ServerEvent) -> dict[str, Any]:
-    if event.name not in _KNOWN:
-        return {}
+    """Raises Broken for what cannot be read; of an event that this client does not know that is nothing."""
     try:
-        data = read_json(event.data)
+        return fields_of(read_json(event.data))
     except ValueError as error:
+        if event.name not in _KNOWN:
+            return {}
         raise Broken(f"the event {event.name} cannot be read: {error}") from error
-    if not isinstance(data, dict):
-        raise Broken(f"the event {event.name} cannot be read: no JSON object")
-    return data
 
 
 def _written(name: str, data: dict[str, Any]) -> float | None:

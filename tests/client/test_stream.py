@@ -206,6 +206,31 @@ def test_of_several_prices_that_wait_the_newest_is_told() -> None:
     assert [getattr(told, "price", None) for told in script.take(1)] == ["3"]
 
 
+def test_a_heartbeat_confirms_no_price_after_which_another_one_was_left_out() -> None:
+    waiting = price("2") + heartbeat(BTC=0) + price("3")
+    script = Script([(0.0, OPEN + price("1")), (5.0, heartbeat(BTC=6000)), (6.0, waiting)], max_age=5)
+    told = script.take(3)
+    assert [getattr(each, "price", type(each)) for each in told] == ["1", Unavailable, "3"]
+
+
+@pytest.mark.parametrize("field", ["price", "amount"])
+def test_a_heartbeat_confirms_no_price_after_one_of_an_unknown_form(field: str) -> None:
+    named: dict[str, Any] = {"pair": "BTC/USD", field: 5}
+    unknown = event("auction", **named)
+    said = [(1.0, unknown), (5.0, heartbeat(BTC=0, ETH=0)), (6.0, price("2"))]
+    script = Script([(0.0, OPEN + price("1") + price("9", pair="ETH/USD")), *said])
+    told = script.take(4)
+    assert [getattr(each, "price", type(each)) for each in told] == ["1", "9", Unavailable, "2"]
+
+
+@pytest.mark.parametrize(
+    "said", [event("weather", pair="BTC/USD"), event("weather", price=1), b"data: x\n\n"]
+)
+def test_an_unknown_event_without_a_pair_and_a_price_costs_no_price(said: bytes) -> None:
+    script = Script([(0.0, OPEN + price("1") + said), (5.0, heartbeat(BTC=0)), (6.0, price("2"))])
+    assert [getattr(each, "price", type(each)) for each in script.take(2)] == ["1", "2"]
+
+
 def test_after_a_cut_it_resumes_from_the_last_event_told_and_tells_no_trade_twice() -> None:
     script = Script(
         [(0.0, OPEN + trade(1) + trade(2)), (1.0, event("trade", "t3")[:-1]), (1.1, b"")],
@@ -260,11 +285,25 @@ def test_after_a_cut_everything_is_told_anew() -> None:
         price("1").replace(b'"price": "1"', b'"price": "2"'),
         price("1").replace(b"1.0", b"NaN"),
         price("-1"),
+        event("price", pair=["BTC/USD"], price="1"),
         b"event: trade\ndata: {\n\n",
         b"event: heartbeat\ndata: [" + b"[" * 100_000 + b"\n\n",
+        event("heartbeat", server_time=NOW),
+        event("heartbeat", server_time=NOW, evidence_age_ms={"BTC/USD": "young"}),
         b"data: " + b"x" * 2_000_000,
     ],
-    ids=["fields missing", "two numbers", "no number", "negative", "no JSON", "deep", "without end"],
+    ids=[
+        "fields missing",
+        "two numbers",
+        "no number",
+        "negative",
+        "no pair",
+        "no JSON",
+        "deep",
+        "no evidence",
+        "no age",
+        "without end",
+    ],
 )
 def test_an_event_that_cannot_be_read_ends_the_line_and_what_came_before_it_is_told(spoilt: bytes) -> None:
     script = Script([(0.0, OPEN + trade(1) + spoilt)], [(0.0, HEAD + hello(resumed=True) + trade(2))])
