@@ -72,7 +72,7 @@ class Ask:
             index = (first + turn) % len(settings.bases)
             try:
                 found = yield from self._allowed(settings.bases[index], pairs)
-            except (Unreachable, RateLimited) as error:
+            except PricesError as error:
                 failures.append(error)
                 continue
             if not found[1]:
@@ -240,6 +240,9 @@ def _read_problem(body: bytes) -> tuple[str, str]:
 
 
 def worst_of(failures: Sequence[PricesError]) -> PricesError:
-    """One error for all bases: the first that answered, else all reasons."""
-    answered = [error for error in failures if not isinstance(error, Unreachable)]
-    return answered[0] if answered else Unreachable("; ".join(map(str, failures)))
+    """One error for all bases. It says that asking again cannot help only where that is so of each base."""
+    limited = [error for error in failures if isinstance(error, RateLimited)]
+    if limited or len(failures) == 1:
+        return (limited or failures)[0]
+    kind = Unreachable if any(isinstance(error, Unreachable) for error in failures) else type(failures[0])
+    return kind("; ".join(map(str, failures)))

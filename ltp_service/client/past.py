@@ -7,7 +7,7 @@ from typing import Any, TypeVar, get_args
 from urllib.parse import parse_qsl, urlsplit
 
 from ltp_service.client.ask import fetch, reason_of, refuse, worst_of
-from ltp_service.client.errors import HistoryGap, HistoryUnknown, PricesError, RateLimited, Unreachable
+from ltp_service.client.errors import HistoryGap, HistoryUnknown, PricesError, Unreachable
 from ltp_service.client.events import Candle, Coverage, Edge, Interval, PastPrice, Proof
 from ltp_service.client.fields import Fields, fields_of, read_amount, read_integer, read_moment, read_text
 from ltp_service.client.settings import Settings
@@ -72,7 +72,7 @@ class AskPast:
         for base in self._settings.bases:
             try:
                 return (yield from ask(base))
-            except (HistoryGap, HistoryUnknown, Unreachable, RateLimited) as error:
+            except PricesError as error:
                 failures.append(error)
             except ValueError as error:
                 failures.append(Unreachable(f"{base.url}: {reason_of(error)}; is the service there?"))

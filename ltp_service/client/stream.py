@@ -4,8 +4,8 @@ from collections.abc import Generator, Sequence
 from datetime import UTC, datetime
 from typing import Any, NoReturn
 
-from ltp_service.client.ask import reason_of, refuse
-from ltp_service.client.errors import RateLimited, Unreachable
+from ltp_service.client.ask import reason_of, refuse, worst_of
+from ltp_service.client.errors import PricesError, RateLimited, Unreachable
 from ltp_service.client.events import Disconnected, Event, Kind
 from ltp_service.client.fields import fields_of, seconds
 from ltp_service.client.ledger import Ledger
@@ -48,6 +48,8 @@ class Stream:
         self._served = self._heard
         """When something that it said was dealt with for the last time."""
         self._index = 0
+        self._refusals: dict[int, PricesError] = {}
+        """Of each base that refused for good when it was tried last."""
         self._asked_at = self._heard
         """When the present line was asked for."""
         self._service: ServiceClock | None = None
@@ -56,7 +58,7 @@ class Stream:
         """The gaps told after a hello that does not resume, up to the first other event."""
 
     def run(self) -> Telling:
-        """Steps, and events for the user. Raises PricesError where trying again cannot help."""
+        """Steps, and events for the user. Raises PricesError where trying any base again cannot help."""
         told = ""
         clock = self._settings.clock
         while True:
@@ -66,7 +68,7 @@ class Stream:
             before, parser = self._heard, EventParser(self._last_id)
             try:
                 yield from self._connection(self._settings.bases[self._index], parser)
-            except (OSError, Broken, Waited) as error:
+            except (OSError, Broken, PricesError) as error:
                 reason = self._failed(error)
             yield Close()
             if self._heard > before:
@@ -77,9 +79,10 @@ class Stream:
                 yield Disconnected(reason, self._moment(self._heard))
 
     def _failed(self, error: Exception) -> str:
-        """Books the end of a connection; returns its reason."""
+        """Books the end of a connection; returns its reason. Raises PricesError where every base refuses for good."""
         now = self._settings.clock()
         base = self._settings.bases[self._index]
+        self._refusals.pop(self._index, None)
         if isinstance(error, Broken) and error.pause is not None:
             self._turns.ended(self._index, now, error.pause)
             return f"{base.url}: {error.reason}"
@@ -87,6 +90,11 @@ class Stream:
             self._turns.failed(self._index, now, error.retry_after)
             return str(error)
         self._turns.failed(self._index, now)
+        if isinstance(error, PricesError):
+            self._refusals[self._index] = error
+            if len(self._refusals) == len(self._settings.bases):
+                raise worst_of(list(self._refusals.values()))
+            return str(error)
         return f"{base.url}: {reason_of(error)}"
 
     def _connection(self, base: Base, parser: EventParser) -> Generator[Step | Event, Result, NoReturn]:

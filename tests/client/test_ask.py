@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from ltp_service.client.ask import Ask
-from ltp_service.client.errors import PricesError, PriceStale, Unreachable
+from ltp_service.client.errors import KeyRefused, PricesError, PriceStale, Unreachable
 from ltp_service.client.events import Price
 from ltp_service.client.settings import Settings
 from ltp_service.client.steps import Open, Receive, Result, Send
@@ -23,10 +23,12 @@ def answer(*, status: int = 200, **item: Any) -> bytes:
     return f"HTTP/1.1 {status} X\r\nContent-Length: {len(body)}\r\n\r\n{body}".encode()
 
 
-def ask(*answers: Answer, max_age: float | None = None) -> tuple[Price, list[str]]:
+def ask(
+    *answers: Answer, max_age: float | None = None, url: str | list[str] = URL
+) -> tuple[Price, list[str]]:
     """The price, and the first lines of what was asked."""
     clock, coming, asked = FakeClock(), list(answers), list[str]()
-    settings = Settings(Settings.read(URL, None, None).bases, None, max_age, clock.monotonic, clock.wall)
+    settings = Settings(Settings.read(url, None, None).bases, None, max_age, clock.monotonic, clock.wall)
     core = Ask(settings).one("BTC/USD")
     result: Result = None
     while True:
@@ -87,3 +89,21 @@ def test_a_price_that_the_policy_forbids_is_not_returned_whatever_the_service_do
 ) -> None:
     with pytest.raises(PricesError, match="the service says"):
         ask((0.0, answer(**item)))
+
+
+TWO = ["http://one:1", "http://two:2"]
+
+
+@pytest.mark.parametrize(
+    "refused", [refusal(404), refusal(403), refusal(501), refusal(400, "UNSUPPORTED_PAIR")]
+)
+def test_another_base_url_is_asked_where_one_refuses_for_good(refused: bytes) -> None:
+    price, asked = ask((0.0, refused), (0.0, answer()), url=TWO)
+    assert (price.price, len(asked)) == ("1", 2)
+
+
+def test_that_asking_again_cannot_help_is_said_only_of_all_base_urls() -> None:
+    with pytest.raises(KeyRefused, match=r"http://one:1.*http://two:2"):
+        ask((0.0, refusal(403)), (0.0, refusal(404)), url=TWO)
+    with pytest.raises(Unreachable, match=r"http://one:1.*api_key.*http://two:2"):
+        ask((0.0, refusal(403)), (0.0, refusal(500)), url=TWO)

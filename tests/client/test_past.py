@@ -144,6 +144,8 @@ def test_another_service_may_know_what_one_has_missed(fake_service: FakeService)
     with FakeService() as other:
         other.answer(AT, prices_at(PRICE))
         assert blocking([fake_service.url, other.url], "at", "BTC/USD", THEN).trade_id == 4711
+        fake_service.refuse(501, code="NOT_SUPPORTED")
+        assert blocking([fake_service.url, other.url], "at", "BTC/USD", THEN).trade_id == 4711
 
 
 @both

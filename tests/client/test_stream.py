@@ -366,3 +366,34 @@ def test_other_base_urls_are_tried_at_once() -> None:
     assert [url for url, _ in script.opened] == ["http://one:1", "https://two/prefix"]
     assert script.now < 1
     assert script.requests[1].startswith("GET /prefix/api/v1/stream?events=all HTTP/1.1\r\nHost: two\r\n")
+
+
+@pytest.mark.parametrize(
+    "answer", [refusal(404), refusal(403), refusal(501), refusal(400, "UNSUPPORTED_PAIR")]
+)
+def test_a_base_url_that_refuses_for_good_ends_nothing_while_another_one_may_answer(answer: bytes) -> None:
+    script = Script(
+        [(0.0, answer)],
+        [(0.0, ConnectionRefusedError(111, "refused"))],
+        [(0.0, answer)],
+        [(0.0, OPEN + price())],
+        url=["http://one:1", "http://two:2"],
+    )
+    first, second, third, last = script.take(4)
+    assert isinstance(first, Disconnected)
+    assert "http://one:1" in first.reason
+    assert [type(each) for each in (second, third, last)] == [Disconnected, Disconnected, Price]
+    assert [url for url, _ in script.opened] == ["http://one:1", "http://two:2"] * 2
+
+
+def test_it_ends_with_all_reasons_where_every_base_url_refuses_for_good() -> None:
+    script = Script(
+        [(0.0, refusal(404))],
+        [(0.0, OPEN + price()), (1.0, b"")],
+        [(0.0, refusal(404))],
+        [(0.0, refusal(403))],
+        url=["http://one:1", "http://two:2"],
+    )
+    assert [type(each) for each in script.take(4)] == [Disconnected, Price, Disconnected, Disconnected]
+    with pytest.raises(NotServed, match=r"http://one:1.*http://two:2.*api_key"):
+        script.take(1)
