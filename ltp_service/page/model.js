@@ -115,7 +115,7 @@ export class Model {
     } else if (what === "collectors") {
       this.#fed(data.collectors, at);
     } else if (what === "past" && row) {
-      putBefore(row.track, data.trades, at);
+      putBefore(row.track, data.trades, at, this.watch.quote(data.pair, now));
     } else if (what === "candles" && row) {
       putCandles(row.track, data.candles, at);
     }

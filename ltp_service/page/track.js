@@ -59,19 +59,21 @@ function prepend(track, found, now) {
 
 /**
  * Adds what trades tell of the time before the first look: each price holds until the next trade where the ids of both
- * follow one another, and the last one until that look.
+ * follow one another, and the last one until its last evidence, where it is what is told now.
  * @param {Track} track @param {{price: string, at: number, id: string}[]} trades oldest first @param {number} now
+ * @param {{trade_id?: any, age_ms: number | null}} [told]
  */
-export function putBefore(track, trades, now) {
+export function putBefore(track, trades, now, told) {
   const first = begin(track, now);
   /** @type {Map<number, string>} */
   const found = new Map();
   trades.forEach(({ price, at, id }, place) => {
     const next = trades[place + 1];
     const from = Math.floor(at / SLOT);
-    const whole = !next || BigInt(next.id) === BigInt(id) + 1n;
-    const until = !whole ? from : next ? Math.floor(next.at / SLOT) : first - 1;
-    for (let slot = Math.max(from, first - SLOTS); slot <= Math.min(until, first - 1); slot++) found.set(slot, price);
+    const whole = next ? BigInt(next.id) === BigInt(id) + 1n : `${told?.trade_id}` === id;
+    const until = !whole ? at : next ? next.at : Math.max(at, now - (told?.age_ms ?? now));
+    const last = Math.min(Math.floor(until / SLOT), first - 1);
+    for (let slot = Math.max(from, first - SLOTS); slot <= last; slot++) found.set(slot, price);
   });
   prepend(track, found, now);
 }

@@ -210,6 +210,38 @@ def test_trades_tell_of_the_time_before_unless_one_is_missing(modules: Path) -> 
     assert run(modules, code) == [[0, 168, "1", "3"], [172, 8, "4", "9"]]
 
 
+@pytest.mark.parametrize(
+    ("told", "drawn"),
+    [
+        ({"trade_id": 11, "state": "stale", "price": None, "age_ms": 12_000}, [[171, 1], [173, 5]]),
+        (
+            {"trade_id": 11, "state": "unknown", "price": None, "age_ms": None, "confirmed_at": None},
+            [[171, 1], [173, 1]],
+        ),
+        ({"trade_id": 15}, [[171, 1], [173, 1], [179, 1]]),
+        ({"trade_id": None, "state": "fallback"}, [[171, 1], [173, 1], [179, 1]]),
+        ({"trade_id": 11}, [[171, 1], [173, 7]]),
+    ],
+    ids=["during it", "without evidence", "after it", "after it from REST", "after it without a trade"],
+)
+def test_the_past_is_not_drawn_through_an_outage_in_which_the_page_was_opened(
+    modules: Path, told: dict[str, Any], drawn: list[list[int]]
+) -> None:
+    """Trades 40 s and 30 s before: the last one is drawn until its last evidence alone."""
+    code = f"""
+    const model = new Model(); const out = [];
+    const now = Math.floor(1e12 / 5000) * 5000 + 2_000; const at = (ms) => new Date(ms).toISOString();
+    model.watch.begin(now, 0);
+    model.take("hello", {{ pairs: ["A/B"], version: "1" }}, 0);
+    const told = {{ pair: "A/B", price: "3", state: "live", age_ms: 0, ...{json.dumps(told)} }};
+    model.take("price", {{ confirmed_at: at(now - told.age_ms), ...told }}, 0);
+    const trades = [{{ price: "1", at: now - 40_000, id: "9" }}, {{ price: "2", at: now - 30_000, id: "11" }}];
+    model.told("past", {{ pair: "A/B", trades }}, 0);
+    out.push(...stretches(model.rows.get("A/B").track, now).map(({{ first, values }}) => [first, values.length]));
+    """
+    assert run(modules, code) == drawn
+
+
 def test_candles_tell_of_the_time_before_unless_trades_may_be_missing(modules: Path) -> None:
     coverages = "complete empty partial empty unknown complete empty complete partial".split()
     code = f"""
