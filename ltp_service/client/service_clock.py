@@ -26,4 +26,4 @@ class ServiceClock:
 
     def prove(self) -> None:
         """The line has lived for a while, so that one of its events will have been quick."""
-        self._most = self._ahead
+        self._most = float("-inf")
