@@ -104,7 +104,7 @@ class Subscriptions:
             return  # it flows: the refusal says that it was asked for twice
         if state:
             for lost in [channel] if channel else self.channels:
-                state.acknowledged.pop(lost, None)
+                self._drop(state, lost)
             state.refusal = message
             self._refusals[symbol] = tries = self._refusals.get(symbol, 0) + 1
             state.retry_at = now + min(
@@ -117,7 +117,7 @@ class Subscriptions:
         if state := self.states.get(symbol):
             if state.proven:  # else it was given back on purpose, and is asked for again already
                 state.retry_at = now
-            state.acknowledged.pop(channel, None)
+            self._drop(state, channel)
             self._changed()
 
     def hear(self, symbol: str) -> None:
@@ -159,6 +159,12 @@ class Subscriptions:
         for state in self.states.values():
             if state.acknowledged and not state.in_step:
                 state.silent = now - max(state.acknowledged.values()) >= PROOF_WITHIN_SECONDS
+
+    def _drop(self, state: Subscription, channel: str) -> None:
+        """Without any channel trades are missed, so the present state has to come again before anything is evidence."""
+        state.acknowledged.pop(channel, None)
+        if not state.acknowledged:
+            state.in_step = False
 
     def _changed(self) -> None:
         self._proven = self._incomplete = None

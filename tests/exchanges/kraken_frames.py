@@ -60,6 +60,22 @@ def v1_ack(channel: str = "ticker") -> str:
     return json.dumps(event | {"subscription": {"name": channel}}, separators=(",", ":"))
 
 
+def end(channel: str) -> str:
+    """The exchange ended a subscription."""
+    result = {"channel": channel, "symbol": "BTC/USD"}
+    return json.dumps({"method": "unsubscribe", "success": True, "result": result})
+
+
+def refusal() -> str:
+    """The exchange refuses the pair on every channel."""
+    return json.dumps({"method": "subscribe", "success": False, "error": "not now", "symbol": "BTC/USD"})
+
+
+def v1_end(channel: str) -> str:
+    event = {"event": "subscriptionStatus", "pair": "XBT/USD", "status": "unsubscribed"}
+    return json.dumps(event | {"subscription": {"name": channel}})
+
+
 def v1_ticker(price: str, symbol: str = "XBT/USD") -> str:
     return f'[1,{{"c":["{price}","1"]}},"ticker","{symbol}"]'
 
