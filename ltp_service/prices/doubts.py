@@ -110,11 +110,10 @@ class Doubts:
             case None | Doubt(reason="deaf"):
                 return
             case Doubt(reason="unusable"):  # the unusable frame may have held a trade
-                settled = outcome != "older" and surely_at >= doubt.newest_at
+                is_explained = False
             case _:
-                explained = doubt.claim == tick.amount  # the other price came from this trade
-                settled = explained or (outcome != "older" and tick.evidence_at >= doubt.newest_at)
-        if settled:
+                is_explained = doubt.claim == tick.amount  # the other price came from this trade
+        if is_explained or (outcome != "older" and surely_at >= doubt.newest_at):
             self.settle(tick.pair)
 
     def asked(self, pair: Pair, now: float) -> None:

@@ -74,7 +74,7 @@ def test_a_later_frame_that_cannot_be_used_needs_a_later_answer() -> None:
 def test_a_dispute_ends_with_an_explanation(outcome: Outcome, price: str, at: float, settled: bool) -> None:
     doubts = Doubts()
     doubts.open(BTC, "disputed", 6.0, against=told("7", 5.0))
-    doubts.answered(told(price, at), outcome, 0.0)
+    doubts.answered(told(price, at), outcome, at)
 
     assert (BTC not in doubts) is settled
 
