@@ -3,6 +3,7 @@
 import logging
 import re
 from collections.abc import Callable, Collection, Iterable, Sequence
+from math import inf
 from urllib.parse import urlsplit
 
 from ltp_service.collected.kraken_tape import KrakenTape
@@ -149,13 +150,14 @@ class KrakenCollector(Collector):
         One that cannot be used replaces none and is not replaced, because it opens a doubt.
         """
         kept: list[Parsed | Unreadable] = []
-        newest: set[str] = set()
+        newest: dict[str, float] = {}
         for message in reversed(messages):
-            symbol = _ticked(message) if isinstance(message, Parsed) else None
-            if symbol in newest:
-                continue
-            if symbol is not None:
-                newest.add(symbol)
+            ticker = _ticker(message) if isinstance(message, Parsed) else None
+            if ticker is not None:
+                told_at = ticker.told_at or 0.0
+                if told_at <= newest.get(ticker.symbol, -inf):
+                    continue
+                newest[ticker.symbol] = told_at
             kept.append(message)
         kept.reverse()
         if len(kept) < len(messages):
@@ -203,23 +205,25 @@ class KrakenCollector(Collector):
             delay=self._lag.of(pair) if self._lag.is_late else 0.0,
         )
         before = self._store.get(pair)
-        earlier = trade.earlier() if trade.others else ()
+        others, earlier = ((), ()) if not trade.others or trade.snapshot else (trade.others, trade.earlier())
         if tick.traded_at is None:
             self._take_ticker(tick, before, received_at, snapshot=snapshot)
             return
         if not snapshot and not self._quarantine.admit(tick, received_at, earlier, served=before):
-            self._tickers.traded(tick, earlier)
+            self._tickers.traded(tick, others)
             self._meters.count(TRADES_HELD, str(pair))
             return
         accepted = self._serve(tick, received_at, snapshot=snapshot, already_learnt=not snapshot)
-        self._tickers.traded(tick, earlier, is_news=accepted)
-        if before is not None and (snapshot or not accepted) and _is_other_ticker(before.tick, tick):
-            # The trade does not explain the price that a ticker told.
+        self._tickers.traded(tick, others, is_news=accepted)
+        if before is None or before.tick.traded_at is not None:
+            return
+        if _is_contested(before.tick, tick, accepted=accepted, snapshot=snapshot):
             self._doubts.open(pair, "contested", received_at, before)
 
     def _take_ticker(self, tick: Tick, held: Price | None, now: float, *, snapshot: bool) -> None:
         held_back = self._quarantine.held(tick.pair)
         if held_back is not None and held_back.amount == tick.amount:
+            self._tickers.is_late(tick)
             return  # the ticker of the print that is held back already
         alone = self._is_without_trades(tick.pair, now)
         decision = self._tickers.judge(tick, held, snapshot=snapshot, alone=alone)
@@ -250,8 +254,10 @@ class KrakenCollector(Collector):
         `already_learnt`: the quarantine knows its price.
         """
         pair = tick.pair
-        if pair in self._doubts.by_pair and not snapshot and self._is_known(tick):
-            outcome: Outcome = "same"  # it is no evidence, so the store does not hear of it
+        if not self._is_v2 and self._is_repeated(tick):
+            outcome: Outcome = "older"
+        elif pair in self._doubts.by_pair and not snapshot and self._is_known(tick):
+            outcome = "same"  # it is no evidence, so the store does not hear of it
         else:
             outcome = self._store.put(tick)
         if outcome == "older":
@@ -259,13 +265,20 @@ class KrakenCollector(Collector):
             return False
         if not already_learnt:
             self._quarantine.learn(tick, now)
-        if pair in self._doubts.by_pair and (outcome == "newer" or snapshot):
+        if pair in self._doubts.by_pair and (outcome == "newer" or (snapshot and tick.traded_at is not None)):
             self._doubts.heard(tick)
         symbol = self._symbols[pair]
         state = self._subscriptions.states.get(symbol)
         if state is not None and not state.in_step:
             self._subscriptions.hear(symbol)
         return True
+
+    def _is_repeated(self, tick: Tick) -> bool:
+        """Whether a trade is told again after another one of the same moment, which only the order of arrival tells apart."""
+        held = self._store.get(tick.pair)
+        if held is None or tick.traded_at != held.newest_traded_at or tick.amount == held.tick.amount:
+            return False
+        return self._tickers.has_told(tick)
 
     def _is_known(self, tick: Tick) -> bool:
         """Whether `tick` tells no other trade than the one that is held."""
@@ -276,7 +289,7 @@ class KrakenCollector(Collector):
             self._follow_listings(now)
         for tick, is_doubtful in self._tickers.due(now):
             if is_doubtful:
-                self._doubts.open(tick.pair, "contested", now, self._store.get(tick.pair))
+                self._doubts.open(tick.pair, "contested", now, self._store.get(tick.pair), against=tick)
             else:
                 self._serve_ticker(tick, self._store.get(tick.pair), now, snapshot=False)
         for tick in self._quarantine.due(now):
@@ -490,14 +503,18 @@ class KrakenCollector(Collector):
         self._delivered_at.update(late)
 
 
-def _ticked(message: Parsed) -> str | None:
-    """The symbol, where the message is an update of its ticker and of nothing else; None for all others."""
+def _ticker(message: Parsed) -> LastTrade | None:
+    """The ticker, where the message is an update of one and of nothing else; None for all others."""
     if message.kind != "ticker" or len(message.events) != 1:
         return None
     (event,) = message.events
-    return event.symbol if type(event) is LastTrade and not event.snapshot else None
+    return event if type(event) is LastTrade and not event.snapshot else None
 
 
-def _is_other_ticker(held: Tick, trade: Tick) -> bool:
-    """Whether a ticker is held that told another price."""
-    return held.source == WEBSOCKET and held.traded_at is None and held.amount != trade.amount
+def _is_contested(held: Tick, trade: Tick, *, accepted: bool, snapshot: bool) -> bool:
+    """Whether it is not known which came last: the price `held`, which was told without a time, or another trade."""
+    if held.amount == trade.amount:
+        return False
+    if held.source == WEBSOCKET:  # the trade does not explain the price that a ticker told
+        return snapshot or not accepted
+    return accepted and trade.happened_at is not None and trade.happened_at < held.received_at

@@ -15,6 +15,7 @@ import msgspec
 
 from ltp_service.domain.pairs import Pair
 from ltp_service.domain.tick import Price, Tick
+from ltp_service.feed.messages import LastTrade
 
 OTHER_CHANNEL_WITHIN_SECONDS = 1.0
 """Seconds within which the trade channel tells what the ticker channel told, and the other way round."""
@@ -43,14 +44,15 @@ class Tickers:
         self._unanswered: set[Pair] = set()
         """Pairs whose trade channel kept silent about a ticker: their tickers wait no more until it speaks."""
         self._told_at: dict[Pair, float] = {}
-        self._trades: dict[Pair, deque[tuple[float, Decimal]]] = {}
+        self._trades: dict[Pair, deque[tuple[float, Decimal, float | None]]] = {}
+        """When each of the last trades arrived, its amount, and when it was traded."""
 
     def judge(self, tick: Tick, held: Price | None, *, snapshot: bool, alone: bool) -> Decision:
         """What to do with a ticker that has just arrived, where `held` is served now.
 
         `alone`: the exchange did not accept a subscription of the trade channel.
         """
-        if not snapshot and self._is_late(tick):
+        if not snapshot and self.is_late(tick):
             return "older"
         awaits = snapshot and not alone and tick.pair not in self._trades
         if held is None:
@@ -74,14 +76,14 @@ class Tickers:
             waiting.tick, waiting.snapshot, waiting.contradicted = tick, snapshot, False
         return "wait"
 
-    def traded(self, tick: Tick, earlier: Sequence[Decimal] = (), *, is_news: bool = True) -> None:
-        """The trade channel told `tick`, and trades of `earlier` amounts with it; news unless a newer one is known."""
+    def traded(self, tick: Tick, others: Sequence[LastTrade] = (), *, is_news: bool = True) -> None:
+        """The trade channel told `tick`, and `others` with it; news unless a newer one is known."""
         trades = self._trades.get(tick.pair)
         if trades is None:
             trades = self._trades[tick.pair] = deque(maxlen=REMEMBERED_TRADES)
-        if earlier:
-            trades.extend((tick.received_at, amount) for amount in earlier)
-        trades.append((tick.received_at, tick.amount))
+        if others:
+            trades.extend((tick.received_at, other.amount, other.traded_at) for other in others)
+        trades.append((tick.received_at, tick.amount, tick.traded_at))
         if is_news and (self._waiting or self._unanswered):
             self._unanswered.discard(tick.pair)
             self._answer(tick)
@@ -119,8 +121,13 @@ class Tickers:
         self._told_at.clear()
         self._trades.clear()
 
-    def _is_late(self, tick: Tick) -> bool:
-        """Whether a newer ticker came before."""
+    def has_told(self, tick: Tick) -> bool:
+        """Whether the trade channel told a trade of that moment and amount."""
+        trades = self._trades.get(tick.pair, ())
+        return any(at == tick.traded_at and amount == tick.amount for _, amount, at in trades)
+
+    def is_late(self, tick: Tick) -> bool:
+        """Whether a newer ticker came before. Remembers the time of this one."""
         if tick.told_at is None:
             return False
         if tick.told_at < self._told_at.get(tick.pair, 0.0):
@@ -135,7 +142,7 @@ class Tickers:
         tick = waiting.tick
         trades = self._trades.get(tick.pair, ())
         since = tick.received_at - OTHER_CHANNEL_WITHIN_SECONDS
-        late = any(at >= since and amount == tick.amount for at, amount in trades)
+        late = any(at >= since and amount == tick.amount for at, amount, _ in trades)
         return late or waiting.contradicted or (waiting.snapshot and bool(trades))
 
 

@@ -31,6 +31,7 @@ from ltp_service.feed.messages import (
     Refused,
     Request,
 )
+from ltp_service.prices.accept import FAR_IDS
 
 symbol_of = kraken_v2_symbol
 
@@ -110,7 +111,7 @@ _INSTRUMENT = msgspec.json.Decoder(_Instrument)
 _LISTED = msgspec.json.Decoder(list[_Instrument])
 _NAMED = msgspec.json.Decoder(_Named)
 _STATUS = msgspec.json.Decoder(list[_Status])
-_TRADE_ID = attrgetter("trade_id")
+_TRADE_ID, _MOMENT = attrgetter("trade_id"), attrgetter("traded_at", "trade_id")
 
 Row = TypeVar("Row")
 
@@ -282,7 +283,9 @@ def name_of(row: msgspec.Raw) -> str:
 
 def _newest(trades: Sequence[LastTrade]) -> LastTrade:
     """The newest of one symbol's trades, with the others."""
-    newest, *others = sorted(trades, key=_TRADE_ID, reverse=True)
+    ids = [trade.trade_id or 0 for trade in trades]
+    is_renumbered = max(ids) - min(ids) > FAR_IDS
+    newest, *others = sorted(trades, key=_MOMENT if is_renumbered else _TRADE_ID, reverse=True)
     return msgspec.structs.replace(newest, others=tuple(others)) if others else newest
 
 

@@ -124,6 +124,8 @@ def _compare_moments(
     """Whether a trade is newer than a known one; `same` for equal ids, or equal times where an id is missing."""
     if trade_id is None or known_id is None:
         return "same" if traded_at == known_at else "newer" if traded_at > known_at else "older"
+    if trade_id - known_id > FAR_IDS and traded_at < known_at:
+        return "older"  # of the numbers before
     is_renumbered = known_id - trade_id > FAR_IDS and traded_at > known_at
     if trade_id > known_id or traded_at > known_at + RENUMBERED_AFTER_SECONDS or is_renumbered:
         return "newer"

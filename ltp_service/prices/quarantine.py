@@ -79,13 +79,15 @@ class Quarantine:
         """`tick` is served, so later trades are compared with its price."""
         seen = self._ranges.get(tick.pair)
         amount = tick.amount
+        if self._held and (held := self.held(tick.pair)):
+            before = None if seen is None else seen.last
+            if _ends(tick, held, before):
+                del self._held[tick.pair]
         if seen is None:
             self._ranges[tick.pair] = _Range(now, amount, amount, amount, amount, amount)
         else:
             seen.last = amount
             seen.low, seen.high = min(seen.low, amount), max(seen.high, amount)
-        if self._held:
-            self._drop_held(tick)
 
     def due(self, now: float) -> list[Tick]:
         """Removes and returns the trades to serve now, because their holding time is over."""
@@ -114,11 +116,6 @@ class Quarantine:
         elif held.tick.traded_at is None or _is_later(tick, held.tick):
             held.tick = tick  # the same trade, now with its time, or a later trade of the same order
 
-    def _drop_held(self, tick: Tick) -> None:
-        """Drops the trade held of the pair, unless `tick` is older."""
-        if (held := self._held.get(tick.pair)) and not _is_later(held.tick, tick):
-            del self._held[tick.pair]
-
     def _is_confirmed(self, tick: Tick, earlier: Sequence[Decimal]) -> bool:
         """Whether another trade far away came before, or another price is near."""
         held = self._held.get(tick.pair)
@@ -126,6 +123,16 @@ class Quarantine:
             return True
         vouching = (*earlier, *self._witnesses(tick.pair))
         return any(abs(price - tick.amount) <= self._limit * price for price in vouching)
+
+
+def _ends(tick: Tick, held: Tick, before: Decimal | None) -> bool:
+    """Whether `tick`, which is served now, shows that the trade `held` is not the last one any more.
+
+    A ticker without a time may have come late where it tells no other price than `before`.
+    """
+    if tick.traded_at is not None or held.traded_at is None:
+        return not _is_later(held, tick)
+    return tick.amount != before if tick.told_at is None else tick.told_at >= held.traded_at
 
 
 def _is_same_print(held: Tick, tick: Tick) -> bool:

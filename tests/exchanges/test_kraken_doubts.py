@@ -20,10 +20,13 @@ from tests.exchanges.kraken_frames import (
     Fed,
     Step,
     beats,
+    end,
+    refusal,
     row,
     ticker,
     trade,
     trades,
+    v1_end,
     v1_ticker,
     v1_trade,
     v1_trades,
@@ -155,6 +158,31 @@ def test_the_present_state_on_a_new_connection_settles_it() -> None:
     fed = Fed(V2, [*IN_STEP, 1.0, UNUSABLE[0], *beats(1, BEAT)], [*V2_ACKS, again, *beats(2, BEAT)])
 
     assert fed.reason is None
+
+
+def test_a_ticker_at_the_beginning_of_a_connection_settles_no_doubt_about_a_trade() -> None:
+    bad = trades(row("100", 1, 0.0), row('"101"', 2, 3.0), kind="snapshot")
+    fed = Fed(V2, [*IN_STEP, 1.0], [*V2_ACKS, bad, ticker("100", 0.0, "snapshot"), *beats(2, BEAT)])
+
+    assert (fed.price, fed.reason) == ("100", "unusable")
+
+
+@pytest.mark.parametrize(
+    ("url", "in_step", "ends", "accepted"),
+    [
+        (V1, V1_IN_STEP, [v1_end("ticker"), v1_end("trade")], V1_ACKS),
+        (V2, IN_STEP, [end("ticker"), end("trade")], V2_ACKS),
+        (V2, IN_STEP, [refusal()], V2_ACKS),
+    ],
+    ids=["v1", "v2", "refused"],
+)
+def test_after_both_subscriptions_ended_nothing_is_evidence_before_the_present_state(
+    url: str, in_step: list[Step], ends: list[Step], accepted: list[Step]
+) -> None:
+    beat = V1_BEAT if url == V1 else BEAT
+    fed = Fed(url, [*in_step, 1.0, *ends, *beats(20, beat), *accepted, *beats(5, beat)])
+
+    assert fed.confirmed_at <= 1.0
 
 
 def test_a_good_row_beside_a_bad_one_is_served_and_leaves_the_doubt() -> None:

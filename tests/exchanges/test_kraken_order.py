@@ -7,9 +7,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from ltp_service.domain.tick import REST
+from ltp_service.exchanges.kraken_tickers import OTHER_CHANNEL_WITHIN_SECONDS
 from ltp_service.feed.loop import TEND_EVERY_SECONDS
 from ltp_service.prices.freshness import PriceState, judge
-from ltp_service.prices.quarantine import Quarantine
+from ltp_service.prices.quarantine import HOLD_SECONDS, Quarantine
 from tests.exchanges.kraken_frames import (
     BEAT,
     BEGUN,
@@ -31,7 +33,7 @@ from tests.exchanges.kraken_frames import (
     v1_trade,
     v1_trades,
 )
-from tests.fakes import BTC, NOON
+from tests.fakes import BTC, NOON, tick
 
 
 class Played(Fed):
@@ -247,6 +249,49 @@ def test_of_v1_rows_of_one_moment_the_one_at_the_newer_end_of_the_frame_counts()
 
 
 # Row k.
+
+
+def test_where_a_frame_has_the_numbers_from_before_a_new_count_its_newest_time_counts() -> None:
+    sweep = trades(row("95", 5_000_001, 4.9), row("100", 1, 5.0))
+    fed = Fed(V2, [*V2_ACKS, trade("90", 5_000_000, 0.0), 5.0, sweep, 1.0, trade("95", 5_000_001, 4.9)])
+
+    assert (fed.price, fed.refused["older"]) == ("100", 1)
+
+
+def test_a_v1_trade_told_again_after_another_one_of_its_moment_is_no_news() -> None:
+    for first in ([v1_trade("100"), v1_trade("101")], [v1_trades(("100", 0.0), ("101", 0.0))]):
+        fed = Fed(V1, [*V1_ACKS, v1_trade("99", -1.0), *first, v1_ticker("101"), v1_trade("100")])
+
+        assert (fed.price, fed.refused["older"]) == ("101", 1)
+
+
+@pytest.mark.parametrize("url", [V1, V2])
+def test_a_late_ticker_of_the_price_before_forgets_no_print_that_is_held_back(url: str) -> None:
+    v1_print: list[Step] = [v1_trade("130", 1.0), v1_ticker("130"), v1_ticker("100")]
+    v2_print: list[Step] = [trade("130", 2, 1.0), ticker("130", 1.0), ticker("100", 0.0)]
+    before, told = ([*V1_ACKS, v1_trade("99.9", -1.0), v1_trade("100")], v1_print)
+    if url == V2:
+        before, told = [*V2_ACKS, trade("100")], v2_print
+    fed = Fed(url, [*before, 1.0, *told, HOLD_SECONDS + 0.1, None], quarantine=Quarantine(0.05))
+
+    assert fed.price == "130"
+
+
+def test_of_tickers_that_arrive_together_the_one_of_the_newest_time_counts() -> None:
+    burst = [ticker("102", 1.6), ticker("100", 0.0)]
+    fed = Fed(V2, [*V2_ACKS, trade("100"), 2.0, burst, OTHER_CHANNEL_WITHIN_SECONDS, None])
+
+    assert fed.price == "102"
+
+
+def test_a_trade_of_shortly_before_rest_told_another_price_leaves_a_doubt() -> None:
+    def rest_tells(fed: Fed) -> None:
+        fed.store.put(tick("131", source=REST, received_at=fed.script.clock.monotonic()))
+
+    for seconds, reason in ((4.5, "contested"), (5.0, None)):
+        fed = Fed(V2, [*V2_ACKS, trade("100"), 5.0, rest_tells, trade("130", 2, seconds)])
+
+        assert (fed.price, fed.reason) == ("130", reason)
 
 
 def test_a_trade_stamped_ahead_of_the_others_does_not_keep_later_ones_out() -> None:

@@ -2,6 +2,7 @@
 
 from decimal import Decimal
 
+import msgspec
 import pytest
 
 from ltp_service.domain.pairs import Pair
@@ -152,13 +153,24 @@ def test_a_ticker_never_takes_the_place_of_a_held_trade() -> None:
     assert market.quarantine.admit(tick("150.0", traded_at=5000.002), market.now)
 
 
-def test_a_ticker_near_the_old_price_forgets_a_leap_that_has_a_time() -> None:
+@pytest.mark.parametrize(
+    ("price", "told_at", "forgets"),
+    [
+        ("100.1", None, True),
+        ("100.0", None, False),
+        ("100.1", 4999.0, False),
+        ("100.0", 5001.0, True),
+    ],
+)
+def test_a_leap_that_has_a_time_is_forgotten_when_a_ticker_tells_what_came_after_it(
+    price: str, told_at: float | None, forgets: bool
+) -> None:
     market = Market()
-    market.trade("150.0")
-    near = tick("100.0", received_at=market.now + 1)
+    market.quarantine.admit(tick("150.0", traded_at=5000.0, received_at=market.now), market.now)
+    near = msgspec.structs.replace(tick(price, received_at=market.now + 1), told_at=told_at)
 
     assert market.quarantine.admit(near, market.now + 1)
-    assert market.quarantine.held(BTC) is None
+    assert (market.quarantine.held(BTC) is None) is forgets
 
 
 def test_of_a_sweep_the_last_trade_is_held() -> None:
