@@ -4,8 +4,6 @@ import logging
 import os
 import sys
 from collections.abc import Callable, Sequence
-from datetime import UTC, datetime
-from functools import lru_cache
 from threading import Event
 from typing import Any
 
@@ -14,6 +12,7 @@ import msgspec
 
 from ltp_service.meters import LOG_LINES_DROPPED, Meters
 from ltp_service.runtime.line_writer import ATOMIC_WRITE_BYTES, LineWriter, as_text
+from ltp_service.runtime.moments import to_the_second
 from ltp_service.runtime.once_a_minute import OnceAMinute
 from ltp_service.runtime.request_id import current_request_id
 from ltp_service.version import VERSION
@@ -44,12 +43,7 @@ class LogLine(msgspec.Struct, frozen=True, gc=False):
 
 def timestamp(unix_seconds: float) -> str:
     """`2026-11-21T00:46:21.123Z`."""
-    return f"{_second(int(unix_seconds))}.{int(unix_seconds * 1000) % 1000:03d}Z"
-
-
-@lru_cache(2)
-def _second(unix_seconds: int) -> str:
-    return datetime.fromtimestamp(unix_seconds, UTC).isoformat().removesuffix("+00:00")
+    return f"{to_the_second(int(unix_seconds))}.{int(unix_seconds * 1000) % 1000:03d}Z"
 
 
 def envelope(level: str, message: str, request_id: str | None, moment: float, fields: object) -> bytes:

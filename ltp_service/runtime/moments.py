@@ -24,7 +24,17 @@ MOMENT_RULE = "write RFC 3339 with a zone, as in 2026-11-21T00:46:21Z, or unix s
 @lru_cache(2000)  # one trade is told again and again, and many pairs are confirmed at one moment
 def rfc3339(unix_seconds: float) -> str:
     """`2026-11-21T00:46:21.123456Z`."""
-    return datetime.fromtimestamp(unix_seconds, UTC).isoformat(timespec="microseconds").replace("+00:00", "Z")
+    second, rest = divmod(unix_seconds, 1)
+    microseconds = round(rest * 1e6)
+    if microseconds == 1_000_000:
+        second, microseconds = second + 1, 0
+    return f"{to_the_second(second)}.{microseconds:06d}Z"
+
+
+@lru_cache(100)  # most moments that are told are of the last seconds
+def to_the_second(unix_seconds: float) -> str:
+    """`2026-11-21T00:46:21`, from a whole number."""
+    return datetime.fromtimestamp(unix_seconds, UTC).isoformat().removesuffix("+00:00")
 
 
 def rfc3339_exact(unix_microseconds: int) -> str:
