@@ -33,8 +33,8 @@ class Subscription(msgspec.Struct):
     @property
     def proven(self) -> bool:
         """Any frame on the connection is evidence for this symbol."""
-        evidence = (self.in_step, bool(self.acknowledged))
-        return any(evidence) if self.proof == "either" else all(evidence)
+        acknowledged = bool(self.acknowledged)
+        return self.in_step or acknowledged if self.proof == "either" else self.in_step and acknowledged
 
     @property
     def label(self) -> str:

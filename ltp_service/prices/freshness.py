@@ -61,10 +61,9 @@ def judge(
     if price is None:
         return NEVER_SEEN
     age = max(0.0, now - price.confirmed_at)
-    is_stale = now > servable_until(price, ttl, market)
-    return Verdict(
-        "stale" if is_stale else _state(price, market), age, now <= servable_until(price, ttl, market, bound)
-    )
+    is_fresh = now <= servable_until(price, ttl, market)
+    servable = is_fresh if bound is DEFAULT_BOUND else now <= servable_until(price, ttl, market, bound)
+    return Verdict(_state(price, market) if is_fresh else "stale", age, servable)
 
 
 def is_substitute(price: Price) -> bool:
