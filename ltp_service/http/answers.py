@@ -25,7 +25,8 @@ def raw_response(body: bytes, status: int = 200, headers: dict[str, str] | None 
     """A JSON answer from bytes, `no-store` unless `headers` say otherwise."""
     response = Response(body, status, content_type="application/json")
     response.headers["Cache-Control"] = "no-store"
-    response.headers.update(headers or {})
+    if headers:
+        response.headers.update(headers)
     return response
 
 

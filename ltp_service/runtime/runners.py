@@ -84,15 +84,12 @@ class CollectorManager:
 
     def states(self) -> list[RunnerState]:
         """The present state of each runner."""
-        return [
-            RunnerState(
-                runner.name,
-                runner.name in self._tasks and self._tasks[runner.name].is_alive(),
-                self._restarts.get(runner.name, 0),
-                self._errors.get(runner.name),
-            )
-            for runner in self._runners
-        ]
+        return [self._state(runner.name) for runner in self._runners]
+
+    def _state(self, name: str) -> RunnerState:
+        task = self._tasks.get(name)
+        is_alive = task is not None and task.is_alive()
+        return RunnerState(name, is_alive, self._restarts.get(name, 0), self._errors.get(name))
 
     def _watch(self, runner: Runner) -> Callable[[], None]:
         def watch() -> None:

@@ -63,9 +63,10 @@ def storage() -> Response:
 
 def shown(parts: Services, runners: Iterable[RunnerState]) -> list[shapes.Task]:
     """The runners, with what their errors may quote masked."""
+    secret = _secret(parts)
     return [
-        shapes.Task(runner.name, runner.alive, runner.restarts, masked(runner.last_error, _secret(parts)))
-        for runner in runners
+        shapes.Task(each.name, each.alive, each.restarts, each.last_error and masked(each.last_error, secret))
+        for each in runners
     ]
 
 
@@ -73,11 +74,11 @@ def _secret(parts: Services) -> str:
     return parts.config.auth_api_key.get_secret_value()
 
 
-def masked(text: str | None, secret: str = "") -> str | None:
+def masked(text: str, secret: str = "") -> str:
     """Without passwords, keys and addresses that an error message may quote, and without `secret`."""
-    if text is not None and secret and not is_well_formed(secret):
+    if secret and not is_well_formed(secret):
         text = text.replace(secret, "***")
-    return None if text is None else _PRIVATE.sub("***", _MAYBE_IPV6.sub(_mask_address, text))
+    return _PRIVATE.sub("***", _MAYBE_IPV6.sub(_mask_address, text))
 
 
 def _mask_address(found: re.Match[str]) -> str:
@@ -89,7 +90,8 @@ def _mask_address(found: re.Match[str]) -> str:
 
 
 def _counted(parts: Services, names: Iterable[str]) -> shapes.Running:
-    counts = Counter(masked(name, _secret(parts)) or "" for name in names)
+    secret = _secret(parts)
+    counts = Counter(masked(name, secret) for name in names)
     return shapes.Running(counts.total(), dict(counts.most_common()))
 
 

@@ -37,18 +37,18 @@ def status() -> Response:
     """The feed, the pairs and the process."""
     parts = services()
     quotes = parts.prices.quotes.look(parts.prices.served.pairs)
-    link = parts.link("kraken")
+    link, breaker = parts.link("kraken"), breaker_of(parts)
     wall = parts.clock.wall()
     return json_response(
         shapes.Status(
             status=_overall(parts, quotes),
-            connection=_connection(parts, link),
+            connection=_connection(parts, link, breaker),
             timestamp=int(wall),
             timestamp_iso=rfc3339(wall),
             market=parts.prices.store.market(),
             pairs=_pairs(parts, quotes, link),
             pair_list=_pair_list(parts.prices.served),
-            breaker=breaker_of(parts),
+            breaker=breaker,
             divergences=divergences_of(parts),
             sources={name: _source(parts, name) for name in parts.prices.sources},
             reconnects=max(0, link.attempts - 1) if link else 0,
@@ -146,14 +146,14 @@ def _overall(parts: Services, quotes: list[Quote]) -> Literal["ok", "degraded", 
     return "degraded" if any(quote.verdict.servable for quote in quotes) else "down"
 
 
-def _connection(parts: Services, link: Link | None) -> shapes.Connection:
+def _connection(parts: Services, link: Link | None, breaker: shapes.Breaker) -> shapes.Connection:
     websocket_reached, rest_reached = parts.ways
     kraken, poll = parts.prices.kraken, parts.prices.poll
     return shapes.Connection(
         websocket_enabled=parts.config.kraken_websocket_enabled,
         websocket_connected=link is not None and link.connected,
         fallback_mode=poll.active(),
-        rest_available=parts.prices.breaker.state().state == "closed",
+        rest_available=breaker.state == "closed",
         last_ws_update=moment(parts.clock, link.last_frame_at) if link else None,
         feed_lag_ms=round(1000 * kraken.lag()) if kraken else None,
         last_error=link.last_error if link else None,
@@ -166,20 +166,18 @@ def _connection(parts: Services, link: Link | None) -> shapes.Connection:
 def _pairs(parts: Services, quotes: list[Quote], link: Link | None) -> dict[str, shapes.PairStatus]:
     told, pause = {}, parts.pauses()
     for quote in quotes:
-        told[str(quote.pair)] = _pair(parts, quote, link)
+        age = quote.verdict.age
+        age_ms = round(age * 1000) if age is not None else None
+        told[str(quote.pair)] = shapes.PairStatus(quote.verdict.state, age_ms, _trouble(parts, quote, link))
         pause()
     return told
 
 
-def _pair(parts: Services, quote: Quote, link: Link | None) -> shapes.PairStatus:
-    age = quote.verdict.age
-    age_ms = round(age * 1000) if age is not None else None
-    return shapes.PairStatus(quote.verdict.state, age_ms, _trouble(parts, quote, link))
-
-
 def label_of(link: Link | None, pair: Pair) -> str | None:
     """The state of the subscription of `pair`; None while there is none."""
-    labels = link.subscriptions if link else {}
+    if link is None:
+        return None
+    labels = link.subscriptions
     return labels.get(kraken_v2_symbol(pair)) or labels.get(kraken_v1_symbol(pair))
 
 
