@@ -9,6 +9,7 @@ from flask import Flask
 from ltp_service.assembly.services import assemble
 from ltp_service.http import views as web
 from ltp_service.http.access_log import open_access_log
+from ltp_service.http.application import Application
 from ltp_service.http.counted import count_prices, count_substitutes
 from ltp_service.http.edge import Edge
 from ltp_service.http.fast_lane import FastLane
@@ -65,7 +66,7 @@ def create_app(config: Config, runtime: Runtime | None = None) -> Flask:
     lane = FastLane(config, services.prices.served, services.prices.store, services.prices.substitutes, clock)
     long_polls = LongPolls(services.prices.changes, clock.monotonic, services.draining, when_readable())
     services.at_the_end(long_polls.end)
-    app = Flask(__name__, static_folder=None)
+    app = Application(__name__, static_folder=None)
     app.url_map.merge_slashes = False  # a path with `//` is a 404 and not a redirect with a page of HTML
     attach(app, services)
     serve_metrics(app, metrics, show, runtime)
