@@ -1,26 +1,27 @@
-"""The application: it calls no hooks but its own, so none may be registered, and no view may be a coroutine."""
+"""The application: what it leaves out of Flask is not there, and what is registered later is called."""
 
 from inspect import iscoroutinefunction
 
-from flask import Flask
+from flask import request_tearing_down
 
 from tests.service import FreshService
 
 
-def hooks(app: Flask) -> list[object]:
-    """What Flask itself would call, and this application does not."""
-    by_owner = (
-        app.url_value_preprocessors,
-        app.before_request_funcs,
-        app.teardown_request_funcs,
-    )
-    registered = [each for owners in by_owner for some in owners.values() for each in some]
-    return [*registered, *app.teardown_appcontext_funcs]
-
-
-def test_no_hook_is_registered_that_would_never_be_called(service: FreshService) -> None:
-    assert hooks(service.app) == []
-
-
 def test_no_view_is_a_coroutine_because_nothing_would_await_it(service: FreshService) -> None:
     assert not any(map(iscoroutinefunction, service.app.view_functions.values()))
+
+
+def test_functions_that_are_registered_later_are_called_before_and_after_a_view(
+    service: FreshService,
+) -> None:
+    called: list[str] = []
+    service.app.before_request(lambda: called.append("before"))
+    service.app.teardown_request(lambda _: called.append("request"))
+    service.app.teardown_appcontext(lambda _: called.append("context"))
+    service.get("/health")
+    assert called == ["before", "request", "context"]
+
+    service.app.teardown_request_funcs.clear()
+    with request_tearing_down.connected_to(lambda *_, **__: called.append("signal")):
+        service.get("/health")
+    assert called[3:] == ["before", "signal", "context"]
