@@ -59,15 +59,22 @@ def proof(around: Around, moment: int) -> Run | None:
 
     Ids follow time here. That of a candle is proven with more care, see `is_covered`.
     """
-    before, _, coverage, _ = around
+    before, after, coverage, _ = around
     place = None if before is None else place_of(coverage.runs, before)
     if before is None or place is None:
         return None
     run = coverage.runs[place]
-    if before.traded_at < run.last_traded_at <= moment:
-        return None  # the last one was deleted meanwhile
     is_newest = place == len(coverage.runs) - 1
-    return run if moment < run.last_traded_at or (is_newest and _reaches(coverage, moment)) else None
+    is_the_end_known = is_newest and _reaches(coverage, moment)
+    if after is None:  # and where `before` is not the last one of the run, that was deleted meanwhile
+        return run if is_the_end_known and before.traded_at == run.last_traded_at else None
+    # Where times are not in the order of ids, what is missing beside the run may lie between these two.
+    is_inside = (
+        place_of(coverage.runs, after) == place
+        and after.trade_id > run.first_trade_id
+        and (before.trade_id < run.last_trade_id or is_the_end_known)
+    )
+    return run if is_inside else None
 
 
 def hole_at(coverage: Coverage, moment: int) -> Hole | None:

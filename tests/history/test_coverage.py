@@ -16,7 +16,7 @@ from ltp_service.history.coverage import (
     place_of,
     proof,
 )
-from ltp_service.history.rows import Around, Coverage, Run
+from ltp_service.history.rows import Around, Coverage, RecordedTrade, Run
 from tests.history.plain import NOON, SECOND, trade
 
 
@@ -139,6 +139,28 @@ def test_exact_is_what_lies_between_two_trades_of_one_run() -> None:
     assert not exact(49, None, 55), "trade 50 was deleted meanwhile"
     assert not exact(30, None, 31), "it is of an older run"
     assert not exact(60, 61, 60.5), "neither is of a run"
+
+
+def test_nothing_is_exact_over_a_hole_where_times_are_not_in_the_order_of_ids() -> None:
+    """The trades 11 to 19 are missing, and may have been made between any two of these."""
+
+    def exact(before: RecordedTrade, after: RecordedTrade, *runs: Run, until: int | None = None) -> bool:
+        moment = (before.traded_at + after.traded_at) // 2
+        return proof(Around(before, after, Coverage(runs, until, None), None), moment) is not None
+
+    late, early = Run(0, 1, 10, at(1), at(10.5)), Run(0, 20, 30, at(10.3), at(30))
+    assert exact(trade(8, 8), trade(9, 9), late, early)
+    assert not exact(trade(9, 9), trade(20, 10.3), late, early)
+    assert not exact(trade(20, 10.3), trade(10, 10.5), late, early)
+    assert not exact(trade(10, 10.5), trade(21, 21), late, early)
+
+    swapped = Run(0, 1, 10, at(1), at(10.4))
+    assert not exact(trade(10, 10), trade(9, 10.4), swapped, early), "the one after 10 is not known"
+    assert not exact(trade(10, 10), trade(9, 10.4), swapped)
+    assert exact(trade(10, 10), trade(9, 10.4), swapped, until=at(11)), "nothing followed 10"
+    begins = Run(0, 20, 30, at(19), at(30))
+    assert not exact(trade(21, 19), trade(20, 19.2), A, begins), "the one before 20 is not known"
+    assert exact(trade(20, 19.2), trade(22, 22), A, begins)
 
 
 def test_runs_grow_and_join() -> None:
