@@ -20,7 +20,6 @@ from ltp_service.history.export import COLUMNS, PAGE, Form, every_row, lines
 from ltp_service.history.questions import ask_trades
 from ltp_service.history.rows import Coverage, RecordedTrade
 from ltp_service.runtime.moments import read_moment
-from ltp_service.runtime.runtime import Runtime
 from ltp_service.settings.config import Config, load_config
 
 Row = RecordedTrade | Gap
@@ -62,7 +61,11 @@ def _moment(_: click.Context, __: click.Parameter, text: str | None) -> int | No
     help="The first moment; that of the first trade unless given.",
 )
 @click.option(
-    "--to", "end", callback=_moment, metavar="TIME", help="The moment after the last one; now unless given."
+    "--to",
+    "end",
+    callback=_moment,
+    metavar="TIME",
+    help="The moment after the last one; the end of the record unless given.",
 )
 @click.option(
     "--format",
@@ -126,12 +129,18 @@ def _rows(
             raise click.ClickException(
                 f"no trade of {pair} is recorded in {config.history_url} (HISTORY_URL)"
             )
-        now = round(Runtime().clock.wall() * 1_000_000)
-        # The newest trades may still be under way, as for the route of the trades.
-        expected = min(now - round(config.cache_ttl * 1_000_000), now if end is None else end)
-        window = Window(start, None, now if end is None else end, expected)
+        window = _window(known, start, end)
         rows = every_row(lambda asked: ask_trades(store, pair, asked, PAGE), window)
         yield from _shown(rows, _first(known, start), window.end, show)
+
+
+def _window(known: Coverage, start: int | None, end: int | None) -> Window:
+    """What is missing at the end is told up to the end that was asked for. Else the record's own end counts, and no clock: a wrong
+    one would leave out trades, or tell of a gap where none is."""
+    if end is not None:
+        return Window(start, None, end, end)
+    last = max(known.evidence_until or 0, *(run.last_traded_at for run in known.runs))
+    return Window(start, None, last + 1, max(start or 0, known.runs[-1].last_traded_at))
 
 
 def _first(known: Coverage, start: int | None) -> int:

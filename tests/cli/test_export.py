@@ -56,6 +56,21 @@ def test_csv_has_every_digit_and_a_row_for_what_is_missing(export: Run) -> None:
     assert [row["price"] for row in rows[:3]] == [DIGITS[1], DIGITS[2], DIGITS[0]]
 
 
+def test_without_an_end_it_ends_with_the_record_whatever_the_clock_says(export: Run, history: Path) -> None:
+    far = T0 + 10**9 * SECOND
+    with closing(SqlHistory(SqliteEngine(history))) as store:
+        store.write([News(BTC, (trade(10, far), trade(11, far + SECOND)))])
+
+    rows = [json.loads(line) for line in export("--pair", "BTC/USD", "--format", "jsonl").out.splitlines()]
+    assert [row.get("trade_id") for row in rows[-3:]] == [9, 10, 11]
+    after = str(far // SECOND + 2)
+    [told] = [
+        json.loads(each)
+        for each in export("--pair", "BTC/USD", "--from", after, "--format", "jsonl").out.splitlines()
+    ]
+    assert (told["gap"]["after_trade_id"], told["gap"]["before_trade_id"]) == (11, None)
+
+
 def test_jsonl_has_the_trades_of_the_time_that_is_asked_for(export: Run) -> None:
     start, end = (datetime.fromtimestamp(T0 // SECOND + n, UTC).isoformat() for n in (2, 9))
     done = export("--pair", "BTC/USD", "--format", "jsonl", "--from", start, "--to", end)
