@@ -172,7 +172,7 @@ def _seconds(moment: datetime) -> float:
 class CoinbaseLastTrades(LastTradeCollector):
     """`matches` and `heartbeat`: a heartbeat with the id of the held trade proves that none was missed.
 
-    A heartbeat without an id proves no more than that the product's stream is alive.
+    A heartbeat without an id shows that the product's stream is alive, and says nothing about its last trade.
     """
 
     name = exchange = "coinbase"
@@ -196,12 +196,10 @@ class CoinbaseLastTrades(LastTradeCollector):
         self.heard(told.told_at, now)
         self._beat_at[symbol] = now
         held = self._store.get(pair)
-        if held is None or not self._subscriptions.states[symbol].in_step:
+        if held is None or told.trade_id is None or not self._subscriptions.states[symbol].in_step:
             return
         known = held.newest_trade_id or 0
-        if told.trade_id is None:
-            self.confirm_held((symbol,), now)
-        elif told.trade_id == known:
+        if told.trade_id == known:
             self._doubted.pop(symbol, None)
             self._awaited.pop(symbol, None)
             self.confirm_held((symbol,), now)

@@ -115,9 +115,11 @@ def test_a_heartbeat_with_the_id_of_the_held_trade_confirms_it_and_no_other_fram
 
 
 @pytest.mark.parametrize("last", [0, None])
-def test_a_heartbeat_that_tells_no_id_shows_that_the_product_is_alive(last: int | None) -> None:
-    feed = LastTrades(CoinbaseLastTrades, [accepted(), last_match(20), 3.0, beat(last, 3.0), look])
-    assert feed.seen == [("50000.10", 0.0)]
+def test_a_heartbeat_that_tells_no_id_is_life_of_the_product_and_no_evidence(last: int | None) -> None:
+    beats: list[Step] = [step for second in range(1, 16) for step in (1.0, beat(last, second))]
+    feed = LastTrades(CoinbaseLastTrades, [accepted(), last_match(20), *beats, look])
+    assert feed.seen == [("50000.10", 15.0)]
+    assert feed.script.meters.missed == {}
 
 
 def test_before_the_connection_told_the_last_trade_a_heartbeat_confirms_nothing_and_shows_no_hole() -> None:
