@@ -49,6 +49,10 @@ SILENT_SECONDS = 10.0
 """Seconds without a trade after which REST is asked whether the subscription is deaf. Until then a deaf pair counts as a
 quiet one, because the frames of other pairs prove that the connection is alive."""
 
+UNASKED_SECONDS = 20.0
+"""Seconds after a trade of the stream or an answer of REST in which frames of the connection are evidence. Later ones are none:
+REST, which should have been asked meanwhile, has too many symbols to tell of, or does not answer."""
+
 ASK_AGAIN_SECONDS = 4.0
 """Seconds until REST is asked again about a trade that is still under way on the stream, or that REST does not know yet."""
 
@@ -163,7 +167,7 @@ class BitstampLastTrades(LastTradeCollector):
     """`live_trades`. Frames of the connection are the evidence, the answers to its own heartbeats among them.
 
     The ids of a symbol have holes, so that the stream cannot prove that nothing was missed. REST is asked about a symbol
-    that is silent.
+    that is silent, and without its answer frames soon are no evidence for that symbol.
     """
 
     name = exchange = "bitstamp"
@@ -176,6 +180,8 @@ class BitstampLastTrades(LastTradeCollector):
         self._ask = equipment.newest
         self._ask_at: dict[str, float] = {}
         """Symbol → the monotonic second from which on REST is to be asked about it."""
+        self._settled_at: dict[str, float] = {}
+        """Symbol → the newest monotonic second at which its stream or REST showed which trade was the last one."""
         self._next_ask_at = 0.0
         self._pause = ASK_APART_SECONDS
 
@@ -186,12 +192,21 @@ class BitstampLastTrades(LastTradeCollector):
 
     def confirm(self, symbols: Sequence[str], at: float) -> None:
         states = self._subscriptions.states
-        self.confirm_held([symbol for symbol in symbols if states[symbol].acknowledged], at)
+        self.confirm_held(
+            [
+                symbol
+                for symbol in symbols
+                if states[symbol].acknowledged and at - self._settled_at.get(symbol, -inf) <= UNASKED_SECONDS
+            ],
+            at,
+        )
 
     def put(self, symbol: str, tick: Tick, *, is_present: bool) -> Outcome:
         outcome = super().put(symbol, tick, is_present=is_present)
         if outcome != "older":
             self._ask_at[symbol] = tick.received_at + SILENT_SECONDS
+            if symbol not in self._doubted:
+                self._settled_at[symbol] = tick.evidence_at
         return outcome
 
     # REST.
@@ -250,12 +265,16 @@ class BitstampLastTrades(LastTradeCollector):
             self._take_from_rest(symbol, msgspec.structs.replace(tick, delay=now - evidence_at))
 
     def _confirm_without_trades(self, symbol: str, at: float) -> None:
-        """REST had no trade in the minute before `at`, so the trade that was the last one within that minute still is."""
+        """REST had no trade in the minute before `at`, so the trade that was the last one within that minute still is.
+
+        Frames may have confirmed it for UNASKED_SECONDS after that was last known, also in another process of the fleet.
+        """
         pair = self._pairs[symbol]
         held = self._store.get(pair)
-        if held is not None and held.confirmed_at >= at - EMPTY_FOR_SECONDS:
+        if held is not None and held.confirmed_at - UNASKED_SECONDS >= at - EMPTY_FOR_SECONDS:
             self._subscriptions.hear(symbol)
             self._doubted.pop(symbol, None)
+            self._settled_at[symbol] = at
             self._store.confirm((pair,), at, "bitstamp:rest")
 
     def _take_from_rest(self, symbol: str, tick: Tick) -> None:
@@ -276,8 +295,10 @@ class BitstampLastTrades(LastTradeCollector):
     def connected(self, now: float) -> None:
         super().connected(now)
         self._ask_at.clear()
+        self._settled_at.clear()
 
     def symbols_changed(self, added: Sequence[str], removed: Sequence[str], now: float) -> None:
         super().symbols_changed(added, removed, now)
         for symbol in removed:
             self._ask_at.pop(symbol, None)
+            self._settled_at.pop(symbol, None)

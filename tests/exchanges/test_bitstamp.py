@@ -125,6 +125,31 @@ def test_rest_that_wants_to_be_left_alone_is_left_alone() -> None:
     assert len(feed.asked) == 1
 
 
+def test_a_quiet_pair_is_confirmed_for_as_long_as_rest_is_asked_and_has_no_trade() -> None:
+    steps: list[Step] = [accepted(), trade(7), *pongs(90), look]
+    feed = LastTrades(BitstampLastTrades, steps, answers=[NOBODY_TRADED] * 9)
+    assert feed.seen == [("3805.40", TEND)]
+
+
+def test_without_an_answer_of_rest_frames_of_the_connection_soon_are_no_evidence() -> None:
+    busy = Unreachable("HTTP 429", reason="http_status", retry_after=100.0)
+    steps: list[Step] = [accepted(), trade(7), *pongs(15), look, *pongs(25), look, trade(8, at=40.0), look]
+    feed = LastTrades(BitstampLastTrades, steps, answers=[busy])
+    (_, soon), (_, later), after = feed.seen
+    assert soon == TEND
+    assert 20.0 <= later <= 22.0
+    assert after == ("3805.40", 0.0)
+
+
+def test_a_minute_without_trades_says_nothing_about_the_time_before_it() -> None:
+    busy = Unreachable("HTTP 429", reason="http_status", retry_after=55.0)
+    steps: list[Step] = [accepted(), trade(7), *pongs(80), look]
+    feed = LastTrades(BitstampLastTrades, steps, answers=[busy, NOBODY_TRADED, NOBODY_TRADED])
+    ((_, age),) = feed.seen
+    assert len(feed.asked) == 3
+    assert age >= 60.0
+
+
 def test_a_subscription_that_keeps_silent_about_a_trade_of_rest_is_subscribed_anew() -> None:
     steps: list[Step] = [accepted(), trade(7), *pongs(16), look]
     missed = [from_rest(9, "3900.00", at=5.0), from_rest(9, "3900.00", at=5.0)]
