@@ -1,6 +1,6 @@
 """What records the history and answers from it."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 from ltp_service.assembly.prices import PriceParts
 from ltp_service.domain.errors import ConfigError
@@ -50,18 +50,23 @@ def wire_history(config: Config, runtime: Runtime, prices: PriceParts) -> Histor
         awaited = tape is not None and tape.on_news is not None and tape.wanted()
         return prices.poll.needs_rest() or not prices.rest.is_free() or bool(awaited)
 
-    store, lock = open_history(config.history_url)
+    def read(frame: str, received_at: float) -> Sequence[tuple[Pair, Trade]]:
+        thread.rests.rest()
+        return read_trades(frame, received_at)
+
+    thread, read_trades = NativeThread("history writer"), tape_reader(prices.served)
+    store, lock = open_history(config.history_url, thread.rests.rest)
     writer = Writer(
         prices.served,
         store,
         lock,
-        tape_reader(prices.served),
+        read,
         is_live,
         keep_seconds=config.history_keep,
         patience_seconds=config.cache_ttl,
         monotonic=runtime.clock.monotonic,
     )
-    recorder = Recorder(writer, NativeThread("history writer"), look, leads, runtime)
+    recorder = Recorder(writer, thread, look, leads, runtime)
     reading, _ = open_history(config.history_url)
     history = History(
         reading,
@@ -91,10 +96,11 @@ def wire_history(config: Config, runtime: Runtime, prices: PriceParts) -> Histor
     return history
 
 
-def open_history(url: HistoryUrl) -> tuple[HistoryStore, WriterLock]:
-    """A store with connections of its own, and its writer's lock. Nothing is opened yet. Raises ConfigError."""
+def open_history(url: HistoryUrl, rest: Callable[[], None] = lambda: None) -> tuple[HistoryStore, WriterLock]:
+    """A store with connections of its own, and its writer's lock. Nothing is opened yet. `rest` is called now and then while it
+    writes much. Raises ConfigError."""
     if url.file is not None:
-        return SqlHistory(SqliteEngine(url.file)), FileLock(url.file)
+        return SqlHistory(SqliteEngine(url.file), rest), FileLock(url.file)
     try:
         from ltp_service.history.postgres import PostgresEngine  # noqa: PLC0415 - loaded only where asked for
     except ImportError as error:
@@ -104,4 +110,4 @@ def open_history(url: HistoryUrl) -> tuple[HistoryStore, WriterLock]:
         )
         raise ConfigError([problem]) from error
     engine = PostgresEngine(url.get_secret_value())
-    return SqlHistory(engine), engine
+    return SqlHistory(engine, rest), engine

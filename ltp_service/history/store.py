@@ -1,6 +1,6 @@
 """The history in a database of either kind."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from decimal import Decimal
 
 from ltp_service.domain.pairs import Pair
@@ -24,10 +24,11 @@ class SqlHistory:
     and where trades are deleted meanwhile, they are missing from the answer, which is then no proof.
     """
 
-    def __init__(self, engine: Engine) -> None:
+    def __init__(self, engine: Engine, rest: Callable[[], None] = lambda: None) -> None:
+        """`rest` is called now and then while it writes much, so that others have their turns."""
         self._engine = engine
         self._stored = Trades(engine.read, engine.block)
-        self._memory = Memory()
+        self._memory = Memory(rest)
         self.size, self.close = engine.size, engine.close
 
     def write(self, news: Sequence[News]) -> Written:

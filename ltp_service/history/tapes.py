@@ -2,7 +2,7 @@
 
 import secrets
 from bisect import bisect_left, insort
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from itertools import chain, groupby
 from math import inf
 
@@ -180,7 +180,9 @@ class Memory:
     """The tapes that are loaded. All are dropped whenever they may differ from the database: after an error, and when
     another writer was there. A token tells: each transaction replaces it by a random one."""
 
-    def __init__(self) -> None:
+    def __init__(self, rest: Callable[[], None]) -> None:
+        """`rest` is called between two pairs: each may take milliseconds."""
+        self._rest = rest
         self._pairs: dict[Pair, PairTapes] = {}
         self._token: int | None = None
 
@@ -207,7 +209,10 @@ class Memory:
                 by_pair.setdefault(each.pair, []).append(each)
         for pair in by_pair.keys() - self._pairs.keys():
             self._pairs[pair] = PairTapes.load(transaction, pair)
-        written = [self._pairs[pair].record(transaction, told) for pair, told in by_pair.items()]
+        written = []
+        for pair, told in by_pair.items():
+            self._rest()
+            written.append(self._pairs[pair].record(transaction, told))
         return Written(
             sum(each.new for each in written), tuple(chain(*(each.contradicting for each in written)))
         )

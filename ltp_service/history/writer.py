@@ -2,6 +2,7 @@
 
 from collections import deque
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from itertools import islice
 from math import inf
 from typing import NamedTuple
 
@@ -282,7 +283,7 @@ class Writer:
         jumped: set[Pair] = set()
         until = self._monotonic() + WRITING_SECONDS
         while True:
-            part = [self._waiting[place] for place in range(min(len(self._waiting), MOST_AT_ONCE))]
+            part = list(islice(self._waiting, MOST_AT_ONCE))
             by_pair: dict[Pair, list[RecordedTrade]] = {}
             for pair, row, _ in part:
                 by_pair.setdefault(pair, []).append(row)

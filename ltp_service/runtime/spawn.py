@@ -4,6 +4,7 @@ import gc
 import select
 import socket
 import sys
+import time
 from collections.abc import Callable
 from queue import SimpleQueue
 from threading import Lock, Thread
@@ -62,17 +63,74 @@ SWITCH_SECONDS = 0.0002
 Python's own are 5 ms."""
 
 
+def native_sleep(seconds: float) -> None:
+    """Stops the calling thread alone, also where `time.sleep` is gevent's."""
+    monkey.get_original("time", "sleep")(seconds)
+
+
+SLICE_SECONDS = 0.001
+"""For so long a native thread computes before it lets the hub go first."""
+
+NAP_SECONDS = 0.0005
+"""The shortest rest. A thread that wakes up later than that by WAITED_SECONDS had to wait for the hub, which computes."""
+
+WAITED_SECONDS = 0.00025
+
+LONGEST_REST_SECONDS = 0.02
+"""The longest rest after one slice, so that the work goes on beside a hub that is never idle."""
+
+MOST_REST_SECONDS = 0.3
+"""All rests of one piece of work: by so much it ends later at most. Without that bound too little would be done for what comes."""
+
+
+class Rests:
+    """Lets the hub go first while a native thread computes for long: the thread works in slices, and rests after each one until
+    the hub is idle. Python itself would give the hub no more than every second turn. Used by one thread."""
+
+    def __init__(
+        self,
+        computed: Callable[[], float] = time.thread_time,
+        clock: Callable[[], float] = time.perf_counter,
+        sleep: Callable[[float], None] = native_sleep,
+    ) -> None:
+        """`computed` gives the seconds for which the calling thread has computed: what it waits for is no work."""
+        self._computed = computed
+        self._clock = clock
+        self._sleep = sleep
+        self._worked_until = self._left = 0.0
+
+    def begin(self) -> None:
+        """A piece of work begins."""
+        self._worked_until = self._computed()
+        self._left = MOST_REST_SECONDS
+
+    def rest(self) -> None:
+        """Rests when a slice is over. To be called often while it works."""
+        if self._computed() - self._worked_until < SLICE_SECONDS:
+            return
+        begun = now = self._clock()
+        while now - begun < min(self._left, LONGEST_REST_SECONDS):
+            self._sleep(NAP_SECONDS)
+            before, now = now, self._clock()
+            if now - before < NAP_SECONDS + WAITED_SECONDS:
+                break
+        self._left -= now - begun
+        self._worked_until = self._computed()
+
+
 class NativeThread:
     """One thread of the system, for what may wait on a disk or on a server: only the caller waits, and the hub goes on.
 
     It starts with the first call, so no fork before that loses it. It holds up no exit of the process. What runs in it
-    may use no lock, sleep or socket of a patched standard library; nor may it log.
+    may use no lock, sleep or socket of a patched standard library; nor may it log. What computes for long calls `rests.rest()`
+    now and then.
     """
 
     def __init__(self, name: str) -> None:
         self._name = name
         self._lock = Lock()
         self._apply: Callable[[_Call], Any] | None = None
+        self.rests = Rests()
 
     def run(self, function: Callable[[], T]) -> T:
         """Runs `function` after those of earlier calls, and returns its result or raises its error."""
@@ -80,11 +138,18 @@ class NativeThread:
             if self._apply is None:
                 self._apply = self._start()
         # gevent's pool would print an error that leaves the function.
-        value, error = self._apply(lambda: _outcome(function))
+        value, error = self._apply(lambda: self._outcome(function))
         if error is not None:
             raise error
         result: T = value
         return result
+
+    def _outcome(self, function: Callable[[], object]) -> "_Outcome":
+        self.rests.begin()
+        try:
+            return function(), None
+        except BaseException as error:  # noqa: BLE001 - it is raised where the result is waited for
+            return None, error
 
     def _start(self) -> "Callable[[_Call], Any]":
         sys.setswitchinterval(min(SWITCH_SECONDS, sys.getswitchinterval()))
@@ -109,18 +174,6 @@ class NativeThread:
 
 _Outcome = tuple[Any, BaseException | None]
 _Call = Callable[[], _Outcome]
-
-
-def _outcome(function: Callable[[], object]) -> _Outcome:
-    try:
-        return function(), None
-    except BaseException as error:  # noqa: BLE001 - it is raised where the result is waited for
-        return None, error
-
-
-def native_sleep(seconds: float) -> None:
-    """Stops the calling thread alone, also where `time.sleep` is gevent's."""
-    monkey.get_original("time", "sleep")(seconds)
 
 
 def socket_rounds() -> Callable[[], int] | None:

@@ -13,6 +13,7 @@ from ltp_service.domain.pairs import Pair
 from ltp_service.domain.tick import REST
 from ltp_service.history.rows import Coverage
 from ltp_service.prices.doubts import Reason
+from ltp_service.runtime.spawn import Rests
 from ltp_service.settings.types import HistoryUrl
 from tests.conftest import ROOT
 from tests.exchanges.kraken_frames import BEGUN, V1, ack, row, ticker, trade, trades, v1_ack, v1_trade
@@ -98,6 +99,29 @@ def test_a_live_trade_goes_on_with_the_run(fed: Fed) -> None:
     fed.silence(3)
     assert fed.runs() == [(1, 3)]
     assert fed.evidence() == pytest.approx(5 - 1, abs=0.1)
+
+
+def test_its_thread_may_rest_before_each_frame_and_each_pair_that_it_writes(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    looks: list[int] = []
+    monkeypatch.setattr(Rests, "rest", lambda _: looks.append(1))
+    made = Fed(tmp_path)
+    made.connect(snapshot(1, 2))
+    made.silence(2)
+    looks.clear()
+    made.hear(*(trade("101", number, 2.0) for number in range(3, 13)))
+    made.history.recorder.turn()
+
+    assert made.runs() == [(1, 12)]
+    assert len(looks) == 10 + 1
+
+
+def test_its_rests_begin_anew_with_each_piece_of_work(fed: Fed, monkeypatch: pytest.MonkeyPatch) -> None:
+    begun: list[int] = []
+    monkeypatch.setattr(Rests, "begin", lambda _: begun.append(1))
+    fed.history.recorder.turn()
+    assert begun == [1]
 
 
 @pytest.mark.parametrize("reason", get_args(Reason))

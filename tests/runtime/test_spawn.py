@@ -6,7 +6,8 @@ import gevent
 import pytest
 from gevent import monkey
 
-from ltp_service.runtime.spawn import NativeThread, greenlets, spawn
+from ltp_service.runtime import spawn as module
+from ltp_service.runtime.spawn import NativeThread, Rests, greenlets, spawn
 from tests.deadline import DEADLINE
 from tests.patched import run_patched
 
@@ -186,6 +187,47 @@ print(sys.getswitchinterval(), NativeThread("one").run(sys.getswitchinterval))
 def test_a_native_thread_that_computes_gives_way_to_the_hub_soon() -> None:
     before, then = map(float, run_patched(COMPUTING).split())
     assert then < 0.001 < before
+
+
+class Worker:
+    """A thread that computes, beside a hub that lets it wait for `late` seconds after each nap."""
+
+    def __init__(self) -> None:
+        self.now = self.computed = self.late = 0.0
+        self.rests = Rests(lambda: self.computed, lambda: self.now, self._sleep)
+        self.rests.begin()
+
+    def work(self, seconds: float) -> float:
+        """Returns the seconds of the rest after it."""
+        self.computed += seconds
+        self.now += seconds
+        before = self.now
+        self.rests.rest()
+        return self.now - before
+
+    def _sleep(self, seconds: float) -> None:
+        self.now += seconds + self.late
+
+
+def test_a_native_thread_rests_after_each_slice_until_the_hub_is_idle() -> None:
+    worker = Worker()
+    slice_seconds, nap = module.SLICE_SECONDS, module.NAP_SECONDS
+    assert worker.work(slice_seconds * 0.9) == 0.0
+    assert worker.work(slice_seconds * 0.2) == pytest.approx(nap)
+    assert worker.work(slice_seconds * 0.9) == 0.0
+
+    worker.late = 0.004
+    assert worker.work(2 * slice_seconds) == pytest.approx(module.LONGEST_REST_SECONDS, abs=nap + worker.late)
+
+
+def test_the_rests_beside_a_busy_hub_are_bounded_for_each_piece_of_work() -> None:
+    worker = Worker()
+    worker.late = 0.004
+    all_of_it = sum(worker.work(2 * module.SLICE_SECONDS) for _ in range(1_000))
+    assert all_of_it == pytest.approx(module.MOST_REST_SECONDS, abs=module.NAP_SECONDS + worker.late)
+
+    worker.rests.begin()
+    assert worker.work(2 * module.SLICE_SECONDS) > 0.0
 
 
 def test_without_the_patch_it_is_one_thread_too() -> None:

@@ -15,6 +15,7 @@ from ltp_service.assembly.services import assemble
 from ltp_service.history.contract import HistoryStore, WriterLock
 from ltp_service.runtime.runners import Runner
 from ltp_service.runtime.runtime import Runtime
+from ltp_service.runtime.spawn import Rests
 from ltp_service.settings.config import Config
 from tests.drill.chance.exchange import Exchange, Session
 from tests.drill.chance.schedule import Actor, Schedule
@@ -75,6 +76,8 @@ class Workers:
         self._of: dict[greenlet, Worker] = {}
         self._open_history = history.open_history
         self._new: Worker | None = None
+        self.rests = Rests(lambda: 0.0)
+        """Those of a native thread, in a play where computing takes no time."""
 
     @contextmanager
     def standing_in(self) -> Iterator[None]:
