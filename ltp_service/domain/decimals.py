@@ -17,12 +17,17 @@ _MAX_TEXT = 64
 # Decimal also accepts underscores, surrounding blanks and the digits of every script. No exchange sends those.
 _WIRE_NUMBER = re.compile(r"[0-9.eE+-]+")
 
+_USUAL = re.compile(r"[0-9]{1,15}(?:\.[0-9]{1,18})?")
+"""Nearly every text. It is within all bounds unless it is 0, so that the longer checks are spared: a flood has 40,000 a second."""
+
 
 def read_price(text: str) -> Decimal:
     """The exact value of an exchange's price text.
 
     Raises BadFrame with reason `not_a_number`, `not_finite`, `not_positive` or `out_of_range`.
     """
+    if _USUAL.fullmatch(text) and (usual := Decimal(text)):
+        return usual
     if len(text) > _MAX_TEXT:
         raise BadFrame(f"price of {len(text)} characters", reason="out_of_range")
     try:

@@ -39,7 +39,14 @@ def test_a_price_comes_out_with_its_own_digits_and_without_trailing_zeros(wire: 
             "not_positive": ["0", "0.000", "-0", "-1"],
             "out_of_range": [
                 *("1e400", "1e99999999", "1e-99999999", "1e16", "1e-19", "1." + "1" * MAX_DIGITS),
-                *("1" * 5000, "9" * 65, "0" * 64 + "5"),
+                *(
+                    "1" * 5000,
+                    "9" * 65,
+                    "0" * 64 + "5",
+                    "1" * 17,
+                    "0." + "0" * 18 + "1",
+                    "1." + "0" * MAX_DIGITS,
+                ),
             ],
         }
     ),
