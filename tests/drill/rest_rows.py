@@ -146,6 +146,7 @@ def _answers_while_dark(stage: Stage) -> None:
 
 
 def _only_the_probe(stage: Stage) -> None:
+    stage.hold(stage.tempo.request)  # a call that was under way when the breaker opened may arrive until then
     breaker = stage.status()["breaker"]
     wait = float(breaker["retry_in_s"])
     before = stage.rest_calls()
