@@ -21,7 +21,11 @@ DRIFT_PER_SECOND = 1e-4
 
 
 class ExchangeClock:
-    """A single message far from the known clock may be wrong; two in a row that agree are believed."""
+    """A single message far from the known clock may be wrong; two in a row that agree are believed.
+
+    Messages that lag behind the clock by the same time may be late, or the clock is ahead. They are late, if two messages
+    had told that clock. One alone is not believed against two that agree.
+    """
 
     def __init__(self) -> None:
         self._ahead: float | None = None
@@ -31,21 +35,30 @@ class ExchangeClock:
         """Seconds by which `_ahead` may be too low: the longest time that its message may have been under way."""
         self._messages = 0
         """How many messages sent at their own time agree with `_ahead`, at most 2. At 0 it may be far too low."""
+        self._is_answered_twice = False
+        """Whether two answers agree on `_ahead`."""
         self._other: tuple[float, float] | None = None
         """The time in the last message that did not agree, and its arrival in monotonic seconds."""
-        self._before: float | None = None
-        """What was known before the last step ahead."""
+        self._before: tuple[float, float] | None = None
+        """`_ahead` and `_unsure` before the last step ahead, or as another answer told them."""
         self._back = 0
         """Messages in a row that agree with that."""
 
     def answered(self, told: float, asked_at: float, now: float) -> None:
         """The exchange wrote `told`, unix seconds, in its answer to a request made at `asked_at`, monotonic."""
-        ahead = self._at(now)
-        if ahead is None or not self._messages or told - asked_at < ahead - CLOCK_TOLERANCE_SECONDS:
+        ahead, most = self._at(now), told - asked_at
+        if ahead is None or not self._messages or most < ahead - CLOCK_TOLERANCE_SECONDS:
             self._set(told - now, now, now - asked_at)
-            self._messages = 1
-        elif told - now > ahead:
-            self._set(told - now, now, min(self._unsure - (told - now - ahead), now - asked_at))
+            self._messages, self._is_answered_twice, self._other, self._before = 1, False, None, None
+        elif told - now > ahead + self._unsure + NEGLIGIBLE_DELAY_SECONDS:
+            self._is_seconded(told, now)
+        elif most >= ahead:
+            if abs(told - now - ahead) <= AGREES_WITHIN_SECONDS:
+                self._is_answered_twice, self._other = True, None
+            least = max(ahead, told - now)
+            self._set(least, now, min(ahead + self._unsure, most) - least)
+        elif self._messages < 2 and not self._is_answered_twice:
+            self._before, self._back = (told - now, now - asked_at), 0
 
     def heard(self, told: float, now: float) -> float | None:
         """The exchange wrote `told`, unix seconds, when it sent the message that arrives now.
@@ -57,13 +70,13 @@ class ExchangeClock:
             self.happened(told, now)
             self._messages = 1
             return self.age(told, now)
-        if self._before is not None and self._is_step_back(told - now, self._before):
-            self._set(told - now, now, self._unsure)
+        if self._before is not None and self._is_step_back(told - now, self._before[0]):
+            self._step_back(told - now, now)
         delay = now - told + self._ahead - DRIFT_PER_SECOND * (now - self._learnt_at)
-        if delay < -NEGLIGIBLE_DELAY_SECONDS:
+        if delay < -NEGLIGIBLE_DELAY_SECONDS - self._unsure:
             believed = self._is_seconded(told, now) or -delay <= CLOCK_TOLERANCE_SECONDS + self._unsure
             return 0.0 if believed else None
-        if delay > CLOCK_TOLERANCE_SECONDS and self._messages < 2:
+        if delay > CLOCK_TOLERANCE_SECONDS and self._messages < 2 and not self._is_answered_twice:
             # The message is late, unless the known clock was ahead.
             return self.age(told, now) if self._is_seconded(told, now) else delay
         self._messages, self._other = 2, None
@@ -82,7 +95,7 @@ class ExchangeClock:
             self._set(told - now if ahead is None else max(told - now, ahead), now, 0.0)
             return True
         beyond = told - now - ahead
-        if beyond > NEGLIGIBLE_DELAY_SECONDS:
+        if beyond > NEGLIGIBLE_DELAY_SECONDS + self._unsure:
             is_known_to_disagree = self._messages > 1 and self._other is not None and self._other[0] == told
             is_agreed = not is_known_to_disagree and self._is_agreed(told, now)
             return is_agreed or beyond <= CLOCK_TOLERANCE_SECONDS + self._unsure
@@ -128,16 +141,22 @@ class ExchangeClock:
         before = self._other[0] - self._other[1]
         if abs(told - now - before) > CLOCK_TOLERANCE_SECONDS:
             return False
-        known = self._at(now)
-        self._set(min(told - now, before), now, 0.0)
-        self._messages, self._other = 1, None
-        self._before, self._back = (known, 0) if known is not None and told - now > known else (None, 0)
+        known, agreed = self._at(now), min(told - now, before)
+        if known is not None and told - now > known:
+            self._before, self._back = (known, self._unsure), 0
+            self._set(agreed, now, 0.0)
+        else:
+            self._step_back(agreed, now)
+        self._messages, self._is_answered_twice, self._other = 1, False, None
         return True
 
     def _is_step_back(self, ahead: float, before: float) -> bool:
         """Whether so many messages agree with what was known before the last step ahead that it was wrong."""
         self._back = self._back + 1 if abs(ahead - before) <= AGREES_WITHIN_SECONDS else 0
-        if self._back < MESSAGES_THAT_TAKE_A_STEP_BACK:
-            return False
-        self._before = None
-        return True
+        return self._back >= MESSAGES_THAT_TAKE_A_STEP_BACK
+
+    def _step_back(self, ahead: float, now: float) -> None:
+        """Makes the clock as unsure as it was before the last step ahead, where it shows the same again."""
+        before, self._before = self._before, None
+        is_same = before is not None and abs(ahead - before[0]) <= AGREES_WITHIN_SECONDS
+        self._set(ahead, now, sum(before) - ahead if before and is_same else 0.0)

@@ -164,3 +164,44 @@ def test_two_trades_stamped_ahead_make_the_others_late_for_a_moment_alone(ahead:
     ages = [clock.heard(NOON + second, 100.0 + second) for second in range(6, 12)]
 
     assert all(age is not None and age < 0.1 for age in ages[2:])
+
+
+@pytest.mark.parametrize("ahead", [2.0, 4.5, 40.0, 3600.0])
+def test_one_answer_that_is_ahead_makes_no_trade_late(clock: ExchangeClock, ahead: float) -> None:
+    clock.answered(NOON + 1.5 + ahead, 0.0, 1.5)
+    ages = [clock.heard(NOON + second, second) for second in range(2, 60)]
+
+    assert all(age is not None and age < 0.1 for age in ages)
+
+
+@pytest.mark.parametrize("ahead", [2.0, 4.5, 40.0])
+def test_two_answers_that_are_ahead_make_trades_late_for_a_moment_alone(
+    clock: ExchangeClock, ahead: float
+) -> None:
+    for second in (1.5, 1.6):
+        clock.answered(NOON + second + ahead, 0.0, second)
+    ages = [clock.heard(NOON + second, second) for second in range(2, 6)]
+
+    assert ages[0] == pytest.approx(ahead, abs=0.01)
+    assert ages[3] is not None
+    assert ages[3] < 0.1
+
+
+@pytest.mark.parametrize("ahead", [4.0, 40.0])
+def test_trades_give_up_a_first_answer_that_was_ahead_of_the_next(ahead: float) -> None:
+    clock = ExchangeClock()
+    clock.answered(NOON + ahead, 0.0, 0.1)
+    clock.answered(NOON + 0.1, 0.0, 0.2)
+    ages = [clock.heard(NOON + second, second) for second in range(1, 5)]
+
+    assert ages[3] is not None
+    assert ages[3] < 0.2
+
+
+def test_trades_that_agree_are_late_all_the_same_where_two_answers_told_the_clock() -> None:
+    clock = ExchangeClock()
+    clock.answered(NOON + 0.05, 0.0, 0.1)
+    clock.answered(NOON + 0.1, 0.0, 0.2)
+    ages = [clock.heard(NOON + second - 8, second) for second in range(1, 60)]
+
+    assert all(age is not None and 7.9 <= age < 8.2 for age in ages)
