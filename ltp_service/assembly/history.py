@@ -31,7 +31,7 @@ def wire_history(config: Config, runtime: Runtime, prices: PriceParts) -> Histor
 
     def look() -> View:
         now = runtime.clock.monotonic()
-        unix_now = prices.exchange_clock.age(0.0, now)  # the age of 1970
+        unix_now = prices.exchange_clock.least(now)
         ahead = prices.rest.unix_ahead() if unix_now is None else unix_now - now
         since = {pair: kraken.told_since(pair) for pair in prices.served} if kraken else {}
         return View(

@@ -1,7 +1,12 @@
 """An exchange's clock, to a fraction of a second, learnt from the messages that it sends; pure, `now` in monotonic seconds.
 
-This machine's wall clock is not used, because it may be wrong by hours. A message is written before it arrives, so
-the largest difference between its time and its arrival is the most exact one.
+This machine's wall clock is not used, because it may be wrong by hours. A message is written before it arrives, so the
+clock shows at least the time in it. An answer is written after its question, so that the clock was no further than that
+when the question was asked. Between these two the clock is unsure, and an age is the largest that it leaves possible.
+
+An answer that the exchange wrote late looks like one that was under way for long, on a line whose trades are as late.
+Nothing tells these two apart. Then ages are too large by the time that the answer took, until the answer to a new
+connection. Where no answer has a time, nothing shows by how much the least delayed message was late.
 """
 
 CLOCK_TOLERANCE_SECONDS = 5.0
@@ -32,7 +37,7 @@ class ExchangeClock:
         """Least seconds to add to monotonic time for the exchange's unix time."""
         self._learnt_at = 0.0
         self._unsure = 0.0
-        """Seconds by which `_ahead` may be too low: the longest time that its message may have been under way."""
+        """Seconds by which `_ahead` may be too low: what the answer to a question leaves open."""
         self._messages = 0
         """How many messages sent at their own time agree with `_ahead`, at most 2. At 0 it may be far too low."""
         self._is_answered_twice = False
@@ -44,8 +49,11 @@ class ExchangeClock:
         self._back = 0
         """Messages in a row that agree with that."""
 
-    def answered(self, told: float, asked_at: float, now: float) -> None:
-        """The exchange wrote `told`, unix seconds, in its answer to a request made at `asked_at`, monotonic."""
+    def answered(self, told: float, asked_at: float, now: float) -> float:
+        """The exchange wrote `told`, unix seconds, in its answer to a request made at `asked_at`, monotonic.
+
+        Returns the longest time in seconds for which the answer can have been under way.
+        """
         ahead, most = self._at(now), told - asked_at
         if ahead is None or not self._messages or most < ahead - CLOCK_TOLERANCE_SECONDS:
             self._set(told - now, now, now - asked_at)
@@ -59,12 +67,13 @@ class ExchangeClock:
             self._set(least, now, min(ahead + self._unsure, most) - least)
         elif self._messages < 2 and not self._is_answered_twice:
             self._before, self._back = (told - now, now - asked_at), 0
+        return min(now - asked_at, self._longest(told, now))
 
     def heard(self, told: float, now: float) -> float | None:
         """The exchange wrote `told`, unix seconds, when it sent the message that arrives now.
 
         Messages that arrive together do not agree with each other: one bad frame may hold several.
-        Returns the seconds it was under way; None when `told` cannot be true.
+        Returns the longest time in seconds for which it can have been under way; None when `told` cannot be true.
         """
         if self._ahead is None or not self._messages:
             self.happened(told, now)
@@ -78,12 +87,13 @@ class ExchangeClock:
             return 0.0 if believed else None
         if delay > CLOCK_TOLERANCE_SECONDS and self._messages < 2 and not self._is_answered_twice:
             # The message is late, unless the known clock was ahead.
-            return self.age(told, now) if self._is_seconded(told, now) else delay
+            self._is_seconded(told, now)
+            return self._longest(told, now)
         self._messages, self._other = 2, None
         if delay >= 0:
-            return delay
+            return delay + self._unsure
         self._ahead, self._learnt_at, self._unsure = told - now, now, max(0.0, self._unsure + delay)
-        return 0.0
+        return self._unsure
 
     def happened(self, told: float, now: float) -> bool:
         """Learns that an event of `told`, unix seconds, had happened by `now`. False when that cannot be true.
@@ -116,9 +126,17 @@ class ExchangeClock:
         return self._messages > 0
 
     def age(self, told: float, now: float) -> float | None:
-        """Seconds since `told`, unix seconds; None while the clock is not known."""
+        """The most seconds since `told`, unix seconds, that are possible; None while the clock is not known."""
+        return self._longest(told, now) if self._messages else None
+
+    def least(self, now: float) -> float | None:
+        """The unix seconds that the clock shows at least; None while it is not known."""
         ahead = self._at(now)
-        return max(0.0, now + ahead - told) if ahead is not None and self._messages else None
+        return now + ahead if ahead is not None and self._messages else None
+
+    def _longest(self, told: float, now: float) -> float:
+        ahead = self._at(now)
+        return 0.0 if ahead is None else max(0.0, now + ahead + self._unsure - told)
 
     def _at(self, now: float) -> float | None:
         return None if self._ahead is None else self._ahead - DRIFT_PER_SECOND * (now - self._learnt_at)

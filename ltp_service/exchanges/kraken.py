@@ -365,7 +365,10 @@ class KrakenCollector(Collector):
     def _acknowledged(self, acknowledgement: Acknowledged, now: float) -> None:
         super()._acknowledged(acknowledgement, now)
         if acknowledgement.exchange_time is not None:
-            self._exchange_clock.answered(acknowledgement.exchange_time, self._connected_at, now)
+            told = acknowledgement.exchange_time
+            under_way = self._exchange_clock.answered(told, self._connected_at, now)
+            if self._last_trade_at is None:
+                self._lag.answered(under_way)
         pair = self._pairs.get(acknowledgement.symbol)
         if pair is None or self._is_v2:
             return

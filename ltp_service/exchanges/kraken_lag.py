@@ -30,6 +30,12 @@ class Lag:
         """The longest delay of any pair."""
         return max(self._line, max(self._by_pair.values(), default=0.0))
 
+    def answered(self, under_way: float) -> None:
+        """An answer may have been under way for so long. That tells how late the line is until the first live trade does."""
+        if under_way > NEGLIGIBLE_DELAY_SECONDS:
+            self._line = max(self._line, under_way)
+            self.is_late = True
+
     def learn(self, pair: Pair, age: float, since_last: float | None) -> tuple[float | None, float | None]:
         """A trade of `pair` arrives `age` seconds after it was made, `since_last` seconds after the last of any pair.
 

@@ -204,4 +204,41 @@ def test_trades_that_agree_are_late_all_the_same_where_two_answers_told_the_cloc
     clock.answered(NOON + 0.1, 0.0, 0.2)
     ages = [clock.heard(NOON + second - 8, second) for second in range(1, 60)]
 
-    assert all(age is not None and 7.9 <= age < 8.2 for age in ages)
+    assert all(age is not None and 8.0 <= age < 8.2 for age in ages)
+
+
+def test_no_age_is_too_small_where_the_answer_itself_came_late() -> None:
+    clock = ExchangeClock()
+    for waited in (8.05, 8.06):
+        clock.answered(NOON + waited - 8, 0.0, waited)
+    late = [clock.heard(NOON + second - 8, second) for second in range(9, 60)]
+    assert all(age is not None and 8.0 <= age < 8.1 for age in late)
+    assert age(clock, 60 - 8, 60.0) >= 8.0
+
+    assert clock.heard(NOON + 60, 60.0) == pytest.approx(0.05, abs=0.01)
+    assert clock.heard(NOON + 61 - 8, 61.0) == pytest.approx(8.05, abs=0.01)
+
+
+def test_the_answer_to_a_new_connection_shows_that_the_one_before_was_written_late() -> None:
+    clock = ExchangeClock()
+    clock.answered(NOON + 7, 0.0, 7.0)
+    assert clock.heard(NOON + 8, 8.0) == pytest.approx(7.0, abs=0.01)
+    clock.answered(NOON + 20.05, 20.0, 20.1)
+    assert clock.heard(NOON + 21, 21.0) == pytest.approx(0.05, abs=0.01)
+
+
+def test_a_step_ahead_that_is_taken_back_leaves_the_clock_as_unsure_as_before() -> None:
+    clock = ExchangeClock()
+    clock.answered(NOON + 0.05, 0.0, 8.05)
+    for second in (9, 10):
+        clock.heard(NOON + second + 40, second)
+    ages = [clock.heard(NOON + second - 8, second) for second in range(11, 20)]
+
+    assert all(age is not None and age >= 8.0 for age in ages)
+
+
+def test_what_the_clock_shows_at_least_is_no_later_than_what_was_told() -> None:
+    clock = ExchangeClock()
+    assert clock.least(0.0) is None
+    clock.answered(NOON + 0.05, 0.0, 8.05)
+    assert clock.least(8.05) == NOON + 0.05

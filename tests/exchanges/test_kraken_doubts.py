@@ -19,6 +19,7 @@ from tests.exchanges.kraken_frames import (
     V2_ACKS,
     Fed,
     Step,
+    ack,
     beats,
     end,
     refusal,
@@ -301,6 +302,17 @@ def test_a_pair_that_is_late_in_a_quiet_market_stays_late_whatever_trades_in_tim
     fed = Fed(V2, [*IN_STEP, *eth, *before, *late, *beats(10, BEAT)])
 
     assert fed.confirmed_at == pytest.approx(30.5 - 8.0, abs=1.0)
+
+
+def test_no_price_of_a_line_that_is_late_from_its_first_moment_is_of_less_age_than_it_has() -> None:
+    begun: list[Step] = [8.0, ack("ticker", 0.05), 0.01, ack("trade", 0.05), ticker("100"), *beats(2, BEAT)]
+    assert 1.5 < Fed(V2, begun).confirmed_at <= 2.1
+
+    late = [*begun, *(step for n in (3, 4, 5) for step in (1.0, trade(str(98 + n), n, float(n)), BEAT))]
+    assert 4.5 < Fed(V2, late).confirmed_at <= 5.1
+
+    in_time = [*late, 1.0, trade("110", 9, 14.01), *beats(1, BEAT)]
+    assert Fed(V2, in_time).confirmed_at > 14.5
 
 
 def test_a_lag_of_more_than_a_minute_counts_like_any_other() -> None:

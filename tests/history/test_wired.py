@@ -266,6 +266,15 @@ def test_trades_that_rest_told_a_stream_are_recorded_too(fed: Fed) -> None:
     assert fed.runs() == [(1, 5)]
 
 
+def test_no_moment_is_recorded_that_the_exchange_has_not_told_on_a_late_line(tmp_path: Path) -> None:
+    fed = Fed(tmp_path)
+    fed.kraken.connected(BEGUN)
+    fed.clock.advance(8.0)
+    fed.hear(ack("trade", 0.05))
+    fed.history.recorder.turn()
+    assert fed.history.recorder.exchange_now() == BEGINNING + 50_000
+
+
 def test_without_a_url_there_is_no_history_and_the_feed_keeps_nothing_for_it(tmp_path: Path) -> None:
     parts = FreshService(tmp_path, history_url="").services
     assert parts.history is None
