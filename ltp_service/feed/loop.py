@@ -308,7 +308,10 @@ class Collector:
                 turn_ends = now + self._turn(now - looked_at)
             if frames:
                 self._last_frame_at = now
-                self._digest(frames, now)
+                if isinstance(frames, BadFrame):
+                    self._reject_message(frames, now)
+                else:
+                    self._digest(frames, now)
             if now >= tend_at:
                 self._tend(connection, now)
                 tend_at = now + TEND_EVERY_SECONDS
@@ -318,15 +321,12 @@ class Collector:
                 looked_at = gave_way_at = self._clock.monotonic()
                 turn_ends = looked_at + self._turn(looked_at - now)
 
-    def _receive(self, connection: Connection) -> Sequence[str]:
+    def _receive(self, connection: Connection) -> Sequence[str] | BadFrame:
+        """The messages that arrived, or why the one that did is no text."""
         try:
             return connection.receive(self.burst)
         except BadFrame as error:
-            self._reject_frame(error.reason, error)
-            self._last_frame_at = now = self._clock.monotonic()
-            if isinstance(error, NoText):
-                self.unreadable(error.content.decode(errors="replace"), now)
-            return ()
+            return error
 
     # What the exchange says.
 
@@ -431,6 +431,11 @@ class Collector:
         for kind, count in self._counted.items():
             self._meters.count(FRAMES, self.name, kind, amount=count)
         self._counted.clear()
+
+    def _reject_message(self, error: BadFrame, now: float) -> None:
+        self._reject_frame(error.reason, error)
+        if isinstance(error, NoText):
+            self.unreadable(error.content.decode(errors="replace"), now)
 
     # Now and then.
 

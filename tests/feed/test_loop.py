@@ -528,8 +528,10 @@ def test_an_event_that_a_collector_does_not_take_is_missed_at_once() -> None:
         script.play(bare)
 
 
-def test_a_frame_that_waited_while_the_process_stood_still_confirms_nothing() -> None:
-    script = Script([*OPEN, TEND_EVERY_SECONDS, "heartbeat"], [*OPEN], idle_timeout=10.0)
+@pytest.mark.parametrize("waited", ["heartbeat", BadFrame("bytes", reason="binary")], ids=["text", "no text"])
+def test_a_frame_that_waited_while_the_process_stood_still_confirms_nothing(waited: Step) -> None:
+    steps: list[Step] = [*OPEN, TEND_EVERY_SECONDS, waited, TEND_EVERY_SECONDS, "heartbeat", None]
+    script = Script(idle_timeout=10.0)
     pause = script.clock.advance
 
     class Paused(ScriptedConnection):
@@ -542,7 +544,7 @@ def test_a_frame_that_waited_while_the_process_stood_still_confirms_nothing() ->
             return super().receive(at_most)
 
     def connect(_stop: threading.Event) -> Connection:
-        script.made.append(Paused(script.clock, [*OPEN, TEND_EVERY_SECONDS, "heartbeat"]))
+        script.made.append(Paused(script.clock, steps))
         return script.made[-1]
 
     toy = Toy(script)
