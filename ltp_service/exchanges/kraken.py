@@ -54,6 +54,7 @@ costs no price its trust: heartbeats, the evidence of a quiet market, come once 
 MOST_TEXT = 65536
 """Characters of an unreadable frame in which every spelling of a pair is looked for; beyond that, the exchange's own."""
 
+_ESCAPED = re.compile(r"\\u([0-9A-Fa-f]{4})")
 _QUOTED = re.compile(r'"([A-Za-z0-9/_.-]{4,25})"')
 
 
@@ -385,7 +386,7 @@ class KrakenCollector(Collector):
     # What cannot be used.
 
     def unreadable(self, frame: str, now: float) -> None:
-        text = frame.replace("\\/", "/")
+        text = _ESCAPED.sub(lambda found: chr(int(found[1], 16)), frame.replace("\\/", "/"))
         names = (
             _QUOTED.findall(text)
             if len(text) <= MOST_TEXT

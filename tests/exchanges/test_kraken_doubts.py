@@ -53,6 +53,8 @@ UNUSABLE = [
     trade("101", 2, 1.0)[:-9],
     trade("101", 2, 1.0).replace('"symbol"', '"pair"'),
     trade("101", 2, 1.0).replace("BTC/USD", "BTC\\/USD")[:-9],
+    trade("101", 2, 1.0).replace("BTC/USD", "BTC\\u002FUSD")[:-9],
+    trade("101", 2, 1.0).replace("BTC/USD", "\\u0042TC\\u002fUSD")[:-9],
     ticker('"101"', 1.0),
     ticker("null", 1.0),
     ticker("0", 1.0),
