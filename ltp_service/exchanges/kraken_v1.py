@@ -117,7 +117,9 @@ def _parse_data(frame: str) -> Parsed:
     if channel == b'"trade"':
         return _parse_trades(parts[1], _TEXT.decode(parts[-1]))
     name = _TEXT.decode(channel).partition("-")[0]
-    return Parsed(name if name in {"book", "spread", "ohlc"} else "unknown", ())
+    if name not in {"book", "spread", "ohlc"}:  # it may have the trades of a pair under another name
+        raise BadFrame("data of a channel that is not known", reason="shape")
+    return Parsed(name, ())
 
 
 def _parse_ticker(payload: msgspec.Raw, symbol: str) -> Parsed:

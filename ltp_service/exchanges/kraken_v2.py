@@ -38,6 +38,9 @@ symbol_of = kraken_v2_symbol
 LISTINGS = "instrument"
 """The channel that tells of each pair whether its orders are matched; it takes no symbols."""
 
+_NOT_READ = frozenset({"book", "level3", "ohlc", "spread", "executions", "balances"})
+"""Channels of which no last trade is read."""
+
 _EARLIEST = 1262304000.0
 """2010: an empty market has been seen with timestamps of 1970."""
 
@@ -145,7 +148,7 @@ def parse(frame: str) -> Parsed:
             return _parse_state(message)
         case None:
             return _parse_answer(message)
-    return Parsed(message.channel if message.channel in {"book", "ohlc"} else "unknown", ())
+    return _parse_other(message, message.channel)
 
 
 def trades_of(frame: str, received_at: float) -> list[Trade]:
@@ -210,6 +213,15 @@ def _parse_answer(message: _Frame) -> Parsed:
     if message.method == "unsubscribe":
         return Parsed("end", (Ended(channel, symbol),))
     return Parsed("acknowledgement", (Acknowledged(channel, symbol, unix(message.time_out)),))
+
+
+def _parse_other(message: _Frame, channel: str) -> Parsed:
+    """A channel without last trades. One that nobody knows may have the trades of a pair under another name."""
+    if channel in _NOT_READ:
+        return Parsed(channel, ())
+    if message.symbol is not None or bytes(message.data) != b"[]":
+        raise BadFrame("data of a channel that is not known", reason="shape")
+    return Parsed("unknown", ())
 
 
 def _parse_tickers(message: _Frame) -> list[LastTrade | Invalid]:

@@ -55,6 +55,8 @@ UNUSABLE = [
     trade("101", 2, 1.0).replace("BTC/USD", "BTC\\/USD")[:-9],
     trade("101", 2, 1.0).replace("BTC/USD", "BTC\\u002FUSD")[:-9],
     trade("101", 2, 1.0).replace("BTC/USD", "\\u0042TC\\u002fUSD")[:-9],
+    trade("101", 2, 1.0).replace('"trade"', '"trades"'),
+    '{"channel":"Trade","symbol":"BTC/USD","price":101}',
     ticker('"101"', 1.0),
     ticker("null", 1.0),
     ticker("0", 1.0),
@@ -74,6 +76,7 @@ V1_UNUSABLE = [
     '["trade","XBT/USD"]',
     '[1,[],"trade","XBT/USD"]',
     '[1,{"c":[]},"ticker","XBT\\/USD"]',
+    v1_trade("101", 1.0).replace('"trade"', '"trades"'),
 ]
 
 
@@ -101,6 +104,8 @@ def test_it_is_the_same_on_v1(frame: str) -> None:
         '{"channel":"ticker","type":"update","data":[{"symbol":"BTC/USD","bid":1}]}',
         '{"error":"Currency pair not supported BTC/USD","success":false}',
         '{"channel":"book","data":[{"symbol":"BTC/USD"}]}',
+        '{"channel":"executions","data":[{"symbol":"BTC/USD"}]}',
+        '{"channel":"trades","data":[{"symbol":"AIXBT/USD"}]}',
         "{",
     ],
 )
