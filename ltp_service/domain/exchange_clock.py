@@ -5,8 +5,8 @@ clock shows at least the time in it. An answer is written after its question, so
 when the question was asked. Between these two the clock is unsure, and an age is the largest that it leaves possible.
 
 An answer that the exchange wrote late looks like one that was under way for long, on a line whose trades are as late.
-Nothing tells these two apart. Then ages are too large by the time that the answer took, until the answer to a new
-connection. Where no answer has a time, nothing shows by how much the least delayed message was late.
+Only another answer tells these two apart. Until it comes, ages are too large by the time that the first one took. Where no
+answer has a time, nothing shows by how much the least delayed message was late.
 """
 
 CLOCK_TOLERANCE_SECONDS = 5.0
@@ -124,6 +124,10 @@ class ExchangeClock:
     def is_known(self) -> bool:
         """Whether `age` can answer."""
         return self._messages > 0
+
+    def is_unsure(self) -> bool:
+        """Whether another answer may tell much more exactly how old everything is."""
+        return self._messages > 0 and self._unsure > NEGLIGIBLE_DELAY_SECONDS
 
     def age(self, told: float, now: float) -> float | None:
         """The most seconds since `told`, unix seconds, that are possible; None while the clock is not known."""

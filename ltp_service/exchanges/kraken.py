@@ -25,6 +25,7 @@ from ltp_service.feed.messages import (
     MarketChanged,
     PairsListed,
     Parsed,
+    Pong,
     Refused,
     Unreadable,
 )
@@ -53,6 +54,9 @@ costs no price its trust: heartbeats, the evidence of a quiet market, come once 
 
 MOST_TEXT = 65536
 """Characters of an unreadable frame in which every spelling of a pair is looked for; beyond that, the exchange's own."""
+
+ASK_THE_TIME_EVERY_SECONDS = 10.0
+"""Seconds between two pings while the exchange's clock is unsure."""
 
 _ESCAPED = re.compile(r"\\u([0-9A-Fa-f]{4})")
 _QUOTED = re.compile(r'"([A-Za-z0-9/_.-]{4,25})"')
@@ -112,6 +116,9 @@ class KrakenCollector(Collector):
         self._markets = Markets(store)
         self._exchange_clock = exchange_clock
         self._connected_at = 0.0
+        self._time_asked_at: float | None = None
+        """When the ping was sent that is not answered yet."""
+        self._ask_time_at = 0.0
         self._lag = Lag()
         self._last_trade_at: float | None = None
         """When the last live trade of any pair arrived on this connection."""
@@ -131,6 +138,7 @@ class KrakenCollector(Collector):
             LastTrade: self.take,
             MarketChanged: self._markets.changed,
             PairsListed: self.pairs_listed,
+            Pong: self._ponged,
         }
         super().__init__(dialect, Subscriptions(self._pairs, CHANNELS), equipment, handlers)
 
@@ -288,6 +296,8 @@ class KrakenCollector(Collector):
     def tended(self, now: float) -> None:
         if self._markets.is_listing_late(now):
             self._follow_listings(now)
+        if self._exchange_clock.is_unsure() and now >= self._ask_time_at:
+            self._ask_the_time(now)
         for tick, is_doubtful in self._tickers.due(now):
             if is_doubtful:
                 self._doubts.open(tick.pair, "contested", now, self._store.get(tick.pair), against=tick)
@@ -297,7 +307,8 @@ class KrakenCollector(Collector):
             self._serve(tick, now, snapshot=False, already_learnt=False)
 
     def connected(self, now: float) -> None:
-        self._connected_at = now
+        self._connected_at = self._ask_time_at = now
+        self._time_asked_at = None
         self._lag.forget()
         self._last_trade_at = None
         self._newest_traded_at.clear()
@@ -376,6 +387,22 @@ class KrakenCollector(Collector):
         if acknowledgement.channel == "trade":
             self._newest_traded_at.pop(pair, None)
         self._markets.accepted(pair)
+
+    def _ask_the_time(self, now: float) -> None:
+        # Only one at a time, because an answer does not say to which ping it belongs.
+        connection = self._connection
+        if connection is not None and self._time_asked_at is None and self._requests.ping(connection, now):
+            self._time_asked_at, self._ask_time_at = now, now + ASK_THE_TIME_EVERY_SECONDS
+
+    def _ponged(self, pong: Pong, now: float) -> None:
+        asked_at, self._time_asked_at = self._time_asked_at, None
+        before = self._exchange_clock.age(0.0, now)
+        if asked_at is None or before is None:
+            return
+        self._exchange_clock.answered(pong.exchange_time, asked_at, now)
+        after = self._exchange_clock.age(0.0, now)
+        if after is not None and before > after:
+            self._lag.overstated(before - after)
 
     def _request_refused(self, refusal: Refused, now: float) -> None:
         super()._request_refused(refusal, now)

@@ -36,6 +36,12 @@ class Lag:
             self._line = max(self._line, under_way)
             self.is_late = True
 
+    def overstated(self, by: float) -> None:
+        """Everything was less late by so many seconds than it seemed."""
+        self._line = _counted(self._line - by)
+        self._by_pair = {pair: _counted(lag - by) for pair, lag in self._by_pair.items()}
+        self.is_late = self.longest() > 0.0
+
     def learn(self, pair: Pair, age: float, since_last: float | None) -> tuple[float | None, float | None]:
         """A trade of `pair` arrives `age` seconds after it was made, `since_last` seconds after the last of any pair.
 
@@ -46,7 +52,7 @@ class Lag:
         pair's own, until its next trade shows another lag. That is so too where the whole line may have been as late:
         nothing else tells the two apart.
         """
-        lag = age if age > NEGLIGIBLE_DELAY_SECONDS else 0.0
+        lag = _counted(age)
         known, line_known = self.of(pair), self._line
         self._line = lag if since_last is None else min(lag, line_known + since_last)
         self._by_pair[pair] = lag
@@ -55,3 +61,7 @@ class Lag:
             self._line if self._line > line_known + NEGLIGIBLE_DELAY_SECONDS else None,
             lag if lag > known + NEGLIGIBLE_DELAY_SECONDS else None,
         )
+
+
+def _counted(lag: float) -> float:
+    return lag if lag > NEGLIGIBLE_DELAY_SECONDS else 0.0

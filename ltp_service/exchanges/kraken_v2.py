@@ -28,6 +28,7 @@ from ltp_service.feed.messages import (
     MarketChanged,
     PairsListed,
     Parsed,
+    Pong,
     Refused,
     Request,
 )
@@ -197,7 +198,8 @@ def _number(text: msgspec.Raw) -> Decimal:
 
 def _parse_answer(message: _Frame) -> Parsed:
     if message.method == "pong":
-        return Parsed("pong", ())
+        told = unix(message.time_out)
+        return Parsed("pong", () if told is None else (Pong(told),))
     error = message.error or message.capital_error
     channel, symbol = (
         (message.result.channel, message.result.symbol) if message.result else (None, message.symbol)

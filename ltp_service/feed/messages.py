@@ -83,6 +83,13 @@ class Acknowledged(msgspec.Struct, frozen=True):
     exchange_time: float | None = None
 
 
+class Pong(msgspec.Struct, frozen=True):
+    """The exchange answered a ping."""
+
+    exchange_time: float
+    """Its own time of the answer, unix seconds."""
+
+
 class Refused(msgspec.Struct, frozen=True):
     """The exchange refused a request or a part of it; what is None it did not say."""
 
@@ -143,7 +150,7 @@ class Invalid(msgspec.Struct, frozen=True):
 Product = LastTrade | LastTradeId | Traded | BookSnapshot | BookChange | MarketChanged | PairsListed
 """What some collector is there for."""
 
-Event = Product | Acknowledged | Answered | Refused | Ended | Leaving | Skipped | Invalid
+Event = Product | Acknowledged | Pong | Answered | Refused | Ended | Leaving | Skipped | Invalid
 """The same, or what an exchange says about requests, subscriptions and the connection."""
 
 

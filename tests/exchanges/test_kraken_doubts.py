@@ -20,6 +20,7 @@ from tests.exchanges.kraken_frames import (
     Fed,
     Step,
     ack,
+    at,
     beats,
     end,
     refusal,
@@ -320,6 +321,45 @@ def test_no_price_of_a_line_that_is_late_from_its_first_moment_is_of_less_age_th
 
     in_time = [*late, 1.0, trade("110", 9, 14.01), *beats(1, BEAT)]
     assert Fed(V2, in_time).confirmed_at > 14.5
+
+
+def pong(seconds: float) -> str:
+    return f'{{"method":"pong","req_id":9,"time_in":"{at(seconds)}","time_out":"{at(seconds)}"}}'
+
+
+def pings(fed: Fed) -> int:
+    return sum('"ping"' in text for text in fed.script.sent)
+
+
+def test_a_pong_tells_that_an_acknowledgement_was_written_late() -> None:
+    eth: list[Step] = [text.replace("BTC/USD", OTHER) for text in (ack("trade", 9.0), trade("7", 1, 9.0))]
+    begun = [9.0, ack("ticker", 9.0), ack("trade", 9.0), trade("100", 1, 9.0), *eth, 0.2, BEAT]
+    unsure = Fed(V2, [*begun, *beats(30, BEAT)])
+    assert unsure.confirmed_at == pytest.approx(39.2 - 9.0, abs=0.3)
+
+    fed = Fed(V2, [*begun, pong(9.2), *beats(30, BEAT)])
+    assert fed.confirmed_at == pytest.approx(39.2, abs=0.3)
+    assert (fed.collector.lag(), pings(fed)) == (0.0, 1)
+
+
+def test_a_pong_on_a_late_line_makes_nothing_punctual_and_another_one_is_asked_for() -> None:
+    begun: list[Step] = [8.0, ack("ticker", 0.0), ack("trade", 0.0), trade("100", 1, 0.0), 0.2, BEAT]
+    fed = Fed(V2, [*begun, *beats(8, BEAT), pong(8.2), *beats(20, BEAT)])
+
+    assert fed.confirmed_at == pytest.approx(36.2 - 8.0, abs=0.3)
+    assert pings(fed) == 2
+
+
+def test_a_ping_without_an_answer_is_sent_again_on_the_next_connection_alone() -> None:
+    begun: list[Step] = [9.0, ack("ticker", 9.0), ack("trade", 9.0), trade("100", 1, 9.0), *beats(30, BEAT)]
+    assert pings(Fed(V2, begun)) == 1
+    assert pings(Fed(V2, begun, beats(1, BEAT))) == 2
+
+
+def test_on_a_long_line_the_pings_are_ten_seconds_apart() -> None:
+    begun: list[Step] = [0.6, ack("ticker", 0.3), ack("trade", 0.3), trade("100", 1, 0.3)]
+    pongs = [step for tenth in range(6, 206, 2) for step in (0.2, pong(tenth / 10 - 0.2), BEAT)]
+    assert pings(Fed(V2, [*begun, *pongs])) == 2
 
 
 def test_a_lag_of_more_than_a_minute_counts_like_any_other() -> None:
