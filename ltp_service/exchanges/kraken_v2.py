@@ -218,7 +218,7 @@ def _parse_answer(message: _Frame) -> Parsed:
 
 
 def _parse_other(message: _Frame, channel: str) -> Parsed:
-    """A channel without last trades. One that nobody knows may have the trades of a pair under another name."""
+    """A channel without last trades. One that is not known may have the trades of a pair under another name."""
     if channel in _NOT_READ:
         return Parsed(channel, ())
     if message.symbol is not None or bytes(message.data) != b"[]":

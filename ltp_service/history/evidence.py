@@ -1,4 +1,4 @@
-"""When silence proves that nobody traded, and what is known without ids; pure, `now` in monotonic seconds.
+"""When silence proves that there was no trade, and what is known without ids; pure, `now` in monotonic seconds.
 
 Moments of the exchange are unix microseconds, by the exchange's own clock. This machine's wall clock decides nothing.
 """

@@ -18,7 +18,7 @@ class FileLock:
         self._file: int | None = None
 
     def take(self) -> bool:
-        """See WriterLock. A lock on a file that was deleted keeps nobody away, so it is taken anew."""
+        """See WriterLock. A lock on a file that was deleted keeps no other writer away, so it is taken anew."""
         try:
             if self._file is not None and not self._is_there(self._file):
                 self.release()
@@ -41,7 +41,7 @@ class FileLock:
 
     def place(self) -> tuple[int, int] | None:
         """See WriterLock."""
-        with suppress(OSError):  # whoever writes is told why
+        with suppress(OSError):  # the one that writes is told why
             return identity(self._history)
         return None
 
