@@ -9,7 +9,7 @@ from typing import Protocol
 from ltp_service.domain.errors import ExchangeError
 from ltp_service.domain.market import DELISTED, HALTED, MarketStatus
 from ltp_service.domain.pairs import Pair
-from ltp_service.domain.tick import WEBSOCKET, Price, Tick
+from ltp_service.domain.tick import REST, WEBSOCKET, Price, Tick
 from ltp_service.meters import DEAF_SUBSCRIPTIONS, FALLBACK_SECONDS, FALLBACKS
 from ltp_service.prices.doubts import Doubts
 from ltp_service.prices.served import ServedPairs
@@ -38,6 +38,9 @@ LINK_DOWN_SECONDS = 0.5
 
 DOUBT_RETRY_AFTER_SECONDS = 2.0
 """Seconds after a failed call about a doubt before the next one, so that other pairs are asked in between."""
+
+CATCHES_UP_SECONDS = 1.0
+"""Seconds, beyond its lag, that a feed has to tell a trade of which REST told first."""
 
 DATE_AGAIN_AFTER_SECONDS = 60.0
 """Seconds between two attempts to find out a trade's time. After that time its pair is `quiet` anyway."""
@@ -83,6 +86,9 @@ class Feed(Protocol):
 
     def delivered_at(self, pair: Pair) -> float | None:
         """Monotonic seconds of the newest evidence for `pair`; None when there was none."""
+
+    def lag(self) -> float:
+        """Seconds by which the feed tells its trades late."""
 
     def renew(self, pair: Pair) -> None:
         """Subscribes to `pair` anew, because the feed left out a trade."""
@@ -293,7 +299,16 @@ class Poll:
 
     def _unsettled(self, now: float) -> list[Pair]:
         pairs = self._doubts.unsettled(self._store.all(), now)
-        return [pair for pair in pairs if self._store.market_of(pair) != DELISTED]
+        return [
+            pair for pair in pairs if self._store.market_of(pair) != DELISTED and self._had_time(pair, now)
+        ]
+
+    def _had_time(self, pair: Pair, now: float) -> bool:
+        """Whether a feed that is not deaf would have told by now what REST told."""
+        doubt = self._doubts.about(pair)
+        if doubt is None or doubt.reason != "disputed" or doubt.vouched is None or self._feed is None:
+            return True
+        return now >= doubt.since + self._feed.lag() + CATCHES_UP_SECONDS
 
     def _silent(self, others: Sequence[Pair], now: float) -> list[Pair]:
         """The pairs, without `others`, that have been silent for longer than usual."""
@@ -350,12 +365,13 @@ class Poll:
     def _poll(self, pairs: Sequence[Pair], now: float, *, in_step: Sequence[Pair]) -> None:
         """Asks about `pairs` and about `in_step`, those that the feed seems to deliver."""
         self._next_call = now + CALLS_APART_SECONDS
+        before = self._store.all()
         answer = self._source.poll([*pairs, *in_step])
         self._probe.asked(answer.asked | self._source.unknown, now)
         self.last_error = self._overdue(pairs)
         delivered = frozenset(in_step)
         for tick in answer.ticks:
-            self._compare(tick, in_step=tick.pair in delivered)
+            self._compare(before.get(tick.pair), tick, in_step=tick.pair in delivered)
 
     def _overdue(self, pairs: Sequence[Pair]) -> str | None:
         """A text about prices that are too old although the call succeeded; None when there are none."""
@@ -366,9 +382,14 @@ class Poll:
         why = self._source.errors.get(overdue[0], "unknown to REST")
         return f"{len(overdue)} pairs are without evidence for CACHE_TTL; {overdue[0]}: {why}"
 
-    def _compare(self, tick: Tick, *, in_step: bool) -> None:
-        """Opens a doubt where REST tells another price than the feed; exchange time will settle it."""
+    def _compare(self, before: Price | None, tick: Tick, *, in_step: bool) -> None:
+        """Opens a doubt where REST tells another price than the feed; exchange time will settle it.
+
+        `before` was held when REST was asked.
+        """
         price = self._store.get(tick.pair)
+        if in_step and price is not None and price.tick.source == REST:
+            price = before  # REST's price was known to be newer, and yet a feed in step did not tell it
         if price is not None and price.confirmed_by == WEBSOCKET and price.tick.amount != tick.amount:
             now = self._clock.monotonic()
             self._doubts.open(tick.pair, "disputed", now, price, vouched=in_step, against=tick)

@@ -51,6 +51,7 @@ class FakeFeed:
         self.left = 0
         self.held_back: dict[Pair, Tick] = {}
         self.market_told = 0.0
+        self.lags = 0.0
         self.tells: set[Pair] = set()
 
     def is_connected(self) -> bool:
@@ -58,6 +59,9 @@ class FakeFeed:
 
     def delivered_at(self, pair: Pair) -> float | None:
         return self.delivered.get(pair)
+
+    def lag(self) -> float:
+        return self.lags
 
     def renew(self, pair: Pair) -> None:
         self.renewed.append(pair)
@@ -173,6 +177,8 @@ class Scene:
     def __init__(self, *chosen: Choice, fed: bool = True, shared: bool = False, **settings: Any) -> None:
         self.clock = FakeClock()
         self.store = memory_store(self.clock)
+        self.late = 0.0
+        """Seconds by which the feed's evidence is."""
         self.feed, self.fleet = FakeFeed(), FakeFleet()
         self.fleet.leading = not shared
         self.rest = FakeRest(self.clock)
@@ -199,7 +205,7 @@ class Scene:
 
     def deliver(self, *pairs: Pair) -> None:
         """The feed, of this process or of the fleet's owner, is alive for these pairs."""
-        now = self.clock.monotonic()
+        now = self.clock.monotonic() - self.late
         believed = [pair for pair in pairs if pair not in self.doubts]
         evidence = self.feed.delivered if self.fleet.leading else self.fleet.told
         evidence.update(dict.fromkeys(believed, now))
@@ -429,6 +435,48 @@ def test_a_pair_deaf_twice_within_a_minute_costs_the_connection(scene: Scene) ->
         scene.doubts.settle(BTC)  # the subscription made anew tells its present state
 
     assert scene.feed.left == 1
+
+
+@pytest.mark.parametrize("known", ["by the day's progress", "by its date"])
+def test_a_feed_is_deaf_too_where_rests_price_was_known_to_be_newer_at_once(scene: Scene, known: str) -> None:
+    scene.trade_every_second()
+    if known == "by its date":
+        scene.late = 1.2
+        scene.rest.details[BTC] = Detail(None, None, dated=True)
+        scene.rest.prices[BTC] = "102.0"
+    else:
+        scene.feed.up = False
+        tells(scene, "101.0", 20)
+        scene.rest.rows[BTC] = [Row(Decimal(101), Decimal(1))]
+        scene.pass_time(4)
+        scene.feed.up = True
+        scene.pass_time(1, alive=(BTC, ETH))
+        assert (scene.amount(), scene.state()) == ("101.0", "live")
+        tells(scene, "102.0", 21)
+    while scene.amount() != "102.0":
+        scene.pass_time(0.25, alive=(BTC, ETH))
+    assert scene.rest.asked[-1][0] == "Ticker"
+    scene.pass_time(2, alive=(BTC, ETH))
+
+    assert (scene.amount(), scene.feed.renewed) == ("102.0", [BTC])
+
+
+def test_a_late_feed_that_tells_what_rest_told_first_is_not_deaf(scene: Scene) -> None:
+    scene.trade_every_second()
+    scene.feed.lags = lag = 3.0
+    scene.rest.details[BTC] = Detail(None, None, dated=True)
+    scene.late = 1.2
+    scene.rest.traded("102.0", 5)
+    while BTC not in scene.doubts:
+        scene.pass_time(0.25, alive=(BTC, ETH))
+    scene.pass_time(lag + 0.75, alive=(BTC, ETH))
+    now = scene.clock.monotonic()
+    scene.store.put(tick("102.0", traded_at=now - lag, received_at=now, happened_at=now - lag))
+    scene.pass_time(5, alive=(BTC, ETH))
+
+    assert BTC not in scene.doubts
+    assert scene.rest.calls("Trades") == 0
+    assert (scene.feed.renewed, scene.feed.left) == ([], 0)
 
 
 def test_a_deaf_pair_is_subscribed_anew_though_it_takes_long_to_settle_the_doubt(scene: Scene) -> None:
