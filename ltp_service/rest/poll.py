@@ -224,6 +224,7 @@ class Poll:
         self._listen()
         if not self._is_connected():
             self._doubts.excuse()
+            self._probe.interrupted()
         if now < self._next_call:
             return
         askers = 1 if self._is_watched() or not needy else self._askers()

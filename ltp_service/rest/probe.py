@@ -28,8 +28,14 @@ class _Rhythm(msgspec.Struct):
     heard_at: float
     next_at: float
     mean: float | None = None
+    is_broken: bool = False
+    """Whether trades may be missing since `heard_at`, so that the present pause is no habit."""
+    is_suspect: bool = False
+    """Whether the subscription was deaf, and brought one tick since at most: its snapshot."""
 
     def patience(self) -> float:
+        if self.is_suspect:
+            return SHORTEST_SILENCE_SECONDS
         if self.mean is None:
             return LONGEST_SILENCE_SECONDS
         return min(LONGEST_SILENCE_SECONDS, max(SHORTEST_SILENCE_SECONDS, SUSPICIOUS_FACTOR * self.mean))
@@ -49,10 +55,14 @@ class Probe:
             return
         if now <= rhythm.heard_at:
             return
-        pause = now - rhythm.heard_at
-        rhythm.mean = (
-            pause if rhythm.mean is None else rhythm.mean + NEWEST_PAUSE_WEIGHT * (pause - rhythm.mean)
-        )
+        if rhythm.is_broken:
+            rhythm.is_broken = False
+        else:
+            pause = now - rhythm.heard_at
+            rhythm.mean = (
+                pause if rhythm.mean is None else rhythm.mean + NEWEST_PAUSE_WEIGHT * (pause - rhythm.mean)
+            )
+            rhythm.is_suspect = False
         rhythm.heard_at = now
         rhythm.next_at = now + rhythm.patience()
 
@@ -76,7 +86,14 @@ class Probe:
             if rhythm := self._rhythms.get(pair):
                 rhythm.next_at = now + rhythm.patience()
 
+    def interrupted(self) -> None:
+        """There is no connection, so that trades are missing."""
+        for rhythm in self._rhythms.values():
+            rhythm.is_broken = True
+
     def deaf(self, pair: Pair, now: float) -> None:
-        """The subscription of `pair` left out a trade, so it is due again after SHORTEST_SILENCE_SECONDS."""
+        """The subscription of `pair` left out a trade: the pair is due after each SHORTEST_SILENCE_SECONDS, until the feed
+        tells more than a snapshot."""
         rhythm = self._rhythms.setdefault(pair, _Rhythm(now, now + LONGEST_SILENCE_SECONDS))
-        rhythm.next_at = now + SHORTEST_SILENCE_SECONDS
+        rhythm.is_broken = rhythm.is_suspect = True
+        rhythm.next_at = now + rhythm.patience()

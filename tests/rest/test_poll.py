@@ -479,6 +479,19 @@ def test_a_late_feed_that_tells_what_rest_told_first_is_not_deaf(scene: Scene) -
     assert (scene.feed.renewed, scene.feed.left) == ([], 0)
 
 
+def test_the_pause_of_a_lost_connection_is_no_habit(scene: Scene) -> None:
+    scene.trade_every_second()
+    scene.lose_feed(60)
+    scene.feed.up = True
+    for price in ("101.0", "102.0"):
+        scene.trade(price)
+        scene.pass_time(1, alive=(BTC, ETH))
+    asked = scene.rest.calls("Ticker")
+    scene.pass_time(12, alive=(BTC, ETH))
+
+    assert scene.rest.calls("Ticker") == asked + 1
+
+
 def test_a_deaf_pair_is_subscribed_anew_though_it_takes_long_to_settle_the_doubt(scene: Scene) -> None:
     scene.trade_every_second()
     scene.rest.traded("102.0", 5)
