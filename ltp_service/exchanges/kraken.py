@@ -275,7 +275,7 @@ class KrakenCollector(Collector):
         if not already_learnt:
             self._quarantine.learn(tick, now)
         if pair in self._doubts.by_pair and (outcome == "newer" or (snapshot and tick.traded_at is not None)):
-            self._doubts.heard(tick)
+            self._doubts.heard(tick, snapshot=snapshot)
         symbol = self._symbols[pair]
         state = self._subscriptions.states.get(symbol)
         if state is not None and not state.in_step:

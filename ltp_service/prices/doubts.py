@@ -19,6 +19,10 @@ prices. `deaf`: the feed left out a trade, and the pair is subscribed to anew.""
 DEAF_AGAIN_WITHIN_SECONDS = 60.0
 """Seconds within which a second deafness of the same pair ends the connection."""
 
+SNAPSHOT_BELIEVED_AFTER_SECONDS = 600.0
+"""Seconds after a deafness in which a second one of the same pair is not ended by a snapshot: the subscription that brought
+one before brought nothing else."""
+
 ASK_AGAIN_AFTER_SECONDS = 2.0
 """Seconds between two calls about one doubt; an earlier answer would come from REST's cache (recorded: 2 s)."""
 
@@ -38,6 +42,8 @@ class Doubt(msgspec.Struct):
     """The other price, where one was told."""
     asked_at: float | None = None
     """When REST was last asked for the newest trade with its exchange time; None if never."""
+    needs_trade: bool = False
+    """Whether only a live trade of the feed settles it."""
 
 
 class Doubts:
@@ -50,6 +56,8 @@ class Doubts:
         self.by_pair: dict[Pair, Doubt] = {}
         """The open doubts. The pair that REST was asked about least recently comes first."""
         self._deaf_at: dict[Pair, float] = {}
+        self._ended: set[Pair] = set()
+        """Pairs whose last deafness ended the connection."""
         self.newest_since = -inf
         """When the newest doubt began, settled or not."""
 
@@ -94,10 +102,14 @@ class Doubts:
         """Ends the doubt: the last trade is known."""
         self.by_pair.pop(pair, None)
 
-    def heard(self, tick: Tick) -> None:
+    def heard(self, tick: Tick, *, snapshot: bool = False) -> None:
         """The feed brought a newer trade, or a snapshot on a new subscription."""
         doubt = self.by_pair.get(tick.pair)
-        if doubt is not None and tick.received_at >= doubt.newest_at:
+        if doubt is None or tick.received_at < doubt.newest_at:
+            return
+        if doubt.needs_trade and (snapshot or tick.traded_at is None):
+            doubt.before = tick  # the doubt is about this one now
+        else:
             self.settle(tick.pair)
 
     def answered(self, tick: Tick, outcome: Outcome, surely_at: float) -> None:
@@ -107,7 +119,10 @@ class Doubts:
         """
         doubt = self.by_pair.get(tick.pair)
         match doubt:
-            case None | Doubt(reason="deaf"):
+            case None:
+                return
+            case Doubt(reason="deaf"):  # which only the feed can settle
+                doubt.claim = None
                 return
             case Doubt(reason="unusable"):  # the unusable frame may have held a trade
                 is_explained = False
@@ -130,7 +145,7 @@ class Doubts:
         return [
             pair
             for pair, doubt in self.by_pair.items()
-            if doubt.reason != "deaf"
+            if (doubt.reason != "deaf" or doubt.claim is not None)
             and (doubt.asked_at is None or now - doubt.asked_at >= ASK_AGAIN_AFTER_SECONDS)
         ]
 
@@ -153,12 +168,15 @@ class Doubts:
             doubt.vouched = None
 
     def condemn(self, pair: Pair, now: float) -> bool:
-        """Notes that the feed was deaf for `pair`; True when it was so within DEAF_AGAIN_WITHIN_SECONDS before."""
-        before = self._deaf_at.pop(pair, None)
-        again = before is not None and now - before <= DEAF_AGAIN_WITHIN_SECONDS
-        if not again:
-            self._deaf_at[pair] = now
-        return again
+        """Notes that the feed was deaf for `pair`; True when that ends the connection, because it was so within
+        DEAF_AGAIN_WITHIN_SECONDS before."""
+        since_last = now - self._deaf_at.get(pair, -inf)
+        self._deaf_at[pair] = now
+        if (doubt := self.by_pair.get(pair)) and since_last <= SNAPSHOT_BELIEVED_AFTER_SECONDS:
+            doubt.needs_trade = True
+        ends = since_last <= DEAF_AGAIN_WITHIN_SECONDS and pair not in self._ended
+        self._ended = self._ended | {pair} if ends else self._ended - {pair}
+        return ends
 
 
 def _is_newer(tick: Tick, doubt: Doubt) -> bool:

@@ -42,6 +42,9 @@ DOUBT_RETRY_AFTER_SECONDS = 2.0
 CATCHES_UP_SECONDS = 1.0
 """Seconds, beyond its lag, that a feed has to tell a trade of which REST told first."""
 
+RENEWED_AGAIN_AFTER_SECONDS = 60.0
+"""Seconds after which a pair that stays deaf is subscribed to once more."""
+
 DATE_AGAIN_AFTER_SECONDS = 60.0
 """Seconds between two attempts to find out a trade's time. After that time its pair is `quiet` anyway."""
 
@@ -169,6 +172,8 @@ class Poll:
         self._listings_due_at = self._clock.monotonic() + FIRST_LISTINGS_AFTER_SECONDS
         self._listings_asked_at = 0.0
         self._dated_at: dict[Pair, float] = {}
+        self._renewed_at: dict[Pair, float] = {}
+        """When each deaf pair was last subscribed to anew."""
         self._status_asked_at: float | None = None
         """Monotonic seconds of the last call for the exchange's status in this fallback; None to ask at once."""
         self.last_error: str | None = None
@@ -222,7 +227,9 @@ class Poll:
         self._needy = {pair: self._needy.get(pair, now) for pair in needy}
         self._turn(late, now)
         self._listen()
-        if not self._is_connected():
+        if self._is_connected():
+            self._renew_the_deaf(now)
+        else:
             self._doubts.excuse()
             self._probe.interrupted()
         if now < self._next_call:
@@ -413,7 +420,7 @@ class Poll:
     def _told(self, pair: Pair, late: Sequence[Pair]) -> Price | None:
         """The price that a feed in step confirmed, or did when REST disputed it; None where the feed cannot be deaf."""
         doubt = self._doubts.about(pair)
-        if doubt is None or doubt.reason == "unusable":
+        if doubt is None or doubt.reason in ("unusable", "deaf"):
             return None
         return doubt.vouched or (None if pair in late else self._store.get(pair))
 
@@ -426,10 +433,21 @@ class Poll:
         log.warning("%s: the WebSocket kept silent about a trade; subscribing anew", pair)
         self._probe.deaf(pair, now)
         self._doubts.open(pair, "deaf", now)
+        self._renewed_at[pair] = now
         if self._doubts.condemn(pair, now):
             feed.leave()
         else:
             feed.renew(pair)
+
+    def _renew_the_deaf(self, now: float) -> None:
+        feed = self._feed
+        if feed is None or not self._is_watched():
+            return
+        for pair in self._doubts.deaf():
+            if now - self._renewed_at.get(pair, -inf) >= RENEWED_AGAIN_AFTER_SECONDS:
+                self._renewed_at[pair] = now
+                self._probe.deaf(pair, now)
+                feed.renew(pair)
 
     def _ask_status(self, now: float) -> None:
         self._status_asked_at = now

@@ -393,6 +393,21 @@ def test_v1_a_trade_of_the_old_subscription_tells_the_lag_and_history_of_the_new
     assert Fed(V1, [*V1_IN_STEP, *beats(10), renewed, *history]).collector.lag() == 0.0
 
 
+def test_a_pair_that_was_deaf_twice_is_believed_with_its_next_trade_and_not_with_its_snapshot() -> None:
+    def found_deaf(fed: Fed) -> None:
+        fed.doubts.open(BTC, "deaf", fed.script.clock.monotonic())
+        fed.doubts.condemn(BTC, fed.script.clock.monotonic())
+        fed.collector.renew(BTC)
+
+    snapshot = trade("102", 3, 1.0, kind="snapshot")
+    twice: list[Step] = [*IN_STEP, *beats(5, BEAT), found_deaf, found_deaf, snapshot, *beats(5, BEAT)]
+    fed = Fed(V2, twice)
+    assert (fed.price, fed.reason) == ("102", "deaf")
+
+    fed = Fed(V2, [*twice, trade("103", 4, 10.5), *beats(2, BEAT)])
+    assert (fed.price, fed.reason) == ("103", None)
+
+
 @pytest.mark.parametrize("before", [b"", b"\xff", b"\x00"])
 def test_what_is_no_text_may_name_a_pair_all_the_same(before: bytes) -> None:
     for content, reason in ((trade("101", 2, 1.0).encode(), "unusable"), (b'{"a":1}', None)):

@@ -3,7 +3,7 @@
 import pytest
 
 from ltp_service.domain.tick import REST, WEBSOCKET, Price, Tick
-from ltp_service.prices.doubts import Doubts
+from ltp_service.prices.doubts import SNAPSHOT_BELIEVED_AFTER_SECONDS, Doubts
 from ltp_service.prices.store import Outcome
 from tests.fakes import BTC, ETH, tick
 
@@ -101,6 +101,32 @@ def test_rest_does_not_settle_that_a_subscription_is_deaf() -> None:
     assert BTC in doubts
     doubts.heard(tick("8", received_at=3.0))
     assert BTC not in doubts
+
+
+def test_a_pair_that_is_deaf_again_is_believed_with_a_live_trade_and_not_with_a_snapshot() -> None:
+    doubts = Doubts()
+    for at in (100.0, 200.0):
+        doubts.open(BTC, "deaf", at)
+        doubts.condemn(BTC, at)
+        snapshot = tick("8", trade_id=7, traded_at=1.0, received_at=at + 1)
+        doubts.heard(snapshot, snapshot=True)
+        assert (BTC in doubts) is (at == 200.0)
+    doubts.unsettled({BTC: Price(snapshot, 201.0, WEBSOCKET, 1.0, 7)}, 201.0)
+    doubts.heard(
+        tick("9", received_at=202.0)
+    )  # a ticker, which may be the snapshot that waited for the trade
+    assert BTC in doubts
+    doubts.heard(tick("9", trade_id=8, traded_at=2.0, received_at=203.0))
+    assert BTC not in doubts
+
+
+def test_long_after_a_deafness_a_snapshot_is_believed_again() -> None:
+    doubts = Doubts()
+    for at in (100.0, 101.0 + SNAPSHOT_BELIEVED_AFTER_SECONDS):
+        doubts.open(BTC, "deaf", at)
+        doubts.condemn(BTC, at)
+        doubts.heard(tick("8", traded_at=1.0, received_at=at + 1), snapshot=True)
+        assert BTC not in doubts
 
 
 def test_only_another_trade_that_another_process_brought_since_settles_a_doubt_here() -> None:

@@ -30,6 +30,7 @@ from ltp_service.rest.poll import (
     LISTINGS_IN_DOUBT_SECONDS,
     LIVES_ON_REST_SECONDS,
     POLL_EVERY_SECONDS,
+    RENEWED_AGAIN_AFTER_SECONDS,
     Poll,
 )
 from ltp_service.rest.sequence import Detail, NewestTrades, Progress, Row
@@ -477,6 +478,32 @@ def test_a_late_feed_that_tells_what_rest_told_first_is_not_deaf(scene: Scene) -
     assert BTC not in scene.doubts
     assert scene.rest.calls("Trades") == 0
     assert (scene.feed.renewed, scene.feed.left) == ([], 0)
+
+
+def deaf(scene: Scene) -> None:
+    """BTC is found deaf, and stays so."""
+    scene.trade_every_second()
+    scene.rest.traded("102.0", 5)
+    while not scene.feed.renewed:
+        scene.pass_time(0.25, alive=(BTC, ETH))
+
+
+def test_a_pair_that_stays_deaf_is_subscribed_to_once_a_minute(scene: Scene) -> None:
+    deaf(scene)
+    scene.pass_time(3 * RENEWED_AGAIN_AFTER_SECONDS + 1, alive=(BTC, ETH))
+
+    assert scene.feed.renewed == [BTC] * 4
+    assert scene.meters.told(DEAF_SUBSCRIPTIONS) == [("BTC/USD",)]
+
+
+def test_a_price_of_a_deaf_pair_that_nothing_orders_is_ordered_by_one_question(scene: Scene) -> None:
+    deaf(scene)
+    asked = scene.rest.calls("Trades")
+    scene.rest.traded("103.0", 0)
+    scene.pass_time(22, alive=(BTC, ETH))
+
+    assert (scene.amount(), scene.rest.calls("Trades")) == ("103.0", asked + 1)
+    assert scene.doubts.deaf() == [BTC]
 
 
 def test_the_pause_of_a_lost_connection_is_no_habit(scene: Scene) -> None:
