@@ -1,7 +1,7 @@
 """Asks REST in the background for pairs that the feed does not deliver, and for pairs that are silent or in doubt."""
 
 import logging
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from math import inf
 from threading import Event
 from typing import Protocol
@@ -12,9 +12,11 @@ from ltp_service.domain.pairs import Pair
 from ltp_service.domain.tick import REST, WEBSOCKET, Price, Tick
 from ltp_service.meters import DEAF_SUBSCRIPTIONS, FALLBACK_SECONDS, FALLBACKS
 from ltp_service.prices.doubts import Doubts
+from ltp_service.prices.freshness import LIVE_SECONDS
 from ltp_service.prices.served import ServedPairs
 from ltp_service.prices.store import Store
 from ltp_service.rest.probe import Probe
+from ltp_service.rest.sequence import LONGEST_CACHE_SECONDS
 from ltp_service.rest.source import RestSource
 from ltp_service.runtime.runtime import Runtime
 from ltp_service.settings.config import Config
@@ -50,7 +52,7 @@ DATE_AGAIN_AFTER_SECONDS = 60.0
 
 LISTINGS_EVERY_SECONDS, LISTINGS_IN_DOUBT_SECONDS = 600.0, 60.0
 """Seconds between two calls for the list of pairs; the second value counts after a new doubt, or while a pair is halted
-or not listed."""
+or not listed. A list that lacks a pair of which the feed tells trades is asked for again after LONGEST_CACHE_SECONDS."""
 
 LIST_AGAIN_AFTER_SECONDS = 5.0
 """Seconds between two calls for the list of pairs while a wildcard of SUPPORTED_PAIRS waits for the first one."""
@@ -153,6 +155,8 @@ class Poll:
         """The last list of pairs that was believed."""
         self._left: frozenset[Pair] = frozenset()
         """Pairs that an earlier list named and that one does not."""
+        self._missed_at: dict[Pair, float] = {}
+        """When a list first lacked a pair of which the feed told trades."""
         self._awaited: dict[Pair, float] = {}
         """Monotonic seconds until which the feed may bring the first price of a pair that was added later."""
         self._source = source
@@ -500,9 +504,28 @@ class Poll:
             pairs = [
                 pair for pair in concerned if pair in left or feed is None or not feed.tells_market_of(pair)
             ]
-            self._store.set_pair_markets({pair: listed.get(pair, DELISTED) for pair in pairs})
+            uncertain = self._lacked_only_once(listed, pairs, now)
+            self._store.set_pair_markets(
+                {pair: listed.get(pair, DELISTED) for pair in pairs if pair not in uncertain}
+            )
+            if uncertain:
+                self._listings_due_at = min(self._listings_due_at, now + LONGEST_CACHE_SECONDS)
             if any(self._store.market_of(pair) in {DELISTED, *HALTED} for pair in pairs):
                 self._listings_due_at = min(self._listings_due_at, now + LISTINGS_IN_DOUBT_SECONDS)
+
+    def _lacked_only_once(self, listed: Collection[Pair], pairs: Iterable[Pair], now: float) -> set[Pair]:
+        """Those of `pairs` that one list alone lacks while the feed tells trades of them: the list may not be whole."""
+        missing = {pair for pair in pairs if pair not in listed and self._trades(pair, now)}
+        before = {pair: at for pair, at in self._missed_at.items() if pair not in listed}
+        self._missed_at = dict.fromkeys(missing, now) | before
+        return {pair for pair in missing if now - self._missed_at[pair] < LONGEST_CACHE_SECONDS}
+
+    def _trades(self, pair: Pair, now: float) -> bool:
+        """Whether the feed told a trade of `pair` lately."""
+        price = self._store.get(pair)
+        if price is None or price.tick.source != WEBSOCKET:
+            return False
+        return now - (price.tick.happened_at or price.tick.received_at) <= LIVE_SECONDS
 
     def _status_due_at(self) -> float:
         """Monotonic seconds at which to ask for the exchange's status; never while the feed tells it."""

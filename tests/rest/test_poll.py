@@ -932,11 +932,36 @@ def test_a_pair_that_only_rest_knows_to_stand_still_is_halted(scene: Scene) -> N
     assert len(scene.rest.listed_at) == 2
 
 
-def test_a_pair_that_is_not_listed_any_more_is_stale_at_once(scene: Scene) -> None:
+def test_a_pair_without_a_trade_that_is_not_listed_any_more_is_stale_at_once(scene: Scene) -> None:
+    scene.pass_time(60, alive=(BTC, ETH))
     del scene.rest.lists[BTC]
-    scene.pass_time(6, alive=(BTC, ETH))
+    scene.pass_time(LISTINGS_EVERY_SECONDS - 50, alive=(BTC, ETH))
 
-    assert (scene.state(), scene.state(ETH)) == ("stale", "live")
+    assert (scene.state(), scene.state(ETH)) == ("stale", "quiet")
+    assert len(scene.rest.listed_at) == 2
+
+
+@pytest.mark.parametrize("tells", [(), (BTC, ETH)])
+def test_of_a_pair_that_trades_one_list_without_it_is_not_believed_and_a_second_is(
+    scene: Scene, tells: tuple[Pair, ...]
+) -> None:
+    scene.feed.tells = set(tells)
+    scene.pass_time(6, alive=(BTC, ETH))
+    scene.pass_time(LISTINGS_EVERY_SECONDS - 10, alive=(BTC, ETH))
+    for is_listed, state in ((True, "live"), (False, "stale")):
+        del scene.rest.lists[BTC]
+        until = scene.clock.monotonic() + LISTINGS_EVERY_SECONDS + 5
+        lists = len(scene.rest.listed_at)
+        while len(scene.rest.listed_at) == lists and scene.clock.monotonic() < until:
+            scene.trade("100.0")
+            scene.pass_time(1, alive=(BTC, ETH))
+        assert scene.state() == "live"
+        if is_listed:
+            scene.rest.lists[BTC] = "online"
+        for _ in range(22):
+            scene.trade("100.0")
+            scene.pass_time(1, alive=(BTC, ETH))
+        assert (scene.state(), len(scene.rest.listed_at)) == (state, lists + 2)
 
 
 def test_a_list_without_any_pair_that_is_served_is_no_list(scene: Scene) -> None:
@@ -991,7 +1016,8 @@ def test_a_doubt_makes_rest_list_the_pairs_again_and_prices_come_first(scene: Sc
 
 def test_a_doubt_about_an_unlisted_pair_does_not_keep_it_from_being_found(scene: Scene) -> None:
     del scene.rest.lists[BTC]
-    scene.pass_time(6, alive=(BTC, ETH))
+    scene.pass_time(26, alive=(BTC, ETH))
+    assert scene.state() == "stale"
     contradict(scene)
     scene.rest.lists[BTC] = "online"
     scene.pass_time(LISTINGS_IN_DOUBT_SECONDS + 2, alive=(BTC, ETH))
