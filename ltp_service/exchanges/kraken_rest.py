@@ -17,8 +17,8 @@ from ltp_service.exchanges import kraken_rest_answers as answers
 from ltp_service.rest.breaker import CircuitBreaker, Permit
 from ltp_service.rest.http_client import MAX_BODY_BYTES, HttpAnswer, HttpClient
 from ltp_service.rest.pace import Pace
-from ltp_service.rest.sequence import LONGEST_CACHE_SECONDS, NewestTrades
-from ltp_service.rest.source import RestAnswer
+from ltp_service.rest.sequence import LONGEST_CACHE_SECONDS, NewestTrades, surely_at
+from ltp_service.rest.source import MarketAnswer, RestAnswer
 from ltp_service.runtime.runtime import Runtime
 from ltp_service.settings.config import Config
 
@@ -224,10 +224,14 @@ class KrakenRest:
         request = _Request("AssetPairs", {}, until, MAX_BODY_BYTES)
         self._listings = self._try(request, lambda result, _: answers.read_listings(result))
 
-    def system_status(self) -> MarketStatus:
+    def system_status(self) -> MarketAnswer:
         """Whether the exchange matches orders. Raises ExchangeError."""
-        request = _Request("SystemStatus", {}, self._deadline())
-        return self._ask(request, lambda result, _: answers.read_system_status(result))
+
+        def read(result: msgspec.Raw, evidence: answers.Evidence) -> MarketAnswer:
+            told_at = surely_at(evidence.at, dated=evidence.dated)
+            return MarketAnswer(answers.read_system_status(result), told_at)
+
+        return self._ask(_Request("SystemStatus", {}, self._deadline()), read)
 
     # One unknown pair fails all that are asked with it, and the refusal does not name it.
 

@@ -61,10 +61,8 @@ FIRST_LISTINGS_AFTER_SECONDS = 5.0
 """Seconds after the start before the first call for the list of pairs, because prices come first."""
 
 STATUS_WHILE_HALTED_SECONDS, STATUS_EVERY_SECONDS = 3.0, 30.0
-"""Seconds between two calls for the exchange's status: while it is halted, and while there is no feed to tell it."""
-
-STATUS_CACHED_SECONDS = 2.0
-"""Seconds for which Kraken's REST answers from a cache; recorded."""
+"""Seconds between two calls for the exchange's status: while it is halted or the answer may be older than what the feed told,
+and while there is no feed to tell it."""
 
 FIRST_PRICE_WITHIN_SECONDS = 1.5
 """Seconds, beyond the usual silence, that a feed has for its first price."""
@@ -180,6 +178,8 @@ class Poll:
         """When each deaf pair was last subscribed to anew."""
         self._status_asked_at: float | None = None
         """Monotonic seconds of the last call for the exchange's status in this fallback; None to ask at once."""
+        self._is_status_old = False
+        """Whether the last answer to it may be older than what the feed told."""
         self.last_error: str | None = None
 
     @property
@@ -456,10 +456,9 @@ class Poll:
     def _ask_status(self, now: float) -> None:
         self._status_asked_at = now
         self._next_call = now + CALLS_APART_SECONDS
-        status = self._source.market_status()
-        # From a cache it may be of a moment before the feed told.
-        is_news = self._feed is None or now >= self._feed.market_told_at() + STATUS_CACHED_SECONDS
-        if status != "unknown" and is_news:
+        status, told_at = self._source.market_status()
+        self._is_status_old = self._feed is not None and told_at < self._feed.market_told_at()
+        if status != "unknown" and not self._is_status_old:
             self._store.set_market(status)
 
     def _ask_listings(self, now: float) -> None:
@@ -533,7 +532,7 @@ class Poll:
             return inf  # the feed tells
         if self._status_asked_at is None:
             return 0.0
-        if self._store.market() in HALTED:
+        if self._is_status_old or self._store.market() in HALTED:
             return self._status_asked_at + STATUS_WHILE_HALTED_SECONDS
         return self._status_asked_at + STATUS_EVERY_SECONDS
 

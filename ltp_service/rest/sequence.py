@@ -18,6 +18,12 @@ LONGEST_CACHE_SECONDS = 20.0
 DATED_NEWER_SECONDS = 1.0
 """Seconds after which an answer is newer for certain, where its headers tell how old it is at most."""
 
+
+def surely_at(at: float, *, dated: bool) -> float:
+    """The moment that an answer is surely not older than; `at` holds unless a cache that is not known kept it longer."""
+    return at if dated else at - LONGEST_CACHE_SECONDS
+
+
 Order = Literal["newer", "same", "older", "unknown"]
 
 

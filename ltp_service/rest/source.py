@@ -15,7 +15,7 @@ from ltp_service.domain.tick import REST, WEBSOCKET, Price, Tick
 from ltp_service.meters import DIVERGENCES, FRAMES_REFUSED
 from ltp_service.prices.doubts import Doubts, Reason
 from ltp_service.prices.store import Outcome, Store
-from ltp_service.rest.sequence import LONGEST_CACHE_SECONDS, NO_DETAIL, Detail, NewestTrades, Sequence
+from ltp_service.rest.sequence import NO_DETAIL, Detail, NewestTrades, Sequence, surely_at
 from ltp_service.rest.single_flight import SingleFlight
 from ltp_service.runtime.runtime import Runtime
 from ltp_service.settings.config import Config
@@ -42,6 +42,14 @@ class RestAnswer(NamedTuple):
     """What orders this answer among others, by pair."""
 
 
+class MarketAnswer(NamedTuple):
+    """The status of the whole exchange."""
+
+    status: MarketStatus
+    at: float
+    """Monotonic seconds of the moment that the answer is surely not older than, even from a cache."""
+
+
 class Rest(Protocol):
     """The REST client. Its module is in the room `exchanges`, above this one. Methods that ask raise ExchangeError."""
 
@@ -51,7 +59,7 @@ class Rest(Protocol):
     def trades(self, pair: Pair) -> NewestTrades | None:
         """The newest trades, the last one with its exchange time; None where there is no usable one."""
 
-    def system_status(self) -> MarketStatus:
+    def system_status(self) -> MarketAnswer:
         """The status of the whole exchange."""
 
     def ask_listings(self) -> None:
@@ -143,13 +151,13 @@ class RestSource:
             return None
         trades = trades._replace(newest=self._dated(trades.newest))
         tick, held = trades.newest, self._store.get(pair)
-        surely_at = tick.evidence_at - (0.0 if trades.dated else LONGEST_CACHE_SECONDS)
-        overtaken = self._sequence.is_overtaken(held, trades) or _is_overtaken(held, tick, surely_at)
+        told_at = surely_at(tick.evidence_at, dated=trades.dated)
+        overtaken = self._sequence.is_overtaken(held, trades) or _is_overtaken(held, tick, told_at)
         outcome = "older" if overtaken else self._store.put(tick)
         if outcome == "newer":
             self._sequence.apply_trades(trades, self._clock.monotonic())
         if not overtaken and trades.is_whole:
-            self._doubts.answered(tick, outcome, surely_at)
+            self._doubts.answered(tick, outcome, told_at)
         return outcome
 
     def date(self, price: Price) -> None:
@@ -163,7 +171,7 @@ class RestSource:
         """Whether the exchange's clock is known."""
         return self._exchange_clock.is_known()
 
-    def market_status(self) -> MarketStatus:
+    def market_status(self) -> MarketAnswer:
         """Asks for the status of the whole exchange. Raises ExchangeError."""
         return self._rest.system_status()
 

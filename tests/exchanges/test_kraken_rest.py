@@ -23,6 +23,7 @@ from ltp_service.meters import EXCHANGE_CALL_SECONDS, EXCHANGE_CALLS, EXCHANGE_R
 from ltp_service.rest.breaker import CircuitBreaker
 from ltp_service.rest.http_client import HttpAnswer, HttpClient
 from ltp_service.rest.pace import CALL_DISTANCE_SECONDS
+from ltp_service.rest.sequence import LONGEST_CACHE_SECONDS
 from ltp_service.rest.source import RestAnswer
 from ltp_service.runtime.runtime import Runtime
 from ltp_service.settings.config import Config
@@ -463,8 +464,15 @@ def test_trades_brings_time_and_id(kraken: Kraken) -> None:
     assert kraken.calls == [("Trades", "XBTUSD")]
 
 
-def test_the_systems_status_is_told(kraken: Kraken) -> None:
-    assert kraken.rest.system_status() == "cancel_only"
+@pytest.mark.parametrize(
+    ("cached_for", "age"), [(None, UNTOLD_CACHE_SECONDS + LONGEST_CACHE_SECONDS), (0.0, 0.0), (11.0, 11.0)]
+)
+def test_the_systems_status_is_told_and_of_which_moment(
+    kraken: Kraken, cached_for: float | None, age: float
+) -> None:
+    asked_at, kraken.takes = kraken.clock.monotonic(), 2.0
+    kraken.replies = iter([good({"status": "cancel_only"})._replace(cached_for=cached_for)])
+    assert kraken.rest.system_status() == ("cancel_only", asked_at - age)
     assert kraken.caps == [MAX_ANSWER_BYTES]
 
 
@@ -512,7 +520,7 @@ def test_over_the_wire_trades_and_status_are_read(real: KrakenRest, simulator: S
     assert trades is not None
     assert trades.newest.amount * 2 == 6001
     assert trades.newest.trade_id is not None
-    assert real.system_status() == "online"
+    assert real.system_status().status == "online"
 
 
 @pytest.mark.parametrize(

@@ -33,8 +33,8 @@ from ltp_service.rest.poll import (
     RENEWED_AGAIN_AFTER_SECONDS,
     Poll,
 )
-from ltp_service.rest.sequence import Detail, NewestTrades, Progress, Row
-from ltp_service.rest.source import RestAnswer, RestSource
+from ltp_service.rest.sequence import LONGEST_CACHE_SECONDS, Detail, NewestTrades, Progress, Row, surely_at
+from ltp_service.rest.source import MarketAnswer, RestAnswer, RestSource
 from ltp_service.settings.config import Config
 from tests.fakes import BTC, ETH, XRP, FakeClock, RecordingMeters, memory_store, runtime, tick
 
@@ -150,9 +150,10 @@ class FakeRest:
     def listed(self) -> dict[Pair, MarketStatus]:
         return self._listed
 
-    def system_status(self) -> MarketStatus:
+    def system_status(self) -> MarketAnswer:
         self._ask("SystemStatus")
-        return self.status
+        told_at = surely_at(self.clock.monotonic() - self.cached_for, dated=self.dated)
+        return MarketAnswer(self.status, told_at)
 
     def traded(self, price: str, seconds: float, pair: Pair = BTC) -> None:
         """Its newest trade was or will be made so many seconds from now."""
@@ -778,15 +779,21 @@ def test_a_late_word_about_the_market_does_not_overrule_the_feed(scene: Scene) -
     assert scene.store.market() == "online"
 
 
-def test_a_word_about_the_market_from_a_cache_does_not_overrule_what_the_feed_said_last(scene: Scene) -> None:
-    scene.store.set_market("maintenance")
+@pytest.mark.parametrize(("dated", "within"), [(True, 6.0), (False, LONGEST_CACHE_SECONDS)])
+@pytest.mark.parametrize(("said", "cached"), [("maintenance", "online"), ("online", "maintenance")])
+def test_a_word_about_the_market_from_a_cache_does_not_overrule_what_the_feed_said_last(
+    scene: Scene, dated: bool, within: float, said: MarketStatus, cached: MarketStatus
+) -> None:
+    scene.rest.dated, scene.rest.status = dated, cached
+    scene.rest.cached_for = within if dated else 2.0
+    scene.store.set_market(said)
     scene.feed.market_told = scene.clock.monotonic()
-    scene.lose_feed(1.5)
-    assert scene.rest.status == "online"
-    assert scene.store.market() == "maintenance"
+    scene.lose_feed(within - 0.5)
+    assert scene.rest.calls("SystemStatus") > 1
+    assert scene.store.market() == said
 
-    scene.pass_time(5)
-    assert scene.store.market() == "online"
+    scene.pass_time(6)
+    assert scene.store.market() == cached
 
 
 def test_while_the_feed_is_gone_a_maintenance_that_begins_is_seen(scene: Scene) -> None:
