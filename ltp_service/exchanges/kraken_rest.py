@@ -33,8 +33,6 @@ MAX_ANSWER_BYTES = 1024 * 1024
 UNTOLD_CACHE_SECONDS = 2.0
 """Seconds for which an answer may have lain in Kraken's cache when its headers do not tell (measured by others)."""
 
-NO_LISTINGS: Mapping[Pair, MarketStatus] = {}
-
 LISTINGS_AGAIN_AFTER_SECONDS = 60.0
 """Seconds until AssetPairs, which has 1 MB, is asked for again when a pair is refused."""
 
@@ -215,14 +213,17 @@ class KrakenRest:
 
     def listed(self) -> Mapping[Pair, MarketStatus]:
         """Every pair of the last list that REST gave, with its status; another object after another list."""
-        return self._listings.statuses if self._listings else NO_LISTINGS
+        return (self._listings or answers.NO_LISTINGS).statuses
 
     def ask_listings(self) -> None:
         """Asks for the list of pairs, once. Raises ExchangeError."""
         self._listed_at = self._clock.monotonic()
         until = self._pace.free_at() + self._config.kraken_request_timeout
         request = _Request("AssetPairs", {}, until, MAX_BODY_BYTES)
-        self._listings = self._try(request, lambda result, _: answers.read_listings(result))
+        self._listings = self._try(request, self._read_listings)
+
+    def _read_listings(self, result: msgspec.Raw, _: answers.Evidence) -> answers.Listings:
+        return answers.read_listings(result, self._listings or answers.NO_LISTINGS)
 
     def system_status(self) -> MarketAnswer:
         """Whether the exchange matches orders. Raises ExchangeError."""
@@ -281,7 +282,7 @@ class KrakenRest:
         until = min(deadline, self._pace.free_at() + self._config.kraken_request_timeout)
         request = _Request("AssetPairs", {}, until, MAX_BODY_BYTES)
         with suppress(ExchangeError):
-            self._listings = self._ask(request, lambda result, _: answers.read_listings(result))
+            self._listings = self._ask(request, self._read_listings)
         return names != list(map(self._symbol, pairs))
 
     def _blame(self, pair: Pair) -> _Blame:

@@ -5,7 +5,7 @@ get-system-status) and docs.kraken.com/api/docs/guides/spot-errors
 """
 
 import re
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import suppress
 from decimal import Decimal
 from typing import NamedTuple, TypeVar
@@ -61,6 +61,9 @@ class Listings(NamedTuple):
     """Whether the orders of a pair are matched."""
 
 
+NO_LISTINGS = Listings({}, {})
+
+
 class Unusable(NamedTuple):
     """One pair's part of an answer that could not be used; `reason` is a fixed word."""
 
@@ -101,9 +104,9 @@ class _Ticker(msgspec.Struct):
 
 
 class _Listing(msgspec.Struct):
-    altname: str
-    wsname: str | None = None
-    status: str | None = None
+    altname: msgspec.Raw = msgspec.Raw()
+    wsname: msgspec.Raw = msgspec.Raw()
+    status: msgspec.Raw = msgspec.Raw()
 
 
 class _SystemStatus(msgspec.Struct):
@@ -117,8 +120,9 @@ _BY_KEY = msgspec.json.Decoder(dict[str, msgspec.Raw])
 _COUNTS = msgspec.json.Decoder(list[int])
 _VOLUMES = msgspec.json.Decoder(list[str])
 _TICKER = msgspec.json.Decoder(_Ticker)
-_LISTINGS = msgspec.json.Decoder(dict[str, _Listing])
-_ROWS = msgspec.json.Decoder(list[list[msgspec.Raw]])
+_LISTING = msgspec.json.Decoder(_Listing)
+_UNREADABLE_LISTING = _Listing(wsname=msgspec.Raw(b"{}"))
+_LIST = msgspec.json.Decoder(list[msgspec.Raw])
 _TEXT = msgspec.json.Decoder(str)
 _TIME: msgspec.json.Decoder[float] = msgspec.json.Decoder(float)
 _SIDES: Mapping[str, Side] = {"b": "buy", "s": "sell"}
@@ -227,15 +231,15 @@ def read_trades(
     result: msgspec.Raw, pair: Pair, listings: Listings | None, as_of: float
 ) -> NewestTrades | None:
     """The newest trades in an answer of Trades, the very newest with its time and id; None where there are none."""
-    rows: list[list[msgspec.Raw]] = []
+    rows: list[msgspec.Raw] = []
     by_symbol = _by_symbol([pair])
     for key, trades in _decoded(_BY_KEY, result).items():
         if key != "last" and _pair_of(key, by_symbol, listings) == pair:
-            rows = _decoded(_ROWS, trades)
+            rows = _decoded(_LIST, trades)
     told: dict[int, _Trade] = {}
     for place, row in enumerate(rows):
         try:
-            told[place] = _trade(row, pair)
+            told[place] = _trade(_decoded(_LIST, row), pair)
         except BadFrame as error:
             if row is rows[-1] and not told:
                 raise error from None
@@ -253,19 +257,19 @@ def read_trades(
 
 def read_page(result: msgspec.Raw, pair: Pair, listings: Listings | None, received_at: float) -> list[Trade]:
     """Every trade in an answer of Trades that has an id and can be read; `received_at` in unix seconds."""
-    rows: list[list[msgspec.Raw]] = []
+    rows: list[msgspec.Raw] = []
     by_symbol = _by_symbol([pair])
     for key, told in _decoded(_BY_KEY, result).items():
         if key != "last" and _pair_of(key, by_symbol, listings) == pair:
-            rows = _decoded(_ROWS, told)
+            rows = _decoded(_LIST, told)
     trades = []
     for row in rows:
         with suppress(BadFrame):
-            trades.append(_whole_trade(row, pair, received_at))
+            trades.append(_whole_trade(_decoded(_LIST, row), pair, received_at))
     return trades
 
 
-def _whole_trade(row: Sequence[msgspec.Raw], pair: Pair, received_at: float) -> Trade:
+def _whole_trade(row: list[msgspec.Raw], pair: Pair, received_at: float) -> Trade:
     trade = _trade(row, pair)
     side = _SIDES.get(_decoded(_TEXT, row[3])) if len(row) > 3 else None
     if trade.trade_id is None or side is None:
@@ -290,7 +294,7 @@ class _Trade(NamedTuple):
     trade_id: int | None
 
 
-def _trade(row: Sequence[msgspec.Raw], pair: Pair) -> _Trade:
+def _trade(row: list[msgspec.Raw], pair: Pair) -> _Trade:
     if len(row) < 3:
         raise BadFrame(f"{pair}: a trade of {len(row)} fields", reason="malformed")
     seconds: float = _decoded(_TIME, row[2])
@@ -322,30 +326,57 @@ def _pair_of(key: str, asked: Mapping[str, Pair], listings: Listings | None) -> 
     return pair
 
 
-def read_listings(result: msgspec.Raw) -> Listings:
+def read_listings(result: msgspec.Raw, before: Listings = NO_LISTINGS) -> Listings:
     """The pairs of AssetPairs; dark pools (without wsname) are left out. Raises BadFrame when there are none.
 
     A pair that is listed twice is the market that trades, as when its successor has taken over the name; of two that
-    trade it is the one whose altname is the pair's own.
+    trade it is the one whose altname is the pair's own. What cannot be read of a row is taken from the list `before`.
     """
-    listed: dict[Pair, tuple[str, _Listing]] = {}
-    for key, listing in _decoded(_LISTINGS, result).items():
-        if pair := read_pair_or_none(listing.wsname or ""):
-            rival = listed.get(pair)
-            if rival is None or _precedence(listing) > _precedence(rival[1]):
-                listed[pair] = (key, listing)
+    listed: dict[Pair, _Listed] = {}
+    for key, row in _decoded(_BY_KEY, result).items():
+        if told := _listed(key, row, before):
+            rival = listed.get(told.pair)
+            if rival is None or told.precedence > rival.precedence:
+                listed[told.pair] = told
     if not listed:
         raise BadFrame("AssetPairs names no pair", reason="no_result")
     return Listings(
-        by_key={key: pair for pair, (key, _) in listed.items()},
-        symbols={pair: listing.altname for pair, (_, listing) in listed.items()},
-        statuses={pair: market_status(listing.status) for pair, (_, listing) in listed.items()},
+        by_key={told.key: pair for pair, told in listed.items()},
+        symbols={pair: told.altname for pair, told in listed.items()},
+        statuses={pair: told.status for pair, told in listed.items()},
     )
 
 
-def _precedence(listing: _Listing) -> tuple[bool, bool]:
-    trades = market_status(listing.status) == "online"
-    return trades, listing.altname == (listing.wsname or "").replace("/", "")
+class _Listed(NamedTuple):
+    pair: Pair
+    key: str
+    altname: str
+    status: MarketStatus
+    precedence: tuple[bool, bool]
+
+
+def _listed(key: str, row: msgspec.Raw, before: Listings) -> _Listed | None:
+    """What can be read of a row: its pair is listed, whatever is wrong with the rest. None for a dark pool."""
+    try:
+        told = _decoded(_LISTING, row)
+    except BadFrame:
+        told = _UNREADABLE_LISTING
+    if bytes(told.wsname) in (b"", b"null"):
+        return None
+    name = _text_or_none(told.wsname)
+    pair = read_pair_or_none(name) if name is not None else before.by_key.get(key) or read_pair_or_none(key)
+    if pair is None:
+        return None
+    altname = _text_or_none(told.altname) or before.symbols.get(pair) or kraken_rest_symbol(pair)
+    status = market_status(_text_or_none(told.status))
+    return _Listed(pair, key, altname, status, (status == "online", altname == (name or "").replace("/", "")))
+
+
+def _text_or_none(text: msgspec.Raw) -> str | None:
+    try:
+        return _decoded(_TEXT, text)
+    except BadFrame:
+        return None
 
 
 def read_system_status(result: msgspec.Raw) -> MarketStatus:

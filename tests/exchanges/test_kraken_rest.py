@@ -464,6 +464,14 @@ def test_trades_brings_time_and_id(kraken: Kraken) -> None:
     assert kraken.calls == [("Trades", "XBTUSD")]
 
 
+def test_a_row_of_the_list_that_cannot_be_read_is_the_pair_that_it_was(kraken: Kraken) -> None:
+    row = {"altname": "ODDUSD.1", "wsname": "ODD/USD"}
+    kraken.replies = iter([good({"8ODD": row}), good({"8ODD": None})])
+    for _ in range(2):
+        kraken.rest.ask_listings()
+        assert kraken.rest.listed().keys() == {Pair("ODD", "USD")}
+
+
 @pytest.mark.parametrize(
     ("cached_for", "age"), [(None, UNTOLD_CACHE_SECONDS + LONGEST_CACHE_SECONDS), (0.0, 0.0), (11.0, 11.0)]
 )

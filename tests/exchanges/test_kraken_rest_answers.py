@@ -290,7 +290,15 @@ NEWER = ["2.0", "0.25", 1_700_000_000.1, "s", "m", "", 8]
 
 
 @pytest.mark.parametrize(
-    "rows", [(OLDER, NEWER), (NEWER, OLDER), (OLDER, ["3.0", "1"], NEWER), (NEWER, ["3.0", "1"])]
+    "rows",
+    [
+        (OLDER, NEWER),
+        (NEWER, OLDER),
+        (OLDER, ["3.0", "1"], NEWER),
+        (NEWER, ["3.0", "1"]),
+        (OLDER, None, NEWER),
+        ({}, OLDER, "", NEWER),
+    ],
 )
 def test_the_newest_counts_wherever_it_stands_and_a_bad_row_costs_itself(rows: tuple[list[Any]]) -> None:
     trades = trades_of(*rows)
@@ -312,6 +320,8 @@ def test_the_newest_counts_wherever_it_stands_and_a_bad_row_costs_itself(rows: t
         ([OLDER, ["3.0", "1"], NEWER], True),
         ([["3.0", "1"], OLDER, NEWER], True),
         ([NEWER, OLDER, ["3.0", "1"]], True),
+        ([OLDER, None, NEWER], True),
+        ([OLDER, NEWER, None], False),
     ],
 )
 def test_a_row_that_cannot_be_read_may_be_the_newest(rows: list[list[Any]], is_whole: bool) -> None:
@@ -368,6 +378,30 @@ def test_a_trade_that_cannot_be_believed_is_refused(row: list[Any], reason: str)
 def test_listings_without_any_pair_are_no_listings() -> None:
     with pytest.raises(BadFrame):
         read_listings(result({"XXBTZUSD.d": {"altname": "XBTUSD.d"}}))
+
+
+BTC_ROW = {"altname": "XBTUSD", "wsname": "XBT/USD", "status": "online"}
+ODD = Pair("ODD", "USD")
+
+
+@pytest.mark.parametrize(
+    ("row", "symbol", "status"),
+    [
+        (None, "ODDUSD.1", "unknown"),
+        ([], "ODDUSD.1", "unknown"),
+        ({"altname": None, "wsname": "ODD/USD", "status": "online"}, "ODDUSD.1", "online"),
+        ({"altname": "ODDUSD.2", "wsname": "ODD/USD", "status": 1}, "ODDUSD.2", "unknown"),
+        ({"altname": "ODDUSD.2", "wsname": 7, "status": "cancel_only"}, "ODDUSD.2", "cancel_only"),
+    ],
+)
+def test_a_row_of_the_list_that_cannot_be_read_delists_no_pair(row: Any, symbol: str, status: str) -> None:
+    odd = {"altname": "ODDUSD.1", "wsname": "ODD/USD", "status": "online"}
+    before = read_listings(result({"XXBTZUSD": BTC_ROW, "8ODD": odd}))
+    listings = read_listings(result({"8ODD": row, "XXBTZUSD": BTC_ROW, "XETHZUSD": None}), before)
+
+    assert listings.statuses == {ODD: status, BTC_USD: "online", Pair("ETH", "USD"): "unknown"}
+    assert listings.symbols == {ODD: symbol, BTC_USD: "XBTUSD", Pair("ETH", "USD"): "ETHUSD"}
+    assert listings.by_key == {"8ODD": ODD, "XXBTZUSD": BTC_USD, "XETHZUSD": Pair("ETH", "USD")}
 
 
 @pytest.mark.parametrize(
