@@ -239,7 +239,7 @@ class Poll:
         if now < self._next_call:
             return
         askers = 1 if self._is_watched() or not needy else self._askers()
-        doubtful = self._unsettled(now) if askers and now >= self._next_settlement else []
+        doubtful = self._unsettled(late, now) if askers and now >= self._next_settlement else []
         followed = self._followed(late, doubtful) if askers else []
         # A doubt comes before a poll, but delays it by one interval at most.
         if followed and now >= self._next_poll + (POLL_EVERY_SECONDS if doubtful else 0.0):
@@ -309,10 +309,11 @@ class Poll:
             return -inf
         return max(self._expected_at, self._awaited.get(pair, -inf))
 
-    def _unsettled(self, now: float) -> list[Pair]:
-        pairs = self._doubts.unsettled(self._store.all(), now)
+    def _unsettled(self, late: Collection[Pair], now: float) -> list[Pair]:
         return [
-            pair for pair in pairs if self._store.market_of(pair) != DELISTED and self._had_time(pair, now)
+            pair
+            for pair in self._doubts.unsettled(self._store.all(), now)
+            if self._store.market_of(pair) != DELISTED and (pair in late or self._had_time(pair, now))
         ]
 
     def _had_time(self, pair: Pair, now: float) -> bool:

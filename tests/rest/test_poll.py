@@ -481,6 +481,17 @@ def test_a_late_feed_that_tells_what_rest_told_first_is_not_deaf(scene: Scene) -
     assert (scene.feed.renewed, scene.feed.left) == ([], 0)
 
 
+def test_however_late_the_line_is_a_dispute_is_asked_about_once_its_pair_is_late(scene: Scene) -> None:
+    scene.trade_every_second()
+    scene.feed.lags = 60.0
+    scene.rest.traded("102.0", 5)
+    while BTC not in scene.doubts:
+        scene.pass_time(0.25, alive=(BTC, ETH))
+    scene.pass_time(18, alive=(BTC, ETH))
+
+    assert (scene.amount(), scene.rest.calls("Trades")) == ("102.0", 1)
+
+
 def deaf(scene: Scene) -> None:
     """BTC is found deaf, and stays so."""
     scene.trade_every_second()
