@@ -52,10 +52,11 @@ DATE_AGAIN_AFTER_SECONDS = 60.0
 
 LISTINGS_EVERY_SECONDS, LISTINGS_IN_DOUBT_SECONDS = 600.0, 60.0
 """Seconds between two calls for the list of pairs; the second value counts after a new doubt, or while a pair is halted
-or not listed. A list that lacks a pair of which the feed tells trades is asked for again after LONGEST_CACHE_SECONDS."""
+or not listed."""
 
 LIST_AGAIN_AFTER_SECONDS = 5.0
-"""Seconds between two calls for the list of pairs while a wildcard of SUPPORTED_PAIRS waits for the first one."""
+"""Seconds between two calls for the list of pairs while a wildcard of SUPPORTED_PAIRS waits for the first one, and after one
+that lacks a pair of which the feed tells trades."""
 
 FIRST_LISTINGS_AFTER_SECONDS = 5.0
 """Seconds after the start before the first call for the list of pairs, because prices come first."""
@@ -154,7 +155,7 @@ class Poll:
         self._left: frozenset[Pair] = frozenset()
         """Pairs that an earlier list named and that one does not."""
         self._missed_at: dict[Pair, float] = {}
-        """When a list first lacked a pair of which the feed told trades."""
+        """When a list first lacked each pair that the last one lacks."""
         self._awaited: dict[Pair, float] = {}
         """Monotonic seconds until which the feed may bring the first price of a pair that was added later."""
         self._source = source
@@ -504,28 +505,32 @@ class Poll:
             pairs = [
                 pair for pair in concerned if pair in left or feed is None or not feed.tells_market_of(pair)
             ]
-            uncertain = self._lacked_only_once(listed, pairs, now)
+            uncertain = self._lacked_by_mistake(listed, pairs, now)
             self._store.set_pair_markets(
                 {pair: listed.get(pair, DELISTED) for pair in pairs if pair not in uncertain}
             )
             if uncertain:
-                self._listings_due_at = min(self._listings_due_at, now + LONGEST_CACHE_SECONDS)
+                self._listings_due_at = min(self._listings_due_at, now + LIST_AGAIN_AFTER_SECONDS)
             if any(self._store.market_of(pair) in {DELISTED, *HALTED} for pair in pairs):
                 self._listings_due_at = min(self._listings_due_at, now + LISTINGS_IN_DOUBT_SECONDS)
 
-    def _lacked_only_once(self, listed: Collection[Pair], pairs: Iterable[Pair], now: float) -> set[Pair]:
-        """Those of `pairs` that one list alone lacks while the feed tells trades of them: the list may not be whole."""
-        missing = {pair for pair in pairs if pair not in listed and self._trades(pair, now)}
-        before = {pair: at for pair, at in self._missed_at.items() if pair not in listed}
-        self._missed_at = dict.fromkeys(missing, now) | before
-        return {pair for pair in missing if now - self._missed_at[pair] < LONGEST_CACHE_SECONDS}
+    def _lacked_by_mistake(self, listed: Collection[Pair], pairs: Iterable[Pair], now: float) -> set[Pair]:
+        """Those of `pairs` that the list lacks, though it may not be whole: the feed told a trade of the last minute, and the list
+        is the first one without the pair; or it told a trade since that one, and a cache may still keep it."""
+        self._missed_at = {pair: self._missed_at.get(pair, now) for pair in pairs if pair not in listed}
+        uncertain = set()
+        for pair, at in self._missed_at.items():
+            since = now - LIVE_SECONDS if now - at < LIST_AGAIN_AFTER_SECONDS else at
+            if now - at < LONGEST_CACHE_SECONDS and self._traded_at(pair) > since:
+                uncertain.add(pair)
+        return uncertain
 
-    def _trades(self, pair: Pair, now: float) -> bool:
-        """Whether the feed told a trade of `pair` lately."""
+    def _traded_at(self, pair: Pair) -> float:
+        """Monotonic seconds of the newest trade of `pair`, where the feed told it."""
         price = self._store.get(pair)
         if price is None or price.tick.source != WEBSOCKET:
-            return False
-        return now - (price.tick.happened_at or price.tick.received_at) <= LIVE_SECONDS
+            return -inf
+        return price.tick.happened_at or price.tick.received_at
 
     def _status_due_at(self) -> float:
         """Monotonic seconds at which to ask for the exchange's status; never while the feed tells it."""
