@@ -31,7 +31,7 @@ from ltp_service.feed.messages import (
 )
 from ltp_service.feed.subscriptions import Subscription, Subscriptions
 from ltp_service.meters import FRAMES_REFUSED, TRADES_HELD
-from ltp_service.prices.accept import compare
+from ltp_service.prices.accept import CLOCK_ERROR_SECONDS, compare
 from ltp_service.prices.doubts import Doubts
 from ltp_service.prices.quarantine import Quarantine
 from ltp_service.prices.served import ServedPairs
@@ -300,7 +300,7 @@ class KrakenCollector(Collector):
             self._ask_the_time(now)
         for tick, is_doubtful in self._tickers.due(now):
             if is_doubtful:
-                self._doubts.open(tick.pair, "contested", now, self._store.get(tick.pair), against=tick)
+                self._doubts.open(tick.pair, "contested", now, self._store.get(tick.pair))
             else:
                 self._serve_ticker(tick, self._store.get(tick.pair), now, snapshot=False)
         for tick in self._quarantine.due(now):
@@ -548,4 +548,6 @@ def _is_contested(held: Tick, trade: Tick, *, accepted: bool, snapshot: bool) ->
         return False
     if held.source == WEBSOCKET:  # the trade does not explain the price that a ticker told
         return snapshot or not accepted
-    return accepted and trade.happened_at is not None and trade.happened_at < held.received_at
+    if accepted or trade.happened_at is None:
+        return False
+    return trade.happened_at >= held.received_at - CLOCK_ERROR_SECONDS

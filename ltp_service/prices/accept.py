@@ -144,11 +144,11 @@ def _is_outdated(held: Tick, tick: Tick, traded_at: float) -> bool:
         return False
     if held.told_at is not None and traded_at < held.told_at:
         return True
-    return (
-        held.source == REST
-        and tick.happened_at is not None
-        and tick.happened_at < held.received_at - CLOCK_ERROR_SECONDS
-    )
+    if held.source != REST or tick.happened_at is None:
+        return False
+    # A trade of the feed may not take REST's price back. One that REST itself tells as the newest may.
+    error = CLOCK_ERROR_SECONDS if tick.source == REST else 0.0
+    return tick.happened_at < held.received_at - error
 
 
 def _compare_by_arrival(held: Price, tick: Tick) -> Outcome:

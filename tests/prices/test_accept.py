@@ -205,15 +205,17 @@ def test_trades_of_one_sweep_end_at_the_last_one_in_any_order(ticks: list[Tick])
     assert hold(*ticks).tick.trade_id == 5
 
 
-def test_a_snapshot_traded_long_before_rest_told_another_price_is_older() -> None:
+@pytest.mark.parametrize(("source", "error"), [(WEBSOCKET, 0.0), (REST, CLOCK_ERROR_SECONDS)])
+def test_a_trade_from_before_rest_told_another_price_is_older(source: Source, error: float) -> None:
     held = merge(None, tick("105", source=REST, received_at=1060.0), "newer")
-    late = tick("99", traded_at=NOON + 30, received_at=1065.0, happened_at=1060.0 - CLOCK_ERROR_SECONDS - 0.1)
-    by_the_clocks = tick(
-        "99", traded_at=NOON + 30, received_at=1065.0, happened_at=1060.0 - CLOCK_ERROR_SECONDS + 0.1
-    )
 
-    assert compare(held, late) == "older"
-    assert compare(held, by_the_clocks) == "newer"
+    def told(happened_at: float) -> Tick:
+        return tick(
+            "99", source=source, traded_at=NOON + 30, received_at=1065.0, happened_at=happened_at - error
+        )
+
+    assert compare(held, told(1059.9)) == "older"
+    assert compare(held, told(1060.1)) == "newer"
 
 
 def test_a_trade_after_rest_told_its_price_is_newer() -> None:
