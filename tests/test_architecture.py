@@ -59,7 +59,7 @@ PURE = (
     " exchanges.kraken_v1 exchanges.kraken_v2 exchanges.kraken_book_frames exchanges.kraken_books exchanges.bybit exchanges.binance"
     " exchanges.coinbase exchanges.bitstamp feed.handshake"
     " history.rows history.coverage history.candles history.digits history.blocks history.sql"
-    " exchanges.kraken_lag exchanges.kraken_tickers exchanges.kraken_rest_answers domain.exchange_clock rest.sequence history.answers"
+    " exchanges.kraken_lag exchanges.kraken_names exchanges.kraken_tickers exchanges.kraken_rest_answers domain.exchange_clock rest.sequence history.answers"
     " http.mcp.messages http.mcp.revisions"
     " cli.verifying.said cli.verifying.tape cli.verifying.prices cli.verifying.trades cli.verifying.promises cli.verifying.answers"
     " cli.verifying.judge"

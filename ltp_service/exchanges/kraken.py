@@ -1,7 +1,6 @@
 """Kraken's feed: last trades into the price store."""
 
 import logging
-import re
 from collections.abc import Callable, Collection, Iterable, Sequence
 from math import inf
 from urllib.parse import urlsplit
@@ -16,6 +15,7 @@ from ltp_service.exchanges import kraken_v1 as v1
 from ltp_service.exchanges import kraken_v2 as v2
 from ltp_service.exchanges.kraken_lag import Lag
 from ltp_service.exchanges.kraken_markets import Markets
+from ltp_service.exchanges.kraken_names import names_in
 from ltp_service.exchanges.kraken_tickers import OTHER_CHANNEL_WITHIN_SECONDS, Tickers, servable
 from ltp_service.feed.contract import Equipment, Terms
 from ltp_service.feed.loop import Collector, Handler
@@ -52,14 +52,8 @@ CONFIRMED_PER_SECOND = 2000
 """Pairs that are confirmed in a second at most. So a thousand of them are confirmed twice a second and not ten times, which
 costs no price its trust: heartbeats, the evidence of a quiet market, come once a second."""
 
-MOST_TEXT = 65536
-"""Characters of an unreadable frame in which every spelling of a pair is looked for; beyond that, the exchange's own."""
-
 ASK_THE_TIME_EVERY_SECONDS = 10.0
 """Seconds between two pings while the exchange's clock is unsure."""
-
-_ESCAPED = re.compile(r"\\u([0-9A-Fa-f]{4})")
-_QUOTED = re.compile(r'"([A-Za-z0-9/_.-]{4,25})"')
 
 
 def is_v2(config: Config) -> bool:
@@ -413,13 +407,7 @@ class KrakenCollector(Collector):
     # What cannot be used.
 
     def unreadable(self, frame: str, now: float) -> None:
-        text = _ESCAPED.sub(lambda found: chr(int(found[1], 16)), frame.replace("\\/", "/"))
-        names = (
-            _QUOTED.findall(text)
-            if len(text) <= MOST_TEXT
-            else [name for name in self._pairs if name in text]
-        )
-        for name in dict.fromkeys(names):
+        for name in names_in(frame, self._pairs):
             self.symbol_unusable(name, now)
 
     def symbol_unusable(self, symbol: str, now: float) -> None:
