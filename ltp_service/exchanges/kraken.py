@@ -192,7 +192,11 @@ class KrakenCollector(Collector):
             snapshot = state is None or not state.in_step
         happened_at = told_at = None
         if trade.traded_at is not None:  # before the lag is asked for, because it may show another one
-            happened_at = self._learn_moment(pair, trade, trade.traded_at, received_at, snapshot)
+            try:
+                happened_at = self._learn_moment(pair, trade.traded_at, received_at, snapshot)
+            except BadFrame:
+                self._take_others(trade, received_at)
+                raise
         if trade.told_at is not None:
             told_at = self._told_at(pair, trade.told_at, received_at)
         tick = Tick(
@@ -208,10 +212,11 @@ class KrakenCollector(Collector):
             delay=self._lag.of(pair) if self._lag.is_late else 0.0,
         )
         before = self._store.get(pair)
-        others, earlier = ((), ()) if not trade.others or trade.snapshot else (trade.others, trade.earlier())
         if tick.traded_at is None:
             self._take_ticker(tick, before, received_at, snapshot=snapshot)
             return
+        others = () if trade.snapshot else trade.others
+        earlier = trade.earlier() if others else ()
         if not snapshot and not self._quarantine.admit(tick, received_at, earlier, served=before):
             self._tickers.traded(tick, others)
             self._meters.count(TRADES_HELD, str(pair))
@@ -223,10 +228,15 @@ class KrakenCollector(Collector):
         if _is_contested(before.tick, tick, accepted=accepted, snapshot=snapshot):
             self._doubts.open(pair, "contested", received_at, before)
 
+    def _take_others(self, trade: LastTrade, received_at: float) -> None:
+        """The trade cannot be believed, which costs the others of its frame nothing."""
+        if trade.others:
+            self.take(trade.without_newest(), received_at)
+
     def _take_ticker(self, tick: Tick, held: Price | None, now: float, *, snapshot: bool) -> None:
         held_back = self._quarantine.held(tick.pair)
         if held_back is not None and held_back.amount == tick.amount:
-            self._tickers.is_late(tick)
+            self._tickers.is_late(tick)  # remembers its time, so that an older ticker is known as such
             return  # the ticker of the print that is held back already
         alone = self._is_without_trades(tick.pair, now)
         decision = self._tickers.judge(tick, held, snapshot=snapshot, alone=alone)
@@ -472,9 +482,7 @@ class KrakenCollector(Collector):
         """The trade of `pair` that the quarantine holds back, 2 s at most."""
         return self._quarantine.held(pair)
 
-    def _learn_moment(
-        self, pair: Pair, trade: LastTrade, traded_at: float, received_at: float, snapshot: bool
-    ) -> float | None:
+    def _learn_moment(self, pair: Pair, traded_at: float, received_at: float, snapshot: bool) -> float | None:
         """Learns the exchange's clock and the lag from a trade, and returns its moment in monotonic seconds.
 
         None while too little is known of the exchange's clock. Raises BadFrame for a trade of the future.
@@ -489,8 +497,6 @@ class KrakenCollector(Collector):
             possible = self._exchange_clock.happened(traded_at, received_at)
             age = self._exchange_clock.age(traded_at, received_at)
         if not possible:
-            if trade.others:  # it costs them nothing
-                self.take(trade.without_newest(), received_at)
             raise BadFrame(f"{pair}: a trade of the future, by the exchange's own clock", reason="future")
         self._newest_traded_at[pair] = traded_at if newest is None else max(newest, traded_at)
         if age is None:

@@ -38,9 +38,7 @@ class LastTrade(msgspec.Struct, frozen=True, gc=False):
     """The other trades of the symbol in the same frame, newest first."""
 
     def earlier(self) -> tuple[Decimal, ...]:
-        """Amounts of the others that were made at other moments; none of the state at subscription, which is no news."""
-        if self.snapshot:
-            return ()
+        """Amounts of the others that were made at other moments."""
         return tuple(trade.amount for trade in self.others if trade.traded_at != self.traded_at)
 
     def without_newest(self) -> "LastTrade":
