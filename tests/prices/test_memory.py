@@ -1,6 +1,7 @@
 """ltp_service.prices.memory"""
 
 import threading
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
@@ -43,6 +44,30 @@ def test_a_forgotten_price_is_not_brought_back_by_evidence(store: MemoryStore, c
     store.confirm([BTC], clock.monotonic(), WEBSOCKET)
 
     assert BTC not in store.all()
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        lambda store: store.put(tick("2", BTC, trade_id=9, received_at=2000.0)),
+        lambda store: store.put(tick("2", ETH)),
+        lambda store: store.confirm([BTC], 2000.0, WEBSOCKET),
+        lambda store: store.withdraw([BTC], 0.0),
+        lambda store: store.set_market("maintenance"),
+        lambda store: store.set_pair_markets({BTC: "delisted"}),
+    ],
+    ids=["another trade", "another pair", "evidence", "withdrawn evidence", "market", "market of a pair"],
+)
+def test_a_view_never_changes_and_each_change_is_followed_by_another_view(
+    store: MemoryStore, change: Callable[[MemoryStore], object]
+) -> None:
+    view = store.all()
+    seen = dict(view)
+    assert store.all() is view
+
+    change(store)
+    assert view == seen
+    assert store.all() is not view
 
 
 def test_there_is_room_for_every_pair() -> None:
