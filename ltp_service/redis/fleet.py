@@ -105,11 +105,13 @@ def wire_fleet(
     topics: Sequence[Topic],
     clock: Clock,
     processes: int = 1,
+    *,
+    kraken: Collector | None,
 ) -> FleetParts:
     """Builds everything and starts nothing.
 
     `collectors` run in one process of the fleet; `topics` share what they bring beside prices. `processes`: those of this
-    machine.
+    machine. `kraken`: the one of `collectors` that brings the prices; None where its WebSocket is switched off.
     """
     links = Links([each.link for each in collectors], line)
     everything: list[Topic] = [store, links, *topics]
@@ -119,9 +121,9 @@ def wire_fleet(
             topic.restart()
 
     def heard_at() -> float:
-        frames = (each.link().last_frame_at for each in collectors)
-        evidence = (price.confirmed_at for price in store.all().values())
-        return max((at for at in (*frames, *evidence) if at is not None), default=0.0)
+        # The other collectors do not count: they bring no price, and Kraken may refuse this machine alone.
+        frame_at = kraken.link().last_frame_at if kraken is not None else None
+        return max((frame_at or 0.0, *(price.confirmed_at for price in store.all().values())))
 
     owner = Owner(clock.wall() - clock.monotonic())
     follower = Follower(line, everything, owner)

@@ -32,8 +32,9 @@ SHORT_TENURE_SECONDS, LONGEST_PAUSE_SECONDS = 10.0, 2.0
 """Seconds below which a tenure is short, and the longest pause after several short ones. Exchanges limit how often a
 client may connect, so short tenures must not repeat at once; the pause is bounded, so that the fleet gets an owner."""
 
-IN_VAIN_SECONDS = 20.0
-"""Seconds without data from any exchange after which the owner gives up the lease to another process."""
+IN_VAIN_SECONDS, LONGEST_IN_VAIN_SECONDS = 20.0, 600.0
+"""Seconds without a word from Kraken after which the owner gives up the lease to another process. They double up to the second
+value while no process hears Kraken: a hand-over does not help then, and it interrupts the other collectors."""
 
 # A claim by the present owner continues its tenure: its first answer may have come too late. The epoch is made from
 # the time, so that a Redis that lost its data gives no number twice. A claim that another Redis granted expires by that
@@ -84,7 +85,7 @@ class Lease:
         monotonic: Callable[[], float],
     ) -> None:
         """`in_step`: whether this process receives the owner's messages. `heard_at`: the monotonic second of the last
-        data from any exchange. `begin` is called at the start of each tenure."""
+        word from Kraken, to any process of the fleet. `begin` is called at the start of each tenure."""
         self._claim, self._renew, self._release = map(client.script, (_CLAIM, _RENEW, _RELEASE))
         self._me = me
         self._collectors = collectors
@@ -96,6 +97,9 @@ class Lease:
         self._epoch: int | None = None
         self._doubted = False
         self._in_vain = False
+        self._patience = IN_VAIN_SECONDS
+        self._gave_up_at = 0.0
+        """When this process last gave up the lease because it heard nothing."""
         self.last_seen = Claim(None, 0)
 
     def epoch(self) -> int | None:
@@ -120,6 +124,8 @@ class Lease:
                 continue
             self._lead(epoch, asked_at, stop)
             if self._in_vain:
+                self._gave_up_at = self._monotonic()
+                self._patience = min(2 * self._patience, LONGEST_IN_VAIN_SECONDS)
                 stop.wait(CLAIM_SECONDS)
             in_a_row = in_a_row + 1 if self._monotonic() - asked_at < SHORT_TENURE_SECONDS else 0
             if in_a_row > 1:
@@ -169,9 +175,9 @@ class Lease:
             if not self._doubted and now - renewed_at < CLAIM_SECONDS / 3:
                 continue
             self._doubted = False
-            self._in_vain = now - max(begun, self._heard_at()) >= IN_VAIN_SECONDS
+            self._in_vain = self._is_in_vain(begun, now)
             if self._in_vain:
-                return f"nothing came from any exchange for {IN_VAIN_SECONDS:g} s"
+                return f"nothing came from Kraken for {self._patience:g} s"
             try:
                 if not self._renew((LEASE_KEY, EPOCH_KEY), (self._me, int(CLAIM_SECONDS * 1000), epoch)):
                     return "another process took over"
@@ -179,6 +185,12 @@ class Lease:
                 return str(error)
             renewed_at = now
         return "it was told to stop"
+
+    def _is_in_vain(self, begun: float, now: float) -> bool:
+        heard_at = self._heard_at()
+        if heard_at > self._gave_up_at:
+            self._patience = IN_VAIN_SECONDS
+        return now - max(begun, heard_at) >= self._patience
 
     def _end(self, collectors: CollectorManager, stop: Event) -> None:
         while not collectors.stop(COLLECTORS_END_SECONDS) and not stop.is_set():

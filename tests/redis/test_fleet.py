@@ -20,14 +20,17 @@ from ltp_service.settings.config import Config
 from tests.fakes import NOON, FakeClock, memory_store, tick
 
 
-def test_a_frame_or_a_price_from_anywhere_is_a_word_from_an_exchange() -> None:
+def test_a_frame_of_kraken_or_a_price_from_anywhere_is_a_word_from_kraken_and_a_frame_of_others_is_none() -> (
+    None
+):
     clock = FakeClock()
     client = open_redis(Config(redis_addr="127.0.0.1:1"), clock.monotonic)
     line = FleetLine(client, SharedClock(client.time, clock.monotonic), Event())
     store = RedisStore(memory_store(clock), line)
-    link = SimpleNamespace(last_frame_at=None)
-    collector: Any = SimpleNamespace(link=lambda: link)
-    heard_at = wire_fleet(line, store, [collector], [], clock).lease._heard_at  # noqa: SLF001
+    link, others = SimpleNamespace(last_frame_at=None), SimpleNamespace(last_frame_at=clock.monotonic())
+    kraken: Any = SimpleNamespace(link=lambda: link)
+    bybit: Any = SimpleNamespace(link=lambda: others)
+    heard_at = wire_fleet(line, store, [kraken, bybit], [], clock, kraken=kraken).lease._heard_at  # noqa: SLF001
 
     assert heard_at() == 0.0
     store.put(tick("1", received_at=clock.monotonic()))
@@ -40,7 +43,7 @@ def test_it_is_known_which_machine_feeds_the_fleet() -> None:
     clock = FakeClock()
     client = open_redis(Config(redis_addr="127.0.0.1:1"), clock.monotonic)
     line = FleetLine(client, SharedClock(client.time, clock.monotonic), Event())
-    fleet = wire_fleet(line, RedisStore(memory_store(clock), line), [], [], clock)
+    fleet = wire_fleet(line, RedisStore(memory_store(clock), line), [], [], clock, kraken=None)
 
     def elsewhere(owner: str | None, parts: FleetParts = fleet) -> str | None:
         parts.lease.last_seen = Claim(owner, 1)
@@ -58,7 +61,7 @@ def test_each_bulletin_is_known_to_the_neighbours_and_the_store_looks_at_what_th
     client = open_redis(Config(redis_addr="127.0.0.1:1"), clock.monotonic)
     line = FleetLine(client, SharedClock(client.time, clock.monotonic), Event())
     store = RedisStore(memory_store(clock), line)
-    fleet = wire_fleet(line, store, [], [], clock, processes=2)
+    fleet = wire_fleet(line, store, [], [], clock, processes=2, kraken=None)
     assert fleet.askers() == 2
     with tempfile.TemporaryFile() as file:
         fleet.meet(file.fileno())
@@ -74,7 +77,7 @@ def test_only_where_sentinels_name_the_master_it_is_watched() -> None:
     def runners(config: Config) -> set[str]:
         client = open_redis(config, clock.monotonic)
         line = FleetLine(client, SharedClock(client.time, clock.monotonic), Event())
-        parts = wire_fleet(line, RedisStore(memory_store(clock), line), [], [], clock)
+        parts = wire_fleet(line, RedisStore(memory_store(clock), line), [], [], clock, kraken=None)
         return {runner.name for runner in parts.runners}
 
     alone = runners(Config(redis_addr="127.0.0.1:1"))
@@ -87,7 +90,7 @@ def test_a_process_knows_the_gaps_that_the_owner_told_and_those_in_what_it_heard
     clock = FakeClock()
     client = open_redis(Config(redis_addr="127.0.0.1:1"), clock.monotonic)
     line = FleetLine(client, SharedClock(client.time, clock.monotonic), Event())
-    fleet = wire_fleet(line, RedisStore(memory_store(clock), line), [], [], clock)
+    fleet = wire_fleet(line, RedisStore(memory_store(clock), line), [], [], clock, kraken=None)
     own, told = [Gap(NOON)], Gap(NOON - 60, NOON - 50)
     assert fleet.gaps("bybit_trades", own) == (Gap(NOON),)
 

@@ -12,6 +12,7 @@ from ltp_service.redis.lease import (
     CLAIM_SECONDS,
     IN_VAIN_SECONDS,
     LEASE_KEY,
+    LONGEST_IN_VAIN_SECONDS,
     LONGEST_PAUSE_SECONDS,
     SHORT_TENURE_SECONDS,
     Lease,
@@ -49,7 +50,7 @@ class Process:
         self.collector = collector or Collector()
         self.in_step = True
         self.heard_at: float | None = None
-        """When the last word came from an exchange; None is now, always."""
+        """When the last word came from Kraken; None is now, always."""
         self.begun = 0
         self.lease = Lease(
             server.client(),
@@ -334,7 +335,31 @@ def test_a_deaf_owner_gives_it_up(one: Process, other: Process, caplog: pytest.L
             yield
 
     one.play(leading)
-    assert any("nothing came from any exchange for 20 s" in message for message in caplog.messages)
+    assert any("nothing came from Kraken for 20 s" in message for message in caplog.messages)
+
+
+def test_while_nobody_hears_kraken_the_owner_gives_up_ever_more_seldom(one: Process) -> None:
+    tenures: list[float] = []
+
+    def one_in_vain() -> Script:
+        while one.lease.epoch() is None:
+            yield
+        begun = one.clock.monotonic()
+        while one.lease.epoch() is not None:
+            yield
+        tenures.append(one.clock.monotonic() - begun)
+
+    def leading() -> Script:
+        one.heard_at = one.clock.monotonic()
+        for _ in range(7):
+            yield from one_in_vain()
+        yield
+        one.heard_at = one.clock.monotonic()  # as another owner told
+        yield from one_in_vain()
+
+    one.play(leading)
+    expected = [20.0, 40.0, 80.0, 160.0, 320.0, LONGEST_IN_VAIN_SECONDS, LONGEST_IN_VAIN_SECONDS, 20.0]
+    assert all(0 <= tenure - least < CLAIM_SECONDS for tenure, least in zip(tenures, expected, strict=True))
 
 
 def test_without_redis_nobody_feeds_the_fleet(one: Process) -> None:
