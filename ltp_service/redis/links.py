@@ -31,9 +31,10 @@ class Links(Topic):
         self._next = 0.0
 
     def load(self) -> None:
-        """Does nothing, because Redis may hold the states of an owner that is gone; a present owner sends its own within
-        half a second.
+        """Learns no states, because Redis may hold those of an owner that is gone; a present owner sends its own within half
+        a second.
         """
+        self._load_epoch()
 
     def take_news(self) -> Fields:
         now = self._clock.monotonic()

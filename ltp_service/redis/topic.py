@@ -122,7 +122,7 @@ class Topic:
     def load(self) -> None:
         """Reads the whole hash, because messages may be missing. Does nothing after this process's own tenure, nor where a
         Redis has it from another one: its owner tells it anew."""
-        self.epoch = int(self._client.run("GET", EPOCH_KEY) or 0)
+        self._load_epoch()
         if self.epoch == self._own_epoch:
             return
         place = self._client.run("GET", self._place_key)
@@ -142,6 +142,10 @@ class Topic:
         self.epoch = bulletin.epoch
         if bulletin.epoch != self._own_epoch:
             self.learn({name: bytes(text) for name, text in bulletin.fields.items()})
+
+    def _load_epoch(self) -> None:
+        """Learns the present tenure, whose number is lower than the last one's where a Redis lost that."""
+        self.epoch = int(self._client.run("GET", EPOCH_KEY) or 0)
 
     def _write(self, epoch: int, fields: Fields) -> object:
         bulletin = _Bulletin(epoch, {name: msgspec.Raw(text) for name, text in fields.items()})

@@ -36,9 +36,9 @@ def links(server: RedisServer, *collectors: FakeCollector, ahead: float = 0.0) -
     return Links([each.link for each in collectors], line)
 
 
-def take(server: RedisServer, owner: Links, other: Links) -> None:
+def take(server: RedisServer, owner: Links, other: Links, epoch: int = 7) -> None:
     subscription = server.client().subscribe(owner.channel)
-    assert owner.tell(7)
+    assert owner.tell(epoch)
     message = subscription.receive(5)
     assert isinstance(message, tuple)
     other.take(message[1])
@@ -68,6 +68,18 @@ def test_nobody_is_believed_to_be_there_because_redis_remembers_it(server: Redis
     assert owner.tell(7)
     late.load()
     assert late.told("kraken") is None
+
+
+def test_an_owner_whose_number_is_lower_is_heard_once_redis_told_it(server: RedisServer) -> None:
+    owner, other = links(server, FakeCollector(None)), links(server)
+    take(server, owner, other)
+    other.lost()
+    server.run("SET", EPOCH_KEY, 6)  # another Redis, which never had the last takeover
+    other.load()
+    owner.restart()
+    take(server, owner, other, epoch=6)
+    assert other.epoch == 6
+    assert other.told("kraken") is not None
 
 
 def test_what_was_told_is_forgotten_when_nobody_tells_any_more(server: RedisServer) -> None:
