@@ -135,6 +135,7 @@ def wire_fleet(
         heard_at=heard_at,
         begin=begin,
         monotonic=clock.monotonic,
+        server_time=line.clock.now,
     )
     publisher = Publisher(everything, line.news, epoch=lease.epoch, doubt=lease.doubt)
     watch = MasterWatch(line.client, follower.follow) if line.client.has_sentinels else None

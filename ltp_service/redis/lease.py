@@ -7,7 +7,7 @@ from threading import Event
 import msgspec
 
 from ltp_service.domain.errors import StoreUnavailable
-from ltp_service.redis.client import RedisClient
+from ltp_service.redis.client import REDIS_TIMEOUT_SECONDS, RedisClient
 from ltp_service.redis.topic import EPOCH_KEY
 from ltp_service.runtime.runners import CollectorManager, Runner, RunnerState
 
@@ -38,16 +38,18 @@ value while no process hears Kraken: a hand-over does not help then, and it inte
 
 # A claim by the present owner continues its tenure: its first answer may have come too late. The epoch is made from
 # the time, so that a Redis that lost its data gives no number twice. A claim that another Redis granted expires by that
-# one's clock: where ours is behind, its life is cut to what it can have left.
+# one's clock: where ours is behind, its life is cut to what it can have left. The deadline is for a claim that was under
+# way for long: its sender may want the lease no more.
 _CLAIM = """
+local time = redis.call('TIME')
 local owner = redis.call('GET', KEYS[1])
 local epoch = tonumber(redis.call('GET', KEYS[2]) or '') or 0
+if time[1] + time[2] / 1e6 > tonumber(ARGV[3]) then return {0, owner or '', epoch} end
 if owner and owner ~= ARGV[1] then
   if redis.call('PTTL', KEYS[1]) > tonumber(ARGV[2]) then redis.call('PEXPIRE', KEYS[1], ARGV[2]) end
   return {0, owner, epoch}
 end
 if not owner or epoch == 0 then
-  local time = redis.call('TIME')
   epoch = math.max(epoch + 1, time[1] * 1000 + math.floor(time[2] / 1000))
   redis.call('SET', KEYS[2], string.format('%.0f', epoch))
 end
@@ -58,7 +60,12 @@ _RENEW = """
 if redis.call('GET', KEYS[1]) ~= ARGV[1] or redis.call('GET', KEYS[2]) ~= ARGV[3] then return 0 end
 return redis.call('PEXPIRE', KEYS[1], ARGV[2])
 """
-_RELEASE = "if redis.call('GET', KEYS[1]) == ARGV[1] then return redis.call('DEL', KEYS[1]) end"
+# The deadline is for a release that was under way for long: its sender may have claimed the lease again meanwhile.
+_RELEASE = """
+local time = redis.call('TIME')
+if time[1] + time[2] / 1e6 > tonumber(ARGV[2]) then return 0 end
+if redis.call('GET', KEYS[1]) == ARGV[1] then return redis.call('DEL', KEYS[1]) end
+"""
 
 
 class Claim(msgspec.Struct, frozen=True):
@@ -83,9 +90,11 @@ class Lease:
         heard_at: Callable[[], float],
         begin: Callable[[], None],
         monotonic: Callable[[], float],
+        server_time: Callable[[], float],
     ) -> None:
         """`in_step`: whether this process receives the owner's messages. `heard_at`: the monotonic second of the last
-        word from Kraken, to any process of the fleet. `begin` is called at the start of each tenure."""
+        word from Kraken, to any process of the fleet. `begin` is called at the start of each tenure.
+        `server_time`: the unix seconds that Redis' clock shows now, or a little earlier; asks nobody."""
         self._claim, self._renew, self._release = map(client.script, (_CLAIM, _RENEW, _RELEASE))
         self._me = me
         self._collectors = collectors
@@ -93,6 +102,7 @@ class Lease:
         self._heard_at = heard_at
         self._begin = begin
         self._monotonic = monotonic
+        self._server_time = server_time
         self._running: CollectorManager | None = None
         self._epoch: int | None = None
         self._doubted = False
@@ -139,7 +149,9 @@ class Lease:
         if not self._in_step():  # it may have missed the last owner's messages, and its own must follow them
             return None
         try:
-            granted, owner, epoch = self._claim((LEASE_KEY, EPOCH_KEY), (self._me, int(CLAIM_SECONDS * 1000)))
+            granted, owner, epoch = self._claim(
+                (LEASE_KEY, EPOCH_KEY), (self._me, int(CLAIM_SECONDS * 1000), self._deadline())
+            )
         except StoreUnavailable as error:
             log.warning(
                 "whether the fleet needs an owner is not known: %s",
@@ -147,7 +159,7 @@ class Lease:
                 extra={"once_a_minute": ("redis", "claim")},
             )
             return None
-        self.last_seen = Claim(owner.decode(errors="replace"), epoch)
+        self.last_seen = Claim(owner.decode(errors="replace") or None, epoch)
         return int(epoch) if granted else None
 
     def _lead(self, epoch: int, asked_at: float, stop: Event) -> None:
@@ -201,6 +213,10 @@ class Lease:
     def _let_go(self) -> None:
         """Releases the lease, so that another process need not wait for it to expire."""
         try:
-            self._release((LEASE_KEY,), (self._me,))
+            self._release((LEASE_KEY,), (self._me, self._deadline()))
         except StoreUnavailable as error:
             log.info("the lease lapses within %g s: %s", CLAIM_SECONDS, error)
+
+    def _deadline(self) -> float:
+        """The server's unix seconds after which what is sent now is not to be done any more, because nobody waits for it."""
+        return self._server_time() + REDIS_TIMEOUT_SECONDS

@@ -1,5 +1,6 @@
 """ltp_service.redis.lease: several processes that ask one real Redis who feeds the fleet."""
 
+import time
 from collections.abc import Callable, Generator
 from itertools import pairwise
 from threading import Event
@@ -7,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from ltp_service.redis.client import LEFT_ALONE_SECONDS
+from ltp_service.redis.client import LEFT_ALONE_SECONDS, REDIS_TIMEOUT_SECONDS
 from ltp_service.redis.lease import (
     CLAIM_SECONDS,
     IN_VAIN_SECONDS,
@@ -15,9 +16,11 @@ from ltp_service.redis.lease import (
     LONGEST_IN_VAIN_SECONDS,
     LONGEST_PAUSE_SECONDS,
     SHORT_TENURE_SECONDS,
+    Claim,
     Lease,
 )
 from ltp_service.redis.topic import EPOCH_KEY
+from tests.deadline import DEADLINE
 from tests.fakes import FakeClock, ScriptedStop, eventually
 from tests.redis_server import RedisServer
 
@@ -51,6 +54,8 @@ class Process:
         self.in_step = True
         self.heard_at: float | None = None
         """When the last word came from Kraken; None is now, always."""
+        self.under_way = 0.0
+        """Seconds that the network keeps what is sent."""
         self.begun = 0
         self.lease = Lease(
             server.client(),
@@ -60,6 +65,7 @@ class Process:
             heard_at=lambda: self.clock.monotonic() if self.heard_at is None else self.heard_at,
             begin=self._begin,
             monotonic=self.clock.monotonic,
+            server_time=lambda: time.time() - self.under_way,
         )
 
     def _begin(self) -> None:
@@ -182,6 +188,25 @@ def test_a_process_that_ends_in_order_leaves_the_lease_to_the_next(one: Process,
     assert second > first > 0
 
 
+def test_a_release_that_was_long_under_way_takes_the_lease_from_nobody(one: Process, other: Process) -> None:
+    def leading() -> Script:
+        assert one.leads()
+        one.under_way = 2 * REDIS_TIMEOUT_SECONDS
+        yield
+
+    one.play(leading)
+    assert owner(one.server) == "one"  # as after a claim that came before the release
+    assert other.ask() is None
+
+
+def test_a_claim_that_was_long_under_way_gives_the_lease_to_nobody(one: Process, other: Process) -> None:
+    one.under_way = 2 * REDIS_TIMEOUT_SECONDS
+    assert one.ask() is None
+    assert one.lease.last_seen == Claim(None, 0)
+    assert owner(one.server) is None
+    assert other.ask() is not None
+
+
 def test_a_dead_process_is_followed_with_a_higher_number(one: Process, other: Process) -> None:
     epochs: list[int] = []
 
@@ -233,7 +258,8 @@ def test_an_owner_of_any_name_is_an_owner(one: Process) -> None:
 
 
 def test_a_claim_whose_answer_never_came_is_taken_up_again_with_its_number(one: Process) -> None:
-    claimed = one.lease._claim((LEASE_KEY, EPOCH_KEY), ("one", 5000))  # noqa: SLF001 - as Redis did while nobody heard it
+    asked = ("one", 5000, time.time() + DEADLINE)
+    claimed = one.lease._claim((LEASE_KEY, EPOCH_KEY), asked)  # noqa: SLF001 - as Redis did while nobody heard it
     assert one.ask() == claimed[2]
 
 
