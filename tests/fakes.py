@@ -12,6 +12,7 @@ import pytest
 from ltp_service import meters
 from ltp_service.domain.errors import ExchangeError, Unreachable
 from ltp_service.domain.exchange_clock import ExchangeClock
+from ltp_service.domain.market import MarketStatus
 from ltp_service.domain.pairs import Pair
 from ltp_service.domain.tick import WEBSOCKET, Source, Tick
 from ltp_service.exchanges.kraken import KrakenCollector
@@ -219,6 +220,11 @@ class Script:
 def memory_store(clock: Clock, changes: Changes | None = None) -> MemoryStore:
     """An empty store."""
     return MemoryStore(clock, changes or Changes(), Journal())
+
+
+def online(*pairs: Pair) -> dict[Pair, MarketStatus]:
+    """A list of the exchange that has these pairs."""
+    return dict.fromkeys(pairs, "online")
 
 
 def tick(

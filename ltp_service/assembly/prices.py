@@ -240,7 +240,7 @@ def follow_list(
 
     served.on_change(follow)
     if kraken is not None and served.wildcards:
-        kraken.on_listed = lambda pairs: served.listed(pairs, clock.monotonic(), complete=False)
+        kraken.on_listed = lambda statuses: served.listed(statuses, clock.monotonic(), complete=False)
 
 
 def _join_substitutes(

@@ -1,13 +1,14 @@
 """Kraken's feed: last trades into the price store."""
 
 import logging
-from collections.abc import Callable, Collection, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from math import inf
 from urllib.parse import urlsplit
 
 from ltp_service.collected.kraken_tape import KrakenTape
 from ltp_service.domain.errors import BadFrame
 from ltp_service.domain.exchange_clock import NEGLIGIBLE_DELAY_SECONDS, ExchangeClock
+from ltp_service.domain.market import MarketStatus
 from ltp_service.domain.pairs import Pair, read_pair_or_none
 from ltp_service.domain.tick import WEBSOCKET, Price, Tick
 from ltp_service.domain.trade import Trade
@@ -126,8 +127,8 @@ class KrakenCollector(Collector):
         self._confirm_again_at = 0.0
         self._confirmed: tuple[Sequence[str], float] | None = None
         """What was last confirmed as a whole, and of which moment."""
-        self.on_listed: Callable[[Collection[Pair]], None] | None = None
-        """Told which pairs the exchange lists, in parts or as a whole; None where no one asks."""
+        self.on_listed: Callable[[Mapping[Pair, MarketStatus]], None] | None = None
+        """Told the statuses in the exchange's list of pairs, in parts or as a whole; None where no one asks."""
         handlers: dict[type, Handler] = {
             LastTrade: self.take,
             MarketChanged: self._markets.changed,
@@ -359,7 +360,7 @@ class KrakenCollector(Collector):
 
     def pairs_listed(self, listed: PairsListed, now: float) -> None:
         if self.on_listed is not None:
-            self.on_listed(self._written_so(listed.statuses))
+            self.on_listed(self._by_pair(listed.statuses))
         named = self._markets.listed(listed, self._pairs)
         if self._markets.has_whole_list:
             for pair in filter(self.is_refused, self._symbols):
@@ -370,10 +371,14 @@ class KrakenCollector(Collector):
             for pair in wanted - named:
                 self._doubts.open(pair, "contested", now, held.get(pair))  # REST knows whether it is listed
 
-    def _written_so(self, symbols: Iterable[str]) -> list[Pair]:
-        """The pairs of symbols, without those whose pair would be asked for by another name, such as `AAPLx/USD`."""
-        read = ((symbol, read_pair_or_none(symbol)) for symbol in symbols)
-        return [pair for symbol, pair in read if pair is not None and self._symbol_of(pair) == symbol]
+    def _by_pair(self, statuses: Mapping[str, MarketStatus]) -> dict[Pair, MarketStatus]:
+        """Without the symbols whose pair would be asked for by another name, such as `AAPLx/USD`."""
+        read = ((read_pair_or_none(symbol), symbol, status) for symbol, status in statuses.items())
+        return {
+            pair: status
+            for pair, symbol, status in read
+            if pair is not None and self._symbol_of(pair) == symbol
+        }
 
     def activated(self) -> None:
         log.info("WebSocket connection established and subscribed to ticker data")

@@ -1,8 +1,9 @@
 """The pairs that this process serves. This list has one owner, and follows the exchange's list where there are wildcards."""
 
-from collections.abc import Callable, Collection, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from threading import Lock
 
+from ltp_service.domain.market import DELISTED, MarketStatus
 from ltp_service.domain.pair_choice import Choice, Wildcard, pairs_of, plain_pairs, wildcards
 from ltp_service.domain.pairs import Pair
 
@@ -55,15 +56,19 @@ class ServedPairs:
         with self._lock:
             self._take(tuple(pairs))
 
-    def listed(self, pairs: Collection[Pair], now: float, *, complete: bool) -> None:
-        """The exchange lists these pairs; where the list is `complete`, no others. `now` in monotonic seconds."""
-        if not self.wildcards or not pairs:
+    def listed(self, statuses: Mapping[Pair, MarketStatus], now: float, *, complete: bool) -> None:
+        """The exchange lists these pairs, but for those that it calls delisted; where the list is `complete`, no others.
+
+        `now` in monotonic seconds.
+        """
+        if not self.wildcards or not statuses:
             return
+        listed = {pair for pair, status in statuses.items() if status != DELISTED}
         with self._lock:
             self.has_list = True
-            known = self._known | set(filter(self._is_meant, pairs))
+            known = self._known | set(filter(self._is_meant, listed))
             if complete:
-                known -= self._long_unlisted(known - set(pairs), now)
+                known -= self._long_unlisted(known - listed, now)
             if known != self._known:
                 self._known = known
                 self._take(pairs_of(self._chosen, known))

@@ -168,7 +168,7 @@ class RedisStore(Topic):
             statuses = {read_pair(pair): market_status(own[pair]) for pair in own}
             self._local.set_pair_markets(statuses)
             if self._served is not None:
-                self._served.listed(statuses.keys(), self._clock.monotonic(), complete=False)
+                self._served.listed(statuses, self._clock.monotonic(), complete=False)
 
     def follow(self, told: Sequence[Price]) -> None:
         """Takes prices as the owner holds them, from itself or from a neighbour that hears it."""

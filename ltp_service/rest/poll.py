@@ -467,11 +467,18 @@ class Poll:
         self._listings_asked_at = now
         self._listings_due_at = now + LISTINGS_IN_DOUBT_SECONDS
         if not self._is_watched() and (self._served.has_list or self._is_connected()):
-            return  # the owner of the fleet tells
+            self._follow_told_list(now)
+            return
         self._next_call = now + CALLS_APART_SECONDS
         self._source.ask_listings()
         self._listings_due_at = now + LISTINGS_EVERY_SECONDS
         self._take_listings(now)
+
+    def _follow_told_list(self, now: float) -> None:
+        """The owner of the fleet tells each status, so a pair that it has called delisted for a day leaves the list here too."""
+        if self._served.has_list:
+            statuses = {pair: self._store.market_of(pair) for pair in self.pairs}
+            self._served.listed(statuses, now, complete=True)
 
     def _ask_listings_at(self) -> float:
         """Monotonic seconds from which on the list of pairs is to be asked for."""
@@ -485,7 +492,7 @@ class Poll:
         The feed may keep silent about a pair that leaves the list and comes back to it, so there the list decides too.
         """
         listed = self._source.new_listings()
-        self._served.listed(listed.keys(), now, complete=True)
+        self._served.listed(listed, now, complete=True)
         served = self.pairs
         concerned = served
         if not listed and self._doubts_the_list:

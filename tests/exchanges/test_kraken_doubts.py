@@ -6,6 +6,7 @@ import pytest
 
 from ltp_service.domain.errors import NoText
 from ltp_service.domain.exchange_clock import CLOCK_TOLERANCE_SECONDS, NEGLIGIBLE_DELAY_SECONDS
+from ltp_service.domain.market import MarketStatus
 from ltp_service.domain.pairs import Pair
 from ltp_service.feed.loop import TEND_EVERY_SECONDS
 from ltp_service.prices.quarantine import Quarantine
@@ -436,6 +437,17 @@ def test_the_status_of_each_pair_is_asked_for_once_and_followed() -> None:
     assert asked(fed) == 1
     assert (fed.store.market_of(BTC), fed.store.market_of(ETH)) == ("cancel_only", "post_only")
     assert fed.store.market_of(Pair("XMR", "EUR")) == "unknown"
+
+
+def test_the_list_is_told_with_its_statuses_to_who_asks_and_without_odd_spellings() -> None:
+    told: list[dict[Pair, MarketStatus]] = []
+
+    def follow(fed: Fed) -> None:
+        fed.collector.on_listed = lambda statuses: told.append(dict(statuses))
+
+    both = listings("snapshot", BTC_USD="online", XMR_EUR="delisted", AAPLx_USD="online")
+    Fed(V2, [follow, *V2_ACKS, both, *beats(2, BEAT)])
+    assert told == [{BTC: "online", Pair("XMR", "EUR"): "delisted"}]
 
 
 def test_a_pair_that_is_added_later_is_subscribed_and_has_the_status_that_the_list_told() -> None:

@@ -509,5 +509,8 @@ def test_the_pairs_that_the_owner_found_listed_are_told_before_the_first_price_a
     owner.store.set_pair_markets({BTC: "online"})
     owner.tell(other)
     assert list(other.served) == [BTC]
+    owner.store.set_pair_markets({ETH: "delisted"})
+    owner.tell(other)
+    assert list(other.served) == [BTC]
     owner.trade("100")
     assert PAIR_MARKETS_FIELD not in owner.store.take_news()

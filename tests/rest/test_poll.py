@@ -19,7 +19,7 @@ from ltp_service.domain.tick import REST, WEBSOCKET, Tick
 from ltp_service.meters import DEAF_SUBSCRIPTIONS, DIVERGENCES, FALLBACK_SECONDS, FALLBACKS
 from ltp_service.prices.doubts import Doubts
 from ltp_service.prices.freshness import judge
-from ltp_service.prices.served import ServedPairs
+from ltp_service.prices.served import KEEP_UNLISTED_SECONDS, ServedPairs
 from ltp_service.rest.poll import (
     CALLS_APART_SECONDS,
     FIRST_PRICE_WITHIN_SECONDS,
@@ -36,7 +36,7 @@ from ltp_service.rest.poll import (
 from ltp_service.rest.sequence import LONGEST_CACHE_SECONDS, Detail, NewestTrades, Progress, Row, surely_at
 from ltp_service.rest.source import MarketAnswer, RestAnswer, RestSource
 from ltp_service.settings.config import Config
-from tests.fakes import BTC, ETH, XRP, FakeClock, RecordingMeters, memory_store, runtime, tick
+from tests.fakes import BTC, ETH, XRP, FakeClock, RecordingMeters, memory_store, online, runtime, tick
 
 DOWN = "WebSocket data unavailable, falling back to REST"
 BACK = "WebSocket data received, switching back from REST fallback"
@@ -1325,6 +1325,21 @@ def test_without_a_pair_there_is_nothing_to_fall_back_for(caplog: pytest.LogCapt
 
     assert DOWN not in caplog.messages
     assert scene.rest.calls("Ticker") == 0
+
+
+def test_what_the_owner_calls_delisted_for_a_day_leaves_the_list_of_a_follower() -> None:
+    scene = Scene(BTC, Wildcard("*", "USD"), shared=True)
+    scene.pass_time(10)
+    assert not scene.served.has_list
+    scene.served.listed(online(BTC, ETH), scene.clock.monotonic(), complete=False)
+    scene.store.set_pair_markets({BTC: "online", ETH: "delisted"})
+    scene.pass_time(LISTINGS_IN_DOUBT_SECONDS + 1, alive=(BTC, ETH))
+    scene.clock.advance(KEEP_UNLISTED_SECONDS - LISTINGS_IN_DOUBT_SECONDS - 2)
+    scene.pass_time(0.25, alive=(BTC, ETH))
+    assert list(scene.served) == [BTC, ETH]
+    scene.pass_time(2 * LISTINGS_IN_DOUBT_SECONDS, alive=(BTC, ETH))
+    assert list(scene.served) == [BTC]
+    assert scene.rest.listed_at == []
 
 
 def test_while_a_wildcard_waits_for_the_list_it_is_asked_for_every_few_seconds() -> None:

@@ -15,7 +15,7 @@ from ltp_service.domain.trade import Trade
 from ltp_service.exchanges.kraken_books import KrakenBooks, KrakenBooksV1
 from ltp_service.feed.contract import Gap, Link
 from ltp_service.feed.trades import TradeCollector
-from tests.fakes import BTC, ETH, NOON, tick
+from tests.fakes import BTC, ETH, NOON, online, tick
 from tests.service import NOWHERE, FreshService, MakeService, refusal
 
 WRITER = "ltp_" + "w" * 43
@@ -283,7 +283,7 @@ def test_krakens_books_follow_the_pairs_of_a_wildcard(fresh_service: MakeService
     service = fresh_service(
         collectors=("kraken_books",), supported_pairs=tuple(map(read_choice, ("BTC/USD", "*/USD")))
     )
-    service.services.prices.served.listed([BTC, ETH], service.clock.monotonic(), complete=True)
+    service.services.prices.served.listed(online(BTC, ETH), service.clock.monotonic(), complete=True)
     collector = service.services.collectors["kraken_books"]
     assert collector._wanted == ("BTC/USD", "ETH/USD")  # noqa: SLF001 - it does not run
 

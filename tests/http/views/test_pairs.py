@@ -3,7 +3,7 @@
 from collections.abc import Callable
 
 from ltp_service.domain.pairs import Pair, read_pair
-from tests.fakes import BTC, ETH
+from tests.fakes import BTC, ETH, online
 from tests.service import FreshService, refusal
 
 NEW = Pair("ADA", "USD")
@@ -47,7 +47,7 @@ def test_what_the_exchange_lists_is_served_at_once(fresh_service: Callable[..., 
     service = fresh_service(supported_pairs=("BTC/USD", "*/USD"))
     service.trade("100", BTC)
     service.get("/api/v1/ltp")
-    service.services.prices.served.listed([BTC, ETH], 0.0, complete=True)
+    service.services.prices.served.listed(online(BTC, ETH), 0.0, complete=True)
     service.trade("20", ETH)
 
     assert [item["pair"] for item in service.get("/api/v1/ltp").get_json()["ltp"]] == ["BTC/USD", "ETH/USD"]
@@ -55,6 +55,6 @@ def test_what_the_exchange_lists_is_served_at_once(fresh_service: Callable[..., 
         "BTC/USD",
         "ETH/USD",
     ]
-    service.services.prices.served.listed([NEW], 1.0, complete=False)
+    service.services.prices.served.listed(online(NEW), 1.0, complete=False)
     service.trade("3", NEW)
     assert len(service.get("/api/v1/ltp").get_json()["ltp"]) == 3
