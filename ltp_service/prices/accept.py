@@ -79,18 +79,18 @@ def withdrawn(price: Price, after: float) -> Price:
 def adopted(held: Price | None, told: Price) -> Price:
     """The price to hold after the owner of the feed told its own, `told`.
 
-    `held` stays where it is a later trade, or arrived after the owner's evidence. Newer evidence from REST for the same
-    price stays, too.
+    `held` stays where it is a later trade, or another price that came after the owner's evidence. Newer evidence from REST
+    for the same price stays, too. That of the feed does not, because the owner may have taken it back.
     """
     if held is None:
         return told
     order = _compare_moments(
         held.newest_traded_at, held.newest_trade_id, told.newest_traded_at, told.newest_trade_id
     )
-    if order == "older" or told.confirmed_at < held.tick.evidence_at:
+    is_same_price = told.tick.amount == held.tick.amount
+    if order == "older" or (told.confirmed_at < held.tick.evidence_at and not is_same_price):
         return held
-    rest_is_newer = held.confirmed_by == REST and told.confirmed_at < held.confirmed_at
-    if rest_is_newer and told.tick.amount == held.tick.amount:
+    if is_same_price and held.confirmed_by == REST and told.confirmed_at < held.confirmed_at:
         return Price(
             told.tick, held.confirmed_at, held.confirmed_by, told.newest_traded_at, told.newest_trade_id
         )

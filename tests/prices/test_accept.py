@@ -267,6 +267,22 @@ def test_evidence_that_is_withdrawn_ends_no_sooner_than_the_trade_itself() -> No
     assert withdrawn(held, 1012.0).confirmed_at == 1012.0
 
 
+@pytest.mark.parametrize(
+    "last",
+    [
+        tick(traded_at=NOON, trade_id=7, received_at=1000.0, happened_at=999.95),
+        tick(traded_at=NOON, received_at=1000.0, happened_at=999.95),
+        tick(received_at=1000.0),
+    ],
+    ids=["a trade with an id", "a trade without one", "a ticker"],
+)
+def test_a_follower_takes_back_all_that_the_owner_takes_back(last: Tick) -> None:
+    held = confirmed(hold(last), 1001.0, WEBSOCKET)
+    told = withdrawn(held, 997.0)
+    assert told.confirmed_at < last.evidence_at
+    assert adopted(held, told) is told
+
+
 def test_what_the_feed_takes_back_is_not_what_rest_has_told() -> None:
     held = confirmed(hold(tick("2", source=REST, received_at=1010.0)), 1015.0, REST)
     assert withdrawn(held, 1012.0) is held
