@@ -78,18 +78,21 @@ def choose(
     ttl: float,
     market: MarketStatus,
     began_at: float,
+    bound: Bound = DEFAULT_BOUND,
 ) -> Price | None:
     """The price to serve: Kraken's `price`, or the first fresh one of `others` where Kraken's is stale.
 
-    `others` are the last trades of the same pair on other exchanges, in the order of preference. A pair that was never
-    seen counts as stale `ttl` after `began_at`, when the process began to listen for it. A pair that Kraken does not list any
-    more has no substitute: Kraken has told so itself.
+    `others` are the last trades of the same pair on other exchanges, in the order of preference. Fresh ones that meet `bound`
+    come before the other fresh ones. A pair that was never seen counts as stale `ttl` after `began_at`, when the process
+    began to listen for it. A pair that Kraken does not list any more has no substitute: Kraken has told so itself.
     """
     evidence_at = began_at if price is None else price.confirmed_at
     if now <= evidence_at + ttl or market == DELISTED:
         return price
     fresh = (other for other in others if other is not None and now <= servable_until(other, ttl, market))
-    return next(fresh, price)
+    if bound.max_age is None:
+        return next(fresh, price)
+    return min(fresh, key=lambda other: now > servable_until(other, ttl, market, bound), default=price)
 
 
 def _state(price: Price, market: MarketStatus) -> PriceState:

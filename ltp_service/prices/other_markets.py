@@ -9,7 +9,7 @@ from ltp_service.domain.market import DELISTED
 from ltp_service.domain.pairs import Pair
 from ltp_service.domain.tick import KRAKEN, Price, Tick, exchange_of
 from ltp_service.prices.consensus import ENOUGH_TO_DOUBT, Consensus, ExchangePrice, consensus_of, deviates
-from ltp_service.prices.freshness import choose, is_substitute
+from ltp_service.prices.freshness import DEFAULT_BOUND, Bound, choose, is_substitute
 from ltp_service.prices.store import Store
 from ltp_service.prices.witness import Witness
 from ltp_service.runtime.clock import Clock
@@ -140,10 +140,12 @@ class Substitutes:
         chosen = self.choose(pair, self._kraken.get(pair), self._monotonic())
         return chosen is not None and is_substitute(chosen)
 
-    def choose(self, pair: Pair, price: Price | None, now: float) -> Price | None:
-        """The price to serve at the monotonic second `now`; `price` is Kraken's."""
+    def choose(
+        self, pair: Pair, price: Price | None, now: float, bound: Bound = DEFAULT_BOUND
+    ) -> Price | None:
+        """The price to serve at the monotonic second `now`; `price` is Kraken's, and `bound` the caller's."""
         if not self._stores:
             return price
         others = (store.get(pair) for store in self._stores)
         began_at = self._served_since.get(pair, self._began_at)
-        return choose(price, others, now, self._ttl, self._kraken.market_of(pair), began_at)
+        return choose(price, others, now, self._ttl, self._kraken.market_of(pair), began_at, bound)

@@ -95,7 +95,7 @@ class Quotes:
     def _quote(
         self, pair: Pair, price: Price | None, now: float, market: MarketStatus, bound: Bound
     ) -> Quote:
-        chosen = self._substitutes.choose(pair, price, now)
+        chosen = self._substitutes.choose(pair, price, now, bound)
         return Quote(pair, chosen, judge(chosen, now, self._ttl, market, bound), market)
 
     def _await_feed(self, pairs: Sequence[Pair]) -> None:

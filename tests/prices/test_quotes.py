@@ -26,6 +26,7 @@ class Room:
         self.asked: list[list[Pair]] = []
         self._answer = answer
         self.coinbase = memory_store(self.clock)
+        self.bitstamp = memory_store(self.clock)
         self.refused: set[Pair] = set()
         self.quotes = Quotes(
             self.store,
@@ -34,7 +35,7 @@ class Room:
             ttl=30.0,
             fetch=self.fetch,
             refused=self.refused.__contains__,
-            substitutes=Substitutes(self.store, [self.coinbase], self.clock, 30.0),
+            substitutes=Substitutes(self.store, [self.coinbase, self.bitstamp], self.clock, 30.0),
         )
 
     def fetch(self, pairs: Sequence[Pair]) -> None:
@@ -184,3 +185,18 @@ def test_a_substitute_is_told_with_its_own_age_which_the_callers_bound_holds_for
     assert not room.quotes.get([BTC], Bound(max_age=3.9))[0].verdict.servable
     assert room.asked == [[BTC]]
     assert (room.quotes.can_serve([BTC]), room.quotes.hears_kraken([BTC])) == (True, False)
+
+
+def test_a_substitute_that_meets_the_callers_bound_is_preferred_to_one_that_does_not() -> None:
+    room = Room(refuse)
+    room.clock.advance(31)
+    room.coinbase.put(tick("2", source="coinbase:websocket", received_at=room.clock.monotonic()))
+    room.clock.advance(6)
+    room.bitstamp.put(tick("3", source="bitstamp:websocket", received_at=room.clock.monotonic()))
+    room.clock.advance(0.3)
+
+    def served(max_age: float | None) -> str | None:
+        (quote,) = room.quotes.get([BTC], Bound(max_age=max_age))
+        return quote.price.tick.price if quote.price and quote.verdict.servable else None
+
+    assert [served(bound) for bound in (None, 7.0, 2.0, 0.1)] == ["2", "2", "3", None]
