@@ -1,6 +1,7 @@
 """The program: its options, its help, the command that it runs."""
 
 import json
+import os
 import signal
 import socket
 import subprocess
@@ -65,7 +66,7 @@ def test_run_gives_the_child_its_addresses_passes_signals_on_and_returns_its_cod
 @pytest.mark.skipif(
     sys.platform != "linux", reason="only Linux's kernel tells a process that its parent has died"
 )
-def test_the_child_of_a_killed_exchange_is_told_to_end() -> None:
+def test_the_child_of_a_killed_exchange_is_told_to_end_and_only_the_folder_stays(tmp_path: Path) -> None:
     child = (
         "import signal, sys\n"
         "signal.signal(signal.SIGTERM, lambda *_: sys.exit('told'))\n"
@@ -83,13 +84,16 @@ def test_the_child_of_a_killed_exchange_is_told_to_end() -> None:
         "-c",
         child,
     ]
-    pipe = subprocess.PIPE
-    with subprocess.Popen(command, cwd=PROJECT, stdout=pipe, stderr=pipe, text=True) as process:
+    pipe, environment = subprocess.PIPE, {**os.environ, "TMPDIR": str(tmp_path)}
+    with subprocess.Popen(
+        command, cwd=PROJECT, env=environment, stdout=pipe, stderr=pipe, text=True
+    ) as process:
         assert process.stdout is not None
         assert [process.stdout.readline() for _ in range(2)][1] == "ready\n"
         process.kill()
         _, errors = process.communicate(timeout=DEADLINE)  # returns when the child has closed them, too
     assert errors == "told\n"
+    assert [folder.match("ltp-simulated-*") for folder in tmp_path.iterdir()] == [True]
 
 
 def test_signals_are_held_back_from_a_child_that_asks_for_it() -> None:
