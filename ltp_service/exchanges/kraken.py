@@ -308,7 +308,7 @@ class KrakenCollector(Collector):
                 self._doubts.open(tick.pair, "contested", now, self._store.get(tick.pair))
             else:
                 self._serve_ticker(tick, self._store.get(tick.pair), now, snapshot=False)
-        for tick in self._quarantine.due(now):
+        for tick in self._quarantine.due(now, self._store.get):
             self._serve(tick, now, snapshot=False, already_learnt=False)
 
     def connected(self, now: float) -> None:

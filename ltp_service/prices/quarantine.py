@@ -69,7 +69,7 @@ class Quarantine:
                 seen.turn(now)
             low, high = min(seen.low, seen.before_low), max(seen.high, seen.before_high)
             near = low - low * self._limit <= amount <= high + high * self._limit
-            if not near and not self._is_confirmed(tick, earlier):
+            if not near and not self._is_confirmed(tick, (*earlier, *_amount(served))):
                 self._hold(tick)
                 return False
         self.learn(tick, now)
@@ -89,9 +89,14 @@ class Quarantine:
             seen.last = amount
             seen.low, seen.high = min(seen.low, amount), max(seen.high, amount)
 
-    def due(self, now: float) -> list[Tick]:
-        """Removes and returns the trades to serve now, because their holding time is over."""
-        due = [held.tick for held in self._held.values() if now >= held.until]
+    def due(self, now: float, served: Callable[[Pair], Price | None] = lambda _: None) -> list[Tick]:
+        """Removes and returns the trades to serve now, because their holding time is over, or because the price that is
+        `served` by now is near: they are no lone prints any more."""
+        due = [
+            held.tick
+            for pair, held in self._held.items()
+            if now >= held.until or self._is_near(held.tick, _amount(served(pair)))
+        ]
         for tick in due:
             del self._held[tick.pair]
         return due
@@ -116,13 +121,19 @@ class Quarantine:
         elif held.tick.traded_at is None or _is_later(tick, held.tick):
             held.tick = tick  # the same trade, now with its time, or a later trade of the same order
 
-    def _is_confirmed(self, tick: Tick, earlier: Sequence[Decimal]) -> bool:
-        """Whether another trade far away came before, or another price is near."""
+    def _is_confirmed(self, tick: Tick, others: Sequence[Decimal]) -> bool:
+        """Whether another trade far away came before, or another price is near: one of `others`, or a witness."""
         held = self._held.get(tick.pair)
         if held is not None and not _is_same_print(held.tick, tick):
             return True
-        vouching = (*earlier, *self._witnesses(tick.pair))
-        return any(abs(price - tick.amount) <= self._limit * price for price in vouching)
+        return self._is_near(tick, (*others, *self._witnesses(tick.pair)))
+
+    def _is_near(self, tick: Tick, prices: Iterable[Decimal]) -> bool:
+        return any(abs(price - tick.amount) <= self._limit * price for price in prices)
+
+
+def _amount(served: Price | None) -> tuple[Decimal, ...]:
+    return () if served is None else (served.tick.amount,)
 
 
 def _ends(tick: Tick, held: Tick, before: Decimal | None) -> bool:

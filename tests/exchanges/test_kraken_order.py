@@ -342,6 +342,34 @@ def test_two_trades_of_one_frame_at_two_moments_confirm_each_other() -> None:
     assert Played(V2, sweep, quarantine=watched()).told == ("100", 1, 0.0)
 
 
+def rest_tells(price: str, number: int, seconds: float) -> Step:
+    """REST told this trade."""
+
+    def tell(fed: Fed) -> None:
+        now = fed.script.clock.monotonic()
+        fed.store.put(tick(price, source=REST, traded_at=NOON + seconds, trade_id=number, received_at=now))
+
+    return tell
+
+
+@pytest.mark.parametrize(
+    "told",
+    [
+        [trade("151", 3, 5.0), rest_tells("150", 2, 4.9)],
+        [trade("151", 3, 5.0), trade("150", 2, 4.9)],
+        [rest_tells("150", 2, 4.9), trade("151", 3, 5.0)],
+    ],
+    ids=["by REST", "by the feed, late", "by REST before it"],
+)
+def test_a_print_is_not_alone_where_the_trade_before_it_is_told_by_whoever_it_may_be(
+    told: list[Step],
+) -> None:
+    played = Played(
+        V2, [*V2_ACKS, trade("100", 1, 0.0), 5.0, *told, TEND_EVERY_SECONDS, BEAT], quarantine=watched()
+    )
+    assert (played.prices, played.told) == (["100", "150", "151"], ("151", 3, 5.0))
+
+
 # The whole kind: any interleaving of the two channels, each late by up to half a second by itself.
 
 moves = st.lists(st.tuples(st.floats(0.0, 0.4), st.integers(-2, 2)), min_size=1, max_size=8)

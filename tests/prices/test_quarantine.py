@@ -6,6 +6,8 @@ import msgspec
 import pytest
 
 from ltp_service.domain.pairs import Pair
+from ltp_service.domain.tick import REST
+from ltp_service.prices.accept import merge
 from ltp_service.prices.quarantine import Quarantine
 from tests.fakes import BTC, tick
 
@@ -198,3 +200,13 @@ def test_trades_told_together_confirm_each_other() -> None:
 
     assert not market.quarantine.admit(tick("150.0", traded_at=5000.0), market.now, [Decimal("100.0")])
     assert Market().quarantine.admit(tick("150.0", traded_at=5000.0), market.now, [Decimal("151.0")])
+
+
+@pytest.mark.parametrize(("served", "is_alone"), [("149.0", False), ("140.0", True)])
+def test_a_leap_is_no_lone_one_where_the_served_price_is_near(served: str, is_alone: bool) -> None:
+    market = Market()
+    told = merge(None, tick(served, source=REST), "newer")
+    market.trade("150.0")
+
+    assert (market.quarantine.due(market.now, {BTC: told}.get) == []) is is_alone
+    assert Market().quarantine.admit(tick("150.0"), market.now, served=told) is not is_alone
