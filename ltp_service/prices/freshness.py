@@ -63,7 +63,7 @@ def judge(
     age = max(0.0, now - price.confirmed_at)
     is_fresh = now <= servable_until(price, ttl, market)
     servable = is_fresh if bound is DEFAULT_BOUND else now <= servable_until(price, ttl, market, bound)
-    return Verdict(_state(price, market) if is_fresh else "stale", age, servable)
+    return Verdict(state_of(price, market) if is_fresh else "stale", age, servable)
 
 
 def is_substitute(price: Price) -> bool:
@@ -95,7 +95,7 @@ def choose(
     return min(fresh, key=lambda other: now > servable_until(other, ttl, market, bound), default=price)
 
 
-def _state(price: Price, market: MarketStatus) -> PriceState:
+def state_of(price: Price, market: MarketStatus) -> PriceState:
     """The state at the time of the evidence."""
     if is_substitute(price):
         return "substitute"

@@ -120,8 +120,10 @@ class MemoryStore:
             if held is None or held.tick.amount != price.tick.amount:
                 self._journal.note(price.tick, "newer")
                 self._changes.announce(pair)
-            elif (listener := self._changes.listener) and held.tick.trade_id != price.tick.trade_id:
-                listener(pair)  # another trade at the same price, which no request waits for
+            elif (listener := self._changes.listener) and (
+                held.tick.trade_id != price.tick.trade_id or held.confirmed_by != price.confirmed_by
+            ):
+                listener(pair)  # another trade or source of the same price, which no request waits for
 
     def set_market(self, status: MarketStatus) -> None:
         with self._lock:

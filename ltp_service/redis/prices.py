@@ -2,6 +2,7 @@
 
 import logging
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from itertools import starmap
 from threading import Lock
 
 import msgspec
@@ -12,6 +13,7 @@ from ltp_service.domain.market import MarketStatus, market_status
 from ltp_service.domain.pairs import Pair, read_pair
 from ltp_service.domain.tick import Price, Source, Tick
 from ltp_service.prices.accept import agreed
+from ltp_service.prices.freshness import state_of
 from ltp_service.prices.memory import MemoryStore
 from ltp_service.prices.served import ServedPairs
 from ltp_service.prices.store import Outcome
@@ -25,6 +27,10 @@ MARKET_FIELD = "market"
 
 PAIR_MARKETS_FIELD = "pair_markets"
 """The field with the statuses of pairs."""
+
+PAUSE_SECONDS = 1.5
+"""Seconds without evidence after which the next one is told at once, because the price may have been stale. Kraken's
+heartbeats were recorded up to 1.16 s apart, so those of a feed that goes on wait for the next bulletin."""
 
 
 class _Shared(msgspec.Struct, array_like=True, frozen=True):
@@ -91,22 +97,25 @@ class RedisStore(Topic):
         return self.held()
 
     def put(self, tick: Tick) -> Outcome:
+        before = self._local.get(tick.pair)
         outcome = self._local.put(tick)
         if outcome != "older":
             self._note((tick.pair,))
-        if outcome == "newer" and self._is_urgent and not self._news.is_set():
-            self._news.set()
+            self._hurry([(before, self._local.get(tick.pair))])
         return outcome
 
     def confirm(self, pairs: Iterable[Pair], at: float, by: Source) -> None:
         pairs = tuple(pairs)
+        before = list(map(self._local.get, pairs))
         self._local.confirm(pairs, at, by)
         self._note(pairs)
+        self._hurry(zip(before, map(self._local.get, pairs), strict=True))
 
     def withdraw(self, pairs: Iterable[Pair], after: float) -> None:
         pairs = tuple(pairs)
         self._local.withdraw(pairs, after)
         self._note(pairs)
+        self._news.set()
 
     def set_market(self, status: MarketStatus) -> None:
         self._local.set_market(status)
@@ -183,6 +192,11 @@ class RedisStore(Topic):
         with self._lock:
             self._changed.update(pairs)
 
+    def _hurry(self, steps: Iterable[tuple[Price | None, Price | None]]) -> None:
+        """Has the changes sent at once where a client sees one of these `steps`, each from the price before to that after."""
+        if self._is_urgent and not self._news.is_set() and any(starmap(_is_seen, steps)):
+            self._news.set()
+
     def _take_market(self, market: str) -> None:
         status = market_status(market)
         # An owner that does not know the status must not replace ours.
@@ -241,3 +255,15 @@ class RedisStore(Topic):
             shared.newest_traded_at,
             shared.newest_trade_id,
         )
+
+
+def _is_seen(before: Price | None, after: Price | None) -> bool:
+    """Whether a client sees more than a younger age: another trade, source or state, or a price that may have been stale."""
+    if before is None or after is None or after is before:
+        return after is not before
+    return (
+        after.tick is not before.tick
+        or after.confirmed_by != before.confirmed_by
+        or after.confirmed_at > before.confirmed_at + PAUSE_SECONDS
+        or state_of(after, "online") != state_of(before, "online")
+    )

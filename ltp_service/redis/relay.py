@@ -14,7 +14,7 @@ from ltp_service.redis.topic import FleetLine, Topic
 log = logging.getLogger(__name__)
 
 SHORTEST_BULLETIN_PAUSE_SECONDS, LONGEST_BULLETIN_PAUSE_SECONDS = 0.005, 0.25
-"""Seconds between two bulletins: at least, after a trade, and at most, when there is only new evidence. More bulletins
+"""Seconds between two bulletins: at least, after a trade or another state, and at most, when there is only new evidence. More
 would load every listener with prices that the next one replaces."""
 
 PING_AFTER_SECONDS = 0.5

@@ -7,7 +7,7 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 
 from ltp_service.domain.pairs import Pair
-from ltp_service.domain.tick import WEBSOCKET, Price
+from ltp_service.domain.tick import REST, WEBSOCKET, Price
 from ltp_service.prices.changes import Changes
 from ltp_service.prices.memory import FORGET_AFTER_SECONDS, MemoryStore
 from tests.deadline import DEADLINE
@@ -151,3 +151,21 @@ def test_a_listener_hears_of_each_new_trade_here_and_in_another_process(clock: F
     follower.put(tick("100", BTC, traded_at=3.0, trade_id=3))
     follower.put(tick("100", BTC, traded_at=3.0, trade_id=3))
     assert heard == [BTC] * 3
+
+
+def test_a_listener_hears_of_another_source_that_another_process_tells_and_not_of_mere_evidence(
+    clock: FakeClock,
+) -> None:
+    changes, heard = Changes(), list[Pair]()
+    changes.listener = heard.append
+    owner, follower = memory_store(clock), memory_store(clock, changes)
+    owner.put(tick("100", BTC, received_at=1000.0))
+    for at, source, times in (
+        (1001.0, WEBSOCKET, 1),
+        (1004.0, REST, 2),
+        (1006.0, REST, 2),
+        (1006.1, WEBSOCKET, 3),
+    ):
+        owner.confirm([BTC], at, source)
+        follower.adopt(owner.all().values())
+        assert heard == [BTC] * times

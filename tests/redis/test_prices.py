@@ -221,6 +221,34 @@ def test_a_trade_is_news_that_does_not_wait_and_evidence_is_not(owner: Process) 
     assert owner.news.is_set()
 
 
+def test_evidence_is_news_where_a_client_sees_more_of_it_than_a_younger_age(owner: Process) -> None:
+    trade = tick("1", traded_at=NOON, received_at=1000.0, happened_at=950.0)
+    owner.store.put(trade)
+
+    def confirmations(*expected: tuple[float, Source, bool]) -> None:
+        for at, source, is_news in expected:
+            owner.news.clear()
+            owner.store.confirm([ETH, BTC], at, source)
+            assert owner.news.is_set() is is_news, at
+
+    confirmations((1001.0, WEBSOCKET, False), (1002.5, WEBSOCKET, False))
+    confirmations((1004.0, REST, True), (1004.1, WEBSOCKET, True))
+    confirmations((1005.7, WEBSOCKET, True))  # before it the price may have been stale
+    confirmations((1007.0, WEBSOCKET, False), (1008.5, WEBSOCKET, False), (1010.0, WEBSOCKET, False))
+    confirmations((1010.1, WEBSOCKET, True), (1011.0, WEBSOCKET, False))  # `quiet` from now on
+
+    owner.store.put(tick("2", ETH, source=REST, received_at=1011.0))
+    confirmations((1012.0, WEBSOCKET, True))  # still `fallback`, because its time is not known
+
+    for change in (
+        lambda: owner.store.put(msgspec.structs.replace(trade, source=REST, received_at=1014.0)),
+        lambda: owner.store.withdraw([BTC], 1000.0),
+    ):
+        owner.news.clear()
+        change()
+        assert owner.news.is_set()
+
+
 def test_another_exchanges_prices_travel_apart_from_kraken_s_and_need_not_hurry(server: RedisServer) -> None:
     owner, other = Process(server, exchange="coinbase"), Process(server, exchange="coinbase")
     kraken = Process(server)
