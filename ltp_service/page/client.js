@@ -111,6 +111,8 @@ export class Watch {
       if (!Array.isArray(data.pairs)) throw new Error("a hello without pairs");
       this.#pairs = new Set(data.pairs);
       for (const pair of this.#told.keys()) if (!this.#pairs.has(pair)) this.#told.delete(pair);
+      // What was told before may have changed since: each price counts again once the new line tells it.
+      for (const each of this.#told.values()) each.confirmed = null;
     } else if (type === "heartbeat") {
       const sent = this.#hear(moment(data.server_time), now);
       for (const [pair, age] of Object.entries(data.evidence_age_ms ?? {})) {

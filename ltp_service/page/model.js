@@ -53,8 +53,9 @@ export class Model {
       const row = this.rows.get(data.pair);
       if (row) row.book = data;
     } else {
+      // After a hello each pair waits for its own price: to look at it before would be a transition of each pair.
       if (type === "hello") this.#serves(data);
-      this.tick(now);
+      else this.tick(now);
     }
   }
 

@@ -117,6 +117,36 @@ def test_a_price_is_believed_just_as_long_as_the_service_would(modules: Path) ->
     assert run(modules, code) == wanted
 
 
+def test_after_an_outage_a_price_counts_again_once_the_new_line_tells_it(modules: Path) -> None:
+    code = (
+        TOLD
+        + """
+    watch.take("price", price(0), 0);
+    watch.end();
+    watch.begin(1e12 + 25_000, 25_000);
+    watch.take("hello", { pairs: ["A/B"] }, 25_000);
+    out.push(state(25_000), watch.quote("A/B", 25_000).trustworthy);
+    watch.take("price", price(25_000), 25_000); out.push(state(25_000));
+    """
+    )
+    assert run(modules, code) == ["unconfirmed", False, "live"]
+
+
+def test_a_new_line_is_no_transition_of_each_pair(modules: Path) -> None:
+    code = """
+    const model = new Model(); const out = [];
+    for (const now of [0, 1_000]) {
+      const moment = new Date(1e12 + now).toISOString();
+      model.watch.begin(1e12 + now, now);
+      model.take("hello", { pairs: ["A/B"], version: "1" }, now);
+      model.take("price", { pair: "A/B", price: "1", state: "live", confirmed_at: moment, age_ms: 0 }, now);
+    }
+    const { state, track } = model.rows.get("A/B");
+    out.push(model.log.length, state, track.values);
+    """
+    assert run(modules, code) == [0, "live", ["1"]]
+
+
 def test_a_word_that_has_waited_is_as_old_as_it_is(modules: Path) -> None:
     code = (
         TOLD
