@@ -367,6 +367,8 @@ class Pump:
         """Renders the frames of many pairs before they are due to be sent, with rests."""
         begun = self._processor_time()
         for _, _, sending in [each for each in self._rounds if each[2].frame is None]:
+            if not sending.group.clients:
+                continue  # the last one went in a rest, and the pairs are forgotten
             for _ in sending.group.flow.render():
                 if self._processor_time() - begun >= self._slice:
                     self._work += self._processor_time() - begun

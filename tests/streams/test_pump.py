@@ -667,6 +667,24 @@ def test_a_client_may_go_while_its_frame_is_rendered() -> None:
     assert (wire.closed, room.pump.places.taken) == (True, 0)
 
 
+def test_the_only_client_of_a_question_may_go_while_another_one_is_rendered() -> None:
+    room = BusyRoom()
+    others = MarketQuestion(tuple(Pair(f"D{number}", "USD") for number in range(100)), "prices")
+    wire, other = room.join(MANY), room.join(others)
+    wire.events()
+    for pair in (*MANY.pairs, *others.pairs):
+        room.trade("101.0", pair)
+
+    def hang_up() -> None:
+        if not other.closed:
+            room.hang_up(other)
+
+    room.meanwhile = hang_up
+    room.turn(1.0)
+
+    assert (other.closed, wire.names().count("price")) == (True, 100)
+
+
 def test_who_joins_a_moment_after_another_gets_what_was_rendered(room: Room) -> None:
     room.trade("100.0")
     first, rendered = room.join(), len(room.rendered)
