@@ -153,7 +153,10 @@ def wire_prices(
         from ltp_service.redis.fleet import wire_fleet  # noqa: PLC0415 - loaded only with Redis
 
         collectors, topics = _shared_in_fleet(kraken, tape, feeds, others, line)
-        fleet = wire_fleet(line, shared, collectors, topics, clock, config.web_concurrency, kraken=kraken)
+        clocks = others.clocks() if others else {}
+        fleet = wire_fleet(
+            line, shared, collectors, topics, clock, config.web_concurrency, kraken=kraken, clocks=clocks
+        )
     poll = Poll(config, served, source, store, doubts, runtime, feed=kraken, fleet=fleet)
 
     def is_busy() -> bool:

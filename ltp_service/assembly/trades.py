@@ -1,6 +1,6 @@
 """What collects other exchanges' trades and books."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING
@@ -41,6 +41,11 @@ class TradeParts:
     collectors: dict[str, Collector]
     topics: "Sequence[Topic]"
     """What these parts share with the other processes of a fleet."""
+
+    def clocks(self) -> dict[str, Callable[[float], float]]:
+        """By the name of each collector of trades: its exchange's unix time at a monotonic moment."""
+        collectors = (each for each in self.collectors.values() if isinstance(each, TradeCollector))
+        return {each.name: partial(self.trades.exchange_time, each.exchange) for each in collectors}
 
 
 def wire_trades(config: Config, runtime: Runtime, database: Database, line: "FleetLine | None") -> TradeParts:

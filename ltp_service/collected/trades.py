@@ -158,6 +158,12 @@ class TradeStore:
         since_made = 0.0 if at_the_exchange is None else at_the_exchange - trade.timestamp
         return max(now - arrived_at, since_made if since_made > TIME_TOLERANCE_SECONDS else 0.0)
 
+    def exchange_time(self, exchange: str, at: float) -> float:
+        """The exchange's unix time at a monotonic moment; this machine's until a trade told it."""
+        with self._lock:
+            known = self._times[exchange].at(at)
+        return known if known is not None else self._wall() - (self._monotonic() - at)
+
     def came_from_elsewhere(self) -> None:
         """The newest trades were told by another process, which may have had them for long: they say nothing about now.
 

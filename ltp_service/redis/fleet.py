@@ -2,7 +2,7 @@
 
 import os
 import socket
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from operator import attrgetter
 from uuid import uuid4
@@ -17,7 +17,7 @@ from ltp_service.redis.lease import Lease
 from ltp_service.redis.links import Links
 from ltp_service.redis.master import MasterWatch
 from ltp_service.redis.neighbours import Neighbours
-from ltp_service.redis.owner import Owner
+from ltp_service.redis.owner import Owner, UnixClock
 from ltp_service.redis.prices import RedisStore
 from ltp_service.redis.relay import Follower, Publisher
 from ltp_service.redis.topic import FleetLine, Topic
@@ -84,18 +84,22 @@ class FleetParts:
         Its gaps include those in what this process heard from the owner.
         """
         link = self._told(own.name) or own
-        return link if link.gaps is None else msgspec.structs.replace(link, gaps=self._with_ours(link.gaps))
+        return (
+            link
+            if link.gaps is None
+            else msgspec.structs.replace(link, gaps=self._with_ours(own.name, link.gaps))
+        )
 
     def gaps(self, name: str, own: Sequence[Gap]) -> tuple[Gap, ...]:
         """Those of a collector alone, as `seen` tells them."""
         told = self._told(name)
-        return self._with_ours(own if told is None else told.gaps or ())
+        return self._with_ours(name, own if told is None else told.gaps or ())
 
     def _told(self, name: str) -> Link | None:
         return None if self.leads() else self.links.told(name)
 
-    def _with_ours(self, gaps: Sequence[Gap]) -> tuple[Gap, ...]:
-        return tuple(sorted((*gaps, *self.owner.gaps()), key=attrgetter("since")))
+    def _with_ours(self, name: str, gaps: Sequence[Gap]) -> tuple[Gap, ...]:
+        return tuple(sorted((*gaps, *self.owner.gaps(name)), key=attrgetter("since")))
 
 
 def wire_fleet(
@@ -107,11 +111,13 @@ def wire_fleet(
     processes: int = 1,
     *,
     kraken: Collector | None,
+    clocks: Mapping[str, UnixClock],
 ) -> FleetParts:
     """Builds everything and starts nothing.
 
     `collectors` run in one process of the fleet; `topics` share what they bring beside prices. `processes`: those of this
-    machine. `kraken`: the one of `collectors` that brings the prices; None where its WebSocket is switched off.
+    machine. `kraken`: the one of `collectors` that brings the prices; None where its WebSocket is switched off. `clocks`: of
+    the exchange of each collector of trades, by the collector's name.
     """
     links = Links([each.link for each in collectors], line)
     everything: list[Topic] = [store, links, *topics]
@@ -125,7 +131,7 @@ def wire_fleet(
         frame_at = kraken.link().last_frame_at if kraken is not None else None
         return max((frame_at or 0.0, *(price.confirmed_at for price in store.all().values())))
 
-    owner = Owner(clock.wall() - clock.monotonic())
+    owner = Owner(clocks)
     follower = Follower(line, everything, owner)
     lease = Lease(
         line.client,

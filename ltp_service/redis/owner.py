@@ -1,7 +1,7 @@
 """Whether the fleet has an owner, judged by the bulletins that this process hears; no I/O."""
 
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 
 from ltp_service.feed.contract import Gap
 
@@ -17,25 +17,30 @@ GAP_MARGIN_SECONDS = 1.0
 MAX_GAPS = 100
 """Gaps kept, the newest ones."""
 
+UnixClock = Callable[[float], float]
+"""The unix time at a monotonic moment."""
+
 
 class Owner:
-    """Moments are monotonic seconds; the gaps are in unix seconds."""
+    """Moments are monotonic seconds; the gaps are in unix seconds of each exchange, as those of its collector are."""
 
-    def __init__(self, wall_ahead: float) -> None:
-        self._wall_ahead = wall_ahead
-        """Seconds to add to monotonic time for unix time."""
+    def __init__(self, clocks: Mapping[str, UnixClock]) -> None:
+        """`clocks`: of the exchange of each collector of trades, by the collector's name."""
+        self._clocks = clocks
         self.on_heard: Callable[[float], None] | None = None
         """Called with the moment of each bulletin."""
         self._heard_at: float | None = None
         self._epoch = 0
         self._silent = False
-        self._gaps: deque[Gap] = deque(maxlen=MAX_GAPS)
+        self._gaps = {name: deque[Gap](maxlen=MAX_GAPS) for name in clocks}
 
     def heard(self, epoch: int, now: float) -> None:
         """A bulletin of the tenure `epoch` came."""
         if self._heard_at is not None and (self._silent or epoch != self._epoch):
-            since = self._heard_at + self._wall_ahead - GAP_MARGIN_SECONDS
-            self._gaps.append(Gap(since, now + self._wall_ahead + GAP_MARGIN_SECONDS))
+            since, until = self._heard_at - GAP_MARGIN_SECONDS, now + GAP_MARGIN_SECONDS
+            # Once and for all: what is known of a clock changes a little with each trade, and streams tell a gap by its end.
+            for name, unix in self._clocks.items():
+                self._gaps[name].append(Gap(unix(since), unix(until)))
         self._heard_at, self._epoch, self._silent = now, epoch, False
         if self.on_heard is not None:
             self.on_heard(now)
@@ -59,6 +64,6 @@ class Owner:
         self._silent = True
         return begins
 
-    def gaps(self) -> tuple[Gap, ...]:
-        """The times in which this process may have missed trades of the owner, oldest first."""
-        return tuple(self._gaps)
+    def gaps(self, name: str) -> tuple[Gap, ...]:
+        """The times in which this process may have missed trades of a collector, oldest first."""
+        return tuple(self._gaps.get(name, ()))

@@ -191,6 +191,16 @@ def test_refused_trades_are_counted_by_reason(clock: FakeClock, told_again: Trad
     assert meters.told(TRADES_DISCARDED) == [("binance", reason)]
 
 
+def test_an_exchanges_time_is_its_own_and_only_before_its_first_trade_this_machines(
+    store: TradeStore, clock: FakeClock
+) -> None:
+    at = clock.monotonic()
+    clock.advance(5)
+    assert store.exchange_time("binance", at) == clock.wall() - 5
+    store.put(trade(1, -3600))
+    assert store.exchange_time("binance", at) == NOON - 3600 - 5
+
+
 def test_a_step_of_the_wall_clock_empties_nothing(store: TradeStore, clock: FakeClock) -> None:
     store.put(trade(1))
     clock.set_wall(NOON + 7200)

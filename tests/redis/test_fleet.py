@@ -30,7 +30,7 @@ def test_a_frame_of_kraken_or_a_price_from_anywhere_is_a_word_from_kraken_and_a_
     link, others = SimpleNamespace(last_frame_at=None), SimpleNamespace(last_frame_at=clock.monotonic())
     kraken: Any = SimpleNamespace(link=lambda: link)
     bybit: Any = SimpleNamespace(link=lambda: others)
-    heard_at = wire_fleet(line, store, [kraken, bybit], [], clock, kraken=kraken).lease._heard_at  # noqa: SLF001
+    heard_at = wire_fleet(line, store, [kraken, bybit], [], clock, kraken=kraken, clocks={}).lease._heard_at  # noqa: SLF001
 
     assert heard_at() == 0.0
     store.put(tick("1", received_at=clock.monotonic()))
@@ -43,7 +43,7 @@ def test_it_is_known_which_machine_feeds_the_fleet() -> None:
     clock = FakeClock()
     client = open_redis(Config(redis_addr="127.0.0.1:1"), clock.monotonic)
     line = FleetLine(client, SharedClock(client.time, clock.monotonic), Event())
-    fleet = wire_fleet(line, RedisStore(memory_store(clock), line), [], [], clock, kraken=None)
+    fleet = wire_fleet(line, RedisStore(memory_store(clock), line), [], [], clock, kraken=None, clocks={})
 
     def elsewhere(owner: str | None, parts: FleetParts = fleet) -> str | None:
         parts.lease.last_seen = Claim(owner, 1)
@@ -61,7 +61,7 @@ def test_each_bulletin_is_known_to_the_neighbours_and_the_store_looks_at_what_th
     client = open_redis(Config(redis_addr="127.0.0.1:1"), clock.monotonic)
     line = FleetLine(client, SharedClock(client.time, clock.monotonic), Event())
     store = RedisStore(memory_store(clock), line)
-    fleet = wire_fleet(line, store, [], [], clock, processes=2, kraken=None)
+    fleet = wire_fleet(line, store, [], [], clock, processes=2, kraken=None, clocks={})
     assert fleet.askers() == 2
     with tempfile.TemporaryFile() as file:
         fleet.meet(file.fileno())
@@ -77,7 +77,7 @@ def test_only_where_sentinels_name_the_master_it_is_watched() -> None:
     def runners(config: Config) -> set[str]:
         client = open_redis(config, clock.monotonic)
         line = FleetLine(client, SharedClock(client.time, clock.monotonic), Event())
-        parts = wire_fleet(line, RedisStore(memory_store(clock), line), [], [], clock, kraken=None)
+        parts = wire_fleet(line, RedisStore(memory_store(clock), line), [], [], clock, kraken=None, clocks={})
         return {runner.name for runner in parts.runners}
 
     alone = runners(Config(redis_addr="127.0.0.1:1"))
@@ -90,7 +90,15 @@ def test_a_process_knows_the_gaps_that_the_owner_told_and_those_in_what_it_heard
     clock = FakeClock()
     client = open_redis(Config(redis_addr="127.0.0.1:1"), clock.monotonic)
     line = FleetLine(client, SharedClock(client.time, clock.monotonic), Event())
-    fleet = wire_fleet(line, RedisStore(memory_store(clock), line), [], [], clock, kraken=None)
+    fleet = wire_fleet(
+        line,
+        RedisStore(memory_store(clock), line),
+        [],
+        [],
+        clock,
+        kraken=None,
+        clocks={"bybit_trades": lambda at: at + NOON - 1000},
+    )
     own, told = [Gap(NOON)], Gap(NOON - 60, NOON - 50)
     assert fleet.gaps("bybit_trades", own) == (Gap(NOON),)
 
@@ -99,7 +107,7 @@ def test_a_process_knows_the_gaps_that_the_owner_told_and_those_in_what_it_heard
     for _ in range(2):
         fleet.owner.heard(1, clock.monotonic())
         fleet.owner.cut()
-    heard, *_ = fleet.owner.gaps()
+    heard, *_ = fleet.owner.gaps("bybit_trades")
     assert fleet.gaps("bybit_trades", own) == (told, heard)
     assert fleet.seen(link).gaps == (told, heard)
     fleet.lease._epoch = 1  # noqa: SLF001 - it holds the lease

@@ -198,7 +198,7 @@ class Listener:
     def __init__(self, server: RedisServer) -> None:
         self.server = server
         self.topic, self.second = Words(server), Words(server, "seconds")
-        self.owner = Owner(0.0)
+        self.owner = Owner({"bybit_trades": lambda at: at})
         self.measured = 0
         self.asks_for_the_time = True
         client = server.client()
@@ -300,7 +300,7 @@ def test_everybody_hears_once_that_nobody_feeds_the_fleet(listener: Listener, sp
     eventually(lambda: listener.topic.losses == 1)
     speaker.say("b")
     eventually(lambda: "b" in listener.topic.learned)
-    assert len(listener.owner.gaps()) == 1
+    assert len(listener.owner.gaps("bybit_trades")) == 1
 
 
 def test_a_bad_bulletin_is_told(listener: Listener, speaker: Words, caplog: pytest.LogCaptureFixture) -> None:
