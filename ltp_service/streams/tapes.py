@@ -116,7 +116,10 @@ class KrakenPairs:
             before = None if newest is None else newest + 1
             return Resumed(Place(newest or 0), is_whole=False, gap=_gap(lane, None, before, None, now))
         if after.number == 0:  # it was told none, and which came first is not known
-            return Resumed(after, is_whole=False, gap=_gap(lane, None, self._tape.oldest(lane), None, now))
+            oldest = self._tape.oldest(lane)
+            # From just before the oldest, so that the tape tells what it loses until that is told.
+            place = after if oldest is None else Place(oldest - 1)
+            return Resumed(place, is_whole=False, gap=_gap(lane, None, oldest, None, now))
         # What is missing, the tape tells, or the next trade that follows.
         return Resumed(after, is_whole=self._tape.can_follow(lane, after.number))
 

@@ -238,6 +238,18 @@ def test_after_a_restart_the_first_trade_tells_what_is_missing(room: Room) -> No
     assert told(listen(empty, client, HOLE_FILL_TURNS)) == [(3, 8), 8, 9]
 
 
+def test_what_falls_off_before_a_client_that_was_told_nothing_hears_it_is_a_gap() -> None:
+    room, question = Room(), MarketQuestion((BTC,), "trades")
+    (hello,) = room.join(question).events()
+    for number in range(8, 8 + TRADES_PER_PAIR):
+        room.tape.trade(number)
+    client = room.join(question, hello.id)
+    for number in range(8 + TRADES_PER_PAIR, 11 + TRADES_PER_PAIR):
+        room.tape.trade(number)
+
+    assert told(listen(room, client)) == [(None, 8), (7, 11), *range(11, 11 + TRADES_PER_PAIR)]
+
+
 def test_ids_that_begin_anew_are_told_from_there(room: Room) -> None:
     question = MarketQuestion((BTC,), "trades")
     room.tape.trade(10_000)
