@@ -17,6 +17,9 @@ import msgspec
 LONGEST_ID = 6_000
 """Most characters of an id that is read: 200 positions take 2,700."""
 
+_OF_NO_QUESTION = "-"
+"""An id that cannot be honoured."""
+
 _LONGEST_POSITION = 10
 """Most bytes of one position: 64 bits."""
 
@@ -41,6 +44,12 @@ def positions_id(subjects: str, positions: Iterable[int]) -> str:
 def texts_id(subjects: str, texts: Sequence[str]) -> str:
     """The id after trades with these ids, of exchanges whose ids are texts."""
     return f"c1.{subjects}.{_text(msgspec.json.encode(texts))}"
+
+
+def told_again(text: str) -> str:
+    """The id that a client named, as an event can carry it. One that cannot be carried could not be honoured either."""
+    is_id = text.isascii() and text.isprintable() and len(text) <= LONGEST_ID
+    return text if is_id else _OF_NO_QUESTION
 
 
 def read_moment(text: str, subjects: str) -> float | None:

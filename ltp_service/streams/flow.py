@@ -4,6 +4,7 @@ from collections.abc import Callable, Hashable, Iterator, Sequence
 from typing import Any, NamedTuple
 
 from ltp_service.streams.board import Board
+from ltp_service.streams.event_ids import told_again
 from ltp_service.streams.events import NOTHING, Frame, event
 from ltp_service.streams.tapes import Place, Tape
 
@@ -73,10 +74,13 @@ class Flow:
         """Hello and what belongs to it, for a client that comes new or with the id of its last event."""
         writing = _Writing(self)
         places, gaps, is_whole = self._start(last_event_id)
+        *before, last = [("hello", self._wording.hello(is_whole)), *(("gap", gap) for gap in gaps)]
+        # A client that is cut off before the last gap comes back with the id that it has, and is told all of them again.
+        writing.at_id(told_again(last_event_id))
+        for each in before:
+            writing.add(*each)
         writing.at(places)
-        writing.add("hello", self._wording.hello(is_whole))
-        for gap in gaps:
-            writing.add("gap", gap)
+        writing.add(*last)
         for board, subjects, name in self._newest:
             for subject in subjects:
                 writing.add(name, board.item(subject))
@@ -205,6 +209,10 @@ class _Writing:
         """How many of the events are trades, or gaps of them."""
         self._id: str | None = None
         self._places: Sequence[Place] = flow.position.places
+
+    def at_id(self, event_id: str) -> None:
+        """Events from here on carry this id."""
+        self._id = event_id
 
     def at(self, places: Sequence[Place]) -> None:
         """Events from here on tell the lanes that far."""

@@ -10,6 +10,7 @@ from ltp_service.domain.book import BookSnapshot
 from ltp_service.domain.trade import Trade
 from ltp_service.feed.contract import Gap, Link
 from ltp_service.runtime.moments import rfc3339
+from ltp_service.streams.event_ids import LONGEST_ID
 from ltp_service.streams.flow import FRAME_EVERY_SECONDS, TRADES_A_FRAME, TRADES_EVERY_SECONDS, Flow, Wording
 from ltp_service.streams.pump import HURRY_SECONDS, LOOK_EVERY_SECONDS
 from ltp_service.streams.question import ExchangeQuestion, MarketQuestion
@@ -212,6 +213,27 @@ def test_an_id_that_cannot_be_read_gives_a_gap_per_pair(room: Room, garbage: str
         ("BTC/USD", (None, 4)),
         ("ETH/USD", (None, None)),
     ]
+
+
+@pytest.mark.parametrize("question", [TRADES, PRICES, BYBIT], ids=["trades", "prices", "another_exchange"])
+def test_who_is_cut_off_between_the_gaps_of_a_hello_is_told_all_of_them_again(
+    room: Room, question: MarketQuestion | ExchangeQuestion
+) -> None:
+    hello, *gaps = [event for event in room.join(question, "x").events() if event.name != "price"]
+    assert [event.name for event in gaps] == ["gap"] * (1 if question is BYBIT else 2)
+    assert {event.id for event in (hello, *gaps[:-1])} == {"x"}
+    assert gaps[-1].id != "x"
+    again = room.join(question, hello.id).events()
+    assert [event.data for event in again if event.name == "gap"] == [event.data for event in gaps]
+
+
+@pytest.mark.parametrize(
+    "asked", ["a\nid: b", "\xe9", "x" * (LONGEST_ID + 1)], ids=["lines", "no_ascii", "long"]
+)
+def test_an_id_that_no_event_can_carry_is_not_told_again(room: Room, asked: str) -> None:
+    hello, *_ = room.join(TRADES, asked).events()
+    assert hello.id == "-"
+    assert room.join(TRADES, hello.id).events()[0].data["resumed"] is False
 
 
 def test_what_has_fallen_off_the_tape_is_a_gap_and_the_rest_is_told(room: Room) -> None:
