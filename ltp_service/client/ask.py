@@ -163,7 +163,7 @@ def fetch(
 
 def refuse(base: Base, response: Response, body: bytes) -> None:
     """Raises what an answer without prices means, unless it says for each pair why there is none."""
-    status, code, message = response.status, *_read_problem(body)
+    status, code, message = response.status, *read_problem(body)
     told = f"{base.url}: {message}" if message else f"{base.url} answered {status}"
     if status in (401, 403):
         raise KeyRefused(f"{told}; give a key with read permission as api_key")
@@ -228,7 +228,7 @@ def _pair_error(pair: str, code: str, message: str) -> PricesError:
     return PriceStale(text, None) if code == "PRICE_STALE" else PriceUnavailable(text)
 
 
-def _read_problem(body: bytes) -> tuple[str, str]:
+def read_problem(body: bytes) -> tuple[str, str]:
     """Code and message of an error; empty for an answer that is not the service's."""
     try:
         content = read_json(body)
@@ -236,7 +236,8 @@ def _read_problem(body: bytes) -> tuple[str, str]:
         return "", ""
     if not isinstance(content, dict):
         return "", ""
-    return str(content.get("code", "")), str(content.get("message", ""))
+    code = content.get("code")
+    return code if isinstance(code, str) else "", str(content.get("message", ""))
 
 
 def worst_of(failures: Sequence[PricesError]) -> PricesError:

@@ -4,7 +4,7 @@ from collections.abc import Generator, Sequence
 from datetime import UTC, datetime
 from typing import Any, NoReturn
 
-from ltp_service.client.ask import reason_of, refuse, worst_of
+from ltp_service.client.ask import read_problem, reason_of, refuse, worst_of
 from ltp_service.client.errors import PricesError, RateLimited, Unreachable
 from ltp_service.client.events import Disconnected, Event, Kind
 from ltp_service.client.fields import fields_of, seconds
@@ -50,6 +50,8 @@ class Stream:
         self._index = 0
         self._refusals: dict[int, PricesError] = {}
         """Of each base that refused for good when it was tried last."""
+        self._has_begun = False
+        """Whether any hello came."""
         self._asked_at = self._heard
         """When the present line was asked for."""
         self._service: ServiceClock | None = None
@@ -58,7 +60,7 @@ class Stream:
         """The gaps told after a hello that does not resume, up to the first other event."""
 
     def run(self) -> Telling:
-        """Steps, and events for the user. Raises PricesError where trying any base again cannot help."""
+        """Steps, and events for the user. Raises PricesError only before the first hello, where every base itself refuses."""
         told = ""
         clock = self._settings.clock
         while True:
@@ -139,12 +141,16 @@ class Stream:
         return request(base, PATH, query | {"events": self._kind}, headers)
 
     def _refused(self, base: Base, response: Response, body: bytes) -> NoReturn:
-        """Raises what the answer means; an error that is Waited, Broken or Unreachable is tried again."""
+        """Raises what the answer means; an error that is Waited is tried again."""
         wait = response.retry_after or 0.0
         try:
             refuse(base, response, body)
-        except (RateLimited, Unreachable) as error:
-            raise Waited(str(error).partition("; ask again")[0], wait) from error
+        except PricesError as error:
+            may_change = self._has_begun or isinstance(error, RateLimited | Unreachable)
+            # A proxy refuses, too, while the service behind it is replaced. The service's own refusal has a code.
+            if may_change or not read_problem(body)[0]:
+                raise Waited(str(error).partition("; ask again")[0], wait) from error
+            raise
         raise Waited(f"{base.url} answered {response.status}", wait)
 
     def _events(self, parser: EventParser, content: bytes, arrived: float) -> Telling:
@@ -194,6 +200,7 @@ class Stream:
     def _note_id(self, event: ServerEvent) -> None:
         """An id counts when everything before it is told: gaps after a hello belong to it."""
         if event.name == "hello":
+            self._has_begun = True
             self._greeting = None if _says_resumed(event) else (self._greeting or set())
         elif event.name != "gap":
             self._greeting = None

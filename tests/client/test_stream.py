@@ -322,8 +322,8 @@ def test_it_comes_back_after_every_other_status(status: int) -> None:
     ("answer", "error"),
     [
         (refusal(401, "API_KEY_MISSING"), KeyRefused),
-        (refusal(403), KeyRefused),
-        (refusal(404), NotServed),
+        (refusal(403, "PERMISSION_DENIED"), KeyRefused),
+        (refusal(404, "NOT_FOUND"), NotServed),
         (refusal(501, "NOT_SUPPORTED"), NotServed),
         (refusal(400, "UNSUPPORTED_PAIR"), UnknownPair),
     ],
@@ -331,6 +331,29 @@ def test_it_comes_back_after_every_other_status(status: int) -> None:
 def test_it_raises_where_trying_again_cannot_help(answer: bytes, error: type[PricesError]) -> None:
     with pytest.raises(error, match=URL):
         Script([(0.0, answer)]).take(1)
+
+
+@pytest.mark.parametrize("status", [400, 401, 403, 404, 501])
+@pytest.mark.parametrize(
+    "body", [b"<h1>No</h1>", b'{"code": 404, "message": "no route"}'], ids=["page", "json"]
+)
+def test_what_another_one_refuses_in_the_place_of_the_service_ends_nothing(status: int, body: bytes) -> None:
+    answer = b"HTTP/1.1 %d No\r\nContent-Length: %d\r\n\r\n%b" % (status, len(body), body)
+    script = Script([(0.0, answer)], [(0.0, OPEN + price())])
+    told, _ = script.take(2)
+    assert isinstance(told, Disconnected)
+    assert URL in told.reason
+    assert script.opened[1][1] > 0
+
+
+@pytest.mark.parametrize(
+    ("status", "code"), [(401, "API_KEY_INVALID"), (404, "NOT_FOUND"), (501, "NOT_SUPPORTED")]
+)
+def test_no_refusal_ends_a_stream_that_has_begun(status: int, code: str) -> None:
+    script = Script(
+        [(0.0, OPEN + price()), (1.0, b"")], *[[(0.0, refusal(status, code))]] * 8, [(0.0, OPEN + price())]
+    )
+    assert [type(each) for each in script.take(4)] == [Price, Disconnected, Disconnected, Price]
 
 
 def test_pauses_grow_and_an_outage_is_told_once() -> None:
@@ -369,7 +392,13 @@ def test_other_base_urls_are_tried_at_once() -> None:
 
 
 @pytest.mark.parametrize(
-    "answer", [refusal(404), refusal(403), refusal(501), refusal(400, "UNSUPPORTED_PAIR")]
+    "answer",
+    [
+        refusal(404, "NOT_FOUND"),
+        refusal(403, "PERMISSION_DENIED"),
+        refusal(501, "NOT_SUPPORTED"),
+        refusal(400, "UNSUPPORTED_PAIR"),
+    ],
 )
 def test_a_base_url_that_refuses_for_good_ends_nothing_while_another_one_may_answer(answer: bytes) -> None:
     script = Script(
@@ -388,12 +417,12 @@ def test_a_base_url_that_refuses_for_good_ends_nothing_while_another_one_may_ans
 
 def test_it_ends_with_all_reasons_where_every_base_url_refuses_for_good() -> None:
     script = Script(
-        [(0.0, refusal(404))],
-        [(0.0, OPEN + price()), (1.0, b"")],
-        [(0.0, refusal(404))],
-        [(0.0, refusal(403))],
+        [(0.0, refusal(404, "NOT_FOUND"))],
+        [(0.0, refusal(503))],
+        [(0.0, refusal(404, "NOT_FOUND"))],
+        [(0.0, refusal(403, "PERMISSION_DENIED"))],
         url=["http://one:1", "http://two:2"],
     )
-    assert [type(each) for each in script.take(4)] == [Disconnected, Price, Disconnected, Disconnected]
+    assert [type(each) for each in script.take(3)] == [Disconnected] * 3
     with pytest.raises(NotServed, match=r"http://one:1.*http://two:2.*api_key"):
         script.take(1)

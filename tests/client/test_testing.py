@@ -66,10 +66,8 @@ def test_a_refusal_lasts_until_it_is_taken_back(service: FakeService, stream: It
     service.accept()
     assert isinstance(next(stream), Price)
     service.refuse(501)
-    service.cut()
-    assert isinstance(next(stream), Disconnected)
-    with pytest.raises(NotServed):
-        next(stream)
+    with Prices(service.url) as prices, pytest.raises(NotServed):
+        next(prices.stream([PAIR]))
 
 
 def test_garbage_ends_the_line(service: FakeService, stream: Iterator[Event]) -> None:
