@@ -136,6 +136,8 @@ class Series(NamedTuple):
     candles: list[Told]
     more: bool
     """Whether others follow before the end that was asked for."""
+    settled: bool
+    """Nothing that is told later can change them."""
 
 
 def span(minutes: int, start: int | None, end: int, limit: int) -> tuple[Span, bool]:

@@ -29,6 +29,11 @@ def is_covered(coverage: Coverage, start: int, end: int) -> bool:
     return known_from(run) < start and end <= known_until(coverage, run)
 
 
+def is_settled(coverage: Coverage, start: int, end: int) -> bool:
+    """The same, whatever is told later: ids prove it. What silence proves may be taken back."""
+    return is_covered(coverage._replace(evidence_until=None), start, end)
+
+
 def known_from(run: Run) -> int:
     """The moment after which no trade is missing that has a lower id than the run."""
     return run.first_traded_at + SLACK

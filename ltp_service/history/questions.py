@@ -20,8 +20,8 @@ from ltp_service.history.answers import (
 )
 from ltp_service.history.candles import MINUTE
 from ltp_service.history.contract import HistoryStore
-from ltp_service.history.coverage import SLACK
-from ltp_service.history.rows import Around, RecordedTrade, Run
+from ltp_service.history.coverage import SLACK, is_settled
+from ltp_service.history.rows import Around, Coverage, RecordedTrade, Run
 
 OF_ONE_MOMENT = 64
 """Trades that one order can make in a microsecond, usually: as many more are read where a page may begin amid them."""
@@ -44,6 +44,8 @@ class Page(NamedTuple):
     """The trade after which the next page begins; None for the last page."""
     evidence_until: int | None
     """Until when nothing followed the newest known trade."""
+    settled: bool
+    """Nothing that is told later can change it."""
 
 
 def ask_price(
@@ -74,7 +76,7 @@ def ask_candles(
     now = max(now, coverage.evidence_until or 0, *newest)
     asked, more = span(minutes, start, min(now + 1, now + 1 if end is None else end), limit)
     stored = store.candles(pair, asked.stored_minutes, asked.start, asked.end)
-    return Series(candles(asked, stored, coverage, now), more)
+    return Series(candles(asked, stored, coverage, now), more, is_settled(coverage, asked.start, asked.end))
 
 
 def ask_trades(store: HistoryStore, pair: Pair, asked: Window, limit: int) -> Page:
@@ -85,8 +87,19 @@ def ask_trades(store: HistoryStore, pair: Pair, asked: Window, limit: int) -> Pa
         # What was deleted between the two questions is missing in the page.
         coverage = coverage._replace(kept_from=store.coverage(pair).kept_from)
     trades, more = found[:limit], len(found) > limit
-    rows = page(asked, trades, coverage, more=more)
-    return Page(rows, trades[-1] if more else None, coverage.evidence_until)
+    rows, last = page(asked, trades, coverage, more=more), trades[-1] if more else None
+    settled = len(rows) == len(trades) and _is_settled(asked, trades, last, coverage)
+    return Page(rows, last, coverage.evidence_until, settled)
+
+
+def _is_settled(
+    asked: Window, trades: Sequence[RecordedTrade], last: RecordedTrade | None, coverage: Coverage
+) -> bool:
+    """Whether a page without a gap stays as it is. `last` is its last trade where more follow."""
+    if not trades or (asked.start is None and asked.after_trade_id is None):
+        return False
+    start = trades[0].traded_at if asked.start is None else asked.start
+    return is_settled(coverage, start, asked.end if last is None else last.traded_at + 1)
 
 
 def _trades(

@@ -20,7 +20,6 @@ from ltp_service.domain.errors import (
 from ltp_service.domain.pairs import Pair
 from ltp_service.history.answers import (
     MINUTES,
-    Gap,
     Hole,
     Interval,
     PriceThen,
@@ -60,7 +59,7 @@ LAST_CANDLES = 60
 """Candles up to `end` where neither `start` nor `limit` is given."""
 
 SETTLED_SECONDS = 3600
-"""Seconds for which a proven answer may be kept. It cannot change any more; but should the proof ever have been wrong, the
+"""Seconds for which an answer may be kept that ids prove. It cannot change any more; but should the proof ever have been wrong, the
 mended answer is seen within the hour."""
 
 NEARLY_NOW = 1_000_000
@@ -137,8 +136,8 @@ def candles() -> Response:
 
     found, content = _ask(parts, [pair], look)
     # Without `start` the same question means others a minute later.
-    is_settled = start is not None and all(each.covered in ("complete", "empty") for each in found.candles)
-    headers = _caching(parts, is_settled=is_settled and bool(found.candles))
+    is_settled = start is not None and bool(found.candles) and found.settled
+    headers = _caching(parts, is_settled=is_settled)
     if found.more:
         headers |= _next(pair, start=rfc3339_exact(found.candles[-1].start + minutes * 60 * MICROSECONDS))
     return _give(form, content, headers)
@@ -155,23 +154,20 @@ def trades() -> Response:
     limit = params.whole(request.args, "limit", MOST_ROWS, (1, MOST_ROWS))
     patience = _patience(parts)
 
-    def look(store: HistoryStore, now: Now) -> tuple[bool, Page, bytes]:
-        is_over = end is not None and end <= now()
+    def look(store: HistoryStore, now: Now) -> tuple[Page, bytes]:
         # The newest trades may still be under way; the same time makes a price stale.
-        expected = end if end is not None and is_over else now() - patience
+        expected = end if end is not None and end <= now() else now() - patience
         page = ask_trades(
             store, pair, Window(start, after, _ENDLESS if end is None else end, expected), limit
         )
         if form == "csv":
-            return is_over, page, csv_answers.trades(pair, page).encode()
+            return page, csv_answers.trades(pair, page).encode()
         until = _moment(page.evidence_until)
         body = shapes.PastTrades(str(pair), [told(row) for row in page.rows], until)
-        return is_over, page, encode(body)
+        return page, encode(body)
 
-    is_over, page, content = _ask(parts, [pair], look)
-    is_settled = not (start is None and after is None) and (is_over or page.last is not None)
-    is_settled = is_settled and bool(page.rows) and not any(isinstance(row, Gap) for row in page.rows)
-    headers = _caching(parts, is_settled=is_settled)
+    page, content = _ask(parts, [pair], look)
+    headers = _caching(parts, is_settled=page.settled)
     if page.last:
         headers |= _next(
             pair, start=rfc3339_exact(page.last.traded_at), after_trade_id=str(page.last.trade_id)

@@ -341,14 +341,27 @@ def test_candles_as_csv_have_the_same_digits_and_no_price_for_what_is_not_known(
     assert (rows[2]["close"], rows[2]["coverage"]) == ("", "unknown")
 
 
-def test_candles_of_a_proven_past_may_be_kept(service: FreshService, history: ByPair) -> None:
-    history.recorded.insert(0, trade(0, T0 - 2 * SECOND))
-    start, end = T0 // SECOND, T0 // SECOND + 60
-    assert candles(service, f"start={start}&end={end}").headers["Cache-Control"] == "public, max-age=0"
-    history.recorded += [trade(3, T0 + 20 * SECOND), trade(4, T0 + 30 * SECOND)]
-    answer = candles(service, f"start={start}&end={end}")
-    assert answer.get_json()["candles"][0]["coverage"] == "complete"
-    assert answer.headers["Cache-Control"] == "public, max-age=3600"
+def test_candles_may_be_kept_where_ids_prove_them_and_not_where_silence_does(
+    service: FreshService, history: ByPair
+) -> None:
+    history.recorded = [trade(0, T0 - 2 * SECOND), trade(1, T0 + 10 * SECOND)]
+    history.evidence_until = T0 + 200 * SECOND
+
+    def told() -> list[tuple[str, str]]:
+        answers = [
+            candles(service, f"start={T0 // SECOND + begin}&end={T0 // SECOND + begin + 60}")
+            for begin in (0, 60)
+        ]
+        coverages = [answer.get_json()["candles"][0]["coverage"] for answer in answers]
+        caching = [answer.headers["Cache-Control"] for answer in answers]
+        return list(zip(coverages, caching, strict=True))
+
+    at_once, kept = "public, max-age=0", "public, max-age=3600"
+    assert told() == [("complete", at_once), ("empty", at_once)]
+    history.recorded.append(trade(2, T0 + 62 * SECOND))
+    assert told() == [("complete", kept), ("complete", at_once)]
+    history.recorded[-1] = trade(2, T0 + 150 * SECOND)
+    assert told() == [("complete", kept), ("empty", kept)]
 
 
 # Trades.
@@ -400,6 +413,23 @@ def test_more_trades_follow_by_the_link_and_each_gap_is_told_once(service: Fresh
         path = next_of(answer)
 
     assert told == trades(service).get_json()["trades"]
+
+
+def test_a_page_of_trades_may_be_kept_where_ids_prove_it_and_not_where_silence_does(
+    service: FreshService, history: ByPair
+) -> None:
+    history.recorded = [trade(number, T0 + 10 * number * SECOND) for number in range(4)]
+    history.evidence_until = T0 + 120 * SECOND
+
+    def caching(query: str) -> str:
+        return trades(service, query).headers["Cache-Control"].partition("=")[2]
+
+    of_a_minute = f"start={T0 // SECOND + 5}&end={T0 // SECOND + 65}"
+    assert caching(of_a_minute) == caching("after_trade_id=0") == "0"
+    assert caching(f"{of_a_minute}&limit=1") == caching("after_trade_id=0&limit=2") == "3600"
+    history.recorded.append(trade(4, T0 + 70 * SECOND))
+    assert caching(of_a_minute) == "3600"
+    assert caching("limit=2") == "0"
 
 
 def test_trades_as_csv_tell_a_gap_in_a_row_of_its_own_kind(service: FreshService) -> None:
