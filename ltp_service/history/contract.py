@@ -36,6 +36,9 @@ class HistoryStore(Protocol):
     def candles(self, pair: Pair, minutes: int, start: int, end: int) -> list[Candle]:
         """Those of a length in CANDLE_MINUTES whose start lies from `start` to before `end`; none without a trade."""
 
+    def origin(self) -> object:
+        """Another object once what was read may be of another history than what was read before."""
+
     def size(self) -> int:
         """Bytes on the disk."""
 

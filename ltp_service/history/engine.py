@@ -38,6 +38,10 @@ class Engine(Protocol):
     def read(self, sql: str, parameters: Sequence[object] = ()) -> list[Row]:
         """The rows of one query."""
 
+    def origin(self) -> object:
+        """Another object once `read` may have found another history than before: a file that was put in its place, a server
+        that took over, or none any more."""
+
     def write(self, change: Callable[[Transaction], T]) -> T:
         """Runs `change` in one transaction and returns its result. Others see all of it or nothing.
 

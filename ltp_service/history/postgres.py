@@ -105,6 +105,9 @@ class PostgresEngine:
         self._idle: deque[Link] = deque()
         self._current: WeakSet[Connection] = WeakSet()
         """The connections that read tables of this version."""
+        self._met: WeakSet[Connection] = WeakSet()
+        """The connections that have read."""
+        self._origin = object()
 
     def take(self) -> bool:
         """Takes the writer's lock unless another process has it; True while this one has it."""
@@ -125,16 +128,26 @@ class PostgresEngine:
         of an older one, and yet the proof that it has them. Those of a newer one raise StoreUnavailable."""
 
         def ask(connection: Connection) -> list[Row]:
+            if connection not in self._met:
+                self._met.add(connection)
+                self._origin = object()
             if connection not in self._current:
                 if _version(connection) < len(MIGRATIONS):
                     return []
                 self._current.add(connection)
             try:
                 return _rows(connection, sql, parameters)
-            except UndefinedTable:
+            except UndefinedTable:  # the tables were deleted meanwhile
+                self._current.discard(connection)
+                self._origin = object()
                 return []
 
         return self._read(ask)
+
+    def origin(self) -> object:
+        """Another object after each new connection, which may lead to a server that lacks the newest trades, and once the
+        tables are gone."""
+        return self._origin
 
     def write(self, change: Callable[[Transaction], T]) -> T:
         """Runs `change` in one transaction. Raises StoreUnavailable also where another process has taken the lock."""

@@ -2,9 +2,11 @@
 
 from bisect import bisect_right
 from collections.abc import Callable, Sequence
+from functools import wraps
 from math import inf
-from typing import NamedTuple
+from typing import Concatenate, NamedTuple, ParamSpec, TypeVar
 
+from ltp_service.domain.errors import StoreUnavailable
 from ltp_service.domain.pairs import Pair
 from ltp_service.history.answers import (
     Gap,
@@ -30,6 +32,10 @@ _NO_LIMIT = 1 << 31
 _AFTER_EACH_ID = 1 << 63
 
 
+P = ParamSpec("P")
+T = TypeVar("T")
+
+
 class Pending(NamedTuple):
     """It is not known yet whether this trade still was the last one, and nothing shows that any is missing."""
 
@@ -48,6 +54,25 @@ class Page(NamedTuple):
     """Nothing that is told later can change it."""
 
 
+def _of_one_history(
+    ask: Callable[Concatenate[HistoryStore, P], T],
+) -> Callable[Concatenate[HistoryStore, P], T]:
+    """Asks once more where another history came in the place of the first one meanwhile: the coverage of one proves nothing
+    about the trades of the other. Raises StoreUnavailable where that happens again."""
+
+    @wraps(ask)
+    def asked(store: HistoryStore, /, *args: P.args, **kwargs: P.kwargs) -> T:
+        for _ in range(2):
+            origin = store.origin()
+            found = ask(store, *args, **kwargs)
+            if store.origin() is origin:
+                return found
+        raise StoreUnavailable("another one came in its place while it was read")
+
+    return asked
+
+
+@_of_one_history
 def ask_price(
     store: HistoryStore, pair: Pair, moment: int, patience: int, now: Callable[[], int]
 ) -> PriceThen | Hole | Pending | Unknown:
@@ -66,6 +91,7 @@ def _known_until(around: Around) -> int:
     return max([coverage.evidence_until or 0, *(run.last_traded_at for run in coverage.runs)])
 
 
+@_of_one_history
 def ask_candles(
     store: HistoryStore, pair: Pair, minutes: int, start: int | None, end: int | None, limit: int, now: int
 ) -> Series:
@@ -79,6 +105,7 @@ def ask_candles(
     return Series(candles(asked, stored, coverage, now), more, is_settled(coverage, asked.start, asked.end))
 
 
+@_of_one_history
 def ask_trades(store: HistoryStore, pair: Pair, asked: Window, limit: int) -> Page:
     """A page of at most `limit` trades, and the gaps between them. Raises StoreUnavailable."""
     coverage = store.coverage(pair)  # first, as for candles

@@ -56,16 +56,20 @@ class SqliteEngine:
         self._path = path
         self._reader = _Connection(path, writes=False)
         self._writer = _Connection(path, writes=True)
+        self._read_from: sqlite3.Connection | None = None
 
     def read(self, sql: str, parameters: Sequence[object] = ()) -> list[Row]:
         with _explained(self._reader):
             connection = self._reader.existing()
-            if connection is None:
-                return []
-            if _user_version(connection) < len(MIGRATIONS):
+            if connection is not None and _user_version(connection) < len(MIGRATIONS):
                 self._reader.close()  # the journals that belong to it are only made by the first write
-                return []
-            return connection.execute(sql, parameters).fetchall()
+                connection = None
+            self._read_from = connection
+            return [] if connection is None else connection.execute(sql, parameters).fetchall()
+
+    def origin(self) -> object:
+        """The connection that was last read from. Each file has another one."""
+        return self._read_from
 
     def write(self, change: Callable[[Transaction], T]) -> T:
         with _explained(self._writer):

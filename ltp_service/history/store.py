@@ -29,7 +29,7 @@ class SqlHistory:
         self._engine = engine
         self._stored = Trades(engine.read, engine.block)
         self._memory = Memory(rest)
-        self.size, self.close = engine.size, engine.close
+        self.origin, self.size, self.close = engine.origin, engine.size, engine.close
 
     def write(self, news: Sequence[News]) -> Written:
         def change(transaction: Transaction) -> Written:

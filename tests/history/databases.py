@@ -44,7 +44,8 @@ class FailingEngine:
     def __init__(self, engine: Engine) -> None:
         self._engine = engine
         self.fails_before_commit = self.fails_after_commit = False
-        self.read, self.size, self.close = engine.read, engine.size, engine.close
+        self.read, self.origin = engine.read, engine.origin
+        self.size, self.close = engine.size, engine.close
         self.block = engine.block
 
     def write(self, change: Callable[[Transaction], T]) -> T:

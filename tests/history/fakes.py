@@ -92,6 +92,9 @@ class FakeStore:
         self.to_prune -= step
         return step
 
+    def origin(self) -> object:
+        return self
+
     def size(self) -> int:
         self._fail()
         return 4096

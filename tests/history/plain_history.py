@@ -76,6 +76,9 @@ class PlainHistory:
     def prune(self, before: int) -> int:
         raise NotImplementedError
 
+    def origin(self) -> object:
+        return self
+
     def size(self) -> int:
         return 0
 

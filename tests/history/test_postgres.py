@@ -142,6 +142,28 @@ def test_tables_that_were_deleted_are_made_again(
     assert [run.first_trade_id for run in history.coverage(PAIR).runs] == [2]
 
 
+def test_another_server_or_deleted_tables_are_another_origin(
+    engine: PostgresEngine, url: str, postgres: PostgresServer
+) -> None:
+    def origin() -> object:
+        engine.read("SELECT trade_id FROM trades")
+        return engine.origin()
+
+    nothing = origin()
+    assert origin() is nothing
+    engine.write(count)
+    first = origin()
+    assert origin() is first
+    end_all_connections(postgres, url)
+    second = origin()
+    assert second is not first, "another server may be behind the new connection"
+    assert origin() is second
+    postgres.run("DROP TABLE trades, runs, tapes, candles, observations, breaks, blocks, writer", url=url)
+    gone = origin()
+    assert gone is not second
+    assert origin() is gone
+
+
 def test_a_value_that_has_no_room_is_no_fault_of_the_server(engine: PostgresEngine) -> None:
     with pytest.raises(DataError):
         engine.write(lambda transaction: transaction.rows("SELECT CAST(? AS smallint)", (2**40,)))

@@ -1,14 +1,17 @@
 """ltp_service.history.questions, with a file"""
 
-from collections.abc import Iterator
+import shutil
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
 
+from ltp_service.domain.errors import StoreUnavailable
+from ltp_service.domain.pairs import Pair
 from ltp_service.history.answers import Gap, Hole, PriceThen, Unknown, Window
 from ltp_service.history.export import every_row
 from ltp_service.history.questions import Pending, ask_candles, ask_price, ask_trades
-from ltp_service.history.rows import News
+from ltp_service.history.rows import Coverage, News
 from ltp_service.history.sqlite import SqliteEngine
 from ltp_service.history.store import SqlHistory
 from tests.fakes import BTC
@@ -114,3 +117,64 @@ def test_the_last_seconds_are_not_known_yet_and_no_hole(store: SqlHistory) -> No
     assert price_at(store, moment, now=known_until + 30 * SECOND) == Pending(NEW[-1])
     assert price_at(store, moment, now=known_until + 30 * SECOND + 1) == Hole(NEW[-1], None)
     assert price_at(store, OLD[-1].traded_at, now=known_until) == Hole(OLD[-1], NEW[0])
+
+
+# Another history in the place of the first one.
+
+
+def after_the_coverage(store: SqlHistory, happens: Callable[[], object]) -> None:
+    """Has something happen between the coverage and what it is to prove."""
+    coverage = store.coverage
+
+    def then(pair: Pair) -> Coverage:
+        found = coverage(pair)
+        happens()
+        return found
+
+    store.coverage = then  # type: ignore[method-assign]
+
+
+def test_the_coverage_of_a_file_that_was_deleted_proves_no_silence(store: SqlHistory, tmp_path: Path) -> None:
+    begun, later = NEW[-1].traded_at // MINUTE + 1, range(9, 30)
+    trades = tuple(trade(number, NEW[-1].traded_at + (number - 8) * 30 * SECOND) for number in later)
+    store.write([News(BTC, trades)])
+
+    def covered() -> set[str]:
+        told = ask_candles(store, BTC, 1, begun * MINUTE, (begun + 8) * MINUTE, 100, FAR)
+        return {each.covered for each in told.candles}
+
+    assert covered() == {"complete"}
+    after_the_coverage(store, lambda: (tmp_path / "history.sqlite3").unlink(missing_ok=True))
+    assert covered() == {"unknown"}
+
+
+def test_a_page_is_of_the_file_that_came_in_the_place_of_another(store: SqlHistory, tmp_path: Path) -> None:
+    other = SqlHistory(SqliteEngine(tmp_path / "other.sqlite3"))
+    other.write([News(BTC, tuple(OLD[:2]))])
+    other.close()
+
+    def replace() -> None:
+        if (tmp_path / "other.sqlite3").exists():
+            (tmp_path / "other.sqlite3").replace(tmp_path / "history.sqlite3")
+
+    after_the_coverage(store, replace)
+    assert ask_trades(store, BTC, Window(OLD[1].traded_at, None, NEW[-1].traded_at, FAR), 100).rows == [
+        OLD[1],
+        Gap(OLD[1].trade_id, None, OLD[1].traded_at, None),
+    ]
+
+
+def test_a_history_that_is_replaced_again_and_again_is_refused(store: SqlHistory, tmp_path: Path) -> None:
+    path, copies = tmp_path / "history.sqlite3", iter(range(9))
+    store.close()
+
+    def replace() -> None:
+        copy = tmp_path / f"{next(copies)}.sqlite3"
+        shutil.copy(path, copy)
+        copy.replace(path)
+
+    after_the_coverage(store, replace)
+    with pytest.raises(StoreUnavailable, match="in its place"):
+        ask_trades(store, BTC, Window(None, None, FAR, T0), 100)
+    with pytest.raises(StoreUnavailable, match="in its place"):
+        ask_candles(store, BTC, 1, T0, FAR, 100, FAR)
