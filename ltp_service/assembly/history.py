@@ -2,13 +2,13 @@
 
 from collections.abc import Callable, Sequence
 
-from ltp_service.assembly.prices import PriceParts
+from ltp_service.assembly.prices import GTHREAD_THREADS, PriceParts
 from ltp_service.domain.errors import ConfigError
 from ltp_service.domain.pairs import Pair
 from ltp_service.domain.trade import Trade
 from ltp_service.exchanges.kraken import tape_reader
 from ltp_service.exchanges.kraken_v2 import is_live
-from ltp_service.history.access import History
+from ltp_service.history.access import MOST_WAITING, History
 from ltp_service.history.backfill import Backfill
 from ltp_service.history.contract import HistoryStore, WriterLock
 from ltp_service.history.evidence import View
@@ -75,6 +75,8 @@ def wire_history(config: Config, runtime: Runtime, prices: PriceParts) -> Histor
         (lambda: None) if fleet is None else fleet.owner_elsewhere,
         runtime.clock,
         is_shared=config.history_url.file is None,
+        # With gthread each waiting question holds a thread.
+        most_waiting=GTHREAD_THREADS // 2 if config.worker_class == "gthread" else MOST_WAITING,
     )
     if tape is not None:
         tape.recorded, tape.record = recorder.frames, recorder.take

@@ -9,6 +9,9 @@ from ltp_service.history.rows import Around, Candle, Coverage, News, RecordedTra
 CANDLE_MINUTES = (1, 60, 1440)
 """Lengths of the candles that are made while writing. Longer and other ones are put together from these."""
 
+READ_SECONDS = 3.0
+"""Seconds that one question of a reader may last."""
+
 
 class HistoryStore(Protocol):
     """Every method may raise StoreUnavailable. `write` and `prune` are called by one thread at a time, the others by

@@ -14,11 +14,9 @@ from weakref import WeakSet
 from psycopg.errors import UndefinedTable
 
 from ltp_service.domain.errors import StoreUnavailable
+from ltp_service.history.contract import READ_SECONDS
 from ltp_service.history.engine import Row, Transaction
 from ltp_service.history.postgres_link import Connection, Link
-
-READ_SECONDS = 3.0
-"""Seconds that one question of a reader may last."""
 
 WRITE_SECONDS = 10.0
 """Seconds that one statement of the writer may last."""

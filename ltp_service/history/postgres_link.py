@@ -13,6 +13,7 @@ import psycopg
 from psycopg import pq
 from psycopg.abc import PQGen
 from psycopg.conninfo import conninfo_to_dict, make_conninfo
+from psycopg.errors import QueryCanceled
 from psycopg.waiting import Ready
 
 from ltp_service.domain.errors import StoreUnavailable
@@ -22,7 +23,8 @@ CONNECT_SECONDS = 5.0
 """Seconds that one address has to accept a connection."""
 
 PAUSE_SECONDS = 1.0
-"""Seconds in which a server that could not be reached is not tried again, so that questions do not queue up for it."""
+"""Seconds in which a server is left alone that could not be reached or ended a statement that took too long, so that questions
+do not queue up for it."""
 
 OLDEST_VERSION = 130000
 """PostgreSQL 13, the oldest that is tried."""
@@ -113,6 +115,8 @@ class Link:
 
         `again` calls it once more, with a new connection, when the one of an earlier use turns out to be lost.
         """
+        if time.monotonic() < self._silent_until:
+            raise StoreUnavailable(self._problem)
         used = self._connection is not None
         try:
             return work(self._connection or self._open())
@@ -121,6 +125,8 @@ class Link:
             raise
         except psycopg.Error as error:
             self._tidy()
+            if isinstance(error, QueryCanceled):
+                self._leave_alone(explain(error))
             if not (again and used and self._connection is None) or isinstance(error, _Lost):
                 raise StoreUnavailable(explain(error)) from error
         except BaseException:
@@ -151,13 +157,10 @@ class Link:
             self.close()
 
     def _open(self) -> Connection:
-        if time.monotonic() < self._silent_until:
-            raise StoreUnavailable(self._problem)
         try:
             connection = _open(self._url)
         except (psycopg.Error, OSError) as error:
-            self._problem = explain_connecting(error)
-            self._silent_until = time.monotonic() + PAUSE_SECONDS
+            self._leave_alone(explain_connecting(error))
             # Not `from error`: what libpq says of a URL that it cannot read may contain all of it.
             raise StoreUnavailable(self._problem) from None
         self._connection = connection
@@ -165,6 +168,10 @@ class Link:
         connection.autocommit = True
         connection.execute(_SET, [list(self._settings), list(self._settings.values())])
         return connection
+
+    def _leave_alone(self, problem: str) -> None:
+        self._problem = problem
+        self._silent_until = time.monotonic() + PAUSE_SECONDS
 
 
 def explain(error: psycopg.Error) -> str:

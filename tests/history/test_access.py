@@ -1,11 +1,13 @@
 """Questions to the history, the exchange's time for them, and where they cannot be answered."""
 
+from collections.abc import Callable
 from typing import Any
 
 import pytest
 
+from ltp_service.domain.errors import StoreUnavailable
 from ltp_service.history.access import History
-from ltp_service.history.contract import HistoryStore
+from ltp_service.history.contract import READ_SECONDS, HistoryStore
 from ltp_service.runtime.spawn import NativeThread
 from tests.fakes import BTC, NOON, FakeClock
 from tests.history.fakes import BEGINNING, FULL_DISK, FakeStore
@@ -43,6 +45,47 @@ def test_a_question_is_asked_of_the_store_and_its_error_is_raised() -> None:
 
     with pytest.raises(type(FULL_DISK), match="no room"):
         history().read(fail)
+
+
+def test_while_a_question_lasts_too_long_others_are_refused_at_once() -> None:
+    clock = FakeClock()
+    asked, told = history(clock=clock), list[str]()
+
+    def hang(_: HistoryStore) -> None:
+        clock.advance(READ_SECONDS)
+        asked._queue_up()  # noqa: SLF001 - as another caller does, who may wait for the answer to this question
+        clock.advance(0.1)
+        with pytest.raises(StoreUnavailable) as refused:
+            asked.read(lambda _: None)
+        told.append(str(refused.value))
+
+    asked.read(hang)
+    assert told == ["another question has no answer after 3 s; look at the disk or the server of the history"]
+    assert asked.read(lambda _: 7) == 7
+
+
+class Crowd:
+    """A thread in which each question waits for one that comes later."""
+
+    def __init__(self) -> None:
+        self.come: Callable[[], object] = list
+
+    def run(self, function: Callable[[], object]) -> object:
+        self.come()
+        return function()
+
+
+def test_only_so_many_questions_wait_at_the_same_time() -> None:
+    crowd: Any = Crowd()
+    asked = History(FakeStore(), crowd, RECORDER, lambda: None, FakeClock(), is_shared=False, most_waiting=3)
+    answered: list[HistoryStore] = []
+    crowd.come = lambda: asked.read(answered.append)
+    for _ in range(2):  # those that were answered or failed wait no longer
+        with pytest.raises(StoreUnavailable, match="3 questions wait for it; ask less often"):
+            asked.read(answered.append)
+    crowd.come = list
+    asked.read(answered.append)
+    assert len(answered) == 1
 
 
 def test_a_file_is_on_the_machine_that_feeds_the_fleet_and_a_server_everywhere() -> None:

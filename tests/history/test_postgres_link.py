@@ -124,12 +124,14 @@ def test_a_server_that_is_gone_is_not_asked_again_at_once(monkeypatch: pytest.Mo
 
 
 def test_a_statement_that_lasts_too_long_is_ended_by_the_server_and_the_connection_stays(
-    postgres: PostgresServer,
+    postgres: PostgresServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     opened = link(postgres.url(), 0.2)
     held = opened.use(lambda connection: connection)
     assert "took too long" in refused(lambda: opened.use(sleep(60)))
     assert opened.has(held)
+    assert "took too long" in refused(lambda: opened.use(one)), "it is left alone for a while"
+    monkeypatch.setattr(opened, "_silent_until", 0.0)
     assert opened.use(one) == (1,)
     opened.close()
 
