@@ -19,6 +19,7 @@ from ltp_service.rest.http_client import MAX_BODY_BYTES, HttpAnswer, HttpClient
 from ltp_service.rest.pace import Pace
 from ltp_service.rest.sequence import LONGEST_CACHE_SECONDS, NewestTrades, surely_at
 from ltp_service.rest.source import MarketAnswer, RestAnswer
+from ltp_service.runtime.pauses import Pauses
 from ltp_service.runtime.runtime import Runtime
 from ltp_service.settings.config import Config
 
@@ -184,7 +185,11 @@ class KrakenRest:
             params["since"] = str(int((since - PAGE_OVERLAP_SECONDS) * 1e9))
 
         def read(result: msgspec.Raw, evidence: answers.Evidence) -> tuple[list[Trade], float]:
-            return answers.read_page(result, pair, self._listings, self._clock.wall()), evidence.at
+            trades, pause = [], Pauses(self._clock.monotonic, self._sleep)
+            for trade in answers.read_page(result, pair, self._listings, self._clock.wall()):
+                trades.append(trade)
+                pause()
+            return trades, evidence.at
 
         return self._try(_Request("Trades", params, self._deadline()), read, self._spare_permit)
 

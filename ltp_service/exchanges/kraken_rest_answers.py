@@ -255,18 +255,19 @@ def read_trades(
     return NewestTrades(tick, tuple(told[place].row for place in places), is_whole=is_whole)
 
 
-def read_page(result: msgspec.Raw, pair: Pair, listings: Listings | None, received_at: float) -> list[Trade]:
-    """Every trade in an answer of Trades that has an id and can be read; `received_at` in unix seconds."""
+def read_page(
+    result: msgspec.Raw, pair: Pair, listings: Listings | None, received_at: float
+) -> Iterator[Trade]:
+    """Every trade in an answer of Trades that has an id and can be read; `received_at` in unix seconds. One after the other,
+    because a thousand take many milliseconds."""
     rows: list[msgspec.Raw] = []
     by_symbol = _by_symbol([pair])
     for key, told in _decoded(_BY_KEY, result).items():
         if key != "last" and _pair_of(key, by_symbol, listings) == pair:
             rows = _decoded(_LIST, told)
-    trades = []
     for row in rows:
         with suppress(BadFrame):
-            trades.append(_whole_trade(_decoded(_LIST, row), pair, received_at))
-    return trades
+            yield _whole_trade(_decoded(_LIST, row), pair, received_at)
 
 
 def _whole_trade(row: list[msgspec.Raw], pair: Pair, received_at: float) -> Trade:

@@ -10,6 +10,8 @@ import pytest
 
 from ltp_service.domain.errors import BadFrame, BreakerOpen, ExchangeError, Rejected, Unreachable
 from ltp_service.domain.pairs import Pair, kraken_rest_symbol, kraken_v1_symbol, read_pair
+from ltp_service.domain.trade import Trade
+from ltp_service.exchanges import kraken_rest_answers as answers
 from ltp_service.exchanges.kraken_rest import (
     FORGET_UNKNOWN_AFTER_SECONDS,
     LISTINGS_AGAIN_AFTER_SECONDS,
@@ -25,6 +27,7 @@ from ltp_service.rest.http_client import HttpAnswer, HttpClient
 from ltp_service.rest.pace import CALL_DISTANCE_SECONDS
 from ltp_service.rest.sequence import LONGEST_CACHE_SECONDS
 from ltp_service.rest.source import RestAnswer
+from ltp_service.runtime.pauses import WORK_SECONDS
 from ltp_service.runtime.runtime import Runtime
 from ltp_service.settings.config import Config
 from tests.deadline import DEADLINE
@@ -634,3 +637,23 @@ def test_the_newest_trades_are_evidence_of_before_any_cache(
     asked_at = kraken.clock.monotonic()
     (trade,), as_of = kraken.rest.newest_trades(Pair("BTC", "USD"))
     assert (trade.trade_id, as_of) == ("9", asked_at - age)
+
+
+def test_others_have_their_turns_while_a_long_page_is_read(
+    kraken: Kraken, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    whole_trade, read, read_at_pauses = answers._whole_trade, list[Trade](), list[int]()  # noqa: SLF001 - each is to take its time
+
+    def slow(row: list[msgspec.Raw], pair: Pair, received_at: float) -> Trade:
+        kraken.clock.advance(WORK_SECONDS / 4)
+        read.append(whole_trade(row, pair, received_at))
+        return read[-1]
+
+    monkeypatch.setattr(answers, "_whole_trade", slow)
+    rows = [["2.50", "1", 1_700_000_000.0 + number, "b", "m", "", number] for number in range(1, 12)]
+    kraken.replies = iter([good({"XBTUSD": rows, "last": "1"})])
+    world = runtime(kraken.clock, sleep=lambda _: read_at_pauses.append(len(read)))
+    rest = KrakenRest(Config(kraken_rest_url=URL), kraken, kraken.breaker, world)
+
+    assert len(rest.trades_after(Pair("BTC", "USD"), None)) == 11
+    assert read_at_pauses == [4, 8]

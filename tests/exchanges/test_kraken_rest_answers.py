@@ -427,7 +427,7 @@ def test_a_page_tells_every_trade_that_can_be_told() -> None:
         ["30243.20000", "0.1", 1688669598.3, "s", "l", ""],
         ["none", "0.1", 1688669598.4, "s", "l", "", 61044955],
     ]
-    told = read_page(result({"XXBTZUSD": rows, "last": "1688669598402208000"}), BTC_USD, None, 7.0)
+    told = list(read_page(result({"XXBTZUSD": rows, "last": "1688669598402208000"}), BTC_USD, None, 7.0))
 
     assert [(each.trade_id, each.side, str(each.price), str(each.quantity)) for each in told] == [
         ("61044952", "buy", "30243.40000", "0.34507674"),
