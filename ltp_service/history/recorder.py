@@ -40,7 +40,7 @@ class RecorderState(msgspec.Struct, frozen=True):
     lag: float
     """Seconds for which the oldest of them has waited."""
     lost: int
-    """Trades that were dropped because too many waited."""
+    """Trades that were dropped unwritten."""
     size: int | None
     """Bytes of the history, where this process writes it."""
 

@@ -36,6 +36,16 @@ WRITING_SECONDS = 2.0
 FIRST_PAUSE_SECONDS, LONGEST_PAUSE_SECONDS = 1.0, 30.0
 """Seconds until a failing store is tried again, doubling from the one to the other."""
 
+LOCKED_OUT_SECONDS = 60.0
+"""Seconds for which trades wait while another session has the lock that this process had. It may be one of its own: where the
+connection broke, a server notices after some seconds. A process that took over writes the same trades."""
+
+LOCKED_OUT = (
+    "another session has the writer's lock of the history (HISTORY_URL), maybe an earlier one of this process; the server ends"
+    " that soon, or pg_terminate_backend does"
+)
+"""The problem meanwhile."""
+
 LATEST_SECONDS = CLOCK_TOLERANCE_SECONDS
 """Seconds by which a trade may be later than the exchange's own clock. A later one has a wrong time and is left out. The price
 refuses what is later, too: what is no price here must be none in the history."""
@@ -78,7 +88,7 @@ class Report(NamedTuple):
     rows: int = 0
     """Trades that were new."""
     lost: int = 0
-    """Trades that were dropped because too many waited."""
+    """Trades that were dropped unwritten."""
     waiting: int = 0
     oldest: float | None = None
     """Monotonic second in which the oldest trade that waits arrived."""
@@ -137,7 +147,9 @@ class Writer:
         self._pause = FIRST_PAUSE_SECONDS
         self._problem: str | None = None
         self._prune_at = self._size_at = -inf
-        self._rows = 0
+        self._keep_until = -inf
+        """Until when trades wait although another session has the lock: not at all where this process has not had it."""
+        self._rows = self._lost = 0
         self._refused: list[tuple[Pair, RecordedTrade]] = []
         """Since the last report."""
         self._ahead: dict[tuple[Pair, int, int], None] = {}
@@ -149,11 +161,13 @@ class Writer:
         """Takes a batch, and writes what waits. Raises only what is no fault of the store; that batch is dropped then."""
         if not batch.leads:
             self._rest()
-            return Report(writes=False)
+            lost, self._lost = self._lost, 0
+            return Report(writes=False, lost=lost)
         self._take(batch)
-        lost = self._drop_the_oldest()
+        self._drop(len(self._waiting) - MOST_WAITING)
         report = self._try(batch.view) if self._monotonic() >= self._try_at else Report(writes=False)
         rows, self._rows = self._rows, 0
+        lost, self._lost = self._lost, 0
         refused, self._refused = self._refused, []
         oldest = self._waiting[0][2] if self._waiting else None
         return report._replace(
@@ -173,7 +187,8 @@ class Writer:
 
     def _rest(self) -> None:
         """Another process runs the feed, so it writes."""
-        self._waiting.clear()
+        self._drop(len(self._waiting))
+        self._keep_until = -inf
         self._told.clear()
         self._forget_the_place()
         self._problem = None
@@ -239,19 +254,17 @@ class Writer:
         if len(self._ahead) > MOST_AHEAD:
             del self._ahead[next(iter(self._ahead))]
 
-    def _drop_the_oldest(self) -> int:
-        lost = max(0, len(self._waiting) - MOST_WAITING)
-        for _ in range(lost):
-            self._waiting.popleft()
-        return lost
+    def _drop(self, count: int) -> None:
+        """Drops the oldest of those that wait. They are lost."""
+        self._lost += max(0, count)
+        self._forget(count)
 
     def _try(self, view: View) -> Report:
         try:
             if not self._lock.take():
-                self._problem = None
-                self._waiting.clear()
-                self._forget_the_place()
+                self._wait_for_the_lock()
                 return Report(writes=False)
+            self._keep_until = inf
             jumped = self._begin_anew() | self._write(view)
             self._prune(view)
             size = self._size()
@@ -263,6 +276,19 @@ class Writer:
         self._problem, self._pause = None, FIRST_PAUSE_SECONDS
         unproven = {pair: since for pair, since in view.told_since.items() if self._proven.get(pair) != since}
         return Report(writes=True, jumped=jumped, unproven=unproven, size=size)
+
+    def _wait_for_the_lock(self) -> None:
+        """Another session has the lock. Where this process had it before, what waits is kept for a while."""
+        self._forget_the_place()
+        now, self._problem = self._monotonic(), None
+        self._keep_until = min(self._keep_until, now + LOCKED_OUT_SECONDS)
+        if now < self._keep_until:
+            self._problem = LOCKED_OUT
+        elif self._keep_until > -inf:
+            self._drop(len(self._waiting))
+            self._keep_until = -inf
+        else:
+            self._waiting.clear()  # the other one writes them
 
     def _begin_anew(self) -> frozenset[Pair]:
         """The pairs that may have holes because another history lies where the last one was written."""

@@ -572,7 +572,7 @@ class HistoryStatus(msgspec.Struct, frozen=True):
     lag_s: Seconds
     """For how long the first of them has waited."""
     lost_trades: Count
-    """Trades that were dropped because too many waited. REST is asked for them."""
+    """Trades that were dropped unwritten. REST is asked for them."""
     bytes: Count | None
     """The room that the history takes; null where this process does not record."""
     elsewhere: str | None

@@ -9,7 +9,7 @@ from ltp_service.domain.pairs import Pair
 from ltp_service.domain.trade import Trade
 from ltp_service.history.recorder import KEPT_SECONDS, WRITE_EVERY_SECONDS, Recorder
 from ltp_service.history.rows import News, Written
-from ltp_service.history.writer import Writer
+from ltp_service.history.writer import LOCKED_OUT, Writer
 from ltp_service.meters import HISTORY_LOST, HISTORY_REFUSED, HISTORY_ROWS
 from ltp_service.runtime.spawn import NativeThread
 from tests.fakes import BTC, NOON, FakeClock, RecordingMeters, ScriptedStop, runtime
@@ -96,7 +96,8 @@ def test_rest_proves_what_the_feed_has_not_missed(desk: Desk) -> None:
     assert desk.recorder.unproven == {}
 
 
-def test_while_another_process_writes_the_last_seconds_are_kept_for_the_case_that_it_ends(desk: Desk) -> None:
+def test_while_another_process_writes_the_last_seconds_are_kept_for_the_case_that_it_ends() -> None:
+    desk = Desk()
     desk.lock.is_free = False
     desk.turn()
     desk.hear(1)
@@ -231,3 +232,15 @@ def test_a_write_that_does_not_end_is_told(desk: Desk) -> None:
     assert (state.lag, state.waiting, settled) == (20.0, 2, False)
     assert state.problem == "a write has not ended for 20 s; look at the disk or the server (HISTORY_URL)"
     assert desk.recorder.state().problem is None
+
+
+def test_every_trade_is_written_that_came_while_an_earlier_session_had_the_lock(desk: Desk) -> None:
+    desk.lock.is_free = False
+    for number in range(1, 31):  # longer than trades are kept for another process
+        desk.hear(number)
+        desk.turn()
+    assert desk.recorder.state().problem == LOCKED_OUT
+    assert desk.recorder.state().lag == 15.0
+    desk.lock.is_free = True
+    desk.turn()
+    assert desk.ids() == [*range(1, 31)]

@@ -15,6 +15,8 @@ from ltp_service.history.rows import Written
 from ltp_service.history.writer import (
     FIRST_PAUSE_SECONDS,
     LATEST_SECONDS,
+    LOCKED_OUT,
+    LOCKED_OUT_SECONDS,
     PRUNE_EVERY_SECONDS,
     Batch,
     Frame,
@@ -393,6 +395,47 @@ def test_without_the_lock_nothing_is_written_and_nothing_kept() -> None:
     desk.lock.is_free = True
     desk.turn("2")
     assert desk.ids() == [2]
+
+
+def test_what_waits_is_kept_while_another_session_has_the_lock_that_this_process_had() -> None:
+    desk = Desk()
+    desk.turn("1")
+    desk.lock.is_free = False
+    assert desk.turn("2").waiting == 1
+    report = desk.turn("3", after=LOCKED_OUT_SECONDS - 2.5)
+    assert (report.writes, report.waiting, report.lost, report.oldest) == (False, 2, 0, 1001.0)
+    assert report.problem == LOCKED_OUT
+    assert desk.turn("4").waiting == 3
+
+    desk.lock.is_free = True
+    report = desk.turn("5")
+    assert (report.rows, report.problem, desk.ids()) == (4, None, [1, 2, 3, 4, 5])
+
+    desk.lock.is_free = False
+    desk.turn("6", after=LOCKED_OUT_SECONDS - 0.5)
+    assert desk.turn("7").waiting == 2, "the time counts anew"
+
+
+def test_another_session_that_keeps_the_lock_is_another_writer_and_what_waited_is_counted_as_lost() -> None:
+    desk = Desk()
+    desk.turn("1")
+    desk.lock.is_free = False
+    desk.turn("2 3", after=LOCKED_OUT_SECONDS)
+    report = desk.turn("4")
+    assert (report.writes, report.waiting, report.lost, report.problem) == (False, 0, 3, None)
+    report = desk.turn("5")
+    assert (report.waiting, report.lost, report.problem) == (0, 0, None), "the other one writes it"
+
+
+def test_what_waits_when_another_process_runs_the_feed_is_counted_as_lost() -> None:
+    desk = Desk()
+    desk.turn("1")
+    desk.store.problem = FULL_DISK
+    desk.turn("2 3")
+    assert desk.turn(leads=False).lost == 2
+    desk.lock.is_free = False
+    report = desk.turn("4")
+    assert (report.waiting, report.lost, report.problem) == (0, 0, None), "it has given the lock back"
 
 
 def test_a_process_that_does_not_run_the_feed_gives_the_lock_back() -> None:
