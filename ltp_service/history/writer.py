@@ -152,8 +152,9 @@ class Writer:
         self._rows = self._lost = 0
         self._refused: list[tuple[Pair, RecordedTrade]] = []
         """Since the last report."""
-        self._ahead: dict[tuple[Pair, int, int], None] = {}
-        """Pairs, ids and moments of trades that were stamped ahead. Once their moment has come they are as wrong as before."""
+        self._ahead: dict[tuple[Pair, int, int], float] = {}
+        """Pairs, ids and moments of trades that were stamped ahead, and the monotonic second in which each was told first. Once
+        its moment has come it is as wrong as before, unless it was the known clock that was behind."""
         self._ahead_at: dict[Pair, float] = {}
         """When the feed told one last: it happened, so the one before is not the newest."""
 
@@ -196,20 +197,19 @@ class Writer:
         self._lock.release()
 
     def _take(self, batch: Batch) -> None:
-        latest = inf if batch.view.ahead is None else batch.view.now + batch.view.ahead + LATEST_SECONDS
-        since = batch.view.told_since
+        now, ahead, since = batch.view.now, batch.view.ahead, batch.view.told_since
         for frame, received_at in batch.frames:
             is_live = self._is_live(frame)
-            for pair, row in self._believed(self._read(frame, 0.0), latest, received_at):
+            for pair, row in self._believed(self._read(frame, 0.0), ahead, received_at, is_fed=True):
                 self._waiting.append((pair, row, received_at))
                 told = Told(row.trade_id, row.traded_at, received_at)
                 if is_live:
                     self._go_on(pair, told, since.get(pair))
                 self._told[pair] = newer(self._told.get(pair), told)
         for pair, trades, as_of in batch.pages:
-            read = self._believed(((pair, trade) for trade in trades), latest, None)
+            read = self._believed(((pair, trade) for trade in trades), ahead, now, is_fed=False)
             rows = [row for _, row in read]
-            self._waiting.extend((pair, row, batch.view.now) for row in rows)
+            self._waiting.extend((pair, row, now) for row in rows)
             every = [each for each in map(recorded, trades) if each]
             if as_of is not None and (newest := newest_of(every, as_of)):
                 self._take_newest(pair, newest, since.get(pair))
@@ -234,23 +234,33 @@ class Writer:
             self._proven[pair] = since
 
     def _believed(
-        self, trades: Iterable[tuple[Pair, Trade]], latest: float, told_at: float | None
+        self, trades: Iterable[tuple[Pair, Trade]], ahead: float | None, told_at: float, *, is_fed: bool
     ) -> Iterator[tuple[Pair, RecordedTrade]]:
-        """Those with a proper id and a possible time. `told_at`: when the feed told them; None for those of REST."""
+        """Those with a proper id and a possible time. `is_fed`: the feed told them; else REST did."""
         for pair, trade in trades:
             row = recorded(trade)
             if row is None:
                 continue
-            if trade.timestamp > latest or (pair, *row[:2]) in self._ahead:
-                self._refuse(pair, row)
-                if told_at is not None:
+            key = pair, row.trade_id, row.traded_at
+            if self._was_ahead(key, trade.timestamp, ahead, told_at):
+                self._refuse(pair, row, told_at)
+                if is_fed:
                     self._ahead_at[pair] = told_at
             else:
+                self._ahead.pop(key, None)
                 yield pair, row
 
-    def _refuse(self, pair: Pair, row: RecordedTrade) -> None:
+    def _was_ahead(
+        self, key: tuple[Pair, int, int], timestamp: float, ahead: float | None, told_at: float
+    ) -> bool:
+        """Whether the exchange's clock was behind the trade when it was told first, by what is known of that clock now."""
+        if ahead is None:
+            return key in self._ahead
+        return timestamp > self._ahead.get(key, told_at) + ahead + LATEST_SECONDS
+
+    def _refuse(self, pair: Pair, row: RecordedTrade, told_at: float) -> None:
         self._refused.append((pair, row))
-        self._ahead[pair, row.trade_id, row.traded_at] = None
+        self._ahead.setdefault((pair, row.trade_id, row.traded_at), told_at)
         if len(self._ahead) > MOST_AHEAD:
             del self._ahead[next(iter(self._ahead))]
 

@@ -25,7 +25,7 @@ from ltp_service.history.writer import (
     Writer,
 )
 from tests.fakes import BTC, ETH, NOON, FakeClock
-from tests.history.fakes import BEGINNING, FULL_DISK, FakeLock, FakeStore, price, trade, view
+from tests.history.fakes import AHEAD, BEGINNING, FULL_DISK, FakeLock, FakeStore, price, trade, view
 
 
 def read(frame: str, _: float) -> list[tuple[Pair, Trade]]:
@@ -276,6 +276,34 @@ def test_a_trade_that_was_stamped_ahead_is_wrong_also_when_its_moment_has_come(
 
     desk.turn("4@90 5@91", after=100.0)
     assert desk.turn("2@9").refused == 0, "no more are remembered"
+
+
+def test_a_trade_that_was_refused_while_the_known_clock_was_behind_is_recorded_once_it_is_known_better() -> (
+    None
+):
+    desk = Desk()
+    desk.turn("1")
+    assert desk.turn("2@61").refused == 1, "the machine slept for a minute, and its monotonic clock with it"
+    later = desk.live(ahead=AHEAD + 60.0)
+    report = desk.turn("3@62", pages=[Page(BTC, [trade(2, 61.0), trade(3, 62.0)])], seen=later)
+    assert (report.refused, desk.ids()) == (0, [1, 2, 3])
+    assert desk.turn("2@61", seen=desk.live(ahead=None)).refused == 0, "it is not remembered any more"
+
+
+def test_a_trade_that_was_stamped_ahead_stays_refused_while_no_clock_is_known() -> None:
+    desk = Desk()
+    desk.turn("1 2@9", after=20.0)
+    assert desk.turn("2@9 3@9", seen=desk.live(ahead=None)).refused == 1
+    assert desk.turn("2@9").refused == 1
+    assert desk.ids() == [1, 3]
+
+
+def test_a_trade_is_ahead_by_its_own_arrival_however_late_it_is_looked_at() -> None:
+    desk = Desk()
+    arrived = desk.clock.monotonic()
+    desk.clock.advance(60.0)
+    report = desk.writer.turn(Batch([("1 2@9", arrived)], (), desk.live(), leads=True))
+    assert (report.refused, desk.ids()) == (1, [1])
 
 
 def test_the_history_refuses_what_the_price_refuses() -> None:
