@@ -47,7 +47,7 @@ refused pairs that it knows."""
 ASKED_TRADES = "100"
 """Newest trades asked for: enough to find among them what Ticker tells, of some seconds."""
 
-PAGE_TRADES, PAGE_OVERLAP_SECONDS = "1000", 0.001
+PAGE_TRADES, PAGE_OVERLAP_SECONDS = 1000, 0.001
 """Most trades of an answer (docs.kraken.com, get-recent-trades), and seconds by which two pages overlap."""
 
 _RETRY_BASE, _RETRY_CAP = 0.25, 2.0
@@ -78,6 +78,8 @@ class _Request(NamedTuple):
 
 class KrakenRest:
     """Asks through the breaker, within a time budget. Safe from any thread or greenlet."""
+
+    page_trades = PAGE_TRADES
 
     def __init__(self, config: Config, http: HttpClient, breaker: CircuitBreaker, runtime: Runtime) -> None:
         self._config = config
@@ -164,7 +166,8 @@ class KrakenRest:
             raise
 
     def trades_after(self, pair: Pair, since: float | None) -> list[Trade]:
-        """A page of trades with their ids: the first after the unix second `since`, or without it the newest of all.
+        """A page of trades with their ids: the first after the unix second `since`, or a millisecond before, or without it the
+        newest of all.
 
         No price needs it, so it is refused while prices find out whether the exchange answers. Asks once, and raises
         ExchangeError.
@@ -180,7 +183,7 @@ class KrakenRest:
 
     def page_after(self, pair: Pair, since: float | None) -> tuple[list[Trade], float]:
         """The page of `trades_after`, with the second of `newest_trades`."""
-        params = {"pair": self._symbol(pair), "count": PAGE_TRADES}
+        params = {"pair": self._symbol(pair), "count": str(PAGE_TRADES)}
         if since is not None:  # in nanoseconds; a little earlier, because a float has less digits
             params["since"] = str(int((since - PAGE_OVERLAP_SECONDS) * 1e9))
 

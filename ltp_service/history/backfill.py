@@ -31,6 +31,10 @@ HOPELESS_SECONDS = 3600.0
 EARLIER_SECONDS = (0.0, 1.0, 60.0)
 """By how much a page begins before the hole, at one try after the other: REST loses trades at the edges of a page."""
 
+BEYOND_SECONDS = 0.00101
+"""By how much a page begins after the hole does, where a page is full of trades of that one moment: REST tells no more of them.
+A page has also what is up to a millisecond earlier than asked for."""
+
 PROVABLE_AFTER_SECONDS = 2.5
 """Seconds after the beginning of a subscription in which REST is asked for the newest trade of a pair. An earlier answer
 could come from a cache (recorded: 2 s), and a pair that trades meanwhile needs none."""
@@ -55,8 +59,12 @@ class Missing(NamedTuple):
 class Rest(Protocol):
     """What tells trades that the feed has not told. Raises ExchangeError."""
 
+    @property
+    def page_trades(self) -> int:
+        """Most trades of a page."""
+
     def trades_after(self, pair: Pair, since: float | None) -> Sequence[Trade]:
-        """A page of trades from a unix second on."""
+        """A page of trades from a unix second on, or up to a millisecond earlier."""
 
     def newest_trades(self, pair: Pair) -> tuple[Sequence[Trade], float]:
         """The newest page, and the monotonic second of which it is evidence."""
@@ -83,6 +91,8 @@ class _Tries(NamedTuple):
     times: int
     again_at: float
     given_up: bool = False
+    beyond: bool = False
+    """Whether to ask for what follows the moment at which the hole begins."""
 
 
 class _Asked(NamedTuple):
@@ -247,7 +257,7 @@ class Backfill:
         tries = self._tries.get(hole, _NEVER_TRIED)
         # Written down first: a question that fails lets the other holes go first.
         self._tries[hole] = tries._replace(again_at=now + LAGGING_SECONDS)
-        earlier = EARLIER_SECONDS[tries.times % len(EARLIER_SECONDS)]
+        earlier = -BEYOND_SECONDS if tries.beyond else EARLIER_SECONDS[tries.times % len(EARLIER_SECONDS)]
         page = self._rest.trades_after(hole.pair, max(hole.after, self._oldest(hole.pair)) / 1e6 - earlier)
         self._judge(hole, tries, page, now)
         return True
@@ -266,16 +276,24 @@ class Backfill:
     def _judge(self, hole: Missing, tries: _Tries, page: Sequence[Trade], now: float) -> None:
         """Records the page, or learns from it that the hole stays."""
         newest, oldest = max((int(trade.trade_id) for trade in page), default=0), self._oldest(hole.pair)
+        ends_there = self._ends_at_its_beginning(page, hole)
         if any(_fills(trade, hole) and trade.timestamp * 1e6 >= oldest for trade in page):
             # Where its trades are taken, the hole is another one when it is read again, and no try of it counts.
             self._tries[hole] = _Tries(tries.times + 1, now, tries.given_up)
             self._record(hole.pair, page, None)
-        elif newest >= hole.before_id or tries.times:  # it has what lies around the hole, and nothing of it
+        elif newest >= hole.before_id or tries.times or ends_there:
+            # It has what lies around the hole, and nothing of it.
             if tries.times + 1 < len(EARLIER_SECONDS):
-                self._tries[hole] = _Tries(tries.times + 1, now, tries.given_up)
+                beyond = ends_there and not tries.times
+                self._tries[hole] = _Tries(tries.times + 1, now, tries.given_up, beyond)
             else:
                 self._give_up(hole, tries, now, "REST does not tell them")
         # Else REST lags behind, or the answer comes from a cache: the next one may tell more.
+
+    def _ends_at_its_beginning(self, page: Sequence[Trade], hole: Missing) -> bool:
+        """Whether a full page has no trade that is later than the one before the hole."""
+        is_full = len(page) >= self._rest.page_trades
+        return is_full and all(trade.timestamp * 1e6 <= hole.after + 1 for trade in page)
 
     def _give_up(self, hole: Missing, tries: _Tries, now: float, why: str) -> None:
         # Of a hole that began before what is kept, the missing ones may be older, too: those are no loss.

@@ -64,6 +64,7 @@ class FakeStore:
         self.writes: list[int] = []
         """Trades of each transaction."""
         self.ids: dict[Pair, set[int]] = {}
+        self.moments: dict[tuple[Pair, int], int] = {}
         self.contradicting: set[int] = set()
         """Ids of trades that contradict what is recorded."""
         self.pruned: list[int] = []
@@ -80,6 +81,7 @@ class FakeStore:
         for each in news:
             known = self.ids.setdefault(each.pair, set())
             refused += [(each.pair, told) for told in each.trades if told.trade_id in self.contradicting]
+            self.moments.update({(each.pair, told.trade_id): told.traded_at for told in each.trades})
             fresh = {told.trade_id for told in each.trades} - known - self.contradicting
             known |= fresh
             new += len(fresh)
@@ -106,12 +108,12 @@ class FakeStore:
         raise NotImplementedError
 
     def coverage(self, pair: Pair) -> Coverage:
-        """Of runs whose trades were a second apart, since NOON."""
+        """Of runs of consecutive ids."""
         ids = sorted(self.ids.get(pair, ()))
         firsts = [each for each in ids if each - 1 not in self.ids[pair]]
         lasts = [each for each in ids if each + 1 not in self.ids[pair]]
         runs = [
-            Run(0, *ends, *(BEGINNING + 1_000_000 * each for each in ends))
+            Run(0, *ends, *(self.moments[pair, each] for each in ends))
             for ends in zip(firsts, lasts, strict=True)
         ]
         return Coverage(tuple(runs), None, None)

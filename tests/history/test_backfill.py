@@ -24,11 +24,13 @@ from tests.history.fakes import BEGINNING, FakeStore, trade
 
 
 class Rest:
-    """Kraken's Trades: a trade a second since NOON, as far as it tells them."""
+    """Kraken's Trades: a trade a second since NOON, but for a sweep, as far as it tells them."""
 
     def __init__(self, newest: int) -> None:
         self.newest = newest
-        self.page = 1000
+        self.page_trades = 1000
+        self.sweep = range(0)
+        """Ids of trades that were made in the moment of the first of them."""
         self.lost: set[int] = set()
         """Ids that it never tells."""
         self.loses_at_the_edge = 0
@@ -44,13 +46,17 @@ class Rest:
         self.asked.append((pair, None if since is None else round(since - NOON, 6)))
         if self.problem is not None:
             raise self.problem
-        told = range(1, self.newest + 1)
+        told = [each for each in range(1, self.newest + 1) if each not in self.lost]
         if since is None:
-            ids = [*told][-self.page :]
+            ids = told[-self.page_trades :]
         else:
-            ids = [each for each in told if NOON + each >= since - 0.001][: self.page]
+            ids = [each for each in told if NOON + self.moment(each) >= since - 0.001][: self.page_trades]
             ids = ids[self.loses_at_the_edge :]
-        return [trade(each, each, pair) for each in ids if each not in self.lost]
+        return [trade(each, self.moment(each), pair) for each in ids]
+
+    def moment(self, trade_id: int) -> float:
+        """In seconds after NOON."""
+        return self.sweep[0] if trade_id in self.sweep else trade_id
 
 
 class Desk:
@@ -117,7 +123,7 @@ def test_a_hole_is_filled_from_the_trade_before_it() -> None:
 def test_the_newest_hole_comes_first_whatever_its_pair() -> None:
     desk = Desk(100, 1, 3, 7, 9)
     desk.record(ETH, [trade(each, each, ETH) for each in (4, 6)])
-    desk.rest.page = 3
+    desk.rest.page_trades = 3
     desk.look(5)
     assert desk.rest.asked == [(BTC, 7.0), (BTC, 3.0), (BTC, 5.0), (ETH, 4.0), (BTC, 1.0)]
     assert desk.missing() == desk.missing(ETH) == []
@@ -125,14 +131,44 @@ def test_the_newest_hole_comes_first_whatever_its_pair() -> None:
 
 def test_a_long_hole_takes_several_pages() -> None:
     desk = Desk(200, 1, 150)
-    desk.rest.page = 50
+    desk.rest.page_trades = 50
     assert desk.look(5) == [True, True, True, True, False]
     assert desk.missing() == []
 
 
+def test_of_a_sweep_that_is_longer_than_a_page_only_what_rest_cannot_tell_is_given_up(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    desk = Desk(100, *range(1, 11), 30)
+    desk.rest.sweep, desk.rest.page_trades = range(11, 21), 5
+    desk.look(60)
+    assert desk.missing() == [(15, 21)]
+    assert len(desk.rest.asked) < 12, "not asked for ever"
+    (told,) = caplog.messages
+    assert told.startswith("BTC/USD: the trades between 15 and 21 (10.0 s) are not recorded")
+    assert desk.meters.counted[HISTORY_GAP_SECONDS][""] == 10
+
+
+def test_what_follows_a_sweep_is_asked_for_from_just_after_it() -> None:
+    desk = Desk(100, *range(1, 11), 30)
+    desk.rest.sweep, desk.rest.page_trades = range(11, 21), 5
+    desk.look(4)
+    (_, before), (_, after) = desk.rest.asked[-2:]
+    assert before == 11.0
+    assert after is not None
+    assert 0.0 < after - 0.001 - 11.0 < 0.0001, "the page begins a millisecond earlier"
+
+
+def test_a_page_that_is_full_of_the_trades_around_a_hole_is_asked_for_again_from_earlier_on() -> None:
+    desk = Desk(100, *range(1, 11), *range(12, 20))
+    desk.rest.lost, desk.rest.page_trades = {11}, 3
+    desk.look(3)
+    assert [since for _, since in desk.rest.asked] == [10.0, 9.0, -50.0]
+
+
 def test_a_question_a_second_at_most() -> None:
     desk = Desk(200, 1, 150)
-    desk.rest.page = 50
+    desk.rest.page_trades = 50
     assert desk.look(5, every=0.25) == [True, False, False, False, True]
 
 
@@ -286,7 +322,7 @@ def test_pairs_are_asked_about_in_turn_and_a_failure_lets_the_others_go_first() 
 
 def test_holes_and_newest_trades_take_turns() -> None:
     desk = Desk(200, 1, 150)
-    desk.rest.page = 50
+    desk.rest.page_trades = 50
     desk.unproven = {BTC: 990.0, ETH: 991.0}
     desk.look(4)
     assert [since is None for _, since in desk.rest.asked] == [False, True, False, True]
