@@ -151,6 +151,7 @@ class Writer:
         """Until when trades wait although another session has the lock: not at all where this process has not had it."""
         self._rows = self._lost = 0
         self._refused: list[tuple[Pair, RecordedTrade]] = []
+        self._jumped: set[Pair] = set()
         """Since the last report."""
         self._ahead: dict[tuple[Pair, int, int], float] = {}
         """Pairs, ids and moments of trades that were stamped ahead, and the monotonic second in which each was told first. Once
@@ -170,6 +171,7 @@ class Writer:
         rows, self._rows = self._rows, 0
         lost, self._lost = self._lost, 0
         refused, self._refused = self._refused, []
+        jumped, self._jumped = self._jumped, set()
         oldest = self._waiting[0][2] if self._waiting else None
         return report._replace(
             rows=rows,
@@ -179,6 +181,7 @@ class Writer:
             problem=self._problem,
             refused=len(refused),
             refused_last=refused[-1] if refused else None,
+            jumped=frozenset(jumped),
         )
 
     def close(self) -> None:
@@ -275,9 +278,9 @@ class Writer:
                 self._wait_for_the_lock()
                 return Report(writes=False)
             self._keep_until = inf
-            jumped = self._begin_anew() | self._write(view)
+            self._begin_anew()
+            self._write(view)
             self._prune(view)
-            size = self._size()
         except StoreUnavailable as error:
             self._problem = str(error)
             self._try_at = self._monotonic() + self._pause
@@ -285,7 +288,7 @@ class Writer:
             return Report(writes=False)
         self._problem, self._pause = None, FIRST_PAUSE_SECONDS
         unproven = {pair: since for pair, since in view.told_since.items() if self._proven.get(pair) != since}
-        return Report(writes=True, jumped=jumped, unproven=unproven, size=size)
+        return Report(writes=True, unproven=unproven, size=self._size())
 
     def _wait_for_the_lock(self) -> None:
         """Another session has the lock. Where this process had it before, what waits is kept for a while."""
@@ -300,13 +303,12 @@ class Writer:
         else:
             self._waiting.clear()  # the other one writes them
 
-    def _begin_anew(self) -> frozenset[Pair]:
-        """The pairs that may have holes because another history lies where the last one was written."""
+    def _begin_anew(self) -> None:
+        """Every pair may have holes where another history lies where the last one was written."""
         before, self._place = self._place, self._lock.place()
-        if before is None or before == self._place:
-            return frozenset()
-        self._forget_the_place()
-        return frozenset(self._pairs)
+        if before is not None and before != self._place:
+            self._forget_the_place()
+            self._jumped |= set(self._pairs)
 
     def _forget_the_place(self) -> None:
         """What was written is not known to be there any more: neither the trades nor what they prove."""
@@ -315,8 +317,7 @@ class Writer:
         self._evidence.clear()
         self._observed.clear()
 
-    def _write(self, view: View) -> frozenset[Pair]:
-        jumped: set[Pair] = set()
+    def _write(self, view: View) -> None:
         until = self._monotonic() + WRITING_SECONDS
         while True:
             part = list(islice(self._waiting, MOST_AT_ONCE))
@@ -335,11 +336,11 @@ class Writer:
             self._forget(len(part))
             self._rows += written.new
             self._refused += written.contradicting
-            jumped.update(pair for pair, _ in written.contradicting)  # what is recorded may have new holes
-            jumped.update(pair for pair, told in by_pair.items() if self._jumps(pair, told))
+            self._jumped |= {pair for pair, _ in written.contradicting}  # what is recorded may have new holes
+            self._jumped |= {pair for pair, told in by_pair.items() if self._jumps(pair, told)}
             self._remember(news)
             if is_last or self._monotonic() >= until:
-                return frozenset(jumped)
+                return
 
     def _forget(self, count: int) -> None:
         for _ in range(count):
@@ -399,4 +400,7 @@ class Writer:
         if self._monotonic() < self._size_at:
             return None
         self._size_at = self._monotonic() + SIZE_EVERY_SECONDS
-        return self._store.size()
+        try:
+            return self._store.size()
+        except StoreUnavailable:
+            return None  # it is no fault of the writing

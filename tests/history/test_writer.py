@@ -411,6 +411,55 @@ def test_what_the_store_cannot_take_is_dropped_once_and_told() -> None:
     assert desk.ids() == [2]
 
 
+def test_where_only_deleting_fails_the_pairs_that_may_have_holes_are_told_all_the_same() -> None:
+    desk = Desk(keep_seconds=3600.0)
+
+    def fail(before: int) -> int:
+        raise FULL_DISK
+
+    desk.store.prune = fail  # type: ignore[method-assign]
+    report = desk.turn("1 2")
+    assert (report.rows, report.problem) == (2, str(FULL_DISK))
+    assert report.jumped == {BTC}
+    assert desk.turn().jumped == set()
+
+
+def test_where_a_later_transaction_fails_the_holes_of_the_first_one_are_told(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(module, "MOST_AT_ONCE", 1)
+    desk = Desk()
+    write = desk.store.write
+
+    def once(news: Any) -> Written:
+        desk.store.problem = FULL_DISK if desk.store.writes else None
+        return write(news)
+
+    desk.store.write = once  # type: ignore[method-assign]
+    report = desk.turn("1", "2")
+    assert (report.rows, report.waiting, report.problem) == (1, 1, str(FULL_DISK))
+    assert report.jumped == {BTC}
+
+
+def test_where_the_first_write_into_another_history_fails_its_holes_are_told() -> None:
+    desk = Desk()
+    desk.turn("1")
+    desk.lock.file, desk.store.problem = 2, FULL_DISK
+    assert desk.turn("2").jumped == {BTC, ETH}
+
+
+def test_a_size_that_cannot_be_told_is_no_problem_of_recording() -> None:
+    desk = Desk()
+
+    def fail() -> int:
+        raise FULL_DISK
+
+    desk.store.size = fail  # type: ignore[method-assign]
+    report = desk.turn("1")
+    assert (report.writes, report.rows, report.problem, report.size) == (True, 1, None, None)
+    assert report.jumped == {BTC}
+
+
 # One writer.
 
 
