@@ -9,6 +9,7 @@ from typing import get_args
 import pytest
 
 from ltp_service.assembly.history import open_history
+from ltp_service.domain.errors import StoreUnavailable
 from ltp_service.domain.pairs import Pair
 from ltp_service.domain.tick import REST
 from ltp_service.history.rows import Coverage
@@ -335,3 +336,14 @@ def test_prices_that_need_rest_come_before_the_holes_and_no_hole_keeps_them_from
         fed.silence(10)
     assert not prices.rest.is_free(), "it was asked, and did not answer"
     assert prices.breaker.state() == ("closed", 0, 0.0)
+
+
+@pytest.mark.parametrize(("worker_class", "most"), [("gevent", 50), ("gthread", 8)])
+def test_questions_that_wait_leave_most_places_of_a_worker_to_prices(
+    tmp_path: Path, worker_class: str, most: int
+) -> None:
+    fed = Fed(tmp_path, worker_class=worker_class)
+    for _ in range(most):
+        fed.history._queue_up()  # noqa: SLF001 - as callers do that wait
+    with pytest.raises(StoreUnavailable, match=f"{most} questions wait"):
+        fed.coverage()
