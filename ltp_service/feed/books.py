@@ -158,6 +158,9 @@ class BookCollector(Collector):
         raise BadFrame(self._last_error, reason="checksum")
 
     def symbol_unusable(self, symbol: str, now: float) -> None:
+        self.symbol_cut_off(symbol, now)
+
+    def symbol_cut_off(self, symbol: str, now: float) -> None:
         if symbol in self._subscriptions.states:
             self._sink.lose(self.exchange, [symbol])
             self.out_of_sync(symbol, now)

@@ -189,6 +189,9 @@ class Collector:
     def symbol_unusable(self, symbol: str, now: float) -> None:
         """Something arrived about this symbol that could not be used: what is known of it may be wrong."""
 
+    def symbol_cut_off(self, symbol: str, now: float) -> None:
+        """The exchange ended or refused a subscription of this symbol: there may be changes that it does not tell."""
+
     def connected(self, now: float) -> None:
         """A new connection, on which nothing is subscribed yet."""
 
@@ -390,8 +393,10 @@ class Collector:
         if refusal.symbol is None and not self.names_refusals:
             refusal = Refused(refusal.message, None, self._subscriptions.first_unanswered())
         self._last_error = refusal.message
-        if refusal.symbol is not None:
-            self._subscriptions.refuse(refusal.channel, refusal.symbol, refusal.message, now)
+        if refusal.symbol is not None and self._subscriptions.refuse(
+            refusal.channel, refusal.symbol, refusal.message, now
+        ):
+            self.symbol_cut_off(refusal.symbol, now)
         # A line for each of very many symbols would hide all others; the status names what was refused of each.
         subject = refusal.symbol if len(self._subscriptions.symbols) <= NAMED_IN_THE_LOG else None
         said = refusal.message if (subject or "") in refusal.message else f"{refusal.message} ({subject})"
@@ -405,6 +410,7 @@ class Collector:
 
     def _ended(self, subscription: Ended, now: float) -> None:
         self._subscriptions.lose(subscription.channel, subscription.symbol, now)
+        self.symbol_cut_off(subscription.symbol, now)
 
     def _note_invalid(self, value: Invalid, now: float) -> None:
         self._reject_frame(value.reason, value.message)

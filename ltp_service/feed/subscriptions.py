@@ -93,15 +93,15 @@ class Subscriptions:
             self._refusals.pop(symbol, None)
             self._changed()
 
-    def refuse(self, channel: str | None, symbol: str, message: str, now: float) -> None:
-        """The exchange refused; without a channel, all of them."""
+    def refuse(self, channel: str | None, symbol: str, message: str, now: float) -> bool:
+        """The exchange refused; without a channel, all of them. False where that says that it has accepted before."""
         if "already subscribed" in message.lower():
             for taken in [channel] if channel else self.channels:
                 self.acknowledge(taken, symbol, now)
-            return
+            return False
         state = self.states.get(symbol)
         if state and state.in_step and state.proof == "either":
-            return  # it flows: the refusal says that it was asked for twice
+            return True  # it flows, so most likely it was asked for twice: nothing is given up
         if state:
             for lost in [channel] if channel else self.channels:
                 self._drop(state, lost)
@@ -111,6 +111,7 @@ class Subscriptions:
                 LONGEST_RETRY_SECONDS, RETRY_REFUSED_AFTER_SECONDS * 2.0 ** min(tries - 1, 10)
             )
             self._changed()
+        return True
 
     def lose(self, channel: str, symbol: str, now: float) -> None:
         """The exchange ended a subscription that it had accepted."""

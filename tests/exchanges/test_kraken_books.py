@@ -205,6 +205,43 @@ def test_a_book_that_never_stays_in_sync_is_subscribed_less_and_less_often() -> 
     assert feed.script.meters.refused["checksum"] == 5
 
 
+V1_ANSWER = {"event": "subscriptionStatus", "pair": "XBT/USD", "subscription": {"depth": 10, "name": "book"}}
+REFUSED = "Currency pair not supported"
+
+
+@pytest.mark.parametrize(
+    ("kind", "end"),
+    [
+        (KrakenBooks, acknowledged(verb="unsubscribe")),
+        (KrakenBooks, json.dumps({"error": REFUSED, "success": False, "symbol": "BTC/USD"})),
+        (KrakenBooksV1, json.dumps(V1_ANSWER | {"status": "unsubscribed"})),
+        (KrakenBooksV1, json.dumps(V1_ANSWER | {"status": "error", "errorMessage": REFUSED})),
+    ],
+)
+def test_a_book_is_out_of_sync_from_the_end_of_its_subscription_until_a_new_one_brings_it(
+    kind: type[KrakenBooks], end: str
+) -> None:
+    begin: list[Step] = [acknowledged(), snapshot()]
+    if kind is KrakenBooksV1:
+        begin = [json.dumps(V1_ANSWER | {"status": "subscribed"}), v1_snapshot("BTC/USD", BIDS, ASKS, None)]
+    ended: list[Step] = [btc_in_sync, end, btc_in_sync, *beats(11), problem]
+    feed = Feed(kind, [*begin, *ended, *begin, btc_in_sync, problem], symbols=("BTC/USD",)).play()
+
+    lost = "1 order book(s) out of sync for 10 s: BTC/USD"
+    assert feed.seen == [True, False, lost, True, None]
+
+
+def test_a_subscription_that_exists_already_is_no_loss_of_its_book() -> None:
+    again = json.dumps({"error": "Already subscribed", "success": False, "symbol": "BTC/USD"})
+    feed = fed(snapshot(), again, btc_in_sync)
+    assert feed.seen == [True]
+
+
+def test_the_end_of_a_book_that_is_followed_no_longer_is_no_loss_of_the_others() -> None:
+    feed = fed(snapshot(), acknowledged("ETH/USD", verb="unsubscribe"), btc_in_sync)
+    assert feed.seen == [True]
+
+
 def test_updates_that_come_late_end_the_connection_and_every_book_with_it() -> None:
     def news(size: str, seconds: float) -> str:
         bids = BIDS | {"99.5": size}
