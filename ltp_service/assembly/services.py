@@ -199,11 +199,11 @@ def wire_pair_books(runtime: Runtime, prices: PriceParts, trades: TradeParts) ->
         return None
     prices.served.on_change(lambda pairs: collector.want(tuple(map(str, pairs))))
 
-    def heard_at() -> float | None:
+    def as_of() -> float | None:
         link = collector.link()
-        return (fleet.seen(link) if fleet else link).last_frame_at
+        return (fleet.seen(link) if fleet else link).as_of
 
-    return PairBooks(trades.books, heard_at, runtime.clock.monotonic)
+    return PairBooks(trades.books, as_of, runtime.clock.monotonic)
 
 
 def wire_streams(

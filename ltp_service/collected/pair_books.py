@@ -10,7 +10,7 @@ from ltp_service.domain.book import BookProblem, Level
 from ltp_service.domain.pairs import Pair
 
 FRESH_SECONDS = 5.0
-"""Seconds after Kraken's last frame in which its books are believed. A heartbeat comes each second, and after so many
+"""Seconds for which Kraken's books are believed after the moment that its last frame tells of. A heartbeat comes each second, and after so many
 without one Kraken advises to connect anew (docs.kraken.com/exchange/guides/websockets/reconnection)."""
 
 
@@ -23,7 +23,8 @@ class PairBook(msgspec.Struct, frozen=True, gc=False):
     in_sync: bool
     problem: BookProblem | None
     age: float | None
-    """Seconds since the last frame of the feed, which is the evidence for a book in sync; None before the first."""
+    """Seconds since the moment that the last frame of the feed tells of, which is the evidence for a book in sync; None
+    before the first."""
     changed_at: float | None
     """Exchange time of the last update, unix seconds."""
 
@@ -32,15 +33,15 @@ class PairBooks:
     """Reads the books of this process. Safe from any thread or greenlet."""
 
     def __init__(
-        self, books: BookStore, heard_at: Callable[[], float | None], monotonic: Callable[[], float]
+        self, books: BookStore, as_of: Callable[[], float | None], monotonic: Callable[[], float]
     ) -> None:
-        """`heard_at`: monotonic seconds of the last frame of Kraken's books, None before the first."""
-        self._books, self._heard_at, self._monotonic = books, heard_at, monotonic
+        """`as_of`: the moment that the last frame of Kraken's books tells of, in monotonic seconds; None before the first."""
+        self._books, self._as_of, self._monotonic = books, as_of, monotonic
 
     def look(self, pairs: Sequence[Pair]) -> list[PairBook]:
         """One for each pair, in that order."""
-        heard_at = self._heard_at()
-        age = None if heard_at is None else max(0.0, self._monotonic() - heard_at)
+        as_of = self._as_of()
+        age = None if as_of is None else max(0.0, self._monotonic() - as_of)
         return [self._of(pair, age) for pair in pairs]
 
     def _of(self, pair: Pair, age: float | None) -> PairBook:

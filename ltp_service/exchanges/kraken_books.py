@@ -10,8 +10,9 @@ from ltp_service.domain.errors import BadFrame
 from ltp_service.domain.exchange_clock import ExchangeClock
 from ltp_service.exchanges.kraken import TERMS
 from ltp_service.exchanges.kraken_book_frames import CHANNEL, DialectV1, DialectV2
+from ltp_service.exchanges.kraken_lag import counted
 from ltp_service.feed.books import REPAIRS_APART_SECONDS, BookCollector
-from ltp_service.feed.contract import Dialect, Equipment
+from ltp_service.feed.contract import Dialect, Equipment, Link
 from ltp_service.prices.store import BookSink
 
 LONGEST_BETWEEN_REPAIRS_SECONDS = 60.0
@@ -46,8 +47,17 @@ class KrakenBooks(BookCollector):
         super().__init__(symbols, sink, equipment)
         self._heads: dict[str, _Head] = {}
         self._exchange_clock = ExchangeClock()
+        self._delay = 0.0
+        """Seconds by which the newest update was late, whatever its book: a slow reader gets everything late."""
         self._losses: dict[str, int] = {}
         """How often a book was lost of late, beside the last time."""
+
+    def link(self) -> Link:
+        return msgspec.structs.replace(super().link(), delay=self._delay)
+
+    def connected(self, now: float) -> None:
+        super().connected(now)
+        self._delay = 0.0
 
     def book_replaced(self, snapshot: BookSnapshot, received_at: float) -> None:
         """Numbers the snapshot: the same number as before for the same levels, so that a deaf book is told from a still one."""
@@ -60,6 +70,8 @@ class KrakenBooks(BookCollector):
         head = self._heads.setdefault(snapshot.symbol, _Head())
         if found != head.checksum:
             head.number, head.checksum = head.number + 1, found
+        if snapshot.changed_at is not None and snapshot.symbol not in self._pulses:
+            self._estimate_the_lag(snapshot.symbol, snapshot.changed_at, received_at)
         super().book_replaced(msgspec.structs.replace(snapshot, update_id=head.number), received_at)
 
     def book_changed(self, change: BookChange, received_at: float) -> None:
@@ -71,10 +83,23 @@ class KrakenBooks(BookCollector):
         if change.changed_at is not None:
             self._watch_the_lag(change.changed_at, received_at)
 
+    def _estimate_the_lag(self, symbol: str, changed_at: float, received_at: float) -> None:
+        """The first snapshot may be as late as its time is old, until an update shows how late the line is.
+
+        A still book has an old time, too. No snapshot is older than the question that it answers.
+        """
+        age = self._exchange_clock.age(changed_at, received_at)
+        if age is not None:
+            asked_at = self._subscriptions.states[symbol].asked_at
+            self._delay = max(self._delay, counted(min(age, received_at - asked_at)))
+
     def _watch_the_lag(self, changed_at: float, received_at: float) -> None:
         """Takes all books out of sync when an update comes too late, because they show the past. Raises BadFrame then."""
         seconds = self._exchange_clock.heard(changed_at, received_at)
-        if seconds is None or seconds <= LATE_SECONDS:
+        if seconds is None:
+            return
+        self._delay = counted(seconds)
+        if seconds <= LATE_SECONDS:
             return
         self._sink.lose(self.exchange, self._subscriptions.symbols)
         self._last_error = f"an update of an order book came {seconds:.0f} s late; connecting anew"

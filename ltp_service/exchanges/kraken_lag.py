@@ -38,8 +38,8 @@ class Lag:
 
     def overstated(self, by: float) -> None:
         """Everything was less late by so many seconds than it seemed."""
-        self._line = _counted(self._line - by)
-        self._by_pair = {pair: _counted(lag - by) for pair, lag in self._by_pair.items()}
+        self._line = counted(self._line - by)
+        self._by_pair = {pair: counted(lag - by) for pair, lag in self._by_pair.items()}
         self.is_late = self.longest() > 0.0
 
     def learn(self, pair: Pair, age: float, since_last: float | None) -> tuple[float | None, float | None]:
@@ -52,7 +52,7 @@ class Lag:
         pair's own, until its next trade shows another lag. That is so too where the whole line may have been as late:
         nothing else tells the two apart.
         """
-        lag = _counted(age)
+        lag = counted(age)
         known, line_known = self.of(pair), self._line
         self._line = lag if since_last is None else min(lag, line_known + since_last)
         self._by_pair[pair] = lag
@@ -63,5 +63,6 @@ class Lag:
         )
 
 
-def _counted(lag: float) -> float:
+def counted(lag: float) -> float:
+    """Without what is too short to be a delay."""
     return lag if lag > NEGLIGIBLE_DELAY_SECONDS else 0.0

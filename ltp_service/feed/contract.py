@@ -103,3 +103,10 @@ class Link(msgspec.Struct, frozen=True):
     """Why this collector is of no use at present, for people."""
     gaps: tuple[Gap, ...] | None = None
     """When trades may have been missed, oldest first; None for a collector of something else."""
+    delay: float = 0.0
+    """Seconds by which what arrives is late, as far as this collector tells it."""
+
+    @property
+    def as_of(self) -> float | None:
+        """The moment whose state of the exchange the last frame tells; None before the first."""
+        return None if self.last_frame_at is None else self.last_frame_at - self.delay

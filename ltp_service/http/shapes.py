@@ -180,9 +180,10 @@ class PairBook(msgspec.Struct, frozen=True):
     in_sync: bool
     """False: an update may be missing."""
     problem: BookProblem | None
-    """`unknown`: not received yet; `out_of_sync`: an update may be missing; `stale`: nothing heard of Kraken for 5 s."""
+    """`unknown`: not received yet; `out_of_sync`: an update may be missing; `stale`: the last of Kraken is over 5 s old."""
     age_ms: Milliseconds | None
-    """Since the last message of the feed, which shows that the book is still this one. Null before the first."""
+    """Since the last message of the feed, which shows that the book is still this one, and the time by which the feed is
+    late. Null before the first."""
 
 
 class DetailedPrice(Price, frozen=True):

@@ -128,7 +128,7 @@ class StreamedBook(msgspec.Struct, frozen=True):
     in_sync: bool
     """False: an update may be missing."""
     problem: BookProblem | None
-    """`unknown`: not received yet; `out_of_sync`: an update may be missing; `stale`: nothing heard of Kraken for 5 s."""
+    """`unknown`: not received yet; `out_of_sync`: an update may be missing; `stale`: the last of Kraken is over 5 s old."""
     changed_at: Moment | None
     """Kraken's time of the last update; null where it is not told."""
 

@@ -16,8 +16,8 @@ class Desk:
     """A store with one book, and the moments that matter."""
 
     def __init__(self) -> None:
-        self.store, self.now, self.heard_at = BookStore(), 1000.0, 999.0
-        self.books = PairBooks(self.store, lambda: self.heard_at, lambda: self.now)
+        self.store, self.now, self.as_of = BookStore(), 1000.0, 999.0
+        self.books = PairBooks(self.store, lambda: self.as_of, lambda: self.now)
         self.replace()
 
     def replace(self, bids: tuple[tuple[Decimal, Decimal], ...] = (BID,)) -> None:
@@ -41,7 +41,7 @@ def test_a_book_out_of_sync_tells_no_price() -> None:
 @pytest.mark.parametrize(("silence", "problem"), [(5.0, None), (5.1, "stale")])
 def test_a_book_of_a_feed_that_is_silent_tells_no_price(silence: float, problem: str | None) -> None:
     desk = Desk()
-    desk.now = desk.heard_at + silence
+    desk.now = desk.as_of + silence
     book = desk.btc()
     assert (book.problem, book.bid is None, book.ask is None) == (problem, bool(problem), bool(problem))
 

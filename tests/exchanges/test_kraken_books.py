@@ -50,6 +50,12 @@ def update(bids: Half, told: int | None = None) -> str:
     return v2_update(Update("BTC/USD", bids, {}, right if told is None else told))
 
 
+def sized(size: str, seconds: float) -> str:
+    """Another size of BTC/USD's best bid, told `seconds` after noon."""
+    told = checksum(BIDS | {"99.5": size}, ASKS)
+    return v2_update(Update("BTC/USD", {"99.5": size}, {}, told), NOON + seconds)
+
+
 def fed(*steps: Step) -> Feed:
     return Feed(KrakenBooks, [acknowledged(), *steps], symbols=("BTC/USD",)).play()
 
@@ -243,23 +249,58 @@ def test_the_end_of_a_book_that_is_followed_no_longer_is_no_loss_of_the_others()
 
 
 def test_updates_that_come_late_end_the_connection_and_every_book_with_it() -> None:
-    def news(size: str, seconds: float) -> str:
-        bids = BIDS | {"99.5": size}
-        return v2_update(Update("BTC/USD", {"99.5": size}, {}, checksum(bids, ASKS)), NOON + seconds)
-
     feed = fed(
         snapshot(),
-        *(news(f"{number}.00000000", 0.0) for number in range(2, 5)),
+        *(sized(f"{number}.00000000", 0.0) for number in range(2, 5)),
         btc_in_sync,
         *beats(6),
-        news("5.00000000", 6.0),
+        sized("5.00000000", 6.0),
         btc_in_sync,
         *beats(6),
-        news("6.00000000", 6.5),
+        sized("6.00000000", 6.5),
         btc_in_sync,
     )
     assert feed.seen == [True, True]  # the connection ended before the last look
     assert feed.script.meters.refused["late"] == 1
+
+
+def delay(feed: Feed) -> None:
+    feed.seen.append(round(feed.collector.link().delay, 2))
+
+
+def test_the_newest_update_tells_how_late_the_feed_is() -> None:
+    late: list[Step] = [3.0, sized("2.0", 0.2), delay, *beats(1), delay]
+    feed = fed(snapshot(), sized("1.5", 0.0), delay, *late, sized("3.0", 3.9), delay)
+    assert feed.seen == [0, 2.8, 2.8, 0]
+
+
+@pytest.mark.parametrize(
+    ("told_at", "arrives_after", "late"),
+    [
+        pytest.param(0.5, 3.0, 3.0, id="late"),
+        pytest.param(2.5, 3.0, 1.0, id="written late"),
+        pytest.param(-900.0, 0.2, 0.0, id="of a still book"),
+        pytest.param(-900.0, 1.0, 1.0, id="of a still book, answered late"),
+    ],
+)
+def test_the_first_snapshot_of_a_book_is_at_most_as_late_as_it_is_old_and_was_asked_long_ago(
+    told_at: float, arrives_after: float, late: float
+) -> None:
+    first = v2_update(Update("ETH/USD", BIDS, ASKS, checksum(BIDS, ASKS)), NOON + told_at)
+
+    def want(feed: Feed) -> None:
+        feed.collector.want(("BTC/USD", "ETH/USD"))
+
+    added: list[Step] = [
+        want,
+        0.5,
+        BEAT,
+        arrives_after,
+        acknowledged("ETH/USD"),
+        first.replace("update", "snapshot"),
+    ]
+    feed = fed(snapshot(), sized("1.5", 0.0), *added, delay)
+    assert feed.seen == [late]
 
 
 def test_books_that_are_silent_for_equally_long_are_asked_about_together() -> None:

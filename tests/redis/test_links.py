@@ -14,10 +14,10 @@ from tests.redis_server import RedisServer
 class FakeCollector:
     """Says of itself what a test wants."""
 
-    def __init__(self, last_frame_at: float | None) -> None:
-        self.told = Link(
-            "kraken", "active", True, 3, 4, last_frame_at, None, {"BTC/USD": "active"}, None, (Gap(1.0, 2.0),)
-        )
+    def __init__(self, last_frame_at: float | None, delay: float = 0.0) -> None:
+        gaps = (Gap(1.0, 2.0),)
+        symbols = {"BTC/USD": "active"}
+        self.told = Link("kraken", "active", True, 3, 4, last_frame_at, None, symbols, None, gaps, delay)
 
     def link(self) -> Link:
         return self.told
@@ -53,6 +53,16 @@ def test_another_process_sees_the_collector_with_its_moments_on_its_own_clock(se
     assert (seen.state, seen.connected, seen.attempts, seen.gaps) == ("active", True, 4, (Gap(1.0, 2.0),))
     assert seen.last_frame_at is not None
     assert frame_at + 4999.0 < seen.last_frame_at <= frame_at + 5000.0
+
+
+def test_another_process_sees_how_late_the_collector_is(server: RedisServer) -> None:
+    frame_at = time.monotonic()
+    owner, other = links(server, FakeCollector(frame_at, delay=3.0)), links(server)
+    take(server, owner, other)
+    seen = other.told("kraken")
+    assert seen is not None
+    assert seen.last_frame_at is not None
+    assert (seen.delay, seen.as_of) == (3.0, seen.last_frame_at - 3.0)
 
 
 def test_a_collector_without_a_frame_has_none_elsewhere(server: RedisServer) -> None:

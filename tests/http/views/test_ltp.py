@@ -11,6 +11,7 @@ from werkzeug.test import TestResponse
 from ltp_service.domain.book import BookSnapshot
 from ltp_service.domain.pairs import Pair, read_pair
 from ltp_service.domain.tick import REST
+from ltp_service.exchanges.kraken_books import KrakenBooks
 from ltp_service.http import shapes
 from tests.deadline import DEADLINE
 from tests.fakes import BTC, ETH, NOON, XRP
@@ -264,7 +265,9 @@ def test_the_details_tell_both_clocks_and_the_source(service: FreshService) -> N
     ]
 
 
-def test_the_details_have_bid_and_ask_where_books_are_collected(fresh_service: MakeService) -> None:
+def test_the_details_have_bid_and_ask_and_their_age_where_books_are_collected(
+    fresh_service: MakeService,
+) -> None:
     service = fresh_service(collectors=("kraken_books",))
     service.trade("100")
     book = BookSnapshot("BTC/USD", 1, [(Decimal("99.5"), Decimal("1.50"))], [(Decimal("100.5"), Decimal(2))])
@@ -276,10 +279,14 @@ def test_the_details_have_bid_and_ask_where_books_are_collected(fresh_service: M
 
     unknown = {"bid": None, "ask": None, "in_sync": False, "problem": "unknown", "age_ms": None}
     assert told() == unknown
-    service.services.collectors["kraken_books"]._last_frame_at = service.clock.monotonic()  # noqa: SLF001 - it does not run
+    collector = service.services.collectors["kraken_books"]
+    assert isinstance(collector, KrakenBooks)
+    collector._last_frame_at = service.clock.monotonic()  # noqa: SLF001 - it does not run
     service.clock.advance(0.25)
     levels = {"bid": {"price": 99.5, "size": 1.5}, "ask": {"price": 100.5, "size": 2}}
     assert told() == levels | {"in_sync": True, "problem": None, "age_ms": 250}
+    collector._delay = 3.0  # noqa: SLF001 - as above
+    assert told() == levels | {"in_sync": True, "problem": None, "age_ms": 3250}
 
 
 def test_what_the_exchange_does_not_tell_is_null_and_never_invented(service: FreshService) -> None:
