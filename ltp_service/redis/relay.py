@@ -143,6 +143,8 @@ class Follower:
         topic = self._topics[channel]
         if self._read(channel, lambda: topic.take(message)):
             self._owner.heard(topic.epoch, now)
+            for each in self._topics.values():
+                each.owner_lives(topic.epoch)
 
     def _read(self, channel: str, read: Callable[[], None]) -> bool:
         """False when a message cannot be read. The next ones are read all the same."""

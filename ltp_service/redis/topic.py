@@ -98,6 +98,13 @@ class Topic:
         """Takes fields of the owner. Raises ValueError or msgspec.MsgspecError for one that cannot be read."""
         raise NotImplementedError
 
+    def recall(self, fields: Fields) -> None:
+        """Takes what Redis held before this process listened; the owner that told it may be gone. Raises as `learn`."""
+        self.learn(fields)
+
+    def owner_lives(self, epoch: int) -> None:
+        """A bulletin of any topic shows that the owner with this tenure is there."""
+
     def lost(self) -> None:
         """There is no owner any more, or this process cannot hear it."""
 
@@ -129,7 +136,7 @@ class Topic:
         if place is not None and place.decode() != self._client.place:
             return
         held: Mapping[bytes, bytes] = self._client.run("HGETALL", self._key)
-        self.learn({name.decode(): text for name, text in held.items()})
+        self.recall({name.decode(): text for name, text in held.items()})
 
     def take(self, message: bytes) -> None:
         """Takes one message of the channel; ignores those of this process and of earlier tenures."""

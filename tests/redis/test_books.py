@@ -53,6 +53,7 @@ def snapshot(bids: int = 2) -> BookSnapshot:
 def tell(owner: Process, other: Process) -> None:
     assert owner.shared.tell(7)
     other.shared.load()
+    other.shared.owner_lives(7)
 
 
 def both_holding_one(server: RedisServer) -> tuple[Process, Process]:
@@ -114,6 +115,62 @@ def test_an_owner_keeps_its_whole_book_when_it_listens_anew(server: RedisServer)
     view = owner.store.view("BTCUSDT", "bybit", 1000)
     assert view is not None
     assert len(view.bids) == 90
+
+
+def test_a_book_in_redis_is_believed_from_the_next_bulletin_of_its_owner_on(server: RedisServer) -> None:
+    owner, late = process(server), process(server)
+    owner.shared.replace("bybit", snapshot(), time.monotonic() - 60)  # nothing has happened in it since
+    assert owner.shared.tell(7)
+    late.shared.load()
+    assert late.store.view("BTCUSDT", "bybit", 5) is None
+    late.shared.owner_lives(7)
+    assert late.view().in_sync
+
+
+def test_a_book_of_an_owner_that_is_gone_is_never_believed(server: RedisServer) -> None:
+    owner, late = process(server), process(server)
+    owner.shared.replace("bybit", snapshot(), time.monotonic())
+    assert owner.shared.tell(7)
+    server.run("SET", EPOCH_KEY, 8)  # another one has the lease, and has told nothing yet
+    late.shared.load()
+    for epoch in (8, 7):
+        late.shared.owner_lives(epoch)
+        assert late.store.view("BTCUSDT", "bybit", 5) is None
+
+
+def test_what_an_owner_tells_meanwhile_is_newer_than_what_redis_held(server: RedisServer) -> None:
+    owner, late = process(server), process(server)
+    owner.shared.replace("bybit", snapshot(), time.monotonic())
+    assert owner.shared.tell(7)
+    late.shared.load()
+    subscription = server.client().subscribe(owner.shared.channel)
+    owner.shared.lose("bybit", ["BTCUSDT"])
+    assert owner.shared.tell(7)
+    message = subscription.receive(5)
+    assert isinstance(message, tuple)
+    late.shared.take(message[1])
+    late.shared.owner_lives(7)
+    assert late.store.view("BTCUSDT", "bybit", 5) is None
+
+
+def test_a_process_that_listens_anew_believes_nothing_that_it_read_before(server: RedisServer) -> None:
+    owner, late = process(server), process(server)
+    owner.shared.replace("bybit", snapshot(), time.monotonic())
+    assert owner.shared.tell(7)
+    late.shared.load()
+    server.run("SET", "ltp:books:place", "elsewhere")
+    late.shared.load()
+    late.shared.owner_lives(7)
+    assert late.store.view("BTCUSDT", "bybit", 5) is None
+
+
+def test_a_new_owner_tells_the_loss_of_a_book_that_it_only_read(server: RedisServer) -> None:
+    _, other = both_holding_one(server)
+    late = process(server)
+    late.shared.load()
+    late.shared.restart()
+    tell(late, other)
+    assert not other.view().in_sync
 
 
 def test_a_new_owner_does_not_tell_what_it_was_told(server: RedisServer) -> None:

@@ -38,6 +38,7 @@ class Words(Topic):
         self.news: dict[str, bytes] = {}
         self.learned: dict[str, bytes] = {}
         self.losses = 0
+        self.lives: list[int] = []
 
     def restart(self) -> None:
         raise AssertionError("nobody began a tenure")
@@ -53,6 +54,9 @@ class Words(Topic):
         if "garbage" in fields:
             raise ValueError("this is garbage")
         self.learned.update(fields)
+
+    def owner_lives(self, epoch: int) -> None:
+        self.lives.append(epoch)
 
     def lost(self) -> None:
         self.losses += 1
@@ -245,6 +249,15 @@ def test_what_is_told_arrives_at_its_own_topic(listener: Listener, speaker: Word
     Words(listener.server, "seconds").say("b")
     eventually(lambda: bool(listener.second.learned))
     assert (set(listener.topic.learned), set(listener.second.learned)) == ({"a"}, {"b"})
+
+
+def test_a_bulletin_of_one_topic_shows_all_of_them_that_the_owner_lives(
+    listener: Listener, speaker: Words
+) -> None:
+    assert not listener.second.lives  # the hash alone does not show it
+    speaker.say("a")
+    eventually(lambda: bool(listener.second.lives))
+    assert listener.second.lives == [7]
 
 
 def test_what_was_told_meanwhile_is_read_after_the_return(listener: Listener, speaker: Words) -> None:
