@@ -94,7 +94,7 @@ class Lease:
     ) -> None:
         """`in_step`: whether this process receives the owner's messages. `heard_at`: the monotonic second of the last
         word from Kraken, to any process of the fleet. `begin` is called at the start of each tenure.
-        `server_time`: the unix seconds that Redis' clock shows now, or a little earlier; asks nobody."""
+        `server_time`: the unix seconds that Redis' clock shows now, or a little earlier; it sends nothing."""
         self._claim, self._renew, self._release = map(client.script, (_CLAIM, _RENEW, _RELEASE))
         self._me = me
         self._collectors = collectors
@@ -218,5 +218,5 @@ class Lease:
             log.info("the lease lapses within %g s: %s", CLAIM_SECONDS, error)
 
     def _deadline(self) -> float:
-        """The server's unix seconds after which what is sent now is not to be done any more, because nobody waits for it."""
+        """The server's unix seconds after which what is sent now is not to be done any more, because its sender has given up."""
         return self._server_time() + REDIS_TIMEOUT_SECONDS

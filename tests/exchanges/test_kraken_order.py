@@ -361,7 +361,7 @@ def rest_tells(price: str, number: int, seconds: float) -> Step:
     ],
     ids=["by REST", "by the feed, late", "by REST before it"],
 )
-def test_a_print_is_not_alone_where_the_trade_before_it_is_told_by_whoever_it_may_be(
+def test_a_print_is_not_alone_where_rest_or_a_late_frame_tells_the_trade_before_it(
     told: list[Step],
 ) -> None:
     played = Played(

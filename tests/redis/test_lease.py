@@ -188,7 +188,9 @@ def test_a_process_that_ends_in_order_leaves_the_lease_to_the_next(one: Process,
     assert second > first > 0
 
 
-def test_a_release_that_was_long_under_way_takes_the_lease_from_nobody(one: Process, other: Process) -> None:
+def test_a_release_that_was_long_under_way_takes_the_lease_from_no_process(
+    one: Process, other: Process
+) -> None:
     def leading() -> Script:
         assert one.leads()
         one.under_way = 2 * REDIS_TIMEOUT_SECONDS
@@ -199,7 +201,7 @@ def test_a_release_that_was_long_under_way_takes_the_lease_from_nobody(one: Proc
     assert other.ask() is None
 
 
-def test_a_claim_that_was_long_under_way_gives_the_lease_to_nobody(one: Process, other: Process) -> None:
+def test_a_claim_that_was_long_under_way_gives_the_lease_to_no_process(one: Process, other: Process) -> None:
     one.under_way = 2 * REDIS_TIMEOUT_SECONDS
     assert one.ask() is None
     assert one.lease.last_seen == Claim(None, 0)
@@ -259,7 +261,7 @@ def test_an_owner_of_any_name_is_an_owner(one: Process) -> None:
 
 def test_a_claim_whose_answer_never_came_is_taken_up_again_with_its_number(one: Process) -> None:
     asked = ("one", 5000, time.time() + DEADLINE)
-    claimed = one.lease._claim((LEASE_KEY, EPOCH_KEY), asked)  # noqa: SLF001 - as Redis did while nobody heard it
+    claimed = one.lease._claim((LEASE_KEY, EPOCH_KEY), asked)  # noqa: SLF001 - as Redis did while its answer was lost
     assert one.ask() == claimed[2]
 
 
@@ -364,7 +366,7 @@ def test_a_deaf_owner_gives_it_up(one: Process, other: Process, caplog: pytest.L
     assert any("nothing came from Kraken for 20 s" in message for message in caplog.messages)
 
 
-def test_while_nobody_hears_kraken_the_owner_gives_up_ever_more_seldom(one: Process) -> None:
+def test_while_no_process_hears_kraken_the_owner_gives_up_ever_more_seldom(one: Process) -> None:
     tenures: list[float] = []
 
     def one_in_vain() -> Script:
