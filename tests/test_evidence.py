@@ -45,6 +45,7 @@ class Prices:
             supported_pairs=(BTC, ETH),
         )
         runtime = Runtime()
+        self._exchange = exchange
         self._clock = runtime.clock
         self._parts = wire_prices(config, runtime)
         self._manager = CollectorManager(self._parts.runners)
@@ -79,9 +80,9 @@ class Prices:
     def settle_down(self) -> None:
         """Waits until the feed vouches for both pairs, and both channels of each are subscribed."""
         eventually(lambda: {self.confirmed_by(BTC), self.confirmed_by(ETH)} == {WEBSOCKET})
-        kraken = self._parts.kraken
-        assert kraken is not None
-        eventually(lambda: set(kraken.labels().values()) == {"active"})
+        # A symbol is active from its first channel on. A trade made before the second one is subscribed is not told.
+        both = {"BTC/USD": 1, "ETH/USD": 1}
+        eventually(lambda: self._exchange.wait()["subscriptions"].get("trade") == both)
 
     def evidence_until(self, done: Callable[[], bool]) -> float:
         """The newest evidence, in monotonic seconds, that was claimed for BTC's price before `done`."""
