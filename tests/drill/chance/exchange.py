@@ -178,19 +178,21 @@ class Exchange:
         if fault.kind == "cut":
             for session in list(self.sessions):
                 session.cut()
-        self._tell_state(fault, fault.word)
+        self._tell_state(fault)
 
     def _end(self, fault: Fault) -> None:
         self.events.append((self.schedule.now, f"--- {fault} ends"))
-        self._tell_state(fault, "online")
+        self._tell_state(fault)
 
-    def _tell_state(self, fault: Fault, state: str) -> None:
+    def _tell_state(self, fault: Fault) -> None:
+        """What holds now, because another halt may last on."""
         for session in list(self.sessions):
             if fault.kind == "halt":
-                session.push(self._status(state))
+                session.push(self._status(self._system()))
             if fault.kind in ("pair_halt", "delisted") and session.follows_instruments:
-                told = "delisted" if fault.kind == "delisted" and state != "online" else state
-                session.push(_instruments("update", {str(fault.pair): told}))
+                pair = str(fault.pair)
+                told = self._state_of(pair) if self._lists(pair) else "delisted"
+                session.push(_instruments("update", {pair: told}))
 
     def _say_odd_status(self) -> None:
         odd = "" if self.chance.random() < 0.5 else "napping"
@@ -205,6 +207,10 @@ class Exchange:
             return f'{{"channel":"status","type":"update","data":[{{{told}"api_version":"v2","connection_id":1,"version":"2.0.9"}}]}}'
         told = f'"status":"{state}",' if state else ""
         return f'{{"connectionID":1,"event":"systemStatus",{told}"version":"1.9.1"}}'
+
+    def _system(self) -> str:
+        halt = self.behaviour.now("halt", self.schedule.now)
+        return halt.word if halt else "online"
 
     def _state_of(self, pair: str) -> str:
         fault = self.behaviour.now("pair_halt", self.schedule.now, pair)
@@ -224,8 +230,7 @@ class Exchange:
         session = Session(self)
         self.sessions[session] = None
         self.events.append((now, "connected"))
-        halt = self.behaviour.now("halt", now)
-        session.push(self._status(halt.word if halt else "online"))
+        session.push(self._status(self._system()))
         self.schedule.at(now + 1.0, session.beat)
         return session
 
@@ -448,8 +453,7 @@ class Exchange:
     def _result(self, method: str, params: Mapping[str, str], moment: float) -> Any:
         """As of an exchange moment."""
         if method == "SystemStatus":
-            halt = self.behaviour.now("halt", self.schedule.now)
-            return {"status": halt.word if halt else "online", "timestamp": "2026-01-01T00:00:00Z"}
+            return {"status": self._system(), "timestamp": "2026-01-01T00:00:00Z"}
         if method == "AssetPairs":
             return {
                 KEYS[pair]: {
