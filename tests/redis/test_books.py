@@ -56,6 +56,14 @@ def tell(owner: Process, other: Process) -> None:
     other.shared.owner_lives(7)
 
 
+def one_that_told(server: RedisServer) -> Process:
+    """The owner of the tenure 7, which has told its book."""
+    owner = process(server)
+    owner.shared.replace("bybit", snapshot(), time.monotonic())
+    assert owner.shared.tell(7)
+    return owner
+
+
 def both_holding_one(server: RedisServer) -> tuple[Process, Process]:
     """The owner and another one, which was told."""
     owner, other = process(server), process(server)
@@ -128,9 +136,8 @@ def test_a_book_in_redis_is_believed_from_the_next_bulletin_of_its_owner_on(serv
 
 
 def test_a_book_of_an_owner_that_is_gone_is_never_believed(server: RedisServer) -> None:
-    owner, late = process(server), process(server)
-    owner.shared.replace("bybit", snapshot(), time.monotonic())
-    assert owner.shared.tell(7)
+    one_that_told(server)
+    late = process(server)
     server.run("SET", EPOCH_KEY, 8)  # another one has the lease, and has told nothing yet
     late.shared.load()
     for epoch in (8, 7):
@@ -139,9 +146,7 @@ def test_a_book_of_an_owner_that_is_gone_is_never_believed(server: RedisServer) 
 
 
 def test_what_an_owner_tells_meanwhile_is_newer_than_what_redis_held(server: RedisServer) -> None:
-    owner, late = process(server), process(server)
-    owner.shared.replace("bybit", snapshot(), time.monotonic())
-    assert owner.shared.tell(7)
+    owner, late = one_that_told(server), process(server)
     late.shared.load()
     subscription = server.client().subscribe(owner.shared.channel)
     owner.shared.lose("bybit", ["BTCUSDT"])
@@ -154,9 +159,8 @@ def test_what_an_owner_tells_meanwhile_is_newer_than_what_redis_held(server: Red
 
 
 def test_a_process_that_listens_anew_believes_nothing_that_it_read_before(server: RedisServer) -> None:
-    owner, late = process(server), process(server)
-    owner.shared.replace("bybit", snapshot(), time.monotonic())
-    assert owner.shared.tell(7)
+    one_that_told(server)
+    late = process(server)
     late.shared.load()
     server.run("SET", "ltp:books:place", "elsewhere")
     late.shared.load()
