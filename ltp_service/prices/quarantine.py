@@ -89,7 +89,7 @@ class Quarantine:
             seen.last = amount
             seen.low, seen.high = min(seen.low, amount), max(seen.high, amount)
 
-    def due(self, now: float, served: Callable[[Pair], Price | None] = lambda _: None) -> list[Tick]:
+    def due(self, now: float, served: Callable[[Pair], Price | None]) -> list[Tick]:
         """Removes and returns the trades to serve now, because their holding time is over, or because the price that is
         `served` by now is near: they are no lone prints any more."""
         due = [

@@ -28,7 +28,7 @@ MARKET_FIELD = "market"
 PAIR_MARKETS_FIELD = "pair_markets"
 """The field with the statuses of pairs."""
 
-PAUSE_SECONDS = 1.5
+MAY_BE_STALE_AFTER_SECONDS = 1.5
 """Seconds without evidence after which the next one is told at once, because the price may have been stale. Kraken's
 heartbeats were recorded up to 1.16 s apart, so those of a feed that goes on wait for the next bulletin."""
 
@@ -264,6 +264,6 @@ def _is_seen(before: Price | None, after: Price | None) -> bool:
     return (
         after.tick is not before.tick
         or after.confirmed_by != before.confirmed_by
-        or after.confirmed_at > before.confirmed_at + PAUSE_SECONDS
+        or after.confirmed_at > before.confirmed_at + MAY_BE_STALE_AFTER_SECONDS
         or state_of(after, "online") != state_of(before, "online")
     )

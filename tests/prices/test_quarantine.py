@@ -30,6 +30,10 @@ class Market:
         return self.quarantine.admit(told, self.now)
 
 
+def nothing_served(_: Pair) -> None:
+    """No price of any pair is served."""
+
+
 def test_the_first_price_of_a_pair_passes() -> None:
     assert Market().trade("100.0")
 
@@ -69,21 +73,21 @@ def test_a_return_to_the_old_price_forgets_the_leap() -> None:
     market.trade("150.0")
 
     assert market.trade("100.1")
-    assert market.quarantine.due(market.now + 10) == []
+    assert market.quarantine.due(market.now + 10, nothing_served) == []
 
 
 def test_after_two_seconds_without_contradiction_the_leap_is_due() -> None:
     market = Market()
     market.trade("150.0")
 
-    assert market.quarantine.due(market.now + 1.9) == []
-    assert [held.price for held in market.quarantine.due(market.now + 2.0)] == ["150.0"]
+    assert market.quarantine.due(market.now + 1.9, nothing_served) == []
+    assert [held.price for held in market.quarantine.due(market.now + 2.0, nothing_served)] == ["150.0"]
 
 
 def test_what_was_served_after_its_time_is_the_new_measure() -> None:
     market = Market()
     market.trade("150.0")
-    (held,) = market.quarantine.due(market.now + 2.0)
+    (held,) = market.quarantine.due(market.now + 2.0, nothing_served)
     market.quarantine.learn(held, market.now + 2.0)
 
     assert market.trade("152.0", after=3.0)
@@ -130,7 +134,7 @@ def test_a_connection_that_ends_takes_what_it_held_with_it() -> None:
     market.trade("150.0")
     market.quarantine.forget()
 
-    assert market.quarantine.due(market.now + 60) == []
+    assert market.quarantine.due(market.now + 60, nothing_served) == []
 
 
 @pytest.mark.parametrize(("later", "counts"), [(40.0, True), (60.0, False)])
