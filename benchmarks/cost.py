@@ -43,10 +43,15 @@ def costs(bench: Bench, questions: Sequence[Question], rounds: int) -> list[Cost
 def least_cpu(bench: Bench, questions: Sequence[Question], rounds: int) -> list[float]:
     """Seconds of CPU per request of each question, in the cheapest of many short rounds.
 
-    Other guests of the machine only add to them, by a quarter and more: medians of equal code differ by 10 %.
+    Other guests of the machine only add to them, by a quarter and more: medians of equal code differ by 10 %. Each round
+    begins with another question, so none always follows the same one.
     """
-    measured = [[_cost(bench, question, seconds=1).cpu for question in questions] for _ in range(rounds)]
-    return [min(each) for each in zip(*measured, strict=True)]
+    measured: list[list[float]] = [[] for _ in questions]
+    for begin in range(rounds):
+        for place in range(begin, begin + len(questions)):
+            number = place % len(questions)
+            measured[number].append(_cost(bench, questions[number], seconds=1).cpu)
+    return [min(each) for each in measured]
 
 
 def _cost(bench: Bench, question: Question, seconds: int) -> Cost:
