@@ -9,7 +9,7 @@ import _socket
 import re
 import socket
 import ssl
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from email.utils import formatdate
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any
@@ -24,7 +24,7 @@ KNOWN_ATTRIBUTES = set("req sock version status headers headers_sent must_close 
 
 LARGEST_JOINED_BYTES = 65_536
 """Most bytes of a body that is joined with its head. Larger bodies are files, and each client that reads slowly would
-hold a copy of one."""
+hold a copy of one. They are sent in pieces of this size, each of which has its own time (client_pace.py)."""
 
 _PRINTABLE = bytes(range(0x20, 0x7F))
 
@@ -59,13 +59,21 @@ def send(
     response: Any = getattr(start_response, "__self__", None)
     if type(content) is tuple and len(content) < 2 and _is_gunicorns(response):
         body: bytes = content[0] if content and response.req.method != "HEAD" else b""
-        head = _head(response, status, headers, moment) if len(body) <= LARGEST_JOINED_BYTES else None
+        if len(body) > LARGEST_JOINED_BYTES:
+            start_response(status, headers)
+            return _pieces(body)
+        head = _head(response, status, headers, moment)
         if head is not None and _is_framed(response, code := int(status[:3]), head, body):
             _begin(response, status, code, headers, len(body))
             _put(response.sock, head + body)
             return ()
     start_response(status, headers)
     return content
+
+
+def _pieces(body: bytes) -> Iterator[bytes]:
+    for begin in range(0, len(body), LARGEST_JOINED_BYTES):
+        yield body[begin : begin + LARGEST_JOINED_BYTES]
 
 
 def can_hand_over(environ: dict[str, Any]) -> bool:

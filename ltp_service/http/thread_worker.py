@@ -1,11 +1,14 @@
 """gunicorn's gthread worker, changed so that it ends soon after it is told to."""
 
 from collections.abc import Callable
+from functools import partial
 from threading import Thread
 from types import FrameType
 from typing import Any
 
 from gunicorn.workers import gthread
+
+from ltp_service.http.client_pace import keep_pace
 
 IDLE_GRACE_SECONDS = 0.25
 """Seconds after TERM before idle connections are closed, because a client may be sending a request already."""
@@ -20,6 +23,9 @@ class ThreadWorker(gthread.ThreadWorker):
         super().__init__(*args, **kwargs)
         self.told_to_end: Callable[[], None] = lambda: None
         """Called when the worker is told to end; ends the waiting requests."""
+
+    def handle_request(self, req: Any, conn: Any) -> Any:
+        return keep_pace(req, conn.sock, partial(super().handle_request, req, conn))
 
     def handle_exit(self, sig: int, frame: FrameType | None) -> None:
         super().handle_exit(sig, frame)

@@ -17,6 +17,8 @@ from gevent.server import StreamServer
 from gunicorn.sock import ssl_context
 from gunicorn.workers.ggevent import GeventWorker
 
+from ltp_service.http.client_pace import keep_pace
+
 IDLE_GRACE_SECONDS = 0.25
 """Seconds after TERM before idle connections and the listener are closed: a client may be sending a request, or have
 connected, already."""
@@ -73,6 +75,9 @@ class Worker(GeventWorker):
         wait = gevent.Timeout(IDLE_GRACE_SECONDS if kept and not self.alive else self._keepalive, False)  # type: ignore[arg-type]  # likewise
         greenlet.kept, greenlet.wait = kept, wait
         return wait
+
+    def handle_request(self, listener_name: Any, req: Any, sock: Any, addr: Any) -> bool:
+        return keep_pace(req, sock, partial(super().handle_request, listener_name, req, sock, addr))
 
     def handle_exit(self, sig: int, frame: FrameType | None) -> None:
         super().handle_exit(sig, frame)

@@ -1,0 +1,80 @@
+"""Bounds on how long a client may take to send a body, and to read its answer. gunicorn has none, so a client that only keeps
+its connection would hold one of the worker's places for ever."""
+
+import time
+from collections.abc import Callable
+from errno import ECONNRESET
+from typing import Any, TypeVar
+
+CLIENT_SECONDS = 10.0
+"""Seconds for a whole body, and for each piece of an answer (gunicorn_send.py). deploy/nginx.conf has bounds of its own."""
+
+UNREAD_SECONDS = 2.0
+"""Of these, for what is left of a body after the answer: without it, the client might lose the answer."""
+
+MIN_WAIT_SECONDS = 0.001
+"""A timeout of 0 would mean not to wait at all."""
+
+_PIECE_BYTES = 8192
+
+T = TypeVar("T")
+
+
+class TooSlow(ConnectionResetError):
+    """A client is too slow. gunicorn closes its connection, and writes no error to the log, as if the client had done it."""
+
+    def __init__(self, what: str) -> None:
+        super().__init__(ECONNRESET, f"the client {what} too slowly")
+
+
+def keep_pace(request: Any, client: Any, answer: Callable[[], T]) -> T:
+    """What `answer` returns, which reads the rest of gunicorn's `request` from the socket `client` and sends the answer there.
+
+    Raises TooSlow.
+    """
+    client.settimeout(CLIENT_SECONDS)
+    body = None
+    if getattr(request.body.reader, "length", 1):  # a body in chunks tells no length
+        request.unreader.sock = body = _BodyInTime(client)
+    try:
+        answered = answer()
+        if body is not None and client.fileno() >= 0:  # else the socket has been given away
+            body.finish(request)
+        return answered
+    except TimeoutError as error:
+        raise TooSlow("takes its answer") from error
+    finally:
+        request.unreader.sock = client
+        client.settimeout(None)
+
+
+class _BodyInTime:
+    """The socket, as gunicorn reads a body from it: each piece has what is left of the time for all of them."""
+
+    def __init__(self, client: Any) -> None:
+        self._client = client
+        self._until = time.monotonic() + CLIENT_SECONDS
+
+    def recv(self, size: int) -> bytes:
+        """Raises TooSlow when the time is over."""
+        self._client.settimeout(max(MIN_WAIT_SECONDS, self._until - time.monotonic()))
+        try:
+            piece: bytes = self._client.recv(size)
+        except TimeoutError:
+            raise TooSlow("sends its body") from None
+        finally:
+            self._client.settimeout(CLIENT_SECONDS)
+        return piece
+
+    def finish(self, request: Any) -> None:
+        """Reads what is left. Raises TooSlow, and ConnectionResetError where the body cannot be read to its end."""
+        self._until = min(self._until, time.monotonic() + UNREAD_SECONDS)
+        try:
+            while request.body.read(_PIECE_BYTES):
+                pass
+        except TooSlow:
+            raise
+        except (
+            Exception
+        ) as error:  # gunicorn has errors of several modules for it, and would answer a second time
+            raise ConnectionResetError(ECONNRESET, f"the body is broken: {error}") from error

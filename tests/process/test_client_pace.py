@@ -1,0 +1,67 @@
+"""Clients that send a body too slowly, or do not read their answer, on the service's own port."""
+
+import socket
+import time
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, suppress
+
+import pytest
+
+from ltp_service.assembly.prices import GTHREAD_THREADS
+from tests.deadline import DEADLINE
+from tests.process.service import Service
+from tests.simulator.client import Simulator
+
+PLACES = 2
+"""Connections that the gevent worker takes at once here."""
+
+POST = b"POST /mcp HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\n"
+
+
+@pytest.fixture(scope="module", params=["gevent", "gthread"])
+def service(simulator: Simulator, request: pytest.FixtureRequest) -> Iterator[Service]:
+    # gthread has a place for each thread.
+    places = f"--worker-connections={PLACES}" if request.param == "gevent" else ""
+    settings = {"WORKER_CLASS": request.param, "GUNICORN_CMD_ARGS": places}
+    with Service.start(simulator, "tests.process.impatient:app", fed=True, **settings) as running:
+        yield running
+
+
+def silent(client: socket.socket) -> None:
+    client.sendall(POST + b"Content-Length: 100\r\n\r\n")
+
+
+def silent_in_chunks(client: socket.socket) -> None:
+    client.sendall(POST + b"Transfer-Encoding: chunked\r\n\r\n5\r\n")
+
+
+def deaf(client: socket.socket) -> None:
+    client.sendall(b"GET /docs/swagger-ui-bundle.js HTTP/1.1\r\nHost: localhost\r\n\r\n")
+
+
+@pytest.mark.parametrize("hold", [silent, silent_in_chunks, deaf])
+def test_slow_clients_do_not_keep_the_places_of_others(
+    service: Service, hold: Callable[[socket.socket], None]
+) -> None:
+    with ExitStack() as held:
+        for _ in range(max(PLACES, GTHREAD_THREADS)):
+            client = held.enter_context(socket.socket())
+            client.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+            client.settimeout(DEADLINE)
+            client.connect(("127.0.0.1", service.port))
+            hold(client)
+        assert service.get("/health").status == 200
+    assert [line for line in service.log_lines() if line["level"] == "error"] == []
+
+
+def test_a_body_that_comes_byte_by_byte_has_one_time_for_all_of_them(service: Service) -> None:
+    ends_at = time.monotonic() + DEADLINE
+    with socket.create_connection(("127.0.0.1", service.port), DEADLINE) as client, suppress(ConnectionError):
+        client.sendall(POST + b"Content-Length: 100000\r\n\r\n")
+        client.settimeout(0.1)  # between two bytes
+        while time.monotonic() < ends_at:
+            client.sendall(b" ")
+            with suppress(TimeoutError):
+                if not client.recv(1 << 16):
+                    return
+        pytest.fail(f"the service still reads after {DEADLINE:g} s")
