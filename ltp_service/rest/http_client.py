@@ -118,7 +118,7 @@ class HttpClient:
         except TimeoutError:
             raise _late(url, deadline_seconds) from None
         except (requests.RequestException, HTTPError, OSError) as error:
-            raise _translated(error, url) from error
+            raise _translated(error, url, deadline_seconds) from error
         finally:
             call.caller_left()
 
@@ -222,10 +222,14 @@ def _late(url: str, deadline: float) -> Unreachable:
     return Unreachable(f"{url} did not answer within {deadline:g} s", reason="timeout")
 
 
-def _translated(error: Exception, url: str) -> Unreachable | Rejected:
+def _translated(error: Exception, url: str, deadline: float) -> Unreachable | Rejected:
     if isinstance(error, _INVALID):
         return Rejected(f"{url[:200]!r} cannot be asked: {error}", reason="invalid_url")
     causes = list(_causes(error))
+    if any(
+        isinstance(cause, ReadTimeoutError) for cause in causes
+    ):  # its socket's timeout is the deadline, too
+        return _late(url, deadline)
     for kinds, reason in _REASONS:
         for cause in causes:
             if isinstance(cause, kinds):

@@ -413,6 +413,19 @@ def test_a_caller_waits_for_the_rest_of_its_time(http: HttpClient, monkeypatch: 
     assert Waits.asked == [pytest.approx(DEADLINE - 0.1)]
 
 
+def test_an_answer_is_late_in_the_same_words_when_its_socket_ends_first(
+    http: HttpClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    moments = iter([100.0, 100.0 - PATIENCE])
+    monkeypatch.setattr("ltp_service.rest.http_client.time", SimpleNamespace(monotonic=lambda: next(moments)))
+    with (
+        serving(silent) as server,
+        pytest.raises(Unreachable, match=r"did not answer within 0\.25 s") as caught,
+    ):
+        http.get(server.url, {}, DEADLINE)
+    assert caught.value.reason == "timeout"
+
+
 def test_a_body_of_exactly_the_cap_is_taken(http: HttpClient) -> None:
     with serving(answering(bytes(1000))) as server:
         assert len(http.get(server.url, {}, PATIENCE, body_cap=1000).body) == 1000
