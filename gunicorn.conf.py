@@ -246,6 +246,10 @@ def local_port(sockets: list[Any]) -> int | None:
     return next(ports, None)
 
 
+def pre_request(worker: Any, request: Any) -> None:
+    """In place of gunicorn's own, which logs the path at level debug: a client may put a key there by mistake."""
+
+
 def post_request(worker: Any, request: Any, environ: Any, response: Any) -> None:
     # Without this a saturated worker serves some connections at the cost of others. It does not look at sockets;
     # ltp_service/http/turns.py does that for the feed.

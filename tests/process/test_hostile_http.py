@@ -251,6 +251,7 @@ KEYS = {
     "blank before colon": request(LTP, f"X-API-Key : {KEY}"),
     "control character": request(LTP, f"X-API-Key: {KEY}\x1b"),
     "in the query": request(f"{LTP}?pair={KEY}"),
+    "in the path": request(f"/auth/api-keys/{KEY}", method="DELETE"),
 }
 
 
@@ -258,6 +259,7 @@ KEYS = {
 def test_a_key_is_never_logged(ports: Ports, sent: bytes) -> None:
     for port in (ports.direct, ports.behind_nginx):
         check(talk(port, sent), {400, 401})
+    assert any("http_path" in line["fields"] for line in ports.service.log_lines())
     assert KEY not in str(ports.service.log_lines())
 
 

@@ -27,6 +27,7 @@ from tests.simulator.client import Simulator
 from tests.tables import by_result
 
 LTP = "/api/v1/ltp"
+SECRET_KEY = "ltp_" + "S" * 43
 PAGE = "https://page.example"
 TIMES = 10
 """Requests in a row, which take much less than half a second: so two half seconds at most."""
@@ -314,14 +315,22 @@ def test_a_missing_service_is_told_in_json_and_the_log_has_one_object_a_line() -
         answer = nginx.get(LTP)
         assert_is_error(answer, "INTERNAL_ERROR")
         assert (answer.status, answer.headers["retry-after"]) == (502, "5")
-        for target in ('/"quoted"\\', "/%ff%00", "/\u2028", "/\udcff", "/x?key=ltp_secret"):
+        for target in (
+            '/"quoted"\\',
+            "/%ff%00",
+            "/\u2028",
+            "/\udcff",
+            "/x?key=ltp_secret",
+            f"/auth/{SECRET_KEY}",
+        ):
             talk(nginx.port, request(target, 'X-Request-ID: "\x1b[31m'))
         nginx.stop()
         lines = nginx.access_log()
-    assert len(lines) >= 7
+    assert len(lines) >= 8
     assert {line["message"] for line in lines} == {"HTTP request proxied"}
     assert all(len(line["request_id"]) == 32 for line in lines)
     assert "ltp_secret" not in str(lines)
+    assert SECRET_KEY not in str(lines)
 
 
 # What clients notice of trouble.
