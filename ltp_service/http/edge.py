@@ -134,7 +134,8 @@ class Edge:
         if path != ROUTE:  # nearly all are this one, and it is normal
             note.asked = path
             path = environ["PATH_INFO"] = normal_path(path)
-        if ASKED_AT in environ and path == ROUTE and self._trusted_proxies:
+        # nginx.conf's own nginx comes through a unix socket. From elsewhere the header would only pass the rate limit.
+        if ASKED_AT in environ and path == ROUTE and self._trusted_proxies and not environ["REMOTE_ADDR"]:
             turn = read_turn(environ[ASKED_AT])
             if turn is not None:
                 return self._answer_cache(environ, note, headers, turn)
