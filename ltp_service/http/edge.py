@@ -257,6 +257,8 @@ class Edge:
             log.error("the application broke", exc_info=error)
             del headers[1:]
             return _error(note, headers, "500 INTERNAL SERVER ERROR", "INTERNAL_ERROR", OUR_FAULT)
+        if not begun[0].startswith("200"):
+            note.stream = None  # the stream was refused after it had been prepared, for example by If-Match
         return begun[0], len(content), (content,)
 
 

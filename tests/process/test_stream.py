@@ -57,6 +57,12 @@ def test_a_stream_tells_what_detail_tells(service: Service, simulator: Simulator
     }
 
 
+def test_a_stream_that_a_precondition_refuses_is_an_error_and_no_stream(single: Service) -> None:
+    answer = single.get(PATH, {"If-Match": '"another"'})
+    assert (answer.status, json.loads(answer.body)["code"]) == (412, "PRECONDITION_FAILED")
+    assert scrape(single).value("stream_clients") == 0
+
+
 def test_the_head_says_how_to_treat_a_stream(service: Service) -> None:
     with Stream(service.port, BTC, {"X-Request-ID": "stream-under-test"}) as stream:
         lines = stream.head.split("\r\n")
