@@ -126,6 +126,19 @@ def begin_metrics(folder: Path) -> None:
         sys.exit(1)
 
 
+def keep_metrics(folder: Path) -> None:
+    """Makes the folder again if it has gone, because a worker that cannot count there ends the service."""
+    try:
+        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+    except OSError as error:
+        logging.getLogger("ltp_service").error(
+            "PROMETHEUS_MULTIPROC_DIR: %s cannot be made again (%s), and a new worker may fail; let the user of the"
+            " service make it",
+            folder,
+            error.strerror,
+        )
+
+
 def make_room_for_streams() -> None:
     """Raises the number of files that this process, and each worker after it, may open."""
     needed = files_needed(settings.stream_max)
@@ -199,6 +212,8 @@ ENDING_SIGNALS = (signal.SIGTERM, signal.SIGINT, signal.SIGQUIT)
 
 
 def pre_fork(server: Any, worker: Any) -> None:
+    if (folder := metrics_folder()) is not None:
+        keep_metrics(folder)
     # Until its application is loaded, a new worker has the master's signal handlers, which only queue signals, and
     # Python drops signals during the fork. A worker told to end in that time would run until it is killed.
     signal.pthread_sigmask(signal.SIG_BLOCK, ENDING_SIGNALS)
@@ -273,7 +288,17 @@ def child_exit(server: Any, worker: Any) -> None:
     if (folder := metrics_folder()) is not None:
         from ltp_service.metrics.merged import forget  # noqa: PLC0415 - see share_metrics
 
-        forget(worker.pid, folder)
+        try:
+            forget(worker.pid, folder)
+        except OSError as error:
+            # gunicorn would end the service.
+            logging.getLogger("ltp_service").warning(
+                "/metrics keeps showing gauges of worker %d, which has ended (%s); make room in %s, or let the user of"
+                " the service write there, and start the service again",
+                worker.pid,
+                error.strerror,
+                folder,
+            )
 
 
 def on_exit(server: Any) -> None:

@@ -2,6 +2,7 @@
 
 import os
 import sys
+from pathlib import Path
 
 from tests.ended import ended
 
@@ -65,3 +66,39 @@ def test_a_worker_may_open_as_many_files_as_there_can_be_streams() -> None:
     )
     assert short.stdout.endswith("4096\n")
     assert "STREAM_MAX=5000 needs 6200" in short.stdout + short.stderr
+
+
+MASTER = """
+from runpy import run_path
+from types import SimpleNamespace
+
+run_path("gunicorn.conf.py")[{hook!r}](None, SimpleNamespace(pid=7))
+print("goes on")
+"""
+
+
+def said_by_master(hook: str, folder: Path) -> str:
+    command = [sys.executable, "-c", MASTER.replace("{hook!r}", repr(hook))]
+    done = ended(command, env={**os.environ, "PROMETHEUS_MULTIPROC_DIR": str(folder)}, check=True)
+    return done.stdout + done.stderr
+
+
+def test_a_worker_finds_the_metrics_folder_that_has_gone(tmp_path: Path) -> None:
+    assert said_by_master("pre_fork", tmp_path / "run" / "metrics") == "goes on\n"
+    assert (tmp_path / "run" / "metrics").is_dir()
+
+
+def test_the_master_outlives_a_metrics_folder_that_it_cannot_make_again(tmp_path: Path) -> None:
+    (tmp_path / "run").touch()
+    said = said_by_master("pre_fork", tmp_path / "run" / "metrics")
+
+    assert "goes on\n" in said
+    assert "cannot be made again (Not a directory)" in said
+
+
+def test_the_master_outlives_a_metrics_folder_in_which_it_can_remove_nothing(tmp_path: Path) -> None:
+    (tmp_path / "gauge_livemax_7.db").mkdir()  # removing it fails for root, too
+    said = said_by_master("child_exit", tmp_path)
+
+    assert "goes on\n" in said
+    assert "gauges of worker 7, which has ended (Is a directory)" in said

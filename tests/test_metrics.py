@@ -408,6 +408,29 @@ def test_of_two_workers_the_newest_price_the_highest_age_and_the_sum_is_shown(tm
     assert read_reports(tmp_path) == Report(counted={name: {hit: 5}})
 
 
+def test_a_worker_makes_the_folder_again_when_it_has_gone(tmp_path: Path) -> None:
+    gone = tmp_path / "run" / "metrics"
+    report = Report(counted={"price_requests_total": {("BTC/USD", "hit"): 5}})
+
+    write_report(report, gone, 1)
+
+    assert read_reports(gone) == report
+    assert gone.stat().st_mode & 0o077 == 0
+
+
+def test_without_a_folder_that_can_be_used_a_worker_tells_its_own_numbers(
+    service: FreshService, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    file = tmp_path / "metrics"
+    file.touch()
+    alone = scrape(service).names()
+    service.clock.advance(REFRESH_EVERY_SECONDS)
+    monkeypatch.setenv("PROMETHEUS_MULTIPROC_DIR", str(file))
+
+    assert scrape(service).names() == alone
+    assert f"{file} cannot be used (File exists)" in caplog.text
+
+
 def test_a_text_of_a_thousand_pairs_has_pauses_in_it() -> None:
     report = Report(0.0, {f"C{number}/USD": Shown(("live",), 1.5, 0.0, 1e9) for number in range(1000)})
     pauses: list[object] = []

@@ -42,7 +42,8 @@ class MergedFiles(MultiProcessCollector):
 
 
 def write_report(report: Report, folder: Path, process: int | str) -> None:
-    """Replaces what the process told before, at once."""
+    """Replaces what the process told before, at once. Makes the folder if it has gone."""
+    folder.mkdir(mode=0o700, parents=True, exist_ok=True)
     file = _file_of(folder, process)
     new = file.with_suffix(f".{os.getpid()}")
     new.write_bytes(_encode(report))

@@ -3,10 +3,12 @@
 A text of a thousand pairs takes tens of milliseconds, so there are pauses for other greenlets between its parts.
 """
 
+import logging
 import os
 import zlib
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from math import inf
+from pathlib import Path
 from threading import Event, Lock
 from typing import Any
 
@@ -21,6 +23,8 @@ from ltp_service.metrics.merged import MergedFiles, read_reports, shared_folder,
 from ltp_service.metrics.pairs import METRIC_PREFIX, Report, lines
 from ltp_service.runtime.pauses import Pauses
 from ltp_service.runtime.runtime import Runtime
+
+log = logging.getLogger(__name__)
 
 REFRESH_EVERY_SECONDS = 1.0
 """Seconds between two updates of the gauges, and for which all scrapes get the same text."""
@@ -101,9 +105,13 @@ def serve_metrics(app: Flask, metrics: Metrics, show: Callable[[], Report], runt
         folder, merged = shared_folder(), {}
         report = show()
         if folder is not None:
-            write_report(report, folder, os.getpid())
-            report = read_reports(folder)
-            merged = {family.name: family for family in MergedFiles(None, folder).collect()}  # type: ignore[no-untyped-call]
+            try:
+                write_report(report, folder, os.getpid())
+                families = MergedFiles(None, folder).collect()  # type: ignore[no-untyped-call]
+                report, merged = read_reports(folder), {family.name: family for family in families}
+            except OSError as error:
+                _tell_alone(folder, error)
+                folder = None
         for meter, own in metrics.families():
             pause()
             if own is None:
@@ -127,4 +135,14 @@ def serve_metrics(app: Flask, metrics: Metrics, show: Callable[[], Report], runt
         registry=metrics.registry,
         export_defaults=False,
         metrics_decorator=lambda _: prometheus_metrics,
+    )
+
+
+def _tell_alone(folder: Path, error: OSError) -> None:
+    log.warning(
+        "PROMETHEUS_MULTIPROC_DIR: %s cannot be used (%s), and /metrics shows the numbers of one worker alone; make room"
+        " there, or let the user of the service write there",
+        folder,
+        error.strerror,
+        extra={"once_a_minute": ("metrics folder",)},
     )

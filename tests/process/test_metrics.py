@@ -2,6 +2,7 @@
 
 import os
 import re
+import shutil
 import signal
 import time
 from collections.abc import Iterator
@@ -198,6 +199,24 @@ def test_several_workers_count_into_a_folder_of_their_own_that_goes_with_them(si
         assert folder.is_dir()
         assert folder.stat().st_mode & 0o077 == 0
     assert not folder.exists()
+
+
+def test_a_folder_that_disappears_costs_numbers_but_neither_a_scrape_nor_the_service(
+    simulator: Simulator, tmp_path: Path
+) -> None:
+    folder = tmp_path / "metrics"
+    with Service.start(simulator, WEB_CONCURRENCY="2", PROMETHEUS_MULTIPROC_DIR=str(folder)) as service:
+        service.ltp()
+        shutil.rmtree(folder)
+        assert service.get("/metrics").status == 200
+
+        shutil.rmtree(folder)
+        (victim, _), feeds = service.worker_pids(), service.messages().count(FED)
+        os.kill(victim, signal.SIGKILL)
+        service.wait_for_line(FED, count=feeds + 1)
+        service.until(lambda: victim not in service.worker_pids() and len(service.worker_pids()) == 2)
+        wait_for_value(service, 7, "cache_keys", cache_type="price")
+        assert service.get("/metrics").status == 200
 
 
 def counted_into(pid: int) -> Path:
