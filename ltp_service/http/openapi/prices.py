@@ -78,7 +78,8 @@ PRICES = Area(
         "GET /api/v1/ltp/cached": Operation(
             "getCachedPrices",
             "Only what is in memory now; no exchange is asked",
-            "A pair without a price that may be served is left out.",
+            "A pair without a price that may be served is left out. Before Kraken's list of pairs is known, a named pair of a"
+            " wildcard is refused with 503.",
             {
                 200: Answer(
                     "What can be served from memory, perhaps nothing",
@@ -89,7 +90,7 @@ PRICES = Area(
                 304: _UNCHANGED,
             },
             parameters=_ASKING,
-            problems=["UNSUPPORTED_PAIR"],
+            problems=["UNSUPPORTED_PAIR", "ALL_PRICES_FAILED"],
         ),
         "POST /api/v1/ltp/refresh": Operation(
             "refreshPrices",
@@ -138,7 +139,7 @@ EXPLANATION = Area(
                 query("pair", _ONE_PAIR, _EXPLAINED),
                 query("pairs", _ONE_PAIR, "The same as `pair`"),
             ],
-            problems=["UNSUPPORTED_PAIR"],
+            problems=["UNSUPPORTED_PAIR", "ALL_PRICES_FAILED"],
         )
     },
 )

@@ -54,7 +54,9 @@ def cached() -> Response:
     parts = services()
     asked = params.pairs(request.args, parts.prices.served.pairs).pairs
     bound = params.bound(request.args, request.headers)
-    quotes = parts.prices.quotes.look(_supported(parts, asked), bound)
+    # All pairs may be none: those of wildcards are not known before the exchange's list.
+    supported = _supported(parts, asked) if asked else []
+    quotes = parts.prices.quotes.look(supported, bound)
     _count(parts, asked, quotes)
     held = [quote for quote in quotes if quote.verdict.servable]
     note_of(request.environ).pairs = len(held)

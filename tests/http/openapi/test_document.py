@@ -247,6 +247,22 @@ def test_a_stale_price_is_refused_and_given_as_documented(service: FreshService)
     assert_as_documented(service.get("/api/v1/status"))
 
 
+@pytest.mark.parametrize(
+    ("path", "status"),
+    [
+        ("/api/v1/ltp/cached", 200),
+        ("/api/v1/ltp/cached?pair=BTC/USD", 503),
+        ("/api/v1/ltp/explain?pair=BTC/USD", 503),
+    ],
+)
+def test_before_the_exchanges_list_is_known_an_answer_is_as_documented(
+    tmp_path: Path, path: str, status: int
+) -> None:
+    answer = FreshService(tmp_path, supported_pairs=("*/USD",)).get(path)
+    assert answer.status_code == status
+    assert_as_documented(answer)
+
+
 def test_what_has_not_changed_is_answered_as_documented(service: FreshService) -> None:
     service.trade("115643.10")
     for path in "/api/v1/ltp?pair=BTC/USD /api/v1/ltp/cached /openapi.json /docs /docs/start.js".split():

@@ -327,6 +327,12 @@ def test_the_cached_answer_holds_only_what_is_there_and_asks_nobody(service: Fre
     assert "errors" not in answer.get_json()
 
 
+def test_the_cached_answer_of_all_pairs_is_empty_while_no_pair_is_known(fresh_service: MakeService) -> None:
+    answer = fresh_service(supported_pairs=("*/USD",)).get("/api/v1/ltp/cached")
+
+    assert (answer.status_code, answer.get_json()) == (200, {"ltp": []})
+
+
 def test_a_tag_changes_exactly_when_the_body_would(service: FreshService) -> None:
     path = "/api/v1/ltp?pair=BTC/USD"
     service.trade("100", traded_at=NOON)

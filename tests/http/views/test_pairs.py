@@ -36,7 +36,8 @@ def test_before_the_exchanges_list_is_known_a_pair_of_a_wildcard_is_no_mistake_o
     fresh_service: Callable[..., FreshService],
 ) -> None:
     service = fresh_service(supported_pairs=("*/USD",))
-    for path in ("/api/v1/ltp", "/api/v1/ltp?pair=BTC/USD", "/api/v1/stream"):
+    of_one = "/api/v1/ltp?pair=BTC/USD", "/api/v1/ltp/cached?pair=BTC/USD", "/api/v1/ltp/explain?pair=BTC/USD"
+    for path in ("/api/v1/ltp", "/api/v1/stream", *of_one):
         assert refusal(service.get(path)) == (503, "ALL_PRICES_FAILED")
     assert refusal(service.get("/api/v1/ltp?pair=BTC/EUR")) == (400, "UNSUPPORTED_PAIR")
     status = service.get("/api/v1/status").get_json()
