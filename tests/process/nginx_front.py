@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from pathlib import Path
 
-from tests.process.nginx import moved
+from tests.process.nginx import HAS_IPV6, moved
 from tests.simulator.client import PROJECT
 
 CONFIGURATION = PROJECT / "deploy" / "nginx-front.conf"
@@ -15,6 +15,7 @@ def in_front(machines: Mapping[str, str], folder: Path, port: int) -> str:
     """With all its places inside the folder. `machines`: to each that it names the address of ours."""
     places = {
         "listen 80 ": f"listen 127.0.0.1:{port} ",
+        "listen [::]:80 ": f"listen [::1]:{port} " if HAS_IPV6 else "# ",
         "/run/nginx.pid": f"{folder}/nginx.pid",
         "/var/cache/nginx/": f"{folder}/",
         "/var/log/nginx/": f"{folder}/",

@@ -23,7 +23,7 @@ class Machine:
             protocol_version = "HTTP/1.1"
 
             def do_GET(self) -> None:
-                body = f"{name} {self.headers['X-Forwarded-For']}".encode()
+                body = f"{name} {self.headers['X-Forwarded-For']} {self.headers['X-Asked-At']}".encode()
                 self.send_response(200)
                 self.send_header("Content-Length", str(len(body)))
                 self.send_header("Connection", "close")
@@ -71,13 +71,12 @@ def test_a_client_stays_at_one_machine_and_goes_to_another_when_that_one_is_gone
     nginx, machines = front
 
     def answered() -> set[str]:
-        claim = {"X-Forwarded-For": "9.9.9.9"}
+        claim = {"X-Forwarded-For": "9.9.9.9", "X-Asked-At": "1.0 2.0 +"}
         answers = [nginx.get("/api/v1/ltp", claim) for _ in range(QUESTIONS)]
         answers.append(nginx.get("/api/v1/ltp", {"Prefer": "wait=30"}))
         assert {answer.status for answer in answers} == {200}
-        assert {answer.body.decode().split()[1] for answer in answers} == {
-            "127.0.0.1"
-        }  # never what a client claims
+        told = {tuple(answer.body.decode().split()[1:]) for answer in answers}
+        assert told == {("127.0.0.1", "None")}  # never what a client claims
         return {answer.body.decode().split()[0] for answer in answers}
 
     (asked,) = answered()
