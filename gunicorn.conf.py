@@ -127,15 +127,20 @@ def begin_metrics(folder: Path) -> None:
 
 
 def keep_metrics(folder: Path) -> None:
-    """Makes the folder again if it has gone, because a worker that cannot count there ends the service."""
+    """Makes the folder again if it has gone. A worker that cannot count ends the service, so the next ones get another folder
+    where that one cannot be used."""
     try:
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        with tempfile.TemporaryFile(dir=folder):  # tries to make a file, as every worker will
+            return
     except OSError as error:
+        other = os.environ["PROMETHEUS_MULTIPROC_DIR"] = tempfile.mkdtemp(prefix=METRICS_PREFIX)
         logging.getLogger("ltp_service").error(
-            "PROMETHEUS_MULTIPROC_DIR: %s cannot be made again (%s), and a new worker may fail; let the user of the"
-            " service make it",
+            "PROMETHEUS_MULTIPROC_DIR: %s cannot be used any more (%s), and new workers count in %s, without the others;"
+            " let the user of the service write there, and start the service again",
             folder,
             error.strerror,
+            other,
         )
 
 
