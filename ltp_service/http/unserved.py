@@ -14,4 +14,6 @@ def unserved(served: ServedPairs, pairs: Sequence[Pair]) -> LtpError:
     """
     if not served.has_list and (not pairs or any(map(served.may_come, pairs))):
         return PriceUnavailable("the exchange's list of pairs is not known yet; try again later")
+    if not pairs:
+        return PriceUnavailable("no pair that the exchange lists is served here; see SUPPORTED_PAIRS")
     return UnknownPair(f"{', '.join(map(str, pairs))}: not served here; see /api/v1/pairs")

@@ -83,7 +83,13 @@ _HEADERS = (
 _CACHED = ("ETag", "Cache-Control", "Vary")
 _PAGED = (*_CACHED, "Link")
 _UNCHANGED = Answer("Nothing has changed", headers=_CACHED)
-_PROBLEMS = ["NOT_SUPPORTED", "HISTORY_ELSEWHERE", "HISTORY_UNAVAILABLE"]
+_PROBLEMS = [
+    "UNSUPPORTED_PAIR",
+    "ALL_PRICES_FAILED",
+    "NOT_SUPPORTED",
+    "HISTORY_ELSEWHERE",
+    "HISTORY_UNAVAILABLE",
+]
 
 PAST = Area(
     "history",
@@ -131,7 +137,7 @@ PAST = Area(
                 _FORMAT,
                 *_HEADERS,
             ],
-            problems=["UNSUPPORTED_PAIR", "HISTORY_UNKNOWN", "HISTORY_GAP", *_PROBLEMS],
+            problems=["HISTORY_UNKNOWN", "HISTORY_GAP", *_PROBLEMS],
         ),
         "GET /api/v1/candles": Operation(
             "getCandles",
@@ -171,7 +177,7 @@ PAST = Area(
                 _FORMAT,
                 *_HEADERS,
             ],
-            problems=["UNSUPPORTED_PAIR", *_PROBLEMS],
+            problems=_PROBLEMS,
         ),
         "GET /api/v1/trades": Operation(
             "getPastTrades",
@@ -205,7 +211,7 @@ PAST = Area(
                 _FORMAT,
                 *_HEADERS,
             ],
-            problems=["UNSUPPORTED_PAIR", *_PROBLEMS],
+            problems=_PROBLEMS,
         ),
     },
 )

@@ -65,7 +65,7 @@ STREAMING = Area(
                 *_RESUME,
                 _TICKET,
             ],
-            problems=["UNSUPPORTED_PAIR", *_PROBLEMS],
+            problems=["UNSUPPORTED_PAIR", "ALL_PRICES_FAILED", *_PROBLEMS],
         ),
         "POST /api/v1/stream/tickets": Operation(
             "createTicket",

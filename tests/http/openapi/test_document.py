@@ -253,6 +253,10 @@ def test_a_stale_price_is_refused_and_given_as_documented(service: FreshService)
         ("/api/v1/ltp/cached", 200),
         ("/api/v1/ltp/cached?pair=BTC/USD", 503),
         ("/api/v1/ltp/explain?pair=BTC/USD", 503),
+        ("/api/v1/stream", 503),
+        ("/api/v1/ltp/at?pair=BTC/USD&time=2026-01-01T00:00:00Z", 503),
+        ("/api/v1/candles?pair=BTC/USD&interval=1m", 503),
+        ("/api/v1/trades?pair=BTC/USD", 503),
     ],
 )
 def test_before_the_exchanges_list_is_known_an_answer_is_as_documented(

@@ -44,6 +44,19 @@ def test_before_the_exchanges_list_is_known_a_pair_of_a_wildcard_is_no_mistake_o
     assert (status["status"], status["pair_list"]) == ("down", {"known": False, "wildcards": {"*/USD": 0}})
 
 
+def test_a_wildcard_that_fits_no_pair_of_the_list_is_no_mistake_of_the_caller_either(
+    fresh_service: Callable[..., FreshService],
+) -> None:
+    service = fresh_service(supported_pairs=("*/USD",))
+    service.services.prices.served.listed(online(Pair("BTC", "EUR")), 0.0, complete=True)
+    answer = service.get("/api/v1/ltp")
+
+    assert refusal(answer) == (503, "ALL_PRICES_FAILED")
+    assert (
+        answer.get_json()["message"] == "no pair that the exchange lists is served here; see SUPPORTED_PAIRS"
+    )
+
+
 def test_what_the_exchange_lists_is_served_at_once(fresh_service: Callable[..., FreshService]) -> None:
     service = fresh_service(supported_pairs=("BTC/USD", "*/USD"))
     service.trade("100", BTC)
