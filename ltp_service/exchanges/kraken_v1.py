@@ -3,6 +3,7 @@
 Source: docs.kraken.com/exchange/api-reference/spot-websocket-v1
 """
 
+from collections.abc import Sequence
 from math import nan
 from operator import attrgetter
 
@@ -12,6 +13,7 @@ from ltp_service.domain.decimals import read_price
 from ltp_service.domain.errors import BadFrame
 from ltp_service.domain.market import market_status
 from ltp_service.domain.pairs import kraken_v1_symbol
+from ltp_service.exchanges.kraken_names import may_name_a_pair
 from ltp_service.feed.messages import (
     HEARTBEAT,
     Acknowledged,
@@ -94,6 +96,8 @@ def parse(frame: str) -> Parsed:
             return Parsed(
                 "refusal", (Refused(event.errorMessage or "no reason given", request_id=event.reqid),)
             )
+    if event.event != "pong" and may_name_a_pair(frame):
+        raise BadFrame("an event that is not known names a pair", reason="shape")
     return Parsed("pong" if event.event == "pong" else "unknown", ())
 
 
@@ -107,44 +111,46 @@ def _parse_subscription(event: _Event) -> Parsed:
 
 
 def _parse_data(frame: str) -> Parsed:
-    # [channelID, payload, (second payload of a two-sided book update,) channelName, pair]
+    # [channelID, payload, (more payloads, as of a two-sided book update,) channelName, pair]
     parts = _FRAME.decode(frame)
     if len(parts) < 4:
         raise BadFrame("data frame of fewer than four elements", reason="shape")
     channel = bytes(parts[-2])
     if channel == b'"ticker"':
-        return _parse_ticker(parts[1], _TEXT.decode(parts[-1]))
+        return _parse_ticker(parts[1:-2], _TEXT.decode(parts[-1]))
     if channel == b'"trade"':
-        return _parse_trades(parts[1], _TEXT.decode(parts[-1]))
+        return _parse_trades(parts[1:-2], _TEXT.decode(parts[-1]))
     name = _TEXT.decode(channel).partition("-")[0]
     if name not in {"book", "spread", "ohlc"}:  # it may have the trades of a pair under another name
         raise BadFrame("data of a channel that is not known", reason="shape")
     return Parsed(name, ())
 
 
-def _parse_ticker(payload: msgspec.Raw, symbol: str) -> Parsed:
-    last = _TICKER.decode(payload).c
+def _parse_ticker(payloads: Sequence[msgspec.Raw], symbol: str) -> Parsed:
+    if len(payloads) > 1:  # without times, which is the last trade is not known
+        raise BadFrame("a ticker of several payloads", reason="shape")
+    last = _TICKER.decode(payloads[0]).c
     if not last:
         raise BadFrame("ticker without a last trade", reason="shape")
     return Parsed("ticker", (LastTrade(symbol, last[0], read_price(last[0])),))
 
 
-def _parse_trades(payload: msgspec.Raw, symbol: str) -> Parsed:
+def _parse_trades(payloads: Sequence[msgspec.Raw], symbol: str) -> Parsed:
     # [["354.04000000","0.28245396","1618678150.826417","s","m",""], …]
     try:
-        trades = [_read_trade(row, symbol) for row in _TRADES.decode(payload)]
+        trades = [_read_trade(row, symbol) for payload in payloads for row in _TRADES.decode(payload)]
     except (BadFrame, msgspec.MsgspecError, ValueError):
-        return Parsed("trade", _each_trade(payload, symbol))
+        return Parsed("trade", _each_trade(payloads, symbol))
     if not trades:
         raise BadFrame("trade frame without a row", reason="shape")
     return Parsed("trade", (trades[0] if len(trades) == 1 else _newest(trades),))
 
 
-def _each_trade(payload: msgspec.Raw, symbol: str) -> list[LastTrade | Invalid]:
+def _each_trade(payloads: Sequence[msgspec.Raw], symbol: str) -> list[LastTrade | Invalid]:
     """The newest of the rows that can be used, and each of the others."""
     trades: list[LastTrade] = []
     unusable: list[Invalid] = []
-    for row in _ROWS.decode(payload):
+    for row in [row for payload in payloads for row in _ROWS.decode(payload)]:
         try:
             trades.append(_read_trade(_TRADE.decode(row), symbol))
         except BadFrame as error:

@@ -19,6 +19,7 @@ from ltp_service.domain.errors import BadFrame
 from ltp_service.domain.market import market_status
 from ltp_service.domain.pairs import kraken_v2_symbol
 from ltp_service.domain.trade import Side, Trade
+from ltp_service.exchanges.kraken_names import may_name_a_pair
 from ltp_service.feed.messages import (
     HEARTBEAT,
     Acknowledged,
@@ -42,6 +43,9 @@ LISTINGS = "instrument"
 _NOT_READ = frozenset({"book", "level3", "ohlc", "spread", "executions", "balances"})
 """Channels of which no last trade is read."""
 
+_REQUESTS = frozenset({"subscribe", "unsubscribe"})
+"""Methods whose answers are about what was asked, whatever pair they name."""
+
 _EARLIEST = 1262304000.0
 """2010: an empty market has been seen with timestamps of 1970."""
 
@@ -54,7 +58,7 @@ class _Result(msgspec.Struct):
 class _Frame(msgspec.Struct):
     channel: str | None = None
     type: str | None = None
-    data: msgspec.Raw = msgspec.Raw(b"[]")
+    data: msgspec.Raw = msgspec.Raw()
     method: str | None = None
     success: bool | None = None
     result: _Result | None = None
@@ -115,6 +119,7 @@ _INSTRUMENT = msgspec.json.Decoder(_Instrument)
 _LISTED = msgspec.json.Decoder(list[_Instrument])
 _NAMED = msgspec.json.Decoder(_Named)
 _STATUS = msgspec.json.Decoder(list[_Status])
+_NO_ROWS = msgspec.Raw(b"[]")
 _TRADE_ID, _MOMENT = attrgetter("trade_id"), attrgetter("traded_at", "trade_id")
 
 Row = TypeVar("Row")
@@ -148,8 +153,8 @@ def parse(frame: str) -> Parsed:
         case "status" | "instrument":
             return _parse_state(message)
         case None:
-            return _parse_answer(message)
-    return _parse_other(message, message.channel)
+            return _parse_answer(message, frame)
+    return _parse_other(message, message.channel, frame)
 
 
 def trades_of(frame: str, received_at: float) -> list[Trade]:
@@ -196,7 +201,23 @@ def _number(text: msgspec.Raw) -> Decimal:
     return read_price(bytes(text).decode("ascii", "replace"))
 
 
-def _parse_answer(message: _Frame) -> Parsed:
+def _filled(message: _Frame, events: list[LastTrade | Invalid]) -> list[LastTrade | Invalid]:
+    """The events of a frame's rows. Raises BadFrame where there are none, because its news may stand somewhere else.
+
+    An empty snapshot is no news: the exchange has no trade of a new pair.
+    """
+    if not events and not (message.type == "snapshot" and message.data):
+        raise BadFrame(f"{message.channel} frame without a row", reason="shape")
+    if message.symbol is not None and any(type(event) is Invalid for event in events):
+        return [*events, Invalid("shape", "a row that may be about the pair of its frame", message.symbol)]
+    return events
+
+
+def _has_data(message: _Frame) -> bool:
+    return bytes(message.data) not in (b"", b"[]")
+
+
+def _parse_answer(message: _Frame, frame: str) -> Parsed:
     if message.method == "pong":
         told = unix(message.time_out)
         return Parsed("pong", () if told is None else (Pong(told),))
@@ -206,30 +227,33 @@ def _parse_answer(message: _Frame) -> Parsed:
     )
     if error or message.success is False:
         return Parsed("refusal", (Refused(error or "no reason given", channel, symbol, message.req_id),))
-    if message.method is None and bytes(message.data) != b"[]":
+    if message.method is None and _has_data(message):
         raise BadFrame("data of no channel", reason="shape")
     if channel == LISTINGS:
         return Parsed("acknowledgement", ())
     if channel is None or symbol is None:
+        if message.method not in _REQUESTS and may_name_a_pair(frame):
+            raise BadFrame("it names a pair and no channel", reason="shape")
         return Parsed("unknown", ())
     if message.method == "unsubscribe":
         return Parsed("end", (Ended(channel, symbol),))
     return Parsed("acknowledgement", (Acknowledged(channel, symbol, unix(message.time_out)),))
 
 
-def _parse_other(message: _Frame, channel: str) -> Parsed:
+def _parse_other(message: _Frame, channel: str, frame: str) -> Parsed:
     """A channel without last trades. One that is not known may have the trades of a pair under another name."""
     if channel in _NOT_READ:
         return Parsed(channel, ())
-    if message.symbol is not None or bytes(message.data) != b"[]":
+    if message.symbol is not None or _has_data(message) or may_name_a_pair(frame):
         raise BadFrame("data of a channel that is not known", reason="shape")
     return Parsed("unknown", ())
 
 
 def _parse_tickers(message: _Frame) -> list[LastTrade | Invalid]:
     snapshot = message.type == "snapshot"
-    tickers, unusable = _rows(_TICKERS, _TICKER, message.data)
-    return [*(_ticked(ticker, snapshot=snapshot) for ticker in tickers), *unusable]
+    tickers, unusable = _rows(_TICKERS, _TICKER, message.data or _NO_ROWS)
+    events = [*(_ticked(ticker, snapshot=snapshot) for ticker in tickers), *unusable]
+    return events if tickers and not unusable else _filled(message, events)
 
 
 def _parse_trades(message: _Frame) -> list[LastTrade | Invalid]:
@@ -237,7 +261,7 @@ def _parse_trades(message: _Frame) -> list[LastTrade | Invalid]:
     snapshot = message.type == "snapshot"
     unusable: list[Invalid] = []
     try:
-        rows = _TRADES.decode(message.data)
+        rows = _TRADES.decode(message.data or _NO_ROWS)
     except (msgspec.MsgspecError, ValueError):
         rows, unusable = _usable_rows(_TRADE, message.data)
     if len(rows) == 1 and not unusable:
@@ -249,13 +273,13 @@ def _parse_trades(message: _Frame) -> list[LastTrade | Invalid]:
             by_symbol.setdefault(trade.symbol, []).append(trade)
         else:
             unusable.append(trade)
-    return [*map(_newest, by_symbol.values()), *unusable]
+    return _filled(message, [*map(_newest, by_symbol.values()), *unusable])
 
 
 def _parse_state(message: _Frame) -> Parsed:
     if message.channel == LISTINGS:
         return Parsed(LISTINGS, _parse_instruments(message))
-    told = (market_status(status.system) for status in _STATUS.decode(message.data))
+    told = (market_status(status.system) for status in _STATUS.decode(message.data or _NO_ROWS))
     return Parsed("status", [MarketChanged(status) for status in told if status != "unknown"])
 
 
@@ -320,8 +344,9 @@ def _ticked(ticker: _Ticker, *, snapshot: bool) -> LastTrade | Invalid:
         told_at = unix(ticker.timestamp)
         return LastTrade(ticker.symbol, price, read_price(price), None, None, snapshot, told_at)
     except BadFrame as error:
-        # Without a price nothing is known of the pair. An unreadable one says that there was a trade, so it is named.
-        return Invalid(error.reason, f"{ticker.symbol}: {error}", ticker.symbol if price else None)
+        # A snapshot has no price of a pair that was not traded for a day. Everything else says that there was a trade.
+        named = None if snapshot and not price else ticker.symbol
+        return Invalid(error.reason, f"{ticker.symbol}: {error}", named)
 
 
 def unix(moment: datetime | None) -> float | None:

@@ -65,6 +65,23 @@ UNUSABLE = [
     ticker("101", CLOCK_TOLERANCE_SECONDS + 2.0),
     '{"channel":"ticker","type":"update","data":{"symbol":"BTC/USD","last":101}}',
     '{"type":"update","data":[{"symbol":"BTC/USD","last":101}]}',
+    trade("101", 2, 1.0).replace('"data"', '"rows"'),
+    trade("101", 2, 1.0, "snapshot").replace('"data"', '"rows"'),
+    trade("101", 2, 1.0).replace('"data"', '"data":[],"rows"'),
+    trade("101", 2, 1.0).replace('"data"', '"rows"').replace('"trade"', '"trades"'),
+    trade("101", 2, 1.0)
+    .replace('"data"', '"rows"')
+    .replace("BTC/USD", "XBTUSD")
+    .replace('"trade"', '"trades"'),
+    trade("101", 2, 1.0).replace('"symbol":"BTC/USD",', "").replace('"data"', '"symbol":"BTC/USD","data"'),
+    '{"channel":"trade","type":"update","symbol":"BTC/USD","price":101}',
+    '{"channel":"trades","type":"update","rows":[{"symbol":"BTC\\/USD"}]}',
+    '{"channel":"prices","rows":{"BTC/USD":101}}',
+    '{"type":"update","symbol":"BTC/USD","price":101}',
+    '{"type":"update","rows":[{"symbol":"BTC/USD","price":101}]}',
+    '{"method":"trade","symbol":"BTC/USD","price":101}',
+    ticker("101", 1.0).replace('"data"', '"rows"'),
+    '{"channel":"ticker","type":"update","data":[{"symbol":"BTC/USD","bid":1}]}',
 ]
 
 V1_UNUSABLE = [
@@ -79,6 +96,12 @@ V1_UNUSABLE = [
     '[1,[],"trade","XBT/USD"]',
     '[1,{"c":[]},"ticker","XBT\\/USD"]',
     v1_trade("101", 1.0).replace('"trade"', '"trades"'),
+    v1_ticker("101").replace('{"c"', '{"c":["100","1"]},{"c"'),
+    v1_trade("101", 1.0).replace(',"trade"', ',{},"trade"'),
+    '{"event":"trade","pair":"XBT/USD","price":"101"}',
+    '{"event":"trade","pair":"XBTUSD","price":"101"}',
+    '{"event":"trade","rows":[{"pair":"XBT\\/USD","price":"101"}]}',
+    '{"pair":"XBT/USD","price":"101"}',
 ]
 
 
@@ -103,7 +126,11 @@ def test_it_is_the_same_on_v1(frame: str) -> None:
     [
         trade("7", 2, 1.0).replace("BTC/USD", "LTC/USD"),
         trade('"7"', 2, 1.0).replace("BTC/USD", "AIXBT/USD"),
-        '{"channel":"ticker","type":"update","data":[{"symbol":"BTC/USD","bid":1}]}',
+        '{"channel":"ticker","type":"snapshot","data":[{"symbol":"BTC/USD","bid":1}]}',
+        '{"channel":"trade","type":"snapshot","data":[]}',
+        '{"channel":"ticker","type":"snapshot","data":[]}',
+        '{"channel":"trades","type":"update","rows":[{"symbol":"AIXBT/USD"}]}',
+        '{"method":"subscribe","success":true,"symbol":"BTC/USD"}',
         '{"error":"Currency pair not supported BTC/USD","success":false}',
         '{"channel":"book","data":[{"symbol":"BTC/USD"}]}',
         '{"channel":"executions","data":[{"symbol":"BTC/USD"}]}',
@@ -115,6 +142,13 @@ def test_a_frame_about_nothing_that_is_served_casts_no_doubt(frame: str) -> None
     fed = Fed(V2, [*IN_STEP, 1.0, frame, *beats(2, BEAT)])
 
     assert fed.reason is None
+    assert fed.confirmed_at > 2.5
+
+
+def test_a_frame_that_names_another_pair_alone_casts_no_doubt_on_v1() -> None:
+    fed = Fed(V1, [*V1_IN_STEP, 1.0, '{"event":"trade","pair":"AIXBT/USD","price":"7"}', *beats(2, V1_BEAT)])
+
+    assert (fed.reason, fed.refused["shape"]) == (None, 1)
     assert fed.confirmed_at > 2.5
 
 

@@ -52,6 +52,16 @@ def test_of_several_trades_in_one_frame_the_newest_counts_with_its_time() -> Non
     ]
 
 
+def test_the_trades_of_all_payloads_of_a_frame_count() -> None:
+    rows = json.loads(TRADES)[1]
+    split = json.dumps([993, [rows[0]], [rows[1]], "trade", "XMR/USD"])
+    assert list(parse(split).events) == list(parse(TRADES).events)
+
+    (trade, invalid) = parse(split.replace('"354.04000000"', '"NaN"')).events
+    assert isinstance(trade, LastTrade)
+    assert isinstance(invalid, Invalid)
+
+
 @pytest.mark.parametrize(
     ("price", "amount"),
     [
