@@ -11,6 +11,9 @@ Side = Literal["buy", "sell"]
 MAX_COLLECTED_SYMBOLS = 200
 """Most symbols collected at the same time."""
 
+EARLIEST_TRADE = 1262304000.0
+"""2010 in unix seconds: an empty market has been seen with timestamps of 1970."""
+
 SYMBOL_RULE = "2 to 20 of A-Z and 0-9, for example BTCUSDT"
 _SYMBOL = re.compile("[A-Z0-9]{2,20}")
 

@@ -18,7 +18,7 @@ from ltp_service.domain.errors import BadFrame, ExchangeError, Rejected, Unreach
 from ltp_service.domain.market import MarketStatus, market_status
 from ltp_service.domain.pairs import Pair, kraken_rest_symbol, read_pair_or_none
 from ltp_service.domain.tick import REST, Tick
-from ltp_service.domain.trade import Side, Trade
+from ltp_service.domain.trade import EARLIEST_TRADE, Side, Trade
 from ltp_service.rest.http_client import HttpAnswer
 from ltp_service.rest.sequence import NO_DETAIL, Detail, NewestTrades, Progress, Row
 
@@ -35,9 +35,6 @@ _THROTTLE = 5.0
 
 _BAN = 60.0
 """The same after 429 and 403, which come from the edge and count per address, and after a lockout."""
-
-_EARLIEST = 1262304000.0
-"""2010: an empty market has been seen with timestamps of 1970."""
 
 _THROTTLING = re.compile("too many|rate limit|limit exceeded|exceeded msg rate|throttled|lockout|locked out")
 """Words of any error class (EAPI, EGeneral, EService, EOrder) that ask to be left alone."""
@@ -301,7 +298,7 @@ def _trade(row: list[msgspec.Raw], pair: Pair) -> _Trade:
     seconds: float = _decoded(_TIME, row[2])
     # The WebSocket tells microseconds, REST one digit more: the same trade must have the same time.
     traded_at = round(seconds, 6)
-    if not traded_at > _EARLIEST:
+    if not traded_at > EARLIEST_TRADE:
         raise BadFrame(f"{pair}: a trade of unix time {traded_at}", reason="time")
     price = _decoded(_TEXT, row[0])
     trade_id = _decoded(_TRADE_ID, row[6]) if len(row) > 6 else None

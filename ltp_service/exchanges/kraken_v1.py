@@ -13,6 +13,7 @@ from ltp_service.domain.decimals import read_price
 from ltp_service.domain.errors import BadFrame
 from ltp_service.domain.market import market_status
 from ltp_service.domain.pairs import kraken_v1_symbol
+from ltp_service.domain.trade import EARLIEST_TRADE
 from ltp_service.exchanges.kraken_names import may_name_a_pair
 from ltp_service.feed.messages import (
     HEARTBEAT,
@@ -176,11 +177,11 @@ def _newest(trades: list[LastTrade]) -> LastTrade:
 
 
 def read_time(text: str) -> float:
-    """Unix seconds from `1618678150.826417`. Raises BadFrame for what is no moment."""
+    """Unix seconds from `1618678150.826417`. Raises BadFrame for what is no moment, or one before 2010."""
     try:
         seconds = float(text)
     except ValueError:
         seconds = nan
-    if not 0 < seconds < _LATEST:  # false for "nan" too, which nothing would ever count as older
+    if not EARLIEST_TRADE < seconds < _LATEST:  # false for "nan" too, which nothing would ever count as older
         raise BadFrame(f"trade time {text[:40]!r} is no moment", reason="time")
     return seconds

@@ -18,7 +18,7 @@ from ltp_service.domain.decimals import read_price
 from ltp_service.domain.errors import BadFrame
 from ltp_service.domain.market import market_status
 from ltp_service.domain.pairs import kraken_v2_symbol
-from ltp_service.domain.trade import Side, Trade
+from ltp_service.domain.trade import EARLIEST_TRADE, Side, Trade
 from ltp_service.exchanges.kraken_names import may_name_a_pair
 from ltp_service.feed.messages import (
     HEARTBEAT,
@@ -45,9 +45,6 @@ _NOT_READ = frozenset({"book", "level3", "ohlc", "spread", "executions", "balanc
 
 _REQUESTS = frozenset({"subscribe", "unsubscribe"})
 """Methods whose answers are about what was asked, whatever pair they name."""
-
-_EARLIEST = 1262304000.0
-"""2010: an empty market has been seen with timestamps of 1970."""
 
 
 class _Result(msgspec.Struct):
@@ -356,4 +353,4 @@ def unix(moment: datetime | None) -> float | None:
     if moment.tzinfo is None:
         raise BadFrame(f"time {moment.isoformat()} without a zone", reason="time")
     seconds = moment.timestamp()
-    return seconds if seconds > _EARLIEST else None
+    return seconds if seconds > EARLIEST_TRADE else None

@@ -92,6 +92,7 @@ V1_UNUSABLE = [
     v1_trade("101", 1.0).replace("XBT/USD", "BTC/USD"),
     v1_trade("101", 1.0).replace("XBT/USD", "XXBTZUSD"),
     '[1,[["101","1","soon"]],"trade","XBT/USD"]',
+    '[1,[["101","1","1.5","b","m",""]],"trade","XBT/USD"]',
     '["trade","XBT/USD"]',
     '[1,[],"trade","XBT/USD"]',
     '[1,{"c":[]},"ticker","XBT\\/USD"]',

@@ -165,7 +165,9 @@ def test_a_frame_of_the_wrong_shape_is_refused(frame: str) -> None:
         parse(frame)
 
 
-@pytest.mark.parametrize("time", ["nan", "inf", "-inf", "1e999", "-5", "0", "1e30", "soon", "253402300800"])
+@pytest.mark.parametrize(
+    "time", ["nan", "inf", "-inf", "1e999", "-5", "0", "1e30", "soon", "253402300800", "1.5", "1262304000"]
+)
 def test_a_trade_time_that_is_no_moment_is_refused(time: str) -> None:
     (event,) = parse(f'[1,[["1","2","{time}"]],"trade","XBT/USD"]').events
 
