@@ -44,6 +44,9 @@ _PIECE_BYTES = 64 * 1024
 _ASKED_THE_SERVER = {"MISS", "EXPIRED", "BYPASS", "DYNAMIC"}
 """Values of CF-Cache-Status for an answer that is not from the cache (Cloudflare, "Cloudflare cache responses")."""
 
+_KEPT_TOO_LONG = {"STALE", "UPDATING"}
+"""The same for one that the cache has kept for longer than its lifetime; only `Age` tells for how long."""
+
 _UNCACHED = {"no-store", "no-cache"}
 
 _INVALID = (exceptions.InvalidURL, exceptions.InvalidSchema, exceptions.MissingSchema)
@@ -184,8 +187,9 @@ def _cached_for(headers: Mapping[str, str]) -> float | None:
     age = headers.get("Age", "").strip()
     if age.isdecimal() and float(age) > 0:
         return float(age) + 1.0  # whole seconds, rounded down
-    if headers.get("CF-Cache-Status", "").strip().upper() in _ASKED_THE_SERVER:
-        return 0.0
+    cache_status = headers.get("CF-Cache-Status", "").strip().upper()
+    if cache_status in _ASKED_THE_SERVER | _KEPT_TOO_LONG:
+        return 0.0 if cache_status in _ASKED_THE_SERVER else None
     if age.isdecimal():
         return 1.0
     rules = _directives(headers.get("Cache-Control", ""))

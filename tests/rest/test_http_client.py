@@ -216,6 +216,11 @@ def test_a_date_in_retry_after_counts_from_the_servers_own_date(http: HttpClient
         (("CF-Cache-Status: MISS", "Age: 5"), 6.0),
         (("CF-Cache-Status: MISS", "Age: 0"), 0.0),
         (("CF-Cache-Status: HIT", "Cache-Control: max-age=2"), 2.0),
+        (("CF-Cache-Status: STALE", "Cache-Control: max-age=2"), None),
+        (("CF-Cache-Status: updating", "Cache-Control: max-age=2, stale-while-revalidate=8"), None),
+        (("CF-Cache-Status: STALE", "Cache-Control: max-age=2", "Age: 0"), None),
+        (("CF-Cache-Status: UPDATING", "Cache-Control: no-cache"), None),
+        (("CF-Cache-Status: STALE", "Cache-Control: max-age=2", "Age: 30"), 31.0),
         (("Age: old",), None),
     ],
 )
