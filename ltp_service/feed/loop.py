@@ -373,10 +373,12 @@ class Collector:
         request = None
         if refusal.symbol is None and refusal.request_id is not None:
             request = self._requests.answered(refusal.request_id)
-        if refusal.symbol is None and TOO_MANY_MESSAGES in refusal.message.lower():
+        if TOO_MANY_MESSAGES in refusal.message.lower():
+            if refusal.symbol is not None:
+                self._requests.ask_again(refusal.symbol, refusal.channel, refusal.request_id)
             self._requests.rest(request, now)
-            request = None
-        if request is None:
+            self._request_refused(Refused(refusal.message), now)  # it is about no symbol, whichever it names
+        elif request is None:
             self._request_refused(refusal, now)
         else:
             self._take_refusal(request, refusal.message, now)

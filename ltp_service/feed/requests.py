@@ -79,6 +79,21 @@ class Requests:
         if request is not None:
             self._waiting.appendleft(request)
 
+    def ask_again(self, symbol: str, channel: str | None, request_id: int | None) -> None:
+        """Asks once more for what the exchange refused of one symbol, but for what is no longer wanted or stands.
+
+        The other symbols of the request have answers of their own, so the request stays unanswered.
+        """
+        request = self._unanswered.get(request_id) if request_id is not None else None
+        verb: Verb = request.verb if request is not None else "subscribe"
+        is_wanted = symbol in self._subscriptions.states
+        if is_wanted is (verb == "unsubscribe"):
+            return
+        channel = channel or (request.channel if request is not None else None)
+        for lacking in [channel] if channel else self._subscriptions.channels:
+            if not self._subscriptions.accepted(lacking, symbol):
+                self._add(verb, lacking, symbol)
+
     def answered(self, request_id: int | None) -> Request | None:
         """The request that an answer belongs to; without an id the oldest, since answers come in order."""
         if request_id is None:
@@ -106,6 +121,21 @@ class Requests:
         size = each or self._symbols_each or len(symbols)
         for start in range(0, len(symbols), max(1, size)):
             self._waiting.append(Request(verb, channel, tuple(symbols[start : start + size])))
+
+    def _add(self, verb: Verb, channel: str, symbol: str) -> None:
+        """Queues one symbol within a request that waits, because each of very many may be refused alone."""
+        alike = [
+            (place, request)
+            for place, request in enumerate(self._waiting)
+            if (request.verb, request.channel) == (verb, channel)
+        ]
+        if any(symbol in request.symbols for _, request in alike):
+            return
+        for place, request in alike:
+            if self._symbols_each is None or len(request.symbols) < self._symbols_each:
+                self._waiting[place] = Request(verb, channel, (*request.symbols, symbol))
+                return
+        self._waiting.append(Request(verb, channel, (symbol,)))
 
     def _may_send(self, now: float) -> bool:
         """Whether one more message is within the budget of this second."""

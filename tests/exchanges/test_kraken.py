@@ -13,16 +13,19 @@ from ltp_service.domain.tick import REST
 from ltp_service.exchanges.kraken import CONFIRMED_PER_SECOND
 from ltp_service.exchanges.kraken_tickers import OTHER_CHANNEL_WITHIN_SECONDS
 from ltp_service.feed.loop import TEND_EVERY_SECONDS
+from ltp_service.feed.requests import REST_SECONDS
 from ltp_service.meters import TRADES_HELD
 from ltp_service.prices.freshness import judge
 from ltp_service.prices.quarantine import Quarantine
 from tests.exchanges.kraken_frames import (
     BEAT,
     V1,
+    V1_BEAT,
     V2,
     Fed,
     Step,
     ack,
+    beats,
     ticker,
     trade,
     v1_ack,
@@ -286,3 +289,41 @@ def test_very_many_pairs_are_confirmed_twice_a_second_and_all_at_once() -> None:
         ages.append({round(clock.monotonic() - price.confirmed_at, 3) for price in fed.store.all().values()})
 
     assert ages == [{0.0}, {0.1}, {0.2}, {0.3}, {0.4}] * 2
+
+
+@pytest.mark.parametrize(
+    ("url", "begun", "refused", "beat"),
+    [
+        (
+            V1,
+            [v1_ack("ticker"), v1_ticker("100")],
+            (
+                '{"errorMessage":"Exceeded msg rate","event":"subscriptionStatus","pair":"XBT/USD","status":"error",'
+                '"subscription":{"name":"trade"}}'
+            ),
+            V1_BEAT,
+        ),
+        (
+            V2,
+            [ack("ticker"), ticker("100")],
+            '{"error":"Exceeded msg rate","method":"subscribe","success":false,"symbol":"BTC/USD"}',
+            BEAT,
+        ),
+    ],
+    ids=["v1", "v2"],
+)
+def test_too_many_messages_are_no_refusal_of_the_pair_that_is_named(
+    url: str, begun: list[Step], refused: str, beat: str
+) -> None:
+    def again(fed: Fed) -> list[str]:
+        """What was asked about BTC/USD alone."""
+        about = [text for text in fed.script.sent if "/USD" in text and "ETH/USD" not in text]
+        return [channel for text in about for channel in ("ticker", "trade") if f'"{channel}"' in text]
+
+    resting: list[Step] = [*begun, refused, *beats(int(REST_SECONDS) - 1, beat)]
+    fed = Fed(url, resting)
+    assert again(fed) == []
+    assert fed.confirmed_at == pytest.approx(REST_SECONDS - 1.0, abs=0.3)
+
+    fed = Fed(url, [*resting, *beats(2, beat)])
+    assert again(fed) == ["trade"]

@@ -38,6 +38,7 @@ from ltp_service.feed.messages import (
     Request,
     Skipped,
 )
+from ltp_service.feed.requests import REST_SECONDS
 from ltp_service.feed.subscriptions import PROOF_WITHIN_SECONDS, RETRY_REFUSED_AFTER_SECONDS, Subscriptions
 from ltp_service.runtime.clock import SHORTEST_SLEEP
 from tests.fakes import Script, ScriptedConnection, Step
@@ -46,6 +47,7 @@ EVENTS: dict[str, Callable[..., Event]] = {
     "ack": lambda symbol: Acknowledged("ticker", symbol),
     "end": lambda symbol: Ended("ticker", symbol),
     "no": lambda symbol: Refused("not supported", "ticker", symbol),
+    "hurry": lambda symbol: Refused("Exceeded msg rate", "ticker", symbol),
     "never": lambda: Refused("slow down"),
     "trade": lambda symbol, price: LastTrade(symbol, price, Decimal(price)),
     "invalid": lambda reason, symbol=None: Invalid(reason, "cannot be", symbol),
@@ -286,6 +288,21 @@ def test_a_refused_symbol_is_retried_later_and_the_other_goes_on() -> None:
 
     assert script.sent == ["1 subscribe ticker A B", "2 subscribe ticker B"]
     assert toy.taken == [("A", "1"), ("A", "2")]
+
+
+def test_a_symbol_that_was_refused_for_too_many_messages_is_asked_for_again_after_the_rest() -> None:
+    seen: list[tuple[dict[str, str], int]] = []
+
+    def look() -> None:
+        seen.append((toy.link().subscriptions, len(script.sent)))
+
+    silence = again(int(REST_SECONDS / 0.5), 0.5, "heartbeat")
+    script = Script(["ack A", "trade A 1", "hurry B", *silence[:-2], look, *silence[-2:], "heartbeat", look])
+    toy = Toy(script)
+    script.play(toy)
+
+    assert seen[0] == ({"A": "active", "B": "asked"}, 1)
+    assert script.sent == ["1 subscribe ticker A B", "2 subscribe ticker B"]
 
 
 def test_a_subscription_that_the_exchange_ends_is_asked_for_again() -> None:

@@ -27,7 +27,8 @@ class Asked:
         self, symbols: str = "", symbols_each: int | None = None, per_second: int | None = None
     ) -> None:
         terms = Terms(symbols_per_request=symbols_each, messages_per_second=per_second)
-        self.requests = Requests(Plain(), Subscriptions(symbols, ["trade"]), terms)
+        self.subscriptions = Subscriptions(symbols, ["trade"])
+        self.requests = Requests(Plain(), self.subscriptions, terms)
         self.connection = ScriptedConnection(FakeClock())
         self.requests.begin()
 
@@ -108,3 +109,31 @@ def test_after_too_many_messages_there_is_silence_and_then_the_refused_request_a
 
     assert asked.said(0.9 + REST_SECONDS) == []
     assert asked.said(1.0 + REST_SECONDS) == ["3 subscribe A"]
+
+
+def test_symbols_that_are_refused_one_by_one_are_asked_for_together_and_once() -> None:
+    asked = Asked("ABC", symbols_each=2)
+    asked.subscriptions.begin(0.0)
+    asked.said()
+    for symbol, channel, request_id in (
+        ("A", None, 1),
+        ("A", "trade", None),
+        ("C", None, 2),
+        ("B", None, None),
+    ):
+        asked.requests.ask_again(symbol, channel, request_id)
+
+    assert asked.said() == ["3 subscribe A C", "4 subscribe B"]
+
+
+def test_what_stands_or_is_not_wanted_any_more_is_not_asked_for_again() -> None:
+    asked = Asked("ABC")
+    asked.subscriptions.begin(0.0)
+    asked.requests.unsubscribe("AD")
+    assert asked.said() == ["1 subscribe A B C", "2 unsubscribe A D"]
+    asked.subscriptions.acknowledge("trade", "B", 0.0)
+    for symbol, request_id in (("B", 1), ("D", 1), ("A", 2), ("D", 2)):
+        asked.requests.ask_again(symbol, None, request_id)
+
+    assert asked.said() == ["3 unsubscribe D"]
+    assert asked.requests.answered(1) is not None
