@@ -11,6 +11,7 @@ from ltp_service.domain.market import DELISTED, HALTED, MarketStatus
 from ltp_service.domain.pairs import Pair
 from ltp_service.domain.tick import REST, WEBSOCKET, Price, Tick
 from ltp_service.meters import DEAF_SUBSCRIPTIONS, FALLBACK_SECONDS, FALLBACKS
+from ltp_service.prices.accept import CLOCK_ERROR_SECONDS
 from ltp_service.prices.doubts import Doubts
 from ltp_service.prices.freshness import LIVE_SECONDS
 from ltp_service.prices.served import ServedPairs
@@ -255,9 +256,7 @@ class Poll:
         elif silent := self._silent(late, now):
             self._poll([], now, in_step=silent)
         elif self._is_watched() and self._source.can_date() and (undated := self._undated(now)):
-            self._next_call = now + CALLS_APART_SECONDS
-            self._dated_at[undated.tick.pair] = now
-            self._source.date(undated)
+            self._date(undated, now)
 
     def _is_watched(self) -> bool:
         """Whether this process has to find out what the feed leaves out; else the owner of the fleet does."""
@@ -332,10 +331,14 @@ class Poll:
         return self._probe.due([pair for pair in self.pairs if pair not in known], now)
 
     def _undated(self, now: float) -> Price | None:
-        """A price of the feed without a trade time, so that it is not known whether its market is quiet."""
+        """A price of the feed without a trade time, so that it is not known whether its market is quiet.
+
+        A doubt has a question of its own, which has to wait until a late feed had its time.
+        """
         for pair, price in self._store.all().items():
             undated = price.tick.happened_at is None and price.confirmed_by == WEBSOCKET
-            if undated and now - self._dated_at.get(pair, -inf) >= DATE_AGAIN_AFTER_SECONDS:
+            is_due = now - self._dated_at.get(pair, -inf) >= DATE_AGAIN_AFTER_SECONDS
+            if undated and is_due and pair not in self._doubts:
                 return price
         return None
 
@@ -423,6 +426,20 @@ class Poll:
         if outcome == "newer" and speaks and told is not None and self._differs(told):
             self._condemn(pair, feed, now)
 
+    def _date(self, undated: Price, now: float) -> None:
+        """Asks when the trade of `undated` was made. REST may tell a newer one, which the feed left out or has still to tell."""
+        pair = undated.tick.pair
+        self._next_call = now + CALLS_APART_SECONDS
+        self._dated_at[pair] = now
+        outcome = self._source.date(undated)
+        feed = self._feed
+        if outcome != "newer" or feed is None or not feed.is_connected() or not self._differs(undated):
+            return
+        if _is_left_out(self._store.all()[pair].tick, undated):
+            self._condemn(pair, feed, now)
+        else:  # if the feed is deaf, the next trade shows it
+            self._probe.suspect(pair, now)
+
     def _told(self, pair: Pair, late: Sequence[Pair]) -> Price | None:
         """The price that a feed in step confirmed, or did when REST disputed it; None where the feed cannot be deaf."""
         doubt = self._doubts.about(pair)
@@ -437,7 +454,7 @@ class Poll:
     def _condemn(self, pair: Pair, feed: Feed, now: float) -> None:
         self._meters.count(DEAF_SUBSCRIPTIONS, str(pair))
         log.warning("%s: the WebSocket kept silent about a trade; subscribing anew", pair)
-        self._probe.deaf(pair, now)
+        self._probe.suspect(pair, now)
         self._doubts.open(pair, "deaf", now)
         self._renewed_at[pair] = now
         if self._doubts.condemn(pair, now):
@@ -452,7 +469,7 @@ class Poll:
         for pair in self._doubts.deaf():
             if now - self._renewed_at.get(pair, -inf) >= RENEWED_AGAIN_AFTER_SECONDS:
                 self._renewed_at[pair] = now
-                self._probe.deaf(pair, now)
+                self._probe.suspect(pair, now)
                 feed.renew(pair)
 
     def _ask_status(self, now: float) -> None:
@@ -557,3 +574,13 @@ class Poll:
 def _first_price_within(pairs: Collection[Pair]) -> float:
     """Seconds that a feed has for the first prices of so many pairs."""
     return FIRST_PRICE_WITHIN_SECONDS + len(pairs) / PAIRS_STARTED_PER_SECOND
+
+
+def _is_left_out(trade: Tick, told: Price) -> bool:
+    """Whether a feed that is not deaf would have told `trade` while it still confirmed `told`.
+
+    It was made after `told`: a first ticker from a cache leaves nothing out. Evidence counts from as much earlier as the feed
+    is late, and there is none while the line is silent or another price waits, so that the feed is not blamed for these.
+    """
+    happened_at, margin = trade.happened_at, CATCHES_UP_SECONDS + CLOCK_ERROR_SECONDS
+    return happened_at is not None and told.tick.evidence_at <= happened_at <= told.confirmed_at - margin

@@ -31,7 +31,7 @@ class _Rhythm(msgspec.Struct):
     is_broken: bool = False
     """Whether trades may be missing since `heard_at`, so that the present pause is no habit."""
     is_suspect: bool = False
-    """Whether the subscription was deaf, and brought one tick since at most: its snapshot."""
+    """Whether the subscription was deaf, or may be, and brought one tick since at most: its snapshot."""
 
     def patience(self) -> float:
         if self.is_suspect:
@@ -91,9 +91,9 @@ class Probe:
         for rhythm in self._rhythms.values():
             rhythm.is_broken = True
 
-    def deaf(self, pair: Pair, now: float) -> None:
-        """The subscription of `pair` left out a trade: the pair is due after each SHORTEST_SILENCE_SECONDS, until the feed
-        tells more than a snapshot."""
+    def suspect(self, pair: Pair, now: float) -> None:
+        """The subscription of `pair` left out a trade, or may have: the pair is due after each SHORTEST_SILENCE_SECONDS, until
+        the feed tells more than a snapshot."""
         rhythm = self._rhythms.setdefault(pair, _Rhythm(now, now + LONGEST_SILENCE_SECONDS))
         rhythm.is_broken = rhythm.is_suspect = True
         rhythm.next_at = now + rhythm.patience()

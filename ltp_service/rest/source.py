@@ -160,12 +160,14 @@ class RestSource:
             self._doubts.answered(tick, outcome, told_at)
         return outcome
 
-    def date(self, price: Price) -> None:
-        """Finds out the time of the trade of `price`, which the feed did not tell. Raises ExchangeError."""
+    def date(self, price: Price) -> Outcome | None:
+        """Finds out the time of the trade of `price`, which the feed did not tell; `newer` also where REST tells a later trade.
+
+        Raises ExchangeError.
+        """
         if price.tick.traded_at is None:
-            self.settle(price.tick.pair)
-        else:
-            self._store.put(self._dated(price.tick))
+            return self.settle(price.tick.pair)
+        return self._store.put(self._dated(price.tick))
 
     def can_date(self) -> bool:
         """Whether the exchange's clock is known."""

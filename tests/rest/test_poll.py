@@ -1120,6 +1120,76 @@ def test_a_trade_that_cannot_be_dated_is_asked_about_once_a_minute(scene: Scene)
     assert scene.state() == "quiet"
 
 
+def untimed(scene: Scene) -> None:
+    """The feed tells BTC's price without a time, and REST cannot tell it for a minute."""
+    scene.store.put(tick("101.0", received_at=scene.clock.monotonic()))
+    scene.rest.trades_broken = True
+    scene.pass_time(1, alive=(BTC, ETH))
+    scene.rest.trades_broken = False
+
+
+def is_dated(scene: Scene) -> None:
+    """REST is asked for the time of BTC's trade."""
+    asked = scene.rest.calls("Trades")
+    while scene.rest.calls("Trades") == asked:
+        scene.pass_time(0.25, alive=(BTC, ETH))
+
+
+def test_a_feed_is_deaf_too_that_left_out_a_trade_of_which_rest_tells_for_the_time(scene: Scene) -> None:
+    untimed(scene)
+    scene.rest.traded("102.0", 5)
+    is_dated(scene)
+
+    assert (scene.amount(), scene.feed.renewed) == ("102.0", [BTC])
+    assert scene.doubts.deaf() == [BTC]
+    assert scene.meters.told(DEAF_SUBSCRIPTIONS) == [("BTC/USD",)]
+
+
+@pytest.mark.parametrize("why", ["only late", "told a moment ago", "from a cache", "waiting", "cut"])
+def test_a_feed_is_not_blamed_for_a_trade_that_it_may_still_tell(scene: Scene, why: str) -> None:
+    scene.pass_time(7, alive=(BTC, ETH))
+    scene.late = 10.0 if why == "only late" else 0.0
+    traded = {"only late": 52, "told a moment ago": 59.5, "from a cache": -1, "waiting": 47}
+    scene.rest.traded("102.0", traded.get(why, 5))
+    untimed(scene)
+    scene.feed.up = why != "cut"
+    if why == "waiting":  # for its trade, or in quarantine: the feed's evidence ends
+        scene.pass_time(47, alive=(BTC, ETH))
+        scene.pass_time(12, alive=(ETH,))
+    alive = (ETH,) if why == "waiting" else (BTC, ETH)
+    for _ in range(300):
+        if scene.amount() != "102.0":
+            scene.pass_time(0.25, alive=alive)
+
+    assert scene.amount() == "102.0"
+    assert scene.meters.told(DEAF_SUBSCRIPTIONS) == scene.feed.renewed == scene.doubts.deaf() == []
+
+
+def test_where_rest_told_a_trade_first_the_pair_is_asked_about_soon_again(scene: Scene) -> None:
+    untimed(scene)
+    scene.rest.traded("102.0", 59.5)
+    is_dated(scene)
+    scene.rest.traded("103.0", 1)
+    scene.pass_time(13, alive=(BTC, ETH))
+
+    assert (scene.amount(), scene.feed.renewed) == ("103.0", [BTC])
+
+
+def test_what_rest_tells_for_the_time_ends_no_dispute_of_a_feed_that_may_be_late(scene: Scene) -> None:
+    untimed(scene)
+    scene.pass_time(58, alive=(BTC, ETH))
+    scene.feed.lags = 3.0
+    scene.rest.traded("102.0", 0)
+    now, held = scene.clock.monotonic(), scene.store.all()[BTC]
+    scene.doubts.open(BTC, "disputed", now, held, vouched=True, against=tick("102.0", received_at=now))
+    asked = scene.rest.calls("Trades")
+    scene.pass_time(3.5, alive=(BTC, ETH))
+    assert (scene.amount(), scene.rest.calls("Trades")) == ("101.0", asked)
+
+    scene.pass_time(2, alive=(BTC, ETH))
+    assert (scene.amount(), scene.feed.renewed) == ("102.0", [BTC])
+
+
 # One of several processes that share a feed.
 
 

@@ -52,7 +52,7 @@ def test_after_an_answer_the_same_silence_has_to_pass_again() -> None:
 def test_after_a_deafness_even_a_slow_pair_is_asked_about_again_soon() -> None:
     probe = Probe()
     last = traded_every(probe, 60.0, 5)
-    probe.deaf(BTC, last)
+    probe.suspect(BTC, last)
 
     assert probe.due([BTC], last + SHORTEST_SILENCE_SECONDS - 0.1) == []
     assert probe.due([BTC], last + SHORTEST_SILENCE_SECONDS) == [BTC]
@@ -61,7 +61,7 @@ def test_after_a_deafness_even_a_slow_pair_is_asked_about_again_soon() -> None:
 def test_a_pair_that_was_deaf_is_asked_about_as_often_until_more_than_its_snapshot_was_told() -> None:
     probe = Probe()
     last = traded_every(probe, 60.0, 5)
-    probe.deaf(BTC, last)
+    probe.suspect(BTC, last)
     probe.heard(BTC, last + 1)  # the snapshot
     for at in (last + 11, last + 21):
         assert probe.due([BTC], at) == [BTC]
@@ -75,7 +75,7 @@ def test_a_pair_that_was_deaf_is_asked_about_as_often_until_more_than_its_snapsh
 def test_a_pause_in_which_trades_are_missing_is_no_habit(why: str) -> None:
     probe = Probe()
     last = traded_every(probe, 1.0, 20)
-    probe.deaf(BTC, last + 50) if why == "deaf" else probe.interrupted()
+    probe.suspect(BTC, last + 50) if why == "deaf" else probe.interrupted()
     probe.heard(BTC, last + 51)
     probe.heard(BTC, last + 52)
 
