@@ -98,6 +98,9 @@ class Feed(Protocol):
     def renew(self, pair: Pair) -> None:
         """Subscribes to `pair` anew, because the feed left out a trade."""
 
+    def told_since(self, pair: Pair) -> float | None:
+        """Monotonic seconds since which this connection tells each trade of `pair`; None while it does not."""
+
     def held(self, pair: Pair) -> Tick | None:
         """The trade of `pair` that the quarantine holds back; None when there is none."""
 
@@ -160,6 +163,7 @@ class Poll:
         self._awaited: dict[Pair, float] = {}
         """Monotonic seconds until which the feed may bring the first price of a pair that was added later."""
         self._source = source
+        source.on_replaced = self._replaced
         self._store = store
         self._doubts = doubts
         self._clock = runtime.clock
@@ -410,6 +414,19 @@ class Poll:
         if price is not None and price.confirmed_by == WEBSOCKET and price.tick.amount != tick.amount:
             now = self._clock.monotonic()
             self._doubts.open(tick.pair, "disputed", now, price, vouched=in_step, against=tick)
+
+    def _replaced(self, price: Price, by: Tick) -> None:
+        """Opens a doubt where REST told a price, to a request too, that a feed in step had to tell instead of `price`."""
+        if self._is_vouched(price):
+            self._doubts.open(by.pair, "disputed", self._clock.monotonic(), price, vouched=True, against=by)
+
+    def _is_vouched(self, price: Price) -> bool:
+        """Whether the feed confirmed `price` a moment ago, on a subscription that tells each trade."""
+        feed = self._feed
+        if feed is None or not self._is_watched() or price.confirmed_by != WEBSOCKET:
+            return False
+        since, silence = feed.told_since(price.tick.pair), self._clock.monotonic() - price.confirmed_at
+        return since is not None and since <= price.confirmed_at and silence <= HEARTBEAT_SECONDS + feed.lag()
 
     def _settle(self, pair: Pair, late: Sequence[Pair], now: float) -> None:
         self._next_call = now + CALLS_APART_SECONDS

@@ -1,6 +1,6 @@
 """Puts prices from REST into the store, with one call at a time."""
 
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 from decimal import Decimal
 from math import inf
 from typing import NamedTuple, Protocol
@@ -106,6 +106,8 @@ class RestSource:
         self._listed: Mapping[Pair, MarketStatus] | None = None
         self._asked_at: dict[Pair, float] = {}
         self._exchange_clock = exchange_clock
+        self.on_replaced: Callable[[Price, Tick], None] = lambda *_: None
+        """Called with a price that a newer one of Ticker has replaced, and with that one. From any thread."""
         self.divergences: dict[Pair, Divergence] = {}
         self.unknown: frozenset[Pair] = frozenset()
         self.errors: dict[Pair, str] = {}
@@ -253,6 +255,8 @@ class RestSource:
                     now_held = price.tick if price is not None and outcome == "same" else tick
                     self._sequence.apply(now_held, now, detail)
                     self._settle_order(tick.pair)
+                if outcome == "newer" and price is not None:
+                    self.on_replaced(price, tick)
             case "same":
                 self._store.put(tick)
                 self._settle_order(tick.pair)

@@ -53,6 +53,7 @@ class FakeFeed:
         self.held_back: dict[Pair, Tick] = {}
         self.market_told = 0.0
         self.lags = 0.0
+        self.since: float | None = 0.0
         self.tells: set[Pair] = set()
 
     def is_connected(self) -> bool:
@@ -66,6 +67,9 @@ class FakeFeed:
 
     def renew(self, pair: Pair) -> None:
         self.renewed.append(pair)
+
+    def told_since(self, pair: Pair) -> float | None:
+        return self.since
 
     def held(self, pair: Pair) -> Tick | None:
         return self.held_back.get(pair)
@@ -479,6 +483,57 @@ def test_a_late_feed_that_tells_what_rest_told_first_is_not_deaf(scene: Scene) -
     assert BTC not in scene.doubts
     assert scene.rest.calls("Trades") == 0
     assert (scene.feed.renewed, scene.feed.left) == ([], 0)
+
+
+def refresh(scene: Scene, alive: Iterable[Pair] = (BTC, ETH)) -> None:
+    """A request asks REST, whose answer is known to be newer than the feed's last evidence."""
+    scene.rest.details[BTC] = Detail(None, None, dated=True)
+    scene.pass_time(0.25, alive=alive)
+    scene.clock.advance(1.2)
+    scene.rest.traded("102.0", 0)
+    scene.source.refresh([BTC])
+    assert scene.amount() == "102.0"
+
+
+@pytest.mark.parametrize("lag", [0.0, 3.0])
+def test_a_feed_is_deaf_too_where_a_request_for_rest_showed_it(scene: Scene, lag: float) -> None:
+    scene.feed.lags = scene.late = lag
+    scene.pass_time(lag, alive=(BTC, ETH))
+    refresh(scene)
+    scene.pass_time(lag + 2, alive=(BTC, ETH))
+
+    assert (scene.amount(), scene.feed.renewed) == ("102.0", [BTC])
+    assert scene.doubts.deaf() == [BTC]
+
+
+def test_a_feed_that_tells_what_a_request_for_rest_told_first_is_not_deaf(scene: Scene) -> None:
+    scene.feed.lags = scene.late = lag = 3.0
+    refresh(scene)
+    now = scene.clock.monotonic()
+    scene.pass_time(lag + 0.75, alive=(BTC, ETH))
+    scene.store.put(tick("102.0", traded_at=now, received_at=now + lag, happened_at=now))
+    scene.pass_time(3, alive=(BTC, ETH))
+
+    assert BTC not in scene.doubts
+    assert (scene.rest.calls("Trades"), scene.feed.renewed, scene.feed.left) == (0, [], 0)
+
+
+@pytest.mark.parametrize("why", ["silent", "cut", "connected anew", "elsewhere", "none", "REST's own"])
+def test_a_feed_that_was_not_in_step_is_not_blamed_for_what_a_request_learnt(why: str) -> None:
+    scene = Scene(fed=why != "none", shared=why == "elsewhere").begin()
+    if why == "silent":
+        scene.clock.advance(0.5)
+    elif why == "cut":
+        scene.feed.since = None
+    elif why == "connected anew":
+        scene.feed.since = scene.clock.monotonic() + 2
+    elif why == "REST's own":
+        scene.clock.advance(25)
+        scene.source.refresh([BTC])
+    refresh(scene, alive=() if why in ("silent", "REST's own") else (BTC, ETH))
+
+    assert BTC not in scene.doubts
+    assert scene.amount() == "102.0"
 
 
 def test_however_late_the_line_is_a_dispute_is_asked_about_once_its_pair_is_late(scene: Scene) -> None:
