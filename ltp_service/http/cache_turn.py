@@ -12,6 +12,10 @@ ASKED_AT = "HTTP_X_ASKED_AT"
 """The header by which nginx tells when it took a request's half second, when it passed the request on, and with a `+`
 for each time that it did; both times in unix seconds of this machine."""
 
+NEAR = frozenset({"", "127.0.0.1", "::1"})
+"""The addresses of an nginx on this machine: none at a unix socket. A client's own header, which another proxy passes on, would
+only pass the rate limit."""
+
 WAITED_SECONDS = 0.05
 """Least seconds between both times of a request that waited for another one: half of proxy_cache_lock_timeout."""
 

@@ -12,7 +12,7 @@ from ltp_service.assembly.services import Services
 from ltp_service.http import params
 from ltp_service.http.access_log import MAX_WAITING_LINES, AccessLog
 from ltp_service.http.answers import RETRY_AFTER_SECONDS
-from ltp_service.http.cache_turn import ASKED_AT, Turn, read_turn
+from ltp_service.http.cache_turn import ASKED_AT, NEAR, Turn, read_turn
 from ltp_service.http.client_address import client_address, limit_key
 from ltp_service.http.counted import count_answers, count_decisions
 from ltp_service.http.errors import OUR_FAULT, encoded_error, headers_of
@@ -134,8 +134,7 @@ class Edge:
         if path != ROUTE:  # nearly all are this one, and it is normal
             note.asked = path
             path = environ["PATH_INFO"] = normal_path(path)
-        # nginx.conf's own nginx comes through a unix socket. From elsewhere the header would only pass the rate limit.
-        if ASKED_AT in environ and path == ROUTE and self._trusted_proxies and not environ["REMOTE_ADDR"]:
+        if ASKED_AT in environ and path == ROUTE and self._trusted_proxies and environ["REMOTE_ADDR"] in NEAR:
             turn = read_turn(environ[ASKED_AT])
             if turn is not None:
                 return self._answer_cache(environ, note, headers, turn)

@@ -13,7 +13,6 @@ QUESTION = "/api/v1/ltp?pair=BTC/USD"
 @pytest.fixture
 def service(tmp_path: Path) -> FreshService:
     service = FreshService(tmp_path, trusted_proxies=1, rate_limit_capacity=2)
-    service.client.environ_base["REMOTE_ADDR"] = ""  # nginx.conf's nginx comes through a unix socket
     service.trade("100.0")
     return service
 
@@ -71,7 +70,14 @@ def test_nobody_is_believed_without_a_proxy_that_is_trusted(tmp_path: Path) -> N
     assert direct.get(QUESTION, X_Asked_At=asked(direct, waited=0.1)).status_code == 200
 
 
-def test_a_client_that_comes_over_tcp_pays_for_each_answer(service: FreshService) -> None:
+@pytest.mark.parametrize("nginx", ["", "127.0.0.1", "::1"])
+def test_an_nginx_of_this_machine_is_believed(service: FreshService, nginx: str) -> None:
+    service.client.environ_base["REMOTE_ADDR"] = nginx
+
+    assert service.get(QUESTION, X_Asked_At=asked(service, waited=0.1)).status_code == 204
+
+
+def test_a_client_whose_header_comes_from_elsewhere_pays_for_each_answer(service: FreshService) -> None:
     service.client.environ_base["REMOTE_ADDR"] = "203.0.113.7"
     answers = [service.get(QUESTION, X_Asked_At="0 1 +") for _ in range(3)]
 
