@@ -56,7 +56,8 @@ def refuse_unclassified(app: Flask) -> None:
 
 def is_local() -> bool:
     """Whether the request seems to come from this machine, without a proxy or a web page in between."""
-    # By default nginx speaks HTTP/1.0 to its upstream (nginx, proxy_http_version); the owner's programs do not.
+    # nginx before 1.29.7 speaks HTTP/1.0 to its upstream unless it is told otherwise (nginx, proxy_http_version); the
+    # owner's programs do not. A later one looks like them, so behind it TRUSTED_PROXIES has to be set.
     modern = request.environ.get("SERVER_PROTOCOL") != "HTTP/1.0"
     return modern and is_direct_loopback(
         request.remote_addr or "", request.headers.get("Host"), request.headers.keys()

@@ -12,6 +12,9 @@ CLIENT_SECONDS = 10.0
 UNREAD_SECONDS = 2.0
 """Of these, for what is left of a body after the answer: without it, the client might lose the answer."""
 
+MAX_UNREAD_BYTES = 1 << 20
+"""Most bytes that are read after the answer. A client that sends fast leaves the worker no moment for others meanwhile."""
+
 MIN_WAIT_SECONDS = 0.001
 """A timeout of 0 would mean not to wait at all."""
 
@@ -67,14 +70,15 @@ class _BodyInTime:
         return piece
 
     def finish(self, request: Any) -> None:
-        """Reads what is left. Raises TooSlow, and ConnectionResetError where the body cannot be read to its end."""
+        """Reads what is left. Raises TooSlow, and ConnectionResetError where the body is too long or broken."""
         self._until = min(self._until, time.monotonic() + UNREAD_SECONDS)
+        left = MAX_UNREAD_BYTES
         try:
-            while request.body.read(_PIECE_BYTES):
-                pass
-        except TooSlow:
+            while piece := request.body.read(_PIECE_BYTES):
+                left -= len(piece)
+                if left < 0:
+                    raise ConnectionResetError(ECONNRESET, "the body does not end")
+        except ConnectionResetError:
             raise
-        except (
-            Exception
-        ) as error:  # gunicorn has errors of several modules for it, and would answer a second time
+        except Exception as error:  # of several modules of gunicorn, which would answer a second time
             raise ConnectionResetError(ECONNRESET, f"the body is broken: {error}") from error

@@ -54,6 +54,13 @@ def test_slow_clients_do_not_keep_the_places_of_others(
     assert [line for line in service.log_lines() if line["level"] == "error"] == []
 
 
+def test_a_body_without_end_is_cut_off_after_the_answer(service: Service) -> None:
+    with socket.create_connection(("127.0.0.1", service.port), DEADLINE) as client:
+        client.sendall(b"GET /health HTTP/1.1\r\nHost: localhost\r\nContent-Length: 1000000000\r\n\r\n")
+        with pytest.raises(ConnectionError):
+            client.sendall(bytes(64 << 20))
+
+
 def test_a_body_that_comes_byte_by_byte_has_one_time_for_all_of_them(service: Service) -> None:
     ends_at = time.monotonic() + DEADLINE
     with socket.create_connection(("127.0.0.1", service.port), DEADLINE) as client, suppress(ConnectionError):
