@@ -431,7 +431,9 @@ class Poll:
     def _settle(self, pair: Pair, late: Sequence[Pair], now: float) -> None:
         self._next_call = now + CALLS_APART_SECONDS
         self._next_settlement = now + DOUBT_RETRY_AFTER_SECONDS
-        told = self._told(pair, late)
+        doubt, told = self._doubts.about(pair), self._told(pair, late)
+        # Where REST has not disputed a price that the feed vouches for, it may only be quicker than the feed.
+        had_time = doubt is not None and doubt.vouched is not None
         outcome = self._source.settle(pair)
         self._next_settlement = 0.0
         feed = self._feed
@@ -441,7 +443,10 @@ class Poll:
         # process or is not connected.
         speaks = self._is_watched() and feed.is_connected() and feed.held(pair) is None
         if outcome == "newer" and speaks and told is not None and self._differs(told):
-            self._condemn(pair, feed, now)
+            if had_time:
+                self._condemn(pair, feed, now)
+            else:
+                self._suspect(told, feed, now)
 
     def _date(self, undated: Price, now: float) -> None:
         """Asks when the trade of `undated` was made. REST may tell a newer one, which the feed left out or has still to tell."""
@@ -450,9 +455,13 @@ class Poll:
         self._dated_at[pair] = now
         outcome = self._source.date(undated)
         feed = self._feed
-        if outcome != "newer" or feed is None or not feed.is_connected() or not self._differs(undated):
-            return
-        if _is_left_out(self._store.all()[pair].tick, undated):
+        if outcome == "newer" and feed is not None and feed.is_connected() and self._differs(undated):
+            self._suspect(undated, feed, now)
+
+    def _suspect(self, told: Price, feed: Feed, now: float) -> None:
+        """REST told a newer trade than `told`, which the feed had no time of its own to tell."""
+        pair = told.tick.pair
+        if _is_left_out(self._store.all()[pair].tick, told):
             self._condemn(pair, feed, now)
         else:  # if the feed is deaf, the next trade shows it
             self._probe.suspect(pair, now)
@@ -600,4 +609,6 @@ def _is_left_out(trade: Tick, told: Price) -> bool:
     is late, and there is none while the line is silent or another price waits, so that the feed is not blamed for these.
     """
     happened_at, margin = trade.happened_at, CATCHES_UP_SECONDS + CLOCK_ERROR_SECONDS
-    return happened_at is not None and told.tick.evidence_at <= happened_at <= told.confirmed_at - margin
+    if happened_at is None or told.confirmed_by != WEBSOCKET:
+        return False
+    return told.tick.evidence_at <= happened_at <= told.confirmed_at - margin

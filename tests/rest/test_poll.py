@@ -485,6 +485,51 @@ def test_a_late_feed_that_tells_what_rest_told_first_is_not_deaf(scene: Scene) -
     assert (scene.feed.renewed, scene.feed.left) == ([], 0)
 
 
+def contested(scene: Scene, claim: str | None = None) -> None:
+    """The channels of the feed tell different prices of BTC, or REST told one of another moment."""
+    held, now = scene.store.all()[BTC], scene.clock.monotonic()
+    if claim is None:
+        scene.doubts.open(BTC, "contested", now, held)
+    else:
+        scene.doubts.open(BTC, "disputed", now, held, against=tick(claim, source=REST, received_at=now))
+
+
+@pytest.mark.parametrize("claim", [None, "102.0"])
+def test_a_feed_that_is_in_doubt_has_its_time_for_a_trade_that_rest_told_first(
+    scene: Scene, claim: str | None
+) -> None:
+    scene.trade_every_second()
+    scene.rest.traded("102.0", 0.1)
+    contested(scene, claim)
+    scene.pass_time(2, alive=(BTC, ETH))
+
+    assert (scene.amount(), scene.feed.renewed) == ("102.0", [])
+    assert scene.meters.told(DEAF_SUBSCRIPTIONS) == []
+
+
+def test_a_feed_that_is_in_doubt_and_stays_silent_is_found_deaf_within_thirty_seconds(scene: Scene) -> None:
+    scene.pass_time(1, alive=(BTC, ETH))
+    scene.rest.traded("102.0", 0.1)
+    contested(scene)
+    scene.pass_time(2, alive=(BTC, ETH))
+    scene.rest.traded("103.0", 5)
+    scene.pass_time(28, alive=(BTC, ETH))
+
+    assert (scene.amount(), scene.feed.renewed) == ("103.0", [BTC])
+
+
+def test_a_feed_that_is_in_doubt_is_deaf_at_once_where_it_confirmed_its_price_long_after_the_trade(
+    scene: Scene,
+) -> None:
+    scene.trade_every_second()
+    scene.rest.traded("102.0", 1)
+    scene.pass_time(5, alive=(BTC, ETH))
+    contested(scene)
+    scene.pass_time(2, alive=(BTC, ETH))
+
+    assert (scene.amount(), scene.feed.renewed) == ("102.0", [BTC])
+
+
 def refresh(scene: Scene, alive: Iterable[Pair] = (BTC, ETH)) -> None:
     """A request asks REST, whose answer is known to be newer than the feed's last evidence."""
     scene.rest.details[BTC] = Detail(None, None, dated=True)
