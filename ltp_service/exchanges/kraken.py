@@ -279,7 +279,9 @@ class KrakenCollector(Collector):
             return False
         if not already_learnt:
             self._quarantine.learn(tick, now)
-        if pair in self._doubts.by_pair and (outcome == "newer" or (snapshot and tick.traded_at is not None)):
+        if pair in self._doubts.by_pair and (
+            outcome == "newer" or (snapshot and tick.traded_at is not None) or self._is_heard_anew(tick)
+        ):
             self._doubts.heard(tick, snapshot=snapshot)
         symbol = self._symbols[pair]
         state = self._subscriptions.states.get(symbol)
@@ -293,6 +295,15 @@ class KrakenCollector(Collector):
         if held is None or tick.traded_at != held.newest_traded_at or tick.amount == held.tick.amount:
             return False
         return self._tickers.has_told(tick)
+
+    def _is_heard_anew(self, tick: Tick) -> bool:
+        """Whether a ticker came on a subscription that was made because the pair was deaf. With protocol v1 it is the pair's
+        present state, because trades have no snapshot there."""
+        doubt, state = self._doubts.about(tick.pair), self.subscription(tick.pair)
+        if self._is_v2 or doubt is None or doubt.reason != "deaf" or state is None:
+            return False
+        accepted_at = state.acknowledged.get("ticker")
+        return accepted_at is not None and doubt.since <= accepted_at <= tick.received_at
 
     def _is_known(self, tick: Tick) -> bool:
         """Whether `tick` tells no other trade than the one that is held."""

@@ -8,6 +8,7 @@ from ltp_service.domain.errors import NoText
 from ltp_service.domain.exchange_clock import CLOCK_TOLERANCE_SECONDS, NEGLIGIBLE_DELAY_SECONDS
 from ltp_service.domain.market import MarketStatus
 from ltp_service.domain.pairs import Pair
+from ltp_service.domain.tick import REST
 from ltp_service.feed.loop import TEND_EVERY_SECONDS
 from ltp_service.prices.quarantine import Quarantine
 from tests.exchanges.kraken_frames import (
@@ -34,7 +35,7 @@ from tests.exchanges.kraken_frames import (
     v1_trade,
     v1_trades,
 )
-from tests.fakes import BTC, ETH, FakeClock, memory_store
+from tests.fakes import BTC, ETH, NOON, FakeClock, memory_store, tick
 
 
 def renewed(fed: Fed) -> None:
@@ -442,6 +443,37 @@ def test_a_pair_that_was_deaf_twice_is_believed_with_its_next_trade_and_not_with
 
     fed = Fed(V2, [*twice, trade("103", 4, 10.5), *beats(2, BEAT)])
     assert (fed.price, fed.reason) == ("103", None)
+
+
+def rest_found_deaf(fed: Fed) -> None:
+    """REST told a trade at 101 of which the feed kept silent, and the pair is subscribed to anew."""
+    now = fed.script.clock.monotonic()
+    fed.store.put(tick("101", source=REST, traded_at=NOON + 1.0, trade_id=2, received_at=now))
+    fed.doubts.open(BTC, "deaf", now)
+    fed.doubts.condemn(BTC, now)
+    fed.collector.renew(BTC)
+
+
+V1_ENDS = [v1_end("ticker"), v1_end("trade")]
+
+
+@pytest.mark.parametrize("told", [V1_IN_STEP, [*V1_ACKS, v1_ticker("100")]], ids=["trades", "tickers"])
+def test_a_deaf_v1_pair_is_believed_with_the_ticker_of_its_new_subscription(told: list[Step]) -> None:
+    deaf: list[Step] = [*told, *beats(5), rest_found_deaf, *V1_ENDS, *beats(1)]
+    assert Fed(V1, [*deaf, *V1_ACKS, *beats(3)]).reason == "deaf"
+
+    fed = Fed(V1, [*deaf, *V1_ACKS, v1_ticker("101"), *beats(3)])
+    assert (fed.price, fed.reason) == ("101", None)
+    assert fed.confirmed_at > 8.5
+
+
+def test_a_ticker_of_the_old_subscription_or_one_after_a_second_deafness_excuses_no_deaf_v1_pair() -> None:
+    deaf: list[Step] = [*V1_IN_STEP, *beats(5), rest_found_deaf]
+    assert Fed(V1, [*deaf, v1_ticker("101"), *V1_ENDS, *V1_ACKS, *beats(3)]).reason == "deaf"
+
+    twice: list[Step] = [*deaf, rest_found_deaf, *V1_ENDS, *V1_ACKS, v1_ticker("101"), *beats(3)]
+    assert Fed(V1, twice).reason == "deaf"
+    assert Fed(V1, [*twice, v1_trade("102", 8.5), *beats(1)]).reason is None
 
 
 @pytest.mark.parametrize("before", [b"", b"\xff", b"\x00"])
