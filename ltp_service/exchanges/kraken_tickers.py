@@ -20,6 +20,9 @@ from ltp_service.feed.messages import LastTrade
 OTHER_CHANNEL_WITHIN_SECONDS = 1.0
 """Seconds within which the trade channel tells what the ticker channel told, and the other way round."""
 
+LATE_TICKER_SECONDS = 5.0
+"""Seconds after a trade in which a ticker without a time may still be its own. Later the price has returned."""
+
 REMEMBERED_TRADES = 128
 """Trades of a pair that are remembered, so that their tickers are known when they come late."""
 
@@ -142,6 +145,8 @@ class Tickers:
         tick = waiting.tick
         trades = self._trades.get(tick.pair, ())
         since = tick.received_at - OTHER_CHANNEL_WITHIN_SECONDS
+        if tick.told_at is None:  # nothing but the time since that trade tells whether the price returned
+            since = tick.received_at - LATE_TICKER_SECONDS
         late = any(at >= since and amount == tick.amount for at, amount, _ in trades)
         return late or waiting.contradicted or (waiting.snapshot and bool(trades))
 

@@ -513,6 +513,19 @@ def test_a_price_that_returns_after_a_while_is_news_from_the_ticker_alone() -> N
     assert Played(V1, [*frames, v1_ticker("100"), *beats(2)]).prices == ["100", "101", "100"]
 
 
+@pytest.mark.parametrize("url", [V1, V2])
+def test_a_ticker_without_a_time_that_comes_seconds_after_its_trade_is_a_doubt_and_not_served(
+    url: str,
+) -> None:
+    told = [("99", 1, 0.0), ("100", 2, 5.0), ("101", 3, 5.3)]
+    first, second, third = (_trade_frame(url, one) for one in told)
+    frames: list[Step] = [*(V2_ACKS if url == V2 else V1_ACKS), first, 5.0, second, 0.3, third, 1.2]
+    late = ticker("100") if url == V2 else v1_ticker("100")
+    played = Played(url, [*frames, late, *beats(4, BEAT if url == V2 else V1_BEAT)])
+
+    assert (played.prices, played.reason) == (["99", "100", "101"], "contested")
+
+
 def test_of_a_tickers_and_a_trades_one_moment_the_ticker_may_tell_of_a_later_part() -> None:
     frames: list[Step] = [*V2_ACKS, trade("100", 1, 0.0), ticker("101", 0.0), *beats(2, BEAT)]
 
