@@ -16,6 +16,7 @@ import msgspec
 from ltp_service.domain.pairs import Pair
 from ltp_service.domain.tick import Price, Tick
 from ltp_service.feed.messages import LastTrade
+from ltp_service.prices.accept import CLOCK_ERROR_SECONDS
 
 OTHER_CHANNEL_WITHIN_SECONDS = 1.0
 """Seconds within which the trade channel tells what the ticker channel told, and the other way round."""
@@ -25,6 +26,9 @@ LATE_TICKER_SECONDS = 5.0
 
 REMEMBERED_TRADES = 128
 """Trades of a pair that are remembered, so that their tickers are known when they come late."""
+
+REMEMBERED_TICKERS = 128
+"""Tickers of a pair that are remembered while its trade channel keeps silent, so that their trades are known when they come."""
 
 Decision = Literal["serve", "wait", "older"]
 
@@ -44,8 +48,9 @@ class Tickers:
         """`has_trade_snapshots`: a new subscription of the trade channel brings the last trades."""
         self._has_trade_snapshots = has_trade_snapshots
         self._waiting: dict[Pair, _Waiting] = {}
-        self._unanswered: set[Pair] = set()
-        """Pairs whose trade channel kept silent about a ticker: their tickers wait no more until it speaks."""
+        self.unanswered: dict[Pair, deque[Decimal]] = {}
+        """Pairs whose trade channel kept silent about a ticker, with the amounts of that one and of those after it: their tickers
+        wait no more until it speaks."""
         self._told_at: dict[Pair, float] = {}
         self._trades: dict[Pair, deque[tuple[float, Decimal, float | None]]] = {}
         """When each of the last trades arrived, its amount, and when it was traded."""
@@ -68,7 +73,11 @@ class Tickers:
             return "serve"
         if held is not None and held.tick.amount != tick.amount and _is_before(tick, held.tick):
             return "older"
-        if tick.pair in self._unanswered or (alone and tick.pair not in self._trades):
+        unanswered = self.unanswered.get(tick.pair)
+        if unanswered is not None:
+            unanswered.append(tick.amount)
+            return "serve"
+        if alone and tick.pair not in self._trades:
             return "serve"
         waiting = self._waiting.get(tick.pair)
         if waiting is None:
@@ -87,8 +96,8 @@ class Tickers:
         if others:
             trades.extend((tick.received_at, other.amount, other.traded_at) for other in others)
         trades.append((tick.received_at, tick.amount, tick.traded_at))
-        if is_news and (self._waiting or self._unanswered):
-            self._unanswered.discard(tick.pair)
+        if is_news and (self._waiting or self.unanswered):
+            self.unanswered.pop(tick.pair, None)
             self._answer(tick)
 
     def _answer(self, tick: Tick) -> None:
@@ -114,13 +123,15 @@ class Tickers:
         judged = [
             (servable(waiting.tick, snapshot=waiting.snapshot), self._is_doubtful(waiting)) for waiting in due
         ]
-        self._unanswered.update(tick.pair for tick, is_doubtful in judged if not is_doubtful)
+        for tick, is_doubtful in judged:
+            if not is_doubtful:
+                self.unanswered[tick.pair] = deque([tick.amount], maxlen=REMEMBERED_TICKERS)
         return judged
 
     def forget(self) -> None:
         """The connection is over; the next one tells the present state of everything."""
         self._waiting.clear()
-        self._unanswered.clear()
+        self.unanswered.clear()
         self._told_at.clear()
         self._trades.clear()
 
@@ -128,6 +139,19 @@ class Tickers:
         """Whether the trade channel told a trade of that moment and amount."""
         trades = self._trades.get(tick.pair, ())
         return any(at == tick.traded_at and amount == tick.amount for _, amount, at in trades)
+
+    def is_overtaken(self, trade: Tick, held: Tick) -> bool:
+        """Whether a ticker told the amount of that trade before another one told what is held, and the trade was not made after
+        that. A ticker with a time needs no such question: that time decides."""
+        told = self.unanswered.get(trade.pair)
+        if told is None or held.amount not in told or held.amount == trade.amount:
+            return False
+        if held.traded_at is not None or held.told_at is not None:
+            return False
+        if trade.happened_at is not None and trade.happened_at > held.received_at + CLOCK_ERROR_SECONDS:
+            return False
+        amounts = list(told)
+        return trade.amount in amounts[: len(amounts) - amounts[::-1].index(held.amount)]
 
     def is_late(self, tick: Tick) -> bool:
         """Whether a newer ticker came before. Remembers the time of this one."""

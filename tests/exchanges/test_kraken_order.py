@@ -526,6 +526,38 @@ def test_a_ticker_without_a_time_that_comes_seconds_after_its_trade_is_a_doubt_a
     assert (played.prices, played.reason) == (["99", "100", "101"], "contested")
 
 
+def two_tickers(url: str) -> list[Step]:
+    """Two tickers without a time, of which the trade channel tells nothing for more than a second."""
+    begin = [*(V2_ACKS if url == V2 else V1_ACKS), _trade_frame(url, ("99", 1, 0.0))]
+    tell = ticker if url == V2 else v1_ticker
+    return [*begin, 5.0, tell("100"), 0.5, 0.5, 0.2, tell("101"), 0.3]
+
+
+@pytest.mark.parametrize("url", [V1, V2])
+def test_a_trade_that_comes_seconds_after_its_ticker_takes_no_later_ticker_back(url: str) -> None:
+    begin, beat = two_tickers(url), BEAT if url == V2 else V1_BEAT
+    late = _trade_frame(url, ("100", 2, 5.0))
+    played = Played(url, [*begin, late, *beats(1, beat)])
+    assert (played.prices, played.reason) == (["99", "100", "101"], "contested")
+
+    last = ("101", 3, 6.2)
+    played = Played(url, [*begin, late, 1.2, _trade_frame(url, last), *beats(2, beat)])
+    assert (played.prices, played.reason) == (["99", "100", "101"], None)
+    assert played.told == ("101", 3 if url == V2 else None, 6.2)
+
+
+def test_a_price_that_returns_after_two_tickers_is_news_from_the_trade_channel() -> None:
+    played = Played(V1, [*two_tickers(V1), 2.0, v1_trade("100", 8.4), *beats(1)])
+
+    assert (played.prices, played.reason) == (["99", "100", "101", "100"], None)
+
+
+def test_a_trade_whose_price_no_ticker_told_is_news_after_two_tickers() -> None:
+    played = Played(V1, [*two_tickers(V1), v1_trade("102", 6.4), *beats(1)])
+
+    assert (played.prices, played.reason) == (["99", "100", "101", "102"], None)
+
+
 def test_of_a_tickers_and_a_trades_one_moment_the_ticker_may_tell_of_a_later_part() -> None:
     frames: list[Step] = [*V2_ACKS, trade("100", 1, 0.0), ticker("101", 0.0), *beats(2, BEAT)]
 
