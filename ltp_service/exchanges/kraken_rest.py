@@ -263,10 +263,17 @@ class KrakenRest:
 
     def _knows_better(self, error: ExchangeError, batch: Sequence[Pair], deadline: float) -> bool:
         """Whether it is worth while to go on: some pair is to blame, and there is time to ask without it."""
-        if error.reason != answers.UNKNOWN_PAIR:
+        if not self._blames_a_pair(error, batch):
             return False
         self._narrow(batch, deadline)
         return self._pace.free_at() < deadline
+
+    def _blames_a_pair(self, error: ExchangeError, batch: Sequence[Pair]) -> bool:
+        """Whether a pair made Kraken refuse the batch. Invalid arguments of one pair alone may have another cause, unless it
+        was refused together with others before."""
+        if error.reason == answers.INVALID_ARGUMENTS:
+            return len(batch) > 1 or batch[0] in self._suspected
+        return error.reason == answers.UNKNOWN_PAIR
 
     def _narrow(self, batch: Sequence[Pair], deadline: float) -> None:
         """Finds out more about a batch that was refused; the pairs to blame are remembered."""

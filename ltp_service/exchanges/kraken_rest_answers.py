@@ -25,6 +25,9 @@ from ltp_service.rest.sequence import NO_DETAIL, Detail, NewestTrades, Progress,
 UNKNOWN_PAIR = "unknown_pair"
 """Reason of the refusal that one unknown pair earns for all that were asked with it."""
 
+INVALID_ARGUMENTS = "invalid_arguments"
+"""Reason of the refusal of a question as a whole. An unknown pair among several has earned it, too."""
+
 THROTTLED = "throttled"
 
 NOT_ASKED = "not_asked"
@@ -161,6 +164,8 @@ def _named_error(text: str, date: float | None) -> ExchangeError:
         return Rejected(text, reason=THROTTLED, retry_after=_keep_away(lower, date))
     if "asset pair" in lower:
         return Rejected(text, reason=UNKNOWN_PAIR)
+    if "invalid arguments" in lower:
+        return Rejected(text, reason=INVALID_ARGUMENTS)
     if any(words in lower for words in _FAILING):
         return Unreachable(text, reason="server_error")
     return Rejected(text, reason="refused")

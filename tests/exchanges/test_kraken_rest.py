@@ -54,6 +54,8 @@ class Kraken(HttpClient):
         self.prices = dict.fromkeys(self.listed, "1.50")
         self.replies: Iterator[Reply | None] = iter(())
         self.broken: dict[str, Reply] = {}
+        self.refusal = "EQuery:Unknown asset pair"
+        """The error that an unknown pair earns."""
         self.takes = 0.1
         self.slow: dict[str, float] = {}
         self.calls: list[tuple[str, str]] = []
@@ -98,7 +100,7 @@ class Kraken(HttpClient):
                 return good({params["pair"]: [row], "last": "1"})
         asked = params["pair"].split(",") if "pair" in params else list(self.listed)
         if not all(symbol in self.listed for symbol in asked):
-            return error("EQuery:Unknown asset pair")
+            return error(self.refusal)
         return good({symbol: {"c": [self.prices[symbol], "1"]} for symbol in asked})
 
     def asked(self, endpoint: str = "Ticker") -> list[str]:
@@ -236,7 +238,9 @@ def test_the_search_for_an_unknown_pair_goes_on_where_time_ended_it(kraken: Krak
     assert len(kraken.asked()) < 20
 
 
-def test_one_unknown_pair_never_fails_the_batch(kraken: Kraken) -> None:
+@pytest.mark.parametrize("refusal", ["EQuery:Unknown asset pair", "EGeneral:Invalid arguments"])
+def test_one_unknown_pair_never_fails_the_batch(kraken: Kraken, refusal: str) -> None:
+    kraken.refusal = refusal
     found = kraken.rest.last_trades(pairs("BTC/USD", "FOO/USD", "ETH/USD"))
     assert {str(tick.pair) for tick in found.ticks} == {"BTC/USD", "ETH/USD"}
     assert found.unknown == {Pair("FOO", "USD")}
@@ -313,7 +317,9 @@ def test_a_renamed_pair_is_found_by_the_question_for_its_trades_too(kraken: Krak
     assert kraken.asked("Trades") == ["XBTUSD", "BTCUSD"]
 
 
-def test_without_asset_pairs_the_unknown_ones_are_found_by_halving(kraken: Kraken) -> None:
+@pytest.mark.parametrize("refusal", ["EQuery:Unknown asset pair", "EGeneral:Invalid arguments"])
+def test_without_asset_pairs_the_unknown_ones_are_found_by_halving(kraken: Kraken, refusal: str) -> None:
+    kraken.refusal = refusal
     kraken.broken = {"AssetPairs": status(404)}
     found = kraken.rest.last_trades(pairs("BTC/USD", "FOO/USD", "ETH/USD", "DOGE/USD", "BAR/USD", "BTC/USDT"))
     assert {str(tick.pair) for tick in found.ticks} == {"BTC/USD", "ETH/USD", "DOGE/USD", "BTC/USDT"}

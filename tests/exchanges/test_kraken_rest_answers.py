@@ -197,7 +197,7 @@ def test_a_bad_value_concerns_its_own_pair_only(entry: Any, reason: str) -> None
         ("EService:Unavailable", Unreachable, "server_error"),
         ("EService:Busy", Unreachable, "server_error"),
         ("EGeneral:Internal error", Unreachable, "server_error"),
-        ("EGeneral:Invalid arguments", Rejected, "refused"),
+        ("EGeneral:Invalid arguments", Rejected, "invalid_arguments"),
     ],
 )
 def test_an_error_in_http_200_is_read_by_words(error: str, kind: type[ExchangeError], reason: str) -> None:
