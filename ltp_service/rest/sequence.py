@@ -86,17 +86,18 @@ class Sequence:
     def order(self, held: Price | None, tick: Tick, now: float, detail: Detail) -> Order:
         """Whether Ticker's last trade is newer than the one held; `unknown` where only its time and id can tell."""
         self._told[tick.pair] = _Applied(tick, now, detail)
-        if held is None or tick.received_at >= held.confirmed_at + LONGEST_CACHE_SECONDS:
+        if held is None:
             return "newer"
         same_price = tick.amount == held.tick.amount
         applied = self._applied.get(tick.pair)
         order: Order = "unknown"
         if applied is not None and applied.tick == held.tick:
             order = _compare(applied.detail.progress, detail.progress)
-        if detail.dated and tick.received_at >= held.confirmed_at + DATED_NEWER_SECONDS:
+        newer_after = DATED_NEWER_SECONDS if detail.dated else LONGEST_CACHE_SECONDS
+        if tick.received_at >= held.confirmed_at + newer_after:
             if order != "older":
                 return "newer"
-            order = "unknown"  # a computer of the exchange that lags behind, or midnight
+            order = "unknown"  # a computer or a cache that lags behind, or midnight: Trades decides
         if order in ("newer", "older") or (order == "same" and same_price):
             return order
         return "same" if same_price else "unknown"

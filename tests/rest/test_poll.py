@@ -112,6 +112,8 @@ class FakeRest:
     def __init__(self, clock: FakeClock) -> None:
         self.clock = clock
         self.prices = {BTC: "100.0", ETH: "10.0"}
+        self.trade_prices: dict[Pair, str] = {}
+        """Those of Trades, where Ticker tells others."""
         self.trade_times: dict[Pair, float] = {}
         self.details: dict[Pair, Detail] = {}
         self.rows: dict[Pair, list[Row]] = {}
@@ -173,6 +175,8 @@ class FakeRest:
 
     def _tick(self, pair: Pair, traded_at: float | None = None) -> Tick:
         price = self.prices[pair]
+        if traded_at is not None:
+            price = self.trade_prices.get(pair, price)
         as_of = self.clock.monotonic() - self.cached_for
         return Tick(pair, price, Decimal(price), REST, traded_at, None, as_of, None)
 
@@ -330,6 +334,29 @@ def test_a_price_between_two_that_are_equal_is_not_taken_after_the_second() -> N
         scene.pass_time(2)
 
     assert (scene.amount(), scene.rest.calls("Trades")) == ("100.0", 0)
+
+
+def test_rest_that_lags_for_long_takes_no_price_back_because_its_trades_decide() -> None:
+    scene = Scene(fed=False)
+    tells(scene, "100.0", 70)
+    scene.pass_time(2)
+    scene.rest.trade_prices[BTC], scene.rest.trade_times[BTC] = "100.0", scene.clock.monotonic()
+    tells(scene, "99.0", 60)
+    for _ in range(120):
+        scene.pass_time(0.5)
+        assert (scene.amount(), scene.state()) == ("100.0", "fallback")
+
+
+def test_after_midnight_a_new_price_of_a_day_with_fewer_trades_is_taken_from_trades() -> None:
+    scene = Scene(fed=False)
+    tells(scene, "100.0", 70)
+    scene.pass_time(2)
+    scene.rest.trade_times[BTC] = scene.clock.monotonic()
+    tells(scene, "99.0", 1)
+    for _ in range(120):
+        scene.pass_time(0.5)
+        assert scene.state() == "fallback"
+    assert scene.amount() == "99.0"
 
 
 def test_once_a_trade_has_its_place_the_days_progress_orders_what_follows(scene: Scene) -> None:

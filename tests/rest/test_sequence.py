@@ -81,10 +81,15 @@ def test_how_far_the_day_had_come_counts_for_the_price_held_alone(sequence: Sequ
     assert sequence.order(fed, told("101", NOW + 2), NOW + 2, day(8, "71")) == "unknown"
 
 
-def test_no_cache_is_believed_to_be_older_than_twenty_seconds(sequence: Sequence) -> None:
+def test_after_twenty_seconds_an_answer_is_newer_and_one_that_knows_fewer_trades_is_left_to_trades(
+    sequence: Sequence,
+) -> None:
     before, after = NOW + LONGEST_CACHE_SECONDS - 0.1, NOW + LONGEST_CACHE_SECONDS
     assert sequence.order(HELD, told("99", before), before, day(1, "1")) == "older"
-    assert sequence.order(HELD, told("99", after), after, day(1, "1")) == "newer"  # midnight
+    assert sequence.order(HELD, told("99", after), after, NO_DETAIL) == "newer"  # no cache keeps one longer
+    assert sequence.order(HELD, told("99", after), after, day(8, "69")) == "newer"
+    assert sequence.order(HELD, told("99", after), after, day(1, "1")) == "unknown"  # midnight or lag
+    assert sequence.order(HELD, told("100", after), after, day(1, "1")) == "same"
 
 
 def test_an_answer_that_tells_its_age_is_ordered_by_it(sequence: Sequence) -> None:
