@@ -123,21 +123,26 @@ class Sequence:
         return Row(held.tick.amount, applied.detail.volume) not in trades.rows
 
     def apply_trades(self, trades: NewestTrades, now: float) -> None:
-        """The store holds the newest of `trades`. The last Ticker answer gives its progress of the day."""
+        """The store holds the newest of `trades`. The last Ticker answer gives its progress of the day, or where that one lags,
+        the trade that was held before."""
         tick = trades.newest
-        self._applied[tick.pair] = _Applied(tick, now, Detail(None, self._progress(trades)))
+        known = self._told.get(tick.pair), self._applied.get(tick.pair)
+        progress = next(filter(None, (_progress(each, trades.rows) for each in known)), None)
+        volume = trades.rows[-1].volume if trades.rows else None
+        self._applied[tick.pair] = _Applied(tick, now, Detail(volume, progress))
 
-    def _progress(self, trades: NewestTrades) -> Progress | None:
-        told = self._told.get(trades.newest.pair)
-        if told is None or told.detail.progress is None or told.detail.volume is None:
-            return None
-        row = Row(told.tick.amount, told.detail.volume)
-        places = [place for place, other in enumerate(trades.rows) if other == row]
-        if len(places) != 1:  # it is not among them, or matches several
-            return None
-        since = trades.rows[places[0] + 1 :]
-        trades_then, volume_then = told.detail.progress
-        return Progress(trades_then + len(since), volume_then + sum(later.volume for later in since))
+
+def _progress(known: _Applied | None, rows: Rows[Row]) -> Progress | None:
+    """That of the last of `rows`, counted from a trade among them whose progress is known."""
+    if known is None or known.detail.progress is None or known.detail.volume is None:
+        return None
+    row = Row(known.tick.amount, known.detail.volume)
+    places = [place for place, other in enumerate(rows) if other == row]
+    if len(places) != 1:  # it is not among them, or matches several
+        return None
+    since = rows[places[0] + 1 :]
+    trades_then, volume_then = known.detail.progress
+    return Progress(trades_then + len(since), volume_then + sum(later.volume for later in since))
 
 
 def _compare(known: Progress | None, told: Progress | None) -> Order:

@@ -347,6 +347,21 @@ def test_rest_that_lags_for_long_takes_no_price_back_because_its_trades_decide()
         assert (scene.amount(), scene.state()) == ("100.0", "fallback")
 
 
+def test_rest_that_lags_takes_no_price_back_while_its_trades_cannot_be_had() -> None:
+    scene = Scene(fed=False)
+    tells(scene, "100.0", 70)
+    scene.pass_time(2)
+    scene.rest.trade_prices[BTC], scene.rest.trade_times[BTC] = "100.0", scene.clock.monotonic()
+    scene.rest.rows[BTC] = [Row(Decimal("99.0"), Decimal(2)), Row(Decimal("100.0"), Decimal(1))]
+    tells(scene, "99.0", 60, volume="3")
+    scene.pass_time(30)
+    scene.rest.trades_broken = True
+    for _ in range(120):
+        scene.pass_time(0.5)
+        assert scene.amount() == "100.0"
+    assert scene.state() == "stale"
+
+
 def test_after_midnight_a_new_price_of_a_day_with_fewer_trades_is_taken_from_trades() -> None:
     scene = Scene(fed=False)
     tells(scene, "100.0", 70)

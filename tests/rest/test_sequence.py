@@ -115,6 +115,15 @@ def test_what_ticker_told_is_found_among_the_newest_trades_and_counts_from_there
     assert sequence.order(now_held, told("104", NOW + 4), NOW + 4, day(23, "208")) == "newer"
 
 
+def test_where_ticker_lags_the_day_counts_from_the_trade_that_was_held_before(sequence: Sequence) -> None:
+    sequence.order(HELD, told("99", NOW + 2), NOW + 2, day(6, "68"))
+    for found in (trades(("100", "2")), trades(("100", "2"), ("101", "3"))):
+        sequence.apply_trades(found, NOW + 3)
+        assert sequence.order(held(found.newest), told("99", NOW + 4), NOW + 4, day(6, "68")) == "older"
+    assert sequence.order(held(found.newest), told("101", NOW + 4), NOW + 4, day(8, "73")) == "same"
+    assert sequence.order(held(found.newest), told("102", NOW + 4), NOW + 4, day(9, "74")) == "newer"
+
+
 @pytest.mark.parametrize(
     "rows", [(("101", "0.5"), ("101", "0.5")), (("101", "0.7"),), (("100", "0.5"), ("102", "1"))]
 )
