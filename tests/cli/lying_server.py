@@ -35,6 +35,11 @@ class LyingServer:
         self._server.server_close()
         self._thread.join()
 
+    def crowd(self, pair: str, count: int) -> None:
+        """So many trades of one moment."""
+        with self._lock:
+            self._service.crowd(pair, count)
+
     def _serve(self, request: Request) -> None:
         path, query = request.question()
         if self._refuses and path.startswith(self._refuses):

@@ -122,10 +122,19 @@ class LyingService:
 
     def trade(self, pair: str, price: str | None = None) -> None:
         """A trade now."""
+        self._trade(pair, self.exchange_time, price)
+
+    def crowd(self, pair: str, count: int) -> None:
+        """So many trades now, all of one moment."""
+        now = self.exchange_time
+        for _ in range(count):
+            self._trade(pair, now)
+
+    def _trade(self, pair: str, now: float, price: str | None = None) -> None:
         trades = self.markets[pair].trades
         number = 1000 + len(trades)
         price = price or f"{115_643 + len(trades) * 3 % 17 + len(trades)}.{10 + len(trades) % 80}0"
-        side, now = "buy", self.exchange_time
+        side = "buy"
         trades.append(Trade("kraken", pair, side, Decimal(price), Decimal("0.25"), now, str(number), now, ""))  # type: ignore[arg-type]
 
     def go_on(self) -> None:
@@ -137,7 +146,9 @@ class LyingService:
     def page(self, pair: str, since: float | None, cache: float = 0.0) -> list[Trade]:
         """What REST tells, from a cache of that many seconds."""
         known = [each for each in self.markets[pair].trades if each.timestamp <= self.exchange_time - cache]
-        return [each for each in known if since is None or each.timestamp >= since][-1000:]
+        if since is None:
+            return known[-1000:]
+        return [each for each in known if each.timestamp >= since][:1000]
 
     # The service.
 

@@ -1,6 +1,7 @@
 """ltp verify: what it prints, and its exit codes. test_verifying.py has what it finds."""
 
 import json
+import re
 import sys
 from io import StringIO
 
@@ -8,6 +9,7 @@ import click
 import pytest
 
 from ltp_service.cli.terminal import track
+from ltp_service.cli.verifying.tape import PAGE_TRADES
 from tests.cli.conftest import Run
 from tests.cli.lying_server import LyingServer
 from tests.cli.lying_service import PAIRS, OkWithoutPrice, Truth
@@ -60,6 +62,21 @@ def test_what_cannot_be_judged_is_named_and_ends_in_2(run: Run) -> None:
             shown = run("verify", server.url, "--rest-url", server.rest_url, *QUICKLY)
         assert shown.code == 2
         assert says in shown.err
+
+
+def test_a_pair_with_more_trades_of_one_moment_than_a_page_has_is_named_and_others_are_judged(
+    run: Run,
+) -> None:
+    with LyingServer(Truth()) as server:
+        server.crowd("BTC/USD", PAGE_TRADES + 1)
+        shown = run("verify", server.url, "--rest-url", server.rest_url, *QUICKLY)
+    assert shown.code == 2
+    assert re.fullmatch(
+        r"not judged: BTC/USD: the exchange's REST does not tell all trades: 1,000 of them are of one moment, \S+Z, behind which"
+        r" it cannot be asked; nothing later was compared\n",
+        shown.err,
+    )
+    assert shown.out.startswith("0 findings in ")
 
 
 def test_a_finding_goes_into_its_file_while_the_bar_is_in_the_terminal(

@@ -93,9 +93,13 @@ class Session:
             part.join(JOIN_SECONDS)
         ended = self._clock()
 
+        def behind() -> list[str]:
+            """Those that may still come up."""
+            return [pair for pair in self._judge.behind(ended) if pair not in exchange.given_up]
+
         def is_over() -> bool:
             show()
-            return exchange.failures >= MOST_FAILURES or not self._judge.behind(ended)
+            return exchange.failures >= MOST_FAILURES or not behind()
 
         self._until(ended + ENDINGS * self._ending, is_over)
         exchange.stop.set()
@@ -104,10 +108,12 @@ class Session:
         reasons = []
         if not self._asker.is_heard:
             reasons.append(f"the answers of {self._url}: {self._asker.reason}")
-        behind = self._judge.behind(ended)
-        if behind:
-            reason = exchange.reason or "it is too slow"
-            reasons.append(f"{', '.join(behind)}: the exchange's REST does not tell all trades: {reason}")
+        why = dict(exchange.given_up)
+        if late := behind():
+            why[", ".join(late)] = exchange.reason or "it is too slow"
+        reasons += [
+            f"{pairs}: the exchange's REST does not tell all trades: {each}" for pairs, each in why.items()
+        ]
         return self._outcome(reasons)
 
     def _is_greeted(self) -> bool:
