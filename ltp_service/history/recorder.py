@@ -35,6 +35,8 @@ class RecorderState(msgspec.Struct, frozen=True):
     """False where another process writes, and while nothing can be written."""
     problem: str | None
     """Why nothing can be written; None when it can, or when another process does it."""
+    undeleted: str | None
+    """Why trades that are too old stay; None where they do not."""
     waiting: int
     """Trades that wait to be written."""
     lag: float
@@ -115,7 +117,7 @@ class Recorder:
             problem = f"a write has not ended for {busy:.0f} s; look at the disk or the server (HISTORY_URL)"
         waiting = report.waiting + (len(self.frames) if begun is not None else 0)
         size = self._size if report.writes else None
-        return RecorderState(report.writes, problem, waiting, lag, self._lost, size)
+        return RecorderState(report.writes, problem, report.undeleted, waiting, lag, self._lost, size)
 
     def run(self, stop: Event) -> None:
         """Writes until `stop` is set, and what came until then."""
@@ -180,3 +182,9 @@ class Recorder:
         elif self._failing:
             log.info("the history is written again")
         self._failing = report.problem is not None
+        if report.undeleted:
+            log.error(
+                "the history is written, but trades older than HISTORY_KEEP are not deleted: %s",
+                report.undeleted,
+                extra={"once_a_minute": ("history undeleted",)},
+            )

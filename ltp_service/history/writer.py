@@ -94,6 +94,8 @@ class Report(NamedTuple):
     """Monotonic second in which the oldest trade that waits arrived."""
     problem: str | None = None
     """Why nothing can be written; None when it can."""
+    undeleted: str | None = None
+    """Why trades that are too old stay; None where they do not. Others are written all the same."""
     refused: int = 0
     """Trades that are not recorded, because they contradict what is recorded, or the exchange's clock."""
     refused_last: tuple[Pair, RecordedTrade] | None = None
@@ -146,6 +148,7 @@ class Writer:
         self._try_at = -inf
         self._pause = FIRST_PAUSE_SECONDS
         self._problem: str | None = None
+        self._undeleted: str | None = None
         self._prune_at = self._size_at = -inf
         self._keep_until = -inf
         """Until when trades wait although another session has the lock: not at all where this process has not had it."""
@@ -179,6 +182,7 @@ class Writer:
             waiting=len(self._waiting),
             oldest=oldest,
             problem=self._problem,
+            undeleted=self._undeleted,
             refused=len(refused),
             refused_last=refused[-1] if refused else None,
             jumped=frozenset(jumped),
@@ -195,7 +199,7 @@ class Writer:
         self._keep_until = -inf
         self._told.clear()
         self._forget_the_place()
-        self._problem = None
+        self._problem = self._undeleted = None
         self._try_at = -inf
         self._lock.release()
 
@@ -280,13 +284,13 @@ class Writer:
             self._keep_until = inf
             self._begin_anew()
             self._write(view)
-            self._prune(view)
         except StoreUnavailable as error:
             self._problem = str(error)
             self._try_at = self._monotonic() + self._pause
             self._pause = min(LONGEST_PAUSE_SECONDS, 2 * self._pause)
             return Report(writes=False)
         self._problem, self._pause = None, FIRST_PAUSE_SECONDS
+        self._prune(view)
         unproven = {pair: since for pair, since in view.told_since.items() if self._proven.get(pair) != since}
         return Report(writes=True, unproven=unproven, size=self._size())
 
@@ -393,7 +397,12 @@ class Writer:
         """Deletes a few of the trades that are too old, by the exchange's clock."""
         if not self._keep or view.ahead is None or self._monotonic() < self._prune_at:
             return
-        if not self._store.prune(micros(view.now + view.ahead) - self._keep):
+        try:
+            deleted = self._store.prune(micros(view.now + view.ahead) - self._keep)
+            self._undeleted = None
+        except StoreUnavailable as error:  # it is no fault of the writing
+            deleted, self._undeleted = 0, str(error)
+        if not deleted:
             self._prune_at = self._monotonic() + PRUNE_EVERY_SECONDS
 
     def _size(self) -> int | None:

@@ -567,7 +567,8 @@ class HistoryStatus(msgspec.Struct, frozen=True):
     recording: Literal["writing", "waiting", "failing"]
     """`writing`: this process records. `waiting`: another process does, or has not begun to. `failing`: see `error`."""
     error: str | None
-    """Why nothing can be recorded; null while it can. Prices are not concerned."""
+    """Why nothing can be recorded, or, while this process is `writing`, why trades older than HISTORY_KEEP are not deleted;
+    else null. Prices are not concerned."""
     waiting_trades: Count
     """Trades that wait to be recorded."""
     lag_s: Seconds

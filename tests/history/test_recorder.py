@@ -23,7 +23,7 @@ def read(frame: str, _: float) -> Sequence[tuple[Pair, Trade]]:
 class Desk:
     """A recorder with a store in memory."""
 
-    def __init__(self) -> None:
+    def __init__(self, keep_seconds: float = 0.0) -> None:
         self.clock, self.store, self.lock = FakeClock(), FakeStore(), FakeLock()
         self.meters = RecordingMeters()
         self.leads = True
@@ -33,7 +33,7 @@ class Desk:
             self.lock,
             read,
             lambda _: True,
-            keep_seconds=0.0,
+            keep_seconds=keep_seconds,
             patience_seconds=30.0,
             monotonic=self.clock.monotonic,
         )
@@ -147,6 +147,24 @@ def test_a_failing_store_is_told_in_log_state_and_metrics(
     assert caplog.messages[-1] == "the history is written again"
     assert desk.recorder.state().lag == 0.0
     assert desk.ids() == [1, 2]
+
+
+def test_where_only_deleting_fails_recording_is_not_said_to_fail(caplog: pytest.LogCaptureFixture) -> None:
+    desk = Desk(keep_seconds=3600.0)
+
+    def fail(before: int) -> int:
+        raise FULL_DISK
+
+    desk.store.prune = fail  # type: ignore[method-assign]
+    desk.hear(1)
+    desk.turn()
+    desk.turn()  # which takes what came before it was known that this process writes
+    state = desk.recorder.state()
+
+    assert (state.writes, state.problem, state.undeleted) == (True, None, str(FULL_DISK))
+    assert desk.recorder.is_settled()
+    (line,) = set(caplog.messages)
+    assert line == f"the history is written, but trades older than HISTORY_KEEP are not deleted: {FULL_DISK}"
 
 
 def test_trades_that_contradict_the_others_are_counted_and_logged_once_a_minute(

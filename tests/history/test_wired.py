@@ -13,6 +13,7 @@ from ltp_service.domain.errors import StoreUnavailable
 from ltp_service.domain.pairs import Pair
 from ltp_service.domain.tick import REST
 from ltp_service.history.rows import Coverage
+from ltp_service.history.store import SqlHistory
 from ltp_service.prices.doubts import Reason
 from ltp_service.runtime.spawn import Rests
 from ltp_service.settings.types import HistoryUrl
@@ -321,6 +322,21 @@ def test_status_and_metrics_say_whether_it_works(fed: Fed, tmp_path: Path) -> No
     assert (told["recording"], told["waiting_trades"], told["lag_s"]) == ("failing", 2, 5.0)
     assert "HISTORY_URL" in told["error"]
     assert b"btc_ltp_history_lag_seconds 5.0" in broken.service.get("/metrics").get_data()
+
+
+def test_status_says_that_old_trades_are_not_deleted_while_new_ones_are_written(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(self: SqlHistory, before: int) -> int:
+        raise StoreUnavailable("no room")
+
+    monkeypatch.setattr(SqlHistory, "prune", fail)
+    fed = Fed(tmp_path)
+    fed.connect(snapshot(1, 2))
+    fed.silence(5)
+    told = fed.service.get("/api/v1/status").get_json()["history"]
+    assert (told["recording"], told["waiting_trades"]) == ("writing", 0)
+    assert told["error"] == "trades older than HISTORY_KEEP are not deleted: no room"
 
 
 def test_prices_that_need_rest_come_before_the_holes_and_no_hole_keeps_them_from_it(fed: Fed) -> None:

@@ -411,7 +411,7 @@ def test_what_the_store_cannot_take_is_dropped_once_and_told() -> None:
     assert desk.ids() == [2]
 
 
-def test_where_only_deleting_fails_the_pairs_that_may_have_holes_are_told_all_the_same() -> None:
+def test_where_only_deleting_fails_the_report_says_so_and_is_of_trades_that_were_written() -> None:
     desk = Desk(keep_seconds=3600.0)
 
     def fail(before: int) -> int:
@@ -419,9 +419,15 @@ def test_where_only_deleting_fails_the_pairs_that_may_have_holes_are_told_all_th
 
     desk.store.prune = fail  # type: ignore[method-assign]
     report = desk.turn("1 2")
-    assert (report.rows, report.problem) == (2, str(FULL_DISK))
+    assert (report.rows, report.writes, report.problem) == (2, True, None)
+    assert (report.undeleted, report.size) == (str(FULL_DISK), 4096)
     assert report.jumped == {BTC}
-    assert desk.turn().jumped == set()
+    report = desk.turn("3")
+    assert (report.rows, report.undeleted, report.jumped) == (1, str(FULL_DISK), frozenset())
+
+    del desk.store.prune
+    assert desk.turn(after=PRUNE_EVERY_SECONDS).undeleted == str(FULL_DISK)
+    assert desk.turn().undeleted is None
 
 
 def test_where_a_later_transaction_fails_the_holes_of_the_first_one_are_told(

@@ -92,9 +92,10 @@ def _history(parts: Services) -> shapes.HistoryStatus | None:
         return None
     state = parts.history.recorder.state()
     recording: Literal["writing", "waiting", "failing"] = "writing" if state.writes else "waiting"
+    undeleted = state.undeleted and f"trades older than HISTORY_KEEP are not deleted: {state.undeleted}"
     return shapes.HistoryStatus(
         recording="failing" if state.problem else recording,
-        error=state.problem,
+        error=state.problem or undeleted,
         waiting_trades=state.waiting,
         lag_s=round(state.lag, 3),
         lost_trades=state.lost,
