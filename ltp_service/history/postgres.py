@@ -75,6 +75,7 @@ MIGRATIONS = ("; ".join(_FIRST), _create("breaks"), _BLOCKS)
 """Each brings the tables to the version that is its place in this list, counted from 1."""
 
 _VERSION = "SELECT obj_description(to_regclass('writer'))"  # null where nothing was made yet
+_IDENTITY = "SELECT to_regclass('writer')::oid"  # tables that were made again have another one
 _LOCK = "SELECT pg_try_advisory_lock(737470, hashtext(current_schema()))"
 _LOCK_TABLES = "SELECT pg_advisory_xact_lock(737471, hashtext(current_schema()))"
 _SIZE = """SELECT coalesce(sum(pg_total_relation_size(oid)), 0)::bigint FROM pg_class
@@ -98,6 +99,8 @@ class PostgresEngine:
         """Whether the lock was asked for."""
         self._owner: Connection | None = None
         """The connection that has the lock."""
+        self._tables: int | None = None
+        """The identity of the tables when the lock was last asked for; None where there were none."""
         self._migrated: Connection | None = None
         """The connection whose tables are of this version."""
         self._idle: deque[Link] = deque()
@@ -110,7 +113,7 @@ class PostgresEngine:
     def take(self) -> bool:
         """Takes the writer's lock unless another process has it; True while this one has it."""
         self._is_guarded = True
-        return self._writer.has(self._owner) or self._writer.use(self._owns_still, again=True)
+        return self._writer.use(self._owns_still, again=True)
 
     def release(self) -> None:
         """Lets another process write."""
@@ -118,8 +121,9 @@ class PostgresEngine:
         self._writer.close()
 
     def place(self) -> object:
-        """The connection that has the lock: behind the next one may be another server, which lacks the newest trades."""
-        return self._owner
+        """The tables, and the connection that has the lock: behind the next one may be another server, which lacks the newest
+        trades."""
+        return None if self._tables is None else (self._owner, self._tables)
 
     def read(self, sql: str, parameters: Sequence[object] = ()) -> list[Row]:
         """The rows of one query; none while this version has written nothing yet: it would not find all trades in the tables
@@ -192,8 +196,7 @@ class PostgresEngine:
             self._idle.append(link)
 
     def _owns_still(self, connection: Connection) -> bool:
-        if self._owner is connection:
-            connection.execute("SELECT 1")  # raises where the server has ended it
+        [(self._tables,)] = _rows(connection, _IDENTITY)  # raises where the server has ended the connection
         return self._owns(connection)
 
     def _owns(self, connection: Connection) -> bool:

@@ -92,10 +92,6 @@ class _Connection(psycopg.Connection[tuple[Any, ...]]):
             self.pgconn.finish()
             raise
 
-    def is_silent(self) -> bool:
-        """Whether the server has said nothing since the last answer: what it says then is mostly that it ends."""
-        return not self.closed and not _ready(self.pgconn.socket, _READABLE, 0)
-
 
 class Link:
     """Owns one connection. Every method may raise StoreUnavailable, and no error of it contains the password."""
@@ -133,11 +129,6 @@ class Link:
             self._tidy()
             raise
         return self.use(work)
-
-    def has(self, connection: Connection | None) -> bool:
-        """Whether it has this connection, as far as can be seen without a question to the server."""
-        held = self._connection
-        return held is not None and held is connection and held.is_silent()
 
     def close(self) -> None:
         """Ends the connection; the next use makes another one."""

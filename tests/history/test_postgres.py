@@ -18,11 +18,15 @@ from ltp_service.history.engine import Transaction
 from ltp_service.history.postgres import PostgresEngine
 from ltp_service.history.rows import News, RecordedTrade
 from ltp_service.history.store import SqlHistory
+from ltp_service.history.writer import Batch, Page, Report, Writer
 from tests.deadline import DEADLINE, IN_FULL
 from tests.ended import ended
+from tests.history.fakes import trade as made
+from tests.history.fakes import view
 from tests.postgres_server import PostgresServer
 
 PAIR = Pair("BTC", "USD")
+TABLES = "trades, runs, tapes, candles, observations, breaks, blocks, writer"
 T = TypeVar("T")
 BEGUN = 1_700_000_000_000_000
 
@@ -134,7 +138,7 @@ def test_tables_that_were_deleted_are_made_again(
 ) -> None:
     history = SqlHistory(engine)
     history.write([News(PAIR, (trade(1),))])
-    postgres.run("DROP TABLE trades, runs, tapes, candles, observations, breaks, blocks, writer", url=url)
+    postgres.run(f"DROP TABLE {TABLES}", url=url)
     assert history.coverage(PAIR).runs == ()
     with pytest.raises(StoreUnavailable, match="HISTORY_URL"):
         history.write([News(PAIR, (trade(2),))])
@@ -158,10 +162,59 @@ def test_another_server_or_deleted_tables_are_another_origin(
     second = origin()
     assert second is not first, "another server may be behind the new connection"
     assert origin() is second
-    postgres.run("DROP TABLE trades, runs, tapes, candles, observations, breaks, blocks, writer", url=url)
+    postgres.run(f"DROP TABLE {TABLES}", url=url)
     gone = origin()
     assert gone is not second
     assert origin() is gone
+
+
+def test_tables_that_were_made_again_are_another_place_to_write_to_on_the_same_connection(
+    engine: PostgresEngine, other: PostgresEngine, url: str, postgres: PostgresServer
+) -> None:
+    def place() -> object:
+        assert engine.take()
+        return engine.place()
+
+    assert place() is None, "there are no tables"
+    engine.write(count)
+    first = place()
+    assert first is not None
+    assert place() == first
+    postgres.run(f"DROP TABLE {TABLES}", url=url)
+    other.write(count)
+    second = place()
+    assert second not in (None, first)
+    postgres.run(f"DROP TABLE {TABLES}", url=url)
+    assert place() is None
+
+
+def test_what_was_written_into_tables_that_were_dropped_is_looked_for_again(
+    engine: PostgresEngine, other: PostgresEngine, url: str, postgres: PostgresServer
+) -> None:
+    now = 1000.0
+
+    def turn(*pages: Page) -> Report:
+        nonlocal now
+        now += 1.0
+        return writer.turn(Batch([], pages, view(now), leads=True))
+
+    writer = Writer(
+        [PAIR],
+        SqlHistory(engine),
+        engine,
+        lambda *_: [],
+        lambda _: True,
+        keep_seconds=0.0,
+        patience_seconds=30.0,
+        monotonic=lambda: now,
+    )
+    assert turn(Page(PAIR, [made(1)])).rows == 1
+    turn()
+    assert turn(Page(PAIR, [made(2)])).jumped == set()
+    postgres.run(f"DROP TABLE {TABLES}", url=url)
+    other.write(count)
+    report = turn(Page(PAIR, [made(3)]))
+    assert (report.rows, report.jumped) == (1, frozenset({PAIR}))
 
 
 def test_a_value_that_has_no_room_is_no_fault_of_the_server(engine: PostgresEngine) -> None:
@@ -235,9 +288,11 @@ def test_a_lost_connection_loses_the_lock_before_anything_is_written(
     assert engine.take()
     history.write([News(PAIR, (trade(1),))])
     end_all_connections(postgres, url)
-    before = engine.place()
     assert engine.take(), "nobody else has taken it"
-    assert engine.place() is not before, "another server may be behind the new connection"
+    before = engine.place()
+    end_all_connections(postgres, url)
+    assert engine.take()
+    assert engine.place() not in (None, before), "another server may be behind the new connection"
     end_all_connections(postgres, url)
     assert other.take()
     assert not engine.take()
