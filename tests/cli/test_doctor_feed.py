@@ -25,13 +25,13 @@ from tests.websocket_peer import frame, read_request, shake_hands
 LOOPBACK = "127.0.0.1"
 
 
-@pytest.fixture(autouse=True)
+@pytest.fixture
 def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
-    """What never comes is waited for in vain, and here not for long."""
-    monkeypatch.setattr(reach, "NAME_SECONDS", 0.3)
-    monkeypatch.setattr(reach, "ADDRESS_SECONDS", 0.3)
-    monkeypatch.setattr(feed, "OPEN_SECONDS", 1.0)
-    monkeypatch.setattr(rehearsal, "FRAMES_SECONDS", 1.0)
+    """What never comes is not waited for long. Where it comes, a busy machine may be late with it."""
+    monkeypatch.setattr(reach, "NAME_SECONDS", 0.5)
+    monkeypatch.setattr(reach, "ADDRESS_SECONDS", 1.0)
+    monkeypatch.setattr(feed, "OPEN_SECONDS", 2.0)
+    monkeypatch.setattr(rehearsal, "FRAMES_SECONDS", 2.0)
 
 
 def seen(url: str, *, proxies: dict[str, str] | None = None, **more: Any) -> list[Observation]:
@@ -108,6 +108,7 @@ def test_a_name_that_is_not_found() -> None:
     names("the exchange's name is not found", seen("wss://ws.example.test/v2", resolve=_not_found))
 
 
+@pytest.mark.usefixtures("impatient")
 def test_a_name_server_that_does_not_answer() -> None:
     answer = Event()
 
@@ -119,6 +120,7 @@ def test_a_name_server_that_does_not_answer() -> None:
     answer.set()
 
 
+@pytest.mark.usefixtures("impatient")
 def test_an_address_that_swallows_syns_beside_a_good_one(exchange: Simulator) -> None:
     with swallowing() as dead:
         both = at(("::1", dead.getsockname()[1]), (LOOPBACK, exchange.port))
@@ -128,6 +130,7 @@ def test_an_address_that_swallows_syns_beside_a_good_one(exchange: Simulator) ->
     assert level(found) == "warning"
 
 
+@pytest.mark.usefixtures("impatient")
 def test_all_addresses_swallow_syns() -> None:
     with swallowing() as dead:
         found = seen("wss://ws.example.test/v2", resolve=at(("::1", dead.getsockname()[1])))
@@ -187,6 +190,7 @@ def test_a_port_that_speaks_no_tls() -> None:
         names("a port that does not speak TLS", seen(f"wss://127.0.0.1:{server.getsockname()[1]}/v2"))
 
 
+@pytest.mark.usefixtures("impatient")
 def test_a_server_that_takes_connections_and_says_nothing() -> None:
     with hostile(saying_nothing) as server:
         found = seen(f"wss://127.0.0.1:{server.getsockname()[1]}/v2")
@@ -271,16 +275,19 @@ def test_a_pair_that_protocol_v1_refuses(exchange: Simulator) -> None:
     names("the feed refuses a pair", of_pairs(exchange, "BTC/USD", "ZZZ/USD", url=exchange.v1_url))
 
 
+@pytest.mark.usefixtures("impatient")
 def test_a_subscription_that_is_not_answered(exchange: Simulator) -> None:
     exchange.fault("no_ack", pair="ETH/USD")
     names("a subscription is not answered", of_pairs(exchange))
 
 
+@pytest.mark.usefixtures("impatient")
 def test_a_pair_that_is_accepted_and_silent(exchange: Simulator) -> None:
     exchange.fault("deaf_pair", pair="ETH/USD")
     names("a pair is accepted and silent", of_pairs(exchange))
 
 
+@pytest.mark.usefixtures("impatient")
 def test_one_channel_that_is_silent_is_a_warning(exchange: Simulator) -> None:
     exchange.fault("deaf_channel", channel="trade", pair="ETH/USD")
     names("one channel of a pair is accepted and silent", of_pairs(exchange))
@@ -297,6 +304,7 @@ def sending(*frames: bytes) -> Callable[[socket.socket], None]:
     return send
 
 
+@pytest.mark.usefixtures("impatient")
 def test_a_connection_on_which_nothing_comes() -> None:
     with hostile(sending()) as server:
         found = seen(f"ws://127.0.0.1:{server.getsockname()[1]}/v2")
@@ -316,6 +324,7 @@ def test_an_exchange_that_matches_no_orders(exchange: Simulator) -> None:
     names("the exchange is in maintenance", found)
 
 
+@pytest.mark.usefixtures("impatient")
 def test_frames_that_cannot_be_used() -> None:
     with hostile(sending(b'{"channel":"ticker","data":[{"symbol":"BTC/USD","last":"\xff"}]}')) as server:
         names("a frame cannot be used", seen(f"ws://127.0.0.1:{server.getsockname()[1]}/v2"))

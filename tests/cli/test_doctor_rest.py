@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from ltp_service.cli.checks import clock, reach, rest
+from ltp_service.cli.checks import clock, rest
 from ltp_service.cli.checks.finding import ClockReading, Finding, Observation, worst
 from ltp_service.cli.checks.surroundings import Surroundings
 from ltp_service.domain.pairs import Pair
@@ -21,12 +21,6 @@ from tests.drill.proxy import Proxy
 from tests.fakes import BTC, ETH, tick
 from tests.simulator.client import Simulator
 from tests.websocket_peer import read_request
-
-
-@pytest.fixture(autouse=True)
-def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(reach, "NAME_SECONDS", 0.3)
-    monkeypatch.setattr(reach, "ADDRESS_SECONDS", 0.3)
 
 
 def seen(
