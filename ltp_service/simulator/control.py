@@ -2,6 +2,7 @@
 
 import json
 import threading
+from bisect import bisect_right
 from collections.abc import Callable, Mapping
 from typing import Any
 
@@ -51,6 +52,7 @@ class Control:
             ("GET", "market"): self._market,
             ("GET", "trades"): self._trades,
             ("GET", "book"): self._book,
+            ("GET", "tops"): self._list_tops,
             ("GET", "counters"): lambda arguments: self._exchange(arguments).counters.snapshot(),
             ("GET", "faults"): lambda _: {"on": self._faults_on(), "known": sorted(TABLE)},
             ("GET", "wait"): self._wait,
@@ -236,6 +238,13 @@ class Control:
                 "bids": _rows(pair, book.bids, depth, sized),
                 "asks": _rows(pair, book.asks, depth, sized),
             }
+
+    def _list_tops(self, arguments: Arguments) -> object:
+        """Best bid and ask of Kraken's book so far: [since, [price, size], [price, size]], those that count after `after`."""
+        tape = self._kraken.market.tapes[self._pair(self._kraken, arguments.get("pair")).name]
+        rows, after = self._kraken.tops(tape), float(arguments.get("after", 0))
+        first = max(0, bisect_right(rows, after, key=lambda row: row.since) - 1)
+        return [[row.since, *row.levels] for row in rows[first:]]
 
     def _wait(self, arguments: Arguments) -> object:
         """`connections`, `subscribe_requests`, `rest_calls`, `pings` reached in total, `subscriptions` open at

@@ -2,7 +2,7 @@
 
 import random
 import re
-from collections import Counter
+from collections import Counter, deque
 from collections.abc import Callable, Sequence
 from functools import partial
 from typing import TYPE_CHECKING
@@ -11,7 +11,7 @@ from ltp_service.simulator import questions
 from ltp_service.simulator.connection import Connection, Terms
 from ltp_service.simulator.dialect import KrakenDialect, Topic, Wish
 from ltp_service.simulator.exchange import Exchange
-from ltp_service.simulator.kraken_book import BookState, Window
+from ltp_service.simulator.kraken_book import BookState, Top, Window, top_of
 from ltp_service.simulator.market import KrakenMarket, KrakenTape, Pair, Trade
 from ltp_service.simulator.questions import Ignored, Kind, Outgoing, Refused
 from ltp_service.simulator.switches import KRAKEN
@@ -25,6 +25,8 @@ SNAPSHOT_TRADES = 50
 DELISTED = "delisted"
 INSTRUMENTS = Topic("instrument", "instrument", "")
 MATCHING = ("online", "limit_only", "reduce_only")
+REMEMBERED_TOPS = 20_000
+"""Best bids and asks kept of each book."""
 
 Client = Connection[KrakenDialect]
 
@@ -51,6 +53,7 @@ class Kraken(Exchange[KrakenDialect]):
         """By pair and depth, those that were ever asked for."""
         self._skipped: Counter[str] = Counter()
         """How many of the next updates of each pair's book get lost."""
+        self._tops: dict[str, deque[Top]] = {}
 
     @property
     def greets(self) -> bool:
@@ -233,6 +236,11 @@ class Kraken(Exchange[KrakenDialect]):
                 self.skip_update(tape.pair.name)
             self._send_book(tape.pair)
 
+    def tops(self, tape: KrakenTape) -> Sequence[Top]:
+        """The best bids and asks since the book was first subscribed, oldest first, each with the moment of its beginning."""
+        with self.lock:
+            return list(self._tops.get(tape.pair.name, ()))
+
     def skip_update(self, pair: str) -> None:
         """The next update of that pair's book gets lost."""
         with self.lock:
@@ -241,10 +249,19 @@ class Kraken(Exchange[KrakenDialect]):
     def _window(self, pair: str, depth: int) -> Window:
         windows = self._windows.setdefault(pair, {})
         if depth not in windows:
+            self._note_top(self.market.tapes[pair].pair)
             windows[depth] = Window(lambda: self.market.tapes[pair], depth)
         return windows[depth]
 
+    def _note_top(self, pair: Pair) -> None:
+        tops = self._tops.setdefault(pair.name, deque(maxlen=REMEMBERED_TOPS))
+        newest = top_of(self.market.tapes[pair.name], self.market.now() / 1e6)
+        if not tops or newest.levels != tops[-1].levels:
+            tops.append(newest)
+
     def _send_book(self, pair: Pair) -> None:
+        if pair.name in self._windows:
+            self._note_top(pair)
         updates = [
             (each, told) for each in self._windows.get(pair.name, {}).values() if (told := each.update())
         ]

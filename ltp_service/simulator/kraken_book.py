@@ -49,6 +49,22 @@ class BookState:
         return zlib.crc32("".join(digits).encode())
 
 
+@dataclass(frozen=True)
+class Top:
+    """The best bid and ask, as texts of price and size, and the unix seconds since when."""
+
+    since: float
+    levels: tuple[tuple[str, str], tuple[str, str]]
+
+
+def top_of(tape: KrakenTape, since: float) -> Top:
+    bid, ask = (
+        (tape.pair.price(half.best()), size(half.units[half.best()]))
+        for half in (tape.book.bids, tape.book.asks)
+    )
+    return Top(since, (bid, ask))
+
+
 class Window:
     """One depth of one pair's book. Not thread safe."""
 

@@ -177,6 +177,11 @@ class Simulator:
         query = urlencode({"exchange": exchange, "pair": symbol, "depth": depth})
         return self._call("GET", f"book?{query}", None)
 
+    def tops(self, pair: str, after: float = 0.0) -> list[list[Any]]:
+        """Kraken's true best bids and asks: [since, [price, size], [price, size]], oldest first, the one of `after` too."""
+        tops: list[list[Any]] = self._call("GET", "tops?" + urlencode({"pair": pair, "after": after}), None)  # type: ignore[assignment]
+        return tops
+
     def _post(self, door: str, arguments: Mapping[str, Any]) -> dict[str, Any]:
         return self._call("POST", door, json.dumps(arguments).encode())
 
