@@ -1,6 +1,7 @@
 """All rows, in the order of the table."""
 
 from tests.drill import (
+    book_rows,
     cache_rows,
     client_rows,
     crowd_rows,
@@ -22,6 +23,7 @@ ROOMS = (
     doubt_rows,
     rest_rows,
     source_rows,
+    book_rows,
     cache_rows,
     network_rows,
     service_rows,
