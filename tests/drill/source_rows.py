@@ -5,13 +5,17 @@ from decimal import Decimal
 from typing import Any
 
 from tests.drill.clients import Reading
+from tests.drill.heard import Line
 from tests.drill.row import PAIRS, Stage, row
 
 BACK_WITHIN = 1.0
 """Seconds from Kraken's first evidence to the last answer with a substitute."""
 
 FRESH = 10.0
-"""Seconds without evidence after which a source does not count any more."""
+"""Seconds without evidence after which a source does not count any more, nor stand in."""
+
+OFF, NEAR, STEP = Decimal("1.10"), Decimal("1.05"), Decimal("0.1")
+OWN = {"live", "quiet", "fallback"}
 
 PAIR = "BTC/USD"
 BOTH = tuple(pair for pair in PAIRS if pair not in ("BTC/CHF", "BTC/CAD"))
@@ -22,28 +26,20 @@ ONE = {
     "SUPPORTED_PAIRS": ",".join(BOTH),
 }
 TWO = {"PRICE_SOURCES": "kraken,coinbase,bitstamp"}
+IN_TURN = TWO | {"SUBSTITUTE_SOURCES": "coinbase,bitstamp", "SUPPORTED_PAIRS": ",".join(BOTH)}
+FIRST, SECOND = "coinbase:websocket", "bitstamp:websocket"
 ELSEWHERE = "http/test_price_source.py"
 
 
 @row("substitute", "both ways to Kraken gone, and Coinbase stands in", settings=ONE)
 def substitute(stage: Stage) -> None:
-    ttl = stage.tempo.ttl
     stage.until(lambda: "coinbase" in _counted(stage), 10.0, "Coinbase is heard")
     with stage.faulty():
-        stage.simulator.fault("rest_status", status=503)
-        stage.simulator.fault("refuse")
-        stage.simulator.cut(exchange="kraken")
-        gone = time.monotonic()
-        stage.until(lambda: _states(stage) == {"substitute"}, ttl + 5.0, "every pair has a substitute")
+        gone = _silence_kraken(stage)
         stage.hold(stage.tempo.of(20.0, 1.0))
-        stage.simulator.fault("refuse", on=False)
-        stage.until(stage.connected, 65.0, "Kraken's feed connects")
-        heard = time.monotonic()
-        stage.until(lambda: "substitute" not in _states(stage), 10.0, "no pair has a substitute")
-        back = time.monotonic()
+        heard, back = _let_kraken_speak(stage)
         stage.simulator.clear()
-    took = stage.since(heard)
-    stage.check(took <= BACK_WITHIN, f"back {back - heard:.2f} s after the connection")
+    _check_return(stage, heard, back)
     stage.seen.append(lambda readings: _only_meanwhile(stage, readings, gone, back))
 
 
@@ -61,6 +57,141 @@ def _only_meanwhile(stage: Stage, readings: list[Reading], gone: float, back: fl
     )
     stage.check(not failed, f"{len(failed)} answers without a price")
     stage.check(plain == set(BOTH), f"{len(plain)} pairs named in plain answers")
+
+
+@row(
+    "substitutes",
+    "Kraken silent altogether, two exchanges may stand in",
+    settings=IN_TURN,
+    elsewhere=ELSEWHERE,
+)
+def substitutes(stage: Stage) -> None:
+    stage.until(lambda: len(_counted(stage)) == 3, 10.0, "three exchanges are heard")
+    with stage.faulty():
+        gone = _silence_kraken(stage)
+        stage.hold(stage.tempo.of(20.0, 1.0))
+        heard, back = _let_kraken_speak(stage)
+        stage.simulator.clear()
+    _check_return(stage, heard, back)
+    stage.seen.append(lambda readings: _only_meanwhile(stage, readings, gone, back))
+    stage.seen.append(lambda readings: _named(stage, readings, {FIRST}))
+
+
+@row(
+    "substitute_dies",
+    "Kraken silent altogether, and one exchange that stands in falls silent, then the other",
+    settings=IN_TURN,
+    elsewhere=ELSEWHERE,
+)
+def substitute_dies(stage: Stage) -> None:
+    stage.until(lambda: len(_counted(stage)) == 3, 10.0, "three exchanges are heard")
+    with stage.faulty():
+        _silence_kraken(stage)
+        stage.hold(stage.tempo.of(5.0, 0.5))
+        first_dead = _kill(stage, "coinbase")
+        took = stage.until(lambda: _sources(stage) == {SECOND}, FRESH + 5.0, "the other exchange stands in")
+        stage.check(took <= FRESH + 0.5, f"the other took over after {took:.1f} s")
+        stage.hold(stage.tempo.of(5.0, 0.5))
+        second_dead = _kill(stage, "bitstamp")
+        stage.dark_from = second_dead - stage.tempo.ttl
+        took = stage.until(lambda: not _served(stage), FRESH + 15.0, "no price is served")
+        stage.check(took <= FRESH + 0.5, f"refused {took:.1f} s after the other died, too")
+        stage.hold(stage.tempo.of(5.0, 0.5))
+        heard, back = _let_kraken_speak(stage)
+        stage.simulator.clear()
+    _check_return(stage, heard, back)
+    stage.seen.append(lambda readings: _named(stage, readings, {FIRST, SECOND}))
+    stage.seen.append(
+        lambda readings: _never_fresher(stage, readings, {FIRST: first_dead, SECOND: second_dead})
+    )
+
+
+@row("off", "Kraken's price is 10 % off those of two other exchanges", settings=TWO, elsewhere=ELSEWHERE)
+def off(stage: Stage) -> None:
+    stage.until(lambda: len(_counted(stage)) == 3, 10.0, "three exchanges are heard")
+    with stage.faulty():
+        usual = _price(stage)
+        stage.simulator.trade(PAIR, str((usual * OFF).quantize(STEP)))
+        start = time.monotonic()
+        stage.until(lambda: stage.detail(PAIR).get("deviating") is True, 10.0, "deviating is told")
+        told = stage.since(start)
+        gauge = f'btc_ltp_price_deviating{{pair="{PAIR}"}} 1.0'
+        stage.until(lambda: gauge in stage.service.get("/metrics").body.decode(), 5.0, "the gauge is 1")
+        stage.hold(stage.tempo.of(10.0, 1.0))
+        item = stage.detail(PAIR)
+        served, median = Decimal(str(item["amount"])), Decimal(str(item["consensus"]["median"]))
+        stage.check(
+            item["source"].startswith("kraken:"), f"deviating after {told:.1f} s, from {item['source']}"
+        )
+        stage.check(served > usual * NEAR > median, f"served {served}, the median {median}")
+        stage.simulator.trade(PAIR, str(usual.quantize(STEP)))
+        stage.until(lambda: stage.detail(PAIR).get("deviating") is False, 10.0, "it deviates no longer")
+    stage.heard.append(lambda heard: _streamed(stage, heard))
+
+
+def _streamed(stage: Stage, heard: list[Line]) -> None:
+    items = [item for line in heard for _, item in line.items.get(PAIR, [])]
+    told = [item for item in items if item.get("deviating") is True]
+    stage.check(bool(told), f"{len(told):,} events say so")
+
+
+def _silence_kraken(stage: Stage) -> float:
+    """Both ways are gone; returns when every pair has a substitute, the moment of the loss."""
+    stage.simulator.fault("rest_status", status=503)
+    stage.simulator.fault("refuse")
+    stage.simulator.cut(exchange="kraken")
+    gone = time.monotonic()
+    stage.until(
+        lambda: _states(stage) == {"substitute"}, stage.tempo.ttl + 5.0, "every pair has a substitute"
+    )
+    return gone
+
+
+def _let_kraken_speak(stage: Stage) -> tuple[float, float]:
+    """When its feed connected, and when no pair had a substitute any more."""
+    stage.simulator.fault("refuse", on=False)
+    stage.until(stage.connected, 65.0, "Kraken's feed connects")
+    heard = time.monotonic()
+    stage.until(lambda: _states(stage) <= OWN, 10.0, "every pair has Kraken's price")
+    return heard, time.monotonic()
+
+
+def _check_return(stage: Stage, heard: float, back: float) -> None:
+    took = back - heard
+    stage.check(took <= BACK_WITHIN + stage.waited(heard, back), f"back {took:.2f} s after the connection")
+
+
+def _kill(stage: Stage, exchange: str) -> float:
+    """The exchange says nothing more, on either way."""
+    stage.simulator.fault("restricted", exchange=exchange)
+    stage.simulator.fault("freeze", exchange=exchange)
+    return time.monotonic()
+
+
+def _named(stage: Stage, readings: list[Reading], names: set[str]) -> None:
+    """Every substitute has the source of an exchange that may stand in, in a plain answer by its header."""
+    told = {
+        served.source or served.elsewhere
+        for each in readings
+        for served in each.served
+        if served.is_substitute
+    }
+    stage.check(told == names, f"substitutes from {', '.join(sorted(map(str, told)))}")
+
+
+def _never_fresher(stage: Stage, readings: list[Reading], dead: dict[str, float]) -> None:
+    """No price of a dead exchange is younger than its death, nor served for longer than it may live."""
+    young = late = 0
+    for each in readings:
+        slack = stage.tempo.transport + stage.waited(each.asked_at, each.answered_at)
+        for served in (one for one in each.served if one.is_substitute):
+            since = dead[str(served.source or served.elsewhere)]
+            age = None if served.age_ms is None else int(served.age_ms) / 1000
+            young += age is not None and each.asked_at - since > age + slack
+            late += each.asked_at > since + FRESH + slack
+    stage.check(
+        not young and not late, f"{young} prices of a dead exchange called too young, {late} too late"
+    )
 
 
 @row("liar", "one of three exchanges lies, then two", settings=TWO, elsewhere=ELSEWHERE)
@@ -97,6 +228,20 @@ def dead_source(stage: Stage) -> None:
 def _states(stage: Stage) -> set[str]:
     items = stage.service.get("/api/v1/ltp?detail=true").json().get("ltp", [])
     return {str(item["state"]) for item in items}
+
+
+def _sources(stage: Stage) -> set[str]:
+    items = stage.service.get("/api/v1/ltp?detail=true").json().get("ltp", [])
+    return {str(item["source"]) for item in items}
+
+
+def _served(stage: Stage) -> bool:
+    """Whether any price is served."""
+    return stage.service.get("/api/v1/ltp").status != 503
+
+
+def _price(stage: Stage) -> Decimal:
+    return Decimal(str(stage.detail(PAIR)["amount"]))
 
 
 def _counted(stage: Stage) -> list[str]:
