@@ -10,6 +10,7 @@ from uuid import uuid4
 import msgspec
 
 from ltp_service.domain.pairs import Pair
+from ltp_service.domain.tick import REST
 from ltp_service.feed.contract import Gap, Link
 from ltp_service.feed.loop import Collector
 from ltp_service.redis.board import Board
@@ -128,8 +129,11 @@ def wire_fleet(
 
     def heard_at() -> float:
         # The other collectors do not count: they bring no price, and Kraken may refuse this machine alone.
-        frame_at = kraken.link().last_frame_at if kraken is not None else None
-        return max((frame_at or 0.0, *(price.confirmed_at for price in store.all().values())))
+        # Nor does REST beside a WebSocket: Kraken may refuse this machine's handshakes alone, and answer its REST.
+        if kraken is None:
+            return max((price.confirmed_at for price in store.all().values()), default=0.0)
+        told = (price.confirmed_at for price in store.all().values() if price.confirmed_by != REST)
+        return max(kraken.link().last_frame_at or 0.0, *told, 0.0)
 
     owner = Owner(clocks)
     follower = Follower(line, everything, owner)

@@ -33,8 +33,8 @@ SHORT_TENURE_SECONDS, LONGEST_PAUSE_SECONDS = 10.0, 2.0
 client may connect, so short tenures must not repeat at once; the pause is bounded, so that the fleet gets an owner."""
 
 IN_VAIN_SECONDS, LONGEST_IN_VAIN_SECONDS = 20.0, 600.0
-"""Seconds without a word from Kraken after which the owner gives up the lease to another process. They double up to the second
-value while no process hears Kraken: a hand-over does not help then, and it interrupts the other collectors."""
+"""Seconds without a word from Kraken's feed after which the owner gives up the lease to another process. They double up to the
+second value while no process hears the feed: a hand-over does not help then, and it interrupts the other collectors."""
 
 # A claim by the present owner continues its tenure: its first answer may have come too late. The epoch is made from
 # the time, so that a Redis that lost its data gives no number twice. A claim that another Redis granted expires by that
@@ -93,7 +93,7 @@ class Lease:
         server_time: Callable[[], float],
     ) -> None:
         """`in_step`: whether this process receives the owner's messages. `heard_at`: the monotonic second of the last
-        word from Kraken, to any process of the fleet. `begin` is called at the start of each tenure.
+        word from Kraken's feed, to any process of the fleet. `begin` is called at the start of each tenure.
         `server_time`: the unix seconds that Redis' clock shows now, or a little earlier; it sends nothing."""
         self._claim, self._renew, self._release = map(client.script, (_CLAIM, _RENEW, _RELEASE))
         self._me = me
@@ -189,7 +189,7 @@ class Lease:
             self._doubted = False
             self._in_vain = self._is_in_vain(begun, now)
             if self._in_vain:
-                return f"nothing came from Kraken for {self._patience:g} s"
+                return f"nothing came from Kraken's feed for {self._patience:g} s"
             try:
                 if not self._renew((LEASE_KEY, EPOCH_KEY), (self._me, int(CLAIM_SECONDS * 1000), epoch)):
                     return "another process took over"

@@ -8,6 +8,7 @@ from typing import Any
 
 import msgspec
 
+from ltp_service.domain.tick import REST
 from ltp_service.feed.contract import Gap, Link
 from ltp_service.redis.board import Board
 from ltp_service.redis.client import open_redis
@@ -17,12 +18,10 @@ from ltp_service.redis.lease import Claim
 from ltp_service.redis.prices import RedisStore
 from ltp_service.redis.topic import FleetLine
 from ltp_service.settings.config import Config
-from tests.fakes import NOON, FakeClock, memory_store, tick
+from tests.fakes import ETH, NOON, FakeClock, memory_store, tick
 
 
-def test_a_frame_of_kraken_or_a_price_from_anywhere_is_a_word_from_kraken_and_a_frame_of_others_is_none() -> (
-    None
-):
+def test_a_frame_of_kraken_or_a_price_of_its_feed_is_a_word_from_it_and_rest_and_others_are_none() -> None:
     clock = FakeClock()
     client = open_redis(Config(redis_addr="127.0.0.1:1"), clock.monotonic)
     line = FleetLine(client, SharedClock(client.time, clock.monotonic), Event())
@@ -32,8 +31,14 @@ def test_a_frame_of_kraken_or_a_price_from_anywhere_is_a_word_from_kraken_and_a_
     bybit: Any = SimpleNamespace(link=lambda: others)
     heard_at = wire_fleet(line, store, [kraken, bybit], [], clock, kraken=kraken, clocks={}).lease._heard_at  # noqa: SLF001
 
-    assert heard_at() == 0.0
-    store.put(tick("1", received_at=clock.monotonic()))
+    rest_alone = wire_fleet(line, store, [], [], clock, kraken=None, clocks={}).lease._heard_at  # noqa: SLF001
+
+    assert heard_at() == rest_alone() == 0.0
+    store.put(tick("1", source=REST, received_at=clock.monotonic()))
+    assert heard_at() == 0.0  # Kraken answers the REST of a machine whose handshakes it refuses
+    assert rest_alone() == clock.monotonic()
+    clock.advance(1)
+    store.put(tick("1", ETH, received_at=clock.monotonic()))
     assert heard_at() == clock.monotonic()
     link.last_frame_at = clock.monotonic() + 1
     assert heard_at() == link.last_frame_at

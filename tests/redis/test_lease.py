@@ -363,7 +363,7 @@ def test_a_deaf_owner_gives_it_up(one: Process, other: Process, caplog: pytest.L
             yield
 
     one.play(leading)
-    assert any("nothing came from Kraken for 20 s" in message for message in caplog.messages)
+    assert any("nothing came from Kraken's feed for 20 s" in message for message in caplog.messages)
 
 
 def test_while_no_process_hears_kraken_the_owner_gives_up_ever_more_seldom(one: Process) -> None:
