@@ -10,6 +10,7 @@ from ltp_service.redis.lease import LEASE_KEY, SHORT_TENURE_SECONDS
 from ltp_service.rest.poll import POLL_EVERY_SECONDS
 from tests.deadline import DEADLINE
 from tests.drill.clients import Reading
+from tests.drill.proxy import Proxy
 from tests.drill.row import Row, Stage, row
 from tests.process.fleet import WORKERS, Fleet, until
 from tests.process.service import Service, ServiceError
@@ -22,6 +23,10 @@ BACK, FAILED_OVER = 1.0, 4.0
 
 TAKEN_OVER = 7.0
 """Seconds from an owner's death to a trade that is served everywhere: the life of a lease and two more."""
+
+LEFT, STAYS = 25.0, 10.0
+"""Seconds after which an owner that hears nothing from Kraken has left the feed to another machine: the time in vain is 20 s, and
+one of its own workers may be the next owner. Seconds for which the other one is watched then."""
 
 FROZEN, AWAY = 30.0, 5.0
 KILLS = 10
@@ -82,6 +87,64 @@ def owner_killed(stage: Stage) -> None:
     stage.check(connections == {1}, "one connection to the exchange")
     stage.check(slowest <= TAKEN_OVER, f"taken over after {min(took):.1f} to {slowest:.1f} s")
     stage.seen.append(partial(_was_fast, stage))
+
+
+def _refused(stage: Stage, *lines: Proxy | None) -> None:
+    """Only the machine of the owner is refused, on these ways to Kraken; the clients ask this machine."""
+    assert stage.fleet is not None
+    (other,) = (service for service in stage.fleet.services if service is not stage.service)
+    _hand_over(stage, stage.fleet, stage.service)
+    with stage.faulty():
+        for line in filter(None, lines):
+            line.forbid()
+            line.cut()
+        left = stage.until(lambda: _leads(stage, other), LEFT + 15.0, "the other machine feeds the fleet")
+        stage.simulator.walk(on=False)
+        stage.simulator.trade(*_TRADE)
+        stage.until(lambda: stage.service.ltp().get(_TRADE[0]) == _TRADE[1], 5.0, "its trades are told here")
+        stage.simulator.walk(WALK)
+        stage.hold(STAYS)
+        stage.check(_leads(stage, other), "and it goes on")
+        for line in filter(None, lines):
+            line.forbid(False)
+    stage.check(left <= LEFT, f"another machine feeds the fleet after {left:.1f} s")
+    stage.seen.append(partial(_oldest, stage))
+
+
+@of_a_fleet(
+    "owner_refused",
+    "only the owner's machine is refused by Kraken (403), WebSocket and REST, 2 x 2 workers",
+    fleet="redis",
+    proxied=True,
+    own_way=True,
+    apart=ON_THEIR_OWN,
+)
+def owner_refused(stage: Stage) -> None:
+    _refused(stage, stage.feed, stage.rest)
+
+
+@of_a_fleet(
+    "owner_handshake",
+    "the same, the WebSocket's handshake alone, REST answers",
+    fleet="redis",
+    proxied=True,
+    own_way=True,
+    apart=ON_THEIR_OWN,
+)
+def owner_handshake(stage: Stage) -> None:
+    _refused(stage, stage.feed)
+
+
+def _leads(stage: Stage, service: Service) -> bool:
+    assert stage.fleet is not None
+    return any(seat.service is service and seat.place()["role"] == "owner" for seat in stage.fleet.seats())
+
+
+def _oldest(stage: Stage, readings: list[Reading]) -> None:
+    ages = [
+        int(served.age_ms) / 1000 for each in readings for served in each.served if served.age_ms is not None
+    ]
+    stage.remarks.append(f"age at most {max(ages):.1f} s")
 
 
 _TRADE = ("XRP/USD", "2.91733")

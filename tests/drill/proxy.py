@@ -12,6 +12,7 @@ from typing import Self
 _PIECE = 64 * 1024
 _HANDSHAKE_SECONDS = 5.0
 _EVENT = b"event: "
+_FORBIDDEN = b"HTTP/1.1 403 Forbidden\r\nContent-Length: 0\r\nConnection: close\r\n\r\n"
 
 
 class Proxy:
@@ -26,6 +27,7 @@ class Proxy:
         self._delay = 0.0
         self._corrupt = False
         self._refuse = False
+        self._forbid = False
         self._lock = threading.Lock()
         self._sockets: set[socket.socket] = set()
         self._listener = socket.create_server(("127.0.0.1", 0), backlog=128)
@@ -66,6 +68,10 @@ class Proxy:
         """New connections are reset at once."""
         self._refuse = on
 
+    def forbid(self, on: bool = True) -> None:
+        """New connections are answered with 403, as an exchange does that refuses this address."""
+        self._forbid = on
+
     def show(self, tls: ssl.SSLContext) -> None:
         """New connections see another certificate."""
         self._tls = tls
@@ -92,6 +98,9 @@ class Proxy:
 
     def _serve(self, client: socket.socket) -> None:
         self._flowing.wait()
+        if self._forbid:
+            _turn_away(client)
+            return
         with (
             contextlib.suppress(OSError),
             self._secured(client) as near,
@@ -138,6 +147,14 @@ def _spoilt(piece: bytes) -> bytes:
     spoilt = bytearray(piece)
     spoilt[::7] = b"\xff" * len(spoilt[::7])
     return bytes(spoilt)
+
+
+def _turn_away(client: socket.socket) -> None:
+    """Answers what was asked; nothing of it may be left unread, or the answer gets lost."""
+    with client, contextlib.suppress(OSError):
+        client.settimeout(_HANDSHAKE_SECONDS)
+        client.recv(_PIECE)
+        client.sendall(_FORBIDDEN)
 
 
 def _reset(each: socket.socket) -> None:

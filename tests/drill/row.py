@@ -258,6 +258,8 @@ class Row:
     """The load comes through deploy/nginx.conf, as for real; the stage still asks the service itself."""
     fleet: Literal["", "redis", "sentinels"] = ""
     """Another service beside it, and what the two share."""
+    own_way: bool = False
+    """The other service of the fleet goes to the exchange past the proxies."""
     history: Literal["", "file", "postgres"] = ""
     """Where trades are recorded, if they are."""
     ends: bool = False

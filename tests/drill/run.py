@@ -172,6 +172,7 @@ def _set_stage(row: Row, tempo: Tempo, stack: ExitStack, folder: Path) -> Stage:
     if shared is not None:
         stage.redis, stage.sentinels = _either(shared)
         others = settings | (reachable(front, SECOND) if front else {})
+        others |= _addresses(row, simulator, None, None) if row.own_way else {}
         stage.fleet = stack.enter_context(Fleet(simulator, 1, others, beside=service))
     if front:
         configured = _before_both if shared else None
