@@ -16,6 +16,13 @@ log = logging.getLogger(__name__)
 LEASE_KEY = "ltp:lease"
 """Redis key: the name of the present owner, which expires unless the owner renews its claim."""
 
+GIVEN_UP_KEY = "ltp:lease:given-up"
+"""Redis key: the machine whose process just gave up the lease because it heard nothing."""
+
+OTHERS_FIRST_SECONDS = 1.0
+"""Seconds for which the other processes of that machine leave the lease to other machines: Kraken may refuse the machine, and
+each of its processes would try in vain for IN_VAIN_SECONDS. Longer than two of CLAIM_EVERY_SECONDS."""
+
 CLAIM_SECONDS = 5.0
 """Seconds after which a claim expires."""
 
@@ -49,6 +56,7 @@ if owner and owner ~= ARGV[1] then
   if redis.call('PTTL', KEYS[1]) > tonumber(ARGV[2]) then redis.call('PEXPIRE', KEYS[1], ARGV[2]) end
   return {0, owner, epoch}
 end
+if not owner and redis.call('GET', KEYS[3]) == ARGV[4] then return {0, '', epoch} end
 if not owner or epoch == 0 then
   epoch = math.max(epoch + 1, time[1] * 1000 + math.floor(time[2] / 1000))
   redis.call('SET', KEYS[2], string.format('%.0f', epoch))
@@ -64,7 +72,9 @@ return redis.call('PEXPIRE', KEYS[1], ARGV[2])
 _RELEASE = """
 local time = redis.call('TIME')
 if time[1] + time[2] / 1e6 > tonumber(ARGV[2]) then return 0 end
-if redis.call('GET', KEYS[1]) == ARGV[1] then return redis.call('DEL', KEYS[1]) end
+if redis.call('GET', KEYS[1]) ~= ARGV[1] then return 0 end
+if ARGV[3] ~= '' then redis.call('SET', KEYS[2], ARGV[3], 'PX', ARGV[4]) end
+return redis.call('DEL', KEYS[1])
 """
 
 
@@ -92,11 +102,12 @@ class Lease:
         monotonic: Callable[[], float],
         server_time: Callable[[], float],
     ) -> None:
-        """`in_step`: whether this process receives the owner's messages. `heard_at`: the monotonic second of the last
+        """`me`: the name of this process, which begins with its machine's and a colon. `in_step`: whether this process receives the owner's messages. `heard_at`: the monotonic second of the last
         word from Kraken's feed, to any process of the fleet. `begin` is called at the start of each tenure.
         `server_time`: the unix seconds that Redis' clock shows now, or a little earlier; it sends nothing."""
         self._claim, self._renew, self._release = map(client.script, (_CLAIM, _RENEW, _RELEASE))
         self._me = me
+        self._machine, _, _ = me.partition(":")
         self._collectors = collectors
         self._in_step = in_step
         self._heard_at = heard_at
@@ -150,7 +161,8 @@ class Lease:
             return None
         try:
             granted, owner, epoch = self._claim(
-                (LEASE_KEY, EPOCH_KEY), (self._me, int(CLAIM_SECONDS * 1000), self._deadline())
+                (LEASE_KEY, EPOCH_KEY, GIVEN_UP_KEY),
+                (self._me, int(CLAIM_SECONDS * 1000), self._deadline(), self._machine),
             )
         except StoreUnavailable as error:
             log.warning(
@@ -213,7 +225,11 @@ class Lease:
     def _let_go(self) -> None:
         """Releases the lease, so that another process need not wait for it to expire."""
         try:
-            self._release((LEASE_KEY,), (self._me, self._deadline()))
+            others_first = self._machine if self._in_vain else ""
+            self._release(
+                (LEASE_KEY, GIVEN_UP_KEY),
+                (self._me, self._deadline(), others_first, int(OTHERS_FIRST_SECONDS * 1000)),
+            )
         except StoreUnavailable as error:
             log.info("the lease lapses within %g s: %s", CLAIM_SECONDS, error)
 

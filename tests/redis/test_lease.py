@@ -10,11 +10,14 @@ import pytest
 
 from ltp_service.redis.client import LEFT_ALONE_SECONDS, REDIS_TIMEOUT_SECONDS
 from ltp_service.redis.lease import (
+    CLAIM_EVERY_SECONDS,
     CLAIM_SECONDS,
+    GIVEN_UP_KEY,
     IN_VAIN_SECONDS,
     LEASE_KEY,
     LONGEST_IN_VAIN_SECONDS,
     LONGEST_PAUSE_SECONDS,
+    OTHERS_FIRST_SECONDS,
     SHORT_TENURE_SECONDS,
     Claim,
     Lease,
@@ -260,8 +263,8 @@ def test_an_owner_of_any_name_is_an_owner(one: Process) -> None:
 
 
 def test_a_claim_whose_answer_never_came_is_taken_up_again_with_its_number(one: Process) -> None:
-    asked = ("one", 5000, time.time() + DEADLINE)
-    claimed = one.lease._claim((LEASE_KEY, EPOCH_KEY), asked)  # noqa: SLF001 - as Redis did while its answer was lost
+    keys, asked = (LEASE_KEY, EPOCH_KEY, GIVEN_UP_KEY), ("one", 5000, time.time() + DEADLINE, "one")
+    claimed = one.lease._claim(keys, asked)  # noqa: SLF001 - as Redis did while its answer was lost
     assert one.ask() == claimed[2]
 
 
@@ -364,6 +367,25 @@ def test_a_deaf_owner_gives_it_up(one: Process, other: Process, caplog: pytest.L
 
     one.play(leading)
     assert any("nothing came from Kraken's feed for 20 s" in message for message in caplog.messages)
+
+
+def test_a_machine_that_hears_nothing_lets_another_one_go_first(server: RedisServer, other: Process) -> None:
+    """Its own processes would most probably hear nothing either, for 20 s each."""
+    deaf, neighbour = Process(server, "here:1"), Process(server, "here:2")
+
+    def leading() -> Script:
+        deaf.heard_at = deaf.clock.monotonic()
+        while deaf.lease.epoch() is not None:
+            yield
+        assert neighbour.ask() is None
+        assert neighbour.lease.last_seen.owner is None
+        assert other.ask() is not None
+        server.run("PEXPIRE", GIVEN_UP_KEY, 0)  # as time would do, where there is no other machine
+        assert neighbour.ask() is not None
+        yield
+
+    deaf.play(leading)
+    assert 0.5 <= 2 * CLAIM_EVERY_SECONDS < OTHERS_FIRST_SECONDS < CLAIM_SECONDS
 
 
 def test_while_no_process_hears_kraken_the_owner_gives_up_ever_more_seldom(one: Process) -> None:
