@@ -259,7 +259,7 @@ class Row:
     fleet: Literal["", "redis", "sentinels"] = ""
     """Another service beside it, and what the two share."""
     own_way: bool = False
-    """The other service of the fleet goes to the exchange past the proxies."""
+    """The other service of the fleet is as if on another machine, and goes to the exchange past the proxies."""
     history: Literal["", "file", "postgres"] = ""
     """Where trades are recorded, if they are."""
     ends: bool = False

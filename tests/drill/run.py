@@ -172,7 +172,7 @@ def _set_stage(row: Row, tempo: Tempo, stack: ExitStack, folder: Path) -> Stage:
     if shared is not None:
         stage.redis, stage.sentinels = _either(shared)
         others = settings | (reachable(front, SECOND) if front else {})
-        others |= _addresses(row, simulator, None, None) if row.own_way else {}
+        others |= _elsewhere(row, simulator) if row.own_way else {}
         stage.fleet = stack.enter_context(Fleet(simulator, 1, others, beside=service))
     if front:
         configured = _before_both if shared else None
@@ -241,10 +241,19 @@ def _addresses(row: Row, simulator: Simulator, feed: Proxy | None, rest: Proxy |
     }
 
 
+def _elsewhere(row: Row, simulator: Simulator) -> dict[str, str]:
+    """A service as if on a machine of its own, with a way of its own to the exchange."""
+    return _addresses(row, simulator, None, None) | _customized() | {"LTP_DRILL_MACHINE": "elsewhere"}
+
+
 def _resolver(order: Path) -> dict[str, str]:
     order.write_text("")
+    return _customized() | {"LTP_DRILL_RESOLVER": str(order)}
+
+
+def _customized() -> dict[str, str]:
     paths = [str(HERE / "resolver"), *filter(None, [os.environ.get("PYTHONPATH")])]
-    return {"PYTHONPATH": os.pathsep.join(paths), "LTP_DRILL_RESOLVER": str(order)}
+    return {"PYTHONPATH": os.pathsep.join(paths)}
 
 
 def _moved_clock(file: Path) -> dict[str, str]:
