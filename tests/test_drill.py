@@ -1,5 +1,6 @@
 """tests.drill: the drill itself must be able to fail, so it is shown wrong answers."""
 
+import http.client
 import os
 import socket
 import subprocess
@@ -184,6 +185,20 @@ def test_a_corrupting_proxy_spoils_only_what_the_exchange_says(echo: socket.sock
             assert near.recv(10) == b"\xff234567\xff"
             near.sendall(b"12345678")
             assert far.recv(10) == b"12345678"
+
+
+def test_a_forbidding_proxy_answers_403_and_nothing_reaches_the_exchange(echo: socket.socket) -> None:
+    with Proxy(echo.getsockname()[1]) as proxy:
+        proxy.forbid()
+        line = http.client.HTTPConnection("127.0.0.1", proxy.port, timeout=5)
+        line.request("GET", "/v2")
+        assert line.getresponse().status == 403
+        line.close()
+        assert (proxy.accepted, proxy.passed) == (1, 0)
+        proxy.forbid(False)
+        near, far = joined(proxy, echo)
+        near.close()
+        far.close()
 
 
 def test_a_cut_ends_both_sides(echo: socket.socket) -> None:
