@@ -102,8 +102,9 @@ class Lease:
         monotonic: Callable[[], float],
         server_time: Callable[[], float],
     ) -> None:
-        """`me`: the name of this process, which begins with its machine's and a colon. `in_step`: whether this process receives the owner's messages. `heard_at`: the monotonic second of the last
-        word from Kraken's feed, to any process of the fleet. `begin` is called at the start of each tenure.
+        """`me`: the name of this process, which begins with its machine's and a colon. `in_step`: whether this process receives
+        the owner's messages. `heard_at`: the monotonic second of the last word from Kraken's feed, to any process of the fleet.
+        `begin` is called at the start of each tenure.
         `server_time`: the unix seconds that Redis' clock shows now, or a little earlier; it sends nothing."""
         self._claim, self._renew, self._release = map(client.script, (_CLAIM, _RENEW, _RELEASE))
         self._me = me
