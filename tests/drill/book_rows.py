@@ -61,7 +61,7 @@ def checksum(stage: Stage) -> None:
     settings=BOOKS,
 )
 def gap(stage: Stage) -> None:
-    times, counted, away = int(stage.tempo.of(6, 3)), 0, []
+    times, counted, away = int(stage.tempo.of(5, 3)), 0, []
     with _watched(stage) as watch, stage.faulty():
         begun = time.monotonic()
         for _ in range(times):
