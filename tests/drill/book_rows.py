@@ -59,6 +59,7 @@ def checksum(stage: Stage) -> None:
     "book_gap",
     "updates of one order book are lost, one at a time",
     settings=BOOKS,
+    elsewhere=ELSEWHERE,
 )
 def gap(stage: Stage) -> None:
     times, counted, away = int(stage.tempo.of(5, 3)), 0, []
