@@ -11,7 +11,6 @@ if monkey_patched:
 import gc
 import logging
 import resource
-import shutil
 import signal
 import sys
 import tempfile
@@ -28,6 +27,7 @@ from ltp_service.runtime.open_files import REMEDY, WORKER_CONNECTIONS, files_gra
 from ltp_service.exchanges.registry import unknown_collectors
 from ltp_service.settings.config import Config, keep_or_load_config, unknown_names
 from ltp_service.domain.errors import ConfigError
+from ltp_service.metrics import folder as metrics_folder
 from ltp_service.runtime.logs import STDERR, STDOUT, ServerLog, configure, finish, style_of, take_over_streams
 from ltp_service.http.listening import refuse_a_socket_in_use, tell_of_ports_in_use, where_it_listens
 from ltp_service.http.refusals import refuse
@@ -90,59 +90,6 @@ WORKER_STOP_SECONDS = min(4.0, settings.shutdown_timeout)
 LAST_LINES_SECONDS = 0.5
 """Seconds that an ending process waits for a slow reader of its log."""
 
-METRICS_PREFIX = "ltp_service-metrics-"
-"""Start of the name of a metrics folder that this program made and removes."""
-
-
-def share_metrics() -> None:
-    # prometheus_client reads this variable at its import, so it is imported only after this. An empty value would
-    # mean the working directory.
-    if not os.environ.get("PROMETHEUS_MULTIPROC_DIR"):
-        os.environ.pop("PROMETHEUS_MULTIPROC_DIR", None)
-    if settings.web_concurrency > 1 and "PROMETHEUS_MULTIPROC_DIR" not in os.environ:
-        os.environ["PROMETHEUS_MULTIPROC_DIR"] = tempfile.mkdtemp(prefix=METRICS_PREFIX, dir=worker_tmp_dir)
-
-
-def metrics_folder() -> Path | None:
-    name = os.environ.get("PROMETHEUS_MULTIPROC_DIR")
-    return Path(name) if name else None
-
-
-def begin_metrics(folder: Path) -> None:
-    """Makes the folder and removes the files of an earlier run. Exits when the folder cannot be used."""
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-        for kind in ("counter", "gauge", "histogram", "pairs"):
-            for left_over in folder.glob(f"{kind}_*.db"):
-                left_over.unlink()
-        with tempfile.TemporaryFile(dir=folder):  # tries to make a file, as every worker will
-            return
-    except OSError as error:
-        logging.getLogger("ltp_service").error(
-            "PROMETHEUS_MULTIPROC_DIR: %s cannot be used (%s); name a folder that this user may write, or none",
-            folder,
-            error.strerror,
-        )
-        sys.exit(1)
-
-
-def keep_metrics(folder: Path) -> None:
-    """Makes the folder again if it has gone. A worker that cannot count ends the service, so the next ones get another folder
-    where that one cannot be used."""
-    try:
-        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-        with tempfile.TemporaryFile(dir=folder):  # tries to make a file, as every worker will
-            return
-    except OSError as error:
-        other = os.environ["PROMETHEUS_MULTIPROC_DIR"] = tempfile.mkdtemp(prefix=METRICS_PREFIX)
-        logging.getLogger("ltp_service").error(
-            "PROMETHEUS_MULTIPROC_DIR: %s cannot be used any more (%s), and new workers count in %s, without the others;"
-            " let the user of the service write there, and start the service again",
-            folder,
-            error.strerror,
-            other,
-        )
-
 
 def make_room_for_streams() -> None:
     """Raises the number of files that this process, and each worker after it, may open."""
@@ -183,10 +130,10 @@ def on_starting(server: Any) -> None:
     if monkey_patched:  # gthread serves no streams
         make_room_for_streams()
     make_workers_neighbours(server)
-    share_metrics()
-    folder = metrics_folder()
+    metrics_folder.choose(settings.web_concurrency, worker_tmp_dir)
+    folder = metrics_folder.shared_folder()
     if folder is not None and not server.master_pid:  # after USR2 the old master still uses it
-        begin_metrics(folder)
+        metrics_folder.begin(folder)
     log = logging.getLogger("ltp_service")
     for warning in unknown_names(os.environ):
         log.warning("%s", warning)
@@ -208,7 +155,7 @@ def when_ready(server: Any) -> None:
 
 def on_reload(server: Any) -> None:
     make_workers_neighbours(server)
-    share_metrics()
+    metrics_folder.choose(settings.web_concurrency, worker_tmp_dir)
 
 
 LOCAL_ADDRESSES = ("127.0.0.1", "::1", "0.0.0.0", "::")  # noqa: S104 - compared with, not bound
@@ -217,8 +164,8 @@ ENDING_SIGNALS = (signal.SIGTERM, signal.SIGINT, signal.SIGQUIT)
 
 
 def pre_fork(server: Any, worker: Any) -> None:
-    if (folder := metrics_folder()) is not None:
-        keep_metrics(folder)
+    if (folder := metrics_folder.shared_folder()) is not None:
+        metrics_folder.keep(folder)
     # Until its application is loaded, a new worker has the master's signal handlers, which only queue signals, and
     # Python drops signals during the fork. A worker told to end in that time would run until it is killed.
     signal.pthread_sigmask(signal.SIG_BLOCK, ENDING_SIGNALS)
@@ -290,8 +237,8 @@ def leave_the_garbage() -> None:
 
 
 def child_exit(server: Any, worker: Any) -> None:
-    if (folder := metrics_folder()) is not None:
-        from ltp_service.metrics.merged import forget  # noqa: PLC0415 - see share_metrics
+    if (folder := metrics_folder.shared_folder()) is not None:
+        from ltp_service.metrics.merged import forget  # noqa: PLC0415 - see metrics/folder.py
 
         try:
             forget(worker.pid, folder)
@@ -307,8 +254,7 @@ def child_exit(server: Any, worker: Any) -> None:
 
 
 def on_exit(server: Any) -> None:
-    folder = metrics_folder()
-    if folder is not None and folder.name.startswith(METRICS_PREFIX) and not server.reexec_pid:
-        shutil.rmtree(folder, ignore_errors=True)
+    if (folder := metrics_folder.shared_folder()) is not None and not server.reexec_pid:
+        metrics_folder.remove(folder)
     finish(LAST_LINES_SECONDS)
     leave_the_garbage()

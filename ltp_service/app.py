@@ -18,7 +18,8 @@ from ltp_service.http.services import attach
 from ltp_service.http.turns import Turns
 from ltp_service.http.views.ltp import streamed
 from ltp_service.metrics.counting import Metrics
-from ltp_service.metrics.merged import shared_folder, write_report
+from ltp_service.metrics.folder import shared_folder
+from ltp_service.metrics.merged import write_report
 from ltp_service.metrics.pairs import Report
 from ltp_service.metrics.serving import Gauges, serve_metrics
 from ltp_service.runtime.logs import LateLines, style_of

@@ -1,5 +1,6 @@
 """ltp_service.metrics"""
 
+import errno
 import gzip
 import math
 import re
@@ -18,6 +19,7 @@ from ltp_service.exchanges.kraken_rest import KrakenRest
 from ltp_service.http.counted import count_answers
 from ltp_service.http.edge import MAX_COUNTED_BYTES
 from ltp_service.meters import METERS, RECONNECTIONS, TRADES_STORED, Counter, Meters
+from ltp_service.metrics import folder
 from ltp_service.metrics.counting import MAX_SYMBOL_SERIES, MAX_WAITING_EVENTS, Distribution, Metrics
 from ltp_service.metrics.merged import forget, read_reports, write_report
 from ltp_service.metrics.pairs import Report, Shown, lines
@@ -530,3 +532,18 @@ def test_the_price_is_the_same_number_that_is_served(service: FreshService) -> N
     service.trade("0.00000012", source=WEBSOCKET)
 
     assert scrape(service).value("current_prices", pair="BTC/USD") == 1.2e-7
+
+
+def test_a_folder_that_can_be_made_nowhere_is_told_and_ends_nothing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    def full(*_: object, **__: object) -> str:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr("tempfile.mkdtemp", full)
+    monkeypatch.setenv("PROMETHEUS_MULTIPROC_DIR", str(tmp_path / "file" / "metrics"))
+    (tmp_path / "file").touch()
+    folder.keep(tmp_path / "file" / "metrics")
+
+    assert "cannot be used any more (Not a directory), and a new worker may end the service" in caplog.text
+    assert folder.shared_folder() == tmp_path / "file" / "metrics"

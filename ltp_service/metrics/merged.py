@@ -23,12 +23,6 @@ _decode = msgspec.msgpack.Decoder(Report).decode
 _encode = msgspec.msgpack.Encoder().encode
 
 
-def shared_folder() -> Path | None:
-    """Where the workers tell one another what they count; None where there is one."""
-    name = os.environ.get("PROMETHEUS_MULTIPROC_DIR")
-    return Path(name) if name else None
-
-
 class MergedFiles(MultiProcessCollector):
     """Merges all files of the library in the folder. A file that cannot be read is left out."""
 

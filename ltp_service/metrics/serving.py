@@ -19,7 +19,8 @@ from prometheus_client.registry import Collector
 from prometheus_flask_exporter import PrometheusMetrics
 
 from ltp_service.metrics.counting import Metrics
-from ltp_service.metrics.merged import MergedFiles, read_reports, shared_folder, write_report
+from ltp_service.metrics.folder import shared_folder
+from ltp_service.metrics.merged import MergedFiles, read_reports, write_report
 from ltp_service.metrics.pairs import METRIC_PREFIX, Report, lines
 from ltp_service.runtime.pauses import Pauses
 from ltp_service.runtime.runtime import Runtime
