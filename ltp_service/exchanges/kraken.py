@@ -268,8 +268,9 @@ class KrakenCollector(Collector):
         `already_learnt`: the quarantine knows its price.
         """
         pair = tick.pair
-        if (not self._is_v2 and self._is_repeated(tick)) or (
-            self._tickers.unanswered and self._is_overtaken(tick)
+        is_repeated = not self._is_v2 and self._is_repeated(tick)
+        if is_repeated or (
+            self._tickers.unanswered and self._tickers.is_overtaken(tick, self._store.get(pair))
         ):
             outcome: Outcome = "older"
         elif pair in self._doubts.by_pair and not snapshot and self._is_known(tick):
@@ -306,11 +307,6 @@ class KrakenCollector(Collector):
             return False
         accepted_at = state.acknowledged.get("ticker")
         return accepted_at is not None and doubt.since <= accepted_at <= tick.received_at
-
-    def _is_overtaken(self, tick: Tick) -> bool:
-        """Whether a trade comes late, after the tickers of it and of a later one."""
-        held = self._store.get(tick.pair)
-        return tick.traded_at is not None and held is not None and self._tickers.is_overtaken(tick, held.tick)
 
     def _is_known(self, tick: Tick) -> bool:
         """Whether `tick` tells no other trade than the one that is held."""

@@ -140,18 +140,21 @@ class Tickers:
         trades = self._trades.get(tick.pair, ())
         return any(at == tick.traded_at and amount == tick.amount for _, amount, at in trades)
 
-    def is_overtaken(self, trade: Tick, held: Tick) -> bool:
-        """Whether a ticker told the amount of that trade before another one told what is held, and the trade was not made after
-        that. A ticker with a time needs no such question: that time decides."""
-        told = self.unanswered.get(trade.pair)
-        if told is None or held.amount not in told or held.amount == trade.amount:
+    def is_overtaken(self, tick: Tick, price: Price | None) -> bool:
+        """Whether `tick` is a trade that comes late: a ticker told its amount before another one told the price that is held, and
+        it was not made after that. A ticker with a time needs no such question: that time decides."""
+        told = self.unanswered.get(tick.pair)
+        if told is None or price is None or tick.traded_at is None:
+            return False
+        held = price.tick
+        if held.amount not in told or held.amount == tick.amount:
             return False
         if held.traded_at is not None or held.told_at is not None:
             return False
-        if trade.happened_at is not None and trade.happened_at > held.received_at + CLOCK_ERROR_SECONDS:
+        if tick.happened_at is not None and tick.happened_at > held.received_at + CLOCK_ERROR_SECONDS:
             return False
         amounts = list(told)
-        return trade.amount in amounts[: len(amounts) - amounts[::-1].index(held.amount)]
+        return tick.amount in amounts[: len(amounts) - amounts[::-1].index(held.amount)]
 
     def is_late(self, tick: Tick) -> bool:
         """Whether a newer ticker came before. Remembers the time of this one."""
