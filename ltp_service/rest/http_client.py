@@ -230,9 +230,8 @@ def _translated(error: Exception, url: str, deadline: float) -> Unreachable | Re
     if isinstance(error, _INVALID):
         return Rejected(f"{url[:200]!r} cannot be asked: {error}", reason="invalid_url")
     causes = list(_causes(error))
-    if any(
-        isinstance(cause, ReadTimeoutError) for cause in causes
-    ):  # its socket's timeout is the deadline, too
+    # The socket's own timeout is the deadline, too.
+    if any(isinstance(cause, ReadTimeoutError) for cause in causes):
         return _late(url, deadline)
     for kinds, reason in _REASONS:
         for cause in causes:

@@ -1,9 +1,10 @@
-"""On the service's PYTHONPATH: names ending in .invalid are resolved to loopback, or late, or not at all; and the machine may have another name.
+"""On the service's PYTHONPATH: names ending in .invalid are resolved to loopback, or late, or not at all; and the machine may
+have another name.
 
 Python imports this module before anything else, so before gevent patches the standard library, and it stands where
 both of them ask the system. What to do is read, at each question, from the file that LTP_DRILL_RESOLVER names:
-nothing, `fail`, `both` (::1 comes before 127.0.0.1), or a number of seconds to wait before failing, as an unreachable name server does. LTP_DRILL_MACHINE
-is the machine's name.
+nothing, `fail`, `both` (::1 comes before 127.0.0.1), or a number of seconds to wait before failing, as an unreachable
+name server does. LTP_DRILL_MACHINE is the machine's name.
 """
 
 import _socket
