@@ -36,7 +36,8 @@ def silent_in_chunks(client: socket.socket) -> None:
 
 
 def deaf(client: socket.socket) -> None:
-    client.sendall(b"GET /docs/swagger-ui-bundle.js HTTP/1.1\r\nHost: localhost\r\n\r\n")
+    # Several answers of more than a megabyte: the system keeps some for the client.
+    client.sendall(b"GET /docs/swagger-ui-bundle.js HTTP/1.1\r\nHost: localhost\r\n\r\n" * 20)
 
 
 @pytest.mark.parametrize("hold", [silent, silent_in_chunks, deaf])
