@@ -30,7 +30,7 @@ class Fleet:
 
 
 def measure(bench: Bench) -> Table:
-    """Nobody asks for anything; CPU is of one core."""
+    """No client asks for anything; CPU is of one core."""
     rows = []
     for workers in WORKERS[: bench.scaled(3, 1)]:
         with _running(bench, workers) as fleet:

@@ -30,7 +30,7 @@ class Figures:
     bulletins: float = 333.0
     """Per second at most, of all kinds, whatever the trades per second."""
     bulletin: float = 45e-6
-    """Redis', for a bulletin that nobody hears."""
+    """Redis', for a bulletin without a listener."""
     delivery: float = 9e-6
     """Redis', more for each worker that hears it."""
     presence: float = 0.0008

@@ -21,8 +21,8 @@ ALONE, BARE, OURS = "no stream", "those of a bare loop in another process", "our
 SATURATED, PACED = "as many as it answers", "500 requests/s"
 PACES: Mapping[str, int | None] = {SATURATED: None, PACED: 500}
 CALIBRATIONS = {SATURATED: ALONE, PACED: BARE}
-"""A client of 500 requests/s mostly waits for the processor that the clients of the streams have taken, whoever streams
-to them; one that asks without a pause has its share of it."""
+"""A client of 500 requests/s mostly waits for the processor that the clients of the streams take, whichever server streams to
+them. One that asks without a pause has its share of it."""
 
 
 class Beside(NamedTuple):

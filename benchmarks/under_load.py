@@ -19,7 +19,7 @@ SETTLING = 0.5
 """Seconds until a load that was started is on."""
 
 PAUSE = 0.015
-"""Seconds between the trades that are watched: few, because whoever watches adds to the load."""
+"""Seconds between the trades that are watched: few, because watching adds to the load."""
 
 PATH = "/api/v1/ltp"
 

@@ -69,12 +69,12 @@ class FakeClock:
         self.advance(seconds)
 
     def set_wall(self, unix_seconds: float) -> None:
-        """Somebody sets the machine's clock; no time passes."""
+        """The machine's clock is set; no time passes."""
         self._wall = unix_seconds
 
 
 def runtime(clock: FakeClock | None = None, meters: Meters | None = None, **more: Any) -> Runtime:
-    """A world that a test steers: by default nobody listens, and chance gives its highest number."""
+    """A world that a test steers: by default no server listens, and chance gives its highest number."""
     clock = clock or FakeClock()
     given = {"sleep": clock.sleep, "random": lambda: 1.0, **more}
     return Runtime(clock, meters or Meters(), **given)

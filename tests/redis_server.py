@@ -81,7 +81,7 @@ class RedisServer:
             except OSError:
                 if time.monotonic() > end or self._process.poll() is not None:
                     raise TimeoutError(f"redis-server did not begin at port {self.port}") from None
-                time.sleep(_PACE)  # nobody tells when it listens
+                time.sleep(_PACE)  # it does not tell when it listens
             else:
                 return
 
@@ -99,7 +99,7 @@ class RedisServer:
 
 
 def free_port() -> int:
-    """A port of the loopback that nobody uses now: redis-server cannot choose one itself."""
+    """A port of the loopback that is free now: redis-server cannot choose one itself."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         return int(probe.getsockname()[1])

@@ -18,7 +18,7 @@ from ltp_service.settings.config import Config
 from tests.fakes import BTC, FakeClock, tick
 
 NOWHERE = "127.0.0.1:9"
-"""Nobody listens there, so a second source is refused at once."""
+"""No server listens there, so a second source is refused at once."""
 
 
 class FreshService:
@@ -62,7 +62,7 @@ class FreshService:
         """The lines of all requests so far are written now."""
         edge = self.app.wsgi_app
         assert isinstance(edge, Edge)
-        assert edge._access_log is not None  # noqa: SLF001 - nobody else has it, and no runner runs here
+        assert edge._access_log is not None  # noqa: SLF001 - no other part has it, and no runner runs here
         edge._access_log.settle()  # noqa: SLF001
 
     def get(self, path: str, **headers: str) -> TestResponse:

@@ -73,7 +73,7 @@ class Peer:
         return self
 
     def __exit__(self, *_: object) -> None:
-        self.listener.shutdown(socket.SHUT_RDWR)  # wakes whoever still waits for a client
+        self.listener.shutdown(socket.SHUT_RDWR)  # wakes the thread that still waits for a client
         self.listener.close()
         self._thread.join(DEADLINE)
 
@@ -81,7 +81,7 @@ class Peer:
         try:
             client, _ = self.listener.accept()
         except OSError:
-            return  # closed before anybody came
+            return  # closed before a client came
         with client:
             try:
                 if self._handshake:

@@ -73,7 +73,7 @@ def refusal(status: int, code: str = "", **headers: str) -> bytes:
 class Script:
     """Lines of (seconds since the connection, what is said then), one for each connection; b"" is its end.
 
-    After the last line nobody answers.
+    After the last line no answer comes.
     """
 
     def __init__(

@@ -142,7 +142,7 @@ def test_a_pair_may_stand_still_while_the_exchange_does_not(store: Store) -> Non
     store.set_pair_markets({BTC: "cancel_only", ETH: "online"})
 
     assert [store.market_of(pair) for pair in (BTC, ETH, XRP)] == ["cancel_only", "online", "online"]
-    assert store.all() is not before  # so that whoever has rendered an answer renders another
+    assert store.all() is not before  # so that a kept answer is rendered again
     store.set_pair_markets({BTC: "online"})
     assert store.market_of(BTC) == "online"
 

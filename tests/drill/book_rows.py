@@ -75,7 +75,7 @@ def gap(stage: Stage) -> None:
                 lost = watch.first(PAIR, start, in_sync=False) or time.monotonic()
                 away.append(_until(stage, watch, lost, 30.0, in_sync=True) - lost)
         _check_others(stage, watch, begun, time.monotonic())
-    # A lost update that the next one overwrites is none that anybody could see.
+    # No reader can see a lost update that the next one overwrites.
     stage.check(2 * counted >= times, f"{counted} of {times} lost updates did not fit to the next checksum")
     stage.remarks.append(f"in sync again after {', '.join(f'{each:.1f}' for each in away)} s")
 

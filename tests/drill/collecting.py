@@ -1,6 +1,6 @@
 """python -m tests.drill.collecting: trades of two exchanges, a cut now and then; each is stored once or in a told gap.
 
-The storage keeps the last thousand trades of a symbol, so whoever counts has to read along.
+The storage keeps the last thousand trades of a symbol, so a count has to read along.
 """
 
 import argparse

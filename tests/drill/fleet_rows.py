@@ -154,7 +154,7 @@ def _judge(stage: Stage, within: float) -> None:
     assert stage.fleet is not None
     took = stage.fleet.until_in_step(*_TRADE, DEADLINE)
     stage.simulator.walk(WALK)
-    stage.check(took <= within, f"everybody in step {took:.2f} s after")
+    stage.check(took <= within, f"all processes in step {took:.2f} s after")
     stage.check(_connections(stage) == 1, "one connection to the exchange")
     stage.seen.append(partial(_was_fast, stage))
 
@@ -172,7 +172,7 @@ def _connections(stage: Stage) -> int:
 
 
 def _hand_over(stage: Stage, fleet: Fleet, heir: Service) -> None:
-    """Takes the lease from whoever has it, until the heir has it; not sooner than a process may want it again."""
+    """Takes the lease from its owner, until the heir has it; not sooner than a process may want it again."""
     assert stage.redis is not None
     for _ in range(20):
         if (owner := fleet.owner()).service is heir:

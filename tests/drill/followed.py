@@ -11,7 +11,7 @@ from tests.drill.record import Record, Tape, judge
 from tests.drill.truth import Waited, Wrong
 
 SILENCE, DEAD = 9.0, 11.0
-"""Seconds without an event before which a line is not dead, and after which whoever reads it must have said so."""
+"""Seconds without an event before which a line is not dead, and after which its reader must have said so."""
 
 UNREADABLE = ("cannot be read", "begin with hello", "no HTTP answer", "not a stream")
 """Reasons for an end that no fault of the drill is the cause of."""

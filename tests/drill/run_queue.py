@@ -12,7 +12,7 @@ PACE = 0.1
 
 
 class RunQueue:
-    """Watches these processes and their children while it is entered. One that nobody lets wait adds nothing."""
+    """Watches these processes and their children while it is entered. One that never waits adds nothing."""
 
     def __init__(self, *pids: int) -> None:
         self._pids = pids

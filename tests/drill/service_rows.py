@@ -27,7 +27,7 @@ CLIENTS = 4
     elsewhere="process/test_nginx.py",
 )
 def kill(stage: Stage) -> None:
-    """Nobody but who asked it can ask again for what a worker did not live to answer, and nginx does."""
+    """A worker that dies leaves requests unanswered. Only their sender can ask again, and nginx does."""
     assert stage.nginx is not None
     kills = int(stage.tempo.of(12, 1))
     with stage.faulty(), Load(stage.service.port, rate=ALONGSIDE, clients=CLIENTS) as direct:

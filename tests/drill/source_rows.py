@@ -203,7 +203,7 @@ def liar(stage: Stage) -> None:
         stage.until(lambda: _spread(stage) > 1500, 15.0, "one lies")
         outside = [found for found in (_explained(stage) for _ in range(50)) if not _is_between(found)]
         stage.check(not outside, f"the median was {len(outside)} times outside of the two honest prices")
-        stage.check(stage.detail(PAIR).get("deviating") is not True, "one liar accuses nobody")
+        stage.check(stage.detail(PAIR).get("deviating") is not True, "one liar accuses no other source")
         stage.simulator.fault("lie", exchange="bitstamp", percent=20)
         stage.until(
             lambda: stage.detail(PAIR).get("deviating") is True, 15.0, "two liars accuse Kraken's price"

@@ -83,7 +83,7 @@ def recorder_restart(stage: Stage) -> None:
     long=True,
 )
 def recorder_lost(stage: Stage) -> None:
-    """What nobody can tell any more is named, to the Python client too."""
+    """What can no longer be told is named, to the Python client too."""
     stage.followed.append(lambda every: _check_gaps(stage, every))
     with _recorded(stage, loses=True), stage.faulty():
         stage.simulator.fault("rest_status", status=503)

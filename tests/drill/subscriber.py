@@ -142,7 +142,7 @@ def main(url: str, file: Path, max_age: float | None) -> None:
     print("started", flush=True)
     for event in events:
         book.take(event)
-        if os.getppid() != parent:  # whoever started it is gone
+        if os.getppid() != parent:  # the process that started it is gone
             return
         if asked:
             asked.clear()

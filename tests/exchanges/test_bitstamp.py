@@ -44,7 +44,7 @@ NOBODY_TRADED = Newest(None, 2.0)
 
 
 def pongs(seconds: int, every: float = 1.0) -> Sequence[Step]:
-    """Time in which nobody trades, and our heartbeats are answered."""
+    """Time without a trade, in which our heartbeats are answered."""
     return [every - TEND, PONG, TEND] * int(seconds / every)
 
 

@@ -165,8 +165,8 @@ def test_a_second_hole_within_a_minute_replaces_the_connection() -> None:
         beat(32, 3.2),
         1.0,
         beat(33, 4.2),
-        look,
-    ]  # nobody looks any more
+        look,  # never reached: the connection is replaced before
+    ]
     feed = LastTrades(CoinbaseLastTrades, [*first, *second], [last_match(33)])
     assert (feed.seen, len(feed.script.made)) == ([], 2)
 

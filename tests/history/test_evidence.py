@@ -1,4 +1,4 @@
-"""When silence proves that nobody traded, and what is known without ids."""
+"""When silence proves that there was no trade, and what is known without ids."""
 
 from decimal import Decimal
 

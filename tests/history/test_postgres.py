@@ -288,7 +288,7 @@ def test_a_lost_connection_loses_the_lock_before_anything_is_written(
     assert engine.take()
     history.write([News(PAIR, (trade(1),))])
     end_all_connections(postgres, url)
-    assert engine.take(), "nobody else has taken it"
+    assert engine.take(), "no other process has taken it"
     before = engine.place()
     end_all_connections(postgres, url)
     assert engine.take()
@@ -353,7 +353,7 @@ def until_taken(engine: PostgresEngine) -> None:
     end = time.monotonic() + DEADLINE
     while not engine.take():
         assert time.monotonic() < end
-        time.sleep(0.01)  # nobody tells when the server has noticed that the other one is gone
+        time.sleep(0.01)  # the server does not tell when it has noticed that the other one is gone
 
 
 def test_a_writer_that_is_silent_loses_the_lock(engine: PostgresEngine) -> None:
@@ -440,4 +440,4 @@ def patiently(attempt: Callable[[], T]) -> T:
             return attempt()
         except StoreUnavailable:
             assert time.monotonic() < end
-            time.sleep(0.05)  # nobody tells when the pause ends
+            time.sleep(0.05)  # the end of the pause is not announced

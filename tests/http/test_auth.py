@@ -96,7 +96,7 @@ GUARDED: dict[str, set[auth.Access]] = {
     "GET /debug/tasks": {"admin"},
     "GET /debug/storage": {"admin"},
 }
-"""Everything that is not for anybody."""
+"""Everything that needs a permission."""
 
 
 def test_what_is_not_for_anybody_is_guarded_as_promised(service: FreshService) -> None:

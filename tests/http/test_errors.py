@@ -78,8 +78,8 @@ def test_the_error_may_say_when_to_come_back(service: FreshService) -> None:
 @pytest.mark.parametrize(
     "error",
     [
-        RuntimeError("secret /home/somebody/file.py"),
-        errors.LtpError("an error nobody mapped"),
+        RuntimeError("secret /home/operator/file.py"),
+        errors.LtpError("an error without a mapping"),
         KeyError("secret"),
     ],
 )
@@ -91,7 +91,7 @@ def test_our_own_fault_shows_no_trace_no_path_and_no_cause(
     text = answer.get_data(as_text=True)
 
     assert (answer.status_code, answer.get_json()["code"]) == (500, "INTERNAL_ERROR")
-    for word in ("secret", "home", "Traceback", "nobody mapped", ".py"):
+    for word in ("secret", "home", "Traceback", "without a mapping", ".py"):
         assert word not in text
     assert any(record.exc_info for record in caplog.records)
 

@@ -37,7 +37,7 @@ class Room:
 
     @contextmanager
     def holding(self, client: socket.socket, seconds: float = 30) -> Iterator[Held]:
-        """Somebody has a place and waits."""
+        """A client has a place and waits."""
         with self.polls.hold("a", PAIRS, client, seconds) as held:
             assert held
             yield held
@@ -189,7 +189,7 @@ class Waiting:
         eventually(lambda: self._places() > self._before or not self._thread.is_alive())
 
     def _places(self) -> int:
-        return self._service.services.prices.changes._members  # noqa: SLF001 - nobody else has to know
+        return self._service.services.prices.changes._members  # noqa: SLF001 - no other part has to know
 
     def _ask(self, path: str, headers: dict[str, str]) -> None:
         self._answers.append(self._service.get(path, Prefer="wait=30", **headers))

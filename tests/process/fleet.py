@@ -131,7 +131,7 @@ class Fleet:
             agreed = len({(place["owner"], place["epoch"]) for place in places}) == 1
             return agreed and all(place["in_step"] for place in places) and len(owners) == 1
 
-        return until(led, within, "one owner, and everybody in step with it")
+        return until(led, within, "one owner, and all processes in step with it")
 
     def until_served(self, pair: str, amount: str, within: float = DEADLINE) -> float:
         """Seconds until every worker serves the pair at that amount."""
@@ -202,7 +202,7 @@ def hold(seconds: float) -> None:
 
 
 class Clients:
-    """Somebody who asks every service of a fleet, 100 requests per second in all."""
+    """A client that asks every service of a fleet, 100 requests per second in all."""
 
     def __init__(self, services: list[Service], rate: float = 100.0) -> None:
         self._loads = [
@@ -237,7 +237,7 @@ class Clients:
         assert then < network + usual
 
     def steps_back(self) -> list[str]:
-        """Where somebody on one connection saw a pair go back in exchange time."""
+        """Where a client saw a pair go back in exchange time on one connection."""
         return [
             step
             for load in self._loads

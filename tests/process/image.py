@@ -158,7 +158,7 @@ class Image:
 
 
 def build(folder: Path) -> Image:
-    """The last stage, with a tree that nobody may write to but in the volumes."""
+    """The last stage, with a tree that is writable in the volumes alone."""
     image = Image(folder)
     for step in STEPS:
         image.take(step)

@@ -14,7 +14,7 @@ from tests.deadline import DEADLINE
 from tests.process.answer import Answer, ask
 
 UNHEARD = "ConnectionResetError before anything came"
-"""A failure on a new connection, which may have waited in the queue of a listener that closed: nobody accepted it."""
+"""A failure on a new connection, which may have waited in the queue of a listener that closed before it accepted."""
 
 Judge = Callable[[Answer], str | None]
 """What is wrong with an answer, in a few words; None when nothing is."""

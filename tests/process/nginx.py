@@ -144,7 +144,7 @@ def _started(program: str, folder: Path, listeners: list[socket.socket]) -> subp
     numbers = [listener.fileno() for listener in listeners]
     return subprocess.Popen(
         [program, "-c", folder / CONFIGURED, "-e", folder / "error.log", "-g", "daemon off;"],
-        # As at an upgrade of nginx, which hands its sockets on; so nobody else can take the port meanwhile.
+        # As at an upgrade of nginx, which hands its sockets on; so no other program can take the port meanwhile.
         env={**os.environ, "NGINX": "".join(f"{number};" for number in numbers)},
         pass_fds=numbers,
         stdin=subprocess.DEVNULL,
@@ -159,7 +159,7 @@ def _listeners(stack: ExitStack, wanted: int = 0) -> list[socket.socket]:
             if HAS_IPV6:
                 port = listeners[0].getsockname()[1]
                 listeners.append(socket.create_server(("::1", port), family=socket.AF_INET6, backlog=4096))
-        except OSError:  # somebody else has it there
+        except OSError:  # another program has it there
             listeners[0].close()
             if wanted:
                 raise

@@ -21,7 +21,7 @@ def talk(port: int, sent: bytes) -> bytes:
     """All that comes back until the other side closes. Raises TimeoutError when it never does."""
     with socket.create_connection(("127.0.0.1", port), DEADLINE) as connection:
         received: list[bytes] = []
-        # Whoever refuses early resets the connection while we still send, or before we have read.
+        # A server that refuses early resets the connection while we still send, or before we have read.
         with suppress(ConnectionError):
             connection.sendall(sent)
         with suppress(ConnectionError):

@@ -70,7 +70,7 @@ class ScriptedService:
     # What a test does.
 
     def price(self, pair: str, price: str | None, state: str = "live", **more: Any) -> None:
-        """Tells it to everybody, and to those who come later."""
+        """Tells it to all clients, and to those that come later."""
         amount = None if state in ("stale", "unknown") else price
         self.told[pair] = {
             "pair": pair,

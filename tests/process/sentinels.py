@@ -41,7 +41,7 @@ class Sentinels:
     @classmethod
     @contextmanager
     def start(cls, folder: Path) -> Iterator["Sentinels"]:
-        """Everybody knows everybody when this returns."""
+        """All know one another when this returns."""
         with ExitStack() as stack:
             master = stack.enter_context(RedisServer.start(folder))
             replica = stack.enter_context(

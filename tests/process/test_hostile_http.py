@@ -1,4 +1,4 @@
-"""What nobody means well by, on the wire: straight to the service, and through nginx."""
+"""Requests of ill will, on the wire: straight to the service, and through nginx."""
 
 import json
 import re
@@ -227,7 +227,7 @@ ABUSES: dict[str, tuple[bytes, int, int]] = {
 def test_abuse_has_one_json_answer_and_no_second(ports: Ports, sent: bytes, direct: int, behind: int) -> None:
     for port, status in ((ports.direct, direct), (ports.behind_nginx, behind)):
         received = talk(port, sent)
-        # Whoever refuses a megabyte closes with most of it unread, which can cost the answer on its way.
+        # A server that refuses a megabyte closes with most of it unread, which can cost the answer on its way.
         if not received and len(sent) > 500_000:
             continue
         answer = check(received, {status})

@@ -33,7 +33,7 @@ def image() -> Iterator[Image]:
         except StepFailed as error:
             if "Retrying" not in str(error):
                 raise
-            # Whoever works offline has all other tests; with CI=true a skip is a failure.
+            # Without a network all other tests remain; with CI=true a skip is a failure.
             pytest.skip(f"the package index that the image needs is out of reach: {error}")
         yield built
 

@@ -33,7 +33,7 @@ TEXT, JSON = re.compile(rb"\d{4}-\d\d-\d\dT[0-9:.]+Z [A-Z]+ "), re.compile(rb"\{
 
 
 class UnixConnection(http.client.HTTPConnection):
-    """HTTP over a unix socket, as nobody can read the port from the log."""
+    """HTTP over a unix socket, because the port cannot be read from the log."""
 
     def __init__(self, path: Path) -> None:
         super().__init__("localhost", timeout=DEADLINE)

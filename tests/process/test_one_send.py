@@ -146,7 +146,7 @@ def test_a_slow_reader_gets_every_byte(service: Service) -> None:
         connection.connect(("127.0.0.1", service.port))
         asking = Thread(target=connection.sendall, args=(asked,))
         asking.start()
-        assert service.get(LTP).status == 200  # nobody else waits for the one that does not read
+        assert service.get(LTP).status == 200  # no other client waits for the one that does not read
         received = b"".join(iter(lambda: connection.recv(4096), b""))
         asking.join()
 

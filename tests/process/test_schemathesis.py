@@ -1,4 +1,4 @@
-"""The running service against its own description, asked things that nobody would think of."""
+"""The running service against its own description, asked things that no author of tests would think of."""
 
 import os
 import sys
@@ -19,7 +19,7 @@ KEY = make_text(os.urandom)
 
 @pytest.fixture
 def service(tmp_path: Path) -> Iterator[Service]:
-    """Its prices change all the time, so that nobody waits long for a change."""
+    """Its prices change all the time, so that no request waits long for a change."""
     with (
         Simulator.start("--walk") as simulator,
         Service.start(

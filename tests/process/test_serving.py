@@ -11,7 +11,7 @@ from tests.process.service import FED, Service
 from tests.simulator.client import Simulator
 
 TURNS = 10
-"""A trade may be later than one that nobody outdoes by so many turns of requests."""
+"""A trade may be late by so many turns of requests."""
 FLOOD = 10 * DEADLINE
 """Seconds for which a flood would last: what is starved by it waits for its end, and the test gives up before."""
 

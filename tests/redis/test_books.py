@@ -1,4 +1,4 @@
-"""Order books through a real Redis: whole, with their age, and gone when nobody follows them."""
+"""Order books through a real Redis: whole, with their age, and gone when no process follows them."""
 
 import time
 from dataclasses import dataclass

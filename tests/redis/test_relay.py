@@ -41,7 +41,7 @@ class Words(Topic):
         self.lives: list[int] = []
 
     def restart(self) -> None:
-        raise AssertionError("nobody began a tenure")
+        raise AssertionError("no process began a tenure")
 
     def take_news(self) -> Fields:
         taken, self.news = self.news, {}

@@ -218,7 +218,7 @@ def test_a_hundred_callers_make_one_call_per_second(source: Source, clock: Steer
     assert all(later - earlier >= 1.0 for earlier, later in zip(source.times, source.times[1:], strict=False))
 
 
-# Nobody waits for longer than for one call and the pause before it.
+# No request waits for longer than for one call and the pause before it.
 
 
 @pytest.fixture

@@ -431,7 +431,7 @@ def test_a_reload_survives_a_database_in_trouble_and_says_so_once(caplog: pytest
 
 
 def test_what_is_no_file_keeps_its_permissions(tmp_path: Path, clock: SteeredClock) -> None:
-    """DATABASE_PATH=/dev/null, as root, must not close it to everybody else; a socket stands for it here."""
+    """DATABASE_PATH=/dev/null, as root, must not close it to all other users; a socket stands for it here."""
     place = tmp_path / "no file"
     with socket.socket(socket.AF_UNIX) as holder, closing(Database(place, runtime(clock))) as database:
         holder.bind(str(place))

@@ -266,6 +266,6 @@ def test_what_waits_is_bounded(pipe: Pair) -> None:
     for _ in range(3 * MAX_WAITING_PIECES):
         writer.write(b"x" * 4000 + b"\n")
 
-    assert sys.getsizeof(writer._waiting) < 1 << 20  # noqa: SLF001 - what is kept is nobody else's
+    assert sys.getsizeof(writer._waiting) < 1 << 20  # noqa: SLF001 - only the writer has what it keeps
     assert writer.dropped >= MAX_WAITING_PIECES
     assert line_writer.MAX_WAITING_PIECES * ATOMIC_WRITE_BYTES <= 1 << 20

@@ -574,7 +574,7 @@ def test_a_file_that_is_not_utf8_is_refused(tmp_path: Path) -> None:
     assert problems(tmp_path) == ("config.yaml: cannot be read as UTF-8 text (UnicodeDecodeError)",)
 
 
-# --- names that nobody reads
+# --- names that are not settings
 
 
 def test_a_misspelt_variable_is_named_with_the_nearest_known_one() -> None:

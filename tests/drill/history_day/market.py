@@ -63,7 +63,7 @@ class DayTape(Tape):
     def __init__(
         self, pair: str, begin: int, seconds: int, chance: random.Random, silences: Sequence[Stretch]
     ) -> None:
-        """`begin` in unix seconds. Nobody trades in the `silences`."""
+        """`begin` in unix seconds. There are no trades in the `silences`."""
         self.pair = pair
         self.deals = []
         self.micros: list[int] = []

@@ -101,7 +101,7 @@ class Cluster:
             agreed = len({(place["owner"], place["epoch"]) for place in places}) == 1
             return agreed and all(place["in_step"] for place in places)
 
-        return until(led, within, "one owner, and everybody in step with it")
+        return until(led, within, "one owner, and all processes in step with it")
 
     def until_whole(self) -> None:
         """Returns when every worker is in step, one Redis copies the other, and the Sentinels agree on the master."""

@@ -68,7 +68,7 @@ def test_every_runner_of_the_service_is_among_the_tasks(service: FreshService) -
 
 def test_threads_and_greenlets_are_counted_by_name(service: FreshService) -> None:
     stop = Event()
-    threads = [Thread(target=stop.wait, name="somebody 198.51.100.7") for _ in range(2)]
+    threads = [Thread(target=stop.wait, name="client 198.51.100.7") for _ in range(2)]
     for thread in threads:
         thread.start()
     try:
@@ -78,7 +78,7 @@ def test_threads_and_greenlets_are_counted_by_name(service: FreshService) -> Non
         for thread in threads:
             thread.join()
 
-    assert told["threads"]["by_name"]["somebody ***"] == 2
+    assert told["threads"]["by_name"]["client ***"] == 2
     assert told["threads"]["count"] == sum(told["threads"]["by_name"].values())
     assert told["greenlets"]["count"] == sum(told["greenlets"]["by_name"].values())
 
