@@ -39,8 +39,11 @@ class FirstKey:
     def announce(self, port: int | None) -> None:
         """At the start: logs how to make the first key, or removes the token when there is a key.
 
-        `port`: the TCP port of this process on the loopback; None where there is none.
+        `port`: the TCP port of this process on the loopback; None where there is none. Where the keys could not be read, a
+        request for a key has it logged later.
         """
+        if not self._keyring.known():
+            return
         if not self._keyring.empty():
             withdraw(self.path)
         elif port is None:

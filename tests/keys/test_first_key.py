@@ -98,6 +98,16 @@ def test_an_old_token_goes(first_key: FirstKey, keyring: Keyring, caplog: pytest
     assert not caplog.text
 
 
+def test_a_token_stays_where_the_keys_cannot_be_read_at_the_start(
+    first_key: FirstKey, path: Path, tmp_path: Path, clock: SteeredClock
+) -> None:
+    first_key.announce(8080)
+    unread = open_keyring(Config(database_path=tmp_path), runtime(clock))
+    FirstKey(unread, path, secrets.token_bytes).announce(8080)
+
+    assert first_key.is_token(first_key.path.read_text().strip())
+
+
 def test_without_a_port_here_there_is_no_token(first_key: FirstKey, caplog: pytest.LogCaptureFixture) -> None:
     first_key.announce(None)
 
