@@ -85,13 +85,14 @@ def test_what_one_collects_all_show_and_its_death_is_a_gap(simulator: Simulator,
             )
 
             _kill(first)
-            second.until(lambda: book(second) is None, what="a book that nobody follows is out of sync")
+            second.until(lambda: book(second) is None, what="a book without a collector is out of sync")
             second.until(lambda: bid_and_ask(second)["problem"], what="bid and ask are not known any more")
             second.wait_for_line(TAKEN_OVER)
             second.until(lambda: all_active(second), what="the second process collects")
             for name in ("bybit_trades", "binance_trades"):
-                (gap,) = collectors(second)[name]["gaps"]
-                assert gap["since"] < gap["until"]
+                gaps = collectors(second)[name]["gaps"]  # more than one where Redis was slow for a moment
+                assert gaps
+                assert all(gap["since"] < gap["until"] for gap in gaps)
 
 
 def _kill(service: Service) -> None:

@@ -180,10 +180,9 @@ def test_clients_that_come_and_go_leave_nothing(single: Service) -> None:
     for _ in range(200):
         with closing(Stream(single.port, BTC)) as stream:
             stream.event()
-    eventually(lambda: scrape(single).value("stream_clients") == 0)
-
-    assert len(os.listdir(f"/proc/{pid}/fd")) <= before + 2  # noqa: PTH208 - likewise
     eventually(lambda: scrape(single).value("stream_dropped_total", reason="gone") == 220)
+    eventually(lambda: scrape(single).value("stream_clients") == 0)
+    eventually(lambda: len(os.listdir(f"/proc/{pid}/fd")) <= before + 2)  # noqa: PTH208 - likewise
 
 
 def test_a_stream_is_logged_once_and_does_not_count_as_a_request(single: Service) -> None:
