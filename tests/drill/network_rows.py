@@ -12,12 +12,20 @@ STAGGER, STATE = 0.25, 1.0
 BAD_CERTIFICATES = ("expired", "wrong host", "self-signed")
 
 
-@row("dns_failure", "the exchange's name is not found", names=True, beside="names")
+@row(
+    "dns_failure", "the exchange's name is not found", names=True, beside="names", elsewhere="feed/test_dialing.py"
+)
 def dns_failure(stage: Stage) -> None:
     _nameless(stage, "fail")
 
 
-@row("dns_slow", "the name server answers after 10 s, with a failure", names=True, beside="names")
+@row(
+    "dns_slow",
+    "the name server answers after 10 s, with a failure",
+    names=True,
+    beside="names",
+    elsewhere="feed/test_dialing.py",
+)
 def dns_slow(stage: Stage) -> None:
     _nameless(stage, "10")
 
@@ -34,7 +42,12 @@ def _nameless(stage: Stage, order: str) -> None:
         stage.remarks.append(f"REST: {error}"[:90])
 
 
-@row("tls", "bad certificates before the WebSocket: expired, wrong host, self-signed", tls="feed")
+@row(
+    "tls",
+    "bad certificates before the WebSocket: expired, wrong host, self-signed",
+    tls="feed",
+    elsewhere="feed/test_dialing.py",
+)
 def tls(stage: Stage) -> None:
     assert stage.feed is not None
     assert stage.authority is not None
