@@ -1,4 +1,4 @@
-"""gunicorn's gthread worker, changed so that it ends soon after it is told to."""
+"""gunicorn's gthread worker, changed so that it ends soon after it is told to, and waits for no client for ever."""
 
 from collections.abc import Callable
 from functools import partial
@@ -8,12 +8,24 @@ from typing import Any
 
 from gunicorn.workers import gthread
 
-from ltp_service.http.client_pace import keep_pace
+from ltp_service.http.client_pace import bound_head, keep_pace
 
 IDLE_GRACE_SECONDS = 0.25
 """Seconds after TERM before idle connections are closed, because a client may be sending a request already."""
 
-vars(gthread)["STOP_KEEPALIVE_LINGER"] = IDLE_GRACE_SECONDS  # no setting of gunicorn says it
+
+class Connection(gthread.TConn):
+    """One on which each request has its time to arrive. gunicorn calls `init` before each."""
+
+    def init(self) -> None:
+        super().init()
+        parser: Any = self.parser  # of HTTP/1, the only protocol that is on
+        bound_head(parser.unreader, self.sock)
+
+
+# No setting of gunicorn says these.
+vars(gthread)["STOP_KEEPALIVE_LINGER"] = IDLE_GRACE_SECONDS
+vars(gthread)["TConn"] = Connection
 
 
 class ThreadWorker(gthread.ThreadWorker):

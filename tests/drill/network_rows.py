@@ -13,7 +13,11 @@ BAD_CERTIFICATES = ("expired", "wrong host", "self-signed")
 
 
 @row(
-    "dns_failure", "the exchange's name is not found", names=True, beside="names", elsewhere="feed/test_dialing.py"
+    "dns_failure",
+    "the exchange's name is not found",
+    names=True,
+    beside="names",
+    elsewhere="feed/test_dialing.py",
 )
 def dns_failure(stage: Stage) -> None:
     _nameless(stage, "fail")
