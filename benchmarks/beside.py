@@ -38,7 +38,7 @@ ONE_BY_ONE = 400
 PAUSE = 0.003
 """Seconds between ticks."""
 
-STARTS = 3
+STARTS = 6
 """How often both are started for the requests: two processes of equal code differ by up to 3 % for their whole lives."""
 
 
@@ -89,7 +89,7 @@ def _one_start(bench: Bench, checkouts: dict[str, Path]) -> list[float]:
         questions = [
             Question(server.port, server.workers, path) for path in PATHS.values() for server in servers
         ]
-        return least_cpu(bench, questions, bench.scaled(9, 1))
+        return least_cpu(bench, questions, bench.scaled(5, 1))
 
 
 def _ticks(bench: Bench, checkouts: dict[str, Path]) -> Figures:
