@@ -39,7 +39,7 @@ def root_log() -> Iterator[logging.Logger]:
 
 
 def record(message: str = "hello", level: int = logging.INFO, **extra: Any) -> logging.LogRecord:
-    made = logging.LogRecord("another.library", level, __file__, 1, message, None, None)
+    made = logging.LogRecord("another.module", level, __file__, 1, message, None, None)
     made.__dict__.update(extra)
     return made
 
@@ -66,7 +66,7 @@ def test_any_librarys_record_gets_the_same_envelope(level: int, word: str) -> No
     line = json.loads(JsonFormatter().format(record("x", level)))
 
     assert line["level"] == word
-    assert line["fields"] == {"logger": "another.library"}
+    assert line["fields"] == {"logger": "another.module"}
 
 
 def test_a_record_written_during_a_request_carries_its_id() -> None:
