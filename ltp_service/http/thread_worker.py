@@ -23,7 +23,7 @@ class Connection(gthread.TConn):
         bound_head(parser.unreader, self.sock)
 
 
-# No setting of gunicorn says these.
+# gunicorn has no setting for these.
 vars(gthread)["STOP_KEEPALIVE_LINGER"] = IDLE_GRACE_SECONDS
 vars(gthread)["TConn"] = Connection
 
