@@ -54,7 +54,13 @@ def flap(stage: Stage) -> None:
     stage.check(connections <= 150, f"{connections} connections")
 
 
-@row("silent", "silence: the socket stays open, no frame comes", proxied=True, beside="line")
+@row(
+    "silent",
+    "silence: the socket stays open, no frame comes",
+    proxied=True,
+    beside="line",
+    elsewhere="feed/test_loop.py",
+)
 def silent(stage: Stage) -> None:
     bound = stage.tempo.idle + 1.0
     with stage.faulty():
@@ -175,17 +181,17 @@ def _without(stage: Stage, fault: str) -> None:
         stage.simulator.cut()
 
 
-@row("huge_frame", "a frame of 64 MiB", **FRAMES)
+@row("huge_frame", "a frame of 64 MiB", elsewhere="feed/test_connection.py", **FRAMES)
 def huge_frame(stage: Stage) -> None:
     _unbearable(stage, lambda: stage.simulator.send_text("x" * 1024, repeat=65_536))
 
 
-@row("endless_frame", "a frame that claims 2^62 bytes", **FRAMES)
+@row("endless_frame", "a frame that claims 2^62 bytes", elsewhere="feed/test_connection.py", **FRAMES)
 def endless_frame(stage: Stage) -> None:
     _unbearable(stage, lambda: stage.simulator.send_bytes(struct.pack("!BBQ", 0x81, 127, 2**62)))
 
 
-@row("fragments", "a message of 1000 fragments", **FRAMES)
+@row("fragments", "a message of 1000 fragments", elsewhere="feed/test_connection.py", **FRAMES)
 def fragments(stage: Stage) -> None:
     _unbearable(stage, lambda: stage.simulator.send_text("y" * 10_000, fragments=1000))
 

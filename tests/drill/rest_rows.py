@@ -43,8 +43,11 @@ TITLES = {
 ELSEWHERE = {
     "rest_502": "exchanges/test_kraken_rest.py",
     "rest_503": "exchanges/test_kraken_rest.py",
+    "rest_429": "exchanges/test_kraken_rest.py",
     "rest_html": "exchanges/test_kraken_rest.py",
     "rest_redirect": "rest/test_http_client.py",
+    "rest_huge": "rest/test_http_client.py",
+    "rest_drip": "rest/test_http_client.py",
     "rest_garbage": "exchanges/test_kraken_rest_answers.py",
     "rest_limit": "exchanges/test_kraken_rest.py",
 }
@@ -156,7 +159,7 @@ def _only_the_probe(stage: Stage) -> None:
     )
 
 
-@row("dark_websocket", "both sources down, the WebSocket returns first")
+@row("dark_websocket", "both sources down, the WebSocket returns first", walk=QUIET, beside="rest")
 def dark_websocket(stage: Stage) -> None:
     _dark(stage, "websocket")
 
