@@ -12,10 +12,12 @@ INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check --re
 # come last, and run alone. More at once than there are cores, because many tests wait.
 TEST := LTP_IN_FULL=$(FULL) $(BIN)/python -m pytest --dist loadfile --numprocesses
 THREE_MORE = $$($(BIN)/python -c 'import os; print(os.cpu_count() + 3)')
-# What holds the project's other files against its code. `make check` plays it, so the other targets need not.
+# What holds the project's other files (pages, deployment files, package, API document) against its code. `make check`
+# plays it, so the other targets need not.
 CHECKED := tests/test_architecture.py tests/test_settings_page.py tests/test_env_example.py tests/test_docs_pages.py \
-	tests/test_dockerfile.py tests/test_docker_compose.py tests/test_deploy_kubernetes.py tests/test_deploy_systemd.py \
-	tests/process/test_image.py tests/process/test_generated_clients.py tests/process/test_page_types.py tests/test_samples.py
+	tests/test_samples.py tests/test_dockerfile.py tests/test_docker_compose.py $(wildcard tests/test_deploy_*.py) \
+	$(addprefix tests/process/test_,image.py docker_compose.py systemd.py package.py docs.py schemathesis.py \
+	generated_clients.py page_types.py)
 UNIT := --no-loadscope-reorder --ignore tests/process $(addprefix --ignore ,$(CHECKED))
 PROCESS := --no-loadscope-reorder $(addprefix --ignore ,$(CHECKED)) tests/process
 THREE_EACH = $$($(BIN)/python -c 'import os; print(3 * os.cpu_count())')
@@ -44,10 +46,10 @@ test-process: .venv/.test programs ## run the tests that start gunicorn, nginx, 
 coverage: .venv/.test programs ## run the tests of test-unit and hold the coverage floor
 	$(TEST) $(THREE_MORE) $(UNIT) --cov
 
-check: .venv/.test programs ## format, lint, types, import arrows, generated clients, pages and image against the code
+check: .venv/.test programs ## format, lint, types, import arrows; pages, deployment, package and API document against the code
 	$(BIN)/ruff format --check && $(BIN)/ruff check && $(BIN)/mypy && $(BIN)/hadolint Dockerfile
 	$(BIN)/check-jsonschema --quiet --builtin-schema vendor.compose-spec docker-compose.yml
-	$(TEST) $(THREE_MORE) $(CHECKED)
+	$(TEST) $(THREE_MORE) --no-loadscope-reorder $(CHECKED)
 
 format: .venv/.test ## rewrite the code in the house format
 	$(BIN)/ruff check --fix --exit-zero && $(BIN)/ruff format

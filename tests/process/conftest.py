@@ -11,9 +11,11 @@ from tests.process.service import Service
 from tests.simulator.client import Simulator
 
 SLOWEST = (
-    "test_page_line test_drill test_page test_page_looks test_page_served test_fleet_failures test_logs"
-    " test_history test_collectors test_first_key test_hostile_http test_schemathesis test_nginx test_stream test_fleet"
-    " test_ending test_rest_alone test_command_line test_package test_nginx_pauses test_fleet_collecting test_docker_compose"
+    "test_image test_generated_clients test_schemathesis test_page_line test_drill test_page test_page_served"
+    " test_fleet_failures test_stream test_page_looks test_logs test_first_key test_hostile_http test_history"
+    " test_collectors test_fleet test_starting test_ending test_nginx test_command_line test_rest_alone test_paths"
+    " test_client test_metrics test_one_send test_long_polls test_history_postgres test_kept_trades test_fleet_limit"
+    " test_fleet_collecting"
 ).split()
 """Files that take longest, in this order. The others follow, so that no long one is left to run alone."""
 
