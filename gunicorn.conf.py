@@ -4,9 +4,15 @@ import os
 
 monkey_patched = os.environ.get("WORKER_CLASS", "gevent").strip().lower() != "gthread"
 if monkey_patched:
+    from importlib import metadata
+
     from gevent import monkey
 
+    # gevent asks 25 times which installed packages extend it. Each answer would read the entry points of all of them again.
+    read_entry_points = metadata.entry_points
+    metadata.entry_points = read_entry_points().select
     monkey.patch_all()
+    metadata.entry_points = read_entry_points
 
 import gc
 import logging
