@@ -40,7 +40,7 @@ ONLY_IMPORTER = {
     "websocket": "feed.connection",
     "gevent": "runtime.spawn http.long_polls http.worker",
     "greenlet": "runtime.spawn",
-    "gunicorn": "runtime.logs http.worker http.thread_worker",
+    "gunicorn": "runtime.logs http.worker http.thread_worker http.gunicorn_once",
     "prometheus_client": "metrics",
     "prometheus_flask_exporter": "metrics",
     "redis": "redis.client",

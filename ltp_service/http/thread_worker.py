@@ -9,6 +9,7 @@ from typing import Any
 from gunicorn.workers import gthread
 
 from ltp_service.http.client_pace import bound_head, keep_pace
+from ltp_service.http.gunicorn_once import keep_settings
 
 IDLE_GRACE_SECONDS = 0.25
 """Seconds after TERM before idle connections are closed, because a client may be sending a request already."""
@@ -35,6 +36,10 @@ class ThreadWorker(gthread.ThreadWorker):
         super().__init__(*args, **kwargs)
         self.told_to_end: Callable[[], None] = lambda: None
         """Called when the worker is told to end; ends the waiting requests."""
+
+    def init_process(self) -> None:
+        keep_settings(self.cfg)
+        super().init_process()
 
     def handle_request(self, req: Any, conn: Any) -> Any:
         return keep_pace(req, conn.sock, partial(super().handle_request, req, conn))

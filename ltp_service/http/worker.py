@@ -18,6 +18,7 @@ from gunicorn.sock import ssl_context
 from gunicorn.workers.ggevent import GeventWorker
 
 from ltp_service.http.client_pace import keep_pace
+from ltp_service.http.gunicorn_once import keep_settings
 
 IDLE_GRACE_SECONDS = 0.25
 """Seconds after TERM before idle connections and the listener are closed: a client may be sending a request, or have
@@ -38,6 +39,10 @@ class Worker(GeventWorker):
         self.told_to_end: Callable[[], None] = lambda: None
         """Called when the worker is told to end; ends the waiting requests."""
         self._ending = Event()
+
+    def init_process(self) -> None:
+        keep_settings(self.cfg)
+        super().init_process()
 
     def run(self) -> None:
         servers = [self._serve(listener) for listener in self.sockets]
