@@ -63,9 +63,9 @@ def measure(bench: Bench) -> Table:
 
 
 def flood(
-    bench: Bench, protocol: str, target: Target, checkout: Path = PROJECT, *, rate: int = 0, seconds: int = 0
+    bench: Bench, protocol: str, target: Target, checkout: Path = PROJECT, *, seconds: int = 0
 ) -> Intake:
-    """One flood of tickers of one pair into the code of a checkout: as many as it takes, or `rate` per second."""
+    """One flood of tickers of one pair into the code of a checkout: as many as it takes."""
     with (
         simulated_exchange(bench) as exchange,
         target(bench, exchange, protocol, checkout) as (
@@ -74,7 +74,7 @@ def flood(
         ),
     ):
         cpu_before, started = cpu_seconds(pid), time.monotonic()
-        frames = exchange.flood(PAIR, rate, seconds or bench.scaled(3, 1)) or 0
+        frames = exchange.flood(PAIR, 0, seconds or bench.scaled(3, 1)) or 0
         exchange.trade(PAIR, MARK)
         await_mark()
         took, cpu = time.monotonic() - started, cpu_seconds(pid) - cpu_before
