@@ -54,8 +54,10 @@ class Trial(NamedTuple):
     seen: Seen
     sent: int
     """Events."""
+    alone: float
+    """Seconds of the processes that stream, per second of the same ticks while there is no client."""
     cpu: float
-    """Seconds of the processes that stream, without what the same ticks take when there is no client."""
+    """Seconds of the processes that stream, without those that they take alone."""
     grown: float
     """KiB per client."""
 
@@ -76,14 +78,12 @@ def measure(bench: Bench) -> Table:
     with ExitStack() as running:
         exchange = running.enter_context(simulated_exchange(bench))
         ways = _ways(bench, running, exchange)
-        alone = {way.name: _cpu_alone(bench, way) for way in ways}
         found: dict[tuple[str, int], list[Trial]] = {}
         for _ in range(bench.scaled(2, 1)):
-            for clients in sizes:
+            # The fewest twice: what the ticks take alone is about half of their figure.
+            for clients in (*sizes, sizes[-1]):
                 for way in ways:
-                    found.setdefault((way.name, clients), []).append(
-                        _trial(bench, way, clients, alone[way.name])
-                    )
+                    found.setdefault((way.name, clients), []).append(_trial(bench, way, clients))
         idle = _idle(bench, exchange, ways[0])
     rows = [_row(found, name, clients) for clients in sizes for name in (way.name for way in ways)]
     rows.append(
@@ -94,7 +94,7 @@ def measure(bench: Bench) -> Table:
     note = (
         "60 % of the clients ask for all 7 pairs, 20 % for one, 20 % for two. A frame is what one client is sent at one"
         " moment. CPU µs/frame is without what the same ticks take while there is no client"
-        f" ({_alone_text(alone)}). KiB/client is the growth of the worker with its first clients."
+        f" ({_alone_text(found, ways)}). KiB/client is the growth of the worker with its first clients."
     )
     missing = [] if any(way.name == NGINX for way in ways) else ["Not behind nginx: it is not installed."]
     return Table(title, columns, rows, _aims(found, sizes, idle), [note, *missing])
@@ -126,14 +126,17 @@ def _ways(bench: Bench, running: ExitStack, exchange: Simulator) -> list[Way]:
 
 def _cpu_alone(bench: Bench, way: Way) -> float:
     """Seconds per second of ticks, without any client."""
-    seconds = bench.scaled(6, 1)
+    way.beat(1.0)  # a bare loop of sends finds the clients that are gone only when it sends
+    seconds = bench.scaled(4, 1)
     before, begun = way.cpu(), time.monotonic()
     way.beat(seconds)
     let_arrive()  # as a trial does, whose processor time includes the wait
     return (way.cpu() - before) / (time.monotonic() - begun)
 
 
-def _trial(bench: Bench, way: Way, clients: int, alone: float) -> Trial:
+def _trial(bench: Bench, way: Way, clients: int) -> Trial:
+    # Each time anew, because the speed of a shared core changes from minute to minute.
+    alone = _cpu_alone(bench, way)
     before = resident(way.workers[0])
     with Crowd(bench, way.port, clients) as crowd:
         way.beat(1.0)
@@ -147,7 +150,7 @@ def _trial(bench: Bench, way: Way, clients: int, alone: float) -> Trial:
         seen = crowd.end()
     if seen.closed:
         raise RuntimeError(f"{way.name} ended {seen.closed} of {clients} streams")
-    return Trial(seen, times * crowd.sent_per_beat, cpu, grown / clients)
+    return Trial(seen, times * crowd.sent_per_beat, alone, cpu, grown / clients)
 
 
 def _idle(bench: Bench, exchange: Simulator, way: Way) -> list[float]:
@@ -181,8 +184,14 @@ def _cpu(found: dict[tuple[str, int], list[Trial]], name: str, clients: int) -> 
     return median(trial.cpu_per_frame for trial in found[name, clients])
 
 
-def _alone_text(alone: dict[str, float]) -> str:
-    return ", ".join(f"{name} {share:.1%} of a core" for name, share in alone.items() if name != BARE)
+def _alone_text(found: dict[tuple[str, int], list[Trial]], ways: Sequence[Way]) -> str:
+    shares = {
+        way.name: median(
+            trial.alone for (name, _), trials in found.items() if name == way.name for trial in trials
+        )
+        for way in ways
+    }
+    return ", ".join(f"{name} {share:.1%} of a core" for name, share in shares.items() if name != BARE)
 
 
 def _aims(found: dict[tuple[str, int], list[Trial]], sizes: Sequence[int], idle: list[float]) -> list[Aim]:
