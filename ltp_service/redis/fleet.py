@@ -153,6 +153,7 @@ def wire_fleet(
         store,
         leads=lambda: lease.epoch() is not None,
         heard_at=lambda: owner.heard_lately(clock.monotonic()) if follower.in_step() else None,
+        is_joining=follower.is_joining,
         processes=processes,
         monotonic=clock.monotonic,
     )

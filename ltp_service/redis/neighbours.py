@@ -3,6 +3,7 @@
 import logging
 from collections.abc import Callable
 from contextlib import suppress
+from math import inf
 from threading import Lock
 
 import msgspec
@@ -30,6 +31,9 @@ FRESH_SECONDS = 1.0
 """Seconds for which the word of a process that hears the owner counts like that of the owner. Later it may be wrong: the
 owner may have taken evidence back."""
 
+ANSWERED_WITHIN_SECONDS = 0.5
+"""Seconds after the first look of a process within which its neighbours have told what they know: two looks of their polls."""
+
 UNHEARD_SECONDS = 5.0
 """Seconds without a word of a neighbour after which each process asks REST by itself: more than two polls."""
 
@@ -42,6 +46,9 @@ class Neighbours:
 
     Whatever a process learns it tells before it answers with it, and a process that does not hear the owner reads what the
     others told before each answer. So a client that meets several of them sees no price go back.
+
+    While all hear the owner they tell nothing, so that what is found on the board may be old. A process that begins holds
+    nothing newer, and leaves it there until its neighbours and Redis had time to tell more.
     """
 
     def __init__(
@@ -50,14 +57,17 @@ class Neighbours:
         *,
         leads: Callable[[], bool],
         heard_at: Callable[[], float | None],
+        is_joining: Callable[[], bool],
         processes: int,
         monotonic: Callable[[], float],
     ) -> None:
         """`leads`: whether this process is the owner of the feeds. `heard_at`: the monotonic second at which it last heard the
-        owner, None while it does not hear it. `processes` are those of this machine, with this one."""
+        owner, None while it does not hear it. `is_joining`: whether it is not known yet if Redis delivers to this process.
+        `processes` are those of this machine, with this one."""
         self._store = store
         self._leads = leads
         self._own_heard_at = heard_at
+        self._is_joining = is_joining
         self._processes = processes
         self._monotonic = monotonic
         self._board: Board | None = None
@@ -67,6 +77,9 @@ class Neighbours:
         self._versions: dict[int, int] = {}
         """The version of each slot that was read last."""
         self._next_look = 0.0
+        self._first_look_at: float | None = None
+        self._takes_old_words = False
+        """Whether this process also takes what was told before its first look."""
         self._heard_at = 0.0
         """Monotonic seconds of the last word of a neighbour, or of the moment since which this process hears no owner."""
         self._asks_until = 0.0
@@ -132,17 +145,28 @@ class Neighbours:
         elif not self._is_away:
             self._heard_at = now
         self._is_away = not hears
+        if self._first_look_at is None:
+            self._first_look_at = now
         if hears and now >= page.needed_until:
             return
         if not hears and page.needed_until < now + NEED_SECONDS / 2:
             board.need(now + NEED_SECONDS)
         is_news = self._store.held() is not self._known
+        oldest = self._oldest_word_at(self._first_look_at, now)
         for head in () if self._leads() else page.heads:
-            if head.version != self._versions.get(head.slot) and not (hears and head.hears):
+            is_unread = head.version != self._versions.get(head.slot)
+            if is_unread and head.told_at >= oldest and not (hears and head.hears):
                 self._take(board, head, now)
         self._known = held = self._store.held()
         if is_news:
             board.tell(_encode(list(held.values())), now, hears)
+
+    def _oldest_word_at(self, first_look_at: float, now: float) -> float:
+        """Monotonic seconds before which no word of a neighbour counts yet."""
+        if not self._takes_old_words:
+            had_time = now >= first_look_at + ANSWERED_WITHIN_SECONDS
+            self._takes_old_words = had_time and not self._is_joining()
+        return -inf if self._takes_old_words else first_look_at
 
     def _is_heard(self, by_any_at: float) -> bool:
         """Whether this process hears the owner, and no neighbour has heard it much later."""

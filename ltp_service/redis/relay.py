@@ -78,6 +78,7 @@ class Follower:
         self._topics = {topic.channel: topic for topic in topics}
         self._owner = owner
         self._in_step = False
+        self._is_joining = True
         self._place: str | None = None
         """The place of the Redis to listen to, where that is known."""
 
@@ -89,11 +90,16 @@ class Follower:
         """Whether this process receives everything that the owner sends."""
         return self._in_step
 
+    def is_joining(self) -> bool:
+        """Whether the first attempt to listen is still under way, so that it is not known whether Redis delivers."""
+        return self._is_joining
+
     def run(self, stop: Event) -> None:
         while not stop.is_set():
             try:
                 self._listen(stop)
             except StoreUnavailable as error:
+                self._is_joining = False
                 self._lost(error)
                 stop.wait(RELISTEN_AFTER_SECONDS)
 
@@ -107,6 +113,7 @@ class Follower:
                 self._read(channel, topic.load)
             self._owner.heard(max(topic.epoch for topic in self._topics.values()), self._monotonic())
             self._in_step = True
+            self._is_joining = False
             log.info("in step with the fleet through Redis")
             self._hear(subscription, stop)
         finally:

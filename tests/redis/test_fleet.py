@@ -10,11 +10,12 @@ import msgspec
 
 from ltp_service.domain.tick import REST
 from ltp_service.feed.contract import Gap, Link
-from ltp_service.redis.board import Board
+from ltp_service.redis.board import ASKER_LOCK, SLOTS, Board
 from ltp_service.redis.client import open_redis
 from ltp_service.redis.clock import SharedClock
 from ltp_service.redis.fleet import FleetParts, wire_fleet
 from ltp_service.redis.lease import Claim
+from ltp_service.redis.neighbours import ANSWERED_WITHIN_SECONDS
 from ltp_service.redis.prices import RedisStore
 from ltp_service.redis.topic import FleetLine
 from ltp_service.settings.config import Config
@@ -74,6 +75,26 @@ def test_each_bulletin_is_known_to_the_neighbours_and_the_store_looks_at_what_th
         assert Board(file.fileno()).read().heard_at == clock.monotonic()
         store.all()  # this process is not in step
         assert fleet.askers() == 1
+
+
+def test_a_process_that_joins_its_fleet_leaves_what_its_neighbours_told_before() -> None:
+    clock = FakeClock()
+    client = open_redis(Config(redis_addr="127.0.0.1:1"), clock.monotonic)
+    line = FleetLine(client, SharedClock(client.time, clock.monotonic), Event())
+    store, neighbours = RedisStore(memory_store(clock), line), memory_store(clock)
+    fleet = wire_fleet(line, store, [], [], clock, processes=2, kraken=None, clocks={})
+    neighbours.put(tick("1", ETH))
+    with tempfile.TemporaryFile() as file:
+        last_slot = Board(file.fileno(), lambda _, at, __: at == ASKER_LOCK + SLOTS)
+        word = msgspec.msgpack.encode(list(neighbours.all().values()))
+        last_slot.tell(word, clock.monotonic(), hears=False)
+        clock.advance(8)
+        fleet.meet(file.fileno())
+        store.all()
+        clock.advance(ANSWERED_WITHIN_SECONDS)
+        assert not store.all()
+        fleet.follower._is_joining = False  # noqa: SLF001 - it cannot reach Redis
+        assert store.all()[ETH].tick.price == "1"
 
 
 def test_only_where_sentinels_name_the_master_it_is_watched() -> None:

@@ -20,6 +20,7 @@ from ltp_service.redis.board import ASKER_LOCK, Board
 from ltp_service.redis.client import open_redis
 from ltp_service.redis.clock import SharedClock
 from ltp_service.redis.neighbours import (
+    ANSWERED_WITHIN_SECONDS,
     BEHIND_SECONDS,
     FRESH_SECONDS,
     LOOK_EVERY_SECONDS,
@@ -54,6 +55,7 @@ class Machine:
 class Worker:
     def __init__(self, machine: Machine, *, hears: bool) -> None:
         self.machine, self.leads, self.hears = machine, False, hears
+        self.is_joining = False
         self.heard_at = 0.0
         client = open_redis(Config(redis_addr="127.0.0.1:1"), machine.clock.monotonic)
         line = FleetLine(client, SharedClock(client.time, machine.clock.monotonic), Event())
@@ -62,6 +64,7 @@ class Worker:
             self.store,
             leads=lambda: self.leads,
             heard_at=lambda: self.heard_at if self.hears else None,
+            is_joining=lambda: self.is_joining,
             processes=WORKERS,
             monotonic=machine.clock.monotonic,
         )
@@ -233,6 +236,38 @@ def test_an_old_word_of_a_worker_that_was_in_step_is_not_taken_for_the_owners(ma
     machine.clock.advance(FRESH_SECONDS)
     assert now.serves() == "1"
     assert now.store.told_at(BTC) is None
+
+
+def test_a_worker_that_begins_leaves_what_was_told_before_it_until_redis_and_its_neighbours_had_time(
+    machine: Machine,
+) -> None:
+    """As after a reload: those that hear the owner told their last word when they began, and other machines serve more."""
+    before, begins = machine.workers(hears=False)
+    before.asks_rest("1")
+    before.serves()
+    machine.clock.advance(8)
+    begins.is_joining = True
+    assert begins.serves() is None
+    machine.clock.advance(ANSWERED_WITHIN_SECONDS)
+    assert begins.serves() is None
+    begins.is_joining = False
+    assert begins.serves() == "1"
+
+
+def test_a_worker_that_begins_without_redis_takes_what_a_neighbour_tells_it_then_before_what_was_told(
+    machine: Machine,
+) -> None:
+    gone, begins = machine.workers(hears=False)
+    hears = Worker(machine, hears=True)
+    gone.asks_rest("1")
+    gone.serves()
+    gone.dies()
+    machine.clock.advance(8)
+    hears.is_told("2", trade_id=8)
+    assert begins.serves() is None
+    assert hears.serves() == begins.serves() == "2"
+    machine.clock.advance(ANSWERED_WITHIN_SECONDS)
+    assert begins.serves() == "2"
 
 
 def test_evidence_that_the_owner_takes_back_is_taken_back_from_the_neighbours(machine: Machine) -> None:

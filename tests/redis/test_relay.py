@@ -244,6 +244,21 @@ def test_what_was_told_before_one_listened_is_read_whole(server: RedisServer, sp
     assert not listener.in_step()
 
 
+def test_a_process_joins_until_redis_has_told_it_everything_or_is_known_to_be_away(
+    server: RedisServer, speaker: Words
+) -> None:
+    speaker.say("a")
+    told, refused = Listener(server), Listener(server)
+    assert told.follower.is_joining()
+    with running(told.follower):
+        eventually(lambda: not told.follower.is_joining())
+        assert told.topic.learned == {"a": b"1"}
+    server.kill()
+    assert refused.follower.is_joining()
+    with running(refused.follower):
+        eventually(lambda: not refused.follower.is_joining())
+
+
 def test_what_is_told_arrives_at_its_own_topic(listener: Listener, speaker: Words) -> None:
     speaker.say("a")
     Words(listener.server, "seconds").say("b")
