@@ -178,12 +178,8 @@ def _hand_over(stage: Stage, fleet: Fleet, heir: Service) -> None:
         if (owner := fleet.owner()).service is heir:
             return
         stage.hold(SHORT_TENURE_SECONDS)
+        epoch = int(owner.place()["epoch"])
         stage.redis.run("DEL", LEASE_KEY)
-        until(partial(_is_another, fleet, owner.pid), DEADLINE, "another owner")
+        until(partial(fleet.is_led_anew, epoch), DEADLINE, "another tenure")
         fleet.until_led()
     raise ServiceError("the lease never went to the service that was to be killed")
-
-
-def _is_another(fleet: Fleet, pid: int) -> bool:
-    owners = [seat.pid for seat in fleet.seats() if seat.place()["role"] == "owner"]
-    return len(owners) == 1 and owners != [pid]

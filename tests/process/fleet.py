@@ -133,6 +133,11 @@ class Fleet:
 
         return until(led, within, "one owner, and all processes in step with it")
 
+    def is_led_anew(self, epoch: int) -> bool:
+        """Whether a worker feeds the fleet in a later tenure than that; it may be the same one."""
+        places = [seat.place() for seat in self.seats()]
+        return any(place["role"] == "owner" and int(place["epoch"]) > epoch for place in places)
+
     def until_served(self, pair: str, amount: str, within: float = DEADLINE) -> float:
         """Seconds until every worker serves the pair at that amount."""
         seats = self.seats()

@@ -25,7 +25,7 @@ def test_no_client_notices_that_the_owners_service_is_killed(simulator: Simulato
             with Clients([service for service in fleet.services if service is not dying]) as clients:
                 hold(0.5)
                 fleet.kill(dying)
-                until(partial(_led_anew, fleet, epoch), DEADLINE, "another owner")
+                until(partial(fleet.is_led_anew, epoch), DEADLINE, "another owner")
                 fleet.until_in_step("XRP/USD", "2.91734", DEADLINE)
                 hold(0.5)
             assert not clients.failures()
@@ -34,11 +34,6 @@ def test_no_client_notices_that_the_owners_service_is_killed(simulator: Simulato
             if IN_FULL:
                 fleet.join()
                 fleet.until_led()
-
-
-def _led_anew(fleet: Fleet, epoch: int) -> bool:
-    places = [seat.place() for seat in fleet.seats()]
-    return any(place["role"] == "owner" and int(place["epoch"]) > epoch for place in places)
 
 
 def test_a_failover_by_sentinels_is_noticed_by_no_client(simulator: Simulator, tmp_path: Path) -> None:
