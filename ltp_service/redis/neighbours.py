@@ -47,8 +47,8 @@ class Neighbours:
     Whatever a process learns it tells before it answers with it, and a process that does not hear the owner reads what the
     others told before each answer. So a client that meets several of them sees no price go back.
 
-    While all hear the owner they tell nothing, so that what is found on the board may be old. A process that begins holds
-    nothing newer, and leaves it there until its neighbours and Redis had time to tell more.
+    While all hear the owner they tell nothing, so that what is found on the board may be old. A process that begins compares it
+    with what it holds, and takes no other pairs from it until its neighbours and Redis had time to tell more.
     """
 
     def __init__(
@@ -79,7 +79,7 @@ class Neighbours:
         self._next_look = 0.0
         self._first_look_at: float | None = None
         self._takes_old_words = False
-        """Whether this process also takes what was told before its first look."""
+        """Whether this process also takes pairs that it does not hold from what was told before its first look."""
         self._heard_at = 0.0
         """Monotonic seconds of the last word of a neighbour, or of the moment since which this process hears no owner."""
         self._asks_until = 0.0
@@ -154,15 +154,14 @@ class Neighbours:
         is_news = self._store.held() is not self._known
         oldest = self._oldest_word_at(self._first_look_at, now)
         for head in () if self._leads() else page.heads:
-            is_unread = head.version != self._versions.get(head.slot)
-            if is_unread and head.told_at >= oldest and not (hears and head.hears):
-                self._take(board, head, now)
+            if head.version != self._versions.get(head.slot) and not (hears and head.hears):
+                self._take(board, head, now, is_old=head.told_at < oldest)
         self._known = held = self._store.held()
         if is_news:
             board.tell(_encode(list(held.values())), now, hears)
 
     def _oldest_word_at(self, first_look_at: float, now: float) -> float:
-        """Monotonic seconds before which no word of a neighbour counts yet."""
+        """Monotonic seconds before which a word of a neighbour is old."""
         if not self._takes_old_words:
             had_time = now >= first_look_at + ANSWERED_WITHIN_SECONDS
             self._takes_old_words = had_time and not self._is_joining()
@@ -173,7 +172,7 @@ class Neighbours:
         heard_at = self._own_heard_at()
         return heard_at is not None and by_any_at < heard_at + BEHIND_SECONDS
 
-    def _take(self, board: Board, head: Head, now: float) -> None:
+    def _take(self, board: Board, head: Head, now: float, *, is_old: bool) -> None:
         text = board.text(head)
         if text is None:
             return
@@ -182,6 +181,11 @@ class Neighbours:
             told = _decode(text)
         except msgspec.MsgspecError as error:
             raise OSError(f"what a worker told cannot be read: {error}") from error
+        if is_old:
+            held = self._store.held()
+            self._store.agree(price for price in told if price.tick.pair in held)
+            del self._versions[head.slot]  # it is read again, because more may be held then
+            return
         if head.hears and now - head.told_at < FRESH_SECONDS:
             self._store.follow(told)
         else:

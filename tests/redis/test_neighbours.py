@@ -270,6 +270,26 @@ def test_a_worker_that_begins_without_redis_takes_what_a_neighbour_tells_it_then
     assert begins.serves() == "2"
 
 
+def test_a_worker_that_begins_with_an_older_price_of_redis_takes_what_its_neighbours_told_before_it(
+    machine: Machine,
+) -> None:
+    """As where Redis comes back with its old data, or the owner is heard and knows nothing new."""
+    away, begins = machine.workers(hears=False)
+    away.is_told("1", trade_id=7)
+    redis_had = list(away.store.held().values())
+    machine.clock.advance(20)
+    away.asks_rest("2")
+    away.serves()
+    machine.clock.advance(1)
+    begins.is_joining = True
+    assert begins.serves() is None
+    begins.is_joining, begins.hears = False, True
+    begins.hears_the_owner()
+    begins.store.follow(redis_had)
+    machine.clock.advance(LOOK_EVERY_SECONDS)
+    assert begins.serves() == "2"
+
+
 def test_evidence_that_the_owner_takes_back_is_taken_back_from_the_neighbours(machine: Machine) -> None:
     owner, away = machine.workers(hears=False)
     owner.leads = True
