@@ -147,13 +147,16 @@ def wire_fleet(
         monotonic=clock.monotonic,
         server_time=line.clock.now,
     )
-    publisher = Publisher(everything, line.news, epoch=lease.epoch, doubt=lease.doubt)
+    publisher = Publisher(
+        everything, line.news, epoch=lease.epoch, doubt=lease.doubt, monotonic=clock.monotonic
+    )
     watch = MasterWatch(line.client, follower.follow) if line.client.has_sentinels else None
     neighbours = Neighbours(
         store,
         leads=lambda: lease.epoch() is not None,
         heard_at=lambda: owner.heard_lately(clock.monotonic()) if follower.in_step() else None,
         is_joining=follower.is_joining,
+        waits_since=publisher.waits_since,
         processes=processes,
         monotonic=clock.monotonic,
     )

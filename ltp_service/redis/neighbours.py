@@ -1,4 +1,4 @@
-"""Keeps the prices of the processes of one machine together while one of them does not hear the owner of the feeds."""
+"""Keeps the prices of the processes of one machine together while Redis does not deliver to one of them."""
 
 import logging
 from collections.abc import Callable
@@ -20,6 +20,10 @@ LOOK_EVERY_SECONDS = 0.02
 BEHIND_SECONDS = 0.15
 """Seconds by which a neighbour has to have heard the owner later for this process to be behind. Where all is well they hear
 each bulletin within milliseconds."""
+
+MUTE_AFTER_SECONDS = 0.05
+"""Seconds without Redis' answer to a bulletin after which the owner tells its neighbours itself. Usually it takes one
+millisecond."""
 
 NEED_SECONDS = 1.0
 """Seconds after the last look of a process that does not hear the owner for which the others tell what they know."""
@@ -45,7 +49,8 @@ class Neighbours:
     """The other processes of this machine, which share `store` with this one while Redis does not deliver.
 
     Whatever a process learns it tells before it answers with it, and a process that does not hear the owner reads what the
-    others told before each answer. So a client that meets several of them sees no price go back.
+    others told before each answer. So a client that meets several of them sees no price go back. The owner tells, too, while
+    Redis does not take its bulletin: for a second its neighbours believe that they still hear it.
 
     While all hear the owner they tell nothing, so that what is found on the board may be old. A process that begins compares it
     with what it holds, and takes no other pairs from it until its neighbours and Redis had time to tell more.
@@ -58,16 +63,19 @@ class Neighbours:
         leads: Callable[[], bool],
         heard_at: Callable[[], float | None],
         is_joining: Callable[[], bool],
+        waits_since: Callable[[], float | None],
         processes: int,
         monotonic: Callable[[], float],
     ) -> None:
         """`leads`: whether this process is the owner of the feeds. `heard_at`: the monotonic second at which it last heard the
         owner, None while it does not hear it. `is_joining`: whether it is not known yet if Redis delivers to this process.
+        `waits_since`: the monotonic second since which Redis has not taken what this process told as the owner, None where it has.
         `processes` are those of this machine, with this one."""
         self._store = store
         self._leads = leads
         self._own_heard_at = heard_at
         self._is_joining = is_joining
+        self._waits_since = waits_since
         self._processes = processes
         self._monotonic = monotonic
         self._board: Board | None = None
@@ -147,15 +155,18 @@ class Neighbours:
         self._is_away = not hears
         if self._first_look_at is None:
             self._first_look_at = now
-        if hears and now >= page.needed_until:
+        needs = not hears or self._is_mute(now)
+        if not needs and now >= page.needed_until:
             return
-        if not hears and page.needed_until < now + NEED_SECONDS / 2:
+        if needs and page.needed_until < now + NEED_SECONDS / 2:
             board.need(now + NEED_SECONDS)
         is_news = self._store.held() is not self._known
         oldest = self._oldest_word_at(self._first_look_at, now)
+        known_until = (self._own_heard_at() or 0.0) + MUTE_AFTER_SECONDS if hears else -inf
         for head in () if self._leads() else page.heads:
-            if head.version != self._versions.get(head.slot) and not (hears and head.hears):
-                self._take(board, head, now, is_old=head.told_at < oldest)
+            is_known = head.hears and head.told_at < known_until
+            if head.version != self._versions.get(head.slot) and not is_known:
+                self._take(board, head, now, is_old=head.told_at < oldest, hears=hears)
         self._known = held = self._store.held()
         if is_news:
             board.tell(_encode(list(held.values())), now, hears)
@@ -167,12 +178,19 @@ class Neighbours:
             self._takes_old_words = had_time and not self._is_joining()
         return -inf if self._takes_old_words else first_look_at
 
+    def _is_mute(self, now: float) -> bool:
+        """Whether Redis does not deliver what this process tells as the owner, or told until now."""
+        since = self._waits_since()
+        return (
+            since is not None and now >= since + MUTE_AFTER_SECONDS and (self._own_heard_at() or 0.0) <= since
+        )
+
     def _is_heard(self, by_any_at: float) -> bool:
         """Whether this process hears the owner, and no neighbour has heard it much later."""
         heard_at = self._own_heard_at()
         return heard_at is not None and by_any_at < heard_at + BEHIND_SECONDS
 
-    def _take(self, board: Board, head: Head, now: float, *, is_old: bool) -> None:
+    def _take(self, board: Board, head: Head, now: float, *, is_old: bool, hears: bool) -> None:
         text = board.text(head)
         if text is None:
             return
@@ -186,7 +204,7 @@ class Neighbours:
             self._store.agree(price for price in told if price.tick.pair in held)
             del self._versions[head.slot]  # it is read again, because more may be held then
             return
-        if head.hears and now - head.told_at < FRESH_SECONDS:
+        if head.hears and not hears and now - head.told_at < FRESH_SECONDS:
             self._store.follow(told)
         else:
             self._store.agree(told)

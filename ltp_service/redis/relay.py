@@ -39,11 +39,18 @@ class Publisher:
         *,
         epoch: Callable[[], int | None],
         doubt: Callable[[], None],
+        monotonic: Callable[[], float],
     ) -> None:
         self._topics = topics
         self._news = news
         self._epoch = epoch
         self._doubt = doubt
+        self._monotonic = monotonic
+        self._waits_since: float | None = None
+
+    def waits_since(self) -> float | None:
+        """The monotonic second since which Redis has not taken what this process tells; None where it took the last bulletin."""
+        return self._waits_since
 
     def run(self, stop: Event) -> None:
         while not stop.wait(SHORTEST_BULLETIN_PAUSE_SECONDS):
@@ -56,9 +63,12 @@ class Publisher:
 
     def tell(self, epoch: int) -> None:
         """Sends one bulletin of each topic with changes. Doubts the lease when that fails."""
+        if self._waits_since is None:
+            self._waits_since = self._monotonic()
         try:
             if not all(topic.tell(epoch) for topic in self._topics):
                 self._doubt()
+            self._waits_since = None
         except StoreUnavailable as error:
             self._doubt()
             log.warning(

@@ -24,6 +24,8 @@ from ltp_service.redis.neighbours import (
     BEHIND_SECONDS,
     FRESH_SECONDS,
     LOOK_EVERY_SECONDS,
+    MUTE_AFTER_SECONDS,
+    NEED_SECONDS,
     UNHEARD_SECONDS,
     Neighbours,
 )
@@ -56,6 +58,7 @@ class Worker:
     def __init__(self, machine: Machine, *, hears: bool) -> None:
         self.machine, self.leads, self.hears = machine, False, hears
         self.is_joining = False
+        self.waits_since: float | None = None
         self.heard_at = 0.0
         client = open_redis(Config(redis_addr="127.0.0.1:1"), machine.clock.monotonic)
         line = FleetLine(client, SharedClock(client.time, machine.clock.monotonic), Event())
@@ -65,6 +68,7 @@ class Worker:
             leads=lambda: self.leads,
             heard_at=lambda: self.heard_at if self.hears else None,
             is_joining=lambda: self.is_joining,
+            waits_since=lambda: self.waits_since,
             processes=WORKERS,
             monotonic=machine.clock.monotonic,
         )
@@ -303,6 +307,43 @@ def test_evidence_that_the_owner_takes_back_is_taken_back_from_the_neighbours(ma
     owner.store.withdraw([BTC], machine.clock.monotonic() - 5)
     owner.serves()
     assert away.store.all()[BTC].confirmed_at == machine.clock.monotonic() - 5
+
+
+def test_while_redis_stands_still_a_worker_that_heard_the_owner_a_moment_ago_serves_what_it_serves(
+    machine: Machine,
+) -> None:
+    owner, other = machine.workers(hears=True)
+    owner.leads = True
+    for worker in (owner, other):
+        worker.hears_the_owner()
+        worker.is_told("1", trade_id=7)
+        assert worker.serves() == "1"
+    machine.clock.advance(LOOK_EVERY_SECONDS)
+    owner.is_told("2", trade_id=8)
+    owner.waits_since = machine.clock.monotonic()
+    machine.clock.advance(MUTE_AFTER_SECONDS)
+    assert (owner.serves(), other.serves()) == ("2", "2")
+    owner.leads = False  # its bulletin failed, and it does not hear its own any more
+    for number in (9, 10):
+        machine.clock.advance(LOOK_EVERY_SECONDS)
+        owner.is_told(str(number), trade_id=number)
+        assert (owner.serves(), other.serves()) == (str(number), str(number))
+    machine.clock.advance(NEED_SECONDS)
+    for worker in (owner, other):
+        worker.hears_the_owner()  # another one
+    owner.is_told("11", trade_id=11)
+    assert (owner.serves(), other.serves()) == ("11", "10")
+
+
+def test_a_worker_that_hears_the_owner_reads_no_word_of_another_that_does(machine: Machine) -> None:
+    """With many pairs that would cost more than the bulletins."""
+    one, other = machine.workers(hears=True)
+    Worker(machine, hears=False).serves()
+    for worker in (one, other):
+        worker.hears_the_owner()
+    one.is_told("1", trade_id=7)
+    assert one.serves() == "1"
+    assert other.serves() is None
 
 
 def test_an_owner_takes_no_price_from_a_neighbour(machine: Machine) -> None:

@@ -81,7 +81,10 @@ class Ready:
         self.news = Event()
         self.epoch: int | None = 7
         self.doubts = 0
-        self.publisher = Publisher([self.topic], self.news, epoch=lambda: self.epoch, doubt=self._doubt)
+        self.now = 100.0
+        self.publisher = Publisher(
+            [self.topic], self.news, epoch=lambda: self.epoch, doubt=self._doubt, monotonic=lambda: self.now
+        )
 
     def _doubt(self) -> None:
         self.doubts += 1
@@ -143,6 +146,35 @@ def test_who_cannot_write_doubts_and_says_so(ready: Ready, caplog: pytest.LogCap
     assert any("what is new stays here for now" in message for message in caplog.messages)
 
 
+def test_since_when_redis_takes_nothing_is_known_until_it_does_again(
+    ready: Ready, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    waits, take_news = [], ready.topic.take_news
+
+    def note() -> Fields:
+        waits.append(ready.publisher.waits_since())
+        return take_news()
+
+    monkeypatch.setattr(ready.topic, "take_news", note)
+    ready.topic.news["a"] = b"1"
+    ready.turn()
+    waits.append(ready.publisher.waits_since())
+    ready.topic.news["a"] = b"2"
+    ready.server.kill()
+    ready.turn()
+    ready.now = 101.0
+    ready.turn()
+    assert [*waits, ready.publisher.waits_since()] == [100.0, None, 100.0, 100.0, 100.0]
+    ready.server.restart()
+    ready.server.run("SET", EPOCH_KEY, 7)
+
+    def is_taken() -> bool:
+        ready.turn()
+        return ready.publisher.waits_since() is None
+
+    eventually(is_taken)
+
+
 def test_news_do_not_wait_and_evidence_waits_for_a_moment_at_most(ready: Ready) -> None:
     clock = FakeClock()
     begun, news, stop = clock.monotonic(), ScriptedStop(clock), ScriptedStop(clock)
@@ -155,7 +187,13 @@ def test_news_do_not_wait_and_evidence_waits_for_a_moment_at_most(ready: Ready) 
         return 7
 
     news.set()  # a trade, and after it nothing but evidence
-    publisher = Publisher([ready.topic], news, epoch=end_after_two, doubt=ready._doubt)  # noqa: SLF001 - as above
+    publisher = Publisher(
+        [ready.topic],
+        news,
+        epoch=end_after_two,
+        doubt=ready._doubt,  # noqa: SLF001 - as above
+        monotonic=clock.monotonic,
+    )
     publisher.run(stop)
 
     assert told_at == pytest.approx(
