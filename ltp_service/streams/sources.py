@@ -2,6 +2,7 @@
 
 from collections import Counter
 from collections.abc import Callable, Collection, Hashable, Iterable, Sequence
+from functools import partial
 from typing import NamedTuple
 
 from ltp_service.collected.books import BookStore
@@ -12,8 +13,11 @@ from ltp_service.domain.book import BookView
 from ltp_service.domain.errors import NotSupported
 from ltp_service.domain.pairs import Pair
 from ltp_service.domain.tick import Price
+from ltp_service.domain.trade import Trade
 from ltp_service.feed.contract import Gap, Link
+from ltp_service.prices.accept import CLOCK_ERROR_SECONDS
 from ltp_service.prices.changes import Changes
+from ltp_service.prices.freshness import is_substitute
 from ltp_service.prices.quotes import Quote, Quotes
 from ltp_service.runtime.clock import Clock
 from ltp_service.runtime.moments import rfc3339
@@ -202,10 +206,21 @@ class Sources:
         prices = [Newest(self._prices, pairs, "price")] if question.events != "trades" else []
         books = [Newest(self._of_pairs, pairs, "book")] if question.books else []
         wants_trades = question.events != "prices"
-        tape = KrakenPairs(self._tape, pairs, subjects) if self._tape and wants_trades else None
+        is_from_before = partial(self._is_before, clock.monotonic() - CLOCK_ERROR_SECONDS, pairs)
+        tape = (
+            KrakenPairs(self._tape, pairs, subjects, is_from_before) if self._tape and wants_trades else None
+        )
         news: list[News] = [*(pairs if prices else ()), *(("trades", pair) for pair in pairs if tape)]
         news += map(_BestOf, pairs if books else ())
         return Flow(wording, [*prices, *books], tape), tuple(news)
+
+    def _is_before(self, at: float, pairs: Sequence[Pair], trade: Trade) -> bool:
+        """Whether a trade of Kraken was made before that monotonic second. A price with both times tells how far Kraken's clock is
+        ahead; without one this machine's clock has to."""
+        prices = (quote.price for quote in self._quotes.look(pairs) if quote.price)
+        ticks = (price.tick for price in prices if not is_substitute(price))
+        ahead = (tick.traded_at - tick.happened_at for tick in ticks if tick.traded_at and tick.happened_at)
+        return trade.timestamp - next(ahead, self._clock.wall() - self._clock.monotonic()) < at
 
     def _heartbeat(
         self, pairs: tuple[Pair, ...], look: Callable[[tuple[Pair, ...]], Sequence[Quote]]

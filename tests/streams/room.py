@@ -105,9 +105,11 @@ class Tape(KrakenTape):
     def __init__(self, clock: FakeClock) -> None:
         super().__init__(lambda *_: [], clock)
 
-    def trade(self, trade_id: int, pair: Pair = BTC, price: str = "100.10") -> None:
+    def trade(self, trade_id: int, pair: Pair = BTC, price: str = "100.10", made_at: float = NOON) -> None:
         quantity = Decimal("1E-7")
-        self.put(Trade("kraken", str(pair), "buy", Decimal(price), quantity, NOON, str(trade_id), NOON, ""))
+        self.put(
+            Trade("kraken", str(pair), "buy", Decimal(price), quantity, made_at, str(trade_id), NOON, "")
+        )
 
 
 class Room:

@@ -9,6 +9,7 @@ from ltp_service.collected.kraken_tape import HOLE_FILL_SECONDS, TRADES_PER_PAIR
 from ltp_service.domain.book import BookSnapshot
 from ltp_service.domain.trade import Trade
 from ltp_service.feed.contract import Gap, Link
+from ltp_service.prices.accept import CLOCK_ERROR_SECONDS
 from ltp_service.runtime.moments import rfc3339
 from ltp_service.streams.event_ids import LONGEST_ID
 from ltp_service.streams.flow import FRAME_EVERY_SECONDS, TRADES_A_FRAME, TRADES_EVERY_SECONDS, Flow, Wording
@@ -157,9 +158,34 @@ def test_a_hole_is_waited_for_and_then_told(room: Room) -> None:
     client = room.join(TRADES)
     room.tape.trade(6)
     room.tape.trade(7, ETH)
-    assert told(listen(room, client, HOLE_FILL_TURNS - 2)) == [7]
+    assert told(listen(room, client, HOLE_FILL_TURNS - 2)) == [(None, 7), 7]
 
     assert told(listen(room, client)) == [(3, 6), 6]
+
+
+def test_a_worker_that_knew_no_trade_at_hello_names_what_may_be_missing_before_the_first_one() -> None:
+    """As one that begins, and then reads in Redis the last trades of each pair."""
+    room = Room()
+    client = room.join(TRADES)
+    room.clock.advance(60)
+    room.tape.trade(20, made_at=NOON + 59)
+    room.tape.trade(21, made_at=NOON + 60)
+    room.tape.trade(1, ETH, made_at=NOON + 60)
+    heard = told(listen(room, client))
+    assert sorted(map(str, heard)) == sorted(map(str, [(None, 20), 20, 21, 1]))
+
+
+@pytest.mark.parametrize("ahead", [-600.0, 0.0, 600.0])
+def test_whether_a_first_trade_is_from_before_hello_is_known_by_the_exchanges_clock(ahead: float) -> None:
+    room = Room()
+    room.clock.set_wall(NOON + ahead)
+    after, before = (room.join(MarketQuestion((pair,), "trades")) for pair in (BTC, ETH))
+    for pair in (BTC, ETH):
+        room.trade("100", pair, traded_at=NOON)  # Kraken's clock is right
+    room.tape.trade(20, BTC, made_at=NOON)
+    room.tape.trade(20, ETH, made_at=NOON - CLOCK_ERROR_SECONDS - 0.1)
+    heard = listen(room, after), listen(room, before)
+    assert tuple(map(told, heard)) == ([(None, 20), 20], [20])
 
 
 def test_a_client_behind_goes_on_where_it_is(room: Room) -> None:
@@ -540,7 +566,7 @@ def test_clients_hear_of_numbers_that_begin_anew_in_step_and_behind(room: Room) 
     tape = KrakenTape(lambda *_: [], room.clock)
     tape.put(trade(9000, NOON))
     wording = Wording(lambda _: b"{}", bytes, str, bool, lambda _: [], room.clock.wall)
-    flow = Flow(wording, [], KrakenPairs(tape, [BTC], "x"))
+    flow = Flow(wording, [], KrakenPairs(tape, [BTC], "x", lambda _: True))
     behind = flow.position
     assert not flow.lags()
 
