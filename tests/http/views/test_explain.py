@@ -1,5 +1,6 @@
 """ltp_service.http.views.explain"""
 
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -36,6 +37,14 @@ def test_exactly_one_pair_is_explained(service: FreshService, query: str) -> Non
     answer = service.get(f"/api/v1/ltp/explain{query}")
 
     assert (answer.status_code, answer.get_json()["code"]) == (400, "INVALID_PARAMETER")
+
+
+def test_the_subscription_of_the_pair_is_explained_where_there_is_a_feed(tmp_path: Path) -> None:
+    with_feed = FreshService(tmp_path / "with")
+    without = FreshService(tmp_path / "without", kraken_websocket_enabled=False)
+
+    assert explained(with_feed)["subscription"]["state"] == "disconnected"
+    assert explained(without)["subscription"] is None
 
 
 def test_a_feed_whose_ticker_repeats_its_trade_is_served(service: FreshService) -> None:

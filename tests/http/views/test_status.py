@@ -137,14 +137,14 @@ def test_each_other_exchange_that_tells_prices_is_shown_with_the_age_of_its_evid
     service.services.prices.sources["coinbase"].put(
         tick("100", BTC, source="coinbase:websocket", received_at=service.clock.monotonic())
     )
-    service.clock.advance(1.5)
+    service.clock.advance(0.5)
 
     assert service.get("/api/v1/status").get_json()["sources"] == {
         "coinbase": {
             "connected": False,
             "last_error": None,
             "pairs": {
-                "BTC/USD": {"age_ms": 1500, "subscription": None},
+                "BTC/USD": {"age_ms": 500, "subscription": None},
                 "ETH/USD": {"age_ms": None, "subscription": None},
             },
         }
