@@ -9,7 +9,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from ltp_service.domain.pairs import Pair
-from ltp_service.http.fast_lane import FastLane, Ready
+from ltp_service.http.fast_lane import MAX_QUESTIONS, FastLane, Ready
 from tests.fakes import BTC, ETH, XRP
 from tests.service import FreshService
 
@@ -88,6 +88,18 @@ def test_the_lane_answers_what_it_is_asked_most(service: FreshService) -> None:
 
     assert ready.content == b'{"ltp":[{"pair":"BTC/USD","amount":115643}]}'
     assert lane.answer(environ("pair=BTC/USD")) is ready
+
+
+def test_so_many_questions_are_remembered_and_no_more(service: FreshService) -> None:
+    service.trade("115643.00000")
+    lane = lane_of(service)
+    most = MAX_QUESTIONS + len(PAIRS)
+    remembered = []
+    for number in range(most + 1):
+        lane.answer(environ(f"pair=BTC/USD&pair=NO{number}"))
+        remembered.append(len(lane._questions))  # noqa: SLF001 - what it costs is seen nowhere else
+
+    assert remembered == [*range(1, most + 1), 1]
 
 
 def test_a_new_price_makes_a_new_answer_and_another_etag(service: FreshService) -> None:
