@@ -139,7 +139,12 @@ def test_fragments_are_bounded_like_a_frame(pieces: list[bytes]) -> None:
 
 
 @pytest.mark.parametrize(
-    ("odd", "reason"), [(frame(b"\x00\x01", BINARY), "binary"), (frame(b"\xff\xfe"), "encoding")]
+    ("odd", "reason"),
+    [
+        (frame(b"\x00\x01", BINARY), "binary"),
+        (frame(b"one ", BINARY, final=False) + frame(b"two", CONTINUATION), "binary"),
+        (frame(b"\xff\xfe"), "encoding"),
+    ],
 )
 def test_what_is_no_text_is_refused_and_the_connection_goes_on(odd: bytes, reason: str) -> None:
     with connected(sends(odd, frame(b"next"))) as connection:
