@@ -206,7 +206,7 @@ class Sources:
         prices = [Newest(self._prices, pairs, "price")] if question.events != "trades" else []
         books = [Newest(self._of_pairs, pairs, "book")] if question.books else []
         wants_trades = question.events != "prices"
-        is_from_before = partial(self._is_before, clock.monotonic() - CLOCK_ERROR_SECONDS, pairs)
+        is_from_before = partial(self._is_before, clock.monotonic() - CLOCK_ERROR_SECONDS)
         tape = (
             KrakenPairs(self._tape, pairs, subjects, is_from_before) if self._tape and wants_trades else None
         )
@@ -214,13 +214,16 @@ class Sources:
         news += map(_BestOf, pairs if books else ())
         return Flow(wording, [*prices, *books], tape), tuple(news)
 
-    def _is_before(self, at: float, pairs: Sequence[Pair], trade: Trade) -> bool:
-        """Whether a trade of Kraken was made before that monotonic second. A price with both times tells how far Kraken's clock is
-        ahead; without one this machine's clock has to."""
-        prices = (quote.price for quote in self._quotes.look(pairs) if quote.price)
-        ticks = (price.tick for price in prices if not is_substitute(price))
-        ahead = (tick.traded_at - tick.happened_at for tick in ticks if tick.traded_at and tick.happened_at)
-        return trade.timestamp - next(ahead, self._clock.wall() - self._clock.monotonic()) < at
+    def _is_before(self, at: float, pair: Pair, trade: Trade) -> bool:
+        """Whether a trade of the pair on Kraken was made before that monotonic second. The pair's price tells how far Kraken's clock
+        is ahead, where it has both times; else this machine's clock has to."""
+        ahead = self._clock.wall() - self._clock.monotonic()
+        (quote,) = self._quotes.look([pair])
+        if quote.price is not None and not is_substitute(quote.price):
+            tick = quote.price.tick
+            if tick.traded_at is not None and tick.happened_at is not None:
+                ahead = tick.traded_at - tick.happened_at
+        return trade.timestamp - ahead < at
 
     def _heartbeat(
         self, pairs: tuple[Pair, ...], look: Callable[[tuple[Pair, ...]], Sequence[Quote]]

@@ -82,9 +82,13 @@ class KrakenPairs:
     """Kraken's trades of some pairs."""
 
     def __init__(
-        self, tape: KrakenTape, pairs: Sequence[Pair], subjects: str, is_from_before: Callable[[Trade], bool]
+        self,
+        tape: KrakenTape,
+        pairs: Sequence[Pair],
+        subjects: str,
+        is_from_before: Callable[[Pair, Trade], bool],
     ) -> None:
-        """`is_from_before`: whether a trade was surely made before this question was asked."""
+        """`is_from_before`: whether a trade of a pair was surely made before this question was asked."""
         self._tape = tape
         self._is_from_before = is_from_before
         self.lanes = sorted(pairs, key=str)
@@ -104,7 +108,7 @@ class KrakenPairs:
             if isinstance(item, Trade):
                 trade_id = int(item.trade_id)
                 # Nothing is left out in silence. A process that begins may hear of trades after the first client has asked.
-                if trade_id > last + 1 and (last or not self._is_from_before(item)):
+                if trade_id > last + 1 and (last or not self._is_from_before(lane, item)):
                     gap = _gap(lane, last or None, trade_id, None, item.timestamp)
                     told.append(Told(Place(trade_id - 1), "gap", gap))
                 told.append(Told(Place(trade_id), "trade", _kraken_trade(lane, item, trade_id)))

@@ -566,7 +566,7 @@ def test_clients_hear_of_numbers_that_begin_anew_in_step_and_behind(room: Room) 
     tape = KrakenTape(lambda *_: [], room.clock)
     tape.put(trade(9000, NOON))
     wording = Wording(lambda _: b"{}", bytes, str, bool, lambda _: [], room.clock.wall)
-    flow = Flow(wording, [], KrakenPairs(tape, [BTC], "x", lambda _: True))
+    flow = Flow(wording, [], KrakenPairs(tape, [BTC], "x", lambda *_: True))
     behind = flow.position
     assert not flow.lags()
 
