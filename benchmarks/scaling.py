@@ -21,25 +21,25 @@ NGINX_CORES, NETWORK = 4, 1_000
 class Figures:
     """From benchmarks/RESULTS.md; seconds of one core unless said otherwise."""
 
-    request: float = 80e-6
+    request: float = 137e-6
     """A worker's, per answer of all 7 pairs."""
-    cached: float = 12e-6
+    cached: float = 19e-6
     """nginx's, per answer from its micro-cache."""
     answer: int = 1_100
     """Bytes of such an answer with its head."""
     bulletins: float = 333.0
     """Per second at most, of all kinds, whatever the trades per second."""
-    bulletin: float = 45e-6
+    bulletin: float = 125e-6
     """Redis', for a bulletin without a listener."""
-    delivery: float = 9e-6
+    delivery: float = 10e-6
     """Redis', more for each worker that hears it."""
-    presence: float = 0.0008
+    presence: float = 0.0012
     """Redis', per second and worker: leases, clocks, keys and symbols asked for."""
-    hearing: float = 0.046
+    hearing: float = 0.086
     """A worker's, per second, to hear that many bulletins."""
-    frame: float = 7.5e-6
+    frame: float = 14.4e-6
     """A worker's, for what one client of a stream is sent at one moment."""
-    frame_through_nginx: float = 7.7e-6
+    frame_through_nginx: float = 12.8e-6
     """nginx's, more for the same."""
     moments: float = 4.0
     """At which a stream is sent what is new, per second."""
