@@ -22,6 +22,14 @@ from ltp_service.settings.config import Config
 from tests.fakes import ETH, NOON, FakeClock, memory_store, tick
 
 
+def wired(clock: FakeClock, processes: int = 1) -> tuple[RedisStore, FleetParts]:
+    """The store and the fleet of a process that reaches no Redis."""
+    client = open_redis(Config(redis_addr="127.0.0.1:1"), clock.monotonic)
+    line = FleetLine(client, SharedClock(client.time, clock.monotonic), Event())
+    store = RedisStore(memory_store(clock), line)
+    return store, wire_fleet(line, store, [], [], clock, processes, kraken=None, clocks={})
+
+
 def test_a_frame_of_kraken_or_a_price_of_its_feed_is_a_word_from_it_and_rest_and_others_are_none() -> None:
     clock = FakeClock()
     client = open_redis(Config(redis_addr="127.0.0.1:1"), clock.monotonic)
@@ -47,9 +55,7 @@ def test_a_frame_of_kraken_or_a_price_of_its_feed_is_a_word_from_it_and_rest_and
 
 def test_it_is_known_which_machine_feeds_the_fleet() -> None:
     clock = FakeClock()
-    client = open_redis(Config(redis_addr="127.0.0.1:1"), clock.monotonic)
-    line = FleetLine(client, SharedClock(client.time, clock.monotonic), Event())
-    fleet = wire_fleet(line, RedisStore(memory_store(clock), line), [], [], clock, kraken=None, clocks={})
+    _, fleet = wired(clock)
 
     def elsewhere(owner: str | None, parts: FleetParts = fleet) -> str | None:
         parts.lease.last_seen = Claim(owner, 1)
@@ -64,10 +70,7 @@ def test_it_is_known_which_machine_feeds_the_fleet() -> None:
 
 def test_each_bulletin_is_known_to_the_neighbours_and_the_store_looks_at_what_they_know() -> None:
     clock = FakeClock()
-    client = open_redis(Config(redis_addr="127.0.0.1:1"), clock.monotonic)
-    line = FleetLine(client, SharedClock(client.time, clock.monotonic), Event())
-    store = RedisStore(memory_store(clock), line)
-    fleet = wire_fleet(line, store, [], [], clock, processes=2, kraken=None, clocks={})
+    store, fleet = wired(clock, processes=2)
     assert fleet.askers() == 2
     with tempfile.TemporaryFile() as file:
         fleet.meet(file.fileno())
@@ -79,10 +82,8 @@ def test_each_bulletin_is_known_to_the_neighbours_and_the_store_looks_at_what_th
 
 def test_a_process_that_joins_its_fleet_leaves_what_its_neighbours_told_before() -> None:
     clock = FakeClock()
-    client = open_redis(Config(redis_addr="127.0.0.1:1"), clock.monotonic)
-    line = FleetLine(client, SharedClock(client.time, clock.monotonic), Event())
-    store, neighbours = RedisStore(memory_store(clock), line), memory_store(clock)
-    fleet = wire_fleet(line, store, [], [], clock, processes=2, kraken=None, clocks={})
+    store, fleet = wired(clock, processes=2)
+    neighbours = memory_store(clock)
     neighbours.put(tick("1", ETH))
     with tempfile.TemporaryFile() as file:
         last_slot = Board(file.fileno(), lambda _, at, __: at == ASKER_LOCK + SLOTS)
